@@ -1,0 +1,60 @@
+"""Installs zsgen: `pip install -e '.[data,test]'`."""
+
+import pathlib
+
+import setuptools
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+CORE = [
+    "absl-py>=2.1",
+    "etils[epath]>=1.9",
+    "flax>=0.12.6,<0.13",
+    "jax>=0.10,<0.13",
+    "jaxtyping>=0.3",
+    "matplotlib>=3.9",
+    "ml-collections>=1.1,<2",
+    "numpy>=2.1",
+    "optax>=0.2.5,<0.3",
+    "orbax-checkpoint>=0.11.30,<0.13",
+    "pyarrow>=18",
+    "rich>=13",
+    "safetensors>=0.5",
+    "scipy>=1.14",
+    "tensorboardX>=2.6.2,<3",
+]
+EXTRAS = {
+    # seqio and TFDS, and with them TensorFlow: never needed for training.
+    # protobuf: sentencepiece 0.2.3 needs it and does not say so.
+    "data": [
+        "protobuf>=7.36.1,<8",
+        "sentencepiece>=0.2.1,<0.3",
+        "seqio>=0.0.20",
+        "tensorflow>=2.21,<2.22; python_version<'3.14'",
+        "tensorflow-datasets>=4.9.10",
+        "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
+    ],
+    "tpu": ["jax[tpu]>=0.10,<0.13"],
+    "gpu": ["jax[cuda13]>=0.10,<0.13"],
+    "wandb": ["wandb>=0.19"],
+    "test": ["pyink>=24.10", "pytest>=8", "ruff>=0.9"],
+}
+
+setuptools.setup(
+    name="zsgen",
+    version="0.1.0",
+    description=(
+        "What does the order of instruction data do to what a language model "
+        "learns about tasks it has never seen?"
+    ),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=setuptools.find_packages(
+        include=["zsgen", "zsgen.*", "launch", "launch.*"]
+    ),
+    package_data={"zsgen": ["assets/**/*"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+)

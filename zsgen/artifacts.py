@@ -1,0 +1,83 @@
+"""Artifacts: directories that a stage writes once and never changes.
+
+An artifact is written beside its final place and renamed when it is whole, so
+that a directory with the final name is complete by construction. Its
+`manifest.json` says what made it; its name ends in a hash of that.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zsgen import errors
+
+MANIFEST = "manifest.json"
+
+
+def digest(value: Any) -> str:
+  """SHA-256 (hex) of a JSON-able value, the same on every machine."""
+  text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: pathlib.Path) -> str:
+  """SHA-256 (hex) of a file's bytes."""
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def name(stem: str, made_by: Mapping[str, Any]) -> str:
+  """Name of an artifact: the stem and a hash of what makes it."""
+  return f"{stem}-{digest(made_by)[:10]}"
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields a directory to write to; it becomes `path` if nothing raises."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  beside = path.with_name(f".{path.name}.{os.getpid()}")
+  shutil.rmtree(beside, ignore_errors=True)
+  beside.mkdir()
+  try:
+    yield beside
+    os.replace(beside, path)
+  finally:
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes JSON beside `path` and renames it: whole or not there."""
+  beside = path.with_name(f".{path.name}.{os.getpid()}")
+  beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", "utf-8")
+  os.replace(beside, path)
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads JSON that this project wrote; a damaged file is an InputError."""
+  try:
+    return json.loads(path.read_text("utf-8"))
+  except (OSError, ValueError) as error:
+    raise errors.InputError(
+        f"{path}: cannot be read as JSON ({error}). The artifact is damaged or"
+        " not one of zsgen's; delete its directory to have it made again."
+    ) from error
+
+
+def check_made_by(path: pathlib.Path, made_by: Mapping[str, Any]) -> dict:
+  """Returns the manifest at `path`; raises naming a field that differs."""
+  manifest = read_json(path / MANIFEST)
+  found = manifest.get("made_by", {})
+  for field in sorted({*found, *made_by}):
+    if found.get(field) != made_by.get(field):
+      raise errors.InputError(
+          f"{path / MANIFEST}: field made_by.{field} is"
+          f" {found.get(field)!r}, but this config makes"
+          f" {made_by.get(field)!r}. Use another workdir, or delete the"
+          " directory to have it made again."
+      )
+  return manifest

@@ -1,0 +1,331 @@
+"""The schema: every option, its default and its unit, in one file.
+
+Configs are written as `ml_collections.ConfigDict`s that start from
+`defaults()`; `check` turns one into the frozen `Config` that the code reads.
+Fields marked `machine=True` may change between start and resume; all others
+are science and hashed into the names of artifacts and runs.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from zsgen import artifacts
+from zsgen import errors
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple = (),
+    machine: bool = False,
+    **kwargs: Any,
+) -> Any:
+  """A field with its range, and whether it is the machine's."""
+  metadata = dict(low=low, high=high, choices=choices, machine=machine)
+  return dataclasses.field(default=default, metadata=metadata, **kwargs)
+
+
+def section(kind: type, machine: bool = False) -> Any:
+  """A field that is a section of its own."""
+  metadata = dict(machine=machine)
+  return dataclasses.field(default_factory=kind, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Which examples there are, and how they become tokens."""
+
+  # Where examples come from: a name in zsgen/data/sources.
+  source: str = option("synth")
+  # The source's file or directory; "" for generated suites.
+  path: str = option("", machine=True)
+  # How text becomes ids: a name in zsgen/data/tokenizers.py.
+  tokenizer: str = option("bytes")
+  # How an example becomes prompt and answer: a name in zsgen/data/prompts.py.
+  template: str = option("plain")
+  # Longest example in tokens; what is longer loses its tail, and is counted.
+  max_length: int = option(2048, low=2)
+  # Instances of each training task (all, if it has fewer).
+  train_instances: int = option(320, low=1)
+  # Instances of each held-out task (all, if it has fewer).
+  heldout_instances: int = option(5, low=1)
+  # Who hands batches to the trainer: the store, or the seqio mixture over it.
+  feed: str = option("store", choices=("store", "seqio"), machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+  """Which training examples, in which sequence."""
+
+  # A name in zsgen/orders/arrangements.
+  arrangement: str = option("tmt")
+  # Training examples in the order.
+  budget: int = option(1920, low=1)
+  # tmt: what a held-out example picks in a round.
+  pick: str = option("nearest", choices=("nearest", "farthest"))
+  # tmt: how rounds are put together.
+  sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
+  # The held-out set that similarity looks at.
+  target: str = option("heldout")
+  # The text that is embedded; with answers the report says "oracle".
+  text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
+  # A name in zsgen/orders/embedders; "" for none (no similarity is known).
+  embedder: str = option("ngram")
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """The decoder's shape and where its parameters come from."""
+
+  # "tiny" (the embedded base), "new" (drawn from the seed), or a directory
+  # that a run exported.
+  init: str = option("tiny")
+  # Rows of the embedding; at least the tokenizer's size.
+  vocab_size: int = option(264, low=2)
+  # Blocks.
+  layers: int = option(6, low=1)
+  # Residual width.
+  width: int = option(128, low=1)
+  # Query heads.
+  heads: int = option(2, low=1)
+  # Key and value heads; divides heads.
+  kv_heads: int = option(2, low=1)
+  # Width of a head.
+  head_width: int = option(64, low=1)
+  # Hidden width of the MLP.
+  mlp_width: int = option(384, low=1)
+  # Gated MLP (two inputs multiplied), or plain.
+  gated: bool = option(True)
+  activation: str = option("silu", choices=("silu", "gelu", "gelu_tanh", "relu"))
+  norm: str = option("rms", choices=("rms", "layer"))
+  norm_eps: float = option(1e-6, low=0.0)
+  positions: str = option("rotary", choices=("rotary", "learned"))
+  # Base wave length of rotary positions.
+  rope_theta: float = option(10000.0, low=1.0)
+  # Positions the model has: rows of learned positions, a bound for rotary.
+  max_positions: int = option(2048, low=1)
+  # Output projection shares the embedding.
+  tied: bool = option(True)
+  # Element type of activations; parameters are float32.
+  dtype: str = option("float32", choices=("float32", "bfloat16"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+  """The optimizer and its schedule (2406.11721: see spec of section 5)."""
+
+  # Examples per step.
+  batch_size: int = option(16, low=1)
+  # Peak learning rate; the first step uses it.
+  learning_rate: float = option(3e-4, low=0.0)
+  # Share of the peak that the cosine ends at.
+  final_share: float = option(0.1, low=0.0, high=1.0)
+  # Steps of linear warm-up.
+  warmup_steps: int = option(0, low=0)
+  # Decay of Adam's first moment.
+  b1: float = option(0.9, low=0.0, high=1.0)
+  # Decay of Adam's second moment.
+  b2: float = option(0.95, low=0.0, high=1.0)
+  # Added outside the square root.
+  eps: float = option(1e-5, low=0.0)
+  # Largest global gradient norm.
+  clip: float = option(1.0, low=0.0)
+  # 1: mean over the loss tokens of the batch. n: mean of the n token means of
+  # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
+  loss_groups: int = option(1, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+  """One evaluation in the loop, named by its key in `evals`."""
+
+  type: str = option("loss", choices=("loss",))
+  # The held-out set.
+  split: str = option("heldout")
+  # Steps between evaluations; step 0 and the last are always evaluated.
+  every_steps: int = option(10, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+  """What a run should show; the report says whether it does."""
+
+  # A path in metrics.jsonl, such as "heldout/loss".
+  metric: str = option("heldout/loss")
+  # Over which evaluations.
+  measure: str = option("final", choices=("final", "mean", "first_tenth"))
+  # The value to stay below.
+  below: float = option(0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mesh:
+  """Devices on each axis; one -1 takes those that are left."""
+
+  data: int = option(-1, low=-1, machine=True)
+  fsdp: int = option(1, low=-1, machine=True)
+  tensor: int = option(1, low=-1, machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+  """What never changes a result."""
+
+  mesh: Mesh = section(Mesh, machine=True)
+  # Steps between checkpoints; the last step is always saved.
+  save_every: int = option(50, low=1, machine=True)
+  # Checkpoints that are kept.
+  keep: int = option(2, low=1, machine=True)
+  # Shapes that training may compile: more waste less padding.
+  layouts: int = option(2, low=1, machine=True)
+  # Write TensorBoard events.
+  tensorboard: bool = option(True, machine=True)
+  # Weights & Biases project to write to; "" for none (extra: wandb).
+  wandb: str = option("", machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """One experiment."""
+
+  # Names the run's directory.
+  name: str = option("run")
+  # Draws the suite's instances, shuffles, and new parameters.
+  seed: int = option(0, low=0)
+  data: Data = section(Data)
+  order: Order = section(Order)
+  model: Model = section(Model)
+  train: Train = section(Train)
+  # Evaluations by name.
+  evals: Mapping[str, Eval] = dataclasses.field(
+      default_factory=lambda: {"heldout": Eval()}, metadata=dict(of=Eval)
+  )
+  # What the run should show, by name.
+  targets: Mapping[str, Target] = dataclasses.field(
+      default_factory=dict, metadata=dict(of=Target, machine=True)
+  )
+  machine: Machine = section(Machine, machine=True)
+
+
+def defaults() -> ml_collections.ConfigDict:
+  """Every option at its default, to be changed by a config file."""
+  return ml_collections.ConfigDict(to_dict(Config()))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+  """The config as plain nested dictionaries."""
+  return dataclasses.asdict(config)
+
+
+def science(config: Any) -> dict[str, Any]:
+  """The fields that results depend on, as plain nested dictionaries."""
+  if not dataclasses.is_dataclass(config):
+    return config
+  plain = {}
+  for field in dataclasses.fields(config):
+    if field.metadata.get("machine"):
+      continue
+    value = getattr(config, field.name)
+    if isinstance(value, Mapping):
+      plain[field.name] = {key: science(each) for key, each in value.items()}
+    else:
+      plain[field.name] = science(value)
+  return plain
+
+
+def run_name(config: Config) -> str:
+  """Name of the run's directory: its name and a hash of its science."""
+  return artifacts.name(config.name, science(config))
+
+
+def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
+  """Checks names, types and ranges.
+
+  Args:
+    values: nested options, as a config file's `get_config()` returns them.
+
+  Returns:
+    The frozen config.
+
+  Raises:
+    InputError: names the first field that is wrong, and what it may be.
+  """
+  if isinstance(values, ml_collections.ConfigDict):
+    values = values.to_dict()
+  config = _section(Config, values, "config")
+  if not config.evals:
+    raise errors.InputError(
+        "config.evals is empty: name at least one evaluation, such as"
+        " config.evals.heldout.split='heldout'."
+    )
+  for name in [config.name, *config.evals]:
+    if not name or not all(c.isalnum() or c in "._-" for c in name):
+      raise errors.InputError(
+          f"config: {name!r} cannot name a directory; use letters, digits,"
+          " '.', '_' and '-'."
+      )
+  return config
+
+
+def _section(kind: type, values: Any, where: str) -> Any:
+  """Builds the dataclass `kind` from nested dictionaries."""
+  if not isinstance(values, Mapping):
+    raise errors.InputError(f"{where} must be a section, not {values!r}.")
+  known = {field.name: field for field in dataclasses.fields(kind)}
+  hints = typing.get_type_hints(kind)
+  for key in values:
+    if key not in known:
+      raise errors.InputError(
+          f"{where}.{key} is not an option."
+          f"{errors.did_you_mean(str(key), known)} {where} has:"
+          f" {', '.join(known)}."
+      )
+  checked = {}
+  for key, value in values.items():
+    place = f"{where}.{key}"
+    if dataclasses.is_dataclass(hints[key]):
+      checked[key] = _section(hints[key], value, place)
+    elif "of" in known[key].metadata:
+      checked[key] = _sections(known[key].metadata["of"], value, place)
+    else:
+      checked[key] = _value(hints[key], known[key].metadata, value, place)
+  return kind(**checked)
+
+
+def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
+  """Builds a dictionary of sections of one kind."""
+  if not isinstance(values, Mapping):
+    raise errors.InputError(f"{where} must be sections by name.")
+  return {
+      key: _section(kind, each, f"{where}.{key}")
+      for key, each in values.items()
+  }
+
+
+def _value(kind: type, limits: Mapping[str, Any], value: Any, where: str) -> Any:
+  """Checks one value's type and range."""
+  if kind is float and type(value) is int:
+    value = float(value)
+  if type(value) is not kind:
+    raise errors.InputError(
+        f"{where} must be of type {kind.__name__}, not {value!r}."
+    )
+  if limits["choices"] and value not in limits["choices"]:
+    raise errors.InputError(
+        f"{where} is {value!r}; it must be one of:"
+        f" {', '.join(map(str, limits['choices']))}."
+    )
+  low, high = limits["low"], limits["high"]
+  if kind is float and value != value:
+    raise errors.InputError(f"{where} is not a number.")
+  if low is not None and value < low:
+    raise errors.InputError(f"{where} is {value}; it must be {low} or more.")
+  if high is not None and value > high:
+    raise errors.InputError(f"{where} is {value}; it must be {high} or less.")
+  return value

@@ -1,0 +1,43 @@
+"""What a source gives: a suite of training tasks and held-out sets."""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import pathlib
+
+TRAIN = "train"
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+  """One instance of one task, as text."""
+
+  # The task's name, unique in the suite.
+  task: str
+  # The family that the task belongs to.
+  category: str
+  # "train", or the name of a held-out set.
+  split: str
+  # The instruction; "" if the input says it all.
+  definition: str
+  input: str
+  # Reference answers; training and held-out loss use the first.
+  targets: tuple[str, ...]
+  # The publisher's id of the instance, unique within the task.
+  key: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+  """Training tasks and one or several held-out sets.
+
+  `examples` yields the training examples first, task by task, then each
+  held-out set, task by task; that sequence numbers the rows of the store. It
+  may be called again and yields the same. A task is in one split only.
+  """
+
+  name: str
+  # Held-out sets, in the order in which their examples come.
+  heldout: tuple[str, ...]
+  examples: Callable[[], Iterator[Example]]
+  # The files that the examples come from; () where they are generated.
+  files: tuple[pathlib.Path, ...] = ()
