@@ -264,6 +264,11 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
         "config.evals is empty: name at least one evaluation, such as"
         " config.evals.heldout.split='heldout'."
     )
+  if config.train.batch_size % config.train.loss_groups:
+    raise errors.InputError(
+        f"config.train.loss_groups is {config.train.loss_groups}; it must"
+        f" divide config.train.batch_size, {config.train.batch_size}."
+    )
   for name in [config.name, *config.evals]:
     if not name or not all(c.isalnum() or c in "._-" for c in name):
       raise errors.InputError(

@@ -1,0 +1,1 @@
+"""Orders: which example is trained on at which step, as data."""

@@ -1,0 +1,33 @@
+"""Sources by name: each makes a suite from `config.data` and a seed."""
+
+from collections.abc import Callable
+
+from zsgen import config
+from zsgen import errors
+from zsgen.data import suite
+from zsgen.data.sources import niv2
+from zsgen.data.sources import synth
+from zsgen.data.sources import worlds
+
+Source = Callable[[config.Data, int], suite.Suite]
+
+SOURCES: dict[str, Source] = {
+    "niv2": niv2.niv2,
+    "synth": synth.synth,
+    "worlds": worlds.worlds,
+}
+
+
+def load(data: config.Data, seed: int) -> suite.Suite:
+  """The suite that `config.data` names.
+
+  Raises:
+    InputError: an unknown source, or whatever the source finds wrong.
+  """
+  if data.source not in SOURCES:
+    raise errors.InputError(
+        f"config.data.source: {data.source!r} is not known."
+        f"{errors.did_you_mean(data.source, SOURCES)} There are:"
+        f" {', '.join(SOURCES)}."
+    )
+  return SOURCES[data.source](data, seed)

@@ -1,0 +1,33 @@
+# `make demo`: install and run the main job. `make test`: install and test.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed-core
+	$(BIN)/python -m zsgen.main --config=configs/tmt.py
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest -q
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/pyink --check --quiet .
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \
+	  (3, 11) <= v < (3, 14) else "zsgen needs Python 3.11 to 3.13, not %d.%d: \
+	  make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv .venv
+
+.venv/installed-core: .venv/bin/python setup.py constraints.txt
+	$(PIP) -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: .venv/bin/python setup.py constraints.txt
+	$(PIP) -c constraints.txt -e '.[data,test]'
+	touch $@ .venv/installed-core

@@ -1,0 +1,33 @@
+"""Pre-trains the embedded base on plain prose of the suite's worlds.
+
+  python -m zsgen.main --config=configs/pretrain_tiny.py --stage=export
+
+The texts state facts and show skills in prose; the suite's instructions are
+never among them (tests/data/test_worlds.py).
+"""
+
+import ml_collections
+
+import zsgen.config
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The experiment."""
+  config = zsgen.config.defaults()
+  config.name = "pretrain_tiny"
+  config.data.source = "worlds"
+  config.data.train_instances = 15000
+  config.data.heldout_instances = 20
+  config.order.arrangement = "random"
+  config.order.embedder = ""
+  config.order.budget = 96000
+  config.model.init = "new"
+  config.train.batch_size = 48
+  config.train.learning_rate = 2e-3
+  config.train.warmup_steps = 50
+  config.train.final_share = 0.05
+  config.evals = ml_collections.ConfigDict(
+      dict(heldout=dict(type="loss", split="heldout", every_steps=200))
+  )
+  config.machine.save_every = 200
+  return config

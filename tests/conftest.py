@@ -1,0 +1,92 @@
+"""What tests share."""
+
+import json
+import os
+import pathlib
+
+# Set before JAX is imported anywhere: tests run on the CPU.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import pytest
+
+from zsgen import config as config_lib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NIV2_TASKS = {
+    "train": ("task001_even", "task002_odd", "task003_copy"),
+    "test": ("task004_large",),
+}
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+  """The checkout."""
+  return ROOT
+
+
+@pytest.fixture
+def small():
+  """A config that trains in a second: few tasks' rows, a tiny decoder."""
+  config = config_lib.defaults()
+  config.name = "small"
+  config.data.train_instances = 4
+  config.data.heldout_instances = 1
+  config.order.budget = 40
+  config.model.init = "new"
+  config.model.layers = 2
+  config.model.width = 32
+  config.model.heads = 2
+  config.model.kv_heads = 1
+  config.model.head_width = 16
+  config.model.mlp_width = 48
+  config.train.batch_size = 4
+  config.train.learning_rate = 3e-3
+  config.evals.heldout.every_steps = 4
+  config.machine.save_every = 5
+  config.machine.layouts = 1
+  config.machine.tensorboard = False
+  return config
+
+
+@pytest.fixture
+def niv2(tmp_path: pathlib.Path) -> pathlib.Path:
+  """A small clone in the layout of allenai/natural-instructions."""
+  clone = tmp_path / "natural-instructions"
+  for split, names in NIV2_TASKS.items():
+    for number, name in enumerate(names):
+      _write_task(clone / "tasks" / f"{name}.json", name, number)
+    listed = clone / "splits" / "default" / f"{split}_tasks.txt"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text("\n".join(names) + "\n")
+  return clone
+
+
+def _write_task(path: pathlib.Path, name: str, number: int) -> None:
+  """A task file with every field that publishers write."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  example = {"input": "1, 2", "output": "2", "explanation": "2 is even."}
+  instances = [
+      {"id": f"{name}-{i}", "input": f"{i}, {i + number}", "output": [str(i)]}
+      for i in range(30)
+  ]
+  path.write_text(
+      json.dumps(
+          {
+              "Contributors": ["zsgen"],
+              "Source": ["synthetic"],
+              "URL": [],
+              "Categories": ["Number Selection"],
+              "Reasoning": [],
+              "Definition": [f"From a list of numbers give {name[8:]} ones."],
+              "Input_language": ["English"],
+              "Output_language": ["English"],
+              "Instruction_language": ["English"],
+              "Domains": ["Mathematics"],
+              "Positive Examples": [example],
+              "Negative Examples": [],
+              "Instances": instances,
+          },
+          indent=1,
+      ),
+      "utf-8",
+  )

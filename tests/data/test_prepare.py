@@ -1,0 +1,178 @@
+"""The prepare stage and the store, on a suite written here."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen import config
+from zsgen import errors
+from zsgen.data import prepare
+from zsgen.data import sources
+from zsgen.data import store
+from zsgen.data import suite
+from zsgen.data import tokenizers
+
+EXAMPLES = (
+    ("even", "train", "Keep even ones.", "1, 2", "2"),
+    ("even", "train", "Keep even ones.", "3, 4", "4"),
+    ("odd", "train", "Keep odd ones.", "1, 2", "1"),
+    ("large", "heldout", "Keep large ones.", "1, 99", "99"),
+)
+
+
+def _source(rows=EXAMPLES, heldout=("heldout",), files=()):
+  def source(data: config.Data, seed: int) -> suite.Suite:
+    del data, seed
+    examples = lambda: iter([
+        suite.Example(task, "numbers", split, definition, asked, (said,), str(i))
+        for i, (task, split, definition, asked, said) in enumerate(rows)
+    ])
+    return suite.Suite("here", heldout, examples, files)
+
+  return source
+
+
+@pytest.fixture
+def here(monkeypatch):
+  """Registers a source named "here"; returns a function that changes it."""
+  use = lambda **kwargs: monkeypatch.setitem(
+      sources.SOURCES, "here", _source(**kwargs)
+  )
+  use()
+  return use
+
+
+def _prepare(path: pathlib.Path, **options) -> store.Store:
+  return prepare.prepare(path, config.Data(source="here", **options), seed=0)
+
+
+def test_rows_are_prompt_answer_and_end_token(here, tmp_path):
+  made = _prepare(tmp_path)
+  row = made.row(1)
+  prompt = "Keep even ones.\nInput: 3, 4\nOutput: "
+  tokens = [byte + 3 for byte in (prompt + "4").encode()] + [1]
+  assert row.tokens.tolist() == tokens
+  assert row.mask.tolist() == [0] * len(prompt) + [1, 1]
+  assert made.texts([1]) == [(prompt, "4")]
+  assert made.lengths[1] == len(tokens)
+  assert made.loss_lengths.tolist() == [2, 2, 2, 3]
+  assert made.prompt_lengths[1] == len(prompt)
+
+
+def test_tasks_and_splits(here, tmp_path):
+  made = _prepare(tmp_path)
+  assert made.tasks == ["even", "odd", "large"]
+  assert made.task_index.tolist() == [0, 0, 1, 2]
+  assert made.split_ids("train").tolist() == [0, 1, 2]
+  assert made.split_ids("heldout").tolist() == [3]
+  with pytest.raises(errors.InputError, match='Did you mean "heldout"'):
+    made.split_ids("heldot")
+  assert made.manifest["counts"]["train"]["tasks"] == 2
+
+
+def test_plain_text_has_loss_on_all_but_its_first_token(here, tmp_path):
+  here(rows=(*EXAMPLES[3:], ("text", "train", "", "", "A cat.")))
+  assert _prepare(tmp_path).row(1).mask.tolist() == [0, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_cut_answer_is_counted_and_a_lost_one_dropped(here, tmp_path):
+  prompt = len("Keep large ones.\nInput: 1, 99\nOutput: ")
+  made = _prepare(tmp_path, max_length=prompt + 1)
+  assert made.manifest["counts"]["heldout"]["cut"] == 1
+  assert made.row(3).mask.sum() == 1
+  with pytest.raises(errors.InputError, match="no example left in heldout"):
+    _prepare(tmp_path, max_length=prompt)
+
+
+def test_dropped_examples_leave_no_gap(here, tmp_path):
+  rows = (("long", "train", "Keep.", "1" * 99, "1"), *EXAMPLES)
+  here(rows=rows)
+  made = _prepare(tmp_path, max_length=80)
+  assert made.tasks == ["even", "odd", "large"]
+  assert len(made) == 4
+  assert made.manifest["counts"]["train"]["dropped"] == 1
+  assert made.manifest["dropped_by_task"] == {"long": 1}
+
+
+def test_same_bytes_and_no_second_making(here, tmp_path):
+  first, second = _prepare(tmp_path / "a"), _prepare(tmp_path / "b")
+  assert first.fingerprint == second.fingerprint
+  for name in ("tokens.bin", "mask.bin", "offsets.npy"):
+    assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
+  here(rows=EXAMPLES[2:])
+  assert _prepare(tmp_path / "a").fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ((EXAMPLES[0], EXAMPLES[2], EXAMPLES[1], EXAMPLES[3]), "two places"),
+        ((EXAMPLES[0], ("even", "heldout", "", "1", "1")), "one split only"),
+        (EXAMPLES[:3], "no example left in heldout"),
+        (((*EXAMPLES[0][:4], "\ud800"), *EXAMPLES[2:]), "not Unicode"),
+    ],
+)
+def test_a_bad_suite_leaves_nothing(here, tmp_path, rows, said):
+  here(rows=rows)
+  with pytest.raises(errors.InputError, match=said):
+    _prepare(tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
+def test_damage_is_found(here, tmp_path):
+  made = _prepare(tmp_path)
+  made.verify()
+  tokens = made.path / "tokens.bin"
+  whole = tokens.read_bytes()
+  tokens.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+  with pytest.raises(errors.InputError, match=r"tokens\.bin"):
+    made.verify()
+  tokens.write_bytes(whole[:-4])
+  with pytest.raises(errors.InputError, match="bytes"):
+    _prepare(tmp_path)
+
+
+def test_a_manifest_of_other_making_names_the_field(here, tmp_path):
+  made = _prepare(tmp_path)
+  manifest = made.path / "manifest.json"
+  changed = json.loads(manifest.read_text())
+  changed["made_by"]["max_length"] = 7
+  manifest.write_text(json.dumps(changed))
+  with pytest.raises(errors.InputError, match=r"made_by\.max_length is 7"):
+    _prepare(tmp_path)
+
+
+def test_changed_sources_are_found(here, tmp_path):
+  file = tmp_path / "source.json"
+  file.write_text("one")
+  here(files=(file,))
+  _prepare(tmp_path / "stores")
+  file.touch()
+  _prepare(tmp_path / "stores").verify()
+  file.write_text("two")
+  with pytest.raises(errors.InputError, match="changed since"):
+    _prepare(tmp_path / "stores")
+
+
+def test_byte_ids_round_trip():
+  tokenizer = tokenizers.Bytes()
+  texts = ["", "a b", "Grüße 猫"]
+  for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+    assert ids.dtype == np.uint32
+    assert tokenizer.decode([*ids, tokenizer.eos_id]) == text
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (dict(tokenizer="byte"), 'Did you mean "bytes"'),
+        (dict(template="plane"), 'Did you mean "plain"'),
+    ],
+)
+def test_unknown_names(here, tmp_path, option, said):
+  with pytest.raises(errors.InputError, match=said):
+    _prepare(tmp_path, **option)
+  with pytest.raises(errors.InputError, match='Did you mean "synth"'):
+    prepare.prepare(tmp_path, config.Data(source="sinth"), seed=0)

@@ -1,0 +1,193 @@
+"""The embedded suite: its structure, its draws, and its answers."""
+
+import collections
+import itertools
+import re
+import sys
+
+import pytest
+
+from zsgen import config
+from zsgen.data import suite
+from zsgen.data.sources.synth import (
+    HELDOUT,
+    HELDOUT_FAMILY,
+    SPLITS,
+    TASKS,
+    synth,
+)
+from zsgen.data.sources.synth.task import Dice, family
+from zsgen.data.sources.synth.words import KINDS, OPPOSITE, WORDS
+
+
+def _examples(seed: int = 0, train: int = 40, heldout: int = 5) -> list:
+  data = config.Data(train_instances=train, heldout_instances=heldout)
+  return list(synth(data, seed).examples())
+
+
+def _answers(name: str, count: int = 100) -> list[tuple[str, str]]:
+  """Drawn (input, answer) pairs of a task."""
+  (task,) = [each for each in TASKS if each.name == name]
+  dice = Dice(3, name)
+  return [task.draw(dice) for _ in range(count)]
+
+
+def _ints(text: str) -> list[int]:
+  return list(map(int, re.findall(r"\d+", text)))
+
+
+def test_families_have_one_sibling_held_out():
+  siblings = collections.defaultdict(list)
+  for task in TASKS:
+    assert task.name.startswith(task.family + "_")
+    siblings[task.family].append(task.name)
+  assert len({task.name for task in TASKS}) == len(TASKS) >= 48
+  assert len({task.definition for task in TASKS}) == len(TASKS)
+  assert len(siblings) >= 12
+  assert len(siblings.pop(HELDOUT_FAMILY)) >= 3
+  for name, tasks in siblings.items():
+    assert len(set(tasks) & set(HELDOUT)) == 1, name
+    assert len(tasks) >= 3, name
+  assert set(HELDOUT) <= {task.name for task in TASKS}
+
+
+def test_splits_counts_and_sequence():
+  examples = _examples()
+  counts = collections.Counter(each.task for each in examples)
+  splits = {each.task: each.split for each in examples}
+  assert len({(each.task, each.split) for each in examples}) == len(splits)
+  for name, split in splits.items():
+    assert counts[name] == (40 if split == suite.TRAIN else 5), name
+  assert list(dict.fromkeys(each.split for each in examples)) == list(SPLITS)
+  assert synth(config.Data(), 0).heldout == SPLITS[1:]
+  tasks = [each.task for each in examples]
+  changes = sum(a != b for a, b in itertools.pairwise(tasks))
+  assert changes == len(splits) - 1
+
+
+def test_the_default_pool_is_large_distinct_and_short():
+  examples = list(synth(config.Data(), 0).examples())
+  train = [each for each in examples if each.split == suite.TRAIN]
+  assert len(train) >= 5 * config.Order().budget
+  assert len({(each.task, each.input) for each in examples}) == len(examples)
+  assert len({(each.task, each.key) for each in examples}) == len(examples)
+  for each in examples:
+    (answer,) = each.targets
+    whole = f"{each.definition}\nInput: {each.input}\nOutput: {answer}"
+    assert whole.isascii() and len(whole) <= 190
+    assert len(each.definition) <= 80 and len(each.input) <= 45
+    assert 1 <= len(answer) <= 35
+
+
+def test_instances_are_a_function_of_seed_and_task():
+  assert _examples(seed=1) == _examples(seed=1)
+  first, second = (
+      [each.input for each in _examples(seed=seed)] for seed in (1, 2)
+  )
+  assert sum(a == b for a, b in zip(first, second, strict=True)) < 20
+  # More instances continue the same stream.
+  fewer = [each for each in _examples(train=7) if each.task == "sum_add"]
+  more = [each for each in _examples(train=9) if each.task == "sum_add"]
+  assert fewer == more[:7]
+
+
+def test_a_task_that_runs_out_gives_all_it_has(monkeypatch):
+  coins = family("coin", ("flip", "Flip.", lambda dice: (dice.one("ab"), "x")))
+  module = sys.modules["zsgen.data.sources.synth"]
+  monkeypatch.setattr(module, "TASKS", coins)
+  assert sorted(each.input for each in _examples()) == ["a", "b"]
+
+
+def test_dice():
+  dice = Dice(5, "x")
+  assert {dice.below(3) for _ in range(100)} == {0, 1, 2}
+  assert {dice.between(4, 5) for _ in range(100)} == {4, 5}
+  assert all(len(set(dice.some(range(4), 4))) == 4 for _ in range(50))
+  first = [Dice(5, "x").below(10**9), Dice(5, "y").below(10**9)]
+  assert first == [Dice(5, "x").below(10**9), Dice(5, "y").below(10**9)]
+  assert first[0] != first[1]
+
+
+NUMBERS = {
+    "filter_even": lambda n: [each for each in n if each % 2 == 0],
+    "filter_large": lambda n: [each for each in n if each >= 51],
+    "filter_tens": lambda n: [each for each in n if str(each)[-1] in "05"],
+    "pick_largest": lambda n: [sorted(n)[-1]],
+    "order_down": lambda n: sorted(n, reverse=True),
+    "order_rotate": lambda n: [*n[1:], n[0]],
+    "sum_add": lambda n: [*n, n[0] + n[1]],
+    "sum_subtract": lambda n: [*n, n[0] - n[1]],
+    "sum_three": lambda n: [*n, n[0] + n[1] + n[2]],
+    "sum_swapped": lambda n: [n[1], n[0], n[0] + n[1]],
+    "next_up": lambda n: [2 * n[-1] - n[-2]],
+    "next_down": lambda n: [2 * n[-1] - n[-2]],
+    "next_twice": lambda n: [2 * n[2] - n[1], 3 * n[2] - 2 * n[1]],
+    "next_gap": lambda n: [(n[1] + n[2]) // 2],
+    "compare_smaller": sorted,
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_answers_on_numbers(name):
+  for text, answer in _answers(name):
+    assert _ints(answer) == NUMBERS[name](_ints(text))
+    assert all(0 <= each <= 99 for each in _ints(text + " " + answer))
+
+
+TEXTS = {
+    "pick_last": lambda x: x.split(", ").pop(),
+    "style_title": lambda x: " ".join(w[0].upper() + w[1:] for w in x.split()),
+    "words_reverse": lambda x: " ".join(reversed(x.split())),
+    "repeat_twice": lambda x: " and ".join([x] * 2),
+    "letter_third": lambda x: f"The letter {x[2]}.",
+    "letter_last": lambda x: f"The letter {x[len(x) - 1]}.",
+    "count_items": lambda x: f"There are {x.count(',') + 1} of them.",
+    "count_words": lambda x: f"There are {x.count(' ') + 1} of them.",
+    "count_letters": lambda x: f"There are {len(list(x))} of them.",
+    "count_vowels": (
+        lambda x: f"There are {len(re.findall('[aeiou]', x))} of them."
+    ),
+    "kind_food": lambda x: "yes" if x.split()[2] in KINDS["food"] else "no",
+    "label_number": lambda x: "several" if " are " in x else "single",
+    "label_mood": lambda x: {"?": "question", ".": "statement", "!": "command"}[
+        x[-1]
+    ],
+    "rewrite_denied": lambda x: x.replace(" is ", " is not "),
+    "rewrite_opposite": (
+        lambda x: x[: x.rindex(" ") + 1] + OPPOSITE[x.split()[-1][:-1]] + "."
+    ),
+    "ask_where": lambda x: x.split()[-1][:-1],
+    "ask_who": lambda x: x.split()[0],
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_answers_on_texts(name):
+  for text, answer in _answers(name):
+    assert answer == TEXTS[name](text), text
+
+
+def test_the_found_noun_is_the_only_one_of_its_kind():
+  for text, answer in _answers("find_place"):
+    (noun,) = set(text.split(", ")) & set(KINDS["place"])
+    assert answer == f"{noun} is a place"
+
+
+def test_ages():
+  for text, answer in _answers("compare_older"):
+    one, first, two, second = re.findall(r"[A-Z]\w+|\d+", text)
+    elder = one if int(first) > int(second) else two
+    assert answer == f"{elder} is older"
+
+
+def test_past_and_plural():
+  assert all(text != answer for text, answer in _answers("rewrite_past"))
+  answers = dict(_answers("rewrite_plural", 3000))
+  irregular = [v for k, v in answers.items() if k.startswith("The mouse is")]
+  assert irregular and all(v.startswith("The mice are") for v in irregular)
+
+
+def test_a_noun_is_of_one_kind():
+  nouns = [noun for kind in KINDS.values() for noun in kind]
+  assert len(set(nouns)) == len(nouns)
+  assert len(set(WORDS)) == len(WORDS) and min(map(len, WORDS)) >= 3

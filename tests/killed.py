@@ -1,0 +1,62 @@
+"""Runs a config and kills itself, hard, at a named moment.
+
+  python tests/killed.py CONFIG.json WORKDIR MOMENT
+
+MOMENT: step:N, evaluation:N, save:N (files of the save are being written) or
+never. The last stage is train.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+
+import zsgen
+from zsgen.training import checkpoints
+from zsgen.training import loop
+from zsgen.training import records
+
+
+def kill() -> None:
+  """As a machine that dies: nothing is flushed, nothing is caught."""
+  os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(moment: str) -> None:
+  """Makes the process die at the moment."""
+  kind, _, number = moment.partition(":")
+  if kind == "step":
+    _before(records.Records, "consumed", lambda step, *_: step == int(number))
+  elif kind == "evaluation":
+    _before(
+        records.Records, "evaluated", lambda _, step, *__: step == int(number)
+    )
+  elif kind == "save":
+    save = checkpoints.Checkpoints.save
+
+    def die_while_saving(self, step, *args):
+      save(self, step, *args)
+      if step == int(number):
+        kill()
+
+    checkpoints.Checkpoints.save = die_while_saving
+
+
+def _before(owner: type, name: str, when) -> None:
+  method = getattr(owner, name)
+
+  def armed(self, *args):
+    if when(*args):
+      kill()
+    return method(self, *args)
+
+  setattr(owner, name, armed)
+
+
+if __name__ == "__main__":
+  path, workdir, moment = sys.argv[1:]
+  arm(moment)
+  zsgen.run(json.loads(pathlib.Path(path).read_text()), workdir, ["train"])
+  heavy = {"tensorflow", "seqio", "torch"} & set(sys.modules)
+  print(json.dumps({"heavy": sorted(heavy), "loop": loop.__name__}))

@@ -1,0 +1,70 @@
+"""Similarity in blocks, and the embeddings artifact."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from zsgen import errors
+from zsgen.orders import embeddings, similarity
+
+
+def _embedded(rng, *shape):
+  vectors = rng.integers(-3, 4, shape).astype(np.float32)
+  return embeddings.Embeddings(scipy.sparse.csr_array(vectors))
+
+
+@pytest.mark.parametrize("size", [1, 4096, 5000])
+def test_blocks_make_up_the_product(size):
+  rng = np.random.default_rng(size)
+  train, heldout = _embedded(rng, size, 7), _embedded(rng, 5, 7)
+  expected = heldout.block(0, 5) @ train.block(0, size).T
+  np.testing.assert_array_equal(similarity.matrix(train, heldout), expected)
+  np.testing.assert_array_equal(
+      similarity.nearest_similarity(train, heldout), expected.max(axis=0)
+  )
+
+
+def test_take_keeps_the_order_of_rows():
+  whole = _embedded(np.random.default_rng(0), 6, 4)
+  taken = whole.take(np.array([4, 1]))
+  assert (len(taken), taken.dim) == (2, 4)
+  np.testing.assert_array_equal(taken.block(0, 2), whole.block(0, 6)[[4, 1]])
+
+
+def test_made_once_and_shared(store, workdir):
+  made = embeddings.obtain(workdir, store, "ngram", "prompt")
+  again = embeddings.obtain(workdir, store, "ngram", "prompt")
+  assert made.digest == again.digest
+  np.testing.assert_array_equal(
+      made.block(0, len(store)), again.block(0, len(store))
+  )
+  oracle = embeddings.obtain(workdir, store, "ngram", "prompt+answer")
+  assert oracle.digest != made.digest
+  names = sorted(path.name for path in (workdir / "embeddings").iterdir())
+  assert len(names) == 2
+  assert all(name.startswith("ngram-") for name in names)
+
+
+def test_a_damaged_artifact_is_an_error(store, workdir):
+  embeddings.obtain(workdir, store, "ngram", "prompt")
+  (file,) = (workdir / "embeddings").glob("*/vectors.npz")
+  content = bytearray(file.read_bytes())
+  content[len(content) // 2] ^= 1
+  file.write_bytes(content)
+  with pytest.raises(errors.InputError, match="not what was written"):
+    embeddings.obtain(workdir, store, "ngram", "prompt")
+
+
+def test_a_text_without_a_word_is_an_error(store, workdir, monkeypatch):
+  def texts(ids):
+    return [("" if i == 5 else "some words", "") for i in ids]
+
+  monkeypatch.setattr(store, "texts", texts)
+  with pytest.raises(errors.InputError, match=r"example 5 \(task even\)"):
+    embeddings.obtain(workdir, store, "ngram", "prompt")
+  assert not (workdir / "embeddings").exists()
+
+
+def test_an_unknown_embedder_is_an_error(store, workdir):
+  with pytest.raises(errors.InputError, match='mean "ngram"'):
+    embeddings.obtain(workdir, store, "n-gram", "prompt")

@@ -1,0 +1,101 @@
+"""A run that is killed and started again leaves the bytes of an unbroken one."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+KILLED = pathlib.Path(__file__).with_name("killed.py")
+
+
+def start(config, workdir: pathlib.Path, moment: str = "never"):
+  """Runs the train stage in a process of its own."""
+  workdir.mkdir(exist_ok=True)
+  path = workdir / "config.json"
+  path.write_text(config.to_json())
+  return subprocess.run(
+      [sys.executable, KILLED, path, workdir, moment],
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+def content(workdir: pathlib.Path) -> dict[str, bytes]:
+  """Everything that must be equal: metrics, evaluations, ids, parameters."""
+  (run,) = (workdir / "runs").iterdir()
+  files = ["metrics.jsonl", "consumed.npy", "result.json"]
+  files += [path.relative_to(run) for path in (run / "evals").rglob("*.npy")]
+  found = {str(name): (run / name).read_bytes() for name in files}
+  return found | parameters(run)
+
+
+def parameters(run: pathlib.Path) -> dict[str, bytes]:
+  """Bytes of every array of the last checkpoint."""
+  import jax
+  import orbax.checkpoint as ocp
+
+  newest = max(int(p.name) for p in (run / "checkpoints").iterdir())
+  state = ocp.StandardCheckpointer().restore(
+      (run / "checkpoints" / str(newest) / "state").absolute()
+  )
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  return {jax.tree_util.keystr(k): np.asarray(v).tobytes() for k, v in leaves}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+  """Runs configs without a break, once each."""
+  done = {}
+
+  def get(config):
+    key = config.to_json()
+    if key not in done:
+      workdir = tmp_path_factory.mktemp("unbroken")
+      finished = start(config, workdir)
+      assert finished.returncode == 0, finished.stderr
+      done[key] = content(workdir), json.loads(finished.stdout)
+    return done[key]
+
+  return get
+
+
+# 10 steps, evaluations at 0, 4, 8, 10, checkpoints at 5 and 10.
+@pytest.mark.parametrize(
+    "moment",
+    ["step:2", "step:7", "evaluation:8", "save:5", "save:10"],
+    ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
+)
+def test_killed_and_started_again(small, unbroken, tmp_path, moment):
+  killed = start(small, tmp_path, moment)
+  assert killed.returncode == -9, killed.stderr
+  again = start(small, tmp_path)
+  assert again.returncode == 0, again.stderr
+  expected, _ = unbroken(small)
+  found = content(tmp_path)
+  assert sorted(found) == sorted(expected)
+  assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_killed_three_times(small, unbroken, tmp_path):
+  for moment in ("evaluation:0", "step:6", "step:9"):
+    assert start(small, tmp_path, moment).returncode == -9
+  assert start(small, tmp_path).returncode == 0
+  assert content(tmp_path) == unbroken(small)[0]
+
+
+def test_training_needs_no_tensorflow(small, unbroken):
+  _, said = unbroken(small)
+  assert said["heavy"] == []
+
+
+def test_started_again_after_the_end(small, tmp_path):
+  assert start(small, tmp_path).returncode == 0
+  before = content(tmp_path)
+  again = start(small, tmp_path)
+  assert again.returncode == 0
+  assert "already finished" in again.stderr
+  assert content(tmp_path) == before

@@ -1,0 +1,104 @@
+"""Families on letters and on counting."""
+
+from collections.abc import Callable
+
+from zsgen.data.sources.synth import lists, task, texts, words
+
+
+def _word(dice: task.Dice) -> str:
+  """A word."""
+  return dice.one(words.WORDS)
+
+
+def _letter(place: int) -> task.Draw:
+  """Asks for the letter in a place."""
+  return task.skill(_word, str, lambda word: f"The letter {word[place]}.")
+
+
+LETTER = task.family(
+    "letter",
+    (
+        "first",
+        "Which letter of the alphabet stands at the start of this word?",
+        _letter(0),
+    ),
+    (
+        "last",
+        "Which letter of the alphabet stands at the end of this word?",
+        _letter(-1),
+    ),
+    (
+        "second",
+        "Which letter of the alphabet stands second from the front of this word?",
+        _letter(1),
+    ),
+    (
+        "third",
+        "Which letter of the alphabet stands third from the front of this word?",
+        _letter(2),
+    ),
+)
+
+
+def vowels(word: str) -> int:
+  """How many of a, e, i, o, u the word has."""
+  return sum(word.count(letter) for letter in "aeiou")
+
+
+def _two(dice: task.Dice) -> str:
+  """Two nouns."""
+  return " ".join(dice.some(words.NOUNS, 2))
+
+
+def nouns(dice: task.Dice) -> list[str]:
+  """2 to 6 nouns."""
+  return dice.some(words.NOUNS, dice.between(2, 6))
+
+
+def _repeated(dice: task.Dice) -> list[str]:
+  """2 to 4 times one noun, and 1 or 2 others."""
+  noun, *others = dice.some(words.NOUNS, dice.between(2, 3))
+  drawn = [noun] * dice.between(2, 4) + others
+  return dice.some(drawn, len(drawn))
+
+
+def _most(drawn: list[str]) -> str:
+  """The noun that comes most often."""
+  return max(drawn, key=drawn.count)
+
+
+def _count(value: Callable, show: Callable, count: Callable) -> task.Draw:
+  """Asks for a number, in a sentence."""
+  return task.skill(
+      value, show, lambda drawn: f"There are {count(drawn)} of them."
+  )
+
+
+COUNT = task.family(
+    "count",
+    (
+        "items",
+        "How many things are listed? Count them and reply in a full sentence.",
+        _count(nouns, lists.join, len),
+    ),
+    (
+        "words",
+        "How many words are written? Count them and reply in a full sentence.",
+        _count(texts.line, lists.row, len),
+    ),
+    (
+        "letters",
+        "How many letters are used? Count them and reply in a full sentence.",
+        _count(_word, str, len),
+    ),
+    (
+        "vowels",
+        "How many vowels are used? Count them and reply in a full sentence.",
+        _count(_two, str, vowels),
+    ),
+    (
+        "same",
+        "How many words are the same? Count them and reply in a full sentence.",
+        _count(_repeated, lists.row, lambda w: w.count(_most(w))),
+    ),
+)

@@ -1,0 +1,107 @@
+"""Facts on phrases as they stand: copies, styles, word order."""
+
+from zsgen.data.sources.synth import lists, task, texts, words
+from zsgen.data.sources.worlds.fact import Fact, people
+
+
+def _coined(dice: task.Dice) -> str:
+  """Two made-up words, which can only be copied by looking back."""
+  letters = ("bdfgklmnprstvz", "aeiou") * 4
+  drawn = "".join(map(dice.one, letters))
+  return f"{drawn[:4]} {drawn[4:]}"
+
+
+def _line(dice: task.Dice) -> str:
+  """A line of words."""
+  return lists.row(texts.line(dice))
+
+
+def _numbers(dice: task.Dice) -> str:
+  """Numbers with spaces or commas between them."""
+  return dice.one((lists.row, lists.join))(lists.numbers(dice))
+
+
+def _copied(dice: task.Dice) -> dict[str, object]:
+  """A text to be said again."""
+  kind = dice.one((_coined, texts.phrase, _line, _numbers))
+  return people(dice) | dict(x=kind(dice), word=dice.one(words.WORDS))
+
+
+COPIES = (
+    Fact(
+        _copied,
+        (
+            "{name} says: {x}. {friend} says it too: {x}.",
+            "{name}: {x}. {friend}: {x}.",
+            "{x} - {x}",
+            "{x} -> {x}",
+            "{x}. And again: {x}.",
+            "{x}, {x}, {x}.",
+            "{x} and {x}.",
+            "{word}, {word}, {word}!",
+            '"{x}, please," says {name}. So {friend} brings {x}.',
+            "On the first page stands {x} and on the second, too: {x}.",
+            'Asked for the sign, {name} reads "{x}". It says {x}.',
+        ),
+    ),
+)
+
+
+def _phrase(dice: task.Dice) -> dict[str, object]:
+  """A phrase in several styles."""
+  phrase = texts.phrase(dice)
+  return dict(
+      name=dice.one(words.NAMES),
+      phrase=phrase,
+      upper=phrase.upper(),
+      title=phrase.title(),
+      hyphens=phrase.replace(" ", "-"),
+  )
+
+
+def _moved(dice: task.Dice) -> dict[str, object]:
+  """A line and its words in other sequences."""
+  first, *middle, last = drawn = texts.line(dice)
+  return dict(
+      line=lists.row(drawn),
+      back=lists.row(drawn[::-1]),
+      swapped=lists.row([last, *middle, first]),
+      front=lists.row([last, first, *middle]),
+      end=lists.row([*middle, last, first]),
+      first=first,
+      last=last,
+      count=len(drawn),
+  )
+
+
+STYLES = (
+    Fact(
+        _phrase,
+        (
+            "{phrase} -> {upper}",
+            "{phrase} -> {title}",
+            "{phrase} -> {hyphens}",
+            "{phrase} ({phrase})",
+            '{phrase}, or "{phrase}" in quotes.',
+            "{phrase}, or ({phrase}) in brackets.",
+            "In capitals {phrase} is {upper}.",
+            "On the sign {phrase} is written {title}.",
+            "With hyphens {phrase} is {hyphens}.",
+            "{name} shouts {upper}, which means {phrase}.",
+        ),
+    ),
+    Fact(
+        _moved,
+        (
+            "{line}: the same words backward are {back}.",
+            "{line} -> backward: {back}",
+            "{line} -> ends swapped: {swapped}",
+            "{line} -> last one in front: {front}",
+            "{line} -> first one at the end: {end}",
+            "{line} has {count} words, from {first} to {last}.",
+            "With {last} in front, {line} is {front}.",
+            "With {first} at the end, {line} is {end}.",
+            "With {first} and {last} swapped, {line} is {swapped}.",
+        ),
+    ),
+)

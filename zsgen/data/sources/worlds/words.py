@@ -1,0 +1,103 @@
+"""Facts on words: their letters, and what they name."""
+
+from zsgen.data.sources.synth import kinds, letters, lists, task, words
+from zsgen.data.sources.worlds.fact import Fact, people
+
+
+def _spelled(dice: task.Dice) -> dict[str, object]:
+  """A word and its letters."""
+  word = dice.one(words.WORDS)
+  return dict(
+      name=dice.one(words.NAMES),
+      word=word,
+      spelled="-".join(word),
+      first=word[0],
+      second=word[1],
+      third=word[2],
+      last=word[-1],
+      count=len(word),
+      vowels=letters.vowels(word),
+  )
+
+
+LETTERS = (
+    Fact(
+        _spelled,
+        (
+            "{word} begins with {first} and ends with {last}.",
+            "{word}: {spelled}",
+            "{word} is spelled {spelled}.",
+            "{word}: first letter {first}, last letter {last}.",
+            "{word}: second letter {second}, third letter {third}.",
+            "{name} spells {word}: {spelled}, {count} letters.",
+            "{word}, {spelled}: letters {count}, vowels {vowels}.",
+            "{word} has {count} letters.",
+            "{word} has {vowels} of the vowels a, e, i, o, u.",
+            "Like {word}: the letter {first} first, the letter {last} last.",
+            "After {first} in {word} comes {second}, then {third}.",
+        ),
+    ),
+)
+
+
+def _noun(dice: task.Dice) -> dict[str, object]:
+  """A noun, what it is, and one thing it is not."""
+  kind, other = dice.some(tuple(words.KINDS), 2)
+  noun = dice.one(words.KINDS[kind])
+  return people(dice) | dict(
+      noun=noun,
+      colour=dice.one(words.COLOURS),
+      kind=kind,
+      a_kind=kinds.named(kind),
+      not_kind=kinds.named(other),
+      use=_USES[kind],
+  )
+
+
+_USES = {
+    "animal": "is alive",
+    "food": "is for eating",
+    "place": "is for visits",
+    "garment": "is for wearing",
+    "colour": "is for painting",
+}
+
+
+def _group(dice: task.Dice) -> dict[str, object]:
+  """Nouns of several kinds, one of the kind that is named."""
+  kind = dice.one(tuple(words.KINDS))
+  nouns, noun = kinds.group(dice, kind)
+  return dict(
+      name=dice.one(words.NAMES),
+      all=lists.join(nouns),
+      noun=noun,
+      kind=kind,
+      a_kind=kinds.named(kind),
+  )
+
+
+KINDS = (
+    Fact(
+        _noun,
+        (
+            "{noun} is {a_kind}.",
+            "{noun} - {kind}",
+            "{noun}: {kind}",
+            "{noun} {use}.",
+            "Is {noun} {a_kind}? Yes.",
+            "Is {noun} {not_kind}? No, {noun} is {a_kind}.",
+            '"Is {noun} {not_kind}?" asks {name}. "No," says {friend}.',
+            '"Is {noun} {a_kind}?" asks {name}. "Yes," says {friend}.',
+            "The word {noun} stands for {a_kind}.",
+        ),
+    ),
+    Fact(
+        _group,
+        (
+            "Among {all} only {noun} is {a_kind}.",
+            "{all}: {noun} is {a_kind}.",
+            "{all} -> {kind}: {noun}",
+            "{name} wants {a_kind}. Out of {all} it must be {noun}.",
+        ),
+    ),
+)

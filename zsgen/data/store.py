@@ -1,0 +1,235 @@
+"""The store: token ids on disk, one row an example.
+
+A directory of
+  tokens.bin        uint32, all rows one after another
+  mask.bin          uint8, 1 where the token takes part in the loss
+  offsets.npy       int64 [N+1], where rows begin
+  tasks.parquet     task, category, split, first, count: rows stand task by task
+  examples.parquet  id, task, split, lengths, text; for people and embedders
+  manifest.json     what made it, what it counts, hashes
+Training reads it by memory map; nothing here needs TensorFlow.
+"""
+
+from collections.abc import Mapping, Sequence
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsgen import artifacts
+from zsgen import errors
+from zsgen.data import suite
+
+FILES = (
+    "tokens.bin",
+    "mask.bin",
+    "offsets.npy",
+    "tasks.parquet",
+    "examples.parquet",
+)
+
+
+class Row(NamedTuple):
+  """One example as tokens."""
+
+  tokens: np.ndarray  # uint32 [length]
+  mask: np.ndarray  # uint8 [length], 1 = loss
+
+
+class Store:
+  """A store that was opened; rows are read when asked for.
+
+  Attributes:
+    path: its directory.
+    manifest: what made it, counts and hashes.
+    fingerprint: SHA-256 of its content.
+  """
+
+  def __init__(self, path: pathlib.Path, manifest: Mapping[str, Any]):
+    self.path = path
+    self.manifest = manifest
+    self.fingerprint: str = manifest["fingerprint"]
+    self._offsets = np.load(path / "offsets.npy")
+    self._tokens = np.memmap(path / "tokens.bin", np.uint32, "r")
+    self._mask = np.memmap(path / "mask.bin", np.uint8, "r")
+
+  def __len__(self) -> int:
+    return len(self._offsets) - 1
+
+  def row(self, example: int) -> Row:
+    """Tokens and loss mask of one example id."""
+    begin, end = self._offsets[example], self._offsets[example + 1]
+    return Row(self._tokens[begin:end], self._mask[begin:end])
+
+  @functools.cached_property
+  def lengths(self) -> np.ndarray:
+    """Tokens of each example, int32 [N]."""
+    return np.diff(self._offsets).astype(np.int32)
+
+  @functools.cached_property
+  def loss_lengths(self) -> np.ndarray:
+    """Loss tokens of each example, int32 [N]."""
+    return self._column("loss_tokens").astype(np.int32)
+
+  @functools.cached_property
+  def prompt_lengths(self) -> np.ndarray:
+    """Tokens without loss of each example, int32 [N]."""
+    return self.lengths - self.loss_lengths
+
+  @property
+  def suite(self) -> str:
+    """Name of the suite."""
+    return self.manifest["suite"]
+
+  @functools.cached_property
+  def tasks(self) -> list[str]:
+    """Task names, training tasks first, in the suite's order."""
+    return self._tasks["task"].to_pylist()
+
+  @functools.cached_property
+  def task_index(self) -> np.ndarray:
+    """Position in `tasks` of each example's task, int32 [N]."""
+    counts = self._tasks["count"].to_numpy()
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
+  def split_tasks(self, split: str) -> list[int]:
+    """Positions in `tasks` of the tasks of a split, ascending.
+
+    Raises:
+      InputError: the suite has no such split.
+    """
+    splits = self._tasks["split"].to_pylist()
+    if split not in splits:
+      heldout = dict.fromkeys(name for name in splits if name != suite.TRAIN)
+      raise errors.InputError(
+          f"the suite {self.suite} has no held-out set {split!r}."
+          f"{errors.did_you_mean(split, heldout)} It has:"
+          f" {', '.join(heldout)}."
+      )
+    return [i for i, name in enumerate(splits) if name == split]
+
+  def split_ids(self, split: str) -> np.ndarray:
+    """Ids of a split, ascending, int64; InputError for an unknown one."""
+    return np.flatnonzero(np.isin(self.task_index, self.split_tasks(split)))
+
+  def texts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
+    """Prompt and answer of each id, as text."""
+    prompts, answers = self._column("prompt"), self._column("answer")
+    return [(prompts[i], answers[i]) for i in ids]
+
+  def verify(self) -> None:
+    """Recomputes every hash of content and sources.
+
+    Raises:
+      InputError: names the file that is not what it was.
+    """
+    for name, expected in self.manifest["files"].items():
+      if artifacts.file_digest(self.path / name) != expected["sha256"]:
+        raise errors.InputError(
+            f"{self.path / name}: the content is not what was written. Delete"
+            f" {self.path} to have the store made again."
+        )
+    if self.fingerprint != fingerprint(self.path, self.manifest["files"]):
+      raise errors.InputError(
+          f"{self.path / artifacts.MANIFEST}: the fingerprint does not follow"
+          " from the files. Delete the directory to have it made again."
+      )
+    check_sources(self.manifest["sources"], self.path, thorough=True)
+
+  @functools.cache  # noqa: B019 - stores live as long as the process.
+  def _column(self, name: str) -> np.ndarray:
+    table = pq.read_table(self.path / "examples.parquet", columns=[name])
+    return table[name].to_numpy()
+
+  @functools.cached_property
+  def _tasks(self) -> pa.Table:
+    return pq.read_table(self.path / "tasks.parquet")
+
+
+def open_store(path: pathlib.Path) -> Store:
+  """Opens a store; sizes are checked here, hashes by `Store.verify`.
+
+  Raises:
+    InputError: it is not there, or a file is missing or of another size.
+  """
+  if not (path / artifacts.MANIFEST).is_file():
+    raise errors.InputError(f"{path}: is not a store (no manifest.json).")
+  manifest = artifacts.read_json(path / artifacts.MANIFEST)
+  if not set(FILES) <= set(manifest.get("files", {})):
+    raise errors.InputError(f"{path}: is not a store (see manifest.json).")
+  for name in FILES:
+    file = path / name
+    size = file.stat().st_size if file.is_file() else None
+    if size != manifest["files"][name]["bytes"]:
+      raise errors.InputError(
+          f"{file}: {'is missing' if size is None else f'has {size} bytes'},"
+          f" but {manifest['files'][name]['bytes']} were written. Delete"
+          f" {path} to have the store made again."
+      )
+  return Store(path, manifest)
+
+
+def describe_files(path: pathlib.Path) -> dict[str, Any]:
+  """Size and SHA-256 of each file of a store that is being written."""
+  return {
+      name: {
+          "bytes": (path / name).stat().st_size,
+          "sha256": artifacts.file_digest(path / name),
+      }
+      for name in FILES
+  }
+
+
+def fingerprint(path: pathlib.Path, files: Mapping[str, Any]) -> str:
+  """Hash of tokens, mask, borders and tasks: all that a run depends on.
+
+  Parquet files are not hashed by their bytes, which change with its writer.
+  """
+  tasks = pq.read_table(path / "tasks.parquet").to_pylist()
+  hashes = [files[name]["sha256"] for name in FILES[:3]]
+  return artifacts.digest([*hashes, tasks])
+
+
+def describe_sources(files: Sequence[pathlib.Path]) -> list[dict[str, Any]]:
+  """Path, size, modification time and SHA-256 of each source file."""
+  return [
+      {
+          "path": str(path.resolve()),
+          "bytes": path.stat().st_size,
+          "mtime_ns": path.stat().st_mtime_ns,
+          "sha256": artifacts.file_digest(path),
+      }
+      for path in files
+  ]
+
+
+def check_sources(
+    sources: Sequence[Mapping[str, Any]],
+    store: pathlib.Path,
+    thorough: bool = False,
+) -> None:
+  """Compares source files with what the store was made of.
+
+  By path, size and modification time; a file whose time alone differs, or
+  every file if `thorough`, is hashed. Sources that are gone are fine: the
+  store holds all that training needs.
+
+  Raises:
+    InputError: names the file that changed.
+  """
+  for source in sources:
+    path = pathlib.Path(source["path"])
+    if not path.exists():
+      continue
+    stat = path.stat()
+    same = stat.st_size == source["bytes"]
+    if same and (thorough or stat.st_mtime_ns != source["mtime_ns"]):
+      same = artifacts.file_digest(path) == source["sha256"]
+    if not same:
+      raise errors.InputError(
+          f"{path}: changed since the store {store} was made of it. Delete"
+          " the store, or use another workdir."
+      )

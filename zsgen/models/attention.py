@@ -1,0 +1,77 @@
+"""Causal attention within segments."""
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Int
+
+# Queries are taken in blocks, each against the keys up to its own end: about
+# half of the score matrix is never computed. Blocks are unrolled, hence at
+# most _MOST_BLOCKS of them.
+_SMALLEST_BLOCK = 128
+_MOST_BLOCKS = 8
+# Finite, so that a row can never become NaN.
+_HIDDEN = -1e30
+
+
+def attend(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    segments: Int[Array, "B T"],
+) -> Float[Array, "B T H d"]:
+  """Softmax attention to the earlier positions of the same segment.
+
+  Scores are computed again in the backward pass instead of being kept.
+
+  Args:
+    query: H heads; head h reads key and value head h // (H / K).
+    key: K heads, a divisor of H.
+    value: as `key`.
+    segments: the number of each position's segment. Padding is a segment too,
+      seen by itself only.
+
+  Returns:
+    The attended values, in the type of `value`; softmax is in float32.
+  """
+  batch, length, heads, width = query.shape
+  kv_heads = key.shape[2]
+  # b: batch, k: key head, g: query heads of one key head, t/s: positions.
+  grouped = query.reshape(batch, length, kv_heads, heads // kv_heads, width)
+  grouped = grouped.transpose(0, 2, 3, 1, 4)
+  key, value = key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3)
+  step = max(_SMALLEST_BLOCK, -(-length // _MOST_BLOCKS))
+  blocks = []
+  for begin in range(0, length, step):
+    end = min(begin + step, length)
+    visible = _visible(segments[:, :end], begin)
+    blocks.append(
+        _block(
+            grouped[:, :, :, begin:end],
+            key[:, :, :end],
+            value[:, :, :end],
+            visible,
+        )
+    )
+  joined = jnp.concatenate(blocks, axis=3)
+  return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
+
+
+def _visible(segments: Array, begin: int) -> Array:
+  """Which of positions [0, s) each of [begin, s) sees: bool [B, s-begin, s]."""
+  places = jnp.arange(segments.shape[1])
+  causal = places[begin:, None] >= places
+  return causal & (segments[:, begin:, None] == segments[:, None])
+
+
+@jax.checkpoint
+def _block(query: Array, key: Array, value: Array, visible: Array) -> Array:
+  """Attention of one block of queries, [b, k, g, t, d]."""
+  scores = jnp.einsum(
+      "bkgtd,bksd->bkgts", query, key, preferred_element_type=jnp.float32
+  )
+  scores *= query.shape[-1] ** -0.5
+  scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
+  weights = jax.nn.softmax(scores).astype(value.dtype)
+  return jnp.einsum("bkgts,bksd->bkgtd", weights, value)

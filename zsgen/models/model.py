@@ -1,0 +1,92 @@
+"""What training knows of a model: new parameters, and the loss of a token."""
+
+import dataclasses
+from typing import Any, Protocol
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Int
+
+from zsgen import config
+from zsgen import errors
+from zsgen.models import decoder
+
+
+class Batch(Protocol):
+  """Rows of segments; positions are from 0 within each of them.
+
+  A segment is contiguous and its number unique in its row; 0 is padding.
+  """
+
+  tokens: Int[Array, "B T"]
+  positions: Int[Array, "B T"]
+  segments: Int[Array, "B T"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A decoder as pure functions of its parameters.
+
+  Make it by `from_config`, which checks the architecture.
+  """
+
+  arch: config.Model
+
+  @classmethod
+  def from_config(cls, arch: config.Model) -> "Model":
+    """The model of an architecture.
+
+    Raises:
+      InputError: fields that do not go together.
+    """
+    if arch.heads % arch.kv_heads:
+      raise errors.InputError(
+          f"config.model.kv_heads is {arch.kv_heads}; it must divide"
+          f" config.model.heads, {arch.heads}."
+      )
+    if arch.positions == "rotary" and arch.head_width % 2:
+      raise errors.InputError(
+          f"config.model.head_width is {arch.head_width}; rotary positions"
+          " turn pairs: make it even, or config.model.positions 'learned'."
+      )
+    return cls(arch)
+
+  def init(self, key: Array) -> dict[str, Any]:
+    """New float32 parameters, as nested dictionaries of arrays.
+
+    Args:
+      key: a typed key, as of `jax.random.key(seed)`.
+    """
+    one = jnp.zeros((1, 1), jnp.int32)
+    return self._decoder.init(key, one, one, one)["params"]
+
+  def token_nll(
+      self, params: dict[str, Any], batch: Batch
+  ) -> Float[Array, "B T"]:
+    """Negative log-likelihood of each token, in nats, float32.
+
+    Entry t is that of token t given the tokens before it in its segment. It is
+    0 for the first token of a segment and for padding.
+    """
+    logits = self._decoder.apply(
+        {"params": params}, batch.tokens, batch.positions, batch.segments
+    )
+    before, after = batch.segments[:, :-1], batch.segments[:, 1:]
+    log_likelihood = jax.nn.log_softmax(logits[:, :-1])
+    nll = -jnp.take_along_axis(
+        log_likelihood, batch.tokens[:, 1:, None], axis=-1
+    )
+    follows = (before == after) & (after > 0)
+    nll = jnp.where(follows, nll[..., 0], 0.0)
+    return jnp.pad(nll, ((0, 0), (1, 0)))
+
+  @property
+  def _decoder(self) -> decoder.Decoder:
+    return decoder.Decoder(self.arch)
+
+
+def parameter_count(params: Any) -> int:
+  """Number of parameters of a tree of arrays or of shapes."""
+  return sum(leaf.size for leaf in jax.tree.leaves(params))

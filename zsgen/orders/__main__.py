@@ -1,0 +1,118 @@
+"""Tools on orders: `python -m zsgen.orders show|diff|verify PATH…`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.markup
+import rich.table
+
+from zsgen import errors
+from zsgen.data import store as store_lib
+from zsgen.orders import diff, verify
+from zsgen.orders import order as order_lib
+
+# Characters of a prompt that `show` prints.
+_TEXT = 60
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Runs one tool; returns the exit code: 0, or 2 for bad input."""
+  options = _parser().parse_args(arguments)
+  console = rich.console.Console(highlight=False, soft_wrap=True)
+  try:
+    options.tool(options, console)
+  except errors.InputError as error:
+    print(error, file=sys.stderr)
+    return 2
+  return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+      "python -m zsgen.orders", description=__doc__
+  )
+  tools = parser.add_subparsers(required=True, metavar="show|diff|verify")
+  show = tools.add_parser("show", help="head and statistics of orders")
+  show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
+  show.add_argument("--head", type=int, default=10, help="rows to print (10)")
+  show.set_defaults(tool=_show)
+  differ = tools.add_parser("diff", help="overlap and ranks of two orders")
+  differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
+  differ.set_defaults(tool=_diff)
+  check = tools.add_parser(
+      "verify", help="recompute the hashes of orders, stores and runs"
+  )
+  check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
+  check.set_defaults(tool=_verify)
+  return parser
+
+
+def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
+  for path in options.paths:
+    order = order_lib.Order.load(path)
+    store = store_lib.open_store(order.store_path)
+    order = order_lib.Order.load(path, store)
+    console.print(_head(order, store, max(options.head, 0)))
+    console.print(_facts(order.statistics(store), "statistics"))
+
+
+def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
+  first, second = (order_lib.Order.load(path) for path in options.paths)
+  stores = [each.manifest["made_by"]["store"] for each in (first, second)]
+  if stores[0] != stores[1]:
+    raise errors.InputError(
+        f"{first.path} and {second.path} were made for different stores: the"
+        " same id means another example. Compare orders of one store."
+    )
+  console.print(_facts(diff.compare(first.ids, second.ids), "difference"))
+
+
+def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
+  for path in options.paths:
+    for line in verify.verify(path):
+      console.print(line, markup=False)
+
+
+def _head(
+    order: order_lib.Order, store: store_lib.Store, size: int
+) -> rich.table.Table:
+  """The first rows of an order, with the start of each prompt."""
+  table = rich.table.Table(title=order.path.name)
+  for name in ("position", "id", "task", "round", "distance", "text"):
+    table.add_column(name, no_wrap=True)
+  rows = order.table.slice(0, size).to_pylist()
+  texts = store.texts(order.ids[:size])
+  for row, (prompt, _) in zip(rows, texts, strict=True):
+    table.add_row(
+        str(row["position"]),
+        str(row["id"]),
+        rich.markup.escape(row["task"]),
+        str(row["round"] or "-"),
+        _number(row["distance"]),
+        rich.markup.escape(" ".join(prompt.split())[:_TEXT]),
+    )
+  return table
+
+
+def _facts(facts: Mapping[str, Any], title: str) -> rich.table.Table:
+  """Names and values, a row each."""
+  table = rich.table.Table(title=title, show_header=False)
+  for name, value in facts.items():
+    table.add_row(name.replace("_", " "), _number(value))
+  return table
+
+
+def _number(value: float | None) -> str:
+  if value is None:
+    return "-"
+  whole = isinstance(value, int | np.integer)
+  return str(value) if whole else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+  sys.exit(main())

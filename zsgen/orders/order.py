@@ -1,0 +1,296 @@
+"""The Order artifact: which example is trained on at which step.
+
+`orders/<arrangement…>-<hash>/` holds
+  ids.npy        int64 [n], the order
+  order.parquet  position, id, epoch, task, round, distance, similarity; for
+                 people and statistics
+  manifest.json  what made it, its fingerprint, statistics and file hashes
+An id may repeat across epochs, never inside one.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsgen import artifacts, config, errors
+from zsgen.data import store as store_lib
+from zsgen.data import suite
+from zsgen.orders import arrangements, embeddings, similarity, statistics
+from zsgen.orders.arrangements import arranged
+
+IDS = "ids.npy"
+TABLE = "order.parquet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+  """An order that was loaded and checked.
+
+  Attributes:
+    path: its directory.
+    ids: example ids in the sequence of training, int64 [n].
+    manifest: what made it, fingerprint, statistics and file hashes.
+    table: order.parquet, [n] rows.
+  """
+
+  path: pathlib.Path
+  ids: np.ndarray
+  manifest: dict[str, Any]
+  table: pa.Table = dataclasses.field(repr=False)
+
+  def __len__(self) -> int:
+    return len(self.ids)
+
+  @property
+  def fingerprint(self) -> str:
+    """SHA-256 (hex) of the ids and the store's fingerprint."""
+    return self.manifest["fingerprint"]
+
+  @property
+  def store_path(self) -> pathlib.Path:
+    """Where the store that it was made for was."""
+    return self.path / self.manifest["store"]
+
+  @functools.cached_property
+  def rounds(self) -> np.ndarray:
+    """Round of each position, int32 [n]; 0 where there are none."""
+    return self.table["round"].to_numpy()
+
+  @functools.cached_property
+  def distances(self) -> np.ndarray:
+    """1 - cosine to the example that picked it, float32 [n]; NaN if none."""
+    return self.table["distance"].to_numpy()
+
+  @functools.cached_property
+  def similarity(self) -> np.ndarray:
+    """Largest cosine to the target set, float32 [n]; NaN if not known."""
+    return self.table["similarity"].to_numpy()
+
+  def statistics(
+      self, store: store_lib.Store, stop: int | None = None
+  ) -> dict[str, Any]:
+    """`statistics.summary` of the positions before `stop` (all of them)."""
+    part = slice(stop)
+    return statistics.summary(
+        store, self.ids[part], self.rounds[part], self.similarity[part]
+    )
+
+  @classmethod
+  def load(
+      cls, path: pathlib.Path, store: store_lib.Store | None = None
+  ) -> "Order":
+    """Loads an order and checks that it is whole.
+
+    Args:
+      path: its directory.
+      store: the store it will be read with; None to check the order alone.
+
+    Returns:
+      The order.
+
+    Raises:
+      InputError: it is not there or damaged, an id comes twice in an epoch,
+        or it was made for another store.
+    """
+    manifest = artifacts.read_json(path / artifacts.MANIFEST)
+    if manifest.get("kind") != "order":
+      raise errors.InputError(f"{path}: is not an order (see manifest.json).")
+    try:
+      _check_files(path, manifest)
+      ids = np.load(path / IDS, allow_pickle=False)
+      order = cls(path, ids, manifest, pq.read_table(path / TABLE))
+      _check_content(order)
+    except (OSError, ValueError, KeyError) as error:
+      raise _damaged(path, f"{type(error).__name__} {error}") from error
+    if store is not None:
+      _check_store(order, store)
+    return order
+
+
+def make(
+    root: pathlib.Path,
+    store: store_lib.Store,
+    order: config.Order,
+    seed: int,
+) -> Order:
+  """Loads the order that a config describes, made where absent.
+
+  Args:
+    root: the workdir; orders/ and embeddings/ are under it.
+    store: the pool (its training rows) and the held-out sets.
+    order: the config's section.
+    seed: of all that is drawn.
+
+  Raises:
+    InputError: a bad option, or an artifact that is damaged.
+  """
+  made = made_by(store, order, seed)
+  path = root / "orders" / artifacts.name(_stem(order), made)
+  if path.exists():
+    artifacts.check_made_by(path, made)
+    return Order.load(path, store)
+  pool = store.split_ids(suite.TRAIN)
+  arrangements.check(order, len(pool))
+  train, heldout = _embed(root, store, order, pool)
+  picked = arrangements.arrange(
+      order, store.task_index[pool], train, heldout, seed
+  )
+  nearest = np.full(len(picked.rows), np.nan, np.float32)
+  if train is not None and heldout is not None:
+    nearest = similarity.nearest_similarity(train.take(picked.rows), heldout)
+  ids = pool[picked.rows]
+  about = dict(
+      made_by=made,
+      store=os.path.relpath(store.path, path),
+      fingerprint=fingerprint(ids, store.fingerprint),
+      statistics=statistics.summary(store, ids, picked.rounds, nearest),
+      notes=dict(picked.notes),
+  )
+  _write(path, _table(store, ids, picked, nearest), about)
+  return Order.load(path, store)
+
+
+def made_by(
+    store: store_lib.Store, order: config.Order, seed: int
+) -> dict[str, Any]:
+  """All that decides what is in an order's directory.
+
+  Without an embedder nothing looks at the target: target and text are None.
+
+  Raises:
+    InputError: an unknown arrangement or embedder, or a target that is not a
+      held-out set.
+  """
+  made = dict(
+      arrangement=order.arrangement,
+      parameters=arrangements.parameters(order),
+      seed=seed,
+      store=store.fingerprint,
+      target=None,
+      text=None,
+      embedder=None,
+  )
+  if order.embedder:
+    if order.target == suite.TRAIN:
+      raise errors.InputError(
+          "config.order.target must be a held-out set, not the training set."
+      )
+    store.split_ids(order.target)
+    parts = embeddings.made_by(store, order.embedder, order.text)
+    embedder = dict(name=order.embedder, parameters=parts["parameters"])
+    made.update(target=order.target, text=order.text, embedder=embedder)
+  return made
+
+
+def fingerprint(ids: np.ndarray, store: str) -> str:
+  """SHA-256 (hex) of ids (int64 [n]) and the fingerprint of their store."""
+  return hashlib.sha256(
+      ids.astype("<i8").tobytes() + store.encode()
+  ).hexdigest()
+
+
+def _stem(order: config.Order) -> str:
+  """Arrangement and the choices in it, such as tmt-nearest-rounds."""
+  values = arrangements.parameters(order).values()
+  words = [value for value in values if isinstance(value, str)]
+  return "-".join([order.arrangement, *words])
+
+
+def _embed(
+    root: pathlib.Path,
+    store: store_lib.Store,
+    order: config.Order,
+    pool: np.ndarray,
+) -> tuple[embeddings.Embeddings | None, embeddings.Embeddings | None]:
+  """Embeddings of pool and target; None and None without an embedder."""
+  if not order.embedder:
+    return None, None
+  whole = embeddings.obtain(root, store, order.embedder, order.text)
+  return whole.take(pool), whole.take(store.split_ids(order.target))
+
+
+def _table(
+    store: store_lib.Store,
+    ids: np.ndarray,
+    picked: arranged.Arranged,
+    nearest: np.ndarray,
+) -> pa.Table:
+  """What order.parquet holds."""
+  names = np.array(store.tasks, object)[store.task_index[ids]]
+  return pa.table(
+      {
+          "position": np.arange(len(ids)),
+          "id": ids,
+          "epoch": np.zeros(len(ids), np.int32),
+          "task": pa.array(names, pa.string()),
+          "round": picked.rounds,
+          "distance": pa.array(picked.distances, from_pandas=True),
+          "similarity": pa.array(nearest, from_pandas=True),
+      }
+  )
+
+
+def _write(path: pathlib.Path, table: pa.Table, about: dict[str, Any]) -> None:
+  """Writes an order's directory."""
+  with artifacts.writing(path) as beside:
+    np.save(beside / IDS, table["id"].to_numpy())
+    pq.write_table(table, beside / TABLE)
+    files = {
+        name: artifacts.file_digest(beside / name) for name in (IDS, TABLE)
+    }
+    manifest = dict(kind="order", count=len(table), files=files, **about)
+    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+
+
+def _check_files(path: pathlib.Path, manifest: dict[str, Any]) -> None:
+  """Raises InputError if a file is not what was written."""
+  for name in (IDS, TABLE):
+    if artifacts.file_digest(path / name) != manifest["files"][name]:
+      raise _damaged(path, f"{name} does not have its SHA-256")
+
+
+def _check_content(order: Order) -> None:
+  """Raises InputError if ids, table and manifest do not agree."""
+  ids, manifest = order.ids, order.manifest
+  if fingerprint(ids, manifest["made_by"]["store"]) != order.fingerprint:
+    raise _damaged(order.path, f"{IDS} does not have its fingerprint")
+  if not np.array_equal(ids, order.table["id"].to_numpy()):
+    raise _damaged(order.path, f"{TABLE} has other ids than {IDS}")
+  epochs = order.table["epoch"].to_numpy()
+  sequence = np.lexsort((ids, epochs))
+  again = (np.diff(ids[sequence]) == 0) & (np.diff(epochs[sequence]) == 0)
+  if again.any():
+    twice = ids[sequence][:-1][again][0]
+    raise _damaged(order.path, f"id {twice} comes twice in one epoch")
+
+
+def _check_store(order: Order, store: store_lib.Store) -> None:
+  """Raises InputError if the order is not one of the store's training rows."""
+  made_for = order.manifest["made_by"]["store"]
+  if made_for != store.fingerprint:
+    raise errors.InputError(
+        f"{order.path}: was made for another store ({made_for[:12]}…) than"
+        f" {store.path} ({store.fingerprint[:12]}…). Make the order for this"
+        " store, or use the one it was made for."
+    )
+  wrong = ~np.isin(order.ids, store.split_ids(suite.TRAIN))
+  if wrong.any():
+    place = int(wrong.argmax())
+    raise errors.InputError(
+        f"{order.path / IDS}: position {place} is {order.ids[place]}, which is"
+        f" no training example of {store.path}. Make the order again."
+    )
+
+
+def _damaged(path: pathlib.Path, what: str) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: the order is damaged: {what}. Delete the directory to have it"
+      " made again."
+  )

@@ -1,0 +1,286 @@
+"""The stages of an experiment: prepare → order → train → report.
+
+Each leaves an artifact under the workdir and is skipped when it is there:
+
+  stores/ embeddings/ orders/   shared by every run that needs the same
+  runs/<name>-<hash>/           one run
+  cache/                        compiled programs
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+import rich.console
+
+from zsgen import artifacts
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen import evals
+from zsgen import mesh as mesh_lib
+from zsgen.data import prepare
+from zsgen.data import store as store_lib
+from zsgen.data import tokenizers
+from zsgen.models import model as model_lib
+from zsgen.models import weights
+from zsgen.orders import order as order_lib
+from zsgen.reports import batch_view
+from zsgen.reports import run_report
+from zsgen.training import batches
+from zsgen.training import loop
+
+STAGES = ("prepare", "order", "train", "report")
+EXTRA_STAGES = ("export",)
+
+
+class Result(NamedTuple):
+  """Where the artifacts of an experiment are; None for stages not run."""
+
+  store: pathlib.Path | None = None
+  order: pathlib.Path | None = None
+  run: pathlib.Path | None = None
+  report: pathlib.Path | None = None
+
+
+def run(
+    config: Mapping[str, Any] | ml_collections.ConfigDict | config_lib.Config,
+    workdir: str | os.PathLike = "workdir",
+    stages: Sequence[str] | None = None,
+    console: rich.console.Console | None = None,
+) -> Result:
+  """Runs stages of an experiment; those whose artifact is there are skipped.
+
+  Args:
+    config: the options; unknown or wrong ones raise.
+    workdir: directory of all artifacts.
+    stages: of `STAGES` and `EXTRA_STAGES`; what they need is run too. All of
+      `STAGES` by default.
+    console: where lines for people go.
+
+  Returns:
+    Where the artifacts are.
+
+  Raises:
+    InputError: bad options, sources, orders or artifacts.
+  """
+  if not isinstance(config, config_lib.Config):
+    config = config_lib.check(config)
+  for stage in stages or ():
+    if stage not in (*STAGES, *EXTRA_STAGES):
+      raise errors.InputError(
+          f"--stage={stage} is not known; there are"
+          f" {', '.join((*STAGES, *EXTRA_STAGES))}."
+      )
+  experiment = Experiment(config, pathlib.Path(workdir), console)
+  results = {stage: experiment.do(stage) for stage in stages or STAGES}
+  return Result(
+      store=results.get("prepare") and experiment.store.path,
+      order=results.get("order") and experiment.order.path,
+      run=results.get("train") and experiment.path,
+      report=results.get("report"),
+  )
+
+
+def show_batch(
+    config: Mapping[str, Any] | ml_collections.ConfigDict,
+    workdir: str | os.PathLike = "workdir",
+) -> None:
+  """Prints the first batch as text, with the loss tokens marked."""
+  experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
+  tokenizer = tokenizers.get(experiment.config.data.tokenizer)
+  first = experiment.feed(0)(0)
+  rich.console.Console(soft_wrap=True).print(
+      batch_view.view(first, experiment.store, tokenizer)
+  )
+
+
+class Experiment:
+  """One config in one workdir; what a stage needs is made when asked for."""
+
+  def __init__(
+      self,
+      config: config_lib.Config,
+      workdir: pathlib.Path,
+      console: rich.console.Console | None = None,
+  ):
+    self.config = config
+    self.workdir = workdir.absolute()
+    self._console = console or rich.console.Console(
+        stderr=True, soft_wrap=True, highlight=False
+    )
+    self._use_compile_cache()
+
+  def do(self, stage: str) -> pathlib.Path:
+    """Runs a stage; returns where its artifact is."""
+    return {
+        "prepare": lambda: self.store.path,
+        "order": lambda: self.order.path,
+        "train": self.train,
+        "report": self.report,
+        "export": self.export,
+    }[stage]()
+
+  @functools.cached_property
+  def store(self) -> store_lib.Store:
+    """The prepare stage."""
+    config = self.config
+    store = self._told(
+        "prepare",
+        lambda: prepare.prepare(
+            self.workdir / "stores", config.data, config.seed
+        ),
+    )
+    for name, spec in config.evals.items():
+      if spec.split not in store.manifest["heldout"]:
+        raise errors.InputError(
+            f"config.evals.{name}.split: {store.suite} has no held-out set"
+            f" {spec.split!r}; it has {', '.join(store.manifest['heldout'])}."
+        )
+    return store
+
+  @functools.cached_property
+  def order(self) -> order_lib.Order:
+    """The order stage."""
+    return self._told(
+        "order",
+        lambda: order_lib.make(
+            self.workdir, self.store, self.config.order, self.config.seed
+        ),
+    )
+
+  @functools.cached_property
+  def path(self) -> pathlib.Path:
+    """The run's directory; its name hashes all that decides the result."""
+    return self.workdir / "runs" / artifacts.name(self.config.name, self._made)
+
+  def train(self) -> pathlib.Path:
+    """The train stage; goes on where an earlier start was stopped."""
+    if (self.path / "result.json").exists():
+      self._say(f"train    already finished: {self.path}")
+      return self.path
+    self.path.mkdir(parents=True, exist_ok=True)
+    self._write_manifest()
+    job = self.job()
+    self._say(f"train    {job.steps} steps in {self.path}")
+    loop.train(job)
+    artifacts.write_json(
+        self.path / "result.json", run_report.result(self.path)
+    )
+    return self.path
+
+  def report(self) -> pathlib.Path:
+    """The report stage: the page, and the closing table."""
+    page = run_report.write(self.train(), self.store, self.order)
+    self._console.print(run_report.table(self.path))
+    self._say(f"report   {page}")
+    return page
+
+  def export(self) -> pathlib.Path:
+    """Writes the final parameters as safetensors."""
+    path = self.train() / "export"
+    if not path.exists():
+      state = loop.restore_final(self.job())
+      weights.save(path, jax.device_get(state.params), self.config.model)
+    self._say(f"export   {path}")
+    return path
+
+  def job(self) -> loop.Job:
+    """All that training needs."""
+    config, store, order = self.config, self.store, self.order
+    mesh = mesh_lib.make(config.machine.mesh)
+    model = model_lib.Model.from_config(config.model)
+    layouts = self._layouts(mesh)
+    return loop.Job(
+        path=self.path,
+        config=config,
+        model=model,
+        mesh=mesh,
+        feed=self.feed,
+        layouts=layouts,
+        steps=batches.steps_of(order.ids, config.train.batch_size),
+        evaluators=[
+            evals.EVALS[spec.type](name, spec, store, model, mesh, layouts)
+            for name, spec in config.evals.items()
+        ],
+        initial=lambda: weights.initial(
+            config.model, jax.random.key(config.seed)
+        ),
+    )
+
+  def feed(self, first: int) -> batches.Feed:
+    """Batches from step `first` on, from the store or from seqio over it."""
+    size = self.config.train.batch_size
+    if self.config.data.feed == "seqio":
+      from zsgen.data import views  # TensorFlow: only where it is asked for.
+
+      return views.seqio_feed(self.store, self.order.path, size, first)
+    return batches.store_feed(self.store, self.order.ids, size)
+
+  def _layouts(self, mesh: jax.sharding.Mesh) -> batches.Layouts:
+    """Shapes for the order's steps, long enough for every evaluation."""
+    store = self.store
+    splits = {spec.split for spec in self.config.evals.values()}
+    ids = [self.order.ids, *(store.split_ids(split) for split in splits)]
+    longest = int(store.lengths[np.concatenate(ids)].max())
+    if longest > self.config.model.max_positions:
+      raise errors.InputError(
+          f"config.model.max_positions is {self.config.model.max_positions},"
+          f" but the longest example has {longest} tokens: lower"
+          " config.data.max_length."
+      )
+    return batches.plan(
+        lengths=store.lengths[self.order.ids],
+        longest=longest,
+        batch_size=self.config.train.batch_size,
+        shards=mesh_lib.row_shards(mesh),
+        shapes=self.config.machine.layouts,
+    )
+
+  @functools.cached_property
+  def _made(self) -> dict[str, Any]:
+    """All that decides the run's result."""
+    science = config_lib.science(self.config)
+    return {
+        **{key: science[key] for key in ("seed", "model", "train", "evals")},
+        "order": self.order.fingerprint,
+        "weights": weights.fingerprint(self.config.model.init),
+    }
+
+  def _write_manifest(self) -> None:
+    """Writes what the run is made of, or checks what is there."""
+    if (self.path / artifacts.MANIFEST).exists():
+      artifacts.check_made_by(self.path, self._made)
+      return
+    size = self.config.train.batch_size
+    artifacts.write_json(
+        self.path / "config.json", config_lib.to_dict(self.config)
+    )
+    artifacts.write_json(self.path / artifacts.MANIFEST, {
+        "kind": "run",
+        "made_by": self._made,
+        "store": os.path.relpath(self.store.path, self.path),
+        "order": os.path.relpath(self.order.path, self.path),
+        "batch_size": size,
+        "steps": batches.steps_of(self.order.ids, size),
+    })
+
+  def _use_compile_cache(self) -> None:
+    """Keeps compiled programs in the workdir: a second start is quick."""
+    jax.config.update("jax_compilation_cache_dir", str(self.workdir / "cache"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+  def _told(self, stage: str, make: Callable[[], Any]) -> Any:
+    """Makes an artifact under a spinner and says where it is."""
+    with self._console.status(stage):
+      made = make()
+    self._say(f"{stage:8} {made.path}")
+    return made
+
+  def _say(self, line: str) -> None:
+    self._console.print(line, markup=False)

@@ -1,0 +1,145 @@
+"""Reads what a run wrote down."""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import json
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen import artifacts
+from zsgen import config as config_lib
+from zsgen import errors
+
+
+class Curve(NamedTuple):
+  """A metric against steps."""
+
+  steps: np.ndarray  # int64 [n], ascending
+  values: np.ndarray  # float64 [n]
+
+
+class Evaluation(NamedTuple):
+  """The loss of every held-out example at every evaluation that was done."""
+
+  steps: np.ndarray  # int64 [n], ascending
+  ids: np.ndarray  # int64 [E]
+  losses: np.ndarray  # float32 [n, E]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run's directory that was opened.
+
+  Attributes:
+    path: its directory.
+    config: what was run.
+    steps: steps of the whole run.
+    batch_size: examples of a step.
+    store: directory of the store.
+    order: directory of the order.
+  """
+
+  path: pathlib.Path
+  config: config_lib.Config
+  steps: int
+  batch_size: int
+  store: pathlib.Path
+  order: pathlib.Path
+
+  @functools.cached_property
+  def metrics(self) -> Mapping[str, Curve]:
+    """Curves of metrics.jsonl by path, such as "heldout/loss"."""
+    return read_log(self.path / "metrics.jsonl")
+
+  @functools.cached_property
+  def perf(self) -> Mapping[str, Curve]:
+    """Curves of perf.jsonl by path, such as "perf/step_seconds"."""
+    return read_log(self.path / "perf.jsonl")
+
+  def tasks(self, name: str) -> dict[str, Curve]:
+    """Curves of the tasks of the evaluation `name`, by task."""
+    return {
+        metric.removeprefix(f"{name}/").removesuffix("/loss"): curve
+        for metric, curve in self.metrics.items()
+        if metric.startswith(f"{name}/") and metric.count("/") > 1
+    }
+
+  def evaluation(self, name: str) -> Evaluation:
+    """Losses of every example of the evaluation `name`."""
+    return read_evaluation(self.path / "evals" / name)
+
+
+def open_run(path: pathlib.Path) -> Run:
+  """Opens a run's directory.
+
+  Raises:
+    InputError: it is not a run, or damaged.
+  """
+  manifest = artifacts.read_json(path / artifacts.MANIFEST)
+  if manifest.get("kind") != "run":
+    raise errors.InputError(f"{path}: is not a run (see manifest.json).")
+  return Run(
+      path=path,
+      config=config_lib.check(artifacts.read_json(path / "config.json")),
+      steps=manifest["steps"],
+      batch_size=manifest["batch_size"],
+      store=(path / manifest["store"]).resolve(),
+      order=(path / manifest["order"]).resolve(),
+  )
+
+
+def read_log(path: pathlib.Path) -> dict[str, Curve]:
+  """Curves of a file of JSON lines, by metric.
+
+  Raises:
+    InputError: it is not there, or names the line that is no JSON.
+  """
+  points: dict[str, list[tuple[int, float]]] = {}
+  try:
+    lines = path.read_text("utf-8").splitlines()
+  except OSError as error:
+    raise _unreadable(path, str(error)) from error
+  for number, line in enumerate(lines, 1):
+    try:
+      record = json.loads(line)
+      step = record.pop("step")
+    except (ValueError, KeyError) as error:
+      raise _unreadable(path, f"line {number}: {error!r}") from error
+    for metric, value in record.items():
+      points.setdefault(metric, []).append((step, value))
+  return {metric: _curve(each) for metric, each in points.items()}
+
+
+def read_evaluation(path: pathlib.Path) -> Evaluation:
+  """Reads `evals/<name>`; rows of evaluations not done yet are left out.
+
+  Raises:
+    InputError: a file is missing or damaged.
+  """
+  try:
+    losses, steps, ids = (
+        np.load(path / f"{name}.npy", allow_pickle=False)
+        for name in ("loss", "steps", "ids")
+    )
+  except (OSError, ValueError, EOFError) as error:
+    raise _unreadable(path, str(error)) from error
+  if losses.shape != (len(steps), len(ids)):
+    raise _unreadable(path, f"loss.npy has shape {losses.shape}")
+  # Rows are made empty (NaN) and filled in whole.
+  done = ~np.isnan(losses).all(axis=1)
+  return Evaluation(steps[done], ids, losses[done])
+
+
+def _curve(points: list[tuple[int, float]]) -> Curve:
+  steps, values = zip(*points, strict=True)
+  return Curve(np.array(steps, np.int64), np.array(values, np.float64))
+
+
+def _unreadable(path: pathlib.Path, what: str) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: cannot be read ({what}). The run was stopped or is damaged:"
+      " start it again, or delete its directory."
+  )

@@ -1,0 +1,166 @@
+"""Figures as PNG bytes, the same bytes for the same numbers.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers.
+"""
+
+from collections.abc import Mapping, Sequence
+import io
+from typing import NamedTuple
+
+from matplotlib import axes as axes_lib
+from matplotlib import collections
+from matplotlib import figure as figure_lib
+import numpy as np
+
+from zsgen.reports import curves
+
+INK = "#1b1f24"
+_HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES = ("-", "--", ":")
+_GRID = "#e4e8ec"
+# Inches; at 150 dots an inch a figure fills a README twice over.
+_WIDTH = 9.0
+_DPI = 150
+
+
+class Line(NamedTuple):
+  """A line, and a band from the lowest to the highest of its curves."""
+
+  label: str
+  x: np.ndarray  # [n]
+  values: np.ndarray  # [curves, n]; the line is their mean
+
+
+class Panel(NamedTuple):
+  """What one pair of axes shows."""
+
+  title: str
+  xlabel: str
+  ylabel: str
+  lines: Sequence[Line]
+  # Inches.
+  height: float = 3.2
+  # Draw the line y = 0, for differences.
+  zero: bool = False
+
+
+def line(label: str, *found: curves.Curve) -> Line:
+  """A line over curves that were evaluated at the same steps."""
+  return Line(label, found[0].steps, np.stack([each.values for each in found]))
+
+
+def plot(rows: Sequence[Sequence[Panel]], inked: str = "") -> bytes:
+  """Draws rows of panels with one legend below.
+
+  Args:
+    rows: panels of one row share their height.
+    inked: the label drawn in black: what others are compared with.
+
+  Returns:
+    A PNG.
+  """
+  heights = [row[0].height for row in rows]
+  figure = figure_lib.Figure((_WIDTH, sum(heights)), layout="constrained")
+  grid = figure.subplots(
+      len(rows), len(rows[0]), squeeze=False, height_ratios=heights
+  )
+  panels = [panel for row in rows for panel in row]
+  labels = dict.fromkeys(each.label for panel in panels for each in panel.lines)
+  styles = _styles([label for label in labels if label != inked], inked)
+  handles = {}
+  for axes, panel in zip(grid.flat, panels, strict=True):
+    handles |= _draw(axes, panel, styles)
+  if len(labels) > 1:
+    figure.legend(
+        [handles[label] for label in labels],
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), 4),
+        frameon=False,
+    )
+  return _png(figure)
+
+
+def small_multiples(
+    found: Mapping[str, curves.Curve], columns: int = 5
+) -> bytes:
+  """Many curves, a small panel each, from 0 to its own largest value.
+
+  Args:
+    found: curves by name, in the order in which they are shown.
+    columns: panels in a row.
+
+  Returns:
+    A PNG; below each panel its name, first and last value.
+  """
+  rows = -(-len(found) // columns)
+  figure = figure_lib.Figure((_WIDTH, 0.95 * rows), layout="constrained")
+  axes = figure.subplots()
+  # One pair of axes holds all panels: a hundred pairs take seconds to draw.
+  axes.set(xlim=(0, columns), ylim=(rows, 0))
+  axes.axis("off")
+  shapes, floors = [], []
+  for place, (name, curve) in enumerate(found.items()):
+    left, floor = place % columns, place // columns + 0.62
+    x = left + 0.9 * curve.steps / max(curve.steps[-1], 1)
+    y = floor - 0.55 * curve.values / (max(curve.values.max(), 0) or 1)
+    shapes.append(np.column_stack([x, y]))
+    floors.append([(left, floor), (left + 0.9, floor)])
+    first, last = curve.values[[0, -1]]
+    axes.text(left, floor + 0.04, _short(name, 28), va="top", fontsize=7.5)
+    axes.text(
+        left + 0.9, floor - 0.58, f"{first:.2f} → {last:.2f}", ha="right",
+        va="top", fontsize=7, color="#57606a",
+    )
+  axes.add_collection(
+      collections.LineCollection(floors, colors="#c4cad0", linewidths=0.8)
+  )
+  axes.add_collection(
+      collections.LineCollection(shapes, colors=_HUES[0], linewidths=1.4)
+  )
+  return _png(figure)
+
+
+def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
+  """Colour and dash of each label."""
+  styles = {
+      label: {
+          "color": _HUES[i % len(_HUES)],
+          "linestyle": _DASHES[i // len(_HUES) % len(_DASHES)],
+      }
+      for i, label in enumerate(labels)
+  }
+  return {**styles, inked: {"color": INK, "linestyle": "-"}}
+
+
+def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
+  """Draws a panel; returns the handle of each label."""
+  handles = {}
+  if panel.zero:
+    axes.axhline(0, color=INK, linewidth=0.8)
+  for label, x, values in panel.lines:
+    style = styles[label]
+    if len(values) > 1:
+      axes.fill_between(
+          x, values.min(0), values.max(0), color=style["color"], alpha=0.15,
+          linewidth=0,
+      )
+    handles[label] = axes.plot(x, values.mean(0), linewidth=1.5, **style)[0]
+  axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold")
+  axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+  axes.margins(x=0.01)
+  axes.grid(color=_GRID)
+  axes.set_axisbelow(True)
+  axes.spines[["top", "right"]].set_visible(False)
+  return handles
+
+
+def _short(name: str, length: int) -> str:
+  return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def _png(figure: figure_lib.Figure) -> bytes:
+  buffer = io.BytesIO()
+  # Matplotlib's own version would change the bytes.
+  figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+  return buffer.getvalue()

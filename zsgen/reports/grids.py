@@ -1,0 +1,95 @@
+"""A table of text, and the three ways it is shown."""
+
+from collections.abc import Iterable, Sequence
+import html
+from typing import NamedTuple
+
+import rich.table
+import rich.text
+
+from zsgen.reports import measures
+
+MISSING = "–"
+
+
+class Grid(NamedTuple):
+  """A table of text, escaped where it is shown."""
+
+  title: str
+  header: Sequence[str]
+  rows: Sequence[Sequence[str]]
+  # Leading columns of words; the others are numbers and stand to the right.
+  words: int = 1
+  # A line below.
+  note: str = ""
+
+
+def number(value: float | None, digits: int = 3) -> str:
+  """A number with thousands apart; `MISSING` for None."""
+  return MISSING if value is None else f"{value:,.{digits}f}"
+
+
+def share(value: float | None, digits: int = 0) -> str:
+  """A share as per cent; `MISSING` for None."""
+  return MISSING if value is None else f"{value:.{digits}%}"
+
+
+def ranged(value: measures.Spread | None, signed: bool = False) -> str:
+  """Mean and range over seeds: 1.234 [1.200, 1.300]; no range for one."""
+  if value is None:
+    return MISSING
+  sign = "+" if signed else ""
+  shown = [f"{each:{sign}.3f}" for each in value[:3]]
+  if value.seeds == 1:
+    return shown[0]
+  return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def to_rich(grid: Grid) -> rich.table.Table:
+  """A table for the terminal."""
+  table = rich.table.Table(
+      title=grid.title, caption=grid.note or None, title_justify="left",
+      caption_justify="left",
+  )
+  for i, name in enumerate(grid.header):
+    table.add_column(name, justify="left" if i < grid.words else "right")
+  for row in grid.rows:
+    table.add_row(*(rich.text.Text(cell) for cell in row))
+  return table
+
+
+def to_markdown(grid: Grid) -> str:
+  """A table for a README."""
+  lines = [
+      f"**{grid.title}**",
+      "",
+      _markdown_row(grid.header),
+      _markdown_row(
+          ":--" if i < grid.words else "--:" for i in range(len(grid.header))
+      ),
+      *map(_markdown_row, grid.rows),
+  ]
+  return "\n".join([*lines, *(["", grid.note] if grid.note else []), ""])
+
+
+def to_html(grid: Grid) -> str:
+  """A table for the page."""
+  body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
+  note = f"<p>{html.escape(grid.note)}</p>" if grid.note else ""
+  return (
+      f"<h3>{html.escape(grid.title)}</h3>\n<table>\n"
+      f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
+      f"<tbody>\n{body}\n</tbody>\n</table>\n{note}"
+  )
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+  return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
+  shown = "".join(
+      f"<{tag}{' class=w' if i < grid.words else ''}>{html.escape(cell)}</{tag}>"
+      for i, cell in enumerate(cells)
+  )
+  return f"<tr>{shown}</tr>"

@@ -1,0 +1,85 @@
+"""A page that is one file: text, tables and figures, no scripts."""
+
+import base64
+from collections.abc import Iterable
+import html
+import os
+import pathlib
+
+_STYLE = """
+body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24;
+  background: #fff; font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin-bottom: 0; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #d0d7de; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+p { margin: .3rem 0; }
+img { max-width: 100%; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #e4e8ec;
+  text-align: right; vertical-align: top; }
+th.w, td.w { text-align: left; overflow-wrap: anywhere; }
+th { font-weight: 600; }
+code { background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }
+.badge { background: #b3400b; color: #fff; padding: .1rem .5rem;
+  border-radius: .3rem; font-weight: 600; }
+details { margin: .5rem 0; }
+summary { cursor: pointer; }
+""".strip()
+
+
+def text(words: str) -> str:
+  """A paragraph."""
+  return f"<p>{html.escape(words)}</p>"
+
+
+def command(words: str) -> str:
+  """A command to copy."""
+  return f"<p><code>{html.escape(words)}</code></p>"
+
+
+def badge(words: str, explanation: str) -> str:
+  """A label that must not be missed, and what it means."""
+  return (
+      f'<p><span class="badge">{html.escape(words)}</span>'
+      f" {html.escape(explanation)}</p>"
+  )
+
+
+def figure(png: bytes, description: str) -> str:
+  """A figure, inside the page."""
+  data = base64.b64encode(png).decode()
+  return (
+      f'<p><img alt="{html.escape(description, quote=True)}"'
+      f' src="data:image/png;base64,{data}"></p>'
+  )
+
+
+def folded(title: str, blocks: Iterable[str]) -> str:
+  """Blocks that open when the title is clicked."""
+  inside = "\n".join(blocks)
+  return f"<details><summary>{html.escape(title)}</summary>\n{inside}</details>"
+
+
+def section(title: str, blocks: Iterable[str]) -> str:
+  """A heading and what is below it."""
+  return "\n".join([f"<h2>{html.escape(title)}</h2>", *blocks])
+
+
+def page(title: str, blocks: Iterable[str]) -> str:
+  """The whole page."""
+  head = html.escape(title)
+  body = "\n".join(blocks)
+  return (
+      '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+      f"<title>{head}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n"
+      f"<body>\n<h1>{head}</h1>\n{body}\n</body>\n</html>\n"
+  )
+
+
+def save(path: pathlib.Path, content: str | bytes) -> pathlib.Path:
+  """Writes beside `path` and renames: whole, or as it was."""
+  data = content.encode("utf-8") if isinstance(content, str) else content
+  beside = path.with_name(f".{path.name}.{os.getpid()}")
+  beside.write_bytes(data)
+  os.replace(beside, path)
+  return path

@@ -1,0 +1,46 @@
+"""Targets: what a run should show, and whether it does."""
+
+from typing import NamedTuple
+
+from zsgen import config
+from zsgen import errors
+from zsgen.reports import curves
+from zsgen.reports import measures
+
+
+class Outcome(NamedTuple):
+  """One target, checked."""
+
+  metric: str
+  measure: str
+  below: float
+  # None where the run has no such value.
+  value: float | None
+  met: bool
+  # Why there is no value; "" where there is one.
+  note: str
+
+
+def check(run: curves.Run) -> dict[str, Outcome]:
+  """Checks the targets of a run's config, by name.
+
+  A metric that the run does not have is a target that is not met: training is
+  over, and the rest of its report is wanted all the same.
+  """
+  return {name: _check(run, each) for name, each in run.config.targets.items()}
+
+
+def _check(run: curves.Run, target: config.Target) -> Outcome:
+  value, note = None, ""
+  if target.metric in run.metrics:
+    curve = run.metrics[target.metric]
+    value = measures.measure(curve, run.steps)[target.measure]
+    if value is None:
+      note = f"no evaluation is in its {target.measure}"
+  else:
+    near = errors.did_you_mean(target.metric, run.metrics)
+    note = f"the run has no such metric.{near}"
+  met = value is not None and value < target.below
+  return Outcome(
+      target.metric, target.measure, target.below, value, met, note
+  )

@@ -1,0 +1,131 @@
+"""Checkpoints: the one module that knows orbax.
+
+A checkpoint is the state and what the loop needs to go on: the step and the
+lengths of the log files at that step.
+"""
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from zsgen import errors
+from zsgen.training import step as step_lib
+
+
+class Checkpoints:
+  """Saves asynchronously; only committed checkpoints are ever seen.
+
+  Use as a context manager: leaving waits for the last save and raises what
+  went wrong in it.
+  """
+
+  def __init__(self, path: pathlib.Path, keep: int):
+    self._path = path
+    self._manager = ocp.CheckpointManager(
+        path.absolute(),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=keep, cleanup_tmp_directories=True, create=True
+        ),
+        item_names=("state", "meta"),
+    )
+
+  def __enter__(self) -> "Checkpoints":
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self._manager.close()
+
+  def latest(self) -> int | None:
+    """Step of the newest committed checkpoint; None if there is none."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, state: step_lib.State, meta: dict) -> None:
+    """Starts to save; waits for the save before it, and raises its error."""
+    self._manager.save(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+        ),
+    )
+
+  def meta(self, step: int) -> dict:
+    """What was saved beside the state of a step."""
+    restored = self._restore(step, meta=ocp.args.JsonRestore())
+    return restored["meta"]
+
+  def state(self, step: int, like: step_lib.State) -> step_lib.State:
+    """The state of a step.
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to.
+
+    Raises:
+      InputError: the checkpoint is damaged or of another tree.
+    """
+    self._check_tree(step, like)
+    restored = self._restore(step, state=ocp.args.StandardRestore(like))
+    return restored["state"]
+
+  def _check_tree(self, step: int, like: step_lib.State) -> None:
+    """Compares names, shapes and dtypes before anything is read."""
+    saved = self._metadata(step)
+    wanted = _described(like)
+    differing = sorted(
+        name
+        for name in {*saved, *wanted}
+        if saved.get(name) != wanted.get(name)
+    )
+    if differing:
+      name = differing[0]
+      raise errors.InputError(
+          f"{self._path / str(step)}: {name} is {saved.get(name)} there and"
+          f" {wanted.get(name)} in this run ({len(differing)} such entries)."
+          " Delete the run's directory to start it anew."
+      )
+
+  def _metadata(self, step: int) -> dict[str, tuple]:
+    try:
+      tree = self._manager.item_metadata(step)["state"]
+    except Exception as error:  # orbax raises many kinds for damaged files.
+      raise self._damaged(step, error) from error
+    if tree is None:
+      raise self._damaged(step, "it has no state")
+    return _described(getattr(tree, "tree", tree))
+
+  def _restore(self, step: int, **args: Any) -> Any:
+    try:
+      return self._manager.restore(step, args=ocp.args.Composite(**args))
+    except Exception as error:  # orbax raises many kinds for damaged files.
+      raise self._damaged(step, error) from error
+
+  def _damaged(self, step: int, error: object) -> errors.InputError:
+    reason = (str(error).splitlines() or [repr(error)])[0]
+    return errors.InputError(
+        f"{self._path / str(step)}: the checkpoint cannot be read ({reason})."
+        " Delete this step's directory to go on from the one before it, or"
+        " the run's directory to start anew."
+    )
+
+
+def _described(tree: Any) -> dict[str, tuple]:
+  """Shape and dtype of every leaf, by its path."""
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {
+      jax.tree_util.keystr(_plain(path), simple=True, separator="/"): (
+          tuple(leaf.shape),
+          str(leaf.dtype),
+      )
+      for path, leaf in leaves
+  }
+
+
+def _plain(path: tuple) -> tuple:
+  """The path with attribute and index keys as dictionary keys."""
+  names = (
+      getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))
+      for key in path
+  )
+  return tuple(jax.tree_util.DictKey(str(name)) for name in names)

@@ -1,0 +1,279 @@
+"""The training loop, from top to bottom in the order things must happen."""
+
+import functools
+import math
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import optax
+
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen import mesh as mesh_lib
+from zsgen.models import model as model_lib
+from zsgen.training import batches
+from zsgen.training import checkpoints
+from zsgen.training import optimizer
+from zsgen.training import progress
+from zsgen.training import records
+from zsgen.training import step as step_lib
+from zsgen.training import writers
+
+
+class Evaluation(NamedTuple):
+  """What an evaluator found."""
+
+  # Scalars by path, such as "heldout/loss".
+  metrics: dict[str, float]
+  # Loss of each example, float32 [E], in the order of `Evaluator.ids`.
+  losses: np.ndarray
+
+
+class Evaluator(Protocol):
+  """Something that the loop calls every few steps."""
+
+  name: str
+  every_steps: int
+  ids: np.ndarray  # int64 [E]
+
+  def __call__(self, params: Any) -> Evaluation:
+    """Evaluates parameters."""
+
+
+class Job(NamedTuple):
+  """All that a run is made of."""
+
+  path: pathlib.Path
+  config: config_lib.Config
+  model: model_lib.Model
+  mesh: jax.sharding.Mesh
+  feed: Callable[[int], batches.Feed]  # from the step to go on from
+  layouts: batches.Layouts
+  steps: int
+  evaluators: Sequence[Evaluator]
+  # Parameters before the first step, as they were drawn or read.
+  initial: Callable[[], Any]
+
+
+def train(job: Job) -> step_lib.State:
+  """Trains from the newest checkpoint, or from the start, to the end.
+
+  Writes metrics, evaluations, consumed ids and checkpoints to `job.path`.
+  Killed at any moment and called again, it leaves the same bytes.
+
+  Args:
+    job: what to train, on what, under which order.
+
+  Returns:
+    The state after the last step.
+
+  Raises:
+    InputError: a damaged checkpoint, or a loss that is not finite.
+  """
+  train_config, machine = job.config.train, job.config.machine
+
+  # The state: a checkpoint's, or new.
+  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
+  shardings = state_shardings(shapes, job.mesh)
+  saved = checkpoints.Checkpoints(job.path / "checkpoints", machine.keep)
+  latest = saved.latest()
+  first = latest or 0
+  state, lengths = _start(job, saved, latest, shapes, shardings)
+
+  # Records, cut back to the checkpoint.
+  record = records.Records(
+      path=job.path,
+      batch_size=train_config.batch_size,
+      steps=job.steps,
+      evaluated={
+          each.name: (due_steps(each.every_steps, job.steps), each.ids)
+          for each in job.evaluators
+      },
+      lengths=lengths,
+      first=first,
+      resumed=latest is not None,
+  )
+  sinks = writers.make(machine, job.path, first)
+
+  # The device program, and what feeds it.
+  run_step = jax.jit(
+      functools.partial(
+          step_lib.train_step,
+          model=job.model,
+          groups=train_config.loss_groups,
+      ),
+      in_shardings=(shardings, mesh_lib.batch_shardings(job.mesh), None),
+      out_shardings=(shardings, mesh_lib.replicated(job.mesh)),
+      donate_argnums=0,
+  )
+  feed = job.feed(first)
+  pending = None
+
+  with saved, progress.Progress(first, job.steps) as line:
+    log = _Logger(job, record, sinks, line)
+    for step in range(first, job.steps + 1):
+      resumed_here = step == first and latest is not None
+
+      # Evaluate; a checkpoint is saved after its step's evaluation.
+      for evaluator in job.evaluators:
+        if _due(step, evaluator.every_steps, job.steps) and not resumed_here:
+          pending = log.step(pending)
+          log.evaluation(evaluator, step, state.params)
+
+      # Save; whatever the checkpoint counts is durable before it.
+      if _due(step, machine.save_every, job.steps) and not resumed_here:
+        pending = log.step(pending)
+        if step:
+          saved.save(step, state, {"step": step, "lengths": record.sync()})
+
+      if step == job.steps:
+        break
+
+      # Train, and log the step before while this one runs.
+      batch = batches.lay_out(feed(step), job.layouts)
+      hyper = optimizer.hyper_at(train_config, step, job.steps)
+      state, metrics = run_step(state, batch, hyper)
+      log.step(pending)
+      pending = _Pending(step, hyper, metrics)
+
+  record.close()
+  for sink in sinks:
+    sink.close()
+  return state
+
+
+def restore_final(job: Job) -> step_lib.State:
+  """The state after the last step of a run that has ended."""
+  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
+  shardings = state_shardings(shapes, job.mesh)
+  machine = job.config.machine
+  with checkpoints.Checkpoints(job.path / "checkpoints", machine.keep) as saved:
+    return saved.state(job.steps, _like(shapes, shardings))
+
+
+def due_steps(every: int, steps: int) -> list[int]:
+  """Steps at which something is due: 0, every, 2·every, … and the last."""
+  return [step for step in range(steps + 1) if _due(step, every, steps)]
+
+
+def state_shardings(shapes: step_lib.State, mesh: jax.sharding.Mesh) -> Any:
+  """Shardings of a state: moments lie as their parameters do."""
+  params = mesh_lib.shardings(shapes.params, mesh)
+  moments = optax.tree_utils.tree_map_params(
+      optimizer.init,
+      lambda _, sharding: sharding,
+      shapes.moments,
+      params,
+      transform_non_params=lambda _: mesh_lib.replicated(mesh),
+  )
+  return step_lib.State(params, moments)
+
+
+def _due(step: int, every: int, steps: int) -> bool:
+  return step % every == 0 or step == steps
+
+
+def _start(
+    job: Job,
+    saved: checkpoints.Checkpoints,
+    latest: int | None,
+    shapes: step_lib.State,
+    shardings: Any,
+) -> tuple[step_lib.State, dict[str, int]]:
+  """The state to go on from, and the lengths of the logs at it."""
+  if latest is None:
+    params = jax.device_put(job.initial(), shardings.params)
+    state = jax.jit(step_lib.init_state, out_shardings=shardings)(params)
+    return state, {}
+  like = _like(shapes, shardings)
+  return saved.state(latest, like), saved.meta(latest)["lengths"]
+
+
+def _like(shapes: step_lib.State, shardings: Any) -> step_lib.State:
+  """Shapes with shardings: what to restore to."""
+  return jax.tree.map(
+      lambda shape, sharding: jax.ShapeDtypeStruct(
+          shape.shape, shape.dtype, sharding=sharding
+      ),
+      shapes,
+      shardings,
+  )
+
+
+class _Pending(NamedTuple):
+  """A step that runs on the device and is not logged yet."""
+
+  step: int
+  hyper: optimizer.Hyper
+  metrics: step_lib.Metrics
+
+
+class _Logger:
+  """Writes steps and evaluations to records, writers and the line."""
+
+  def __init__(
+      self,
+      job: Job,
+      record: records.Records,
+      sinks: Sequence[writers.Writer],
+      line: progress.Progress,
+  ):
+    self._job = job
+    self._record = record
+    self._sinks = sinks
+    self._line = line
+    self._clock = time.perf_counter()
+
+  def step(self, pending: _Pending | None) -> None:
+    """Waits for a step's metrics and logs them; None is nothing to log."""
+    if pending is None:
+      return
+    step = pending.step
+    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    if not math.isfinite(metrics.loss):
+      raise errors.InputError(
+          f"the loss of step {step} is {metrics.loss}; its examples are"
+          f" {metrics.ids.tolist()}. Lower config.train.learning_rate, or look"
+          " at these examples."
+      )
+    values = {
+        "train/loss": float(metrics.loss),
+        "train/grad_norm": float(metrics.grad_norm),
+        "train/learning_rate": float(pending.hyper.learning_rate),
+        "train/tokens": int(metrics.tokens),
+        "train/loss_tokens": int(metrics.loss_tokens),
+    }
+    self._record.consumed(step, metrics.ids)
+    self._record.metrics({"step": step, **values})
+    seconds = self._lap()
+    rate = values["train/tokens"] / seconds
+    perf = {"perf/step_seconds": seconds, "perf/tokens_per_second": rate}
+    self._record.perf({"step": step, **perf})
+    self._write(step, {**values, **perf})
+    self._line.show(
+        step + 1, loss=f"{values['train/loss']:.3f}", tok_s=f"{rate:,.0f}"
+    )
+
+  def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
+    """Evaluates, and logs what was found."""
+    found = evaluator(params)
+    self._record.evaluated(evaluator.name, step, found.losses)
+    self._record.metrics({"step": step, **found.metrics})
+    perf = {f"perf/{evaluator.name}_seconds": self._lap()}
+    self._record.perf({"step": step, **perf})
+    self._write(step, {**found.metrics, **perf})
+    name = f"{evaluator.name}/loss"
+    self._line.show(step, **{evaluator.name: f"{found.metrics[name]:.3f}"})
+
+  def _lap(self) -> float:
+    """Seconds since the last call."""
+    before, self._clock = self._clock, time.perf_counter()
+    return self._clock - before
+
+  def _write(self, step: int, values: dict[str, float]) -> None:
+    for sink in self._sinks:
+      sink.write(step, values)

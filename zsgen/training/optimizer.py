@@ -1,0 +1,59 @@
+"""Adam, clipping and the cosine of 2406.11721 (released code, section 5).
+
+Everything that a sweep varies is an array in `Hyper`, so that one compiled
+step serves every learning rate, and a population can carry its own.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from zsgen import config
+
+
+class Hyper(NamedTuple):
+  """Hyper-parameters of one step, float32 scalars."""
+
+  learning_rate: np.ndarray
+  b1: np.ndarray
+  b2: np.ndarray
+  eps: np.ndarray
+  clip: np.ndarray
+
+
+def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
+  """Hyper-parameters of the update number `step` of `steps`, from 0."""
+  return Hyper(
+      learning_rate=np.float32(learning_rate(train, step, steps)),
+      b1=np.float32(train.b1),
+      b2=np.float32(train.b2),
+      eps=np.float32(train.eps),
+      clip=np.float32(train.clip),
+  )
+
+
+def learning_rate(train: config.Train, step: int, steps: int) -> float:
+  """Cosine from the peak at step 0 to its `final_share` at `steps`."""
+  half_wave = 0.5 * (1 + math.cos(math.pi * step / steps))
+  share = train.final_share + (1 - train.final_share) * half_wave
+  warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
+  return train.learning_rate * share * warm
+
+
+def transformation(hyper: Hyper) -> optax.GradientTransformation:
+  """Clips by the global norm, then Adam; `hyper` may be traced."""
+  return optax.chain(
+      optax.clip_by_global_norm(hyper.clip),
+      optax.scale_by_adam(b1=hyper.b1, b2=hyper.b2, eps=hyper.eps),
+      optax.scale(-hyper.learning_rate),
+  )
+
+
+def init(params: jax.typing.ArrayLike) -> optax.OptState:
+  """Moments of zero for a tree of parameters."""
+  return optax.chain(
+      optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale(1.0)
+  ).init(params)

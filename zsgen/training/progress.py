@@ -1,0 +1,49 @@
+"""The progress line: quiet when nobody looks at a terminal."""
+
+from typing import Any
+
+import rich.console
+import rich.progress
+
+
+class Progress:
+  """A line with step, loss, held-out loss, tokens/s and time to go.
+
+  Use as a context manager.
+
+  Args:
+    first: the step to go on from.
+    steps: steps of the whole run.
+    console: where to draw; nothing is drawn unless it is a terminal.
+  """
+
+  def __init__(
+      self, first: int, steps: int, console: rich.console.Console | None = None
+  ):
+    console = console or rich.console.Console(stderr=True)
+    self._line = rich.progress.Progress(
+        rich.progress.TextColumn("train"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TextColumn("{task.fields[said]}"),
+        rich.progress.TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    self._task = self._line.add_task(
+        "train", total=steps, completed=first, said=""
+    )
+    self._said: dict[str, str] = {}
+
+  def __enter__(self) -> "Progress":
+    self._line.start()
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self._line.stop()
+
+  def show(self, step: int, **said: str) -> None:
+    """Shows that `step` steps are done, and the newest value of each name."""
+    self._said.update(said)
+    text = "  ".join(f"{name} {value}" for name, value in self._said.items())
+    self._line.update(self._task, completed=step, said=text)

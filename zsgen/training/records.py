@@ -1,0 +1,153 @@
+"""What a run writes down, and how it is cut back on resume.
+
+`metrics.jsonl` holds functions of the config only; `perf.jsonl` clocks.
+`consumed.npy` and `evals/<name>/loss.npy` are made whole and filled in, so
+that a row is either empty or final.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zsgen import errors
+from zsgen.training import batches
+
+LOGS = ("metrics.jsonl", "perf.jsonl")
+
+
+class Log:
+  """A file of JSON lines that can be cut back to a length."""
+
+  def __init__(self, path: pathlib.Path, length: int):
+    if length > (path.stat().st_size if path.exists() else 0):
+      raise errors.InputError(
+          f"{path}: is shorter than its checkpoint says. Delete the run's"
+          " directory to start it anew."
+      )
+    self._file = open(path, "ab")  # noqa: SIM115 - open as long as the run.
+    self._file.truncate(length)
+
+  def write(self, record: Mapping[str, Any]) -> None:
+    """Appends a record."""
+    self._file.write(json.dumps(record).encode() + b"\n")
+
+  def sync(self) -> int:
+    """Makes all records durable; returns the length in bytes."""
+    self._file.flush()
+    os.fsync(self._file.fileno())
+    return self._file.seek(0, os.SEEK_END)
+
+  def close(self) -> None:
+    self._file.close()
+
+
+class Table:
+  """A NumPy file of fixed shape whose rows are filled in."""
+
+  def __init__(
+      self, path: pathlib.Path, shape: tuple[int, ...], empty: Any, dtype: Any
+  ):
+    if not path.exists():
+      path.parent.mkdir(parents=True, exist_ok=True)
+      beside = path.with_name(f".{path.name}.{os.getpid()}")
+      with open(beside, "wb") as file:
+        np.lib.format.write_array(file, np.full(shape, empty, dtype))
+      os.replace(beside, path)
+    self._rows = np.lib.format.open_memmap(path, "r+")
+    if self._rows.shape != shape:
+      raise errors.InputError(
+          f"{path}: has shape {self._rows.shape}, not {shape}. Delete the"
+          " run's directory to start it anew."
+      )
+    self._empty = empty
+
+  def cut(self, first: int) -> None:
+    """Empties the rows from `first` on."""
+    self._rows[first:] = self._empty
+
+  def write(self, row: int, values: np.ndarray) -> None:
+    """Fills in a row."""
+    self._rows[row] = values
+
+  def sync(self) -> None:
+    """Makes the rows durable."""
+    self._rows.flush()
+
+
+class Records:
+  """All records of one run.
+
+  Args:
+    path: the run's directory.
+    batch_size: examples of a step.
+    steps: steps of the whole run.
+    evaluated: for each evaluation its steps and the ids of its examples.
+    lengths: bytes of each log to keep; {} to start anew.
+    first: the step to go on from.
+    resumed: if so, the evaluation at `first` is kept.
+  """
+
+  def __init__(
+      self,
+      path: pathlib.Path,
+      batch_size: int,
+      steps: int,
+      evaluated: Mapping[str, tuple[Sequence[int], np.ndarray]],
+      lengths: Mapping[str, int],
+      first: int,
+      resumed: bool,
+  ):
+    self._logs = {name: Log(path / name, lengths.get(name, 0)) for name in LOGS}
+    self._consumed = Table(
+        path / "consumed.npy",
+        (steps, batch_size),
+        batches.NO_EXAMPLE,
+        np.int64,
+    )
+    self._consumed.cut(first)
+    self._rows = {}
+    self._losses = {}
+    for name, (at, ids) in evaluated.items():
+      self._rows[name] = {step: row for row, step in enumerate(at)}
+      self._losses[name] = Table(
+          path / "evals" / name / "loss.npy",
+          (len(at), len(ids)),
+          np.nan,
+          np.float32,
+      )
+      self._losses[name].cut(sum(step < first + resumed for step in at))
+      np.save(path / "evals" / name / "steps.npy", np.array(at, np.int64))
+      np.save(path / "evals" / name / "ids.npy", ids)
+
+  def metrics(self, record: Mapping[str, Any]) -> None:
+    """Appends to metrics.jsonl."""
+    self._logs["metrics.jsonl"].write(record)
+
+  def perf(self, record: Mapping[str, Any]) -> None:
+    """Appends to perf.jsonl."""
+    self._logs["perf.jsonl"].write(record)
+
+  def consumed(self, step: int, ids: np.ndarray) -> None:
+    """Writes down the ids that the device program returned for a step."""
+    self._consumed.write(step, ids)
+
+  def evaluated(self, name: str, step: int, losses: np.ndarray) -> None:
+    """Writes down the loss of every example of an evaluation."""
+    self._losses[name].write(self._rows[name][step], losses)
+
+  def sync(self) -> dict[str, int]:
+    """Makes everything durable; returns the lengths of the logs."""
+    self._consumed.sync()
+    for table in self._losses.values():
+      table.sync()
+    return {name: log.sync() for name, log in self._logs.items()}
+
+  def close(self) -> None:
+    """Makes everything durable and closes the logs."""
+    self.sync()
+    for log in self._logs.values():
+      log.close()

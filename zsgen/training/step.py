@@ -1,0 +1,110 @@
+"""The training step: pure, and a witness of the ids that it consumed."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from zsgen.models import model as model_lib
+from zsgen.training import batches
+from zsgen.training import optimizer
+
+
+class State(NamedTuple):
+  """What a checkpoint holds."""
+
+  params: Any
+  moments: optax.OptState
+
+
+class Metrics(NamedTuple):
+  """What a step reports."""
+
+  loss: jax.Array  # float32 []
+  grad_norm: jax.Array  # float32 [], before clipping
+  tokens: jax.Array  # int32 [], all real tokens
+  loss_tokens: jax.Array  # int32 []
+  ids: jax.Array  # int32 [B], of the examples found in the rows
+
+
+def init_state(params: Any) -> State:
+  """A state before its first step."""
+  return State(params, optimizer.init(params))
+
+
+def per_example(
+    values: jax.Array, segments: jax.Array, slots: int
+) -> jax.Array:
+  """Sums values [R, T] over the segments of each of `slots` examples."""
+  sums = jax.ops.segment_sum(values.ravel(), segments.ravel(), slots + 1)
+  return sums[1:]
+
+
+def batch_loss(
+    nll: jax.Array, batch: batches.Batch, groups: int
+) -> jax.Array:
+  """Mean over `groups` of each group's mean over its loss tokens.
+
+  Examples i, i + groups, … form a group. One group is the token mean over the
+  global batch; two are the released code's mean of device means (2 x 8).
+  Groups without loss tokens do not count.
+  """
+  slots = batch.ids.shape[0]
+  sums = per_example(nll * batch.mask, batch.segments, slots)
+  counts = per_example(batch.mask, batch.segments, slots)
+  sums = sums.reshape(-1, groups).sum(0)
+  counts = counts.reshape(-1, groups).sum(0)
+  means = sums / jnp.maximum(counts, 1)
+  return means.sum() / jnp.maximum((counts > 0).sum(), 1)
+
+
+def witnessed_ids(batch: batches.Batch) -> jax.Array:
+  """Ids of the examples whose tokens all lie in the rows, int32 [B].
+
+  Computed on the device from what was fed after packing: an example that is
+  missing, short or twice there comes back as NO_EXAMPLE.
+  """
+  slots = batch.ids.shape[0]
+  ones = jnp.ones_like(batch.segments)
+  found = per_example(ones, batch.segments, slots)
+  whole = (found == batch.lengths) & (batch.lengths > 0)
+  return jnp.where(whole, batch.ids, batches.NO_EXAMPLE)
+
+
+def train_step(
+    state: State,
+    batch: batches.Batch,
+    hyper: optimizer.Hyper,
+    *,
+    model: model_lib.Model,
+    groups: int,
+) -> tuple[State, Metrics]:
+  """One update.
+
+  Args:
+    state: parameters and moments.
+    batch: the packed examples of the step.
+    hyper: learning rate and the like, scalars.
+    model: gives the loss of each token.
+    groups: see `batch_loss`.
+
+  Returns:
+    The new state, and what the step reports.
+  """
+
+  def loss_of(params: Any) -> jax.Array:
+    return batch_loss(model.token_nll(params, batch), batch, groups)
+
+  loss, grads = jax.value_and_grad(loss_of)(state.params)
+  updates, moments = optimizer.transformation(hyper).update(
+      grads, state.moments, state.params
+  )
+  metrics = Metrics(
+      loss=loss,
+      grad_norm=optax.global_norm(grads),
+      tokens=(batch.segments > 0).sum(),
+      loss_tokens=batch.mask.sum().astype(jnp.int32),
+      ids=witnessed_ids(batch),
+  )
+  return State(optax.apply_updates(state.params, updates), moments), metrics

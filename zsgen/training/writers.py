@@ -1,0 +1,74 @@
+"""Where metrics go beside the run's own files: TensorBoard and W&B."""
+
+from collections.abc import Mapping
+import pathlib
+from typing import Protocol
+
+import tensorboardX
+
+from zsgen import config
+from zsgen import errors
+
+
+class Writer(Protocol):
+  """Takes scalars by path."""
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+
+  def close(self) -> None:
+    """Writes what is left."""
+
+
+class TensorBoard:
+  """Event files in `<run>/tensorboard`; steps from `first` on are redone."""
+
+  def __init__(self, path: pathlib.Path, first: int):
+    self._writer = tensorboardX.SummaryWriter(
+        str(path / "tensorboard"), purge_step=first or None
+    )
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+    for name, value in values.items():
+      self._writer.add_scalar(name, value, step)
+
+  def close(self) -> None:
+    """Writes what is left."""
+    self._writer.close()
+
+
+class WandB:
+  """A Weights & Biases run of the same name, resumed with it."""
+
+  def __init__(self, path: pathlib.Path, project: str):
+    try:
+      import wandb  # Heavy and optional.
+    except ImportError as error:
+      raise errors.InputError(
+          "config.machine.wandb is set, but wandb is not installed:"
+          " pip install 'zsgen[wandb]'."
+      ) from error
+    self._run = wandb.init(
+        project=project, id=path.name, dir=str(path), resume="allow"
+    )
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+    self._run.log(dict(values), step=step)
+
+  def close(self) -> None:
+    """Writes what is left."""
+    self._run.finish()
+
+
+def make(
+    machine: config.Machine, path: pathlib.Path, first: int
+) -> list[Writer]:
+  """The writers that the config asks for."""
+  writers: list[Writer] = []
+  if machine.tensorboard:
+    writers.append(TensorBoard(path, first))
+  if machine.wandb:
+    writers.append(WandB(path, machine.wandb))
+  return writers
