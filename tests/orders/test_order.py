@@ -28,7 +28,8 @@ def test_holds_ids_rounds_and_statistics(store, workdir):
   tasks = [store.tasks[i] for i in store.task_index[order.ids]]
   assert order.table["task"].to_pylist() == tasks
   assert order.rounds.min() == 1
-  np.testing.assert_array_equal(order.distances, 1 - order.similarity)
+  # The picker need not be the nearest of all held-out examples.
+  assert (order.distances >= 1 - order.similarity).all()
   counted = order.statistics(store)
   assert counted == order.manifest["statistics"]
   assert counted["examples"] == 8

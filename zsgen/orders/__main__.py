@@ -84,7 +84,8 @@ def _head(
   """The first rows of an order, with the start of each prompt."""
   table = rich.table.Table(title=order.path.name)
   for name in ("position", "id", "task", "round", "distance", "text"):
-    table.add_column(name, no_wrap=True)
+    # Numbers stay whole; what is long folds on narrow terminals.
+    table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
   texts = store.texts(order.ids[:size])
   for row, (prompt, _) in zip(rows, texts, strict=True):

@@ -56,7 +56,7 @@ class Order:
   @property
   def store_path(self) -> pathlib.Path:
     """Where the store that it was made for was."""
-    return self.path / self.manifest["store"]
+    return (self.path / self.manifest["store"]).resolve()
 
   @functools.cached_property
   def rounds(self) -> np.ndarray:

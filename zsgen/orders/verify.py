@@ -71,7 +71,7 @@ def _order(path: pathlib.Path) -> list[str]:
 def _run(path: pathlib.Path) -> list[str]:
   run = artifacts.read_json(path / artifacts.MANIFEST)
   try:
-    order_path = path / run["order"]
+    order_path = (path / run["order"]).resolve()
     size, steps = run["batch_size"], run["steps"]
     fingerprint = run["made_by"]["order"]
   except KeyError as error:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import artifacts
+from zsgen import artifacts, errors
 from zsgen import config as config_lib
-from zsgen import errors
 
 
 class Curve(NamedTuple):

@@ -17,7 +17,7 @@ from zsgen.reports import curves
 INK = "#1b1f24"
 _HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("-", "--", ":")
-_GRID = "#e4e8ec"
+_GRID, _FLOOR, _QUIET = "#e4e8ec", "#c4cad0", "#57606a"
 # Inches; at 150 dots an inch a figure fills a README twice over.
 _WIDTH = 9.0
 _DPI = 150
@@ -60,7 +60,7 @@ def plot(rows: Sequence[Sequence[Panel]], inked: str = "") -> bytes:
     A PNG.
   """
   heights = [row[0].height for row in rows]
-  figure = figure_lib.Figure((_WIDTH, sum(heights)), layout="constrained")
+  figure = _figure(sum(heights))
   grid = figure.subplots(
       len(rows), len(rows[0]), squeeze=False, height_ratios=heights
   )
@@ -94,31 +94,42 @@ def small_multiples(
     A PNG; below each panel its name, first and last value.
   """
   rows = -(-len(found) // columns)
-  figure = figure_lib.Figure((_WIDTH, 0.95 * rows), layout="constrained")
+  figure = _figure(rows)
   axes = figure.subplots()
   # One pair of axes holds all panels: a hundred pairs take seconds to draw.
   axes.set(xlim=(0, columns), ylim=(rows, 0))
   axes.axis("off")
   shapes, floors = [], []
   for place, (name, curve) in enumerate(found.items()):
-    left, floor = place % columns, place // columns + 0.62
+    left, floor = place % columns, place // columns + 0.6
     x = left + 0.9 * curve.steps / max(curve.steps[-1], 1)
     y = floor - 0.55 * curve.values / (max(curve.values.max(), 0) or 1)
     shapes.append(np.column_stack([x, y]))
     floors.append([(left, floor), (left + 0.9, floor)])
     first, last = curve.values[[0, -1]]
-    axes.text(left, floor + 0.04, _short(name, 28), va="top", fontsize=7.5)
+    axes.text(left, floor + 0.03, _short(name, 26), va="top", fontsize=7.5)
     axes.text(
-        left + 0.9, floor - 0.58, f"{first:.2f} → {last:.2f}", ha="right",
-        va="top", fontsize=7, color="#57606a",
+        left,
+        floor + 0.18,
+        f"{first:.2f} → {last:.2f}",
+        va="top",
+        fontsize=7,
+        color=_QUIET,
     )
   axes.add_collection(
-      collections.LineCollection(floors, colors="#c4cad0", linewidths=0.8)
+      collections.LineCollection(floors, colors=_FLOOR, linewidths=0.8)
   )
   axes.add_collection(
       collections.LineCollection(shapes, colors=_HUES[0], linewidths=1.4)
   )
   return _png(figure)
+
+
+def _figure(height: float) -> figure_lib.Figure:
+  figure = figure_lib.Figure((_WIDTH, height), layout="constrained")
+  # Room for the half of the last tick's label that is outside the axes.
+  figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)
+  return figure
 
 
 def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
@@ -142,7 +153,11 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
     style = styles[label]
     if len(values) > 1:
       axes.fill_between(
-          x, values.min(0), values.max(0), color=style["color"], alpha=0.15,
+          x,
+          values.min(0),
+          values.max(0),
+          color=style["color"],
+          alpha=0.15,
           linewidth=0,
       )
     handles[label] = axes.plot(x, values.mean(0), linewidth=1.5, **style)[0]

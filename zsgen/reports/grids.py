@@ -9,7 +9,7 @@ import rich.text
 
 from zsgen.reports import measures
 
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 
 
 class Grid(NamedTuple):
@@ -48,7 +48,9 @@ def ranged(value: measures.Spread | None, signed: bool = False) -> str:
 def to_rich(grid: Grid) -> rich.table.Table:
   """A table for the terminal."""
   table = rich.table.Table(
-      title=grid.title, caption=grid.note or None, title_justify="left",
+      title=grid.title,
+      caption=grid.note or None,
+      title_justify="left",
       caption_justify="left",
   )
   for i, name in enumerate(grid.header):
@@ -75,9 +77,10 @@ def to_markdown(grid: Grid) -> str:
 def to_html(grid: Grid) -> str:
   """A table for the page."""
   body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
+  title = f"<h3>{html.escape(grid.title)}</h3>\n" if grid.title else ""
   note = f"<p>{html.escape(grid.note)}</p>" if grid.note else ""
   return (
-      f"<h3>{html.escape(grid.title)}</h3>\n<table>\n"
+      f"{title}<table>\n"
       f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
       f"<tbody>\n{body}\n</tbody>\n</table>\n{note}"
   )

@@ -32,6 +32,11 @@ def text(words: str) -> str:
   return f"<p>{html.escape(words)}</p>"
 
 
+def heading(words: str) -> str:
+  """A small heading."""
+  return f"<h3>{html.escape(words)}</h3>"
+
+
 def command(words: str) -> str:
   """A command to copy."""
   return f"<p><code>{html.escape(words)}</code></p>"

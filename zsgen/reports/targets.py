@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-from zsgen import config
-from zsgen import errors
-from zsgen.reports import curves
-from zsgen.reports import measures
+from zsgen import config, errors
+from zsgen.reports import curves, measures
 
 
 class Outcome(NamedTuple):
@@ -41,6 +39,4 @@ def _check(run: curves.Run, target: config.Target) -> Outcome:
     near = errors.did_you_mean(target.metric, run.metrics)
     note = f"the run has no such metric.{near}"
   met = value is not None and value < target.below
-  return Outcome(
-      target.metric, target.measure, target.below, value, met, note
-  )
+  return Outcome(target.metric, target.measure, target.below, value, met, note)

@@ -12,6 +12,9 @@ from zsgen import errors
 from zsgen.orders import embeddings, similarity
 from zsgen.orders.arrangements import arranged
 
+# Ranked rows that are looked at together.
+_STRIDE = 64
+
 
 def arrange(
     tasks: np.ndarray,
@@ -86,15 +89,25 @@ def rounds(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   place = np.zeros(len(keys), np.int64)
   taken = np.zeros(keys.shape[1], bool)
   while not taken.all():
+    _walk(ranking, place, taken)
     picks = ranking[examples, place]
-    while (stale := taken[picks]).any():
-      place += stale
-      picks = ranking[examples, place]
     rows, which = np.unique(picks, return_inverse=True)
     best = np.full(len(rows), np.inf, np.float32)
     np.minimum.at(best, which, keys[examples, picks])
     taken[rows] = True
     yield rows.astype(np.int64), best
+
+
+def _walk(ranking: np.ndarray, place: np.ndarray, taken: np.ndarray) -> None:
+  """Moves each example's place on to the first row that is not taken."""
+  behind = np.arange(len(ranking))
+  while len(behind):
+    ahead = place[behind, None] + np.arange(_STRIDE)
+    ahead = np.minimum(ahead, ranking.shape[1] - 1)
+    free = ~taken[ranking[behind[:, None], ahead]]
+    found = free.any(axis=1)
+    place[behind] += np.where(found, free.argmax(axis=1), _STRIDE)
+    behind = behind[~found]
 
 
 def _take(

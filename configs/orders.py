@@ -1,0 +1,33 @@
+"""Orders compared: random, round-robin, cluster and four of TMT.
+
+  python -m launch.sweep --config=configs/orders.py
+
+trains 7 orders under 3 seeds on the embedded suite, each from the embedded
+base, and ends with a table and a figure. Other seeds:
+`--config.sweep.seeds='(100, 101, 102)'`; one point, for a cluster: `--point=0`.
+"""
+
+import ml_collections
+
+from zsgen import config as config_lib
+
+ORDERS = {
+    "random": {"arrangement": "random"},
+    "round_robin": {"arrangement": "round_robin"},
+    "cluster": {"arrangement": "cluster"},
+    "tmt_nearest": {"pick": "nearest", "sequence": "rounds"},
+    "tmt_shuffled": {"pick": "nearest", "sequence": "shuffled"},
+    "tmt_reversed": {"pick": "nearest", "sequence": "reversed"},
+    "tmt_farthest": {"pick": "farthest", "sequence": "rounds"},
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The experiment that all orders share, and the section `sweep`."""
+  config = config_lib.defaults()
+  config.name = "orders"
+  config.order.arrangement = "tmt"
+  for name in ("heldout", "heldout_family"):
+    config.evals[name] = {"type": "loss", "split": name, "every_steps": 4}
+  config.sweep = {"orders": ORDERS, "seeds": (0, 1, 2)}
+  return config

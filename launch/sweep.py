@@ -1,0 +1,225 @@
+"""`python -m launch.sweep --config=configs/orders.py`: orders over seeds.
+
+A sweep's config file is an experiment with a section `sweep`:
+
+  config.sweep = {
+      "orders": {name: options of config.order, ...},
+      "seeds": (0, 1, 2),
+  }
+
+All points run one after another in one workdir: those of one seed share store
+and embeddings. A cluster runs one with `--point=i`; whoever finishes the last
+one writes the comparison, to `sweeps/<name>-<hash>/` in the workdir.
+"""
+
+from collections.abc import Mapping, Sequence
+import copy
+import os
+import pathlib
+import signal
+import sys
+from typing import Any
+
+from absl import app, flags
+import ml_collections
+import rich.console
+
+from zsgen import artifacts, errors
+from zsgen import config as config_lib
+from zsgen import main as main_lib
+
+flags.DEFINE_integer("point", None, "One point of the sweep, from 0.")
+flags.DEFINE_bool(
+    "report", False, "Train nothing; compare the points that are finished."
+)
+# Flags of zsgen.main that a sweep has too.
+flags.declare_key_flag("config")
+flags.declare_key_flag("workdir")
+
+Config = Mapping[str, Any] | ml_collections.ConfigDict
+
+
+def points(config: Config) -> list[tuple[str, config_lib.Config]]:
+  """The runs of a sweep, order by order.
+
+  Args:
+    config: an experiment with a section `sweep`.
+
+  Returns:
+    Names, such as "random-s0", and checked configs.
+
+  Raises:
+    InputError: the sweep is empty or malformed, or an option is wrong.
+  """
+  if isinstance(config, ml_collections.ConfigDict):
+    config = config.to_dict()
+  base = {key: value for key, value in config.items() if key != "sweep"}
+  orders, seeds = _grid(config.get("sweep"))
+  found = []
+  for order, options in orders.items():
+    for seed in seeds:
+      point = copy.deepcopy(base)
+      point["name"], point["seed"] = f"{order}-s{seed}", seed
+      point["order"] = {**point.get("order", {}), **options}
+      found.append((point["name"], config_lib.check(point)))
+  return found
+
+
+def run(
+    config: Config,
+    workdir: str | os.PathLike = "workdir",
+    point: int | None = None,
+    report: bool = False,
+    console: rich.console.Console | None = None,
+) -> pathlib.Path | None:
+  """Runs a sweep, or one point of it; points that are finished are skipped.
+
+  Args:
+    config: an experiment with a section `sweep`.
+    workdir: directory of all artifacts.
+    point: index of the only point to run; None for all.
+    report: run nothing, compare what is finished.
+    console: where lines for people go.
+
+  Returns:
+    Directory of the comparison; None while points are missing.
+
+  Raises:
+    InputError: bad options, or see `zsgen.pipeline.run`.
+  """
+  todo = points(config)
+  if point is not None and not 0 <= point < len(todo):
+    raise errors.InputError(
+        f"--point={point}: the sweep has points 0 to {len(todo) - 1}."
+    )
+  console = console or rich.console.Console(
+      stderr=True, soft_wrap=True, highlight=False
+  )
+  workdir = pathlib.Path(workdir).absolute()
+  directory = workdir / "sweeps" / _directory_name(config, todo)
+  chosen = range(len(todo)) if point is None else [point]
+  for index in () if report else chosen:
+    name, experiment = todo[index]
+    done = _finished(directory, workdir, name)
+    state = ", already finished" if done else ""
+    console.print(f"point {index}: {name} ({index + 1} of {len(todo)}){state}")
+    if not done:
+      _train(directory, workdir, name, experiment)
+  return _compare(directory, workdir, todo, partly=report, console=console)
+
+
+def _grid(sweep: Any) -> tuple[Mapping[str, Mapping], Sequence[int]]:
+  """Orders and seeds of the section; InputError if it is malformed."""
+  if not isinstance(sweep, Mapping) or set(sweep) != {"orders", "seeds"}:
+    raise errors.InputError(
+        "config.sweep must be a section with `orders` and `seeds`, as in"
+        " configs/orders.py."
+    )
+  orders, seeds = sweep["orders"], sweep["seeds"]
+  if not isinstance(orders, Mapping) or not orders:
+    raise errors.InputError("config.sweep.orders must name an order.")
+  for name, options in orders.items():
+    if not isinstance(options, Mapping):
+      raise errors.InputError(
+          f"config.sweep.orders.{name} must be options of config.order, not"
+          f" {options!r}."
+      )
+  if (
+      not isinstance(seeds, tuple | list)
+      or not seeds
+      or not all(type(seed) is int for seed in seeds)
+      or len(set(seeds)) < len(seeds)
+  ):
+    raise errors.InputError(
+        f"config.sweep.seeds is {seeds!r}; give different integers, such as"
+        " (0, 1, 2)."
+    )
+  return orders, seeds
+
+
+def _directory_name(
+    config: Config, todo: Sequence[tuple[str, config_lib.Config]]
+) -> str:
+  """The sweep's name and a hash of the science of all its points."""
+  science = {name: config_lib.science(point) for name, point in todo}
+  return artifacts.name(config.get("name", "sweep"), science)
+
+
+def _finished(
+    directory: pathlib.Path, workdir: pathlib.Path, name: str
+) -> pathlib.Path | None:
+  """The run of a point that is finished; None for others."""
+  note = directory / "points" / f"{name}.json"
+  if not note.exists():
+    return None
+  path = workdir / artifacts.read_json(note)["run"]
+  return path if (path / "result.json").exists() else None
+
+
+def _train(
+    directory: pathlib.Path,
+    workdir: pathlib.Path,
+    name: str,
+    config: config_lib.Config,
+) -> None:
+  """Runs a point and notes where its run is."""
+  from zsgen import pipeline  # After flags: --help and typos answer at once.
+
+  path = pipeline.run(config, workdir, ["train"]).run
+  note = directory / "points" / f"{name}.json"
+  note.parent.mkdir(parents=True, exist_ok=True)
+  artifacts.write_json(note, {"run": os.path.relpath(path, workdir)})
+
+
+def _compare(
+    directory: pathlib.Path,
+    workdir: pathlib.Path,
+    todo: Sequence[tuple[str, config_lib.Config]],
+    partly: bool,
+    console: rich.console.Console,
+) -> pathlib.Path | None:
+  """Writes the comparison and prints its tables; tells missing points."""
+  from zsgen.reports import comparison, comparison_report
+
+  found, missing = [], []
+  for name, config in todo:
+    path = _finished(directory, workdir, name)
+    order = name.removesuffix(f"-s{config.seed}")
+    if path is None:
+      missing.append(name)
+    else:
+      found.append(comparison.Point(order, config.seed, path))
+  if missing:
+    console.print(f"{len(found)} of {len(todo)} points are finished.")
+    if not partly:
+      return None
+  for table in comparison_report.write(directory, found, missing):
+    console.print(table)
+  console.print(f"report   {directory / 'comparison.html'}", markup=False)
+  return directory
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs what the flags say; a user's error ends with exit code 2."""
+  try:
+    _main(argv)
+  except errors.InputError as error:
+    print(f"zsgen: {error}", file=sys.stderr)
+    sys.exit(2)
+  except KeyboardInterrupt:
+    print("\nzsgen: stopped; the same command goes on.", file=sys.stderr)
+    # No clean-up: what is committed is whole, and threads may be busy.
+    os._exit(128 + signal.SIGINT)
+
+
+def _main(argv: Sequence[str]) -> None:
+  values = flags.FLAGS
+  if len(argv) > 1 or values.config is None:
+    raise errors.InputError("name a sweep: --config=configs/orders.py.")
+  if values.stage is not None or values.show_batch:
+    raise errors.InputError("a sweep has no --stage and no --show_batch.")
+  run(values.config, values.workdir, values.point, values.report)
+
+
+if __name__ == "__main__":
+  app.run(main, flags_parser=main_lib.parse)

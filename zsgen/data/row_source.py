@@ -1,0 +1,105 @@
+"""Rows of a store as a seqio data source. Imports TensorFlow."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import functools
+from typing import Any
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from zsgen.data import store as store_lib
+
+# Rows that Python hands to TensorFlow in one go: one at a time is too slow.
+_CHUNK = 256
+# What Python hands over: id and text of each row, and where its tokens are.
+_CHUNK_SPEC = {
+    "id": tf.TensorSpec([None], tf.int64),
+    "begin": tf.TensorSpec([None], tf.int64),
+    "end": tf.TensorSpec([None], tf.int64),
+    "tokens": tf.TensorSpec([None], tf.int32),
+    "mask": tf.TensorSpec([None], tf.int32),
+}
+_TEXT_SPEC = {
+    "prompt": tf.TensorSpec([None], tf.string),
+    "answer": tf.TensorSpec([None], tf.string),
+}
+
+
+class RowSource(seqio.DataSource):
+  """Rows of a store in a given sequence; it has one split.
+
+  Elements: `id` int64, `tokens` and `mask` int32 [T], and, if `texts`,
+  `prompt` and `answer`. Shard i of n has positions i, i + n, ….
+  """
+
+  def __init__(
+      self, store: store_lib.Store, ids: np.ndarray, split: str, texts: bool
+  ):
+    super().__init__([split], {split: len(ids)}, caching_permitted=False)
+    self._store = store
+    self._ids = ids
+    self._texts = texts
+
+  @property
+  def supports_arbitrary_sharding(self) -> bool:
+    """True: a shard is a stride."""
+    return True
+
+  def list_shards(self, split: str) -> Sequence[str]:
+    """The split itself: there are no files."""
+    return [split]
+
+  def get_dataset(
+      self,
+      split: str,
+      shuffle: bool = False,
+      seed: int | None = None,
+      shard_info: seqio.ShardInfo | None = None,
+      **unused: Any,
+  ) -> tf.data.Dataset:
+    """The rows, never shuffled here: the Task does that, or refuses.
+
+    Raises:
+      ValueError: there is no such split.
+    """
+    if split not in self.splits:
+      raise ValueError(f"no split {split!r}; there is {self.splits[0]!r}.")
+    shard = shard_info or seqio.ShardInfo(0, 1)
+    ids = self._ids[shard.index :: shard.num_shards]
+    chunks = tf.data.Dataset.from_generator(
+        functools.partial(self._chunks, ids),
+        output_signature=_CHUNK_SPEC | (_TEXT_SPEC if self._texts else {}),
+    )
+    return chunks.flat_map(_rows_of)
+
+  def _chunks(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The rows of the ids, `_CHUNK` at a time."""
+    for first in range(0, len(ids), _CHUNK):
+      taken = ids[first : first + _CHUNK]
+      rows = [self._store.row(i) for i in taken]
+      borders = np.cumsum([0, *(len(row.tokens) for row in rows)])
+      chunk = {
+          "id": taken,
+          "begin": borders[:-1],
+          "end": borders[1:],
+          "tokens": np.concatenate([row.tokens for row in rows]),
+          "mask": np.concatenate([row.mask for row in rows]),
+      }
+      if self._texts:
+        texts = self._store.texts(taken)
+        chunk["prompt"] = [prompt for prompt, _ in texts]
+        chunk["answer"] = [answer for _, answer in texts]
+      yield chunk
+
+
+def _rows_of(chunk: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
+  """Takes a chunk apart into its rows."""
+  joined = {name: chunk[name] for name in ("tokens", "mask")}
+  single = {name: chunk[name] for name in chunk.keys() - joined.keys()}
+
+  def row(each: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    begin, end = each.pop("begin"), each.pop("end")
+    return each | {name: whole[begin:end] for name, whole in joined.items()}
+
+  return tf.data.Dataset.from_tensor_slices(single).map(row)

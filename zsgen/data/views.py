@@ -1,0 +1,251 @@
+"""seqio views of a store: suites and orders as Tasks and Mixtures.
+
+  zsgen:<suite>:<task>    each task of the suite
+  zsgen:<suite>:<split>   a Mixture of the training tasks ("train"), and one of
+                          each held-out set's
+  zsgen:<suite>:<order>   an order: a Task, and a Mixture of that one Task
+
+seqio's split is the suite's: "train", or the name of the held-out set. seqio
+names have letters, digits and "_.:#" only; all else in a name becomes "_".
+Rows come from the store's memory maps as they are, end tokens included.
+Imports seqio, and with it TensorFlow.
+"""
+
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+import functools
+import pathlib
+import re
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from zsgen import artifacts
+from zsgen import errors
+from zsgen.data import row_source
+from zsgen.data import store as store_lib
+from zsgen.data import suite
+from zsgen.data import vocabularies
+
+# Rows that cross over to Python in one go.
+_CHUNK = 256
+# Names in seqio's registries, by the view that they belong to.
+_REGISTERED: dict[str, list[str]] = {}
+
+
+def register_suite(store: store_lib.Store) -> list[str]:
+  """Registers a suite's tasks, and a Mixture for each of its splits.
+
+  Elements: `inputs` (what comes before the first loss token) and `targets`
+  (the rest, with its end tokens), int32 [T]; `id`, int64; and the texts
+  `inputs_pretokenized` and `targets_pretokenized`. A Mixture keeps only
+  `inputs` and `targets`, unless asked for more by `passthrough_features`. It
+  draws tasks by their size until all are used up: one epoch is every example
+  of the split once.
+
+  The views are of the store that was registered last under a suite's name.
+
+  Returns:
+    The names: tasks in the suite's sequence, then Mixtures.
+
+  Raises:
+    InputError: two names are one to seqio, or a tokenizer that is not known
+      or pads otherwise than seqio.
+  """
+  vocabulary = vocabularies.of_store(store)
+  splits = (suite.TRAIN, *store.manifest["heldout"])
+  tasks = [_name(store.suite, task) for task in store.tasks]
+  mixtures = [_name(store.suite, split) for split in splits]
+  _claim(_name(store.suite), [*tasks, *mixtures])
+  for split, mixture in zip(splits, mixtures, strict=True):
+    members = store.split_tasks(split)
+    for task in members:
+      ids = np.flatnonzero(store.task_index == task)
+      _add_task(tasks[task], store, ids, split, vocabulary)
+    seqio.MixtureRegistry.add(
+        mixture,
+        [tasks[task] for task in members],
+        default_rate=functools.partial(_size, split),
+        sample_fn=functools.partial(
+            tf.data.Dataset.sample_from_datasets, stop_on_empty_dataset=False
+        ),
+    )
+  return [*tasks, *mixtures]
+
+
+def register_order(
+    store: store_lib.Store, order: pathlib.Path, start: int = 0
+) -> str:
+  """Registers an order: a Task, and under the same name a Mixture of it.
+
+  Elements: `targets` (all tokens) and `mask` (1 on loss tokens), int32 [T],
+  and `id`, int64, in the sequence of the order; shard i of n has positions
+  i, i + n, …. To ask for shuffling raises: pass `shuffle=False`. A Mixture
+  repeats for ever unless it is given `num_epochs`. Where both are known by
+  the name (`seqio.get_mixture_or_task`), seqio gives the Mixture.
+
+  Args:
+    store: the store that the order was made for.
+    order: the order's directory; the view is named after it.
+    start: the first position that is read, in every epoch; those before it
+      are not touched. Registering the order again changes it.
+
+  Returns:
+    The name.
+
+  Raises:
+    InputError: the order is not there, is damaged or was made for another
+      store; its name is taken; or a tokenizer as in `register_suite`.
+    ValueError: a negative start.
+  """
+  if start < 0:
+    raise ValueError(f"start is {start}; it must be 0 or more.")
+  vocabulary = vocabularies.of_store(store)
+  ids = _order_ids(store, order)[start:]
+  name = _name(store.suite, order.name)
+  _claim(name, [name])
+  seqio.TaskRegistry.add(
+      name,
+      source=row_source.RowSource(store, ids, suite.TRAIN, texts=False),
+      preprocessors=[_whole],
+      output_features={
+          "targets": seqio.Feature(vocabulary, add_eos=False),
+          "mask": seqio.Feature(seqio.PassThroughVocabulary(2), add_eos=False),
+          "id": seqio.Feature(
+              seqio.PassThroughVocabulary(len(store)),
+              add_eos=False,
+              dtype=tf.int64,
+              rank=0,
+          ),
+      },
+      shuffle_buffer_size=None,
+  )
+  seqio.MixtureRegistry.add(name, [name], default_rate=1.0)
+  return name
+
+
+def read_order(
+    store: store_lib.Store, order: pathlib.Path, start: int = 0
+) -> Iterator[tuple[int, store_lib.Row]]:
+  """Ids and rows of an order from `start` on, read from its Mixture.
+
+  Accelerators are hidden from TensorFlow, which would take their memory: they
+  are JAX's.
+
+  Raises:
+    InputError, ValueError: see `register_order`.
+  """
+  for kind in ("GPU", "TPU"):
+    tf.config.set_visible_devices([], kind)
+  mixture = seqio.MixtureRegistry.get(register_order(store, order, start))
+  dataset = mixture.get_dataset(
+      split=suite.TRAIN, shuffle=False, num_epochs=1, try_in_mem_cache=False
+  )
+  return _rows(dataset.ragged_batch(_CHUNK).prefetch(1))
+
+
+def _rows(
+    chunks: tf.data.Dataset,
+) -> Iterator[tuple[int, store_lib.Row]]:
+  """Ids and rows of an order's elements in ragged batches."""
+  for chunk in chunks.as_numpy_iterator():
+    tokens = chunk["targets"].values.astype(np.uint32)
+    mask = chunk["mask"].values.astype(np.uint8)
+    borders = chunk["targets"].row_splits
+    for i, example in enumerate(chunk["id"].tolist()):
+      row = slice(borders[i], borders[i + 1])
+      yield example, store_lib.Row(tokens[row], mask[row])
+
+
+def _add_task(
+    name: str,
+    store: store_lib.Store,
+    ids: np.ndarray,
+    split: str,
+    vocabulary: seqio.Vocabulary,
+) -> None:
+  """Registers a task of a suite."""
+  tokens = seqio.Feature(vocabulary, add_eos=False)
+  seqio.TaskRegistry.add(
+      name,
+      source=row_source.RowSource(store, ids, split, texts=True),
+      preprocessors=[_prompt_and_answer],
+      output_features={"inputs": tokens, "targets": tokens},
+  )
+
+
+@seqio.map_over_dataset
+def _prompt_and_answer(row: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """Splits a row before its first loss token."""
+  border = tf.argmax(row["mask"])
+  return {
+      "inputs": row["tokens"][:border],
+      "targets": row["tokens"][border:],
+      "id": row["id"],
+      "inputs_pretokenized": row["prompt"],
+      "targets_pretokenized": row["answer"],
+  }
+
+
+@seqio.map_over_dataset
+def _whole(row: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """A row as a training step takes it."""
+  return {"targets": row["tokens"], "mask": row["mask"], "id": row["id"]}
+
+
+def _size(split: str, task: seqio.Task) -> int:
+  """Rate of a task in a Mixture: its number of examples."""
+  return task.num_input_examples(split)
+
+
+def _name(*parts: str) -> str:
+  """Name of a view."""
+  return ":".join(["zsgen", *(re.sub(r"[^\w.:#]", "_", p) for p in parts)])
+
+
+def _claim(view: str, names: Sequence[str]) -> None:
+  """Takes names for a view, in place of those that it had before.
+
+  Raises:
+    InputError: a name comes twice, or is another view's.
+  """
+  for name in _REGISTERED.pop(view, ()):
+    seqio.TaskRegistry.remove(name)
+    seqio.MixtureRegistry.remove(name)
+  taken = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+  for name, count in collections.Counter(names).items():
+    if count > 1 or name in taken:
+      raise errors.InputError(
+          f"two tasks, splits or orders have the seqio name {name}. Rename"
+          " one: a task in the source, an order by its directory."
+      )
+  _REGISTERED[view] = list(names)
+
+
+def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
+  """The ids of an order, int64 [n], checked against the store."""
+  manifest = artifacts.read_json(order / artifacts.MANIFEST)
+  if manifest.get("made_by", {}).get("store") != store.fingerprint:
+    raise errors.InputError(
+        f"{order}: is not an order of the store {store.path}. Make the order"
+        " for this store, or use the one it was made for."
+    )
+  try:
+    ids = np.load(order / "ids.npy", mmap_mode="r", allow_pickle=False)
+  except (OSError, ValueError) as error:
+    raise errors.InputError(
+        f"{order / 'ids.npy'}: cannot be read ({error}). Delete {order} to"
+        " have it made again."
+    ) from error
+  if ids.dtype != np.int64 or ids.ndim != 1 or not _all_in(ids, len(store)):
+    raise errors.InputError(
+        f"{order / 'ids.npy'}: does not hold ids of the store's {len(store)}"
+        f" examples. Delete {order} to have it made again."
+    )
+  return ids
+
+
+def _all_in(ids: np.ndarray, count: int) -> bool:
+  """Whether all ids are in [0, count)."""
+  return bool(((ids >= 0) & (ids < count)).all())

@@ -1,0 +1,151 @@
+"""Orders compared over seeds: the numbers."""
+
+from collections.abc import Mapping, Sequence
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zsgen import errors
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.reports import curves, measures, order_view
+
+
+class Point(NamedTuple):
+  """One finished run of a comparison."""
+
+  # The name of its order; runs of one name differ in their seed.
+  order: str
+  seed: int
+  path: pathlib.Path
+
+
+class Comparison(NamedTuple):
+  """Runs by order and seed, all evaluated at the same steps."""
+
+  runs: Mapping[str, Mapping[int, curves.Run]]
+  # The order that the others are compared with.
+  reference: str
+  evals: tuple[str, ...]
+
+
+def open_points(
+    points: Sequence[Point], reference: str = "random"
+) -> Comparison:
+  """Opens runs to compare them.
+
+  Args:
+    points: finished runs.
+    reference: the order that the others are compared with; the first one, if
+      there is none of this name.
+
+  Raises:
+    InputError: there is no run, or a run is damaged, comes twice, or was
+      evaluated at other steps than the first.
+  """
+  if not points:
+    raise errors.InputError("there is no finished run to compare.")
+  runs: dict[str, dict[int, curves.Run]] = {}
+  for point in points:
+    of_order = runs.setdefault(point.order, {})
+    if point.seed in of_order:
+      raise errors.InputError(
+          f"{point.path}: {point.order} has two runs of seed {point.seed}."
+          " Give each order other seeds."
+      )
+    of_order[point.seed] = curves.open_run(point.path)
+  first = runs[points[0].order][points[0].seed]
+  for of_order in runs.values():
+    for run in of_order.values():
+      _check_alike(run, first)
+  if reference not in runs:
+    reference = points[0].order
+  return Comparison(runs, reference, tuple(first.config.evals))
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+  """All numbers of a comparison, JSON-able.
+
+  Returns:
+    `reference`; and `orders`, for each order
+      seeds   which it has
+      evals   by evaluation and measure: `values` by seed, their `spread`, and
+              the paired `difference` to the reference
+      whole, first_tenth   what the examples of all steps, and of the first
+              tenth of them, are: statistics by seed
+  """
+  open_store = functools.cache(store_lib.open_store)
+  orders = {}
+  for name, runs in comparison.runs.items():
+    orders[name] = {
+        "seeds": list(runs),
+        "evals": {
+            each: _evaluated(comparison, name, each)
+            for each in comparison.evals
+        },
+        "whole": {},
+        "first_tenth": {},
+    }
+    for seed, run in runs.items():
+      store = open_store(run.store)
+      order = order_lib.Order.load(run.order, store)
+      orders[name]["whole"][str(seed)] = order.statistics(store)
+      orders[name]["first_tenth"][str(seed)] = order.statistics(
+          store, order_view.first_tenth(run)
+      )
+  return {"reference": comparison.reference, "orders": orders}
+
+
+def _check_alike(run: curves.Run, first: curves.Run) -> None:
+  """Raises InputError if two runs were not evaluated at the same steps."""
+  nothing = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
+  for name in {*run.config.evals, *first.config.evals}:
+    steps, expected = (
+        each.metrics.get(f"{name}/loss", nothing).steps for each in (run, first)
+    )
+    if not np.array_equal(steps, expected):
+      raise errors.InputError(
+          f"{run.path}: {name} was evaluated at other steps than in"
+          f" {first.path}. Compare runs of one length and config.evals."
+      )
+
+
+def _evaluated(
+    comparison: Comparison, order: str, name: str
+) -> dict[str, dict[str, Any]]:
+  """Each measure of an order in the evaluation `name`."""
+  of_order, of_reference = (
+      {
+          seed: measures.measure(run.metrics[f"{name}/loss"], run.steps)
+          for seed, run in comparison.runs[each].items()
+      }
+      for each in (order, comparison.reference)
+  )
+  return {
+      measure: _compared(
+          _column(of_order, measure), _column(of_reference, measure)
+      )
+      for measure in ("first", *measures.COMPARED)
+  }
+
+
+def _column(
+    found: Mapping[int, Mapping[str, float | None]], measure: str
+) -> dict[int, float | None]:
+  """One measure by seed."""
+  return {seed: each[measure] for seed, each in found.items()}
+
+
+def _compared(
+    values: Mapping[int, float | None], reference: Mapping[int, float | None]
+) -> dict[str, Any]:
+  """A measure by seed, and what comes of it."""
+  spread = measures.spread(values.values())
+  difference = measures.paired(values, reference)
+  return {
+      "values": {str(seed): value for seed, value in values.items()},
+      "spread": spread and spread._asdict(),
+      "difference": difference and difference._asdict(),
+  }

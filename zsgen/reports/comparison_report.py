@@ -1,0 +1,160 @@
+"""Orders compared over seeds: tables, the figure, and the files."""
+
+from collections.abc import Mapping, Sequence
+import pathlib
+from typing import Any
+
+import rich.table
+
+from zsgen import artifacts
+from zsgen.reports import (
+    comparison as comparison_lib,
+)
+from zsgen.reports import (
+    curves,
+    figures,
+    grids,
+    measures,
+    order_view,
+    page,
+)
+
+_NOTE = (
+    "Means over seeds [lowest, highest]. First tenth: mean held-out loss over"
+    " evaluations in the first tenth of the steps; mean: over all after step"
+    " 0. Differences are paired within a seed; below 0 is better."
+)
+_BANDS = "Lines are means over seeds; bands go from the lowest to the highest."
+
+
+def write(
+    directory: pathlib.Path,
+    points: Sequence[comparison_lib.Point],
+    missing: Sequence[str] = (),
+) -> list[rich.table.Table]:
+  """Writes comparison.json, .md, .html and .png.
+
+  Args:
+    directory: where to; made if absent.
+    points: finished runs.
+    missing: names of runs that are not finished; the files tell them.
+
+  Returns:
+    The tables, for the terminal.
+
+  Raises:
+    InputError: see `comparison.open_points`.
+  """
+  comparison = comparison_lib.open_points(points)
+  found = {**comparison_lib.summary(comparison), "missing": list(missing)}
+  shown, png = tables(found), figure(comparison)
+  directory.mkdir(parents=True, exist_ok=True)
+  artifacts.write_json(directory / "comparison.json", found)
+  page.save(directory / "comparison.png", png)
+  page.save(directory / "comparison.md", _markdown(shown, missing))
+  page.save(directory / "comparison.html", _html(shown, png, missing))
+  return [grids.to_rich(grid) for grid in shown]
+
+
+def tables(found: Mapping[str, Any]) -> list[grids.Grid]:
+  """Tables of a `comparison.summary`: losses, then what the orders hold."""
+  orders = found["orders"]
+  evals = next(iter(orders.values()))["evals"]
+  return [
+      *(_losses(orders, found["reference"], name) for name in evals),
+      _contents(orders, "whole", "Examples of all steps"),
+      _contents(orders, "first_tenth", "Examples of the first tenth"),
+  ]
+
+
+def figure(comparison: comparison_lib.Comparison) -> bytes:
+  """Held-out loss against step, below it the difference; PNG."""
+  reference = comparison.reference
+  losses, differences = [], []
+  for name in comparison.evals:
+    found = {
+        order: {seed: run.metrics[f"{name}/loss"] for seed, run in runs.items()}
+        for order, runs in comparison.runs.items()
+    }
+    lines = [
+        figures.line(order, *by_seed.values())
+        for order, by_seed in found.items()
+    ]
+    losses.append(figures.Panel(name, "", "held-out loss", lines))
+    lines = [
+        figures.line(order, *apart)
+        for order, by_seed in found.items()
+        if order != reference and (apart := _apart(by_seed, found[reference]))
+    ]
+    title = f"loss - {reference}, same seed"
+    differences.append(
+        figures.Panel("", "step", title, lines, height=2.6, zero=True)
+    )
+  return figures.plot([losses, differences], inked=reference)
+
+
+def _apart(
+    by_seed: Mapping[int, curves.Curve], reference: Mapping[int, curves.Curve]
+) -> list[curves.Curve]:
+  """Differences to the reference within each seed that both have."""
+  return [
+      curves.Curve(curve.steps, curve.values - reference[seed].values)
+      for seed, curve in by_seed.items()
+      if seed in reference
+  ]
+
+
+def _losses(orders: Mapping[str, Any], reference: str, name: str) -> grids.Grid:
+  """The measures of one evaluation, a row an order."""
+  rows = []
+  for order, about in orders.items():
+    row = [order, ", ".join(map(str, about["seeds"]))]
+    for measure in measures.COMPARED:
+      cell = about["evals"][name][measure]
+      apart = None if order == reference else cell["difference"]
+      row += [_ranged(cell["spread"]), _ranged(apart, signed=True)]
+    rows.append(row)
+  header = ["order", "seeds"]
+  for measure in measures.COMPARED:
+    header += [measure.replace("_", " "), f"vs {reference}"]
+  return grids.Grid(f"{name} loss", header, rows, words=2, note=_NOTE)
+
+
+def _contents(orders: Mapping[str, Any], part: str, title: str) -> grids.Grid:
+  """What the examples of each order are."""
+  rows = [
+      [order, *order_view.cells(list(about[part].values()))]
+      for order, about in orders.items()
+  ]
+  header = ("order", *order_view.COLUMNS.values())
+  return grids.Grid(f"{title}, means over seeds", header, rows)
+
+
+def _ranged(spread: Mapping[str, Any] | None, signed: bool = False) -> str:
+  return grids.ranged(spread and measures.Spread(**spread), signed)
+
+
+def _gap(missing: Sequence[str]) -> str:
+  return f"Not finished: {', '.join(missing)}."
+
+
+def _markdown(shown: Sequence[grids.Grid], missing: Sequence[str]) -> str:
+  """comparison.md."""
+  blocks = ["![Held-out loss against step](comparison.png)\n", f"{_BANDS}\n"]
+  if missing:
+    blocks.insert(0, f"{_gap(missing)}\n")
+  return "\n".join([*blocks, *map(grids.to_markdown, shown)])
+
+
+def _html(
+    shown: Sequence[grids.Grid], png: bytes, missing: Sequence[str]
+) -> str:
+  """comparison.html."""
+  blocks = [
+      page.figure(png, "Held-out loss against step, a line an order"),
+      page.text(_BANDS),
+      *map(grids.to_html, shown),
+  ]
+  if missing:
+    blocks.insert(0, page.badge("incomplete", _gap(missing)))
+  return page.page("Orders compared", blocks)

@@ -1,0 +1,114 @@
+"""Sections of a run's page: what it was made of, and how to check that."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zsgen import config as config_lib
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.reports import curves, grids, page
+
+
+def oracle(order: order_lib.Order) -> list[str]:
+  """A badge, if answers of held-out examples took part in the order."""
+  picked = np.isfinite(order.distances).any()
+  if order.manifest["made_by"]["text"] != "prompt+answer" or not picked:
+    return []
+  return [
+      page.badge(
+          "oracle",
+          "The order was picked by the texts of held-out examples with their"
+          " answers, as in the paper. No learner has these:"
+          " config.order.text='prompt' leaves them out.",
+      )
+  ]
+
+
+def setup(
+    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+) -> str:
+  """What was run: options and fingerprints."""
+  default = _flat(config_lib.science(config_lib.Config()))
+  rows = [
+      [option, str(value), str(default.get(option, grids.MISSING))]
+      for option, value in _flat(config_lib.science(run.config)).items()
+      if value != default.get(option)
+  ]
+  made = [
+      ["suite", store.suite],
+      ["seed", str(run.config.seed)],
+      ["steps", f"{run.steps} of {run.batch_size} examples"],
+      ["store", store.fingerprint],
+      ["order", order.fingerprint],
+      ["run", str(run.path.name)],
+  ]
+  options = grids.Grid(
+      "Options that are not at their default",
+      ("option", "value", "default"),
+      rows,
+      words=3,
+  )
+  identity = grids.Grid("Made of", ("", ""), made, words=2)
+  return page.section(
+      "What was run", [grids.to_html(identity), grids.to_html(options)]
+  )
+
+
+def prepared(store: store_lib.Store) -> str:
+  """What is in the store, and what was cut or dropped on the way."""
+  counts, dropped = store.manifest["counts"], store.manifest["dropped_by_task"]
+  columns = ("tasks", "examples", "tokens", "loss_tokens", "cut", "dropped")
+  rows = [
+      [
+          split,
+          *(grids.number(found.get(column, 0), 0) for column in columns),
+          grids.share(found.get("dropped", 0) / found["examples"], 1),
+      ]
+      for split, found in counts.items()
+  ]
+  shown = grids.Grid(
+      f"Examples of the suite {store.suite}",
+      ("split", *(name.replace("_", " ") for name in columns), "share dropped"),
+      rows,
+      note=(
+          "Cut: longer than config.data.max_length, the tail is lost. Dropped:"
+          " no answer token was left; such examples are in no loss."
+      ),
+  )
+  blocks = [grids.to_html(shown)]
+  if dropped:
+    worst = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    lost = [[task, grids.number(count, 0)] for task, count in worst]
+    grid = grids.Grid("Dropped, task by task", ("task", "dropped"), lost)
+    blocks.append(
+        page.folded("Tasks that lost examples", [grids.to_html(grid)])
+    )
+  return page.section("The store", blocks)
+
+
+def proof(run: curves.Run) -> str:
+  """How to check that the run trained on its order."""
+  return page.section(
+      "Proof",
+      [
+          page.text(
+              "consumed.npy holds the ids that the device program returned at"
+              " each step. This compares them with the order, and recomputes"
+              " the hashes of order and store:"
+          ),
+          page.command(f"python -m zsgen.orders verify {run.path}"),
+      ],
+  )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Nested options as dotted names."""
+  flat = {}
+  for key, value in values.items():
+    if isinstance(value, Mapping):
+      flat |= _flat(value, f"{prefix}{key}.")
+    else:
+      flat[f"{prefix}{key}"] = value
+  return flat

@@ -1,0 +1,91 @@
+"""What a run showed: result.json, the closing table and the page."""
+
+import pathlib
+from typing import Any
+
+import rich.table
+
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.reports import (
+    curves,
+    grids,
+    measures,
+    order_view,
+    origins,
+    page,
+    results,
+    targets,
+)
+
+
+def result(path: pathlib.Path) -> dict[str, Any]:
+  """The numbers of a finished run, JSON-able.
+
+  Args:
+    path: the run's directory.
+
+  Returns:
+    `steps`; `evals`: for each evaluation the measures (see `measures`) of
+    `loss` and `task_mean_loss`, and the share of examples `improved`;
+    `targets` by name.
+
+  Raises:
+    InputError: the run is damaged.
+  """
+  run = curves.open_run(path)
+  return {
+      "steps": run.steps,
+      "evals": {name: _evaluated(run, name) for name in run.config.evals},
+      "targets": {
+          name: outcome._asdict()
+          for name, outcome in targets.check(run).items()
+      },
+  }
+
+
+def table(path: pathlib.Path) -> rich.table.Table:
+  """The closing table, for the terminal."""
+  run = curves.open_run(path)
+  return grids.to_rich(results.measured(run, result(path)))
+
+
+def write(
+    path: pathlib.Path, store: store_lib.Store, order: order_lib.Order
+) -> pathlib.Path:
+  """Writes `report.html` into a run's directory.
+
+  Args:
+    path: the run's directory.
+    store: the run's store.
+    order: the run's order.
+
+  Returns:
+    Where the page is.
+
+  Raises:
+    InputError: the run is damaged.
+  """
+  run = curves.open_run(path)
+  blocks = [
+      *origins.oracle(order),
+      results.heldout(run, result(path)),
+      results.goals(run),
+      origins.setup(run, store, order),
+      order_view.ordered(run, store, order),
+      results.tasks(run, store),
+      results.training(run),
+      origins.prepared(store),
+      origins.proof(run),
+  ]
+  title = f"{run.config.name}: {order.path.name}, seed {run.config.seed}"
+  return page.save(path / "report.html", page.page(title, blocks))
+
+
+def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
+  """Measures of one evaluation."""
+  found = {
+      metric: measures.measure(run.metrics[f"{name}/{metric}"], run.steps)
+      for metric in ("loss", "task_mean_loss")
+  }
+  return {**found, "improved": measures.improved(run.evaluation(name))}
