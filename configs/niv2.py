@@ -1,7 +1,7 @@
 """TMT on Natural Instructions: official split, definition and input.
 
-  git clone https://github.com/allenai/natural-instructions CLONE
-  python -m zsgen.main --config=configs/niv2.py --config.data.path=CLONE
+git clone https://github.com/allenai/natural-instructions CLONE
+python -m zsgen.main --config=configs/niv2.py --config.data.path=CLONE
 """
 
 import ml_collections

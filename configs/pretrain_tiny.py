@@ -16,16 +16,18 @@ def get_config() -> ml_collections.ConfigDict:
   config = zsgen.config.defaults()
   config.name = "pretrain_tiny"
   config.data.source = "worlds"
-  config.data.train_instances = 15000
+  config.data.train_instances = 13000
   config.data.heldout_instances = 20
+  config.data.max_length = 192
   config.order.arrangement = "random"
   config.order.embedder = ""
-  config.order.budget = 96000
+  config.order.budget = 83200
   config.model.init = "new"
-  config.train.batch_size = 48
+  config.train.batch_size = 32
   config.train.learning_rate = 2e-3
-  config.train.warmup_steps = 50
+  config.train.warmup_steps = 100
   config.train.final_share = 0.05
+  config.train.eps = 1e-8
   config.evals = ml_collections.ConfigDict(
       dict(heldout=dict(type="loss", split="heldout", every_steps=200))
   )

@@ -1,6 +1,6 @@
 """TMT on the embedded default: nearest first, round after round.
 
-  python -m zsgen.main --config=configs/tmt.py
+python -m zsgen.main --config=configs/tmt.py
 """
 
 import ml_collections

@@ -27,6 +27,7 @@ import rich.console
 from zsgen import artifacts, errors
 from zsgen import config as config_lib
 from zsgen import main as main_lib
+from zsgen.reports import comparison, comparison_report
 
 flags.DEFINE_integer("point", None, "One point of the sweep, from 0.")
 flags.DEFINE_bool(
@@ -56,7 +57,8 @@ def points(config: Config) -> list[tuple[str, config_lib.Config]]:
   base = {key: value for key, value in config.items() if key != "sweep"}
   orders, seeds = _grid(config.get("sweep"))
   found = []
-  for order, options in orders.items():
+  # Sorted, as a ConfigDict does not keep the order of its keys.
+  for order, options in sorted(orders.items()):
     for seed in seeds:
       point = copy.deepcopy(base)
       point["name"], point["seed"] = f"{order}-s{seed}", seed
@@ -179,8 +181,6 @@ def _compare(
     console: rich.console.Console,
 ) -> pathlib.Path | None:
   """Writes the comparison and prints its tables; tells missing points."""
-  from zsgen.reports import comparison, comparison_report
-
   found, missing = [], []
   for name, config in todo:
     path = _finished(directory, workdir, name)

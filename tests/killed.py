@@ -13,9 +13,7 @@ import signal
 import sys
 
 import zsgen
-from zsgen.training import checkpoints
-from zsgen.training import loop
-from zsgen.training import records
+from zsgen.training import checkpoints, loop, records
 
 
 def kill() -> None:

@@ -40,9 +40,7 @@ def _run(config, workdir: pathlib.Path, devices: int, mesh: tuple) -> dict:
   return {
       "name": run.name,
       "consumed": np.load(run / "consumed.npy"),
-      "records": [
-          json.loads(line) for line in (run / "metrics.jsonl").open()
-      ],
+      "records": [json.loads(line) for line in (run / "metrics.jsonl").open()],
   }
 
 

@@ -5,7 +5,9 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 KILLED = pathlib.Path(__file__).with_name("killed.py")
@@ -35,9 +37,6 @@ def content(workdir: pathlib.Path) -> dict[str, bytes]:
 
 def parameters(run: pathlib.Path) -> dict[str, bytes]:
   """Bytes of every array of the last checkpoint."""
-  import jax
-  import orbax.checkpoint as ocp
-
   newest = max(int(p.name) for p in (run / "checkpoints").iterdir())
   state = ocp.StandardCheckpointer().restore(
       (run / "checkpoints" / str(newest) / "state").absolute()

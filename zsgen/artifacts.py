@@ -5,13 +5,13 @@ that a directory with the final name is complete by construction. Its
 `manifest.json` says what made it; its name ends in a hash of that.
 """
 
+from collections.abc import Iterator, Mapping
 import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zsgen import errors

@@ -6,15 +6,15 @@ Fields marked `machine=True` may change between start and resume; all others
 are science and hashed into the names of artifacts and runs.
 """
 
-import dataclasses
-import typing
 from collections.abc import Mapping
+import dataclasses
+import math
+import typing
 from typing import Any
 
 import ml_collections
 
-from zsgen import artifacts
-from zsgen import errors
+from zsgen import artifacts, errors
 
 
 def option(
@@ -89,7 +89,7 @@ class Model:
   # Rows of the embedding; at least the tokenizer's size.
   vocab_size: int = option(264, low=2)
   # Blocks.
-  layers: int = option(6, low=1)
+  layers: int = option(4, low=1)
   # Residual width.
   width: int = option(128, low=1)
   # Query heads.
@@ -102,7 +102,9 @@ class Model:
   mlp_width: int = option(384, low=1)
   # Gated MLP (two inputs multiplied), or plain.
   gated: bool = option(True)
-  activation: str = option("silu", choices=("silu", "gelu", "gelu_tanh", "relu"))
+  activation: str = option(
+      "silu", choices=("silu", "gelu", "gelu_tanh", "relu")
+  )
   norm: str = option("rms", choices=("rms", "layer"))
   norm_eps: float = option(1e-6, low=0.0)
   positions: str = option("rotary", choices=("rotary", "learned"))
@@ -313,7 +315,9 @@ def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
   }
 
 
-def _value(kind: type, limits: Mapping[str, Any], value: Any, where: str) -> Any:
+def _value(
+    kind: type, limits: Mapping[str, Any], value: Any, where: str
+) -> Any:
   """Checks one value's type and range."""
   if kind is float and type(value) is int:
     value = float(value)
@@ -327,8 +331,8 @@ def _value(kind: type, limits: Mapping[str, Any], value: Any, where: str) -> Any
         f" {', '.join(map(str, limits['choices']))}."
     )
   low, high = limits["low"], limits["high"]
-  if kind is float and value != value:
-    raise errors.InputError(f"{where} is not a number.")
+  if kind is float and not math.isfinite(value):
+    raise errors.InputError(f"{where} is {value}; it must be finite.")
   if low is not None and value < low:
     raise errors.InputError(f"{where} is {value}; it must be {low} or more.")
   if high is not None and value > high:

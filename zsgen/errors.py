@@ -1,7 +1,7 @@
 """The one error that a user is meant to read."""
 
-import difflib
 from collections.abc import Iterable
+import difflib
 
 
 class InputError(Exception):

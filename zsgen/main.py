@@ -6,12 +6,10 @@ import os
 import signal
 import sys
 
-from absl import app
-from absl import flags
+from absl import app, flags
 from ml_collections import config_flags
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."

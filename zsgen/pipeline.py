@@ -18,21 +18,16 @@ import ml_collections
 import numpy as np
 import rich.console
 
-from zsgen import artifacts
+from zsgen import artifacts, errors, evals
 from zsgen import config as config_lib
-from zsgen import errors
-from zsgen import evals
 from zsgen import mesh as mesh_lib
-from zsgen.data import prepare
+from zsgen.data import prepare, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.data import tokenizers
 from zsgen.models import model as model_lib
 from zsgen.models import weights
 from zsgen.orders import order as order_lib
-from zsgen.reports import batch_view
-from zsgen.reports import run_report
-from zsgen.training import batches
-from zsgen.training import loop
+from zsgen.reports import batch_view, run_report
+from zsgen.training import batches, loop, seqio_feed
 
 STAGES = ("prepare", "order", "train", "report")
 EXTRA_STAGES = ("export",)
@@ -216,9 +211,7 @@ class Experiment:
     """Batches from step `first` on, from the store or from seqio over it."""
     size = self.config.train.batch_size
     if self.config.data.feed == "seqio":
-      from zsgen.data import views  # TensorFlow: only where it is asked for.
-
-      return views.seqio_feed(self.store, self.order.path, size, first)
+      return seqio_feed.seqio_feed(self.store, self.order.path, size, first)
     return batches.store_feed(self.store, self.order.ids, size)
 
   def _layouts(self, mesh: jax.sharding.Mesh) -> batches.Layouts:
@@ -260,14 +253,17 @@ class Experiment:
     artifacts.write_json(
         self.path / "config.json", config_lib.to_dict(self.config)
     )
-    artifacts.write_json(self.path / artifacts.MANIFEST, {
-        "kind": "run",
-        "made_by": self._made,
-        "store": os.path.relpath(self.store.path, self.path),
-        "order": os.path.relpath(self.order.path, self.path),
-        "batch_size": size,
-        "steps": batches.steps_of(self.order.ids, size),
-    })
+    artifacts.write_json(
+        self.path / artifacts.MANIFEST,
+        {
+            "kind": "run",
+            "made_by": self._made,
+            "store": os.path.relpath(self.store.path, self.path),
+            "order": os.path.relpath(self.order.path, self.path),
+            "batch_size": size,
+            "steps": batches.steps_of(self.order.ids, size),
+        },
+    )
 
   def _use_compile_cache(self) -> None:
     """Keeps compiled programs in the workdir: a second start is quick."""

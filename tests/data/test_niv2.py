@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 from zsgen.data.sources import niv2 as niv2_lib
 
 
@@ -31,7 +30,9 @@ def test_official_split_and_caps(niv2):
 
 
 def test_the_seed_draws_instances(niv2):
-  keys = lambda seed: [each.key for each in _suite(niv2, seed).examples()]
+  def keys(seed):
+    return [each.key for each in _suite(niv2, seed).examples()]
+
   assert keys(0) == keys(0)
   assert keys(0) != keys(1)
 

@@ -6,13 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import config
-from zsgen import errors
-from zsgen.data import prepare
-from zsgen.data import sources
-from zsgen.data import store
-from zsgen.data import suite
-from zsgen.data import tokenizers
+from zsgen import config, errors
+from zsgen.data import prepare, sources, store, suite, tokenizers
 
 EXAMPLES = (
     ("even", "train", "Keep even ones.", "1, 2", "2"),
@@ -25,11 +20,11 @@ EXAMPLES = (
 def _source(rows=EXAMPLES, heldout=("heldout",), files=()):
   def source(data: config.Data, seed: int) -> suite.Suite:
     del data, seed
-    examples = lambda: iter([
-        suite.Example(task, "numbers", split, definition, asked, (said,), str(i))
-        for i, (task, split, definition, asked, said) in enumerate(rows)
-    ])
-    return suite.Suite("here", heldout, examples, files)
+    examples = [
+        suite.Example(task, "numbers", split, definition, asked, (said,), "0")
+        for task, split, definition, asked, said in rows
+    ]
+    return suite.Suite("here", heldout, lambda: iter(examples), files)
 
   return source
 
@@ -37,9 +32,10 @@ def _source(rows=EXAMPLES, heldout=("heldout",), files=()):
 @pytest.fixture
 def here(monkeypatch):
   """Registers a source named "here"; returns a function that changes it."""
-  use = lambda **kwargs: monkeypatch.setitem(
-      sources.SOURCES, "here", _source(**kwargs)
-  )
+
+  def use(**kwargs):
+    monkeypatch.setitem(sources.SOURCES, "here", _source(**kwargs))
+
   use()
   return use
 

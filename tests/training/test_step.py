@@ -5,8 +5,7 @@ import optax
 import pytest
 
 from zsgen import config
-from zsgen.training import batches
-from zsgen.training import optimizer
+from zsgen.training import batches, optimizer
 from zsgen.training import step as step_lib
 
 

@@ -10,27 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts
-from zsgen import config
-from zsgen import errors
-from zsgen.data import prompts
-from zsgen.data import sources
-from zsgen.data import store
-from zsgen.data import suite
-from zsgen.data import tokenizers
+from zsgen import artifacts, config, errors
+from zsgen.data import prompts, sources, store, suite, tokenizers
 
 # Examples that are tokenized and written together.
 _CHUNK = 4096
-_SCHEMA = pa.schema({
-    "id": pa.int64(),
-    "task": pa.string(),
-    "split": pa.string(),
-    "key": pa.string(),
-    "tokens": pa.int32(),
-    "loss_tokens": pa.int32(),
-    "prompt": pa.string(),
-    "answer": pa.string(),
-})
+_SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "task": pa.string(),
+        "split": pa.string(),
+        "key": pa.string(),
+        "tokens": pa.int32(),
+        "loss_tokens": pa.int32(),
+        "prompt": pa.string(),
+        "answer": pa.string(),
+    }
+)
 
 
 class _Encoded(NamedTuple):
@@ -45,7 +41,9 @@ class _Encoded(NamedTuple):
 
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
-  path = str(pathlib.Path(data.path).expanduser().resolve()) if data.path else ""
+  path = (
+      str(pathlib.Path(data.path).expanduser().resolve()) if data.path else ""
+  )
   return {
       **config.science(data),
       "path": path,
@@ -107,22 +105,23 @@ def _write(
   np.save(path / "offsets.npy", np.concatenate(offsets))
   pq.write_table(ledger.tasks(source), path / "tasks.parquet")
   files = store.describe_files(path)
-  artifacts.write_json(path / artifacts.MANIFEST, {
-      "kind": "store",
-      "made_by": dict(made),
-      "suite": source.name,
-      "heldout": list(source.heldout),
-      "counts": ledger.counts,
-      "dropped_by_task": dict(ledger.dropped),
-      "sources": store.describe_sources(source.files),
-      "files": files,
-      "fingerprint": store.fingerprint(path, files),
-  })
+  artifacts.write_json(
+      path / artifacts.MANIFEST,
+      {
+          "kind": "store",
+          "made_by": dict(made),
+          "suite": source.name,
+          "heldout": list(source.heldout),
+          "counts": ledger.counts,
+          "dropped_by_task": dict(ledger.dropped),
+          "sources": store.describe_sources(source.files),
+          "files": files,
+          "fingerprint": store.fingerprint(path, files),
+      },
+  )
 
 
-def _chunks(
-    source: suite.Suite, data: config.Data
-) -> Iterator[list[_Encoded]]:
+def _chunks(source: suite.Suite, data: config.Data) -> Iterator[list[_Encoded]]:
   """Encodes the suite's examples, a chunk at a time."""
   tokenizer = tokenizers.get(data.tokenizer)
   template = prompts.get(data.template)
@@ -164,7 +163,7 @@ def _join(
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   tokens = [np.array(begin, np.uint32)]
   mask = [np.zeros(len(begin), np.uint8)]
-  for segment, piece in zip(segments, pieces):
+  for segment, piece in zip(segments, pieces, strict=False):
     end = [tokenizer.eos_id] if segment.loss else []
     tokens += [piece, np.array(end, np.uint32)]
     mask.append(np.full(len(piece) + len(end), segment.loss, np.uint8))

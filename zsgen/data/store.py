@@ -19,8 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts
-from zsgen import errors
+from zsgen import artifacts, errors
 from zsgen.data import suite
 
 FILES = (

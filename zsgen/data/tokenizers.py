@@ -5,8 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from zsgen import artifacts
-from zsgen import errors
+from zsgen import artifacts, errors
 
 
 class Tokenizer(Protocol):

@@ -12,7 +12,7 @@ Imports seqio, and with it TensorFlow.
 """
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import functools
 import pathlib
 import re
@@ -21,12 +21,9 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from zsgen import artifacts
-from zsgen import errors
-from zsgen.data import row_source
+from zsgen import artifacts, errors
+from zsgen.data import row_source, suite, vocabularies
 from zsgen.data import store as store_lib
-from zsgen.data import suite
-from zsgen.data import vocabularies
 
 # Rows that cross over to Python in one go.
 _CHUNK = 256
@@ -146,14 +143,14 @@ def read_order(
 
 
 def _rows(
-    chunks: tf.data.Dataset,
+    chunks: Iterable[Mapping[str, tf.RaggedTensor | tf.Tensor]],
 ) -> Iterator[tuple[int, store_lib.Row]]:
   """Ids and rows of an order's elements in ragged batches."""
-  for chunk in chunks.as_numpy_iterator():
-    tokens = chunk["targets"].values.astype(np.uint32)
-    mask = chunk["mask"].values.astype(np.uint8)
-    borders = chunk["targets"].row_splits
-    for i, example in enumerate(chunk["id"].tolist()):
+  for chunk in chunks:
+    tokens = chunk["targets"].values.numpy().astype(np.uint32)
+    mask = chunk["mask"].values.numpy().astype(np.uint8)
+    borders = chunk["targets"].row_splits.numpy()
+    for i, example in enumerate(chunk["id"].numpy().tolist()):
       row = slice(borders[i], borders[i + 1])
       yield example, store_lib.Row(tokens[row], mask[row])
 

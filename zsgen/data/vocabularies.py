@@ -75,25 +75,26 @@ class _Adapted(seqio.Vocabulary):
     return self._tokenizer.decode(ids)
 
   def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
-    ids = tf.numpy_function(self._encode_bytes, [s], tf.int32)
+    ids = tf.py_function(self._encode_tensor, [s], tf.int32)
     ids.set_shape([None])
     return ids
 
-  def _encode_bytes(self, text: bytes) -> np.ndarray:
-    """Ids of a text as TensorFlow hands it over, int32 [T]."""
-    ids = self._tokenizer.encode_batch([text.decode("utf-8")])[0]
+  def _encode_tensor(self, text: tf.Tensor) -> np.ndarray:
+    """Ids of a text, int32 [T]."""
+    ids = self._tokenizer.encode_batch([text.numpy().decode("utf-8")])[0]
     return ids.astype(np.int32)
 
   def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
-    texts = tf.numpy_function(self._decode_rows, [ids], tf.string)
+    texts = tf.py_function(self._decode_tensor, [ids], tf.string)
     texts.set_shape(ids.shape[:-1])
     return texts
 
-  def _decode_rows(self, ids: np.ndarray) -> np.ndarray:
+  def _decode_tensor(self, ids: tf.Tensor) -> np.ndarray:
     """Texts [...] of ids [..., T]."""
-    texts = np.empty(ids.shape[:-1], object)
+    rows = ids.numpy()
+    texts = np.empty(rows.shape[:-1], object)
     for place in np.ndindex(texts.shape):
-      texts[place] = self._tokenizer.decode(ids[place].tolist()).encode("utf-8")
+      texts[place] = self._tokenizer.decode(rows[place].tolist())
     return texts
 
   def __eq__(self, other: object) -> bool:

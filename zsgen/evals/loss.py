@@ -1,6 +1,5 @@
 """Held-out loss: mean over the answer tokens of each example."""
 
-from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -12,8 +11,7 @@ from zsgen import config
 from zsgen import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.models import model as model_lib
-from zsgen.training import batches
-from zsgen.training import loop
+from zsgen.training import batches, loop
 from zsgen.training import step as step_lib
 
 

@@ -2,9 +2,7 @@
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array
-from jaxtyping import Float
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 # Queries are taken in blocks, each against the keys up to its own end: about
 # half of the score matrix is never computed. Blocks are unrolled, hence at

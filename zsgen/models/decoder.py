@@ -15,9 +15,7 @@ import math
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array
-from jaxtyping import Float
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 from zsgen import config
 from zsgen.models import attention
@@ -189,9 +187,7 @@ class Decoder(nn.Module):
     return self.param(name, init, (rows, self.arch.width))
 
 
-def angles(
-    positions: Int[Array, "B T"], width: int, theta: float
-) -> _Rotation:
+def angles(positions: Int[Array, "B T"], width: int, theta: float) -> _Rotation:
   """Sine and cosine of rotary positions (2104.09864), float32 [B, T, 1, d/2].
 
   Args:

@@ -5,12 +5,9 @@ from typing import Any, Protocol
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array
-from jaxtyping import Float
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 from zsgen.models import decoder
 
 

@@ -25,6 +25,7 @@ class Point(NamedTuple):
 class Comparison(NamedTuple):
   """Runs by order and seed, all evaluated at the same steps."""
 
+  # The reference comes first.
   runs: Mapping[str, Mapping[int, curves.Run]]
   # The order that the others are compared with.
   reference: str
@@ -62,6 +63,7 @@ def open_points(
       _check_alike(run, first)
   if reference not in runs:
     reference = points[0].order
+  runs = {reference: runs[reference], **runs}
   return Comparison(runs, reference, tuple(first.config.evals))
 
 

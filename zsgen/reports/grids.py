@@ -48,8 +48,8 @@ def ranged(value: measures.Spread | None, signed: bool = False) -> str:
 def to_rich(grid: Grid) -> rich.table.Table:
   """A table for the terminal."""
   table = rich.table.Table(
-      title=grid.title,
-      caption=grid.note or None,
+      title=rich.text.Text(grid.title),
+      caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
       caption_justify="left",
   )

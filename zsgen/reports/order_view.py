@@ -53,7 +53,8 @@ def cells(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-  return None if None in values else float(np.mean(values))
+  """Mean; None where a value is not known, or all are 0 (no rounds)."""
+  return None if None in values or not any(values) else float(np.mean(values))
 
 
 def _statistics(
@@ -83,10 +84,10 @@ def _along(
   }
   if np.isfinite(order.similarity).any():
     sums = np.add.reduceat(order.similarity.astype(np.float64), starts)
-    shown["similarity to the target, mean of a step"] = sums / sizes
+    shown["similarity to the target"] = sums / sizes
   if order.rounds.any():
     sums = np.add.reduceat(order.rounds, starts)
-    shown["round, mean of a step"] = sums / sizes
+    shown["round"] = sums / sizes
   steps = np.arange(len(starts))
   return [
       figures.Panel(

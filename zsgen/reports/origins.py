@@ -58,7 +58,7 @@ def setup(
 
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
-  counts, dropped = store.manifest["counts"], store.manifest["dropped_by_task"]
+  counts = store.manifest["counts"]
   columns = ("tasks", "examples", "tokens", "loss_tokens", "cut", "dropped")
   rows = [
       [
@@ -78,13 +78,9 @@ def prepared(store: store_lib.Store) -> str:
       ),
   )
   blocks = [grids.to_html(shown)]
-  if dropped:
-    worst = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
-    lost = [[task, grids.number(count, 0)] for task, count in worst]
-    grid = grids.Grid("Dropped, task by task", ("task", "dropped"), lost)
-    blocks.append(
-        page.folded("Tasks that lost examples", [grids.to_html(grid)])
-    )
+  if store.manifest["dropped_by_task"]:
+    lost = grids.to_html(_lost(store))
+    blocks.append(page.folded("Tasks that lost examples", [lost]))
   return page.section("The store", blocks)
 
 
@@ -101,6 +97,22 @@ def proof(run: curves.Run) -> str:
           page.command(f"python -m zsgen.orders verify {run.path}"),
       ],
   )
+
+
+def _lost(store: store_lib.Store) -> grids.Grid:
+  """Dropped examples of each task, the most first."""
+  dropped = store.manifest["dropped_by_task"]
+  kept = dict(zip(store.tasks, np.bincount(store.task_index), strict=True))
+  rows = [
+      [
+          task,
+          grids.number(count, 0),
+          grids.share(count / (count + kept.get(task, 0))),
+      ]
+      for task, count in sorted(dropped.items(), key=lambda x: (-x[1], x[0]))
+  ]
+  header = ("task", "dropped", "share")
+  return grids.Grid("Dropped, task by task", header, rows)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -120,14 +120,14 @@ def training(run: curves.Run) -> str:
   """The training loss, and where the time went."""
   panels = [
       figures.Panel(
-          "",
-          "step",
           name,
-          [figures.line(name, run.metrics[metric])],
+          "step",
+          "",
+          [figures.line("run", run.metrics[metric])],
           height=2.6,
       )
       for name, metric in (
-          ("training loss", "train/loss"),
+          ("loss of each step", "train/loss"),
           ("gradient norm", "train/grad_norm"),
       )
   ]

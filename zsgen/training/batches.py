@@ -16,6 +16,7 @@ from zsgen.data import store as store_lib
 
 # The id of a slot that is empty: the last batch is padded with it.
 NO_EXAMPLE = -1
+NO_ROW = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 # Row lengths are multiples of this, in tokens.
 _LENGTH_STEP = 64
 
@@ -70,8 +71,7 @@ def store_feed(
 
 def look_up(store: store_lib.Store, ids: np.ndarray) -> Examples:
   """Rows of the ids; an empty row for NO_EXAMPLE."""
-  nothing = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
-  rows = [nothing if i == NO_EXAMPLE else store.row(i) for i in ids]
+  rows = [NO_ROW if i == NO_EXAMPLE else store.row(i) for i in ids]
   return Examples(ids, rows)
 
 
@@ -129,10 +129,12 @@ def plan(
     Layouts whose row counts are quantiles of what the steps need.
   """
   length = _round_up(longest, _LENGTH_STEP)
-  needed = np.sort([
-      len(best_fit(lengths[i : i + batch_size].tolist(), length))
-      for i in range(0, len(lengths), batch_size)
-  ])
+  needed = np.sort(
+      [
+          len(best_fit(lengths[i : i + batch_size].tolist(), length))
+          for i in range(0, len(lengths), batch_size)
+      ]
+  )
   quantiles = [
       needed[math.ceil(len(needed) * k / shapes) - 1]
       for k in range(1, shapes + 1)

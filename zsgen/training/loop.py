@@ -1,10 +1,10 @@
 """The training loop, from top to bottom in the order things must happen."""
 
+from collections.abc import Callable, Sequence
 import functools
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -15,13 +15,15 @@ from zsgen import config as config_lib
 from zsgen import errors
 from zsgen import mesh as mesh_lib
 from zsgen.models import model as model_lib
-from zsgen.training import batches
-from zsgen.training import checkpoints
-from zsgen.training import optimizer
-from zsgen.training import progress
-from zsgen.training import records
+from zsgen.training import (
+    batches,
+    checkpoints,
+    optimizer,
+    progress,
+    records,
+    writers,
+)
 from zsgen.training import step as step_lib
-from zsgen.training import writers
 
 
 class Evaluation(NamedTuple):

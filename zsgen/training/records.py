@@ -5,10 +5,10 @@
 that a row is either empty or final.
 """
 
+from collections.abc import Mapping, Sequence
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Log:
           f"{path}: is shorter than its checkpoint says. Delete the run's"
           " directory to start it anew."
       )
-    self._file = open(path, "ab")  # noqa: SIM115 - open as long as the run.
+    self._file = open(path, "ab")
     self._file.truncate(length)
 
   def write(self, record: Mapping[str, Any]) -> None:

@@ -32,7 +32,8 @@ def seqio_feed(
     InputError: seqio is not installed, or the order is not one of the store.
   """
   try:
-    from zsgen.data import views  # TensorFlow: only where it is asked for.
+    # TensorFlow is loaded only where it is asked for.
+    from zsgen.data import views
   except ImportError as error:
     raise errors.InputError(
         f"config.data.feed='seqio' needs seqio and TensorFlow ({error}): pip"
@@ -55,10 +56,9 @@ def _pad(
     taken: list[tuple[int, store_lib.Row]], batch_size: int
 ) -> batches.Examples:
   """Fills up a batch with empty slots."""
-  nothing = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
   padded = [
       *taken,
-      *[(batches.NO_EXAMPLE, nothing)] * (batch_size - len(taken)),
+      *[(batches.NO_EXAMPLE, batches.NO_ROW)] * (batch_size - len(taken)),
   ]
   ids, rows = zip(*padded, strict=True)
   return batches.Examples(np.array(ids, np.int64), list(rows))

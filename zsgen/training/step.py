@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zsgen.models import model as model_lib
-from zsgen.training import batches
-from zsgen.training import optimizer
+from zsgen.training import batches, optimizer
 
 
 class State(NamedTuple):
@@ -41,9 +40,7 @@ def per_example(
   return sums[1:]
 
 
-def batch_loss(
-    nll: jax.Array, batch: batches.Batch, groups: int
-) -> jax.Array:
+def batch_loss(nll: jax.Array, batch: batches.Batch, groups: int) -> jax.Array:
   """Mean over `groups` of each group's mean over its loss tokens.
 
   Examples i, i + groups, … form a group. One group is the token mean over the

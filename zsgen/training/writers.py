@@ -6,8 +6,7 @@ from typing import Protocol
 
 import tensorboardX
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 
 
 class Writer(Protocol):

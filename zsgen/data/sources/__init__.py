@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import niv2
-from zsgen.data.sources import synth
-from zsgen.data.sources import worlds
+from zsgen.data.sources import niv2, synth, worlds
 
 Source = Callable[[config.Data, int], suite.Suite]
 

@@ -11,8 +11,7 @@ import zlib
 
 import numpy as np
 
-from zsgen import config
-from zsgen import errors
+from zsgen import config, errors
 from zsgen.data import suite
 
 HELDOUT = "heldout"

@@ -1,0 +1,312 @@
+"""seqio views of a store, and the feed that trains from one."""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from zsgen import config, errors
+from zsgen.data import prepare, sources, store, suite, tokenizers
+from zsgen.training import batches, seqio_feed
+
+seqio = pytest.importorskip("seqio")
+import tensorflow as tf  # noqa: E402
+
+from zsgen.data import views, vocabularies  # noqa: E402
+
+TASKS = {
+    "even/keep": ("train", ["2, 3 → 2", "4", "ten: 10", "", "6"]),
+    "odd": ("train", ["1", "3 and 5", "7"]),
+    "large": ("heldout", ["99", "100"]),
+    "mood": ("family", ["glad", "sad", "äöü €"]),
+}
+BATCH = 4
+
+
+def _suite(data: config.Data, seed: int) -> suite.Suite:
+  """Four tasks in three splits."""
+  del data, seed
+
+  def examples():
+    for task, (split, texts) in TASKS.items():
+      for i, text in enumerate(texts):
+        asked = f"{i} {text}"
+        yield suite.Example(
+            task, "any", split, "Do it.", asked, (text,), str(i)
+        )
+
+  return suite.Suite("small-suite", ("heldout", "family"), examples)
+
+
+def _prepare(root: pathlib.Path, **options) -> store.Store:
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(sources.SOURCES, "here", _suite)
+    return prepare.prepare(root, config.Data(source="here", **options), 0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> store.Store:
+  return _prepare(tmp_path_factory.mktemp("stores"))
+
+
+def _write_order(path: pathlib.Path, ids, made: store.Store) -> pathlib.Path:
+  path.mkdir()
+  np.save(path / "ids.npy", np.array(ids))
+  manifest = {"kind": "order", "made_by": {"store": made.fingerprint}}
+  (path / "manifest.json").write_text(json.dumps(manifest))
+  return path
+
+
+@pytest.fixture
+def order(made, tmp_path) -> pathlib.Path:
+  """Six of the eight training examples, shuffled, and one a second time."""
+  return _write_order(tmp_path / "tmt-nearest", [5, 0, 7, 2, 1, 6, 5], made)
+
+
+def _read(name: str, split: str = "train", **options) -> list[dict]:
+  """All elements of a view, not shuffled, one epoch."""
+  options = {"shuffle": False, "num_epochs": 1, **options}
+  view = seqio.get_mixture_or_task(name)
+  return list(view.get_dataset(split=split, **options).as_numpy_iterator())
+
+
+def _ids(elements: list[dict]) -> list[int]:
+  return [int(each["id"]) for each in elements]
+
+
+def _assert_rows(elements: list[dict], made: store.Store) -> None:
+  """Tokens and masks are the store's."""
+  for each in elements:
+    row = made.row(each["id"])
+    np.testing.assert_array_equal(each["targets"], row.tokens)
+    np.testing.assert_array_equal(each["mask"], row.mask)
+
+
+def test_order_is_one_name_for_a_task_and_its_mixture(made, order):
+  name = views.register_order(made, order)
+  assert name == "zsgen:small_suite:tmt_nearest"
+  for view in (seqio.TaskRegistry.get(name), seqio.MixtureRegistry.get(name)):
+    found = list(
+        view.get_dataset(shuffle=False, num_epochs=1).as_numpy_iterator()
+    )
+    assert _ids(found) == np.load(order / "ids.npy").tolist()
+    _assert_rows(found, made)
+  assert {key: value.dtype for key, value in found[0].items()} == {
+      "targets": np.int32,
+      "mask": np.int32,
+      "id": np.int64,
+  }
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_order_strides_over_shards(made, order, shards):
+  name = views.register_order(made, order)
+  for i in range(shards):
+    found = _read(name, shard_info=seqio.ShardInfo(i, shards))
+    assert _ids(found) == np.load(order / "ids.npy")[i::shards].tolist()
+    _assert_rows(found, made)
+
+
+def test_order_cannot_be_shuffled(made, order):
+  name = views.register_order(made, order)
+  for view in (seqio.TaskRegistry.get(name), seqio.MixtureRegistry.get(name)):
+    with pytest.raises(ValueError, match="Shuffling is disallowed"):
+      view.get_dataset(shuffle=True)
+
+
+def test_order_starts_where_it_is_told(made, order):
+  name = views.register_order(made, order, start=3)
+  assert _ids(_read(name)) == [2, 1, 6, 5]
+  assert _ids(_read(name, num_epochs=2)) == [2, 1, 6, 5] * 2
+  assert _ids(_read(views.register_order(made, order, start=7))) == []
+  assert _ids(_read(views.register_order(made, order)))[0] == 5
+  with pytest.raises(ValueError, match="start is -1"):
+    views.register_order(made, order, start=-1)
+
+
+def test_order_longer_than_a_chunk(made, tmp_path):
+  ids = np.random.default_rng(0).integers(0, 8, 1000)
+  order = _write_order(tmp_path / "long", ids, made)
+  name = views.register_order(made, order)
+  assert _ids(_read(name)) == ids.tolist()
+  read = list(views.read_order(made, order, start=3))
+  assert [example for example, _ in read] == ids[3:].tolist()
+  for example, row in read:
+    np.testing.assert_array_equal(row.tokens, made.row(example).tokens)
+
+
+def test_order_of_another_store_is_refused(made, order, tmp_path):
+  other = _prepare(tmp_path / "stores", max_length=30)
+  with pytest.raises(errors.InputError, match="not an order of the store"):
+    views.register_order(other, order)
+
+
+@pytest.mark.parametrize("ids", [[0, 99], [-1, 0], [0.5], [[0]]])
+def test_order_with_wrong_ids_is_refused(made, tmp_path, ids):
+  order = _write_order(tmp_path / "wrong", ids, made)
+  with pytest.raises(errors.InputError, match="does not hold ids"):
+    views.register_order(made, order)
+
+
+def test_damaged_order_is_refused(made, order):
+  (order / "ids.npy").write_bytes(b"no array")
+  with pytest.raises(errors.InputError, match="cannot be read"):
+    views.register_order(made, order)
+
+
+def test_suite_tasks_are_rows_cut_at_the_answer(made):
+  names = views.register_suite(made)
+  assert names[:2] == ["zsgen:small_suite:even_keep", "zsgen:small_suite:odd"]
+  found = []
+  for name, (split, _) in zip(names, TASKS.values(), strict=False):
+    found += _read(name, split)
+  assert _ids(found) == list(range(len(made)))
+  for each in found:
+    row = made.row(each["id"])
+    joined = np.concatenate([each["inputs"], each["targets"]])
+    np.testing.assert_array_equal(joined, row.tokens)
+    assert len(each["targets"]) == row.mask.sum()
+    said = [
+        each[f"{key}_pretokenized"].decode() for key in ("inputs", "targets")
+    ]
+    assert tuple(said) == made.texts([each["id"]])[0]
+
+
+@pytest.mark.parametrize("split", ["train", "heldout", "family"])
+def test_mixture_is_its_split_once_an_epoch(made, split):
+  assert f"zsgen:small_suite:{split}" in views.register_suite(made)
+  for shuffle in (False, True):
+    found = _read(
+        f"zsgen:small_suite:{split}",
+        split,
+        shuffle=shuffle,
+        passthrough_features=["id"],
+    )
+    assert sorted(_ids(found)) == made.split_ids(split).tolist()
+
+
+def test_task_has_one_split(made):
+  views.register_suite(made)
+  with pytest.raises(ValueError, match="no split 'heldout'"):
+    seqio.TaskRegistry.get("zsgen:small_suite:odd").source.get_dataset(
+        "heldout"
+    )
+
+
+def test_feature_converters_see_the_stores_loss_mask(made, order):
+  name = views.register_suite(made)[0]
+  converted = seqio.get_dataset(
+      name,
+      task_feature_lengths={"inputs": 64, "targets": 16},
+      dataset_split="train",
+      shuffle=False,
+      feature_converter=seqio.PrefixLMFeatureConverter(pack=False),
+  )
+  for example, each in enumerate(converted.as_numpy_iterator()):
+    row, length = made.row(example), made.lengths[example]
+    np.testing.assert_array_equal(
+        each["decoder_target_tokens"][:length], row.tokens
+    )
+    np.testing.assert_array_equal(
+        each["decoder_loss_weights"][:length], row.mask
+    )
+  plain = seqio.get_dataset(
+      views.register_order(made, order),
+      task_feature_lengths={"targets": 80},
+      dataset_split="train",
+      shuffle=False,
+      feature_converter=seqio.LMFeatureConverter(pack=False),
+  )
+  first = next(plain.as_numpy_iterator())["decoder_target_tokens"]
+  np.testing.assert_array_equal(first[: made.lengths[5]], made.row(5).tokens)
+
+
+def test_registering_again_replaces(made, order, tmp_path):
+  names = views.register_suite(made)
+  in_order = views.register_order(made, order)
+  assert views.register_suite(made) == names
+  other = _prepare(tmp_path / "stores", max_length=30)
+  views.register_suite(other)
+  assert max(len(each["targets"]) for each in _read(names[0])) < 10
+  assert len(_read(names[0])[0]["inputs"]) <= 30
+  assert len(_read(in_order)) == 7
+  views.register_suite(made)
+
+
+def test_clash_of_names_is_refused(made, order, monkeypatch):
+  views.register_suite(made)
+  with pytest.raises(
+      errors.InputError, match="seqio name zsgen:small_suite:odd"
+  ):
+    views.register_order(made, order.rename(order.with_name("odd")))
+  monkeypatch.setitem(TASKS, "even.keep", TASKS["odd"])
+  monkeypatch.setitem(TASKS, "even keep", TASKS["odd"])
+  clash = _prepare(order.parent)
+  with pytest.raises(errors.InputError, match="even_keep"):
+    views.register_suite(clash)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_feed_is_the_stores(made, order, first):
+  feed = seqio_feed.seqio_feed(made, order, BATCH, first)
+  ids = np.load(order / "ids.npy")
+  same = batches.store_feed(made, ids, BATCH)
+  for step in range(first, batches.steps_of(ids, BATCH)):
+    got, expected = feed(step), same(step)
+    np.testing.assert_array_equal(got.ids, expected.ids)
+    assert got.ids.dtype == expected.ids.dtype
+    for row, other in zip(got.rows, expected.rows, strict=True):
+      for array, stored in zip(row, other, strict=True):
+        np.testing.assert_array_equal(array, stored)
+        assert array.dtype == stored.dtype
+
+
+def test_feed_only_reads_onwards(made, order):
+  feed = seqio_feed.seqio_feed(made, order, BATCH, 0)
+  feed(0)
+  with pytest.raises(ValueError, match="at step 1, not at 0"):
+    feed(0)
+
+
+def test_feed_without_seqio_says_what_to_install(made, order, monkeypatch):
+  monkeypatch.setitem(sys.modules, "zsgen.data.views", None)
+  monkeypatch.delattr("zsgen.data.views")
+  with pytest.raises(errors.InputError, match=r"zsgen\[data\]"):
+    seqio_feed.seqio_feed(made, order, BATCH, 0)
+
+
+@pytest.mark.parametrize("text", ["", "Keep even ones.\n", "äöü € 🙂"])
+def test_bytes_are_seqios_bytes(text):
+  ours = vocabularies.adapt(tokenizers.get("bytes"))
+  seqios = seqio.ByteVocabulary()
+  ids = ours.encode(text)
+  assert ids == list(seqios.encode(text))
+  assert ours.encode_tf(tf.constant(text)).numpy().tolist() == ids
+  mapped = tf.data.Dataset.from_tensors(text).map(ours.encode_tf)
+  assert next(mapped.as_numpy_iterator()).tolist() == ids
+  ended = [*ids, 1, 70, 0]
+  assert ours.decode(ended) == seqios.decode(ended) == text
+  assert (
+      ours.decode_tf(tf.constant([ended, ended])).numpy().tolist()
+      == [text.encode()] * 2
+  )
+  assert ours.decode_tf(tf.constant(ended)).numpy() == text.encode()
+
+
+def test_vocabulary_is_its_tokenizer():
+  ours = vocabularies.adapt(tokenizers.get("bytes"))
+  seqios = seqio.ByteVocabulary()
+  for field in ("vocab_size", "pad_id", "bos_id", "eos_id"):
+    assert getattr(ours, field) == getattr(seqios, field)
+  assert ours == vocabularies.adapt(tokenizers.get("bytes")) != seqios
+
+
+def test_tokenizers_that_seqio_cannot_take(made, monkeypatch):
+  monkeypatch.setattr(tokenizers.Bytes, "pad_id", 2)
+  with pytest.raises(errors.InputError, match="pads with id 2"):
+    views.register_suite(made)
+  monkeypatch.setattr(tokenizers.Bytes, "fingerprint", "another")
+  with pytest.raises(errors.InputError, match="Prepare the store again"):
+    views.register_suite(made)

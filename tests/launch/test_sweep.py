@@ -1,0 +1,157 @@
+"""Sweeps: their points, what is skipped, and the comparison at the end."""
+
+import io
+import subprocess
+import sys
+import types
+
+import pytest
+import rich.console
+
+from launch import sweep
+import zsgen
+from zsgen import errors
+from zsgen.reports import comparison_report
+
+ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
+NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
+
+
+@pytest.fixture
+def config(small):
+  """A sweep of two orders under two seeds."""
+  small.sweep = {"orders": ORDERS, "seeds": (0, 3)}
+  return small
+
+
+@pytest.fixture
+def started(monkeypatch):
+  """Points that were trained, by a pipeline that only says it is done."""
+  names = []
+
+  def run(config, workdir, stages):
+    assert stages == ["train"]
+    names.append(config.name)
+    path = workdir / "runs" / config.name
+    path.mkdir(parents=True)
+    (path / "result.json").write_text("{}")
+    return types.SimpleNamespace(run=path)
+
+  fake = types.SimpleNamespace(run=run)
+  monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
+  return names
+
+
+@pytest.fixture
+def compared(monkeypatch):
+  """Points and missing names of each comparison that was written."""
+  calls = []
+  monkeypatch.setattr(
+      comparison_report,
+      "write",
+      lambda directory, points, missing: calls.append((points, missing)) or [],
+  )
+  return calls
+
+
+def _run(config, tmp_path, **options):
+  console = rich.console.Console(file=io.StringIO(), width=200)
+  path = sweep.run(config, tmp_path, console=console, **options)
+  return path, console.file.getvalue()
+
+
+def test_points_are_orders_by_seeds(config):
+  found = sweep.points(config)
+  assert [name for name, _ in found] == NAMES
+  assert [point.seed for _, point in found] == [0, 3, 0, 3]
+  assert found[2][1].order.arrangement == "random"
+  assert found[0][1].order.arrangement == "tmt"
+  assert found[0][1].order.budget == config.order.budget
+  assert {point.name for _, point in found} == set(NAMES)
+  assert sweep.points(config) == found
+  assert "sweep" in config  # The caller's config is as it was.
+
+
+def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
+  path, said = _run(config, tmp_path)
+  assert started == NAMES
+  assert "point 2: random-s0 (3 of 4)" in said
+  assert path.parent == tmp_path / "sweeps"
+  [(points, missing)] = compared
+  assert [f"{each.order}-s{each.seed}" for each in points] == NAMES
+  assert missing == []
+  # Again: nothing is trained, the comparison is made anew.
+  assert _run(config, tmp_path)[0] == path
+  assert started == NAMES
+
+
+def test_the_last_point_of_a_cluster_compares(
+    config, tmp_path, started, compared
+):
+  for point in (3, 0, 2):
+    path, said = _run(config, tmp_path, point=point)
+    assert path is None
+  assert "3 of 4 points are finished" in said
+  assert not compared
+  path, _ = _run(config, tmp_path, report=True)
+  assert path is not None
+  assert compared.pop()[1] == ["near-s3"]
+  assert _run(config, tmp_path, point=1)[0] == path
+  assert compared.pop()[1] == []
+  assert started == ["random-s3", "near-s0", "random-s0", "near-s3"]
+
+
+def test_a_run_that_was_deleted_is_trained_again(
+    config, tmp_path, started, compared
+):
+  _run(config, tmp_path, point=0)
+  (tmp_path / "runs" / "near-s0" / "result.json").unlink()
+  (tmp_path / "runs" / "near-s0").rmdir()
+  _run(config, tmp_path, point=0)
+  assert started == ["near-s0", "near-s0"]
+  assert not compared
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (None, "config.sweep must be a section"),
+        ({"orders": ORDERS}, "config.sweep must be a section"),
+        ({"orders": {}, "seeds": (0,)}, "must name an order"),
+        ({"orders": {"a": 1}, "seeds": (0,)}, "config.sweep.orders.a"),
+        ({"orders": ORDERS, "seeds": ()}, "config.sweep.seeds"),
+        ({"orders": ORDERS, "seeds": (0, 0)}, "config.sweep.seeds"),
+        ({"orders": {"a": {"pik": "nearest"}}, "seeds": (0,)}, '"pick"'),
+    ],
+)
+def test_malformed_sweeps_are_told(small, section, message):
+  values = small.to_dict()
+  if section is not None:
+    values["sweep"] = section
+  with pytest.raises(errors.InputError, match=message):
+    sweep.points(values)
+
+
+def test_a_point_that_is_not_there(config, tmp_path):
+  with pytest.raises(errors.InputError, match="has points 0 to 3"):
+    _run(config, tmp_path, point=4)
+
+
+def test_the_command_tells_errors_in_one_line(root, tmp_path):
+  command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path}"]
+  config = "--config=configs/orders.py"
+  for flags, message in (
+      ([], "name a sweep"),
+      ([config, "--point=21"], "has points 0 to 20"),
+  ):
+    done = subprocess.run(
+        [*command, *flags],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,107 @@
+"""Runs as training leaves them, with losses that tests choose."""
+
+from collections.abc import Callable, Mapping
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen import artifacts
+from zsgen import config as config_lib
+from zsgen.data import prepare
+from zsgen.orders import order as order_lib
+from zsgen.reports import curves
+from zsgen.training import records
+
+# Loss of example `place` at `step`.
+Losses = Callable[[int, int], float]
+
+
+def falling(step: int, place: int) -> float:
+  """From 3 + place / 10 down to about 1."""
+  return 1 + (2 + place / 10) * float(np.exp(-step / 4))
+
+
+@pytest.fixture
+def write_run(small, tmp_path):
+  """A function that writes a run of the synthetic suite and opens it."""
+
+  def write(
+      losses: Losses = falling,
+      seed: int = 0,
+      order: Mapping[str, str] | None = None,
+      name: str = "small",
+      targets: Mapping[str, Mapping] | None = None,
+      template: str = "plain",
+      max_length: int = 2048,
+  ) -> curves.Run:
+    small.name, small.seed = name, seed
+    small.data.template, small.data.max_length = template, max_length
+    small.order.update(order or {})
+    small.targets = targets or {}
+    small.evals.heldout.every_steps = 1
+    return _write(tmp_path, config_lib.check(small), losses)
+
+  return write
+
+
+def _write(
+    root: pathlib.Path, config: config_lib.Config, losses: Losses
+) -> curves.Run:
+  store = prepare.prepare(root / "stores", config.data, config.seed)
+  order = order_lib.make(root, store, config.order, config.seed)
+  path = root / "runs" / f"{config.name}-{config.seed}"
+  path.mkdir(parents=True)
+  size = config.train.batch_size
+  steps = len(order) // size
+  artifacts.write_json(path / "config.json", config_lib.to_dict(config))
+  manifest = {
+      "kind": "run",
+      "made_by": {"order": order.fingerprint},
+      "store": os.path.relpath(store.path, path),
+      "order": os.path.relpath(order.path, path),
+      "batch_size": size,
+      "steps": steps,
+  }
+  artifacts.write_json(path / artifacts.MANIFEST, manifest)
+  ids = store.split_ids("heldout")
+  at = range(steps + 1)
+  record = records.Records(
+      path, size, steps, {"heldout": (at, ids)}, {}, 0, False
+  )
+  for step in at:
+    found = np.array([losses(step, i) for i in range(len(ids))], np.float32)
+    record.evaluated("heldout", step, found)
+    record.metrics({"step": step, **_metrics(store, ids, found)})
+    record.perf({"step": step, "perf/heldout_seconds": 0.5})
+    if step < steps:
+      record.metrics(
+          {
+              "step": step,
+              "train/loss": losses(step, 0),
+              "train/grad_norm": 1.0,
+          }
+      )
+      record.perf(
+          {
+              "step": step,
+              "perf/step_seconds": 0.5,
+              "perf/tokens_per_second": 1000.0,
+          }
+      )
+  record.close()
+  return curves.open_run(path)
+
+
+def _metrics(store, ids, losses):
+  tasks = store.task_index[ids]
+  by_task = {
+      store.tasks[task]: float(losses[tasks == task].mean())
+      for task in np.unique(tasks)
+  }
+  return {
+      "heldout/loss": float(losses.mean()),
+      "heldout/task_mean_loss": float(np.mean(list(by_task.values()))),
+      **{f"heldout/{task}/loss": loss for task, loss in by_task.items()},
+  }

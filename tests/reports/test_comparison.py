@@ -1,0 +1,82 @@
+"""Orders compared over seeds."""
+
+import io
+import json
+
+import pytest
+import rich.console
+
+from zsgen import errors
+from zsgen.reports import comparison, comparison_report
+
+# What an order adds to the loss of its seed.
+ADDED = {"tmt_nearest": -0.25, "random": 0.0}
+OPTIONS = {
+    "tmt_nearest": {"arrangement": "tmt"},
+    "random": {"arrangement": "random"},
+}
+
+
+def _points(write_run, seeds=(0, 1)):
+  points = []
+  for order, options in OPTIONS.items():
+    for seed in seeds:
+      # Seeds lie far apart, so that only paired differences are small.
+      run = write_run(
+          lambda step, place, base=ADDED[order] + 10 * seed: base + 11 - step,
+          seed=seed,
+          order=options,
+          name=order,
+      )
+      points.append(comparison.Point(order, seed, run.path))
+  return points
+
+
+def test_the_comparison(write_run, tmp_path):
+  points = _points(write_run)
+  directory = tmp_path / "sweeps" / "orders"
+  shown = comparison_report.write(directory, points, missing=["random-s2"])
+  assert {path.name for path in directory.iterdir()} == {
+      f"comparison.{kind}" for kind in ("json", "md", "html", "png")
+  }
+  found = json.loads((directory / "comparison.json").read_text())
+  assert found["missing"] == ["random-s2"]
+  nearest = found["orders"]["tmt_nearest"]
+  final = nearest["evals"]["heldout"]["final"]
+  assert final["values"] == {"0": 0.75, "1": 10.75}
+  assert final["spread"] == dict(mean=5.75, low=0.75, high=10.75, seeds=2)
+  assert final["difference"] == dict(mean=-0.25, low=-0.25, high=-0.25, seeds=2)
+  assert nearest["whole"]["0"]["examples"] == 40
+  assert nearest["whole"]["0"]["rounds"] >= 1
+  assert nearest["first_tenth"]["0"]["examples"] == 4
+  assert found["orders"]["random"]["whole"]["0"]["rounds"] == 0
+
+  text = (directory / "comparison.md").read_text("utf-8")
+  assert "| 5.750 [0.750, 10.750] | -0.250 [-0.250, -0.250] |" in text
+  assert "Not finished: random-s2." in text
+  assert "incomplete</span>" in (directory / "comparison.html").read_text()
+  console = rich.console.Console(file=io.StringIO(), width=150)
+  console.print(*shown)
+  assert "Examples of the first tenth" in console.file.getvalue()
+
+  before = (directory / "comparison.png").read_bytes()
+  comparison_report.write(directory, points)
+  assert (directory / "comparison.png").read_bytes() == before
+
+
+def test_without_random_the_first_order_is_the_reference(write_run):
+  points = _points(write_run, seeds=(0,))[:1]
+  found = comparison.open_points(points)
+  assert found.reference == "tmt_nearest"
+  comparison_report.figure(found)
+
+
+def test_what_cannot_be_compared(write_run):
+  with pytest.raises(errors.InputError, match="no finished run"):
+    comparison.open_points([])
+  points = _points(write_run, seeds=(0,))
+  with pytest.raises(errors.InputError, match="two runs of seed 0"):
+    comparison.open_points([*points, points[0]])
+  other = write_run(name="short", order={"budget": 20})
+  with pytest.raises(errors.InputError, match="evaluated at other steps"):
+    comparison.open_points([*points, comparison.Point("b", 0, other.path)])

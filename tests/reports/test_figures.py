@@ -1,0 +1,35 @@
+"""Figures: whole, and the same bytes again."""
+
+import numpy as np
+import pytest
+
+from zsgen.reports import curves, figures
+
+
+def _curve(scale=1.0):
+  steps = np.arange(0, 21, 5)
+  return curves.Curve(steps, scale * np.exp(-steps / 10))
+
+
+def _size(png):
+  assert png[:8] == b"\x89PNG\r\n\x1a\n"
+  return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
+def test_a_plot_is_the_same_bytes_again():
+  lines = [
+      figures.line(f"order {i}", _curve(i + 1), _curve(i + 2)) for i in range(9)
+  ]
+  panels = [figures.Panel("held-out", "step", "loss", lines, zero=True)]
+  png = figures.plot([panels, panels], inked="order 3")
+  assert _size(png) == (1350, 960)
+  assert png == figures.plot([panels, panels], inked="order 3")
+  assert b"Software" not in png
+
+
+@pytest.mark.parametrize("count", [1, 7, 119])
+def test_small_multiples_grow_with_the_tasks(count):
+  found = {f"task{i}_with_a_name_that_is_long": _curve(i) for i in range(count)}
+  png = figures.small_multiples(found)
+  assert _size(png)[1] == 150 * -(-count // 5)
+  assert len(png) < 1_500_000

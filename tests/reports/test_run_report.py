@@ -1,0 +1,104 @@
+"""The result, the closing table and the page of a run."""
+
+import io
+import json
+
+import pytest
+import rich.console
+
+from zsgen.data import prompts
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.reports import run_report
+
+
+def _page(run):
+  store = store_lib.open_store(run.store)
+  order = order_lib.Order.load(run.order, store)
+  path = run_report.write(run.path, store, order)
+  assert path == run.path / "report.html"
+  return path.read_text("utf-8")
+
+
+def test_result_holds_the_measures(write_run):
+  run = write_run(lambda step, place: 11.0 - step)
+  found = run_report.result(run.path)
+  assert json.loads(json.dumps(found)) == found
+  assert found["steps"] == 10
+  assert found["evals"]["heldout"]["loss"] == pytest.approx(
+      {"first": 11, "first_tenth": 10, "mean": 5.5, "final": 1, "drop": 10 / 11}
+  )
+  assert found["evals"]["heldout"]["improved"] == 1.0
+  assert found["targets"] == {}
+
+
+def test_targets_are_checked(write_run):
+  run = write_run(
+      lambda step, place: 11.0 - step,
+      targets={
+          "learns": {"metric": "heldout/loss", "below": 1.5},
+          "early": {"measure": "first_tenth", "below": 10.0},
+          "typo": {"metric": "heldout/los", "below": 1.0},
+      },
+  )
+  found = run_report.result(run.path)["targets"]
+  assert {name: each["met"] for name, each in found.items()} == {
+      "learns": True,
+      "early": False,
+      "typo": False,
+  }
+  assert found["early"]["value"] == 10.0
+  assert 'Did you mean "heldout/loss"?' in found["typo"]["note"]
+  page = _page(run)
+  assert "not met" in page and "no such metric" in page
+
+
+def test_the_closing_table(write_run):
+  run = write_run(targets={"any": {"below": 5.0}})
+  out = io.StringIO()
+  rich.console.Console(file=out, width=100).print(run_report.table(run.path))
+  assert "heldout, over tasks" in out.getvalue()
+  assert "Targets met: 1 of 1." in out.getvalue()
+
+
+def test_the_page_stands_alone(write_run):
+  run = write_run()
+  page = _page(run)
+  assert page.count('<img alt="') == page.count('src="data:image/png;base64,')
+  assert page.count("<img") == 4
+  assert "<script" not in page and "http" not in page
+  assert f"python -m zsgen.orders verify {run.path}" in page
+  assert "train.learning_rate" in page and "0.003" in page
+  assert "evaluations took 52% of the time" in page
+  assert not list(run.path.glob(".report*"))
+  for task in run.tasks("heldout"):
+    assert task in page
+
+
+def test_answers_in_the_order_make_an_oracle(write_run):
+  assert "oracle</span>" in _page(write_run(name="both"))
+  prompt = write_run(name="prompt", order={"text": "prompt"})
+  assert "oracle</span>" not in _page(prompt)
+  # Similarity with answers is shown, but random does not look at it.
+  random = {"arrangement": "random", "text": "prompt+answer"}
+  assert "oracle</span>" not in _page(write_run(name="random", order=random))
+
+
+def test_text_from_data_is_escaped(write_run, monkeypatch):
+  evil = "<script>alert(1)</script>"
+  plain = prompts.TEMPLATES["plain"]
+  monkeypatch.setitem(
+      prompts.TEMPLATES,
+      "evil",
+      lambda example: [prompts.Segment(evil, False), *plain(example)],
+  )
+  page = _page(write_run(template="evil"))
+  assert evil not in page
+  assert "&lt;script&gt;" in page
+
+
+def test_dropped_answers_are_told(write_run):
+  # The longest prompts leave no room for an answer.
+  page = _page(write_run(max_length=100))
+  assert "Tasks that lost examples" in page
+  assert "Tasks that lost examples" not in _page(write_run(name="whole"))
