@@ -32,4 +32,5 @@ def get_config() -> ml_collections.ConfigDict:
       dict(heldout=dict(type="loss", split="heldout", every_steps=200))
   )
   config.machine.save_every = 200
+  config.machine.export_dtype = "bfloat16"
   return config

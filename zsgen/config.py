@@ -186,6 +186,10 @@ class Machine:
   keep: int = option(2, low=1, machine=True)
   # Shapes that training may compile: more waste less padding.
   layouts: int = option(2, low=1, machine=True)
+  # Element type of exported parameters.
+  export_dtype: str = option(
+      "float32", choices=("float32", "bfloat16"), machine=True
+  )
   # Write TensorBoard events.
   tensorboard: bool = option(True, machine=True)
   # Weights & Biases project to write to; "" for none (extra: wandb).

@@ -180,7 +180,12 @@ class Experiment:
     path = self.train() / "export"
     if not path.exists():
       state = loop.restore_final(self.job())
-      weights.save(path, jax.device_get(state.params), self.config.model)
+      weights.save(
+          path,
+          jax.device_get(state.params),
+          self.config.model,
+          self.config.machine.export_dtype,
+      )
     self._say(f"export   {path}")
     return path
 

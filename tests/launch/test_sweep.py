@@ -10,7 +10,7 @@ import rich.console
 
 from launch import sweep
 import zsgen
-from zsgen import errors
+from zsgen import artifacts, errors
 from zsgen.reports import comparison_report
 
 ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
@@ -110,6 +110,20 @@ def test_a_run_that_was_deleted_is_trained_again(
   _run(config, tmp_path, point=0)
   assert started == ["near-s0", "near-s0"]
   assert not compared
+
+
+@pytest.mark.slow
+def test_real_runs_end_in_a_comparison(config, tmp_path):
+  config.sweep.seeds = (0,)
+  config.order.budget = 12
+  path, said = _run(config, tmp_path)
+  found = artifacts.read_json(path / "comparison.json")
+  assert list(found["orders"]) == ["near", "random"]  # Keys are sorted.
+  assert found["reference"] == "random"
+  near = found["orders"]["near"]["evals"]["heldout"]["final"]
+  assert near["difference"]["seeds"] == 1
+  assert "comparison.html" in said
+  assert len(list((tmp_path / "stores").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Loss:
     self.ids = store.split_ids(spec.split)
     self._tasks = store.task_index[self.ids]
     self._names = store.tasks
-    shards = mesh_lib.batch_shardings(mesh)
+    shards = step_lib.batch_shardings(mesh)
     self._slots, chunks = _chunks(store, self.ids, layouts)
     self._batches = [
         jax.device_put(batches.lay_out(chunk, layouts), shards)

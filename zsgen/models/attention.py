@@ -21,8 +21,6 @@ def attend(
 ) -> Float[Array, "B T H d"]:
   """Softmax attention to the earlier positions of the same segment.
 
-  Scores are computed again in the backward pass instead of being kept.
-
   Args:
     query: H heads; head h reads key and value head h // (H / K).
     key: K heads, a divisor of H.
@@ -63,7 +61,6 @@ def _visible(segments: Array, begin: int) -> Array:
   return causal & (segments[:, begin:, None] == segments[:, None])
 
 
-@jax.checkpoint
 def _block(query: Array, key: Array, value: Array, visible: Array) -> Array:
   """Attention of one block of queries, [b, k, g, t, d]."""
   scores = jnp.einsum(

@@ -165,8 +165,15 @@ class Decoder(nn.Module):
       x += _look_up(self._table("positions", arch.max_positions), positions)
     else:
       rotation = angles(positions, arch.head_width, arch.rope_theta)
-    blocks = nn.scan(
+    # Matrix products are kept for the backward pass; scores, norms and
+    # activations are quicker to compute again than to keep.
+    block = nn.remat(
         Block,
+        prevent_cse=False,
+        policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    )
+    blocks = nn.scan(
+        block,
         variable_axes={"params": 0},
         split_rngs={"params": True},
         in_axes=(nn.broadcast, nn.broadcast),

@@ -108,16 +108,29 @@ def _losses(orders: Mapping[str, Any], reference: str, name: str) -> grids.Grid:
   """The measures of one evaluation, a row an order."""
   rows = []
   for order, about in orders.items():
-    row = [order, ", ".join(map(str, about["seeds"]))]
+    row = [order]
     for measure in measures.COMPARED:
       cell = about["evals"][name][measure]
       apart = None if order == reference else cell["difference"]
       row += [_ranged(cell["spread"]), _ranged(apart, signed=True)]
     rows.append(row)
-  header = ["order", "seeds"]
+  header = ["order"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), f"vs {reference}"]
-  return grids.Grid(f"{name} loss", header, rows, words=2, note=_NOTE)
+  note = f"{_seeds(orders)} {_NOTE}"
+  return grids.Grid(f"{name} loss", header, rows, note=note)
+
+
+def _seeds(orders: Mapping[str, Any]) -> str:
+  """Which seeds the orders have: said once, if all have the same."""
+  said = {
+      order: ", ".join(map(str, about["seeds"]))
+      for order, about in orders.items()
+  }
+  if len(set(said.values())) == 1:
+    return f"Seeds {next(iter(said.values()))}."
+  each = "; ".join(f"{order} {seeds}" for order, seeds in said.items())
+  return f"Seeds by order: {each}."
 
 
 def _contents(orders: Mapping[str, Any], part: str, title: str) -> grids.Grid:

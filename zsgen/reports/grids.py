@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 import html
 from typing import NamedTuple
 
+import rich.box
 import rich.table
 import rich.text
 
@@ -48,13 +49,15 @@ def ranged(value: measures.Spread | None, signed: bool = False) -> str:
 def to_rich(grid: Grid) -> rich.table.Table:
   """A table for the terminal."""
   table = rich.table.Table(
-      title=rich.text.Text(grid.title),
+      box=rich.box.SIMPLE,
+      title=rich.text.Text(grid.title, "bold"),
       caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
       caption_justify="left",
   )
   for i, name in enumerate(grid.header):
-    table.add_column(name, justify="left" if i < grid.words else "right")
+    justify = "left" if i < grid.words else "right"
+    table.add_column(name, justify=justify, overflow="fold")
   for row in grid.rows:
     table.add_row(*(rich.text.Text(cell) for cell in row))
   return table

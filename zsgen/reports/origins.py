@@ -7,6 +7,7 @@ import numpy as np
 
 from zsgen import config as config_lib
 from zsgen.data import store as store_lib
+from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves, grids, page
 
@@ -59,6 +60,7 @@ def setup(
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
   counts = store.manifest["counts"]
+  splits = (suite.TRAIN, *store.manifest["heldout"])
   columns = ("tasks", "examples", "tokens", "loss_tokens", "cut", "dropped")
   rows = [
       [
@@ -66,7 +68,7 @@ def prepared(store: store_lib.Store) -> str:
           *(grids.number(found.get(column, 0), 0) for column in columns),
           grids.share(found.get("dropped", 0) / found["examples"], 1),
       ]
-      for split, found in counts.items()
+      for split, found in ((split, counts[split]) for split in splits)
   ]
   shown = grids.Grid(
       f"Examples of the suite {store.suite}",
@@ -112,7 +114,7 @@ def _lost(store: store_lib.Store) -> grids.Grid:
       for task, count in sorted(dropped.items(), key=lambda x: (-x[1], x[0]))
   ]
   header = ("task", "dropped", "share")
-  return grids.Grid("Dropped, task by task", header, rows)
+  return grids.Grid("", header, rows)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

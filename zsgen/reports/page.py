@@ -17,7 +17,8 @@ img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #e4e8ec;
   text-align: right; vertical-align: top; }
-th.w, td.w { text-align: left; overflow-wrap: anywhere; }
+th.w, td.w { text-align: left; overflow-wrap: anywhere;
+  white-space: pre-line; }
 th { font-weight: 600; }
 code { background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }
 .badge { background: #b3400b; color: #fff; padding: .1rem .5rem;

@@ -38,25 +38,14 @@ def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
 def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
   """Held-out curves and their measures."""
   panels = [
-      figures.Panel(
-          name,
-          "step",
-          "loss",
-          [
-              figures.line(label, run.metrics[f"{name}/{metric}"])
-              for label, metric in (
-                  ("mean over examples", "loss"),
-                  ("mean over tasks", "task_mean_loss"),
-              )
-          ],
-      )
+      figures.Panel(name, "step", "loss", _means(run, name))
       for name in run.config.evals
   ]
   return page.section(
       "Held-out loss",
       [
           page.figure(figures.plot([panels]), "Held-out loss against step"),
-          grids.to_html(measured(run, result)),
+          grids.to_html(measured(run, result)._replace(title="")),
           page.text(
               "Step 0 is zero-shot. First tenth: mean over evaluations in the"
               " first tenth of the steps; mean: over all evaluations after"
@@ -82,7 +71,7 @@ def goals(run: curves.Run) -> str:
   if not rows:
     return ""
   header = ("target", "", "of", "wanted", "found")
-  grid = grids.Grid("What the run should show", header, rows, words=3)
+  grid = grids.Grid("", header, rows, words=3)
   return page.section("Targets", [grids.to_html(grid)])
 
 
@@ -105,7 +94,7 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
         for task, (_, values) in found.items()
     ]
     header = ("task", "examples", "step 0", "final", "drop")
-    grid = grids.Grid(f"{name}, task by task", header, rows)
+    grid = grids.Grid("", header, rows)
     only = {task: curve for task, (curve, _) in found.items()}
     blocks += [
         page.heading(name),
@@ -138,6 +127,17 @@ def training(run: curves.Run) -> str:
           page.text(_clock(run)),
       ],
   )
+
+
+def _means(run: curves.Run, name: str) -> list[figures.Line]:
+  """Means over examples and over tasks, told apart where they differ."""
+  examples = run.metrics[f"{name}/loss"]
+  by_task = run.metrics[f"{name}/task_mean_loss"]
+  lines = [figures.line("mean over examples", examples)]
+  # Tasks of one size have one mean.
+  if not np.allclose(examples.values, by_task.values):
+    lines.append(figures.line("mean over tasks", by_task))
+  return lines
 
 
 def _by_drop(

@@ -108,7 +108,7 @@ def train(job: Job) -> step_lib.State:
           model=job.model,
           groups=train_config.loss_groups,
       ),
-      in_shardings=(shardings, mesh_lib.batch_shardings(job.mesh), None),
+      in_shardings=(shardings, step_lib.batch_shardings(job.mesh), None),
       out_shardings=(shardings, mesh_lib.replicated(job.mesh)),
       donate_argnums=0,
   )

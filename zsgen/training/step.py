@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from zsgen import mesh as mesh_lib
 from zsgen.models import model as model_lib
 from zsgen.training import batches, optimizer
 
@@ -30,6 +31,19 @@ class Metrics(NamedTuple):
 def init_state(params: Any) -> State:
   """A state before its first step."""
   return State(params, optimizer.init(params))
+
+
+def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
+  """Where a batch lies: rows are split, what is per example is not."""
+  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  return batches.Batch(
+      tokens=rows,
+      positions=rows,
+      segments=rows,
+      mask=rows,
+      ids=whole,
+      lengths=whole,
+  )
 
 
 def per_example(

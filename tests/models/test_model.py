@@ -1,0 +1,162 @@
+"""The decoder against a plain float64 one, and what packing must not do."""
+
+import dataclasses
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+import reference
+import small
+
+from zsgen import config, errors
+from zsgen.models import decoder, presets
+from zsgen.models import model as model_lib
+
+LENGTHS = [5, 3, 6]
+
+
+def _nll(arch, params, batch):
+  model = model_lib.Model.from_config(arch)
+  return np.asarray(model.token_nll(params, batch))
+
+
+def _two_rows(examples):
+  first, second, third = examples
+  return small.rows([[first, second], [third]], length=9)
+
+
+@pytest.mark.parametrize("arch", [small.RMS, small.LAYER], ids=["rms", "layer"])
+def test_loss_and_gradient_are_those_of_the_float64_reference(arch):
+  params = small.loud(arch)
+  examples = small.examples(arch.vocab_size, LENGTHS)
+  batch = _two_rows(examples)
+  model = model_lib.Model.from_config(arch)
+  loss, grads = jax.value_and_grad(
+      lambda params: model.token_nll(params, batch).sum()
+  )(params)
+
+  def plain(params):
+    return sum(
+        sum(reference.example_nll(params, arch, tokens)) for tokens in examples
+    )
+
+  with jax.enable_x64(True):
+    exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
+    wanted, wanted_grads = jax.jit(jax.value_and_grad(plain))(exact)
+    assert wanted.dtype == np.float64
+  assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+  jax.tree.map(
+      lambda found, wanted: np.testing.assert_allclose(
+          found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max()
+      ),
+      grads,
+      wanted_grads,
+  )
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "gelu_tanh", "relu"])
+def test_activations_are_those_of_the_reference(activation):
+  arch = dataclasses.replace(small.RMS, activation=activation, layers=1)
+  params = small.loud(arch)
+  (tokens,) = small.examples(arch.vocab_size, [4])
+  found = _nll(arch, params, small.rows([[tokens]], length=4))
+  with jax.enable_x64(True):
+    exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
+    wanted = [float(x) for x in reference.example_nll(exact, arch, tokens)]
+  np.testing.assert_allclose(found[0], [0.0, *wanted], rtol=2e-5)
+
+
+@pytest.mark.parametrize("arch", [small.RMS, small.LAYER], ids=["rms", "layer"])
+def test_packed_equals_alone_and_padding_does_nothing(arch):
+  params = small.loud(arch)
+  examples = small.examples(arch.vocab_size, LENGTHS)
+  first, second, third = examples
+  batch = _two_rows(examples)
+  packed = _nll(arch, params, batch)
+  alone = [
+      _nll(arch, params, small.rows([[each]], length=len(each)))[0]
+      for each in (first, second, third)
+  ]
+  np.testing.assert_allclose(packed[0, :5], alone[0], rtol=1e-5)
+  np.testing.assert_allclose(packed[0, 5:8], alone[1], rtol=1e-5)
+  np.testing.assert_allclose(packed[1, :6], alone[2], rtol=1e-5)
+  assert packed.dtype == np.float32
+  assert packed[0, 5] == packed[0, 8] == 0
+  assert not packed[1, 6:].any()
+  batch.tokens[batch.segments == 0] = 7
+  np.testing.assert_array_equal(_nll(arch, params, batch), packed)
+
+
+def test_a_token_changes_no_loss_before_it():
+  params = small.loud(small.RMS)
+  (tokens,) = small.examples(small.RMS.vocab_size, [8])
+  batch = small.rows([[tokens]], length=8)
+  before = _nll(small.RMS, params, batch)[0]
+  batch.tokens[0, 5] = (batch.tokens[0, 5] + 1) % small.RMS.vocab_size
+  after = _nll(small.RMS, params, batch)[0]
+  np.testing.assert_array_equal(after[:5], before[:5])
+  assert (after[5:] != before[5:]).all()
+
+
+def test_tokens_and_positions_that_are_not_there_give_nan():
+  params = small.loud(small.LAYER)
+  (tokens,) = small.examples(small.LAYER.vocab_size, [4])
+  batch = small.rows([[tokens]], length=4)
+  batch.tokens[0, 1] = small.LAYER.vocab_size
+  assert np.isnan(_nll(small.LAYER, params, batch)[0, 2])
+  batch.tokens[0, 1] = 0
+  batch.positions[0, 1] = small.LAYER.max_positions
+  assert np.isnan(_nll(small.LAYER, params, batch)[0, 2])
+
+
+def test_activations_in_bfloat16_stay_near_and_losses_are_float32():
+  params = small.loud(small.RMS)
+  batch = _two_rows(small.examples(small.RMS.vocab_size, LENGTHS))
+  exact = _nll(small.RMS, params, batch)
+  arch = dataclasses.replace(small.RMS, dtype="bfloat16")
+  found = _nll(arch, params, batch)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(found, exact, rtol=0.1, atol=0.1)
+  assert (found != exact).any()
+
+
+def test_new_parameters_are_float32_and_scaled_by_depth():
+  arch = dataclasses.replace(small.RMS, layers=8, width=64, mlp_width=96)
+  model = model_lib.Model.from_config(arch)
+  params = model.init(jax.random.key(0))
+  leaves = jax.tree.leaves(params)
+  assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
+  mlp = params["blocks"]["mlp"]
+  assert np.std(mlp["up"]["kernel"]) == pytest.approx(0.02, rel=0.05)
+  assert np.std(mlp["down"]["kernel"]) == pytest.approx(0.005, rel=0.05)
+  assert (mlp["up"]["kernel"][0] != mlp["up"]["kernel"][1]).all()
+  again = model.init(jax.random.key(0))
+  jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+def test_tiny_is_the_default_and_has_1_3_million_parameters():
+  assert config.Model(**presets.TINY) == config.Model()
+  model = model_lib.Model.from_config(config.Model())
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+  assert model_lib.parameter_count(shapes) == 1_313_408
+
+
+def test_rotation_of_a_pair_is_by_its_angle():
+  positions = jnp.array([[0, 1]])
+  rotation = decoder.angles(positions, width=2, theta=10000.0)
+  turned = decoder.rotate(jnp.array([[[[1.0, 0.0]]] * 2]), rotation)
+  wanted = [[1.0, 0.0], [np.cos(1.0), np.sin(1.0)]]
+  np.testing.assert_allclose(turned[0, :, 0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (dict(kv_heads=3), "kv_heads is 3; it must divide .*heads, 4"),
+        (dict(head_width=5), "head_width is 5; rotary"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(wrong, message):
+  with pytest.raises(errors.InputError, match=message):
+    model_lib.Model.from_config(dataclasses.replace(small.RMS, **wrong))

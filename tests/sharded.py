@@ -1,0 +1,80 @@
+"""Run by test_mesh.py on 8 devices: meshes agree, and wrong ones are told."""
+
+import dataclasses
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from zsgen import config, errors
+from zsgen import mesh as mesh_lib
+from zsgen.models import model as model_lib
+
+ARCH = config.Model(
+    vocab_size=24, layers=2, width=16, kv_heads=2, head_width=8, mlp_width=24
+)
+MESHES = [(8, 1, 1), (2, 2, 2), (1, 8, 1), (2, -1, 2)]
+
+
+def _loss(params, arrays):
+  batch = types.SimpleNamespace(**arrays)
+  nll = model_lib.Model.from_config(ARCH).token_nll(params, batch)
+  return nll.sum() / (nll > 0).sum()
+
+
+def _batch() -> dict[str, np.ndarray]:
+  rng = np.random.default_rng(0)
+  tokens = rng.integers(0, ARCH.vocab_size, (8, 12))
+  positions = np.tile([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 0], (8, 1))
+  segments = np.tile([1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0], (8, 1))
+  arrays = dict(tokens=tokens, positions=positions, segments=segments)
+  return {name: array.astype(np.int32) for name, array in arrays.items()}
+
+
+def _on(mesh, params):
+  """Loss and gradient on a mesh; gradients lie as their parameters do."""
+  shardings = mesh_lib.shardings(params, mesh)
+  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  step = jax.jit(
+      jax.value_and_grad(_loss),
+      in_shardings=(shardings, rows),
+      out_shardings=(whole, shardings),
+  )
+  return step(params, _batch())
+
+
+def _check_tensor_axis_must_divide() -> None:
+  mesh = mesh_lib.make(config.Mesh(data=2, tensor=4))
+  arch = dataclasses.replace(ARCH, vocab_size=32)
+  init = model_lib.Model.from_config(arch).init
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  message = r"mesh.tensor is 4.*axis 2 of parameter .*\(2, 16, 2, 8\): 2\."
+  with pytest.raises(errors.InputError, match=message):
+    mesh_lib.shardings(shapes, mesh)
+
+
+def main() -> None:
+  """Raises if a mesh changes the loss or the gradient."""
+  assert jax.device_count() == 8
+  params = model_lib.Model.from_config(ARCH).init(jax.random.key(0))
+  params = jax.device_get(params)
+  alone = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  loss, grads = jax.device_get(_on(alone, params))
+  for data, fsdp, tensor in MESHES:
+    mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
+    found, found_grads = _on(mesh, params)
+    np.testing.assert_allclose(found, loss, rtol=1e-5)
+    jax.tree.map(
+        lambda found, wanted: np.testing.assert_allclose(
+            found, wanted, rtol=1e-4, atol=1e-6
+        ),
+        jax.device_get(found_grads),
+        grads,
+    )
+    assert mesh_lib.row_shards(mesh) == 8 // mesh.shape["tensor"]
+  _check_tensor_axis_must_divide()
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,89 @@
+"""The mesh, its rules, and that sharding changes no result."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from zsgen import config, errors
+from zsgen import mesh as mesh_lib
+from zsgen.models import model as model_lib
+
+SHARDED = pathlib.Path(__file__).with_name("sharded.py")
+LAYER = dict(norm="layer", positions="learned", gated=False, tied=False)
+
+
+def _shapes(**fields):
+  model = model_lib.Model.from_config(config.Model(**fields))
+  return jax.eval_shape(model.init, jax.random.key(0))
+
+
+def _one():
+  return mesh_lib.make(config.Mesh(), jax.devices()[:1])
+
+
+@pytest.mark.parametrize("fields", [{}, LAYER], ids=["rms", "layer"])
+def test_every_parameter_has_its_rule(fields):
+  shapes = _shapes(**fields)
+  shardings = mesh_lib.shardings(shapes, _one())
+  assert jax.tree.structure(shardings) == jax.tree.structure(shapes)
+  unused = [] if fields else ["positions", "head/kernel"]
+  assert mesh_lib.unused_rules(shapes) == unused
+
+
+def test_a_parameter_without_a_rule_is_named():
+  shapes = {"blocks": {"adapter": jax.ShapeDtypeStruct((2, 4), "float32")}}
+  with pytest.raises(errors.InputError, match="blocks/adapter matches 0 rules"):
+    mesh_lib.shardings(shapes, _one())
+
+
+def test_a_parameter_with_two_rules_is_named(monkeypatch):
+  twice = (*mesh_lib.RULES, (r"embed.*", (None, None)))
+  monkeypatch.setattr(mesh_lib, "RULES", twice)
+  with pytest.raises(errors.InputError, match="embedding matches 2 rules"):
+    mesh_lib.shardings(_shapes(), _one())
+
+
+def test_a_rule_for_another_number_of_axes_is_told():
+  shapes = {"embedding": jax.ShapeDtypeStruct((8,), "float32")}
+  with pytest.raises(errors.InputError, match="has 1 axes.* is for 2"):
+    mesh_lib.shardings(shapes, _one())
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        dict(data=3),
+        dict(data=-1, fsdp=-1),
+        dict(data=-1, tensor=2),
+        dict(data=0),
+        dict(data=1, fsdp=0, tensor=-1),
+    ],
+)
+def test_axes_that_do_not_multiply_to_the_devices(axes):
+  shape = dataclasses.replace(config.Mesh(), **axes)
+  with pytest.raises(errors.InputError, match="there are 1 devices"):
+    mesh_lib.make(shape, jax.devices()[:1])
+
+
+def test_a_mesh_of_one():
+  mesh = _one()
+  assert dict(mesh.shape) == {"data": 1, "fsdp": 1, "tensor": 1}
+  assert mesh_lib.row_shards(mesh) == 1
+  assert mesh_lib.replicated(mesh).is_fully_replicated
+
+
+def test_eight_devices_give_the_loss_and_gradient_of_one():
+  flag = "--xla_force_host_platform_device_count=8"
+  done = subprocess.run(
+      [sys.executable, SHARDED],
+      env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr

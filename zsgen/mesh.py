@@ -1,0 +1,146 @@
+"""Mesh of devices, and where each parameter lies on it."""
+
+from collections.abc import Sequence
+import math
+import re
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from zsgen import config, errors
+
+AXES = ("data", "fsdp", "tensor")
+_ROWS = ("data", "fsdp")
+# Which mesh axis splits each axis of a parameter. A pattern is of the whole
+# path; each parameter matches exactly one. The first axis of what is under
+# blocks/ is the layer, which the scan needs whole.
+RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    (r"embedding", ("tensor", "fsdp")),
+    (r"positions", (None, "fsdp")),
+    (r"blocks/(attention|mlp)_norm/(scale|bias)", (None, None)),
+    (
+        r"blocks/attention/(query|key|value)/kernel",
+        (None, "fsdp", "tensor", None),
+    ),
+    (r"blocks/attention/out/kernel", (None, "tensor", None, "fsdp")),
+    (r"blocks/mlp/(up|gate)/kernel", (None, "fsdp", "tensor")),
+    (r"blocks/mlp/down/kernel", (None, "tensor", "fsdp")),
+    (r"final_norm/(scale|bias)", (None,)),
+    (r"head/kernel", ("fsdp", "tensor")),
+)
+
+
+def make(
+    shape: config.Mesh, devices: Sequence[jax.Device] | None = None
+) -> jax.sharding.Mesh:
+  """A mesh with the axes data, fsdp and tensor, all of type Auto.
+
+  Args:
+    shape: devices on each axis; one may be -1, for those that are left.
+    devices: all there are by default.
+
+  Raises:
+    InputError: the axes do not multiply to the number of devices.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  sizes = [getattr(shape, axis) for axis in AXES]
+  known = math.prod(size for size in sizes if size != -1)
+  if sizes.count(-1) == 1 and known and len(devices) % known == 0:
+    sizes[sizes.index(-1)] = len(devices) // known
+  if min(sizes) < 1 or math.prod(sizes) != len(devices):
+    asked = ", ".join(f"{axis}={getattr(shape, axis)}" for axis in AXES)
+    raise errors.InputError(
+        f"config.machine.mesh is {asked}, but there are {len(devices)}"
+        " devices: the axes must multiply to that number; one of them may be"
+        " -1, which takes what is left."
+    )
+  types = (AxisType.Auto,) * len(AXES)
+  return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+
+
+def shardings(shapes: Any, mesh: jax.sharding.Mesh) -> Any:
+  """The sharding of each parameter.
+
+  Args:
+    shapes: the parameters, or their shapes, as nested dictionaries.
+    mesh: made by `make`.
+
+  Returns:
+    The same tree of NamedShardings.
+
+  Raises:
+    InputError: names a parameter that no rule or several match, or that its
+      axes do not divide.
+  """
+
+  def one(path: tuple, leaf: Any) -> NamedSharding:
+    name = _name(path)
+    axes = _axes(name, leaf.ndim)
+    _check_divides(name, leaf.shape, axes, mesh)
+    return NamedSharding(mesh, PartitionSpec(*axes))
+
+  return jax.tree_util.tree_map_with_path(one, shapes)
+
+
+def unused_rules(shapes: Any) -> list[str]:
+  """Patterns of the rules that no parameter of the tree matches."""
+  paths, _ = jax.tree_util.tree_flatten_with_path(shapes)
+  names = [_name(path) for path, _ in paths]
+  return [
+      pattern
+      for pattern, _ in RULES
+      if not any(re.fullmatch(pattern, name) for name in names)
+  ]
+
+
+def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """Of arrays [B, ...] whose rows lie over the axes data and fsdp."""
+  return NamedSharding(mesh, PartitionSpec(_ROWS))
+
+
+def row_shards(mesh: jax.sharding.Mesh) -> int:
+  """Parts that the rows of a batch are split into."""
+  return math.prod(mesh.shape[axis] for axis in _ROWS)
+
+
+def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """Of arrays that every device holds whole."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def _name(path: tuple) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _axes(name: str, ndim: int) -> tuple[str | None, ...]:
+  """Mesh axes of a parameter, by the one rule that matches it."""
+  found = [rule for rule in RULES if re.fullmatch(rule[0], name)]
+  if len(found) != 1:
+    raise errors.InputError(
+        f"parameter {name} matches {len(found)} rules of zsgen.mesh.RULES"
+        f" {[pattern for pattern, _ in found]}; it must match exactly one."
+    )
+  pattern, axes = found[0]
+  if len(axes) != ndim:
+    raise errors.InputError(
+        f"parameter {name} has {ndim} axes, but the rule {pattern!r} of"
+        f" zsgen.mesh.RULES is for {len(axes)}."
+    )
+  return axes
+
+
+def _check_divides(
+    name: str,
+    shape: tuple[int, ...],
+    axes: tuple[str | None, ...],
+    mesh: jax.sharding.Mesh,
+) -> None:
+  """Raises if a mesh axis does not divide the axis that it splits."""
+  for place, (size, axis) in enumerate(zip(shape, axes, strict=True)):
+    if axis and size % mesh.shape[axis]:
+      raise errors.InputError(
+          f"config.machine.mesh.{axis} is {mesh.shape[axis]}, which does not"
+          f" divide axis {place} of parameter {name} {tuple(shape)}: {size}."
+          " Use fewer devices on that axis."
+      )
