@@ -16,26 +16,20 @@ from collections.abc import Mapping, Sequence
 import copy
 import os
 import pathlib
-import signal
-import sys
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 import ml_collections
 import rich.console
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, command, errors
 from zsgen import config as config_lib
-from zsgen import main as main_lib
 from zsgen.reports import comparison, comparison_report
 
-flags.DEFINE_integer("point", None, "One point of the sweep, from 0.")
-flags.DEFINE_bool(
+_POINT = flags.DEFINE_integer("point", None, "One point, from 0.")
+_REPORT = flags.DEFINE_bool(
     "report", False, "Train nothing; compare the points that are finished."
 )
-# Flags of zsgen.main that a sweep has too.
-flags.declare_key_flag("config")
-flags.declare_key_flag("workdir")
 
 Config = Mapping[str, Any] | ml_collections.ConfigDict
 
@@ -199,27 +193,11 @@ def _compare(
   return directory
 
 
-def main(argv: Sequence[str]) -> None:
-  """Runs what the flags say; a user's error ends with exit code 2."""
-  try:
-    _main(argv)
-  except errors.InputError as error:
-    print(f"zsgen: {error}", file=sys.stderr)
-    sys.exit(2)
-  except KeyboardInterrupt:
-    print("\nzsgen: stopped; the same command goes on.", file=sys.stderr)
-    # No clean-up: what is committed is whole, and threads may be busy.
-    os._exit(128 + signal.SIGINT)
-
-
-def _main(argv: Sequence[str]) -> None:
-  values = flags.FLAGS
-  if len(argv) > 1 or values.config is None:
-    raise errors.InputError("name a sweep: --config=configs/orders.py.")
-  if values.stage is not None or values.show_batch:
-    raise errors.InputError("a sweep has no --stage and no --show_batch.")
-  run(values.config, values.workdir, values.point, values.report)
+def main() -> None:
+  """Runs what the flags say."""
+  config, workdir = command.CONFIG.value, command.WORKDIR.value
+  run(config, workdir, _POINT.value, _REPORT.value)
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=main_lib.parse)
+  command.start(main)

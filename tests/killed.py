@@ -2,8 +2,8 @@
 
   python tests/killed.py CONFIG.json WORKDIR MOMENT
 
-MOMENT: step:N, evaluation:N, save:N (files of the save are being written) or
-never. The last stage is train.
+MOMENT: step:N, evaluation:N (checkpoints before it are committed), save:N
+(files of the save are being written) or never. The last stage is train.
 """
 
 import json
@@ -24,6 +24,8 @@ def kill() -> None:
 def arm(moment: str) -> None:
   """Makes the process die at the moment."""
   kind, _, number = moment.partition(":")
+  if kind in ("step", "evaluation"):
+    _commit_at_once()
   if kind == "step":
     _before(records.Records, "consumed", lambda step, *_: step == int(number))
   elif kind == "evaluation":
@@ -39,6 +41,16 @@ def arm(moment: str) -> None:
         kill()
 
     checkpoints.Checkpoints.save = die_while_saving
+
+
+def _commit_at_once() -> None:
+  save = checkpoints.Checkpoints.save
+
+  def save_and_wait(self, *args):
+    save(self, *args)
+    self._manager.wait_until_finished()
+
+  checkpoints.Checkpoints.save = save_and_wait
 
 
 def _before(owner: type, name: str, when) -> None:

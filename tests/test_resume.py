@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -64,15 +65,22 @@ def unbroken(tmp_path_factory):
 
 # 10 steps, evaluations at 0, 4, 8, 10, checkpoints at 5 and 10.
 @pytest.mark.parametrize(
-    "moment",
-    ["step:2", "step:7", "evaluation:8", "save:5", "save:10"],
+    ("moment", "first"),
+    [
+        ("step:2", "0"),
+        ("step:7", "5"),
+        ("evaluation:8", "5"),
+        ("save:5", "[05]"),
+        ("save:10", "5|10"),
+    ],
     ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
 )
-def test_killed_and_started_again(small, unbroken, tmp_path, moment):
+def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
   killed = start(small, tmp_path, moment)
   assert killed.returncode == -9, killed.stderr
   again = start(small, tmp_path)
   assert again.returncode == 0, again.stderr
+  assert re.search(f"from step ({first}) of 10", again.stderr)
   expected, _ = unbroken(small)
   found = content(tmp_path)
   assert sorted(found) == sorted(expected)

@@ -160,9 +160,7 @@ class Experiment:
       return self.path
     self.path.mkdir(parents=True, exist_ok=True)
     self._write_manifest()
-    job = self.job()
-    self._say(f"train    {job.steps} steps in {self.path}")
-    loop.train(job)
+    loop.train(self.job())
     artifacts.write_json(
         self.path / "result.json", run_report.result(self.path)
     )
@@ -210,6 +208,7 @@ class Experiment:
         initial=lambda: weights.initial(
             config.model, jax.random.key(config.seed)
         ),
+        say=self._say,
     )
 
   def feed(self, first: int) -> batches.Feed:
@@ -250,14 +249,17 @@ class Experiment:
     }
 
   def _write_manifest(self) -> None:
-    """Writes what the run is made of, or checks what is there."""
+    """Writes what the run is made of, or checks what is there.
+
+    The config is written at every start: what is the machine's may change.
+    """
+    artifacts.write_json(
+        self.path / "config.json", config_lib.to_dict(self.config)
+    )
     if (self.path / artifacts.MANIFEST).exists():
       artifacts.check_made_by(self.path, self._made)
       return
     size = self.config.train.batch_size
-    artifacts.write_json(
-        self.path / "config.json", config_lib.to_dict(self.config)
-    )
     artifacts.write_json(
         self.path / artifacts.MANIFEST,
         {

@@ -28,7 +28,10 @@ class Checkpoints:
         options=ocp.CheckpointManagerOptions(
             max_to_keep=keep, cleanup_tmp_directories=True, create=True
         ),
-        item_names=("state", "meta"),
+        item_handlers={
+            "state": ocp.StandardCheckpointHandler(),
+            "meta": ocp.JsonCheckpointHandler(),
+        },
     )
 
   def __enter__(self) -> "Checkpoints":

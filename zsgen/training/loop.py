@@ -59,6 +59,8 @@ class Job(NamedTuple):
   evaluators: Sequence[Evaluator]
   # Parameters before the first step, as they were drawn or read.
   initial: Callable[[], Any]
+  # Says a line to people.
+  say: Callable[[str], None]
 
 
 def train(job: Job) -> step_lib.State:
@@ -85,6 +87,7 @@ def train(job: Job) -> step_lib.State:
   latest = saved.latest()
   first = latest or 0
   state, lengths = _start(job, saved, latest, shapes, shardings)
+  job.say(f"train    from step {first} of {job.steps}: {job.path}")
 
   # Records, cut back to the checkpoint.
   record = records.Records(
