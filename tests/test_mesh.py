@@ -50,7 +50,7 @@ def test_a_parameter_with_two_rules_is_named(monkeypatch):
 
 def test_a_rule_for_another_number_of_axes_is_told():
   shapes = {"embedding": jax.ShapeDtypeStruct((8,), "float32")}
-  with pytest.raises(errors.InputError, match="has 1 axes.* is for 2"):
+  with pytest.raises(errors.InputError, match=r"has 1 axes.* is for 2"):
     mesh_lib.shardings(shapes, _one())
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from zsgen import config, errors
@@ -30,6 +30,7 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       )
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
+    logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
     run()
   except errors.InputError as error:
     print(f"zsgen: {error}", file=sys.stderr)

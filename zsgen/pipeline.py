@@ -155,37 +155,42 @@ class Experiment:
 
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
-    if (self.path / "result.json").exists():
+    if self._finished():
       self._say(f"train    already finished: {self.path}")
       return self.path
     self.path.mkdir(parents=True, exist_ok=True)
     self._write_manifest()
     loop.train(self.job())
-    artifacts.write_json(
-        self.path / "result.json", run_report.result(self.path)
-    )
+    result = run_report.result(self.path)
+    artifacts.write_json(self.path / "result.json", result)
     return self.path
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
-    page = run_report.write(self.train(), self.store, self.order)
+    if not self._finished():
+      self.train()
+    page = run_report.write(self.path, self.store, self.order)
     self._console.print(run_report.table(self.path))
     self._say(f"report   {page}")
     return page
 
   def export(self) -> pathlib.Path:
     """Writes the final parameters as safetensors."""
-    path = self.train() / "export"
+    if not self._finished():
+      self.train()
+    path = self.path / "export"
     if not path.exists():
-      state = loop.restore_final(self.job())
       weights.save(
           path,
-          jax.device_get(state.params),
+          jax.device_get(loop.restore_final(self.job()).params),
           self.config.model,
           self.config.machine.export_dtype,
       )
     self._say(f"export   {path}")
     return path
+
+  def _finished(self) -> bool:
+    return (self.path / "result.json").exists()
 
   def job(self) -> loop.Job:
     """All that training needs."""

@@ -92,7 +92,7 @@ def test_fingerprint_tells_weights_apart(saved):
 
 def test_a_directory_that_is_not_there(tmp_path):
   arch = dataclasses.replace(ARCH, init=str(tmp_path / "nowhere"))
-  with pytest.raises(errors.InputError, match="nowhere.* is not there.*'tiny'"):
+  with pytest.raises(errors.InputError, match=r"nowhere.* is not there.*'tiny'"):
     weights.initial(arch, jax.random.key(0))
   with pytest.raises(errors.InputError, match="nowhere"):
     weights.fingerprint(arch.init)
@@ -123,7 +123,7 @@ def test_another_architecture_is_named(saved):
 @pytest.mark.parametrize("text", ["[]", "{}", "{"])
 def test_a_damaged_description_is_found(saved, text):
   (saved / "config.json").write_text(text)
-  with pytest.raises(errors.InputError, match="config.json.*damaged"):
+  with pytest.raises(errors.InputError, match=r"config.json.*damaged"):
     weights.load(saved, ARCH, _shapes(ARCH))
 
 

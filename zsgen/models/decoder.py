@@ -149,8 +149,8 @@ class Decoder(nn.Module):
   ) -> Float[Array, "B T V"]:
     """Logits, float32.
 
-    A token or a learned position that the model does not have gives NaN, in
-    its segment's loss at least: never another row's embedding.
+    A token or a learned position that the model does not have gives NaN, never
+    the embedding of another.
 
     Args:
       tokens: ids below `arch.vocab_size`.
@@ -220,7 +220,7 @@ def rotate(
 def _look_up(
     table: Float[Array, "V D"], rows: Int[Array, "B T"]
 ) -> Float[Array, "B T D"]:
-  return table.at[rows].get(mode="fill", fill_value=jnp.nan)
+  return jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
 
 
 def _residual_std(arch: config.Model) -> float:
