@@ -25,6 +25,7 @@ from zsgen.data import prepare, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.models import model as model_lib
 from zsgen.models import weights
+from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
 from zsgen.reports import batch_view, run_report
 from zsgen.training import batches, loop, seqio_feed
@@ -108,6 +109,7 @@ class Experiment:
     self._console = console or rich.console.Console(
         stderr=True, soft_wrap=True, highlight=False
     )
+    self._check_names()
     self._use_compile_cache()
 
   def do(self, stage: str) -> pathlib.Path:
@@ -158,9 +160,10 @@ class Experiment:
     if self._finished():
       self._say(f"train    already finished: {self.path}")
       return self.path
+    job = self.job()
     self.path.mkdir(parents=True, exist_ok=True)
     self._write_manifest()
-    loop.train(self.job())
+    loop.train(job)
     result = run_report.result(self.path)
     artifacts.write_json(self.path / "result.json", result)
     return self.path
@@ -276,6 +279,12 @@ class Experiment:
             "steps": batches.steps_of(self.order.ids, size),
         },
     )
+
+  def _check_names(self) -> None:
+    """Raises InputError for what can be wrong before any work is done."""
+    arrangements.parameters(self.config.order)
+    model_lib.Model.from_config(self.config.model)
+    weights.fingerprint(self.config.model.init)
 
   def _use_compile_cache(self) -> None:
     """Keeps compiled programs in the workdir: a second start is quick."""

@@ -22,11 +22,6 @@ def saved(tmp_path):
   return tmp_path / "base"
 
 
-def _shapes(arch):
-  init = model_lib.Model.from_config(arch).init
-  return jax.eval_shape(init, jax.random.key(0))
-
-
 def _reseal(directory, tensors):
   """Writes other tensors under a SHA-256 that fits them."""
   weights.safetensors.numpy.save_file(tensors, directory / "model.safetensors")
@@ -35,7 +30,7 @@ def _reseal(directory, tensors):
 
 
 def test_there_and_back_in_bfloat16(saved):
-  found = weights.load(saved, ARCH, _shapes(ARCH))
+  found = weights.load(saved, ARCH, small.shapes(ARCH))
   jax.tree.map(
       lambda found, wanted: np.testing.assert_array_equal(
           found, wanted.astype(ml_dtypes.bfloat16).astype(np.float32)
@@ -50,7 +45,7 @@ def test_there_and_back_in_float32_is_exact(tmp_path):
   params = small.loud(small.LAYER)
   path = tmp_path / "base"
   weights.save(path, params, small.LAYER, "float32", extra={"steps": 3})
-  found = weights.load(path, small.LAYER, _shapes(small.LAYER))
+  found = weights.load(path, small.LAYER, small.shapes(small.LAYER))
   jax.tree.map(np.testing.assert_array_equal, found, params)
   assert json.loads((path / "config.json").read_text())["extra"] == {"steps": 3}
 
@@ -79,7 +74,7 @@ def test_initial_is_new_or_read(saved):
   jax.tree.map(
       np.testing.assert_array_equal,
       read,
-      weights.load(saved, ARCH, _shapes(ARCH)),
+      weights.load(saved, ARCH, small.shapes(ARCH)),
   )
   shapes = jax.eval_shape(lambda: weights.initial(arch, key))
   assert jax.tree.map(np.shape, shapes) == jax.tree.map(np.shape, read)
@@ -92,7 +87,9 @@ def test_fingerprint_tells_weights_apart(saved):
 
 def test_a_directory_that_is_not_there(tmp_path):
   arch = dataclasses.replace(ARCH, init=str(tmp_path / "nowhere"))
-  with pytest.raises(errors.InputError, match=r"nowhere.* is not there.*'tiny'"):
+  with pytest.raises(
+      errors.InputError, match=r"nowhere.* is not there.*'tiny'"
+  ):
     weights.initial(arch, jax.random.key(0))
   with pytest.raises(errors.InputError, match="nowhere"):
     weights.fingerprint(arch.init)
@@ -102,7 +99,7 @@ def test_damage_is_found(saved):
   path = saved / "model.safetensors"
   path.write_bytes(path.read_bytes()[:-1] + b"!")
   with pytest.raises(errors.InputError, match="is damaged: its SHA-256 is"):
-    weights.load(saved, ARCH, _shapes(ARCH))
+    weights.load(saved, ARCH, small.shapes(ARCH))
 
 
 def test_what_is_not_safetensors(saved):
@@ -110,21 +107,21 @@ def test_what_is_not_safetensors(saved):
   digest = weights.artifacts.file_digest(saved / "model.safetensors")
   (saved / "SHA256").write_text(digest)
   with pytest.raises(errors.InputError, match="not a safetensors file"):
-    weights.load(saved, ARCH, _shapes(ARCH))
+    weights.load(saved, ARCH, small.shapes(ARCH))
 
 
 def test_another_architecture_is_named(saved):
   arch = dataclasses.replace(ARCH, activation="relu")
   message = r"config.model.activation is 'relu'.*with 'silu'"
   with pytest.raises(errors.InputError, match=message):
-    weights.load(saved, arch, _shapes(arch))
+    weights.load(saved, arch, small.shapes(arch))
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{"])
 def test_a_damaged_description_is_found(saved, text):
   (saved / "config.json").write_text(text)
   with pytest.raises(errors.InputError, match=r"config.json.*damaged"):
-    weights.load(saved, ARCH, _shapes(ARCH))
+    weights.load(saved, ARCH, small.shapes(ARCH))
 
 
 def test_every_parameter_that_does_not_fit_is_listed(saved):
@@ -134,7 +131,7 @@ def test_every_parameter_that_does_not_fit_is_listed(saved):
   tensors["embedding"] = np.ascontiguousarray(tensors["embedding"][1:])
   _reseal(saved, tensors)
   with pytest.raises(errors.InputError) as raised:
-    weights.load(saved, ARCH, _shapes(ARCH))
+    weights.load(saved, ARCH, small.shapes(ARCH))
   assert (
       "final_norm/scale is missing; other is left over; embedding is (23, "
       "16), not (24, 16)" in str(raised.value)

@@ -1,0 +1,68 @@
+"""The command line: one message, exit code 2, no traceback, nothing written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*arguments, cwd: pathlib.Path):
+  """Runs zsgen.main as a user does."""
+  return subprocess.run(
+      [sys.executable, "-m", "zsgen.main", *arguments],
+      cwd=cwd,
+      env={**os.environ, "PYTHONPATH": str(cwd)},
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+BROKEN = "def get_config(:\n  pass\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name an experiment"),
+        (["--config=configs/tnt.py"], "No such file"),
+        (["--config={broken}"], "broken.py, line 1"),
+        (["--confg=configs/tmt.py"], "Did you mean"),
+        (["--config=configs/tmt.py", "stray"], "'stray' is not a flag"),
+        (["--config=configs/tmt.py", "--config.lrr=1"], "config.lrr"),
+        (
+            ["--config=configs/tmt.py", "--config.train.learning_rat=1"],
+            'Did you mean "learning_rate"',
+        ),
+        (
+            ["--config=configs/tmt.py", "--config.train.batch_size=x"],
+            "invalid literal",
+        ),
+        (["--config=configs/tmt.py", "--stage=trian"], "--stage=trian"),
+        (
+            ["--config=configs/tmt.py", "--config.data.source=sinth"],
+            'Did you mean "synth"',
+        ),
+        (["--config=configs/niv2.py"], "no directory tasks/"),
+        (
+            ["--config=configs/tmt.py", "--config.model.init=/nowhere"],
+            "/nowhere",
+        ),
+        (
+            ["--config=configs/tmt.py", "--config.machine.mesh.data=3"],
+            "config.machine.mesh",
+        ),
+    ],
+)
+def test_bad_input(root, tmp_path, arguments, said):
+  broken = tmp_path / "broken.py"
+  broken.write_text(BROKEN)
+  workdir = tmp_path / "workdir"
+  arguments = [each.format(broken=broken) for each in arguments]
+  done = command(*arguments, f"--workdir={workdir}", cwd=root)
+  assert done.returncode == 2, done.stderr
+  assert said in done.stderr
+  assert "Traceback" not in done.stderr
+  assert not list(workdir.glob("runs/*/metrics.jsonl"))

@@ -1,0 +1,163 @@
+"""The main job in process: stages, feeds, real layouts."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import errors, pipeline
+from zsgen.orders import verify
+
+REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def _metrics(run: pathlib.Path) -> list[dict]:
+  return [json.loads(line) for line in (run / "metrics.jsonl").open()]
+
+
+def test_the_whole_job(small, tmp_path, capsys):
+  small.targets.learns = {"metric": "heldout/loss", "below": 5.5}
+  made = zsgen.run(small, tmp_path)
+  records = _metrics(made.run)
+  curve = [r["heldout/loss"] for r in records if "heldout/loss" in r]
+  assert len(curve) == 4
+  assert curve[-1] < curve[0]
+  assert [r["step"] for r in records if "train/loss" in r] == list(range(10))
+  consumed = np.load(made.run / "consumed.npy")
+  order = np.load(made.order / "ids.npy")
+  assert consumed.ravel().tolist() == order.tolist()
+  losses = np.load(made.run / "evals/heldout/loss.npy")
+  assert losses.mean(1, dtype=np.float64) == pytest.approx(curve)
+  assert "10 steps verified" in " ".join(verify.verify(made.run))
+  assert "heldout" in made.report.read_text()
+  result = json.loads((made.run / "result.json").read_text())
+  assert result["targets"]["learns"]["met"] is True
+  capsys.readouterr()
+  again = zsgen.run(small, tmp_path)
+  assert again == made
+  assert "already finished" in capsys.readouterr().err
+
+
+def test_one_stage_at_a_time(small, tmp_path):
+  assert zsgen.run(small, tmp_path, ["prepare"]).store.is_dir()
+  assert not (tmp_path / "orders").exists()
+  assert zsgen.run(small, tmp_path, ["order"]).order.is_dir()
+  assert not (tmp_path / "runs").exists()
+  with pytest.raises(errors.InputError, match="--stage=trian is not known"):
+    zsgen.run(small, tmp_path, ["trian"])
+
+
+def test_export_goes_on_from_where_it_ended(small, tmp_path):
+  zsgen.run(small, tmp_path, ["export"])
+  (run,) = (tmp_path / "runs").iterdir()
+  final = _metrics(run)[-1]["heldout/loss"]
+  small.model.init = str(run / "export")
+  again = zsgen.run(small, tmp_path, ["train"]).run
+  assert again != run
+  assert _metrics(again)[0]["heldout/loss"] == pytest.approx(final, rel=1e-6)
+
+
+def test_the_seqio_feed_gives_equal_metrics(small, tmp_path):
+  pytest.importorskip("seqio")
+  one = zsgen.run(small, tmp_path / "store", ["train"]).run
+  small.data.feed = "seqio"
+  other = zsgen.run(small, tmp_path / "seqio", ["train"]).run
+  for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
+    assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_show_batch_marks_the_loss(small, tmp_path, capsys):
+  pipeline.show_batch(small, tmp_path)
+  shown = capsys.readouterr().out
+  assert shown.count("⟦") == shown.count("⏹⟧") == 4
+  assert "Output: ⟦" in shown
+
+
+def _niv2(small, path: pathlib.Path):
+  small.data.source = "niv2"
+  small.data.path = str(path)
+  small.data.train_instances = 30
+  small.data.heldout_instances = 5
+  small.train.batch_size = 1
+  small.order.budget = 50
+  small.evals.heldout.every_steps = 10
+  return small
+
+
+def test_natural_instructions_of_the_publishers_layout(small, niv2, tmp_path):
+  made = zsgen.run(_niv2(small, niv2), tmp_path / "w")
+  curve = [r["heldout/loss"] for r in _metrics(made.run) if "heldout/loss" in r]
+  assert len(curve) == 6
+  assert curve[-1] < curve[0]
+  assert "task004_large" in made.report.read_text()
+
+
+def test_real_natural_instructions(small, tmp_path):
+  """A slice of the real data: ten training and four held-out tasks."""
+  if not (REAL / "build.py").exists():
+    pytest.skip("the real Natural Instructions are not beside the checkout")
+  clone = _slice_of_real(tmp_path)
+  config = _niv2(small, clone)
+  config.data.max_length = 512
+  config.train.batch_size = 4
+  config.order.budget = 200
+  made = zsgen.run(config, tmp_path / "w")
+  curve = [r["heldout/loss"] for r in _metrics(made.run) if "heldout/loss" in r]
+  assert len(curve) == 6
+  assert curve[-1] < curve[0] - 0.5
+  counts = json.loads((made.store / "manifest.json").read_text())["counts"]
+  assert counts["train"]["tasks"] == 10
+  assert counts["heldout"]["tasks"] + counts["heldout"]["dropped"] >= 4
+
+
+def _slice_of_real(tmp_path: pathlib.Path) -> pathlib.Path:
+  import subprocess
+  import sys
+
+  whole, clone = tmp_path / "whole", tmp_path / "clone"
+  subprocess.run([sys.executable, REAL / "build.py", "niv2", whole], check=True)
+  for split, count in (("train", 10), ("test", 4)):
+    listed = f"splits/default/{split}_tasks.txt"
+    names = (whole / listed).read_text().split()[:count]
+    (clone / listed).parent.mkdir(parents=True, exist_ok=True)
+    (clone / listed).write_text("\n".join(names))
+    (clone / "tasks").mkdir(exist_ok=True)
+    for name in names:
+      (whole / "tasks" / f"{name}.json").rename(
+          clone / "tasks" / f"{name}.json"
+      )
+  return clone
+
+
+def test_errors_before_any_work(small, tmp_path):
+  small.evals.heldout.split = "heldot"
+  with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
+    zsgen.run(small, tmp_path)
+  small.evals.heldout.split = "heldout"
+  small.model.max_positions = 64
+  with pytest.raises(errors.InputError, match="longest example"):
+    zsgen.run(small, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(small, tmp_path):
+  run = zsgen.run(small, tmp_path, ["train"]).run
+  (run / "result.json").unlink()
+  for file in (run / "checkpoints/10/state").rglob("*"):
+    if file.is_file() and file.parent.name == "d":
+      file.write_bytes(b"broken")
+  with pytest.raises(errors.InputError, match="checkpoints/10"):
+    zsgen.run(small, tmp_path, ["train"])
+
+
+def test_a_checkpoint_of_another_shape_is_named(small, tmp_path):
+  run = zsgen.run(small, tmp_path, ["train"]).run
+  small.model.mlp_width = 64
+  other = zsgen.run(small, tmp_path, ["train"]).run
+  (run / "result.json").unlink()
+  (run / "checkpoints").rename(run / "old")
+  (other / "checkpoints").rename(run / "checkpoints")
+  small.model.mlp_width = 48
+  with pytest.raises(errors.InputError, match=r"mlp/.*\(2, .*64.*in this run"):
+    zsgen.run(small, tmp_path, ["train"])

@@ -1,0 +1,63 @@
+"""README, CONTRIBUTING and configs say what is there."""
+
+import importlib.util
+import re
+import sys
+
+import pytest
+
+from launch import sweep
+from zsgen import config as config_lib
+
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/design.md", "docs/orders.md")
+
+
+def _configs(root):
+  return sorted((root / "configs").glob("*.py"))
+
+
+def _load(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_modules_that_are_named_exist(root, page):
+  text = (root / page).read_text()
+  for name in re.findall(r"--config=([\w/.]+)", text):
+    assert (root / name).is_file(), name
+  for name in re.findall(r"python -m ([\w.]+)", text):
+    assert importlib.util.find_spec(name) is not None, name
+  for name in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+    assert ((root / page).parent / name).exists(), name
+
+
+def test_options_that_the_readme_overrides_exist(root):
+  known = config_lib.defaults()
+  for name in re.findall(
+      r"--config\.([\w.]+)=", (root / "README.md").read_text()
+  ):
+    value = known
+    for key in name.split("."):
+      value = value[key]
+
+
+def test_make_targets_that_are_named_exist(root):
+  makefile = (root / "Makefile").read_text()
+  for page in PAGES:
+    for name in re.findall(r"^make (\w+)", (root / page).read_text(), re.M):
+      assert f"\n{name}:" in makefile, name
+
+
+def test_every_config_is_valid_and_says_how_to_run_it(root, monkeypatch):
+  monkeypatch.setattr(sys, "path", [str(root), *sys.path])
+  for path in _configs(root):
+    module = _load(path)
+    assert f"--config=configs/{path.name}" in module.__doc__
+    config = module.get_config()
+    if "sweep" in config:
+      assert sweep.points(config)
+    else:
+      config_lib.check(config)
