@@ -113,7 +113,7 @@ def train_step(
   )
   metrics = Metrics(
       loss=loss,
-      grad_norm=optax.global_norm(grads),
+      grad_norm=optax.tree.norm(grads),
       tokens=(batch.segments > 0).sum(),
       loss_tokens=batch.mask.sum().astype(jnp.int32),
       ids=witnessed_ids(batch),
