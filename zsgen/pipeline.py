@@ -284,6 +284,12 @@ class Experiment:
     """Raises InputError for what can be wrong before any work is done."""
     arrangements.parameters(self.config.order)
     model_lib.Model.from_config(self.config.model)
+    tokenizer = tokenizers.get(self.config.data.tokenizer)
+    if tokenizer.vocab_size > self.config.model.vocab_size:
+      raise errors.InputError(
+          f"config.model.vocab_size is {self.config.model.vocab_size}, but the"
+          f" tokenizer has {tokenizer.vocab_size} ids."
+      )
     weights.fingerprint(self.config.model.init)
 
   def _use_compile_cache(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from flax import traverse_util
 import jax
-import ml_dtypes
+from jax import numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -24,7 +24,7 @@ from zsgen.models import model
 EMBEDDED = {"tiny": pathlib.Path(__file__).parents[1] / "assets" / "tiny"}
 
 _FILE, _CONFIG, _SHA256 = "model.safetensors", "config.json", "SHA256"
-_DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float32": np.float32}
+_DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 # Fields that do not change what the weights mean. Rows of learned positions
 # are compared as a shape.
 _FREE = ("init", "dtype", "max_positions")
