@@ -1,0 +1,51 @@
+"""Held-out loss, packed on a mesh, against each example on its own."""
+
+import jax
+import numpy as np
+import pytest
+
+from zsgen import config as config_lib
+from zsgen import mesh as mesh_lib
+from zsgen.data import prepare
+from zsgen.evals import loss
+from zsgen.models import model as model_lib
+from zsgen.training import batches
+
+
+@pytest.fixture
+def parts(small, tmp_path):
+  """A store, a model with parameters, and a mesh of one device."""
+  small.data.heldout_instances = 2
+  config = config_lib.check(small)
+  store = prepare.prepare(tmp_path, config.data, config.seed)
+  model = model_lib.Model.from_config(config.model)
+  params = jax.jit(model.init)(jax.random.key(0))
+  return store, model, params, mesh_lib.make(config.machine.mesh)
+
+
+def _alone(store, token_nll, params, example):
+  """Mean loss over the answer of one example in a row of its own."""
+  examples = batches.look_up(store, np.array([example]))
+  batch = batches.lay_out(examples, batches.Layouts((1,), 192))
+  nll = np.asarray(token_nll(params, batch), np.float64)
+  return (nll * batch.mask).sum() / batch.mask.sum()
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_packed_evaluation_equals_each_example_alone(parts, rows):
+  store, model, params, mesh = parts
+  layouts = batches.Layouts((rows,), 448)
+  evaluate = loss.Loss(
+      "heldout", config_lib.Eval(), store, model, mesh, layouts
+  )
+  found = evaluate(params)
+  token_nll = jax.jit(model.token_nll)
+  expected = [_alone(store, token_nll, params, i) for i in evaluate.ids]
+  np.testing.assert_allclose(found.losses, expected, rtol=1e-5)
+  assert found.metrics["heldout/loss"] == pytest.approx(np.mean(expected))
+  by_task = np.reshape(expected, (-1, 2)).mean(1)
+  names = [store.tasks[i] for i in store.split_tasks("heldout")]
+  for name, value in zip(names, by_task, strict=True):
+    assert found.metrics[f"heldout/{name}/loss"] == pytest.approx(value)
+  task_mean = found.metrics["heldout/task_mean_loss"]
+  assert task_mean == pytest.approx(by_task.mean())
