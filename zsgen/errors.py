@@ -1,7 +1,10 @@
 """The one error that a user is meant to read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import difflib
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class InputError(Exception):
@@ -15,3 +18,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
   """Returns ' Did you mean "x"?' for the nearest known word, or ''."""
   near = difflib.get_close_matches(word, list(known), n=1)
   return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def choose(known: Mapping[str, T], name: str, where: str) -> T:
+  """Returns what is known under a name.
+
+  Raises:
+    InputError: nothing is; names the place `where`, and all that is known.
+  """
+  if name not in known:
+    raise InputError(
+        f"{where}: {name!r} is not known.{did_you_mean(name, known)} There are:"
+        f" {', '.join(known)}."
+    )
+  return known[name]

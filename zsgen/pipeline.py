@@ -181,14 +181,12 @@ class Experiment:
     """Writes the final parameters as safetensors."""
     if not self._finished():
       self.train()
-    path = self.path / "export"
+    dtype = self.config.machine.export_dtype
+    path = self.path / f"export-{dtype}"
     if not path.exists():
-      weights.save(
-          path,
-          jax.device_get(loop.restore_final(self.job()).params),
-          self.config.model,
-          self.config.machine.export_dtype,
-      )
+      params = jax.device_get(loop.restore_final(self.job()).params)
+      source = {"run": self.path.name}
+      weights.save(path, params, self.config.model, dtype, source)
     self._say(f"export   {path}")
     return path
 
@@ -248,8 +246,9 @@ class Experiment:
 
   @functools.cached_property
   def _made(self) -> dict[str, Any]:
-    """All that decides the run's result."""
+    """All that decides the run's result; weights by content, not by place."""
     science = config_lib.science(self.config)
+    del science["model"]["init"]
     return {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
@@ -261,15 +260,17 @@ class Experiment:
 
     The config is written at every start: what is the machine's may change.
     """
+    manifest = self.path / artifacts.MANIFEST
+    if manifest.exists():
+      artifacts.check_made_by(self.path, self._made)
     artifacts.write_json(
         self.path / "config.json", config_lib.to_dict(self.config)
     )
-    if (self.path / artifacts.MANIFEST).exists():
-      artifacts.check_made_by(self.path, self._made)
+    if manifest.exists():
       return
     size = self.config.train.batch_size
     artifacts.write_json(
-        self.path / artifacts.MANIFEST,
+        manifest,
         {
             "kind": "run",
             "made_by": self._made,

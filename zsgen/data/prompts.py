@@ -43,10 +43,4 @@ TEMPLATES: dict[str, Template] = {"plain": plain}
 
 def get(name: str) -> Template:
   """The template that `config.data.template` names."""
-  if name not in TEMPLATES:
-    raise errors.InputError(
-        f"config.data.template: {name!r} is not known."
-        f"{errors.did_you_mean(name, TEMPLATES)} There are:"
-        f" {', '.join(TEMPLATES)}."
-    )
-  return TEMPLATES[name]
+  return errors.choose(TEMPLATES, name, "config.data.template")

@@ -55,10 +55,4 @@ TOKENIZERS = {"bytes": Bytes}
 
 def get(name: str) -> Tokenizer:
   """The tokenizer that `config.data.tokenizer` names."""
-  if name not in TOKENIZERS:
-    raise errors.InputError(
-        f"config.data.tokenizer: {name!r} is not known."
-        f"{errors.did_you_mean(name, TOKENIZERS)} There are:"
-        f" {', '.join(TOKENIZERS)}."
-    )
-  return TOKENIZERS[name]()
+  return errors.choose(TOKENIZERS, name, "config.data.tokenizer")()

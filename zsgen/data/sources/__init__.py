@@ -21,10 +21,5 @@ def load(data: config.Data, seed: int) -> suite.Suite:
   Raises:
     InputError: an unknown source, or whatever the source finds wrong.
   """
-  if data.source not in SOURCES:
-    raise errors.InputError(
-        f"config.data.source: {data.source!r} is not known."
-        f"{errors.did_you_mean(data.source, SOURCES)} There are:"
-        f" {', '.join(SOURCES)}."
-    )
-  return SOURCES[data.source](data, seed)
+  source = errors.choose(SOURCES, data.source, "config.data.source")
+  return source(data, seed)

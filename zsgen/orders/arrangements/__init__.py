@@ -78,11 +78,8 @@ def parameters(order: config.Order) -> dict[str, Any]:
 
 def _reads(arrangement: str) -> list[str]:
   """Names of an arrangement's keyword-only arguments."""
-  if arrangement not in ARRANGEMENTS:
-    raise errors.InputError(
-        f"config.order.arrangement: there is no {arrangement!r}."
-        f"{errors.did_you_mean(arrangement, ARRANGEMENTS)} There are:"
-        f" {', '.join(ARRANGEMENTS)}."
-    )
-  arguments = inspect.signature(ARRANGEMENTS[arrangement]).parameters.values()
+  function = errors.choose(
+      ARRANGEMENTS, arrangement, "config.order.arrangement"
+  )
+  arguments = inspect.signature(function).parameters.values()
   return [a.name for a in arguments if a.kind is a.KEYWORD_ONLY]

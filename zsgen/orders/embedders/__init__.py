@@ -16,10 +16,4 @@ def make(name: str) -> ngram.Ngram:
   Raises:
     InputError: there is none.
   """
-  if name not in EMBEDDERS:
-    raise errors.InputError(
-        f"config.order.embedder: there is no {name!r}."
-        f"{errors.did_you_mean(name, EMBEDDERS)} There are:"
-        f" {', '.join(EMBEDDERS)}; '' is none."
-    )
-  return EMBEDDERS[name]()
+  return errors.choose(EMBEDDERS, name, "config.order.embedder")()
