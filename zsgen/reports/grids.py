@@ -57,7 +57,9 @@ def to_rich(grid: Grid) -> rich.table.Table:
   )
   for i, name in enumerate(grid.header):
     justify = "left" if i < grid.words else "right"
-    table.add_column(name, justify=justify, overflow="fold")
+    table.add_column(
+        name, justify=justify, overflow="fold", no_wrap=i < grid.words
+    )
   for row in grid.rows:
     table.add_row(*(rich.text.Text(cell) for cell in row))
   return table

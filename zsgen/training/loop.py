@@ -259,9 +259,8 @@ class _Logger:
     perf = {"perf/step_seconds": seconds, "perf/tokens_per_second": rate}
     self._record.perf({"step": step, **perf})
     self._write(step, {**values, **perf})
-    self._line.show(
-        step + 1, loss=f"{values['train/loss']:.3f}", tok_s=f"{rate:,.0f}"
-    )
+    loss = f"{values['train/loss']:.3f}"
+    self._line.show(step + 1, {"loss": loss, "tokens/s": f"{rate:,.0f}"})
 
   def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
     """Evaluates, and logs what was found."""
@@ -272,7 +271,7 @@ class _Logger:
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
     name = f"{evaluator.name}/loss"
-    self._line.show(step, **{evaluator.name: f"{found.metrics[name]:.3f}"})
+    self._line.show(step, {evaluator.name: f"{found.metrics[name]:.3f}"})
 
   def _lap(self) -> float:
     """Seconds since the last call."""

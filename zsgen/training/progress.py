@@ -1,5 +1,6 @@
 """The progress line: quiet when nobody looks at a terminal."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import rich.console
@@ -42,7 +43,7 @@ class Progress:
   def __exit__(self, *_: Any) -> None:
     self._line.stop()
 
-  def show(self, step: int, **said: str) -> None:
+  def show(self, step: int, said: Mapping[str, str]) -> None:
     """Shows that `step` steps are done, and the newest value of each name."""
     self._said.update(said)
     text = "  ".join(f"{name} {value}" for name, value in self._said.items())

@@ -34,6 +34,7 @@ class Log:
   def write(self, record: Mapping[str, Any]) -> None:
     """Appends a record."""
     self._file.write(json.dumps(record).encode() + b"\n")
+    self._file.flush()  # People follow the file.
 
   def sync(self) -> int:
     """Makes all records durable; returns the length in bytes."""
