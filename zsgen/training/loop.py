@@ -1,6 +1,7 @@
 """The training loop, from top to bottom in the order things must happen."""
 
 from collections.abc import Callable, Sequence
+import contextlib
 import functools
 import math
 import pathlib
@@ -78,12 +79,19 @@ def train(job: Job) -> step_lib.State:
   Raises:
     InputError: a damaged checkpoint, or a loss that is not finite.
   """
+  with contextlib.ExitStack() as stack:
+    saved = stack.enter_context(_checkpoints(job))
+    return _train(job, saved, stack)
+
+
+def _train(
+    job: Job, saved: checkpoints.Checkpoints, stack: contextlib.ExitStack
+) -> step_lib.State:
+  """`train`, with its checkpoints; what it opens is closed by the stack."""
   train_config, machine = job.config.train, job.config.machine
 
   # The state: a checkpoint's, or new.
-  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
-  shardings = state_shardings(shapes, job.mesh)
-  saved = checkpoints.Checkpoints(job.path / "checkpoints", machine.keep)
+  shapes, shardings = _shapes(job)
   latest = saved.latest()
   first = latest or 0
   state, lengths = _start(job, saved, latest, shapes, shardings)
@@ -102,7 +110,10 @@ def train(job: Job) -> step_lib.State:
       first=first,
       resumed=latest is not None,
   )
+  stack.callback(record.close)
   sinks = writers.make(machine, job.path, first)
+  for sink in sinks:
+    stack.callback(sink.close)
 
   # The device program, and what feeds it.
   run_step = jax.jit(
@@ -116,48 +127,40 @@ def train(job: Job) -> step_lib.State:
       donate_argnums=0,
   )
   feed = job.feed(first)
+
+  line = stack.enter_context(progress.Progress(first, job.steps))
+  log = _Logger(job, record, sinks, line)
   pending = None
+  for step in range(first, job.steps + 1):
+    resumed_here = step == first and latest is not None
 
-  with saved, progress.Progress(first, job.steps) as line:
-    log = _Logger(job, record, sinks, line)
-    for step in range(first, job.steps + 1):
-      resumed_here = step == first and latest is not None
-
-      # Evaluate; a checkpoint is saved after its step's evaluation.
-      for evaluator in job.evaluators:
-        if _due(step, evaluator.every_steps, job.steps) and not resumed_here:
-          pending = log.step(pending)
-          log.evaluation(evaluator, step, state.params)
-
-      # Save; whatever the checkpoint counts is durable before it.
-      if _due(step, machine.save_every, job.steps) and not resumed_here:
+    # Evaluate; a checkpoint is saved after its step's evaluation.
+    for evaluator in job.evaluators:
+      if _due(step, evaluator.every_steps, job.steps) and not resumed_here:
         pending = log.step(pending)
-        if step:
-          saved.save(step, state, {"step": step, "lengths": record.sync()})
+        log.evaluation(evaluator, step, state.params)
 
-      if step == job.steps:
-        break
+    # Save; whatever the checkpoint counts is durable before it.
+    if step and _due(step, machine.save_every, job.steps) and not resumed_here:
+      pending = log.step(pending)
+      saved.save(step, state, {"step": step, "lengths": record.sync()})
 
-      # Train, and log the step before while this one runs.
-      batch = batches.lay_out(feed(step), job.layouts)
-      hyper = optimizer.hyper_at(train_config, step, job.steps)
-      state, metrics = run_step(state, batch, hyper)
-      log.step(pending)
-      pending = _Pending(step, hyper, metrics)
+    if step == job.steps:
+      break
 
-  record.close()
-  for sink in sinks:
-    sink.close()
+    # Train, and log the step before while this one runs.
+    batch = batches.lay_out(feed(step), job.layouts)
+    hyper = optimizer.hyper_at(train_config, step, job.steps)
+    state, metrics = run_step(state, batch, hyper)
+    log.step(pending)
+    pending = _Pending(step, hyper, metrics)
   return state
 
 
 def restore_final(job: Job) -> step_lib.State:
   """The state after the last step of a run that has ended."""
-  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
-  shardings = state_shardings(shapes, job.mesh)
-  machine = job.config.machine
-  with checkpoints.Checkpoints(job.path / "checkpoints", machine.keep) as saved:
-    return saved.state(job.steps, _like(shapes, shardings))
+  with _checkpoints(job) as saved:
+    return saved.state(job.steps, _like(*_shapes(job)))
 
 
 def due_steps(every: int, steps: int) -> list[int]:
@@ -182,6 +185,17 @@ def _due(step: int, every: int, steps: int) -> bool:
   return step % every == 0 or step == steps
 
 
+def _checkpoints(job: Job) -> checkpoints.Checkpoints:
+  path = job.path / "checkpoints"
+  return checkpoints.Checkpoints(path, job.config.machine.keep)
+
+
+def _shapes(job: Job) -> tuple[step_lib.State, Any]:
+  """Shapes of the job's state, and its shardings."""
+  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
+  return shapes, state_shardings(shapes, job.mesh)
+
+
 def _start(
     job: Job,
     saved: checkpoints.Checkpoints,
@@ -194,8 +208,8 @@ def _start(
     params = jax.device_put(job.initial(), shardings.params)
     state = jax.jit(step_lib.init_state, out_shardings=shardings)(params)
     return state, {}
-  like = _like(shapes, shardings)
-  return saved.state(latest, like), saved.meta(latest)["lengths"]
+  state = saved.state(latest, _like(shapes, shardings))
+  return state, saved.meta(latest)["lengths"]
 
 
 def _like(shapes: step_lib.State, shardings: Any) -> step_lib.State:
