@@ -29,6 +29,7 @@ BROKEN = "def get_config(:\n  pass\n"
         ([], "name an experiment"),
         (["--config=configs/tnt.py"], "No such file"),
         (["--config={broken}"], "broken.py, line 1"),
+        (["--config={failing}"], "failing.py: RuntimeError: boom"),
         (["--confg=configs/tmt.py"], "Did you mean"),
         (["--config=configs/tmt.py", "stray"], "'stray' is not a flag"),
         (["--config=configs/tmt.py", "--config.lrr=1"], "config.lrr"),
@@ -59,10 +60,22 @@ BROKEN = "def get_config(:\n  pass\n"
 def test_bad_input(root, tmp_path, arguments, said):
   broken = tmp_path / "broken.py"
   broken.write_text(BROKEN)
+  failing = tmp_path / "failing.py"
+  failing.write_text("def get_config():\n  raise RuntimeError('boom')\n")
   workdir = tmp_path / "workdir"
-  arguments = [each.format(broken=broken) for each in arguments]
+  files = {"broken": broken, "failing": failing}
+  arguments = [each.format(**files) for each in arguments]
   done = command(*arguments, f"--workdir={workdir}", cwd=root)
   assert done.returncode == 2, done.stderr
   assert said in done.stderr
   assert "Traceback" not in done.stderr
   assert not list(workdir.glob("runs/*/metrics.jsonl"))
+
+
+def test_a_workdir_that_is_a_file(root, tmp_path):
+  file = tmp_path / "file"
+  file.write_text("")
+  done = command("--config=configs/tmt.py", f"--workdir={file}", cwd=root)
+  assert done.returncode == 2
+  assert "Traceback" not in done.stderr
+  assert str(file) in done.stderr

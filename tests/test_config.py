@@ -33,7 +33,11 @@ def test_overrides_are_kept():
         ({"evals": {}}, "evals is empty"),
         ({"evals": {"a/b": {}}}, "cannot name a directory"),
         ({"evals": {"a": {"type": "los"}}}, r"config\.evals\.a\.type"),
+        ({"evals": {"train": {}}}, "are taken"),
+        ({"evals": {1: {}}}, "sections by name"),
+        ({"seed": 2**32}, "must be 4294967295 or less"),
         ({"name": ""}, "cannot name a directory"),
+        ({"name": "a" * 65}, "1 to 64 letters"),
         ({"targets": {"x": {"metrik": "a"}}}, 'Did you mean "metric"'),
     ],
 )

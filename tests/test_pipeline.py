@@ -158,3 +158,49 @@ def test_a_checkpoint_of_another_shape_is_named(small, tmp_path):
   small.model.mlp_width = 48
   with pytest.raises(errors.InputError, match=r"mlp/.*\(2, .*64.*in this run"):
     zsgen.run(small, tmp_path, ["train"])
+
+
+@pytest.mark.parametrize("lost", ["consumed.npy", "evals/heldout/loss.npy"])
+def test_records_that_are_lost_are_not_made_anew(small, tmp_path, lost):
+  run = zsgen.run(small, tmp_path, ["train"]).run
+  (run / "result.json").unlink()
+  whole = (run / lost).read_bytes()
+  for content in (None, whole[:40]):
+    (run / lost).unlink(missing_ok=True)
+    if content:
+      (run / lost).write_bytes(content)
+    with pytest.raises(errors.InputError, match=f"{lost}: cannot be read"):
+      zsgen.run(small, tmp_path, ["train"])
+  (run / lost).write_bytes(whole)
+  rows = np.load(run / lost, mmap_mode="r+")
+  rows[1] = -1 if lost == "consumed.npy" else np.nan
+  rows.flush()
+  with pytest.raises(errors.InputError, match="row 1 is empty"):
+    zsgen.run(small, tmp_path, ["train"])
+
+
+def test_a_heldout_loss_that_is_not_finite_stops_the_run(small, tmp_path):
+  small.train.learning_rate = 1e39
+  small.train.clip = 1e30
+  with pytest.raises(errors.InputError, match=r"finite|is nan|is inf"):
+    zsgen.run(small, tmp_path, ["train"])
+  (run,) = (tmp_path / "runs").iterdir()
+  assert not (run / "result.json").exists()
+  assert "NaN" not in (run / "metrics.jsonl").read_text()
+
+
+def test_a_finished_run_with_a_cut_log_is_told(small, tmp_path):
+  run = zsgen.run(small, tmp_path, ["train"]).run
+  log = run / "metrics.jsonl"
+  log.write_text("".join(log.open().readlines()[:3]))
+  with pytest.raises(errors.InputError, match="heldout at step 10 is missing"):
+    zsgen.run(small, tmp_path, ["report"])
+
+
+def test_targets_may_change_after_the_end(small, tmp_path):
+  small.targets.learns = {"metric": "heldout/loss", "below": 0.1}
+  run = zsgen.run(small, tmp_path, ["train"]).run
+  small.targets.learns.below = 5.5
+  assert zsgen.run(small, tmp_path, ["train"]).run == run
+  result = json.loads((run / "result.json").read_text())
+  assert result["targets"]["learns"]["met"] is True

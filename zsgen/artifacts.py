@@ -13,10 +13,17 @@ import os
 import pathlib
 import shutil
 from typing import Any
+import uuid
 
 from zsgen import errors
 
 MANIFEST = "manifest.json"
+# What the manifest of each kind of artifact says.
+_FIELDS = {
+    "store": ("made_by", "suite", "heldout", "counts", "sources", "files"),
+    "order": ("made_by", "store", "files", "count", "statistics"),
+    "run": ("made_by", "store", "order", "batch_size", "steps"),
+}
 
 
 def digest(value: Any) -> str:
@@ -38,22 +45,35 @@ def name(stem: str, made_by: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a directory to write to; it becomes `path` if nothing raises."""
+  """Yields a directory to write to; it becomes `path` if nothing raises.
+
+  Where another process made `path` in the meantime, its artifact stays: what
+  has one name has one content.
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
-  beside = path.with_name(f".{path.name}.{os.getpid()}")
-  shutil.rmtree(beside, ignore_errors=True)
+  beside = _beside(path)
   beside.mkdir()
   try:
     yield beside
-    os.replace(beside, path)
+    try:
+      os.replace(beside, path)
+    except OSError:
+      if not path.is_dir():
+        raise
   finally:
     shutil.rmtree(beside, ignore_errors=True)
 
 
+def _beside(path: pathlib.Path) -> pathlib.Path:
+  """A name beside `path` that no other process or host takes."""
+  return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+
+
 def write_json(path: pathlib.Path, value: Any) -> None:
   """Writes JSON beside `path` and renames it: whole or not there."""
-  beside = path.with_name(f".{path.name}.{os.getpid()}")
-  beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", "utf-8")
+  beside = _beside(path)
+  text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+  beside.write_text(text + "\n", "utf-8")
   os.replace(beside, path)
 
 
@@ -68,10 +88,41 @@ def read_json(path: pathlib.Path) -> Any:
     ) from error
 
 
+def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
+  """The manifest of an artifact.
+
+  Args:
+    path: its directory.
+    kind: what it must be: "store", "order" or "run"; any of them by default.
+
+  Raises:
+    InputError: it is not there, is of another kind or lacks a field.
+  """
+  if not (path / MANIFEST).is_file():
+    raise errors.InputError(
+        f"{path}: there is no {MANIFEST}: it is no finished"
+        f" {kind or 'store, order or run'}, or is damaged. Check the path, or"
+        " delete the directory to have it made again."
+    )
+  manifest = read_json(path / MANIFEST)
+  found = manifest.get("kind") if isinstance(manifest, dict) else None
+  if found not in list(_FIELDS) or (kind and found != kind):
+    raise errors.InputError(
+        f"{path / MANIFEST}: is not that of a {kind or 'store, order or run'}."
+    )
+  missing = [field for field in _FIELDS[found] if field not in manifest]
+  if missing:
+    raise errors.InputError(
+        f"{path / MANIFEST}: the field {missing[0]} is missing: it was changed"
+        " or is damaged. Delete the directory to have it made again."
+    )
+  return manifest
+
+
 def check_made_by(path: pathlib.Path, made_by: Mapping[str, Any]) -> dict:
   """Returns the manifest at `path`; raises naming a field that differs."""
   manifest = read_json(path / MANIFEST)
-  found = manifest.get("made_by", {})
+  found = manifest.get("made_by", {}) if isinstance(manifest, dict) else {}
   for field in sorted({*found, *made_by}):
     if found.get(field) != made_by.get(field):
       raise errors.InputError(

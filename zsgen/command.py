@@ -35,6 +35,12 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
   except errors.InputError as error:
     print(f"zsgen: {error}", file=sys.stderr)
     sys.exit(2)
+  except OSError as error:
+    if error.filename is None:
+      raise
+    place = f"{error.filename}: {error.strerror}"
+    print(f"zsgen: {place}. Check --workdir and the disk.", file=sys.stderr)
+    sys.exit(2)
   except KeyboardInterrupt:
     print("\nzsgen: stopped; the same command goes on.", file=sys.stderr)
     # No clean-up: what is committed is whole, and threads may be busy.
@@ -64,13 +70,18 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
   last word; the schema says more about the same override.
   """
   if isinstance(error, AttributeError | KeyError):
-    return _unknown_option(argv) or f"there is no option {error} to override."
+    if unknown := _unknown_option(argv):
+      return unknown
   if isinstance(error, SyntaxError):
     return f"{error.filename}, line {error.lineno}: {error.msg}."
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
   if isinstance(error, OSError):
     return f"--config: {lines[-1]}."
-  return " ".join(lines) or repr(error)
+  if isinstance(error, flags.Error):
+    return " ".join(lines)
+  named = [each for each in argv if each.startswith("--config")]
+  last = lines[-1] if lines else ""
+  return f"{' '.join(named)}: {type(error).__name__}: {last}"
 
 
 def _unknown_option(argv: Sequence[str]) -> str:

@@ -203,7 +203,7 @@ class Config:
   # Names the run's directory.
   name: str = option("run")
   # Draws the suite's instances, shuffles, and new parameters.
-  seed: int = option(0, low=0)
+  seed: int = option(0, low=0, high=2**32 - 1)
   data: Data = section(Data)
   order: Order = section(Order)
   model: Model = section(Model)
@@ -275,11 +275,19 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
         f"config.train.loss_groups is {config.train.loss_groups}; it must"
         f" divide config.train.batch_size, {config.train.batch_size}."
     )
-  for name in [config.name, *config.evals]:
-    if not name or not all(c.isalnum() or c in "._-" for c in name):
+  for name in ("train", "perf"):
+    if name in config.evals:
       raise errors.InputError(
-          f"config: {name!r} cannot name a directory; use letters, digits,"
-          " '.', '_' and '-'."
+          f"config.evals.{name}: the metrics {name}/… are taken; choose another"
+          " name."
+      )
+  for name in [config.name, *config.evals]:
+    if not 0 < len(name) <= 64 or not all(
+        c.isalnum() or c in "._-" for c in name
+    ):
+      raise errors.InputError(
+          f"config: {name!r} cannot name a directory; use 1 to 64 letters,"
+          " digits, '.', '_' and '-'."
       )
   return config
 
@@ -311,7 +319,9 @@ def _section(kind: type, values: Any, where: str) -> Any:
 
 def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
   """Builds a dictionary of sections of one kind."""
-  if not isinstance(values, Mapping):
+  if not isinstance(values, Mapping) or not all(
+      isinstance(key, str) for key in values
+  ):
     raise errors.InputError(f"{where} must be sections by name.")
   return {
       key: _section(kind, each, f"{where}.{key}")

@@ -157,13 +157,13 @@ class Experiment:
 
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
-    if self._finished():
-      self._say(f"train    already finished: {self.path}")
-      return self.path
-    job = self.job()
+    job = None if self._finished() else self.job()
     self.path.mkdir(parents=True, exist_ok=True)
     self._write_manifest()
-    loop.train(job)
+    if job:
+      loop.train(job)
+    else:
+      self._say(f"train    already finished: {self.path}")
     result = run_report.result(self.path)
     artifacts.write_json(self.path / "result.json", result)
     return self.path

@@ -56,6 +56,7 @@ def _rewrite(niv2, change):
     [
         (lambda t: t.pop("Definition"), '"Definition" is missing'),
         (lambda t: t.update(Definition=[3]), "is not text"),
+        (lambda t: t.update(Definition=[]), "is not text"),
         (lambda t: t.update(Instances=[]), "no instances"),
         (lambda t: t["Instances"][7].pop("output"), r"Instances\[7\].*missing"),
         (lambda t: t["Instances"][7].update(output=[]), "empty answer"),
@@ -86,3 +87,24 @@ def test_missing_paths(niv2, tmp_path):
   (niv2 / "splits/default/train_tasks.txt").unlink()
   with pytest.raises(errors.InputError, match=r"train_tasks\.txt"):
     _suite(niv2)
+
+
+def test_lists_and_files_in_other_encodings(niv2):
+  listed = niv2 / "splits/default/train_tasks.txt"
+  task = niv2 / "tasks/task001_even.json"
+  for path in (listed, task):
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+  assert len(list(_suite(niv2).examples())) == 95
+  listed.write_bytes("t\xe4sk".encode("latin-1"))
+  with pytest.raises(errors.InputError, match="not UTF-8"):
+    _suite(niv2)
+  listed.write_text("../task001_even")
+  with pytest.raises(errors.InputError, match="no task name"):
+    _suite(niv2)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000])
+def test_json_that_python_refuses(niv2, content):
+  (niv2 / "tasks/task001_even.json").write_text(content)
+  with pytest.raises(errors.InputError, match=r"task001_even\.json: broken"):
+    list(_suite(niv2).examples())

@@ -107,6 +107,7 @@ def test_same_bytes_and_no_second_making(here, tmp_path):
         ((EXAMPLES[0], EXAMPLES[2], EXAMPLES[1], EXAMPLES[3]), "two places"),
         ((EXAMPLES[0], ("even", "heldout", "", "1", "1")), "one split only"),
         (EXAMPLES[:3], "no example left in heldout"),
+        ((("\ud800", *EXAMPLES[0][1:]), *EXAMPLES[2:]), "not Unicode"),
         (((*EXAMPLES[0][:4], "\ud800"), *EXAMPLES[2:]), "not Unicode"),
     ],
 )

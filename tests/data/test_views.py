@@ -54,7 +54,14 @@ def made(tmp_path_factory) -> store.Store:
 def _write_order(path: pathlib.Path, ids, made: store.Store) -> pathlib.Path:
   path.mkdir()
   np.save(path / "ids.npy", np.array(ids))
-  manifest = {"kind": "order", "made_by": {"store": made.fingerprint}}
+  manifest = {
+      "kind": "order",
+      "made_by": {"store": made.fingerprint},
+      "store": str(made.path),
+      "files": {},
+      "count": len(ids),
+      "statistics": {},
+  }
   (path / "manifest.json").write_text(json.dumps(manifest))
   return path
 

@@ -140,6 +140,8 @@ def _encode(
   segments = [template(example) for example in examples]
   texts = [segment.text for each in segments for segment in each]
   try:
+    for each in examples:
+      f"{each.task}{each.category}{each.key}".encode()  # For the tables.
     pieces = iter(tokenizer.encode_batch(texts))
   except UnicodeEncodeError as error:
     raise errors.InputError(

@@ -140,12 +140,11 @@ class Store:
 
   @functools.cache  # noqa: B019 - stores live as long as the process.
   def _column(self, name: str) -> np.ndarray:
-    table = pq.read_table(self.path / "examples.parquet", columns=[name])
-    return table[name].to_numpy()
+    return _read(self.path / "examples.parquet", [name])[name].to_numpy()
 
   @functools.cached_property
   def _tasks(self) -> pa.Table:
-    return pq.read_table(self.path / "tasks.parquet")
+    return _read(self.path / "tasks.parquet")
 
 
 def open_store(path: pathlib.Path) -> Store:
@@ -154,11 +153,9 @@ def open_store(path: pathlib.Path) -> Store:
   Raises:
     InputError: it is not there, or a file is missing or of another size.
   """
-  if not (path / artifacts.MANIFEST).is_file():
-    raise errors.InputError(f"{path}: is not a store (no manifest.json).")
-  manifest = artifacts.read_json(path / artifacts.MANIFEST)
-  if not set(FILES) <= set(manifest.get("files", {})):
-    raise errors.InputError(f"{path}: is not a store (see manifest.json).")
+  manifest = artifacts.read_manifest(path, "store")
+  if set(FILES) != set(manifest["files"]) or "fingerprint" not in manifest:
+    raise _damaged(path / artifacts.MANIFEST)
   for name in FILES:
     file = path / name
     size = file.stat().st_size if file.is_file() else None
@@ -169,6 +166,19 @@ def open_store(path: pathlib.Path) -> Store:
           f" {path} to have the store made again."
       )
   return Store(path, manifest)
+
+
+def _read(path: pathlib.Path, columns: list[str] | None = None) -> pa.Table:
+  try:
+    return pq.read_table(path, columns=columns)
+  except (OSError, pa.ArrowException) as error:
+    raise _damaged(path) from error
+
+
+def _damaged(path: pathlib.Path) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: is damaged. Delete {path.parent} to have the store made again."
+  )
 
 
 def describe_files(path: pathlib.Path) -> dict[str, Any]:

@@ -222,8 +222,8 @@ def _claim(view: str, names: Sequence[str]) -> None:
 
 def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
   """The ids of an order, int64 [n], checked against the store."""
-  manifest = artifacts.read_json(order / artifacts.MANIFEST)
-  if manifest.get("made_by", {}).get("store") != store.fingerprint:
+  manifest = artifacts.read_manifest(order, "order")
+  if manifest["made_by"].get("store") != store.fingerprint:
     raise errors.InputError(
         f"{order}: is not an order of the store {store.path}. Make the order"
         " for this store, or use the one it was made for."

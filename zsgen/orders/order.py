@@ -99,9 +99,7 @@ class Order:
       InputError: it is not there or damaged, an id comes twice in an epoch,
         or it was made for another store.
     """
-    manifest = artifacts.read_json(path / artifacts.MANIFEST)
-    if manifest.get("kind") != "order":
-      raise errors.InputError(f"{path}: is not an order (see manifest.json).")
+    manifest = artifacts.read_manifest(path, "order")
     try:
       _check_files(path, manifest)
       ids = np.load(path / IDS, allow_pickle=False)

@@ -36,15 +36,7 @@ def verify(path: pathlib.Path) -> list[str]:
   Raises:
     InputError: names the first thing that does not hold.
   """
-  if not (path / artifacts.MANIFEST).is_file():
-    raise errors.InputError(
-        f"{path}: has no {artifacts.MANIFEST}. Give the directory of an order,"
-        " a store or a run."
-    )
-  kind = artifacts.read_json(path / artifacts.MANIFEST).get("kind")
-  if kind not in _KINDS:
-    raise errors.InputError(f"{path}: is neither an order, a store nor a run.")
-  return _KINDS[kind](path)
+  return _KINDS[artifacts.read_manifest(path)["kind"]](path)
 
 
 def _store(path: pathlib.Path) -> list[str]:
@@ -69,19 +61,14 @@ def _order(path: pathlib.Path) -> list[str]:
 
 
 def _run(path: pathlib.Path) -> list[str]:
-  run = artifacts.read_json(path / artifacts.MANIFEST)
-  try:
-    order_path = (path / run["order"]).resolve()
-    size, steps = run["batch_size"], run["steps"]
-    fingerprint = run["made_by"]["order"]
-  except KeyError as error:
-    raise errors.InputError(
-        f"{path / artifacts.MANIFEST}: has no field {error}; the run's"
-        " directory is damaged."
-    ) from error
+  run = artifacts.read_manifest(path, "run")
+  order_path = (path / run["order"]).resolve()
+  size, steps = run["batch_size"], run["steps"]
   lines = _order(order_path)
   order = order_lib.Order.load(order_path)
-  if order.fingerprint != fingerprint:
+  if type(size) is not int or size < 1:
+    raise _differs(path / artifacts.MANIFEST, "batch_size")
+  if run["made_by"].get("order") != order.fingerprint:
     raise _differs(path / artifacts.MANIFEST, "made_by.order")
   expected = np.full((-(-len(order) // size), size), _NOTHING, np.int64)
   expected.flat[: len(order)] = order.ids

@@ -77,9 +77,7 @@ def open_run(path: pathlib.Path) -> Run:
   Raises:
     InputError: it is not a run, or damaged.
   """
-  manifest = artifacts.read_json(path / artifacts.MANIFEST)
-  if manifest.get("kind") != "run":
-    raise errors.InputError(f"{path}: is not a run (see manifest.json).")
+  manifest = artifacts.read_manifest(path, "run")
   return Run(
       path=path,
       config=config_lib.check(artifacts.read_json(path / "config.json")),

@@ -5,6 +5,7 @@ from typing import Any
 
 import rich.table
 
+from zsgen import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import (
@@ -83,7 +84,13 @@ def write(
 
 
 def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
-  """Measures of one evaluation."""
+  """Measures of one evaluation, which must have been done to the end."""
+  curve = run.metrics.get(f"{name}/loss")
+  if curve is None or curve.steps[-1] != run.steps:
+    raise errors.InputError(
+        f"{run.path / 'metrics.jsonl'}: the evaluation {name} at step"
+        f" {run.steps} is missing. The run is damaged; delete its directory."
+    )
   found = {
       metric: measures.measure(run.metrics[f"{name}/{metric}"], run.steps)
       for metric in ("loss", "task_mean_loss")

@@ -253,12 +253,6 @@ class _Logger:
       return
     step = pending.step
     metrics: step_lib.Metrics = jax.device_get(pending.metrics)
-    if not math.isfinite(metrics.loss):
-      raise errors.InputError(
-          f"the loss of step {step} is {metrics.loss}; its examples are"
-          f" {metrics.ids.tolist()}. Lower config.train.learning_rate, or look"
-          " at these examples."
-      )
     values = {
         "train/loss": float(metrics.loss),
         "train/grad_norm": float(metrics.grad_norm),
@@ -266,6 +260,13 @@ class _Logger:
         "train/tokens": int(metrics.tokens),
         "train/loss_tokens": int(metrics.loss_tokens),
     }
+    wrong = [name for name in values if not math.isfinite(values[name])]
+    if wrong:
+      raise errors.InputError(
+          f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are"
+          f" {metrics.ids.tolist()}. Lower config.train.learning_rate, or look"
+          " at these examples."
+      )
     self._record.consumed(step, metrics.ids)
     self._record.metrics({"step": step, **values})
     seconds = self._lap()
@@ -279,6 +280,13 @@ class _Logger:
   def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
     """Evaluates, and logs what was found."""
     found = evaluator(params)
+    bad = ~np.isfinite(found.losses)
+    if bad.any():
+      raise errors.InputError(
+          f"{evaluator.name} at step {step}: the loss of {bad.sum()} of"
+          f" {len(bad)} examples is not finite, the first is example"
+          f" {evaluator.ids[bad.argmax()]}. Lower config.train.learning_rate."
+      )
     self._record.evaluated(evaluator.name, step, found.losses)
     self._record.metrics({"step": step, **found.metrics})
     perf = {f"perf/{evaluator.name}_seconds": self._lap()}

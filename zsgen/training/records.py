@@ -24,16 +24,13 @@ class Log:
 
   def __init__(self, path: pathlib.Path, length: int):
     if length > (path.stat().st_size if path.exists() else 0):
-      raise errors.InputError(
-          f"{path}: is shorter than its checkpoint says. Delete the run's"
-          " directory to start it anew."
-      )
+      raise _lost(path, f"is shorter than {length} bytes")
     self._file = open(path, "ab")
     self._file.truncate(length)
 
   def write(self, record: Mapping[str, Any]) -> None:
     """Appends a record."""
-    self._file.write(json.dumps(record).encode() + b"\n")
+    self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
     self._file.flush()  # People follow the file.
 
   def sync(self) -> int:
@@ -47,28 +44,33 @@ class Log:
 
 
 class Table:
-  """A NumPy file of fixed shape whose rows are filled in."""
+  """A NumPy file of fixed shape whose rows are filled in.
 
-  def __init__(
-      self, path: pathlib.Path, shape: tuple[int, ...], empty: Any, dtype: Any
-  ):
-    if not path.exists():
+  Args:
+    path: the file.
+    empty: what an empty row holds, [rows, columns].
+    kept: rows that a checkpoint counts on; 0 makes the file.
+
+  Raises:
+    InputError: kept rows are gone, or the file is damaged.
+  """
+
+  def __init__(self, path: pathlib.Path, empty: np.ndarray, kept: int):
+    if not kept:
       path.parent.mkdir(parents=True, exist_ok=True)
-      beside = path.with_name(f".{path.name}.{os.getpid()}")
-      with open(beside, "wb") as file:
-        np.lib.format.write_array(file, np.full(shape, empty, dtype))
-      os.replace(beside, path)
-    self._rows = np.lib.format.open_memmap(path, "r+")
-    if self._rows.shape != shape:
-      raise errors.InputError(
-          f"{path}: has shape {self._rows.shape}, not {shape}. Delete the"
-          " run's directory to start it anew."
-      )
-    self._empty = empty
-
-  def cut(self, first: int) -> None:
-    """Empties the rows from `first` on."""
-    self._rows[first:] = self._empty
+      np.save(path, empty)
+    try:
+      self._rows = np.lib.format.open_memmap(path, "r+")
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+      raise _lost(path, f"cannot be read ({error})") from error
+    if (self._rows.shape, self._rows.dtype) != (empty.shape, empty.dtype):
+      raise _lost(path, f"has shape {self._rows.shape}, not {empty.shape}")
+    gone = np.all(self._rows[:kept] == empty[:kept], axis=1) | np.all(
+        np.isnan(self._rows[:kept]), axis=1
+    )
+    if gone.any():
+      raise _lost(path, f"row {gone.argmax()} is empty")
+    self._rows[kept:] = empty[kept:]
 
   def write(self, row: int, values: np.ndarray) -> None:
     """Fills in a row."""
@@ -77,6 +79,13 @@ class Table:
   def sync(self) -> None:
     """Makes the rows durable."""
     self._rows.flush()
+
+
+def _lost(path: pathlib.Path, what: str) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: {what}, but the checkpoint counts on it. Delete the run's"
+      " directory to start it anew."
+  )
 
 
 class Records:
@@ -103,26 +112,18 @@ class Records:
       resumed: bool,
   ):
     self._logs = {name: Log(path / name, lengths.get(name, 0)) for name in LOGS}
-    self._consumed = Table(
-        path / "consumed.npy",
-        (steps, batch_size),
-        batches.NO_EXAMPLE,
-        np.int64,
-    )
-    self._consumed.cut(first)
+    nothing = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
+    self._consumed = Table(path / "consumed.npy", nothing, first)
     self._rows = {}
     self._losses = {}
     for name, (at, ids) in evaluated.items():
       self._rows[name] = {step: row for row, step in enumerate(at)}
-      self._losses[name] = Table(
-          path / "evals" / name / "loss.npy",
-          (len(at), len(ids)),
-          np.nan,
-          np.float32,
-      )
-      self._losses[name].cut(sum(step < first + resumed for step in at))
-      np.save(path / "evals" / name / "steps.npy", np.array(at, np.int64))
-      np.save(path / "evals" / name / "ids.npy", ids)
+      nothing = np.full((len(at), len(ids)), np.nan, np.float32)
+      kept = sum(step <= first for step in at) if resumed else 0
+      directory = path / "evals" / name
+      self._losses[name] = Table(directory / "loss.npy", nothing, kept)
+      np.save(directory / "steps.npy", np.array(at, np.int64))
+      np.save(directory / "ids.npy", ids)
 
   def metrics(self, record: Mapping[str, Any]) -> None:
     """Appends to metrics.jsonl."""

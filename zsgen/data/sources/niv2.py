@@ -69,7 +69,9 @@ def niv2(data: config.Data, seed: int) -> suite.Suite:
 def _names(path: pathlib.Path) -> list[str]:
   """Task names of one split, in the file's order."""
   try:
-    names = path.read_text("utf-8").split()
+    names = path.read_text("utf-8-sig").split()
+  except UnicodeDecodeError as error:
+    raise errors.InputError(f"{path}: is not UTF-8 ({error}).") from error
   except OSError as error:
     raise errors.InputError(
         f"{path}: cannot be read ({error.strerror}). A clone of"
@@ -77,6 +79,9 @@ def _names(path: pathlib.Path) -> list[str]:
     ) from error
   if not names:
     raise errors.InputError(f"{path}: names no task.")
+  for name in names:
+    if pathlib.PurePath(name).name != name:
+      raise errors.InputError(f"{path}: {name!r} is no task name.")
   if len(set(names)) < len(names):
     twice = next(name for name in names if names.count(name) > 1)
     raise errors.InputError(f"{path}: names {twice} twice.")
@@ -111,7 +116,7 @@ def _examples(
 def _read(path: pathlib.Path) -> dict:
   """The task file as a dictionary."""
   try:
-    task = json.loads(path.read_text("utf-8"))
+    task = json.loads(path.read_text("utf-8-sig"))
   except OSError as error:
     raise errors.InputError(
         f"{path}: cannot be read ({error.strerror}), but the split names this"
@@ -124,6 +129,8 @@ def _read(path: pathlib.Path) -> dict:
         f"{path}, line {error.lineno}: broken JSON ({error.msg}, column"
         f" {error.colno})."
     ) from error
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(f"{path}: broken JSON ({error}).") from error
   if not isinstance(task, dict):
     raise errors.InputError(f"{path}: must be a JSON object.")
   return task
@@ -144,7 +151,7 @@ def _field(record: dict, field: str, kinds: tuple, place: object) -> object:
 def _text(value: object, place: object) -> str:
   """A string, or the first of a list of strings."""
   if isinstance(value, list):
-    value = value[0] if value else ""
+    value = value[0] if value else None
   if not isinstance(value, str):
     raise errors.InputError(f"{place}: {value!r} is not text.")
   return value
