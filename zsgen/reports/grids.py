@@ -50,6 +50,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
   """A table for the terminal."""
   table = rich.table.Table(
       box=rich.box.SIMPLE,
+      pad_edge=False,
       title=rich.text.Text(grid.title, "bold"),
       caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
