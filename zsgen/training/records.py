@@ -40,6 +40,7 @@ class Log:
     return self._file.seek(0, os.SEEK_END)
 
   def close(self) -> None:
+    """Writes what is left."""
     self._file.close()
 
 
