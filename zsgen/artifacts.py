@@ -71,9 +71,14 @@ def _beside(path: pathlib.Path) -> pathlib.Path:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
   """Writes JSON beside `path` and renames it: whole or not there."""
-  beside = _beside(path)
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
-  beside.write_text(text + "\n", "utf-8")
+  write_bytes(path, (text + "\n").encode())
+
+
+def write_bytes(path: pathlib.Path, data: bytes) -> None:
+  """Writes beside `path` and renames it: whole, or as it was."""
+  beside = _beside(path)
+  beside.write_bytes(data)
   os.replace(beside, path)
 
 

@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Iterable
 import html
-import os
 import pathlib
+
+from zsgen import artifacts
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24;
@@ -85,7 +86,5 @@ def page(title: str, blocks: Iterable[str]) -> str:
 def save(path: pathlib.Path, content: str | bytes) -> pathlib.Path:
   """Writes beside `path` and renames: whole, or as it was."""
   data = content.encode("utf-8") if isinstance(content, str) else content
-  beside = path.with_name(f".{path.name}.{os.getpid()}")
-  beside.write_bytes(data)
-  os.replace(beside, path)
+  artifacts.write_bytes(path, data)
   return path
