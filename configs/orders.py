@@ -30,6 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = config_lib.defaults()
   config.name = "orders"
   config.order.arrangement = "tmt"
+  config.order.budget = 1920
   for name in ("heldout", "heldout_family"):
     config.evals[name] = {"type": "loss", "split": name, "every_steps": 4}
   config.sweep = {"orders": ORDERS, "seeds": (0, 1, 2)}

@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.name = "tmt"
   config.data.source = "synth"
   config.order.arrangement = "tmt"
+  config.order.budget = 1920
   config.evals.heldout_family = dict(
       type="loss", split="heldout_family", every_steps=10
   )

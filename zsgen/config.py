@@ -8,6 +8,7 @@ are science and hashed into the names of artifacts and runs.
 
 from collections.abc import Mapping
 import dataclasses
+import itertools
 import math
 import typing
 from typing import Any
@@ -55,6 +56,8 @@ class Data:
   train_instances: int = option(320, low=1)
   # Instances of each held-out task (all, if it has fewer).
   heldout_instances: int = option(5, low=1)
+  # Which instances those are: a name in zsgen/data/sources/draws.py.
+  draw: str = option("seed")
   # Who hands batches to the trainer: the store, or the seqio mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
 
@@ -63,20 +66,94 @@ class Data:
 class Order:
   """Which training examples, in which sequence."""
 
-  # A name in zsgen/orders/arrangements.
+  # A name in zsgen/orders/arrangements; docs/arrangements.md shows them all.
   arrangement: str = option("tmt")
-  # Training examples in the order.
-  budget: int = option(1920, low=1)
-  # tmt: what a held-out example picks in a round.
-  pick: str = option("nearest", choices=("nearest", "farthest"))
+  # Training examples in the order; -1: all that the arrangement gives.
+  budget: int = option(-1, low=-1)
+  # random, round_robin, cluster, similarity, transport: most examples of one
+  # task; -1: no limit.
+  per_task: int = option(-1, low=-1)
+  # The same: draw as the released code does (Python's and numpy's old
+  # generators, tasks in the suite's order), not by zsgen's permutations.
+  as_released: bool = option(False)
+  # cluster: what a cluster is.
+  by: str = option("task", choices=("task", "category", "kmeans"))
+  # cluster by kmeans: number of clusters.
+  clusters: int = option(100, low=1)
+  # similarity: how far an example is from the held-out set.
+  measure: str = option(
+      "wsd",
+      choices=(
+          "wsd",
+          "cosine_avg",
+          "cosine_min",
+          "cosine_max",
+          "cosine_centroid",
+          "euclid_avg",
+          "euclid_min",
+          "euclid_max",
+          "euclid_centroid",
+          "bigram_kl",
+          "bigram_kl_multiset",
+      ),
+  )
+  # similarity: what is measured and sorted.
+  granularity: str = option("instance", choices=("instance", "task"))
+  # tmt: what a held-out example picks in a round. similarity, transport: what
+  # comes first.
+  pick: str = option("nearest", choices=("nearest", "farthest", "random"))
   # tmt: how rounds are put together.
   sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
+  # tmt: how examples stand inside a round.
+  in_round: str = option("id", choices=("id", "shuffled"))
+  # tmt: rounds [first, beyond), counted from 0; (): all.
+  rounds: tuple[int, ...] = option((), low=0)
+  # released: which of the released code's settings.
+  setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
+  # transport: most training x held-out pairs that are solved exactly.
+  exact_pairs: int = option(100_000, low=0)
+  # transport beyond that: the entropy's weight, as a share of the mean cost.
+  epsilon: float = option(0.01, low=1e-4)
+  # file: the order's CSV, Parquet or text file.
+  path: str = option("", machine=True)
+  # concatenate, interleave, reverse, take, repeat, by_task, within: the orders
+  # that are put together.
+  parts: "tuple[Order, ...]" = option(())
+  # interleave: examples of each part in a turn; (): one of each.
+  turns: tuple[int, ...] = option((), low=1)
+  # take: first position.
+  start: int = option(0, low=0)
+  # take: position beyond the last; -1: to the end.
+  stop: int = option(-1, low=-1)
+  # take: evenly spread, every (length // spread)-th; 0: all.
+  spread: int = option(0, low=0)
+  # repeat: how often.
+  epochs: int = option(1, low=1)
+  # repeat: every epoch draws anew.
+  fresh: bool = option(False)
   # The held-out set that similarity looks at.
   target: str = option("heldout")
+  # One task of that set to look at (a specialist); "": all of them.
+  target_task: str = option("")
   # The text that is embedded; with answers the report says "oracle".
   text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
   # A name in zsgen/orders/embedders; "" for none (no similarity is known).
   embedder: str = option("ngram")
+  # encoder: a Hugging Face directory, or a hub name.
+  encoder: str = option("", machine=True)
+  # encoder, minilm: element type of its activations.
+  encoder_dtype: str = option("float32", choices=("float32", "bfloat16"))
+
+
+# What an order looks at; its parts do too.
+_LOOKING = (
+    "target",
+    "target_task",
+    "text",
+    "embedder",
+    "encoder",
+    "encoder_dtype",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +317,8 @@ def science(config: Any) -> dict[str, Any]:
     value = getattr(config, field.name)
     if isinstance(value, Mapping):
       plain[field.name] = {key: science(each) for key, each in value.items()}
+    elif isinstance(value, tuple):
+      plain[field.name] = [science(each) for each in value]
     else:
       plain[field.name] = science(value)
   return plain
@@ -264,6 +343,8 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
   """
   if isinstance(values, ml_collections.ConfigDict):
     values = values.to_dict()
+  if isinstance(values, Mapping) and "order" in values:
+    values = {**values, "order": _inherited(values["order"])}
   config = _section(Config, values, "config")
   if not config.evals:
     raise errors.InputError(
@@ -292,6 +373,18 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
   return config
 
 
+def _inherited(order: Any) -> Any:
+  """Parts of an order look at what it looks at, unless they say otherwise."""
+  if not isinstance(order, Mapping) or not order.get("parts"):
+    return order
+  seen = {name: order[name] for name in _LOOKING if name in order}
+  parts = [
+      _inherited({**seen, **part}) if isinstance(part, Mapping) else part
+      for part in order["parts"]
+  ]
+  return {**order, "parts": parts}
+
+
 def _section(kind: type, values: Any, where: str) -> Any:
   """Builds the dataclass `kind` from nested dictionaries."""
   if not isinstance(values, Mapping):
@@ -312,6 +405,8 @@ def _section(kind: type, values: Any, where: str) -> Any:
       checked[key] = _section(hints[key], value, place)
     elif "of" in known[key].metadata:
       checked[key] = _sections(known[key].metadata["of"], value, place)
+    elif typing.get_origin(hints[key]) is tuple:
+      checked[key] = _values(hints[key], known[key].metadata, value, place)
     else:
       checked[key] = _value(hints[key], known[key].metadata, value, place)
   return kind(**checked)
@@ -327,6 +422,22 @@ def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
       key: _section(kind, each, f"{where}.{key}")
       for key, each in values.items()
   }
+
+
+def _values(
+    kind: Any, limits: Mapping[str, Any], values: Any, where: str
+) -> tuple:
+  """Builds a tuple of sections or of values."""
+  if not isinstance(values, list | tuple):
+    raise errors.InputError(f"{where} must be a tuple, not {values!r}.")
+  each = typing.get_args(kind)[0]
+  places = [f"{where}[{i}]" for i in range(len(values))]
+  if dataclasses.is_dataclass(each):
+    return tuple(map(_section, itertools.repeat(each), values, places))
+  return tuple(
+      _value(each, limits, value, place)
+      for value, place in zip(values, places, strict=True)
+  )
 
 
 def _value(

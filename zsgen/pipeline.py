@@ -146,7 +146,11 @@ class Experiment:
     return self._told(
         "order",
         lambda: order_lib.make(
-            self.workdir, self.store, self.config.order, self.config.seed
+            self.workdir,
+            self.store,
+            self.config.order,
+            self.config.seed,
+            self._say,
         ),
     )
 

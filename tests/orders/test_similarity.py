@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from zsgen import errors
+from zsgen import config, errors
 from zsgen.orders import embeddings, similarity
+
+PROMPT = config.Order(text="prompt")
 
 
 def _embedded(rng, *shape):
@@ -18,7 +20,8 @@ def test_blocks_make_up_the_product(size):
   rng = np.random.default_rng(size)
   train, heldout = _embedded(rng, size, 7), _embedded(rng, 5, 7)
   expected = heldout.block(0, 5) @ train.block(0, size).T
-  np.testing.assert_array_equal(similarity.matrix(train, heldout), expected)
+  found = [each.copy() for _, each in similarity.blocks(train, heldout)]
+  np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
   np.testing.assert_array_equal(
       similarity.nearest_similarity(train, heldout), expected.max(axis=0)
   )
@@ -32,13 +35,13 @@ def test_take_keeps_the_order_of_rows():
 
 
 def test_made_once_and_shared(store, workdir):
-  made = embeddings.obtain(workdir, store, "ngram", "prompt")
-  again = embeddings.obtain(workdir, store, "ngram", "prompt")
+  made = embeddings.obtain(workdir, store, PROMPT)
+  again = embeddings.obtain(workdir, store, PROMPT)
   assert made.digest == again.digest
   np.testing.assert_array_equal(
       made.block(0, len(store)), again.block(0, len(store))
   )
-  oracle = embeddings.obtain(workdir, store, "ngram", "prompt+answer")
+  oracle = embeddings.obtain(workdir, store, config.Order())
   assert oracle.digest != made.digest
   names = sorted(path.name for path in (workdir / "embeddings").iterdir())
   assert len(names) == 2
@@ -46,13 +49,13 @@ def test_made_once_and_shared(store, workdir):
 
 
 def test_a_damaged_artifact_is_an_error(store, workdir):
-  embeddings.obtain(workdir, store, "ngram", "prompt")
+  embeddings.obtain(workdir, store, PROMPT)
   (file,) = (workdir / "embeddings").glob("*/vectors.npz")
   content = bytearray(file.read_bytes())
   content[len(content) // 2] ^= 1
   file.write_bytes(content)
   with pytest.raises(errors.InputError, match="not what was written"):
-    embeddings.obtain(workdir, store, "ngram", "prompt")
+    embeddings.obtain(workdir, store, PROMPT)
 
 
 def test_a_text_without_a_word_is_an_error(store, workdir, monkeypatch):
@@ -61,10 +64,10 @@ def test_a_text_without_a_word_is_an_error(store, workdir, monkeypatch):
 
   monkeypatch.setattr(store, "texts", texts)
   with pytest.raises(errors.InputError, match=r"example 5 \(task even\)"):
-    embeddings.obtain(workdir, store, "ngram", "prompt")
+    embeddings.obtain(workdir, store, PROMPT)
   assert not (workdir / "embeddings").exists()
 
 
 def test_an_unknown_embedder_is_an_error(store, workdir):
   with pytest.raises(errors.InputError, match='mean "ngram"'):
-    embeddings.obtain(workdir, store, "n-gram", "prompt")
+    embeddings.obtain(workdir, store, config.Order(embedder="n-gram"))

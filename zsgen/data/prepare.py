@@ -137,7 +137,9 @@ def _encode(
     max_length: int,
 ) -> list[_Encoded]:
   """Tokenizes all segments of all examples in one call."""
-  segments = [template(example) for example in examples]
+  segments = [
+      template(example) if example.targets else [] for example in examples
+  ]
   texts = [segment.text for each in segments for segment in each]
   try:
     for each in examples:
@@ -242,6 +244,9 @@ class _Ledger:
         )
     for split, counts in self.counts.items():
       counts["tasks"] = sum(task["split"] == split for task in kept)
+    for split, names in source.listed.items():
+      absent = sum(name not in self._tasks for name in names)
+      self.counts[split]["absent_tasks"] = absent
     return pa.Table.from_pylist(kept)
 
 

@@ -94,6 +94,15 @@ class Store:
     counts = self._tasks["count"].to_numpy()
     return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
+  @functools.cached_property
+  def categories(self) -> list[str]:
+    """Category of each of `tasks`; "" where the source knows none."""
+    return self._tasks["category"].to_pylist()
+
+  def keys(self, ids: np.ndarray) -> list[str]:
+    """The publisher's id of each example id; unique within its task."""
+    return self._column("key")[ids].tolist()
+
   def split_tasks(self, split: str) -> list[int]:
     """Positions in `tasks` of the tasks of a split, ascending.
 

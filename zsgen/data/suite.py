@@ -1,6 +1,6 @@
 """What a source gives: a suite of training tasks and held-out sets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
 
@@ -20,7 +20,8 @@ class Example:
   # The instruction; "" if the input says it all.
   definition: str
   input: str
-  # Reference answers; training and held-out loss use the first.
+  # Reference answers; training and held-out loss use the first. () where the
+  # publisher has none: the example is dropped and counted.
   targets: tuple[str, ...]
   # The publisher's id of the instance, unique within the task.
   key: str
@@ -41,3 +42,5 @@ class Suite:
   examples: Callable[[], Iterator[Example]]
   # The files that the examples come from; () where they are generated.
   files: tuple[pathlib.Path, ...] = ()
+  # Tasks of each split that the publisher names, where some have no example.
+  listed: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)

@@ -1,7 +1,8 @@
-"""Tools on orders: `python -m zsgen.orders show|diff|verify PATH…`."""
+"""Tools on orders: `python -m zsgen.orders show|diff|verify|trace PATH…`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
+import math
 import pathlib
 import sys
 from typing import Any
@@ -15,6 +16,7 @@ from zsgen import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import diff, verify
 from zsgen.orders import order as order_lib
+from zsgen.orders import trace as trace_lib
 
 # Characters of a prompt that `show` prints.
 _TEXT = 60
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
       "python -m zsgen.orders", description=__doc__
   )
-  tools = parser.add_subparsers(required=True, metavar="show|diff|verify")
+  tools = parser.add_subparsers(required=True, metavar="show|diff|verify|trace")
   show = tools.add_parser("show", help="head and statistics of orders")
   show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
   show.add_argument("--head", type=int, default=10, help="rows to print (10)")
@@ -49,7 +51,34 @@ def _parser() -> argparse.ArgumentParser:
   )
   check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
   check.set_defaults(tool=_verify)
+  _add_trace(tools)
   return parser
+
+
+def _add_trace(tools: Any) -> None:
+  """The tool `trace` and its options."""
+  trace = tools.add_parser(
+      "trace", help="distances of an order's prefixes to held-out tasks"
+  )
+  trace.add_argument("path", type=pathlib.Path, metavar="ORDER")
+  for name, default, what in (
+      ("batch_size", 16, "examples of a step"),
+      ("every", 10, "steps from prefix to prefix"),
+  ):
+    trace.add_argument(
+        f"--{name}", type=int, default=default, help=f"{what} ({default})"
+    )
+  trace.add_argument("--split", default="heldout", help="held-out set")
+  trace.add_argument(
+      "--embedder", default="", help="the order's own, or ngram if it has none"
+  )
+  trace.add_argument(
+      "--text",
+      default="",
+      choices=("prompt+answer", "prompt"),
+      help="the order's own, or prompt+answer if it has none",
+  )
+  trace.set_defaults(tool=_trace)
 
 
 def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
@@ -76,6 +105,43 @@ def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
   for path in options.paths:
     for line in verify.verify(path):
       console.print(line, markup=False)
+
+
+def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
+  order = order_lib.Order.load(options.path)
+  store = store_lib.open_store(order.store_path)
+  trace = trace_lib.make(
+      order_lib.Order.load(options.path, store),
+      store,
+      options.batch_size,
+      options.every,
+      options.split,
+      options.embedder,
+      options.text,
+  )
+  console.print(f"trace {trace.path}", markup=False)
+  for side, count in zip(
+      ("training", "held-out"), trace.about["without_bigrams"], strict=True
+  ):
+    if count:
+      console.print(f"{count} {side} texts have fewer than two words")
+  console.print(_measured(trace))
+
+
+def _measured(trace: trace_lib.Trace) -> rich.table.Table:
+  """The measures of the first, middle and last prefix."""
+  last = len(trace.steps) - 1
+  places = sorted({0, last // 2, last})
+  table = rich.table.Table(
+      title=f"distance to {trace.about['split']}, mean over tasks"
+  )
+  for name in ("measure", *(f"step {trace.steps[i]}" for i in places)):
+    table.add_column(name, no_wrap=True)
+  for measure in trace_lib.COLUMNS:
+    means = trace.means(measure)[places].tolist()
+    shown = (None if math.isnan(mean) else mean for mean in means)
+    table.add_row(measure, *map(_number, shown))
+  return table
 
 
 def _head(

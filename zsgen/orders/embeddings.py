@@ -1,42 +1,47 @@
 """Embeddings of a store's rows, an artifact that the runs of a workdir share.
 
-`embeddings/<embedder>-<hash>/` holds vectors.npz (scipy's sparse format) and
-manifest.json. One artifact embeds every row of the store; a split's vectors
-are rows of it. It looks at training rows alone where it counts anything.
+`embeddings/<embedder>-<hash>/` holds vectors.npz (scipy's sparse format) or
+vectors.npy, and manifest.json. One artifact embeds every row of the store; a
+split's vectors are rows of it. It looks at training rows alone where it counts
+anything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embedders
+from zsgen.orders import embedders, grid
 
-_VECTORS = "vectors.npz"
+_SPARSE, _DENSE = "vectors.npz", "vectors.npy"
 # Rows whose texts are read at a time.
 _READ = 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class Embeddings:
-  """Vectors of unit length (or a little less), held sparse.
+  """Vectors of unit length (or a little less), read block by block.
 
   Attributes:
-    vectors: float32 [n, D].
+    vectors: float32 [N, D]. Sparse ones are on the grid (`zsgen.orders.grid`);
+      dense ones, which may be a memory map, are put on it as they are read.
     digest: SHA-256 of the artifact they are from; "" for others.
+    index: the rows that these are, int64 [n]; None for all N.
   """
 
-  vectors: scipy.sparse.csr_array
+  vectors: scipy.sparse.csr_array | np.ndarray
   digest: str = ""
+  index: np.ndarray | None = None
 
   def __len__(self) -> int:
-    return self.vectors.shape[0]
+    return self.vectors.shape[0] if self.index is None else len(self.index)
 
   @property
   def dim(self) -> int:
@@ -45,16 +50,33 @@ class Embeddings:
 
   def block(self, start: int, stop: int) -> np.ndarray:
     """Rows `start` to `stop`, dense float32 [stop - start, D]."""
-    return self.vectors[start:stop].toarray()
+    part = slice(start, stop) if self.index is None else self.index[start:stop]
+    if isinstance(self.vectors, np.ndarray):
+      return grid.snap(self.vectors[part])
+    return self.vectors[part].toarray()
+
+  def blocks(self, size: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows, `size` at a time: which, and their vectors."""
+    for start in range(0, len(self), size):
+      part = slice(start, min(start + size, len(self)))
+      yield part, self.block(part.start, part.stop)
 
   def take(self, rows: np.ndarray) -> "Embeddings":
-    """The given rows, in their order."""
-    return Embeddings(self.vectors[rows], self.digest)
+    """The given rows, in their order; nothing is copied."""
+    index = rows if self.index is None else self.index[rows]
+    return dataclasses.replace(self, index=index)
 
 
-def made_by(store: store_lib.Store, embedder: str, text: str) -> dict[str, Any]:
-  """What makes an embeddings artifact; InputError for an unknown embedder."""
-  parameters = dataclasses.asdict(embedders.make(embedder))
+def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+  """What makes the embeddings of an order; InputError for bad options."""
+  parameters = embedders.make(order).parameters()
+  return described(store, order.embedder, parameters, order.text)
+
+
+def described(
+    store: store_lib.Store, embedder: str, parameters: dict, text: str
+) -> dict[str, Any]:
+  """What makes the embeddings of that embedder with those parameters."""
   return dict(
       store=store.fingerprint,
       embedder=embedder,
@@ -63,17 +85,33 @@ def made_by(store: store_lib.Store, embedder: str, text: str) -> dict[str, Any]:
   )
 
 
+def find(root: pathlib.Path, made: dict[str, Any]) -> Embeddings | None:
+  """The embeddings made so; None where they are not there.
+
+  Raises:
+    InputError: the artifact is damaged.
+  """
+  path = _path(root, made)
+  if not path.exists():
+    return None
+  manifest = artifacts.check_made_by(path, made)
+  return load(path, manifest.get("sha256"))
+
+
 def obtain(
-    root: pathlib.Path, store: store_lib.Store, embedder: str, text: str
+    root: pathlib.Path,
+    store: store_lib.Store,
+    order: config.Order,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Embeddings:
   """Loads the embeddings of every row of a store, made where absent.
 
   Args:
     root: the workdir.
     store: the rows.
-    embedder: a name in `embedders`.
-    text: "prompt+answer" (the paper; an oracle, as the answers of held-out
-      examples take part) or "prompt".
+    order: names the embedder and the text: "prompt+answer" (the paper; an
+      oracle, as the answers of held-out examples take part) or "prompt".
+    say: takes lines on the progress of long work.
 
   Returns:
     Embeddings, [N, D], by example id.
@@ -81,28 +119,44 @@ def obtain(
   Raises:
     InputError: a text has no embedding, or the artifact is damaged.
   """
-  made = made_by(store, embedder, text)
-  path = root / "embeddings" / artifacts.name(embedder, made)
-  if path.exists():
-    manifest = artifacts.check_made_by(path, made)
-    return load(path, manifest["sha256"])
+  made = made_by(store, order)
+  found = find(root, made)
+  if found is not None:
+    return found
+  path = _path(root, made)
   training = np.zeros(len(store), bool)
   training[store.split_ids(suite.TRAIN)] = True
-  vectors = embedders.make(embedder).embed(_texts(store, text), training)
+  partial = path.with_name(f".{path.name}.partial")
+  vectors = embedders.make(order).embed(
+      texts(store, order.text), training, partial, say
+  )
   _check(vectors, store)
-  return save(path, vectors, made)
+  saved = save(path, vectors, made)
+  shutil.rmtree(partial, ignore_errors=True)
+  return saved
+
+
+def _path(root: pathlib.Path, made: dict[str, Any]) -> pathlib.Path:
+  return root / "embeddings" / artifacts.name(made["embedder"], made)
 
 
 def save(
-    path: pathlib.Path, vectors: scipy.sparse.csr_array, made: dict[str, Any]
+    path: pathlib.Path,
+    vectors: scipy.sparse.csr_array | np.ndarray,
+    made: dict[str, Any],
 ) -> Embeddings:
   """Writes the artifact; returns what `load` would."""
+  dense = isinstance(vectors, np.ndarray)
   with artifacts.writing(path) as beside:
-    scipy.sparse.save_npz(beside / _VECTORS, vectors, compressed=False)
-    digest = artifacts.file_digest(beside / _VECTORS)
+    file = beside / (_DENSE if dense else _SPARSE)
+    if dense:
+      np.save(file, vectors)
+    else:
+      scipy.sparse.save_npz(file, vectors, compressed=False)
+    digest = artifacts.file_digest(file)
     manifest = dict(made_by=made, sha256=digest, shape=list(vectors.shape))
     artifacts.write_json(beside / artifacts.MANIFEST, manifest)
-  return Embeddings(vectors, digest)
+  return load(path, digest)
 
 
 def load(path: pathlib.Path, digest: str) -> Embeddings:
@@ -111,26 +165,43 @@ def load(path: pathlib.Path, digest: str) -> Embeddings:
   Raises:
     InputError: they are missing or damaged.
   """
-  file = path / _VECTORS
+  file = path / (_DENSE if (path / _DENSE).exists() else _SPARSE)
   if not file.is_file() or artifacts.file_digest(file) != digest:
     raise errors.InputError(
         f"{file}: is missing or not what was written. Delete {path} to have"
         " the embeddings made again."
     )
+  if file.name == _DENSE:
+    return Embeddings(np.load(file, mmap_mode="r"), digest)
   return Embeddings(scipy.sparse.load_npz(file), digest)
 
 
-def _texts(store: store_lib.Store, text: str) -> Iterator[str]:
+def texts(store: store_lib.Store, text: str) -> Iterator[str]:
   """The text of each row that is embedded (spec 2.5)."""
   for start in range(0, len(store), _READ):
-    ids = range(start, min(start + _READ, len(store)))
-    for prompt, answer in store.texts(ids):
-      yield prompt if text == "prompt" else f"{prompt} {answer}"
+    yield from texts_of(
+        store, text, range(start, min(start + _READ, len(store)))
+    )
 
 
-def _check(vectors: scipy.sparse.csr_array, store: store_lib.Store) -> None:
+def texts_of(
+    store: store_lib.Store, text: str, ids: Sequence[int]
+) -> list[str]:
+  """The texts of some rows."""
+  return [
+      prompt if text == "prompt" else f"{prompt} {answer}"
+      for prompt, answer in store.texts(ids)
+  ]
+
+
+def _check(
+    vectors: scipy.sparse.csr_array | np.ndarray, store: store_lib.Store
+) -> None:
   """Raises InputError, naming a row that is zero or not finite."""
-  norms = np.sqrt(vectors.multiply(vectors).sum(axis=1))
+  if isinstance(vectors, np.ndarray):
+    norms = np.linalg.norm(vectors, axis=1)
+  else:
+    norms = np.sqrt(vectors.multiply(vectors).sum(axis=1))
   bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
   if len(bad):
     task = store.tasks[store.task_index[bad[0]]]

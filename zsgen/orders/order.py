@@ -8,6 +8,7 @@
 An id may repeat across epochs, never inside one.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import hashlib
@@ -22,11 +23,19 @@ import pyarrow.parquet as pq
 from zsgen import artifacts, config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import arrangements, embeddings, similarity, statistics
+from zsgen.orders import (
+    arrangements,
+    embeddings,
+    similarity,
+    sources,
+    statistics,
+)
 from zsgen.orders.arrangements import arranged
 
 IDS = "ids.npy"
 TABLE = "order.parquet"
+# Parameters that an order's directory is named by.
+_NAMING = ("by", "measure", "setting", "pick", "sequence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Order:
 
   @functools.cached_property
   def distances(self) -> np.ndarray:
-    """1 - cosine to the example that picked it, float32 [n]; NaN if none."""
+    """What ranked each position, float32 [n]; NaN where nothing did."""
     return self.table["distance"].to_numpy()
 
   @functools.cached_property
@@ -117,6 +126,7 @@ def make(
     store: store_lib.Store,
     order: config.Order,
     seed: int,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Order:
   """Loads the order that a config describes, made where absent.
 
@@ -125,25 +135,25 @@ def make(
     store: the pool (its training rows) and the held-out sets.
     order: the config's section.
     seed: of all that is drawn.
+    say: takes lines on the progress of long work.
 
   Raises:
     InputError: a bad option, or an artifact that is damaged.
   """
-  made = made_by(store, order, seed)
+  made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
   path = root / "orders" / artifacts.name(_stem(order), made)
   if path.exists():
     artifacts.check_made_by(path, made)
     return Order.load(path, store)
-  pool = store.split_ids(suite.TRAIN)
-  arrangements.check(order, len(pool))
-  train, heldout = _embed(root, store, order, pool)
-  picked = arrangements.arrange(
-      order, store.task_index[pool], train, heldout, seed
-  )
+  ids = store.split_ids(suite.TRAIN)
+  arrangements.check(order, len(ids))
+  pool = sources.pool(root, store, say)
+  picked = arrangements.arrange(order, pool, seed)
+  train, heldout = pool.facts.embed(order)
   nearest = np.full(len(picked.rows), np.nan, np.float32)
-  if train is not None and heldout is not None:
+  if train is not None:
     nearest = similarity.nearest_similarity(train.take(picked.rows), heldout)
-  ids = pool[picked.rows]
+  ids = ids[picked.rows]
   about = dict(
       made_by=made,
       store=os.path.relpath(store.path, path),
@@ -155,10 +165,8 @@ def make(
   return Order.load(path, store)
 
 
-def made_by(
-    store: store_lib.Store, order: config.Order, seed: int
-) -> dict[str, Any]:
-  """All that decides what is in an order's directory.
+def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+  """All that decides an order but the seed and the store.
 
   Without an embedder nothing looks at the target: target and text are None.
 
@@ -169,21 +177,19 @@ def made_by(
   made = dict(
       arrangement=order.arrangement,
       parameters=arrangements.parameters(order),
-      seed=seed,
-      store=store.fingerprint,
       target=None,
+      target_task=None,
       text=None,
       embedder=None,
   )
+  if arrangements.has_parts(order):
+    made["parts"] = [made_by(store, part) for part in order.parts]
   if order.embedder:
-    if order.target == suite.TRAIN:
-      raise errors.InputError(
-          "config.order.target must be a held-out set, not the training set."
-      )
-    store.split_ids(order.target)
-    parts = embeddings.made_by(store, order.embedder, order.text)
+    sources.target_ids(store, order)
+    parts = embeddings.made_by(store, order)
     embedder = dict(name=order.embedder, parameters=parts["parameters"])
     made.update(target=order.target, text=order.text, embedder=embedder)
+    made["target_task"] = order.target_task or None
   return made
 
 
@@ -196,22 +202,9 @@ def fingerprint(ids: np.ndarray, store: str) -> str:
 
 def _stem(order: config.Order) -> str:
   """Arrangement and the choices in it, such as tmt-nearest-rounds."""
-  values = arrangements.parameters(order).values()
-  words = [value for value in values if isinstance(value, str)]
+  known = arrangements.parameters(order)
+  words = [known[name] for name in _NAMING if name in known]
   return "-".join([order.arrangement, *words])
-
-
-def _embed(
-    root: pathlib.Path,
-    store: store_lib.Store,
-    order: config.Order,
-    pool: np.ndarray,
-) -> tuple[embeddings.Embeddings | None, embeddings.Embeddings | None]:
-  """Embeddings of pool and target; None and None without an embedder."""
-  if not order.embedder:
-    return None, None
-  whole = embeddings.obtain(root, store, order.embedder, order.text)
-  return whole.take(pool), whole.take(store.split_ids(order.target))
 
 
 def _table(
@@ -226,7 +219,7 @@ def _table(
       {
           "position": np.arange(len(ids)),
           "id": ids,
-          "epoch": np.zeros(len(ids), np.int32),
+          "epoch": picked.epochs,
           "task": pa.array(names, pa.string()),
           "round": picked.rounds,
           "distance": pa.array(picked.distances, from_pandas=True),

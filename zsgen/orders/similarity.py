@@ -1,8 +1,8 @@
-"""Cosine similarity of a pool to a held-out set, in blocks.
+"""Similarity of a pool to a held-out set, in blocks.
 
 Blocks split the training axis only and are padded to one size: splitting the
 held-out axis, or products of other shapes, may change float sums. (Those of
-n-gram vectors are exact in any case.)
+vectors on the grid are exact in any case.)
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,10 @@ import numpy as np
 
 from zsgen.orders import embeddings
 
-# Training rows a block: 64 MB of n-gram vectors.
-_BLOCK = 4096
+# Products of a block: what a core's cache holds.
+_PRODUCTS = 2**20
+# Numbers of training vectors of a block: 64 MB.
+_NUMBERS = 2**24
 
 
 def blocks(
@@ -25,24 +27,26 @@ def blocks(
     heldout: unit vectors [M, D].
 
   Yields:
-    Which training rows, and their dot products, float32 [M, rows].
+    Which training rows, and their dot products, float32 [M, rows]; the next
+    block overwrites them.
   """
   looked_at = heldout.block(0, len(heldout))
-  padded = np.zeros((_BLOCK, train.dim), np.float32)
-  for start in range(0, len(train), _BLOCK):
-    stop = min(start + _BLOCK, len(train))
-    padded[: stop - start] = train.block(start, stop)
-    yield slice(start, stop), (looked_at @ padded.T)[:, : stop - start]
+  size = block_size(len(heldout), train.dim)
+  padded = np.zeros((size, train.dim), np.float32)
+  products = np.empty((len(heldout), size), np.float32)
+  for start in range(0, len(train), size):
+    stop = min(start + size, len(train))
+    block = train.block(start, stop)
+    if len(block) < size:
+      padded[: len(block)] = block
+      block = padded
+    np.matmul(looked_at, block.T, out=products)
+    yield slice(start, stop), products[:, : stop - start]
 
 
-def matrix(
-    train: embeddings.Embeddings, heldout: embeddings.Embeddings
-) -> np.ndarray:
-  """Similarity of every pair, float32 [M, N]: held-out x training."""
-  whole = np.empty((len(heldout), len(train)), np.float32)
-  for rows, block in blocks(train, heldout):
-    whole[:, rows] = block
-  return whole
+def block_size(examples: int, dim: int) -> int:
+  """Training rows a block, for M held-out examples and vectors of length D."""
+  return max(256, min(_PRODUCTS // examples, _NUMBERS // dim, 4096))
 
 
 def nearest_similarity(
@@ -53,3 +57,23 @@ def nearest_similarity(
   for rows, block in blocks(train, heldout):
     nearest[rows] = block.max(axis=0)
   return nearest
+
+
+def distances(
+    train: embeddings.Embeddings, heldout: embeddings.Embeddings
+) -> Iterator[tuple[slice, np.ndarray]]:
+  """Euclidean distance, a block of training rows at a time.
+
+  Yields:
+    Which training rows, and float64 [M, rows].
+  """
+  own, theirs = squares(train), squares(heldout)[:, None]
+  for rows, products in blocks(train, heldout):
+    squared = own[rows] + theirs - 2.0 * products
+    yield rows, np.sqrt(np.maximum(squared, 0))
+
+
+def squares(vectors: embeddings.Embeddings) -> np.ndarray:
+  """Squared length of each vector, float64 [n]."""
+  found = (block.astype(np.float64) for _, block in vectors.blocks())
+  return np.concatenate([np.einsum("nd,nd->n", each, each) for each in found])

@@ -49,12 +49,15 @@ def line(label: str, *found: curves.Curve) -> Line:
   return Line(label, found[0].steps, np.stack([each.values for each in found]))
 
 
-def plot(rows: Sequence[Sequence[Panel]], inked: str = "") -> bytes:
+def plot(
+    rows: Sequence[Sequence[Panel]], inked: str = "", one_x: bool = False
+) -> bytes:
   """Draws rows of panels with one legend below.
 
   Args:
     rows: panels of one row share their height.
     inked: the label drawn in black: what others are compared with.
+    one_x: all panels have one x axis, with numbers below the last row.
 
   Returns:
     A PNG.
@@ -62,7 +65,11 @@ def plot(rows: Sequence[Sequence[Panel]], inked: str = "") -> bytes:
   heights = [row[0].height for row in rows]
   figure = _figure(sum(heights))
   grid = figure.subplots(
-      len(rows), len(rows[0]), squeeze=False, height_ratios=heights
+      len(rows),
+      len(rows[0]),
+      squeeze=False,
+      height_ratios=heights,
+      sharex=one_x,
   )
   panels = [panel for row in rows for panel in row]
   labels = dict.fromkeys(each.label for panel in panels for each in panel.lines)

@@ -17,6 +17,7 @@ from zsgen.reports import (
     page,
     results,
     targets,
+    trace_view,
 )
 
 
@@ -71,6 +72,7 @@ def write(
   blocks = [
       *origins.oracle(order),
       results.heldout(run, result(path)),
+      trace_view.section(run, order),
       results.goals(run),
       origins.setup(run, store, order),
       order_view.ordered(run, store, order),

@@ -4,9 +4,11 @@ import collections
 
 import numpy as np
 import pytest
+import released
 
 from zsgen import config, errors
 from zsgen.orders import arrangements
+from zsgen.orders import pool as pool_lib
 
 # Task 1 has two rows only, task 3 none; the rows of a task are apart.
 TASKS = np.array([0, 0, 1, 2, 2, 0, 1, 4, 4, 4, 2, 0, 4, 2, 0], np.int32)
@@ -15,7 +17,7 @@ NAMES = ("random", "round_robin", "cluster")
 
 def _arrange(name, budget, seed=0, tasks=TASKS):
   order = config.Order(arrangement=name, budget=budget)
-  return arrangements.arrange(order, tasks, None, None, seed)
+  return arrangements.arrange(order, pool_lib.Pool(tasks), seed)
 
 
 @pytest.mark.parametrize("budget", range(1, len(TASKS) + 1))
@@ -71,11 +73,38 @@ def test_random_is_the_same_on_every_machine():
 
 def test_parameters_are_those_that_the_arrangement_reads():
   def read(name):
-    return arrangements.parameters(config.Order(arrangement=name))
+    return set(arrangements.parameters(config.Order(arrangement=name)))
 
-  assert read("random") == dict(budget=1920)
-  assert read("round_robin") == dict(budget=1920)
-  assert read("tmt") == dict(budget=1920, pick="nearest", sequence="rounds")
+  assert read("random") == {"budget", "per_task", "as_released"}
+  assert read("round_robin") == {"budget", "per_task"}
+  assert read("tmt") == {"budget", "pick", "sequence", "in_round", "rounds"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_per_task_is_a_cap(name):
+  order = config.Order(arrangement=name, per_task=2)
+  rows = arrangements.arrange(order, pool_lib.Pool(TASKS), 0).rows
+  assert sorted(rows.tolist()) == [0, 1, 2, 3, 4, 6, 7, 8]
+  order = config.Order(arrangement=name, per_task=2, budget=9)
+  with pytest.raises(errors.InputError, match="leaves 8"):
+    arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
+
+
+@pytest.mark.parametrize("cap", [1, 2, 20])
+def test_equals_the_released_code(cap):
+  """Spec 2.2: key order, first rows, Python's shuffle."""
+  by_task = {
+      task: np.flatnonzero(TASKS == task).tolist() for task in (0, 1, 2, 4)
+  }
+  expected = {
+      "cluster": released.cluster(by_task, cap),
+      "random": released.random_(by_task, cap, seed=0),
+      "round_robin": released.round_robin(by_task, cap),
+  }
+  for name, rows in expected.items():
+    order = config.Order(arrangement=name, per_task=cap, as_released=True)
+    found = arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
+    assert found.rows.tolist() == rows
 
 
 def test_unknown_names_and_budgets_beyond_the_pool_are_errors():
@@ -83,3 +112,5 @@ def test_unknown_names_and_budgets_beyond_the_pool_are_errors():
     _arrange("clutser", 3)
   with pytest.raises(errors.InputError, match="is 16, but the pool has 15"):
     _arrange("random", 16)
+  with pytest.raises(errors.InputError, match="budget is 0"):
+    _arrange("random", 0)

@@ -1,84 +1,26 @@
 """TMT against the worked example and a restatement of the released code."""
 
 import numpy as np
+import pools
 import pytest
-import scipy.sparse
+import released
 
 from zsgen import errors
-from zsgen.orders import embeddings
+from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import tmt
 
-# Spec 2.8b: 6 training points, 3 held-out points.
-WORKED = np.array(
-    [
-        [0.9, 0.2, 0.1],
-        [0.8, 0.7, 0.3],
-        [0.9, 0.6, 0.2],
-        [0.1, 0.7, 0.65],
-        [0.3, 0.1, 0.6],
-        [0.2, 0.4, 0.6],
-    ],
-    np.float32,
-)
+WORKED = pools.WORKED
 
 
-def _embedded(vectors: np.ndarray) -> embeddings.Embeddings:
-  return embeddings.Embeddings(
-      scipy.sparse.csr_array(np.asarray(vectors, np.float32))
-  )
-
-
-def _arrange(similarity, budget, pick="nearest", sequence="rounds", seed=0):
+def _arrange(similarity, budget, pick="nearest", **options):
   """Arranges by a similarity [N, M]: held-out points are unit vectors."""
-  similarity = np.asarray(similarity, np.float32)
-  return tmt.arrange(
-      np.zeros(len(similarity), np.int32),
-      _embedded(similarity),
-      _embedded(np.eye(similarity.shape[1])),
-      budget=budget,
-      pick=pick,
-      sequence=sequence,
-      seed=seed,
-  )
+  pool = pools.of(np.asarray(similarity, np.float32))
+  return _tmt(pool, budget, pick, **options)
 
 
-def _select(distance, size):
-  """Whole rounds of `tmt.rounds` until there are `size` rows."""
-  chosen = []
-  for rows, _ in tmt.rounds(np.ascontiguousarray(distance.T)):
-    if len(chosen) >= size:
-      break
-    chosen += rows.tolist()
-  return chosen
-
-
-def _released(distance, size, far):
-  """The released code's selection, by rounds (spec 2.7, plainly)."""
-  distance = distance.copy()
-  fill = distance.min() - 1 if far else distance.max() + 1
-  turns, taken = [], 0
-  while taken < min(size, len(distance)):
-    best = distance.argmax(axis=0) if far else distance.argmin(axis=0)
-    rows = sorted(set(best.tolist()))
-    turns.append(rows)
-    taken += len(rows)
-    distance[rows] = fill
-  return turns
-
-
-def _join(first, second):
-  return list(dict.fromkeys(first + second[::-1]))
-
-
-def test_worked_example_by_whole_rounds():
-  near, far = -WORKED, WORKED
-  assert _select(near, 2) == [0, 1, 3]
-  assert _select(near, 4) == [0, 1, 3, 2, 4]
-  assert _select(near, 6) == [0, 1, 3, 2, 4, 5]
-  assert _select(far, 2) == [0, 3, 4]
-  nearest, farthest = _select(near, 2), _select(far, 2)
-  assert _join(nearest, farthest) == [0, 1, 3, 4]
-  assert _join(farthest, nearest) == [0, 3, 4, 1]
+def _tmt(pool, budget, pick, **options):
+  known = dict(sequence="rounds", in_round="id", rounds=(), seed=0) | options
+  return tmt.arrange(pool, budget=budget, pick=pick, **known)
 
 
 def test_worked_example_with_the_whole_pool():
@@ -133,32 +75,19 @@ def test_shuffled_is_the_same_set_and_follows_the_seed():
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("case", range(12))
 def test_equals_the_released_code_on_ties(case, pick):
-  rng = np.random.default_rng(case)
-  size, heldout, width = rng.integers((1, 1, 1), (300, 20, 6))
-  train = rng.integers(-2, 3, (size, width)).astype(np.float32)
-  looked_at = rng.integers(-2, 3, (heldout, width)).astype(np.float32)
-  budget = int(rng.integers(1, size + 1))
-  order = tmt.arrange(
-      np.zeros(size, np.int32),
-      _embedded(train),
-      _embedded(looked_at),
-      budget=budget,
-      pick=pick,
-      sequence="rounds",
-      seed=0,
-  )
-  far = pick == "farthest"
-  similarity = train @ looked_at.T
-  *whole, last = _released(-similarity, budget, far)
+  train, heldout = pools.tied(case)
+  budget = int(np.random.default_rng(case).integers(1, len(train) + 1))
+  order = _tmt(pools.of(train, heldout), budget, pick)
+  score = (train @ heldout.T) * (1 if pick == "farthest" else -1)
+  *whole, last = _turns(score, budget)
   expected = [(row, n) for n, turn in enumerate(whole, 1) for row in turn]
   # The last round is cut: best of what its pickers see, then lowest row.
   used = [row for row, _ in expected]
-  free = np.setdiff1d(np.arange(size), used)
-  score = -similarity if not far else similarity
+  free = np.setdiff1d(np.arange(len(train)), used)
   picker = {
       row: min(
           score[row, j]
-          for j in range(heldout)
+          for j in range(len(heldout))
           if free[score[free, j].argmin()] == row
       )
       for row in last
@@ -167,18 +96,68 @@ def test_equals_the_released_code_on_ties(case, pick):
   expected += [(row, len(whole) + 1) for row in sorted(kept)]
   assert list(zip(order.rows, order.rounds, strict=True)) == expected
   ends = order.distances[-len(kept) :]
-  sign = 1 if far else -1
-  assert ends.tolist() == [1 - sign * picker[row] for row in sorted(kept)]
+  sign = 1 if pick == "nearest" else -1
+  assert ends.tolist() == [1 + sign * picker[row] for row in sorted(kept)]
+
+
+def _turns(score, budget):
+  """Rounds of the released selection, by how the order grows."""
+  turns, taken = [], []
+  while len(taken) < budget:
+    grown = released.select_min(score, len(taken) + 1)
+    turns.append(grown[len(taken) :])
+    taken = grown
+  return turns
+
+
+def test_rounds_are_a_slice_that_counts_from_zero():
+  rng = np.random.default_rng(0)
+  similarity = rng.random((60, 4))
+  whole = _arrange(similarity, -1)
+  assert len(whole) == 60
+  part = _arrange(similarity, -1, rounds=(2, 5))
+  inside = (whole.rounds > 2) & (whole.rounds <= 5)
+  assert part.rows.tolist() == whole.rows[inside].tolist()
+  assert part.rounds.tolist() == whole.rounds[inside].tolist()
+  assert part.notes["rounds"] == 3
+  cut = _arrange(similarity, 5, rounds=(2, 5))
+  assert len(cut) == 5
+  assert set(cut.rows) <= set(part.rows)
+
+
+def test_in_round_shuffled_keeps_rounds_together():
+  rng = np.random.default_rng(0)
+  similarity = rng.random((200, 30))
+  plain = _arrange(similarity, 100)
+  one, two = (
+      _arrange(similarity, 100, in_round="shuffled", seed=i) for i in (1, 2)
+  )
+  assert one.rounds.tolist() == plain.rounds.tolist()
+  assert one.rows.tolist() != plain.rows.tolist()
+  assert one.rows.tolist() != two.rows.tolist()
+  for number in set(plain.rounds.tolist()):
+    assert set(one.rows[one.rounds == number]) == set(
+        plain.rows[plain.rounds == number]
+    )
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(rounds=(5, 2)), "first, beyond"),
+        (dict(rounds=(3,)), "first, beyond"),
+        (dict(rounds=(0, 9)), "there are 3 rounds"),
+        (dict(rounds=(7, 9)), "there are 3 rounds"),
+        (dict(rounds=(0, 1), budget=4), "the rounds have 3"),
+        (dict(pick="random"), "'nearest' or 'farthest'"),
+    ],
+)
+def test_what_cannot_be_is_an_error(options, message):
+  known = dict(budget=-1, pick="nearest") | options
+  with pytest.raises(errors.InputError, match=message):
+    _arrange(WORKED, **known)
 
 
 def test_needs_embeddings():
   with pytest.raises(errors.InputError, match="embedder"):
-    tmt.arrange(
-        np.zeros(3, np.int32),
-        None,
-        None,
-        budget=1,
-        pick="nearest",
-        sequence="rounds",
-        seed=0,
-    )
+    _tmt(pool_lib.Pool(np.zeros(3, np.int32)), 1, "nearest")

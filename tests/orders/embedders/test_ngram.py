@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 
+from zsgen.orders import grid
 from zsgen.orders.embedders import ngram
 
 WORDS = "give the even odd large first last word list sort , . ? 1 2 33".split()
@@ -29,7 +30,7 @@ def test_a_text_is_its_words_and_pairs():
     code = zlib.crc32(feature.encode())
     expected[code % 4096] += -1 if code >> 31 else 1
   expected /= np.linalg.norm(expected)
-  assert np.abs(vector - expected).max() < 1 / ngram.GRID
+  assert np.abs(vector - expected).max() < 1 / grid.CELLS
   assert vector.dtype == np.float32
 
 
@@ -47,8 +48,8 @@ def test_idf_counts_training_texts_only():
 
 def test_products_are_exact_in_any_order():
   dense = _embed(_texts(60)).toarray()
-  cells = (dense * ngram.GRID).astype(np.int64)
-  np.testing.assert_array_equal(cells / ngram.GRID, dense)
+  cells = (dense * grid.CELLS).astype(np.int64)
+  np.testing.assert_array_equal(cells / grid.CELLS, dense)
   exact = cells @ cells.T
   product = dense @ dense.T
   np.testing.assert_array_equal(product.astype(np.float64) * 2**24, exact)

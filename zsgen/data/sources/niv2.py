@@ -7,12 +7,10 @@ Reads `tasks/*.json` and the official default split
 from collections.abc import Iterator
 import json
 import pathlib
-import zlib
-
-import numpy as np
 
 from zsgen import config, errors
 from zsgen.data import suite
+from zsgen.data.sources import draws, records
 
 HELDOUT = "heldout"
 
@@ -22,7 +20,8 @@ def niv2(data: config.Data, seed: int) -> suite.Suite:
 
   Args:
     data: `path` is the clone; `train_instances` and `heldout_instances` are
-      drawn from each task, without replacement and in drawn order.
+      drawn from each task, without replacement and in drawn order; `draw` is
+      one of draws.BY_TASK.
     seed: draws the instances.
 
   Raises:
@@ -40,12 +39,7 @@ def niv2(data: config.Data, seed: int) -> suite.Suite:
       HELDOUT: root / "splits/default/test_tasks.txt",
   }
   tasks = {split: _names(path) for split, path in lists.items()}
-  both = sorted(set(tasks[suite.TRAIN]) & set(tasks[HELDOUT]))
-  if both:
-    raise errors.InputError(
-        f"{lists[HELDOUT]}: {both[0]} is a held-out task and a training task"
-        f" too ({len(both)} such tasks); take it out of one list."
-    )
+  records.apart(*tasks.values(), lists[HELDOUT])
   caps = {suite.TRAIN: data.train_instances, HELDOUT: data.heldout_instances}
   files = {
       name: root / "tasks" / f"{name}.json"
@@ -56,7 +50,9 @@ def niv2(data: config.Data, seed: int) -> suite.Suite:
   def examples() -> Iterator[suite.Example]:
     for split, names in tasks.items():
       for name in names:
-        yield from _examples(files[name], name, split, caps[split], seed)
+        yield from _examples(
+            files[name], name, split, data.draw, caps[split], seed
+        )
 
   return suite.Suite(
       name="niv2",
@@ -77,29 +73,24 @@ def _names(path: pathlib.Path) -> list[str]:
         f"{path}: cannot be read ({error.strerror}). A clone of"
         " allenai/natural-instructions has it."
     ) from error
-  if not names:
-    raise errors.InputError(f"{path}: names no task.")
+  records.names(names, path)
   for name in names:
     if pathlib.PurePath(name).name != name:
       raise errors.InputError(f"{path}: {name!r} is no task name.")
-  if len(set(names)) < len(names):
-    twice = next(name for name in names if names.count(name) > 1)
-    raise errors.InputError(f"{path}: names {twice} twice.")
   return names
 
 
 def _examples(
-    path: pathlib.Path, name: str, split: str, cap: int, seed: int
+    path: pathlib.Path, name: str, split: str, draw: str, cap: int, seed: int
 ) -> Iterator[suite.Example]:
   """Draws at most `cap` instances of one task file."""
   task = _read(path)
-  definition = _field(task, "Definition", (list, str), path)
-  instances = _field(task, "Instances", (list,), path)
-  categories = _field(task, "Categories", (list,), path)
+  definition = records.field(task, "Definition", (list, str), path)
+  instances = records.field(task, "Instances", (list,), path)
+  categories = records.field(task, "Categories", (list,), path)
   if not instances:
     raise errors.InputError(f"{path}: the task has no instances.")
-  rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-  for index in rng.permutation(len(instances))[:cap]:
+  for index in draws.BY_TASK[draw](name, len(instances), cap, seed):
     instance = instances[index]
     place = f"{path}: Instances[{index}]"
     yield suite.Example(
@@ -107,8 +98,10 @@ def _examples(
         category=str(categories[0]) if categories else "",
         split=split,
         definition=_text(definition, place).strip(),
-        input=_text(_field(instance, "input", (str,), place), place).strip(),
-        targets=_targets(_field(instance, "output", (list, str), place), place),
+        input=records.field(instance, "input", (str,), place).strip(),
+        targets=_targets(
+            records.field(instance, "output", (list, str), place), place
+        ),
         key=str(instance.get("id", index)),
     )
 
@@ -134,18 +127,6 @@ def _read(path: pathlib.Path) -> dict:
   if not isinstance(task, dict):
     raise errors.InputError(f"{path}: must be a JSON object.")
   return task
-
-
-def _field(record: dict, field: str, kinds: tuple, place: object) -> object:
-  """A field of the right type, or an InputError that names it."""
-  if not isinstance(record, dict):
-    raise errors.InputError(f"{place}: must be a JSON object.")
-  if field not in record:
-    raise errors.InputError(f'{place}: the field "{field}" is missing.')
-  if not isinstance(record[field], kinds):
-    wanted = " or ".join(kind.__name__ for kind in kinds)
-    raise errors.InputError(f'{place}: the field "{field}" is not a {wanted}.')
-  return record[field]
 
 
 def _text(value: object, place: object) -> str:

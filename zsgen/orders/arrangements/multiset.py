@@ -1,9 +1,13 @@
-"""The examples that random, round_robin and cluster share."""
+"""The examples that all arrangements but TMT share."""
 
 import numpy as np
 
+from zsgen import errors
 
-def passes(tasks: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
+
+def passes(
+    tasks: np.ndarray, budget: int = -1, per_task: int = -1
+) -> tuple[np.ndarray, np.ndarray]:
   """The first `budget` rows, taken one a task, pass by pass.
 
   Each task gives its first rows (the store has drawn them by seed): budget /
@@ -12,11 +16,15 @@ def passes(tasks: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
 
   Args:
     tasks: task of each row of the pool, int [N].
-    budget: rows to take, at most N.
+    budget: rows to take; -1: all that there are.
+    per_task: most rows of one task, which is most passes; -1: no limit.
 
   Returns:
-    Rows in passes over the tasks in key order (int64 [budget]; 2406.11721,
-    spec 2.2), and the pass of each, from 1 (int64 [budget]).
+    Rows in passes over the tasks in key order (int64 [n]; 2406.11721, spec
+    2.2), and the pass of each, from 1 (int64 [n]).
+
+  Raises:
+    InputError: `per_task` leaves fewer rows than the budget.
   """
   by_task = np.argsort(tasks, kind="stable")
   _, first, counts = np.unique(
@@ -24,5 +32,14 @@ def passes(tasks: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
   )
   number = np.empty(len(tasks), np.int64)
   number[by_task] = np.arange(len(tasks)) - np.repeat(first, counts) + 1
-  rows = np.lexsort((tasks, number))[:budget]
+  rows = np.lexsort((tasks, number))
+  if per_task >= 0:
+    rows = rows[number[rows] <= per_task]
+  if budget > len(rows):
+    raise errors.InputError(
+        f"config.order.budget is {budget}, but config.order.per_task,"
+        f" {per_task}, leaves {len(rows)} training examples. Lower the budget"
+        " or raise per_task."
+    )
+  rows = rows[: None if budget < 0 else budget]
   return rows, number[rows]

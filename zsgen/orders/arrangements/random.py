@@ -1,17 +1,19 @@
 """Random: the shared examples, shuffled."""
 
+import random
+
 import numpy as np
 
-from zsgen.orders import embeddings
+from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset
 
 
 def arrange(
-    tasks: np.ndarray,
-    train: embeddings.Embeddings | None,
-    heldout: embeddings.Embeddings | None,
+    pool: pool_lib.Pool,
     *,
     budget: int,
+    per_task: int,
+    as_released: bool,
     seed: int,
 ) -> arranged.Arranged:
   """Shuffles the examples of `multiset.passes` (2406.11721, spec 2.2).
@@ -20,12 +22,16 @@ def arrange(
   round_robin and cluster it is the sequence alone that should differ.
 
   Args:
-    tasks: task of each row of the pool, int32 [N].
-    train: unused.
-    heldout: unused.
-    budget: rows in the order.
+    pool: the rows, [N].
+    budget: rows in the order; -1: all.
+    per_task: most rows of one task; -1: no limit.
+    as_released: Python's `random.shuffle` under the seed, of the rows as
+      `cluster` has them.
     seed: of the shuffle.
   """
-  del train, heldout
-  rows, _ = multiset.passes(tasks, budget)
-  return arranged.unrated(rows[arranged.permutation("random", seed, len(rows))])
+  rows, _ = multiset.passes(pool.tasks, budget, per_task)
+  if not as_released:
+    return arranged.of(rows[arranged.permutation("random", seed, len(rows))])
+  clustered = rows[np.argsort(pool.tasks[rows], kind="stable")].tolist()
+  random.Random(seed).shuffle(clustered)
+  return arranged.of(np.array(clustered, np.int64))

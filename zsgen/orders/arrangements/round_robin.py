@@ -1,28 +1,20 @@
 """Round robin: one example of each task, again and again."""
 
-import numpy as np
-
-from zsgen.orders import embeddings
+from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset
 
 
 def arrange(
-    tasks: np.ndarray,
-    train: embeddings.Embeddings | None,
-    heldout: embeddings.Embeddings | None,
-    *,
-    budget: int,
+    pool: pool_lib.Pool, *, budget: int, per_task: int
 ) -> arranged.Arranged:
   """The shared examples, pass by pass over the tasks (spec 2.2).
 
   Args:
-    tasks: task of each row of the pool, int32 [N].
-    train: unused.
-    heldout: unused.
-    budget: rows in the order.
+    pool: the rows, [N].
+    budget: rows in the order; -1: all.
+    per_task: most rows of one task; -1: no limit.
 
   Returns:
     The order; its rounds are the passes.
   """
-  del train, heldout
-  return arranged.unrated(*multiset.passes(tasks, budget))
+  return arranged.of(*multiset.passes(pool.tasks, budget, per_task))

@@ -9,122 +9,128 @@ from collections.abc import Iterator
 import numpy as np
 
 from zsgen import errors
-from zsgen.orders import embeddings, similarity
+from zsgen.orders import pool as pool_lib
+from zsgen.orders import turns
 from zsgen.orders.arrangements import arranged
-
-# Ranked rows that are looked at together.
-_STRIDE = 64
 
 
 def arrange(
-    tasks: np.ndarray,
-    train: embeddings.Embeddings | None,
-    heldout: embeddings.Embeddings | None,
+    pool: pool_lib.Pool,
     *,
     budget: int,
     pick: str,
     sequence: str,
+    in_round: str,
+    rounds: tuple[int, ...],
     seed: int,
 ) -> arranged.Arranged:
   """Takes rounds until the budget is used up, then puts them in sequence.
 
   In a round every held-out example picks its nearest (farthest) row that no
-  earlier round took; several may pick the same. Rows ascend inside a round,
-  as in the released code. The last round is cut to the budget and keeps its
-  nearest (farthest) rows; ties go to the lowest row.
+  earlier round took; several may pick the same. The last round is cut to the
+  budget and keeps its nearest (farthest) rows; ties go to the lowest row.
 
   Args:
-    tasks: unused.
-    train: embeddings of the pool, [N, D].
-    heldout: embeddings of the held-out set, [M, D].
-    budget: rows in the order, at most N.
+    pool: the rows with embeddings, [N].
+    budget: rows in the order, at most N; -1: all.
     pick: "nearest" or "farthest".
     sequence: "rounds", "reversed" (element by element, so that rows descend
       inside a round, as in the released code) or "shuffled".
-    seed: of the shuffle.
+    in_round: rows of a round by "id" (the released code) or "shuffled".
+    rounds: only rounds [first, beyond), from 0 (spec E7); (): all.
+    seed: of the shuffles.
 
   Returns:
     The order; a row's distance is that to its nearest (farthest) picker.
 
   Raises:
-    InputError: there are no embeddings.
+    InputError: there are no embeddings, or fewer rounds than asked for.
   """
-  del tasks
-  if train is None or heldout is None:
+  if pick == "random":
     raise errors.InputError(
-        "config.order.arrangement='tmt' picks by similarity, but"
-        " config.order.embedder is ''. Name an embedder, such as 'ngram'."
+        "config.order.pick='random': in 'tmt' held-out examples pick 'nearest'"
+        " or 'farthest'. For a shuffle set config.order.sequence='shuffled'."
     )
-  sign = np.float32(-1 if pick == "nearest" else 1)
-  keys = similarity.matrix(train, heldout)
-  keys *= sign
-  rows, numbers, picked, cut = _take(rounds(keys), budget)
-  places = _places(sequence, seed, budget)
-  return arranged.Arranged(
-      rows[places],
-      numbers[places],
-      (1 - sign * picked)[places],
-      dict(rounds=int(numbers[-1]), cut_from_last_round=cut),
-  )
+  first, beyond = _slice(rounds)
+  wanted = len(pool) if budget < 0 else budget
+  wanted = max(wanted, (beyond or 0) * len(pool.embedded()[1]))
+  walk = turns.rounds(*pool.embedded(), (pick,), min(wanted, len(pool)))[0]
+  found = take(_between(walk, first, beyond), pick, budget, first)
+  if in_round == "shuffled":
+    drawn = arranged.permutation("in_round", seed, len(found))
+    notes = found.notes
+    found = found.take(np.lexsort((drawn, found.rounds)))
+    found = found.telling(**notes)
+  return found.take(_places(sequence, seed, len(found)))
 
 
-def rounds(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Lets each held-out example pick its row of smallest key, round by round.
-
-  Every example ranks all rows once and walks down its ranking past those
-  that are taken (spec 2.8).
+def take(
+    walk: Iterator[turns.Round],
+    pick: str,
+    budget: int,
+    first: int = 0,
+    whole: bool = False,
+) -> arranged.Arranged:
+  """Rounds put one after another until there are `budget` rows.
 
   Args:
-    keys: one row a held-out example, one column a row of the pool, float32
-      [M, N]. Ties go to the lowest row.
-
-  Yields:
-    The rows of a round, ascending, int64 [n], and the smallest key that
-    picked each, float32 [n]; until all N rows are taken.
+    walk: the rounds.
+    pick: what they picked.
+    budget: rows to take; -1: all.
+    first: rounds that were left out before.
+    whole: keep the last round whole, as the released code does.
   """
-  ranking = np.empty(keys.shape, np.int32)
-  for example, row_keys in enumerate(keys):
-    ranking[example] = np.argsort(row_keys, kind="stable")
-  examples = np.arange(len(keys))
-  place = np.zeros(len(keys), np.int64)
-  taken = np.zeros(keys.shape[1], bool)
-  while not taken.all():
-    _walk(ranking, place, taken)
-    picks = ranking[examples, place]
-    rows, which = np.unique(picks, return_inverse=True)
-    best = np.full(len(rows), np.inf, np.float32)
-    np.minimum.at(best, which, keys[examples, picks])
-    taken[rows] = True
-    yield rows.astype(np.int64), best
-
-
-def _walk(ranking: np.ndarray, place: np.ndarray, taken: np.ndarray) -> None:
-  """Moves each example's place on to the first row that is not taken."""
-  behind = np.arange(len(ranking))
-  while len(behind):
-    ahead = place[behind, None] + np.arange(_STRIDE)
-    ahead = np.minimum(ahead, ranking.shape[1] - 1)
-    free = ~taken[ranking[behind[:, None], ahead]]
-    found = free.any(axis=1)
-    place[behind] += np.where(found, free.argmax(axis=1), _STRIDE)
-    behind = behind[~found]
-
-
-def _take(
-    turns: Iterator[tuple[np.ndarray, np.ndarray]], budget: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-  """Rows, round numbers and keys [budget] each, and how many were cut."""
   taken, left, cut = [], budget, 0
-  for number, (rows, keys) in enumerate(turns, 1):
-    cut = max(len(rows) - left, 0)
-    if cut:
+  for number, (rows, keys) in enumerate(walk, first + 1):
+    cut = len(rows) - left if 0 <= left < len(rows) else 0
+    if cut and not whole:
       keep = np.sort(np.argsort(keys, kind="stable")[:left])
       rows, keys = rows[keep], keys[keep]  # noqa: PLW2901
     taken.append((rows, np.full(len(rows), number, np.int32), keys))
-    left -= len(rows)
-    if not left:
+    left -= len(rows) if budget >= 0 else 0
+    if budget >= 0 and left <= 0:
       break
-  return *map(np.concatenate, zip(*taken, strict=True)), cut
+  if budget >= 0 and left > 0:
+    raise errors.InputError(
+        f"config.order.budget is {budget}, but the rounds have"
+        f" {budget - left} training examples. Lower the budget, or take more"
+        " rounds."
+    )
+  rows, numbers, keys = map(np.concatenate, zip(*taken, strict=True))
+  distances = 1 + keys if pick == "nearest" else 1 - keys
+  told = "beyond_budget" if whole else "cut_from_last_round"
+  return arranged.of(rows, numbers, distances).telling(
+      rounds=len(taken), **{told: cut}
+  )
+
+
+def _slice(rounds: tuple[int, ...]) -> tuple[int, int | None]:
+  """First round, and the one beyond the last (None: no end)."""
+  if not rounds:
+    return 0, None
+  if len(rounds) != 2 or rounds[0] >= rounds[1]:
+    raise errors.InputError(
+        f"config.order.rounds is {rounds}; give (first, beyond), counted from"
+        " 0, such as (0, 5) for the first five."
+    )
+  return rounds
+
+
+def _between(
+    walk: Iterator[turns.Round], first: int, beyond: int | None
+) -> Iterator[turns.Round]:
+  """Rounds [first, beyond) of a walk."""
+  number = 0
+  for number, each in enumerate(walk, 1):
+    if number > first:
+      yield each
+    if number == beyond:
+      return
+  if beyond is not None:
+    raise errors.InputError(
+        f"config.order.rounds is {(first, beyond)}, but there are {number}"
+        " rounds: then the pool is used up. Ask for fewer."
+    )
 
 
 def _places(sequence: str, seed: int, size: int) -> np.ndarray:

@@ -1,19 +1,53 @@
-"""Embedders by name: from texts to vectors of unit length.
+"""Embedders by name: from texts to vectors of unit length."""
 
-An embedder is a frozen dataclass whose fields are its parameters, with a
-method `embed(texts, training)` as `ngram.Ngram` has it.
-"""
+from collections.abc import Callable, Iterator
+import pathlib
+from typing import Any, Protocol
 
-from zsgen import errors
+import numpy as np
+import scipy.sparse
+
+from zsgen import config, errors
 from zsgen.orders.embedders import ngram
 
-EMBEDDERS = {"ngram": ngram.Ngram}
+
+class Embedder(Protocol):
+  """What an embedder does."""
+
+  def parameters(self) -> dict[str, Any]:
+    """All that decides its vectors, JSON-able."""
+
+  def embed(
+      self,
+      texts: Iterator[str],
+      training: np.ndarray,
+      partial: pathlib.Path,
+      say: Callable[[str], None],
+  ) -> scipy.sparse.csr_array | np.ndarray:
+    """Embeds texts.
+
+    Args:
+      texts: N texts.
+      training: which of them anything may be counted on, bool [N].
+      partial: a directory for what should survive a kill.
+      say: takes lines on the progress of long work.
+
+    Returns:
+      Vectors, float32 [N, D], of norm 1 or a little less.
+    """
 
 
-def make(name: str) -> ngram.Ngram:
-  """The embedder of that name.
+EMBEDDERS: dict[str, Callable[[config.Order], Embedder]] = {
+    "ngram": lambda order: ngram.Ngram(),
+}
+
+
+def make(order: config.Order) -> Embedder:
+  """The embedder that an order names.
 
   Raises:
     InputError: there is none.
   """
-  return errors.choose(EMBEDDERS, name, "config.order.embedder")()
+  return errors.choose(EMBEDDERS, order.embedder, "config.order.embedder")(
+      order
+  )

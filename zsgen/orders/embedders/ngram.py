@@ -1,34 +1,28 @@
 """N-gram embeddings: hashed words and pairs of words, tf-idf; no weights.
 
-Orders must be the same bytes on every machine, and equal texts exact ties.
-So the vectors lie on a grid: each component of the unit vector is truncated
-toward zero to a multiple of 2**-12. A dot product of two such vectors is then
-2**-24 times a sum of integers, and by Cauchy-Schwarz neither the sum nor any
-part of it exceeds 2**24: float32 holds it exactly, whatever the BLAS, the
-blocking, fused multiply-adds or the number of threads. (TF32 and bfloat16
-products do not: their inputs have fewer bits.) Truncation costs about 0.2% of
-the norm.
-
-What leads to the grid is as exact: integer counts, times idf rounded to a
-multiple of 2**-10 because logarithms differ in the last bit between machines,
-then one square root and one division, which IEEE 754 rounds the same way
-everywhere.
+Orders must be the same bytes on every machine, and equal texts exact ties. So
+the vectors lie on the grid (`zsgen.orders.grid`), and what leads to them is as
+exact: integer counts, times idf rounded to a multiple of 2**-10 because
+logarithms differ in the last bit between machines, then one square root and one
+division, which IEEE 754 rounds the same way everywhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import functools
 import itertools
+import pathlib
 import re
+from typing import Any
 import zlib
 
 import numpy as np
 import scipy.sparse
 
+from zsgen.orders import grid
+
 # Runs of letters and digits, and single marks.
 _WORD = re.compile(r"\w+|[^\w\s]")
-# Components are multiples of 1 / GRID.
-GRID = 2**12
 _IDF_GRID = 2**10
 # Texts that are held as lists of codes at a time.
 _BATCH = 2048
@@ -44,19 +38,30 @@ class Ngram:
   # Length of a vector; a power of two, at most 2**31.
   dimensions: int = 4096
 
+  def parameters(self) -> dict[str, Any]:
+    """See `embedders.Embedder`."""
+    return dataclasses.asdict(self)
+
   def embed(
-      self, texts: Iterable[str], training: np.ndarray
+      self,
+      texts: Iterable[str],
+      training: np.ndarray,
+      partial: pathlib.Path | None = None,
+      say: Callable[[str], None] | None = None,
   ) -> scipy.sparse.csr_array:
     """Embeds texts.
 
     Args:
       texts: N texts.
       training: which of them idf is counted on, bool [N].
+      partial: unused, it is quick.
+      say: unused.
 
     Returns:
       Vectors, float32 [N, dimensions], norm at most 1; zero for a text
       without a word.
     """
+    del partial, say
     counts = scipy.sparse.vstack(
         [self._counts(batch) for batch in _batches(texts)], format="csr"
     )
@@ -97,8 +102,9 @@ def _unit(
   rows = np.repeat(np.arange(len(lengths)), lengths)
   values = counts.data * weights[counts.indices]
   norms = np.sqrt(np.bincount(rows, values**2, len(lengths)))
-  cells = np.trunc(values * GRID / norms[rows])
-  snapped = (cells / GRID).astype(np.float32)
+  # In float64, so not `grid.snap`: values / norms would round first.
+  cells = np.trunc(values * grid.CELLS / norms[rows])
+  snapped = (cells / grid.CELLS).astype(np.float32)
   unit = scipy.sparse.csr_array(
       (snapped, counts.indices, counts.indptr), counts.shape
   )

@@ -1,0 +1,340 @@
+"""Flan-mini: the draws of the released code, small and on the real key list."""
+
+import collections
+import json
+import pathlib
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import released
+
+from zsgen import config, errors
+from zsgen.data import sources
+from zsgen.data.sources import flan_mini as flan_lib
+from zsgen.data.sources import json_rows
+
+BUILD = pathlib.Path("../shared/data/build.py")
+# Rows of each task; "gone" is listed, but has none.
+COUNTS = {"b": 30, "gone": 0, "a": 2, "long": 7, "x": 12, "c": 3}
+TRAIN, HELDOUT = ("b", "gone", "a"), ("long", "x", "c")
+ALL = 1000
+
+
+def _row(number: int, task: str) -> dict:
+  turns = [("human", f" ask {number} \n"), ("gpt", f"say é {number} ")]
+  turns += [("human", "more"), ("gpt", "no more")] * (number % 2)
+  return {
+      "id": f"flan_{number}",
+      "source": task,
+      "conversations": [{"from": who, "value": what} for who, what in turns],
+  }
+
+
+def _tasks() -> list[str]:
+  """The task of each row; tasks stand mixed, as publishers may leave them."""
+  tasks = [task for task, count in COUNTS.items() for _ in range(count)]
+  random.Random(7).shuffle(tasks)
+  return tasks
+
+
+@pytest.fixture
+def layout(tmp_path):
+  """A small directory in the published layout."""
+  rows = [_row(number, task) for number, task in enumerate(_tasks())]
+  _write(tmp_path, rows, {"train_key_list": TRAIN, "eval_key_list": HELDOUT})
+  return tmp_path
+
+
+def _write(path, rows=None, lists=None, **kwargs):
+  if rows is not None:
+    text = json.dumps(rows, ensure_ascii=False, **kwargs)
+    (path / flan_lib.ROWS).write_text(text, "utf-8")
+  if lists is not None:
+    (path / flan_lib.KEYS).write_text(json.dumps(lists))
+
+
+def _rows(path):
+  return json.loads((path / flan_lib.ROWS).read_text("utf-8"))
+
+
+def _examples(path, draw="first", train=20, heldout=5, seed=0):
+  data = config.Data(
+      source="flan_mini",
+      path=str(path),
+      draw=draw,
+      train_instances=train,
+      heldout_instances=heldout,
+  )
+  return list(sources.load(data, seed).examples())
+
+
+def _keys(*args, **kwargs):
+  """Drawn ids by task, in the suite's sequence."""
+  keys = collections.defaultdict(list)
+  for each in _examples(*args, **kwargs):
+    keys[each.task].append(each.key)
+  return dict(keys)
+
+
+def _ids(path):
+  """All ids by task, in file order."""
+  ids = collections.defaultdict(list)
+  for row in _rows(path):
+    ids[row["source"]].append(row["id"])
+  return ids
+
+
+def _sampled(ids, tasks, cap, draws=random):
+  return {
+      task: draws.sample(ids[task], min(cap, len(ids[task])))
+      for task in tasks
+      if ids[task]
+  }
+
+
+def _seen_first(ids, tasks, cap, seed):
+  """Dataset.shuffle(seed), then the first of each task that are met."""
+  rows = [(task, key) for task in tasks for key in ids[task]]
+  seen = {task: [] for task in tasks if ids[task]}
+  for i in np.random.default_rng(seed).permutation(len(rows)):
+    task, key = rows[i]
+    if len(seen[task]) < cap:
+      seen[task].append(key)
+  return seen
+
+
+def _first(ids, tasks, cap):
+  return {task: ids[task][:cap] for task in tasks if ids[task]}
+
+
+def test_an_example_is_the_first_exchange_stripped(layout):
+  examples = _examples(layout, train=ALL)
+  assert [each.task for each in examples[:32]] == ["b"] * 30 + ["a"] * 2
+  rows = {row["id"]: row for row in _rows(layout)}
+  for each in examples:
+    number = each.key.removeprefix("flan_")
+    assert each.input == f"ask {number}"
+    assert each.targets == (f"say é {number}",)
+    assert each.definition == each.category == ""
+    assert rows[each.key]["source"] == each.task
+    assert each.split == ("train" if each.task in TRAIN else "heldout")
+
+
+def test_first_is_file_order(layout):
+  ids = _ids(layout)
+  expected = _first(ids, TRAIN, 20) | _first(ids, HELDOUT, 5)
+  assert list(_keys(layout).items()) == list(expected.items())
+
+
+def test_seed_draws_each_task_alone(layout):
+  def drawn(seed):
+    return _keys(layout, "seed", train=10, heldout=2, seed=seed)
+
+  before = drawn(0)
+  assert before == drawn(0) != drawn(1)
+  _write(layout, lists={"train_key_list": ["b", "a"], "eval_key_list": ["c"]})
+  assert drawn(0)["c"] == before["c"]
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_sample_goes_through_training_tasks_first(layout, seed):
+  ids = _ids(layout)
+  random.seed(seed)
+  expected = _sampled(ids, TRAIN, 20) | _sampled(ids, HELDOUT, 5)
+  drawn = _keys(layout, "sample", seed=seed)
+  assert list(drawn.items()) == list(expected.items())
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_first_sample_spends_the_generator_on_heldout_tasks(layout, seed):
+  ids = _ids(layout)
+  random.seed(seed)
+  expected = _first(ids, TRAIN, ALL) | _sampled(ids, HELDOUT, 5)
+  drawn = _keys(layout, "first_sample", train=ALL, seed=seed)
+  assert list(drawn.items()) == list(expected.items())
+  assert drawn["x"] != _keys(layout, "sample", train=ALL, seed=seed)["x"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_first_shuffle_shuffles_all_heldout_rows_at_once(layout, seed):
+  ids = _ids(layout)
+  expected = _first(ids, TRAIN, 20) | _seen_first(ids, HELDOUT, 5, seed)
+  assert _keys(layout, "first_shuffle", seed=seed) == expected
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_file_is_read_in_pieces(layout, monkeypatch, indent):
+  rows = _rows(layout)
+  expected = _examples(layout, "sample")
+  monkeypatch.setattr(json_rows, "_CHUNK", 7)
+  _write(layout, rows, indent=indent)
+  path = layout / flan_lib.ROWS
+  path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b" \r\n")
+  assert _examples(layout, "sample") == expected
+
+
+def test_what_is_no_exchange_is_drawn_but_has_no_target(layout):
+  rows = _rows(layout)
+  before = _keys(layout, "sample", train=ALL, heldout=ALL)
+  rows[0]["conversations"][1]["value"] = " \n"
+  rows[1]["conversations"].pop(0)
+  rows[2]["conversations"] = []
+  rows[3]["conversations"][0]["value"] = ""
+  _write(layout, rows)
+  examples = _examples(layout, "sample", train=ALL, heldout=ALL)
+  bare = {each.key for each in examples if not each.targets}
+  # One turn less of a long conversation leaves gpt first; never skipped.
+  assert bare == {"flan_0", "flan_1", "flan_2", "flan_3"}
+  assert _keys(layout, "sample", train=ALL, heldout=ALL) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r[4].pop("source"), 'row 4: .*"source" is missing'),
+        (lambda r: r[4].update(source=3), "row 4: .*not a str"),
+        (lambda r: r.__setitem__(4, "x"), "row 4: must be a JSON object"),
+        (lambda r: r[4].update(conversations="x"), "row 4: .*not a list"),
+        (lambda r: r[4].update(conversations=["x"]), "row 4: must be a JSON"),
+        (lambda r: r[4]["conversations"][0].update(value=None), "row 4: .*str"),
+        (lambda r: r[4]["conversations"][0].pop("from"), 'row 4: .*"from"'),
+        (list.clear, "row 0 is broken JSON"),
+    ],
+)
+def test_bad_rows_are_named(layout, change, said):
+  rows = _rows(layout)
+  change(rows)
+  _write(layout, rows)
+  with pytest.raises(errors.InputError, match=said) as error:
+    _examples(layout, train=ALL, heldout=ALL)
+  assert "flan_mini.json" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "must be a JSON array"),
+        (b'{"a": 1}', "must be a JSON array"),
+        (b'[{"source": "b"}', "row 0 is broken JSON, or the file ends"),
+        (b'[{"source": "b"}, {"sour', "row 1 is broken JSON, or the file ends"),
+        (b'[{"source": "b"} {}]', "row 0 is broken JSON.*follows it"),
+        (b'[{"source": "b"}, {} }{]', "row 1 is broken JSON"),
+        (b'[{"source": "b"}] x', "goes on after its array's end, at byte 17"),
+        (b"[" * 200_000, "row 0 is broken JSON"),
+        (b"[" + b"1" * 5000 + b"]", "row 0 is broken JSON"),
+        (b'["\xff"]', "not UTF-8"),
+    ],
+)
+def test_broken_files(layout, content, said):
+  (layout / flan_lib.ROWS).write_bytes(content)
+  with pytest.raises(errors.InputError, match=said):
+    _examples(layout)
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"train_key_list": ["b"]}, '"eval_key_list" is missing'),
+        ({"train_key_list": "b", "eval_key_list": ["c"]}, "not a list"),
+        ({"train_key_list": [], "eval_key_list": ["c"]}, "names no task"),
+        ({"train_key_list": [3], "eval_key_list": ["c"]}, "3 is no task"),
+        ({"train_key_list": ["b", "b"], "eval_key_list": ["c"]}, "b twice"),
+        ({"train_key_list": ["b"], "eval_key_list": ["c", "b"]}, "b is a held"),
+        ({"train_key_list": ["b"], "eval_key_list": ["gone"]}, "no row of the"),
+        ([], "must be a JSON object"),
+    ],
+)
+def test_bad_key_lists(layout, lists, said):
+  _write(layout, lists=lists)
+  with pytest.raises(errors.InputError, match=said):
+    _examples(layout)
+
+
+def test_missing_files(layout, tmp_path):
+  (layout / flan_lib.KEYS).write_text("{")
+  with pytest.raises(errors.InputError, match="cannot be read"):
+    _examples(layout)
+  (layout / flan_lib.KEYS).unlink()
+  with pytest.raises(errors.InputError, match="has no train_eval_key_list"):
+    _examples(layout)
+  with pytest.raises(errors.InputError, match=r"has no flan_mini\.json"):
+    _examples(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("source", "draw", "known"),
+    [
+        ("synth", "first", "seed"),
+        ("worlds", "sample", "seed"),
+        ("niv2", "sample", "seed, first"),
+        ("flan_mini", "sampel", 'Did you mean "sample"'),
+    ],
+)
+def test_a_draw_that_a_source_cannot_do(source, draw, known):
+  data = config.Data(source=source, draw=draw)
+  with pytest.raises(errors.InputError, match=known):
+    sources.load(data, seed=0)
+
+
+@pytest.fixture(scope="session")
+def real(root, tmp_path_factory):
+  """The real rows and the paper's key list, in the published layout."""
+  build = root / BUILD
+  if not build.is_file():
+    pytest.skip(f"the real data is not there ({BUILD})")
+  path = tmp_path_factory.mktemp("flan_mini")
+  subprocess.run([sys.executable, build, "flan_mini", path], check=True)
+  return path
+
+
+@pytest.fixture(scope="session")
+def real_ids(real):
+  """Ids by task in file order, and the two key lists."""
+  lists = json.loads((real / flan_lib.KEYS).read_text())
+  return _ids(real), lists["train_key_list"], lists["eval_key_list"]
+
+
+def test_real_pool_and_heldout_sample(real, real_ids):
+  """Section 4: all training rows; random.seed(0) samples held-out tasks."""
+  ids, train, heldout = real_ids
+  assert (len(train), len(heldout)) == (1600, 225)
+  random.seed(0)
+  expected = _first(ids, train, 10**6) | _sampled(ids, heldout, 5)
+  drawn = _keys(real, "first_sample", train=10**6)
+  assert list(drawn.items()) == list(expected.items())
+  pool = [len(drawn[task]) for task in train if task in drawn]
+  sample = [len(drawn[task]) for task in heldout if task in drawn]
+  assert (len(pool), sum(pool)) == (1370, 91997)
+  assert len(sample) == 187
+
+
+def test_real_samples(real, real_ids):
+  """Section 3.2: training tasks are sampled first, then held-out tasks."""
+  ids, train, heldout = real_ids
+  random.seed(0)
+  expected = _sampled(ids, train, 20) | _sampled(ids, heldout, 5)
+  assert _keys(real, "sample") == expected
+
+
+def test_real_orders_of_one_multiset(real, real_ids):
+  """Section 3.1: three orders of the first 20 rows of each training task."""
+  ids, train, heldout = real_ids
+  drawn = _keys(real, "first_shuffle", seed=1)
+  assert {t: drawn[t] for t in heldout if t in drawn} == _seen_first(
+      ids, heldout, 5, seed=1
+  )
+  pool = {task: drawn[task] for task in train if task in drawn}
+  whole = {task: ids[task] for task in train}
+  assert released.cluster(pool) == released.cluster(whole)
+  assert released.round_robin(pool) == released.round_robin(whole)
+  assert released.random_(pool) == released.random_(whole)
+  orders = [
+      order(whole)
+      for order in (released.cluster, released.round_robin, released.random_)
+  ]
+  assert {len(order) for order in orders} == {27340}
+  assert len({tuple(sorted(order)) for order in orders}) == 1
+  assert orders[1][:1370] == [ids[task][0] for task in train if ids[task]]

@@ -1,0 +1,69 @@
+"""Transport: costs of an optimal plan."""
+
+import itertools
+
+import numpy as np
+import pools
+import pytest
+
+from zsgen.orders import embeddings
+from zsgen.orders import pool as pool_lib
+from zsgen.orders.arrangements import transport
+
+KNOWN = dict(
+    budget=-1,
+    per_task=-1,
+    pick="nearest",
+    exact_pairs=100_000,
+    epsilon=0.01,
+    as_released=False,
+    seed=0,
+)
+
+
+def _arrange(pool, **options):
+  return transport.arrange(pool, **(KNOWN | options))
+
+
+def _unit(rng, size):
+  vectors = rng.standard_normal((size, 8))
+  vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+  return embeddings.Embeddings(vectors.astype(np.float32))
+
+
+def _pool(size, heldout):
+  rng = np.random.default_rng(0)
+  return pool_lib.Pool(
+      np.zeros(size, np.int32),
+      train=_unit(rng, size),
+      heldout=_unit(rng, heldout),
+  )
+
+
+def test_equals_the_best_of_all_assignments():
+  rng = np.random.default_rng(3)
+  train, heldout = rng.random((5, 3)), rng.random((5, 3))
+  pool = pools.of(train, heldout)
+  cost = np.linalg.norm(train[:, None] - heldout, axis=-1)
+  best = min(
+      itertools.permutations(range(5)),
+      key=lambda plan: cost[range(5), plan].sum(),
+  )
+  own = cost[range(5), best]
+  found = _arrange(pool)
+  assert found.rows.tolist() == np.argsort(own).tolist()
+  np.testing.assert_allclose(found.distances, np.sort(own), atol=1e-5)
+  assert found.notes["solver"] == "linear program"
+  far = _arrange(pool, pick="farthest")
+  assert far.rows.tolist() == found.rows.tolist()[::-1]
+
+
+def test_sinkhorn_is_near_to_the_exact_plan():
+  pytest.importorskip("ott")
+  pool = _pool(60, 12)
+  exact, near = _arrange(pool), _arrange(pool, exact_pairs=0)
+  assert near.notes["solver"] == "sinkhorn"
+  costs = [each.notes["transport_cost"] for each in (exact, near)]
+  assert costs[0] <= costs[1] * (1 + 1e-4) <= 1.02 * costs[0]
+  ranks = [np.argsort(each.rows) for each in (exact, near)]
+  assert np.corrcoef(*ranks)[0, 1] > 0.95

@@ -1,0 +1,75 @@
+"""Rounds of picks: exact however short the lists are."""
+
+import itertools
+
+import numpy as np
+import pools
+import pytest
+import released
+
+from zsgen.orders import similarity, turns
+
+
+def _all(train, heldout, pick, wanted):
+  """All rounds, as lists of rows."""
+  walk = turns.rounds(
+      pools.embedded(train), pools.embedded(heldout), (pick,), wanted
+  )[0]
+  return [each.rows.tolist() for each in walk]
+
+
+def _released(train, heldout, pick):
+  """All rounds by the released code: an argmin over everything a round."""
+  distance = -(train @ heldout.T)
+  select = released.select_min if pick == "nearest" else released.select_max
+  order = select(distance, len(train))
+  return order
+
+
+@pytest.mark.parametrize("pick", ["nearest", "farthest"])
+@pytest.mark.parametrize("case", range(20))
+def test_equals_the_released_code_with_lists_that_run_out(
+    case, pick, monkeypatch
+):
+  monkeypatch.setattr(turns, "_SHORTEST", 1 + case % 7)
+  monkeypatch.setattr(turns, "_DEPTH", 1)
+  monkeypatch.setattr(turns, "_STRIDE", 1 + case % 5)
+  monkeypatch.setattr(similarity, "block_size", lambda examples, dim: 64)
+  train, heldout = pools.tied(case)
+  found = list(itertools.chain(*_all(train, heldout, pick, 1)))
+  assert found == _released(train, heldout, pick)
+
+
+@pytest.mark.parametrize("pick", ["nearest", "farthest"])
+def test_equals_the_released_code_on_a_large_pool(pick):
+  rng = np.random.default_rng(7)
+  train = rng.integers(-2, 3, (3000, 4)).astype(np.float32)
+  heldout = rng.integers(-2, 3, (200, 4)).astype(np.float32)
+  found = list(itertools.chain(*_all(train, heldout, pick, 3000)))
+  assert found == _released(train, heldout, pick)
+
+
+def test_both_picks_in_one_pass_are_those_of_each_alone():
+  train, heldout = pools.tied(3)
+  both = turns.rounds(
+      pools.embedded(train),
+      pools.embedded(heldout),
+      ("nearest", "farthest"),
+      10,
+  )
+  for walk, pick in zip(both, ("nearest", "farthest"), strict=True):
+    assert [each.rows.tolist() for each in walk] == _all(
+        train, heldout, pick, 10
+    )
+
+
+def test_a_row_that_several_pick_has_the_key_of_the_nearest():
+  walk = turns.rounds(
+      pools.embedded([[0.5, 0.9], [0.1, 0.2]]),
+      pools.embedded(np.eye(2)),
+      ("nearest",),
+      2,
+  )[0]
+  first, second = walk
+  assert (first.rows.tolist(), second.rows.tolist()) == ([0], [1])
+  np.testing.assert_array_equal(first.keys, np.float32([-0.9]))

@@ -1,0 +1,118 @@
+"""Draws: which instances of each task a suite takes, and in which sequence.
+
+`config.data.draw` names one. "seed" is this project's own: a task's draw
+depends on the seed and its name only. "first_shuffle", "first_sample" and
+"sample" draw as the released code of 2406.11721 does, row for row, if the
+tasks stand in its key list's order:
+
+  first_shuffle  section 3.1: the first rows of each training task; all
+                 held-out rows are shuffled at once as Hugging Face's
+                 Dataset.shuffle(seed) does, and the first of each task kept.
+  first_sample   section 4: the first rows of each training task (all of them
+                 in the paper); held-out tasks sampled by Python's generator.
+  sample         section 3.2: that generator samples the training tasks
+                 first, then goes on to the held-out tasks.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import random
+import zlib
+
+import numpy as np
+
+Rows = Sequence[int] | np.ndarray
+
+
+def permuted(task: str, rows: int, cap: int, seed: int) -> Rows:
+  """At most `cap` of a task's rows, by a permutation of its own."""
+  rng = np.random.default_rng([seed, zlib.crc32(task.encode())])
+  return rng.permutation(rows)[:cap]
+
+
+def first(task: str, rows: int, cap: int, seed: int) -> Rows:
+  """The first `cap` of a task's rows, in file order."""
+  del task, seed
+  return range(min(cap, rows))
+
+
+# Draws that need no other task: (task, its rows, cap, seed) -> row numbers.
+BY_TASK: dict[str, Callable[[str, int, int, int], Rows]] = {
+    "seed": permuted,
+    "first": first,
+}
+
+# (rows of each task, cap, seed, the suite's generator) -> rows of each task.
+_Rule = Callable[[Mapping[str, int], int, int, random.Random], Iterator[Rows]]
+
+
+def _alone(draw: str) -> _Rule:
+  """A rule that draws each task on its own."""
+
+  def rule(
+      counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
+  ) -> Iterator[Rows]:
+    del rng
+    for task, rows in counts.items():
+      yield BY_TASK[draw](task, rows, cap, seed)
+
+  return rule
+
+
+def _sampled(
+    counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
+) -> Iterator[Rows]:
+  """Python's random.sample, one task after another."""
+  del seed
+  for rows in counts.values():
+    # A task without rows takes nothing from the generator.
+    yield rng.sample(range(rows), min(cap, rows))
+
+
+def _shuffled(
+    counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
+) -> Iterator[Rows]:
+  """The first `cap` of each task in one permutation of all rows."""
+  del rng
+  borders = np.cumsum([0, *counts.values()])
+  shuffled = np.random.default_rng(seed).permutation(borders[-1])
+  task = np.searchsorted(borders, shuffled, side="right") - 1
+  # A stable sort by task keeps the shuffled sequence inside each.
+  together = shuffled[np.argsort(task, kind="stable")]
+  for begin, end in itertools.pairwise(borders):
+    yield together[begin:end][:cap] - begin
+
+
+# Rules of the training tasks and of the held-out tasks.
+_RULES: dict[str, tuple[_Rule, _Rule]] = {
+    **{name: (_alone(name), _alone(name)) for name in BY_TASK},
+    "first_shuffle": (_alone("first"), _shuffled),
+    "first_sample": (_alone("first"), _sampled),
+    "sample": (_sampled, _sampled),
+}
+DRAWS = tuple(_RULES)
+
+
+def draw(
+    name: str,
+    counts: tuple[Mapping[str, int], Mapping[str, int]],
+    caps: tuple[int, int],
+    seed: int,
+) -> dict[str, Rows]:
+  """Draws the instances of every task.
+
+  Args:
+    name: one of DRAWS.
+    counts: rows of each training task and of each held-out task; their
+      sequence matters wherever tasks share a generator.
+    caps: most instances of a training task and of a held-out task.
+    seed: of the generators.
+
+  Returns:
+    For each task the numbers of its rows, in drawn sequence.
+  """
+  rng = random.Random(seed)
+  drawn: dict[str, Rows] = {}
+  for rule, tasks, cap in zip(_RULES[name], counts, caps, strict=True):
+    drawn |= zip(tasks, rule(tasks, cap, seed, rng), strict=True)
+  return drawn

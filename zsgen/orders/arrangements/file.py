@@ -1,0 +1,157 @@
+"""File: any order from a table of ids."""
+
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsgen import artifacts, errors
+from zsgen.orders import pool as pool_lib
+from zsgen.orders.arrangements import arranged
+
+_COLUMNS = ("id", "task", "key", "epoch")
+
+
+def arrange(pool: pool_lib.Pool, *, path: str) -> arranged.Arranged:
+  """The order that a file lists.
+
+  Args:
+    pool: the rows, with their ids, task names and keys.
+    path: a `.csv` or `.parquet` table with a column `id` (example ids of the
+      store), or with `task` and `key` (the publisher's id of the instance),
+      and perhaps `epoch`, counted from 0; or a text file with an id a line.
+
+  Raises:
+    InputError: names the line (or row) that is no training example, or is
+      there twice in an epoch.
+  """
+  file = pathlib.Path(path).expanduser()
+  table, where = _read(file)
+  places = _Places(file, where, pool)
+  if "id" in table:
+    rows = places.by_id(table["id"])
+  elif "task" in table and "key" in table:
+    rows = places.by_key(table["task"], table["key"])
+  else:
+    raise errors.InputError(
+        f"{file}: has no column id, nor task and key; it has"
+        f" {', '.join(table) or 'no column'}."
+    )
+  epochs = places.numbers("epoch", table.get("epoch", ["0"] * len(rows)))
+  places.check_once(rows, epochs)
+  return arranged.of(rows, epochs=epochs)
+
+
+def digest(path: str) -> str:
+  """SHA-256 of an order's file; InputError if it cannot be read."""
+  file = pathlib.Path(path).expanduser()
+  try:
+    return artifacts.file_digest(file)
+  except OSError as error:
+    raise errors.InputError(
+        f"config.order.path: {path or '(empty)'!r} cannot be read"
+        f" ({error.strerror}). Give a .csv, .parquet or .txt file."
+    ) from error
+
+
+class _Places:
+  """Finds the rows that a file names, and says where it is wrong."""
+
+  def __init__(self, file: pathlib.Path, where: list[str], pool: pool_lib.Pool):
+    self._file = file
+    self._where = where
+    self._pool = pool
+    self._ids = pool.facts.ids[pool.rows]
+
+  def by_id(self, values: list) -> np.ndarray:
+    """Rows of example ids, int64 [n]."""
+    ids = self.numbers("id", values)
+    order = np.argsort(self._ids)
+    found = np.searchsorted(self._ids[order], ids).clip(max=len(order) - 1)
+    rows = order[found]
+    wrong = np.flatnonzero(self._ids[rows] != ids)
+    if len(wrong):
+      raise self._error(wrong[0], f"{ids[wrong[0]]} is no training example")
+    return rows
+
+  def by_key(self, tasks: list, keys: list) -> np.ndarray:
+    """Rows of tasks and the publisher's ids in them, int64 [n]."""
+    names = [self._pool.facts.names[task] for task in self._pool.tasks]
+    known = np.array(self._pool.facts.keys(), object)[self._pool.rows]
+    rows = {pair: i for i, pair in enumerate(zip(names, known, strict=True))}
+    found = [
+        rows.get((str(t), str(k)), -1) for t, k in zip(tasks, keys, strict=True)
+    ]
+    if -1 in found:
+      wrong = found.index(-1)
+      raise self._error(
+          wrong,
+          f"task {tasks[wrong]!r} has no training example {keys[wrong]!r}",
+      )
+    return np.array(found, np.int64)
+
+  def numbers(self, column: str, values: list) -> np.ndarray:
+    """Whole numbers from 0, int64 [n]."""
+    for place, value in enumerate(values):
+      text = str(value).strip()
+      if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise self._error(place, f"{column} is {value!r}, no whole number")
+    return np.array([int(value) for value in values], np.int64)
+
+  def check_once(self, rows: np.ndarray, epochs: np.ndarray) -> None:
+    """Raises InputError if an example comes twice in an epoch."""
+    order = np.lexsort((rows, epochs))
+    again = (np.diff(rows[order]) == 0) & (np.diff(epochs[order]) == 0)
+    if again.any():
+      wrong = int(order[1:][again].min())
+      raise self._error(
+          wrong, f"example {self._ids[rows[wrong]]} is there twice in an epoch"
+      )
+
+  def _error(self, place: int, what: str) -> errors.InputError:
+    return errors.InputError(
+        f"{self._file}, {self._where[place]}: {what}. Give ids of the store's"
+        " training examples (its examples.parquet lists them)."
+    )
+
+
+_Table = tuple[dict[str, list[Any]], list[str]]
+
+
+def _read(file: pathlib.Path) -> _Table:
+  """The columns that matter, by name, and where each row stands."""
+  readers = {".csv": _csv, ".parquet": _parquet, ".txt": _text}
+  if file.suffix not in readers:
+    raise errors.InputError(
+        f"config.order.path: {str(file)!r} is no .csv, .parquet or .txt file."
+    )
+  try:
+    table, where = readers[file.suffix](file)
+  except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+    raise errors.InputError(f"{file}: cannot be read ({error}).") from error
+  if not where:
+    raise errors.InputError(f"{file}: the order is empty.")
+  return table, where
+
+
+def _csv(file: pathlib.Path) -> _Table:
+  with open(file, encoding="utf-8-sig", newline="") as lines:
+    reader = csv.DictReader(lines, strict=True)
+    rows = [(row, f"line {reader.line_num}") for row in reader]
+  names = [name for name in reader.fieldnames or () if name in _COLUMNS]
+  table = {name: [row[name] for row, _ in rows] for name in names}
+  return table, [where for _, where in rows]
+
+
+def _parquet(file: pathlib.Path) -> _Table:
+  names = [name for name in pq.read_schema(file).names if name in _COLUMNS]
+  table = pq.read_table(file, columns=names)
+  return table.to_pydict(), [f"row {i}" for i in range(len(table))]
+
+
+def _text(file: pathlib.Path) -> _Table:
+  ids = file.read_text("utf-8-sig").splitlines()
+  return {"id": ids}, [f"line {i}" for i in range(1, len(ids) + 1)]

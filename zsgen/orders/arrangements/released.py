@@ -1,0 +1,65 @@
+"""Released: the five settings of the paper's own code, as it makes them."""
+
+import random
+
+import numpy as np
+
+from zsgen.orders import pool as pool_lib
+from zsgen.orders import turns
+from zsgen.orders.arrangements import arranged, tmt
+
+
+def arrange(
+    pool: pool_lib.Pool, *, budget: int, setting: str, seed: int
+) -> arranged.Arranged:
+  """NFT, FFT, RT, MIN or MAX (2406.11721, spec 2.7, E6 and E8).
+
+  MIN is rounds of nearest picks and MAX rounds of farthest picks, until there
+  are `budget` rows. NFT, FFT and RT are one set: rounds of nearest picks up to
+  half of the budget and rounds of farthest picks up to the other half. NFT has
+  the near half and then the far half backwards, FFT the far half and then the
+  near half backwards; a row in both keeps its first place. RT is NFT shuffled.
+
+  As in the released code the last round is kept whole, so that there are a few
+  more rows than the budget (`beyond_budget` in the manifest), or a few less
+  where the halves overlap (`in_both`). Rounds of both halves count from 1.
+
+  Args:
+    pool: the rows with embeddings, [N].
+    budget: rows to reach; -1: all.
+    setting: "NFT", "FFT", "RT", "MIN" or "MAX".
+    seed: of RT's shuffle, Python's `random.shuffle` (the paper: 0).
+  """
+  wanted = len(pool) if budget < 0 else budget
+  if setting in ("MIN", "MAX"):
+    pick = "nearest" if setting == "MIN" else "farthest"
+    walk = turns.rounds(*pool.embedded(), (pick,), wanted)[0]
+    return tmt.take(walk, pick, wanted, whole=True)
+  picks = ("nearest", "farthest")
+  sizes = (wanted - wanted // 2, wanted // 2)
+  walks = turns.rounds(*pool.embedded(), picks, sizes[0])
+  near, far = (
+      tmt.take(walk, pick, size, whole=True)
+      for walk, pick, size in zip(walks, picks, sizes, strict=True)
+  )
+  if setting == "FFT":
+    return _join(far, near)
+  joined = _join(near, far)
+  if setting == "NFT":
+    return joined
+  places = list(range(len(joined)))
+  random.Random(seed).shuffle(places)
+  return joined.take(np.array(places, np.int64))
+
+
+def _join(
+    first: arranged.Arranged, second: arranged.Arranged
+) -> arranged.Arranged:
+  """One half and the other backwards; a row in both keeps its first place."""
+  both = arranged.join([first, second.take(slice(None, None, -1))])
+  beyond = [half.notes["beyond_budget"] for half in (first, second)]
+  return both.once().telling(
+      rounds=[half.notes["rounds"] for half in (first, second)],
+      beyond_budget=sum(beyond),
+      in_both=len(both) - len(both.once()),
+  )
