@@ -52,18 +52,21 @@ class Shortlist:
       better = products < self._worst
     else:
       better = products > -self._worst
-    counts = np.count_nonzero(better, axis=1)
-    if not counts.any():
-      return
-    self._make_room(counts, products.shape[1])
     hits = np.flatnonzero(better)
+    if not len(hits):
+      return
+    width = products.shape[1]
+    borders = np.arange(len(products) + 1) * width
+    starts = np.searchsorted(hits, borders)
+    counts = np.diff(starts)
+    self._make_room(counts, width)
     examples = np.repeat(np.arange(len(counts)), counts)
     found = products.ravel()[hits]
     cells = _cells(
         found if self._far else -found,
-        rows[hits - examples * products.shape[1]],
+        rows[hits - examples * width],
     )
-    places = self._filled - (np.cumsum(counts) - counts)
+    places = self._filled - starts[:-1]
     self._cells[examples, places[examples] + np.arange(len(hits))] = cells
     self._filled += counts
 

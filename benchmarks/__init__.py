@@ -1,0 +1,1 @@
+"""Each measures the project beside a peer, in the same run."""

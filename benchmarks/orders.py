@@ -1,0 +1,258 @@
+"""TMT against the released algorithm, a bare product and faiss.
+
+  python -m benchmarks.orders                     # 1.2M x 1,125 x 384
+  python -m benchmarks.orders --table             # how time and memory grow
+  python -m benchmarks.orders --complete          # every round of 100k x 1k
+
+Vectors are drawn: unit vectors of 384 dimensions around 1,600 centres, held-out
+ones around 225 centres that are near to some of those, as unseen tasks have
+siblings. Every peer runs in a process of its own on the same file and reports
+seconds and peak memory; ratios are to the product alone. `released` restates
+the algorithm of the paper's code (spec 2.7): the whole matrix, a copy of it for
+each selection, an argmin over all of it in every round. Its ids must be ours.
+faiss (pip install faiss-cpu) does the nearest-neighbour part alone.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.table
+
+from zsgen.orders import embeddings, grid, similarity, turns
+from zsgen.orders import pool as pool_lib
+from zsgen.orders.arrangements import released, tmt
+
+DIM = 384
+_CENTRES, _TARGETS = 1600, 225
+_DRAWN = 65536
+
+
+def draw(folder: pathlib.Path, size: int, heldout: int) -> None:
+  """Writes train.npy [size, 384] and heldout.npy, on the grid."""
+  rng = np.random.default_rng(0)
+  centres = _unit(rng.standard_normal((_CENTRES, DIM), np.float32))
+  train = np.lib.format.open_memmap(
+      folder / "train.npy", "w+", np.float32, (size, DIM)
+  )
+  for start in range(0, size, _DRAWN):
+    part = slice(start, min(start + _DRAWN, size))
+    # Task by task, as a store has them.
+    which = np.arange(part.start, part.stop) * _CENTRES // size
+    train[part] = _around(rng, centres[which])
+  train.flush()
+  siblings = _around(rng, centres[:: _CENTRES // _TARGETS][:_TARGETS])
+  which = np.arange(heldout) * len(siblings) // heldout
+  np.save(folder / "heldout.npy", _around(rng, siblings[which]))
+
+
+def _around(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
+  noise = rng.standard_normal(centres.shape, np.float32) / np.sqrt(DIM)
+  return grid.snap(_unit(centres + 1.2 * noise))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+  return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def zsgen_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
+  """Half of the budget near, half far: the released setting NFT."""
+  pool = _pool(train, heldout)
+  return released.arrange(pool, budget=budget, setting="NFT", seed=0).rows
+
+
+def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
+  """Rounds of nearest picks alone."""
+  pool = _pool(train, heldout)
+  walk = turns.rounds(*pool.embedded(), ("nearest",), budget)[0]
+  return tmt.take(walk, "nearest", budget, whole=True).rows
+
+
+def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:
+  return pool_lib.Pool(
+      np.zeros(len(train), np.int32),
+      train=embeddings.Embeddings(train),
+      heldout=embeddings.Embeddings(heldout),
+  )
+
+
+def released_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
+  """The released code's way to the same ids."""
+  distance = -(train @ heldout.T)
+  near = _select(distance, budget - budget // 2, np.argmin, distance.max() + 1)
+  far = _select(distance, budget // 2, np.argmax, distance.min() - 1)
+  return np.array(list(dict.fromkeys(near + far[::-1])))
+
+
+def _select(distance: np.ndarray, count: int, pick: Any, fill: Any) -> list:
+  """Rounds until there are `count` rows; the last stays whole."""
+  distance = distance.copy()
+  chosen = []
+  while len(chosen) < count:
+    rows = np.unique(pick(distance, axis=0))
+    chosen += rows.tolist()
+    distance[rows] = fill
+  return chosen
+
+
+def product(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
+  """E F^T alone, in the project's blocks, thrown away."""
+  del budget
+  size = similarity.block_size(len(heldout), DIM)
+  out = np.empty((len(heldout), size), np.float32)
+  for start in range(0, len(train), size):
+    block = train[start : start + size]
+    np.matmul(heldout, block.T, out=out[:, : len(block)])
+
+
+def faiss_flat(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
+  """The 512 nearest rows of each held-out vector, by a flat index."""
+  del budget
+  import faiss
+
+  index = faiss.IndexFlatIP(DIM)
+  index.add(train)
+  return index.search(heldout, min(512, len(train)))[1]
+
+
+PEERS = {
+    "zsgen": zsgen_both,
+    "zsgen, near half": zsgen_near,
+    "product": product,
+    "faiss": faiss_flat,
+    "released": released_both,
+}
+
+
+def measure(name: str, folder: pathlib.Path, budget: int) -> dict[str, Any]:
+  """Runs a peer in a process of its own: seconds, peak MB and ids' hash."""
+  context = multiprocessing.get_context("spawn")
+  ours, theirs = context.Pipe()
+  process = context.Process(target=_child, args=(theirs, name, folder, budget))
+  process.start()
+  theirs.close()
+  try:
+    found = ours.recv()
+  except EOFError:
+    found = {"failed": "it did not end (out of memory?)"}
+  process.join()
+  return found
+
+
+def _child(pipe: Any, name: str, folder: pathlib.Path, budget: int) -> None:
+  train = np.load(folder / "train.npy", mmap_mode="r")
+  heldout = np.load(folder / "heldout.npy")
+  train[::256].sum()  # The file is in memory before the clock starts.
+  begin = time.perf_counter()
+  try:
+    ids = PEERS[name](train, heldout, budget)
+  except ImportError as error:
+    pipe.send({"failed": str(error)})
+    return
+  seconds = time.perf_counter() - begin
+  peak = _peak_mb()
+  digest = None
+  if name in ("zsgen", "released"):
+    digest = hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()
+  pipe.send({"seconds": seconds, "peak_mb": peak, "ids": digest})
+
+
+def _peak_mb() -> float:
+  """Largest resident set of this process; getrusage's is its parent's too."""
+  status = pathlib.Path("/proc/self/status").read_text()
+  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
+  return int(line.split()[1]) / 1024
+
+
+def compare(size: int, heldout: int, budget: int, peers: list[str]) -> dict:
+  """Measures peers on one problem, drawn in a folder of its own."""
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    draw(folder, size, heldout)
+    found = {}
+    for peer in peers:
+      found[peer] = measure(peer, folder, budget)
+      print(json.dumps({"peer": peer, **found[peer]}), file=sys.stderr)
+  return found
+
+
+def table(found: dict[str, dict], title: str) -> rich.table.Table:
+  """Seconds, ratio to the product and peak memory of each peer."""
+  grid_ = rich.table.Table(title=title)
+  for column in ("peer", "seconds", "of the product", "peak GB"):
+    grid_.add_column(column, justify="left" if column == "peer" else "right")
+  base = found["product"]["seconds"]
+  for peer, one in found.items():
+    if "failed" in one:
+      grid_.add_row(peer, one["failed"], "", "")
+      continue
+    ratio, peak = one["seconds"] / base, one["peak_mb"] / 1024
+    grid_.add_row(peer, f"{one['seconds']:.2f}", f"{ratio:.2f}", f"{peak:.2f}")
+  return grid_
+
+
+def headline(console: rich.console.Console, options: Any) -> None:
+  """Every peer on one problem."""
+  size, heldout, budget = options.size, options.heldout, options.budget
+  found = compare(size, heldout, budget, list(PEERS))
+  console.print(table(found, f"{size:,} x {heldout:,}, {budget:,} chosen"))
+  if "failed" not in found["released"]:
+    ratio = found["released"]["seconds"] / found["zsgen"]["seconds"]
+    same = found["released"]["ids"] == found["zsgen"]["ids"]
+    console.print(f"released / zsgen: {ratio:.1f}; same ids: {same}")
+
+
+def growth(console: rich.console.Console) -> None:
+  """zsgen and the product at nine sizes."""
+  grid_ = rich.table.Table(title="3% of the pool chosen, half near, half far")
+  for column in ("N", "M", "seconds", "of the product", "peak GB"):
+    grid_.add_column(column, justify="right")
+  for size in (10_000, 100_000, 1_000_000):
+    for heldout in (100, 1_000, 10_000):
+      found = compare(size, heldout, 3 * size // 100, ["product", "zsgen"])
+      ours, base = found["zsgen"], found["product"]["seconds"]
+      grid_.add_row(
+          f"{size:,}",
+          f"{heldout:,}",
+          f"{ours['seconds']:.2f}",
+          f"{ours['seconds'] / base:.2f}",
+          f"{ours['peak_mb'] / 1024:.2f}",
+      )
+  console.print(grid_)
+
+
+def complete(console: rich.console.Console) -> None:
+  """Every round of 100k x 1k until the pool is empty."""
+  found = compare(100_000, 1_000, 100_000, ["product", "zsgen, near half"])
+  console.print(table(found, "100,000 x 1,000, every round"))
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+      "python -m benchmarks.orders", description=__doc__
+  )
+  parser.add_argument("--size", type=int, default=1_200_000)
+  parser.add_argument("--heldout", type=int, default=1_125)
+  parser.add_argument("--budget", type=int, default=30_000)
+  parser.add_argument("--table", action="store_true")
+  parser.add_argument("--complete", action="store_true")
+  options = parser.parse_args()
+  console = rich.console.Console(width=80)
+  if options.table:
+    growth(console)
+  elif options.complete:
+    complete(console)
+  else:
+    headline(console, options)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,138 @@
+"""Every arrangement, made from a config on the embedded suite."""
+
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import config as config_lib
+from zsgen.orders import arrangements
+from zsgen.orders import order as order_lib
+
+NEAR = dict(arrangement="similarity", measure="cosine_min")
+ORDERS = {
+    "random": dict(arrangement="random", budget=400),
+    "round_robin": dict(arrangement="round_robin", per_task=5),
+    "cluster": dict(arrangement="cluster", budget=400),
+    "cluster_category": dict(arrangement="cluster", by="category", budget=400),
+    "cluster_kmeans": dict(
+        arrangement="cluster", by="kmeans", clusters=7, budget=400
+    ),
+    **{
+        f"similarity_{measure}": dict(
+            arrangement="similarity", measure=measure, budget=400
+        )
+        for measure in (
+            "cosine_avg",
+            "cosine_min",
+            "cosine_max",
+            "cosine_centroid",
+            "euclid_avg",
+            "euclid_min",
+            "euclid_max",
+            "euclid_centroid",
+            "bigram_kl",
+            "bigram_kl_multiset",
+            "wsd",
+        )
+    },
+    "similarity_task": dict(
+        arrangement="similarity", granularity="task", budget=400
+    ),
+    "specialist": dict(
+        arrangement="similarity",
+        measure="cosine_min",
+        target_task="",
+        budget=400,
+    ),
+    "tmt": dict(arrangement="tmt", budget=400),
+    "tmt_slice": dict(arrangement="tmt", rounds=(1, 3), in_round="shuffled"),
+    "tmt_prompt": dict(arrangement="tmt", text="prompt", budget=400),
+    **{
+        f"released_{setting}": dict(
+            arrangement="released", setting=setting, budget=400
+        )
+        for setting in ("NFT", "FFT", "RT", "MIN", "MAX")
+    },
+    "transport": dict(arrangement="transport", budget=300),
+    "concatenate": dict(
+        arrangement="concatenate",
+        parts=(
+            dict(arrangement="tmt", rounds=(0, 3)),
+            dict(arrangement="random"),
+        ),
+        budget=400,
+    ),
+    "interleave": dict(
+        arrangement="interleave",
+        parts=(NEAR, NEAR | dict(pick="farthest")),
+        budget=400,
+    ),
+    "reverse": dict(arrangement="reverse", parts=(NEAR,)),
+    "take": dict(arrangement="take", stop=400, parts=(NEAR,)),
+    "repeat": dict(
+        arrangement="repeat",
+        epochs=2,
+        parts=(dict(arrangement="random", budget=200),),
+    ),
+    "by_task": dict(
+        arrangement="by_task",
+        parts=(dict(arrangement="take", stop=4, parts=(NEAR,)),),
+    ),
+    "within": dict(
+        arrangement="within",
+        parts=(
+            dict(arrangement="tmt", budget=400),
+            dict(arrangement="random"),
+        ),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  return tmp_path_factory.mktemp("arrangements")
+
+
+def _make(workdir, order):
+  config = config_lib.defaults()
+  config.data.train_instances = 30
+  for name, value in order.items():
+    config.order[name] = value
+  found = zsgen.run(config, workdir, ["order"])
+  return order_lib.Order.load(found.order)
+
+
+def test_every_arrangement_is_here():
+  made = {order["arrangement"] for order in ORDERS.values()}
+  assert made | {"file"} == set(arrangements.ARRANGEMENTS)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_is_made_from_a_config(workdir, name):
+  order = dict(ORDERS[name])
+  if name == "specialist":
+    order["target_task"] = _heldout_task(workdir)
+  found = _make(workdir, order)
+  if "budget" in order and order["arrangement"] != "released":
+    assert len(found) == order["budget"]
+  assert found.manifest["made_by"]["arrangement"] == order["arrangement"]
+  assert np.isfinite(found.similarity).all()
+  again = _make(workdir, order)
+  assert again.path == found.path
+
+
+def _heldout_task(workdir):
+  """The first held-out task of the suite."""
+  found = _make(workdir, ORDERS["random"])
+  store = zsgen.data.store.open_store(found.store_path)
+  return store.tasks[store.split_tasks("heldout")[0]]
+
+
+def test_a_specialist_looks_at_one_task(workdir):
+  task = _heldout_task(workdir)
+  options = dict(arrangement="tmt", budget=60)
+  one = _make(workdir, options | dict(target_task=task))
+  assert one.ids.tolist() != _make(workdir, options).ids.tolist()
+  assert one.manifest["made_by"]["target_task"] == task
+  with pytest.raises(zsgen.errors.InputError, match="target_task"):
+    _make(workdir, options | dict(target_task=task + "x"))
