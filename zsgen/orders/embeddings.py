@@ -23,6 +23,8 @@ from zsgen.orders import embedders, grid
 _SPARSE, _DENSE = "vectors.npz", "vectors.npy"
 # Rows whose texts are read at a time.
 _READ = 8192
+# What floats make of a length of 1.
+_ROUNDING = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +129,10 @@ def obtain(
   training = np.zeros(len(store), bool)
   training[store.split_ids(suite.TRAIN)] = True
   partial = path.with_name(f".{path.name}.partial")
-  vectors = embedders.make(order).embed(
+  found = embedders.make(order).embed(
       texts(store, order.text), training, partial, say
   )
-  _check(vectors, store)
-  saved = save(path, vectors, made)
+  saved = save(path, _unit(found.vectors, store), made, found.cut)
   shutil.rmtree(partial, ignore_errors=True)
   return saved
 
@@ -144,6 +145,7 @@ def save(
     path: pathlib.Path,
     vectors: scipy.sparse.csr_array | np.ndarray,
     made: dict[str, Any],
+    cut: int = 0,
 ) -> Embeddings:
   """Writes the artifact; returns what `load` would."""
   dense = isinstance(vectors, np.ndarray)
@@ -154,7 +156,9 @@ def save(
     else:
       scipy.sparse.save_npz(file, vectors, compressed=False)
     digest = artifacts.file_digest(file)
-    manifest = dict(made_by=made, sha256=digest, shape=list(vectors.shape))
+    manifest = dict(
+        made_by=made, sha256=digest, shape=list(vectors.shape), cut=cut
+    )
     artifacts.write_json(beside / artifacts.MANIFEST, manifest)
   return load(path, digest)
 
@@ -194,14 +198,17 @@ def texts_of(
   ]
 
 
-def _check(
+def _unit(
     vectors: scipy.sparse.csr_array | np.ndarray, store: store_lib.Store
-) -> None:
-  """Raises InputError, naming a row that is zero or not finite."""
-  if isinstance(vectors, np.ndarray):
-    norms = np.linalg.norm(vectors, axis=1)
-  else:
-    norms = np.sqrt(vectors.multiply(vectors).sum(axis=1))
+) -> scipy.sparse.csr_array | np.ndarray:
+  """The vectors, dense ones of length 1 (some encoders leave them as they are).
+
+  Raises:
+    InputError: names a row that is zero or not finite.
+  """
+  dense = isinstance(vectors, np.ndarray)
+  squares = vectors * vectors if dense else vectors.multiply(vectors)
+  norms = np.sqrt(squares.sum(axis=1))
   bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
   if len(bad):
     task = store.tasks[store.task_index[bad[0]]]
@@ -210,3 +217,5 @@ def _check(
         f" zero embedding, as have {len(bad)} in all: its text has no word."
         " Remove it from the source, or use another config.order.text."
     )
+  far = dense and np.abs(norms - 1).max() > _ROUNDING
+  return vectors / norms[:, None] if far else vectors

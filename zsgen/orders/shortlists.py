@@ -7,11 +7,14 @@ blocks one comparison an element is all that is added to the product.
 
 A candidate is one uint64: its key's bits, made to sort as the key does, and
 below them its row. Comparing two of them compares keys and then rows, which is
-the rule for ties.
+the rule for ties. Several processes take a share of the rows each and merge
+what they found, so that all of them have the same lists.
 """
 
 from collections.abc import Sequence
 
+import jax
+from jax.experimental import multihost_utils
 import numpy as np
 
 from zsgen.orders import embeddings, similarity
@@ -71,9 +74,11 @@ class Shortlist:
     self._filled += counts
 
   def done(self) -> None:
-    """Sorts what was taken in; nothing can be added any more."""
+    """Sorts what all processes took in; nothing can be added any more."""
     self._shrink()
-    self._cells = np.sort(self._cells[:, : self.size], axis=1)
+    cells = _of_all_processes(self._cells[:, : self.size])
+    self._cells = np.sort(cells, axis=1)[:, : self.size]
+    self._filled = np.count_nonzero(self._cells != _NONE, axis=1)
 
   @property
   def rows(self) -> np.ndarray:
@@ -121,6 +126,8 @@ def make(
 ) -> list[Shortlist]:
   """A shortlist for each pick, in one pass over the pool.
 
+  With several processes, all of them must call this with the same arguments.
+
   Args:
     train: embeddings of the pool, [N, D].
     heldout: embeddings of the held-out set, [M, D].
@@ -131,12 +138,25 @@ def make(
     The shortlists, as `picks` has them.
   """
   lists = [Shortlist(pick, len(heldout), size) for pick in picks]
-  for rows, products in similarity.blocks(train, heldout):
+  mine = np.array_split(np.arange(len(train)), jax.process_count())
+  share = mine[jax.process_index()]
+  own = train if len(share) == len(train) else train.take(share)
+  for rows, products in similarity.blocks(own, heldout):
     for each in lists:
-      each.add(np.arange(rows.start, rows.stop), products)
+      each.add(share[rows], products)
   for each in lists:
     each.done()
   return lists
+
+
+def _of_all_processes(cells: np.ndarray) -> np.ndarray:
+  """Candidates of every process, uint64 [M, P * K], of [M, K] in each."""
+  if jax.process_count() == 1:
+    return cells
+  # jax has no 64-bit integers unless told: two halves each.
+  halves = np.ascontiguousarray(cells).view(np.uint32)
+  gathered = np.asarray(multihost_utils.process_allgather(halves))
+  return np.concatenate([each.view(np.uint64) for each in gathered], axis=1)
 
 
 def _cells(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def _texts(size, seed=0):
 def _embed(texts, training=None):
   if training is None:
     training = np.ones(len(texts), bool)
-  return ngram.Ngram().embed(texts, np.asarray(training))
+  return ngram.Ngram().embed(texts, np.asarray(training)).vectors
 
 
 def test_a_text_is_its_words_and_pairs():

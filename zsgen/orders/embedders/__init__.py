@@ -5,10 +5,9 @@ import pathlib
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse
 
 from zsgen import config, errors
-from zsgen.orders.embedders import ngram
+from zsgen.orders.embedders import encoded, encoder, minilm, ngram
 
 
 class Embedder(Protocol):
@@ -23,7 +22,7 @@ class Embedder(Protocol):
       training: np.ndarray,
       partial: pathlib.Path,
       say: Callable[[str], None],
-  ) -> scipy.sparse.csr_array | np.ndarray:
+  ) -> encoded.Encoded:
     """Embeds texts.
 
     Args:
@@ -33,11 +32,15 @@ class Embedder(Protocol):
       say: takes lines on the progress of long work.
 
     Returns:
-      Vectors, float32 [N, D], of norm 1 or a little less.
+      Their vectors, and how many were cut.
     """
 
 
 EMBEDDERS: dict[str, Callable[[config.Order], Embedder]] = {
+    "encoder": lambda order: encoder.Encoder(
+        order.encoder, order.encoder_dtype
+    ),
+    "minilm": lambda order: minilm.Minilm(order.encoder_dtype),
     "ngram": lambda order: ngram.Ngram(),
 }
 

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse
 
 from zsgen.orders import grid
+from zsgen.orders.embedders import encoded
 
 # Runs of letters and digits, and single marks.
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -48,7 +49,7 @@ class Ngram:
       training: np.ndarray,
       partial: pathlib.Path | None = None,
       say: Callable[[str], None] | None = None,
-  ) -> scipy.sparse.csr_array:
+  ) -> encoded.Encoded:
     """Embeds texts.
 
     Args:
@@ -58,7 +59,7 @@ class Ngram:
       say: unused.
 
     Returns:
-      Vectors, float32 [N, dimensions], norm at most 1; zero for a text
+      Vectors, sparse float32 [N, dimensions], norm at most 1; zero for a text
       without a word.
     """
     del partial, say
@@ -67,10 +68,8 @@ class Ngram:
     )
     weights = idf(counts[training])
     starts = range(0, counts.shape[0], _BATCH)
-    return scipy.sparse.vstack(
-        [_unit(counts[start : start + _BATCH], weights) for start in starts],
-        format="csr",
-    )
+    units = [_unit(counts[i : i + _BATCH], weights) for i in starts]
+    return encoded.Encoded(scipy.sparse.vstack(units, format="csr"))
 
   def _counts(self, texts: list[str]) -> scipy.sparse.csr_array:
     """Sum of signs of each text's features, int32 [n, dimensions]."""

