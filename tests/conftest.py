@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 # Set before JAX is imported anywhere: tests run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -22,6 +24,17 @@ NIV2_TASKS = {
 def root() -> pathlib.Path:
   """The checkout."""
   return ROOT
+
+
+@pytest.fixture(scope="session")
+def flan_mini(root, tmp_path_factory) -> pathlib.Path:
+  """Real rows and the paper's key list, as Flan-mini is published."""
+  build = root / "../shared/data/build.py"
+  if not build.is_file():
+    pytest.skip("the real data is not there (../shared/data)")
+  path = tmp_path_factory.mktemp("flan_mini")
+  subprocess.run([sys.executable, build, "flan_mini", path], check=True)
+  return path
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 import collections
 import json
-import pathlib
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +13,6 @@ from zsgen.data import sources
 from zsgen.data.sources import flan_mini as flan_lib
 from zsgen.data.sources import json_rows
 
-BUILD = pathlib.Path("../shared/data/build.py")
 # Rows of each task; "gone" is listed, but has none.
 COUNTS = {"b": 30, "gone": 0, "a": 2, "long": 7, "x": 12, "c": 3}
 TRAIN, HELDOUT = ("b", "gone", "a"), ("long", "x", "c")
@@ -280,30 +276,19 @@ def test_a_draw_that_a_source_cannot_do(source, draw, known):
 
 
 @pytest.fixture(scope="session")
-def real(root, tmp_path_factory):
-  """The real rows and the paper's key list, in the published layout."""
-  build = root / BUILD
-  if not build.is_file():
-    pytest.skip(f"the real data is not there ({BUILD})")
-  path = tmp_path_factory.mktemp("flan_mini")
-  subprocess.run([sys.executable, build, "flan_mini", path], check=True)
-  return path
-
-
-@pytest.fixture(scope="session")
-def real_ids(real):
+def real_ids(flan_mini):
   """Ids by task in file order, and the two key lists."""
-  lists = json.loads((real / flan_lib.KEYS).read_text())
-  return _ids(real), lists["train_key_list"], lists["eval_key_list"]
+  lists = json.loads((flan_mini / flan_lib.KEYS).read_text())
+  return _ids(flan_mini), lists["train_key_list"], lists["eval_key_list"]
 
 
-def test_real_pool_and_heldout_sample(real, real_ids):
+def test_real_pool_and_heldout_sample(flan_mini, real_ids):
   """Section 4: all training rows; random.seed(0) samples held-out tasks."""
   ids, train, heldout = real_ids
   assert (len(train), len(heldout)) == (1600, 225)
   random.seed(0)
   expected = _first(ids, train, 10**6) | _sampled(ids, heldout, 5)
-  drawn = _keys(real, "first_sample", train=10**6)
+  drawn = _keys(flan_mini, "first_sample", train=10**6)
   assert list(drawn.items()) == list(expected.items())
   pool = [len(drawn[task]) for task in train if task in drawn]
   sample = [len(drawn[task]) for task in heldout if task in drawn]
@@ -311,18 +296,18 @@ def test_real_pool_and_heldout_sample(real, real_ids):
   assert len(sample) == 187
 
 
-def test_real_samples(real, real_ids):
+def test_real_samples(flan_mini, real_ids):
   """Section 3.2: training tasks are sampled first, then held-out tasks."""
   ids, train, heldout = real_ids
   random.seed(0)
   expected = _sampled(ids, train, 20) | _sampled(ids, heldout, 5)
-  assert _keys(real, "sample") == expected
+  assert _keys(flan_mini, "sample") == expected
 
 
-def test_real_orders_of_one_multiset(real, real_ids):
+def test_real_orders_of_one_multiset(flan_mini, real_ids):
   """Section 3.1: three orders of the first 20 rows of each training task."""
   ids, train, heldout = real_ids
-  drawn = _keys(real, "first_shuffle", seed=1)
+  drawn = _keys(flan_mini, "first_shuffle", seed=1)
   assert {t: drawn[t] for t in heldout if t in drawn} == _seen_first(
       ids, heldout, 5, seed=1
   )

@@ -1,0 +1,111 @@
+"""The released code's orders, id by id, on Flan-mini and its key list.
+
+Rows, tasks and splits come straight from the published files; only vectors are
+the project's own. (2406.11721, spec section 7.)
+"""
+
+import collections
+import json
+import random
+
+import numpy as np
+import pytest
+import released
+
+from zsgen import config
+from zsgen.data import prepare
+from zsgen.orders import embeddings, similarity
+from zsgen.orders import order as order_lib
+
+# Long enough for every row.
+WHOLE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def rows(flan_mini):
+  """Ids of each task in file order, and the two key lists."""
+  by_task = collections.defaultdict(list)
+  for row in json.loads((flan_mini / "flan_mini.json").read_text("utf-8")):
+    by_task[row["source"]].append(row["id"])
+  lists = json.loads((flan_mini / "train_eval_key_list.json").read_text())
+  return by_task, lists["train_key_list"], lists["eval_key_list"]
+
+
+def _store(path, workdir, draw, train_instances):
+  data = config.Data(
+      source="flan_mini",
+      path=str(path),
+      draw=draw,
+      train_instances=train_instances,
+      max_length=WHOLE,
+  )
+  return prepare.prepare(workdir / "stores", data, 0)
+
+
+def _keys(workdir, store, **options):
+  order = order_lib.make(workdir, store, config.Order(**options), 0)
+  return store.keys(order.ids)
+
+
+def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
+  by_task, train, _ = rows
+  pool = {task: by_task[task] for task in train if task in by_task}
+  store = _store(flan_mini, tmp_path, "first_shuffle", 20)
+  restated = {
+      "cluster": released.cluster,
+      "round_robin": released.round_robin,
+      "random": released.random_,
+  }
+  for name, restate in restated.items():
+    found = _keys(
+        tmp_path, store, arrangement=name, as_released=True, embedder=""
+    )
+    assert found == restate(pool), name
+    assert len(found) == 27_340
+
+
+def test_e6_five_settings(flan_mini, rows, tmp_path):
+  _check_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
+
+
+@pytest.mark.slow
+def test_e6_five_settings_of_the_whole_pool(flan_mini, rows, tmp_path):
+  _check_e6(flan_mini, rows, tmp_path, rows_per_task=10**6, budget=3000)
+
+
+def _check_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
+  """Python's random.seed(0) samples held-out rows and shuffles RT."""
+  by_task, train, heldout = rows
+  store = _store(flan_mini, tmp_path, "first_sample", rows_per_task)
+  pool, target = store.split_ids("train"), store.split_ids("heldout")
+  ids = [id_ for task in train for id_ in by_task[task][:rows_per_task]]
+  assert store.keys(pool) == ids
+  random.seed(0)
+  sampled = [
+      random.sample(by_task[task], min(5, len(by_task[task])))
+      for task in heldout
+      if by_task[task]
+  ]
+  assert store.keys(target) == sum(sampled, [])
+  vectors = embeddings.obtain(tmp_path, store, config.Order())
+  distance = np.empty((len(pool), len(target)), np.float32)
+  for part, products in similarity.blocks(
+      vectors.take(pool), vectors.take(target)
+  ):
+    distance[part] = -products.T
+  for setting, restate in (
+      ("NFT", released.nft),
+      ("FFT", released.fft),
+      ("RT", released.rt),
+      ("MIN", released.min_),
+      ("MAX", released.max_),
+  ):
+    count = budget if setting in ("MIN", "MAX") else budget // 2
+    found = _keys(
+        tmp_path,
+        store,
+        arrangement="released",
+        setting=setting,
+        budget=budget,
+    )
+    assert found == [ids[row] for row in restate(distance, count)], setting
