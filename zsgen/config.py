@@ -146,7 +146,7 @@ class Order:
 
 
 # What an order looks at; its parts do too.
-_LOOKING = (
+LOOKING = (
     "target",
     "target_task",
     "text",
@@ -377,7 +377,7 @@ def _inherited(order: Any) -> Any:
   """Parts of an order look at what it looks at, unless they say otherwise."""
   if not isinstance(order, Mapping) or not order.get("parts"):
     return order
-  seen = {name: order[name] for name in _LOOKING if name in order}
+  seen = {name: order[name] for name in LOOKING if name in order}
   parts = [
       _inherited({**seen, **part}) if isinstance(part, Mapping) else part
       for part in order["parts"]

@@ -58,7 +58,7 @@ def test_the_name_depends_on_what_matters_only(store, workdir):
     return _make(workdir, store, **options).path.name
 
   assert name(arrangement="random") == name(
-      arrangement="random", pick="farthest", sequence="reversed"
+      arrangement="random", encoder="/some/where", encoder_dtype="bfloat16"
   )
   distinct = [
       name(),
@@ -92,6 +92,11 @@ def test_without_an_embedder_nothing_looks_at_the_target(store, workdir):
         (dict(target="held-out"), 'mean "heldout"'),
         (dict(target="train"), "must be a held-out set"),
         (dict(budget=22), "is 22, but the pool has 21"),
+        (dict(budget=0), "budget is 0"),
+        (
+            dict(arrangement="random", pick="farthest"),
+            "order.pick is 'farthest', but 'random' does not read it",
+        ),
     ],
 )
 def test_bad_options_leave_nothing_behind(store, workdir, options, message):

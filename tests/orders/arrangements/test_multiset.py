@@ -76,7 +76,7 @@ def test_parameters_are_those_that_the_arrangement_reads():
     return set(arrangements.parameters(config.Order(arrangement=name)))
 
   assert read("random") == {"budget", "per_task", "as_released"}
-  assert read("round_robin") == {"budget", "per_task"}
+  assert read("round_robin") == {"budget", "per_task", "as_released"}
   assert read("tmt") == {"budget", "pick", "sequence", "in_round", "rounds"}
 
 

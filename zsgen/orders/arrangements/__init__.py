@@ -6,6 +6,7 @@ fields of `config.Order` that it reads, and of the seed if it draws.
 """
 
 from collections.abc import Callable
+import dataclasses
 import functools
 import inspect
 from typing import Any
@@ -77,7 +78,7 @@ def arrange(
 
 def check(order: config.Order, pool: int) -> None:
   """Raises InputError if a pool of that size cannot be arranged."""
-  _reads(order)
+  _check_unread(order)
   if order.budget == 0:
     raise errors.InputError(
         "config.order.budget is 0: give the number of training examples, or -1"
@@ -107,6 +108,19 @@ def parameters(order: config.Order) -> dict[str, Any]:
       name: list(value) if isinstance(value, tuple) else value
       for name, value in known.items()
   }
+
+
+def _check_unread(order: config.Order) -> None:
+  """Raises InputError for an option that is set and that nothing reads."""
+  read = {*_reads(order), *config.LOOKING, "arrangement"}
+  for field in dataclasses.fields(order):
+    value = getattr(order, field.name)
+    if field.name not in read and value != field.default:
+      raise errors.InputError(
+          f"config.order.{field.name} is {value!r}, but"
+          f" {order.arrangement!r} does not read it. It reads:"
+          f" {', '.join(sorted(read - {'arrangement', 'seed'}))}."
+      )
 
 
 def has_parts(order: config.Order) -> bool:

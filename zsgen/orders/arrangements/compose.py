@@ -153,13 +153,14 @@ def within(
   """
   if not parts:
     raise _needs("within", "parts")
-  rows = np.arange(len(pool))
+  rows, notes = np.arange(len(pool)), []
   for place, part in enumerate(parts):
     found = part(pool.take(rows), seed).within(rows)
+    notes.append({"examples": len(found), **found.notes})
     if place < len(parts) - 1:
       _single("within", found)
       rows = found.rows
-  return found
+  return found.telling(parts=notes)
 
 
 def _sequences(

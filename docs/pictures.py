@@ -1,0 +1,307 @@
+"""Draws the pictures of docs/arrangements.md: `python -m docs.pictures`.
+
+One small example throughout: 60 training examples in six tasks, A to F, and
+four held-out examples in two, G and H. The real arrangements put them in order.
+A picture carries the SHA-256 of the orders in it, so that a test tells when it
+is out of date.
+"""
+
+from collections.abc import Mapping
+import hashlib
+import io
+import math
+import pathlib
+from typing import Any
+
+import matplotlib
+from matplotlib import axes as axes_lib
+from matplotlib import figure as figure_lib
+from matplotlib import lines
+import numpy as np
+
+from zsgen import artifacts, config
+from zsgen.orders import arrangements, embeddings
+from zsgen.orders import pool as pool_lib
+from zsgen.orders.arrangements import arranged
+from zsgen.reports import figures
+
+DIRECTORY = pathlib.Path(__file__).parent / "images" / "arrangements"
+# Name of the text chunk of a PNG that holds its digest.
+DIGEST = "zsgen-orders"
+SEED = 0
+
+# Centre and examples of each training task, and of those of a held-out task.
+_TASKS = {
+    "A": (-0.95, 0.75, 14),
+    "B": (0.10, 0.95, 12),
+    "C": (1.00, 0.50, 10),
+    "D": (0.75, -0.65, 9),
+    "E": (-0.25, -0.95, 8),
+    "F": (-1.00, -0.35, 7),
+}
+_HELDOUT = {
+    "G": ((-0.62, 0.42), (-0.10, 0.48)),
+    "H": ((0.38, -0.40), (0.30, 0.02)),
+}
+_TASK_OF = np.repeat(np.arange(len(_TASKS)), [n for _, _, n in _TASKS.values()])
+# Side of a panel, inches, and how far its axes reach.
+_PANEL, _REACH = 2.25, 1.6
+_DPI = 150
+# Okabe and Ito (2008), as in reports.
+_HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = "os^DvP"
+_QUIET, _FLOOR = "#57606a", "#c4cad0"
+_LETTER = dict(ha="center", va="center", fontsize=8.5, fontweight="bold")
+
+_NEAR = dict(arrangement="similarity", measure="cosine_min")
+_FAR = _NEAR | dict(pick="farthest")
+_TMT = dict(arrangement="tmt", budget=36)
+_WSD = dict(arrangement="similarity", measure="wsd")
+_ENDS = dict(
+    arrangement="concatenate",
+    parts=tuple(
+        dict(arrangement="take", stop=2, parts=(part,))
+        for part in (_NEAR, _FAR)
+    ),
+)
+_SPREAD = dict(arrangement="take", spread=4, parts=(_NEAR,))
+
+Orders = Mapping[str, Mapping[str, Any]]
+
+# Title and order of each panel of each picture; "\n" begins its second line.
+GROUPS: Mapping[str, Orders] = {
+    "baselines": {
+        "random": dict(arrangement="random"),
+        "round_robin": dict(arrangement="round_robin"),
+        "cluster\nby task": dict(arrangement="cluster"),
+        "cluster\nby category": dict(arrangement="cluster", by="category"),
+    },
+    "similarity": {
+        "wsd": _WSD,
+        "cosine_min": _WSD | dict(measure="cosine_min"),
+        "cosine_avg": _WSD | dict(measure="cosine_avg"),
+        "cosine_max": _WSD | dict(measure="cosine_max"),
+        "cosine_centroid": _WSD | dict(measure="cosine_centroid"),
+        "wsd\nfarthest": _WSD | dict(pick="farthest"),
+        "wsd\nrandom": _WSD | dict(pick="random"),
+        "wsd\nby task": _WSD | dict(granularity="task"),
+    },
+    "tmt": {
+        "nearest": _TMT,
+        "farthest": _TMT | dict(pick="farthest"),
+        "nearest\nreversed": _TMT | dict(sequence="reversed"),
+        "nearest\nshuffled": _TMT | dict(sequence="shuffled"),
+        "nearest\nshuffled in the round": _TMT | dict(in_round="shuffled"),
+        "nearest\nrounds (0, 4)": dict(arrangement="tmt", rounds=(0, 4)),
+        "nearest\nrounds (4, 8)": dict(arrangement="tmt", rounds=(4, 8)),
+        "nearest\nto held-out task H": _TMT | dict(target_task="H"),
+    },
+    "released": {
+        "NFT": dict(arrangement="released", budget=36),
+        "FFT": dict(arrangement="released", budget=36, setting="FFT"),
+        "RT": dict(arrangement="released", budget=36, setting="RT"),
+        "MIN": dict(arrangement="released", budget=36, setting="MIN"),
+        "MAX": dict(arrangement="released", budget=36, setting="MAX"),
+        "NFT\nhalves that overlap": dict(arrangement="released", budget=58),
+    },
+    "transport": {
+        "nearest": dict(arrangement="transport"),
+        "farthest": dict(arrangement="transport", pick="farthest"),
+        "nearest\nto held-out task H": dict(
+            arrangement="transport", target_task="H"
+        ),
+    },
+    "compose": {
+        "concatenate\n4 rounds of TMT, then random": dict(
+            arrangement="concatenate",
+            parts=(
+                dict(arrangement="tmt", rounds=(0, 4)),
+                dict(arrangement="random"),
+            ),
+        ),
+        "interleave\n2 near, 1 far": dict(
+            arrangement="interleave", turns=(2, 1), parts=(_NEAR, _FAR)
+        ),
+        "polar\n2 + 2 of each task": dict(
+            arrangement="within",
+            parts=(dict(arrangement="by_task", parts=(_ENDS,)), _NEAR),
+        ),
+        "uniform\nevery (n // 4)-th of a task": dict(
+            arrangement="within",
+            parts=(dict(arrangement="by_task", parts=(_SPREAD,)), _NEAR),
+        ),
+    },
+}
+
+
+def main() -> None:
+  """Draws every picture."""
+  for name, orders in GROUPS.items():
+    artifacts.write_bytes(DIRECTORY / f"{name}.png", draw(orders))
+
+
+def arrange(orders: Orders) -> dict[str, arranged.Arranged]:
+  """What the arrangements give on the example, by title."""
+  found = {}
+  for title, options in orders.items():
+    order = config.check({"order": options}).order
+    found[title] = arrangements.arrange(order, _pool(order), SEED)
+  return found
+
+
+def digest(found: Mapping[str, arranged.Arranged]) -> str:
+  """SHA-256 (hex) of the titles and rows that a picture shows."""
+  told = hashlib.sha256()
+  for title, each in found.items():
+    told.update(title.encode() + each.rows.astype("<i8").tobytes())
+  return told.hexdigest()
+
+
+def draw(orders: Orders) -> bytes:
+  """Draws a picture, as a PNG."""
+  found = arrange(orders)
+  columns = 4 if len(found) % 4 == 0 else 3
+  rows = -(-len(found) // columns)
+  height = rows * 1.2 * _PANEL + 0.4
+  figure = figure_lib.Figure((columns * _PANEL, height), layout="constrained")
+  # Titles stand a little above what the layout reckons with.
+  rect = (0, 0, 1, 1 - 0.1 / height)
+  figure.get_layout_engine().set(w_pad=0.06, h_pad=0.02, rect=rect)
+  grid = figure.subplots(
+      2 * rows, columns, squeeze=False, height_ratios=[1, 0.09] * rows
+  )
+  for place, (title, each) in enumerate(found.items()):
+    row, column = divmod(place, columns)
+    heldout = orders[title].get("target_task", "")
+    _panel(grid[2 * row, column], title, each, heldout)
+    _strip(grid[2 * row + 1, column], each)
+  _key(figure)
+  return _png(figure, digest(found))
+
+
+def _points() -> np.ndarray:
+  """Where training examples are: a spiral a task, [60, 2]."""
+  turn = math.pi * (3 - math.sqrt(5))
+  spirals = []
+  for x, y, size in _TASKS.values():
+    number = np.arange(size) + 0.5
+    angle, length = turn * number + x, 0.115 * np.sqrt(number)
+    offsets = [np.cos(angle) * length, np.sin(angle) * length]
+    spirals.append(np.add((x, y), np.transpose(offsets)))
+  return np.concatenate(spirals)
+
+
+def _lifted(points: np.ndarray) -> embeddings.Embeddings:
+  """Points as unit vectors, on a cap of the sphere that is seen from above."""
+  flat = 0.5 * points
+  up = np.sqrt(1 - np.square(flat).sum(axis=1, keepdims=True))
+  return embeddings.Embeddings(np.hstack([flat, up]).astype(np.float32))
+
+
+def _pool(order: config.Order) -> pool_lib.Pool:
+  """The example, and the held-out task that an order looks at."""
+  looked_at = [order.target_task] if order.target_task else _HELDOUT
+  heldout = np.concatenate([_HELDOUT[name] for name in looked_at])
+  return pool_lib.Pool(
+      _TASK_OF,
+      categories=_TASK_OF // 2,
+      train=_lifted(_points()),
+      heldout=_lifted(heldout),
+  )
+
+
+def _panel(
+    axes: axes_lib.Axes, title: str, found: arranged.Arranged, target: str
+) -> None:
+  """Points coloured by position: early dark, late light, left out hollow."""
+  points, position = _points(), np.full(len(_TASK_OF), np.nan)
+  position[found.rows] = np.linspace(0, 1, len(found))
+  for task, (name, (x, y, _)) in enumerate(_TASKS.items()):
+    inside = _TASK_OF == task
+    taken = inside & ~np.isnan(position)
+    left = inside & np.isnan(position)
+    style = dict(s=26, marker=_MARKERS[task], linewidths=0.6)
+    axes.scatter(*points[left].T, facecolors="none", edgecolors=_FLOOR, **style)
+    axes.scatter(
+        *points[taken].T,
+        c=position[taken],
+        vmin=0,
+        vmax=1,
+        edgecolors=figures.INK,
+        **style,
+    )
+    away = np.array([x, y]) * (1 + 0.48 / math.hypot(x, y))
+    axes.text(*away, name, color=_HUES[task], **_LETTER)
+  for name, places in _HELDOUT.items():
+    seen = target in ("", name)
+    axes.scatter(
+        *np.transpose(places),
+        marker="x",
+        s=42,
+        linewidths=1.8,
+        color=figures.INK if seen else _FLOOR,
+    )
+  _title(axes, title)
+
+
+def _strip(axes: axes_lib.Axes, found: arranged.Arranged) -> None:
+  """Position, tasks along the order, and where rounds begin."""
+  size = len(found)
+  axes.imshow(
+      np.linspace(0, 1, size)[None], extent=(0, size, 0.75, 1), aspect="auto"
+  )
+  hues = [_HUES[task] for task in _TASK_OF[found.rows]]
+  axes.bar(np.arange(size) + 0.5, 0.75, width=1.0, color=hues)
+  borders = np.flatnonzero(np.diff(found.rounds)) + 1
+  # Rounds that a shuffle tore apart have no beginning.
+  if len(borders) <= 2 * found.rounds.max():
+    axes.vlines(borders, -0.3, 0, color=_QUIET, linewidth=0.6)
+  axes.set(xlim=(0, len(_TASK_OF)), ylim=(-0.35, 1))
+  axes.axis("off")
+
+
+def _title(axes: axes_lib.Axes, title: str) -> None:
+  """The panel's name and, below it, what is special."""
+  name, _, more = title.partition("\n")
+  axes.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=13)
+  axes.text(0, 1.03, more, transform=axes.transAxes, fontsize=7.5, color=_QUIET)
+  axes.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
+  axes.set(xticks=(), yticks=())
+  axes.spines[:].set_color(_FLOOR)
+
+
+def _key(figure: figure_lib.Figure) -> None:
+  """What the marks mean, below all panels."""
+  early, late = matplotlib.colormaps["viridis"]([0.0, 1.0])
+  ink, round_mark = figures.INK, dict(marker="o", markeredgewidth=0.6)
+  marks = {
+      "held-out": dict(marker="x", color=ink, markeredgewidth=1.8),
+      "first": dict(color=early, markeredgecolor=ink, **round_mark),
+      "last": dict(color=late, markeredgecolor=ink, **round_mark),
+      "not taken": dict(color="none", markeredgecolor=_FLOOR, **round_mark),
+      "a new round": dict(marker="|", color=_QUIET),
+  }
+  handles = [
+      lines.Line2D([], [], linestyle="", markersize=6, label=label, **style)
+      for label, style in marks.items()
+  ]
+  figure.legend(
+      handles=handles,
+      loc="outside lower center",
+      ncols=len(marks),
+      frameon=False,
+      fontsize=8,
+      handletextpad=0.2,
+  )
+
+
+def _png(figure: figure_lib.Figure, told: str) -> bytes:
+  buffer = io.BytesIO()
+  # Matplotlib's own version would change the bytes.
+  metadata = {"Software": None, DIGEST: told}
+  figure.savefig(buffer, format="png", dpi=_DPI, metadata=metadata)
+  return buffer.getvalue()
+
+
+if __name__ == "__main__":
+  main()
