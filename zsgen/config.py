@@ -39,6 +39,37 @@ def section(kind: type, machine: bool = False) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
+class Heldout:
+  """Which tasks make up a held-out set; what several fields name is joined."""
+
+  # Tasks by name.
+  tasks: tuple[str, ...] = option(())
+  # A file of task names, one a line.
+  tasks_file: str = option("", machine=True)
+  # All tasks of these categories.
+  categories: tuple[str, ...] = option(())
+  # A split of the source's own, such as "test".
+  split: str = option("")
+  # Share of the tasks that are left, drawn by the seed; of the examples where
+  # the source knows no tasks.
+  share: float = option(0.0, low=0.0, high=0.9)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+  """Names of the columns of the user's own tables; "" for none."""
+
+  task: str = option("task")
+  input: str = option("input")
+  # An answer, or a list of them.
+  target: str = option("target")
+  definition: str = option("")
+  category: str = option("")
+  split: str = option("")
+  key: str = option("")
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
   """Which examples there are, and how they become tokens."""
 
@@ -46,12 +77,46 @@ class Data:
   source: str = option("synth")
   # The source's file or directory; "" for generated suites.
   path: str = option("", machine=True)
-  # How text becomes ids: a name in zsgen/data/tokenizers.py.
+  # tfds, seqio: name of the data set, or of the Task or Mixture.
+  dataset: str = option("")
+  # seqio: the module that registers it.
+  module: str = option("")
+  # niv2: which of the official splits.
+  track: str = option("default", choices=("default", "xlingual"))
+  # table, tfds, seqio: where the parts of an example are.
+  fields: Fields = section(Fields)
+  # Held-out sets by name; empty for those that the source has of its own.
+  heldout: Mapping[str, Heldout] = dataclasses.field(
+      default_factory=dict, metadata=dict(of=Heldout)
+  )
+  # A row that cannot be used: stop, or leave it out and count it.
+  on_bad_row: str = option("error", choices=("error", "skip"))
+  # Leave out training examples whose prompt and answer came before.
+  deduplicate: bool = option(False)
+  # How text becomes ids: a name in zsgen/data/tokenizers.
   tokenizer: str = option("bytes")
-  # How an example becomes prompt and answer: a name in zsgen/data/prompts.py.
+  # sentencepiece: a .model file; hf: a directory or a name on the hub.
+  tokenizer_path: str = option("", machine=True)
+  # How definition, examples and input become a request: a name in
+  # zsgen/data/prompts.
+  prompt: str = option("plain")
+  # niv2's prompt: positive and negative examples shown, while they fit.
+  shots: int = option(2, low=0)
+  negative_shots: int = option(0, low=0)
+  # niv2's prompt: tokens that it may have.
+  prompt_tokens: int = option(1024, low=1)
+  # niv2's prompt: show explanations, the task's name, the definition.
+  explanations: bool = option(False)
+  task_name: bool = option(False)
+  definition: bool = option(True)
+  # Which reference is the answer: the first, or one drawn by the seed.
+  label: str = option("first", choices=("first", "random"))
+  # How turns become text: a name in zsgen/data/prompts.
   template: str = option("plain")
-  # Longest example in tokens; what is longer loses its tail, and is counted.
+  # Longest example in tokens; what is longer is cut, and counted.
   max_length: int = option(2048, low=2)
+  # What is cut: the tail, or the middle of the prompt.
+  truncate: str = option("tail", choices=("tail", "prompt"))
   # Instances of each training task (all, if it has fewer).
   train_instances: int = option(320, low=1)
   # Instances of each held-out task (all, if it has fewer).
@@ -60,6 +125,8 @@ class Data:
   draw: str = option("seed")
   # Who hands batches to the trainer: the store, or the seqio mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
+  # Processes that tokenize; 0: one a core.
+  workers: int = option(0, low=0, machine=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
+from typing import NamedTuple
 
 TRAIN = "train"
+
+
+class Turn(NamedTuple):
+  """What one speaker says in a conversation."""
+
+  role: str  # "system", "user" or "assistant"
+  text: str
+
+
+class Shot(NamedTuple):
+  """A solved example that a prompt may show."""
+
+  input: str
+  output: str
+  explanation: str
+  positive: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +42,10 @@ class Example:
   targets: tuple[str, ...]
   # The publisher's id of the instance, unique within the task.
   key: str
+  # Solved examples of the task, for prompts that show some.
+  shots: tuple[Shot, ...] = ()
+  # A conversation, in place of definition, input and targets.
+  turns: tuple[Turn, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
