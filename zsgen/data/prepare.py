@@ -69,7 +69,7 @@ def prepare(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
   made = made_by(data, seed)
   path = root / artifacts.name(data.source, made)
   if not path.exists():
-    source = sources.load(data, seed)
+    source = sources.load(data, seed, root / "scratch")
     with artifacts.writing(path) as beside:
       _write(beside, source, data, made)
   opened = store.open_store(path)
@@ -112,6 +112,7 @@ def _write(
           "made_by": dict(made),
           "suite": source.name,
           "heldout": list(source.heldout),
+          "source": dict(source.told),
           "counts": ledger.counts,
           "dropped_by_task": dict(ledger.dropped),
           "sources": store.describe_sources(source.files),
@@ -244,9 +245,6 @@ class _Ledger:
         )
     for split, counts in self.counts.items():
       counts["tasks"] = sum(task["split"] == split for task in kept)
-    for split, names in source.listed.items():
-      absent = sum(name not in self._tasks for name in names)
-      self.counts[split]["absent_tasks"] = absent
     return pa.Table.from_pylist(kept)
 
 
