@@ -28,8 +28,8 @@ def root() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def layout(root, tmp_path_factory):
-  """Real rows as a publisher lays them out: layout("p3") is a directory."""
+def real(root, tmp_path_factory):
+  """Real rows as a publisher lays them out: real("p3") is a directory."""
   build = root / "../shared/data/build.py"
   if not build.is_file():
     pytest.skip("the real data is not there (../shared/data)")
@@ -44,9 +44,9 @@ def layout(root, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def flan_mini(layout) -> pathlib.Path:
+def flan_mini(real) -> pathlib.Path:
   """Real rows and the paper's key list, as Flan-mini is published."""
-  return layout("flan_mini")
+  return real("flan_mini")
 
 
 @pytest.fixture

@@ -160,9 +160,9 @@ def test_without_a_heldout_set(tmp_path):
     _suite(path, heldout={})
 
 
-def test_real_conversations(layout):
+def test_real_conversations(real):
   examples = _examples(
-      layout("chat"),
+      real("chat"),
       heldout={"heldout": config.Heldout(share=0.1)},
       train_instances=10**6,
       heldout_instances=10**6,
