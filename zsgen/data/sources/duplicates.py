@@ -26,11 +26,9 @@ class Digests(NamedTuple):
 
 def digest(*texts: str) -> int:
   """64 bits that differ where the texts do."""
-  mixed = hashlib.blake2b(digest_size=8)
-  for text in texts:
-    encoded = text.encode()
-    # Lengths first: ("ab", "c") is not ("a", "bc").
-    mixed.update(len(encoded).to_bytes(8, "little") + encoded)
+  # With lengths: ("ab", "c") is not ("a", "bc").
+  framed = "".join([f"{len(text)}:{text}" for text in texts])
+  mixed = hashlib.blake2b(framed.encode(), digest_size=8)
   return int.from_bytes(mixed.digest(), "little")
 
 
@@ -42,9 +40,11 @@ def of(example: suite.Example) -> tuple[int, int, int]:
   there is no prompt, the text.
   """
   whole = _whole(example)
-  asked = example.definition, example.input
-  prompt = digest(*asked) if any(asked) else whole
-  return digest(asked[1]) if asked[1] else prompt, prompt, whole
+  asked = digest(example.input) if example.input else 0
+  prompt = (
+      digest(example.definition, example.input) if example.definition else asked
+  )
+  return asked or prompt or whole, prompt or whole, whole
 
 
 def _whole(example: suite.Example) -> int:

@@ -8,12 +8,14 @@ and those one level below it are taken, sorted by name.
 
 from collections.abc import Iterable
 import glob
+import json
+import os
 import pathlib
 import re
 from typing import NamedTuple
 
-from zsgen import artifacts, errors
-from zsgen.data.sources import remote
+from zsgen import errors
+from zsgen.data.sources import records, remote
 
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _FORMATS = {
@@ -100,9 +102,8 @@ def _found(root: pathlib.Path) -> list[File]:
   if len(paths) == 1 and paths[0].is_dir():
     return _below(paths[0])
   files = [path for path in paths if path.is_file()]
-  folders = {path.parent for path in files}
-  above = [path.parent for path in folders] if len(folders) > 1 else folders
-  return _known(files, min(above, default=root))
+  folders = [path.parent for path in files]
+  return _known(files, pathlib.Path(os.path.commonpath(folders or [root])))
 
 
 def _below(root: pathlib.Path) -> list[File]:
@@ -123,6 +124,9 @@ def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:
   """The files of what `datasets` saved in a directory; [] if it did not."""
   if (folder / _SPLITS).is_file():
     splits = _listed(folder / _SPLITS, "splits")
+    for split in splits:
+      if not (folder / str(split) / _STATE).is_file():
+        raise errors.InputError(f"{folder / _SPLITS}: {split!r} is not there.")
     return [
         file._replace(split=str(split), folder=_name(folder.relative_to(root)))
         for split in splits
@@ -130,18 +134,21 @@ def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:
     ]
   if not (folder / _STATE).is_file():
     return []
-  listed = _listed(folder / _STATE, "_data_files")
-  paths = [folder / str(dict(each).get("filename")) for each in listed]
+  state = folder / _STATE
+  paths = [
+      folder / records.field(each, "filename", (str,), state)
+      for each in _listed(state, "_data_files")
+  ]
   return _known(paths, root, even_if_missing=True)
 
 
 def _listed(path: pathlib.Path, field: str) -> list:
   """A list in a JSON file that `datasets` wrote."""
-  value = artifacts.read_json(path)
-  listed = value.get(field) if isinstance(value, dict) else None
-  if not isinstance(listed, list):
-    raise errors.InputError(f'{path}: has no list "{field}".')
-  return listed
+  try:
+    value = json.loads(path.read_text("utf-8"))
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(f"{path}: broken JSON ({error}).") from error
+  return records.field(value, field, (list,), path)
 
 
 def _known(

@@ -48,8 +48,7 @@ def flan_mini(
   keys = None if bare else _file(data, KEYS)
   listed = key_lists(keys) if keys else None
   array = [f._replace(format="array") for f in files.find(str(found), scratch)]
-  made = rows.Rows(array, example, scratch, ())
-  made.files += (keys,) if keys else ()
+  made = rows.Rows(array, example, scratch, beside=(keys,) if keys else ())
   known = catalog.scan(made, data.on_bad_row, listed)
   return catalog.suite("flan_mini", known, data, seed)
 

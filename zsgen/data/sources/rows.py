@@ -8,8 +8,10 @@ Either way a row costs 12 bytes of memory.
 import array
 import bisect
 from collections.abc import Callable, Iterator, Sequence
+import errno
 import io
 import json
+import os
 import pathlib
 import tempfile
 from typing import Any, BinaryIO, NamedTuple
@@ -49,7 +51,7 @@ class Rows:
   """The rows of several files as examples, by number.
 
   Attributes:
-    files: the files.
+    files: all files that the rows depend on.
   """
 
   def __init__(
@@ -57,7 +59,8 @@ class Rows:
       found: Sequence[files.File],
       convert: Convert,
       scratch: pathlib.Path,
-      columns: Sequence[str],
+      columns: Sequence[str] = (),
+      beside: Sequence[pathlib.Path] = (),
   ):
     """Reads nothing yet.
 
@@ -66,8 +69,9 @@ class Rows:
       convert: makes an example of a row; raises InputError if it cannot.
       scratch: directory for what cannot be read where it stands.
       columns: those that `convert` reads, of files that are in columns.
+      beside: files that the rows depend on, too.
     """
-    self.files = tuple(file.path for file in found)
+    self.files = (*(file.path for file in found), *beside)
     self._found = found
     self._convert = convert
     self._columns = columns
@@ -106,11 +110,14 @@ class Rows:
     try:
       origin = self._origin(len(self._begins) - 1, row.place)
       example = records.usable(self._convert(row.value, origin), row.place)
-      if row.begin < 0:
-        copy = self._copies.add(row.value, row.place)
-        self._begins[-1], self._lengths[-1] = copy
     except errors.InputError as error:
       return error
+    if row.begin < 0:
+      line = json.dumps(row.value, default=str).encode() + b"\n"
+      if len(line) > records.LONGEST:
+        return records.too_long(row.place)
+      self._begins[-1] = self._copies.add(line)
+      self._lengths[-1] = len(line)
     return example
 
   def _origin(self, row: int, place: str = "") -> Origin:
@@ -140,8 +147,7 @@ class Rows:
     try:
       if _in_place(origin.file):
         file = self._opened(bisect.bisect_right(self._firsts, row) - 1)
-        file.seek(begin)
-        text = file.read(length)
+        text = os.pread(file.fileno(), length, begin)
       else:
         text = self._copies.read(begin, length)
       return self._convert(json.loads(text.decode()), origin)
@@ -172,25 +178,30 @@ class _Copies:
     self._file: BinaryIO | None = None
     self._end = 0
 
-  def add(self, value: Any, place: str) -> tuple[int, int]:
-    """Adds a row; returns its first byte and its length."""
-    line = json.dumps(value, default=str).encode() + b"\n"
-    if len(line) > records.LONGEST:
-      raise records.too_long(place)
+  def add(self, line: bytes) -> int:
+    """Adds a row; returns its first byte.
+
+    Raises:
+      InputError: the directory cannot be written to, or is full.
+    """
     try:
       if self._file is None:
         self._scratch.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=self._scratch)
-      self._file.write(line)
+        self._file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)
+      written = self._file.write(line)
+      if written < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-      raise OSError(error.errno, error.strerror, str(self._scratch)) from error
-    self._end += len(line)
-    return self._end - len(line), len(line)
+      raise errors.InputError(
+          f"{self._scratch}: rows of packed or binary files cannot be copied"
+          f" here ({error.strerror}). Make room, or use another workdir."
+      ) from error
+    self._end += written
+    return self._end - written
 
   def read(self, begin: int, length: int) -> bytes:
     """A row's line."""
-    self._file.seek(begin)
-    return self._file.read(length)
+    return os.pread(self._file.fileno(), length, begin)
 
   def __del__(self):
     if self._file is not None:

@@ -32,9 +32,16 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
 
 
 def read(
-    name: str, data: config.Data, seed: int, scratch: pathlib.Path
+    name: str,
+    data: config.Data,
+    seed: int,
+    scratch: pathlib.Path,
+    unlabelled: str = TASK,
 ) -> suite.Suite:
-  """The tables at `data.path` as the suite `name`; see `table`."""
+  """The tables at `data.path` as the suite `name`; see `table`.
+
+  Rows that name no task are of the task `unlabelled`.
+  """
   found = files.find(data.path, scratch)
   fields = data.fields
   columns = [
@@ -47,14 +54,17 @@ def read(
       fields.key,
   ]
   made = rows.Rows(
-      found, lambda row, origin: example(row, origin, fields), scratch, columns
+      found,
+      lambda row, origin: example(row, origin, fields, unlabelled),
+      scratch,
+      columns,
   )
-  known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
+  known = catalog.scan(made, data.on_bad_row, unlabelled=unlabelled)
   return catalog.suite(name, known, data, seed)
 
 
 def example(
-    row: Any, origin: rows.Origin, fields: config.Fields
+    row: Any, origin: rows.Origin, fields: config.Fields, unlabelled: str
 ) -> suite.Example:
   """A row as an example.
 
@@ -71,7 +81,7 @@ def example(
       else _column(row, fields.input, place)
   )
   return suite.Example(
-      task=_column(row, fields.task, place) or TASK,
+      task=_column(row, fields.task, place) or unlabelled,
       category=_column(row, fields.category, place),
       split=_column(row, fields.split, place) or origin.file.split,
       definition=definition,
