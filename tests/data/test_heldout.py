@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zsgen import config, errors
-from zsgen.data.sources import heldout
+from zsgen.data.sources import groups, heldout
 
 SETS = {
     "far": config.Heldout(categories=("maths",)),
@@ -17,7 +17,7 @@ SETS = {
 def _tasks(count=20):
   """Tasks of two categories; every fifth is the source's own test task."""
   return {
-      f"t{i:02}": heldout.Task(
+      f"t{i:02}": groups.Task(
           category="maths" if i % 10 == 3 else "words",
           split="" if i % 5 else "test",
           rows=np.arange(i * 10, i * 10 + 10),
@@ -82,7 +82,7 @@ def test_a_share_depends_on_names_only():
 
 def test_a_share_of_the_rows_that_name_no_task():
   rows = np.arange(40)
-  tasks = {"table": heldout.Task("", "", rows)}
+  tasks = {"table": groups.Task("", "", rows)}
   sets = {"a": config.Heldout(share=0.25), "b": config.Heldout(share=0.001)}
   made = heldout.split(tasks, sets, 0, "table", "here")
   parts = {

@@ -109,6 +109,23 @@ def test_what_datasets_saved(tmp_path):
     _suite(tmp_path / "saved")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("state.json", "{", "broken JSON"),
+        ("state.json", "[]", "must be a JSON object"),
+        ("state.json", '{"_data_files": [3]}', "must be a JSON object"),
+        ("dataset_dict.json", '{"splits": "train"}', "not a list"),
+        ("dataset_dict.json", '{"splits": ["test"]}', "'test' is not there"),
+    ],
+)
+def test_damage_to_what_datasets_saved(tmp_path, name, content, said):
+  _saved(tmp_path / "saved", _rows(TASKS[0], 5))
+  (tmp_path / "saved" / name).write_text(content)
+  with pytest.raises(errors.InputError, match=rf"{name}: .*{said}"):
+    _suite(tmp_path / "saved")
+
+
 def test_datasets_itself_saves_so(tmp_path):
   """The same by the library, where it is installed."""
   datasets = pytest.importorskip("datasets")

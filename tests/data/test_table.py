@@ -150,6 +150,23 @@ def test_a_directory_and_a_glob(tmp_path):
     sources.load(config.Data(source="table"), 0, tmp_path)
 
 
+def test_a_glob_over_directories(tmp_path):
+  """Files of one name in different places keep their keys apart."""
+  for name in ("a/x", "b/x", "b/y/z"):
+    (tmp_path / name).mkdir(parents=True)
+    _write(tmp_path / name / "t.jsonl", _rows(3))
+  fields = config.Fields()
+  examples = _examples(tmp_path / "**/*.jsonl", fields, heldout=PLAIN)
+  assert len({e.key for e in examples}) == len(examples) == 9
+
+
+def test_a_scratch_that_cannot_be_written(tmp_path):
+  _write(tmp_path / "t.csv", _rows())
+  (tmp_path / "scratch").write_text("a file")
+  with pytest.raises(errors.InputError, match=r"scratch: rows .* be copied"):
+    _suite(tmp_path / "t.csv")
+
+
 def test_files_that_are_named_after_splits(tmp_path):
   """The same tasks in both: the held-out part is a task of its own."""
   _write(tmp_path / "train-00000-of-00002.parquet", _rows()[:3])

@@ -6,7 +6,6 @@ caps, duplicates, bad rows, and what is told of them. Memory is 40 bytes a row
 beside what `Rows` holds; texts are read again when they are drawn.
 """
 
-import array
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
@@ -17,6 +16,7 @@ import numpy as np
 from zsgen import config, errors
 from zsgen.data import suite as suite_lib
 from zsgen.data.sources import bad_rows, draws, duplicates, heldout
+from zsgen.data.sources import groups as groups_lib
 
 
 class Rows(Protocol):
@@ -39,7 +39,7 @@ class Catalog:
   """The tasks of a source, in its order, and where their rows are."""
 
   rows: Rows
-  tasks: Mapping[str, heldout.Task]
+  tasks: Mapping[str, groups_lib.Task]
   digests: duplicates.Digests
   bad_rows: bad_rows.BadRows
   # The task that holds all rows which name none.
@@ -69,14 +69,21 @@ def scan(
     InputError: bad rows, unless they are skipped: names the first and counts
       the others. A file that cannot be read on, in any case.
   """
-  groups, bad = _Groups(listed), bad_rows.BadRows()
+  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
   for row, example in enumerate(rows.scan()):
     if isinstance(example, errors.InputError):
       bad.add(example)
       groups.pass_over()
     else:
       groups.add(row, example)
-  tasks = groups.tasks(rows, bad)
+  tasks = groups.tasks()
+  for task, row in groups.repeated():
+    bad.add(
+        errors.InputError(
+            f"{rows.place(row)}: its key {rows.read(row).key!r} came before in"
+            f" task {task}."
+        )
+    )
   if bad.count and on_bad_row == "error":
     raise bad.error()
   if not any(len(task.rows) for task in tasks.values()):
@@ -85,82 +92,6 @@ def scan(
         f" be used ({bad.count} bad rows)."
     )
   return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
-
-
-class _Groups:
-  """Rows by task and split, while they are scanned."""
-
-  def __init__(self, listed: Mapping[str, Sequence[str]] | None):
-    self._digests = tuple(array.array("Q") for _ in duplicates.Digests._fields)
-    self._rows: dict[tuple[str, str], array.array] = {}
-    self._keys: dict[tuple[str, str], array.array] = {}
-    self._categories: dict[tuple[str, str], str] = {}
-    self._splits = {
-        task: split for split, names in (listed or {}).items() for task in names
-    }
-    for group in self._splits.items():
-      self._begin(group, "")
-
-  def _begin(self, group: tuple[str, str], category: str) -> None:
-    """A task that has no row yet."""
-    self._rows[group] = array.array("q")
-    self._keys[group] = array.array("Q")
-    self._categories[group] = category
-
-  def pass_over(self) -> None:
-    """A row that is in no task."""
-    for column in self._digests:
-      column.append(0)
-
-  def add(self, row: int, example: suite_lib.Example) -> None:
-    """A good row."""
-    if self._splits and example.task not in self._splits:
-      self.pass_over()
-      return
-    split = self._splits.get(example.task, example.split)
-    group = example.task, split
-    if group not in self._rows:
-      self._begin(group, example.category)
-    if not self._rows[group]:
-      self._categories[group] = example.category
-    self._rows[group].append(row)
-    self._keys[group].append(duplicates.digest(example.key))
-    for column, each in zip(self._digests, duplicates.of(example), strict=True):
-      column.append(each)
-
-  def digests(self) -> duplicates.Digests:
-    """The digests of all rows."""
-    return duplicates.Digests(
-        *(np.array(column, np.uint64) for column in self._digests)
-    )
-
-  def tasks(self, rows: Rows, bad: bad_rows.BadRows) -> dict[str, heldout.Task]:
-    """The tasks; rows whose key came before are bad."""
-    together: dict[str, list[str]] = {}
-    for task, split in self._rows:
-      together.setdefault(task, []).append(split)
-    tasks: dict[str, heldout.Task] = {}
-    for (task, split), found in self._rows.items():
-      other = len(together[task]) > 1 and split != suite_lib.TRAIN
-      name = f"{task}.{split}" if other else task
-      if name in tasks or (other and name in together):
-        raise errors.InputError(
-            f"task {task}: its rows of the split {split} would be the task"
-            f" {name}, which there is. Rename one of them."
-        )
-      numbers = np.array(found, np.int64)
-      keys = np.array(self._keys[task, split], np.uint64)
-      again = duplicates.repeated(keys)
-      for row in numbers[again].tolist():
-        bad.add(
-            errors.InputError(
-                f"{rows.place(row)}: its key {rows.read(row).key!r} came"
-                f" before in task {task}."
-            )
-        )
-      category = self._categories[task, split]
-      tasks[name] = heldout.Task(category, split, numbers[~again])
-    return tasks
 
 
 def suite(
@@ -217,7 +148,7 @@ def suite(
   )
 
 
-_Sets = Mapping[str, Mapping[str, heldout.Task]]
+_Sets = Mapping[str, Mapping[str, groups_lib.Task]]
 
 
 def _check_rows(name: str, sets: _Sets) -> None:

@@ -4,16 +4,13 @@
 trained on. Without any, the source's own splits are taken.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 import pathlib
-from typing import NamedTuple
-import zlib
-
-import numpy as np
 
 from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import records
+from zsgen.data.sources import groups, records
+from zsgen.data.sources import shares as shares_lib
 
 _WHERE = "config.data.heldout"
 _HOW = (
@@ -22,16 +19,7 @@ _HOW = (
 )
 
 
-class Task(NamedTuple):
-  """A task's rows, in the source's order."""
-
-  category: str
-  # The source's own; "" where it has none.
-  split: str
-  rows: np.ndarray  # int64
-
-
-_Tasks = Mapping[str, Task]
+_Tasks = Mapping[str, groups.Task]
 
 
 def split(
@@ -40,7 +28,7 @@ def split(
     seed: int,
     unlabelled: str,
     source: str,
-) -> dict[str, dict[str, Task]]:
+) -> dict[str, dict[str, groups.Task]]:
   """Puts every task in a split.
 
   Args:
@@ -62,13 +50,14 @@ def split(
   """
   chosen = _chosen(tasks, sets) if sets else _own(tasks, source)
   left = {task: each for task, each in tasks.items() if task not in chosen}
-  made: dict[str, dict[str, Task]] = {suite.TRAIN: {}}
+  made: dict[str, dict[str, groups.Task]] = {suite.TRAIN: {}}
   made |= {name: {} for name in sorted(sets)}
   for task, name in chosen.items():
     made.setdefault(name, {})[task] = tasks[task]
   if sets:
     made[suite.TRAIN] = left
-    _share(made, sets, seed, unlabelled)
+    shares = {name: sets[name].share for name in sorted(sets)}
+    shares_lib.move(made, shares, seed, unlabelled)
   for name, members in made.items():
     if not members:
       raise errors.InputError(_empty(name, sets, source))
@@ -168,58 +157,3 @@ def _listed(path: pathlib.Path) -> list[str]:
   except (OSError, ValueError) as error:
     raise errors.InputError(f"{path}: cannot be read ({error}).") from error
   return records.names([line.strip() for line in lines if line.strip()], path)
-
-
-def _share(
-    made: dict[str, dict[str, Task]],
-    sets: Mapping[str, config.Heldout],
-    seed: int,
-    unlabelled: str,
-) -> None:
-  """Moves shares of what is left to train on to the sets that want some."""
-  shares = {name: sets[name].share for name in made if name != suite.TRAIN}
-  shares = {name: share for name, share in shares.items() if share}
-  left = made[suite.TRAIN]
-  if shares and list(left) == [unlabelled]:
-    _share_rows(made, shares, seed, unlabelled)
-    return
-  ranked = sorted(left, key=lambda task: (_rank(seed, task), task))
-  for name, taken in _cut(ranked, shares).items():
-    made[name] |= {task: left.pop(task) for task in taken}
-
-
-def _share_rows(
-    made: dict[str, dict[str, Task]],
-    shares: Mapping[str, float],
-    seed: int,
-    task: str,
-) -> None:
-  """The same for the rows of the one task, which names none."""
-  whole = made[suite.TRAIN][task]
-  rng = np.random.default_rng([seed, zlib.crc32(f"share of {task}".encode())])
-  ranked = rng.permutation(whole.rows)
-  taken = _cut(ranked, shares)
-  for name, rows in taken.items():
-    part = whole._replace(rows=np.sort(rows))
-    made[name][f"{task}.{name}"] = part
-  count = sum(map(len, taken.values()))
-  rest = whole._replace(rows=np.sort(ranked[count:]))
-  made[suite.TRAIN] = {task: rest} if len(rest.rows) else {}
-
-
-def _cut(
-    ranked: Sequence[str] | np.ndarray, shares: Mapping[str, float]
-) -> dict[str, Sequence[str] | np.ndarray]:
-  """Cuts the shares off the front, one after another; each at least one."""
-  taken, first = {}, 0
-  for name, share in shares.items():
-    count = max(1, round(share * len(ranked)))
-    taken[name] = ranked[first : first + count]
-    first += count
-  return taken
-
-
-def _rank(seed: int, task: str) -> int:
-  """A random number that depends on the seed and the task's name only."""
-  words = np.random.PCG64([seed, zlib.crc32(task.encode())])
-  return int(words.random_raw())

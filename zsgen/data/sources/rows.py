@@ -8,12 +8,10 @@ Either way a row costs 12 bytes of memory.
 import array
 import bisect
 from collections.abc import Callable, Iterator, Sequence
-import errno
 import io
 import json
 import os
 import pathlib
-import tempfile
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -21,7 +19,14 @@ import pyarrow as pa
 from zsgen import errors
 from zsgen.data import suite
 from zsgen.data.sources import columns as columns_lib
-from zsgen.data.sources import files, json_rows, lines, records, separated
+from zsgen.data.sources import (
+  copies,
+  files,
+  json_rows,
+  lines,
+  records,
+  separated,
+)
 
 _TEXTS = {
     "array": json_rows.scan,
@@ -78,7 +83,7 @@ class Rows:
     self._firsts: list[int] = []
     self._begins = array.array("q")
     self._lengths = array.array("I")
-    self._copies = _Copies(scratch)
+    self._copies = copies.Copies(scratch)
     self._open: tuple[int, BinaryIO] | None = None
 
   def scan(self) -> Iterator[suite.Example | errors.InputError]:
@@ -168,44 +173,6 @@ class Rows:
   def __del__(self):
     if self._open is not None:
       self._open[1].close()
-
-
-class _Copies:
-  """Rows as lines of JSON in a file that goes when it is closed."""
-
-  def __init__(self, scratch: pathlib.Path):
-    self._scratch = scratch
-    self._file: BinaryIO | None = None
-    self._end = 0
-
-  def add(self, line: bytes) -> int:
-    """Adds a row; returns its first byte.
-
-    Raises:
-      InputError: the directory cannot be written to, or is full.
-    """
-    try:
-      if self._file is None:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)
-      written = self._file.write(line)
-      if written < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-      raise errors.InputError(
-          f"{self._scratch}: rows of packed or binary files cannot be copied"
-          f" here ({error.strerror}). Make room, or use another workdir."
-      ) from error
-    self._end += written
-    return self._end - written
-
-  def read(self, begin: int, length: int) -> bytes:
-    """A row's line."""
-    return os.pread(self._file.fileno(), length, begin)
-
-  def __del__(self):
-    if self._file is not None:
-      self._file.close()
 
 
 def _in_place(file: files.File) -> bool:

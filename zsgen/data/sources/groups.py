@@ -1,0 +1,117 @@
+"""Rows by task and split, while a source is scanned."""
+
+import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen import errors
+from zsgen.data import suite
+from zsgen.data.sources import duplicates
+
+# A task and one of the source's own splits.
+_Group = tuple[str, str]
+
+
+class Task(NamedTuple):
+  """A task's rows, in the source's order."""
+
+  category: str
+  # The source's own; "" where it has none.
+  split: str
+  rows: np.ndarray  # int64
+
+
+class Groups:
+  """Takes rows in one after another; finds tasks and repeated keys."""
+
+  def __init__(self, listed: Mapping[str, Sequence[str]] | None):
+    """Begins with no row.
+
+    Args:
+      listed: the tasks of each split, in order, if the source names them;
+        rows of other tasks are in no group.
+    """
+    self._digests = tuple(array.array("Q") for _ in duplicates.Digests._fields)
+    self._rows: dict[_Group, array.array] = {}
+    self._keys: dict[_Group, array.array] = {}
+    self._categories: dict[_Group, str] = {}
+    self._splits = {
+        task: split for split, names in (listed or {}).items() for task in names
+    }
+    for group in self._splits.items():
+      self._begin(group)
+
+  def _begin(self, group: _Group) -> None:
+    """A group that has no row yet."""
+    self._rows[group] = array.array("q")
+    self._keys[group] = array.array("Q")
+
+  def pass_over(self) -> None:
+    """A row that is in no group."""
+    for column in self._digests:
+      column.append(0)
+
+  def add(self, row: int, example: suite.Example) -> None:
+    """A good row; the first one of a group sets its category."""
+    if self._splits and example.task not in self._splits:
+      self.pass_over()
+      return
+    split = self._splits.get(example.task, example.split)
+    group = example.task, split
+    if group not in self._rows:
+      self._begin(group)
+    self._categories.setdefault(group, example.category)
+    self._rows[group].append(row)
+    self._keys[group].append(duplicates.digest(example.key))
+    for column, each in zip(self._digests, duplicates.of(example), strict=True):
+      column.append(each)
+
+  def digests(self) -> duplicates.Digests:
+    """The digests of all rows."""
+    return duplicates.Digests(*map(np.asarray, self._digests))
+
+  def repeated(self) -> Iterator[tuple[str, int]]:
+    """Task and number of each row whose key came before in its group."""
+    for (task, split), rows in self._rows.items():
+      again = self._again((task, split))
+      for row in np.asarray(rows)[again].tolist():
+        yield task, row
+
+  def _again(self, group: _Group) -> np.ndarray:
+    """Which rows of a group have a key that came before."""
+    return duplicates.repeated(np.asarray(self._keys[group]))
+
+  def tasks(self) -> dict[str, Task]:
+    """The tasks, without rows whose key came before.
+
+    Raises:
+      InputError: the name of a task's part is that of another task.
+    """
+    splits: dict[str, list[str]] = {}
+    for task, split in self._rows:
+      splits.setdefault(task, []).append(split)
+    tasks: dict[str, Task] = {}
+    for group, rows in self._rows.items():
+      name = _name(group, splits)
+      tasks[name] = Task(
+          category=self._categories.get(group, ""),
+          split=group[1],
+          rows=np.asarray(rows)[~self._again(group)],
+      )
+    return tasks
+
+
+def _name(group: _Group, splits: Mapping[str, Sequence[str]]) -> str:
+  """What the task of a group is called; a task is in one split only."""
+  task, split = group
+  if len(splits[task]) == 1 or split == suite.TRAIN:
+    return task
+  name = f"{task}.{split}"
+  if name in splits:
+    raise errors.InputError(
+        f"task {task}: its rows of the split {split} would be the task {name},"
+        " which there is. Rename one of them."
+    )
+  return name
