@@ -20,12 +20,12 @@ from zsgen import errors
 from zsgen.data import suite
 from zsgen.data.sources import columns as columns_lib
 from zsgen.data.sources import (
-  copies,
-  files,
-  json_rows,
-  lines,
-  records,
-  separated,
+    copies,
+    files,
+    json_rows,
+    lines,
+    records,
+    separated,
 )
 
 _TEXTS = {

@@ -28,20 +28,6 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   Raises:
     InputError: no such file, bad rows, or no held-out set.
   """
-  return read("table", data, seed, scratch)
-
-
-def read(
-    name: str,
-    data: config.Data,
-    seed: int,
-    scratch: pathlib.Path,
-    unlabelled: str = TASK,
-) -> suite.Suite:
-  """The tables at `data.path` as the suite `name`; see `table`.
-
-  Rows that name no task are of the task `unlabelled`.
-  """
   found = files.find(data.path, scratch)
   fields = data.fields
   columns = [
@@ -55,16 +41,16 @@ def read(
   ]
   made = rows.Rows(
       found,
-      lambda row, origin: example(row, origin, fields, unlabelled),
+      lambda row, origin: example(row, origin, fields),
       scratch,
       columns,
   )
-  known = catalog.scan(made, data.on_bad_row, unlabelled=unlabelled)
-  return catalog.suite(name, known, data, seed)
+  known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
+  return catalog.suite("table", known, data, seed)
 
 
 def example(
-    row: Any, origin: rows.Origin, fields: config.Fields, unlabelled: str
+    row: Any, origin: rows.Origin, fields: config.Fields
 ) -> suite.Example:
   """A row as an example.
 
@@ -81,7 +67,7 @@ def example(
       else _column(row, fields.input, place)
   )
   return suite.Example(
-      task=_column(row, fields.task, place) or unlabelled,
+      task=_column(row, fields.task, place) or TASK,
       category=_column(row, fields.category, place),
       split=_column(row, fields.split, place) or origin.file.split,
       definition=definition,
