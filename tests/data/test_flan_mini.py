@@ -64,7 +64,7 @@ def _examples(path, draw="first", train=20, heldout=5, seed=0):
       train_instances=train,
       heldout_instances=heldout,
   )
-  return list(sources.load(data, seed).examples())
+  return list(sources.load(data, seed, path / "scratch").examples())
 
 
 def _keys(*args, **kwargs):
@@ -263,16 +263,16 @@ def test_missing_files(layout, tmp_path):
 @pytest.mark.parametrize(
     ("source", "draw", "known"),
     [
-        ("synth", "first", "seed"),
-        ("worlds", "sample", "seed"),
-        ("niv2", "sample", "seed, first"),
+        ("synth", "first", "does not read it"),
+        ("worlds", "sample", "does not read it"),
+        ("niv2", "sampel", 'Did you mean "sample"'),
         ("flan_mini", "sampel", 'Did you mean "sample"'),
     ],
 )
-def test_a_draw_that_a_source_cannot_do(source, draw, known):
+def test_a_draw_that_a_source_cannot_do(source, draw, known, tmp_path):
   data = config.Data(source=source, draw=draw)
   with pytest.raises(errors.InputError, match=known):
-    sources.load(data, seed=0)
+    sources.load(data, 0, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """What a source gives: a suite of training tasks and held-out sets."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TRAIN = "train"
 
@@ -63,5 +63,6 @@ class Suite:
   examples: Callable[[], Iterator[Example]]
   # The files that the examples come from; () where they are generated.
   files: tuple[pathlib.Path, ...] = ()
-  # Tasks of each split that the publisher names, where some have no example.
-  listed: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+  # What there is to tell of the source, for the manifest: counts, and the
+  # first of what they count (JSON).
+  told: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -6,15 +6,13 @@ released code. A task is a `source`; an example is a conversation's first
 question and answer, as in the paper's section 4.
 """
 
-import array
-from collections.abc import Iterator
 import json
 import pathlib
-from typing import Any, BinaryIO
+from typing import Any
 
 from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import draws, json_rows, records
+from zsgen.data.sources import catalog, files, records, rows
 
 HELDOUT = "heldout"
 ROWS = "flan_mini.json"
@@ -23,16 +21,17 @@ KEYS = "train_eval_key_list.json"
 LISTS = {suite.TRAIN: "train_key_list", HELDOUT: "eval_key_list"}
 
 
-def flan_mini(data: config.Data, seed: int) -> suite.Suite:
+def flan_mini(
+    data: config.Data, seed: int, scratch: pathlib.Path
+) -> suite.Suite:
   """Flan-mini as a suite; tasks in the key list's order.
 
-  The file is scanned once for each pass over the examples, a row at a time,
-  and the drawn rows are read again: 24 bytes of memory for each of its rows.
-
   Args:
-    data: `path` is a directory with both files; `draw` (any of draws.DRAWS)
-      takes at most `train_instances` and `heldout_instances` of each task.
+    data: `path` is a directory with both files. With held-out sets of the
+      config's own the key list may be missing: tasks come in the file's order
+      then.
     seed: draws the instances.
+    scratch: a directory to copy remote files to.
 
   Returns:
     The suite. Listed tasks without a row give no example. A drawn row that
@@ -40,26 +39,36 @@ def flan_mini(data: config.Data, seed: int) -> suite.Suite:
     either is empty, has no targets.
 
   Raises:
-    InputError: missing or broken files, a task in both lists, or a split none
-      of whose tasks has a row.
+    InputError: missing or broken files, bad rows, a task in both lists, or a
+      split none of whose tasks has a row.
   """
-  root = pathlib.Path(data.path).expanduser()
-  files = root / ROWS, root / KEYS
-  for path in files:
-    if not data.path or not path.is_file():
-      raise errors.InputError(
-          f"config.data.path: {data.path or '(empty)'!r} has no {path.name}."
-          f" Give a directory with {ROWS} (declare-lab/flan-mini) and {KEYS}"
-          " (the paper's released code): --config.data.path=DIRECTORY."
-      )
-  tasks = key_lists(files[1])
-  return suite.Suite(
-      name="flan_mini",
-      heldout=(HELDOUT,),
-      examples=lambda: _examples(files[0], tasks, data, seed),
-      files=files,
-      listed=tasks,
-  )
+  found = _file(data, ROWS)
+  # The key list names the tasks that there are, and their order.
+  bare = data.heldout and not _path(data, KEYS).is_file()
+  keys = None if bare else _file(data, KEYS)
+  listed = key_lists(keys) if keys else None
+  array = [f._replace(format="array") for f in files.find(str(found), scratch)]
+  made = rows.Rows(array, example, scratch, ())
+  made.files += (keys,) if keys else ()
+  known = catalog.scan(made, data.on_bad_row, listed)
+  return catalog.suite("flan_mini", known, data, seed)
+
+
+def _path(data: config.Data, name: str) -> pathlib.Path:
+  """A file of the data set's directory."""
+  return pathlib.Path(data.path).expanduser() / name
+
+
+def _file(data: config.Data, name: str) -> pathlib.Path:
+  """The same; it must be there."""
+  path = _path(data, name)
+  if not data.path or not path.is_file():
+    raise errors.InputError(
+        f"config.data.path: {data.path or '(empty)'!r} has no {name}. Give a"
+        f" directory with {ROWS} (declare-lab/flan-mini) and {KEYS} (the"
+        " paper's released code): --config.data.path=DIRECTORY."
+    )
+  return path
 
 
 def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
@@ -82,66 +91,23 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
   return tasks
 
 
-def _examples(
-    path: pathlib.Path,
-    tasks: dict[str, list[str]],
-    data: config.Data,
-    seed: int,
-) -> Iterator[suite.Example]:
-  """The drawn examples, task by task."""
-  rows = json_rows.JsonRows(path)
-  found = _rows_by_task(rows, tasks)
-  drawn = draws.draw(
-      data.draw,
-      tuple(
-          {task: len(found[task]) for task in names} for names in tasks.values()
-      ),
-      (data.train_instances, data.heldout_instances),
-      seed,
-  )
-  with open(path, "rb") as file:
-    for split, names in tasks.items():
-      for task in names:
-        for index in drawn[task]:
-          yield _example(rows, file, found[task][index], task, split)
+def example(row: Any, origin: rows.Origin) -> suite.Example:
+  """A conversation's first exchange as an example.
 
-
-def _rows_by_task(
-    rows: json_rows.JsonRows, tasks: dict[str, list[str]]
-) -> dict[str, array.array]:
-  """Numbers of the rows of each listed task, in file order."""
-  found = {task: array.array("q") for names in tasks.values() for task in names}
-  for number, row in enumerate(rows.scan()):
-    place = f"{rows.path}: row {number}"
-    task = records.field(row, "source", (str,), place)
-    if task in found:
-      found[task].append(number)
-  for split, names in tasks.items():
-    if not any(found[task] for task in names):
-      raise errors.InputError(
-          f"{rows.path}: has no row of the {len(names)} tasks of"
-          f" {LISTS[split]}, such as {names[0]}. The two files do not belong"
-          " together."
-      )
-  return found
-
-
-def _example(
-    rows: json_rows.JsonRows, file: BinaryIO, number: int, task: str, split: str
-) -> suite.Example:
-  """One row as an example."""
-  place = f"{rows.path}: row {number}"
-  row = rows.read(file, number)
-  turns = records.field(row, "conversations", (list,), place)[:2]
-  asked, said = _exchange(turns, place)
+  Raises:
+    InputError: a field is missing or of another type.
+  """
+  task = records.field(row, "source", (str,), origin.place)
+  turns = records.field(row, "conversations", (list,), origin.place)[:2]
+  asked, said = _exchange(turns, origin.place)
   return suite.Example(
       task=task,
       category="",
-      split=split,
+      split="",
       definition="",
       input=asked,
       targets=(said,) if said else (),
-      key=str(row.get("id", number)),
+      key=str(row.get("id", origin.number)),
   )
 
 

@@ -1,17 +1,18 @@
-"""A JSON array on disk, however large: scanned once, then read row by row.
+"""A JSON array, however large: its rows one at a time, and where they stand.
 
-Published instruction sets are single arrays of gigabytes. A scan holds one
-row at a time and remembers where each stands (16 bytes a row).
+Published instruction sets are single arrays of gigabytes. A scan holds a
+window of text, no more.
 """
 
-import array
 from collections.abc import Iterator
+import io
 import json
 import pathlib
 import re
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from zsgen import errors
+from zsgen.data.sources import records
 
 # Characters that are read in one go.
 _CHUNK = 1 << 20
@@ -22,100 +23,68 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODE = json.JSONDecoder().raw_decode
 
 
-class JsonRows:
-  """The rows of a file that is one JSON array.
+def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+  """Every row of an array, in file order, with its bytes' place.
 
-  Attributes:
-    path: the file, UTF-8.
+  Args:
+    stream: the file's bytes, UTF-8.
+    path: its name, for messages.
+
+  Raises:
+    InputError: names file and row: not UTF-8, not an array, broken JSON, or a
+      file that ends too early. No later row can be found then.
   """
+  try:
+    yield from _scan(
+        io.TextIOWrapper(stream, encoding="utf-8", newline=""), path
+    )
+  except UnicodeDecodeError as error:
+    raise errors.InputError(f"{path}: is not UTF-8 ({error}).") from error
 
-  def __init__(self, path: pathlib.Path):
-    self.path = path
-    self._begins = array.array("q")
-    self._ends = array.array("q")
 
-  def scan(self) -> Iterator[Any]:
-    """Every row, in file order; afterwards rows can be read by number.
+def _scan(file: TextIO, path: pathlib.Path) -> Iterator[records.Row]:
+  """Takes rows from a window of text that moves along the file."""
+  text = file.read(_CHUNK)
+  opened = _OPEN.match(text)
+  if not opened:
+    raise errors.InputError(f"{path}: must be a JSON array.")
+  at = opened.end()
+  byte = len(text[:at].encode())
+  number, more = 0, True
+  while more:
+    row, text, at = _next(file, text, at, f"{path}: row {number}")
+    begin = byte + len(text[at : row.begin].encode())
+    length = len(text[row.begin : row.end].encode())
+    byte = begin + length + len(text[row.end : row.next].encode())
+    at, more = row.next, row.mark == ","
+    yield records.Row(f"{path}: row {number}", row.value, begin, length)
+    number += 1
+  if text[at:].strip() or file.read(_CHUNK).strip():
+    raise errors.InputError(
+        f"{path}: goes on after its array's end, at byte {byte}."
+    )
 
-    Raises:
-      InputError: names file and row: not UTF-8, not an array, broken JSON, or
-        a file that ends too early.
-    """
-    self._begins, self._ends = array.array("q"), array.array("q")
+
+def _next(
+    file: TextIO, text: str, at: int, place: str
+) -> tuple["_Taken", str, int]:
+  """The row from `at` on; the window grows until the row is whole."""
+  while True:
     try:
-      with open(self.path, encoding="utf-8", newline="") as file:
-        yield from self._scan(file)
-    except UnicodeDecodeError as error:
+      row = _take(text, at)
+      if row.mark:
+        return row, text, at
+      said = "neither ',' nor ']' follows it"
+    except (ValueError, RecursionError) as error:
+      said = str(error)
+    held = len(text) - at
+    # Doubling: a long row is tried anew only a few times.
+    grown = file.read(max(_CHUNK, held)) if held < _LONGEST else ""
+    if not grown:
       raise errors.InputError(
-          f"{self.path}: is not UTF-8 ({error})."
-      ) from error
-    except OSError as error:
-      raise errors.InputError(
-          f"{self.path}: cannot be read ({error.strerror})."
-      ) from error
-
-  def _scan(self, file: TextIO) -> Iterator[Any]:
-    """Takes rows from a window of text that moves along the file."""
-    text = file.read(_CHUNK)
-    opened = _OPEN.match(text)
-    if not opened:
-      raise errors.InputError(f"{self.path}: must be a JSON array.")
-    at = opened.end()
-    byte = len(text[:at].encode())
-    more = True
-    while more:
-      row, text, at = self._next(file, text, at)
-      begin = byte + len(text[at : row.begin].encode())
-      self._begins.append(begin)
-      self._ends.append(begin + len(text[row.begin : row.end].encode()))
-      byte = self._ends[-1] + len(text[row.end : row.next].encode())
-      at, more = row.next, row.mark == ","
-      yield row.value
-    if text[at:].strip() or file.read(_CHUNK).strip():
-      raise errors.InputError(
-          f"{self.path}: goes on after its array's end, at byte {byte}."
+          f"{place} is broken JSON, or the file ends inside it ({said})."
       )
-
-  def _next(
-      self, file: TextIO, text: str, at: int
-  ) -> tuple["_Taken", str, int]:
-    """The row from `at` on; the window grows until the row is whole."""
-    while True:
-      try:
-        row = _take(text, at)
-        if row.mark:
-          return row, text, at
-        said = "neither ',' nor ']' follows it"
-      except (ValueError, RecursionError) as error:
-        said = str(error)
-      held = len(text) - at
-      # Doubling: a long row is tried anew only a few times.
-      grown = file.read(max(_CHUNK, held)) if held < _LONGEST else ""
-      if not grown:
-        raise errors.InputError(
-            f"{self.path}: row {len(self._begins)} is broken JSON, or the file"
-            f" ends inside it ({said})."
-        )
-      text, at = text[at:] + grown, 0
-
-  def read(self, file: BinaryIO, row: int) -> Any:
-    """A row that was scanned, by its number.
-
-    Args:
-      file: `path`, opened for reading bytes.
-      row: its number in the array, from 0.
-
-    Raises:
-      InputError: the file is not what was scanned.
-    """
-    file.seek(self._begins[row])
-    try:
-      return json.loads(file.read(self._ends[row] - self._begins[row]))
-    except ValueError as error:
-      raise errors.InputError(
-          f"{self.path}: row {row} changed while the file was read ({error})."
-          " Run again."
-      ) from error
+    text, at = text[at:] + grown, 0
 
 
 class _Taken(NamedTuple):

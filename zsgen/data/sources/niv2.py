@@ -1,32 +1,40 @@
 """Natural Instructions: a clone of allenai/natural-instructions.
 
-Reads `tasks/*.json` and the official default split
-`splits/default/{train,test}_tasks.txt`; training tasks in the split's order.
+Reads `tasks/*.json` and an official split, `splits/default` or
+`splits/xlingual` (`config.data.track`): `train_tasks.txt` and
+`test_tasks.txt`; tasks in the split's order.
 """
 
-from collections.abc import Iterator
+import bisect
+from collections.abc import Iterator, Mapping, Sequence
 import json
 import pathlib
+from typing import Any, NamedTuple
 
 from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import draws, records
+from zsgen.data.sources import catalog, records
 
 HELDOUT = "heldout"
+# The fields of a task's solved examples, and whether they are to be followed.
+_SHOTS = {"Positive Examples": True, "Negative Examples": False}
 
 
-def niv2(data: config.Data, seed: int) -> suite.Suite:
+def niv2(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Natural Instructions as a suite.
 
   Args:
-    data: `path` is the clone; `train_instances` and `heldout_instances` are
-      drawn from each task, without replacement and in drawn order; `draw` is
-      one of draws.BY_TASK.
+    data: `path` is the clone, `track` the official split. Examples have all
+      references as targets and the task's positive and negative examples as
+      shots, in the file's order.
     seed: draws the instances.
+    scratch: not used.
 
   Raises:
-    InputError: a path that is not there, or a task in both lists.
+    InputError: a path that is not there, a task in both lists, or bad rows. A
+      task file that cannot be used counts as one bad row.
   """
+  del scratch
   root = pathlib.Path(data.path).expanduser()
   if not data.path or not (root / "tasks").is_dir():
     raise errors.InputError(
@@ -35,31 +43,14 @@ def niv2(data: config.Data, seed: int) -> suite.Suite:
         " --config.data.path=CLONE."
     )
   lists = {
-      suite.TRAIN: root / "splits/default/train_tasks.txt",
-      HELDOUT: root / "splits/default/test_tasks.txt",
+      suite.TRAIN: root / "splits" / data.track / "train_tasks.txt",
+      HELDOUT: root / "splits" / data.track / "test_tasks.txt",
   }
   tasks = {split: _names(path) for split, path in lists.items()}
   records.apart(*tasks.values(), lists[HELDOUT])
-  caps = {suite.TRAIN: data.train_instances, HELDOUT: data.heldout_instances}
-  files = {
-      name: root / "tasks" / f"{name}.json"
-      for names in tasks.values()
-      for name in names
-  }
-
-  def examples() -> Iterator[suite.Example]:
-    for split, names in tasks.items():
-      for name in names:
-        yield from _examples(
-            files[name], name, split, data.draw, caps[split], seed
-        )
-
-  return suite.Suite(
-      name="niv2",
-      heldout=(HELDOUT,),
-      examples=examples,
-      files=(*lists.values(), *files.values()),
-  )
+  clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
+  known = catalog.scan(clone, data.on_bad_row, tasks)
+  return catalog.suite("niv2", known, data, seed)
 
 
 def _names(path: pathlib.Path) -> list[str]:
@@ -80,30 +71,130 @@ def _names(path: pathlib.Path) -> list[str]:
   return names
 
 
-def _examples(
-    path: pathlib.Path, name: str, split: str, draw: str, cap: int, seed: int
-) -> Iterator[suite.Example]:
-  """Draws at most `cap` instances of one task file."""
+class _Card(NamedTuple):
+  """A task file."""
+
+  category: str
+  definition: str
+  shots: tuple[suite.Shot, ...]
+  instances: list[Any]
+
+
+class _Clone:
+  """The instances of all listed tasks, numbered through; see catalog.Rows.
+
+  One task file is held at a time.
+  """
+
+  def __init__(
+      self,
+      root: pathlib.Path,
+      lists: Sequence[pathlib.Path],
+      names: Sequence[str],
+  ):
+    self._names = names
+    self._paths = [root / "tasks" / f"{name}.json" for name in names]
+    self.files = (*lists, *self._paths)
+    # The first row of each task, and beyond the last.
+    self._firsts = [0]
+    self._held: tuple[int, _Card] | None = None
+
+  def scan(self) -> Iterator[suite.Example | errors.InputError]:
+    """Every instance, or what is wrong with it or with its whole task."""
+    for number in range(len(self._names)):
+      rows = 1
+      try:
+        rows = len(self._card(number).instances)
+      except errors.InputError as error:
+        yield error
+        self._firsts.append(self._firsts[-1] + rows)
+        continue
+      for index in range(rows):
+        try:
+          yield self._example(number, index)
+        except errors.InputError as error:
+          yield error
+      self._firsts.append(self._firsts[-1] + rows)
+
+  def read(self, row: int) -> suite.Example:
+    """An instance by its number."""
+    return self._example(*self._at(row))
+
+  def place(self, row: int) -> str:
+    """File and index of an instance."""
+    number, index = self._at(row)
+    return f"{self._paths[number]}: Instances[{index}]"
+
+  def _at(self, row: int) -> tuple[int, int]:
+    """Numbers of the task and of its instance."""
+    number = bisect.bisect_right(self._firsts, row) - 1
+    return number, row - self._firsts[number]
+
+  def _card(self, number: int) -> _Card:
+    """The task file of this number."""
+    if self._held is None or self._held[0] != number:
+      self._held = number, _card(self._paths[number])
+    return self._held[1]
+
+  def _example(self, number: int, index: int) -> suite.Example:
+    """One instance as an example."""
+    card = self._card(number)
+    instance = card.instances[index]
+    place = f"{self._paths[number]}: Instances[{index}]"
+    example = suite.Example(
+        task=self._names[number],
+        category=card.category,
+        split="",
+        definition=card.definition,
+        input=records.field(instance, "input", (str,), place).strip(),
+        targets=tuple(
+            each.strip() for each in records.texts(instance, "output", place)
+        ),
+        key=str(instance.get("id", index)),
+        shots=card.shots,
+    )
+    if not example.input and not example.definition:
+      raise errors.InputError(f"{place}: definition and input are empty.")
+    return records.usable(example, place)
+
+
+def _card(path: pathlib.Path) -> _Card:
+  """Reads a task file.
+
+  Raises:
+    InputError: it is missing or broken, lacks a field, or has no instance.
+  """
   task = _read(path)
   definition = records.field(task, "Definition", (list, str), path)
   instances = records.field(task, "Instances", (list,), path)
   categories = records.field(task, "Categories", (list,), path)
   if not instances:
     raise errors.InputError(f"{path}: the task has no instances.")
-  for index in draws.BY_TASK[draw](name, len(instances), cap, seed):
-    instance = instances[index]
-    place = f"{path}: Instances[{index}]"
-    yield suite.Example(
-        task=name,
-        category=str(categories[0]) if categories else "",
-        split=split,
-        definition=_text(definition, place).strip(),
-        input=records.field(instance, "input", (str,), place).strip(),
-        targets=_targets(
-            records.field(instance, "output", (list, str), place), place
-        ),
-        key=str(instance.get("id", index)),
-    )
+  return _Card(
+      category=str(categories[0]) if categories else "",
+      definition=_text(definition, path).strip(),
+      shots=tuple(_shots(task, path)),
+      instances=instances,
+  )
+
+
+def _shots(task: Mapping[str, Any], path: pathlib.Path) -> Iterator[suite.Shot]:
+  """The task's solved examples, positive ones first."""
+  for name, positive in _SHOTS.items():
+    # Publishers may leave them out.
+    listed = records.field({name: [], **task}, name, (list,), path)
+    for index, shot in enumerate(listed):
+      place = f"{path}: {name}[{index}]"
+      yield suite.Shot(
+          input=records.field(shot, "input", (str,), place),
+          output=_text(
+              records.field(shot, "output", (list, str), place), place
+          ),
+          explanation=records.field(
+              {"explanation": "", **shot}, "explanation", (str,), place
+          ),
+          positive=positive,
+      )
 
 
 def _read(path: pathlib.Path) -> dict:
@@ -136,12 +227,3 @@ def _text(value: object, place: object) -> str:
   if not isinstance(value, str):
     raise errors.InputError(f"{place}: {value!r} is not text.")
   return value
-
-
-def _targets(value: object, place: object) -> tuple[str, ...]:
-  """All references; at least one, none empty."""
-  references = value if isinstance(value, list) else [value]
-  targets = tuple(_text(each, place).strip() for each in references)
-  if not targets or not all(targets):
-    raise errors.InputError(f'{place}: the field "output" has an empty answer.')
-  return targets

@@ -1,9 +1,33 @@
 """Fields of JSON records, checked: what is wrong names its place."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from zsgen import errors
+from zsgen.data import suite
+
+# Bytes of the longest row; what is longer is damage, not text to learn from.
+LONGEST = 10_000_000
+
+
+class Row(NamedTuple):
+  """A row of a file, as a format's scan gives it."""
+
+  # File and position, for messages.
+  place: str
+  # The row; an InputError where it cannot be read.
+  value: Any
+  # Its bytes in the file, where they are JSON; -1 where they are not.
+  begin: int = -1
+  length: int = 0
+
+
+def too_long(place: str) -> errors.InputError:
+  """The error of a row beyond LONGEST."""
+  return errors.InputError(
+      f"{place}: the row is longer than {LONGEST // 10**6} MB; it is damaged or"
+      " no example."
+  )
 
 
 def field(
@@ -28,6 +52,60 @@ def field(
     wanted = " or ".join(kind.__name__ for kind in kinds)
     raise errors.InputError(f'{place}: the field "{name}" is not a {wanted}.')
   return record[name]
+
+
+def text(record: Any, name: str, place: object) -> str:
+  """A field that is text and not empty, as it stands.
+
+  Raises:
+    InputError: no object, no such field, another type, or only white space.
+  """
+  value = field(record, name, (str,), place)
+  if not value.strip():
+    raise errors.InputError(f'{place}: the field "{name}" is empty.')
+  return value
+
+
+def texts(record: Any, name: str, place: object) -> tuple[str, ...]:
+  """A field that is a text or a list of texts, none of them empty.
+
+  Raises:
+    InputError: no object, no such field, another type, or nothing in it.
+  """
+  value = field(record, name, (str, list), place)
+  listed = [value] if isinstance(value, str) else value
+  if not all(isinstance(each, str) for each in listed):
+    raise errors.InputError(f'{place}: the field "{name}" is not all text.')
+  if not listed or not all(each.strip() for each in listed):
+    raise errors.InputError(f'{place}: the field "{name}" has an empty answer.')
+  return tuple(listed)
+
+
+def key(record: Mapping[str, Any], name: str, place: object) -> str:
+  """A field that names the row: text or a whole number.
+
+  Raises:
+    InputError: no such field, another type, or empty.
+  """
+  value = field(record, name, (str, int), place)
+  return text(record, name, place) if isinstance(value, str) else str(value)
+
+
+def usable(example: suite.Example, place: object) -> suite.Example:
+  """The example, if it asks something in Unicode.
+
+  Raises:
+    InputError: a text has a lone surrogate.
+  """
+  said = [example.task, example.category, example.split, example.key]
+  said += [example.definition, example.input, *example.targets]
+  said += [turn.text for turn in example.turns]
+  said += [part for shot in example.shots for part in shot[:3]]
+  try:
+    "".join(said).encode()
+  except UnicodeEncodeError as error:
+    raise errors.InputError(f"{place}: is not Unicode ({error}).") from error
+  return example
 
 
 def names(listed: list, place: object) -> list[str]:

@@ -1,0 +1,272 @@
+"""Between files and suites: what a source knows after one scan of its rows.
+
+A source of files says how rows become examples (`Rows`); `scan` finds their
+tasks, and `suite` does what all such sources share: held-out sets, draws and
+caps, duplicates, bad rows, and what is told of them. Memory is 40 bytes a row
+beside what `Rows` holds; texts are read again when they are drawn.
+"""
+
+import array
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import pathlib
+from typing import Protocol
+
+import numpy as np
+
+from zsgen import config, errors
+from zsgen.data import suite as suite_lib
+from zsgen.data.sources import bad_rows, draws, duplicates, heldout
+
+
+class Rows(Protocol):
+  """The rows of a source as examples; `split` is the source's own, or ""."""
+
+  files: Sequence[pathlib.Path]
+
+  def scan(self) -> Iterator[suite_lib.Example | errors.InputError]:
+    """Every row, or what is wrong with it; raises where it cannot go on."""
+
+  def read(self, row: int) -> suite_lib.Example:
+    """A row by its number in the scan."""
+
+  def place(self, row: int) -> str:
+    """File and position of a row, for messages."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+  """The tasks of a source, in its order, and where their rows are."""
+
+  rows: Rows
+  tasks: Mapping[str, heldout.Task]
+  # Of each row, of its prompt and of all its text: uint64.
+  digests: duplicates.Digests
+  bad_rows: bad_rows.BadRows
+  # The task that holds all rows which name none.
+  unlabelled: str
+
+
+def scan(
+    rows: Rows,
+    on_bad_row: str,
+    listed: Mapping[str, Sequence[str]] | None = None,
+    unlabelled: str = "",
+) -> Catalog:
+  """Reads every row once.
+
+  A task with rows of several splits of its own becomes several tasks: its
+  training rows keep the name, others are the task `<task>.<split>`.
+
+  Args:
+    rows: of the source.
+    on_bad_row: "error" or "skip". A key that came before in its task makes a
+      bad row, too.
+    listed: the tasks of each of the source's own splits, where it names them;
+      they set the order, and rows of other tasks are passed over.
+    unlabelled: the task of rows that name none.
+
+  Raises:
+    InputError: bad rows, unless they are skipped: names the first and counts
+      the others. A file that cannot be read on, in any case.
+  """
+  groups, bad = _Groups(listed), bad_rows.BadRows()
+  for row, example in enumerate(rows.scan()):
+    if isinstance(example, errors.InputError):
+      bad.add(example)
+      groups.pass_over()
+    else:
+      groups.add(row, example)
+  tasks = groups.tasks(rows, bad)
+  if bad.count and on_bad_row == "error":
+    raise bad.error()
+  return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
+
+
+class _Groups:
+  """Rows by task and split, while they are scanned."""
+
+  def __init__(self, listed: Mapping[str, Sequence[str]] | None):
+    self._prompts, self._wholes = array.array("Q"), array.array("Q")
+    self._rows: dict[tuple[str, str], array.array] = {}
+    self._keys: dict[tuple[str, str], array.array] = {}
+    self._categories: dict[tuple[str, str], str] = {}
+    self._splits = {
+        task: split for split, names in (listed or {}).items() for task in names
+    }
+    for group in self._splits.items():
+      self._begin(group, "")
+
+  def _begin(self, group: tuple[str, str], category: str) -> None:
+    """A task that has no row yet."""
+    self._rows[group] = array.array("q")
+    self._keys[group] = array.array("Q")
+    self._categories[group] = category
+
+  def pass_over(self) -> None:
+    """A row that is in no task."""
+    self._prompts.append(0)
+    self._wholes.append(0)
+
+  def add(self, row: int, example: suite_lib.Example) -> None:
+    """A good row."""
+    if self._splits and example.task not in self._splits:
+      self.pass_over()
+      return
+    split = self._splits.get(example.task, example.split)
+    group = example.task, split
+    if group not in self._rows:
+      self._begin(group, example.category)
+    if not self._rows[group]:
+      self._categories[group] = example.category
+    self._rows[group].append(row)
+    self._keys[group].append(duplicates.digest(example.key))
+    self._prompts.append(duplicates.prompt(example))
+    self._wholes.append(duplicates.whole(example))
+
+  def digests(self) -> duplicates.Digests:
+    """The digests of all rows."""
+    return duplicates.Digests(
+        np.array(self._prompts, np.uint64), np.array(self._wholes, np.uint64)
+    )
+
+  def tasks(self, rows: Rows, bad: bad_rows.BadRows) -> dict[str, heldout.Task]:
+    """The tasks; rows whose key came before are bad."""
+    together: dict[str, list[str]] = {}
+    for task, split in self._rows:
+      together.setdefault(task, []).append(split)
+    tasks: dict[str, heldout.Task] = {}
+    for (task, split), found in self._rows.items():
+      other = len(together[task]) > 1 and split != suite_lib.TRAIN
+      name = f"{task}.{split}" if other else task
+      if name in tasks or (other and name in together):
+        raise errors.InputError(
+            f"task {task}: its rows of the split {split} would be the task"
+            f" {name}, which there is. Rename one of them."
+        )
+      numbers = np.array(found, np.int64)
+      keys = np.array(self._keys[task, split], np.uint64)
+      again = duplicates.repeated(keys)
+      for row in numbers[again].tolist():
+        bad.add(
+            errors.InputError(
+                f"{rows.place(row)}: its key {rows.read(row).key!r} came"
+                f" before in task {task}."
+            )
+        )
+      category = self._categories[task, split]
+      tasks[name] = heldout.Task(category, split, numbers[~again])
+    return tasks
+
+
+def suite(
+    name: str, catalog: Catalog, data: config.Data, seed: int
+) -> suite_lib.Suite:
+  """The suite that the config asks of a source.
+
+  Args:
+    name: of the suite.
+    catalog: of the source.
+    data: `heldout` sets, `draw`, `train_instances` and `heldout_instances`
+      (the caps of each task), `deduplicate`.
+    seed: draws tasks and instances.
+
+  Returns:
+    The suite; what it tells is:
+      bad_rows {count, first}: rows left out, and the first five messages.
+      duplicates: training rows left out since their text came before.
+      absent_tasks {split: count}: tasks without a row.
+      unassigned_tasks: tasks in none of the source's own splits.
+      verbatim {count, tasks}: held-out examples whose prompt stands in a
+        drawn training example, and how many of each of the first five tasks.
+
+  Raises:
+    InputError: see `heldout.split`; or a split without a row.
+  """
+  sets = heldout.split(
+      catalog.tasks, data.heldout, seed, catalog.unlabelled, name
+  )
+  _check_rows(name, sets)
+  rows = {
+      split: {task: each.rows for task, each in tasks.items()}
+      for split, tasks in sets.items()
+  }
+  left_out = 0
+  if data.deduplicate:
+    rows[suite_lib.TRAIN], left_out = duplicates.distinct(
+        rows[suite_lib.TRAIN], catalog.digests.wholes
+    )
+  drawn = _drawn(rows, data, seed)
+  return suite_lib.Suite(
+      name=name,
+      heldout=tuple(split for split in sets if split != suite_lib.TRAIN),
+      examples=lambda: _examples(catalog.rows, drawn),
+      files=(*catalog.rows.files, *heldout.files(data.heldout)),
+      told={
+          "bad_rows": catalog.bad_rows.told(),
+          "duplicates": left_out,
+          "absent_tasks": _absent(sets),
+          "unassigned_tasks": _unassigned(catalog, sets),
+          "verbatim": duplicates.verbatim(drawn, catalog.digests.prompts),
+      },
+  )
+
+
+_Sets = Mapping[str, Mapping[str, heldout.Task]]
+
+
+def _check_rows(name: str, sets: _Sets) -> None:
+  """Every split has a row."""
+  for split, tasks in sets.items():
+    if not any(len(task.rows) for task in tasks.values()):
+      raise errors.InputError(
+          f"the source {name} has no row of the {len(tasks)} tasks of {split},"
+          f" such as {next(iter(tasks))}. Its files do not belong together, or"
+          " have no usable rows."
+      )
+
+
+def _absent(sets: _Sets) -> dict[str, int]:
+  """How many tasks of each split have no row."""
+  return {
+      split: sum(not len(task.rows) for task in tasks.values())
+      for split, tasks in sets.items()
+  }
+
+
+def _unassigned(catalog: Catalog, sets: _Sets) -> int:
+  """How many tasks are in no split."""
+  used = {task for tasks in sets.values() for task in tasks}
+  return sum(task not in used for task in catalog.tasks)
+
+
+def _drawn(
+    rows: Mapping[str, Mapping[str, np.ndarray]], data: config.Data, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+  """The drawn rows of each task of each split."""
+  training = {t: len(found) for t, found in rows[suite_lib.TRAIN].items()}
+  others = {
+      task: len(found)
+      for split, tasks in rows.items()
+      for task, found in tasks.items()
+      if split != suite_lib.TRAIN
+  }
+  caps = data.train_instances, data.heldout_instances
+  numbers = draws.draw(data.draw, (training, others), caps, seed)
+  return {
+      split: {
+          task: found[np.asarray(numbers[task], np.int64)]
+          for task, found in tasks.items()
+      }
+      for split, tasks in rows.items()
+  }
+
+
+def _examples(
+    rows: Rows, drawn: Mapping[str, Mapping[str, np.ndarray]]
+) -> Iterator[suite_lib.Example]:
+  """The drawn examples, split by split and task by task."""
+  for split, tasks in drawn.items():
+    for task, numbers in tasks.items():
+      for row in numbers.tolist():
+        yield dataclasses.replace(rows.read(row), task=task, split=split)

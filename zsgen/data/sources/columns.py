@@ -1,0 +1,89 @@
+"""Parquet, and the Arrow files of Hugging Face `datasets` on disk."""
+
+from collections.abc import Iterator, Sequence
+import pathlib
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsgen import errors
+from zsgen.data.sources import records
+
+# Rows that are read together.
+_BATCH = 512
+_BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
+
+
+def parquet(
+    path: pathlib.Path, columns: Sequence[str]
+) -> Iterator[records.Row]:
+  """Every row of a Parquet file, with those of `columns` that it has.
+
+  Raises:
+    InputError: the file is no Parquet file, or is damaged.
+  """
+  try:
+    with pq.ParquetFile(path) as file:
+      kept = [name for name in file.schema_arrow.names if name in columns]
+      yield from _rows(file.iter_batches(_BATCH, columns=kept), path)
+  except _BROKEN as error:
+    raise errors.InputError(f"{path}: is no Parquet file ({error}).") from error
+
+
+def arrow(path: pathlib.Path, columns: Sequence[str]) -> Iterator[records.Row]:
+  """Every row of an Arrow stream or file, with those of `columns` it has.
+
+  Raises:
+    InputError: the file is no Arrow file, or is damaged.
+  """
+  try:
+    with pa.memory_map(str(path)) as source:
+      yield from _rows(_batches(source, columns), path)
+  except _BROKEN as error:
+    raise errors.InputError(f"{path}: is no Arrow file ({error}).") from error
+
+
+def _batches(
+    source: pa.MemoryMappedFile, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+  """Small batches of the columns that are there."""
+  if source.read(6) == b"ARROW1":
+    file = pa.ipc.open_file(source)
+    batches = (file.get_batch(i) for i in range(file.num_record_batches))
+  else:
+    source.seek(0)
+    batches = iter(pa.ipc.open_stream(source))
+  for batch in batches:
+    batch.validate(full=True)
+    kept = batch.select([n for n in batch.schema.names if n in columns])
+    for first in range(0, kept.num_rows, _BATCH):
+      yield kept.slice(first, _BATCH)
+
+
+def _rows(
+    batches: Iterator[pa.RecordBatch], path: pathlib.Path
+) -> Iterator[records.Row]:
+  """The rows of the batches, numbered through."""
+  number = 0
+  for batch in batches:
+    for value in _values(batch):
+      place = f"{path}: row {number}"
+      if isinstance(value, str):
+        said = errors.InputError(f"{place}: cannot be read ({value}).")
+        yield records.Row(place, said)
+      else:
+        yield records.Row(place, value)
+      number += 1
+
+
+def _values(batch: pa.RecordBatch) -> list[Any]:
+  """Rows as dictionaries; what is wrong with a row, as text."""
+  try:
+    return batch.to_pylist()
+  except _BROKEN as error:
+    # One bad value spoils the batch: find it row by row.
+    if batch.num_rows == 1:
+      return [str(error)]
+    rows = (batch.slice(i, 1) for i in range(batch.num_rows))
+    return [value for row in rows for value in _values(row)]

@@ -1,0 +1,225 @@
+"""Which tasks are held out: by name, list, category, own split or share.
+
+`config.data.heldout` names sets; every task that is in none of them is
+trained on. Without any, the source's own splits are taken.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+import pathlib
+from typing import NamedTuple
+import zlib
+
+import numpy as np
+
+from zsgen import config, errors
+from zsgen.data import suite
+from zsgen.data.sources import records
+
+_WHERE = "config.data.heldout"
+_HOW = (
+    f"Set one in the config, such as {_WHERE} = {{'heldout': {{'share': 0.1}}}}"
+    " (or tasks, tasks_file, categories, split)."
+)
+
+
+class Task(NamedTuple):
+  """A task's rows, in the source's order."""
+
+  category: str
+  # The source's own; "" where it has none.
+  split: str
+  rows: np.ndarray  # int64
+
+
+_Tasks = Mapping[str, Task]
+
+
+def split(
+    tasks: _Tasks,
+    sets: Mapping[str, config.Heldout],
+    seed: int,
+    unlabelled: str,
+    source: str,
+) -> dict[str, dict[str, Task]]:
+  """Puts every task in a split.
+
+  Args:
+    tasks: of the source, in its order.
+    sets: `config.data.heldout`.
+    seed: draws shares: a task's rank depends on the seed and its name only.
+    unlabelled: the task whose rows name none. If only that is left, a share
+      is one of its rows, drawn by the seed; they become the task
+      `<task>.<set>`.
+    source: its name, for messages.
+
+  Returns:
+    The tasks of "train", then of each held-out set (sets by name, or the
+    source's own in its order), each in the source's order.
+
+  Raises:
+    InputError: an unknown task, category or split; a task in two sets; a set
+      without a task; no training task left; no held-out set at all.
+  """
+  chosen = _chosen(tasks, sets) if sets else _own(tasks, source)
+  left = {task: each for task, each in tasks.items() if task not in chosen}
+  made: dict[str, dict[str, Task]] = {suite.TRAIN: {}}
+  made |= {name: {} for name in sorted(sets)}
+  for task, name in chosen.items():
+    made.setdefault(name, {})[task] = tasks[task]
+  if sets:
+    made[suite.TRAIN] = left
+    _share(made, sets, seed, unlabelled)
+  for name, members in made.items():
+    if not members:
+      raise errors.InputError(_empty(name, sets, source))
+    made[name] = {task: members[task] for task in _ordered(members, tasks)}
+  return made
+
+
+def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
+  """The lists of tasks that the sets are made of."""
+  paths = (sets[name].tasks_file for name in sorted(sets))
+  return tuple(pathlib.Path(path).expanduser() for path in paths if path)
+
+
+def _ordered(members: _Tasks, tasks: _Tasks) -> list[str]:
+  """The members in the source's order; new ones at the end."""
+  known = [task for task in tasks if task in members]
+  return known + [task for task in members if task not in tasks]
+
+
+def _empty(name: str, sets: Mapping, source: str) -> str:
+  """What to say of a split without a task."""
+  if name == suite.TRAIN:
+    return (
+        f"{_WHERE}: no task of {source} is left to train on. Hold out less."
+        if sets
+        else f"the source {source} has no training task of its own. {_HOW}"
+    )
+  return f"{_WHERE}.{name} has no task. Name tasks, or set a share."
+
+
+def _own(tasks: _Tasks, source: str) -> dict[str, str]:
+  """The source's own split of each task that has one."""
+  own = {task: each.split for task, each in tasks.items() if each.split}
+  if not set(own.values()) - {suite.TRAIN}:
+    raise errors.InputError(
+        f"the source {source} has no held-out tasks of its own. {_HOW}"
+    )
+  return own
+
+
+def _chosen(
+    tasks: _Tasks, sets: Mapping[str, config.Heldout]
+) -> dict[str, str]:
+  """The set of each task that a set names."""
+  chosen: dict[str, str] = {}
+  for name in sorted(sets):
+    if not name or name == suite.TRAIN:
+      raise errors.InputError(f"{_WHERE}: {name!r} cannot name a held-out set.")
+    for task in _members(tasks, sets[name], f"{_WHERE}.{name}"):
+      if chosen.setdefault(task, name) != name:
+        raise errors.InputError(
+            f"{_WHERE}: task {task} is in {chosen[task]} and in {name}; a task"
+            " is in one split only."
+        )
+  return chosen
+
+
+def _members(
+    tasks: _Tasks, wanted: config.Heldout, where: str
+) -> dict[str, None]:
+  """The tasks that a set names, in the source's order."""
+  named = set(_known(wanted.tasks, tasks, "task", f"{where}.tasks"))
+  if wanted.tasks_file:
+    listed = _listed(pathlib.Path(wanted.tasks_file).expanduser())
+    named |= set(_known(listed, tasks, "task", wanted.tasks_file))
+  categories = {each.category for each in tasks.values()}
+  kinds = _known(
+      wanted.categories, categories, "category", f"{where}.categories"
+  )
+  splits = {each.split for each in tasks.values()}
+  own = [wanted.split] if wanted.split else []
+  own = _known(own, splits, "split", f"{where}.split")
+  return {
+      task: None
+      for task, each in tasks.items()
+      if task in named or each.category in kinds or each.split in own
+  }
+
+
+def _known(
+    names: Iterable[str], known: Collection[str], kind: str, place: str
+) -> tuple[str, ...]:
+  """The names, if the source has them all."""
+  for name in names:
+    if name not in known:
+      raise errors.InputError(
+          f"{place}: the source has no {kind} {name!r}."
+          f"{errors.did_you_mean(name, known)}"
+      )
+  return tuple(names)
+
+
+def _listed(path: pathlib.Path) -> list[str]:
+  """The names in a file, one a line."""
+  try:
+    lines = path.read_text("utf-8-sig").splitlines()
+  except (OSError, ValueError) as error:
+    raise errors.InputError(f"{path}: cannot be read ({error}).") from error
+  return records.names([line.strip() for line in lines if line.strip()], path)
+
+
+def _share(
+    made: dict[str, dict[str, Task]],
+    sets: Mapping[str, config.Heldout],
+    seed: int,
+    unlabelled: str,
+) -> None:
+  """Moves shares of what is left to train on to the sets that want some."""
+  shares = {name: sets[name].share for name in made if name != suite.TRAIN}
+  shares = {name: share for name, share in shares.items() if share}
+  left = made[suite.TRAIN]
+  if shares and list(left) == [unlabelled]:
+    _share_rows(made, shares, seed, unlabelled)
+    return
+  ranked = sorted(left, key=lambda task: (_rank(seed, task), task))
+  for name, taken in _cut(ranked, shares).items():
+    made[name] |= {task: left.pop(task) for task in taken}
+
+
+def _share_rows(
+    made: dict[str, dict[str, Task]],
+    shares: Mapping[str, float],
+    seed: int,
+    task: str,
+) -> None:
+  """The same for the rows of the one task, which names none."""
+  whole = made[suite.TRAIN][task]
+  rng = np.random.default_rng([seed, zlib.crc32(f"share of {task}".encode())])
+  ranked = rng.permutation(whole.rows)
+  taken = _cut(ranked, shares)
+  for name, rows in taken.items():
+    part = whole._replace(rows=np.sort(rows))
+    made[name][f"{task}.{name}"] = part
+  count = sum(map(len, taken.values()))
+  rest = whole._replace(rows=np.sort(ranked[count:]))
+  made[suite.TRAIN] = {task: rest} if len(rest.rows) else {}
+
+
+def _cut(
+    ranked: Sequence[str] | np.ndarray, shares: Mapping[str, float]
+) -> dict[str, Sequence[str] | np.ndarray]:
+  """Cuts the shares off the front, one after another; each at least one."""
+  taken, first = {}, 0
+  for name, share in shares.items():
+    count = max(1, round(share * len(ranked)))
+    taken[name] = ranked[first : first + count]
+    first += count
+  return taken
+
+
+def _rank(seed: int, task: str) -> int:
+  """A random number that depends on the seed and the task's name only."""
+  words = np.random.PCG64([seed, zlib.crc32(task.encode())])
+  return int(words.random_raw())

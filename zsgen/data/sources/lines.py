@@ -1,0 +1,61 @@
+"""JSON lines: a row a line; one that is broken does not spoil the next."""
+
+from collections.abc import Iterator
+import itertools
+import json
+import pathlib
+from typing import Any, BinaryIO
+
+from zsgen import errors
+from zsgen.data.sources import records
+
+_BOM = b"\xef\xbb\xbf"
+# Bytes of a too long line that are passed over in one go.
+_CHUNK = 1 << 20
+
+
+def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+  """Every line that is not blank, with its bytes' place.
+
+  Args:
+    stream: the file's bytes, UTF-8.
+    path: its name, for messages.
+  """
+  begin = 0
+  for number in itertools.count(1):
+    line = stream.readline(records.LONGEST + 1)
+    if not line:
+      return
+    place = f"{path}, line {number}"
+    bom = len(_BOM) * (number == 1 and line.startswith(_BOM))
+    if len(line) > records.LONGEST:
+      passed = _pass(stream, line)
+      yield records.Row(place, records.too_long(place))
+      begin += passed
+    elif line[bom:].strip():
+      value = _parse(line[bom:], place)
+      yield records.Row(place, value, begin + bom, len(line) - bom)
+    begin += len(line)
+
+
+def _pass(stream: BinaryIO, line: bytes) -> int:
+  """Goes to the end of a line; returns the bytes passed over."""
+  passed = 0
+  while line and not line.endswith(b"\n"):
+    line = stream.readline(_CHUNK)
+    passed += len(line)
+  return passed
+
+
+def _parse(line: bytes, place: str) -> Any:
+  """The line's value, or what is wrong with it."""
+  try:
+    return json.loads(line.decode())
+  except UnicodeDecodeError as error:
+    return errors.InputError(f"{place}: is not UTF-8 ({error}).")
+  except json.JSONDecodeError as error:
+    return errors.InputError(
+        f"{place}: broken JSON ({error.msg}, column {error.colno})."
+    )
+  except (ValueError, RecursionError) as error:
+    return errors.InputError(f"{place}: broken JSON ({error}).")

@@ -1,0 +1,133 @@
+"""P3, the prompted data sets of T0.
+
+Rows have `inputs_pretokenized` and `targets_pretokenized`, in any format of
+files.py, and those that `datasets` saved to disk. A task is a prompt template
+of a data set: the row's `task`, else the directory that the file lies in,
+else the file's name. The split is what the files are called (train, heldout,
+validation, test); else that of T0 (2110.08207): data sets it was trained on,
+and those it was evaluated on.
+"""
+
+import functools
+import pathlib
+import re
+from typing import Any
+
+from zsgen import config
+from zsgen.data import suite
+from zsgen.data.sources import catalog, files, records, rows
+
+HELDOUT = "heldout"
+INPUT, TARGET = "inputs_pretokenized", "targets_pretokenized"
+# Data sets of T0's training mixture, as tasks' names begin.
+TRAINED = (
+    "adversarial_qa",
+    "ag_news",
+    "amazon_polarity",
+    "app_reviews",
+    "cnn_dailymail",
+    "common_gen",
+    "commonsense_qa",
+    "cos_e",
+    "cosmos_qa",
+    "dbpedia_14",
+    "dream",
+    "duorc",
+    "gigaword",
+    "glue_mrpc",
+    "glue_qqp",
+    "imdb",
+    "kilt_tasks_hotpotqa",
+    "multi_news",
+    "paws",
+    "qasc",
+    "quail",
+    "quarel",
+    "quartz",
+    "quoref",
+    "ropes",
+    "rotten_tomatoes",
+    "samsum",
+    "sciq",
+    "social_i_qa",
+    "trec",
+    "wiki_bio",
+    "wiki_hop",
+    "wiki_qa",
+    "wiqa",
+    "xsum",
+    "yelp_review_full",
+)
+# Data sets that T0 was evaluated on.
+EVALUATED = (
+    "anli",
+    "hellaswag",
+    "story_cloze",
+    "super_glue_cb",
+    "super_glue_copa",
+    "super_glue_rte",
+    "super_glue_wic",
+    "super_glue_wsc",
+    "winogrande",
+)
+_SHARD = re.compile(r"-\d+-of-\d+.*")
+
+
+def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+  """P3 as a suite; tasks in the order in which they come.
+
+  Args:
+    data: `path` names the files. Texts are stripped, as the released code of
+      2406.11721 does.
+    seed: draws the instances.
+    scratch: a directory for what cannot be read where it stands.
+
+  Returns:
+    The suite. Tasks of neither list are in no split of their own.
+
+  Raises:
+    InputError: no such file, or bad rows.
+  """
+  found = files.find(data.path, scratch)
+  made = rows.Rows(found, example, scratch, ("task", INPUT, TARGET))
+  return catalog.suite("p3", catalog.scan(made, data.on_bad_row), data, seed)
+
+
+def example(row: Any, origin: rows.Origin) -> suite.Example:
+  """A row as an example; its category is T0's data set.
+
+  Raises:
+    InputError: a field is missing, no text, or empty.
+  """
+  task = _task(row, origin)
+  known = _prefix(task, TRAINED), _prefix(task, EVALUATED)
+  split = suite.TRAIN if known[0] else HELDOUT if known[1] else ""
+  # A template's own parts do not say what T0 did with it.
+  whole = not origin.file.folder
+  return suite.Example(
+      task=task,
+      category=max(known),
+      split=(whole and origin.file.split) or split,
+      definition="",
+      input=records.text(row, INPUT, origin.place).strip(),
+      targets=(records.text(row, TARGET, origin.place).strip(),),
+      key=origin.key,
+  )
+
+
+def _task(row: Any, origin: rows.Origin) -> str:
+  """The template that made the row."""
+  file = origin.file
+  named = isinstance(row, dict) and "task" in row
+  if named or (file.split and not file.folder):
+    return records.text(row, "task", origin.place)
+  return file.folder or _SHARD.sub("", file.name)
+
+
+@functools.cache
+def _prefix(task: str, known: tuple[str, ...]) -> str:
+  """The data set that a task's name begins with; "" if it is not known."""
+  for name in known:
+    if task == name or task.startswith((f"{name}_", f"{name}.", f"{name}-")):
+      return name
+  return ""

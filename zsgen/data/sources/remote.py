@@ -1,0 +1,90 @@
+"""Files in a bucket, copied once to a local directory."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from zsgen import errors
+
+_MAGIC = "*?["
+
+
+def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
+  """Copies what a remote path names, unless it lies there already.
+
+  Args:
+    path: a file, a directory (with the directories in it) or a glob, with a
+      scheme such as gs://.
+    scratch: the directory to copy to.
+
+  Returns:
+    The copy: a file, or a directory.
+
+  Raises:
+    InputError: there is no such file, no access to it, or no package that
+      speaks to the bucket.
+  """
+  # Otherwise etils takes TensorFlow's file system where that is installed.
+  os.environ.setdefault("EPATH_USE_TF", "0")
+  from etils import epath
+
+  place = hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
+  target = scratch / "remote" / place
+  try:
+    return _copied(epath.Path(path), path, target)
+  except ImportError as error:
+    raise errors.InputError(
+        f"config.data.path: {path!r} needs a package that is not installed"
+        f" ({error})."
+    ) from error
+  # Each file system has errors of its own.
+  except Exception as error:
+    if isinstance(error, errors.InputError):
+      raise
+    raise errors.InputError(
+        f"config.data.path: {path!r} cannot be copied"
+        f" ({type(error).__name__}: {error}). Check the path and your access."
+    ) from error
+
+
+def _copied(source: Any, path: str, target: pathlib.Path) -> pathlib.Path:
+  """Copies a file, a tree of two levels, or what a glob finds."""
+  parts = path.split("/")
+  magic = [i for i, part in enumerate(parts) if set(part) & set(_MAGIC)]
+  if magic:
+    base = type(source)("/".join(parts[: magic[0]]))
+    for file in base.glob("/".join(parts[magic[0] :])):
+      _copy(file, target / file.relative_to(base))
+  elif source.is_dir():
+    _copy_tree(source, target, levels=3)
+  elif source.exists():
+    return _copy(source, target / source.name)
+  if not target.is_dir():
+    raise errors.InputError(f"config.data.path: {path!r} is not there.")
+  return target
+
+
+def _copy_tree(source: Any, target: pathlib.Path, levels: int) -> None:
+  """Copies a directory's files and, `levels` deep, its directories."""
+  for each in source.iterdir():
+    if not each.is_dir():
+      _copy(each, target / each.name)
+    elif levels > 1:
+      _copy_tree(each, target / each.name, levels - 1)
+
+
+def _copy(source: Any, target: pathlib.Path) -> pathlib.Path:
+  """Copies a file, unless the copy has its length and is no older."""
+  there = source.stat()
+  if target.is_file():
+    here = target.stat()
+    if here.st_size == there.length and here.st_mtime >= (there.mtime or 0):
+      return target
+  target.parent.mkdir(parents=True, exist_ok=True)
+  beside = target.with_name(f".{target.name}.{os.getpid()}")
+  with source.open("rb") as read, open(beside, "wb") as write:
+    shutil.copyfileobj(read, write, 1 << 20)
+  os.replace(beside, target)
+  return target
