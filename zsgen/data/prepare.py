@@ -11,7 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, config, errors
-from zsgen.data import prompts, sources, store, suite, tokenizers
+from zsgen.data import (
+    prompts,
+    sources,
+    store,
+    suite,
+    tokenizers,
+    truncation,
+)
 
 # Examples that are tokenized and written together.
 _CHUNK = 4096
@@ -92,7 +99,7 @@ def _write(
       open(path / "mask.bin", "wb") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
   ):
-    for chunk in _chunks(source, data):
+    for chunk in _chunks(source, data, made["seed"]):
       kept = [each for each in chunk if ledger.add(each)]
       if not kept:
         continue
@@ -121,62 +128,42 @@ def _write(
   )
 
 
-def _chunks(source: suite.Suite, data: config.Data) -> Iterator[list[_Encoded]]:
+def _chunks(
+    source: suite.Suite, data: config.Data, seed: int
+) -> Iterator[list[_Encoded]]:
   """Encodes the suite's examples, a chunk at a time."""
   tokenizer = tokenizers.get(data.tokenizer)
-  template = prompts.get(data.template)
+  prompt = prompts.get(data, tokenizer, seed)
   examples = source.examples()
   while batch := list(itertools.islice(examples, _CHUNK)):
-    yield _encode(batch, template, tokenizer, data.max_length)
+    yield _encode(batch, prompt, tokenizer, data)
 
 
 def _encode(
     examples: list[suite.Example],
-    template: prompts.Template,
+    prompt: prompts.Prompts,
     tokenizer: tokenizers.Tokenizer,
-    max_length: int,
+    data: config.Data,
 ) -> list[_Encoded]:
-  """Tokenizes all segments of all examples in one call."""
-  segments = [
-      template(example) if example.targets else [] for example in examples
-  ]
-  texts = [segment.text for each in segments for segment in each]
+  """Tokenizes all segments of all examples in one call, and cuts them."""
   try:
     for each in examples:
       f"{each.task}{each.category}{each.key}".encode()  # For the tables.
-    pieces = iter(tokenizer.encode_batch(texts))
+    segments = [prompt(example) for example in examples]
+    encoded = prompts.encode(segments, tokenizer)
   except UnicodeEncodeError as error:
     raise errors.InputError(
         f"an example of {examples[0].task} … {examples[-1].task} has text that"
         f" is not Unicode ({error}). Mend it in the source."
     ) from error
-  return [
-      _join(example, each, pieces, tokenizer, max_length)
-      for example, each in zip(examples, segments, strict=True)
+  rows = [
+      truncation.cut(each.tokens, each.mask, data.max_length, data.truncate)
+      for each in encoded
   ]
-
-
-def _join(
-    example: suite.Example,
-    segments: list[prompts.Segment],
-    pieces: Iterator[np.ndarray],
-    tokenizer: tokenizers.Tokenizer,
-    max_length: int,
-) -> _Encoded:
-  """Puts an example's segments together, with BOS, end tokens and mask."""
-  begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-  tokens = [np.array(begin, np.uint32)]
-  mask = [np.zeros(len(begin), np.uint8)]
-  for segment, piece in zip(segments, pieces, strict=False):
-    end = [tokenizer.eos_id] if segment.loss else []
-    tokens += [piece, np.array(end, np.uint32)]
-    mask.append(np.full(len(piece) + len(end), segment.loss, np.uint8))
-  joined, masked = np.concatenate(tokens), np.concatenate(mask)
-  masked[:1] = 0  # The first token is predicted from nothing.
-  cut = len(joined) > max_length
-  return _Encoded(
-      example, joined[:max_length], masked[:max_length], segments, cut
-  )
+  return [
+      _Encoded(example, row.tokens, row.mask, said, row.cut)
+      for example, row, said in zip(examples, rows, segments, strict=True)
+  ]
 
 
 class _Ledger:
