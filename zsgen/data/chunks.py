@@ -28,10 +28,10 @@ class Chunk(NamedTuple):
   """Examples of a suite and their rows.
 
   Attributes:
-    tokens: of all rows, one after another, uint32.
+    tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      prompt and answer of each example.
+      answer_cut, prompt and answer of each example.
   """
 
   tokens: np.ndarray
@@ -49,11 +49,12 @@ def of(examples: Sequence[suite.Example], rows: rows_lib.Rows) -> Chunk:
       "tokens": pa.array(rows.lengths, pa.int32()),
       "loss_tokens": pa.array(rows.losses, pa.int32()),
       "cut": pa.array(rows.cut),
+      "answer_cut": pa.array(rows.answer_cut),
   }
   texts = {"prompt": rows.prompts, "answer": rows.answers}
-  return Chunk(
-      rows.tokens, rows.mask, pa.table({**columns, **numbers, **texts})
-  )
+  kept = np.repeat(rows.losses > 0, rows.lengths)
+  table = pa.table({**columns, **numbers, **texts})
+  return Chunk(rows.tokens[kept], rows.mask[kept], table)
 
 
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:

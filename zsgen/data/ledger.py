@@ -9,12 +9,24 @@ from zsgen import errors
 from zsgen.data import suite
 
 
+_READ = (
+    "task",
+    "category",
+    "split",
+    "tokens",
+    "loss_tokens",
+    "cut",
+    "answer_cut",
+)
+
+
 class Ledger:
   """Counts examples as they come, task by task.
 
   Attributes:
     rows: examples that are kept.
-    counts: of each split: examples, cut, dropped, tokens, loss_tokens.
+    counts: of each split: examples, cut, answer_cut, dropped, tokens,
+      loss_tokens.
     dropped: examples of each task that had no answer token left.
   """
 
@@ -34,13 +46,13 @@ class Ledger:
     Raises:
       InputError: a task stands in two places, or in two splits.
     """
-    columns = ("task", "category", "split", "tokens", "loss_tokens", "cut")
-    for row in zip(*(table[name].to_pylist() for name in columns), strict=True):
-      name, category, split, length, loss, cut = row
+    for row in zip(*(table[name].to_pylist() for name in _READ), strict=True):
+      name, category, split, length, loss, cut, answer_cut = row
       task = self._task(name, category, split)
       counts = self.counts.setdefault(split, collections.Counter())
       counts["examples"] += 1
       counts["cut"] += cut
+      counts["answer_cut"] += answer_cut
       if not loss:
         counts["dropped"] += 1
         self.dropped[name] += 1

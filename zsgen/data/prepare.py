@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, config
+from zsgen import artifacts, config, errors
 from zsgen.data import (
     chunks,
     ledger,
@@ -121,10 +121,16 @@ def _encode(
   progress = _Progress(say, first)
 
   def encode(batch: list[suite.Example]) -> chunks.Chunk:
-    found = rows.encode(
-        batch, template, tokenizer, data.max_length, data.truncate
-    )
-    return chunks.of(batch, found)
+    try:
+      found = rows.encode(
+          batch, template, tokenizer, data.max_length, data.truncate
+      )
+      return chunks.of(batch, found)
+    except UnicodeEncodeError as error:
+      raise errors.InputError(
+          f"an example of {batch[0].task} … {batch[-1].task} has text that is"
+          f" not Unicode ({error}). Mend it in the source."
+      ) from error
 
   # One thread encodes, in the tokenizer's own threads; this one reads.
   with futures.ThreadPoolExecutor(1) as pool:

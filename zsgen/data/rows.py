@@ -24,6 +24,7 @@ class Rows(NamedTuple):
     lengths: tokens of each row, int64 [n].
     losses: loss tokens of each row, int64 [n].
     cut: whether a row was longer than it may be, bool [n].
+    answer_cut: whether loss tokens were lost by that, bool [n].
     prompts: what is not to be said, as text.
     answers: what is, as text.
   """
@@ -33,24 +34,9 @@ class Rows(NamedTuple):
   lengths: np.ndarray
   losses: np.ndarray
   cut: np.ndarray
+  answer_cut: np.ndarray
   prompts: list[str]
   answers: list[str]
-
-  def take(self, kept: np.ndarray) -> "Rows":
-    """The rows that `kept`, bool [n], says."""
-    inside = np.repeat(kept, self.lengths)
-    texts = [
-        [text for text, keep in zip(column, kept, strict=True) if keep]
-        for column in (self.prompts, self.answers)
-    ]
-    return Rows(
-        self.tokens[inside],
-        self.mask[inside],
-        self.lengths[kept],
-        self.losses[kept],
-        self.cut[kept],
-        *texts,
-    )
 
 
 def encode(
@@ -63,18 +49,17 @@ def encode(
   """Encodes examples, one or more.
 
   Args:
-    examples: what to encode; one without an answer gives an empty row.
-    template: turns an example into segments.
-    tokenizer: of the segments' texts; BOS is put before each row where there
-      is one, and an end token after each segment that asks for it.
+    examples: what to encode; one without segments gives an empty row.
+    template: turns an example into segments; none where there is no answer.
+    tokenizer: of the segments' texts, called once for plain text and once for
+      what templates write; one BOS is put before each row where there is one,
+      and an end token after each segment that asks for it.
     max_length: tokens of the longest row.
     truncate: what of longer ones is cut, a policy of `truncation`.
   """
-  segments = [
-      template(each) if each.targets or each.turns else [] for each in examples
-  ]
+  segments = [template(each) for each in examples]
   tokens, mask, lengths = _joined(segments, tokenizer)
-  cut = lengths > max_length
+  cut, losses = lengths > max_length, _sums(mask, lengths)
   if cut.any():
     tokens, mask, lengths = _shortened(
         tokens, mask, lengths, max_length, truncate
@@ -83,8 +68,9 @@ def encode(
       tokens,
       mask,
       lengths,
-      _sums(mask, lengths),
+      left := _sums(mask, lengths),
       cut,
+      left < losses,
       [_said(each, loss=False) for each in segments],
       [_said(each, loss=True) for each in segments],
   )
@@ -104,7 +90,7 @@ def _joined(
     first = len(pieces)
     for segment in row:
       ids = next(encoded)
-      if len(pieces) == first and ids[:1].tolist() != begin.tolist():
+      if len(pieces) == first:
         pieces.append(begin)
         loss.append(False)
       pieces.append(ids)
