@@ -45,7 +45,7 @@ def marked(
 ) -> rich.text.Text:
   """An example with its loss tokens between marks, special tokens by name."""
   text, signs = rich.text.Text(), _signs(tokenizer)
-  before = []  # Ids of plain text since the last special token.
+  before = []
   pairs = zip(row.tokens.tolist(), row.mask.tolist(), strict=True)
   for loss, run in itertools.groupby(pairs, lambda pair: pair[1]):
     said = ""
@@ -54,10 +54,9 @@ def marked(
       ids = list(stretch)
       if special:
         said += "".join(signs[token] for token in ids)
-        before = []
       else:
         said += _added(before, ids, tokenizer)
-        before = before + ids
+      before = before + ids
     text.append(f"⟦{said}⟧" if loss else said, "bold green" if loss else "")
   return text
 

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 from zsgen import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import jinja, segments
@@ -57,6 +59,7 @@ class ChatTemplate:
           "config.data.template='tokenizer': the tokenizer has no chat"
           f" template. {jinja.ELSE}"
       )
+    self._tokenizer = tokenizer
     # Of two that begin alike, the longer one is meant.
     texts = sorted(tokenizer.special_ids, key=len, reverse=True)
     self._special = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
@@ -106,11 +109,22 @@ class ChatTemplate:
         if each.special
         for name in self._special.findall(each.text)
     ]
-    if self._special.findall(text) != meant:
+    if not self._makes(text, meant):
       return [each for each in run if each.text or each.end]
     end = any(each.end for each in run)
     whole = segments.Segment(text, run[0].loss, end, special=True)
     return [whole] if text or end else []
+
+  def _makes(self, text: str, meant: Sequence[str]) -> bool:
+    """Whether the special tokens that a text makes are those meant."""
+    if self._special.findall(text) != meant:
+      return False
+    if text.isascii() and text.replace("\n", "").isprintable():
+      return True
+    # A normalizer may make one of characters that are wide or not seen.
+    (ids,) = self._tokenizer.encode_special([text])
+    special = list(self._tokenizer.special_ids.values())
+    return int(np.isin(ids, special).sum()) == len(meant)
 
   def _shape(self, roles: tuple[str, ...]) -> _Shape:
     """Finds the template's own text, and that it does not change midway."""
@@ -118,8 +132,8 @@ class ChatTemplate:
     ends = [""] * len(roles)
     for turn, role in enumerate(roles):
       if role == "assistant":
-        self._check_request(roles[:turn], own)
         ends[turn] = self._end(roles[: turn + 1], own)
+        self._check_request(roles[:turn], own)
     return _Shape(own, ends)
 
   def _between(self, roles: tuple[str, ...]) -> list[str]:
