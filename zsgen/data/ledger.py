@@ -8,7 +8,6 @@ import pyarrow as pa
 from zsgen import errors
 from zsgen.data import suite
 
-
 _READ = (
     "task",
     "category",

@@ -33,7 +33,7 @@ def of_store(store: store_lib.Store) -> "Vocabulary":
     InputError: the store carries no such tokenizer, or a damaged one.
   """
   wanted = store.manifest["made_by"]["tokenizer"]
-  saved = store.path / "tokenizer"
+  saved = store.path / store_lib.TOKENIZER
   found = tokenizers.load(saved) if saved.exists() else tokenizers.Bytes()
   if found.fingerprint != wanted:
     raise errors.InputError(
