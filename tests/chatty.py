@@ -122,7 +122,8 @@ def unigram(chat_template=None):
   library = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, 0))
   library.normalizer = tokenizers.normalizers.NFKC()
   library.add_special_tokens(["<unk>", "</s>"])
-  return Chatty(library, {"eos_token": "</s>"}, chat_template, has_bos=False)
+  names = {"eos_token": "</s>", "unk_token": "<unk>"}
+  return Chatty(library, names, chat_template, has_bos=False)
 
 
 def _train(library, alphabet, special):

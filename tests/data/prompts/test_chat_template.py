@@ -98,7 +98,7 @@ def test_text_cannot_make_special_tokens(evil, place):
 
 def test_characters_that_a_normalizer_makes_a_special_token_of():
   tokenizer = chatty.unigram(chatty.BARE)
-  wide = "＜/s＞"
+  wide = "\uff1c/s\uff1e"
   (ids,) = tokenizer.encode_special([wide])
   assert tokenizer.eos_id in ids
   template = templates.TEMPLATES["tokenizer"](tokenizer)

@@ -104,5 +104,7 @@ def test_options_that_cannot_be(options, said):
 
 def test_a_turn_that_cannot_be_shown_names_its_example():
   example = _example(turns=(suite.Turn("tool", "4"),), key="k7")
-  with pytest.raises(errors.InputError, match="task sum, example k7: .*'tool'"):
+  with pytest.raises(
+      errors.InputError, match=r"task sum, example k7: .*'tool'"
+  ):
     _get(template="chat")(example)

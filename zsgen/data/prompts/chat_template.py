@@ -64,6 +64,13 @@ class ChatTemplate:
     texts = sorted(tokenizer.special_ids, key=len, reverse=True)
     self._special = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
     self._render = jinja.renderer(source, tokenizer.special_tokens)
+    # Any text may have what the vocabulary does not know.
+    unknown = tokenizer.special_tokens.get("unk_token")
+    self._meaningful = [
+        i
+        for text, i in tokenizer.special_ids.items()
+        if text != unknown or i == tokenizer.eos_id
+    ]
     # What `segments.encode` writes itself.
     names = {i: text for text, i in tokenizer.special_ids.items()}
     self._bos = names.get(tokenizer.bos_id, "")
@@ -123,8 +130,7 @@ class ChatTemplate:
       return True
     # A normalizer may make one of characters that are wide or not seen.
     (ids,) = self._tokenizer.encode_special([text])
-    special = list(self._tokenizer.special_ids.values())
-    return int(np.isin(ids, special).sum()) == len(meant)
+    return int(np.isin(ids, self._meaningful).sum()) == len(meant)
 
   def _shape(self, roles: tuple[str, ...]) -> _Shape:
     """Finds the template's own text, and that it does not change midway."""
