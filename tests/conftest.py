@@ -1,5 +1,6 @@
 """What tests share."""
 
+import functools
 import json
 import os
 import pathlib
@@ -27,14 +28,25 @@ def root() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def flan_mini(root, tmp_path_factory) -> pathlib.Path:
-  """Real rows and the paper's key list, as Flan-mini is published."""
+def real(root, tmp_path_factory):
+  """Real rows as a publisher lays them out: real("p3") is a directory."""
   build = root / "../shared/data/build.py"
   if not build.is_file():
     pytest.skip("the real data is not there (../shared/data)")
-  path = tmp_path_factory.mktemp("flan_mini")
-  subprocess.run([sys.executable, build, "flan_mini", path], check=True)
-  return path
+
+  @functools.cache
+  def built(name: str) -> pathlib.Path:
+    path = tmp_path_factory.mktemp(name)
+    subprocess.run([sys.executable, build, name, path], check=True)
+    return path
+
+  return built
+
+
+@pytest.fixture(scope="session")
+def flan_mini(real) -> pathlib.Path:
+  """Real rows and the paper's key list, as Flan-mini is published."""
+  return real("flan_mini")
 
 
 @pytest.fixture

@@ -275,6 +275,22 @@ def test_a_draw_that_a_source_cannot_do(source, draw, known, tmp_path):
     sources.load(data, 0, tmp_path)
 
 
+def test_heldout_sets_without_a_key_list(layout):
+  sets = {"a": config.Heldout(tasks=("x",)), "b": config.Heldout(share=0.3)}
+  data = config.Data(source="flan_mini", path=str(layout), heldout=sets)
+
+  def splits():
+    examples = sources.load(data, 0, layout / "scratch").examples()
+    return {each.task: each.split for each in examples}
+
+  listed = splits()
+  (layout / flan_lib.KEYS).unlink()
+  # The file's order, and no task that is only listed.
+  assert listed.keys() == splits().keys() == COUNTS.keys() - {"gone"}
+  assert list(splits().values()).count("b") == 1
+  assert splits()["x"] == "a"
+
+
 @pytest.fixture(scope="session")
 def real_ids(flan_mini):
   """Ids by task in file order, and the two key lists."""

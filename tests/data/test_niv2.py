@@ -6,6 +6,7 @@ import json
 import pytest
 
 from zsgen import config, errors
+from zsgen.data import suite as suite_lib
 from zsgen.data.sources import niv2 as niv2_lib
 
 
@@ -108,3 +109,92 @@ def test_json_that_python_refuses(niv2, content):
   (niv2 / "tasks/task001_even.json").write_text(content)
   with pytest.raises(errors.InputError, match=r"task001_even\.json: broken"):
     list(_suite(niv2).examples())
+
+
+def test_skipped_rows_are_counted(niv2):
+  def change(task):
+    task["Instances"][7]["output"] = []
+    task["Instances"][8] = 3
+    task["Instances"][9]["id"] = task["Instances"][4]["id"]
+
+  _rewrite(niv2, change)
+  (niv2 / "tasks/task003_copy.json").write_text("{")
+  said = r"Instances\[7\].*And 3 more bad rows.*on_bad_row=skip"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(niv2)
+  suite = _suite(niv2, on_bad_row="skip")
+  counts = collections.Counter(each.task for each in suite.examples())
+  assert counts == {"task001_even": 30, "task002_odd": 27, "task004_large": 5}
+  told = suite.told
+  assert told["bad_rows"]["count"] == 4
+  assert "task003_copy.json, line 1" in told["bad_rows"]["first"][2]
+  assert "came before in task task002_odd" in told["bad_rows"]["first"][3]
+  assert told["absent_tasks"] == {"train": 1, "heldout": 0}
+
+
+def test_shots_categories_and_references(niv2):
+  def change(task):
+    del task["Negative Examples"]
+    task["Positive Examples"].append({"input": "3", "output": ["3", "three"]})
+    task["Instances"][0]["output"] = ["1", " one "]
+
+  _rewrite(niv2, change)
+  examples = list(_suite(niv2, draw="first").examples())
+  first = examples[30]
+  assert first.targets == ("1", "one")
+  assert first.category == "Number Selection"
+  assert first.shots == (
+      suite_lib.Shot("1, 2", "2", "2 is even.", True),
+      suite_lib.Shot("3", "3", "", True),
+  )
+  _rewrite(niv2, lambda task: task["Positive Examples"].append("x"))
+  with pytest.raises(errors.InputError, match=r"Positive Examples\[2\]: must"):
+    _suite(niv2)
+
+
+def test_an_empty_input_needs_a_definition(niv2):
+  _rewrite(niv2, lambda task: task["Instances"][3].update(input=" "))
+  assert len(list(_suite(niv2).examples())) == 95
+  _rewrite(niv2, lambda task: task.update(Definition=[""]))
+  with pytest.raises(
+      errors.InputError, match=r"Instances\[3\]: definition and"
+  ):
+    _suite(niv2)
+
+
+def test_the_cross_lingual_track(niv2):
+  with pytest.raises(errors.InputError, match=r"xlingual/train_tasks\.txt"):
+    _suite(niv2, track="xlingual")
+  for split, tasks in (("train", "task004_large"), ("test", "task001_even")):
+    listed = niv2 / "splits/xlingual" / f"{split}_tasks.txt"
+    listed.parent.mkdir(exist_ok=True)
+    listed.write_text(tasks)
+  splits = {e.task: e.split for e in _suite(niv2, track="xlingual").examples()}
+  assert splits == {"task004_large": "train", "task001_even": "heldout"}
+
+
+def test_heldout_sets_of_ones_own(niv2):
+  heldout = {"a": config.Heldout(tasks=("task002_odd",), split="heldout")}
+  suite = _suite(niv2, heldout=heldout, train_instances=1, heldout_instances=2)
+  assert suite.heldout == ("a",)
+  assert [each.task for each in suite.examples()] == [
+      "task001_even",
+      "task003_copy",
+      *["task002_odd"] * 2,
+      *["task004_large"] * 2,
+  ]
+
+
+def test_every_draw(niv2):
+  """Draws that go from task to task take a clone's tasks, too."""
+  for draw in ("first_shuffle", "first_sample", "sample"):
+    keys = [each.key for each in _suite(niv2, draw=draw).examples()]
+    assert len(set(keys)) == 95
+
+
+def test_the_real_clone(real):
+  suite = _suite(real("niv2"), train_instances=10**6, heldout_instances=10**6)
+  told = suite.told
+  assert told["bad_rows"]["count"] == 0
+  assert told["verbatim"]["inputs"] == 1
+  assert next(iter(told["verbatim"]["tasks"])).startswith("task349_")

@@ -40,7 +40,6 @@ class Catalog:
 
   rows: Rows
   tasks: Mapping[str, heldout.Task]
-  # Of each row, of its prompt and of all its text: uint64.
   digests: duplicates.Digests
   bad_rows: bad_rows.BadRows
   # The task that holds all rows which name none.
@@ -80,6 +79,11 @@ def scan(
   tasks = groups.tasks(rows, bad)
   if bad.count and on_bad_row == "error":
     raise bad.error()
+  if not any(len(task.rows) for task in tasks.values()):
+    raise errors.InputError(
+        f"{rows.files[0]}{', …' * (len(rows.files) > 1)}: has no row that can"
+        f" be used ({bad.count} bad rows)."
+    )
   return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
 
 
@@ -87,7 +91,7 @@ class _Groups:
   """Rows by task and split, while they are scanned."""
 
   def __init__(self, listed: Mapping[str, Sequence[str]] | None):
-    self._prompts, self._wholes = array.array("Q"), array.array("Q")
+    self._digests = tuple(array.array("Q") for _ in duplicates.Digests._fields)
     self._rows: dict[tuple[str, str], array.array] = {}
     self._keys: dict[tuple[str, str], array.array] = {}
     self._categories: dict[tuple[str, str], str] = {}
@@ -105,8 +109,8 @@ class _Groups:
 
   def pass_over(self) -> None:
     """A row that is in no task."""
-    self._prompts.append(0)
-    self._wholes.append(0)
+    for column in self._digests:
+      column.append(0)
 
   def add(self, row: int, example: suite_lib.Example) -> None:
     """A good row."""
@@ -121,13 +125,13 @@ class _Groups:
       self._categories[group] = example.category
     self._rows[group].append(row)
     self._keys[group].append(duplicates.digest(example.key))
-    self._prompts.append(duplicates.prompt(example))
-    self._wholes.append(duplicates.whole(example))
+    for column, each in zip(self._digests, duplicates.of(example), strict=True):
+      column.append(each)
 
   def digests(self) -> duplicates.Digests:
     """The digests of all rows."""
     return duplicates.Digests(
-        np.array(self._prompts, np.uint64), np.array(self._wholes, np.uint64)
+        *(np.array(column, np.uint64) for column in self._digests)
     )
 
   def tasks(self, rows: Rows, bad: bad_rows.BadRows) -> dict[str, heldout.Task]:
@@ -177,8 +181,9 @@ def suite(
       duplicates: training rows left out since their text came before.
       absent_tasks {split: count}: tasks without a row.
       unassigned_tasks: tasks in none of the source's own splits.
-      verbatim {count, tasks}: held-out examples whose prompt stands in a
-        drawn training example, and how many of each of the first five tasks.
+      verbatim {inputs, prompts, tasks}: held-out examples whose input (whose
+        definition and input) stands in a drawn training example, and how many
+        inputs in each of the first five tasks.
 
   Raises:
     InputError: see `heldout.split`; or a split without a row.
@@ -207,7 +212,7 @@ def suite(
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
           "unassigned_tasks": _unassigned(catalog, sets),
-          "verbatim": duplicates.verbatim(drawn, catalog.digests.prompts),
+          "verbatim": duplicates.verbatim(drawn, catalog.digests),
       },
   )
 

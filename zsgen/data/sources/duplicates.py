@@ -19,6 +19,7 @@ _NAMED = 5
 class Digests(NamedTuple):
   """Of every row of a source; 0 where a row is in no task."""
 
+  inputs: np.ndarray  # uint64
   prompts: np.ndarray  # uint64
   wholes: np.ndarray  # uint64
 
@@ -33,14 +34,20 @@ def digest(*texts: str) -> int:
   return int.from_bytes(mixed.digest(), "little")
 
 
-def prompt(example: suite.Example) -> int:
-  """Of what is asked: definition and input; of all text if that is empty."""
-  if not example.definition and not example.input:
-    return whole(example)
-  return digest(example.definition, example.input)
+def of(example: suite.Example) -> tuple[int, int, int]:
+  """Digests of its input, of its prompt and of all its text.
+
+  The prompt is definition and input; the text goes on with the first answer,
+  or is all turns. Where there is no input, the prompt stands for it; where
+  there is no prompt, the text.
+  """
+  whole = _whole(example)
+  asked = example.definition, example.input
+  prompt = digest(*asked) if any(asked) else whole
+  return digest(asked[1]) if asked[1] else prompt, prompt, whole
 
 
-def whole(example: suite.Example) -> int:
+def _whole(example: suite.Example) -> int:
   """Of definition, input and first answer, or of all turns."""
   if example.turns:
     return digest(*(part for turn in example.turns for part in turn))
@@ -75,26 +82,43 @@ def distinct(
 
 
 def verbatim(
-    drawn: Mapping[str, Mapping[str, np.ndarray]], prompts: np.ndarray
+    drawn: Mapping[str, Mapping[str, np.ndarray]], digests: Digests
 ) -> dict[str, Any]:
-  """Counts held-out examples whose prompt stands in training.
+  """Counts held-out examples whose question stands in training.
 
   Args:
     drawn: row numbers of each task of each split.
-    prompts: digests of all rows.
+    digests: of all rows.
 
   Returns:
-    `count`, and `tasks`: the counts of the first tasks that have any.
+    `inputs`: those whose input is a training input, and `tasks`: how many of
+    each of the first tasks that have any; `prompts`: those whose definition
+    is the same, too.
   """
-  known = prompts[_together(drawn[suite.TRAIN])]
-  counts = {
-      task: int(np.isin(prompts[numbers], known).sum())
+  training = _together(drawn[suite.TRAIN])
+  heldout = {
+      task: numbers
       for split, tasks in drawn.items()
       for task, numbers in tasks.items()
       if split != suite.TRAIN
   }
-  named = [(task, count) for task, count in counts.items() if count][:_NAMED]
-  return {"count": sum(counts.values()), "tasks": dict(named)}
+  inputs = _found(heldout, training, digests.inputs)
+  prompts = _found(heldout, training, digests.prompts)
+  return {
+      "inputs": sum(inputs.values()),
+      "prompts": sum(prompts.values()),
+      "tasks": dict(list(inputs.items())[:_NAMED]),
+  }
+
+
+def _found(
+    heldout: Mapping[str, np.ndarray], training: np.ndarray, digests: np.ndarray
+) -> dict[str, int]:
+  """How many rows of each task have a digest of a training row, if any."""
+  hits = np.isin(digests[_together(heldout)], digests[training])
+  borders = np.cumsum([len(numbers) for numbers in heldout.values()])[:-1]
+  counts = zip(heldout, np.split(hits, borders), strict=True)
+  return {task: int(hit.sum()) for task, hit in counts if hit.any()}
 
 
 def _together(rows: Mapping[str, np.ndarray]) -> np.ndarray:

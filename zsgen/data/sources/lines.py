@@ -29,7 +29,7 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
     place = f"{path}, line {number}"
     bom = len(_BOM) * (number == 1 and line.startswith(_BOM))
     if len(line) > records.LONGEST:
-      passed = _pass(stream, line)
+      passed = skip(stream, line)
       yield records.Row(place, records.too_long(place))
       begin += passed
     elif line[bom:].strip():
@@ -38,8 +38,16 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
     begin += len(line)
 
 
-def _pass(stream: BinaryIO, line: bytes) -> int:
-  """Goes to the end of a line; returns the bytes passed over."""
+def skip(stream: BinaryIO, line: bytes) -> int:
+  """Goes on to the end of a line.
+
+  Args:
+    stream: stands behind the line's beginning.
+    line: that beginning.
+
+  Returns:
+    The bytes passed over.
+  """
   passed = 0
   while line and not line.endswith(b"\n"):
     line = stream.readline(_CHUNK)

@@ -2,7 +2,7 @@
 
 JSON that is not packed is read where it stands. Rows of all other files are
 copied, as lines of JSON, to one file without a name in the scratch directory.
-Either way a row costs 16 bytes of memory.
+Either way a row costs 12 bytes of memory.
 """
 
 import array

@@ -6,23 +6,33 @@ import pathlib
 from typing import Any, BinaryIO
 
 from zsgen import errors
-from zsgen.data.sources import records
+from zsgen.data.sources import lines, records
 
 
 class _Lines:
-  """Lines of text for a csv reader; remembers how many it gave.
+  """Lines of text for csv readers.
 
   Bytes that are not UTF-8 become lone surrogates: they spoil their own row
-  only. A line that is too long is cut: csv then finds a field too long.
+  only. At a line that is too long the reader ends; a new one goes on after it.
+
+  Attributes:
+    count: lines that were given, or passed over.
+    long: whether the last one was too long.
   """
 
   def __init__(self, stream: BinaryIO):
     self._stream = stream
     self.count = 0
+    self.long = False
 
   def __iter__(self) -> Iterator[str]:
+    self.long = False
     while line := self._stream.readline(records.LONGEST + 1):
       self.count += 1
+      if len(line) > records.LONGEST:
+        lines.skip(self._stream, line)
+        self.long = True
+        return
       encoding = "utf-8-sig" if self.count == 1 else "utf-8"
       yield line.decode(encoding, "surrogateescape")
 
@@ -47,19 +57,22 @@ def _scan(
   """
   # csv's own bound is 131,072 characters, for the whole process.
   csv.field_size_limit(records.LONGEST)
-  lines = _Lines(stream)
-  reader = csv.reader(lines, delimiter=delimiter)
+  given = _Lines(stream)
+  reader = csv.reader(given, delimiter=delimiter)
   header = _header(reader, path)
   while True:
-    place = f"{path}, line {lines.count + 1}"
+    place = f"{path}, line {given.count + 1}"
     try:
-      cells = next(reader)
-    except StopIteration:
-      return
+      cells = next(reader, None)
     except csv.Error as error:
       yield records.Row(place, errors.InputError(f"{place}: {error}."))
       continue
-    if cells:
+    if given.long:
+      yield records.Row(place, records.too_long(place))
+      reader = csv.reader(given, delimiter=delimiter)
+    elif cells is None:
+      return
+    elif cells:
       yield records.Row(place, _row(header, cells, place))
 
 

@@ -1,0 +1,139 @@
+"""Whatever the bytes: a suite, or one clear message."""
+
+import json
+import pathlib
+import tempfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from zsgen import config, errors
+from zsgen.data import sources, suite
+
+hypothesis = pytest.importorskip("hypothesis")
+st = hypothesis.strategies
+
+SETTINGS = hypothesis.settings(
+    max_examples=150, deadline=None, derandomize=True, database=None
+)
+SOURCES = ("table", "chat", "p3")
+NAMES = ("task", "input", "target", "conversations", "messages", "id", "from")
+NAMES += ("value", "role", "content", "items")
+NAMES += ("inputs_pretokenized", "targets_pretokenized")
+SUFFIXES = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "jsonl.gz")
+SUFFIXES += ("csv.zst", "json.gz")
+
+_TEXTS = st.text(max_size=8) | st.sampled_from(
+    ["a", "b", "user", "human", "gpt", "assistant", "system", "\ud800", '"\n']
+)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=8,
+)
+_GOOD = st.fixed_dictionaries(
+    {
+        "task": st.sampled_from("abc"),
+        "input": _TEXTS,
+        "target": _TEXTS,
+        "inputs_pretokenized": _TEXTS,
+        "targets_pretokenized": _TEXTS,
+        "messages": st.just(
+            [
+                {"role": "user", "content": "q"},
+                {"role": "assistant", "content": "a"},
+            ]
+        ),
+    }
+)
+_ROWS = st.lists(
+    _GOOD
+    | st.dictionaries(st.sampled_from(NAMES) | _TEXTS, _VALUES, max_size=6)
+    | _VALUES,
+    max_size=6,
+)
+_OPTIONS = st.fixed_dictionaries(
+    {
+        "source": st.sampled_from(SOURCES),
+        "on_bad_row": st.sampled_from(["error", "skip"]),
+        "deduplicate": st.booleans(),
+        "draw": st.sampled_from(["seed", "first", "sample", "first_shuffle"]),
+    }
+)
+
+
+def _survives(name: str, content: bytes, options: dict) -> None:
+  """Makes a suite of a file with this content, or gets an InputError."""
+  with tempfile.TemporaryDirectory() as place:
+    path = pathlib.Path(place) / name
+    path.write_bytes(content)
+    shares = {"heldout": config.Heldout(share=0.5)}
+    data = config.Data(path=str(path), heldout=shares, **options)
+    try:
+      made = sources.load(data, 0, pathlib.Path(place) / "scratch")
+    except errors.InputError as error:
+      assert str(path) in str(error) or "config.data" in str(error)
+      return
+    examples = list(made.examples())
+    assert {each.split for each in examples} == {"train", "heldout"}
+    assert all(isinstance(each, suite.Example) for each in examples)
+    json.dumps(made.told)
+
+
+@SETTINGS
+@hypothesis.given(st.sampled_from(SUFFIXES), st.binary(max_size=200), _OPTIONS)
+def test_bytes(suffix, content, options):
+  _survives(f"rows.{suffix}", content, options)
+
+
+@SETTINGS
+@hypothesis.given(_ROWS, _OPTIONS, st.booleans())
+def test_rows(rows, options, lines):
+  texts = [json.dumps(row) for row in rows]
+  text = "\n".join(texts) if lines else f"[{','.join(texts)}]"
+  _survives("rows.jsonl" if lines else "rows.json", text.encode(), options)
+
+
+@SETTINGS
+@hypothesis.given(_ROWS, _OPTIONS, st.data())
+def test_damaged_rows(rows, options, data):
+  """A good file with a few bytes changed, or cut."""
+  content = bytearray("\n".join(map(json.dumps, rows)).encode() + b"\n")
+  for _ in range(data.draw(st.integers(1, 3))):
+    where = data.draw(st.integers(0, len(content) - 1))
+    content[where] = data.draw(st.integers(0, 255))
+  _survives("rows.jsonl", bytes(content), options)
+
+
+@SETTINGS
+@hypothesis.given(
+    st.lists(st.lists(_TEXTS, min_size=1, max_size=5), max_size=5), _OPTIONS
+)
+def test_cells(cells, options):
+  lines = [["task", "input", "target"], *cells]
+  text = "\n".join(",".join(line) for line in lines)
+  _survives("rows.csv", text.encode("utf-8", "surrogatepass"), options)
+
+
+@SETTINGS
+@hypothesis.given(
+    st.lists(st.binary(max_size=5), min_size=1, max_size=5),
+    st.integers(0, 2000),
+    st.integers(0, 255),
+    _OPTIONS,
+)
+def test_parquet(cells, where, byte, options):
+  """Columns of raw bytes that say they are text, and damage."""
+  column = pa.array(cells, pa.binary())
+  text = pa.Array.from_buffers(pa.string(), len(cells), column.buffers())
+  names = ["task", "input", "target", "messages", "inputs_pretokenized"]
+  table = pa.table(dict.fromkeys(names, text))
+  sink = pa.BufferOutputStream()
+  pq.write_table(table, sink)
+  content = bytearray(sink.getvalue().to_pybytes())
+  if where < len(content):
+    content[where] = byte
+  _survives("rows.parquet", bytes(content), options)

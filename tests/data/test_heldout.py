@@ -1,0 +1,158 @@
+"""Which tasks are held out."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen import config, errors
+from zsgen.data.sources import heldout
+
+SETS = {
+    "far": config.Heldout(categories=("maths",)),
+    "near": config.Heldout(tasks=("t00", "t07"), split="test"),
+}
+
+
+def _tasks(count=20):
+  """Tasks of two categories; every fifth is the source's own test task."""
+  return {
+      f"t{i:02}": heldout.Task(
+          category="maths" if i % 10 == 3 else "words",
+          split="" if i % 5 else "test",
+          rows=np.arange(i * 10, i * 10 + 10),
+      )
+      for i in range(count)
+  }
+
+
+def _split(sets, tasks=None, seed=0, unlabelled="table"):
+  made = heldout.split(tasks or _tasks(), sets, seed, unlabelled, "here")
+  return {name: list(members) for name, members in made.items()}
+
+
+def test_sets_side_by_side():
+  made = _split(SETS)
+  assert list(made) == ["train", "far", "near"]
+  assert made["far"] == ["t03", "t13"]
+  assert made["near"] == ["t00", "t05", "t07", "t10", "t15"]
+  assert sorted(sum(made.values(), [])) == list(_tasks())
+  assert made["train"] == sorted(made["train"])
+
+
+def test_the_sources_own_splits():
+  tasks = {
+      name: each._replace(split=each.split or "train")
+      for name, each in _tasks().items()
+  }
+  made = _split({}, tasks)
+  assert made["test"] == ["t00", "t05", "t10", "t15"]
+  assert len(made["train"]) == 16
+  with pytest.raises(errors.InputError, match="no training task of its own"):
+    _split({})
+  bare = {name: each._replace(split="") for name, each in tasks.items()}
+  with pytest.raises(errors.InputError, match=r"no held-out tasks.*'share'"):
+    _split({}, bare)
+
+
+def test_shares_of_the_tasks_that_are_left():
+  sets = SETS | {
+      "a": config.Heldout(share=0.25),
+      "b": config.Heldout(share=0.1, tasks=("t19",)),
+  }
+  made = _split(sets)
+  # 12 tasks are left: 3 and 1.
+  assert len(made["a"]) == 3
+  assert len(made["b"]) == 2
+  assert "t19" in made["b"]
+  assert made == _split(sets)
+  assert made != _split(sets, seed=1)
+  assert sorted(sum(made.values(), [])) == list(_tasks())
+
+
+def test_a_share_depends_on_names_only():
+  """Tasks in another sequence are drawn alike."""
+  sets = {"a": config.Heldout(share=0.3)}
+  other = dict(reversed(_tasks().items()))
+  made = _split(sets)
+  assert len(made["a"]) == 6
+  assert made["a"] != made["train"][:6]
+  assert sorted(_split(sets, other)["a"]) == made["a"]
+
+
+def test_a_share_of_the_rows_that_name_no_task():
+  rows = np.arange(40)
+  tasks = {"table": heldout.Task("", "", rows)}
+  sets = {"a": config.Heldout(share=0.25), "b": config.Heldout(share=0.001)}
+  made = heldout.split(tasks, sets, 0, "table", "here")
+  parts = {
+      split: next(iter(members.values())).rows
+      for split, members in made.items()
+  }
+  assert list(made["a"]) == ["table.a"]
+  assert {split: len(part) for split, part in parts.items()} == {
+      "train": 29,
+      "a": 10,
+      "b": 1,
+  }
+  assert sorted(np.concatenate(list(parts.values()))) == rows.tolist()
+  assert parts["a"].tolist() == sorted(parts["a"]) != list(range(10))
+
+
+def test_a_file_of_names(tmp_path):
+  listed = tmp_path / "tasks.txt"
+  listed.write_bytes(b"\xef\xbb\xbft03\r\n\n t01 \n")
+  sets = {"a": config.Heldout(tasks_file=str(listed))}
+  assert _split(sets)["a"] == ["t01", "t03"]
+  assert heldout.files(sets) == (listed,)
+  for content, said in [
+      (b"t03\nt3\n", r"tasks\.txt: the source has no task 't3'. Did you mean"),
+      (b"t03\nt03\n", "names t03 twice"),
+      (b"\n", "names no task"),
+      (b"\xff", "cannot be read"),
+  ]:
+    listed.write_bytes(content)
+    with pytest.raises(errors.InputError, match=said):
+      _split(sets)
+  sets = {"a": config.Heldout(tasks_file=str(pathlib.Path("nowhere")))}
+  with pytest.raises(errors.InputError, match="nowhere: cannot be read"):
+    _split(sets)
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (
+            {"a": config.Heldout(tasks=("t3",))},
+            r"heldout\.a\.tasks: the source has no task 't3'. Did you mean",
+        ),
+        ({"a": config.Heldout(categories=("math",))}, 'mean "maths"'),
+        ({"a": config.Heldout(split="tset")}, 'Did you mean "test"'),
+        ({"a": config.Heldout()}, r"heldout\.a has no task"),
+        ({"train": config.Heldout(share=0.1)}, "cannot name a held-out set"),
+        (
+            SETS | {"x": config.Heldout(tasks=("t13",))},
+            "task t13 is in far and in x",
+        ),
+        (
+            {"a": config.Heldout(categories=("maths", "words"))},
+            "no task of here is left to train on",
+        ),
+        (
+            {
+                "a": config.Heldout(share=0.6),
+                "b": config.Heldout(share=0.6),
+            },
+            "left to train on",
+        ),
+    ],
+)
+def test_wrong_sets(sets, said):
+  with pytest.raises(errors.InputError, match=said):
+    _split(sets)
+
+
+def test_a_share_of_a_single_task():
+  tasks = dict(list(_tasks().items())[:1])
+  with pytest.raises(errors.InputError, match="left to train on"):
+    _split({"a": config.Heldout(share=0.5)}, tasks)

@@ -1,0 +1,79 @@
+"""Paths in a bucket: copied once, then as local ones."""
+
+import json
+import os
+
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
+import pytest
+
+from zsgen import config, errors
+from zsgen.data import sources
+
+HELDOUT = {"heldout": config.Heldout(tasks=("b",))}
+
+
+class _Bucket(DirFileSystem):
+  """A local directory behind etils' own gs:// paths."""
+
+  def _join(self, path):
+    if isinstance(path, str):
+      path = path.removeprefix("gs://")
+    return super()._join(path)
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+  """The directory of gs://data."""
+  # An environment with TensorFlow in it, too, takes fsspec.
+  monkeypatch.delenv("EPATH_USE_TF", raising=False)
+  from etils.epath import backend
+
+  system = _Bucket(path=str(tmp_path / "gs"), fs=LocalFileSystem())
+  monkeypatch.setattr(
+      backend._FileSystemSpecBackend, "_get_filesystem", lambda *_: system
+  )
+  directory = tmp_path / "gs" / "data"
+  (directory / "more").mkdir(parents=True)
+  for name, task in (("one.jsonl", "a"), ("more/two.jsonl", "b")):
+    row = {"task": task, "input": "q", "target": "a"}
+    (directory / name).write_text(json.dumps(row))
+  return directory
+
+
+def _suite(path, scratch):
+  data = config.Data(source="table", path=path, heldout=HELDOUT)
+  return sources.load(data, 0, scratch)
+
+
+def test_a_directory_a_glob_and_a_file(bucket, tmp_path):
+  scratch = tmp_path / "scratch"
+  suite = _suite("gs://data", scratch)
+  assert [each.task for each in suite.examples()] == ["a", "b"]
+  assert all(scratch in file.parents for file in suite.files)
+  changed = (bucket / "more/two.jsonl").read_text().replace('"b"', '"c"')
+  (bucket / "more/three.jsonl").write_text(changed)
+  suite = _suite("gs://data/mor*/t*.jsonl", scratch)
+  assert [each.task for each in suite.examples()] == ["c", "b"]
+  with pytest.raises(errors.InputError, match="no task 'b'"):
+    _suite("gs://data/one.jsonl", scratch)
+
+
+def test_copied_once_and_again_when_newer(bucket, tmp_path):
+  scratch = tmp_path / "scratch"
+  copies = _suite("gs://data", scratch).files
+  before = [copy.stat().st_mtime_ns for copy in copies]
+  _suite("gs://data", scratch)
+  assert [copy.stat().st_mtime_ns for copy in copies] == before
+  changed = bucket / "one.jsonl"
+  changed.write_text(changed.read_text().replace('"q"', '"r"'))
+  later = changed.stat().st_mtime + 100
+  os.utime(changed, (later, later))
+  examples = _suite("gs://data", scratch).examples()
+  assert [each.input for each in examples] == ["r", "q"]
+
+
+def test_what_is_not_there(bucket, tmp_path):
+  for path in ("gs://data/none.jsonl", "gs://data/*.csv", "no://where"):
+    with pytest.raises(errors.InputError, match=r"where|not there"):
+      _suite(path, tmp_path / "scratch")

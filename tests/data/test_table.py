@@ -1,0 +1,346 @@
+"""The user's own tables: every format, the same suite."""
+
+import csv
+import gzip
+import json
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from zsgen import config, errors
+from zsgen.data import sources
+from zsgen.data.sources import records
+
+FIELDS = config.Fields(
+    definition="about", category="kind", split="part", key="name"
+)
+PLAIN = {"heldout": config.Heldout(tasks=("b",))}
+
+
+def _rows(count=6):
+  return [
+      {
+          "task": "abc"[i % 3],
+          "input": f'say "{i}",\n\ttwice é',
+          "target": f"{i} {i}",
+          "about": "Say it twice.",
+          "kind": "odd" if i % 3 else "even",
+          "part": "test" if i % 3 == 1 else "train",
+          "name": f"row-{i}",
+          "unread": "x",
+      }
+      for i in range(count)
+  ]
+
+
+def _json(rows):
+  return json.dumps(rows, ensure_ascii=False, indent=1).encode()
+
+
+def _jsonl(rows):
+  lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+  return b"\xef\xbb\xbf" + "\n\n".join(lines).encode()
+
+
+def _separated(path, rows, **kwargs):
+  with open(path, "w", newline="", encoding="utf-8") as file:
+    writer = csv.DictWriter(file, rows[0], **kwargs)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _write(path, rows):
+  """Writes rows in the format that the file's name asks for."""
+  packed = path.suffix in (".gz", ".zst")
+  plain = path.with_suffix("") if packed else path
+  match plain.suffix:
+    case ".json":
+      plain.write_bytes(_json(rows))
+    case ".jsonl" | ".ndjson":
+      plain.write_bytes(_jsonl(rows))
+    case ".csv":
+      _separated(plain, rows)
+    case ".tsv":
+      _separated(plain, rows, delimiter="\t")
+    case ".parquet":
+      pq.write_table(pa.Table.from_pylist(rows), plain, row_group_size=2)
+    case ".arrow":
+      table = pa.Table.from_pylist(rows)
+      with pa.ipc.new_stream(plain, table.schema) as stream:
+        stream.write_table(table, max_chunksize=2)
+  if path.suffix == ".gz":
+    # Two members, as `cat a.gz b.gz` makes them.
+    whole = plain.read_bytes()
+    path.write_bytes(gzip.compress(whole[:50]) + gzip.compress(whole[50:]))
+  if path.suffix == ".zst":
+    with pa.output_stream(str(path), compression="zstd") as stream:
+      stream.write(plain.read_bytes())
+  if packed:
+    plain.unlink()
+
+
+def _suite(path, fields=FIELDS, seed=0, **options):
+  options = {"draw": "first", "heldout_instances": 100} | options
+  data = config.Data(source="table", path=str(path), fields=fields, **options)
+  return sources.load(data, seed, path.parent / "scratch")
+
+
+def _examples(*args, **kwargs):
+  return list(_suite(*args, **kwargs).examples())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "t.json",
+        "t.jsonl",
+        "t.ndjson.gz",
+        "t.json.gz",
+        "t.jsonl.zst",
+        "t.csv",
+        "t.csv.zst",
+        "t.tsv",
+        "t.tsv.gz",
+        "t.parquet",
+        "t.arrow",
+    ],
+)
+def test_every_format_gives_the_same_suite(tmp_path, name):
+  path = tmp_path / name
+  rows = _rows()
+  _write(path, rows)
+  suite = _suite(path)
+  assert suite.heldout == ("test",)
+  assert suite.files == (path,)
+  examples = list(suite.examples())
+  assert examples == list(suite.examples())
+  assert [(e.task, e.split) for e in examples] == [
+      *[("a", "train")] * 2,
+      *[("c", "train")] * 2,
+      *[("b", "test")] * 2,
+  ]
+  by_key = {row["name"]: row for row in rows}
+  for each in examples:
+    row = by_key[each.key]
+    assert (each.input, each.targets) == (row["input"], (row["target"],))
+    assert (each.definition, each.category) == (row["about"], row["kind"])
+
+
+def test_a_directory_and_a_glob(tmp_path):
+  rows = _rows()
+  below = tmp_path / "data" / "more"
+  below.mkdir(parents=True)
+  _write(tmp_path / "data" / "one.jsonl", rows[:3])
+  _write(below / "two.csv", rows[3:])
+  (tmp_path / "data" / "README.md").write_text("about")
+  (tmp_path / "data" / ".hidden.jsonl").write_text("{")
+  fields = config.Fields()
+  examples = _examples(tmp_path / "data", fields, heldout=PLAIN)
+  assert {e.key for e in examples} == {
+      f"{name}:{i}" for name in ("one", "more/two") for i in range(3)
+  }
+  for pattern in ("data/*.jsonl", "dat?/one.jsonl"):
+    assert len(_examples(tmp_path / pattern, fields, heldout=PLAIN)) == 3
+  for nothing in ("nowhere", "*.parquet", "data/README.md"):
+    with pytest.raises(errors.InputError, match="has 0 files"):
+      _suite(tmp_path / nothing, fields, heldout=PLAIN)
+  with pytest.raises(errors.InputError, match=r"config\.data\.path is empty"):
+    sources.load(config.Data(source="table"), 0, tmp_path)
+
+
+def test_files_that_are_named_after_splits(tmp_path):
+  """The same tasks in both: the held-out part is a task of its own."""
+  _write(tmp_path / "train-00000-of-00002.parquet", _rows()[:3])
+  _write(tmp_path / "train-00001-of-00002.parquet", _rows()[3:])
+  _write(tmp_path / "validation.parquet", _rows(2))
+  suite = _suite(tmp_path, config.Fields(key="name"))
+  assert suite.heldout == ("validation",)
+  tasks = {(e.task, e.split) for e in suite.examples()}
+  assert tasks == {
+      *((name, "train") for name in "abc"),
+      ("a.validation", "validation"),
+      ("b.validation", "validation"),
+  }
+  assert suite.told["verbatim"]["inputs"] == 2
+
+
+def test_no_task_column_and_several_answers(tmp_path):
+  path = tmp_path / "t.jsonl"
+  _write(path, [{"q": f"q{i}", "a": ["x", "y"]} for i in range(20)])
+  fields = config.Fields(task="", input="q", target="a")
+  share = {
+      "heldout": config.Heldout(share=0.2),
+      "more": config.Heldout(share=0.1),
+  }
+  examples = _examples(path, fields, heldout=share)
+  tasks = [each.task for each in examples]
+  assert tasks == [*["table"] * 14, *["table.heldout"] * 4, *["table.more"] * 2]
+  assert sorted(e.key for e in examples) == sorted(map(str, range(20)))
+  assert examples[0].targets == ("x", "y")
+  assert examples == _examples(path, fields, heldout=share)
+  assert examples != _examples(path, fields, heldout=share, seed=1)
+
+
+def test_plain_text_without_input(tmp_path):
+  path = tmp_path / "t.jsonl"
+  _write(path, [{"task": name, "text": f"a {name}"} for name in "abc"])
+  fields = config.Fields(input="", target="text")
+  examples = _examples(path, fields, heldout=PLAIN)
+  assert [(e.input, e.targets) for e in examples] == [
+      ("", ("a a",)),
+      ("", ("a c",)),
+      ("", ("a b",)),
+  ]
+
+
+BAD = [
+    ({"input": 3}, 'the field "input" is not a str'),
+    ({"input": None}, 'the field "input" is not a str'),
+    ({"input": " \n"}, 'the field "input" is empty'),
+    ({"task": ""}, 'the field "task" is empty'),
+    ({"target": []}, '"target" has an empty answer'),
+    ({"target": ["x", ""]}, '"target" has an empty answer'),
+    ({"target": ["x", 3]}, '"target" is not all text'),
+    ({"target": {"x": 1}}, '"target" is not a str or list'),
+    ({"input": "\ud800"}, "is not Unicode"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), BAD)
+def test_bad_rows_name_file_and_line(tmp_path, change, said):
+  path = tmp_path / "t.jsonl"
+  rows = _rows()
+  rows[2] |= change
+  path.write_text("\n".join(map(json.dumps, rows)))
+  fields = config.Fields()
+  with pytest.raises(errors.InputError, match=rf"t\.jsonl, line 3: .*{said}"):
+    _suite(path, fields, heldout=PLAIN)
+  skipped = _suite(path, fields, heldout=PLAIN, on_bad_row="skip")
+  assert len(list(skipped.examples())) == 5
+  assert skipped.told["bad_rows"]["count"] == 1
+
+
+def test_bad_rows_of_all_files_are_counted(tmp_path):
+  good = json.dumps(_rows()[0]).encode()
+  lines = [good, b"{", b'{"task": "b"}', b"[]", b'"\xff"', b"[" * 99_999]
+  (tmp_path / "one.jsonl").write_bytes(b"\n".join(lines))
+  lines = [b"1" * 5000, json.dumps(_rows()[1]).encode(), b"\x00"]
+  (tmp_path / "two.jsonl").write_bytes(b"\n".join(lines))
+  fields = config.Fields()
+  said = r"one\.jsonl, line 2: broken JSON.*And 6 more bad rows.*on_bad_row"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(tmp_path, fields, heldout=PLAIN)
+  suite = _suite(tmp_path, fields, heldout=PLAIN, on_bad_row="skip")
+  told = suite.told["bad_rows"]
+  assert (told["count"], len(told["first"])) == (7, 5)
+  assert "line 5: is not UTF-8" in told["first"][3]
+  assert [e.key for e in suite.examples()] == ["one:0", "two:1"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.csv", "t.jsonl.gz"])
+def test_a_row_of_20_mb_is_one_bad_row(tmp_path, name):
+  rows = _rows()
+  rows[1]["input"] = "x" * 20_000_000
+  path = tmp_path / name
+  _write(path, rows)
+  begin = time.perf_counter()
+  said = r"longer than 10 MB|field larger than field limit"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path)
+  assert time.perf_counter() - begin < 20
+  suite = _suite(path, on_bad_row="skip")
+  assert [e.key for e in suite.examples()] == [
+      f"row-{i}" for i in (0, 3, 2, 5, 4)
+  ]
+
+
+def test_a_row_that_grows_too_long(tmp_path, monkeypatch):
+  monkeypatch.setattr(records, "LONGEST", 400)
+  rows = _rows()
+  rows[1]["input"] = "x" * 400
+  _write(tmp_path / "t.parquet", rows)
+  with pytest.raises(errors.InputError, match="row 1: the row is longer"):
+    _suite(tmp_path / "t.parquet")
+
+
+def test_broken_tables(tmp_path):
+  path = tmp_path / "t.csv"
+  for content, said in [
+      ("a,b,a\n", "names the column 'a' twice"),
+      ("task,input,target\na,b,c\nx,y\n", "line 3: has 2 cells, but .* has 3"),
+      ("task,input\na,b\n", '"target" is missing'),
+      ("", "has no row"),
+  ]:
+    path.write_text(content)
+    with pytest.raises(errors.InputError, match=said):
+      _suite(path, config.Fields())
+  path.write_bytes(b"task,input,target\nb,i,t\n\xff,i,t\na,i,t\n")
+  with pytest.raises(errors.InputError, match="line 3: is not UTF-8"):
+    _suite(path, config.Fields())
+  for name in ("t.parquet", "t.arrow", "t.jsonl.gz", "t.jsonl.zst"):
+    broken = tmp_path / name
+    _write(broken, _rows())
+    whole = broken.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"not at all"):
+      broken.write_bytes(content)
+      with pytest.raises(errors.InputError, match=rf"{name}: |has no "):
+        _suite(broken)
+
+
+def test_a_file_that_changes_under_the_suite(tmp_path):
+  path = tmp_path / "t.jsonl"
+  _write(path, _rows())
+  suite = _suite(path)
+  path.write_bytes(path.read_bytes()[:-200])
+  with pytest.raises(errors.InputError, match="changed while"):
+    list(suite.examples())
+
+
+def test_keys_that_come_twice(tmp_path):
+  rows = _rows()
+  rows[3]["name"] = "row-0"
+  rows[4]["name"] = "row-0"  # Another task's.
+  _write(tmp_path / "t.jsonl", rows)
+  said = r"row 3: its key 'row-0' came before in task a"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(tmp_path / "t.jsonl")
+  suite = _suite(tmp_path / "t.jsonl", on_bad_row="skip")
+  assert suite.told["bad_rows"]["count"] == 1
+  assert len(list(suite.examples())) == 5
+
+
+def test_duplicates(tmp_path):
+  rows = [*_rows(), *_rows()[:4]]
+  for i, row in enumerate(rows):
+    row["name"] = i
+  path = tmp_path / "t.jsonl"
+  _write(path, rows)
+  assert len(_examples(path)) == 10
+  suite = _suite(path, deduplicate=True)
+  # Rows 6 and 9 are of task a, 8 of c; 7 is held out.
+  assert suite.told["duplicates"] == 3
+  assert [int(e.key) for e in suite.examples()] == [0, 3, 2, 5, 1, 4, 7]
+
+
+def test_a_task_whose_part_has_the_name_of_another(tmp_path):
+  rows = _rows()
+  rows[3]["part"] = "test"
+  rows[5]["task"] = "a.test"
+  _write(tmp_path / "t.jsonl", rows)
+  with pytest.raises(errors.InputError, match=r"would be the task a\.test"):
+    _suite(tmp_path / "t.jsonl")
+
+
+def test_options_of_other_sources(tmp_path):
+  for source, option in [
+      ("table", dict(track="xlingual")),
+      ("niv2", dict(dataset="x")),
+      ("p3", dict(fields=FIELDS)),
+      ("synth", dict(heldout=PLAIN)),
+      ("worlds", dict(path="x")),
+  ]:
+    said = f"config.data.{next(iter(option))}: .* does not read it"
+    with pytest.raises(errors.InputError, match=said):
+      sources.load(config.Data(source=source, **option), 0, tmp_path)
