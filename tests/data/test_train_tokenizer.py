@@ -19,7 +19,7 @@ pytest.importorskip("tokenizers")
 SAID = {"train": ["abcd abcd <eos>", "abcd abcd é"], "heldout": ["zyxw"]}
 
 
-def _suite(data: config.Data, seed: int) -> suite.Suite:
+def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
   """Two training examples, many times, and one that nobody may read."""
   del data, seed
 

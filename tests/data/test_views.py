@@ -27,7 +27,7 @@ TASKS = {
 BATCH = 4
 
 
-def _suite(data: config.Data, seed: int) -> suite.Suite:
+def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
   """Four tasks in three splits."""
   del data, seed
 

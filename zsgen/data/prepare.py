@@ -86,7 +86,7 @@ def prepare(
   made = made_by(data, seed)
   path = root / artifacts.name(data.source, made)
   if not path.exists():
-    source = sources.load(data, seed, root.parent / "sources")
+    source = sources.load(data, seed, root.parent / "scratch")
     folder = root / _partial(path.name, source)
     folder.mkdir(parents=True, exist_ok=True)
     _encode(folder, source, data, seed, say)
