@@ -185,12 +185,15 @@ def test_without_jinja_it_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize("system", [None, "Be brief."])
-@pytest.mark.parametrize("template", [chatty.CHATML, chatty.BARE])
+@pytest.mark.parametrize("template", [chatty.CHATML, HEADERS[0], chatty.BARE])
 def test_ids_are_those_of_transformers(template, system):
   transformers = pytest.importorskip("transformers")
-  tokenizer = chatty.byte_level(template)
+  headers = template == HEADERS[0]
+  tokenizer = _headers() if headers else chatty.byte_level(template)
   fast = transformers.PreTrainedTokenizerFast(
-      tokenizer_object=tokenizer.library, chat_template=template
+      tokenizer_object=tokenizer.library,
+      chat_template=template,
+      **tokenizer.special_tokens,
   )
   turns = _turns(*TALK, system=system)
   messages = [{"role": each.role, "content": each.text} for each in turns]
@@ -198,7 +201,8 @@ def test_ids_are_those_of_transformers(template, system):
   tokenizer.library.encode_special_tokens = False
   ids = fast(want, add_special_tokens=False)["input_ids"]
   found = templates.TEMPLATES["tokenizer"](tokenizer)(turns)
-  assert "".join(each.text for each in found) == want
+  said = "".join(each.text for each in found)
+  assert "<s>" * headers + said == want
   tokens = prompts.encode([found], tokenizer)[0].tokens.tolist()
   if template == chatty.BARE:  # The end tokens that it does not write.
     tokens = [i for i in tokens if i != tokenizer.eos_id]

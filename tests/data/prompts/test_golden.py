@@ -14,8 +14,6 @@ from zsgen import config
 from zsgen.data import prompts, store, tokenizers
 from zsgen.reports import batch_view
 
-pytest.importorskip("jinja2")
-
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 PROMPTS = {"niv2": "niv2", "flan_mini": "joined", "p3": "joined"}
 ALL_SHOWN = dict(negative_shots=1, explanations=True, task_name=True)
@@ -60,6 +58,8 @@ def page(source, template, options):
 
 @pytest.mark.parametrize("name", FILES)
 def test_masks_are_those_that_people_read(name):
+  if name.endswith("_tokenizer"):
+    pytest.importorskip("jinja2")
   want = (GOLDEN / f"{name}.txt").read_text("utf-8")
   assert want.count("--- ") == 20
   assert page(*FILES[name]) == want

@@ -1,10 +1,8 @@
 """The chat template that a Hugging Face tokenizer carries.
 
-A conversation is rendered as transformers renders it. To know whose text is
-whose, each shape of conversation (its roles) is rendered once with a mark in
-place of every text: what stands between the marks is the template's own. Of
-that, the loss falls on the end token that follows an answer, and on whatever
-stands before it.
+A conversation is rendered as transformers renders it, and its shape
+(`chat_shapes`) tells whose text is whose. The loss falls on answers, on the
+end token that the template puts after each, and on what stands between.
 
 Special tokens are recognised in the template's own text only. A stretch of
 text is tokenized in one go, so that ids are transformers' but for the borders
@@ -14,26 +12,12 @@ data's part is plain text.
 
 from collections.abc import Sequence
 import re
-from typing import NamedTuple
 
 import numpy as np
 
 from zsgen import errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import jinja, segments
-
-# In place of texts: private characters that no template writes.
-_MARK = "\ue000{}\ue001"
-_MARKS = re.compile("\ue000(\\d+)\ue001")
-
-
-class _Shape(NamedTuple):
-  """The template's own text for conversations of the same roles."""
-
-  # Before, between and after the texts of n turns: n + 1.
-  own: list[str]
-  # Of each turn: what `own` begins with after it that has the loss.
-  ends: list[str]
+from zsgen.data.prompts import chat_shapes, jinja, segments
 
 
 class ChatTemplate:
@@ -74,7 +58,7 @@ class ChatTemplate:
     # What `segments.encode` writes itself.
     names = {i: text for text, i in tokenizer.special_ids.items()}
     self._bos = names.get(tokenizer.bos_id, "")
-    self._shapes: dict[tuple[str, ...], _Shape] = {}
+    self._shapes: dict[tuple[str, ...], chat_shapes.Shape] = {}
 
   def __call__(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """The segments of a conversation.
@@ -85,9 +69,9 @@ class ChatTemplate:
     """
     roles = tuple(turn.role for turn in turns)
     if roles not in self._shapes:
-      self._shapes[roles] = self._shape(roles)
+      self._shapes[roles] = chat_shapes.find(roles, self._render, self._special)
     own, ends = self._shapes[roles]
-    texts = _found(self._render(turns), own, turns)
+    texts = chat_shapes.texts(self._render(turns), own, turns)
     said = []
     run = [
         segments.Segment(own[0].removeprefix(self._bos), False, special=True)
@@ -131,78 +115,3 @@ class ChatTemplate:
     # A normalizer may make one of characters that are wide or not seen.
     (ids,) = self._tokenizer.encode_special([text])
     return int(np.isin(ids, self._meaningful).sum()) == len(meant)
-
-  def _shape(self, roles: tuple[str, ...]) -> _Shape:
-    """Finds the template's own text, and that it does not change midway."""
-    own = self._between(roles)
-    ends = [""] * len(roles)
-    for turn, role in enumerate(roles):
-      if role == "assistant":
-        ends[turn] = self._end(roles[: turn + 1], own)
-        self._check_request(roles[:turn], own)
-    return _Shape(own, ends)
-
-  def _between(self, roles: tuple[str, ...]) -> list[str]:
-    """The template's own text between the turns."""
-    rendered = self._render(_marked(roles))
-    if _MARKS.findall(rendered) != [str(i) for i in range(len(roles))]:
-      raise errors.InputError(
-          f"{jinja.WHERE} leaves out, repeats or moves turns of the roles"
-          f" {', '.join(roles)}. {jinja.ELSE}"
-      )
-    return _MARKS.split(rendered)[::2]
-
-  def _check_request(self, roles: tuple[str, ...], own: list[str]) -> None:
-    """What asks for an answer must be what stands before answers."""
-    before = "".join(
-        part + turn.text
-        for part, turn in zip(own, _marked(roles), strict=False)
-    )
-    if roles and not (before + own[len(roles)]).startswith(
-        self._render(_marked(roles), asking=True)
-    ):
-      raise errors.InputError(
-          f"{jinja.WHERE} asks for an answer (add_generation_prompt) by other text"
-          f" than it puts before one. {jinja.ELSE}"
-      )
-
-  def _end(self, roles: tuple[str, ...], own: list[str]) -> str:
-    """What the loss falls on after the last of these turns."""
-    alone = self._between(roles)
-    ends = [self._to_special(each[len(roles)]) for each in (alone, own)]
-    if alone[:-1] != own[: len(roles)] or (ends[0] and ends[0] != ends[1]):
-      raise errors.InputError(
-          f"{jinja.WHERE} shows the first {len(roles)} turns of {len(own) - 1}"
-          f" otherwise than alone, so that answers inside a conversation are"
-          f" not as the model would say them. {jinja.ELSE}"
-      )
-    return ends[0]
-
-  def _to_special(self, text: str) -> str:
-    """The text up to its first special token, or nothing."""
-    found = self._special.search(text)
-    return text[: found.end()] if found else ""
-
-
-def _marked(roles: Sequence[str]) -> list[suite.Turn]:
-  """Turns that say nothing but their number."""
-  return [suite.Turn(role, _MARK.format(i)) for i, role in enumerate(roles)]
-
-
-def _found(
-    rendered: str, own: Sequence[str], turns: Sequence[suite.Turn]
-) -> list[str]:
-  """Each turn's text as the template shows it: as it is, or stripped."""
-  found, shown = [], own[0]
-  for turn, after in zip(turns, own[1:], strict=True):
-    for text in (turn.text, turn.text.strip()):
-      if rendered.startswith(shown + text + after):
-        break
-    found.append(text)
-    shown += text + after
-  if shown != rendered:
-    raise errors.InputError(
-        f"{jinja.WHERE} changes what is said in the turns, or what stands"
-        f" between them. {jinja.ELSE}"
-    )
-  return found
