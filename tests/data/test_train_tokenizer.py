@@ -89,8 +89,8 @@ def test_bad_input(train, tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match="example 1 of t"):
     train("out")
 
-  def none(data, seed):
-    del data, seed
+  def none(data, seed, scratch):
+    del data, seed, scratch
     return suite.Suite("here", ("heldout",), lambda: iter(()))
 
   monkeypatch.setitem(sources.SOURCES, "here", none)

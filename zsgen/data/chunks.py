@@ -6,8 +6,9 @@ kept beside the stores, and is dropped when the store is whole. A chunk is
 example a line); the latter is written last, and so says that both are there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import io
+import json
 import pathlib
 from typing import NamedTuple
 import zipfile
@@ -22,6 +23,8 @@ from zsgen.data import suite
 
 # Examples of a chunk.
 SIZE = 4096
+# Where the table's metadata has the counts of prompts.
+_PROMPTS = "zsgen.prompts"
 
 
 class Chunk(NamedTuple):
@@ -32,14 +35,20 @@ class Chunk(NamedTuple):
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
       answer_cut, prompt and answer of each example.
+    prompts: what prompts left out, counted.
   """
 
   tokens: np.ndarray
   mask: np.ndarray
   table: pa.Table
+  prompts: Mapping[str, int]
 
 
-def of(examples: Sequence[suite.Example], rows: rows_lib.Rows) -> Chunk:
+def of(
+    examples: Sequence[suite.Example],
+    rows: rows_lib.Rows,
+    counts: Mapping[str, int],
+) -> Chunk:
   """The chunk of some examples."""
   columns = {
       name: pa.array([getattr(each, name) for each in examples], pa.string())
@@ -54,14 +63,17 @@ def of(examples: Sequence[suite.Example], rows: rows_lib.Rows) -> Chunk:
   texts = {"prompt": rows.prompts, "answer": rows.answers}
   kept = np.repeat(rows.losses > 0, rows.lengths)
   table = pa.table({**columns, **numbers, **texts})
-  return Chunk(rows.tokens[kept], rows.mask[kept], table)
+  return Chunk(rows.tokens[kept], rows.mask[kept], table, dict(counts))
 
 
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
   arrays, table = io.BytesIO(), io.BytesIO()
   np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
-  pq.write_table(chunk.table, table, compression="zstd")
+  said = {_PROMPTS: json.dumps(chunk.prompts, sort_keys=True)}
+  pq.write_table(
+      chunk.table.replace_schema_metadata(said), table, compression="zstd"
+  )
   path = _path(folder, number)
   artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
   artifacts.write_bytes(path, table.getvalue())
@@ -81,8 +93,16 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
     path = _path(folder, number)
     try:
       with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-        found = Chunk(arrays["tokens"], arrays["mask"], pq.read_table(path))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        table = pq.read_table(path)
+        counts = json.loads(table.schema.metadata[_PROMPTS.encode()])
+        found = Chunk(arrays["tokens"], arrays["mask"], table, counts)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
       raise errors.InputError(
           f"{path}: is damaged ({error}). Delete {folder} to have the examples"
           " encoded again."

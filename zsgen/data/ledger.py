@@ -27,12 +27,14 @@ class Ledger:
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
       loss_tokens.
     dropped: examples of each task that had no answer token left.
+    prompts: what prompts left out, see `prompts.Prompts`.
   """
 
   def __init__(self):
     self.rows = 0
     self.counts: dict[str, collections.Counter] = {}
     self.dropped: collections.Counter = collections.Counter()
+    self.prompts: collections.Counter = collections.Counter()
     self._tasks: dict[str, dict[str, Any]] = {}
     self._current = None
 

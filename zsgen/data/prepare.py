@@ -8,6 +8,7 @@ together and the folder is deleted.
 import collections
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+import contextlib
 import itertools
 import pathlib
 import shutil
@@ -89,14 +90,25 @@ def prepare(
     source = sources.load(data, seed, root.parent / "scratch")
     folder = root / _partial(path.name, source)
     folder.mkdir(parents=True, exist_ok=True)
-    _encode(folder, source, data, seed, say)
-    with artifacts.writing(path) as beside:
-      _write(beside, folder, source, data, made)
+    with _kept_unless_wrong(folder):
+      _encode(folder, source, data, seed, say)
+      with artifacts.writing(path) as beside:
+        _write(beside, folder, source, data, made)
     shutil.rmtree(folder, ignore_errors=True)
   opened = store.open_store(path)
   artifacts.check_made_by(path, made)
   store.check_sources(opened.manifest["sources"], path)
   return opened
+
+
+@contextlib.contextmanager
+def _kept_unless_wrong(folder: pathlib.Path) -> Iterator[None]:
+  """Keeps chunks for the next start, unless it is the source that is wrong."""
+  try:
+    yield
+  except errors.InputError:
+    shutil.rmtree(folder, ignore_errors=True)
+    raise
 
 
 def _partial(name: str, source: suite.Suite) -> str:
@@ -115,17 +127,27 @@ def _encode(
 ) -> None:
   """Encodes and writes the chunks that are not there yet."""
   tokenizer = tokenizers.get(data)
-  template = prompts.get(data, tokenizer, seed)
+  prompt = prompts.get(data, tokenizer, seed)
   first = chunks.done(folder)
   batches = itertools.islice(_batches(source.examples()), first, None)
   progress = _Progress(say, first)
 
+  def shown(example: suite.Example) -> list[prompts.Segment]:
+    try:
+      return prompt(example)
+    except errors.InputError:
+      if data.on_bad_row == "error":
+        raise
+      prompt.counts["not_shown"] += 1
+      return []
+
   def encode(batch: list[suite.Example]) -> chunks.Chunk:
+    prompt.counts.clear()
     try:
       found = rows.encode(
-          batch, template, tokenizer, data.max_length, data.truncate
+          batch, shown, tokenizer, data.max_length, data.truncate
       )
-      return chunks.of(batch, found)
+      return chunks.of(batch, found, prompt.counts)
     except UnicodeEncodeError as error:
       raise errors.InputError(
           f"an example of {batch[0].task} … {batch[-1].task} has text that is"
@@ -180,6 +202,7 @@ def _write(
     for chunk in chunks.read(folder):
       first = counted.rows
       counted.add(chunk.table)
+      counted.prompts.update(chunk.prompts)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
@@ -202,6 +225,7 @@ def _write(
           "heldout": list(source.heldout),
           "source": dict(source.told),
           "counts": counted.counts,
+          "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
           "sources": store.describe_sources(source.files),
           "files": files,

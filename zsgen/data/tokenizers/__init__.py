@@ -32,6 +32,8 @@ class Tokenizer(Protocol):
   chat_template: str | None
   # Strings of special tokens by Hugging Face's names: "eos_token", ….
   special_tokens: dict[str, str]
+  # Ids of all special tokens by their strings.
+  special_ids: dict[str, int]
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS; no special ones.

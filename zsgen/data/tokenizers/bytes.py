@@ -25,6 +25,11 @@ class Bytes:
     """None: the special ids have no strings."""
     return {}
 
+  @property
+  def special_ids(self) -> dict[str, int]:
+    """None, as of `special_tokens`."""
+    return {}
+
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS."""
     return [

@@ -33,6 +33,11 @@ class Hf:
     self._texts = texts
     self.special_tokens = files.special_tokens
     self.chat_template = files.chat_template
+    self.special_ids: dict[str, int] = {
+        each["content"]: each["id"]
+        for each in files.spec["added_tokens"]
+        if each["special"]
+    }
     vocab = whole.get_vocab(with_added_tokens=True)
     self.vocab_size: int = max(vocab.values()) + 1
     ids = {name: vocab[each] for name, each in self.special_tokens.items()}

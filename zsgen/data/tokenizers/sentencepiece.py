@@ -37,7 +37,7 @@ class SentencePiece:
     self.fingerprint = artifacts.digest(
         ["sentencepiece", hashlib.sha256(proto).hexdigest()]
     )
-    self._control = {
+    self.special_ids: dict[str, int] = {
         processor.id_to_piece(i): i
         for i in range(self.vocab_size)
         if processor.is_control(i)
@@ -65,7 +65,7 @@ class SentencePiece:
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
     """As `encode_batch`, but control pieces' strings become their ids."""
-    longest_first = sorted(self._control, key=len, reverse=True)
+    longest_first = sorted(self.special_ids, key=len, reverse=True)
     pattern = f"({'|'.join(map(re.escape, longest_first))})"
     return [self._mixed(re.split(pattern, text)) for text in texts]
 
@@ -73,13 +73,13 @@ class SentencePiece:
     """Ids of text and control pieces, which take turns."""
     ids = self.encode_batch(parts[::2])
     for place, piece in enumerate(parts[1::2]):
-      control = np.array([self._control[piece]], np.uint32)
+      control = np.array([self.special_ids[piece]], np.uint32)
       ids.insert(2 * place + 1, control)
     return np.concatenate(ids)
 
   def decode(self, ids: Sequence[int]) -> str:
     """Text of the ids; control pieces are left out."""
-    control = set(self._control.values())
+    control = set(self.special_ids.values())
     return self._processor.decode(
         [
             int(i)
