@@ -79,7 +79,7 @@ def _signs(tokenizer: tokenizers.Tokenizer) -> dict[int, str]:
   signs = {tokenizer.pad_id: "<pad>"}
   if tokenizer.bos_id is not None:
     signs[tokenizer.bos_id] = "<bos>"
-  names = getattr(tokenizer, "special_ids", {})
+  names = tokenizer.special_ids
   return {
       **signs,
       **{token: name for name, token in names.items()},

@@ -37,7 +37,7 @@ class ChatTemplate:
   """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer):
-    source = getattr(tokenizer, "chat_template", None)
+    source = tokenizer.chat_template
     if not source:
       raise errors.InputError(
           "config.data.template='tokenizer': the tokenizer has no chat"
