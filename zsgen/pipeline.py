@@ -88,7 +88,7 @@ def show_batch(
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
-  tokenizer = tokenizers.get(experiment.config.data)
+  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
   rich.console.Console(soft_wrap=True).print(
       batch_view.view(first, experiment.store, tokenizer)

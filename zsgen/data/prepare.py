@@ -53,9 +53,9 @@ _COLUMNS = _SCHEMA.names[1:]
 
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
-  path = (
-      str(pathlib.Path(data.path).expanduser().resolve()) if data.path else ""
-  )
+  path = data.path
+  if path and "://" not in path:
+    path = str(pathlib.Path(path).expanduser().resolve())
   return {
       **config.science(data),
       "path": path,
