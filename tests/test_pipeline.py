@@ -42,6 +42,30 @@ def test_the_whole_job(small, tmp_path, capsys):
   assert "already finished" in capsys.readouterr().err
 
 
+def test_epochs_of_a_composed_order_are_trained_and_verified(small, tmp_path):
+  """A batch may hold an example twice, where one epoch follows another."""
+  small.order = dict(
+      arrangement="repeat",
+      epochs=3,
+      fresh=True,
+      parts=(
+          dict(
+              arrangement="concatenate",
+              parts=(
+                  dict(arrangement="tmt", rounds=(0, 1)),
+                  dict(arrangement="random"),
+              ),
+              budget=15,
+          ),
+      ),
+  )
+  made = zsgen.run(small, tmp_path)
+  *_, said = verify.verify(made.run)
+  assert "12 steps verified of 12" in said
+  consumed = np.load(made.run / "consumed.npy").ravel()[:45].reshape(3, 15)
+  assert all(len(set(epoch)) == 15 for epoch in consumed.tolist())
+
+
 def test_one_stage_at_a_time(small, tmp_path):
   assert zsgen.run(small, tmp_path, ["prepare"]).store.is_dir()
   assert not (tmp_path / "orders").exists()

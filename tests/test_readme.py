@@ -9,7 +9,14 @@ import pytest
 from launch import sweep
 from zsgen import config as config_lib
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/design.md", "docs/orders.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    "docs/arrangements.md",
+    "docs/design.md",
+    "docs/orders.md",
+)
 
 
 def _configs(root):

@@ -88,7 +88,7 @@ def show_batch(
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
-  tokenizer = tokenizers.get(experiment.config.data.tokenizer)
+  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
   rich.console.Console(soft_wrap=True).print(
       batch_view.view(first, experiment.store, tokenizer)
@@ -129,7 +129,7 @@ class Experiment:
     store = self._told(
         "prepare",
         lambda: prepare.prepare(
-            self.workdir / "stores", config.data, config.seed
+            self.workdir / "stores", config.data, config.seed, self._say
         ),
     )
     for name, spec in config.evals.items():
@@ -289,7 +289,7 @@ class Experiment:
     """Raises InputError for what can be wrong before any work is done."""
     arrangements.parameters(self.config.order)
     model_lib.Model.from_config(self.config.model)
-    tokenizer = tokenizers.get(self.config.data.tokenizer)
+    tokenizer = tokenizers.get(self.config.data)
     if tokenizer.vocab_size > self.config.model.vocab_size:
       raise errors.InputError(
           f"config.model.vocab_size is {self.config.model.vocab_size}, but the"

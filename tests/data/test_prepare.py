@@ -18,7 +18,7 @@ EXAMPLES = (
 
 
 def _source(rows=EXAMPLES, heldout=("heldout",), files=()):
-  def source(data: config.Data, seed: int) -> suite.Suite:
+  def source(data: config.Data, seed: int, scratch) -> suite.Suite:
     del data, seed
     examples = [
         suite.Example(task, "numbers", split, definition, asked, (said,), "0")

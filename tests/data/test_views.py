@@ -2,19 +2,21 @@
 
 import json
 import pathlib
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
 from zsgen import config, errors
-from zsgen.data import prepare, sources, store, suite, tokenizers
+from zsgen.data import prepare, sources, store, suite
 from zsgen.training import batches, seqio_feed
 
 seqio = pytest.importorskip("seqio")
-import tensorflow as tf  # noqa: E402
 
-from zsgen.data import views, vocabularies  # noqa: E402
+import tokenized  # noqa: E402
+
+from zsgen.data import views  # noqa: E402
 
 TASKS = {
     "even/keep": ("train", ["2, 3 → 2", "4", "ten: 10", "", "6"]),
@@ -25,7 +27,7 @@ TASKS = {
 BATCH = 4
 
 
-def _suite(data: config.Data, seed: int) -> suite.Suite:
+def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
   """Four tasks in three splits."""
   del data, seed
 
@@ -284,36 +286,112 @@ def test_feed_without_seqio_says_what_to_install(made, order, monkeypatch):
     seqio_feed.seqio_feed(made, order, BATCH, 0)
 
 
-@pytest.mark.parametrize("text", ["", "Keep even ones.\n", "äöü € 🙂"])
-def test_bytes_are_seqios_bytes(text):
-  ours = vocabularies.adapt(tokenizers.get("bytes"))
-  seqios = seqio.ByteVocabulary()
-  ids = ours.encode(text)
-  assert ids == list(seqios.encode(text))
-  assert ours.encode_tf(tf.constant(text)).numpy().tolist() == ids
-  mapped = tf.data.Dataset.from_tensors(text).map(ours.encode_tf)
-  assert next(mapped.as_numpy_iterator()).tolist() == ids
-  ended = [*ids, 1, 70, 0]
-  assert ours.decode(ended) == seqios.decode(ended) == text
-  assert (
-      ours.decode_tf(tf.constant([ended, ended])).numpy().tolist()
-      == [text.encode()] * 2
+@pytest.mark.parametrize("kind", [*sorted(tokenized.HF), "sentencepiece"])
+def test_views_of_every_tokenizer(kind, tmp_path):
+  """Ids of views are the store's, all one more where 0 is a token of texts."""
+  made = _prepare(tmp_path / "stores", **_tokenizer(kind, tmp_path))
+  shift = {"bert": 0, "unigram": 0}.get(kind, 1)
+  names = views.register_suite(made)
+  for name, (split, _) in zip(names, TASKS.values(), strict=False):
+    for each in _read(name, split):
+      joined = np.concatenate([each["inputs"], each["targets"]])
+      tokens = made.row(each["id"]).tokens
+      np.testing.assert_array_equal(joined, tokens + np.uint32(shift))
+      assert joined.min() > 0
+  vocabulary = (
+      seqio.TaskRegistry.get(name).output_features["targets"].vocabulary
   )
-  assert ours.decode_tf(tf.constant(ended)).numpy() == text.encode()
+  assert each["targets"][-1] == vocabulary.eos_id
+  assert joined.max() < vocabulary.vocab_size
+  order = _write_order(tmp_path / f"order-{kind}", [5, 0, 7, 2, 1], made)
+  for each in _read(views.register_order(made, order)):
+    tokens = made.row(each["id"]).tokens
+    np.testing.assert_array_equal(each["targets"], tokens + np.uint32(shift))
+  feed = seqio_feed.seqio_feed(made, order, BATCH, 0)
+  for row, i in zip(feed(0).rows, [5, 0, 7, 2], strict=True):
+    np.testing.assert_array_equal(row.tokens, made.row(i).tokens)
+    assert row.tokens.dtype == np.uint32
 
 
-def test_vocabulary_is_its_tokenizer():
-  ours = vocabularies.adapt(tokenizers.get("bytes"))
-  seqios = seqio.ByteVocabulary()
-  for field in ("vocab_size", "pad_id", "bos_id", "eos_id"):
-    assert getattr(ours, field) == getattr(seqios, field)
-  assert ours == vocabularies.adapt(tokenizers.get("bytes")) != seqios
+def _tokenizer(kind: str, path: pathlib.Path) -> dict[str, str]:
+  """Options for a tokenizer that is built here."""
+  if kind == "sentencepiece":
+    model = tokenized.sentencepiece(path / "a.model")
+    return {"tokenizer": kind, "tokenizer_path": model}
+  named = {"eos_token": "[SEP]"} if kind == "bert" else {}
+  directory = tokenized.HF[kind](path / kind, **named)
+  return {"tokenizer": "hf", "tokenizer_path": directory}
 
 
-def test_tokenizers_that_seqio_cannot_take(made, monkeypatch):
-  monkeypatch.setattr(tokenizers.Bytes, "pad_id", 2)
-  with pytest.raises(errors.InputError, match="pads with id 2"):
-    views.register_suite(made)
-  monkeypatch.setattr(tokenizers.Bytes, "fingerprint", "another")
+def test_views_need_no_tokenizer_files_beside_the_store(tmp_path):
+  options = _tokenizer("gpt2", tmp_path)
+  made = _prepare(tmp_path / "stores", **options)
+  shutil.rmtree(options["tokenizer_path"])
+  assert views.register_suite(made)
+  shutil.rmtree(made.path / "tokenizer")
   with pytest.raises(errors.InputError, match="Prepare the store again"):
     views.register_suite(made)
+
+
+def _evaluate(made: store.Store, name: str, split: str, predict) -> dict:
+  """What `seqio.Evaluator` says of a predictor of token rows."""
+  views.register_suite(made)
+  evaluator = seqio.Evaluator(
+      name,
+      feature_converter=seqio.PrefixLMFeatureConverter(pack=False),
+      eval_split=split,
+      logger_cls=(seqio.JSONLogger,),
+      log_dir=str(made.path.parent),
+  )
+
+  def predict_fn(dataset):
+    rows = [(i, each) for i, each in dataset.as_numpy_iterator()]
+    longest = max(len(each["decoder_target_tokens"]) for _, each in rows)
+    return [
+        (i, np.pad(said, (0, longest - len(said))))
+        for i, each in rows
+        for said in [predict(each)]
+    ]
+
+  metrics, _ = evaluator.evaluate(compute_metrics=True, predict_fn=predict_fn)
+  return metrics.result()
+
+
+def _answer(each: dict) -> np.ndarray:
+  """The answer's tokens, end token included."""
+  return each["decoder_target_tokens"][each["decoder_loss_weights"] > 0]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "gpt2", "unigram"])
+def test_evaluator_over_a_heldout_split(kind, tmp_path, monkeypatch):
+  pytest.importorskip("rouge_score")
+  monkeypatch.setitem(TASKS, "large", ("heldout", ["the cat sat", "The dog."]))
+  options = {} if kind == "bytes" else _tokenizer(kind, tmp_path)
+  made = _prepare(tmp_path / "stores", **options)
+  name = "zsgen:small_suite:large"
+  perfect = _evaluate(made, "zsgen:small_suite:heldout", "heldout", _answer)
+  measures = ("exact_match", "normalized_match", "rouge1", "rougeL")
+  assert perfect == {name: dict.fromkeys(measures, 100.0)}
+  wrong = _evaluate(made, name, "heldout", lambda each: _answer(each)[:0])
+  assert wrong == {name: dict.fromkeys(measures, 0.0)}
+
+
+def test_evaluator_knows_half_right_answers(made, monkeypatch, tmp_path):
+  """ "say" for "sad": no ROUGE; "Glad." for "glad": all but plain equality."""
+  pytest.importorskip("rouge_score")
+  said = iter([b"Glad. ", b"say", "äöü €".encode()])
+  found = _evaluate(
+      _prepare(tmp_path),
+      "zsgen:small_suite:mood",
+      "family",
+      lambda each: np.array([*(byte + 3 for byte in next(said)), 1, 70]),
+  )
+  # ROUGE knows the letters a to z only: the third answer has none.
+  assert found["zsgen:small_suite:mood"] == pytest.approx(
+      {
+          "exact_match": 100 / 3,
+          "normalized_match": 200 / 3,
+          "rouge1": 100 / 3,
+          "rougeL": 100 / 3,
+      }
+  )

@@ -33,8 +33,8 @@ def _example(task: str, split: str, i: int, seed: int) -> suite.Example:
 def make_store(monkeypatch, tmp_path):
   """Makes the store of a seed in the workdir, `tmp_path`."""
 
-  def source(data: config.Data, seed: int) -> suite.Suite:
-    del data
+  def source(data: config.Data, seed: int, scratch) -> suite.Suite:
+    del data, scratch
     return suite.Suite("here", ("heldout", "far"), lambda: _examples(seed))
 
   monkeypatch.setitem(SOURCES, "here", source)

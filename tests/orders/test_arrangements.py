@@ -21,19 +21,7 @@ ORDERS = {
         f"similarity_{measure}": dict(
             arrangement="similarity", measure=measure, budget=400
         )
-        for measure in (
-            "cosine_avg",
-            "cosine_min",
-            "cosine_max",
-            "cosine_centroid",
-            "euclid_avg",
-            "euclid_min",
-            "euclid_max",
-            "euclid_centroid",
-            "bigram_kl",
-            "bigram_kl_multiset",
-            "wsd",
-        )
+        for measure in ("wsd", *config_lib.MEASURES, "bigram_kl_multiset")
     },
     "similarity_task": dict(
         arrangement="similarity", granularity="task", budget=400

@@ -8,6 +8,7 @@ import rich.console
 
 from zsgen.data import prompts
 from zsgen.data import store as store_lib
+from zsgen.data.prompts import templates
 from zsgen.orders import order as order_lib
 from zsgen.reports import origins, run_report
 
@@ -90,11 +91,13 @@ def test_answers_in_the_order_make_an_oracle(write_run):
 
 def test_text_from_data_is_escaped(write_run, monkeypatch):
   evil = "<script>alert(1)</script>"
-  plain = prompts.TEMPLATES["plain"]
   monkeypatch.setitem(
-      prompts.TEMPLATES,
+      templates.TEMPLATES,
       "evil",
-      lambda example: [prompts.Segment(evil, False), *plain(example)],
+      lambda tokenizer: lambda turns: [
+          prompts.Segment(evil, False),
+          *templates.plain(turns),
+      ],
   )
   page = _page(write_run(template="evil"))
   assert evil not in page

@@ -1,20 +1,41 @@
-"""The prepare stage: a suite becomes a store."""
+"""The prepare stage: a suite becomes a store.
+
+Examples are encoded chunk by chunk into a folder beside the store; a prepare
+that was stopped goes on after the last whole chunk. Then the chunks are put
+together and the folder is deleted.
+"""
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+import contextlib
 import itertools
 import pathlib
-from typing import Any, NamedTuple
+import shutil
+import time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, config, errors
-from zsgen.data import prompts, sources, store, suite, tokenizers
+from zsgen.data import (
+    chunks,
+    ledger,
+    prompts,
+    rows,
+    sources,
+    store,
+    suite,
+    tokenizers,
+)
 
-# Examples that are tokenized and written together.
-_CHUNK = 4096
+# Chunks that are encoded while the next one is read.
+_AHEAD = 2
+# Seconds between two lines of progress.
+_SECONDS = 5.0
 _SCHEMA = pa.schema(
     {
         "id": pa.int64(),
@@ -27,38 +48,35 @@ _SCHEMA = pa.schema(
         "answer": pa.string(),
     }
 )
-
-
-class _Encoded(NamedTuple):
-  """An example with its tokens."""
-
-  example: suite.Example
-  tokens: np.ndarray  # uint32
-  mask: np.ndarray  # uint8
-  segments: list[prompts.Segment]
-  cut: bool
+_COLUMNS = _SCHEMA.names[1:]
 
 
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
-  path = (
-      str(pathlib.Path(data.path).expanduser().resolve()) if data.path else ""
-  )
+  path = data.path
+  if path and "://" not in path:
+    path = str(pathlib.Path(path).expanduser().resolve())
   return {
       **config.science(data),
       "path": path,
       "seed": seed,
-      "tokenizer": tokenizers.get(data.tokenizer).fingerprint,
+      "tokenizer": tokenizers.get(data).fingerprint,
   }
 
 
-def prepare(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
+def prepare(
+    root: pathlib.Path,
+    data: config.Data,
+    seed: int,
+    say: Callable[[str], None] = lambda line: None,
+) -> store.Store:
   """Opens the store of `data` and `seed` under `root`, or makes it.
 
   Args:
     root: directory of the stores.
     data: the config's section.
     seed: draws the suite's instances.
+    say: takes lines on the progress of long work.
 
   Returns:
     The store, whole and with unchanged sources.
@@ -69,41 +87,134 @@ def prepare(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
   made = made_by(data, seed)
   path = root / artifacts.name(data.source, made)
   if not path.exists():
-    source = sources.load(data, seed, root / "scratch")
-    with artifacts.writing(path) as beside:
-      _write(beside, source, data, made)
+    source = sources.load(data, seed, root.parent / "scratch")
+    folder = root / _partial(path.name, source)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _kept_unless_wrong(folder):
+      _encode(folder, source, data, seed, say)
+      with artifacts.writing(path) as beside:
+        _write(beside, folder, source, data, made)
+    shutil.rmtree(folder, ignore_errors=True)
   opened = store.open_store(path)
   artifacts.check_made_by(path, made)
   store.check_sources(opened.manifest["sources"], path)
   return opened
 
 
+@contextlib.contextmanager
+def _kept_unless_wrong(folder: pathlib.Path) -> Iterator[None]:
+  """Keeps chunks for the next start, unless it is the source that is wrong."""
+  try:
+    yield
+  except errors.InputError:
+    shutil.rmtree(folder, ignore_errors=True)
+    raise
+
+
+def _partial(name: str, source: suite.Suite) -> str:
+  """Name of the folder of chunks; other files are another folder."""
+  stats = [(str(path), path.stat()) for path in source.files]
+  files = [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+  return f".{name}.{artifacts.digest(files)[:10]}.partial"
+
+
+def _encode(
+    folder: pathlib.Path,
+    source: suite.Suite,
+    data: config.Data,
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
+  """Encodes and writes the chunks that are not there yet."""
+  tokenizer = tokenizers.get(data)
+  prompt = prompts.get(data, tokenizer, seed)
+  first = chunks.done(folder)
+  batches = itertools.islice(_batches(source.examples()), first, None)
+  progress = _Progress(say, first)
+
+  def shown(example: suite.Example) -> list[prompts.Segment]:
+    try:
+      return prompt(example)
+    except errors.InputError:
+      if data.on_bad_row == "error":
+        raise
+      prompt.counts["not_shown"] += 1
+      return []
+
+  def encode(batch: list[suite.Example]) -> chunks.Chunk:
+    prompt.counts.clear()
+    try:
+      found = rows.encode(
+          batch, shown, tokenizer, data.max_length, data.truncate
+      )
+      return chunks.of(batch, found, prompt.counts)
+    except UnicodeEncodeError as error:
+      raise errors.InputError(
+          f"an example of {batch[0].task} … {batch[-1].task} has text that is"
+          f" not Unicode ({error}). Mend it in the source."
+      ) from error
+
+  # One thread encodes, in the tokenizer's own threads; this one reads.
+  with futures.ThreadPoolExecutor(1) as pool:
+    for number, chunk in enumerate(_ahead(pool, encode, batches), first):
+      chunks.write(folder, number, chunk)
+      progress.add(len(chunk.table))
+
+
+def _batches(
+    examples: Iterator[suite.Example],
+) -> Iterator[list[suite.Example]]:
+  """Examples of a chunk at a time."""
+  while batch := list(itertools.islice(examples, chunks.SIZE)):
+    yield batch
+
+
+def _ahead(
+    pool: futures.Executor,
+    function: Callable[[Any], chunks.Chunk],
+    values: Iterator[Any],
+) -> Iterator[chunks.Chunk]:
+  """Results in their order, some of them worked on before they are asked."""
+  waiting: collections.deque[futures.Future] = collections.deque()
+  for value in values:
+    waiting.append(pool.submit(function, value))
+    if len(waiting) > _AHEAD:
+      yield waiting.popleft().result()
+  for each in waiting:
+    yield each.result()
+
+
 def _write(
     path: pathlib.Path,
+    folder: pathlib.Path,
     source: suite.Suite,
     data: config.Data,
     made: Mapping[str, Any],
 ) -> None:
-  """Writes every file of a store to `path`."""
-  ledger = _Ledger()
+  """Puts the chunks together: every file of a store, to `path`."""
+  counted = ledger.Ledger()
   offsets = [np.zeros(1, np.int64)]
   with (
       open(path / "tokens.bin", "wb") as tokens,
       open(path / "mask.bin", "wb") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
   ):
-    for chunk in _chunks(source, data):
-      kept = [each for each in chunk if ledger.add(each)]
-      if not kept:
-        continue
-      np.concatenate([each.tokens for each in kept]).tofile(tokens)
-      np.concatenate([each.mask for each in kept]).tofile(mask)
-      lengths = np.array([len(each.tokens) for each in kept], np.int64)
-      first = ledger.rows - len(kept)
+    for chunk in chunks.read(folder):
+      first = counted.rows
+      counted.add(chunk.table)
+      counted.prompts.update(chunk.prompts)
+      kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
+      chunk.tokens.tofile(tokens)
+      chunk.mask.tofile(mask)
+      lengths = kept["tokens"].to_numpy().astype(np.int64)
       offsets.append(offsets[-1][-1] + np.cumsum(lengths))
-      table.write_table(_table(kept, first))
+      ids = pa.array(range(first, counted.rows), pa.int64())
+      table.write_table(
+          kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
+      )
   np.save(path / "offsets.npy", np.concatenate(offsets))
-  pq.write_table(ledger.tasks(source), path / "tasks.parquet")
+  pq.write_table(counted.tasks(source), path / "tasks.parquet")
+  tokenizers.get(data).save(path / store.TOKENIZER)
   files = store.describe_files(path)
   artifacts.write_json(
       path / artifacts.MANIFEST,
@@ -113,8 +224,9 @@ def _write(
           "suite": source.name,
           "heldout": list(source.heldout),
           "source": dict(source.told),
-          "counts": ledger.counts,
-          "dropped_by_task": dict(ledger.dropped),
+          "counts": counted.counts,
+          "prompts": dict(counted.prompts),
+          "dropped_by_task": dict(counted.dropped),
           "sources": store.describe_sources(source.files),
           "files": files,
           "fingerprint": store.fingerprint(path, files),
@@ -122,150 +234,23 @@ def _write(
   )
 
 
-def _chunks(source: suite.Suite, data: config.Data) -> Iterator[list[_Encoded]]:
-  """Encodes the suite's examples, a chunk at a time."""
-  tokenizer = tokenizers.get(data.tokenizer)
-  template = prompts.get(data.template)
-  examples = source.examples()
-  while batch := list(itertools.islice(examples, _CHUNK)):
-    yield _encode(batch, template, tokenizer, data.max_length)
+class _Progress:
+  """Says how far the encoding is, every few seconds."""
 
+  def __init__(self, say: Callable[[str], None], chunks_done: int):
+    self._say = say
+    self._before = chunks_done * chunks.SIZE
+    self._count = 0
+    self._begin = self._last = time.monotonic()
+    if self._before:
+      say(f"prepare  goes on after {self._before:,} examples")
 
-def _encode(
-    examples: list[suite.Example],
-    template: prompts.Template,
-    tokenizer: tokenizers.Tokenizer,
-    max_length: int,
-) -> list[_Encoded]:
-  """Tokenizes all segments of all examples in one call."""
-  segments = [
-      template(example) if example.targets else [] for example in examples
-  ]
-  texts = [segment.text for each in segments for segment in each]
-  try:
-    for each in examples:
-      f"{each.task}{each.category}{each.key}".encode()  # For the tables.
-    pieces = iter(tokenizer.encode_batch(texts))
-  except UnicodeEncodeError as error:
-    raise errors.InputError(
-        f"an example of {examples[0].task} … {examples[-1].task} has text that"
-        f" is not Unicode ({error}). Mend it in the source."
-    ) from error
-  return [
-      _join(example, each, pieces, tokenizer, max_length)
-      for example, each in zip(examples, segments, strict=True)
-  ]
-
-
-def _join(
-    example: suite.Example,
-    segments: list[prompts.Segment],
-    pieces: Iterator[np.ndarray],
-    tokenizer: tokenizers.Tokenizer,
-    max_length: int,
-) -> _Encoded:
-  """Puts an example's segments together, with BOS, end tokens and mask."""
-  begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-  tokens = [np.array(begin, np.uint32)]
-  mask = [np.zeros(len(begin), np.uint8)]
-  for segment, piece in zip(segments, pieces, strict=False):
-    end = [tokenizer.eos_id] if segment.loss else []
-    tokens += [piece, np.array(end, np.uint32)]
-    mask.append(np.full(len(piece) + len(end), segment.loss, np.uint8))
-  joined, masked = np.concatenate(tokens), np.concatenate(mask)
-  masked[:1] = 0  # The first token is predicted from nothing.
-  cut = len(joined) > max_length
-  return _Encoded(
-      example, joined[:max_length], masked[:max_length], segments, cut
-  )
-
-
-class _Ledger:
-  """Counts what goes into a store, and checks the suite's contract."""
-
-  def __init__(self):
-    self.rows = 0
-    self.counts: dict[str, collections.Counter] = {}
-    self.dropped: collections.Counter = collections.Counter()
-    self._tasks: dict[str, dict[str, Any]] = {}
-    self._current = None
-
-  def add(self, each: _Encoded) -> bool:
-    """Counts an example; False if it has no answer token left."""
-    example = each.example
-    task = self._task(example)
-    counts = self.counts.setdefault(example.split, collections.Counter())
-    counts["examples"] += 1
-    counts["cut"] += each.cut
-    if not each.mask.any():
-      counts["dropped"] += 1
-      self.dropped[example.task] += 1
-      return False
-    counts["tokens"] += len(each.tokens)
-    counts["loss_tokens"] += int(each.mask.sum())
-    task["count"] += 1
-    self.rows += 1
-    return True
-
-  def _task(self, example: suite.Example) -> dict[str, Any]:
-    """The task's entry; a new one begins where the last one ended."""
-    if example.task == self._current:
-      task = self._tasks[example.task]
-    elif example.task in self._tasks:
-      raise errors.InputError(
-          f"the source gives task {example.task} in two places; a task must"
-          " stand together, in one split only."
-      )
-    else:
-      self._current = example.task
-      task = self._tasks[example.task] = {
-          "task": example.task,
-          "category": example.category,
-          "split": example.split,
-          "first": self.rows,
-          "count": 0,
-      }
-    if task["split"] != example.split:
-      raise errors.InputError(
-          f"task {example.task} is in {task['split']} and in"
-          f" {example.split}; a task is in one split only."
-      )
-    return task
-
-  def tasks(self, source: suite.Suite) -> pa.Table:
-    """The table of tasks; every split of the suite must have examples."""
-    kept = [task for task in self._tasks.values() if task["count"]]
-    found = {task["split"] for task in kept}
-    for split in (suite.TRAIN, *source.heldout):
-      if split not in found:
-        raise errors.InputError(
-            f"the suite {source.name} has no example left in {split}:"
-            f" {self.counts.get(split, {}).get('dropped', 0)} lost their whole"
-            " answer to config.data.max_length."
-        )
-    for split, counts in self.counts.items():
-      counts["tasks"] = sum(task["split"] == split for task in kept)
-    return pa.Table.from_pylist(kept)
-
-
-def _table(kept: list[_Encoded], first: int) -> pa.Table:
-  """Rows of examples.parquet."""
-  rows = [
-      {
-          "id": first + i,
-          "task": each.example.task,
-          "split": each.example.split,
-          "key": each.example.key,
-          "tokens": len(each.tokens),
-          "loss_tokens": int(each.mask.sum()),
-          "prompt": _said(each.segments, loss=False),
-          "answer": _said(each.segments, loss=True),
-      }
-      for i, each in enumerate(kept)
-  ]
-  return pa.Table.from_pylist(rows, schema=_SCHEMA)
-
-
-def _said(segments: list[prompts.Segment], loss: bool) -> str:
-  """The text of the segments with, or without, loss."""
-  return "\n".join(each.text for each in segments if each.loss == loss)
+  def add(self, count: int) -> None:
+    """Counts examples that are encoded."""
+    self._count += count
+    now = time.monotonic()
+    if now - self._last > _SECONDS:
+      self._last = now
+      rate = self._count / (now - self._begin)
+      total = self._before + self._count
+      self._say(f"prepare  {total:,} examples, {rate:,.0f} a second")

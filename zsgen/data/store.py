@@ -6,6 +6,7 @@ A directory of
   offsets.npy       int64 [N+1], where rows begin
   tasks.parquet     task, category, split, first, count: rows stand task by task
   examples.parquet  id, task, split, lengths, text; for people and embedders
+  tokenizer/        what turns its ids into text
   manifest.json     what made it, what it counts, hashes
 Training reads it by memory map; nothing here needs TensorFlow.
 """
@@ -29,6 +30,10 @@ FILES = (
     "tasks.parquet",
     "examples.parquet",
 )
+
+
+# The directory of the tokenizer that it was made with.
+TOKENIZER = "tokenizer"
 
 
 class Row(NamedTuple):

@@ -7,7 +7,9 @@
 
 seqio's split is the suite's: "train", or the name of the held-out set. seqio
 names have letters, digits and "_.:#" only; all else in a name becomes "_".
-Rows come from the store's memory maps as they are, end tokens included.
+Rows come from the store's memory maps as they are, end tokens included; where
+seqio would take one of the tokenizer's tokens for padding, each id is one more
+(`vocabularies`).
 Imports seqio, and with it TensorFlow.
 """
 
@@ -22,7 +24,7 @@ import seqio
 import tensorflow as tf
 
 from zsgen import artifacts, errors
-from zsgen.data import row_source, suite, vocabularies
+from zsgen.data import row_source, suite, view_metrics, vocabularies
 from zsgen.data import store as store_lib
 
 # Rows that cross over to Python in one go.
@@ -39,7 +41,8 @@ def register_suite(store: store_lib.Store) -> list[str]:
   `inputs_pretokenized` and `targets_pretokenized`. A Mixture keeps only
   `inputs` and `targets`, unless asked for more by `passthrough_features`. It
   draws tasks by their size until all are used up: one epoch is every example
-  of the split once.
+  of the split once. `seqio.Evaluator` runs over tasks and Mixtures, with the
+  metrics of `view_metrics`; of a conversation it sees all answers as one.
 
   The views are of the store that was registered last under a suite's name.
 
@@ -47,8 +50,8 @@ def register_suite(store: store_lib.Store) -> list[str]:
     The names: tasks in the suite's sequence, then Mixtures.
 
   Raises:
-    InputError: two names are one to seqio, or a tokenizer that is not known
-      or pads otherwise than seqio.
+    InputError: two names are one to seqio, or a tokenizer that the store does
+      not carry.
   """
   vocabulary = vocabularies.of_store(store)
   splits = (suite.TRAIN, *store.manifest["heldout"])
@@ -105,7 +108,7 @@ def register_order(
   seqio.TaskRegistry.add(
       name,
       source=row_source.RowSource(store, ids, suite.TRAIN, texts=False),
-      preprocessors=[_whole],
+      preprocessors=[functools.partial(_whole, shift=vocabulary.shift)],
       output_features={
           "targets": seqio.Feature(vocabulary, add_eos=False),
           "mask": seqio.Feature(seqio.PassThroughVocabulary(2), add_eos=False),
@@ -139,15 +142,16 @@ def read_order(
   dataset = mixture.get_dataset(
       split=suite.TRAIN, shuffle=False, num_epochs=1, try_in_mem_cache=False
   )
-  return _rows(dataset.ragged_batch(_CHUNK).prefetch(1))
+  shift = mixture.output_features["targets"].vocabulary.shift
+  return _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
 
 
 def _rows(
-    chunks: Iterable[Mapping[str, tf.RaggedTensor | tf.Tensor]],
+    chunks: Iterable[Mapping[str, tf.RaggedTensor | tf.Tensor]], shift: int
 ) -> Iterator[tuple[int, store_lib.Row]]:
-  """Ids and rows of an order's elements in ragged batches."""
+  """Ids and rows, the store's, of an order's elements in ragged batches."""
   for chunk in chunks:
-    tokens = chunk["targets"].values.numpy().astype(np.uint32)
+    tokens = (chunk["targets"].values.numpy() - shift).astype(np.uint32)
     mask = chunk["mask"].values.numpy().astype(np.uint8)
     borders = chunk["targets"].row_splits.numpy()
     for i, example in enumerate(chunk["id"].numpy().tolist()):
@@ -160,25 +164,32 @@ def _add_task(
     store: store_lib.Store,
     ids: np.ndarray,
     split: str,
-    vocabulary: seqio.Vocabulary,
+    vocabulary: vocabularies.Vocabulary,
 ) -> None:
   """Registers a task of a suite."""
   tokens = seqio.Feature(vocabulary, add_eos=False)
   seqio.TaskRegistry.add(
       name,
       source=row_source.RowSource(store, ids, split, texts=True),
-      preprocessors=[_prompt_and_answer],
+      preprocessors=[
+          functools.partial(_prompt_and_answer, shift=vocabulary.shift)
+      ],
       output_features={"inputs": tokens, "targets": tokens},
+      postprocess_fn=view_metrics.postprocess,
+      metric_fns=view_metrics.METRICS,
   )
 
 
 @seqio.map_over_dataset
-def _prompt_and_answer(row: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _prompt_and_answer(
+    row: Mapping[str, tf.Tensor], shift: int
+) -> dict[str, tf.Tensor]:
   """Splits a row before its first loss token."""
   border = tf.argmax(row["mask"])
+  tokens = row["tokens"] + shift
   return {
-      "inputs": row["tokens"][:border],
-      "targets": row["tokens"][border:],
+      "inputs": tokens[:border],
+      "targets": tokens[border:],
       "id": row["id"],
       "inputs_pretokenized": row["prompt"],
       "targets_pretokenized": row["answer"],
@@ -186,9 +197,10 @@ def _prompt_and_answer(row: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 @seqio.map_over_dataset
-def _whole(row: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _whole(row: Mapping[str, tf.Tensor], shift: int) -> dict[str, tf.Tensor]:
   """A row as a training step takes it."""
-  return {"targets": row["tokens"], "mask": row["mask"], "id": row["id"]}
+  tokens = row["tokens"] + shift
+  return {"targets": tokens, "mask": row["mask"], "id": row["id"]}
 
 
 def _size(split: str, task: seqio.Task) -> int:

@@ -1,4 +1,12 @@
-"""Tokenizers as seqio vocabularies. Imports seqio, and with it TensorFlow."""
+"""Tokenizers as seqio vocabularies. Imports seqio, and with it TensorFlow.
+
+seqio takes id 0 for padding, whatever a vocabulary says, and leaves it out of
+the loss. Where a tokenizer's id 0 is padding and nothing else (bytes, BERT,
+T5), a vocabulary has the tokenizer's ids. Where it is a token of texts (GPT-2:
+"!"), unknown text (Llama) or the end token (GPT-NeoX), every id is one more
+than the tokenizer's, and 0 is nothing but padding: views add this `shift`, and
+the seqio feed takes it off again, so that training sees the store's ids.
+"""
 
 from collections.abc import Sequence
 
@@ -10,69 +18,70 @@ from zsgen import errors
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 
-
-def adapt(tokenizer: tokenizers.Tokenizer) -> seqio.Vocabulary:
-  """A tokenizer as a seqio vocabulary with the same ids.
-
-  Raises:
-    InputError: its padding is not id 0, as seqio's is: seqio would take a
-      word of the vocabulary for padding and leave it out of the loss.
-  """
-  if tokenizer.pad_id != seqio.vocabularies.PAD_ID:
-    raise errors.InputError(
-        f"the tokenizer pads with id {tokenizer.pad_id}, but seqio takes id"
-        f" {seqio.vocabularies.PAD_ID} for padding. Use"
-        " config.data.feed='store'."
-    )
-  return _Adapted(tokenizer)
+_PAD = seqio.vocabularies.PAD_ID
 
 
-def of_store(store: store_lib.Store) -> seqio.Vocabulary:
+def adapt(tokenizer: tokenizers.Tokenizer) -> "Vocabulary":
+  """A tokenizer as a seqio vocabulary with its ids, plus a shift of 0 or 1."""
+  return Vocabulary(tokenizer)
+
+
+def of_store(store: store_lib.Store) -> "Vocabulary":
   """The vocabulary of the tokenizer that a store was made with.
 
   Raises:
-    InputError: no tokenizer of this version has the store's fingerprint.
+    InputError: the store carries no such tokenizer, or a damaged one.
   """
   wanted = store.manifest["made_by"]["tokenizer"]
-  for name in tokenizers.TOKENIZERS:
-    tokenizer = tokenizers.get(name)
-    if tokenizer.fingerprint == wanted:
-      return adapt(tokenizer)
-  raise errors.InputError(
-      f"{store.path}: was made with a tokenizer that this version of zsgen"
-      f" does not have ({wanted[:12]}…). Prepare the store again."
-  )
+  saved = store.path / store_lib.TOKENIZER
+  found = tokenizers.load(saved) if saved.exists() else tokenizers.Bytes()
+  if found.fingerprint != wanted:
+    raise errors.InputError(
+        f"{store.path}: was made with a tokenizer that neither the store nor"
+        f" this version of zsgen has ({wanted[:12]}…). Prepare the store again."
+    )
+  return adapt(found)
 
 
-class _Adapted(seqio.Vocabulary):
-  """See `adapt`. Equal if the tokenizers' fingerprints are."""
+class Vocabulary(seqio.Vocabulary):
+  """See `adapt`. Equal if the tokenizers' fingerprints are.
+
+  Attributes:
+    shift: what its ids are more than the tokenizer's, 0 or 1.
+  """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer):
     super().__init__()
     self._tokenizer = tokenizer
+    others = (tokenizer.eos_id, tokenizer.bos_id)
+    only_padding = tokenizer.pad_id == _PAD and _PAD not in others
+    self.shift = 0 if only_padding else 1
 
   @property
   def bos_id(self) -> int | None:
-    return self._tokenizer.bos_id
+    bos = self._tokenizer.bos_id
+    return None if bos is None else bos + self.shift
 
   @property
   def eos_id(self) -> int:
-    return self._tokenizer.eos_id
+    return self._tokenizer.eos_id + self.shift
 
   @property
   def unk_id(self) -> None:
-    # Every text has ids, and ids without a text are left out by `decode`.
+    # seqio would put it for ids beyond the vocabulary; `decode` leaves these
+    # out, and no view has one.
     return None
 
   @property
   def _base_vocab_size(self) -> int:
-    return self._tokenizer.vocab_size
+    return self._tokenizer.vocab_size + self.shift
 
   def _encode(self, s: str) -> list[int]:
-    return self._tokenizer.encode_batch([s])[0].tolist()
+    return (self._tokenizer.encode_batch([s])[0] + self.shift).tolist()
 
   def _decode(self, ids: Sequence[int]) -> str:
-    return self._tokenizer.decode(ids)
+    shift = self.shift
+    return self._tokenizer.decode([i - shift for i in ids if i != _PAD])
 
   def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
     ids = tf.py_function(self._encode_tensor, [s], tf.int32)
@@ -81,8 +90,7 @@ class _Adapted(seqio.Vocabulary):
 
   def _encode_tensor(self, text: tf.Tensor) -> np.ndarray:
     """Ids of a text, int32 [T]."""
-    ids = self._tokenizer.encode_batch([text.numpy().decode("utf-8")])[0]
-    return ids.astype(np.int32)
+    return np.array(self._encode(text.numpy().decode("utf-8")), np.int32)
 
   def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
     texts = tf.py_function(self._decode_tensor, [ids], tf.string)
@@ -94,11 +102,11 @@ class _Adapted(seqio.Vocabulary):
     rows = ids.numpy()
     texts = np.empty(rows.shape[:-1], object)
     for place in np.ndindex(texts.shape):
-      texts[place] = self._tokenizer.decode(rows[place].tolist())
+      texts[place] = self._decode(rows[place].tolist())
     return texts
 
   def __eq__(self, other: object) -> bool:
-    if not isinstance(other, _Adapted):
+    if not isinstance(other, Vocabulary):
       return False
     return self._tokenizer.fingerprint == other._tokenizer.fingerprint
 

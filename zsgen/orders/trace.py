@@ -24,18 +24,7 @@ from zsgen.data import suite
 from zsgen.orders import bigrams, embeddings, prefixes
 from zsgen.orders import order as order_lib
 
-# The nine measures.
-MEASURES = (
-    "cosine_avg",
-    "cosine_min",
-    "cosine_max",
-    "cosine_centroid",
-    "euclid_avg",
-    "euclid_min",
-    "euclid_max",
-    "euclid_centroid",
-    "bigram_kl",
-)
+MEASURES = config.MEASURES
 # And the released code's bigram KL.
 COLUMNS = (*MEASURES, "bigram_kl_multiset")
 _NUMBERS = ("step", "examples")

@@ -17,7 +17,7 @@ _STRIDE = 64
 # Rows of a list for each round that the budget would last if no two examples
 # picked the same; more cost memory, fewer cost another pass over the pool.
 _DEPTH = 64
-_SHORTEST = 512
+_SHORTEST = 128
 
 
 class Round(NamedTuple):

@@ -35,19 +35,53 @@ def view(
         f"id {example}  {task}  {len(row.tokens)} tokens, {loss} with loss\n",
         "bold cyan",
     )
-    shown.append_text(_marked(row, tokenizer))
+    shown.append_text(marked(row, tokenizer))
     shown.append("\n\n")
   return shown
 
 
-def _marked(
+def marked(
     row: store_lib.Row, tokenizer: tokenizers.Tokenizer
 ) -> rich.text.Text:
-  """An example with its loss tokens between marks."""
-  text = rich.text.Text()
+  """An example with its loss tokens between marks, special tokens by name."""
+  text, signs = rich.text.Text(), _signs(tokenizer)
+  before = []
   pairs = zip(row.tokens.tolist(), row.mask.tolist(), strict=True)
   for loss, run in itertools.groupby(pairs, lambda pair: pair[1]):
-    ids = [token for token, _ in run]
-    said = tokenizer.decode(ids) + "⏹" * ids.count(tokenizer.eos_id)
+    said = ""
+    tokens = [token for token, _ in run]
+    for special, stretch in itertools.groupby(tokens, signs.__contains__):
+      ids = list(stretch)
+      if special:
+        said += "".join(signs[token] for token in ids)
+      else:
+        said += _added(before, ids, tokenizer)
+      before = before + ids
     text.append(f"⟦{said}⟧" if loss else said, "bold green" if loss else "")
   return text
+
+
+def _added(
+    before: list[int], ids: list[int], tokenizer: tokenizers.Tokenizer
+) -> str:
+  """The text that ids add to those before them.
+
+  Decoded alone, they may lose a leading space (SentencePiece).
+  """
+  start, whole = tokenizer.decode(before), tokenizer.decode(before + ids)
+  if before and whole.startswith(start):
+    return whole[len(start) :]
+  return tokenizer.decode(ids)
+
+
+def _signs(tokenizer: tokenizers.Tokenizer) -> dict[int, str]:
+  """What special tokens are shown as."""
+  signs = {tokenizer.pad_id: "<pad>"}
+  if tokenizer.bos_id is not None:
+    signs[tokenizer.bos_id] = "<bos>"
+  names = tokenizer.special_ids
+  return {
+      **signs,
+      **{token: name for name, token in names.items()},
+      tokenizer.eos_id: "⏹",
+  }

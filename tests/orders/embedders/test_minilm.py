@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from zsgen import errors
-from zsgen.data import prompts, suite
+from zsgen.data import suite
+from zsgen.data.prompts import requests
 from zsgen.orders.embedders import batches, minilm
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -61,7 +62,7 @@ def _rows(name, step, size):
       example = suite.Example(
           *("", "", "train", definition, asked, tuple(row["targets"]), "")
       )
-      yield " ".join(each.text for each in prompts.plain(example))
+      yield f"{requests.plain(example)} {example.targets[0]}"
 
 
 def _embed(texts, tmp_path, dtype="float32"):

@@ -11,8 +11,10 @@ from zsgen.data.sources import (
     flan_mini,
     niv2,
     p3,
+    seqio_task,
     synth,
     table,
+    tfds,
     worlds,
 )
 
@@ -34,8 +36,10 @@ SOURCES: dict[str, Source] = {
     "flan_mini": flan_mini.flan_mini,
     "niv2": niv2.niv2,
     "p3": p3.p3,
+    "seqio": seqio_task.seqio_task,
     "synth": _generated(synth.synth),
     "table": table.table,
+    "tfds": tfds.tfds,
     "worlds": _generated(worlds.worlds),
 }
 _FILES = ("path", "heldout", "on_bad_row", "deduplicate", "draw")
@@ -46,8 +50,10 @@ _READS: dict[str, tuple[str, ...]] = {
     "flan_mini": _FILES,
     "niv2": (*_FILES, "track"),
     "p3": _FILES,
+    "seqio": (*_FILES[1:], "dataset", "module", "fields"),
     "synth": (),
     "table": (*_FILES, "fields"),
+    "tfds": (*_FILES, "dataset", "fields"),
     "worlds": (),
 }
 _SOME_READ = (*_FILES, "track", "fields", "dataset", "module")

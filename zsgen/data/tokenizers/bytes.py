@@ -1,28 +1,12 @@
-"""Tokenizers, free of TensorFlow; seqio's side is `data/vocabularies.py`."""
+"""UTF-8 bytes as tokens: no file, no unknown text."""
 
 from collections.abc import Sequence
-from typing import Protocol
+import pathlib
 
 import numpy as np
 
-from zsgen import artifacts, errors
-
-
-class Tokenizer(Protocol):
-  """What the project asks of a tokenizer."""
-
-  vocab_size: int
-  pad_id: int
-  bos_id: int | None
-  eos_id: int
-  # Hash of everything that decides the ids.
-  fingerprint: str
-
-  def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text (uint32), without BOS or EOS."""
-
-  def decode(self, ids: Sequence[int]) -> str:
-    """Text of the ids; special ids and broken bytes are left out."""
+from zsgen import artifacts
+from zsgen.data.tokenizers import saved
 
 
 class Bytes:
@@ -32,8 +16,19 @@ class Bytes:
   pad_id = 0
   bos_id = None
   eos_id = 1
+  chat_template = None
   _first = 3
   fingerprint = artifacts.digest(["bytes", vocab_size, pad_id, eos_id, _first])
+
+  @property
+  def special_tokens(self) -> dict[str, str]:
+    """None: the special ids have no strings."""
+    return {}
+
+  @property
+  def special_ids(self) -> dict[str, int]:
+    """None, as of `special_tokens`."""
+    return {}
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS."""
@@ -43,16 +38,16 @@ class Bytes:
         for text in texts
     ]
 
+  def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
+    """As `encode_batch`: special ids have no strings."""
+    return self.encode_batch(texts)
+
   def decode(self, ids: Sequence[int]) -> str:
     """Text of the ids; special ids and broken bytes are left out."""
     first = self._first
     raw = bytes(int(i) - first for i in ids if first <= i < self.vocab_size)
     return raw.decode("utf-8", errors="ignore")
 
-
-TOKENIZERS = {"bytes": Bytes}
-
-
-def get(name: str) -> Tokenizer:
-  """The tokenizer that `config.data.tokenizer` names."""
-  return errors.choose(TOKENIZERS, name, "config.data.tokenizer")()
+  def save(self, directory: pathlib.Path) -> None:
+    """Notes that the tokenizer is this one: there are no files."""
+    saved.write(directory, "bytes", self.fingerprint)

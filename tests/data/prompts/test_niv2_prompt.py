@@ -1,0 +1,110 @@
+"""The prompt of Super-NaturalInstructions, to the character."""
+
+import chatty
+import pytest
+
+from zsgen import config
+from zsgen.data import prompts, suite, tokenizers
+
+SHOTS = (
+    suite.Shot(" 1, 2 ", "3", "1 plus 2 is 3", positive=True),
+    suite.Shot("What is 9, 9?", "18.", "", positive=True),
+    suite.Shot("2, 2", "5", "It is 4!", positive=False),
+    suite.Shot("5, 5", "10", "", positive=True),
+)
+DEFINITION = "Definition: Add the numbers.\n\n"
+FIRST = " Positive Example 1 -\nInput: 1, 2.\n Output: 3.\n\n"
+SECOND = " Positive Example 2 -\nInput: What is 9, 9?\n Output: 18.\n\n"
+THIRD = " Positive Example 3 -\nInput: 5, 5.\n Output: 10.\n\n"
+WRONG = " Negative Example 1 -\nInput: 2, 2.\n Output: 5.\n\n"
+QUERY = "Now complete the following example -\nInput: 4, 4.\nOutput: "
+
+
+def _example(definition="Add the numbers ", asked="4, 4"):
+  return suite.Example(
+      "task1_add", "", "train", definition, asked, ("8",), "0", shots=SHOTS
+  )
+
+
+def _asked(example=None, tokenizer=None, **options):
+  """The request of an example, and what was counted."""
+  prompt = prompts.get(
+      config.Data(prompt="niv2", **options), tokenizer or tokenizers.Bytes(), 0
+  )
+  return prompt(example or _example())[0].text, dict(prompt.counts)
+
+
+@pytest.mark.parametrize(
+    ("options", "want"),
+    [
+        ({}, DEFINITION + FIRST + SECOND + QUERY),
+        (dict(shots=0), DEFINITION + QUERY),
+        (dict(shots=9), DEFINITION + FIRST + SECOND + THIRD + QUERY),
+        (dict(shots=1, definition=False), FIRST + QUERY),
+        (
+            dict(shots=1, task_name=True),
+            f"task1_add. {DEFINITION}{FIRST}{QUERY}",
+        ),
+        (
+            dict(shots=0, negative_shots=2, explanations=True),
+            DEFINITION
+            + WRONG.replace("5.\n\n", "5.\n Explanation: It is 4!\n\n")
+            + QUERY,
+        ),
+        (
+            dict(explanations=True),
+            DEFINITION
+            + FIRST.replace("3.\n\n", "3.\n Explanation: 1 plus 2 is 3.\n\n")
+            + SECOND
+            + QUERY,
+        ),
+    ],
+)
+def test_what_is_shown(options, want):
+  shown = want.count("Example ")
+  assert _asked(**options) == (
+      want,
+      {"shots_shown": shown, "shots_left_out": 0},
+  )
+
+
+def test_punctuation_is_added_where_there_is_none():
+  query = _asked(_example("Add them:", "猫。"), shots=0)[0]
+  assert query.startswith("Definition: Add them:\n\nNow")
+  # Only ASCII punctuation counts, as in the released code.
+  assert "Input: 猫。.\n" in query
+  assert "Definition" not in _asked(_example(""), shots=0)[0]
+
+
+def test_shots_are_added_while_they_fit():
+  for shots in ([], [FIRST], [FIRST, SECOND]):
+    whole = DEFINITION + "".join(shots) + QUERY
+    left = 2 - len(shots)
+    counts = {"shots_shown": len(shots), "shots_left_out": left}
+    assert _asked(prompt_tokens=len(whole)) == (whole, counts)
+  whole = DEFINITION + FIRST + SECOND + QUERY
+  assert _asked(prompt_tokens=len(whole) - 1)[1]["shots_shown"] == 1
+
+
+def test_a_negative_shot_may_fit_where_a_positive_does_not():
+  whole = DEFINITION + FIRST + WRONG + QUERY
+  assert len(WRONG) < len(SECOND)
+  assert _asked(prompt_tokens=len(whole), negative_shots=1) == (
+      whole,
+      {"shots_shown": 2, "shots_left_out": 1},
+  )
+
+
+def test_the_tail_of_a_query_that_is_too_long_is_cut():
+  text, counts = _asked(prompt_tokens=60)
+  assert text == (DEFINITION + QUERY)[:60] + "\n"  # The template's.
+  assert counts == dict(shots_shown=0, shots_left_out=2, prompts_cut=1)
+
+
+def test_bos_takes_its_place():
+  tokenizer = chatty.metaspace(texts=[*chatty.TEXT, DEFINITION, FIRST, QUERY])
+  whole = DEFINITION + FIRST + QUERY
+  size = len(tokenizer.encode_batch([whole])[0])
+  options = dict(tokenizer=tokenizer, shots=1)
+  assert _asked(prompt_tokens=size + 1, **options)[1]["shots_shown"] == 1
+  assert _asked(prompt_tokens=size, **options)[1]["shots_shown"] == 0

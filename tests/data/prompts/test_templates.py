@@ -1,0 +1,89 @@
+"""Conversations as segments, and segments as tokens."""
+
+import chatty
+import numpy as np
+
+from zsgen.data import prompts, suite, tokenizers
+from zsgen.data.prompts import templates
+
+SYSTEM, ASKED, SAID, MORE, LAST = (
+    suite.Turn("system", "Be brief."),
+    suite.Turn("user", "Hi"),
+    suite.Turn("assistant", "Hello"),
+    suite.Turn("user", "Bye "),
+    suite.Turn("assistant", ""),
+)
+
+
+def test_plain_has_no_words_of_its_own():
+  found = templates.plain((SYSTEM, ASKED, SAID, MORE, LAST))
+  assert [tuple(each) for each in found] == [
+      ("Be brief.\n\n", False, False, False),
+      ("Hi\n", False, False, False),
+      ("Hello", True, True, False),
+      ("\nBye ", False, False, False),
+      ("", True, True, False),
+  ]
+
+
+def test_chat_is_the_papers():
+  found = templates.chat((ASKED, SAID, MORE, LAST))
+  assert [tuple(each) for each in found] == [
+      ("User: Hi", False, False, False),
+      ("\nAssistant: ", False, False, False),
+      ("Hello", True, True, False),
+      ("\nUser: Bye ", False, False, False),
+      ("\nAssistant: ", False, False, False),
+      ("", True, True, False),
+  ]
+  assert templates.chat((SYSTEM, ASKED))[0].text == "System: Be brief."
+  assert templates.chat((SYSTEM, ASKED))[1].text == "\nUser: Hi"
+
+
+def test_one_bos_and_one_end_token_an_answer():
+  tokenizer = chatty.metaspace()
+  turns = (ASKED, SAID, MORE, LAST)
+  tokens, mask = prompts.encode([templates.chat(turns)], tokenizer)[0]
+  assert (tokens.dtype, mask.dtype) == (np.uint32, np.uint8)
+  assert (tokens == tokenizer.bos_id).sum() == 1 and not mask[0]
+  ends = tokens == tokenizer.eos_id
+  assert ends.sum() == 2 and mask[ends].all()
+  # Each segment on its own: the border of the loss is a token border.
+  pieces = tokenizer.encode_batch(["User: Hi", "\nAssistant: ", "Hello"])
+  first = sum(len(each) for each in pieces) + 2
+  assert tokens[:first].tolist() == [
+      tokenizer.bos_id,
+      *np.concatenate(pieces).tolist(),
+      tokenizer.eos_id,
+  ]
+  assert mask[:first].sum() == len(pieces[2]) + 1
+
+
+def test_plain_text_has_loss_on_all_but_its_first_token():
+  said = [prompts.Segment("abc", loss=True, end=True)]
+  assert prompts.encode([said], tokenizers.Bytes())[0].mask.tolist() == [
+      *(0, 1, 1, 1)
+  ]
+  with_bos = prompts.encode([said], chatty.metaspace())[0].mask
+  assert with_bos.tolist() == [0, *[1] * (len(with_bos) - 1)]
+
+
+def test_examples_without_segments():
+  found = prompts.encode([[], []], tokenizers.Bytes())
+  assert [len(each.tokens) for each in found] == [0, 0]
+  assert prompts.encode([], tokenizers.Bytes()) == []
+
+
+def test_special_tokens_only_where_they_are_meant():
+  tokenizer = chatty.byte_level()
+  said = [
+      prompts.Segment("<|im_start|>", False, special=True),
+      prompts.Segment("<|im_start|>", False),
+      prompts.Segment("<|im_end|>", True, special=True),
+  ]
+  tokens, mask = prompts.encode([said, said[1:2]], tokenizer)[0]
+  special = tokenizer.special_ids
+  assert tokens[0] == special["<|im_start|>"]
+  assert tokens[-1] == special["<|im_end|>"]
+  assert len(tokens) > 4 and set(tokens[1:-1]).isdisjoint(special.values())
+  assert mask.tolist() == [0] * (len(tokens) - 1) + [1]

@@ -1,0 +1,330 @@
+"""A user's seqio Tasks and Mixture as suites, by a child process."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from zsgen import config, errors
+from zsgen.data.sources import child, seqio_task
+
+seqio = pytest.importorskip("seqio")
+
+from zsgen.data.sources.child import modules, seqio_rows, writer  # noqa: E402
+
+HELPERS = """
+def upper(dataset):
+  import tensorflow as tf
+  return dataset.map(lambda x: {**x, "inputs": tf.strings.upper(x["inputs"])})
+"""
+TASKS = """
+import functools
+import pathlib
+import here_helpers
+import seqio
+import tensorflow as tf
+
+FEATURES = {
+    name: seqio.Feature(seqio.ByteVocabulary()) for name in ("inputs", "targets")
+}
+TEXTS = {
+    name: seqio.Feature(seqio.ByteVocabulary(), dtype=tf.string, rank=0)
+    for name in ("inputs", "targets")
+}
+NUMBERS = {"inputs": seqio.Feature(seqio.PassThroughVocabulary(300))}
+pathlib.Path(__file__).with_name("lines.txt").write_text("one\\ntwo\\n")
+
+
+def source(splits, **columns):
+  def read(split, shuffle_files):
+    assert not shuffle_files
+    numbers = [str(i) for i in range(splits[split])]
+    texts = {"q": [f"{split} {i} é" for i in numbers], "a": numbers}
+    texts |= {name: [value] * len(numbers) for name, value in columns.items()}
+    return tf.data.Dataset.from_tensor_slices(texts)
+  return seqio.FunctionDataSource(read, splits=tuple(splits))
+
+
+@seqio.map_over_dataset(num_seeds=1)
+def noise(x, seed):
+  drawn = tf.random.stateless_uniform([], seed, 0, 10**6, tf.int32)
+  other = tf.random.uniform([], 0, 10**6, tf.int32)
+  words = [x["inputs"], tf.strings.as_string(drawn), tf.strings.as_string(other)]
+  return {**x, "inputs": tf.strings.join(words, " ")}
+
+
+def odd(x):
+  return tf.strings.to_number(x["targets"], tf.int32) % 2 == 1
+
+
+def fail(x):
+  def check(value):
+    if value.numpy() == b"3":
+      raise ValueError("three is no answer")
+    return value
+  checked = tf.py_function(check, [x["targets"]], tf.string)
+  return {**x, "targets": tf.ensure_shape(checked, [])}
+
+
+names = functools.partial(
+    seqio.preprocessors.rekey, key_map={"inputs": "q", "targets": "a"}
+)
+bare = functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False)
+keep = seqio.preprocessors.tokenize
+end = seqio.preprocessors.append_eos
+
+
+def add(name, splits, *steps, features=FEATURES, **columns):
+  seqio.TaskRegistry.add(
+      name, source=source(splits, **columns), preprocessors=[*steps],
+      output_features=features)
+
+
+ALL = {"train": 40, "validation": 3}
+add("noisy_b", ALL, names, here_helpers.upper, noise, keep, end)
+add("noisy_a", ALL, names, here_helpers.upper, noise, bare, end)
+add("odd", {"train": 6}, names, lambda ds: ds.filter(odd), keep, end)
+add("fails", {"train": 6}, names, lambda ds: ds.map(fail), bare)
+add("unnamed", {"train": 2}, bare, features={"q": FEATURES["inputs"]})
+add("numbers", {"train": 2}, lambda ds: ds.map(
+    lambda x: {"inputs": tf.constant([5, 6])}), features=NUMBERS)
+add("no_train", {"test": 2}, names, keep)
+add("labelled", {"train": 2}, keep, kind="kind é", broken=b"\\xff", number=3,
+    features={"q": FEATURES["inputs"], "a": FEATURES["targets"]})
+seqio.TaskRegistry.add(
+    "lines",
+    source=seqio.TextLineDataSource(
+        {"train": str(pathlib.Path(__file__).with_name("lines.txt"))}),
+    preprocessors=[lambda ds: ds.map(lambda x: {"inputs": x, "targets": x})],
+    output_features=TEXTS)
+seqio.MixtureRegistry.add("three", [
+    ("odd", lambda task: 1 / 0), ("noisy_b", 3), ("noisy_a", 1)])
+"""
+# What a user's process does: twice, and without TensorFlow.
+READ = """
+import dataclasses, json, pathlib, sys
+from zsgen import config
+from zsgen.data.sources import seqio_task
+
+data = config.Data(
+    source="seqio", module="here_tasks", dataset="three", draw="first",
+    heldout={"next": config.Heldout(split="validation"),
+             "odd": config.Heldout(tasks=("odd",))})
+scratch = pathlib.Path("scratch")
+rows = seqio_task.rows(data, 0, scratch)
+before = rows.stat().st_mtime_ns
+suite = seqio_task.seqio_task(data, 1, scratch)
+print(json.dumps({
+    "examples": [dataclasses.asdict(each) for each in suite.examples()],
+    "heldout": suite.heldout, "files": list(map(str, suite.files)),
+    "told": suite.told, "rows": str(rows), "loaded": sorted(sys.modules),
+    "kept": before == rows.stat().st_mtime_ns}))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> pathlib.Path:
+  """A directory with the user's modules."""
+  path = tmp_path_factory.mktemp("user")
+  (path / "here_helpers.py").write_text(HELPERS)
+  (path / "here_tasks.py").write_text(TASKS)
+  return path
+
+
+@pytest.fixture(scope="module")
+def done(home, root) -> dict:
+  """What a process of the user's has read."""
+  run = subprocess.run(
+      [sys.executable, "-c", READ],
+      cwd=home,
+      env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+      capture_output=True,
+      check=True,
+      text=True,
+  )
+  return {**json.loads(run.stdout), "stderr": run.stderr}
+
+
+@pytest.fixture(scope="module")
+def loaded(home):
+  """The user's modules, imported in this process."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(home)
+    yield modules.load("here_tasks")
+  for name in ("noisy_b", "noisy_a", "odd", "fails", "unnamed", "numbers"):
+    seqio.TaskRegistry.remove(name)
+  for name in ("no_train", "labelled", "lines"):
+    seqio.TaskRegistry.remove(name)
+  seqio.MixtureRegistry.remove("three")
+
+
+def _of(done: dict, task: str) -> list[dict]:
+  return [each for each in done["examples"] if each["task"] == task]
+
+
+def _reader(loaded, dataset, splits=("train",), **fields) -> seqio_rows.Reader:
+  columns = vars(config.Fields(**fields))
+  request = {"dataset": dataset, "splits": splits, "fields": columns}
+  return seqio_rows.Reader(request, loaded)
+
+
+def test_a_mixture_is_its_tasks_one_by_one(done):
+  splits = [(each["task"], each["split"]) for each in done["examples"]]
+  assert list(dict.fromkeys(splits)) == [
+      ("noisy_a", "train"),
+      ("noisy_b", "train"),
+      ("noisy_a.validation", "next"),
+      ("noisy_b.validation", "next"),
+      ("odd", "odd"),
+  ]
+  assert done["heldout"] == ["next", "odd"]
+  counts = {"train": {"noisy_a": 40, "noisy_b": 40, "odd": 3}}
+  counts["validation"] = {"noisy_a": 3, "noisy_b": 3}
+  told = done["told"]["read"]
+  assert told["rows"] == counts
+  rates = {"noisy_a": 1.0, "noisy_b": 3.0, "odd": "a function"}
+  assert told["rates_ignored"] == rates
+
+
+def test_the_users_preprocessors_are_kept_and_the_sequence_too(done):
+  texts = [each["targets"][0] for each in _of(done, "noisy_a")]
+  assert texts == [str(i) for i in range(40)]
+  for each in _of(done, "noisy_a"):
+    assert each["input"].startswith(f"TRAIN {each['targets'][0]} é ")
+  assert [each["key"] for each in _of(done, "odd")] == ["0", "1", "2"]
+  assert [each["targets"] for each in _of(done, "odd")] == [["1"], ["3"], ["5"]]
+
+
+def test_what_is_drawn_depends_on_nothing_else(done):
+  """The same steps draw the same, though one is decoded from tokens."""
+  told = done["told"]["read"]["text"]
+  assert told["noisy_a"]["input"] == "inputs (decoded)"
+  assert told["noisy_b"]["input"] == "inputs_pretokenized (pretokenized)"
+  one, other = (_of(done, name) for name in ("noisy_a", "noisy_b"))
+  assert [each["input"] for each in one] == [each["input"] for each in other]
+  assert len({each["input"].split()[-1] for each in one}) > 30
+
+
+def test_the_parent_never_loads_tensorflow(done):
+  assert not {"tensorflow", "seqio"} & set(done["loaded"])
+  assert "seqio three: 89 rows, done" in done["stderr"]
+
+
+def test_a_second_call_reads_the_table(done):
+  assert done["kept"]
+  assert done["stderr"].count("done") == 1
+
+
+def test_a_changed_module_is_read_again(done, home, monkeypatch):
+  files = {pathlib.Path(each).name for each in done["files"]}
+  assert files == {"rows.parquet", "here_tasks.py", "here_helpers.py"}
+  path = pathlib.Path(done["rows"])
+  asked = []
+
+  def run(request, out):
+    asked.append(request)
+    raise errors.InputError("read again")
+
+  monkeypatch.setattr(child, "_run", run)
+  made_by = dict(child.manifest(path)["made_by"])
+  made_by.pop("versions")
+  assert child.rows(made_by, "error", path.parents[1]) == path
+  with (home / "here_helpers.py").open("a") as file:
+    file.write("# changed\n")
+  with pytest.raises(errors.InputError, match="read again"):
+    child.rows(made_by, "error", path.parents[1])
+  assert asked == [made_by]
+
+
+def test_features_by_name(loaded):
+  reader = _reader(
+      loaded, "labelled", task="kind", input="q", target="a", category="kind"
+  )
+  rows = list(reader.rows())
+  assert rows[1] == writer.Row(
+      "kind é", "kind é", "train", "", "train 1 é", ["1"], "1"
+  )
+  assert reader.told["unlabelled"] == ""
+  told = reader.told["text"]["labelled"]
+  assert told["input"] == "q_pretokenized (pretokenized)"
+  assert told["category"] == "kind (text)"
+
+
+def test_bytes_that_are_no_text_are_a_bad_row(loaded):
+  rows = _reader(loaded, "labelled", input="broken", target="a").rows()
+  assert "train, row 0: is not UTF-8" in next(rows).message
+
+
+def test_files_of_a_source_are_told(loaded):
+  reader = _reader(loaded, "lines")
+  assert [row.input for row in reader.rows()] == ["one", "two"]
+  names = [pathlib.Path(each).name for each in reader.files()]
+  assert names == ["here_helpers.py", "here_tasks.py", "lines.txt"]
+  assert reader.told["unlabelled"] == "lines"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "said"),
+    [
+        ("nosy_a", {}, "no Task or Mixture 'nosy_a'. Did you mean \"noisy_a\""),
+        ("no_train", {}, "no split 'train'. It has: test"),
+        ("odd", {"splits": ["train", "tst"]}, "heldout: .* no split 'tst'"),
+        ("unnamed", {}, r"'inputs' is missing .*\(there are: a, q\)"),
+        ("labelled", {"input": "number", "target": "a"}, "'number' is no text"),
+        (
+            "numbers",
+            {"target": "inputs"},
+            "PassThroughVocabulary. decodes to no",
+        ),
+        ("fails", {}, "train, row 3: .*preprocessor.*three is no answer"),
+    ],
+)
+def test_bad_tasks(loaded, dataset, options, said):
+  with pytest.raises(errors.InputError, match=said):
+    list(_reader(loaded, dataset, **options).rows())
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("import no_such_thing", "cannot be imported.*no_such_thing"),
+        ("x = (", "cannot be imported.*SyntaxError"),
+        ("raise ValueError('first\\nlast')", "cannot be imported.*last"),
+        ("import os\nprint('gone', flush=True)\nos._exit(3)", "status 3: gone"),
+    ],
+)
+def test_a_module_that_does_not_import(tmp_path, monkeypatch, module, said):
+  (tmp_path / "broken_tasks.py").write_text(textwrap.dedent(module))
+  monkeypatch.syspath_prepend(tmp_path)
+  data = _data(module="broken_tasks")
+  with pytest.raises(errors.InputError, match=said):
+    seqio_task.rows(data, 0, tmp_path / "scratch")
+  assert not list((tmp_path / "scratch").iterdir())
+
+
+def _data(**options) -> config.Data:
+  heldout = {"heldout": config.Heldout(split="validation")}
+  return config.Data(
+      **{"source": "seqio", "module": "m", "dataset": "d", "heldout": heldout}
+      | options
+  )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"module": ""}, "config.data.module: is empty"),
+        ({"dataset": ""}, "config.data.dataset: is empty"),
+        ({"path": "x"}, "config.data.path: 'x' is not for seqio"),
+        ({"heldout": {}}, "config.data.heldout: is empty"),
+        ({"heldout": {"a": config.Heldout(split="train")}}, "takes the split"),
+        ({"fields": config.Fields(split="s")}, "has splits of its own"),
+        ({"fields": config.Fields(target="")}, "fields.target: is empty"),
+    ],
+)
+def test_bad_options(tmp_path, options, said):
+  with pytest.raises(errors.InputError, match=said):
+    seqio_task.seqio_task(_data(**options), 0, tmp_path)

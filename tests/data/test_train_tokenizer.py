@@ -1,0 +1,160 @@
+"""`python -m zsgen.data train_tokenizer`."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import rich.console
+
+from zsgen import config, errors
+from zsgen.data import __main__ as tools
+from zsgen.data import sources, suite
+from zsgen.data.tokenizers import bpe, hf
+
+pytest.importorskip("tokenizers")
+
+# What the suite of these tests says; the held-out word must not be learnt.
+SAID = {"train": ["abcd abcd <eos>", "abcd abcd é"], "heldout": ["zyxw"]}
+
+
+def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
+  """Two training examples, many times, and one that nobody may read."""
+  del data, seed
+
+  def examples():
+    for i in range(40):
+      text = SAID["train"][i % 2]
+      yield suite.Example("t", "", "train", "Do.", text, (text,), str(i))
+    yield suite.Example("t", "", "train", "Do.", "no answer", (), "none")
+    yield suite.Example("u", "", "heldout", "Do.", "zyxw", ("zyxw",), "0")
+    raise AssertionError("a held-out example was passed by")
+
+  return suite.Suite("here", ("heldout",), examples)
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+  """Trains on the suite above; returns the directory."""
+  monkeypatch.setitem(sources.SOURCES, "here", _suite)
+
+  def train(out: str, vocab_size: int = 270) -> pathlib.Path:
+    path = tmp_path / out
+    tools.train_tokenizer(
+        config.Data(source="here", tokenizer="hf"),
+        0,
+        vocab_size,
+        path,
+        tmp_path,
+        rich.console.Console(quiet=True),
+    )
+    return path
+
+  return train
+
+
+def test_it_learns_the_training_texts(train):
+  ours = hf.read(str(train("out")))
+  assert (ours.pad_id, ours.bos_id, ours.eos_id) == (0, None, 1)
+  assert ours.vocab_size <= 270
+  ids, held, odd = ours.encode_batch(["abcd", "zyxw", "🙂 <eos>\x00"])
+  assert len(ids) == 1
+  assert len(held) == 4
+  assert ours.decode(odd) == "🙂 <eos>\x00"
+  assert not {0, 1} & set(odd.tolist())
+
+
+def test_the_same_texts_give_the_same_bytes(train):
+  one, other = train("one"), train("other")
+  for file in one.iterdir():
+    assert file.read_bytes() == (other / file.name).read_bytes()
+
+
+def test_texts_are_what_is_tokenized(monkeypatch, tmp_path):
+  monkeypatch.setitem(sources.SOURCES, "here", _suite)
+  found = list(tools.training_texts(config.Data(source="here"), 0, tmp_path))
+  assert len(found) == 40
+  text = SAID["train"][0]
+  assert found[0] == [f"Do.\nInput: {text}\nOutput: ", text]
+
+
+def test_bad_input(train, tmp_path, monkeypatch):
+  with pytest.raises(errors.InputError, match="must be 258 or more"):
+    train("out", 257)
+  (tmp_path / "there").mkdir()
+  with pytest.raises(errors.InputError, match="is there already"):
+    train("there")
+  monkeypatch.setitem(SAID, "train", ["a", "\ud800"])
+  with pytest.raises(errors.InputError, match="example 1 of t"):
+    train("out")
+
+  def none(data, seed, scratch):
+    del data, seed, scratch
+    return suite.Suite("here", ("heldout",), lambda: iter(()))
+
+  monkeypatch.setitem(sources.SOURCES, "here", none)
+  with pytest.raises(errors.InputError, match="no training example"):
+    train("out")
+  monkeypatch.setitem(sys.modules, "tokenizers", None)
+  with pytest.raises(errors.InputError, match="pip install tokenizers"):
+    train("out")
+  assert not (tmp_path / "out").exists()
+  assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def _command(root: pathlib.Path, *arguments: str, **env: str):
+  """Runs the command as a user does."""
+  return subprocess.run(
+      [sys.executable, "-m", "zsgen.data", *arguments],
+      cwd=root,
+      env={**os.environ, "PYTHONPATH": str(root), **env},
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+def test_the_command(root, tmp_path):
+  """Threads change nothing: two starts write the same bytes."""
+  arguments = (
+      "train_tokenizer",
+      "--config=configs/tmt.py",
+      "--config.data.train_instances=20",
+      "--vocab_size=400",
+  )
+  outs = [tmp_path / "one", tmp_path / "other"]
+  for out, threads in zip(outs, ("1", "4"), strict=True):
+    done = _command(root, *arguments, f"--out={out}", RAYON_NUM_THREADS=threads)
+    assert done.returncode == 0, done.stderr
+    assert f"{out}: 400 ids" in done.stderr
+  names = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+  assert {path.name for path in outs[0].iterdir()} == names
+  for name in names:
+    assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+  assert hf.read(str(outs[0])).vocab_size == 400
+  done = _command(root, *arguments, f"--out={outs[0]}")
+  assert done.returncode == 2
+  assert "is there already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a tool"),
+        (["train_tokeniser"], "name a tool"),
+        (["train_tokenizer"], "--config"),
+        (["train_tokenizer", "--config=configs/tmt.py"], "--out=DIR"),
+        (["train_tokenizer", "--vocab_sise=3"], "vocab_sise"),
+    ],
+)
+def test_bad_commands(root, arguments, said):
+  done = _command(root, *arguments)
+  assert done.returncode == 2
+  assert said in done.stderr
+  assert "Traceback" not in done.stderr
+
+
+def test_smallest_is_what_it_says():
+  trained = bpe.train([["a"]], bpe.SMALLEST)
+  assert trained.get_vocab_size() == bpe.SMALLEST

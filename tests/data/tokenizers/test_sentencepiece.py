@@ -1,0 +1,82 @@
+"""SentencePiece models: ids, control pieces, files."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from zsgen import errors
+from zsgen.data import tokenizers
+from zsgen.data.tokenizers import sentencepiece
+
+lib = pytest.importorskip("sentencepiece")
+
+import tokenized  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+  return tokenized.sentencepiece(tmp_path_factory.mktemp("sp") / "a.model")
+
+
+def test_ids_are_the_librarys(model):
+  theirs = lib.SentencePieceProcessor(model_file=model)
+  ours = sentencepiece.read(model)
+  for text, ids in zip(
+      tokenized.SAID, ours.encode_batch(tokenized.SAID), strict=True
+  ):
+    assert ids.dtype == np.uint32
+    assert ids.tolist() == theirs.encode(text)
+    assert ours.decode([*ids, 2, 1, 10**6, -1]) == theirs.decode(ids.tolist())
+  assert (ours.bos_id, ours.eos_id, ours.pad_id) == (1, 2, 2)
+  assert ours.vocab_size == len(theirs)
+  assert ours.special_tokens == {
+      "bos_token": "<s>",
+      "eos_token": "</s>",
+      "unk_token": "<unk>",
+  }
+
+
+def test_text_never_becomes_a_control_piece(model):
+  ours = sentencepiece.read(model)
+  for ids in ours.encode_batch(tokenized.SAID):
+    assert not {1, 2} & set(ids.tolist())
+  the, cat = ours.encode_batch(["The", "cat"])
+  found = ours.encode_special(["<s>The</s>cat</s>", "The", ""])
+  assert found[0].tolist() == [1, *the, 2, *cat, 2]
+  assert found[1].tolist() == the.tolist()
+  assert found[2].tolist() == []
+
+
+def test_t5s_kind(tmp_path):
+  path = tokenized.sentencepiece(
+      tmp_path / "t5.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1
+  )
+  ours = sentencepiece.read(path)
+  assert (ours.pad_id, ours.bos_id, ours.eos_id) == (0, None, 1)
+
+
+def test_save_and_load(model, tmp_path):
+  ours = sentencepiece.read(model)
+  ours.save(tmp_path / "tokenizer")
+  again = tokenizers.load(tmp_path / "tokenizer")
+  assert again.fingerprint == ours.fingerprint
+  other = tokenized.sentencepiece(tmp_path / "b.model", pad_id=3)
+  assert sentencepiece.read(other).fingerprint != ours.fingerprint
+
+
+def test_bad_models(model, tmp_path, monkeypatch):
+  path = tokenized.sentencepiece(tmp_path / "endless.model", eos_id=-1)
+  with pytest.raises(errors.InputError, match="no end token"):
+    sentencepiece.read(path)
+  with pytest.raises(errors.InputError, match="is not a file"):
+    sentencepiece.read(str(tmp_path))
+  for content in (b"", b"junk"):
+    (tmp_path / "junk.model").write_bytes(content)
+    with pytest.raises(errors.InputError, match="no SentencePiece model"):
+      sentencepiece.read(str(tmp_path / "junk.model"))
+  with pytest.raises(UnicodeEncodeError):
+    sentencepiece.read(model).encode_batch(["a", "b\ud800"])
+  monkeypatch.setitem(sys.modules, "sentencepiece", None)
+  with pytest.raises(errors.InputError, match="pip install sentencepiece"):
+    sentencepiece.read(model)

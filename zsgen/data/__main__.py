@@ -1,0 +1,145 @@
+"""Tools on data.
+
+  python -m zsgen.data train_tokenizer --config=configs/niv2.py \\
+      --vocab_size=8000 --out=tokenizer
+
+trains a byte-level BPE on the training examples of a config's suite, prompts
+and answers in the config's own form, and writes Hugging Face's files. Use it:
+config.data.tokenizer = "hf", config.data.tokenizer_path = "tokenizer".
+"""
+
+from collections.abc import Iterator
+import itertools
+import pathlib
+import sys
+
+from absl import flags
+import rich.console
+
+from zsgen import command, errors
+from zsgen import config as config_lib
+from zsgen.data import prompts, sources, suite, tokenizers
+from zsgen.data.tokenizers import bpe
+
+_VOCAB_SIZE = flags.DEFINE_integer(
+    "vocab_size", 8000, "Ids, those of 256 bytes and two special tokens among."
+)
+_OUT = flags.DEFINE_string("out", None, "The directory to write.")
+_TOOLS = ("train_tokenizer",)
+# Examples from one line of progress to the next.
+_EVERY = 20_000
+
+
+def training_texts(
+    data: config_lib.Data, seed: int, scratch: pathlib.Path
+) -> Iterator[list[str]]:
+  """The texts of each training example, piece by piece as it is tokenized.
+
+  Held-out examples come after all training ones and are never asked for.
+  Where a prompt counts tokens, it counts bytes: there is no tokenizer yet.
+
+  Args:
+    data: the config's section; its tokenizer is not looked at.
+    seed: draws the suite's instances.
+    scratch: where a source may keep things.
+
+  Raises:
+    InputError: whatever the source or the prompt finds wrong.
+  """
+  source = sources.load(data, seed, scratch)
+  template = prompts.get(data, tokenizers.Bytes(), seed)
+  training = itertools.takewhile(
+      lambda example: example.split == suite.TRAIN, source.examples()
+  )
+  for example in training:
+    if not example.targets and not example.turns:
+      continue
+    texts = [segment.text for segment in template(example)]
+    try:
+      "".join(texts).encode()
+    except UnicodeEncodeError as error:
+      raise errors.InputError(
+          f"example {example.key} of {example.task} has text that is not"
+          f" Unicode ({error}). Mend it in the source."
+      ) from error
+    yield texts
+
+
+def train_tokenizer(
+    data: config_lib.Data,
+    seed: int,
+    vocab_size: int,
+    out: pathlib.Path,
+    scratch: pathlib.Path,
+    console: rich.console.Console,
+) -> None:
+  """Trains a tokenizer on a suite and writes it to a new directory.
+
+  Args:
+    data: the config's section; says which examples, in which form.
+    seed: draws the suite's instances.
+    vocab_size: number of ids.
+    out: the directory to make.
+    scratch: where a source may keep things.
+    console: where lines for people go.
+
+  Raises:
+    InputError: the directory is there, or see `training_texts`, `bpe.train`.
+  """
+  if out.exists():
+    raise errors.InputError(
+        f"--out={out}: is there already. Name another directory, or delete it."
+    )
+  examples = training_texts(data, seed, scratch)
+  texts = _told(examples, console)
+  with console.status("train_tokenizer"):
+    trained = bpe.train(texts, vocab_size)
+  bpe.write(trained, out)
+  size = trained.get_vocab_size()
+  console.print(f"tokenizer {out}: {size:,} ids", markup=False)
+
+
+def _told(
+    examples: Iterator[list[str]], console: rich.console.Console
+) -> Iterator[list[str]]:
+  """The same examples; says how many went by.
+
+  Raises:
+    InputError: there is none.
+  """
+  count = 0
+  for count, texts in enumerate(examples, 1):
+    yield texts
+    if count % _EVERY == 0:
+      console.print(f"read {count:,} examples")
+  if not count:
+    raise errors.InputError("the suite has no training example with text.")
+  console.print(f"read {count:,} examples; merging")
+
+
+def main() -> None:
+  """Runs what the flags say."""
+  if not _OUT.value:
+    raise errors.InputError("name the directory to write: --out=DIR.")
+  config = config_lib.check(command.CONFIG.value)
+  console = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
+  train_tokenizer(
+      config.data,
+      config.seed,
+      _VOCAB_SIZE.value,
+      pathlib.Path(_OUT.value).expanduser(),
+      pathlib.Path(command.WORKDIR.value).absolute() / "scratch",
+      console,
+  )
+
+
+if __name__ == "__main__":
+  if sys.argv[1:2] and sys.argv[1] in _TOOLS:
+    del sys.argv[1]
+    command.start(main)
+  else:
+    print(
+        f"zsgen: name a tool: python -m zsgen.data {'|'.join(_TOOLS)} --help",
+        file=sys.stderr,
+    )
+    sys.exit(2)

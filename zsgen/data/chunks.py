@@ -1,0 +1,114 @@
+"""Chunks: rows that were encoded, on disk until all of them are.
+
+Preparing millions of examples takes long, and may be stopped: what is done is
+kept beside the stores, and is dropped when the store is whole. A chunk is
+`chunk-00000.npz` (tokens and mask of its rows) and `chunk-00000.parquet` (an
+example a line); the latter is written last, and so says that both are there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import io
+import json
+import pathlib
+from typing import NamedTuple
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsgen import artifacts, errors
+from zsgen.data import rows as rows_lib
+from zsgen.data import suite
+
+# Examples of a chunk.
+SIZE = 4096
+# Where the table's metadata has the counts of prompts.
+_PROMPTS = "zsgen.prompts"
+
+
+class Chunk(NamedTuple):
+  """Examples of a suite and their rows.
+
+  Attributes:
+    tokens: of all rows that have loss tokens, one after another, uint32.
+    mask: 1 where a token takes part in the loss, uint8.
+    table: task, category, split, key, tokens (their number), loss_tokens, cut,
+      answer_cut, prompt and answer of each example.
+    prompts: what prompts left out, counted.
+  """
+
+  tokens: np.ndarray
+  mask: np.ndarray
+  table: pa.Table
+  prompts: Mapping[str, int]
+
+
+def of(
+    examples: Sequence[suite.Example],
+    rows: rows_lib.Rows,
+    counts: Mapping[str, int],
+) -> Chunk:
+  """The chunk of some examples."""
+  columns = {
+      name: pa.array([getattr(each, name) for each in examples], pa.string())
+      for name in ("task", "category", "split", "key")
+  }
+  numbers = {
+      "tokens": pa.array(rows.lengths, pa.int32()),
+      "loss_tokens": pa.array(rows.losses, pa.int32()),
+      "cut": pa.array(rows.cut),
+      "answer_cut": pa.array(rows.answer_cut),
+  }
+  texts = {"prompt": rows.prompts, "answer": rows.answers}
+  kept = np.repeat(rows.losses > 0, rows.lengths)
+  table = pa.table({**columns, **numbers, **texts})
+  return Chunk(rows.tokens[kept], rows.mask[kept], table, dict(counts))
+
+
+def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
+  """Writes a chunk to a folder that is there."""
+  arrays, table = io.BytesIO(), io.BytesIO()
+  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
+  said = {_PROMPTS: json.dumps(chunk.prompts, sort_keys=True)}
+  pq.write_table(
+      chunk.table.replace_schema_metadata(said), table, compression="zstd"
+  )
+  path = _path(folder, number)
+  artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
+  artifacts.write_bytes(path, table.getvalue())
+
+
+def done(folder: pathlib.Path) -> int:
+  """Chunks that are whole, counted from the first."""
+  number = 0
+  while _path(folder, number).is_file():
+    number += 1
+  return number
+
+
+def read(folder: pathlib.Path) -> Iterator[Chunk]:
+  """All chunks, in their order; InputError for one that is damaged."""
+  for number in range(done(folder)):
+    path = _path(folder, number)
+    try:
+      with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        table = pq.read_table(path)
+        counts = json.loads(table.schema.metadata[_PROMPTS.encode()])
+        found = Chunk(arrays["tokens"], arrays["mask"], table, counts)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
+      raise errors.InputError(
+          f"{path}: is damaged ({error}). Delete {folder} to have the examples"
+          " encoded again."
+      ) from error
+    yield found
+
+
+def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
+  return folder / f"chunk-{number:05d}.parquet"

@@ -1,0 +1,97 @@
+"""Prompts: how an example becomes segments, and segments tokens.
+
+An example is a conversation, or its request (`config.data.prompt`) and its
+answer (`config.data.label`) are one of two turns. A template
+(`config.data.template`) makes segments of the turns, and `encode` tokens of
+the segments.
+"""
+
+import collections
+
+from zsgen import config, errors
+from zsgen.data import suite, tokenizers
+from zsgen.data.prompts import labels, requests, templates
+from zsgen.data.prompts.segments import Encoded, Segment, encode
+
+__all__ = ["Encoded", "Prompts", "Segment", "encode", "get"]
+
+
+class Prompts:
+  """Turns examples into segments, as the config says.
+
+  `counts` tells what the request left out; see `niv2.Niv2`.
+  """
+
+  def __init__(
+      self, data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
+  ):
+    self.counts = collections.Counter()
+    self._label = errors.choose(labels.LABELS, data.label, "config.data.label")(
+        seed
+    )
+    self._request = errors.choose(
+        requests.REQUESTS, data.prompt, "config.data.prompt"
+    )(data, tokenizer, self.counts)
+    self._template = errors.choose(
+        templates.TEMPLATES, data.template, "config.data.template"
+    )(tokenizer)
+
+  def __call__(self, example: suite.Example) -> list[Segment]:
+    """The segments of an example; none if it has no answer.
+
+    A conversation's turns are taken as they are. An example without definition
+    and input is plain text: answer only.
+
+    Raises:
+      InputError: turns that the template cannot show.
+    """
+    if example.turns:
+      return self._shown(example, example.turns)
+    if not example.targets:
+      return []
+    answer = self._label(example)
+    if not example.definition and not example.input:
+      return [Segment(answer, loss=True, end=True)]
+    turns = (
+        suite.Turn("user", self._request(example)),
+        suite.Turn("assistant", answer),
+    )
+    return self._shown(example, turns)
+
+  def _shown(
+      self, example: suite.Example, turns: tuple[suite.Turn, ...]
+  ) -> list[Segment]:
+    """The template's segments; errors say which example it was."""
+    try:
+      return self._template(turns)
+    except errors.InputError as error:
+      raise errors.InputError(
+          f"task {example.task}, example {example.key}: {error}"
+      ) from error
+
+
+def get(
+    data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
+) -> Prompts:
+  """What `config.data.prompt`, `label` and `template` name.
+
+  Args:
+    data: the config's section.
+    tokenizer: says what fits into a prompt, and may have a chat template.
+    seed: draws labels.
+
+  Raises:
+    InputError: an unknown name, an option of another prompt, or a tokenizer
+      without a chat template where that is asked for.
+  """
+  default = config.Data()
+  for prompt, options in requests.OPTIONS.items():
+    for option in options:
+      if data.prompt != prompt and getattr(data, option) != getattr(
+          default, option
+      ):
+        raise errors.InputError(
+            f"config.data.{option} is for config.data.prompt={prompt!r} only,"
+            f" but config.data.prompt is {data.prompt!r}. Leave it out."
+        )
+  return Prompts(data, tokenizer, seed)

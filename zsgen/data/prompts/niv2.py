@@ -1,0 +1,128 @@
+"""The prompt of Super-NaturalInstructions, as 2406.11721 uses it.
+
+    task001_name. Definition: What is asked.
+
+     Positive Example 1 -
+    Input: A question.
+     Output: An answer.
+     Explanation: Why it is one.
+
+     Negative Example 1 -
+    …
+    Now complete the following example -
+    Input: The question.
+    Output:
+
+Each part that does not end in ASCII punctuation gets a final "."; `Positive
+Example`, `Output` and `Explanation` begin with a space, and the prompt ends in
+one. All is stripped first. The paper: definition and two positive examples,
+1,024 tokens (spec of section 3.2; layout of the public Tk-Instruct encoding).
+
+Positive examples are added while they fit, then negative ones while they fit;
+the first that does not ends its kind. What must fit is all that is shown, the
+task's name too (Tk-Instruct leaves it out of the sum), and BOS. An example
+without an explanation shows none; a suite without definitions has no block.
+"""
+
+import collections
+import string
+
+from zsgen import config
+from zsgen.data import suite, tokenizers
+
+
+class Niv2:
+  """The request of an example, from `config.data`'s options for it.
+
+  Counts `shots_shown`, `shots_left_out`, and `prompts_cut`: those that were
+  too long without any shot, whose tail, the query's, is gone.
+  """
+
+  def __init__(
+      self,
+      data: config.Data,
+      tokenizer: tokenizers.Tokenizer,
+      counts: collections.Counter,
+  ):
+    self._data = data
+    self._tokenizer = tokenizer
+    self._counts = counts
+    # In tokens, without BOS.
+    self._room = data.prompt_tokens - (tokenizer.bos_id is not None)
+
+  def __call__(self, example: suite.Example) -> str:
+    """The request of one example."""
+    head = self._head(example)
+    query = (
+        "Now complete the following example -\n"
+        f"{_ended('Input: ', example.input)}\nOutput: "
+    )
+    kinds = self._shots(example)
+    shown = self._fitting(head, kinds, query)
+    self._counts["shots_shown"] += len(shown)
+    self._counts["shots_left_out"] += sum(map(len, kinds)) - len(shown)
+    text = head + "".join(shown) + query
+    # With a shot it fits: that was asked.
+    return text if shown else self._cut(text)
+
+  def _head(self, example: suite.Example) -> str:
+    """The task's name and its definition."""
+    name = f"{example.task}. " if self._data.task_name else ""
+    if not self._data.definition or not example.definition:
+      return name
+    return name + _ended("Definition: ", example.definition) + "\n\n"
+
+  def _shots(self, example: suite.Example) -> list[list[str]]:
+    """The blocks of the positive and of the negative shots asked for."""
+    counts = {True: self._data.shots, False: self._data.negative_shots}
+    blocks = []
+    for positive, count in counts.items():
+      shots = [each for each in example.shots if each.positive == positive]
+      name = "Positive" if positive else "Negative"
+      blocks.append(
+          [
+              self._block(f" {name} Example {number} -\n", shot)
+              for number, shot in enumerate(shots[:count], 1)
+          ]
+      )
+    return blocks
+
+  def _block(self, title: str, shot: suite.Shot) -> str:
+    """A solved example as it is shown."""
+    lines = [_ended("Input: ", shot.input), _ended(" Output: ", shot.output)]
+    if self._data.explanations and shot.explanation.strip():
+      lines.append(_ended(" Explanation: ", shot.explanation))
+    return title + "".join(f"{line}\n" for line in lines) + "\n"
+
+  def _fitting(
+      self, head: str, kinds: list[list[str]], query: str
+  ) -> list[str]:
+    """The blocks that are shown."""
+    # Nearly always all: one look instead of one for each.
+    everything = sum(kinds, [])
+    if everything and self._fits(head + "".join(everything) + query):
+      return everything
+    shown = []
+    for blocks in kinds:
+      for block in blocks:
+        if not self._fits(head + "".join([*shown, block]) + query):
+          break
+        shown.append(block)
+    return shown
+
+  def _fits(self, text: str) -> bool:
+    return len(self._tokenizer.encode_batch([text])[0]) <= self._room
+
+  def _cut(self, text: str) -> str:
+    """The first tokens of a text that is too long, as text."""
+    ids = self._tokenizer.encode_batch([text])[0]
+    if len(ids) <= self._room:
+      return text
+    self._counts["prompts_cut"] += 1
+    return self._tokenizer.decode(ids[: self._room])
+
+
+def _ended(label: str, text: str) -> str:
+  """The label and the stripped text, ending in punctuation."""
+  line = label + text.strip()
+  return line if line[-1] in string.punctuation else f"{line}."

@@ -1,0 +1,192 @@
+"""Data sets that only TensorFlow reads, as a table made by a child process.
+
+TensorFlow and seqio are never imported here. `python -m` of this package
+reads one data set, writes its rows to a Parquet file and ends; what it wrote
+is kept in a directory of its own, with a manifest, and used again while the
+files that it came from stay as they are.
+"""
+
+from collections.abc import Iterable, Mapping
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from zsgen import artifacts, config, errors
+from zsgen.data import store, suite
+
+ROWS = "rows.parquet"
+REPLY = "reply.json"
+# Of the table; the same as those of an example.
+COLUMNS = (
+    "task",
+    "category",
+    "split",
+    "definition",
+    "input",
+    "targets",
+    "key",
+)
+_PACKAGES = ("seqio", "tensorflow", "tensorflow-datasets")
+# No accelerator is touched, nor is the sequence of a set left to chance.
+_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "HIP_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "PYTHONHASHSEED": "0",
+    "TF_DETERMINISTIC_OPS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def splits(data: config.Data) -> list[str]:
+  """The splits that are read: train, and what held-out sets name.
+
+  Raises:
+    InputError: no held-out set, one that names train, a column that is said
+      to hold the split, or none for answers.
+  """
+  source = data.source
+  if not data.heldout:
+    raise errors.InputError(
+        f"config.data.heldout: is empty, and {source} data has no official"
+        ' held-out set. Name one: {"heldout": {"split": "validation"}}, or by'
+        " tasks, categories or share."
+    )
+  if data.fields.split:
+    raise errors.InputError(
+        f"config.data.fields.split: {source} data has splits of its own; name"
+        " them in config.data.heldout.NAME.split."
+    )
+  if not data.fields.target:
+    raise errors.InputError(
+        "config.data.fields.target: is empty; name what holds the answers."
+    )
+  named = {each.split for each in data.heldout.values()} - {""}
+  if suite.TRAIN in named:
+    raise errors.InputError(
+        "config.data.heldout: a held-out set takes the split train, which is"
+        " trained on. Take another split, or tasks of it by name."
+    )
+  return [suite.TRAIN, *sorted(named)]
+
+
+def rows(
+    request: Mapping[str, Any], on_bad_row: str, scratch: pathlib.Path
+) -> pathlib.Path:
+  """The table that a request asks for; read by a child, if not there yet.
+
+  Args:
+    request: `kind` ("seqio" or "tfds"), `dataset`, `splits`, `fields`, and
+      `module` or `data_dir`.
+    on_bad_row: "error" or "skip"; rows that are no text are never in the
+      table, and the manifest beside it counts them.
+    scratch: where such tables are kept.
+
+  Returns:
+    A Parquet file with the columns COLUMNS: `targets` a list of texts, all
+    others text.
+
+  Raises:
+    InputError: what the child says is wrong, its last line if it crashed, or
+      bad rows.
+  """
+  made_by = {**request, "versions": _versions(request["kind"])}
+  stem = re.sub(r"[^\w.-]+", "_", request["dataset"])
+  path = scratch.absolute() / artifacts.name(stem, made_by)
+  if not _fresh(path):
+    shutil.rmtree(path, ignore_errors=True)
+    with artifacts.writing(path) as beside:
+      told = _run(request, beside)
+      files = [pathlib.Path(each) for each in told.pop("files")]
+      told |= {"kind": "rows", "made_by": made_by}
+      told["sources"] = store.describe_sources(files)
+      artifacts.write_json(beside / artifacts.MANIFEST, told)
+  bad = manifest(path / ROWS)["bad_rows"]
+  if bad["count"] and on_bad_row == "error":
+    raise errors.InputError(
+        f"{bad['first'][0]} ({bad['count'] - 1} more bad rows). Mend the data,"
+        ' or leave such rows out: config.data.on_bad_row="skip".'
+    )
+  return path / ROWS
+
+
+def manifest(path: pathlib.Path) -> dict[str, Any]:
+  """What is told beside a table of `rows`."""
+  return artifacts.read_json(path.parent / artifacts.MANIFEST)
+
+
+def _versions(kind: str) -> dict[str, str]:
+  """Versions of what reads the data."""
+  try:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+  except importlib.metadata.PackageNotFoundError as error:
+    raise errors.InputError(
+        f"config.data.source: {kind!r} needs {', '.join(_PACKAGES)};"
+        f" {error.name} is not installed: pip install 'zsgen[data]'."
+    ) from error
+
+
+def _fresh(path: pathlib.Path) -> bool:
+  """Whether a table is there and its sources are as they were."""
+  if not path.is_dir():
+    return False
+  try:
+    store.check_sources(manifest(path / ROWS)["sources"], path)
+  except errors.InputError:
+    return False
+  return True
+
+
+def _run(request: Mapping[str, Any], out: pathlib.Path) -> dict[str, Any]:
+  """Has a child write ROWS to `out`; returns what it tells."""
+  process = subprocess.Popen(
+      [sys.executable, "-P", "-m", __name__],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      encoding="utf-8",
+      errors="replace",
+      env=_environment(),
+  )
+  with process:
+    try:
+      with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(json.dumps({**request, "out": str(out)}))
+      last = _forward(process.stdout)
+    except BaseException:
+      process.kill()
+      raise
+  if not (out / REPLY).is_file():
+    raise errors.InputError(
+        f"{request['kind']} {request['dataset']}: the process that reads it"
+        f" ended with status {process.returncode}: {last or 'it said nothing'}"
+    )
+  reply = artifacts.read_json(out / REPLY)
+  (out / REPLY).unlink()
+  if "error" in reply:
+    raise errors.InputError(reply["error"])
+  return reply
+
+
+def _environment() -> dict[str, str]:
+  """The child's: modules are found where this process finds them."""
+  path = os.pathsep.join(os.path.abspath(each) for each in sys.path)
+  return {**os.environ, **_ENVIRONMENT, "PYTHONPATH": path}
+
+
+def _forward(lines: Iterable[str]) -> str:
+  """Shows the lines of progress; returns the last of all others."""
+  last = ""
+  for line in lines:
+    if line.startswith("progress "):
+      print(line.removeprefix("progress ").rstrip(), file=sys.stderr)
+    elif line.strip():
+      last = line.strip()
+  return last

@@ -1,0 +1,292 @@
+"""Rows of a seqio Task or Mixture. Imports TensorFlow."""
+
+from collections.abc import Callable, Iterator, Mapping
+import functools
+import itertools
+import os
+import random
+from typing import Any, NamedTuple
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from zsgen import config, errors
+from zsgen.data import suite
+from zsgen.data.sources.child import failures, modules, writer
+
+# Seeds what the user's preprocessors draw: the table is one for all seeds.
+_SEED = 0
+# Fields left at their defaults mean seqio's own names.
+_NAMES = {"input": "inputs", "target": "targets", "task": ""}
+
+
+class _Column(NamedTuple):
+  """Where a part of an example comes from, and how it becomes text."""
+
+  feature: str
+  how: str  # "pretokenized", "text" or "decoded"
+  texts: Callable[[Any], list[str]]
+
+
+class Reader:
+  """Rows of a Task, or of a Mixture's tasks, one by one in sorted order.
+
+  A task is whole and in its source's own sequence; a Mixture's rates are left
+  aside, and told.
+
+  Attributes:
+    name: of the Task or Mixture.
+    told: `text`, where each task's text comes from; `unlabelled`, the one task
+      where rows name none; `rates_ignored`, those of a Mixture.
+  """
+
+  def __init__(self, request: Mapping[str, Any], loaded: modules.Loaded):
+    """Finds the Task or Mixture.
+
+    Args:
+      request: as `child.rows` has it.
+      loaded: the module that registered it.
+
+    Raises:
+      InputError: an unknown name, or no task with a split that is asked for.
+    """
+    self.name = request["dataset"]
+    provider = _provider(self.name, loaded.name)
+    mixture = isinstance(provider, seqio.Mixture)
+    self._tasks = provider.tasks if mixture else [provider]
+    self._splits = request["splits"]
+    self._fields = _fields(request["fields"])
+    self._loaded = loaded
+    named = mixture or self._fields.get("task")
+    self.told = {"text": {}, "unlabelled": "" if named else self.name}
+    if mixture:
+      self.told["rates_ignored"] = {
+          name: "a function" if callable(rate) else float(rate)
+          for name, rate in provider.rate_per_task_name.items()
+      }
+    for split in self._splits:
+      _check_split(self.name, split, self._tasks)
+
+  def rows(self) -> Iterator[writer.Row | writer.BadRow]:
+    """Training rows of all tasks, then those of each further split.
+
+    Raises:
+      InputError: a feature that is missing or no text, or a preprocessor that
+        failed.
+    """
+    for split in self._splits:
+      for task in self._tasks:
+        if split in task.splits:
+          yield from self._rows(task, split)
+
+  def files(self) -> list[str]:
+    """The user's modules, and the files of sources that have such."""
+    files = set(self._loaded.files())
+    for split in self._splits:
+      for task in self._tasks:
+        if split in task.splits:
+          files |= _files(task.source, split)
+    return sorted(files)
+
+  def _rows(
+      self, task: seqio.Task, split: str
+  ) -> Iterator[writer.Row | writer.BadRow]:
+    """One split of one task."""
+    place = f"seqio Task {task.name}, split {split}"
+    # Each alone: what is drawn does not depend on the tasks before.
+    _seed()
+    dataset = failures.guarded(
+        lambda: _dataset(task, split), f"{place}: cannot be made"
+    )
+    columns = self._columns(task, dataset.element_spec, place)
+    self.told["text"][task.name] = {
+        part: f"{column.feature} ({column.how})"
+        for part, column in columns.items()
+    }
+    for index, element in enumerate(_elements(dataset, columns, place)):
+      yield _row(element, columns, task.name, split, index)
+
+  def _columns(
+      self, task: seqio.Task, spec: Any, place: str
+  ) -> dict[str, _Column]:
+    """Where each part of an example is."""
+    if not isinstance(spec, Mapping):
+      raise errors.InputError(f"{place}: its elements have no features.")
+    return {
+        part: _column(task, spec, part, feature, place)
+        for part, feature in self._fields.items()
+        if feature
+    }
+
+
+def _fields(fields: Mapping[str, str]) -> dict[str, str]:
+  """The feature of each part, "" for none."""
+  default = config.Fields()
+  return {
+      part: _NAMES.get(part, "") if name == getattr(default, part) else name
+      for part, name in fields.items()
+      if part != "split"
+  }
+
+
+def _provider(name: str, module: str) -> seqio.Task | seqio.Mixture:
+  """The Mixture or Task of a name, as seqio looks it up."""
+  for registry in (seqio.MixtureRegistry, seqio.TaskRegistry):
+    if name in registry.names():
+      return registry.get(name)
+  known = sorted({*seqio.MixtureRegistry.names(), *seqio.TaskRegistry.names()})
+  raise errors.InputError(
+      f"config.data.dataset: the module {module} registers no Task or Mixture"
+      f" {name!r}.{errors.did_you_mean(name, known)} There are"
+      f" {len(known)}: {', '.join(known[:10])}{', …' * (len(known) > 10)}."
+  )
+
+
+def _check_split(name: str, split: str, tasks: list[seqio.Task]) -> None:
+  """Checks that a task has the split."""
+  known = sorted({each for task in tasks for each in task.splits})
+  if split not in known:
+    where = "dataset" if split == suite.TRAIN else "heldout"
+    raise errors.InputError(
+        f"config.data.{where}: the seqio Task or Mixture {name} has no split"
+        f" {split!r}.{errors.did_you_mean(split, known)} It has:"
+        f" {', '.join(known)}."
+    )
+
+
+def _dataset(task: seqio.Task, split: str) -> tf.data.Dataset:
+  """The task's data set with its own preprocessors, in its own sequence."""
+  return task.get_dataset(
+      sequence_length=None,
+      split=split,
+      shuffle=False,
+      num_epochs=1,
+      use_cached=task.requires_caching,
+      try_in_mem_cache=False,
+  )
+
+
+def _seed() -> None:
+  """Seeds every generator that preprocessors may use."""
+  tf.random.set_seed(_SEED)
+  np.random.seed(_SEED)
+  random.seed(_SEED)
+
+
+def _elements(
+    dataset: tf.data.Dataset, columns: Mapping[str, _Column], place: str
+) -> Iterator[Mapping[str, Any]]:
+  """The features that are read, of one element after another."""
+  wanted = {column.feature for column in columns.values()}
+  chosen = dataset.map(lambda each: {name: each[name] for name in wanted})
+  iterator = chosen.as_numpy_iterator()
+  for index in itertools.count():
+    element = failures.guarded(
+        functools.partial(next, iterator, None),
+        f"{place}, row {index}: the source or a preprocessor fails",
+    )
+    if element is None:
+      return
+    yield element
+
+
+def _column(
+    task: seqio.Task,
+    spec: Mapping[str, tf.TensorSpec],
+    part: str,
+    feature: str,
+    place: str,
+) -> _Column:
+  """Text as it was before tokens, or text itself, or decoded tokens."""
+  most = 1 if part == "target" else 0
+  for name, how in (
+      (f"{feature}_pretokenized", "pretokenized"),
+      (feature, "text"),
+  ):
+    if name in spec and _is_text(spec[name], most):
+      return _Column(name, how, writer.texts)
+  output = task.output_features.get(feature)
+  if feature in spec and output is not None and _is_ids(spec[feature]):
+    decode = functools.partial(_decode, output.vocabulary, place)
+    return _Column(feature, "decoded", decode)
+  known = ", ".join(sorted(spec))
+  what = "is no text" if feature in spec else "is missing"
+  raise errors.InputError(
+      f"{place}: the feature {feature!r} {what} after preprocessing (there are:"
+      f" {known}). Set config.data.fields.{part} to another."
+      f"{errors.did_you_mean(feature, spec)}"
+  )
+
+
+def _is_text(spec: Any, most: int) -> bool:
+  """Whether a feature is text, or a list of such where that may be."""
+  if not isinstance(spec, tf.TensorSpec) or spec.dtype != tf.string:
+    return False
+  return spec.shape.rank is not None and spec.shape.rank <= most
+
+
+def _is_ids(spec: Any) -> bool:
+  """Whether a feature is a sequence of token ids."""
+  return (
+      isinstance(spec, tf.TensorSpec)
+      and spec.dtype.is_integer
+      and spec.shape.rank == 1
+  )
+
+
+def _decode(
+    vocabulary: seqio.Vocabulary, place: str, ids: np.ndarray
+) -> list[str]:
+  """The text of token ids up to the end token, without padding."""
+  ids = ids.tolist()
+  if vocabulary.eos_id in ids:
+    ids = ids[: ids.index(vocabulary.eos_id)]
+  while ids and ids[-1] == vocabulary.pad_id:
+    ids.pop()
+  said = vocabulary.decode(ids)
+  if not isinstance(said, str):
+    raise errors.InputError(
+        f"{place}: its vocabulary ({type(vocabulary).__name__}) decodes to no"
+        " text. Keep the text: seqio.preprocessors.tokenize has"
+        " copy_pretokenized=True."
+    )
+  return [said]
+
+
+def _row(
+    element: Mapping[str, Any],
+    columns: Mapping[str, _Column],
+    task: str,
+    split: str,
+    index: int,
+) -> writer.Row | writer.BadRow:
+  """One element as a row."""
+  try:
+    parts = {
+        part: column.texts(element[column.feature])
+        for part, column in columns.items()
+    }
+  except UnicodeDecodeError as error:
+    return writer.BadRow(
+        f"seqio Task {task}, split {split}, row {index}: is not UTF-8 ({error})"
+    )
+  said = {part: texts[0] for part, texts in parts.items() if part != "target"}
+  return writer.Row(
+      task=said.get("task", task),
+      category=said.get("category", ""),
+      split=split,
+      definition=said.get("definition", ""),
+      input=said.get("input", ""),
+      targets=parts["target"],
+      key=said.get("key", str(index)),
+  )
+
+
+def _files(source: seqio.DataSource, split: str) -> set[str]:
+  """The files of a split that are on this machine."""
+  if not isinstance(source, seqio.FileDataSource | seqio.TfdsDataSource):
+    return set()
+  return {
+      str(each) for each in source.list_shards(split) if os.path.isfile(each)
+  }

@@ -1,0 +1,51 @@
+"""Tables that a child process wrote, as suites."""
+
+import dataclasses
+import pathlib
+
+from zsgen import config
+from zsgen.data import suite
+from zsgen.data.sources import catalog, child, files, rows, table
+
+
+def suite_of(
+    name: str,
+    path: pathlib.Path,
+    data: config.Data,
+    seed: int,
+    scratch: pathlib.Path,
+) -> suite.Suite:
+  """A table of `child.rows` as the suite `name`.
+
+  Its files are the table and, on this machine, those that it was read from.
+  What it tells has, as `read`, the table's manifest. See `table.read`.
+  """
+  told = child.manifest(path)
+  columns = _columns(data.fields)
+  found = rows.Rows(
+      files.find(str(path), scratch),
+      lambda row, origin: table.example(row, origin, columns),
+      scratch,
+      child.COLUMNS,
+  )
+  known = catalog.scan(found, data.on_bad_row, unlabelled=told["unlabelled"])
+  made = catalog.suite(name, known, data, seed)
+  read_from = [pathlib.Path(each["path"]) for each in told.pop("sources")]
+  return dataclasses.replace(
+      made,
+      files=(*made.files, *read_from),
+      told={**made.told, "read": told},
+  )
+
+
+def _columns(fields: config.Fields) -> config.Fields:
+  """Where the parts of an example are in a table of `child.rows`."""
+  return config.Fields(
+      task="task",
+      input="input" if fields.input else "",
+      target="targets",
+      definition="definition" if fields.definition else "",
+      category="category" if fields.category else "",
+      split="split",
+      key="key",
+  )

@@ -1,0 +1,239 @@
+"""Rows of a TFDS data set that is prepared on disk. Imports TensorFlow."""
+
+from collections.abc import Callable, Iterator, Mapping
+import functools
+import itertools
+import os
+from typing import Any, NamedTuple
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import read_only_builder
+
+from zsgen import errors
+from zsgen.data import suite
+from zsgen.data.sources.child import failures, writer
+
+# Features that become text: with an element, or a list of them.
+_TEXTUAL = (
+    tfds.features.ClassLabel,
+    tfds.features.Scalar,
+    tfds.features.Tensor,
+    tfds.features.Text,
+)
+
+
+class _Column(NamedTuple):
+  """A feature by the names on the way to it, and its values as texts."""
+
+  path: list[str]
+  texts: Callable[[Any], list[str]]
+
+
+class Reader:
+  """Rows of a data set, in the sequence of its files.
+
+  Only files are read: neither is the data set's code imported, nor anything
+  downloaded.
+
+  Attributes:
+    name: of the data set, with config and version.
+    told: `name`, and `unlabelled`, the one task where rows name none.
+  """
+
+  def __init__(self, request: Mapping[str, Any]):
+    """Opens the data set.
+
+    Args:
+      request: as `child.rows` has it.
+
+    Raises:
+      InputError: it is not in its directory, or lacks a split or a field.
+    """
+    self._builder = _builder(request["dataset"], request["data_dir"])
+    self.name = self._builder.info.full_name
+    self._splits = request["splits"]
+    for split in self._splits:
+      _check_split(self.name, split, list(self._builder.info.splits))
+    features = self._builder.info.features
+    self._task = self._builder.name
+    self._columns = {
+        part: _column(features, part, name, self.name)
+        for part, name in request["fields"].items()
+        if name and part != "split"
+    }
+    self.told = {
+        "name": self.name,
+        "unlabelled": "" if "task" in self._columns else self._task,
+    }
+
+  def rows(self) -> Iterator[writer.Row | writer.BadRow]:
+    """Training rows, then those of each further split."""
+    for split in self._splits:
+      dataset = self._builder.as_dataset(
+          split=split,
+          shuffle_files=False,
+          decoders=tfds.decode.PartialDecoding(self._wanted()),
+          # One file after another.
+          read_config=tfds.ReadConfig(
+              interleave_cycle_length=1, try_autocache=False
+          ),
+      )
+      iterator = iter(tfds.as_numpy(dataset))
+      for index in itertools.count():
+        place = f"tfds {self.name}, split {split}, row {index}"
+        element = failures.guarded(
+            functools.partial(next, iterator, None), f"{place}: cannot be read"
+        )
+        if element is None:
+          break
+        yield self._row(element, split, index, place)
+
+  def files(self) -> list[str]:
+    """The files of the splits and of the data set's description."""
+    home = self._builder.data_path
+    described = (*home.glob("*.json"), *home.glob("*.labels.txt"))
+    files = set(map(os.fspath, described))
+    for split in self._splits:
+      files |= set(map(os.fspath, self._builder.info.splits[split].filepaths))
+    return sorted(each for each in files if os.path.isfile(each))
+
+  def _wanted(self) -> dict[str, Any]:
+    """The features that are read, as nested dictionaries."""
+    wanted: dict[str, Any] = {}
+    for column in self._columns.values():
+      inner = wanted
+      for name in column.path[:-1]:
+        inner = inner.setdefault(name, {})
+      inner[column.path[-1]] = True
+    return wanted
+
+  def _row(
+      self, element: Mapping[str, Any], split: str, index: int, place: str
+  ) -> writer.Row | writer.BadRow:
+    """One element as a row."""
+    try:
+      parts = {
+          part: column.texts(_value(element, column.path))
+          for part, column in self._columns.items()
+      }
+    except UnicodeDecodeError as error:
+      return writer.BadRow(f"{place}: is not UTF-8 ({error})")
+    said = {part: "".join(texts) for part, texts in parts.items()}
+    return writer.Row(
+        task=said.get("task", self._task),
+        category=said.get("category", ""),
+        split=split,
+        definition=said.get("definition", ""),
+        input=said.get("input", ""),
+        targets=parts["target"],
+        key=said.get("key", str(index)),
+    )
+
+
+def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+  """The data set as its files tell it."""
+  try:
+    parsed, options = tfds.core.naming.parse_builder_name_kwargs(name)
+    return read_only_builder.builder_from_files(
+        str(parsed), data_dir=data_dir, **options
+    )
+  except Exception as error:
+    raise errors.InputError(
+        f"config.data.dataset: the TFDS data set {name!r} is not prepared in"
+        f" {data_dir}, and nothing is downloaded. Check the name"
+        " (NAME[/CONFIG][:VERSION]) and config.data.path, or prepare it:"
+        f" tfds.builder({name!r}, data_dir={data_dir!r})"
+        ".download_and_prepare()."
+    ) from error
+
+
+def _check_split(name: str, split: str, known: list[str]) -> None:
+  """Checks that the data set has a split."""
+  if split not in known:
+    where = "dataset" if split == suite.TRAIN else "heldout"
+    raise errors.InputError(
+        f"config.data.{where}: the TFDS data set {name} has no split"
+        f" {split!r}.{errors.did_you_mean(split, known)} It has:"
+        f" {', '.join(known)}."
+    )
+
+
+def _column(
+    features: tfds.features.FeaturesDict, part: str, name: str, dataset: str
+) -> _Column:
+  """The feature at a path such as "a/b".
+
+  Raises:
+    InputError: there is none, or it is no text.
+  """
+  path = name.split("/")
+  feature, many = features, False
+  for step in path:
+    feature, many = _unwrapped(feature, many)
+    if (
+        not isinstance(feature, tfds.features.FeaturesDict)
+        or step not in feature
+    ):
+      raise errors.InputError(_missing(features, part, name, dataset))
+    feature = feature[step]
+  feature, many = _unwrapped(feature, many)
+  rank = len(feature.shape or ()) + many
+  if type(feature) not in _TEXTUAL or rank > (part == "target"):
+    raise errors.InputError(
+        f"config.data.fields.{part}: the feature {name!r} of the TFDS data set"
+        f" {dataset} is no text:"
+        f" {'a list of ' * many}{type(feature).__name__}."
+    )
+  return _Column(path, _labels(feature))
+
+
+def _unwrapped(feature: Any, many: bool) -> tuple[Any, bool]:
+  """What a sequence is a sequence of; and whether it was, or is in, one."""
+  lists = tfds.features.Sequence
+  # A data set inside an element is a sequence by name only.
+  while isinstance(feature, lists) and type(feature) is lists:
+    feature, many = feature.feature, True
+  return feature, many
+
+
+def _missing(
+    features: tfds.features.FeaturesDict, part: str, name: str, dataset: str
+) -> str:
+  """The message for a feature that is not there."""
+  known = list(_paths(features))
+  hint = ' "" makes the data set one task.' if part == "task" else ""
+  return (
+      f"config.data.fields.{part}: the TFDS data set {dataset} has no feature"
+      f" {name!r}.{errors.did_you_mean(name, known)} It has:"
+      f" {', '.join(known)}.{hint}"
+  )
+
+
+def _paths(feature: Any, path: str = "") -> Iterator[str]:
+  """The paths of all features."""
+  feature, _ = _unwrapped(feature, False)
+  if not isinstance(feature, tfds.features.FeaturesDict):
+    yield path
+    return
+  for name, inner in feature.items():
+    yield from _paths(inner, f"{path}/{name}" if path else name)
+
+
+def _labels(feature: Any) -> Callable[[Any], list[str]]:
+  """Values as texts; a class by its name, none where there is no class."""
+  if not isinstance(feature, tfds.features.ClassLabel):
+    return writer.texts
+
+  def labels(value: Any) -> list[str]:
+    numbers = [value] if getattr(value, "ndim", 0) == 0 else value
+    # Test sets without labels have -1.
+    return [feature.int2str(int(each)) for each in numbers if each >= 0]
+
+  return labels
+
+
+def _value(element: Mapping[str, Any], path: list[str]) -> Any:
+  """The value at a path."""
+  for name in path:
+    element = element[name]
+  return element

@@ -1,0 +1,65 @@
+"""Tasks and Mixtures that the user's own module registers with seqio."""
+
+import dataclasses
+import pathlib
+
+from zsgen import config, errors
+from zsgen.data import suite
+from zsgen.data.sources import child
+from zsgen.data.sources.child import suites
+
+
+def seqio_task(
+    data: config.Data, seed: int, scratch: pathlib.Path
+) -> suite.Suite:
+  """A seqio Task or Mixture as a suite; its own preprocessors are kept.
+
+  The text is `inputs_pretokenized` and `targets_pretokenized` where the
+  preprocessors leave them, else the features themselves if they are text,
+  else their tokens decoded by the Task's vocabulary. What preprocessors draw
+  at random is the same for every seed. A Mixture gives each of its tasks
+  whole, in the sequence of their names: its rates are left aside.
+
+  Args:
+    data: `module` is imported, `dataset` the name it registers; `fields`
+      name features other than inputs and targets. `fields.task` at its
+      default means the Task's name. A held-out set may name a `split`: its
+      tasks are "TASK.SPLIT"; splits that none names are not read.
+    seed: draws the instances.
+    scratch: where the rows are kept as a table.
+
+  Raises:
+    InputError: a module that does not import, an unknown name, a split or
+      feature that is missing, a preprocessor that fails, or whatever the
+      table finds wrong.
+  """
+  made = rows(data, seed, scratch)
+  return suites.suite_of("seqio", made, data, seed, scratch)
+
+
+def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:
+  """The rows as a Parquet file with the columns of `child.COLUMNS`.
+
+  The same for every seed. Raises as `seqio_task` does.
+  """
+  del seed
+  for option in ("module", "dataset"):
+    if not getattr(data, option):
+      raise errors.InputError(
+          f"config.data.{option}: is empty; seqio needs a module to import"
+          " (config.data.module) and the name of a Task or Mixture that it"
+          " registers (config.data.dataset)."
+      )
+  if data.path:
+    raise errors.InputError(
+        f"config.data.path: {data.path!r} is not for seqio: the Task knows"
+        " where its data is."
+    )
+  request = {
+      "kind": "seqio",
+      "dataset": data.dataset,
+      "module": data.module,
+      "splits": child.splits(data),
+      "fields": dataclasses.asdict(data.fields),
+  }
+  return child.rows(request, data.on_bad_row, scratch)

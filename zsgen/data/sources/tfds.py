@@ -1,0 +1,64 @@
+"""TensorFlow Datasets that are prepared on disk; nothing is downloaded."""
+
+import dataclasses
+import os
+import pathlib
+
+from zsgen import config, errors
+from zsgen.data import suite
+from zsgen.data.sources import child
+from zsgen.data.sources.child import suites
+
+
+def tfds(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+  """A TFDS data set as a suite.
+
+  Args:
+    data: `dataset` is NAME[/CONFIG][:VERSION], the highest version by
+      default; `path` the directory that it is prepared in (data_dir); `fields` name its features, "a/b" inside one another. A class
+      becomes its name; without `fields.task` the data set is one task. A
+      held-out set may name a `split`: its tasks are "TASK.SPLIT".
+    seed: draws the instances.
+    scratch: where its rows are kept as a table.
+
+  Raises:
+    InputError: a data set that is not prepared, a split or feature that it
+      does not have, or whatever the table finds wrong.
+  """
+  made = rows(data, seed, scratch)
+  return suites.suite_of("tfds", made, data, seed, scratch)
+
+
+def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:
+  """The rows as a Parquet file with the columns of `child.COLUMNS`.
+
+  The same for every seed. Raises as `tfds` does.
+  """
+  del seed
+  for option in ("dataset", "path"):
+    if not getattr(data, option):
+      raise errors.InputError(
+          f"config.data.{option}: is empty; tfds needs the name of a data set"
+          " (config.data.dataset) and the directory that it is prepared in"
+          " (config.data.path, TFDS' data_dir)."
+      )
+  if data.module:
+    raise errors.InputError(
+        f"config.data.module: {data.module!r} is for seqio; TFDS data sets are"
+        " read from their files."
+    )
+  request = {
+      "kind": "tfds",
+      "dataset": data.dataset,
+      "data_dir": _directory(data.path),
+      "splits": child.splits(data),
+      "fields": dataclasses.asdict(data.fields),
+  }
+  return child.rows(request, data.on_bad_row, scratch)
+
+
+def _directory(path: str) -> str:
+  """An absolute path, or one of a cloud."""
+  if "://" in path:
+    return path
+  return os.path.abspath(os.path.expanduser(path))

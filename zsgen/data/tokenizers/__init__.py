@@ -1,0 +1,113 @@
+"""Tokenizers by name, free of TensorFlow; seqio's side is `vocabularies.py`.
+
+Text is data: a string such as "</s>" inside a text never becomes the end
+token. Only `encode_special` knows such strings; it is for the pieces that a
+chat template writes.
+"""
+
+from collections.abc import Callable, Sequence
+import pathlib
+from typing import Protocol
+
+import numpy as np
+
+from zsgen import config, errors
+from zsgen.data.tokenizers import hf, saved, sentencepiece
+from zsgen.data.tokenizers.bytes import Bytes
+
+
+class Tokenizer(Protocol):
+  """What the project asks of a tokenizer."""
+
+  # One more than the largest id.
+  vocab_size: int
+  # The end token's where the tokenizer has none of its own; seldom 0.
+  pad_id: int
+  # What stands before every text; None where nothing does.
+  bos_id: int | None
+  eos_id: int
+  # SHA-256 of everything that decides ids, wherever it lies.
+  fingerprint: str
+  # Jinja text that turns a conversation into text; None where there is none.
+  chat_template: str | None
+  # Strings of special tokens by Hugging Face's names: "eos_token", ….
+  special_tokens: dict[str, str]
+  # Ids of all special tokens by their strings.
+  special_ids: dict[str, int]
+
+  def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+    """Ids of each text (uint32), without BOS or EOS; no special ones.
+
+    Raises:
+      UnicodeEncodeError: a text has half a surrogate pair.
+    """
+
+  def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
+    """As `encode_batch`, but special tokens' strings become their ids."""
+
+  def decode(self, ids: Sequence[int]) -> str:
+    """Text of the ids, special ones left out.
+
+    Bytes that are no UTF-8 are left out, or stand as U+FFFD.
+    """
+
+  def save(self, directory: pathlib.Path) -> None:
+    """Writes what `load` reads; makes the directory where it is absent."""
+
+
+# How each kind is read from config.data.tokenizer_path.
+_READ: dict[str, Callable[[str], Tokenizer]] = {
+    "sentencepiece": sentencepiece.read,
+    "hf": hf.read,
+}
+TOKENIZERS = ("bytes", *_READ)
+
+
+def get(data: config.Data) -> Tokenizer:
+  """The tokenizer that `config.data` names.
+
+  Raises:
+    InputError: an unknown name, a path that is missing or not needed, or
+      whatever is wrong with the files.
+  """
+  errors.choose(
+      dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
+  )
+  if data.tokenizer == "bytes":
+    if data.tokenizer_path:
+      raise errors.InputError(
+          "config.data.tokenizer_path: the tokenizer 'bytes' has no files. Set"
+          " config.data.tokenizer='hf' or 'sentencepiece' to use these, or"
+          " leave the path away."
+      )
+    return Bytes()
+  if not data.tokenizer_path:
+    raise errors.InputError(
+        f"config.data.tokenizer={data.tokenizer!r} needs"
+        " config.data.tokenizer_path: for sentencepiece a .model file, for hf"
+        " a directory or a name on the hub."
+    )
+  return _READ[data.tokenizer](data.tokenizer_path)
+
+
+def load(directory: pathlib.Path) -> Tokenizer:
+  """The tokenizer that was saved to a directory.
+
+  Raises:
+    InputError: it is not there, or its files are not those that were saved.
+  """
+  record = saved.read(directory)
+  found = _load(record["kind"], directory)
+  if found.fingerprint != record["fingerprint"]:
+    raise saved.damaged(directory)
+  return found
+
+
+def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
+  if kind == "bytes":
+    return Bytes()
+  if kind == "sentencepiece":
+    return sentencepiece.read(str(directory / sentencepiece.FILE))
+  if kind == "hf":
+    return hf.read(str(directory))
+  raise saved.damaged(directory)
