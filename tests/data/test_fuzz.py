@@ -34,31 +34,38 @@ _VALUES = st.recursive(
     | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
     max_leaves=8,
 )
-_GOOD = st.fixed_dictionaries(
-    {
-        "task": st.sampled_from("abc"),
-        "input": _TEXTS,
-        "target": _TEXTS,
-        "inputs_pretokenized": _TEXTS,
-        "targets_pretokenized": _TEXTS,
-        "messages": st.just(
-            [
-                {"role": "user", "content": "q"},
-                {"role": "assistant", "content": "a"},
-            ]
-        ),
-    }
-)
-_ROWS = st.lists(
-    _GOOD
+
+
+def _good(task: str) -> dict:
+  """A row that every source can use."""
+  turns = [("user", f"q of {task}"), ("assistant", "a")]
+  return {
+      "task": task,
+      "input": f"q of {task}",
+      "target": "a",
+      "inputs_pretokenized": f"q of {task}",
+      "targets_pretokenized": "a",
+      "messages": [{"role": role, "content": text} for role, text in turns],
+  }
+
+
+_ANY_ROW = (
+    st.sampled_from([_good("a"), _good("b"), _good("c")])
+    | st.builds(
+        lambda row, change: row | change,
+        st.just(_good("d")),
+        st.dictionaries(st.sampled_from(NAMES), _VALUES, max_size=2),
+    )
     | st.dictionaries(st.sampled_from(NAMES) | _TEXTS, _VALUES, max_size=6)
-    | _VALUES,
-    max_size=6,
+    | _VALUES
+)
+_ROWS = st.lists(_ANY_ROW, max_size=6).map(
+    lambda rows: [_good("a"), *rows, _good("b")]
 )
 _OPTIONS = st.fixed_dictionaries(
     {
         "source": st.sampled_from(SOURCES),
-        "on_bad_row": st.sampled_from(["error", "skip"]),
+        "on_bad_row": st.sampled_from(["skip", "skip", "error"]),
         "deduplicate": st.booleans(),
         "draw": st.sampled_from(["seed", "first", "sample", "first_shuffle"]),
     }
@@ -113,7 +120,8 @@ def test_damaged_rows(rows, options, data):
     st.lists(st.lists(_TEXTS, min_size=1, max_size=5), max_size=5), _OPTIONS
 )
 def test_cells(cells, options):
-  lines = [["task", "input", "target"], *cells]
+  rows = [["a", "q", "a"], *cells, ["b", "q", "b"]]
+  lines = [["task", "input", "target"], *rows]
   text = "\n".join(",".join(line) for line in lines)
   _survives("rows.csv", text.encode("utf-8", "surrogatepass"), options)
 
@@ -121,15 +129,16 @@ def test_cells(cells, options):
 @SETTINGS
 @hypothesis.given(
     st.lists(st.binary(max_size=5), min_size=1, max_size=5),
-    st.integers(0, 2000),
+    st.integers(0, 5000),
     st.integers(0, 255),
     _OPTIONS,
 )
 def test_parquet(cells, where, byte, options):
   """Columns of raw bytes that say they are text, and damage."""
-  column = pa.array(cells, pa.binary())
-  text = pa.Array.from_buffers(pa.string(), len(cells), column.buffers())
-  names = ["task", "input", "target", "messages", "inputs_pretokenized"]
+  column = pa.array([b"a", *cells, b"b"], pa.binary())
+  text = pa.Array.from_buffers(pa.string(), len(column), column.buffers())
+  names = ["task", "input", "target", "inputs_pretokenized"]
+  names += ["targets_pretokenized"]
   table = pa.table(dict.fromkeys(names, text))
   sink = pa.BufferOutputStream()
   pq.write_table(table, sink)

@@ -273,6 +273,25 @@ def test_a_row_of_20_mb_is_one_bad_row(tmp_path, name):
   ]
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz", "t.json"])
+def test_rows_that_are_nested_deeply(tmp_path, name):
+  """Near the depth that Python can read, and beyond: never a traceback."""
+  plain = tmp_path / name.removesuffix(".gz")
+  for depth in (*range(880, 1000, 7), 5000):
+    rows = [json.dumps(row) for row in _rows()]
+    rows[2] = rows[2][:-1] + f', "unread": {"[" * depth}{"]" * depth}}}'
+    lines = "\n".join(rows)
+    text = f"[{','.join(rows)}]" if plain.suffix == ".json" else lines
+    plain.write_text(text)
+    if name != plain.name:
+      (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    try:
+      suite = _suite(tmp_path / name, on_bad_row="skip")
+      assert len(list(suite.examples())) in (5, 6)
+    except errors.InputError as error:
+      assert "broken JSON" in str(error) or "changed while" in str(error)
+
+
 def test_a_row_that_grows_too_long(tmp_path, monkeypatch):
   monkeypatch.setattr(records, "LONGEST", 400)
   rows = _rows()

@@ -9,7 +9,6 @@ the assistant, or one that has no answer.
 """
 
 from collections.abc import Sequence
-import itertools
 import pathlib
 from typing import Any
 
@@ -142,14 +141,16 @@ def _turn(turn: Any, speaker: str, said: str, place: str) -> suite.Turn:
 
 def _check(turns: Sequence[suite.Turn], place: str) -> None:
   """Questions and answers by turns, after all system turns."""
-  spoken = itertools.dropwhile(lambda turn: turn.role == SYSTEM, turns)
-  roles = [turn.role for turn in spoken]
-  if len(roles) < 2:
+  spoken = [turn.role for turn in turns]
+  while spoken[:1] == [SYSTEM]:
+    spoken.pop(0)
+  if len(spoken) < 2:
     raise errors.InputError(f"{place}: the conversation has no answer.")
-  for number, role in enumerate(roles, len(turns) - len(roles)):
-    expected = (USER, ASSISTANT)[(number - len(turns) + len(roles)) % 2]
+  before = len(turns) - len(spoken)
+  for number, role in enumerate(spoken):
+    expected = (USER, ASSISTANT)[number % 2]
     if role != expected:
       raise errors.InputError(
-          f"{place}: turn {number} is the {role}'s, but it is the"
+          f"{place}: turn {before + number} is the {role}'s, but it is the"
           f" {expected}'s turn."
       )

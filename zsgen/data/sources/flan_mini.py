@@ -106,7 +106,7 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
       definition="",
       input=asked,
       targets=(said,) if said else (),
-      key=str(row.get("id", origin.number)),
+      key=records.key(row, "id", origin.place, origin.number),
   )
 
 

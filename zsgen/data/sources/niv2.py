@@ -150,7 +150,7 @@ class _Clone:
         targets=tuple(
             each.strip() for each in records.texts(instance, "output", place)
         ),
-        key=str(instance.get("id", index)),
+        key=records.key(instance, "id", place, index),
         shots=card.shots,
     )
     if not example.input and not example.definition:

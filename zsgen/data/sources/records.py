@@ -81,12 +81,20 @@ def texts(record: Any, name: str, place: object) -> tuple[str, ...]:
   return tuple(listed)
 
 
-def key(record: Mapping[str, Any], name: str, place: object) -> str:
+def key(record: Any, name: str, place: object, number: int | str = "") -> str:
   """A field that names the row: text or a whole number.
+
+  Args:
+    record: the row.
+    name: the field.
+    place: for the message.
+    number: names a row that has no such field; "" if it must have it.
 
   Raises:
     InputError: no such field, another type, or empty.
   """
+  if number != "" and isinstance(record, Mapping) and name not in record:
+    return str(number)
   value = field(record, name, (str, int), place)
   return text(record, name, place) if isinstance(value, str) else str(value)
 

@@ -118,7 +118,10 @@ class Rows:
     except errors.InputError as error:
       return error
     if row.begin < 0:
-      line = json.dumps(row.value, default=str).encode() + b"\n"
+      try:
+        line = json.dumps(row.value, default=str).encode() + b"\n"
+      except RecursionError as error:
+        return errors.InputError(f"{row.place}: broken JSON ({error}).")
       if len(line) > records.LONGEST:
         return records.too_long(row.place)
       self._begins[-1] = self._copies.add(line)
@@ -156,7 +159,7 @@ class Rows:
       else:
         text = self._copies.read(begin, length)
       return self._convert(json.loads(text.decode()), origin)
-    except (errors.InputError, OSError, ValueError) as error:
+    except (errors.InputError, OSError, ValueError, RecursionError) as error:
       raise errors.InputError(
           f"{origin.place} changed while the file was read ({error}). Run"
           " again."
