@@ -71,6 +71,11 @@ def test_copied_once_and_again_when_newer(bucket, tmp_path):
   os.utime(changed, (later, later))
   examples = _suite("gs://data", scratch).examples()
   assert [each.input for each in examples] == ["r", "q"]
+  row = changed.read_text()
+  changed.unlink()
+  (bucket / "other.jsonl").write_text(row)
+  copies = _suite("gs://data", scratch).files
+  assert [copy.name for copy in copies] == ["other.jsonl", "two.jsonl"]
 
 
 def test_what_is_not_there(bucket, tmp_path):

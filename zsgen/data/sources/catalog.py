@@ -2,8 +2,9 @@
 
 A source of files says how rows become examples (`Rows`); `scan` finds their
 tasks, and `suite` does what all such sources share: held-out sets, draws and
-caps, duplicates, bad rows, and what is told of them. Memory is 40 bytes a row
-beside what `Rows` holds; texts are read again when they are drawn.
+caps, duplicates, bad rows, and what is told of them. Texts are read again
+when they are drawn; numbers and digests take 120 bytes of memory a row at the
+peak (measured on a million rows).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

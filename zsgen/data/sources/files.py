@@ -33,8 +33,6 @@ _STATE, _SPLITS = "state.json", "dataset_dict.json"
 _SPLIT = re.compile(
     r"(train|heldout|validation|test)(-\d+-of-\d+(-[0-9a-f]+)?)?"
 )
-# More than any data set has; what a row's number has room for.
-MOST = 1 << 20
 
 
 class File(NamedTuple):
@@ -80,12 +78,12 @@ def find(path: str, scratch: pathlib.Path) -> list[File]:
     raise errors.InputError(
         f"config.data.path: {path!r} cannot be read ({error.strerror})."
     ) from error
-  if not found or len(found) > MOST:
+  if not found:
     raise errors.InputError(
-        f"config.data.path: {path!r} has {len(found)} files that can be read."
+        f"config.data.path: {path!r} has no file that can be read."
         f" It must be a file ({', '.join(_FORMATS)}; also with"
-        f" {' or '.join(_PACKED)}), a directory of at most {MOST} such files,"
-        " or a glob."
+        f" {' or '.join(_PACKED)}), a directory of such files, or a"
+        " glob."
     )
   if not all(file.split for file in found):
     return [file._replace(split="") for file in found]

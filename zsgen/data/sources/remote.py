@@ -55,10 +55,11 @@ def _copied(source: Any, path: str, target: pathlib.Path) -> pathlib.Path:
   magic = [i for i, part in enumerate(parts) if set(part) & set(_MAGIC)]
   if magic:
     base = type(source)("/".join(parts[: magic[0]]))
-    for file in base.glob("/".join(parts[magic[0] :])):
-      _copy(file, target / file.relative_to(base))
+    found = base.glob("/".join(parts[magic[0] :]))
+    copies = [_copy(file, target / file.relative_to(base)) for file in found]
+    _keep_only(copies, target)
   elif source.is_dir():
-    _copy_tree(source, target, levels=3)
+    _keep_only(_copy_tree(source, target, levels=3), target)
   elif source.exists():
     return _copy(source, target / source.name)
   if not target.is_dir():
@@ -66,13 +67,24 @@ def _copied(source: Any, path: str, target: pathlib.Path) -> pathlib.Path:
   return target
 
 
-def _copy_tree(source: Any, target: pathlib.Path, levels: int) -> None:
+def _copy_tree(
+    source: Any, target: pathlib.Path, levels: int
+) -> list[pathlib.Path]:
   """Copies a directory's files and, `levels` deep, its directories."""
+  copies = []
   for each in source.iterdir():
     if not each.is_dir():
-      _copy(each, target / each.name)
+      copies.append(_copy(each, target / each.name))
     elif levels > 1:
-      _copy_tree(each, target / each.name, levels - 1)
+      copies += _copy_tree(each, target / each.name, levels - 1)
+  return copies
+
+
+def _keep_only(copies: list[pathlib.Path], target: pathlib.Path) -> None:
+  """Removes copies of what has gone since."""
+  for path in set(target.rglob("*")) - set(copies):
+    if path.is_file():
+      path.unlink()
 
 
 def _copy(source: Any, target: pathlib.Path) -> pathlib.Path:
