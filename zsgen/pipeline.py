@@ -27,7 +27,7 @@ from zsgen.models import model as model_lib
 from zsgen.models import weights
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import batch_view, run_report
+from zsgen.reports import batch_view, grids, origins, run_report
 from zsgen.training import batches, loop, seqio_feed
 
 STAGES = ("prepare", "order", "train", "report")
@@ -126,12 +126,18 @@ class Experiment:
   def store(self) -> store_lib.Store:
     """The prepare stage."""
     config = self.config
+    made = prepare.path_of(self.workdir / "stores", config.data, config.seed)
+    known = made.exists()
     store = self._told(
         "prepare",
         lambda: prepare.prepare(
             self.workdir / "stores", config.data, config.seed, self._say
         ),
     )
+    if not known:
+      self._console.print(grids.to_rich(origins.counted(store)))
+      if told := origins.told(store):
+        self._say(told)
     for name, spec in config.evals.items():
       if spec.split not in store.manifest["heldout"]:
         raise errors.InputError(

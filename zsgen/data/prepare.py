@@ -64,6 +64,11 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   }
 
 
+def path_of(root: pathlib.Path, data: config.Data, seed: int) -> pathlib.Path:
+  """Where the store of `data` and `seed` is, or will be."""
+  return root / artifacts.name(data.source, made_by(data, seed))
+
+
 def prepare(
     root: pathlib.Path,
     data: config.Data,
@@ -85,7 +90,7 @@ def prepare(
     InputError: bad sources, a damaged store, or sources that changed.
   """
   made = made_by(data, seed)
-  path = root / artifacts.name(data.source, made)
+  path = path_of(root, data, seed)
   if not path.exists():
     source = sources.load(data, seed, root.parent / "scratch")
     folder = root / _partial(path.name, source)

@@ -11,11 +11,23 @@ from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves, grids, page
 
+# Counts of a split, and what they are called.
+_COUNTED = {
+    "tasks": "tasks",
+    "examples": "examples",
+    "tokens": "tokens",
+    "loss_tokens": "loss",
+    "cut": "cut",
+    "answer_cut": "in answer",
+    "dropped": "dropped",
+}
+
 
 def oracle(order: order_lib.Order) -> list[str]:
   """A badge, if answers of held-out examples took part in the order."""
   picked = np.isfinite(order.distances).any()
-  if order.manifest["made_by"]["text"] != "prompt+answer" or not picked:
+  texts = _texts(order.manifest["made_by"])
+  if "prompt+answer" not in texts or not picked:
     return []
   return [
       page.badge(
@@ -57,33 +69,54 @@ def setup(
   )
 
 
+def _texts(made: Mapping[str, Any]) -> set[str | None]:
+  """The texts that an order and its parts look at."""
+  inner = (_texts(part) for part in made.get("parts", ()))
+  return {made["text"]}.union(*inner)
+
+
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
-  counts = store.manifest["counts"]
-  splits = (suite.TRAIN, *store.manifest["heldout"])
-  columns = ("tasks", "examples", "tokens", "loss_tokens", "cut", "dropped")
-  rows = [
-      [
-          split,
-          *(grids.number(found.get(column, 0), 0) for column in columns),
-          grids.share(found.get("dropped", 0) / found["examples"], 1),
-      ]
-      for split, found in ((split, counts[split]) for split in splits)
-  ]
-  shown = grids.Grid(
-      f"Examples of the suite {store.suite}",
-      ("split", *(name.replace("_", " ") for name in columns), "share dropped"),
-      rows,
-      note=(
-          "Cut: longer than config.data.max_length, the tail is lost. Dropped:"
-          " no answer token was left; such examples are in no loss."
-      ),
-  )
-  blocks = [grids.to_html(shown)]
+  blocks = [grids.to_html(counted(store)), page.text(told(store))]
   if store.manifest["dropped_by_task"]:
     lost = grids.to_html(_lost(store))
     blocks.append(page.folded("Tasks that lost examples", [lost]))
   return page.section("The store", blocks)
+
+
+def counted(store: store_lib.Store) -> grids.Grid:
+  """Examples and tokens of each split, and what was cut or dropped."""
+  counts = store.manifest["counts"]
+  splits = (suite.TRAIN, *store.manifest["heldout"])
+  columns = [
+      name
+      for name in _COUNTED
+      if name != "answer_cut" or any(counts[s].get(name) for s in splits)
+  ]
+  rows = [
+      [split, *(grids.number(counts[split].get(c, 0), 0) for c in columns)]
+      for split in splits
+  ]
+  return grids.Grid(
+      f"Examples of the suite {store.suite}",
+      ("split", *(_COUNTED[name] for name in columns)),
+      rows,
+      note=(
+          "Cut: longer than config.data.max_length. In answer: a part of the"
+          " answer is lost by that. Dropped: no answer token was left, or there"
+          " was none; such examples are in no loss."
+      ),
+  )
+
+
+def told(store: store_lib.Store) -> str:
+  """What the source and the prompts left out, or found; "" for nothing."""
+  found = _flat({**store.manifest["source"], **store.manifest["prompts"]})
+  return "; ".join(
+      f"{name.replace('_', ' ')}: {value}"
+      for name, value in found.items()
+      if value and not name.startswith("read.")
+  )
 
 
 def proof(run: curves.Run) -> str:
