@@ -8,6 +8,7 @@ Either way a row costs 12 bytes of memory.
 import array
 import bisect
 from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import io
 import json
 import pathlib
@@ -88,6 +89,7 @@ class Rows:
       try:
         for row in _scan(file, self._columns):
           yield self._example(row)
+        self._copies.flush()
       except OSError as error:
         raise errors.InputError(
             f"{file.path}: cannot be read ({error})."
@@ -177,15 +179,27 @@ class _Copies:
     line = json.dumps(value, default=str).encode() + b"\n"
     if len(line) > records.LONGEST:
       raise records.too_long(place)
-    try:
+    with self._named():
       if self._file is None:
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=self._scratch)
       self._file.write(line)
-    except OSError as error:
-      raise OSError(error.errno, error.strerror, str(self._scratch)) from error
     self._end += len(line)
     return self._end - len(line), len(line)
+
+  def flush(self) -> None:
+    """Writes what is held back, so that reading meets no full disk."""
+    with self._named():
+      if self._file is not None:
+        self._file.flush()
+
+  @contextlib.contextmanager
+  def _named(self) -> Iterator[None]:
+    """Errors name the directory: the file has no name."""
+    try:
+      yield
+    except OSError as error:
+      raise OSError(error.errno, error.strerror, str(self._scratch)) from error
 
   def read(self, begin: int, length: int) -> bytes:
     """A row's line."""
@@ -194,7 +208,8 @@ class _Copies:
 
   def __del__(self):
     if self._file is not None:
-      self._file.close()
+      with contextlib.suppress(OSError):  # What a full disk did not take.
+        self._file.close()
 
 
 def _in_place(file: files.File) -> bool:
