@@ -78,8 +78,11 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def write_bytes(path: pathlib.Path, data: bytes) -> None:
   """Writes beside `path` and renames it: whole, or as it was."""
   beside = _beside(path)
-  beside.write_bytes(data)
-  os.replace(beside, path)
+  try:
+    beside.write_bytes(data)
+    os.replace(beside, path)
+  finally:
+    beside.unlink(missing_ok=True)  # There only where the disk is full.
 
 
 def read_json(path: pathlib.Path) -> Any:

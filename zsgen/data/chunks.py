@@ -88,7 +88,10 @@ def done(folder: pathlib.Path) -> int:
 
 
 def read(folder: pathlib.Path) -> Iterator[Chunk]:
-  """All chunks, in their order; InputError for one that is damaged."""
+  """All chunks, in their order; InputError for one that is damaged.
+
+  The caller drops them all then.
+  """
   for number in range(done(folder)):
     path = _path(folder, number)
     try:
@@ -104,8 +107,8 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
         zipfile.BadZipFile,
     ) as error:
       raise errors.InputError(
-          f"{path}: is damaged ({error}). Delete {folder} to have the examples"
-          " encoded again."
+          f"{path}: is damaged ({error}). All chunks were dropped; run again to"
+          " have the examples encoded again."
       ) from error
     yield found
 

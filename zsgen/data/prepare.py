@@ -6,9 +6,8 @@ together and the folder is deleted.
 """
 
 import collections
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
-import contextlib
 import itertools
 import pathlib
 import shutil
@@ -53,15 +52,22 @@ _COLUMNS = _SCHEMA.names[1:]
 
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
-  path = data.path
-  if path and "://" not in path:
-    path = str(pathlib.Path(path).expanduser().resolve())
-  return {
+  path = data.path if "://" in data.path else _resolved(data.path)
+  made = {
       **config.science(data),
       "path": path,
       "seed": seed,
       "tokenizer": tokenizers.get(data).fingerprint,
   }
+  for name, each in data.heldout.items():
+    if each.tasks_file:
+      made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)
+  return made
+
+
+def _resolved(path: str) -> str:
+  """The path as every working directory knows it; "" for none."""
+  return str(pathlib.Path(path).expanduser().resolve()) if path else ""
 
 
 def path_of(root: pathlib.Path, data: config.Data, seed: int) -> pathlib.Path:
@@ -93,34 +99,65 @@ def prepare(
   path = path_of(root, data, seed)
   if not path.exists():
     source = sources.load(data, seed, root.parent / "scratch")
-    folder = root / _partial(path.name, source)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _kept_unless_wrong(folder):
-      _encode(folder, source, data, seed, say)
-      with artifacts.writing(path) as beside:
-        _write(beside, folder, source, data, made)
-    shutil.rmtree(folder, ignore_errors=True)
+    _make(path, source, data, made, say)
+  _tidy(path)
   opened = store.open_store(path)
   artifacts.check_made_by(path, made)
   store.check_sources(opened.manifest["sources"], path)
   return opened
 
 
-@contextlib.contextmanager
-def _kept_unless_wrong(folder: pathlib.Path) -> Iterator[None]:
-  """Keeps chunks for the next start, unless it is the source that is wrong."""
+def _make(
+    path: pathlib.Path,
+    source: suite.Suite,
+    data: config.Data,
+    made: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
+  """Makes the store `path`, unless another process has it first.
+
+  Chunks are kept for the next start, unless it is the source that is wrong.
+  """
+  files = store.describe_sources(source.files)
+  folder = path.parent / _partial(path.name, files)
   try:
-    yield
-  except errors.InputError:
-    shutil.rmtree(folder, ignore_errors=True)
-    raise
+    folder.mkdir(parents=True, exist_ok=True)
+    _encode(folder, source, data, made["seed"], say)
+    with artifacts.writing(path) as beside:
+      _write(beside, folder, source, files, made, tokenizers.get(data))
+      _check_unchanged(files)
+  except (OSError, errors.InputError) as error:
+    if path.is_dir():  # The other process has taken the chunks away.
+      return
+    if isinstance(error, errors.InputError):
+      shutil.rmtree(folder, ignore_errors=True)
+      raise
+    raise errors.InputError(
+        f"{path}: cannot be written ({error}). Check the disk, or use another"
+        " workdir. What is encoded is kept: the same command goes on."
+    ) from error
 
 
-def _partial(name: str, source: suite.Suite) -> str:
-  """Name of the folder of chunks; other files are another folder."""
-  stats = [(str(path), path.stat()) for path in source.files]
-  files = [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-  return f".{name}.{artifacts.digest(files)[:10]}.partial"
+def _partial(name: str, files: Sequence[Mapping[str, Any]]) -> str:
+  """Name of the folder of chunks; of other files they are other chunks."""
+  contents = [[each["path"], each["sha256"]] for each in files]
+  return f".{name}.{artifacts.digest([chunks.SIZE, contents])[:10]}.partial"
+
+
+def _check_unchanged(files: Sequence[Mapping[str, Any]]) -> None:
+  """The files are as they were before they were encoded."""
+  for each in files:
+    stat = pathlib.Path(each["path"]).stat()
+    if (stat.st_size, stat.st_mtime_ns) != (each["bytes"], each["mtime_ns"]):
+      raise errors.InputError(
+          f"{each['path']}: changed while the store was made of it. Run again."
+      )
+
+
+def _tidy(path: pathlib.Path) -> None:
+  """Deletes what starts that were stopped left beside a store."""
+  for stale in path.parent.glob(f".{path.name}.*"):
+    shutil.rmtree(stale, ignore_errors=True)
 
 
 def _encode(
@@ -193,8 +230,9 @@ def _write(
     path: pathlib.Path,
     folder: pathlib.Path,
     source: suite.Suite,
-    data: config.Data,
+    sources_read: Sequence[Mapping[str, Any]],
     made: Mapping[str, Any],
+    tokenizer: tokenizers.Tokenizer,
 ) -> None:
   """Puts the chunks together: every file of a store, to `path`."""
   counted = ledger.Ledger()
@@ -219,7 +257,7 @@ def _write(
       )
   np.save(path / "offsets.npy", np.concatenate(offsets))
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
-  tokenizers.get(data).save(path / store.TOKENIZER)
+  tokenizer.save(path / store.TOKENIZER)
   files = store.describe_files(path)
   artifacts.write_json(
       path / artifacts.MANIFEST,
@@ -232,7 +270,7 @@ def _write(
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
-          "sources": store.describe_sources(source.files),
+          "sources": list(sources_read),
           "files": files,
           "fingerprint": store.fingerprint(path, files),
       },

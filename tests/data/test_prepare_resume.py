@@ -1,0 +1,242 @@
+"""A prepare that is stopped, starved, doubled or given other files."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from zsgen import config, errors
+from zsgen.data import chunks, prepare, sources
+
+_ROOT = pathlib.Path(__file__).parents[2]
+# Small chunks, of which each takes a while.
+_SCRIPT = """
+import pathlib, sys, time
+from zsgen import command, config, errors
+from zsgen.data import chunks, prepare
+chunks.SIZE = 20
+write = chunks.write
+def slowly(*args):
+  time.sleep(float(sys.argv[3]))
+  write(*args)
+chunks.write = slowly
+data = config.Data(
+    source="table", path=sys.argv[2], heldout={"h": config.Heldout(share=0.2)}
+)
+try:
+  prepare.prepare(pathlib.Path(sys.argv[1]), data, 0, print)
+except errors.InputError as error:
+  sys.exit(f"said: {error}")
+"""
+
+
+def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
+  """A table of 400 rows, 10 tasks and 20 chunks."""
+  rows = [
+      {"task": f"t{i % 10}", "input": f"{i} " * (i % 40 + 1), "target": answer}
+      for i in range(400)
+  ]
+  path.write_text("\n".join(map(json.dumps, rows)))
+  return path
+
+
+def _start(
+    root: pathlib.Path, rows: pathlib.Path, seconds: float = 0.0, **options
+) -> subprocess.Popen:
+  return subprocess.Popen(
+      [sys.executable, "-c", _SCRIPT, str(root), str(rows), str(seconds)],
+      cwd=_ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+      **options,
+  )
+
+
+def _finish(process: subprocess.Popen) -> str:
+  """What it said; it must have ended well."""
+  said = process.communicate(timeout=60)[0]
+  assert process.returncode == 0, said
+  return said
+
+
+def _kill_at(
+    process: subprocess.Popen, root: pathlib.Path, pattern: str, count: int = 1
+) -> None:
+  """Kills a process as soon as so many files are there."""
+  until = time.monotonic() + 60
+  while len(list(root.glob(pattern))) < count:
+    assert process.poll() is None, process.communicate()[0]
+    assert time.monotonic() < until
+    time.sleep(0.002)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+
+
+def _content(root: pathlib.Path) -> dict[str, str]:
+  """Digest of every file below a directory, hidden ones too."""
+  return {
+      str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+      for path in root.rglob("*")
+      if path.is_file()
+  }
+
+
+def _partial(root: pathlib.Path) -> list[str]:
+  return sorted(path.name for path in root.glob(".*.partial"))
+
+
+@pytest.fixture
+def rows(tmp_path):
+  return _rows(tmp_path / "rows.jsonl")
+
+
+@pytest.fixture
+def whole(tmp_path, rows):
+  """What an unbroken prepare makes."""
+  _finish(_start(tmp_path / "whole", rows))
+  return _content(tmp_path / "whole")
+
+
+def test_killed_again_and_again_the_store_is_the_same(tmp_path, rows, whole):
+  root = tmp_path / "killed"
+  for count in (1, 4, 9):
+    _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", count)
+  # Between the two files of a chunk, and while the store is written.
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.npz")
+  _kill_at(_start(root, rows), root, ".*[!l]/tokens.bin")
+  said = _finish(_start(root, rows))
+  assert re.search(r"goes on after 400 examples|goes on after 3\d\d", said)
+  assert _content(root) == whole
+
+
+def test_killed_after_the_store_is_whole_leaves_nothing(tmp_path, rows, whole):
+  root = tmp_path / "killed"
+  _finish(_start(root, rows))
+  (store,) = root.iterdir()
+  for stale in ("1234567890ab", "1234567890.partial"):
+    shutil.copytree(store, root / f".{store.name}.{stale}")
+  _finish(_start(root, rows))
+  assert _content(root) == whole
+
+
+@pytest.mark.parametrize("ahead", [0, 5, 12])
+def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
+  root = tmp_path / "two"
+  first = _start(root, rows, 0.03)
+  while len(list(root.glob(".*.partial/*.parquet"))) < ahead:
+    time.sleep(0.005)
+  second = _start(root, rows, 0.03)
+  _finish(first)
+  _finish(second)
+  assert _content(root) == whole
+
+
+def test_other_files_are_encoded_anew(tmp_path, rows, whole):
+  root = tmp_path / "changed"
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  (first,) = _partial(root)
+  before = rows.stat()
+  _rows(rows, "noo")
+  # Not to be seen by size and time.
+  os.utime(rows, ns=(before.st_atime_ns, before.st_mtime_ns))
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 4)
+  assert first in _partial(root)
+  _finish(_start(root, rows))
+  fresh = tmp_path / "fresh"
+  _finish(_start(fresh, rows))
+  assert _content(root) == _content(fresh) != whole
+
+
+def test_a_touched_file_goes_on(tmp_path, rows):
+  root = tmp_path / "touched"
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  rows.touch()
+  assert "goes on after" in _finish(_start(root, rows))
+
+
+def test_a_file_that_changes_meanwhile_makes_no_store(tmp_path, rows):
+  root = tmp_path / "changed"
+  process = _start(root, rows, 0.05)
+  while len(list(root.glob(".*.partial/*.parquet"))) < 3:
+    time.sleep(0.005)
+  _rows(rows, "no")
+  said = process.communicate(timeout=60)[0]
+  assert process.returncode == 1
+  assert "said: " in said and "changed while" in said
+  assert not list(root.iterdir())
+
+
+def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, whole):
+  root = tmp_path / "full"
+
+  def limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+  process = _start(root, rows, preexec_fn=limited)
+  said = process.communicate(timeout=60)[0]
+  assert process.returncode == 1
+  assert said.count("said: ") == 1 and "cannot be written" in said
+  (kept,) = root.iterdir()
+  assert {path.suffix for path in kept.iterdir()} == {".npz", ".parquet"}
+  assert not list(kept.glob(".*"))
+  _finish(_start(root, rows))
+  assert _content(root) == whole
+
+
+def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
+  data = config.Data(
+      source="table", path=str(rows), heldout={"h": config.Heldout(share=0.2)}
+  )
+  root = tmp_path / "sizes"
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  monkeypatch.setattr(chunks, "SIZE", 7)
+  made = prepare.prepare(root, data, 0)
+  assert len(made) == 330  # 8 tasks of 40 rows, 2 held out of 5.
+
+
+def test_damaged_chunks_are_told_and_gone(tmp_path, rows):
+  root = tmp_path / "damaged"
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  (kept,) = root.iterdir()
+  (kept / "chunk-00001.parquet").write_bytes(b"")
+  process = _start(root, rows)
+  assert "is damaged" in process.communicate(timeout=60)[0]
+  assert process.returncode == 1
+  _finish(_start(root, rows))
+
+
+def test_another_list_of_tasks_is_another_store(tmp_path, rows):
+  for name in ("a", "b"):
+    listed = tmp_path / f"{name}.txt"
+    listed.write_text({"a": "t1", "b": "t2"}[name])
+    sets = {"h": config.Heldout(tasks_file=str(listed))}
+    data = config.Data(source="table", path=str(rows), heldout=sets)
+    made = prepare.prepare(tmp_path / "stores", data, 0)
+    task = made.tasks[made.split_tasks("h")[0]]
+    assert task == listed.read_text()
+
+
+def test_a_full_scratch_says_so(tmp_path, rows):
+  packed = tmp_path / "rows.csv"
+  packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)
+  data = config.Data(
+      source="table", path=str(packed), heldout={"h": config.Heldout(share=0.2)}
+  )
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+  try:
+    with pytest.raises(errors.InputError, match=r"File too large.*scratch"):
+      sources.load(data, 0, tmp_path / "scratch")
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  assert not list((tmp_path / "scratch").iterdir())
