@@ -8,6 +8,7 @@ and those one level below it are taken, sorted by name.
 
 from collections.abc import Iterable
 import glob
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -71,7 +72,7 @@ def find(path: str, scratch: pathlib.Path) -> list[File]:
   if "://" in path:
     root = remote.copied(path, scratch)
   else:
-    root = pathlib.Path(path).expanduser()
+    root = pathlib.Path(os.path.expanduser(path))
   try:
     found = _found(root)
   except OSError as error:
