@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zsgen import config, errors
-from zsgen.data import prepare, sources, store, suite, tokenizers
+from zsgen.data import chunks, prepare, sources, store, suite, tokenizers
 
 EXAMPLES = (
     ("even", "train", "Keep even ones.", "1, 2", "2"),
@@ -90,6 +90,30 @@ def test_dropped_examples_leave_no_gap(here, tmp_path):
   assert len(made) == 4
   assert made.manifest["counts"]["train"]["dropped"] == 1
   assert made.manifest["dropped_by_task"] == {"long": 1}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_chunk_may_lose_all_its_rows(here, tmp_path, monkeypatch, size):
+  monkeypatch.setattr(chunks, "SIZE", size)
+  long = ("long", "train", "Keep.", "1" * 99, "1")
+  here(rows=(long, long, long, *EXAMPLES, long))
+  with pytest.raises(errors.InputError, match="two places"):
+    _prepare(tmp_path, max_length=80)
+  here(rows=(long, long, long, *EXAMPLES, ("z", "heldout", *long[2:])))
+  made = _prepare(tmp_path, max_length=80)
+  assert made.tasks == ["even", "odd", "large"]
+  assert made.texts([3])[0][1] == "99"
+  assert [len(made.row(i).tokens) for i in range(4)] == made.lengths.tolist()
+
+
+@pytest.mark.parametrize("place", ["~nobody-here/rows.jsonl", "loop.jsonl"])
+@pytest.mark.parametrize("source", ["table", "niv2", "flan_mini"])
+def test_paths_that_lead_nowhere(tmp_path, monkeypatch, place, source):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+  data = config.Data(source=source, path=place)
+  with pytest.raises(errors.InputError, match=place):
+    prepare.prepare(tmp_path / "stores", data, seed=0)
 
 
 def test_same_bytes_and_no_second_making(here, tmp_path):

@@ -9,6 +9,7 @@ import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 import itertools
+import os
 import pathlib
 import shutil
 import time
@@ -67,7 +68,7 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
 
 def _resolved(path: str) -> str:
   """The path as every working directory knows it; "" for none."""
-  return str(pathlib.Path(path).expanduser().resolve()) if path else ""
+  return os.path.realpath(os.path.expanduser(path)) if path else ""
 
 
 def path_of(root: pathlib.Path, data: config.Data, seed: int) -> pathlib.Path:
@@ -235,8 +236,8 @@ def _write(
     tokenizer: tokenizers.Tokenizer,
 ) -> None:
   """Puts the chunks together: every file of a store, to `path`."""
-  counted = ledger.Ledger()
-  offsets = [np.zeros(1, np.int64)]
+  counted, end = ledger.Ledger(), 0
+  borders = [np.zeros(1, np.int64)]
   with (
       open(path / "tokens.bin", "wb") as tokens,
       open(path / "mask.bin", "wb") as mask,
@@ -250,12 +251,14 @@ def _write(
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
       lengths = kept["tokens"].to_numpy().astype(np.int64)
-      offsets.append(offsets[-1][-1] + np.cumsum(lengths))
+      # A chunk may have lost all of its rows.
+      borders.append(end + np.cumsum(lengths))
+      end += int(lengths.sum())
       ids = pa.array(range(first, counted.rows), pa.int64())
       table.write_table(
           kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
       )
-  np.save(path / "offsets.npy", np.concatenate(offsets))
+  np.save(path / "offsets.npy", np.concatenate(borders))
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
   files = store.describe_files(path)

@@ -71,7 +71,7 @@ def find(path: str, scratch: pathlib.Path) -> list[File]:
   if "://" in path:
     root = remote.copied(path, scratch)
   else:
-    root = pathlib.Path(path).expanduser()
+    root = pathlib.Path(os.path.expanduser(path))
   try:
     found = _found(root)
   except OSError as error:

@@ -7,6 +7,7 @@ question and answer, as in the paper's section 4.
 """
 
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -55,7 +56,7 @@ def flan_mini(
 
 def _path(data: config.Data, name: str) -> pathlib.Path:
   """A file of the data set's directory."""
-  return pathlib.Path(data.path).expanduser() / name
+  return pathlib.Path(os.path.expanduser(data.path)) / name
 
 
 def _file(data: config.Data, name: str) -> pathlib.Path:

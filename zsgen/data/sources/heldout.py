@@ -5,6 +5,7 @@ trained on. Without any, the source's own splits are taken.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+import os
 import pathlib
 
 from zsgen import config, errors
@@ -68,7 +69,7 @@ def split(
 def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
   """The lists of tasks that the sets are made of."""
   paths = (sets[name].tasks_file for name in sorted(sets))
-  return tuple(pathlib.Path(path).expanduser() for path in paths if path)
+  return tuple(pathlib.Path(os.path.expanduser(path)) for path in paths if path)
 
 
 def _ordered(members: _Tasks, tasks: _Tasks) -> list[str]:
@@ -121,7 +122,7 @@ def _members(
   """The tasks that a set names, in the source's order."""
   named = set(_known(wanted.tasks, tasks, "task", f"{where}.tasks"))
   if wanted.tasks_file:
-    listed = _listed(pathlib.Path(wanted.tasks_file).expanduser())
+    listed = _listed(pathlib.Path(os.path.expanduser(wanted.tasks_file)))
     named |= set(_known(listed, tasks, "task", wanted.tasks_file))
   categories = {each.category for each in tasks.values()}
   kinds = _known(

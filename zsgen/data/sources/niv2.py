@@ -8,6 +8,7 @@ Reads `tasks/*.json` and an official split, `splits/default` or
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
 import json
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ def niv2(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       task file that cannot be used counts as one bad row.
   """
   del scratch
-  root = pathlib.Path(data.path).expanduser()
+  root = pathlib.Path(os.path.expanduser(data.path))
   if not data.path or not (root / "tasks").is_dir():
     raise errors.InputError(
         f"config.data.path: {data.path or '(empty)'!r} has no directory"

@@ -7,6 +7,7 @@ No code of a model's is run, and nothing is unpickled.
 from collections.abc import Mapping
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -83,7 +84,7 @@ def read(path: str) -> Files:
 
 def _directory(path: str) -> pathlib.Path:
   """A directory that is there, or one downloaded from the hub."""
-  directory = pathlib.Path(path).expanduser()
+  directory = pathlib.Path(os.path.expanduser(path))
   if directory.is_dir():
     return directory
   try:
@@ -91,9 +92,10 @@ def _directory(path: str) -> pathlib.Path:
 
     found = huggingface_hub.snapshot_download(path, allow_patterns=_FILES)
   except Exception as error:  # Of the network, the hub, its library.
+    said = " ".join(str(error).split())
     raise errors.InputError(
         f"config.data.tokenizer_path: {path!r} is no directory, and no"
-        f" tokenizer of that name could be downloaded ({error}). Download its"
+        f" tokenizer of that name could be downloaded ({said}). Download its"
         f" {', '.join(_FILES)} beforehand, and give their directory."
     ) from error
   return pathlib.Path(found)

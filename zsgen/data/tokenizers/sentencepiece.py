@@ -7,6 +7,7 @@ the model asked for that.
 
 from collections.abc import Sequence
 import hashlib
+import os
 import pathlib
 import re
 from typing import Any
@@ -109,7 +110,7 @@ def read(path: str) -> SentencePiece:
         "config.data.tokenizer='sentencepiece' needs the package: pip install"
         " sentencepiece."
     ) from error
-  file = pathlib.Path(path).expanduser()
+  file = pathlib.Path(os.path.expanduser(path))
   if not file.is_file():
     raise errors.InputError(
         f"config.data.tokenizer_path: {file} is not a file. Name the .model"
