@@ -14,6 +14,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     "docs/arrangements.md",
+    "docs/data.md",
     "docs/design.md",
     "docs/orders.md",
 )

@@ -1,0 +1,32 @@
+"""Your own table: JSON lines, a JSON array, CSV, TSV, Parquet or Arrow.
+
+  python -m zsgen.main --config=configs/table.py --config.data.path=FILE
+
+FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}.
+Other names of columns: --config.data.fields.target=answer; rows without tasks:
+--config.data.fields.task= (docs/data.md). The seed holds out a tenth of the
+tasks: --config.data.heldout.heldout.share=0.2.
+"""
+
+import ml_collections
+
+import zsgen.config
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The experiment."""
+  config = zsgen.config.defaults()
+  config.name = "table"
+  config.data.source = "table"
+  config.data.fields.task = "task"
+  config.data.fields.input = "input"
+  config.data.fields.target = "target"
+  config.data.deduplicate = True
+  config.data.heldout = {"heldout": {"share": 0.1}}
+  config.data.train_instances = 320
+  config.data.heldout_instances = 5
+  config.data.max_length = 2048
+  config.order.arrangement = "tmt"
+  config.order.budget = 1600
+  config.evals.heldout.every_steps = 20
+  return config
