@@ -125,8 +125,6 @@ class Data:
   draw: str = option("seed")
   # Who hands batches to the trainer: the store, or the seqio mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
-  # Processes that tokenize; 0: one a core.
-  workers: int = option(0, low=0, machine=True)
 
 
 # Distances to a held-out set (2406.11721, spec 2.3), the paper's nine.

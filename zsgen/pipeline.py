@@ -73,6 +73,8 @@ def run(
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
   experiment = Experiment(config, pathlib.Path(workdir), console)
+  if set(stages or STAGES) - {"prepare", "order"}:
+    experiment.check_vocabulary()
   results = {stage: experiment.do(stage) for stage in stages or STAGES}
   return Result(
       store=results.get("prepare") and experiment.store.path,
@@ -295,13 +297,24 @@ class Experiment:
     """Raises InputError for what can be wrong before any work is done."""
     arrangements.parameters(self.config.order)
     model_lib.Model.from_config(self.config.model)
-    tokenizer = tokenizers.get(self.config.data)
-    if tokenizer.vocab_size > self.config.model.vocab_size:
-      raise errors.InputError(
-          f"config.model.vocab_size is {self.config.model.vocab_size}, but the"
-          f" tokenizer has {tokenizer.vocab_size} ids."
-      )
     weights.fingerprint(self.config.model.init)
+
+  def check_vocabulary(self) -> None:
+    """Raises InputError if the model has no row for some token."""
+    rows = self.config.model.vocab_size
+    needed = tokenizers.get(self.config.data).vocab_size
+    if needed <= rows:
+      return
+    hint = ""
+    if self.config.model.init != "new":
+      hint = (
+          f" The parameters of config.model.init={self.config.model.init!r} are"
+          " of another vocabulary: set it to 'new' too."
+      )
+    raise errors.InputError(
+        f"config.model.vocab_size is {rows}, but the tokenizer has {needed}"
+        f" ids: set it to {needed} or more.{hint}"
+    )
 
   def _use_compile_cache(self) -> None:
     """Keeps compiled programs in the workdir: a second start is quick."""

@@ -75,9 +75,17 @@ def test_a_share_depends_on_names_only():
   sets = {"a": config.Heldout(share=0.3)}
   other = dict(reversed(_tasks().items()))
   made = _split(sets)
-  assert len(made["a"]) == 6
-  assert made["a"] != made["train"][:6]
+  # Of 16: the source's own test tasks are not drawn from.
+  assert len(made["a"]) == 5
+  assert made["a"] != made["train"][:5]
   assert sorted(_split(sets, other)["a"]) == made["a"]
+
+
+def test_what_the_source_holds_out_is_never_trained_on():
+  made = _split({"far": config.Heldout(categories=("maths",))})
+  own = {name for name, task in _tasks().items() if task.split == "test"}
+  assert own
+  assert not own & set(made["train"])
 
 
 def test_a_share_of_the_rows_that_name_no_task():

@@ -50,7 +50,12 @@ def split(
       without a task; no training task left; no held-out set at all.
   """
   chosen = _chosen(tasks, sets) if sets else _own(tasks, source)
-  left = {task: each for task, each in tasks.items() if task not in chosen}
+  # What the publisher holds out is not trained on, whether or not a set names it.
+  left = {
+      task: each
+      for task, each in tasks.items()
+      if task not in chosen and each.split in ("", suite.TRAIN)
+  }
   made: dict[str, dict[str, groups.Task]] = {suite.TRAIN: {}}
   made |= {name: {} for name in sorted(sets)}
   for task, name in chosen.items():
