@@ -106,6 +106,28 @@ def test_a_chunk_may_lose_all_its_rows(here, tmp_path, monkeypatch, size):
   assert [len(made.row(i).tokens) for i in range(4)] == made.lengths.tolist()
 
 
+@pytest.mark.parametrize("characters", [1, 30, 59])
+def test_long_examples_make_small_chunks(
+    here, tmp_path, monkeypatch, characters
+):
+  whole = _prepare(tmp_path / "whole")
+  monkeypatch.setattr(chunks, "CHARACTERS", characters)
+  written = []
+  write = chunks.write
+  monkeypatch.setattr(
+      chunks,
+      "write",
+      lambda folder, number, chunk: (
+          written.append(len(chunk.table)),
+          write(folder, number, chunk),
+      ),
+  )
+  made = _prepare(tmp_path / "made")
+  assert sum(written) == len(EXAMPLES)
+  assert max(written) == {1: 1, 30: 2, 59: 3}[characters]
+  assert made.fingerprint == whole.fingerprint
+
+
 @pytest.mark.parametrize("place", ["~nobody-here/rows.jsonl", "loop.jsonl"])
 @pytest.mark.parametrize("source", ["table", "niv2", "flan_mini"])
 def test_paths_that_lead_nowhere(tmp_path, monkeypatch, place, source):

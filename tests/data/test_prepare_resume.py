@@ -135,7 +135,8 @@ def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
   first = _start(root, rows, 0.03)
   while len(list(root.glob(".*.partial/*.parquet"))) < ahead:
     time.sleep(0.005)
-  second = _start(root, rows, 0.03)
+  # The slower one finds its chunks gone when the other is done.
+  second = _start(root, rows, 0.3)
   _finish(first)
   _finish(second)
   assert _content(root) == whole

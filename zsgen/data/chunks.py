@@ -21,8 +21,9 @@ from zsgen import artifacts, errors
 from zsgen.data import rows as rows_lib
 from zsgen.data import suite
 
-# Examples of a chunk.
+# Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
+CHARACTERS = 1 << 24
 # Where the table's metadata has the counts of prompts.
 _PROMPTS = "zsgen.prompts"
 

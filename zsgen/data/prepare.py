@@ -142,7 +142,8 @@ def _make(
 def _partial(name: str, files: Sequence[Mapping[str, Any]]) -> str:
   """Name of the folder of chunks; of other files they are other chunks."""
   contents = [[each["path"], each["sha256"]] for each in files]
-  return f".{name}.{artifacts.digest([chunks.SIZE, contents])[:10]}.partial"
+  mark = artifacts.digest([chunks.SIZE, chunks.CHARACTERS, contents])[:10]
+  return f".{name}.{mark}.partial"
 
 
 def _check_unchanged(files: Sequence[Mapping[str, Any]]) -> None:
@@ -172,8 +173,9 @@ def _encode(
   tokenizer = tokenizers.get(data)
   prompt = prompts.get(data, tokenizer, seed)
   first = chunks.done(folder)
-  batches = itertools.islice(_batches(source.examples()), first, None)
-  progress = _Progress(say, first)
+  batches = _batches(source.examples())
+  before = sum(map(len, itertools.islice(batches, first)))
+  progress = _Progress(say, before)
 
   def shown(example: suite.Example) -> list[prompts.Segment]:
     try:
@@ -207,9 +209,23 @@ def _encode(
 def _batches(
     examples: Iterator[suite.Example],
 ) -> Iterator[list[suite.Example]]:
-  """Examples of a chunk at a time."""
-  while batch := list(itertools.islice(examples, chunks.SIZE)):
+  """Examples of a chunk at a time: memory does not grow with their length."""
+  batch, characters = [], 0
+  for example in examples:
+    batch.append(example)
+    characters += _characters(example)
+    if len(batch) == chunks.SIZE or characters >= chunks.CHARACTERS:
+      yield batch
+      batch, characters = [], 0
+  if batch:
     yield batch
+
+
+def _characters(example: suite.Example) -> int:
+  """Length of what a prompt may show."""
+  texts = [example.definition, example.input, *example.targets]
+  texts += [turn.text for turn in example.turns]
+  return sum(map(len, texts))
 
 
 def _ahead(
@@ -283,9 +299,9 @@ def _write(
 class _Progress:
   """Says how far the encoding is, every few seconds."""
 
-  def __init__(self, say: Callable[[str], None], chunks_done: int):
+  def __init__(self, say: Callable[[str], None], before: int):
     self._say = say
-    self._before = chunks_done * chunks.SIZE
+    self._before = before
     self._count = 0
     self._begin = self._last = time.monotonic()
     if self._before:

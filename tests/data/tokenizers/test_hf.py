@@ -279,6 +279,24 @@ def test_bad_directories(directories, tmp_path, monkeypatch):
     hf.read(directories["gpt2"])
 
 
+def test_a_template_of_broken_text(directories, tmp_path):
+  copy = _edit(directories["gpt2"], tmp_path / "x", "config.json", dict.copy)
+  (tmp_path / "x" / "chat_template.jinja").write_bytes(b"\xff")
+  with pytest.raises(errors.InputError, match=r"jinja: is not UTF-8"):
+    hf.read(copy)
+
+
+def test_a_hub_that_is_not_there_is_told_in_one_line(monkeypatch):
+  hub = pytest.importorskip("huggingface_hub")
+
+  def download(*args, **kwargs):
+    raise OSError("no way\n  to the hub")
+
+  monkeypatch.setattr(hub, "snapshot_download", download)
+  with pytest.raises(errors.InputError, match="no way to the hub"):
+    hf.read("some/name")
+
+
 def test_half_a_surrogate_pair(directory):
   with pytest.raises(UnicodeEncodeError):
     hf.read(directory).encode_batch(["a", "b\ud800"])

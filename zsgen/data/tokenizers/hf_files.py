@@ -213,7 +213,12 @@ def _chat_template(
 ) -> str | None:
   """The file goes before the field; of several templates, "default"."""
   if (directory / _TEMPLATE).is_file():
-    return (directory / _TEMPLATE).read_text("utf-8")
+    try:
+      return (directory / _TEMPLATE).read_text("utf-8")
+    except UnicodeDecodeError as error:
+      raise errors.InputError(
+          f"{directory / _TEMPLATE}: is not UTF-8 ({error})."
+      ) from error
   found = config.get("chat_template")
   if isinstance(found, list):
     by_name = {each.get("name"): each.get("template") for each in found}
