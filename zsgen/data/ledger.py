@@ -1,22 +1,17 @@
 """What goes into a store, counted by task; and the suite's contract, checked."""
 
 import collections
+import itertools
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from zsgen import errors
 from zsgen.data import suite
 
-_READ = (
-    "task",
-    "category",
-    "split",
-    "tokens",
-    "loss_tokens",
-    "cut",
-    "answer_cut",
-)
+_LABELS = ("task", "category", "split")
+_NUMBERS = ("tokens", "loss_tokens", "cut", "answer_cut")
 
 
 class Ledger:
@@ -47,21 +42,38 @@ class Ledger:
     Raises:
       InputError: a task stands in two places, or in two splits.
     """
-    for row in zip(*(table[name].to_pylist() for name in _READ), strict=True):
-      name, category, split, length, loss, cut, answer_cut = row
+    labels = zip(*(table[name].to_pylist() for name in _LABELS), strict=True)
+    numbers = [table[name].to_numpy() for name in _NUMBERS]
+    first = 0
+    for (name, category, split), run in itertools.groupby(labels):
+      stop = first + sum(1 for _ in run)
       task = self._task(name, category, split)
-      counts = self.counts.setdefault(split, collections.Counter())
-      counts["examples"] += 1
-      counts["cut"] += cut
-      counts["answer_cut"] += answer_cut
-      if not loss:
-        counts["dropped"] += 1
-        self.dropped[name] += 1
-        continue
-      counts["tokens"] += length
-      counts["loss_tokens"] += loss
-      task["count"] += 1
-      self.rows += 1
+      self._add(task, *(column[first:stop] for column in numbers))
+      first = stop
+
+  def _add(
+      self,
+      task: dict[str, Any],
+      tokens: np.ndarray,
+      loss_tokens: np.ndarray,
+      cut: np.ndarray,
+      answer_cut: np.ndarray,
+  ) -> None:
+    """Counts some examples of a task, arrays of [n]."""
+    counts = self.counts.setdefault(task["split"], collections.Counter())
+    kept = loss_tokens > 0
+    count = int(kept.sum())
+    counts["examples"] += len(kept)
+    counts["cut"] += int(cut.sum())
+    counts["answer_cut"] += int(answer_cut.sum())
+    if count < len(kept):
+      counts["dropped"] += len(kept) - count
+      self.dropped[task["task"]] += len(kept) - count
+    if count:
+      counts["tokens"] += int(tokens[kept].sum())
+      counts["loss_tokens"] += int(loss_tokens.sum())
+    task["count"] += count
+    self.rows += count
 
   def tasks(self, source: suite.Suite) -> pa.Table:
     """The table of tasks; every split of the suite must have examples."""

@@ -32,7 +32,9 @@ from zsgen.data import (
     tokenizers,
 )
 
-# Chunks that are encoded while the next one is read.
+# Threads that encode chunks.
+_ENCODERS = 2
+# Chunks that are encoded, or wait for it, while the next one is read.
 _AHEAD = 2
 # Seconds between two lines of progress.
 _SECONDS = 5.0
@@ -171,23 +173,15 @@ def _encode(
 ) -> None:
   """Encodes and writes the chunks that are not there yet."""
   tokenizer = tokenizers.get(data)
-  prompt = prompts.get(data, tokenizer, seed)
   first = chunks.done(folder)
   batches = _batches(source.examples())
   before = sum(map(len, itertools.islice(batches, first)))
   progress = _Progress(say, before)
 
-  def shown(example: suite.Example) -> list[prompts.Segment]:
-    try:
-      return prompt(example)
-    except errors.InputError:
-      if data.on_bad_row == "error":
-        raise
-      prompt.counts["not_shown"] += 1
-      return []
-
   def encode(batch: list[suite.Example]) -> chunks.Chunk:
-    prompt.counts.clear()
+    # The chunk's own: threads share no counts.
+    prompt = prompts.get(data, tokenizer, seed)
+    shown = prompt if data.on_bad_row == "error" else _or_nothing(prompt)
     try:
       found = rows.encode(
           batch, shown, tokenizer, data.max_length, data.truncate
@@ -199,11 +193,27 @@ def _encode(
           f" not Unicode ({error}). Mend it in the source."
       ) from error
 
-  # One thread encodes, in the tokenizer's own threads; this one reads.
-  with futures.ThreadPoolExecutor(1) as pool:
+  # This thread reads. While one encodes in the tokenizer's own threads, which
+  # are as many as there are cores, the other makes rows of what it has.
+  with futures.ThreadPoolExecutor(_ENCODERS) as pool:
     for number, chunk in enumerate(_ahead(pool, encode, batches), first):
       chunks.write(folder, number, chunk)
       progress.add(len(chunk.table))
+
+
+def _or_nothing(
+    prompt: prompts.Prompts,
+) -> Callable[[suite.Example], list[prompts.Segment]]:
+  """The prompt; an example that it cannot show has no segments, and counts."""
+
+  def shown(example: suite.Example) -> list[prompts.Segment]:
+    try:
+      return prompt(example)
+    except errors.InputError:
+      prompt.counts["not_shown"] += 1
+      return []
+
+  return shown
 
 
 def _batches(

@@ -56,11 +56,15 @@ def encode(
       truncation.cut(*each, max_length, truncate)
       for each in prompts.encode(segments, tokenizer)
   ]
+  mask = np.concatenate([each.mask for each in kept])
+  lengths = np.array([len(each.tokens) for each in kept], np.int64)
+  before = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
+  borders = np.concatenate([[0], np.cumsum(lengths)])
   return Rows(
       tokens=np.concatenate([each.tokens for each in kept]),
-      mask=np.concatenate([each.mask for each in kept]),
-      lengths=np.array([len(each.tokens) for each in kept], np.int64),
-      losses=np.array([each.mask.sum() for each in kept], np.int64),
+      mask=mask,
+      lengths=lengths,
+      losses=np.diff(before[borders]),
       cut=np.array([each.cut for each in kept]),
       answer_cut=np.array([each.answer_cut for each in kept]),
       prompts=[_said(each, loss=False) for each in segments],

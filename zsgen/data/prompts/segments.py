@@ -1,6 +1,7 @@
 """Segments of an example, and the tokens that they become."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -45,16 +46,19 @@ def encode(
   plain = iter(tokenizer.encode_batch(_texts(examples, special=False)))
   written = _texts(examples, special=True)
   special = iter(tokenizer.encode_special(written) if written else ())
-  return [
-      _join(
-          [
-              (each, next(special if each.special else plain))
-              for each in example
-          ],
-          tokenizer,
-      )
-      for example in examples
-  ]
+  begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+  bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
+  pieces, losses, borders = [], [], [0]
+  for example in examples:
+    pieces.append(bos)
+    losses.append(0)
+    for segment in example:
+      ids = next(special if segment.special else plain)
+      said = [ids, eos] if segment.end else [ids]
+      pieces += said
+      losses += [segment.loss] * len(said)
+    borders.append(len(pieces))
+  return _rows(pieces, losses, borders)
 
 
 def _texts(
@@ -69,26 +73,25 @@ def _texts(
   ]
 
 
-def _join(
-    pieces: Sequence[tuple[Segment, np.ndarray]],
-    tokenizer: tokenizers.Tokenizer,
-) -> Encoded:
-  """Puts an example's tokens together, with BOS, end tokens and mask."""
-  begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-  tokens, mask = [np.array(begin, np.uint32)], [np.zeros(len(begin), np.uint8)]
-  for ids, loss in _stretches(pieces, tokenizer.eos_id):
-    tokens.append(ids)
-    mask.append(np.full(len(ids), loss, np.uint8))
-  masked = np.concatenate(mask)
-  masked[:1] = 0
-  return Encoded(np.concatenate(tokens), masked)
+def _rows(
+    pieces: Sequence[np.ndarray],
+    losses: Sequence[int],
+    borders: Sequence[int],
+) -> list[Encoded]:
+  """Puts the pieces of all examples together at once: rows are many and short.
 
-
-def _stretches(
-    pieces: Sequence[tuple[Segment, np.ndarray]], eos_id: int
-) -> Iterator[tuple[np.ndarray, bool]]:
-  """Stretches of ids, and whether the loss falls on them."""
-  for segment, ids in pieces:
-    yield ids, segment.loss
-    if segment.end:
-      yield np.array([eos_id], np.uint32), segment.loss
+  Args:
+    pieces: ids, uint32, of all examples one after another.
+    losses: of each piece.
+    borders: the first piece of each example, and the number of pieces.
+  """
+  sizes = [len(each) for each in pieces]
+  tokens = np.concatenate([np.zeros(0, np.uint32), *pieces])
+  mask = np.repeat(np.array(losses, np.uint8), sizes)
+  begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[borders]
+  # An empty row at the very end has no first token.
+  mask[begins[begins < len(mask)]] = 0
+  return [
+      Encoded(tokens[begin:end], mask[begin:end])
+      for begin, end in itertools.pairwise(begins.tolist())
+  ]

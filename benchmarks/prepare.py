@@ -1,0 +1,264 @@
+"""The prepare stage against the bare tokenizer and a seqio pipeline.
+
+  python -m benchmarks.prepare --path=DIR                  # trains a BPE first
+  python -m benchmarks.prepare --path=DIR --tokenizer=HF   # a directory
+
+DIR holds flan_mini.json and train_eval_key_list.json; all rows are taken. Three
+peers, each in a process of its own, turn the same texts into ids by the same
+tokenizer; tokens are counted before any row is cut.
+
+  zsgen   the whole stage, from the JSON to a store that was opened again
+  bare    the tokenizers library's encode_batch on the texts in memory, in
+          batches of 4,096; what it returns is thrown away
+  seqio   a Task over the texts in memory, `seqio.preprocessors.tokenize` with
+          the project's vocabulary: one tf.py_function a text, in parallel
+
+CPU seconds are told beside the clock's: on a machine with other work they are
+what can be compared. Peers take turns as often as --repeat says; the quickest
+turn of each counts.
+"""
+
+import argparse
+from collections.abc import Callable
+import functools
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+import rich.console
+import rich.table
+
+from zsgen import config as config_lib
+from zsgen.data import __main__ as tools
+from zsgen.data import prepare, prompts, sources, tokenizers
+
+# Texts of a call of the bare tokenizer.
+_BATCH = 4096
+_VOCAB_SIZE = 8000
+# More than any task has.
+_ALL = 2_000_000
+
+
+def data_config(path: str, tokenizer: str) -> config_lib.Data:
+  """All of Flan-mini; bytes where no tokenizer is named."""
+  data = {
+      "source": "flan_mini",
+      "path": path,
+      "draw": "first",
+      "train_instances": _ALL,
+      "heldout_instances": _ALL,
+      "tokenizer": "hf" if tokenizer else "bytes",
+      "tokenizer_path": tokenizer,
+  }
+  return config_lib.check({"data": data}).data
+
+
+def write_texts(data: config_lib.Data, file: pathlib.Path) -> None:
+  """Writes the texts of each example, as prepare tokenizes them."""
+  source = sources.load(data, 0, file.parent / "scratch")
+  template = prompts.get(data, tokenizers.get(data), 0)
+  texts = [
+      [segment.text for segment in template(example)]
+      for example in source.examples()
+  ]
+  file.write_text(json.dumps(texts), "utf-8")
+
+
+def read_texts(folder: pathlib.Path) -> list[list[str]]:
+  """What `write_texts` wrote."""
+  return json.loads((folder / "texts.json").read_text("utf-8"))
+
+
+def zsgen(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
+  """The stage; counts tokens of rows, end tokens among them, after cuts."""
+
+  def run() -> int:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+      store = prepare.prepare(pathlib.Path(name) / "stores", data, seed=0)
+      return int(store.lengths.sum())
+
+  return run
+
+
+def bare(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
+  """The library alone; counts tokens."""
+  import tokenizers as library
+
+  file = pathlib.Path(data.tokenizer_path) / "tokenizer.json"
+  encode = functools.partial(
+      library.Tokenizer.from_file(str(file)).encode_batch,
+      add_special_tokens=False,
+  )
+  texts = [text for each in read_texts(folder) for text in each]
+  return lambda: sum(
+      sum(map(len, encode(texts[first : first + _BATCH])))
+      for first in range(0, len(texts), _BATCH)
+  )
+
+
+def seqio_task(
+    data: config_lib.Data, folder: pathlib.Path
+) -> Callable[[], int]:
+  """A Task of the texts; counts tokens."""
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  import seqio
+  import tensorflow as tf
+
+  from zsgen.data import vocabularies
+
+  asked, said = (
+      tf.constant(each) for each in zip(*read_texts(folder), strict=True)
+  )
+
+  def texts(split: str, shuffle_files: bool) -> Any:
+    del split, shuffle_files
+    columns = {"inputs": asked, "targets": said}
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+  vocabulary = vocabularies.adapt(tokenizers.get(data))
+  feature = seqio.Feature(vocabulary, add_eos=False)
+  task = seqio.TaskRegistry.add(
+      "benchmark",
+      source=seqio.FunctionDataSource(texts, splits=["train"]),
+      preprocessors=[seqio.preprocessors.tokenize],
+      output_features={"inputs": feature, "targets": feature},
+  )
+
+  def run() -> int:
+    dataset = task.get_dataset(split="train", shuffle=False)
+    return sum(
+        len(each["inputs"]) + len(each["targets"])
+        for each in dataset.as_numpy_iterator()
+    )
+
+  return run
+
+
+PEERS = {"zsgen": zsgen, "bare": bare, "seqio": seqio_task}
+
+
+def measure(
+    name: str, data: config_lib.Data, folder: pathlib.Path
+) -> dict[str, Any]:
+  """Runs a peer in a process of its own."""
+  context = multiprocessing.get_context("spawn")
+  ours, theirs = context.Pipe()
+  process = context.Process(target=_child, args=(theirs, name, data, folder))
+  process.start()
+  theirs.close()
+  try:
+    found = ours.recv()
+  except EOFError:
+    found = {"failed": "it did not end"}
+  process.join()
+  return found
+
+
+def _child(
+    pipe: Any, name: str, data: config_lib.Data, folder: pathlib.Path
+) -> None:
+  """Sends seconds, CPU seconds, tokens and peak memory of a peer."""
+  try:
+    run = PEERS[name](data, folder)
+  except ImportError as error:
+    pipe.send({"failed": str(error)})
+    return
+  clock, cpu = time.perf_counter(), time.process_time()
+  tokens = run()
+  pipe.send(
+      {
+          "seconds": time.perf_counter() - clock,
+          "cpu": time.process_time() - cpu,
+          "tokens": tokens,
+          "peak_mb": _peak_mb(),
+      }
+  )
+
+
+def _peak_mb() -> float:
+  """Largest resident set of this process; getrusage's is its parent's too."""
+  status = pathlib.Path("/proc/self/status").read_text()
+  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
+  return int(line.split()[1]) / 1024
+
+
+def compare(
+    data: config_lib.Data, folder: pathlib.Path, peers: list[str], repeat: int
+) -> dict[str, dict]:
+  """The quickest turn of each peer."""
+  best: dict[str, dict] = {}
+  for _ in range(repeat):
+    for peer in peers:
+      found = measure(peer, data, folder)
+      load = round(os.getloadavg()[0], 1)
+      print(json.dumps({"peer": peer, "load": load, **found}), file=sys.stderr)
+      known = best.get(peer, found)
+      if found.get("seconds", 0) <= known.get("seconds", 0):
+        best[peer] = found
+  return best
+
+
+def table(found: dict[str, dict]) -> rich.table.Table:
+  """Seconds, tokens a second of each peer, and its rate to the bare one's."""
+  grid = rich.table.Table(title="Flan-mini, all rows")
+  columns = ("peer", "seconds", "CPU seconds", "tokens/s", "of bare", "peak GB")
+  for column in columns:
+    grid.add_column(column, justify="left" if column == "peer" else "right")
+  base = found["bare"]
+  for peer, one in found.items():
+    if "failed" in one:
+      grid.add_row(peer, one["failed"], *[""] * 4)
+      continue
+    grid.add_row(
+        peer,
+        f"{one['seconds']:.1f}",
+        f"{one['cpu']:.1f}",
+        f"{base['tokens'] / one['seconds']:,.0f}",
+        f"{base['seconds'] / one['seconds']:.2f}",
+        f"{one['peak_mb'] / 1024:.2f}",
+    )
+  return grid
+
+
+def train(path: str, out: pathlib.Path) -> None:
+  """Trains the BPE, as `python -m zsgen.data train_tokenizer` does."""
+  tools.train_tokenizer(
+      data_config(path, ""),
+      seed=0,
+      vocab_size=_VOCAB_SIZE,
+      out=out,
+      scratch=out.parent / "scratch",
+      console=rich.console.Console(stderr=True),
+  )
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+      "python -m benchmarks.prepare", description=__doc__
+  )
+  parser.add_argument("--path", required=True)
+  parser.add_argument("--tokenizer", default="")
+  parser.add_argument("--repeat", type=int, default=1)
+  parser.add_argument(
+      "--peers", nargs="+", choices=list(PEERS), default=list(PEERS)
+  )
+  options = parser.parse_args()
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    tokenizer = options.tokenizer or str(folder / "tokenizer")
+    if not options.tokenizer:
+      train(options.path, folder / "tokenizer")
+    data = data_config(options.path, tokenizer)
+    write_texts(data, folder / "texts.json")
+    peers = list(dict.fromkeys(["bare", *options.peers]))
+    found = compare(data, folder, peers, options.repeat)
+  rich.console.Console(width=80).print(table(found))
+
+
+if __name__ == "__main__":
+  main()

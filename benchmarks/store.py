@@ -1,0 +1,263 @@
+"""A store and an order of 10 million examples: cold starts and a step's batch.
+
+  python -m benchmarks.store                    # 10M examples, about 2 GB
+  python -m benchmarks.store --examples=100000
+
+Examples are drawn: 8 to 32 tokens each, 20 on average, half of them loss
+tokens, of 1,000 training tasks and one held-out task of 1,000 examples; the
+order is a permutation of the training ones. Store and order are written in the
+project's own format to a directory that is deleted afterwards.
+
+  cold    a new process opens both and lays out the batch in the order's middle.
+          Imports are not counted. `trusted` maps ids.npy alone, without the
+          checks of `Order.load`; `loaded` is what training does
+  gather  one process, one thread: examples a second, looked up and laid out
+          in rows as a training step takes them, step after step
+"""
+
+import argparse
+import multiprocessing
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import rich.console
+import rich.table
+
+from zsgen import artifacts
+from zsgen.data import store as store_lib
+from zsgen.data import suite
+from zsgen.orders import order as order_lib
+from zsgen.training import batches
+
+_SHORTEST, _LONGEST = 8, 32
+_VOCAB_SIZE = 8000
+_TASKS, _HELDOUT = 1000, 1000
+# Tokens of a row: what `batches.plan` makes of the longest example.
+_ROW = 64
+# Examples that are written in one go.
+_PART = 1 << 20
+# Examples that are laid out between two looks at the clock, and how often:
+# the quickest lap counts.
+_LAP, _LAPS = 1 << 16, 5
+
+
+def write_store(path: pathlib.Path, count: int) -> None:
+  """Writes a store of `count` drawn examples."""
+  rng = np.random.default_rng(0)
+  lengths = rng.integers(_SHORTEST, _LONGEST + 1, count)
+  offsets = np.concatenate([[0], np.cumsum(lengths)])
+  with artifacts.writing(path) as beside:
+    np.save(beside / "offsets.npy", offsets)
+    _write_tokens(beside, rng, lengths)
+    pq.write_table(_tasks(count), beside / "tasks.parquet")
+    _write_examples(beside, lengths)
+    files = store_lib.describe_files(beside)
+    manifest = {
+        "kind": "store",
+        "made_by": {},
+        "suite": "drawn",
+        "heldout": ["heldout"],
+        "counts": {},
+        "sources": [],
+        "files": files,
+        "fingerprint": store_lib.fingerprint(beside, files),
+    }
+    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+
+
+def _parts(count: int) -> list[slice]:
+  """The examples, some at a time."""
+  return [
+      slice(first, min(first + _PART, count))
+      for first in range(0, count, _PART)
+  ]
+
+
+def _write_tokens(
+    path: pathlib.Path, rng: np.random.Generator, lengths: np.ndarray
+) -> None:
+  """tokens.bin and mask.bin; the second half of each example has the loss."""
+  with (
+      open(path / "tokens.bin", "wb") as tokens,
+      open(path / "mask.bin", "wb") as mask,
+  ):
+    for part in _parts(len(lengths)):
+      of_part = lengths[part]
+      total = of_part.sum()
+      rng.integers(2, _VOCAB_SIZE, total, np.uint32).tofile(tokens)
+      halves = np.stack([of_part - of_part // 2, of_part // 2], 1).ravel()
+      loss = np.tile(np.array([0, 1], np.uint8), len(of_part))
+      np.repeat(loss, halves).tofile(mask)
+
+
+def _tasks(count: int) -> pa.Table:
+  """Training tasks of about one size, and a held-out one."""
+  borders = np.linspace(0, count - _HELDOUT, _TASKS + 1).astype(np.int64)
+  return pa.table(
+      {
+          "task": [*(f"task{i}" for i in range(_TASKS)), "heldout_task"],
+          "category": [""] * (_TASKS + 1),
+          "split": [*[suite.TRAIN] * _TASKS, "heldout"],
+          "first": [*borders[:-1], count - _HELDOUT],
+          "count": [*np.diff(borders), _HELDOUT],
+      }
+  )
+
+
+def _write_examples(path: pathlib.Path, lengths: np.ndarray) -> None:
+  """examples.parquet: what training may read of it."""
+  schema = pa.schema({"id": pa.int64(), "loss_tokens": pa.int32()})
+  with pq.ParquetWriter(path / "examples.parquet", schema) as table:
+    for part in _parts(len(lengths)):
+      ids = pa.array(np.arange(part.start, part.stop))
+      loss = pa.array((lengths[part] // 2).astype(np.int32))
+      table.write_table(pa.table({"id": ids, "loss_tokens": loss}))
+
+
+def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
+  """Writes a permutation of the training examples, as an order."""
+  ids = np.random.default_rng(1).permutation(store.split_ids(suite.TRAIN))
+  nothing = np.full(len(ids), np.nan, np.float32)
+  names = pa.array(store.tasks).take(pa.array(store.task_index[ids]))
+  table = pa.table(
+      {
+          "position": np.arange(len(ids)),
+          "id": ids,
+          "epoch": np.zeros(len(ids), np.int32),
+          "task": names,
+          "round": np.zeros(len(ids), np.int32),
+          "distance": nothing,
+          "similarity": nothing,
+      }
+  )
+  with artifacts.writing(path) as beside:
+    np.save(beside / order_lib.IDS, ids)
+    pq.write_table(table, beside / order_lib.TABLE)
+    files = {
+        name: artifacts.file_digest(beside / name)
+        for name in (order_lib.IDS, order_lib.TABLE)
+    }
+    manifest = {
+        "kind": "order",
+        "made_by": {"store": store.fingerprint},
+        "store": "../store",
+        "files": files,
+        "count": len(ids),
+        "statistics": {},
+        "fingerprint": order_lib.fingerprint(ids, store.fingerprint),
+    }
+    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+
+
+def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
+  """Milliseconds from nothing to the batch in the middle of the order."""
+  clock = [time.perf_counter()]
+  store = store_lib.open_store(folder / "store")
+  clock.append(time.perf_counter())
+  if loaded:
+    ids = order_lib.Order.load(folder / "order", store).ids
+  else:
+    ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
+  clock.append(time.perf_counter())
+  feed = batches.store_feed(store, ids, size)
+  examples = feed(batches.steps_of(ids, size) // 2)
+  batches.lay_out(examples, _layouts(size))
+  clock.append(time.perf_counter())
+  spent = 1000 * np.diff(clock)
+  names = ("store", "order", "batch")
+  return dict(zip(names, spent.tolist(), strict=True)) | {"all": spent.sum()}
+
+
+def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
+  """Examples a second that are looked up and laid out, `size` a step."""
+  store = store_lib.open_store(folder / "store")
+  ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
+  ids = ids[: _LAPS * _LAP]
+  layouts = batches.plan(store.lengths[ids], _LONGEST, size, 1, 2)
+  feed = batches.store_feed(store, ids, size)
+  steps = min(_LAP, len(ids) // _LAPS) // size
+  seconds = []
+  for lap in range(_LAPS):
+    begin = time.perf_counter()
+    for step in range(lap * steps, (lap + 1) * steps):
+      batches.lay_out(feed(step), layouts)
+    seconds.append(time.perf_counter() - begin)
+  return {"rate": steps * size / min(seconds)}
+
+
+def _layouts(size: int) -> batches.Layouts:
+  """One shape that holds any `size` examples."""
+  return batches.Layouts((size,), _ROW)
+
+
+def measure(function: Any, *args: Any) -> dict[str, float]:
+  """Runs a function in a process of its own; its result and peak memory."""
+  context = multiprocessing.get_context("spawn")
+  ours, theirs = context.Pipe()
+  process = context.Process(target=_child, args=(theirs, function, args))
+  process.start()
+  theirs.close()
+  found = ours.recv()
+  process.join()
+  return found
+
+
+def _child(pipe: Any, function: Any, args: Any) -> None:
+  found = function(*args)
+  pipe.send({**found, "peak_mb": _peak_mb()})
+
+
+def _peak_mb() -> float:
+  """Largest resident set of this process; getrusage's is its parent's too."""
+  status = pathlib.Path("/proc/self/status").read_text()
+  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
+  return int(line.split()[1]) / 1024
+
+
+def starts(folder: pathlib.Path) -> rich.table.Table:
+  """Cold starts, with and without the checks of an order."""
+  grid = rich.table.Table(title="cold start, a batch of 16, milliseconds")
+  for column in ("order", "open store", "order", "batch", "all", "peak GB"):
+    grid.add_column(column, justify="right")
+  for name, loaded in (("trusted", False), ("loaded", True)):
+    found = measure(cold, folder, 16, loaded)
+    spent = [f"{found[each]:,.1f}" for each in ("store", "order", "batch")]
+    peak = f"{found['peak_mb'] / 1024:.2f}"
+    grid.add_row(name, *spent, f"{found['all']:,.1f}", peak)
+  return grid
+
+
+def rates(folder: pathlib.Path) -> rich.table.Table:
+  """Examples a second, by batch size."""
+  grid = rich.table.Table(title="looked up and laid out, one thread")
+  for column in ("batch", "examples/s", "peak GB"):
+    grid.add_column(column, justify="right")
+  for size in (16, 64, 256, 1024):
+    found = measure(gather, folder, size)
+    peak = f"{found['peak_mb'] / 1024:.2f}"
+    grid.add_row(f"{size:,}", f"{found['rate']:,.0f}", peak)
+  return grid
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+      "python -m benchmarks.store", description=__doc__
+  )
+  parser.add_argument("--examples", type=int, default=10_000_000)
+  options = parser.parse_args()
+  console = rich.console.Console(width=80)
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    write_store(folder / "store", options.examples)
+    write_order(folder / "order", store_lib.open_store(folder / "store"))
+    console.print(starts(folder))
+    console.print(rates(folder))
+
+
+if __name__ == "__main__":
+  main()
