@@ -57,8 +57,9 @@ class Store:
     self.manifest = manifest
     self.fingerprint: str = manifest["fingerprint"]
     self._offsets = np.load(path / "offsets.npy")
-    self._tokens = np.memmap(path / "tokens.bin", np.uint32, "r")
-    self._mask = np.memmap(path / "mask.bin", np.uint8, "r")
+    # Plain views of the maps: slices of a memmap cost ten times as much.
+    self._tokens = np.asarray(np.memmap(path / "tokens.bin", np.uint32, "r"))
+    self._mask = np.asarray(np.memmap(path / "mask.bin", np.uint8, "r"))
 
   def __len__(self) -> int:
     return len(self._offsets) - 1

@@ -46,13 +46,11 @@ class Order:
     path: its directory.
     ids: example ids in the sequence of training, int64 [n].
     manifest: what made it, fingerprint, statistics and file hashes.
-    table: order.parquet, [n] rows.
   """
 
   path: pathlib.Path
   ids: np.ndarray
   manifest: dict[str, Any]
-  table: pa.Table = dataclasses.field(repr=False)
 
   def __len__(self) -> int:
     return len(self.ids)
@@ -66,6 +64,11 @@ class Order:
   def store_path(self) -> pathlib.Path:
     """Where the store that it was made for was."""
     return (self.path / self.manifest["store"]).resolve()
+
+  @functools.cached_property
+  def table(self) -> pa.Table:
+    """order.parquet, [n] rows."""
+    return pq.read_table(self.path / TABLE)
 
   @functools.cached_property
   def rounds(self) -> np.ndarray:
@@ -112,7 +115,7 @@ class Order:
     try:
       _check_files(path, manifest)
       ids = np.load(path / IDS, allow_pickle=False)
-      order = cls(path, ids, manifest, pq.read_table(path / TABLE))
+      order = cls(path, ids, manifest)
       _check_content(order)
     except (OSError, ValueError, KeyError) as error:
       raise _damaged(path, f"{type(error).__name__} {error}") from error
@@ -195,9 +198,9 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
 
 def fingerprint(ids: np.ndarray, store: str) -> str:
   """SHA-256 (hex) of ids (int64 [n]) and the fingerprint of their store."""
-  return hashlib.sha256(
-      ids.astype("<i8").tobytes() + store.encode()
-  ).hexdigest()
+  sha = hashlib.sha256(np.ascontiguousarray(ids, "<i8"))
+  sha.update(store.encode())
+  return sha.hexdigest()
 
 
 def _stem(order: config.Order) -> str:
@@ -252,14 +255,15 @@ def _check_content(order: Order) -> None:
   ids, manifest = order.ids, order.manifest
   if fingerprint(ids, manifest["made_by"]["store"]) != order.fingerprint:
     raise _damaged(order.path, f"{IDS} does not have its fingerprint")
-  if not np.array_equal(ids, order.table["id"].to_numpy()):
+  table = pq.read_table(order.path / TABLE, columns=["id", "epoch"])
+  if not np.array_equal(ids, table["id"].to_numpy()):
     raise _damaged(order.path, f"{TABLE} has other ids than {IDS}")
-  epochs = order.table["epoch"].to_numpy()
-  sequence = np.lexsort((ids, epochs))
-  again = (np.diff(ids[sequence]) == 0) & (np.diff(epochs[sequence]) == 0)
-  if again.any():
-    twice = ids[sequence][:-1][again][0]
-    raise _damaged(order.path, f"id {twice} comes twice in one epoch")
+  epochs = table["epoch"].to_numpy()
+  for epoch in np.unique(epochs):
+    inside = np.sort(ids[epochs == epoch])
+    twice = inside[1:][inside[1:] == inside[:-1]]
+    if len(twice):
+      raise _damaged(order.path, f"id {twice[0]} comes twice in one epoch")
 
 
 def _check_store(order: Order, store: store_lib.Store) -> None:

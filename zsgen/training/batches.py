@@ -5,6 +5,7 @@ a step the examples are packed into rows of segments; the layout may depend on
 the mesh, the ids of a step never.
 """
 
+import bisect
 from collections.abc import Callable, Sequence
 import math
 from typing import NamedTuple
@@ -86,19 +87,19 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     For each row the examples in it. Ties go to the lowest index.
   """
   rows: list[list[int]] = []
-  free: list[int] = []
+  # Free tokens of each row, and its number; ascending.
+  free: list[tuple[int, int]] = []
   for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
     if not lengths[i]:
       continue
-    fits = [row for row, room in enumerate(free) if room >= lengths[i]]
-    if fits:
-      row = min(fits, key=lambda row: (free[row], row))
+    place = bisect.bisect_left(free, (lengths[i], 0))
+    if place < len(free):
+      room, row = free.pop(place)
     else:
-      row = len(rows)
+      room, row = capacity, len(rows)
       rows.append([])
-      free.append(capacity)
     rows[row].append(i)
-    free[row] -= lengths[i]
+    bisect.insort(free, (room - lengths[i], row))
   return rows
 
 
