@@ -5,7 +5,9 @@
 DIR holds flan_mini.json (declare-lab/flan-mini) and train_eval_key_list.json
 (the paper's released code). The pool is every row of the training tasks; at
 most 5 rows of each held-out task are sampled as the released code does it.
-100 steps of 16 examples, nearest first, from the embedded base.
+100 steps of 16 examples, nearest first, from the embedded base: about ten
+minutes and 2.9 GB on 2 CPU cores. With --config.order.budget=320, 20 steps:
+a held-out loss of 7.727 before training and 5.307 at the end.
 """
 
 import ml_collections
