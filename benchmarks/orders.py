@@ -16,7 +16,6 @@ faiss (pip install faiss-cpu) does the nearest-neighbour part alone.
 import argparse
 import hashlib
 import json
-import multiprocessing
 import pathlib
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import numpy as np
 import rich.console
 import rich.table
 
+from benchmarks import peers as peers_lib
 from zsgen.orders import embeddings, grid, similarity, turns
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import released, tmt
@@ -132,44 +132,18 @@ PEERS = {
 }
 
 
-def measure(name: str, folder: pathlib.Path, budget: int) -> dict[str, Any]:
-  """Runs a peer in a process of its own: seconds, peak MB and ids' hash."""
-  context = multiprocessing.get_context("spawn")
-  ours, theirs = context.Pipe()
-  process = context.Process(target=_child, args=(theirs, name, folder, budget))
-  process.start()
-  theirs.close()
-  try:
-    found = ours.recv()
-  except EOFError:
-    found = {"failed": "it did not end (out of memory?)"}
-  process.join()
-  return found
-
-
-def _child(pipe: Any, name: str, folder: pathlib.Path, budget: int) -> None:
+def _timed(name: str, folder: pathlib.Path, budget: int) -> dict[str, Any]:
+  """Seconds of a peer, and the hash of its ids."""
   train = np.load(folder / "train.npy", mmap_mode="r")
   heldout = np.load(folder / "heldout.npy")
   train[::256].sum()  # The file is in memory before the clock starts.
   begin = time.perf_counter()
-  try:
-    ids = PEERS[name](train, heldout, budget)
-  except ImportError as error:
-    pipe.send({"failed": str(error)})
-    return
+  ids = PEERS[name](train, heldout, budget)
   seconds = time.perf_counter() - begin
-  peak = _peak_mb()
   digest = None
   if name in ("zsgen", "released"):
     digest = hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()
-  pipe.send({"seconds": seconds, "peak_mb": peak, "ids": digest})
-
-
-def _peak_mb() -> float:
-  """Largest resident set of this process; getrusage's is its parent's too."""
-  status = pathlib.Path("/proc/self/status").read_text()
-  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
-  return int(line.split()[1]) / 1024
+  return {"seconds": seconds, "ids": digest}
 
 
 def compare(size: int, heldout: int, budget: int, peers: list[str]) -> dict:
@@ -179,7 +153,7 @@ def compare(size: int, heldout: int, budget: int, peers: list[str]) -> dict:
     draw(folder, size, heldout)
     found = {}
     for peer in peers:
-      found[peer] = measure(peer, folder, budget)
+      found[peer] = peers_lib.measure(_timed, peer, folder, budget)
       print(json.dumps({"peer": peer, **found[peer]}), file=sys.stderr)
   return found
 
@@ -236,6 +210,7 @@ def complete(console: rich.console.Console) -> None:
 
 
 def main() -> None:
+  """Runs what the flags ask for, and prints its table."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.orders", description=__doc__
   )

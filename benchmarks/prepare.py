@@ -22,7 +22,6 @@ import argparse
 from collections.abc import Callable
 import functools
 import json
-import multiprocessing
 import os
 import pathlib
 import sys
@@ -33,6 +32,7 @@ from typing import Any
 import rich.console
 import rich.table
 
+from benchmarks import peers as peers_lib
 from zsgen import config as config_lib
 from zsgen.data import __main__ as tools
 from zsgen.data import prepare, prompts, sources, tokenizers
@@ -142,49 +142,18 @@ def seqio_task(
 PEERS = {"zsgen": zsgen, "bare": bare, "seqio": seqio_task}
 
 
-def measure(
+def _timed(
     name: str, data: config_lib.Data, folder: pathlib.Path
-) -> dict[str, Any]:
-  """Runs a peer in a process of its own."""
-  context = multiprocessing.get_context("spawn")
-  ours, theirs = context.Pipe()
-  process = context.Process(target=_child, args=(theirs, name, data, folder))
-  process.start()
-  theirs.close()
-  try:
-    found = ours.recv()
-  except EOFError:
-    found = {"failed": "it did not end"}
-  process.join()
-  return found
-
-
-def _child(
-    pipe: Any, name: str, data: config_lib.Data, folder: pathlib.Path
-) -> None:
-  """Sends seconds, CPU seconds, tokens and peak memory of a peer."""
-  try:
-    run = PEERS[name](data, folder)
-  except ImportError as error:
-    pipe.send({"failed": str(error)})
-    return
+) -> dict[str, float]:
+  """Seconds, CPU seconds and tokens of a peer."""
+  run = PEERS[name](data, folder)
   clock, cpu = time.perf_counter(), time.process_time()
   tokens = run()
-  pipe.send(
-      {
-          "seconds": time.perf_counter() - clock,
-          "cpu": time.process_time() - cpu,
-          "tokens": tokens,
-          "peak_mb": _peak_mb(),
-      }
-  )
-
-
-def _peak_mb() -> float:
-  """Largest resident set of this process; getrusage's is its parent's too."""
-  status = pathlib.Path("/proc/self/status").read_text()
-  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
-  return int(line.split()[1]) / 1024
+  return {
+      "seconds": time.perf_counter() - clock,
+      "cpu": time.process_time() - cpu,
+      "tokens": tokens,
+  }
 
 
 def compare(
@@ -194,7 +163,7 @@ def compare(
   best: dict[str, dict] = {}
   for _ in range(repeat):
     for peer in peers:
-      found = measure(peer, data, folder)
+      found = peers_lib.measure(_timed, peer, data, folder)
       load = round(os.getloadavg()[0], 1)
       print(json.dumps({"peer": peer, "load": load, **found}), file=sys.stderr)
       known = best.get(peer, found)
@@ -238,6 +207,7 @@ def train(path: str, out: pathlib.Path) -> None:
 
 
 def main() -> None:
+  """Measures the peers that the flags name, in turns."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.prepare", description=__doc__
   )

@@ -16,11 +16,9 @@ project's own format to a directory that is deleted afterwards.
 """
 
 import argparse
-import multiprocessing
 import pathlib
 import tempfile
 import time
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +26,7 @@ import pyarrow.parquet as pq
 import rich.console
 import rich.table
 
+from benchmarks import peers as peers_lib
 from zsgen import artifacts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
@@ -195,37 +194,13 @@ def _layouts(size: int) -> batches.Layouts:
   return batches.Layouts((size,), _ROW)
 
 
-def measure(function: Any, *args: Any) -> dict[str, float]:
-  """Runs a function in a process of its own; its result and peak memory."""
-  context = multiprocessing.get_context("spawn")
-  ours, theirs = context.Pipe()
-  process = context.Process(target=_child, args=(theirs, function, args))
-  process.start()
-  theirs.close()
-  found = ours.recv()
-  process.join()
-  return found
-
-
-def _child(pipe: Any, function: Any, args: Any) -> None:
-  found = function(*args)
-  pipe.send({**found, "peak_mb": _peak_mb()})
-
-
-def _peak_mb() -> float:
-  """Largest resident set of this process; getrusage's is its parent's too."""
-  status = pathlib.Path("/proc/self/status").read_text()
-  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
-  return int(line.split()[1]) / 1024
-
-
 def starts(folder: pathlib.Path) -> rich.table.Table:
   """Cold starts, with and without the checks of an order."""
   grid = rich.table.Table(title="cold start, a batch of 16, milliseconds")
   for column in ("order", "open store", "order", "batch", "all", "peak GB"):
     grid.add_column(column, justify="right")
   for name, loaded in (("trusted", False), ("loaded", True)):
-    found = measure(cold, folder, 16, loaded)
+    found = peers_lib.measure(cold, folder, 16, loaded)
     spent = [f"{found[each]:,.1f}" for each in ("store", "order", "batch")]
     peak = f"{found['peak_mb'] / 1024:.2f}"
     grid.add_row(name, *spent, f"{found['all']:,.1f}", peak)
@@ -238,13 +213,14 @@ def rates(folder: pathlib.Path) -> rich.table.Table:
   for column in ("batch", "examples/s", "peak GB"):
     grid.add_column(column, justify="right")
   for size in (16, 64, 256, 1024):
-    found = measure(gather, folder, size)
+    found = peers_lib.measure(gather, folder, size)
     peak = f"{found['peak_mb'] / 1024:.2f}"
     grid.add_row(f"{size:,}", f"{found['rate']:,.0f}", peak)
   return grid
 
 
 def main() -> None:
+  """Writes a store and an order, and prints both tables."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.store", description=__doc__
   )
