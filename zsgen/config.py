@@ -249,15 +249,51 @@ class Model:
   activation: str = option(
       "silu", choices=("silu", "gelu", "gelu_tanh", "relu")
   )
+  # Biases of query, key and value; of what attention gives; of the MLP.
+  qkv_bias: bool = option(False)
+  out_bias: bool = option(False)
+  mlp_bias: bool = option(False)
   norm: str = option("rms", choices=("rms", "layer"))
   norm_eps: float = option(1e-6, low=0.0)
+  # A norm multiplies by 1 + its parameter (Gemma).
+  norm_plus_one: bool = option(False)
+  # RMSNorm of each query and key head.
+  qk_norm: bool = option(False)
+  # What attention and MLP give is normed too, before it is added.
+  post_norms: bool = option(False)
+  # Blocks repeat this: attention to all tokens before, or to a window.
+  pattern: tuple[str, ...] = option(("global",), choices=("global", "local"))
+  # Tokens that a local block sees, the token itself counted.
+  window: int = option(0, low=0)
+  # Scores are divided by the square root of it; 0: head_width.
+  query_width: float = option(0.0, low=0.0)
+  # Soft caps, c · tanh(x / c), of scores and of logits; 0: none.
+  score_cap: float = option(0.0, low=0.0)
+  logit_cap: float = option(0.0, low=0.0)
   positions: str = option("rotary", choices=("rotary", "learned"))
   # Base wave length of rotary positions.
   rope_theta: float = option(10000.0, low=1.0)
+  # That of local blocks, which are never scaled then; 0: as the others.
+  rope_local_theta: float = option(0.0, low=0.0)
+  # How rotary positions are stretched, and how far.
+  rope_scaling: str = option(
+      "none", choices=("none", "linear", "llama3", "yarn")
+  )
+  rope_factor: float = option(1.0, low=1.0)
+  # llama3, yarn: turns over `rope_original` positions, the length before
+  # stretching: fewer than low are stretched, more than high are kept.
+  rope_low: float = option(1.0, low=0.0)
+  rope_high: float = option(4.0, low=0.0)
+  rope_original: int = option(0, low=0)
   # Positions the model has: rows of learned positions, a bound for rotary.
   max_positions: int = option(2048, low=1)
+  # Embeddings are multiplied by the square root of the width.
+  embedding_scaled: bool = option(False)
   # Output projection shares the embedding.
   tied: bool = option(True)
+  # Rows of the embedding are padded to a multiple of it, for a mesh that
+  # splits them; no token or probability is ever there.
+  vocab_multiple: int = option(1, low=1)
   # Element type of activations; parameters are float32.
   dtype: str = option("float32", choices=("float32", "bfloat16"))
 

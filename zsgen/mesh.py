@@ -13,23 +13,29 @@ from zsgen import config, errors
 AXES = ("data", "fsdp", "tensor")
 _ROWS = ("data", "fsdp")
 # Which mesh axis splits each axis of a parameter. A pattern is of the whole
-# path; each parameter matches exactly one. The first axis of what is under
-# blocks/ is the layer, which the scan needs whole.
+# path; each parameter matches exactly one. Blocks stand under blocks/ with
+# their repeats as first axis, which the scan needs whole; those left over
+# stand under rest_0, rest_1, ….
+_BLOCK = (
+    (r"(attention|mlp)(_post)?_norm/(scale|bias)", (None,)),
+    (r"attention/(query|key|value)/kernel", ("fsdp", "tensor", None)),
+    (r"attention/(query|key|value)/bias", ("tensor", None)),
+    (r"attention/(query|key)_norm/scale", (None,)),
+    (r"attention/out/kernel", ("tensor", None, "fsdp")),
+    (r"attention/out/bias", (None,)),
+    (r"mlp/(up|gate)/kernel", ("fsdp", "tensor")),
+    (r"mlp/(up|gate)/bias", ("tensor",)),
+    (r"mlp/down/kernel", ("tensor", "fsdp")),
+    (r"mlp/down/bias", (None,)),
+)
 RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"embedding", ("tensor", "fsdp")),
     (r"positions", (None, "fsdp")),
-    (r"blocks/(attention|mlp)_norm/(scale|bias)", (None, None)),
-    (
-        r"blocks/attention/(query|key|value)/kernel",
-        (None, "fsdp", "tensor", None),
-    ),
-    (r"blocks/attention/out/kernel", (None, "tensor", None, "fsdp")),
-    (r"blocks/mlp/(up|gate)/kernel", (None, "fsdp", "tensor")),
-    (r"blocks/mlp/down/kernel", (None, "tensor", "fsdp")),
+    *((rf"blocks/\d+/{name}", (None, *axes)) for name, axes in _BLOCK),
+    *((rf"rest_\d+/{name}", axes) for name, axes in _BLOCK),
     (r"final_norm/(scale|bias)", (None,)),
     (r"head/kernel", ("fsdp", "tensor")),
 )
-
 
 def make(
     shape: config.Mesh, devices: Sequence[jax.Device] | None = None

@@ -4,6 +4,8 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from zsgen.models import layers
+
 # Queries are taken in blocks, each against the keys up to its own end: about
 # half of the score matrix is never computed. Blocks are unrolled, hence at
 # most _MOST_BLOCKS of them.
@@ -18,6 +20,10 @@ def attend(
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
     segments: Int[Array, "B T"],
+    *,
+    scale: float,
+    cap: float = 0.0,
+    window: int | None = None,
 ) -> Float[Array, "B T H d"]:
   """Softmax attention to the earlier positions of the same segment.
 
@@ -27,6 +33,9 @@ def attend(
     value: as `key`.
     segments: the number of each position's segment. Padding is a segment too,
       seen by itself only.
+    scale: of the scores.
+    cap: soft cap of the scores; 0 for none.
+    window: positions that each one sees, itself counted; None for all.
 
   Returns:
     The attended values, in the type of `value`; softmax is in float32.
@@ -41,32 +50,32 @@ def attend(
   blocks = []
   for begin in range(0, length, step):
     end = min(begin + step, length)
-    visible = _visible(segments[:, :end], begin)
-    blocks.append(
-        _block(
-            grouped[:, :, :, begin:end],
-            key[:, :, :end],
-            value[:, :, :end],
-            visible,
-        )
-    )
+    first = 0 if window is None else max(0, begin - window + 1)
+    visible = _visible(segments, begin, end, first, window)
+    scores = _scores(grouped[:, :, :, begin:end], key[:, :, first:end])
+    scores = layers.soft_cap(scale * scores, cap)
+    scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
+    weights = jax.nn.softmax(scores).astype(value.dtype)
+    seen = value[:, :, first:end]
+    blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, seen))
   joined = jnp.concatenate(blocks, axis=3)
   return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
 
 
-def _visible(segments: Array, begin: int) -> Array:
-  """Which of positions [0, s) each of [begin, s) sees: bool [B, s-begin, s]."""
-  places = jnp.arange(segments.shape[1])
-  causal = places[begin:, None] >= places
-  return causal & (segments[:, begin:, None] == segments[:, None])
-
-
-def _block(query: Array, key: Array, value: Array, visible: Array) -> Array:
-  """Attention of one block of queries, [b, k, g, t, d]."""
-  scores = jnp.einsum(
+def _scores(query: Array, key: Array) -> Array:
+  return jnp.einsum(
       "bkgtd,bksd->bkgts", query, key, preferred_element_type=jnp.float32
   )
-  scores *= query.shape[-1] ** -0.5
-  scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
-  weights = jax.nn.softmax(scores).astype(value.dtype)
-  return jnp.einsum("bkgts,bksd->bkgtd", weights, value)
+
+
+def _visible(
+    segments: Array, begin: int, end: int, first: int, window: int | None
+) -> Array:
+  """Which of [first, end) each of [begin, end) sees: bool [B, t, s]."""
+  queries = jnp.arange(begin, end)[:, None]
+  keys = jnp.arange(first, end)
+  visible = queries >= keys
+  if window is not None:
+    visible &= queries - keys < window
+  same = segments[:, begin:end, None] == segments[:, None, first:end]
+  return visible & same

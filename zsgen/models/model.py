@@ -38,16 +38,7 @@ class Model:
     Raises:
       InputError: fields that do not go together.
     """
-    if arch.heads % arch.kv_heads:
-      raise errors.InputError(
-          f"config.model.kv_heads is {arch.kv_heads}; it must divide"
-          f" config.model.heads, {arch.heads}."
-      )
-    if arch.positions == "rotary" and arch.head_width % 2:
-      raise errors.InputError(
-          f"config.model.head_width is {arch.head_width}; rotary positions"
-          " turn pairs: make it even, or config.model.positions 'learned'."
-      )
+    _check(arch)
     return cls(arch)
 
   def init(self, key: Array) -> dict[str, Any]:
@@ -82,6 +73,39 @@ class Model:
   @property
   def _decoder(self) -> decoder.Decoder:
     return decoder.Decoder(self.arch)
+
+
+def _check(arch: config.Model) -> None:
+  """Raises InputError for fields that do not go together."""
+  if arch.heads % arch.kv_heads:
+    raise errors.InputError(
+        f"config.model.kv_heads is {arch.kv_heads}; it must divide"
+        f" config.model.heads, {arch.heads}."
+    )
+  if arch.positions == "rotary" and arch.head_width % 2:
+    raise errors.InputError(
+        f"config.model.head_width is {arch.head_width}; rotary positions"
+        " turn pairs: make it even, or config.model.positions 'learned'."
+    )
+  if not arch.pattern:
+    raise errors.InputError(
+        "config.model.pattern is empty; ('global',) is attention to all tokens"
+        " before in every block."
+    )
+  if ("local" in arch.pattern) != (arch.window > 0):
+    raise errors.InputError(
+        f"config.model.window is {arch.window} and config.model.pattern"
+        f" {arch.pattern}: local blocks, and only they, need a window of 1 or"
+        " more."
+    )
+  stretched = arch.rope_scaling in ("llama3", "yarn")
+  if stretched and not (arch.rope_original and arch.rope_low < arch.rope_high):
+    raise errors.InputError(
+        f"config.model.rope_scaling={arch.rope_scaling!r} needs"
+        " config.model.rope_original, the length before stretching, and"
+        f" rope_low below rope_high; they are {arch.rope_original},"
+        f" {arch.rope_low} and {arch.rope_high}."
+    )
 
 
 def parameter_count(params: Any) -> int:

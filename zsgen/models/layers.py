@@ -1,0 +1,117 @@
+"""What blocks are built of: projections, norms, the MLP.
+
+Letters: B rows, T positions, D width, F hidden width of the MLP.
+"""
+
+import functools
+import math
+
+from flax import linen as nn
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from zsgen import config
+
+# Standard deviation of new matrices (GPT-2); what writes to the residual is
+# divided by sqrt(number of writers) so that its size does not grow in depth.
+INIT_STD = 0.02
+_ACTIVATIONS = {
+    "silu": jax.nn.silu,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+}
+
+
+class Projection(nn.Module):
+  """A linear map of the last axes: an einsum with a kernel, and a bias.
+
+  Attributes:
+    letters: the einsum, such as "BTD,DF->BTF".
+    shape: of the kernel.
+    bias: whether one is added, in the shape of the kernel's output axes.
+    std: of the kernel when it is new.
+    out: element type of the result; that of the input by default.
+  """
+
+  letters: str
+  shape: tuple[int, ...]
+  bias: bool = False
+  std: float = INIT_STD
+  out: jnp.dtype | None = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    init = nn.initializers.normal(self.std)
+    kernel = self.param("kernel", init, self.shape).astype(x.dtype)
+    out = self.out or x.dtype
+    x = jnp.einsum(self.letters, x, kernel, preferred_element_type=out)
+    if self.bias:
+      shape = self._bias_shape()
+      x += self.param("bias", nn.initializers.zeros, shape).astype(out)
+    return x
+
+  def _bias_shape(self) -> tuple[int, ...]:
+    inputs, result = self.letters.split("->")
+    letters = inputs.split(",")[1]
+    sizes = zip(letters, self.shape, strict=True)
+    return tuple(size for letter, size in sizes if letter in result)
+
+
+class Norm(nn.Module):
+  """RMSNorm (1910.07467) or LayerNorm (1607.06450), in float32.
+
+  Attributes:
+    arch: says which, and its epsilon.
+    kind: "rms" or "layer"; that of `arch` by default.
+  """
+
+  arch: config.Model
+  kind: str = ""
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+    shape, dtype = x.shape[-1:], x.dtype
+    layer = (self.kind or self.arch.norm) == "layer"
+    x = x.astype(jnp.float32)
+    if layer:
+      x -= x.mean(-1, keepdims=True)
+    x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + self.arch.norm_eps)
+    if self.arch.norm_plus_one:
+      x *= 1 + self.param("scale", nn.initializers.zeros, shape)
+    else:
+      x *= self.param("scale", nn.initializers.ones, shape)
+    if layer:
+      x += self.param("bias", nn.initializers.zeros, shape)
+    return x.astype(dtype)
+
+
+class Mlp(nn.Module):
+  """The MLP; gated as in 2002.05202, or plain."""
+
+  arch: config.Model
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
+    into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
+    project = functools.partial(Projection, bias=arch.mlp_bias)
+    hidden = project("BTD,DF->BTF", into, name="up")(x)
+    if arch.gated:
+      gate = project("BTD,DF->BTF", into, name="gate")(x)
+      hidden = activation(gate) * hidden
+    else:
+      hidden = activation(hidden)
+    std = residual_std(arch)
+    return project("BTF,FD->BTD", back, std=std, name="down")(hidden)
+
+
+def residual_std(arch: config.Model) -> float:
+  """Standard deviation of new matrices that write to the residual."""
+  return INIT_STD / math.sqrt(2 * arch.layers)
+
+
+def soft_cap(x: Array, cap: float) -> Array:
+  """c · tanh(x / c) (2408.00118, section 2); x itself where c is 0."""
+  return cap * jnp.tanh(x / cap) if cap else x
