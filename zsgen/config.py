@@ -448,7 +448,7 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
     values = values.to_dict()
   if isinstance(values, Mapping) and "order" in values:
     values = {**values, "order": _inherited(values["order"])}
-  config = _section(Config, values, "config")
+  config = check_section(Config, values, "config")
   if not config.evals:
     raise errors.InputError(
         "config.evals is empty: name at least one evaluation, such as"
@@ -488,7 +488,7 @@ def _inherited(order: Any) -> Any:
   return {**order, "parts": parts}
 
 
-def _section(kind: type, values: Any, where: str) -> Any:
+def check_section(kind: type, values: Any, where: str) -> Any:
   """Builds the dataclass `kind` from nested dictionaries."""
   if not isinstance(values, Mapping):
     raise errors.InputError(f"{where} must be a section, not {values!r}.")
@@ -505,7 +505,7 @@ def _section(kind: type, values: Any, where: str) -> Any:
   for key, value in values.items():
     place = f"{where}.{key}"
     if dataclasses.is_dataclass(hints[key]):
-      checked[key] = _section(hints[key], value, place)
+      checked[key] = check_section(hints[key], value, place)
     elif "of" in known[key].metadata:
       checked[key] = _sections(known[key].metadata["of"], value, place)
     elif typing.get_origin(hints[key]) is tuple:
@@ -522,7 +522,7 @@ def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
   ):
     raise errors.InputError(f"{where} must be sections by name.")
   return {
-      key: _section(kind, each, f"{where}.{key}")
+      key: check_section(kind, each, f"{where}.{key}")
       for key, each in values.items()
   }
 
@@ -536,7 +536,7 @@ def _values(
   each = typing.get_args(kind)[0]
   places = [f"{where}[{i}]" for i in range(len(values))]
   if dataclasses.is_dataclass(each):
-    return tuple(map(_section, itertools.repeat(each), values, places))
+    return tuple(map(check_section, itertools.repeat(each), values, places))
   return tuple(
       _value(each, limits, value, place)
       for value, place in zip(values, places, strict=True)

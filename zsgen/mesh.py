@@ -37,6 +37,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"head/kernel", ("fsdp", "tensor")),
 )
 
+
 def make(
     shape: config.Mesh, devices: Sequence[jax.Device] | None = None
 ) -> jax.sharding.Mesh:

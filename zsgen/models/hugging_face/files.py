@@ -1,0 +1,157 @@
+"""Files of a model's directory: config.json, and weights as safetensors.
+
+A weight is read by slices, from a file that is mapped only meanwhile: a host
+touches what it holds, and memory never has the file beside the parameters.
+"""
+
+from collections.abc import Mapping
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import safetensors
+
+from zsgen import artifacts, errors
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_CONVERT = (
+    "transformers.AutoModelForCausalLM.from_pretrained(DIRECTORY)"
+    ".save_pretrained(ANOTHER)"
+)
+
+
+def locate(name: str) -> pathlib.Path:
+  """A directory that is there, or a model downloaded from the hub.
+
+  Raises:
+    InputError: there is neither.
+  """
+  directory = pathlib.Path(os.path.expanduser(name))
+  if directory.is_dir():
+    return directory
+  try:
+    import huggingface_hub  # Optional: extra hf.
+
+    found = huggingface_hub.snapshot_download(name, allow_patterns=_WANTED)
+  except Exception as error:  # Of the network, the hub, its library.
+    said = " ".join(str(error).split())
+    raise errors.InputError(
+        f"config.model.init: {name!r} is no directory, and no model of that"
+        f" name could be downloaded ({said}). Download its config.json,"
+        " safetensors and tokenizer files beforehand, and give their directory"
+        " after 'hf:'."
+    ) from error
+  return pathlib.Path(found)
+
+
+def digest(directory: pathlib.Path) -> str:
+  """SHA-256 over the files that decide the parameters."""
+  names = [CONFIG, *sorted({path.name for path in _places(directory).values()})]
+  return artifacts.digest(
+      {name: artifacts.file_digest(directory / name) for name in names}
+  )
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """A JSON object that somebody else wrote.
+
+  Raises:
+    InputError: it is not there, or is none.
+  """
+  if not path.is_file():
+    raise errors.InputError(
+        f"{path} is not there. A model's directory holds {CONFIG} and"
+        f" {WEIGHTS}, or shards with {INDEX}; download all of them."
+    )
+  try:
+    found = json.loads(path.read_text("utf-8"))
+  except ValueError as error:  # Of JSON or of UTF-8.
+    raise errors.InputError(
+        f"{path} is not JSON ({error}). Download it again."
+    ) from error
+  if not isinstance(found, dict):
+    raise errors.InputError(f"{path} is not a JSON object. Download it again.")
+  return found
+
+
+class Tensors:
+  """The weights of a directory, by name.
+
+  Attributes:
+    directory: where they are.
+    shapes: of each weight.
+
+  Raises:
+    InputError: no safetensors are there, or one of them is damaged.
+  """
+
+  def __init__(self, directory: pathlib.Path):
+    self.directory = directory
+    self._places = _places(directory)
+    self.shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(set(self._places.values())):
+      with _open(path) as file:
+        for name in file.keys():
+          self.shapes[name] = tuple(file.get_slice(name).get_shape())
+    lost = sorted({*self._places} - {*self.shapes})
+    if lost:
+      raise errors.InputError(
+          f"{self._places[lost[0]]}: {lost[0]} is not in it, though {INDEX}"
+          f" says so ({len(lost)} such weights). Download both again."
+      )
+
+  def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+    """A slice of a weight, in the file's element type."""
+    with _open(self._places[name]) as file:
+      return file.get_slice(name)[index]
+
+
+def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+  """The file that each weight is in."""
+  if (directory / INDEX).is_file():
+    weight_map = read_json(directory / INDEX).get("weight_map")
+    if not isinstance(weight_map, Mapping) or not all(
+        isinstance(name, str) and pathlib.PurePath(name).name == name
+        for name in weight_map.values()
+    ):
+      raise errors.InputError(
+          f"{directory / INDEX}: weight_map does not give a file of the"
+          " directory for each weight. Download it again."
+      )
+    places = {name: directory / file for name, file in weight_map.items()}
+    for path in sorted(set(places.values())):
+      if not path.is_file():
+        raise errors.InputError(
+            f"{path} is not there, though {INDEX} names it. Download all of"
+            " the model's shards."
+        )
+    return places
+  if (directory / WEIGHTS).is_file():
+    path = directory / WEIGHTS
+    with _open(path) as file:
+      return dict.fromkeys(file.keys(), path)
+  pickled = sorted(each for kind in _PICKLES for each in directory.glob(kind))
+  if pickled:
+    raise errors.InputError(
+        f"{directory}: its weights are pickles ({pickled[0].name}), which can"
+        " run code and are never read. Convert them once, where torch is"
+        f" installed: {_CONVERT}."
+    )
+  raise errors.InputError(
+      f"{directory}: neither {WEIGHTS} nor {INDEX} is there. Download the"
+      " model's safetensors."
+  )
+
+
+def _open(path: pathlib.Path) -> Any:
+  try:
+    return safetensors.safe_open(path, framework="numpy")
+  except (safetensors.SafetensorError, ValueError, OSError) as error:
+    raise errors.InputError(
+        f"{path} is not a safetensors file ({error}). Download it again."
+    ) from error

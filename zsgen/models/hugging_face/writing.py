@@ -1,0 +1,153 @@
+"""A directory that transformers loads."""
+
+from collections.abc import Iterator, Mapping
+import math
+import pathlib
+from typing import Any
+
+from flax import traverse_util
+from jax import numpy as jnp
+import numpy as np
+import safetensors.numpy
+
+from zsgen import artifacts, config, errors
+from zsgen.models.hugging_face import families, files
+from zsgen.models.hugging_face import names as names_lib
+
+_DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
+# Largest file of weights, bytes.
+_SHARD = 5_000_000_000
+_GENERATION = "generation_config.json"
+
+
+def save(
+    directory: pathlib.Path,
+    params: Mapping[str, Any],
+    arch: config.Model,
+    dtype: str = "float32",
+    special_ids: Mapping[str, int | None] | None = None,
+    largest: int = _SHARD,
+) -> None:
+  """Writes config.json, generation_config.json and safetensors.
+
+  Rows that pad the vocabulary are left out. Beside the parameters, memory
+  holds one file of weights at a time.
+
+  Args:
+    directory: must not hold anything yet.
+    params: nested dictionaries of arrays.
+    arch: the architecture that they are of.
+    dtype: element type of the files: "float32" or "bfloat16".
+    special_ids: of "bos_token_id", "eos_token_id", "pad_token_id".
+    largest: bytes of a file of weights.
+
+  Raises:
+    InputError: the directory is there and is not empty, or no Hugging Face
+      family has such an architecture.
+  """
+  if directory.exists() and any(directory.iterdir()):
+    raise errors.InputError(
+        f"{directory} is there and not empty: weights are never written over."
+        " Give another directory, or delete this one."
+    )
+  kind, said = families.family_of(arch)
+  special_ids = dict(special_ids or {})
+  flat = traverse_util.flatten_dict(params, sep="/")
+  whole = _whole(flat, arch, families.FAMILIES[kind].names)
+  with artifacts.writing(directory) as beside:
+    artifacts.write_json(
+        beside / files.CONFIG, {**said, **special_ids, "dtype": dtype}
+    )
+    artifacts.write_json(beside / _GENERATION, special_ids)
+    _write(beside, flat, whole, arch, dtype, largest)
+
+
+def _write(
+    directory: pathlib.Path,
+    flat: Mapping[str, Any],
+    whole: Mapping[str, list[tuple[str, int | None, names_lib.Source]]],
+    arch: config.Model,
+    dtype: str,
+    largest: int,
+) -> None:
+  """Writes the weights, in one file or in shards with an index."""
+  sizes = {
+      name: (
+          sum(_size(flat[path], place) for path, place, _ in pieces)
+          * np.dtype(_DTYPES[dtype]).itemsize
+      )
+      for name, pieces in whole.items()
+  }
+  shards = list(_shards(sizes, largest))
+  places = {}
+  for number, names in enumerate(shards, 1):
+    file = files.WEIGHTS
+    if len(shards) > 1:
+      file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+    tensors = {name: _tensor(flat, whole[name], arch, dtype) for name in names}
+    # transformers refuses files that do not say so.
+    metadata = {"format": "pt"}
+    safetensors.numpy.save_file(tensors, directory / file, metadata)
+    places |= dict.fromkeys(names, file)
+  if len(shards) > 1:
+    index = {
+        "metadata": {"total_size": sum(sizes.values())},
+        "weight_map": places,
+    }
+    artifacts.write_json(directory / files.INDEX, index)
+
+
+def _shards(sizes: Mapping[str, int], largest: int) -> Iterator[list[str]]:
+  """Names of the weights of each file."""
+  names: list[str] = []
+  room = largest
+  for name, size in sizes.items():
+    if names and size > room:
+      yield names
+      names, room = [], largest
+    names.append(name)
+    room -= size
+  yield names
+
+
+def _whole(
+    flat: Mapping[str, Any], arch: config.Model, names: names_lib.Names
+) -> dict[str, list[tuple[str, int | None, names_lib.Source]]]:
+  """For each weight of the file its pieces: path, place in a stack, source."""
+  found: dict[str, list] = {}
+  for path in flat:
+    stacked = path.startswith("blocks/")
+    for place, source in enumerate(names_lib.sources(path, arch, names)):
+      piece = (path, place if stacked else None, source)
+      found.setdefault(source.name, []).append(piece)
+  return {
+      name: sorted(pieces, key=lambda piece: piece[2].part)
+      for name, pieces in sorted(found.items())
+  }
+
+
+def _size(leaf: Any, place: int | None) -> int:
+  return math.prod(leaf.shape if place is None else leaf.shape[1:])
+
+
+def _tensor(
+    flat: Mapping[str, Any],
+    pieces: list[tuple[str, int | None, names_lib.Source]],
+    arch: config.Model,
+    dtype: str,
+) -> np.ndarray:
+  """A weight as the file has it."""
+  found = []
+  for path, place, source in pieces:
+    leaf = flat[path]
+    array = np.asarray(leaf if place is None else leaf[place])
+    inputs = math.prod(array.shape[: source.inputs])
+    found.append(array.reshape(inputs, -1) if source.inputs else array.ravel())
+  path, _, source = pieces[0]
+  array = np.concatenate(found, axis=-1) if len(found) > 1 else found[0]
+  if path == "embedding":
+    array = array[: arch.vocab_size]
+  if path == "head/kernel":
+    array = array[:, : arch.vocab_size]
+  array = array.T if source.flipped else array
+  return np.ascontiguousarray(array.astype(_DTYPES[dtype]))
