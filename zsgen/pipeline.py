@@ -8,6 +8,7 @@ Each leaves an artifact under the workdir and is skipped when it is there:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import functools
 import os
 import pathlib
@@ -23,12 +24,13 @@ from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, tokenizers
 from zsgen.data import store as store_lib
+from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
-from zsgen.models import weights
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
 from zsgen.reports import batch_view, grids, origins, run_report
 from zsgen.training import batches, loop, seqio_feed
+from zsgen.training import start as start_lib
 
 STAGES = ("prepare", "order", "train", "report")
 EXTRA_STAGES = ("export",)
@@ -106,7 +108,8 @@ class Experiment:
       workdir: pathlib.Path,
       console: rich.console.Console | None = None,
   ):
-    self.config = config
+    self.start = start_lib.of(config.model, config.seed)
+    self.config = dataclasses.replace(config, model=self.start.arch)
     self.workdir = workdir.absolute()
     self._console = console or rich.console.Console(
         stderr=True, soft_wrap=True, highlight=False
@@ -190,15 +193,27 @@ class Experiment:
     return page
 
   def export(self) -> pathlib.Path:
-    """Writes the final parameters as safetensors."""
+    """Writes the final parameters as a Hugging Face directory."""
     if not self._finished():
       self.train()
     dtype = self.config.machine.export_dtype
     path = self.path / f"export-{dtype}"
     if not path.exists():
-      params = jax.device_get(loop.restore_final(self.job()).params)
-      source = {"run": self.path.name}
-      weights.save(path, params, self.config.model, dtype, source)
+      tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
+      with artifacts.writing(path) as beside:
+        params = loop.restore_final(self.job()).params
+        hugging_face.save(
+            beside,
+            params,
+            self.config.model,
+            dtype,
+            special_ids={
+                "bos_token_id": tokenizer.bos_id,
+                "eos_token_id": tokenizer.eos_id,
+                "pad_token_id": tokenizer.pad_id,
+            },
+        )
+        tokenizer.export(beside)
     self._say(f"export   {path}")
     return path
 
@@ -223,9 +238,7 @@ class Experiment:
             evals.EVALS[spec.type](name, spec, store, model, mesh, layouts)
             for name, spec in config.evals.items()
         ],
-        initial=lambda: weights.initial(
-            config.model, jax.random.key(config.seed)
-        ),
+        start=self.start,
         say=self._say,
     )
 
@@ -264,7 +277,7 @@ class Experiment:
     return {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
-        "weights": weights.fingerprint(self.config.model.init),
+        "weights": self.start.fingerprint,
     }
 
   def _write_manifest(self) -> None:
@@ -297,7 +310,6 @@ class Experiment:
     """Raises InputError for what can be wrong before any work is done."""
     arrangements.parameters(self.config.order)
     model_lib.Model.from_config(self.config.model)
-    weights.fingerprint(self.config.model.init)
 
   def check_vocabulary(self) -> None:
     """Raises InputError if the model has no row for some token."""

@@ -4,6 +4,8 @@ A checkpoint is the state and what the loop needs to go on: the step and the
 lengths of the log files at that step.
 """
 
+from collections.abc import Iterator
+import contextlib
 import pathlib
 from typing import Any
 
@@ -13,6 +15,9 @@ import orbax.checkpoint as ocp
 from zsgen import errors
 from zsgen.training import step as step_lib
 
+# Of a run's directory.
+NAME = "checkpoints"
+
 
 class Checkpoints:
   """Saves asynchronously; only committed checkpoints are ever seen.
@@ -21,7 +26,7 @@ class Checkpoints:
   went wrong in it.
   """
 
-  def __init__(self, path: pathlib.Path, keep: int):
+  def __init__(self, path: pathlib.Path, keep: int | None):
     self._path = path
     self._manager = ocp.CheckpointManager(
         path.absolute(),
@@ -43,6 +48,10 @@ class Checkpoints:
   def latest(self) -> int | None:
     """Step of the newest committed checkpoint; None if there is none."""
     return self._manager.latest_step()
+
+  def steps(self) -> list[int]:
+    """Steps of all committed checkpoints, ascending."""
+    return sorted(self._manager.all_steps())
 
   def save(self, step: int, state: step_lib.State, meta: dict) -> None:
     """Starts to save; waits for the save before it, and raises its error."""
@@ -72,10 +81,38 @@ class Checkpoints:
     restored = self._restore(step, state=ocp.args.StandardRestore(like))
     return restored["state"]
 
+  def params(self, step: int, like: Any) -> Any:
+    """The parameters of a step alone; moments are not read.
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to.
+
+    Raises:
+      InputError: the checkpoint is damaged or of other parameters.
+    """
+    saved = {
+        name: leaf
+        for name, leaf in self._metadata(step).items()
+        if name.startswith("params/")
+    }
+    self._compare(step, saved, _described({"params": like}))
+    args = ocp.args.PyTreeRestore(
+        item={"params": like},
+        restore_args=ocp.checkpoint_utils.construct_restore_args(
+            {"params": like}
+        ),
+        partial_restore=True,
+    )
+    return self._restore(step, state=args)["state"]["params"]
+
   def _check_tree(self, step: int, like: step_lib.State) -> None:
     """Compares names, shapes and dtypes before anything is read."""
-    saved = self._metadata(step)
-    wanted = _described(like)
+    self._compare(step, self._metadata(step), _described(like))
+
+  def _compare(
+      self, step: int, saved: dict[str, tuple], wanted: dict[str, tuple]
+  ) -> None:
     differing = sorted(
         name
         for name in {*saved, *wanted}
@@ -111,6 +148,32 @@ class Checkpoints:
         " Delete this step's directory to go on from the one before it, or"
         " the run's directory to start anew."
     )
+
+
+@contextlib.contextmanager
+def open_run(path: pathlib.Path) -> Iterator[Checkpoints]:
+  """The checkpoints of a run that is only read.
+
+  Raises:
+    InputError: the run has none.
+  """
+  if not (path / NAME).is_dir():
+    raise errors.InputError(
+        f"{path / NAME} is not there: the run has no checkpoints."
+    )
+  with Checkpoints(path / NAME, keep=None) as found:
+    yield found
+
+
+def like(shapes: Any, shardings: Any) -> Any:
+  """Shapes with shardings: what to restore to."""
+  return jax.tree.map(
+      lambda shape, sharding: jax.ShapeDtypeStruct(
+          shape.shape, shape.dtype, sharding=sharding
+      ),
+      shapes,
+      shardings,
+  )
 
 
 def _described(tree: Any) -> dict[str, tuple]:

@@ -24,6 +24,7 @@ from zsgen.training import (
     records,
     writers,
 )
+from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
 
@@ -58,8 +59,8 @@ class Job(NamedTuple):
   layouts: batches.Layouts
   steps: int
   evaluators: Sequence[Evaluator]
-  # Parameters before the first step, as they were drawn or read.
-  initial: Callable[[], Any]
+  # Parameters before the first step.
+  start: start_lib.Start
   # Says a line to people.
   say: Callable[[str], None]
 
@@ -160,7 +161,7 @@ def _train(
 def restore_final(job: Job) -> step_lib.State:
   """The state after the last step of a run that has ended."""
   with _checkpoints(job) as saved:
-    return saved.state(job.steps, _like(*_shapes(job)))
+    return saved.state(job.steps, checkpoints.like(*_shapes(job)))
 
 
 def due_steps(every: int, steps: int) -> list[int]:
@@ -186,13 +187,13 @@ def _due(step: int, every: int, steps: int) -> bool:
 
 
 def _checkpoints(job: Job) -> checkpoints.Checkpoints:
-  path = job.path / "checkpoints"
+  path = job.path / checkpoints.NAME
   return checkpoints.Checkpoints(path, job.config.machine.keep)
 
 
 def _shapes(job: Job) -> tuple[step_lib.State, Any]:
   """Shapes of the job's state, and its shardings."""
-  shapes = jax.eval_shape(step_lib.init_state, jax.eval_shape(job.initial))
+  shapes = jax.eval_shape(step_lib.init_state, job.start.shapes)
   return shapes, state_shardings(shapes, job.mesh)
 
 
@@ -205,22 +206,14 @@ def _start(
 ) -> tuple[step_lib.State, dict[str, int]]:
   """The state to go on from, and the lengths of the logs at it."""
   if latest is None:
-    params = jax.device_put(job.initial(), shardings.params)
-    state = jax.jit(step_lib.init_state, out_shardings=shardings)(params)
-    return state, {}
-  state = saved.state(latest, _like(shapes, shardings))
+    job.say(f"start    {job.start.said}")
+    params = job.start.load(shardings.params)
+    # The parameters are not passed through: they would be there twice.
+    moments = jax.jit(optimizer.init, out_shardings=shardings.moments)(params)
+    return step_lib.State(params, moments), {}
+  job.say(f"start    the checkpoint of step {latest}: this run stopped there")
+  state = saved.state(latest, checkpoints.like(shapes, shardings))
   return state, saved.meta(latest)["lengths"]
-
-
-def _like(shapes: step_lib.State, shardings: Any) -> step_lib.State:
-  """Shapes with shardings: what to restore to."""
-  return jax.tree.map(
-      lambda shape, sharding: jax.ShapeDtypeStruct(
-          shape.shape, shape.dtype, sharding=sharding
-      ),
-      shapes,
-      shardings,
-  )
 
 
 class _Pending(NamedTuple):

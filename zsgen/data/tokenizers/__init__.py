@@ -54,6 +54,9 @@ class Tokenizer(Protocol):
   def save(self, directory: pathlib.Path) -> None:
     """Writes what `load` reads; makes the directory where it is absent."""
 
+  def export(self, directory: pathlib.Path) -> None:
+    """Writes what transformers' AutoTokenizer reads, beside a model."""
+
 
 # How each kind is read from config.data.tokenizer_path.
 _READ: dict[str, Callable[[str], Tokenizer]] = {

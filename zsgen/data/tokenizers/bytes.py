@@ -51,3 +51,8 @@ class Bytes:
   def save(self, directory: pathlib.Path) -> None:
     """Notes that the tokenizer is this one: there are no files."""
     saved.write(directory, "bytes", self.fingerprint)
+
+  def export(self, directory: pathlib.Path) -> None:
+    """Writes what transformers reads: ByT5 has the same ids."""
+    config = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": 0}
+    artifacts.write_json(directory / "tokenizer_config.json", config)

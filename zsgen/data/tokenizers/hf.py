@@ -72,15 +72,19 @@ class Hf:
     )
 
   def save(self, directory: pathlib.Path) -> None:
-    """Writes a directory in Hugging Face's layout."""
+    """Writes a directory in Hugging Face's layout, and what it is."""
     directory.mkdir(parents=True, exist_ok=True)
+    self.export(directory)
+    saved.write(directory, "hf", self.fingerprint)
+
+  def export(self, directory: pathlib.Path) -> None:
+    """Writes what transformers reads."""
     config = self._config()
     if self.chat_template is not None:
       config["chat_template"] = self.chat_template
     spec = json.dumps(self._files.spec, ensure_ascii=False).encode()
     artifacts.write_bytes(directory / hf_files.TOKENIZER, spec)
     artifacts.write_json(directory / hf_files.CONFIG, config)
-    saved.write(directory, "hf", self.fingerprint)
 
   def _config(self) -> dict[str, Any]:
     """tokenizer_config.json, the chat template aside."""

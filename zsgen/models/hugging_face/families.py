@@ -152,14 +152,9 @@ def arch_of(directory: pathlib.Path) -> config.Model:
   Raises:
     InputError: no config.json, or a model that the decoder does not compute.
   """
+  kind = kind_of(directory)
   path = directory / files.CONFIG
   said = files.read_json(path)
-  kind = said.get("model_type")
-  if kind not in FAMILIES:
-    raise errors.InputError(
-        f"{path}: model_type {kind!r} is not computed here. There are:"
-        f" {', '.join(FAMILIES)}.{_instead(said)}"
-    )
   try:
     # Fills in what older files leave out or call otherwise.
     filled = _config_class(kind).from_dict(said).to_dict()
@@ -171,11 +166,28 @@ def arch_of(directory: pathlib.Path) -> config.Model:
   return _arch(filled, FAMILIES[kind], str(path))
 
 
+def kind_of(directory: pathlib.Path) -> str:
+  """The model_type of a directory: a name in `FAMILIES`.
+
+  Raises:
+    InputError: no config.json, or another model.
+  """
+  path = directory / files.CONFIG
+  said = files.read_json(path)
+  kind = said.get("model_type")
+  if kind not in FAMILIES:
+    raise errors.InputError(
+        f"{path}: model_type {kind!r} is not computed here. There are:"
+        f" {', '.join(FAMILIES)}.{_instead(said)}"
+    )
+  return kind
+
+
 def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
   """The family that says what an architecture is.
 
   Returns:
-    Its model_type, and config.json as transformers fills it in.
+    Its model_type, and the content of config.json.
 
   Raises:
     InputError: no family has such an architecture.
@@ -184,15 +196,16 @@ def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
   refusals = []
   for kind, family in FAMILIES.items():
     try:
-      filled = _config_class(kind)(**_said(bare, family)).to_dict()
+      said = _said(bare, family)
+      filled = _config_class(kind)(**said).to_dict()
       found = _arch(filled, family, kind)
     except Exception as error:  # transformers raises many kinds.
       refusals.append(f"{kind}: {' '.join(str(error).split())}")
       continue
-    filled["architectures"] = [family.architecture]
     differing = _differing(found, bare)
     if not differing:
-      return kind, filled
+      named = dict(model_type=kind, architectures=[family.architecture])
+      return kind, {**said, **named}
     refusals.append(f"{kind}: {', '.join(differing)}")
   raise errors.InputError(
       "No Hugging Face family has the architecture of config.model; what"

@@ -37,11 +37,11 @@ def load(
     InputError: a file that is missing or damaged, or weights that are
       missing, left over or of another shape.
   """
-  kind, _ = families.family_of(arch)
+  names = families.FAMILIES[families.kind_of(directory)].names
   tensors = files.Tensors(directory)
   new = model.Model.from_config(arch).init
   shapes = _flat(jax.eval_shape(new, jax.random.key(0)))
-  reader = _Reader(tensors, arch, families.FAMILIES[kind].names, shapes)
+  reader = _Reader(tensors, arch, names, shapes)
   reader.check()
   places = _flat(shardings)
   found = {}
@@ -101,7 +101,8 @@ class _Reader:
     """A slice of a parameter, float32."""
     shape = self._shapes[path].shape
     index = tuple(
-        slice(*each.indices(size)) for each, size in zip(index, shape)
+        slice(*each.indices(size))
+        for each, size in zip(index, shape, strict=True)
     )
     sources = names_lib.sources(path, self._arch, self._names)
     out = np.zeros([each.stop - each.start for each in index], np.float32)
@@ -191,7 +192,7 @@ def _flattened(shape: tuple[int, ...], index: tuple[slice, ...]) -> slice:
     return slice(0, 1)
   if any(
       (each.start, each.stop) != (0, size)
-      for each, size in zip(index[1:], shape[1:])
+      for each, size in zip(index[1:], shape[1:], strict=True)
   ):
     raise AssertionError("zsgen.mesh.RULES split the first of such axes only.")
   step = math.prod(shape[1:])

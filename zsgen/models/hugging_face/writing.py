@@ -88,6 +88,7 @@ def _write(
     # transformers refuses files that do not say so.
     metadata = {"format": "pt"}
     safetensors.numpy.save_file(tensors, directory / file, metadata)
+    (directory / file).chmod(0o644)  # As the files beside it.
     places |= dict.fromkeys(names, file)
   if len(shards) > 1:
     index = {
