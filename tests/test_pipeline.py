@@ -79,7 +79,7 @@ def test_export_goes_on_from_where_it_ended(small, tmp_path):
   zsgen.run(small, tmp_path, ["export"])
   (run,) = (tmp_path / "runs").iterdir()
   final = _metrics(run)[-1]["heldout/loss"]
-  small.model.init = str(run / "export-float32")
+  small.model.init = f"hf:{run}/export-float32"
   again = zsgen.run(small, tmp_path, ["train"]).run
   assert again != run
   assert _metrics(again)[0]["heldout/loss"] == pytest.approx(final, rel=1e-6)

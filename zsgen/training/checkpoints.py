@@ -4,9 +4,8 @@ A checkpoint is the state and what the loop needs to go on: the step and the
 lengths of the log files at that step.
 """
 
-from collections.abc import Iterator
-import contextlib
 import pathlib
+import textwrap
 from typing import Any
 
 import jax
@@ -26,7 +25,7 @@ class Checkpoints:
   went wrong in it.
   """
 
-  def __init__(self, path: pathlib.Path, keep: int | None):
+  def __init__(self, path: pathlib.Path, keep: int):
     self._path = path
     self._manager = ocp.CheckpointManager(
         path.absolute(),
@@ -81,31 +80,6 @@ class Checkpoints:
     restored = self._restore(step, state=ocp.args.StandardRestore(like))
     return restored["state"]
 
-  def params(self, step: int, like: Any) -> Any:
-    """The parameters of a step alone; moments are not read.
-
-    Args:
-      step: a committed step.
-      like: shapes, dtypes and shardings to restore to.
-
-    Raises:
-      InputError: the checkpoint is damaged or of other parameters.
-    """
-    saved = {
-        name: leaf
-        for name, leaf in self._metadata(step).items()
-        if name.startswith("params/")
-    }
-    self._compare(step, saved, _described({"params": like}))
-    args = ocp.args.PyTreeRestore(
-        item={"params": like},
-        restore_args=ocp.checkpoint_utils.construct_restore_args(
-            {"params": like}
-        ),
-        partial_restore=True,
-    )
-    return self._restore(step, state=args)["state"]["params"]
-
   def _check_tree(self, step: int, like: step_lib.State) -> None:
     """Compares names, shapes and dtypes before anything is read."""
     self._compare(step, self._metadata(step), _described(like))
@@ -142,7 +116,8 @@ class Checkpoints:
       raise self._damaged(step, error) from error
 
   def _damaged(self, step: int, error: object) -> errors.InputError:
-    reason = (str(error).splitlines() or [repr(error)])[0]
+    # orbax puts whole trees into its messages.
+    reason = textwrap.shorten(str(error) or repr(error), 300)
     return errors.InputError(
         f"{self._path / str(step)}: the checkpoint cannot be read ({reason})."
         " Delete this step's directory to go on from the one before it, or"
@@ -150,19 +125,49 @@ class Checkpoints:
     )
 
 
-@contextlib.contextmanager
-def open_run(path: pathlib.Path) -> Iterator[Checkpoints]:
-  """The checkpoints of a run that is only read.
+class Finished(Checkpoints):
+  """The checkpoints of a run that is only read, perhaps while it goes on.
 
   Raises:
     InputError: the run has none.
   """
-  if not (path / NAME).is_dir():
-    raise errors.InputError(
-        f"{path / NAME} is not there: the run has no checkpoints."
+
+  def __init__(self, run: pathlib.Path):
+    self._path = run / NAME
+    if not self._path.is_dir():
+      raise errors.InputError(
+          f"{self._path} is not there: the run has no checkpoints."
+      )
+    self._manager = ocp.CheckpointManager(
+        self._path.absolute(),
+        options=ocp.CheckpointManagerOptions(read_only=True),
+        item_handlers={"state": ocp.PyTreeCheckpointHandler()},
     )
-  with Checkpoints(path / NAME, keep=None) as found:
-    yield found
+
+  def params(self, step: int, like: Any) -> Any:
+    """The parameters of a step alone; moments are not read.
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to.
+
+    Raises:
+      InputError: the checkpoint is damaged or of other parameters.
+    """
+    saved = {
+        name: leaf
+        for name, leaf in self._metadata(step).items()
+        if name.startswith("params/")
+    }
+    self._compare(step, saved, _described({"params": like}))
+    args = ocp.args.PyTreeRestore(
+        item={"params": like},
+        restore_args=ocp.checkpoint_utils.construct_restore_args(
+            {"params": like}
+        ),
+        partial_restore=True,
+    )
+    return self._restore(step, state=args)["state"]["params"]
 
 
 def like(shapes: Any, shardings: Any) -> Any:

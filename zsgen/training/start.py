@@ -131,7 +131,7 @@ def _run(asked: config.Model, place: str) -> Start:
   found = config.check_section(
       config.Model, saved.get("model"), f"{path / 'config.json'}: model"
   )
-  with checkpoints.open_run(path) as there:
+  with checkpoints.Finished(path) as there:
     steps = there.steps()
   if not steps or (at and int(step) not in steps):
     raise errors.InputError(
@@ -143,7 +143,7 @@ def _run(asked: config.Model, place: str) -> Start:
   shapes = Start(arch, "", dict, str).shapes
 
   def load(shardings: Any) -> Any:
-    with checkpoints.open_run(path) as there:
+    with checkpoints.Finished(path) as there:
       return there.params(chosen, checkpoints.like(shapes, shardings))
 
   return Start(

@@ -106,9 +106,18 @@ class Tensors:
       )
 
   def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-    """A slice of a weight, in the file's element type."""
+    """A slice of a weight, in the file's element type.
+
+    What is beyond its axes is left out.
+    """
+    bounds = [
+        each.indices(size)[:2]
+        for each, size in zip(index, self.shapes[name], strict=True)
+    ]
     with _open(self._places[name]) as file:
-      return file.get_slice(name)[index]
+      if any(start >= stop for start, stop in bounds):
+        return np.zeros([max(stop - start, 0) for start, stop in bounds])
+      return file.get_slice(name)[tuple(slice(*each) for each in bounds)]
 
 
 def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
