@@ -87,6 +87,7 @@ def write(
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
+          "cut_by_task": dict(counted.cut),
           "sources": list(sources_read),
           "files": files,
           "fingerprint": store.fingerprint(path, files),
