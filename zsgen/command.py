@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Sequence
 import functools
 import os
+import pathlib
 import runpy
 import signal
 import sys
@@ -12,7 +13,7 @@ from absl import app, flags, logging
 import ml_collections
 from ml_collections import config_flags
 
-from zsgen import config, errors
+from zsgen import config, errors, full_disk
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
@@ -34,12 +35,15 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
     logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
+    full_disk.watch(pathlib.Path(WORKDIR.value))
     run()
   except errors.InputError as error:
     print(f"zsgen: {error}", file=sys.stderr)
     sys.exit(2)
-  except OSError as error:
-    if error.filename is None:
+  except Exception as error:
+    if said := full_disk.told(error, pathlib.Path(WORKDIR.value)):
+      full_disk.leave(said)
+    if not isinstance(error, OSError) or error.filename is None:
       raise
     place = f"{error.filename}: {error.strerror}"
     print(f"zsgen: {place}. Check --workdir and the disk.", file=sys.stderr)

@@ -49,9 +49,7 @@ class _Lines:
   def record(self, cells: list[str]) -> quotes.Record:
     """The lines since `begin`, of which a reader made these cells."""
     first = self.count - len(self._lines) + 1
-    return quotes.Record(
-        first, self._lines, cells, self._ended or self.long
-    )
+    return quotes.Record(first, self._lines, cells, self._ended or self.long)
 
 
 def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
