@@ -167,6 +167,7 @@ def test_errors_before_any_work(small, tmp_path):
   small.evals.heldout.split = "heldot"
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
     zsgen.run(small, tmp_path)
+  assert not (tmp_path / "stores").exists()
   small.evals.heldout.split = "heldout"
   small.model.max_positions = 64
   with pytest.raises(errors.InputError, match="longest example"):

@@ -133,7 +133,11 @@ class Experiment:
     store = self._told(
         "prepare",
         lambda: prepare.prepare(
-            self.workdir / "stores", config.data, config.seed, self._say
+            self.workdir / "stores",
+            config.data,
+            config.seed,
+            self._say,
+            lambda suite: self._check_evals(suite.heldout),
         ),
     )
     if not known:

@@ -336,8 +336,9 @@ def test_columns_of_other_names(tmp_path, name):
       (config.Fields(input="question", target="answer"), 'mean "answers"'),
       (config.Fields(input="", target=""), r"fields\.target is empty"),
   ]:
-    with pytest.raises(errors.InputError, match=said):
-      _suite(path, fields, heldout=PLAIN)
+    for on_bad_row in ("error", "skip"):
+      with pytest.raises(errors.InputError, match=said):
+        _suite(path, fields, heldout=PLAIN, on_bad_row=on_bad_row)
 
 
 def test_no_task_column_is_offered(tmp_path):

@@ -50,7 +50,10 @@ def field(
     raise errors.InputError(f'{place}: the field "{name}" is missing.')
   if not isinstance(record[name], kinds):
     wanted = " or ".join(kind.__name__ for kind in kinds)
-    raise errors.InputError(f'{place}: the field "{name}" is not a {wanted}.')
+    raise errors.InputError(
+        f'{place}: the field "{name}" is not a {wanted}, but of type'
+        f" {type(record[name]).__name__}."
+    )
   return record[name]
 
 
