@@ -29,9 +29,8 @@ import rich.table
 from benchmarks import peers as peers_lib
 from zsgen import config
 from zsgen import mesh as mesh_lib
-from zsgen.models import hugging_face
+from zsgen.models import hugging_face, presets
 from zsgen.models import model as model_lib
-from zsgen.models import presets
 from zsgen.training import start as start_lib
 
 _SHARD = 1_000_000_000

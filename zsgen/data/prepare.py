@@ -53,6 +53,7 @@ def prepare(
     data: config.Data,
     seed: int,
     say: Callable[[str], None] = lambda line: None,
+    check: Callable[[suite.Suite], None] = lambda source: None,
 ) -> store.Store:
   """Opens the store of `data` and `seed` under `root`, or makes it.
 
@@ -61,6 +62,8 @@ def prepare(
     data: the config's section.
     seed: draws the suite's instances.
     say: takes lines on the progress of long work.
+    check: raises InputError for a suite that is of no use to the caller,
+      before it is encoded.
 
   Returns:
     The store, whole and with unchanged sources.
@@ -72,6 +75,7 @@ def prepare(
   path = path_of(root, data, seed)
   if not path.exists():
     source = sources.load(data, seed, root.parent / "scratch")
+    check(source)
     _make(path, source, data, made, say)
   _tidy(path)
   opened = store.open_store(path)

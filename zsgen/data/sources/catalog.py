@@ -88,9 +88,10 @@ def scan(
   if bad.count and on_bad_row == "error":
     raise bad.error()
   if not any(len(task.rows) for task in tasks.values()):
+    first = "".join(bad.told()["first"][:1])
     raise errors.InputError(
         f"{rows.files[0]}{', …' * (len(rows.files) > 1)}: has no row that can"
-        f" be used ({bad.count} bad rows)."
+        f" be used ({bad.count} bad rows). {first}".rstrip()
     )
   return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
 

@@ -52,7 +52,10 @@ def field(
   value = record[name]
   if not isinstance(value, kinds):
     wanted = " or ".join(kind.__name__ for kind in kinds)
-    raise errors.InputError(f'{place}: the field "{name}" is not a {wanted}.')
+    raise errors.InputError(
+        f'{place}: the field "{name}" is not a {wanted}, but of type'
+        f" {type(value).__name__}."
+    )
   return value
 
 
