@@ -35,6 +35,8 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.10",
         "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
     ],
+    # config.data.path in a bucket, gs://…
+    "gcs": ["gcsfs>=2024.10"],
     # Hugging Face tokenizers, chat templates and sentence encoders, from a
     # directory or the hub.
     "hf": ["huggingface-hub>=0.30", "jinja2>=3.1", "tokenizers>=0.21"],

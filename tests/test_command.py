@@ -41,6 +41,21 @@ BROKEN = "def get_config(:\n  pass\n"
             ["--config=configs/tmt.py", "--config.train.batch_size=x"],
             "invalid literal",
         ),
+        (
+            ["--config=configs/table.py", "--config.data.heldout.X.share=0.1"],
+            "config.data.heldout has no 'X'; it has: heldout.",
+        ),
+        (
+            ["--config=configs/table.py", "--config.evals.new.split=X"],
+            "to the file: config.evals.new = {'split': 'X'}",
+        ),
+        (
+            [
+                "--config=configs/table.py",
+                "--config.data.heldout.heldout.tasks=('a',)",
+            ],
+            "config.data.heldout.heldout has no 'tasks'; it has: share.",
+        ),
         (["--config=configs/tmt.py", "--stage=trian"], "--stage=trian"),
         (
             ["--config=configs/tmt.py", "--config.data.source=sinth"],

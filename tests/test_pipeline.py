@@ -152,10 +152,22 @@ def _slice_of_real(tmp_path: pathlib.Path) -> pathlib.Path:
   return clone
 
 
+def test_an_evaluation_of_no_set_is_found_by_the_config(small, tmp_path):
+  small.data.source = "table"
+  small.data.path = str(tmp_path / "nothing.jsonl")
+  small.data.heldout = {"far": {"share": 0.1}, "near": {"share": 0.1}}
+  with pytest.raises(
+      errors.InputError, match=r"no held-out set 'heldout'.* far, near"
+  ):
+    zsgen.run(small, tmp_path / "workdir")
+  assert not (tmp_path / "workdir").exists()
+
+
 def test_errors_before_any_work(small, tmp_path):
   small.evals.heldout.split = "heldot"
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
     zsgen.run(small, tmp_path)
+  assert not (tmp_path / "stores").exists()
   small.evals.heldout.split = "heldout"
   small.model.max_positions = 64
   with pytest.raises(errors.InputError, match="longest example"):

@@ -1,15 +1,19 @@
 """What every command of the project shares: flags, errors and exit codes."""
 
+import ast
 from collections.abc import Callable, Sequence
 import functools
 import os
+import pathlib
+import runpy
 import signal
 import sys
 
 from absl import app, flags, logging
+import ml_collections
 from ml_collections import config_flags
 
-from zsgen import config, errors
+from zsgen import config, errors, full_disk
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
@@ -31,12 +35,15 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
     logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
+    full_disk.watch(pathlib.Path(WORKDIR.value))
     run()
   except errors.InputError as error:
     print(f"zsgen: {error}", file=sys.stderr)
     sys.exit(2)
-  except OSError as error:
-    if error.filename is None:
+  except Exception as error:
+    if said := full_disk.told(error, pathlib.Path(WORKDIR.value)):
+      full_disk.leave(said)
+    if not isinstance(error, OSError) or error.filename is None:
       raise
     place = f"{error.filename}: {error.strerror}"
     print(f"zsgen: {place}. Check --workdir and the disk.", file=sys.stderr)
@@ -70,7 +77,7 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
   last word; the schema says more about the same override.
   """
   if isinstance(error, AttributeError | KeyError):
-    if unknown := _unknown_option(argv):
+    if unknown := _unknown_option(argv) or _absent_option(argv):
       return unknown
   if isinstance(error, SyntaxError):
     return f"{error.filename}, line {error.lineno}: {error.msg}."
@@ -96,3 +103,59 @@ def _unknown_option(argv: Sequence[str]) -> str:
         if "is not an option" in str(error):
           return f"{argument}: {error}"
   return ""
+
+
+def _absent_option(argv: Sequence[str]) -> str:
+  """What the config file lacks of the first override that it has no place for.
+
+  An override changes what the file sets: it adds no held-out set, evaluation
+  or target.
+  """
+  for argument in argv:
+    if not argument.startswith("--config."):
+      continue
+    option, _, value = argument.removeprefix("--config.").partition("=")
+    place, found, path = "config", _file(argv), option.split(".")
+    while path and path[0] in found:
+      place, found = f"{place}.{path[0]}", found[path.pop(0)]
+      if not isinstance(found, ml_collections.ConfigDict):
+        break
+    else:
+      if path:
+        return f"{argument}: {_how_to_add(place, found, path, value)}"
+  return ""
+
+
+def _how_to_add(
+    place: str,
+    found: ml_collections.ConfigDict,
+    path: Sequence[str],
+    value: str,
+) -> str:
+  """What a section of the config file has, and how to add to it.
+
+  Args:
+    place: the section's name.
+    found: the section.
+    path: the words of the option from the first that it lacks.
+    value: as the command line says it.
+  """
+  try:
+    value = ast.literal_eval(value)
+  except (ValueError, SyntaxError):
+    pass  # Text needs no quotes on the command line.
+  setting = functools.reduce(lambda inner, k: {k: inner}, path[:0:-1], value)
+  return (
+      f"the config file's {place} has no {path[0]!r}; it has:"
+      f" {', '.join(found) or 'nothing'}. The command line changes only what"
+      f" the file sets; add this to the file: {place}.{path[0]} = {setting!r}"
+  )
+
+
+def _file(argv: Sequence[str]) -> ml_collections.ConfigDict:
+  """The config as its file makes it, without overrides; empty if not known."""
+  for argument in argv:
+    if argument.startswith("--config="):
+      path, *given = argument.removeprefix("--config=").split(":", 1)
+      return runpy.run_path(path)["get_config"](*given)
+  return ml_collections.ConfigDict()

@@ -7,7 +7,7 @@ Each leaves an artifact under the workdir and is skipped when it is there:
   cache/                        compiled programs
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import functools
 import os
@@ -22,13 +22,19 @@ import rich.console
 from zsgen import artifacts, errors, evals
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
-from zsgen.data import prepare, tokenizers
+from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import batch_view, grids, origins, run_report
+from zsgen.reports import (
+    batch_view,
+    grids,
+    origins,
+    run_report,
+    task_counts,
+)
 from zsgen.training import batches, loop, seqio_feed
 from zsgen.training import start as start_lib
 
@@ -136,19 +142,19 @@ class Experiment:
     store = self._told(
         "prepare",
         lambda: prepare.prepare(
-            self.workdir / "stores", config.data, config.seed, self._say
+            self.workdir / "stores",
+            config.data,
+            config.seed,
+            self._say,
+            lambda suite: self._check_evals(suite.heldout),
         ),
     )
     if not known:
+      self._console.print(grids.to_rich(task_counts.grid(store)))
       self._console.print(grids.to_rich(origins.counted(store)))
       if told := origins.told(store):
         self._say(told)
-    for name, spec in config.evals.items():
-      if spec.split not in store.manifest["heldout"]:
-        raise errors.InputError(
-            f"config.evals.{name}.split: {store.suite} has no held-out set"
-            f" {spec.split!r}; it has {', '.join(store.manifest['heldout'])}."
-        )
+    self._check_evals(store.manifest["heldout"])
     return store
 
   @functools.cached_property
@@ -308,8 +314,21 @@ class Experiment:
 
   def _check_names(self) -> None:
     """Raises InputError for what can be wrong before any work is done."""
+    sources.check(self.config.data)
+    if self.config.data.heldout:
+      self._check_evals(self.config.data.heldout)
     arrangements.parameters(self.config.order)
     model_lib.Model.from_config(self.config.model)
+
+  def _check_evals(self, known: Collection[str]) -> None:
+    """Raises InputError if an evaluation's held-out set is not known."""
+    for name, spec in self.config.evals.items():
+      if spec.split not in known:
+        raise errors.InputError(
+            f"config.evals.{name}.split: there is no held-out set"
+            f" {spec.split!r}.{errors.did_you_mean(spec.split, known)}"
+            f" {self.config.data.source} has: {', '.join(known)}."
+        )
 
   def check_vocabulary(self) -> None:
     """Raises InputError if the model has no row for some token."""

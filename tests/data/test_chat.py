@@ -129,7 +129,7 @@ def test_a_last_question_without_answer_is_cut_off(tmp_path):
         (_say("q", "a", "s", "a", names=("system", "gpt")), "turn 1"),
         (["q", "a"], "turn 0: must be a JSON object"),
         ([{"from": "human"}], 'turn 0: the field "value" is missing'),
-        ("q a", '"conversations" is not a list'),
+        ("q a", '"conversations" is not a list, but of type str'),
         (None, "has none of the fields messages, conversations, items"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -82,3 +83,10 @@ def test_what_is_not_there(bucket, tmp_path):
   for path in ("gs://data/none.jsonl", "gs://data/*.csv", "no://where"):
     with pytest.raises(errors.InputError, match=r"where|not there"):
       _suite(path, tmp_path / "scratch")
+
+
+def test_the_extra_is_named_where_its_package_is_missing(tmp_path, monkeypatch):
+  monkeypatch.delenv("EPATH_USE_TF", raising=False)
+  monkeypatch.setitem(sys.modules, "gcsfs", None)
+  with pytest.raises(errors.InputError, match=r"gcsfs.*pip install .*\[gcs\]"):
+    _suite("gs://data/one.jsonl", tmp_path)

@@ -16,6 +16,7 @@ from zsgen.data.sources import records
 FIELDS = config.Fields(
     definition="about", category="kind", split="part", key="name"
 )
+NAMES = {"category": "kind", "key": "name"}
 PLAIN = {"heldout": config.Heldout(tasks=("b",))}
 
 
@@ -213,14 +214,15 @@ def test_plain_text_without_input(tmp_path):
 
 
 BAD = [
-    ({"input": 3}, 'the field "input" is not a str'),
-    ({"input": None}, 'the field "input" is not a str'),
+    ({"input": 3}, r'"input" \(config.data.fields.input\) .* text, not a num'),
+    ({"input": None}, "must be text, not null"),
+    ({"target": 3}, "must be text or a list of texts, not a number: 3"),
     ({"input": " \n"}, 'the field "input" is empty'),
     ({"task": ""}, 'the field "task" is empty'),
     ({"target": []}, '"target" has an empty answer'),
     ({"target": ["x", ""]}, '"target" has an empty answer'),
-    ({"target": ["x", 3]}, '"target" is not all text'),
-    ({"target": {"x": 1}}, '"target" is not a str or list'),
+    ({"target": ["x", 3]}, "list of texts, not a list with a number: 3"),
+    ({"target": {"x": 1}}, "list of texts, not an object: {'x': 1}"),
     ({"input": "\ud800"}, "is not Unicode"),
 ]
 
@@ -306,7 +308,7 @@ def test_broken_tables(tmp_path):
   for content, said in [
       ("a,b,a\n", "names the column 'a' twice"),
       ("task,input,target\na,b,c\nx,y\n", "line 3: has 2 cells, but .* has 3"),
-      ("task,input\na,b\n", '"target" is missing'),
+      ("task,input\na,b\n", "no column 'target', which config.data.fields"),
       ("", "has no row"),
   ]:
     path.write_text(content)
@@ -323,6 +325,83 @@ def test_broken_tables(tmp_path):
       broken.write_bytes(content)
       with pytest.raises(errors.InputError, match=rf"{name}: |has no "):
         _suite(broken)
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.parquet", "t.arrow"])
+def test_columns_of_other_names(tmp_path, name):
+  path = tmp_path / name
+  _write(path, [{"task": t, "question": "q", "answers": "a"} for t in "ab"])
+  for fields, said in [
+      (config.Fields(), r"fields\.input names\. .* task, question, answers\."),
+      (config.Fields(input="question", target="answer"), 'mean "answers"'),
+      (config.Fields(input="", target=""), r"fields\.target is empty"),
+  ]:
+    for on_bad_row in ("error", "skip"):
+      with pytest.raises(errors.InputError, match=said):
+        _suite(path, fields, heldout=PLAIN, on_bad_row=on_bad_row)
+
+
+def test_no_task_column_is_offered(tmp_path):
+  path = tmp_path / "t.jsonl"
+  _write(path, [{"input": f"q{i}", "target": "a"} for i in range(9)])
+  said = r"fields\.task=NAME\. .* with --config\.data\.fields\.task= all rows"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path, config.Fields(), heldout=PLAIN)
+  share = {"heldout": config.Heldout(share=0.2)}
+  assert len(_examples(path, config.Fields(task=""), heldout=share)) == 9
+
+
+def _lines(count=300):
+  rows = [f"{'ab'[i % 2]},q{i},t{i}" for i in range(count)]
+  return ["task,input,target", *rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "opened", "last", "count", "said"),
+    [
+        ({9: 'a,"q,t'}, 10, 301, 292, "is not closed"),
+        ({9: 'a,q,"t'}, 10, 301, 292, "is not closed"),
+        # A cell of two lines before it.
+        ({9: 'a,"q\n2","t'}, 11, 302, 293, "is not closed"),
+        (
+            {9: 'a,"q,t', 12: 'a,say "hi" to,t'},
+            10,
+            13,
+            4,
+            "does not end before",
+        ),
+        ({9: 'a,"q,t', 250: 'a,6",t'}, 10, 251, 242, "rows by themselves"),
+        ({0: 'task,input,"target'}, 1, 301, 301, "is not closed"),
+    ],
+)
+def test_a_quote_that_is_left_open(
+    tmp_path, changes, opened, last, count, said
+):
+  """Every line that it swallows is told and counted."""
+  path = tmp_path / "t.csv"
+  lines = _lines()
+  for number, line in changes.items():
+    lines[number] = line
+  path.write_text("\n".join(lines) + "\n")
+  said = rf"line {opened}: the quote .*{said}.* {count} lines .* line {last}\."
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path, config.Fields(), heldout=PLAIN)
+  if opened > 1:
+    options = dict(heldout=PLAIN, on_bad_row="skip", heldout_instances=999)
+    suite = _suite(path, config.Fields(), **options)
+    assert suite.told["bad_rows"]["count"] == count
+    # Line 10 is that of row 8, from 0.
+    after = 301 - last if last < 300 else 0
+    assert len(list(suite.examples())) == 8 + after
+
+
+def test_cells_of_many_lines_are_no_open_quotes(tmp_path):
+  poem = "\n".join('He said: ""so, so"".' for _ in range(150))
+  lines = _lines(4)
+  lines[2] = f'b,"{poem}",t'
+  (tmp_path / "t.csv").write_text("\n".join(lines))
+  examples = _examples(tmp_path / "t.csv", config.Fields(), heldout=PLAIN)
+  assert [each.input.count("\n") for each in examples] == [0, 0, 149, 0]
 
 
 def test_a_file_that_changes_under_the_suite(tmp_path):
@@ -373,10 +452,32 @@ def test_options_of_other_sources(tmp_path):
   for source, option in [
       ("table", dict(track="xlingual")),
       ("niv2", dict(dataset="x")),
-      ("p3", dict(fields=FIELDS)),
       ("synth", dict(heldout=PLAIN)),
       ("worlds", dict(path="x")),
   ]:
     said = f"config.data.{next(iter(option))}: .* does not read it"
     with pytest.raises(errors.InputError, match=said):
       sources.load(config.Data(source=source, **option), 0, tmp_path)
+
+
+def test_fields_that_a_source_does_not_read(tmp_path):
+  for source, said in [
+      (
+          "p3",
+          r"^config\.data\.fields\.category, .*\.key: the source p3 does not",
+      ),
+      ("chat", r"^config\.data\.fields\.definition: .* set to 'about'\. Of"),
+  ]:
+    with pytest.raises(errors.InputError, match=said) as raised:
+      fields = FIELDS if source == "chat" else config.Fields(**NAMES)
+      sources.load(config.Data(source=source, fields=fields), 0, tmp_path)
+    assert "Fields(" not in str(raised.value)
+
+
+def test_solved_examples_of_a_source_that_has_none(tmp_path):
+  for options in (dict(), dict(shots=0, negative_shots=1)):
+    data = config.Data(source="p3", prompt="niv2", **options)
+    with pytest.raises(errors.InputError, match="p3 has no solved examples"):
+      sources.load(data, 0, tmp_path)
+  data = config.Data(source="synth", prompt="niv2", shots=0)
+  assert sources.load(data, 0, tmp_path).name == "synth"

@@ -7,6 +7,7 @@ example a line); the latter is written last, and so says that both are there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 import io
 import json
 import pathlib
@@ -18,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
+from zsgen.data import ahead, suite
 from zsgen.data import rows as rows_lib
-from zsgen.data import suite
 
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
@@ -93,25 +94,30 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
 
   The caller drops them all then.
   """
-  for number in range(done(folder)):
-    path = _path(folder, number)
-    try:
-      with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-        table = pq.read_table(path)
-        counts = json.loads(table.schema.metadata[_PROMPTS.encode()])
-        found = Chunk(arrays["tokens"], arrays["mask"], table, counts)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        zipfile.BadZipFile,
-    ) as error:
-      raise errors.InputError(
-          f"{path}: is damaged ({error}). All chunks were dropped; run again to"
-          " have the examples encoded again."
-      ) from error
-    yield found
+  paths = [_path(folder, number) for number in range(done(folder))]
+  # One is read while the one before it is used.
+  with futures.ThreadPoolExecutor(1) as pool:
+    yield from ahead.results(pool, _read, paths, 1)
+
+
+def _read(path: pathlib.Path) -> Chunk:
+  """The chunk of this table."""
+  try:
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+      table = pq.read_table(path)
+      counts = json.loads(table.schema.metadata[_PROMPTS.encode()])
+      return Chunk(arrays["tokens"], arrays["mask"], table, counts)
+  except (
+      OSError,
+      ValueError,
+      TypeError,
+      KeyError,
+      zipfile.BadZipFile,
+  ) as error:
+    raise errors.InputError(
+        f"{path}: is damaged ({error}). All chunks were dropped; run again to"
+        " have the examples encoded again."
+    ) from error
 
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:

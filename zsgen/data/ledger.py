@@ -22,6 +22,7 @@ class Ledger:
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
       loss_tokens.
     dropped: examples of each task that had no answer token left.
+    cut: examples of each task that were longer than a row may be.
     prompts: what prompts left out, see `prompts.Prompts`.
   """
 
@@ -29,6 +30,7 @@ class Ledger:
     self.rows = 0
     self.counts: dict[str, collections.Counter] = {}
     self.dropped: collections.Counter = collections.Counter()
+    self.cut: collections.Counter = collections.Counter()
     self.prompts: collections.Counter = collections.Counter()
     self._tasks: dict[str, dict[str, Any]] = {}
     self._current = None
@@ -66,6 +68,8 @@ class Ledger:
     counts["examples"] += len(kept)
     counts["cut"] += int(cut.sum())
     counts["answer_cut"] += int(answer_cut.sum())
+    if cut.any():
+      self.cut[task["task"]] += int(cut.sum())
     if count < len(kept):
       counts["dropped"] += len(kept) - count
       self.dropped[task["task"]] += len(kept) - count

@@ -74,4 +74,4 @@ def encode(
 
 def _said(segments: Sequence[prompts.Segment], loss: bool) -> str:
   """The text of the segments with, or without, loss."""
-  return "\n".join(each.text for each in segments if each.loss == loss)
+  return "\n".join([each.text for each in segments if each.loss == loss])

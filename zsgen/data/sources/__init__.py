@@ -1,7 +1,9 @@
 """Sources by name: each makes a suite from `config.data` and a seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 import pathlib
+from typing import Any
 
 from zsgen import config, errors
 from zsgen.data import suite
@@ -46,7 +48,10 @@ _FILES = ("path", "heldout", "on_bad_row", "deduplicate", "draw")
 # The options of `config.data` that each source reads, beside those that all
 # do; others must stay as they are by default.
 _READS: dict[str, tuple[str, ...]] = {
-    "chat": (*_FILES, "fields"),
+    "chat": (
+        *_FILES,
+        *("fields.task", "fields.category", "fields.split", "fields.key"),
+    ),
     "flan_mini": _FILES,
     "niv2": (*_FILES, "track"),
     "p3": _FILES,
@@ -57,6 +62,9 @@ _READS: dict[str, tuple[str, ...]] = {
     "worlds": (),
 }
 _SOME_READ = (*_FILES, "track", "fields", "dataset", "module")
+# What shows solved examples of a task, and the source that has them.
+_SHOWN = ("shots", "negative_shots", "explanations")
+_SOLVED = "niv2"
 
 
 def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -68,29 +76,70 @@ def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory that the source may keep files in; it need not exist.
 
   Raises:
-    InputError: an unknown source, an option that it does not read, a draw
-      that there is not, or whatever the source finds wrong.
+    InputError: see `check`; or whatever the source finds wrong.
   """
-  source = errors.choose(SOURCES, data.source, "config.data.source")
+  check(data)
+  return SOURCES[data.source](data, seed, scratch)
+
+
+def check(data: config.Data) -> None:
+  """Checks what can be wrong before anything is read.
+
+  Raises:
+    InputError: an unknown source, an option that it does not read, solved
+      examples that it does not have, or a draw that there is not.
+  """
+  errors.choose(SOURCES, data.source, "config.data.source")
   _check_options(data)
+  _check_shots(data)
   if data.draw not in draws.DRAWS:
     raise errors.InputError(
         f"config.data.draw: {data.draw!r} is not known."
         f"{errors.did_you_mean(data.draw, draws.DRAWS)} There are:"
         f" {', '.join(draws.DRAWS)}."
     )
-  return source(data, seed, scratch)
 
 
 def _check_options(data: config.Data) -> None:
   """Options that the source does not read are not set."""
-  default = config.Data()
   reads = _READS.get(data.source, _SOME_READ)
+  unread = {
+      f"config.data.{name}": value
+      for name, value in _given(data).items()
+      if name not in reads and name.partition(".")[0] not in reads
+  }
+  if unread:
+    it, are = ("it", "it is") if len(unread) == 1 else ("them", "they are")
+    raise errors.InputError(
+        f"{', '.join(unread)}: the source {data.source} does not read {it}, but"
+        f" {are} set to {', '.join(map(repr, unread.values()))}. Of these it"
+        f" reads: {', '.join(reads) or 'none'}."
+    )
+
+
+def _given(data: config.Data) -> dict[str, Any]:
+  """Options that are not as by default, of those that not all sources read."""
+  default, given = config.Data(), {}
   for name in _SOME_READ:
-    value = getattr(data, name)
-    if name not in reads and value != getattr(default, name):
+    value, usual = getattr(data, name), getattr(default, name)
+    if dataclasses.is_dataclass(value):
+      value, usual = dataclasses.asdict(value), dataclasses.asdict(usual)
+      given |= {f"{name}.{k}": v for k, v in value.items() if v != usual[k]}
+    elif value != usual:
+      # Held-out sets: their names.
+      given[name] = list(value) if isinstance(value, Mapping) else value
+  return given
+
+
+def _check_shots(data: config.Data) -> None:
+  """Solved examples are asked only of a source that has some."""
+  if data.prompt != "niv2" or data.source not in {*_READS} - {_SOLVED}:
+    return
+  for option in _SHOWN:
+    if value := getattr(data, option):
       raise errors.InputError(
-          f"config.data.{name}: the source {data.source} does not read it, but"
-          f" it is set to {value!r}. It reads: {', '.join(reads) or 'none'} of"
-          f" {', '.join(_SOME_READ)}."
+          f"config.data.{option} is {value}, but the source {data.source} has"
+          f" no solved examples to show (only {_SOLVED} has). Set"
+          f" --config.data.{option}={type(value)(0)}, or take another"
+          " config.data.prompt."
       )

@@ -88,9 +88,10 @@ def scan(
   if bad.count and on_bad_row == "error":
     raise bad.error()
   if not any(len(task.rows) for task in tasks.values()):
+    first = "".join(bad.told()["first"][:1])
     raise errors.InputError(
         f"{rows.files[0]}{', …' * (len(rows.files) > 1)}: has no row that can"
-        f" be used ({bad.count} bad rows)."
+        f" be used ({bad.count} bad rows). {first}".rstrip()
     )
   return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
 
@@ -206,4 +207,6 @@ def _examples(
   for split, tasks in drawn.items():
     for task, numbers in tasks.items():
       for row in numbers.tolist():
-        yield dataclasses.replace(rows.read(row), task=task, split=split)
+        # What `dataclasses.replace` does, in a third of its time.
+        told = {**vars(rows.read(row)), "task": task, "split": split}
+        yield suite_lib.Example(**told)

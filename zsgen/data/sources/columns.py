@@ -1,6 +1,7 @@
 """Parquet, and the Arrow files of Hugging Face `datasets` on disk."""
 
 from collections.abc import Iterator, Sequence
+import functools
 import pathlib
 from typing import Any
 
@@ -44,16 +45,41 @@ def arrow(path: pathlib.Path, columns: Sequence[str]) -> Iterator[records.Row]:
     raise errors.InputError(f"{path}: is no Arrow file ({error}).") from error
 
 
+@functools.lru_cache(maxsize=8)
+def names(path: pathlib.Path, format: str) -> tuple[str, ...]:
+  """All columns of a file that was read; () if it is not in columns.
+
+  Args:
+    path: of the file.
+    format: as files.File has it.
+  """
+  if format == "parquet":
+    return tuple(pq.read_schema(path).names)
+  if format != "arrow":
+    return ()
+  with pa.memory_map(str(path)) as source:
+    return tuple(_opened(source).schema.names)
+
+
+def _opened(
+    source: pa.MemoryMappedFile,
+) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+  """Reads either kind of Arrow data."""
+  if source.read(6) == b"ARROW1":
+    return pa.ipc.open_file(source)
+  source.seek(0)
+  return pa.ipc.open_stream(source)
+
+
 def _batches(
     source: pa.MemoryMappedFile, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
   """Small batches of the columns that are there."""
-  if source.read(6) == b"ARROW1":
-    file = pa.ipc.open_file(source)
-    batches = (file.get_batch(i) for i in range(file.num_record_batches))
+  reader = _opened(source)
+  if isinstance(reader, pa.ipc.RecordBatchFileReader):
+    batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
   else:
-    source.seek(0)
-    batches = iter(pa.ipc.open_stream(source))
+    batches = iter(reader)
   for batch in batches:
     batch.validate(full=True)
     kept = batch.select([n for n in batch.schema.names if n in columns])

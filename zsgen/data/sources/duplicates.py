@@ -4,7 +4,7 @@ Of 10 million texts two different ones share a digest with a chance of 3 in a
 million.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import hashlib
 from typing import Any, NamedTuple
 
@@ -26,9 +26,16 @@ class Digests(NamedTuple):
 
 def digest(*texts: str) -> int:
   """64 bits that differ where the texts do."""
-  # With lengths: ("ab", "c") is not ("a", "bc").
-  framed = "".join([f"{len(text)}:{text}" for text in texts])
-  mixed = hashlib.blake2b(framed.encode(), digest_size=8)
+  return _number(hashlib.blake2b(_framed(texts), digest_size=8))
+
+
+def _framed(texts: Sequence[str]) -> bytes:
+  """The texts with their lengths: ("ab", "c") is not ("a", "bc")."""
+  return "".join([f"{len(text)}:{text}" for text in texts]).encode()
+
+
+def _number(mixed: "hashlib._Hash") -> int:
+  """The digest of what was mixed so far."""
   return int.from_bytes(mixed.digest(), "little")
 
 
@@ -39,19 +46,18 @@ def of(example: suite.Example) -> tuple[int, int, int]:
   or is all turns. Where there is no input, the prompt stands for it; where
   there is no prompt, the text.
   """
-  whole = _whole(example)
-  asked = digest(example.input) if example.input else 0
-  prompt = (
-      digest(example.definition, example.input) if example.definition else asked
-  )
-  return asked or prompt or whole, prompt or whole, whole
-
-
-def _whole(example: suite.Example) -> int:
-  """Of definition, input and first answer, or of all turns."""
+  # Each text is mixed once: the whole goes on where the prompt ends.
+  mixed = hashlib.blake2b(_framed((example.input,)), digest_size=8)
+  asked = prompt = _number(mixed) if example.input else 0
+  mixed.update(_framed((example.definition,)))
+  if example.definition:
+    prompt = _number(mixed)
   if example.turns:
-    return digest(*(part for turn in example.turns for part in turn))
-  return digest(example.definition, example.input, *example.targets[:1])
+    whole = digest(*(part for turn in example.turns for part in turn))
+  else:
+    mixed.update(_framed(example.targets[:1]))
+    whole = _number(mixed)
+  return asked or prompt or whole, prompt or whole, whole
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ _HOW = (
     f"Set one in the config, such as {_WHERE} = {{'heldout': {{'share': 0.1}}}}"
     " (or tasks, tasks_file, categories, split)."
 )
-
+# Names that a message lists.
+_SHOWN = 20
 
 _Tasks = Mapping[str, groups.Task]
 
@@ -151,9 +152,20 @@ def _known(
     if name not in known:
       raise errors.InputError(
           f"{place}: the source has no {kind} {name!r}."
-          f"{errors.did_you_mean(name, known)}"
+          f"{errors.did_you_mean(name, known)}{_those(kind, known)}"
       )
   return tuple(names)
+
+
+def _those(kind: str, known: Collection[str]) -> str:
+  """The splits or categories that there are; tasks are many."""
+  named = sorted(filter(None, known))
+  if kind == "task":
+    return ""
+  listed = ", ".join(named[:_SHOWN]) + ", …" * (len(named) > _SHOWN)
+  if not listed:
+    return " It has none of its own: name tasks, or set a share."
+  return f" It has: {listed}."
 
 
 def _listed(path: pathlib.Path) -> list[str]:

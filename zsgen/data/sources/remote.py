@@ -9,6 +9,8 @@ from typing import Any
 from zsgen import errors
 
 _MAGIC = "*?["
+# The extra of this package that speaks to a kind of bucket.
+_EXTRAS = {"gs": "gcs"}
 
 
 def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
@@ -35,9 +37,12 @@ def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
   try:
     return _copied(epath.Path(path), path, target)
   except ImportError as error:
+    scheme = path.partition("://")[0]
+    extra = _EXTRAS.get(scheme)
+    hint = f" Install it: pip install -e '.[{extra}]'." if extra else ""
     raise errors.InputError(
         f"config.data.path: {path!r} needs a package that is not installed"
-        f" ({error})."
+        f" ({error}).{hint}"
     ) from error
   # Each file system has errors of its own.
   except Exception as error:

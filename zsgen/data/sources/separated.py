@@ -6,7 +6,7 @@ import pathlib
 from typing import Any, BinaryIO
 
 from zsgen import errors
-from zsgen.data.sources import lines, records
+from zsgen.data.sources import lines, quotes, records
 
 
 class _Lines:
@@ -22,6 +22,8 @@ class _Lines:
 
   def __init__(self, stream: BinaryIO):
     self._stream = stream
+    self._lines: list[str] = []
+    self._ended = False
     self.count = 0
     self.long = False
 
@@ -31,10 +33,23 @@ class _Lines:
       self.count += 1
       if len(line) > records.LONGEST:
         lines.skip(self._stream, line)
+        self._lines.append("")
         self.long = True
         return
       encoding = "utf-8-sig" if self.count == 1 else "utf-8"
-      yield line.decode(encoding, "surrogateescape")
+      self._lines.append(line.decode(encoding, "surrogateescape"))
+      yield self._lines[-1]
+    self._ended = True
+
+  def begin(self) -> int:
+    """Begins a record; returns the number of its first line, from 1."""
+    self._lines.clear()
+    return self.count + 1
+
+  def record(self, cells: list[str]) -> quotes.Record:
+    """The lines since `begin`, of which a reader made these cells."""
+    first = self.count - len(self._lines) + 1
+    return quotes.Record(first, self._lines, cells, self._ended or self.long)
 
 
 def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
@@ -52,6 +67,8 @@ def _scan(
 ) -> Iterator[records.Row]:
   """Every row as a dictionary of texts, named by the header.
 
+  A quote that is left open makes every line that it swallows a bad row.
+
   Raises:
     InputError: a header that is broken or names a column twice.
   """
@@ -59,29 +76,67 @@ def _scan(
   csv.field_size_limit(records.LONGEST)
   given = _Lines(stream)
   reader = csv.reader(given, delimiter=delimiter)
-  header = _header(reader, path)
+  header = _header(reader, given, path, delimiter)
   while True:
-    place = f"{path}, line {given.count + 1}"
+    first = given.begin()
+    place = f"{path}, line {first}"
     try:
       cells = next(reader, None)
+      if cells is None and not given.long:
+        return
+      cells, value = cells or [], None
     except csv.Error as error:
-      yield records.Row(place, errors.InputError(f"{place}: {error}."))
-      continue
-    if given.long:
+      cells, value = [], errors.InputError(f"{place}: {error}.")
+    record = given.record(cells)
+    if wrong := _wrong(record, delimiter, len(header)):
+      yield from _lost(record, wrong, path)
+    elif given.long:
       yield records.Row(place, records.too_long(place))
+    elif value or cells:
+      yield records.Row(place, value or _row(header, cells, place))
+    if given.long:
       reader = csv.reader(given, delimiter=delimiter)
-    elif cells is None:
-      return
-    elif cells:
-      yield records.Row(place, _row(header, cells, place))
 
 
-def _header(reader: Iterator[list[str]], path: pathlib.Path) -> list[str]:
+def _wrong(record: quotes.Record, delimiter: str, width: int) -> str:
+  """What is wrong with the quotes of a record of several lines, if it is."""
+  several = len(record.lines) > 1
+  return quotes.wrong(record, delimiter, width) if several else ""
+
+
+def _lost(
+    record: quotes.Record, wrong: str, path: pathlib.Path
+) -> Iterator[records.Row]:
+  """A bad row for each line of a record whose quotes are wrong."""
+  opened, last = quotes.opened(record), record.first + len(record.lines) - 1
+  place = f"{path}, line {opened}"
+  said = (
+      f"{place}: the quote that opens here {wrong}. {len(record.lines):,} lines"
+      f" are lost, up to line {last}. Close it, or double a quote that is text."
+  )
+  yield records.Row(place, errors.InputError(said))
+  for number in range(record.first, last + 1):
+    if number != opened:
+      place = f"{path}, line {number}"
+      said = f"{place}: is lost in the quote of line {opened}."
+      yield records.Row(place, errors.InputError(said))
+
+
+def _header(
+    reader: Iterator[list[str]],
+    given: _Lines,
+    path: pathlib.Path,
+    delimiter: str,
+) -> list[str]:
   """The names of the columns; none if the file is empty."""
+  given.begin()
   try:
     header = next(reader, [])
   except csv.Error as error:
     raise errors.InputError(f"{path}, line 1: {error}.") from error
+  record = given.record(header)
+  if wrong := _wrong(record, delimiter, len(header)):
+    raise next(_lost(record, wrong, path)).value
   twice = [name for name in header if header.count(name) > 1]
   if twice:
     raise errors.InputError(

@@ -5,15 +5,33 @@
 tells the split, files named train, heldout, validation or test do.
 """
 
+from collections.abc import Callable, Mapping
 import pathlib
+import reprlib
+import types
 from typing import Any
 
-from zsgen import config
+from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows
+from zsgen.data.sources import catalog, columns, files, records, rows
 
 # The task of rows that name none.
 TASK = "table"
+# What a part of an example may be: types, and their name. Others: text.
+_MAY_BE = {
+    "target": ((str, list), "text or a list of texts"),
+    "key": ((str, int), "text or a whole number"),
+}
+_TYPES = {
+    types.NoneType: "null",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
+# Columns that a message lists.
+_LISTED = 20
 
 
 def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -30,7 +48,11 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """
   found = files.find(data.path, scratch)
   fields = data.fields
-  columns = [
+  if not fields.target:
+    raise errors.InputError(
+        "config.data.fields.target is empty: name the column of the answers."
+    )
+  read = [
       fields.task,
       fields.input,
       fields.target,
@@ -43,7 +65,7 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       found,
       lambda row, origin: example(row, origin, fields),
       scratch,
-      columns,
+      read,
   )
   known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
   return catalog.suite("table", known, data, seed)
@@ -58,25 +80,79 @@ def example(
     InputError: a column that is named is missing, no text, or empty. An input
       may be empty where there is a definition.
   """
-  place = origin.place
-  definition = _column(row, fields.definition, place)
+  definition = _column(row, fields, "definition", origin)
   # The definition may say it all.
-  asked = (
-      records.field(row, fields.input, (str,), place)
-      if fields.input and definition
-      else _column(row, fields.input, place)
-  )
+  read = _maybe_empty if definition else records.text
   return suite.Example(
-      task=_column(row, fields.task, place) or TASK,
-      category=_column(row, fields.category, place),
-      split=_column(row, fields.split, place) or origin.file.split,
+      task=_column(row, fields, "task", origin) or TASK,
+      category=_column(row, fields, "category", origin),
+      split=_column(row, fields, "split", origin) or origin.file.split,
       definition=definition,
-      input=asked,
-      targets=records.texts(row, fields.target, place),
-      key=records.key(row, fields.key, place) if fields.key else origin.key,
+      input=_column(row, fields, "input", origin, read),
+      targets=_column(row, fields, "target", origin, records.texts),
+      key=_column(row, fields, "key", origin, records.key) or origin.key,
   )
 
 
-def _column(row: Any, name: str, place: str) -> str:
-  """The column's text; "" if no column is named."""
-  return records.text(row, name, place) if name else ""
+def _maybe_empty(row: Any, name: str, place: str) -> str:
+  """A column that is text."""
+  return records.field(row, name, (str,), place)
+
+
+def _column(
+    row: Any,
+    fields: config.Fields,
+    part: str,
+    origin: rows.Origin,
+    read: Callable[[Any, str, str], Any] = records.text,
+) -> Any:
+  """A part of an example from the column named for it; "" if none is."""
+  name = getattr(fields, part)
+  if not name:
+    return ""
+  try:
+    return read(row, name, origin.place)
+  except errors.InputError as error:
+    if not isinstance(row, Mapping):
+      raise
+    said = (
+        _other_type(row[name], name, part)
+        if name in row
+        else _missing(row, name, part, origin.file)
+    )
+    raise (
+        errors.InputError(f"{origin.place}: {said}") if said else error
+    ) from error
+
+
+def _missing(row: Mapping, name: str, part: str, file: files.File) -> str:
+  """What to say where a column is not there."""
+  option = f"config.data.fields.{part}"
+  # Of a file in columns only those that are named are read.
+  known = columns.names(file.path, file.format) or tuple(map(str, row))
+  listed = ", ".join(known[:_LISTED]) + ", …" * (len(known) > _LISTED)
+  none = (
+      f" Or there is none: with --{option}= all rows are one task, and a"
+      " held-out share is one of rows."
+  )
+  return (
+      f"there is no column {name!r}, which {option} names."
+      f"{errors.did_you_mean(name, known)} There are: {listed}. Set"
+      f" --{option}=NAME.{none if part == 'task' else ''}"
+  )
+
+
+def _other_type(value: Any, name: str, part: str) -> str:
+  """What to say where a value is of another type; "" where it is not."""
+  kinds, wanted = _MAY_BE.get(part, ((str,), "text"))
+  found = value
+  if isinstance(value, list) and list in kinds:
+    found = next((v for v in value if not isinstance(v, str)), value)
+  if found is value and isinstance(value, kinds):
+    return ""
+  kind = _TYPES.get(type(found), type(found).__name__)
+  inside = "" if found is value else "a list with "
+  return (
+      f'the field "{name}" (config.data.fields.{part}) must be {wanted}, not'
+      f" {inside}{kind}: {reprlib.repr(found)}."
+  )

@@ -1,0 +1,136 @@
+"""Importing a model of a billion parameters: time, and memory of the host.
+
+  python -m benchmarks.models                       # Llama-3.2-1B's shape
+  python -m benchmarks.models --preset=QWEN3_06B --dtype=float32
+
+A directory with drawn weights is written first, in shards of 1 GB, and deleted
+afterwards. Every peer reads it in a process of its own, to float32, as
+training needs it; ratios are to the size of the parameters in float32.
+
+  zsgen         `config.model.init="hf:DIR"`: onto the device mesh
+  transformers  `AutoModelForCausalLM.from_pretrained`, where torch is installed
+  export        zsgen again, and writes all of it to a new directory
+"""
+
+import argparse
+import dataclasses
+import math
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+from flax import traverse_util
+import jax
+import numpy as np
+import rich.console
+import rich.table
+
+from benchmarks import peers as peers_lib
+from zsgen import config
+from zsgen import mesh as mesh_lib
+from zsgen.models import hugging_face, presets
+from zsgen.models import model as model_lib
+from zsgen.training import start as start_lib
+
+_SHARD = 1_000_000_000
+
+
+class _Drawn:
+  """A parameter whose layers are drawn when they are asked for."""
+
+  def __init__(self, shape: tuple[int, ...]):
+    self.shape = shape
+
+  def __getitem__(self, layer: int) -> np.ndarray:
+    return _draw(self.shape[1:], layer)
+
+  def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    return _draw(self.shape, 0)
+
+
+def _draw(shape: tuple[int, ...], seed: int) -> np.ndarray:
+  rng = np.random.default_rng(seed)
+  return 0.02 * rng.standard_normal(shape, np.float32)
+
+
+def write(directory: pathlib.Path, preset: str, dtype: str) -> dict[str, Any]:
+  """Writes a model of drawn weights."""
+  fields = {"init": "new", **getattr(presets, preset)}
+  arch = config.check_section(config.Model, fields, "config.model")
+  init = model_lib.Model.from_config(arch).init
+  shapes = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0)))
+  params = {path: _Drawn(leaf.shape) for path, leaf in shapes.items()}
+  hugging_face.save(
+      directory,
+      traverse_util.unflatten_dict(params),
+      arch,
+      dtype,
+      largest=_SHARD,
+  )
+  count = sum(math.prod(leaf.shape) for leaf in shapes.values())
+  return {"parameters": count}
+
+
+def zsgen(directory: pathlib.Path, export: str = "") -> dict[str, Any]:
+  """Reads the directory as a run does; writes it again if asked to."""
+  began = time.perf_counter()
+  start = start_lib.of(config.Model(init=f"hf:{directory}"), seed=0)
+  mesh = mesh_lib.make(config.Mesh())
+  params = start.load(mesh_lib.shardings(start.shapes, mesh))
+  jax.block_until_ready(params)
+  if export:
+    arch = dataclasses.replace(start.arch, init="new")
+    hugging_face.save(pathlib.Path(export), params, arch, largest=_SHARD)
+  return {"seconds": time.perf_counter() - began}
+
+
+def transformers(directory: pathlib.Path) -> dict[str, Any]:
+  """The same by transformers and torch."""
+  import torch
+  import transformers as library
+
+  began = time.perf_counter()
+  library.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+  return {"seconds": time.perf_counter() - began}
+
+
+def main() -> None:
+  """Measures and prints the table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--preset", default="LLAMA32_1B")
+  parser.add_argument("--dtype", default="bfloat16")
+  args = parser.parse_args()
+  with tempfile.TemporaryDirectory() as scratch:
+    directory = pathlib.Path(scratch) / "model"
+    made = peers_lib.measure(write, directory, args.preset, args.dtype)
+    size = 4 * made["parameters"] / 2**20
+    again = str(pathlib.Path(scratch) / "again")
+    found = {
+        "zsgen": peers_lib.measure(zsgen, directory),
+        "transformers": peers_lib.measure(transformers, directory),
+        "export": peers_lib.measure(zsgen, directory, again),
+    }
+  table = rich.table.Table(
+      "peer",
+      "seconds",
+      "peak GB",
+      "of the parameters",
+      title=f"{args.preset}, {args.dtype} file, {size / 1024:.2f} GB in float32",
+  )
+  for name, each in found.items():
+    if "failed" in each:
+      table.add_row(name, each["failed"], "", "")
+      continue
+    peak = each["peak_mb"]
+    table.add_row(
+        name,
+        f"{each['seconds']:.1f}",
+        f"{peak / 1024:.2f}",
+        f"{peak / size:.2f}",
+    )
+  rich.console.Console().print(table)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,93 @@
+"""A full disk: one message, exit code 2, and the same command goes on."""
+
+import errno
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from zsgen import full_disk
+
+OPTIONS = (
+    "--config=configs/tmt.py",
+    "--config.data.train_instances=4",
+    "--config.order.budget=64",
+    "--config.machine.save_every=2",
+    "--config.model.init=new",
+    "--config.model.layers=1",
+    "--config.model.width=32",
+    "--config.model.mlp_width=32",
+)
+THREAD = """
+import errno, pathlib, threading, time
+from zsgen import full_disk
+full_disk.watch(pathlib.Path("."))
+def write():
+  raise OSError(errno.ENOSPC, "No space left on device")
+threading.Thread(target=write).start()
+time.sleep(60)
+"""
+
+
+def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
+  """Python in a process whose files may have `largest` bytes."""
+  limits = (largest, resource.RLIM_INFINITY)
+  return subprocess.run(
+      [sys.executable, *arguments],
+      cwd=root,
+      env={**os.environ, "PYTHONPATH": str(root)},
+      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+@pytest.mark.parametrize(
+    ("before", "stage", "largest"),
+    [("prepare", "order", 4096), ("order", "train", 20_000)],
+)
+def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
+  job = ("-m", "zsgen.main", *OPTIONS, f"--workdir={tmp_path}")
+  assert _run([*job, f"--stage={before}"], root).returncode == 0
+  done = _run([*job, f"--stage={stage}"], root, largest)
+  assert done.returncode == 2, done.stderr
+  assert "Traceback" not in done.stderr
+  last = done.stderr.splitlines()[-1]
+  assert last.startswith("zsgen: a file is larger than")
+  assert str(tmp_path) in last and "free" in last and "is kept" in last
+  assert not list(tmp_path.glob("*/.*"))
+  if stage == "order":  # The same command goes on.
+    assert _run([*job, f"--stage={stage}"], root).returncode == 0
+
+
+def test_a_thread_that_cannot_write_ends_the_program(root):
+  done = _run(["-c", THREAD], root)
+  assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+  assert "the disk is full" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space", "/w/x"), "full: /w/x cannot"),
+        (OSError("1920 requested and 1008 written"), "the disk is full: "),
+        (
+            ValueError('Failed writing: "/w/y/z": No space left on device'),
+            "full: /w/y/z cannot",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk quota"),
+        (OSError(errno.ENOENT, "No such file"), ""),
+        (KeyError("No space left on device"), ""),
+    ],
+)
+def test_what_is_told(tmp_path, error, said):
+  """Of the error, and of one that it led to."""
+  other = RuntimeError("stopped")
+  other.__cause__ = error
+  for each in (error, other):
+    told = full_disk.told(each, tmp_path / "new")
+    assert (said in told) if said else told == ""

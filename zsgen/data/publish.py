@@ -1,0 +1,95 @@
+"""The end of prepare: chunks are put together, and are a store."""
+
+from collections.abc import Mapping, Sequence
+import pathlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zsgen import artifacts
+from zsgen.data import chunks, ledger, store, suite, tokenizers
+
+_SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "task": pa.string(),
+        "split": pa.string(),
+        "key": pa.string(),
+        "tokens": pa.int32(),
+        "loss_tokens": pa.int32(),
+        "prompt": pa.string(),
+        "answer": pa.string(),
+    }
+)
+_COLUMNS = _SCHEMA.names[1:]
+
+
+def write(
+    path: pathlib.Path,
+    folder: pathlib.Path,
+    source: suite.Suite,
+    sources_read: Sequence[Mapping[str, Any]],
+    made: Mapping[str, Any],
+    tokenizer: tokenizers.Tokenizer,
+) -> None:
+  """Writes every file of a store.
+
+  Args:
+    path: a directory that is there, and empty.
+    folder: the chunks, all of them.
+    source: the suite that they are of.
+    sources_read: its files, as `store.describe_sources` tells them.
+    made: what made the store, for the manifest.
+    tokenizer: is saved with it.
+
+  Raises:
+    InputError: a damaged chunk, a task in two places, or a split without an
+      example.
+    OSError: the disk is full.
+  """
+  counted, end = ledger.Ledger(), 0
+  borders = [np.zeros(1, np.int64)]
+  with (
+      open(path / "tokens.bin", "wb") as tokens,
+      open(path / "mask.bin", "wb") as mask,
+      pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
+  ):
+    for chunk in chunks.read(folder):
+      first = counted.rows
+      counted.add(chunk.table)
+      counted.prompts.update(chunk.prompts)
+      kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
+      chunk.tokens.tofile(tokens)
+      chunk.mask.tofile(mask)
+      lengths = kept["tokens"].to_numpy().astype(np.int64)
+      # A chunk may have lost all of its rows.
+      borders.append(end + np.cumsum(lengths))
+      end += int(lengths.sum())
+      ids = pa.array(range(first, counted.rows), pa.int64())
+      table.write_table(
+          kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
+      )
+  np.save(path / "offsets.npy", np.concatenate(borders))
+  pq.write_table(counted.tasks(source), path / "tasks.parquet")
+  tokenizer.save(path / store.TOKENIZER)
+  files = store.describe_files(path)
+  artifacts.write_json(
+      path / artifacts.MANIFEST,
+      {
+          "kind": "store",
+          "made_by": dict(made),
+          "suite": source.name,
+          "heldout": list(source.heldout),
+          "source": dict(source.told),
+          "counts": counted.counts,
+          "prompts": dict(counted.prompts),
+          "dropped_by_task": dict(counted.dropped),
+          "cut_by_task": dict(counted.cut),
+          "sources": list(sources_read),
+          "files": files,
+          "fingerprint": store.fingerprint(path, files),
+      },
+  )
