@@ -19,6 +19,9 @@ from zsgen.models.hugging_face import names as names_lib
 # Bytes at which jax wants a buffer to begin.
 _ALIGNED = 64
 
+# Element types that are read; others are codes of a quantization.
+_FLOATS = ("F32", "BF16", "F16", "F64")
+
 
 def load(
     directory: pathlib.Path, arch: config.Model, shardings: Mapping[str, Any]
@@ -94,6 +97,12 @@ class _Reader:
         f"{name} is {list(found[name])}, not {list(wanted[name])}"
         for name in sorted({*found} & {*wanted})
         if found[name] != wanted[name]
+    ]
+    types = {name: self._tensors.types[self._called[name]] for name in found}
+    wrong += [
+        f"{name} is of {types[name]}, not of {' or '.join(_FLOATS)}"
+        for name in sorted({*found} & {*wanted})
+        if types[name] not in _FLOATS
     ]
     if wrong:
       raise errors.InputError(
