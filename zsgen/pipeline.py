@@ -25,6 +25,7 @@ from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
+from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
@@ -114,8 +115,10 @@ class Experiment:
       workdir: pathlib.Path,
       console: rich.console.Console | None = None,
   ):
-    self.start = start_lib.of(config.model, config.seed)
-    self.config = dataclasses.replace(config, model=self.start.arch)
+    self.start = start_lib.of(config.model, config.seed, config.lora)
+    self.config = dataclasses.replace(
+        config, model=self.start.arch, lora=self.start.lora
+    )
     self.workdir = workdir.absolute()
     self._console = console or rich.console.Console(
         stderr=True, soft_wrap=True, highlight=False
@@ -199,25 +202,41 @@ class Experiment:
     return page
 
   def export(self) -> pathlib.Path:
-    """Writes the final parameters as a Hugging Face directory."""
+    """Writes the final parameters, or adapters, in Hugging Face's layout."""
     if not self._finished():
       self.train()
-    dtype = self.config.machine.export_dtype
-    path = self.path / f"export-{dtype}"
+    machine = self.config.machine
+    kind = "export-adapter" if machine.export == "adapter" else "export"
+    path = self.path / f"{kind}-{machine.export_dtype}"
     if not path.exists():
-      tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
       with artifacts.writing(path) as beside:
-        params = loop.restore_final(self.job()).params
-        hugging_face.save(
-            beside,
-            params,
-            self.config.model,
-            dtype,
-            special_ids=tokenizers.special_ids(tokenizer),
-        )
-        tokenizer.export(beside)
+        self._export(beside)
     self._say(f"export   {path}")
     return path
+
+  def _export(self, path: pathlib.Path) -> None:
+    """Writes what is exported to a directory."""
+    config, job = self.config, self.job()
+    dtype = config.machine.export_dtype
+    tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
+    params = loop.restore_final(job).params
+    if config.machine.export == "adapter":
+      arch, lora = config.model, config.lora
+      kind, _, base = arch.init.partition(":")
+      base = base if kind == "hf" else None
+      hugging_face.save_adapters(path, params, arch, lora, dtype, base)
+    else:
+      if config.lora.rank:
+        whole = lora_lib.join(params, loop.load_frozen(job))
+        params = lora_lib.merged(whole, config.lora)
+      hugging_face.save(
+          path,
+          params,
+          config.model,
+          dtype,
+          special_ids=tokenizers.special_ids(tokenizer),
+      )
+    tokenizer.export(path)
 
   def _finished(self) -> bool:
     return (self.path / "result.json").exists()
@@ -226,7 +245,7 @@ class Experiment:
     """All that training needs."""
     config, store, order = self.config, self.store, self.order
     mesh = mesh_lib.make(config.machine.mesh)
-    model = model_lib.Model.from_config(config.model)
+    model = model_lib.Model.from_config(config.model, config.lora)
     layouts = self._layouts(mesh)
     return loop.Job(
         path=self.path,
@@ -276,11 +295,14 @@ class Experiment:
     """All that decides the run's result; weights by content, not by place."""
     science = config_lib.science(self.config)
     del science["model"]["init"]
-    return {
+    made = {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
         "weights": self.start.fingerprint,
     }
+    if self.config.lora.rank:
+      made["lora"] = {**science["lora"], "adapters": self.start.adapters}
+    return made
 
   def _write_manifest(self) -> None:
     """Writes what the run is made of, or checks what is there.
@@ -314,7 +336,12 @@ class Experiment:
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
     arrangements.parameters(self.config.order)
-    model_lib.Model.from_config(self.config.model)
+    model_lib.Model.from_config(self.config.model, self.config.lora)
+    if self.config.machine.export == "adapter" and not self.config.lora.rank:
+      raise errors.InputError(
+          "config.machine.export is 'adapter', but config.lora.rank is 0: there"
+          " are no adapters. Set a rank, or config.machine.export='merged'."
+      )
 
   def _check_evals(self, known: Collection[str]) -> None:
     """Raises InputError if an evaluation's held-out set is not known."""

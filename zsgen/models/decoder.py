@@ -32,10 +32,12 @@ class Attention(nn.Module):
   Attributes:
     arch: the architecture.
     kind: "global", or "local" for a window.
+    lora: adapters of projections.
   """
 
   arch: config.Model
   kind: str
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -46,7 +48,9 @@ class Attention(nn.Module):
   ) -> Float[Array, "B T D"]:
     arch, d = self.arch, self.arch.head_width
     into, kv_into = (arch.width, arch.heads, d), (arch.width, arch.kv_heads, d)
-    project = functools.partial(layers.Projection, bias=arch.qkv_bias)
+    project = functools.partial(
+        layers.Projection, bias=arch.qkv_bias, lora=self.lora
+    )
     query = project("BTD,DHd->BTHd", into, name="query")(x)
     key = project("BTD,DKd->BTKd", kv_into, name="key")(x)
     value = project("BTD,DKd->BTKd", kv_into, name="value")(x)
@@ -70,6 +74,7 @@ class Attention(nn.Module):
         (arch.heads, d, arch.width),
         bias=arch.out_bias,
         std=layers.residual_std(arch),
+        lora=self.lora,
         name="out",
     )(x)
 
@@ -79,6 +84,7 @@ class Block(nn.Module):
 
   arch: config.Model
   kind: str
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -88,10 +94,11 @@ class Block(nn.Module):
       rotations: _Rotations,
   ) -> Float[Array, "B T D"]:
     normed = layers.Norm(self.arch, name="attention_norm")(x)
-    attend = Attention(self.arch, self.kind, name="attention")
+    attend = Attention(self.arch, self.kind, lora=self.lora, name="attention")
     x += self._normed(attend(normed, segments, rotations), "attention")
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
-    return x + self._normed(layers.Mlp(self.arch, name="mlp")(normed), "mlp")
+    mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
+    return x + self._normed(mlp(normed), "mlp")
 
   def _normed(self, x: Array, part: str) -> Array:
     if not self.arch.post_norms:
@@ -103,6 +110,7 @@ class Pattern(nn.Module):
   """The blocks that repeat; its signature is that of a scan's body."""
 
   arch: config.Model
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -114,7 +122,8 @@ class Pattern(nn.Module):
     # A scan's body is never merged with another: CSE cannot undo the remat.
     block = _remat(prevent_cse=False)
     for i, kind in enumerate(self.arch.pattern):
-      x = block(self.arch, kind, name=str(i))(x, segments, rotations)
+      each = block(self.arch, kind, lora=self.lora, name=str(i))
+      x = each(x, segments, rotations)
     return x, None
 
 
@@ -122,6 +131,7 @@ class Decoder(nn.Module):
   """Tokens to logits of the next token."""
 
   arch: config.Model
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -175,10 +185,12 @@ class Decoder(nn.Module):
           in_axes=(nn.broadcast, nn.broadcast),
           length=repeats,
       )
-      x, _ = scanned(arch, name="blocks")(x, segments, rotations)
+      blocks = scanned(arch, lora=self.lora, name="blocks")
+      x, _ = blocks(x, segments, rotations)
     block = _remat(prevent_cse=True)
     for i, kind in enumerate(arch.pattern[:left]):
-      x = block(arch, kind, name=f"rest_{i}")(x, segments, rotations)
+      each = block(arch, kind, lora=self.lora, name=f"rest_{i}")
+      x = each(x, segments, rotations)
     return x
 
   def _logits(self, x: Array, table: Array) -> Array:
@@ -193,7 +205,7 @@ class Decoder(nn.Module):
     else:
       shape = (arch.width, table.shape[0])
       head = layers.Projection(
-          "BTD,DV->BTV", shape, out=jnp.float32, name="head"
+          "BTD,DV->BTV", shape, out=jnp.float32, lora=self.lora, name="head"
       )
       logits = head(x)
     logits = layers.soft_cap(logits, arch.logit_cap)
@@ -232,4 +244,5 @@ def _look_up(
   """Rows of a table; NaN where there is none among the first `known`."""
   if known < table.shape[0]:
     rows = jnp.where(rows < known, rows, table.shape[0])
-  return jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
+  x = jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
+  return x.astype(jnp.float32)  # A frozen table may be of another type.

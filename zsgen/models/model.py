@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from zsgen import config, errors
 from zsgen.models import decoder
+from zsgen.models import lora as lora_lib
 
 
 class Batch(Protocol):
@@ -30,16 +31,24 @@ class Model:
   """
 
   arch: config.Model
+  lora: config.Lora = config.NO_LORA
 
   @classmethod
-  def from_config(cls, arch: config.Model) -> "Model":
-    """The model of an architecture.
+  def from_config(
+      cls, arch: config.Model, lora: config.Lora = config.NO_LORA
+  ) -> "Model":
+    """The model of an architecture, its projections adapted as `lora` says.
 
     Raises:
       InputError: fields that do not go together.
     """
     _check(arch)
-    return cls(arch)
+    lora_lib.check(lora)
+    model = cls(arch, lora)
+    if lora.rank:
+      shapes = jax.eval_shape(model.init, jax.random.key(0))
+      lora_lib.check_fits(lora, shapes)
+    return model
 
   def init(self, key: Array) -> dict[str, Any]:
     """New float32 parameters, as nested dictionaries of arrays.
@@ -72,7 +81,7 @@ class Model:
 
   @property
   def _decoder(self) -> decoder.Decoder:
-    return decoder.Decoder(self.arch)
+    return decoder.Decoder(self.arch, lora=self.lora)
 
 
 def _check(arch: config.Model) -> None:
