@@ -7,6 +7,7 @@ each of them, and its B is cut.
 """
 
 from collections.abc import Iterable, Mapping
+import functools
 import math
 import pathlib
 import re
@@ -265,6 +266,9 @@ def _check_fits(
       for name in sorted({*tensors} & {*wanted})
       if tensors[name].shape != wanted[name]
   ]
+  if any(".base_layer." in name for name in {*tensors} - {*wanted}):
+    wrong.append("those of a base_layer are the base's own, which PEFT leaves")
+    wrong[-1] += " out by save_pretrained(…, save_embedding_layers=False)"
   if wrong:
     base = said.get("base_model_name_or_path")
     raise errors.InputError(
@@ -355,6 +359,7 @@ def _wanted(
   return wanted
 
 
+@functools.cache
 def _shapes(arch: config.Model, lora: config.Lora) -> dict[str, Any]:
   init = model.Model(arch, lora).init
   return _flat(jax.eval_shape(init, jax.random.key(0)))
