@@ -259,7 +259,9 @@ def _new_adapters(
   def adapters(key: jax.Array) -> Any:
     return lora_lib.split(init(key), lora)[0]  # The base is never computed.
 
-  return jax.jit(adapters, out_shardings=shardings)(jax.random.key(seed))
+  # Not the key of a base that is new itself.
+  key = jax.random.fold_in(jax.random.key(seed), 1)
+  return jax.jit(adapters, out_shardings=shardings)(key)
 
 
 def _held(
