@@ -36,7 +36,7 @@ UNTIED = dataclasses.replace(ARCH, tied=False, vocab_multiple=2)
 MESHES = {
     (ARCH, NONE): [(8, 1, 1), (1, 8, 1), (2, -1, 2)],
     (ALL, NONE): [(2, 2, 2)],
-    (UNTIED, LORA): [(2, 2, 2), (1, 4, 2)],
+    (UNTIED, LORA): [(2, 2, 2)],
 }
 
 
