@@ -4,6 +4,11 @@ The measure is logits that tests/models/families/make.py stored; where torch is
 installed, transformers also loads what is exported. `-s` shows the errors.
 """
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import imported
 import jax
 import numpy as np
@@ -116,6 +121,25 @@ def test_what_is_exported_is_what_was_imported(case, exported):
 @every_case
 def test_an_exported_config_says_the_same(case, exported):
   assert _config(exported) == _config(imported.HERE / case)
+
+
+def test_eight_devices_read_and_write_what_one_does():
+  script = pathlib.Path(__file__).with_name("placed.py")
+  flag = "--xla_force_host_platform_device_count=8"
+  root = str(script.parents[2])
+  done = subprocess.run(
+      [sys.executable, script],
+      env={
+          **os.environ,
+          "XLA_FLAGS": flag,
+          "JAX_PLATFORMS": "cpu",
+          "PYTHONPATH": root,
+      },
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
 
 
 @every_case
