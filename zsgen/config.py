@@ -227,8 +227,8 @@ LOOKING = (
 class Model:
   """The decoder's shape and where its parameters come from."""
 
-  # "tiny" (the embedded base), "new" (drawn from the seed), or a directory
-  # that a run exported.
+  # "tiny" (the embedded base), "new" (drawn from the seed), "hf:" and a Hugging
+  # Face directory or name, or "run:" and a run's directory, "@" and a step.
   init: str = option("tiny")
   # Rows of the embedding; at least the tokenizer's size.
   vocab_size: int = option(264, low=2)

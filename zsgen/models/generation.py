@@ -46,7 +46,7 @@ class _Going(NamedTuple):
   """Rows on their way: N is the most new tokens, V the vocabulary."""
 
   step: Int[Array, ""]
-  logits: Float[Array, "B V"]
+  last: Int[Array, "B"]
   cache: model_lib.Cache
   answers: Int[Array, "B N"]
   said: Bool[Array, "B V"]
@@ -83,39 +83,44 @@ def generate(
     Answers, each with its end token where it came, N = max_new_tokens.
   """
   count = decoding.max_new_tokens
-  empty = lengths == 0
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
+  # The last token needs no successor: the cache has no room for it.
   logits, cache = model.prefill(
       params, tokens, jnp.maximum(lengths, 1), count - 1
   )
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
-  started = _Going(
-      step=jnp.zeros((), jnp.int32),
-      logits=logits,
-      cache=cache,
-      answers=jnp.full((len(rows), count), pad, jnp.int32),
-      said=jnp.zeros(logits.shape, bool),
-      done=empty,
-  )
 
-  def go_on(going: _Going) -> Bool[Array, ""]:
+  def say(logits: Array, cache: model_lib.Cache, before: _Going) -> _Going:
+    """Takes a token of each row that goes on."""
+    step = before.step
+    logits = _shaped(logits, before.said, step, decoding, end)
+    chosen = _choose(logits, keys, step, decoding)
+    chosen = jnp.where(before.done, pad, chosen)
+    return _Going(
+        step=step + 1,
+        last=chosen,
+        cache=cache,
+        answers=before.answers.at[:, step].set(chosen),
+        said=before.said.at[jnp.arange(len(rows)), chosen].set(True),
+        done=before.done | (chosen == end),
+    )
+
+  def goes_on(going: _Going) -> Bool[Array, ""]:
     return (going.step < count) & ~going.done.all()
 
   def advance(going: _Going) -> _Going:
-    logits = _shaped(going.logits, going.said, going.step, decoding, end)
-    chosen = _choose(logits, keys, going.step, decoding)
-    chosen = jnp.where(going.done, pad, chosen)
-    answers = going.answers.at[:, going.step].set(chosen)
-    said = going.said.at[jnp.arange(len(rows)), chosen].set(True)
-    done = going.done | (chosen == end)
-    # The last token needs no successor: the cache has no room for it.
-    logits, cache = jax.lax.cond(
-        going.step < count - 1,
-        lambda: model.decode(params, going.cache, chosen),
-        lambda: (going.logits, going.cache),
-    )
-    return _Going(going.step + 1, logits, cache, answers, said, done)
+    return say(*model.decode(params, going.cache, going.last), going)
 
-  return jax.lax.while_loop(go_on, advance, started).answers
+  nothing = _Going(
+      step=jnp.zeros((), jnp.int32),
+      last=jnp.full(len(rows), pad, jnp.int32),
+      cache=cache,
+      answers=jnp.full((len(rows), count), pad, jnp.int32),
+      said=jnp.zeros(logits.shape, bool),
+      done=lengths == 0,
+  )
+  return jax.lax.while_loop(
+      goes_on, advance, say(logits, cache, nothing)
+  ).answers
 
 
 def _shaped(
