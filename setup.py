@@ -60,8 +60,8 @@ EXTRAS = {
         "ruff>=0.9",
         "zstandard>=0.22",
     ],
-    # What the tests of parity compare with; nothing else needs them.
-    "parity": ["peft>=0.17", "torch>=2.6"],
+    # What some tests and benchmarks compare with; nothing else needs them.
+    "peers": ["peft>=0.17", "sentence-transformers>=5", "torch>=2.6"],
 }
 
 setuptools.setup(

@@ -153,6 +153,7 @@ def test_eight_devices_read_and_write_what_one_does():
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.peer
 @every_case
 def test_transformers_loads_what_is_exported(case, exported):
   torch = pytest.importorskip("torch", reason="torch is not installed")
