@@ -19,9 +19,11 @@ _CHUNK = 1024
 _PROGRESS = 10_000
 # Messages of bad rows that are kept.
 _MESSAGES = 5
+# Columns that hold several texts.
+_LISTS = ("targets", "choices")
 _SCHEMA = pa.schema(
     [
-        (name, pa.list_(pa.string()) if name == "targets" else pa.string())
+        (name, pa.list_(pa.string()) if name in _LISTS else pa.string())
         for name in child.COLUMNS
     ]
 )
@@ -37,6 +39,7 @@ class Row(NamedTuple):
   input: str
   targets: list[str]
   key: str
+  choices: list[str]
 
 
 class BadRow(NamedTuple):
