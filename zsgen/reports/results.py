@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zsgen import config
 from zsgen.data import store as store_lib
 from zsgen.reports import curves, figures, grids, measures, page, targets
 
@@ -157,7 +158,9 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
 
 def _said(run: curves.Run) -> str:
   """What was evaluated: "loss", "accuracy" or both."""
-  return " and ".join(dict.fromkeys(map(run.kind, run.config.evals)))
+  kinds = set(map(run.kind, run.config.evals))
+  known = dict.fromkeys(config.HEADLINES.values())
+  return " and ".join(kind for kind in known if kind in kinds)
 
 
 def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:

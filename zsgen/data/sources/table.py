@@ -84,16 +84,17 @@ def example(
       definition.
   """
   definition = _column(row, fields, "definition", origin)
-  targets = _column(row, fields, "target", origin, records.texts)
-  choices = _column(row, fields, "choices", origin, records.choices)
   # The definition may say it all.
   read = _maybe_empty if definition else records.text
+  asked = _column(row, fields, "input", origin, read)
+  targets = _column(row, fields, "target", origin, records.texts)
+  choices = _column(row, fields, "choices", origin, records.choices)
   return suite.Example(
       task=_column(row, fields, "task", origin) or TASK,
       category=_column(row, fields, "category", origin),
       split=_column(row, fields, "split", origin) or origin.file.split,
       definition=definition,
-      input=_column(row, fields, "input", origin, read),
+      input=asked,
       targets=targets,
       key=_column(row, fields, "key", origin, records.key) or origin.key,
       choices=records.choose(

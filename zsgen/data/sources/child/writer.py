@@ -1,7 +1,7 @@
 """Rows as a Parquet file, counted."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import pathlib
 import sys
@@ -39,7 +39,7 @@ class Row(NamedTuple):
   input: str
   targets: list[str]
   key: str
-  choices: list[str]
+  choices: Sequence[str] = ()
 
 
 class BadRow(NamedTuple):
