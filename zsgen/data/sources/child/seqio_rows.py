@@ -282,7 +282,7 @@ def _row(
       input=said.get("input", ""),
       targets=parts["target"],
       key=said.get("key", str(index)),
-      choices=parts.get("choices", []),
+      choices=parts.get("choices", ()),
   )
 
 

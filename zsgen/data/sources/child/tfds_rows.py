@@ -133,7 +133,7 @@ class Reader:
         input=said.get("input", ""),
         targets=parts["target"],
         key=said.get("key", str(index)),
-        choices=parts.get("choices", []),
+        choices=parts.get("choices", ()),
     )
 
 
