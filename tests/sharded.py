@@ -1,6 +1,7 @@
 """Run by test_mesh.py on 8 devices: meshes agree, and wrong ones are told."""
 
 import dataclasses
+import functools
 import types
 
 import jax
@@ -14,30 +15,45 @@ from zsgen.models import model as model_lib
 ARCH = config.Model(
     vocab_size=24, layers=2, width=16, kv_heads=2, head_width=8, mlp_width=24
 )
-MESHES = [(8, 1, 1), (1, 8, 1), (2, -1, 2)]
+# All that a block can have, a repeat of the pattern and a block left over; the
+# vocabulary is divided by padding only.
+ALL = dataclasses.replace(
+    ARCH,
+    vocab_size=23,
+    vocab_multiple=8,
+    layers=3,
+    pattern=("local", "global"),
+    window=3,
+    qkv_bias=True,
+    out_bias=True,
+    mlp_bias=True,
+    qk_norm=True,
+    post_norms=True,
+)
+MESHES = {ARCH: [(8, 1, 1), (1, 8, 1), (2, -1, 2)], ALL: [(2, 2, 2)]}
 
 
-def _loss(params, arrays):
+def _loss(params, arrays, arch):
   batch = types.SimpleNamespace(**arrays)
-  nll = model_lib.Model.from_config(ARCH).token_nll(params, batch)
+  nll = model_lib.Model.from_config(arch).token_nll(params, batch)
   return nll.sum() / (nll > 0).sum()
 
 
 def _batch() -> dict[str, np.ndarray]:
   rng = np.random.default_rng(0)
-  tokens = rng.integers(0, ARCH.vocab_size, (8, 12))
+  tokens = rng.integers(0, ALL.vocab_size, (8, 12))
   positions = np.tile([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 0], (8, 1))
   segments = np.tile([1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0], (8, 1))
   arrays = dict(tokens=tokens, positions=positions, segments=segments)
   return {name: array.astype(np.int32) for name, array in arrays.items()}
 
 
-def _on(mesh, params):
+def _on(mesh, params, arch):
   """Loss and gradient on a mesh; gradients lie as their parameters do."""
   shardings = mesh_lib.shardings(params, mesh)
   rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   step = jax.jit(
-      jax.value_and_grad(_loss),
+      jax.value_and_grad(functools.partial(_loss, arch=arch)),
       in_shardings=(shardings, rows),
       out_shardings=(whole, shardings),
   )
@@ -54,16 +70,14 @@ def _check_tensor_axis_must_divide() -> None:
     mesh_lib.shardings(shapes, mesh)
 
 
-def main() -> None:
-  """Raises if a mesh changes the loss or the gradient."""
-  assert jax.device_count() == 8
-  params = model_lib.Model.from_config(ARCH).init(jax.random.key(0))
-  params = jax.device_get(params)
+def _check_meshes_agree(arch: config.Model) -> None:
+  init = jax.jit(model_lib.Model.from_config(arch).init)
+  params = jax.device_get(init(jax.random.key(0)))
   alone = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  loss, grads = jax.device_get(_on(alone, params))
-  for data, fsdp, tensor in MESHES:
+  loss, grads = jax.device_get(_on(alone, params, arch))
+  for data, fsdp, tensor in MESHES[arch]:
     mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
-    found, found_grads = _on(mesh, params)
+    found, found_grads = _on(mesh, params, arch)
     np.testing.assert_allclose(found, loss, rtol=1e-5)
     jax.tree.map(
         lambda found, wanted: np.testing.assert_allclose(
@@ -73,6 +87,13 @@ def main() -> None:
         grads,
     )
     assert mesh_lib.row_shards(mesh) == 8 // mesh.shape["tensor"]
+
+
+def main() -> None:
+  """Raises if a mesh changes the loss or the gradient."""
+  assert jax.device_count() == 8
+  for arch in MESHES:
+    _check_meshes_agree(arch)
   _check_tensor_axis_must_divide()
 
 

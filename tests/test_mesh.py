@@ -15,6 +15,17 @@ from zsgen.models import model as model_lib
 
 SHARDED = pathlib.Path(__file__).with_name("sharded.py")
 LAYER = dict(norm="layer", positions="learned", gated=False, tied=False)
+BIASES = dict(qkv_bias=True, out_bias=True, mlp_bias=True)
+# One repeat of the pattern and a block left over.
+GEMMA = dict(
+    layers=3,
+    pattern=("local", "global"),
+    window=4,
+    norm_plus_one=True,
+    qk_norm=True,
+    post_norms=True,
+    vocab_multiple=16,
+)
 
 
 def _shapes(**fields):
@@ -26,13 +37,25 @@ def _one():
   return mesh_lib.make(config.Mesh(), jax.devices()[:1])
 
 
-@pytest.mark.parametrize("fields", [{}, LAYER], ids=["rms", "layer"])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, LAYER, {**LAYER, **BIASES}, GEMMA, {**GEMMA, **BIASES}],
+    ids=["rms", "layer", "gpt2", "gemma", "biases"],
+)
 def test_every_parameter_has_its_rule(fields):
   shapes = _shapes(**fields)
   shardings = mesh_lib.shardings(shapes, _one())
   assert jax.tree.structure(shardings) == jax.tree.structure(shapes)
-  unused = [] if fields else ["positions", "head/kernel"]
-  assert mesh_lib.unused_rules(shapes) == unused
+
+
+def test_every_rule_is_for_a_parameter():
+  shapes = [
+      _shapes(**LAYER, **BIASES),
+      _shapes(**GEMMA, **BIASES),
+  ]
+  unused = [set(mesh_lib.unused_rules(each)) for each in shapes]
+  assert not set.intersection(*unused)
+  assert "rest_" in "".join(unused[0]) and "positions" in unused[1]
 
 
 def test_a_parameter_without_a_rule_is_named():

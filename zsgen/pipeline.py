@@ -220,11 +220,7 @@ class Experiment:
             params,
             self.config.model,
             dtype,
-            special_ids={
-                "bos_token_id": tokenizer.bos_id,
-                "eos_token_id": tokenizer.eos_id,
-                "pad_token_id": tokenizer.pad_id,
-            },
+            special_ids=tokenizers.special_ids(tokenizer),
         )
         tokenizer.export(beside)
     self._say(f"export   {path}")

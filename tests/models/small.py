@@ -1,5 +1,6 @@
 """Small architectures and batches for the tests of models."""
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -30,6 +31,34 @@ LAYER = config.Model(
     activation="gelu",
     tied=False,
 )
+# As GPT-2: biases everywhere, one table of tokens for input and output.
+GPT2 = dataclasses.replace(
+    LAYER,
+    qkv_bias=True,
+    out_bias=True,
+    mlp_bias=True,
+    activation="gelu_tanh",
+    tied=True,
+)
+# As Gemma, with what 2 and 3 have of their own; a block is left over, local
+# ones see less than there is, and the vocabulary is padded to 32.
+GEMMA = dataclasses.replace(
+    RMS,
+    layers=3,
+    pattern=("local", "global"),
+    window=3,
+    activation="gelu_tanh",
+    norm_plus_one=True,
+    qk_norm=True,
+    post_norms=True,
+    query_width=6.0,
+    score_cap=5.0,
+    logit_cap=8.0,
+    rope_local_theta=100.0,
+    embedding_scaled=True,
+    vocab_multiple=16,
+)
+ALL = {"rms": RMS, "layer": LAYER, "gpt2": GPT2, "gemma": GEMMA}
 
 
 class Rows(NamedTuple):

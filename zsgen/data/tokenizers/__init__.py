@@ -93,6 +93,16 @@ def get(data: config.Data) -> Tokenizer:
   return _READ[data.tokenizer](data.tokenizer_path)
 
 
+def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
+  """Ids as config.json of a model names them; the end never stands for pad."""
+  pad = tokenizer.pad_id
+  return {
+      "bos_token_id": tokenizer.bos_id,
+      "eos_token_id": tokenizer.eos_id,
+      "pad_token_id": None if pad == tokenizer.eos_id else pad,
+  }
+
+
 def load(directory: pathlib.Path) -> Tokenizer:
   """The tokenizer that was saved to a directory.
 

@@ -93,6 +93,7 @@ class Family:
     is_: fields of `config.Model` that go without saying.
     windows: "none": no block has one; "all": all have it or none;
       "layers": each layer's kind is listed; "switched": so, and a switch.
+    must: what config.json may not say otherwise, beside `_MUST`.
   """
 
   architecture: str
@@ -100,6 +101,7 @@ class Family:
   names: names.Names
   is_: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   windows: str = "none"
+  must: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
 
 # By model_type. The first that fits an architecture is the one exported.
@@ -131,10 +133,12 @@ FAMILIES = {
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
-        _GEMMA,
+        {mine: _GEMMA[mine] for mine in _GEMMA if mine != "score_cap"},
         names.GEMMA,
         {**_GEMMA_IS, "qk_norm": True},
         windows="layers",
+        # transformers reads it, and leaves it out of what it computes.
+        must={"attn_logit_softcapping": (None,)},
     ),
     "gpt2": Family("GPT2LMHeadModel", _GPT2, names.GPT2, _GPT2_IS),
 }
@@ -255,7 +259,7 @@ def _differing(found: config.Model, wanted: config.Model) -> list[str]:
 
 def _arch(said: Mapping[str, Any], family: Family, where: str) -> config.Model:
   """Fields of the decoder from a config.json that is filled in."""
-  for field, allowed in _MUST.items():
+  for field, allowed in {**_MUST, **family.must}.items():
     if said.get(field) not in allowed:
       raise errors.InputError(
           f"{where}: {field} is {said[field]!r}, which is not computed here;"

@@ -85,24 +85,32 @@ class Tensors:
   Attributes:
     directory: where they are.
     shapes: of each weight.
+    types: of each weight's elements, as safetensors calls them.
 
   Raises:
-    InputError: no safetensors are there, or one of them is damaged.
+    InputError: no safetensors are there, one of them is damaged, or the index
+      says otherwise than they do.
   """
 
   def __init__(self, directory: pathlib.Path):
     self.directory = directory
     self._places = _places(directory)
     self.shapes: dict[str, tuple[int, ...]] = {}
+    self.types: dict[str, str] = {}
+    held = set()
     for path in sorted(set(self._places.values())):
       with _open(path) as file:
         for name in file.keys():
-          self.shapes[name] = tuple(file.get_slice(name).get_shape())
-    lost = sorted({*self._places} - {*self.shapes})
-    if lost:
+          found = file.get_slice(name)
+          self.shapes[name] = tuple(found.get_shape())
+          self.types[name] = found.get_dtype()
+          held.add((name, path))
+    wrong = sorted({name for name, _ in held ^ set(self._places.items())})
+    if wrong:
       raise errors.InputError(
-          f"{self._places[lost[0]]}: {lost[0]} is not in it, though {INDEX}"
-          f" says so ({len(lost)} such weights). Download both again."
+          f"{directory}: {INDEX} and the shards do not agree on the place of"
+          f" {len(wrong)} weights: {', '.join(wrong)}. Download all of them"
+          " again."
       )
 
   def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:

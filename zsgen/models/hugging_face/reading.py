@@ -1,6 +1,6 @@
 """Weights from safetensors onto the mesh, each host only what it holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import functools
 import math
 import pathlib
@@ -15,6 +15,12 @@ from zsgen import config, errors
 from zsgen.models import model
 from zsgen.models.hugging_face import families, files
 from zsgen.models.hugging_face import names as names_lib
+
+# Bytes at which jax wants a buffer to begin.
+_ALIGNED = 64
+
+# Element types that are read; others are codes of a quantization.
+_FLOATS = ("F32", "BF16", "F16", "F64")
 
 
 def load(
@@ -49,6 +55,8 @@ def load(
     found[path] = jax.make_array_from_callback(
         shapes[path].shape, places[path], functools.partial(reader.read, path)
     )
+    # Copies are made in the background: never two parameters' at once.
+    jax.block_until_ready(found[path])
   return traverse_util.unflatten_dict(found, sep="/")
 
 
@@ -90,6 +98,12 @@ class _Reader:
         for name in sorted({*found} & {*wanted})
         if found[name] != wanted[name]
     ]
+    types = {name: self._tensors.types[self._called[name]] for name in found}
+    wrong += [
+        f"{name} is of {types[name]}, not of {' or '.join(_FLOATS)}"
+        for name in sorted({*found} & {*wanted})
+        if types[name] not in _FLOATS
+    ]
     if wrong:
       raise errors.InputError(
           f"{self._tensors.directory}: {len(wrong)} weights do not fit"
@@ -105,7 +119,7 @@ class _Reader:
         for each, size in zip(index, shape, strict=True)
     )
     sources = names_lib.sources(path, self._arch, self._names)
-    out = np.zeros([each.stop - each.start for each in index], np.float32)
+    out = _zeros([each.stop - each.start for each in index])
     if path.startswith("blocks/"):
       for place, source in enumerate(sources[index[0]]):
         self._fill(out[place], source, shape[1:], index[1:])
@@ -180,6 +194,14 @@ class _Reader:
           f" but {names_lib.HEAD} differs from {embedding}. Set it to false"
           " there, or download the model again."
       )
+
+
+def _zeros(shape: Sequence[int]) -> np.ndarray:
+  """Float32 zeros where the CPU's devices take arrays without a copy."""
+  size = 4 * math.prod(shape)
+  raw = np.zeros(size + _ALIGNED, np.uint8)
+  first = -raw.ctypes.data % _ALIGNED
+  return raw[first : first + size].view(np.float32).reshape(shape)
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:

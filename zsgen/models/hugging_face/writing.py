@@ -16,7 +16,7 @@ from zsgen.models.hugging_face import names as names_lib
 
 _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 # Largest file of weights, bytes.
-_SHARD = 5_000_000_000
+_SHARD = 2_000_000_000
 _GENERATION = "generation_config.json"
 
 

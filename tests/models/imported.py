@@ -1,0 +1,74 @@
+"""The tiny models of transformers that are stored, as the decoder has them."""
+
+import functools
+import pathlib
+
+import jax
+import numpy as np
+import small
+
+from zsgen import config
+from zsgen import mesh as mesh_lib
+from zsgen.models import decoder, hugging_face
+from zsgen.models import model as model_lib
+
+HERE = pathlib.Path(__file__).with_name("families")
+CASES = sorted(path.parent.name for path in HERE.glob("*/logits.npz"))
+
+
+def load(directory, arch):
+  """The parameters of a directory, on a mesh of one device."""
+  init = model_lib.Model.from_config(arch).init
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  return hugging_face.load(directory, arch, mesh_lib.shardings(shapes, mesh))
+
+
+@functools.cache
+def model(case):
+  """Architecture and parameters of a case."""
+  arch = hugging_face.arch_of(HERE / case)
+  return arch, load(HERE / case, arch)
+
+
+@functools.cache
+def stored(case):
+  """Inputs of a case, and the logits of transformers."""
+  with np.load(HERE / case / "logits.npz") as arrays:
+    return dict(arrays)
+
+
+def examples(case):
+  """Tokens, positions and logits of each row without its padding."""
+  arrays = stored(case)
+  names = ("tokens", "positions", "logits")
+  return [
+      tuple(arrays[name][row, :length] for name in names)
+      for row, length in enumerate(arrays["mask"].sum(axis=1))
+  ]
+
+
+def batch(packed, length):
+  """Rows of examples: row i holds those of packed[i], side by side."""
+  rows = small.rows([[tokens for tokens, *_ in row] for row in packed], length)
+  for row, members in enumerate(packed):
+    positions = np.concatenate([[], *(each[1] for each in members)])
+    rows.positions[row, : len(positions)] = positions
+  return rows
+
+
+@functools.cache
+def _applied(arch):
+  return jax.jit(decoder.Decoder(arch).apply)
+
+
+def logits(arch, params, rows):
+  """Logits of rows, float32 [B, T, V]."""
+  return np.asarray(_applied(arch)({"params": params}, *rows))
+
+
+def error(found, wanted):
+  """Largest difference, relative to the largest logit."""
+  assert found.shape == wanted.shape
+  assert found.dtype == wanted.dtype == np.float32
+  return float(np.abs(found - wanted).max() / np.abs(wanted).max())

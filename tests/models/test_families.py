@@ -1,0 +1,142 @@
+"""Families of models against transformers, imported and exported.
+
+The measure is logits that tests/models/families/make.py stored; where torch is
+installed, transformers also loads what is exported. `-s` shows the errors.
+"""
+
+import imported
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from zsgen.models import hugging_face
+from zsgen.models.hugging_face import families
+
+pytest.importorskip("transformers", reason="the extra hf brings transformers")
+
+MOST = 1e-4
+LENGTH = 20
+IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+# Where it was read; what layer_types says too.
+NO_MATTER = ("_name_or_path", "max_window_layers")
+every_case = pytest.mark.parametrize("case", imported.CASES)
+
+
+def _dtype(case):
+  return "bfloat16" if case.endswith("bf16") else "float32"
+
+
+def _tensors(directory):
+  found = {}
+  for path in directory.glob("*.safetensors"):
+    found |= safetensors.numpy.load_file(path)
+  return found
+
+
+def _config(directory):
+  """What transformers reads in config.json, with what goes without saying."""
+  import transformers
+
+  said = transformers.AutoConfig.from_pretrained(directory).to_dict()
+  said = {k: v for k, v in said.items() if k not in NO_MATTER}
+  if said["model_type"] != "gpt2":
+    default = said["hidden_size"] // said["num_attention_heads"]
+    said["head_dim"] = said.get("head_dim") or default
+  else:
+    said["n_inner"] = said["n_inner"] or 4 * said["n_embd"]
+  turns = said.get("rope_parameters", {})
+  if turns.get("rope_type") == "yarn":
+    said["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
+  return said
+
+
+def _bytes(array):
+  return array.dtype, array.shape, np.asarray(array).tobytes()
+
+
+@pytest.fixture
+def exported(case, tmp_path):
+  """The directory that a case is exported to."""
+  arch, params = imported.model(case)
+  said = _config(imported.HERE / case)
+  hugging_face.save(
+      tmp_path / "out",
+      params,
+      arch,
+      dtype=_dtype(case),
+      special_ids={name: said[name] for name in IDS},
+  )
+  return tmp_path / "out"
+
+
+def test_every_family_has_a_case():
+  kinds = {families.kind_of(imported.HERE / case) for case in imported.CASES}
+  assert kinds == set(families.FAMILIES)
+
+
+@every_case
+def test_logits_of_an_imported_model_are_those_of_transformers(case):
+  arch, params = imported.model(case)
+  examples = imported.examples(case)
+  rows = imported.batch([[each] for each in examples], LENGTH)
+  found = imported.logits(arch, params, rows)
+  real = rows.segments > 0
+  error = imported.error(found[real], imported.stored(case)["logits"][real])
+  print(f"\n{case}: import {error:.1e}")
+  assert error <= MOST
+
+
+@every_case
+def test_packed_examples_are_those_of_transformers(case):
+  arch, params = imported.model(case)
+  first, second, third = imported.examples(case)
+  rows = imported.batch([[first], [second, third], []], LENGTH)
+  found = imported.logits(arch, params, rows)[1]
+  wanted = np.concatenate([second[2], third[2]])
+  assert imported.error(found[: len(wanted)], wanted) <= MOST
+
+
+@every_case
+def test_import_export_import_is_the_same_bytes(case, exported):
+  arch, params = imported.model(case)
+  assert hugging_face.arch_of(exported) == arch
+  again = imported.load(exported, arch)
+  assert jax.tree.map(_bytes, again) == jax.tree.map(_bytes, params)
+
+
+@every_case
+def test_what_is_exported_is_what_was_imported(case, exported):
+  found, wanted = map(_tensors, (exported, imported.HERE / case))
+  assert found.keys() == wanted.keys()
+  for name, tensor in wanted.items():
+    assert _bytes(found[name]) == _bytes(tensor), name
+
+
+@every_case
+def test_an_exported_config_says_the_same(case, exported):
+  assert _config(exported) == _config(imported.HERE / case)
+
+
+@every_case
+def test_transformers_loads_what_is_exported(case, exported):
+  torch = pytest.importorskip("torch", reason="torch is not installed")
+  import transformers
+
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+      exported, attn_implementation="eager", dtype=torch.float32
+  )
+  arrays = imported.stored(case)
+  inputs = dict(
+      input_ids=arrays["tokens"],
+      attention_mask=arrays["mask"],
+      position_ids=arrays["positions"],
+  )
+  with torch.no_grad():
+    found = model.eval()(
+        **{name: torch.tensor(array).long() for name, array in inputs.items()}
+    ).logits.numpy()
+  real = arrays["mask"] > 0
+  error = imported.error(found[real], arrays["logits"][real])
+  print(f"\n{case}: export {error:.1e}")
+  assert error <= MOST
