@@ -14,9 +14,8 @@ _LABELS = {
     "loss": "",
     "task_mean_loss": ", over tasks",
     "accuracy": ", accuracy",
-    "task_mean_accuracy": ", accuracy over tasks",
-    "accuracy_sum": ", accuracy by sum",
-    "task_mean_accuracy_sum": ", accuracy by sum over tasks",
+    "task_mean_accuracy": ", over tasks",
+    "accuracy_sum": ", by sum",
 }
 
 

@@ -112,4 +112,7 @@ def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
   }
   if kind == "loss":
     found["improved"] = measures.improved(run.evaluation(name))
+  else:
+    for values in found.values():
+      del values["drop"]  # Of losses only.
   return found
