@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import dataclasses
 import itertools
 import math
+import types
 import typing
 from typing import Any
 
@@ -67,6 +68,8 @@ class Fields:
   category: str = option("")
   split: str = option("")
   key: str = option("")
+  # A list of answers to choose from, the right one among them.
+  choices: str = option("")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,13 +326,22 @@ class Train:
   loss_groups: int = option(1, low=1)
 
 
+# The metric that stands for an evaluation, by its type.
+HEADLINES = {"loss": "loss", "choice": "accuracy"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Eval:
   """One evaluation in the loop, named by its key in `evals`."""
 
-  type: str = option("loss", choices=("loss",))
+  # loss: of the answers. choice: how often the likeliest of given answers is
+  # a right one; the examples must have some (data.fields.choices).
+  type: str = option("loss", choices=tuple(HEADLINES))
   # The held-out set.
   split: str = option("heldout")
+  # Examples that are evaluated, the same ones always: the first of each task,
+  # then the second of each, …; -1: all.
+  max_examples: int = option(-1, low=-1)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
 
@@ -342,8 +354,9 @@ class Target:
   metric: str = option("heldout/loss")
   # Over which evaluations.
   measure: str = option("final", choices=("final", "mean", "first_tenth"))
-  # The value to stay below.
-  below: float = option(0.0)
+  # The value to stay below, and the one to come above; at least one of them.
+  below: float | None = option(None)
+  above: float | None = option(None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -459,6 +472,17 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
         f"config.train.loss_groups is {config.train.loss_groups}; it must"
         f" divide config.train.batch_size, {config.train.batch_size}."
     )
+  for name, each in config.evals.items():
+    if not each.max_examples:
+      raise errors.InputError(
+          f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
+          " for all examples."
+      )
+  for name, target in config.targets.items():
+    if target.below is None and target.above is None:
+      raise errors.InputError(
+          f"config.targets.{name}: wants nothing; set its `below` or `above`."
+      )
   for name in ("train", "perf"):
     if name in config.evals:
       raise errors.InputError(
@@ -547,6 +571,10 @@ def _value(
     kind: type, limits: Mapping[str, Any], value: Any, where: str
 ) -> Any:
   """Checks one value's type and range."""
+  if isinstance(kind, types.UnionType):  # One that may be left out.
+    if value is None:
+      return None
+    kind, _ = typing.get_args(kind)
   if kind is float and type(value) is int:
     value = float(value)
   if type(value) is not kind:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zsgen import artifacts
-from zsgen.data import chunks, ledger, store, suite, tokenizers
+from zsgen.data import choices, chunks, ledger, store, suite, tokenizers
 
 _SCHEMA = pa.schema(
     {
@@ -50,7 +50,7 @@ def write(
       example.
     OSError: the disk is full.
   """
-  counted, end = ledger.Ledger(), 0
+  counted, chosen, end = ledger.Ledger(), choices.Table(), 0
   borders = [np.zeros(1, np.int64)]
   with (
       open(path / "tokens.bin", "wb") as tokens,
@@ -60,6 +60,7 @@ def write(
     for chunk in chunks.read(folder):
       first = counted.rows
       counted.add(chunk.table)
+      chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
@@ -73,6 +74,8 @@ def write(
           kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
       )
   np.save(path / "offsets.npy", np.concatenate(borders))
+  if len(table := chosen.array()):
+    np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
   files = store.describe_files(path)

@@ -33,7 +33,9 @@ class Evaluation(NamedTuple):
 
   # Scalars by path, such as "heldout/loss".
   metrics: dict[str, float]
-  # Loss of each example, float32 [E], in the order of `Evaluator.ids`.
+  # The one of them that stands for the others.
+  headline: str
+  # Loss of each row, float32 [E], in the order of `Evaluator.ids`.
   losses: np.ndarray
 
 
@@ -42,7 +44,12 @@ class Evaluator(Protocol):
 
   name: str
   every_steps: int
-  ids: np.ndarray  # int64 [E]
+  # Rows of the store that it reads, int64 [E].
+  ids: np.ndarray
+  # Ids of the examples that it judges by them, of how many of the held-out
+  # set.
+  examples: np.ndarray
+  of: int
 
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
@@ -216,6 +223,19 @@ def _start(
   return state, saved.meta(latest)["lengths"]
 
 
+def check_finite(
+    evaluator: Evaluator, found: Evaluation, when: str, advice: str
+) -> None:
+  """Raises InputError for a loss that is not finite: when, and what to do."""
+  bad = ~np.isfinite(found.losses)
+  if bad.any():
+    raise errors.InputError(
+        f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
+        " examples is not finite, the first is example"
+        f" {evaluator.ids[bad.argmax()]}. {advice}"
+    )
+
+
 class _Pending(NamedTuple):
   """A step that runs on the device and is not logged yet."""
 
@@ -273,20 +293,16 @@ class _Logger:
   def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
     """Evaluates, and logs what was found."""
     found = evaluator(params)
-    bad = ~np.isfinite(found.losses)
-    if bad.any():
-      raise errors.InputError(
-          f"{evaluator.name} at step {step}: the loss of {bad.sum()} of"
-          f" {len(bad)} examples is not finite, the first is example"
-          f" {evaluator.ids[bad.argmax()]}. Lower config.train.learning_rate."
-      )
+    check_finite(
+        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
+    )
     self._record.evaluated(evaluator.name, step, found.losses)
     self._record.metrics({"step": step, **found.metrics})
     perf = {f"perf/{evaluator.name}_seconds": self._lap()}
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
-    name = f"{evaluator.name}/loss"
-    self._line.show(step, {evaluator.name: f"{found.metrics[name]:.3f}"})
+    value = found.metrics[found.headline]
+    self._line.show(step, {evaluator.name: f"{value:.3f}"})
 
   def _lap(self) -> float:
     """Seconds since the last call."""
