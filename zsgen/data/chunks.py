@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import ahead, suite
+from zsgen.data import ahead, judged, suite
 from zsgen.data import rows as rows_lib
 
 # Most examples of a chunk, and the characters at which it ends before.
@@ -36,8 +36,8 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, prompt, answer and right (null but for choices) of each
-      example.
+      answer_cut, prompt, answer, right (null but for choices), and what
+      `judged` gives (null but for held-out examples) of each example.
     prompts: what prompts left out, counted.
   """
 
@@ -66,7 +66,8 @@ def of(
   texts = {"prompt": rows.prompts, "answer": rows.answers}
   right = pa.array([each.right for each in examples], pa.bool_())
   kept = np.repeat(rows.losses > 0, rows.lengths)
-  table = pa.table({**columns, **numbers, **texts, "right": right})
+  shown = judged.columns(examples)
+  table = pa.table({**columns, **numbers, **texts, "right": right, **shown})
   return Chunk(rows.tokens[kept], rows.mask[kept], table, dict(counts))
 
 

@@ -10,7 +10,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zsgen import artifacts
-from zsgen.data import choices, chunks, ledger, store, suite, tokenizers
+from zsgen.data import (
+    choices,
+    chunks,
+    judged,
+    ledger,
+    store,
+    suite,
+    tokenizers,
+)
 
 _SCHEMA = pa.schema(
     {
@@ -24,7 +32,6 @@ _SCHEMA = pa.schema(
         "answer": pa.string(),
     }
 )
-_COLUMNS = _SCHEMA.names[1:]
 
 
 def write(
@@ -56,6 +63,7 @@ def write(
       open(path / "tokens.bin", "wb") as tokens,
       open(path / "mask.bin", "wb") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
+      pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
   ):
     for chunk in chunks.read(folder):
       first = counted.rows
@@ -70,9 +78,9 @@ def write(
       borders.append(end + np.cumsum(lengths))
       end += int(lengths.sum())
       ids = pa.array(range(first, counted.rows), pa.int64())
-      table.write_table(
-          kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
-      )
+      kept = kept.append_column("id", ids)
+      table.write_table(kept.select(_SCHEMA.names).cast(_SCHEMA))
+      answers.write_table(judged.of_chunk(kept))
   np.save(path / "offsets.npy", np.concatenate(borders))
   if len(table := chosen.array()):
     np.save(path / store.CHOICES, table)

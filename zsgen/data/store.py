@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import suite
+from zsgen.data import judged, suite
 
 FILES = (
     "tokens.bin",
@@ -31,6 +31,7 @@ FILES = (
     "offsets.npy",
     "tasks.parquet",
     "examples.parquet",
+    "heldout.parquet",
 )
 # Where examples have answers to choose from.
 CHOICES = "choices.npy"
@@ -168,6 +169,16 @@ class Store:
       )
     examples, _, right = self._choices[wanted].T
     return Choices(rows[wanted], examples, right.astype(bool))
+
+  def answered(self, ids: np.ndarray) -> list[judged.Answered]:
+    """What answers to held-out examples are judged by.
+
+    Args:
+      ids: of held-out examples, int64 [n].
+    """
+    table = _read(self.path / "heldout.parquet")
+    places = np.searchsorted(table["id"].to_numpy(), ids)
+    return judged.answered(table.take(places))
 
   def texts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
     """Prompt and answer of each id, as text."""
