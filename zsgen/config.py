@@ -327,7 +327,13 @@ class Train:
 
 
 # The metric that stands for an evaluation, by its type.
-HEADLINES = {"loss": "loss", "choice": "accuracy"}
+HEADLINES = {
+    "loss": "loss",
+    "choice": "accuracy",
+    "generate": "rougeL",
+    "copy_input": "rougeL",
+    "copy_first_example": "rougeL",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,7 +341,8 @@ class Eval:
   """One evaluation in the loop, named by its key in `evals`."""
 
   # loss: of the answers. choice: how often the likeliest of given answers is
-  # a right one; the examples must have some (data.fields.choices).
+  # a right one; the examples must have some (data.fields.choices). generate:
+  # scores of written answers. copy_…: of a part of the example, as an answer.
   type: str = option("loss", choices=tuple(HEADLINES))
   # The held-out set.
   split: str = option("heldout")
@@ -344,6 +351,19 @@ class Eval:
   max_examples: int = option(-1, low=-1)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
+  # generate: the likeliest token; draws as below; or as the released code
+  # draws (top_p 0.9, temperature 0.9, penalty 1.2, no empty answer).
+  decoding: str = option("greedy", choices=("greedy", "sample", "released"))
+  # generate: tokens after which an answer is cut, its end counted.
+  max_new_tokens: int = option(128, low=1)
+  # sample: logits are divided by it; 0: the likeliest token.
+  temperature: float = option(1.0, low=0.0)
+  # sample: draw from so many of the likeliest tokens; 0: all.
+  top_k: int = option(0, low=0)
+  # sample: draw from the likeliest whose probabilities reach it.
+  top_p: float = option(1.0, low=1e-6, high=1.0)
+  # sample: what logits of tokens that the answer has already are divided by.
+  penalty: float = option(1.0, low=1.0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -298,7 +298,7 @@ class Experiment:
         batch_size=self.config.train.batch_size,
     )
     made = [
-        evals.make(name, spec, place)
+        evals.make(name, spec, place, self.config.seed)
         for name, spec in self.config.evals.items()
     ]
     for each in made:

@@ -29,19 +29,17 @@ def _generate(
     arch, decoding, tokens, lengths=LENGTHS, rows=None, seed=0, end=END
 ):
   rows = np.arange(len(lengths)) if rows is None else rows
-  return np.asarray(
-      generation.generate(
-          small.loud(arch),
-          tokens,
-          np.array(lengths, np.int32),
-          np.array(rows, np.int32),
-          seed,
+  run = jax.jit(
+      functools.partial(
+          generation.generate,
           model=model_lib.Model.from_config(arch),
           decoding=decoding,
-          end=end,
+          ends=(end,),
           pad=PAD,
       )
   )
+  lengths, rows = np.array(lengths, np.int32), np.array(rows, np.int32)
+  return np.asarray(run(small.loud(arch), tokens, lengths, rows, seed))
 
 
 @functools.cache

@@ -1,6 +1,9 @@
 """Greedy answers are transformers', token for token, of every family."""
 
+import functools
+
 import imported
+import jax
 import numpy as np
 import pytest
 
@@ -30,16 +33,18 @@ def test_greedy_is_transformers_token_for_token(case):
   arch, params = imported.model(case)
   tokens, real = _prompts(arch.vocab_size)
   new = min(NEW, arch.max_positions - max(LENGTHS))
-  found = generation.generate(
-      params,
-      tokens.astype(np.int32),
-      np.array(LENGTHS, np.int32),
-      np.arange(len(LENGTHS), dtype=np.int32),
-      0,
-      model=model_lib.Model.from_config(arch),
-      decoding=generation.Decoding(max_new_tokens=new),
-      end=arch.vocab_size,  # Never said.
-      pad=0,
+  run = jax.jit(
+      functools.partial(
+          generation.generate,
+          model=model_lib.Model.from_config(arch),
+          decoding=generation.Decoding(max_new_tokens=new),
+          ends=(arch.vocab_size,),  # Never said.
+          pad=0,
+      )
+  )
+  rows = np.arange(len(LENGTHS), dtype=np.int32)
+  found = run(
+      params, tokens.astype(np.int32), np.array(LENGTHS, np.int32), rows, 0
   )
   model = transformers.AutoModelForCausalLM.from_pretrained(
       imported.HERE / case, attn_implementation="eager", dtype=torch.float32

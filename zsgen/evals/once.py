@@ -8,7 +8,7 @@ import numpy as np
 
 from zsgen import artifacts, config
 from zsgen.data import store as store_lib
-from zsgen.training import loop
+from zsgen.training import loop, records
 
 METRICS, COUNTS = "metrics.json", "counts.json"
 
@@ -63,5 +63,8 @@ def write(
     directory.mkdir(parents=True)
     np.save(directory / "loss.npy", found.losses[None])
     np.save(directory / "ids.npy", each.ids)
+    if found.predictions:
+      lines = records.prediction_lines(found.predictions)
+      artifacts.write_bytes(directory / "predictions.jsonl", lines)
   artifacts.write_json(path / METRICS, metrics)
   artifacts.write_json(path / COUNTS, counts)

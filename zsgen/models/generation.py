@@ -5,8 +5,8 @@ the token, on nothing else: the same row gives the same text in any batch, on
 any mesh.
 """
 
+from collections.abc import Sequence
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -53,7 +53,6 @@ class _Going(NamedTuple):
   done: Bool[Array, "B"]
 
 
-@functools.partial(jax.jit, static_argnames=("model", "decoding", "end", "pad"))
 def generate(
     params: Any,
     tokens: Int[Array, "B T"],
@@ -63,10 +62,10 @@ def generate(
     *,
     model: model_lib.Model,
     decoding: Decoding,
-    end: int,
+    ends: Sequence[int],
     pad: int,
 ) -> Int[Array, "B N"]:
-  """New tokens of each prompt.
+  """New tokens of each prompt; call it under `jax.jit`.
 
   Args:
     params: of the model.
@@ -76,7 +75,7 @@ def generate(
     seed: of all draws.
     model: whose parameters they are.
     decoding: how tokens are chosen.
-    end: the end token; it is the last one of an answer that was not cut.
+    ends: tokens that end an answer: each is the last one of its answer.
     pad: stands after an answer.
 
   Returns:
@@ -92,7 +91,7 @@ def generate(
   def say(logits: Array, cache: model_lib.Cache, before: _Going) -> _Going:
     """Takes a token of each row that goes on."""
     step = before.step
-    logits = _shaped(logits, before.said, step, decoding, end)
+    logits = _shaped(logits, before.said, step, decoding, ends)
     chosen = _choose(logits, keys, step, decoding)
     chosen = jnp.where(before.done, pad, chosen)
     return _Going(
@@ -101,7 +100,7 @@ def generate(
         cache=cache,
         answers=before.answers.at[:, step].set(chosen),
         said=before.said.at[jnp.arange(len(rows)), chosen].set(True),
-        done=before.done | (chosen == end),
+        done=before.done | _any_of(chosen, ends),
     )
 
   def goes_on(going: _Going) -> Bool[Array, ""]:
@@ -128,7 +127,7 @@ def _shaped(
     said: Bool[Array, "B V"],
     step: Int[Array, ""],
     decoding: Decoding,
-    end: int,
+    ends: Sequence[int],
 ) -> Float[Array, "B V"]:
   """Logits after the penalty and the ban."""
   if decoding.penalty != 1:
@@ -137,9 +136,13 @@ def _shaped(
     )
     logits = jnp.where(said, less, logits)
   if decoding.ban_end:
-    banned = (step == 0) & (jnp.arange(logits.shape[1]) == end)
+    banned = (step == 0) & _any_of(jnp.arange(logits.shape[1]), ends)
     logits = jnp.where(banned, _NEVER, logits)
   return logits
+
+
+def _any_of(tokens: Array, known: Sequence[int]) -> Array:
+  return (tokens[..., None] == jnp.array(known)).any(-1)
 
 
 def _choose(

@@ -6,10 +6,19 @@ from zsgen import artifacts, config
 from zsgen.evals import once
 from zsgen.reports import grids
 
-# Metrics of each kind: what is said of them, and how their name ends.
+# Metrics of each kind, and what is said of them.
 _SAID = {
-    "loss": {"loss": ""},
-    "accuracy": {"accuracy": "", "accuracy, by sum": "_sum"},
+    "loss": {"loss": "loss"},
+    "accuracy": {
+        "accuracy": "accuracy",
+        "accuracy_sum": "accuracy, by sum",
+    },
+    "rougeL": {
+        "rougeL": "ROUGE-L",
+        "rouge1": "ROUGE-1",
+        "exact_match": "exact match",
+        "normalized_match": "exact match, normalised",
+    },
 }
 
 
@@ -28,8 +37,8 @@ def grid(path: pathlib.Path, found: config.Config) -> grids.Grid:
   rows = []
   for name, spec in found.evals.items():
     kind, count = config.HEADLINES[spec.type], counts[name]
-    for words, suffix in _SAID[kind].items():
-      means = (f"{kind}{suffix}", f"task_mean_{kind}{suffix}")
+    for metric, words in _SAID[kind].items():
+      means = (metric, f"task_mean_{metric}")
       rows.append(
           [
               name,

@@ -16,6 +16,20 @@ _LABELS = {
     "accuracy": ", accuracy",
     "task_mean_accuracy": ", over tasks",
     "accuracy_sum": ", by sum",
+    "rougeL": ", ROUGE-L",
+    "task_mean_rougeL": ", over tasks",
+    "rouge1": ", ROUGE-1",
+    "exact_match": ", exact match",
+    "normalized_match": ", normalised",
+}
+
+# What is drawn beside the means, by the kind of evaluation.
+_BESIDE = {
+    "accuracy": {"accuracy_sum": "mean over examples, by sum"},
+    "rougeL": {
+        "exact_match": "exact match",
+        "normalized_match": "exact match, normalised",
+    },
 }
 
 
@@ -149,9 +163,8 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))
-  if run.kind(name) == "accuracy":
-    by_sum = run.metrics[f"{name}/accuracy_sum"]
-    lines.append(figures.line("mean over examples, by sum", by_sum))
+  for metric, words in _BESIDE.get(run.kind(name), {}).items():
+    lines.append(figures.line(words, run.metrics[f"{name}/{metric}"]))
   return lines
 
 

@@ -29,6 +29,16 @@ _METRICS = {
         "accuracy_sum",
         "task_mean_accuracy_sum",
     ),
+    "rougeL": (
+        "rougeL",
+        "task_mean_rougeL",
+        "rouge1",
+        "task_mean_rouge1",
+        "exact_match",
+        "task_mean_exact_match",
+        "normalized_match",
+        "task_mean_normalized_match",
+    ),
 }
 
 

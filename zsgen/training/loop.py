@@ -1,6 +1,6 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import functools
 import math
@@ -27,6 +27,9 @@ from zsgen.training import (
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
+# Share of the time above which an evaluation is warned of.
+_MUCH = 0.3
+
 
 class Evaluation(NamedTuple):
   """What an evaluator found."""
@@ -35,8 +38,11 @@ class Evaluation(NamedTuple):
   metrics: dict[str, float]
   # The one of them that stands for the others.
   headline: str
-  # Loss of each row, float32 [E], in the order of `Evaluator.ids`.
+  # Of each row, float32 [E], in the order of `Evaluator.ids`: its loss, or the
+  # score of its answer.
   losses: np.ndarray
+  # Records of the answers that were written.
+  predictions: Sequence[Mapping[str, Any]] = ()
 
 
 class Evaluator(Protocol):
@@ -162,6 +168,7 @@ def _train(
     state, metrics = run_step(state, batch, hyper)
     log.step(pending)
     pending = _Pending(step, hyper, metrics)
+  log.tell_shares()
   return state
 
 
@@ -258,7 +265,9 @@ class _Logger:
     self._record = record
     self._sinks = sinks
     self._line = line
-    self._clock = time.perf_counter()
+    self._clock = self._begin = time.perf_counter()
+    # Seconds that each evaluation took.
+    self._spent: dict[str, float] = {}
 
   def step(self, pending: _Pending | None) -> None:
     """Waits for a step's metrics and logs them; None is nothing to log."""
@@ -297,12 +306,30 @@ class _Logger:
         evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
     )
     self._record.evaluated(evaluator.name, step, found.losses)
+    self._record.predictions(evaluator.name, step, found.predictions)
     self._record.metrics({"step": step, **found.metrics})
-    perf = {f"perf/{evaluator.name}_seconds": self._lap()}
+    name, seconds = evaluator.name, self._lap()
+    self._spent[name] = self._spent.get(name, 0.0) + seconds
+    share = self._spent[name] / (self._clock - self._begin)
+    perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
     value = found.metrics[found.headline]
-    self._line.show(step, {evaluator.name: f"{value:.3f}"})
+    self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
+
+  def tell_shares(self) -> None:
+    """Says what share of the time each evaluation took."""
+    total = time.perf_counter() - self._begin
+    shares = {name: spent / total for name, spent in self._spent.items()}
+    told = [f"{name} {share:.0%}" for name, share in shares.items()]
+    if told:
+      self._job.say(f"evals    {', '.join(told)} of the time")
+    for name, share in shares.items():
+      if share > _MUCH:
+        self._job.say(
+            f"evals    more than {_MUCH:.0%} went into {name}: raise"
+            f" config.evals.{name}.every_steps, or set its max_examples"
+        )
 
   def _lap(self) -> float:
     """Seconds since the last call."""
