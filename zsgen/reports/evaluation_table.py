@@ -17,7 +17,7 @@ _SAID = {
         "rougeL": "ROUGE-L",
         "rouge1": "ROUGE-1",
         "exact_match": "exact match",
-        "normalized_match": "exact match, normalised",
+        "normalized_match": "normalised",
     },
 }
 
