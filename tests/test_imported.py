@@ -80,6 +80,7 @@ def test_fine_tuned_and_exported(small, llama, niv2, tmp_path):
   assert _curve(again.run)[0] == after
 
 
+@pytest.mark.peer
 def test_transformers_finds_the_same_loss(small, llama, niv2, tmp_path):
   torch = pytest.importorskip("torch")
   import transformers

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import dataclasses
 import itertools
 import math
+import types
 import typing
 from typing import Any
 
@@ -67,6 +68,8 @@ class Fields:
   category: str = option("")
   split: str = option("")
   key: str = option("")
+  # A list of answers to choose from, the right one among them.
+  choices: str = option("")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,8 +230,8 @@ LOOKING = (
 class Model:
   """The decoder's shape and where its parameters come from."""
 
-  # "tiny" (the embedded base), "new" (drawn from the seed), or a directory
-  # that a run exported.
+  # "tiny" (the embedded base), "new" (drawn from the seed), "hf:" and a Hugging
+  # Face directory or name, or "run:" and a run's directory, "@" and a step.
   init: str = option("tiny")
   # Rows of the embedding; at least the tokenizer's size.
   vocab_size: int = option(264, low=2)
@@ -347,15 +350,44 @@ class Train:
   loss_groups: int = option(1, low=1)
 
 
+# The metric that stands for an evaluation, by its type.
+HEADLINES = {
+    "loss": "loss",
+    "choice": "accuracy",
+    "generate": "rougeL",
+    "copy_input": "rougeL",
+    "copy_first_example": "rougeL",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Eval:
   """One evaluation in the loop, named by its key in `evals`."""
 
-  type: str = option("loss", choices=("loss",))
+  # loss: of the answers. choice: how often the likeliest of given answers is
+  # a right one; the examples must have some (data.fields.choices). generate:
+  # scores of written answers. copy_…: of a part of the example, as an answer.
+  type: str = option("loss", choices=tuple(HEADLINES))
   # The held-out set.
   split: str = option("heldout")
+  # Examples that are evaluated, the same ones always: the first of each task,
+  # then the second of each, …; -1: all.
+  max_examples: int = option(-1, low=-1)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
+  # generate: the likeliest token; draws as below; or as the released code
+  # draws (top_p 0.9, temperature 0.9, penalty 1.2, no empty answer).
+  decoding: str = option("greedy", choices=("greedy", "sample", "released"))
+  # generate: tokens after which an answer is cut, its end counted.
+  max_new_tokens: int = option(128, low=1)
+  # sample: logits are divided by it; 0: the likeliest token.
+  temperature: float = option(1.0, low=0.0)
+  # sample: draw from so many of the likeliest tokens; 0: all.
+  top_k: int = option(0, low=0)
+  # sample: draw from the likeliest whose probabilities reach it.
+  top_p: float = option(1.0, low=1e-6, high=1.0)
+  # sample: what logits of tokens that the answer has already are divided by.
+  penalty: float = option(1.0, low=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -366,8 +398,9 @@ class Target:
   metric: str = option("heldout/loss")
   # Over which evaluations.
   measure: str = option("final", choices=("final", "mean", "first_tenth"))
-  # The value to stay below.
-  below: float = option(0.0)
+  # The value to stay below, and the one to come above; at least one of them.
+  below: float | None = option(None)
+  above: float | None = option(None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -487,6 +520,17 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
         f"config.train.loss_groups is {config.train.loss_groups}; it must"
         f" divide config.train.batch_size, {config.train.batch_size}."
     )
+  for name, each in config.evals.items():
+    if not each.max_examples:
+      raise errors.InputError(
+          f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
+          " for all examples."
+      )
+  for name, target in config.targets.items():
+    if target.below is None and target.above is None:
+      raise errors.InputError(
+          f"config.targets.{name}: wants nothing; set its `below` or `above`."
+      )
   for name in ("train", "perf"):
     if name in config.evals:
       raise errors.InputError(
@@ -575,6 +619,10 @@ def _value(
     kind: type, limits: Mapping[str, Any], value: Any, where: str
 ) -> Any:
   """Checks one value's type and range."""
+  if isinstance(kind, types.UnionType):  # One that may be left out.
+    if value is None:
+      return None
+    kind, _ = typing.get_args(kind)
   if kind is float and type(value) is int:
     value = float(value)
   if type(value) is not kind:

@@ -5,7 +5,9 @@ from absl import flags
 from zsgen import command
 
 _STAGE = flags.DEFINE_string(
-    "stage", None, "One stage: prepare, order, train, report or export."
+    "stage",
+    None,
+    "One stage: prepare, order, train, report, export or evaluate.",
 )
 _SHOW_BATCH = flags.DEFINE_bool(
     "show_batch", False, "Print the first batch, loss tokens marked, and stop."

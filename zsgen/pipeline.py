@@ -4,6 +4,7 @@ Each leaves an artifact under the workdir and is skipped when it is there:
 
   stores/ embeddings/ orders/   shared by every run that needs the same
   runs/<name>-<hash>/           one run
+  evaluations/<name>-<hash>/    what parameters show without training
   cache/                        compiled programs
 """
 
@@ -24,6 +25,7 @@ from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
+from zsgen.evals import once, packed, subsets
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
@@ -31,6 +33,7 @@ from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
 from zsgen.reports import (
     batch_view,
+    evaluation_table,
     grids,
     origins,
     run_report,
@@ -40,7 +43,7 @@ from zsgen.training import batches, loop, seqio_feed
 from zsgen.training import start as start_lib
 
 STAGES = ("prepare", "order", "train", "report")
-EXTRA_STAGES = ("export",)
+EXTRA_STAGES = ("export", "evaluate")
 
 
 class Result(NamedTuple):
@@ -50,6 +53,7 @@ class Result(NamedTuple):
   order: pathlib.Path | None = None
   run: pathlib.Path | None = None
   report: pathlib.Path | None = None
+  evaluation: pathlib.Path | None = None
 
 
 def run(
@@ -90,6 +94,7 @@ def run(
       order=results.get("order") and experiment.order.path,
       run=results.get("train") and experiment.path,
       report=results.get("report"),
+      evaluation=results.get("evaluate"),
   )
 
 
@@ -134,6 +139,7 @@ class Experiment:
         "train": self.train,
         "report": self.report,
         "export": self.export,
+        "evaluate": self.evaluate,
     }[stage]()
 
   @functools.cached_property
@@ -158,6 +164,7 @@ class Experiment:
       if told := origins.told(store):
         self._say(told)
     self._check_evals(store.manifest["heldout"])
+    self._check_choices(store)
     return store
 
   @functools.cached_property
@@ -238,27 +245,58 @@ class Experiment:
       )
     tokenizer.export(path)
 
+  def evaluate(self) -> pathlib.Path:
+    """All evaluations of the parameters that `config.model.init` names."""
+    science, store = config_lib.science(self.config), self.store
+    del science["model"]["init"]
+    made = {
+        "seed": self.config.seed,  # Draws new parameters.
+        "model": science["model"],
+        **self._weights(),
+        **once.made_by(self.config.evals, store),
+    }
+    root = self.workdir / "evaluations"
+    path = root / artifacts.name(self.config.name, made)
+    if not path.exists():
+      mesh = mesh_lib.make(self.config.machine.mesh)
+      evaluators = self._evaluators(mesh)
+      self._check_longest([each.ids for each in evaluators])
+      self._say(f"evaluate {self.start.said}")
+      params = self.start.load_all(mesh)
+      with artifacts.writing(path) as beside:
+        once.write(beside, evaluators, params, store)
+        config = config_lib.to_dict(self.config)
+        artifacts.write_json(beside / "config.json", config)
+        manifest = {
+            "kind": "evaluation",
+            "made_by": made,
+            "store": os.path.relpath(store.path, path),
+        }
+        artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    artifacts.check_made_by(path, made)
+    table = evaluation_table.grid(path, self.config)
+    self._console.print(grids.to_rich(table))
+    self._say(f"evaluate {path}")
+    return path
+
   def _finished(self) -> bool:
     return (self.path / "result.json").exists()
 
   def job(self) -> loop.Job:
     """All that training needs."""
-    config, store, order = self.config, self.store, self.order
+    config, order = self.config, self.order
     mesh = mesh_lib.make(config.machine.mesh)
-    model = model_lib.Model.from_config(config.model, config.lora)
-    layouts = self._layouts(mesh)
+    evaluators = self._evaluators(mesh)
+    self._check_longest([order.ids, *(each.ids for each in evaluators)])
     return loop.Job(
         path=self.path,
         config=config,
-        model=model,
+        model=model_lib.Model.from_config(config.model, config.lora),
         mesh=mesh,
         feed=self.feed,
-        layouts=layouts,
+        layouts=self._layouts(mesh),
         steps=batches.steps_of(order.ids, config.train.batch_size),
-        evaluators=[
-            evals.EVALS[spec.type](name, spec, store, model, mesh, layouts)
-            for name, spec in config.evals.items()
-        ],
+        evaluators=evaluators,
         start=self.start,
         say=self._say,
     )
@@ -270,21 +308,41 @@ class Experiment:
       return seqio_feed.seqio_feed(self.store, self.order.path, size, first)
     return batches.store_feed(self.store, self.order.ids, size)
 
-  def _layouts(self, mesh: jax.sharding.Mesh) -> batches.Layouts:
-    """Shapes for the order's steps, long enough for every evaluation."""
-    store = self.store
-    splits = {spec.split for spec in self.config.evals.values()}
-    ids = [self.order.ids, *(store.split_ids(split) for split in splits)]
-    longest = int(store.lengths[np.concatenate(ids)].max())
+  def _evaluators(self, mesh: jax.sharding.Mesh) -> list[loop.Evaluator]:
+    """The evaluations of the config; says which do not take all examples."""
+    place = packed.Place(
+        store=self.store,
+        model=model_lib.Model.from_config(self.config.model, self.config.lora),
+        mesh=mesh,
+        batch_size=self.config.train.batch_size,
+    )
+    made = [
+        evals.make(name, spec, place, self.config.seed)
+        for name, spec in self.config.evals.items()
+    ]
+    for each in made:
+      if len(each.examples) < each.of:
+        tasks = self.store.task_index[each.examples]
+        told = subsets.told(each.name, each.examples, each.of, tasks)
+        self._say(f"evals    {told}")
+    return made
+
+  def _check_longest(self, ids: Sequence[np.ndarray]) -> None:
+    """Raises InputError for rows that the model has no positions for."""
+    longest = int(self.store.lengths[np.concatenate(ids)].max())
     if longest > self.config.model.max_positions:
       raise errors.InputError(
           f"config.model.max_positions is {self.config.model.max_positions},"
           f" but the longest example has {longest} tokens: lower"
           " config.data.max_length."
       )
+
+  def _layouts(self, mesh: jax.sharding.Mesh) -> batches.Layouts:
+    """Shapes for the order's steps."""
+    lengths = self.store.lengths[self.order.ids]
     return batches.plan(
-        lengths=store.lengths[self.order.ids],
-        longest=longest,
+        lengths=lengths,
+        longest=int(lengths.max()),
         batch_size=self.config.train.batch_size,
         shards=mesh_lib.row_shards(mesh),
         shapes=self.config.machine.layouts,
@@ -295,13 +353,18 @@ class Experiment:
     """All that decides the run's result; weights by content, not by place."""
     science = config_lib.science(self.config)
     del science["model"]["init"]
-    made = {
+    return {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
-        "weights": self.start.fingerprint,
+        **self._weights(),
     }
+
+  def _weights(self) -> dict[str, Any]:
+    """What parameters are made of: the base, and adapters if there are any."""
+    made: dict[str, Any] = {"weights": self.start.fingerprint}
     if self.config.lora.rank:
-      made["lora"] = {**science["lora"], "adapters": self.start.adapters}
+      lora = config_lib.science(self.config.lora)
+      made["lora"] = {**lora, "adapters": self.start.adapters}
     return made
 
   def _write_manifest(self) -> None:
@@ -352,6 +415,15 @@ class Experiment:
             f" {spec.split!r}.{errors.did_you_mean(spec.split, known)}"
             f" {self.config.data.source} has: {', '.join(known)}."
         )
+
+  def _check_choices(self, store: store_lib.Store) -> None:
+    """Raises InputError if an evaluation is to choose, and there is nothing."""
+    for name, spec in self.config.evals.items():
+      if spec.type == "choice":
+        try:
+          store.choices(spec.split)
+        except errors.InputError as error:
+          raise errors.InputError(f"config.evals.{name}: {error}") from error
 
   def check_vocabulary(self) -> None:
     """Raises InputError if the model has no row for some token."""

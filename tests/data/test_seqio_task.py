@@ -240,12 +240,11 @@ def test_a_changed_module_is_read_again(done, home, monkeypatch):
 
 
 def test_features_by_name(loaded):
-  reader = _reader(
-      loaded, "labelled", task="kind", input="q", target="a", category="kind"
-  )
+  named = {"task": "kind", "input": "q", "target": "a", "category": "kind"}
+  reader = _reader(loaded, "labelled", **named, choices="a")
   rows = list(reader.rows())
   assert rows[1] == writer.Row(
-      "kind é", "kind é", "train", "", "train 1 é", ["1"], "1"
+      "kind é", "kind é", "train", "", "train 1 é", ["1"], "1", ["1"]
   )
   assert reader.told["unlabelled"] == ""
   told = reader.told["text"]["labelled"]

@@ -106,7 +106,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
       path=str(prepared),
       dataset="here_qa/plain:1.2.0",
       draw="first",
-      fields=config.Fields(**QA),
+      fields=config.Fields(**QA, choices="answers/text"),
       heldout={"heldout": config.Heldout(split="test")},
   )
   with pytest.raises(errors.InputError, match=r"row 4: is not UTF-8.*\(0 more"):
@@ -123,6 +123,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
     number = int(each.key)
     assert each.input.endswith(f" {number} é?")
     assert each.targets == (f"a{number}", "b")[: number % 2 + 1]
+    assert each.choices == each.targets
   assert found == {
       ("odd", "train"): ["0", "2"],
       ("even", "train"): ["1", "3", "5"],

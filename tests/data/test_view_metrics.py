@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from zsgen import errors
-from zsgen.data import view_metrics
+from zsgen.data import scores, view_metrics
 
 
 def test_exact_match():
@@ -43,5 +43,6 @@ def test_postprocess_strips():
 
 def test_rouge_needs_its_package(monkeypatch):
   monkeypatch.setitem(sys.modules, "rouge_score", None)
+  scores._scorer.cache_clear()
   with pytest.raises(errors.InputError, match="pip install rouge-score"):
     view_metrics.rouge(["a"], ["a"])

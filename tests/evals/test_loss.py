@@ -7,7 +7,7 @@ import pytest
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare
-from zsgen.evals import loss
+from zsgen.evals import loss, packed
 from zsgen.models import model as model_lib
 from zsgen.training import batches
 
@@ -31,13 +31,11 @@ def _alone(store, token_nll, params, example):
   return (nll * batch.mask).sum() / batch.mask.sum()
 
 
-@pytest.mark.parametrize("rows", [1, 4])
-def test_packed_evaluation_equals_each_example_alone(parts, rows):
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_packed_evaluation_equals_each_example_alone(parts, batch_size):
   store, model, params, mesh = parts
-  layouts = batches.Layouts((rows,), 448)
-  evaluate = loss.Loss(
-      "heldout", config_lib.Eval(), store, model, mesh, layouts
-  )
+  place = packed.Place(store, model, mesh, batch_size)
+  evaluate = loss.Loss("heldout", config_lib.Eval(), place)
   found = evaluate(params)
   token_nll = jax.jit(model.token_nll)
   expected = [_alone(store, token_nll, params, i) for i in evaluate.ids]

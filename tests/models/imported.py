@@ -16,11 +16,12 @@ HERE = pathlib.Path(__file__).with_name("families")
 CASES = sorted(path.parent.name for path in HERE.glob("*/logits.npz"))
 
 
-def load(directory, arch):
-  """The parameters of a directory, on a mesh of one device."""
+def load(directory, arch, shape=None):
+  """The parameters of a directory, on a mesh; of one device by default."""
   init = model_lib.Model.from_config(arch).init
   shapes = jax.eval_shape(init, jax.random.key(0))
-  mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  devices = jax.devices() if shape else jax.devices()[:1]
+  mesh = mesh_lib.make(shape or config.Mesh(), devices)
   return hugging_face.load(directory, arch, mesh_lib.shardings(shapes, mesh))
 
 

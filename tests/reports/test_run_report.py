@@ -40,6 +40,8 @@ def test_targets_are_checked(write_run):
           "learns": {"metric": "heldout/loss", "below": 1.5},
           "early": {"measure": "first_tenth", "below": 10.0},
           "typo": {"metric": "heldout/los", "below": 1.0},
+          "between": {"above": 0.5, "below": 1.5},
+          "above": {"above": 1.0},
       },
   )
   found = run_report.result(run.path)["targets"]
@@ -47,10 +49,13 @@ def test_targets_are_checked(write_run):
       "learns": True,
       "early": False,
       "typo": False,
+      "between": True,
+      "above": False,
   }
   assert found["early"]["value"] == 10.0
   assert 'Did you mean "heldout/loss"?' in found["typo"]["note"]
   page = _page(run)
+  assert "above 0.5 and below 1.5" in page
   assert "not met" in page and "no such metric" in page
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import ahead, suite
+from zsgen.data import ahead, judged, suite
 from zsgen.data import rows as rows_lib
 
 # Most examples of a chunk, and the characters at which it ends before.
@@ -36,7 +36,8 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, prompt and answer of each example.
+      answer_cut, prompt, answer, right (null but for choices), and what
+      `judged` gives (null but for held-out examples) of each example.
     prompts: what prompts left out, counted.
   """
 
@@ -63,8 +64,10 @@ def of(
       "answer_cut": pa.array(rows.answer_cut),
   }
   texts = {"prompt": rows.prompts, "answer": rows.answers}
+  right = pa.array([each.right for each in examples], pa.bool_())
   kept = np.repeat(rows.losses > 0, rows.lengths)
-  table = pa.table({**columns, **numbers, **texts})
+  shown = judged.columns(examples)
+  table = pa.table({**columns, **numbers, **texts, "right": right, **shown})
   return Chunk(rows.tokens[kept], rows.mask[kept], table, dict(counts))
 
 

@@ -7,7 +7,15 @@ import pathlib
 import time
 
 from zsgen import config, errors
-from zsgen.data import ahead, chunks, prompts, rows, suite, tokenizers
+from zsgen.data import (
+    ahead,
+    choices,
+    chunks,
+    prompts,
+    rows,
+    suite,
+    tokenizers,
+)
 
 # Threads that encode chunks.
 _ENCODERS = 2
@@ -40,7 +48,7 @@ def encode(
   """
   tokenizer = tokenizers.get(data)
   first = chunks.done(folder)
-  batches = _batches(source.examples())
+  batches = _batches(choices.examples(source))
   before = sum(map(len, itertools.islice(batches, first)))
   progress = _Progress(say, before)
 

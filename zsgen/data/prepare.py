@@ -32,6 +32,8 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
       "seed": seed,
       "tokenizer": tokenizers.get(data).fingerprint,
   }
+  if not data.fields.choices:
+    del made["fields"]["choices"]  # Stores of before did not know of them.
   for name, each in data.heldout.items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)

@@ -10,7 +10,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zsgen import artifacts
-from zsgen.data import chunks, ledger, store, suite, tokenizers
+from zsgen.data import (
+    choices,
+    chunks,
+    judged,
+    ledger,
+    store,
+    suite,
+    tokenizers,
+)
 
 _SCHEMA = pa.schema(
     {
@@ -24,7 +32,6 @@ _SCHEMA = pa.schema(
         "answer": pa.string(),
     }
 )
-_COLUMNS = _SCHEMA.names[1:]
 
 
 def write(
@@ -50,16 +57,18 @@ def write(
       example.
     OSError: the disk is full.
   """
-  counted, end = ledger.Ledger(), 0
+  counted, chosen, end = ledger.Ledger(), choices.Table(), 0
   borders = [np.zeros(1, np.int64)]
   with (
       open(path / "tokens.bin", "wb") as tokens,
       open(path / "mask.bin", "wb") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
+      pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
   ):
     for chunk in chunks.read(folder):
       first = counted.rows
       counted.add(chunk.table)
+      chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
@@ -69,10 +78,12 @@ def write(
       borders.append(end + np.cumsum(lengths))
       end += int(lengths.sum())
       ids = pa.array(range(first, counted.rows), pa.int64())
-      table.write_table(
-          kept.select(_COLUMNS).add_column(0, "id", ids).cast(_SCHEMA)
-      )
+      kept = kept.append_column("id", ids)
+      table.write_table(kept.select(_SCHEMA.names).cast(_SCHEMA))
+      answers.write_table(judged.of_chunk(kept))
   np.save(path / "offsets.npy", np.concatenate(borders))
+  if len(table := chosen.array()):
+    np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
   files = store.describe_files(path)

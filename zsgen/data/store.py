@@ -6,6 +6,8 @@ A directory of
   offsets.npy       int64 [N+1], where rows begin
   tasks.parquet     task, category, split, first, count: rows stand task by task
   examples.parquet  id, task, split, lengths, text; for people and embedders
+  choices.npy       int64 [C, 3]: example, place and right of the last C rows,
+                    which are choices; absent where there are none
   tokenizer/        what turns its ids into text
   manifest.json     what made it, what it counts, hashes
 Training reads it by memory map; nothing here needs TensorFlow.
@@ -21,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import suite
+from zsgen.data import judged, suite
 
 FILES = (
     "tokens.bin",
@@ -29,9 +31,10 @@ FILES = (
     "offsets.npy",
     "tasks.parquet",
     "examples.parquet",
+    "heldout.parquet",
 )
-
-
+# Where examples have answers to choose from.
+CHOICES = "choices.npy"
 # The directory of the tokenizer that it was made with.
 TOKENIZER = "tokenizer"
 
@@ -41,6 +44,20 @@ class Row(NamedTuple):
 
   tokens: np.ndarray  # uint32 [length]
   mask: np.ndarray  # uint8 [length], 1 = loss
+
+
+class Choices(NamedTuple):
+  """The rows of the choices of some examples, ascending; together by example.
+
+  Attributes:
+    rows: row of each choice, int64 [C].
+    examples: id of the example that it is of, int64 [C], ascending.
+    right: whether it is a right one, bool [C].
+  """
+
+  rows: np.ndarray
+  examples: np.ndarray
+  right: np.ndarray
 
 
 class Store:
@@ -129,6 +146,40 @@ class Store:
     """Ids of a split, ascending, int64; InputError for an unknown one."""
     return np.flatnonzero(np.isin(self.task_index, self.split_tasks(split)))
 
+  @functools.cached_property
+  def examples(self) -> int:
+    """Rows that are examples; those of choices stand after them."""
+    return len(self) - len(self._choices)
+
+  def choices(self, split: str) -> Choices:
+    """The choices of a held-out set's examples.
+
+    Examples that lost one to `config.data.max_length` are not among them.
+
+    Raises:
+      InputError: there is no such set, or none of its examples has any.
+    """
+    rows = np.arange(self.examples, len(self))
+    wanted = np.isin(self._choices[:, 0], self.split_ids(split))
+    if not wanted.any():
+      raise errors.InputError(
+          f"the held-out set {split!r} of the suite {self.suite} has no answers"
+          " to choose from: name their column, config.data.fields.choices"
+          " (table, tfds, seqio); rows of P3 have them in answer_choices."
+      )
+    examples, _, right = self._choices[wanted].T
+    return Choices(rows[wanted], examples, right.astype(bool))
+
+  def answered(self, ids: np.ndarray) -> list[judged.Answered]:
+    """What answers to held-out examples are judged by.
+
+    Args:
+      ids: of held-out examples, int64 [n].
+    """
+    table = _read(self.path / "heldout.parquet")
+    places = np.searchsorted(table["id"].to_numpy(), ids)
+    return judged.answered(table.take(places))
+
   def texts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
     """Prompt and answer of each id, as text."""
     prompts, answers = self._column("prompt"), self._column("answer")
@@ -158,6 +209,17 @@ class Store:
     return _read(self.path / "examples.parquet", [name])[name].to_numpy()
 
   @functools.cached_property
+  def _choices(self) -> np.ndarray:
+    """The table of choices; empty where there are none."""
+    path = self.path / CHOICES
+    if CHOICES not in self.manifest["files"]:
+      return np.zeros((0, 3), np.int64)
+    try:
+      return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+      raise _damaged(path) from error
+
+  @functools.cached_property
   def _tasks(self) -> pa.Table:
     return _read(self.path / "tasks.parquet")
 
@@ -169,9 +231,10 @@ def open_store(path: pathlib.Path) -> Store:
     InputError: it is not there, or a file is missing or of another size.
   """
   manifest = artifacts.read_manifest(path, "store")
-  if set(FILES) != set(manifest["files"]) or "fingerprint" not in manifest:
+  files = {*manifest["files"]} - {CHOICES}
+  if set(FILES) != files or "fingerprint" not in manifest:
     raise _damaged(path / artifacts.MANIFEST)
-  for name in FILES:
+  for name in manifest["files"]:
     file = path / name
     size = file.stat().st_size if file.is_file() else None
     if size != manifest["files"][name]["bytes"]:
@@ -203,17 +266,19 @@ def describe_files(path: pathlib.Path) -> dict[str, Any]:
           "bytes": (path / name).stat().st_size,
           "sha256": artifacts.file_digest(path / name),
       }
-      for name in FILES
+      for name in (*FILES, CHOICES)
+      if name != CHOICES or (path / CHOICES).exists()
   }
 
 
 def fingerprint(path: pathlib.Path, files: Mapping[str, Any]) -> str:
-  """Hash of tokens, mask, borders and tasks: all that a run depends on.
+  """Hash of tokens, mask, borders, choices and tasks: all a run depends on.
 
   Parquet files are not hashed by their bytes, which change with its writer.
   """
   tasks = pq.read_table(path / "tasks.parquet").to_pylist()
-  hashes = [files[name]["sha256"] for name in FILES[:3]]
+  named = [name for name in (*FILES[:3], CHOICES) if name in files]
+  hashes = [files[name]["sha256"] for name in named]
   return artifacts.digest([*hashes, tasks])
 
 

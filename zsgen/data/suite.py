@@ -46,6 +46,11 @@ class Example:
   shots: tuple[Shot, ...] = ()
   # A conversation, in place of definition, input and targets.
   turns: tuple[Turn, ...] = ()
+  # Answers to choose from; right are those that are one of `targets`.
+  choices: tuple[str, ...] = ()
+  # Of a choice that stands as an example of its own (see `choices.py`):
+  # whether it is right. None of all others.
+  right: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,23 +55,27 @@ def register_suite(store: store_lib.Store) -> list[str]:
   """
   vocabulary = vocabularies.of_store(store)
   splits = (suite.TRAIN, *store.manifest["heldout"])
-  tasks = [_name(store.suite, task) for task in store.tasks]
+  members = {split: store.split_tasks(split) for split in splits}
+  # Choices are no examples of their own.
+  tasks = {
+      task: _name(store.suite, store.tasks[task])
+      for task in sum(members.values(), [])
+  }
   mixtures = [_name(store.suite, split) for split in splits]
-  _claim(_name(store.suite), [*tasks, *mixtures])
+  _claim(_name(store.suite), [*tasks.values(), *mixtures])
   for split, mixture in zip(splits, mixtures, strict=True):
-    members = store.split_tasks(split)
-    for task in members:
+    for task in members[split]:
       ids = np.flatnonzero(store.task_index == task)
       _add_task(tasks[task], store, ids, split, vocabulary)
     seqio.MixtureRegistry.add(
         mixture,
-        [tasks[task] for task in members],
+        [tasks[task] for task in members[split]],
         default_rate=functools.partial(_size, split),
         sample_fn=functools.partial(
             tf.data.Dataset.sample_from_datasets, stop_on_empty_dataset=False
         ),
     )
-  return [*tasks, *mixtures]
+  return [*tasks.values(), *mixtures]
 
 
 def register_order(

@@ -1,5 +1,52 @@
-"""Evaluations in the loop, by type."""
+"""Evaluations, in the loop and without one, by type."""
 
+from zsgen import config, errors
+from zsgen.evals import packed
+from zsgen.evals.choice import Choice
+from zsgen.evals.generate import Generate
+from zsgen.evals.judge import Copy
 from zsgen.evals.loss import Loss
+from zsgen.training import loop
 
-EVALS = {"loss": Loss}
+__all__ = ["make"]
+
+# Fields of config.Eval that only generation reads.
+_DECODING = (
+    "decoding",
+    "max_new_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "penalty",
+)
+
+
+def make(
+    name: str, spec: config.Eval, place: packed.Place, seed: int
+) -> loop.Evaluator:
+  """The evaluation that the config names; it computes nothing yet.
+
+  Args:
+    name: path of its metrics.
+    spec: what it is.
+    place: what is read, and where it is computed.
+    seed: of draws.
+
+  Raises:
+    InputError: there is no such held-out set, it lacks what is evaluated, or
+      an option is set that is not read.
+  """
+  if spec.type == "generate":
+    return Generate(name, spec, place, seed)
+  default = config.Eval()
+  for field in _DECODING:
+    if getattr(spec, field) != getattr(default, field):
+      raise errors.InputError(
+          f"config.evals.{name}.{field} is {getattr(spec, field)!r}, but only"
+          " type='generate' reads it."
+      )
+  if spec.type == "choice":
+    return Choice(name, spec, place)
+  if spec.type == "loss":
+    return Loss(name, spec, place)
+  return Copy(name, spec, place.store)

@@ -12,6 +12,7 @@ d width of a head, V vocabulary.
 
 import functools
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -23,6 +24,11 @@ from zsgen.models import attention, layers, rotary
 
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
+# What a position may see: the segments [B, T] of its row; or, of each kind of
+# block, which slots of the past, [B, S].
+_Sight = Array | dict[str, Array]
+# Keys and values of a block, each [B, S, K, d].
+_Past = tuple[Array, Array]
 _NO_LOGIT = -1e30
 
 
@@ -43,9 +49,11 @@ class Attention(nn.Module):
   def __call__(
       self,
       x: Float[Array, "B T D"],
-      segments: Int[Array, "B T"],
+      sight: _Sight,
       rotations: _Rotations,
-  ) -> Float[Array, "B T D"]:
+      past: _Past | None,
+  ) -> tuple[Float[Array, "B T D"], _Past]:
+    """Returns the result, and the keys and values of these positions."""
     arch, d = self.arch, self.arch.head_width
     into, kv_into = (arch.width, arch.heads, d), (arch.width, arch.kv_heads, d)
     project = functools.partial(
@@ -60,45 +68,58 @@ class Attention(nn.Module):
     if rotations:
       turn = rotations[self.kind]
       query, key = rotary.rotate(query, turn), rotary.rotate(key, turn)
-    x = attention.attend(
-        query,
-        key,
-        value,
-        segments,
-        scale=(arch.query_width or d) ** -0.5,
-        cap=arch.score_cap,
-        window=arch.window if self.kind == "local" else None,
-    )
-    return layers.Projection(
+    scale, cap = (arch.query_width or d) ** -0.5, arch.score_cap
+    if past is None:
+      window = arch.window if self.kind == "local" else None
+      x = attention.attend(
+          query, key, value, sight, scale=scale, cap=cap, window=window
+      )
+    else:
+      visible = sight[self.kind]
+      x = attention.attend_past(
+          query, key, value, past, visible, scale=scale, cap=cap
+      )
+    out = layers.Projection(
         "BTHd,HdD->BTD",
         (arch.heads, d, arch.width),
         bias=arch.out_bias,
         std=layers.residual_std(arch),
         lora=self.lora,
         name="out",
-    )(x)
+    )
+    return out(x), (key, value)
 
 
 class Block(nn.Module):
-  """One block."""
+  """One block.
+
+  Attributes:
+    arch: the architecture.
+    kind: "global" or "local".
+    keep: whether keys and values are returned; None stands for them else.
+  """
 
   arch: config.Model
   kind: str
+  keep: bool
   lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
       self,
       x: Float[Array, "B T D"],
-      segments: Int[Array, "B T"],
+      sight: _Sight,
       rotations: _Rotations,
-  ) -> Float[Array, "B T D"]:
+      past: _Past | None,
+  ) -> tuple[Float[Array, "B T D"], _Past | None]:
     normed = layers.Norm(self.arch, name="attention_norm")(x)
     attend = Attention(self.arch, self.kind, lora=self.lora, name="attention")
-    x += self._normed(attend(normed, segments, rotations), "attention")
+    mixed, kept = attend(normed, sight, rotations, past)
+    x += self._normed(mixed, "attention")
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
     mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
-    return x + self._normed(mlp(normed), "mlp")
+    x += self._normed(mlp(normed), "mlp")
+    return x, kept if self.keep else None
 
   def _normed(self, x: Array, part: str) -> Array:
     if not self.arch.post_norms:
@@ -110,27 +131,39 @@ class Pattern(nn.Module):
   """The blocks that repeat; its signature is that of a scan's body."""
 
   arch: config.Model
+  keep: bool
   lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
       self,
       x: Float[Array, "B T D"],
-      segments: Int[Array, "B T"],
+      sight: _Sight,
       rotations: _Rotations,
-  ) -> tuple[Float[Array, "B T D"], None]:
+      past: dict[str, _Past] | None,
+  ) -> tuple[Float[Array, "B T D"], dict[str, _Past | None]]:
     # A scan's body is never merged with another: CSE cannot undo the remat.
     block = _remat(prevent_cse=False)
+    kept = {}
     for i, kind in enumerate(self.arch.pattern):
-      each = block(self.arch, kind, lora=self.lora, name=str(i))
-      x = each(x, segments, rotations)
-    return x, None
+      name = str(i)
+      before = past and past[name]
+      each = block(self.arch, kind, self.keep, self.lora, name=name)
+      x, kept[name] = each(x, sight, rotations, before)
+    return x, kept
 
 
 class Decoder(nn.Module):
-  """Tokens to logits of the next token."""
+  """Tokens to logits of the next token.
+
+  Attributes:
+    arch: the architecture.
+    keep: if so, the result is that of generation: the logits of the last
+      position alone, [B, V], and keys and values of all positions.
+  """
 
   arch: config.Model
+  keep: bool = False
   lora: config.Lora = config.NO_LORA
 
   @nn.compact
@@ -138,8 +171,9 @@ class Decoder(nn.Module):
       self,
       tokens: Int[Array, "B T"],
       positions: Int[Array, "B T"],
-      segments: Int[Array, "B T"],
-  ) -> Float[Array, "B T V"]:
+      sight: _Sight,
+      past: dict[str, Any] | None = None,
+  ) -> Float[Array, "B T V"] | tuple[Float[Array, "B V"], dict[str, Any]]:
     """Logits, float32.
 
     A token or a learned position that the model does not have gives NaN, never
@@ -148,7 +182,10 @@ class Decoder(nn.Module):
     Args:
       tokens: ids below `arch.vocab_size`.
       positions: from 0 within each segment.
-      segments: number of the segment, contiguous; 0 is padding.
+      sight: number of each position's segment, contiguous; 0 is padding. With
+        a past: of each kind of block, which of its slots are seen.
+      past: keys and values of earlier positions; these are one a row then,
+        T = 1.
 
     Returns:
       V is `vocab_size`, padded as `vocab_multiple` says; what is beyond the
@@ -169,29 +206,38 @@ class Decoder(nn.Module):
     x = x.astype(dtype)
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
-    x = self._blocks(x, segments, rotations)
+    x, kept = self._blocks(x, sight, rotations, past or {})
+    x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)
-    return self._logits(x, table)
+    logits = self._logits(x, table)
+    return (logits[:, 0], kept) if self.keep else logits
 
-  def _blocks(self, x: Array, segments: Array, rotations: _Rotations) -> Array:
+  def _blocks(
+      self,
+      x: Array,
+      sight: _Sight,
+      rotations: _Rotations,
+      past: dict[str, Any],
+  ) -> tuple[Array, dict[str, Any]]:
     """The pattern, scanned, and the blocks that are left over."""
-    arch = self.arch
+    arch, kept = self.arch, {}
     repeats, left = divmod(arch.layers, len(arch.pattern))
     if repeats:
       scanned = nn.scan(
           Pattern,
           variable_axes={"params": 0},
           split_rngs={"params": True},
-          in_axes=(nn.broadcast, nn.broadcast),
+          in_axes=(nn.broadcast, nn.broadcast, 0),
           length=repeats,
       )
-      blocks = scanned(arch, lora=self.lora, name="blocks")
-      x, _ = blocks(x, segments, rotations)
+      blocks = scanned(arch, self.keep, self.lora, name="blocks")
+      x, kept["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
     block = _remat(prevent_cse=True)
     for i, kind in enumerate(arch.pattern[:left]):
-      each = block(arch, kind, lora=self.lora, name=f"rest_{i}")
-      x = each(x, segments, rotations)
-    return x
+      name = f"rest_{i}"
+      each = block(arch, kind, self.keep, self.lora, name=name)
+      x, kept[name] = each(x, sight, rotations, past.get(name))
+    return x, kept
 
   def _logits(self, x: Array, table: Array) -> Array:
     arch = self.arch

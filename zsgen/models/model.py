@@ -1,7 +1,8 @@
 """What training knows of a model: new parameters, and the loss of a token."""
 
 import dataclasses
-from typing import Any, Protocol
+import functools
+from typing import Any, NamedTuple, Protocol
 
 import jax
 from jax import numpy as jnp
@@ -21,6 +22,20 @@ class Batch(Protocol):
   tokens: Int[Array, "B T"]
   positions: Int[Array, "B T"]
   segments: Int[Array, "B T"]
+
+
+class Cache(NamedTuple):
+  """Keys and values of the tokens so far, in slots.
+
+  Attributes:
+    kept: of each block, [..., B, S, K, d].
+    pads: empty slots before each prompt, int32 [B].
+    used: slots that hold a token or padding, int32 [].
+  """
+
+  kept: Any
+  pads: Array
+  used: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +94,86 @@ class Model:
     nll = jnp.where(follows, nll[..., 0], 0.0)
     return jnp.pad(nll, ((0, 0), (1, 0)))
 
+  def prefill(
+      self,
+      params: dict[str, Any],
+      tokens: Int[Array, "B T"],
+      lengths: Int[Array, "B"],
+      room: int,
+  ) -> tuple[Float[Array, "B V"], "Cache"]:
+    """Reads prompts, so that `decode` can go on.
+
+    Args:
+      params: of the model.
+      tokens: prompts that end in the last slot; what is before them is
+        anything.
+      lengths: tokens of each prompt, 1 or more.
+      room: tokens that may follow.
+
+    Returns:
+      Logits of the token after each prompt, and the cache.
+    """
+    length = tokens.shape[1]
+    pads = length - lengths
+    slots = jnp.arange(length)
+    real = slots >= pads[:, None]
+    positions = jnp.where(real, slots - pads[:, None], 0)
+    tokens = jnp.where(real, tokens, 0)
+    logits, kept = self._keeping.apply(
+        {"params": params}, tokens, positions, real.astype(jnp.int32)
+    )
+    grown = jax.tree.map(functools.partial(_grown, room=room), kept)
+    return logits, Cache(grown, pads, jnp.asarray(length, jnp.int32))
+
+  def decode(
+      self, params: dict[str, Any], cache: "Cache", tokens: Int[Array, "B"]
+  ) -> tuple[Float[Array, "B V"], "Cache"]:
+    """Takes one more token a row.
+
+    Args:
+      params: of the model.
+      cache: of `prefill` or of the call before; it must have room.
+      tokens: what follows.
+
+    Returns:
+      Logits of the token after it, and the cache with it.
+    """
+    slots = jnp.arange(jax.tree.leaves(cache.kept)[0].shape[-3])
+    seen = (slots >= cache.pads[:, None]) & (slots < cache.used)
+    near = cache.used - slots < self.arch.window
+    positions = (cache.used - cache.pads)[:, None]
+    logits, new = self._keeping.apply(
+        {"params": params},
+        tokens[:, None],
+        positions,
+        {"global": seen, "local": seen & near},
+        cache.kept,
+    )
+    kept = jax.tree.map(
+        lambda old, new: jax.lax.dynamic_update_slice_in_dim(
+            old, new, cache.used, axis=-3
+        ),
+        cache.kept,
+        new,
+    )
+    return logits, Cache(kept, cache.pads, cache.used + 1)
+
   @property
   def _decoder(self) -> decoder.Decoder:
     return decoder.Decoder(self.arch, lora=self.lora)
+
+  @property
+  def _keeping(self) -> decoder.Decoder:
+    return decoder.Decoder(self.arch, keep=True, lora=self.lora)
+
+
+def _grown(
+    kept: Float[Array, "... T K d"], room: int
+) -> Float[Array, "... S K d"]:
+  """With empty slots after the last."""
+  widths = [(0, 0)] * kept.ndim
+  widths[-3] = (0, room)
+  return jnp.pad(kept, widths)
 
 
 def _check(arch: config.Model) -> None:

@@ -126,7 +126,7 @@ def obtain(
   if found is not None:
     return found
   path = _path(root, made)
-  training = np.zeros(len(store), bool)
+  training = np.zeros(store.examples, bool)
   training[store.split_ids(suite.TRAIN)] = True
   partial = path.with_name(f".{path.name}.partial")
   found = embedders.make(order).embed(
@@ -182,9 +182,9 @@ def load(path: pathlib.Path, digest: str) -> Embeddings:
 
 def texts(store: store_lib.Store, text: str) -> Iterator[str]:
   """The text of each row that is embedded (spec 2.5)."""
-  for start in range(0, len(store), _READ):
+  for start in range(0, store.examples, _READ):
     yield from texts_of(
-        store, text, range(start, min(start + _READ, len(store)))
+        store, text, range(start, min(start + _READ, store.examples))
     )
 
 

@@ -29,7 +29,8 @@ class Comparison(NamedTuple):
   runs: Mapping[str, Mapping[int, curves.Run]]
   # The order that the others are compared with.
   reference: str
-  evals: tuple[str, ...]
+  # What stands for each evaluation: "loss" or "accuracy".
+  evals: Mapping[str, str]
 
 
 def open_points(
@@ -64,14 +65,15 @@ def open_points(
   if reference not in runs:
     reference = points[0].order
   runs = {reference: runs[reference], **runs}
-  return Comparison(runs, reference, tuple(first.config.evals))
+  evals = {name: first.kind(name) for name in first.config.evals}
+  return Comparison(runs, reference, evals)
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
   """All numbers of a comparison, JSON-able.
 
   Returns:
-    `reference`; and `orders`, for each order
+    `reference`; `evals`, what stands for each; and `orders`, for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and
               the paired `difference` to the reference
@@ -97,7 +99,11 @@ def summary(comparison: Comparison) -> dict[str, Any]:
       orders[name]["first_tenth"][str(seed)] = order.statistics(
           store, order_view.first_tenth(run)
       )
-  return {"reference": comparison.reference, "orders": orders}
+  return {
+      "reference": comparison.reference,
+      "evals": dict(comparison.evals),
+      "orders": orders,
+  }
 
 
 def _check_alike(run: curves.Run, first: curves.Run) -> None:
@@ -105,7 +111,10 @@ def _check_alike(run: curves.Run, first: curves.Run) -> None:
   nothing = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
   for name in {*run.config.evals, *first.config.evals}:
     steps, expected = (
-        each.metrics.get(f"{name}/loss", nothing).steps for each in (run, first)
+        each.metrics.get(each.headline(name), nothing).steps
+        if name in each.config.evals
+        else nothing.steps
+        for each in (run, first)
     )
     if not np.array_equal(steps, expected):
       raise errors.InputError(
@@ -120,7 +129,7 @@ def _evaluated(
   """Each measure of an order in the evaluation `name`."""
   of_order, of_reference = (
       {
-          seed: measures.measure(run.metrics[f"{name}/loss"], run.steps)
+          seed: measures.measure(run.metrics[run.headline(name)], run.steps)
           for seed, run in comparison.runs[each].items()
       }
       for each in (order, comparison.reference)

@@ -20,9 +20,9 @@ from zsgen.reports import (
 )
 
 _NOTE = (
-    "Means over seeds [lowest, highest]. First tenth: mean held-out loss over"
+    "Means over seeds [lowest, highest]. First tenth: mean {kind} over"
     " evaluations in the first tenth of the steps; mean: over all after step"
-    " 0. Differences are paired within a seed; below 0 is better."
+    " 0. Differences are paired within a seed; {better} 0 is better."
 )
 _BANDS = "Lines are means over seeds; bands go from the lowest to the highest."
 
@@ -59,9 +59,11 @@ def write(
 def tables(found: Mapping[str, Any]) -> list[grids.Grid]:
   """Tables of a `comparison.summary`: losses, then what the orders hold."""
   orders = found["orders"]
-  evals = next(iter(orders.values()))["evals"]
   return [
-      *(_losses(orders, found["reference"], name) for name in evals),
+      *(
+          _values(orders, found["reference"], name, kind)
+          for name, kind in found["evals"].items()
+      ),
       _contents(orders, "whole", "Examples of all steps"),
       _contents(orders, "first_tenth", "Examples of the first tenth"),
   ]
@@ -71,22 +73,24 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
   """Held-out loss against step, below it the difference; PNG."""
   reference = comparison.reference
   losses, differences = [], []
-  for name in comparison.evals:
+  for name, kind in comparison.evals.items():
     found = {
-        order: {seed: run.metrics[f"{name}/loss"] for seed, run in runs.items()}
+        order: {
+            seed: run.metrics[run.headline(name)] for seed, run in runs.items()
+        }
         for order, runs in comparison.runs.items()
     }
     lines = [
         figures.line(order, *by_seed.values())
         for order, by_seed in found.items()
     ]
-    losses.append(figures.Panel(name, "", "held-out loss", lines))
+    losses.append(figures.Panel(name, "", f"held-out {kind}", lines))
     lines = [
         figures.line(order, *apart)
         for order, by_seed in found.items()
         if order != reference and (apart := _apart(by_seed, found[reference]))
     ]
-    title = f"loss - {reference}, same seed"
+    title = f"{kind} - {reference}, same seed"
     differences.append(
         figures.Panel("", "step", title, lines, height=2.6, zero=True)
     )
@@ -104,7 +108,9 @@ def _apart(
   ]
 
 
-def _losses(orders: Mapping[str, Any], reference: str, name: str) -> grids.Grid:
+def _values(
+    orders: Mapping[str, Any], reference: str, name: str, kind: str
+) -> grids.Grid:
   """The measures of one evaluation, a row an order."""
   rows = []
   for order, about in orders.items():
@@ -117,8 +123,10 @@ def _losses(orders: Mapping[str, Any], reference: str, name: str) -> grids.Grid:
   header = ["order"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), f"vs {reference}"]
-  note = f"{_seeds(orders)} {_NOTE}"
-  return grids.Grid(f"{name} loss", header, rows, note=note)
+  better = "below" if kind == "loss" else "above"
+  said = _NOTE.format(kind=f"held-out {kind}", better=better)
+  note = f"{_seeds(orders)} {said}"
+  return grids.Grid(f"{name} {kind}", header, rows, note=note)
 
 
 def _seeds(orders: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ class Curve(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-  """The loss of every held-out example at every evaluation that was done."""
+  """The loss of every row at every evaluation that was done."""
 
   steps: np.ndarray  # int64 [n], ascending
   ids: np.ndarray  # int64 [E]
@@ -60,11 +60,22 @@ class Run:
 
   def tasks(self, name: str) -> dict[str, Curve]:
     """Curves of the tasks of the evaluation `name`, by task."""
+    begin, end = f"{name}/", f"/{self.kind(name)}"
     return {
-        metric.removeprefix(f"{name}/").removesuffix("/loss"): curve
+        metric.removeprefix(begin).removesuffix(end): curve
         for metric, curve in self.metrics.items()
-        if metric.startswith(f"{name}/") and metric.count("/") > 1
+        if metric.startswith(begin)
+        and metric.endswith(end)
+        and metric.count("/") > 1
     }
+
+  def kind(self, name: str) -> str:
+    """What stands for the evaluation `name`: "loss" or "accuracy"."""
+    return config_lib.HEADLINES[self.config.evals[name].type]
+
+  def headline(self, name: str) -> str:
+    """The metric that stands for the evaluation `name`."""
+    return f"{name}/{self.kind(name)}"
 
   def evaluation(self, name: str) -> Evaluation:
     """Losses of every example of the evaluation `name`."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from zsgen import config as config_lib
+from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
-from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves, grids, page
 
@@ -87,14 +87,21 @@ def prepared(store: store_lib.Store) -> str:
 def counted(store: store_lib.Store) -> grids.Grid:
   """Examples and tokens of each split, and what was cut or dropped."""
   counts = store.manifest["counts"]
-  splits = (suite.TRAIN, *store.manifest["heldout"])
+  shown = {}
+  for split in (suite.TRAIN, *store.manifest["heldout"]):
+    shown[split] = split
+    shown[choices.split_of(split)] = "its choices"
+  splits = [split for split in shown if split in counts]
   columns = [
       name
       for name in _COUNTED
       if name != "answer_cut" or any(counts[s].get(name) for s in splits)
   ]
   rows = [
-      [split, *(grids.number(counts[split].get(c, 0), 0) for c in columns)]
+      [
+          shown[split],
+          *(grids.number(counts[split].get(c, 0), 0) for c in columns),
+      ]
       for split in splits
   ]
   return grids.Grid(

@@ -20,6 +20,27 @@ from zsgen.reports import (
     trace_view,
 )
 
+# Metrics of an evaluation that are measured, by what stands for it.
+_METRICS = {
+    "loss": ("loss", "task_mean_loss"),
+    "accuracy": (
+        "accuracy",
+        "task_mean_accuracy",
+        "accuracy_sum",
+        "task_mean_accuracy_sum",
+    ),
+    "rougeL": (
+        "rougeL",
+        "task_mean_rougeL",
+        "rouge1",
+        "task_mean_rouge1",
+        "exact_match",
+        "task_mean_exact_match",
+        "normalized_match",
+        "task_mean_normalized_match",
+    ),
+}
+
 
 def result(path: pathlib.Path) -> dict[str, Any]:
   """The numbers of a finished run, JSON-able.
@@ -29,8 +50,9 @@ def result(path: pathlib.Path) -> dict[str, Any]:
 
   Returns:
     `steps`; `evals`: for each evaluation the measures (see `measures`) of
-    `loss` and `task_mean_loss`, and the share of examples `improved`;
-    `targets` by name.
+    `loss` and `task_mean_loss`, and the share of examples `improved`; or of
+    `accuracy` and `task_mean_accuracy`, both also by `_sum`. `targets` by
+    name.
 
   Raises:
     InputError: the run is damaged.
@@ -87,14 +109,20 @@ def write(
 
 def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
   """Measures of one evaluation, which must have been done to the end."""
-  curve = run.metrics.get(f"{name}/loss")
+  curve = run.metrics.get(run.headline(name))
   if curve is None or curve.steps[-1] != run.steps:
     raise errors.InputError(
         f"{run.path / 'metrics.jsonl'}: the evaluation {name} at step"
         f" {run.steps} is missing. The run is damaged; delete its directory."
     )
+  kind = run.kind(name)
   found = {
       metric: measures.measure(run.metrics[f"{name}/{metric}"], run.steps)
-      for metric in ("loss", "task_mean_loss")
+      for metric in _METRICS[kind]
   }
-  return {**found, "improved": measures.improved(run.evaluation(name))}
+  if kind == "loss":
+    found["improved"] = measures.improved(run.evaluation(name))
+  else:
+    for values in found.values():
+      del values["drop"]  # Of losses only.
+  return found

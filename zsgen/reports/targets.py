@@ -11,12 +11,23 @@ class Outcome(NamedTuple):
 
   metric: str
   measure: str
-  below: float
+  below: float | None
+  above: float | None
   # None where the run has no such value.
   value: float | None
   met: bool
   # Why there is no value; "" where there is one.
   note: str
+
+  @property
+  def wanted(self) -> str:
+    """What the value should be, in words."""
+    bounds = {"above": self.above, "below": self.below}
+    return " and ".join(
+        f"{word} {value:g}"
+        for word, value in bounds.items()
+        if value is not None
+    )
 
 
 def check(run: curves.Run) -> dict[str, Outcome]:
@@ -38,5 +49,17 @@ def _check(run: curves.Run, target: config.Target) -> Outcome:
   else:
     near = errors.did_you_mean(target.metric, run.metrics)
     note = f"the run has no such metric.{near}"
-  met = value is not None and value < target.below
-  return Outcome(target.metric, target.measure, target.below, value, met, note)
+  met = (
+      value is not None
+      and (target.below is None or value < target.below)
+      and (target.above is None or value > target.above)
+  )
+  return Outcome(
+      target.metric,
+      target.measure,
+      target.below,
+      target.above,
+      value,
+      met,
+      note,
+  )

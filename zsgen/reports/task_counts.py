@@ -3,6 +3,7 @@
 import numpy as np
 
 from zsgen.data import store as store_lib
+from zsgen.data import suite
 from zsgen.reports import grids
 
 # Tasks that are shown in full; of more, so many at either end.
@@ -44,7 +45,7 @@ def grid(store: store_lib.Store) -> grids.Grid:
 
 
 def _rows(store: store_lib.Store) -> list[tuple]:
-  """Name and counts of each task."""
+  """Name and counts of each task of examples; choices are none."""
   tasks = len(store.tasks)
 
   def summed(lengths: np.ndarray) -> list[int]:
@@ -56,13 +57,18 @@ def _rows(store: store_lib.Store) -> list[tuple]:
   # Stores of older versions have no count of cuts by task.
   cut = store.manifest.get("cut_by_task", {})
   dropped = store.manifest["dropped_by_task"]
+  splits = (suite.TRAIN, *store.manifest["heldout"])
+  known = {task for split in splits for task in store.split_tasks(split)}
   return [
       (name, *numbers, cut.get(name, 0), dropped.get(name, 0))
-      for name, *numbers in zip(
-          store.tasks,
-          counts,
-          summed(store.lengths),
-          summed(store.loss_lengths),
-          strict=True,
+      for task, (name, *numbers) in enumerate(
+          zip(
+              store.tasks,
+              counts,
+              summed(store.lengths),
+              summed(store.loss_lengths),
+              strict=True,
+          )
       )
+      if task in known
   ]

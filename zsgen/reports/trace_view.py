@@ -23,7 +23,7 @@ _CAPTION = (
 
 
 def section(run: curves.Run, order: order_lib.Order) -> str:
-  """The nine measures of each evaluation whose trace is there; "" for none.
+  """The nine measures of each held-out loss whose trace is there; "" for none.
 
   Args:
     run: the run.
@@ -35,7 +35,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
   blocks: list[str] = []
   for name, spec in run.config.evals.items():
     trace = trace_lib.find(order, spec.split)
-    if trace is not None:
+    if trace is not None and run.kind(name) == "loss":
       blocks += [
           page.heading(name),
           page.figure(

@@ -1,6 +1,6 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import functools
 import math
@@ -28,14 +28,22 @@ from zsgen.training import (
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
+# Share of the time above which an evaluation is warned of.
+_MUCH = 0.3
+
 
 class Evaluation(NamedTuple):
   """What an evaluator found."""
 
   # Scalars by path, such as "heldout/loss".
   metrics: dict[str, float]
-  # Loss of each example, float32 [E], in the order of `Evaluator.ids`.
+  # The one of them that stands for the others.
+  headline: str
+  # Of each row, float32 [E], in the order of `Evaluator.ids`: its loss, or the
+  # score of its answer.
   losses: np.ndarray
+  # Records of the answers that were written.
+  predictions: Sequence[Mapping[str, Any]] = ()
 
 
 class Evaluator(Protocol):
@@ -43,7 +51,12 @@ class Evaluator(Protocol):
 
   name: str
   every_steps: int
-  ids: np.ndarray  # int64 [E]
+  # Rows of the store that it reads, int64 [E].
+  ids: np.ndarray
+  # Ids of the examples that it judges by them, of how many of the held-out
+  # set.
+  examples: np.ndarray
+  of: int
 
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
@@ -166,6 +179,7 @@ def _train(
     state, metrics = run_step(state, frozen, batch, hyper)
     log.step(pending)
     pending = _Pending(step, hyper, metrics)
+  log.tell_shares()
   return state
 
 
@@ -236,6 +250,19 @@ def _start(
   return state, saved.meta(latest)["lengths"]
 
 
+def check_finite(
+    evaluator: Evaluator, found: Evaluation, when: str, advice: str
+) -> None:
+  """Raises InputError for a loss that is not finite: when, and what to do."""
+  bad = ~np.isfinite(found.losses)
+  if bad.any():
+    raise errors.InputError(
+        f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
+        " examples is not finite, the first is example"
+        f" {evaluator.ids[bad.argmax()]}. {advice}"
+    )
+
+
 class _Pending(NamedTuple):
   """A step that runs on the device and is not logged yet."""
 
@@ -258,7 +285,9 @@ class _Logger:
     self._record = record
     self._sinks = sinks
     self._line = line
-    self._clock = time.perf_counter()
+    self._clock = self._begin = time.perf_counter()
+    # Seconds that each evaluation took.
+    self._spent: dict[str, float] = {}
 
   def step(self, pending: _Pending | None) -> None:
     """Waits for a step's metrics and logs them; None is nothing to log."""
@@ -293,20 +322,34 @@ class _Logger:
   def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
     """Evaluates, and logs what was found."""
     found = evaluator(params)
-    bad = ~np.isfinite(found.losses)
-    if bad.any():
-      raise errors.InputError(
-          f"{evaluator.name} at step {step}: the loss of {bad.sum()} of"
-          f" {len(bad)} examples is not finite, the first is example"
-          f" {evaluator.ids[bad.argmax()]}. Lower config.train.learning_rate."
-      )
+    check_finite(
+        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
+    )
     self._record.evaluated(evaluator.name, step, found.losses)
+    self._record.predictions(evaluator.name, step, found.predictions)
     self._record.metrics({"step": step, **found.metrics})
-    perf = {f"perf/{evaluator.name}_seconds": self._lap()}
+    name, seconds = evaluator.name, self._lap()
+    self._spent[name] = self._spent.get(name, 0.0) + seconds
+    share = self._spent[name] / (self._clock - self._begin)
+    perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
-    name = f"{evaluator.name}/loss"
-    self._line.show(step, {evaluator.name: f"{found.metrics[name]:.3f}"})
+    value = found.metrics[found.headline]
+    self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
+
+  def tell_shares(self) -> None:
+    """Says what share of the time each evaluation took."""
+    total = time.perf_counter() - self._begin
+    shares = {name: spent / total for name, spent in self._spent.items()}
+    told = [f"{name} {share:.0%}" for name, share in shares.items()]
+    if told:
+      self._job.say(f"evals    {', '.join(told)} of the time")
+    for name, share in shares.items():
+      if share > _MUCH:
+        self._job.say(
+            f"evals    more than {_MUCH:.0%} went into {name}: raise"
+            f" config.evals.{name}.every_steps, or set its max_examples"
+        )
 
   def _lap(self) -> float:
     """Seconds since the last call."""

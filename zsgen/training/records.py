@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import errors
+from zsgen import artifacts, errors
 from zsgen.training import batches
 
 LOGS = ("metrics.jsonl", "perf.jsonl")
@@ -89,6 +89,12 @@ def _lost(path: pathlib.Path, what: str) -> errors.InputError:
   )
 
 
+def prediction_lines(records: Sequence[Mapping[str, Any]]) -> bytes:
+  """Records of answers as JSON lines."""
+  lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in records]
+  return "".join(lines).encode()
+
+
 class Records:
   """All records of one run.
 
@@ -112,6 +118,7 @@ class Records:
       first: int,
       resumed: bool,
   ):
+    self._path = path
     self._logs = {name: Log(path / name, lengths.get(name, 0)) for name in LOGS}
     nothing = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
     self._consumed = Table(path / "consumed.npy", nothing, first)
@@ -141,6 +148,14 @@ class Records:
   def evaluated(self, name: str, step: int, losses: np.ndarray) -> None:
     """Writes down the loss of every example of an evaluation."""
     self._losses[name].write(self._rows[name][step], losses)
+
+  def predictions(
+      self, name: str, step: int, records: Sequence[Mapping[str, Any]]
+  ) -> None:
+    """Writes down the answers of an evaluation, if it wrote any."""
+    if records:
+      path = self._path / "evals" / name / f"predictions-{step}.jsonl"
+      artifacts.write_bytes(path, prediction_lines(records))
 
   def sync(self) -> dict[str, int]:
     """Makes everything durable; returns the lengths of the logs."""

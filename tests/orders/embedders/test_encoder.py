@@ -87,6 +87,7 @@ def test_the_prefix_is_before_each_text(tmp_path):
   np.testing.assert_allclose(found, wanted, atol=2e-6)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):

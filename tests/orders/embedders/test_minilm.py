@@ -86,6 +86,7 @@ def _peer(texts):
   return model.encode(texts), model
 
 
+@pytest.mark.peer
 @wheel
 def test_real_texts_as_sentence_transformers_live(tmp_path):
   pytest.importorskip("sentence_transformers")

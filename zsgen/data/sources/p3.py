@@ -1,7 +1,8 @@
 """P3, the prompted data sets of T0.
 
-Rows have `inputs_pretokenized` and `targets_pretokenized`, in any format of
-files.py, and those that `datasets` saved to disk. A task is a prompt template
+Rows have `inputs_pretokenized` and `targets_pretokenized`, and some of them
+`answer_choices`, in any format of files.py, and those that `datasets` saved to
+disk. A task is a prompt template
 of a data set: the row's `task`, else the directory that the file lies in,
 else the file's name. The split is what the files are called (train, heldout,
 validation, test); else that of T0 (2110.08207): data sets it was trained on,
@@ -19,6 +20,7 @@ from zsgen.data.sources import catalog, files, records, rows
 
 HELDOUT = "heldout"
 INPUT, TARGET = "inputs_pretokenized", "targets_pretokenized"
+CHOICES = "answer_choices"
 # Data sets of T0's training mixture, as tasks' names begin.
 TRAINED = (
     "adversarial_qa",
@@ -89,7 +91,7 @@ def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
     InputError: no such file, or bad rows.
   """
   found = files.find(data.path, scratch)
-  made = rows.Rows(found, example, scratch, ("task", INPUT, TARGET))
+  made = rows.Rows(found, example, scratch, ("task", INPUT, TARGET, CHOICES))
   return catalog.suite("p3", catalog.scan(made, data.on_bad_row), data, seed)
 
 
@@ -97,11 +99,14 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
   """A row as an example; its category is T0's data set.
 
   Raises:
-    InputError: a field is missing, no text, or empty.
+    InputError: a field is missing, no text, or empty; or choices of which
+      none is the answer.
   """
   task = _task(row, origin)
   known = _prefix(task, TRAINED), _prefix(task, EVALUATED)
   split = suite.TRAIN if known[0] else HELDOUT if known[1] else ""
+  asked = records.text(row, INPUT, origin.place).strip()
+  answer = records.text(row, TARGET, origin.place).strip()
   # A template's own parts do not say what T0 did with it.
   whole = not origin.file.folder
   return suite.Example(
@@ -109,10 +114,20 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
       category=max(known),
       split=(whole and origin.file.split) or split,
       definition="",
-      input=records.text(row, INPUT, origin.place).strip(),
-      targets=(records.text(row, TARGET, origin.place).strip(),),
+      input=asked,
+      targets=(answer,),
       key=origin.key,
+      choices=_choices(row, answer, origin.place),
   )
+
+
+def _choices(row: dict, answer: str, place: str) -> tuple[str, ...]:
+  """The answers to choose from; () where the template has none."""
+  if row.get(CHOICES) is None:
+    return ()
+  listed = records.choices(row, CHOICES, place)
+  stripped = tuple(each.strip() for each in listed)
+  return records.choose(stripped, (answer,), place, CHOICES)
 
 
 def _task(row: Any, origin: rows.Origin) -> str:

@@ -1,6 +1,7 @@
 """Fields of JSON records, checked: what is wrong names its place."""
 
 from collections.abc import Mapping
+import reprlib
 from typing import Any, NamedTuple
 
 from zsgen import errors
@@ -90,6 +91,47 @@ def texts(record: Any, name: str, place: object) -> tuple[str, ...]:
   return tuple(listed)
 
 
+def choices(record: Any, name: str, place: object) -> tuple[str, ...]:
+  """A field that is a list of texts to choose from.
+
+  Raises:
+    InputError: no object, no such field, another type, no text in it, or one
+      that is empty.
+  """
+  listed = field(record, name, (list,), place)
+  if not listed:
+    raise errors.InputError(f'{place}: the field "{name}" has no choice.')
+  return texts(record, name, place)
+
+
+def choose(
+    listed: tuple[str, ...], targets: tuple[str, ...], place: object, name: str
+) -> tuple[str, ...]:
+  """The texts to choose from, if they can be chosen from.
+
+  Args:
+    listed: the texts; () where the row has none.
+    targets: answers that are right.
+    place: for the message.
+    name: the field that they are of.
+
+  Raises:
+    InputError: two are alike, or none is right.
+  """
+  twice = [text for i, text in enumerate(listed) if text in listed[:i]]
+  if twice:
+    raise errors.InputError(
+        f'{place}: the field "{name}" has the choice {twice[0]!r} twice.'
+    )
+  if listed and not set(listed) & set(targets):
+    raise errors.InputError(
+        f'{place}: none of the choices of the field "{name}",'
+        f" {reprlib.repr(list(listed))}, is the answer,"
+        f" {reprlib.repr(targets[0])}."
+    )
+  return listed
+
+
 def key(record: Any, name: str, place: object, number: int | str = "") -> str:
   """A field that names the row: text or a whole number.
 
@@ -116,6 +158,7 @@ def usable(example: suite.Example, place: object) -> suite.Example:
   """
   said = [example.task, example.category, example.split, example.key]
   said += [example.definition, example.input, *example.targets]
+  said += example.choices
   if example.turns:
     said += [turn.text for turn in example.turns]
   if example.shots:

@@ -21,6 +21,7 @@ TASK = "table"
 _MAY_BE = {
     "target": ((str, list), "text or a list of texts"),
     "key": ((str, int), "text or a whole number"),
+    "choices": ((list,), "a list of texts"),
 }
 _TYPES = {
     types.NoneType: "null",
@@ -60,6 +61,7 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       fields.category,
       fields.split,
       fields.key,
+      fields.choices,
   ]
   made = rows.Rows(
       found,
@@ -77,20 +79,27 @@ def example(
   """A row as an example.
 
   Raises:
-    InputError: a column that is named is missing, no text, or empty. An input
-      may be empty where there is a definition.
+    InputError: a column that is named is missing, no text, or empty; or
+      choices of which none is right. An input may be empty where there is a
+      definition.
   """
   definition = _column(row, fields, "definition", origin)
   # The definition may say it all.
   read = _maybe_empty if definition else records.text
+  asked = _column(row, fields, "input", origin, read)
+  targets = _column(row, fields, "target", origin, records.texts)
+  choices = _column(row, fields, "choices", origin, records.choices)
   return suite.Example(
       task=_column(row, fields, "task", origin) or TASK,
       category=_column(row, fields, "category", origin),
       split=_column(row, fields, "split", origin) or origin.file.split,
       definition=definition,
-      input=_column(row, fields, "input", origin, read),
-      targets=_column(row, fields, "target", origin, records.texts),
+      input=asked,
+      targets=targets,
       key=_column(row, fields, "key", origin, records.key) or origin.key,
+      choices=records.choose(
+          tuple(choices), targets, origin.place, fields.choices
+      ),
   )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from zsgen import artifacts, errors
-from zsgen.data.tokenizers import saved
+from zsgen.data.tokenizers import hf_files, saved, sentencepiece_json
 
 FILE = "tokenizer.model"
 _NAMES = ("bos", "eos", "pad", "unk")
@@ -94,6 +94,29 @@ class SentencePiece:
     directory.mkdir(parents=True, exist_ok=True)
     artifacts.write_bytes(directory / FILE, self._proto)
     saved.write(directory, "sentencepiece", self.fingerprint)
+
+  def export(self, directory: pathlib.Path) -> None:
+    """Writes what transformers reads.
+
+    That is tokenizer.json, for Unigram and BPE models: ids are those of
+    `encode_batch`, BOS before them where the model has one. Text that spells
+    a special token becomes it there, as with every tokenizer of
+    transformers'. Models that have no such counterpart (see
+    `sentencepiece_json.convert`) are written as they are, as tokenizer.model:
+    transformers reads that with its own conversion, whose ids may differ.
+    """
+    spec = sentencepiece_json.convert(self._proto, self.bos_id)
+    if spec is None:
+      artifacts.write_bytes(directory / FILE, self._proto)
+    else:
+      artifacts.write_json(directory / hf_files.TOKENIZER, spec)
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": self.bos_id is not None,
+        "clean_up_tokenization_spaces": False,
+        **self.special_tokens,
+    }
+    artifacts.write_json(directory / hf_files.CONFIG, config)
 
 
 def read(path: str) -> SentencePiece:

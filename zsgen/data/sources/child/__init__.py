@@ -32,6 +32,7 @@ COLUMNS = (
     "input",
     "targets",
     "key",
+    "choices",
 )
 _PACKAGES = ("seqio", "tensorflow", "tensorflow-datasets")
 # No accelerator is touched, nor is the sequence of a set left to chance.
@@ -90,8 +91,8 @@ def rows(
     scratch: where such tables are kept.
 
   Returns:
-    A Parquet file with the columns COLUMNS: `targets` a list of texts, all
-    others text.
+    A Parquet file with the columns COLUMNS: `targets` and `choices` lists of
+    texts, all others text.
 
   Raises:
     InputError: what the child says is wrong, its last line if it crashed, or

@@ -19,6 +19,8 @@ from zsgen.data.sources.child import failures, modules, writer
 _SEED = 0
 # Fields left at their defaults mean seqio's own names.
 _NAMES = {"input": "inputs", "target": "targets", "task": ""}
+# Parts that may be a list.
+_LISTS = ("target", "choices")
 
 
 class _Column(NamedTuple):
@@ -199,7 +201,7 @@ def _column(
     place: str,
 ) -> _Column:
   """Text as it was before tokens, or text itself, or decoded tokens."""
-  most = 1 if part == "target" else 0
+  most = 1 if part in _LISTS else 0
   for name, how in (
       (f"{feature}_pretokenized", "pretokenized"),
       (feature, "text"),
@@ -271,7 +273,7 @@ def _row(
     return writer.BadRow(
         f"seqio Task {task}, split {split}, row {index}: is not UTF-8 ({error})"
     )
-  said = {part: texts[0] for part, texts in parts.items() if part != "target"}
+  said = {part: texts[0] for part, texts in parts.items() if part not in _LISTS}
   return writer.Row(
       task=said.get("task", task),
       category=said.get("category", ""),
@@ -280,6 +282,7 @@ def _row(
       input=said.get("input", ""),
       targets=parts["target"],
       key=said.get("key", str(index)),
+      choices=parts.get("choices", ()),
   )
 
 

@@ -48,4 +48,5 @@ def _columns(fields: config.Fields) -> config.Fields:
       category="category" if fields.category else "",
       split="split",
       key="key",
+      choices="choices" if fields.choices else "",
   )

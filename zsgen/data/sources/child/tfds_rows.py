@@ -20,6 +20,8 @@ _TEXTUAL = (
     tfds.features.Tensor,
     tfds.features.Text,
 )
+# Parts that may be a list.
+_LISTS = ("target", "choices")
 
 
 class _Column(NamedTuple):
@@ -118,7 +120,11 @@ class Reader:
       }
     except UnicodeDecodeError as error:
       return writer.BadRow(f"{place}: is not UTF-8 ({error})")
-    said = {part: "".join(texts) for part, texts in parts.items()}
+    said = {
+        part: "".join(texts)
+        for part, texts in parts.items()
+        if part not in _LISTS
+    }
     return writer.Row(
         task=said.get("task", self._task),
         category=said.get("category", ""),
@@ -127,6 +133,7 @@ class Reader:
         input=said.get("input", ""),
         targets=parts["target"],
         key=said.get("key", str(index)),
+        choices=parts.get("choices", ()),
     )
 
 
@@ -178,7 +185,7 @@ def _column(
     feature = feature[step]
   feature, many = _unwrapped(feature, many)
   rank = len(feature.shape or ()) + many
-  if type(feature) not in _TEXTUAL or rank > (part == "target"):
+  if type(feature) not in _TEXTUAL or rank > (part in _LISTS):
     raise errors.InputError(
         f"config.data.fields.{part}: the feature {name!r} of the TFDS data set"
         f" {dataset} is no text:"

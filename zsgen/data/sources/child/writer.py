@@ -1,7 +1,7 @@
 """Rows as a Parquet file, counted."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import pathlib
 import sys
@@ -19,9 +19,11 @@ _CHUNK = 1024
 _PROGRESS = 10_000
 # Messages of bad rows that are kept.
 _MESSAGES = 5
+# Columns that hold several texts.
+_LISTS = ("targets", "choices")
 _SCHEMA = pa.schema(
     [
-        (name, pa.list_(pa.string()) if name == "targets" else pa.string())
+        (name, pa.list_(pa.string()) if name in _LISTS else pa.string())
         for name in child.COLUMNS
     ]
 )
@@ -37,6 +39,7 @@ class Row(NamedTuple):
   input: str
   targets: list[str]
   key: str
+  choices: Sequence[str] = ()
 
 
 class BadRow(NamedTuple):

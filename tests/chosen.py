@@ -1,0 +1,44 @@
+"""Tables whose held-out rows have answers to choose from."""
+
+import json
+import pathlib
+from typing import Any
+
+COLOURS = ("red", "blue", "green", "a very dark shade of orange")
+
+
+def rows(turned: int = 0) -> list[dict[str, Any]]:
+  """Rows of two training tasks and two held-out ones; choices are rotated."""
+  made = []
+  for i in range(24):
+    shown = [COLOURS[(i + j + turned) % 4] for j in range(2 + i % 3)]
+    right = sorted(shown)[i % len(shown)]
+    made.append(
+        {
+            "task": ("sing", "draw", "name", "pick")[i % 4],
+            "input": f"Colour {i}?",
+            "target": [right, "none"],
+            "from": shown,
+        }
+    )
+  return made
+
+
+def write(path: pathlib.Path, found: list[dict[str, Any]]) -> pathlib.Path:
+  """Writes rows as lines of JSON."""
+  path.write_text("\n".join(map(json.dumps, found)))
+  return path
+
+
+def use(config: Any, path: pathlib.Path) -> Any:
+  """Makes a config read such a table, and choose."""
+  config.data.source = "table"
+  config.data.path = str(path)
+  config.data.draw = "first"
+  config.data.fields.choices = "from"
+  config.data.heldout = {"heldout": {"tasks": ("name", "pick")}}
+  config.data.heldout_instances = 100
+  config.order.arrangement = "random"
+  config.order.budget = 8
+  config.evals.choosing = {"type": "choice", "every_steps": 1}
+  return config

@@ -1,0 +1,181 @@
+"""Answers to choose from: in the rows of sources, and in the store."""
+
+import dataclasses
+import json
+
+import chosen
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen.data import prepare, sources, views
+from zsgen.data import store as store_lib
+from zsgen.orders import embeddings
+
+TASKS = ("name", "pick")
+
+
+def _data(path, **options):
+  data = config_lib.Data(
+      source="table",
+      path=str(path),
+      fields=config_lib.Fields(choices="from"),
+      heldout={"heldout": config_lib.Heldout(tasks=TASKS)},
+      heldout_instances=100,
+      draw="first",
+  )
+  return dataclasses.replace(data, **options)
+
+
+def _prepare(tmp_path, **options):
+  path = chosen.write(tmp_path / "t.jsonl", chosen.rows())
+  return prepare.prepare(tmp_path / "stores", _data(path, **options), 0)
+
+
+def _wanted():
+  """Choice, and whether it is right, of all held-out rows."""
+  rows = sorted(
+      (row for row in chosen.rows() if row["task"] in TASKS),
+      key=lambda row: row["task"],
+  )
+  return [(each, each in row["target"]) for row in rows for each in row["from"]]
+
+
+@pytest.mark.parametrize("template", ["plain", "chat"])
+def test_a_row_a_choice_after_all_others(tmp_path, template):
+  store = _prepare(tmp_path, template=template)
+  store.verify()
+  found = store.choices("heldout")
+  assert found.rows.tolist() == list(range(store.examples, len(store)))
+  texts = store.texts(found.rows)
+  answers = [answer for _, answer in texts]
+  assert list(zip(answers, found.right, strict=True)) == _wanted()
+  assert np.unique(found.examples).tolist() == (
+      store.split_ids("heldout").tolist()
+  )
+  for row, example, (prompt, _) in zip(
+      found.rows, found.examples, texts, strict=True
+  ):
+    assert prompt == store.texts([example])[0][0]
+    whole = store.row(example)
+    asked = whole.mask.argmax()
+    assert store.row(row).mask.argmax() == asked
+    np.testing.assert_array_equal(
+        store.row(row).tokens[:asked], whole.tokens[:asked]
+    )
+
+
+def test_nothing_else_meets_the_rows_of_choices(tmp_path):
+  store = _prepare(tmp_path)
+  path = tmp_path / "t.jsonl"
+  data = _data(path, fields=config_lib.Fields())
+  bare = prepare.prepare(tmp_path / "stores", data, 0)
+  assert bare.examples == len(bare) == store.examples
+  assert bare.manifest["heldout"] == store.manifest["heldout"]
+  assert store_lib.CHOICES not in bare.manifest["files"]
+  assert bare.fingerprint != store.fingerprint
+  for split in ("train", "heldout"):
+    ids = bare.split_ids(split)
+    assert ids.tolist() == store.split_ids(split).tolist()
+    assert bare.texts(ids) == store.texts(ids)
+  assert len(list(embeddings.texts(store, "prompt"))) == store.examples
+  with pytest.raises(errors.InputError, match=r"config\.data\.fields\.choices"):
+    bare.choices("heldout")
+
+
+def test_views_are_of_examples(tmp_path):
+  pytest.importorskip("seqio")
+  names = views.register_suite(_prepare(tmp_path))
+  assert names[:4] == [f"zsgen:table:{t}" for t in ("sing", "draw", *TASKS)]
+  assert names[4:] == ["zsgen:table:train", "zsgen:table:heldout"]
+
+
+def test_an_example_that_loses_its_answers_has_no_choices(tmp_path):
+  rows = chosen.rows()
+  rows[2]["input"] = "long " * 40
+  path = chosen.write(tmp_path / "t.jsonl", rows)
+  store = prepare.prepare(tmp_path / "s", _data(path, max_length=120), 0)
+  assert store.manifest["counts"]["heldout"]["dropped"] == 1
+  lost = len(rows[2]["from"])
+  assert store.manifest["counts"]["heldout/choices"]["dropped"] == lost
+  assert len(store.choices("heldout").rows) == len(_wanted()) - lost
+
+
+def test_a_damaged_table_of_choices_is_named(tmp_path):
+  store = _prepare(tmp_path)
+  path = store.path / store_lib.CHOICES
+  whole = path.read_bytes()
+  path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+  with pytest.raises(errors.InputError, match=r"choices\.npy: the content"):
+    store.verify()
+  path.unlink()
+  with pytest.raises(errors.InputError, match=r"choices\.npy: is missing"):
+    store_lib.open_store(store.path)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ([], 'the field "from" has no choice'),
+        (["red", 3], "must be a list of texts, not a list with a number: 3"),
+        ("red", "must be a list of texts, not str: 'red'"),
+        (None, "must be a list of texts, not null"),
+        (["red", " "], 'the field "from" has an empty answer'),
+        (["red", "blue", "red"], "has the choice 'red' twice"),
+        (["blue"], r"none of the choices .*\['blue'\], is the answer, 'red'"),
+    ],
+)
+def test_choices_that_cannot_be_chosen_from(tmp_path, choices, said):
+  rows = chosen.rows()
+  rows[3].update({"target": "red", "from": choices})
+  path = chosen.write(tmp_path / "t.jsonl", rows)
+  with pytest.raises(errors.InputError, match=rf"line 4: .*{said}"):
+    sources.load(_data(path), 0, tmp_path / "scratch")
+  made = sources.load(_data(path, on_bad_row="skip"), 0, tmp_path / "scratch")
+  assert made.told["bad_rows"]["count"] == 1
+
+
+def test_a_column_that_is_not_there(tmp_path):
+  rows = chosen.rows()
+  del rows[0]["from"]
+  path = chosen.write(tmp_path / "t.jsonl", rows)
+  said = r"no column 'from', which config\.data\.fields\.choices names"
+  with pytest.raises(errors.InputError, match=said):
+    sources.load(_data(path), 0, tmp_path / "scratch")
+
+
+def _p3(choices):
+  return {
+      "task": "super_glue_rte_x",
+      "inputs_pretokenized": "True or False? ",
+      "targets_pretokenized": "\nTrue",
+      "answer_choices": choices,
+  }
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_p3_has_choices_where_a_template_has_some(tmp_path, kind):
+  trained = {**_p3(None), "task": "imdb_x"}
+  rows = [trained, _p3([" True", "False\n"]), _p3(None)]
+  path = tmp_path / f"p3.{kind}"
+  if kind == "jsonl":
+    path.write_text("\n".join(map(json.dumps, rows)))
+  else:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+  data = config_lib.Data(source="p3", path=str(path), draw="first")
+  made = sources.load(data, 0, tmp_path / "scratch")
+  found = [example.choices for example in made.examples()]
+  assert found == [(), ("True", "False"), ()]
+  store = prepare.prepare(tmp_path / "stores", data, 0)
+  assert store.choices("heldout").right.tolist() == [True, False]
+
+
+def test_bad_choices_of_p3(tmp_path):
+  path = tmp_path / "p3.jsonl"
+  path.write_text(json.dumps(_p3(["Yes", "No"])))
+  data = config_lib.Data(source="p3", path=str(path))
+  with pytest.raises(errors.InputError, match=r'"answer_choices".*answer,'):
+    sources.load(data, 0, tmp_path / "scratch")

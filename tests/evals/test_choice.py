@@ -1,0 +1,139 @@
+"""Choices ranked by likelihood, against each choice scored on its own."""
+
+import chosen
+import jax
+import numpy as np
+import pytest
+
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen import mesh as mesh_lib
+from zsgen.data import prepare
+from zsgen.evals import choice, packed
+from zsgen.models import model as model_lib
+from zsgen.training import batches
+
+SPEC = config_lib.Eval(type="choice")
+
+
+@pytest.fixture
+def place(small, tmp_path):
+  """A function that makes a place of rows."""
+
+  def make(rows, name="t"):
+    path = chosen.write(tmp_path / f"{name}.jsonl", rows)
+    config = config_lib.check(chosen.use(small, path))
+    store = prepare.prepare(tmp_path / "stores", config.data, config.seed)
+    model = model_lib.Model.from_config(config.model)
+    mesh = mesh_lib.make(config.machine.mesh)
+    return packed.Place(store, model, mesh, 4)
+
+  return make
+
+
+def _params(place):
+  """Parameters that are large enough to tell answers apart."""
+  params = jax.jit(place.model.init)(jax.random.key(0))
+  return jax.tree.map(lambda each: 3 * each, params)
+
+
+def _alone(place, params):
+  """Sum and count of each choice's answer, a row of its own; by example."""
+  nll_of = jax.jit(place.model.token_nll)
+  scores = {}
+  found = place.store.choices("heldout")
+  for row, example in zip(found.rows, found.examples, strict=True):
+    examples = batches.look_up(place.store, np.array([row]))
+    batch = batches.lay_out(examples, batches.Layouts((1,), 192))
+    nll = np.asarray(nll_of(params, batch), np.float64) * batch.mask
+    scores.setdefault(example, []).append((nll.sum(), batch.mask.sum()))
+  return scores
+
+
+def test_picks_are_those_of_each_choice_alone(place):
+  there = place(chosen.rows())
+  params = _params(there)
+  found = choice.Choice("choosing", SPEC, there)(params)
+  scores = _alone(there, params)
+  right = {}
+  choices = there.store.choices("heldout")
+  for example, flag in zip(choices.examples, choices.right, strict=True):
+    right.setdefault(example, []).append(flag)
+  sums = [total for each in scores.values() for total, _ in each]
+  np.testing.assert_allclose(found.losses, sums, rtol=1e-5)
+  for suffix, score in (("", lambda s, n: s / n), ("_sum", lambda s, n: s)):
+    hits = {
+        example: right[example][int(np.argmin([score(*x) for x in each]))]
+        for example, each in scores.items()
+    }
+    assert found.metrics[f"choosing/accuracy{suffix}"] == pytest.approx(
+        np.mean(list(hits.values()))
+    )
+    tasks = there.store.task_index
+    means = []
+    for task in there.store.split_tasks("heldout"):
+      of_task = [hit for each, hit in hits.items() if tasks[each] == task]
+      path = f"choosing/{there.store.tasks[task]}/accuracy{suffix}"
+      means.append(np.mean(of_task))
+      assert found.metrics[path] == pytest.approx(means[-1])
+    assert found.metrics[f"choosing/task_mean_accuracy{suffix}"] == (
+        pytest.approx(np.mean(means))
+    )
+  assert found.headline == "choosing/accuracy"
+
+
+def _picked(place, params):
+  """The text that is picked for each example, by mean."""
+  found = place.store.choices("heldout")
+  sums = choice.Choice("c", SPEC, place)(params).losses
+  means = sums.astype(np.float64) / place.store.loss_lengths[found.rows]
+  rows = found.rows[choice.picks(means, found.examples)]
+  return [answer for _, answer in place.store.texts(rows)]
+
+
+def test_the_sequence_of_choices_does_not_matter(place):
+  rows = chosen.rows()
+  turned = [{**row, "from": row["from"][::-1]} for row in rows]
+  one, other = place(rows), place(turned, "turned")
+  params = _params(one)
+  assert _picked(one, params) == _picked(other, params)
+  assert len(set(_picked(one, params))) > 1
+
+
+def test_sums_favour_short_answers_and_means_do_not(place):
+  """A model to which all tokens are alike."""
+  rows = [{**each, "target": "red"} for each in chosen.rows()]
+  for row in rows:
+    row["from"] = ["a very dark shade of orange", "red", "blue"]
+  there = place(rows)
+  params = jax.tree.map(np.zeros_like, _params(there))
+  evaluate = choice.Choice("c", SPEC, there)
+  found = evaluate(params)
+  assert found.metrics["c/accuracy_sum"] == 1.0
+  lengths = there.store.loss_lengths[evaluate.ids]
+  np.testing.assert_allclose(found.losses / lengths, np.log(264), rtol=1e-6)
+
+
+def test_ties_go_to_the_first():
+  losses = np.array([2.0, 1.0, 1.0, 5.0, 5.0, 0.0])
+  examples = np.array([4, 4, 4, 6, 6, 9])
+  assert choice.picks(losses, examples).tolist() == [1, 3, 5]
+
+
+def test_a_part_of_the_examples_keeps_their_choices_together(place):
+  there = place(chosen.rows())
+  whole = choice.Choice("c", SPEC, there)
+  spec = config_lib.Eval(type="choice", max_examples=3)
+  part = choice.Choice("c", spec, there)
+  assert (len(part.examples), part.of) == (3, len(whole.examples))
+  names = [there.store.tasks[there.store.task_index[i]] for i in part.examples]
+  assert names == ["name", "name", "pick"]
+  found = there.store.choices("heldout")
+  kept = np.isin(found.examples, part.examples)
+  assert part.ids.tolist() == found.rows[kept].tolist()
+
+
+def test_a_set_that_is_not_there(place):
+  spec = config_lib.Eval(type="choice", split="heldot")
+  with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
+    choice.Choice("c", spec, place(chosen.rows()))

@@ -1,0 +1,185 @@
+"""Answers that the model writes: in the loop, scored, kept."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import config as config_lib
+from zsgen import errors, evals
+from zsgen import mesh as mesh_lib
+from zsgen.data import store as store_lib
+from zsgen.data import tokenizers
+from zsgen.evals import generate, packed
+from zsgen.models import model as model_lib
+from zsgen.training import start as start_lib
+
+pytest.importorskip("rouge_score")
+
+NEW = 12
+
+
+def _lines(path):
+  return [json.loads(line) for line in path.open()]
+
+
+def _with_written(small, **fields):
+  small.evals.written = dict(
+      type="generate",
+      max_examples=6,
+      max_new_tokens=NEW,
+      every_steps=5,
+      **fields,
+  )
+  return small
+
+
+@pytest.fixture
+def run(small, tmp_path):
+  return zsgen.run(_with_written(small), tmp_path).run
+
+
+def test_scores_in_the_metrics_and_answers_in_files(run):
+  metrics = [
+      each
+      for each in _lines(run / "metrics.jsonl")
+      if any(key.startswith("written/") for key in each)
+  ]
+  assert [each["step"] for each in metrics] == [0, 5, 10]
+  for each in metrics:
+    path = run / f"evals/written/predictions-{each['step']}.jsonl"
+    answers = _lines(path)
+    assert len(answers) == 6
+    for kind in ("rouge1", "rougeL", "exact_match", "normalized_match"):
+      mean = np.mean([answer[kind] for answer in answers])
+      assert each[f"written/{kind}"] == pytest.approx(mean)
+  kept = np.load(run / "evals/written/loss.npy")
+  wanted = [answer["rougeL"] for answer in answers]
+  np.testing.assert_allclose(kept[-1], wanted, rtol=1e-6)
+  result = json.loads((run / "result.json").read_text())
+  assert "task_mean_rougeL" in result["evals"]["written"]
+  assert "exact match" in (run / "report.html").read_text()
+  perf = _lines(run / "perf.jsonl")
+  shares = [each for each in perf if "perf/written_share" in each]
+  assert all(0 < each["perf/written_share"] < 1 for each in shares)
+
+
+def _place(store, arch, devices=1, batch_size=4):
+  mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:devices])
+  model = model_lib.Model.from_config(arch)
+  return packed.Place(store, model, mesh, batch_size)
+
+
+def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
+    small, tmp_path
+):
+  """Trained until some answers are right and others are not."""
+  small.order = dict(
+      arrangement="repeat",
+      epochs=30,
+      parts=(dict(arrangement="random", budget=24),),
+  )
+  small.evals.heldout.every_steps = 100
+  made = zsgen.run(small, tmp_path, ["prepare", "train"])
+  store = store_lib.open_store(made.store)
+  start = start_lib.of(config_lib.Model(init=f"run:{made.run}"), seed=0)
+  place = _place(store, start.arch)
+  params = start.load(mesh_lib.shardings(start.shapes, place.mesh))
+  spec = config_lib.Eval(type="generate", split="train", max_new_tokens=64)
+  found = evals.make("train", spec, place, 0)(params)
+  tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
+  forced = jax.jit(place.model._decoder.apply)
+  equal = []
+  for i, said in zip(store.split_ids("train"), found.predictions, strict=True):
+    row = store.row(i)
+    width = 64 * -(-len(row.tokens) // 64)
+    tokens, real = np.zeros((2, 1, width), np.int32)
+    tokens[0, : len(row.tokens)], real[0, : len(row.tokens)] = row.tokens, 1
+    logits = forced({"params": params}, tokens, np.arange(width)[None], real)
+    likeliest = np.asarray(logits).argmax(-1)[0, :-1]
+    answer = np.flatnonzero(row.mask)
+    right = (likeliest[answer - 1] == row.tokens[answer]).all()
+    wanted = tokenizer.decode(row.tokens[answer[:-1]].tolist()).strip()
+    assert right == (said["prediction"] == wanted), (said, wanted)
+    equal.append(right)
+  assert 0 < sum(equal) < len(equal)
+
+
+def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
+  made = zsgen.run(small, tmp_path, ["prepare", "order"])
+  store = store_lib.open_store(made.store)
+  arch = config_lib.check(small).model
+  spec = config_lib.Eval(
+      type="generate", max_new_tokens=NEW, decoding="released"
+  )
+  start = start_lib.of(arch, seed=0)
+  said = []
+  for devices, size in ((1, 4), (1, 5)):
+    place = _place(store, arch, devices, size)
+    params = start.load(mesh_lib.shardings(start.shapes, place.mesh))
+    found = evals.make("written", spec, place, 3)(params)
+    said.append([each["prediction"] for each in found.predictions])
+  assert said[0] == said[1]
+  assert all(len(set(each)) > 1 for each in said)
+
+
+def test_the_released_decoding():
+  found = generate.decoding(
+      config_lib.Eval(type="generate", decoding="released")
+  )
+  assert (found.temperature, found.top_p, found.penalty) == (0.9, 0.9, 1.2)
+  assert found.ban_end
+  assert found.top_k == 0
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (dict(type="generate", top_k=3), "top_k is 3, but decoding='greedy'"),
+        (dict(type="loss", top_k=3), "only type='generate' reads it"),
+        (dict(type="generate", max_new_tokens=0), "must be 1 or more"),
+        (
+            dict(type="generate", max_new_tokens=5000),
+            r"the prompt of example \d+ has \d+ tokens.*2048 positions",
+        ),
+        (dict(type="copy_first_example"), "has a solved one to copy from"),
+    ],
+)
+def test_bad_options(small, tmp_path, fields, message):
+  small.evals.written = fields
+  with pytest.raises(errors.InputError, match=message):
+    zsgen.run(small, tmp_path, ["evaluate"])
+
+
+def test_copies_of_natural_instructions(small, niv2, tmp_path):
+  small.data.source = "niv2"
+  small.data.path = str(niv2)
+  small.data.prompt = "niv2"
+  small.evals = dict(
+      input=dict(type="copy_input"), example=dict(type="copy_first_example")
+  )
+  made = zsgen.run(small, tmp_path, ["evaluate", "prepare"])
+  store = store_lib.open_store(made.store)
+  task = json.loads((niv2 / "tasks/task004_large.json").read_text())
+  shown = task["Positive Examples"][0]["output"]
+  (example,) = store.answered(store.split_ids("heldout"))
+  lines = {
+      name: _lines(made.evaluation / f"evals/{name}/predictions.jsonl")
+      for name in ("input", "example")
+  }
+  assert [each["prediction"] for each in lines["example"]] == [shown]
+  assert [each["prediction"] for each in lines["input"]] == [example.input]
+  metrics = json.loads((made.evaluation / "metrics.json").read_text())
+  assert metrics["example/rougeL"] == lines["example"][0]["rougeL"]
+
+
+def test_an_end_that_all_answers_share_ends_answers(small, tmp_path):
+  """As where a chat template closes a turn by a token of its own."""
+  made = zsgen.run(small, tmp_path, ["prepare"])
+  store = store_lib.open_store(made.store)
+  ids = store.split_ids("heldout")
+  eos = tokenizers.load(made.store / store_lib.TOKENIZER).eos_id
+  assert generate._ends(store, ids, eos) == (eos,)
+  assert generate._ends(store, ids, 7) == tuple(sorted({eos, 7}))

@@ -1,0 +1,114 @@
+"""`--stage=evaluate`, and a run that chooses."""
+
+import json
+
+import chosen
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen.reports import comparison, comparison_report
+
+
+@pytest.fixture
+def choosing(small, tmp_path):
+  path = chosen.write(tmp_path / "t.jsonl", chosen.rows())
+  small.evals.part = {"split": "heldout", "max_examples": 5, "every_steps": 2}
+  return chosen.use(small, path)
+
+
+def _first(run):
+  """What a run found at step 0."""
+  metrics = {}
+  for line in (run / "metrics.jsonl").open():
+    record = json.loads(line)
+    if record.pop("step") == 0:
+      metrics |= record
+  return {
+      name: value
+      for name, value in metrics.items()
+      if not name.startswith("train/")
+  }
+
+
+def test_a_run_that_chooses_and_its_start_without_training(
+    choosing, tmp_path, capsys
+):
+  made = zsgen.run(choosing, tmp_path / "w")
+  said = capsys.readouterr().err
+  assert said.count("part: 5 of 12 examples, 2 tasks") == 1
+  assert "choosing, accuracy " in said and "choosing, by sum " in said
+  page = made.report.read_text()
+  assert "Held-out loss and accuracy" in page
+  compared = tmp_path / "compared"
+  comparison_report.write(compared, [comparison.Point("random", 0, made.run)])
+  text = (compared / "comparison.md").read_text()
+  assert "**choosing accuracy**" in text and "above 0 is better" in text
+  result = json.loads((made.run / "result.json").read_text())
+  assert 0 <= result["evals"]["choosing"]["accuracy"]["final"] <= 1
+
+  evaluated = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
+  said = capsys.readouterr().err
+  assert "accuracy, by sum" in said and "12" in said
+  metrics = json.loads((evaluated / "metrics.json").read_text())
+  assert metrics == _first(made.run)
+  for name in ("heldout", "choosing", "part"):
+    one, other = (path / "evals" / name for path in (evaluated, made.run))
+    losses = np.load(one / "loss.npy")
+    np.testing.assert_array_equal(losses, np.load(other / "loss.npy")[:1])
+    assert (one / "ids.npy").read_bytes() == (other / "ids.npy").read_bytes()
+  again = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
+  assert again == evaluated
+  assert len(list((tmp_path / "w/evaluations").iterdir())) == 1
+
+
+def test_the_end_of_a_run_evaluated(choosing, tmp_path):
+  run = zsgen.run(choosing, tmp_path / "w", ["train"]).run
+  evaluated = {}
+  step = len(np.load(run / "consumed.npy"))
+  for init in (f"run:{run}", f"run:{run}@{step}"):
+    choosing.model.init = init
+    choosing.evals.choosing.every_steps = 7  # No part of what is evaluated.
+    path = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
+    evaluated[path] = json.loads((path / "metrics.json").read_text())
+  (metrics,) = evaluated.values()
+  last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+  shared = metrics.keys() & last.keys()
+  assert shared
+  assert all(metrics[name] == last[name] for name in shared)
+
+
+def test_no_order_is_made(choosing, tmp_path):
+  zsgen.run(choosing, tmp_path / "w", ["evaluate"])
+  assert not (tmp_path / "w/orders").exists()
+  assert not (tmp_path / "w/runs").exists()
+
+
+def test_nothing_to_choose_from_is_found_before_training(choosing, tmp_path):
+  choosing.data.fields.choices = ""
+  said = r"config\.evals\.choosing: .*config\.data\.fields\.choices"
+  for stage in ("prepare", "train", "evaluate"):
+    with pytest.raises(errors.InputError, match=said):
+      zsgen.run(choosing, tmp_path / "w", [stage])
+  assert not (tmp_path / "w/orders").exists()
+
+
+def test_rows_longer_than_the_model(choosing, tmp_path):
+  choosing.model.max_positions = 30
+  with pytest.raises(errors.InputError, match=r"max_positions is 30, but"):
+    zsgen.run(choosing, tmp_path / "w", ["evaluate"])
+  assert not (tmp_path / "w/evaluations").exists()
+
+
+def test_what_an_evaluation_may_be(choosing):
+  choosing.evals.part.max_examples = 0
+  with pytest.raises(errors.InputError, match="max_examples is 0; it must"):
+    config_lib.check(choosing)
+  choosing.evals.part.max_examples = 1
+  choosing.targets = {"any": {"metric": "choosing/accuracy"}}
+  with pytest.raises(errors.InputError, match=r"targets\.any: wants nothing"):
+    config_lib.check(choosing)
+  choosing.targets.any.above = 0.5
+  assert config_lib.check(choosing).targets["any"].above == 0.5

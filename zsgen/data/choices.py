@@ -1,0 +1,106 @@
+"""Choices: each answer to choose from is a row of its own.
+
+The rows of a held-out set's choices stand after all others, in the split
+`<set>/choices`, under tasks `<task>/choices`, so that no order, curve or view
+of held-out tasks meets them. A row differs from its example in the answer
+only: prompt, template and truncation are the same by construction.
+`choices.npy` says which rows belong together.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsgen import errors
+from zsgen.data import suite
+
+_SUFFIX = "/choices"
+# The id of a row that is not kept.
+_DROPPED = -1
+
+
+def split_of(heldout: str) -> str:
+  """The split of a held-out set's choices."""
+  return heldout + _SUFFIX
+
+
+def examples(source: suite.Suite) -> Iterator[suite.Example]:
+  """The suite's examples, then those that are choices, in the same sequence.
+
+  Held-out examples with choices are kept in memory until all others are read.
+
+  Raises:
+    InputError: a held-out set has the name of another one's choices.
+  """
+  waiting = []
+  for example in source.examples():
+    if example.choices and example.split != suite.TRAIN:
+      waiting.append(example)
+    yield example
+  for example in waiting:
+    if split_of(example.split) in source.heldout:
+      raise errors.InputError(
+          f"config.data.heldout: the name {split_of(example.split)!r} is that"
+          f" of the choices of {example.split!r}. Take another."
+      )
+    yield from _apart(example)
+
+
+def _apart(example: suite.Example) -> Iterator[suite.Example]:
+  """The choices of an example as examples."""
+  for choice in example.choices:
+    yield dataclasses.replace(
+        example,
+        task=example.task + _SUFFIX,
+        split=split_of(example.split),
+        targets=(choice,),
+        choices=(),
+        right=choice in example.targets,
+    )
+
+
+class Table:
+  """Takes in the rows of a store, and tells which of them are choices."""
+
+  def __init__(self):
+    # By task and key: the example's id, and the rows of its choices.
+    self._examples: dict[tuple[str, str], int] = {}
+    self._choices: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+
+  def add(self, table: pa.Table, first: int) -> None:
+    """Takes in a chunk's table, whole; `first` is the id of its first row."""
+    kept = table["loss_tokens"].to_numpy() > 0
+    ids = np.where(kept, first + np.cumsum(kept) - 1, _DROPPED)
+    heldout = pc.not_equal(table["split"], suite.TRAIN)
+    columns = (
+        table.select(("task", "key", "right"))
+        .add_column(0, "id", pa.array(ids))
+        .filter(heldout)
+        .to_pydict()
+    )
+    for row, task, key, right in zip(*columns.values(), strict=True):
+      if right is None:
+        self._examples[task + _SUFFIX, key] = row
+      else:
+        self._choices.setdefault((task, key), []).append((row, right))
+
+  def array(self) -> np.ndarray:
+    """The rows that are choices, ascending, the last ones of the store.
+
+    Returns:
+      int64 [rows, 3]: the id of the example, the place among its choices, and
+      1 where it is right. The id is -1 where not all of them were kept.
+    """
+    found = []
+    for name, choices in self._choices.items():
+      example = self._examples[name]
+      whole = all(row != _DROPPED for row, _ in (*choices, (example, True)))
+      found += [
+          (example if whole else _DROPPED, place, right)
+          for place, (row, right) in enumerate(choices)
+          if row != _DROPPED
+      ]
+    return np.array(found, np.int64).reshape(-1, 3)
