@@ -161,6 +161,22 @@ def test_merged_is_the_same_function():
   assert np.abs(found - _nll(lora_lib.split(params, ALL)[1])).max() > 0.1
 
 
+def test_generation_has_the_adapters_too():
+  params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
+  found = []
+  for each, lora in [
+      (params, ALL),
+      (lora_lib.merged(params, ALL), config.NO_LORA),
+  ]:
+    model = model_lib.Model.from_config(ARCH, lora)
+    first, cache = jax.jit(functools.partial(model.prefill, room=1))(
+        each, tokens, np.array([4], np.int32)
+    )
+    found.append((first, jax.jit(model.decode)(each, cache, tokens[:, 0])[0]))
+  for ours, theirs in zip(*found, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("targets", "adapted"),
     [

@@ -43,6 +43,10 @@ class Model:
   """A decoder as pure functions of its parameters.
 
   Make it by `from_config`, which checks the architecture.
+
+  Attributes:
+    arch: the architecture.
+    lora: adapters of projections; their parameters are among the model's.
   """
 
   arch: config.Model
