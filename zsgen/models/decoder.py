@@ -275,12 +275,17 @@ def _remat(prevent_cse: bool) -> type[Block]:
   """A block that computes its cheap parts again in the backward pass.
 
   Matrix products are kept; scores, norms and activations are quicker to
-  compute again than to keep.
+  compute again than to keep. Of an adapted projection the sum is kept, and
+  not the two products.
   """
+  policies = jax.checkpoint_policies
   return nn.remat(
       Block,
       prevent_cse=prevent_cse,
-      policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+      policy=policies.save_from_both_policies(
+          policies.dots_with_no_batch_dims_saveable,
+          policies.save_only_these_names(layers.ADAPTED),
+      ),
   )
 
 

@@ -11,6 +11,7 @@ import re
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from zsgen import config
@@ -18,6 +19,8 @@ from zsgen import config
 # Standard deviation of new matrices (GPT-2); what writes to the residual is
 # divided by sqrt(number of writers) so that its size does not grow in depth.
 INIT_STD = 0.02
+# Name of what an adapted projection gives, for what keeps it.
+ADAPTED = "adapted"
 # What precedes a projection's own path: its layer.
 _LAYER = re.compile(r"(blocks/\d+|rest_\d+)/")
 _ACTIVATIONS = {
@@ -60,7 +63,7 @@ class Projection(nn.Module):
       y += self.param("bias", nn.initializers.zeros, shape).astype(out)
     own = projection("/".join(self.path))
     if self.lora.rank and re.fullmatch(self.lora.targets, own):
-      y += self._adapter(x, out)
+      y = checkpoint_name(y + self._adapter(x, out), ADAPTED)
     return y
 
   def _adapter(self, x: Array, out: jnp.dtype) -> Array:
