@@ -18,11 +18,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.lora.rank = 8
   config.lora.alpha = 16.0
   config.lora.targets = ".*"
-  config.train.learning_rate = 3e-3
+  config.train.learning_rate = 1e-3
   config.evals.heldout_family = dict(
       type="loss", split="heldout_family", every_steps=10
   )
   config.targets.learns = dict(
-      metric="heldout/loss", measure="final", below=1.5
+      metric="heldout/loss", measure="final", below=1.0
   )
   return config

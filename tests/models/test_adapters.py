@@ -255,6 +255,14 @@ def test_files_that_are_missing_or_damaged(copy):
   _refused(copy, "adapter_config.json is not there")
 
 
+def test_codes_of_a_quantization_are_refused(copy):
+  tensors = {
+      name: tensor.astype(np.int8) for name, tensor in _tensors(copy).items()
+  }
+  safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
+  _refused(copy, r"lm_head\.lora_A\.weight is of int8, no floating point")
+
+
 def test_a_base_that_peft_added_is_told(copy):
   tensors = _tensors(copy)
   head = np.zeros((48, 16), np.float32)

@@ -266,6 +266,11 @@ def _check_fits(
       for name in sorted({*tensors} & {*wanted})
       if tensors[name].shape != wanted[name]
   ]
+  wrong += [
+      f"{name} is of {tensor.dtype}, no floating point"
+      for name, tensor in sorted(tensors.items())
+      if not jnp.issubdtype(tensor.dtype, jnp.floating)
+  ]
   if any(".base_layer." in name for name in {*tensors} - {*wanted}):
     wrong.append("those of a base_layer are the base's own, which PEFT leaves")
     wrong[-1] += " out by save_pretrained(…, save_embedding_layers=False)"
