@@ -30,12 +30,19 @@ ALL = dataclasses.replace(
     qk_norm=True,
     post_norms=True,
 )
-MESHES = {ARCH: [(8, 1, 1), (1, 8, 1), (2, -1, 2)], ALL: [(2, 2, 2)]}
+NONE = config.NO_LORA
+LORA = config.Lora(rank=3, targets=".*")
+UNTIED = dataclasses.replace(ARCH, tied=False, vocab_multiple=2)
+MESHES = {
+    (ARCH, NONE): [(8, 1, 1), (1, 8, 1), (2, -1, 2)],
+    (ALL, NONE): [(2, 2, 2)],
+    (UNTIED, LORA): [(2, 2, 2)],
+}
 
 
-def _loss(params, arrays, arch):
+def _loss(params, arrays, model):
   batch = types.SimpleNamespace(**arrays)
-  nll = model_lib.Model.from_config(arch).token_nll(params, batch)
+  nll = model.token_nll(params, batch)
   return nll.sum() / (nll > 0).sum()
 
 
@@ -48,12 +55,12 @@ def _batch() -> dict[str, np.ndarray]:
   return {name: array.astype(np.int32) for name, array in arrays.items()}
 
 
-def _on(mesh, params, arch):
+def _on(mesh, params, model):
   """Loss and gradient on a mesh; gradients lie as their parameters do."""
   shardings = mesh_lib.shardings(params, mesh)
   rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   step = jax.jit(
-      jax.value_and_grad(functools.partial(_loss, arch=arch)),
+      jax.value_and_grad(functools.partial(_loss, model=model)),
       in_shardings=(shardings, rows),
       out_shardings=(whole, shardings),
   )
@@ -70,14 +77,20 @@ def _check_tensor_axis_must_divide() -> None:
     mesh_lib.shardings(shapes, mesh)
 
 
-def _check_meshes_agree(arch: config.Model) -> None:
-  init = jax.jit(model_lib.Model.from_config(arch).init)
-  params = jax.device_get(init(jax.random.key(0)))
+def _check_meshes_agree(arch: config.Model, lora: config.Lora) -> None:
+  model = model_lib.Model.from_config(arch, lora)
+  params = jax.device_get(jax.jit(model.init)(jax.random.key(0)))
+  rng = np.random.default_rng(0)
+  if lora.rank:  # New adapters are 0, and so are gradients then.
+    params = jax.tree.map(
+        lambda leaf: leaf + rng.normal(0, 0.1, leaf.shape).astype(leaf.dtype),
+        params,
+    )
   alone = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  loss, grads = jax.device_get(_on(alone, params, arch))
-  for data, fsdp, tensor in MESHES[arch]:
+  loss, grads = jax.device_get(_on(alone, params, model))
+  for data, fsdp, tensor in MESHES[arch, lora]:
     mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
-    found, found_grads = _on(mesh, params, arch)
+    found, found_grads = _on(mesh, params, model)
     np.testing.assert_allclose(found, loss, rtol=1e-5)
     jax.tree.map(
         lambda found, wanted: np.testing.assert_allclose(
@@ -92,8 +105,8 @@ def _check_meshes_agree(arch: config.Model) -> None:
 def main() -> None:
   """Raises if a mesh changes the loss or the gradient."""
   assert jax.device_count() == 8
-  for arch in MESHES:
-    _check_meshes_agree(arch)
+  for arch, lora in MESHES:
+    _check_meshes_agree(arch, lora)
   _check_tensor_axis_must_divide()
 
 

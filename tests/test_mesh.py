@@ -28,8 +28,11 @@ GEMMA = dict(
 )
 
 
-def _shapes(**fields):
-  model = model_lib.Model.from_config(config.Model(**fields))
+LORA = config.Lora(rank=2, targets=".*")
+
+
+def _shapes(lora=config.NO_LORA, **fields):
+  model = model_lib.Model.from_config(config.Model(**fields), lora)
   return jax.eval_shape(model.init, jax.random.key(0))
 
 
@@ -39,8 +42,15 @@ def _one():
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, LAYER, {**LAYER, **BIASES}, GEMMA, {**GEMMA, **BIASES}],
-    ids=["rms", "layer", "gpt2", "gemma", "biases"],
+    [
+        {},
+        LAYER,
+        {**LAYER, **BIASES},
+        GEMMA,
+        {**GEMMA, **BIASES},
+        {**GEMMA, "tied": False, "lora": LORA},
+    ],
+    ids=["rms", "layer", "gpt2", "gemma", "biases", "lora"],
 )
 def test_every_parameter_has_its_rule(fields):
   shapes = _shapes(**fields)
@@ -50,8 +60,8 @@ def test_every_parameter_has_its_rule(fields):
 
 def test_every_rule_is_for_a_parameter():
   shapes = [
-      _shapes(**LAYER, **BIASES),
-      _shapes(**GEMMA, **BIASES),
+      _shapes(**LAYER, **BIASES, lora=LORA),
+      _shapes(**GEMMA, **BIASES, lora=LORA),
   ]
   unused = [set(mesh_lib.unused_rules(each)) for each in shapes]
   assert not set.intersection(*unused)

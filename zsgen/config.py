@@ -302,6 +302,30 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
+class Lora:
+  """Low-rank adapters (2106.09685) on a frozen base; rank 0: there are none.
+
+  There is no dropout: what is learned is a function of the order alone.
+  """
+
+  # Inner width of each adapter; 0: all parameters are trained.
+  rank: int = option(0, low=0)
+  # Adapters are multiplied by alpha / rank.
+  alpha: float = option(16.0, low=0.0)
+  # Which projections: a regular expression over their whole path without the
+  # layer, such as r"attention/(query|value)", r"mlp/.*" or r".*".
+  targets: str = option(r"attention/(query|value)")
+  # Element type in which the frozen base is held.
+  base: str = option("float32", choices=("float32", "bfloat16"))
+  # A directory of PEFT adapter files to begin with, which bring rank, alpha
+  # and targets along; "": new adapters, which change nothing yet.
+  init: str = option("", machine=True)
+
+
+NO_LORA = Lora()
+
+
+@dataclasses.dataclass(frozen=True)
 class Train:
   """The optimizer and its schedule (2406.11721: see spec of section 5)."""
 
@@ -403,6 +427,9 @@ class Machine:
   export_dtype: str = option(
       "float32", choices=("float32", "bfloat16"), machine=True
   )
+  # What is exported of a run with adapters: the base with them merged in, or
+  # they alone, as PEFT's files.
+  export: str = option("merged", choices=("merged", "adapter"), machine=True)
   # Write TensorBoard events.
   tensorboard: bool = option(True, machine=True)
   # Weights & Biases project to write to; "" for none (extra: wandb).
@@ -420,6 +447,7 @@ class Config:
   data: Data = section(Data)
   order: Order = section(Order)
   model: Model = section(Model)
+  lora: Lora = section(Lora)
   train: Train = section(Train)
   # Evaluations by name.
   evals: Mapping[str, Eval] = dataclasses.field(

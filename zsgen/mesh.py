@@ -16,16 +16,33 @@ _ROWS = ("data", "fsdp")
 # path; each parameter matches exactly one. Blocks stand under blocks/ with
 # their repeats as first axis, which the scan needs whole; those left over
 # stand under rest_0, rest_1, ….
+_KERNELS = (
+    (r"attention/(query|key|value)", ("fsdp",), ("tensor", None)),
+    (r"attention/out", ("tensor", None), ("fsdp",)),
+    (r"mlp/(up|gate)", ("fsdp",), ("tensor",)),
+    (r"mlp/down", ("tensor",), ("fsdp",)),
+)
+_HEAD = (r"head", ("fsdp",), ("tensor",))
+
+
+def _projection(
+    name: str, inputs: tuple[str | None, ...], outputs: tuple[str | None, ...]
+) -> tuple[tuple[str, tuple[str | None, ...]], ...]:
+  """Rules of a kernel and its adapter, whose rank is never split."""
+  return (
+      (rf"{name}/kernel", (*inputs, *outputs)),
+      (rf"{name}/lora_a", (*inputs, None)),
+      (rf"{name}/lora_b", (None, *outputs)),
+  )
+
+
 _BLOCK = (
     (r"(attention|mlp)(_post)?_norm/(scale|bias)", (None,)),
-    (r"attention/(query|key|value)/kernel", ("fsdp", "tensor", None)),
+    *(rule for each in _KERNELS for rule in _projection(*each)),
     (r"attention/(query|key|value)/bias", ("tensor", None)),
     (r"attention/(query|key)_norm/scale", (None,)),
-    (r"attention/out/kernel", ("tensor", None, "fsdp")),
     (r"attention/out/bias", (None,)),
-    (r"mlp/(up|gate)/kernel", ("fsdp", "tensor")),
     (r"mlp/(up|gate)/bias", ("tensor",)),
-    (r"mlp/down/kernel", ("tensor", "fsdp")),
     (r"mlp/down/bias", (None,)),
 )
 RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
@@ -34,7 +51,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     *((rf"blocks/\d+/{name}", (None, *axes)) for name, axes in _BLOCK),
     *((rf"rest_\d+/{name}", axes) for name, axes in _BLOCK),
     (r"final_norm/(scale|bias)", (None,)),
-    (r"head/kernel", ("fsdp", "tensor")),
+    *_projection(*_HEAD),
 )
 
 

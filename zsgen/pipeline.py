@@ -27,6 +27,7 @@ from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import once, packed, subsets
 from zsgen.models import hugging_face
+from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
@@ -119,8 +120,10 @@ class Experiment:
       workdir: pathlib.Path,
       console: rich.console.Console | None = None,
   ):
-    self.start = start_lib.of(config.model, config.seed)
-    self.config = dataclasses.replace(config, model=self.start.arch)
+    self.start = start_lib.of(config.model, config.seed, config.lora)
+    self.config = dataclasses.replace(
+        config, model=self.start.arch, lora=self.start.lora
+    )
     self.workdir = workdir.absolute()
     self._console = console or rich.console.Console(
         stderr=True, soft_wrap=True, highlight=False
@@ -206,25 +209,41 @@ class Experiment:
     return page
 
   def export(self) -> pathlib.Path:
-    """Writes the final parameters as a Hugging Face directory."""
+    """Writes the final parameters, or adapters, in Hugging Face's layout."""
     if not self._finished():
       self.train()
-    dtype = self.config.machine.export_dtype
-    path = self.path / f"export-{dtype}"
+    machine = self.config.machine
+    kind = "export-adapter" if machine.export == "adapter" else "export"
+    path = self.path / f"{kind}-{machine.export_dtype}"
     if not path.exists():
-      tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
       with artifacts.writing(path) as beside:
-        params = loop.restore_final(self.job()).params
-        hugging_face.save(
-            beside,
-            params,
-            self.config.model,
-            dtype,
-            special_ids=tokenizers.special_ids(tokenizer),
-        )
-        tokenizer.export(beside)
+        self._export(beside)
     self._say(f"export   {path}")
     return path
+
+  def _export(self, path: pathlib.Path) -> None:
+    """Writes what is exported to a directory."""
+    config, job = self.config, self.job()
+    dtype = config.machine.export_dtype
+    tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
+    params = loop.restore_final(job).params
+    if config.machine.export == "adapter":
+      arch, lora = config.model, config.lora
+      kind, _, base = arch.init.partition(":")
+      base = base if kind == "hf" else None
+      hugging_face.save_adapters(path, params, arch, lora, dtype, base)
+    else:
+      if config.lora.rank:
+        whole = lora_lib.join(params, loop.load_frozen(job))
+        params = lora_lib.merged(whole, config.lora)
+      hugging_face.save(
+          path,
+          params,
+          config.model,
+          dtype,
+          special_ids=tokenizers.special_ids(tokenizer),
+      )
+    tokenizer.export(path)
 
   def evaluate(self) -> pathlib.Path:
     """All evaluations of the parameters that `config.model.init` names."""
@@ -233,7 +252,7 @@ class Experiment:
     made = {
         "seed": self.config.seed,  # Draws new parameters.
         "model": science["model"],
-        "weights": self.start.fingerprint,
+        **self._weights(),
         **once.made_by(self.config.evals, store),
     }
     root = self.workdir / "evaluations"
@@ -243,7 +262,7 @@ class Experiment:
       evaluators = self._evaluators(mesh)
       self._check_longest([each.ids for each in evaluators])
       self._say(f"evaluate {self.start.said}")
-      params = self.start.load(mesh_lib.shardings(self.start.shapes, mesh))
+      params = self.start.load_all(mesh)
       with artifacts.writing(path) as beside:
         once.write(beside, evaluators, params, store)
         config = config_lib.to_dict(self.config)
@@ -272,7 +291,7 @@ class Experiment:
     return loop.Job(
         path=self.path,
         config=config,
-        model=model_lib.Model.from_config(config.model),
+        model=model_lib.Model.from_config(config.model, config.lora),
         mesh=mesh,
         feed=self.feed,
         layouts=self._layouts(mesh),
@@ -293,7 +312,7 @@ class Experiment:
     """The evaluations of the config; says which do not take all examples."""
     place = packed.Place(
         store=self.store,
-        model=model_lib.Model.from_config(self.config.model),
+        model=model_lib.Model.from_config(self.config.model, self.config.lora),
         mesh=mesh,
         batch_size=self.config.train.batch_size,
     )
@@ -337,8 +356,16 @@ class Experiment:
     return {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
-        "weights": self.start.fingerprint,
+        **self._weights(),
     }
+
+  def _weights(self) -> dict[str, Any]:
+    """What parameters are made of: the base, and adapters if there are any."""
+    made: dict[str, Any] = {"weights": self.start.fingerprint}
+    if self.config.lora.rank:
+      lora = config_lib.science(self.config.lora)
+      made["lora"] = {**lora, "adapters": self.start.adapters}
+    return made
 
   def _write_manifest(self) -> None:
     """Writes what the run is made of, or checks what is there.
@@ -372,7 +399,12 @@ class Experiment:
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
     arrangements.parameters(self.config.order)
-    model_lib.Model.from_config(self.config.model)
+    model_lib.Model.from_config(self.config.model, self.config.lora)
+    if self.config.machine.export == "adapter" and not self.config.lora.rank:
+      raise errors.InputError(
+          "config.machine.export is 'adapter', but config.lora.rank is 0: there"
+          " are no adapters. Set a rank, or config.machine.export='merged'."
+      )
 
   def _check_evals(self, known: Collection[str]) -> None:
     """Raises InputError if an evaluation's held-out set is not known."""

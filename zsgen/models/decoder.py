@@ -38,10 +38,12 @@ class Attention(nn.Module):
   Attributes:
     arch: the architecture.
     kind: "global", or "local" for a window.
+    lora: adapters of projections.
   """
 
   arch: config.Model
   kind: str
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -54,7 +56,9 @@ class Attention(nn.Module):
     """Returns the result, and the keys and values of these positions."""
     arch, d = self.arch, self.arch.head_width
     into, kv_into = (arch.width, arch.heads, d), (arch.width, arch.kv_heads, d)
-    project = functools.partial(layers.Projection, bias=arch.qkv_bias)
+    project = functools.partial(
+        layers.Projection, bias=arch.qkv_bias, lora=self.lora
+    )
     query = project("BTD,DHd->BTHd", into, name="query")(x)
     key = project("BTD,DKd->BTKd", kv_into, name="key")(x)
     value = project("BTD,DKd->BTKd", kv_into, name="value")(x)
@@ -80,6 +84,7 @@ class Attention(nn.Module):
         (arch.heads, d, arch.width),
         bias=arch.out_bias,
         std=layers.residual_std(arch),
+        lora=self.lora,
         name="out",
     )
     return out(x), (key, value)
@@ -97,6 +102,7 @@ class Block(nn.Module):
   arch: config.Model
   kind: str
   keep: bool
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -107,11 +113,12 @@ class Block(nn.Module):
       past: _Past | None,
   ) -> tuple[Float[Array, "B T D"], _Past | None]:
     normed = layers.Norm(self.arch, name="attention_norm")(x)
-    attend = Attention(self.arch, self.kind, name="attention")
+    attend = Attention(self.arch, self.kind, lora=self.lora, name="attention")
     mixed, kept = attend(normed, sight, rotations, past)
     x += self._normed(mixed, "attention")
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
-    x += self._normed(layers.Mlp(self.arch, name="mlp")(normed), "mlp")
+    mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
+    x += self._normed(mlp(normed), "mlp")
     return x, kept if self.keep else None
 
   def _normed(self, x: Array, part: str) -> Array:
@@ -125,6 +132,7 @@ class Pattern(nn.Module):
 
   arch: config.Model
   keep: bool
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -140,7 +148,7 @@ class Pattern(nn.Module):
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
       before = past and past[name]
-      each = block(self.arch, kind, self.keep, name=name)
+      each = block(self.arch, kind, self.keep, self.lora, name=name)
       x, kept[name] = each(x, sight, rotations, before)
     return x, kept
 
@@ -156,6 +164,7 @@ class Decoder(nn.Module):
 
   arch: config.Model
   keep: bool = False
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(
@@ -221,12 +230,12 @@ class Decoder(nn.Module):
           in_axes=(nn.broadcast, nn.broadcast, 0),
           length=repeats,
       )
-      blocks = scanned(arch, self.keep, name="blocks")
+      blocks = scanned(arch, self.keep, self.lora, name="blocks")
       x, kept["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
     block = _remat(prevent_cse=True)
     for i, kind in enumerate(arch.pattern[:left]):
       name = f"rest_{i}"
-      each = block(arch, kind, self.keep, name=name)
+      each = block(arch, kind, self.keep, self.lora, name=name)
       x, kept[name] = each(x, sight, rotations, past.get(name))
     return x, kept
 
@@ -242,7 +251,7 @@ class Decoder(nn.Module):
     else:
       shape = (arch.width, table.shape[0])
       head = layers.Projection(
-          "BTD,DV->BTV", shape, out=jnp.float32, name="head"
+          "BTD,DV->BTV", shape, out=jnp.float32, lora=self.lora, name="head"
       )
       logits = head(x)
     logits = layers.soft_cap(logits, arch.logit_cap)
@@ -266,12 +275,17 @@ def _remat(prevent_cse: bool) -> type[Block]:
   """A block that computes its cheap parts again in the backward pass.
 
   Matrix products are kept; scores, norms and activations are quicker to
-  compute again than to keep.
+  compute again than to keep. Of an adapted projection the sum is kept, and
+  not the two products.
   """
+  policies = jax.checkpoint_policies
   return nn.remat(
       Block,
       prevent_cse=prevent_cse,
-      policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+      policy=policies.save_from_both_policies(
+          policies.dots_with_no_batch_dims_saveable,
+          policies.save_only_these_names(layers.ADAPTED),
+      ),
   )
 
 
@@ -281,4 +295,5 @@ def _look_up(
   """Rows of a table; NaN where there is none among the first `known`."""
   if known < table.shape[0]:
     rows = jnp.where(rows < known, rows, table.shape[0])
-  return jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
+  x = jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
+  return x.astype(jnp.float32)  # A frozen table may be of another type.

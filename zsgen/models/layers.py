@@ -1,14 +1,17 @@
 """What blocks are built of: projections, norms, the MLP.
 
-Letters: B rows, T positions, D width, F hidden width of the MLP.
+Letters: B rows, T positions, D width, F hidden width of the MLP, r rank of an
+adapter.
 """
 
 import functools
 import math
+import re
 
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from zsgen import config
@@ -16,6 +19,10 @@ from zsgen import config
 # Standard deviation of new matrices (GPT-2); what writes to the residual is
 # divided by sqrt(number of writers) so that its size does not grow in depth.
 INIT_STD = 0.02
+# Name of what an adapted projection gives, for what keeps it.
+ADAPTED = "adapted"
+# What precedes a projection's own path: its layer.
+_LAYER = re.compile(r"(blocks/\d+|rest_\d+)/")
 _ACTIVATIONS = {
     "silu": jax.nn.silu,
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
@@ -27,12 +34,15 @@ _ACTIVATIONS = {
 class Projection(nn.Module):
   """A linear map of the last axes: an einsum with a kernel, and a bias.
 
+  With an adapter (LoRA, 2106.09685), (alpha / rank) · (x·A)·B is added.
+
   Attributes:
-    letters: the einsum, such as "BTD,DF->BTF".
+    letters: the einsum, such as "BTD,DF->BTF"; a kernel's inputs come first.
     shape: of the kernel.
     bias: whether one is added, in the shape of the kernel's output axes.
     std: of the kernel when it is new.
     out: element type of the result; that of the input by default.
+    lora: which projections have adapters, and of what kind.
   """
 
   letters: str
@@ -40,23 +50,55 @@ class Projection(nn.Module):
   bias: bool = False
   std: float = INIT_STD
   out: jnp.dtype | None = None
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     init = nn.initializers.normal(self.std)
     kernel = self.param("kernel", init, self.shape).astype(x.dtype)
     out = self.out or x.dtype
-    x = jnp.einsum(self.letters, x, kernel, preferred_element_type=out)
+    y = jnp.einsum(self.letters, x, kernel, preferred_element_type=out)
     if self.bias:
-      shape = self._bias_shape()
-      x += self.param("bias", nn.initializers.zeros, shape).astype(out)
-    return x
+      shape = self.shape[self._inputs :]
+      y += self.param("bias", nn.initializers.zeros, shape).astype(out)
+    own = projection("/".join(self.path))
+    if self.lora.rank and re.fullmatch(self.lora.targets, own):
+      y = checkpoint_name(y + self._adapter(x, out), ADAPTED)
+    return y
 
-  def _bias_shape(self) -> tuple[int, ...]:
-    inputs, result = self.letters.split("->")
-    letters = inputs.split(",")[1]
-    sizes = zip(letters, self.shape, strict=True)
-    return tuple(size for letter, size in sizes if letter in result)
+  def _adapter(self, x: Array, out: jnp.dtype) -> Array:
+    """What the adapter adds; A is new as PEFT draws it, B is zero."""
+    rank, inputs = self.lora.rank, self._inputs
+    into, back = self.shape[:inputs], self.shape[inputs:]
+    a = self.param("lora_a", _uniform, (*into, rank)).astype(x.dtype)
+    b = self.param("lora_b", nn.initializers.zeros, (rank, *back))
+    ends, kernel, result = re.split(r",|->", self.letters)
+    names, kept = kernel[:inputs], kernel[inputs:]
+    middle = ends.removesuffix(names) + "r"
+    x = jnp.einsum(f"{ends},{names}r->{middle}", x, a)
+    return jnp.einsum(
+        f"{middle},r{kept}->{result}",
+        x * (self.lora.alpha / rank),
+        b.astype(x.dtype),
+        preferred_element_type=out,
+    )
+
+  @property
+  def _inputs(self) -> int:
+    """How many of the kernel's axes are inputs; they lead."""
+    _, kernel, result = re.split(r",|->", self.letters)
+    return sum(letter not in result for letter in kernel)
+
+
+def projection(path: str) -> str:
+  """A projection's path without its layer, such as "mlp/up"."""
+  return _LAYER.sub("", path, count=1)
+
+
+def _uniform(key: Array, shape: tuple[int, ...]) -> Array:
+  """Uniform within 1 / sqrt(inputs): Kaiming's with a = sqrt(5)."""
+  bound = 1 / math.sqrt(math.prod(shape[:-1]))
+  return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 class Norm(nn.Module):
@@ -79,7 +121,8 @@ class Norm(nn.Module):
       x -= x.mean(-1, keepdims=True)
     x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + self.arch.norm_eps)
     if self.arch.norm_plus_one:
-      x *= 1 + self.param("scale", nn.initializers.zeros, shape)
+      scale = self.param("scale", nn.initializers.zeros, shape)
+      x *= 1 + scale.astype(jnp.float32)
     else:
       x *= self.param("scale", nn.initializers.ones, shape)
     if layer:
@@ -91,12 +134,13 @@ class Mlp(nn.Module):
   """The MLP; gated as in 2002.05202, or plain."""
 
   arch: config.Model
+  lora: config.Lora = config.NO_LORA
 
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
     into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
-    project = functools.partial(Projection, bias=arch.mlp_bias)
+    project = functools.partial(Projection, bias=arch.mlp_bias, lora=self.lora)
     hidden = project("BTD,DF->BTF", into, name="up")(x)
     if arch.gated:
       gate = project("BTD,DF->BTF", into, name="gate")(x)

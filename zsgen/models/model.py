@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from zsgen import config, errors
 from zsgen.models import decoder
+from zsgen.models import lora as lora_lib
 
 
 class Batch(Protocol):
@@ -42,19 +43,31 @@ class Model:
   """A decoder as pure functions of its parameters.
 
   Make it by `from_config`, which checks the architecture.
+
+  Attributes:
+    arch: the architecture.
+    lora: adapters of projections; their parameters are among the model's.
   """
 
   arch: config.Model
+  lora: config.Lora = config.NO_LORA
 
   @classmethod
-  def from_config(cls, arch: config.Model) -> "Model":
-    """The model of an architecture.
+  def from_config(
+      cls, arch: config.Model, lora: config.Lora = config.NO_LORA
+  ) -> "Model":
+    """The model of an architecture, its projections adapted as `lora` says.
 
     Raises:
       InputError: fields that do not go together.
     """
     _check(arch)
-    return cls(arch)
+    lora_lib.check(lora)
+    model = cls(arch, lora)
+    if lora.rank:
+      shapes = jax.eval_shape(model.init, jax.random.key(0))
+      lora_lib.check_fits(lora, shapes)
+    return model
 
   def init(self, key: Array) -> dict[str, Any]:
     """New float32 parameters, as nested dictionaries of arrays.
@@ -110,7 +123,7 @@ class Model:
     real = slots >= pads[:, None]
     positions = jnp.where(real, slots - pads[:, None], 0)
     tokens = jnp.where(real, tokens, 0)
-    logits, kept = decoder.Decoder(self.arch, keep=True).apply(
+    logits, kept = self._keeping.apply(
         {"params": params}, tokens, positions, real.astype(jnp.int32)
     )
     grown = jax.tree.map(functools.partial(_grown, room=room), kept)
@@ -133,7 +146,7 @@ class Model:
     seen = (slots >= cache.pads[:, None]) & (slots < cache.used)
     near = cache.used - slots < self.arch.window
     positions = (cache.used - cache.pads)[:, None]
-    logits, new = decoder.Decoder(self.arch, keep=True).apply(
+    logits, new = self._keeping.apply(
         {"params": params},
         tokens[:, None],
         positions,
@@ -151,7 +164,11 @@ class Model:
 
   @property
   def _decoder(self) -> decoder.Decoder:
-    return decoder.Decoder(self.arch)
+    return decoder.Decoder(self.arch, lora=self.lora)
+
+  @property
+  def _keeping(self) -> decoder.Decoder:
+    return decoder.Decoder(self.arch, keep=True, lora=self.lora)
 
 
 def _grown(

@@ -15,6 +15,7 @@ import optax
 from zsgen import config as config_lib
 from zsgen import errors
 from zsgen import mesh as mesh_lib
+from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.training import (
     batches,
@@ -109,6 +110,10 @@ def _train(
   latest = saved.latest()
   first = latest or 0
   state, lengths = _start(job, saved, latest, shapes, shardings)
+  frozen = load_frozen(job)
+  if job.model.lora.rank:
+    told = lora_lib.told(job.model.lora, state.params, frozen)
+    job.say(f"lora     {told}")
   job.say(f"train    from step {first} of {job.steps}: {job.path}")
 
   # Records, cut back to the checkpoint.
@@ -136,7 +141,12 @@ def _train(
           model=job.model,
           groups=train_config.loss_groups,
       ),
-      in_shardings=(shardings, step_lib.batch_shardings(job.mesh), None),
+      in_shardings=(
+          shardings,
+          _frozen_shardings(job),
+          step_lib.batch_shardings(job.mesh),
+          None,
+      ),
       out_shardings=(shardings, mesh_lib.replicated(job.mesh)),
       donate_argnums=0,
   )
@@ -152,7 +162,8 @@ def _train(
     for evaluator in job.evaluators:
       if _due(step, evaluator.every_steps, job.steps) and not resumed_here:
         pending = log.step(pending)
-        log.evaluation(evaluator, step, state.params)
+        params = lora_lib.join(state.params, frozen)
+        log.evaluation(evaluator, step, params)
 
     # Save; whatever the checkpoint counts is durable before it.
     if step and _due(step, machine.save_every, job.steps) and not resumed_here:
@@ -165,7 +176,7 @@ def _train(
     # Train, and log the step before while this one runs.
     batch = batches.lay_out(feed(step), job.layouts)
     hyper = optimizer.hyper_at(train_config, step, job.steps)
-    state, metrics = run_step(state, batch, hyper)
+    state, metrics = run_step(state, frozen, batch, hyper)
     log.step(pending)
     pending = _Pending(step, hyper, metrics)
   log.tell_shares()
@@ -176,6 +187,11 @@ def restore_final(job: Job) -> step_lib.State:
   """The state after the last step of a run that has ended."""
   with _checkpoints(job) as saved:
     return saved.state(job.steps, checkpoints.like(*_shapes(job)))
+
+
+def load_frozen(job: Job) -> Any:
+  """The parameters that are not trained; {} without adapters."""
+  return job.start.load_frozen(_frozen_shardings(job))
 
 
 def due_steps(every: int, steps: int) -> list[int]:
@@ -209,6 +225,10 @@ def _shapes(job: Job) -> tuple[step_lib.State, Any]:
   """Shapes of the job's state, and its shardings."""
   shapes = jax.eval_shape(step_lib.init_state, job.start.shapes)
   return shapes, state_shardings(shapes, job.mesh)
+
+
+def _frozen_shardings(job: Job) -> Any:
+  return mesh_lib.shardings(job.start.frozen_shapes, job.mesh)
 
 
 def _start(

@@ -1,4 +1,4 @@
-"""Where a run's parameters come from: `config.model.init`, and only that.
+"""Where a run's parameters come from: `config.model.init`, and adapters.
 
   new             drawn from the seed
   tiny            the embedded base
@@ -9,16 +9,19 @@ What is read brings its architecture along; fields of `config.model` that say
 otherwise are errors, never ignored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import pathlib
 from typing import Any
 
+from flax import traverse_util
 import jax
 
 from zsgen import artifacts, config, errors
+from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
+from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.training import checkpoints
 
@@ -37,40 +40,74 @@ class Start:
   Attributes:
     arch: the architecture; what was read goes before the config's defaults.
     said: what they are and why, for people.
-    shapes: of the parameters.
-    load: parameters on the mesh, given the sharding of each.
-    digest: SHA-256 of what they are made of; "new" for new ones. May read
-      the weights.
+    shapes: of the parameters that are trained.
+    frozen_shapes: of those that are not; {} without adapters.
+    load: what is trained on the mesh, given the sharding of each.
+    digest: SHA-256 of what the parameters are made of, adapters apart; "new"
+      for new ones. May read the weights.
+    lora: the adapters; what was read goes before the config's defaults.
+    load_frozen: as `load`, of what is not trained.
+    adapters: SHA-256 of what the adapters are made of; "new" for new ones.
   """
 
   arch: config.Model
   said: str
   load: Callable[[Any], Any]
   digest: Callable[[], str]
+  lora: config.Lora = config.NO_LORA
+  load_frozen: Callable[[Any], Any] = dict
+  adapters: str = "new"
 
   @functools.cached_property
   def fingerprint(self) -> str:
     """`digest`, once."""
     return self.digest()
 
-  @functools.cached_property
+  @property
   def shapes(self) -> Any:
-    """Shapes of the parameters."""
-    init = model_lib.Model.from_config(self.arch).init
-    return jax.eval_shape(init, jax.random.key(0))
+    """Shapes of the parameters that are trained."""
+    return self._parts[0]
+
+  @property
+  def frozen_shapes(self) -> Any:
+    """Shapes of the parameters that are not trained."""
+    return self._parts[1]
+
+  def load_all(self, mesh: jax.sharding.Mesh) -> Any:
+    """All parameters on a mesh, as one tree."""
+    return lora_lib.join(
+        self.load(mesh_lib.shardings(self.shapes, mesh)),
+        self.load_frozen(mesh_lib.shardings(self.frozen_shapes, mesh)),
+    )
+
+  @functools.cached_property
+  def _parts(self) -> tuple[Any, Any]:
+    init = model_lib.Model.from_config(self.arch, self.lora).init
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return lora_lib.split(shapes, self.lora)
 
 
-def of(arch: config.Model, seed: int) -> Start:
-  """The start that `config.model.init` asks for.
+def of(
+    arch: config.Model, seed: int, lora: config.Lora = config.NO_LORA
+) -> Start:
+  """The start that `config.model.init` and `config.lora` ask for.
 
   Args:
     arch: the section `config.model`.
     seed: draws new parameters.
+    lora: the section `config.lora`.
 
   Raises:
     InputError: an unknown kind, a place where nothing is, an architecture
-      that is not computed, or fields that say otherwise than what is read.
+      that is not computed, adapters that do not fit it, or fields that say
+      otherwise than what is read.
   """
+  start = _base(arch, seed)
+  return start if lora == config.NO_LORA else _adapted(start, lora, seed)
+
+
+def _base(arch: config.Model, seed: int) -> Start:
+  """The start without adapters."""
   kind, _, place = arch.init.partition(":")
   if arch.init == "new":
     return _new(arch, seed)
@@ -140,18 +177,101 @@ def _run(asked: config.Model, place: str) -> Start:
     )
   chosen = int(step) if at else steps[-1]
   arch = _agreed(asked, found, f"the run {path}")
+  where = f"{path / 'config.json'}: lora"
+  lora = config.check_section(config.Lora, saved.get("lora", {}), where)
   shapes = Start(arch, "", dict, str).shapes
-
-  def load(shardings: Any) -> Any:
-    with checkpoints.Finished(path) as there:
-      return there.params(chosen, checkpoints.like(shapes, shardings))
-
-  return Start(
+  start = Start(
       arch,
       _why(f"the checkpoint of step {chosen} of {path}", arch),
-      load,
+      functools.partial(_saved, path, chosen, shapes),
       lambda: artifacts.digest({"run": made_by, "step": chosen}),
   )
+  if not lora.rank:
+    return start
+  before = dataclasses.replace(arch, init=found.init)
+  own = dataclasses.replace(lora, init="")  # The checkpoint has them.
+  adapted = _adapted(_base(before, saved["seed"]), own, saved["seed"])
+  adapters = f"the adapters of step {chosen} of {path}, merged into their base"
+  return dataclasses.replace(
+      start,
+      said=_why(adapters, arch),
+      load=functools.partial(_merged, path, chosen, adapted, made_by),
+  )
+
+
+def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
+  """The parameters of a run's checkpoint."""
+  with checkpoints.Finished(path) as there:
+    return there.params(step, checkpoints.like(shapes, shardings))
+
+
+def _merged(
+    path: pathlib.Path,
+    step: int,
+    start: Start,
+    made_by: Mapping[str, Any],
+    shardings: Any,
+) -> Any:
+  """The base of a run with its adapters merged in."""
+  if start.fingerprint != made_by["weights"]:
+    raise errors.InputError(
+        f"{path} holds adapters alone, and their base is no longer what it was"
+        f" when they were trained: {start.said}. Put it back, or start from"
+        " the run's merged export: config.model.init='hf:DIRECTORY'."
+    )
+  mesh = jax.tree.leaves(shardings)[0].mesh
+  places = mesh_lib.shardings(start.shapes, mesh)
+  adapters = _saved(path, step, start.shapes, places)
+  frozen = start.load_frozen(shardings)
+  found = lora_lib.merged(lora_lib.join(adapters, frozen), start.lora)
+  return jax.device_put(found, shardings)
+
+
+def _adapted(base: Start, lora: config.Lora, seed: int) -> Start:
+  """A start whose parameters stay, and whose adapters are trained."""
+  lora_lib.check(lora)
+  if lora.init:
+    directory = pathlib.Path(lora.init).expanduser()
+    lora = hugging_face.adapters_of(directory, base.arch, lora)
+    load = functools.partial(
+        hugging_face.load_adapters, directory, base.arch, lora
+    )
+    said, digest = directory, hugging_face.adapters_digest(directory)
+  else:
+    load = functools.partial(_new_adapters, base.arch, lora, seed)
+    said, digest = f"new, drawn from the seed {seed}", "new"
+  model_lib.Model.from_config(base.arch, lora)  # Checks that they fit.
+  return dataclasses.replace(
+      base,
+      said=f"{base.said}, which stays; adapters: {said}",
+      load=load,
+      lora=lora,
+      load_frozen=functools.partial(_held, base.load, lora.base),
+      adapters=digest,
+  )
+
+
+def _new_adapters(
+    arch: config.Model, lora: config.Lora, seed: int, shardings: Any
+) -> Any:
+  init = model_lib.Model.from_config(arch, lora).init
+
+  def adapters(key: jax.Array) -> Any:
+    return lora_lib.split(init(key), lora)[0]  # The base is never computed.
+
+  # Not the key of a base that is new itself.
+  key = jax.random.fold_in(jax.random.key(seed), 1)
+  return jax.jit(adapters, out_shardings=shardings)(key)
+
+
+def _held(
+    load: Callable[[Any], Any], dtype: str, shardings: Any
+) -> dict[str, Any]:
+  """Loads a base and holds it in an element type, one by one."""
+  flat = traverse_util.flatten_dict(load(shardings))
+  for path in flat:
+    flat[path] = flat[path].astype(dtype)
+  return traverse_util.unflatten_dict(flat)
 
 
 def _agreed(

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import optax
 
 from zsgen import mesh as mesh_lib
+from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.training import batches, optimizer
 
 
 class State(NamedTuple):
-  """What a checkpoint holds."""
+  """What a checkpoint holds: of the parameters those that are trained."""
 
   params: Any
   moments: optax.OptState
@@ -85,6 +86,7 @@ def witnessed_ids(batch: batches.Batch) -> jax.Array:
 
 def train_step(
     state: State,
+    frozen: Any,
     batch: batches.Batch,
     hyper: optimizer.Hyper,
     *,
@@ -94,7 +96,8 @@ def train_step(
   """One update.
 
   Args:
-    state: parameters and moments.
+    state: trainable parameters and their moments.
+    frozen: parameters that stay; {} where all are trained.
     batch: the packed examples of the step.
     hyper: learning rate and the like, scalars.
     model: gives the loss of each token.
@@ -104,7 +107,8 @@ def train_step(
     The new state, and what the step reports.
   """
 
-  def loss_of(params: Any) -> jax.Array:
+  def loss_of(trainable: Any) -> jax.Array:
+    params = lora_lib.join(trainable, frozen)
     return batch_loss(model.token_nll(params, batch), batch, groups)
 
   loss, grads = jax.value_and_grad(loss_of)(state.params)

@@ -1,0 +1,271 @@
+"""Adapters in and out, against PEFT.
+
+The measure is logits that tests/models/adapters/make.py stored; where torch
+and peft are installed, PEFT also loads what is exported.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+
+from flax import traverse_util
+import imported
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from zsgen import config, errors
+from zsgen import mesh as mesh_lib
+from zsgen.models import decoder, hugging_face
+from zsgen.models import lora as lora_lib
+from zsgen.models import model as model_lib
+from zsgen.models.hugging_face import adapters
+
+pytest.importorskip("transformers", reason="the extra hf brings transformers")
+
+HERE = pathlib.Path(__file__).with_name("adapters")
+CASES = ("gemma2", "gpt2", "llama2")
+MOST, LENGTH = 1e-4, 20
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def _read(directory, arch, asked=config.NO_LORA):
+  """Adapters of a directory: what they are, and their parameters."""
+  asked = dataclasses.replace(asked, init=str(directory))
+  lora = hugging_face.adapters_of(directory, arch, asked)
+  init = model_lib.Model.from_config(arch, lora).init
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  places = mesh_lib.shardings(lora_lib.split(shapes, lora)[0], mesh)
+  return lora, hugging_face.load_adapters(directory, arch, lora, places)
+
+
+def _logits(case, arch, params, lora=config.NO_LORA):
+  """Logits of the stored tokens; 0 at padding."""
+  arrays = imported.stored(case)
+  found = jax.jit(decoder.Decoder(arch, lora=lora).apply)(
+      {"params": params}, arrays["tokens"], arrays["positions"], arrays["mask"]
+  )
+  return np.asarray(found) * arrays["mask"][..., None].astype(np.float32)
+
+
+def _stored(case):
+  with np.load(HERE / case / "logits.npz") as arrays:
+    return arrays["logits"]
+
+
+def _tensors(directory):
+  return safetensors.numpy.load_file(directory / adapters.WEIGHTS)
+
+
+@pytest.fixture
+def copy(tmp_path):
+  """A directory of adapters for llama2, to be changed."""
+  return shutil.copytree(HERE / "llama2", tmp_path / "adapter")
+
+
+def _say(directory, **fields):
+  path = directory / adapters.CONFIG
+  path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def _refused(directory, message, asked=config.NO_LORA, base="llama2"):
+  with pytest.raises(errors.InputError, match=message):
+    _read(directory, imported.model(base)[0], asked)
+
+
+@every_case
+def test_logits_of_imported_adapters_are_those_of_peft(case):
+  arch, base = imported.model(case)
+  lora, found = _read(HERE / case, arch)
+  whole = lora_lib.join(found, base)
+  error = imported.error(_logits(case, arch, whole, lora), _stored(case))
+  print(f"\n{case}: adapters {error:.1e}")
+  assert error <= MOST
+  alone = lora_lib.merged(whole, lora)
+  assert jax.tree.structure(alone) == jax.tree.structure(base)
+  assert imported.error(_logits(case, arch, alone), _stored(case)) <= MOST
+  assert imported.error(_logits(case, arch, base), _stored(case)) > 0.01
+
+
+def test_files_bring_rank_alpha_and_targets():
+  lora, found = _read(HERE / "llama2", imported.model("llama2")[0])
+  assert (lora.rank, lora.alpha) == (3, 5.0)
+  assert lora.targets == (
+      "attention/out|attention/query|attention/value|head|mlp/down"
+  )
+  assert found["head"]["lora_b"].dtype == np.float32
+  gpt2, found = _read(HERE / "gpt2", imported.model("gpt2")[0])
+  assert gpt2.alpha == pytest.approx(3 * 4**0.5)  # rslora
+  attention = found["blocks"]["0"]["attention"]
+  np.testing.assert_array_equal(
+      attention["query"]["lora_a"], attention["value"]["lora_a"]
+  )
+
+
+@pytest.mark.parametrize("case", ["gemma2", "llama2"])
+def test_what_is_exported_is_what_peft_wrote(case, tmp_path):
+  arch, _ = imported.model(case)
+  lora, found = _read(HERE / case, arch)
+  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  ours, theirs = map(_tensors, (tmp_path / "out", HERE / case))
+  assert ours.keys() == theirs.keys()
+  for name, tensor in theirs.items():
+    np.testing.assert_array_equal(ours[name], tensor)
+  again, _ = _read(tmp_path / "out", arch)
+  assert dataclasses.replace(again, init=lora.init) == lora
+
+
+@pytest.mark.parametrize("case", ["gemma2", "llama2"])
+def test_peft_loads_what_is_exported(case, tmp_path):
+  torch = pytest.importorskip("torch", reason="torch is not installed")
+  peft = pytest.importorskip("peft", reason="peft is not installed")
+  import transformers
+
+  arch, base = imported.model(case)
+  rng = np.random.default_rng(0)
+  lora, found = _read(HERE / case, arch)
+  # Other numbers than those stored.
+  found = jax.tree.map(
+      lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), found
+  )
+  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+      imported.HERE / case, attn_implementation="eager", dtype=torch.float32
+  )
+  model = peft.PeftModel.from_pretrained(model, tmp_path / "out").eval()
+  arrays = imported.stored(case)
+  inputs = dict(
+      input_ids=arrays["tokens"],
+      attention_mask=arrays["mask"],
+      position_ids=arrays["positions"],
+  )
+  with torch.no_grad():
+    wanted = model(
+        **{name: torch.tensor(array).long() for name, array in inputs.items()}
+    ).logits.numpy()
+  wanted = wanted * arrays["mask"][..., None].astype(np.float32)
+  error = imported.error(
+      _logits(case, arch, lora_lib.join(found, base), lora), wanted
+  )
+  print(f"\n{case}: export {error:.1e}")
+  assert error <= MOST
+  assert imported.error(_logits(case, arch, base), wanted) > 0.01
+
+
+def test_a_fused_matrix_has_no_adapters_of_its_parts(tmp_path):
+  arch, _ = imported.model("gpt2")
+  lora, found = _read(HERE / "gpt2", arch)
+  with pytest.raises(
+      errors.InputError, match=r"h\.0\.attn\.c_attn is one .*export='merged'"
+  ):
+    hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  assert not (tmp_path / "out").exists()
+  lora = dataclasses.replace(lora, targets="mlp/down")
+  mlp = traverse_util.flatten_dict(found, sep="/")
+  mlp = {path: leaf for path, leaf in mlp.items() if "mlp" in path}
+  found = traverse_util.unflatten_dict(mlp, sep="/")
+  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  said = json.loads((tmp_path / "out" / adapters.CONFIG).read_text())
+  assert said["fan_in_fan_out"] is True
+  assert said["target_modules"] == ["mlp.c_proj"]
+
+
+def test_rows_that_pad_the_vocabulary_are_added_and_left_out(tmp_path):
+  arch, _ = imported.model("llama2")
+  arch = dataclasses.replace(arch, vocab_multiple=64)
+  lora, found = _read(HERE / "llama2", arch)
+  assert found["head"]["lora_b"].shape == (3, 64)
+  assert not found["head"]["lora_b"][:, 48:].any()
+  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  ours, theirs = map(_tensors, (tmp_path / "out", HERE / "llama2"))
+  for name, tensor in theirs.items():
+    np.testing.assert_array_equal(ours[name], tensor)
+
+
+def test_adapters_of_another_base_are_listed():
+  _refused(
+      HERE / "gemma2",
+      r"layers\.2\.mlp\.up_proj.*has no place.*trained on 'families/gemma2'",
+  )
+  message = r"q_proj\.lora_B\.weight is \[16, 3\], not \[32, 3\]"
+  arch = dataclasses.replace(imported.model("llama2")[0], head_width=8)
+  with pytest.raises(errors.InputError, match=message):
+    _read(HERE / "llama2", arch)
+  arch = dataclasses.replace(imported.model("llama2")[0], layers=3)
+  with pytest.raises(
+      errors.InputError, match=r"layers\.2\.mlp\.down_proj.* is missing"
+  ):
+    _read(HERE / "llama2", arch)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("use_dora", True),
+        ("bias", "all"),
+        ("modules_to_save", ["lm_head"]),
+        ("rank_pattern", {"q_proj": 8}),
+        ("alpha_pattern", {"q_proj": 8}),
+        ("layers_to_transform", [0]),
+        ("layer_replication", [[0, 2]]),
+        ("trainable_token_indices", [3]),
+        ("init_lora_weights", "pissa"),
+        ("peft_type", "IA3"),
+        ("what_comes_next_year", 7),
+    ],
+)
+def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
+  _say(copy, **{field: value})
+  _refused(copy, rf"{field} is {re.escape(repr(value))}, which is not computed")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (dict(rank=4), r"config\.lora\.rank is 4, but .* have 3: leave it"),
+        (dict(alpha=4.0), r"config\.lora\.alpha is 4\.0, but .* have 5\.0"),
+        (dict(targets="mlp/.*"), r"config\.lora\.targets is 'mlp/\.\*', but"),
+    ],
+)
+def test_a_field_that_says_otherwise_than_the_files(asked, message):
+  _refused(HERE / "llama2", message, config.Lora(**asked))
+
+
+def test_a_field_that_says_the_same_is_fine():
+  targets = r"attention/(out|query|value)|head|.*/down"
+  asked = config.Lora(rank=3, alpha=5.0, targets=targets)
+  lora, _ = _read(HERE / "llama2", imported.model("llama2")[0], asked)
+  assert lora.rank == 3
+
+
+def test_files_that_are_missing_or_damaged(copy):
+  (copy / adapters.WEIGHTS).write_bytes(b"broken")
+  _refused(copy, "adapter_model.safetensors is not a safetensors file")
+  (copy / adapters.WEIGHTS).unlink()
+  _refused(copy, r"adapter_model.safetensors is not there; pickles")
+  _say(copy, r="eight")
+  _refused(copy, r"r is 'eight' and lora_alpha 5; they must be numbers")
+  (copy / adapters.CONFIG).write_text("{")
+  _refused(copy, "adapter_config.json is not JSON")
+  (copy / adapters.CONFIG).unlink()
+  _refused(copy, "adapter_config.json is not there")
+
+
+def test_codes_of_a_quantization_are_refused(copy):
+  tensors = {
+      name: tensor.astype(np.int8) for name, tensor in _tensors(copy).items()
+  }
+  safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
+  _refused(copy, r"lm_head\.lora_A\.weight is of int8, no floating point")
+
+
+def test_a_base_that_peft_added_is_told(copy):
+  tensors = _tensors(copy)
+  head = np.zeros((48, 16), np.float32)
+  tensors["base_model.model.lm_head.base_layer.weight"] = head
+  safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
+  _refused(copy, r"lm_head\.base_layer.*save_embedding_layers=False")

@@ -1,0 +1,273 @@
+"""Adapters of projections: what they compute, where they are, what is new."""
+
+import dataclasses
+import functools
+import math
+
+from flax import traverse_util
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+import reference
+import small
+
+from zsgen import config, errors
+from zsgen.models import lora as lora_lib
+from zsgen.models import model as model_lib
+
+ALL = config.Lora(rank=3, alpha=5.0, targets=".*")
+# All kinds of projections.
+ARCH = dataclasses.replace(
+    small.RMS, tied=False, qkv_bias=True, vocab_multiple=16
+)
+# Its kernel has two axes of inputs.
+TWO = "attention/out"
+
+
+def _flat(tree):
+  return traverse_util.flatten_dict(tree, sep="/")
+
+
+def _nested(flat):
+  return traverse_util.unflatten_dict(flat, sep="/")
+
+
+def _new(arch, lora=config.NO_LORA):
+  init = model_lib.Model.from_config(arch, lora).init
+  return jax.jit(init)(jax.random.key(0))
+
+
+@functools.cache
+def _loud():
+  """Parameters that are far from small, adapters too."""
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+      lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32),
+      _shapes(ARCH, ALL),
+  )
+
+
+def _shapes(arch=ARCH, lora=config.NO_LORA):
+  init = model_lib.Model.from_config(arch, lora).init
+  return jax.eval_shape(init, jax.random.key(0))
+
+
+def _batch():
+  first, second, third = small.examples(ARCH.vocab_size, [5, 3, 6])
+  return small.rows([[first, second], [third]], length=9)
+
+
+@functools.cache
+def _compiled(lora, dtype):
+  arch = dataclasses.replace(ARCH, dtype=dtype)
+  return jax.jit(model_lib.Model.from_config(arch, lora).token_nll)
+
+
+def _nll(params, lora=config.NO_LORA, dtype="float32"):
+  return np.asarray(_compiled(lora, dtype)(params, _batch()))
+
+
+def _added(params, lora):
+  """Kernels with A·B added, layer by layer, as the paper says it."""
+  flat, found = _flat(params), {}
+  for path, leaf in flat.items():
+    place = path.rpartition("/")[0]
+    if path.endswith(("lora_a", "lora_b")):
+      continue
+    found[path] = leaf
+    if path.endswith("kernel") and f"{place}/lora_a" in flat:
+      a, b = flat[f"{place}/lora_a"], flat[f"{place}/lora_b"]
+      axes = 2 if place.endswith(TWO) else 1
+      one = functools.partial(jnp.tensordot, axes=1)
+      if path.startswith("blocks/"):
+        assert a.ndim == axes + 2
+        product = jnp.stack([one(*each) for each in zip(a, b, strict=True)])
+      else:
+        product = one(a, b)
+      found[path] = leaf + lora.alpha / lora.rank * product
+  return _nested(found)
+
+
+def test_new_adapters_change_nothing():
+  params = _new(ARCH, ALL)
+  adapters, base = lora_lib.split(params, ALL)
+  wanted = _nll(base)
+  np.testing.assert_allclose(_nll(params, ALL), wanted, rtol=1e-6, atol=1e-6)
+  for path, leaf in _flat(adapters).items():
+    assert leaf.dtype == np.float32
+    assert path.endswith("lora_a") == bool(leaf.any())
+  assert jax.tree.structure(base) == jax.tree.structure(_shapes())
+
+
+def test_a_is_drawn_as_peft_draws_it():
+  arch = dataclasses.replace(small.RMS, width=64, layers=3)
+  flat = _flat(_new(arch, dataclasses.replace(ALL, rank=8)))
+  a = flat["blocks/0/mlp/up/lora_a"]
+  assert a.shape == (3, 64, 8)
+  bound = 1 / math.sqrt(64)
+  assert 0.95 * bound < np.abs(a).max() <= bound
+  assert np.std(a) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+  assert (a[0] != a[1]).all()
+  out = flat["blocks/0/attention/out/lora_a"]
+  assert out.shape == (3, 4, 4, 8)
+  assert np.abs(out).max() == pytest.approx(1 / math.sqrt(16), rel=0.05)
+
+
+def test_loss_and_gradients_are_those_of_the_float64_restatement():
+  params = _loud()
+  model = model_lib.Model.from_config(ARCH, ALL)
+  adapters, base = lora_lib.split(params, ALL)
+  examples = small.examples(ARCH.vocab_size, [5, 3, 6])
+
+  def loss(adapters):
+    whole = lora_lib.join(adapters, base)
+    return model.token_nll(whole, _batch()).sum()
+
+  def plain(adapters, base):
+    whole = _added(lora_lib.join(adapters, base), ALL)
+    return sum(
+        reference.example_nll(whole, ARCH, tokens).sum() for tokens in examples
+    )
+
+  found, grads = jax.jit(jax.value_and_grad(loss))(adapters)
+  with jax.enable_x64(True):
+    exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
+    wanted, wanted_grads = jax.jit(jax.value_and_grad(plain))(
+        *lora_lib.split(exact, ALL)
+    )
+  assert float(found) == pytest.approx(float(wanted), rel=1e-5)
+  assert _flat(grads).keys() == _flat(adapters).keys()
+  jax.tree.map(
+      lambda found, wanted: np.testing.assert_allclose(
+          found, wanted, rtol=1e-4, atol=2e-5 * np.abs(wanted).max() + 1e-6
+      ),
+      grads,
+      wanted_grads,
+  )
+
+
+def test_merged_is_the_same_function():
+  params = _loud()
+  merged = lora_lib.merged(params, ALL)
+  assert jax.tree.structure(merged) == jax.tree.structure(_shapes())
+  jax.tree.map(
+      functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6),
+      merged,
+      _added(params, ALL),
+  )
+  found, wanted = _nll(merged), _nll(params, ALL)
+  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+  assert np.abs(found - _nll(lora_lib.split(params, ALL)[1])).max() > 0.1
+
+
+def test_generation_has_the_adapters_too():
+  params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
+  found = []
+  for each, lora in [
+      (params, ALL),
+      (lora_lib.merged(params, ALL), config.NO_LORA),
+  ]:
+    model = model_lib.Model.from_config(ARCH, lora)
+    first, cache = jax.jit(functools.partial(model.prefill, room=1))(
+        each, tokens, np.array([4], np.int32)
+    )
+    found.append((first, jax.jit(model.decode)(each, cache, tokens[:, 0])[0]))
+  for ours, theirs in zip(*found, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("targets", "adapted"),
+    [
+        (config.Lora().targets, {"attention/query", "attention/value"}),
+        (r"mlp/.*", {"mlp/up", "mlp/down"}),
+        ("head", {"head"}),
+        (r".*/(out|down)", {"attention/out", "mlp/down"}),
+    ],
+)
+def test_targets_are_matched_as_a_whole(targets, adapted):
+  arch = dataclasses.replace(small.LAYER, layers=3, pattern=("global",) * 2)
+  flat = _flat(_shapes(arch, config.Lora(rank=2, targets=targets)))
+  found = {path for path in flat if path.endswith("/lora_a")}
+  layers = [["blocks/0", "blocks/1", "rest_0"], []]["head" in adapted]
+  assert found == {
+      f"{layer}/{name}/lora_a".lstrip("/")
+      for layer in layers or [""]
+      for name in adapted
+  }
+
+
+def test_a_base_in_bfloat16_is_all_that_is_rounded():
+  params = _loud()
+  adapters, base = lora_lib.split(params, ALL)
+  rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base)
+  found = _nll(lora_lib.join(adapters, rounded), ALL)
+  assert found.dtype == np.float32
+  again = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
+  wanted = _nll(lora_lib.join(adapters, again), ALL)
+  np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+  assert (found != _nll(params, ALL)).any()
+  merged = lora_lib.merged(lora_lib.join(adapters, rounded), ALL)
+  dtypes = {leaf.dtype for leaf in jax.tree.leaves(merged)}
+  assert dtypes == {np.dtype(np.float32)}
+
+
+def test_activations_in_bfloat16_stay_near():
+  params = jax.tree.map(lambda leaf: leaf / 2, _loud())
+  exact, found = (_nll(params, ALL, dtype) for dtype in ("float32", "bfloat16"))
+  assert found.dtype == np.float32
+  assert (found != exact).any()
+  np.testing.assert_allclose(found, exact, rtol=0.2, atol=0.2)
+
+
+def test_rank_512_with_alpha_1024():
+  arch = config.Model(init="new", width=512, heads=8, mlp_width=1024)
+  arch = dataclasses.replace(arch, kv_heads=8)
+  lora = config.Lora(rank=512, alpha=1024.0, targets=".*")
+  a = _shapes(arch, lora)["blocks"]["0"]["attention"]["query"]["lora_a"]
+  assert a.shape == (4, 512, 512)
+
+
+def test_what_is_trained_is_told_in_numbers():
+  adapters, base = lora_lib.split(_shapes(small.RMS, ALL), ALL)
+  assert lora_lib.told(ALL, adapters, base) == (
+      "rank 3 on 14 projections: 1,392 parameters are trained, 32.34% of the"
+      " base's 4,304"
+  )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(alpha=8.0), r"lora\.alpha is 8\.0, but config\.lora\.rank is 0"),
+        (dict(targets="head"), r"lora\.targets is 'head', but .*rank is 0"),
+        (dict(base="bfloat16"), r"lora\.base is 'bfloat16', but .*rank is 0"),
+        (
+            dict(rank=2, targets="query"),
+            r"'query', which matches no projection .* attention/key, .*mlp/up",
+        ),
+        (dict(rank=2, targets="head"), r"'head', which matches no projection"),
+        (dict(rank=2, targets="mlp/("), r"no regular expression: .*"),
+        (
+            dict(rank=9, targets=".*"),
+            r"rank is 9, but attention/key has 16 inputs and 8 outputs.*above 8",
+        ),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(fields, message):
+  with pytest.raises(errors.InputError, match=message):
+    model_lib.Model.from_config(small.RMS, config.Lora(**fields))
+
+
+def test_dropout_is_no_option_and_ranges_are_checked():
+  with pytest.raises(
+      errors.InputError, match=r"lora\.dropout is not an option"
+  ):
+    config.check({"lora": {"dropout": 0.1}})
+  with pytest.raises(
+      errors.InputError, match=r"lora\.rank is -1; it must be 0"
+  ):
+    config.check({"lora": {"rank": -1}})
+  with pytest.raises(errors.InputError, match=r"lora\.base is 'int8'"):
+    config.check({"lora": {"rank": 1, "base": "int8"}})
