@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from zsgen import config as config_lib
-from zsgen import errors, evals
+from zsgen import errors
 from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth
@@ -226,6 +226,9 @@ def test_evaluations(root):
       )
       for field in dataclasses.fields(config_lib.Eval)
   }
-  for kind in evals.EVALS:
-    assert f"\n## {kind}\n" in text
-  assert evals.EVALS.keys() == config_lib.HEADLINES.keys()
+  for kind in config_lib.HEADLINES:
+    assert (
+        f"\n## {kind}\n" in text
+        or f": `{kind}` says" in text
+        or (f", `{kind}` the answer" in text)
+    )

@@ -1,5 +1,6 @@
-"""Run by test_families.py on 8 devices: each holds its slices of a model."""
+"""Run by test_families.py on 8 devices: each holds its slices of a model, and all answer."""
 
+import functools
 import pathlib
 import tempfile
 
@@ -8,7 +9,9 @@ import jax
 import numpy as np
 
 from zsgen import config
-from zsgen.models import hugging_face
+from zsgen import mesh as mesh_lib
+from zsgen.models import generation, hugging_face
+from zsgen.models import model as model_lib
 
 # Fused projections, biases, blocks left over, a padded vocabulary, one key
 # head; which mesh their axes divide.
@@ -32,12 +35,39 @@ def _check(case: str, directory: pathlib.Path) -> None:
   jax.tree.map(np.testing.assert_array_equal, again, alone)
 
 
+def _answers(case: str, shape: config.Mesh | None) -> np.ndarray:
+  """Greedy answers to drawn prompts, on a mesh or on one device."""
+  arch, _ = imported.model(case)
+  devices = jax.devices() if shape else jax.devices()[:1]
+  mesh = mesh_lib.make(shape or config.Mesh(), devices)
+  params = imported.load(imported.HERE / case, arch, shape)
+  rng = np.random.default_rng(2)
+  rows = np.arange(8, dtype=np.int32)
+  tokens = rng.integers(3, arch.vocab_size, (8, 10)).astype(np.int32)
+  batch = (tokens, 3 + rows % 7, rows)
+  run = jax.jit(
+      functools.partial(
+          generation.generate,
+          model=model_lib.Model.from_config(arch),
+          decoding=generation.Decoding(max_new_tokens=4),
+          ends=(1,),
+          pad=0,
+      ),
+      out_shardings=mesh_lib.replicated(mesh),
+  )
+  batch = jax.device_put(batch, mesh_lib.batch_sharding(mesh))
+  return np.asarray(run(params, *batch, 0))
+
+
 def main() -> None:
-  """Raises if a mesh changes what is read or written."""
+  """Raises if a mesh changes what is read, written or answered."""
   assert jax.device_count() == 8
   with tempfile.TemporaryDirectory() as directory:
     for case in MESHES:
       _check(case, pathlib.Path(directory))
+  shape = config.Mesh(**MESHES["mistral"])
+  alone = _answers("mistral", None)
+  np.testing.assert_array_equal(_answers("mistral", shape), alone)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def test_an_exported_config_says_the_same(case, exported):
   assert _config(exported) == _config(imported.HERE / case)
 
 
-def test_eight_devices_read_and_write_what_one_does():
+def test_eight_devices_read_write_and_answer_as_one_does():
   script = pathlib.Path(__file__).with_name("placed.py")
   flag = "--xla_force_host_platform_device_count=8"
   root = str(script.parents[2])

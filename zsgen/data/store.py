@@ -6,6 +6,7 @@ A directory of
   offsets.npy       int64 [N+1], where rows begin
   tasks.parquet     task, category, split, first, count: rows stand task by task
   examples.parquet  id, task, split, lengths, text; for people and embedders
+  heldout.parquet   id, input, references, first solved example's answer
   choices.npy       int64 [C, 3]: example, place and right of the last C rows,
                     which are choices; absent where there are none
   tokenizer/        what turns its ids into text

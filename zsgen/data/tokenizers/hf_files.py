@@ -7,11 +7,10 @@ No code of a model's is run, and nothing is unpickled.
 from collections.abc import Mapping
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
-from zsgen import errors
+from zsgen import errors, hub
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -50,7 +49,9 @@ def read(path: str) -> Files:
   Raises:
     InputError: there is neither, no tokenizer.json, or a file is malformed.
   """
-  directory = _directory(path)
+  directory = hub.locate(
+      path, _FILES, "config.data.tokenizer_path", "tokenizer"
+  )
   if not (directory / TOKENIZER).is_file():
     raise errors.InputError(_no_fast_tokenizer(directory))
   spec = _json(directory / TOKENIZER)
@@ -80,25 +81,6 @@ def read(path: str) -> Files:
       adds_bos=adds_bos if isinstance(adds_bos, bool) else None,
       chat_template=_chat_template(directory, config),
   )
-
-
-def _directory(path: str) -> pathlib.Path:
-  """A directory that is there, or one downloaded from the hub."""
-  directory = pathlib.Path(os.path.expanduser(path))
-  if directory.is_dir():
-    return directory
-  try:
-    import huggingface_hub
-
-    found = huggingface_hub.snapshot_download(path, allow_patterns=_FILES)
-  except Exception as error:  # Of the network, the hub, its library.
-    said = " ".join(str(error).split())
-    raise errors.InputError(
-        f"config.data.tokenizer_path: {path!r} is no directory, and no"
-        f" tokenizer of that name could be downloaded ({said}). Download its"
-        f" {', '.join(_FILES)} beforehand, and give their directory."
-    ) from error
-  return pathlib.Path(found)
 
 
 def _no_fast_tokenizer(directory: pathlib.Path) -> str:

@@ -6,14 +6,13 @@ touches what it holds, and memory never has the file beside the parameters.
 
 from collections.abc import Mapping
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 import safetensors
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, hub
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -31,22 +30,7 @@ def locate(name: str) -> pathlib.Path:
   Raises:
     InputError: there is neither.
   """
-  directory = pathlib.Path(os.path.expanduser(name))
-  if directory.is_dir():
-    return directory
-  try:
-    import huggingface_hub  # Optional: extra hf.
-
-    found = huggingface_hub.snapshot_download(name, allow_patterns=_WANTED)
-  except Exception as error:  # Of the network, the hub, its library.
-    said = " ".join(str(error).split())
-    raise errors.InputError(
-        f"config.model.init: {name!r} is no directory, and no model of that"
-        f" name could be downloaded ({said}). Download its config.json,"
-        " safetensors and tokenizer files beforehand, and give their directory"
-        " after 'hf:'."
-    ) from error
-  return pathlib.Path(found)
+  return hub.locate(name, _WANTED, "config.model.init", "model")
 
 
 def digest(directory: pathlib.Path) -> str:

@@ -19,7 +19,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, hub
 from zsgen.models import encoder_files
 from zsgen.orders.embedders import batches, encoded
 
@@ -142,7 +142,10 @@ class Encoder:
   def _files(self) -> encoder_files.Files:
     dtypes = dict.fromkeys(("float32", "bfloat16"))
     errors.choose(dtypes, self.dtype, "the encoder's dtype")
-    return encoder_files.read(_directory(self.path))
+    directory = hub.locate(
+        self.path, _DOWNLOADED, "config.order.encoder", "encoder"
+    )
+    return encoder_files.read(directory)
 
 
 def _wait(what: str) -> None:
@@ -197,21 +200,3 @@ def _check_finite(
         f" are those of {len(bad)} texts of its chunk. The weights are"
         " damaged, or the dtype is too narrow for them."
     )
-
-
-def _directory(path: str) -> pathlib.Path:
-  """A directory that is there, or one downloaded from the hub."""
-  directory = pathlib.Path(path).expanduser()
-  if directory.is_dir():
-    return directory
-  try:
-    import huggingface_hub
-
-    found = huggingface_hub.snapshot_download(path, allow_patterns=_DOWNLOADED)
-  except Exception as error:  # Of the network, the hub, its library.
-    raise errors.InputError(
-        f"{path!r} is no directory, and no encoder of that name could be"
-        f" downloaded ({error}). Download its {', '.join(_DOWNLOADED)} files"
-        " beforehand, and give their directory."
-    ) from error
-  return pathlib.Path(found)

@@ -1,0 +1,38 @@
+"""Written answers on Natural Instructions: ROUGE-L and exact match by step.
+
+  git clone https://github.com/allenai/natural-instructions CLONE
+  python -m zsgen.main --config=configs/niv2_answers.py \
+      --config.data.path=CLONE
+
+As configs/niv2.py, but one held-out example of each task is also answered
+greedily every 20 steps, beside two predictors without a model: the example's
+input, and the answer of the first solved example. TIME
+"""
+
+import ml_collections
+
+from configs import niv2
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The experiment."""
+  config = niv2.get_config()
+  config.name = "niv2_answers"
+  # The prompt leaves room for the answer.
+  config.data.max_length = 1984
+  config.evals = ml_collections.ConfigDict(
+      dict(
+          heldout=dict(type="loss", every_steps=20),
+          answers=dict(
+              type="generate",
+              every_steps=20,
+              max_examples=119,
+              max_new_tokens=64,
+          ),
+          copy_input=dict(type="copy_input", every_steps=100, max_examples=119),
+          copy_first_example=dict(
+              type="copy_first_example", every_steps=100, max_examples=119
+          ),
+      )
+  )
+  return config
