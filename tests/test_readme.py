@@ -16,6 +16,8 @@ PAGES = (
     "docs/arrangements.md",
     "docs/data.md",
     "docs/design.md",
+    "docs/evaluations.md",
+    "docs/models.md",
     "docs/orders.md",
 )
 
