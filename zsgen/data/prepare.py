@@ -28,12 +28,11 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   path = data.path if "://" in data.path else _resolved(data.path)
   made = {
       **config.science(data),
+      "format": store.FORMAT,
       "path": path,
       "seed": seed,
       "tokenizer": tokenizers.get(data).fingerprint,
   }
-  if not data.fields.choices:
-    del made["fields"]["choices"]  # Stores of before did not know of them.
   for name, each in data.heldout.items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)

@@ -34,6 +34,9 @@ FILES = (
     "examples.parquet",
     "heldout.parquet",
 )
+# Of the files below; a store of another format has another name, and is made
+# again.
+FORMAT = 2
 # Where examples have answers to choose from.
 CHOICES = "choices.npy"
 # The directory of the tokenizer that it was made with.

@@ -58,8 +58,9 @@ def to_rich(grid: Grid) -> rich.table.Table:
   )
   for i, name in enumerate(grid.header):
     justify = "left" if i < grid.words else "right"
+    # Words may take two lines, a number never.
     table.add_column(
-        name, justify=justify, overflow="fold", no_wrap=i < grid.words
+        name, justify=justify, overflow="fold", no_wrap=i >= grid.words
     )
   for row in grid.rows:
     table.add_row(*(rich.text.Text(cell) for cell in row))
