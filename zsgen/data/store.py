@@ -34,7 +34,7 @@ FILES = (
     "examples.parquet",
     "heldout.parquet",
 )
-# Of the files below; a store of another format has another name, and is made
+# Of these files; a store of another format has another name, and is made
 # again.
 FORMAT = 2
 # Where examples have answers to choose from.

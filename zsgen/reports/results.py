@@ -63,7 +63,7 @@ def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
 def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
   """Held-out curves and their measures."""
   panels = [
-      figures.Panel(name, "step", run.kind(name), _means(run, name))
+      figures.Panel(name, "step", _word(run.kind(name)), _means(run, name))
       for name in run.config.evals
   ]
   title = f"Held-out {_said(run)}"
@@ -169,10 +169,14 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
 
 
 def _said(run: curves.Run) -> str:
-  """What was evaluated: "loss", "accuracy" or both."""
+  """What was evaluated: "loss", "accuracy", "ROUGE-L" or several of them."""
   kinds = set(map(run.kind, run.config.evals))
   known = dict.fromkeys(config.HEADLINES.values())
-  return " and ".join(kind for kind in known if kind in kinds)
+  return " and ".join(_word(kind) for kind in known if kind in kinds)
+
+
+def _word(kind: str) -> str:
+  return {"rougeL": "ROUGE-L"}.get(kind, kind)
 
 
 def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
