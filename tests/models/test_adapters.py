@@ -119,6 +119,7 @@ def test_what_is_exported_is_what_peft_wrote(case, tmp_path):
   assert dataclasses.replace(again, init=lora.init) == lora
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("case", ["gemma2", "llama2"])
 def test_peft_loads_what_is_exported(case, tmp_path):
   torch = pytest.importorskip("torch", reason="torch is not installed")
