@@ -396,6 +396,8 @@ class Experiment:
   def _check_names(self) -> None:
     """Raises InputError for what can be wrong before any work is done."""
     sources.check(self.config.data)
+    for name, spec in self.config.evals.items():
+      evals.check(name, spec)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
     arrangements.parameters(self.config.order)

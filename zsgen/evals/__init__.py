@@ -3,12 +3,12 @@
 from zsgen import config, errors
 from zsgen.evals import packed
 from zsgen.evals.choice import Choice
-from zsgen.evals.generate import Generate
+from zsgen.evals.generate import Generate, decoding
 from zsgen.evals.judge import Copy
 from zsgen.evals.loss import Loss
 from zsgen.training import loop
 
-__all__ = ["make"]
+__all__ = ["check", "make"]
 
 # Fields of config.Eval that only generation reads.
 _DECODING = (
@@ -21,23 +21,11 @@ _DECODING = (
 )
 
 
-def make(
-    name: str, spec: config.Eval, place: packed.Place, seed: int
-) -> loop.Evaluator:
-  """The evaluation that the config names; it computes nothing yet.
-
-  Args:
-    name: path of its metrics.
-    spec: what it is.
-    place: what is read, and where it is computed.
-    seed: of draws.
-
-  Raises:
-    InputError: there is no such held-out set, it lacks what is evaluated, or
-      an option is set that is not read.
-  """
+def check(name: str, spec: config.Eval) -> None:
+  """Raises InputError for an option that is set and that nothing reads."""
   if spec.type == "generate":
-    return Generate(name, spec, place, seed)
+    decoding(spec)
+    return
   default = config.Eval()
   for field in _DECODING:
     if getattr(spec, field) != getattr(default, field):
@@ -45,6 +33,24 @@ def make(
           f"config.evals.{name}.{field} is {getattr(spec, field)!r}, but only"
           " type='generate' reads it."
       )
+
+
+def make(
+    name: str, spec: config.Eval, place: packed.Place, seed: int
+) -> loop.Evaluator:
+  """The evaluation that the config names; it computes nothing yet.
+
+  Args:
+    name: path of its metrics.
+    spec: what it is; `check` has seen it.
+    place: what is read, and where it is computed.
+    seed: of draws.
+
+  Raises:
+    InputError: there is no such held-out set, or it lacks what is evaluated.
+  """
+  if spec.type == "generate":
+    return Generate(name, spec, place, seed)
   if spec.type == "choice":
     return Choice(name, spec, place)
   if spec.type == "loss":
