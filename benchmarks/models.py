@@ -27,7 +27,7 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import config
+from zsgen import config, schema
 from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import model as model_lib
@@ -57,7 +57,7 @@ def _draw(shape: tuple[int, ...], seed: int) -> np.ndarray:
 def write(directory: pathlib.Path, preset: str, dtype: str) -> dict[str, Any]:
   """Writes a model of drawn weights."""
   fields = {"init": "new", **getattr(presets, preset)}
-  arch = config.check_section(config.Model, fields, "config.model")
+  arch = schema.check_section(config.Model, fields, "config.model")
   init = model_lib.Model.from_config(arch).init
   shapes = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0)))
   params = {path: _Drawn(leaf.shape) for path, leaf in shapes.items()}

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from zsgen import config
+from zsgen import config, schema
 from zsgen import mesh as mesh_lib
 from zsgen.models import model as model_lib
 from zsgen.models import presets
@@ -31,7 +31,7 @@ def test_every_preset_is_counted():
 @pytest.mark.parametrize("name, count", COUNTS.items())
 def test_parameters_are_as_many_as_published(name, count):
   fields = {"init": "new", **getattr(presets, name)}
-  arch = config.check_section(config.Model, fields, "config.model")
+  arch = schema.check_section(config.Model, fields, "config.model")
   model = model_lib.Model.from_config(arch)
   shapes = jax.eval_shape(model.init, jax.random.key(0))
   assert model_lib.parameter_count(shapes) == count
@@ -45,7 +45,7 @@ def test_every_preset_is_a_family(name):
   from zsgen.models.hugging_face import families
 
   fields = {"init": "new", **getattr(presets, name)}
-  arch = config.check_section(config.Model, fields, "config.model")
+  arch = schema.check_section(config.Model, fields, "config.model")
   kind, said = families.family_of(arch)
   begins = name.lower().rstrip("b_0123456789")
   assert kind.startswith({"tiny": "llama"}.get(begins, begins))

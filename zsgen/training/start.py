@@ -18,7 +18,7 @@ from typing import Any
 from flax import traverse_util
 import jax
 
-from zsgen import artifacts, config, errors
+from zsgen import artifacts, config, errors, schema
 from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import lora as lora_lib
@@ -165,7 +165,7 @@ def _run(asked: config.Model, place: str) -> Start:
     )
   made_by = artifacts.read_manifest(path, "run")["made_by"]
   saved = artifacts.read_json(path / "config.json")
-  found = config.check_section(
+  found = schema.check_section(
       config.Model, saved.get("model"), f"{path / 'config.json'}: model"
   )
   with checkpoints.Finished(path) as there:
@@ -178,7 +178,7 @@ def _run(asked: config.Model, place: str) -> Start:
   chosen = int(step) if at else steps[-1]
   arch = _agreed(asked, found, f"the run {path}")
   where = f"{path / 'config.json'}: lora"
-  lora = config.check_section(config.Lora, saved.get("lora", {}), where)
+  lora = schema.check_section(config.Lora, saved.get("lora", {}), where)
   shapes = Start(arch, "", dict, str).shapes
   start = Start(
       arch,

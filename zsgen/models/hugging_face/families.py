@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen import config, errors
+from zsgen import config, errors, schema
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are no part of an architecture.
@@ -286,7 +286,7 @@ def _arch(said: Mapping[str, Any], family: Family, where: str) -> config.Model:
   if fields.get("query_width") == fields["head_width"]:
     fields["query_width"] = 0.0
   # Checks types and ranges: what a damaged file says is told by its field.
-  return config.check_section(config.Model, fields, where)
+  return schema.check_section(config.Model, fields, where)
 
 
 def _windows(
