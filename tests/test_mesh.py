@@ -63,7 +63,8 @@ def test_every_rule_is_for_a_parameter():
       _shapes(**LAYER, **BIASES, lora=LORA),
       _shapes(**GEMMA, **BIASES, lora=LORA),
   ]
-  unused = [set(mesh_lib.unused_rules(each)) for each in shapes]
+  patterns = [pattern for pattern, _ in mesh_lib.RULES]
+  unused = [set(mesh_lib.unused_rules(each, patterns)) for each in shapes]
   assert not set.intersection(*unused)
   assert "rest_" in "".join(unused[0]) and "positions" in unused[1]
 

@@ -322,6 +322,8 @@ class Train:
   eps: float = option(1e-5, low=0.0)
   # Largest global gradient norm.
   clip: float = option(1.0, low=0.0)
+  # Element type in which Adam's first moment is held.
+  first_moment: str = option("float32", choices=("float32", "bfloat16"))
   # 1: mean over the loss tokens of the batch. n: mean of the n token means of
   # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
   loss_groups: int = option(1, low=1)
@@ -381,12 +383,25 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rule:
+  """How parameters are split over the mesh."""
+
+  # A regular expression over their whole path, such as r"blocks/.*/mlp/up/.*".
+  parameters: str = option("")
+  # The mesh axis that splits each of their axes; "" for none.
+  axes: tuple[str, ...] = option((), choices=("data", "fsdp", "tensor", ""))
+
+
+@dataclasses.dataclass(frozen=True)
 class Mesh:
   """Devices on each axis; one -1 takes those that are left."""
 
   data: int = option(-1, low=-1, machine=True)
   fsdp: int = option(1, low=-1, machine=True)
   tensor: int = option(1, low=-1, machine=True)
+  # Instead of those of zsgen/mesh.py; (): they. Each parameter must match
+  # exactly one, and each rule some parameter.
+  rules: tuple[Rule, ...] = option((), machine=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -400,6 +415,18 @@ class Machine:
   keep: int = option(2, low=1, machine=True)
   # Shapes that training may compile: more waste less padding.
   layouts: int = option(2, low=1, machine=True)
+  # Parts that the rows of a step are computed in, one after the other: more
+  # need less memory.
+  micro_batches: int = option(1, low=1, machine=True)
+  # What the backward pass computes again instead of keeping it: nothing, all
+  # but matrix products, or whole blocks.
+  remat: str = option("cheap", choices=("none", "cheap", "full"), machine=True)
+  # Positions of each row whose logits are held at once; 0: all of them.
+  logits_chunk: int = option(512, low=0, machine=True)
+  # How attention is computed; auto: as is best on the platform.
+  attention: str = option(
+      "auto", choices=("auto", "xla", "cudnn", "splash"), machine=True
+  )
   # Element type of exported parameters.
   export_dtype: str = option(
       "float32", choices=("float32", "bfloat16"), machine=True
@@ -411,6 +438,14 @@ class Machine:
   tensorboard: bool = option(True, machine=True)
   # Weights & Biases project to write to; "" for none (extra: wandb).
   wandb: str = option("", machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What `--stage=plan` plans for."""
+
+  # A TPU topology such as "v5e:4x4"; "" for the devices that are here.
+  topology: str = option("", machine=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -435,6 +470,10 @@ class Config:
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
   machine: Machine = section(Machine, machine=True)
+  # Steps [first, beyond) whose trace is written to the run's profile/; ():
+  # none.
+  profile: tuple[int, ...] = option((), low=0, machine=True)
+  plan: Plan = section(Plan, machine=True)
 
 
 def defaults() -> ml_collections.ConfigDict:

@@ -83,12 +83,15 @@ def make(
   return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
 
 
-def shardings(shapes: Any, mesh: jax.sharding.Mesh) -> Any:
+def shardings(
+    shapes: Any, mesh: jax.sharding.Mesh, rules: Sequence[config.Rule] = ()
+) -> Any:
   """The sharding of each parameter.
 
   Args:
     shapes: the parameters, or their shapes, as nested dictionaries.
     mesh: made by `make`.
+    rules: of the config; () for `RULES`.
 
   Returns:
     The same tree of NamedShardings.
@@ -100,20 +103,36 @@ def shardings(shapes: Any, mesh: jax.sharding.Mesh) -> Any:
 
   def one(path: tuple, leaf: Any) -> NamedSharding:
     name = _name(path)
-    axes = _axes(name, leaf.ndim)
+    axes = _axes(name, leaf.ndim, rules)
     _check_divides(name, leaf.shape, axes, mesh)
     return NamedSharding(mesh, PartitionSpec(*axes))
 
   return jax.tree_util.tree_map_with_path(one, shapes)
 
 
-def unused_rules(shapes: Any) -> list[str]:
-  """Patterns of the rules that no parameter of the tree matches."""
-  paths, _ = jax.tree_util.tree_flatten_with_path(shapes)
-  names = [_name(path) for path, _ in paths]
+def check_rules(shapes: Any, rules: Sequence[config.Rule]) -> None:
+  """Raises InputError for a rule of the config that no parameter matches.
+
+  Args:
+    shapes: of all parameters.
+    rules: of the config. `RULES` are for all models: there it is no error.
+  """
+  unused = unused_rules(shapes, [rule.parameters for rule in rules])
+  if unused:
+    place = [rule.parameters for rule in rules].index(unused[0])
+    raise errors.InputError(
+        f"config.machine.mesh.rules[{place}].parameters is {unused[0]!r}, which"
+        " matches no parameter as a whole. There are:"
+        f" {', '.join(_names(shapes))}."
+    )
+
+
+def unused_rules(shapes: Any, patterns: Sequence[str]) -> list[str]:
+  """The patterns that no parameter of the tree matches."""
+  names = _names(shapes)
   return [
       pattern
-      for pattern, _ in RULES
+      for pattern in patterns
       if not any(re.fullmatch(pattern, name) for name in names)
   ]
 
@@ -137,19 +156,33 @@ def _name(path: tuple) -> str:
   return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _axes(name: str, ndim: int) -> tuple[str | None, ...]:
+def _names(shapes: Any) -> list[str]:
+  paths, _ = jax.tree_util.tree_flatten_with_path(shapes)
+  return [_name(path) for path, _ in paths]
+
+
+def _axes(
+    name: str, ndim: int, rules: Sequence[config.Rule]
+) -> tuple[str | None, ...]:
   """Mesh axes of a parameter, by the one rule that matches it."""
-  found = [rule for rule in RULES if re.fullmatch(rule[0], name)]
+  where, known = "zsgen.mesh.RULES", RULES
+  if rules:
+    where = "config.machine.mesh.rules"
+    known = [
+        (rule.parameters, tuple(axis or None for axis in rule.axes))
+        for rule in rules
+    ]
+  found = [rule for rule in known if re.fullmatch(rule[0], name)]
   if len(found) != 1:
     raise errors.InputError(
-        f"parameter {name} matches {len(found)} rules of zsgen.mesh.RULES"
+        f"parameter {name} matches {len(found)} rules of {where}"
         f" {[pattern for pattern, _ in found]}; it must match exactly one."
     )
   pattern, axes = found[0]
   if len(axes) != ndim:
     raise errors.InputError(
         f"parameter {name} has {ndim} axes, but the rule {pattern!r} of"
-        f" zsgen.mesh.RULES is for {len(axes)}."
+        f" {where} is for {len(axes)}."
     )
   return axes
 

@@ -90,14 +90,14 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   spec = config_lib.Eval(type="generate", split="train", max_new_tokens=64)
   found = evals.make("train", spec, place, 0)(params)
   tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
-  forced = jax.jit(place.model._decoder.apply)
+  forced = jax.jit(place.model.logits)
   equal = []
   for i, said in zip(store.split_ids("train"), found.predictions, strict=True):
     row = store.row(i)
     width = 64 * -(-len(row.tokens) // 64)
     tokens, real = np.zeros((2, 1, width), np.int32)
     tokens[0, : len(row.tokens)], real[0, : len(row.tokens)] = row.tokens, 1
-    logits = forced({"params": params}, tokens, np.arange(width)[None], real)
+    logits = forced(params, tokens, np.arange(width)[None], real)
     likeliest = np.asarray(logits).argmax(-1)[0, :-1]
     answer = np.flatnonzero(row.mask)
     right = (likeliest[answer - 1] == row.tokens[answer]).all()

@@ -9,7 +9,7 @@ import small
 
 from zsgen import config
 from zsgen import mesh as mesh_lib
-from zsgen.models import decoder, hugging_face
+from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 
 HERE = pathlib.Path(__file__).with_name("families")
@@ -60,12 +60,12 @@ def batch(packed, length):
 
 @functools.cache
 def _applied(arch):
-  return jax.jit(decoder.Decoder(arch).apply)
+  return jax.jit(model_lib.Model(arch).logits)
 
 
 def logits(arch, params, rows):
   """Logits of rows, float32 [B, T, V]."""
-  return np.asarray(_applied(arch)({"params": params}, *rows))
+  return np.asarray(_applied(arch)(params, *rows))
 
 
 def error(found, wanted):

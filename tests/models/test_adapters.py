@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from zsgen import config, errors
 from zsgen import mesh as mesh_lib
-from zsgen.models import decoder, hugging_face
+from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.models.hugging_face import adapters
@@ -46,8 +46,8 @@ def _read(directory, arch, asked=config.NO_LORA):
 def _logits(case, arch, params, lora=config.NO_LORA):
   """Logits of the stored tokens; 0 at padding."""
   arrays = imported.stored(case)
-  found = jax.jit(decoder.Decoder(arch, lora=lora).apply)(
-      {"params": params}, arrays["tokens"], arrays["positions"], arrays["mask"]
+  found = jax.jit(model_lib.Model(arch, lora).logits)(
+      params, arrays["tokens"], arrays["positions"], arrays["mask"]
   )
   return np.asarray(found) * arrays["mask"][..., None].astype(np.float32)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small
 
-from zsgen.models import decoder, generation
+from zsgen.models import generation
 from zsgen.models import model as model_lib
 
 ARCHS = {"rms": small.RMS, "gpt2": small.GPT2, "gemma": small.GEMMA}
@@ -45,8 +45,8 @@ def _generate(
 @functools.cache
 def _forward(arch):
   return jax.jit(
-      lambda tokens: decoder.Decoder(arch).apply(
-          {"params": small.loud(arch)},
+      lambda tokens: model_lib.Model(arch).logits(
+          small.loud(arch),
           tokens,
           jnp.arange(tokens.shape[1])[None],
           jnp.ones_like(tokens),

@@ -99,11 +99,17 @@ def test_a_step_trains_adapters_alone():
       ids=np.array([7], np.int32),
       lengths=np.array([8], np.int32),
   )
-  state = step_lib.init_state(adapters)
+  state = step_lib.init_state(adapters, "float32")
   sizes = [leaf.size for leaf in jax.tree.leaves(state.moments)]
   assert sum(sizes) == 2 * model_lib.parameter_count(adapters) + 1
   hyper = optimizer.hyper_at(config_lib.Train(), 0, 10)
-  step = functools.partial(step_lib.train_step, model=model, groups=1)
+  step = functools.partial(
+      step_lib.train_step,
+      model=model,
+      groups=1,
+      parts=1,
+      first_moment="float32",
+  )
   new, metrics = jax.jit(step)(state, frozen, batch, hyper)
   assert jax.tree.structure(new) == jax.tree.structure(state)
   moved = jax.tree.map(lambda a, b: bool((a != b).any()), new, state).params

@@ -4,6 +4,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from zsgen.models import execution as execution_lib
 from zsgen.models import layers
 
 # Queries are taken in blocks, each against the keys up to its own end: about
@@ -25,6 +26,7 @@ def attend(
     scale: float,
     cap: float = 0.0,
     window: int | None = None,
+    execution: execution_lib.Execution = execution_lib.PLAIN,
 ) -> Float[Array, "B T H d"]:
   """Softmax attention to the earlier positions of the same segment.
 
@@ -37,10 +39,12 @@ def attend(
     scale: of the scores.
     cap: soft cap of the scores; 0 for none.
     window: positions that each one sees, itself counted; None for all.
+    execution: which backend, and where.
 
   Returns:
     The attended values, in the type of `value`; softmax is in float32.
   """
+  del execution
   batch, length, heads, width = query.shape
   kv_heads = key.shape[2]
   # b: batch, k: key head, g: query heads of one key head, t/s: positions.

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from zsgen import config
 from zsgen.models import attention, layers, rotary
+from zsgen.models import execution as execution_lib
 
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
@@ -29,7 +30,6 @@ _Rotations = dict[str, rotary.Rotation]
 _Sight = Array | dict[str, Array]
 # Keys and values of a block, each [B, S, K, d].
 _Past = tuple[Array, Array]
-_NO_LOGIT = -1e30
 
 
 class Attention(nn.Module):
@@ -39,11 +39,13 @@ class Attention(nn.Module):
     arch: the architecture.
     kind: "global", or "local" for a window.
     lora: adapters of projections.
+    execution: how it is computed.
   """
 
   arch: config.Model
   kind: str
   lora: config.Lora = config.NO_LORA
+  execution: execution_lib.Execution = execution_lib.PLAIN
 
   @nn.compact
   def __call__(
@@ -72,7 +74,14 @@ class Attention(nn.Module):
     if past is None:
       window = arch.window if self.kind == "local" else None
       x = attention.attend(
-          query, key, value, sight, scale=scale, cap=cap, window=window
+          query,
+          key,
+          value,
+          sight,
+          scale=scale,
+          cap=cap,
+          window=window,
+          execution=self.execution,
       )
     else:
       visible = sight[self.kind]
@@ -97,12 +106,15 @@ class Block(nn.Module):
     arch: the architecture.
     kind: "global" or "local".
     keep: whether keys and values are returned; None stands for them else.
+    lora: adapters of projections.
+    execution: how it is computed.
   """
 
   arch: config.Model
   kind: str
   keep: bool
   lora: config.Lora = config.NO_LORA
+  execution: execution_lib.Execution = execution_lib.PLAIN
 
   @nn.compact
   def __call__(
@@ -113,7 +125,9 @@ class Block(nn.Module):
       past: _Past | None,
   ) -> tuple[Float[Array, "B T D"], _Past | None]:
     normed = layers.Norm(self.arch, name="attention_norm")(x)
-    attend = Attention(self.arch, self.kind, lora=self.lora, name="attention")
+    attend = Attention(
+        self.arch, self.kind, self.lora, self.execution, name="attention"
+    )
     mixed, kept = attend(normed, sight, rotations, past)
     x += self._normed(mixed, "attention")
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
@@ -133,6 +147,7 @@ class Pattern(nn.Module):
   arch: config.Model
   keep: bool
   lora: config.Lora = config.NO_LORA
+  execution: execution_lib.Execution = execution_lib.PLAIN
 
   @nn.compact
   def __call__(
@@ -143,28 +158,33 @@ class Pattern(nn.Module):
       past: dict[str, _Past] | None,
   ) -> tuple[Float[Array, "B T D"], dict[str, _Past | None]]:
     # A scan's body is never merged with another: CSE cannot undo the remat.
-    block = _remat(prevent_cse=False)
+    block = _remat(self.execution.remat, prevent_cse=False)
     kept = {}
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
       before = past and past[name]
-      each = block(self.arch, kind, self.keep, self.lora, name=name)
+      each = block(
+          self.arch, kind, self.keep, self.lora, self.execution, name=name
+      )
       x, kept[name] = each(x, sight, rotations, before)
     return x, kept
 
 
 class Decoder(nn.Module):
-  """Tokens to logits of the next token.
+  """Tokens to what the head makes logits of the next token of.
 
   Attributes:
     arch: the architecture.
-    keep: if so, the result is that of generation: the logits of the last
-      position alone, [B, V], and keys and values of all positions.
+    keep: if so, the result is that of generation: the last position alone,
+      [B, 1, D], and keys and values of all positions.
+    lora: adapters of projections.
+    execution: how it is computed.
   """
 
   arch: config.Model
   keep: bool = False
   lora: config.Lora = config.NO_LORA
+  execution: execution_lib.Execution = execution_lib.PLAIN
 
   @nn.compact
   def __call__(
@@ -173,8 +193,8 @@ class Decoder(nn.Module):
       positions: Int[Array, "B T"],
       sight: _Sight,
       past: dict[str, Any] | None = None,
-  ) -> Float[Array, "B T V"] | tuple[Float[Array, "B V"], dict[str, Any]]:
-    """Logits, float32.
+  ) -> Float[Array, "B T D"] | tuple[Float[Array, "B 1 D"], dict[str, Any]]:
+    """The normed residual of each position, of type `arch.dtype`.
 
     A token or a learned position that the model does not have gives NaN, never
     the embedding of another.
@@ -186,17 +206,13 @@ class Decoder(nn.Module):
         a past: of each kind of block, which of its slots are seen.
       past: keys and values of earlier positions; these are one a row then,
         T = 1.
-
-    Returns:
-      V is `vocab_size`, padded as `vocab_multiple` says; what is beyond the
-      vocabulary has probability 0.
     """
     arch, dtype = self.arch, jnp.dtype(self.arch.dtype)
-    table = self._table("embedding", arch.vocab_size, arch.vocab_multiple)
+    table = layers.table(self, arch, "embedding")
     x = _look_up(table, tokens, arch.vocab_size)
     rotations = {}
     if arch.positions == "learned":
-      rows = self._table("positions", arch.max_positions)
+      rows = layers.table(self, arch, "positions")
       x += _look_up(rows, positions, arch.max_positions)
     else:
       kinds = sorted(set(arch.pattern))
@@ -209,8 +225,7 @@ class Decoder(nn.Module):
     x, kept = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)
-    logits = self._logits(x, table)
-    return (logits[:, 0], kept) if self.keep else logits
+    return (x, kept) if self.keep else x
 
   def _blocks(
       self,
@@ -230,62 +245,39 @@ class Decoder(nn.Module):
           in_axes=(nn.broadcast, nn.broadcast, 0),
           length=repeats,
       )
-      blocks = scanned(arch, self.keep, self.lora, name="blocks")
+      blocks = scanned(
+          arch, self.keep, self.lora, self.execution, name="blocks"
+      )
       x, kept["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
-    block = _remat(prevent_cse=True)
+    block = _remat(self.execution.remat, prevent_cse=True)
     for i, kind in enumerate(arch.pattern[:left]):
       name = f"rest_{i}"
-      each = block(arch, kind, self.keep, self.lora, name=name)
+      each = block(arch, kind, self.keep, self.lora, self.execution, name=name)
       x, kept[name] = each(x, sight, rotations, past.get(name))
     return x, kept
 
-  def _logits(self, x: Array, table: Array) -> Array:
-    arch = self.arch
-    if arch.tied:
-      logits = jnp.einsum(
-          "BTD,VD->BTV",
-          x,
-          table.astype(x.dtype),
-          preferred_element_type=jnp.float32,
-      )
-    else:
-      shape = (arch.width, table.shape[0])
-      head = layers.Projection(
-          "BTD,DV->BTV", shape, out=jnp.float32, lora=self.lora, name="head"
-      )
-      logits = head(x)
-    logits = layers.soft_cap(logits, arch.logit_cap)
-    if table.shape[0] == arch.vocab_size:
-      return logits
-    known = jnp.arange(table.shape[0]) < arch.vocab_size
-    return jnp.where(known, logits, _NO_LOGIT)
 
-  def _table(self, name: str, rows: int, multiple: int = 1) -> Array:
-    """Rows of new parameters; those of the padding are 0."""
+def _remat(name: str, prevent_cse: bool) -> type[Block]:
+  """A block that computes parts of itself again in the backward pass.
 
-    def init(key: Array, shape: tuple[int, ...]) -> Array:
-      known = layers.INIT_STD * jax.random.normal(key, (rows, shape[1]))
-      return jnp.pad(known, ((0, shape[0] - rows), (0, 0)))
-
-    padded = -(-rows // multiple) * multiple
-    return self.param(name, init, (padded, self.arch.width))
-
-
-def _remat(prevent_cse: bool) -> type[Block]:
-  """A block that computes its cheap parts again in the backward pass.
-
-  Matrix products are kept; scores, norms and activations are quicker to
-  compute again than to keep. Of an adapted projection the sum is kept, and
-  not the two products.
+  Args:
+    name: "none" keeps all. "cheap" keeps matrix products; scores, norms and
+      activations are quicker to compute again than to keep; of an adapted
+      projection the sum is kept, and not the two products. "full" keeps what
+      enters the block.
+    prevent_cse: whether the compiler could undo it.
   """
+  if name == "none":
+    return Block
   policies = jax.checkpoint_policies
+  policy = policies.save_from_both_policies(
+      policies.dots_with_no_batch_dims_saveable,
+      policies.save_only_these_names(layers.ADAPTED),
+  )
   return nn.remat(
       Block,
       prevent_cse=prevent_cse,
-      policy=policies.save_from_both_policies(
-          policies.dots_with_no_batch_dims_saveable,
-          policies.save_only_these_names(layers.ADAPTED),
-      ),
+      policy=policy if name == "cheap" else policies.nothing_saveable,
   )
 
 

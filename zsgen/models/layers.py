@@ -90,6 +90,25 @@ class Projection(nn.Module):
     return sum(letter not in result for letter in kernel)
 
 
+def table(
+    module: nn.Module, arch: config.Model, name: str
+) -> Float[Array, "V D"]:
+  """The rows of "embedding", or of learned "positions", of a module.
+
+  New rows of the padding are 0.
+  """
+  rows, multiple = arch.max_positions, 1
+  if name == "embedding":
+    rows, multiple = arch.vocab_size, arch.vocab_multiple
+  padded = -(-rows // multiple) * multiple
+
+  def init(key: Array, shape: tuple[int, ...]) -> Array:
+    known = INIT_STD * jax.random.normal(key, (rows, shape[1]))
+    return jnp.pad(known, ((0, shape[0] - rows), (0, 0)))
+
+  return module.param(name, init, (padded, arch.width))
+
+
 def projection(path: str) -> str:
   """A projection's path without its layer, such as "mlp/up"."""
   return _LAYER.sub("", path, count=1)

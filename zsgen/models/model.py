@@ -9,7 +9,8 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from zsgen import config, errors
-from zsgen.models import decoder
+from zsgen.models import decoder, head
+from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib
 
 
@@ -47,14 +48,19 @@ class Model:
   Attributes:
     arch: the architecture.
     lora: adapters of projections; their parameters are among the model's.
+    execution: how it is computed.
   """
 
   arch: config.Model
   lora: config.Lora = config.NO_LORA
+  execution: execution_lib.Execution = execution_lib.PLAIN
 
   @classmethod
   def from_config(
-      cls, arch: config.Model, lora: config.Lora = config.NO_LORA
+      cls,
+      arch: config.Model,
+      lora: config.Lora = config.NO_LORA,
+      execution: execution_lib.Execution = execution_lib.PLAIN,
   ) -> "Model":
     """The model of an architecture, its projections adapted as `lora` says.
 
@@ -63,7 +69,7 @@ class Model:
     """
     _check(arch)
     lora_lib.check(lora)
-    model = cls(arch, lora)
+    model = cls(arch, lora, execution)
     if lora.rank:
       shapes = jax.eval_shape(model.init, jax.random.key(0))
       lora_lib.check_fits(lora, shapes)
@@ -76,7 +82,22 @@ class Model:
       key: a typed key, as of `jax.random.key(seed)`.
     """
     one = jnp.zeros((1, 1), jnp.int32)
-    return self._decoder.init(key, one, one, one)["params"]
+    params = self._decoder.init(key, one, one, one)["params"]
+    if self.arch.tied:
+      return params
+    x = jnp.zeros((1, 1, self.arch.width))
+    return {**params, **self._head.init(key, x)["params"]}
+
+  def logits(
+      self,
+      params: dict[str, Any],
+      tokens: Int[Array, "B T"],
+      positions: Int[Array, "B T"],
+      segments: Int[Array, "B T"],
+  ) -> Float[Array, "B T V"]:
+    """Logits of the token after each, float32; see `Batch`."""
+    x = self._decoder.apply({"params": params}, tokens, positions, segments)
+    return self._head.apply({"params": params}, x)
 
   def token_nll(
       self, params: dict[str, Any], batch: Batch
@@ -86,16 +107,13 @@ class Model:
     Entry t is that of token t given the tokens before it in its segment. It is
     0 for the first token of a segment and for padding.
     """
-    logits = self._decoder.apply(
+    x = self._decoder.apply(
         {"params": params}, batch.tokens, batch.positions, batch.segments
     )
-    before, after = batch.segments[:, :-1], batch.segments[:, 1:]
-    log_likelihood = jax.nn.log_softmax(logits[:, :-1])
-    nll = -jnp.take_along_axis(
-        log_likelihood, batch.tokens[:, 1:, None], axis=-1
-    )
-    follows = (before == after) & (after > 0)
-    nll = jnp.where(follows, nll[..., 0], 0.0)
+    chunk = self.execution.logits_chunk
+    nll = head.nll(self._head, params, x, _after(batch.tokens), chunk)
+    follows = (batch.segments == _after(batch.segments)) & (batch.segments > 0)
+    nll = jnp.where(follows, nll, 0.0)[:, :-1]
     return jnp.pad(nll, ((0, 0), (1, 0)))
 
   def prefill(
@@ -123,11 +141,12 @@ class Model:
     real = slots >= pads[:, None]
     positions = jnp.where(real, slots - pads[:, None], 0)
     tokens = jnp.where(real, tokens, 0)
-    logits, kept = self._keeping.apply(
+    x, kept = self._keeping.apply(
         {"params": params}, tokens, positions, real.astype(jnp.int32)
     )
     grown = jax.tree.map(functools.partial(_grown, room=room), kept)
-    return logits, Cache(grown, pads, jnp.asarray(length, jnp.int32))
+    cache = Cache(grown, pads, jnp.asarray(length, jnp.int32))
+    return self._last(params, x), cache
 
   def decode(
       self, params: dict[str, Any], cache: "Cache", tokens: Int[Array, "B"]
@@ -146,7 +165,7 @@ class Model:
     seen = (slots >= cache.pads[:, None]) & (slots < cache.used)
     near = cache.used - slots < self.arch.window
     positions = (cache.used - cache.pads)[:, None]
-    logits, new = self._keeping.apply(
+    x, new = self._keeping.apply(
         {"params": params},
         tokens[:, None],
         positions,
@@ -160,15 +179,30 @@ class Model:
         cache.kept,
         new,
     )
-    return logits, Cache(kept, cache.pads, cache.used + 1)
+    grown = Cache(kept, cache.pads, cache.used + 1)
+    return self._last(params, x), grown
+
+  def _last(
+      self, params: dict[str, Any], x: Float[Array, "B 1 D"]
+  ) -> Float[Array, "B V"]:
+    return self._head.apply({"params": params}, x)[:, 0]
 
   @property
   def _decoder(self) -> decoder.Decoder:
-    return decoder.Decoder(self.arch, lora=self.lora)
+    return decoder.Decoder(self.arch, False, self.lora, self.execution)
 
   @property
   def _keeping(self) -> decoder.Decoder:
-    return decoder.Decoder(self.arch, keep=True, lora=self.lora)
+    return decoder.Decoder(self.arch, True, self.lora, self.execution)
+
+  @property
+  def _head(self) -> head.Head:
+    return head.Head(self.arch, self.lora)
+
+
+def _after(values: Int[Array, "B T"]) -> Int[Array, "B T"]:
+  """What comes next at each position; 0 at the last."""
+  return jnp.pad(values[:, 1:], ((0, 0), (0, 1)))
 
 
 def _grown(

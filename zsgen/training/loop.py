@@ -10,13 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
-import optax
 
 from zsgen import config as config_lib
 from zsgen import errors
-from zsgen import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
-from zsgen.models import model as model_lib
 from zsgen.training import (
     batches,
     checkpoints,
@@ -25,6 +22,7 @@ from zsgen.training import (
     records,
     writers,
 )
+from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
@@ -67,8 +65,7 @@ class Job(NamedTuple):
 
   path: pathlib.Path
   config: config_lib.Config
-  model: model_lib.Model
-  mesh: jax.sharding.Mesh
+  program: program_lib.Program
   feed: Callable[[int], batches.Feed]  # from the step to go on from
   layouts: batches.Layouts
   steps: int
@@ -104,15 +101,15 @@ def _train(
 ) -> step_lib.State:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   train_config, machine = job.config.train, job.config.machine
+  program = job.program
 
   # The state: a checkpoint's, or new.
-  shapes, shardings = _shapes(job)
   latest = saved.latest()
   first = latest or 0
-  state, lengths = _start(job, saved, latest, shapes, shardings)
+  state, lengths = _start(job, saved, latest)
   frozen = load_frozen(job)
-  if job.model.lora.rank:
-    told = lora_lib.told(job.model.lora, state.params, frozen)
+  if job.start.lora.rank:
+    told = lora_lib.told(job.start.lora, state.params, frozen)
     job.say(f"lora     {told}")
   job.say(f"train    from step {first} of {job.steps}: {job.path}")
 
@@ -134,22 +131,7 @@ def _train(
   for sink in sinks:
     stack.callback(sink.close)
 
-  # The device program, and what feeds it.
-  run_step = jax.jit(
-      functools.partial(
-          step_lib.train_step,
-          model=job.model,
-          groups=train_config.loss_groups,
-      ),
-      in_shardings=(
-          shardings,
-          _frozen_shardings(job),
-          step_lib.batch_shardings(job.mesh),
-          None,
-      ),
-      out_shardings=(shardings, mesh_lib.replicated(job.mesh)),
-      donate_argnums=0,
-  )
+  # What feeds the device program.
   feed = job.feed(first)
 
   line = stack.enter_context(progress.Progress(first, job.steps))
@@ -176,7 +158,7 @@ def _train(
     # Train, and log the step before while this one runs.
     batch = batches.lay_out(feed(step), job.layouts)
     hyper = optimizer.hyper_at(train_config, step, job.steps)
-    state, metrics = run_step(state, frozen, batch, hyper)
+    state, metrics = program.step(state, frozen, batch, hyper)
     log.step(pending)
     pending = _Pending(step, hyper, metrics)
   log.tell_shares()
@@ -186,30 +168,17 @@ def _train(
 def restore_final(job: Job) -> step_lib.State:
   """The state after the last step of a run that has ended."""
   with _checkpoints(job) as saved:
-    return saved.state(job.steps, checkpoints.like(*_shapes(job)))
+    return saved.state(job.steps, _like(job.program))
 
 
 def load_frozen(job: Job) -> Any:
   """The parameters that are not trained; {} without adapters."""
-  return job.start.load_frozen(_frozen_shardings(job))
+  return job.start.load_frozen(job.program.frozen_shardings)
 
 
 def due_steps(every: int, steps: int) -> list[int]:
   """Steps at which something is due: 0, every, 2·every, … and the last."""
   return [step for step in range(steps + 1) if _due(step, every, steps)]
-
-
-def state_shardings(shapes: step_lib.State, mesh: jax.sharding.Mesh) -> Any:
-  """Shardings of a state: moments lie as their parameters do."""
-  params = mesh_lib.shardings(shapes.params, mesh)
-  moments = optax.tree_utils.tree_map_params(
-      optimizer.init,
-      lambda _, sharding: sharding,
-      shapes.moments,
-      params,
-      transform_non_params=lambda _: mesh_lib.replicated(mesh),
-  )
-  return step_lib.State(params, moments)
 
 
 def _due(step: int, every: int, steps: int) -> bool:
@@ -221,33 +190,33 @@ def _checkpoints(job: Job) -> checkpoints.Checkpoints:
   return checkpoints.Checkpoints(path, job.config.machine.keep)
 
 
-def _shapes(job: Job) -> tuple[step_lib.State, Any]:
-  """Shapes of the job's state, and its shardings."""
-  shapes = jax.eval_shape(step_lib.init_state, job.start.shapes)
-  return shapes, state_shardings(shapes, job.mesh)
-
-
-def _frozen_shardings(job: Job) -> Any:
-  return mesh_lib.shardings(job.start.frozen_shapes, job.mesh)
-
-
 def _start(
     job: Job,
     saved: checkpoints.Checkpoints,
     latest: int | None,
-    shapes: step_lib.State,
-    shardings: Any,
 ) -> tuple[step_lib.State, dict[str, int]]:
   """The state to go on from, and the lengths of the logs at it."""
   if latest is None:
     job.say(f"start    {job.start.said}")
-    params = job.start.load(shardings.params)
-    # The parameters are not passed through: they would be there twice.
-    moments = jax.jit(optimizer.init, out_shardings=shardings.moments)(params)
-    return step_lib.State(params, moments), {}
+    return _new_state(job), {}
   job.say(f"start    the checkpoint of step {latest}: this run stopped there")
-  state = saved.state(latest, checkpoints.like(shapes, shardings))
+  state = saved.state(latest, _like(job.program))
   return state, saved.meta(latest)["lengths"]
+
+
+def _new_state(job: Job) -> step_lib.State:
+  shardings = job.program.shardings
+  params = job.start.load(shardings.params)
+  init = functools.partial(
+      optimizer.init, first_moment=job.config.train.first_moment
+  )
+  # The parameters are not passed through: they would be there twice.
+  moments = jax.jit(init, out_shardings=shardings.moments)(params)
+  return step_lib.State(params, moments)
+
+
+def _like(program: program_lib.Program) -> step_lib.State:
+  return checkpoints.like(program.shapes, program.shardings)
 
 
 def check_finite(

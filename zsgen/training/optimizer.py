@@ -5,9 +5,9 @@ step serves every learning rate, and a population can carry its own.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
+from jax import numpy as jnp
 import numpy as np
 import optax
 
@@ -43,17 +43,28 @@ def learning_rate(train: config.Train, step: int, steps: int) -> float:
   return train.learning_rate * share * warm
 
 
-def transformation(hyper: Hyper) -> optax.GradientTransformation:
-  """Clips by the global norm, then Adam; `hyper` may be traced."""
+def transformation(
+    hyper: Hyper, first_moment: str
+) -> optax.GradientTransformation:
+  """Clips by the global norm, then Adam.
+
+  Args:
+    hyper: scalars; they may be traced.
+    first_moment: element type in which the first moment is held.
+  """
   return optax.chain(
       optax.clip_by_global_norm(hyper.clip),
-      optax.scale_by_adam(b1=hyper.b1, b2=hyper.b2, eps=hyper.eps),
+      optax.scale_by_adam(
+          b1=hyper.b1,
+          b2=hyper.b2,
+          eps=hyper.eps,
+          mu_dtype=jnp.dtype(first_moment),
+      ),
       optax.scale(-hyper.learning_rate),
   )
 
 
-def init(params: jax.typing.ArrayLike) -> optax.OptState:
+def init(params: Any, first_moment: str) -> optax.OptState:
   """Moments of zero for a tree of parameters."""
-  return optax.chain(
-      optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.scale(1.0)
-  ).init(params)
+  anything = Hyper(*np.ones(len(Hyper._fields), np.float32))
+  return transformation(anything, first_moment).init(params)

@@ -9,7 +9,7 @@ What is read brings its architecture along; fields of `config.model` that say
 otherwise are errors, never ignored.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
@@ -73,11 +73,19 @@ class Start:
     """Shapes of the parameters that are not trained."""
     return self._parts[1]
 
-  def load_all(self, mesh: jax.sharding.Mesh) -> Any:
-    """All parameters on a mesh, as one tree."""
+  @property
+  def all_shapes(self) -> Any:
+    """Shapes of all parameters, as one tree."""
+    return lora_lib.join(self.shapes, self.frozen_shapes)
+
+  def load_all(
+      self, mesh: jax.sharding.Mesh, rules: Sequence[config.Rule] = ()
+  ) -> Any:
+    """All parameters on a mesh, as one tree; rules as of `mesh.shardings`."""
+    mesh_lib.check_rules(self.all_shapes, rules)
     return lora_lib.join(
-        self.load(mesh_lib.shardings(self.shapes, mesh)),
-        self.load_frozen(mesh_lib.shardings(self.frozen_shapes, mesh)),
+        self.load(mesh_lib.shardings(self.shapes, mesh, rules)),
+        self.load_frozen(mesh_lib.shardings(self.frozen_shapes, mesh, rules)),
     )
 
   @functools.cached_property
@@ -219,8 +227,8 @@ def _merged(
         f" when they were trained: {start.said}. Put it back, or start from"
         " the run's merged export: config.model.init='hf:DIRECTORY'."
     )
-  mesh = jax.tree.leaves(shardings)[0].mesh
-  places = mesh_lib.shardings(start.shapes, mesh)
+  whole = mesh_lib.replicated(jax.tree.leaves(shardings)[0].mesh)
+  places = jax.tree.map(lambda _: whole, start.shapes)
   adapters = _saved(path, step, start.shapes, places)
   frozen = start.load_frozen(shardings)
   found = lora_lib.merged(lora_lib.join(adapters, frozen), start.lora)

@@ -1,5 +1,6 @@
 """The training step: pure, and a witness of the ids that it consumed."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -29,9 +30,9 @@ class Metrics(NamedTuple):
   ids: jax.Array  # int32 [B], of the examples found in the rows
 
 
-def init_state(params: Any) -> State:
+def init_state(params: Any, first_moment: str) -> State:
   """A state before its first step."""
-  return State(params, optimizer.init(params))
+  return State(params, optimizer.init(params, first_moment))
 
 
 def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
@@ -55,20 +56,19 @@ def per_example(
   return sums[1:]
 
 
-def batch_loss(nll: jax.Array, batch: batches.Batch, groups: int) -> jax.Array:
-  """Mean over `groups` of each group's mean over its loss tokens.
+def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
+  """What the loss of each token counts, float32 [R, T]: the loss is their sum.
 
+  The loss is the mean over `groups` of each group's mean over its loss tokens.
   Examples i, i + groups, … form a group. One group is the token mean over the
   global batch; two are the released code's mean of device means (2 x 8).
   Groups without loss tokens do not count.
   """
   slots = batch.ids.shape[0]
-  sums = per_example(nll * batch.mask, batch.segments, slots)
   counts = per_example(batch.mask, batch.segments, slots)
-  sums = sums.reshape(-1, groups).sum(0)
   counts = counts.reshape(-1, groups).sum(0)
-  means = sums / jnp.maximum(counts, 1)
-  return means.sum() / jnp.maximum((counts > 0).sum(), 1)
+  weights = 1 / (jnp.maximum(counts, 1) * jnp.maximum((counts > 0).sum(), 1))
+  return batch.mask * weights[(batch.segments - 1) % groups]
 
 
 def witnessed_ids(batch: batches.Batch) -> jax.Array:
@@ -84,6 +84,15 @@ def witnessed_ids(batch: batches.Batch) -> jax.Array:
   return jnp.where(whole, batch.ids, batches.NO_EXAMPLE)
 
 
+class _Rows(NamedTuple):
+  """What the loss of some rows is computed from."""
+
+  tokens: jax.Array
+  positions: jax.Array
+  segments: jax.Array
+  weights: jax.Array
+
+
 def train_step(
     state: State,
     frozen: Any,
@@ -92,6 +101,8 @@ def train_step(
     *,
     model: model_lib.Model,
     groups: int,
+    parts: int,
+    first_moment: str,
 ) -> tuple[State, Metrics]:
   """One update.
 
@@ -101,20 +112,28 @@ def train_step(
     batch: the packed examples of the step.
     hyper: learning rate and the like, scalars.
     model: gives the loss of each token.
-    groups: see `batch_loss`.
+    groups: see `loss_weights`.
+    parts: micro-batches that the rows are computed in, one after the other;
+      each token counts the same in any number of them.
+    first_moment: element type of Adam's first moment.
 
   Returns:
     The new state, and what the step reports.
   """
 
-  def loss_of(trainable: Any) -> jax.Array:
+  def loss_of(trainable: Any, rows: _Rows) -> jax.Array:
     params = lora_lib.join(trainable, frozen)
-    return batch_loss(model.token_nll(params, batch), batch, groups)
+    return (model.token_nll(params, rows) * rows.weights).sum()
 
-  loss, grads = jax.value_and_grad(loss_of)(state.params)
-  updates, moments = optimizer.transformation(hyper).update(
-      grads, state.moments, state.params
-  )
+  weights = loss_weights(batch, groups)
+  rows = _Rows(batch.tokens, batch.positions, batch.segments, weights)
+  gradient = jax.value_and_grad(loss_of)
+  if parts == 1:
+    loss, grads = gradient(state.params, rows)
+  else:
+    loss, grads = _accumulated(gradient, state.params, rows, parts)
+  adam = optimizer.transformation(hyper, first_moment)
+  updates, moments = adam.update(grads, state.moments, state.params)
   metrics = Metrics(
       loss=loss,
       grad_norm=optax.tree.norm(grads),
@@ -123,3 +142,24 @@ def train_step(
       ids=witnessed_ids(batch),
   )
   return State(optax.apply_updates(state.params, updates), moments), metrics
+
+
+def _accumulated(
+    gradient: Callable[..., tuple[jax.Array, Any]],
+    params: Any,
+    rows: _Rows,
+    parts: int,
+) -> tuple[jax.Array, Any]:
+  """Sums of losses and gradients of the parts, one after the other."""
+  # Rows r, r + parts, … form a part: none has to move to another device.
+  split = jax.tree.map(
+      lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1),
+      rows,
+  )
+
+  def add(sums: Any, part: _Rows) -> tuple[Any, None]:
+    return jax.tree.map(jnp.add, sums, gradient(params, part)), None
+
+  nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)
+  sums, _ = jax.lax.scan(add, nothing, split)
+  return sums

@@ -1,22 +1,13 @@
-"""The stages of an experiment: prepare → order → train → report.
+"""One config in one workdir: its stages prepare, order, train, report."""
 
-Each leaves an artifact under the workdir and is skipped when it is there:
-
-  stores/ embeddings/ orders/   shared by every run that needs the same
-  runs/<name>-<hash>/           one run
-  evaluations/<name>-<hash>/    what parameters show without training
-  cache/                        compiled programs
-"""
-
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 import dataclasses
 import functools
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 import rich.console
 
@@ -25,90 +16,15 @@ from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import once, packed, subsets
-from zsgen.models import hugging_face
-from zsgen.models import lora as lora_lib
+from zsgen.evals import packed, subsets
+from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import (
-    batch_view,
-    evaluation_table,
-    grids,
-    origins,
-    run_report,
-    task_counts,
-)
+from zsgen.reports import grids, origins, run_report, task_counts
 from zsgen.training import batches, loop, seqio_feed
+from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
-
-STAGES = ("prepare", "order", "train", "report")
-EXTRA_STAGES = ("export", "evaluate")
-
-
-class Result(NamedTuple):
-  """Where the artifacts of an experiment are; None for stages not run."""
-
-  store: pathlib.Path | None = None
-  order: pathlib.Path | None = None
-  run: pathlib.Path | None = None
-  report: pathlib.Path | None = None
-  evaluation: pathlib.Path | None = None
-
-
-def run(
-    config: Mapping[str, Any] | ml_collections.ConfigDict | config_lib.Config,
-    workdir: str | os.PathLike = "workdir",
-    stages: Sequence[str] | None = None,
-    console: rich.console.Console | None = None,
-) -> Result:
-  """Runs stages of an experiment; those whose artifact is there are skipped.
-
-  Args:
-    config: the options; unknown or wrong ones raise.
-    workdir: directory of all artifacts.
-    stages: of `STAGES` and `EXTRA_STAGES`; what they need is run too. All of
-      `STAGES` by default.
-    console: where lines for people go.
-
-  Returns:
-    Where the artifacts are.
-
-  Raises:
-    InputError: bad options, sources, orders or artifacts.
-  """
-  if not isinstance(config, config_lib.Config):
-    config = config_lib.check(config)
-  for stage in stages or ():
-    if stage not in (*STAGES, *EXTRA_STAGES):
-      raise errors.InputError(
-          f"--stage={stage} is not known; there are"
-          f" {', '.join((*STAGES, *EXTRA_STAGES))}."
-      )
-  experiment = Experiment(config, pathlib.Path(workdir), console)
-  if set(stages or STAGES) - {"prepare", "order"}:
-    experiment.check_vocabulary()
-  results = {stage: experiment.do(stage) for stage in stages or STAGES}
-  return Result(
-      store=results.get("prepare") and experiment.store.path,
-      order=results.get("order") and experiment.order.path,
-      run=results.get("train") and experiment.path,
-      report=results.get("report"),
-      evaluation=results.get("evaluate"),
-  )
-
-
-def show_batch(
-    config: Mapping[str, Any] | ml_collections.ConfigDict,
-    workdir: str | os.PathLike = "workdir",
-) -> None:
-  """Prints the first batch as text, with the loss tokens marked."""
-  experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
-  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
-  first = experiment.feed(0)(0)
-  rich.console.Console(soft_wrap=True).print(
-      batch_view.view(first, experiment.store, tokenizer)
-  )
 
 
 class Experiment:
@@ -125,22 +41,11 @@ class Experiment:
         config, model=self.start.arch, lora=self.start.lora
     )
     self.workdir = workdir.absolute()
-    self._console = console or rich.console.Console(
+    self.console = console or rich.console.Console(
         stderr=True, soft_wrap=True, highlight=False
     )
     self._check_names()
     self._use_compile_cache()
-
-  def do(self, stage: str) -> pathlib.Path:
-    """Runs a stage; returns where its artifact is."""
-    return {
-        "prepare": lambda: self.store.path,
-        "order": lambda: self.order.path,
-        "train": self.train,
-        "report": self.report,
-        "export": self.export,
-        "evaluate": self.evaluate,
-    }[stage]()
 
   @functools.cached_property
   def store(self) -> store_lib.Store:
@@ -154,15 +59,15 @@ class Experiment:
             self.workdir / "stores",
             config.data,
             config.seed,
-            self._say,
+            self.say,
             lambda suite: self._check_evals(suite.heldout),
         ),
     )
     if not known:
-      self._console.print(grids.to_rich(task_counts.grid(store)))
-      self._console.print(grids.to_rich(origins.counted(store)))
+      self.console.print(grids.to_rich(task_counts.grid(store)))
+      self.console.print(grids.to_rich(origins.counted(store)))
       if told := origins.told(store):
-        self._say(told)
+        self.say(told)
     self._check_evals(store.manifest["heldout"])
     self._check_choices(store)
     return store
@@ -177,7 +82,7 @@ class Experiment:
             self.store,
             self.config.order,
             self.config.seed,
-            self._say,
+            self.say,
         ),
     )
 
@@ -188,117 +93,46 @@ class Experiment:
 
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
-    job = None if self._finished() else self.job()
+    job = None if self.finished() else self.job()
     self.path.mkdir(parents=True, exist_ok=True)
     self._write_manifest()
     if job:
       loop.train(job)
     else:
-      self._say(f"train    already finished: {self.path}")
+      self.say(f"train    already finished: {self.path}")
     result = run_report.result(self.path)
     artifacts.write_json(self.path / "result.json", result)
     return self.path
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
-    if not self._finished():
+    if not self.finished():
       self.train()
     page = run_report.write(self.path, self.store, self.order)
-    self._console.print(run_report.table(self.path))
-    self._say(f"report   {page}")
+    self.console.print(run_report.table(self.path))
+    self.say(f"report   {page}")
     return page
 
-  def export(self) -> pathlib.Path:
-    """Writes the final parameters, or adapters, in Hugging Face's layout."""
-    if not self._finished():
-      self.train()
-    machine = self.config.machine
-    kind = "export-adapter" if machine.export == "adapter" else "export"
-    path = self.path / f"{kind}-{machine.export_dtype}"
-    if not path.exists():
-      with artifacts.writing(path) as beside:
-        self._export(beside)
-    self._say(f"export   {path}")
-    return path
-
-  def _export(self, path: pathlib.Path) -> None:
-    """Writes what is exported to a directory."""
-    config, job = self.config, self.job()
-    dtype = config.machine.export_dtype
-    tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
-    params = loop.restore_final(job).params
-    if config.machine.export == "adapter":
-      arch, lora = config.model, config.lora
-      kind, _, base = arch.init.partition(":")
-      base = base if kind == "hf" else None
-      hugging_face.save_adapters(path, params, arch, lora, dtype, base)
-    else:
-      if config.lora.rank:
-        whole = lora_lib.join(params, loop.load_frozen(job))
-        params = lora_lib.merged(whole, config.lora)
-      hugging_face.save(
-          path,
-          params,
-          config.model,
-          dtype,
-          special_ids=tokenizers.special_ids(tokenizer),
-      )
-    tokenizer.export(path)
-
-  def evaluate(self) -> pathlib.Path:
-    """All evaluations of the parameters that `config.model.init` names."""
-    science, store = config_lib.science(self.config), self.store
-    del science["model"]["init"]
-    made = {
-        "seed": self.config.seed,  # Draws new parameters.
-        "model": science["model"],
-        **self._weights(),
-        **once.made_by(self.config.evals, store),
-    }
-    root = self.workdir / "evaluations"
-    path = root / artifacts.name(self.config.name, made)
-    if not path.exists():
-      mesh = mesh_lib.make(self.config.machine.mesh)
-      evaluators = self._evaluators(mesh)
-      self._check_longest([each.ids for each in evaluators])
-      self._say(f"evaluate {self.start.said}")
-      params = self.start.load_all(mesh)
-      with artifacts.writing(path) as beside:
-        once.write(beside, evaluators, params, store)
-        config = config_lib.to_dict(self.config)
-        artifacts.write_json(beside / "config.json", config)
-        manifest = {
-            "kind": "evaluation",
-            "made_by": made,
-            "store": os.path.relpath(store.path, path),
-        }
-        artifacts.write_json(beside / artifacts.MANIFEST, manifest)
-    artifacts.check_made_by(path, made)
-    table = evaluation_table.grid(path, self.config)
-    self._console.print(grids.to_rich(table))
-    self._say(f"evaluate {path}")
-    return path
-
-  def _finished(self) -> bool:
+  def finished(self) -> bool:
     return (self.path / "result.json").exists()
 
   def job(self) -> loop.Job:
     """All that training needs."""
     config, order = self.config, self.order
     mesh = mesh_lib.make(config.machine.mesh)
-    evaluators = self._evaluators(mesh)
-    self._check_longest([order.ids, *(each.ids for each in evaluators)])
+    program = program_lib.make(config, self.start, mesh)
+    evaluators = self.evaluators(mesh)
+    self.check_longest([order.ids, *(each.ids for each in evaluators)])
     return loop.Job(
         path=self.path,
         config=config,
-        model=model_lib.Model.from_config(config.model, config.lora),
-        mesh=mesh,
+        program=program,
         feed=self.feed,
         layouts=self._layouts(mesh),
         steps=batches.steps_of(order.ids, config.train.batch_size),
         evaluators=evaluators,
         start=self.start,
-        say=self._say,
+        say=self.say,
     )
 
   def feed(self, first: int) -> batches.Feed:
@@ -308,11 +142,15 @@ class Experiment:
       return seqio_feed.seqio_feed(self.store, self.order.path, size, first)
     return batches.store_feed(self.store, self.order.ids, size)
 
-  def _evaluators(self, mesh: jax.sharding.Mesh) -> list[loop.Evaluator]:
+  def evaluators(self, mesh: jax.sharding.Mesh) -> list[loop.Evaluator]:
     """The evaluations of the config; says which do not take all examples."""
     place = packed.Place(
         store=self.store,
-        model=model_lib.Model.from_config(self.config.model, self.config.lora),
+        model=model_lib.Model.from_config(
+            self.config.model,
+            self.config.lora,
+            execution.of(self.config.machine, mesh),
+        ),
         mesh=mesh,
         batch_size=self.config.train.batch_size,
     )
@@ -324,10 +162,10 @@ class Experiment:
       if len(each.examples) < each.of:
         tasks = self.store.task_index[each.examples]
         told = subsets.told(each.name, each.examples, each.of, tasks)
-        self._say(f"evals    {told}")
+        self.say(f"evals    {told}")
     return made
 
-  def _check_longest(self, ids: Sequence[np.ndarray]) -> None:
+  def check_longest(self, ids: Sequence[np.ndarray]) -> None:
     """Raises InputError for rows that the model has no positions for."""
     longest = int(self.store.lengths[np.concatenate(ids)].max())
     if longest > self.config.model.max_positions:
@@ -344,7 +182,7 @@ class Experiment:
         lengths=lengths,
         longest=int(lengths.max()),
         batch_size=self.config.train.batch_size,
-        shards=mesh_lib.row_shards(mesh),
+        shards=mesh_lib.row_shards(mesh) * self.config.machine.micro_batches,
         shapes=self.config.machine.layouts,
     )
 
@@ -356,10 +194,10 @@ class Experiment:
     return {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
-        **self._weights(),
+        **self.weights(),
     }
 
-  def _weights(self) -> dict[str, Any]:
+  def weights(self) -> dict[str, Any]:
     """What parameters are made of: the base, and adapters if there are any."""
     made: dict[str, Any] = {"weights": self.start.fingerprint}
     if self.config.lora.rank:
@@ -452,10 +290,10 @@ class Experiment:
 
   def _told(self, stage: str, make: Callable[[], Any]) -> Any:
     """Makes an artifact under a spinner and says where it is."""
-    with self._console.status(stage):
+    with self.console.status(stage):
       made = make()
-    self._say(f"{stage:8} {made.path}")
+    self.say(f"{stage:8} {made.path}")
     return made
 
-  def _say(self, line: str) -> None:
-    self._console.print(line, markup=False)
+  def say(self, line: str) -> None:
+    self.console.print(line, markup=False)

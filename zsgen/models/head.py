@@ -1,0 +1,102 @@
+"""What makes logits, and the loss of a token, of a decoder's result.
+
+Letters: B rows, T positions, D width, V vocabulary, c positions of a chunk.
+"""
+
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from zsgen import config
+from zsgen.models import layers
+
+_NO_LOGIT = -1e30
+
+
+class Head(nn.Module):
+  """Logits of the next token; its parameters are among the decoder's.
+
+  Attributes:
+    arch: the architecture.
+    lora: adapters of projections.
+  """
+
+  arch: config.Model
+  lora: config.Lora = config.NO_LORA
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
+    """Logits, float32.
+
+    V is `vocab_size`, padded as `vocab_multiple` says; what is beyond the
+    vocabulary has probability 0.
+    """
+    arch, out = self.arch, jnp.float32
+    if arch.tied:
+      rows = layers.table(self, arch, "embedding").astype(x.dtype)
+      logits = jnp.einsum("BTD,VD->BTV", x, rows, preferred_element_type=out)
+    else:
+      padded = -(-arch.vocab_size // arch.vocab_multiple) * arch.vocab_multiple
+      shape = (arch.width, padded)
+      project = layers.Projection(
+          "BTD,DV->BTV", shape, out=out, lora=self.lora, name="head"
+      )
+      logits = project(x)
+    logits = layers.soft_cap(logits, arch.logit_cap)
+    if logits.shape[-1] == arch.vocab_size:
+      return logits
+    known = jnp.arange(logits.shape[-1]) < arch.vocab_size
+    return jnp.where(known, logits, _NO_LOGIT)
+
+
+def nll(
+    head: Head,
+    params: dict[str, Any],
+    x: Float[Array, "B T D"],
+    targets: Int[Array, "B T"],
+    chunk: int,
+) -> Float[Array, "B T"]:
+  """Negative log-likelihood of a target at each position, in nats, float32.
+
+  Args:
+    head: makes logits.
+    params: of the model.
+    x: the decoder's result.
+    targets: tokens.
+    chunk: positions of each row whose logits are held at once, in the forward
+      and in the backward pass, which computes them again; 0: all, and kept.
+  """
+  one = functools.partial(_nll, head, params)
+  batch, length = targets.shape
+  if not 0 < chunk < length:
+    return one(x, targets)
+  count = -(-length // chunk)
+  beyond = (0, count * chunk - length)
+  x = jnp.pad(x, ((0, 0), beyond, (0, 0)))
+  targets = jnp.pad(targets, ((0, 0), beyond))
+  # Rows stay where they are on the mesh: chunks are of positions.
+  chunks = jax.tree.map(
+      lambda each: each.reshape(batch, count, chunk, *each.shape[2:]).swapaxes(
+          0, 1
+      ),
+      (x, targets),
+  )
+  found = jax.lax.map(lambda each: jax.checkpoint(one)(*each), chunks)
+  return found.swapaxes(0, 1).reshape(batch, -1)[:, :length]
+
+
+def _nll(
+    head: Head,
+    params: dict[str, Any],
+    x: Float[Array, "B c D"],
+    targets: Int[Array, "B c"],
+) -> Float[Array, "B c"]:
+  logits = head.apply({"params": params}, x)
+  # Not a gather, which a vocabulary that is split over devices makes slow.
+  chosen = jnp.arange(logits.shape[-1]) == targets[..., None]
+  picked = jnp.where(chosen, logits, 0).sum(-1)
+  return jax.nn.logsumexp(logits, axis=-1) - picked

@@ -1,0 +1,101 @@
+"""The stages of an experiment: prepare → order → train → report.
+
+Each leaves an artifact under the workdir and is skipped when it is there:
+
+  stores/ embeddings/ orders/   shared by every run that needs the same
+  runs/<name>-<hash>/           one run
+  evaluations/<name>-<hash>/    what parameters show without training
+  cache/                        compiled programs
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import ml_collections
+import rich.console
+
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen.data import store as store_lib
+from zsgen.data import tokenizers
+from zsgen.pipeline import evaluate, export
+from zsgen.pipeline.experiment import Experiment
+from zsgen.reports import batch_view
+
+_DO: dict[str, Callable[[Experiment], pathlib.Path]] = {
+    "prepare": lambda made: made.store.path,
+    "order": lambda made: made.order.path,
+    "train": Experiment.train,
+    "report": Experiment.report,
+    "export": export.export,
+    "evaluate": evaluate.evaluate,
+}
+STAGES = ("prepare", "order", "train", "report")
+EXTRA_STAGES = ("export", "evaluate")
+
+
+class Result(NamedTuple):
+  """Where the artifacts of an experiment are; None for stages not run."""
+
+  store: pathlib.Path | None = None
+  order: pathlib.Path | None = None
+  run: pathlib.Path | None = None
+  report: pathlib.Path | None = None
+  evaluation: pathlib.Path | None = None
+
+
+def run(
+    config: Mapping[str, Any] | ml_collections.ConfigDict | config_lib.Config,
+    workdir: str | os.PathLike = "workdir",
+    stages: Sequence[str] | None = None,
+    console: rich.console.Console | None = None,
+) -> Result:
+  """Runs stages of an experiment; those whose artifact is there are skipped.
+
+  Args:
+    config: the options; unknown or wrong ones raise.
+    workdir: directory of all artifacts.
+    stages: of `STAGES` and `EXTRA_STAGES`; what they need is run too. All of
+      `STAGES` by default.
+    console: where lines for people go.
+
+  Returns:
+    Where the artifacts are.
+
+  Raises:
+    InputError: bad options, sources, orders or artifacts.
+  """
+  if not isinstance(config, config_lib.Config):
+    config = config_lib.check(config)
+  for stage in stages or ():
+    if stage not in (*STAGES, *EXTRA_STAGES):
+      raise errors.InputError(
+          f"--stage={stage} is not known; there are"
+          f" {', '.join((*STAGES, *EXTRA_STAGES))}."
+      )
+  experiment = Experiment(config, pathlib.Path(workdir), console)
+  if set(stages or STAGES) - {"prepare", "order"}:
+    experiment.check_vocabulary()
+  results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
+  return Result(
+      store=results.get("prepare") and experiment.store.path,
+      order=results.get("order") and experiment.order.path,
+      run=results.get("train") and experiment.path,
+      report=results.get("report"),
+      evaluation=results.get("evaluate"),
+  )
+
+
+def show_batch(
+    config: Mapping[str, Any] | ml_collections.ConfigDict,
+    workdir: str | os.PathLike = "workdir",
+) -> None:
+  """Prints the first batch as text, with the loss tokens marked."""
+  experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
+  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
+  first = experiment.feed(0)(0)
+  rich.console.Console(soft_wrap=True).print(
+      batch_view.view(first, experiment.store, tokenizer)
+  )

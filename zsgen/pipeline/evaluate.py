@@ -1,0 +1,46 @@
+"""The stage evaluate: what parameters show without training."""
+
+import os
+import pathlib
+
+from zsgen import artifacts
+from zsgen import config as config_lib
+from zsgen import mesh as mesh_lib
+from zsgen.evals import once
+from zsgen.pipeline import experiment
+from zsgen.reports import evaluation_table, grids
+
+
+def evaluate(made: experiment.Experiment) -> pathlib.Path:
+  """All evaluations of the parameters that `config.model.init` names."""
+  config, store = made.config, made.store
+  science = config_lib.science(config)
+  del science["model"]["init"]
+  made_by = {
+      "seed": config.seed,  # Draws new parameters.
+      "model": science["model"],
+      **made.weights(),
+      **once.made_by(config.evals, store),
+  }
+  root = made.workdir / "evaluations"
+  path = root / artifacts.name(config.name, made_by)
+  if not path.exists():
+    mesh = mesh_lib.make(config.machine.mesh)
+    evaluators = made.evaluators(mesh)
+    made.check_longest([each.ids for each in evaluators])
+    made.say(f"evaluate {made.start.said}")
+    params = made.start.load_all(mesh, config.machine.mesh.rules)
+    with artifacts.writing(path) as beside:
+      once.write(beside, evaluators, params, store)
+      artifacts.write_json(beside / "config.json", config_lib.to_dict(config))
+      manifest = {
+          "kind": "evaluation",
+          "made_by": made_by,
+          "store": os.path.relpath(store.path, path),
+      }
+      artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+  artifacts.check_made_by(path, made_by)
+  table = evaluation_table.grid(path, config)
+  made.console.print(grids.to_rich(table))
+  made.say(f"evaluate {path}")
+  return path
