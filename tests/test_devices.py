@@ -1,4 +1,4 @@
-"""The same run on 1, 2, 4 and 8 devices, laid out differently."""
+"""The same run on 1, 2, 4 and 8 devices, laid out and computed differently."""
 
 import json
 import os
@@ -11,17 +11,20 @@ import pytest
 
 KILLED = pathlib.Path(__file__).with_name("killed.py")
 MESHES = {
-    "1": (1, (-1, 1, 1)),
-    "2": (2, (-1, 1, 1)),
-    "4": (4, (-1, 1, 1)),
-    "8": (8, (-1, 1, 1)),
-    "8-fsdp": (8, (2, -1, 1)),
-    "8-tensor": (8, (1, 4, 2)),
+    "1": (1, (-1, 1, 1), {}),
+    "2": (2, (-1, 1, 1), {"micro_batches": 2}),
+    "4": (4, (-1, 1, 1), {"logits_chunk": 48}),
+    "8": (8, (-1, 1, 1), {"remat": "none"}),
+    "8-fsdp": (8, (2, -1, 1), {"micro_batches": 4, "remat": "full"}),
+    "8-tensor": (8, (1, 4, 2), {"micro_batches": 2, "logits_chunk": 48}),
 }
 
 
-def _run(config, workdir: pathlib.Path, devices: int, mesh: tuple) -> dict:
+def _run(
+    config, workdir: pathlib.Path, devices: int, mesh: tuple, how: dict
+) -> dict:
   config = config.copy_and_resolve_references()
+  config.machine.update(how)
   data, fsdp, tensor = mesh
   config.machine.mesh.update(data=data, fsdp=fsdp, tensor=tensor)
   workdir.mkdir()

@@ -121,3 +121,25 @@ def test_eight_devices_give_the_loss_and_gradient_of_one():
       check=False,
   )
   assert done.returncode == 0, done.stderr
+
+
+def _rule(parameters, *axes):
+  return config.Rule(parameters, axes)
+
+
+def test_rules_of_the_config_take_the_place_of_the_others():
+  shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
+  rules = [_rule("emb.*", "fsdp", "")]
+  mesh_lib.check_rules(shapes, rules)
+  found = mesh_lib.shardings(shapes, _one(), rules)["embedding"]
+  assert found.spec == jax.sharding.PartitionSpec("fsdp", None)
+  with pytest.raises(errors.InputError, match="head matches 0 rules of config"):
+    mesh_lib.shardings({"head": shapes["embedding"]}, _one(), rules)
+
+
+def test_a_rule_of_the_config_that_matches_nothing_is_told():
+  shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
+  rules = [_rule("embedding", "fsdp", ""), _rule("embeding", "fsdp")]
+  message = r"rules\[1\].parameters is 'embeding'.*There are: embedding\."
+  with pytest.raises(errors.InputError, match=message):
+    mesh_lib.check_rules(shapes, rules)
