@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
-import functools
 import math
 import pathlib
 import time
@@ -198,21 +197,11 @@ def _start(
   """The state to go on from, and the lengths of the logs at it."""
   if latest is None:
     job.say(f"start    {job.start.said}")
-    return _new_state(job), {}
+    params = job.start.load(job.program.shardings.params)
+    return job.program.init(params), {}
   job.say(f"start    the checkpoint of step {latest}: this run stopped there")
   state = saved.state(latest, _like(job.program))
   return state, saved.meta(latest)["lengths"]
-
-
-def _new_state(job: Job) -> step_lib.State:
-  shardings = job.program.shardings
-  params = job.start.load(shardings.params)
-  init = functools.partial(
-      optimizer.init, first_moment=job.config.train.first_moment
-  )
-  # The parameters are not passed through: they would be there twice.
-  moments = jax.jit(init, out_shardings=shardings.moments)(params)
-  return step_lib.State(params, moments)
 
 
 def _like(program: program_lib.Program) -> step_lib.State:

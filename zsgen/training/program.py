@@ -26,6 +26,7 @@ class Program(NamedTuple):
     frozen_shapes: of the parameters that are not trained.
     frozen_shardings: of the same.
     batch_shardings: of a batch.
+    first_moment: element type of Adam's first moment.
     step: (state, frozen, batch, hyper) to a new state, which takes the place
       of the old one in memory, and metrics, which every device has.
   """
@@ -37,7 +38,15 @@ class Program(NamedTuple):
   frozen_shapes: Any
   frozen_shardings: Any
   batch_shardings: batches.Batch
+  first_moment: str
   step: Any
+
+  def init(self, params: Any) -> step_lib.State:
+    """The state before the first step, of parameters on the mesh."""
+    init = functools.partial(optimizer.init, first_moment=self.first_moment)
+    # The parameters are not passed through: they would be there twice.
+    moments = jax.jit(init, out_shardings=self.shardings.moments)(params)
+    return step_lib.State(params, moments)
 
 
 def make(
@@ -71,7 +80,15 @@ def make(
       donate_argnums=0,
   )
   return Program(
-      mesh, model, shapes, shardings, start.frozen_shapes, frozen, batch, step
+      mesh,
+      model,
+      shapes,
+      shardings,
+      start.frozen_shapes,
+      frozen,
+      batch,
+      first_moment,
+      step,
   )
 
 

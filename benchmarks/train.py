@@ -1,0 +1,262 @@
+"""Training steps, beside transformers with torch.
+
+  python -m benchmarks.train --path=NIV2_CLONE
+  python -m benchmarks.train --path=NIV2_CLONE --workdir=DIR   # keeps the store
+
+Natural Instructions with definition and two examples, at most 1,024 tokens of a
+BPE of 8,192 ids that is trained first, in a random order, 16 examples a step;
+a Llama-shaped model of about 10 million drawn parameters, Adam, float32
+parameters on all sides. Every peer trains on the same steps in a process of its
+own:
+
+  zsgen          packed, as in the loop
+  torch padded   rows as long as the longest that there may be, as the released
+                 code of 2406.11721 has them
+  torch packed   zsgen's own rows, with a mask of segments
+
+Tokens are real ones: padding does not count. The first steps (compiling) are
+not counted, and the median of the others is. Losses must agree.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import rich.console
+import rich.table
+
+from benchmarks import peers as peers_lib
+from zsgen import config as config_lib
+from zsgen import mesh as mesh_lib
+from zsgen import pipeline
+from zsgen.data import __main__ as tools
+from zsgen.data import store as store_lib
+from zsgen.models import hugging_face
+from zsgen.models import model as model_lib
+from zsgen.orders import order as order_lib
+from zsgen.training import batches, optimizer, program
+from zsgen.training import start as start_lib
+
+_LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
+# Steps of a peer, and how many of them are not counted.
+_STEPS, _FIRST = 10, 3
+ARCH = config_lib.Model(
+    init="new",
+    vocab_size=_VOCAB_SIZE,
+    layers=6,
+    width=320,
+    heads=5,
+    kv_heads=5,
+    head_width=64,
+    mlp_width=864,
+    tied=True,
+)
+_TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
+
+
+def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
+  """Makes tokenizer, store, order and new weights, where they are not."""
+  config = config_lib.defaults()
+  config.data.update(
+      source="niv2",
+      path=path,
+      prompt="niv2",
+      train_instances=3,
+      heldout_instances=1,
+      max_length=_LENGTH,
+      truncate="prompt",
+  )
+  config.order.update(arrangement="random", embedder="", budget=_BATCH * 40)
+  config.model.update(init="new", vocab_size=_VOCAB_SIZE)
+  tokenizer = workdir / "tokenizer"
+  if not tokenizer.exists():
+    data = config_lib.check(config).data
+    console = rich.console.Console(stderr=True)
+    scratch = workdir / "scratch"
+    tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
+  config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
+  made = pipeline.run(config, workdir, ["prepare", "order"])
+  weights = workdir / "weights"
+  if not weights.exists():
+    params = jax.jit(model_lib.Model.from_config(ARCH).init)(jax.random.key(0))
+    hugging_face.save(weights, params, ARCH)
+  return {"store": str(made.store), "order": str(made.order)}
+
+
+def _steps(made: dict) -> tuple[list[batches.Examples], batches.Layouts]:
+  """What the steps consume, and the shapes of all steps of the order."""
+  store = store_lib.open_store(pathlib.Path(made["store"]))
+  ids = order_lib.Order.load(pathlib.Path(made["order"]), store).ids
+  lengths = store.lengths[ids]
+  layouts = batches.plan(lengths, _LENGTH, _BATCH, shards=1, shapes=2)
+  feed = batches.store_feed(store, ids, _BATCH)
+  return [feed(step) for step in range(_STEPS)], layouts
+
+
+def zsgen(made: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Steps of the program that the loop runs."""
+  steps, layouts = _steps(made)
+  config = config_lib.Config(
+      model=config_lib.Model(init=f"hf:{weights}", dtype=dtype), train=_TRAIN
+  )
+  start = start_lib.of(config.model, seed=0)
+  mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
+  made_program = program.make(config, start, mesh)
+  params = start.load(made_program.shardings.params)
+  state = made_program.init(params)
+
+  def step(number: int, examples: batches.Examples) -> float:
+    nonlocal state
+    batch = batches.lay_out(examples, layouts)
+    hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
+    state, metrics = made_program.step(state, {}, batch, hyper)
+    return float(metrics.loss)
+
+  # Every shape is compiled before its time counts.
+  for rows in layouts.rows:
+    whole = batches.lay_out(steps[0], batches.Layouts((rows,), layouts.length))
+    shapes = jax.eval_shape(lambda: state)
+    hyper = optimizer.hyper_at(_TRAIN, 0, _STEPS)
+    made_program.step.lower(shapes, {}, whole, hyper).compile()
+  return _timed(step, steps)
+
+
+def torch_padded(made: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Steps of rows that are padded to the maximal length."""
+  steps, _ = _steps(made)
+
+  def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    shape = (len(examples.rows), _LENGTH)
+    tokens, real, mask = np.zeros((3, *shape), np.int64)
+    for place, row in enumerate(examples.rows):
+      size = len(row.tokens)
+      tokens[place, :size], mask[place, :size] = row.tokens, row.mask
+      real[place, :size] = 1
+    return dict(input_ids=tokens, attention_mask=real, mask=mask)
+
+  return _timed(_torch_step(weights, dtype, rows), steps)
+
+
+def torch_packed(made: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Steps of zsgen's rows, with a mask of segments."""
+  steps, layouts = _steps(made)
+
+  def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    batch = batches.lay_out(examples, layouts)
+    same = batch.segments[:, :, None] == batch.segments[:, None, :]
+    seen = same & np.tri(layouts.length, dtype=bool)
+    return dict(
+        input_ids=batch.tokens.astype(np.int64),
+        position_ids=batch.positions.astype(np.int64),
+        attention_mask=seen[:, None],
+        mask=batch.mask.astype(np.int64),
+    )
+
+  return _timed(_torch_step(weights, dtype, rows), steps)
+
+
+def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
+  """A step of torch: Adam as in `optimizer`, loss over the answers' tokens."""
+  import torch
+  import transformers
+
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+      weights, dtype=torch.float32, attn_implementation="sdpa"
+  ).train()
+  adam = torch.optim.AdamW(
+      model.parameters(),
+      lr=_TRAIN.learning_rate,
+      betas=(_TRAIN.b1, _TRAIN.b2),
+      eps=_TRAIN.eps,
+      weight_decay=0.0,
+  )
+  cast = contextlib.nullcontext()
+  if dtype == "bfloat16":
+    cast = torch.autocast("cpu", dtype=torch.bfloat16)
+
+  def step(number: int, examples: batches.Examples) -> float:
+    del number
+    batch = {k: torch.from_numpy(v) for k, v in rows(examples).items()}
+    mask = batch.pop("mask")
+    labels = batch["input_ids"].masked_fill(mask == 0, -100)[:, 1:]
+    with cast:
+      logits = model(**batch, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().flatten(0, 1), labels.flatten()
+    )
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), _TRAIN.clip)
+    adam.step()
+    adam.zero_grad()
+    return loss.item()
+
+  return step
+
+
+def _timed(step: Any, steps: list[batches.Examples]) -> dict[str, Any]:
+  rates, losses = [], []
+  for number, examples in enumerate(steps):
+    began = time.perf_counter()
+    losses.append(step(number, examples))
+    seconds = time.perf_counter() - began
+    tokens = sum(len(row.tokens) for row in examples.rows)
+    rates.append(tokens / seconds)
+  return {"rate": float(np.median(rates[_FIRST:])), "losses": losses}
+
+
+_PEERS = {
+    "zsgen": zsgen,
+    "torch padded": torch_padded,
+    "torch packed": torch_packed,
+}
+
+
+def main() -> None:
+  """Measures and prints the table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--path", required=True, help="Natural Instructions.")
+  parser.add_argument("--workdir", default="", help="Where what is made stays.")
+  parser.add_argument("--dtypes", default="float32,bfloat16")
+  args = parser.parse_args()
+  console = rich.console.Console()
+  with tempfile.TemporaryDirectory() as scratch:
+    workdir = pathlib.Path(args.workdir or scratch).absolute()
+    made = peers_lib.measure(prepare, args.path, workdir)
+    for dtype in args.dtypes.split(","):
+      found = {
+          name: peers_lib.measure(peer, made, str(workdir / "weights"), dtype)
+          for name, peer in _PEERS.items()
+      }
+      console.print(_table(found, dtype))
+
+
+def _table(found: dict[str, dict], dtype: str) -> rich.table.Table:
+  table = rich.table.Table(
+      "peer",
+      "real tokens/s",
+      "zsgen's to it",
+      "loss first, last",
+      "peak GB",
+      title=f"{_BATCH} examples a step, {dtype}",
+  )
+  for name, each in found.items():
+    if "failed" in each:
+      table.add_row(name, each["failed"], "", "", "")
+      continue
+    table.add_row(
+        name,
+        f"{each['rate']:.0f}",
+        f"{found['zsgen']['rate'] / each['rate']:.2f}",
+        f"{each['losses'][0]:.6f}, {each['losses'][-1]:.6f}",
+        f"{each['peak_mb'] / 1024:.2f}",
+    )
+  return table
+
+
+if __name__ == "__main__":
+  main()
