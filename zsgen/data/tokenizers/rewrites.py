@@ -102,9 +102,7 @@ class Rewrites:
     marks = "|".join(MARKS)
     words = {text: i for i, text in _TEXTS.items()}
     begin = {"SpecialToken": {"id": "<bos>", "type_id": 0}}
-    first, second = (
-        {"Sequence": {"id": name, "type_id": 0}} for name in "AB"
-    )
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     return {
         "version": "1.0",
         "truncation": None,

@@ -26,9 +26,12 @@ from zsgen.data.sources.rewrites import (
     limits,
     rules,
     serial,
+    watch,
 )
 
 UNSEEN, SEEN = "unseen", "seen"
+# How keys call inputs that have no x.
+_KINDS = {0: "noop", inputs.HARD: "hard"}
 
 
 def rewrites(data: config.Data, seed: int) -> suite.Suite:
@@ -95,11 +98,11 @@ def _examples(
     split: examples.Split, options: config.Rewrites, seed: int
 ) -> Iterator[suite.Example]:
   """The examples of a split, checked as they come."""
-  watch = checks.Watch(split, options)
+  watched = watch.Watch(split, options)
   for block in examples.blocks(split, options, seed):
-    watch.add(block)
+    watched.add(block)
     yield from _of_block(split, block)
-  watch.end()
+  watched.end()
 
 
 def _of_block(
@@ -124,9 +127,6 @@ def _of_block(
         targets=(target,),
         key=f"{_KINDS.get(copies, f'op{copies}')}-{number}",
     )
-
-
-_KINDS = {0: "noop", inputs.HARD: "hard"}
 
 
 def _names(split: examples.Split) -> str:

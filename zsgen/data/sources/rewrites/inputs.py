@@ -122,9 +122,7 @@ def _attempt(
   return z
 
 
-def _spoil(
-    x: np.ndarray, streams: np.ndarray, used: int, letters: int
-) -> None:
+def _spoil(x: np.ndarray, streams: np.ndarray, used: int, letters: int) -> None:
   """Changes one letter of each x, [n, p], in place."""
   place = counters.below(streams, x.shape[1], 1, used)[:, 0]
   shift = 1 + counters.below(streams, letters - 1, 1, used + 1)[:, 0]

@@ -41,11 +41,12 @@ def unseen_rules(options: config.Rewrites) -> int:
 
 def _check_counts(options: config.Rewrites) -> None:
   kept = round(options.examples * options.subsample)
-  if options.rules > options.examples and not options.power_law:
+  even = not options.power_law and not options.subsample_power_law
+  if options.rules > kept >= 1 and even:
     raise errors.InputError(
-        f"{_WHERE}.examples is {options.examples:,}, but there are"
-        f" {options.rules:,} rules, and each has one example or more. Have"
-        " fewer rules or more examples."
+        f"{_WHERE}.examples is {options.examples:,}, of which {kept:,} are"
+        f" kept, but there are {options.rules:,} rules, and each has one"
+        " example or more. Have fewer rules or more examples."
     )
   if kept < 1:
     raise errors.InputError(
@@ -130,14 +131,11 @@ def _check_pool(options: config.Rewrites, split: str) -> None:
   most = xs if options.distinct == "x" else pairs
   # What is withheld is drawn: there may be some more than the share.
   if count > most + 6 * most**0.5:
+    number = "rules" if seen else "unseen"
     raise errors.InputError(
-        f"{_WHERE}: {count:,} distinct rules are asked for in {split}, more"
-        f" than the alphabet gives: with letters={options.letters},"
-        f" x_length={options.x_length}, y_length={options.y_length} and"
-        f" {share:.0%} of the patterns (withheld={options.withheld}) there are"
-        f" about {most:,.0f}. Lower {'rules' if seen else 'unseen'}, change"
-        " withheld, have longer patterns or more letters, or count pairs of x"
-        " and y, distinct='pair'."
+        f"{_WHERE}.{number}: {count:,} distinct rules of {split} are asked for,"
+        f" more than the alphabet gives: there are about {most:,.0f},"
+        f" {rules_lib.pool(options, split)}"
     )
 
 

@@ -87,9 +87,7 @@ def marks(patterns: np.ndarray) -> np.ndarray:
   return counters.mixed(found)
 
 
-def withheld(
-    patterns: np.ndarray, share: float, key: np.ndarray
-) -> np.ndarray:
+def withheld(patterns: np.ndarray, share: float, key: np.ndarray) -> np.ndarray:
   """Whether a pattern is one that only unseen rules may have.
 
   It depends on the pattern alone, not on the other rules: neither set of rules

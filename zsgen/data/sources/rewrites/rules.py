@@ -13,9 +13,10 @@ from zsgen import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import counters, patterns
 
-# Candidates that are made at once, and those of each wanted rule at most.
+# Candidates that are made at once; at most so many for each wanted rule, and
+# some more.
 _BLOCK = 1 << 15
-_EFFORT = 64
+_EFFORT, _MORE = 64, 1024
 # Draws of a candidate's pattern until one is on its side of the split.
 _TRIES = 512
 
@@ -45,9 +46,7 @@ def kinds(options: config.Rewrites, split: str) -> list[patterns.Kind]:
   return patterns.kinds(families, ks)
 
 
-def draw(
-    options: config.Rewrites, split: str, seed: int, count: int
-) -> Rules:
+def draw(options: config.Rewrites, split: str, seed: int, count: int) -> Rules:
   """The first rules of a split.
 
   Args:
@@ -61,7 +60,7 @@ def draw(
   """
   found, marks, drawn = [], np.zeros(0, np.uint64), 0
   while len(marks) < count:
-    if drawn > _EFFORT * count + _BLOCK:
+    if drawn > _EFFORT * count + _MORE:
       raise _too_few(len(marks), count, drawn, options, split)
     candidates = np.arange(drawn, drawn + min(_BLOCK, 2 * count + 64))
     drawn += len(candidates)
@@ -137,15 +136,24 @@ def _marks(rules: Rules, distinct: str) -> np.ndarray:
   return counters.streams(mark, patterns.marks(rules.y))
 
 
+def pool(options: config.Rewrites, split: str) -> str:
+  """What there is to make rules of, and how to have more of it: for errors."""
+  share = 1 - options.withheld if split == suite.TRAIN else options.withheld
+  said = (
+      f"with letters={options.letters}, x_length={options.x_length},"
+      f" y_length={options.y_length} and {share:.0%} of the patterns for"
+      f" {split} (withheld={options.withheld}). Ask for fewer, change withheld,"
+      " have longer patterns or more letters"
+  )
+  if options.distinct == "pair":
+    return f"{said}."
+  return f"{said}, or count pairs of x and y, distinct='pair'."
+
+
 def _too_few(
     found: int, count: int, drawn: int, options: config.Rewrites, split: str
 ) -> errors.InputError:
-  share = options.withheld if split != suite.TRAIN else 1 - options.withheld
   return errors.InputError(
-      f"config.data.rewrites: {found:,} distinct rules of the {count:,} of"
-      f" {split} were found among {drawn:,} drawn. There are"
-      f" {options.letters} letters, {options.x_length} in x and"
-      f" {options.y_length} in y, and {share:.0%} of all patterns are for these"
-      " rules. Ask for fewer, change `withheld`, have longer patterns or more"
-      " letters, or set distinct='pair'."
+      f"config.data.rewrites: of {count:,} distinct rules of {split}"
+      f" {found:,} were found among {drawn:,} drawn, {pool(options, split)}"
   )
