@@ -124,18 +124,26 @@ def rewrite(
     Targets, uint8 [n, max(L, L - p + q)] with 0 at the end of shorter ones,
     and their lengths, int64 [n].
   """
-  (count, length), size, put = z.shape, x.shape[1], y.shape[1]
+  length, size, put = z.shape[1], x.shape[1], y.shape[1]
+  done = np.flatnonzero(first >= 0)
+  target = z.copy() if size == put else _moved(z, first, size, put)
+  into = first[done][:, None] + np.arange(put)
+  target[done[:, None], into] = y[done]
+  return target, np.where(first < 0, length, length - size + put)
+
+
+def _moved(
+    z: np.ndarray, first: np.ndarray, size: int, put: int
+) -> np.ndarray:
+  """Inputs in which what stands behind x makes room, uint8 [n, longest]."""
+  count, length = z.shape
   longest = max(length, length - size + put)
   places = np.arange(longest)
   begins = np.where(first < 0, longest, first)[:, None]
   # A column of 0 stands for what is beyond z.
   padded = np.concatenate([z, np.zeros((count, 1), np.uint8)], axis=1)
   source = np.where(places < begins, places, places + size - put)
-  target = np.take_along_axis(padded, np.minimum(source, length), axis=1)
-  done = np.flatnonzero(first >= 0)
-  into = first[done][:, None] + np.arange(put)
-  target[done[:, None], into] = y[done]
-  return target, np.where(first < 0, length, length - size + put)
+  return np.take_along_axis(padded, np.minimum(source, length), axis=1)
 
 
 def noops(
