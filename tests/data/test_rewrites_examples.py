@@ -119,6 +119,17 @@ def test_an_example_depends_on_its_numbers_only():
       assert np.array_equal(joined, getattr(whole, name)), name
 
 
+def test_examples_stay_what_they_are():
+  """Stores that are there, and results on them, can be made again."""
+  options = config.Rewrites(rules=2, examples=4, unseen=1, seen=0)
+  assert _texts(_block(options))[0] == (
+      "poxchpviivwzjjkngwqu",
+      "qzmdfdlujxxbypwztrto",
+      "ogygsgepoxchpviivwzjjkngwquxenzanrxxanicumfigtbwot",
+      "ogygsgeqzmdfdlujxxbypwztrtoxenzanrxxanicumfigtbwot",
+  )
+
+
 def _by_number(block: examples.Block) -> dict:
   places = zip(block.rule.tolist(), block.number.tolist(), strict=True)
   return dict(zip(places, _texts(block), strict=True))

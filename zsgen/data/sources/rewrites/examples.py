@@ -132,9 +132,7 @@ def rewrite(
   return target, np.where(first < 0, length, length - size + put)
 
 
-def _moved(
-    z: np.ndarray, first: np.ndarray, size: int, put: int
-) -> np.ndarray:
+def _moved(z: np.ndarray, first: np.ndarray, size: int, put: int) -> np.ndarray:
   """Inputs in which what stands behind x makes room, uint8 [n, longest]."""
   count, length = z.shape
   longest = max(length, length - size + put)
