@@ -13,6 +13,7 @@ from zsgen.data.sources import (
     flan_mini,
     niv2,
     p3,
+    rewrites,
     seqio_task,
     synth,
     table,
@@ -38,6 +39,7 @@ SOURCES: dict[str, Source] = {
     "flan_mini": flan_mini.flan_mini,
     "niv2": niv2.niv2,
     "p3": p3.p3,
+    "rewrites": _generated(rewrites.rewrites),
     "seqio": seqio_task.seqio_task,
     "synth": _generated(synth.synth),
     "table": table.table,
@@ -55,13 +57,14 @@ _READS: dict[str, tuple[str, ...]] = {
     "flan_mini": _FILES,
     "niv2": (*_FILES, "track"),
     "p3": _FILES,
+    "rewrites": ("rewrites",),
     "seqio": (*_FILES[1:], "dataset", "module", "fields"),
     "synth": (),
     "table": (*_FILES, "fields"),
     "tfds": (*_FILES, "dataset", "fields"),
     "worlds": (),
 }
-_SOME_READ = (*_FILES, "track", "fields", "dataset", "module")
+_SOME_READ = (*_FILES, "track", "fields", "dataset", "module", "rewrites")
 # What shows solved examples of a task, and the source that has them.
 _SHOWN = ("shots", "negative_shots", "explanations")
 _SOLVED = "niv2"

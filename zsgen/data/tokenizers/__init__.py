@@ -14,6 +14,7 @@ import numpy as np
 from zsgen import config, errors
 from zsgen.data.tokenizers import hf, saved, sentencepiece
 from zsgen.data.tokenizers.bytes import Bytes
+from zsgen.data.tokenizers.rewrites import Rewrites
 
 
 class Tokenizer(Protocol):
@@ -58,12 +59,17 @@ class Tokenizer(Protocol):
     """Writes what transformers' AutoTokenizer reads, beside a model."""
 
 
-# How each kind is read from config.data.tokenizer_path.
+# Kinds that have no files.
+_MADE: dict[str, Callable[[], Tokenizer]] = {
+    "bytes": Bytes,
+    "rewrites": Rewrites,
+}
+# How each other kind is read from config.data.tokenizer_path.
 _READ: dict[str, Callable[[str], Tokenizer]] = {
     "sentencepiece": sentencepiece.read,
     "hf": hf.read,
 }
-TOKENIZERS = ("bytes", *_READ)
+TOKENIZERS = (*_MADE, *_READ)
 
 
 def get(data: config.Data) -> Tokenizer:
@@ -76,14 +82,14 @@ def get(data: config.Data) -> Tokenizer:
   errors.choose(
       dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
   )
-  if data.tokenizer == "bytes":
+  if data.tokenizer in _MADE:
     if data.tokenizer_path:
       raise errors.InputError(
-          "config.data.tokenizer_path: the tokenizer 'bytes' has no files. Set"
-          " config.data.tokenizer='hf' or 'sentencepiece' to use these, or"
-          " leave the path away."
+          f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
+          " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
+          " these, or leave the path away."
       )
-    return Bytes()
+    return _MADE[data.tokenizer]()
   if not data.tokenizer_path:
     raise errors.InputError(
         f"config.data.tokenizer={data.tokenizer!r} needs"
@@ -117,8 +123,8 @@ def load(directory: pathlib.Path) -> Tokenizer:
 
 
 def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
-  if kind == "bytes":
-    return Bytes()
+  if kind in _MADE:
+    return _MADE[kind]()
   if kind == "sentencepiece":
     return sentencepiece.read(str(directory / sentencepiece.FILE))
   if kind == "hf":
