@@ -1,4 +1,4 @@
-"""`python -m launch.sweep --config=configs/orders.py`: orders over seeds.
+"""`python -m launch.sweep --config=configs/orders.py`: a grid over seeds.
 
 A sweep's config file is an experiment with a section `sweep`:
 
@@ -6,6 +6,10 @@ A sweep's config file is an experiment with a section `sweep`:
       "orders": {name: options of config.order, ...},
       "seeds": (0, 1, 2),
   }
+
+or, for points that differ in other sections too,
+
+      "points": {name: options of config, ...},
 
 All points run one after another in one workdir: those of one seed share store
 and embeddings. A cluster runs one with `--point=i`; whoever finishes the last
@@ -49,14 +53,13 @@ def points(config: Config) -> list[tuple[str, config_lib.Config]]:
   if isinstance(config, ml_collections.ConfigDict):
     config = config.to_dict()
   base = {key: value for key, value in config.items() if key != "sweep"}
-  orders, seeds = _grid(config.get("sweep"))
+  grid, seeds = _grid(config.get("sweep"))
   found = []
   # Sorted, as a ConfigDict does not keep the order of its keys.
-  for order, options in sorted(orders.items()):
+  for name, options in sorted(grid.items()):
     for seed in seeds:
-      point = copy.deepcopy(base)
-      point["name"], point["seed"] = f"{order}-s{seed}", seed
-      point["order"] = {**point.get("order", {}), **options}
+      point = _over(copy.deepcopy(base), options)
+      point["name"], point["seed"] = f"{name}-s{seed}", seed
       found.append((point["name"], config_lib.check(point)))
   return found
 
@@ -104,21 +107,31 @@ def run(
   return _compare(directory, workdir, todo, partly=report, console=console)
 
 
+def _over(base: Any, options: Any) -> Any:
+  """A section with some of its options set, in any depth."""
+  if not isinstance(base, Mapping) or not isinstance(options, Mapping):
+    return options
+  changed = {key: _over(base.get(key), each) for key, each in options.items()}
+  return {**base, **changed}
+
+
 def _grid(sweep: Any) -> tuple[Mapping[str, Mapping], Sequence[int]]:
-  """Orders and seeds of the section; InputError if it is malformed."""
-  if not isinstance(sweep, Mapping) or set(sweep) != {"orders", "seeds"}:
+  """Points by name, and seeds; InputError if the section is malformed."""
+  named = set(sweep) if isinstance(sweep, Mapping) else set()
+  kinds = named - {"seeds"}
+  if named == kinds or len(kinds) != 1 or not kinds <= {"orders", "points"}:
     raise errors.InputError(
-        "config.sweep must be a section with `orders` and `seeds`, as in"
-        " configs/orders.py."
+        "config.sweep must be a section with `orders` or `points`, and"
+        " `seeds`, as in configs/orders.py."
     )
-  orders, seeds = sweep["orders"], sweep["seeds"]
-  if not isinstance(orders, Mapping) or not orders:
-    raise errors.InputError("config.sweep.orders must name an order.")
-  for name, options in orders.items():
+  (kind,) = kinds
+  grid, seeds = sweep[kind], sweep["seeds"]
+  if not isinstance(grid, Mapping) or not grid:
+    raise errors.InputError(f"config.sweep.{kind} must name at least one.")
+  for name, options in grid.items():
     if not isinstance(options, Mapping):
       raise errors.InputError(
-          f"config.sweep.orders.{name} must be options of config.order, not"
-          f" {options!r}."
+          f"config.sweep.{kind}.{name} must be options, not {options!r}."
       )
   if (
       not isinstance(seeds, tuple | list)
@@ -130,7 +143,9 @@ def _grid(sweep: Any) -> tuple[Mapping[str, Mapping], Sequence[int]]:
         f"config.sweep.seeds is {seeds!r}; give different integers, such as"
         " (0, 1, 2)."
     )
-  return orders, seeds
+  if kind == "orders":
+    grid = {name: {"order": options} for name, options in grid.items()}
+  return grid, seeds
 
 
 def _directory_name(

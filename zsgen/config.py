@@ -360,8 +360,10 @@ class Train:
   batch_size: int = option(16, low=1)
   # Peak learning rate; the first step uses it.
   learning_rate: float = option(3e-4, low=0.0)
-  # Share of the peak that the cosine ends at.
+  # Share of the peak that it ends at.
   final_share: float = option(0.1, low=0.0, high=1.0)
+  # How it falls from the peak to that share.
+  schedule: str = option("cosine", choices=("cosine", "linear"))
   # Steps of linear warm-up.
   warmup_steps: int = option(0, low=0)
   # Decay of Adam's first moment.
@@ -370,6 +372,8 @@ class Train:
   b2: float = option(0.95, low=0.0, high=1.0)
   # Added outside the square root.
   eps: float = option(1e-5, low=0.0)
+  # Share of each parameter that a step of rate 1 takes away (AdamW).
+  weight_decay: float = option(0.0, low=0.0)
   # Largest global gradient norm.
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
@@ -383,6 +387,7 @@ class Train:
 HEADLINES = {
     "loss": "loss",
     "choice": "accuracy",
+    "exact": "exact_match",
     "generate": "rougeL",
     "copy_input": "rougeL",
     "copy_first_example": "rougeL",
@@ -394,7 +399,8 @@ class Eval:
   """One evaluation in the loop, named by its key in `evals`."""
 
   # loss: of the answers. choice: how often the likeliest of given answers is
-  # a right one; the examples must have some (data.fields.choices). generate:
+  # a right one; the examples must have some (data.fields.choices). exact: how
+  # often greedy decoding gives the whole answer, by one pass. generate:
   # scores of written answers. copy_…: of a part of the example, as an answer.
   type: str = option("loss", choices=tuple(HEADLINES))
   # The held-out set.

@@ -1,5 +1,6 @@
 """Answers that the model writes: in the loop, scored, kept."""
 
+import dataclasses
 import json
 
 import jax
@@ -90,6 +91,12 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   spec = config_lib.Eval(type="generate", split="train", max_new_tokens=64)
   found = evals.make("train", spec, place, 0)(params)
   tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
+  exact = evals.make(
+      "train",
+      dataclasses.replace(spec, type="exact", max_new_tokens=128),
+      place,
+      0,
+  )(params)
   forced = jax.jit(place.model.logits)
   equal = []
   for i, said in zip(store.split_ids("train"), found.predictions, strict=True):
@@ -105,6 +112,8 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
     assert right == (said["prediction"] == wanted), (said, wanted)
     equal.append(right)
   assert 0 < sum(equal) < len(equal)
+  assert exact.metrics["train/exact_match"] == np.mean(equal)
+  np.testing.assert_array_equal(exact.losses == 0, equal)
 
 
 def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):

@@ -72,6 +72,17 @@ def test_points_are_orders_by_seeds(config):
   assert "sweep" in config  # The caller's config is as it was.
 
 
+def test_points_may_differ_in_any_section(small):
+  both = {"train": {"learning_rate": 0.5}, "order": {"pick": "farthest"}}
+  points = {"fast": {"train": {"learning_rate": 0.5}}, "both": both}
+  small.sweep = {"points": points, "seeds": (3,)}
+  (_, first), (_, second) = sweep.points(small)
+  assert (first.name, second.name) == ("both-s3", "fast-s3")
+  assert first.order.pick == "farthest" != second.order.pick
+  assert first.train.learning_rate == second.train.learning_rate == 0.5
+  assert first.train.batch_size == small.train.batch_size
+
+
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
   path, said = _run(config, tmp_path)
   assert started == NAMES
@@ -131,7 +142,8 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
     [
         (None, "config.sweep must be a section"),
         ({"orders": ORDERS}, "config.sweep must be a section"),
-        ({"orders": {}, "seeds": (0,)}, "must name an order"),
+        ({"orders": {}, "seeds": (0,)}, "orders must name at least one"),
+        ({"orders": ORDERS, "points": ORDERS, "seeds": (0,)}, "must be a sec"),
         ({"orders": {"a": 1}, "seeds": (0,)}, "config.sweep.orders.a"),
         ({"orders": ORDERS, "seeds": ()}, "config.sweep.seeds"),
         ({"orders": ORDERS, "seeds": (0, 0)}, "config.sweep.seeds"),

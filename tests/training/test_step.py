@@ -70,6 +70,19 @@ def test_learning_rate_of_the_paper():
   warm = config.Train(learning_rate=1.0, warmup_steps=3, final_share=1.0)
   rates = [optimizer.learning_rate(warm, step, 10) for step in range(5)]
   assert rates == [0.25, 0.5, 0.75, 1.0, 1.0]
+  line = config.Train(learning_rate=2.0, schedule="linear", final_share=0.0)
+  rates = [optimizer.learning_rate(line, step, 4) for step in range(5)]
+  assert rates == [2.0, 1.5, 1.0, 0.5, 0.0]
+
+
+def test_weights_decay_by_the_rate():
+  train = config.Train(learning_rate=0.1, weight_decay=0.5)
+  hyper = optimizer.hyper_at(train, 0, 10)
+  params, nothing = np.array([2.0, -4.0], np.float32), np.zeros(2, np.float32)
+  adam = optimizer.transformation(hyper, "float32")
+  moments = optimizer.init(params, "float32")
+  updates, _ = adam.update(nothing, moments, params)
+  np.testing.assert_allclose(updates, -0.1 * 0.5 * params, rtol=1e-6)
 
 
 def test_adam_of_the_released_code():
@@ -82,7 +95,7 @@ def test_adam_of_the_released_code():
   for step in range(3):
     hyper = optimizer.hyper_at(train, step, 10)
     updates, moments = optimizer.transformation(hyper, "float32").update(
-        grads, moments
+        grads, moments, params
     )
     params = optax.apply_updates(params, updates)
     clipped = grads / 5.0

@@ -3,6 +3,7 @@
 from zsgen import config, errors
 from zsgen.evals import packed
 from zsgen.evals.choice import Choice
+from zsgen.evals.exact import Exact
 from zsgen.evals.generate import Generate, decoding
 from zsgen.evals.judge import Copy
 from zsgen.evals.loss import Loss
@@ -53,6 +54,8 @@ def make(
     return Generate(name, spec, place, seed)
   if spec.type == "choice":
     return Choice(name, spec, place)
+  if spec.type == "exact":
+    return Exact(name, spec, place)
   if spec.type == "loss":
     return Loss(name, spec, place)
   return Copy(name, spec, place.store)

@@ -67,10 +67,7 @@ class Choice:
     return {
         f"{self.name}/accuracy{suffix}": float(right.mean()),
         f"{self.name}/task_mean_accuracy{suffix}": mean,
-        **{
-            f"{self.name}/{task}/accuracy{suffix}": share
-            for task, share in tasks.items()
-        },
+        **subsets.metrics(tasks, self.name, f"accuracy{suffix}"),
     }
 
 

@@ -51,10 +51,7 @@ class Judge:
       metrics[f"{self._name}/{kind}"] = float(values.mean())
       task_mean = float(np.mean(list(by_task.values())))
       metrics[f"{self._name}/task_mean_{kind}"] = task_mean
-      metrics |= {
-          f"{self._name}/{task}/{kind}": value
-          for task, value in by_task.items()
-      }
+      metrics |= subsets.metrics(by_task, self._name, kind)
     return loop.Evaluation(
         metrics,
         f"{self._name}/{HEADLINE}",

@@ -46,7 +46,7 @@ class Loss:
     metrics = {
         f"{self.name}/loss": float(exact.mean()),
         f"{self.name}/task_mean_loss": float(np.mean(list(tasks.values()))),
-        **{f"{self.name}/{task}/loss": loss for task, loss in tasks.items()},
+        **subsets.metrics(tasks, self.name, "loss"),
     }
     return loop.Evaluation(metrics, f"{self.name}/loss", losses)
 

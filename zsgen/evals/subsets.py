@@ -1,8 +1,11 @@
 """Which examples of a held-out set are evaluated, and what tasks make of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+# Of a set of more, each task's metrics would be most of what a run writes.
+MOST_TASKS = 1000
 
 
 def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
@@ -32,14 +35,35 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
 
 def told(name: str, ids: np.ndarray, of: int, tasks: np.ndarray) -> str:
   """A line on a choice: "heldout: 200 of 595 examples, 119 tasks"."""
-  return f"{name}: {len(ids)} of {of} examples, {len(np.unique(tasks))} tasks"
+  count = len(np.unique(tasks))
+  said = f"{name}: {len(ids)} of {of} examples, {count} tasks"
+  if count <= MOST_TASKS:
+    return said
+  return (
+      f"{said}; of more than {MOST_TASKS} tasks metrics are not written one by"
+      f" one, evals/{name}/loss.npy has every example"
+  )
 
 
 def by_task(
     values: np.ndarray, tasks: np.ndarray, names: Sequence[str]
 ) -> dict[str, float]:
   """Mean of the values [E] of each task, by its name."""
-  return {
-      names[task]: float(values[tasks == task].mean())
-      for task in np.unique(tasks)
-  }
+  there, places, counts = np.unique(
+      tasks, return_inverse=True, return_counts=True
+  )
+  means = np.bincount(places, weights=values) / counts
+  return dict(zip((names[task] for task in there), means.tolist(), strict=True))
+
+
+def metrics(tasks: Mapping[str, float], name: str, kind: str) -> dict:
+  """Metrics of the tasks one by one; {} of more than `MOST_TASKS`.
+
+  Args:
+    tasks: a value for each.
+    name: of the evaluation.
+    kind: what the value is, such as "loss".
+  """
+  if len(tasks) > MOST_TASKS:
+    return {}
+  return {f"{name}/{task}/{kind}": value for task, value in tasks.items()}

@@ -3,7 +3,7 @@
 Letters: B rows, T positions, D width, V vocabulary, c positions of a chunk.
 """
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 from flax import linen as nn
@@ -54,23 +54,45 @@ class Head(nn.Module):
 
 
 def nll(
+    logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
+) -> Float[Array, "B c"]:
+  """Negative log-likelihood of the targets, in nats, float32."""
+  # Not a gather, which a vocabulary that is split over devices makes slow.
+  chosen = jnp.arange(logits.shape[-1]) == targets[..., None]
+  picked = jnp.where(chosen, logits, 0).sum(-1)
+  return jax.nn.logsumexp(logits, axis=-1) - picked
+
+
+def is_likeliest(
+    logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
+) -> Float[Array, "B c"]:
+  """1 where the target is the likeliest token, of equals the lowest; or 0."""
+  return (logits.argmax(-1) == targets).astype(jnp.float32)
+
+
+def judge(
     head: Head,
     params: dict[str, Any],
     x: Float[Array, "B T D"],
     targets: Int[Array, "B T"],
+    kind: Callable[[Array, Array], Array],
     chunk: int,
 ) -> Float[Array, "B T"]:
-  """Negative log-likelihood of a target at each position, in nats, float32.
+  """What logits make of the target at each position.
 
   Args:
     head: makes logits.
     params: of the model.
     x: the decoder's result.
     targets: tokens.
+    kind: `nll` or `is_likeliest`.
     chunk: positions of each row whose logits are held at once, in the forward
       and in the backward pass, which computes them again; 0: all, and kept.
   """
-  one = functools.partial(_nll, head, params)
+
+  def one(x: Array, targets: Array) -> Array:
+    return kind(head.apply({"params": params}, x), targets)
+
   batch, length = targets.shape
   if not 0 < chunk < length:
     return one(x, targets)
@@ -87,16 +109,3 @@ def nll(
   )
   found = jax.lax.map(lambda each: jax.checkpoint(one)(*each), chunks)
   return found.swapaxes(0, 1).reshape(batch, -1)[:, :length]
-
-
-def _nll(
-    head: Head,
-    params: dict[str, Any],
-    x: Float[Array, "B c D"],
-    targets: Int[Array, "B c"],
-) -> Float[Array, "B c"]:
-  logits = head.apply({"params": params}, x)
-  # Not a gather, which a vocabulary that is split over devices makes slow.
-  chosen = jnp.arange(logits.shape[-1]) == targets[..., None]
-  picked = jnp.where(chosen, logits, 0).sum(-1)
-  return jax.nn.logsumexp(logits, axis=-1) - picked

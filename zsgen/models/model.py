@@ -107,14 +107,30 @@ class Model:
     Entry t is that of token t given the tokens before it in its segment. It is
     0 for the first token of a segment and for padding.
     """
+    return self._judged(params, batch, head.nll)
+
+  def token_right(
+      self, params: dict[str, Any], batch: Batch
+  ) -> Float[Array, "B T"]:
+    """1 where a token is the likeliest after those before it, else 0.
+
+    It is 0 for the first token of a segment and for padding. Greedy decoding
+    gives an answer token by token if, and only if, all of it is right here.
+    """
+    return self._judged(params, batch, head.is_likeliest)
+
+  def _judged(
+      self, params: dict[str, Any], batch: Batch, kind: Any
+  ) -> Float[Array, "B T"]:
+    """What the head makes of each token given those before it, or 0."""
     x = self._decoder.apply(
         {"params": params}, batch.tokens, batch.positions, batch.segments
     )
-    chunk = self.execution.logits_chunk
-    nll = head.nll(self._head, params, x, _after(batch.tokens), chunk)
+    after, chunk = _after(batch.tokens), self.execution.logits_chunk
+    found = head.judge(self._head, params, x, after, kind, chunk)
     follows = (batch.segments == _after(batch.segments)) & (batch.segments > 0)
-    nll = jnp.where(follows, nll, 0.0)[:, :-1]
-    return jnp.pad(nll, ((0, 0), (1, 0)))
+    found = jnp.where(follows, found, 0.0)[:, :-1]
+    return jnp.pad(found, ((0, 0), (1, 0)))
 
   def prefill(
       self,

@@ -159,8 +159,9 @@ class Experiment:
         for name, spec in self.config.evals.items()
     ]
     for each in made:
-      if len(each.examples) < each.of:
-        tasks = self.store.task_index[each.examples]
+      tasks = self.store.task_index[each.examples]
+      many = len(np.unique(tasks)) > subsets.MOST_TASKS
+      if many or len(each.examples) < each.of:
         told = subsets.told(each.name, each.examples, each.of, tasks)
         self.say(f"evals    {told}")
     return made

@@ -13,6 +13,7 @@ _SAID = {
         "accuracy": "accuracy",
         "accuracy_sum": "accuracy, by sum",
     },
+    "exact_match": {"exact_match": "exact match"},
     "rougeL": {
         "rougeL": "ROUGE-L",
         "rouge1": "ROUGE-1",

@@ -21,11 +21,15 @@ _LABELS = {
     "rouge1": ", ROUGE-1",
     "exact_match": ", exact match",
     "normalized_match": ", normalised",
+    "token_accuracy": ", tokens",
 }
+# Panels that are drawn of an evaluation's tasks, at the most.
+_MOST_PANELS = 200
 
 # What is drawn beside the means, by the kind of evaluation.
 _BESIDE = {
     "accuracy": {"accuracy_sum": "mean over examples, by sum"},
+    "exact_match": {"token_accuracy": "tokens of answers"},
     "rougeL": {
         "exact_match": "exact match",
         "normalized_match": "exact match, normalised",
@@ -122,11 +126,14 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
     header = ("task", "examples", "step 0", "final")
     grid = grids.Grid("", (*header, "drop" if losses else "gain"), rows)
     only = {task: curve for task, (curve, *_) in found.items()}
-    blocks += [
-        page.heading(name),
-        page.figure(figures.small_multiples(only), f"{name}, task by task"),
-        page.folded("As a table", [grids.to_html(grid)]),
-    ]
+    blocks.append(page.heading(name))
+    if not only:
+      blocks.append(page.text("Its tasks are too many to be told one by one."))
+      continue
+    if len(only) <= _MOST_PANELS:
+      drawn = figures.small_multiples(only)
+      blocks.append(page.figure(drawn, f"{name}, task by task"))
+    blocks.append(page.folded("As a table", [grids.to_html(grid)]))
   note = "Each panel goes from 0 to the largest value of its task."
   return page.section("Task by task", [page.text(note), *blocks])
 
@@ -176,7 +183,8 @@ def _said(run: curves.Run) -> str:
 
 
 def _word(kind: str) -> str:
-  return {"rougeL": "ROUGE-L"}.get(kind, kind)
+  words = {"rougeL": "ROUGE-L", "exact_match": "exact match"}
+  return words.get(kind, kind)
 
 
 def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:

@@ -29,6 +29,7 @@ _METRICS = {
         "accuracy_sum",
         "task_mean_accuracy_sum",
     ),
+    "exact_match": ("exact_match", "task_mean_exact_match", "token_accuracy"),
     "rougeL": (
         "rougeL",
         "task_mean_rougeL",

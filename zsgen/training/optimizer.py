@@ -1,4 +1,4 @@
-"""Adam, clipping and the cosine of 2406.11721 (released code, section 5).
+"""AdamW, clipping and schedules; by default those of 2406.11721.
 
 Everything that a sweep varies is an array in `Hyper`, so that one compiled
 step serves every learning rate, and a population can carry its own.
@@ -21,6 +21,7 @@ class Hyper(NamedTuple):
   b1: np.ndarray
   b2: np.ndarray
   eps: np.ndarray
+  weight_decay: np.ndarray
   clip: np.ndarray
 
 
@@ -31,14 +32,17 @@ def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
       b1=np.float32(train.b1),
       b2=np.float32(train.b2),
       eps=np.float32(train.eps),
+      weight_decay=np.float32(train.weight_decay),
       clip=np.float32(train.clip),
   )
 
 
 def learning_rate(train: config.Train, step: int, steps: int) -> float:
-  """Cosine from the peak at step 0 to its `final_share` at `steps`."""
-  half_wave = 0.5 * (1 + math.cos(math.pi * step / steps))
-  share = train.final_share + (1 - train.final_share) * half_wave
+  """Falls from the peak at step 0 to its `final_share` at `steps`."""
+  left = 1 - step / steps
+  if train.schedule == "cosine":
+    left = 0.5 * (1 + math.cos(math.pi * step / steps))
+  share = train.final_share + (1 - train.final_share) * left
   warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
   return train.learning_rate * share * warm
 
@@ -46,7 +50,7 @@ def learning_rate(train: config.Train, step: int, steps: int) -> float:
 def transformation(
     hyper: Hyper, first_moment: str
 ) -> optax.GradientTransformation:
-  """Clips by the global norm, then Adam.
+  """Clips by the global norm, then AdamW (1711.05101).
 
   Args:
     hyper: scalars; they may be traced.
@@ -60,6 +64,7 @@ def transformation(
           eps=hyper.eps,
           mu_dtype=jnp.dtype(first_moment),
       ),
+      optax.add_decayed_weights(hyper.weight_decay),
       optax.scale(-hyper.learning_rate),
   )
 
