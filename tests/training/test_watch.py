@@ -218,3 +218,16 @@ def test_an_evaluation_that_is_not_finite():
       errors.InputError, match="heldout now: the loss of 2 of 3"
   ):
     watch.check_finite(Broken(), found, "now", "Stop.")
+
+
+def test_the_page_has_every_metric(root):
+  page = (root / "docs" / "watching.md").read_text("utf-8")
+  beside = {
+      "perf/mfu",
+      "perf/compile_seconds",
+      "perf/save_seconds",
+      "perf/device_memory_bytes",
+      "perf/device_memory_peak_bytes",
+  }
+  for name in (STEP | beside) - {"step"}:
+    assert f"`{name}`" in page
