@@ -7,7 +7,7 @@ from zsgen.evals.exact import Exact
 from zsgen.evals.generate import Generate, decoding
 from zsgen.evals.judge import Copy
 from zsgen.evals.loss import Loss
-from zsgen.training import loop
+from zsgen.training import watch
 
 __all__ = ["check", "make"]
 
@@ -38,7 +38,7 @@ def check(name: str, spec: config.Eval) -> None:
 
 def make(
     name: str, spec: config.Eval, place: packed.Place, seed: int
-) -> loop.Evaluator:
+) -> watch.Evaluator:
   """The evaluation that the config names; it computes nothing yet.
 
   Args:

@@ -8,7 +8,7 @@ import numpy as np
 from zsgen import config
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, loop
+from zsgen.training import batches, watch
 from zsgen.training import step as step_lib
 
 # How the tokens of a choice make its score, and what the metric's name ends
@@ -50,7 +50,7 @@ class Choice:
     self._names = store.tasks
     self._sums = packed.Packed(self.ids, answer_sums, place)
 
-  def __call__(self, params: Any) -> loop.Evaluation:
+  def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
     sums = self._sums(params)
     scores = {"mean": sums.astype(np.float64) / self._lengths, "sum": sums}
@@ -58,7 +58,7 @@ class Choice:
     for kind, losses in scores.items():
       right = self._right[picks(losses, self._of)].astype(np.float64)
       metrics |= self._accuracy(right, _SUFFIXES[kind])
-    return loop.Evaluation(metrics, f"{self.name}/accuracy", sums)
+    return watch.Evaluation(metrics, f"{self.name}/accuracy", sums)
 
   def _accuracy(self, right: np.ndarray, suffix: str) -> dict[str, float]:
     """Shares over examples, over tasks and of each task."""

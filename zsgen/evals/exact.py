@@ -10,7 +10,7 @@ from zsgen.data import store as store_lib
 from zsgen.data.sources import rewrites
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, loop
+from zsgen.training import batches, watch
 from zsgen.training import step as step_lib
 
 
@@ -41,11 +41,11 @@ class Exact:
     self._kinds = _kinds(store, self.ids)
     self._right = packed.Packed(self.ids, right_tokens, place)
 
-  def __call__(self, params: Any) -> loop.Evaluation:
+  def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
     return self.judged(self._right(params))
 
-  def judged(self, right: np.ndarray) -> loop.Evaluation:
+  def judged(self, right: np.ndarray) -> watch.Evaluation:
     """The evaluation, given the right tokens of each answer, float32 [E]."""
     exact = (right == self._lengths).astype(np.float64)
     tasks = subsets.by_task(exact, self._tasks, self._names)
@@ -59,7 +59,7 @@ class Exact:
         **subsets.metrics(tasks, self.name, "exact_match"),
     }
     losses = (self._lengths - right).astype(np.float32)
-    return loop.Evaluation(metrics, f"{self.name}/exact_match", losses)
+    return watch.Evaluation(metrics, f"{self.name}/exact_match", losses)
 
   def _by_kind(self, exact: np.ndarray) -> dict[str, float]:
     """The share of each kind of examples."""

@@ -12,7 +12,7 @@ from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.evals import judge, packed
 from zsgen.models import generation
-from zsgen.training import loop
+from zsgen.training import watch
 
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64
@@ -64,7 +64,7 @@ class Generate:
         out_shardings=mesh_lib.replicated(place.mesh),
     )
 
-  def __call__(self, params: Any) -> loop.Evaluation:
+  def __call__(self, params: Any) -> watch.Evaluation:
     """Generates and scores an answer to each example."""
     found = [
         (slots, self._generate(params, *prompts, self._seed))

@@ -9,7 +9,7 @@ from zsgen import config, errors
 from zsgen.data import scores
 from zsgen.data import store as store_lib
 from zsgen.evals import subsets
-from zsgen.training import loop
+from zsgen.training import watch
 
 NAMES = (*scores.ROUGE, *scores.MATCHES)
 # The score that stands for the others.
@@ -38,7 +38,7 @@ class Judge:
     self._tasks = store.task_index[self.ids]
     self._names = store.tasks
 
-  def __call__(self, answers: Sequence[str]) -> loop.Evaluation:
+  def __call__(self, answers: Sequence[str]) -> watch.Evaluation:
     """Judges one answer an example."""
     found = [
         scores.score(example.references, answer)
@@ -52,7 +52,7 @@ class Judge:
       task_mean = float(np.mean(list(by_task.values())))
       metrics[f"{self._name}/task_mean_{kind}"] = task_mean
       metrics |= subsets.metrics(by_task, self._name, kind)
-    return loop.Evaluation(
+    return watch.Evaluation(
         metrics,
         f"{self._name}/{HEADLINE}",
         np.array([each[HEADLINE] for each in found], np.float32),
@@ -108,7 +108,7 @@ class Copy:
       )
     self._answers = [part or "" for part in parts]
 
-  def __call__(self, params: Any) -> loop.Evaluation:
+  def __call__(self, params: Any) -> watch.Evaluation:
     """The same, whatever the parameters."""
     del params
     return self._judge(self._answers)

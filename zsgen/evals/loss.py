@@ -9,7 +9,7 @@ import numpy as np
 from zsgen import config
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, loop
+from zsgen.training import batches, watch
 from zsgen.training import step as step_lib
 
 
@@ -38,7 +38,7 @@ class Loss:
     self._names = store.tasks
     self._losses = packed.Packed(self.ids, example_losses, place)
 
-  def __call__(self, params: Any) -> loop.Evaluation:
+  def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
     losses = self._losses(params)
     exact = losses.astype(np.float64)
@@ -48,7 +48,7 @@ class Loss:
         f"{self.name}/task_mean_loss": float(np.mean(list(tasks.values()))),
         **subsets.metrics(tasks, self.name, "loss"),
     }
-    return loop.Evaluation(metrics, f"{self.name}/loss", losses)
+    return watch.Evaluation(metrics, f"{self.name}/loss", losses)
 
 
 def example_losses(

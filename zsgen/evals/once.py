@@ -8,7 +8,7 @@ import numpy as np
 
 from zsgen import artifacts, config
 from zsgen.data import store as store_lib
-from zsgen.training import loop, records
+from zsgen.training import records, watch
 
 METRICS, COUNTS = "metrics.json", "counts.json"
 
@@ -25,7 +25,7 @@ def made_by(
 
 def write(
     path: pathlib.Path,
-    evaluators: Sequence[loop.Evaluator],
+    evaluators: Sequence[watch.Evaluator],
     params: Any,
     store: store_lib.Store,
 ) -> None:
@@ -47,7 +47,7 @@ def write(
   metrics, counts = {}, {}
   for each in evaluators:
     found = each(params)
-    loop.check_finite(
+    watch.check_finite(
         each,
         found,
         "before any training",

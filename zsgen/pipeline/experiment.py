@@ -22,7 +22,7 @@ from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
 from zsgen.reports import grids, origins, run_report, task_counts
-from zsgen.training import batches, loop, seqio_feed
+from zsgen.training import batches, loop, seqio_feed, watch
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 
@@ -142,7 +142,7 @@ class Experiment:
       return seqio_feed.seqio_feed(self.store, self.order.path, size, first)
     return batches.store_feed(self.store, self.order.ids, size)
 
-  def evaluators(self, mesh: jax.sharding.Mesh) -> list[loop.Evaluator]:
+  def evaluators(self, mesh: jax.sharding.Mesh) -> list[watch.Evaluator]:
     """The evaluations of the config; says which do not take all examples."""
     place = packed.Place(
         store=self.store,

@@ -26,11 +26,6 @@ from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
-# What evaluations are, for those who make them.
-Evaluation = watch.Evaluation
-Evaluator = watch.Evaluator
-check_finite = watch.check_finite
-
 
 class Job(NamedTuple):
   """All that a run is made of."""
@@ -41,7 +36,7 @@ class Job(NamedTuple):
   feed: Callable[[int], batches.Feed]  # from the step to go on from
   layouts: batches.Layouts
   steps: int
-  evaluators: Sequence[Evaluator]
+  evaluators: Sequence[watch.Evaluator]
   # Parameters before the first step.
   start: start_lib.Start
   # Says a line to people.
