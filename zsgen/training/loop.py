@@ -5,8 +5,6 @@ import contextlib
 import pathlib
 from typing import Any, NamedTuple
 
-import jax
-
 from zsgen import config as config_lib
 from zsgen.models import lora as lora_lib
 from zsgen.training import (

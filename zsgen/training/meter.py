@@ -71,6 +71,8 @@ class Meter:
     Returns:
       Metrics of the step, by path.
     """
+    # They may lie on devices.
+    lengths = np.asarray(lengths)
     seconds, waited = self.lap(STEPS), self._waiting
     self._waiting = 0.0
     tokens, done = int(lengths.sum()), self._counted.step(lengths)

@@ -229,24 +229,29 @@ def _check_step(
   if not wrong:
     return
   path = run / f"nan-{step}.json"
-  ids = ids[ids != batches.NO_EXAMPLE]
-  artifacts.write_json(
-      path,
-      {
-          "step": step,
-          "ids": ids.tolist(),
-          "metrics": {
-              # JSON has no numbers that are not finite.
-              name: value if math.isfinite(value) else str(value)
-              for name, value in values.items()
-          },
-          **_of_store(run, ids),
-      },
-  )
+  if jax.process_index() == 0:  # All processes raise.
+    _write_examples(path, step, values, ids[ids != batches.NO_EXAMPLE])
   raise errors.InputError(
       f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are in"
       f" {path}. Lower config.train.learning_rate, or look at these examples."
   )
+
+
+def _write_examples(
+    path: pathlib.Path,
+    step: int,
+    values: Mapping[str, float],
+    ids: np.ndarray,
+) -> None:
+  """Writes down metrics of a step and what it consumed."""
+  # JSON has no numbers that are not finite.
+  told = {
+      name: value if math.isfinite(value) else str(value)
+      for name, value in values.items()
+  }
+  of_store = _of_store(path.parent, ids)
+  record = {"step": step, "metrics": told, "ids": ids.tolist(), **of_store}
+  artifacts.write_json(path, record)
 
 
 def _of_store(run: pathlib.Path, ids: np.ndarray) -> dict[str, list[str]]:
