@@ -18,10 +18,10 @@ from zsgen.models import execution as execution_lib
 SPLIT = pathlib.Path(attended.__file__).with_name("attended_split.py")
 
 
-@pytest.mark.parametrize("length", [7, 128, 300, 1100])
+@pytest.mark.parametrize("length", [7, 300, 1100])
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"window": 1}, {"window": 100}, {"cap": 2.0, "window": 200}],
+    [{}, {"window": 1}, {"cap": 2.0, "window": 200}],
     ids=str,
 )
 def test_blocks_equal_one_softmax(length, fields):
@@ -33,9 +33,7 @@ def test_blocks_equal_one_softmax(length, fields):
     [
         (64, {}),
         (192, {"window": 1}),
-        (192, {"cap": 2.0}),
         (1100, {"cap": 2.0, "window": 200}),
-        (1100, {"window": 600}),
     ],
     ids=str,
 )
@@ -75,6 +73,31 @@ def test_bfloat16_stays_what_it_is(backend):
   )
 
 
+def _products(dtype):
+  """How many products splash kernels have, and how many are precise."""
+  *heads, segments = attended.rows(1, 64)
+  heads = [jnp.asarray(x, dtype) for x in heads]
+  execution = execution_lib.Execution(attention="splash")
+  attend = functools.partial(
+      attention.attend, segments=segments, scale=0.5, execution=execution
+  )
+
+  def run(*heads):
+    out, back = jax.vjp(attend, *heads)
+    return back(out)
+
+  text = str(jax.make_jaxpr(run)(*heads))
+  return text.count("dot_general["), text.count("precision=(Precision.HIGHEST")
+
+
+def test_kernels_of_float32_multiply_in_float32():
+  count, precise = _products("float32")
+  # Two of the result, three of the query's gradient, four of those of keys
+  # and values. (The product of the result and its gradient is the tenth.)
+  assert count == precise == 10
+  assert _products("bfloat16") == (10, 0)
+
+
 def test_a_mesh_splits_kernels_and_changes_nothing():
   done = subprocess.run(
       [sys.executable, SPLIT],
@@ -85,5 +108,6 @@ def test_a_mesh_splits_kernels_and_changes_nothing():
       },
       capture_output=True,
       text=True,
+      check=False,
   )
   assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
 """Attention to what was read before, for generation."""
 
-import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 

@@ -91,16 +91,19 @@ def _kernel(
   # each block of keys, in the type of the query, and skips no window.
   names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute")
   names += ("q_dq", "kv_dq")
-  return splash_attention.make_splash_mha(
-      splash_attention.MultiHeadMask([mask] * heads),
-      block_sizes=splash_attention.BlockSizes(
-          **{f"block_{name}": block for name in names}
-      ),
-      attn_logits_soft_cap=cap or None,
-      head_shards=1,
-      q_seq_shards=1,
-      interpret=interpret,
+  blocks = splash_attention.BlockSizes(
+      **{f"block_{name}": block for name in names}
   )
+  # What is known of the mask is constants, whatever is traced around it.
+  with jax.ensure_compile_time_eval():
+    return splash_attention.make_splash_mha(
+        splash_attention.MultiHeadMask([mask] * heads),
+        block_sizes=blocks,
+        attn_logits_soft_cap=cap or None,
+        head_shards=1,
+        q_seq_shards=1,
+        interpret=interpret,
+    )
 
 
 def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
