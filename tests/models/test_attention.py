@@ -15,8 +15,6 @@ from tests.models import attended
 from zsgen.models import attention
 from zsgen.models import execution as execution_lib
 
-SPLIT = pathlib.Path(attended.__file__).with_name("attended_split.py")
-
 
 @pytest.mark.parametrize("length", [7, 300, 1100])
 @pytest.mark.parametrize(
@@ -99,13 +97,11 @@ def test_kernels_of_float32_multiply_in_float32():
 
 
 def test_a_mesh_splits_kernels_and_changes_nothing():
+  flag = "--xla_force_host_platform_device_count=8"
   done = subprocess.run(
-      [sys.executable, SPLIT],
-      env={
-          **os.environ,
-          "JAX_PLATFORMS": "cpu",
-          "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-      },
+      [sys.executable, "-m", "tests.models.attended_split"],
+      env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+      cwd=pathlib.Path(__file__).parents[2],
       capture_output=True,
       text=True,
       check=False,

@@ -70,5 +70,5 @@ def test_an_execution_has_the_backend_of_its_mesh():
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   made = execution.of(config.Machine(), mesh, ARCH)
   assert (made.attention, made.platform) == ("xla", "cpu")
-  with pytest.raises(errors.InputError, match="config.machine.attention"):
+  with pytest.raises(errors.InputError, match=r"config\.machine\.attention"):
     execution.of(config.Machine(attention="splash"), mesh, ARCH)

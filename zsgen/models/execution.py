@@ -95,8 +95,9 @@ def precision(dtype: str) -> contextlib.AbstractContextManager:
   model of float32 is there to be equal to others: "highest", which costs
   several passes. Types below it lose nothing by the default.
   """
-  name = "highest" if dtype == "float32" else None
-  return jax.default_matmul_precision(name)
+  if dtype != "float32":
+    return contextlib.nullcontext()
+  return jax.default_matmul_precision("highest")
 
 
 def _against(backend: str, device: jax.Device, arch: config.Model) -> str:
