@@ -16,10 +16,15 @@ from zsgen.models import attention
 from zsgen.models import execution as execution_lib
 
 
-@pytest.mark.parametrize("length", [7, 300, 1100])
 @pytest.mark.parametrize(
-    "fields",
-    [{}, {"window": 1}, {"cap": 2.0, "window": 200}],
+    "length, fields",
+    [
+        (7, {}),
+        (300, {"window": 1}),
+        (300, {"cap": 2.0}),
+        (1100, {}),
+        (1100, {"cap": 2.0, "window": 200}),
+    ],
     ids=str,
 )
 def test_blocks_equal_one_softmax(length, fields):
