@@ -1,0 +1,60 @@
+"""Whole models with each backend of attention."""
+
+import dataclasses
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from tests.models import small
+from zsgen.models import execution as execution_lib
+from zsgen.models import model as model_lib
+
+ARCH = dataclasses.replace(
+    small.RMS, pattern=("local", "global"), window=3, score_cap=5.0
+)
+
+
+def _loss(params, rows, backend):
+  execution = execution_lib.Execution(attention=backend)
+  model = model_lib.Model.from_config(ARCH, execution=execution)
+  return model.token_nll(params, rows).sum()
+
+
+def _rows():
+  """Packed rows: the second ends in padding, the third is all padding."""
+  parts = small.examples(24, [7, 5, 4, 6, 3])
+  return small.rows([parts[:3], parts[3:], []], 16)
+
+
+def _assert_close(found, wanted):
+  jax.tree.map(
+      lambda one, other: np.testing.assert_allclose(
+          one, other, rtol=1e-3, atol=1e-4
+      ),
+      found,
+      wanted,
+  )
+
+
+def test_gradients_are_those_of_plain_operations():
+  grad = jax.jit(jax.value_and_grad(_loss), static_argnums=2)
+  rows = jax.tree.map(jnp.asarray, _rows())
+  params = small.loud(ARCH)
+  _assert_close(grad(params, rows, "splash"), grad(params, rows, "xla"))
+
+
+@pytest.mark.parametrize("backend", ["splash", "cudnn"])
+def test_prompts_are_read_as_by_plain_operations(backend):
+  arch = dataclasses.replace(small.RMS, layers=1)
+  tokens = np.stack(small.examples(24, [9, 9, 9]))
+  lengths = np.array([9, 4, 1], np.int32)
+
+  def read(backend):
+    execution = execution_lib.Execution(attention=backend)
+    model = model_lib.Model.from_config(arch, execution=execution)
+    prefill = jax.jit(model.prefill, static_argnums=3)
+    return prefill(small.loud(arch), tokens, lengths, 2)
+
+  _assert_close(read(backend), read("xla"))
