@@ -58,3 +58,14 @@ def test_prompts_are_read_as_by_plain_operations(backend):
     return prefill(small.loud(arch), tokens, lengths, 2)
 
   _assert_close(read(backend), read("xla"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_float32_models_multiply_in_float32(dtype):
+  arch = dataclasses.replace(small.RMS, dtype=dtype)
+  execution = execution_lib.Execution(attention="splash", logits_chunk=8)
+  model = model_lib.Model.from_config(arch, execution=execution)
+  grad = jax.grad(lambda params: model.token_nll(params, _rows()).sum())
+  text = str(jax.make_jaxpr(grad)(small.loud(arch)))
+  precise = text.count("precision=(Precision.HIGHEST")
+  assert precise == text.count("dot_general[") * (dtype == "float32")

@@ -261,10 +261,10 @@ def _remat(name: str, prevent_cse: bool) -> type[Block]:
   """A block that computes parts of itself again in the backward pass.
 
   Args:
-    name: "none" keeps all. "cheap" keeps matrix products; scores, norms and
-      activations are quicker to compute again than to keep; of an adapted
-      projection the sum is kept, and not the two products. "full" keeps what
-      enters the block.
+    name: "none" keeps all. "cheap" keeps matrix products, and what a kernel of
+      attention gives; scores, norms and activations are quicker to compute
+      again than to keep; of an adapted projection the sum is kept, and not the
+      two products. "full" keeps what enters the block.
     prevent_cse: whether the compiler could undo it.
   """
   if name == "none":
@@ -272,7 +272,7 @@ def _remat(name: str, prevent_cse: bool) -> type[Block]:
   policies = jax.checkpoint_policies
   policy = policies.save_from_both_policies(
       policies.dots_with_no_batch_dims_saveable,
-      policies.save_only_these_names(layers.ADAPTED),
+      policies.save_only_these_names(layers.ADAPTED, attention.ATTENDED),
   )
   return nn.remat(
       Block,

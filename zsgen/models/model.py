@@ -1,8 +1,9 @@
 """What training knows of a model: new parameters, and the loss of a token."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 from jax import numpy as jnp
@@ -12,6 +13,8 @@ from zsgen import config, errors
 from zsgen.models import decoder, head
 from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib
+
+_Result = TypeVar("_Result")
 
 
 class Batch(Protocol):
@@ -37,6 +40,17 @@ class Cache(NamedTuple):
   kept: Any
   pads: Array
   used: Array
+
+
+def _precise(method: Callable[..., _Result]) -> Callable[..., _Result]:
+  """A method of a model, traced in the precision of its element type."""
+
+  @functools.wraps(method)
+  def run(self: "Model", *args: Any, **fields: Any) -> _Result:
+    with execution_lib.precision(self.arch.dtype):
+      return method(self, *args, **fields)
+
+  return run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +102,7 @@ class Model:
     x = jnp.zeros((1, 1, self.arch.width))
     return {**params, **self._head.init(key, x)["params"]}
 
+  @_precise
   def logits(
       self,
       params: dict[str, Any],
@@ -99,6 +114,7 @@ class Model:
     x = self._decoder.apply({"params": params}, tokens, positions, segments)
     return self._head.apply({"params": params}, x)
 
+  @_precise
   def token_nll(
       self, params: dict[str, Any], batch: Batch
   ) -> Float[Array, "B T"]:
@@ -132,6 +148,7 @@ class Model:
     found = jnp.where(follows, found, 0.0)[:, :-1]
     return jnp.pad(found, ((0, 0), (1, 0)))
 
+  @_precise
   def prefill(
       self,
       params: dict[str, Any],
@@ -164,6 +181,7 @@ class Model:
     cache = Cache(grown, pads, jnp.asarray(length, jnp.int32))
     return self._last(params, x), cache
 
+  @_precise
   def decode(
       self, params: dict[str, Any], cache: "Cache", tokens: Int[Array, "B"]
   ) -> tuple[Float[Array, "B V"], "Cache"]:

@@ -144,6 +144,11 @@ class Experiment:
 
   def evaluators(self, mesh: jax.sharding.Mesh) -> list[watch.Evaluator]:
     """The evaluations of the config; says which do not take all examples."""
+    device = mesh.devices.flat[0]
+    asked = self.config.machine.attention
+    attention = execution.chosen(asked, device, self.config.model)
+    if device.platform != "cpu":  # There it is no choice.
+      self.say(f"attend   {attention.backend}: {attention.why}")
     place = packed.Place(
         store=self.store,
         model=model_lib.Model.from_config(

@@ -11,6 +11,9 @@ from zsgen.models import execution as execution_lib
 from zsgen.models.attention import blocks, cudnn, split
 from zsgen.models.attention.past import attend_past as attend_past
 
+# Name of what a kernel gives, for what keeps it.
+ATTENDED = "attended"
+
 
 def attend(
     query: Float[Array, "B T H d"],
@@ -52,6 +55,7 @@ def attend(
         scale=scale,
         cap=cap,
         window=window,
+        name=ATTENDED,
         interpret=execution.platform != "tpu",
     )
     return split.over(mesh, run)(query, key, value, segments)

@@ -32,6 +32,7 @@ def attend(
     scale: float,
     cap: float,
     window: int | None,
+    name: str,
     interpret: bool,
 ) -> Float[Array, "B T H d"]:
   """As `attention.attend`, on one device.
@@ -47,6 +48,7 @@ def attend(
     scale: of the scores.
     cap: soft cap of the scores; 0 for none.
     window: positions that each one sees, itself counted; None for all.
+    name: of the result and of what the backward pass needs beside it.
     interpret: whether to run without a TPU.
   """
   length, heads = query.shape[1:3]
@@ -60,7 +62,7 @@ def attend(
   segments = jnp.pad(
       segments, ((0, 0), (0, beyond)), constant_values=_FILLED
   ).astype(jnp.int32)
-  kernel = _kernel(heads, length + beyond, block, cap, window, interpret)
+  kernel = _kernel(heads, length + beyond, block, cap, window, name, interpret)
   if query.dtype == jnp.float32:
     kernel = _precise(kernel)
   ids = splash_attention.SegmentIds(segments, segments)
@@ -80,6 +82,7 @@ def _kernel(
     block: int,
     cap: float,
     window: int | None,
+    name: str,
     interpret: bool,
 ) -> Callable[..., Array]:
   """From [H, T, d], [K, T, d] twice and segment ids [T] to [H, T, d]."""
@@ -102,6 +105,7 @@ def _kernel(
         attn_logits_soft_cap=cap or None,
         head_shards=1,
         q_seq_shards=1,
+        residual_checkpoint_name=name,
         interpret=interpret,
     )
 
