@@ -97,13 +97,18 @@ def run(
   workdir = pathlib.Path(workdir).absolute()
   directory = workdir / "sweeps" / _directory_name(config, todo)
   chosen = range(len(todo)) if point is None else [point]
+  due = []
   for index in () if report else chosen:
-    name, experiment = todo[index]
+    name, _ = todo[index]
     done = _finished(directory, workdir, name)
     state = ", already finished" if done else ""
     console.print(f"point {index}: {name} ({index + 1} of {len(todo)}){state}")
-    if not done:
-      _train(directory, workdir, name, experiment)
+    due += [] if done else [todo[index]]
+    if len(due) == todo[index][1].population:
+      _train(directory, workdir, due)
+      due = []
+  if due:
+    _train(directory, workdir, due)
   return _compare(directory, workdir, todo, partly=report, console=console)
 
 
@@ -170,16 +175,17 @@ def _finished(
 def _train(
     directory: pathlib.Path,
     workdir: pathlib.Path,
-    name: str,
-    config: config_lib.Config,
+    due: Sequence[tuple[str, config_lib.Config]],
 ) -> None:
-  """Runs a point and notes where its run is."""
+  """Runs points, several as one program, and notes where their runs are."""
   from zsgen import pipeline  # After flags: --help and typos answer at once.
 
-  path = pipeline.run(config, workdir, ["train"]).run
-  note = directory / "points" / f"{name}.json"
-  note.parent.mkdir(parents=True, exist_ok=True)
-  artifacts.write_json(note, {"run": os.path.relpath(path, workdir)})
+  names, configs = zip(*due, strict=True)
+  runs = pipeline.run_population(configs, workdir)
+  for name, path in zip(names, runs, strict=True):
+    note = directory / "points" / f"{name}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.write_json(note, {"run": os.path.relpath(path, workdir)})
 
 
 def _compare(

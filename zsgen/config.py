@@ -526,6 +526,8 @@ class Config:
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
   machine: Machine = section(Machine, machine=True)
+  # Points of a sweep that are trained as one program.
+  population: int = option(1, low=1, machine=True)
   # Steps [first, beyond) whose trace is written to the run's profile/; ():
   # none.
   profile: tuple[int, ...] = option((), low=0, machine=True)

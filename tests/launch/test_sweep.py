@@ -29,15 +29,15 @@ def started(monkeypatch):
   """Points that were trained, by a pipeline that only says it is done."""
   names = []
 
-  def run(config, workdir, stages):
-    assert stages == ["train"]
-    names.append(config.name)
-    path = workdir / "runs" / config.name
-    path.mkdir(parents=True)
-    (path / "result.json").write_text("{}")
-    return types.SimpleNamespace(run=path)
+  def run(configs, workdir):
+    names.append("+".join(config.name for config in configs))
+    paths = [workdir / "runs" / config.name for config in configs]
+    for path in paths:
+      path.mkdir(parents=True)
+      (path / "result.json").write_text("{}")
+    return paths
 
-  fake = types.SimpleNamespace(run=run)
+  fake = types.SimpleNamespace(run_population=run)
   monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
   return names
 
@@ -81,6 +81,13 @@ def test_points_may_differ_in_any_section(small):
   assert first.order.pick == "farthest" != second.order.pick
   assert first.train.learning_rate == second.train.learning_rate == 0.5
   assert first.train.batch_size == small.train.batch_size
+
+
+def test_points_are_trained_together(config, tmp_path, started, compared):
+  config.population = 3
+  _run(config, tmp_path)
+  assert started == ["+".join(NAMES[:3]), NAMES[3]]
+  assert len(compared) == 1
 
 
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):

@@ -48,11 +48,14 @@ class Choice:
     self._lengths = store.loss_lengths[self.ids]
     self._tasks = store.task_index[self.examples]
     self._names = store.tasks
-    self._sums = packed.Packed(self.ids, answer_sums, place)
+    self.packed = packed.Packed(self.ids, answer_sums, place)
 
   def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
-    sums = self._sums(params)
+    return self.judged(self.packed(params))
+
+  def judged(self, sums: np.ndarray) -> watch.Evaluation:
+    """The evaluation, given the loss of each choice, float32 [E]."""
     scores = {"mean": sums.astype(np.float64) / self._lengths, "sum": sums}
     metrics = {}
     for kind, losses in scores.items():

@@ -39,11 +39,11 @@ class Exact:
     self._names = store.tasks
     self._lengths = store.loss_lengths[self.ids]
     self._kinds = _kinds(store, self.ids)
-    self._right = packed.Packed(self.ids, right_tokens, place)
+    self.packed = packed.Packed(self.ids, right_tokens, place)
 
   def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
-    return self.judged(self._right(params))
+    return self.judged(self.packed(params))
 
   def judged(self, right: np.ndarray) -> watch.Evaluation:
     """The evaluation, given the right tokens of each answer, float32 [E]."""

@@ -36,11 +36,14 @@ class Loss:
     self.examples, self.of = self.ids, len(known)
     self._tasks = store.task_index[self.ids]
     self._names = store.tasks
-    self._losses = packed.Packed(self.ids, example_losses, place)
+    self.packed = packed.Packed(self.ids, example_losses, place)
 
   def __call__(self, params: Any) -> watch.Evaluation:
     """Evaluates parameters."""
-    losses = self._losses(params)
+    return self.judged(self.packed(params))
+
+  def judged(self, losses: np.ndarray) -> watch.Evaluation:
+    """The evaluation, given the loss of each example, float32 [E]."""
     exact = losses.astype(np.float64)
     tasks = subsets.by_task(exact, self._tasks, self._names)
     metrics = {

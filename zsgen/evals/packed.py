@@ -1,6 +1,6 @@
 """Rows of a store, laid out once and kept on the devices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any, NamedTuple
 
@@ -43,14 +43,17 @@ class Packed:
     ids: rows of the store, int64 [E].
     reduce: makes float32 [B] of parameters and a batch, given the `model`.
     place: what is read, and where it is computed.
+
+  Attributes:
+    reduce: the same, with its model.
   """
 
   def __init__(self, ids: np.ndarray, reduce: Reduce, place: Place):
     self._ids = ids
     self._place = place
+    self.reduce = functools.partial(reduce, model=place.model)
     self._reduce = jax.jit(
-        functools.partial(reduce, model=place.model),
-        out_shardings=mesh_lib.replicated(place.mesh),
+        self.reduce, out_shardings=mesh_lib.replicated(place.mesh)
     )
 
   def __call__(self, params: Any) -> np.ndarray:
@@ -65,35 +68,17 @@ class Packed:
 
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, batches.Batch]]:
-    """Batches on the devices, and the places of their rows in `ids`."""
-    store, mesh = self._place.store, self._place.mesh
-    layouts = self._layouts()
-    packed = batches.best_fit(self._lengths.tolist(), layouts.length)
-    (rows,) = layouts.rows
-    slots = [
-        np.array(sum(packed[i : i + rows], []))
-        for i in range(0, len(packed), rows)
-    ]
-    # Padded to one number, so that one program serves all.
-    padded = np.full((len(slots), max(map(len, slots))), batches.NO_EXAMPLE)
-    for each, taken in zip(padded, slots, strict=True):
-      each[: len(taken)] = self._ids[taken]
-    shards = step_lib.batch_shardings(mesh)
+    """Places of the rows in `ids` of each batch, and it on the devices."""
+    layout = self.layout()
+    slots = self.slots(layout)
+    shards = step_lib.batch_shardings(self._place.mesh)
+    laid = self.laid(slots, max(map(len, slots)), layout)
     return [
-        (
-            taken,
-            jax.device_put(
-                batches.lay_out(batches.look_up(store, each), layouts), shards
-            ),
-        )
-        for taken, each in zip(slots, padded, strict=True)
+        (taken, jax.device_put(batch, shards))
+        for taken, batch in zip(slots, laid, strict=True)
     ]
 
-  @property
-  def _lengths(self) -> np.ndarray:
-    return self._place.store.lengths[self._ids]
-
-  def _layouts(self) -> batches.Layouts:
+  def layout(self) -> batches.Layouts:
     """One shape, in which any `batch_size` of the rows one by one fit."""
     return batches.plan(
         lengths=self._lengths,
@@ -102,3 +87,34 @@ class Packed:
         shards=mesh_lib.row_shards(self._place.mesh),
         shapes=1,
     )
+
+  def slots(self, layout: batches.Layouts) -> list[np.ndarray]:
+    """Places in `ids` of what stands in each batch of a shape."""
+    packed = batches.best_fit(self._lengths.tolist(), layout.length)
+    (rows,) = layout.rows
+    return [
+        np.array(sum(packed[i : i + rows], []))
+        for i in range(0, len(packed), rows)
+    ]
+
+  def laid(
+      self, slots: Sequence[np.ndarray], most: int, layout: batches.Layouts
+  ) -> list[batches.Batch]:
+    """Batches of one shape, so that one program serves all.
+
+    Args:
+      slots: of each batch.
+      most: examples of each, counting those that are not there.
+      layout: the shape.
+    """
+    padded = np.full((len(slots), most), batches.NO_EXAMPLE)
+    for each, taken in zip(padded, slots, strict=True):
+      each[: len(taken)] = self._ids[taken]
+    store = self._place.store
+    return [
+        batches.lay_out(batches.look_up(store, each), layout) for each in padded
+    ]
+
+  @property
+  def _lengths(self) -> np.ndarray:
+    return self._place.store.lengths[self._ids]

@@ -20,7 +20,7 @@ from zsgen import config as config_lib
 from zsgen import errors
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
-from zsgen.pipeline import evaluate, export
+from zsgen.pipeline import evaluate, export, population
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view
 
@@ -86,6 +86,30 @@ def run(
       report=results.get("report"),
       evaluation=results.get("evaluate"),
   )
+
+
+def run_population(
+    configs: Sequence[config_lib.Config],
+    workdir: str | os.PathLike = "workdir",
+    console: rich.console.Console | None = None,
+) -> list[pathlib.Path]:
+  """Trains several configs of one shape as one program; one as a run alone.
+
+  Args:
+    configs: checked; they differ in data, order, seed and hyper-parameters.
+    workdir: directory of all artifacts.
+    console: where lines for people go.
+
+  Returns:
+    The run of each: the same files as if it were alone.
+
+  Raises:
+    InputError: they are not of one shape, or see `run`.
+  """
+  made = [Experiment(each, pathlib.Path(workdir), console) for each in configs]
+  for each in made:
+    each.check_vocabulary()
+  return [made[0].train()] if len(made) == 1 else population.train(made)
 
 
 def show_batch(

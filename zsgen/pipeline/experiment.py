@@ -94,15 +94,23 @@ class Experiment:
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
     job = None if self.finished() else self.job()
-    self.path.mkdir(parents=True, exist_ok=True)
-    self._write_manifest()
+    self.begin()
     if job:
       loop.train(job)
     else:
       self.say(f"train    already finished: {self.path}")
+    self.end()
+    return self.path
+
+  def begin(self) -> None:
+    """Makes the run's directory, or checks that it is this run's."""
+    self.path.mkdir(parents=True, exist_ok=True)
+    self._write_manifest()
+
+  def end(self) -> None:
+    """Writes down what the run showed: it is finished."""
     result = run_report.result(self.path)
     artifacts.write_json(self.path / "result.json", result)
-    return self.path
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""

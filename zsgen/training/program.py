@@ -27,6 +27,7 @@ class Program(NamedTuple):
     frozen_shardings: of the same.
     batch_shardings: of a batch.
     first_moment: element type of Adam's first moment.
+    plain_step: `step`, not compiled, for a program of several of it.
     step: (state, frozen, batch, hyper) to a new state, which takes the place
       of the old one in memory, and metrics, which every device has.
   """
@@ -39,6 +40,7 @@ class Program(NamedTuple):
   frozen_shardings: Any
   batch_shardings: batches.Batch
   first_moment: str
+  plain_step: Any
   step: Any
 
   def init(self, params: Any) -> step_lib.State:
@@ -67,14 +69,15 @@ def make(
   shardings = _state_shardings(shapes, mesh, config)
   frozen = mesh_lib.shardings(start.frozen_shapes, mesh, rules)
   batch = step_lib.batch_shardings(mesh)
+  plain = functools.partial(
+      step_lib.train_step,
+      model=model,
+      groups=config.train.loss_groups,
+      parts=config.machine.micro_batches,
+      first_moment=first_moment,
+  )
   step = jax.jit(
-      functools.partial(
-          step_lib.train_step,
-          model=model,
-          groups=config.train.loss_groups,
-          parts=config.machine.micro_batches,
-          first_moment=first_moment,
-      ),
+      plain,
       in_shardings=(shardings, frozen, batch, None),
       out_shardings=(shardings, mesh_lib.replicated(mesh)),
       donate_argnums=0,
@@ -88,6 +91,7 @@ def make(
       frozen,
       batch,
       first_moment,
+      plain,
       step,
   )
 

@@ -150,24 +150,35 @@ class Logger:
     """
     if pending is None:
       return
-    step = pending.step
     metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    perf = self.trained(pending)
+    self.record_step(pending.step, pending.hyper, metrics, perf)
+
+  def trained(self, pending: Pending) -> dict[str, float]:
+    """Ends the lap of a step whose metrics are there; returns how it went."""
+    lengths = np.asarray(pending.lengths).ravel()
+    perf = self._clock.step(lengths, pending.slots)
+    beside, self._beside = self._beside, {}
+    return {**perf, **memory.used(), **beside}
+
+  def record_step(
+      self,
+      step: int,
+      hyper: optimizer.Hyper,
+      metrics: step_lib.Metrics,
+      perf: Mapping[str, float],
+  ) -> None:
+    """Logs what a step reported, and how it went; see `step`."""
     values = {
         "train/loss": float(metrics.loss),
         "train/grad_norm": float(metrics.grad_norm),
-        "train/learning_rate": float(pending.hyper.learning_rate),
+        "train/learning_rate": float(hyper.learning_rate),
         "train/tokens": int(metrics.tokens),
         "train/loss_tokens": int(metrics.loss_tokens),
     }
     _check_step(self._path, step, values, metrics.ids)
     self._record.consumed(step, metrics.ids)
     self._record.metrics({"step": step, **values})
-    perf = {
-        **self._clock.step(pending.lengths, pending.slots),
-        **memory.used(),
-        **self._beside,
-    }
-    self._beside = {}
     self._record.perf({"step": step, **perf})
     self._write(step, {**values, **perf})
     loss = f"{values['train/loss']:.3f}"
@@ -176,21 +187,39 @@ class Logger:
   def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
     """Evaluates, and logs what was found."""
     found = evaluator(params)
-    check_finite(
-        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
-    )
-    self._record.evaluated(evaluator.name, step, found.losses)
-    self._record.predictions(evaluator.name, step, found.predictions)
-    self._record.metrics({"step": step, **found.metrics})
+    self.record_evaluation(evaluator, step, found, self.evaluated(evaluator))
+
+  def evaluated(self, evaluator: Evaluator) -> dict[str, float]:
+    """Ends the lap of an evaluation; returns how it went."""
     name = evaluator.name
     if name not in self._evaluated:
       self._evaluated.append(name)
     seconds = self._clock.lap(_lap(name))
     share = self._clock.share(_lap(name))
-    perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
+    return {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
+
+  def record_evaluation(
+      self,
+      evaluator: Evaluator,
+      step: int,
+      found: Evaluation,
+      perf: Mapping[str, float],
+  ) -> None:
+    """Logs what an evaluation found, and how it went.
+
+    Raises:
+      InputError: a loss is not finite.
+    """
+    check_finite(
+        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
+    )
+    name = evaluator.name
+    self._record.evaluated(name, step, found.losses)
+    self._record.predictions(name, step, found.predictions)
+    self._record.metrics({"step": step, **found.metrics})
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
-    value = found.metrics[found.headline]
+    value, share = found.metrics[found.headline], perf[f"perf/{name}_share"]
     self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
 
   def tell_shares(self) -> None:

@@ -1,0 +1,116 @@
+"""Runs as members of a population are what they are alone."""
+
+import json
+
+import numpy as np
+import pytest
+import rich.console
+
+from zsgen import config as config_lib
+from zsgen import errors, pipeline
+from zsgen.training import checkpoints, records
+
+STEPS = 50
+# Members differ in seed, order, and what the optimizer is given.
+MEMBERS = {
+    "one": {"seed": 1},
+    "two": {"seed": 2, "train": {"learning_rate": 1e-3}},
+    "farthest": {"order": {"pick": "farthest"}, "train": {"b2": 0.99}},
+}
+
+
+@pytest.fixture
+def members(small):
+  """Configs of three members."""
+  small.order.budget = STEPS * small.train.batch_size
+  small.train.warmup_steps = 5
+  small.evals.heldout.every_steps = 25
+  small.machine.save_every = 20
+  found = []
+  for name, options in MEMBERS.items():
+    each = small.copy_and_resolve_references()
+    each.name = name
+    each.update(options)
+    found.append(config_lib.check(each))
+  return found
+
+
+@pytest.fixture(scope="module")
+def quiet():
+  return rich.console.Console(quiet=True)
+
+
+def _lines(path):
+  return [json.loads(line) for line in path.open()]
+
+
+def _assert_equal(run, alone):
+  assert run.name == alone.name
+  np.testing.assert_array_equal(
+      np.load(run / "consumed.npy"), np.load(alone / "consumed.npy")
+  )
+  found, wanted = _lines(run / "metrics.jsonl"), _lines(alone / "metrics.jsonl")
+  assert len(found) == len(wanted) > STEPS
+  for each, other in zip(found, wanted, strict=True):
+    assert each == pytest.approx(other, rel=1e-4)
+  losses = [np.load(path / "evals/heldout/loss.npy") for path in (run, alone)]
+  np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_members_are_what_they_are_alone(members, tmp_path, quiet):
+  alone = [
+      pipeline.run(each, tmp_path / "alone", ["train"], quiet).run
+      for each in members
+  ]
+  runs = pipeline.run_population(members, tmp_path, quiet)
+  for run, other in zip(runs, alone, strict=True):
+    _assert_equal(run, other)
+    with checkpoints.Finished(run) as there:
+      assert there.steps() == [STEPS]
+  # Again: nothing is trained.
+  before = (runs[0] / "metrics.jsonl").stat().st_mtime_ns
+  assert pipeline.run_population(members, tmp_path, quiet) == runs
+  assert (runs[0] / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_stopped_population_goes_on_with_the_same_bytes(
+    members, tmp_path, quiet, monkeypatch
+):
+  class Stopped(Exception):
+    """Stands for a kill."""
+
+  consumed = records.Records.consumed
+
+  def stop(self, step, ids):
+    if step == 31 and "two" in self._path.name:
+      raise Stopped
+    consumed(self, step, ids)
+
+  runs = pipeline.run_population(members[:2], tmp_path / "whole", quiet)
+  with monkeypatch.context() as patched:
+    patched.setattr(records.Records, "consumed", stop)
+    with pytest.raises(Stopped):
+      pipeline.run_population(members[:2], tmp_path / "stopped", quiet)
+  again = pipeline.run_population(members[:2], tmp_path / "stopped", quiet)
+  for run, other in zip(again, runs, strict=True):
+    for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
+      assert (run / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_members_of_other_shapes_are_told(small, tmp_path, quiet):
+  other = small.copy_and_resolve_references()
+  other.name, other.model.width = "wide", 2 * small.model.width
+  configs = [config_lib.check(each) for each in (small, other)]
+  message = r"config.population: config.model is .* in wide and .*one shape"
+  with pytest.raises(errors.InputError, match=message):
+    pipeline.run_population(configs, tmp_path, quiet)
+
+
+def test_members_of_other_lengths_are_told(small, tmp_path, quiet):
+  other = small.copy_and_resolve_references()
+  other.name, other.order.budget = "short", small.order.budget // 2
+  configs = [config_lib.check(each) for each in (small, other)]
+  with pytest.raises(
+      errors.InputError, match=r"population: steps is \d+ in sh"
+  ):
+    pipeline.run_population(configs, tmp_path, quiet)

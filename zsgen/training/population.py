@@ -1,0 +1,314 @@
+"""Several runs of one shape, trained as one program.
+
+Members differ in data, order, seed and hyper-parameters. Parameters, moments,
+batches and hyper-parameters of all have the members as their first axis, over
+which the step is mapped; on several devices that axis is split. A member's
+files are those of a run alone, and its curve is the same but for rounding.
+"""
+
+from collections.abc import Callable, Sequence
+import contextlib
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from zsgen import errors
+from zsgen import mesh as mesh_lib
+from zsgen.models import lora as lora_lib
+from zsgen.training import (
+    batches,
+    checkpoints,
+    flops,
+    loop,
+    meter,
+    optimizer,
+    progress,
+    records,
+    watch,
+    writers,
+)
+from zsgen.training import step as step_lib
+
+# What all members must have in common, as attributes of a config.
+_ALIKE = (
+    "model",
+    "lora.rank",
+    "lora.targets",
+    "train.batch_size",
+    "train.loss_groups",
+    "train.first_moment",
+    "machine.mesh",
+    "machine.remat",
+    "machine.logits_chunk",
+    "machine.attention",
+    "machine.micro_batches",
+    "machine.save_every",
+)
+
+
+class Job(NamedTuple):
+  """All that a population is made of.
+
+  Attributes:
+    path: where its checkpoints are.
+    members: each as if it were alone.
+    sharding: of arrays with the members as their first axis.
+    evaluate: for each of the members' evaluators, the evaluation of all of
+      them, given stacked parameters.
+  """
+
+  path: pathlib.Path
+  members: Sequence[loop.Job]
+  sharding: jax.sharding.Sharding
+  evaluate: Sequence[Callable[[Any], list[watch.Evaluation]]]
+
+
+def sharding(mesh: jax.sharding.Mesh, members: int) -> jax.sharding.Sharding:
+  """Where arrays lie that have the members as their first axis.
+
+  Raises:
+    InputError: the devices do not divide the members.
+  """
+  if members % mesh.size:
+    raise errors.InputError(
+        f"config.population is {members} members on {mesh.size} devices, which"
+        " do not divide them: take a multiple, or fewer devices."
+    )
+  if mesh.shape["data"] != mesh.size:
+    raise errors.InputError(
+        "config.population: members are split over config.machine.mesh.data"
+        f" alone, but the mesh is {dict(mesh.shape)}. Leave fsdp and tensor"
+        " at 1."
+    )
+  return mesh_lib.batch_sharding(mesh)
+
+
+def check(members: Sequence[loop.Job]) -> None:
+  """Raises InputError for members that do not fit into one program."""
+  first = members[0]
+  for each in members[1:]:
+    found = {**_shape(each), "steps": each.steps}
+    for field, wanted in {**_shape(first), "steps": first.steps}.items():
+      if found[field] != wanted:
+        raise errors.InputError(
+            f"config.population: {field} is {found[field]!r} in"
+            f" {each.config.name} and {wanted!r} in {first.config.name}. Members"
+            " must be of one shape: train these apart (config.population=1)."
+        )
+
+
+def _shape(job: loop.Job) -> dict[str, Any]:
+  """What must be the same in all members, by name."""
+  found = {}
+  for path in _ALIKE:
+    value = functools.reduce(getattr, path.split("."), job.config)
+    found[f"config.{path}"] = value
+  found["config.evals"] = [
+      (each.name, each.every_steps) for each in job.evaluators
+  ]
+  return found
+
+
+def train(job: Job) -> None:
+  """Trains from the newest checkpoint, or from the start, to the end.
+
+  Writes what each member would write alone, a checkpoint of the last step
+  among it; earlier ones are of the population. See `loop.train`.
+
+  Raises:
+    InputError: members that do not fit together, or see `loop.train`.
+  """
+  check(job.members)
+  keep = job.members[0].config.machine.keep
+  with contextlib.ExitStack() as stack:
+    path = job.path / checkpoints.NAME
+    saved = stack.enter_context(checkpoints.Checkpoints(path, keep))
+    _train(job, saved, stack)
+
+
+def _train(
+    job: Job, saved: checkpoints.Checkpoints, stack: contextlib.ExitStack
+) -> None:
+  """`train`, with its checkpoints; what it opens is closed by the stack."""
+  members, first_member = job.members, job.members[0]
+  steps, machine = first_member.steps, first_member.config.machine
+  say = first_member.say
+
+  # The state: a checkpoint's, or new.
+  latest = saved.latest()
+  first = latest or 0
+  state, frozen, lengths = _start(job, saved, latest)
+  say(
+      f"train    {len(members)} members from step {first} of {steps}: {job.path}"
+  )
+
+  # Records of each, cut back to the checkpoint.
+  program = first_member.program
+  counted = flops.of(
+      first_member.start.arch, program.shapes.params, program.frozen_shapes
+  )
+  clock = meter.Meter(counted, flops.peak(program.mesh.devices))
+  line = stack.enter_context(progress.Progress(first, steps))
+  kept, logs = [], []
+  for each, own in zip(members, lengths, strict=True):
+    record = records.Records(
+        path=each.path,
+        batch_size=each.config.train.batch_size,
+        steps=steps,
+        evaluated={
+            one.name: (loop.due_steps(one.every_steps, steps), one.ids)
+            for one in each.evaluators
+        },
+        lengths=own,
+        first=first,
+        resumed=latest is not None,
+    )
+    stack.callback(record.close)
+    sinks = writers.make(each.config.machine, each.path, first)
+    for sink in sinks:
+      stack.callback(sink.close)
+    kept.append(record)
+    logs.append(watch.Logger(each.path, say, record, sinks, line, clock))
+  timer = logs[0]
+
+  # The device program, and what feeds it.
+  run_step = jax.jit(
+      jax.vmap(program.plain_step),
+      in_shardings=job.sharding,
+      out_shardings=job.sharding,
+      donate_argnums=0,
+  )
+  feeds = [each.feed(first) for each in members]
+  layouts = _layouts(members)
+
+  pending = None
+  for step in range(first, steps + 1):
+    resumed_here = step == first and latest is not None
+
+    # Evaluate; a checkpoint is saved after its step's evaluation.
+    for place, evaluate in enumerate(job.evaluate):
+      of_members = [each.evaluators[place] for each in members]
+      if _due(step, of_members[0].every_steps, steps) and not resumed_here:
+        pending = _log(pending, logs)
+        found = evaluate(lora_lib.join(state.params, frozen))
+        perf = timer.evaluated(of_members[0])
+        for log, one, each in zip(logs, of_members, found, strict=True):
+          log.record_evaluation(one, step, each, perf)
+
+    # Save; whatever the checkpoint counts is durable before it.
+    if step and _due(step, machine.save_every, steps) and not resumed_here:
+      pending = _log(pending, logs)
+      meta = {"step": step, "lengths": [each.sync() for each in kept]}
+      saved.save(step, state, meta)
+      timer.saved(step)
+
+    if step == steps:
+      break
+
+    # Train, and log the step before while this one runs.
+    with timer.feeding(pending):
+      batch = _batch([feed(step) for feed in feeds], layouts)
+    hyper = _stacked(
+        [optimizer.hyper_at(each.config.train, step, steps) for each in members]
+    )
+    if timer.is_new(batch):
+      pending = _log(pending, logs)
+      with timer.compiling(batch):
+        run_step.lower(state, frozen, batch, hyper).compile()
+    state, metrics = run_step(state, frozen, batch, hyper)
+    _log(pending, logs)
+    pending = watch.Pending(
+        step, hyper, metrics, batch.lengths, batch.tokens.size
+    )
+  timer.tell_shares()
+  _save_members(job, state)
+
+
+def _start(
+    job: Job, saved: checkpoints.Checkpoints, latest: int | None
+) -> tuple[step_lib.State, Any, list[dict[str, int]]]:
+  """State and frozen parameters, stacked, and the lengths of the logs."""
+  put = functools.partial(_put, sharding=job.sharding)
+  frozen = put([loop.load_frozen(each) for each in job.members])
+  if latest is None:
+    job.members[0].say(f"start    {job.members[0].start.said}; and so on")
+    params = [
+        each.start.load(each.program.shardings.params) for each in job.members
+    ]
+    states = [
+        each.program.init(one)
+        for each, one in zip(job.members, params, strict=True)
+    ]
+    return put(states), frozen, [{} for _ in job.members]
+  count = len(job.members)
+  shapes = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype),
+      job.members[0].program.shapes,
+  )
+  places = jax.tree.map(lambda _: job.sharding, shapes)
+  state = saved.state(latest, checkpoints.like(shapes, places))
+  return state, frozen, saved.meta(latest)["lengths"]
+
+
+def _put(trees: Sequence[Any], sharding: jax.sharding.Sharding) -> Any:
+  """Trees as one, stacked."""
+  return jax.device_put(_stacked(jax.device_get(trees)), sharding)
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _layouts(members: Sequence[loop.Job]) -> batches.Layouts:
+  """Shapes that serve all members."""
+  rows = sorted({rows for each in members for rows in each.layouts.rows})
+  return batches.Layouts(
+      tuple(rows), max(each.layouts.length for each in members)
+  )
+
+
+def _batch(
+    examples: Sequence[batches.Examples], layouts: batches.Layouts
+) -> batches.Batch:
+  """The batches of all members in the shape that the largest needs."""
+  laid = [batches.lay_out(each, layouts) for each in examples]
+  rows = max(each.tokens.shape[0] for each in laid)
+  alike = batches.Layouts((rows,), layouts.length)
+  return _stacked(
+      [
+          one if one.tokens.shape[0] == rows else batches.lay_out(each, alike)
+          for one, each in zip(laid, examples, strict=True)
+      ]
+  )
+
+
+def _log(pending: watch.Pending | None, logs: Sequence[watch.Logger]) -> None:
+  """Waits for a step's metrics and logs those of each member."""
+  if pending is None:
+    return
+  metrics = jax.device_get(pending.metrics)
+  perf = {**logs[0].trained(pending), "perf/members": len(logs)}
+  for i, log in enumerate(logs):
+    hyper, own = jax.tree.map(
+        lambda leaf, i=i: leaf[i], (pending.hyper, metrics)
+    )
+    log.record_step(pending.step, hyper, own, perf)
+
+
+def _save_members(job: Job, state: step_lib.State) -> None:
+  """Each member's own checkpoint of the last step."""
+  states = jax.device_get(state)
+  for i, each in enumerate(job.members):
+    path = each.path / checkpoints.NAME
+    with checkpoints.Checkpoints(path, each.config.machine.keep) as saved:
+      if saved.latest() is None:
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], states)
+        own = jax.device_put(own, each.program.shardings)
+        saved.save(each.steps, own, {"step": each.steps, "lengths": {}})
+
+
+def _due(step: int, every: int, steps: int) -> bool:
+  return step % every == 0 or step == steps
