@@ -19,7 +19,7 @@ from zsgen.data import store as store_lib
 NO_EXAMPLE = -1
 NO_ROW = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 # Row lengths are multiples of this, in tokens.
-_LENGTH_STEP = 64
+_LENGTH_STEP = 32
 
 
 class Examples(NamedTuple):
