@@ -1,6 +1,6 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import pathlib
 from typing import Any, NamedTuple
@@ -86,32 +86,14 @@ def _train(
   first = latest or 0
   state, lengths = _start(job, saved, latest)
   frozen = load_frozen(job)
-  if job.start.lora.rank:
-    told = lora_lib.told(job.start.lora, state.params, frozen)
-    job.say(f"lora     {told}")
-  job.say(f"train    from step {first} of {job.steps}: {job.path}")
+  _say_begin(job, first, state, frozen)
   counted = flops.of(job.start.arch, program.shapes.params, frozen)
   peak = flops.peak(program.mesh.devices)
   job.say(f"layouts  {job.layouts.told()}")
   job.say(f"mfu      {peak.told(counted)}")
 
   # Records, cut back to the checkpoint.
-  record = records.of_first(
-      path=job.path,
-      batch_size=train_config.batch_size,
-      steps=job.steps,
-      evaluated={
-          each.name: (due_steps(each.every_steps, job.steps), each.ids)
-          for each in job.evaluators
-      },
-      lengths=lengths,
-      first=first,
-      resumed=latest is not None,
-  )
-  stack.callback(record.close)
-  sinks = writers.make(machine, job.path, first) if hosts.is_first() else []
-  for sink in sinks:
-    stack.callback(sink.close)
+  record, sinks = _records(job, latest, lengths, stack)
 
   # What feeds the device program.
   feed = job.feed(first)
@@ -166,6 +148,44 @@ def _train(
     )
   log.tell_shares()
   return state
+
+
+def _say_begin(
+    job: Job, first: int, state: step_lib.State, frozen: Any
+) -> None:
+  if job.start.lora.rank:
+    told = lora_lib.told(job.start.lora, state.params, frozen)
+    job.say(f"lora     {told}")
+  job.say(f"train    from step {first} of {job.steps}: {job.path}")
+
+
+def _records(
+    job: Job,
+    latest: int | None,
+    lengths: Mapping[str, int],
+    stack: contextlib.ExitStack,
+) -> tuple[records.Records | records.Silent, list[writers.Writer]]:
+  """The run's files, cut back to a checkpoint; of the first process only."""
+  first = latest or 0
+  record = records.of_first(
+      path=job.path,
+      batch_size=job.config.train.batch_size,
+      steps=job.steps,
+      evaluated={
+          each.name: (due_steps(each.every_steps, job.steps), each.ids)
+          for each in job.evaluators
+      },
+      lengths=lengths,
+      first=first,
+      resumed=latest is not None,
+  )
+  stack.callback(record.close)
+  if not hosts.is_first():
+    return record, []
+  sinks = writers.make(job.config.machine, job.path, first)
+  for sink in sinks:
+    stack.callback(sink.close)
+  return record, sinks
 
 
 def restore_final(job: Job) -> step_lib.State:
