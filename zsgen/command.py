@@ -8,6 +8,8 @@ import pathlib
 import runpy
 import signal
 import sys
+import traceback
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 import ml_collections
@@ -21,8 +23,13 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string("workdir", "workdir", "Where artifacts go.")
 
 
+class _Terminated(KeyboardInterrupt):
+  """SIGTERM, where there is nothing to save."""
+
+
 def start(run: Callable[[], None]) -> None:
   """Parses flags and runs; a user's error is one line and exit code 2."""
+  signal.signal(signal.SIGTERM, _terminate)
   app.run(functools.partial(_guarded, run), flags_parser=_parse)
 
 
@@ -37,21 +44,58 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
     full_disk.watch(pathlib.Path(WORKDIR.value))
     run()
+  except errors.Stopped as stopped:
+    print(f"zsgen: {stopped}", file=sys.stderr)
   except errors.InputError as error:
     print(f"zsgen: {error}", file=sys.stderr)
-    sys.exit(2)
+    _exit(2)
   except Exception as error:
-    if said := full_disk.told(error, pathlib.Path(WORKDIR.value)):
-      full_disk.leave(said)
-    if not isinstance(error, OSError) or error.filename is None:
-      raise
-    place = f"{error.filename}: {error.strerror}"
-    print(f"zsgen: {place}. Check --workdir and the disk.", file=sys.stderr)
-    sys.exit(2)
-  except KeyboardInterrupt:
+    _fail(error)
+    raise
+  except KeyboardInterrupt as error:
     print("\nzsgen: stopped; the same command goes on.", file=sys.stderr)
+    terminated = isinstance(error, _Terminated)
     # No clean-up: what is committed is whole, and threads may be busy.
-    os._exit(128 + signal.SIGINT)
+    os._exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
+
+
+def _terminate(*_: Any) -> NoReturn:
+  raise _Terminated
+
+
+def _exit(code: int) -> NoReturn:
+  """Exits, one of several processes without waiting for the others."""
+  from zsgen import hosts  # Imports jax.
+
+  if hosts.several():
+    hosts.leave(code)
+  sys.exit(code)
+
+
+def _fail(error: Exception) -> None:
+  """Says what is wrong, and exits; returns where only a trace can tell."""
+  from zsgen import hosts  # Imports jax.
+
+  full = full_disk.told(error, pathlib.Path(WORKDIR.value))
+  if full and not hosts.several():
+    full_disk.leave(full)
+  if lost := hosts.told(error):
+    print(f"zsgen: {lost}", file=sys.stderr)
+    hosts.leave(1)
+  if said := full or _file_of(error):
+    print(f"zsgen: {said}", file=sys.stderr)
+    _exit(2)
+  if hosts.several():
+    traceback.print_exc()
+    hosts.leave(1)
+
+
+def _file_of(error: Exception) -> str:
+  """What to say of an error that names a file; "" of others."""
+  if not isinstance(error, OSError) or error.filename is None:
+    return ""
+  place = f"{error.filename}: {error.strerror}"
+  return f"{place}. Check --workdir and the disk."
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -461,10 +461,24 @@ class Mesh:
 
 
 @dataclasses.dataclass(frozen=True)
+class Hosts:
+  """The processes of a run; nothing need be set where jax finds them itself."""
+
+  # HOST:PORT of process 0, which all processes reach; "": found, or one
+  # process.
+  coordinator: str = option("", machine=True)
+  # Processes; 0: as many as are found. 1: one, and nothing is looked for.
+  count: int = option(0, low=0, machine=True)
+  # The number of this process, from 0; -1: found.
+  index: int = option(-1, low=-1, machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
 class Machine:
   """What never changes a result."""
 
   mesh: Mesh = section(Mesh, machine=True)
+  hosts: Hosts = section(Hosts, machine=True)
   # Steps between checkpoints; the last step is always saved.
   save_every: int = option(50, low=1, machine=True)
   # Checkpoints that are kept.

@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read."""
+"""The errors that a user is meant to read."""
 
 from collections.abc import Iterable, Mapping
 import difflib
@@ -11,6 +11,13 @@ class InputError(Exception):
   """Bad input: says what, where (file, line, field) and what to do.
 
   `zsgen.main` prints it without a traceback and exits with 2.
+  """
+
+
+class Stopped(Exception):
+  """A run that was asked to stop and has saved: says how to go on.
+
+  `zsgen.main` prints it and exits with 0.
   """
 
 

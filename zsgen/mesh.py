@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from zsgen import config, errors
@@ -150,6 +151,41 @@ def row_shards(mesh: jax.sharding.Mesh) -> int:
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
   """Of arrays that every device holds whole."""
   return NamedSharding(mesh, PartitionSpec())
+
+
+def put(tree: Any, shardings: Any) -> Any:
+  """Arrays on a mesh, of which each process has given its part.
+
+  Args:
+    tree: NumPy arrays, the same in every process.
+    shardings: of each.
+  """
+  places = jax.tree.leaves(shardings)
+  if all(place.is_fully_addressable for place in places):
+    return jax.device_put(tree, shardings)
+  return jax.tree.map(
+      lambda each, place: jax.make_array_from_callback(
+          each.shape, place, each.__getitem__
+      ),
+      tree,
+      shardings,
+  )
+
+
+def fetch(tree: Any) -> Any:
+  """Arrays whose whole every process can read; on one host as they are.
+
+  On several they become NumPy arrays one by one: devices hold one of them
+  whole at a time. All processes must call this.
+  """
+  return jax.tree.map(
+      lambda each: (
+          each
+          if each.is_fully_addressable
+          else multihost_utils.process_allgather(each, tiled=True)
+      ),
+      tree,
+  )
 
 
 def _name(path: tuple) -> str:

@@ -108,7 +108,7 @@ class Generate:
       tokens[row, width - len(prompt) :] = prompt
       lengths[row], rows[row] = len(prompt), self.ids[slot]
     sharding = mesh_lib.batch_sharding(self._place.mesh)
-    return jax.device_put((tokens, lengths, rows), sharding)
+    return mesh_lib.put((tokens, lengths, rows), (sharding,) * 3)
 
   def _check_positions(self) -> None:
     new = self._decoding.max_new_tokens

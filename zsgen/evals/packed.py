@@ -74,7 +74,7 @@ class Packed:
     shards = step_lib.batch_shardings(self._place.mesh)
     laid = self.laid(slots, max(map(len, slots)), layout)
     return [
-        (taken, jax.device_put(batch, shards))
+        (taken, mesh_lib.put(batch, shards))
         for taken, batch in zip(slots, laid, strict=True)
     ]
 

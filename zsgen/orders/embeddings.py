@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from zsgen import artifacts, config, errors
+from zsgen import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import embedders, grid
@@ -94,8 +94,9 @@ def find(root: pathlib.Path, made: dict[str, Any]) -> Embeddings | None:
     InputError: the artifact is damaged.
   """
   path = _path(root, made)
-  if not path.exists():
+  if not hosts.of_first("embeddings", path.exists()):
     return None
+  hosts.see(path)
   manifest = artifacts.check_made_by(path, made)
   return load(path, manifest.get("sha256"))
 
@@ -132,9 +133,12 @@ def obtain(
   found = embedders.make(order).embed(
       texts(store, order.text), training, partial, say
   )
-  saved = save(path, _unit(found.vectors, store), made, found.cut)
-  shutil.rmtree(partial, ignore_errors=True)
-  return saved
+  vectors = _unit(found.vectors, store)
+  if hosts.is_first():
+    save(path, vectors, made, found.cut)
+    shutil.rmtree(partial, ignore_errors=True)
+  hosts.wait("the embeddings")
+  return find(root, made)
 
 
 def _path(root: pathlib.Path, made: dict[str, Any]) -> pathlib.Path:

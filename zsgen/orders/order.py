@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, config, errors
+from zsgen import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import (
@@ -133,6 +133,9 @@ def make(
 ) -> Order:
   """Loads the order that a config describes, made where absent.
 
+  With several processes, all of them must call this with the same arguments,
+  and the first one writes.
+
   Args:
     root: the workdir; orders/ and embeddings/ are under it.
     store: the pool (its training rows) and the held-out sets.
@@ -145,7 +148,8 @@ def make(
   """
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
   path = root / "orders" / artifacts.name(_stem(order), made)
-  if path.exists():
+  if hosts.of_first("order", path.exists()):
+    hosts.see(path)
     artifacts.check_made_by(path, made)
     return Order.load(path, store)
   ids = store.split_ids(suite.TRAIN)
@@ -164,7 +168,10 @@ def make(
       statistics=statistics.summary(store, ids, picked.rounds, nearest),
       notes=dict(picked.notes),
   )
-  _write(path, _table(store, ids, picked, nearest), about)
+  if hosts.is_first():
+    _write(path, _table(store, ids, picked, nearest), about)
+  hosts.wait("the order")
+  hosts.see(path)
   return Order.load(path, store)
 
 

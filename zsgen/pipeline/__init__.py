@@ -17,7 +17,7 @@ import ml_collections
 import rich.console
 
 from zsgen import config as config_lib
-from zsgen import errors
+from zsgen import errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, population
@@ -66,6 +66,7 @@ def run(
 
   Raises:
     InputError: bad options, sources, orders or artifacts.
+    Stopped: training was asked to stop, and has saved.
   """
   if not isinstance(config, config_lib.Config):
     config = config_lib.check(config)
@@ -75,10 +76,11 @@ def run(
           f"--stage={stage} is not known; there are"
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
-  experiment = Experiment(config, pathlib.Path(workdir), console)
-  if set(stages or STAGES) - {"prepare", "order"}:
-    experiment.check_vocabulary()
-  results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
+  with hosts.together(config.machine.hosts):
+    experiment = Experiment(config, pathlib.Path(workdir), console)
+    if set(stages or STAGES) - {"prepare", "order"}:
+      experiment.check_vocabulary()
+    results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
   return Result(
       store=results.get("prepare") and experiment.store.path,
       order=results.get("order") and experiment.order.path,
@@ -104,12 +106,21 @@ def run_population(
     The run of each: the same files as if it were alone.
 
   Raises:
-    InputError: they are not of one shape, or see `run`.
+    InputError: they are not of one shape, there are several processes, or see
+      `run`.
   """
-  made = [Experiment(each, pathlib.Path(workdir), console) for each in configs]
-  for each in made:
-    each.check_vocabulary()
-  return [made[0].train()] if len(made) == 1 else population.train(made)
+  with hosts.together(configs[0].machine.hosts):
+    if hosts.several() and len(configs) > 1:
+      raise errors.InputError(
+          f"config.population is {len(configs)}, but a program of several runs"
+          " needs one process: set it to 1, or start one process."
+      )
+    made = [
+        Experiment(each, pathlib.Path(workdir), console) for each in configs
+    ]
+    for each in made:
+      each.check_vocabulary()
+    return [made[0].train()] if len(made) == 1 else population.train(made)
 
 
 def show_batch(

@@ -1,9 +1,12 @@
 """The stage evaluate: what parameters show without training."""
 
+from collections.abc import Iterator
+import contextlib
 import os
 import pathlib
+import tempfile
 
-from zsgen import artifacts
+from zsgen import artifacts, hosts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.evals import once
@@ -24,13 +27,13 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
   }
   root = made.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
-  if not path.exists():
+  if not hosts.of_first("evaluation", path.exists()):
     mesh = mesh_lib.make(config.machine.mesh)
     evaluators = made.evaluators(mesh)
     made.check_longest([each.ids for each in evaluators])
     made.say(f"evaluate {made.start.said}")
     params = made.start.load_all(mesh, config.machine.mesh.rules)
-    with artifacts.writing(path) as beside:
+    with _writing(path) as beside:
       once.write(beside, evaluators, params, store)
       artifacts.write_json(beside / "config.json", config_lib.to_dict(config))
       manifest = {
@@ -39,8 +42,21 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
           "store": os.path.relpath(store.path, path),
       }
       artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+  hosts.wait("the evaluation")
+  hosts.see(path)
   artifacts.check_made_by(path, made_by)
   table = evaluation_table.grid(path, config)
   made.console.print(grids.to_rich(table))
   made.say(f"evaluate {path}")
   return path
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """What process 0 writes becomes `path`; the others' is thrown away."""
+  if hosts.is_first():
+    with artifacts.writing(path) as beside:
+      yield beside
+  else:
+    with tempfile.TemporaryDirectory() as nothing:
+      yield pathlib.Path(nothing)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals
+from zsgen import artifacts, errors, evals, hosts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
@@ -41,15 +41,24 @@ class Experiment:
         config, model=self.start.arch, lora=self.start.lora
     )
     self.workdir = workdir.absolute()
-    self.console = console or rich.console.Console(
-        stderr=True, soft_wrap=True, highlight=False
-    )
+    self.console = console or hosts.console()
     self._check_names()
     self._use_compile_cache()
 
   @functools.cached_property
   def store(self) -> store_lib.Store:
-    """The prepare stage."""
+    """The prepare stage; process 0 does it, and the others wait."""
+    store = self._prepared() if hosts.is_first() else None
+    path = pathlib.Path(hosts.of_first("store", store and str(store.path)))
+    if store is None:
+      hosts.see(path)
+      store = store_lib.open_store(path)
+    self._check_evals(store.manifest["heldout"])
+    self._check_choices(store)
+    return store
+
+  def _prepared(self) -> store_lib.Store:
+    """Opens the store, or makes it and says what is in it."""
     config = self.config
     made = prepare.path_of(self.workdir / "stores", config.data, config.seed)
     known = made.exists()
@@ -68,8 +77,6 @@ class Experiment:
       self.console.print(grids.to_rich(origins.counted(store)))
       if told := origins.told(store):
         self.say(told)
-    self._check_evals(store.manifest["heldout"])
-    self._check_choices(store)
     return store
 
   @functools.cached_property
@@ -104,25 +111,33 @@ class Experiment:
 
   def begin(self) -> None:
     """Makes the run's directory, or checks that it is this run's."""
-    self.path.mkdir(parents=True, exist_ok=True)
-    self._write_manifest()
+    if hosts.is_first():
+      self.path.mkdir(parents=True, exist_ok=True)
+      self._write_manifest()
+    hosts.wait("the run's directory")
+    hosts.see(self.path)
 
   def end(self) -> None:
     """Writes down what the run showed: it is finished."""
-    result = run_report.result(self.path)
-    artifacts.write_json(self.path / "result.json", result)
+    if hosts.is_first():
+      result = run_report.result(self.path)
+      artifacts.write_json(self.path / "result.json", result)
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
     if not self.finished():
       self.train()
-    page = run_report.write(self.path, self.store, self.order)
-    self.console.print(run_report.table(self.path))
-    self.say(f"report   {page}")
-    return page
+    page = None
+    if hosts.is_first():
+      page = run_report.write(self.path, self.store, self.order)
+      self.console.print(run_report.table(self.path))
+      self.say(f"report   {page}")
+    return pathlib.Path(hosts.of_first("report", page and str(page)))
 
   def finished(self) -> bool:
-    return (self.path / "result.json").exists()
+    """Whether the run has ended; all processes must ask."""
+    there = (self.path / "result.json").exists()
+    return hosts.of_first("finished", there)
 
   def job(self) -> loop.Job:
     """All that training needs."""

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from zsgen import errors
+from zsgen import errors, hosts
 from zsgen.training import step as step_lib
 
 # Of a run's directory.
@@ -30,7 +30,13 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
         path.absolute(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=True, create=True
+            max_to_keep=keep,
+            cleanup_tmp_directories=True,
+            create=True,
+            # Made later and failing, it leaves threads that wait for it.
+            async_options=ocp.AsyncOptions(
+                create_directories_asynchronously=False
+            ),
         ),
         item_handlers={
             "state": ocp.StandardCheckpointHandler(),
@@ -41,7 +47,9 @@ class Checkpoints:
   def __enter__(self) -> "Checkpoints":
     return self
 
-  def __exit__(self, *_: Any) -> None:
+  def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+    if hosts.several() and not isinstance(error, errors.Stopped | None):
+      return  # It would wait for the others, who may be gone.
     self._manager.close()
 
   def latest(self) -> int | None:

@@ -1,11 +1,13 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import pathlib
 from typing import Any, NamedTuple
 
 from zsgen import config as config_lib
+from zsgen import errors, hosts
+from zsgen import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.training import (
     batches,
@@ -16,6 +18,7 @@ from zsgen.training import (
     optimizer,
     progress,
     records,
+    stopping,
     tracing,
     watch,
     writers,
@@ -54,64 +57,56 @@ def train(job: Job) -> step_lib.State:
     The state after the last step.
 
   Raises:
-    InputError: a damaged checkpoint, a loss that is not finite, or a device
-      that is out of memory.
+    InputError: a damaged checkpoint, a loss that is not finite, a device that
+      is out of memory, or another process that trains this run.
+    Stopped: SIGTERM came; a checkpoint is saved.
   """
   tracing.check(job.config.profile, job.steps)
   with contextlib.ExitStack() as stack:
     stack.enter_context(_memory_explained(job))
+    stack.enter_context(records.alone(job.path))
+    # Until the last checkpoint is committed.
+    stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(_checkpoints(job))
-    return _train(job, saved, stack)
+    return _train(job, saved, stop, stack)
 
 
 def _train(
-    job: Job, saved: checkpoints.Checkpoints, stack: contextlib.ExitStack
+    job: Job,
+    saved: checkpoints.Checkpoints,
+    stop: stopping.Stopping,
+    stack: contextlib.ExitStack,
 ) -> step_lib.State:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   train_config, machine = job.config.train, job.config.machine
   program = job.program
 
   # The state: a checkpoint's, or new.
-  latest = saved.latest()
+  latest = hosts.of_first("newest checkpoint", saved.latest())
   first = latest or 0
   state, lengths = _start(job, saved, latest)
   frozen = load_frozen(job)
-  if job.start.lora.rank:
-    told = lora_lib.told(job.start.lora, state.params, frozen)
-    job.say(f"lora     {told}")
-  job.say(f"train    from step {first} of {job.steps}: {job.path}")
+  _say_begin(job, first, state, frozen)
   counted = flops.of(job.start.arch, program.shapes.params, frozen)
   peak = flops.peak(program.mesh.devices)
   job.say(f"layouts  {job.layouts.told()}")
   job.say(f"mfu      {peak.told(counted)}")
 
   # Records, cut back to the checkpoint.
-  record = records.Records(
-      path=job.path,
-      batch_size=train_config.batch_size,
-      steps=job.steps,
-      evaluated={
-          each.name: (due_steps(each.every_steps, job.steps), each.ids)
-          for each in job.evaluators
-      },
-      lengths=lengths,
-      first=first,
-      resumed=latest is not None,
-  )
-  stack.callback(record.close)
-  sinks = writers.make(machine, job.path, first)
-  for sink in sinks:
-    stack.callback(sink.close)
+  record, sinks = _records(job, latest, lengths, stack)
 
   # What feeds the device program.
   feed = job.feed(first)
 
-  line = stack.enter_context(progress.Progress(first, job.steps))
+  line = stack.enter_context(
+      progress.Progress(first, job.steps, hosts.console())
+  )
   clock = meter.Meter(counted, peak)
   log = watch.Logger(job.path, job.say, record, sinks, line, clock)
   trace = tracing.Trace(job.path, job.config.profile, job.say)
   stack.callback(trace.close)
   pending = None
+  stop.listen()
   for step in range(first, job.steps + 1):
     resumed_here = step == first and latest is not None
     trace.end(step, state)
@@ -124,30 +119,73 @@ def _train(
         log.evaluation(evaluator, step, params)
 
     # Save; whatever the checkpoint counts is durable before it.
-    if step and _due(step, machine.save_every, job.steps) and not resumed_here:
+    stopped = step < job.steps and stop.reached(step)
+    due = step and _due(step, machine.save_every, job.steps)
+    if (due or stopped) and not resumed_here:
       pending = log.step(pending)
       saved.save(step, state, {"step": step, "lengths": record.sync()})
       log.saved(step)
 
+    if stopped:
+      raise errors.Stopped(stopping.told(step, job.steps))
     if step == job.steps:
       break
 
     # Train, and log the step before while this one runs.
     with log.feeding(pending):
       batch = batches.lay_out(feed(step), job.layouts)
+      fed = mesh_lib.put(batch, program.batch_shardings)
     hyper = optimizer.hyper_at(train_config, step, job.steps)
     if log.is_new(batch):
       pending = log.step(pending)
       with log.compiling(batch):
-        program.step.lower(state, frozen, batch, hyper).compile()
+        program.step.lower(state, frozen, fed, hyper).compile()
     trace.begin(step, state)
-    state, metrics = program.step(state, frozen, batch, hyper)
+    state, metrics = program.step(state, frozen, fed, hyper)
     log.step(pending)
     pending = watch.Pending(
         step, hyper, metrics, batch.lengths, batch.tokens.size
     )
   log.tell_shares()
   return state
+
+
+def _say_begin(
+    job: Job, first: int, state: step_lib.State, frozen: Any
+) -> None:
+  if job.start.lora.rank:
+    told = lora_lib.told(job.start.lora, state.params, frozen)
+    job.say(f"lora     {told}")
+  job.say(f"train    from step {first} of {job.steps}: {job.path}")
+
+
+def _records(
+    job: Job,
+    latest: int | None,
+    lengths: Mapping[str, int],
+    stack: contextlib.ExitStack,
+) -> tuple[records.Records | records.Silent, list[writers.Writer]]:
+  """The run's files, cut back to a checkpoint; of the first process only."""
+  first = latest or 0
+  record = records.of_first(
+      path=job.path,
+      batch_size=job.config.train.batch_size,
+      steps=job.steps,
+      evaluated={
+          each.name: (due_steps(each.every_steps, job.steps), each.ids)
+          for each in job.evaluators
+      },
+      lengths=lengths,
+      first=first,
+      resumed=latest is not None,
+  )
+  stack.callback(record.close)
+  if not hosts.is_first():
+    return record, []
+  sinks = writers.make(job.config.machine, job.path, first)
+  for sink in sinks:
+    stack.callback(sink.close)
+  return record, sinks
 
 
 def restore_final(job: Job) -> step_lib.State:

@@ -5,7 +5,9 @@
 that a row is either empty or final.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -13,10 +15,32 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, hosts
 from zsgen.training import batches
 
 LOGS = ("metrics.jsonl", "perf.jsonl")
+
+
+@contextlib.contextmanager
+def alone(path: pathlib.Path) -> Iterator[None]:
+  """Holds a run's directory, until the end of the process at the latest.
+
+  Raises:
+    InputError: another start of the run holds it.
+  """
+  if not hosts.is_first():
+    yield
+    return
+  with open(path / ".lock", "wb") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise errors.InputError(
+          f"{path}: another process trains this run. Wait for it, or end it."
+      ) from error
+    except OSError:
+      pass  # A file system that has no locks.
+    yield
 
 
 class Log:
@@ -93,6 +117,39 @@ def prediction_lines(records: Sequence[Mapping[str, Any]]) -> bytes:
   """Records of answers as JSON lines."""
   lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in records]
   return "".join(lines).encode()
+
+
+class Silent:
+  """What other processes have in the place of `Records`: nothing is written."""
+
+  def metrics(self, record: Mapping[str, Any]) -> None:
+    """Does nothing."""
+
+  def perf(self, record: Mapping[str, Any]) -> None:
+    """Does nothing."""
+
+  def consumed(self, step: int, ids: np.ndarray) -> None:
+    """Does nothing."""
+
+  def evaluated(self, name: str, step: int, losses: np.ndarray) -> None:
+    """Does nothing."""
+
+  def predictions(
+      self, name: str, step: int, records: Sequence[Mapping[str, Any]]
+  ) -> None:
+    """Does nothing."""
+
+  def sync(self) -> dict[str, int]:
+    """Lengths of no logs."""
+    return {}
+
+  def close(self) -> None:
+    """Does nothing."""
+
+
+def of_first(**kwargs: Any) -> "Records | Silent":
+  """The records of a run in process 0, which alone writes; see `Records`."""
+  return Records(**kwargs) if hosts.is_first() else Silent()
 
 
 class Records:

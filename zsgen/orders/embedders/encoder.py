@@ -16,10 +16,9 @@ from typing import Any
 import zipfile
 
 import jax
-from jax.experimental import multihost_utils
 import numpy as np
 
-from zsgen import artifacts, errors, hub
+from zsgen import artifacts, errors, hosts, hub
 from zsgen.models import encoder_files
 from zsgen.orders.embedders import batches, encoded
 
@@ -114,9 +113,9 @@ class Encoder:
           map(paths.__getitem__, due), _chunks(texts, due), strict=True
       )
       self._encode(chunks, _Progress(say, rows))
-    _wait(f"embedded into {partial.name}")
+    hosts.wait("all chunks")
     found = _assemble(paths, (count, self._files.arch.width))
-    _wait(f"read from {partial.name}")  # Then it may be deleted.
+    hosts.wait("all have read the chunks")  # Then it may be deleted.
     if found.cut:
       say(
           f"{found.cut:,} of {count:,} texts were longer than"
@@ -146,12 +145,6 @@ class Encoder:
         self.path, _DOWNLOADED, "config.order.encoder", "encoder"
     )
     return encoder_files.read(directory)
-
-
-def _wait(what: str) -> None:
-  """Waits until all processes are as far."""
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(what)
 
 
 def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:

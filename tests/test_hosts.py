@@ -1,0 +1,237 @@
+"""Runs of several processes: what one process does, whatever happens to some.
+
+Real processes on the loopback. The small config has 10 steps, evaluations at
+0, 4, 8, 10 and checkpoints at 5 and 10.
+"""
+
+from concurrent import futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+SEVERAL = pathlib.Path(__file__).with_name("several.py")
+CONFIG = """
+import json
+import ml_collections
+
+def get_config():
+  return ml_collections.ConfigDict(json.loads({text!r}))
+"""
+
+
+# Compiles sooner; what is compared is compiled alike.
+QUICK = "--xla_backend_optimization_level=0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+  """How each process of a run ended, and what it said.
+
+  Attributes:
+    codes: exit codes.
+    said: stdout and stderr.
+    seconds_after_first: from the end of the first to that of the last.
+  """
+
+  codes: list[int]
+  said: list[str]
+  seconds_after_first: float
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+  """Where compiled programs are, and what one process leaves."""
+  path = tmp_path_factory.mktemp("shared")
+  (path / "cache").mkdir()
+  return path
+
+
+@pytest.fixture
+def start(small, shared, tmp_path):
+  """Runs the train stage as several processes; moment as of several.py."""
+  small.model.kv_heads = 2
+  small.model.vocab_size = 264
+  file = tmp_path / "config.py"
+  file.write_text(CONFIG.format(text=small.to_json()))
+
+  def run(workdir, processes, moment="never", mesh=(-1, 1, 1), *more) -> Ended:
+    path = tmp_path / workdir
+    if not path.exists():
+      path.mkdir()
+      (path / "cache").symlink_to(shared / "cache")
+    flags = [f"--config={file}", f"--workdir={path}"]
+    for axis, size in zip(("data", "fsdp", "tensor"), mesh, strict=True):
+      flags.append(f"--config.machine.mesh.{axis}={size}")
+    command = [sys.executable, SEVERAL, moment, *flags, *more]
+    if not any(each.startswith("--stage") for each in more):
+      command.append("--stage=train")
+    return _ended(_processes(command, processes))
+
+  return run
+
+
+def _processes(command: list, count: int) -> list[subprocess.Popen]:
+  port = _free_port()
+  places = [
+      {
+          "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+          "JAX_NUM_PROCESSES": str(count),
+          "JAX_PROCESS_ID": str(index),
+      }
+      for index in range(count)
+  ]
+  return [
+      subprocess.Popen(
+          command,
+          env={**os.environ, **place, "XLA_FLAGS": QUICK},
+          stdout=subprocess.PIPE,
+          stderr=subprocess.STDOUT,
+          text=True,
+      )
+      for place in places
+  ]
+
+
+def _ended(processes: list[subprocess.Popen]) -> Ended:
+  ends = []
+
+  def read(process: subprocess.Popen) -> str:
+    said, _ = process.communicate(timeout=240)
+    ends.append(time.monotonic())
+    return said
+
+  try:
+    with futures.ThreadPoolExecutor(len(processes)) as pool:
+      said = list(pool.map(read, processes))
+  finally:
+    for each in processes:
+      each.kill()
+  codes = [each.returncode for each in processes]
+  return Ended(codes, said, max(ends) - min(ends))
+
+
+def _free_port() -> int:
+  with socket.socket() as found:
+    found.bind(("127.0.0.1", 0))
+    return found.getsockname()[1]
+
+
+def _run(workdir: pathlib.Path) -> dict:
+  """What a run has left."""
+  (path,) = (workdir / "runs").iterdir()
+  return {
+      "name": path.name,
+      "consumed": np.load(path / "consumed.npy"),
+      "losses": np.load(path / "evals/heldout/loss.npy"),
+      "metrics": [json.loads(each) for each in (path / "metrics.jsonl").open()],
+      "bytes": (path / "metrics.jsonl").read_bytes(),
+  }
+
+
+def _check_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
+  found, expected = _run(workdir), _run(other)
+  assert found["name"] == expected["name"]
+  assert (expected["consumed"] >= 0).all()
+  np.testing.assert_array_equal(found["consumed"], expected["consumed"])
+  np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+  for each, wanted in zip(found["metrics"], expected["metrics"], strict=True):
+    assert each == pytest.approx(wanted, rel=1e-5)
+
+
+def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
+  files = [each for each in (workdir / kind).rglob("*") if each.is_file()]
+  return {str(each.relative_to(workdir)): each.read_bytes() for each in files}
+
+
+@pytest.fixture
+def alone(start, shared):
+  """The workdir of a run of one process."""
+  if not (shared / "alone").exists():
+    ended = start(shared / "alone", 1)
+    assert ended.codes == [0], ended.said
+  return shared / "alone"
+
+
+def test_two_processes_and_a_stop(start, alone, tmp_path):
+  """They leave what one does, and the same bytes if they were stopped."""
+  two = start("two", 2)
+  assert two.codes == [0, 0], two.said
+  _check_same(tmp_path / "two", alone)
+  assert "train    from step 0 of 10" in two.said[0]
+  assert "zsgen" not in re.sub("Gloo.*", "", two.said[1])  # Nothing is said.
+  for kind in ("orders", "embeddings"):
+    orders = _artifacts(tmp_path / "two", kind)
+    assert orders == _artifacts(alone, kind)
+
+  # SIGTERM comes to one of them, and they agree on a step.
+  stopped = start("stopped", 2, "SIGTERM:1:2")
+  assert stopped.codes == [0, 0], stopped.said
+  for said in stopped.said:
+    assert "zsgen: stopped before step 6 of 10" in said
+    assert "resume with the same command" in said
+  assert len(_run(tmp_path / "stopped")["metrics"]) == 6 + 2
+  shutil.copytree(tmp_path / "stopped", tmp_path / "moved", symlinks=True)
+
+  # The same command.
+  again = start("stopped", 2)
+  assert again.codes == [0, 0], again.said
+  assert "train    from step 6 of 10" in again.said[0]
+  found, unbroken = _run(tmp_path / "stopped"), _run(tmp_path / "two")
+  assert found["bytes"] == unbroken["bytes"]
+  np.testing.assert_array_equal(found["losses"], unbroken["losses"])
+  np.testing.assert_array_equal(found["consumed"], unbroken["consumed"])
+
+  # What two have saved is restored by one.
+  one = start("moved", 1)
+  assert one.codes == [0], one.said
+  assert "train    from step 6 of 10" in one.said[0]
+  _check_same(tmp_path / "moved", alone)
+
+
+@pytest.mark.parametrize(
+    ("processes", "mesh"),
+    [(2, (1, 2, 1)), pytest.param(4, (1, 2, 2), marks=pytest.mark.slow)],
+)
+def test_one_is_killed(start, alone, tmp_path, processes, mesh):
+  """They go on from what one has saved, on another mesh; one goes on then."""
+  one = start("moved", 1, "SIGTERM:0:2")
+  assert one.codes == [0], one.said
+  assert "zsgen: stopped before step 2 of 10" in one.said[0]
+  killed = processes // 2
+  ended = start("moved", processes, f"SIGKILL:{killed}:8", mesh)
+  assert "from step 2 of 10" in ended.said[0]
+  assert ended.codes[killed] == -signal.SIGKILL
+  assert 0 not in ended.codes and ended.seconds_after_first < 60
+  for index in {*range(processes)} - {killed}:
+    assert "another" in ended.said[index], ended.said[index]
+  last = start("moved", 1)
+  assert last.codes == [0], last.said
+  assert re.search("from step [25] of 10", last.said[0])
+  _check_same(tmp_path / "moved", alone)
+
+
+def test_what_fails_in_the_first_ends_all(start):
+  niv2 = ("--config.data.source=niv2", "--config.data.path=nowhere")
+  ended = start("w", 2, "never", (-1, 1, 1), *niv2)
+  assert ended.codes == [2, 2], ended.said
+  assert "zsgen: " in ended.said[0] and "nowhere" in ended.said[0]
+  assert "zsgen: process 0: " in ended.said[1] and "nowhere" in ended.said[1]
+  assert "Traceback" not in "".join(ended.said)
+
+
+def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):
+  ended = start("w", 1, "SIGTERM:0:prepare")
+  assert ended.codes == [128 + signal.SIGTERM]
+  assert "zsgen: stopped; the same command goes on." in ended.said[0]
+  assert not list((tmp_path / "w").glob("stores/[!.]*"))

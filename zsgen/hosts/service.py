@@ -1,0 +1,86 @@
+"""Short messages between the processes of a run.
+
+The one module that knows jax's coordination service: a table of strings in
+process 0, which needs no device and no program. A run of one process has none.
+"""
+
+import jax
+from jax._src import distributed  # Nothing public takes messages.
+
+_STATE = distributed.global_state
+
+
+def several() -> bool:
+  """Whether the run has more than one process; touches no device."""
+  return count() > 1
+
+
+def count() -> int:
+  """Processes of the run."""
+  return _STATE.num_processes if jax.distributed.is_initialized() else 1
+
+
+def index() -> int:
+  """The number of this process."""
+  return _STATE.process_id if several() else 0
+
+
+def is_first() -> bool:
+  """Whether this is process 0: the one that writes, and speaks to people."""
+  return index() == 0
+
+
+def publish(key: str, value: str) -> None:
+  """Writes a message; one that is there already stays.
+
+  Raises:
+    JaxRuntimeError: process 0 is gone.
+  """
+  try:
+    _STATE.client.key_value_set(key, value)
+  except jax.errors.JaxRuntimeError as error:
+    if "ALREADY_EXISTS" not in str(error):
+      raise
+
+
+def look_up(key: str, seconds: float = 0.0) -> str | None:
+  """Reads a message.
+
+  Args:
+    key: its name.
+    seconds: how long to wait for it.
+
+  Returns:
+    The message; None if there is none.
+
+  Raises:
+    JaxRuntimeError: process 0 is gone.
+  """
+  try:
+    if not seconds:
+      return _STATE.client.key_value_try_get(key)
+    return _STATE.client.blocking_key_value_get(key, int(1000 * seconds))
+  except jax.errors.JaxRuntimeError as error:
+    if "NOT_FOUND" in str(error) or "DEADLINE_EXCEEDED" in str(error):
+      return None
+    raise
+
+
+def await_message(key: str) -> str:
+  """Waits for a message, for hours if it must be; signals are heard.
+
+  Raises:
+    JaxRuntimeError: process 0 is gone.
+  """
+  while (found := look_up(key, seconds=1)) is None:
+    pass
+  return found
+
+
+def add_one(key: str) -> int:
+  """Counts up; returns how often all processes together have done so.
+
+  Raises:
+    JaxRuntimeError: process 0 is gone.
+  """
+  return _STATE.client.key_value_increment(key, 1)
