@@ -27,6 +27,7 @@ from zsgen.training import (
     optimizer,
     progress,
     records,
+    stopping,
     watch,
     writers,
 )
@@ -120,17 +121,25 @@ def train(job: Job) -> None:
 
   Raises:
     InputError: members that do not fit together, or see `loop.train`.
+    Stopped: SIGTERM came; a checkpoint is saved.
   """
   check(job.members)
   keep = job.members[0].config.machine.keep
   with contextlib.ExitStack() as stack:
+    for each in job.members:
+      stack.enter_context(records.alone(each.path))
+    # Until the last checkpoint is committed.
+    stop = stack.enter_context(stopping.Stopping(job.path.name))
     path = job.path / checkpoints.NAME
     saved = stack.enter_context(checkpoints.Checkpoints(path, keep))
-    _train(job, saved, stack)
+    _train(job, saved, stop, stack)
 
 
 def _train(
-    job: Job, saved: checkpoints.Checkpoints, stack: contextlib.ExitStack
+    job: Job,
+    saved: checkpoints.Checkpoints,
+    stop: stopping.Stopping,
+    stack: contextlib.ExitStack,
 ) -> None:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   members, first_member = job.members, job.members[0]
@@ -185,6 +194,7 @@ def _train(
   layouts = _layouts(members)
 
   pending = None
+  stop.listen()
   for step in range(first, steps + 1):
     resumed_here = step == first and latest is not None
 
@@ -199,12 +209,16 @@ def _train(
           log.record_evaluation(one, step, each, perf)
 
     # Save; whatever the checkpoint counts is durable before it.
-    if step and _due(step, machine.save_every, steps) and not resumed_here:
+    stopped = step < steps and stop.reached(step)
+    due = step and _due(step, machine.save_every, steps)
+    if (due or stopped) and not resumed_here:
       pending = _log(pending, logs)
       meta = {"step": step, "lengths": [each.sync() for each in kept]}
       saved.save(step, state, meta)
       timer.saved(step)
 
+    if stopped:
+      raise errors.Stopped(stopping.told(step, steps))
     if step == steps:
       break
 
