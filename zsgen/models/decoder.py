@@ -133,7 +133,7 @@ class Block(nn.Module):
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
     mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
     x += self._normed(mlp(normed), "mlp")
-    return x, kept if self.keep else None
+    return self.execution.by_rows(x), kept if self.keep else None
 
   def _normed(self, x: Array, part: str) -> Array:
     if not self.arch.post_norms:
@@ -222,6 +222,7 @@ class Decoder(nn.Module):
     x = x.astype(dtype)
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
+    x = self.execution.by_rows(x)
     x, kept = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)

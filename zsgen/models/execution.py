@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from zsgen import config
+from zsgen import mesh as mesh_lib
 
 
 class Execution(NamedTuple):
@@ -21,6 +22,18 @@ class Execution(NamedTuple):
   logits_chunk: int = 0
   attention: str = "xla"
   mesh: jax.sharding.Mesh | None = None
+
+  def by_rows(self, x: jax.Array) -> jax.Array:
+    """x [B, ...] with its rows split as those of a batch.
+
+    Without it the compiler may let what a parameter's split leaves behind go
+    on: the embedding's width is split, and so every device would compute a
+    part of the width of all rows, and sum after every product.
+    """
+    if self.mesh is None or x.shape[0] % mesh_lib.row_shards(self.mesh):
+      return x
+    rows = mesh_lib.batch_sharding(self.mesh)
+    return jax.lax.with_sharding_constraint(x, rows)
 
 
 PLAIN = Execution()
