@@ -222,7 +222,7 @@ class Decoder(nn.Module):
     x = x.astype(dtype)
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
-    x = self.execution.by_rows(x)
+    x = self.execution.from_table(x)
     x, kept = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)
