@@ -1,34 +1,21 @@
-"""Attention in blocks is attention."""
+"""Every backend of attention is attention, and so are its gradients."""
 
 import functools
+import os
+import pathlib
+import subprocess
+import sys
 
 import jax
 from jax import numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models import attended
 from zsgen.models import attention
+from zsgen.models import execution as execution_lib
 
-
-def _plain(query, key, value, segments, *, scale, cap=0.0, window=None):
-  """One softmax over all scores, float64, a loop over heads."""
-  query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
-  length, heads = query.shape[1:3]
-  visible = segments[:, :, None] == segments[:, None, :]
-  visible &= np.tril(np.ones((length, length), bool))
-  if window is not None:
-    visible &= ~np.tril(np.ones((length, length), bool), -window)
-  out = np.empty_like(query)
-  for head in range(heads):
-    shared = head // (heads // key.shape[2])
-    scores = query[:, :, head] @ key[:, :, shared].transpose(0, 2, 1)
-    scores = scores * scale
-    if cap:
-      scores = cap * np.tanh(scores / cap)
-    weights = np.where(visible, np.exp(scores), 0)
-    weights /= weights.sum(-1, keepdims=True)
-    out[:, :, head] = weights @ value[:, :, shared]
-  return out
+SPLIT = pathlib.Path(attended.__file__).with_name("attended_split.py")
 
 
 @pytest.mark.parametrize("length", [7, 128, 300, 1100])
@@ -38,11 +25,65 @@ def _plain(query, key, value, segments, *, scale, cap=0.0, window=None):
     ids=str,
 )
 def test_blocks_equal_one_softmax(length, fields):
-  rng = np.random.default_rng(length)
-  query = rng.normal(size=(2, length, 4, 8)).astype(np.float32)
-  key, value = rng.normal(size=(2, 2, length, 2, 8)).astype(np.float32)
-  segments = np.sort(rng.integers(0, 4, (2, length)), axis=1)
-  attend = functools.partial(attention.attend, scale=0.3, **fields)
-  found = jax.jit(attend)(query, key, value, jnp.array(segments))
-  wanted = _plain(query, key, value, segments, scale=0.3, **fields)
-  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+  attended.check(attended.rows(2, length), fields, execution_lib.PLAIN)
+
+
+@pytest.mark.parametrize(
+    "length, fields",
+    [
+        (64, {}),
+        (192, {"window": 1}),
+        (192, {"cap": 2.0}),
+        (1100, {"cap": 2.0, "window": 200}),
+        (1100, {"window": 600}),
+    ],
+    ids=str,
+)
+def test_splash_equals_one_softmax(length, fields):
+  execution = execution_lib.Execution(attention="splash")
+  attended.check(attended.rows(2, length), fields, execution)
+
+
+@pytest.mark.parametrize(
+    "length, fields", [(64, {}), (192, {"window": 1}), (1088, {"window": 200})]
+)
+def test_mask_for_cudnn_is_that_of_one_softmax(length, fields):
+  execution = execution_lib.Execution(attention="cudnn")
+  attended.check(attended.rows(2, length), fields, execution)
+
+
+@pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])
+def test_rows_of_padding_alone_are_finite(backend):
+  query, key, value, _ = attended.rows(2, 192)
+  # One row begins with padding, as a prompt does; the other has nothing else.
+  segments = np.repeat([[0, 1], [0, 0]], 96, axis=1)
+  execution = execution_lib.Execution(attention=backend)
+  attended.check((query, key, value, segments), {}, execution)
+
+
+@pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])
+def test_bfloat16_stays_what_it_is(backend):
+  *heads, segments = attended.rows(1, 192)
+  heads = [jnp.asarray(x, jnp.bfloat16) for x in heads]
+  execution = execution_lib.Execution(attention=backend)
+  attend = functools.partial(attention.attend, scale=0.5, execution=execution)
+  found = jax.jit(attend)(*heads, segments)
+  wanted, _ = attended.plain(*heads, segments, heads[0], scale=0.5)
+  assert found.dtype == jnp.bfloat16
+  np.testing.assert_allclose(
+      found.astype(np.float32), wanted, rtol=0.05, atol=0.02
+  )
+
+
+def test_a_mesh_splits_kernels_and_changes_nothing():
+  done = subprocess.run(
+      [sys.executable, SPLIT],
+      env={
+          **os.environ,
+          "JAX_PLATFORMS": "cpu",
+          "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+      },
+      capture_output=True,
+      text=True,
+  )
+  assert done.returncode == 0, done.stderr

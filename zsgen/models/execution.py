@@ -1,11 +1,20 @@
 """How a model is computed; never what."""
 
+import contextlib
+import re
 from typing import NamedTuple
 
 import jax
 
-from zsgen import config
-from zsgen import mesh as mesh_lib
+from zsgen import config, errors
+
+# What is best on a platform, where it serves the model.
+_BEST = {"tpu": "splash", "gpu": "cudnn"}
+_NEEDS = {"splash": "tpu", "cudnn": "gpu"}
+# Compute capabilities: that of Ampere, from which cuDNN has flash attention,
+# and that of Hopper, from which heads may be wide.
+_AMPERE, _HOPPER = 8.0, 9.0
+_WIDEST, _WIDEST_HOPPER = 128, 256
 
 
 class Execution(NamedTuple):
@@ -23,36 +32,104 @@ class Execution(NamedTuple):
   attention: str = "xla"
   mesh: jax.sharding.Mesh | None = None
 
-  def by_rows(self, x: jax.Array) -> jax.Array:
-    """x [B, ...] with its rows split over the mesh as those of a batch.
-
-    Unless told, the compiler may let a parameter's split go on: where the
-    embedding's width is split, every device would compute a part of the width
-    of all rows, and sum over devices after every product.
-    """
-    if self.mesh is None or x.shape[0] % mesh_lib.row_shards(self.mesh):
-      return x
-    rows = mesh_lib.batch_sharding(self.mesh)
-    return jax.lax.with_sharding_constraint(x, rows)
-
-  def from_table(self, x: jax.Array) -> jax.Array:
-    """`by_rows` of what was looked up in a table whose width is split.
-
-    In two steps, each of which the compiler knows how to do: in one it would
-    hold all of x on every device.
-    """
-    if self.mesh is None or x.shape[0] % mesh_lib.row_shards(self.mesh):
-      return x
-    if x.shape[-1] % self.mesh.shape["fsdp"] == 0:
-      split = jax.sharding.PartitionSpec("data", None, "fsdp")
-      place = jax.sharding.NamedSharding(self.mesh, split)
-      x = jax.lax.with_sharding_constraint(x, place)
-    return self.by_rows(x)
+  @property
+  def platform(self) -> str:
+    """Of its devices: "cpu", "gpu" or "tpu"."""
+    if self.mesh is None:
+      return jax.default_backend()
+    return self.mesh.devices.flat[0].platform
 
 
 PLAIN = Execution()
 
 
-def of(machine: config.Machine, mesh: jax.sharding.Mesh) -> Execution:
-  """What the config asks for on a mesh."""
-  return Execution(machine.remat, machine.logits_chunk, "xla", mesh)
+class Chosen(NamedTuple):
+  """A backend of attention, and why it is that one."""
+
+  backend: str
+  why: str
+
+
+def of(
+    machine: config.Machine, mesh: jax.sharding.Mesh, arch: config.Model
+) -> Execution:
+  """What the config asks for, of a model on a mesh.
+
+  Raises:
+    InputError: the backend of attention does not serve the model or platform.
+  """
+  backend = chosen(machine.attention, mesh.devices.flat[0], arch).backend
+  return Execution(machine.remat, machine.logits_chunk, backend, mesh)
+
+
+def chosen(asked: str, device: jax.Device, arch: config.Model) -> Chosen:
+  """The backend of attention.
+
+  Args:
+    asked: `config.machine.attention`; "auto" takes the best that serves.
+    device: one of those that compute, which are all of a kind.
+    arch: the model.
+
+  Raises:
+    InputError: what is asked for does not serve the model or platform.
+  """
+  platform = device.platform
+  backend = _BEST.get(platform, "xla") if asked == "auto" else asked
+  against = _against(backend, device, arch)
+  if asked != "auto":
+    if against:
+      raise errors.InputError(
+          f"config.machine.attention is {asked!r}, but {against}: take 'auto'"
+          " or 'xla'."
+      )
+    return Chosen(backend, "asked for")
+  if against:
+    return Chosen("xla", f"{backend} is not possible: {against}")
+  return Chosen(backend, f"the best on platform {platform}")
+
+
+def precision(dtype: str) -> contextlib.AbstractContextManager:
+  """The context in which a model of an element type is traced.
+
+  Accelerators multiply float32 matrices at less than float32 unless told. A
+  model of float32 is there to be equal to others: "highest", which costs
+  several passes. Types below it lose nothing by the default.
+  """
+  name = "highest" if dtype == "float32" else None
+  return jax.default_matmul_precision(name)
+
+
+def _against(backend: str, device: jax.Device, arch: config.Model) -> str:
+  """What keeps a backend from serving; "" for nothing."""
+  needs = _NEEDS.get(backend, device.platform)
+  if needs != device.platform:
+    return f"it needs platform {needs}, and devices are of {device.platform}"
+  return _against_cudnn(device, arch) if backend == "cudnn" else ""
+
+
+def _against_cudnn(device: jax.Device, arch: config.Model) -> str:
+  """What keeps cuDNN's flash attention, as JAX has it, from serving."""
+  found = str(getattr(device, "compute_capability", ""))
+  number = float(found) if re.fullmatch(r"\d+\.\d+", found) else 0.0
+  widest = _WIDEST_HOPPER if number >= _HOPPER else _WIDEST
+  if number < _AMPERE:
+    return (
+        "cuDNN needs an NVIDIA GPU of compute capability 8.0 or more, and this"
+        f" is {device.device_kind} ({found or 'none'})"
+    )
+  if arch.dtype != "bfloat16":
+    return (
+        f"cuDNN takes no {arch.dtype}, which is config.model.dtype; bfloat16"
+        " it does"
+    )
+  if arch.score_cap:
+    return (
+        "cuDNN has no soft cap of scores, and config.model.score_cap is"
+        f" {arch.score_cap}"
+    )
+  if arch.head_width % 8 or arch.head_width > widest:
+    return (
+        f"cuDNN takes heads of a width up to {widest} that 8 divides, and"
+        f" config.model.head_width is {arch.head_width}"
+    )
+  return ""

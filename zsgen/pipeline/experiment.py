@@ -149,7 +149,7 @@ class Experiment:
         model=model_lib.Model.from_config(
             self.config.model,
             self.config.lora,
-            execution.of(self.config.machine, mesh),
+            execution.of(self.config.machine, mesh, self.config.model),
         ),
         mesh=mesh,
         batch_size=self.config.train.batch_size,

@@ -1,10 +1,9 @@
-"""Causal attention within segments."""
+"""Attention anywhere, in plain operations; scores in blocks of queries."""
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from zsgen.models import execution as execution_lib
 from zsgen.models import layers
 
 # Queries are taken in blocks, each against the keys up to its own end: about
@@ -14,7 +13,6 @@ _SMALLEST_BLOCK = 128
 _MOST_BLOCKS = 8
 # Finite, so that a row can never become NaN.
 _HIDDEN = -1e30
-_F32 = jnp.float32
 
 
 def attend(
@@ -24,27 +22,20 @@ def attend(
     segments: Int[Array, "B T"],
     *,
     scale: float,
-    cap: float = 0.0,
-    window: int | None = None,
-    execution: execution_lib.Execution = execution_lib.PLAIN,
+    cap: float,
+    window: int | None,
 ) -> Float[Array, "B T H d"]:
-  """Softmax attention to the earlier positions of the same segment.
+  """As `attention.attend`, on any devices: XLA splits it itself.
 
   Args:
-    query: H heads; head h reads key and value head h // (H / K).
-    key: K heads, a divisor of H.
+    query: H heads.
+    key: K heads.
     value: as `key`.
-    segments: the number of each position's segment. Padding is a segment too,
-      seen by itself only.
+    segments: of each position.
     scale: of the scores.
     cap: soft cap of the scores; 0 for none.
     window: positions that each one sees, itself counted; None for all.
-    execution: which backend, and where.
-
-  Returns:
-    The attended values, in the type of `value`; softmax is in float32.
   """
-  del execution
   batch, length, heads, width = query.shape
   kv_heads = key.shape[2]
   # b: batch, k: key head, g: query heads of one key head, t/s: positions.
@@ -65,52 +56,6 @@ def attend(
     blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, seen))
   joined = jnp.concatenate(blocks, axis=3)
   return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
-
-
-def attend_past(
-    query: Float[Array, "B 1 H d"],
-    key: Float[Array, "B 1 K d"],
-    value: Float[Array, "B 1 K d"],
-    past: tuple[Float[Array, "B S K d"], Float[Array, "B S K d"]],
-    visible: Bool[Array, "B S"],
-    *,
-    scale: float,
-    cap: float = 0.0,
-) -> Float[Array, "B 1 H d"]:
-  """Softmax attention of one new position a row, to the past and to itself.
-
-  Args:
-    query: H heads of the new position.
-    key: K heads of it.
-    value: as `key`.
-    past: keys and values of S slots.
-    visible: which of them are seen.
-    scale: of the scores.
-    cap: soft cap of the scores; 0 for none.
-
-  Returns:
-    The attended values, in the type of `value`; softmax is in float32.
-  """
-  batch, _, heads, width = query.shape
-  kv_heads = key.shape[2]
-  grouped = query.reshape(batch, kv_heads, heads // kv_heads, width)
-  scores = [
-      jnp.einsum("bkgd,bskd->bkgs", grouped, keys, preferred_element_type=_F32)
-      for keys in (past[0], key)
-  ]
-  scores = [layers.soft_cap(scale * each, cap) for each in scores]
-  scores[0] = jnp.where(visible[:, None, None], scores[0], _HIDDEN)
-  # The past is never joined with the present: it would be copied every time.
-  top = jnp.maximum(scores[0].max(-1, keepdims=True), scores[1])
-  weights = [jnp.exp(each - top) for each in scores]
-  total = weights[0].sum(-1, keepdims=True) + weights[1]
-  mixed = [
-      jnp.einsum(
-          "bkgs,bskd->bkgd", (weight / total).astype(values.dtype), values
-      )
-      for weight, values in zip(weights, (past[1], value), strict=True)
-  ]
-  return (mixed[0] + mixed[1]).reshape(query.shape)
 
 
 def _scores(query: Array, key: Array) -> Array:

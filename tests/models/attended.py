@@ -1,0 +1,91 @@
+"""Attention by one softmax, float64, with its gradient; and the comparison."""
+
+import functools
+
+import jax
+import numpy as np
+
+from zsgen.models import attention
+from zsgen.models import execution as execution_lib
+
+_SCALE = 0.3
+
+
+def rows(
+    batch: int, length: int, heads: int = 4, kv_heads: int = 2, width: int = 8
+) -> tuple[np.ndarray, ...]:
+  """Random query, key, value and segments; padding, 0, comes last."""
+  rng = np.random.default_rng(length)
+  shape = (batch, length, heads, width)
+  query = rng.normal(size=shape).astype(np.float32)
+  shape = (2, batch, length, kv_heads, width)
+  key, value = rng.normal(size=shape).astype(np.float32)
+  segments = np.sort(rng.integers(1, 5, (batch, length)), axis=1)
+  return query, key, value, (segments % 4).astype(np.int32)
+
+
+def plain(
+    query, key, value, segments, into, *, scale, cap=0.0, window=None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+  """The result, and gradients of query, key, value for `into`, its own."""
+  given = [np.asarray(x, np.float64) for x in (query, key, value, into)]
+  query, key, value, into = given
+  length, heads = query.shape[1:3]
+  visible = segments[:, :, None] == segments[:, None, :]
+  visible &= np.tril(np.ones((length, length), bool))
+  if window is not None:
+    visible &= ~np.tril(np.ones((length, length), bool), -window)
+  out = np.empty_like(query)
+  gradients = [np.zeros_like(x) for x in (query, key, value)]
+  for head in range(heads):
+    shared = head // (heads // key.shape[2])
+    q, k, v = query[:, :, head], key[:, :, shared], value[:, :, shared]
+    scores, slope = scale * (q @ k.swapaxes(1, 2)), scale
+    if cap:
+      scores = cap * np.tanh(scores / cap)
+      slope = scale * (1 - (scores / cap) ** 2)
+    weights = np.where(visible, np.exp(scores), 0)
+    weights /= weights.sum(-1, keepdims=True)
+    out[:, :, head] = weights @ v
+    back = into[:, :, head] @ v.swapaxes(1, 2)
+    back -= (back * weights).sum(-1, keepdims=True)
+    back *= weights * slope
+    gradients[0][:, :, head] = back @ k
+    gradients[1][:, :, shared] += back.swapaxes(1, 2) @ q
+    gradients[2][:, :, shared] += weights.swapaxes(1, 2) @ into[:, :, head]
+  return out, gradients
+
+
+def check(
+    given: tuple[np.ndarray, ...],
+    fields: dict,
+    execution: execution_lib.Execution,
+) -> None:
+  """Raises if attention or a gradient of it is not that of one softmax.
+
+  Args:
+    given: query, key, value and segments, as of `rows`.
+    fields: `cap` and `window`.
+    execution: the backend, and where.
+  """
+  *heads, segments = given
+  into = np.random.default_rng(0).normal(size=heads[0].shape)
+  into = into.astype(np.float32)
+
+  @jax.jit
+  def run(*heads):
+    attend = functools.partial(
+        attention.attend,
+        segments=segments,
+        scale=_SCALE,
+        execution=execution,
+        **fields,
+    )
+    out, back = jax.vjp(attend, *heads)
+    return out, back(into)
+
+  found, gradients = run(*heads)
+  wanted, others = plain(*heads, segments, into, scale=_SCALE, **fields)
+  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+  for one, other in zip(gradients, others, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)

@@ -1,0 +1,69 @@
+"""Causal attention within segments, by the backend of an execution.
+
+`execution.chosen` says which backend that is, and why.
+"""
+
+import functools
+
+from jaxtyping import Array, Float, Int
+
+from zsgen.models import execution as execution_lib
+from zsgen.models.attention import blocks, cudnn, split
+from zsgen.models.attention.past import attend_past as attend_past
+
+
+def attend(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    segments: Int[Array, "B T"],
+    *,
+    scale: float,
+    cap: float = 0.0,
+    window: int | None = None,
+    execution: execution_lib.Execution = execution_lib.PLAIN,
+) -> Float[Array, "B T H d"]:
+  """Softmax attention to the earlier positions of the same segment.
+
+  Off its own platform a kernel's code runs too, interpreted or in plain
+  operations: slow, and for tests.
+
+  Args:
+    query: H heads; head h reads key and value head h // (H / K).
+    key: K heads, a divisor of H.
+    value: as `key`.
+    segments: the number of each position's segment, 0 or more. Padding is a
+      segment too, seen by itself only.
+    scale: of the scores.
+    cap: soft cap of the scores; 0 for none. The backend "cudnn" has none.
+    window: positions that each one sees, itself counted; None for all.
+    execution: which backend, and where.
+
+  Returns:
+    The attended values, in the type of `value`; softmax is in float32.
+  """
+  backend, mesh = execution.attention, execution.mesh
+  if backend == "splash":
+    # Pallas takes a third of a second to import, and only this needs it.
+    from zsgen.models.attention import splash
+
+    run = functools.partial(
+        splash.attend,
+        scale=scale,
+        cap=cap,
+        window=window,
+        interpret=execution.platform != "tpu",
+    )
+    return split.over(mesh, run)(query, key, value, segments)
+  if backend == "cudnn":
+    assert not cap, "execution.chosen gives caps to another backend"
+    run = functools.partial(
+        cudnn.attend,
+        scale=scale,
+        window=window,
+        implementation="cudnn" if execution.platform == "gpu" else "xla",
+    )
+    return split.over(mesh, run)(query, key, value, segments)
+  return blocks.attend(
+      query, key, value, segments, scale=scale, cap=cap, window=window
+  )
