@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 import jax
+import jax.extend
 import numpy as np
 
 from zsgen import config as config_lib
@@ -287,7 +288,11 @@ def _kept(
   state, frozen, batch, _ = _arguments(config, program, part, length)
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
   given = {id(each) for each in jaxpr.invars}
-  kept = {id(each): each.aval for each in jaxpr.outvars if hasattr(each, "count")}
+  kept = {
+      id(each): each.aval
+      for each in jaxpr.outvars
+      if isinstance(each, jax.extend.core.Var)
+  }
   sizes = [
       math.prod(aval.shape) * aval.dtype.itemsize
       for key, aval in kept.items()
