@@ -104,14 +104,36 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 class Layouts(NamedTuple):
-  """The shapes that a run compiles: [rows, length] for each of `rows`."""
+  """The shapes that a run compiles: [rows, length] for each of `rows`.
+
+  Attributes:
+    rows: ascending.
+    length: tokens of a row.
+    shares: of the steps that each shape is for; () where it is not known.
+    padding: share of all slots that hold no token.
+  """
 
   rows: tuple[int, ...]
   length: int
+  shares: tuple[float, ...] = ()
+  padding: float = 0.0
 
   def rows_for(self, needed: int) -> int:
     """The smallest number of rows that holds what is needed."""
     return min(rows for rows in self.rows if rows >= needed)
+
+  def told(self) -> str:
+    """Shapes, how often each is used, and the padding, for people."""
+    shares = self.shares or (1.0,) * len(self.rows)
+    shapes = [
+        f"{rows} x {self.length:,} tokens ({share:.0%} of steps)"
+        for rows, share in zip(self.rows, shares, strict=True)
+    ]
+    count = len(self.rows)
+    return (
+        f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)};"
+        f" {self.padding:.0%} padding"
+    )
 
 
 def plan(
@@ -141,7 +163,14 @@ def plan(
       for k in range(1, shapes + 1)
   ]
   rows = sorted({_round_up(int(rows), shards) for rows in quantiles})
-  return Layouts(tuple(rows), length)
+  # The first shape that holds a step is its own.
+  used = np.bincount(np.searchsorted(rows, needed), minlength=len(rows))
+  return Layouts(
+      rows=tuple(rows),
+      length=length,
+      shares=tuple((used / len(needed)).tolist()),
+      padding=1 - int(lengths.sum()) / (int(used @ rows) * length),
+  )
 
 
 def lay_out(examples: Examples, layouts: Layouts) -> Batch:

@@ -1,63 +1,36 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import functools
-import math
 import pathlib
-import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from zsgen import config as config_lib
-from zsgen import errors
 from zsgen.models import lora as lora_lib
 from zsgen.training import (
     batches,
     checkpoints,
+    flops,
+    memory,
+    meter,
     optimizer,
     progress,
     records,
+    tracing,
+    watch,
     writers,
 )
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
-# Share of the time above which an evaluation is warned of.
-_MUCH = 0.3
-
-
-class Evaluation(NamedTuple):
-  """What an evaluator found."""
-
-  # Scalars by path, such as "heldout/loss".
-  metrics: dict[str, float]
-  # The one of them that stands for the others.
-  headline: str
-  # Of each row, float32 [E], in the order of `Evaluator.ids`: its loss, or the
-  # score of its answer.
-  losses: np.ndarray
-  # Records of the answers that were written.
-  predictions: Sequence[Mapping[str, Any]] = ()
-
-
-class Evaluator(Protocol):
-  """Something that the loop calls every few steps."""
-
-  name: str
-  every_steps: int
-  # Rows of the store that it reads, int64 [E].
-  ids: np.ndarray
-  # Ids of the examples that it judges by them, of how many of the held-out
-  # set.
-  examples: np.ndarray
-  of: int
-
-  def __call__(self, params: Any) -> Evaluation:
-    """Evaluates parameters."""
+# What evaluations are, for those who make them.
+Evaluation = watch.Evaluation
+Evaluator = watch.Evaluator
+check_finite = watch.check_finite
 
 
 class Job(NamedTuple):
@@ -89,9 +62,12 @@ def train(job: Job) -> step_lib.State:
     The state after the last step.
 
   Raises:
-    InputError: a damaged checkpoint, or a loss that is not finite.
+    InputError: a damaged checkpoint, a loss that is not finite, or a device
+      that is out of memory.
   """
+  tracing.check(job.config.profile, job.steps)
   with contextlib.ExitStack() as stack:
+    stack.enter_context(_memory_explained(job))
     saved = stack.enter_context(_checkpoints(job))
     return _train(job, saved, stack)
 
@@ -112,6 +88,10 @@ def _train(
     told = lora_lib.told(job.start.lora, state.params, frozen)
     job.say(f"lora     {told}")
   job.say(f"train    from step {first} of {job.steps}: {job.path}")
+  counted = flops.of(job.start.arch, program.shapes.params, frozen)
+  peak = flops.peak(program.mesh.devices)
+  job.say(f"layouts  {job.layouts.told()}")
+  job.say(f"mfu      {peak.told(counted)}")
 
   # Records, cut back to the checkpoint.
   record = records.Records(
@@ -135,10 +115,14 @@ def _train(
   feed = job.feed(first)
 
   line = stack.enter_context(progress.Progress(first, job.steps))
-  log = _Logger(job, record, sinks, line)
+  clock = meter.Meter(counted, peak)
+  log = watch.Logger(job.path, job.say, record, sinks, line, clock)
+  trace = tracing.Trace(job.path, job.config.profile, job.say)
+  stack.callback(trace.close)
   pending = None
   for step in range(first, job.steps + 1):
     resumed_here = step == first and latest is not None
+    trace.end(step, state)
 
     # Evaluate; a checkpoint is saved after its step's evaluation.
     for evaluator in job.evaluators:
@@ -151,16 +135,25 @@ def _train(
     if step and _due(step, machine.save_every, job.steps) and not resumed_here:
       pending = log.step(pending)
       saved.save(step, state, {"step": step, "lengths": record.sync()})
+      log.saved(step)
 
     if step == job.steps:
       break
 
     # Train, and log the step before while this one runs.
-    batch = batches.lay_out(feed(step), job.layouts)
+    with log.feeding(pending):
+      batch = batches.lay_out(feed(step), job.layouts)
     hyper = optimizer.hyper_at(train_config, step, job.steps)
+    if log.is_new(batch):
+      pending = log.step(pending)
+      with log.compiling(batch):
+        program.step.lower(state, frozen, batch, hyper).compile()
+    trace.begin(step, state)
     state, metrics = program.step(state, frozen, batch, hyper)
     log.step(pending)
-    pending = _Pending(step, hyper, metrics)
+    pending = watch.Pending(
+        step, hyper, metrics, batch.lengths, batch.tokens.size
+    )
   log.tell_shares()
   return state
 
@@ -190,6 +183,15 @@ def _checkpoints(job: Job) -> checkpoints.Checkpoints:
   return checkpoints.Checkpoints(path, job.config.machine.keep)
 
 
+def _memory_explained(job: Job) -> contextlib.AbstractContextManager[None]:
+  """Says what to do where memory is short."""
+  program, frozen = job.program, job.program.frozen_shapes
+  held = memory.per_device(program.shapes, program.shardings)
+  held += memory.per_device(frozen, program.frozen_shardings)
+  rows = max(job.layouts.rows)
+  return memory.explained(job.config, program.mesh, rows, held)
+
+
 def _start(
     job: Job,
     saved: checkpoints.Checkpoints,
@@ -217,114 +219,3 @@ def _new_state(job: Job) -> step_lib.State:
 
 def _like(program: program_lib.Program) -> step_lib.State:
   return checkpoints.like(program.shapes, program.shardings)
-
-
-def check_finite(
-    evaluator: Evaluator, found: Evaluation, when: str, advice: str
-) -> None:
-  """Raises InputError for a loss that is not finite: when, and what to do."""
-  bad = ~np.isfinite(found.losses)
-  if bad.any():
-    raise errors.InputError(
-        f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
-        " examples is not finite, the first is example"
-        f" {evaluator.ids[bad.argmax()]}. {advice}"
-    )
-
-
-class _Pending(NamedTuple):
-  """A step that runs on the device and is not logged yet."""
-
-  step: int
-  hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
-
-
-class _Logger:
-  """Writes steps and evaluations to records, writers and the line."""
-
-  def __init__(
-      self,
-      job: Job,
-      record: records.Records,
-      sinks: Sequence[writers.Writer],
-      line: progress.Progress,
-  ):
-    self._job = job
-    self._record = record
-    self._sinks = sinks
-    self._line = line
-    self._clock = self._begin = time.perf_counter()
-    # Seconds that each evaluation took.
-    self._spent: dict[str, float] = {}
-
-  def step(self, pending: _Pending | None) -> None:
-    """Waits for a step's metrics and logs them; None is nothing to log."""
-    if pending is None:
-      return
-    step = pending.step
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
-    values = {
-        "train/loss": float(metrics.loss),
-        "train/grad_norm": float(metrics.grad_norm),
-        "train/learning_rate": float(pending.hyper.learning_rate),
-        "train/tokens": int(metrics.tokens),
-        "train/loss_tokens": int(metrics.loss_tokens),
-    }
-    wrong = [name for name in values if not math.isfinite(values[name])]
-    if wrong:
-      raise errors.InputError(
-          f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are"
-          f" {metrics.ids.tolist()}. Lower config.train.learning_rate, or look"
-          " at these examples."
-      )
-    self._record.consumed(step, metrics.ids)
-    self._record.metrics({"step": step, **values})
-    seconds = self._lap()
-    rate = values["train/tokens"] / seconds
-    perf = {"perf/step_seconds": seconds, "perf/tokens_per_second": rate}
-    self._record.perf({"step": step, **perf})
-    self._write(step, {**values, **perf})
-    loss = f"{values['train/loss']:.3f}"
-    self._line.show(step + 1, {"loss": loss, "tokens/s": f"{rate:,.0f}"})
-
-  def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
-    """Evaluates, and logs what was found."""
-    found = evaluator(params)
-    check_finite(
-        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
-    )
-    self._record.evaluated(evaluator.name, step, found.losses)
-    self._record.predictions(evaluator.name, step, found.predictions)
-    self._record.metrics({"step": step, **found.metrics})
-    name, seconds = evaluator.name, self._lap()
-    self._spent[name] = self._spent.get(name, 0.0) + seconds
-    share = self._spent[name] / (self._clock - self._begin)
-    perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
-    self._record.perf({"step": step, **perf})
-    self._write(step, {**found.metrics, **perf})
-    value = found.metrics[found.headline]
-    self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
-
-  def tell_shares(self) -> None:
-    """Says what share of the time each evaluation took."""
-    total = time.perf_counter() - self._begin
-    shares = {name: spent / total for name, spent in self._spent.items()}
-    told = [f"{name} {share:.0%}" for name, share in shares.items()]
-    if told:
-      self._job.say(f"evals    {', '.join(told)} of the time")
-    for name, share in shares.items():
-      if share > _MUCH:
-        self._job.say(
-            f"evals    more than {_MUCH:.0%} went into {name}: raise"
-            f" config.evals.{name}.every_steps, or set its max_examples"
-        )
-
-  def _lap(self) -> float:
-    """Seconds since the last call."""
-    before, self._clock = self._clock, time.perf_counter()
-    return self._clock - before
-
-  def _write(self, step: int, values: dict[str, float]) -> None:
-    for sink in self._sinks:
-      sink.write(step, values)

@@ -48,3 +48,24 @@ class Progress:
     self._said.update(said)
     text = "  ".join(f"{name} {value}" for name, value in self._said.items())
     self._line.update(self._task, completed=step, said=text)
+
+
+def pace(perf: Mapping[str, float]) -> dict[str, str]:
+  """How a step went, short enough for the line.
+
+  Args:
+    perf: metrics of the step, by path.
+  """
+  real, padded = (
+      perf[f"perf/{name}tokens_per_second"] for name in ("", "padded_")
+  )
+  said = {
+      "s/step": f"{perf['perf/step_seconds']:.3g}",
+      "tokens/s": f"{real:,.0f} of {padded:,.0f}",
+      "wait": f"{perf['perf/data_wait_share']:.0%}",
+  }
+  if "perf/mfu" in perf:
+    said["MFU"] = f"{perf['perf/mfu']:.1%}"
+  kind = "device" if "perf/device_memory_bytes" in perf else "host"
+  said["memory"] = f"{perf[f'perf/{kind}_memory_bytes'] / 2**30:.3g} GiB"
+  return said

@@ -5,6 +5,7 @@ import pathlib
 from typing import Protocol
 
 import tensorboardX
+from tensorboardX.proto import summary_pb2
 
 from zsgen import config, errors
 
@@ -29,8 +30,12 @@ class TensorBoard:
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
-    for name, value in values.items():
-      self._writer.add_scalar(name, value, step)
+    # One event of all values: each of its own costs as much again.
+    found = [
+        summary_pb2.Summary.Value(tag=name, simple_value=value)
+        for name, value in values.items()
+    ]
+    self._writer.file_writer.add_summary(summary_pb2.Summary(value=found), step)
 
   def close(self) -> None:
     """Writes what is left."""

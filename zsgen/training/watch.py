@@ -1,0 +1,257 @@
+"""What a run tells while it goes on, and what it is stopped for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import math
+import pathlib
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from zsgen import artifacts, errors
+from zsgen.data import store as store_lib
+from zsgen.training import (
+    batches,
+    memory,
+    meter,
+    optimizer,
+    progress,
+    records,
+    writers,
+)
+from zsgen.training import step as step_lib
+
+# Share of the time above which an evaluation is warned of.
+_MUCH = 0.3
+
+
+class Evaluation(NamedTuple):
+  """What an evaluator found."""
+
+  # Scalars by path, such as "heldout/loss".
+  metrics: dict[str, float]
+  # The one of them that stands for the others.
+  headline: str
+  # Of each row, float32 [E], in the order of `Evaluator.ids`: its loss, or the
+  # score of its answer.
+  losses: np.ndarray
+  # Records of the answers that were written.
+  predictions: Sequence[Mapping[str, Any]] = ()
+
+
+class Evaluator(Protocol):
+  """Something that the loop calls every few steps."""
+
+  name: str
+  every_steps: int
+  # Rows of the store that it reads, int64 [E].
+  ids: np.ndarray
+  # Ids of the examples that it judges by them, of how many of the held-out
+  # set.
+  examples: np.ndarray
+  of: int
+
+  def __call__(self, params: Any) -> Evaluation:
+    """Evaluates parameters."""
+
+
+def check_finite(
+    evaluator: Evaluator, found: Evaluation, when: str, advice: str
+) -> None:
+  """Raises InputError for a loss that is not finite: when, and what to do."""
+  bad = ~np.isfinite(found.losses)
+  if bad.any():
+    raise errors.InputError(
+        f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
+        " examples is not finite, the first is example"
+        f" {evaluator.ids[bad.argmax()]}. {advice}"
+    )
+
+
+class Pending(NamedTuple):
+  """A step that runs on the device and is not logged yet.
+
+  Attributes:
+    step: its number.
+    hyper: its hyper-parameters.
+    metrics: what it reports, on the device.
+    lengths: tokens of each of its examples, int32 [B].
+    slots: tokens of its rows, padding counted.
+  """
+
+  step: int
+  hyper: optimizer.Hyper
+  metrics: step_lib.Metrics
+  lengths: np.ndarray
+  slots: int
+
+
+class Logger:
+  """Writes steps and evaluations to records, writers and the line.
+
+  Args:
+    path: the run's directory.
+    say: says a line to people.
+    record: what is kept.
+    sinks: where metrics go beside it.
+    line: the progress line.
+    clock: where the time goes.
+  """
+
+  def __init__(
+      self,
+      path: pathlib.Path,
+      say: Callable[[str], None],
+      record: records.Records,
+      sinks: Sequence[writers.Writer],
+      line: progress.Progress,
+      clock: meter.Meter,
+  ):
+    self._path = path
+    self._say = say
+    self._record = record
+    self._sinks = sinks
+    self._line = line
+    self._clock = clock
+    # Names of the evaluations that ran; shapes that are compiled.
+    self._evaluated: list[str] = []
+    self._shapes: set[tuple[int, ...]] = set()
+    # What the next step's record has beside its own.
+    self._beside: dict[str, float] = {}
+
+  def feeding(
+      self, pending: Pending | None
+  ) -> contextlib.AbstractContextManager[None]:
+    """Times what makes the next batch while a step runs, or none does."""
+    return self._clock.feeding(pending and pending.metrics.loss)
+
+  def is_new(self, batch: batches.Batch) -> bool:
+    """Whether no batch of this shape was compiled for."""
+    return batch.tokens.shape not in self._shapes
+
+  @contextlib.contextmanager
+  def compiling(self, batch: batches.Batch) -> Iterator[None]:
+    """Times what compiles for a batch, apart from all steps."""
+    yield
+    self._shapes.add(batch.tokens.shape)
+    self._beside["perf/compile_seconds"] = self._clock.lap(meter.COMPILING)
+
+  def saved(self, step: int) -> None:
+    """Logs the time that a save took from the loop."""
+    seconds = self._clock.lap(meter.SAVING)
+    self._record.perf({"step": step, "perf/save_seconds": seconds})
+
+  def step(self, pending: Pending | None) -> None:
+    """Waits for a step's metrics and logs them; None is nothing to log.
+
+    Raises:
+      InputError: they are not finite; names a file of the step's examples.
+    """
+    if pending is None:
+      return
+    step = pending.step
+    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    values = {
+        "train/loss": float(metrics.loss),
+        "train/grad_norm": float(metrics.grad_norm),
+        "train/learning_rate": float(pending.hyper.learning_rate),
+        "train/tokens": int(metrics.tokens),
+        "train/loss_tokens": int(metrics.loss_tokens),
+    }
+    _check_step(self._path, step, values, metrics.ids)
+    self._record.consumed(step, metrics.ids)
+    self._record.metrics({"step": step, **values})
+    perf = {
+        **self._clock.step(pending.lengths, pending.slots),
+        **memory.used(),
+        **self._beside,
+    }
+    self._beside = {}
+    self._record.perf({"step": step, **perf})
+    self._write(step, {**values, **perf})
+    loss = f"{values['train/loss']:.3f}"
+    self._line.show(step + 1, {"loss": loss, **progress.pace(perf)})
+
+  def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
+    """Evaluates, and logs what was found."""
+    found = evaluator(params)
+    check_finite(
+        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
+    )
+    self._record.evaluated(evaluator.name, step, found.losses)
+    self._record.predictions(evaluator.name, step, found.predictions)
+    self._record.metrics({"step": step, **found.metrics})
+    name = evaluator.name
+    if name not in self._evaluated:
+      self._evaluated.append(name)
+    seconds = self._clock.lap(_lap(name))
+    share = self._clock.share(_lap(name))
+    perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
+    self._record.perf({"step": step, **perf})
+    self._write(step, {**found.metrics, **perf})
+    value = found.metrics[found.headline]
+    self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
+
+  def tell_shares(self) -> None:
+    """Says what steps gave, and where the time went."""
+    for line in self._clock.told():
+      self._say(line)
+    shares = {name: self._clock.share(_lap(name)) for name in self._evaluated}
+    told = [f"{name} {share:.0%}" for name, share in shares.items()]
+    if told:
+      self._say(f"evals    {', '.join(told)} of the time")
+    for name, share in shares.items():
+      if share > _MUCH:
+        self._say(
+            f"evals    more than {_MUCH:.0%} went into {name}: raise"
+            f" config.evals.{name}.every_steps, or set its max_examples"
+        )
+
+  def _write(self, step: int, values: dict[str, float]) -> None:
+    for sink in self._sinks:
+      sink.write(step, values)
+
+
+def _lap(evaluation: str) -> str:
+  """What laps of an evaluation are put down to; it may be called "steps"."""
+  return f"evals/{evaluation}"
+
+
+def _check_step(
+    run: pathlib.Path,
+    step: int,
+    values: Mapping[str, float],
+    ids: np.ndarray,
+) -> None:
+  """Raises InputError for metrics that are not finite; writes the examples."""
+  wrong = [name for name in values if not math.isfinite(values[name])]
+  if not wrong:
+    return
+  path = run / f"nan-{step}.json"
+  ids = ids[ids != batches.NO_EXAMPLE]
+  artifacts.write_json(
+      path,
+      {
+          "step": step,
+          "ids": ids.tolist(),
+          "metrics": {
+              # JSON has no numbers that are not finite.
+              name: value if math.isfinite(value) else str(value)
+              for name, value in values.items()
+          },
+          **_of_store(run, ids),
+      },
+  )
+  raise errors.InputError(
+      f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are in"
+      f" {path}. Lower config.train.learning_rate, or look at these examples."
+  )
+
+
+def _of_store(run: pathlib.Path, ids: np.ndarray) -> dict[str, list[str]]:
+  """Tasks and publisher's keys of examples, of the store that a run reads."""
+  manifest = artifacts.read_manifest(run, "run")
+  store = store_lib.open_store((run / manifest["store"]).resolve())
+  tasks = [store.tasks[task] for task in store.task_index[ids]]
+  return {"tasks": tasks, "keys": store.keys(ids)}
