@@ -73,11 +73,11 @@ def _v5e_16(config: Config) -> None:
 
 
 def _v5p_8(config: Config) -> None:
-  _machine(config, "v5p:2x2x1", "full")
+  _machine(config, "v5p:2x2x1", "cheap")
 
 
 def _v6e_8(config: Config) -> None:
-  _machine(config, "v6e:2x4", "full")
+  _machine(config, "v6e:2x4", "cheap")
 
 
 def _h200(config: Config) -> None:

@@ -11,16 +11,14 @@ _HEADER = (
     "plan",
     "place",
     "mesh",
-    "rows x tokens",
     "weights",
     "moments",
     "gradients",
-    "held",
-    "temporary",
-    "total",
-    "of",
+    "a step",
+    "in all",
+    "there is",
     "left",
-    "step at least",
+    "seconds at least",
     "MFU at most",
     "compiled in",
 )
@@ -55,32 +53,21 @@ def verdict(plan: plan_lib.Plan) -> list[str]:
 def row(name: str, plan: plan_lib.Plan) -> list[str]:
   """A plan as a row under `side_by_side`."""
   states, compiled = plan.states, plan.compiled
-  mesh = " x ".join(str(size) for size in plan.mesh.shape.values())
-  known = ("", "", "")
-  if compiled:
-    known = (
-        gib(compiled.held),
-        gib(compiled.temporary),
-        f"{compiled.seconds:.0f} s",
-    )
   bound = max(plan.bounds.values(), default=0.0)
-  left = f"{(plan.limit - plan.used) / _GIB:+.1f}" if plan.limit else ""
   return [
       name,
       plan.place.name,
-      mesh,
-      f"{plan.rows} x {plan.length:,}",
+      " x ".join(str(size) for size in plan.mesh.shape.values()),
       gib(states.weights + states.frozen),
       gib(states.moments),
       gib(states.gradients),
-      known[0],
-      known[1],
+      gib(compiled.temporary) if compiled else grids.MISSING,
       gib(plan.used),
       gib(plan.limit) if plan.limit else grids.MISSING,
-      left,
-      f"{bound:.2f} s" if bound else grids.MISSING,
+      f"{(plan.limit - plan.used) / _GIB:+.2f}" if plan.limit else "",
+      grids.number(bound, 2) if bound else grids.MISSING,
       grids.share(_most_mfu(plan)),
-      known[2] or grids.MISSING,
+      f"{compiled.seconds:.0f} s" if compiled else grids.MISSING,
   ]
 
 
@@ -90,8 +77,11 @@ def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
       title="Plans; memory in GiB of each device",
       header=_HEADER,
       rows=list(rows),
-      words=4,
-      note="Mesh: data x fsdp x tensor.",
+      words=3,
+      note=(
+          "Mesh: data x fsdp x tensor. A step: what the compiler allocates"
+          " beside weights and moments, gradients among it."
+      ),
   )
 
 
