@@ -38,6 +38,7 @@ def verdict(plan: plan_lib.Plan) -> list[str]:
     return ["memory of the devices is not known: see what they need above"]
   left = gib(abs(plan.limit - plan.used))
   if plan.fits and plan.place.compiles:
+    left = gib(max(plan.limit - plan.used, 0))
     return [f"fits: {left} GiB of each device are left"]
   if plan.fits:
     return [
