@@ -40,17 +40,19 @@ def _known() -> dict[str, hlo.Collective]:
 
 def _planned() -> dict:
   """The plan of a small decoder whose parameters lie over all devices."""
-  config = config_lib.check({
-      "model": {
-          "init": "new",
-          "layers": 3,
-          "width": 128,
-          "mlp_width": 512,
-          "vocab_multiple": 8,
-      },
-      "plan": {"rows": 8, "length": 64},
-      "machine": {"mesh": {"data": 1, "fsdp": 8}, "remat": "full"},
-  })
+  config = config_lib.check(
+      {
+          "model": {
+              "init": "new",
+              "layers": 3,
+              "width": 128,
+              "mlp_width": 512,
+              "vocab_multiple": 8,
+          },
+          "plan": {"rows": 8, "length": 64},
+          "machine": {"mesh": {"data": 1, "fsdp": 8}, "remat": "full"},
+      }
+  )
   start = start_lib.of(config.model, config.seed, config.lora)
   found = plan_lib.make(config, start, topology.of(""))
   return {

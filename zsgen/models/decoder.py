@@ -133,7 +133,10 @@ class Block(nn.Module):
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
     mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
     x += self._normed(mlp(normed), "mlp")
-    return placement.by_rows(x, self.execution.mesh), kept if self.keep else None
+    return (
+        placement.by_rows(x, self.execution.mesh),
+        kept if self.keep else None,
+    )
 
   def _normed(self, x: Array, part: str) -> Array:
     if not self.arch.post_norms:

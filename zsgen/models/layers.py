@@ -55,7 +55,7 @@ class Projection(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     init = nn.initializers.normal(self.std)
-    kernel = _held(self.param("kernel", init, self.shape), x.dtype)
+    kernel = self.param("kernel", init, self.shape).astype(x.dtype)
     out = self.out or x.dtype
     y = jnp.einsum(self.letters, x, kernel, preferred_element_type=out)
     if self.bias:
@@ -88,17 +88,6 @@ class Projection(nn.Module):
     """How many of the kernel's axes are inputs; they lead."""
     _, kernel, result = re.split(r",|->", self.letters)
     return sum(letter not in result for letter in kernel)
-
-
-def _held(kernel: Array, dtype: jnp.dtype) -> Array:
-  """A kernel in the type of activations, for as long as it is used.
-
-  The compiler would convert all blocks' kernels before a scan begins, and hold
-  the copy through the step: half as much again as the weights themselves.
-  """
-  if kernel.dtype == dtype:
-    return kernel
-  return jax.lax.optimization_barrier(kernel).astype(dtype)
 
 
 def table(

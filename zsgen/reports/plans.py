@@ -47,7 +47,9 @@ def verdict(plan: plan_lib.Plan) -> list[str]:
         " temporaries). Nothing can be compiled for it here: run the stage"
         " there."
     ]
-  lines = [f"does not fit: each device lacks {left} GiB. The cheapest remedies:"]
+  lines = [
+      f"does not fit: each device lacks {left} GiB. The cheapest remedies:"
+  ]
   return [*lines, *(f"  {line}" for line in plan.remedies)]
 
 
@@ -128,7 +130,10 @@ def _memory(plan: plan_lib.Plan) -> grids.Grid:
   if compiled:
     rows += [
         ["compiled: held between steps", gib(compiled.held)],
-        ["compiled: during a step, gradients among it", gib(compiled.temporary)],
+        [
+            "compiled: during a step, gradients among it",
+            gib(compiled.temporary),
+        ],
         ["compiled: results that replace nothing", gib(compiled.copied)],
         ["compiled: the program", gib(compiled.code)],
     ]

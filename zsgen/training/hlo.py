@@ -20,7 +20,9 @@ KINDS = (
 _BYTES = {"pred": 1, "bf16": 2, "c64": 8, "c128": 16}
 _ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
-_OP = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z\-]+)\((.*)$")
+_OP = re.compile(
+    r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z\-]+)\((.*)$"
+)
 _COLLECTIVE = re.compile(rf"({'|'.join(KINDS)})(-start)?")
 _CALLED = re.compile(
     r"(?:calls|to_apply|body|condition|true_computation|false_computation)="
