@@ -1,7 +1,7 @@
 """FLOPs of a program as it was traced: products, with what remat repeats.
 
 Norms, activations and the like are not counted; kernels are as they estimate
-themselves. Compilers count too, but the body of a loop once.
+themselves, or not (`opaque`). Compilers count too, but a loop's body once.
 """
 
 from collections.abc import Iterator
@@ -30,6 +30,20 @@ def flops(jaxpr: Any) -> int:
       each = max(inner) if name == "cond" else sum(inner)
       total += each * _times(name, params)
   return total
+
+
+def opaque(jaxpr: Any) -> bool:
+  """Whether a kernel runs that makes no estimate of itself.
+
+  Args:
+    jaxpr: of the program, closed or open.
+  """
+  return any(
+      not eqn.params.get("cost_estimate")
+      if eqn.primitive.name == "pallas_call"
+      else any(map(opaque, _inside(eqn.params)))
+      for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns
+  )
 
 
 def _times(name: str, params: dict[str, Any]) -> int:
