@@ -8,8 +8,13 @@ import jax
 
 from zsgen.training import hlo
 
-# What the TPU's compiler says of a program that does not fit.
-_USED = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT]) hbm")
+# What the TPU's compiler says of a program that does not fit: at the end, and
+# where it knows beforehand.
+_SIZE = r"([\d.]+)([KMGT])"
+_USED = (
+    re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),
+    re.compile(rf"\({_SIZE}\) exceeds available HBM \({_SIZE}\)"),
+)
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -56,10 +61,10 @@ def compiled(
   try:
     made = traced.lower().compile()
   except jax.errors.JaxRuntimeError as error:
-    found = _USED.search(str(error))
-    if not found:
+    found = [each.search(str(error)) for each in _USED]
+    if not any(found):
       raise
-    used, unit, there, there_unit = found.groups()
+    used, unit, there, there_unit = next(filter(None, found)).groups()
     return (
         None,
         int(float(used) * _UNITS[unit]),
