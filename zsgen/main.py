@@ -7,7 +7,7 @@ from zsgen import command
 _STAGE = flags.DEFINE_string(
     "stage",
     None,
-    "One stage: prepare, order, train, report, export or evaluate.",
+    "One stage: prepare, order, train, report, export, evaluate or plan.",
 )
 _SHOW_BATCH = flags.DEFINE_bool(
     "show_batch", False, "Print the first batch, loss tokens marked, and stop."

@@ -20,7 +20,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from zsgen import config
-from zsgen.models import attention, layers, rotary
+from zsgen.models import attention, layers, placement, rotary
 from zsgen.models import execution as execution_lib
 
 # The rotation of each kind of block; empty for learned positions.
@@ -133,7 +133,10 @@ class Block(nn.Module):
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
     mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
     x += self._normed(mlp(normed), "mlp")
-    return x, kept if self.keep else None
+    return (
+        placement.by_rows(x, self.execution.mesh),
+        kept if self.keep else None,
+    )
 
   def _normed(self, x: Array, part: str) -> Array:
     if not self.arch.post_norms:
@@ -222,6 +225,7 @@ class Decoder(nn.Module):
     x = x.astype(dtype)
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
+    x = placement.from_table(x, self.execution.mesh)
     x, kept = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)

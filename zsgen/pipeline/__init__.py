@@ -20,20 +20,21 @@ from zsgen import config as config_lib
 from zsgen import errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
-from zsgen.pipeline import evaluate, export, population
+from zsgen.pipeline import evaluate, export, plan, population
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view
 
-_DO: dict[str, Callable[[Experiment], pathlib.Path]] = {
+_DO: dict[str, Callable[[Experiment], Any]] = {
     "prepare": lambda made: made.store.path,
     "order": lambda made: made.order.path,
     "train": Experiment.train,
     "report": Experiment.report,
     "export": export.export,
     "evaluate": evaluate.evaluate,
+    "plan": plan.plan,
 }
 STAGES = ("prepare", "order", "train", "report")
-EXTRA_STAGES = ("export", "evaluate")
+EXTRA_STAGES = ("export", "evaluate", "plan")
 
 
 class Result(NamedTuple):
@@ -78,7 +79,7 @@ def run(
       )
   with hosts.together(config.machine.hosts):
     experiment = Experiment(config, pathlib.Path(workdir), console)
-    if set(stages or STAGES) - {"prepare", "order"}:
+    if set(stages or STAGES) - {"prepare", "order", "plan"}:
       experiment.check_vocabulary()
     results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
   return Result(

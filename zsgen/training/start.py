@@ -92,7 +92,11 @@ class Start:
   def _parts(self) -> tuple[Any, Any]:
     init = model_lib.Model.from_config(self.arch, self.lora).init
     shapes = jax.eval_shape(init, jax.random.key(0))
-    return lora_lib.split(shapes, self.lora)
+    trained, frozen = lora_lib.split(shapes, self.lora)
+    held = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, self.lora.base), frozen
+    )
+    return trained, held
 
 
 def of(

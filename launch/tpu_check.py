@@ -1,0 +1,81 @@
+"""`make tpu-check`: every preset of configs/scale compiled, and told.
+
+No TPU is needed, libtpu is (the extra `tpu`). Takes minutes a preset, and
+prints the table of docs/scale.md. First come small steps that have all that a
+mesh can split, with the TPU's attention, on a topology of each family.
+"""
+
+from collections.abc import Iterator
+import pathlib
+import runpy
+import sys
+import time
+
+from absl import app, flags
+
+from zsgen import config as config_lib
+from zsgen import errors, topology
+from zsgen.reports import grids, plans
+from zsgen.training import plan as plan_lib
+from zsgen.training import start as start_lib
+
+_ONLY = flags.DEFINE_list(
+    "only", None, "Presets to plan; none of the small steps then."
+)
+_PRESETS = pathlib.Path(__file__).parents[1] / "configs/scale/llama2_7b.py"
+_SMALL = ("v4:2x2x1", "v5e:2x4", "v5p:2x2x1", "v6e:2x4", "tpu7x:2x2x1")
+
+
+def main(argv: list[str]) -> None:
+  """Plans all that the flags say; a preset that does not fit is told, too."""
+  del argv
+  rows = []
+  for name, config in _all(_ONLY.value):
+    begin = time.monotonic()
+    found = _planned(config)
+    rows.append(plans.row(name, found))
+    print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    for line in plans.verdict(found):
+      print(f"  {line}", file=sys.stderr)
+  print(grids.to_markdown(plans.side_by_side(rows)))
+
+
+def _all(only: list[str] | None) -> Iterator[tuple[str, config_lib.Config]]:
+  """Configs to plan, and their names."""
+  file = runpy.run_path(str(_PRESETS))
+  for name in only or file["PRESETS"]:
+    yield name, config_lib.check(file["get_config"](name))
+  for place in () if only else _SMALL:
+    yield "small", config_lib.check(_small(place))
+
+
+def _small(place: str) -> dict:
+  """A small decoder that has what families differ in, split on every axis."""
+  return {
+      "plan": {"topology": place, "length": 512},
+      "model": {
+          "init": "new",
+          "dtype": "bfloat16",
+          "vocab_multiple": 128,
+          "heads": 4,
+          "kv_heads": 2,
+          "head_width": 128,
+          "pattern": ["local", "global"],
+          "window": 256,
+          "score_cap": 50.0,
+          "qk_norm": True,
+      },
+      "machine": {"mesh": {"fsdp": 2, "tensor": 2}, "micro_batches": 2},
+  }
+
+
+def _planned(config: config_lib.Config) -> plan_lib.Plan:
+  start = start_lib.of(config.model, config.seed, config.lora)
+  return plan_lib.make(config, start, topology.of(config.plan.topology))
+
+
+if __name__ == "__main__":
+  try:
+    app.run(main)
+  except errors.InputError as error:
+    sys.exit(f"zsgen: {error}")

@@ -1,0 +1,65 @@
+"""Flags that the compilers know."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from launch import xla_flags
+
+START = "import jax; jax.devices()"
+PLACE = "from zsgen import topology; topology.of('{}')"
+
+
+def _start(chip, code):
+  """Starts Python as the printed line of shell says."""
+  script = f'{xla_flags.line(chip)}\nexec "$0" -c "$1"'
+  return subprocess.run(
+      ["bash", "-c", script, sys.executable, code],
+      env={**os.environ, "JAX_PLATFORMS": "cpu"},
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+def test_flags_of_gpus_are_known():
+  done = _start("h100", START)
+  assert done.returncode == 0, done.stderr
+  assert xla_flags.CHIPS["h200"] == xla_flags.CHIPS["h100"]
+
+
+def test_flags_that_are_set_stay(monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+  done = _start("h200", "import jax; print(jax.device_count())")
+  assert done.stdout.strip() == "3"
+
+
+def test_a_flag_that_is_not_known_stops_at_once(monkeypatch):
+  flags = {"xla_gpu_no_such_flag": "true"}
+  monkeypatch.setitem(xla_flags.CHIPS, "h100", ("XLA_FLAGS", flags))
+  done = _start("h100", START)
+  assert done.returncode and "xla_gpu_no_such_flag" in done.stderr
+
+
+def test_chips_that_there_are_not(monkeypatch):
+  monkeypatch.setattr(sys, "argv", ["xla_flags", "v9"])
+  with pytest.raises(SystemExit, match="v4, v5e, v5p, v6e, h100, h200"):
+    xla_flags.main()
+
+
+@pytest.mark.tpu
+@pytest.mark.parametrize(
+    ("chip", "place"),
+    [
+        ("v4", "v4:2x2x1"),
+        ("v5e", "v5e:2x2"),
+        ("v5p", "v5p:2x2x1"),
+        ("v6e", "v6e:2x2"),
+    ],
+)
+def test_flags_of_tpus_are_known(chip, place):
+  pytest.importorskip("libtpu")
+  done = _start(chip, PLACE.format(place))
+  assert done.returncode == 0, done.stderr

@@ -1,0 +1,18 @@
+"""The stage plan: what a step needs, before anything is there."""
+
+from zsgen import topology
+from zsgen.pipeline import experiment
+from zsgen.reports import grids, plans
+from zsgen.training import plan as plan_lib
+
+
+def plan(made: experiment.Experiment) -> plan_lib.Plan:
+  """Plans the config's step, and prints it; no data is read or written."""
+  place = topology.of(made.config.plan.topology)
+  with made.console.status(f"plan for {place.name}"):
+    found = plan_lib.make(made.config, made.start, place)
+  for table in plans.tables(found):
+    made.console.print(grids.to_rich(table))
+  for line in plans.verdict(found):
+    made.say(f"plan     {line}")
+  return found

@@ -1,0 +1,192 @@
+"""Plans as tables: one in full, or several side by side."""
+
+from collections.abc import Iterable
+
+from zsgen.reports import grids
+from zsgen.training import plan as plan_lib
+
+_GIB = 2**30
+# Of the row that a plan is in a table of several.
+_HEADER = (
+    "plan",
+    "place",
+    "mesh",
+    "weights",
+    "moments",
+    "gradients",
+    "a step",
+    "in all",
+    "there is",
+    "left",
+    "seconds at least",
+    "MFU at most",
+    "compiled in",
+)
+
+
+def tables(plan: plan_lib.Plan) -> list[grids.Grid]:
+  """A plan in full."""
+  found = [_parameters(plan), _memory(plan), _work(plan)]
+  if plan.compiled and plan.compiled.collectives:
+    found.append(_collectives(plan))
+  return found
+
+
+def verdict(plan: plan_lib.Plan) -> list[str]:
+  """Whether it fits, and what to do if not; lines for people."""
+  if not plan.limit:
+    return ["memory of the devices is not known: see what they need above"]
+  left = gib(abs(plan.limit - plan.used))
+  if plan.fits and plan.place.compiles:
+    left = gib(max(plan.limit - plan.used, 0))
+    return [f"fits: {left} GiB of each device are left"]
+  if plan.fits:
+    return [
+        f"may fit: {left} GiB of each device are left for what is not counted"
+        " (activations of one block, gathered logits, the compiler's"
+        " temporaries). Nothing can be compiled for it here: run the stage"
+        " there."
+    ]
+  lines = [
+      f"does not fit: each device lacks {left} GiB. The cheapest remedies:"
+  ]
+  return [*lines, *(f"  {line}" for line in plan.remedies)]
+
+
+def row(name: str, plan: plan_lib.Plan) -> list[str]:
+  """A plan as a row under `side_by_side`."""
+  states, compiled = plan.states, plan.compiled
+  bound = max(plan.bounds.values(), default=0.0)
+  return [
+      name,
+      plan.place.name,
+      " x ".join(str(size) for size in plan.mesh.shape.values()),
+      gib(states.weights + states.frozen),
+      gib(states.moments),
+      gib(states.gradients),
+      gib(compiled.temporary) if compiled else grids.MISSING,
+      gib(plan.used),
+      gib(plan.limit) if plan.limit else grids.MISSING,
+      f"{(plan.limit - plan.used) / _GIB:+.2f}" if plan.limit else "",
+      grids.number(bound, 2) if bound else grids.MISSING,
+      grids.share(_most_mfu(plan)),
+      f"{compiled.seconds:.0f} s" if compiled else grids.MISSING,
+  ]
+
+
+def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
+  """Several plans, GiB of each device."""
+  return grids.Grid(
+      title="Plans; memory in GiB of each device",
+      header=_HEADER,
+      rows=list(rows),
+      words=3,
+      note=(
+          "Mesh: data x fsdp x tensor. A step: what the compiler allocates"
+          " beside weights and moments, gradients among it."
+      ),
+  )
+
+
+def gib(size: float) -> str:
+  """Bytes as GiB."""
+  return f"{size / _GIB:,.2f}"
+
+
+def _parameters(plan: plan_lib.Plan) -> grids.Grid:
+  rows = [
+      [
+          each.name,
+          "trained" if each.trained else "frozen",
+          ", ".join(axis or "·" for axis in each.spec) or "·",
+          str(each.count),
+          " x ".join(map(str, each.shape)),
+          each.dtype,
+          f"{each.bytes / 2**20:,.1f}",
+      ]
+      for each in plan.parameters
+  ]
+  header = (
+      "parameter",
+      "",
+      "split over",
+      "arrays",
+      "shape of each",
+      "type",
+      "MiB of a device",
+  )
+  return grids.Grid("Parameters", header, rows, words=3)
+
+
+def _memory(plan: plan_lib.Plan) -> grids.Grid:
+  """Memory by what it is for."""
+  states, compiled = plan.states, plan.compiled
+  rows = [
+      ["weights that are trained", gib(states.weights)],
+      ["weights that stay", gib(states.frozen)],
+      ["moments", gib(states.moments)],
+      ["gradients", gib(states.gradients)],
+  ]
+  if compiled:
+    rows += [
+        ["compiled: held between steps", gib(compiled.held)],
+        [
+            "compiled: during a step, gradients among it",
+            gib(compiled.temporary),
+        ],
+        ["compiled: results that replace nothing", gib(compiled.copied)],
+        ["compiled: the program", gib(compiled.code)],
+    ]
+  elif plan.kept:
+    rows.append(["kept for the backward pass, at the least", gib(plan.kept)])
+  rows.append(["in all", gib(plan.used)])
+  if plan.limit:
+    rows.append(["there is", gib(plan.limit)])
+  return grids.Grid("Memory of each device", ("what", "GiB"), rows)
+
+
+def _work(plan: plan_lib.Plan) -> grids.Grid:
+  """FLOPs, and the time that they take at the least."""
+  tokens = plan.rows * plan.length
+  rows = [
+      ["rows x tokens", f"{plan.rows} x {plan.length:,} = {tokens:,}"],
+      ["model FLOPs, TFLOP", grids.number(plan.model_flops / 1e12, 1)],
+      ["as traced, with repetitions", grids.number(plan.flops / 1e12, 1)],
+  ]
+  rows += [
+      [f"seconds at the least: {what}", grids.number(seconds)]
+      for what, seconds in plan.bounds.items()
+  ]
+  if plan.bounds:
+    bound = max(plan.bounds.values())
+    rows.append(["tokens/s at most", grids.number(tokens / bound, 0)])
+    rows.append(["MFU at most", grids.share(_most_mfu(plan), 1)])
+  note = "A lower bound of the step, from the peaks of zsgen/chips.py."
+  return grids.Grid(
+      "A step", ("what", ""), rows, note=note if plan.bounds else ""
+  )
+
+
+def _collectives(plan: plan_lib.Plan) -> grids.Grid:
+  rows = [
+      [
+          kind,
+          f"{each.count:,}",
+          gib(each.received),
+          f"{each.largest / 2**20:,.1f}",
+      ]
+      for kind, each in sorted(plan.compiled.collectives.items())
+  ]
+  return grids.Grid(
+      "Collectives of a step, on each device",
+      ("kind", "runs", "GiB received", "MiB of the largest result"),
+      rows,
+  )
+
+
+def _most_mfu(plan: plan_lib.Plan) -> float | None:
+  """MFU if the step took no longer than its lower bound."""
+  if not plan.bounds:
+    return None
+  peak = plan.mesh.size * plan.place.chip.flops
+  return plan.model_flops / peak / max(plan.bounds.values())
