@@ -44,4 +44,4 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   """
   config = tiers.base("diversity", tier)
   points = {f"rules{count}": tiers.point(count) for count in RULES[tier]}
-  return tiers.sweep(config, points, tier)
+  return tiers.sweep(config, points, tiers.TIERS[tier].seeds)

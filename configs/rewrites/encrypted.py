@@ -72,9 +72,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config.order.update(_order(tier))
   for each, parts in (("unseen", 4), ("seen", 4), ("written", 1)):
     config.evals[each].every_steps = STEPS[tier] // parts
-  tiers.sweep(config, _points(tier), tier)
-  config.sweep.seeds = (config.seed,)
-  return config
+  return tiers.sweep(config, _points(tier), (config.seed,))
 
 
 def _points(tier: str) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ copied. Expect the same step in the number of rules whatever the share, on
 inputs that have x; copying is learned first, so that below the step the share
 of no-ops is about all that is right.
 
-smoke: CPU, about a minute. The times of nano (CPU), mini and paper (an
+smoke: CPU, about a minute. nano has one seed; for more give
+`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
 accelerator) were not measured.
 """
 
@@ -50,4 +51,4 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       for percent in PERCENT[tier]
       for count in RULES[tier]
   }
-  return tiers.sweep(config, points, tier)
+  return tiers.sweep(config, points, tiers.seeds(tier))

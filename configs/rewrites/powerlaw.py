@@ -13,7 +13,8 @@ both. The two numbers of rules are meant to be 2.5 and 25 times the threshold:
 in nano it was taken from a trial, in mini it is a guess until `diversity.py`
 has run there.
 
-smoke: CPU, about a minute. The times of nano (CPU), mini and paper (an
+smoke: CPU, about a minute. nano has one seed; for more give
+`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
 accelerator) were not measured.
 """
 
@@ -53,7 +54,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       for shape in SHAPES[tier]
       for count in RULES[tier]
   }
-  return tiers.sweep(config, points, tier)
+  return tiers.sweep(config, points, tiers.seeds(tier))
 
 
 def _name(shape: float, count: int) -> str:

@@ -9,7 +9,8 @@ one family or two, and from three what grows with the number of rules and
 shrinks with the highest k. One and two families have the widest range of k,
 and the largest number of rules only.
 
-smoke: CPU, about a minute. The times of nano (CPU), mini and paper (an
+smoke: CPU, about a minute. nano has one seed; for more give
+`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
 accelerator) were not measured; the paper's inputs of 500 letters make a run
 about eight times as dear as one of `diversity.py`.
 """
@@ -73,4 +74,4 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       )
       for families, k, count in arms
   }
-  return tiers.sweep(config, points, tier)
+  return tiers.sweep(config, points, tiers.seeds(tier))

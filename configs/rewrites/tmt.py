@@ -60,7 +60,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       name: {"order": {"parts": (_epochs(order, budget, positions),)}}
       for name, order in ORDERS.items()
   }
-  return tiers.sweep(config, points, tier)
+  return tiers.sweep(config, points, tiers.TIERS[tier].seeds)
 
 
 def _epochs(

@@ -10,6 +10,7 @@ from zsgen import artifacts
 from zsgen.reports import (
     grids,
     page,
+    rewrites_arms,
     rewrites_figures,
     rewrites_measures,
     rewrites_more_targets,
@@ -17,7 +18,7 @@ from zsgen.reports import (
     rewrites_tables,
     rewrites_targets,
 )
-from zsgen.reports.rewrites_runs import Arm
+from zsgen.reports.rewrites_arms import Arm
 
 _TITLE = "String rewrites: accuracy against the number of rules"
 _BANDS = (
@@ -39,10 +40,10 @@ def write(
     Where the page is, the closing tables, and lines on runs left out.
 
   Raises:
-    InputError: see `rewrites_runs.find` and `rewrites_runs.arms`.
+    InputError: see `rewrites_runs.find` and `rewrites_arms.arms`.
   """
   found, left = rewrites_runs.find(paths)
-  arms = rewrites_runs.arms(found)
+  arms = rewrites_arms.arms(found)
   tables = _tables(arms)
   pictures = _figures(arms)
   said = [f"not finished, left out: {path}" for path in left]

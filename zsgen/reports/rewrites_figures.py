@@ -8,7 +8,7 @@ from matplotlib import figure as figure_lib
 import numpy as np
 
 from zsgen.reports import figures, rewrites_measures, rewrites_runs
-from zsgen.reports.rewrites_runs import Arm
+from zsgen.reports.rewrites_arms import Arm
 
 # Exact match on unseen rules by rules, read off Fig. 2a of 2402.10891 (to
 # about 0.005): x and y of 20 letters, z of 50, 10^6 examples, 50 epochs.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from zsgen.reports import rewrites_measures as measures
 from zsgen.reports import rewrites_targets as targets
-from zsgen.reports.rewrites_runs import Arm, Rewriting
+from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports.rewrites_runs import Rewriting
 from zsgen.reports.rewrites_targets import Outcome, decided, missing, said
 
 _SLACK = 0.05

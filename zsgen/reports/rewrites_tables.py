@@ -11,7 +11,8 @@ from zsgen.reports import (
     rewrites_measures,
     rewrites_runs,
 )
-from zsgen.reports.rewrites_runs import Arm, Rewriting
+from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports.rewrites_runs import Rewriting
 from zsgen.reports.rewrites_targets import Outcome
 
 _SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN)

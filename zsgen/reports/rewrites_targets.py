@@ -8,9 +8,9 @@ held against their own.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from zsgen.reports import rewrites_arms, rewrites_runs
 from zsgen.reports import rewrites_measures as measures
-from zsgen.reports import rewrites_runs
-from zsgen.reports.rewrites_runs import Arm
+from zsgen.reports.rewrites_arms import Arm
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 # Below and above the step, and how steep it is at least.
@@ -57,7 +57,7 @@ def varies(arms: Sequence[Arm], *names: str) -> list[Arm]:
       for arm in arms
       if all(getattr(arm.one.options, n) == v for n, v in fixed.items())
       and arm.one.run.config.lora.rank == 0
-      and rewrites_runs.arranged(arm.one.run.config.order) == "random"
+      and rewrites_arms.arranged(arm.one.run.config.order) == "random"
   ]
 
 
