@@ -21,6 +21,7 @@ from zsgen.reports import rewrites
 NAMES = (
     "diversity",
     "encrypted",
+    "examples",
     "noop",
     "occurrences",
     "powerlaw",

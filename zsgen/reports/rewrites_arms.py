@@ -68,8 +68,13 @@ def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
       for name in names
       if any(each.get(name) != science[0].get(name) for each in science)
   ]
+  # Arms stand by their numbers, not by how these are written.
+  by_number = sorted(
+      zip(found, science, strict=True),
+      key=lambda pair: [pair[1][name] for name in apart],
+  )
   by_label: dict[str, dict[int, dict[int, rewrites_runs.Rewriting]]] = {}
-  for run, of_run in zip(found, science, strict=True):
+  for run, of_run in by_number:
     label = ", ".join(f"{_last(name)} {_said(of_run[name])}" for name in apart)
     of_arm = by_label.setdefault(label or "all runs", {})
     by_seed = of_arm.setdefault(run.options.rules, {})
@@ -78,7 +83,7 @@ def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
     by_seed.setdefault(run.seed, run)
   return [
       Arm(label, {rules: runs[rules] for rules in sorted(runs)})
-      for label, runs in sorted(by_label.items())
+      for label, runs in by_label.items()
   ]
 
 

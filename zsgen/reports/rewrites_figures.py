@@ -53,7 +53,7 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
         "marker": _MARKERS[place // len(_HUES) % len(_MARKERS)],
     }
     label = "unseen rules" if len(arms) == 1 else arm.label
-    _line(axes, arm.values(), f"{label}", style)
+    _line(axes, arm.values(), label, style)
     if len(arms) <= _MOST_CONTROLS and (seen := arm.values(rewrites_runs.SEEN)):
       words = f"{label}, seen" if len(arms) > 1 else "seen rules, new inputs"
       _line(axes, seen, words, {**style, "linestyle": "--", "alpha": 0.6})
@@ -145,9 +145,10 @@ def _half(axes: axes_lib.Axes, arm: Arm) -> None:
     axes.axvspan(found.low, found.high, color=_HUES[0], alpha=0.07)
   axes.annotate(
       f"I50 {found.rules:,.0f}",
-      (found.rules, 0.5),
-      xytext=(6, 0),
+      (found.rules, 0.75),
+      xytext=(-6, 0),
       textcoords="offset points",
+      ha="right",
       color=_HUES[0],
   )
 
