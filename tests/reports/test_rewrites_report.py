@@ -138,8 +138,10 @@ def test_families(tmp_path):
       (known[1:2], {1000: 0.2}),
       (known[:2], {1000: 0.7}),
   ):
-    _write(tmp_path, curve, families=families, ks=(3,))
+    free = {"heldout_families": known, "heldout_ks": (1,)}
+    _write(tmp_path, curve, families=families, ks=(3,), **free)
   states = _outcomes(tmp_path)
+  assert states["E1"].state == "not run"
   assert states["E4 rules"].told == "+0.800"
   assert states["E4 families"].told == "+0.600"
   assert states["E4 rules"].state == states["E4 families"].state == "pass"
@@ -153,8 +155,10 @@ def test_occurrences(tmp_path):
       (1, 2, 3): {500: 0.6, 1000: 0.9},
   }
   for counts, curve in curves.items():
-    _write(tmp_path, curve, occurrences=counts)
+    asked = {"occurrences": counts, "heldout_occurrences": (1, 2, 3)}
+    _write(tmp_path, curve, **asked)
   states = _states(tmp_path)
+  assert states["E1"] == "not run"  # Of (1,): it is tested on others.
   assert states["E5 mixed"] == states["E5 middle"] == "pass"
   _write(tmp_path / "b", {500: 0.6, 1000: 0.8}, occurrences=(1, 2, 3))
   for counts in ((1,), (2,), (3,)):

@@ -10,6 +10,7 @@ from zsgen import artifacts
 from zsgen.reports import (
     grids,
     page,
+    rewrites_answers,
     rewrites_arms,
     rewrites_figures,
     rewrites_measures,
@@ -70,8 +71,8 @@ def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
       rewrites_tables.beside(arms),
       rewrites_tables.thresholds(arms),
       rewrites_tables.outcomes(rewrites_more_targets.check(arms)),
-      rewrites_tables.wrong(arms),
-      rewrites_tables.categories(arms),
+      rewrites_answers.wrong(arms),
+      rewrites_answers.categories(arms),
   ]
   return [each for each in made if each is not None]
 

@@ -1,11 +1,11 @@
-"""Targets beyond the first experiment: no-ops, power law, semantics and more.
+"""All targets, and those on no-ops, the power law and other lengths.
 
-The rules are those of the spec of 2402.10891, section 4.2. For E6 it has none:
-0.05 is the slack here.
+The rules are those of the spec of 2402.10891, section 4.2.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from zsgen.reports import rewrites_kind_targets
 from zsgen.reports import rewrites_measures as measures
 from zsgen.reports import rewrites_targets as targets
 from zsgen.reports.rewrites_arms import Arm
@@ -21,9 +21,9 @@ def check(arms: Sequence[Arm]) -> list[Outcome]:
       *targets.diversity(arms),
       *_noop(arms),
       _power_law(arms),
-      *_semantics(arms),
-      *_occurrences(arms),
-      *_encrypted(arms),
+      *rewrites_kind_targets.semantics(arms),
+      *rewrites_kind_targets.occurrences(arms),
+      *rewrites_kind_targets.encrypted(arms),
       _robust(arms),
   ]
 
@@ -109,113 +109,6 @@ def _power_law(arms: Sequence[Arm]) -> Outcome:
   return decided(name, wanted, not wrong, told)
 
 
-def _semantics(arms: Sequence[Arm]) -> list[Outcome]:
-  """E4, Fig. 4: three families carry over to free rules, one does not."""
-  asked = {
-      "E4 rules": "three families: most rules - fewest >= 0.3, over k",
-      "E4 families": "three families - best single one >= 0.3, most rules",
-  }
-  found = [a for a in targets.varies(arms, "families", "ks") if _kinds(a) > 0]
-  three = [arm for arm in found if _kinds(arm) == 3]
-  if not three:
-    return [missing(*each, "no three families") for each in asked.items()]
-  few, many = (
-      [end(arm.means().items())[1] for arm in three] for end in (min, max)
-  )
-  gain = (sum(many) - sum(few)) / len(three)
-  outcomes = [
-      decided("E4 rules", asked["E4 rules"], gain >= 0.3, f"{gain:+.3f}")
-      if len(three[0].runs) > 1
-      else missing("E4 rules", asked["E4 rules"], "one number of rules")
-  ]
-  # Singles are held against three families of the same k.
-  apart = [
-      max(arm.means().items())[1] - max(one.means().items())[1]
-      for one in found
-      for arm in three
-      if _kinds(one) == 1
-      and one.one.options.ks == arm.one.options.ks
-      and max(one.runs) == max(arm.runs)
-  ]
-  wanted = ("E4 families", asked["E4 families"])
-  if not apart:
-    return [*outcomes, missing(*wanted, "no single family")]
-  told = f"{min(apart):+.3f}"
-  return [*outcomes, decided(*wanted, min(apart) >= 0.3, told)]
-
-
-def _occurrences(arms: Sequence[Arm]) -> list[Outcome]:
-  """E5, Table 1: mixed counts are best, and the middle beats the extremes."""
-  asked = {
-      "E5 mixed": "mixed counts best wherever any is above 0.1",
-      "E5 middle": "middle count > extremes at the two largest rules",
-  }
-  found = {
-      arm.one.options.occurrences: arm.means()
-      for arm in targets.varies(arms, "occurrences")
-  }
-  single = {each[0]: found[each] for each in sorted(found) if len(each) == 1}
-  mixed = [means for each, means in found.items() if len(each) > 1]
-  if len(mixed) != 1 or not single:
-    return [missing(*e, "no one mixture and singles") for e in asked.items()]
-  shared = sorted(set.intersection(*map(set, found.values())))
-  best = {i: max(means[i] for means in found.values()) for i in shared}
-  wrong = [i for i in shared if best[i] > max(0.1, mixed[0][i])]
-  told = said({i: mixed[0][i] - best[i] for i in wrong}) or said(mixed[0])
-  if any(best[i] > 0.1 for i in shared):
-    first = decided("E5 mixed", asked["E5 mixed"], not wrong, told)
-  else:
-    first = missing("E5 mixed", asked["E5 mixed"], "nothing is above 0.1")
-  return [first, _middle(asked["E5 middle"], single, shared[-2:])]
-
-
-def _middle(
-    wanted: str, single: Mapping[int, Mapping[int, float]], rules: list[int]
-) -> Outcome:
-  if len(single) < 3 or len(rules) < 2:
-    return missing("E5 middle", wanted, "fewer than three single counts")
-  counts = list(single)
-  apart = {
-      i: (
-          single[counts[len(counts) // 2]][i]
-          - max(single[counts[0]][i], single[counts[-1]][i])
-      )
-      for i in rules
-  }
-  met = all(value > 0 for value in apart.values())
-  return decided("E5 middle", wanted, met, said(apart))
-
-
-def _encrypted(arms: Sequence[Arm]) -> list[Outcome]:
-  """E6, Fig. 5, of a surrogate: no-ops first, and the harm of a long tail."""
-  asked = {
-      "E6 floor (surrogate)": "fewest rules: the share of no-ops",
-      "E6 rise (surrogate)": "more at the most rules",
-      "E6 half (surrogate)": "half evenly harmless, by a long tail harmful",
-  }
-  found = [arm for arm in arms if arm.one.options.cipher]
-  whole = [arm for arm in found if arm.one.options.subsample == 1.0]
-  if len(whole) != 1 or len(whole[0].runs) < 2:
-    return [missing(*each, "no encrypted runs") for each in asked.items()]
-  means, share = whole[0].means(), whole[0].one.options.noop_share
-  few, many = means[min(means)], means[max(means)]
-  half = {
-      bool(arm.one.options.subsample_power_law): arm.means().get(max(means))
-      for arm in found
-      if arm.one.options.subsample < 1.0
-  }
-  floor, rise, cut = asked.items()
-  outcomes = [
-      decided(*floor, abs(few - share) <= _SLACK, f"{few:.3f}, {share:g}"),
-      decided(*rise, many - few > _SLACK, f"{few:.3f} to {many:.3f}"),
-  ]
-  if None in (half.get(False), half.get(True)):
-    return [*outcomes, missing(*cut, "no halves at the most rules")]
-  met = many - half[False] <= _SLACK < many - half[True]
-  told = f"{many:.3f}, even {half[False]:.3f}, tail {half[True]:.3f}"
-  return [*outcomes, decided(*cut, met, told)]
-
-
 def _robust(arms: Sequence[Arm]) -> Outcome:
   """E7: the same at the paper's other lengths."""
   wanted = "z of 100 or 200: 100 rules fail, 1,000 and 10,000 do not"
@@ -235,10 +128,6 @@ def _robust(arms: Sequence[Arm]) -> Outcome:
   )
   told = "; ".join(f"z of {length}: {said(means)}" for length, means in found)
   return decided("robustness", wanted, met, told)
-
-
-def _kinds(arm: Arm) -> int:
-  return len(arm.one.options.families)
 
 
 def _all(arms: Sequence[Arm]) -> list[Rewriting]:

@@ -1,13 +1,12 @@
 """Tables of runs on rewrites."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from zsgen.reports import (
     grids,
     measures,
-    rewrites_errors,
     rewrites_measures,
     rewrites_runs,
 )
@@ -35,10 +34,10 @@ def accuracy(arms: Sequence[Arm]) -> grids.Grid:
           str(len(by_seed)),
           *(_spread(arm.values(split), rules) for split in _SPLITS),
       ]
-      for arm, rules, by_seed in _each(arms)
+      for arm, rules, by_seed in each(arms)
   ]
   header = ("", "rules", "per rule", "effective", "seeds", *_SPLITS)
-  return _grid(
+  return grid(
       arms,
       "Exact match at the end",
       header,
@@ -62,9 +61,9 @@ def beside(arms: Sequence[Arm]) -> grids.Grid:
           ),
           _generalized([*by_seed.values()]),
       ]
-      for arm, rules, by_seed in _each(arms)
+      for arm, rules, by_seed in each(arms)
   ]
-  return _grid(
+  return grid(
       arms,
       "More on unseen rules, means over seeds",
       ("", "rules", *_BESIDE.values(), "steps to 0.5"),
@@ -94,7 +93,7 @@ def thresholds(arms: Sequence[Arm]) -> grids.Grid:
             else grids.MISSING,
         ]
     )
-  return _grid(
+  return grid(
       arms,
       "I50: rules at which accuracy on unseen ones is 0.5",
       ("", "I50", "95% interval", "resamples without"),
@@ -119,45 +118,7 @@ def outcomes(found: Sequence[Outcome]) -> grids.Grid:
   )
 
 
-def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
-  """Classes of written answers to inputs that have x; None without any."""
-  rows = []
-  for arm, rules, by_seed in _each(arms):
-    found = [rewrites_errors.shares(run) for run in by_seed.values()]
-    if found := [each for each in found if each]:
-      rows.append([arm.label, f"{rules:,}", *_means(found)])
-  if not rows:
-    return None
-  return _grid(
-      arms,
-      "Written answers to unseen rules whose x is in the input",
-      ("", "rules", *rewrites_errors.CLASSES),
-      rows,
-      "Ignored rule: the input as it was. Wrong y: right but for what stands"
-      " for x. Wrong place: y stands for something else. Means over seeds.",
-  )
-
-
-def categories(arms: Sequence[Arm]) -> grids.Grid | None:
-  """Exact match by the unseen rules' families; None of one family."""
-  found = {
-      (arm.label, rules): [
-          rewrites_errors.by_category(run) for run in by_seed.values()
-      ]
-      for arm, rules, by_seed in _each(arms)
-  }
-  kinds = sorted({k for runs in found.values() for run in runs for k in run})
-  if not kinds:
-    return None
-  rows = [
-      [label, f"{rules:,}", *(_mean(run.get(k) for run in runs) for k in kinds)]
-      for (label, rules), runs in found.items()
-  ]
-  title = "Exact match by family and k of unseen rules, means over seeds"
-  return _grid(arms, title, ("", "rules", *kinds), rows)
-
-
-def _each(
+def each(
     arms: Sequence[Arm],
 ) -> Iterator[tuple[Arm, int, Mapping[int, Rewriting]]]:
   """Each arm with each of its numbers of rules, and the runs of that."""
@@ -166,7 +127,7 @@ def _each(
       yield arm, rules, by_seed
 
 
-def _grid(
+def grid(
     arms: Sequence[Arm],
     title: str,
     header: Sequence[str],
@@ -199,12 +160,3 @@ def _generalized(runs: Sequence[Rewriting]) -> str:
   if max(steps) > min(steps):
     said += f" to {max(steps):,}"
   return said if len(steps) == len(runs) else f"{said} ({len(steps)})"
-
-
-def _means(found: Sequence[Mapping[str, float]]) -> list[str]:
-  return [_mean(each[name] for each in found) for name in found[0]]
-
-
-def _mean(values: Iterable[float | None]) -> str:
-  known = [value for value in values if value is not None]
-  return grids.number(float(np.mean(known)) if known else None)

@@ -24,6 +24,9 @@ _PLAIN = {
     "subsample": 1.0,
     "families": (),
     "ks": (),
+    "heldout_families": (),
+    "heldout_ks": (),
+    "heldout_occurrences": (),
     "cipher": 0,
 }
 # The paper's accuracy: rules from, rules to, at least, at most.
