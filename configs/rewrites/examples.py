@@ -8,9 +8,8 @@ number of steps: fewer examples come again more often. The report draws the
 heat map of the two. The papers say that rules decide and examples a rule do
 not; expect columns of one colour, as far as that holds here.
 
-smoke: CPU, about a minute. nano has one seed; for more give
-`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
-accelerator) were not measured.
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
 """
 
 import pathlib

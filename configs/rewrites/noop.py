@@ -8,9 +8,8 @@ copied. Expect the same step in the number of rules whatever the share, on
 inputs that have x; copying is learned first, so that below the step the share
 of no-ops is about all that is right.
 
-smoke: CPU, about a minute. nano has one seed; for more give
-`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
-accelerator) were not measured.
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
 """
 
 import pathlib

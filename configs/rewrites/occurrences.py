@@ -8,10 +8,9 @@ rules have it once up to the most. Only the leftmost is replaced. Expect the
 mixture to be best wherever anything is learned, and the middle count to beat
 the extremes.
 
-smoke: CPU, about a minute. nano has one seed; for more give
-`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
-accelerator) were not measured; the paper does not tell its lengths here, 500
-letters are this project's choice.
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator. The
+paper does not tell its lengths here; 500 letters are this project's choice.
 """
 
 import pathlib

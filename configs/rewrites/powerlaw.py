@@ -13,9 +13,8 @@ both. The two numbers of rules are meant to be 2.5 and 25 times the threshold:
 in nano it was taken from a trial, in mini it is a guess until `diversity.py`
 has run there.
 
-smoke: CPU, about a minute. nano has one seed; for more give
-`--config.sweep.seeds='(1, 2, 3)'`. The times of nano (CPU), mini and paper (an
-accelerator) were not measured.
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
 """
 
 import pathlib

@@ -9,8 +9,7 @@ n-grams of the prompt: rule and input, never the answer), or farthest first.
 Nothing is published on this; the sweep's own table and figure compare the
 orders with random. No claim is made on what comes.
 
-smoke: CPU, about a minute. The times of nano (CPU), mini and paper (an
-accelerator) were not measured.
+@TMT@
 """
 
 import pathlib

@@ -199,10 +199,10 @@ def test_half_is_reached_between_rules():
     ("written", "expected"),
     [
         ("cbacba", "right"),
-        ("caaba", "ignored rule"),
+        ("caaba", "ignored"),
         ("cbbbba", "wrong y"),
         ("cccccc", "other"),
-        ("caabac", "wrong place"),
+        ("caabac", "misplaced"),
         ("cbacb", "length"),
         ("", "length"),
     ],
@@ -245,7 +245,7 @@ def test_written_answers_are_held_against_the_store(tmp_path, cipher):
   found = rewrites_errors.shares(run)
   count = sum(operations)
   assert found["right"] == 1 / count
-  assert found["ignored rule"] == 1 - 1 / count
+  assert found["ignored"] == 1 - 1 / count
 
 
 def _input(prompt):
@@ -307,3 +307,32 @@ def test_what_cannot_be_reported(tmp_path, capsys):
   artifacts.write_json(other / "config.json", values)
   with pytest.raises(errors.InputError, match="nothing to report"):
     rewrites.write([other])
+
+
+def test_exact_match_by_family(tmp_path):
+  options = {
+      "rules": 4,
+      "examples": 10,
+      "unseen": 6,
+      "seen": 0,
+      "families": ("repeat",),
+      "ks": (3,),
+      "heldout_ks": (1, 3),
+      "distinct": "pair",
+  }
+  config = rewriting.config(**options)
+  store = prepare.prepare(tmp_path / "stores", config.data, 0)
+  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
+  ids = store.split_ids("unseen")
+  free = [store.categories[i] == "random" for i in store.task_index[ids]]
+  wrong = np.where(free, 2.0, 0.0).astype(np.float32)
+  found = path / "evals" / "unseen"
+  found.mkdir(parents=True)
+  np.save(found / "ids.npy", ids)
+  np.save(found / "steps.npy", np.array([0, 4]))
+  np.save(found / "loss.npy", np.stack([np.ones_like(wrong), wrong]))
+  (run,), _ = rewrites_runs.find([path])
+  by_family = rewrites_errors.by_category(run)
+  assert by_family == {"random": 0.0, "repeat-3": 1.0}
+  page, _, _ = rewrites.write([path])
+  assert "by family and k" in (page.parent / "rewrites.md").read_text("utf-8")

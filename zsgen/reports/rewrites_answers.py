@@ -22,8 +22,8 @@ def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
       "Written answers to unseen rules whose x is in the input",
       ("", "rules", *rewrites_errors.CLASSES),
       rows,
-      "Ignored rule: the input as it was. Wrong y: right but for what stands"
-      " for x. Wrong place: y stands for something else. Means over seeds.",
+      "Ignored: the input as it was. Wrong y: right but for what stands for x."
+      " Misplaced: y stands for something else. Means over seeds.",
   )
 
 

@@ -18,7 +18,8 @@ class Arm(NamedTuple):
   """Runs that differ in the number of rules and in the seed.
 
   Attributes:
-    label: what sets it apart from the other arms; "all runs" for the only one.
+    label: what sets it apart from the other arms, by options that are not at
+      their default ("plain" where all are); "all runs" for the only one.
     runs: by number of rules, ascending, and seed.
   """
 
@@ -75,8 +76,7 @@ def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
   )
   by_label: dict[str, dict[int, dict[int, rewrites_runs.Rewriting]]] = {}
   for run, of_run in by_number:
-    label = ", ".join(f"{_last(name)} {_said(of_run[name])}" for name in apart)
-    of_arm = by_label.setdefault(label or "all runs", {})
+    of_arm = by_label.setdefault(_label(of_run, apart), {})
     by_seed = of_arm.setdefault(run.options.rules, {})
     if run.seed in by_seed:
       _check_same(run, by_seed[run.seed])
@@ -118,6 +118,19 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     else:
       flat[f"{prefix}{key}"] = value
   return flat
+
+
+def _label(of_run: Mapping[str, Any], apart: Sequence[str]) -> str:
+  """What sets an arm apart; options at their default are not said."""
+  if not apart:
+    return "all runs"
+  usual = _flat(config_lib.science(config_lib.Config()))
+  said = [
+      f"{_last(name)} {_said(of_run[name])}"
+      for name in apart
+      if name == "order" or of_run[name] != usual.get(name)
+  ]
+  return ", ".join(said) or "plain"
 
 
 def _last(name: str) -> str:

@@ -16,9 +16,9 @@ from zsgen.reports import rewrites_runs
 RIGHT = "right"
 CLASSES = (
     RIGHT,
-    "ignored rule",
+    "ignored",
     "wrong y",
-    "wrong place",
+    "misplaced",
     "length",
     "other",
 )
@@ -37,22 +37,22 @@ def classify(asked: Asked, written: str) -> str:
   """The class of an answer to an input that has x.
 
   Returns:
-    "right"; "ignored rule", it is z; "length", it has not the target's;
-    "wrong y", only what stands for x is wrong; "wrong place", y stands for
+    "right"; "ignored", it is z; "length", it has not the target's;
+    "wrong y", only what stands for x is wrong; "misplaced", y stands for
     something else than the leftmost x; or "other".
   """
   x, y, z, target = asked
   if written == target:
     return RIGHT
   if written == z:
-    return "ignored rule"
+    return "ignored"
   if len(written) != len(target):
     return "length"
   at = z.find(x)
   if written[:at] == z[:at] and written[at + len(y) :] == z[at + len(x) :]:
     return "wrong y"
   placed = (z[:j] + y + z[j + len(x) :] for j in range(len(z) - len(x) + 1))
-  return "wrong place" if written in placed else "other"
+  return "misplaced" if written in placed else "other"
 
 
 def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
