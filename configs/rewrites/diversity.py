@@ -10,9 +10,9 @@ with a steep rise between, while seen rules are solved throughout. Where the
 rise is depends on lengths, model and steps: only the tier `paper` may be held
 against the published 300 to 600. `smoke` trains too little to show anything.
 
-smoke: 1 min 45 s of processor time, most of it compiling. nano is laid out for
-about an hour on 2 CPU cores, mini and paper for an accelerator; their times
-were not measured. The paper's grid is 48 runs of about 2e17 FLOP each.
+smoke: a minute on 2 busy CPU cores. nano is laid out for about an hour on 2 CPU
+cores, mini and paper for an accelerator; their times were not measured. The
+paper's grid is 48 runs of about 2e17 FLOP each.
 """
 
 import pathlib

@@ -16,8 +16,8 @@ A base has seen the patterns that are withheld under another seed: base and
 sweep have one seed. For another one give both `--config.seed=1`, and the sweep
 `--config.sweep.seeds='(1,)'`.
 
-smoke: 48 s of processor time for the base, 79 s for the sweep. nano (CPU), mini
-and paper (an accelerator) were not timed.
+smoke: half a minute for the base and two minutes for the sweep, on 2 busy CPU
+cores. nano (CPU), mini and paper (an accelerator) were not timed.
 """
 
 import pathlib
