@@ -1,0 +1,94 @@
+"""Z6, a surrogate: encrypted rewrites on a pre-trained base (2402.10891, 5).
+
+  python -m zsgen.main --config=configs/rewrites/encrypted.py:base_nano
+  python -m launch.sweep --config=configs/rewrites/encrypted.py:nano \\
+      --config.model.init=run:workdir/runs/rewrites_base_nano-<hash>
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_encrypted_nano-*
+
+The paper tunes Llama-2-7B. Here the base is a small model of our own that was
+pre-trained on plain rewrites, and adapters learn to shift what is replaced by
+three letters; 40% of the inputs have no x and stay as they are. So nothing
+here is a reproduction of Fig. 5. Expect at few rules the share of no-ops and
+no more, and more with more rules; half of the examples at the most rules, once
+taken evenly and once from few rules mostly.
+
+A base has seen the patterns that are withheld under another seed: base and
+sweep have one seed. For another one give both `--config.seed=1`, and the sweep
+`--config.sweep.seeds='(1,)'`.
+
+smoke: half a minute for the base and two minutes for the sweep, on 2 busy CPU
+cores. nano (CPU), mini and paper (an accelerator) were not timed.
+"""
+
+import pathlib
+import runpy
+import types
+from typing import Any
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+_BASE = "base_"
+# Rules of the base.
+BASE = {"smoke": 2000, "nano": 10_000, "mini": 100_000, "paper": 100_000}
+RULES = {
+    "smoke": (10, 1000),
+    "nano": (10, 100, 1000, 3000, 9000),
+    "mini": (10, 100, 1000, 3000, 9000),
+    "paper": (10, 100, 500, 1000, 3000, 9000),
+}
+# Training examples, and steps of 64: about 3.2 epochs.
+EXAMPLES = {"smoke": 4000, "nano": 40_000, "mini": 40_000, "paper": 40_000}
+STEPS = {"smoke": 60, "nano": 2000, "mini": 2000, "paper": 2000}
+_BATCH = 64
+# Of the power law by which rules keep examples.
+_TAIL = 0.2
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """The base, or a sweep of adapters over the number of rules.
+
+  Args:
+    tier: smoke, nano, mini or paper, with "base_" before it for the base.
+  """
+  if tier.startswith(_BASE):
+    tier = tier.removeprefix(_BASE)
+    config = tiers.base("base", tier)
+    config.name = f"rewrites_{_BASE}{tier}"
+    config.data.rewrites.rules = BASE[tier]
+    return config
+  config = tiers.base("encrypted", tier)
+  config.model.init = "run:BASE"  # To be named: see above.
+  config.lora.rank = config.model.width // 8
+  config.lora.alpha = 2.0 * config.lora.rank
+  config.lora.targets = r".*"
+  config.data.rewrites.update(
+      {"examples": EXAMPLES[tier], "noop_share": 0.4, "cipher": 3}
+  )
+  config.train.batch_size = _BATCH
+  config.order.update(_order(tier))
+  for each, parts in (("unseen", 4), ("seen", 4), ("written", 1)):
+    config.evals[each].every_steps = STEPS[tier] // parts
+  return tiers.sweep(config, _points(tier), (config.seed,))
+
+
+def _points(tier: str) -> dict[str, dict[str, Any]]:
+  """All examples at each number of rules; half of them at the most."""
+  most = RULES[tier][-1]
+  half = _order(tier, 0.5)
+  points = {f"rules{count}": tiers.point(count) for count in RULES[tier]}
+  for name, shape in (("even", 0.0), ("tail", _TAIL)):
+    options = {"subsample": 0.5, "subsample_power_law": shape}
+    points[f"half-{name}-rules{most}"] = {
+        **tiers.point(most, **options),
+        "order": half,
+    }
+  return points
+
+
+def _order(tier: str, share: float = 1.0) -> dict[str, Any]:
+  """As many steps, whatever share of the examples is kept."""
+  return tiers.order(round(EXAMPLES[tier] * share), STEPS[tier] * _BATCH)

@@ -1,0 +1,62 @@
+"""Rules against examples a rule: Z1 at several numbers of examples.
+
+  python -m launch.sweep --config=configs/rewrites/examples.py:nano
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_examples_nano-*
+
+As `diversity.py`, but the number of training examples varies too, at the same
+number of steps: fewer examples come again more often. The report draws the
+heat map of the two. The papers say that rules decide and examples a rule do
+not; expect columns of one colour, as far as that holds here.
+
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
+"""
+
+import pathlib
+import runpy
+import types
+from typing import Any
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+RULES = {
+    "smoke": (1000,),
+    "nano": (30, 100, 300, 1000),
+    "mini": (30, 100, 300, 1000, 3000, 10_000),
+    "paper": (100, 300, 500, 1000, 10_000),
+}
+# Shares of the tier's examples.
+PARTS = {
+    "smoke": (0.25, 1.0),
+    "nano": (0.1, 0.3, 1.0),
+    "mini": (0.1, 0.3, 1.0),
+    "paper": (0.1, 0.3, 1.0),
+}
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """A sweep over the numbers of rules and of examples.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("examples", tier)
+  whole, positions = config.data.rewrites.examples, config.order.stop
+  points = {
+      f"examples{count}-rules{rules}": _point(rules, count, positions)
+      for count in (round(whole * part) for part in PARTS[tier])
+      for rules in RULES[tier]
+  }
+  return tiers.sweep(config, points, tiers.seeds(tier))
+
+
+def _point(rules: int, examples: int, positions: int) -> dict[str, Any]:
+  """So many rules and examples, in an order of as many positions as ever."""
+  return {
+      **tiers.point(rules, examples=examples),
+      "order": tiers.order(examples, positions),
+  }

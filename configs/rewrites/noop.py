@@ -1,0 +1,53 @@
+"""Z2: rules that do not apply (2410.04717, Fig. 2b).
+
+  python -m launch.sweep --config=configs/rewrites/noop.py:nano
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_noop_nano-*
+
+A share of the inputs, in training and in the test, has no x in it and is to be
+copied. Expect the same step in the number of rules whatever the share, on
+inputs that have x; copying is learned first, so that below the step the share
+of no-ops is about all that is right.
+
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+RULES = {
+    "smoke": (1000,),
+    "nano": (100, 300, 1000),
+    "mini": (100, 300, 500, 1000, 3000, 10_000),
+    "paper": (100, 200, 300, 400, 500, 1000, 10_000, 100_000),
+}
+PERCENT = {
+    "smoke": (10, 50),
+    "nano": (10, 30, 50),
+    "mini": (10, 30, 50),
+    "paper": (10, 20, 30, 40, 50),
+}
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """A sweep over the share of no-ops and the number of rules.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("noop", tier)
+  points = {
+      f"noop{percent}-rules{count}": tiers.point(
+          count, noop_share=percent / 100
+      )
+      for percent in PERCENT[tier]
+      for count in RULES[tier]
+  }
+  return tiers.sweep(config, points, tiers.seeds(tier))

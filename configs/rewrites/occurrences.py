@@ -1,0 +1,68 @@
+"""Z5: how often x is in the inputs of training (2402.10891, Table 1).
+
+  python -m launch.sweep --config=configs/rewrites/occurrences.py:nano
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_occurrences_nano-*
+
+Inputs of training have x so often, or a mixture of counts; those of unseen
+rules have it once up to the most. Only the leftmost is replaced. Expect the
+mixture to be best wherever anything is learned, and the middle count to beat
+the extremes.
+
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator. The
+paper does not tell its lengths here; 500 letters are this project's choice.
+"""
+
+import pathlib
+import runpy
+import types
+from typing import NamedTuple
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+class Grid(NamedTuple):
+  """What a tier has."""
+
+  # Letters of patterns and of inputs.
+  pattern: int
+  length: int
+  # How often x is in an input, for each arm.
+  arms: tuple[tuple[int, ...], ...]
+  rules: tuple[int, ...]
+
+
+_TABLE = ((1,), (10,), (20,), (1, 5, 10, 15, 20))
+GRIDS = {
+    "smoke": Grid(3, 18, ((1,), (1, 3, 5)), (1000,)),
+    "nano": Grid(2, 16, ((1,), (3,), (5,), (1, 3, 5)), (300, 1000, 3000)),
+    "mini": Grid(3, 80, _TABLE, (200, 500, 1000, 2000)),
+    "paper": Grid(20, 500, _TABLE, (200, 500, 1000, 2000)),
+}
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """A sweep over occurrences and the number of rules.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("occurrences", tier)
+  grid = GRIDS[tier]
+  tiers.lengths(config, grid.pattern, grid.length)
+  if grid.pattern < 5:
+    config.data.rewrites.distinct = "pair"  # There are few x.
+  most = max(max(arm) for arm in grid.arms)
+  config.data.rewrites.heldout_occurrences = tuple(range(1, most + 1))
+  points = {
+      f"times{'-'.join(map(str, arm))}-rules{count}": tiers.point(
+          count, occurrences=arm
+      )
+      for arm in grid.arms
+      for count in grid.rules
+  }
+  return tiers.sweep(config, points, tiers.seeds(tier))

@@ -1,0 +1,61 @@
+"""Z3: few rules have most of the examples (2410.04717, Fig. 3).
+
+  python -m launch.sweep --config=configs/rewrites/powerlaw.py:nano
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_powerlaw_nano-* \\
+      workdir/sweeps/rewrites_diversity_nano-*
+
+Examples a rule follow a power law; the smaller its shape, the more uneven, and
+shape 0 is even. Expect accuracy to follow the effective number of rules (exp
+of the entropy of their shares) where that crosses the threshold of the tier:
+at the smaller number of rules accuracy falls with the shape, at the larger one
+hardly. The report takes the threshold from runs of `diversity.py`, so give it
+both. The two numbers of rules are meant to be 2.5 and 25 times the threshold:
+in nano it was taken from a trial, in mini it is a guess until `diversity.py`
+has run there.
+
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+RULES = {
+    "smoke": (1000,),
+    "nano": (800, 8000),
+    "mini": (1000, 10_000),
+    "paper": (1000, 10_000, 100_000),
+}
+SHAPES = {
+    "smoke": (0.0, 0.1),
+    "nano": (0.0, 0.5, 0.2, 0.1, 0.03),
+    "mini": (0.0, 2.0, 0.5, 0.2, 0.1, 0.03),
+    "paper": (0.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.07, 0.03),
+}
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """A sweep over the power law's shape and the number of rules.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("powerlaw", tier)
+  points = {
+      _name(shape, count): tiers.point(count, power_law=shape)
+      for shape in SHAPES[tier]
+      for count in RULES[tier]
+  }
+  return tiers.sweep(config, points, tiers.seeds(tier))
+
+
+def _name(shape: float, count: int) -> str:
+  """A point's name; it may have no dots."""
+  return f"shape{shape:g}-rules{count}".replace(".", "_")

@@ -1,0 +1,83 @@
+"""Z4: rules of restricted kinds, tested on free ones (2410.04717, Fig. 4).
+
+  python -m launch.sweep --config=configs/rewrites/semantics.py:nano
+  python -m zsgen.reports rewrites workdir/sweeps/rewrites_semantics_nano-*
+
+Patterns of training repeat letters, repeat a base or mirror it, with k from 3
+up to the highest; unseen rules have k of 1 (free) and 2. Expect nothing from
+one family or two, and from three what grows with the number of rules and
+shrinks with the highest k. One and two families have the widest range of k,
+and the largest number of rules only.
+
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
+timed: smoke and nano are for CPUs, mini and paper for an accelerator. The
+paper's inputs of 500 letters make a run about eight times as dear as one of
+`diversity.py`.
+"""
+
+import itertools
+import pathlib
+import runpy
+import types
+from typing import NamedTuple
+
+import ml_collections
+
+from zsgen.data.sources.rewrites import patterns
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+FAMILIES = ("repeat", "period", "mirror")
+_FEWER = tuple(
+    families
+    for size in (1, 2)
+    for families in itertools.combinations(FAMILIES, size)
+)
+
+
+class Grid(NamedTuple):
+  """What a tier has."""
+
+  # Letters of patterns, which k divides, and of inputs.
+  pattern: int
+  length: int
+  # The highest k of each range.
+  highest: tuple[int, ...]
+  rules: tuple[int, ...]
+  # One and two families, which stand beside all three.
+  fewer: tuple[tuple[str, ...], ...] = _FEWER
+
+
+GRIDS = {
+    "smoke": Grid(6, 12, (6,), (1000,), (("repeat",),)),
+    "nano": Grid(6, 16, (3, 6), (300, 1000, 3000)),
+    "mini": Grid(12, 60, (3, 4, 6, 12), (500, 1000, 5000, 10_000)),
+    "paper": Grid(60, 500, (4, 6, 12, 20, 30, 60), (500, 1000, 5000, 10_000)),
+}
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """A sweep over families, the highest k and the number of rules.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("semantics", tier)
+  grid = GRIDS[tier]
+  tiers.lengths(config, grid.pattern, grid.length)
+  # At the highest k there are few x: pairs of x and y are counted.
+  config.data.rewrites.distinct = "pair"
+  config.data.rewrites.heldout_families = FAMILIES
+  config.data.rewrites.heldout_ks = (1, 2)
+  arms = [(FAMILIES, k, count) for k in grid.highest for count in grid.rules]
+  widest, most = grid.highest[-1], grid.rules[-1]
+  arms += [(families, widest, most) for families in grid.fewer]
+  points = {
+      f"{'-'.join(families)}-k{k}-rules{count}": tiers.point(
+          count, families=families, ks=patterns.divisors(grid.pattern, 3, k)
+      )
+      for families, k, count in arms
+  }
+  return tiers.sweep(config, points, tiers.seeds(tier))
