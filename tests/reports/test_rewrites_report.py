@@ -9,15 +9,13 @@ import rewriting
 from zsgen import artifacts, errors
 from zsgen.data import prepare
 from zsgen.reports import __main__ as command
-from zsgen.reports import (
-    rewrites,
-    rewrites_arms,
-    rewrites_errors,
-    rewrites_figures,
-    rewrites_measures,
-    rewrites_more_targets,
-    rewrites_runs,
-)
+from zsgen.reports import rewrites
+from zsgen.reports.rewrites import arms as rewrites_arms
+from zsgen.reports.rewrites import errors as rewrites_errors
+from zsgen.reports.rewrites import figures as rewrites_figures
+from zsgen.reports.rewrites import measures as rewrites_measures
+from zsgen.reports.rewrites import more_targets as rewrites_more_targets
+from zsgen.reports.rewrites import runs as rewrites_runs
 
 # Accuracy by number of rules: a step between 100 and 300.
 STEP = {10: 0.0, 100: 0.02, 300: 0.98, 1000: 0.99}

@@ -6,7 +6,7 @@ which the step is mapped; on several devices that axis is split. A member's
 files are those of a run alone, and its curve is the same but for rounding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import functools
 import pathlib
@@ -161,26 +161,14 @@ def _train(
   )
   clock = meter.Meter(counted, flops.peak(program.mesh.devices))
   line = stack.enter_context(progress.Progress(first, steps))
-  kept, logs = [], []
-  for each, own in zip(members, lengths, strict=True):
-    record = records.Records(
-        path=each.path,
-        batch_size=each.config.train.batch_size,
-        steps=steps,
-        evaluated={
-            one.name: (loop.due_steps(one.every_steps, steps), one.ids)
-            for one in each.evaluators
-        },
-        lengths=own,
-        first=first,
-        resumed=latest is not None,
-    )
-    stack.callback(record.close)
-    sinks = writers.make(each.config.machine, each.path, first)
-    for sink in sinks:
-      stack.callback(sink.close)
-    kept.append(record)
-    logs.append(watch.Logger(each.path, say, record, sinks, line, clock))
+  kept = [
+      _record(each, own, latest, stack)
+      for each, own in zip(members, lengths, strict=True)
+  ]
+  logs = [
+      _logger(each, record, first, line, clock, stack)
+      for each, record in zip(members, kept, strict=True)
+  ]
   timer = logs[0]
 
   # The device program, and what feeds it.
@@ -239,6 +227,44 @@ def _train(
     )
   timer.tell_shares()
   _save_members(job, state)
+
+
+def _record(
+    member: loop.Job,
+    lengths: Mapping[str, int],
+    latest: int | None,
+    stack: contextlib.ExitStack,
+) -> records.Records:
+  """A member's files, cut back to the checkpoint."""
+  record = records.Records(
+      path=member.path,
+      batch_size=member.config.train.batch_size,
+      steps=member.steps,
+      evaluated={
+          each.name: (loop.due_steps(each.every_steps, member.steps), each.ids)
+          for each in member.evaluators
+      },
+      lengths=lengths,
+      first=latest or 0,
+      resumed=latest is not None,
+  )
+  stack.callback(record.close)
+  return record
+
+
+def _logger(
+    member: loop.Job,
+    record: records.Records,
+    first: int,
+    line: progress.Progress,
+    clock: meter.Meter,
+    stack: contextlib.ExitStack,
+) -> watch.Logger:
+  """What logs a member's metrics; line and clock are the population's."""
+  sinks = writers.make(member.config.machine, member.path, first)
+  for sink in sinks:
+    stack.callback(sink.close)
+  return watch.Logger(member.path, member.say, record, sinks, line, clock)
 
 
 def _start(

@@ -7,8 +7,10 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure as figure_lib
 import numpy as np
 
-from zsgen.reports import figures, rewrites_measures, rewrites_runs
-from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports import figures
+from zsgen.reports.rewrites import measures as rewrites_measures
+from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.reports.rewrites.arms import Arm
 
 # Exact match on unseen rules by rules, read off Fig. 2a of 2402.10891 (to
 # about 0.005): x and y of 20 letters, z of 50, 10^6 examples, 50 epochs.

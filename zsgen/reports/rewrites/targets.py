@@ -8,9 +8,10 @@ held against their own.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from zsgen.reports import rewrites_arms, rewrites_runs
-from zsgen.reports import rewrites_measures as measures
-from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports.rewrites import arms as rewrites_arms
+from zsgen.reports.rewrites import measures
+from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.reports.rewrites.arms import Arm
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 # Below and above the step, and how steep it is at least.

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from zsgen.reports import grids, rewrites_errors, rewrites_tables
-from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports import grids
+from zsgen.reports.rewrites import errors as rewrites_errors
+from zsgen.reports.rewrites import tables as rewrites_tables
+from zsgen.reports.rewrites.arms import Arm
 
 
 def wrong(arms: Sequence[Arm]) -> grids.Grid | None:

@@ -5,12 +5,11 @@ The rules are those of the spec of 2402.10891, section 4.2.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from zsgen.reports import rewrites_kind_targets
-from zsgen.reports import rewrites_measures as measures
-from zsgen.reports import rewrites_targets as targets
-from zsgen.reports.rewrites_arms import Arm
-from zsgen.reports.rewrites_runs import Rewriting
-from zsgen.reports.rewrites_targets import Outcome, decided, missing, said
+from zsgen.reports.rewrites import kind_targets as rewrites_kind_targets
+from zsgen.reports.rewrites import measures, targets
+from zsgen.reports.rewrites.arms import Arm
+from zsgen.reports.rewrites.runs import Rewriting
+from zsgen.reports.rewrites.targets import Outcome, decided, missing, said
 
 _SLACK = 0.05
 

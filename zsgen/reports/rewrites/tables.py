@@ -4,15 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from zsgen.reports import (
-    grids,
-    measures,
-    rewrites_measures,
-    rewrites_runs,
-)
-from zsgen.reports.rewrites_arms import Arm
-from zsgen.reports.rewrites_runs import Rewriting
-from zsgen.reports.rewrites_targets import Outcome
+from zsgen.reports import grids, measures
+from zsgen.reports.rewrites import measures as rewrites_measures
+from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.reports.rewrites.arms import Arm
+from zsgen.reports.rewrites.runs import Rewriting
+from zsgen.reports.rewrites.targets import Outcome
 
 _SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN)
 # Metrics of unseen rules beside exact match, and what they are called.

@@ -7,19 +7,16 @@ from typing import Any
 import rich.table
 
 from zsgen import artifacts
-from zsgen.reports import (
-    grids,
-    page,
-    rewrites_answers,
-    rewrites_arms,
-    rewrites_figures,
-    rewrites_measures,
-    rewrites_more_targets,
-    rewrites_runs,
-    rewrites_tables,
-    rewrites_targets,
-)
-from zsgen.reports.rewrites_arms import Arm
+from zsgen.reports import grids, page
+from zsgen.reports.rewrites import answers as rewrites_answers
+from zsgen.reports.rewrites import arms as rewrites_arms
+from zsgen.reports.rewrites import figures as rewrites_figures
+from zsgen.reports.rewrites import measures as rewrites_measures
+from zsgen.reports.rewrites import more_targets as rewrites_more_targets
+from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.reports.rewrites import tables as rewrites_tables
+from zsgen.reports.rewrites import targets as rewrites_targets
+from zsgen.reports.rewrites.arms import Arm
 
 _TITLE = "String rewrites: accuracy against the number of rules"
 _BANDS = (

@@ -6,9 +6,9 @@ The rules are those of the spec of 2402.10891, section 4.2. For E6 it has none:
 
 from collections.abc import Mapping, Sequence
 
-from zsgen.reports import rewrites_targets as targets
-from zsgen.reports.rewrites_arms import Arm
-from zsgen.reports.rewrites_targets import Outcome, decided, missing, said
+from zsgen.reports.rewrites import targets
+from zsgen.reports.rewrites.arms import Arm
+from zsgen.reports.rewrites.targets import Outcome, decided, missing, said
 
 _SLACK = 0.05
 
