@@ -100,13 +100,9 @@ def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
   state = alone.init(start.load(alone.shardings.params))
   one = _seconds(lambda s: alone.step(s, {}, made[0], hyper), state, steps)
 
-  split = population.sharding(mesh, members) if members > 1 else None
-  together = jax.jit(
-      jax.vmap(alone.plain_step),
-      in_shardings=split,
-      out_shardings=split,
-      donate_argnums=0,
-  )
+  split = population.sharding(mesh, members)
+  plain = functools.partial(alone.plain_step, model=alone.model.alone)
+  together = jax.jit(population.mapped(plain, split), donate_argnums=0)
   states = [
       jax.device_get(alone.init(start.load(alone.shardings.params)))
       for _ in range(members)
@@ -136,7 +132,7 @@ def main() -> None:
       title=f"{args.tier}, {len(devices)} x {devices[0].device_kind}",
   )
   for members in map(int, args.members.split(",")):
-    if members > 1 and members % len(devices):
+    if members % len(devices):
       continue
     apart, together = measure(args.tier, members, args.steps)
     count = members * _EXAMPLES * tokens

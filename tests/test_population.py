@@ -1,6 +1,10 @@
 """Runs as members of a population are what they are alone."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from zsgen import config as config_lib
 from zsgen import errors, pipeline
 from zsgen.training import checkpoints, records
 
+PEOPLED = pathlib.Path(__file__).with_name("peopled.py")
 STEPS = 50
 # Members differ in seed, order, and what the optimizer is given.
 MEMBERS = {
@@ -35,7 +40,7 @@ def members(small):
   return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quiet():
   return rich.console.Console(quiet=True)
 
@@ -57,6 +62,28 @@ def _assert_equal(run, alone):
   np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+def _on_two_devices(members, workdir):
+  workdir.mkdir()
+  path = workdir / "configs.json"
+  path.write_text(json.dumps([config_lib.to_dict(each) for each in members]))
+  done = subprocess.run(
+      [sys.executable, PEOPLED, path, workdir],
+      env={
+          **os.environ,
+          "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+      },
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  found = {
+      path.name.rpartition("-")[0]: path
+      for path in (workdir / "runs").iterdir()
+  }
+  return [found[each.name] for each in members]
+
+
 def test_members_are_what_they_are_alone(members, tmp_path, quiet):
   alone = [
       pipeline.run(each, tmp_path / "alone", ["train"], quiet).run
@@ -67,6 +94,10 @@ def test_members_are_what_they_are_alone(members, tmp_path, quiet):
     _assert_equal(run, other)
     with checkpoints.Finished(run) as there:
       assert there.steps() == [STEPS]
+  for run, other in zip(
+      _on_two_devices(members[:2], tmp_path / "two"), alone, strict=False
+  ):
+    _assert_equal(run, other)
   # Again: nothing is trained.
   before = (runs[0] / "metrics.jsonl").stat().st_mtime_ns
   assert pipeline.run_population(members, tmp_path, quiet) == runs

@@ -46,11 +46,13 @@ class Packed:
 
   Attributes:
     reduce: the same, with its model.
+    model: what is evaluated.
   """
 
   def __init__(self, ids: np.ndarray, reduce: Reduce, place: Place):
     self._ids = ids
     self._place = place
+    self.model = place.model
     self.reduce = functools.partial(reduce, model=place.model)
     self._reduce = jax.jit(
         self.reduce, out_shardings=mesh_lib.replicated(place.mesh)

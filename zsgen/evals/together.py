@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from zsgen.evals import packed
-from zsgen.training import batches, watch
+from zsgen.training import batches, population, watch
 
 
 def together(
-    members: Sequence[watch.Evaluator], sharding: jax.sharding.Sharding
+    members: Sequence[watch.Evaluator], sharding: jax.sharding.NamedSharding
 ) -> Callable[[Any], list[watch.Evaluation]]:
   """The evaluation of all members, given their stacked parameters.
 
@@ -53,11 +53,14 @@ class Together:
   """
 
   def __init__(
-      self, members: Sequence[packed.Packed], sharding: jax.sharding.Sharding
+      self,
+      members: Sequence[packed.Packed],
+      sharding: jax.sharding.NamedSharding,
   ):
     self._members = members
     self._sharding = sharding
-    self._reduce = jax.jit(jax.vmap(members[0].reduce), out_shardings=sharding)
+    reduce = functools.partial(members[0].reduce, model=members[0].model.alone)
+    self._reduce = jax.jit(population.mapped(reduce, sharding))
 
   def __call__(self, params: Any) -> list[np.ndarray]:
     """The number of each row of each member, float32 [E].

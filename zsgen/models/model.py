@@ -222,6 +222,12 @@ class Model:
     return self._head.apply({"params": params}, x)[:, 0]
 
   @property
+  def alone(self) -> "Model":
+    """The same on each device by itself, as within a `shard_map`."""
+    how = self.execution._replace(mesh=None)
+    return dataclasses.replace(self, execution=how)
+
+  @property
   def _decoder(self) -> decoder.Decoder:
     return decoder.Decoder(self.arch, False, self.lora, self.execution)
 

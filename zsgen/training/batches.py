@@ -19,7 +19,7 @@ from zsgen.data import store as store_lib
 NO_EXAMPLE = -1
 NO_ROW = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 # Row lengths are multiples of this, in tokens.
-_LENGTH_STEP = 32
+LENGTH_STEP = 32
 
 
 class Examples(NamedTuple):
@@ -151,7 +151,7 @@ def plan(
   Returns:
     Layouts whose row counts are quantiles of what the steps need.
   """
-  length = _round_up(longest, _LENGTH_STEP)
+  length = _round_up(longest, LENGTH_STEP)
   needed = np.sort(
       [
           len(best_fit(lengths[i : i + batch_size].tolist(), length))

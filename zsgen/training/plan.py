@@ -14,11 +14,9 @@ import numpy as np
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen import topology
-from zsgen.training import aot, flops, memory, needs, products
+from zsgen.training import aot, batches, flops, memory, needs, products
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
-
-_LENGTH_STEP = 64
 
 
 class Plan(NamedTuple):
@@ -153,4 +151,7 @@ def shape_of(
   parts = mesh_lib.row_shards(mesh) * config.machine.micro_batches
   rows = config.plan.rows or config.train.batch_size
   length = config.plan.length or config.data.max_length
-  return -(-rows // parts) * parts, -(-length // _LENGTH_STEP) * _LENGTH_STEP
+  return (
+      -(-rows // parts) * parts,
+      -(-length // batches.LENGTH_STEP) * batches.LENGTH_STEP,
+  )

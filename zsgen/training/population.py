@@ -63,11 +63,13 @@ class Job(NamedTuple):
 
   path: pathlib.Path
   members: Sequence[loop.Job]
-  sharding: jax.sharding.Sharding
+  sharding: jax.sharding.NamedSharding
   evaluate: Sequence[Callable[[Any], list[watch.Evaluation]]]
 
 
-def sharding(mesh: jax.sharding.Mesh, members: int) -> jax.sharding.Sharding:
+def sharding(
+    mesh: jax.sharding.Mesh, members: int
+) -> jax.sharding.NamedSharding:
   """Where arrays lie that have the members as their first axis.
 
   Raises:
@@ -85,6 +87,24 @@ def sharding(mesh: jax.sharding.Mesh, members: int) -> jax.sharding.Sharding:
         " at 1."
     )
   return mesh_lib.batch_sharding(mesh)
+
+
+def mapped(
+    one: Callable[..., Any], sharding: jax.sharding.NamedSharding
+) -> Callable[..., Any]:
+  """Of each member by itself; each device computes its own members.
+
+  Args:
+    one: a function of one member, whose model is `alone`.
+    sharding: of the first axis of what it takes and gives, the members.
+  """
+  return jax.shard_map(
+      jax.vmap(one),
+      mesh=sharding.mesh,
+      in_specs=sharding.spec,
+      out_specs=sharding.spec,
+      check_vma=False,
+  )
 
 
 def check(members: Sequence[loop.Job]) -> None:
@@ -172,12 +192,7 @@ def _train(
   timer = logs[0]
 
   # The device program, and what feeds it.
-  run_step = jax.jit(
-      jax.vmap(program.plain_step),
-      in_shardings=job.sharding,
-      out_shardings=job.sharding,
-      donate_argnums=0,
-  )
+  run_step = _program(job)
   feeds = [each.feed(first) for each in members]
   layouts = _layouts(members)
 
@@ -227,6 +242,13 @@ def _train(
     )
   timer.tell_shares()
   _save_members(job, state)
+
+
+def _program(job: Job) -> Any:
+  """A step of all members, compiled for each shape."""
+  program = job.members[0].program
+  one = functools.partial(program.plain_step, model=program.model.alone)
+  return jax.jit(mapped(one, job.sharding), donate_argnums=0)
 
 
 def _record(

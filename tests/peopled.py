@@ -1,0 +1,13 @@
+"""Trains configs as a population: python tests/peopled.py CONFIGS.json DIR."""
+
+import json
+import pathlib
+import sys
+
+from zsgen import config as config_lib
+from zsgen import pipeline
+
+if __name__ == "__main__":
+  path, workdir = sys.argv[1:]
+  configs = json.loads(pathlib.Path(path).read_text())
+  pipeline.run_population([config_lib.check(each) for each in configs], workdir)
