@@ -28,8 +28,8 @@ import rich.table
 
 from benchmarks import peers as peers_lib
 from zsgen import artifacts
+from zsgen.data import judged, suite
 from zsgen.data import store as store_lib
-from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.training import batches
 
@@ -55,6 +55,8 @@ def write_store(path: pathlib.Path, count: int) -> None:
     _write_tokens(beside, rng, lengths)
     pq.write_table(_tasks(count), beside / "tasks.parquet")
     _write_examples(beside, lengths)
+    # Nothing is written or judged here.
+    pq.write_table(judged.SCHEMA.empty_table(), beside / "heldout.parquet")
     files = store_lib.describe_files(beside)
     manifest = {
         "kind": "store",

@@ -17,8 +17,12 @@ PAGES = (
     "docs/data.md",
     "docs/design.md",
     "docs/evaluations.md",
+    "docs/hosts.md",
     "docs/models.md",
     "docs/orders.md",
+    "docs/rewrites.md",
+    "docs/scale.md",
+    "docs/watching.md",
 )
 
 
