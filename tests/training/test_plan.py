@@ -15,8 +15,8 @@ import rich.console
 from zsgen import chips, errors, pipeline, topology
 from zsgen import config as config_lib
 from zsgen.models import presets
+from zsgen.training import optimizer, products
 from zsgen.training import plan as plan_lib
-from zsgen.training import products
 from zsgen.training import start as start_lib
 
 PLANNED = pathlib.Path(__file__).with_name("planned.py")
@@ -61,9 +61,10 @@ def test_states_are_those_of_the_parameters(known):
   assert found.states.weights == found.states.gradients == size
   assert found.states.moments == pytest.approx(2 * size, abs=8)
   assert sum(each.bytes for each in found.parameters) == size
-  # Held between steps: states, the batch and five hyper-parameters.
+  # Held between steps: states, the batch and hyper-parameters.
   batch = 4 * 8 * 128 * 4 + 2 * 4 * 4
-  assert found.compiled.held == size + found.states.moments + batch + 20
+  hyper = F32 * len(optimizer.Hyper._fields)
+  assert found.compiled.held == size + found.states.moments + batch + hyper
   # New states take the place of the old ones: only metrics are beside them.
   assert found.compiled.copied < 1000
   assert found.fits and not found.bounds

@@ -96,26 +96,17 @@ def gib(size: float) -> str:
 def _parameters(plan: plan_lib.Plan) -> grids.Grid:
   rows = [
       [
-          each.name,
-          "trained" if each.trained else "frozen",
-          ", ".join(axis or "·" for axis in each.spec) or "·",
+          each.name if each.trained else f"{each.name} (stays)",
+          f"{' x '.join(map(str, each.shape))} {each.dtype}",
+          " ".join(axis or "·" for axis in each.spec) or "·",
           str(each.count),
-          " x ".join(map(str, each.shape)),
-          each.dtype,
           f"{each.bytes / 2**20:,.1f}",
       ]
       for each in plan.parameters
   ]
-  header = (
-      "parameter",
-      "",
-      "split over",
-      "arrays",
-      "shape of each",
-      "type",
-      "MiB of a device",
-  )
-  return grids.Grid("Parameters", header, rows, words=3)
+  header = ("parameter", "each", "split over", "arrays", "MiB")
+  note = "Split over: the mesh axis of each axis. MiB: of all on each device."
+  return grids.Grid("Parameters", header, rows, words=3, note=note)
 
 
 def _memory(plan: plan_lib.Plan) -> grids.Grid:
