@@ -15,8 +15,9 @@ PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
 
+# Files are kept whole: tests of one share what they made.
 test: .venv/installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=loadfile
 
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)

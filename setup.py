@@ -57,6 +57,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "pyink>=24.10",
         "pytest>=8",
+        "pytest-xdist>=3.6",
         "ruff>=0.9",
         "zstandard>=0.22",
     ],
