@@ -26,8 +26,6 @@ class _Bucket(DirFileSystem):
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
   """The directory of gs://data."""
-  # An environment with TensorFlow in it, too, takes fsspec.
-  monkeypatch.delenv("EPATH_USE_TF", raising=False)
   from etils.epath import backend
 
   system = _Bucket(path=str(tmp_path / "gs"), fs=LocalFileSystem())
@@ -86,7 +84,6 @@ def test_what_is_not_there(bucket, tmp_path):
 
 
 def test_the_extra_is_named_where_its_package_is_missing(tmp_path, monkeypatch):
-  monkeypatch.delenv("EPATH_USE_TF", raising=False)
   monkeypatch.setitem(sys.modules, "gcsfs", None)
   with pytest.raises(errors.InputError, match=r"gcsfs.*pip install .*\[gcs\]"):
     _suite("gs://data/one.jsonl", tmp_path)

@@ -1,7 +1,6 @@
 """Files in a bucket, copied once to a local directory."""
 
 import hashlib
-import os
 import pathlib
 import shutil
 from typing import Any
@@ -28,8 +27,6 @@ def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
     InputError: there is no such file, no access to it, or no package that
       speaks to the bucket.
   """
-  # Otherwise etils takes TensorFlow's file system where that is installed.
-  os.environ.setdefault("EPATH_USE_TF", "0")
   from etils import epath
 
   place = hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
