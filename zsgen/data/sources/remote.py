@@ -1,6 +1,7 @@
 """Files in a bucket, copied once to a local directory."""
 
 import hashlib
+import os
 import pathlib
 import shutil
 from typing import Any
