@@ -17,7 +17,8 @@ demo: .venv/installed-core
 
 # Files are kept whole: tests of one share what they made.
 test: .venv/installed-test
-	$(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=loadfile
+	$(BIN)/python -m pytest -q -n auto --maxprocesses=8 \
+	  --dist=loadfile --no-loadscope-reorder
 
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from zsgen import config as config_lib
 from zsgen import errors, hosts
-from zsgen import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.training import (
     batches,
@@ -134,7 +133,7 @@ def _train(
     # Train, and log the step before while this one runs.
     with log.feeding(pending):
       batch = batches.lay_out(feed(step), job.layouts)
-      fed = mesh_lib.put(batch, program.batch_shardings)
+      fed = program.fed(batch)
     hyper = optimizer.hyper_at(train_config, step, job.steps)
     if log.is_new(batch):
       pending = log.step(pending)

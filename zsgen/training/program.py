@@ -7,6 +7,7 @@ import jax
 import optax
 
 from zsgen import config as config_lib
+from zsgen import hosts
 from zsgen import mesh as mesh_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
@@ -42,6 +43,12 @@ class Program(NamedTuple):
   first_moment: str
   plain_step: Any
   step: Any
+
+  def fed(self, batch: batches.Batch) -> batches.Batch:
+    """A batch as `step` takes it: on one host as it is."""
+    if not hosts.several():
+      return batch
+    return mesh_lib.put(batch, self.batch_shardings)
 
   def init(self, params: Any) -> step_lib.State:
     """The state before the first step, of parameters on the mesh."""
