@@ -29,10 +29,7 @@ class Judge:
   """
 
   def __init__(self, name: str, spec: config.Eval, store: store_lib.Store):
-    known = store.split_ids(spec.split)
-    tasks = store.task_index[known]
-    self.ids = subsets.chosen(known, tasks, spec.max_examples)
-    self.of = len(known)
+    self.ids, self.of = subsets.taken(spec, store)
     self.examples = store.answered(self.ids)
     self._name = name
     self._tasks = store.task_index[self.ids]

@@ -30,10 +30,8 @@ class Loss:
     store = place.store
     self.name = name
     self.every_steps = spec.every_steps
-    known = store.split_ids(spec.split)
-    tasks = store.task_index[known]
-    self.ids = subsets.chosen(known, tasks, spec.max_examples)
-    self.examples, self.of = self.ids, len(known)
+    self.ids, self.of = subsets.taken(spec, store)
+    self.examples = self.ids
     self._tasks = store.task_index[self.ids]
     self._names = store.tasks
     self.packed = packed.Packed(self.ids, example_losses, place)

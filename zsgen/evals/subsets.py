@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from zsgen import config
+from zsgen.data import store as store_lib
+
 # Of a set of more, each task's metrics would be most of what a run writes.
 MOST_TASKS = 1000
 
@@ -31,6 +34,13 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
   turn = np.empty(len(ids), np.int64)
   turn[by_task] = np.arange(len(ids)) - np.repeat(firsts, counts)
   return np.sort(ids[np.lexsort((ids, turn))[:most]])
+
+
+def taken(spec: config.Eval, store: store_lib.Store) -> tuple[np.ndarray, int]:
+  """Ids of the examples that an evaluation takes, ascending, of how many."""
+  known = store.split_ids(spec.split)
+  ids = chosen(known, store.task_index[known], spec.max_examples)
+  return ids, len(known)
 
 
 def told(name: str, ids: np.ndarray, of: int, tasks: np.ndarray) -> str:
