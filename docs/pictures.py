@@ -47,8 +47,7 @@ _TASK_OF = np.repeat(np.arange(len(_TASKS)), [n for _, _, n in _TASKS.values()])
 # Side of a panel, inches, and how far its axes reach.
 _PANEL, _REACH = 2.25, 1.6
 _DPI = 150
-# Okabe and Ito (2008), as in reports.
-_HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
 _MARKERS = "os^DvP"
 _QUIET, _FLOOR = "#57606a", "#c4cad0"
 _LETTER = dict(ha="center", va="center", fontsize=8.5, fontweight="bold")
@@ -231,7 +230,7 @@ def _panel(
         **style,
     )
     away = np.array([x, y]) * (1 + 0.48 / math.hypot(x, y))
-    axes.text(*away, name, color=_HUES[task], **_LETTER)
+    axes.text(*away, name, color=figures.HUES[task], **_LETTER)
   for name, places in _HELDOUT.items():
     seen = target in ("", name)
     axes.scatter(
@@ -250,7 +249,7 @@ def _strip(axes: axes_lib.Axes, found: arranged.Arranged) -> None:
   axes.imshow(
       np.linspace(0, 1, size)[None], extent=(0, size, 0.75, 1), aspect="auto"
   )
-  hues = [_HUES[task] for task in _TASK_OF[found.rows]]
+  hues = [figures.HUES[task] for task in _TASK_OF[found.rows]]
   axes.bar(np.arange(size) + 0.5, 0.75, width=1.0, color=hues)
   borders = np.flatnonzero(np.diff(found.rounds)) + 1
   # Rounds that a shuffle tore apart have no beginning.

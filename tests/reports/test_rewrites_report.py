@@ -307,6 +307,48 @@ def test_what_cannot_be_reported(tmp_path, capsys):
     rewrites.write([other])
 
 
+def _judged(path, ids, wrong):
+  """Writes the evaluation of unseen rules: two wrong tokens, or none."""
+  found = path / "evals" / "unseen"
+  found.mkdir(parents=True)
+  last = np.where(wrong, 2.0, 0.0).astype(np.float32)
+  np.save(found / "ids.npy", ids)
+  np.save(found / "steps.npy", np.array([0, 4]))
+  np.save(found / "loss.npy", np.stack([np.ones_like(last), last]))
+
+
+def test_exact_match_by_place(tmp_path):
+  options = {
+      "rules": 4,
+      "examples": 10,
+      "unseen": 80,
+      "seen": 0,
+      "noop_share": 0.25,
+      "z_length": 12,  # x of three letters may begin at ten places.
+  }
+  config = rewriting.config(**options)
+  store = prepare.prepare(tmp_path / "stores", config.data, 0)
+  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
+  ids = store.split_ids("unseen")
+  at = []
+  for prompt, _ in store.texts(ids):
+    rule, z = prompt.strip().split("\n\n")
+    at.append(z.find(rule.split(" -> ")[0]))
+  at = np.array(at)
+  assert set(at) == set(range(-1, 10))
+  # Right at places 0, 1, 2 and 9, and where there is no x.
+  _judged(path, ids, (at > 2) & (at < 9))
+  (run,), _ = rewrites_runs.find([path])
+  second = (at == 2).sum() / ((at == 2) | (at == 3)).sum()
+  last = (at == 9).sum() / ((at == 8) | (at == 9)).sum()
+  expected = dict(
+      zip(rewrites_errors.FIFTHS, (1.0, second, 0.0, 0.0, last), strict=True)
+  )
+  assert rewrites_errors.by_place(run) == pytest.approx(expected)
+  page, _, _ = rewrites.write([path])
+  assert "where x begins" in (page.parent / "rewrites.md").read_text("utf-8")
+
+
 def test_exact_match_by_family(tmp_path):
   options = {
       "rules": 4,
@@ -323,12 +365,7 @@ def test_exact_match_by_family(tmp_path):
   path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
   ids = store.split_ids("unseen")
   free = [store.categories[i] == "random" for i in store.task_index[ids]]
-  wrong = np.where(free, 2.0, 0.0).astype(np.float32)
-  found = path / "evals" / "unseen"
-  found.mkdir(parents=True)
-  np.save(found / "ids.npy", ids)
-  np.save(found / "steps.npy", np.array([0, 4]))
-  np.save(found / "loss.npy", np.stack([np.ones_like(wrong), wrong]))
+  _judged(path, ids, np.array(free))
   (run,), _ = rewrites_runs.find([path])
   by_family = rewrites_errors.by_category(run)
   assert by_family == {"random": 0.0, "repeat-3": 1.0}

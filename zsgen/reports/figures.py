@@ -14,10 +14,10 @@ import numpy as np
 
 from zsgen.reports import curves
 
-INK = "#1b1f24"
-_HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+INK, GRID = "#1b1f24", "#e4e8ec"
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_FLOOR, _QUIET = "#c4cad0", "#57606a"
 _DASHES = ("-", "--", ":")
-_GRID, _FLOOR, _QUIET = "#e4e8ec", "#c4cad0", "#57606a"
 # Inches; at 150 dots an inch a figure fills a README twice over.
 _WIDTH = 9.0
 _DPI = 150
@@ -85,7 +85,7 @@ def plot(
         ncols=min(len(labels), 4),
         frameon=False,
     )
-  return _png(figure)
+  return png(figure)
 
 
 def small_multiples(
@@ -127,9 +127,17 @@ def small_multiples(
       collections.LineCollection(floors, colors=_FLOOR, linewidths=0.8)
   )
   axes.add_collection(
-      collections.LineCollection(shapes, colors=_HUES[0], linewidths=1.4)
+      collections.LineCollection(shapes, colors=HUES[0], linewidths=1.4)
   )
-  return _png(figure)
+  return png(figure)
+
+
+def png(figure: figure_lib.Figure) -> bytes:
+  """A figure as PNG, the same bytes for the same figure."""
+  buffer = io.BytesIO()
+  # Matplotlib's own version would change the bytes.
+  figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+  return buffer.getvalue()
 
 
 def _figure(height: float) -> figure_lib.Figure:
@@ -143,8 +151,8 @@ def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
   """Colour and dash of each label."""
   styles = {
       label: {
-          "color": _HUES[i % len(_HUES)],
-          "linestyle": _DASHES[i // len(_HUES) % len(_DASHES)],
+          "color": HUES[i % len(HUES)],
+          "linestyle": _DASHES[i // len(HUES) % len(_DASHES)],
       }
       for i, label in enumerate(labels)
   }
@@ -171,7 +179,7 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
   axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold")
   axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
   axes.margins(x=0.01)
-  axes.grid(color=_GRID)
+  axes.grid(color=GRID)
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
   return handles
@@ -179,10 +187,3 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
 
 def _short(name: str, length: int) -> str:
   return name if len(name) <= length else f"{name[: length - 1]}…"
-
-
-def _png(figure: figure_lib.Figure) -> bytes:
-  buffer = io.BytesIO()
-  # Matplotlib's own version would change the bytes.
-  figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-  return buffer.getvalue()

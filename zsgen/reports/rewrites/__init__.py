@@ -69,6 +69,7 @@ def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
       rewrites_tables.thresholds(arms),
       rewrites_tables.outcomes(rewrites_more_targets.check(arms)),
       rewrites_answers.wrong(arms),
+      rewrites_answers.places(arms),
       rewrites_answers.categories(arms),
   ]
   return [each for each in made if each is not None]

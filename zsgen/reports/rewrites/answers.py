@@ -48,6 +48,28 @@ def categories(arms: Sequence[Arm]) -> grids.Grid | None:
   return rewrites_tables.grid(arms, title, ("", "rules", *kinds), rows)
 
 
+def places(arms: Sequence[Arm]) -> grids.Grid | None:
+  """Exact match by where x is in the input; None without any store."""
+  rows = []
+  for arm, rules, by_seed in rewrites_tables.each(arms):
+    found = [rewrites_errors.by_place(run) for run in by_seed.values()]
+    if any(found):
+      shown = (
+          _mean(each.get(name) for each in found)
+          for name in rewrites_errors.FIFTHS
+      )
+      rows.append([arm.label, f"{rules:,}", *shown])
+  if not rows:
+    return None
+  return rewrites_tables.grid(
+      arms,
+      "Exact match by where x begins in the input, means over seeds",
+      ("", "rules", *rewrites_errors.FIFTHS),
+      rows,
+      "Fifths of the places at which x may begin, from the left.",
+  )
+
+
 def _means(found: Sequence[Mapping[str, float]]) -> list[str]:
   return [_mean(each[name] for each in found) for name in found[0]]
 

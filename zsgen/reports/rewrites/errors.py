@@ -22,6 +22,8 @@ CLASSES = (
     "length",
     "other",
 )
+# Of the places at which x may begin, from the left.
+FIFTHS = ("1st fifth", "2nd", "3rd", "4th", "5th")
 
 
 class Asked(NamedTuple):
@@ -78,22 +80,49 @@ def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
 
 def by_category(run: rewrites_runs.Rewriting) -> dict[str, float]:
   """Exact match on unseen rules of each family; {} of one, or no store."""
-  names = [
-      name
-      for name, spec in run.run.config.evals.items()
-      if spec.type == "exact" and spec.split == rewrites_runs.UNSEEN
-  ]
-  if not run.run.store.is_dir():
+  if (found := _unseen(run)) is None:
     return {}
-  store = store_lib.open_store(run.run.store)
-  found = run.run.evaluation(names[0])
-  # What is kept of an answer is how many of its tokens are wrong.
-  right = found.losses[-1] == 0
-  kinds = np.array(store.categories)[store.task_index[found.ids]]
+  store, ids, right = found
+  kinds = np.array(store.categories)[store.task_index[ids]]
   known = np.unique(kinds).tolist()
   if len(known) < 2:
     return {}
   return {kind: float(right[kinds == kind].mean()) for kind in known}
+
+
+def by_place(run: rewrites_runs.Rewriting) -> dict[str, float]:
+  """Exact match on unseen rules by where x is in the input (spec 5.3).
+
+  A model that finds x by where it mostly stands is worse elsewhere.
+
+  Returns:
+    By fifths of the places at which x may begin, from the left; inputs without
+    x are in none. {} without the store.
+  """
+  if (found := _unseen(run)) is None:
+    return {}
+  store, ids, right = found
+  places = run.options.z_length - run.options.x_length + 1
+  asked = [_asked(*each) for each in store.texts(ids)]
+  at = np.array([each.z.find(each.x) for each in asked])
+  fifth = np.where(at < 0, -1, at * len(FIFTHS) // places)
+  return {
+      name: float(right[fifth == i].mean())
+      for i, name in enumerate(FIFTHS)
+      if (fifth == i).any()
+  }
+
+
+def _unseen(
+    run: rewrites_runs.Rewriting,
+) -> tuple[store_lib.Store, np.ndarray, np.ndarray] | None:
+  """The store, ids of unseen rules, and which are right in the end."""
+  if not run.run.store.is_dir():
+    return None
+  store = store_lib.open_store(run.run.store)
+  found = run.run.evaluation(run.exact(rewrites_runs.UNSEEN))
+  # What is kept of an answer is how many of its tokens are wrong.
+  return store, found.ids, found.losses[-1] == 0
 
 
 def _written(run: rewrites_runs.Rewriting) -> pathlib.Path | None:

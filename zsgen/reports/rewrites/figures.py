@@ -1,7 +1,6 @@
 """Figures of runs on rewrites, as PNG bytes."""
 
 from collections.abc import Mapping, Sequence
-import io
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure as figure_lib
@@ -29,10 +28,7 @@ PUBLISHED = {
 }
 ANOTHER_SCALE = "Fig. 2a of 2402.10891: another scale, not to be matched"
 SAME_SCALE = "Fig. 2a of 2402.10891"
-# Okabe and Ito's colours, as in `figures`; the published ones are in ink.
-_HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = "osD^vP"
-_GRID = "#e4e8ec"
 # Arms whose seen rules are drawn too: more would hide the unseen ones.
 _MOST_CONTROLS = 2
 
@@ -51,8 +47,8 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
   axes = figure.subplots()
   for place, arm in enumerate(arms):
     style = {
-        "color": _HUES[place % len(_HUES)],
-        "marker": _MARKERS[place // len(_HUES) % len(_MARKERS)],
+        "color": figures.HUES[place % len(figures.HUES)],
+        "marker": _MARKERS[place // len(figures.HUES) % len(_MARKERS)],
     }
     label = "unseen rules" if len(arms) == 1 else arm.label
     _line(axes, arm.values(), label, style)
@@ -76,11 +72,11 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
       ylabel="exact match",
       ylim=(-0.03, 1.03),
   )
-  axes.grid(color=_GRID)
+  axes.grid(color=figures.GRID)
   axes.spines[["top", "right"]].set_visible(False)
   columns = 1 if len(arms) == 1 else 2
   figure.legend(loc="outside lower center", ncols=columns, frameon=False)
-  return _png(figure)
+  return figures.png(figure)
 
 
 def examples_per_rule(found: Mapping[tuple[int, int], float]) -> bytes:
@@ -113,7 +109,7 @@ def examples_per_rule(found: Mapping[tuple[int, int], float]) -> bytes:
           column, row, f"{value:.2f}", ha="center", va="center", color=color
       )
   figure.colorbar(image, ax=axes, label="exact match, unseen rules")
-  return _png(figure)
+  return figures.png(figure)
 
 
 def _line(
@@ -142,21 +138,16 @@ def _half(axes: axes_lib.Axes, arm: Arm) -> None:
   found = rewrites_measures.threshold(arm.values())
   if found.rules is None:
     return
-  axes.axvline(found.rules, color=_HUES[0], linewidth=0.8, linestyle="-.")
+  axes.axvline(
+      found.rules, color=figures.HUES[0], linewidth=0.8, linestyle="-."
+  )
   if found.low is not None:
-    axes.axvspan(found.low, found.high, color=_HUES[0], alpha=0.07)
+    axes.axvspan(found.low, found.high, color=figures.HUES[0], alpha=0.07)
   axes.annotate(
       f"I50 {found.rules:,.0f}",
       (found.rules, 0.75),
       xytext=(-6, 0),
       textcoords="offset points",
       ha="right",
-      color=_HUES[0],
+      color=figures.HUES[0],
   )
-
-
-def _png(figure: figure_lib.Figure) -> bytes:
-  buffer = io.BytesIO()
-  # Matplotlib's own version would change the bytes.
-  figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-  return buffer.getvalue()

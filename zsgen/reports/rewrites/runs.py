@@ -39,12 +39,16 @@ class Rewriting:
     """Exp of the entropy of the rules' shares of the training examples."""
     return counts.effective(counts.of_rules(self.options, self.seed))
 
-  def curve(self, split: str, kind: str = "exact_match") -> curves.Curve | None:
-    """A metric of the evaluation of type exact on a split; None without."""
+  def exact(self, split: str) -> str | None:
+    """Name of the evaluation of type exact on a split; None without."""
     for name, spec in self.run.config.evals.items():
       if spec.type == "exact" and spec.split == split:
-        return self.run.metrics.get(f"{name}/{kind}")
+        return name
     return None
+
+  def curve(self, split: str, kind: str = "exact_match") -> curves.Curve | None:
+    """A metric of the evaluation of type exact on a split; None without."""
+    return self.run.metrics.get(f"{self.exact(split)}/{kind}")
 
   def final(self, split: str, kind: str = "exact_match") -> float | None:
     """The last value of such a metric; None without."""
