@@ -326,6 +326,9 @@ class Model:
   vocab_multiple: int = option(1, low=1)
   # Element type of activations; parameters are float32.
   dtype: str = option("float32", choices=("float32", "bfloat16"))
+  # Standard deviation of new matrices; those that write to the residual have
+  # it divided by the square root of twice the layers (GPT-2).
+  init_std: float = option(0.02, low=0.0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -148,6 +148,13 @@ def test_new_parameters_are_float32_and_scaled_by_depth():
   assert (mlp["up"]["kernel"][0] != mlp["up"]["kernel"][1]).all()
   again = _new.__wrapped__(arch)  # Not those that are kept.
   jax.tree.map(np.testing.assert_array_equal, params, again)
+  for bare in (arch, dataclasses.replace(arch, tied=False)):
+    usual = _new(bare)
+    louder = _new(dataclasses.replace(bare, init_std=0.08))
+    flat, _ = jax.tree.flatten_with_path(usual)
+    for (path, leaf), other in zip(flat, jax.tree.leaves(louder), strict=True):
+      times = 1 if path[-1].key in ("scale", "bias") else 4
+      np.testing.assert_allclose(other, times * leaf, rtol=1e-6, err_msg=path)
 
 
 def test_tiny_is_the_default_and_has_0_9_million_parameters():

@@ -59,7 +59,10 @@ class Attention(nn.Module):
     arch, d = self.arch, self.arch.head_width
     into, kv_into = (arch.width, arch.heads, d), (arch.width, arch.kv_heads, d)
     project = functools.partial(
-        layers.Projection, bias=arch.qkv_bias, lora=self.lora
+        layers.Projection,
+        std=arch.init_std,
+        bias=arch.qkv_bias,
+        lora=self.lora,
     )
     query = project("BTD,DHd->BTHd", into, name="query")(x)
     key = project("BTD,DKd->BTKd", kv_into, name="key")(x)
@@ -91,8 +94,8 @@ class Attention(nn.Module):
     out = layers.Projection(
         "BTHd,HdD->BTD",
         (arch.heads, d, arch.width),
-        bias=arch.out_bias,
         std=layers.residual_std(arch),
+        bias=arch.out_bias,
         lora=self.lora,
         name="out",
     )

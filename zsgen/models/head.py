@@ -43,7 +43,12 @@ class Head(nn.Module):
       padded = -(-arch.vocab_size // arch.vocab_multiple) * arch.vocab_multiple
       shape = (arch.width, padded)
       project = layers.Projection(
-          "BTD,DV->BTV", shape, out=out, lora=self.lora, name="head"
+          "BTD,DV->BTV",
+          shape,
+          std=arch.init_std,
+          out=out,
+          lora=self.lora,
+          name="head",
       )
       logits = project(x)
     logits = layers.soft_cap(logits, arch.logit_cap)

@@ -16,9 +16,6 @@ from jaxtyping import Array, Float
 
 from zsgen import config
 
-# Standard deviation of new matrices (GPT-2); what writes to the residual is
-# divided by sqrt(number of writers) so that its size does not grow in depth.
-INIT_STD = 0.02
 # Name of what an adapted projection gives, for what keeps it.
 ADAPTED = "adapted"
 # What precedes a projection's own path: its layer.
@@ -39,16 +36,16 @@ class Projection(nn.Module):
   Attributes:
     letters: the einsum, such as "BTD,DF->BTF"; a kernel's inputs come first.
     shape: of the kernel.
-    bias: whether one is added, in the shape of the kernel's output axes.
     std: of the kernel when it is new.
+    bias: whether one is added, in the shape of the kernel's output axes.
     out: element type of the result; that of the input by default.
     lora: which projections have adapters, and of what kind.
   """
 
   letters: str
   shape: tuple[int, ...]
+  std: float
   bias: bool = False
-  std: float = INIT_STD
   out: jnp.dtype | None = None
   lora: config.Lora = config.NO_LORA
 
@@ -103,7 +100,7 @@ def table(
   padded = -(-rows // multiple) * multiple
 
   def init(key: Array, shape: tuple[int, ...]) -> Array:
-    known = INIT_STD * jax.random.normal(key, (rows, shape[1]))
+    known = arch.init_std * jax.random.normal(key, (rows, shape[1]))
     return jnp.pad(known, ((0, shape[0] - rows), (0, 0)))
 
   return module.param(name, init, (padded, arch.width))
@@ -159,20 +156,25 @@ class Mlp(nn.Module):
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
     into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
+    std = arch.init_std
     project = functools.partial(Projection, bias=arch.mlp_bias, lora=self.lora)
-    hidden = project("BTD,DF->BTF", into, name="up")(x)
+    hidden = project("BTD,DF->BTF", into, std, name="up")(x)
     if arch.gated:
-      gate = project("BTD,DF->BTF", into, name="gate")(x)
+      gate = project("BTD,DF->BTF", into, std, name="gate")(x)
       hidden = activation(gate) * hidden
     else:
       hidden = activation(hidden)
     std = residual_std(arch)
-    return project("BTF,FD->BTD", back, std=std, name="down")(hidden)
+    return project("BTF,FD->BTD", back, std, name="down")(hidden)
 
 
 def residual_std(arch: config.Model) -> float:
-  """Standard deviation of new matrices that write to the residual."""
-  return INIT_STD / math.sqrt(2 * arch.layers)
+  """Standard deviation of new matrices that write to the residual.
+
+  Divided by the square root of the number of writers, so that the residual
+  does not grow in depth.
+  """
+  return arch.init_std / math.sqrt(2 * arch.layers)
 
 
 def soft_cap(x: Array, cap: float) -> Array:

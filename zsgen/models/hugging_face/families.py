@@ -15,7 +15,7 @@ from zsgen import config, errors, schema
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are no part of an architecture.
-OWN = ("init", "dtype", "vocab_multiple")
+OWN = ("init", "dtype", "vocab_multiple", "init_std")
 _COMMON = {
     "vocab_size": "vocab_size",
     "layers": "num_hidden_layers",
