@@ -16,7 +16,7 @@ and embeddings. A cluster runs one with `--point=i`; whoever finishes the last
 one writes the comparison, to `sweeps/<name>-<hash>/` in the workdir.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import copy
 import os
 import pathlib
@@ -24,6 +24,7 @@ from typing import Any
 
 from absl import flags
 import ml_collections
+from ml_collections import config_flags
 import rich.console
 
 from zsgen import artifacts, command, errors
@@ -50,10 +51,9 @@ def points(config: Config) -> list[tuple[str, config_lib.Config]]:
   Raises:
     InputError: the sweep is empty or malformed, or an option is wrong.
   """
-  if isinstance(config, ml_collections.ConfigDict):
-    config = config.to_dict()
+  config = _plain(config)
   base = {key: value for key, value in config.items() if key != "sweep"}
-  grid, seeds = _grid(config.get("sweep"))
+  _, grid, seeds = _grid(config.get("sweep"))
   found = []
   # Sorted, as a ConfigDict does not keep the order of its keys.
   for name, options in sorted(grid.items()):
@@ -112,6 +112,48 @@ def run(
   return _compare(directory, workdir, todo, partly=report, console=console)
 
 
+def check_overrides(config: Config, names: Iterable[str]) -> None:
+  """Checks that what a command line sets is not set by the points again.
+
+  Args:
+    config: an experiment with a section `sweep`.
+    names: options that the command line sets, such as "train.batch_size".
+
+  Raises:
+    InputError: a point has its own value, so the other would be of no use.
+  """
+  kind, grid, _ = _grid(_plain(config).get("sweep"))
+  for name in names:
+    if name == "seed":
+      raise errors.InputError(
+          "--config.seed: a sweep runs under config.sweep.seeds; give"
+          " --config.sweep.seeds='(1, 2)' instead."
+      )
+    own = [point for point, options in grid.items() if _sets(options, name)]
+    if own:
+      place = name if kind == "points" else name.removeprefix("order.")
+      raise errors.InputError(
+          f"--config.{name}: the sweep's {', '.join(own)} set it themselves."
+          f" Change theirs, --config.sweep.{kind}.{own[0]}.{place}, or the"
+          " config file."
+      )
+
+
+def _plain(config: Config) -> Mapping[str, Any]:
+  if isinstance(config, ml_collections.ConfigDict):
+    return config.to_dict()
+  return config
+
+
+def _sets(options: Any, name: str) -> bool:
+  """Whether nested options have one of that path."""
+  for key in name.split("."):
+    if not isinstance(options, Mapping) or key not in options:
+      return False
+    options = options[key]
+  return True
+
+
 def _over(base: Any, options: Any) -> Any:
   """A section with some of its options set, in any depth."""
   if not isinstance(base, Mapping) or not isinstance(options, Mapping):
@@ -120,8 +162,12 @@ def _over(base: Any, options: Any) -> Any:
   return {**base, **changed}
 
 
-def _grid(sweep: Any) -> tuple[Mapping[str, Mapping], Sequence[int]]:
-  """Points by name, and seeds; InputError if the section is malformed."""
+def _grid(sweep: Any) -> tuple[str, Mapping[str, Mapping], Sequence[int]]:
+  """Where points are, points by name, and seeds.
+
+  Raises:
+    InputError: the section is malformed.
+  """
   named = set(sweep) if isinstance(sweep, Mapping) else set()
   kinds = named - {"seeds"}
   if named == kinds or len(kinds) != 1 or not kinds <= {"orders", "points"}:
@@ -150,7 +196,7 @@ def _grid(sweep: Any) -> tuple[Mapping[str, Mapping], Sequence[int]]:
     )
   if kind == "orders":
     grid = {name: {"order": options} for name, options in grid.items()}
-  return grid, seeds
+  return kind, grid, seeds
 
 
 def _directory_name(
@@ -217,6 +263,8 @@ def _compare(
 def main() -> None:
   """Runs what the flags say."""
   config, workdir = command.CONFIG.value, command.WORKDIR.value
+  flag = flags.FLAGS[command.CONFIG.name]
+  check_overrides(config, config_flags.get_override_values(flag))
   run(config, workdir, _POINT.value, _REPORT.value)
 
 

@@ -13,8 +13,8 @@ no more, and more with more rules; half of the examples at the most rules, once
 taken evenly and once from few rules mostly.
 
 A base has seen the patterns that are withheld under another seed: base and
-sweep have one seed. For another one give both `--config.seed=1`, and the sweep
-`--config.sweep.seeds='(1,)'`.
+sweep have one seed. For another one give the base `--config.seed=1`, and the
+sweep `--config.sweep.seeds='(1,)'`.
 
 smoke: half a minute for the base and two minutes for the sweep, on 2 busy CPU
 cores. nano (CPU), mini and paper (an accelerator) were not timed.

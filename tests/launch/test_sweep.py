@@ -165,6 +165,18 @@ def test_malformed_sweeps_are_told(small, section, message):
     sweep.points(values)
 
 
+def test_what_points_set_cannot_be_set_for_all(config, small):
+  sweep.check_overrides(config, ["train.batch_size", "sweep.seeds"])
+  own = "near set it.*config.sweep.orders.near.pick"
+  for name, message in (("order.pick", own), ("seed", "config.sweep.seeds")):
+    with pytest.raises(errors.InputError, match=message):
+      sweep.check_overrides(config, [name])
+  points = {"a": {"train": {"clip": 1.0}}, "b": {"train": {"clip": 2.0}}}
+  small.sweep = {"points": points, "seeds": (0,)}
+  with pytest.raises(errors.InputError, match=r"a, b set.*points\.a\.train"):
+    sweep.check_overrides(small, ["train.clip"])
+
+
 def test_a_point_that_is_not_there(config, tmp_path):
   with pytest.raises(errors.InputError, match="has points 0 to 3"):
     _run(config, tmp_path, point=4)
