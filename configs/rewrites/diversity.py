@@ -12,7 +12,7 @@ against the published 300 to 600. `smoke` trains too little to show anything.
 
 smoke: 40 s on 2 CPU cores. nano: 54 minutes there, with
 XLA_FLAGS=--xla_force_host_platform_device_count=2 in the environment, and on
-unseen rules 0.00, 0.00, 0.01, 0.80 and 0.81 at 10, 30, 100, 300 and 1,000 rules.
+unseen rules 0.00, 0.00, 0.01, 0.80, 0.81 at 10, 30, 100, 300, 1,000 rules.
 mini and paper are for an accelerator and were not run; the paper's grid is 48
 runs of about 2e17 FLOP each.
 """
