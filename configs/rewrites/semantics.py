@@ -9,10 +9,10 @@ one family or two, and from three what grows with the number of rules and
 shrinks with the highest k. One and two families have the widest range of k,
 and the largest number of rules only.
 
-nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. No tier was
-timed: smoke and nano are for CPUs, mini and paper for an accelerator. The
-paper's inputs of 500 letters make a run about eight times as dear as one of
-`diversity.py`.
+nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
+44 s on 2 CPU cores; the others were not run: nano is for CPUs, mini and paper
+for an accelerator. The paper's inputs of 500 letters make a run about eight
+times as dear as one of `diversity.py`.
 """
 
 import itertools

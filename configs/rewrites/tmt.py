@@ -9,8 +9,8 @@ n-grams of the prompt: rule and input, never the answer), or farthest first.
 Nothing is published on this; the sweep's own table and figure compare the
 orders with random. No claim is made on what comes.
 
-smoke: 1 min 40 s on 2 busy CPU cores. nano (CPU), mini and paper (an
-accelerator) were not timed.
+smoke takes 67 s on 2 CPU cores; the others were not run: nano is for CPUs, mini
+and paper for an accelerator.
 """
 
 import pathlib
