@@ -15,10 +15,18 @@ KILLED = pathlib.Path(__file__).with_name("killed.py")
 
 
 def start(config, workdir: pathlib.Path, moment: str = "never"):
-  """Runs the train stage in a process of its own."""
+  """Runs the train stage in a process of its own.
+
+  What was compiled for one run of these tests is there for the others, as it
+  is for a run that was killed.
+  """
   workdir.mkdir(exist_ok=True)
   path = workdir / "config.json"
   path.write_text(config.to_json())
+  compiled = workdir.parent / "compiled"
+  compiled.mkdir(exist_ok=True)
+  if not (workdir / "cache").exists():
+    (workdir / "cache").symlink_to(compiled)
   return subprocess.run(
       [sys.executable, KILLED, path, workdir, moment],
       capture_output=True,
