@@ -156,7 +156,7 @@ class Mlp(nn.Module):
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
     into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
-    std = arch.init_std
+    std, back_std = arch.init_std, residual_std(arch)
     project = functools.partial(Projection, bias=arch.mlp_bias, lora=self.lora)
     hidden = project("BTD,DF->BTF", into, std, name="up")(x)
     if arch.gated:
@@ -164,8 +164,7 @@ class Mlp(nn.Module):
       hidden = activation(gate) * hidden
     else:
       hidden = activation(hidden)
-    std = residual_std(arch)
-    return project("BTF,FD->BTD", back, std, name="down")(hidden)
+    return project("BTF,FD->BTD", back, back_std, name="down")(hidden)
 
 
 def residual_std(arch: config.Model) -> float:

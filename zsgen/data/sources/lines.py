@@ -58,7 +58,8 @@ def skip(stream: BinaryIO, line: bytes) -> int:
 def _parse(line: bytes, place: str) -> Any:
   """The line's value, or what is wrong with it."""
   try:
-    return json.loads(line.decode())
+    # With its end, a column could be one of the line after it.
+    return json.loads(line.rstrip(b"\r\n").decode())
   except UnicodeDecodeError as error:
     return errors.InputError(f"{place}: is not UTF-8 ({error}).")
   except json.JSONDecodeError as error:
