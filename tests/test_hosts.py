@@ -7,7 +7,6 @@ Real processes on the loopback. The small config has 10 steps, evaluations at
 from concurrent import futures
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -19,6 +18,8 @@ import time
 
 import numpy as np
 import pytest
+
+from tests.helpers import closeness, xla
 
 SEVERAL = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """
@@ -94,7 +95,7 @@ def _processes(command: list, count: int) -> list[subprocess.Popen]:
   return [
       subprocess.Popen(
           command,
-          env={**os.environ, **place, "XLA_FLAGS": QUICK},
+          env={**xla.environment(QUICK), **place},
           stdout=subprocess.PIPE,
           stderr=subprocess.STDOUT,
           text=True,
@@ -144,7 +145,7 @@ def _check_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
   assert found["name"] == expected["name"]
   assert (expected["consumed"] >= 0).all()
   np.testing.assert_array_equal(found["consumed"], expected["consumed"])
-  np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+  closeness.assert_close(found["losses"], expected["losses"])
   for each, wanted in zip(found["metrics"], expected["metrics"], strict=True):
     assert each == pytest.approx(wanted, rel=1e-5)
 

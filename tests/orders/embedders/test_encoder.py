@@ -1,7 +1,6 @@
 """The encoder embedder: its vectors, and that nothing else changes them."""
 
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -11,8 +10,11 @@ import bert
 import numpy as np
 import pytest
 
+from tests.helpers import xla
 from zsgen import errors
 from zsgen.orders.embedders import encoder
+
+pytestmark = pytest.mark.numerics
 
 pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")
 
@@ -41,11 +43,10 @@ def _process(directory, texts, partial, out, *where, devices=1):
   """Starts embedded.py."""
   path = out.with_suffix(".json")
   path.write_text(json.dumps(texts))
-  flag = f"--xla_force_host_platform_device_count={devices}"
-  root = str(EMBEDDED.parents[1])
+  environment = xla.environment(xla.devices(devices))
   return subprocess.Popen(
       [sys.executable, EMBEDDED, directory, path, partial, out, *where],
-      env={**os.environ, "XLA_FLAGS": flag, "PYTHONPATH": root},
+      env={**environment, "PYTHONPATH": str(EMBEDDED.parents[1])},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
