@@ -51,7 +51,7 @@ ENGLISH = [
     "?!... ()",
     "A B C d 1 2 3 x1y2 ___",
     # Marks that are not ASCII are no words to rouge-score either.
-    "“Don’t” – he said… ½ of it™ ✓ 🙂 ❤️ 1️⃣ done² ‘well’",
+    "\u201cDon\u2019t\u201d \u2013 he said\u2026 ½ of it™ ✓ 🙂 ❤️ 1️⃣ done²",
 ]
 
 

@@ -26,13 +26,16 @@ from zsgen.data import (
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
   path = data.path if "://" in data.path else _resolved(data.path)
+  tokenizer = tokenizers.get(data)
   made = {
       **config.science(data),
       "format": store.FORMAT,
       "path": path,
       "seed": seed,
-      "tokenizer": tokenizers.get(data).fingerprint,
+      "tokenizer": tokenizer.fingerprint,
   }
+  if tokenizer.continued is not None:
+    made["continued"] = tokenizers.continued.VERSION
   for name, each in data.heldout.items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)
