@@ -124,6 +124,12 @@ class Lost:
     for i, (begin, end) in zip(ids, spans, strict=True):
       covered = unknown if i == self.unknown_id else kept
       covered.update(range(begin, end))
+    # A mark that is composed with its letter has no span of its own.
+    kept.update(
+        place
+        for place in range(1, len(text))
+        if place - 1 in kept and _is_composed(text[place - 1 : place + 1])
+    )
     dropped = [
         char
         for place, char in enumerate(text)
@@ -243,6 +249,14 @@ def _marks_spaces(step: Mapping[str, Any]) -> bool:
 def _is_seen(char: str) -> bool:
   """Whether a character is text: no white space, no control."""
   return not char.isspace() and unicodedata.category(char)[0] != "C"
+
+
+def _is_composed(pair: str) -> bool:
+  """Whether a letter and a mark are one character when composed."""
+  return bool(
+      unicodedata.combining(pair[1])
+      and len(unicodedata.normalize("NFC", pair)) == 1
+  )
 
 
 def _bare(text: str) -> str:

@@ -72,8 +72,10 @@ class SentencePiece:
     return continued.make(self._encode_continued, after_special=True)
 
   @functools.cached_property
-  def lost(self) -> losses.Lost:
-    """Finds what is lost of a text."""
+  def lost(self) -> losses.Lost | None:
+    """Finds what is lost of a text; None where nothing can be."""
+    if self._has_bytes and not sentencepiece_json.has_table(self._proto):
+      return None
     unknown = None if self._has_bytes else _known(self._processor.unk_id())
     return losses.Lost(
         self._spans,

@@ -83,6 +83,12 @@ def adds_prefix(proto: bytes) -> bool:
   return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_PREFIX, 1))
 
 
+def has_table(proto: bytes) -> bool:
+  """Whether the model replaces characters by others (as NFKC does)."""
+  model = dict(_fields(proto))
+  return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_CHARACTERS))
+
+
 def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
   """Ids in a SentencePieceText, and the characters that each stands for."""
   ids, spans, end = [], [], 0

@@ -21,7 +21,10 @@ def texts(spec: str) -> list[str]:
   """Runs of each character that the file may have in a pattern."""
   chars = [*string.printable, "\u00e9", "\u65e5", "\u0e01", "\u00a0"]
   chars += sorted(set(spec[:10_000]) - set(chars))[:100]
-  runs = [char * LENGTH + end for char in chars for end in ("", "!", "x")]
+  # A run alone; one that cannot go on; and one where all that a pattern may
+  # require comes later, so that it is not passed over.
+  ends = ("", "!", "\x01" + "".join(chars))
+  runs = [char * LENGTH + end for char in chars for end in ends]
   return [*runs, "aA1 " * (LENGTH // 4), "ab" * (LENGTH // 2) + "!"]
 
 
