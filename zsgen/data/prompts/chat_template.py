@@ -25,8 +25,7 @@ class ChatTemplate:
 
   The template's end token is the first special token after an answer. Where
   there is none, the tokenizer's end token follows the answer. The template's
-  BOS at the very start is left out: `segments.encode` writes it. Dates are not
-  told to templates (`strftime_now`), so that tokens do not depend on the day.
+  BOS at the very start is left out: `segments.encode` writes it.
 
   Args:
     tokenizer: `chat_template` is Jinja, `special_tokens` has the texts that
