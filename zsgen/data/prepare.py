@@ -15,6 +15,7 @@ from zsgen import artifacts, config, errors
 from zsgen.data import (
     chunks,
     encoding,
+    prompts,
     publish,
     sources,
     store,
@@ -34,8 +35,7 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
       "seed": seed,
       "tokenizer": tokenizer.fingerprint,
   }
-  if tokenizer.continued is not None:
-    made["continued"] = tokenizers.continued.VERSION
+  made |= prompts.versions(data, tokenizer)
   for name, each in data.heldout.items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)

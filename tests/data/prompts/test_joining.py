@@ -203,3 +203,20 @@ def test_names_of_stores(tmp_path):
   data = config.Data(tokenizer="hf", tokenizer_path=prefixed)
   made = prepare.made_by(data, 0)
   assert made["continued"] == tokenizers.continued.VERSION
+
+
+@pytest.mark.parametrize(
+    ("template", "changed"),
+    [
+        (CHATML + "{{ add_generation_prompt }}", False),
+        (CHATML + "{{ messages | tojson }}", True),
+    ],
+)
+def test_stores_of_templates_that_gave_other_text_are_made_again(
+    tmp_path, template, changed
+):
+  path = tokenized.gpt2(tmp_path, chat_template=template)
+  data = config.Data(tokenizer="hf", tokenizer_path=path, template="tokenizer")
+  assert ("template_environment" in prepare.made_by(data, 0)) == changed
+  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  assert "template_environment" not in prepare.made_by(data, 0)

@@ -7,6 +7,9 @@ from zsgen import errors
 from zsgen.data import suite
 
 WHERE = "config.data.template: the tokenizer's chat template"
+# Bumped when templates with one of these words give other text than before.
+VERSION = 1
+_CHANGED = re.compile(r"tojson|strftime_now|{%[-+]?\s*generation|random|lipsum")
 _OLDEST = (3, 1, 6)
 # Characters of a template; those of known models have up to 30,000.
 _LONGEST = 50_000
@@ -69,6 +72,11 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
       ) from error
 
   return render
+
+
+def is_changed(source: str) -> bool:
+  """Whether a template may give other text than by older versions of zsgen."""
+  return _CHANGED.search(source) is not None
 
 
 def _check_version(version: str) -> None:
