@@ -15,6 +15,7 @@ from zsgen.data import (
     chunks,
     judged,
     ledger,
+    lost_text,
     store,
     suite,
     tokenizers,
@@ -70,6 +71,7 @@ def write(
       counted.add(chunk.table)
       chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
+      counted.characters.update(chunk.characters)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
@@ -99,6 +101,7 @@ def write(
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
           "cut_by_task": dict(counted.cut),
+          "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
           "files": files,
           "fingerprint": store.fingerprint(path, files),

@@ -20,7 +20,32 @@ _COUNTED = {
     "cut": "cut",
     "answer_cut": "in answer",
     "dropped": "dropped",
+    "unknown": "unknown",
+    "unknown_loss": "in answers",
+    "lost_characters": "lost",
+    "answer_changed": "changed",
+    "answer_lost": "answer lost",
 }
+# Columns that are shown only where there is something to tell, and what they
+# are.
+_RARE = {
+    "answer_cut": "",
+    "unknown": (
+        "Unknown: tokens that stand for text the tokenizer has no token" " for."
+    ),
+    "unknown_loss": "",
+    "lost_characters": "Lost: characters of requests that the tokenizer drops.",
+    "answer_changed": (
+        "Changed: answers whose characters the tokenizer changes,"
+        " as to small letters."
+    ),
+    "answer_lost": (
+        "Answer lost: examples left out because the tokenizer drops"
+        " characters of their answers."
+    ),
+}
+# Unknown characters that are named.
+_NAMED = 10
 
 
 def oracle(order: order_lib.Order) -> list[str]:
@@ -95,7 +120,7 @@ def counted(store: store_lib.Store) -> grids.Grid:
   columns = [
       name
       for name in _COUNTED
-      if name != "answer_cut" or any(counts[s].get(name) for s in splits)
+      if name not in _RARE or any(counts[s].get(name) for s in splits)
   ]
   rows = [
       [
@@ -104,16 +129,37 @@ def counted(store: store_lib.Store) -> grids.Grid:
       ]
       for split in splits
   ]
+  notes = [
+      "Cut: longer than config.data.max_length. In answer: a part of the"
+      " answer is lost by that. Dropped: no answer token was left, or there"
+      " was none; such examples are in no loss.",
+      *(_RARE[name] for name in columns if _RARE.get(name)),
+      _unknown(store),
+  ]
   return grids.Grid(
       f"Examples of the suite {store.suite}",
       ("split", *(_COUNTED[name] for name in columns)),
       rows,
-      note=(
-          "Cut: longer than config.data.max_length. In answer: a part of the"
-          " answer is lost by that. Dropped: no answer token was left, or there"
-          " was none; such examples are in no loss."
-      ),
+      note=" ".join(filter(None, notes)),
   )
+
+
+def _unknown(store: store_lib.Store) -> str:
+  """What the tokenizer does not know, and how much of the loss that is."""
+  characters = store.manifest.get("unknown_characters", {})
+  if not characters:
+    return ""
+  named = ", ".join(
+      f"{char!r} (U+{ord(char):04X}) {count:,}x"
+      for char, count in list(characters.items())[:_NAMED]
+  )
+  counts = store.manifest["counts"].values()
+  unknown = sum(each.get("unknown_loss", 0) for each in counts)
+  loss = sum(each.get("loss_tokens", 0) for each in counts)
+  share = (
+      f" They are {unknown / loss:.2%} of the loss tokens." if unknown else ""
+  )
+  return f"The tokenizer does not know: {named}.{share}"
 
 
 def told(store: store_lib.Store) -> str:

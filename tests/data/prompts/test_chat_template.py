@@ -122,7 +122,7 @@ def test_a_stretch_is_tokenized_in_one_go():
         ("{{ messages[0].content }}", "leaves out, repeats or moves"),
         ("{{ raise_exception('No such roles') }}", "No such roles"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
-        ("{{ strftime_now('%d') }}", "strftime_now"),
+        ("{{ [1, 2] | random }}", "draws at random"),
         # Upper case is no stripping.
         (
             "{% for m in messages %}{{ m.content | upper }}\n{% endfor %}",

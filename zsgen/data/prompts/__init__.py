@@ -10,10 +10,10 @@ import collections
 
 from zsgen import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import labels, requests, templates
+from zsgen.data.prompts import jinja, labels, requests, templates
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
-__all__ = ["Encoded", "Prompts", "Segment", "encode", "get"]
+__all__ = ["Encoded", "Prompts", "Segment", "encode", "get", "versions"]
 
 
 class Prompts:
@@ -68,6 +68,23 @@ class Prompts:
       raise errors.InputError(
           f"task {example.task}, example {example.key}: {error}"
       ) from error
+
+
+def versions(
+    data: config.Data, tokenizer: tokenizers.Tokenizer
+) -> dict[str, int]:
+  """Returns what enters a store's name because its ids are not as they were.
+
+  {} where they are: byte-level tokenizers, and chat templates without what
+  older versions rendered otherwise than transformers.
+  """
+  found = {}
+  if tokenizer.continued is not None:
+    found["continued"] = tokenizers.continued.VERSION
+  template = tokenizer.chat_template if data.template == "tokenizer" else None
+  if template and jinja.is_changed(template):
+    found["template_environment"] = jinja.VERSION
+  return found
 
 
 def get(

@@ -107,6 +107,8 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
     found = json.loads(path.read_text("utf-8"))
   except ValueError as error:  # Of JSON or of UTF-8.
     raise errors.InputError(f"{path}: is not JSON ({error}).") from error
+  except RecursionError as error:
+    raise errors.InputError(f"{path}: is nested too deeply.") from error
   if not isinstance(found, dict):
     raise errors.InputError(f"{path}: is not a JSON object.")
   return found
