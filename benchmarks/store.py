@@ -57,18 +57,14 @@ def write_store(path: pathlib.Path, count: int) -> None:
     _write_examples(beside, lengths)
     # Nothing is written or judged here.
     pq.write_table(judged.SCHEMA.empty_table(), beside / "heldout.parquet")
-    files = store_lib.describe_files(beside)
-    manifest = {
-        "kind": "store",
+    about = {
         "made_by": {},
         "suite": "drawn",
         "heldout": ["heldout"],
         "counts": {},
         "sources": [],
-        "files": files,
-        "fingerprint": store_lib.fingerprint(beside, files),
     }
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    store_lib.seal(beside, about)
 
 
 def _parts(count: int) -> list[slice]:
@@ -152,7 +148,7 @@ def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
         "statistics": {},
         "fingerprint": order_lib.fingerprint(ids, store.fingerprint),
     }
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    artifacts.write_manifest(beside, manifest)
 
 
 def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:

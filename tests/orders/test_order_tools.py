@@ -28,8 +28,8 @@ def run(order, store, workdir) -> pathlib.Path:
   path.mkdir(parents=True)
   consumed = np.append(order.ids, -1).reshape(3, BATCH)
   np.save(path / "consumed.npy", consumed)
-  artifacts.write_json(
-      path / artifacts.MANIFEST,
+  artifacts.write_manifest(
+      path,
       {
           "kind": "run",
           "made_by": {"order": order.fingerprint},

@@ -29,6 +29,8 @@ from zsgen.data import store as store_lib
 
 # Rows that cross over to Python in one go.
 _CHUNK = 256
+# The file of an order that is read.
+_IDS = "ids.npy"
 # Names in seqio's registries, by the view that they belong to.
 _REGISTERED: dict[str, list[str]] = {}
 
@@ -244,16 +246,11 @@ def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
         f"{order}: is not an order of the store {store.path}. Make the order"
         " for this store, or use the one it was made for."
     )
-  try:
-    ids = np.load(order / "ids.npy", mmap_mode="r", allow_pickle=False)
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-        f"{order / 'ids.npy'}: cannot be read ({error}). Delete {order} to"
-        " have it made again."
-    ) from error
+  artifacts.check_files(order, {_IDS: manifest["files"][_IDS]})
+  ids = artifacts.load_array(order / _IDS, "r")
   if ids.dtype != np.int64 or ids.ndim != 1 or not _all_in(ids, len(store)):
     raise errors.InputError(
-        f"{order / 'ids.npy'}: does not hold ids of the store's {len(store)}"
+        f"{order / _IDS}: does not hold ids of the store's {len(store)}"
         f" examples. Delete {order} to have it made again."
     )
   return ids
