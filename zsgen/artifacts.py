@@ -30,6 +30,7 @@ SECTIONS = {
     "orders": "order",
     "evaluations": "evaluation",
     "runs": "run",
+    "scratch": "rows",
 }
 # What the manifest of each kind of artifact says.
 _FIELDS = {
@@ -232,6 +233,11 @@ def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
     )
 
 
+def is_hashed(directory: str) -> bool:
+  """Whether the name of a directory ends in a hash, as `name` makes it."""
+  return _HASHED.search(directory) is not None
+
+
 def advise(path: pathlib.Path, kind: str = "") -> str:
   """What to do about an artifact that is damaged, as half a sentence.
 
@@ -246,7 +252,7 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
         f"delete {path / MANIFEST}, if it is there: the command that made the"
         " run writes it again and keeps everything else"
     )
-  if not kind and not _HASHED.search(actual.name):
+  if not kind and not is_hashed(actual.name):
     return "check the path"
   return f"delete {path} to have it made again"
 

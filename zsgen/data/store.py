@@ -239,7 +239,10 @@ class Store:
     return self._table("tasks.parquet")
 
   def _open(self, name: str, dtype: type[np.generic]) -> blocks.BlockFile:
-    return blocks.BlockFile(self.path, name, self._sums[name], dtype)
+    try:
+      return blocks.BlockFile(self.path, name, self._sums[name], dtype)
+    except (OSError, ValueError) as error:
+      raise _damaged(self.path / name, self.path) from error
 
   def _array(self, name: str) -> np.ndarray:
     """A NumPy file, which is checked whole."""
@@ -377,8 +380,12 @@ def _find_damage(
   )
 
 
-def _damaged(path: pathlib.Path) -> errors.InputError:
-  return errors.InputError(f"{path}: is damaged. {_again(path.parent)}")
+def _damaged(
+    path: pathlib.Path, store: pathlib.Path | None = None
+) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: is damaged or missing. {_again(store or path.parent)}"
+  )
 
 
 def _again(path: pathlib.Path) -> str:

@@ -16,8 +16,10 @@ Imports seqio, and with it TensorFlow.
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import functools
+import itertools
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import seqio
@@ -140,16 +142,27 @@ def read_order(
   are JAX's.
 
   Raises:
-    InputError, ValueError: see `register_order`.
+    InputError, ValueError: see `register_order`; or a damaged store.
   """
   for kind in ("GPU", "TPU"):
     tf.config.set_visible_devices([], kind)
-  mixture = seqio.MixtureRegistry.get(register_order(store, order, start))
+  name = register_order(store, order, start)
+  mixture = seqio.MixtureRegistry.get(name)
   dataset = mixture.get_dataset(
       split=suite.TRAIN, shuffle=False, num_epochs=1, try_in_mem_cache=False
   )
   shift = mixture.output_features["targets"].vocabulary.shift
-  return _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
+  source = seqio.TaskRegistry.get(name).source
+  source.defers = True
+  rows = _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
+  return itertools.chain(rows, _failure(source))
+
+
+def _failure(source: row_source.RowSource) -> Iterator[Any]:
+  """Nothing; raises the error that ended the rows of a source, if any did."""
+  if source.failure is not None:
+    raise source.failure
+  yield from ()
 
 
 def _rows(
