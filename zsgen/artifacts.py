@@ -172,17 +172,24 @@ def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
     InputError: it is not there, is of another kind, lacks a field or was
       changed, or the directory has the name of another artifact.
   """
+  manifest = _read_checked(path, kind)
+  _check_name(path, manifest)
+  return manifest
+
+
+def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
+  """The manifest of an artifact, whatever the directory's name is."""
   if not path.is_dir():
     raise errors.InputError(f"{path}: there is no such directory.")
   advice = advise(path, kind)
   if not (path / MANIFEST).is_file():
+    wanted = kind or SECTIONS.get(path.resolve().parent.name, "artifact")
     raise errors.InputError(
-        f"{path}: there is no {MANIFEST}: it is no finished"
-        f" {kind or 'artifact'}, or is damaged; {advice}."
+        f"{path}: there is no {MANIFEST}: it is no finished {wanted}, or is"
+        f" damaged; {advice}."
     )
   manifest = _parse(path / MANIFEST, advice)
   _check_fields(path / MANIFEST, manifest, kind, advice)
-  _check_name(path, manifest)
   return manifest
 
 
@@ -226,10 +233,11 @@ def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
     return  # It was given a name of its own.
   right = name(actual[: hashed.start()], manifest["made_by"])
   if actual != right:
+    kind = kind_of(manifest)
     raise errors.InputError(
-        f"{path}: holds another {kind_of(manifest)} than its name says: by"
-        f" what made it, its name is {right}. Rename it to that, or move it"
-        " away if that is taken; the one that belongs here is made again."
+        f"{path}: is another {kind} than its name says: by its {MANIFEST}, its"
+        f" name is {right}. If it was renamed, rename it back; otherwise"
+        f" {advise(path, kind)}."
     )
 
 
@@ -296,18 +304,35 @@ def check_files(path: pathlib.Path, files: Mapping[str, str]) -> None:
 
 
 def check_made_by(path: pathlib.Path, made_by: Mapping[str, Any]) -> dict:
-  """Returns the manifest at `path`; raises naming a field that differs."""
-  if not (path / MANIFEST).is_file():
-    return read_manifest(path)  # Raises.
-  manifest = _parse(path / MANIFEST, advise(path))
-  found = manifest.get("made_by") if isinstance(manifest, dict) else None
-  found = found if isinstance(found, dict) else {}
-  for field in sorted({*found, *made_by}):
-    if found.get(field) != made_by.get(field):
-      raise errors.InputError(
-          f"{path / MANIFEST}: field made_by.{field} is"
-          f" {found.get(field)!r}, but this config makes"
-          f" {made_by.get(field)!r}. Use another workdir, or"
-          f" {advise(path)}."
-      )
-  return read_manifest(path)
+  """Reads the manifest at `path` and compares it with what should be there.
+
+  Args:
+    path: the artifact's directory.
+    made_by: all that decides what is in it.
+
+  Returns:
+    The manifest.
+
+  Raises:
+    InputError: names a field that differs; or see `read_manifest`.
+  """
+  manifest = _read_checked(path, "")
+  for field, written, expected in _differences(manifest["made_by"], made_by):
+    raise errors.InputError(
+        f"{path / MANIFEST}: field made_by{field} is {written!r}, but this"
+        f" config makes {expected!r}. Use another workdir, or {advise(path)}."
+    )
+  _check_name(path, manifest)
+  return manifest
+
+
+def _differences(
+    written: Any, expected: Any, field: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+  """Fields that differ, as dotted names, and both their values."""
+  if isinstance(written, Mapping) and isinstance(expected, Mapping):
+    for key in sorted({*written, *expected}):
+      pair = written.get(key), expected.get(key)
+      yield from _differences(*pair, f"{field}.{key}")
+  elif digest(written) != digest(expected):  # A tuple is a list in JSON.
+    yield field, written, expected

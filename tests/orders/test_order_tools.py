@@ -160,6 +160,7 @@ def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
   np.save(run / "consumed.npy", np.full(shape, -1))
   code, said = _call(capsys, "verify", run)
   assert (code, "shape" in said) == (2, True)
+  (run / "metrics.jsonl").touch()
   (run / "consumed.npy").unlink()
   code, said = _call(capsys, "verify", run)
   assert (code, "not begun" in said) == (2, True)

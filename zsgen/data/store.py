@@ -340,9 +340,10 @@ def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     file = path / name
     size = file.stat().st_size if file.is_file() else None
     if size != written["bytes"]:
+      found = "is missing" if size is None else f"has {size:,} bytes"
       yield (
-          f"{file}: {'is missing' if size is None else f'has {size} bytes'},"
-          f" but {written['bytes']} were written. {_again(path)}"
+          f"{file}: {found}, but {written['bytes']:,} bytes were written."
+          f" {_again(path)}"
       )
 
 
