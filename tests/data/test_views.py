@@ -341,7 +341,7 @@ def test_views_need_no_tokenizer_files_beside_the_store(tmp_path):
   shutil.rmtree(options["tokenizer_path"])
   assert views.register_suite(made)
   shutil.rmtree(made.path / "tokenizer")
-  with pytest.raises(errors.InputError, match="is damaged or missing"):
+  with pytest.raises(errors.InputError, match="Prepare the store again"):
     views.register_suite(made)
 
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import blocks, judged, suite, tokenizers
+from zsgen.data import blocks, judged, suite
 
 FILES = (
     "tokens.bin",
@@ -86,6 +86,9 @@ class Store:
     self._mask = self._open("mask.bin", np.uint8)
     self._offsets = self._array("offsets.npy")
     self._check_offsets()
+    for name in self._sums:
+      if name.startswith(f"{TOKENIZER}/"):
+        self._open(name, np.uint8).whole()
 
   def __len__(self) -> int:
     return len(self._offsets) - 1
@@ -198,26 +201,6 @@ class Store:
     prompts, answers = self._column("prompt"), self._column("answer")
     return [(prompts[i], answers[i]) for i in ids]
 
-  @functools.cached_property
-  def tokenizer(self) -> tokenizers.Tokenizer:
-    """The tokenizer that it was made with.
-
-    Raises:
-      InputError: its files are damaged, or are of another one.
-    """
-    for name in self._sums:
-      if name.startswith(f"{TOKENIZER}/"):
-        self._open(name, np.uint8).whole()
-    found = tokenizers.load(self.path / TOKENIZER)
-    wanted = self.manifest["made_by"]["tokenizer"]
-    if found.fingerprint != wanted:
-      raise errors.InputError(
-          f"{self.path}: was made with a tokenizer that neither the store nor"
-          f" this version of zsgen has ({wanted[:12]}…). Delete the directory"
-          " to have the store made again."
-      )
-    return found
-
   def verify(self) -> None:
     """Raises InputError with all `problems`, a line each."""
     if wrong := problems(self.path):
@@ -274,9 +257,9 @@ class Store:
 def open_store(path: pathlib.Path) -> Store:
   """Opens a store.
 
-  Its manifest, the sizes of its files, the table of sums and the borders of
-  rows are checked here; other blocks when they are first read; SHA-256 of whole
-  files by `problems`.
+  Its manifest, the sizes of its files, the table of sums, the borders of rows
+  and the tokenizer are checked here; other blocks when they are first read;
+  SHA-256 of whole files by `problems`.
 
   Raises:
     InputError: it is not there, is of an older format, or is damaged.

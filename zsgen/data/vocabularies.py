@@ -14,6 +14,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from zsgen import errors
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 
@@ -31,7 +32,15 @@ def of_store(store: store_lib.Store) -> "Vocabulary":
   Raises:
     InputError: the store carries no such tokenizer, or a damaged one.
   """
-  return adapt(store.tokenizer)
+  wanted = store.manifest["made_by"]["tokenizer"]
+  saved = store.path / store_lib.TOKENIZER
+  found = tokenizers.load(saved) if saved.exists() else tokenizers.Bytes()
+  if found.fingerprint != wanted:
+    raise errors.InputError(
+        f"{store.path}: was made with a tokenizer that neither the store nor"
+        f" this version of zsgen has ({wanted[:12]}…). Prepare the store again."
+    )
+  return adapt(found)
 
 
 class Vocabulary(seqio.Vocabulary):

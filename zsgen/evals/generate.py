@@ -9,6 +9,7 @@ import numpy as np
 from zsgen import config, errors
 from zsgen import mesh as mesh_lib
 from zsgen.data import store as store_lib
+from zsgen.data import tokenizers
 from zsgen.evals import judge, packed
 from zsgen.models import generation
 from zsgen.training import watch
@@ -47,7 +48,7 @@ class Generate:
     self.of = self._judge.of
     self._place = place
     self._seed = seed
-    self._tokenizer = store.tokenizer
+    self._tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
     self._prompts = [_prompt(store.row(i)) for i in self.ids]
     self._ends = _ends(store, self.ids, self._tokenizer.eos_id)
     self._decoding = decoding(spec)

@@ -18,6 +18,8 @@ import rich.console
 
 from zsgen import config as config_lib
 from zsgen import errors, hosts
+from zsgen.data import store as store_lib
+from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, plan, population
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view
@@ -128,7 +130,8 @@ def show_batch(
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
+  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
   rich.console.Console(soft_wrap=True).print(
-      batch_view.view(first, experiment.store, experiment.store.tokenizer)
+      batch_view.view(first, experiment.store, tokenizer)
   )

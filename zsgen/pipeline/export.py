@@ -5,6 +5,7 @@ from typing import Any
 
 from zsgen import artifacts, hosts
 from zsgen import mesh as mesh_lib
+from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
@@ -44,7 +45,7 @@ def _write(
   """Writes what is exported to a directory."""
   config = made.config
   dtype = config.machine.export_dtype
-  tokenizer = made.store.tokenizer
+  tokenizer = tokenizers.load(made.store.path / store_lib.TOKENIZER)
   if config.machine.export == "adapter":
     arch, lora = config.model, config.lora
     kind, _, base = arch.init.partition(":")

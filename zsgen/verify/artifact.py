@@ -49,7 +49,7 @@ def once(check: Check) -> Check:
     result = _results[key]
     if isinstance(result, errors.InputError):
       raise result
-    return result
+    return list(result)
 
   return checked
 
