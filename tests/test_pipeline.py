@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import errors, pipeline
-from zsgen.orders import verify
+from zsgen import errors, pipeline, verify
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 

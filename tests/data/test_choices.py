@@ -109,7 +109,7 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
   path = store.path / store_lib.CHOICES
   whole = path.read_bytes()
   path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-  with pytest.raises(errors.InputError, match=r"choices\.npy: the content"):
+  with pytest.raises(errors.InputError, match=r"choices\.npy: is damaged"):
     store.verify()
   path.unlink()
   with pytest.raises(errors.InputError, match=r"choices\.npy: is missing"):

@@ -64,7 +64,7 @@ def _write(
       "batch_size": size,
       "steps": steps,
   }
-  artifacts.write_json(path / artifacts.MANIFEST, manifest)
+  artifacts.write_manifest(path, manifest)
   ids = store.split_ids("heldout")
   at = range(steps + 1)
   record = records.Records(

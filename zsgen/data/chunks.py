@@ -4,15 +4,16 @@ Preparing millions of examples takes long, and may be stopped: what is done is
 kept beside the stores, and is dropped when the store is whole. A chunk is
 `chunk-00000.npz` (tokens and mask of its rows) and `chunk-00000.parquet` (an
 example a line); the latter is written last, and so says that both are there.
+The arrays, which zip's CRC-32 covers, hold a digest of the table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
+import hashlib
 import io
 import json
 import pathlib
 from typing import NamedTuple
-import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -96,7 +97,6 @@ def of(
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
   arrays, table = io.BytesIO(), io.BytesIO()
-  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
   said = {
       _PROMPTS: json.dumps(chunk.prompts, sort_keys=True),
       _CHARACTERS: json.dumps(chunk.characters),
@@ -105,6 +105,8 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
       chunk.table.replace_schema_metadata(said), table, compression="zstd"
   )
   path = _path(folder, number)
+  digest = _digest(path, table.getvalue())
+  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask, digest=digest)
   artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
   artifacts.write_bytes(path, table.getvalue())
 
@@ -131,25 +133,29 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
 def _read(path: pathlib.Path) -> Chunk:
   """The chunk of this table."""
   try:
+    content = path.read_bytes()
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-      table = pq.read_table(path)
+      if not np.array_equal(arrays["digest"], _digest(path, content)):
+        raise ValueError("the table does not have its digest")
+      table = pq.read_table(pa.BufferReader(content))
       counts, characters = (
           json.loads(table.schema.metadata[name.encode()])
           for name in (_PROMPTS, _CHARACTERS)
       )
       tokens, mask = arrays["tokens"], arrays["mask"]
       return Chunk(tokens, mask, table, counts, characters)
-  except (
-      OSError,
-      ValueError,
-      TypeError,
-      KeyError,
-      zipfile.BadZipFile,
-  ) as error:
+  except Exception as error:  # A damaged zip archive raises a dozen kinds.
     raise errors.InputError(
         f"{path}: is damaged ({error}). All chunks were dropped; run again to"
         " have the examples encoded again."
     ) from error
+
+
+def _digest(path: pathlib.Path, table: bytes) -> np.ndarray:
+  """SHA-256 of a table's file and its name, uint8 [32]."""
+  sha = hashlib.sha256(path.name.encode())
+  sha.update(table)
+  return np.frombuffer(sha.digest(), np.uint8)
 
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsgen import artifacts
 from zsgen.data import (
     choices,
     chunks,
@@ -88,11 +87,9 @@ def write(
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
-  files = store.describe_files(path)
-  artifacts.write_json(
-      path / artifacts.MANIFEST,
+  store.seal(
+      path,
       {
-          "kind": "store",
           "made_by": dict(made),
           "suite": source.name,
           "heldout": list(source.heldout),
@@ -103,7 +100,5 @@ def write(
           "cut_by_task": dict(counted.cut),
           "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
-          "files": files,
-          "fingerprint": store.fingerprint(path, files),
       },
   )

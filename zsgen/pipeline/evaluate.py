@@ -40,11 +40,13 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
           "kind": "evaluation",
           "made_by": made_by,
           "store": os.path.relpath(store.path, path),
+          "files": artifacts.describe_files(beside),
       }
-      artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+      artifacts.write_manifest(beside, manifest)
   hosts.wait("the evaluation")
   hosts.see(path)
-  artifacts.check_made_by(path, made_by)
+  manifest = artifacts.check_made_by(path, made_by)
+  artifacts.check_files(path, manifest["files"])
   table = evaluation_table.grid(path, config)
   made.console.print(grids.to_rich(table))
   made.say(f"evaluate {path}")

@@ -248,8 +248,8 @@ class Experiment:
     if manifest.exists():
       return
     size = self.config.train.batch_size
-    artifacts.write_json(
-        manifest,
+    artifacts.write_manifest(
+        self.path,
         {
             "kind": "run",
             "made_by": self._made,
