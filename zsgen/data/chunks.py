@@ -25,6 +25,8 @@ from zsgen.data import rows as rows_lib
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
+# Of the columns; chunks of another are not gone on from.
+FORMAT = 2
 # Where the table's metadata has the counts of prompts.
 _PROMPTS = "zsgen.prompts"
 
@@ -36,7 +38,7 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, prompt, answer, right (null but for choices), and what
+      answer_cut, last_lost, prompt, answer, right (null but for choices), and what
       `judged` gives (null but for held-out examples) of each example.
     prompts: what prompts left out, counted.
   """
@@ -62,6 +64,7 @@ def of(
       "loss_tokens": pa.array(rows.losses, pa.int32()),
       "cut": pa.array(rows.cut),
       "answer_cut": pa.array(rows.answer_cut),
+      "last_lost": pa.array(rows.last_lost),
   }
   texts = {"prompt": rows.prompts, "answer": rows.answers}
   right = pa.array([each.right for each in examples], pa.bool_())

@@ -119,7 +119,9 @@ def _make(
 def _partial(name: str, files: Sequence[Mapping[str, Any]]) -> str:
   """Name of the folder of chunks; of other files they are other chunks."""
   contents = [[each["path"], each["sha256"]] for each in files]
-  mark = artifacts.digest([chunks.SIZE, chunks.CHARACTERS, contents])[:10]
+  mark = artifacts.digest(
+      [chunks.FORMAT, chunks.SIZE, chunks.CHARACTERS, contents]
+  )[:10]
   return f".{name}.{mark}.partial"
 
 

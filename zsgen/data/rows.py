@@ -18,6 +18,7 @@ class Rows(NamedTuple):
     losses: loss tokens of each row, int64 [n].
     cut: whether a row was longer than it may be, bool [n].
     answer_cut: whether loss tokens were lost by that, bool [n].
+    last_lost: whether all of the last answer's were, bool [n].
     prompts: what is not to be said, as text.
     answers: what is, as text.
   """
@@ -28,6 +29,7 @@ class Rows(NamedTuple):
   losses: np.ndarray
   cut: np.ndarray
   answer_cut: np.ndarray
+  last_lost: np.ndarray
   prompts: list[str]
   answers: list[str]
 
@@ -67,6 +69,7 @@ def encode(
       losses=np.diff(before[borders]),
       cut=np.array([each.cut for each in kept]),
       answer_cut=np.array([each.answer_cut for each in kept]),
+      last_lost=np.array([each.last_lost for each in kept]),
       prompts=[_said(each, loss=False) for each in segments],
       answers=[_said(each, loss=True) for each in segments],
   )
