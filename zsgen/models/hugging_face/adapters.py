@@ -173,7 +173,7 @@ def save_adapters(
   """Writes adapter_config.json and adapter_model.safetensors.
 
   Args:
-    directory: is made.
+    directory: is made where it is absent.
     params: the adapters alone, as nested dictionaries of arrays.
     arch: of the base.
     lora: of the adapters.
@@ -204,11 +204,9 @@ def save_adapters(
     ):
       transposed = np.ascontiguousarray(matrix.T.astype(_DTYPES[dtype]))
       tensors[piece.key + name] = transposed
-  said = _described(lora, pieces, base)
-  with artifacts.writing(directory) as beside:
-    artifacts.write_json(beside / CONFIG, said)
-    safetensors.numpy.save_file(tensors, beside / WEIGHTS, {"format": "pt"})
-    (beside / WEIGHTS).chmod(0o644)  # As the file beside it.
+  directory.mkdir(parents=True, exist_ok=True)
+  artifacts.write_json(directory / CONFIG, _described(lora, pieces, base))
+  files.write_tensors(directory / WEIGHTS, tensors)
 
 
 def _said(directory: pathlib.Path) -> dict[str, Any]:

@@ -187,8 +187,15 @@ def kind_of(directory: pathlib.Path) -> str:
   return kind
 
 
-def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
+def family_of(
+    arch: config.Model, base: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
   """The family that says what an architecture is.
+
+  Args:
+    arch: the architecture.
+    base: a config.json that is taken, with all that it says, if it is of this
+      architecture.
 
   Returns:
     Its model_type, and the content of config.json.
@@ -197,6 +204,8 @@ def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
     InputError: no family has such an architecture.
   """
   bare = _bare(arch)
+  if base is not None and (said := _moved(base, bare)):
+    return said["model_type"], said
   refusals = []
   for kind, family in FAMILIES.items():
     try:
@@ -216,6 +225,19 @@ def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
       f" each says otherwise: {'; '.join(refusals)}. The run's checkpoints"
       " hold the parameters all the same: config.model.init='run:DIRECTORY'."
   )
+
+
+def _moved(said: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
+  """A config.json with the positions of `arch`; {} if it is another's."""
+  family = FAMILIES[said["model_type"]]
+  found = dict(said)
+  positions = family.fields["max_positions"]
+  if found.get(positions, arch.max_positions) != arch.max_positions:
+    found[positions] = arch.max_positions
+  filled = _config_class(said["model_type"]).from_dict(found).to_dict()
+  if _differing(_arch(filled, family, files.CONFIG), arch):
+    return {}
+  return {**found, "architectures": [family.architecture]}
 
 
 def _config_class(kind: str) -> Callable[..., Any]:

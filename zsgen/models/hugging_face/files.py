@@ -6,11 +6,14 @@ touches what it holds, and memory never has the file beside the parameters.
 
 from collections.abc import Mapping
 import json
+import os
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
 from zsgen import artifacts, errors, hub
 
@@ -18,6 +21,8 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+# What the library says of an error of the system's.
+_NUMBER = re.compile(r"\(os error (\d+)\)")
 _CONVERT = (
     "transformers.AutoModelForCausalLM.from_pretrained(DIRECTORY)"
     ".save_pretrained(ANOTHER)"
@@ -110,6 +115,26 @@ class Tensors:
       if any(start >= stop for start, stop in bounds):
         return np.zeros([max(stop - start, 0) for start, stop in bounds])
       return file.get_slice(name)[tuple(slice(*each) for each in bounds)]
+
+
+def write_tensors(
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+) -> None:
+  """Writes a safetensors file that transformers reads.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  try:
+    # transformers refuses files that do not say so.
+    safetensors.numpy.save_file(dict(tensors), path, {"format": "pt"})
+  except safetensors.SafetensorError as error:
+    number = _NUMBER.search(str(error))
+    if not number:
+      raise
+    code = int(number[1])
+    raise OSError(code, os.strerror(code), str(path)) from error
+  path.chmod(0o644)  # As the files beside it.
 
 
 def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
