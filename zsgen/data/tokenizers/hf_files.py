@@ -47,7 +47,7 @@ class Files:
   beside: dict[str, str] = dataclasses.field(default_factory=dict)
 
   def described(self) -> dict[str, Any]:
-    """tokenizer_config.json for others: as it was, whole by itself.
+    """tokenizer_config.json, as it was, for a directory of its own.
 
     Special tokens that only the model's config.json names are added. The
     class is the plain one, which takes tokenizer.json as it stands: others
