@@ -59,7 +59,8 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     )
   try:
     found = json.loads(path.read_text("utf-8"))
-  except ValueError as error:  # Of JSON or of UTF-8.
+  # Of the system, of JSON or UTF-8, of JSON that is nested too deep.
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
         f"{path} is not JSON ({error}). Download it again."
     ) from error
@@ -149,7 +150,12 @@ def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
           f"{directory / INDEX}: weight_map does not give a file of the"
           " directory for each weight. Download it again."
       )
-    places = {name: directory / file for name, file in weight_map.items()}
+    where = f"{directory / INDEX}: weight_map"
+    found = {
+        name: hub.resolve_inside(directory, name, where)
+        for name in sorted(set(weight_map.values()))
+    }
+    places = {name: found[file] for name, file in weight_map.items()}
     for path in sorted(set(places.values())):
       if not path.is_file():
         raise errors.InputError(
