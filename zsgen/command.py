@@ -11,11 +11,11 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import app, flags
 import ml_collections
 from ml_collections import config_flags
 
-from zsgen import config, errors, full_disk, terminal
+from zsgen import chatter, config, errors, full_disk, terminal
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
@@ -41,7 +41,7 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       )
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
-    logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
+    chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
     run()
   except errors.Stopped as stopped:

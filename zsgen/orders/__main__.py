@@ -11,7 +11,7 @@ import numpy as np
 import rich.console
 import rich.table
 
-from zsgen import errors, terminal, texts
+from zsgen import chatter, errors, terminal, texts
 from zsgen.data import store as store_lib
 from zsgen.orders import diff, verify
 from zsgen.orders import order as order_lib
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Runs one tool; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
   console = terminal.Console()
+  chatter.hide()
   try:
     options.tool(options, console)
   except errors.InputError as error:

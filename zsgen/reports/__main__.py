@@ -7,7 +7,7 @@ import sys
 
 import rich.console
 
-from zsgen import errors, terminal
+from zsgen import chatter, errors, terminal
 from zsgen.reports import rewrites
 
 
@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Writes one report; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
   console = terminal.Console()
+  chatter.hide()
   try:
     options.report(options, console)
   except errors.InputError as error:
