@@ -11,11 +11,11 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import app, flags
 import ml_collections
 from ml_collections import config_flags
 
-from zsgen import config, errors, full_disk
+from zsgen import chatter, config, errors, full_disk, terminal
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
@@ -41,13 +41,13 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       )
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
-    logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
+    chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
     run()
   except errors.Stopped as stopped:
-    print(f"zsgen: {stopped}", file=sys.stderr)
+    terminal.tell(stopped)
   except errors.InputError as error:
-    print(f"zsgen: {error}", file=sys.stderr)
+    terminal.tell(error)
     _exit(2)
   except Exception as error:
     _fail(error)
@@ -80,10 +80,10 @@ def _fail(error: Exception) -> None:
   if full and not hosts.several():
     full_disk.leave(full)
   if lost := hosts.told(error):
-    print(f"zsgen: {lost}", file=sys.stderr)
+    terminal.tell(lost)
     hosts.leave(1)
   if said := full or _file_of(error):
-    print(f"zsgen: {said}", file=sys.stderr)
+    terminal.tell(said)
     _exit(2)
   if hosts.several():
     traceback.print_exc()
@@ -110,7 +110,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
       CONFIG.value.to_dict()  # A file that did not load raises only here.
     return left
   except Exception as error:
-    print(f"zsgen: {explain(error, argv)}", file=sys.stderr)
+    terminal.tell(explain(error, argv))
     sys.exit(2)
 
 

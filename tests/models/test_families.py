@@ -75,7 +75,7 @@ def exported(case, tmp_path):
       dtype=_dtype(case),
       # transformers must find its way through an index of ours, too.
       largest=12_000 if case == "mistral" else 10**9,
-      special_ids={name: said[name] for name in IDS},
+      tokens=hugging_face.Tokens({name: said[name] for name in IDS}),
   )
   return tmp_path / "out"
 

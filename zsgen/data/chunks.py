@@ -36,6 +36,7 @@ _NUMBERS = {
     "loss_tokens": ("losses", pa.int32()),
     "cut": ("cut", pa.bool_()),
     "answer_cut": ("answer_cut", pa.bool_()),
+    "last_lost": ("last_lost", pa.bool_()),
     "unknown": ("unknown", pa.int32()),
     "unknown_loss": ("unknown_loss", pa.int32()),
     "lost_characters": ("dropped", pa.int32()),
@@ -51,8 +52,8 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, unknown, unknown_loss, lost_characters, answer_changed,
-      answer_lost (see `rows.Rows`), prompt, answer, right (null but for
+      answer_cut, last_lost, unknown, unknown_loss, lost_characters,
+      answer_changed, answer_lost (see `rows.Rows`), prompt, answer, right (null but for
       choices), and what `judged` gives (null but for held-out examples) of
       each example.
     prompts: what prompts left out, counted.

@@ -28,6 +28,8 @@ _SCHEMA = pa.schema(
         "key": pa.string(),
         "tokens": pa.int32(),
         "loss_tokens": pa.int32(),
+        "answer_cut": pa.bool_(),
+        "last_lost": pa.bool_(),
         "prompt": pa.string(),
         "answer": pa.string(),
     }

@@ -13,9 +13,7 @@ import pathlib
 import time
 from typing import TypeVar
 
-import rich.console
-
-from zsgen import config, errors
+from zsgen import config, errors, terminal
 from zsgen.hosts import failures, service
 from zsgen.hosts.failures import leave, told
 from zsgen.hosts.joining import start
@@ -108,11 +106,9 @@ def see(path: pathlib.Path) -> None:
     time.sleep(0.1)
 
 
-def console() -> rich.console.Console:
+def console() -> terminal.Console:
   """Where lines for people go: stderr, of process 0 only."""
-  return rich.console.Console(
-      stderr=True, soft_wrap=True, highlight=False, quiet=not is_first()
-  )
+  return terminal.Console(stderr=True, quiet=not is_first())
 
 
 def _key(what: str) -> str:

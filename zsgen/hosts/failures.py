@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import jax
 
-from zsgen import errors
+from zsgen import errors, terminal
 from zsgen.hosts import service
 
 _FAILED, _LEFT = "zsgen/failed", "zsgen/left"
@@ -102,7 +102,7 @@ def _listen() -> None:
       found = json.dumps([0, 1, f"it is gone. {_AGAIN}"])
     if found is not None and not _over.is_set():
       number, code, said = json.loads(found)
-      print(f"zsgen: process {number}: {said}", file=sys.stderr)
+      terminal.tell(f"process {number}: {said}")
       leave(code)
 
 

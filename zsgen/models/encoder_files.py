@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, hub
 from zsgen.models import encoder
 
 T = TypeVar("T", dict, list)
@@ -244,7 +244,9 @@ def _pooling_path(directory: pathlib.Path) -> str:
 
 
 def _pooling(directory: pathlib.Path, prefix: str) -> str:
-  path = directory / _pooling_path(directory) / _CONFIG
+  where = f"{directory / _MODULES}: path"
+  path = hub.resolve_inside(directory, _pooling_path(directory), where)
+  path /= _CONFIG
   said = _json(path, {})
   modes = said.get("pooling_mode") or [
       mode for field, mode in _MODES.items() if said.get(field)
@@ -269,7 +271,7 @@ def _json(path: pathlib.Path, absent: T) -> T:
     return absent
   try:
     found = json.loads(path.read_text("utf-8"))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
         f"{path} is not JSON ({error}). Download it again."
     ) from error

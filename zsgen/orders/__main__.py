@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 import rich.console
-import rich.markup
 import rich.table
 
-from zsgen import errors
+from zsgen import chatter, errors, terminal, texts
 from zsgen.data import store as store_lib
 from zsgen.orders import diff
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
-# Characters of a prompt that `show` prints.
+# Characters of a task's name, and of a prompt, that `show` prints.
 _TEXT = 60
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs one tool; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
-  console = rich.console.Console(highlight=False, soft_wrap=True)
+  console = terminal.Console()
+  chatter.hide()
   try:
     options.tool(options, console)
   except errors.InputError as error:
-    print(error, file=sys.stderr)
+    terminal.tell(error)
     return 2
   return 0
 
@@ -152,15 +152,15 @@ def _head(
     # Numbers stay whole; what is long folds on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  texts = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, texts, strict=True):
+  shown = store.texts(order.ids[:size])
+  for row, (prompt, _) in zip(rows, shown, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
-        rich.markup.escape(row["task"]),
+        texts.short(row["task"], _TEXT),
         str(row["round"] or "-"),
         _number(row["distance"]),
-        rich.markup.escape(" ".join(prompt.split())[:_TEXT]),
+        " ".join(prompt.split())[:_TEXT],
     )
   return table
 

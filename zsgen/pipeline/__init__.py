@@ -17,7 +17,7 @@ import ml_collections
 import rich.console
 
 from zsgen import config as config_lib
-from zsgen import errors, hosts
+from zsgen import errors, hosts, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, plan, population
@@ -132,6 +132,4 @@ def show_batch(
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
   tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
-  rich.console.Console(soft_wrap=True).print(
-      batch_view.view(first, experiment.store, tokenizer)
-  )
+  terminal.Console().print(batch_view.view(first, experiment.store, tokenizer))

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts
+from zsgen import artifacts, errors, evals, hosts, texts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
@@ -325,4 +325,4 @@ class Experiment:
     return made
 
   def say(self, line: str) -> None:
-    self.console.print(line, markup=False)
+    self.console.print(texts.message(line), markup=False, emoji=False)

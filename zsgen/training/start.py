@@ -48,6 +48,8 @@ class Start:
     lora: the adapters; what was read goes before the config's defaults.
     load_frozen: as `load`, of what is not trained.
     adapters: SHA-256 of what the adapters are made of; "new" for new ones.
+    base: the Hugging Face directory, or name on the hub, that the parameters
+      come from in the end; "" for none.
   """
 
   arch: config.Model
@@ -57,6 +59,7 @@ class Start:
   lora: config.Lora = config.NO_LORA
   load_frozen: Callable[[Any], Any] = dict
   adapters: str = "new"
+  base: str = ""
 
   @functools.cached_property
   def fingerprint(self) -> str:
@@ -131,7 +134,8 @@ def _base(arch: config.Model, seed: int) -> Start:
     directory = hugging_face.locate(place)
     found = hugging_face.arch_of(directory)
     said = f"the Hugging Face directory {directory}"
-    return _directory(arch, found, directory, said)
+    start = _directory(arch, found, directory, said)
+    return dataclasses.replace(start, base=place)
   if kind == "run" and place:
     return _run(arch, place)
   hint = ""
@@ -197,6 +201,7 @@ def _run(asked: config.Model, place: str) -> Start:
       _why(f"the checkpoint of step {chosen} of {path}", arch),
       functools.partial(_saved, path, chosen, shapes),
       lambda: artifacts.digest({"run": made_by, "step": chosen}),
+      base=_of_base(found.init),
   )
   if not lora.rank:
     return start
@@ -209,6 +214,20 @@ def _run(asked: config.Model, place: str) -> Start:
       said=_why(adapters, arch),
       load=functools.partial(_merged, path, chosen, adapted, made_by),
   )
+
+
+def _of_base(init: str) -> str:
+  """The Hugging Face directory or name at the end of runs upon runs."""
+  kind, _, place = init.partition(":")
+  if kind == "hf":
+    return place
+  if kind != "run":
+    return ""
+  name, at, _ = place.rpartition("@")
+  path = pathlib.Path(name if at else place).expanduser() / "config.json"
+  if not path.is_file():  # The run is gone; what it made is in this one.
+    return ""
+  return _of_base(artifacts.read_json(path)["model"]["init"])
 
 
 def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:

@@ -10,10 +10,24 @@ import collections
 
 from zsgen import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import jinja, labels, requests, templates
+from zsgen.data.prompts import (
+    chat_template,
+    jinja,
+    labels,
+    requests,
+    templates,
+)
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
-__all__ = ["Encoded", "Prompts", "Segment", "encode", "get", "versions"]
+__all__ = [
+    "Encoded",
+    "Prompts",
+    "Segment",
+    "encode",
+    "ends",
+    "get",
+    "versions",
+]
 
 
 class Prompts:
@@ -85,6 +99,20 @@ def versions(
   if template and jinja.is_changed(template):
     found["template_environment"] = jinja.VERSION
   return found
+
+
+def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:
+  """Ids that end an answer, ascending: the tokenizer's, and the template's.
+
+  They follow from the two alone, never from rows, which may have been cut.
+
+  Args:
+    template: `config.data.template`.
+    tokenizer: has the end token, and may have a chat template.
+  """
+  made = templates.TEMPLATES[template](tokenizer)
+  own = made.ends if isinstance(made, chat_template.ChatTemplate) else ()
+  return tuple(sorted({tokenizer.eos_id, *own}))
 
 
 def get(

@@ -19,6 +19,13 @@ from zsgen import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 
+# Conversations that templates are made for.
+_PROBED = (
+    ("user", "assistant"),
+    ("system", "user", "assistant"),
+    ("user", "assistant", "user", "assistant"),
+)
+
 
 class ChatTemplate:
   """Segments of a conversation by a tokenizer's chat template.
@@ -58,6 +65,18 @@ class ChatTemplate:
     names = {i: text for text, i in tokenizer.special_ids.items()}
     self._bos = names.get(tokenizer.bos_id, "")
     self._shapes: dict[tuple[str, ...], chat_shapes.Shape] = {}
+
+  @property
+  def ends(self) -> list[int]:
+    """Ids of the end tokens that the template puts after last answers."""
+    found = []
+    for roles in _PROBED:
+      try:
+        shape = chat_shapes.find(roles, self._render, self._special)
+      except errors.InputError:
+        continue  # No conversation of such roles can be in a store.
+      found += self._special.findall(shape.ends[-1])
+    return [self._tokenizer.special_ids[each] for each in found]
 
   def __call__(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """The segments of a conversation.
