@@ -20,6 +20,8 @@ import time
 import numpy as np
 import pytest
 
+from zsgen import errors
+
 SEVERAL = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """
 import json
@@ -176,7 +178,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 
   # SIGTERM comes to one of them, and they agree on a step.
   stopped = start("stopped", 2, "SIGTERM:1:2")
-  assert stopped.codes == [0, 0], stopped.said
+  assert stopped.codes == [errors.STOPPED] * 2, stopped.said
   for said in stopped.said:
     assert "zsgen: stopped before step 6 of 10" in said
     assert "resume with the same command" in said
@@ -206,7 +208,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 def test_one_is_killed(start, alone, tmp_path, processes, mesh):
   """They go on from what one has saved, on another mesh; one goes on then."""
   one = start("moved", 1, "SIGTERM:0:2")
-  assert one.codes == [0], one.said
+  assert one.codes == [75], one.said
   assert "zsgen: stopped before step 2 of 10" in one.said[0]
   killed = processes // 2
   ended = start("moved", processes, f"SIGKILL:{killed}:8", mesh)
