@@ -217,7 +217,7 @@ def test_an_evaluation_that_is_not_finite():
   with pytest.raises(
       errors.InputError, match="heldout now: the loss of 2 of 3"
   ):
-    watch.check_finite(Broken(), found, "now", "Stop.")
+    watch.check_finite(Broken(), found, "now", lambda: "Stop.")
 
 
 def test_the_page_has_every_metric(root):
