@@ -120,7 +120,9 @@ def test_the_same_state_saved_again_is_no_damage(run):
 
 def test_directories_that_were_exchanged_or_copied(run, intact):
   _step(run, 10).rename(_step(run, 20))
-  with pytest.raises(checkpoints.Damaged, match=r"20: .*of step 10: it was ren"):
+  with pytest.raises(
+      checkpoints.Damaged, match=r"20: .*of step 10: it was ren"
+  ):
     _read(run, 20)
   with pytest.raises(checkpoints.Damaged, match="it is of another run"):
     _read(run, 5, OTHER)

@@ -137,6 +137,8 @@ def read_clocks(path: pathlib.Path) -> tuple[dict[str, Curve], str]:
     curves, wrong = _read_lines(path)
   except errors.InputError as error:
     return {}, f"The times of this run are lost: {error}"
+  if not curves:
+    return {}, f"The times of this run are lost: {path} has none."
   if not wrong:
     return curves, ""
   lost = f"{len(wrong)} of its lines cannot be read, the first: {wrong[0]}"
