@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness, xla
+from zsgen import errors
 
 SEVERAL = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """
@@ -177,7 +178,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 
   # SIGTERM comes to one of them, and they agree on a step.
   stopped = start("stopped", 2, "SIGTERM:1:2")
-  assert stopped.codes == [0, 0], stopped.said
+  assert stopped.codes == [errors.STOPPED] * 2, stopped.said
   for said in stopped.said:
     assert "zsgen: stopped before step 6 of 10" in said
     assert "resume with the same command" in said
@@ -200,6 +201,32 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
   _check_same(tmp_path / "moved", alone)
 
 
+@pytest.mark.slow
+def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
+  """What one has saved and two read is found by both, and they go on."""
+  one = start("moved", 1, "SIGTERM:0:7")
+  assert one.codes == [errors.STOPPED], one.said
+  (run,) = (tmp_path / "moved" / "runs").iterdir()
+  saved = run / "checkpoints"
+  for item in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
+    place = saved / "7" / "state" / item
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    other = saved / "5" / "state" / item
+    copy = shutil.copytree if other.is_dir() else shutil.copy
+    copy(other, place)
+  ended = start("moved", 2, "never", (1, 2, 1))
+  assert ended.codes == [2, 2], ended.said
+  for said in ended.said:
+    assert re.search(r"checkpoints/7: the checkpoint is damaged .*chec", said)
+    assert "checkpoint is that of step 5: delete" in said
+    assert "Traceback" not in said
+  shutil.rmtree(saved / "7")
+  again = start("moved", 2, "never", (1, 2, 1))
+  assert again.codes == [0, 0], again.said
+  assert "train    from step 5 of 10" in again.said[0]
+  _check_same(tmp_path / "moved", alone)
+
+
 @pytest.mark.parametrize(
     ("processes", "mesh"),
     [(2, (1, 2, 1)), pytest.param(4, (1, 2, 2), marks=pytest.mark.slow)],
@@ -207,7 +234,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 def test_one_is_killed(start, alone, tmp_path, processes, mesh):
   """They go on from what one has saved, on another mesh; one goes on then."""
   one = start("moved", 1, "SIGTERM:0:2")
-  assert one.codes == [0], one.said
+  assert one.codes == [75], one.said
   assert "zsgen: stopped before step 2 of 10" in one.said[0]
   killed = processes // 2
   ended = start("moved", processes, f"SIGKILL:{killed}:8", mesh)

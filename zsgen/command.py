@@ -1,4 +1,10 @@
-"""What every command of the project shares: flags, errors and exit codes."""
+"""What every command of the project shares: flags, errors and exit codes.
+
+  0    done
+  2    bad input, damaged files or a full disk: one message says what to do
+  75   training was stopped by SIGTERM and has saved; the same command resumes
+  130  Ctrl-C; 143 is SIGTERM where there was nothing to save
+"""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -46,6 +52,7 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     run()
   except errors.Stopped as stopped:
     terminal.tell(stopped)
+    sys.exit(errors.STOPPED)  # All processes have saved by now.
   except errors.InputError as error:
     terminal.tell(error)
     _exit(2)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts, texts
+from zsgen import artifacts, errors, evals, hosts, sealed, texts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
@@ -21,8 +21,8 @@ from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import grids, origins, run_report, task_counts
-from zsgen.training import batches, loop, seqio_feed, watch
+from zsgen.reports import curves, grids, origins, run_report, task_counts
+from zsgen.training import batches, loop, record_digests, seqio_feed, watch
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 
@@ -100,14 +100,22 @@ class Experiment:
 
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
-    job = None if self.finished() else self.job()
-    self.begin()
-    if job:
-      loop.train(job)
-    else:
+    if self.finished():
+      digests = self._checked()
+      self.begin()
       self.say(f"train    already finished: {self.path}")
-    self.end()
+    else:
+      job = self.job()
+      self.begin()
+      digests = loop.train(job)
+    self.end(digests)
     return self.path
+
+  def _checked(self) -> record_digests.Digests:
+    """Checks the records of a run that has ended; returns their digests."""
+    if not hosts.is_first():
+      return {}
+    return record_digests.check_finished(self.path)
 
   def begin(self) -> None:
     """Makes the run's directory, or checks that it is this run's."""
@@ -117,11 +125,18 @@ class Experiment:
     hosts.wait("the run's directory")
     hosts.see(self.path)
 
-  def end(self) -> None:
-    """Writes down what the run showed: it is finished."""
+  def end(self, digests: record_digests.Digests) -> None:
+    """Writes down what the run showed: it is finished.
+
+    Args:
+      digests: of its records, by which they are checked from now on; {} for
+        those of an older version.
+    """
     if hosts.is_first():
       result = run_report.result(self.path)
-      artifacts.write_json(self.path / "result.json", result)
+      if digests:
+        result["records"] = record_digests.without_clocks(digests)
+      sealed.write(self.path / record_digests.RESULT, result)
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
@@ -131,12 +146,20 @@ class Experiment:
     if hosts.is_first():
       page = run_report.write(self.path, self.store, self.order)
       self.console.print(run_report.table(self.path))
+      if lost := curves.open_run(self.path).lost_clocks:
+        self.say(f"report   {lost}")
       self.say(f"report   {page}")
     return pathlib.Path(hosts.of_first("report", page and str(page)))
 
   def finished(self) -> bool:
-    """Whether the run has ended; all processes must ask."""
-    there = (self.path / "result.json").exists()
+    """Whether the run has ended; all processes must ask.
+
+    Raises:
+      InputError: it has, and its records are not what it wrote.
+    """
+    there = (self.path / record_digests.RESULT).exists()
+    if there and hosts.is_first():
+      record_digests.check_finished(self.path)
     return hosts.of_first("finished", there)
 
   def job(self) -> loop.Job:
@@ -155,6 +178,7 @@ class Experiment:
         steps=batches.steps_of(order.ids, config.train.batch_size),
         evaluators=evaluators,
         start=self.start,
+        identity=artifacts.digest(self._made),
         say=self.say,
     )
 
@@ -242,9 +266,7 @@ class Experiment:
     manifest = self.path / artifacts.MANIFEST
     if manifest.exists():
       artifacts.check_made_by(self.path, self._made)
-    artifacts.write_json(
-        self.path / "config.json", config_lib.to_dict(self.config)
-    )
+    sealed.write(self.path / "config.json", config_lib.to_dict(self.config))
     if manifest.exists():
       return
     size = self.config.train.batch_size

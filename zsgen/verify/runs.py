@@ -59,7 +59,10 @@ def _run(path: pathlib.Path) -> list[str]:
     raise _differs(path / artifacts.MANIFEST, "steps")
   recorded = compare(_consumed(path, expected.shape), expected, path)
   tail = "" if recorded == steps else f"; {steps - recorded} not recorded yet"
-  return [*lines, f"run {path}: {recorded} steps verified of {steps}{tail}"]
+  lines.append(f"run {path}: {recorded} steps verified of {steps}{tail}")
+  from zsgen.training import proof  # Imports jax and orbax.
+
+  return [*lines, *proof.check(path)]
 
 
 def compare(
