@@ -276,13 +276,12 @@ np.save(out, found.vectors)
 @pytest.mark.slow
 def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
   texts, out = _texts(6000), tmp_path / "out.npy"
-  (tmp_path / "texts.json").write_text(json.dumps(texts))
+  listed = tmp_path / "texts.json"
+  listed.write_text(json.dumps(texts))
 
   def start(partial):
-    """Starts a process; returns it, and what it says first."""
     return subprocess.Popen(
-        [sys.executable, "-c", KILLED, directory, tmp_path / "texts.json"]
-        + [partial, out],
+        [sys.executable, "-c", KILLED, directory, listed, partial, out],
         env={**os.environ, "PYTHONPATH": str(EMBEDDED.parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
