@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -137,7 +138,31 @@ def test_what_ends_process_0_ends_the_others(meet, address):
   with futures.ThreadPoolExecutor(1) as pool:
     second = pool.submit(meet, (2, 1))
     (first,) = meet((2, 0), wait=0.5, there=nowhere)
-    assert second.result() == [f"process 0: {first}"]
+    assert second.result() == [first]
+
+
+def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
+  welcome = threading.Event()
+  send, call = reception.Reception._send, meeting._Caller.call
+
+  def sent(room, *args):
+    send(room, *args)
+    welcome.set()
+
+  def stop(caller):
+    if caller._hello.index:
+      call(caller)
+    assert welcome.wait(20)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(reception.Reception, "_send", sent)
+  monkeypatch.setattr(meeting._Caller, "call", stop)
+  with futures.ThreadPoolExecutor(1) as pool:
+    second = pool.submit(meet, (2, 1))
+    with pytest.raises(KeyboardInterrupt):
+      meeting.meet(address, 2, 0, FACTS, 20)
+    said = "process 0 was stopped while the processes met."
+    assert second.result() == [said]
 
 
 def test_a_port_of_another_program(meet, address):

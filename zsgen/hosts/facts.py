@@ -21,6 +21,8 @@ _LIBRARIES = (
     "numpy",
     "optax",
     "orbax-checkpoint",
+    "scipy",
+    "tokenizers",
 )
 # Settings of jax, and so of its variables, that change programs or numbers.
 _SETTINGS = (
@@ -33,7 +35,7 @@ _SETTINGS = (
 # Flags of XLA that name where a process writes what.
 _OWN_FLAGS = ("--xla_dump", "--xla_gpu_dump")
 # Options that are compared one by one; more of them as a whole.
-_MOST_OPTIONS = 20_000
+_MOST_OPTIONS = 10_000
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
 

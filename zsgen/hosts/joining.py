@@ -92,7 +92,10 @@ def start(
       _start_jax(place, asked.wait)
     failures.watch()
     return None if place.address else facts
-  return collect() if service.several() else None
+  if not service.several():
+    return None
+  failures.watch()
+  return collect()
 
 
 def _place(asked: config.Hosts) -> Place | None:

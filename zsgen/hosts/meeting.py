@@ -95,8 +95,8 @@ def _receive(
   try:
     caller.call()
   except BaseException as error:
-    said = str(error) if isinstance(error, errors.InputError) else "it stopped"
-    room.close(f"process 0: {said}")
+    stopped = "process 0 was stopped while the processes met."
+    room.close(str(error) if isinstance(error, errors.InputError) else stopped)
     raise
   room.close()
 

@@ -69,7 +69,7 @@ def _is_plain(text: Any) -> bool:
   return isinstance(text, str) and len(text) < 1000 and text.isprintable()
 
 
-def _listen(port: int) -> socket.socket:
+def _open_port(port: int) -> socket.socket:
   """Listens on all interfaces, of IPv4 alone where there is no IPv6."""
   if socket.has_dualstack_ipv6():
     try:
@@ -138,7 +138,7 @@ class Reception:
 
   def open(self) -> None:
     """Starts to listen; OSError if the port cannot be had."""
-    self._listener = _listen(self._address.port)
+    self._listener = _open_port(self._address.port)
     self._listener.setblocking(False)
     self._thread.start()
 

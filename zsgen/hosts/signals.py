@@ -58,7 +58,7 @@ class _Watch:
       if now is not frame or now.f_lasti != instruction:
         frame, instruction, since = now, now.f_lasti, time.monotonic()
       time.sleep(_POLL)
-    _end(signal.Signals(number))
+    _end(signal.Signals(number), tell=self.patience > _JOINING)
 
 
 def _main_frame() -> types.FrameType | None:
@@ -66,15 +66,15 @@ def _main_frame() -> types.FrameType | None:
   return sys._current_frames().get(threading.main_thread().ident)
 
 
-def _end(number: signal.Signals) -> None:
-  """Ends this process, and tells the others."""
+def _end(number: signal.Signals, tell: bool) -> None:
+  """Ends this process, and tells the others if they have joined."""
   said = (
       f"stopped by {number.name} while it waited for other processes; what is"
       " saved is kept, and the same command goes on."
   )
   print(f"zsgen: {said}", file=sys.stderr, flush=True)
   threading.Timer(_TELLING, os._exit, [128 + number]).start()
-  if service.several():
+  if tell and service.several():
     failures.tell(errors.Stopped(said))
   os._exit(128 + number)
 
