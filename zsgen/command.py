@@ -14,6 +14,7 @@ import pathlib
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, NoReturn
 
@@ -49,6 +50,7 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
     chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
+    sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     run()
   except errors.Stopped as stopped:
     terminal.tell(stopped)
@@ -68,6 +70,23 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
 
 def _terminate(*_: Any) -> NoReturn:
   raise _Terminated
+
+
+def _unraisable(
+    before: Callable[[Any], None], lost: "sys.UnraisableHookArgs"
+) -> None:
+  """Sends a signal again that came inside a callback, where it was lost.
+
+  The garbage collector's callbacks cannot raise, nor can finalizers.
+  """
+  if not isinstance(lost.exc_value, KeyboardInterrupt):
+    before(lost)
+    return
+  terminated = isinstance(lost.exc_value, _Terminated)
+  number = signal.SIGTERM if terminated else signal.SIGINT
+  again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+  again.daemon = True
+  again.start()
 
 
 def _exit(code: int) -> NoReturn:

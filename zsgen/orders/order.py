@@ -147,6 +147,8 @@ def make(
     InputError: a bad option, or an artifact that is damaged.
   """
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
+  # Each process reads an order's file, or an encoder's, by itself.
+  hosts.agree("order's making", {"order": made})
   path = root / "orders" / artifacts.name(_stem(order), made)
   if hosts.of_first("order", path.exists()):
     hosts.see(path)

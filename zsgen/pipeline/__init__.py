@@ -77,7 +77,7 @@ def run(
           f"--stage={stage} is not known; there are"
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
-  with hosts.together(config.machine.hosts):
+  with hosts.together([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
     if set(stages or STAGES) - {"prepare", "order", "plan"}:
       experiment.check_vocabulary()
@@ -110,7 +110,7 @@ def run_population(
     InputError: they are not of one shape, there are several processes, or see
       `run`.
   """
-  with hosts.together(configs[0].machine.hosts):
+  with hosts.together(configs, workdir, ["train"]):
     if hosts.several() and len(configs) > 1:
       raise errors.InputError(
           f"config.population is {len(configs)}, but a program of several runs"

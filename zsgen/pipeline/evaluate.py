@@ -28,6 +28,8 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
       **made.weights(),
       **once.made_by(config.evals, store),
   }
+  # Each process reads the weights, and what they bring along, by itself.
+  hosts.agree("weights", {"evaluation": made_by})
   root = made.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
   if not hosts.of_first("evaluation", path.exists()):

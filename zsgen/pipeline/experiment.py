@@ -53,6 +53,7 @@ class Experiment:
     if store is None:
       hosts.see(path)
       store = store_lib.open_store(path)
+    hosts.agree("store", {"the store's fingerprint": store.fingerprint})
     self._check_evals(store.manifest["heldout"])
     self._check_choices(store)
     return store
@@ -82,7 +83,7 @@ class Experiment:
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order stage."""
-    return self._told(
+    order = self._told(
         "order",
         lambda: order_lib.make(
             self.workdir,
@@ -92,6 +93,8 @@ class Experiment:
             self.say,
         ),
     )
+    hosts.agree("order", {"the order's fingerprint": order.fingerprint})
+    return order
 
   @functools.cached_property
   def path(self) -> pathlib.Path:
@@ -244,11 +247,14 @@ class Experiment:
     """All that decides the run's result; weights by content, not by place."""
     science = config_lib.science(self.config)
     del science["model"]["init"]
-    return {
+    made = {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
         **self.weights(),
     }
+    # Each process reads the weights, and what they bring along, by itself.
+    hosts.agree("run", {"run": made})
+    return made
 
   def weights(self) -> dict[str, Any]:
     """What parameters are made of: the base, and adapters if there are any."""
@@ -319,7 +325,10 @@ class Experiment:
   def check_vocabulary(self) -> None:
     """Raises InputError if the model has no row for some token."""
     rows = self.config.model.vocab_size
-    needed = tokenizers.get(self.config.data).vocab_size
+    tokenizer = tokenizers.get(self.config.data)
+    content = {"what config.data.tokenizer_path holds": tokenizer.fingerprint}
+    hosts.agree("tokenizer", content)
+    needed = tokenizer.vocab_size
     if needed <= rows:
       return
     hint = ""
