@@ -36,3 +36,18 @@ def test_the_directory_itself_may_be_a_symlink(tmp_path):
   (tmp_path / "data").symlink_to("real")
   path = paths.resolve_inside(tmp_path / "data", "a", "x")
   assert path == tmp_path / "data" / "a"
+
+
+def test_the_hubs_cache_has_symlinks_to_its_blobs(tmp_path):
+  snapshot, blobs = (
+      tmp_path / "repo/snapshots/abc/part",
+      tmp_path / "repo/blobs",
+  )
+  snapshot.mkdir(parents=True)
+  blobs.mkdir()
+  (blobs / "123").write_text("x")
+  (snapshot / "a").symlink_to("../../../blobs/123")
+  (snapshot / "b").symlink_to("../../../../outside")
+  assert paths.resolve_inside(snapshot, "a", "x").read_text() == "x"
+  with pytest.raises(errors.InputError, match="'b' must name a file inside"):
+    paths.resolve_inside(snapshot, "b", "x")
