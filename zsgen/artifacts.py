@@ -89,7 +89,7 @@ def read_json(path: pathlib.Path) -> Any:
   """Reads JSON that this project wrote; a damaged file is an InputError."""
   try:
     return json.loads(path.read_text("utf-8"))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
         f"{path}: cannot be read as JSON ({error}). The artifact is damaged or"
         " not one of zsgen's; delete its directory to have it made again."

@@ -22,10 +22,17 @@ def option(
     high: float | None = None,
     choices: tuple = (),
     machine: bool = False,
+    newer: bool = False,
     **kwargs: Any,
 ) -> Any:
-  """A field with its range, and whether it is the machine's."""
-  metadata = dict(low=low, high=high, choices=choices, machine=machine)
+  """A field with its range, and whether it is the machine's.
+
+  A field that is `newer` than names of artifacts is not hashed at its default,
+  so that these names stay.
+  """
+  metadata = dict(
+      low=low, high=high, choices=choices, machine=machine, newer=newer
+  )
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 
 

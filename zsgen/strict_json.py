@@ -8,9 +8,15 @@ these are bad input, as broken JSON is.
 from collections.abc import Sequence
 import json
 import pathlib
+import re
 from typing import Any
 
 from zsgen import errors
+
+# Strings, so that brackets in them do not count, and brackets.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_DEEP = 500
+_LONG_NUMBER = re.compile(r"\d{4301,}")
 
 
 class Decoder:
@@ -69,50 +75,60 @@ def describe(error: ValueError | RecursionError) -> str:
   return str(error)
 
 
-def parse(text: str | bytes, place: str) -> Any:
-  """Parses a text that is one value.
-
-  Args:
-    text: the text; UTF-8 where it is bytes.
-    place: the file, and the line if the text is one, for messages.
-
-  Raises:
-    InputError: it is not UTF-8, or not JSON; names the line.
-  """
-  try:
-    if isinstance(text, bytes):
-      text = text.decode()
-    return Decoder().decode(text)
-  except UnicodeDecodeError as error:
-    raise errors.InputError(f"{place}: is not UTF-8 ({error}).") from error
-  except json.JSONDecodeError as error:
-    line = f", line {error.lineno}" if "\n" in text else ""
-    raise errors.InputError(
-        f"{place}{line}: broken JSON ({describe(error)})."
-    ) from error
-  except (ValueError, RecursionError) as error:
-    raise errors.InputError(
-        f"{place}: broken JSON ({describe(error)})."
-    ) from error
-
-
-def read(path: pathlib.Path, hint: str = "") -> Any:
+def read(path: pathlib.Path, hint: str = "", unique: bool = True) -> Any:
   """Parses a file that is one value; a byte order mark is passed over.
 
   Args:
-    path: the file.
+    path: the file, UTF-8.
     hint: a sentence on what to do, for messages.
+    unique: a key that an object has twice is an error, too; if not, the last
+      one counts, as for most other programs.
 
   Raises:
-    InputError: it cannot be read, or see `parse`.
+    InputError: it cannot be read, is not UTF-8, or not JSON; names the line.
   """
   after = f" {hint}" if hint else ""
   try:
-    return parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
+    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
   except OSError as error:
     reason = error.strerror or str(error)
     raise errors.InputError(
         f"{path}: cannot be read ({reason}).{after}"
     ) from error
-  except errors.InputError as error:
-    raise errors.InputError(f"{error}{after}") from error
+  except UnicodeDecodeError as error:
+    raise errors.InputError(
+        f"{path}: is not JSON: it is not UTF-8 ({error}).{after}"
+    ) from error
+  try:
+    return Decoder().decode(text) if unique else json.loads(text)
+  except (ValueError, RecursionError) as error:
+    line = _line(text, error)
+    place = f"{path}, line {line}" if line else str(path)
+    raise errors.InputError(
+        f"{place}: is not JSON ({describe(error)}).{after}"
+    ) from error
+
+
+def _line(text: str, error: ValueError | RecursionError) -> int:
+  """The line that an error is in, from 1; 0 if that is not known."""
+  if isinstance(error, json.JSONDecodeError):
+    return error.lineno
+  place = None
+  if isinstance(error, RecursionError):
+    place = _deepest(text)
+  elif "set_int_max_str_digits" in str(error):
+    place = _LONG_NUMBER.search(text)
+  return text.count("\n", 0, place.start()) + 1 if place else 0
+
+
+def _deepest(text: str) -> re.Match[str] | None:
+  """The first bracket that is deeper than any data has."""
+  depth = 0
+  for token in _BRACKETS.finditer(text):
+    if token[0] in "[{":
+      depth += 1
+    elif token[0] in "]}":
+      depth -= 1
+    if depth > _DEEP:
+      return token
+  return None

@@ -248,7 +248,11 @@ def test_bad_rows_of_all_files_are_counted(tmp_path):
   lines = [b"1" * 5000, json.dumps(_rows()[1]).encode(), b"\x00"]
   (tmp_path / "two.jsonl").write_bytes(b"\n".join(lines))
   fields = config.Fields()
-  said = r"one\.jsonl, line 2: broken JSON.*column 2.*And 6 more bad rows.*on_bad_row"
+  said = (
+      r"^7 bad rows, of which the first 5 are:\n  .*one\.jsonl, line 2: broken"
+      r" JSON.*column 2.*\n.*line 3.*\n.*\n.*line 5: is not UTF-8.*\n.*line 6:"
+      r" broken JSON \(nested too deeply\)\.\nMend .*on_bad_row=skip\.$"
+  )
   with pytest.raises(errors.InputError, match=said):
     _suite(tmp_path, fields, heldout=PLAIN)
   suite = _suite(tmp_path, fields, heldout=PLAIN, on_bad_row="skip")

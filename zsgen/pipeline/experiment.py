@@ -21,7 +21,13 @@ from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import grids, origins, run_report, task_counts
+from zsgen.reports import (
+    grids,
+    origins,
+    run_report,
+    source_notes,
+    task_counts,
+)
 from zsgen.training import batches, loop, seqio_feed, watch
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
@@ -75,8 +81,8 @@ class Experiment:
     if not known:
       self.console.print(grids.to_rich(task_counts.grid(store)))
       self.console.print(grids.to_rich(origins.counted(store)))
-      if told := origins.told(store):
-        self.say(told)
+      for line in source_notes.describe(store.manifest):
+        self.say(line)
     return store
 
   @functools.cached_property

@@ -9,7 +9,7 @@ from zsgen import config as config_lib
 from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, grids, page
+from zsgen.reports import curves, grids, page, source_notes
 
 # Counts of a split, and what they are called.
 _COUNTED = {
@@ -77,7 +77,8 @@ def _texts(made: Mapping[str, Any]) -> set[str | None]:
 
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
-  blocks = [grids.to_html(counted(store)), page.text(told(store))]
+  notes = source_notes.describe(store.manifest)
+  blocks = [grids.to_html(counted(store)), *map(page.text, notes)]
   if store.manifest["dropped_by_task"]:
     lost = grids.to_html(_lost(store))
     blocks.append(page.folded("Tasks that lost examples", [lost]))
@@ -113,16 +114,6 @@ def counted(store: store_lib.Store) -> grids.Grid:
           " answer is lost by that. Dropped: no answer token was left, or there"
           " was none; such examples are in no loss."
       ),
-  )
-
-
-def told(store: store_lib.Store) -> str:
-  """What the source and the prompts left out, or found; "" for nothing."""
-  found = _flat({**store.manifest["source"], **store.manifest["prompts"]})
-  return "; ".join(
-      f"{name.replace('_', ' ')}: {value}"
-      for name, value in found.items()
-      if value and not name.startswith("read.")
   )
 
 

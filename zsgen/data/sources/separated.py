@@ -137,11 +137,7 @@ def _header(
   record = given.record(header)
   if wrong := _wrong(record, delimiter, len(header)):
     raise next(_lost(record, wrong, path)).value
-  twice = [name for name in header if header.count(name) > 1]
-  if twice:
-    raise errors.InputError(
-        f"{path}, line 1: names the column {twice[0]!r} twice."
-    )
+  records.distinct(header, f"{path}, line 1")
   return header
 
 

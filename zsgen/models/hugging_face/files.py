@@ -5,14 +5,13 @@ touches what it holds, and memory never has the file beside the parameters.
 """
 
 from collections.abc import Mapping
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 import safetensors
 
-from zsgen import artifacts, errors, hub
+from zsgen import artifacts, errors, hub, strict_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -52,12 +51,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         f"{path} is not there. A model's directory holds {CONFIG} and"
         f" {WEIGHTS}, or shards with {INDEX}; download all of them."
     )
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  except ValueError as error:  # Of JSON or of UTF-8.
-    raise errors.InputError(
-        f"{path} is not JSON ({error}). Download it again."
-    ) from error
+  found = strict_json.read(path, "Download it again.", unique=False)
   if not isinstance(found, dict):
     raise errors.InputError(f"{path} is not a JSON object. Download it again.")
   return found
