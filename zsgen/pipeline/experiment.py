@@ -273,13 +273,21 @@ class Experiment:
       evals.check(name, spec)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
-    arrangements.parameters(self.config.order)
+    arrangements.check_known(self.config.order)
     model_lib.Model.from_config(self.config.model, self.config.lora)
     if self.config.machine.export == "adapter" and not self.config.lora.rank:
       raise errors.InputError(
           "config.machine.export is 'adapter', but config.lora.rank is 0: there"
           " are no adapters. Set a rank, or config.machine.export='merged'."
       )
+
+  def check_order(self) -> None:
+    """Raises InputError if the order cannot be made, for want of its file.
+
+    Preparing does without, so that the file can be written from the store's
+    ids.
+    """
+    arrangements.parameters(self.config.order)
 
   def _check_evals(self, known: Collection[str]) -> None:
     """Raises InputError if an evaluation's held-out set is not known."""

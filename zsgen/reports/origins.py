@@ -45,7 +45,7 @@ def setup(
   """What was run: options and fingerprints."""
   default = _flat(config_lib.science(config_lib.Config()))
   rows = [
-      [option, str(value), str(default.get(option, grids.MISSING))]
+      [option, _shown(value), _shown(default.get(option, grids.MISSING))]
       for option, value in _flat(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
@@ -67,6 +67,16 @@ def setup(
   return page.section(
       "What was run", [grids.to_html(identity), grids.to_html(options)]
   )
+
+
+def _shown(value: Any) -> str:
+  """A value as it is; several in a row, not as a list of Python's."""
+  if isinstance(value, list):
+    return ", ".join(map(_shown, value)) or "none"
+  if isinstance(value, Mapping):
+    pairs = _flat(value).items()
+    return " ".join(f"{name}={_shown(each)}" for name, each in pairs)
+  return str(value)
 
 
 def _texts(made: Mapping[str, Any]) -> set[str | None]:

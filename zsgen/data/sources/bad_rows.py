@@ -56,7 +56,9 @@ class BadRows:
       return ""
     if count := self._by_task[task]:
       reason = self._first_of_task.get(task, self._first[0])
-      return f" {_rows(count)} of {task} left out as bad: {reason}"
+      rows = "1 row" if count == 1 else f"{count:,} rows"
+      were = "was" if count == 1 else "were"
+      return f" {rows} of {task} {were} left out as bad rows: {reason}"
     return f" {describe(self.count, self._first)}"
 
   def told(self) -> dict[str, Any]:
@@ -79,7 +81,3 @@ def describe(count: int, first: Sequence[str]) -> str:
   listed = "".join(f"\n  {message}" for message in first)
   shown = f", of which the first {len(first)} are" if count > len(first) else ""
   return f"{count:,} bad rows{shown}:{listed}"
-
-
-def _rows(count: int) -> str:
-  return "1 row is" if count == 1 else f"{count:,} rows are"

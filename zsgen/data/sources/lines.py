@@ -29,7 +29,9 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
     bom = len(_BOM) * (number == 1 and line.startswith(_BOM))
     if len(line) > records.LONGEST:
       passed = skip(stream, line)
-      yield records.Row(place, records.too_long(place))
+      old = number == 1 and b"\r" in line
+      wrong = records.old_lines if old else records.too_long
+      yield records.Row(place, wrong(place))
       begin += passed
     elif line[bom:].strip():
       value = _parse(line[bom:], place, decoder)
