@@ -102,8 +102,10 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
     InputError: a field is missing or of another type.
   """
   task = records.field(row, "source", (str,), origin.place)
-  turns = records.field(row, "conversations", (list,), origin.place)[:2]
-  asked, said = _exchange(turns, origin.place)
+  turns = records.field(row, "conversations", (list,), origin.place)
+  if turns[2:]:
+    origin.pass_over("conversations[2:]")
+  asked, said = _exchange(turns[:2], origin.place)
   return suite.Example(
       task=task,
       category="",
