@@ -33,6 +33,11 @@ class Heldout:
   # Share of the tasks that are left, drawn by the seed; of the examples where
   # the source knows no tasks.
   share: float = option(0.0, low=0.0, high=0.9)
+  # Other held-out sets whose tasks are not in this one.
+  exclude: tuple[str, ...] = option((), newer=True)
+  # Draws the share, the set's instances and, with label="random", references;
+  # None: config.seed.
+  seed: int | None = option(None, low=0, newer=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -580,6 +585,8 @@ def science(config: Any) -> dict[str, Any]:
     if field.metadata.get("machine"):
       continue
     value = getattr(config, field.name)
+    if field.metadata.get("newer") and value == field.default:
+      continue
     if isinstance(value, Mapping):
       plain[field.name] = {key: science(each) for key, each in value.items()}
     elif isinstance(value, tuple):

@@ -23,11 +23,14 @@ def option(
     choices: tuple = (),
     machine: bool = False,
     per_process: bool = False,
+    newer: bool = False,
     **kwargs: Any,
 ) -> Any:
   """A field with its range, and whether it is the machine's.
 
-  Processes of one run must have the same value, unless it is `per_process`.
+  Processes of one run must have the same value, unless it is `per_process`. A
+  field that is `newer` than names of artifacts is not hashed at its default, so
+  that these names stay.
   """
   metadata = dict(
       low=low,
@@ -35,6 +38,7 @@ def option(
       choices=choices,
       machine=machine,
       per_process=per_process,
+      newer=newer,
   )
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 

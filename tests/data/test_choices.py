@@ -136,7 +136,6 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
         ([], 'the field "from" has no choice'),
         (["red", 3], "must be a list of texts, not a list with a number: 3"),
         ("red", "must be a list of texts, not str: 'red'"),
-        (None, "must be a list of texts, not null"),
         (["red", " "], 'the field "from" has an empty answer'),
         (["red", "blue", "red"], "has the choice 'red' twice"),
         (["blue"], r"none of the choices .*\['blue'\], is the answer, 'red'"),

@@ -251,7 +251,7 @@ def test_files_that_are_missing_or_damaged(copy):
   _say(copy, r="eight")
   _refused(copy, r"r is 'eight' and lora_alpha 5; they must be numbers")
   (copy / adapters.CONFIG).write_text("{")
-  _refused(copy, "adapter_config.json is not JSON")
+  _refused(copy, "adapter_config.json, line 1: is not JSON")
   (copy / adapters.CONFIG).unlink()
   _refused(copy, "adapter_config.json is not there")
 

@@ -35,6 +35,7 @@ _DO: dict[str, Callable[[Experiment], Any]] = {
 }
 STAGES = ("prepare", "order", "train", "report")
 EXTRA_STAGES = ("export", "evaluate", "plan")
+_WITHOUT_ORDER = {"prepare", "evaluate", "plan"}
 
 
 class Result(NamedTuple):
@@ -79,7 +80,10 @@ def run(
       )
   with hosts.together([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
-    if set(stages or STAGES) - {"prepare", "order", "plan"}:
+    asked = set(stages or STAGES)
+    if asked - _WITHOUT_ORDER:
+      experiment.check_order()
+    if asked - {"prepare", "order", "plan"}:
       experiment.check_vocabulary()
     results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
   return Result(
@@ -120,6 +124,7 @@ def run_population(
         Experiment(each, pathlib.Path(workdir), console) for each in configs
     ]
     for each in made:
+      each.check_order()
       each.check_vocabulary()
     return [made[0].train()] if len(made) == 1 else population.train(made)
 
@@ -130,6 +135,7 @@ def show_batch(
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
+  experiment.check_order()
   tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
   terminal.Console().print(batch_view.view(first, experiment.store, tokenizer))

@@ -21,7 +21,14 @@ from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, grids, origins, run_report, task_counts
+from zsgen.reports import (
+    curves,
+    grids,
+    origins,
+    run_report,
+    source_notes,
+    task_counts,
+)
 from zsgen.training import batches, loop, record_digests, seqio_feed, watch
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
@@ -76,8 +83,8 @@ class Experiment:
     if not known:
       self.console.print(grids.to_rich(task_counts.grid(store)))
       self.console.print(grids.to_rich(origins.counted(store)))
-      if told := origins.told(store):
-        self.say(told)
+      for line in source_notes.describe(store.manifest):
+        self.say(line)
     return store
 
   @functools.cached_property
@@ -295,13 +302,21 @@ class Experiment:
       evals.check(name, spec)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
-    arrangements.parameters(self.config.order)
+    arrangements.check_known(self.config.order)
     model_lib.Model.from_config(self.config.model, self.config.lora)
     if self.config.machine.export == "adapter" and not self.config.lora.rank:
       raise errors.InputError(
           "config.machine.export is 'adapter', but config.lora.rank is 0: there"
           " are no adapters. Set a rank, or config.machine.export='merged'."
       )
+
+  def check_order(self) -> None:
+    """Raises InputError if the order cannot be made, for want of its file.
+
+    Preparing does without, so that the file can be written from the store's
+    ids.
+    """
+    arrangements.parameters(self.config.order)
 
   def _check_evals(self, known: Collection[str]) -> None:
     """Raises InputError if an evaluation's held-out set is not known."""

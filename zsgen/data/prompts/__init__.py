@@ -40,8 +40,10 @@ class Prompts:
       self, data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
   ):
     self.counts = collections.Counter()
-    self._label = errors.choose(labels.LABELS, data.label, "config.data.label")(
-        seed
+    label = errors.choose(labels.LABELS, data.label, "config.data.label")
+    sets = data.heldout.items()
+    self._label = label(
+        seed, {name: each.seed for name, each in sets if each.seed is not None}
     )
     self._request = errors.choose(
         requests.REQUESTS, data.prompt, "config.data.prompt"

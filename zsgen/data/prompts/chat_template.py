@@ -97,9 +97,9 @@ class ChatTemplate:
       loss = turn.role == "assistant"
       if loss:
         said += self._joined(run)
-        answer = segments.Segment(text, True, end=not end)
+        answer = segments.Segment(text, turn.is_trained, end=not end)
         said += self._joined(
-            [answer, segments.Segment(end, True, special=True)]
+            [answer, segments.Segment(end, turn.is_trained, special=True)]
         )
         run = []
       else:

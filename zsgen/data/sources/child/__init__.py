@@ -20,6 +20,7 @@ from typing import Any
 
 from zsgen import artifacts, config, errors
 from zsgen.data import store, suite
+from zsgen.data.sources import bad_rows
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
@@ -112,10 +113,7 @@ def rows(
       artifacts.write_manifest(beside, told)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":
-    raise errors.InputError(
-        f"{bad['first'][0]} ({bad['count'] - 1} more bad rows). Mend the data,"
-        ' or leave such rows out: config.data.on_bad_row="skip".'
-    )
+    raise bad_rows.refuse(bad["count"], bad["first"])
   return path / ROWS
 
 
