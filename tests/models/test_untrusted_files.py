@@ -8,7 +8,7 @@ import struct
 import imported
 import pytest
 
-from zsgen import errors, hub
+from zsgen import errors
 from zsgen.models import hugging_face
 from zsgen.models.hugging_face import files
 
@@ -88,10 +88,6 @@ def test_the_hubs_cache_does_not_lead_out(model, tmp_path):
   snapshot = _cache(model, tmp_path)
   (snapshot / "a.safetensors").symlink_to(outside)
   _refused("weight_map.*must name a file inside", files.Tensors, snapshot)
-
-
-def test_a_name_inside_is_that_file(tmp_path):
-  assert hub.resolve_inside(tmp_path, "a", "x") == tmp_path / "a"
 
 
 @pytest.mark.parametrize("name", ["config.json", INDEX])

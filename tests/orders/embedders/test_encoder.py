@@ -1,6 +1,7 @@
 """The encoder embedder: its vectors, and that nothing else changes them."""
 
 import json
+import os
 import pathlib
 import signal
 import socket
