@@ -230,9 +230,13 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
 
 
 def test_an_unfinished_run_is_told(workdir, capsys):
-  run = _one(workdir, "runs")
-  (run / "result.json").unlink()
-  consumed = np.load(run / "consumed.npy")
+  whole = _one(workdir, "runs")
+  run = workdir / "runs" / "part"
+  run.mkdir()
+  manifest = artifacts.read_manifest(whole, "run")
+  del manifest["digest"]
+  artifacts.write_manifest(run, manifest)
+  consumed = np.load(whole / "consumed.npy")
   consumed[1] = -1
   np.save(run / "consumed.npy", consumed)
   code, out, _ = _call(capsys, run)

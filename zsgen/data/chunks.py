@@ -4,7 +4,7 @@ Preparing millions of examples takes long, and may be stopped: what is done is
 kept beside the stores, and is dropped when the store is whole. A chunk is
 `chunk-00000.npz` (tokens and mask of its rows) and `chunk-00000.parquet` (an
 example a line); the latter is written last, and so says that both are there.
-The arrays, which zip's CRC-32 covers, hold a digest of the table.
+The archive, which has sums of its own, holds a digest of the table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ import io
 import json
 import pathlib
 from typing import NamedTuple
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ from zsgen import artifacts, errors
 from zsgen.data import ahead, judged, lost_text, suite
 from zsgen.data import rows as rows_lib
 
+# Member of the archive that has the digest of the table.
+_DIGEST = "table.sha256"
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
@@ -98,6 +101,7 @@ def of(
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
   arrays, table = io.BytesIO(), io.BytesIO()
+  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
   said = {
       _PROMPTS: json.dumps(chunk.prompts, sort_keys=True),
       _CHARACTERS: json.dumps(chunk.characters),
@@ -106,8 +110,8 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
       chunk.table.replace_schema_metadata(said), table, compression="zstd"
   )
   path = _path(folder, number)
-  digest = _digest(path, table.getvalue())
-  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask, digest=digest)
+  with zipfile.ZipFile(arrays, "a") as archive:
+    archive.writestr(_DIGEST, _digest(path, table.getvalue()))
   artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
   artifacts.write_bytes(path, table.getvalue())
 
@@ -128,35 +132,53 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
   paths = [_path(folder, number) for number in range(done(folder))]
   # One is read while the one before it is used.
   with futures.ThreadPoolExecutor(1) as pool:
-    yield from ahead.results(pool, _read, paths, 1)
+    yield from ahead.results(pool, _read_checked, paths, 1)
+
+
+def _read_checked(path: pathlib.Path) -> Chunk:
+  """The chunk of this table, if both files are what was written."""
+  try:
+    with zipfile.ZipFile(path.with_suffix(".npz")) as archive:
+      whole = archive.testzip() is None
+      digest = archive.read(_DIGEST).decode()
+      whole = whole and digest == _digest(path, path.read_bytes())
+  except Exception:  # A damaged archive raises a dozen kinds.
+    whole = False
+  if not whole:
+    raise errors.InputError(
+        f"{path}: is damaged, or {path.stem}.npz is. All chunks were dropped;"
+        " run again to have the examples encoded again."
+    )
+  return _read(path)
+
+
+def _digest(path: pathlib.Path, table: bytes) -> str:
+  """SHA-256 (hex) of a table's file and its name."""
+  return hashlib.sha256(path.name.encode() + table).hexdigest()
 
 
 def _read(path: pathlib.Path) -> Chunk:
   """The chunk of this table."""
   try:
-    content = path.read_bytes()
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-      if not np.array_equal(arrays["digest"], _digest(path, content)):
-        raise ValueError("the table does not have its digest")
-      table = pq.read_table(pa.BufferReader(content))
+      table = pq.read_table(path)
       counts, characters = (
           json.loads(table.schema.metadata[name.encode()])
           for name in (_PROMPTS, _CHARACTERS)
       )
       tokens, mask = arrays["tokens"], arrays["mask"]
       return Chunk(tokens, mask, table, counts, characters)
-  except Exception as error:  # A damaged zip archive raises a dozen kinds.
+  except (
+      OSError,
+      ValueError,
+      TypeError,
+      KeyError,
+      zipfile.BadZipFile,
+  ) as error:
     raise errors.InputError(
         f"{path}: is damaged ({error}). All chunks were dropped; run again to"
         " have the examples encoded again."
     ) from error
-
-
-def _digest(path: pathlib.Path, table: bytes) -> np.ndarray:
-  """SHA-256 of a table's file and its name, uint8 [32]."""
-  sha = hashlib.sha256(path.name.encode())
-  sha.update(table)
-  return np.frombuffer(sha.digest(), np.uint8)
 
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
