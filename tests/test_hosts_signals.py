@@ -3,13 +3,19 @@
 import signal
 import subprocess
 import sys
+import threading
+import types
+
+import pytest
+
+from zsgen import command
 
 # The main thread waits for a lock in C, where no handler of Python runs.
 STUCK = """
 import ctypes, signal
 from zsgen.hosts import signals
 
-signal.signal(signal.SIGTERM, lambda *_: print("never"))
+signal.signal(signal.SIGTERM, lambda *_: None)
 signals._STUCK = 1.0
 with signals.joining():
   pass
@@ -60,8 +66,30 @@ def test_one_that_waits_in_a_library_ends():
   code, said = _ended(STUCK, signal.SIGTERM)
   assert code == 128 + signal.SIGTERM
   assert "zsgen: stopped by SIGTERM while it waited for other proc" in said
-  assert "never" not in said
 
 
 def test_one_that_works_is_left_alone():
   assert _ended(BUSY, signal.SIGTERM) == (0, "done\n")
+
+
+@pytest.mark.parametrize(
+    ("lost", "number"),
+    [
+        (command._Terminated(), signal.SIGTERM),
+        (KeyboardInterrupt(), signal.SIGINT),
+        (ValueError(), None),
+    ],
+)
+def test_a_signal_that_a_callback_lost_comes_again(lost, number):
+  heard, others = threading.Event(), []
+  before = {
+      each: signal.signal(each, lambda got, _: got == number and heard.set())
+      for each in (signal.SIGTERM, signal.SIGINT)
+  }
+  try:
+    command._unraisable(others.append, types.SimpleNamespace(exc_value=lost))
+    assert heard.wait(20 if number else 0.2) == bool(number)
+  finally:
+    for each, handler in before.items():
+      signal.signal(each, handler)
+  assert len(others) == (number is None)

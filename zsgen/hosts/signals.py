@@ -26,8 +26,8 @@ from zsgen.hosts import failures, service
 _STUCK = 60.0
 # While the processes join each other there is nothing to save.
 _JOINING = 1.0
-# Seconds to tell the other processes of the end.
-_TELLING = 5.0
+# Seconds to tell the other processes of the end, and to see them leave.
+_TELLING = 10.0
 _POLL = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -76,6 +76,7 @@ def _end(number: signal.Signals, tell: bool) -> None:
   threading.Timer(_TELLING, os._exit, [128 + number]).start()
   if tell and service.several():
     failures.tell(errors.Stopped(said))
+    failures.leave(128 + number)
   os._exit(128 + number)
 
 
