@@ -174,6 +174,14 @@ def test_data_that_lies_too_deep_is_not_passed_over(tmp_path):
   assert _inputs(made) == {"a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"}
 
 
+def test_a_workdir_beside_the_data_is_no_data(tmp_path):
+  _write(tmp_path / "a.jsonl")
+  _write(tmp_path / "workdir/stores/x/examples.parquet")
+  listing = files.find(str(tmp_path), tmp_path / "workdir/scratch")
+  assert [file.name for file in listing.files] == ["a"]
+  assert not listing.unread
+
+
 def test_other_files_are_counted_and_companions_are_not(tmp_path):
   home = tmp_path / "data"
   _write(home / "a.jsonl")

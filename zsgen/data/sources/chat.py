@@ -159,7 +159,7 @@ def _turn(
   for field, value in turn.items():
     read = (speaker, said, *((_WEIGHT,) if role == ASSISTANT else ()))
     # What is no answer has no loss: a weight of 0 says so.
-    if field not in read and value not in records.NOTHING:
+    if field not in read and records.says_something(value):
       if field != _WEIGHT or weight:
         pass_over(f"{layout}[].{field}")
   return suite.Turn(role, text, role != ASSISTANT or weight)

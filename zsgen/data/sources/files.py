@@ -31,6 +31,8 @@ _FORMATS = {
 }
 # What `datasets` writes beside its data.
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
+# Directories of a workdir: no data of the user's.
+_OWN = ("stores", "orders", "embeddings", "runs", "evaluations", "scratch")
 
 
 class File(NamedTuple):
@@ -90,7 +92,7 @@ def find(
   else:
     root = pathlib.Path(os.path.expanduser(path))
   try:
-    listing = _listing(root)
+    listing = _listing(root, path if "://" in path else "", scratch.parent)
   except (OSError, ValueError) as error:
     reason = getattr(error, "strerror", None) or error
     raise errors.InputError(
@@ -156,22 +158,28 @@ def _check_splits(files: list[File], path: str) -> list[File]:
   return [file._replace(split="") for file in files]
 
 
-def _listing(root: pathlib.Path) -> Listing:
-  """The files at a local path."""
+def _listing(
+    root: pathlib.Path, remote_path: str, workdir: pathlib.Path
+) -> Listing:
+  """The files at a local path, which may be the copy of a remote one."""
+  if remote.is_glob(remote_path):
+    there = list(_walk(root, set()))
+    read = _known(there, root)
+    return Listing(read, _unread(root, read, there, remote_path))
   if root.is_dir():
-    return _below(root)
+    return _below(root, remote_path, workdir)
   if root.is_file():
     return Listing(_known([root], root.parent, alone=True), {})
   matches = sorted(map(pathlib.Path, glob.glob(str(root), recursive=True)))
   if len(matches) == 1 and matches[0].is_dir():
-    return _below(matches[0])
+    return _below(matches[0], "", workdir)
   files = [path for path in matches if path.is_file()]
   parents = [path.parent for path in files]
   home = pathlib.Path(os.path.commonpath(parents or [root]))
   read = _known(files, home)
   if not read:
     return Listing([], {})
-  left = _unread(home, read, files)
+  left = _unread(home, read, files, str(home))
   # Directories that match a glob are not looked into.
   used = {parent for path in files for parent in path.parents}
   folders = [p for p in matches if p.is_dir() and p not in used]
@@ -180,13 +188,20 @@ def _listing(root: pathlib.Path) -> Listing:
   return Listing(read, left)
 
 
-def _below(root: pathlib.Path) -> Listing:
+def _below(
+    root: pathlib.Path, remote_path: str, workdir: pathlib.Path
+) -> Listing:
   """The files of a directory and of its directories."""
   read = _saved(root, root) or _known(_visible(root), root)
   if not (root / _STATE).is_file() and not (root / _SPLITS).is_file():
     for folder in filter(pathlib.Path.is_dir, _visible(root)):
       read += _saved(folder, root) or _known(_visible(folder), root)
-  return Listing(read, _unread(root, read, _walk(root, set())) if read else {})
+  if not read:
+    return Listing([], {})
+  # A copy lies in the workdir, and the workdir may lie beside the data.
+  own = set() if remote_path else {os.path.realpath(workdir / n) for n in _OWN}
+  there = _walk(root, own)
+  return Listing(read, _unread(root, read, there, remote_path or str(root)))
 
 
 def _visible(root: pathlib.Path) -> list[pathlib.Path]:
@@ -195,12 +210,22 @@ def _visible(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
-  """All files below a directory, each directory once, but for hidden names."""
+  """All files below a directory, but for hidden names.
+
+  Args:
+    folder: the directory. One that may not be read stands for its files.
+    seen: directories that are passed over; each is looked into once.
+  """
   real = os.path.realpath(folder)
   if real in seen:
     return
   seen.add(real)
-  for path in _visible(folder):
+  try:
+    visible = _visible(folder)
+  except PermissionError:
+    yield folder
+    return
+  for path in visible:
     if path.is_dir():
       yield from _walk(path, seen)
     else:
@@ -208,14 +233,17 @@ def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
 
 
 def _unread(
-    root: pathlib.Path, read: Sequence[File], there: Iterable[pathlib.Path]
+    root: pathlib.Path,
+    read: Sequence[File],
+    there: Iterable[pathlib.Path],
+    shown: str,
 ) -> dict[str, Any]:
   """Counts the files that are there and are not read; see `unread.check`."""
   taken = {file.path for file in read}
   left = [p for p in there if p not in taken and not unread.is_companion(p)]
   apart = {file.path for file in _known(left, root)}
   others = [path for path in left if path not in apart]
-  return unread.check(root, others, apart, _FORMATS)
+  return unread.check(root, others, apart, _FORMATS, shown)
 
 
 def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:

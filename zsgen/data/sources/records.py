@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from zsgen import errors
 from zsgen.data import suite
 
-# Values that say nothing.
-NOTHING = (None, "", [], {}, "[]", "{}")
 # Bytes of the longest row; what is longer is damage, not text to learn from.
 LONGEST = 10_000_000
 
@@ -193,6 +191,11 @@ def usable(example: suite.Example, place: object) -> suite.Example:
   except UnicodeEncodeError as error:
     raise errors.InputError(f"{place}: is not Unicode ({error}).") from error
   return example
+
+
+def says_something(value: Any) -> bool:
+  """Whether a field that is not read has something in it."""
+  return bool(value or value == 0) and value not in ("[]", "{}")
 
 
 def printable(name: str) -> str:

@@ -173,8 +173,8 @@ class Rows:
     if length > records.LONGEST:
       return records.too_long(row.place)
     try:
-      origin = self._origin(len(self._begins) - 1, row.place)
-      origin = origin._replace(pass_over=self._pass_over)
+      number = len(self._begins) - 1
+      origin = self._origin(number, row.place, self._pass_over)
       example = records.usable(self._convert(row.value, origin), row.place)
     except errors.InputError as error:
       return error
@@ -189,11 +189,16 @@ class Rows:
       self._begins[-1] = self._copies.add(line)
       self._lengths[-1] = len(line)
     for name in row.value.keys() - self._columns:
-      if row.value[name] not in records.NOTHING:
+      if records.says_something(row.value[name]):
         self._pass_over(name)
     return example
 
-  def _origin(self, row: int, place: str = "") -> Origin:
+  def _origin(
+      self,
+      row: int,
+      place: str = "",
+      pass_over: Callable[[str], None] = _ignore,
+  ) -> Origin:
     """Where the row of this number comes from."""
     index = bisect.bisect_right(self._firsts, row) - 1
     file, number = self._found[index], row - self._firsts[index]
@@ -203,6 +208,7 @@ class Rows:
         number=number,
         place=place or f"{file.path}: row {number}",
         key=f"{file.name}:{number}" if several else str(number),
+        pass_over=pass_over,
     )
 
   def place(self, row: int) -> str:

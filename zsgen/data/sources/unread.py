@@ -39,14 +39,16 @@ def check(
     paths: Iterable[pathlib.Path],
     apart: Iterable[pathlib.Path],
     formats: Iterable[str],
+    shown: str,
 ) -> dict[str, Any]:
   """Counts files that are not read, by their last suffix.
 
   Args:
-    root: the directory that the user named.
+    root: the directory that the user named, or its copy.
     paths: the files, companions left out.
     apart: files of a known format that are not read where they are.
     formats: suffixes of what can be read.
+    shown: the directory for messages, as the user named it.
 
   Returns:
     `count` and the `first` name of each suffix.
@@ -56,23 +58,25 @@ def check(
   """
   apart = sorted(path.relative_to(root).as_posix() for path in apart)
   if apart:
-    suffix = "".join(pathlib.Path(apart[0]).suffixes[-1:])
+    suffix = pathlib.Path(apart[0]).suffix
+    # Buckets have no `**`: one depth at a time.
+    deep = "/*" * apart[0].count("/") if "://" in shown else "/**"
     raise errors.InputError(
-        f"config.data.path: {str(root)!r}: {apart[0]} is data that is not read"
+        f"config.data.path: {shown!r}: {apart[0]} is data that is not read"
         f" ({_files(len(apart))}). Of a directory its own files and those one"
         " level below it are read, and what `datasets` saved by its list only."
-        " Move the file, or name all files by a glob:"
-        f" --config.data.path='{root}/**/*{suffix}'."
+        " Move the file, or name the files to read by a glob:"
+        f" --config.data.path='{shown}{deep}/*{suffix}'."
     )
   paths = sorted(paths)
   data = [path for path in paths if _is_data(path, tuple(formats))]
   if data:
     first = data[0].relative_to(root).as_posix()
     raise errors.InputError(
-        f"config.data.path: {str(root)!r}: {first} looks like data, but cannot"
+        f"config.data.path: {shown!r}: {first} looks like data, but cannot"
         f" be read ({_files(len(data))}). Unpack or convert it, move it away,"
         " or name the files to read by a glob, such as"
-        f" --config.data.path='{root}/*.jsonl'."
+        f" --config.data.path='{shown}/*.jsonl'."
     )
   counts: dict[str, Any] = {}
   for path in paths:
