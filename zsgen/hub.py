@@ -4,23 +4,7 @@ from collections.abc import Sequence
 import os
 import pathlib
 
-from zsgen import errors, paths
-
-
-def resolve_inside(
-    directory: pathlib.Path, name: str, where: str
-) -> pathlib.Path:
-  """As `paths.resolve_inside`, for a directory that may be the hub's.
-
-  Files of the hub's cache are symlinks, from snapshots/REVISION to blobs: there
-  a file must lie in the folder of its model.
-  """
-  real = pathlib.Path(os.path.realpath(directory))
-  home = real.parent.parent
-  if real.parent.name == "snapshots" and (home / "blobs").is_dir():
-    of_home = f"{real.relative_to(home).as_posix()}/{name}"
-    return paths.resolve_inside(home, of_home, where)
-  return paths.resolve_inside(directory, name, where)
+from zsgen import errors
 
 
 def locate(

@@ -24,7 +24,8 @@ def resolve_inside(
 
   Raises:
     InputError: the name is empty, absolute, no path of this system, or leads
-      out of the directory, by `..` or by a symlink.
+      out of the directory, by `..` or by a symlink. Only in the hub's cache
+      may symlinks lead to the blobs of the same repository.
   """
   if not _is_inside(directory, name):
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
@@ -47,5 +48,12 @@ def _is_inside(directory: pathlib.Path, name: str) -> bool:
     pass
   except (OSError, ValueError):  # Too long, or with a NUL character.
     return False
+  target = pathlib.Path(os.path.realpath(path))
+  return any(target.is_relative_to(home) for home in _homes(directory))
+
+
+def _homes(directory: pathlib.Path) -> list[pathlib.Path]:
+  """The directory, and `blobs` where it is `…/snapshots/REVISION` or below."""
   home = pathlib.Path(os.path.realpath(directory))
-  return pathlib.Path(os.path.realpath(path)).is_relative_to(home)
+  snapshots = [each for each in home.parents if each.name == "snapshots"]
+  return [home, *(each.parent / "blobs" for each in snapshots[:1])]

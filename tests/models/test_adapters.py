@@ -251,7 +251,7 @@ def test_files_that_are_missing_or_damaged(copy):
   _say(copy, r="eight")
   _refused(copy, r"r is 'eight' and lora_alpha 5; they must be numbers")
   (copy / adapters.CONFIG).write_text("{")
-  _refused(copy, "adapter_config.json is not JSON")
+  _refused(copy, "adapter_config.json, line 1: is not JSON")
   (copy / adapters.CONFIG).unlink()
   _refused(copy, "adapter_config.json is not there")
 
@@ -288,4 +288,4 @@ def test_a_field_that_asks_for_nothing_is_fine(copy, value):
 
 def test_an_adapter_nested_too_deep_is_told(copy):
   (copy / adapters.CONFIG).write_text('{"a": ' + "[" * 200_000)
-  _refused(copy, r"adapter_config\.json is not JSON")
+  _refused(copy, r"adapter_config\.json, line 1: is not JSON")

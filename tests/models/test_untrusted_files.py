@@ -8,7 +8,7 @@ import struct
 import imported
 import pytest
 
-from zsgen import errors, hub
+from zsgen import errors
 from zsgen.models import hugging_face
 from zsgen.models.hugging_face import files
 
@@ -90,15 +90,11 @@ def test_the_hubs_cache_does_not_lead_out(model, tmp_path):
   _refused("weight_map.*must name a file inside", files.Tensors, snapshot)
 
 
-def test_a_name_inside_is_that_file(tmp_path):
-  assert hub.resolve_inside(tmp_path, "a", "x") == tmp_path / "a"
-
-
 @pytest.mark.parametrize("name", ["config.json", INDEX])
 def test_json_that_is_nested_too_deep(model, name):
   (model / name).write_text('{"a": ' * 100_000)
   call = files.Tensors if name == INDEX else hugging_face.arch_of
-  _refused(f"{name} is not JSON", call, model)
+  _refused(f"{name}.*is not JSON", call, model)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ touches what it holds, and memory never has the file beside the parameters.
 """
 
 from collections.abc import Mapping
-import json
 import os
 import pathlib
 import re
@@ -15,7 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, errors, hub
+from zsgen import artifacts, errors, hub, paths, strict_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -57,13 +56,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         f"{path} is not there. A model's directory holds {CONFIG} and"
         f" {WEIGHTS}, or shards with {INDEX}; download all of them."
     )
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  # Of the system, of JSON or UTF-8, of JSON that is nested too deep.
-  except (OSError, ValueError, RecursionError) as error:
-    raise errors.InputError(
-        f"{path} is not JSON ({error}). Download it again."
-    ) from error
+  found = strict_json.read(path, "Download it again.", unique=False)
   if not isinstance(found, dict):
     raise errors.InputError(f"{path} is not a JSON object. Download it again.")
   return found
@@ -152,7 +145,7 @@ def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
       )
     where = f"{directory / INDEX}: weight_map"
     found = {
-        name: hub.resolve_inside(directory, name, where)
+        name: paths.resolve_inside(directory, name, where)
         for name in sorted(set(weight_map.values()))
     }
     places = {name: found[file] for name, file in weight_map.items()}
