@@ -288,4 +288,4 @@ def test_a_field_that_asks_for_nothing_is_fine(copy, value):
 
 def test_an_adapter_nested_too_deep_is_told(copy):
   (copy / adapters.CONFIG).write_text('{"a": ' + "[" * 200_000)
-  _refused(copy, r"adapter_config\.json is not JSON")
+  _refused(copy, r"adapter_config\.json, line 1: is not JSON")

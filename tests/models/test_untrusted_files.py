@@ -94,7 +94,7 @@ def test_the_hubs_cache_does_not_lead_out(model, tmp_path):
 def test_json_that_is_nested_too_deep(model, name):
   (model / name).write_text('{"a": ' * 100_000)
   call = files.Tensors if name == INDEX else hugging_face.arch_of
-  _refused(f"{name} is not JSON", call, model)
+  _refused(f"{name}.*is not JSON", call, model)
 
 
 @pytest.mark.parametrize(

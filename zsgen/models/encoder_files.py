@@ -223,7 +223,12 @@ def _prefix(path: pathlib.Path) -> str:
 def _modules(path: pathlib.Path) -> list[tuple[str, str]]:
   """Class and directory of each module; InputError for one unknown."""
   modules = _json(path, [])
-  found = [(each["type"].split(".")[-1], each["path"]) for each in modules]
+  try:
+    found = [(each["type"].split(".")[-1], each["path"]) for each in modules]
+  except (AttributeError, LookupError, TypeError) as error:
+    raise errors.InputError(
+        f"{path}: a module has no type or path. Download it again."
+    ) from error
   for name, _ in found:
     if name not in ("Transformer", "Pooling", "Normalize"):
       raise errors.InputError(
@@ -243,7 +248,7 @@ def _pooling_path(directory: pathlib.Path) -> str:
 
 
 def _pooling(directory: pathlib.Path, prefix: str) -> str:
-  where = f"{directory / _MODULES}: path"
+  where = f"{directory / _MODULES}: path of Pooling"
   path = paths.resolve_inside(directory, _pooling_path(directory), where)
   path /= _CONFIG
   said = _json(path, {})
