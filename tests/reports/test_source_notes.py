@@ -10,7 +10,8 @@ def test_names_from_data_are_shown_as_they_are():
       "source": {
           "bad_rows": {"count": 7, "first": ["a.jsonl, line 1: is x.", "b"]},
           "duplicates": 2,
-          "unassigned_tasks": 0,
+          "unassigned_tasks": 6,
+          "unassigned_splits": {"dev": 4, "": 2},
           "absent_tasks": {"train": 4, "held_out": 0},
           "unread_files": {".txt": {"count": 1, "first": "my_notes.txt"}},
           "unread_fields": {"my_field": 1200},
@@ -35,6 +36,10 @@ def test_names_from_data_are_shown_as_they_are():
           " ii_rhymes 0.5, odd a function"
       ),
       "tasks without a row: 4 of train",
+      (
+          "unassigned tasks, neither trained on nor held out: 6, by their own"
+          " splits: 4 of dev, 2 of no split"
+      ),
       (
           "held-out examples whose text stands in training: 3 by input, 1 by"
           " definition and input; such as in ii_rhymes 3"
