@@ -60,7 +60,8 @@ def _unread_files(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _unread_fields(fields: Mapping[str, int], suite: str) -> Iterator[str]:
   if fields:
-    named = [f"{name} ({count:,})" for name, count in fields.items()]
+    most = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
+    named = [f"{name} ({count:,})" for name, count in most]
     are = "field of rows is" if len(fields) == 1 else "fields of rows are"
     yield f"{suite}: {len(fields):,} {are} not read: {_list(named)}"
 
