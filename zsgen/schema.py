@@ -253,7 +253,7 @@ def _float(value: int) -> float:
   try:
     return float(value)
   except OverflowError:
-    return math.copysign(math.inf, value)
+    return math.inf if value > 0 else -math.inf
 
 
 def _as_float32(value: float) -> float:
