@@ -137,6 +137,8 @@ if __name__ == "__main__":
   if sys.argv[1:2] and sys.argv[1] in _TOOLS:
     del sys.argv[1]
     command.start(main)
+  elif sys.argv[1:] in (["--help"], ["-h"]):
+    print(__doc__)
   else:
     print(
         f"zsgen: name a tool: python -m zsgen.data {'|'.join(_TOOLS)} --help",

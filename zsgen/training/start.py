@@ -124,6 +124,7 @@ def of(
 def _base(arch: config.Model, seed: int) -> Start:
   """The start without adapters."""
   kind, _, place = arch.init.partition(":")
+  schema.check_local(place, "config.model.init")
   if arch.init == "new":
     return _new(arch, seed)
   if arch.init in _EMBEDDED:
@@ -147,6 +148,7 @@ def _base(arch: config.Model, seed: int) -> Start:
 
 
 def _new(arch: config.Model, seed: int) -> Start:
+  model_lib.check_unread(arch)
   init = model_lib.Model.from_config(arch).init
 
   def load(shardings: Any) -> Any:
