@@ -18,6 +18,8 @@ _CHECKS: dict[str, artifact.Check] = {
     "run": runs.check_run,
     "store": artifact.check_store,
 }
+# What may be in a workdir: artifacts, and compiled programs.
+_KNOWN = {*artifacts.SECTIONS, "cache"}
 # What a run's directory has before the run's manifest is written.
 _BEFORE = {".lock", "config.json"}
 _TRACE = re.compile(r"(.+)\.trace-(.+)\.parquet")
@@ -102,6 +104,10 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
     for section in sections:
       if section.is_dir():
         yield from _section(section)
+    others = {entry.name for entry in path.iterdir()} - _KNOWN
+    if others:
+      line = f"{path}: not checked: {', '.join(sorted(others))}"
+      yield Result(path, [line], [])
   elif path.resolve().parent.name in artifacts.SECTIONS:
     yield _entry(path)
   else:
