@@ -120,7 +120,11 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
 
 def _section(path: pathlib.Path) -> Iterator[Result]:
   """The results of what lies in one of a workdir's directories."""
-  for entry in sorted(path.iterdir()):
+  try:
+    entries = sorted(path.iterdir())
+  except OSError as error:
+    raise errors.InputError(f"{path}: cannot be read ({error}).") from error
+  for entry in entries:
     yield _entry(entry)
 
 
@@ -148,6 +152,8 @@ def _artifact(path: pathlib.Path) -> Result:
     return Result(path, _CHECKS[kind](path), [])
   except errors.InputError as error:
     return Result(path, [], artifact.problems_of(error))
+  except OSError as error:
+    return Result(path, [], [f"{path}: cannot be read ({error})."])
 
 
 def _trace(path: pathlib.Path, order: pathlib.Path, split: str) -> Result:
