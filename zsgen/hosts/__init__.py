@@ -22,6 +22,7 @@ from zsgen.hosts import agreement, facts, failures, service
 from zsgen.hosts.failures import leave, told
 from zsgen.hosts.joining import start
 from zsgen.hosts.service import index, is_first, look_up, publish, several
+from zsgen.hosts.signals import move
 
 __all__ = [
     "agree",
@@ -30,6 +31,7 @@ __all__ = [
     "is_first",
     "leave",
     "look_up",
+    "move",
     "of_first",
     "publish",
     "see",

@@ -37,6 +37,8 @@ class _Watch:
 
   def __init__(self) -> None:
     self.patience = _STUCK
+    self.longest = 0.0
+    self._moved = 0.0
     self._heard, self._write = socket.socketpair()
     self._write.setblocking(False)
     number = self._write.fileno()
@@ -45,12 +47,18 @@ class _Watch:
       signal.set_wakeup_fd(before)
     threading.Thread(target=self._listen, daemon=True).start()
 
+  def move(self, first: bool) -> None:
+    """Notes how long this process has taken since it did so last."""
+    now = time.monotonic()
+    self.longest = 0.0 if first else max(self.longest, now - self._moved)
+    self._moved = now
+
   def _listen(self) -> None:
     number = 0
     while number not in _SIGNALS:
       (number,) = self._heard.recv(1)
     frame, instruction, since = None, 0, time.monotonic()
-    while time.monotonic() < since + self.patience:
+    while time.monotonic() < since + max(self.patience, 2 * self.longest):
       # The frame is held: no other can have its place in memory, so another
       # call of the same function is another frame.
       if (now := _main_frame()) is None:
@@ -83,6 +91,19 @@ def _end(number: signal.Signals, tell: bool) -> None:
 @functools.cache
 def _watching() -> _Watch:
   return _Watch()
+
+
+def move(first: bool = False) -> None:
+  """Says that the work has come a step further.
+
+  A process whose steps, or evaluations between them, take long is not taken to
+  wait in vain until one takes twice as long as any before.
+
+  Args:
+    first: the first of these steps begins.
+  """
+  if _watching.cache_info().currsize:  # In a run of several processes.
+    _watching().move(first)
 
 
 @contextlib.contextmanager
