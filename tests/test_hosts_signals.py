@@ -46,6 +46,10 @@ for _ in range(6):
 signals.move(first=True)
 for _ in range(3):
   time.sleep(0.6)
+  signals.move()
+signals.move(first=True)
+for _ in range(3):
+  work()
 signals.move()
 time.sleep(2)
 print("done", flush=True)

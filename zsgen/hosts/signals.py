@@ -7,7 +7,7 @@ in one call for a minute, the process ends as if it were killed, which a run
 survives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import functools
 import os
@@ -17,10 +17,12 @@ import sys
 import threading
 import time
 import types
+from typing import TypeVar
 
 from zsgen import errors
 from zsgen.hosts import failures, service
 
+T = TypeVar("T")
 # Seconds inside one call after which a process is taken to wait in vain. A long
 # compilation may take as long: nothing was trained since it began.
 _STUCK = 60.0
@@ -57,14 +59,16 @@ class _Watch:
     number = 0
     while number not in _SIGNALS:
       (number,) = self._heard.recv(1)
-    frame, instruction, since = None, 0, time.monotonic()
+    before, since = None, time.monotonic()
     while time.monotonic() < since + max(self.patience, 2 * self.longest):
+      frame = _main_frame()
+      if frame is None:
+        return
       # The frame is held: no other can have its place in memory, so another
       # call of the same function is another frame.
-      if (now := _main_frame()) is None:
-        return
-      if now is not frame or now.f_lasti != instruction:
-        frame, instruction, since = now, now.f_lasti, time.monotonic()
+      now = (frame, frame.f_lasti, self._moved)
+      if now != before:
+        before, since = now, time.monotonic()
       time.sleep(_POLL)
     _end(signal.Signals(number), tell=self.patience > _JOINING)
 
@@ -104,6 +108,13 @@ def move(first: bool = False) -> None:
   """
   if _watching.cache_info().currsize:  # In a run of several processes.
     _watching().move(first)
+
+
+def moves(items: Iterable[T]) -> Iterator[T]:
+  """Yields items; each is a `move`."""
+  for item in items:
+    move()
+    yield item
 
 
 @contextlib.contextmanager
