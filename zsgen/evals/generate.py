@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import config, errors
+from zsgen import config, errors, hosts
 from zsgen import mesh as mesh_lib
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
@@ -68,10 +68,10 @@ class Generate:
     """Generates and scores an answer to each example."""
     found = [
         (slots, self._generate(params, *asked, self._seed))
-        for slots, asked in self._batches
+        for slots, asked in hosts.moves(self._batches)
     ]
     answers = [""] * len(self.ids)
-    for slots, rows in found:
+    for slots, rows in hosts.moves(found):
       for slot, row in zip(slots, np.asarray(rows), strict=False):
         answers[slot] = self._text(row)
     return self._judge(answers)
