@@ -97,9 +97,9 @@ def _without_prepend(step: Any) -> tuple[Any, bool]:
   """The normalizer without what it puts before a text, and if it does."""
   if not step:
     return step, False
-  if step["type"] == "Prepend":
+  if step.get("type") == "Prepend":
     return None, True
-  if step["type"] != "Sequence":
+  if step.get("type") != "Sequence":
     return step, False
   found = [_without_prepend(each) for each in step["normalizers"]]
   kept = [each for each, _ in found if each]
@@ -110,7 +110,7 @@ def _without_space(step: Any) -> tuple[Any, bool]:
   """The pre-tokenizer without its space at the beginning, and if it has one."""
   if not step:
     return step, False
-  kind = step["type"]
+  kind = step.get("type")
   if kind == "Sequence" and step["pretokenizers"]:
     first, *others = step["pretokenizers"]
     first, changed = _without_space(first)

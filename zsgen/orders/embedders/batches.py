@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 
 from zsgen import errors
+from zsgen.data.tokenizers import guard
 from zsgen.models import encoder, encoder_files
 from zsgen.orders.embedders import encoded
 
@@ -54,7 +55,9 @@ class Devices:
   ) -> encoded.Encoded:
     """Vectors of texts; `done` is told how many are there, as they come."""
     prefixed = [self._files.prefix + text for text in texts]
-    found = self._tokenizer.encode_batch_fast(prefixed)
+    file = self._files.directory / encoder_files.TOKENIZER
+    with guard.one_error(file, "cannot encode a text"):
+      found = self._tokenizer.encode_batch_fast(prefixed)
     vectors = np.empty((len(texts), self._files.arch.width), np.float32)
     batches = _batches(
         [each.ids for each in found], self._files.max_length, self._count
@@ -116,12 +119,8 @@ def _tokenizer(files: encoder_files.Files) -> Any:
     ) from error
 
   path = files.directory / encoder_files.TOKENIZER
-  try:
+  with guard.one_error(path, "is not a tokenizer; download it again"):
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
-  except Exception as error:  # The library raises nothing narrower.
-    raise errors.InputError(
-        f"{path} is not a tokenizer ({error}). Download it again."
-    ) from error
   highest = max(tokenizer.get_vocab().values(), default=0)
   if highest >= files.arch.vocab_size:
     raise errors.InputError(
