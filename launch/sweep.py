@@ -27,7 +27,7 @@ import ml_collections
 from ml_collections import config_flags
 import rich.console
 
-from zsgen import artifacts, command, errors
+from zsgen import artifacts, command, errors, terminal
 from zsgen import config as config_lib
 from zsgen.reports import comparison, comparison_report
 
@@ -91,9 +91,7 @@ def run(
     raise errors.InputError(
         f"--point={point}: the sweep has points 0 to {len(todo) - 1}."
     )
-  console = console or rich.console.Console(
-      stderr=True, soft_wrap=True, highlight=False
-  )
+  console = console or terminal.Console(stderr=True)
   workdir = pathlib.Path(workdir).absolute()
   directory = workdir / "sweeps" / _directory_name(config, todo)
   chosen = range(len(todo)) if point is None else [point]

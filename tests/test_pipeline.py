@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import zsgen
-from zsgen import errors, pipeline
-from zsgen.orders import verify
+from zsgen import errors, pipeline, verify
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -240,3 +240,19 @@ def test_targets_may_change_after_the_end(small, tmp_path):
   assert zsgen.run(small, tmp_path, ["train"]).run == run
   result = json.loads((run / "result.json").read_text())
   assert result["targets"]["learns"]["met"] is True
+
+
+def test_the_file_of_an_order_is_written_after_the_store(small, tmp_path):
+  file = tmp_path / "order.txt"
+  small.order = dict(arrangement="file", path=str(file))
+  with pytest.raises(
+      errors.InputError, match=r"order\.path: .* cannot be read"
+  ):
+    zsgen.run(small, tmp_path, ["train"])
+  assert not (tmp_path / "stores").exists()
+  made = zsgen.run(small, tmp_path, ["prepare"])
+  examples = pq.read_table(made.store / "examples.parquet").to_pylist()
+  ids = [row["id"] for row in examples if row["split"] == "train"][:8]
+  file.write_text("\n".join(map(str, ids[::-1])))
+  order = zsgen.run(small, tmp_path, ["order"]).order
+  assert np.load(order / "ids.npy").tolist() == ids[::-1]

@@ -18,6 +18,8 @@ from absl import logging as absl_logging
 import rich.console
 import rich.filesize
 
+from zsgen import terminal
+
 _SAID = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -84,7 +86,7 @@ def _message(
 def leave(said: str) -> None:
   """Says it and exits at once: threads may be busy, or wait for each other."""
   rich.console.Console(stderr=True).show_cursor()
-  print(f"zsgen: {said}", file=sys.stderr, flush=True)
+  terminal.tell(said)
   os._exit(2)
 
 

@@ -182,13 +182,3 @@ def test_copies_of_natural_instructions(small, niv2, tmp_path):
   assert [each["prediction"] for each in lines["input"]] == [example.input]
   metrics = json.loads((made.evaluation / "metrics.json").read_text())
   assert metrics["example/rougeL"] == lines["example"][0]["rougeL"]
-
-
-def test_an_end_that_all_answers_share_ends_answers(small, tmp_path):
-  """As where a chat template closes a turn by a token of its own."""
-  made = zsgen.run(small, tmp_path, ["prepare"])
-  store = store_lib.open_store(made.store)
-  ids = store.split_ids("heldout")
-  eos = tokenizers.load(made.store / store_lib.TOKENIZER).eos_id
-  assert generate._ends(store, ids, eos) == (eos,)
-  assert generate._ends(store, ids, 7) == tuple(sorted({eos, 7}))

@@ -16,7 +16,7 @@ import sys
 from absl import flags
 import rich.console
 
-from zsgen import command, errors
+from zsgen import command, errors, terminal
 from zsgen import config as config_lib
 from zsgen.data import prompts, sources, suite, tokenizers
 from zsgen.data.tokenizers import bpe
@@ -122,7 +122,7 @@ def main() -> None:
   if not _OUT.value:
     raise errors.InputError("name the directory to write: --out=DIR.")
   config = config_lib.check(command.CONFIG.value)
-  console = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
+  console = terminal.Console(stderr=True)
   train_tokenizer(
       config.data,
       config.seed,

@@ -4,10 +4,12 @@ Preparing millions of examples takes long, and may be stopped: what is done is
 kept beside the stores, and is dropped when the store is whole. A chunk is
 `chunk-00000.npz` (tokens and mask of its rows) and `chunk-00000.parquet` (an
 example a line); the latter is written last, and so says that both are there.
+The archive, which has sums of its own, holds a digest of the table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
+import hashlib
 import io
 import json
 import pathlib
@@ -22,6 +24,8 @@ from zsgen import artifacts, errors
 from zsgen.data import ahead, judged, lost_text, suite
 from zsgen.data import rows as rows_lib
 
+# Member of the archive that has the digest of the table.
+_DIGEST = "table.sha256"
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
@@ -35,6 +39,7 @@ _NUMBERS = {
     "loss_tokens": ("losses", pa.int32()),
     "cut": ("cut", pa.bool_()),
     "answer_cut": ("answer_cut", pa.bool_()),
+    "last_lost": ("last_lost", pa.bool_()),
     "unknown": ("unknown", pa.int32()),
     "unknown_loss": ("unknown_loss", pa.int32()),
     "lost_characters": ("dropped", pa.int32()),
@@ -50,8 +55,8 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, unknown, unknown_loss, lost_characters, answer_changed,
-      answer_lost (see `rows.Rows`), prompt, answer, right (null but for
+      answer_cut, last_lost, unknown, unknown_loss, lost_characters,
+      answer_changed, answer_lost (see `rows.Rows`), prompt, answer, right (null but for
       choices), and what `judged` gives (null but for held-out examples) of
       each example.
     prompts: what prompts left out, counted.
@@ -105,6 +110,8 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
       chunk.table.replace_schema_metadata(said), table, compression="zstd"
   )
   path = _path(folder, number)
+  with zipfile.ZipFile(arrays, "a") as archive:
+    archive.writestr(_DIGEST, _digest(path, table.getvalue()))
   artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
   artifacts.write_bytes(path, table.getvalue())
 
@@ -125,7 +132,29 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
   paths = [_path(folder, number) for number in range(done(folder))]
   # One is read while the one before it is used.
   with futures.ThreadPoolExecutor(1) as pool:
-    yield from ahead.results(pool, _read, paths, 1)
+    yield from ahead.results(pool, _read_checked, paths, 1)
+
+
+def _read_checked(path: pathlib.Path) -> Chunk:
+  """The chunk of this table, if both files are what was written."""
+  try:
+    with zipfile.ZipFile(path.with_suffix(".npz")) as archive:
+      whole = archive.testzip() is None
+      digest = archive.read(_DIGEST).decode()
+      whole = whole and digest == _digest(path, path.read_bytes())
+  except Exception:  # A damaged archive raises a dozen kinds.
+    whole = False
+  if not whole:
+    raise errors.InputError(
+        f"{path}: is damaged, or {path.stem}.npz is. All chunks were dropped;"
+        " run again to have the examples encoded again."
+    )
+  return _read(path)
+
+
+def _digest(path: pathlib.Path, table: bytes) -> str:
+  """SHA-256 (hex) of a table's file and its name."""
+  return hashlib.sha256(path.name.encode() + table).hexdigest()
 
 
 def _read(path: pathlib.Path) -> Chunk:

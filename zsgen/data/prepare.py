@@ -82,8 +82,8 @@ def prepare(
     check(source)
     _make(path, source, data, made, say)
   _tidy(path)
-  opened = store.open_store(path)
   artifacts.check_made_by(path, made)
+  opened = store.open_store(path)
   store.check_sources(opened.manifest["sources"], path)
   return opened
 

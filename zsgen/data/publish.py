@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsgen import artifacts
 from zsgen.data import (
     choices,
     chunks,
@@ -29,6 +28,8 @@ _SCHEMA = pa.schema(
         "key": pa.string(),
         "tokens": pa.int32(),
         "loss_tokens": pa.int32(),
+        "answer_cut": pa.bool_(),
+        "last_lost": pa.bool_(),
         "prompt": pa.string(),
         "answer": pa.string(),
     }
@@ -88,11 +89,9 @@ def write(
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
-  files = store.describe_files(path)
-  artifacts.write_json(
-      path / artifacts.MANIFEST,
+  store.seal(
+      path,
       {
-          "kind": "store",
           "made_by": dict(made),
           "suite": source.name,
           "heldout": list(source.heldout),
@@ -103,7 +102,5 @@ def write(
           "cut_by_task": dict(counted.cut),
           "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
-          "files": files,
-          "fingerprint": store.fingerprint(path, files),
       },
   )

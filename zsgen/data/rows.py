@@ -18,6 +18,7 @@ class Rows(NamedTuple):
     losses: loss tokens of each row, int64 [n].
     cut: whether a row was longer than it may be, bool [n].
     answer_cut: whether loss tokens were lost by that, bool [n].
+    last_lost: whether all of the last answer's were, bool [n].
     unknown: unknown tokens of each row, int64 [n].
     unknown_loss: those with loss, int64 [n].
     dropped: characters of each request that no token stands for, int64 [n].
@@ -35,6 +36,7 @@ class Rows(NamedTuple):
   losses: np.ndarray
   cut: np.ndarray
   answer_cut: np.ndarray
+  last_lost: np.ndarray
   unknown: np.ndarray
   unknown_loss: np.ndarray
   dropped: np.ndarray
@@ -91,6 +93,7 @@ def encode(
       losses=_sums(mask, borders),
       cut=np.array([each.cut for each in kept]),
       answer_cut=np.array([each.answer_cut for each in kept]),
+      last_lost=np.array([each.last_lost for each in kept]),
       unknown=_sums(unknown, borders),
       unknown_loss=_sums(unknown & mask, borders),
       dropped=lost.dropped,

@@ -8,8 +8,8 @@ import numpy as np
 
 from zsgen import config, errors
 from zsgen import mesh as mesh_lib
+from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.data import tokenizers
 from zsgen.evals import judge, packed
 from zsgen.models import generation
 from zsgen.training import watch
@@ -50,7 +50,7 @@ class Generate:
     self._seed = seed
     self._tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
     self._prompts = [_prompt(store.row(i)) for i in self.ids]
-    self._ends = _ends(store, self.ids, self._tokenizer.eos_id)
+    self._ends = prompts.ends(store.template, self._tokenizer)
     self._decoding = decoding(spec)
     self._check_positions()
     self._generate = jax.jit(
@@ -67,8 +67,8 @@ class Generate:
   def __call__(self, params: Any) -> watch.Evaluation:
     """Generates and scores an answer to each example."""
     found = [
-        (slots, self._generate(params, *prompts, self._seed))
-        for slots, prompts in self._batches
+        (slots, self._generate(params, *asked, self._seed))
+        for slots, asked in self._batches
     ]
     answers = [""] * len(self.ids)
     for slots, rows in found:
@@ -149,15 +149,6 @@ def decoding(spec: config.Eval) -> generation.Decoding:
 
 
 def _prompt(row: store_lib.Row) -> np.ndarray:
-  """The tokens before the last answer, int32."""
+  """The tokens before the last answer, which the row has; int32."""
   begins = np.flatnonzero(np.diff(row.mask.astype(np.int8), prepend=0) == 1)
   return row.tokens[: begins[-1]].astype(np.int32)
-
-
-def _ends(store: store_lib.Store, ids: np.ndarray, eos: int) -> tuple[int, ...]:
-  """Tokens that end an answer.
-
-  A chat template has its own: the one that all answers end in.
-  """
-  last = {int(row.tokens[row.mask > 0][-1]) for row in map(store.row, ids)}
-  return tuple(sorted({eos, *(last if len(last) == 1 else ())}))

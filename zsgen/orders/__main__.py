@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 import rich.console
-import rich.markup
 import rich.table
 
-from zsgen import errors
+from zsgen import chatter, errors, terminal, texts
 from zsgen.data import store as store_lib
-from zsgen.orders import diff, verify
+from zsgen.orders import diff
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
-# Characters of a prompt that `show` prints.
+# Characters of a task's name, and of a prompt, that `show` prints.
 _TEXT = 60
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs one tool; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
-  console = rich.console.Console(highlight=False, soft_wrap=True)
+  console = terminal.Console()
+  chatter.hide()
   try:
     options.tool(options, console)
   except errors.InputError as error:
-    print(error, file=sys.stderr)
+    terminal.tell(error)
     return 2
   return 0
 
@@ -46,9 +46,7 @@ def _parser() -> argparse.ArgumentParser:
   differ = tools.add_parser("diff", help="overlap and ranks of two orders")
   differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
   differ.set_defaults(tool=_diff)
-  check = tools.add_parser(
-      "verify", help="recompute the hashes of orders, stores and runs"
-  )
+  check = tools.add_parser("verify", help="the same as python -m zsgen.verify")
   check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
   check.set_defaults(tool=_verify)
   _add_trace(tools)
@@ -102,9 +100,10 @@ def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
-  for path in options.paths:
-    for line in verify.verify(path):
-      console.print(line, markup=False)
+  from zsgen.verify import command  # It knows runs, which stand above orders.
+
+  del console
+  command.report(options.paths)
 
 
 def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
@@ -153,15 +152,15 @@ def _head(
     # Numbers stay whole; what is long folds on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  texts = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, texts, strict=True):
+  shown = store.texts(order.ids[:size])
+  for row, (prompt, _) in zip(rows, shown, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
-        rich.markup.escape(row["task"]),
+        texts.short(row["task"], _TEXT),
         str(row["round"] or "-"),
         _number(row["distance"]),
-        rich.markup.escape(" ".join(prompt.split())[:_TEXT]),
+        " ".join(prompt.split())[:_TEXT],
     )
   return table
 

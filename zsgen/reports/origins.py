@@ -9,7 +9,7 @@ from zsgen import config as config_lib
 from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, grids, page
+from zsgen.reports import curves, grids, page, source_notes
 
 # Counts of a split, and what they are called.
 _COUNTED = {
@@ -70,7 +70,7 @@ def setup(
   """What was run: options and fingerprints."""
   default = _flat(config_lib.science(config_lib.Config()))
   rows = [
-      [option, str(value), str(default.get(option, grids.MISSING))]
+      [option, _shown(value), _shown(default.get(option, grids.MISSING))]
       for option, value in _flat(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
@@ -94,6 +94,16 @@ def setup(
   )
 
 
+def _shown(value: Any) -> str:
+  """A value as it is; several in a row, not as a list of Python's."""
+  if isinstance(value, list):
+    return ", ".join(map(_shown, value)) or "none"
+  if isinstance(value, Mapping):
+    pairs = _flat(value).items()
+    return " ".join(f"{name}={_shown(each)}" for name, each in pairs)
+  return str(value)
+
+
 def _texts(made: Mapping[str, Any]) -> set[str | None]:
   """The texts that an order and its parts look at."""
   inner = (_texts(part) for part in made.get("parts", ()))
@@ -102,7 +112,8 @@ def _texts(made: Mapping[str, Any]) -> set[str | None]:
 
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
-  blocks = [grids.to_html(counted(store)), page.text(told(store))]
+  notes = source_notes.describe(store.manifest)
+  blocks = [grids.to_html(counted(store)), *map(page.text, notes)]
   if store.manifest["dropped_by_task"]:
     lost = grids.to_html(_lost(store))
     blocks.append(page.folded("Tasks that lost examples", [lost]))
@@ -160,16 +171,6 @@ def _unknown(store: store_lib.Store) -> str:
       f" They are {unknown / loss:.2%} of the loss tokens." if unknown else ""
   )
   return f"The tokenizer does not know: {named}.{share}"
-
-
-def told(store: store_lib.Store) -> str:
-  """What the source and the prompts left out, or found; "" for nothing."""
-  found = _flat({**store.manifest["source"], **store.manifest["prompts"]})
-  return "; ".join(
-      f"{name.replace('_', ' ')}: {value}"
-      for name, value in found.items()
-      if value and not name.startswith("read.")
-  )
 
 
 def proof(run: curves.Run) -> str:

@@ -7,7 +7,10 @@ from typing import Protocol
 import tensorboardX
 from tensorboardX.proto import summary_pb2
 
-from zsgen import config, errors
+from zsgen import artifacts, config, errors, texts
+
+# Characters of a tag.
+_LONGEST = 200
 
 
 class Writer(Protocol):
@@ -32,7 +35,7 @@ class TensorBoard:
     """Writes the values of a step."""
     # One event of all values: each of its own costs as much again.
     found = [
-        summary_pb2.Summary.Value(tag=name, simple_value=value)
+        summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
         for name, value in values.items()
     ]
     self._writer.file_writer.add_summary(summary_pb2.Summary(value=found), step)
@@ -59,11 +62,23 @@ class WandB:
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
-    self._run.log(dict(values), step=step)
+    self._run.log({_tag(k): v for k, v in values.items()}, step=step)
 
   def close(self) -> None:
     """Writes what is left."""
     self._run.finish()
+
+
+def _tag(name: str) -> str:
+  """The name of a metric, fit to be shown and to be a key.
+
+  Of a long one the end stays, and a hash tells it from others.
+  """
+  shown = texts.printable(name)
+  if len(shown) <= _LONGEST:
+    return shown
+  begin, end = shown[: _LONGEST // 2], shown[-_LONGEST // 4 :]
+  return f"{begin}…{artifacts.digest(name)[:10]}…{end}"
 
 
 def make(

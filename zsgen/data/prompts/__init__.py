@@ -10,10 +10,24 @@ import collections
 
 from zsgen import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import jinja, labels, requests, templates
+from zsgen.data.prompts import (
+    chat_template,
+    jinja,
+    labels,
+    requests,
+    templates,
+)
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
-__all__ = ["Encoded", "Prompts", "Segment", "encode", "get", "versions"]
+__all__ = [
+    "Encoded",
+    "Prompts",
+    "Segment",
+    "encode",
+    "ends",
+    "get",
+    "versions",
+]
 
 
 class Prompts:
@@ -26,8 +40,10 @@ class Prompts:
       self, data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
   ):
     self.counts = collections.Counter()
-    self._label = errors.choose(labels.LABELS, data.label, "config.data.label")(
-        seed
+    label = errors.choose(labels.LABELS, data.label, "config.data.label")
+    sets = data.heldout.items()
+    self._label = label(
+        seed, {name: each.seed for name, each in sets if each.seed is not None}
     )
     self._request = errors.choose(
         requests.REQUESTS, data.prompt, "config.data.prompt"
@@ -85,6 +101,20 @@ def versions(
   if template and jinja.is_changed(template):
     found["template_environment"] = jinja.VERSION
   return found
+
+
+def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:
+  """Ids that end an answer, ascending: the tokenizer's, and the template's.
+
+  They follow from the two alone, never from rows, which may have been cut.
+
+  Args:
+    template: `config.data.template`.
+    tokenizer: has the end token, and may have a chat template.
+  """
+  made = templates.TEMPLATES[template](tokenizer)
+  own = made.ends if isinstance(made, chat_template.ChatTemplate) else ()
+  return tuple(sorted({tokenizer.eos_id, *own}))
 
 
 def get(

@@ -19,6 +19,13 @@ from zsgen import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 
+# Conversations that templates are made for.
+_PROBED = (
+    ("user", "assistant"),
+    ("system", "user", "assistant"),
+    ("user", "assistant", "user", "assistant"),
+)
+
 
 class ChatTemplate:
   """Segments of a conversation by a tokenizer's chat template.
@@ -59,6 +66,18 @@ class ChatTemplate:
     self._bos = names.get(tokenizer.bos_id, "")
     self._shapes: dict[tuple[str, ...], chat_shapes.Shape] = {}
 
+  @property
+  def ends(self) -> list[int]:
+    """Ids of the end tokens that the template puts after last answers."""
+    found = []
+    for roles in _PROBED:
+      try:
+        shape = chat_shapes.find(roles, self._render, self._special)
+      except errors.InputError:
+        continue  # No conversation of such roles can be in a store.
+      found += self._special.findall(shape.ends[-1])
+    return [self._tokenizer.special_ids[each] for each in found]
+
   def __call__(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """The segments of a conversation.
 
@@ -78,9 +97,9 @@ class ChatTemplate:
       loss = turn.role == "assistant"
       if loss:
         said += self._joined(run)
-        answer = segments.Segment(text, True, end=not end)
+        answer = segments.Segment(text, turn.is_trained, end=not end)
         said += self._joined(
-            [answer, segments.Segment(end, True, special=True)]
+            [answer, segments.Segment(end, turn.is_trained, special=True)]
         )
         run = []
       else:

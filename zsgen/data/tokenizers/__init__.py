@@ -7,12 +7,20 @@ chat template writes.
 
 from collections.abc import Callable, Sequence
 import pathlib
+import tempfile
 from typing import Protocol
 
 import numpy as np
 
 from zsgen import config, errors
-from zsgen.data.tokenizers import continued, hf, losses, saved, sentencepiece
+from zsgen.data.tokenizers import (
+    continued,
+    hf,
+    hf_files,
+    losses,
+    saved,
+    sentencepiece,
+)
 from zsgen.data.tokenizers.bytes import Bytes
 from zsgen.data.tokenizers.rewrites import Rewrites
 
@@ -121,6 +129,32 @@ def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
       "eos_token_id": tokenizer.eos_id,
       "pad_token_id": None if pad == tokenizer.eos_id else pad,
   }
+
+
+def has_ids_of(tokenizer: Tokenizer, directory: pathlib.Path) -> bool:
+  """Whether a tokenizer has every id of another one, for the same string.
+
+  Args:
+    tokenizer: may have more ids than the other one.
+    directory: of the other one, in Hugging Face's layout.
+
+  Returns:
+    False also where the directory has no tokenizer.
+
+  Raises:
+    InputError: its files are damaged.
+  """
+  with tempfile.TemporaryDirectory() as exported:
+    own = pathlib.Path(exported)
+    tokenizer.export(own)
+    if (directory / hf_files.TOKENIZER).is_file():
+      return (
+          hf_files.strings(directory).items() <= hf_files.strings(own).items()
+      )
+    models = [each / sentencepiece.FILE for each in (directory, own)]
+    return all(model.is_file() for model in models) and (
+        models[0].read_bytes() == models[1].read_bytes()
+    )
 
 
 def load(directory: pathlib.Path) -> Tokenizer:

@@ -57,7 +57,7 @@ class Hf:
         adds_bos = whole.encode("a").ids[:1] == [ids.get("bos_token")]
     self.bos_id: int | None = ids.get("bos_token") if adds_bos else None
     self.fingerprint = artifacts.digest(
-        ["hf", files.spec, self._config(), self.chat_template]
+        ["hf", files.spec, self._deciding(), self.chat_template]
     )
 
   @functools.cached_property
@@ -137,16 +137,15 @@ class Hf:
     saved.write(directory, "hf", self.fingerprint)
 
   def export(self, directory: pathlib.Path) -> None:
-    """Writes what transformers reads."""
-    config = self._config()
-    if self.chat_template is not None:
-      config["chat_template"] = self.chat_template
+    """Writes what transformers reads; what files say beside ids stays."""
     spec = json.dumps(self._files.spec, ensure_ascii=False).encode()
     artifacts.write_bytes(directory / hf_files.TOKENIZER, spec)
-    artifacts.write_json(directory / hf_files.CONFIG, config)
+    artifacts.write_json(directory / hf_files.CONFIG, self._files.described())
+    for name, text in self._files.beside.items():
+      artifacts.write_bytes(directory / name, text.encode())
 
-  def _config(self) -> dict[str, Any]:
-    """tokenizer_config.json, the chat template aside."""
+  def _deciding(self) -> dict[str, Any]:
+    """What decides ids beside tokenizer.json and the chat template."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": self.bos_id is not None,
