@@ -44,6 +44,9 @@ KINDS = {
     "first": lambda: _metaspace("first"),
     "always": lambda: _metaspace("always"),
     "byte_level": _byte_level,
+    "words": lambda: lib.pre_tokenizers.Sequence(
+        [lib.pre_tokenizers.WhitespaceSplit(), _metaspace("always")]
+    ),
     "sequence": lambda: lib.pre_tokenizers.Sequence(
         [_metaspace("always"), lib.pre_tokenizers.Digits()]
     ),
@@ -182,9 +185,9 @@ def test_what_begins_no_text_by_a_space():
       None,
       lib.pre_tokenizers.ByteLevel(add_prefix_space=False),
       _metaspace("never"),
-      # Marks each word: a border of segments is one of words.
+      # Marks pieces of words.
       lib.pre_tokenizers.Sequence(
-          [lib.pre_tokenizers.WhitespaceSplit(), _metaspace("always")]
+          [lib.pre_tokenizers.Punctuation(), _metaspace("always")]
       ),
   ):
     tokenizer = lib.Tokenizer(lib.models.BPE())
