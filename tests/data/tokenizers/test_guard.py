@@ -1,7 +1,9 @@
 """A tokenizer.json of others that cannot be used is one message."""
 
 import json
+import os
 import random
+import sys
 
 import pytest
 import tokenized
@@ -39,9 +41,20 @@ def _table(text):
   return lambda spec: spec.update(normalizer=steps)
 
 
-def test_a_panic_of_reading_is_one_message(tmp_path):
+@pytest.mark.parametrize("table", ["AAAA", "BAAAAP////8="])
+def test_a_panic_of_reading_is_one_message(tmp_path, table, capfd):
   with pytest.raises(errors.InputError, match=r"tokenizer\.json: cannot be"):
-    _edited(tmp_path, _table("AAAA"))
+    _edited(tmp_path, _table(table))
+  assert "panicked" not in capfd.readouterr().err
+
+
+def test_only_reports_of_panics_are_kept_back(capfd):
+  with guard.no_panic_report(), guard.no_panic_report():
+    print("seen", file=sys.stderr, flush=True)
+  with pytest.raises(ValueError), guard.no_panic_report():
+    os.write(2, b"seen, too")
+    raise ValueError
+  assert capfd.readouterr().err == "seen\nseen, too"
 
 
 def test_a_panic_of_encoding_is_one_message(tmp_path):
@@ -81,7 +94,7 @@ def test_files_that_are_nested_too_deeply(tmp_path, deep):
 )
 def test_patterns_that_backtrack_are_found_before_any_text(tmp_path, pattern):
   tokenizer = _edited(tmp_path, _split(pattern))
-  with pytest.raises(errors.InputError, match="backtrack") as caught:
+  with pytest.raises(errors.InputError, match="backtracks") as caught:
     tokenizers.check_patterns(tokenizer)
   assert repr(pattern) in str(caught.value)
 
@@ -96,6 +109,7 @@ def test_patterns_that_take_too_long(tmp_path, monkeypatch):
 
 def test_harmless_patterns_pass(tmp_path):
   tokenizers.check_patterns(_edited(tmp_path / "a", _split(r"\p{L}+|\d{2}")))
+  tokenizers.check_patterns(hf.read(tokenized.unigram(tmp_path / "b")))
   tokenizers.check_patterns(tokenizers.Bytes())
 
 

@@ -194,7 +194,7 @@ def _build(spec: Mapping[str, Any], file: pathlib.Path) -> Any:
     raise errors.InputError(
         "config.data.tokenizer='hf' needs the package: pip install tokenizers."
     ) from error
-  with guard.one_error(file, "cannot be read"):
+  with guard.one_error(file, "cannot be read"), guard.no_panic_report():
     return tokenizers.Tokenizer.from_str(json.dumps(spec))
 
 
