@@ -65,14 +65,23 @@ def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:
   """Returns the tokenizer.json whose texts begin by no space.
 
   Returns:
-    None where texts begin by none anyway. Also None where each word is marked
-    on its own after a text is split (T5): a border is a border of words there.
+    None where texts begin by none anyway, and where pieces of words are marked
+    after a text is split at other places than white space. See `marks_words`.
   """
   normalizer, prepends = _without_prepend(spec.get("normalizer"))
   splitter, prefixes = _without_space(spec.get("pre_tokenizer"))
   if not (prepends or prefixes):
     return None
   return {**spec, "normalizer": normalizer, "pre_tokenizer": splitter}
+
+
+def marks_words(spec: Mapping[str, Any]) -> bool:
+  """Whether each word gets its own space, after a split at white space (T5).
+
+  What has no prefix then is a text up to its first white space only.
+  """
+  step = _first(spec.get("pre_tokenizer"))
+  return (step or {}).get("type") == "WhitespaceSplit"
 
 
 def begins_after_special(spec: Mapping[str, Any]) -> bool:
@@ -97,9 +106,9 @@ def _without_prepend(step: Any) -> tuple[Any, bool]:
   """The normalizer without what it puts before a text, and if it does."""
   if not step:
     return step, False
-  if step["type"] == "Prepend":
+  if step.get("type") == "Prepend":
     return None, True
-  if step["type"] != "Sequence":
+  if step.get("type") != "Sequence":
     return step, False
   found = [_without_prepend(each) for each in step["normalizers"]]
   kept = [each for each, _ in found if each]
@@ -110,11 +119,12 @@ def _without_space(step: Any) -> tuple[Any, bool]:
   """The pre-tokenizer without its space at the beginning, and if it has one."""
   if not step:
     return step, False
-  kind = step["type"]
+  kind = step.get("type")
   if kind == "Sequence" and step["pretokenizers"]:
-    first, *others = step["pretokenizers"]
-    first, changed = _without_space(first)
-    return {**step, "pretokenizers": [first, *others]}, changed
+    steps = list(step["pretokenizers"])
+    place = int(len(steps) > 1 and steps[0].get("type") == "WhitespaceSplit")
+    steps[place], changed = _without_space(steps[place])
+    return {**step, "pretokenizers": steps}, changed
   if kind == "ByteLevel" and step.get("add_prefix_space", True):
     return {**step, "add_prefix_space": False}, True
   if kind == "Metaspace" and _scheme(step) != "never":

@@ -163,7 +163,7 @@ def of_library(
   """
   steps = list(_steps([spec.get("normalizer"), spec.get("pre_tokenizer")]))
   changes = any(
-      each["type"] not in _SAME and not _marks_spaces(each)
+      str(each.get("type")) not in _SAME and not _marks_spaces(each)
       for each in _steps(spec.get("normalizer"))
   )
   if _knows_all(spec, steps) and all(map(_keeps, steps)) and not changes:
@@ -193,7 +193,7 @@ def _knows_all(
 
 
 def _is_byte_level(steps: Sequence[Mapping[str, Any]]) -> bool:
-  return any(each["type"] == "ByteLevel" for each in steps)
+  return any(each.get("type") == "ByteLevel" for each in steps)
 
 
 def _alphabet() -> list[str]:
@@ -230,16 +230,16 @@ def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
 
 def _keeps(step: Mapping[str, Any]) -> bool:
   """Whether a step deletes nothing that can be seen."""
-  if step["type"] == "Replace":
+  if step.get("type") == "Replace":
     return bool(step["content"])
-  if step["type"] in ("Split", "Punctuation"):
+  if step.get("type") in ("Split", "Punctuation"):
     return step.get("behavior") != "Removed"
-  return step["type"] in _KEEPING
+  return str(step.get("type")) in _KEEPING
 
 
 def _marks_spaces(step: Mapping[str, Any]) -> bool:
   """Whether a step replaces spaces by the mark of words, or by fewer."""
-  if step["type"] != "Replace":
+  if step.get("type") != "Replace":
     return False
   pattern = step["pattern"]
   spaces = pattern.get("String") == " " or pattern.get("Regex") == " {2,}"
