@@ -2,15 +2,19 @@
 
   python -m benchmarks.store                    # 10M examples, about 2 GB
   python -m benchmarks.store --examples=100000
+  python -m benchmarks.store --longer=10        # 10 GB
 
-Examples are drawn: 8 to 32 tokens each, 20 on average, half of them loss
-tokens, of 1,000 training tasks and one held-out task of 1,000 examples; the
+Examples are drawn: 8 to 32 tokens each (times --longer), 20 on average, half of
+them loss tokens, of 1,000 training tasks and one held-out task of 1,000 examples; the
 order is a permutation of the training ones. Store and order are written in the
 project's own format to a directory that is deleted afterwards.
 
   cold    a new process opens both and lays out the batch in the order's middle.
           Imports are not counted. `trusted` maps ids.npy alone, without the
           checks of `Order.load`; `loaded` is what training does
+  touch   one process, one thread: CPU time of looking up the rows of a step
+          while most of its blocks are read, and so checked, for the first time,
+          and what the same steps cost afterwards
   gather  one process, one thread: examples a second, looked up and laid out
           in rows as a training step takes them, step after step
 """
@@ -43,12 +47,14 @@ _PART = 1 << 20
 # Examples that are laid out between two looks at the clock, and how often:
 # the quickest lap counts.
 _LAP, _LAPS = 1 << 16, 5
+# Steps whose rows are looked up twice.
+_TOUCHED = 100
 
 
-def write_store(path: pathlib.Path, count: int) -> None:
-  """Writes a store of `count` drawn examples."""
+def write_store(path: pathlib.Path, count: int, longer: int) -> None:
+  """Writes a store of `count` drawn examples, so many times as long."""
   rng = np.random.default_rng(0)
-  lengths = rng.integers(_SHORTEST, _LONGEST + 1, count)
+  lengths = longer * rng.integers(_SHORTEST, _LONGEST + 1, count)
   offsets = np.concatenate([[0], np.cumsum(lengths)])
   with artifacts.writing(path) as beside:
     np.save(beside / "offsets.npy", offsets)
@@ -57,18 +63,14 @@ def write_store(path: pathlib.Path, count: int) -> None:
     _write_examples(beside, lengths)
     # Nothing is written or judged here.
     pq.write_table(judged.SCHEMA.empty_table(), beside / "heldout.parquet")
-    files = store_lib.describe_files(beside)
-    manifest = {
-        "kind": "store",
+    about = {
         "made_by": {},
         "suite": "drawn",
         "heldout": ["heldout"],
         "counts": {},
         "sources": [],
-        "files": files,
-        "fingerprint": store_lib.fingerprint(beside, files),
     }
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    store_lib.seal(beside, about)
 
 
 def _parts(count: int) -> list[slice]:
@@ -152,7 +154,7 @@ def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
         "statistics": {},
         "fingerprint": order_lib.fingerprint(ids, store.fingerprint),
     }
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    artifacts.write_manifest(beside, manifest)
 
 
 def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
@@ -167,11 +169,27 @@ def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
   clock.append(time.perf_counter())
   feed = batches.store_feed(store, ids, size)
   examples = feed(batches.steps_of(ids, size) // 2)
-  batches.lay_out(examples, _layouts(size))
+  longest = int(store.lengths.max())
+  batches.lay_out(examples, batches.Layouts((size,), max(longest, _ROW)))
   clock.append(time.perf_counter())
   spent = 1000 * np.diff(clock)
   names = ("store", "order", "batch")
   return dict(zip(names, spent.tolist(), strict=True)) | {"all": spent.sum()}
+
+
+def touch(folder: pathlib.Path, size: int) -> dict[str, float]:
+  """CPU milliseconds of looking up a step's rows, at first and once more."""
+  store = store_lib.open_store(folder / "store")
+  ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
+  feed = batches.store_feed(store, ids, size)
+  steps = min(_TOUCHED, batches.steps_of(ids, size))
+  spent = {}
+  for name in ("first", "again"):
+    begin = time.thread_time()
+    for step in range(steps):
+      feed(step)
+    spent[name] = 1000 * (time.thread_time() - begin) / steps
+  return spent
 
 
 def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
@@ -179,7 +197,8 @@ def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
   store = store_lib.open_store(folder / "store")
   ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
   ids = ids[: _LAPS * _LAP]
-  layouts = batches.plan(store.lengths[ids], _LONGEST, size, 1, 2)
+  lengths = store.lengths[ids]
+  layouts = batches.plan(lengths, int(lengths.max()), size, 1, 2)
   feed = batches.store_feed(store, ids, size)
   steps = min(_LAP, len(ids) // _LAPS) // size
   seconds = []
@@ -189,11 +208,6 @@ def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
       batches.lay_out(feed(step), layouts)
     seconds.append(time.perf_counter() - begin)
   return {"rate": steps * size / min(seconds)}
-
-
-def _layouts(size: int) -> batches.Layouts:
-  """One shape that holds any `size` examples."""
-  return batches.Layouts((size,), _ROW)
 
 
 def starts(folder: pathlib.Path) -> rich.table.Table:
@@ -206,6 +220,18 @@ def starts(folder: pathlib.Path) -> rich.table.Table:
     spent = [f"{found[each]:,.1f}" for each in ("store", "order", "batch")]
     peak = f"{found['peak_mb'] / 1024:.2f}"
     grid.add_row(name, *spent, f"{found['all']:,.1f}", peak)
+  return grid
+
+
+def touches(folder: pathlib.Path) -> rich.table.Table:
+  """What looking up a step's rows costs, by batch size."""
+  grid = rich.table.Table(title="rows of a step, CPU milliseconds")
+  for column in ("batch", "first", "again"):
+    grid.add_column(column, justify="right")
+  for size in (16, 64, 256):
+    found = peers_lib.measure(touch, folder, size)
+    spent = [f"{found[name]:.3f}" for name in ("first", "again")]
+    grid.add_row(f"{size:,}", *spent)
   return grid
 
 
@@ -227,13 +253,15 @@ def main() -> None:
       "python -m benchmarks.store", description=__doc__
   )
   parser.add_argument("--examples", type=int, default=10_000_000)
+  parser.add_argument("--longer", type=int, default=1)
   options = parser.parse_args()
   console = rich.console.Console(width=80)
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
-    write_store(folder / "store", options.examples)
+    write_store(folder / "store", options.examples, options.longer)
     write_order(folder / "order", store_lib.open_store(folder / "store"))
     console.print(starts(folder))
+    console.print(touches(folder))
     console.print(rates(folder))
 
 

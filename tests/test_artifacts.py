@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from zsgen import artifacts, errors
@@ -48,3 +49,105 @@ def test_manifests_that_are_wrong(tmp_path, manifest, said):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
   with pytest.raises(errors.InputError, match=said):
     artifacts.read_manifest(tmp_path, "run")
+
+
+def _write(path, **fields):
+  manifest = {"kind": "run", "made_by": {"seed": 0}, "batch_size": 4}
+  manifest |= {"store": "s", "order": "o", "steps": 9} | fields
+  path.mkdir(parents=True)
+  artifacts.write_manifest(path, manifest)
+  return path
+
+
+def test_any_changed_field_of_a_manifest_is_noticed(tmp_path):
+  path = _write(tmp_path / "a", made_by={"a": (1, 2.5), 7: None})
+  manifest = artifacts.read_manifest(path, "run")
+  assert manifest["made_by"] == {"a": [1, 2.5], "7": None}
+  file = path / artifacts.MANIFEST
+  whole = file.read_bytes()
+  for place in range(len(whole)):
+    changed = bytearray(whole)
+    changed[place] ^= 2
+    file.write_bytes(changed)
+    try:
+      read = artifacts.read_manifest(path, "run")
+    except errors.InputError as error:
+      assert str(file) in str(error)
+    else:  # The name of the digest, or space between fields.
+      assert {**manifest, **read, "digest": ""} == {
+          **manifest,
+          "digest": "",
+          **{key: read[key] for key in read if key not in manifest},
+      }
+
+
+def test_a_field_that_differs_is_named_as_deep_as_it_is(tmp_path):
+  path = _write(
+      tmp_path / "a", made_by={"model": {"width": 8, "pattern": (1,)}}
+  )
+  expected = {"model": {"width": 8, "pattern": (1,)}}
+  assert artifacts.check_made_by(path, expected)["steps"] == 9
+  expected["model"]["width"] = 9
+  with pytest.raises(
+      errors.InputError, match=r"made_by\.model\.width is 8, bu"
+  ):
+    artifacts.check_made_by(path, expected)
+
+
+def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
+  made_by = {"seed": 0}
+  path = _write(tmp_path / artifacts.name("tmt-a", made_by), made_by=made_by)
+  assert artifacts.read_manifest(path)["steps"] == 9
+  other = path.rename(tmp_path / artifacts.name("tmt-a", {"seed": 1}))
+  with pytest.raises(errors.InputError, match=f"its name is {path.name}"):
+    artifacts.read_manifest(other)
+  link = tmp_path / "latest-0123456789"
+  other.rename(path)
+  link.symlink_to(path)
+  assert artifacts.read_manifest(link)["steps"] == 9
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            "orders/tmt-0123456789",
+            r"delete .*/orders/tmt-0123456789 to have it",
+        ),
+        ("runs/tmt-0123456789", r"delete .*/manifest\.json, if it is there"),
+        ("tmt-0123456789", r"delete .*/tmt-0123456789 to have it"),
+        ("photos", "check the path"),
+    ],
+)
+def test_advice_depends_on_what_lies_there(tmp_path, place, said):
+  (tmp_path / place).mkdir(parents=True)
+  for content in (None, "", "{", "[" * 10**6, "\x00"):
+    if content is not None:
+      (tmp_path / place / "manifest.json").write_text(content)
+    with pytest.raises(errors.InputError, match=said):
+      artifacts.read_manifest(tmp_path / place)
+
+
+def test_files_that_changed_are_all_named(tmp_path):
+  (tmp_path / "a").mkdir()
+  for name in ("a/one", "two", "three"):
+    (tmp_path / name).write_text(name)
+  files = artifacts.describe_files(tmp_path)
+  assert list(files) == ["a/one", "three", "two"]
+  artifacts.check_files(tmp_path, files)
+  (tmp_path / "a" / "one").write_text("1")
+  (tmp_path / "two").unlink()
+  first, second = artifacts.file_problems(tmp_path, files)
+  assert "a/one: is damaged" in first and "two: is missing" in second
+
+
+@pytest.mark.parametrize("place", range(0, 128, 3))
+def test_a_damaged_array_is_one_error(tmp_path, place):
+  np.save(tmp_path / "a.npy", np.arange(9))
+  content = bytearray((tmp_path / "a.npy").read_bytes())
+  content[place] ^= 0x21
+  (tmp_path / "a.npy").write_bytes(content)
+  try:
+    assert artifacts.load_array(tmp_path / "a.npy").size < 10
+  except errors.InputError as error:
+    assert "a.npy: cannot be read as an array" in str(error)

@@ -4,8 +4,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
+
+from zsgen import command as command_lib
+from zsgen import errors
 
 
 def command(*arguments, cwd: pathlib.Path):
@@ -94,3 +98,17 @@ def test_a_workdir_that_is_a_file(root, tmp_path):
   assert done.returncode == 2
   assert "Traceback" not in done.stderr
   assert str(file) in done.stderr
+
+
+def test_a_run_that_stopped_is_not_done(monkeypatch, capsys, tmp_path):
+  def run():
+    raise errors.Stopped("stopped before step 6 of 10")
+
+  flag = types.SimpleNamespace(value=str(tmp_path))
+  monkeypatch.setattr(command_lib, "CONFIG", flag)
+  monkeypatch.setattr(command_lib, "WORKDIR", flag)
+  monkeypatch.setattr(command_lib.full_disk, "watch", lambda _: None)
+  with pytest.raises(SystemExit) as ended:
+    command_lib._guarded(run, ["main"])
+  assert ended.value.code == 75
+  assert capsys.readouterr().err == "zsgen: stopped before step 6 of 10\n"

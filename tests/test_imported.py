@@ -10,11 +10,10 @@ import tokenized
 
 import zsgen
 from zsgen import config as config_lib
-from zsgen import pipeline
+from zsgen import pipeline, verify
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
-from zsgen.orders import verify
 
 ARCH = config_lib.Model(
     init="new",

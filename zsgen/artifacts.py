@@ -2,7 +2,9 @@
 
 An artifact is written beside its final place and renamed when it is whole, so
 that a directory with the final name is complete by construction. Its
-`manifest.json` says what made it; its name ends in a hash of that.
+`manifest.json` says what made it and carries a digest of its own content; the
+directory's name ends in a hash of what made it. Both are checked whenever a
+manifest is read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,15 +19,34 @@ import shutil
 from typing import Any
 import uuid
 
+import numpy as np
+
 from zsgen import errors
 
 MANIFEST = "manifest.json"
+# Where a workdir keeps artifacts, and of which kind they are.
+SECTIONS = {
+    "stores": "store",
+    "embeddings": "embeddings",
+    "orders": "order",
+    "evaluations": "evaluation",
+    "runs": "run",
+    "scratch": "rows",
+}
 # What the manifest of each kind of artifact says.
 _FIELDS = {
     "store": ("made_by", "suite", "heldout", "counts", "sources", "files"),
+    "embeddings": ("made_by", "sha256", "shape"),
     "order": ("made_by", "store", "files", "count", "statistics"),
+    "evaluation": ("made_by", "store", "files"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
+    "rows": ("made_by", "sources", "bad_rows", "files"),
 }
+_ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
+# The field that has the digest of all others.
+_DIGEST = "digest"
+# The hash that `name` ends a name in.
+_HASHED = re.compile(r"-([0-9a-f]{10})$")
 
 
 def digest(value: Any) -> str:
@@ -128,56 +149,230 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
 
 def read_json(path: pathlib.Path) -> Any:
   """Reads JSON that this project wrote; a damaged file is an InputError."""
+  return _parse(path, "delete its directory to have it made again")
+
+
+def _parse(path: pathlib.Path, advice: str) -> Any:
+  """Reads JSON; the InputError of a file that is none ends in the advice."""
   try:
     return json.loads(path.read_text("utf-8"))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
         f"{path}: cannot be read as JSON ({error}). The artifact is damaged or"
-        " not one of zsgen's; delete its directory to have it made again."
+        f" not one of zsgen's; {advice}."
     ) from error
 
 
+def load_array(path: pathlib.Path, mmap_mode: Any = None) -> np.ndarray:
+  """Reads a NumPy file that this project wrote.
+
+  Args:
+    path: the file.
+    mmap_mode: as `numpy.load` takes it.
+
+  Raises:
+    InputError: it is missing or damaged.
+  """
+  try:
+    return np.load(path, mmap_mode, allow_pickle=False)
+  except Exception as error:  # A damaged header raises a dozen kinds.
+    raise errors.InputError(
+        f"{path}: cannot be read as an array ({error}): it is damaged or"
+        f" missing; {advise(path.parent)}."
+    ) from error
+
+
+def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
+  """Writes the manifest of an artifact, with a digest of its content.
+
+  Args:
+    path: the artifact's directory.
+    manifest: `kind` and the fields that its kind must have.
+  """
+  content = json.loads(json.dumps(manifest, allow_nan=False))
+  write_json(path / MANIFEST, {**content, _DIGEST: digest(content)})
+
+
+def has_digest(manifest: Mapping[str, Any]) -> bool:
+  """Whether a manifest carries its digest; those of an older zsgen do not."""
+  return _DIGEST in manifest
+
+
 def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
-  """The manifest of an artifact.
+  """Reads the manifest of an artifact and checks that it is what was written.
 
   Args:
     path: its directory.
-    kind: what it must be: "store", "order" or "run"; any of them by default.
+    kind: what it must be, a value of `SECTIONS`; any of them by default.
+
+  Returns:
+    Its fields. Without a digest they are those that an older zsgen wrote.
 
   Raises:
-    InputError: it is not there, is of another kind or lacks a field.
+    InputError: it is not there, is of another kind, lacks a field or was
+      changed, or the directory has the name of another artifact.
   """
-  if not (path / MANIFEST).is_file():
-    raise errors.InputError(
-        f"{path}: there is no {MANIFEST}: it is no finished"
-        f" {kind or 'store, order or run'}, or is damaged. Check the path, or"
-        " delete the directory to have it made again."
-    )
-  manifest = read_json(path / MANIFEST)
-  found = manifest.get("kind") if isinstance(manifest, dict) else None
-  if found not in list(_FIELDS) or (kind and found != kind):
-    raise errors.InputError(
-        f"{path / MANIFEST}: is not that of a {kind or 'store, order or run'}."
-    )
-  missing = [field for field in _FIELDS[found] if field not in manifest]
-  if missing:
-    raise errors.InputError(
-        f"{path / MANIFEST}: the field {missing[0]} is missing: it was changed"
-        " or is damaged. Delete the directory to have it made again."
-    )
+  manifest = _read_checked(path, kind)
+  _check_name(path, manifest)
   return manifest
+
+
+def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
+  """The manifest of an artifact, whatever the directory's name is."""
+  if not path.is_dir():
+    raise errors.InputError(f"{path}: there is no such directory.")
+  advice = advise(path, kind)
+  if not (path / MANIFEST).is_file():
+    wanted = kind or SECTIONS.get(path.resolve().parent.name, "artifact")
+    raise errors.InputError(
+        f"{path}: there is no {MANIFEST}: it is no finished {wanted}, or is"
+        f" damaged; {advice}."
+    )
+  manifest = _parse(path / MANIFEST, advice)
+  _check_fields(path / MANIFEST, manifest, kind, advice)
+  return manifest
+
+
+def _check_fields(
+    file: pathlib.Path, manifest: Any, kind: str, advice: str
+) -> None:
+  """Raises InputError for a manifest of another kind, or a changed one."""
+  known = manifest if isinstance(manifest, dict) else {}
+  content = {key: known[key] for key in known if key != _DIGEST}
+  if has_digest(known) and known[_DIGEST] != digest(content):
+    raise errors.InputError(
+        f"{file}: was changed or is damaged: its fields do not have the digest"
+        f" that was written with them; {advice}."
+    )
+  actual = kind_of(known)
+  if not actual or (kind and actual != kind):
+    raise errors.InputError(
+        f"{file}: is not that of {_ARTICLES.get(kind, 'an')}"
+        f" {kind or 'artifact'}: check the path."
+    )
+  missing = [field for field in _FIELDS[actual] if field not in known]
+  if missing or not isinstance(known["made_by"], dict):
+    raise errors.InputError(
+        f"{file}: the field {(missing or ['made_by'])[0]} is missing: it was"
+        f" changed, is damaged, or was written by an older zsgen; {advice}."
+    )
+
+
+def kind_of(manifest: Mapping[str, Any]) -> str:
+  """Kind of artifact that a manifest is of; "" for none that is known."""
+  kind = manifest.get("kind")
+  if kind is None and {*_FIELDS["embeddings"]} <= {*manifest}:
+    return "embeddings"  # An older zsgen did not name it.
+  return kind if isinstance(kind, str) and kind in _FIELDS else ""
+
+
+def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
+  """Raises InputError if a directory has the name of another artifact."""
+  actual = path.resolve().name
+  if not (hashed := _HASHED.search(actual)):
+    return  # It was given a name of its own.
+  right = name(actual[: hashed.start()], manifest["made_by"])
+  if actual != right:
+    kind = kind_of(manifest)
+    raise errors.InputError(
+        f"{path}: is another {kind} than its name says: by its {MANIFEST}, its"
+        f" name is {right}. If it was renamed, rename it back; otherwise"
+        f" {advise(path, kind)}."
+    )
+
+
+def is_hashed(directory: str) -> bool:
+  """Whether the name of a directory ends in a hash, as `name` makes it."""
+  return _HASHED.search(directory) is not None
+
+
+def advise(path: pathlib.Path, kind: str = "") -> str:
+  """What to do about an artifact that is damaged, as half a sentence.
+
+  Args:
+    path: its directory.
+    kind: what it should be; by default what the directory around it holds.
+  """
+  actual = path.resolve()
+  kind = kind or SECTIONS.get(actual.parent.name, "")
+  if kind == "run":  # It may hold days of training.
+    return (
+        f"delete {path / MANIFEST}, if it is there: the command that made the"
+        " run writes it again and keeps everything else"
+    )
+  if not kind and not is_hashed(actual.name):
+    return "check the path"
+  return f"delete {path} to have it made again"
+
+
+def describe_files(path: pathlib.Path) -> dict[str, str]:
+  """Returns SHA-256 (hex) of all files under a directory, by their name."""
+  files = sorted(file for file in path.rglob("*") if file.is_file())
+  return {
+      file.relative_to(path).as_posix(): file_digest(file) for file in files
+  }
+
+
+def file_problems(
+    path: pathlib.Path, files: Mapping[str, str]
+) -> Iterator[str]:
+  """Compares files of an artifact with what was written.
+
+  Args:
+    path: its directory.
+    files: SHA-256 (hex) of each file by its name.
+
+  Yields:
+    A sentence for each file that is missing or was changed.
+  """
+  for file, expected in files.items():
+    if not (path / file).is_file():
+      yield (
+          f"{path / file}: is missing: the artifact is damaged; {advise(path)}."
+      )
+    elif file_digest(path / file) != expected:
+      yield (
+          f"{path / file}: is damaged: it does not have the SHA-256 that was"
+          f" written with it; {advise(path)}."
+      )
+
+
+def check_files(path: pathlib.Path, files: Mapping[str, str]) -> None:
+  """Raises InputError naming the first of `file_problems`."""
+  for problem in file_problems(path, files):
+    raise errors.InputError(problem)
 
 
 def check_made_by(path: pathlib.Path, made_by: Mapping[str, Any]) -> dict:
-  """Returns the manifest at `path`; raises naming a field that differs."""
-  manifest = read_json(path / MANIFEST)
-  found = manifest.get("made_by", {}) if isinstance(manifest, dict) else {}
-  for field in sorted({*found, *made_by}):
-    if found.get(field) != made_by.get(field):
-      raise errors.InputError(
-          f"{path / MANIFEST}: field made_by.{field} is"
-          f" {found.get(field)!r}, but this config makes"
-          f" {made_by.get(field)!r}. Use another workdir, or delete the"
-          " directory to have it made again."
-      )
+  """Reads the manifest at `path` and compares it with what should be there.
+
+  Args:
+    path: the artifact's directory.
+    made_by: all that decides what is in it.
+
+  Returns:
+    The manifest.
+
+  Raises:
+    InputError: names a field that differs; or see `read_manifest`.
+  """
+  manifest = _read_checked(path, "")
+  for field, written, expected in _differences(manifest["made_by"], made_by):
+    raise errors.InputError(
+        f"{path / MANIFEST}: field made_by{field} is {written!r}, but this"
+        f" config makes {expected!r}. Use another workdir, or {advise(path)}."
+    )
+  _check_name(path, manifest)
   return manifest
+
+
+def _differences(
+    written: Any, expected: Any, field: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+  """Fields that differ, as dotted names, and both their values."""
+  if isinstance(written, Mapping) and isinstance(expected, Mapping):
+    for key in sorted({*written, *expected}):
+      pair = written.get(key), expected.get(key)
+      yield from _differences(*pair, f"{field}.{key}")
+  elif digest(written) != digest(expected):  # A tuple is a list in JSON.
+    yield field, written, expected

@@ -1,4 +1,10 @@
-"""What every command of the project shares: flags, errors and exit codes."""
+"""What every command of the project shares: flags, errors and exit codes.
+
+0    done
+2    bad input, damaged files or a full disk: one message says what to do
+75   training was stopped by SIGTERM and has saved; the same command resumes
+130  Ctrl-C; 143 is SIGTERM where there was nothing to save
+"""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -8,6 +14,7 @@ import pathlib
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, NoReturn
 
@@ -43,9 +50,11 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
     chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
+    sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     run()
   except errors.Stopped as stopped:
     terminal.tell(stopped)
+    sys.exit(errors.STOPPED)  # All processes have saved by now.
   except errors.InputError as error:
     terminal.tell(error)
     _exit(2)
@@ -61,6 +70,23 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
 
 def _terminate(*_: Any) -> NoReturn:
   raise _Terminated
+
+
+def _unraisable(
+    before: Callable[[Any], None], lost: "sys.UnraisableHookArgs"
+) -> None:
+  """Sends a signal again that came inside a callback, where it was lost.
+
+  The garbage collector's callbacks cannot raise, nor can finalizers.
+  """
+  if not isinstance(lost.exc_value, KeyboardInterrupt):
+    before(lost)
+    return
+  terminated = isinstance(lost.exc_value, _Terminated)
+  number = signal.SIGTERM if terminated else signal.SIGINT
+  again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+  again.daemon = True
+  again.start()
 
 
 def _exit(code: int) -> NoReturn:

@@ -3,7 +3,9 @@
 Configs are written as `ml_collections.ConfigDict`s that start from
 `defaults()`; `check` turns one into the frozen `Config` that the code reads.
 Fields marked `machine=True` may change between start and resume; all others
-are science and hashed into the names of artifacts and runs.
+are science and hashed into the names of artifacts and runs. Fields marked
+`per_process=True` may differ between the processes of one run; all others are
+compared when the processes start.
 """
 
 from collections.abc import Mapping
@@ -31,6 +33,11 @@ class Heldout:
   # Share of the tasks that are left, drawn by the seed; of the examples where
   # the source knows no tasks.
   share: float = option(0.0, low=0.0, high=0.9)
+  # Other held-out sets whose tasks are not in this one.
+  exclude: tuple[str, ...] = option((), newer=True)
+  # Draws the share, the set's instances and, with label="random", references;
+  # None: config.seed.
+  seed: int | None = option(None, low=0, newer=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -469,11 +476,14 @@ class Hosts:
 
   # HOST:PORT of process 0, which all processes reach; "": found, or one
   # process.
-  coordinator: str = option("", machine=True)
-  # Processes; 0: as many as are found. 1: one, and nothing is looked for.
-  count: int = option(0, low=0, machine=True)
+  coordinator: str = option("", machine=True, per_process=True)
+  # Processes; 0: as many as are found. 1: one, and nothing is looked for. The
+  # number that is in force is compared, wherever it comes from.
+  count: int = option(0, low=0, high=65_536, machine=True, per_process=True)
   # The number of this process, from 0; -1: found.
-  index: int = option(-1, low=-1, machine=True)
+  index: int = option(-1, low=-1, machine=True, per_process=True)
+  # Seconds that a process waits at its start for the others to come.
+  wait: int = option(300, low=1, high=86_400, machine=True, per_process=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -508,9 +518,9 @@ class Machine:
   # they alone, as PEFT's files.
   export: str = option("merged", choices=("merged", "adapter"), machine=True)
   # Write TensorBoard events.
-  tensorboard: bool = option(True, machine=True)
+  tensorboard: bool = option(True, machine=True, per_process=True)
   # Weights & Biases project to write to; "" for none (extra: wandb).
-  wandb: str = option("", machine=True)
+  wandb: str = option("", machine=True, per_process=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -575,6 +585,8 @@ def science(config: Any) -> dict[str, Any]:
     if field.metadata.get("machine"):
       continue
     value = getattr(config, field.name)
+    if field.metadata.get("newer") and value == field.default:
+      continue
     if isinstance(value, Mapping):
       plain[field.name] = {key: science(each) for key, each in value.items()}
     elif isinstance(value, tuple):

@@ -22,10 +22,24 @@ def option(
     high: float | None = None,
     choices: tuple = (),
     machine: bool = False,
+    per_process: bool = False,
+    newer: bool = False,
     **kwargs: Any,
 ) -> Any:
-  """A field with its range, and whether it is the machine's."""
-  metadata = dict(low=low, high=high, choices=choices, machine=machine)
+  """A field with its range, and whether it is the machine's.
+
+  Processes of one run must have the same value, unless it is `per_process`. A
+  field that is `newer` than names of artifacts is not hashed at its default, so
+  that these names stay.
+  """
+  metadata = dict(
+      low=low,
+      high=high,
+      choices=choices,
+      machine=machine,
+      per_process=per_process,
+      newer=newer,
+  )
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 
 
@@ -33,6 +47,34 @@ def section(kind: type, machine: bool = False) -> Any:
   """A field that is a section of its own."""
   metadata = dict(machine=machine)
   return dataclasses.field(default_factory=kind, metadata=metadata)
+
+
+def shared_fields(value: Any, where: str) -> dict[str, Any]:
+  """Flattens a section into the values that all processes must share.
+
+  Args:
+    value: a section, or what a field of one holds.
+    where: its dotted name, such as "config".
+
+  Returns:
+    Plain values by dotted name; options that are `per_process` are left out.
+  """
+  if dataclasses.is_dataclass(value):
+    parts = {
+        f"{where}.{field.name}": getattr(value, field.name)
+        for field in dataclasses.fields(value)
+        if not field.metadata.get("per_process")
+    }
+  elif isinstance(value, Mapping):
+    parts = {f"{where}.{key}": part for key, part in value.items()}
+  elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+    parts = {f"{where}[{i}]": part for i, part in enumerate(value)}
+  else:
+    return {where: value}
+  flat = {}
+  for name, part in parts.items():
+    flat |= shared_fields(part, name)
+  return flat
 
 
 def check_section(kind: type, values: Any, where: str) -> Any:

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen import artifacts, config, errors
 from zsgen.data import chunks, prepare, sources, store, suite, tokenizers
 
 EXAMPLES = (
@@ -183,6 +183,10 @@ def test_a_manifest_of_other_making_names_the_field(here, tmp_path):
   changed = json.loads(manifest.read_text())
   changed["made_by"]["max_length"] = 7
   manifest.write_text(json.dumps(changed))
+  with pytest.raises(errors.InputError, match="was changed or is damaged"):
+    _prepare(tmp_path)
+  del changed["digest"]
+  artifacts.write_manifest(made.path, changed)
   with pytest.raises(errors.InputError, match=r"made_by\.max_length is 7"):
     _prepare(tmp_path)
 

@@ -1,6 +1,5 @@
 """seqio views of a store, and the feed that trains from one."""
 
-import json
 import pathlib
 import shutil
 import sys
@@ -8,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen import artifacts, config, errors
 from zsgen.data import prepare, sources, store, suite
 from zsgen.training import batches, seqio_feed
 
@@ -60,11 +59,11 @@ def _write_order(path: pathlib.Path, ids, made: store.Store) -> pathlib.Path:
       "kind": "order",
       "made_by": {"store": made.fingerprint},
       "store": str(made.path),
-      "files": {},
+      "files": {"ids.npy": artifacts.file_digest(path / "ids.npy")},
       "count": len(ids),
       "statistics": {},
   }
-  (path / "manifest.json").write_text(json.dumps(manifest))
+  artifacts.write_manifest(path, manifest)
   return path
 
 
@@ -161,8 +160,21 @@ def test_order_with_wrong_ids_is_refused(made, tmp_path, ids):
 
 def test_damaged_order_is_refused(made, order):
   (order / "ids.npy").write_bytes(b"no array")
-  with pytest.raises(errors.InputError, match="cannot be read"):
+  with pytest.raises(errors.InputError, match=r"ids\.npy: is damaged"):
     views.register_order(made, order)
+
+
+def test_a_damaged_store_is_one_message(order, tmp_path, capfd):
+  made = _prepare(tmp_path / "stores")
+  file = made.path / "mask.bin"
+  whole = bytearray(file.read_bytes())
+  whole[len(whole) // 2] ^= 1
+  file.write_bytes(whole)
+  opened = store.open_store(made.path)
+  capfd.readouterr()
+  with pytest.raises(errors.InputError, match=r"mask\.bin: block 0"):
+    list(views.read_order(opened, order))
+  assert "Traceback" not in capfd.readouterr().err
 
 
 def test_suite_tasks_are_rows_cut_at_the_answer(made):

@@ -153,7 +153,9 @@ def test_exact_matches_are_of_whole_answers(tmp_path):
 
 def test_a_set_without_a_whole_answer_is_told(tmp_path):
   store = _store(tmp_path, [("Say it", LONG)])
-  with pytest.raises(errors.InputError, match=r"all 1 examples lost .*Raise it"):
+  with pytest.raises(
+      errors.InputError, match=r"all 1 examples lost .*Raise it"
+  ):
     subsets.taken(GENERATE, store, but="answer_cut")
 
 

@@ -119,6 +119,24 @@ def test_the_last_point_of_a_cluster_compares(
   assert started == ["random-s3", "near-s0", "random-s0", "near-s3"]
 
 
+def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
+  train = zsgen.pipeline.run_population
+
+  def stop(configs, workdir):
+    if len(started) == 1:
+      raise errors.Stopped("stopped before step 2 of 10")
+    return train(configs, workdir)
+
+  zsgen.pipeline.run_population = stop
+  with pytest.raises(errors.Stopped):
+    _run(config, tmp_path)
+  assert started == NAMES[:1]
+  zsgen.pipeline.run_population = train
+  with pytest.raises(errors.InputError):  # Nothing real is compared.
+    _run(config, tmp_path)
+  assert started == NAMES
+
+
 def test_a_run_that_was_deleted_is_trained_again(
     config, tmp_path, started, compared
 ):

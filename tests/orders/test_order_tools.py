@@ -28,8 +28,8 @@ def run(order, store, workdir) -> pathlib.Path:
   path.mkdir(parents=True)
   consumed = np.append(order.ids, -1).reshape(3, BATCH)
   np.save(path / "consumed.npy", consumed)
-  artifacts.write_json(
-      path / artifacts.MANIFEST,
+  artifacts.write_manifest(
+      path,
       {
           "kind": "run",
           "made_by": {"order": order.fingerprint},
@@ -160,6 +160,7 @@ def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
   np.save(run / "consumed.npy", np.full(shape, -1))
   code, said = _call(capsys, "verify", run)
   assert (code, "shape" in said) == (2, True)
+  (run / "metrics.jsonl").touch()
   (run / "consumed.npy").unlink()
   code, said = _call(capsys, "verify", run)
   assert (code, "not begun" in said) == (2, True)

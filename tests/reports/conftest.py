@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import artifacts
+from zsgen import artifacts, sealed
 from zsgen import config as config_lib
 from zsgen.data import prepare
 from zsgen.orders import order as order_lib
@@ -55,7 +55,7 @@ def _write(
   path.mkdir(parents=True)
   size = config.train.batch_size
   steps = len(order) // size
-  artifacts.write_json(path / "config.json", config_lib.to_dict(config))
+  sealed.write(path / "config.json", config_lib.to_dict(config))
   manifest = {
       "kind": "run",
       "made_by": {"order": order.fingerprint},
@@ -64,7 +64,7 @@ def _write(
       "batch_size": size,
       "steps": steps,
   }
-  artifacts.write_json(path / artifacts.MANIFEST, manifest)
+  artifacts.write_manifest(path, manifest)
   ids = store.split_ids("heldout")
   at = range(steps + 1)
   record = records.Records(

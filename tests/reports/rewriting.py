@@ -45,19 +45,20 @@ def write(
   """Writes a finished run: accuracy on unseen rules, control on seen ones."""
   values = config_lib.to_dict(config(**options)) | {"seed": seed}
   values |= changes or {}
-  name = artifacts.name("run", {"options": options, "seed": seed, "c": changes})
-  path = root / "runs" / name
+  made_by = {"options": options, "seed": seed, "c": changes}
+  made_by["accuracy"] = accuracy
+  path = root / "runs" / artifacts.name("run", made_by)
   path.mkdir(parents=True)
   artifacts.write_json(path / "config.json", values)
   manifest = {
       "kind": "run",
-      "made_by": {"accuracy": accuracy},
+      "made_by": made_by,
       "store": os.path.relpath(store or root / "gone", path),
       "order": "gone",
       "batch_size": 4,
       "steps": _STEPS,
   }
-  artifacts.write_json(path / artifacts.MANIFEST, manifest)
+  artifacts.write_manifest(path, manifest)
   with open(path / "metrics.jsonl", "w", encoding="utf-8") as log:
     for step, share in ((0, 0.0), (2, 0.25), (_STEPS, 1.0)):
       found = _metrics(accuracy * share, control * share, options)

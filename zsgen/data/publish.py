@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zsgen import artifacts
 from zsgen.data import (
     choices,
     chunks,
     judged,
     ledger,
+    lost_text,
     store,
     suite,
     tokenizers,
@@ -72,6 +72,7 @@ def write(
       counted.add(chunk.table)
       chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
+      counted.characters.update(chunk.characters)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
@@ -88,11 +89,9 @@ def write(
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
-  files = store.describe_files(path)
-  artifacts.write_json(
-      path / artifacts.MANIFEST,
+  store.seal(
+      path,
       {
-          "kind": "store",
           "made_by": dict(made),
           "suite": source.name,
           "heldout": list(source.heldout),
@@ -101,8 +100,7 @@ def write(
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
           "cut_by_task": dict(counted.cut),
+          "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
-          "files": files,
-          "fingerprint": store.fingerprint(path, files),
       },
   )

@@ -8,6 +8,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from zsgen import errors
 from zsgen.data import store as store_lib
 
 # Rows that Python hands to TensorFlow in one go: one at a time is too slow.
@@ -31,6 +32,12 @@ class RowSource(seqio.DataSource):
 
   Elements: `id` int64, `tokens` and `mask` int32 [T], and, if `texts`,
   `prompt` and `answer`. Shard i of n has positions i, i + n, ….
+
+  Attributes:
+    defers: whether a damaged store ends the rows, for who looks at `failure`
+      afterwards. By default it raises; TensorFlow makes an error of its own of
+      that, and prints a trace.
+    failure: why rows could not be read; None if they could.
   """
 
   def __init__(
@@ -40,6 +47,8 @@ class RowSource(seqio.DataSource):
     self._store = store
     self._ids = ids
     self._texts = texts
+    self.defers = False
+    self.failure: errors.InputError | None = None
 
   @property
   def supports_arbitrary_sharding(self) -> bool:
@@ -74,6 +83,15 @@ class RowSource(seqio.DataSource):
     return chunks.flat_map(_rows_of)
 
   def _chunks(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The rows of the ids; notes why they cannot be read."""
+    try:
+      yield from self._read(ids)
+    except errors.InputError as error:
+      self.failure = error
+      if not self.defers:
+        raise
+
+  def _read(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
     """The rows of the ids, `_CHUNK` at a time."""
     for first in range(0, len(ids), _CHUNK):
       taken = ids[first : first + _CHUNK]

@@ -10,11 +10,13 @@ A directory of
   choices.npy       int64 [C, 3]: example, place and right of the last C rows,
                     which are choices; absent where there are none
   tokenizer/        what turns its ids into text
+  blocks.npy        uint32 [blocks], CRC-32 of each 64 KiB of these files
   manifest.json     what made it, what it counts, hashes
-Training reads it by memory map; nothing here needs TensorFlow.
+Training reads it by memory map; nothing here needs TensorFlow. What is read is
+compared with blocks.npy first (`zsgen.data.blocks`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -24,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import judged, suite
+from zsgen.data import blocks, judged, suite
 
 FILES = (
     "tokens.bin",
@@ -36,7 +38,9 @@ FILES = (
 )
 # Of these files; a store of another format has another name, and is made
 # again.
-FORMAT = 2
+FORMAT = 3
+# The sums of their blocks.
+BLOCKS = "blocks.npy"
 # Where examples have answers to choose from.
 CHOICES = "choices.npy"
 # The directory of the tokenizer that it was made with.
@@ -77,18 +81,26 @@ class Store:
     self.path = path
     self.manifest = manifest
     self.fingerprint: str = manifest["fingerprint"]
-    self._offsets = np.load(path / "offsets.npy")
-    # Plain views of the maps: slices of a memmap cost ten times as much.
-    self._tokens = np.asarray(np.memmap(path / "tokens.bin", np.uint32, "r"))
-    self._mask = np.asarray(np.memmap(path / "mask.bin", np.uint8, "r"))
+    self._sums = _sums(path, manifest["files"])
+    self._tokens = self._open("tokens.bin", np.uint32)
+    self._mask = self._open("mask.bin", np.uint8)
+    self._offsets = self._array("offsets.npy")
+    self._check_offsets()
+    for name in self._sums:
+      if name.startswith(f"{TOKENIZER}/"):
+        self._open(name, np.uint8).whole()
 
   def __len__(self) -> int:
     return len(self._offsets) - 1
 
   def row(self, example: int) -> Row:
-    """Tokens and loss mask of one example id."""
-    begin, end = self._offsets[example], self._offsets[example + 1]
-    return Row(self._tokens[begin:end], self._mask[begin:end])
+    """Tokens and loss mask of one example id.
+
+    Raises:
+      InputError: a block of them is not what was written.
+    """
+    begin, end = self._offsets[example : example + 2].tolist()
+    return Row(self._tokens.read(begin, end), self._mask.read(begin, end))
 
   @functools.cached_property
   def lengths(self) -> np.ndarray:
@@ -186,7 +198,7 @@ class Store:
     Args:
       ids: of held-out examples, int64 [n].
     """
-    table = _read(self.path / "heldout.parquet")
+    table = self._table("heldout.parquet")
     places = np.searchsorted(table["id"].to_numpy(), ids)
     return judged.answered(table.take(places))
 
@@ -223,27 +235,13 @@ class Store:
     return [(prompts[i], answers[i]) for i in ids]
 
   def verify(self) -> None:
-    """Recomputes every hash of content and sources.
-
-    Raises:
-      InputError: names the file that is not what it was.
-    """
-    for name, expected in self.manifest["files"].items():
-      if artifacts.file_digest(self.path / name) != expected["sha256"]:
-        raise errors.InputError(
-            f"{self.path / name}: the content is not what was written. Delete"
-            f" {self.path} to have the store made again."
-        )
-    if self.fingerprint != fingerprint(self.path, self.manifest["files"]):
-      raise errors.InputError(
-          f"{self.path / artifacts.MANIFEST}: the fingerprint does not follow"
-          " from the files. Delete the directory to have it made again."
-      )
-    check_sources(self.manifest["sources"], self.path, thorough=True)
+    """Raises InputError with all `problems`, a line each."""
+    if wrong := problems(self.path):
+      raise errors.InputError("\n".join(wrong))
 
   @functools.cache  # noqa: B019 - stores live as long as the process.
   def _column(self, name: str) -> np.ndarray:
-    return _read(self.path / "examples.parquet", [name])[name].to_numpy()
+    return self._table("examples.parquet", [name])[name].to_numpy()
 
   @functools.cached_property
   def _columns(self) -> list[str]:
@@ -256,64 +254,202 @@ class Store:
   @functools.cached_property
   def _choices(self) -> np.ndarray:
     """The table of choices; empty where there are none."""
-    path = self.path / CHOICES
-    if CHOICES not in self.manifest["files"]:
+    if CHOICES not in self._sums:
       return np.zeros((0, 3), np.int64)
-    try:
-      return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-      raise _damaged(path) from error
+    return self._array(CHOICES)
 
   @functools.cached_property
   def _tasks(self) -> pa.Table:
-    return _read(self.path / "tasks.parquet")
+    return self._table("tasks.parquet")
+
+  def _open(self, name: str, dtype: type[np.generic]) -> blocks.BlockFile:
+    try:
+      return blocks.BlockFile(self.path, name, self._sums[name], dtype)
+    except (OSError, ValueError) as error:
+      raise _damaged(self.path / name, self.path) from error
+
+  def _array(self, name: str) -> np.ndarray:
+    """A NumPy file, which is checked whole."""
+    self._open(name, np.uint8).whole()
+    return artifacts.load_array(self.path / name)
+
+  def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file, or columns of it; what is read of it is checked."""
+    file = self._open(name, np.uint8)
+    try:
+      return pq.read_table(blocks.Stream(file), columns=columns)
+    except (OSError, pa.ArrowException) as error:
+      raise _damaged(self.path / name) from error
+
+  def _check_offsets(self) -> None:
+    """Raises InputError if rows do not fill tokens and mask."""
+    offsets = self._offsets
+    fits = (
+        offsets.dtype == np.int64
+        and offsets.ndim == 1
+        and offsets[:1].tolist() == [0]
+        and offsets[-1] == len(self._tokens) == len(self._mask)
+        and bool((offsets[1:] >= offsets[:-1]).all())
+    )
+    if not fits:
+      raise _damaged(self.path / "offsets.npy")
 
 
 def open_store(path: pathlib.Path) -> Store:
-  """Opens a store; sizes are checked here, hashes by `Store.verify`.
+  """Opens a store.
+
+  Its manifest, the sizes of its files, the table of sums, the borders of rows
+  and the tokenizer are checked here; other blocks when they are first read;
+  SHA-256 of whole files by `problems`.
 
   Raises:
-    InputError: it is not there, or a file is missing or of another size.
+    InputError: it is not there, is of an older format, or is damaged.
   """
-  manifest = artifacts.read_manifest(path, "store")
-  files = {*manifest["files"]} - {CHOICES}
-  if set(FILES) != files or "fingerprint" not in manifest:
-    raise _damaged(path / artifacts.MANIFEST)
-  for name in manifest["files"]:
-    file = path / name
-    size = file.stat().st_size if file.is_file() else None
-    if size != manifest["files"][name]["bytes"]:
-      raise errors.InputError(
-          f"{file}: {'is missing' if size is None else f'has {size} bytes'},"
-          f" but {manifest['files'][name]['bytes']} were written. Delete"
-          f" {path} to have the store made again."
-      )
+  manifest = _read_manifest(path)
+  for problem in _misfits(path, manifest):
+    raise errors.InputError(problem)
   return Store(path, manifest)
 
 
-def _read(path: pathlib.Path, columns: list[str] | None = None) -> pa.Table:
+def problems(path: pathlib.Path) -> list[str]:
+  """Recomputes every hash of a store's content and sources.
+
+  Args:
+    path: its directory.
+
+  Returns:
+    A sentence for each thing that is not what was written; none if all is.
+
+  Raises:
+    InputError: the manifest is damaged: nothing can be compared with it.
+  """
+  manifest = _read_manifest(path)
+  files = manifest["files"]
+  wrong = list(_misfits(path, manifest))
+  if not wrong:
+    wrong = [
+        f"{path / name}: {_find_damage(path, name, files)}. {_again(path)}"
+        for name, expected in files.items()
+        if artifacts.file_digest(path / name) != expected["sha256"]
+    ]
+  if not wrong and manifest["fingerprint"] != fingerprint(path, files):
+    wrong.append(
+        f"{path / artifacts.MANIFEST}: the fingerprint does not follow from the"
+        f" files. {_again(path)}"
+    )
   try:
-    return pq.read_table(path, columns=columns)
-  except (OSError, pa.ArrowException) as error:
-    raise _damaged(path) from error
+    if not wrong:
+      Store(path, manifest)  # Compares the borders of rows with the files.
+    check_sources(manifest["sources"], path, thorough=True)
+  except errors.InputError as error:
+    wrong.append(str(error))
+  return wrong
 
 
-def _damaged(path: pathlib.Path) -> errors.InputError:
-  return errors.InputError(
-      f"{path}: is damaged. Delete {path.parent} to have the store made again."
+def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
+  """The manifest of a store of this format; InputError for others."""
+  manifest = artifacts.read_manifest(path, "store")
+  if BLOCKS not in manifest["files"] or not artifacts.has_digest(manifest):
+    raise errors.InputError(
+        f"{path}: is a store that an older zsgen wrote, without digests of its"
+        " blocks. The command that made it makes it again, under another name;"
+        " this one can be deleted."
+    )
+  return manifest
+
+
+def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+  """Yields a sentence for each file that is missing or of another size."""
+  for name, written in manifest["files"].items():
+    file = path / name
+    size = file.stat().st_size if file.is_file() else None
+    if size != written["bytes"]:
+      found = "is missing" if size is None else f"has {size:,} bytes"
+      yield (
+          f"{file}: {found}, but {written['bytes']:,} bytes were written."
+          f" {_again(path)}"
+      )
+
+
+def _sums(
+    path: pathlib.Path, files: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+  """CRC-32 of the blocks of each file; InputError for a damaged table."""
+  if artifacts.file_digest(path / BLOCKS) != files[BLOCKS]["sha256"]:
+    raise _damaged(path / BLOCKS)
+  sizes = {name: files[name]["bytes"] for name in files if name != BLOCKS}
+  try:
+    return dict(blocks.split(artifacts.load_array(path / BLOCKS), sizes))
+  except ValueError as error:
+    raise _damaged(path / BLOCKS) from error
+
+
+def _find_damage(
+    path: pathlib.Path, name: str, files: Mapping[str, Any]
+) -> str:
+  """Where a file is damaged."""
+  try:
+    sums = _sums(path, files)[name]
+  except (KeyError, errors.InputError):
+    return "is damaged"  # It is the table, or the table is damaged too.
+  file = blocks.BlockFile(path, name, sums, np.uint8)
+  damaged = file.damaged()
+  if not damaged:
+    return "is damaged: it does not have its SHA-256"
+  first = file.describe(damaged[0])
+  if len(damaged) == 1:
+    return f"is damaged: {first} is not what was written"
+  return (
+      f"is damaged: {len(damaged)} blocks are not what was written, the first"
+      f" is {first}"
   )
 
 
-def describe_files(path: pathlib.Path) -> dict[str, Any]:
-  """Size and SHA-256 of each file of a store that is being written."""
-  return {
-      name: {
-          "bytes": (path / name).stat().st_size,
-          "sha256": artifacts.file_digest(path / name),
-      }
-      for name in (*FILES, CHOICES)
-      if name != CHOICES or (path / CHOICES).exists()
-  }
+def _damaged(
+    path: pathlib.Path, store: pathlib.Path | None = None
+) -> errors.InputError:
+  return errors.InputError(
+      f"{path}: is damaged or missing. {_again(store or path.parent)}"
+  )
+
+
+def _again(path: pathlib.Path) -> str:
+  return f"Delete {path} to have the store made again."
+
+
+def seal(path: pathlib.Path, about: Mapping[str, Any]) -> None:
+  """Writes the table of sums and the manifest of a store.
+
+  Args:
+    path: a directory that has all other files of a store.
+    about: the manifest's fields, but for kind, files and fingerprint.
+  """
+  names = [
+      file.relative_to(path).as_posix()
+      for file in path.rglob("*")
+      if file.is_file()
+  ]
+  files, sums = {}, []
+  for name in sorted(names):
+    files[name], of_file = _describe(path / name)
+    sums += of_file
+  np.save(path / BLOCKS, np.array(sums, np.uint32))
+  files[BLOCKS], _ = _describe(path / BLOCKS)
+  artifacts.write_manifest(
+      path,
+      {
+          **about,
+          "kind": "store",
+          "files": files,
+          "fingerprint": fingerprint(path, files),
+      },
+  )
+
+
+def _describe(path: pathlib.Path) -> tuple[dict[str, Any], list[int]]:
+  """Size and SHA-256 of a file, and the sums of its blocks."""
+  digest, sums = blocks.measure(path)
+  return {"bytes": path.stat().st_size, "sha256": digest}, sums
 
 
 def fingerprint(path: pathlib.Path, files: Mapping[str, Any]) -> str:

@@ -16,8 +16,10 @@ Imports seqio, and with it TensorFlow.
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import functools
+import itertools
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import seqio
@@ -29,6 +31,8 @@ from zsgen.data import store as store_lib
 
 # Rows that cross over to Python in one go.
 _CHUNK = 256
+# The file of an order that is read.
+_IDS = "ids.npy"
 # Names in seqio's registries, by the view that they belong to.
 _REGISTERED: dict[str, list[str]] = {}
 
@@ -138,16 +142,27 @@ def read_order(
   are JAX's.
 
   Raises:
-    InputError, ValueError: see `register_order`.
+    InputError, ValueError: see `register_order`; or a damaged store.
   """
   for kind in ("GPU", "TPU"):
     tf.config.set_visible_devices([], kind)
-  mixture = seqio.MixtureRegistry.get(register_order(store, order, start))
+  name = register_order(store, order, start)
+  mixture = seqio.MixtureRegistry.get(name)
   dataset = mixture.get_dataset(
       split=suite.TRAIN, shuffle=False, num_epochs=1, try_in_mem_cache=False
   )
   shift = mixture.output_features["targets"].vocabulary.shift
-  return _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
+  source = seqio.TaskRegistry.get(name).source
+  source.defers = True
+  rows = _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
+  return itertools.chain(rows, _failure(source))
+
+
+def _failure(source: row_source.RowSource) -> Iterator[Any]:
+  """Nothing; raises the error that ended the rows of a source, if any did."""
+  if source.failure is not None:
+    raise source.failure
+  yield from ()
 
 
 def _rows(
@@ -244,16 +259,11 @@ def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
         f"{order}: is not an order of the store {store.path}. Make the order"
         " for this store, or use the one it was made for."
     )
-  try:
-    ids = np.load(order / "ids.npy", mmap_mode="r", allow_pickle=False)
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-        f"{order / 'ids.npy'}: cannot be read ({error}). Delete {order} to"
-        " have it made again."
-    ) from error
+  artifacts.check_files(order, {_IDS: manifest["files"][_IDS]})
+  ids = artifacts.load_array(order / _IDS, "r")
   if ids.dtype != np.int64 or ids.ndim != 1 or not _all_in(ids, len(store)):
     raise errors.InputError(
-        f"{order / 'ids.npy'}: does not hold ids of the store's {len(store)}"
+        f"{order / _IDS}: does not hold ids of the store's {len(store)}"
         f" examples. Delete {order} to have it made again."
     )
   return ids

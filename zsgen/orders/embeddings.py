@@ -98,7 +98,7 @@ def find(root: pathlib.Path, made: dict[str, Any]) -> Embeddings | None:
     return None
   hosts.see(path)
   manifest = artifacts.check_made_by(path, made)
-  return load(path, manifest.get("sha256"))
+  return load(path, manifest["sha256"])
 
 
 def obtain(
@@ -161,9 +161,13 @@ def save(
       scipy.sparse.save_npz(file, vectors, compressed=False)
     digest = artifacts.file_digest(file)
     manifest = dict(
-        made_by=made, sha256=digest, shape=list(vectors.shape), cut=cut
+        kind="embeddings",
+        made_by=made,
+        sha256=digest,
+        shape=list(vectors.shape),
+        cut=cut,
     )
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
+    artifacts.write_manifest(beside, manifest)
   return load(path, digest)
 
 
@@ -180,7 +184,7 @@ def load(path: pathlib.Path, digest: str) -> Embeddings:
         " the embeddings made again."
     )
   if file.name == _DENSE:
-    return Embeddings(np.load(file, mmap_mode="r"), digest)
+    return Embeddings(artifacts.load_array(file, "r"), digest)
   return Embeddings(scipy.sparse.load_npz(file), digest)
 
 

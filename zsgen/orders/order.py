@@ -113,7 +113,7 @@ class Order:
     """
     manifest = artifacts.read_manifest(path, "order")
     try:
-      _check_files(path, manifest)
+      artifacts.check_files(path, manifest["files"])
       ids = np.load(path / IDS, allow_pickle=False)
       order = cls(path, ids, manifest)
       _check_content(order)
@@ -147,6 +147,8 @@ def make(
     InputError: a bad option, or an artifact that is damaged.
   """
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
+  # Each process reads an order's file, or an encoder's, by itself.
+  hosts.agree("order's making", {"order": made})
   path = root / "orders" / artifacts.name(_stem(order), made)
   if hosts.of_first("order", path.exists()):
     hosts.see(path)
@@ -247,14 +249,7 @@ def _write(path: pathlib.Path, table: pa.Table, about: dict[str, Any]) -> None:
         name: artifacts.file_digest(beside / name) for name in (IDS, TABLE)
     }
     manifest = dict(kind="order", count=len(table), files=files, **about)
-    artifacts.write_json(beside / artifacts.MANIFEST, manifest)
-
-
-def _check_files(path: pathlib.Path, manifest: dict[str, Any]) -> None:
-  """Raises InputError if a file is not what was written."""
-  for name in (IDS, TABLE):
-    if artifacts.file_digest(path / name) != manifest["files"][name]:
-      raise _damaged(path, f"{name} does not have its SHA-256")
+    artifacts.write_manifest(beside, manifest)
 
 
 def _check_content(order: Order) -> None:

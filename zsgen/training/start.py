@@ -18,12 +18,12 @@ from typing import Any
 from flax import traverse_util
 import jax
 
-from zsgen import artifacts, config, errors, schema
+from zsgen import artifacts, config, errors, schema, sealed
 from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-from zsgen.training import checkpoints
+from zsgen.training import checkpoints, record_digests
 
 # Bases that are shipped: their architecture and directory.
 _ASSETS = pathlib.Path(__file__).parents[1] / "assets"
@@ -180,25 +180,21 @@ def _run(asked: config.Model, place: str) -> Start:
         " number of a step."
     )
   made_by = artifacts.read_manifest(path, "run")["made_by"]
-  saved = artifacts.read_json(path / "config.json")
+  saved = sealed.read(
+      path / "config.json",
+      "The command that trains the run writes it again.",
+  )
   found = schema.check_section(
       config.Model, saved.get("model"), f"{path / 'config.json'}: model"
   )
-  with checkpoints.Finished(path) as there:
-    steps = there.steps()
-  if not steps or (at and int(step) not in steps):
-    raise errors.InputError(
-        f"config.model.init is {asked.init!r}: there is no such checkpoint;"
-        f" {path} has those of steps {', '.join(map(str, steps)) or '(none)'}."
-    )
-  chosen = int(step) if at else steps[-1]
+  chosen, checked = _checkpoint(asked.init, path, int(step) if at else None)
   arch = _agreed(asked, found, f"the run {path}")
   where = f"{path / 'config.json'}: lora"
   lora = schema.check_section(config.Lora, saved.get("lora", {}), where)
   shapes = Start(arch, "", dict, str).shapes
   start = Start(
       arch,
-      _why(f"the checkpoint of step {chosen} of {path}", arch),
+      _why(f"the checkpoint of step {chosen} of {path}{checked}", arch),
       functools.partial(_saved, path, chosen, shapes),
       lambda: artifacts.digest({"run": made_by, "step": chosen}),
       base=_of_base(found.init),
@@ -230,10 +226,52 @@ def _of_base(init: str) -> str:
   return _of_base(artifacts.read_json(path)["model"]["init"])
 
 
+def _checkpoint(
+    init: str, path: pathlib.Path, step: int | None
+) -> tuple[int, str]:
+  """The step to start from, and what to say of it beside.
+
+  Args:
+    init: as the config names it.
+    path: the run.
+    step: that is asked for; None for the newest.
+  """
+  with checkpoints.Finished(path) as there:
+    steps = there.steps()
+    if not steps or step not in (None, *steps):
+      raise errors.InputError(
+          f"config.model.init is {init!r}: there is no such checkpoint; {path}"
+          f" has those of steps {', '.join(map(str, steps)) or '(none)'}. To"
+          f" have its last again, {checkpoints.retrain(path)}."
+      )
+    newest = steps[-1] if step is None else step
+    ended = (path / record_digests.RESULT).exists()
+    whole = artifacts.read_manifest(path, "run")["steps"]
+    if step is None and ended and newest != whole:
+      raise errors.InputError(
+          f"config.model.init is {init!r}: the run is finished, but its newest"
+          f" checkpoint is that of step {newest} of {whole}. Name it,"
+          f" 'run:{path}@{newest}'; or to have the last again,"
+          f" {checkpoints.retrain(path)}."
+      )
+    unchecked = "" if there.has_checksums(newest) else checkpoints.UNCHECKED
+  return newest, unchecked and f": {unchecked}"
+
+
 def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
   """The parameters of a run's checkpoint."""
+  like = checkpoints.like(shapes, shardings)
   with checkpoints.Finished(path) as there:
-    return there.params(step, checkpoints.like(shapes, shardings))
+    try:
+      return there.params(step, like)
+    except checkpoints.Damaged as error:
+      before = there.newest_whole(step, lambda step: there.params(step, like))
+      place = there.directory(step)
+      name = before and f"name the newest whole one, 'run:{path}@{before}'; or"
+      raise errors.InputError(
+          f"{error} To start from it, {name or ''} delete {place}, then"
+          f" {checkpoints.retrain(path)}."
+      ) from error
 
 
 def _merged(

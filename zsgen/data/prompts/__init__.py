@@ -10,10 +10,24 @@ import collections
 
 from zsgen import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import chat_template, labels, requests, templates
+from zsgen.data.prompts import (
+    chat_template,
+    jinja,
+    labels,
+    requests,
+    templates,
+)
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
-__all__ = ["Encoded", "Prompts", "Segment", "encode", "ends", "get"]
+__all__ = [
+    "Encoded",
+    "Prompts",
+    "Segment",
+    "encode",
+    "ends",
+    "get",
+    "versions",
+]
 
 
 class Prompts:
@@ -26,8 +40,10 @@ class Prompts:
       self, data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
   ):
     self.counts = collections.Counter()
-    self._label = errors.choose(labels.LABELS, data.label, "config.data.label")(
-        seed
+    label = errors.choose(labels.LABELS, data.label, "config.data.label")
+    sets = data.heldout.items()
+    self._label = label(
+        seed, {name: each.seed for name, each in sets if each.seed is not None}
     )
     self._request = errors.choose(
         requests.REQUESTS, data.prompt, "config.data.prompt"
@@ -68,6 +84,23 @@ class Prompts:
       raise errors.InputError(
           f"task {example.task}, example {example.key}: {error}"
       ) from error
+
+
+def versions(
+    data: config.Data, tokenizer: tokenizers.Tokenizer
+) -> dict[str, int]:
+  """Returns what enters a store's name because its ids are not as they were.
+
+  {} where they are: byte-level tokenizers, and chat templates without what
+  older versions rendered otherwise than transformers.
+  """
+  found = {}
+  if tokenizer.continued is not None:
+    found["continued"] = tokenizers.continued.VERSION
+  template = tokenizer.chat_template if data.template == "tokenizer" else None
+  if template and jinja.is_changed(template):
+    found["template_environment"] = jinja.VERSION
+  return found
 
 
 def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:

@@ -32,8 +32,7 @@ class ChatTemplate:
 
   The template's end token is the first special token after an answer. Where
   there is none, the tokenizer's end token follows the answer. The template's
-  BOS at the very start is left out: `segments.encode` writes it. Dates are not
-  told to templates (`strftime_now`), so that tokens do not depend on the day.
+  BOS at the very start is left out: `segments.encode` writes it.
 
   Args:
     tokenizer: `chat_template` is Jinja, `special_tokens` has the texts that
@@ -92,23 +91,25 @@ class ChatTemplate:
     own, ends = self._shapes[roles]
     texts = chat_shapes.texts(self._render(turns), own, turns)
     said = []
-    run = [
-        segments.Segment(own[0].removeprefix(self._bos), False, special=True)
-    ]
+    begin = own[0].removeprefix(self._bos)
+    run = [segments.Segment(begin, False, special=True)]
     for turn, text, after, end in zip(turns, texts, own[1:], ends, strict=True):
       loss = turn.role == "assistant"
       if loss:
         said += self._joined(run)
-        answer = segments.Segment(text, True, end=not end)
+        answer = segments.Segment(text, turn.is_trained, end=not end)
         said += self._joined(
-            [answer, segments.Segment(end, True, special=True)]
+            [answer, segments.Segment(end, turn.is_trained, special=True)]
         )
         run = []
       else:
         run.append(segments.Segment(text, False))
       rest = after.removeprefix(end)
       run.append(segments.Segment(rest, False, special=True))
-    return said + self._joined(run)
+    said += self._joined(run)
+    if said and begin != own[0]:
+      said[0] = said[0]._replace(after_special=True)
+    return said
 
   def _joined(self, run: Sequence[segments.Segment]) -> list[segments.Segment]:
     """One segment, unless data would make special tokens in it."""

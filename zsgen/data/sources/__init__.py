@@ -11,6 +11,7 @@ from zsgen.data.sources import (
     chat,
     draws,
     flan_mini,
+    heldout,
     niv2,
     p3,
     rewrites,
@@ -95,6 +96,7 @@ def check(data: config.Data) -> None:
   errors.choose(SOURCES, data.source, "config.data.source")
   _check_options(data)
   _check_shots(data)
+  heldout.seeds(data)
   if data.draw not in draws.DRAWS:
     raise errors.InputError(
         f"config.data.draw: {data.draw!r} is not known."

@@ -13,7 +13,14 @@ from typing import Protocol
 import numpy as np
 
 from zsgen import config, errors
-from zsgen.data.tokenizers import hf, hf_files, saved, sentencepiece
+from zsgen.data.tokenizers import (
+    continued,
+    hf,
+    hf_files,
+    losses,
+    saved,
+    sentencepiece,
+)
 from zsgen.data.tokenizers.bytes import Bytes
 from zsgen.data.tokenizers.rewrites import Rewrites
 
@@ -36,6 +43,10 @@ class Tokenizer(Protocol):
   special_tokens: dict[str, str]
   # Ids of all special tokens by their strings.
   special_ids: dict[str, int]
+  # How text that follows other text is encoded; None: as any text.
+  continued: continued.Continued | None
+  # Finds what is lost of a text; None where nothing can be.
+  lost: losses.Lost | None
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS; no special ones.
@@ -98,6 +109,16 @@ def get(data: config.Data) -> Tokenizer:
         " a directory or a name on the hub."
     )
   return _READ[data.tokenizer](data.tokenizer_path)
+
+
+def check_patterns(tokenizer: Tokenizer) -> None:
+  """Tries regular expressions of a tokenizer's files that are not known.
+
+  Raises:
+    InputError: one of them backtracks without bound.
+  """
+  if isinstance(tokenizer, hf.Hf):
+    tokenizer.check_patterns()
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:

@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from zsgen import errors, hub
+from zsgen import errors, hub, strict_json
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -135,10 +135,7 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
   """What a file holds; nothing where there is none."""
   if not path.is_file():
     return {}
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  except ValueError as error:  # Of JSON or of UTF-8.
-    raise errors.InputError(f"{path}: is not JSON ({error}).") from error
+  found = strict_json.read(path, unique=False)
   if not isinstance(found, dict):
     raise errors.InputError(f"{path}: is not a JSON object.")
   return found

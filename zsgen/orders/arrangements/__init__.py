@@ -92,6 +92,11 @@ def check(order: config.Order, pool: int) -> None:
     )
 
 
+def check_known(order: config.Order) -> None:
+  """Raises InputError if there is no arrangement of that name."""
+  _reads(order)
+
+
 def parameters(order: config.Order) -> dict[str, Any]:
   """The fields that the arrangement of `order` reads, JSON-able.
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from zsgen import errors
 from zsgen.models import encoder, encoder_files
-from zsgen.orders.embedders import encoded
 
 # Lengths in tokens that texts are padded to, one compiled program each.
 _LENGTHS = (*range(32, 256, 32), *range(256, 513, 64))
@@ -50,21 +49,29 @@ class Devices:
     self._call = jax.jit(jax.shard_map(encode, mesh=mesh, **specs))
 
   def encode(
-      self, texts: list[str], done: Callable[[int], None]
-  ) -> encoded.Encoded:
-    """Vectors of texts; `done` is told how many are there, as they come."""
+      self,
+      texts: list[str],
+      done: np.ndarray,
+      keep: Callable[[np.ndarray, np.ndarray], None],
+  ) -> int:
+    """Embeds texts, but for batches that are done.
+
+    Args:
+      texts: N texts.
+      done: which of them need not be embedded, bool [N]; one that shares a
+        batch with others which need it is embedded once more.
+      keep: takes rows [n] and their vectors [n, D], batch by batch.
+
+    Returns:
+      How many of all N texts are cut.
+    """
     prefixed = [self._files.prefix + text for text in texts]
     found = self._tokenizer.encode_batch_fast(prefixed)
-    vectors = np.empty((len(texts), self._files.arch.width), np.float32)
-    batches = _batches(
-        [each.ids for each in found], self._files.max_length, self._count
-    )
+    ids = [each.ids for each in found]
+    batches = _batches(ids, done, self._files.max_length, self._count)
     for rows, result in self._results(batches):
-      vectors[rows] = np.asarray(result)[: len(rows)]
-      done(len(rows))
-    return encoded.Encoded(
-        vectors, sum(bool(each.overflowing) for each in found)
-    )
+      keep(rows, np.asarray(result)[: len(rows)])
+    return sum(bool(each.overflowing) for each in found)
 
   def _results(
       self, batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -78,21 +85,27 @@ class Devices:
 
 
 def _batches(
-    ids: list[list[int]], max_length: int, devices: int
+    ids: list[list[int]], done: np.ndarray, max_length: int, devices: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Yields rows [n], tokens [devices * R, T] and lengths [devices * R].
 
   T is the shortest bucket that a text fits, R a function of T. Each device's
-  R rows are those that a single device would have got in one batch.
+  R rows are those that a single device would have got in one batch, had none
+  been done.
   """
   buckets = [*(each for each in _LENGTHS if each < max_length), max_length]
   bucket = np.searchsorted(buckets, [len(each) for each in ids])
   for number, width in enumerate(buckets):
     members = np.flatnonzero(bucket == number)
-    size = devices * max(1, _TOKENS // width)
-    for start in range(0, len(members), size):
-      rows = members[start : start + size]
-      yield rows, *_padded([ids[row] for row in rows], size, width)
+    size = max(1, _TOKENS // width)
+    due = [
+        rows
+        for rows in np.split(members, range(size, len(members), size))
+        if not done[rows].all()
+    ]
+    for start in range(0, len(due), devices):
+      rows = np.concatenate(due[start : start + devices])
+      yield rows, *_padded([ids[row] for row in rows], devices * size, width)
 
 
 def _padded(

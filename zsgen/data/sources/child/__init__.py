@@ -20,6 +20,7 @@ from typing import Any
 
 from zsgen import artifacts, config, errors
 from zsgen.data import store, suite
+from zsgen.data.sources import bad_rows
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
@@ -108,19 +109,17 @@ def rows(
       files = [pathlib.Path(each) for each in told.pop("files")]
       told |= {"kind": "rows", "made_by": made_by}
       told["sources"] = store.describe_sources(files)
-      artifacts.write_json(beside / artifacts.MANIFEST, told)
+      told["files"] = {ROWS: artifacts.file_digest(beside / ROWS)}
+      artifacts.write_manifest(beside, told)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":
-    raise errors.InputError(
-        f"{bad['first'][0]} ({bad['count'] - 1} more bad rows). Mend the data,"
-        ' or leave such rows out: config.data.on_bad_row="skip".'
-    )
+    raise bad_rows.refuse(bad["count"], bad["first"])
   return path / ROWS
 
 
 def manifest(path: pathlib.Path) -> dict[str, Any]:
   """What is told beside a table of `rows`."""
-  return artifacts.read_json(path.parent / artifacts.MANIFEST)
+  return artifacts.read_manifest(path.parent, "rows")
 
 
 def _versions(kind: str) -> dict[str, str]:
@@ -135,11 +134,13 @@ def _versions(kind: str) -> dict[str, str]:
 
 
 def _fresh(path: pathlib.Path) -> bool:
-  """Whether a table is there and its sources are as they were."""
+  """Whether a table is there, whole, and its sources are as they were."""
   if not path.is_dir():
     return False
   try:
-    store.check_sources(manifest(path / ROWS)["sources"], path)
+    told = manifest(path / ROWS)
+    artifacts.check_files(path, told["files"])
+    store.check_sources(told["sources"], path)
   except errors.InputError:
     return False
   return True

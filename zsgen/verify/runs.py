@@ -1,14 +1,13 @@
-"""Proof: is an order, store or run what it says it is?"""
+"""Proof: did a run consume its order?"""
 
-from collections.abc import Callable
 import pathlib
 import tokenize
 
 import numpy as np
 
 from zsgen import artifacts, errors
-from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
+from zsgen.verify import artifact
 
 # What consumed.npy has where no example was consumed.
 _NOTHING = -1
@@ -20,51 +19,35 @@ _UNREADABLE = (
     SyntaxError,
     tokenize.TokenError,
 )
+# What training writes to a run's directory.
+_TRAINED = ("consumed.npy", "metrics.jsonl", "checkpoints", "result.json")
 
 
-def verify(path: pathlib.Path) -> list[str]:
-  """Recomputes every hash behind an artifact.
+def check_run(path: pathlib.Path) -> list[str]:
+  """Checks a run, or what there is of it, and what it was made from.
 
   Args:
-    path: the directory of a store (content and sources are hashed), of an
-      order (fingerprint, files, and its store), or of a run (what it consumed
-      against its order, row by row, and that order).
+    path: the run's directory.
 
   Returns:
     What holds, a line a check.
 
   Raises:
-    InputError: names the first thing that does not hold.
+    InputError: what does not hold.
   """
-  return _KINDS[artifacts.read_manifest(path)["kind"]](path)
-
-
-def _store(path: pathlib.Path) -> list[str]:
-  store = store_lib.open_store(path)
-  store.verify()
-  return [f"store {path}: {len(store)} examples verified"]
-
-
-def _order(path: pathlib.Path) -> list[str]:
-  order = order_lib.Order.load(path)
-  made_by = order.manifest["made_by"]
-  if not path.resolve().name.endswith(artifacts.name("", made_by)):
-    raise _differs(path / artifacts.MANIFEST, "made_by")
-  lines = _store(order.store_path)
-  store = store_lib.open_store(order.store_path)
-  order = order_lib.Order.load(path, store)
-  if order.manifest["statistics"] != order.statistics(store):
-    raise _differs(path / artifacts.MANIFEST, "statistics")
-  if order.manifest["count"] != len(order):
-    raise _differs(path / artifacts.MANIFEST, "count")
-  return [*lines, f"order {path}: {len(order)} ids verified"]
+  if not any((path / name).exists() for name in _TRAINED):
+    return [f"run {path}: unfinished: has not begun to train"]
+  lines = _run(path)
+  if not (path / "result.json").exists():
+    return [*lines, f"run {path}: unfinished: its command goes on with it"]
+  return lines
 
 
 def _run(path: pathlib.Path) -> list[str]:
   run = artifacts.read_manifest(path, "run")
   order_path = (path / run["order"]).resolve()
   size, steps = run["batch_size"], run["steps"]
-  lines = _order(order_path)
+  lines = artifact.check_order(order_path)
   order = order_lib.Order.load(order_path)
   if type(size) is not int or size < 1:
     raise _differs(path / artifacts.MANIFEST, "batch_size")
@@ -74,9 +57,23 @@ def _run(path: pathlib.Path) -> list[str]:
   expected.flat[: len(order)] = order.ids
   if len(expected) != steps:
     raise _differs(path / artifacts.MANIFEST, "steps")
-  recorded = compare(_consumed(path, expected.shape), expected, path)
-  tail = "" if recorded == steps else f"; {steps - recorded} not recorded yet"
-  return [*lines, f"run {path}: {recorded} steps verified of {steps}{tail}"]
+  problems = []
+  try:
+    recorded = compare(_consumed(path, expected.shape), expected, path)
+    rest = steps - recorded
+    tail = f"; {rest} not recorded yet" if rest else ""
+    lines.append(f"run {path}: {recorded} steps verified of {steps}{tail}")
+  except errors.InputError as error:
+    problems.append(str(error))
+  from zsgen.training import proof  # Imports jax and orbax.
+
+  try:
+    lines += proof.check(path)
+  except errors.InputError as error:
+    problems += str(error).splitlines()
+  if problems:
+    raise artifact.Damaged(problems)
+  return lines
 
 
 def compare(
@@ -127,10 +124,3 @@ def _differs(path: pathlib.Path, what: str) -> errors.InputError:
       f"{path}: {what} is not what was written: it was changed or is damaged."
       " Delete the directory to have it made again."
   )
-
-
-_KINDS: dict[str, Callable[[pathlib.Path], list[str]]] = {
-    "order": _order,
-    "run": _run,
-    "store": _store,
-}

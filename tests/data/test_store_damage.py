@@ -1,0 +1,224 @@
+"""A store that is damaged is noticed before what it says is used."""
+
+import json
+import pathlib
+import shutil
+
+import chosen
+import numpy as np
+import pytest
+
+from zsgen import artifacts, config, errors
+from zsgen.data import blocks, prepare, tokenizers
+from zsgen.data import store as store_lib
+
+FILES = (
+    *store_lib.FILES,
+    store_lib.CHOICES,
+    store_lib.BLOCKS,
+    "tokenizer/zsgen.json",
+    artifacts.MANIFEST,
+)
+
+
+def _make(root: pathlib.Path, seed: int = 0) -> store_lib.Store:
+  path = root / "rows.jsonl"
+  if not path.exists():
+    chosen.write(path, chosen.rows())
+  data = config.Data(
+      source="table",
+      path=str(path),
+      fields=config.Fields(choices="from"),
+      heldout={"heldout": config.Heldout(share=0.5)},
+  )
+  return prepare.prepare(root / "stores", data, seed)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> pathlib.Path:
+  """A directory with the stores of two seeds."""
+  root = tmp_path_factory.mktemp("made")
+  _make(root, seed=1)
+  return _make(root).path
+
+
+def _content(store: store_lib.Store) -> list:
+  """Everything that a store can be asked."""
+  ids = np.arange(len(store))
+  heldout = store.split_ids("heldout")
+  return [
+      *(part.tolist() for i in ids for part in store.row(i)),
+      store.texts(ids),
+      store.keys(ids),
+      store.tasks,
+      store.categories,
+      store.task_index.tolist(),
+      store.loss_lengths.tolist(),
+      store.answered(heldout),
+      [part.tolist() for part in store.choices("heldout")],
+      tokenizers.load(store.path / store_lib.TOKENIZER).fingerprint,
+      store.manifest["counts"],
+  ]
+
+
+def _same(file: pathlib.Path, other: pathlib.Path) -> bool:
+  return file.read_bytes() == other.read_bytes()
+
+
+def _flip(place: float):
+  def flip(file: pathlib.Path, _):
+    content = bytearray(file.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    file.write_bytes(content)
+
+  return flip
+
+
+def _exchange(file: pathlib.Path, other: pathlib.Path):
+  content = file.read_bytes()
+  file.write_bytes(other.read_bytes())
+  other.write_bytes(content)
+
+
+DAMAGES = {
+    "flip first": _flip(0),
+    "flip": _flip(0.6),
+    "flip last": _flip(1),
+    "truncate": lambda file, _: file.write_bytes(file.read_bytes()[:-3]),
+    "empty": lambda file, _: file.write_bytes(b""),
+    "zero": lambda file, _: file.write_bytes(bytes(file.stat().st_size)),
+    "delete": lambda file, _: file.unlink(),
+    "exchange": _exchange,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_damage_is_named(made, tmp_path, name):
+  root = tmp_path / "root"
+  shutil.copytree(made.parent, root / "stores")
+  path = root / "stores" / made.name
+  other = next(each for each in made.parent.iterdir() if each != made)
+  for damage, do in DAMAGES.items():
+    if damage == "exchange" and _same(made / name, other / name):
+      continue
+    shutil.copy(other / name, tmp_path / "other")
+    do(path / name, tmp_path / "other")
+    with pytest.raises(errors.InputError) as caught:
+      _content(store_lib.open_store(path))
+    assert f"elete {path} to have" in str(caught.value), damage
+    try:
+      assert store_lib.problems(path), damage
+    except errors.InputError as error:  # There is no manifest to go by.
+      assert name == artifacts.MANIFEST, error
+    shutil.copy(made / name, path / name)
+  assert not store_lib.problems(path)
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", artifacts.MANIFEST])
+def test_the_advice_works(tmp_path, name):
+  store = _make(tmp_path)
+  before = _content(store)
+  _flip(0.6)(store.path / name, None)
+  with pytest.raises(errors.InputError, match=f"elete {store.path} to have"):
+    _content(_make(tmp_path))
+  shutil.rmtree(store.path)
+  assert _content(_make(tmp_path)) == before
+
+
+@pytest.fixture
+def small_blocks(monkeypatch, tmp_path) -> store_lib.Store:
+  """A store whose blocks are of 64 bytes: rows span several."""
+  monkeypatch.setattr(blocks, "SIZE", 64)
+  return _make(tmp_path)
+
+
+def _damage(store: store_lib.Store, byte: int) -> None:
+  content = np.memmap(store.path / "tokens.bin", np.uint8, "r+")
+  content[byte] ^= 128
+
+
+def test_a_damaged_block_spoils_only_rows_that_touch_it(small_blocks):
+  block = 7
+  spoiled = np.arange(block * 16, (block + 1) * 16)  # Tokens of the block.
+  ends = np.cumsum(small_blocks.lengths)
+  _damage(small_blocks, block * 64 + 63)
+  store = store_lib.open_store(small_blocks.path)
+  raised = []
+  for example in range(len(store)):
+    row = range(ends[example] - store.lengths[example], ends[example])
+    try:
+      store.row(example)
+    except errors.InputError as error:
+      assert f"tokens.bin: block {block} (bytes 448 to 512)" in str(error)
+      raised.append(example)
+    touches = bool({i // 16 for i in row} & set(spoiled // 16))
+    assert touches == (example in raised)
+  assert raised
+
+
+def test_blocks_in_the_middle_of_a_row_are_checked(small_blocks):
+  longest = int(small_blocks.lengths.argmax())
+  begin = int(np.cumsum(small_blocks.lengths)[longest])
+  begin -= int(small_blocks.lengths[longest])
+  middle = begin + int(small_blocks.lengths[longest]) // 2
+  small_blocks.row(longest)
+  _damage(small_blocks, 4 * middle)
+  small_blocks.row(longest)  # It was checked before, and is mapped as it was.
+  with pytest.raises(errors.InputError, match=rf"block {4 * middle // 64} "):
+    store_lib.open_store(small_blocks.path).row(longest)
+
+
+def test_two_blocks_that_changed_places_are_found(small_blocks):
+  file = small_blocks.path / "tokens.bin"
+  content = file.read_bytes()
+  assert content[:64] != content[128:192]
+  file.write_bytes(content[128:192] + content[64:128] + content[:64])
+  with open(file, "ab") as end:
+    end.write(content[192:])
+  with pytest.raises(errors.InputError, match="block 0"):
+    store_lib.open_store(small_blocks.path).row(0)
+  (problem,) = store_lib.problems(small_blocks.path)
+  assert "2 blocks are not what was written, the first is block 0" in problem
+
+
+def test_all_damages_are_listed(small_blocks):
+  for name in ("mask.bin", "examples.parquet"):
+    _flip(0.5)(small_blocks.path / name, None)
+  first, second = store_lib.problems(small_blocks.path)
+  assert "examples.parquet: is damaged: block" in first
+  assert "mask.bin: is damaged: block" in second
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda offsets: offsets[::-1],
+        lambda offsets: offsets[:-1],
+        lambda offsets: offsets + 1,
+        lambda offsets: offsets.astype(np.float64),
+        lambda offsets: offsets[:0],
+        lambda offsets: offsets[None],
+    ],
+)
+def test_borders_that_do_not_fit_are_damage(tmp_path, change):
+  store = _make(tmp_path)
+  about = dict(store.manifest)
+  offsets = np.load(store.path / "offsets.npy")
+  np.save(store.path / "offsets.npy", change(offsets))
+  for name in (store_lib.BLOCKS, artifacts.MANIFEST):
+    (store.path / name).unlink()
+  for field in ("kind", "files", "fingerprint", "digest"):
+    del about[field]
+  store_lib.seal(store.path, about)  # All hashes are right.
+  with pytest.raises(errors.InputError, match=r"offsets\.npy: is damaged"):
+    store_lib.open_store(store.path)
+
+
+def test_stores_of_an_older_format_are_to_be_made_again(tmp_path):
+  store = _make(tmp_path)
+  manifest = json.loads((store.path / artifacts.MANIFEST).read_text())
+  del manifest["files"][store_lib.BLOCKS], manifest["digest"]
+  artifacts.write_json(store.path / artifacts.MANIFEST, manifest)
+  for use in (store_lib.open_store, store_lib.problems):
+    with pytest.raises(errors.InputError, match="an older zsgen wrote"):
+      use(store.path)

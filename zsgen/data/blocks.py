@@ -1,0 +1,163 @@
+"""Files whose blocks are checked when they are first read.
+
+A random order touches all of a store, a few rows at a time. Hashing it whole
+beforehand takes a minute for 50 GB; not hashing it lets one flipped bit train a
+model. So a store has a table of CRC-32s, one for each block of 64 KiB of each
+file, and what a process reads is compared with it, each block once. (SHA-256 of
+whole files is for `zsgen.verify`.)
+"""
+
+from collections.abc import Iterator, Mapping
+import functools
+import hashlib
+import io
+import pathlib
+from typing import Any
+import zlib
+
+import numpy as np
+
+from zsgen import errors
+
+# Bytes of a block.
+SIZE = 1 << 16
+
+
+class BlockFile:
+  """A file of numbers that is mapped, and checked block by block."""
+
+  def __init__(
+      self,
+      root: pathlib.Path,
+      name: str,
+      sums: np.ndarray,
+      dtype: type[np.generic],
+  ):
+    """Maps a file.
+
+    Args:
+      root: the store's directory.
+      name: of the file in it.
+      sums: CRC-32 of each block, uint32 [blocks]; the last may be short.
+      dtype: of the file's numbers.
+    """
+    self._root = root
+    self._name = name
+    self._sums = sums
+    empty = not (root / name).stat().st_size
+    mapped = np.memmap(root / name, np.uint8, "r") if not empty else b""
+    # A plain view of the map: slices of a memmap cost ten times as much.
+    self._bytes = np.frombuffer(mapped, np.uint8)
+    self._values = self._bytes.view(dtype)
+    # Numbers of a block, as a power of two.
+    self._shift = (SIZE // self._values.itemsize).bit_length() - 1
+    # 1 for each block that is still to be checked.
+    self._due = bytearray(b"\1") * len(sums)
+
+  def __len__(self) -> int:
+    return len(self._values)
+
+  def read(self, begin: int, end: int) -> np.ndarray:
+    """Returns numbers `begin` to `end` of the file, a view.
+
+    Raises:
+      InputError: a block of them is not what was written.
+    """
+    first, stop = begin >> self._shift, (end - 1 >> self._shift) + 1
+    if self._due.find(1, first, stop) >= 0:
+      self._check(first, stop)
+    return self._values[begin:end]
+
+  def whole(self) -> np.ndarray:
+    """Returns all numbers of the file; InputError as `read`."""
+    return self.read(0, len(self))
+
+  def damaged(self) -> list[int]:
+    """Returns all blocks that are not what was written, ascending."""
+    return [i for i in range(len(self._sums)) if not self._holds(i)]
+
+  def describe(self, block: int) -> str:
+    """Says where a block is."""
+    begin = block * SIZE
+    end = min(begin + SIZE, len(self._bytes))
+    return f"block {block} (bytes {begin:,} to {end:,})"
+
+  def _check(self, first: int, stop: int) -> None:
+    """Checks those of some blocks that are due."""
+    for block in range(first, stop):
+      if self._due[block] and not self._holds(block):
+        raise errors.InputError(
+            f"{self._root / self._name}: {self.describe(block)} is not what"
+            f" was written: the file is damaged. Delete {self._root} to have"
+            " the store made again."
+        )
+      self._due[block] = 0
+
+  def _holds(self, block: int) -> bool:
+    content = self._bytes[block * SIZE : (block + 1) * SIZE]
+    return zlib.crc32(content) == self._sums[block]
+
+
+class Stream(io.RawIOBase):
+  """A `BlockFile` of bytes, for readers of streams."""
+
+  def __init__(self, file: BlockFile):
+    super().__init__()
+    self._file = file
+    self._place = 0
+
+  def readable(self) -> bool:
+    """True."""
+    return True
+
+  def seekable(self) -> bool:
+    """True."""
+    return True
+
+  def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    """Moves to a byte; returns which it is."""
+    begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}
+    self._place = begins.get(whence, len(self._file)) + offset
+    return self._place
+
+  def tell(self) -> int:
+    """The byte that is read next."""
+    return self._place
+
+  def readinto(self, buffer: Any) -> int:
+    """Fills a buffer; InputError for a damaged block."""
+    end = min(self._place + len(buffer), len(self._file))
+    content = self._file.read(self._place, end)
+    buffer[: len(content)] = content.data
+    self._place = end
+    return len(content)
+
+
+def measure(path: pathlib.Path) -> tuple[str, list[int]]:
+  """Returns SHA-256 (hex) of a file and the CRC-32 of each of its blocks."""
+  sha, sums = hashlib.sha256(), []
+  with open(path, "rb") as file:
+    for block in iter(functools.partial(file.read, SIZE), b""):
+      sha.update(block)
+      sums.append(zlib.crc32(block))
+  return sha.hexdigest(), sums
+
+
+def split(
+    sums: np.ndarray, sizes: Mapping[str, int]
+) -> Iterator[tuple[str, np.ndarray]]:
+  """Takes a table apart into the sums of each file.
+
+  Args:
+    sums: of all files, one after another in the sequence of their names.
+    sizes: bytes of each file.
+
+  Raises:
+    ValueError: the table is of other sizes.
+  """
+  counts = [-(-sizes[name] // SIZE) for name in sorted(sizes)]
+  if sums.dtype != np.uint32 or sums.shape != (sum(counts),):
+    raise ValueError(f"{sums.dtype} {sums.shape}, not {sum(counts)} sums")
+  yield from zip(
+      sorted(sizes), np.split(sums, np.cumsum(counts)[:-1]), strict=True
+  )

@@ -1,0 +1,52 @@
+"""The command line of `zsgen.verify`."""
+
+import argparse
+from collections.abc import Sequence
+import pathlib
+import sys
+
+from zsgen import errors
+from zsgen.verify import workdir
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Verifies paths; returns the exit code: 0, or 2 if anything is damaged."""
+  parser = argparse.ArgumentParser(
+      "python -m zsgen.verify",
+      description="Compares what is on disk with what was written.",
+  )
+  parser.add_argument(
+      "paths",
+      nargs="+",
+      type=pathlib.Path,
+      metavar="PATH",
+      help="a store, embeddings, an order, an evaluation, a run or a workdir",
+  )
+  try:
+    report(parser.parse_args(arguments).paths)
+  except errors.InputError as error:
+    print(error, file=sys.stderr)
+    return 2
+  return 0
+
+
+def report(paths: Sequence[pathlib.Path]) -> None:
+  """Prints what holds, line by line, as it is found.
+
+  Raises:
+    InputError: has all that does not hold, a line each.
+  """
+  problems, damaged, count = [], 0, 0
+  for path in paths:
+    for result in workdir.check(path):
+      for line in result.lines:
+        print(line, flush=True)
+      problems += result.problems
+      damaged += bool(result.problems)
+      count += 1
+  if problems:
+    raise errors.InputError(
+        "\n".join([*problems, f"{damaged} of {count} did not verify."])
+        if count > 1
+        else "\n".join(problems)
+    )
