@@ -9,6 +9,7 @@ from typing import NamedTuple
 import warnings
 
 from matplotlib import axes as axes_lib
+from matplotlib import axis as axis_lib
 from matplotlib import collections, ticker
 from matplotlib import figure as figure_lib
 from matplotlib import text as text_lib
@@ -26,6 +27,12 @@ _WIDTH = 9.0
 _DPI = 150
 # Characters of a text, and of all labels in one row of a legend.
 _LONGEST, _ROW = 60, 120
+# Formatters of ticks that data gives no words.
+_OF_NUMBERS = (
+    ticker.LogFormatter,
+    ticker.ScalarFormatter,
+    ticker.NullFormatter,
+)
 
 
 class Line(NamedTuple):
@@ -144,9 +151,12 @@ def png(figure: figure_lib.Figure) -> bytes:
   Text is text: "$" begins no formula, what cannot be seen is escaped, and what
   is long is cut.
   """
+  for axis in _axes(figure):
+    if not isinstance(axis.get_major_formatter(), _OF_NUMBERS):
+      axis.set_major_formatter(_Shown(axis.get_major_formatter()))
   for text in set(figure.findobj(text_lib.Text)) - _powers(figure):
     text.set_parse_math(False)
-    text.set_text(texts.short(texts.printable(text.get_text()), _LONGEST))
+    text.set_text(_shown(text.get_text()))
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
   with warnings.catch_warnings():
@@ -156,12 +166,30 @@ def png(figure: figure_lib.Figure) -> bytes:
   return buffer.getvalue()
 
 
+class _Shown(ticker.Formatter):
+  """Another formatter, whose ticks are words, fit to be shown."""
+
+  def __init__(self, words: ticker.Formatter):
+    self._words = words
+
+  def __call__(self, x: float, pos: int | None = None) -> str:
+    """The words at a tick."""
+    return _shown(self._words(x, pos))
+
+
+def _axes(figure: figure_lib.Figure) -> list[axis_lib.Axis]:
+  return [each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)]
+
+
+def _shown(text: str) -> str:
+  return texts.short(texts.printable(text), _LONGEST)
+
+
 def _powers(figure: figure_lib.Figure) -> set[text_lib.Text]:
   """Numbers at logarithmic axes, which are formulas of matplotlib's own."""
   return {
       label
-      for axes in figure.axes
-      for axis in (axes.xaxis, axes.yaxis)
+      for axis in _axes(figure)
       if isinstance(axis.get_major_formatter(), ticker.LogFormatter)
       for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
       for label in (tick.label1, tick.label2)
