@@ -1,9 +1,9 @@
 """What every command of the project shares: flags, errors and exit codes.
 
-  0    done
-  2    bad input, damaged files or a full disk: one message says what to do
-  75   training was stopped by SIGTERM and has saved; the same command resumes
-  130  Ctrl-C; 143 is SIGTERM where there was nothing to save
+0    done
+2    bad input, damaged files or a full disk: one message says what to do
+75   training was stopped by SIGTERM and has saved; the same command resumes
+130  Ctrl-C; 143 is SIGTERM where there was nothing to save
 """
 
 import ast

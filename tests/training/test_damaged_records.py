@@ -162,6 +162,10 @@ def test_checkpoints_that_are_gone_altogether(config, workdir, run):
   assert _content(run) == before
 
 
+def _read(path: pathlib.Path) -> dict:
+  return sealed.read(path, record_digests.identity(path.parent), "")
+
+
 def _start_from(config, init: str):
   other = config.copy_and_resolve_references()
   other.model, other.name = {"init": init}, "other"
@@ -215,13 +219,20 @@ def test_results_and_configs_that_were_changed(run, name, damage):
   if damage == "truncate":  # Of the last line's end.
     curves.open_run(run)
     return
-  with pytest.raises(errors.InputError, match=f"{name}: is damaged or was ch"):
+  with pytest.raises(errors.InputError, match=f"{name}: is damaged, was ch"):
+    curves.open_run(run)
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.json"])
+def test_files_of_another_run_are_not_taken(run, name):
+  sealed.write(run / name, _read(run / name), "another run")
+  with pytest.raises(errors.InputError, match=f"{name}: .*belongs elsewhere"):
     curves.open_run(run)
 
 
 def test_a_result_that_was_changed_is_written_again(config, workdir, run):
   before = _content(run)
-  result = sealed.read(run / "result.json", "")
+  result = _read(run / "result.json")
   result["evals"]["heldout"]["loss"]["final"] = 0.1
   (run / "result.json").write_text(
       json.dumps({**result, "digest": before and "0" * 64})
@@ -234,12 +245,10 @@ def test_a_result_that_was_changed_is_written_again(config, workdir, run):
 
 
 def test_runs_of_an_older_version_are_read(config, workdir, run):
-  result = sealed.read(run / "result.json", "")
+  result = _read(run / "result.json")
   del result["records"]
   (run / "result.json").write_text(json.dumps(result))
-  (run / "config.json").write_text(
-      json.dumps(sealed.read(run / "config.json", ""))
-  )
+  (run / "config.json").write_text(json.dumps(_read(run / "config.json")))
   for path in (run / "checkpoints").glob("*/meta/metadata"):
     kept = json.loads(path.read_text())["records"]
     lengths = {n: kept[n][0] for n in ("metrics.jsonl", "perf.jsonl")}
