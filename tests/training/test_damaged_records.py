@@ -11,7 +11,6 @@ import rich.console
 
 from zsgen import config as config_lib
 from zsgen import errors, pipeline, sealed
-from zsgen.orders import verify
 from zsgen.reports import curves
 from zsgen.training import proof, record_digests, records
 
@@ -135,7 +134,7 @@ def test_a_report_or_an_export_of_a_damaged_run_is_refused(
   shutil.rmtree(newest)
   assert "from step 5 of 10" in _do(config, workdir, "train")
   assert _content(run) == before
-  verify.verify(run)
+  proof.check(run)
 
 
 def test_a_last_checkpoint_that_is_gone(config, workdir, run):
@@ -195,7 +194,7 @@ def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
   with pytest.raises(errors.InputError, match=newest):
     _do(other, workdir, "evaluate")
   with pytest.raises(errors.InputError, match=r"checkpoints/10: .*damaged"):
-    verify.verify(run)
+    proof.check(run)
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
 
@@ -209,7 +208,7 @@ def test_clocks_never_block_a_report(config, workdir, run, damage):
   assert (lost in (run / "report.html").read_text()) == (lost in said)
   (run / "result.json").unlink()
   assert "at step 10" not in _do(config, workdir, "train")
-  verify.verify(run)
+  proof.check(run)
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
@@ -254,7 +253,7 @@ def test_runs_of_an_older_version_are_read(config, workdir, run):
     lengths = {n: kept[n][0] for n in ("metrics.jsonl", "perf.jsonl")}
     meta = {"step": int(path.parts[-3]), "lengths": lengths}
     path.write_text(json.dumps(meta))
-  said = "\n".join(verify.verify(run))
+  said = "\n".join(proof.check(run))
   assert "records are not checked: an older version" in said
   assert "checkpoint of step 10: not checked: an older version" in said
   assert "report.html" in _do(config, workdir, "report")
