@@ -158,7 +158,7 @@ class Experiment:
       result = run_report.result(self.path)
       if digests:
         result["records"] = record_digests.without_clocks(digests)
-      sealed.write(self.path / record_digests.RESULT, result)
+      sealed.write(self.path / record_digests.RESULT, result, self._identity)
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
@@ -204,7 +204,7 @@ class Experiment:
         steps=steps,
         evaluators=evaluators,
         start=self.start,
-        identity=artifacts.digest(self._made),
+        identity=self._identity,
         say=self.say,
     )
 
@@ -279,6 +279,11 @@ class Experiment:
     hosts.agree("run", {"run": made})
     return made
 
+  @property
+  def _identity(self) -> str:
+    """What marks the files of the run: a digest of `_made`."""
+    return artifacts.digest(self._made)
+
   def weights(self) -> dict[str, Any]:
     """What parameters are made of: the base, and adapters if there are any."""
     made: dict[str, Any] = {"weights": self.start.fingerprint}
@@ -295,7 +300,8 @@ class Experiment:
     manifest = self.path / artifacts.MANIFEST
     if manifest.exists():
       artifacts.check_made_by(self.path, self._made)
-    sealed.write(self.path / "config.json", config_lib.to_dict(self.config))
+    config = config_lib.to_dict(self.config)
+    sealed.write(self.path / "config.json", config, self._identity)
     if manifest.exists():
       return
     size = self.config.train.batch_size

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from zsgen import artifacts, errors, hosts, sealed
+from zsgen import errors, hosts, sealed
 from zsgen.training import checksums, record_digests
 from zsgen.training import step as step_lib
 
@@ -103,7 +103,7 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave(sealed.seal(meta)),
+            meta=ocp.args.JsonSave(sealed.seal(meta, self._run)),
         ),
     )
 
@@ -169,7 +169,8 @@ class Checkpoints:
     """What is saved beside the state; see `state` for what is raised."""
     saved = self._restore(step, meta=ocp.args.JsonRestore())["meta"]
     try:
-      meta = sealed.unseal(saved)
+      owner = saved.get("run", "") if isinstance(saved, dict) else ""
+      meta = sealed.unseal(saved, owner)
     except ValueError as error:
       raise self._damaged(step, f"meta: {error}") from error
     if meta.keys() == _OLD == saved.keys():
@@ -270,7 +271,7 @@ class Finished(Checkpoints):
 
   def __init__(self, run: pathlib.Path):
     self.path = run / NAME
-    self._run = identity(run)
+    self._run = record_digests.identity(run)
     if not self.path.is_dir():
       raise errors.InputError(
           f"{self.path} is not there: the run has no checkpoints. To have them"
@@ -363,15 +364,6 @@ def _quiet() -> Iterator[None]:
     yield
   finally:
     logging.set_verbosity(before)
-
-
-def identity(run: pathlib.Path) -> str:
-  """What marks the checkpoints of a run: what made it, not where it is.
-
-  Raises:
-    InputError: its manifest is missing or damaged.
-  """
-  return artifacts.digest(artifacts.read_manifest(run, "run")["made_by"])
 
 
 def retrain(run: pathlib.Path) -> str:

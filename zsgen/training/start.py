@@ -184,6 +184,7 @@ def _run(asked: config.Model, place: str) -> Start:
   made_by = artifacts.read_manifest(path, "run")["made_by"]
   saved = sealed.read(
       path / "config.json",
+      artifacts.digest(made_by),
       "The command that trains the run writes it again.",
   )
   found = schema.check_section(
