@@ -3,7 +3,7 @@
 Python's handlers run between two instructions of the main thread. It comes to
 none while a collective, or a barrier of a checkpoint, waits for a process that
 never comes. So a thread hears of the signal too. If the main thread then stays
-in one call for a minute, the process ends as if it were killed, which a run
+in one call for five minutes, the process ends as if it were killed, which a run
 survives.
 """
 
@@ -23,9 +23,9 @@ from zsgen import errors
 from zsgen.hosts import failures, service
 
 T = TypeVar("T")
-# Seconds inside one call after which a process is taken to wait in vain. A long
-# compilation may take as long: nothing was trained since it began.
-_STUCK = 60.0
+# Seconds inside one call after which a process is taken to wait in vain. Saving
+# a large checkpoint is one call too, and must not be cut off.
+_STUCK = 300.0
 # While the processes join each other there is nothing to save.
 _JOINING = 1.0
 # Seconds to tell the other processes of the end, and to see them leave.
