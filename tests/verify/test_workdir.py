@@ -80,8 +80,8 @@ def _call(capsys, *paths: pathlib.Path) -> tuple[int, str, str]:
 def test_everything_under_a_workdir_is_checked(workdir, capsys):
   code, out, err = _call(capsys, workdir)
   assert (code, err) == (0, "")
-  kinds = [line.split()[0] for line in out.splitlines()]
-  assert list(dict.fromkeys(kinds)) == [
+  kinds = list(dict.fromkeys(line.split()[0] for line in out.splitlines()))
+  assert kinds == [
       "store",
       "embeddings",
       "order",
@@ -100,7 +100,7 @@ def test_everything_under_a_workdir_is_checked(workdir, capsys):
 def test_one_artifact_or_all_of_a_kind(workdir, capsys, section):
   path = _one(workdir, section)
   code, out, _ = _call(capsys, path)
-  assert code == 0 and f"{path}: " in out
+  assert (code, f" {path}: " in out) == (0, True)
   assert _call(capsys, workdir / section)[0] == 0
 
 
