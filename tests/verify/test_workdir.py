@@ -80,8 +80,8 @@ def _call(capsys, *paths: pathlib.Path) -> tuple[int, str, str]:
 def test_everything_under_a_workdir_is_checked(workdir, capsys):
   code, out, err = _call(capsys, workdir)
   assert (code, err) == (0, "")
-  kinds = [line.split()[0] for line in out.splitlines()]
-  assert list(dict.fromkeys(kinds)) == [
+  kinds = list(dict.fromkeys(line.split()[0] for line in out.splitlines()))
+  assert kinds == [
       "store",
       "embeddings",
       "order",
