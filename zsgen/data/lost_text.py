@@ -68,7 +68,8 @@ def _losses(
     lost: tokenizers.losses.Lost,
 ):
   """The row, the segment and the loss of every segment."""
-  has_unknown = [lost.unknown_id in set(each.tokens) for each in encoded]
+  unknown = -1 if lost.unknown_id is None else lost.unknown_id
+  has_unknown = [bool((each.tokens == unknown).any()) for each in encoded]
   for special in (False, True):
     kind = [
         (row, segment)
