@@ -10,6 +10,7 @@ text in the same way wherever it is.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,37 +29,31 @@ class Continued:
     encode: gives the ids, uint32, of each text; the flag is whether special
       tokens in it are meant, as for `encode_special`.
     after_special: whether text after a special token begins by a space.
-    leading: white space that is dropped at the beginning of a text.
-    trailing: white space that is dropped at its end. The text that follows
-      then begins by a space.
   """
 
   encode: Callable[[Sequence[str], bool], list[np.ndarray]]
   after_special: bool
-  leading: frozenset[str]
-  trailing: frozenset[str]
 
+  @functools.cached_property
+  def leading(self) -> frozenset[str]:
+    """White space that is dropped at the beginning of a text; by trial."""
+    return self._dropped([f"{space}a" for space in _SPACES])
 
-def make(
-    encode: Callable[[Sequence[str], bool], list[np.ndarray]],
-    after_special: bool,
-) -> Continued:
-  """Returns a `Continued`, its white space found out by trial."""
+  @functools.cached_property
+  def trailing(self) -> frozenset[str]:
+    """White space that is dropped at the end of a text; by trial.
 
-  def dropped(texts: Sequence[str]) -> frozenset[str]:
-    plain, *spaced = encode(["a", *texts], False)
+    The text that follows begins by a space.
+    """
+    return self._dropped([f"a{space}" for space in _SPACES])
+
+  def _dropped(self, texts: Sequence[str]) -> frozenset[str]:
+    plain, *spaced = self.encode(["a", *texts], False)
     return frozenset(
         space
         for space, ids in zip(_SPACES, spaced, strict=True)
         if np.array_equal(ids, plain)
     )
-
-  return Continued(
-      encode,
-      after_special,
-      dropped([f"{space}a" for space in _SPACES]),
-      dropped([f"a{space}" for space in _SPACES]),
-  )
 
 
 def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:

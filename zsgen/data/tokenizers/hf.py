@@ -66,7 +66,7 @@ class Hf:
     if self._spec_continued is None:
       return None
     after_special = continued.begins_after_special(self._files.spec)
-    return continued.make(self._encode_continued, after_special)
+    return continued.Continued(self._encode_continued, after_special)
 
   @functools.cached_property
   def lost(self) -> losses.Lost | None:
