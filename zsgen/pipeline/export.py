@@ -100,7 +100,8 @@ class _Export:
     config = self._made.config
     dtype = config.machine.export_dtype
     if config.machine.export == "adapter":
-      base = self._made.start.base or None
+      kind, _, name = config.model.init.partition(":")
+      base = name if kind == "hf" else None  # A run is no base for PEFT.
       hugging_face.save_adapters(
           directory, params, config.model, config.lora, dtype, base
       )
