@@ -5,7 +5,7 @@ import logging
 from absl import logging as absl_logging
 import pytest
 
-from zsgen import chatter
+from zsgen import artifacts, chatter
 from zsgen.training import checkpoints
 
 
@@ -40,6 +40,8 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
 def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
   """As `run:DIR` does; the words are those of the orbax that is installed."""
   (tmp_path / "checkpoints").mkdir()
+  made = {"made_by": {}, "store": "", "order": "", "batch_size": 1, "steps": 1}
+  artifacts.write_manifest(tmp_path, {"kind": "run", **made})
   with checkpoints.Finished(tmp_path) as there:
     assert not there.steps()
   assert not [each.getMessage() for each in hidden.records]

@@ -14,6 +14,7 @@ from zsgen import artifacts, errors, hub
 from zsgen import config as config_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
+from zsgen.verify import workdir
 
 ARCH = config_lib.Model(
     init="new",
@@ -99,6 +100,12 @@ def test_an_export(job, base, tmp_path, capsys):
       before["pad_token"] = "</s>"  # config.json alone named it.
     assert after == before, name
 
+  _check_again(job, path, tmp_path)
+  _check_upon(job, base, path, tmp_path, capsys)
+
+
+def _check_again(job, path, tmp_path):
+  """The same command on what is there, damaged, or somebody else's."""
   # Again: what is there and whole stays.
   times = {each.name: each.stat().st_mtime_ns for each in path.iterdir()}
   assert _export(job, tmp_path) == path
@@ -120,8 +127,13 @@ def test_an_export(job, base, tmp_path, capsys):
     (each / "half").write_bytes(b"half")
   handle = os.open(busy, os.O_RDONLY)
   fcntl.flock(handle, fcntl.LOCK_EX)  # As an export that goes on does.
-  _export(job, tmp_path)
+  damaged = r"model\.safetensors: is damaged.*--stage=export makes it again"
+  with pytest.raises(errors.InputError, match=damaged):
+    workdir.verify(path.parent)
+  _export(job, tmp_path)  # As it says, though nothing need be deleted.
   os.close(handle)
+  said = "\n".join(workdir.verify(path.parent))
+  assert f"export {path}: 7 files verified" in said
   assert _bytes(path) == whole
   assert not any(each.exists() for each in left)
   assert busy.is_dir()
@@ -136,6 +148,9 @@ def test_an_export(job, base, tmp_path, capsys):
   _export(job, tmp_path)
   assert _bytes(path) == whole
 
+
+def _check_upon(job, base, path, tmp_path, capsys):
+  """A run upon the run, with another tokenizer, and with the base gone."""
   # A run upon the run knows the base; with another tokenizer, not its ids.
   job.model = config_lib.to_dict(config_lib.Model(init=f"run:{path.parent}"))
   job.data.tokenizer_path = tokenized.gpt2(tmp_path / "gpt2")

@@ -41,6 +41,7 @@ _FIELDS = {
     "evaluation": ("made_by", "store", "files"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
     "rows": ("made_by", "sources", "bad_rows", "files"),
+    "export": ("made_by", "files"),
 }
 _ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
 # The field that has the digest of all others.
@@ -302,6 +303,8 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
         f"delete {path / MANIFEST}, if it is there: the command that made the"
         " run writes it again and keeps everything else"
     )
+  if actual.parent.parent.name == "runs" and actual.name.startswith("export"):
+    return f"delete {path}, and --stage=export makes it again"
   if not kind and not is_hashed(actual.name):
     return "check the path"
   return f"delete {path} to have it made again"

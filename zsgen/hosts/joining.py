@@ -7,14 +7,13 @@ import faulthandler
 import os
 import re
 import signal
-import sys
 import threading
 import warnings
 
 import jax
 from jax._src import clusters  # What jax's own start looks at.
 
-from zsgen import config, errors
+from zsgen import config, errors, terminal
 from zsgen.hosts import (
     addresses,
     agreement,
@@ -215,13 +214,11 @@ def _ended_after(seconds: float, place: Place) -> Iterator[None]:
     if over.wait(seconds):
       return
     where = place.address or "the address that the cluster gives"
-    print(
-        f"zsgen: process {place.index} of {place.count} does not find the"
+    terminal.tell(
+        f"process {place.index} of {place.count} does not find the"
         f" others at {where} within {seconds:g} seconds. Start all processes,"
         " and see that all reach process 0; config.machine.hosts.wait is the"
-        " time that they have.",
-        file=sys.stderr,
-        flush=True,
+        " time that they have."
     )
     os._exit(2)
 

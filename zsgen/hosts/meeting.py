@@ -13,12 +13,11 @@ import os
 import platform
 import socket
 import struct
-import sys
 import time
 from typing import NoReturn
 import uuid
 
-from zsgen import errors
+from zsgen import errors, terminal
 from zsgen.hosts import addresses, agreement, frames, reception
 
 _CONNECT = 5.0  # Seconds for one attempt to connect.
@@ -200,11 +199,9 @@ class _Caller:
     )
 
   def _say(self, what: str) -> None:
-    print(
-        f"zsgen: process {self._hello.index} waits for process 0 at"
-        f" {self._address}: {what}.",
-        file=sys.stderr,
-        flush=True,
+    terminal.tell(
+        f"process {self._hello.index} waits for process 0 at"
+        f" {self._address}: {what}."
     )
 
 

@@ -11,11 +11,11 @@ import dataclasses
 import errno
 import selectors
 import socket
-import sys
 import threading
 import time
 from typing import Any
 
+from zsgen import terminal
 from zsgen.hosts import addresses, agreement, frames
 
 # Seconds that a connection has to say who it is.
@@ -240,11 +240,9 @@ class Reception:
 
   def _say_who_is_missing(self) -> None:
     left = max(0, self._deadline - time.monotonic())
-    print(
-        f"zsgen: waiting for {agreement.processes(self._missing())} of"
-        f" {self._count} at {self._address}, {left:.0f} seconds more.",
-        file=sys.stderr,
-        flush=True,
+    terminal.tell(
+        f"waiting for {agreement.processes(self._missing())} of"
+        f" {self._count} at {self._address}, {left:.0f} seconds more."
     )
 
   def _accept(self) -> None:

@@ -19,7 +19,7 @@ import time
 import types
 from typing import TypeVar
 
-from zsgen import errors
+from zsgen import errors, terminal
 from zsgen.hosts import failures, service
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ def _end(number: signal.Signals, tell: bool) -> None:
       f"stopped by {number.name} while it waited for other processes; what is"
       " saved is kept, and the same command goes on."
   )
-  print(f"zsgen: {said}", file=sys.stderr, flush=True)
+  terminal.tell(said)
   threading.Timer(_TELLING, os._exit, [128 + number]).start()
   if tell and service.several():
     failures.tell(errors.Stopped(said))

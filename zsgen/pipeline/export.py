@@ -80,11 +80,9 @@ class _Export:
   def is_there(self) -> bool:
     """Whether it was written before, and every file is as it was."""
     manifest = self._manifest()
-    return manifest.get("made_by") == self._made_by and all(
-        (self._path / name).is_file()
-        and artifacts.file_digest(self._path / name) == digest
-        for name, digest in manifest["files"].items()
-    )
+    if manifest.get("made_by") != self._made_by:
+      return False
+    return not any(artifacts.file_problems(self._path, manifest["files"]))
 
   def write(self, params: Any) -> None:
     """Writes it, in place of what is there."""
@@ -93,20 +91,17 @@ class _Export:
     with artifacts.writing(self._path, over=True) as beside:
       self._write_weights(beside, params)
       self._tokenizer.export(beside)
-      files = {
-          path.name: artifacts.file_digest(path)
-          for path in sorted(beside.iterdir())
-      }
-      artifacts.write_json(
-          beside / artifacts.MANIFEST,
-          {"kind": "export", "made_by": self._made_by, "files": files},
+      files = artifacts.describe_files(beside)
+      artifacts.write_manifest(
+          beside, {"kind": "export", "made_by": self._made_by, "files": files}
       )
 
   def _write_weights(self, directory: pathlib.Path, params: Any) -> None:
     config = self._made.config
     dtype = config.machine.export_dtype
     if config.machine.export == "adapter":
-      base = self._made.start.base or None
+      kind, _, name = config.model.init.partition(":")
+      base = name if kind == "hf" else None  # A run is no base for PEFT.
       hugging_face.save_adapters(
           directory, params, config.model, config.lora, dtype, base
       )
@@ -140,13 +135,9 @@ class _Export:
   def _manifest(self) -> dict[str, Any]:
     """What it says that it is; {} where it is none, or damaged."""
     try:
-      manifest = artifacts.read_json(self._path / artifacts.MANIFEST)
+      return artifacts.read_manifest(self._path, "export")
     except errors.InputError:
       return {}
-    whole = isinstance(manifest, dict) and isinstance(
-        manifest.get("files"), dict
-    )
-    return manifest if whole else {}
 
   def _check_ours(self) -> None:
     """Raises InputError for files that an export did not write."""

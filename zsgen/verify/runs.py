@@ -71,6 +71,11 @@ def _run(path: pathlib.Path) -> list[str]:
     lines += proof.check(path)
   except errors.InputError as error:
     problems += str(error).splitlines()
+  for export in sorted(path.glob(f"export*/{artifacts.MANIFEST}")):
+    try:
+      lines += artifact.check_files(export.parent)
+    except errors.InputError as error:
+      problems += artifact.problems_of(error)
   if problems:
     raise artifact.Damaged(problems)
   return lines

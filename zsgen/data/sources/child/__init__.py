@@ -18,7 +18,7 @@ import subprocess
 import sys
 from typing import Any
 
-from zsgen import artifacts, config, errors
+from zsgen import artifacts, config, errors, texts
 from zsgen.data import store, suite
 from zsgen.data.sources import bad_rows
 
@@ -188,7 +188,8 @@ def _forward(lines: Iterable[str]) -> str:
   last = ""
   for line in lines:
     if line.startswith("progress "):
-      print(line.removeprefix("progress ").rstrip(), file=sys.stderr)
+      said = line.removeprefix("progress ").rstrip()
+      print(texts.message(said), file=sys.stderr)
     elif line.strip():
       last = line.strip()
   return last
