@@ -141,7 +141,7 @@ class Checkpoints:
       InputError: it is of another tree.
     """
     meta = self._meta(step)
-    self._compare(step, self._metadata(step), _described(like))
+    self._compare(step, self._metadata(step, meta), _described(like))
     args = ocp.args.StandardRestore(like)
     state = self._restore(step, state=args)["state"]
     self._check_sums(step, meta, checksums.checksums(state))
@@ -229,9 +229,19 @@ class Checkpoints:
           " Delete the run's directory to start it anew."
       )
 
-  def _metadata(self, step: int) -> dict[str, tuple]:
-    """Shape and element type of every array of a step, by path."""
-    return _described(self._tree(step))
+  def _metadata(self, step: int, meta: Mapping[str, Any]) -> dict[str, tuple]:
+    """Shape and element type of every array of a step, by path.
+
+    Raises:
+      Damaged: they are not those of the arrays that were saved.
+    """
+    tree = self._tree(step)
+    if "arrays" in meta:
+      kinds = checksums.kinds(tree)
+      saved = {path: s.partition(" ")[0] for path, s in meta["arrays"].items()}
+      if wrong := checksums.differing(kinds, saved):
+        raise self._damaged(step, f"not the array that was saved: {wrong[0]}")
+    return _described(tree)
 
   def _tree(self, step: int) -> Any:
     """Shapes of the state of a step, as a tree."""
@@ -298,7 +308,7 @@ class Finished(Checkpoints):
     meta = self._meta(step)
     saved = {
         name: leaf
-        for name, leaf in self._metadata(step).items()
+        for name, leaf in self._metadata(step, meta).items()
         if name.startswith("params/")
     }
     self._compare(step, saved, _described({"params": like}))
