@@ -150,12 +150,17 @@ def test_a_last_checkpoint_that_is_gone(config, workdir, run):
 
 
 def test_checkpoints_that_are_gone_altogether(config, workdir, run):
-  before = _content(run)
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
   with pytest.raises(errors.InputError, match=r"result.json and .* it anew"):
     _do(config, workdir, "export")
+
+
+@pytest.mark.slow
+def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
+  before = _content(run)
+  shutil.rmtree(run / "checkpoints")
   (run / "result.json").unlink()
   assert "from step 0 of 10" in _do(config, workdir, "train")
   assert _content(run) == before

@@ -144,7 +144,11 @@ class Checkpoints:
     self._compare(step, self._metadata(step, meta), _described(like))
     args = ocp.args.StandardRestore(like)
     state = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(state))
+    try:
+      self._check_sums(step, meta, checksums.checksums(state))
+    except Damaged:
+      del state  # The error holds this frame, and another step may be read.
+      raise
     return state
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
@@ -320,7 +324,11 @@ class Finished(Checkpoints):
         partial_restore=True,
     )
     tree = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    try:
+      self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    except Damaged:
+      del tree  # As in `state`.
+      raise
     return tree["params"]
 
   def check(self, step: int) -> bool:
