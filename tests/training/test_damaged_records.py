@@ -150,12 +150,17 @@ def test_a_last_checkpoint_that_is_gone(config, workdir, run):
 
 
 def test_checkpoints_that_are_gone_altogether(config, workdir, run):
-  before = _content(run)
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
   with pytest.raises(errors.InputError, match=r"result.json and .* it anew"):
     _do(config, workdir, "export")
+
+
+@pytest.mark.slow
+def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
+  before = _content(run)
+  shutil.rmtree(run / "checkpoints")
   (run / "result.json").unlink()
   assert "from step 0 of 10" in _do(config, workdir, "train")
   assert _content(run) == before
@@ -193,10 +198,15 @@ def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
   newest = r"10: .*checksum: params/.*'run:.*@5'; or delete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
     _do(other, workdir, "evaluate")
-  with pytest.raises(errors.InputError, match=r"checkpoints/10: .*damaged"):
+  again = r"checkpoints/10: .*damaged.* delete .*/10, then delete .*result.json"
+  with pytest.raises(errors.InputError, match=again):
     proof.check(run)
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
+  (checkpoints / "10" / "meta" / "metadata").write_text("{}")
+  newest = r"10: .*other fields.*'run:.*@5'; or delete .*/10, then delete"
+  with pytest.raises(errors.InputError, match=newest):
+    _do(other, workdir, "evaluate")
 
 
 @pytest.mark.parametrize("damage", ["spoil", "truncate", "empty", "delete"])

@@ -141,10 +141,14 @@ class Checkpoints:
       InputError: it is of another tree.
     """
     meta = self._meta(step)
-    self._compare(step, self._metadata(step), _described(like))
+    self._compare(step, self._metadata(step, meta), _described(like))
     args = ocp.args.StandardRestore(like)
     state = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(state))
+    try:
+      self._check_sums(step, meta, checksums.checksums(state))
+    except Damaged:
+      del state  # The error holds this frame, and another step may be read.
+      raise
     return state
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
@@ -229,9 +233,19 @@ class Checkpoints:
           " Delete the run's directory to start it anew."
       )
 
-  def _metadata(self, step: int) -> dict[str, tuple]:
-    """Shape and element type of every array of a step, by path."""
-    return _described(self._tree(step))
+  def _metadata(self, step: int, meta: Mapping[str, Any]) -> dict[str, tuple]:
+    """Shape and element type of every array of a step, by path.
+
+    Raises:
+      Damaged: they are not those of the arrays that were saved.
+    """
+    tree = self._tree(step)
+    if "arrays" in meta:
+      kinds = checksums.kinds(tree)
+      saved = {path: s.partition(" ")[0] for path, s in meta["arrays"].items()}
+      if wrong := checksums.differing(kinds, saved):
+        raise self._damaged(step, f"not the array that was saved: {wrong[0]}")
+    return _described(tree)
 
   def _tree(self, step: int) -> Any:
     """Shapes of the state of a step, as a tree."""
@@ -298,7 +312,7 @@ class Finished(Checkpoints):
     meta = self._meta(step)
     saved = {
         name: leaf
-        for name, leaf in self._metadata(step).items()
+        for name, leaf in self._metadata(step, meta).items()
         if name.startswith("params/")
     }
     self._compare(step, saved, _described({"params": like}))
@@ -310,7 +324,11 @@ class Finished(Checkpoints):
         partial_restore=True,
     )
     tree = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    try:
+      self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    except Damaged:
+      del tree  # As in `state`.
+      raise
     return tree["params"]
 
   def check(self, step: int) -> bool:

@@ -257,8 +257,11 @@ def _checkpoint(
           f" 'run:{path}@{newest}'; or to have the last again,"
           f" {checkpoints.retrain(path)}."
       )
-    unchecked = "" if there.has_checksums(newest) else checkpoints.UNCHECKED
-  return newest, unchecked and f": {unchecked}"
+    try:
+      checked = there.has_checksums(newest)
+    except checkpoints.Damaged:
+      checked = True  # What reads it says what to do.
+  return newest, "" if checked else f": {checkpoints.UNCHECKED}"
 
 
 def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
