@@ -285,7 +285,9 @@ class Model:
   # Face directory or name, or "run:" and a run's directory, "@" and a step.
   init: str = option("tiny")
   # Rows of the embedding; at least the tokenizer's size.
-  vocab_size: int = option(264, low=2, high=2**24, why="ids are few")
+  vocab_size: int = option(
+      264, low=2, high=2**24, why="no tokenizer has more ids"
+  )
   # Blocks.
   layers: int = option(4, low=1, high=2**14, why="no device holds more of them")
   # Residual width.

@@ -16,13 +16,16 @@ import sys
 from absl import flags
 import rich.console
 
-from zsgen import command, errors, terminal
+from zsgen import command, errors, schema, terminal
 from zsgen import config as config_lib
 from zsgen.data import prompts, sources, suite, tokenizers
 from zsgen.data.tokenizers import bpe
 
 _VOCAB_SIZE = flags.DEFINE_integer(
-    "vocab_size", 8000, "Ids, those of 256 bytes and two special tokens among."
+    "vocab_size",
+    8000,
+    "Ids, those of 256 bytes and two special tokens among.",
+    upper_bound=2**24,
 )
 _OUT = flags.DEFINE_string("out", None, "The directory to write.")
 _TOOLS = ("train_tokenizer",)
@@ -121,6 +124,7 @@ def main() -> None:
   """Runs what the flags say."""
   if not _OUT.value:
     raise errors.InputError("name the directory to write: --out=DIR.")
+  schema.check_local(_OUT.value, "--out")
   config = config_lib.check(command.CONFIG.value)
   console = terminal.Console(stderr=True)
   train_tokenizer(
