@@ -10,7 +10,7 @@ TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
 TPU_TESTS := tests/training/test_plan.py tests/launch/test_xla_flags.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
-.PHONY: demo test peers tpu-check lint clean
+.PHONY: demo test numerics peers tpu-check lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
@@ -19,6 +19,12 @@ demo: .venv/installed-core
 test: .venv/installed-test
 	$(BIN)/python -m pytest -q -n auto --maxprocesses=8 \
 	  --dist=loadfile --no-loadscope-reorder
+
+# Results hold on other processors: once more with an older instruction set.
+numerics: .venv/installed-test
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(BIN)/python -m pytest -q -n auto \
+	  --maxprocesses=8 --dist=loadfile --no-loadscope-reorder \
+	  -m 'numerics and not slow'
 
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)

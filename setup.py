@@ -41,7 +41,7 @@ EXTRAS = {
     # from a directory or the hub; of transformers only what reads config.json.
     "hf": [
         "huggingface-hub>=0.30",
-        "jinja2>=3.1",
+        "jinja2>=3.1.6",
         "tokenizers>=0.21",
         "transformers>=5.17,<6",
     ],

@@ -167,6 +167,7 @@ def make_job(folder: pathlib.Path, steps: int) -> loop.Job:
       steps=steps,
       evaluators=[],
       start=start,
+      identity="benchmark",
       say=print,
   )
 

@@ -3,7 +3,7 @@
 Several processes of one command on this machine, which find each other on the
 loopback. Lines are shown with the number of the process before them. Where one
 fails, the others get a while to end by themselves and are killed then. SIGTERM
-and Ctrl-C are passed on.
+and Ctrl-C are passed on; a run that was stopped by it ends with 75.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 from typing import Any, TextIO
+
+from zsgen import errors
 
 # Seconds that the others may take to end after one has failed: jax takes 30 to
 # miss one that was killed.
@@ -34,7 +36,8 @@ def run(
     out: where lines go.
 
   Returns:
-    0 if all ended well; else the exit code of the first that did not.
+    0 if all ended well; otherwise the exit code of the first that did not,
+    which is 75 where SIGTERM stopped training and it has saved.
   """
   started: list[subprocess.Popen] = []
 
@@ -106,6 +109,8 @@ def _wait(started: Sequence[subprocess.Popen], out: TextIO) -> int:
 def _ended(code: int) -> str:
   if code < 0:
     return f"was ended by {signal.Signals(-code).name}"
+  if code == errors.STOPPED:
+    return f"has saved and stopped (exit code {code})"
   return f"ended with exit code {code}"
 
 

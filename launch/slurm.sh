@@ -5,8 +5,8 @@
 #
 # Run from the checkout, which like --workdir is on a file system that all
 # nodes see (docs/hosts.md). SIGTERM comes 120 seconds before the time is up:
-# the run saves and ends; submit the same job again. A job that was preempted
-# is queued again by SLURM.
+# the run saves and ends with 75; submit the same job again, or let SLURM do it
+# (RequeueExit=75 in slurm.conf). A job that was preempted is queued again.
 #SBATCH --signal=TERM@120
 #SBATCH --requeue
 #SBATCH --open-mode=append

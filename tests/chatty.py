@@ -56,6 +56,8 @@ class Chatty:
   library: "tokenizers.Tokenizer"
   special_tokens: dict[str, str]
   chat_template: str | None = None
+  continued = None
+  lost = None
   has_bos: bool = True
 
   def __post_init__(self):

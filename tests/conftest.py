@@ -10,9 +10,10 @@ import sys
 # Set before JAX is imported anywhere: tests run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import ml_collections
 import pytest
 
-from zsgen import config as config_lib
+from tests.helpers import configs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NIV2_TASKS = {
@@ -50,27 +51,9 @@ def flan_mini(real) -> pathlib.Path:
 
 
 @pytest.fixture
-def small():
-  """A config that trains in a second: few tasks' rows, a tiny decoder."""
-  config = config_lib.defaults()
-  config.name = "small"
-  config.data.train_instances = 4
-  config.data.heldout_instances = 1
-  config.order.budget = 40
-  config.model.init = "new"
-  config.model.layers = 2
-  config.model.width = 32
-  config.model.heads = 2
-  config.model.kv_heads = 1
-  config.model.head_width = 16
-  config.model.mlp_width = 48
-  config.train.batch_size = 4
-  config.train.learning_rate = 3e-3
-  config.evals.heldout.every_steps = 4
-  config.machine.save_every = 5
-  config.machine.layouts = 1
-  config.machine.tensorboard = False
-  return config
+def small() -> ml_collections.ConfigDict:
+  """A config that trains in a second; see `configs.small`."""
+  return configs.small()
 
 
 @pytest.fixture

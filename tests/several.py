@@ -3,26 +3,54 @@
   python tests/several.py MOMENT FLAGS…
 
 MOMENT: never; or SIGNAL:PROCESS:STEP, such as SIGKILL:2:8, when that process
-has come to that step; or SIGTERM:0:prepare.
+has come to that step; or SIGTERM:0:prepare; or SIGTERM:0:join, some
+seconds after its start. HANG:PROCESS:STEP: that process never comes
+to the step, and the others, which wait for it, get SIGTERM.
 """
 
 import os
 import signal
 import sys
+import threading
+import time
 
 from zsgen import command, hosts
 from zsgen import main as main_lib
 from zsgen.data import prepare
+from zsgen.hosts import signals
 from zsgen.training import stopping
+
+
+def later(seconds: float) -> None:
+  """Sends this process SIGTERM."""
+  timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+  timer.daemon = True
+  timer.start()
+
+
+def hang(process: str, at: str, now: str) -> None:
+  """One process hangs at a step, and the others are asked to end."""
+  if now != at:
+    return
+  signals._watching().patience = 2
+  signals.move(first=True)
+  if hosts.index() != int(process):
+    later(3)
+  while hosts.index() == int(process):
+    time.sleep(1)
 
 
 def arm(moment: str) -> None:
   """Makes the signal come at the moment."""
   name, process, at = moment.split(":")
   reached, prepared = stopping.Stopping.reached, prepare.prepare
+  if at == "join":
+    later(3)
 
   def send(now: str) -> None:
-    if hosts.index() == int(process) and now == at:
+    if name == "HANG":
+      hang(process, at, now)
+    elif hosts.index() == int(process) and now == at:
       os.kill(os.getpid(), signal.Signals[name])
 
   def armed(self, step: int) -> bool:

@@ -4,8 +4,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
+
+from zsgen import command as command_lib
+from zsgen import errors
 
 
 def command(*arguments, cwd: pathlib.Path):
@@ -70,6 +74,10 @@ BROKEN = "def get_config(:\n  pass\n"
             ["--config=configs/tmt.py", "--config.machine.mesh.data=3"],
             "config.machine.mesh",
         ),
+        (
+            ["--config=configs/tmt.py", "--config.plan.rows=3"],
+            "--config.plan.rows: only --stage=plan reads it",
+        ),
     ],
 )
 def test_bad_input(root, tmp_path, arguments, said):
@@ -87,6 +95,21 @@ def test_bad_input(root, tmp_path, arguments, said):
   assert not list(workdir.glob("runs/*/metrics.jsonl"))
 
 
+def test_a_workdir_that_is_a_url(root, tmp_path):
+  done = command(
+      f"--config={root}/configs/tmt.py", "--workdir=gs://bucket/x", cwd=root
+  )
+  assert done.returncode == 2
+  assert "--workdir is 'gs://bucket/x', which is a URL" in done.stderr
+  assert not (root / "gs:").exists()
+
+
+def test_help_shows_what_is_needed(root):
+  printed = command("--help", cwd=root).stdout
+  assert "--config:" in printed
+  assert "--workdir:" in printed
+
+
 def test_a_workdir_that_is_a_file(root, tmp_path):
   file = tmp_path / "file"
   file.write_text("")
@@ -94,3 +117,17 @@ def test_a_workdir_that_is_a_file(root, tmp_path):
   assert done.returncode == 2
   assert "Traceback" not in done.stderr
   assert str(file) in done.stderr
+
+
+def test_a_run_that_stopped_is_not_done(monkeypatch, capsys, tmp_path):
+  def run():
+    raise errors.Stopped("stopped before step 6 of 10")
+
+  flag = types.SimpleNamespace(value=str(tmp_path))
+  monkeypatch.setattr(command_lib, "CONFIG", flag)
+  monkeypatch.setattr(command_lib, "WORKDIR", flag)
+  monkeypatch.setattr(command_lib.full_disk, "watch", lambda _: None)
+  with pytest.raises(SystemExit) as ended:
+    command_lib._guarded(run, ["main"])
+  assert ended.value.code == 75
+  assert capsys.readouterr().err == "zsgen: stopped before step 6 of 10\n"

@@ -1,13 +1,16 @@
 """The same run on 1, 2, 4 and 8 devices, laid out and computed differently."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+from tests.helpers import xla
+
+pytestmark = pytest.mark.numerics
 
 KILLED = pathlib.Path(__file__).with_name("killed.py")
 
@@ -22,10 +25,9 @@ def _run(
   workdir.mkdir()
   path = workdir / "config.json"
   path.write_text(config.to_json())
-  flag = f"--xla_force_host_platform_device_count={devices}"
   done = subprocess.run(
       [sys.executable, KILLED, path, workdir, "never"],
-      env={**os.environ, "XLA_FLAGS": flag},
+      env=xla.environment(xla.devices(devices)),
       capture_output=True,
       text=True,
       check=False,

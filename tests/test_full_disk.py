@@ -48,7 +48,11 @@ def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
 
 @pytest.mark.parametrize(
     ("before", "stage", "largest"),
-    [("prepare", "order", 4096), ("order", "train", 20_000)],
+    [
+        ("prepare", "order", 4096),
+        ("order", "train", 20_000),
+        pytest.param("train", "export", 20_000, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
   job = ("-m", "zsgen.main", *OPTIONS, f"--workdir={tmp_path}")
@@ -60,7 +64,8 @@ def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
   assert last.startswith("zsgen: a file is larger than")
   assert str(tmp_path) in last and "free" in last and "is kept" in last
   assert not list(tmp_path.glob("*/.*"))
-  if stage == "order":  # The same command goes on.
+  assert not list(tmp_path.glob("runs/*/.export*"))
+  if stage != "train":  # The same command goes on.
     assert _run([*job, f"--stage={stage}"], root).returncode == 0
 
 

@@ -7,7 +7,6 @@ Real processes on the loopback. The small config has 10 steps, evaluations at
 from concurrent import futures
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -19,6 +18,9 @@ import time
 
 import numpy as np
 import pytest
+
+from tests.helpers import closeness, xla
+from zsgen import errors
 
 SEVERAL = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """
@@ -65,7 +67,9 @@ def start(small, shared, tmp_path):
   file = tmp_path / "config.py"
   file.write_text(CONFIG.format(text=small.to_json()))
 
-  def run(workdir, processes, moment="never", mesh=(-1, 1, 1), *more) -> Ended:
+  def run(
+      workdir, processes, moment="never", mesh=(-1, 1, 1), *more, **kwargs
+  ) -> Ended:
     path = tmp_path / workdir
     if not path.exists():
       path.mkdir()
@@ -76,30 +80,53 @@ def start(small, shared, tmp_path):
     command = [sys.executable, SEVERAL, moment, *flags, *more]
     if not any(each.startswith("--stage") for each in more):
       command.append("--stage=train")
-    return _ended(_processes(command, processes))
+    return _ended(_processes(command, processes, **kwargs))
 
   return run
 
 
-def _processes(command: list, count: int) -> list[subprocess.Popen]:
-  port = _free_port()
-  places = [
+def _coordinator(count: int) -> list[dict[str, str]]:
+  """What each process is told by zsgen's variables."""
+  address = f"127.0.0.1:{_free_port()}"
+  return [
       {
-          "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+          "JAX_COORDINATOR_ADDRESS": address,
           "JAX_NUM_PROCESSES": str(count),
           "JAX_PROCESS_ID": str(index),
       }
       for index in range(count)
   ]
+
+
+def _slurm(count: int) -> list[dict[str, str]]:
+  """What SLURM tells each process: jax finds the others by it."""
+  port = str(_free_port())
+  return [
+      {
+          "JAX_COORDINATOR_PORT": port,
+          "SLURM_JOB_ID": "7",
+          "SLURM_STEP_NODELIST": "127.0.0.1",
+          "SLURM_NTASKS": str(count),
+          "SLURM_PROCID": str(index),
+          "SLURM_LOCALID": "0",
+      }
+      for index in range(count)
+  ]
+
+
+def _processes(
+    command: list, count: int, places=_coordinator, own=()
+) -> list[subprocess.Popen]:
+  """Starts processes; `own` has further flags of each."""
   return [
       subprocess.Popen(
-          command,
-          env={**os.environ, **place, "XLA_FLAGS": QUICK},
+          [*command, *flags],
+          env={**xla.environment(QUICK), **place},
           stdout=subprocess.PIPE,
           stderr=subprocess.STDOUT,
           text=True,
       )
-      for place in places
+      for place, flags in zip(places(count), own or [()] * count, strict=True)
   ]
 
 
@@ -144,7 +171,7 @@ def _check_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
   assert found["name"] == expected["name"]
   assert (expected["consumed"] >= 0).all()
   np.testing.assert_array_equal(found["consumed"], expected["consumed"])
-  np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+  closeness.assert_close(found["losses"], expected["losses"])
   for each, wanted in zip(found["metrics"], expected["metrics"], strict=True):
     assert each == pytest.approx(wanted, rel=1e-5)
 
@@ -176,7 +203,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 
   # SIGTERM comes to one of them, and they agree on a step.
   stopped = start("stopped", 2, "SIGTERM:1:2")
-  assert stopped.codes == [0, 0], stopped.said
+  assert stopped.codes == [errors.STOPPED] * 2, stopped.said
   for said in stopped.said:
     assert "zsgen: stopped before step 6 of 10" in said
     assert "resume with the same command" in said
@@ -199,6 +226,32 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
   _check_same(tmp_path / "moved", alone)
 
 
+@pytest.mark.slow
+def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
+  """What one has saved and two read is found by both, and they go on."""
+  one = start("moved", 1, "SIGTERM:0:7")
+  assert one.codes == [errors.STOPPED], one.said
+  (run,) = (tmp_path / "moved" / "runs").iterdir()
+  saved = run / "checkpoints"
+  for item in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
+    place = saved / "7" / "state" / item
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    other = saved / "5" / "state" / item
+    copy = shutil.copytree if other.is_dir() else shutil.copy
+    copy(other, place)
+  ended = start("moved", 2, "never", (1, 2, 1))
+  assert ended.codes == [2, 2], ended.said
+  for said in ended.said:
+    assert re.search(r"checkpoints/7: the checkpoint is damaged .*chec", said)
+    assert "checkpoint is that of step 5: delete" in said
+    assert "Traceback" not in said
+  shutil.rmtree(saved / "7")
+  again = start("moved", 2, "never", (1, 2, 1))
+  assert again.codes == [0, 0], again.said
+  assert "train    from step 5 of 10" in again.said[0]
+  _check_same(tmp_path / "moved", alone)
+
+
 @pytest.mark.parametrize(
     ("processes", "mesh"),
     [(2, (1, 2, 1)), pytest.param(4, (1, 2, 2), marks=pytest.mark.slow)],
@@ -206,7 +259,7 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
 def test_one_is_killed(start, alone, tmp_path, processes, mesh):
   """They go on from what one has saved, on another mesh; one goes on then."""
   one = start("moved", 1, "SIGTERM:0:2")
-  assert one.codes == [0], one.said
+  assert one.codes == [75], one.said
   assert "zsgen: stopped before step 2 of 10" in one.said[0]
   killed = processes // 2
   ended = start("moved", processes, f"SIGKILL:{killed}:8", mesh)
@@ -228,6 +281,95 @@ def test_what_fails_in_the_first_ends_all(start):
   assert "zsgen: " in ended.said[0] and "nowhere" in ended.said[0]
   assert "zsgen: process 0: " in ended.said[1] and "nowhere" in ended.said[1]
   assert "Traceback" not in "".join(ended.said)
+
+
+@pytest.mark.parametrize("places", [_coordinator, _slurm])
+def test_processes_that_differ_end_with_one_message(start, tmp_path, places):
+  own = [
+      ("--config.machine.save_every=5", "--config.machine.hosts.wait=100"),
+      (
+          "--config.machine.save_every=7",
+          "--config.train.learning_rate=0.25",
+          "--config.machine.hosts.wait=200",
+          "--config.machine.tensorboard=True",
+      ),
+  ]
+  ended = start("w", 2, places=places, own=own)
+  assert ended.codes == [2, 2], ended.said
+  for said in ended.said:
+    (message,) = re.findall("^zsgen: .*", said, re.M)
+    assert message == (
+        "zsgen: the processes of this run do not agree:"
+        " config.train.learning_rate is 0.003 in process 0 and 0.25 in process"
+        " 1; config.machine.save_every is 5 in process 0 and 7 in process 1."
+        " Start all processes by the same command, with the same config, the"
+        " same installation and the same files."
+    )
+    assert "Traceback" not in said
+  assert not list((tmp_path / "w").glob("stores"))
+
+
+def _nowhere(count: int) -> list[dict[str, str]]:
+  places = _coordinator(count)
+  for place in places:
+    place["JAX_COORDINATOR_ADDRESS"] = "nowhere.invalid:1234"
+  return places
+
+
+def _only(index: int):
+  """One process of two, the other is never started."""
+  return lambda count: [_coordinator(2)[index]]
+
+
+def _slurm_alone(count: int) -> list[dict[str, str]]:
+  return [_slurm(2)[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("places", "count", "message"),
+    [
+        (_nowhere, 2, r"at nowhere\.invalid:1234.* the host is not known"),
+        (_only(0), 1, r"process 1 of 2 did not come to 127\.0\.0\.1:\d+ with"),
+        (_only(1), 1, r"process 1 does not reach process 0 at 127\..*refused"),
+        (_slurm_alone, 1, "process 0 of 2 does not find the others at"),
+    ],
+)
+def test_where_others_do_not_come(start, places, count, message):
+  ended = start(
+      "w",
+      count,
+      "never",
+      (-1, 1, 1),
+      "--config.machine.hosts.wait=3",
+      places=places,
+  )
+  assert ended.codes == [2] * count, ended.said
+  for said in ended.said:
+    (line,) = re.findall("^zsgen: .*", said, re.M)
+    assert re.search(message, line)
+    assert "Stack trace" not in said and "Traceback" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [_only(0), _only(1), _slurm_alone])
+def test_sigterm_while_a_process_waits_for_others(start, alone):
+  ended = start("w", 1, "SIGTERM:0:join", places=alone)
+  assert ended.codes == [128 + signal.SIGTERM], ended.said
+  assert "zsgen: stopped" in ended.said[0]
+
+
+@pytest.mark.slow
+def test_sigterm_where_another_process_hangs(start, tmp_path):
+  """In a collective no handler of Python would ever run."""
+  ended = start("w", 2, "HANG:1:6")
+  assert ended.codes == [128 + signal.SIGTERM, 1], ended.said
+  said = "stopped by SIGTERM while it waited for other processes"
+  assert f"zsgen: {said}" in ended.said[0]
+  assert f"zsgen: process 0: {said}" in ended.said[1]
+  again = start("w", 2)
+  assert again.codes == [0, 0], again.said
+  assert "train    from step 5 of 10" in again.said[0]
 
 
 def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):

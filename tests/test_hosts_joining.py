@@ -1,9 +1,11 @@
 """How a process finds out whether there are others, and where."""
 
+import dataclasses
+
 import pytest
 
 from zsgen import config, errors
-from zsgen.hosts import joining
+from zsgen.hosts import addresses, joining
 
 NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 SLURM = {
@@ -30,33 +32,33 @@ def _set(bare, values) -> None:
 
 
 def test_one_process_starts_nothing(bare):
-  assert joining._where(config.Hosts()) is None
+  assert joining._place(config.Hosts()) is None
   bare.setenv("JAX_NUM_PROCESSES", "1")
-  assert joining._where(config.Hosts()) is None
+  assert joining._place(config.Hosts()) is None
 
 
 def test_options_go_before_variables(bare):
   _set(bare, dict(zip(NAMES, ("a:1", "3", "2"), strict=True)))
-  found = joining._where(config.Hosts(coordinator="b:2"))
-  assert found == {
-      "coordinator_address": "b:2",
-      "num_processes": 3,
-      "process_id": 2,
-      "cluster_detection_method": "deactivate",
-  }
+  found = joining._place(config.Hosts(coordinator="b:2"))
+  assert found == joining.Place(("b", 2), count=3, index=2, found=False)
 
 
 def test_what_jax_finds_need_not_be_said(bare):
   _set(bare, SLURM)
-  found = joining._where(config.Hosts())
-  assert set(found.values()) == {None}
-  assert joining._where(config.Hosts(coordinator="b:2")) == {
-      **found,
-      "coordinator_address": "b:2",
-  }
-  assert joining._where(config.Hosts(count=1)) is None
+  found = joining.Place(None, count=4, index=3, found=True)
+  assert joining._place(config.Hosts()) == found
+  # Given an address, the processes meet there before jax starts.
+  there = dataclasses.replace(found, address=("b", 2))
+  assert joining._place(config.Hosts(coordinator="b:2")) == there
+  # What is said goes before what the cluster says.
+  three = dataclasses.replace(there, count=3, index=1)
+  said = config.Hosts(coordinator="b:2", count=3, index=1)
+  assert joining._place(said) == dataclasses.replace(three, found=False)
+  said = dataclasses.replace(said, coordinator="")
+  assert joining._place(said) == dataclasses.replace(three, address=None)
+  assert joining._place(config.Hosts(count=1)) is None
   bare.setenv("SLURM_NTASKS", "1")
-  assert joining._where(config.Hosts()) is None
+  assert joining._place(config.Hosts()) is None
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,33 @@ def test_what_jax_finds_need_not_be_said(bare):
         (("a:1", "3", ""), "missing: index"),
         (("", "3", "1"), "missing: coordinator"),
         (("a:1", "3", "3"), "none of 0 to 2"),
+        (("a:1", "1", "1"), "none of 0 to 0"),
         (("a:1", "three", "0"), "JAX_NUM_PROCESSES is 'three'"),
+        (("a:1", "0", "0"), "JAX_NUM_PROCESSES is '0'.* from 1 to 65536"),
+        (("a:1", "9" * 30, "0"), "JAX_NUM_PROCESSES is '999.* from 1"),
+        (("a:1", "3", "-1"), "JAX_PROCESS_ID is '-1'"),
+        (("a", "3", "1"), "'a'; it must be HOST:PORT"),
+        ((":1", "3", "1"), "':1'; it must be HOST:PORT"),
+        (("a:", "3", "1"), "its port is '', which must be a number"),
+        (("a:0", "3", "1"), "its port is '0', which must be a number from 1"),
+        (("a:65536", "3", "1"), "its port is '65536'"),
+        (("a:http", "3", "1"), "its port is 'http'"),
+        (("http://a:1", "3", "1"), "'http://a:1'; it must be HOST:PORT"),
+        (("::1:1234", "3", "1"), r"it must be HOST:PORT, such as.*\[::1\]:12"),
+        (("[a]:1", "3", "1"), "it must be HOST:PORT"),
+        (("a b:1", "3", "1"), "it must be HOST:PORT"),
     ],
 )
 def test_what_is_not_enough_is_told(bare, values, said):
   _set(bare, dict(zip(NAMES, values, strict=True)))
   with pytest.raises(errors.InputError, match=said):
-    joining._where(config.Hosts())
+    joining._place(config.Hosts())
+
+
+@pytest.mark.parametrize(
+    "text", ["node_1.lan.:22", "10.0.0.1:9", "[::1]:65535"]
+)
+def test_addresses_are_parsed_and_shown(text):
+  found = addresses.parse(text, "option")
+  assert str(found) == text
+  assert not found.host.startswith("[")

@@ -1,7 +1,6 @@
 """The mesh, its rules, and that sharding changes no result."""
 
 import dataclasses
-import os
 import pathlib
 import subprocess
 import sys
@@ -9,11 +8,14 @@ import sys
 import jax
 import pytest
 
+from tests.helpers import xla
 from zsgen import config, errors
 from zsgen import mesh as mesh_lib
 from zsgen.models import model as model_lib
 
-SHARDED = pathlib.Path(__file__).with_name("sharded.py")
+pytestmark = pytest.mark.numerics
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYER = dict(norm="layer", positions="learned", gated=False, tied=False)
 BIASES = dict(qkv_bias=True, out_bias=True, mlp_bias=True)
 # One repeat of the pattern and a block left over.
@@ -112,10 +114,10 @@ def test_a_mesh_of_one():
 
 
 def test_eight_devices_give_the_loss_and_gradient_of_one():
-  flag = "--xla_force_host_platform_device_count=8"
   done = subprocess.run(
-      [sys.executable, SHARDED],
-      env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+      [sys.executable, "-m", "tests.sharded"],
+      cwd=ROOT,
+      env=xla.environment(xla.devices(8)),
       capture_output=True,
       text=True,
       check=False,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import zsgen
@@ -59,8 +60,7 @@ def test_epochs_of_a_composed_order_are_trained_and_verified(small, tmp_path):
       ),
   )
   made = zsgen.run(small, tmp_path)
-  *_, said = verify.verify(made.run)
-  assert "12 steps verified of 12" in said
+  assert "12 steps verified of 12" in " ".join(verify.verify(made.run))
   consumed = np.load(made.run / "consumed.npy").ravel()[:45].reshape(3, 15)
   assert all(len(set(epoch)) == 15 for epoch in consumed.tolist())
 
@@ -239,3 +239,19 @@ def test_targets_may_change_after_the_end(small, tmp_path):
   assert zsgen.run(small, tmp_path, ["train"]).run == run
   result = json.loads((run / "result.json").read_text())
   assert result["targets"]["learns"]["met"] is True
+
+
+def test_the_file_of_an_order_is_written_after_the_store(small, tmp_path):
+  file = tmp_path / "order.txt"
+  small.order = dict(arrangement="file", path=str(file))
+  with pytest.raises(
+      errors.InputError, match=r"order\.path: .* cannot be read"
+  ):
+    zsgen.run(small, tmp_path, ["train"])
+  assert not (tmp_path / "stores").exists()
+  made = zsgen.run(small, tmp_path, ["prepare"])
+  examples = pq.read_table(made.store / "examples.parquet").to_pylist()
+  ids = [row["id"] for row in examples if row["split"] == "train"][:8]
+  file.write_text("\n".join(map(str, ids[::-1])))
+  order = zsgen.run(small, tmp_path, ["order"]).order
+  assert np.load(order / "ids.npy").tolist() == ids[::-1]

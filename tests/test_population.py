@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -11,9 +10,12 @@ import numpy as np
 import pytest
 import rich.console
 
+from tests.helpers import closeness, xla
 from zsgen import config as config_lib
 from zsgen import errors, pipeline
 from zsgen.training import checkpoints, records
+
+pytestmark = pytest.mark.numerics
 
 PEOPLED = pathlib.Path(__file__).with_name("peopled.py")
 STEPS = 50
@@ -60,7 +62,7 @@ def _assert_equal(run, alone):
   for each, other in zip(found, wanted, strict=True):
     assert each == pytest.approx(other, rel=1e-4)
   losses = [np.load(path / "evals/heldout/loss.npy") for path in (run, alone)]
-  np.testing.assert_allclose(*losses, rtol=1e-4)
+  closeness.assert_close(*losses, tolerance=1e-4)
 
 
 def _on_two_devices(members, workdir):
@@ -69,10 +71,7 @@ def _on_two_devices(members, workdir):
   path.write_text(json.dumps([config_lib.to_dict(each) for each in members]))
   done = subprocess.run(
       [sys.executable, PEOPLED, path, workdir],
-      env={
-          **os.environ,
-          "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-      },
+      env=xla.environment(xla.devices(2)),
       capture_output=True,
       text=True,
       check=False,

@@ -9,6 +9,7 @@ manifest is read.
 
 from collections.abc import Iterator, Mapping
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ _FIELDS = {
     "evaluation": ("made_by", "store", "files"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
     "rows": ("made_by", "sources", "bad_rows", "files"),
+    "export": ("made_by", "files"),
 }
 _ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
 # The field that has the digest of all others.
@@ -66,24 +68,63 @@ def name(stem: str, made_by: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
   """Yields a directory to write to; it becomes `path` if nothing raises.
 
   Where another process made `path` in the meantime, its artifact stays: what
   has one name has one content.
+
+  Args:
+    path: its place.
+    over: what is there is replaced instead, as a whole.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  beside = _beside(path)
+  beside, before = _beside(path), _beside(path)
   beside.mkdir()
   try:
-    yield beside
-    try:
-      os.replace(beside, path)
-    except OSError:
-      if not path.is_dir():
-        raise
+    with _held(beside):
+      yield beside
+      if over and path.is_dir():
+        os.replace(path, before)
+      try:
+        os.replace(beside, path)
+      except OSError:
+        if not path.is_dir():
+          raise
   finally:
     shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def remove_leftovers(path: pathlib.Path) -> None:
+  """Deletes what a process that was killed left of `writing(path)`.
+
+  What another process is writing now stays, where the file system has locks.
+  """
+  left = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{12}})+")
+  for beside in sorted(path.parent.glob(".*")):
+    if left.fullmatch(beside.name) and beside.is_dir():
+      with _held(beside) as alone:
+        if alone:
+          shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(directory: pathlib.Path) -> Iterator[bool]:
+  """Holds a directory; False if another process does, or none can."""
+  handle = os.open(directory, os.O_RDONLY)
+  try:
+    yield _locks(handle)
+  finally:
+    os.close(handle)
+
+
+def _locks(handle: int) -> bool:
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:  # Held by another, or a file system that has no locks.
+    return False
+  return True
 
 
 def _beside(path: pathlib.Path) -> pathlib.Path:
@@ -265,6 +306,8 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
         f"delete {path / MANIFEST}, if it is there: the command that made the"
         " run writes it again and keeps everything else"
     )
+  if actual.parent.parent.name == "runs" and actual.name.startswith("export"):
+    return f"delete {path}, and --stage=export makes it again"
   if not kind and not is_hashed(actual.name):
     return "check the path"
   return f"delete {path} to have it made again"

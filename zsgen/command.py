@@ -1,4 +1,10 @@
-"""What every command of the project shares: flags, errors and exit codes."""
+"""What every command of the project shares: flags, errors and exit codes.
+
+0    done
+2    bad input, damaged files or a full disk: one message says what to do
+75   training was stopped by SIGTERM and has saved; the same command resumes
+130  Ctrl-C; 143 is SIGTERM where there was nothing to save
+"""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -8,19 +14,32 @@ import pathlib
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import app, flags
 import ml_collections
 from ml_collections import config_flags
 
-from zsgen import config, errors, full_disk
+from zsgen import (
+    chatter,
+    config,
+    errors,
+    full_disk,
+    schema,
+    shortage,
+    terminal,
+)
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
 )
 WORKDIR = flags.DEFINE_string("workdir", "workdir", "Where artifacts go.")
+
+
+# What ml_collections makes of an exception of the config file.
+_TRACE = "Traceback (most recent call last)"
 
 
 class _Terminated(KeyboardInterrupt):
@@ -29,6 +48,10 @@ class _Terminated(KeyboardInterrupt):
 
 def start(run: Callable[[], None]) -> None:
   """Parses flags and runs; a user's error is one line and exit code 2."""
+  for flag in (CONFIG, WORKDIR):  # --help shows those of the main module.
+    flags.FLAGS.register_key_flag_for_module(
+        sys.argv[0], flags.FLAGS[flag.name]
+    )
   signal.signal(signal.SIGTERM, _terminate)
   app.run(functools.partial(_guarded, run), flags_parser=_parse)
 
@@ -41,13 +64,17 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       )
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
-    logging.set_verbosity(logging.WARNING)  # orbax tells each file it writes.
+    schema.check_local(WORKDIR.value, "--workdir")
+    shortage.check_limits()
+    chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
+    sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     run()
   except errors.Stopped as stopped:
-    print(f"zsgen: {stopped}", file=sys.stderr)
+    terminal.tell(stopped)
+    sys.exit(errors.STOPPED)  # All processes have saved by now.
   except errors.InputError as error:
-    print(f"zsgen: {error}", file=sys.stderr)
+    terminal.tell(error)
     _exit(2)
   except Exception as error:
     _fail(error)
@@ -61,6 +88,23 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
 
 def _terminate(*_: Any) -> NoReturn:
   raise _Terminated
+
+
+def _unraisable(
+    before: Callable[[Any], None], lost: "sys.UnraisableHookArgs"
+) -> None:
+  """Sends a signal again that came inside a callback, where it was lost.
+
+  The garbage collector's callbacks cannot raise, nor can finalizers.
+  """
+  if not isinstance(lost.exc_value, KeyboardInterrupt):
+    before(lost)
+    return
+  terminated = isinstance(lost.exc_value, _Terminated)
+  number = signal.SIGTERM if terminated else signal.SIGINT
+  again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+  again.daemon = True
+  again.start()
 
 
 def _exit(code: int) -> NoReturn:
@@ -80,10 +124,10 @@ def _fail(error: Exception) -> None:
   if full and not hosts.several():
     full_disk.leave(full)
   if lost := hosts.told(error):
-    print(f"zsgen: {lost}", file=sys.stderr)
+    terminal.tell(lost)
     hosts.leave(1)
-  if said := full or _file_of(error):
-    print(f"zsgen: {said}", file=sys.stderr)
+  if said := full or shortage.explain(error) or _file_of(error):
+    terminal.tell(said)
     _exit(2)
   if hosts.several():
     traceback.print_exc()
@@ -110,7 +154,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
       CONFIG.value.to_dict()  # A file that did not load raises only here.
     return left
   except Exception as error:
-    print(f"zsgen: {explain(error, argv)}", file=sys.stderr)
+    terminal.tell(explain(error, argv))
     sys.exit(2)
 
 
@@ -128,7 +172,7 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
   if isinstance(error, OSError):
     return f"--config: {lines[-1]}."
-  if isinstance(error, flags.Error):
+  if isinstance(error, flags.Error) and _TRACE not in str(error):
     return " ".join(lines)
   named = [each for each in argv if each.startswith("--config")]
   last = lines[-1] if lines else ""

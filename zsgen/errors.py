@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 import difflib
+import os
 from typing import TypeVar
 
 T = TypeVar("T")
+
+# The exit code of a run that has saved and is not done: sysexits' EX_TEMPFAIL,
+# which asks the caller to try again later.
+STOPPED = os.EX_TEMPFAIL
 
 
 class InputError(Exception):
@@ -17,7 +22,7 @@ class InputError(Exception):
 class Stopped(Exception):
   """A run that was asked to stop and has saved: says how to go on.
 
-  `zsgen.main` prints it and exits with 0.
+  `zsgen.main` prints it and exits with `STOPPED` (75): the run is not done.
   """
 
 

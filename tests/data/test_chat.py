@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zsgen import config, errors
-from zsgen.data import sources, suite
+from zsgen.data import prompts, sources, suite, tokenizers
 
 SHARE = {"heldout": config.Heldout(share=0.25)}
 
@@ -152,6 +152,101 @@ def test_labels_where_there_are_some(tmp_path):
       "2": "chat",
       "7": "art",
   }
+
+
+def test_a_rows_system_prompt_comes_first(tmp_path):
+  path = _file(tmp_path / "c.jsonl", _say("q", "a"), system=" Be brief.\n")
+  (example,) = (e for k, e in _examples(path).items() if k == "3")
+  assert example.turns[0] == suite.Turn("system", "Be brief.")
+  assert example.definition == "Be brief."
+  turns = [{"from": "system", "value": "Be brief."}, *_say("q", "a")]
+  path = _file(tmp_path / "d.jsonl", turns, system="Be brief.")
+  assert _examples(path)["3"] == example
+  path = _file(tmp_path / "e.jsonl", turns, system="Be long.")
+  with pytest.raises(
+      errors.InputError, match=r"line 4: has a system turn, and"
+  ):
+    _suite(path)
+  path = _file(tmp_path / "f.jsonl", _say("q", "a"), system=[])
+  with pytest.raises(errors.InputError, match='"system" is not a str'):
+    _suite(path)
+  for nothing in ("", " ", None):
+    path = _file(tmp_path / "g.jsonl", _say("q", "a"), system=nothing)
+    assert len(_examples(path)["3"].turns) == 2
+
+
+def _weighted(*weights):
+  """An answer for each weight."""
+  turns = _say(
+      *(text for i in range(len(weights)) for text in (f"q{i}", f"a{i}"))
+  )
+  for turn, weight in zip(turns[1::2], weights, strict=True):
+    turn["weight"] = weight
+  return turns
+
+
+def test_answers_of_no_weight_are_not_trained_on(tmp_path):
+  path = _file(tmp_path / "c.jsonl", _weighted(0, 1.0, None, 0))
+  turns = _examples(path)["3"].turns
+  # The last one teaches nothing.
+  assert [turn.text for turn in turns] == ["q0", "a0", "q1", "a1", "q2", "a2"]
+  assert [t.is_trained for t in turns if t.role == "assistant"] == [0, 1, 1]
+  for template in ("plain", "chat"):
+    data = config.Data(template=template)
+    show = prompts.get(data, tokenizers.Bytes(), 0)
+    segments = show(_examples(path)["3"])
+    assert [each.text for each in segments if each.loss] == ["a1", "a2"]
+    assert [each.text for each in segments if each.end] == ["a0", "a1", "a2"]
+    weighted = _examples(_file(tmp_path / "d.jsonl", _weighted(1, 1, 1)))["3"]
+    same = [(each.text, each.end) for each in show(weighted)]
+    assert [(each.text, each.end) for each in segments] == same
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ((0, 0), "every answer of the conversation has the weight 0"),
+        ((1, 0.5), 'turn 3: the field "weight" is 0.5; it must be 0'),
+        ((1, "0"), "turn 3: the field \"weight\" is '0'"),
+        ((float("nan"),), 'turn 1: the field "weight" is nan'),
+    ],
+)
+def test_weights_that_are_none(tmp_path, weights, said):
+  path = _file(tmp_path / "c.jsonl", _weighted(*weights))
+  with pytest.raises(errors.InputError, match=rf"line 4: ?.*{said}"):
+    _suite(path)
+
+
+def test_conversations_of_other_weights_are_no_duplicates(tmp_path):
+  rows = [_weighted(1, 1), _weighted(0, 1), _weighted(0, 1.0), _say("q", "a")]
+  path = tmp_path / "c.jsonl"
+  path.write_text("\n".join(json.dumps({"items": turns}) for turns in rows * 3))
+  made = _suite(
+      path, deduplicate=True, heldout={"h": config.Heldout(share=0.01)}
+  )
+  assert made.told["duplicates"] == 11 - 3
+
+
+def test_fields_that_are_not_read_are_counted(tmp_path):
+  turns = _say("q", "a", "q2", "a2")
+  for turn in turns:
+    turn |= {"weight": 1, "name": "x", "markdown": None}
+  path = _file(
+      tmp_path / "c.jsonl", turns, tools=[{"name": "f"}], source="here"
+  )
+  made = _suite(path)
+  told = made.told["unread_fields"]
+  assert told == {
+      "conversations[].name": 4,
+      "conversations[].weight": 2,  # Of the user's.
+      "tools": 1,
+      "source": 1,
+  }
+  # Reading again counts nothing.
+  assert len(list(made.examples())) == 4
+  assert made.told["unread_fields"] == told
+  path = _file(tmp_path / "d.jsonl", _say("q", "a"), tools="[]", source="")
+  assert not _suite(path).told["unread_fields"]
 
 
 def test_without_a_heldout_set(tmp_path):

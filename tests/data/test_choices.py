@@ -104,6 +104,20 @@ def test_an_example_that_loses_its_answers_has_no_choices(tmp_path):
   assert len(store.choices("heldout").rows) == len(_wanted()) - lost
 
 
+def test_a_choice_without_its_end_is_not_compared(tmp_path):
+  """Half a choice has fewer tokens to lose by than a whole one."""
+  rows = chosen.rows()
+  rows[2]["from"] = [rows[2]["target"][0], "a shade " * 12]
+  path = chosen.write(tmp_path / "t.jsonl", rows)
+  store = prepare.prepare(tmp_path / "s", _data(path, max_length=60), 0)
+  counts = store.manifest["counts"]
+  assert counts["heldout/choices"]["answer_cut"] == 1
+  assert counts["heldout/choices"].get("dropped", 0) == 0
+  found = store.choices("heldout")
+  (example,) = set(store.split_ids("heldout")) - set(found.examples)
+  assert rows[2]["input"] in store.texts([example])[0][0]
+
+
 def test_a_damaged_table_of_choices_is_named(tmp_path):
   store = _prepare(tmp_path)
   path = store.path / store_lib.CHOICES
@@ -122,7 +136,6 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
         ([], 'the field "from" has no choice'),
         (["red", 3], "must be a list of texts, not a list with a number: 3"),
         ("red", "must be a list of texts, not str: 'red'"),
-        (None, "must be a list of texts, not null"),
         (["red", " "], 'the field "from" has an empty answer'),
         (["red", "blue", "red"], "has the choice 'red' twice"),
         (["blue"], r"none of the choices .*\['blue'\], is the answer, 'red'"),

@@ -22,7 +22,7 @@ NAMES = ("task", "input", "target", "conversations", "messages", "id", "from")
 NAMES += ("value", "role", "content", "items")
 NAMES += ("inputs_pretokenized", "targets_pretokenized")
 SUFFIXES = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "jsonl.gz")
-SUFFIXES += ("csv.zst", "json.gz")
+SUFFIXES += ("csv.zst", "json.gz", "jsonl.bz2", "json.xz", "feather")
 
 _TEXTS = st.text(max_size=8) | st.sampled_from(
     ["a", "b", "user", "human", "gpt", "assistant", "system", "\ud800", '"\n']

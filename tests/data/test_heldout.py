@@ -81,6 +81,114 @@ def test_a_share_depends_on_names_only():
   assert sorted(_split(sets, other)["a"]) == made["a"]
 
 
+def test_a_set_without_the_tasks_of_another():
+  sets = {
+      "far": config.Heldout(categories=("maths",), exclude=("own",)),
+      "own": config.Heldout(split="test", tasks=("t03",)),
+  }
+  made = _split(sets)
+  assert made["far"] == ["t13"]
+  assert made["own"] == ["t00", "t03", "t05", "t10", "t15"]
+  without = {
+      name: config.Heldout(
+          tasks=s.tasks, split=s.split, categories=s.categories
+      )
+      for name, s in sets.items()
+  }
+  said = r"task t03 is in far and in own.*own = \{…, 'exclude': \('far',\)\}"
+  with pytest.raises(errors.InputError, match=said):
+    _split(without)
+  # The message's advice.
+  named = dict(tasks=("t03",), split="test")
+  made = _split(without | {"own": config.Heldout(**named, exclude=("far",))})
+  assert made["far"] == ["t03", "t13"]
+  assert made["own"] == ["t00", "t05", "t10", "t15"]
+
+
+def test_what_an_excluded_set_excludes_itself_stays():
+  sets = {
+      "a": config.Heldout(tasks=("t01", "t02", "t03"), exclude=("b",)),
+      "b": config.Heldout(tasks=("t02", "t03", "t04"), exclude=("c",)),
+      "c": config.Heldout(tasks=("t04",)),
+  }
+  made = _split(sets)
+  assert (made["a"], made["b"], made["c"]) == (["t01"], ["t02", "t03"], ["t04"])
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (
+            {"a": config.Heldout(tasks=("t01",), exclude=("b",))},
+            r"heldout\.a\.exclude: there is no held-out set 'b'.* There are: a",
+        ),
+        (
+            {
+                "a": config.Heldout(tasks=("t01",), exclude=("b",)),
+                "b": config.Heldout(tasks=("t01", "t02"), exclude=("a",)),
+            },
+            "a excludes b excludes a; then no set",
+        ),
+        (
+            {"a": config.Heldout(tasks=("t01",), exclude=("a",))},
+            "a excludes a",
+        ),
+        (
+            {
+                "a": config.Heldout(tasks=("t01",), exclude=("b",)),
+                "b": config.Heldout(tasks=("t01", "t02")),
+            },
+            r"heldout\.a: has no task left without those of b",
+        ),
+        (
+            {
+                "a": config.Heldout(tasks=("t01",), exclude=("b",)),
+                "b": config.Heldout(share=0.1),
+            },
+            "b names no task; shares are drawn of the tasks that no set names",
+        ),
+    ],
+)
+def test_wrong_exclusions(sets, said):
+  with pytest.raises(errors.InputError, match=said):
+    _split(sets)
+
+
+@pytest.mark.parametrize("unlabelled", [False, True])
+def test_a_share_with_a_seed_is_the_same_in_all_runs(unlabelled):
+  tasks = _tasks()
+  if unlabelled:
+    tasks = {"table": groups.Task("", "", np.arange(60))}
+
+  def drawn(sets, seed):
+    made = heldout.split(tasks, sets, seed, "table", "here")
+    return {
+        name: {task: each.rows.tolist() for task, each in members.items()}
+        for name, members in made.items()
+    }
+
+  own = {"m": config.Heldout(share=0.2, seed=5)}
+  alone = drawn(own, 0)
+  assert drawn(own, 1) == alone
+  more = own | {"a": config.Heldout(share=0.3), "z": config.Heldout(share=0.2)}
+  first, second = drawn(more, 0), drawn(more, 1)
+  assert first["m"] == second["m"] == alone["m"]
+  assert first["a"] != second["a"]
+  other = drawn({"m": config.Heldout(share=0.2, seed=6)}, 0)
+  assert other["m"] != alone["m"]
+  # At its default nothing has changed: the run's seed draws.
+  assert drawn({"m": config.Heldout(share=0.2)}, 5) == alone
+  rows = [row for m in first.values() for rows in m.values() for row in rows]
+  assert len(rows) == len(set(rows))
+
+
+def test_a_set_that_is_newer_than_a_store_does_not_rename_it():
+  plain = config.science(config.Heldout(share=0.2))
+  assert set(plain) == {"tasks", "categories", "split", "share"}
+  newer = config.science(config.Heldout(share=0.2, seed=0, exclude=("a",)))
+  assert newer == plain | {"seed": 0, "exclude": ["a"]}
+
+
 def test_what_the_source_holds_out_is_never_trained_on():
   made = _split({"far": config.Heldout(categories=("maths",))})
   own = {name for name, task in _tasks().items() if task.split == "test"}

@@ -57,7 +57,7 @@ def _rewrite(niv2, change):
     [
         (lambda t: t.pop("Definition"), '"Definition" is missing'),
         (lambda t: t.update(Definition=[3]), "is not text"),
-        (lambda t: t.update(Definition=[]), "is not text"),
+        (lambda t: t.update(Definition=None), "not a list or str"),
         (lambda t: t.update(Instances=[]), "no instances"),
         (lambda t: t["Instances"][7].pop("output"), r"Instances\[7\].*missing"),
         (lambda t: t["Instances"][7].update(output=[]), "empty answer"),
@@ -107,8 +107,20 @@ def test_lists_and_files_in_other_encodings(niv2):
 @pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000])
 def test_json_that_python_refuses(niv2, content):
   (niv2 / "tasks/task001_even.json").write_text(content)
-  with pytest.raises(errors.InputError, match=r"task001_even\.json: broken"):
+  with pytest.raises(
+      errors.InputError, match=r"task001_even\.json, line 1: is not"
+  ):
     list(_suite(niv2).examples())
+
+
+def test_a_split_whose_tasks_were_all_left_out(niv2):
+  (niv2 / "tasks/task004_large.json").write_text("{")
+  said = (
+      r"no row of the 1 tasks of heldout.* 1 bad row of task004_large was"
+      r" left out: .*task004_large\.json, line 1: is not JSON"
+  )
+  with pytest.raises(errors.InputError, match=said):
+    _suite(niv2, on_bad_row="skip")
 
 
 def test_skipped_rows_are_counted(niv2):
@@ -119,7 +131,7 @@ def test_skipped_rows_are_counted(niv2):
 
   _rewrite(niv2, change)
   (niv2 / "tasks/task003_copy.json").write_text("{")
-  said = r"Instances\[7\].*And 3 more bad rows.*on_bad_row=skip"
+  said = r"^4 bad rows:\n.*Instances\[7\].*(\n.*){4}on_bad_row=skip\.$"
   with pytest.raises(errors.InputError, match=said):
     _suite(niv2)
   suite = _suite(niv2, on_bad_row="skip")

@@ -112,11 +112,16 @@ def test_what_datasets_saved(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("state.json", "{", "broken JSON"),
         ("state.json", "[]", "must be a JSON object"),
         ("state.json", '{"_data_files": [3]}', "must be a JSON object"),
         ("dataset_dict.json", '{"splits": "train"}', "not a list"),
         ("dataset_dict.json", '{"splits": ["test"]}', "'test' is not there"),
+        ("dataset_dict.json", '{"splits": [".."]}', "must name a file inside"),
+        (
+            "state.json",
+            '{"_data_files": [{"filename": "/etc/hostname.arrow"}]}',
+            "'/etc/hostname.arrow' must name a file inside",
+        ),
     ],
 )
 def test_damage_to_what_datasets_saved(tmp_path, name, content, said):
@@ -124,6 +129,49 @@ def test_damage_to_what_datasets_saved(tmp_path, name, content, said):
   (tmp_path / "saved" / name).write_text(content)
   with pytest.raises(errors.InputError, match=rf"{name}: .*{said}"):
     _suite(tmp_path / "saved")
+
+
+def test_broken_lists_of_what_datasets_saved(tmp_path):
+  _saved(tmp_path / "saved", _rows(TASKS[0], 5))
+  (tmp_path / "saved" / "state.json").write_text("{\n[")
+  with pytest.raises(errors.InputError, match=r"state\.json, line 2: is not"):
+    _suite(tmp_path / "saved")
+
+
+def test_a_training_templates_other_parts_are_not_trained_on(tmp_path):
+  """T0 was trained on the training parts of its data sets."""
+  imdb, rte, _ = TASKS
+  for task in (imdb, rte):
+    for part in ("train", "validation"):
+      _lines(tmp_path / task / f"{part}.jsonl", _rows(count=4))
+  made = _suite(tmp_path)
+  other = f"{imdb}.validation"
+  assert _splits(made) == {imdb: "train", rte: "heldout", other: "validation"}
+  files = {e.key.rpartition(":")[0] for e in made.examples() if e.task == imdb}
+  assert files == {f"{imdb}/train"}
+  made = _suite(tmp_path, heldout={"rte": config.Heldout(tasks=(rte,))})
+  assert _splits(made) == {imdb: "train", rte: "rte"}
+  assert made.told["unassigned_tasks"] == 1
+
+
+def test_templates_whose_files_end_in_splits(tmp_path):
+  imdb, rte, race = TASKS
+  for part in ("train", "test"):
+    _lines(tmp_path / f"{imdb}_{part}.jsonl", _rows(count=4))
+    _lines(tmp_path / f"{rte}-{part}.jsonl", _rows(count=4))
+  _lines(tmp_path / f"{race}.jsonl", _rows(count=4))
+  with pytest.raises(
+      errors.InputError, match="is called like the split 'test'"
+  ):
+    _suite(tmp_path)
+  (tmp_path / f"{race}.jsonl").unlink()
+  made = _suite(tmp_path)
+  assert _splits(made) == {
+      imdb: "train",
+      rte: "train",
+      f"{imdb}.test": "test",
+      f"{rte}.test": "test",
+  }
 
 
 def test_datasets_itself_saves_so(tmp_path):

@@ -58,6 +58,21 @@ def test_a_directory_a_glob_and_a_file(bucket, tmp_path):
     _suite("gs://data/one.jsonl", scratch)
 
 
+def test_what_lies_too_deep_is_told(bucket, tmp_path):
+  deep = bucket / "more/x/y/z/three.jsonl"
+  deep.parent.mkdir(parents=True)
+  deep.write_text((bucket / "one.jsonl").read_text())
+  said = (
+      r"'gs://data': more/x/y/z/three\.jsonl is data that is not read"
+      r".*config\.data\.path='gs://data/\*/\*/\*/\*/\*\.jsonl'\.$"
+  )
+  with pytest.raises(errors.InputError, match=said):
+    _suite("gs://data", tmp_path / "scratch")
+  with pytest.raises(errors.InputError, match="no task 'b'"):
+    # The message's advice: this file alone.
+    _suite("gs://data/*/*/*/*/*.jsonl", tmp_path / "scratch")
+
+
 def test_copied_once_and_again_when_newer(bucket, tmp_path):
   scratch = tmp_path / "scratch"
   copies = _suite("gs://data", scratch).files

@@ -1,9 +1,11 @@
 """Scores: the best reference, and what normalising forgives."""
 
+import string
+
 import pytest
 
 from zsgen import errors
-from zsgen.data import scores
+from zsgen.data import scores, words
 
 pytest.importorskip("rouge_score")
 
@@ -39,3 +41,81 @@ def test_rouge_of_one_pair():
 def test_nothing_to_compare_with():
   with pytest.raises(errors.InputError, match="without references"):
     scores.score([], "answer")
+
+
+ENGLISH = [
+    "The dog's tails were running, quickly; under_scored words!",
+    "3.14 and 1,000 (about $5) -- e-mail: a.b@c.d\tTabs\n\nlines",
+    "flies dies mules denied died agreed owned humbled sized meeting",
+    "",
+    "?!... ()",
+    "A B C d 1 2 3 x1y2 ___",
+    # Marks that are not ASCII are no words to rouge-score either.
+    "\u201cDon\u2019t\u201d \u2013 he said\u2026 ½ of it™ ✓ 🙂 ❤️ 1️⃣ done²",
+]
+
+
+def test_english_scores_are_those_of_rouge_score():
+  from rouge_score import rouge_scorer
+
+  theirs = rouge_scorer.RougeScorer(scores.ROUGE, use_stemmer=True)
+  for reference in ENGLISH:
+    for answer in (*ENGLISH, reference[: len(reference) // 2]):
+      found = scores.rouge([reference], answer)
+      wanted = theirs.score(reference, answer)
+      assert found == {k: 100 * v.fmeasure for k, v in wanted.items()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "金地山日",
+        "これはペンです",
+        "สวัสดีครับ",
+        "niño",
+        "Привет мир",
+        "한국어 문장",
+        "नमस्ते दुनिया",
+        "مرحبا بالعالم",
+        "١٢٣",
+    ],
+)
+def test_a_copy_is_perfect_in_every_script(text):
+  assert set(scores.score([text], text).values()) == {100}
+  assert scores.rouge([text], "x")["rougeL"] == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "rouge1"),
+    [
+        # Three of four characters, as of words.
+        ("金地山日", "金地山木", 75),
+        ("niño", "nio", 0),
+        ("niño", "ni o", 0),
+        ("el niño come", "el niño duerme", 200 / 3),
+        # Composed and decomposed characters are the same.
+        ("nin\u0303o", "ni\u00f1o", 100),
+        # English words in other text are stemmed, as in English text.
+        ("跑 running", "跑 runs", 100),
+        # Vowel signs are part of a word.
+        ("नमस्ते दुनिया", "नमस्ते", 200 / 3),
+    ],
+)
+def test_words_of_other_scripts(reference, answer, rouge1):
+  found = scores.rouge([reference], answer)["rouge1"]
+  assert found == pytest.approx(rouge1)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [("是。", "是"), ("¿Qué?", "qué"), ("«oui»", "oui"), ("e\u0301", "\u00e9")],
+)
+def test_punctuation_of_every_script_is_normalised(reference, answer):
+  found = scores.matches([reference], answer)
+  assert found == {"exact_match": 0, "normalized_match": 100}
+
+
+def test_ascii_is_normalised_as_string_punctuation_says():
+  text = "".join(map(chr, range(128)))
+  kept = text.lower().translate(str.maketrans("", "", string.punctuation))
+  assert words.normalize(text) == " ".join(kept.split())

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from zsgen import config, errors
-from zsgen.data import sources
+from zsgen.data import prompts, sources, tokenizers
 from zsgen.data.sources import records
+from zsgen.reports import source_notes
 
 FIELDS = config.Fields(
     definition="about", category="kind", split="part", key="name"
@@ -213,6 +214,199 @@ def test_plain_text_without_input(tmp_path):
   ]
 
 
+def test_definitions_and_choices_may_be_left_out_row_by_row(tmp_path):
+  path = tmp_path / "t.jsonl"
+  rows = [
+      row | {"about": about, "from": choices, "target": "x"}
+      for row, about, choices in zip(
+          _rows(),
+          ("Say it.", "", None, " ", "Say it.", "Say it."),
+          (["x", "y"], None, None, ["x"], ["x"], ["x"]),
+          strict=True,
+      )
+  ]
+  path.write_text("\n".join(map(json.dumps, rows)))
+  fields = config.Fields(definition="about", choices="from", key="name")
+  suite = _suite(path, fields, heldout=PLAIN)
+  found = {e.key: (e.definition, e.choices) for e in suite.examples()}
+  assert [found[f"row-{i}"] for i in range(4)] == [
+      ("Say it.", ("x", "y")),
+      ("", ()),
+      ("", ()),
+      ("", ("x",)),
+  ]
+  # Without a definition there must be a question.
+  rows[1]["input"] = ""
+  path.write_text("\n".join(map(json.dumps, rows)))
+  with pytest.raises(errors.InputError, match='line 2: the field "input" is'):
+    _suite(path, fields, heldout=PLAIN)
+
+
+def test_columns_that_nothing_reads_are_counted(tmp_path):
+  rows = [row | {"empty": None, "list": []} for row in _rows()]
+  rows[0]["odd\ud800"] = 1
+  path = tmp_path / "t.jsonl"
+  path.write_text("\n".join(map(json.dumps, rows)))
+  told = _suite(path).told
+  assert told["unread_fields"] == {"unread": 6, "odd\\ud800": 1}
+  lines = source_notes.describe(
+      {"source": told, "suite": "table", "prompts": {}}
+  )
+  assert (
+      "table: 2 fields of rows are not read: unread (6), odd\\ud800 (1)"
+      in lines
+  )
+  for name in ("t.csv", "t.parquet"):
+    _write(tmp_path / name, _rows())
+    assert _suite(tmp_path / name).told["unread_fields"] == {"unread": 6}
+
+
+def test_a_held_out_set_with_a_seed_is_the_same_in_all_runs(tmp_path):
+  path = tmp_path / "t.jsonl"
+  rows = [
+      {"task": f"t{i % 8}", "input": f"q{i}", "target": ["a", "b"]}
+      for i in range(160)
+  ]
+  _write(path, rows)
+
+  def drawn(config_seed, set_seed):
+    options = dict(
+        draw="seed",
+        train_instances=4,
+        heldout_instances=4,
+        label="random",
+        heldout={"heldout": config.Heldout(share=0.4, seed=set_seed)},
+    )
+    made = _suite(path, config.Fields(), config_seed, **options)
+    data = config.Data(source="table", **options)
+    show = prompts.get(data, tokenizers.Bytes(), config_seed)
+    splits = {"train": [], "heldout": []}
+    for each in made.examples():
+      answer = [s.text for s in show(each) if s.loss]
+      splits[each.split].append((each.task, each.key, answer))
+    return splits
+
+  one, two = drawn(1, 7), drawn(2, 7)
+  assert one["heldout"] == two["heldout"] != drawn(1, 8)["heldout"]
+  assert one["train"] != two["train"]
+  assert drawn(1, None)["heldout"] != drawn(2, None)["heldout"]
+  assert drawn(1, None) == drawn(1, 1)
+
+
+def test_a_seed_of_a_set_where_all_sets_are_drawn_together(tmp_path):
+  _write(tmp_path / "t.jsonl", _rows())
+  sets = {"heldout": config.Heldout(tasks=("b",), seed=1)}
+  said = r"heldout\.seed: config\.data\.draw='sample' draws all .* seed, first"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(tmp_path / "t.jsonl", heldout=sets, draw="sample")
+  assert len(_examples(tmp_path / "t.jsonl", heldout=sets, draw="first")) == 6
+
+
+def test_a_listed_task_whose_rows_were_left_out(tmp_path):
+  rows = _rows(9)
+  for row in rows:
+    if row["task"] == "b":
+      row["input"] = 3
+  path = tmp_path / "t.jsonl"
+  path.write_text("\n".join(map(json.dumps, rows)))
+  said = (
+      r"no task 'b'.* 3 bad rows of b were left out: .*line 2: the field"
+      r' "input" .* must be text, not a number'
+  )
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path, config.Fields(), heldout=PLAIN, on_bad_row="skip")
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.json.gz"])
+@pytest.mark.parametrize(
+    "content", [b"", b" \n", b"\xef\xbb\xbf", b"[]", b" [ \n]\n"]
+)
+def test_an_empty_file_beside_others(tmp_path, name, content):
+  home = tmp_path / "data"
+  home.mkdir()
+  _write(home / "a.jsonl", _rows())
+  whole = gzip.compress(content) if name.endswith(".gz") else content
+  (home / name).write_bytes(whole)
+  assert len(_examples(home, heldout=PLAIN)) == 6
+  (home / "a.jsonl").unlink()
+  with pytest.raises(
+      errors.InputError, match=r"has no row that can be used\.$"
+  ):
+    _suite(home)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"version": 1, "data": _rows()}, indent=1),
+        json.dumps({"version": 1, "data": _rows()}, indent=None),
+        json.dumps({"data": _rows()}) + "\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_one_object_is_no_rows(tmp_path, name, content):
+  path = tmp_path / name
+  path.write_text(content)
+  said = (
+      r"is an object; rows must be an array.*may be in 'data': save that list"
+  )
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path)
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path, on_bad_row="skip")
+  # The message's advice.
+  path.write_text(json.dumps(json.loads(content)["data"]))
+  assert len(_examples(path)) == 6
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json"])
+def test_a_key_twice_is_a_bad_row(tmp_path, name):
+  texts = [json.dumps(row) for row in _rows()]
+  texts[2] = texts[2][:-1] + ', "input": "another"}'
+  text = "\n".join(texts) if name == "t.jsonl" else f"[{','.join(texts)}]"
+  path = tmp_path / name
+  path.write_text(text)
+  said = r"(line 3:|row 2 is) broken JSON \(the key 'input' is there twice\)"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(path)
+  assert len(_examples(path, on_bad_row="skip")) == 5
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_lines_that_end_in_carriage_returns_only(tmp_path, name):
+  path = tmp_path / name
+  _write(path, [{k: "x" + v[:1] for k, v in row.items()} for row in _rows()])
+  whole = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n\n", b"\n")
+  path.write_bytes(whole.replace(b"\n", b"\r"))
+  said = rf"t\{path.suffix}, line 1: has carriage returns .* tr '\\r' '\\n'"
+  for count in (1, 20_000):  # The whole file is a line, which may be too long.
+    path.write_bytes(path.read_bytes() * count)
+    with pytest.raises(errors.InputError, match=said):
+      _suite(path)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json"])
+def test_utf_16_is_told(tmp_path, name):
+  path = tmp_path / name
+  _write(path, _rows())
+  path.write_bytes(path.read_bytes().decode("utf-8-sig").encode("utf-16"))
+  with pytest.raises(errors.InputError, match="is UTF-16, not UTF-8"):
+    _suite(path)
+
+
+def test_unusual_values_of_json(tmp_path):
+  """NUL is text; numbers that JSON does not have are no text."""
+  rows = _rows()
+  rows[0]["input"], rows[1]["unread"] = "a\0b", float("nan")
+  path = tmp_path / "t.jsonl"
+  path.write_text("\n".join(map(json.dumps, rows)))
+  assert "a\0b" in {e.input for e in _examples(path)}
+  rows[1]["input"] = float("inf")
+  path.write_text("\n".join(map(json.dumps, rows)))
+  with pytest.raises(errors.InputError, match=r"line 2: .*not a number: inf"):
+    _suite(path)
+
+
 BAD = [
     ({"input": 3}, r'"input" \(config.data.fields.input\) .* text, not a num'),
     ({"input": None}, "must be text, not null"),
@@ -248,7 +442,11 @@ def test_bad_rows_of_all_files_are_counted(tmp_path):
   lines = [b"1" * 5000, json.dumps(_rows()[1]).encode(), b"\x00"]
   (tmp_path / "two.jsonl").write_bytes(b"\n".join(lines))
   fields = config.Fields()
-  said = r"one\.jsonl, line 2: broken JSON.*column 2.*And 6 more bad rows.*on_bad_row"
+  said = (
+      r"^7 bad rows, of which the first 5 are:\n  .*one\.jsonl, line 2: broken"
+      r" JSON.*column 2.*\n.*line 3.*\n.*\n.*line 5: is not UTF-8.*\n.*line 6:"
+      r" broken JSON \(nested too deeply\)\.\nMend .*on_bad_row=skip\.$"
+  )
   with pytest.raises(errors.InputError, match=said):
     _suite(tmp_path, fields, heldout=PLAIN)
   suite = _suite(tmp_path, fields, heldout=PLAIN, on_bad_row="skip")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
       fields=config.Fields(**QA, choices="answers/text"),
       heldout={"heldout": config.Heldout(split="test")},
   )
-  with pytest.raises(errors.InputError, match=r"row 4: is not UTF-8.*\(0 more"):
+  with pytest.raises(errors.InputError, match=r"row 4: is not UTF-8.* Mend"):
     source.tfds(data, 0, tmp_path)
   data = dataclasses.replace(data, on_bad_row="skip")
   # Nothing is read again.
@@ -189,17 +190,40 @@ def test_bad_names(prepared, options, said):
     _reader(prepared, **options)
 
 
-def test_damaged_files(prepared, tmp_path):
+def _copy(prepared, tmp_path):
+  """The data set at another place, writable."""
   copy = tmp_path / "here_qa/plain/1.2.0"
-  copy.mkdir(parents=True)
-  for file in (prepared / "here_qa/plain/1.2.0").iterdir():
-    (copy / file.name).write_bytes(file.read_bytes())
+  shutil.copytree(prepared / "here_qa/plain/1.2.0", copy)
+  return copy
+
+
+def test_damaged_files(prepared, tmp_path):
+  copy = _copy(prepared, tmp_path)
   (train,) = copy.glob("*train*")
   train.write_bytes(train.read_bytes()[:-9])
   with pytest.raises(
       errors.InputError, match=r"row 5: cannot be read.*DataLoss"
   ):
     list(_reader(tmp_path).rows())
+
+
+def test_files_elsewhere_are_not_read(prepared, tmp_path):
+  """The description says what files are called."""
+  copy = _copy(prepared, tmp_path)
+  (train,) = copy.glob("*train*")
+  train.rename(tmp_path / train.name)
+  train.symlink_to(tmp_path / train.name)
+  said = r"dataset_info\.json: splits: .*train.* must name a file inside"
+  with pytest.raises(errors.InputError, match=said):
+    _reader(tmp_path)
+  train.unlink()
+  info = copy / "dataset_info.json"
+  text = info.read_text()
+  template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+  assert template in text
+  info.write_text(text.replace(template, f"../../../{template}"))
+  with pytest.raises(errors.InputError, match=said):
+    _reader(tmp_path)
 
 
 @pytest.mark.parametrize(

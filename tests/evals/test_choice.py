@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.helpers import closeness
 from zsgen import config as config_lib
 from zsgen import errors
 from zsgen import mesh as mesh_lib
@@ -12,6 +13,8 @@ from zsgen.data import prepare
 from zsgen.evals import choice, packed
 from zsgen.models import model as model_lib
 from zsgen.training import batches
+
+pytestmark = pytest.mark.numerics
 
 SPEC = config_lib.Eval(type="choice")
 
@@ -60,7 +63,7 @@ def test_picks_are_those_of_each_choice_alone(place):
   for example, flag in zip(choices.examples, choices.right, strict=True):
     right.setdefault(example, []).append(flag)
   sums = [total for each in scores.values() for total, _ in each]
-  np.testing.assert_allclose(found.losses, sums, rtol=1e-5)
+  closeness.assert_close(found.losses, np.array(sums))
   for suffix, score in (("", lambda s, n: s / n), ("_sum", lambda s, n: s)):
     hits = {
         example: right[example][int(np.argmin([score(*x) for x in each]))]

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from zsgen import errors
+
 SAYS = """
 import os
 print(os.environ["JAX_PROCESS_ID"], "of", os.environ["JAX_NUM_PROCESSES"])
@@ -72,3 +74,14 @@ def test_a_signal_is_passed_on(root, module):
   process.send_signal(signal.SIGTERM)
   process.communicate(timeout=60)
   assert process.returncode == 0
+
+
+def test_processes_that_stopped_are_not_done(root, module):
+  stops = WAITS.replace("sys.exit(0)", "sys.exit(75)")
+  process = _start(root, stops, *module)
+  for _ in range(2):
+    assert process.stdout.readline().endswith("waits\n")
+  process.send_signal(signal.SIGTERM)
+  said, _ = process.communicate(timeout=60)
+  assert process.returncode == errors.STOPPED == 75
+  assert "has saved and stopped (exit code 75)" in said

@@ -251,7 +251,7 @@ def test_files_that_are_missing_or_damaged(copy):
   _say(copy, r="eight")
   _refused(copy, r"r is 'eight' and lora_alpha 5; they must be numbers")
   (copy / adapters.CONFIG).write_text("{")
-  _refused(copy, "adapter_config.json is not JSON")
+  _refused(copy, "adapter_config.json, line 1: is not JSON")
   (copy / adapters.CONFIG).unlink()
   _refused(copy, "adapter_config.json is not there")
 
@@ -270,3 +270,22 @@ def test_a_base_that_peft_added_is_told(copy):
   tensors["base_model.model.lm_head.base_layer.weight"] = head
   safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
   _refused(copy, r"lm_head\.base_layer.*save_embedding_layers=False")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, "", 1, True, [0], {"a": 0}])
+def test_a_field_that_is_not_known_must_ask_for_nothing(copy, value):
+  """Layer 0 is a layer: a number is no switch."""
+  _say(copy, what_comes_next_year=value)
+  _refused(copy, "what_comes_next_year is .* which is not computed")
+
+
+@pytest.mark.parametrize("value", [None, False, [], {}])
+def test_a_field_that_asks_for_nothing_is_fine(copy, value):
+  _say(copy, what_comes_next_year=value)
+  lora, _ = _read(copy, imported.model("llama2")[0], config.NO_LORA)
+  assert lora.rank == 3
+
+
+def test_an_adapter_nested_too_deep_is_told(copy):
+  (copy / adapters.CONFIG).write_text('{"a": ' + "[" * 200_000)
+  _refused(copy, r"adapter_config\.json, line 1: is not JSON")

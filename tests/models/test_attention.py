@@ -1,7 +1,6 @@
 """Every backend of attention is attention, and so are its gradients."""
 
 import functools
-import os
 import pathlib
 import subprocess
 import sys
@@ -11,9 +10,12 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers import xla
 from tests.models import attended
 from zsgen.models import attention
 from zsgen.models import execution as execution_lib
+
+pytestmark = pytest.mark.numerics
 
 
 @pytest.mark.parametrize(
@@ -102,10 +104,9 @@ def test_kernels_of_float32_multiply_in_float32():
 
 
 def test_a_mesh_splits_kernels_and_changes_nothing():
-  flag = "--xla_force_host_platform_device_count=8"
   done = subprocess.run(
       [sys.executable, "-m", "tests.models.attended_split"],
-      env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+      env=xla.environment(xla.devices(8)),
       cwd=pathlib.Path(__file__).parents[2],
       capture_output=True,
       text=True,

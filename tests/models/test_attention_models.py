@@ -7,9 +7,12 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
+from tests.helpers import closeness
 from tests.models import small
 from zsgen.models import execution as execution_lib
 from zsgen.models import model as model_lib
+
+pytestmark = pytest.mark.numerics
 
 ARCH = dataclasses.replace(
     small.RMS, pattern=("local", "global"), window=3, score_cap=5.0
@@ -28,21 +31,13 @@ def _rows():
   return small.rows([parts[:3], parts[3:], []], 16)
 
 
-def _assert_close(found, wanted):
-  jax.tree.map(
-      lambda one, other: np.testing.assert_allclose(
-          one, other, rtol=1e-3, atol=1e-4
-      ),
-      found,
-      wanted,
-  )
-
-
 def test_gradients_are_those_of_plain_operations():
   grad = jax.jit(jax.value_and_grad(_loss), static_argnums=2)
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)
-  _assert_close(grad(params, rows, "splash"), grad(params, rows, "xla"))
+  closeness.assert_close(
+      grad(params, rows, "splash"), grad(params, rows, "xla")
+  )
 
 
 @pytest.mark.parametrize("backend", ["splash", "cudnn"])
@@ -57,7 +52,7 @@ def test_prompts_are_read_as_by_plain_operations(backend):
     prefill = jax.jit(model.prefill, static_argnums=3)
     return prefill(small.loud(arch), tokens, lengths, 2)
 
-  _assert_close(read(backend), read("xla"))
+  closeness.assert_close(read(backend), read("xla"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

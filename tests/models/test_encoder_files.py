@@ -169,7 +169,7 @@ def test_settings_that_are_not_computed(directory, name, fields, said):
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_files_that_are_damaged(directory, content):
   (directory / "config.json").write_text(content)
-  with pytest.raises(errors.InputError, match=r"config.json is not.*JSON"):
+  with pytest.raises(errors.InputError, match=r"config.json.* is not.*JSON"):
     encoder_files.read(directory)
 
 
@@ -202,3 +202,10 @@ def test_what_is_not_safetensors(directory):
   (directory / "model.safetensors").write_bytes(b"weights")
   with pytest.raises(errors.InputError, match="not a safetensors file"):
     encoder_files.read(directory).params()
+
+
+def test_the_pooling_is_read_from_the_directory_alone(directory):
+  modules = [{"type": "sentence_transformers.models.Pooling", "path": "../x"}]
+  (directory / "modules.json").write_text(json.dumps(modules))
+  with pytest.raises(errors.InputError, match="must name a file inside"):
+    encoder_files.read(directory)

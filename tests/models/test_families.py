@@ -4,7 +4,6 @@ The measure is logits that tests/models/families/make.py stored; where torch is
 installed, transformers also loads what is exported. `-s` shows the errors.
 """
 
-import os
 import pathlib
 import re
 import subprocess
@@ -16,8 +15,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from tests.helpers import xla
 from zsgen.models import hugging_face
 from zsgen.models.hugging_face import families
+
+pytestmark = pytest.mark.numerics
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
@@ -73,7 +75,7 @@ def exported(case, tmp_path):
       dtype=_dtype(case),
       # transformers must find its way through an index of ours, too.
       largest=12_000 if case == "mistral" else 10**9,
-      special_ids={name: said[name] for name in IDS},
+      tokens=hugging_face.Tokens({name: said[name] for name in IDS}),
   )
   return tmp_path / "out"
 
@@ -136,14 +138,11 @@ def test_an_exported_config_says_the_same(case, exported):
 
 def test_eight_devices_read_write_and_answer_as_one_does():
   script = pathlib.Path(__file__).with_name("placed.py")
-  flag = "--xla_force_host_platform_device_count=8"
   root = str(script.parents[2])
   done = subprocess.run(
       [sys.executable, script],
       env={
-          **os.environ,
-          "XLA_FLAGS": flag,
-          "JAX_PLATFORMS": "cpu",
+          **xla.environment(xla.devices(8)),
           "PYTHONPATH": root,
       },
       capture_output=True,

@@ -1,7 +1,6 @@
 """Orders are the same bytes on several devices and several processes."""
 
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -9,6 +8,10 @@ import sys
 
 import bert
 import pytest
+
+from tests.helpers import xla
+
+pytestmark = pytest.mark.numerics
 
 ORDERED = pathlib.Path(__file__).parents[1] / "ordered.py"
 
@@ -33,12 +36,10 @@ def config(tmp_path):
 
 
 def _start(config, workdir, *where, devices=1):
-  flag = f"--xla_force_host_platform_device_count={devices}"
   return subprocess.Popen(
       [sys.executable, ORDERED, config, workdir, *where],
       env={
-          **os.environ,
-          "XLA_FLAGS": flag,
+          **xla.environment(xla.devices(devices)),
           "PYTHONPATH": str(ORDERED.parents[1]),
       },
       stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ STATE = step_lib.State(
     {"kernel": jax.random.normal(jax.random.key(0), (300, 300))},
     {"count": jax.numpy.zeros(())},
 )
+RUN = "0f" * 32
 HELD = """
 import pathlib, sys, time
 from zsgen.training import records
@@ -42,39 +43,39 @@ def _small_files(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("again", [True, False], ids=["next-save", "exit"])
 def test_a_save_that_fails_in_the_background_is_told(tmp_path, again):
   path = tmp_path / checkpoints.NAME
-  with checkpoints.Checkpoints(path, 2) as saved:
-    saved.save(1, STATE, {"step": 1})
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    saved.save(1, STATE, {})
   with pytest.raises(ValueError, match="File too large"):
-    with _small_files(5000), checkpoints.Checkpoints(path, 2) as saved:
-      saved.save(2, STATE, {"step": 2})
+    with _small_files(5000), checkpoints.Checkpoints(path, 2, RUN) as saved:
+      saved.save(2, STATE, {})
       if again:
-        saved.save(3, STATE, {"step": 3})
+        saved.save(3, STATE, {})
         raise AssertionError("nothing was raised")
-  with checkpoints.Checkpoints(path, 2) as saved:
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
     assert saved.steps() == [1]
 
 
 def test_a_place_that_is_gone_is_told_at_once(tmp_path):
   path = tmp_path / checkpoints.NAME
-  with checkpoints.Checkpoints(path, 2) as saved:
-    saved.save(1, STATE, {"step": 1})
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    saved.save(1, STATE, {})
     saved._manager.wait_until_finished()
     shutil.rmtree(path)
     path.write_text("")
     with pytest.raises(OSError, match="Not a directory"):
-      saved.save(2, STATE, {"step": 2})
+      saved.save(2, STATE, {})
 
 
 def test_what_is_saved_comes_back(tmp_path):
   path = tmp_path / checkpoints.NAME
-  with checkpoints.Checkpoints(path, 2) as saved:
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
     for step in (1, 2, 3):
-      saved.save(step, STATE, {"step": step})
+      saved.save(step, STATE, {"metrics.jsonl": [step, "ab"]})
   place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   wanted = checkpoints.like(STATE, jax.tree.map(lambda _: place, STATE))
-  with checkpoints.Checkpoints(path, 2) as saved:
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
     assert saved.steps() == [2, 3]
-    assert saved.meta(3) == {"step": 3}
+    assert saved.records(3) == {"metrics.jsonl": [3, "ab"]}
     jax.tree.map(np.testing.assert_array_equal, saved.state(3, wanted), STATE)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from jax import numpy as jnp
 import pytest
 import rich.console
 
+from tests.helpers import xla
 from zsgen import chips, errors, pipeline, topology
 from zsgen import config as config_lib
 from zsgen.models import presets
@@ -41,10 +41,9 @@ def known(small):
 @pytest.fixture(scope="module")
 def eight():
   """What planned.py finds on 8 devices."""
-  flag = "--xla_force_host_platform_device_count=8"
   done = subprocess.run(
       [sys.executable, PLANNED],
-      env={**os.environ, "XLA_FLAGS": flag},
+      env=xla.environment(xla.devices(8)),
       capture_output=True,
       text=True,
       check=False,

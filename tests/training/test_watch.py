@@ -4,13 +4,16 @@ import io
 import json
 import time
 
+from flax import traverse_util
 import numpy as np
 import pytest
 import rich.console
 from tensorboardX.proto import event_pb2
 
 from zsgen import chips, errors, pipeline
-from zsgen.training import flops, meter, progress, watch, writers
+from zsgen import config as config_lib
+from zsgen.models import model as model_lib
+from zsgen.training import finite, flops, meter, progress, watch, writers
 
 STEP = {
     "step",
@@ -217,7 +220,7 @@ def test_an_evaluation_that_is_not_finite():
   with pytest.raises(
       errors.InputError, match="heldout now: the loss of 2 of 3"
   ):
-    watch.check_finite(Broken(), found, "now", "Stop.")
+    watch.check_finite(Broken(), found, "now", lambda: "Stop.")
 
 
 def test_the_page_has_every_metric(root):
@@ -231,3 +234,68 @@ def test_the_page_has_every_metric(root):
   }
   for name in (STEP | beside) - {"step"}:
     assert f"`{name}`" in page
+
+
+def _spoil(params, *names):
+  """Parameters with a value in some arrays that is not finite."""
+  flat = traverse_util.flatten_dict(params, sep="/")
+  for name in names:
+    flat[name] = flat[name].at[(0,) * flat[name].ndim].set(np.nan)
+  return traverse_util.unflatten_dict(flat, sep="/")
+
+
+ONE = "blocks/0/mlp/down/kernel"
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_parameters_that_are_not_finite_are_named(
+    small, tmp_path, monkeypatch, evaluated
+):
+  init = model_lib.Model.init
+  monkeypatch.setattr(
+      model_lib.Model,
+      "init",
+      lambda self, key: _spoil(init(self, key), ONE, "final_norm/scale"),
+  )
+  if not evaluated:  # By the model: then the first step finds it.
+    small.evals.heldout.type = "copy_input"
+  with pytest.raises(errors.InputError) as caught:
+    _run(small, tmp_path)
+  said = str(caught.value)
+  assert ("heldout at step 0" if evaluated else "of step 0 is nan") in said
+  assert f"{ONE} (1 of 3,072), final_norm/scale (1 of 32)" in said
+  assert "drawn from the seed 0" in said
+  assert "Lower config.train.learning_rate" not in said
+
+
+def _advice(small, step, params, said="", **options):
+  for name, value in options.items():
+    section, _, field = name.partition("__")
+    setattr(small[section], field, value)
+  beginning = finite.look_at(params, said) if params else finite.Beginning(said)
+  return finite.advise(beginning, config_lib.check(small), step)
+
+
+def test_advice_is_of_use_at_its_step(small):
+  lower = "Lower config.train.learning_rate."
+  good, bad = {"a": np.ones(3)}, {"a": np.array([1, np.inf, np.nan])}
+  assert _advice(small, 3, bad) == lower
+  assert _advice(small, 7, None) == lower
+  assert "a (2 of 3). They are of: hf." in _advice(small, 0, bad, "hf")
+  assert "Lower config.model.init_std" in _advice(small, 0, good)
+  dtype = _advice(small, 0, good, model__dtype="bfloat16")
+  assert dtype.endswith("Set config.model.dtype='float32'.")
+  base = _advice(
+      small, 0, good, "b", model__init="tiny", model__dtype="float32"
+  )
+  assert base.endswith("Name others in config.model.init than: b.")
+  # Without a learning rate no step changes anything.
+  still = _advice(small, 3, bad, train__learning_rate=0.0)
+  assert "a (2 of 3)" in still and lower not in still
+  assert lower not in _advice(small, 3, None)
+
+
+def test_many_arrays_are_not_all_named(small):
+  bad = {f"p{i}": np.full(2, np.nan) for i in range(9)}
+  said = _advice(small, 0, bad)
+  assert "p2 (2 of 2) and 6 more arrays." in said and "p3" not in said

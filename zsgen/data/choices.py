@@ -68,39 +68,44 @@ class Table:
   def __init__(self):
     # By task and key: the example's id, and the rows of its choices.
     self._examples: dict[tuple[str, str], int] = {}
-    self._choices: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    self._choices: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
 
   def add(self, table: pa.Table, first: int) -> None:
     """Takes in a chunk's table, whole; `first` is the id of its first row."""
     kept = table["loss_tokens"].to_numpy() > 0
+    # An answer without its end is no answer to be ranked.
+    whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
     ids = np.where(kept, first + np.cumsum(kept) - 1, _DROPPED)
     heldout = pc.not_equal(table["split"], suite.TRAIN)
     columns = (
         table.select(("task", "key", "right"))
         .add_column(0, "id", pa.array(ids))
+        .add_column(1, "whole", pa.array(whole))
         .filter(heldout)
         .to_pydict()
     )
-    for row, task, key, right in zip(*columns.values(), strict=True):
+    for row, whole, task, key, right in zip(*columns.values(), strict=True):
       if right is None:
         self._examples[task + _SUFFIX, key] = row
       else:
-        self._choices.setdefault((task, key), []).append((row, right))
+        choices = self._choices.setdefault((task, key), [])
+        choices.append((row, whole, right))
 
   def array(self) -> np.ndarray:
     """The rows that are choices, ascending, the last ones of the store.
 
     Returns:
       int64 [rows, 3]: the id of the example, the place among its choices, and
-      1 where it is right. The id is -1 where not all of them were kept.
+      1 where it is right. The id is -1 where not all of them were kept whole.
     """
     found = []
     for name, choices in self._choices.items():
       example = self._examples[name]
-      whole = all(row != _DROPPED for row, _ in (*choices, (example, True)))
+      kept = [row != _DROPPED and whole for row, whole, _ in choices]
+      comparable = all(kept) and example != _DROPPED
       found += [
-          (example if whole else _DROPPED, place, right)
-          for place, (row, right) in enumerate(choices)
+          (example if comparable else _DROPPED, place, right)
+          for place, (row, _, right) in enumerate(choices)
           if row != _DROPPED
       ]
     return np.array(found, np.int64).reshape(-1, 3)

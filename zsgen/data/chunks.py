@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
-from zsgen.data import ahead, judged, suite
+from zsgen.data import ahead, judged, lost_text, suite
 from zsgen.data import rows as rows_lib
 
 # Member of the archive that has the digest of the table.
@@ -29,8 +29,23 @@ _DIGEST = "table.sha256"
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
-# Where the table's metadata has the counts of prompts.
-_PROMPTS = "zsgen.prompts"
+# Of the files; chunks of another format are not continued.
+FORMAT = 2
+# Where the table's metadata has the counts of prompts, and of characters.
+_PROMPTS, _CHARACTERS = "zsgen.prompts", "zsgen.characters"
+# Columns that are numbers, and the fields of the rows that they are.
+_NUMBERS = {
+    "tokens": ("lengths", pa.int32()),
+    "loss_tokens": ("losses", pa.int32()),
+    "cut": ("cut", pa.bool_()),
+    "answer_cut": ("answer_cut", pa.bool_()),
+    "last_lost": ("last_lost", pa.bool_()),
+    "unknown": ("unknown", pa.int32()),
+    "unknown_loss": ("unknown_loss", pa.int32()),
+    "lost_characters": ("dropped", pa.int32()),
+    "answer_changed": ("changed", pa.bool_()),
+    "answer_lost": ("answer_lost", pa.bool_()),
+}
 
 
 class Chunk(NamedTuple):
@@ -40,15 +55,19 @@ class Chunk(NamedTuple):
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, prompt, answer, right (null but for choices), and what
-      `judged` gives (null but for held-out examples) of each example.
+      answer_cut, last_lost, unknown, unknown_loss, lost_characters,
+      answer_changed, answer_lost (see `rows.Rows`), prompt, answer, right (null but for
+      choices), and what `judged` gives (null but for held-out examples) of
+      each example.
     prompts: what prompts left out, counted.
+    characters: that the tokenizer does not know, the most frequent ones.
   """
 
   tokens: np.ndarray
   mask: np.ndarray
   table: pa.Table
   prompts: Mapping[str, int]
+  characters: Mapping[str, int]
 
 
 def of(
@@ -62,24 +81,31 @@ def of(
       for name in ("task", "category", "split", "key")
   }
   numbers = {
-      "tokens": pa.array(rows.lengths, pa.int32()),
-      "loss_tokens": pa.array(rows.losses, pa.int32()),
-      "cut": pa.array(rows.cut),
-      "answer_cut": pa.array(rows.answer_cut),
+      name: pa.array(getattr(rows, field), kind)
+      for name, (field, kind) in _NUMBERS.items()
   }
   texts = {"prompt": rows.prompts, "answer": rows.answers}
   right = pa.array([each.right for each in examples], pa.bool_())
   kept = np.repeat(rows.losses > 0, rows.lengths)
   shown = judged.columns(examples)
   table = pa.table({**columns, **numbers, **texts, "right": right, **shown})
-  return Chunk(rows.tokens[kept], rows.mask[kept], table, dict(counts))
+  return Chunk(
+      rows.tokens[kept],
+      rows.mask[kept],
+      table,
+      dict(counts),
+      lost_text.most_common(rows.characters),
+  )
 
 
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
   arrays, table = io.BytesIO(), io.BytesIO()
   np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
-  said = {_PROMPTS: json.dumps(chunk.prompts, sort_keys=True)}
+  said = {
+      _PROMPTS: json.dumps(chunk.prompts, sort_keys=True),
+      _CHARACTERS: json.dumps(chunk.characters),
+  }
   pq.write_table(
       chunk.table.replace_schema_metadata(said), table, compression="zstd"
   )
@@ -136,8 +162,12 @@ def _read(path: pathlib.Path) -> Chunk:
   try:
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
       table = pq.read_table(path)
-      counts = json.loads(table.schema.metadata[_PROMPTS.encode()])
-      return Chunk(arrays["tokens"], arrays["mask"], table, counts)
+      counts, characters = (
+          json.loads(table.schema.metadata[name.encode()])
+          for name in (_PROMPTS, _CHARACTERS)
+      )
+      tokens, mask = arrays["tokens"], arrays["mask"]
+      return Chunk(tokens, mask, table, counts, characters)
   except (
       OSError,
       ValueError,

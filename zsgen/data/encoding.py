@@ -42,11 +42,12 @@ def encode(
     say: takes lines on the progress.
 
   Raises:
-    InputError: a bad row, a prompt that cannot be shown, or text that is not
-      Unicode.
+    InputError: a bad row, a prompt that cannot be shown, an answer that the
+      tokenizer cannot encode whole, or text that is not Unicode.
     OSError: the disk is full.
   """
   tokenizer = tokenizers.get(data)
+  tokenizers.check_patterns(tokenizer)
   first = chunks.done(folder)
   batches = _batches(choices.examples(source))
   before = sum(map(len, itertools.islice(batches, first)))
@@ -58,7 +59,12 @@ def encode(
     shown = prompt if data.on_bad_row == "error" else _or_nothing(prompt)
     try:
       found = rows.encode(
-          batch, shown, tokenizer, data.max_length, data.truncate
+          batch,
+          shown,
+          tokenizer,
+          data.max_length,
+          data.truncate,
+          on_lost=data.on_bad_row,
       )
       return chunks.of(batch, found, prompt.counts)
     except UnicodeEncodeError as error:

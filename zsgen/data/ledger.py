@@ -12,6 +12,14 @@ from zsgen.data import suite
 
 _LABELS = ("task", "category", "split")
 _NUMBERS = ("tokens", "loss_tokens", "cut", "answer_cut")
+# Counted where there are any.
+_RARE = (
+    "unknown",
+    "unknown_loss",
+    "lost_characters",
+    "answer_changed",
+    "answer_lost",
+)
 
 
 class Ledger:
@@ -20,10 +28,13 @@ class Ledger:
   Attributes:
     rows: examples that are kept.
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
-      loss_tokens.
+      loss_tokens; and where there are any unknown, unknown_loss (tokens),
+      lost_characters (of requests), answer_changed and answer_lost (examples),
+      see `rows.Rows`.
     dropped: examples of each task that had no answer token left.
     cut: examples of each task that were longer than a row may be.
     prompts: what prompts left out, see `prompts.Prompts`.
+    characters: that the tokenizer does not know, and how often they came.
   """
 
   def __init__(self):
@@ -32,6 +43,7 @@ class Ledger:
     self.dropped: collections.Counter = collections.Counter()
     self.cut: collections.Counter = collections.Counter()
     self.prompts: collections.Counter = collections.Counter()
+    self.characters: collections.Counter = collections.Counter()
     self._tasks: dict[str, dict[str, Any]] = {}
     self._current = None
 
@@ -46,11 +58,15 @@ class Ledger:
     """
     labels = zip(*(table[name].to_pylist() for name in _LABELS), strict=True)
     numbers = [table[name].to_numpy() for name in _NUMBERS]
+    rare = {name: table[name].to_numpy() for name in _RARE}
     first = 0
     for (name, category, split), run in itertools.groupby(labels):
       stop = first + sum(1 for _ in run)
       task = self._task(name, category, split)
       self._add(task, *(column[first:stop] for column in numbers))
+      for count, column in rare.items():
+        if total := int(column[first:stop].sum()):
+          self.counts[split][count] += total
       first = stop
 
   def _add(
@@ -87,12 +103,26 @@ class Ledger:
       if split not in found:
         raise errors.InputError(
             f"the suite {source.name} has no example left in {split}:"
-            f" {self.counts.get(split, {}).get('dropped', 0)} had no answer, or"
-            " lost all of it to config.data.max_length."
+            f" {self._reasons(split)}."
         )
     for split, counts in self.counts.items():
       counts["tasks"] = sum(task["split"] == split for task in kept)
     return pa.Table.from_pylist(kept)
+
+  def _reasons(self, split: str) -> str:
+    """Why examples of a split are dropped."""
+    counts = self.counts.get(split, {})
+    lost = counts.get("answer_lost", 0)
+    reasons = (
+        f"{counts.get('dropped', 0) - lost} had no answer, or lost all of it to"
+        " config.data.max_length"
+    )
+    if not lost:
+      return reasons
+    return (
+        f"{reasons}; {lost} were left out (config.data.on_bad_row='skip')"
+        " because the tokenizer drops characters of their answers"
+    )
 
   def _task(self, name: str, category: str, split: str) -> dict[str, Any]:
     """The task's entry; a new one begins where the last one ended."""

@@ -15,6 +15,7 @@ from zsgen import artifacts, config, errors
 from zsgen.data import (
     chunks,
     encoding,
+    prompts,
     publish,
     sources,
     store,
@@ -26,13 +27,15 @@ from zsgen.data import (
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
   path = data.path if "://" in data.path else _resolved(data.path)
+  tokenizer = tokenizers.get(data)
   made = {
       **config.science(data),
       "format": store.FORMAT,
       "path": path,
       "seed": seed,
-      "tokenizer": tokenizers.get(data).fingerprint,
+      "tokenizer": tokenizer.fingerprint,
   }
+  made |= prompts.versions(data, tokenizer)
   for name, each in data.heldout.items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)
@@ -119,7 +122,8 @@ def _make(
 def _partial(name: str, files: Sequence[Mapping[str, Any]]) -> str:
   """Name of the folder of chunks; of other files they are other chunks."""
   contents = [[each["path"], each["sha256"]] for each in files]
-  mark = artifacts.digest([chunks.SIZE, chunks.CHARACTERS, contents])[:10]
+  layout = [chunks.FORMAT, chunks.SIZE, chunks.CHARACTERS]
+  mark = artifacts.digest([*layout, contents])[:10]
   return f".{name}.{mark}.partial"
 
 

@@ -14,6 +14,7 @@ from zsgen.data import (
     chunks,
     judged,
     ledger,
+    lost_text,
     store,
     suite,
     tokenizers,
@@ -27,6 +28,8 @@ _SCHEMA = pa.schema(
         "key": pa.string(),
         "tokens": pa.int32(),
         "loss_tokens": pa.int32(),
+        "answer_cut": pa.bool_(),
+        "last_lost": pa.bool_(),
         "prompt": pa.string(),
         "answer": pa.string(),
     }
@@ -69,6 +72,7 @@ def write(
       counted.add(chunk.table)
       chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
+      counted.characters.update(chunk.characters)
       kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
@@ -96,6 +100,7 @@ def write(
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
           "cut_by_task": dict(counted.cut),
+          "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
       },
   )

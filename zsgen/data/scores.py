@@ -8,14 +8,13 @@ answer is right.
 
 from collections.abc import Sequence
 import functools
-import string
 from typing import Any
 
 from zsgen import errors
+from zsgen.data import words
 
 ROUGE = ("rouge1", "rougeL")
 MATCHES = ("exact_match", "normalized_match")
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def score(references: Sequence[str], answer: str) -> dict[str, float]:
@@ -38,16 +37,21 @@ def score(references: Sequence[str], answer: str) -> dict[str, float]:
 def matches(references: Sequence[str], answer: str) -> dict[str, float]:
   """Equal to a reference as it stands, and normalised.
 
-  Normalised: in small letters, without ASCII punctuation, with single spaces;
-  articles are kept.
+  Normalised: in small letters, without the punctuation of any script, with
+  single spaces, characters composed (NFC); articles are kept.
   """
   plain = any(answer.strip() == each.strip() for each in references)
-  near = any(_normalized(answer) == _normalized(each) for each in references)
+  normalized = words.normalize(answer)
+  near = any(normalized == words.normalize(each) for each in references)
   return {"exact_match": 100.0 * plain, "normalized_match": 100.0 * near}
 
 
 def rouge(references: Sequence[str], answer: str) -> dict[str, float]:
-  """ROUGE-1 and ROUGE-L, F1, by rouge-score with its stemmer; English only.
+  """ROUGE-1 and ROUGE-L, F1, by rouge-score with its stemmer.
+
+  ASCII text is scored as rouge-score does. Other text is split into the words
+  of its scripts (`words.split_words`); English words in it are stemmed. Text
+  without a letter or a digit has no words and scores 0.
 
   Raises:
     InputError: rouge-score is not installed.
@@ -61,13 +65,27 @@ def rouge(references: Sequence[str], answer: str) -> dict[str, float]:
 @functools.cache
 def _scorer() -> Any:
   try:
-    from rouge_score import rouge_scorer
+    from rouge_score import rouge_scorer, tokenizers
   except ImportError as error:
     raise errors.InputError(
         "ROUGE needs the package rouge-score: pip install rouge-score."
     ) from error
-  return rouge_scorer.RougeScorer(ROUGE, use_stemmer=True)
+  english = tokenizers.DefaultTokenizer(use_stemmer=True)
+  return rouge_scorer.RougeScorer(ROUGE, tokenizer=_Words(english))
 
 
-def _normalized(text: str) -> str:
-  return " ".join(text.lower().translate(_NO_PUNCTUATION).split())
+class _Words:
+  """Splits text into words of any script, as rouge-score asks for them."""
+
+  def __init__(self, english: Any):
+    """Takes rouge-score's own tokenizer, for ASCII."""
+    self._english = english
+
+  def tokenize(self, text: str) -> list[str]:
+    """Returns the words of a text."""
+    if text.isascii():
+      return self._english.tokenize(text)
+    found = []
+    for word in words.split_words(text):
+      found += self._english.tokenize(word) if word.isascii() else [word]
+    return found

@@ -122,6 +122,11 @@ class Store:
     """Name of the suite."""
     return self.manifest["suite"]
 
+  @property
+  def template(self) -> str:
+    """`config.data.template` that its conversations are shown by."""
+    return self.manifest["made_by"].get("template", "plain")
+
   @functools.cached_property
   def tasks(self) -> list[str]:
     """Task names, training tasks first, in the suite's order."""
@@ -170,7 +175,8 @@ class Store:
   def choices(self, split: str) -> Choices:
     """The choices of a held-out set's examples.
 
-    Examples that lost one to `config.data.max_length` are not among them.
+    Examples that lost one, or a part of one, to `config.data.max_length` are
+    not among them.
 
     Raises:
       InputError: there is no such set, or none of its examples has any.
@@ -196,6 +202,33 @@ class Store:
     places = np.searchsorted(table["id"].to_numpy(), ids)
     return judged.answered(table.take(places))
 
+  def cut(self, ids: np.ndarray, what: str) -> np.ndarray:
+    """Which examples lost a part of their answers to config.data.max_length.
+
+    Args:
+      ids: of examples, int64 [n].
+      what: "answer_cut": any loss token; "last_lost": all of the last answer.
+
+    Returns:
+      bool [n].
+
+    Raises:
+      InputError: the store was made by a version that did not note it, and
+        something was cut.
+    """
+    if what in self._columns:
+      return self._column(what)[ids].astype(bool)
+    names = self._tasks["split"].to_pylist()
+    splits = {names[task] for task in np.unique(self.task_index[ids])}
+    counts = self.manifest["counts"]
+    if any(counts[split].get("answer_cut", 0) for split in splits):
+      raise errors.InputError(
+          f"{self.path}: was made by an older version, which did not note whose"
+          " answers config.data.max_length cut; an evaluation must know. Delete"
+          " the directory to have the store made again."
+      )
+    return np.zeros(len(ids), bool)
+
   def texts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
     """Prompt and answer of each id, as text."""
     prompts, answers = self._column("prompt"), self._column("answer")
@@ -209,6 +242,14 @@ class Store:
   @functools.cache  # noqa: B019 - stores live as long as the process.
   def _column(self, name: str) -> np.ndarray:
     return self._table("examples.parquet", [name])[name].to_numpy()
+
+  @functools.cached_property
+  def _columns(self) -> list[str]:
+    path = self.path / "examples.parquet"
+    try:
+      return pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+      raise _damaged(path) from error
 
   @functools.cached_property
   def _choices(self) -> np.ndarray:

@@ -13,6 +13,8 @@ class Turn(NamedTuple):
 
   role: str  # "system", "user" or "assistant"
   text: str
+  # Of an answer: whether the loss falls on it.
+  is_trained: bool = True
 
 
 class Shot(NamedTuple):

@@ -20,6 +20,8 @@ class Cut(NamedTuple):
   answer_cut: bool
   # All loss tokens are gone.
   lost: bool
+  # The last answer is gone, though earlier ones may be left.
+  last_lost: bool = False
 
 
 def cut(
@@ -58,4 +60,10 @@ def cut(
       cut=True,
       answer_cut=gone > 0,
       lost=gone > 0 and not mask[kept].any(),
+      last_lost=gone > 0 and _answers(mask[kept]) < _answers(mask),
   )
+
+
+def _answers(mask: np.ndarray) -> int:
+  """Runs of loss tokens; cutting joins none of them."""
+  return int((np.diff(mask.astype(np.int8), prepend=0) == 1).sum())

@@ -29,7 +29,8 @@ class Judge:
   """
 
   def __init__(self, name: str, spec: config.Eval, store: store_lib.Store):
-    self.ids, self.of = subsets.taken(spec, store)
+    # What stands before a lost answer asks for an earlier one.
+    self.ids, self.of = subsets.taken(spec, store, but="last_lost")
     self.examples = store.answered(self.ids)
     self._name = name
     self._tasks = store.task_index[self.ids]

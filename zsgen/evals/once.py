@@ -1,6 +1,6 @@
 """Evaluations of parameters as they are, without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
 from typing import Any
 
@@ -28,6 +28,7 @@ def write(
     evaluators: Sequence[watch.Evaluator],
     params: Any,
     store: store_lib.Store,
+    advise: Callable[[], str],
 ) -> None:
   """Evaluates parameters, and writes what was found.
 
@@ -40,6 +41,7 @@ def write(
     evaluators: of the same store.
     params: parameters, on the mesh.
     store: where the examples are.
+    advise: returns what to do about a loss that is not finite.
 
   Raises:
     InputError: a loss that is not finite.
@@ -47,12 +49,7 @@ def write(
   metrics, counts = {}, {}
   for each in evaluators:
     found = each(params)
-    watch.check_finite(
-        each,
-        found,
-        "before any training",
-        "The parameters of config.model.init are of no use.",
-    )
+    watch.check_finite(each, found, "before any training", advise)
     metrics |= found.metrics
     counts[each.name] = {
         "tasks": len(np.unique(store.task_index[each.examples])),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from zsgen import config
+from zsgen import config, errors
 from zsgen.data import store as store_lib
 
 # Of a set of more, each task's metrics would be most of what a run writes.
@@ -36,10 +36,27 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
   return np.sort(ids[np.lexsort((ids, turn))[:most]])
 
 
-def taken(spec: config.Eval, store: store_lib.Store) -> tuple[np.ndarray, int]:
-  """Ids of the examples that an evaluation takes, ascending, of how many."""
+def taken(
+    spec: config.Eval, store: store_lib.Store, but: str = ""
+) -> tuple[np.ndarray, int]:
+  """Ids of the examples that an evaluation takes, ascending, of how many.
+
+  Args:
+    spec: names the held-out set, and how many of it.
+    store: has them.
+    but: leaves out those that `store.cut` tells so; "": none.
+
+  Raises:
+    InputError: there is no such set, or none of its examples is left.
+  """
   known = store.split_ids(spec.split)
-  ids = chosen(known, store.task_index[known], spec.max_examples)
+  there = known[~store.cut(known, but)] if but else known
+  if not len(there):
+    raise errors.InputError(
+        f"the held-out set {spec.split!r}: all {len(known)} examples lost their"
+        " last answer, or a part of it, to config.data.max_length. Raise it."
+    )
+  ids = chosen(there, store.task_index[there], spec.max_examples)
   return ids, len(known)
 
 

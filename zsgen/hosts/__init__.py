@@ -5,28 +5,32 @@ done by the first, process 0, and what it found is told to the others. In a run
 of one process nothing here does anything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import functools
 import itertools
 import json
+import os
 import pathlib
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import rich.console
-
-from zsgen import config, errors
-from zsgen.hosts import failures, service
+from zsgen import config, errors, schema, terminal
+from zsgen.hosts import agreement, facts, failures, service
 from zsgen.hosts.failures import leave, told
 from zsgen.hosts.joining import start
 from zsgen.hosts.service import index, is_first, look_up, publish, several
+from zsgen.hosts.signals import move, moves
 
 __all__ = [
+    "agree",
     "console",
     "index",
     "is_first",
     "leave",
     "look_up",
+    "move",
+    "moves",
     "of_first",
     "publish",
     "see",
@@ -45,26 +49,59 @@ _numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def together(asked: config.Hosts) -> Iterator[None]:
+def together(
+    configs: Sequence[config.Config],
+    workdir: str | os.PathLike,
+    stages: Sequence[str],
+) -> Iterator[None]:
   """Joins the others; leaves with them, or tells them what went wrong.
 
   Args:
-    asked: the section `config.machine.hosts`.
+    configs: of the run; of the members of a population. The first one says
+      where the other processes are.
+    workdir: where artifacts go.
+    stages: that are asked for.
 
   Raises:
-    InputError: see `start`.
+    InputError: see `joining.start`.
   """
-  start(asked)
+  collect = functools.partial(facts.collect, configs, workdir, stages)
+  left = start(configs[0].machine.hosts, collect)
   try:
+    if left is not None:
+      agreement.compare(_key("start"), left)
     yield
   except errors.Stopped:
     wait("stopped")
     raise
+  except agreement.Disagreement:
+    raise  # By all.
   except BaseException as error:
     if several():
       failures.tell(error)
     raise
   wait("the end")
+
+
+def agree(what: str, values: Mapping[str, Any]) -> None:
+  """Compares what each process has read or computed by itself.
+
+  All processes must call it. In a run of one process nothing is compared.
+
+  Args:
+    what: names it.
+    values: plain, as JSON has them, by the names that a message gives them;
+      nested ones are compared one by one.
+
+  Raises:
+    InputError: they differ; the same message in all processes.
+  """
+  if several():
+    flat = {}
+    for name, value in values.items():
+      flat |= schema.shared_fields(value, name)
+    found = {name: agreement.fact(value) for name, value in flat.items()}
+    agreement.compare(_key(what), found)
 
 
 def wait(what: str) -> None:
@@ -108,11 +145,9 @@ def see(path: pathlib.Path) -> None:
     time.sleep(0.1)
 
 
-def console() -> rich.console.Console:
+def console() -> terminal.Console:
   """Where lines for people go: stderr, of process 0 only."""
-  return rich.console.Console(
-      stderr=True, soft_wrap=True, highlight=False, quiet=not is_first()
-  )
+  return terminal.Console(stderr=True, quiet=not is_first())
 
 
 def _key(what: str) -> str:

@@ -9,6 +9,7 @@ own.
 
 import atexit
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import NoReturn
 
 import jax
 
-from zsgen import errors
+from zsgen import errors, terminal
 from zsgen.hosts import service
 
 _FAILED, _LEFT = "zsgen/failed", "zsgen/left"
@@ -39,6 +40,7 @@ _AGAIN = "Start all processes again: the same command goes on."
 _over = threading.Event()
 
 
+@functools.cache
 def watch() -> None:
   """Starts the thread that ends this process when another one has failed."""
   thread = threading.Thread(target=_listen, daemon=True)
@@ -59,7 +61,7 @@ def tell(error: BaseException) -> None:
   _over.set()
   code = 2 if isinstance(error, errors.InputError) else 1
   said = told(error) or f"{type(error).__name__}: {_first_line(error)}"
-  if isinstance(error, errors.InputError):
+  if isinstance(error, errors.InputError | errors.Stopped):
     said = str(error)
   # Where process 0 is gone there is nobody to tell.
   with contextlib.suppress(jax.errors.JaxRuntimeError):
@@ -102,7 +104,7 @@ def _listen() -> None:
       found = json.dumps([0, 1, f"it is gone. {_AGAIN}"])
     if found is not None and not _over.is_set():
       number, code, said = json.loads(found)
-      print(f"zsgen: process {number}: {said}", file=sys.stderr)
+      terminal.tell(f"process {number}: {said}")
       leave(code)
 
 

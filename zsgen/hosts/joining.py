@@ -1,7 +1,11 @@
 """How the processes of a run find each other."""
 
+from collections.abc import Callable, Iterator
+import contextlib
+import dataclasses
 import faulthandler
 import os
+import re
 import signal
 import threading
 import warnings
@@ -9,11 +13,24 @@ import warnings
 import jax
 from jax._src import clusters  # What jax's own start looks at.
 
-from zsgen import config, errors
-from zsgen.hosts import failures, service
+from zsgen import config, errors, terminal
+from zsgen.hosts import (
+    addresses,
+    agreement,
+    failures,
+    meeting,
+    service,
+    signals,
+)
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
+# Seconds that jax may take to start when all processes have met.
+_MET = 60.0
+# Seconds after our own end of waiting at which jax would abort.
+_LATER = 60.0
+_MOST = 65_536
+_COORDINATOR = "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)"
 # Each option of config.machine.hosts, and the variable that says the same.
 _VARIABLES = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",
@@ -27,7 +44,26 @@ _HELP = (
 )
 
 
-def start(asked: config.Hosts) -> None:
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """What is known of this run's processes before jax starts.
+
+  Attributes:
+    address: of process 0; None where a cluster says it to jax.
+    count: processes.
+    index: the number of this one.
+    found: whether a cluster says something that was not given.
+  """
+
+  address: addresses.Address | None
+  count: int
+  index: int
+  found: bool
+
+
+def start(
+    asked: config.Hosts, collect: Callable[[], agreement.Facts]
+) -> agreement.Facts | None:
   """Joins the other processes; nothing is done for one, or a second time.
 
   The config's options go first, then variables of the environment, then what
@@ -35,44 +71,56 @@ def start(asked: config.Hosts) -> None:
 
   Args:
     asked: the section `config.machine.hosts`.
+    collect: gives what all processes must have in common.
+
+  Returns:
+    Facts that are still to be compared; None if there are none.
 
   Raises:
-    InputError: what is known is not enough, or others cannot be reached.
+    InputError: what is known is not enough, others cannot be reached, or the
+      processes differ.
   """
   if not jax.distributed.is_initialized():
-    where = _where(asked)
-    if where is None:
-      return
-    before = signal.getsignal(signal.SIGTERM)
-    _initialize(where)
-    # jax says why it aborts; stacks of all threads after it would hide that.
-    faulthandler.disable()
-    if threading.current_thread() is threading.main_thread():
-      signal.signal(signal.SIGTERM, before)  # jax has put its own there.
-  if service.several():
+    place = _place(asked)
+    if place is None:
+      return None
+    facts = collect()
+    with signals.joining():
+      if place.address:
+        meeting.meet(place.address, place.count, place.index, facts, asked.wait)
+      _start_jax(place, asked.wait)
     failures.watch()
+    return None if place.address else facts
+  if not service.several():
+    return None
+  failures.watch()
+  return collect()
 
 
-def _where(asked: config.Hosts) -> dict | None:
-  """Arguments of jax's start; None for one process."""
+def _place(asked: config.Hosts) -> Place | None:
+  """Where this process is; None for one process."""
   known = {name: _option(asked, name) for name in _VARIABLES}
-  if known["count"] == 1:
+  count, index = known["count"], known["index"]
+  if None not in (count, index) and index >= count:
+    raise errors.InputError(
+        f"{_HELP}; index is {index}, which is none of 0 to {count - 1}."
+    )
+  if count == 1:
     return None
   missing = [name for name, value in known.items() if value is None]
-  if missing and _count_of_cluster() == 1:
+  cluster = _cluster() if missing else None
+  if missing and (cluster is None or _number(cluster, "count") == 1):
     if len(missing) == len(known):
       return None
     raise errors.InputError(f"{_HELP}; missing: {', '.join(missing)}.")
-  if not missing and known["index"] >= known["count"]:
-    raise errors.InputError(
-        f"{_HELP}; index is {known['index']}, which is none of"
-        f" 0 to {known['count'] - 1}."
-    )
-  return dict(
-      coordinator_address=known["coordinator"],
-      num_processes=known["count"],
-      process_id=known["index"],
-      cluster_detection_method=None if missing else "deactivate",
+  address = None
+  if known["coordinator"]:
+    address = addresses.parse(known["coordinator"], _COORDINATOR)
+  return Place(
+      address=address,
+      count=_number(cluster, "count") if count is None else count,
+      index=_number(cluster, "index") if index is None else index,
+      found=bool(missing),
   )
 
 
@@ -87,36 +135,62 @@ def _option(asked: config.Hosts, name: str) -> str | int | None:
     return None
   if name == "coordinator":
     return found
-  if not found.isdecimal():
-    raise errors.InputError(f"{variable} is {found!r}; it must be a number.")
+  low = 1 if name == "count" else 0
+  if not re.fullmatch("[0-9]{1,9}", found) or not low <= int(found) <= _MOST:
+    raise errors.InputError(
+        f"{variable} is {found[:80]!r}; it must be a number from {low} to"
+        f" {_MOST}."
+    )
   return int(found)
 
 
-def _count_of_cluster() -> int:
-  """Processes that jax finds by itself; 1 where it finds nothing."""
+def _cluster() -> type[clusters.ClusterEnv] | None:
+  """What jax finds by itself; None where it finds nothing."""
   with warnings.catch_warnings():
     # In a container on Kubernetes, of a package that is not there.
     warnings.simplefilter("ignore")
     for cluster in clusters.ClusterEnv._cluster_types:
       if not cluster.opt_in_only_method and cluster.is_env_present():
-        return _count(cluster)
-  return 1
+        return cluster
+  return None
 
 
-def _count(cluster: type[clusters.ClusterEnv]) -> int:
+def _number(cluster: type[clusters.ClusterEnv], name: str) -> int:
+  """The count of processes, or the index of this one, that a cluster says."""
   try:
-    return cluster.get_process_count()
+    if name == "count":
+      return cluster.get_process_count()
+    return cluster.get_process_id()
   except Exception as error:  # Each cluster has its own.
     raise errors.InputError(
-        f"{cluster.__name__}, which jax finds here, does not say how many"
-        f" processes there are ({error}). One: config.machine.hosts.count=1."
-        f" Several: {_HELP}."
+        f"{cluster.__name__}, which jax finds here, does not say the {name} of"
+        f" processes ({error}). One: config.machine.hosts.count=1. Several:"
+        f" {_HELP}."
     ) from error
 
 
-def _initialize(where: dict) -> None:
+def _start_jax(place: Place, wait: float) -> None:
+  """Starts jax's service; handlers of signals stay what they are.
+
+  Args:
+    place: of this process.
+    wait: seconds until all have joined, where they have not met.
+  """
+  before = signal.getsignal(signal.SIGTERM)
+  # An abort of jax says why; stacks of all threads after it would hide that.
+  faulthandler.disable()
+  limit = _MET if place.address else wait
   try:
-    jax.distributed.initialize(**where, heartbeat_timeout_seconds=_HEARTBEAT)
+    with _ended_after(limit, place):
+      jax.distributed.initialize(
+          coordinator_address=place.address and str(place.address),
+          num_processes=place.count,
+          process_id=place.index,
+          cluster_detection_method=None if place.found else "deactivate",
+          # Later than our own end of waiting: jax would abort.
+          initialization_timeout=int(limit + _LATER),
+          heartbeat_timeout_seconds=_HEARTBEAT,
+      )
   except (RuntimeError, ValueError) as error:
     line = str(error).partition("\n")[0]
     raise errors.InputError(
@@ -124,3 +198,32 @@ def _initialize(where: dict) -> None:
         " be started, with one coordinator and an index of its own, and reach"
         " the coordinator's port."
     ) from error
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, before)  # jax has put its own there.
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, place: Place) -> Iterator[None]:
+  """Ends the process with a message if this takes longer.
+
+  What runs here cannot be interrupted, and aborts after its own time.
+  """
+  over = threading.Event()
+
+  def watch() -> None:
+    if over.wait(seconds):
+      return
+    where = place.address or "the address that the cluster gives"
+    terminal.tell(
+        f"process {place.index} of {place.count} does not find the"
+        f" others at {where} within {seconds:g} seconds. Start all processes,"
+        " and see that all reach process 0; config.machine.hosts.wait is the"
+        " time that they have."
+    )
+    os._exit(2)
+
+  threading.Thread(target=watch, daemon=True).start()
+  try:
+    yield
+  finally:
+    over.set()

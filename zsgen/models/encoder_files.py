@@ -10,7 +10,6 @@ Nothing is guessed: what this project's encoder does not compute is an error.
 from collections.abc import Mapping
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, paths, strict_json
 from zsgen.models import encoder
 
 T = TypeVar("T", dict, list)
@@ -224,7 +223,12 @@ def _prefix(path: pathlib.Path) -> str:
 def _modules(path: pathlib.Path) -> list[tuple[str, str]]:
   """Class and directory of each module; InputError for one unknown."""
   modules = _json(path, [])
-  found = [(each["type"].split(".")[-1], each["path"]) for each in modules]
+  try:
+    found = [(each["type"].split(".")[-1], each["path"]) for each in modules]
+  except (AttributeError, LookupError, TypeError) as error:
+    raise errors.InputError(
+        f"{path}: a module has no type or path. Download it again."
+    ) from error
   for name, _ in found:
     if name not in ("Transformer", "Pooling", "Normalize"):
       raise errors.InputError(
@@ -244,7 +248,9 @@ def _pooling_path(directory: pathlib.Path) -> str:
 
 
 def _pooling(directory: pathlib.Path, prefix: str) -> str:
-  path = directory / _pooling_path(directory) / _CONFIG
+  where = f"{directory / _MODULES}: path of Pooling"
+  path = paths.resolve_inside(directory, _pooling_path(directory), where)
+  path /= _CONFIG
   said = _json(path, {})
   modes = said.get("pooling_mode") or [
       mode for field, mode in _MODES.items() if said.get(field)
@@ -267,12 +273,7 @@ def _json(path: pathlib.Path, absent: T) -> T:
   """Content of a file, of the type of `absent`, which stands for no file."""
   if not path.is_file():
     return absent
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-        f"{path} is not JSON ({error}). Download it again."
-    ) from error
+  found = strict_json.read(path, "Download it again.", unique=False)
   if not isinstance(found, type(absent)):
     raise errors.InputError(
         f"{path} is not a JSON {type(absent).__name__}. Download it again."

@@ -9,27 +9,29 @@ from typing import Any
 
 import numpy as np
 import rich.console
-import rich.markup
 import rich.table
 
-from zsgen import errors
+from zsgen import chatter, errors, terminal, texts
 from zsgen.data import store as store_lib
 from zsgen.orders import diff
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
-# Characters of a prompt that `show` prints.
+# Characters of a task's name, and of a prompt, that `show` prints.
 _TEXT = 60
+# More than any order has.
+_MOST = 2**31
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs one tool; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
-  console = rich.console.Console(highlight=False, soft_wrap=True)
+  console = terminal.Console()
+  chatter.hide()
   try:
     options.tool(options, console)
   except errors.InputError as error:
-    print(error, file=sys.stderr)
+    terminal.tell(error)
     return 2
   return 0
 
@@ -41,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
   tools = parser.add_subparsers(required=True, metavar="show|diff|verify|trace")
   show = tools.add_parser("show", help="head and statistics of orders")
   show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
-  show.add_argument("--head", type=int, default=10, help="rows to print (10)")
+  show.add_argument(
+      "--head", type=_count, default=10, help="rows to print (10)"
+  )
   show.set_defaults(tool=_show)
   differ = tools.add_parser("diff", help="overlap and ranks of two orders")
   differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
@@ -51,6 +55,17 @@ def _parser() -> argparse.ArgumentParser:
   check.set_defaults(tool=_verify)
   _add_trace(tools)
   return parser
+
+
+def _count(text: str) -> int:
+  """A number of examples, rows or steps, as the command line gives it."""
+  try:
+    value = int(text)
+  except ValueError as error:
+    raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
+  if abs(value) > _MOST:
+    raise argparse.ArgumentTypeError(f"{text} is more than {_MOST:,}")
+  return value
 
 
 def _add_trace(tools: Any) -> None:
@@ -64,7 +79,7 @@ def _add_trace(tools: Any) -> None:
       ("every", 10, "steps from prefix to prefix"),
   ):
     trace.add_argument(
-        f"--{name}", type=int, default=default, help=f"{what} ({default})"
+        f"--{name}", type=_count, default=default, help=f"{what} ({default})"
     )
   trace.add_argument("--split", default="heldout", help="held-out set")
   trace.add_argument(
@@ -152,15 +167,15 @@ def _head(
     # Numbers stay whole; what is long folds on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  texts = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, texts, strict=True):
+  shown = store.texts(order.ids[:size])
+  for row, (prompt, _) in zip(rows, shown, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
-        rich.markup.escape(row["task"]),
+        texts.short(row["task"], _TEXT),
         str(row["round"] or "-"),
         _number(row["distance"]),
-        rich.markup.escape(" ".join(prompt.split())[:_TEXT]),
+        " ".join(prompt.split())[:_TEXT],
     )
   return table
 

@@ -17,7 +17,7 @@ import ml_collections
 import rich.console
 
 from zsgen import config as config_lib
-from zsgen import errors, hosts
+from zsgen import errors, hosts, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, plan, population
@@ -35,6 +35,7 @@ _DO: dict[str, Callable[[Experiment], Any]] = {
 }
 STAGES = ("prepare", "order", "train", "report")
 EXTRA_STAGES = ("export", "evaluate", "plan")
+_WITHOUT_ORDER = {"prepare", "evaluate", "plan"}
 
 
 class Result(NamedTuple):
@@ -77,9 +78,18 @@ def run(
           f"--stage={stage} is not known; there are"
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
-  with hosts.together(config.machine.hosts):
+  if config.population > 1:
+    raise errors.InputError(
+        f"config.population is {config.population}, but this is one run: only"
+        " a sweep trains several points as one program (python -m"
+        " launch.sweep). Leave population out."
+    )
+  with hosts.together([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
-    if set(stages or STAGES) - {"prepare", "order", "plan"}:
+    asked = set(stages or STAGES)
+    if asked - _WITHOUT_ORDER:
+      experiment.check_order()
+    if asked - {"prepare", "order", "plan"}:
       experiment.check_vocabulary()
     results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
   return Result(
@@ -110,7 +120,7 @@ def run_population(
     InputError: they are not of one shape, there are several processes, or see
       `run`.
   """
-  with hosts.together(configs[0].machine.hosts):
+  with hosts.together(configs, workdir, ["train"]):
     if hosts.several() and len(configs) > 1:
       raise errors.InputError(
           f"config.population is {len(configs)}, but a program of several runs"
@@ -120,6 +130,7 @@ def run_population(
         Experiment(each, pathlib.Path(workdir), console) for each in configs
     ]
     for each in made:
+      each.check_order()
       each.check_vocabulary()
     return [made[0].train()] if len(made) == 1 else population.train(made)
 
@@ -130,8 +141,7 @@ def show_batch(
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
   experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
+  experiment.check_order()
   tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
   first = experiment.feed(0)(0)
-  rich.console.Console(soft_wrap=True).print(
-      batch_view.view(first, experiment.store, tokenizer)
-  )
+  terminal.Console().print(batch_view.view(first, experiment.store, tokenizer))

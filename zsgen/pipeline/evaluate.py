@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 import contextlib
+import functools
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 from zsgen import artifacts, hosts
 from zsgen import config as config_lib
@@ -12,6 +14,7 @@ from zsgen import mesh as mesh_lib
 from zsgen.evals import once
 from zsgen.pipeline import experiment
 from zsgen.reports import evaluation_table, grids
+from zsgen.training import finite
 
 
 def evaluate(made: experiment.Experiment) -> pathlib.Path:
@@ -25,6 +28,8 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
       **made.weights(),
       **once.made_by(config.evals, store),
   }
+  # Each process reads the weights, and what they bring along, by itself.
+  hosts.agree("weights", {"evaluation": made_by})
   root = made.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
   if not hosts.of_first("evaluation", path.exists()):
@@ -33,8 +38,9 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
     made.check_longest([each.ids for each in evaluators])
     made.say(f"evaluate {made.start.said}")
     params = made.start.load_all(mesh, config.machine.mesh.rules)
+    advise = functools.partial(_advise, made, params)
     with _writing(path) as beside:
-      once.write(beside, evaluators, params, store)
+      once.write(beside, evaluators, params, store, advise)
       artifacts.write_json(beside / "config.json", config_lib.to_dict(config))
       manifest = {
           "kind": "evaluation",
@@ -51,6 +57,12 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
   made.console.print(grids.to_rich(table))
   made.say(f"evaluate {path}")
   return path
+
+
+def _advise(made: experiment.Experiment, params: Any) -> str:
+  """What to do about parameters that give a loss that is not finite."""
+  beginning = finite.look_at(params, made.start.said)
+  return finite.explain(beginning, made.config.model)
 
 
 @contextlib.contextmanager

@@ -11,18 +11,35 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts
+from zsgen import artifacts, errors, evals, hosts, schema, sealed, texts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
-from zsgen.data import prepare, sources, tokenizers
+from zsgen.data import prepare, prompts, sources, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import packed, subsets
+from zsgen.evals import metrics, packed, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
-from zsgen.reports import grids, origins, run_report, task_counts
-from zsgen.training import batches, loop, seqio_feed, watch
+from zsgen.reports import (
+    curves,
+    grids,
+    origins,
+    run_report,
+    source_notes,
+    task_counts,
+)
+from zsgen.training import (
+    batches,
+    loop,
+    memory,
+    optimizer,
+    record_digests,
+    seqio_feed,
+    tracing,
+    watch,
+    writers,
+)
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 
@@ -40,6 +57,7 @@ class Experiment:
     self.config = dataclasses.replace(
         config, model=self.start.arch, lora=self.start.lora
     )
+    schema.check_local(str(workdir), "--workdir")
     self.workdir = workdir.absolute()
     self.console = console or hosts.console()
     self._check_names()
@@ -53,8 +71,10 @@ class Experiment:
     if store is None:
       hosts.see(path)
       store = store_lib.open_store(path)
+    hosts.agree("store", {"the store's fingerprint": store.fingerprint})
     self._check_evals(store.manifest["heldout"])
     self._check_choices(store)
+    self._check_targets(store)
     return store
 
   def _prepared(self) -> store_lib.Store:
@@ -75,14 +95,14 @@ class Experiment:
     if not known:
       self.console.print(grids.to_rich(task_counts.grid(store)))
       self.console.print(grids.to_rich(origins.counted(store)))
-      if told := origins.told(store):
-        self.say(told)
+      for line in source_notes.describe(store.manifest):
+        self.say(line)
     return store
 
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order stage."""
-    return self._told(
+    order = self._told(
         "order",
         lambda: order_lib.make(
             self.workdir,
@@ -92,6 +112,8 @@ class Experiment:
             self.say,
         ),
     )
+    hosts.agree("order", {"the order's fingerprint": order.fingerprint})
+    return order
 
   @functools.cached_property
   def path(self) -> pathlib.Path:
@@ -100,14 +122,22 @@ class Experiment:
 
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
-    job = None if self.finished() else self.job()
-    self.begin()
-    if job:
-      loop.train(job)
-    else:
+    if self.finished():
+      digests = self._checked()
+      self.begin()
       self.say(f"train    already finished: {self.path}")
-    self.end()
+    else:
+      job = self.job()
+      self.begin()
+      digests = loop.train(job)
+    self.end(digests)
     return self.path
+
+  def _checked(self) -> record_digests.Digests:
+    """Checks the records of a run that has ended; returns their digests."""
+    if not hosts.is_first():
+      return {}
+    return record_digests.check_finished(self.path)
 
   def begin(self) -> None:
     """Makes the run's directory, or checks that it is this run's."""
@@ -117,11 +147,18 @@ class Experiment:
     hosts.wait("the run's directory")
     hosts.see(self.path)
 
-  def end(self) -> None:
-    """Writes down what the run showed: it is finished."""
+  def end(self, digests: record_digests.Digests) -> None:
+    """Writes down what the run showed: it is finished.
+
+    Args:
+      digests: of its records, by which they are checked from now on; {} for
+        those of an older version.
+    """
     if hosts.is_first():
       result = run_report.result(self.path)
-      artifacts.write_json(self.path / "result.json", result)
+      if digests:
+        result["records"] = record_digests.without_clocks(digests)
+      sealed.write(self.path / record_digests.RESULT, result, self._identity)
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
@@ -131,19 +168,31 @@ class Experiment:
     if hosts.is_first():
       page = run_report.write(self.path, self.store, self.order)
       self.console.print(run_report.table(self.path))
+      if lost := curves.open_run(self.path).lost_clocks:
+        self.say(f"report   {lost}")
       self.say(f"report   {page}")
     return pathlib.Path(hosts.of_first("report", page and str(page)))
 
   def finished(self) -> bool:
-    """Whether the run has ended; all processes must ask."""
-    there = (self.path / "result.json").exists()
+    """Whether the run has ended; all processes must ask.
+
+    Raises:
+      InputError: it has, and its records are not what it wrote.
+    """
+    there = (self.path / record_digests.RESULT).exists()
+    if there and hosts.is_first():
+      record_digests.check_finished(self.path)
     return hosts.of_first("finished", there)
 
   def job(self) -> loop.Job:
     """All that training needs."""
     config, order = self.config, self.order
+    steps = batches.steps_of(order.ids, config.train.batch_size)
+    optimizer.check_steps(config.train, steps)
+    tracing.check(config.profile, steps)
     mesh = mesh_lib.make(config.machine.mesh)
     program = program_lib.make(config, self.start, mesh)
+    memory.check_room(mesh, program.held)
     evaluators = self.evaluators(mesh)
     self.check_longest([order.ids, *(each.ids for each in evaluators)])
     return loop.Job(
@@ -152,9 +201,10 @@ class Experiment:
         program=program,
         feed=self.feed,
         layouts=self._layouts(mesh),
-        steps=batches.steps_of(order.ids, config.train.batch_size),
+        steps=steps,
         evaluators=evaluators,
         start=self.start,
+        identity=self._identity,
         say=self.say,
     )
 
@@ -220,11 +270,19 @@ class Experiment:
     """All that decides the run's result; weights by content, not by place."""
     science = config_lib.science(self.config)
     del science["model"]["init"]
-    return {
+    made = {
         **{key: science[key] for key in ("seed", "model", "train", "evals")},
         "order": self.order.fingerprint,
         **self.weights(),
     }
+    # Each process reads the weights, and what they bring along, by itself.
+    hosts.agree("run", {"run": made})
+    return made
+
+  @property
+  def _identity(self) -> str:
+    """What marks the files of the run: a digest of `_made`."""
+    return artifacts.digest(self._made)
 
   def weights(self) -> dict[str, Any]:
     """What parameters are made of: the base, and adapters if there are any."""
@@ -242,9 +300,8 @@ class Experiment:
     manifest = self.path / artifacts.MANIFEST
     if manifest.exists():
       artifacts.check_made_by(self.path, self._made)
-    artifacts.write_json(
-        self.path / "config.json", config_lib.to_dict(self.config)
-    )
+    config = config_lib.to_dict(self.config)
+    sealed.write(self.path / "config.json", config, self._identity)
     if manifest.exists():
       return
     size = self.config.train.batch_size
@@ -261,19 +318,36 @@ class Experiment:
     )
 
   def _check_names(self) -> None:
-    """Raises InputError for what can be wrong before any work is done."""
+    """Raises InputError for what can be wrong before any work is done.
+
+    That is all that the config alone says: whether an artifact exists already
+    makes no difference.
+    """
     sources.check(self.config.data)
+    prompts.check(self.config.data)
+    tokenizers.check(self.config.data)
     for name, spec in self.config.evals.items():
       evals.check(name, spec)
+    metrics.check_targets(self.config.evals, self.config.targets)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
-    arrangements.parameters(self.config.order)
+    arrangements.check_options(self.config.order)
+    if hosts.is_first():
+      writers.check(self.config.machine)
     model_lib.Model.from_config(self.config.model, self.config.lora)
     if self.config.machine.export == "adapter" and not self.config.lora.rank:
       raise errors.InputError(
           "config.machine.export is 'adapter', but config.lora.rank is 0: there"
           " are no adapters. Set a rank, or config.machine.export='merged'."
       )
+
+  def check_order(self) -> None:
+    """Raises InputError if the order cannot be made, for want of its file.
+
+    Preparing does without, so that the file can be written from the store's
+    ids.
+    """
+    arrangements.parameters(self.config.order)
 
   def _check_evals(self, known: Collection[str]) -> None:
     """Raises InputError if an evaluation's held-out set is not known."""
@@ -284,6 +358,14 @@ class Experiment:
             f" {spec.split!r}.{errors.did_you_mean(spec.split, known)}"
             f" {self.config.data.source} has: {', '.join(known)}."
         )
+
+  def _check_targets(self, store: store_lib.Store) -> None:
+    """Raises InputError for a target of a task that no evaluation has."""
+    evaluated = {
+        split: [store.tasks[task] for task in store.split_tasks(split)]
+        for split in store.manifest["heldout"]
+    }
+    metrics.check_targets(self.config.evals, self.config.targets, evaluated)
 
   def _check_choices(self, store: store_lib.Store) -> None:
     """Raises InputError if an evaluation is to choose, and there is nothing."""
@@ -297,7 +379,10 @@ class Experiment:
   def check_vocabulary(self) -> None:
     """Raises InputError if the model has no row for some token."""
     rows = self.config.model.vocab_size
-    needed = tokenizers.get(self.config.data).vocab_size
+    tokenizer = tokenizers.get(self.config.data)
+    content = {"what config.data.tokenizer_path holds": tokenizer.fingerprint}
+    hosts.agree("tokenizer", content)
+    needed = tokenizer.vocab_size
     if needed <= rows:
       return
     hint = ""
@@ -325,4 +410,4 @@ class Experiment:
     return made
 
   def say(self, line: str) -> None:
-    self.console.print(line, markup=False)
+    self.console.print(texts.message(line), markup=False, emoji=False)

@@ -1,30 +1,49 @@
 """The stage export: what was learned, in Hugging Face's layout."""
 
 import pathlib
+import re
 from typing import Any
 
-from zsgen import artifacts, hosts
+from zsgen import artifacts, errors, hosts, hub
 from zsgen import mesh as mesh_lib
+from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.data import tokenizers
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.pipeline import experiment
 from zsgen.training import loop
 
+# Of what is written; an export of another format is made again.
+_FORMAT = 2
+# Files of a base that say what its weights are.
+_CONFIGS = ("*.json", "*.jinja", "tokenizer.model")
+# What exports without a manifest, of older versions, are made of.
+_WRITTEN = re.compile(
+    r"(generation_|adapter_|tokenizer_)?config\.json|tokenizer\.(json|model)"
+    r"|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+    r"|adapter_model\.safetensors"
+)
+
 
 def export(made: experiment.Experiment) -> pathlib.Path:
-  """Writes the final parameters, or adapters; returns their directory."""
+  """Writes the final parameters, or adapters; returns their directory.
+
+  An export that is there and whole stays; another one is replaced as a whole.
+
+  Raises:
+    InputError: the directory holds files of somebody else's, or see
+      `hugging_face.save`.
+  """
   if not made.finished():
     made.train()
   machine = made.config.machine
   kind = "export-adapter" if machine.export == "adapter" else "export"
   path = made.path / f"{kind}-{machine.export_dtype}"
-  if not hosts.of_first("export", path.exists()):
+  job = _Export(made, path) if hosts.is_first() else None
+  if not hosts.of_first("export", job and job.is_there()):
     params = _params(made)
-    if hosts.is_first():
-      with artifacts.writing(path) as beside:
-        _write(beside, made, params)
+    if job:
+      job.write(params)
   made.say(f"export   {path}")
   return path
 
@@ -39,24 +58,96 @@ def _params(made: experiment.Experiment) -> Any:
   return mesh_lib.fetch(params)
 
 
-def _write(
-    path: pathlib.Path, made: experiment.Experiment, params: Any
-) -> None:
-  """Writes what is exported to a directory."""
-  config = made.config
-  dtype = config.machine.export_dtype
-  tokenizer = tokenizers.load(made.store.path / store_lib.TOKENIZER)
-  if config.machine.export == "adapter":
-    arch, lora = config.model, config.lora
-    kind, _, base = arch.init.partition(":")
-    base = base if kind == "hf" else None
-    hugging_face.save_adapters(path, params, arch, lora, dtype, base)
-  else:
-    hugging_face.save(
-        path,
-        params,
-        config.model,
-        dtype,
-        special_ids=tokenizers.special_ids(tokenizer),
+class _Export:
+  """One directory, as process 0 writes it."""
+
+  def __init__(self, made: experiment.Experiment, path: pathlib.Path):
+    self._made = made
+    self._path = path
+    self._tokenizer = tokenizers.load(made.store.path / store_lib.TOKENIZER)
+    self._tokens = hugging_face.Tokens(
+        tokenizers.special_ids(self._tokenizer),
+        prompts.ends(made.store.template, self._tokenizer),
     )
-  tokenizer.export(path)
+    self._base = self._of_base()
+    self._made_by = {
+        "format": _FORMAT,
+        "run": made.path.name,
+        "tokens": [dict(self._tokens.ids), list(self._tokens.ends)],
+        "base": self._base and artifacts.digest(list(self._base)),
+    }
+
+  def is_there(self) -> bool:
+    """Whether it was written before, and every file is as it was."""
+    manifest = self._manifest()
+    if manifest.get("made_by") != self._made_by:
+      return False
+    return not any(artifacts.file_problems(self._path, manifest["files"]))
+
+  def write(self, params: Any) -> None:
+    """Writes it, in place of what is there."""
+    artifacts.remove_leftovers(self._path)
+    self._check_ours()
+    with artifacts.writing(self._path, over=True) as beside:
+      self._write_weights(beside, params)
+      self._tokenizer.export(beside)
+      files = artifacts.describe_files(beside)
+      artifacts.write_manifest(
+          beside, {"kind": "export", "made_by": self._made_by, "files": files}
+      )
+
+  def _write_weights(self, directory: pathlib.Path, params: Any) -> None:
+    config = self._made.config
+    dtype = config.machine.export_dtype
+    if config.machine.export == "adapter":
+      kind, _, name = config.model.init.partition(":")
+      base = name if kind == "hf" else None  # A run is no base for PEFT.
+      hugging_face.save_adapters(
+          directory, params, config.model, config.lora, dtype, base
+      )
+    else:
+      hugging_face.write(
+          directory, params, config.model, dtype, self._tokens, self._base
+      )
+
+  def _of_base(self) -> hugging_face.Base | None:
+    """What the base's files say of what is exported."""
+    name = self._made.start.base
+    if not name or self._made.config.machine.export == "adapter":
+      return None
+    try:
+      directory = hub.locate(name, _CONFIGS, "config.model.init", "base")
+      same = tokenizers.has_ids_of(self._tokenizer, directory)
+      base = hugging_face.read_base(directory, same)
+    except errors.InputError as error:
+      self._made.say(
+          f"export   the files of the base {name} cannot be read, so config.json"
+          f" says only what zsgen knows: {error}"
+      )
+      return None
+    if not same:
+      self._made.say(
+          f"export   the base {name} has another tokenizer: token ids of its"
+          " config.json and generation_config.json are left out"
+      )
+    return base
+
+  def _manifest(self) -> dict[str, Any]:
+    """What it says that it is; {} where it is none, or damaged."""
+    try:
+      return artifacts.read_manifest(self._path, "export")
+    except errors.InputError:
+      return {}
+
+  def _check_ours(self) -> None:
+    """Raises InputError for files that an export did not write."""
+    ours = self._manifest().get("files", ())
+    for path in sorted(self._path.glob("*")):
+      name = path.name
+      if name not in (*ours, artifacts.MANIFEST) and (
+          ours or not _WRITTEN.fullmatch(name)
+      ):
+        raise errors.InputError(
+            f"{self._path} is to be replaced, but zsgen did not write its"
+            f" {name}. Move that away, or the whole directory."
+        )

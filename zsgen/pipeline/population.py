@@ -35,7 +35,7 @@ def train(made: Sequence[experiment.Experiment]) -> list[pathlib.Path]:
     path /= artifacts.name("population", {"members": names})
     evaluators = zip(*(job.evaluators for job in jobs), strict=True)
     evaluate = [together.together(each, sharding) for each in evaluators]
-    population.train(population.Job(path, jobs, sharding, evaluate))
-    for each in due:
-      each.end()
+    digests = population.train(population.Job(path, jobs, sharding, evaluate))
+    for each, own in zip(due, digests, strict=True):
+      each.end(own)
   return [each.path for each in made]

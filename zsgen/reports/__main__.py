@@ -7,18 +7,19 @@ import sys
 
 import rich.console
 
-from zsgen import errors
+from zsgen import chatter, errors, terminal
 from zsgen.reports import rewrites
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Writes one report; returns the exit code: 0, or 2 for bad input."""
   options = _parser().parse_args(arguments)
-  console = rich.console.Console(highlight=False, soft_wrap=True)
+  console = terminal.Console()
+  chatter.hide()
   try:
     options.report(options, console)
   except errors.InputError as error:
-    print(f"zsgen: {error}", file=sys.stderr)
+    terminal.tell(error)
     return 2
   return 0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich.table
 
-from zsgen import artifacts
+from zsgen import artifacts, texts
 from zsgen.reports import (
     comparison as comparison_lib,
 )
@@ -163,7 +163,7 @@ def _markdown(shown: Sequence[grids.Grid], missing: Sequence[str]) -> str:
   """comparison.md."""
   blocks = ["![Held-out loss against step](comparison.png)\n", f"{_BANDS}\n"]
   if missing:
-    blocks.insert(0, f"{_gap(missing)}\n")
+    blocks.insert(0, f"{texts.escape_markdown(_gap(missing))}\n")
   return "\n".join([*blocks, *map(grids.to_markdown, shown)])
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen import artifacts, errors, sealed
 from zsgen import config as config_lib
+from zsgen.training import record_digests
 
 
 class Curve(NamedTuple):
@@ -53,10 +54,19 @@ class Run:
     """Curves of metrics.jsonl by path, such as "heldout/loss"."""
     return read_log(self.path / "metrics.jsonl")
 
-  @functools.cached_property
+  @property
   def perf(self) -> Mapping[str, Curve]:
     """Curves of perf.jsonl by path, such as "perf/step_seconds"."""
-    return read_log(self.path / "perf.jsonl")
+    return self._clocks[0]
+
+  @property
+  def lost_clocks(self) -> str:
+    """A sentence about what perf.jsonl lost; "" if nothing."""
+    return self._clocks[1]
+
+  @functools.cached_property
+  def _clocks(self) -> tuple[dict[str, Curve], str]:
+    return read_clocks(self.path / record_digests.PERF)
 
   def tasks(self, name: str) -> dict[str, Curve]:
     """Curves of the tasks of the evaluation `name`, by task."""
@@ -86,12 +96,19 @@ def open_run(path: pathlib.Path) -> Run:
   """Opens a run's directory.
 
   Raises:
-    InputError: it is not a run, or damaged.
+    InputError: it is not a run; or it has ended, and its records are not what
+      it wrote.
   """
   manifest = artifacts.read_manifest(path, "run")
+  record_digests.check_finished(path)
+  config = sealed.read(
+      path / "config.json",
+      record_digests.identity(path),
+      "Start the command that trains the run: it writes the file again.",
+  )
   return Run(
       path=path,
-      config=config_lib.check(artifacts.read_json(path / "config.json")),
+      config=config_lib.check(config),
       steps=manifest["steps"],
       batch_size=manifest["batch_size"],
       store=(path / manifest["store"]).resolve(),
@@ -103,22 +120,68 @@ def read_log(path: pathlib.Path) -> dict[str, Curve]:
   """Curves of a file of JSON lines, by metric.
 
   Raises:
-    InputError: it is not there, or names the line that is no JSON.
+    InputError: it is not there, or names the line that is no record.
+  """
+  curves, wrong = _read_lines(path)
+  if wrong:
+    raise _unreadable(path, wrong[0])
+  return curves
+
+
+def read_clocks(path: pathlib.Path) -> tuple[dict[str, Curve], str]:
+  """Curves of perf.jsonl, which no result depends on, as far as it is whole.
+
+  Returns:
+    Curves by metric, and a sentence about what is lost; "" if nothing is.
+  """
+  try:
+    curves, wrong = _read_lines(path)
+  except errors.InputError as error:
+    return {}, f"The times of this run are lost: {error}"
+  if not curves:
+    return {}, f"The times of this run are lost: {path} has none."
+  if not wrong:
+    return curves, ""
+  lost = f"{len(wrong)} of its lines cannot be read, the first: {wrong[0]}"
+  return curves, f"Times of this run are lost: {path} is damaged ({lost})."
+
+
+def _read_lines(path: pathlib.Path) -> tuple[dict[str, Curve], list[str]]:
+  """Curves of all lines that are records, and what is wrong with the others.
+
+  Raises:
+    InputError: the file is not there.
   """
   points: dict[str, list[tuple[int, float]]] = {}
+  wrong = []
   try:
-    lines = path.read_text("utf-8").splitlines()
+    lines = path.read_bytes().splitlines()
   except OSError as error:
     raise _unreadable(path, str(error)) from error
   for number, line in enumerate(lines, 1):
     try:
-      record = json.loads(line)
-      step = record.pop("step")
-    except (ValueError, KeyError) as error:
-      raise _unreadable(path, f"line {number}: {error!r}") from error
-    for metric, value in record.items():
+      step, values = _record(line)
+    except (ValueError, RecursionError) as error:
+      wrong.append(f"line {number}: {error}")
+      continue
+    for metric, value in values.items():
       points.setdefault(metric, []).append((step, value))
-  return {metric: _curve(each) for metric, each in points.items()}
+  return {metric: _curve(each) for metric, each in points.items()}, wrong
+
+
+def _record(line: bytes) -> tuple[int, dict[str, float]]:
+  """The step and the metrics of a line.
+
+  Raises:
+    ValueError: it is not a record. Bytes that are no UTF-8 are such an error.
+  """
+  record = json.loads(line.decode())
+  if not isinstance(record, dict) or type(record.get("step")) is not int:
+    raise ValueError("is not an object with a step")
+  step = record.pop("step")
+  if not all(type(value) in (int, float) for value in record.values()):
+    raise ValueError("has a metric that is not a number")
+  return step, record
 
 
 def read_evaluation(path: pathlib.Path) -> Evaluation:
@@ -132,7 +195,7 @@ def read_evaluation(path: pathlib.Path) -> Evaluation:
         np.load(path / f"{name}.npy", allow_pickle=False)
         for name in ("loss", "steps", "ids")
     )
-  except (OSError, ValueError, EOFError) as error:
+  except Exception as error:  # A damaged header raises a dozen kinds.
     raise _unreadable(path, str(error)) from error
   if losses.shape != (len(steps), len(ids)):
     raise _unreadable(path, f"loss.npy has shape {losses.shape}")

@@ -3,15 +3,19 @@
 Colours are those of Okabe and Ito (2008), told apart by colour-blind readers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import io
 from typing import NamedTuple
+import warnings
 
 from matplotlib import axes as axes_lib
-from matplotlib import collections
+from matplotlib import axis as axis_lib
+from matplotlib import collections, ticker
 from matplotlib import figure as figure_lib
+from matplotlib import text as text_lib
 import numpy as np
 
+from zsgen import texts
 from zsgen.reports import curves
 
 INK, GRID = "#1b1f24", "#e4e8ec"
@@ -21,6 +25,14 @@ _DASHES = ("-", "--", ":")
 # Inches; at 150 dots an inch a figure fills a README twice over.
 _WIDTH = 9.0
 _DPI = 150
+# Characters of a text, and of all labels in one row of a legend.
+_LONGEST, _ROW = 60, 120
+# Formatters of ticks that data gives no words.
+_OF_NUMBERS = (
+    ticker.LogFormatter,
+    ticker.ScalarFormatter,
+    ticker.NullFormatter,
+)
 
 
 class Line(NamedTuple):
@@ -82,7 +94,7 @@ def plot(
         [handles[label] for label in labels],
         labels,
         loc="outside lower center",
-        ncols=min(len(labels), 4),
+        ncols=_columns(labels),
         frameon=False,
     )
   return png(figure)
@@ -114,7 +126,8 @@ def small_multiples(
     shapes.append(np.column_stack([x, y]))
     floors.append([(left, floor), (left + 0.9, floor)])
     first, last = curve.values[[0, -1]]
-    axes.text(left, floor + 0.03, _short(name, 26), va="top", fontsize=7.5)
+    shown = texts.short(texts.printable(name), 26)
+    axes.text(left, floor + 0.03, shown, va="top", fontsize=7.5)
     axes.text(
         left,
         floor + 0.18,
@@ -133,11 +146,54 @@ def small_multiples(
 
 
 def png(figure: figure_lib.Figure) -> bytes:
-  """A figure as PNG, the same bytes for the same figure."""
+  """A figure as PNG, the same bytes for the same figure.
+
+  Text is text: "$" begins no formula, what cannot be seen is escaped, and what
+  is long is cut.
+  """
+  for axis in _axes(figure):
+    if not isinstance(axis.get_major_formatter(), _OF_NUMBERS):
+      axis.set_major_formatter(_Shown(axis.get_major_formatter()))
+  for text in set(figure.findobj(text_lib.Text)) - _powers(figure):
+    text.set_parse_math(False)
+    text.set_text(_shown(text.get_text()))
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
-  figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+  with warnings.catch_warnings():
+    # The font has no such letter: the figure shows a box, tables have it.
+    warnings.filterwarnings("ignore", "Glyph .* missing from")
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
   return buffer.getvalue()
+
+
+class _Shown(ticker.Formatter):
+  """Another formatter, whose ticks are words, fit to be shown."""
+
+  def __init__(self, words: ticker.Formatter):
+    self._words = words
+
+  def __call__(self, x: float, pos: int | None = None) -> str:
+    """The words at a tick."""
+    return _shown(self._words(x, pos))
+
+
+def _axes(figure: figure_lib.Figure) -> list[axis_lib.Axis]:
+  return [each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)]
+
+
+def _shown(text: str) -> str:
+  return texts.short(texts.printable(text), _LONGEST)
+
+
+def _powers(figure: figure_lib.Figure) -> set[text_lib.Text]:
+  """Numbers at logarithmic axes, which are formulas of matplotlib's own."""
+  return {
+      label
+      for axis in _axes(figure)
+      if isinstance(axis.get_major_formatter(), ticker.LogFormatter)
+      for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+      for label in (tick.label1, tick.label2)
+  }
 
 
 def _figure(height: float) -> figure_lib.Figure:
@@ -157,6 +213,12 @@ def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
       for i, label in enumerate(labels)
   }
   return {**styles, inked: {"color": INK, "linestyle": "-"}}
+
+
+def _columns(labels: Iterable[str]) -> int:
+  """Columns of a legend that fit the figure's width, 4 at the most."""
+  lengths = [min(len(label), _LONGEST) for label in labels]
+  return max(1, min(len(lengths), 4, _ROW // (8 + max(lengths))))
 
 
 def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
@@ -183,7 +245,3 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
   return handles
-
-
-def _short(name: str, length: int) -> str:
-  return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,16 +1,21 @@
 """A table of text, and the three ways it is shown."""
 
 from collections.abc import Iterable, Sequence
-import html
 from typing import NamedTuple
 
 import rich.box
 import rich.table
 import rich.text
 
+from zsgen import texts
 from zsgen.reports import measures
 
 MISSING = "\N{EN DASH}"
+# Characters of a cell that are shown: in the terminal and in Markdown; on a
+# page.
+_LINE, _PAGE = 120, 1000
+# What says in Markdown where words and numbers stand.
+_RULES = (":--", "--:")
 
 
 class Grid(NamedTuple):
@@ -51,7 +56,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
   table = rich.table.Table(
       box=rich.box.SIMPLE,
       pad_edge=False,
-      title=rich.text.Text(grid.title, "bold"),
+      title=rich.text.Text(_shown(grid.title), "bold"),
       caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
       caption_justify="left",
@@ -60,32 +65,36 @@ def to_rich(grid: Grid) -> rich.table.Table:
     justify = "left" if i < grid.words else "right"
     # Words may take two lines, a number never.
     table.add_column(
-        name, justify=justify, overflow="fold", no_wrap=i >= grid.words
+        rich.text.Text(_shown(name)),
+        justify=justify,
+        overflow="fold",
+        no_wrap=i >= grid.words,
     )
   for row in grid.rows:
-    table.add_row(*(rich.text.Text(cell) for cell in row))
+    table.add_row(*(rich.text.Text(_shown(cell)) for cell in row))
   return table
 
 
 def to_markdown(grid: Grid) -> str:
   """A table for a README."""
+  rules = [_RULES[i >= grid.words] for i in range(len(grid.header))]
   lines = [
-      f"**{grid.title}**",
+      f"**{_markdown(grid.title)}**",
       "",
       _markdown_row(grid.header),
-      _markdown_row(
-          ":--" if i < grid.words else "--:" for i in range(len(grid.header))
-      ),
+      f"| {' | '.join(rules)} |",
       *map(_markdown_row, grid.rows),
   ]
-  return "\n".join([*lines, *(["", grid.note] if grid.note else []), ""])
+  if grid.note:
+    lines += ["", texts.escape_markdown(grid.note)]
+  return "\n".join([*lines, ""])
 
 
 def to_html(grid: Grid) -> str:
   """A table for the page."""
   body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
-  title = f"<h3>{html.escape(grid.title)}</h3>\n" if grid.title else ""
-  note = f"<p>{html.escape(grid.note)}</p>" if grid.note else ""
+  title = f"<h3>{texts.escape_html(grid.title)}</h3>\n" if grid.title else ""
+  note = f"<p>{texts.escape_html(grid.note)}</p>" if grid.note else ""
   return (
       f"{title}<table>\n"
       f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
@@ -94,12 +103,21 @@ def to_html(grid: Grid) -> str:
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
-  return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+  return f"| {' | '.join(map(_markdown, cells))} |"
+
+
+def _shown(cell: str) -> str:
+  """A cell in the terminal."""
+  return texts.printable(texts.short(cell, _LINE), layout=True)
+
+
+def _markdown(cell: str) -> str:
+  return texts.escape_markdown(texts.short(cell, _LINE))
 
 
 def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
   shown = "".join(
-      f"<{tag}{' class=w' if i < grid.words else ''}>{html.escape(cell)}</{tag}>"
+      f"<{tag}{' class=w' if i < grid.words else ''}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
       for i, cell in enumerate(cells)
   )
   return f"<tr>{shown}</tr>"

@@ -9,7 +9,7 @@ from zsgen import config as config_lib
 from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, grids, page
+from zsgen.reports import curves, grids, page, source_notes
 
 # Counts of a split, and what they are called.
 _COUNTED = {
@@ -20,7 +20,32 @@ _COUNTED = {
     "cut": "cut",
     "answer_cut": "in answer",
     "dropped": "dropped",
+    "unknown": "unknown",
+    "unknown_loss": "in answers",
+    "lost_characters": "lost",
+    "answer_changed": "changed",
+    "answer_lost": "answer lost",
 }
+# Columns that are shown only where there is something to tell, and what they
+# are.
+_RARE = {
+    "answer_cut": "",
+    "unknown": (
+        "Unknown: tokens that stand for text the tokenizer has no token" " for."
+    ),
+    "unknown_loss": "",
+    "lost_characters": "Lost: characters of requests that the tokenizer drops.",
+    "answer_changed": (
+        "Changed: answers whose characters the tokenizer changes,"
+        " as to small letters."
+    ),
+    "answer_lost": (
+        "Answer lost: examples left out because the tokenizer drops"
+        " characters of their answers."
+    ),
+}
+# Unknown characters that are named.
+_NAMED = 10
 
 
 def oracle(order: order_lib.Order) -> list[str]:
@@ -45,7 +70,7 @@ def setup(
   """What was run: options and fingerprints."""
   default = _flat(config_lib.science(config_lib.Config()))
   rows = [
-      [option, str(value), str(default.get(option, grids.MISSING))]
+      [option, _shown(value), _shown(default.get(option, grids.MISSING))]
       for option, value in _flat(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
@@ -69,6 +94,16 @@ def setup(
   )
 
 
+def _shown(value: Any) -> str:
+  """A value as it is; several in a row, not as a list of Python's."""
+  if isinstance(value, list):
+    return ", ".join(map(_shown, value)) or "none"
+  if isinstance(value, Mapping):
+    pairs = _flat(value).items()
+    return " ".join(f"{name}={_shown(each)}" for name, each in pairs)
+  return str(value)
+
+
 def _texts(made: Mapping[str, Any]) -> set[str | None]:
   """The texts that an order and its parts look at."""
   inner = (_texts(part) for part in made.get("parts", ()))
@@ -77,7 +112,8 @@ def _texts(made: Mapping[str, Any]) -> set[str | None]:
 
 def prepared(store: store_lib.Store) -> str:
   """What is in the store, and what was cut or dropped on the way."""
-  blocks = [grids.to_html(counted(store)), page.text(told(store))]
+  notes = source_notes.describe(store.manifest)
+  blocks = [grids.to_html(counted(store)), *map(page.text, notes)]
   if store.manifest["dropped_by_task"]:
     lost = grids.to_html(_lost(store))
     blocks.append(page.folded("Tasks that lost examples", [lost]))
@@ -95,7 +131,7 @@ def counted(store: store_lib.Store) -> grids.Grid:
   columns = [
       name
       for name in _COUNTED
-      if name != "answer_cut" or any(counts[s].get(name) for s in splits)
+      if name not in _RARE or any(counts[s].get(name) for s in splits)
   ]
   rows = [
       [
@@ -104,26 +140,37 @@ def counted(store: store_lib.Store) -> grids.Grid:
       ]
       for split in splits
   ]
+  notes = [
+      "Cut: longer than config.data.max_length. In answer: a part of the"
+      " answer is lost by that. Dropped: no answer token was left, or there"
+      " was none; such examples are in no loss.",
+      *(_RARE[name] for name in columns if _RARE.get(name)),
+      _unknown(store),
+  ]
   return grids.Grid(
       f"Examples of the suite {store.suite}",
       ("split", *(_COUNTED[name] for name in columns)),
       rows,
-      note=(
-          "Cut: longer than config.data.max_length. In answer: a part of the"
-          " answer is lost by that. Dropped: no answer token was left, or there"
-          " was none; such examples are in no loss."
-      ),
+      note=" ".join(filter(None, notes)),
   )
 
 
-def told(store: store_lib.Store) -> str:
-  """What the source and the prompts left out, or found; "" for nothing."""
-  found = _flat({**store.manifest["source"], **store.manifest["prompts"]})
-  return "; ".join(
-      f"{name.replace('_', ' ')}: {value}"
-      for name, value in found.items()
-      if value and not name.startswith("read.")
+def _unknown(store: store_lib.Store) -> str:
+  """What the tokenizer does not know, and how much of the loss that is."""
+  characters = store.manifest.get("unknown_characters", {})
+  if not characters:
+    return ""
+  named = ", ".join(
+      f"{char!r} (U+{ord(char):04X}) {count:,}x"
+      for char, count in list(characters.items())[:_NAMED]
   )
+  counts = store.manifest["counts"].values()
+  unknown = sum(each.get("unknown_loss", 0) for each in counts)
+  loss = sum(each.get("loss_tokens", 0) for each in counts)
+  share = (
+      f" They are {unknown / loss:.2%} of the loss tokens." if unknown else ""
+  )
+  return f"The tokenizer does not know: {named}.{share}"
 
 
 def proof(run: curves.Run) -> str:

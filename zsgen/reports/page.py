@@ -2,10 +2,9 @@
 
 import base64
 from collections.abc import Iterable
-import html
 import pathlib
 
-from zsgen import artifacts
+from zsgen import artifacts, texts
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24;
@@ -31,24 +30,24 @@ summary { cursor: pointer; }
 
 def text(words: str) -> str:
   """A paragraph."""
-  return f"<p>{html.escape(words)}</p>"
+  return f"<p>{texts.escape_html(words)}</p>"
 
 
 def heading(words: str) -> str:
   """A small heading."""
-  return f"<h3>{html.escape(words)}</h3>"
+  return f"<h3>{texts.escape_html(words)}</h3>"
 
 
 def command(words: str) -> str:
   """A command to copy."""
-  return f"<p><code>{html.escape(words)}</code></p>"
+  return f"<p><code>{texts.escape_html(words)}</code></p>"
 
 
 def badge(words: str, explanation: str) -> str:
   """A label that must not be missed, and what it means."""
   return (
-      f'<p><span class="badge">{html.escape(words)}</span>'
-      f" {html.escape(explanation)}</p>"
+      f'<p><span class="badge">{texts.escape_html(words)}</span>'
+      f" {texts.escape_html(explanation)}</p>"
   )
 
 
@@ -56,7 +55,7 @@ def figure(png: bytes, description: str) -> str:
   """A figure, inside the page."""
   data = base64.b64encode(png).decode()
   return (
-      f'<p><img alt="{html.escape(description, quote=True)}"'
+      f'<p><img alt="{texts.escape_html(description)}"'
       f' src="data:image/png;base64,{data}"></p>'
   )
 
@@ -64,17 +63,17 @@ def figure(png: bytes, description: str) -> str:
 def folded(title: str, blocks: Iterable[str]) -> str:
   """Blocks that open when the title is clicked."""
   inside = "\n".join(blocks)
-  return f"<details><summary>{html.escape(title)}</summary>\n{inside}</details>"
+  return f"<details><summary>{texts.escape_html(title)}</summary>\n{inside}</details>"
 
 
 def section(title: str, blocks: Iterable[str]) -> str:
   """A heading and what is below it."""
-  return "\n".join([f"<h2>{html.escape(title)}</h2>", *blocks])
+  return "\n".join([f"<h2>{texts.escape_html(title)}</h2>", *blocks])
 
 
 def page(title: str, blocks: Iterable[str]) -> str:
   """The whole page."""
-  head = html.escape(title)
+  head = texts.escape_html(title)
   body = "\n".join(blocks)
   return (
       '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

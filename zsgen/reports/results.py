@@ -215,13 +215,19 @@ def _by_gain(
 
 def _clock(run: curves.Run) -> str:
   """Speed, and the share of the time that evaluations took."""
-  seconds = run.perf["perf/step_seconds"].values
-  rate = np.median(run.perf["perf/tokens_per_second"].values)
+  perf = run.perf
+  if "perf/tokens_per_second" not in perf:
+    return run.lost_clocks
+  seconds = perf["perf/step_seconds"].values
+  rate = np.median(perf["perf/tokens_per_second"].values)
   evaluating = sum(
-      run.perf[f"perf/{name}_seconds"].values.sum() for name in run.config.evals
+      perf[metric].values.sum()
+      for metric in (f"perf/{name}_seconds" for name in run.config.evals)
+      if metric in perf
   )
   part = evaluating / (evaluating + seconds.sum())
-  return (
+  said = (
       f"A step took {np.median(seconds):.3g} s, {rate:,.0f} tokens/s (medians);"
       f" evaluations took {part:.0%} of the time."
   )
+  return f"{said} {run.lost_clocks}".strip()

@@ -1,7 +1,8 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import contextlib
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -11,12 +12,15 @@ from zsgen.models import lora as lora_lib
 from zsgen.training import (
     batches,
     checkpoints,
+    finite,
     flops,
     memory,
     meter,
     optimizer,
     progress,
+    record_digests,
     records,
+    resuming,
     stopping,
     tracing,
     watch,
@@ -39,11 +43,13 @@ class Job(NamedTuple):
   evaluators: Sequence[watch.Evaluator]
   # Parameters before the first step.
   start: start_lib.Start
+  # Digest of all that decides the run's result: marks its checkpoints.
+  identity: str
   # Says a line to people.
   say: Callable[[str], None]
 
 
-def train(job: Job) -> step_lib.State:
+def train(job: Job) -> record_digests.Digests:
   """Trains from the newest checkpoint, or from the start, to the end.
 
   Writes metrics, evaluations, consumed ids and checkpoints to `job.path`.
@@ -53,20 +59,19 @@ def train(job: Job) -> step_lib.State:
     job: what to train, on what, under which order.
 
   Returns:
-    The state after the last step.
+    Digests of the records of the whole run, in process 0.
 
   Raises:
     InputError: a damaged checkpoint, a loss that is not finite, a device that
       is out of memory, or another process that trains this run.
     Stopped: SIGTERM came; a checkpoint is saved.
   """
-  tracing.check(job.config.profile, job.steps)
   with contextlib.ExitStack() as stack:
     stack.enter_context(_memory_explained(job))
     stack.enter_context(records.alone(job.path))
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
-    saved = stack.enter_context(_checkpoints(job))
+    saved = stack.enter_context(open_checkpoints(job))
     return _train(job, saved, stop, stack)
 
 
@@ -75,7 +80,7 @@ def _train(
     saved: checkpoints.Checkpoints,
     stop: stopping.Stopping,
     stack: contextlib.ExitStack,
-) -> step_lib.State:
+) -> record_digests.Digests:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   train_config, machine = job.config.train, job.config.machine
   program = job.program
@@ -83,7 +88,7 @@ def _train(
   # The state: a checkpoint's, or new.
   latest = hosts.of_first("newest checkpoint", saved.latest())
   first = latest or 0
-  state, lengths = _start(job, saved, latest)
+  state, kept = _start(job, saved, latest)
   frozen = load_frozen(job)
   _say_begin(job, first, state, frozen)
   counted = flops.of(job.start.arch, program.shapes.params, frozen)
@@ -92,7 +97,7 @@ def _train(
   job.say(f"mfu      {peak.told(counted)}")
 
   # Records, cut back to the checkpoint.
-  record, sinks = _records(job, latest, lengths, stack)
+  record, sinks = _records(job, latest, kept, stack)
 
   # What feeds the device program.
   feed = job.feed(first)
@@ -101,7 +106,15 @@ def _train(
       progress.Progress(first, job.steps, hosts.console())
   )
   clock = meter.Meter(counted, peak)
-  log = watch.Logger(job.path, job.say, record, sinks, line, clock)
+  log = watch.Logger(
+      path=job.path,
+      say=job.say,
+      record=record,
+      sinks=sinks,
+      line=line,
+      clock=clock,
+      advise=prepare_advice(job, state.params, frozen, latest),
+  )
   trace = tracing.Trace(job.path, job.config.profile, job.say)
   stack.callback(trace.close)
   pending = None
@@ -122,7 +135,7 @@ def _train(
     due = step and _due(step, machine.save_every, job.steps)
     if (due or stopped) and not resumed_here:
       pending = log.step(pending)
-      saved.save(step, state, {"step": step, "lengths": record.sync()})
+      saved.save(step, state, record.sync())
       log.saved(step)
 
     if stopped:
@@ -146,7 +159,7 @@ def _train(
         step, hyper, metrics, batch.lengths, batch.tokens.size
     )
   log.tell_shares()
-  return state
+  return record.sync()
 
 
 def _say_begin(
@@ -161,7 +174,7 @@ def _say_begin(
 def _records(
     job: Job,
     latest: int | None,
-    lengths: Mapping[str, int],
+    kept: record_digests.Digests,
     stack: contextlib.ExitStack,
 ) -> tuple[records.Records | records.Silent, list[writers.Writer]]:
   """The run's files, cut back to a checkpoint; of the first process only."""
@@ -174,7 +187,7 @@ def _records(
           each.name: (due_steps(each.every_steps, job.steps), each.ids)
           for each in job.evaluators
       },
-      lengths=lengths,
+      kept=kept,
       first=first,
       resumed=latest is not None,
   )
@@ -187,10 +200,31 @@ def _records(
   return record, sinks
 
 
+def prepare_advice(
+    job: Job, params: Any, frozen: Any, latest: int | None
+) -> Callable[[int], str]:
+  """Looks at a run's first parameters.
+
+  Args:
+    job: of the run.
+    params: those that are trained, at the start of this process.
+    frozen: those that are not.
+    latest: the checkpoint that they are of; None for a new run.
+
+  Returns:
+    A function that says what to do about a loss that is not finite, given how
+    many updates were done before it.
+  """
+  beginning = finite.Beginning(job.start.said)
+  if latest is None:
+    beginning = finite.look_at(lora_lib.join(params, frozen), job.start.said)
+  return functools.partial(finite.advise, beginning, job.config)
+
+
 def restore_final(job: Job) -> step_lib.State:
   """The state after the last step of a run that has ended."""
-  with _checkpoints(job) as saved:
-    return saved.state(job.steps, _like(job.program))
+  with open_checkpoints(job) as saved:
+    return resuming.last(saved, job.steps, _like(job.program), job.path)
 
 
 def load_frozen(job: Job) -> Any:
@@ -207,33 +241,52 @@ def _due(step: int, every: int, steps: int) -> bool:
   return step % every == 0 or step == steps
 
 
-def _checkpoints(job: Job) -> checkpoints.Checkpoints:
+def open_checkpoints(job: Job) -> checkpoints.Checkpoints:
+  """The checkpoints of a run, to be read and written."""
   path = job.path / checkpoints.NAME
-  return checkpoints.Checkpoints(path, job.config.machine.keep)
+  return checkpoints.Checkpoints(path, job.config.machine.keep, job.identity)
 
 
 def _memory_explained(job: Job) -> contextlib.AbstractContextManager[None]:
   """Says what to do where memory is short."""
-  program, frozen = job.program, job.program.frozen_shapes
-  held = memory.per_device(program.shapes, program.shardings)
-  held += memory.per_device(frozen, program.frozen_shardings)
   rows = max(job.layouts.rows)
-  return memory.explained(job.config, program.mesh, rows, held)
+  held = job.program.held
+  return memory.explained(job.config, job.program.mesh, rows, held)
 
 
 def _start(
     job: Job,
     saved: checkpoints.Checkpoints,
     latest: int | None,
-) -> tuple[step_lib.State, dict[str, int]]:
-  """The state to go on from, and the lengths of the logs at it."""
+) -> tuple[step_lib.State, record_digests.Digests]:
+  """The state to go on from, and the digests of the records at it."""
   if latest is None:
     job.say(f"start    {job.start.said}")
     params = job.start.load(job.program.shardings.params)
     return job.program.init(params), {}
   job.say(f"start    the checkpoint of step {latest}: this run stopped there")
-  state = saved.state(latest, _like(job.program))
-  return state, saved.meta(latest)["lengths"]
+  like = _like(job.program)
+  problem = functools.partial(problem_of_records, job)
+  state, kept = resuming.newest(saved, like, problem, job.path)
+  if not saved.has_checksums(latest):
+    job.say(f"start    {checkpoints.UNCHECKED}")
+  kept = record_digests.from_json(kept)
+  for line in record_digests.lost_clocks(job.path, kept):
+    job.say(f"start    {line}")
+  return state, kept
+
+
+def problem_of_records(job: Job, kept: Any) -> str:
+  """What is wrong with records that a checkpoint counts on; "" if nothing.
+
+  Args:
+    job: of the run.
+    kept: their digests, as they were saved.
+  """
+  if not hosts.is_first():
+    return ""  # Process 0 alone reads and writes them.
+  digests = record_digests.from_json(kept)
+  return next(record_digests.problems(job.path, digests), "")
 
 
 def _like(program: program_lib.Program) -> step_lib.State:

@@ -6,7 +6,7 @@ which the step is mapped; on several devices that axis is split. A member's
 files are those of a run alone, and its curve is the same but for rounding.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import functools
 import pathlib
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from zsgen import errors
+from zsgen import artifacts, errors
 from zsgen import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.training import (
@@ -26,7 +26,9 @@ from zsgen.training import (
     meter,
     optimizer,
     progress,
+    record_digests,
     records,
+    resuming,
     stopping,
     watch,
     writers,
@@ -133,11 +135,14 @@ def _shape(job: loop.Job) -> dict[str, Any]:
   return found
 
 
-def train(job: Job) -> None:
+def train(job: Job) -> list[record_digests.Digests]:
   """Trains from the newest checkpoint, or from the start, to the end.
 
   Writes what each member would write alone, a checkpoint of the last step
   among it; earlier ones are of the population. See `loop.train`.
+
+  Returns:
+    Digests of the records of each member.
 
   Raises:
     InputError: members that do not fit together, or see `loop.train`.
@@ -151,8 +156,9 @@ def train(job: Job) -> None:
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     path = job.path / checkpoints.NAME
-    saved = stack.enter_context(checkpoints.Checkpoints(path, keep))
-    _train(job, saved, stop, stack)
+    identity = artifacts.digest([each.identity for each in job.members])
+    saved = stack.enter_context(checkpoints.Checkpoints(path, keep, identity))
+    return _train(job, saved, stop, stack)
 
 
 def _train(
@@ -160,7 +166,7 @@ def _train(
     saved: checkpoints.Checkpoints,
     stop: stopping.Stopping,
     stack: contextlib.ExitStack,
-) -> None:
+) -> list[record_digests.Digests]:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   members, first_member = job.members, job.members[0]
   steps, machine = first_member.steps, first_member.config.machine
@@ -169,7 +175,7 @@ def _train(
   # The state: a checkpoint's, or new.
   latest = saved.latest()
   first = latest or 0
-  state, frozen, lengths = _start(job, saved, latest)
+  state, frozen, digests, advice = _start(job, saved, latest)
   say(
       f"train    {len(members)} members from step {first} of {steps}: {job.path}"
   )
@@ -183,11 +189,11 @@ def _train(
   line = stack.enter_context(progress.Progress(first, steps))
   kept = [
       _record(each, own, latest, stack)
-      for each, own in zip(members, lengths, strict=True)
+      for each, own in zip(members, digests, strict=True)
   ]
   logs = [
-      _logger(each, record, first, line, clock, stack)
-      for each, record in zip(members, kept, strict=True)
+      _logger(each, record, first, line, clock, stack, advise)
+      for each, record, advise in zip(members, kept, advice, strict=True)
   ]
   timer = logs[0]
 
@@ -216,8 +222,7 @@ def _train(
     due = step and _due(step, machine.save_every, steps)
     if (due or stopped) and not resumed_here:
       pending = _log(pending, logs)
-      meta = {"step": step, "lengths": [each.sync() for each in kept]}
-      saved.save(step, state, meta)
+      saved.save(step, state, [each.sync() for each in kept])
       timer.saved(step)
 
     if stopped:
@@ -241,7 +246,9 @@ def _train(
         step, hyper, metrics, batch.lengths, batch.tokens.size
     )
   timer.tell_shares()
-  _save_members(job, state)
+  digests = [each.sync() for each in kept]
+  _save_members(job, state, digests)
+  return digests
 
 
 def _program(job: Job) -> Any:
@@ -253,7 +260,7 @@ def _program(job: Job) -> Any:
 
 def _record(
     member: loop.Job,
-    lengths: Mapping[str, int],
+    kept: record_digests.Digests,
     latest: int | None,
     stack: contextlib.ExitStack,
 ) -> records.Records:
@@ -266,7 +273,7 @@ def _record(
           each.name: (loop.due_steps(each.every_steps, member.steps), each.ids)
           for each in member.evaluators
       },
-      lengths=lengths,
+      kept=kept,
       first=latest or 0,
       resumed=latest is not None,
   )
@@ -281,20 +288,29 @@ def _logger(
     line: progress.Progress,
     clock: meter.Meter,
     stack: contextlib.ExitStack,
+    advise: Callable[[int], str],
 ) -> watch.Logger:
   """What logs a member's metrics; line and clock are the population's."""
   sinks = writers.make(member.config.machine, member.path, first)
   for sink in sinks:
     stack.callback(sink.close)
-  return watch.Logger(member.path, member.say, record, sinks, line, clock)
+  path, say = member.path, member.say
+  return watch.Logger(path, say, record, sinks, line, clock, advise)
 
 
 def _start(
     job: Job, saved: checkpoints.Checkpoints, latest: int | None
-) -> tuple[step_lib.State, Any, list[dict[str, int]]]:
-  """State and frozen parameters, stacked, and the lengths of the logs."""
+) -> tuple[
+    step_lib.State,
+    Any,
+    list[record_digests.Digests],
+    list[Callable[[int], str]],
+]:
+  """State and frozen parameters, stacked; and of each member the digests of
+  its records, and what `loop.prepare_advice` returns.
+  """
   put = functools.partial(_put, sharding=job.sharding)
-  frozen = put([loop.load_frozen(each) for each in job.members])
+  frozen = [loop.load_frozen(each) for each in job.members]
   if latest is None:
     job.members[0].say(f"start    {job.members[0].start.said}; and so on")
     params = [
@@ -304,15 +320,33 @@ def _start(
         each.program.init(one)
         for each, one in zip(job.members, params, strict=True)
     ]
-    return put(states), frozen, [{} for _ in job.members]
+    advice = [
+        loop.prepare_advice(each, one, still, latest)
+        for each, one, still in zip(job.members, params, frozen, strict=True)
+    ]
+    return put(states), put(frozen), [{} for _ in job.members], advice
   count = len(job.members)
   shapes = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype),
       job.members[0].program.shapes,
   )
   places = jax.tree.map(lambda _: job.sharding, shapes)
-  state = saved.state(latest, checkpoints.like(shapes, places))
-  return state, frozen, saved.meta(latest)["lengths"]
+  like = checkpoints.like(shapes, places)
+  problem = functools.partial(_problem_of_records, job.members)
+  state, digests = resuming.newest(saved, like, problem, job.path)
+  if not saved.has_checksums(latest):
+    job.members[0].say(f"start    {checkpoints.UNCHECKED}")
+  kept = [record_digests.from_json(each) for each in digests]
+  advice = [loop.prepare_advice(each, {}, {}, latest) for each in job.members]
+  return state, put(frozen), kept, advice
+
+
+def _problem_of_records(
+    members: Sequence[loop.Job], digests: Sequence[Any]
+) -> str:
+  """What is wrong with the records of a member; "" if nothing."""
+  problems = map(loop.problem_of_records, members, digests)
+  return next(filter(None, problems), "")
 
 
 def _put(trees: Sequence[Any], sharding: jax.sharding.Sharding) -> Any:
@@ -360,16 +394,17 @@ def _log(pending: watch.Pending | None, logs: Sequence[watch.Logger]) -> None:
     log.record_step(pending.step, hyper, own, perf)
 
 
-def _save_members(job: Job, state: step_lib.State) -> None:
+def _save_members(
+    job: Job, state: step_lib.State, digests: Sequence[record_digests.Digests]
+) -> None:
   """Each member's own checkpoint of the last step."""
   states = jax.device_get(state)
   for i, each in enumerate(job.members):
-    path = each.path / checkpoints.NAME
-    with checkpoints.Checkpoints(path, each.config.machine.keep) as saved:
+    with loop.open_checkpoints(each) as saved:
       if saved.latest() is None:
         own = jax.tree.map(lambda leaf, i=i: leaf[i], states)
         own = jax.device_put(own, each.program.shardings)
-        saved.save(each.steps, own, {"step": each.steps, "lengths": {}})
+        saved.save(each.steps, own, digests[i])
 
 
 def _due(step: int, every: int, steps: int) -> bool:

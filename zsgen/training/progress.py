@@ -6,6 +6,11 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from zsgen import terminal, texts
+
+# Characters of a name.
+_LONGEST = 40
+
 
 class Progress:
   """A line with step, loss, held-out loss, tokens/s and time to go.
@@ -21,12 +26,12 @@ class Progress:
   def __init__(
       self, first: int, steps: int, console: rich.console.Console | None = None
   ):
-    console = console or rich.console.Console(stderr=True)
+    console = console or terminal.Console(stderr=True)
     self._line = rich.progress.Progress(
         rich.progress.TextColumn("train"),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn("{task.fields[said]}"),
+        rich.progress.TextColumn("{task.fields[said]}", markup=False),
         rich.progress.TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
@@ -46,7 +51,10 @@ class Progress:
   def show(self, step: int, said: Mapping[str, str]) -> None:
     """Shows that `step` steps are done, and the newest value of each name."""
     self._said.update(said)
-    text = "  ".join(f"{name} {value}" for name, value in self._said.items())
+    text = "  ".join(
+        f"{texts.short(texts.printable(name), _LONGEST)} {value}"
+        for name, value in self._said.items()
+    )
     self._line.update(self._task, completed=step, said=text)
 
 

@@ -8,6 +8,8 @@ that a row is either empty or final.
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import fcntl
+import hashlib
+import io
 import json
 import os
 import pathlib
@@ -16,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from zsgen import artifacts, errors, hosts
-from zsgen.training import batches
+from zsgen.training import batches, record_digests
 
-LOGS = ("metrics.jsonl", "perf.jsonl")
+LOGS = ("metrics.jsonl", record_digests.PERF)
 
 
 @contextlib.contextmanager
@@ -44,24 +46,36 @@ def alone(path: pathlib.Path) -> Iterator[None]:
 
 
 class Log:
-  """A file of JSON lines that can be cut back to a length."""
+  """A file of JSON lines that can be cut back to a length.
+
+  Args:
+    path: the file.
+    length: bytes to keep, at the most; of the last line only if it is whole.
+  """
 
   def __init__(self, path: pathlib.Path, length: int):
-    if length > (path.stat().st_size if path.exists() else 0):
-      raise _lost(path, f"is shorter than {length} bytes")
     self._file = open(path, "ab")
-    self._file.truncate(length)
+    size = self._file.tell()
+    if length < size:
+      self._file.truncate(length)
+    elif length > size:  # Of clocks, which may be lost.
+      self._file.truncate(path.read_bytes().rfind(b"\n") + 1)
+    self._size = self._file.seek(0, os.SEEK_END)
+    self._hash = record_digests.hash_prefix(path, self._size)
 
   def write(self, record: Mapping[str, Any]) -> None:
     """Appends a record."""
-    self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    self._file.write(line)
     self._file.flush()  # People follow the file.
+    self._hash.update(line)
+    self._size += len(line)
 
-  def sync(self) -> int:
-    """Makes all records durable; returns the length in bytes."""
+  def sync(self) -> record_digests.Prefix:
+    """Makes all records durable; returns what was written, as of now."""
     self._file.flush()
     os.fsync(self._file.fileno())
-    return self._file.seek(0, os.SEEK_END)
+    return record_digests.Prefix(self._size, self._hash.hexdigest())
 
   def close(self) -> None:
     """Writes what is left."""
@@ -69,7 +83,7 @@ class Log:
 
 
 class Table:
-  """A NumPy file of fixed shape whose rows are filled in.
+  """A NumPy file of fixed shape whose rows are filled in, one after another.
 
   Args:
     path: the file.
@@ -77,7 +91,7 @@ class Table:
     kept: rows that a checkpoint counts on; 0 makes the file.
 
   Raises:
-    InputError: kept rows are gone, or the file is damaged.
+    InputError: the file is damaged.
   """
 
   def __init__(self, path: pathlib.Path, empty: np.ndarray, kept: int):
@@ -86,24 +100,30 @@ class Table:
       np.save(path, empty)
     try:
       self._rows = np.lib.format.open_memmap(path, "r+")
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # A damaged header raises a dozen kinds.
       raise _lost(path, f"cannot be read ({error})") from error
     if (self._rows.shape, self._rows.dtype) != (empty.shape, empty.dtype):
       raise _lost(path, f"has shape {self._rows.shape}, not {empty.shape}")
-    gone = np.all(self._rows[:kept] == empty[:kept], axis=1) | np.all(
-        np.isnan(self._rows[:kept]), axis=1
-    )
-    if gone.any():
-      raise _lost(path, f"row {gone.argmax()} is empty")
     self._rows[kept:] = empty[kept:]
+    self._filled = kept
+    row = empty.shape[1] * empty.itemsize
+    self._size = self._rows.offset + kept * row
+    self._hash = record_digests.hash_prefix(path, self._size)
 
   def write(self, row: int, values: np.ndarray) -> None:
-    """Fills in a row."""
+    """Fills in the next row."""
+    if row != self._filled:
+      raise ValueError(f"row {row} is written, but {self._filled} is due")
     self._rows[row] = values
+    self._filled += 1
+    written = np.asarray(values, self._rows.dtype).tobytes()
+    self._hash.update(written)
+    self._size += len(written)
 
-  def sync(self) -> None:
-    """Makes the rows durable."""
+  def sync(self) -> record_digests.Prefix:
+    """Makes the rows durable; returns the header and what was filled in."""
     self._rows.flush()
+    return record_digests.Prefix(self._size, self._hash.hexdigest())
 
 
 def _lost(path: pathlib.Path, what: str) -> errors.InputError:
@@ -139,8 +159,8 @@ class Silent:
   ) -> None:
     """Does nothing."""
 
-  def sync(self) -> dict[str, int]:
-    """Lengths of no logs."""
+  def sync(self) -> dict[str, record_digests.Prefix]:
+    """Digests of no files."""
     return {}
 
   def close(self) -> None:
@@ -160,9 +180,12 @@ class Records:
     batch_size: examples of a step.
     steps: steps of the whole run.
     evaluated: for each evaluation its steps and the ids of its examples.
-    lengths: bytes of each log to keep; {} to start anew.
+    kept: digests of what to keep, which were checked; {} to start anew.
     first: the step to go on from.
     resumed: if so, the evaluation at `first` is kept.
+
+  Raises:
+    InputError: an evaluation has other examples than before.
   """
 
   def __init__(
@@ -171,24 +194,59 @@ class Records:
       batch_size: int,
       steps: int,
       evaluated: Mapping[str, tuple[Sequence[int], np.ndarray]],
-      lengths: Mapping[str, int],
+      kept: record_digests.Digests,
       first: int,
       resumed: bool,
   ):
     self._path = path
-    self._logs = {name: Log(path / name, lengths.get(name, 0)) for name in LOGS}
-    nothing = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
-    self._consumed = Table(path / "consumed.npy", nothing, first)
+    nothing = record_digests.Prefix(0, "")
+    self._logs = {
+        name: Log(path / name, kept.get(name, nothing).size) for name in LOGS
+    }
+    empty = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
+    self._consumed = Table(path / "consumed.npy", empty, first)
     self._rows = {}
     self._losses = {}
+    # Digests of files that are written once.
+    self._whole: dict[str, record_digests.Prefix] = {}
     for name, (at, ids) in evaluated.items():
       self._rows[name] = {step: row for row, step in enumerate(at)}
-      nothing = np.full((len(at), len(ids)), np.nan, np.float32)
-      kept = sum(step <= first for step in at) if resumed else 0
+      empty = np.full((len(at), len(ids)), np.nan, np.float32)
+      done = sum(step <= first for step in at) if resumed else 0
       directory = path / "evals" / name
-      self._losses[name] = Table(directory / "loss.npy", nothing, kept)
-      np.save(directory / "steps.npy", np.array(at, np.int64))
-      np.save(directory / "ids.npy", ids)
+      self._losses[name] = Table(directory / "loss.npy", empty, done)
+      self._write_array(f"evals/{name}/steps.npy", np.array(at, np.int64), kept)
+      self._write_array(f"evals/{name}/ids.npy", ids, kept)
+      for step in at[:done]:
+        self._keep_predictions(name, step, kept)
+
+  def _write_array(
+      self, name: str, array: np.ndarray, kept: record_digests.Digests
+  ) -> None:
+    """Writes what an evaluation has read; a checkpoint may know it already."""
+    file = io.BytesIO()
+    np.save(file, array)
+    self._write_whole(name, file.getvalue())
+    if name in kept and kept[name] != self._whole[name]:
+      raise _lost(self._path / name, "differs now from what was evaluated")
+
+  def _write_whole(self, name: str, data: bytes) -> None:
+    artifacts.write_bytes(self._path / name, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    self._whole[name] = record_digests.Prefix(len(data), sha256)
+
+  def _keep_predictions(
+      self, evaluation: str, step: int, kept: record_digests.Digests
+  ) -> None:
+    """Takes over the digest of answers that were written before."""
+    name = _predictions(evaluation, step)
+    path = self._path / name
+    if name in kept:
+      self._whole[name] = kept[name]
+    elif path.exists():  # The checkpoint is of an older version.
+      size = path.stat().st_size
+      sha256 = record_digests.hash_prefix(path, size).hexdigest()
+      self._whole[name] = record_digests.Prefix(size, sha256)
 
   def metrics(self, record: Mapping[str, Any]) -> None:
     """Appends to metrics.jsonl."""
@@ -196,7 +254,7 @@ class Records:
 
   def perf(self, record: Mapping[str, Any]) -> None:
     """Appends to perf.jsonl."""
-    self._logs["perf.jsonl"].write(record)
+    self._logs[record_digests.PERF].write(record)
 
   def consumed(self, step: int, ids: np.ndarray) -> None:
     """Writes down the ids that the device program returned for a step."""
@@ -211,18 +269,27 @@ class Records:
   ) -> None:
     """Writes down the answers of an evaluation, if it wrote any."""
     if records:
-      path = self._path / "evals" / name / f"predictions-{step}.jsonl"
-      artifacts.write_bytes(path, prediction_lines(records))
+      self._write_whole(_predictions(name, step), prediction_lines(records))
 
-  def sync(self) -> dict[str, int]:
-    """Makes everything durable; returns the lengths of the logs."""
-    self._consumed.sync()
-    for table in self._losses.values():
-      table.sync()
-    return {name: log.sync() for name, log in self._logs.items()}
+  def sync(self) -> dict[str, record_digests.Prefix]:
+    """Makes everything durable.
+
+    Returns:
+      Digests of all that is written, by file; of clocks the size only.
+    """
+    tables = {f"evals/{name}/loss.npy": t for name, t in self._losses.items()}
+    growing = {**self._logs, **tables, "consumed.npy": self._consumed}
+    digests = {name: each.sync() for name, each in growing.items()}
+    clocks = digests[record_digests.PERF]._replace(sha256="")
+    return {**digests, **self._whole, record_digests.PERF: clocks}
 
   def close(self) -> None:
     """Makes everything durable and closes the logs."""
     self.sync()
     for log in self._logs.values():
       log.close()
+
+
+def _predictions(evaluation: str, step: int) -> str:
+  """File of the answers of an evaluation at a step."""
+  return f"evals/{evaluation}/predictions-{step}.jsonl"

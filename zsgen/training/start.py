@@ -18,12 +18,12 @@ from typing import Any
 from flax import traverse_util
 import jax
 
-from zsgen import artifacts, config, errors, schema
+from zsgen import artifacts, config, errors, schema, sealed
 from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-from zsgen.training import checkpoints
+from zsgen.training import checkpoints, record_digests
 
 # Bases that are shipped: their architecture and directory.
 _ASSETS = pathlib.Path(__file__).parents[1] / "assets"
@@ -48,6 +48,8 @@ class Start:
     lora: the adapters; what was read goes before the config's defaults.
     load_frozen: as `load`, of what is not trained.
     adapters: SHA-256 of what the adapters are made of; "new" for new ones.
+    base: the Hugging Face directory, or name on the hub, that the parameters
+      come from in the end; "" for none.
   """
 
   arch: config.Model
@@ -57,6 +59,7 @@ class Start:
   lora: config.Lora = config.NO_LORA
   load_frozen: Callable[[Any], Any] = dict
   adapters: str = "new"
+  base: str = ""
 
   @functools.cached_property
   def fingerprint(self) -> str:
@@ -121,6 +124,7 @@ def of(
 def _base(arch: config.Model, seed: int) -> Start:
   """The start without adapters."""
   kind, _, place = arch.init.partition(":")
+  schema.check_local(place, "config.model.init")
   if arch.init == "new":
     return _new(arch, seed)
   if arch.init in _EMBEDDED:
@@ -131,7 +135,8 @@ def _base(arch: config.Model, seed: int) -> Start:
     directory = hugging_face.locate(place)
     found = hugging_face.arch_of(directory)
     said = f"the Hugging Face directory {directory}"
-    return _directory(arch, found, directory, said)
+    start = _directory(arch, found, directory, said)
+    return dataclasses.replace(start, base=place)
   if kind == "run" and place:
     return _run(arch, place)
   hint = ""
@@ -143,6 +148,7 @@ def _base(arch: config.Model, seed: int) -> Start:
 
 
 def _new(arch: config.Model, seed: int) -> Start:
+  model_lib.check_unread(arch)
   init = model_lib.Model.from_config(arch).init
 
   def load(shardings: Any) -> Any:
@@ -176,27 +182,25 @@ def _run(asked: config.Model, place: str) -> Start:
         " number of a step."
     )
   made_by = artifacts.read_manifest(path, "run")["made_by"]
-  saved = artifacts.read_json(path / "config.json")
+  saved = sealed.read(
+      path / "config.json",
+      artifacts.digest(made_by),
+      "The command that trains the run writes it again.",
+  )
   found = schema.check_section(
       config.Model, saved.get("model"), f"{path / 'config.json'}: model"
   )
-  with checkpoints.Finished(path) as there:
-    steps = there.steps()
-  if not steps or (at and int(step) not in steps):
-    raise errors.InputError(
-        f"config.model.init is {asked.init!r}: there is no such checkpoint;"
-        f" {path} has those of steps {', '.join(map(str, steps)) or '(none)'}."
-    )
-  chosen = int(step) if at else steps[-1]
+  chosen, checked = _checkpoint(asked.init, path, int(step) if at else None)
   arch = _agreed(asked, found, f"the run {path}")
   where = f"{path / 'config.json'}: lora"
   lora = schema.check_section(config.Lora, saved.get("lora", {}), where)
   shapes = Start(arch, "", dict, str).shapes
   start = Start(
       arch,
-      _why(f"the checkpoint of step {chosen} of {path}", arch),
+      _why(f"the checkpoint of step {chosen} of {path}{checked}", arch),
       functools.partial(_saved, path, chosen, shapes),
       lambda: artifacts.digest({"run": made_by, "step": chosen}),
+      base=_of_base(found.init),
   )
   if not lora.rank:
     return start
@@ -211,10 +215,69 @@ def _run(asked: config.Model, place: str) -> Start:
   )
 
 
+def _of_base(init: str) -> str:
+  """The Hugging Face directory or name at the end of runs upon runs."""
+  kind, _, place = init.partition(":")
+  if kind == "hf":
+    return place
+  if kind != "run":
+    return ""
+  name, at, _ = place.rpartition("@")
+  path = pathlib.Path(name if at else place).expanduser() / "config.json"
+  if not path.is_file():  # The run is gone; what it made is in this one.
+    return ""
+  return _of_base(artifacts.read_json(path)["model"]["init"])
+
+
+def _checkpoint(
+    init: str, path: pathlib.Path, step: int | None
+) -> tuple[int, str]:
+  """The step to start from, and what to say of it beside.
+
+  Args:
+    init: as the config names it.
+    path: the run.
+    step: that is asked for; None for the newest.
+  """
+  with checkpoints.Finished(path) as there:
+    steps = there.steps()
+    if not steps or step not in (None, *steps):
+      raise errors.InputError(
+          f"config.model.init is {init!r}: there is no such checkpoint; {path}"
+          f" has those of steps {', '.join(map(str, steps)) or '(none)'}. To"
+          f" have its last again, {checkpoints.retrain(path)}."
+      )
+    newest = steps[-1] if step is None else step
+    ended = (path / record_digests.RESULT).exists()
+    whole = artifacts.read_manifest(path, "run")["steps"]
+    if step is None and ended and newest != whole:
+      raise errors.InputError(
+          f"config.model.init is {init!r}: the run is finished, but its newest"
+          f" checkpoint is that of step {newest} of {whole}. Name it,"
+          f" 'run:{path}@{newest}'; or to have the last again,"
+          f" {checkpoints.retrain(path)}."
+      )
+    try:
+      checked = there.has_checksums(newest)
+    except checkpoints.Damaged:
+      checked = True  # What reads it says what to do.
+  return newest, "" if checked else f": {checkpoints.UNCHECKED}"
+
+
 def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
   """The parameters of a run's checkpoint."""
+  like = checkpoints.like(shapes, shardings)
   with checkpoints.Finished(path) as there:
-    return there.params(step, checkpoints.like(shapes, shardings))
+    try:
+      return there.params(step, like)
+    except checkpoints.Damaged as error:
+      before = there.newest_whole(step, lambda step: there.params(step, like))
+      place = there.directory(step)
+      name = before and f"name the newest whole one, 'run:{path}@{before}'; or"
+      raise errors.InputError(
+          f"{error} To start from it, {name or ''} delete {place}, then"
+          f" {checkpoints.retrain(path)}."
+      ) from error
 
 
 def _merged(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import functools
 import math
 import pathlib
 from typing import Any, NamedTuple, Protocol
@@ -57,15 +58,25 @@ class Evaluator(Protocol):
 
 
 def check_finite(
-    evaluator: Evaluator, found: Evaluation, when: str, advice: str
+    evaluator: Evaluator,
+    found: Evaluation,
+    when: str,
+    advise: Callable[[], str],
 ) -> None:
-  """Raises InputError for a loss that is not finite: when, and what to do."""
+  """Raises InputError for a loss that is not finite.
+
+  Args:
+    evaluator: what was evaluated.
+    found: what it found.
+    when: such as "at step 4".
+    advise: returns what to do.
+  """
   bad = ~np.isfinite(found.losses)
   if bad.any():
     raise errors.InputError(
         f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
         " examples is not finite, the first is example"
-        f" {evaluator.ids[bad.argmax()]}. {advice}"
+        f" {evaluator.ids[bad.argmax()]}. {advise()}"
     )
 
 
@@ -97,6 +108,7 @@ class Logger:
     sinks: where metrics go beside it.
     line: the progress line.
     clock: where the time goes.
+    advise: returns what to do about a loss at a step that is not finite.
   """
 
   def __init__(
@@ -107,6 +119,7 @@ class Logger:
       sinks: Sequence[writers.Writer],
       line: progress.Progress,
       clock: meter.Meter,
+      advise: Callable[[int], str],
   ):
     self._path = path
     self._say = say
@@ -114,6 +127,7 @@ class Logger:
     self._sinks = sinks
     self._line = line
     self._clock = clock
+    self._advise = advise
     # Names of the evaluations that ran; shapes that are compiled.
     self._evaluated: list[str] = []
     self._shapes: set[tuple[int, ...]] = set()
@@ -176,7 +190,7 @@ class Logger:
         "train/tokens": int(metrics.tokens),
         "train/loss_tokens": int(metrics.loss_tokens),
     }
-    _check_step(self._path, step, values, metrics.ids)
+    self._check_step(step, values, metrics.ids)
     self._record.consumed(step, metrics.ids)
     self._record.metrics({"step": step, **values})
     self._record.perf({"step": step, **perf})
@@ -210,9 +224,8 @@ class Logger:
     Raises:
       InputError: a loss is not finite.
     """
-    check_finite(
-        evaluator, found, f"at step {step}", "Lower config.train.learning_rate."
-    )
+    advise = functools.partial(self._advise, step)
+    check_finite(evaluator, found, f"at step {step}", advise)
     name = evaluator.name
     self._record.evaluated(name, step, found.losses)
     self._record.predictions(name, step, found.predictions)
@@ -237,6 +250,21 @@ class Logger:
             f" config.evals.{name}.every_steps, or set its max_examples"
         )
 
+  def _check_step(
+      self, step: int, values: Mapping[str, float], ids: np.ndarray
+  ) -> None:
+    """Raises InputError for metrics that are not finite; writes examples."""
+    wrong = [name for name in values if not math.isfinite(values[name])]
+    if not wrong:
+      return
+    path = self._path / f"nan-{step}.json"
+    if jax.process_index() == 0:  # All processes raise.
+      _write_examples(path, step, values, ids[ids != batches.NO_EXAMPLE])
+    raise errors.InputError(
+        f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are in"
+        f" {path}: look at them. {self._advise(step)}"
+    )
+
   def _write(self, step: int, values: dict[str, float]) -> None:
     for sink in self._sinks:
       sink.write(step, values)
@@ -245,25 +273,6 @@ class Logger:
 def _lap(evaluation: str) -> str:
   """What laps of an evaluation are put down to; it may be called "steps"."""
   return f"evals/{evaluation}"
-
-
-def _check_step(
-    run: pathlib.Path,
-    step: int,
-    values: Mapping[str, float],
-    ids: np.ndarray,
-) -> None:
-  """Raises InputError for metrics that are not finite; writes the examples."""
-  wrong = [name for name in values if not math.isfinite(values[name])]
-  if not wrong:
-    return
-  path = run / f"nan-{step}.json"
-  if jax.process_index() == 0:  # All processes raise.
-    _write_examples(path, step, values, ids[ids != batches.NO_EXAMPLE])
-  raise errors.InputError(
-      f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are in"
-      f" {path}. Lower config.train.learning_rate, or look at these examples."
-  )
 
 
 def _write_examples(

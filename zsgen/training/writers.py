@@ -1,13 +1,17 @@
 """Where metrics go beside the run's own files: TensorBoard and W&B."""
 
 from collections.abc import Mapping
+import importlib.util
 import pathlib
 from typing import Protocol
 
 import tensorboardX
 from tensorboardX.proto import summary_pb2
 
-from zsgen import config, errors
+from zsgen import artifacts, config, errors, texts
+
+# Characters of a tag.
+_LONGEST = 200
 
 
 class Writer(Protocol):
@@ -32,7 +36,7 @@ class TensorBoard:
     """Writes the values of a step."""
     # One event of all values: each of its own costs as much again.
     found = [
-        summary_pb2.Summary.Value(tag=name, simple_value=value)
+        summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
         for name, value in values.items()
     ]
     self._writer.file_writer.add_summary(summary_pb2.Summary(value=found), step)
@@ -46,24 +50,40 @@ class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
   def __init__(self, path: pathlib.Path, project: str):
-    try:
-      import wandb  # Heavy and optional.
-    except ImportError as error:
-      raise errors.InputError(
-          "config.machine.wandb is set, but wandb is not installed:"
-          " pip install 'zsgen[wandb]'."
-      ) from error
+    import wandb  # Heavy and optional; `check` has seen that it is there.
+
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"
     )
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
-    self._run.log(dict(values), step=step)
+    self._run.log({_tag(k): v for k, v in values.items()}, step=step)
 
   def close(self) -> None:
     """Writes what is left."""
     self._run.finish()
+
+
+def _tag(name: str) -> str:
+  """The name of a metric, fit to be shown and to be a key.
+
+  Of a long one the end stays, and a hash tells it from others.
+  """
+  shown = texts.printable(name)
+  if len(shown) <= _LONGEST:
+    return shown
+  begin, end = shown[: _LONGEST // 2], shown[-_LONGEST // 4 :]
+  return f"{begin}…{artifacts.digest(name)[:10]}…{end}"
+
+
+def check(machine: config.Machine) -> None:
+  """Raises InputError if a writer's package is not installed."""
+  if machine.wandb and importlib.util.find_spec("wandb") is None:
+    raise errors.InputError(
+        f"config.machine.wandb is {machine.wandb!r}, but wandb is not"
+        " installed. Run `pip install 'zsgen[wandb]'`, or leave wandb out."
+    )
 
 
 def make(

@@ -82,7 +82,7 @@ def check_embeddings(path: pathlib.Path) -> list[str]:
 
 @once
 def check_files(path: pathlib.Path) -> list[str]:
-  """Hashes the files of an evaluation, or of rows that a child read."""
+  """Hashes the files of an evaluation, an export, or rows of a child."""
   manifest = artifacts.read_manifest(path)
   if problems := list(artifacts.file_problems(path, manifest["files"])):
     raise Damaged(problems)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pathlib
 import sys
 
-from zsgen import errors
+from zsgen import chatter, errors, texts
 from zsgen.verify import workdir
 
 
@@ -22,10 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
       metavar="PATH",
       help="a store, embeddings, an order, an evaluation, a run or a workdir",
   )
+  chatter.hide()
   try:
     report(parser.parse_args(arguments).paths)
   except errors.InputError as error:
-    print(error, file=sys.stderr)
+    print(texts.message(str(error)), file=sys.stderr)
     return 2
   return 0
 
@@ -40,7 +41,7 @@ def report(paths: Sequence[pathlib.Path]) -> None:
   for path in paths:
     for result in workdir.check(path):
       for line in result.lines:
-        print(line, flush=True)
+        print(texts.message(line), flush=True)
       problems += result.problems
       damaged += bool(result.problems)
       count += 1

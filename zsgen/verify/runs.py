@@ -7,7 +7,7 @@ import numpy as np
 
 from zsgen import artifacts, errors
 from zsgen.orders import order as order_lib
-from zsgen.verify.artifact import check_order as _order
+from zsgen.verify import artifact
 
 # What consumed.npy has where no example was consumed.
 _NOTHING = -1
@@ -47,7 +47,7 @@ def _run(path: pathlib.Path) -> list[str]:
   run = artifacts.read_manifest(path, "run")
   order_path = (path / run["order"]).resolve()
   size, steps = run["batch_size"], run["steps"]
-  lines = _order(order_path)
+  lines = artifact.check_order(order_path)
   order = order_lib.Order.load(order_path)
   if type(size) is not int or size < 1:
     raise _differs(path / artifacts.MANIFEST, "batch_size")
@@ -57,9 +57,28 @@ def _run(path: pathlib.Path) -> list[str]:
   expected.flat[: len(order)] = order.ids
   if len(expected) != steps:
     raise _differs(path / artifacts.MANIFEST, "steps")
-  recorded = compare(_consumed(path, expected.shape), expected, path)
-  tail = "" if recorded == steps else f"; {steps - recorded} not recorded yet"
-  return [*lines, f"run {path}: {recorded} steps verified of {steps}{tail}"]
+  problems = []
+  try:
+    recorded = compare(_consumed(path, expected.shape), expected, path)
+    rest = steps - recorded
+    tail = f"; {rest} not recorded yet" if rest else ""
+    lines.append(f"run {path}: {recorded} steps verified of {steps}{tail}")
+  except errors.InputError as error:
+    problems.append(str(error))
+  from zsgen.training import proof  # Imports jax and orbax.
+
+  try:
+    lines += proof.check(path)
+  except errors.InputError as error:
+    problems += str(error).splitlines()
+  for export in sorted(path.glob(f"export*/{artifacts.MANIFEST}")):
+    try:
+      lines += artifact.check_files(export.parent)
+    except errors.InputError as error:
+      problems += artifact.problems_of(error)
+  if problems:
+    raise artifact.Damaged(problems)
+  return lines
 
 
 def compare(

@@ -13,6 +13,7 @@ from zsgen.verify import artifact, runs
 _CHECKS: dict[str, artifact.Check] = {
     "embeddings": artifact.check_embeddings,
     "evaluation": artifact.check_files,
+    "export": artifact.check_files,
     "order": artifact.check_order,
     "rows": artifact.check_files,
     "run": runs.check_run,

@@ -45,6 +45,16 @@ def test_chatml():
   )
 
 
+def test_an_answer_that_is_not_trained_on():
+  hi, hello, *rest = _turns(*TALK)
+  start, end = "<|im_start|>", "<|im_end|>"
+  turns = (hi, hello._replace(is_trained=False), *rest)
+  assert _shown(chatty.byte_level(), turns) == (
+      f"{start}user\nHi{end}\n{start}assistant\nHello{end}\n"
+      f"{start}user\nBye{end}\n{start}assistant\n[See you{end}]\n"
+  )
+
+
 def test_bos_is_left_to_encode_and_texts_may_be_stripped():
   tokenizer = _headers()
   turns = _turns(" Hi ", "\nHello ")
@@ -122,7 +132,7 @@ def test_a_stretch_is_tokenized_in_one_go():
         ("{{ messages[0].content }}", "leaves out, repeats or moves"),
         ("{{ raise_exception('No such roles') }}", "No such roles"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
-        ("{{ strftime_now('%d') }}", "strftime_now"),
+        ("{{ [1, 2] | random }}", "draws at random"),
         # Upper case is no stripping.
         (
             "{% for m in messages %}{{ m.content | upper }}\n{% endfor %}",

@@ -72,6 +72,11 @@ def test_the_name_follows_the_content(make):
         ("order.txt", "", "the order is empty"),
         ("order.csv", "id\n", "the order is empty"),
         ("order.csv", "number\n5\n", "has no column id"),
+        (
+            "order.csv",
+            "id,x,id\n5,0,0\n",
+            "line 1: names the column 'id' twice",
+        ),
         ("order.csv", 'id,x\n5,"a\nb"\n5,\n', r"line 4: example 5"),
         (
             "order.csv",

@@ -3,16 +3,21 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import bert
 import numpy as np
 import pytest
 
+from tests.helpers import xla
 from zsgen import errors
-from zsgen.orders.embedders import encoder
+from zsgen.orders.embedders import batches, encoder, parts
+
+pytestmark = pytest.mark.numerics
 
 pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")
 
@@ -24,10 +29,10 @@ def directory(tmp_path):
   return bert.write(tmp_path / "model")
 
 
-def _texts(size, seed=0):
+def _texts(size, seed=0, longest=90):
   """Empty, short and over-long texts."""
   rng = np.random.default_rng(seed)
-  lengths = [0, 200, *rng.integers(1, 90, size - 2)]
+  lengths = [0, 200, *rng.integers(1, longest, size - 2)]
   return [" ".join(rng.choice(bert.WORDS, length)) for length in lengths]
 
 
@@ -41,11 +46,10 @@ def _process(directory, texts, partial, out, *where, devices=1):
   """Starts embedded.py."""
   path = out.with_suffix(".json")
   path.write_text(json.dumps(texts))
-  flag = f"--xla_force_host_platform_device_count={devices}"
-  root = str(EMBEDDED.parents[1])
+  environment = xla.environment(xla.devices(devices))
   return subprocess.Popen(
       [sys.executable, EMBEDDED, directory, path, partial, out, *where],
-      env={**os.environ, "XLA_FLAGS": flag, "PYTHONPATH": root},
+      env={**environment, "PYTHONPATH": str(EMBEDDED.parents[1])},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
@@ -69,9 +73,8 @@ def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
   assert found.vectors.dtype == np.float32
   long = sum(len(text.split()) > 70 for text in texts)
   assert found.cut == long > 1
-  assert said == [
-      f"{long} of 30 texts were longer than 72 tokens and lost their end"
-  ]
+  cut = f"{long} of 30 texts were longer than 72 tokens and lost their end"
+  assert said[-1] == cut
 
 
 def test_the_prefix_is_before_each_text(tmp_path):
@@ -176,7 +179,7 @@ def test_only_a_chunk_that_is_missing_is_made_again(
   first = _embed(directory, texts, partial)
   chunks = sorted(partial.iterdir())
   assert [path.name for path in chunks] == [
-      f"chunk-0000{number}.npz" for number in range(4)
+      f"chunk-0000{number}.vectors" for number in range(4)
   ]
   times = [path.stat().st_mtime_ns for path in chunks]
   chunks[2].unlink()
@@ -199,15 +202,130 @@ def test_progress_is_said(directory, tmp_path, monkeypatch):
   assert line.startswith("embedded 9 of 9 texts, ")
 
 
-def test_a_damaged_chunk_is_told(directory, tmp_path):
-  texts, partial = _texts(5), tmp_path / "partial"
-  _embed(directory, texts, partial)
+class _Killed(BaseException):
+  """Stands for the end of the process."""
+
+
+@pytest.fixture
+def kill(monkeypatch):
+  """Kills an embedding when so many batches have come; a part is one batch."""
+  monkeypatch.setattr(batches, "_TOKENS", 160)
+  monkeypatch.setattr(parts, "_SECONDS", 0)
+  add = parts.Chunk.add
+
+  def after(number: int) -> None:
+    left = [number]
+
+    def killed(chunk, *args):
+      if not left[0]:
+        raise _Killed
+      left[0] -= 1
+      add(chunk, *args)
+
+    monkeypatch.setattr(parts.Chunk, "add", killed)
+
+  return after
+
+
+def test_two_stops_lose_nothing_that_was_done(
+    directory, tmp_path, kill, monkeypatch
+):
+  # Of two lengths, and so two programs.
+  texts, partial, said = _texts(40, longest=28), tmp_path / "partial", []
+  kill(1000)
+  unbroken = _embed(directory, texts, tmp_path / "unbroken")
+  for number in (2, 3):
+    kill(number)
+    with pytest.raises(_Killed):
+      _embed(directory, texts, partial)
+  files = sorted(partial.iterdir())
+  assert [path.name for path in files] == [
+      f"chunk-00000.part-0000{number}.vectors" for number in range(5)
+  ]
+  kept = [row for path in files for row in parts._read(path)["rows"]]
+  assert len(kept) == len({*kept}) == 25
+  kill(1000)
+  add, made = parts.Chunk.add, []
+  monkeypatch.setattr(
+      parts.Chunk,
+      "add",
+      lambda chunk, rows, found: (made.extend(rows), add(chunk, rows, found)),
+  )
+  found = _embed(directory, texts, partial, said.append)
+  assert sorted([*kept, *made]) == [*range(40)]  # Each once.
+  assert "embedding resumes: 25 of 40 texts are done" in said
+  assert found.vectors.tobytes() == unbroken.vectors.tobytes()
+  assert found.cut == unbroken.cut == 1
+  assert [path.name for path in partial.iterdir()] == ["chunk-00000.vectors"]
+
+
+# Embeds the texts of a JSON file; every batch of few texts is a part.
+KILLED = """
+import json, pathlib, sys
+import numpy as np
+from zsgen.orders.embedders import batches, encoder, parts
+
+batches._TOKENS, parts._SECONDS = 320, 0
+directory, texts, partial, out = sys.argv[1:]
+listed = json.loads(pathlib.Path(texts).read_text("utf-8"))
+found = encoder.Encoder(directory).embed(
+    iter(listed), np.ones(len(listed), bool), pathlib.Path(partial), print
+)
+np.save(out, found.vectors)
+"""
+
+
+@pytest.mark.slow
+def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
+  texts, out = _texts(6000), tmp_path / "out.npy"
+  listed = tmp_path / "texts.json"
+  listed.write_text(json.dumps(texts))
+
+  def start(partial):
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, directory, listed, partial, out],
+        env={**os.environ, "PYTHONPATH": str(EMBEDDED.parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+  unbroken = _vectors(start(tmp_path / "unbroken"), out)
+  partial, kept = tmp_path / "partial", 0
+  for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+    killed = start(partial)
+    while len(list(partial.glob("*.part-*"))) < kept + 20:
+      assert killed.poll() is None
+      time.sleep(0.01)
+    killed.send_signal(number)
+    said, _ = killed.communicate(timeout=60)
+    assert ("embedding resumes" in said) == bool(kept)
+    kept = len(list(partial.glob("*.part-*")))
+  last = start(partial)
+  assert _vectors(last, out).tobytes() == unbroken.tobytes()
+
+
+def test_a_damaged_chunk_is_made_again(directory, tmp_path):
+  texts, partial, said = ["give", "sort"] * 3, tmp_path / "partial", []
+  first = _embed(directory, texts, partial)
   (path,) = partial.iterdir()
-  with pytest.raises(errors.InputError, match=r"chunk-00000\.npz is missing"):
-    _embed(directory, texts[:4], partial)
-  path.write_bytes(path.read_bytes()[:-40])
-  with pytest.raises(errors.InputError, match=r"damaged.*Delete"):
-    _embed(directory, texts, partial)
+  data = path.read_bytes()
+  path.write_bytes(data[:-40])
+  found = _embed(directory, texts, partial, said.append)
+  assert said[0] == f"{path} was damaged; its texts are embedded again"
+  assert found.vectors.tobytes() == first.vectors.tobytes()
+  assert path.read_bytes() == data
+  # One of other texts.
+  _embed(directory, texts[:4], partial, said.append)
+  assert said[0] in said[1:]
+
+
+def test_a_chunk_that_another_process_wrote_elsewhere(
+    directory, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(parts, "_write", lambda path, **arrays: None)
+  with pytest.raises(errors.InputError, match=r"chunk-00000.* of them see"):
+    _embed(directory, _texts(5), tmp_path / "partial")
 
 
 def test_no_texts(directory, tmp_path):
@@ -249,9 +367,12 @@ def test_bad_tokenizers(directory, tmp_path, monkeypatch):
   path.write_text(json.dumps(described))
   with pytest.raises(errors.InputError, match="a token 24, but the model has"):
     _embed(directory, ["give"], tmp_path / "partial")
-  path.write_text("{}")
-  with pytest.raises(errors.InputError, match="is not a tokenizer"):
-    _embed(directory, ["give"], tmp_path / "partial")
+  table = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+  panics = json.dumps({**described, "normalizer": table})
+  for text in ("{}", panics):
+    path.write_text(text)
+    with pytest.raises(errors.InputError, match="is not a tokenizer"):
+      _embed(directory, ["give"], tmp_path / "partial")
   monkeypatch.setitem(sys.modules, "tokenizers", None)
   with pytest.raises(errors.InputError, match="pip install tokenizers"):
     _embed(directory, ["give"], tmp_path / "partial")

@@ -10,10 +10,25 @@ import collections
 
 from zsgen import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import labels, requests, templates
+from zsgen.data.prompts import (
+    chat_template,
+    jinja,
+    labels,
+    requests,
+    templates,
+)
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
-__all__ = ["Encoded", "Prompts", "Segment", "encode", "get"]
+__all__ = [
+    "Encoded",
+    "Prompts",
+    "Segment",
+    "check",
+    "encode",
+    "ends",
+    "get",
+    "versions",
+]
 
 
 class Prompts:
@@ -26,8 +41,10 @@ class Prompts:
       self, data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
   ):
     self.counts = collections.Counter()
-    self._label = errors.choose(labels.LABELS, data.label, "config.data.label")(
-        seed
+    label = errors.choose(labels.LABELS, data.label, "config.data.label")
+    sets = data.heldout.items()
+    self._label = label(
+        seed, {name: each.seed for name, each in sets if each.seed is not None}
     )
     self._request = errors.choose(
         requests.REQUESTS, data.prompt, "config.data.prompt"
@@ -70,6 +87,37 @@ class Prompts:
       ) from error
 
 
+def versions(
+    data: config.Data, tokenizer: tokenizers.Tokenizer
+) -> dict[str, int]:
+  """Returns what enters a store's name because its ids are not as they were.
+
+  {} where they are: byte-level tokenizers, and chat templates without what
+  older versions rendered otherwise than transformers.
+  """
+  found = {}
+  if tokenizer.continued is not None:
+    found["continued"] = tokenizers.continued.VERSION
+  template = tokenizer.chat_template if data.template == "tokenizer" else None
+  if template and jinja.is_changed(template):
+    found["template_environment"] = jinja.VERSION
+  return found
+
+
+def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:
+  """Ids that end an answer, ascending: the tokenizer's, and the template's.
+
+  They follow from the two alone, never from rows, which may have been cut.
+
+  Args:
+    template: `config.data.template`.
+    tokenizer: has the end token, and may have a chat template.
+  """
+  made = templates.TEMPLATES[template](tokenizer)
+  own = made.ends if isinstance(made, chat_template.ChatTemplate) else ()
+  return tuple(sorted({tokenizer.eos_id, *own}))
+
+
 def get(
     data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
 ) -> Prompts:
@@ -84,6 +132,19 @@ def get(
     InputError: an unknown name, an option of another prompt, or a tokenizer
       without a chat template where that is asked for.
   """
+  check(data)
+  return Prompts(data, tokenizer, seed)
+
+
+def check(data: config.Data) -> None:
+  """Checks the names of prompt, label and template, and their options.
+
+  Raises:
+    InputError: an unknown name, or an option of another prompt.
+  """
+  errors.choose(labels.LABELS, data.label, "config.data.label")
+  errors.choose(requests.REQUESTS, data.prompt, "config.data.prompt")
+  errors.choose(templates.TEMPLATES, data.template, "config.data.template")
   default = config.Data()
   for prompt, options in requests.OPTIONS.items():
     for option in options:
@@ -94,4 +155,3 @@ def get(
             f"config.data.{option} is for config.data.prompt={prompt!r} only,"
             f" but config.data.prompt is {data.prompt!r}. Leave it out."
         )
-  return Prompts(data, tokenizer, seed)

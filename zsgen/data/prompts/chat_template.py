@@ -19,14 +19,20 @@ from zsgen import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 
+# Conversations that templates are made for.
+_PROBED = (
+    ("user", "assistant"),
+    ("system", "user", "assistant"),
+    ("user", "assistant", "user", "assistant"),
+)
+
 
 class ChatTemplate:
   """Segments of a conversation by a tokenizer's chat template.
 
   The template's end token is the first special token after an answer. Where
   there is none, the tokenizer's end token follows the answer. The template's
-  BOS at the very start is left out: `segments.encode` writes it. Dates are not
-  told to templates (`strftime_now`), so that tokens do not depend on the day.
+  BOS at the very start is left out: `segments.encode` writes it.
 
   Args:
     tokenizer: `chat_template` is Jinja, `special_tokens` has the texts that
@@ -60,6 +66,18 @@ class ChatTemplate:
     self._bos = names.get(tokenizer.bos_id, "")
     self._shapes: dict[tuple[str, ...], chat_shapes.Shape] = {}
 
+  @property
+  def ends(self) -> list[int]:
+    """Ids of the end tokens that the template puts after last answers."""
+    found = []
+    for roles in _PROBED:
+      try:
+        shape = chat_shapes.find(roles, self._render, self._special)
+      except errors.InputError:
+        continue  # No conversation of such roles can be in a store.
+      found += self._special.findall(shape.ends[-1])
+    return [self._tokenizer.special_ids[each] for each in found]
+
   def __call__(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """The segments of a conversation.
 
@@ -73,23 +91,25 @@ class ChatTemplate:
     own, ends = self._shapes[roles]
     texts = chat_shapes.texts(self._render(turns), own, turns)
     said = []
-    run = [
-        segments.Segment(own[0].removeprefix(self._bos), False, special=True)
-    ]
+    begin = own[0].removeprefix(self._bos)
+    run = [segments.Segment(begin, False, special=True)]
     for turn, text, after, end in zip(turns, texts, own[1:], ends, strict=True):
       loss = turn.role == "assistant"
       if loss:
         said += self._joined(run)
-        answer = segments.Segment(text, True, end=not end)
+        answer = segments.Segment(text, turn.is_trained, end=not end)
         said += self._joined(
-            [answer, segments.Segment(end, True, special=True)]
+            [answer, segments.Segment(end, turn.is_trained, special=True)]
         )
         run = []
       else:
         run.append(segments.Segment(text, False))
       rest = after.removeprefix(end)
       run.append(segments.Segment(rest, False, special=True))
-    return said + self._joined(run)
+    said += self._joined(run)
+    if said and begin != own[0]:
+      said[0] = said[0]._replace(after_special=True)
+    return said
 
   def _joined(self, run: Sequence[segments.Segment]) -> list[segments.Segment]:
     """One segment, unless data would make special tokens in it."""

@@ -1,11 +1,18 @@
 """Jinja as Hugging Face's chat templates need it."""
 
 from collections.abc import Callable, Mapping, Sequence
+import re
 
 from zsgen import errors
 from zsgen.data import suite
 
 WHERE = "config.data.template: the tokenizer's chat template"
+# Bumped when templates with one of these words give other text than before.
+VERSION = 1
+_CHANGED = re.compile(r"tojson|strftime_now|{%[-+]?\s*generation|random|lipsum")
+_OLDEST = (3, 1, 6)
+# Characters of a template; those of known models have up to 30,000.
+_LONGEST = 50_000
 ELSE = "Take config.data.template='chat' or 'plain'."
 
 
@@ -23,7 +30,22 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
     InputError: a broken template, or no Jinja; and by the function, turns that
       the template cannot show.
   """
-  environment = _environment()
+  try:
+    import jinja2
+  except ImportError as error:
+    raise errors.InputError(
+        "config.data.template='tokenizer' needs Jinja. Run `pip install"
+        " jinja2`."
+    ) from error
+  _check_version(jinja2.__version__)
+  from zsgen.data.prompts import template_environment
+
+  if len(source) > _LONGEST:
+    raise errors.InputError(
+        f"{WHERE} has {len(source):,} characters, and {_LONGEST:,} are the"
+        f" most. {ELSE}"
+    )
+  environment = template_environment.Environment()
   try:
     template = environment.from_string(source)
   # Sources nested too deep are not TemplateErrors.
@@ -32,6 +54,8 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
 
   def render(turns: Sequence[suite.Turn], asking: bool = False) -> str:
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
+    characters = sum(len(turn.text) for turn in turns)
+    environment.work.start(len(source) + characters)
     try:
       return template.render(
           messages=messages,
@@ -50,33 +74,17 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
   return render
 
 
-def _environment():
-  """A sandbox with the settings and words that templates count on."""
-  try:
-    import jinja2
-    from jinja2 import ext, sandbox
-  except ImportError as error:
+def is_changed(source: str) -> bool:
+  """Whether a template may give other text than by older versions of zsgen."""
+  return _CHANGED.search(source) is not None
+
+
+def _check_version(version: str) -> None:
+  """Raises InputError for a Jinja whose sandbox has known holes."""
+  numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+  if numbers < _OLDEST:
     raise errors.InputError(
-        "config.data.template='tokenizer' needs Jinja. Run `pip install"
-        " jinja2`."
-    ) from error
-
-  class Generation(ext.Extension):
-    """`{% generation %}` marks answers for others; here it does nothing."""
-
-    tags = frozenset({"generation"})
-
-    def parse(self, parser):
-      next(parser.stream)
-      return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-  def raise_exception(message: str) -> None:
-    raise jinja2.TemplateError(message)
-
-  environment = sandbox.ImmutableSandboxedEnvironment(
-      trim_blocks=True,
-      lstrip_blocks=True,
-      extensions=[Generation, "jinja2.ext.loopcontrols"],
-  )
-  environment.globals["raise_exception"] = raise_exception
-  return environment
+        "config.data.template='tokenizer' needs Jinja 3.1.6 or newer, and this"
+        f" is {version}: chat templates of others can leave the sandbox of"
+        " older ones. Run `pip install --upgrade jinja2`."
+    )

@@ -1,24 +1,16 @@
-"""Segments of an example, and the tokens that they become."""
+"""The tokens that the segments of an example become."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from zsgen.data import tokenizers
+from zsgen.data.prompts import joining
+from zsgen.data.prompts.segment import Segment
 
-
-class Segment(NamedTuple):
-  """A piece of text that is tokenized on its own."""
-
-  text: str
-  # The model is to learn to say it.
-  loss: bool
-  # The tokenizer's end token follows, with the same loss.
-  end: bool = False
-  # Special tokens in the text are meant: written by a template, not by data.
-  special: bool = False
+__all__ = ["Encoded", "Segment", "encode"]
 
 
 class Encoded(NamedTuple):
@@ -33,27 +25,32 @@ def encode(
 ) -> list[Encoded]:
   """Tokenizes examples: one BOS if the tokenizer has one, then all segments.
 
+  Segments are tokenized each on its own. Where the tokenizer begins a text by
+  a space, they are parts of one text (see `joining`).
+
   The first token has no loss: it is predicted from nothing. An example without
   segments becomes BOS alone, or nothing.
 
   Args:
     examples: the segments of each.
-    tokenizer: is called once for all plain text, and once for all special.
+    tokenizer: is called once for all text of a kind.
 
   Raises:
     UnicodeEncodeError: text that is not Unicode.
   """
-  plain = iter(tokenizer.encode_batch(_texts(examples, special=False)))
-  written = _texts(examples, special=True)
-  special = iter(tokenizer.encode_special(written) if written else ())
+  if tokenizer.continued is None:
+    parts = [[(segment, False) for segment in each] for each in examples]
+  else:
+    parts = [joining.join(each, tokenizer) for each in examples]
+  ids_of = _encoders(parts, tokenizer)
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
   pieces, losses, borders = [], [], [0]
-  for example in examples:
+  for example in parts:
     pieces.append(bos)
     losses.append(0)
-    for segment in example:
-      ids = next(special if segment.special else plain)
+    for segment, continues in example:
+      ids = next(ids_of[segment.special, continues])
       said = [ids, eos] if segment.end else [ids]
       pieces += said
       losses += [segment.loss] * len(said)
@@ -61,16 +58,34 @@ def encode(
   return _rows(pieces, losses, borders)
 
 
-def _texts(
-    examples: Sequence[Sequence[Segment]], special: bool
-) -> Sequence[str]:
-  """The texts of one kind of all examples."""
-  return [
-      segment.text
-      for example in examples
-      for segment in example
-      if segment.special == special
-  ]
+def _encoders(
+    parts: Sequence[Sequence[tuple[Segment, bool]]],
+    tokenizer: tokenizers.Tokenizer,
+) -> dict[tuple[bool, bool], Iterator[np.ndarray]]:
+  """Ids of the segments, by whether they are special, and continue text."""
+  texts: dict[tuple[bool, bool], list[str]] = {}
+  for example in parts:
+    for segment, continues in example:
+      texts.setdefault((segment.special, continues), []).append(segment.text)
+  # Plain text first: what is not Unicode is told of it.
+  return {
+      kind: iter(_encode(texts[kind], *kind, tokenizer))
+      for kind in sorted(texts)
+  }
+
+
+def _encode(
+    texts: Sequence[str],
+    special: bool,
+    continues: bool,
+    tokenizer: tokenizers.Tokenizer,
+) -> list[np.ndarray]:
+  """Ids of each text of one kind."""
+  if continues:
+    return tokenizer.continued.encode(texts, special)
+  return (tokenizer.encode_special if special else tokenizer.encode_batch)(
+      texts
+  )
 
 
 def _rows(

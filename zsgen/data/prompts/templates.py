@@ -2,7 +2,8 @@
 
 Segments are tokenized each on its own, so that the border between request and
 answer is a token border (2406.11721, spec of section 3.1). Every assistant
-turn has the loss, and one end token after it; nothing else has.
+turn that is trained on has the loss, and one end token after it; nothing else
+has.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,16 +24,18 @@ def plain(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
   not run into its answer. In conversations, a system turn is followed by a
   blank line, and what follows an answer begins on a new line.
   """
-  said = []
+  said, answered = [], False
   for turn in turns:
     if turn.role == "assistant":
-      said.append(segments.Segment(turn.text, loss=True, end=True))
+      said.append(segments.Segment(turn.text, turn.is_trained, end=True))
+      answered = True
       continue
     text = turn.text if turn.text[-1:].isspace() else f"{turn.text}\n"
     if turn.role == "system":
       text = f"{turn.text}\n\n"
-    start = "\n" if said and said[-1].loss else ""
+    start = "\n" if answered else ""
     said.append(segments.Segment(start + text, loss=False))
+    answered = False
   return said
 
 
@@ -47,7 +50,7 @@ def chat(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     start = ("\n" if said else "") + f"{speaker}: "
     if turn.role == "assistant":
       said.append(segments.Segment(start, loss=False))
-      said.append(segments.Segment(turn.text, loss=True, end=True))
+      said.append(segments.Segment(turn.text, turn.is_trained, end=True))
     else:
       said.append(segments.Segment(start + turn.text, loss=False))
   return said

@@ -1,11 +1,26 @@
 """Rows that cannot be used: told all at once, or left out and counted."""
 
+import collections
+from collections.abc import Sequence
 from typing import Any
 
 from zsgen import errors
 
-# Messages that are kept.
+# Messages that are kept; tasks whose first message is.
 _KEPT = 5
+_TASKS = 1000
+
+
+class BadRow(errors.InputError):
+  """What is wrong with a row.
+
+  Attributes:
+    task: the task that the row names; "" if it names none.
+  """
+
+  def __init__(self, message: str, task: str = ""):
+    super().__init__(message)
+    self.task = task
 
 
 class BadRows:
@@ -18,22 +33,51 @@ class BadRows:
   def __init__(self):
     self.count = 0
     self._first: list[str] = []
+    self._by_task: collections.Counter[str] = collections.Counter()
+    self._first_of_task: dict[str, str] = {}
 
   def add(self, error: errors.InputError) -> None:
     """Counts one more."""
     self.count += 1
     if len(self._first) < _KEPT:
       self._first.append(str(error))
+    if task := getattr(error, "task", ""):
+      self._by_task[task] += 1
+      if len(self._first_of_task) < _TASKS:
+        self._first_of_task.setdefault(task, str(error))
 
   def error(self) -> errors.InputError:
-    """What a user is told who wants none of them."""
-    more = self.count - 1
-    others = f" And {more} more bad row{'s' * (more > 1)}." if more else ""
-    return errors.InputError(
-        f"{self._first[0]}{others} Mend the source, or leave bad rows out:"
-        " --config.data.on_bad_row=skip."
-    )
+    """The error for a user who wants none of them."""
+    return refuse(self.count, self._first)
+
+  def explain_absence(self, task: str) -> str:
+    """Says what was left out, where a task is not there; "" for nothing."""
+    if not self.count:
+      return ""
+    if count := self._by_task[task]:
+      reason = self._first_of_task.get(task, self._first[0])
+      rows = "1 bad row" if count == 1 else f"{count:,} bad rows"
+      were = "was" if count == 1 else "were"
+      return f" {rows} of {task} {were} left out: {reason}"
+    return f" {describe(self.count, self._first)}"
 
   def told(self) -> dict[str, Any]:
     """The count and the first messages, for a manifest."""
     return {"count": self.count, "first": list(self._first)}
+
+
+def refuse(count: int, first: Sequence[str]) -> errors.InputError:
+  """The error for bad rows that are not to be left out."""
+  return errors.InputError(
+      f"{describe(count, first)}{chr(10) if count > 1 else ' '}Mend the source,"
+      " or leave bad rows out: --config.data.on_bad_row=skip."
+  )
+
+
+def describe(count: int, first: Sequence[str]) -> str:
+  """The first messages of bad rows, a line each if there are several."""
+  if count == 1:
+    return first[0]
+  listed = "".join(f"\n  {message}" for message in first)
+  shown = f", of which the first {len(first)} are" if count > len(first) else ""
+  return f"{count:,} bad rows{shown}:{listed}"

@@ -7,10 +7,11 @@ when they are drawn; numbers and digests take 120 bytes of memory a row at the
 peak (measured on a million rows).
 """
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,6 +34,9 @@ class Rows(Protocol):
 
   def place(self, row: int) -> str:
     """File and position of a row, for messages."""
+
+  def told(self) -> Mapping[str, Any]:
+    """What is not read of the source, for the manifest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +71,8 @@ def scan(
     unlabelled: the task of rows that name none.
 
   Raises:
-    InputError: bad rows, unless they are skipped: names the first and counts
-      the others. A file that cannot be read on, in any case.
+    InputError: bad rows, unless they are skipped: names the first five and
+      counts them. A file that cannot be read on, in any case.
   """
   groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
   for row, example in enumerate(rows.scan()):
@@ -80,18 +84,18 @@ def scan(
   tasks = groups.tasks()
   for task, row in groups.repeated():
     bad.add(
-        errors.InputError(
+        bad_rows.BadRow(
             f"{rows.place(row)}: its key {rows.read(row).key!r} came before in"
-            f" task {task}."
+            f" task {task}.",
+            task,
         )
     )
   if bad.count and on_bad_row == "error":
     raise bad.error()
   if not any(len(task.rows) for task in tasks.values()):
-    first = "".join(bad.told()["first"][:1])
     raise errors.InputError(
         f"{rows.files[0]}{', …' * (len(rows.files) > 1)}: has no row that can"
-        f" be used ({bad.count} bad rows). {first}".rstrip()
+        f" be used.{bad.explain_absence('')}".rstrip()
     )
   return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
 
@@ -113,7 +117,9 @@ def suite(
       bad_rows {count, first}: rows left out, and the first five messages.
       duplicates: training rows left out since their text came before.
       absent_tasks {split: count}: tasks without a row.
-      unassigned_tasks: tasks in none of the source's own splits.
+      unassigned_tasks: tasks that are in no set; unassigned_splits {split:
+        count}: the source's own splits of these, "" for none.
+      unread_files, unread_fields: what is not read, see `rows.Rows.told`.
       verbatim {inputs, prompts, tasks}: held-out examples whose input (whose
         definition and input) stands in a drawn training example, and how many
         inputs in each of the first five tasks.
@@ -122,13 +128,19 @@ def suite(
     InputError: see `heldout.split`; or a split without a row.
   """
   sets = heldout.split(
-      catalog.tasks, data.heldout, seed, catalog.unlabelled, name
+      catalog.tasks,
+      data.heldout,
+      seed,
+      catalog.unlabelled,
+      name,
+      catalog.bad_rows.explain_absence,
   )
-  _check_rows(name, sets)
+  _check_rows(name, sets, catalog.bad_rows)
   rows = {
       split: {task: each.rows for task, each in tasks.items()}
       for split, tasks in sets.items()
   }
+  unassigned = _unassigned(catalog, sets)
   left_out = 0
   if data.deduplicate:
     rows[suite_lib.TRAIN], left_out = duplicates.distinct(
@@ -141,10 +153,12 @@ def suite(
       examples=lambda: _examples(catalog.rows, drawn),
       files=(*catalog.rows.files, *heldout.files(data.heldout)),
       told={
+          **catalog.rows.told(),
           "bad_rows": catalog.bad_rows.told(),
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
-          "unassigned_tasks": _unassigned(catalog, sets),
+          "unassigned_tasks": sum(unassigned.values()),
+          "unassigned_splits": unassigned,
           "verbatim": duplicates.verbatim(drawn, catalog.digests),
       },
   )
@@ -153,14 +167,15 @@ def suite(
 _Sets = Mapping[str, Mapping[str, groups_lib.Task]]
 
 
-def _check_rows(name: str, sets: _Sets) -> None:
+def _check_rows(name: str, sets: _Sets, bad: bad_rows.BadRows) -> None:
   """Every split has a row."""
   for split, tasks in sets.items():
     if not any(len(task.rows) for task in tasks.values()):
+      first = next(iter(tasks))
       raise errors.InputError(
           f"the source {name} has no row of the {len(tasks)} tasks of {split},"
-          f" such as {next(iter(tasks))}. Its files do not belong together, or"
-          " have no usable rows."
+          f" such as {first}. Its files do not belong together, or have no"
+          f" usable rows.{bad.explain_absence(first)}"
       )
 
 
@@ -172,10 +187,14 @@ def _absent(sets: _Sets) -> dict[str, int]:
   }
 
 
-def _unassigned(catalog: Catalog, sets: _Sets) -> int:
-  """How many tasks are in no split."""
+def _unassigned(catalog: Catalog, sets: _Sets) -> dict[str, int]:
+  """How many tasks of each of the source's own splits are in no set."""
   used = {task for tasks in sets.values() for task in tasks}
-  return sum(task not in used for task in catalog.tasks)
+  return dict(
+      collections.Counter(
+          each.split for task, each in catalog.tasks.items() if task not in used
+      )
+  )
 
 
 def _drawn(
@@ -191,6 +210,11 @@ def _drawn(
   }
   caps = data.train_instances, data.heldout_instances
   numbers = draws.draw(data.draw, (training, others), caps, seed)
+  for split, own in heldout.seeds(data).items():
+    for task in rows[split]:
+      numbers[task] = draws.BY_TASK[data.draw](
+          task, others[task], data.heldout_instances, own
+      )
   return {
       split: {
           task: found[np.asarray(numbers[task], np.int64)]

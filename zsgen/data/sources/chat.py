@@ -1,15 +1,18 @@
 """Conversations: ShareGPT, and OpenAI's messages (NoRobots, UltraChat).
 
 A row has `conversations` or `items` of `from` and `value`, or `messages` of
-`role` and `content`. After system turns come the user's and the assistant's,
-by turns. What the user says last, without an answer, is cut off (as in
-2406.11721, released code). A bad row is a conversation with an empty turn, an
-unknown speaker, two turns of one speaker in sequence, one that begins with
-the assistant, or one that has no answer.
+`role` and `content`; perhaps a `system` prompt. After system turns come the
+user's and the assistant's, by turns. An answer with `"weight": 0` is not
+trained on. What follows the last answer that is trained on, such as a question
+without an answer, is cut off (as in 2406.11721, released code). A bad row is a
+conversation with an empty turn, an unknown speaker, two turns of one speaker in
+sequence, one that begins with the assistant, or one that has no answer to be
+trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
+import reprlib
 from typing import Any
 
 from zsgen import config, errors
@@ -36,6 +39,8 @@ _ROLES = {
     "bard": ASSISTANT,
 }
 _KEYS = ("id", "prompt_id", "conversation_id")
+# The field of a row with a system prompt, and that of a turn with a weight.
+_SYSTEM, _WEIGHT = "system", "weight"
 
 
 def chat(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -51,18 +56,23 @@ def chat(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   Raises:
     InputError: no such file, bad rows, or no held-out set.
   """
-  found = files.find(data.path, scratch)
   fields = data.fields
+  listing = files.find(data.path, scratch, fields.split)
   columns = [
       *_LAYOUTS,
       *_KEYS,
+      _SYSTEM,
       fields.task,
       fields.category,
       fields.split,
       fields.key,
   ]
   made = rows.Rows(
-      found, lambda row, origin: example(row, origin, fields), scratch, columns
+      listing,
+      lambda row, origin: example(row, origin, fields),
+      scratch,
+      columns,
+      fields.task,
   )
   known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
   return catalog.suite("chat", known, data, seed)
@@ -80,7 +90,7 @@ def example(
   Raises:
     InputError: the row cannot be used; see above.
   """
-  turns = _turns(row, origin.place)
+  turns = _turns(row, origin)
   spoken = [turn.text for turn in turns if turn.role != SYSTEM]
   return suite.Example(
       task=_label(row, fields.task, origin.place) or TASK,
@@ -107,9 +117,13 @@ def _key(row: dict[str, Any], origin: rows.Origin, name: str) -> str:
   return records.key(row, named, origin.place) if named else origin.key
 
 
-def _turns(row: Any, place: str) -> tuple[suite.Turn, ...]:
-  """The turns up to the last answer."""
+def _turns(row: Any, origin: rows.Origin) -> tuple[suite.Turn, ...]:
+  """The turns up to the last answer that is trained on.
+
+  The system prompt of the row comes first.
+  """
   known = isinstance(row, dict)
+  place = origin.place
   layout = next((n for n in _LAYOUTS if known and row.get(n) is not None), "")
   if known and not layout:
     raise errors.InputError(
@@ -117,26 +131,70 @@ def _turns(row: Any, place: str) -> tuple[suite.Turn, ...]:
     )
   listed = records.field(row, layout, (list,), place)
   turns = [
-      _turn(turn, *_LAYOUTS[layout], f"{place}: turn {number}")
+      _turn(turn, layout, f"{place}: turn {number}", origin.pass_over)
       for number, turn in enumerate(listed)
   ]
   if turns and turns[-1].role == USER:
     turns.pop()
   _check(turns, place)
-  return tuple(turns)
+  while not (turns[-1].role == ASSISTANT and turns[-1].is_trained):
+    turns.pop()
+  return (*_system(row, turns, place), *turns)
 
 
-def _turn(turn: Any, speaker: str, said: str, place: str) -> suite.Turn:
+def _turn(
+    turn: Any, layout: str, place: str, pass_over: Callable[[str], None]
+) -> suite.Turn:
   """One turn."""
-  role = records.field(turn, speaker, (str,), place)
-  if role.lower() not in _ROLES:
+  speaker, said = _LAYOUTS[layout]
+  name = records.field(turn, speaker, (str,), place)
+  if name.lower() not in _ROLES:
     raise errors.InputError(
-        f"{place}: the speaker {role!r} is not known. There are:"
+        f"{place}: the speaker {name!r} is not known. There are:"
         f" {', '.join(_ROLES)}."
     )
-  return suite.Turn(
-      _ROLES[role.lower()], records.text(turn, said, place).strip()
+  role = _ROLES[name.lower()]
+  text = records.text(turn, said, place).strip()
+  weight = _weight(turn, place)
+  for field, value in turn.items():
+    read = (speaker, said, *((_WEIGHT,) if role == ASSISTANT else ()))
+    # What is no answer has no loss: a weight of 0 says so.
+    if field not in read and records.says_something(value):
+      if field != _WEIGHT or weight:
+        pass_over(f"{layout}[].{field}")
+  return suite.Turn(role, text, role != ASSISTANT or weight)
+
+
+def _weight(turn: Mapping[str, Any], place: str) -> bool:
+  """Whether a turn is to be trained on, by its weight."""
+  weight = turn.get(_WEIGHT)
+  if weight is None:
+    return True
+  if not isinstance(weight, int | float) or weight not in (0, 1):
+    raise errors.InputError(
+        f'{place}: the field "{_WEIGHT}" is {reprlib.repr(weight)}; it must be'
+        " 0 (the turn is not trained on) or 1."
+    )
+  return bool(weight)
+
+
+def _system(
+    row: dict[str, Any], turns: Sequence[suite.Turn], place: str
+) -> list[suite.Turn]:
+  """The row's system prompt, unless the turns begin with it."""
+  if row.get(_SYSTEM) is None:
+    return []
+  prompt = suite.Turn(
+      SYSTEM, records.field(row, _SYSTEM, (str,), place).strip()
   )
+  if not prompt.text or turns[0] == prompt:
+    return []
+  if turns[0].role == SYSTEM:
+    raise errors.InputError(
+        f"{place}: has a system turn, and another prompt in the field"
+        f' "{_SYSTEM}". Leave one of them out.'
+    )
+  return [prompt]
 
 
 def _check(turns: Sequence[suite.Turn], place: str) -> None:
@@ -154,3 +212,8 @@ def _check(turns: Sequence[suite.Turn], place: str) -> None:
           f"{place}: turn {before + number} is the {role}'s, but it is the"
           f" {expected}'s turn."
       )
+  answers = [turn for turn in turns if turn.role == ASSISTANT]
+  if not any(turn.is_trained for turn in answers):
+    raise errors.InputError(
+        f"{place}: every answer of the conversation has the weight 0."
+    )

@@ -1,6 +1,6 @@
 """Parquet, and the Arrow files of Hugging Face `datasets` on disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 import functools
 import pathlib
 from typing import Any
@@ -17,30 +17,33 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 def parquet(
-    path: pathlib.Path, columns: Sequence[str]
+    path: pathlib.Path, columns: Collection[str]
 ) -> Iterator[records.Row]:
   """Every row of a Parquet file, with those of `columns` that it has.
 
   Raises:
-    InputError: the file is no Parquet file, or is damaged.
+    InputError: the file is no Parquet file, is damaged, or has a column twice.
   """
   try:
     with pq.ParquetFile(path) as file:
-      kept = [name for name in file.schema_arrow.names if name in columns]
+      names = records.distinct(file.schema_arrow.names, path)
+      kept = [name for name in names if name in columns]
       yield from _rows(file.iter_batches(_BATCH, columns=kept), path)
   except _BROKEN as error:
     raise errors.InputError(f"{path}: is no Parquet file ({error}).") from error
 
 
-def arrow(path: pathlib.Path, columns: Sequence[str]) -> Iterator[records.Row]:
+def arrow(
+    path: pathlib.Path, columns: Collection[str]
+) -> Iterator[records.Row]:
   """Every row of an Arrow stream or file, with those of `columns` it has.
 
   Raises:
-    InputError: the file is no Arrow file, or is damaged.
+    InputError: the file is no Arrow file, is damaged, or has a column twice.
   """
   try:
     with pa.memory_map(str(path)) as source:
-      yield from _rows(_batches(source, columns), path)
+      yield from _rows(_batches(source, columns, path), path)
   except _BROKEN as error:
     raise errors.InputError(f"{path}: is no Arrow file ({error}).") from error
 
@@ -72,10 +75,11 @@ def _opened(
 
 
 def _batches(
-    source: pa.MemoryMappedFile, columns: Sequence[str]
+    source: pa.MemoryMappedFile, columns: Collection[str], path: pathlib.Path
 ) -> Iterator[pa.RecordBatch]:
   """Small batches of the columns that are there."""
   reader = _opened(source)
+  records.distinct(reader.schema.names, path)
   if isinstance(reader, pa.ipc.RecordBatchFileReader):
     batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
   else:

@@ -53,11 +53,16 @@ def of(example: suite.Example) -> tuple[int, int, int]:
   if example.definition:
     prompt = _number(mixed)
   if example.turns:
-    whole = digest(*(part for turn in example.turns for part in turn))
+    whole = digest(*(part for turn in example.turns for part in _parts(turn)))
   else:
     mixed.update(_framed(example.targets[:1]))
     whole = _number(mixed)
   return asked or prompt or whole, prompt or whole, whole
+
+
+def _parts(turn: suite.Turn) -> Sequence[str]:
+  """What tells a turn from others."""
+  return turn[:2] if turn.is_trained else (*turn[:2], "not trained on")
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:

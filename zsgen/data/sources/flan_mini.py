@@ -6,12 +6,11 @@ released code. A task is a `source`; an example is a conversation's first
 question and answer, as in the paper's section 4.
 """
 
-import json
 import os
 import pathlib
 from typing import Any
 
-from zsgen import config, errors
+from zsgen import config, errors, strict_json
 from zsgen.data import suite
 from zsgen.data.sources import catalog, files, records, rows
 
@@ -48,8 +47,16 @@ def flan_mini(
   bare = data.heldout and not _path(data, KEYS).is_file()
   keys = None if bare else _file(data, KEYS)
   listed = key_lists(keys) if keys else None
-  array = [f._replace(format="array") for f in files.find(str(found), scratch)]
-  made = rows.Rows(array, example, scratch, beside=(keys,) if keys else ())
+  listing = files.find(str(found), scratch)
+  array = [file._replace(format="array") for file in listing.files]
+  made = rows.Rows(
+      listing._replace(files=array),
+      example,
+      scratch,
+      ("id", "source", "conversations"),
+      "source",
+      beside=(keys,) if keys else (),
+  )
   known = catalog.scan(made, data.on_bad_row, listed)
   return catalog.suite("flan_mini", known, data, seed)
 
@@ -77,10 +84,7 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
   Raises:
     InputError: a list that is missing or empty, or a task named twice.
   """
-  try:
-    lists = json.loads(path.read_text("utf-8-sig"))
-  except (OSError, ValueError, RecursionError) as error:
-    raise errors.InputError(f"{path}: cannot be read ({error}).") from error
+  lists = strict_json.read(path)
   tasks = {
       split: records.names(
           records.field(lists, name, (list,), path), f"{path}: {name}"
@@ -98,8 +102,10 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
     InputError: a field is missing or of another type.
   """
   task = records.field(row, "source", (str,), origin.place)
-  turns = records.field(row, "conversations", (list,), origin.place)[:2]
-  asked, said = _exchange(turns, origin.place)
+  turns = records.field(row, "conversations", (list,), origin.place)
+  if turns[2:]:
+    origin.pass_over("conversations[2:]")
+  asked, said = _exchange(turns[:2], origin.place)
   return suite.Example(
       task=task,
       category="",

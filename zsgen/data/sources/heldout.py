@@ -4,13 +4,13 @@
 trained on. Without any, the source's own splits are taken.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 import os
 import pathlib
 
 from zsgen import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import groups, records
+from zsgen.data.sources import draws, exclusions, groups, records
 from zsgen.data.sources import shares as shares_lib
 
 _WHERE = "config.data.heldout"
@@ -30,17 +30,20 @@ def split(
     seed: int,
     unlabelled: str,
     source: str,
+    explain_absence: Callable[[str], str] = lambda task: "",
 ) -> dict[str, dict[str, groups.Task]]:
   """Puts every task in a split.
 
   Args:
     tasks: of the source, in its order.
     sets: `config.data.heldout`.
-    seed: draws shares: a task's rank depends on the seed and its name only.
+    seed: draws shares of sets without a seed: a task's rank depends on the
+      seed and its name only.
     unlabelled: the task whose rows name none. If only that is left, a share
       is one of its rows, drawn by the seed; they become the task
       `<task>.<set>`.
     source: its name, for messages.
+    explain_absence: says why a task may not be there.
 
   Returns:
     The tasks of "train", then of each held-out set (sets by name, or the
@@ -48,9 +51,12 @@ def split(
 
   Raises:
     InputError: an unknown task, category or split; a task in two sets; a set
-      without a task; no training task left; no held-out set at all.
+      without a task; no training task left; no held-out set at all; or see
+      `exclusions.subtract`.
   """
-  chosen = _chosen(tasks, sets) if sets else _own(tasks, source)
+  chosen = (
+      _chosen(tasks, sets, explain_absence) if sets else _own(tasks, source)
+  )
   # What the publisher holds out is not trained on, whether or not a set names it.
   left = {
       task: each
@@ -63,11 +69,10 @@ def split(
     made.setdefault(name, {})[task] = tasks[task]
   if sets:
     made[suite.TRAIN] = left
-    shares = {name: sets[name].share for name in sorted(sets)}
-    shares_lib.move(made, shares, seed, unlabelled)
+    shares_lib.move(made, sets, seed, unlabelled)
   for name, members in made.items():
     if not members:
-      raise errors.InputError(_empty(name, sets, source))
+      raise errors.InputError(_empty(name, sets, tasks, source))
     made[name] = {task: members[task] for task in _ordered(members, tasks)}
   return made
 
@@ -78,17 +83,45 @@ def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
   return tuple(pathlib.Path(os.path.expanduser(path)) for path in paths if path)
 
 
+def seeds(data: config.Data) -> dict[str, int]:
+  """The sets that have a seed of their own.
+
+  Raises:
+    InputError: tasks are not drawn one by one, so that a set has no draw of its
+      own.
+  """
+  own = {
+      name: each.seed
+      for name, each in data.heldout.items()
+      if each.seed is not None
+  }
+  if own and data.draw not in draws.BY_TASK:
+    raise errors.InputError(
+        f"{_WHERE}.{min(own)}.seed: config.data.draw={data.draw!r} draws all"
+        " held-out sets together. Leave the seed out, or take a draw of"
+        f" {', '.join(draws.BY_TASK)}."
+    )
+  return own
+
+
 def _ordered(members: _Tasks, tasks: _Tasks) -> list[str]:
   """The members in the source's order; new ones at the end."""
   known = [task for task in tasks if task in members]
   return known + [task for task in members if task not in tasks]
 
 
-def _empty(name: str, sets: Mapping, source: str) -> str:
+def _empty(name: str, sets: Mapping, tasks: _Tasks, source: str) -> str:
   """What to say of a split without a task."""
   if name == suite.TRAIN:
+    own = sorted({each.split for each in tasks.values()} - {"", suite.TRAIN})
     return (
         f"{_WHERE}: no task of {source} is left to train on. Hold out less."
+        + (
+            f" What is not held out is of the splits {', '.join(own)}, as the"
+            " data or its files are called, and never trained on."
+            if own
+            else ""
+        )
         if sets
         else f"the source {source} has no training task of its own. {_HOW}"
     )
@@ -106,37 +139,54 @@ def _own(tasks: _Tasks, source: str) -> dict[str, str]:
 
 
 def _chosen(
-    tasks: _Tasks, sets: Mapping[str, config.Heldout]
+    tasks: _Tasks,
+    sets: Mapping[str, config.Heldout],
+    explain_absence: Callable[[str], str],
 ) -> dict[str, str]:
   """The set of each task that a set names."""
-  chosen: dict[str, str] = {}
+  named = {}
   for name in sorted(sets):
     if not name or name == suite.TRAIN:
       raise errors.InputError(f"{_WHERE}: {name!r} cannot name a held-out set.")
-    for task in _members(tasks, sets[name], f"{_WHERE}.{name}"):
+    named[name] = _members(
+        tasks, sets[name], f"{_WHERE}.{name}", explain_absence
+    )
+  chosen: dict[str, str] = {}
+  for name, members in exclusions.subtract(named, sets).items():
+    for task in members:
       if chosen.setdefault(task, name) != name:
         raise errors.InputError(
             f"{_WHERE}: task {task} is in {chosen[task]} and in {name}; a task"
-            " is in one split only."
+            f" is in one split only. Take the tasks of one set out of the"
+            f" other: {name} = {{…, 'exclude': ({chosen[task]!r},)}}."
         )
   return chosen
 
 
 def _members(
-    tasks: _Tasks, wanted: config.Heldout, where: str
+    tasks: _Tasks,
+    wanted: config.Heldout,
+    where: str,
+    explain_absence: Callable[[str], str],
 ) -> dict[str, None]:
   """The tasks that a set names, in the source's order."""
-  named = set(_known(wanted.tasks, tasks, "task", f"{where}.tasks"))
+
+  def known(
+      names: Iterable[str], there: Collection[str], kind: str, place: str
+  ) -> tuple[str, ...]:
+    return _known(names, there, kind, place, explain_absence)
+
+  named = set(known(wanted.tasks, tasks, "task", f"{where}.tasks"))
   if wanted.tasks_file:
     listed = _listed(pathlib.Path(os.path.expanduser(wanted.tasks_file)))
-    named |= set(_known(listed, tasks, "task", wanted.tasks_file))
+    named |= set(known(listed, tasks, "task", wanted.tasks_file))
   categories = {each.category for each in tasks.values()}
-  kinds = _known(
+  kinds = known(
       wanted.categories, categories, "category", f"{where}.categories"
   )
   splits = {each.split for each in tasks.values()}
   own = [wanted.split] if wanted.split else []
-  own = _known(own, splits, "split", f"{where}.split")
+  own = known(own, splits, "split", f"{where}.split")
   return {
       task: None
       for task, each in tasks.items()
@@ -145,7 +195,11 @@ def _members(
 
 
 def _known(
-    names: Iterable[str], known: Collection[str], kind: str, place: str
+    names: Iterable[str],
+    known: Collection[str],
+    kind: str,
+    place: str,
+    explain_absence: Callable[[str], str],
 ) -> tuple[str, ...]:
   """The names, if the source has them all."""
   for name in names:
@@ -153,6 +207,7 @@ def _known(
       raise errors.InputError(
           f"{place}: the source has no {kind} {name!r}."
           f"{errors.did_you_mean(name, known)}{_those(kind, known)}"
+          f"{explain_absence(name if kind == 'task' else '')}"
       )
   return tuple(names)
 

@@ -11,7 +11,7 @@ import pathlib
 import re
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
-from zsgen import errors
+from zsgen import errors, strict_json
 from zsgen.data.sources import records
 
 # Characters that are read in one go.
@@ -19,8 +19,8 @@ _CHUNK = 1 << 20
 # No row is longer than this many characters: what looks so is broken.
 _LONGEST = 1 << 26
 _OPEN = re.compile(r"\ufeff?[ \t\r\n]*\[")
+_EMPTY = re.compile(_OPEN.pattern + r"[ \t\r\n]*\]")
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODE = json.JSONDecoder().raw_decode
 
 
 def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
@@ -48,16 +48,22 @@ def _scan(file: TextIO, path: pathlib.Path) -> Iterator[records.Row]:
   opened = _OPEN.match(text)
   if not opened:
     raise errors.InputError(f"{path}: must be a JSON array.")
-  at = opened.end()
+  empty = _EMPTY.match(text)
+  at, more = (empty or opened).end(), not empty
   byte = len(text[:at].encode())
-  number, more = 0, True
+  number, decoder = 0, strict_json.Decoder()
   while more:
-    row, text, at = _next(file, text, at, f"{path}: row {number}")
+    place = f"{path}: row {number}"
+    row, text, at = _next(file, text, at, place, decoder)
     begin = byte + len(text[at : row.begin].encode())
     length = len(text[row.begin : row.end].encode())
     byte = begin + length + len(text[row.end : row.next].encode())
     at, more = row.next, row.mark == ","
-    yield records.Row(f"{path}: row {number}", row.value, begin, length)
+    value = row.value
+    if decoder.repeated:
+      said = strict_json.describe_repeated(decoder.repeated)
+      value = errors.InputError(f"{place} is broken JSON ({said}).")
+    yield records.Row(place, value, begin, length)
     number += 1
   if text[at:].strip() or file.read(_CHUNK).strip():
     raise errors.InputError(
@@ -66,17 +72,25 @@ def _scan(file: TextIO, path: pathlib.Path) -> Iterator[records.Row]:
 
 
 def _next(
-    file: TextIO, text: str, at: int, place: str
+    file: TextIO,
+    text: str,
+    at: int,
+    place: str,
+    decoder: strict_json.Decoder,
 ) -> tuple["_Taken", str, int]:
   """The row from `at` on; the window grows until the row is whole."""
   while True:
     try:
-      row = _take(text, at)
+      row = _take(text, at, decoder)
       if row.mark:
         return row, text, at
       said = "neither ',' nor ']' follows it"
+    except json.JSONDecodeError as error:
+      said = error.msg  # Its position is one in the window.
     except (ValueError, RecursionError) as error:
-      said = str(error)
+      # More text would not mend it.
+      said = strict_json.describe(error)
+      raise errors.InputError(f"{place} is broken JSON ({said}).") from error
     held = len(text) - at
     # Doubling: a long row is tried anew only a few times.
     grown = file.read(max(_CHUNK, held)) if held < _LONGEST else ""
@@ -97,17 +111,17 @@ class _Taken(NamedTuple):
   next: int
 
 
-def _take(text: str, at: int) -> _Taken:
+def _take(text: str, at: int, decoder: strict_json.Decoder) -> _Taken:
   """Parses the value that begins at or after `at`.
 
   Raises:
-    ValueError: broken JSON, or not whole in this window.
-    RecursionError: nested too deeply.
+    JSONDecodeError: broken JSON, or not whole in this window.
+    ValueError, RecursionError: see `strict_json.describe`.
   """
   begin = _SPACE.match(text, at).end()
-  value, end = _DECODE(text, begin)
+  value, end = decoder.decode_at(text, begin)
   stop = _SPACE.match(text, end).end()
   mark = text[stop : stop + 1]
   if mark and mark not in ",]":
-    raise ValueError(f"{mark!r} follows it")
+    raise json.JSONDecodeError(f"{mark!r} follows it", text, stop)
   return _Taken(value, begin, end, mark, stop + 1)

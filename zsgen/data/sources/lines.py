@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 import itertools
-import json
 import pathlib
 from typing import Any, BinaryIO
 
-from zsgen import errors
+from zsgen import errors, strict_json
 from zsgen.data.sources import records
 
 _BOM = b"\xef\xbb\xbf"
@@ -21,7 +20,7 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
     stream: the file's bytes, UTF-8.
     path: its name, for messages.
   """
-  begin = 0
+  begin, decoder = 0, strict_json.Decoder()
   for number in itertools.count(1):
     line = stream.readline(records.LONGEST + 1)
     if not line:
@@ -30,10 +29,12 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
     bom = len(_BOM) * (number == 1 and line.startswith(_BOM))
     if len(line) > records.LONGEST:
       passed = skip(stream, line)
-      yield records.Row(place, records.too_long(place))
+      old = number == 1 and b"\r" in line
+      wrong = records.old_lines if old else records.too_long
+      yield records.Row(place, wrong(place))
       begin += passed
     elif line[bom:].strip():
-      value = _parse(line[bom:], place)
+      value = _parse(line[bom:], place, decoder)
       yield records.Row(place, value, begin + bom, len(line) - bom)
     begin += len(line)
 
@@ -55,16 +56,15 @@ def skip(stream: BinaryIO, line: bytes) -> int:
   return passed
 
 
-def _parse(line: bytes, place: str) -> Any:
+def _parse(line: bytes, place: str, decoder: strict_json.Decoder) -> Any:
   """The line's value, or what is wrong with it."""
   try:
     # With its end, a column could be one of the line after it.
-    return json.loads(line.rstrip(b"\r\n").decode())
+    return decoder.decode(line.rstrip(b"\r\n").decode())
   except UnicodeDecodeError as error:
     return errors.InputError(f"{place}: is not UTF-8 ({error}).")
-  except json.JSONDecodeError as error:
-    return errors.InputError(
-        f"{place}: broken JSON ({error.msg}, column {error.colno})."
-    )
   except (ValueError, RecursionError) as error:
-    return errors.InputError(f"{place}: broken JSON ({error}).")
+    if b"\r" in line.rstrip(b"\r\n"):
+      return records.old_lines(place)
+    said = strict_json.describe(error)
+    return errors.InputError(f"{place}: broken JSON ({said}).")

@@ -7,14 +7,13 @@ Reads `tasks/*.json` and an official split, `splits/default` or
 
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
-import json
 import os
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen import config, errors
+from zsgen import config, errors, strict_json
 from zsgen.data import suite
-from zsgen.data.sources import catalog, records
+from zsgen.data.sources import bad_rows, catalog, records
 
 HELDOUT = "heldout"
 # The fields of a task's solved examples, and whether they are to be followed.
@@ -107,14 +106,14 @@ class _Clone:
       try:
         rows = len(self._card(number).instances)
       except errors.InputError as error:
-        yield error
+        yield bad_rows.BadRow(str(error), self._names[number])
         self._firsts.append(self._firsts[-1] + rows)
         continue
       for index in range(rows):
         try:
           yield self._example(number, index)
         except errors.InputError as error:
-          yield error
+          yield bad_rows.BadRow(str(error), self._names[number])
       self._firsts.append(self._firsts[-1] + rows)
 
   def read(self, row: int) -> suite.Example:
@@ -125,6 +124,10 @@ class _Clone:
     """File and index of an instance."""
     number, index = self._at(row)
     return f"{self._paths[number]}: Instances[{index}]"
+
+  def told(self) -> dict[str, Any]:
+    """Nothing is passed over but tasks that the split does not name."""
+    return {}
 
   def _at(self, row: int) -> tuple[int, int]:
     """Numbers of the task and of its instance."""
@@ -200,31 +203,20 @@ def _shots(task: Mapping[str, Any], path: pathlib.Path) -> Iterator[suite.Shot]:
 
 def _read(path: pathlib.Path) -> dict:
   """The task file as a dictionary."""
-  try:
-    task = json.loads(path.read_text("utf-8-sig"))
-  except OSError as error:
+  if not path.is_file():
     raise errors.InputError(
-        f"{path}: cannot be read ({error.strerror}), but the split names this"
-        " task."
-    ) from error
-  except UnicodeDecodeError as error:
-    raise errors.InputError(f"{path}: is not UTF-8 ({error}).") from error
-  except json.JSONDecodeError as error:
-    raise errors.InputError(
-        f"{path}, line {error.lineno}: broken JSON ({error.msg}, column"
-        f" {error.colno})."
-    ) from error
-  except (ValueError, RecursionError) as error:
-    raise errors.InputError(f"{path}: broken JSON ({error}).") from error
+        f"{path}: is not there, but the split names this task."
+    )
+  task = strict_json.read(path)
   if not isinstance(task, dict):
     raise errors.InputError(f"{path}: must be a JSON object.")
   return task
 
 
 def _text(value: object, place: object) -> str:
-  """A string, or the first of a list of strings."""
+  """A string, or the first of a list of strings; "" of none."""
   if isinstance(value, list):
-    value = value[0] if value else None
+    value = value[0] if value else ""
   if not isinstance(value, str):
     raise errors.InputError(f"{place}: {value!r} is not text.")
   return value

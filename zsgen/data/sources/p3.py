@@ -11,12 +11,11 @@ and those it was evaluated on.
 
 import functools
 import pathlib
-import re
 from typing import Any
 
 from zsgen import config
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows
+from zsgen.data.sources import catalog, files, records, rows, split_names
 
 HELDOUT = "heldout"
 INPUT, TARGET = "inputs_pretokenized", "targets_pretokenized"
@@ -72,7 +71,6 @@ EVALUATED = (
     "super_glue_wsc",
     "winogrande",
 )
-_SHARD = re.compile(r"-\d+-of-\d+.*")
 
 
 def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -90,8 +88,9 @@ def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   Raises:
     InputError: no such file, or bad rows.
   """
-  found = files.find(data.path, scratch)
-  made = rows.Rows(found, example, scratch, ("task", INPUT, TARGET, CHOICES))
+  listing = files.find(data.path, scratch, names_are_tasks=True)
+  fields = ("task", INPUT, TARGET, CHOICES)
+  made = rows.Rows(listing, example, scratch, fields, "task")
   return catalog.suite("p3", catalog.scan(made, data.on_bad_row), data, seed)
 
 
@@ -105,14 +104,18 @@ def example(row: Any, origin: rows.Origin) -> suite.Example:
   task = _task(row, origin)
   known = _prefix(task, TRAINED), _prefix(task, EVALUATED)
   split = suite.TRAIN if known[0] else HELDOUT if known[1] else ""
+  own = origin.file.split
+  # The parts of one template do not say what T0 did with it, but that T0 was
+  # trained on its training part only.
+  is_other = own not in ("", suite.TRAIN) and split != HELDOUT
+  if own and (is_other or not origin.file.folder):
+    split = own
   asked = records.text(row, INPUT, origin.place).strip()
   answer = records.text(row, TARGET, origin.place).strip()
-  # A template's own parts do not say what T0 did with it.
-  whole = not origin.file.folder
   return suite.Example(
       task=task,
       category=max(known),
-      split=(whole and origin.file.split) or split,
+      split=split,
       definition="",
       input=asked,
       targets=(answer,),
@@ -134,9 +137,10 @@ def _task(row: Any, origin: rows.Origin) -> str:
   """The template that made the row."""
   file = origin.file
   named = isinstance(row, dict) and "task" in row
-  if named or (file.split and not file.folder):
+  name = file.folder or split_names.without(file.name, bool(file.split))
+  if named or not name:
     return records.text(row, "task", origin.place)
-  return file.folder or _SHARD.sub("", file.name)
+  return name
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Fields of JSON records, checked: what is wrong names its place."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
 import reprlib
 from typing import Any, NamedTuple
 
@@ -28,6 +29,28 @@ def too_long(place: str) -> errors.InputError:
   return errors.InputError(
       f"{place}: the row is longer than {LONGEST // 10**6} MB; it is damaged or"
       " no example."
+  )
+
+
+def distinct(columns: Sequence[str], place: object) -> Sequence[str]:
+  """The names of a file's columns, if all of them differ.
+
+  Raises:
+    InputError: one is there twice.
+  """
+  twice = [name for name, n in collections.Counter(columns).items() if n > 1]
+  if twice:
+    raise errors.InputError(
+        f"{place}: names the column {twice[0]!r} twice. Rename one of them."
+    )
+  return columns
+
+
+def old_lines(place: str) -> errors.InputError:
+  """The error of a line with a carriage return where a new line should begin."""
+  return errors.InputError(
+      f"{place}: has carriage returns (CR) in it, as old Macs end their lines."
+      " Give lines that end in LF or CR LF: tr '\\r' '\\n' < FILE > ANOTHER."
   )
 
 
@@ -168,6 +191,16 @@ def usable(example: suite.Example, place: object) -> suite.Example:
   except UnicodeEncodeError as error:
     raise errors.InputError(f"{place}: is not Unicode ({error}).") from error
   return example
+
+
+def says_something(value: Any) -> bool:
+  """Whether a field that is not read has something in it."""
+  return bool(value or value == 0) and value not in ("[]", "{}")
+
+
+def printable(name: str) -> str:
+  """A name from data with what is not Unicode in it escaped."""
+  return name.encode("utf-8", "backslashreplace").decode()
 
 
 def names(listed: list, place: object) -> list[str]:

@@ -13,6 +13,11 @@ _MAGIC = "*?["
 _EXTRAS = {"gs": "gcs"}
 
 
+def is_glob(path: str) -> bool:
+  """Whether a path names what matches it."""
+  return bool(set(path) & set(_MAGIC))
+
+
 def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
   """Copies what a remote path names, unless it lies there already.
 
@@ -55,7 +60,7 @@ def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
 def _copied(source: Any, path: str, target: pathlib.Path) -> pathlib.Path:
   """Copies a file, a tree of two levels, or what a glob finds."""
   parts = path.split("/")
-  magic = [i for i, part in enumerate(parts) if set(part) & set(_MAGIC)]
+  magic = [i for i, part in enumerate(parts) if is_glob(part)]
   if magic:
     base = type(source)("/".join(parts[: magic[0]]))
     found = base.glob("/".join(parts[magic[0] :]))
@@ -80,7 +85,25 @@ def _copy_tree(
       copies.append(_copy(each, target / each.name))
     elif levels > 1:
       copies += _copy_tree(each, target / each.name, levels - 1)
+    else:
+      copies += _mark_tree(each, target / each.name)
   return copies
+
+
+def _mark_tree(source: Any, target: pathlib.Path) -> list[pathlib.Path]:
+  """Makes empty files of what lies too deep to be read.
+
+  So it is told as what lies too deep in local directories; see `files`.
+  """
+  marks = []
+  for each in source.iterdir():
+    if each.is_dir():
+      marks += _mark_tree(each, target / each.name)
+    else:
+      target.mkdir(parents=True, exist_ok=True)
+      (target / each.name).write_bytes(b"")
+      marks.append(target / each.name)
+  return marks
 
 
 def _keep_only(copies: list[pathlib.Path], target: pathlib.Path) -> None:

@@ -7,26 +7,26 @@ Either way a row costs 12 bytes of memory.
 
 import array
 import bisect
-from collections.abc import Callable, Iterator, Sequence
-import io
+import collections
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import json
 import os
 import pathlib
 from typing import Any, BinaryIO, NamedTuple
 
-import pyarrow as pa
-
-from zsgen import errors
+from zsgen import errors, strict_json
 from zsgen.data import suite
-from zsgen.data.sources import columns as columns_lib
 from zsgen.data.sources import (
+    bad_rows,
     copies,
     files,
     json_rows,
     lines,
     records,
     separated,
+    streams,
 )
+from zsgen.data.sources import columns as columns_lib
 
 _TEXTS = {
     "array": json_rows.scan,
@@ -35,6 +35,13 @@ _TEXTS = {
     "tsv": separated.tab,
 }
 _COLUMNS = {"parquet": columns_lib.parquet, "arrow": columns_lib.arrow}
+# Names of fields that are counted one by one.
+_MOST_FIELDS = 1000
+_OTHERS = "(others)"
+
+
+def _ignore(field: str) -> None:
+  """Counts nothing."""
 
 
 class Origin(NamedTuple):
@@ -47,6 +54,8 @@ class Origin(NamedTuple):
   place: str
   # Names the row in the source, where it has no id of its own.
   key: str
+  # Counts a field of the row that is not read, by its name.
+  pass_over: Callable[[str], None] = _ignore
 
 
 Convert = Callable[[Any, Origin], suite.Example]
@@ -61,25 +70,30 @@ class Rows:
 
   def __init__(
       self,
-      found: Sequence[files.File],
+      listing: files.Listing,
       convert: Convert,
       scratch: pathlib.Path,
-      columns: Sequence[str] = (),
+      columns: Sequence[str],
+      task_column: str,
       beside: Sequence[pathlib.Path] = (),
   ):
     """Reads nothing yet.
 
     Args:
-      found: the files.
+      listing: the files.
       convert: makes an example of a row; raises InputError if it cannot.
       scratch: directory for what cannot be read where it stands.
-      columns: those that `convert` reads, of files that are in columns.
+      columns: the fields that `convert` reads; others are counted.
+      task_column: the field that names a row's task, "" for none.
       beside: files that the rows depend on, too.
     """
-    self.files = (*(file.path for file in found), *beside)
-    self._found = found
+    self.files = (*(file.path for file in listing.files), *beside)
+    self._found = listing.files
+    self._unread_files = listing.unread
+    self._unread_fields: collections.Counter[str] = collections.Counter()
     self._convert = convert
-    self._columns = columns
+    self._columns = frozenset(filter(None, columns))
+    self._task_column = task_column
     self._firsts: list[int] = []
     self._begins = array.array("q")
     self._lengths = array.array("I")
@@ -95,12 +109,58 @@ class Rows:
     for file in self._found:
       self._firsts.append(len(self._begins))
       try:
-        for row in _scan(file, self._columns):
-          yield self._example(row)
-      except OSError as error:
+        yield from self._scan(file)
+      except streams.BROKEN as error:
         raise errors.InputError(
-            f"{file.path}: cannot be read ({error})."
+            f"{file.path}: cannot be read ({error}). It may be damaged."
         ) from error
+
+  def _scan(
+      self, file: files.File
+  ) -> Iterator[suite.Example | errors.InputError]:
+    """The same for one file."""
+    first = None
+    for number, row in enumerate(_scan(file, self._columns)):
+      example = self._example(row)
+      if isinstance(example, errors.InputError):
+        example = bad_rows.BadRow(str(example), self._task(row.value))
+        if not number:  # What to say of it depends on whether it is alone.
+          first = example, row.value
+          continue
+      if first:
+        yield first[0]
+        first = None
+      yield example
+    if first:
+      yield _alone(*first, file)
+    rows = len(self._begins) - self._firsts[-1]
+    for name in columns_lib.names(file.path, file.format) if rows else ():
+      if name not in self._columns:
+        self._pass_over(name, rows)
+
+  def told(self) -> dict[str, Any]:
+    """What is not read of the source, once it was scanned.
+
+    Returns:
+      `unread_files`, see `unread.check`; `unread_fields`, the number of rows
+      that have each.
+    """
+    return {
+        "unread_files": dict(self._unread_files),
+        "unread_fields": dict(self._unread_fields),
+    }
+
+  def _pass_over(self, name: str, rows: int = 1) -> None:
+    """Counts a field that is not read."""
+    name = records.printable(name)
+    known = name in self._unread_fields
+    room = len(self._unread_fields) < _MOST_FIELDS
+    self._unread_fields[name if known or room else _OTHERS] += rows
+
+  def _task(self, value: Any) -> str:
+    """The task that a bad row names, if it does."""
+    task = isinstance(value, Mapping) and value.get(self._task_column)
+    return task if isinstance(task, str) else ""
 
   def _example(self, row: records.Row) -> suite.Example | errors.InputError:
     """The row as an example; remembers where it can be read again."""
@@ -113,7 +173,8 @@ class Rows:
     if length > records.LONGEST:
       return records.too_long(row.place)
     try:
-      origin = self._origin(len(self._begins) - 1, row.place)
+      number = len(self._begins) - 1
+      origin = self._origin(number, row.place, self._pass_over)
       example = records.usable(self._convert(row.value, origin), row.place)
     except errors.InputError as error:
       return error
@@ -121,14 +182,24 @@ class Rows:
       try:
         line = json.dumps(row.value, default=str).encode() + b"\n"
       except RecursionError as error:
-        return errors.InputError(f"{row.place}: broken JSON ({error}).")
+        said = strict_json.describe(error)
+        return errors.InputError(f"{row.place}: cannot be read ({said}).")
       if len(line) > records.LONGEST:
         return records.too_long(row.place)
       self._begins[-1] = self._copies.add(line)
       self._lengths[-1] = len(line)
+    # In the row's own sequence: a set's differs between processes.
+    for name, value in row.value.items():
+      if name not in self._columns and records.says_something(value):
+        self._pass_over(name)
     return example
 
-  def _origin(self, row: int, place: str = "") -> Origin:
+  def _origin(
+      self,
+      row: int,
+      place: str = "",
+      pass_over: Callable[[str], None] = _ignore,
+  ) -> Origin:
     """Where the row of this number comes from."""
     index = bisect.bisect_right(self._firsts, row) - 1
     file, number = self._found[index], row - self._firsts[index]
@@ -138,6 +209,7 @@ class Rows:
         number=number,
         place=place or f"{file.path}: row {number}",
         key=f"{file.name}:{number}" if several else str(number),
+        pass_over=pass_over,
     )
 
   def place(self, row: int) -> str:
@@ -180,32 +252,27 @@ class Rows:
 
 def _in_place(file: files.File) -> bool:
   """Whether the file's rows can be read where they stand."""
-  return not file.packed and file.format in ("lines", "json", "array")
+  return not file.packed and file.format in ("json", "array")
 
 
-def _scan(file: files.File, columns: Sequence[str]) -> Iterator[records.Row]:
+def _scan(file: files.File, columns: Collection[str]) -> Iterator[records.Row]:
   """Every row of a file."""
   if file.format in _COLUMNS:
     yield from _COLUMNS[file.format](file.path, columns)
     return
-  kind = file.format
-  if kind == "json":
-    kind = "array" if _is_array(file) else "lines"
-  with _stream(file) as stream:
+  with streams.open_stream(file) as stream:
+    kind = streams.kind(stream, file)
     for row in _TEXTS[kind](stream, file.path):
       yield row if _in_place(file) else row._replace(begin=-1, length=0)
 
 
-def _stream(file: files.File) -> io.BufferedReader:
-  """The file's bytes, unpacked."""
-  if file.packed:
-    packed = pa.input_stream(str(file.path), compression=file.packed)
-    return io.BufferedReader(packed, 1 << 16)
-  return open(file.path, "rb")
-
-
-def _is_array(file: files.File) -> bool:
-  """Whether a .json file is an array, not lines of JSON."""
-  with _stream(file) as stream:
-    begin = stream.read(1 << 12).removeprefix(b"\xef\xbb\xbf").lstrip()
-  return not begin.startswith(b"{")
+def _alone(
+    error: bad_rows.BadRow, value: Any, file: files.File
+) -> bad_rows.BadRow:
+  """The only row of a file, which is bad: the rows may be inside it."""
+  inner = value.values() if isinstance(value, Mapping) else ()
+  listed = any(isinstance(each, list) and each for each in inner)
+  if file.format != "json" or not listed:
+    return error
+  said = streams.describe_object(value)
+  return bad_rows.BadRow(f"{error} The file {said}", error.task)

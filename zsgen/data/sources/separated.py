@@ -18,6 +18,7 @@ class _Lines:
   Attributes:
     count: lines that were given, or passed over.
     long: whether the last one was too long.
+    returns: whether it has carriage returns inside.
   """
 
   def __init__(self, stream: BinaryIO):
@@ -26,11 +27,13 @@ class _Lines:
     self._ended = False
     self.count = 0
     self.long = False
+    self.returns = False
 
   def __iter__(self) -> Iterator[str]:
     self.long = False
     while line := self._stream.readline(records.LONGEST + 1):
       self.count += 1
+      self.returns = b"\r" in line.rstrip(b"\r\n")
       if len(line) > records.LONGEST:
         lines.skip(self._stream, line)
         self._lines.append("")
@@ -86,7 +89,7 @@ def _scan(
         return
       cells, value = cells or [], None
     except csv.Error as error:
-      cells, value = [], errors.InputError(f"{place}: {error}.")
+      cells, value = [], _broken(error, given, place)
     record = given.record(cells)
     if wrong := _wrong(record, delimiter, len(header)):
       yield from _lost(record, wrong, path)
@@ -133,16 +136,23 @@ def _header(
   try:
     header = next(reader, [])
   except csv.Error as error:
-    raise errors.InputError(f"{path}, line 1: {error}.") from error
+    raise _broken(error, given, f"{path}, line 1") from error
+  if given.long:
+    place = f"{path}, line {given.count}"
+    raise (records.old_lines if given.returns else records.too_long)(place)
   record = given.record(header)
   if wrong := _wrong(record, delimiter, len(header)):
     raise next(_lost(record, wrong, path)).value
-  twice = [name for name in header if header.count(name) > 1]
-  if twice:
-    raise errors.InputError(
-        f"{path}, line 1: names the column {twice[0]!r} twice."
-    )
+  records.distinct(header, f"{path}, line 1")
   return header
+
+
+def _broken(error: csv.Error, given: _Lines, place: str) -> errors.InputError:
+  """What is wrong with a record."""
+  # Inside of quotes they are text.
+  if given.returns and "new-line character" in str(error):
+    return records.old_lines(place)
+  return errors.InputError(f"{place}: {error}.")
 
 
 def _row(header: list[str], cells: list[str], place: str) -> Any:

@@ -1,68 +1,94 @@
 """Held-out sets that are a share of what is left to train on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 import zlib
 
 import numpy as np
 
+from zsgen import config
 from zsgen.data import suite
 from zsgen.data.sources import groups
 
 
 def move(
-    made: dict[str, dict[str, groups.Task]],
-    shares: Mapping[str, float],
+    splits: dict[str, dict[str, groups.Task]],
+    sets: Mapping[str, config.Heldout],
     seed: int,
     unlabelled: str,
 ) -> None:
   """Moves shares of the training tasks to held-out sets.
 
+  Sets with a seed of their own are drawn first, so that neither `seed` nor
+  the shares of other sets change them.
+
   Args:
-    made: the tasks of each split; changed in place.
-    shares: of the training tasks, for each held-out set; 0 for none.
-    seed: draws them.
+    splits: the tasks of each split; changed in place.
+    sets: `config.data.heldout`; those without a share take nothing.
+    seed: draws the shares of sets that have no seed.
     unlabelled: the task whose rows name none: if it is the only one, its rows
       are shared out, and become the task `<task>.<set>` in each set.
   """
-  shares = {name: share for name, share in shares.items() if share}
-  left = made[suite.TRAIN]
-  if shares and list(left) == [unlabelled]:
-    _share_rows(made, shares, seed, unlabelled)
+  sets = {name: sets[name] for name in sorted(sets) if sets[name].share}
+  left = splits[suite.TRAIN]
+  if sets and list(left) == [unlabelled]:
+    _move_rows(splits, sets, seed, unlabelled)
     return
-  ranked = sorted(left, key=lambda task: (_rank(seed, task), task))
-  for name, taken in _cut(ranked, shares).items():
-    made[name] |= {task: left.pop(task) for task in taken}
+  tasks = list(left)
+
+  def rank(seed: int) -> np.ndarray:
+    keys = [(_rank(seed, task), task) for task in tasks]
+    return np.array(sorted(range(len(tasks)), key=keys.__getitem__), np.int64)
+
+  for name, places in _draw(len(tasks), sets, seed, rank).items():
+    splits[name] |= {tasks[i]: left.pop(tasks[i]) for i in places.tolist()}
 
 
-def _share_rows(
-    made: dict[str, dict[str, groups.Task]],
-    shares: Mapping[str, float],
+def _move_rows(
+    splits: dict[str, dict[str, groups.Task]],
+    sets: Mapping[str, config.Heldout],
     seed: int,
     task: str,
 ) -> None:
   """The same for the rows of the one task, which names none."""
-  whole = made[suite.TRAIN][task]
-  rng = np.random.default_rng([seed, zlib.crc32(f"share of {task}".encode())])
-  ranked = rng.permutation(whole.rows)
-  taken = _cut(ranked, shares)
-  for name, rows in taken.items():
-    part = whole._replace(rows=np.sort(rows))
-    made[name][f"{task}.{name}"] = part
-  count = sum(map(len, taken.values()))
-  rest = whole._replace(rows=np.sort(ranked[count:]))
-  made[suite.TRAIN] = {task: rest} if len(rest.rows) else {}
+  whole = splits[suite.TRAIN][task]
+  salt = zlib.crc32(f"share of {task}".encode())
+
+  def rank(seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, salt]).permutation(len(whole.rows))
+
+  is_left = np.ones(len(whole.rows), bool)
+  for name, places in _draw(len(whole.rows), sets, seed, rank).items():
+    part = whole._replace(rows=np.sort(whole.rows[places]))
+    splits[name][f"{task}.{name}"] = part
+    is_left[places] = False
+  rest = whole._replace(rows=whole.rows[is_left])
+  splits[suite.TRAIN] = {task: rest} if len(rest.rows) else {}
 
 
-def _cut(
-    ranked: Sequence[str] | np.ndarray, shares: Mapping[str, float]
-) -> dict[str, Sequence[str] | np.ndarray]:
-  """Cuts the shares off the front, one after another; each at least one."""
-  taken, first = {}, 0
-  for name, share in shares.items():
-    count = max(1, round(share * len(ranked)))
-    taken[name] = ranked[first : first + count]
-    first += count
-  return taken
+def _draw(
+    count: int,
+    sets: Mapping[str, config.Heldout],
+    seed: int,
+    rank: Callable[[int], np.ndarray],
+) -> dict[str, np.ndarray]:
+  """Draws the share of each set, at least one.
+
+  Args:
+    count: things to draw from.
+    sets: with a share each.
+    seed: of sets without one.
+    rank: all things, in the sequence in which a seed draws them.
+
+  Returns:
+    The numbers of the things of each set, int64.
+  """
+  drawn, is_free = {}, np.ones(count, bool)
+  for name, each in sorted(sets.items(), key=lambda x: x[1].seed is None):
+    ranked = rank(seed if each.seed is None else each.seed)
+    wanted = max(1, round(each.share * count))
+    drawn[name] = ranked[is_free[ranked]][:wanted]
+    is_free[drawn[name]] = False
+  return drawn
 
 
 def _rank(seed: int, task: str) -> int:

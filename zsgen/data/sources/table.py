@@ -47,8 +47,8 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   Raises:
     InputError: no such file, bad rows, or no held-out set.
   """
-  found = files.find(data.path, scratch)
   fields = data.fields
+  listing = files.find(data.path, scratch, fields.split)
   if not fields.target:
     raise errors.InputError(
         "config.data.fields.target is empty: name the column of the answers."
@@ -64,10 +64,11 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       fields.choices,
   ]
   made = rows.Rows(
-      found,
+      listing,
       lambda row, origin: example(row, origin, fields),
       scratch,
       read,
+      fields.task,
   )
   known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
   return catalog.suite("table", known, data, seed)
@@ -80,15 +81,15 @@ def example(
 
   Raises:
     InputError: a column that is named is missing, no text, or empty; or
-      choices of which none is right. An input may be empty where there is a
-      definition.
+      choices of which none is right. A definition may be empty or null, choices
+      null, and an input empty where there is a definition.
   """
-  definition = _column(row, fields, "definition", origin)
+  definition = _column(row, fields, "definition", origin, _optional)
   # The definition may say it all.
   read = _maybe_empty if definition else records.text
   asked = _column(row, fields, "input", origin, read)
   targets = _column(row, fields, "target", origin, records.texts)
-  choices = _column(row, fields, "choices", origin, records.choices)
+  choices = _column(row, fields, "choices", origin, _choices)
   return suite.Example(
       task=_column(row, fields, "task", origin) or TASK,
       category=_column(row, fields, "category", origin),
@@ -106,6 +107,19 @@ def example(
 def _maybe_empty(row: Any, name: str, place: str) -> str:
   """A column that is text."""
   return records.field(row, name, (str,), place)
+
+
+def _optional(row: Any, name: str, place: str) -> str:
+  """A column that is text; null and white space say nothing."""
+  text = records.field(row, name, (str, types.NoneType), place) or ""
+  return "" if text.isspace() else text
+
+
+def _choices(row: Any, name: str, place: str) -> tuple[str, ...]:
+  """A column of texts to choose from; () where it is null."""
+  if isinstance(row, Mapping) and name in row and row[name] is None:
+    return ()
+  return records.choices(row, name, place)
 
 
 def _column(

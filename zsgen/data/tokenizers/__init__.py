@@ -7,12 +7,20 @@ chat template writes.
 
 from collections.abc import Callable, Sequence
 import pathlib
+import tempfile
 from typing import Protocol
 
 import numpy as np
 
 from zsgen import config, errors
-from zsgen.data.tokenizers import hf, saved, sentencepiece
+from zsgen.data.tokenizers import (
+    continued,
+    hf,
+    hf_files,
+    losses,
+    saved,
+    sentencepiece,
+)
 from zsgen.data.tokenizers.bytes import Bytes
 from zsgen.data.tokenizers.rewrites import Rewrites
 
@@ -35,6 +43,10 @@ class Tokenizer(Protocol):
   special_tokens: dict[str, str]
   # Ids of all special tokens by their strings.
   special_ids: dict[str, int]
+  # How text that follows other text is encoded; None: as any text.
+  continued: continued.Continued | None
+  # Finds what is lost of a text; None where nothing can be.
+  lost: losses.Lost | None
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS; no special ones.
@@ -76,27 +88,45 @@ def get(data: config.Data) -> Tokenizer:
   """The tokenizer that `config.data` names.
 
   Raises:
-    InputError: an unknown name, a path that is missing or not needed, or
-      whatever is wrong with the files.
+    InputError: see `check`, or whatever is wrong with the files.
+  """
+  check(data)
+  if data.tokenizer in _MADE:
+    return _MADE[data.tokenizer]()
+  return _READ[data.tokenizer](data.tokenizer_path)
+
+
+def check(data: config.Data) -> None:
+  """Checks the name and the path of the tokenizer; reads nothing.
+
+  Raises:
+    InputError: an unknown name, or a path that is missing or not needed.
   """
   errors.choose(
       dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
   )
-  if data.tokenizer in _MADE:
-    if data.tokenizer_path:
-      raise errors.InputError(
-          f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
-          " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
-          " these, or leave the path away."
-      )
-    return _MADE[data.tokenizer]()
-  if not data.tokenizer_path:
+  if data.tokenizer in _MADE and data.tokenizer_path:
+    raise errors.InputError(
+        f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
+        " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
+        " these, or leave the path away."
+    )
+  if data.tokenizer in _READ and not data.tokenizer_path:
     raise errors.InputError(
         f"config.data.tokenizer={data.tokenizer!r} needs"
         " config.data.tokenizer_path: for sentencepiece a .model file, for hf"
         " a directory or a name on the hub."
     )
-  return _READ[data.tokenizer](data.tokenizer_path)
+
+
+def check_patterns(tokenizer: Tokenizer) -> None:
+  """Tries regular expressions of a tokenizer's files that are not known.
+
+  Raises:
+    InputError: one of them backtracks without bound.
+  """
+  if isinstance(tokenizer, hf.Hf):
+    tokenizer.check_patterns()
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
@@ -107,6 +137,32 @@ def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
       "eos_token_id": tokenizer.eos_id,
       "pad_token_id": None if pad == tokenizer.eos_id else pad,
   }
+
+
+def has_ids_of(tokenizer: Tokenizer, directory: pathlib.Path) -> bool:
+  """Whether a tokenizer has every id of another one, for the same string.
+
+  Args:
+    tokenizer: may have more ids than the other one.
+    directory: of the other one, in Hugging Face's layout.
+
+  Returns:
+    False also where the directory has no tokenizer.
+
+  Raises:
+    InputError: its files are damaged.
+  """
+  with tempfile.TemporaryDirectory() as exported:
+    own = pathlib.Path(exported)
+    tokenizer.export(own)
+    if (directory / hf_files.TOKENIZER).is_file():
+      return (
+          hf_files.strings(directory).items() <= hf_files.strings(own).items()
+      )
+    models = [each / sentencepiece.FILE for each in (directory, own)]
+    return all(model.is_file() for model in models) and (
+        models[0].read_bytes() == models[1].read_bytes()
+    )
 
 
 def load(directory: pathlib.Path) -> Tokenizer:

@@ -17,6 +17,8 @@ class Bytes:
   bos_id = None
   eos_id = 1
   chat_template = None
+  continued = None
+  lost = None
   _first = 3
   fingerprint = artifacts.digest(["bytes", vocab_size, pad_id, eos_id, _first])
 

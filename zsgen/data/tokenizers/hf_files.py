@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from zsgen import errors, hub
+from zsgen import errors, hub, strict_json
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -34,6 +34,8 @@ class Files:
       them.
     adds_bos: whether a text begins with BOS; None where no file says so.
     chat_template: Jinja text; None where there is none.
+    config: tokenizer_config.json as it is.
+    beside: texts of the other files that say something, by name.
   """
 
   directory: pathlib.Path
@@ -41,6 +43,23 @@ class Files:
   special_tokens: dict[str, str]
   adds_bos: bool | None
   chat_template: str | None
+  config: dict[str, Any] = dataclasses.field(default_factory=dict)
+  beside: dict[str, str] = dataclasses.field(default_factory=dict)
+
+  def described(self) -> dict[str, Any]:
+    """tokenizer_config.json, as it was, for a directory of its own.
+
+    Special tokens that only the model's config.json names are added. The
+    class is the plain one, which takes tokenizer.json as it stands: others
+    make pre-tokenizers of their own, and so other ids than were trained on.
+    Code that a file points to (`auto_map`) is not there.
+    """
+    found = {k: v for k, v in self.config.items() if k != "auto_map"}
+    said = json.loads(self.beside.get(MAP, "{}"))
+    for name, content in self.special_tokens.items():
+      if content not in (_content(each.get(name)) for each in (found, said)):
+        found[name] = content
+    return {**found, "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 def read(path: str) -> Files:
@@ -60,6 +79,9 @@ def read(path: str) -> Files:
   try:
     spec = _switched_off(spec)
     ids = {each["content"]: each["id"] for each in spec["added_tokens"]}
+    for each in spec["added_tokens"]:
+      if not {*_FLAGS, "special"} <= each.keys():
+        raise KeyError(f"added_tokens: {each}")
     vocab = _vocab(spec) | ids
     for token in _listed(config):
       _add(spec, vocab, token)
@@ -68,6 +90,7 @@ def read(path: str) -> Files:
       if content in vocab:
         _add(spec, vocab, {"content": content, "id": vocab[content]})
     spec["added_tokens"].sort(key=lambda each: each["id"])
+    chat_template = _chat_template(directory, config)
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise errors.InputError(
         f"{directory}: {TOKENIZER} or {CONFIG} is not of Hugging Face's layout"
@@ -79,8 +102,21 @@ def read(path: str) -> Files:
       spec=spec,
       special_tokens=special,
       adds_bos=adds_bos if isinstance(adds_bos, bool) else None,
-      chat_template=_chat_template(directory, config),
+      chat_template=chat_template,
+      config=config,
+      beside={
+          name: (directory / name).read_text("utf-8")
+          for name in (MAP, _TEMPLATE)
+          if (directory / name).is_file()
+      },
   )
+
+
+def strings(directory: pathlib.Path) -> dict[int, str]:
+  """The string of each id of a tokenizer; InputError as of `read`."""
+  spec = read(str(directory)).spec
+  added = {each["content"]: each["id"] for each in spec["added_tokens"]}
+  return {i: content for content, i in (_vocab(spec) | added).items()}
 
 
 def _no_fast_tokenizer(directory: pathlib.Path) -> str:
@@ -103,10 +139,7 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
   """What a file holds; nothing where there is none."""
   if not path.is_file():
     return {}
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  except ValueError as error:  # Of JSON or of UTF-8.
-    raise errors.InputError(f"{path}: is not JSON ({error}).") from error
+  found = strict_json.read(path, unique=False)
   if not isinstance(found, dict):
     raise errors.InputError(f"{path}: is not a JSON object.")
   return found

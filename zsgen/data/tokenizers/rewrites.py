@@ -44,6 +44,8 @@ class Rewrites:
   bos_id = BOS
   eos_id = EOS
   chat_template = None
+  continued = None
+  lost = None
   fingerprint = artifacts.digest(["rewrites", sorted(_TEXTS.items()), _SPECIAL])
 
   @property

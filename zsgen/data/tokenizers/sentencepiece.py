@@ -6,6 +6,7 @@ the model asked for that.
 """
 
 from collections.abc import Sequence
+import functools
 import hashlib
 import os
 import pathlib
@@ -15,10 +16,19 @@ from typing import Any
 import numpy as np
 
 from zsgen import artifacts, errors
-from zsgen.data.tokenizers import hf_files, saved, sentencepiece_json
+from zsgen.data.tokenizers import (
+    continued,
+    hf_files,
+    losses,
+    saved,
+    sentencepiece_json,
+)
 
 FILE = "tokenizer.model"
 _NAMES = ("bos", "eos", "pad", "unk")
+# A NormalizerSpec with `add_dummy_prefix` off, as a field of a ModelProto. Of a
+# field that comes twice, protocol buffers take the last value.
+_NO_PREFIX = b"\x1a\x02\x18\x00"
 
 
 class SentencePiece:
@@ -54,29 +64,89 @@ class SentencePiece:
         if i >= 0
     }
 
+  @functools.cached_property
+  def continued(self) -> continued.Continued | None:
+    """How text that follows other text is encoded."""
+    if not self._adds_prefix:
+      return None
+    return continued.Continued(self._encode_continued, after_special=True)
+
+  @functools.cached_property
+  def lost(self) -> losses.Lost | None:
+    """Finds what is lost of a text; None where nothing can be."""
+    if self._has_bytes and not sentencepiece_json.has_table(self._proto):
+      return None
+    unknown = None if self._has_bytes else _known(self._processor.unk_id())
+    return losses.Lost(
+        self._spans,
+        unknown,
+        self._processor.normalize,
+        special=list(self.special_ids),
+    )
+
+  @functools.cached_property
+  def _adds_prefix(self) -> bool:
+    return sentencepiece_json.adds_prefix(self._proto)
+
+  @property
+  def _has_bytes(self) -> bool:
+    return any(map(self._processor.is_byte, range(self.vocab_size)))
+
+  @functools.cached_property
+  def _inside(self) -> Any:
+    """The processor of text inside other text."""
+    import sentencepiece
+
+    if not self._adds_prefix:
+      return self._processor
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.LoadFromSerializedProto(self._proto + _NO_PREFIX)
+    return processor
+
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS, on all cores."""
-    try:
-      found = self._processor.encode(list(texts), out_type=int)
-    except TypeError:
-      for text in texts:
-        text.encode()  # Says which text is not Unicode.
-      raise
-    return [np.array(ids, np.uint32) for ids in found]
+    return _encode(self._processor, texts)
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
     """As `encode_batch`, but control pieces' strings become their ids."""
-    longest_first = sorted(self.special_ids, key=len, reverse=True)
-    pattern = f"({'|'.join(map(re.escape, longest_first))})"
-    return [self._mixed(re.split(pattern, text)) for text in texts]
+    return [
+        self._mixed(self.encode_batch(parts[::2]), parts[1::2])
+        for parts in map(self._pattern.split, texts)
+    ]
 
-  def _mixed(self, parts: list[str]) -> np.ndarray:
-    """Ids of text and control pieces, which take turns."""
-    ids = self.encode_batch(parts[::2])
-    for place, piece in enumerate(parts[1::2]):
-      control = np.array([self.special_ids[piece]], np.uint32)
-      ids.insert(2 * place + 1, control)
-    return np.concatenate(ids)
+  def _encode_continued(
+      self, texts: Sequence[str], special: bool
+  ) -> list[np.ndarray]:
+    """Ids of each text as they are inside a longer one."""
+    if not special:
+      return _encode(self._inside, texts)
+    rows = [self._pattern.split(text) for text in texts]
+    heads = _encode(self._inside, [parts[0] for parts in rows])
+    return [
+        self._mixed([head, *self.encode_batch(parts[2::2])], parts[1::2])
+        for head, parts in zip(heads, rows, strict=True)
+    ]
+
+  @functools.cached_property
+  def _pattern(self) -> re.Pattern[str]:
+    """Finds control pieces; in a group, so that `split` keeps them."""
+    longest_first = sorted(self.special_ids, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+  def _mixed(
+      self, ids: Sequence[np.ndarray], pieces: Sequence[str]
+  ) -> np.ndarray:
+    """Ids of texts and of the control pieces between them."""
+    between = [np.array([self.special_ids[each]], np.uint32) for each in pieces]
+    joined = [ids[0]]
+    for control, text in zip(between, ids[1:], strict=True):
+      joined += [control, text]
+    return np.concatenate(joined)
+
+  def _spans(self, texts: Sequence[str]) -> list[tuple[list, list]]:
+    """Ids of each text, and the characters that each of them stands for."""
+    found = self._inside.encode(list(texts), out_type="serialized_proto")
+    return list(map(sentencepiece_json.read_spans, found))
 
   def decode(self, ids: Sequence[int]) -> str:
     """Text of the ids; control pieces are left out."""
@@ -153,6 +223,17 @@ def read(path: str) -> SentencePiece:
         " Train it again with eos_id set (and not -1)."
     )
   return SentencePiece(proto, processor)
+
+
+def _encode(processor: Any, texts: Sequence[str]) -> list[np.ndarray]:
+  """Ids of each text, uint32, on all cores."""
+  try:
+    found = processor.encode(list(texts), out_type=int)
+  except TypeError:
+    for text in texts:
+      text.encode()  # Says which text is not Unicode.
+    raise
+  return [np.array(ids, np.uint32) for ids in found]
 
 
 def _known(piece: int) -> int | None:

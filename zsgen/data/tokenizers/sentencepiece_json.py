@@ -16,6 +16,8 @@ _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE, _SUFFIX = 3, 24
 _CHARACTERS, _PREFIX, _STRIP, _ESCAPE = 2, 3, 4, 5
 _TEXT, _SCORE, _TYPE = 1, 2, 3
+# Of SentencePieceText (sentencepiece.proto): a piece, its id and its text.
+_ENCODED, _ID, _SURFACE = 2, 2, 3
 # Values of TrainerSpec.model_type and SentencePiece.type.
 _UNIGRAM, _BPE = 1, 2
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
@@ -70,6 +72,33 @@ def convert(proto: bytes, bos_id: int | None) -> dict[str, Any] | None:
       "decoder": _sequence("decoders", _decoders(normalizer)),
       "model": _unigram(pieces) if kind == _UNIGRAM else _bpe(pieces),
   }
+
+
+def adds_prefix(proto: bytes) -> bool:
+  """Whether the model puts a space before a text."""
+  model = dict(_fields(proto))
+  trainer = dict(_fields(model.get(_TRAINER, b"")))
+  if trainer.get(_SUFFIX, 0):  # Behind it.
+    return False
+  return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_PREFIX, 1))
+
+
+def has_table(proto: bytes) -> bool:
+  """Whether the model replaces characters by others (as NFKC does)."""
+  model = dict(_fields(proto))
+  return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_CHARACTERS))
+
+
+def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
+  """Ids in a SentencePieceText, and the characters that each stands for."""
+  ids, spans, end = [], [], 0
+  for number, message in _fields(encoded):
+    if number == _ENCODED:
+      piece = dict(_fields(message))
+      begin, end = end, end + len(piece.get(_SURFACE, b"").decode())
+      ids.append(piece.get(_ID, 0))
+      spans.append((begin, end))
+  return ids, spans
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

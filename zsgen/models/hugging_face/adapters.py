@@ -30,13 +30,16 @@ _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 _PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 # What stands before a matrix' name in its layer.
 _IN_LAYER = re.compile(r".*\.\d+\.")
-# What adapter_config.json may not say otherwise.
+# What adapter_config.json may not say otherwise. 1 is not True, nor 0 False.
 _MUST: dict[str, tuple] = {
     "peft_type": ("LORA",),
     "bias": ("none", None),
     # Others change the base.
     "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),
 }
+# What a field that is not known says where it asks for nothing. A number does
+# not: `layers_to_transform` 0 is the first layer.
+_NOTHING = (None, False, {}, [])
 # What changes no result, or is read from the tensors.
 _NO_MATTER = (
     *("auto_mapping", "base_model_name_or_path", "inference_mode"),
@@ -173,7 +176,7 @@ def save_adapters(
   """Writes adapter_config.json and adapter_model.safetensors.
 
   Args:
-    directory: is made.
+    directory: is made where it is absent.
     params: the adapters alone, as nested dictionaries of arrays.
     arch: of the base.
     lora: of the adapters.
@@ -204,11 +207,9 @@ def save_adapters(
     ):
       transposed = np.ascontiguousarray(matrix.T.astype(_DTYPES[dtype]))
       tensors[piece.key + name] = transposed
-  said = _described(lora, pieces, base)
-  with artifacts.writing(directory) as beside:
-    artifacts.write_json(beside / CONFIG, said)
-    safetensors.numpy.save_file(tensors, beside / WEIGHTS, {"format": "pt"})
-    (beside / WEIGHTS).chmod(0o644)  # As the file beside it.
+  directory.mkdir(parents=True, exist_ok=True)
+  artifacts.write_json(directory / CONFIG, _described(lora, pieces, base))
+  files.write_tensors(directory / WEIGHTS, tensors)
 
 
 def _said(directory: pathlib.Path) -> dict[str, Any]:
@@ -221,9 +222,8 @@ def _said(directory: pathlib.Path) -> dict[str, Any]:
     )
   said = files.read_json(path)
   for field, value in said.items():
-    allowed = _MUST.get(field, (None, False))
-    # Empty is none; 0 is not.
-    fine = value in allowed or (field not in _MUST and value in ({}, []))
+    allowed = _MUST.get(field, _NOTHING)
+    fine = any(type(value) is type(one) and value == one for one in allowed)
     if field not in _NO_MATTER and not fine:
       raise errors.InputError(
           f"{path}: {field} is {value!r}, which is not computed here; only"
@@ -243,7 +243,13 @@ def _tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
     )
   try:
     return safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, ValueError, KeyError) as error:
+  except (
+      safetensors.SafetensorError,
+      OSError,
+      ValueError,
+      KeyError,
+      TypeError,
+  ) as error:
     raise errors.InputError(
         f"{path} is not a safetensors file ({error}). Download it again."
     ) from error

@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen import config, errors, schema
+from zsgen import config, errors, schema, texts
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are no part of an architecture.
@@ -70,6 +70,8 @@ _MUST: dict[str, tuple] = {
     "scale_attn_weights": (None, True),
     "scale_attn_by_inverse_layer_idx": (None, False),
 }
+# Bounds of sizes.
+_MOST, _LARGEST = {"layers": 10_000}, 2**31
 _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
@@ -159,6 +161,7 @@ def arch_of(directory: pathlib.Path) -> config.Model:
   kind = kind_of(directory)
   path = directory / files.CONFIG
   said = files.read_json(path)
+  _check_sizes(said, kind, path)
   try:
     # Fills in what older files leave out or call otherwise.
     filled = _config_class(kind).from_dict(said).to_dict()
@@ -167,7 +170,27 @@ def arch_of(directory: pathlib.Path) -> config.Model:
     raise errors.InputError(
         f"{path}: transformers cannot read it ({reason}). Download it again."
     ) from error
-  return _arch(filled, FAMILIES[kind], str(path))
+  try:
+    return _arch(filled, FAMILIES[kind], str(path))
+  except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    raise errors.InputError(
+        f"{path}: a field is missing or is no such number"
+        f" ({type(error).__name__}: {error}). Download it again."
+    ) from error
+
+
+def _check_sizes(
+    said: Mapping[str, Any], kind: str, path: pathlib.Path
+) -> None:
+  """Raises InputError for sizes that no model has; layers are made lists of."""
+  fields = FAMILIES[kind].fields
+  for mine, theirs in fields.items():
+    value, most = said.get(theirs), _MOST.get(mine, _LARGEST)
+    if isinstance(value, int) and abs(value) > most:
+      raise errors.InputError(
+          f"{path}: {theirs} is {texts.short(str(value), 40)}, more than any"
+          f" model's ({most:,}). The file is damaged; download it again."
+      )
 
 
 def kind_of(directory: pathlib.Path) -> str:
@@ -187,8 +210,15 @@ def kind_of(directory: pathlib.Path) -> str:
   return kind
 
 
-def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
+def family_of(
+    arch: config.Model, base: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
   """The family that says what an architecture is.
+
+  Args:
+    arch: the architecture.
+    base: a config.json that is taken, with all that it says, if it is of this
+      architecture.
 
   Returns:
     Its model_type, and the content of config.json.
@@ -197,6 +227,8 @@ def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
     InputError: no family has such an architecture.
   """
   bare = _bare(arch)
+  if base is not None and (said := _moved(base, bare)):
+    return said["model_type"], said
   refusals = []
   for kind, family in FAMILIES.items():
     try:
@@ -216,6 +248,19 @@ def family_of(arch: config.Model) -> tuple[str, dict[str, Any]]:
       f" each says otherwise: {'; '.join(refusals)}. The run's checkpoints"
       " hold the parameters all the same: config.model.init='run:DIRECTORY'."
   )
+
+
+def _moved(said: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
+  """A config.json with the positions of `arch`; {} if it is another's."""
+  family = FAMILIES[said["model_type"]]
+  found = dict(said)
+  positions = family.fields["max_positions"]
+  if found.get(positions, arch.max_positions) != arch.max_positions:
+    found[positions] = arch.max_positions
+  filled = _config_class(said["model_type"]).from_dict(found).to_dict()
+  if _differing(_arch(filled, family, files.CONFIG), arch):
+    return {}
+  return {**found, "architectures": [family.architecture]}
 
 
 def _config_class(kind: str) -> Callable[..., Any]:

@@ -5,19 +5,23 @@ touches what it holds, and memory never has the file beside the parameters.
 """
 
 from collections.abc import Mapping
-import json
+import os
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
-from zsgen import artifacts, errors, hub
+from zsgen import artifacts, errors, hub, paths, strict_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+# What the library says of an error of the system's.
+_NUMBER = re.compile(r"\(os error (\d+)\)")
 _CONVERT = (
     "transformers.AutoModelForCausalLM.from_pretrained(DIRECTORY)"
     ".save_pretrained(ANOTHER)"
@@ -52,12 +56,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         f"{path} is not there. A model's directory holds {CONFIG} and"
         f" {WEIGHTS}, or shards with {INDEX}; download all of them."
     )
-  try:
-    found = json.loads(path.read_text("utf-8"))
-  except ValueError as error:  # Of JSON or of UTF-8.
-    raise errors.InputError(
-        f"{path} is not JSON ({error}). Download it again."
-    ) from error
+  found = strict_json.read(path, "Download it again.", unique=False)
   if not isinstance(found, dict):
     raise errors.InputError(f"{path} is not a JSON object. Download it again.")
   return found
@@ -112,6 +111,26 @@ class Tensors:
       return file.get_slice(name)[tuple(slice(*each) for each in bounds)]
 
 
+def write_tensors(
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+) -> None:
+  """Writes a safetensors file that transformers reads.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  try:
+    # transformers refuses files that do not say so.
+    safetensors.numpy.save_file(dict(tensors), path, {"format": "pt"})
+  except safetensors.SafetensorError as error:
+    number = _NUMBER.search(str(error))
+    if not number:
+      raise
+    code = int(number[1])
+    raise OSError(code, os.strerror(code), str(path)) from error
+  path.chmod(0o644)  # As the files beside it.
+
+
 def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
   """The file that each weight is in."""
   if (directory / INDEX).is_file():
@@ -124,7 +143,12 @@ def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
           f"{directory / INDEX}: weight_map does not give a file of the"
           " directory for each weight. Download it again."
       )
-    places = {name: directory / file for name, file in weight_map.items()}
+    where = f"{directory / INDEX}: weight_map"
+    found = {
+        name: paths.resolve_inside(directory, name, where)
+        for name in sorted(set(weight_map.values()))
+    }
+    places = {name: found[file] for name, file in weight_map.items()}
     for path in sorted(set(places.values())):
       if not path.is_file():
         raise errors.InputError(

@@ -8,16 +8,14 @@ from typing import Any
 from flax import traverse_util
 from jax import numpy as jnp
 import numpy as np
-import safetensors.numpy
 
 from zsgen import artifacts, config, errors
-from zsgen.models.hugging_face import families, files
+from zsgen.models.hugging_face import config_files, families, files
 from zsgen.models.hugging_face import names as names_lib
 
 _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 # Largest file of weights, bytes.
 _SHARD = 2_000_000_000
-_GENERATION = "generation_config.json"
 
 
 def save(
@@ -25,12 +23,13 @@ def save(
     params: Mapping[str, Any],
     arch: config.Model,
     dtype: str = "float32",
-    special_ids: Mapping[str, int | None] | None = None,
+    tokens: config_files.Tokens | None = None,
+    base: config_files.Base | None = None,
     largest: int = _SHARD,
 ) -> None:
   """Writes config.json, generation_config.json and safetensors.
 
-  Rows that pad the vocabulary are left out. Beside the parameters, memory
+  Either all of it is there afterwards, or nothing. Rows that pad the vocabulary are left out. Beside the parameters, memory
   holds one file of weights at a time.
 
   Args:
@@ -38,7 +37,8 @@ def save(
     params: nested dictionaries of arrays.
     arch: the architecture that they are of.
     dtype: element type of the files: "float32" or "bfloat16".
-    special_ids: of "bos_token_id", "eos_token_id", "pad_token_id".
+    tokens: ids of the tokenizer beside it; none by default.
+    base: what the files of the base say, which stays.
     largest: bytes of a file of weights.
 
   Raises:
@@ -50,16 +50,28 @@ def save(
         f"{directory} is there and not empty: weights are never written over."
         " Give another directory, or delete this one."
     )
-  kind, said = families.family_of(arch)
-  special_ids = dict(special_ids or {})
+  with artifacts.writing(directory) as beside:
+    write(beside, params, arch, dtype, tokens, base, largest)
+
+
+def write(
+    directory: pathlib.Path,
+    params: Mapping[str, Any],
+    arch: config.Model,
+    dtype: str = "float32",
+    tokens: config_files.Tokens | None = None,
+    base: config_files.Base | None = None,
+    largest: int = _SHARD,
+) -> None:
+  """As `save`, file by file into a directory that is there and empty."""
+  kind, said, generation = config_files.described(
+      arch, dtype, tokens or config_files.Tokens(), base
+  )
   flat = traverse_util.flatten_dict(params, sep="/")
   whole = _whole(flat, arch, families.FAMILIES[kind].names)
-  with artifacts.writing(directory) as beside:
-    artifacts.write_json(
-        beside / files.CONFIG, {**said, **special_ids, "dtype": dtype}
-    )
-    artifacts.write_json(beside / _GENERATION, special_ids)
-    _write(beside, flat, whole, arch, dtype, largest)
+  artifacts.write_json(directory / files.CONFIG, said)
+  artifacts.write_json(directory / config_files.GENERATION, generation)
+  _write(directory, flat, whole, arch, dtype, largest)
 
 
 def _write(
@@ -85,10 +97,7 @@ def _write(
     if len(shards) > 1:
       file = f"model-{number:05}-of-{len(shards):05}.safetensors"
     tensors = {name: _tensor(flat, whole[name], arch, dtype) for name in names}
-    # transformers refuses files that do not say so.
-    metadata = {"format": "pt"}
-    safetensors.numpy.save_file(tensors, directory / file, metadata)
-    (directory / file).chmod(0o644)  # As the files beside it.
+    files.write_tensors(directory / file, tensors)
     places |= dict.fromkeys(names, file)
   if len(shards) > 1:
     index = {

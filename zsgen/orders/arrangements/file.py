@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen import artifacts, errors
+from zsgen.data.sources import records
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
@@ -141,13 +142,15 @@ def _csv(file: pathlib.Path) -> _Table:
   with open(file, encoding="utf-8-sig", newline="") as lines:
     reader = csv.DictReader(lines, strict=True)
     rows = [(row, f"line {reader.line_num}") for row in reader]
-  names = [name for name in reader.fieldnames or () if name in _COLUMNS]
+  columns = records.distinct(reader.fieldnames or (), f"{file}, line 1")
+  names = [name for name in columns if name in _COLUMNS]
   table = {name: [row[name] for row, _ in rows] for name in names}
   return table, [where for _, where in rows]
 
 
 def _parquet(file: pathlib.Path) -> _Table:
-  names = [name for name in pq.read_schema(file).names if name in _COLUMNS]
+  columns = records.distinct(pq.read_schema(file).names, file)
+  names = [name for name in columns if name in _COLUMNS]
   table = pq.read_table(file, columns=names)
   return table.to_pydict(), [f"row {i}" for i in range(len(table))]
 

@@ -15,8 +15,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 
 from zsgen import errors
+from zsgen.data.tokenizers import guard
 from zsgen.models import encoder, encoder_files
-from zsgen.orders.embedders import encoded
 
 # Lengths in tokens that texts are padded to, one compiled program each.
 _LENGTHS = (*range(32, 256, 32), *range(256, 513, 64))
@@ -50,21 +50,31 @@ class Devices:
     self._call = jax.jit(jax.shard_map(encode, mesh=mesh, **specs))
 
   def encode(
-      self, texts: list[str], done: Callable[[int], None]
-  ) -> encoded.Encoded:
-    """Vectors of texts; `done` is told how many are there, as they come."""
+      self,
+      texts: list[str],
+      done: np.ndarray,
+      keep: Callable[[np.ndarray, np.ndarray], None],
+  ) -> int:
+    """Embeds texts, but for batches that are done.
+
+    Args:
+      texts: N texts.
+      done: which of them need not be embedded, bool [N]; one that shares a
+        batch with others which need it is embedded once more.
+      keep: takes rows [n] and their vectors [n, D], batch by batch.
+
+    Returns:
+      How many of all N texts are cut.
+    """
     prefixed = [self._files.prefix + text for text in texts]
-    found = self._tokenizer.encode_batch_fast(prefixed)
-    vectors = np.empty((len(texts), self._files.arch.width), np.float32)
-    batches = _batches(
-        [each.ids for each in found], self._files.max_length, self._count
-    )
+    file = self._files.directory / encoder_files.TOKENIZER
+    with guard.one_error(file, "cannot encode a text"):
+      found = self._tokenizer.encode_batch_fast(prefixed)
+    ids = [each.ids for each in found]
+    batches = _batches(ids, done, self._files.max_length, self._count)
     for rows, result in self._results(batches):
-      vectors[rows] = np.asarray(result)[: len(rows)]
-      done(len(rows))
-    return encoded.Encoded(
-        vectors, sum(bool(each.overflowing) for each in found)
-    )
+      keep(rows, np.asarray(result)[: len(rows)])
+    return sum(bool(each.overflowing) for each in found)
 
   def _results(
       self, batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -78,21 +88,27 @@ class Devices:
 
 
 def _batches(
-    ids: list[list[int]], max_length: int, devices: int
+    ids: list[list[int]], done: np.ndarray, max_length: int, devices: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Yields rows [n], tokens [devices * R, T] and lengths [devices * R].
 
   T is the shortest bucket that a text fits, R a function of T. Each device's
-  R rows are those that a single device would have got in one batch.
+  R rows are those that a single device would have got in one batch, had none
+  been done.
   """
   buckets = [*(each for each in _LENGTHS if each < max_length), max_length]
   bucket = np.searchsorted(buckets, [len(each) for each in ids])
   for number, width in enumerate(buckets):
     members = np.flatnonzero(bucket == number)
-    size = devices * max(1, _TOKENS // width)
-    for start in range(0, len(members), size):
-      rows = members[start : start + size]
-      yield rows, *_padded([ids[row] for row in rows], size, width)
+    size = max(1, _TOKENS // width)
+    due = [
+        rows
+        for rows in np.split(members, range(size, len(members), size))
+        if not done[rows].all()
+    ]
+    for start in range(0, len(due), devices):
+      rows = np.concatenate(due[start : start + devices])
+      yield rows, *_padded([ids[row] for row in rows], devices * size, width)
 
 
 def _padded(
@@ -116,12 +132,8 @@ def _tokenizer(files: encoder_files.Files) -> Any:
     ) from error
 
   path = files.directory / encoder_files.TOKENIZER
-  try:
+  with guard.one_error(path, "is not a tokenizer; download it again"):
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
-  except Exception as error:  # The library raises nothing narrower.
-    raise errors.InputError(
-        f"{path} is not a tokenizer ({error}). Download it again."
-    ) from error
   highest = max(tokenizer.get_vocab().values(), default=0)
   if highest >= files.arch.vocab_size:
     raise errors.InputError(

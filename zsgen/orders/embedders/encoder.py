@@ -1,26 +1,24 @@
 """Sentence encoders as embedders: BERT models from a Hugging Face directory.
 
-Texts are taken in chunks; a chunk that is done is a file, so that an
-interrupted run goes on where it was. Chunks and what is done with one depend
-on no number of devices or processes, so neither do the vectors' bits.
+Texts are taken in chunks, and what is done is kept on disk (`parts`), so that
+an interrupted run continues where it was. Chunks and their batches depend on no
+number of devices, processes or interruptions, so neither do the vectors' bits.
 """
 
 from collections.abc import Callable, Iterator
 import dataclasses
 import functools
-import io
 import itertools
 import pathlib
 import time
 from typing import Any
-import zipfile
 
 import jax
 import numpy as np
 
-from zsgen import artifacts, errors, hosts, hub
+from zsgen import errors, hosts, hub
 from zsgen.models import encoder_files
-from zsgen.orders.embedders import batches, encoded
+from zsgen.orders.embedders import batches, encoded, parts
 
 # Texts of a chunk.
 _CHUNK = 8192
@@ -29,22 +27,37 @@ _DOWNLOADED = ("*.json", "*.safetensors", "*.txt")
 
 
 class _Progress:
-  """Says how far the encoding is, every few seconds."""
+  """Says how far the encoding is, every few seconds.
 
-  def __init__(self, say: Callable[[str], None], rows: int):
-    self._say, self._rows, self._done = say, rows, 0
+  Args:
+    say: takes lines.
+    rows: texts of this process.
+    done: those of them that an earlier start has embedded.
+  """
+
+  def __init__(self, say: Callable[[str], None], rows: int, done: int):
+    self._say, self._rows, self._kept, self._new = say, rows, done, 0
     self._begin = self._last = time.monotonic()
+
+  def resume(self, rows: int) -> None:
+    """Counts texts that an earlier start has embedded too, and says so."""
+    self._kept += rows
+    if rows or (self._kept and not self._new):
+      self._say(
+          f"embedding resumes: {self._kept + self._new:,} of"
+          f" {self._rows:,} texts are done"
+      )
 
   def add(self, rows: int) -> None:
     """Counts texts that are done."""
-    self._done += rows
+    self._new += rows
     now = time.monotonic()
     if now - self._last > _SECONDS:
       self._last = now
-      rate = self._done / (now - self._begin)
+      rate = self._new / (now - self._begin)
       self._say(
-          f"embedded {self._done:,} of {self._rows:,} texts, {rate:.0f} a"
-          " second"
+          f"embedded {self._kept + self._new:,} of {self._rows:,} texts,"
+          f" {rate:.0f} a second"
       )
 
 
@@ -87,34 +100,35 @@ class Encoder:
     Args:
       texts: all N of them, in every process.
       training: unused but for its length, N.
-      partial: directory of finished chunks, made where absent; for these
-        texts and these `parameters` only, and seen by every process. It is
-        the caller's to delete.
+      partial: directory of what is done, made where absent; for these texts
+        and these `parameters` only, and seen by every process. It is the
+        caller's to delete.
       say: is told of the progress.
 
     Returns:
       Vectors and how many texts were cut; the same in every process.
 
     Raises:
-      InputError: the encoder's files do not fit, a vector is not finite, or a
-        chunk is damaged.
+      InputError: the encoder's files do not fit, a vector is not finite, or
+        what another process has written is not seen.
     """
-    count = len(training)
+    count, width = len(training), self._files.arch.width
     partial.mkdir(parents=True, exist_ok=True)
-    paths = [
-        partial / f"chunk-{number:05d}.npz"
-        for number in range(-(-count // _CHUNK))
+    chunks = [
+        (parts.chunk_path(partial, number), (min(_CHUNK, count - start), width))
+        for number, start in enumerate(range(0, count, _CHUNK))
     ]
-    mine = range(jax.process_index(), len(paths), jax.process_count())
-    due = [number for number in mine if not paths[number].is_file()]
+    mine = range(jax.process_index(), len(chunks), jax.process_count())
+    due = [n for n in mine if parts.read_chunk(*chunks[n]) is None]
     if due:
-      rows = sum(min(_CHUNK, count - number * _CHUNK) for number in due)
-      chunks = zip(
-          map(paths.__getitem__, due), _chunks(texts, due), strict=True
-      )
-      self._encode(chunks, _Progress(say, rows))
+      devices = batches.Devices(self._files, self.dtype)
+      rows = [sum(chunks[n][1][0] for n in some) for some in (mine, due)]
+      progress = _Progress(say, rows[0], rows[0] - rows[1])
+      for number, listed in zip(due, _chunks(texts, due), strict=True):
+        chunk = parts.Chunk(*chunks[number])
+        self._encode(devices, chunk, listed, progress, say)
     hosts.wait("all chunks")
-    found = _assemble(paths, (count, self._files.arch.width))
+    found = _assemble(chunks, (count, width))
     hosts.wait("all have read the chunks")  # Then it may be deleted.
     if found.cut:
       say(
@@ -125,17 +139,24 @@ class Encoder:
 
   def _encode(
       self,
-      chunks: Iterator[tuple[pathlib.Path, list[str]]],
+      devices: batches.Devices,
+      chunk: parts.Chunk,
+      texts: list[str],
       progress: _Progress,
+      say: Callable[[str], None],
   ) -> None:
-    """Encodes and writes chunks."""
-    devices = batches.Devices(self._files, self.dtype)
-    for path, texts in chunks:
-      found = devices.encode(texts, progress.add)
-      _check_finite(found.vectors, texts, self._files.directory)
-      data = io.BytesIO()
-      np.savez(data, **found._asdict())
-      artifacts.write_bytes(path, data.getvalue())
+    """Embeds the texts of a chunk that are not done, and writes it."""
+    for path in chunk.damaged:
+      say(f"{path} was damaged; its texts are embedded again")
+    progress.resume(int(chunk.done.sum()))
+
+    def keep(rows: np.ndarray, vectors: np.ndarray) -> None:
+      _check_finite(vectors, rows, texts, self._files.directory)
+      new = int((~chunk.done[rows]).sum())
+      chunk.add(rows, vectors)
+      progress.add(new)
+
+    chunk.finish(devices.encode(texts, chunk.done.copy(), keep))
 
   @functools.cached_property
   def _files(self) -> encoder_files.Files:
@@ -157,39 +178,40 @@ def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:
 
 
 def _assemble(
-    paths: list[pathlib.Path], shape: tuple[int, int]
+    chunks: list[tuple[pathlib.Path, tuple[int, int]]], shape: tuple[int, int]
 ) -> encoded.Encoded:
-  """What finished chunks hold, in order; InputError for one damaged."""
+  """What finished chunks hold, in order; InputError for one that is not seen.
+
+  Args:
+    chunks: the file and the shape of each.
+    shape: of all vectors.
+  """
   vectors, cut = np.empty(shape, np.float32), 0
-  for path, start in zip(paths, range(0, shape[0], _CHUNK), strict=True):
-    place = vectors[start : start + _CHUNK]
-    found = _load(path)
-    if found is None or found.vectors.shape != place.shape:
+  for (path, part), start in zip(
+      chunks, range(0, shape[0], _CHUNK), strict=True
+  ):
+    found = parts.read_chunk(path, part)
+    if found is None:
       raise errors.InputError(
-          f"{path} is missing, damaged or of other texts. Delete {path.parent}"
-          " to have the texts embedded again; several processes need a"
-          " directory that all of them see."
+          f"{path} is missing or damaged, though it was just written. Several"
+          " processes need a directory that all of them see; on a damaged disk"
+          f" delete {path.parent} to have the texts embedded again."
       )
-    place[:] = found.vectors
-    cut += int(found.cut)
+    vectors[start : start + _CHUNK] = found.vectors
+    cut += found.cut
   return encoded.Encoded(vectors, cut)
 
 
-def _load(path: pathlib.Path) -> encoded.Encoded | None:
-  try:
-    with np.load(path) as found:
-      return encoded.Encoded(found["vectors"], found["cut"])
-  except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-    return None
-
-
 def _check_finite(
-    vectors: np.ndarray, texts: list[str], directory: pathlib.Path
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    texts: list[str],
+    directory: pathlib.Path,
 ) -> None:
   bad = np.flatnonzero(~np.isfinite(vectors).all(1))
   if len(bad):
     raise errors.InputError(
-        f"{directory}: the vector of {texts[bad[0]][:80]!r} is not finite, as"
-        f" are those of {len(bad)} texts of its chunk. The weights are"
-        " damaged, or the dtype is too narrow for them."
+        f"{directory}: the vector of {texts[rows[bad[0]]][:80]!r} is not"
+        f" finite, as are those of {len(bad)} texts of its batch. The weights"
+        " are damaged, or the dtype is too narrow for them."
     )

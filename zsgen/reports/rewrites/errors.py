@@ -138,7 +138,9 @@ def _written(run: rewrites_runs.Rewriting) -> pathlib.Path | None:
 def _classes(run: rewrites_runs.Rewriting, path: pathlib.Path) -> Iterator[str]:
   """The class of each answer to an input that has x."""
   try:
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows = [
+        json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]
+    ]
     ids = np.array([row["id"] for row in rows])
     answers = [row["prediction"] for row in rows]
   except (ValueError, KeyError) as error:

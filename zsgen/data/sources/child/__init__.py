@@ -18,8 +18,9 @@ import subprocess
 import sys
 from typing import Any
 
-from zsgen import artifacts, config, errors
+from zsgen import artifacts, config, errors, texts
 from zsgen.data import store, suite
+from zsgen.data.sources import bad_rows
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
@@ -112,10 +113,7 @@ def rows(
       artifacts.write_manifest(beside, told)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":
-    raise errors.InputError(
-        f"{bad['first'][0]} ({bad['count'] - 1} more bad rows). Mend the data,"
-        ' or leave such rows out: config.data.on_bad_row="skip".'
-    )
+    raise bad_rows.refuse(bad["count"], bad["first"])
   return path / ROWS
 
 
@@ -190,7 +188,8 @@ def _forward(lines: Iterable[str]) -> str:
   last = ""
   for line in lines:
     if line.startswith("progress "):
-      print(line.removeprefix("progress ").rstrip(), file=sys.stderr)
+      said = line.removeprefix("progress ").rstrip()
+      print(texts.message(said), file=sys.stderr)
     elif line.strip():
       last = line.strip()
   return last

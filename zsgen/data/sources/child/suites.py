@@ -22,13 +22,16 @@ def suite_of(
   """
   told = child.manifest(path)
   columns = _columns(data.fields)
-  found = rows.Rows(
+  table_rows = rows.Rows(
       files.find(str(path), scratch),
       lambda row, origin: table.example(row, origin, columns),
       scratch,
       child.COLUMNS,
+      "task",
   )
-  known = catalog.scan(found, data.on_bad_row, unlabelled=told["unlabelled"])
+  known = catalog.scan(
+      table_rows, data.on_bad_row, unlabelled=told["unlabelled"]
+  )
   made = catalog.suite(name, known, data, seed)
   read_from = [pathlib.Path(each["path"]) for each in told.pop("sources")]
   return dataclasses.replace(

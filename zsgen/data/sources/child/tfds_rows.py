@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 import functools
 import itertools
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
-from zsgen import errors
+from zsgen import errors, paths
 from zsgen.data import suite
 from zsgen.data.sources.child import failures, writer
 
@@ -56,6 +57,7 @@ class Reader:
     self._splits = request["splits"]
     for split in self._splits:
       _check_split(self.name, split, list(self._builder.info.splits))
+      _check_files(self._builder, split)
     features = self._builder.info.features
     self._task = self._builder.name
     self._columns = {
@@ -163,6 +165,17 @@ def _check_split(name: str, split: str, known: list[str]) -> None:
         f" {split!r}.{errors.did_you_mean(split, known)} It has:"
         f" {', '.join(known)}."
     )
+
+
+def _check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
+  """Checks that a data set's description names its own files only."""
+  home = os.fspath(builder.data_path)
+  if "://" in home:
+    return
+  where = f"{os.path.join(home, 'dataset_info.json')}: splits"
+  for file in map(os.fspath, builder.info.splits[split].filepaths):
+    name = os.path.relpath(file, home)
+    paths.resolve_inside(pathlib.Path(home), name, where)
 
 
 def _column(

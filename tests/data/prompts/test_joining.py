@@ -1,0 +1,243 @@
+"""Tokenizers that begin texts by a space: ids are those of the joined text."""
+
+import hashlib
+import itertools
+import json
+
+import numpy as np
+import pytest
+import tokenized
+
+from zsgen import config
+from zsgen.data import prepare, prompts, suite, tokenizers
+from zsgen.data.prompts import templates
+from zsgen.data.tokenizers import continued, hf, sentencepiece
+
+lib = pytest.importorskip("tokenizers")
+
+# A space before the answer (Llama 2), and none (ChatML).
+INST = (
+    "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token + '[INST] '"
+    " + m.content + ' [/INST]' }}{% else %}{{ ' ' + m.content + ' ' +"
+    " eos_token }}{% endif %}{% endfor %}"
+)
+CHATML = (
+    "{% for m in messages %}{{ '<s>' + m.role + '\\n' + m.content + '</s>\\n'"
+    " }}{% endfor %}"
+)
+TALK = [
+    ("the cat", "sat", "say a", "sea 12"),
+    (" two  spaces ", "a\nb", "mat\n", " dog"),
+    ("Äpfel", "naïve café", "x", "y"),
+]
+
+
+def _metaspace(scheme):
+  return lib.pre_tokenizers.Metaspace(prepend_scheme=scheme)
+
+
+def _byte_level():
+  return lib.pre_tokenizers.ByteLevel(add_prefix_space=True)
+
+
+KINDS = {
+    "first": lambda: _metaspace("first"),
+    "always": lambda: _metaspace("always"),
+    "byte_level": _byte_level,
+    "words": lambda: lib.pre_tokenizers.Sequence(
+        [lib.pre_tokenizers.WhitespaceSplit(), _metaspace("always")]
+    ),
+    "sequence": lambda: lib.pre_tokenizers.Sequence(
+        [_metaspace("always"), lib.pre_tokenizers.Digits()]
+    ),
+}
+
+
+def _write(directory, splitter, template):
+  """A BPE with <unk>, <s> and </s>, which begins texts by a space."""
+  tokenizer = lib.Tokenizer(lib.models.BPE(unk_token="<unk>"))
+  tokenizer.pre_tokenizer = splitter
+  is_bytes = isinstance(splitter, lib.pre_tokenizers.ByteLevel)
+  decoders = lib.decoders
+  tokenizer.decoder = decoders.ByteLevel() if is_bytes else decoders.Metaspace()
+  alphabet = lib.pre_tokenizers.ByteLevel.alphabet()
+  texts = [*tokenized.TEXTS, *itertools.chain(*TALK), "[INST] [/INST] user"]
+  trainer = lib.trainers.BpeTrainer(
+      vocab_size=450,
+      special_tokens=["<unk>", "<s>", "</s>"],
+      initial_alphabet=[*alphabet, "▁", "\n"],
+      show_progress=False,
+  )
+  tokenizer.train_from_iterator(texts, trainer)
+  tokenizer.post_processor = lib.processors.TemplateProcessing(
+      single="<s> $A", special_tokens=[("<s>", 1)]
+  )
+  named = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+  return tokenized.write(directory, tokenizer, **named, chat_template=template)
+
+
+def _turns(texts):
+  return tuple(map(suite.Turn, itertools.cycle(("user", "assistant")), texts))
+
+
+def _encoded(tokenizer, template, texts):
+  segments = templates.TEMPLATES[template](tokenizer)(_turns(texts))
+  return segments, prompts.encode([segments], tokenizer)[0]
+
+
+@pytest.mark.parametrize("texts", TALK)
+@pytest.mark.parametrize("template", [INST, CHATML])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chat_template_gives_the_ids_of_transformers(
+    tmp_path, kind, template, texts
+):
+  transformers = pytest.importorskip("transformers")
+  path = _write(tmp_path / kind, KINDS[kind](), template)
+  theirs = transformers.AutoTokenizer.from_pretrained(path)
+  messages = [{"role": t.role, "content": t.text} for t in _turns(texts)]
+  text = theirs.apply_chat_template(messages, tokenize=False)
+  wanted = theirs(text, add_special_tokens=False)["input_ids"]
+  ours = hf.read(path)
+  _, found = _encoded(ours, "tokenizer", texts)
+  tokens = found.tokens.tolist()
+  assert ours.bos_id == tokens[0]
+  if template == INST:
+    assert tokens == wanted
+  else:  # It writes no BOS of its own; "<s>" begins each turn.
+    assert tokens[1:] == wanted[1:] or tokens == wanted
+
+
+@pytest.mark.parametrize("texts", TALK[::2])
+@pytest.mark.parametrize("template", ["plain", "chat"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_templates_give_the_ids_of_the_joined_text(
+    tmp_path, kind, template, texts
+):
+  transformers = pytest.importorskip("transformers")
+  path = _write(tmp_path / kind, KINDS[kind](), None)
+  segments, found = _encoded(hf.read(path), template, texts)
+  text = "".join(each.text + "</s>" * each.end for each in segments)
+  theirs = transformers.AutoTokenizer.from_pretrained(path)
+  assert found.tokens.tolist() == theirs(text)["input_ids"]
+  # The loss falls on the answers, their end tokens, and nothing else.
+  for begin, end in _runs(found.mask):
+    assert theirs.convert_ids_to_tokens(int(found.tokens[end - 1])) == "</s>"
+    said = theirs.decode(found.tokens[begin : end - 1]).strip()
+    assert said in [each.strip() for each in texts[1::2]]
+
+
+def _runs(mask):
+  """Where the loss begins and ends."""
+  steps = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+  return zip(steps[::2], steps[1::2], strict=True)
+
+
+@pytest.mark.parametrize("template", ["plain", "chat"])
+@pytest.mark.parametrize("kind", ["llama", "unigram", "model"])
+def test_no_space_is_added_between_segments(tmp_path, kind, template):
+  """Llama 2's normalizer, a Unigram model, and a model of SentencePiece's."""
+  if kind == "model":
+    pytest.importorskip("sentencepiece")
+    ours = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
+  else:
+    ours = hf.read(tokenized.HF[kind](tmp_path / kind))
+  segments, found = _encoded(ours, template, ("The cat", "sat", "on", "a mat"))
+  said = [each.text + " " * each.end for each in segments]
+  wanted = ours.decode(ours.encode_batch(["".join(said)])[0])
+  read = ours.decode(found.tokens)
+  if kind == "model":  # Line breaks are spaces, and one is enough.
+    assert read.split() == wanted.split()
+  else:
+    assert "".join(read.split()) == "".join(wanted.split())
+    assert "  " not in read
+
+
+def test_white_space_that_a_model_drops_is_a_border_of_words(tmp_path):
+  pytest.importorskip("sentencepiece")
+  ours = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
+  (joined,) = ours.encode_batch(["The cat sat"])
+  for parts in (("The cat ", "sat"), ("The cat", " sat"), ("The c", "at sat")):
+    segments = [
+        prompts.Segment(parts[0], loss=False),
+        prompts.Segment(parts[1], loss=True),
+    ]
+    (found,) = prompts.encode([segments], ours)
+    assert ours.decode(found.tokens) == "The cat sat"
+    if parts[0] != "The c":
+      assert found.tokens.tolist() == [ours.bos_id, *joined]
+
+
+def test_tokens_that_were_added_begin_a_text_again(tmp_path):
+  """As the library has it: Metaspace "always" marks what follows them."""
+  path = _write(tmp_path / "x", _metaspace("always"), None)
+  ours = hf.read(path)
+  (whole,) = ours.encode_special(["cat</s>sat"])
+  (inside,) = ours.continued.encode(["cat</s>sat"], True)
+  end = whole.tolist().index(ours.eos_id)
+  assert inside.tolist()[-len(whole[end:]) :] == whole[end:].tolist()
+  (plain,) = ours.continued.encode(["cat"], False)
+  assert inside.tolist()[: len(plain)] == plain.tolist()
+
+
+def test_what_begins_no_text_by_a_space():
+  """Their ids do not change, and so neither do the names of their stores."""
+  for splitter in (
+      None,
+      lib.pre_tokenizers.ByteLevel(add_prefix_space=False),
+      _metaspace("never"),
+      # Marks pieces of words.
+      lib.pre_tokenizers.Sequence(
+          [lib.pre_tokenizers.Punctuation(), _metaspace("always")]
+      ),
+  ):
+    tokenizer = lib.Tokenizer(lib.models.BPE())
+    if splitter is not None:
+      tokenizer.pre_tokenizer = splitter
+    spec = json.loads(tokenizer.to_str())
+    assert continued.without_prefix(spec) is None
+
+
+def _digest(tokenizer, names):
+  """Of tokens and masks of all conversations, by each template."""
+  found = hashlib.sha256()
+  for name, texts in itertools.product(names, TALK):
+    _, row = _encoded(tokenizer, name, texts)
+    found.update(row.tokens.tobytes() + row.mask.tobytes())
+  return found.hexdigest()[:16]
+
+
+def test_ids_of_other_tokenizers_are_what_they_were(tmp_path):
+  """Digests of the version before texts were joined."""
+  made = _digest(tokenizers.Bytes(), ("plain", "chat"))
+  assert made == "66cc90d0d741f9ff"
+  asking = "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
+  path = tokenized.gpt2(tmp_path, chat_template=CHATML + asking)
+  made = _digest(hf.read(path), ("plain", "chat", "tokenizer"))
+  assert made == "731c7fcdd9a18599"
+
+
+def test_what_enters_the_names_of_stores(tmp_path):
+  assert "continued" not in prepare.made_by(config.Data(), 0)
+  data = config.Data(tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path))
+  assert "continued" not in prepare.made_by(data, 0)
+  prefixed = _write(tmp_path / "x", _metaspace("first"), None)
+  data = config.Data(tokenizer="hf", tokenizer_path=prefixed)
+  made = prepare.made_by(data, 0)
+  assert made["continued"] == tokenizers.continued.VERSION
+
+
+@pytest.mark.parametrize(
+    ("template", "changed"),
+    [
+        (CHATML + "{{ add_generation_prompt }}", False),
+        (CHATML + "{{ messages | tojson }}", True),
+    ],
+)
+def test_stores_of_templates_that_gave_other_text_are_made_again(
+    tmp_path, template, changed
+):
+  path = tokenized.gpt2(tmp_path, chat_template=template)
+  data = config.Data(tokenizer="hf", tokenizer_path=path, template="tokenizer")
+  assert ("template_environment" in prepare.made_by(data, 0)) == changed
+  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  assert "template_environment" not in prepare.made_by(data, 0)

@@ -1,0 +1,76 @@
+"""Vectors on disk while texts are embedded."""
+
+import numpy as np
+import pytest
+
+from zsgen.orders.embedders import parts
+
+SHAPE = (6, 3)
+VECTORS = np.arange(18, dtype=np.float32).reshape(SHAPE)
+
+
+@pytest.fixture
+def path(tmp_path):
+  return parts.chunk_path(tmp_path, 7)
+
+
+def _add(chunk, *rows) -> None:
+  chunk.add(np.array(rows), VECTORS[[*rows]])
+
+
+@pytest.fixture
+def files(path, monkeypatch):
+  """Two parts, which have the rows 0, 4 and 1."""
+  monkeypatch.setattr(parts, "_SECONDS", 0)
+  chunk = parts.Chunk(path, SHAPE)
+  _add(chunk, 0, 4)
+  _add(chunk, 1)
+  return sorted(path.parent.iterdir())
+
+
+def test_parts_are_taken_and_then_one_chunk(path, files):
+  chunk = parts.Chunk(path, SHAPE)
+  assert chunk.done.tolist() == [True, True, False, False, True, False]
+  assert not chunk.damaged and parts.read_chunk(path, SHAPE) is None
+  _add(chunk, 2, 3, 5)
+  assert len([*path.parent.iterdir()]) == 3
+  chunk.finish(cut=2)
+  assert [*path.parent.iterdir()] == [path]
+  found = parts.read_chunk(path, SHAPE)
+  np.testing.assert_array_equal(found.vectors, VECTORS)
+  assert found.cut == 2
+  assert parts.read_chunk(path, (5, 3)) is None
+
+
+def test_a_part_is_of_some_seconds(path, monkeypatch):
+  chunk = parts.Chunk(path, SHAPE)
+  _add(chunk, 0)
+  assert not [*path.parent.iterdir()]
+  monkeypatch.setattr(parts, "_SECONDS", 0)
+  _add(chunk, 4)
+  (part,) = path.parent.iterdir()
+  assert parts._read(part)["rows"].tolist() == [0, 4]
+
+
+def test_every_bit_of_a_part_is_noticed(path, files):
+  kept, part = files
+  whole = part.read_bytes()
+  for place in range(len(whole)):
+    data = bytearray(whole)
+    data[place] ^= 1 << place % 8
+    part.write_bytes(data)
+    assert parts._read(part) is None
+  for data in (b"", whole[:31], whole[:-1], whole + b"x"):
+    part.write_bytes(data)
+    chunk = parts.Chunk(path, SHAPE)
+    assert chunk.damaged == [part] and not part.exists()
+    assert np.flatnonzero(chunk.done).tolist() == [0, 4]
+  # The number of the one that is gone is not that of one that is there.
+  _add(chunk, 1)
+  assert len(sorted(path.parent.glob("*.part-*"))) == 2
+  assert kept.exists()
+
+
+@pytest.mark.parametrize(("shape", "lost"), [((4, 3), 1), ((6, 2), 2)])
+def test_parts_of_other_texts_are_not_taken(path, files, shape, lost):
+  assert parts.Chunk(path, shape).damaged == files[:lost]

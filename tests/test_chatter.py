@@ -1,0 +1,47 @@
+"""What libraries say is shown, unless it tells a user nothing."""
+
+import logging
+
+from absl import logging as absl_logging
+import pytest
+
+from zsgen import artifacts, chatter
+from zsgen.training import checkpoints
+
+
+@pytest.fixture
+def hidden(caplog):
+  """Hides chatter, for one test; caplog has what is left."""
+  logger = absl_logging.get_absl_logger()
+  before, verbosity = list(logger.filters), absl_logging.get_verbosity()
+  chatter.hide()
+  chatter.hide()  # Twice is as good as once.
+  yield caplog
+  logger.filters[:] = before
+  absl_logging.set_verbosity(verbosity)
+
+
+def test_chatter_is_hidden_and_warnings_are_not(hidden):
+  absl_logging.warning("Given directory is read only=%s", "/runs/a")
+  absl_logging.warning(
+      'Item "meta" was found in the checkpoint, but could not'
+      " be restored. Please provide a registry."
+  )
+  absl_logging.info("Wrote a file.")
+  absl_logging.warning("The disk is slow.")
+  absl_logging.error("Given up: is read only=/runs/a")
+  assert [each.getMessage() for each in hidden.records] == [
+      "The disk is slow.",
+      "Given up: is read only=/runs/a",
+  ]
+  assert logging.getLogger("absl").filters.count(chatter._is_worth) == 1
+
+
+def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
+  """As `run:DIR` does; the words are those of the orbax that is installed."""
+  (tmp_path / "checkpoints").mkdir()
+  made = {"made_by": {}, "store": "", "order": "", "batch_size": 1, "steps": 1}
+  artifacts.write_manifest(tmp_path, {"kind": "run", **made})
+  with checkpoints.Finished(tmp_path) as there:
+    assert not there.steps()
+  assert not [each.getMessage() for each in hidden.records]

@@ -1,0 +1,216 @@
+"""The stage export: what a base said stays, and nothing is half written."""
+
+import fcntl
+import json
+import os
+import shutil
+
+import jax
+import pytest
+import tokenized
+
+import zsgen
+from zsgen import artifacts, errors, hub
+from zsgen import config as config_lib
+from zsgen.models import hugging_face
+from zsgen.models import model as model_lib
+from zsgen.verify import workdir
+
+ARCH = config_lib.Model(
+    init="new",
+    vocab_size=400,
+    layers=1,
+    width=16,
+    heads=2,
+    kv_heads=2,
+    head_width=8,
+    mlp_width=16,
+    max_positions=2048,
+)
+SAID = {
+    "config.json": {
+        "bos_token_id": 1,
+        "eos_token_id": [2, 7],
+        "pad_token_id": 2,
+        "pretraining_tp": 1,
+    },
+    "generation_config.json": {
+        "bos_token_id": 1,
+        "eos_token_id": [2, 7],
+        "pad_token_id": 2,
+        "temperature": 0.6,
+        "top_p": 0.9,
+    },
+    "tokenizer_config.json": {
+        "model_max_length": 2048,
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "eos_token": {"content": "</s>", "lstrip": False, "special": True},
+    },
+    "special_tokens_map.json": {"bos_token": "<s>", "unk_token": "<unk>"},
+}
+
+
+def _json(path):
+  return json.loads(path.read_text("utf-8"))
+
+
+@pytest.fixture
+def base(tmp_path):
+  """A Llama as others save it, with fields that nothing here reads."""
+  path = tmp_path / "base"
+  init = jax.jit(model_lib.Model.from_config(ARCH).init)
+  hugging_face.save(path, init(jax.random.key(7)), ARCH)
+  tokenized.llama(path)
+  for name, fields in SAID.items():
+    before = _json(path / name) if (path / name).exists() else {}
+    (path / name).write_text(json.dumps({**before, **fields}))
+  (path / "chat_template.jinja").write_text("{{ messages[0].content }}\n")
+  return path
+
+
+@pytest.fixture
+def job(small, base):
+  small.data.tokenizer = "hf"
+  small.data.tokenizer_path = str(base)
+  small.data.max_length = 1024
+  small.model = config_lib.to_dict(config_lib.Model(init=f"hf:{base}"))
+  small.order.budget = 8
+  small.train.batch_size = 4
+  small.evals.heldout.every_steps = 2
+  return small
+
+
+def _export(job, tmp_path):
+  made = zsgen.run(job, tmp_path / "work", ["train", "export"])
+  return made.run / "export-float32"
+
+
+def _bytes(path):
+  return {each.name: each.read_bytes() for each in path.iterdir()}
+
+
+def test_an_export(job, base, tmp_path, capsys):
+  path = _export(job, tmp_path)
+  for name in (*SAID, "chat_template.jinja"):
+    before, after = ((each / name).read_text() for each in (base, path))
+    if name.endswith(".json"):
+      before, after = json.loads(before), json.loads(after)
+    if name == "tokenizer_config.json":
+      before["pad_token"] = "</s>"  # config.json alone named it.
+    assert after == before, name
+
+  _check_again(job, path, tmp_path)
+  _check_upon(job, base, path, tmp_path, capsys)
+
+
+def _check_again(job, path, tmp_path):
+  """The same command on what is there, damaged, or somebody else's."""
+  # Again: what is there and whole stays.
+  times = {each.name: each.stat().st_mtime_ns for each in path.iterdir()}
+  assert _export(job, tmp_path) == path
+  assert times == {
+      each.name: each.stat().st_mtime_ns for each in path.iterdir()
+  }
+
+  # What was changed is made again, and what was killed before is gone.
+  whole = _bytes(path)
+  with open(path / "model.safetensors", "r+b") as file:
+    file.seek(-1, os.SEEK_END)
+    file.write(b"\x55")
+  left = [path.with_name(f".{path.name}.{'0123456789ab'}")]
+  left.append(left[0].with_name(f".{left[0].name}.{'ba9876543210'}"))
+  busy = path.with_name(f".{path.name}.{'f' * 12}")
+  own = path.with_name(f".{path.name}.mine")
+  for each in (*left, busy, own):
+    each.mkdir()
+    (each / "half").write_bytes(b"half")
+  handle = os.open(busy, os.O_RDONLY)
+  fcntl.flock(handle, fcntl.LOCK_EX)  # As an export that goes on does.
+  damaged = r"model\.safetensors: is damaged.*--stage=export makes it again"
+  with pytest.raises(errors.InputError, match=damaged):
+    workdir.verify(path.parent)
+  _export(job, tmp_path)  # As it says, though nothing need be deleted.
+  os.close(handle)
+  said = "\n".join(workdir.verify(path.parent))
+  assert f"export {path}: 7 files verified" in said
+  assert _bytes(path) == whole
+  assert not any(each.exists() for each in left)
+  assert busy.is_dir()
+  assert own.is_dir()
+
+  # Files of somebody else's are not thrown away.
+  (path / "config.json").write_text("{}")
+  (path / "README.md").write_text("mine")
+  with pytest.raises(errors.InputError, match=r"did not write its README\.md"):
+    _export(job, tmp_path)
+  (path / "README.md").rename(tmp_path / "README.md")  # As it says.
+  _export(job, tmp_path)
+  assert _bytes(path) == whole
+
+
+def _check_upon(job, base, path, tmp_path, capsys):
+  """A run upon the run, with another tokenizer, and with the base gone."""
+  # A run upon the run knows the base; with another tokenizer, not its ids.
+  job.model = config_lib.to_dict(config_lib.Model(init=f"run:{path.parent}"))
+  job.data.tokenizer_path = tokenized.gpt2(tmp_path / "gpt2")
+  capsys.readouterr()
+  again = _export(job, tmp_path)
+  assert "has another tokenizer: token ids" in " ".join(
+      capsys.readouterr().err.split()
+  )
+  generation = _json(again / "generation_config.json")
+  end = json.loads((again / "tokenizer.json").read_text())["added_tokens"][0]
+  assert end["content"] == "<|endoftext|>"
+  assert generation == {
+      "bos_token_id": None,
+      "eos_token_id": end["id"],
+      "pad_token_id": None,
+      "temperature": 0.6,
+      "top_p": 0.9,
+  }
+  assert _json(again / "config.json")["pretraining_tp"] == 1
+
+  # A base that is gone is told.
+  shutil.rmtree(again)
+  shutil.rmtree(base)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(hub, "locate", _gone(str(base)))
+    _export(job, tmp_path)
+  assert "cannot be read, so config.json says only" in " ".join(
+      capsys.readouterr().err.split()
+  )
+  assert "pretraining_tp" not in _json(again / "config.json")
+
+
+def _gone(gone, locate=hub.locate):
+  """Finds everything but one directory, as offline."""
+
+  def found(name, *args):
+    if name == gone:
+      raise errors.InputError(f"{name} is no directory")
+    return locate(name, *args)
+
+  return found
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+  """safetensors raises a kind of its own, which tells no number."""
+  (tmp_path / "file").write_bytes(b"")
+  with pytest.raises(OSError) as caught:
+    hugging_face.files.write_tensors(tmp_path / "file" / "x", {})
+  assert caught.value.errno
+  assert str(caught.value.filename).endswith("x")
+
+
+def test_a_directory_is_replaced_as_a_whole(tmp_path):
+  path = tmp_path / "out"
+  for text in ("a", "b"):
+    with artifacts.writing(path, over=True) as beside:
+      (beside / text).write_text(text)
+  assert [each.name for each in path.iterdir()] == ["b"]
+  with pytest.raises(ValueError, match="stopped"):
+    with artifacts.writing(path, over=True) as beside:
+      (beside / "c").write_text("c")
+      raise ValueError("stopped")
+  assert [each.name for each in tmp_path.rglob("*")] == ["out", "b"]

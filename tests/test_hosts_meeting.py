@@ -1,0 +1,304 @@
+"""How processes meet before jax starts; threads stand for them here."""
+
+from concurrent import futures
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from zsgen import errors
+from zsgen.hosts import addresses, agreement, frames, meeting, reception
+
+FACTS = {"config.seed": "0", "config.train.learning_rate": "0.0003"}
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+  """Times of a test."""
+  monkeypatch.setattr(reception, "_GRACE", 0.3)
+  monkeypatch.setattr(reception, "_GREETING", 0.3)
+  monkeypatch.setattr(meeting, "_FOREIGN", 0.5)
+  monkeypatch.setattr(meeting, "_WELCOME", 0.3)
+  monkeypatch.setattr(meeting, "_JAX", 20)
+
+
+@pytest.fixture
+def address():
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    return addresses.Address("127.0.0.1", free.getsockname()[1])
+
+
+@pytest.fixture
+def meet(address):
+  """Lets processes meet; each is (count, index) or (count, index, facts)."""
+
+  def one(count, index, facts=FACTS, wait=20.0, there=address):
+    try:
+      meeting.meet(there, count, index, facts, wait)
+    except errors.InputError as error:
+      return str(error)
+    if index == 0:  # The port is free at once: it is jax's now.
+      jax.enter_context(_listening(address.port))
+    return ""
+
+  def all_of_them(*places, **kwargs) -> list[str]:
+    """What they hear; "" if they agree."""
+    with futures.ThreadPoolExecutor(len(places)) as pool:
+      return [*pool.map(lambda place: one(*place, **kwargs), places)]
+
+  with contextlib.ExitStack() as jax:
+    yield all_of_them
+
+
+def _listening(port: int) -> socket.socket:
+  """A listener on all interfaces, as jax and other programs have."""
+  if not socket.has_dualstack_ipv6():
+    return socket.create_server(("", port), backlog=100)
+  return socket.create_server(
+      ("", port), backlog=100, family=socket.AF_INET6, dualstack_ipv6=True
+  )
+
+
+def test_all_agree(meet):
+  assert meet((3, 2), (3, 0), (3, 1)) == [""] * 3
+
+
+def test_ipv6(meet, address):
+  try:
+    socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+  except OSError:
+    pytest.skip("no IPv6 here")
+  there = addresses.parse(f"[::1]:{address.port}", "option")
+  assert meet((2, 0), (2, 1), there=there) == ["", ""]
+
+
+def test_a_port_that_is_forwarded(meet, address, monkeypatch):
+  """What others connect to is not the port on which jax listens."""
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+  monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", f"[::]:{port}")
+  (said,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
+  assert f"process 0 does not reach itself at {address}" in said
+  there = address._replace(port=port)
+  (said,) = meet((2, 0), wait=0.5, there=there)
+  assert f"process 1 of 2 did not come to {there}" in said
+
+
+def test_a_difference_is_one_message_for_all(meet):
+  other = {**FACTS, "config.train.learning_rate": "0.001"}
+  said = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))
+  assert {*said} == {
+      "the processes of this run do not agree: config.train.learning_rate is"
+      " 0.0003 in process 0 and 0.001 in processes 2 and 3. Start all processes"
+      " by the same command, with the same config, the same installation and"
+      " the same files."
+  }
+
+
+@pytest.mark.parametrize("places", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
+def test_another_count(meet, places):
+  """It is heard although neither sees all that it waits for."""
+  first, second = meet(*places)
+  assert first == second
+  (mine, _), (other, index) = places
+  assert (
+      f"config.machine.hosts.count is {mine} in process 0 and {other} in"
+      f" process {index}. Start all" in first
+  )
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_two_with_one_number(meet, index):
+  said = meet((3, 0), (3, 1), (3, index))
+  assert len({*said}) == 1
+  assert f"two processes have the number {index} (config.machine." in said[0]
+  assert "from 0 to 2" in said[0]
+
+
+def test_one_that_never_comes(meet, address):
+  said = meet((3, 0), (3, 2), wait=0.5)
+  assert said[0] == said[1]
+  assert said[0].startswith(
+      f"process 1 of 3 did not come to {address} within 0.5 seconds"
+      " (config.machine.hosts.wait). Start all 3 processes"
+  )
+
+
+def test_process_0_never_comes(meet, address):
+  (said,) = meet((2, 1), wait=0.5)
+  assert f"process 1 does not reach process 0 at {address}" in said
+  assert "Connection refused. Start process 0 within" in said
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_an_unknown_host(meet, address, index):
+  nowhere = address._replace(host="nowhere.invalid")
+  (said,) = meet((2, index), wait=0.5, there=nowhere)
+  assert f" at nowhere.invalid:{address.port}, tried for" in said
+  assert "the host is not known" in said
+  assert "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)" in said
+
+
+def test_what_ends_process_0_ends_the_others(meet, address):
+  nowhere = address._replace(host="nowhere.invalid")
+
+  with futures.ThreadPoolExecutor(1) as pool:
+    second = pool.submit(meet, (2, 1))
+    (first,) = meet((2, 0), wait=0.5, there=nowhere)
+    assert second.result() == [first]
+
+
+def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
+  welcome = threading.Event()
+  send, call = reception.Reception._send, meeting._Caller.call
+
+  def sent(room, *args):
+    send(room, *args)
+    welcome.set()
+
+  def stop(caller):
+    if caller._hello.index:
+      call(caller)
+    assert welcome.wait(20)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(reception.Reception, "_send", sent)
+  monkeypatch.setattr(meeting._Caller, "call", stop)
+  with futures.ThreadPoolExecutor(1) as pool:
+    second = pool.submit(meet, (2, 1))
+    with pytest.raises(KeyboardInterrupt):
+      meeting.meet(address, 2, 0, FACTS, 20)
+    said = "process 0 was stopped while the processes met."
+    assert second.result() == [said]
+
+
+def test_a_port_of_another_program(meet, address):
+  with _listening(address.port):
+    said = meet((2, 0), (2, 1))
+  assert f"process 0 cannot listen on port {address.port}" in said[0]
+  assert "Address already in use" in said[0]
+  assert "another program, or a run that has begun" in said[1]
+
+
+def test_a_port_that_is_free_a_little_later(meet, address):
+  old = _listening(address.port)
+  with futures.ThreadPoolExecutor(2) as pool:
+    said = pool.submit(meet, (2, 0), (2, 1))
+    time.sleep(0.2)
+    old.close()
+    assert said.result() == ["", ""]
+
+
+STRANGERS = {
+    "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "garbage": bytes(range(256)) * 300,
+    "silent": b"",
+    "a part": frames.MAGIC,
+    "too long": frames.MAGIC + struct.pack(">I", 2**32 - 1),
+    "no json": frames.MAGIC + struct.pack(">I", 3) + b"{{{",
+    "no object": frames.pack([1]),
+    "deep": frames.MAGIC + struct.pack(">I", 10**5) + b"[" * 10**5,
+    "no greeting": frames.pack({"index": 0}),
+    "wrong types": frames.pack(dict(index=True, where="", token="", facts={})),
+    "controls": frames.pack(
+        dict(index=1, where="\x1b[2J", token="", facts={"a": "b"})
+    ),
+    "no facts": frames.pack(dict(index=1, where="", token="", facts={"a": 1})),
+}
+
+
+@pytest.mark.parametrize("sent", STRANGERS.values(), ids=STRANGERS)
+def test_strangers_do_not_disturb(meet, address, sent):
+  with (
+      futures.ThreadPoolExecutor(1) as pool,
+      contextlib.ExitStack() as stack,
+  ):
+    first = pool.submit(meet, (2, 0))
+    stranger = stack.enter_context(_connected(address))
+    with contextlib.suppress(OSError):
+      stranger.sendall(sent)
+    stranger.settimeout(10)
+    with contextlib.suppress(ConnectionResetError):
+      assert stranger.recv(100) == b""  # It is closed in the end.
+    meeting.meet(address, 2, 1, FACTS, 20)
+    assert first.result() == [""]
+
+
+def _connected(address) -> socket.socket:
+  while True:
+    with contextlib.suppress(ConnectionRefusedError):
+      return meeting._connect(address)
+    time.sleep(0.01)
+
+
+def test_a_flood_of_silent_connections(meet, address, monkeypatch):
+  monkeypatch.setattr(reception, "_GREETING", 60)
+  with (
+      futures.ThreadPoolExecutor(1) as pool,
+      contextlib.ExitStack() as stack,
+  ):
+    first = pool.submit(meet, (2, 0))
+    for _ in range(200):
+      stack.enter_context(_connected(address))
+    meeting.meet(address, 2, 1, FACTS, 20)
+    assert first.result() == [""]
+
+
+def test_one_that_is_gone_may_come_again(meet, address):
+  hello = reception.Hello(1, "", "gone", {})
+  with futures.ThreadPoolExecutor(1) as pool:
+    first = pool.submit(meet, (3, 0))
+    with _connected(address) as gone:
+      facts = {"config.machine.hosts.count": "3", **FACTS}
+      message = {**hello.to_message(), "facts": facts}
+      gone.sendall(frames.pack(message))
+      assert frames.receive(gone, 10)["seconds"] > 0
+    time.sleep(0.3)
+    rest = meet((3, 1), (3, 2))
+    assert [*first.result(), *rest] == [""] * 3
+
+
+def test_frames_in_pieces():
+  message = {"index": 1, "facts": {"a": "ü" * 99}}
+  reader, data = frames.Reader(), frames.pack(message)
+  for byte in data[:-1]:
+    assert reader.add(bytes([byte])) is None
+  assert reader.add(data[-1:]) == message
+  with pytest.raises(ValueError, match="bytes"):
+    frames.pack({"a": "a" * frames.MOST_BYTES})
+
+
+def test_messages_name_what_differs():
+  first = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}
+  comparison = agreement.Comparison(first)
+  comparison.add(1, first)
+  assert comparison.message() == ""
+  comparison.add(2, {**first, "a": "9"})
+  comparison.add(4, {**first, "a": "9"})
+  comparison.add(5, {"a": "8", "b": "2", "z": "1"})
+  said = comparison.message()
+  assert (
+      "a is 1 in process 0, 9 in processes 2 and 4 and 8 in process 5;"
+      " c is 3 in process 0 and (not there) in process 5;" in said
+  )
+  assert "e is 5 in process 0 and (not there) in process 5; and 1 more" in said
+
+
+def test_long_values_are_short_and_distinct():
+  long, other = "x" * 1000, "x" * 999 + "y"
+  assert agreement.fact(long) != agreement.fact(other)
+  assert len(agreement.fact(long)) < 120
+  assert json.loads(agreement.fact("ü\x1b")) == "ü\x1b"
+  assert agreement.fact("ü\x1b").isascii()
+
+
+def test_processes_are_named():
+  assert agreement.processes([3]) == "process 3"
+  assert agreement.processes([9, 1, 4, 7, 8]) == "processes 1, 4 and 7 to 9"
+  assert agreement.processes(range(0, 99, 2)).endswith("and 42 more groups")

@@ -1,0 +1,131 @@
+"""Text that the tokenizer loses: counted, and refused in answers.
+
+A model that is trained on an answer without some of its characters learns
+another answer. An unknown token in an answer is counted: it stands for the
+text, and evaluations cannot be right there.
+"""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen import errors
+from zsgen.data import prompts, suite, tokenizers
+
+# Examples, and characters, that a message names.
+_NAMED = 5
+# Characters whose counts a chunk keeps.
+KEPT = 100
+
+
+class LostText(NamedTuple):
+  """What is lost of some examples, [n].
+
+  Attributes:
+    dropped: characters of requests that no token stands for, int64 [n].
+    changed: whether the tokenizer changes characters of the answer, bool [n].
+    answers: characters that are dropped from each answer.
+    characters: how often each character is dropped, or is unknown.
+  """
+
+  dropped: np.ndarray
+  changed: np.ndarray
+  answers: list[str]
+  characters: Mapping[str, int]
+
+
+def find(
+    segments: Sequence[Sequence[prompts.Segment]],
+    encoded: Sequence[prompts.Encoded],
+    tokenizer: tokenizers.Tokenizer,
+) -> LostText:
+  """Returns what the tokenizer loses of examples, whatever their length.
+
+  Args:
+    segments: of each example.
+    encoded: the tokens of each, before any is cut.
+    tokenizer: one that loses nothing costs nothing.
+  """
+  count = len(segments)
+  dropped, changed = np.zeros(count, np.int64), np.zeros(count, bool)
+  answers, characters = [""] * count, collections.Counter()
+  if tokenizer.lost is not None:
+    for row, segment, loss in _losses(segments, encoded, tokenizer.lost):
+      characters.update(loss.dropped + loss.unknown)
+      if segment.loss:
+        answers[row] += loss.dropped
+        changed[row] |= loss.changed
+      else:
+        dropped[row] += len(loss.dropped)
+  return LostText(dropped, changed, answers, characters)
+
+
+def _losses(
+    segments: Sequence[Sequence[prompts.Segment]],
+    encoded: Sequence[prompts.Encoded],
+    lost: tokenizers.losses.Lost,
+):
+  """The row, the segment and the loss of every segment."""
+  unknown = -1 if lost.unknown_id is None else lost.unknown_id
+  has_unknown = [bool((each.tokens == unknown).any()) for each in encoded]
+  for special in (False, True):
+    kind = [
+        (row, segment)
+        for row, each in enumerate(segments)
+        for segment in each
+        if segment.special == special
+    ]
+    found = lost.find(
+        [segment.text for _, segment in kind],
+        special,
+        [has_unknown[row] for row, _ in kind],
+    )
+    for (row, segment), loss in zip(kind, found, strict=True):
+      yield row, segment, loss
+
+
+def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
+  """Raises InputError if any answer loses characters.
+
+  Args:
+    examples: all that are encoded at once.
+    answers: characters that the answer of each loses.
+  """
+  lossy = [
+      (example, lost)
+      for example, lost in zip(examples, answers, strict=True)
+      if lost
+  ]
+  if not lossy:
+    return
+  named = "; ".join(
+      f"task {example.task}, example {example.key}: {name_characters(lost)}"
+      for example, lost in lossy[:_NAMED]
+  )
+  more = len(lossy) - _NAMED
+  others = f"; and {more:,} more" if more > 0 else ""
+  raise errors.InputError(
+      "config.data.tokenizer: the tokenizer drops characters of answers, so"
+      f" that the model would learn other answers ({named}{others}). Use a tokenizer that has a"
+      " token for any text (of bytes, or with byte fallback), or leave such"
+      " examples out, which counts them: --config.data.on_bad_row=skip."
+  )
+
+
+def name_characters(characters: str) -> str:
+  """Returns the first different characters with their code points."""
+  different = list(dict.fromkeys(characters))
+  named = ", ".join(
+      f"{char!r} (U+{ord(char):04X})" for char in different[:_NAMED]
+  )
+  return f"{named}, …" if len(different) > _NAMED else named
+
+
+def most_common(
+    characters: Mapping[str, int], count: int = KEPT
+) -> dict[str, int]:
+  """Returns the characters that are lost most often, the most first."""
+  ranked = sorted(characters.items(), key=lambda item: (-item[1], item[0]))
+  return dict(ranked[:count])

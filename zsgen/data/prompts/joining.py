@@ -1,0 +1,98 @@
+"""Segments as parts of one text, for tokenizers that begin texts by a space.
+
+See `zsgen.data.tokenizers.continued`. The ids of an example are those of its
+joined text but for the borders of the loss: what follows text gets no space of
+its own, and neighbours of one kind are one segment. A space before an answer
+is taken into the answer, whose first word then has the token of a word in a
+sentence ("▁sea"), as it has in the joined text.
+"""
+
+from collections.abc import Sequence
+import itertools
+from typing import NamedTuple
+
+from zsgen.data import tokenizers
+from zsgen.data.prompts.segment import Segment
+
+
+class Piece(NamedTuple):
+  """A segment to encode, and whether it continues the text before it."""
+
+  segment: Segment
+  continues: bool
+
+
+def join(
+    segments: Sequence[Segment],
+    tokenizer: tokenizers.Tokenizer,
+) -> list[Piece]:
+  """Returns the segments of an example as parts of its joined text.
+
+  Args:
+    segments: of one example.
+    tokenizer: its `continued` is not None.
+  """
+  rule = tokenizer.continued
+  names = tuple(tokenizer.special_ids)
+  pieces = []
+  # The text before; None at the beginning, "" after a special token.
+  before = "" if segments and segments[0].after_special else None
+  for segment in _moved(_merged(segments), rule.trailing, names):
+    text = segment.text
+    if not text:
+      continues = False
+    elif before is None:
+      continues = False
+    elif before == "":
+      continues = not rule.after_special
+    else:
+      continues = (
+          before[-1] not in rule.trailing and text[0] not in rule.leading
+      )
+    pieces.append(Piece(segment, continues))
+    if segment.end or (segment.special and names and text.endswith(names)):
+      before = ""
+    elif text:
+      before = text
+  return pieces
+
+
+def _merged(
+    segments: Sequence[Segment],
+) -> list[Segment]:
+  """One segment of neighbours that differ in nothing but their text."""
+  merged = []
+  for segment in segments:
+    last = merged[-1] if merged else None
+    if (
+        last
+        and not last.end
+        and (last.loss, last.special) == (segment.loss, segment.special)
+    ):
+      text = last.text + segment.text
+      merged[-1] = last._replace(text=text, end=segment.end)
+    else:
+      merged.append(segment)
+  return merged
+
+
+def _moved(
+    segments: Sequence[Segment],
+    trailing: frozenset[str],
+    names: tuple[str, ...],
+) -> list[Segment]:
+  """The segments; a space before an answer is the answer's."""
+  moved = list(segments)
+  for i, (request, answer) in enumerate(itertools.pairwise(moved)):
+    if (
+        answer.loss
+        and answer.text
+        and not (request.loss or request.end)
+        and request.text.endswith(" ")
+        and " " not in trailing
+        # A token of spaces stays whole.
+        and not request.text.endswith("  ")
+    ):
+      moved[i] = request._replace(text=request.text[:-1])
+      moved[i + 1] = answer._replace(text=f" {answer.text}")
+  return moved

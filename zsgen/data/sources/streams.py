@@ -1,0 +1,93 @@
+"""The bytes of a text file, unpacked, and what kind of text they are."""
+
+import bz2
+import io
+import json
+import lzma
+
+import pyarrow as pa
+
+from zsgen import errors, strict_json
+from zsgen.data.sources import files
+
+# What reading raises where a file is damaged.
+BROKEN = (OSError, EOFError, lzma.LZMAError)
+_BUFFER = 1 << 16
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# Bytes of the largest file that is parsed whole for the sake of a message.
+_WHOLE = 1 << 26
+
+
+def open_stream(file: files.File) -> io.BufferedReader:
+  """Opens a file's bytes, unpacked."""
+  if file.packed == "bz2":
+    return io.BufferedReader(bz2.open(file.path), _BUFFER)
+  if file.packed == "xz":
+    return io.BufferedReader(lzma.open(file.path), _BUFFER)
+  if file.packed:
+    packed = pa.input_stream(str(file.path), compression=file.packed)
+    return io.BufferedReader(packed, _BUFFER)
+  return open(file.path, "rb", _BUFFER)
+
+
+def kind(stream: io.BufferedReader, file: files.File) -> str:
+  """What the rows of a text file are: "array", "lines", or its own format.
+
+  Args:
+    stream: at the file's beginning; it stays there.
+    file: of a text format.
+
+  Raises:
+    InputError: the text is UTF-16, or one JSON object over several lines.
+  """
+  begin = stream.peek(_BUFFER)
+  if begin.startswith(_UTF16):
+    raise errors.InputError(
+        f"{file.path}: is UTF-16, not UTF-8. Convert it:"
+        " iconv -f UTF-16 -t UTF-8 FILE > ANOTHER."
+    )
+  if file.format != "json":
+    return file.format
+  text = begin.removeprefix(_BOM).lstrip()
+  if text.startswith(b"["):
+    return "array"
+  _check_lines(text, file)
+  return "lines"
+
+
+def _check_lines(begin: bytes, file: files.File) -> None:
+  """Raises InputError if what begins is one object over several lines."""
+  line, more, _ = begin.partition(b"\n")
+  if not more or not line.startswith(b"{") or not _is_open(line):
+    return
+  with open_stream(file) as stream:
+    text = stream.read(_WHOLE).removeprefix(_BOM)
+  try:
+    value = json.loads(text)
+  except (ValueError, RecursionError):
+    return
+  raise errors.InputError(f"{file.path}: {describe_object(value)}")
+
+
+def describe_object(value: dict) -> str:
+  """Says that a file is one object, and what to do with it."""
+  lists = [name for name, inner in value.items() if isinstance(inner, list)]
+  named = ", ".join(map(repr, lists[:3])) + ", …" * (len(lists) > 3)
+  hint = f" Its rows may be in {named}: save that list." if lists else ""
+  return (
+      "is an object; rows must be an array ([…]) of objects, or lines with one"
+      f" object each.{hint}"
+  )
+
+
+def _is_open(line: bytes) -> bool:
+  """Whether a line is right as far as it goes, but goes on."""
+  text = line.decode("utf-8", "replace").rstrip()
+  try:
+    strict_json.Decoder().decode(text)
+  except json.JSONDecodeError as error:
+    return error.pos >= len(text)
+  except (ValueError, RecursionError):
+    pass
+  return False

@@ -1,0 +1,101 @@
+"""Files that lie beside a source's data and are not read.
+
+What looks like data stops the source, so that no part of it is missing without
+a word; other files are counted. What publishers put beside data is neither.
+"""
+
+from collections.abc import Iterable
+import pathlib
+import re
+from typing import Any
+
+from zsgen import errors
+from zsgen.data.sources import records, split_names
+
+# What tells about data, or came with it.
+_COMPANION = re.compile(
+    r"(readme|licen[cs]e|copying|notice|citation|changelog)\b.*|.*\.md"
+    r"|(dataset_infos?|dataset_dict|state|croissant)\.json"
+    r"|.*\.(crc|md5|sha1|sha256|sha512)|(checksums?|(md5|sha\d+)sums?)\b.*"
+    r"|_success|_metadata|_common_metadata|thumbs\.db|.*~|cache-.*\.arrow",
+    re.IGNORECASE,
+)
+# Copies of what is read.
+_BACKUPS = (".bak", ".orig", ".old", ".swp", ".tmp")
+# Data that has to be unpacked or converted.
+_DATA = (
+    *(".zip", ".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".lz4", ".br"),
+    *(".xlsx", ".xls", ".ods", ".orc", ".avro", ".tfrecord", ".tfrecords"),
+)
+
+
+def is_companion(path: pathlib.Path) -> bool:
+  """Whether a file is one that publishers put beside data."""
+  return bool(_COMPANION.fullmatch(path.name))
+
+
+def check(
+    root: pathlib.Path,
+    paths: Iterable[pathlib.Path],
+    apart: Iterable[pathlib.Path],
+    formats: Iterable[str],
+    shown: str,
+) -> dict[str, Any]:
+  """Counts files that are not read, by their last suffix.
+
+  Args:
+    root: the directory that the user named, or its copy.
+    paths: the files, companions left out.
+    apart: files of a known format that are not read where they are.
+    formats: suffixes of what can be read.
+    shown: the directory for messages, as the user named it.
+
+  Returns:
+    `count` and the `first` name of each suffix.
+
+  Raises:
+    InputError: one looks like data.
+  """
+  apart = sorted(path.relative_to(root).as_posix() for path in apart)
+  if apart:
+    suffix = pathlib.Path(apart[0]).suffix
+    # Buckets have no `**`: one depth at a time.
+    deep = "/*" * apart[0].count("/") if "://" in shown else "/**"
+    raise errors.InputError(
+        f"config.data.path: {shown!r}: {apart[0]} is data that is not read"
+        f" ({_files(len(apart))}). Of a directory its own files and those one"
+        " level below it are read, and what `datasets` saved by its list only."
+        " Move the file, or name the files to read by a glob:"
+        f" --config.data.path='{shown}{deep}/*{suffix}'."
+    )
+  paths = sorted(paths)
+  data = [path for path in paths if _is_data(path, tuple(formats))]
+  if data:
+    first = data[0].relative_to(root).as_posix()
+    raise errors.InputError(
+        f"config.data.path: {shown!r}: {first} looks like data, but cannot"
+        f" be read ({_files(len(data))}). Unpack or convert it, move it away,"
+        " or name the files to read by a glob, such as"
+        f" --config.data.path='{shown}/*.jsonl'."
+    )
+  counts: dict[str, Any] = {}
+  for path in paths:
+    name = records.printable(path.relative_to(root).as_posix())
+    kind = counts.setdefault(path.suffix, {"count": 0, "first": name})
+    kind["count"] += 1
+  return counts
+
+
+def _files(count: int) -> str:
+  return "1 such file" if count == 1 else f"{count:,} such files"
+
+
+def _is_data(path: pathlib.Path, formats: tuple[str, ...]) -> bool:
+  """Whether a file that cannot be read seems to hold rows."""
+  suffixes = [suffix.lower() for suffix in path.suffixes]
+  last = suffixes[-1] if suffixes else ""
+  if last in _BACKUPS:
+    return False
+  inner = any(suffix in formats for suffix in suffixes)
+  is_split = bool(split_names.of_name(path.stem)) and last == ".txt"
+  return inner or is_split or last in _DATA

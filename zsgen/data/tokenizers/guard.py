@@ -1,0 +1,176 @@
+"""Failures of the tokenizers library become one error that names the file.
+
+The library reads files of others. It raises plain `Exception`s, and where its
+Rust code panics a `PanicException`, which is none. A regular expression in a
+file may take for ever: `check_patterns` tries unknown ones in a process of
+their own, which can be ended.
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from zsgen import errors
+from zsgen.data.tokenizers import trial
+
+# Of the clock: a machine with other work gives the process little time. The
+# process limits its own seconds of the processor.
+_SECONDS = 120.0
+# Patterns that are in wide use, and known to be harmless.
+_KNOWN = frozenset(
+    {
+        # Llama 3, and cl100k of tiktoken.
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        # Qwen 2 to 3.
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        # GPT-2, where it is written out.
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|"
+        r"\s+(?!\S)|\s+",
+        # SentencePiece models as tokenizer.json: transformers', and ours.
+        " {2,}",
+        r"\A +| +\z",
+        # DeepSeek.
+        r"\p{N}{1,3}",
+        r"[\r\n]",
+    }
+)
+
+
+@contextlib.contextmanager
+def one_error(file: pathlib.Path, work: str) -> Iterator[None]:
+  """Turns whatever the library raises into an InputError.
+
+  Args:
+    file: the tokenizer's, for the message.
+    work: what fails, as "cannot be read".
+
+  Raises:
+    InputError: the library raised an exception, or panicked.
+    UnicodeEncodeError: as it is.
+  """
+  try:
+    yield
+  except (errors.InputError, UnicodeEncodeError):
+    raise
+  except BaseException as error:
+    if not isinstance(error, Exception) and not _is_panic(error):
+      raise  # An interruption.
+    raise errors.InputError(f"{file}: {work} ({_reason(error)}).") from error
+
+
+@contextlib.contextmanager
+def no_panic_report() -> Iterator[None]:
+  """Keeps what Rust writes to standard error where the work panics.
+
+  Whatever else is written meanwhile, by other threads too, comes after it. The
+  work must be short.
+  """
+  with _STDERR, contextlib.ExitStack() as stack:
+    try:
+      real = os.dup(2)
+      stack.callback(os.close, real)
+      file = stack.enter_context(open(os.memfd_create("stderr"), "rb"))
+    except (AttributeError, OSError):  # Not on Linux; or it is closed.
+      yield
+      return
+    os.dup2(file.fileno(), 2)
+    panics = False
+    try:
+      yield
+    except BaseException as error:
+      panics = _is_panic(error)
+      raise
+    finally:
+      os.dup2(real, 2)
+      file.seek(0)
+      if not panics:
+        os.write(2, file.read())
+
+
+# Of standard error: one thread at a time.
+_STDERR = threading.RLock()
+
+
+def _is_panic(error: BaseException) -> bool:
+  """Whether it is Rust's; the class cannot be imported."""
+  return type(error).__name__ == "PanicException"
+
+
+def _reason(error: BaseException) -> str:
+  """What the library says, in one line that is not too long."""
+  lines = str(error).split("\n")
+  return lines[0][:300] or type(error).__name__
+
+
+def check_patterns(spec: Mapping[str, Any], file: pathlib.Path) -> None:
+  """Tries a tokenizer whose regular expressions, or tables, are not known.
+
+  A process of its own encodes long texts of one character, which patterns
+  that backtrack without bound cannot do, and damaged tables of characters
+  neither. What was tried is not tried again.
+
+  Args:
+    spec: tokenizer.json.
+    file: where it is, for the message.
+
+  Raises:
+    InputError: it fails, or it takes longer than is sensible.
+  """
+  parts = [spec.get(key) for key in _WITH_PATTERNS]
+  unknown = sorted(_patterns(parts) - _KNOWN)
+  if not unknown:
+    return
+  failure = _failure(json.dumps(spec))
+  if failure:
+    raise errors.InputError(
+        f"{file}: the tokenizer {failure}. Its regular expression or table"
+        f" {unknown[0][:100]!r} is damaged, or backtracks without bound: use"
+        " another tokenizer, or correct it."
+    )
+
+
+_WITH_PATTERNS = ("normalizer", "pre_tokenizer", "decoder")
+
+
+def _patterns(node: Any) -> set[str]:
+  """The regular expressions, and tables, in a part of a tokenizer.json."""
+  if isinstance(node, list):
+    return set().union(*map(_patterns, node))
+  if not isinstance(node, dict):
+    return set()
+  own = {node.get(key) for key in ("Regex", "precompiled_charsmap")}
+  own = {each for each in own if isinstance(each, str)}
+  return own | _patterns(list(node.values()))
+
+
+@functools.cache
+def _failure(spec: str) -> str:
+  """How the trial of a tokenizer.json fails, as words; "" if it does not."""
+  try:
+    done = subprocess.run(
+        [sys.executable, trial.__file__],
+        input=spec.encode("utf-8", "surrogatepass"),
+        capture_output=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+  except subprocess.TimeoutExpired:
+    return _SLOW
+  if done.returncode == trial.FAILED:
+    said = done.stdout.decode("utf-8", "replace").strip()
+    return f"fails on plain text ({said[:300]})"
+  if done.returncode < 0:  # By a signal: of the limits, most likely.
+    return _SLOW
+  return ""
+
+
+_SLOW = f"does not encode {trial.LENGTH:,} characters within {trial.SECONDS} seconds"

@@ -1,0 +1,93 @@
+"""The facts of this process: its options, its code and its libraries."""
+
+from collections.abc import Sequence
+import functools
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+import jax
+
+from zsgen import artifacts, config, schema
+from zsgen.hosts import agreement
+
+# Those that take part in what all processes compute, or agree on.
+_LIBRARIES = (
+    "zsgen",
+    "jax",
+    "jaxlib",
+    "flax",
+    "numpy",
+    "optax",
+    "orbax-checkpoint",
+    "scipy",
+    "tokenizers",
+)
+# Settings of jax, and so of its variables, that change programs or numbers.
+_SETTINGS = (
+    "jax_platforms",
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+)
+# Flags of XLA that name where a process writes what.
+_OWN_FLAGS = ("--xla_dump", "--xla_gpu_dump")
+# Options that are compared one by one; more of them as a whole.
+_MOST_OPTIONS = 10_000
+_PACKAGE = pathlib.Path(__file__).parents[1]
+
+
+def collect(
+    configs: Sequence[config.Config],
+    workdir: str | os.PathLike,
+    stages: Sequence[str],
+) -> dict[str, str]:
+  """Collects what must be the same in all processes of a run.
+
+  Args:
+    configs: what the run trains; one, or the members of a population.
+    workdir: where artifacts go.
+    stages: that are asked for.
+  """
+  options = {}
+  for number, each in enumerate(configs):
+    where = "config" if len(configs) == 1 else f"configs[{number}]"
+    options |= schema.shared_fields(each, where)
+  if len(options) > _MOST_OPTIONS:
+    options = {"config": artifacts.digest(options)}
+  options["--stage"] = ", ".join(stages)
+  options["--workdir"] = os.path.abspath(workdir)
+  facts = {name: agreement.fact(value) for name, value in options.items()}
+  return facts | _software() | _sources()
+
+
+def _software() -> dict[str, str]:
+  """Versions of Python and libraries, and what they are set to."""
+  versions = {name: _version(name) for name in _LIBRARIES}
+  versions["Python"] = ".".join(platform.python_version_tuple()[:2])
+  named = {f"the version of {name}": said for name, said in versions.items()}
+  settings = {name: str(getattr(jax.config, name)) for name in _SETTINGS}
+  flags = os.environ.get("XLA_FLAGS", "").split()
+  shared = [flag for flag in flags if not flag.startswith(_OWN_FLAGS)]
+  return named | settings | {"XLA_FLAGS": agreement.fact(" ".join(shared))}
+
+
+def _version(name: str) -> str:
+  try:
+    return importlib.metadata.version(name)
+  except importlib.metadata.PackageNotFoundError:
+    return "(not installed)"
+
+
+@functools.cache
+def _sources() -> dict[str, str]:
+  """A digest of each source file of zsgen."""
+  return {
+      f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
+          hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+      )
+      for path in sorted(_PACKAGE.rglob("*.py"))
+  }

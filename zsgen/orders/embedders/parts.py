@@ -1,0 +1,136 @@
+"""Vectors on disk while texts are embedded: what is done survives a kill.
+
+A chunk of texts is a file `chunk-00000.vectors` when it is whole. Until then
+every few seconds what has come is a part of it, such as
+`chunk-00000.part-00002.vectors`. Each file begins with the SHA-256 of the rest:
+one that is damaged is made again.
+"""
+
+import hashlib
+import io
+import pathlib
+import time
+
+import numpy as np
+
+from zsgen import artifacts
+from zsgen.orders.embedders import encoded
+
+# Seconds of work that a part holds, and a kill may lose.
+_SECONDS = 2.0
+_SUFFIX = ".vectors"
+_DIGEST = hashlib.sha256().digest_size
+
+
+def chunk_path(directory: pathlib.Path, number: int) -> pathlib.Path:
+  """Where the whole chunk of that number is."""
+  return directory / f"chunk-{number:05d}{_SUFFIX}"
+
+
+def read_chunk(
+    path: pathlib.Path, shape: tuple[int, int]
+) -> encoded.Encoded | None:
+  """The vectors of a whole chunk; None if it is missing, damaged or another.
+
+  Args:
+    path: its file.
+    shape: of its vectors.
+  """
+  arrays = _read(path)
+  if arrays is None or arrays["vectors"].shape != shape:
+    return None
+  return encoded.Encoded(arrays["vectors"], int(arrays["cut"]))
+
+
+class Chunk:
+  """A chunk that is being made; begins with the parts that are there.
+
+  Attributes:
+    done: which rows have vectors, bool [n].
+    damaged: files that were not what was written, and are deleted.
+  """
+
+  def __init__(self, path: pathlib.Path, shape: tuple[int, int]):
+    """See `read_chunk` for the arguments."""
+    self.done = np.zeros(shape[0], bool)
+    self.damaged: list[pathlib.Path] = []
+    self._path = path
+    self._vectors = np.zeros(shape, np.float32)
+    self._pending: list[np.ndarray] = []
+    self._last = time.monotonic()
+    if path.exists():  # Or it would not be made again.
+      self._drop(path)
+    self._parts = sorted(path.parent.glob(f"{path.stem}.part-*{_SUFFIX}"))
+    self._next = 1 + max(map(_number, self._parts), default=-1)
+    for part in [*self._parts]:
+      self._take(part)
+
+  def add(self, rows: np.ndarray, vectors: np.ndarray) -> None:
+    """Takes vectors [n, D] of some rows [n], and writes them in a while."""
+    self._vectors[rows] = vectors
+    self.done[rows] = True
+    self._pending.append(rows)
+    if time.monotonic() - self._last > _SECONDS:
+      rows = np.concatenate(self._pending)
+      part = self._path.with_name(
+          f"{self._path.stem}.part-{self._next:05d}{_SUFFIX}"
+      )
+      _write(part, rows=rows, vectors=self._vectors[rows])
+      self._parts.append(part)
+      self._next += 1
+      self._pending = []
+      self._last = time.monotonic()
+
+  def finish(self, cut: int) -> None:
+    """Writes the whole chunk in place of its parts.
+
+    Args:
+      cut: how many of its texts were cut.
+    """
+    _write(self._path, vectors=self._vectors, cut=np.array(cut))
+    for part in self._parts:
+      part.unlink(missing_ok=True)
+
+  def _take(self, part: pathlib.Path) -> None:
+    """Takes what a part holds; drops one that is damaged."""
+    arrays = _read(part)
+    if arrays is None or not self._fits(arrays):
+      self._drop(part)
+      self._parts.remove(part)
+    else:
+      self._vectors[arrays["rows"]] = arrays["vectors"]
+      self.done[arrays["rows"]] = True
+
+  def _fits(self, arrays: dict[str, np.ndarray]) -> bool:
+    """Whether a part is one of a chunk of this shape."""
+    rows, width = arrays["rows"], self._vectors.shape[1]
+    return rows.max() < len(self.done) and arrays["vectors"].shape[1] == width
+
+  def _drop(self, path: pathlib.Path) -> None:
+    self.damaged.append(path)
+    path.unlink()
+
+
+def _number(part: pathlib.Path) -> int:
+  digits = part.stem.rpartition("-")[2]
+  return int(digits) if digits.isdecimal() else -1
+
+
+def _write(path: pathlib.Path, **arrays: np.ndarray) -> None:
+  data = io.BytesIO()
+  np.savez(data, **arrays)
+  content = data.getvalue()
+  artifacts.write_bytes(path, hashlib.sha256(content).digest() + content)
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
+  """The arrays of a file; None if it is not there, or not what was written."""
+  try:
+    data = path.read_bytes()
+  except OSError:
+    return None
+  content = data[_DIGEST:]
+  if hashlib.sha256(content).digest() != data[:_DIGEST]:
+    return None
+  with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    return dict(arrays)

@@ -1,0 +1,203 @@
+"""Checksums of arrays, computed where they lie.
+
+Each element's bits are mixed with its place in the whole array to 32 bits, of
+which there are two sums: the plain one, and one weighted by odd numbers. Sums
+of integers do not depend on their order, so that neither does a checksum on
+the mesh or the number of processes. A change of one element always changes
+both sums; what changes several of them escapes by a chance of 2^-64.
+"""
+
+from collections.abc import Mapping
+import functools
+import math
+from typing import Any
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+
+# Elements that are mixed at once: no copy of a large array is ever made.
+_AT_ONCE = 2**20
+# Odd; of the first axes, and repeated for more.
+_WEIGHTS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
+_SPREAD = np.uint32(0x9E3779B9)
+
+
+def checksums(tree: Any) -> dict[str, str]:
+  """Returns the checksum of every array of a tree, by its path.
+
+  Nothing is gathered: each device sums what it holds. All processes must call
+  this, and get the same.
+
+  Args:
+    tree: arrays of any shape and element type, PRNG keys among them.
+
+  Returns:
+    Such as {"params/embedding": "float32[512,64] 0123456789abcdef"}.
+  """
+  leaves = leaves_by_path(tree)
+  sums = {path: _sums_of(leaf) for path, leaf in leaves.items()}
+  return {
+      path: f"{_kind(leaves[path])} {int(first):08x}{int(second):08x}"
+      for path, (first, second) in jax.device_get(sums).items()
+  }
+
+
+def kinds(tree: Any) -> dict[str, str]:
+  """Element type and shape of every leaf of a tree, by its path."""
+  return {path: _kind(leaf) for path, leaf in leaves_by_path(tree).items()}
+
+
+def differing(
+    found: Mapping[str, str], expected: Mapping[str, str]
+) -> list[str]:
+  """Paths whose strings differ, or that only one of both has, sorted."""
+  paths = {*found, *expected}
+  return sorted(p for p in paths if found.get(p) != expected.get(p))
+
+
+def leaves_by_path(tree: Any) -> dict[str, Any]:
+  """The leaves of a tree by path; keys, fields and indices look alike."""
+  return {
+      jax.tree_util.keystr(_plain(path), simple=True, separator="/"): leaf
+      for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _plain(path: tuple) -> tuple:
+  """The path with attribute and index keys as dictionary keys."""
+  names = (
+      getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))
+      for key in path
+  )
+  return tuple(jax.tree_util.DictKey(str(name)) for name in names)
+
+
+def _kind(leaf: Any) -> str:
+  """Element type and shape."""
+  return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+
+
+def _sums_of(leaf: Any) -> jax.Array:
+  """Both sums of an array, uint32 [2], on every device."""
+  leaf = jnp.asarray(leaf)
+  if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    leaf = jax.random.key_data(leaf)
+  sharding = leaf.sharding
+  named = isinstance(sharding, jax.sharding.NamedSharding)
+  return _program(sharding if named else None)(leaf)
+
+
+@functools.cache
+def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
+  """The compiled sums of an array that lies like this; None: on one device."""
+  if sharding is None:
+    return jax.jit(lambda whole: _sums(whole, (0,) * whole.ndim, whole.shape))
+  axes = [
+      () if names is None else (names,) if isinstance(names, str) else names
+      for names in sharding.spec
+  ]
+  split = tuple(name for names in axes for name in names)
+
+  def sums_of_part(part: jax.Array) -> jax.Array:
+    names = [*axes, *[()] * (part.ndim - len(axes))]
+    begin, whole = [], []
+    for each, size in zip(names, part.shape, strict=True):
+      begin.append(jax.lax.axis_index(each) * size if each else 0)
+      whole.append(size * math.prod(sharding.mesh.shape[n] for n in each))
+    sums = _sums(part, tuple(begin), tuple(whole))
+    return jax.lax.psum(sums, split) if split else sums
+
+  return jax.jit(
+      jax.shard_map(
+          sums_of_part,
+          mesh=sharding.mesh,
+          in_specs=sharding.spec,
+          out_specs=jax.sharding.PartitionSpec(),
+          check_vma=False,
+      )
+  )
+
+
+def _sums(part: jax.Array, begin: tuple, whole: tuple[int, ...]) -> jax.Array:
+  """Both sums of a part of an array, block by block, uint32 [2].
+
+  Args:
+    part: what one device holds.
+    begin: the place of its first element in the whole, axis by axis.
+    whole: shape of the whole.
+  """
+  if part.size <= _AT_ONCE:
+    return _sums_of_block(part, begin, whole)
+
+  # A block: one of each axis before `axis`, several of this, all of the rest.
+  rest = [math.prod(part.shape[i + 1 :]) for i in range(part.ndim)]
+  axis = next(i for i, size in enumerate(rest) if size <= _AT_ONCE)
+  length = part.shape[axis]
+  several = min(length, _AT_ONCE // rest[axis])
+  counts = (*part.shape[:axis], -(-length // several))
+  shape = (*(1,) * axis, several, *part.shape[axis + 1 :])
+
+  def add_block(number: jax.Array, sums: jax.Array) -> jax.Array:
+    *before, turn = jnp.unravel_index(number, counts)
+    # The last block begins earlier; what it has in common is left out.
+    start = jnp.minimum(turn * several, length - several)
+    starts = (*before, start, *(0,) * (part.ndim - axis - 1))
+    block = jax.lax.dynamic_slice(part, starts, shape)
+    place = tuple(a + b for a, b in zip(begin, starts, strict=True))
+    new = jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+    new = new >= turn * several - start
+    return sums + _sums_of_block(block, place, whole, new)
+
+  nothing = jnp.zeros(2, jnp.uint32)
+  return jax.lax.fori_loop(0, math.prod(counts), add_block, nothing)
+
+
+def _sums_of_block(
+    block: jax.Array,
+    begin: tuple,
+    whole: tuple[int, ...],
+    counted: jax.Array | bool = True,
+) -> jax.Array:
+  """Both sums of a block, of those elements that are counted, uint32 [2]."""
+  bits = _bits(block)
+  flat, weight = jnp.uint32(0), jnp.uint32(0)
+  for axis in range(block.ndim):
+    shape = [1] * block.ndim
+    shape[axis] = block.shape[axis]
+    place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+    place += jnp.asarray(begin[axis]).astype(jnp.uint32)
+    stride = math.prod(whole[axis + 1 :]) % 2**32  # Beyond that it wraps.
+    flat = flat + place * np.uint32(stride)
+    weight = weight + place * np.uint32(_WEIGHTS[axis % len(_WEIGHTS)])
+  mixed = _mixed(bits ^ (flat * _SPREAD))
+  mixed = jnp.where(counted, mixed, 0)
+  weighted = mixed * (2 * weight + 1)
+  return jnp.stack([_sum(mixed), _sum(weighted)])
+
+
+def _bits(block: jax.Array) -> jax.Array:
+  """The bits of each element as uint32.
+
+  Raises:
+    TypeError: elements of 64 bits, which JAX does not have by default.
+  """
+  if block.dtype == jnp.bool_:
+    return block.astype(jnp.uint32)
+  width = jax.dtypes.itemsize_bits(block.dtype)
+  if width > 32:
+    raise TypeError(f"no checksum of {block.dtype}")
+  return jax.lax.bitcast_convert_type(block, f"uint{width}").astype(jnp.uint32)
+
+
+def _mixed(bits: jax.Array) -> jax.Array:
+  """MurmurHash3's finalizer: one to one, and each bit changes half of all."""
+  bits ^= bits >> 16
+  bits *= np.uint32(0x85EBCA6B)
+  bits ^= bits >> 13
+  bits *= np.uint32(0xC2B2AE35)
+  return bits ^ (bits >> 16)
+
+
+def _sum(values: jax.Array) -> jax.Array:
+  return values.sum(dtype=jnp.uint32)
