@@ -222,11 +222,14 @@ def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
 
 def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
   """The manifest of an artifact, whatever the directory's name is."""
+  wanted = kind or SECTIONS.get(path.resolve().parent.name, "artifact")
   if not path.is_dir():
-    raise errors.InputError(f"{path}: there is no such directory.")
+    raise errors.InputError(
+        f"{path}: there is no such directory, and so no finished {wanted}."
+        " Check the path."
+    )
   advice = advise(path, kind)
   if not (path / MANIFEST).is_file():
-    wanted = kind or SECTIONS.get(path.resolve().parent.name, "artifact")
     raise errors.InputError(
         f"{path}: there is no {MANIFEST}: it is no finished {wanted}, or is"
         f" damaged; {advice}."

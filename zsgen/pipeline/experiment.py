@@ -181,6 +181,8 @@ class Experiment:
     """
     there = (self.path / record_digests.RESULT).exists()
     if there and hosts.is_first():
+      if not (self.path / artifacts.MANIFEST).exists():
+        self._write_manifest()  # It was damaged and deleted, as advised.
       record_digests.check_finished(self.path)
     return hosts.of_first("finished", there)
 
