@@ -29,7 +29,7 @@ import rich.console
 
 from zsgen import artifacts, command, errors, terminal
 from zsgen import config as config_lib
-from zsgen.reports import comparison, comparison_report
+from zsgen.reports import comparison, comparison_report, notes
 
 _POINT = flags.DEFINE_integer("point", None, "One point, from 0.")
 _REPORT = flags.DEFINE_bool(
@@ -212,7 +212,7 @@ def _finished(
   note = directory / "points" / f"{name}.json"
   if not note.exists():
     return None
-  path = workdir / artifacts.read_json(note)["run"]
+  path = workdir / notes.read_run(note)
   return path if (path / "result.json").exists() else None
 
 
@@ -228,8 +228,7 @@ def _train(
   runs = pipeline.run_population(configs, workdir)
   for name, path in zip(names, runs, strict=True):
     note = directory / "points" / f"{name}.json"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    artifacts.write_json(note, {"run": os.path.relpath(path, workdir)})
+    notes.write_run(note, os.path.relpath(path, workdir))
 
 
 def _compare(

@@ -30,9 +30,10 @@ def later(seconds: float) -> None:
 
 def hang(process: str, at: str, now: str) -> None:
   """One process hangs at a step, and the others are asked to end."""
-  signals._watching().patience = 2
   if now != at:
     return
+  signals._watching().patience = 2
+  signals.move(first=True)
   if hosts.index() != int(process):
     later(3)
   while hosts.index() == int(process):

@@ -74,6 +74,10 @@ BROKEN = "def get_config(:\n  pass\n"
             ["--config=configs/tmt.py", "--config.machine.mesh.data=3"],
             "config.machine.mesh",
         ),
+        (
+            ["--config=configs/tmt.py", "--config.plan.rows=3"],
+            "--config.plan.rows: only --stage=plan reads it",
+        ),
     ],
 )
 def test_bad_input(root, tmp_path, arguments, said):
@@ -89,6 +93,21 @@ def test_bad_input(root, tmp_path, arguments, said):
   assert said in done.stderr
   assert "Traceback" not in done.stderr
   assert not list(workdir.glob("runs/*/metrics.jsonl"))
+
+
+def test_a_workdir_that_is_a_url(root, tmp_path):
+  done = command(
+      f"--config={root}/configs/tmt.py", "--workdir=gs://bucket/x", cwd=root
+  )
+  assert done.returncode == 2
+  assert "--workdir is 'gs://bucket/x', which is a URL" in done.stderr
+  assert not (root / "gs:").exists()
+
+
+def test_help_shows_what_is_needed(root):
+  printed = command("--help", cwd=root).stdout
+  assert "--config:" in printed
+  assert "--workdir:" in printed
 
 
 def test_a_workdir_that_is_a_file(root, tmp_path):

@@ -50,6 +50,12 @@ def test_what_jax_finds_need_not_be_said(bare):
   # Given an address, the processes meet there before jax starts.
   there = dataclasses.replace(found, address=("b", 2))
   assert joining._place(config.Hosts(coordinator="b:2")) == there
+  # What is said goes before what the cluster says.
+  three = dataclasses.replace(there, count=3, index=1)
+  said = config.Hosts(coordinator="b:2", count=3, index=1)
+  assert joining._place(said) == dataclasses.replace(three, found=False)
+  said = dataclasses.replace(said, coordinator="")
+  assert joining._place(said) == dataclasses.replace(three, address=None)
   assert joining._place(config.Hosts(count=1)) is None
   bare.setenv("SLURM_NTASKS", "1")
   assert joining._place(config.Hosts()) is None

@@ -77,6 +77,19 @@ def test_ipv6(meet, address):
   assert meet((2, 0), (2, 1), there=there) == ["", ""]
 
 
+def test_a_port_that_is_forwarded(meet, address, monkeypatch):
+  """What others connect to is not the port on which jax listens."""
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+  monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", f"[::]:{port}")
+  (said,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
+  assert f"process 0 does not reach itself at {address}" in said
+  there = address._replace(port=port)
+  (said,) = meet((2, 0), wait=0.5, there=there)
+  assert f"process 1 of 2 did not come to {there}" in said
+
+
 def test_a_difference_is_one_message_for_all(meet):
   other = {**FACTS, "config.train.learning_rate": "0.001"}
   said = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))

@@ -24,7 +24,8 @@ pthread.pthread_mutex_lock(lock)
 print("waits", flush=True)
 pthread.pthread_mutex_lock(lock)
 """
-# It hears the signal, and has more to do than the patience allows one call.
+# It hears the signal, and has more to do than the patience allows one
+# call; then calls that take longer, but not twice as long as one before.
 BUSY = """
 import signal, time
 from zsgen.hosts import signals
@@ -42,6 +43,15 @@ while not heard:
   work()
 for _ in range(6):
   work()
+signals.move(first=True)
+for _ in range(3):
+  time.sleep(0.6)
+  signals.move()
+signals.move(first=True)
+for _ in range(3):
+  work()
+signals.move()
+time.sleep(2)
 print("done", flush=True)
 """
 

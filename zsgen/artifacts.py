@@ -188,9 +188,11 @@ def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
 
   Args:
     path: the artifact's directory.
-    manifest: `kind` and the fields that its kind must have.
+    manifest: `kind` and the fields that its kind must have; a digest is
+      replaced.
   """
   content = json.loads(json.dumps(manifest, allow_nan=False))
+  content.pop(_DIGEST, None)
   write_json(path / MANIFEST, {**content, _DIGEST: digest(content)})
 
 

@@ -22,12 +22,24 @@ from absl import app, flags
 import ml_collections
 from ml_collections import config_flags
 
-from zsgen import chatter, config, errors, full_disk, terminal
+from zsgen import (
+    chatter,
+    config,
+    errors,
+    full_disk,
+    schema,
+    shortage,
+    terminal,
+)
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The experiment; override options by --config.x=y."
 )
 WORKDIR = flags.DEFINE_string("workdir", "workdir", "Where artifacts go.")
+
+
+# What ml_collections makes of an exception of the config file.
+_TRACE = "Traceback (most recent call last)"
 
 
 class _Terminated(KeyboardInterrupt):
@@ -36,6 +48,10 @@ class _Terminated(KeyboardInterrupt):
 
 def start(run: Callable[[], None]) -> None:
   """Parses flags and runs; a user's error is one line and exit code 2."""
+  for flag in (CONFIG, WORKDIR):  # --help shows those of the main module.
+    flags.FLAGS.register_key_flag_for_module(
+        sys.argv[0], flags.FLAGS[flag.name]
+    )
   signal.signal(signal.SIGTERM, _terminate)
   app.run(functools.partial(_guarded, run), flags_parser=_parse)
 
@@ -48,6 +64,8 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
       )
     if CONFIG.value is None:
       raise errors.InputError("name an experiment: --config=FILE, of configs/.")
+    schema.check_local(WORKDIR.value, "--workdir")
+    shortage.check_limits()
     chatter.hide()
     full_disk.watch(pathlib.Path(WORKDIR.value))
     sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
@@ -108,7 +126,7 @@ def _fail(error: Exception) -> None:
   if lost := hosts.told(error):
     terminal.tell(lost)
     hosts.leave(1)
-  if said := full or _file_of(error):
+  if said := full or shortage.explain(error) or _file_of(error):
     terminal.tell(said)
     _exit(2)
   if hosts.several():
@@ -154,7 +172,7 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
   if isinstance(error, OSError):
     return f"--config: {lines[-1]}."
-  if isinstance(error, flags.Error):
+  if isinstance(error, flags.Error) and _TRACE not in str(error):
     return " ".join(lines)
   named = [each for each in argv if each.startswith("--config")]
   last = lines[-1] if lines else ""

@@ -14,8 +14,21 @@ from typing import Any
 
 import ml_collections
 
-from zsgen import artifacts, errors, schema
+from zsgen import artifacts, combinations, errors, schema
 from zsgen.schema import option, section
+
+# Bounds that several options have, and the reason.
+_EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
+_MADE = dict(high=10**8, why="each of them is made and kept")
+_LETTERS = dict(high=2**14, why="no model reads longer texts")
+_POSITIONS = dict(high=2**31 - 1, why="positions are int32")
+_STEP = dict(high=2**20, why="the examples of a step are held in memory")
+_WIDTH = dict(high=2**20, why="no device holds a wider matrix")
+_DECAY = dict(
+    low=0.0,
+    below=1.0,
+    why="at 1 the average never moves, and its correction divides by 0",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +38,7 @@ class Heldout:
   # Tasks by name.
   tasks: tuple[str, ...] = option(())
   # A file of task names, one a line.
-  tasks_file: str = option("", machine=True)
+  tasks_file: str = option("", kind="local", machine=True)
   # All tasks of these categories.
   categories: tuple[str, ...] = option(())
   # A split of the source's own, such as "test".
@@ -61,17 +74,17 @@ class Rewrites:
   """The source rewrites: "replace x by y in z" (2402.10891); docs/data.md."""
 
   # Distinct training rules x -> y, a task each: the paper's I.
-  rules: int = option(1000, low=1)
+  rules: int = option(1000, low=1, **_MADE)
   # Training examples of all rules together: the paper's N.
-  examples: int = option(100_000, low=1)
+  examples: int = option(100_000, low=1, **_MADE)
   # What is distinct of distinct rules: x, or the pair of x and y.
   distinct: str = option("x", choices=("x", "pair"))
   # The alphabet: the first so many of a to z.
   letters: int = option(26, low=2, high=26)
   # Letters of x, of y and of the input z.
-  x_length: int = option(20, low=1)
-  y_length: int = option(20, low=1)
-  z_length: int = option(50, low=1)
+  x_length: int = option(20, low=1, **_LETTERS)
+  y_length: int = option(20, low=1, **_LETTERS)
+  z_length: int = option(50, low=1, **_LETTERS)
   # How often x is in z, in equal shares; only the leftmost is replaced.
   occurrences: tuple[int, ...] = option((1,), low=1)
   # Share of examples, of every set, whose input has no x.
@@ -91,9 +104,9 @@ class Rewrites:
   # What is replaced is then shifted by so many letters, all of it; 0: not.
   cipher: int = option(0, low=0, high=25)
   # Held-out examples: of unseen rules, so many of each; of seen rules.
-  unseen: int = option(10_000, low=1)
-  unseen_each: int = option(1, low=1)
-  seen: int = option(10_000, low=0)
+  unseen: int = option(10_000, low=1, **_MADE)
+  unseen_each: int = option(1, low=1, **_MADE)
+  seen: int = option(10_000, low=0, **_MADE)
   # Share of all patterns that only unseen rules have.
   withheld: float = option(0.25, low=0.01, high=0.99)
   # What unseen rules have instead; () for what training has.
@@ -133,7 +146,7 @@ class Data:
   # How text becomes ids: a name in zsgen/data/tokenizers.
   tokenizer: str = option("bytes")
   # sentencepiece: a .model file; hf: a directory or a name on the hub.
-  tokenizer_path: str = option("", machine=True)
+  tokenizer_path: str = option("", kind="local", machine=True)
   # How definition, examples and input become a request: a name in
   # zsgen/data/prompts.
   prompt: str = option("plain")
@@ -151,13 +164,13 @@ class Data:
   # How turns become text: a name in zsgen/data/prompts.
   template: str = option("plain")
   # Longest example in tokens; what is longer is cut, and counted.
-  max_length: int = option(2048, low=2)
+  max_length: int = option(2048, low=2, **_POSITIONS)
   # What is cut: the tail, or the middle of the prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
   # Instances of each training task (all, if it has fewer).
-  train_instances: int = option(320, low=1)
+  train_instances: int = option(320, low=1, **_EXAMPLES)
   # Instances of each held-out task (all, if it has fewer).
-  heldout_instances: int = option(5, low=1)
+  heldout_instances: int = option(5, low=1, **_EXAMPLES)
   # Which instances those are: a name in zsgen/data/sources/draws.py.
   draw: str = option("seed")
   # Who hands batches to the trainer: the store, or the seqio mixture over it.
@@ -219,7 +232,7 @@ class Order:
   # transport beyond that: the entropy's weight, as a share of the mean cost.
   epsilon: float = option(0.01, low=1e-4)
   # file: the order's CSV, Parquet or text file.
-  path: str = option("", machine=True)
+  path: str = option("", kind="local", machine=True)
   # concatenate, interleave, reverse, take, repeat, by_task, within: the orders
   # that are put together.
   parts: "tuple[Order, ...]" = option(())
@@ -232,7 +245,9 @@ class Order:
   # take: evenly spread, every (length // spread)-th; 0: all.
   spread: int = option(0, low=0)
   # repeat: how often.
-  epochs: int = option(1, low=1)
+  epochs: int = option(
+      1, low=1, high=10**5, why="each epoch is arranged by itself"
+  )
   # repeat: every epoch draws anew.
   fresh: bool = option(False)
   # The held-out set that similarity looks at.
@@ -244,11 +259,13 @@ class Order:
   # A name in zsgen/orders/embedders; "" for none (no similarity is known).
   embedder: str = option("ngram")
   # encoder: a Hugging Face directory, or a hub name.
-  encoder: str = option("", machine=True)
+  encoder: str = option("", kind="local", machine=True)
   # encoder, minilm: element type of its activations.
   encoder_dtype: str = option("float32", choices=("float32", "bfloat16"))
 
 
+# Parts inside of parts of an order.
+_DEEPEST = 32
 # What an order looks at; its parts do too.
 LOOKING = (
     "target",
@@ -268,19 +285,21 @@ class Model:
   # Face directory or name, or "run:" and a run's directory, "@" and a step.
   init: str = option("tiny")
   # Rows of the embedding; at least the tokenizer's size.
-  vocab_size: int = option(264, low=2)
+  vocab_size: int = option(
+      264, low=2, high=2**24, why="no tokenizer has more ids"
+  )
   # Blocks.
-  layers: int = option(4, low=1)
+  layers: int = option(4, low=1, high=2**14, why="no device holds more of them")
   # Residual width.
-  width: int = option(128, low=1)
+  width: int = option(128, low=1, **_WIDTH)
   # Query heads.
-  heads: int = option(2, low=1)
+  heads: int = option(2, low=1, **_WIDTH)
   # Key and value heads; divides heads.
-  kv_heads: int = option(2, low=1)
+  kv_heads: int = option(2, low=1, **_WIDTH)
   # Width of a head.
-  head_width: int = option(64, low=1)
+  head_width: int = option(64, low=1, **_WIDTH)
   # Hidden width of the MLP.
-  mlp_width: int = option(384, low=1)
+  mlp_width: int = option(384, low=1, **_WIDTH)
   # Gated MLP (two inputs multiplied), or plain.
   gated: bool = option(True)
   activation: str = option(
@@ -301,7 +320,7 @@ class Model:
   # Blocks repeat this: attention to all tokens before, or to a window.
   pattern: tuple[str, ...] = option(("global",), choices=("global", "local"))
   # Tokens that a local block sees, the token itself counted.
-  window: int = option(0, low=0)
+  window: int = option(0, low=0, **_POSITIONS)
   # Scores are divided by the square root of it; 0: head_width.
   query_width: float = option(0.0, low=0.0)
   # Soft caps, c · tanh(x / c), of scores and of logits; 0: none.
@@ -321,16 +340,18 @@ class Model:
   # stretching: fewer than low are stretched, more than high are kept.
   rope_low: float = option(1.0, low=0.0)
   rope_high: float = option(4.0, low=0.0)
-  rope_original: int = option(0, low=0)
+  rope_original: int = option(0, low=0, **_POSITIONS)
   # Positions the model has: rows of learned positions, a bound for rotary.
-  max_positions: int = option(2048, low=1)
+  max_positions: int = option(2048, low=1, **_POSITIONS)
   # Embeddings are multiplied by the square root of the width.
   embedding_scaled: bool = option(False)
   # Output projection shares the embedding.
   tied: bool = option(True)
   # Rows of the embedding are padded to a multiple of it, for a mesh that
   # splits them; no token or probability is ever there.
-  vocab_multiple: int = option(1, low=1)
+  vocab_multiple: int = option(
+      1, low=1, high=2**20, why="the padding is held in memory"
+  )
   # Element type of activations; parameters are float32.
   dtype: str = option("float32", choices=("float32", "bfloat16"))
   # Standard deviation of new matrices; those that write to the residual have
@@ -346,17 +367,17 @@ class Lora:
   """
 
   # Inner width of each adapter; 0: all parameters are trained.
-  rank: int = option(0, low=0)
+  rank: int = option(0, low=0, **_WIDTH)
   # Adapters are multiplied by alpha / rank.
   alpha: float = option(16.0, low=0.0)
   # Which projections: a regular expression over their whole path without the
   # layer, such as r"attention/(query|value)", r"mlp/.*" or r".*".
-  targets: str = option(r"attention/(query|value)")
+  targets: str = option(r"attention/(query|value)", kind="regex")
   # Element type in which the frozen base is held.
   base: str = option("float32", choices=("float32", "bfloat16"))
   # A directory of PEFT adapter files to begin with, which bring rank, alpha
   # and targets along; "": new adapters, which change nothing yet.
-  init: str = option("", machine=True)
+  init: str = option("", kind="local", machine=True)
 
 
 NO_LORA = Lora()
@@ -367,24 +388,26 @@ class Train:
   """The optimizer and its schedule (2406.11721: see spec of section 5)."""
 
   # Examples per step.
-  batch_size: int = option(16, low=1)
+  batch_size: int = option(16, low=1, **_STEP)
   # Peak learning rate; the first step uses it.
   learning_rate: float = option(3e-4, low=0.0)
   # Share of the peak that it ends at.
   final_share: float = option(0.1, low=0.0, high=1.0)
   # How it falls from the peak to that share.
   schedule: str = option("cosine", choices=("cosine", "linear"))
-  # Steps of linear warm-up.
+  # Steps of linear warm-up, fewer than the order has.
   warmup_steps: int = option(0, low=0)
-  # Decay of Adam's first moment.
-  b1: float = option(0.9, low=0.0, high=1.0)
-  # Decay of Adam's second moment.
-  b2: float = option(0.95, low=0.0, high=1.0)
-  # Added outside the square root.
-  eps: float = option(1e-5, low=0.0)
+  # Decay of Adam's first moment, below 1.
+  b1: float = option(0.9, **_DECAY)
+  # Decay of Adam's second moment, below 1.
+  b2: float = option(0.95, **_DECAY)
+  # Added outside the square root; above 0.
+  eps: float = option(
+      1e-5, above=0.0, why="a gradient of 0 would be divided by 0"
+  )
   # Share of each parameter that a step of rate 1 takes away (AdamW).
   weight_decay: float = option(0.0, low=0.0)
-  # Largest global gradient norm.
+  # Largest global gradient norm; 0: gradients are not clipped.
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
   first_moment: str = option("float32", choices=("float32", "bfloat16"))
@@ -424,7 +447,7 @@ class Eval:
   # draws (top_p 0.9, temperature 0.9, penalty 1.2, no empty answer).
   decoding: str = option("greedy", choices=("greedy", "sample", "released"))
   # generate: tokens after which an answer is cut, its end counted.
-  max_new_tokens: int = option(128, low=1)
+  max_new_tokens: int = option(128, low=1, **_POSITIONS)
   # sample: logits are divided by it; 0: the likeliest token.
   temperature: float = option(1.0, low=0.0)
   # sample: draw from so many of the likeliest tokens; 0: all.
@@ -453,7 +476,7 @@ class Rule:
   """How parameters are split over the mesh."""
 
   # A regular expression over their whole path, such as r"blocks/.*/mlp/up/.*".
-  parameters: str = option("")
+  parameters: str = option("", kind="regex")
   # The mesh axis that splits each of their axes; "" for none.
   axes: tuple[str, ...] = option((), choices=("data", "fsdp", "tensor", ""))
 
@@ -497,10 +520,16 @@ class Machine:
   # Checkpoints that are kept.
   keep: int = option(2, low=1, machine=True)
   # Shapes that training may compile: more waste less padding.
-  layouts: int = option(2, low=1, machine=True)
+  layouts: int = option(
+      2,
+      low=1,
+      high=1024,
+      why="each shape is a program to compile",
+      machine=True,
+  )
   # Parts that the rows of a step are computed in, one after the other: more
-  # need less memory.
-  micro_batches: int = option(1, low=1, machine=True)
+  # need less memory; at most the examples of a step.
+  micro_batches: int = option(1, low=1, machine=True, **_STEP)
   # What the backward pass computes again instead of keeping it: nothing, all
   # but matrix products, or whole blocks.
   remat: str = option("cheap", choices=("none", "cheap", "full"), machine=True)
@@ -531,9 +560,9 @@ class Plan:
   # the devices that are here.
   topology: str = option("", machine=True)
   # Rows of a step; 0: one for each example, the most that there can be.
-  rows: int = option(0, low=0, machine=True)
+  rows: int = option(0, low=0, machine=True, **_STEP)
   # Tokens of a row; 0: data.max_length.
-  length: int = option(0, low=0, machine=True)
+  length: int = option(0, low=0, machine=True, **_POSITIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -618,51 +647,26 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
   if isinstance(values, Mapping) and "order" in values:
     values = {**values, "order": _inherited(values["order"])}
   config = schema.check_section(Config, values, "config")
-  if not config.evals:
-    raise errors.InputError(
-        "config.evals is empty: name at least one evaluation, such as"
-        " config.evals.heldout.split='heldout'."
-    )
-  if config.train.batch_size % config.train.loss_groups:
-    raise errors.InputError(
-        f"config.train.loss_groups is {config.train.loss_groups}; it must"
-        f" divide config.train.batch_size, {config.train.batch_size}."
-    )
-  for name, each in config.evals.items():
-    if not each.max_examples:
-      raise errors.InputError(
-          f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
-          " for all examples."
-      )
-  for name, target in config.targets.items():
-    if target.below is None and target.above is None:
-      raise errors.InputError(
-          f"config.targets.{name}: wants nothing; set its `below` or `above`."
-      )
-  for name in ("train", "perf"):
-    if name in config.evals:
-      raise errors.InputError(
-          f"config.evals.{name}: the metrics {name}/… are taken; choose another"
-          " name."
-      )
-  for name in [config.name, *config.evals]:
-    if not 0 < len(name) <= 64 or not all(
-        c.isalnum() or c in "._-" for c in name
-    ):
-      raise errors.InputError(
-          f"config: {name!r} cannot name a directory; use 1 to 64 letters,"
-          " digits, '.', '_' and '-'."
-      )
+  combinations.check(config)
   return config
 
 
-def _inherited(order: Any) -> Any:
+def _inherited(order: Any, depth: int = 0) -> Any:
   """Parts of an order look at what it looks at, unless they say otherwise."""
+  if depth > _DEEPEST:
+    raise errors.InputError(
+        f"config.order.parts are nested more than {_DEEPEST} deep. Use fewer"
+        " parts inside of parts."
+    )
   if not isinstance(order, Mapping) or not order.get("parts"):
     return order
+  if not isinstance(order["parts"], list | tuple):
+    return order  # The schema names the type that it must have.
   seen = {name: order[name] for name in LOOKING if name in order}
   parts = [
-      _inherited({**seen, **part}) if isinstance(part, Mapping) else part
+      _inherited({**seen, **part}, depth + 1)
+      if isinstance(part, Mapping)
+      else part
       for part in order["parts"]
   ]
   return {**order, "parts": parts}

@@ -18,7 +18,7 @@ from absl import logging as absl_logging
 import rich.console
 import rich.filesize
 
-from zsgen import terminal
+from zsgen import shortage, terminal
 
 _SAID = {
     errno.ENOSPC: "the disk is full",
@@ -32,6 +32,8 @@ _WORDS = {
     "Disk quota exceeded": errno.EDQUOT,
     "File too large": errno.EFBIG,
 }
+# A write of tensorstore's ends after a failed one; a loop got no socket.
+_LOOPS = ("Event loop is closed", "object has no attribute '_ssock'")
 _PATH = re.compile(r'"(/[^"]+)"')
 
 
@@ -91,7 +93,10 @@ def leave(said: str) -> None:
 
 
 def watch(workdir: pathlib.Path) -> None:
-  """Ends the program where a thread meets a full disk; hides its traces."""
+  """Ends the program where a thread meets a full disk, or a shortage.
+
+  Hides the traces of what comes after it.
+  """
   threading.excepthook = functools.partial(_thread, workdir)
   sys.unraisablehook = _unraisable
   absl_logging.get_absl_logger().addFilter(
@@ -101,19 +106,26 @@ def watch(workdir: pathlib.Path) -> None:
 
 def _thread(workdir: pathlib.Path, args: threading.ExceptHookArgs) -> None:
   """What happens where a thread ends by an error."""
-  if said := told(args.exc_value, workdir):
+  error = args.exc_value
+  if said := told(error, workdir) or shortage.explain(error):
     leave(said)
   threading.__excepthook__(args)
 
 
 def _unraisable(args: "sys.UnraisableHookArgs") -> None:
-  """Leaves out what tensorstore says of writes that end after a failed one."""
-  if str(args.exc_value) != "Event loop is closed":
+  """Leaves out what event loops say that ended, or began, in a failure."""
+  if not any(words in str(args.exc_value) for words in _LOOPS):
     sys.__unraisablehook__(args)
 
 
 def _is_other(workdir: pathlib.Path, record: logging.LogRecord) -> bool:
-  """Whether a line tells of no full disk: orbax logs it, and raises it too."""
+  """Whether a line tells of neither a full disk nor a shortage.
+
+  Orbax logs them, and raises them too.
+  """
   logged = record.exc_info[1] if record.exc_info else None
   said = OSError(record.getMessage())
-  return not told(logged, workdir) and not told(said, workdir)
+  return not any(
+      told(error, workdir) or shortage.explain(error)
+      for error in (logged, said)
+  )

@@ -1,8 +1,11 @@
 """`python -m zsgen.main --config=configs/tmt.py`: flags and dispatch."""
 
-from absl import flags
+from collections.abc import Iterable
 
-from zsgen import command
+from absl import flags
+from ml_collections import config_flags
+
+from zsgen import command, errors
 
 _STAGE = flags.DEFINE_string(
     "stage",
@@ -14,10 +17,29 @@ _SHOW_BATCH = flags.DEFINE_bool(
 )
 
 
+def check_stage(stage: str | None, overrides: Iterable[str]) -> None:
+  """Raises InputError for options of the plan where nothing is planned.
+
+  A config file may have them all the same: it serves several stages.
+
+  Args:
+    stage: the only one to run; None for all of an experiment's.
+    overrides: options that the command line sets, such as "plan.rows".
+  """
+  for name in overrides:
+    if name.startswith("plan.") and stage != "plan":
+      raise errors.InputError(
+          f"--config.{name}: only --stage=plan reads it. Add --stage=plan, or"
+          " leave it out."
+      )
+
+
 def main() -> None:
   """Runs what the flags say."""
   from zsgen import pipeline  # After flags: --help and typos answer at once.
 
+  flag = flags.FLAGS[command.CONFIG.name]
+  check_stage(_STAGE.value, config_flags.get_override_values(flag))
   if _SHOW_BATCH.value:
     pipeline.show_batch(command.CONFIG.value, command.WORKDIR.value)
   else:

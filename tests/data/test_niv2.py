@@ -113,6 +113,16 @@ def test_json_that_python_refuses(niv2, content):
     list(_suite(niv2).examples())
 
 
+def test_a_split_whose_tasks_were_all_left_out(niv2):
+  (niv2 / "tasks/task004_large.json").write_text("{")
+  said = (
+      r"no row of the 1 tasks of heldout.* 1 bad row of task004_large was"
+      r" left out: .*task004_large\.json, line 1: is not JSON"
+  )
+  with pytest.raises(errors.InputError, match=said):
+    _suite(niv2, on_bad_row="skip")
+
+
 def test_skipped_rows_are_counted(niv2):
   def change(task):
     task["Instances"][7]["output"] = []

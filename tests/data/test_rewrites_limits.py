@@ -60,8 +60,8 @@ def _check(values: dict, **data):
         ({"ks": (2,)}, "ks is set, but no families"),
         ({"heldout_ks": (2,)}, "heldout_ks is set, but no heldout_families"),
         ({"families": ("repeats",), "ks": (2,)}, "must be one of: repeat"),
-        ({"noop_share": 1.5}, r"noop_share is 1\.5; it must be 1\.0 or less"),
-        ({"noop_share": -0.1}, r"noop_share is -0\.1; it must be 0\.0 or more"),
+        ({"noop_share": 1.5}, r"noop_share is 1\.5; it must be .* at most 1"),
+        ({"noop_share": -0.1}, r"noop_share is -0\.1; it must be at least 0"),
         ({"hard_share": 0.5}, "hard_share is 0.5, but noop_share is 0"),
         ({"subsample": 1.2}, r"subsample is 1\.2"),
         ({"subsample": 0.0}, "of 100,000 examples none is left"),
@@ -72,8 +72,8 @@ def _check(values: dict, **data):
             r"of which 50 are kept, but there are 80 rules",
         ),
         ({"letters": 8, "cipher": 16}, "cipher is 16, whole turns of 8"),
-        ({"letters": 27}, "letters is 27; it must be 26 or less"),
-        ({"unseen": 0}, "unseen is 0; it must be 1 or more"),
+        ({"letters": 27}, "letters is 27; it must be .* at most 26"),
+        ({"unseen": 0}, "unseen is 0; it must be at least 1"),
     ],
 )
 def test_bad_values(values, said):

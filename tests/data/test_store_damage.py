@@ -184,9 +184,13 @@ def test_two_blocks_that_changed_places_are_found(small_blocks):
 def test_all_damages_are_listed(small_blocks):
   for name in ("mask.bin", "examples.parquet"):
     _flip(0.5)(small_blocks.path / name, None)
-  first, second = store_lib.problems(small_blocks.path)
-  assert "examples.parquet: is damaged: block" in first
-  assert "mask.bin: is damaged: block" in second
+  (small_blocks.path / store_lib.CHOICES).unlink()
+  first, second, third = store_lib.problems(small_blocks.path)
+  assert "choices.npy: is missing, but" in first
+  assert "examples.parquet: is damaged: block" in second
+  assert "mask.bin: is damaged: block" in third
+  (small_blocks.path / store_lib.BLOCKS).unlink()
+  assert len(store_lib.problems(small_blocks.path)) == 4
 
 
 @pytest.mark.parametrize(

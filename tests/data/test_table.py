@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zsgen import config, errors
-from zsgen.data import sources
+from zsgen.data import prompts, sources, tokenizers
 from zsgen.data.sources import records
 from zsgen.reports import source_notes
 
@@ -261,6 +261,47 @@ def test_columns_that_nothing_reads_are_counted(tmp_path):
     assert _suite(tmp_path / name).told["unread_fields"] == {"unread": 6}
 
 
+def test_a_held_out_set_with_a_seed_is_the_same_in_all_runs(tmp_path):
+  path = tmp_path / "t.jsonl"
+  rows = [
+      {"task": f"t{i % 8}", "input": f"q{i}", "target": ["a", "b"]}
+      for i in range(160)
+  ]
+  _write(path, rows)
+
+  def drawn(config_seed, set_seed):
+    options = dict(
+        draw="seed",
+        train_instances=4,
+        heldout_instances=4,
+        label="random",
+        heldout={"heldout": config.Heldout(share=0.4, seed=set_seed)},
+    )
+    made = _suite(path, config.Fields(), config_seed, **options)
+    data = config.Data(source="table", **options)
+    show = prompts.get(data, tokenizers.Bytes(), config_seed)
+    splits = {"train": [], "heldout": []}
+    for each in made.examples():
+      answer = [s.text for s in show(each) if s.loss]
+      splits[each.split].append((each.task, each.key, answer))
+    return splits
+
+  one, two = drawn(1, 7), drawn(2, 7)
+  assert one["heldout"] == two["heldout"] != drawn(1, 8)["heldout"]
+  assert one["train"] != two["train"]
+  assert drawn(1, None)["heldout"] != drawn(2, None)["heldout"]
+  assert drawn(1, None) == drawn(1, 1)
+
+
+def test_a_seed_of_a_set_where_all_sets_are_drawn_together(tmp_path):
+  _write(tmp_path / "t.jsonl", _rows())
+  sets = {"heldout": config.Heldout(tasks=("b",), seed=1)}
+  said = r"heldout\.seed: config\.data\.draw='sample' draws all .* seed, first"
+  with pytest.raises(errors.InputError, match=said):
+    _suite(tmp_path / "t.jsonl", heldout=sets, draw="sample")
+  assert len(_examples(tmp_path / "t.jsonl", heldout=sets, draw="first")) == 6
+
+
 def test_a_listed_task_whose_rows_were_left_out(tmp_path):
   rows = _rows(9)
   for row in rows:
@@ -269,7 +310,7 @@ def test_a_listed_task_whose_rows_were_left_out(tmp_path):
   path = tmp_path / "t.jsonl"
   path.write_text("\n".join(map(json.dumps, rows)))
   said = (
-      r"no task 'b'.* 3 rows of b were left out as bad rows: .*line 2: the field"
+      r"no task 'b'.* 3 bad rows of b were left out: .*line 2: the field"
       r' "input" .* must be text, not a number'
   )
   with pytest.raises(errors.InputError, match=said):

@@ -148,7 +148,7 @@ def test_the_released_decoding():
     [
         (dict(type="generate", top_k=3), "top_k is 3, but decoding='greedy'"),
         (dict(type="loss", top_k=3), "only type='generate' reads it"),
-        (dict(type="generate", max_new_tokens=0), "must be 1 or more"),
+        (dict(type="generate", max_new_tokens=0), "must be at least 1"),
         (
             dict(type="generate", max_new_tokens=5000),
             r"the prompt of example \d+ has \d+ tokens.*2048 positions",

@@ -137,6 +137,23 @@ def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
   assert started == NAMES
 
 
+def test_notes_of_points_that_were_exchanged(
+    config, tmp_path, started, compared
+):
+  _run(config, tmp_path)
+  first, second, *_ = sorted(tmp_path.glob("sweeps/*/points/*.json"))
+  text = first.read_text()
+  first.write_text(second.read_text())
+  with pytest.raises(errors.InputError, match=r"near-s0.json: .*elsewhere"):
+    _run(config, tmp_path)
+  first.write_text('{"rum": "runs/near-s0"}')
+  with pytest.raises(errors.InputError, match=r"near-s0.json: .*Delete it: "):
+    _run(config, tmp_path)
+  first.write_text(text)
+  assert _run(config, tmp_path)[0]
+  assert started == NAMES
+
+
 def test_a_run_that_was_deleted_is_trained_again(
     config, tmp_path, started, compared
 ):

@@ -259,7 +259,7 @@ def test_dropout_is_no_option_and_ranges_are_checked():
   ):
     config.check({"lora": {"dropout": 0.1}})
   with pytest.raises(
-      errors.InputError, match=r"lora\.rank is -1; it must be 0"
+      errors.InputError, match=r"lora\.rank is -1; it must be at least 0"
   ):
     config.check({"lora": {"rank": -1}})
   with pytest.raises(errors.InputError, match=r"lora\.base is 'int8'"):

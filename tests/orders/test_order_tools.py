@@ -166,6 +166,15 @@ def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
   assert (code, "not begun" in said) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"), [("x", "no integer"), (str(10**30), "is more than")]
+)
+def test_numbers_that_no_order_has(order, capsys, value, message):
+  with pytest.raises(SystemExit):
+    tools.main(["trace", str(order.path), f"--batch_size={value}"])
+  assert message in capsys.readouterr().err
+
+
 def test_a_path_that_is_no_artifact_is_one_message(workdir):
   made = subprocess.run(
       [sys.executable, "-m", "zsgen.orders", "verify", workdir / "none"],

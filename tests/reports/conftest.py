@@ -55,10 +55,12 @@ def _write(
   path.mkdir(parents=True)
   size = config.train.batch_size
   steps = len(order) // size
-  sealed.write(path / "config.json", config_lib.to_dict(config))
+  made_by = {"order": order.fingerprint}
+  owner = artifacts.digest(made_by)
+  sealed.write(path / "config.json", config_lib.to_dict(config), owner)
   manifest = {
       "kind": "run",
-      "made_by": {"order": order.fingerprint},
+      "made_by": made_by,
       "store": os.path.relpath(store.path, path),
       "order": os.path.relpath(order.path, path),
       "batch_size": size,

@@ -10,7 +10,8 @@ def test_names_from_data_are_shown_as_they_are():
       "source": {
           "bad_rows": {"count": 7, "first": ["a.jsonl, line 1: is x.", "b"]},
           "duplicates": 2,
-          "unassigned_tasks": 0,
+          "unassigned_tasks": 6,
+          "unassigned_splits": {"dev": 4, "": 2},
           "absent_tasks": {"train": 4, "held_out": 0},
           "unread_files": {".txt": {"count": 1, "first": "my_notes.txt"}},
           "unread_fields": {"my_field": 1200},
@@ -36,6 +37,10 @@ def test_names_from_data_are_shown_as_they_are():
       ),
       "tasks without a row: 4 of train",
       (
+          "unassigned tasks, neither trained on nor held out: 6, by their own"
+          " splits: 4 of dev, 2 of no split"
+      ),
+      (
           "held-out examples whose text stands in training: 3 by input, 1 by"
           " definition and input; such as in ii_rhymes 3"
       ),
@@ -50,8 +55,8 @@ def test_a_generated_suite_has_nothing_to_remark():
 
 
 def test_long_lists_end():
-  fields = {f"f{i}": 1 for i in range(40)}
+  fields = {f"f{i:02}": 1 + (i == 7) for i in range(40)}
   manifest = {"suite": "t", "prompts": {}, "source": {"unread_fields": fields}}
   (line,) = source_notes.describe(manifest)
-  assert line.startswith("t: 40 fields of rows are not read: f0 (1), f1 (1)")
-  assert line.endswith("f9 (1), …")
+  assert line.startswith("t: 40 fields of rows are not read: f07 (2), f00 (1)")
+  assert line.endswith("f09 (1), …")

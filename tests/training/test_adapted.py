@@ -11,8 +11,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 import zsgen
+from zsgen import artifacts, errors
 from zsgen import config as config_lib
-from zsgen import errors
 from zsgen import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
@@ -210,7 +210,7 @@ def test_a_base_that_has_changed_is_told(adapted, made, tmp_path):
   run = shutil.copytree(made(adapted), tmp_path / "run")
   manifest = json.loads((run / "manifest.json").read_text())
   manifest["made_by"]["weights"] = "another"
-  (run / "manifest.json").write_text(json.dumps(manifest))
+  artifacts.write_manifest(run, manifest)
   message = r"no longer what it was .* drawn from the seed 0"
   with pytest.raises(errors.InputError, match=message):
     _all(config_lib.Model(init=f"run:{run}"))

@@ -11,7 +11,6 @@ import rich.console
 
 from zsgen import config as config_lib
 from zsgen import errors, pipeline, sealed
-from zsgen.orders import verify
 from zsgen.reports import curves
 from zsgen.training import proof, record_digests, records
 
@@ -135,7 +134,7 @@ def test_a_report_or_an_export_of_a_damaged_run_is_refused(
   shutil.rmtree(newest)
   assert "from step 5 of 10" in _do(config, workdir, "train")
   assert _content(run) == before
-  verify.verify(run)
+  proof.check(run)
 
 
 def test_a_last_checkpoint_that_is_gone(config, workdir, run):
@@ -151,15 +150,24 @@ def test_a_last_checkpoint_that_is_gone(config, workdir, run):
 
 
 def test_checkpoints_that_are_gone_altogether(config, workdir, run):
-  before = _content(run)
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
   with pytest.raises(errors.InputError, match=r"result.json and .* it anew"):
     _do(config, workdir, "export")
+
+
+@pytest.mark.slow
+def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
+  before = _content(run)
+  shutil.rmtree(run / "checkpoints")
   (run / "result.json").unlink()
   assert "from step 0 of 10" in _do(config, workdir, "train")
   assert _content(run) == before
+
+
+def _read(path: pathlib.Path) -> dict:
+  return sealed.read(path, record_digests.identity(path.parent), "")
 
 
 def _start_from(config, init: str):
@@ -190,10 +198,15 @@ def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
   newest = r"10: .*checksum: params/.*'run:.*@5'; or delete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
     _do(other, workdir, "evaluate")
-  with pytest.raises(errors.InputError, match=r"checkpoints/10: .*damaged"):
-    verify.verify(run)
+  again = r"checkpoints/10: .*damaged.* delete .*/10, then delete .*result.json"
+  with pytest.raises(errors.InputError, match=again):
+    proof.check(run)
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
+  (checkpoints / "10" / "meta" / "metadata").write_text("{}")
+  newest = r"10: .*other fields.*'run:.*@5'; or delete .*/10, then delete"
+  with pytest.raises(errors.InputError, match=newest):
+    _do(other, workdir, "evaluate")
 
 
 @pytest.mark.parametrize("damage", ["spoil", "truncate", "empty", "delete"])
@@ -205,7 +218,7 @@ def test_clocks_never_block_a_report(config, workdir, run, damage):
   assert (lost in (run / "report.html").read_text()) == (lost in said)
   (run / "result.json").unlink()
   assert "at step 10" not in _do(config, workdir, "train")
-  verify.verify(run)
+  proof.check(run)
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
@@ -215,13 +228,20 @@ def test_results_and_configs_that_were_changed(run, name, damage):
   if damage == "truncate":  # Of the last line's end.
     curves.open_run(run)
     return
-  with pytest.raises(errors.InputError, match=f"{name}: is damaged or was ch"):
+  with pytest.raises(errors.InputError, match=f"{name}: is damaged, was ch"):
+    curves.open_run(run)
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.json"])
+def test_files_of_another_run_are_not_taken(run, name):
+  sealed.write(run / name, _read(run / name), "another run")
+  with pytest.raises(errors.InputError, match=f"{name}: .*belongs elsewhere"):
     curves.open_run(run)
 
 
 def test_a_result_that_was_changed_is_written_again(config, workdir, run):
   before = _content(run)
-  result = sealed.read(run / "result.json", "")
+  result = _read(run / "result.json")
   result["evals"]["heldout"]["loss"]["final"] = 0.1
   (run / "result.json").write_text(
       json.dumps({**result, "digest": before and "0" * 64})
@@ -234,18 +254,16 @@ def test_a_result_that_was_changed_is_written_again(config, workdir, run):
 
 
 def test_runs_of_an_older_version_are_read(config, workdir, run):
-  result = sealed.read(run / "result.json", "")
+  result = _read(run / "result.json")
   del result["records"]
   (run / "result.json").write_text(json.dumps(result))
-  (run / "config.json").write_text(
-      json.dumps(sealed.read(run / "config.json", ""))
-  )
+  (run / "config.json").write_text(json.dumps(_read(run / "config.json")))
   for path in (run / "checkpoints").glob("*/meta/metadata"):
     kept = json.loads(path.read_text())["records"]
     lengths = {n: kept[n][0] for n in ("metrics.jsonl", "perf.jsonl")}
     meta = {"step": int(path.parts[-3]), "lengths": lengths}
     path.write_text(json.dumps(meta))
-  said = "\n".join(verify.verify(run))
+  said = "\n".join(proof.check(run))
   assert "records are not checked: an older version" in said
   assert "checkpoint of step 10: not checked: an older version" in said
   assert "report.html" in _do(config, workdir, "report")

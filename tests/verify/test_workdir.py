@@ -212,6 +212,7 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   (store.parent / f".{store.name}.0123456789ab").mkdir()
   (store.parent / f".{store.name}.0123456789.partial").mkdir()
   (workdir / "orders" / "notes").mkdir()
+  (workdir / "sweeps").mkdir()
   manifest = artifacts.read_manifest(_one(workdir, "runs"))
   del manifest["digest"]
   begun = workdir / "runs" / "small-0123456789"
@@ -225,6 +226,7 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   assert f"{store.name}.0123456789ab: left over from a command" in out
   assert f"{store.name}.0123456789.partial: unfinished: what a command" in out
   assert "notes: is not zsgen's; it was not checked" in out
+  assert f"{workdir}: not checked: sweeps" in out
   assert f"run {begun}: unfinished: was just begun" in out
   assert f"run {waiting}: unfinished: has not begun to train" in out
 

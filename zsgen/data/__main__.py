@@ -16,13 +16,16 @@ import sys
 from absl import flags
 import rich.console
 
-from zsgen import command, errors, terminal
+from zsgen import command, errors, schema, terminal
 from zsgen import config as config_lib
 from zsgen.data import prompts, sources, suite, tokenizers
 from zsgen.data.tokenizers import bpe
 
 _VOCAB_SIZE = flags.DEFINE_integer(
-    "vocab_size", 8000, "Ids, those of 256 bytes and two special tokens among."
+    "vocab_size",
+    8000,
+    "Ids, those of 256 bytes and two special tokens among.",
+    upper_bound=2**24,
 )
 _OUT = flags.DEFINE_string("out", None, "The directory to write.")
 _TOOLS = ("train_tokenizer",)
@@ -121,6 +124,7 @@ def main() -> None:
   """Runs what the flags say."""
   if not _OUT.value:
     raise errors.InputError("name the directory to write: --out=DIR.")
+  schema.check_local(_OUT.value, "--out")
   config = config_lib.check(command.CONFIG.value)
   console = terminal.Console(stderr=True)
   train_tokenizer(
@@ -137,6 +141,8 @@ if __name__ == "__main__":
   if sys.argv[1:2] and sys.argv[1] in _TOOLS:
     del sys.argv[1]
     command.start(main)
+  elif sys.argv[1:] in (["--help"], ["-h"]):
+    print(__doc__)
   else:
     print(
         f"zsgen: name a tool: python -m zsgen.data {'|'.join(_TOOLS)} --help",

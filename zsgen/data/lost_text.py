@@ -68,7 +68,8 @@ def _losses(
     lost: tokenizers.losses.Lost,
 ):
   """The row, the segment and the loss of every segment."""
-  has_unknown = [lost.unknown_id in set(each.tokens) for each in encoded]
+  unknown = -1 if lost.unknown_id is None else lost.unknown_id
+  has_unknown = [bool((each.tokens == unknown).any()) for each in encoded]
   for special in (False, True):
     kind = [
         (row, segment)
@@ -106,8 +107,8 @@ def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
   more = len(lossy) - _NAMED
   others = f"; and {more:,} more" if more > 0 else ""
   raise errors.InputError(
-      "the tokenizer drops characters of answers, so that the model would"
-      f" learn other answers ({named}{others}). Use a tokenizer that has a"
+      "config.data.tokenizer: the tokenizer drops characters of answers, so"
+      f" that the model would learn other answers ({named}{others}). Use a tokenizer that has a"
       " token for any text (of bytes, or with byte fallback), or leave such"
       " examples out, which counts them: --config.data.on_bad_row=skip."
   )

@@ -114,6 +114,8 @@ def _unknown(tokens: np.ndarray, tokenizer: tokenizers.Tokenizer) -> np.ndarray:
 
 def _sums(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
   """The sum of each row, int64 [n]."""
+  if not values.any():
+    return np.zeros(len(borders) - 1, np.int64)
   before = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
   return np.diff(before[borders])
 

@@ -16,7 +16,7 @@ Training reads it by memory map; nothing here needs TensorFlow. What is read is
 compared with blocks.npy first (`zsgen.data.blocks`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -306,7 +306,7 @@ def open_store(path: pathlib.Path) -> Store:
     InputError: it is not there, is of an older format, or is damaged.
   """
   manifest = _read_manifest(path)
-  for problem in _misfits(path, manifest):
+  for problem in _misfits(path, manifest).values():
     raise errors.InputError(problem)
   return Store(path, manifest)
 
@@ -325,13 +325,13 @@ def problems(path: pathlib.Path) -> list[str]:
   """
   manifest = _read_manifest(path)
   files = manifest["files"]
-  wrong = list(_misfits(path, manifest))
-  if not wrong:
-    wrong = [
-        f"{path / name}: {_find_damage(path, name, files)}. {_again(path)}"
-        for name, expected in files.items()
-        if artifacts.file_digest(path / name) != expected["sha256"]
-    ]
+  misfits = _misfits(path, manifest)
+  wrong = [*misfits.values()]
+  wrong += [
+      f"{path / name}: {_find_damage(path, name, files)}. {_again(path)}"
+      for name in sorted(files.keys() - misfits.keys())
+      if artifacts.file_digest(path / name) != files[name]["sha256"]
+  ]
   if not wrong and manifest["fingerprint"] != fingerprint(path, files):
     wrong.append(
         f"{path / artifacts.MANIFEST}: the fingerprint does not follow from the"
@@ -358,17 +358,19 @@ def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
   return manifest
 
 
-def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-  """Yields a sentence for each file that is missing or of another size."""
+def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+  """A sentence for each file that is missing or of another size."""
+  wrong = {}
   for name, written in manifest["files"].items():
     file = path / name
     size = file.stat().st_size if file.is_file() else None
     if size != written["bytes"]:
       found = "is missing" if size is None else f"has {size:,} bytes"
-      yield (
+      wrong[name] = (
           f"{file}: {found}, but {written['bytes']:,} bytes were written."
           f" {_again(path)}"
       )
+  return wrong
 
 
 def _sums(
@@ -390,7 +392,7 @@ def _find_damage(
   """Where a file is damaged."""
   try:
     sums = _sums(path, files)[name]
-  except (KeyError, errors.InputError):
+  except (KeyError, OSError, errors.InputError):
     return "is damaged"  # It is the table, or the table is damaged too.
   file = blocks.BlockFile(path, name, sums, np.uint8)
   damaged = file.damaged()

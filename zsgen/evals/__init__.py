@@ -25,7 +25,10 @@ _DECODING = (
 def check(name: str, spec: config.Eval) -> None:
   """Raises InputError for an option that is set and that nothing reads."""
   if spec.type == "generate":
-    decoding(spec)
+    try:
+      decoding(spec)
+    except errors.InputError as error:
+      raise errors.InputError(f"config.evals.{name}.{error}") from error
     return
   default = config.Eval()
   for field in _DECODING:

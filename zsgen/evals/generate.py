@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import config, errors
+from zsgen import config, errors, hosts
 from zsgen import mesh as mesh_lib
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
@@ -68,10 +68,10 @@ class Generate:
     """Generates and scores an answer to each example."""
     found = [
         (slots, self._generate(params, *asked, self._seed))
-        for slots, asked in self._batches
+        for slots, asked in hosts.moves(self._batches)
     ]
     answers = [""] * len(self.ids)
-    for slots, rows in found:
+    for slots, rows in hosts.moves(found):
       for slot, row in zip(slots, np.asarray(rows), strict=False):
         answers[slot] = self._text(row)
     return self._judge(answers)
@@ -127,7 +127,8 @@ def decoding(spec: config.Eval) -> generation.Decoding:
   """How tokens are chosen.
 
   Raises:
-    InputError: a field is set that the named decoding does not read.
+    InputError: a field is set that the named decoding does not read; the
+      message begins with the field.
   """
   drawn = dict(
       temperature=spec.temperature,
@@ -136,16 +137,28 @@ def decoding(spec: config.Eval) -> generation.Decoding:
       penalty=spec.penalty,
   )
   if spec.decoding == "sample":
+    _check_likeliest(spec)
     return generation.Decoding(spec.max_new_tokens, **drawn)
   default = config.Eval()
   for field, value in drawn.items():
     if value != getattr(default, field):
       raise errors.InputError(
-          f"config.evals: {field} is {value}, but decoding="
-          f"{spec.decoding!r} does not read it: set decoding='sample'."
+          f"{field} is {value}, but decoding={spec.decoding!r} does not read"
+          " it: set decoding='sample'."
       )
   named = _RELEASED if spec.decoding == "released" else {}
   return generation.Decoding(spec.max_new_tokens, **named)
+
+
+def _check_likeliest(spec: config.Eval) -> None:
+  """Raises InputError for a choice of tokens where the likeliest is taken."""
+  default = config.Eval()
+  for field in () if spec.temperature else ("top_k", "top_p"):
+    if getattr(spec, field) != getattr(default, field):
+      raise errors.InputError(
+          f"{field} is {getattr(spec, field)}, but temperature is 0: the"
+          f" likeliest token is taken. Raise temperature, or leave {field} out."
+      )
 
 
 def _prompt(row: store_lib.Row) -> np.ndarray:

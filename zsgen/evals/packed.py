@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from zsgen import hosts
 from zsgen import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.models import model as model_lib
@@ -61,10 +62,11 @@ class Packed:
   def __call__(self, params: Any) -> np.ndarray:
     """The number of each row, float32 [E]."""
     found = [
-        (slots, self._reduce(params, batch)) for slots, batch in self._batches
+        (slots, self._reduce(params, batch))
+        for slots, batch in hosts.moves(self._batches)
     ]
     values = np.empty(len(self._ids), np.float32)
-    for slots, each in found:
+    for slots, each in hosts.moves(found):
       values[slots] = np.asarray(each)[: len(slots)]
     return values
 

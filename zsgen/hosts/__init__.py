@@ -20,6 +20,7 @@ from zsgen.hosts import agreement, facts, failures, service
 from zsgen.hosts.failures import leave, told
 from zsgen.hosts.joining import start
 from zsgen.hosts.service import index, is_first, look_up, publish, several
+from zsgen.hosts.signals import move, moves
 
 __all__ = [
     "agree",
@@ -28,6 +29,8 @@ __all__ = [
     "is_first",
     "leave",
     "look_up",
+    "move",
+    "moves",
     "of_first",
     "publish",
     "see",

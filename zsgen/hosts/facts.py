@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import functools
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -86,7 +87,7 @@ def _sources() -> dict[str, str]:
   """A digest of each source file of zsgen."""
   return {
       f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
-          artifacts.file_digest(path)[:12]
+          hashlib.sha256(path.read_bytes()).hexdigest()[:12]
       )
       for path in sorted(_PACKAGE.rglob("*.py"))
   }

@@ -179,15 +179,15 @@ def _start_jax(place: Place, wait: float) -> None:
   before = signal.getsignal(signal.SIGTERM)
   # An abort of jax says why; stacks of all threads after it would hide that.
   faulthandler.disable()
-  limit = min(wait, _MET) if place.address else wait
+  limit = _MET if place.address else wait
   try:
     with _ended_after(limit, place):
       jax.distributed.initialize(
           coordinator_address=place.address and str(place.address),
-          num_processes=None if place.found else place.count,
-          process_id=None if place.found else place.index,
+          num_processes=place.count,
+          process_id=place.index,
           cluster_detection_method=None if place.found else "deactivate",
-          # Not heard of: it would abort.
+          # Later than our own end of waiting: jax would abort.
           initialization_timeout=int(limit + _LATER),
           heartbeat_timeout_seconds=_HEARTBEAT,
       )

@@ -77,7 +77,8 @@ def _receive(
     wait: float,
 ) -> None:
   """Process 0: listens, and calls its own address as the others do."""
-  room = reception.Reception(address, count, hello, wait)
+  port = _own_port(address)
+  room = reception.Reception(address, port, count, hello, wait)
   caller = _Caller(address, hello, wait)
   end = time.monotonic() + min(_FOREIGN, wait)
   while True:
@@ -86,7 +87,7 @@ def _receive(
       break
     except OSError as error:
       if error.errno != errno.EADDRINUSE or time.monotonic() > end:
-        raise _not_listening(address, error) from error
+        raise _not_listening(address, port, error) from error
     # Another process 0 of this run may be there: it says so.
     with contextlib.suppress(OSError, _Foreign):
       caller.attempt()
@@ -100,15 +101,22 @@ def _receive(
   room.close()
 
 
+def _own_port(address: addresses.Address) -> int:
+  """The port on which jax will listen here; another where one is forwarded."""
+  name = "JAX_COORDINATOR_BIND_ADDRESS"
+  bound = os.environ.get(name, "")
+  return addresses.parse(bound, name).port if bound else address.port
+
+
 def _not_listening(
-    address: addresses.Address, error: OSError
+    address: addresses.Address, port: int, error: OSError
 ) -> errors.InputError:
   """What process 0 raises where it cannot have the port."""
   why = os.strerror(error.errno or 0)
   if error.errno == errno.EADDRINUSE:
     why += ": another program has it, or an earlier run that has not ended"
   return errors.InputError(
-      f"process 0 cannot listen on port {address.port} of this host ({why})."
+      f"process 0 cannot listen on port {port} of this host ({why})."
       f" Choose another port for all processes: {_OPTION} is {address}."
   )
 

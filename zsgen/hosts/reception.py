@@ -112,7 +112,8 @@ class Reception:
   """Receives processes in a thread, from `open` to `close`.
 
   Args:
-    address: whose port it listens on, on all interfaces as jax does.
+    address: where the others come to.
+    port: of this host that leads there; on all interfaces, as jax's will be.
     count: processes that must come, process 0 among them.
     mine: what process 0 says of itself.
     wait: seconds to wait for them.
@@ -121,11 +122,13 @@ class Reception:
   def __init__(
       self,
       address: addresses.Address,
+      port: int,
       count: int,
       mine: Hello,
       wait: float,
   ):
-    self._address, self._count, self._mine = address, count, mine
+    self._address, self._port = address, port
+    self._count, self._mine = count, mine
     self._deadline = time.monotonic() + wait
     self._wait = wait
     self._guests: list[_Guest] = []
@@ -138,7 +141,7 @@ class Reception:
 
   def open(self) -> None:
     """Starts to listen; OSError if the port cannot be had."""
-    self._listener = _open_port(self._address.port)
+    self._listener = _open_port(self._port)
     self._listener.setblocking(False)
     self._thread.start()
 

@@ -3,11 +3,11 @@
 Python's handlers run between two instructions of the main thread. It comes to
 none while a collective, or a barrier of a checkpoint, waits for a process that
 never comes. So a thread hears of the signal too. If the main thread then stays
-in one call for a minute, the process ends as if it were killed, which a run
+in one call for five minutes, the process ends as if it were killed, which a run
 survives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import functools
 import os
@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 import types
+from typing import TypeVar
 
 from zsgen import errors, terminal
 from zsgen.hosts import failures, service
 
-# Seconds inside one call after which a process is taken to wait in vain. A long
-# compilation may take as long: nothing was trained since it began.
-_STUCK = 60.0
+T = TypeVar("T")
+# Seconds inside one call after which a process is taken to wait in vain. Saving
+# a large checkpoint is one call too, and must not be cut off.
+_STUCK = 300.0
 # While the processes join each other there is nothing to save.
 _JOINING = 1.0
 # Seconds to tell the other processes of the end, and to see them leave.
@@ -37,6 +39,8 @@ class _Watch:
 
   def __init__(self) -> None:
     self.patience = _STUCK
+    self.longest = 0.0
+    self._moved = 0.0
     self._heard, self._write = socket.socketpair()
     self._write.setblocking(False)
     number = self._write.fileno()
@@ -45,18 +49,26 @@ class _Watch:
       signal.set_wakeup_fd(before)
     threading.Thread(target=self._listen, daemon=True).start()
 
+  def move(self, first: bool) -> None:
+    """Notes how long this process has taken since it did so last."""
+    now = time.monotonic()
+    self.longest = 0.0 if first else max(self.longest, now - self._moved)
+    self._moved = now
+
   def _listen(self) -> None:
     number = 0
     while number not in _SIGNALS:
       (number,) = self._heard.recv(1)
-    frame, instruction, since = None, 0, time.monotonic()
-    while time.monotonic() < since + self.patience:
+    before, since = None, time.monotonic()
+    while time.monotonic() < since + max(self.patience, 2 * self.longest):
+      frame = _main_frame()
+      if frame is None:
+        return
       # The frame is held: no other can have its place in memory, so another
       # call of the same function is another frame.
-      if (now := _main_frame()) is None:
-        return
-      if now is not frame or now.f_lasti != instruction:
-        frame, instruction, since = now, now.f_lasti, time.monotonic()
+      now = (frame, frame.f_lasti, self._moved)
+      if now != before:
+        before, since = now, time.monotonic()
       time.sleep(_POLL)
     _end(signal.Signals(number), tell=self.patience > _JOINING)
 
@@ -83,6 +95,26 @@ def _end(number: signal.Signals, tell: bool) -> None:
 @functools.cache
 def _watching() -> _Watch:
   return _Watch()
+
+
+def move(first: bool = False) -> None:
+  """Says that the work has come a step further.
+
+  A process whose steps, or evaluations between them, take long is not taken to
+  wait in vain until one takes twice as long as any before.
+
+  Args:
+    first: the first of these steps begins.
+  """
+  if _watching.cache_info().currsize:  # In a run of several processes.
+    _watching().move(first)
+
+
+def moves(items: Iterable[T]) -> Iterator[T]:
+  """Yields items; each is a `move`."""
+  for item in items:
+    move()
+    yield item
 
 
 @contextlib.contextmanager

@@ -287,6 +287,39 @@ def _check(arch: config.Model) -> None:
     )
 
 
+def check_unread(arch: config.Model) -> None:
+  """Raises InputError for an option that the architecture does not read.
+
+  Args:
+    arch: of new parameters; what is read from files has no such options.
+  """
+  default = config.Model()
+  for reason, names in _unread(arch):
+    for name in names:
+      value = getattr(arch, name)
+      if value != getattr(default, name):
+        raise errors.InputError(
+            f"config.model.{name} is {value!r}, but config.model.{reason}:"
+            f" nothing reads it. Leave {name} out."
+        )
+
+
+def _unread(arch: config.Model) -> list[tuple[str, tuple[str, ...]]]:
+  """Options that are not read, and the option that is the reason."""
+  stretched = ("rope_low", "rope_high", "rope_original")
+  rope = ("rope_theta", "rope_local_theta", "rope_scaling", "rope_factor")
+  unread = []
+  if arch.positions != "rotary":
+    unread.append((f"positions is {arch.positions!r}", (*rope, *stretched)))
+  if arch.rope_scaling == "none":
+    unread.append(("rope_scaling is 'none'", ("rope_factor", *stretched)))
+  if arch.rope_scaling == "linear":
+    unread.append(("rope_scaling is 'linear'", stretched))
+  if "local" not in arch.pattern:
+    unread.append(("pattern has no 'local' block", ("rope_local_theta",)))
+  return unread
+
+
 def parameter_count(params: Any) -> int:
   """Number of parameters of a tree of arrays or of shapes."""
   return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -19,6 +19,8 @@ from zsgen.orders import trace as trace_lib
 
 # Characters of a task's name, and of a prompt, that `show` prints.
 _TEXT = 60
+# More than any order has.
+_MOST = 2**31
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
   tools = parser.add_subparsers(required=True, metavar="show|diff|verify|trace")
   show = tools.add_parser("show", help="head and statistics of orders")
   show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
-  show.add_argument("--head", type=int, default=10, help="rows to print (10)")
+  show.add_argument(
+      "--head", type=_count, default=10, help="rows to print (10)"
+  )
   show.set_defaults(tool=_show)
   differ = tools.add_parser("diff", help="overlap and ranks of two orders")
   differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
@@ -51,6 +55,17 @@ def _parser() -> argparse.ArgumentParser:
   check.set_defaults(tool=_verify)
   _add_trace(tools)
   return parser
+
+
+def _count(text: str) -> int:
+  """A number of examples, rows or steps, as the command line gives it."""
+  try:
+    value = int(text)
+  except ValueError as error:
+    raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
+  if abs(value) > _MOST:
+    raise argparse.ArgumentTypeError(f"{text} is more than {_MOST:,}")
+  return value
 
 
 def _add_trace(tools: Any) -> None:
@@ -64,7 +79,7 @@ def _add_trace(tools: Any) -> None:
       ("every", 10, "steps from prefix to prefix"),
   ):
     trace.add_argument(
-        f"--{name}", type=int, default=default, help=f"{what} ({default})"
+        f"--{name}", type=_count, default=default, help=f"{what} ({default})"
     )
   trace.add_argument("--split", default="heldout", help="held-out set")
   trace.add_argument(

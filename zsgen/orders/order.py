@@ -180,7 +180,7 @@ def make(
 def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   """All that decides an order but the seed and the store.
 
-  Without an embedder nothing looks at the target: target and text are None.
+  Where nothing looks at the target, target and text are None.
 
   Raises:
     InputError: an unknown arrangement or embedder, or a target that is not a
@@ -196,12 +196,13 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   )
   if arrangements.has_parts(order):
     made["parts"] = [made_by(store, part) for part in order.parts]
-  if order.embedder:
+  if arrangements.looks_at_target(order):
     sources.target_ids(store, order)
-    parts = embeddings.made_by(store, order)
-    embedder = dict(name=order.embedder, parameters=parts["parameters"])
-    made.update(target=order.target, text=order.text, embedder=embedder)
+    made.update(target=order.target, text=order.text)
     made["target_task"] = order.target_task or None
+  if order.embedder:
+    parts = embeddings.made_by(store, order)
+    made["embedder"] = dict(name=order.embedder, parameters=parts["parameters"])
   return made
 
 

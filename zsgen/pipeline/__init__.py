@@ -78,6 +78,12 @@ def run(
           f"--stage={stage} is not known; there are"
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
+  if config.population > 1:
+    raise errors.InputError(
+        f"config.population is {config.population}, but this is one run: only"
+        " a sweep trains several points as one program (python -m"
+        " launch.sweep). Leave population out."
+    )
   with hosts.together([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
     asked = set(stages or STAGES)

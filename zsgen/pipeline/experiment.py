@@ -11,12 +11,12 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts, sealed, texts
+from zsgen import artifacts, errors, evals, hosts, schema, sealed, texts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
-from zsgen.data import prepare, sources, tokenizers
+from zsgen.data import prepare, prompts, sources, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import packed, subsets
+from zsgen.evals import metrics, packed, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
@@ -29,7 +29,17 @@ from zsgen.reports import (
     source_notes,
     task_counts,
 )
-from zsgen.training import batches, loop, record_digests, seqio_feed, watch
+from zsgen.training import (
+    batches,
+    loop,
+    memory,
+    optimizer,
+    record_digests,
+    seqio_feed,
+    tracing,
+    watch,
+    writers,
+)
 from zsgen.training import program as program_lib
 from zsgen.training import start as start_lib
 
@@ -47,6 +57,7 @@ class Experiment:
     self.config = dataclasses.replace(
         config, model=self.start.arch, lora=self.start.lora
     )
+    schema.check_local(str(workdir), "--workdir")
     self.workdir = workdir.absolute()
     self.console = console or hosts.console()
     self._check_names()
@@ -63,6 +74,7 @@ class Experiment:
     hosts.agree("store", {"the store's fingerprint": store.fingerprint})
     self._check_evals(store.manifest["heldout"])
     self._check_choices(store)
+    self._check_targets(store)
     return store
 
   def _prepared(self) -> store_lib.Store:
@@ -146,7 +158,7 @@ class Experiment:
       result = run_report.result(self.path)
       if digests:
         result["records"] = record_digests.without_clocks(digests)
-      sealed.write(self.path / record_digests.RESULT, result)
+      sealed.write(self.path / record_digests.RESULT, result, self._identity)
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
@@ -175,8 +187,12 @@ class Experiment:
   def job(self) -> loop.Job:
     """All that training needs."""
     config, order = self.config, self.order
+    steps = batches.steps_of(order.ids, config.train.batch_size)
+    optimizer.check_steps(config.train, steps)
+    tracing.check(config.profile, steps)
     mesh = mesh_lib.make(config.machine.mesh)
     program = program_lib.make(config, self.start, mesh)
+    memory.check_room(mesh, program.held)
     evaluators = self.evaluators(mesh)
     self.check_longest([order.ids, *(each.ids for each in evaluators)])
     return loop.Job(
@@ -185,10 +201,10 @@ class Experiment:
         program=program,
         feed=self.feed,
         layouts=self._layouts(mesh),
-        steps=batches.steps_of(order.ids, config.train.batch_size),
+        steps=steps,
         evaluators=evaluators,
         start=self.start,
-        identity=artifacts.digest(self._made),
+        identity=self._identity,
         say=self.say,
     )
 
@@ -263,6 +279,11 @@ class Experiment:
     hosts.agree("run", {"run": made})
     return made
 
+  @property
+  def _identity(self) -> str:
+    """What marks the files of the run: a digest of `_made`."""
+    return artifacts.digest(self._made)
+
   def weights(self) -> dict[str, Any]:
     """What parameters are made of: the base, and adapters if there are any."""
     made: dict[str, Any] = {"weights": self.start.fingerprint}
@@ -279,7 +300,8 @@ class Experiment:
     manifest = self.path / artifacts.MANIFEST
     if manifest.exists():
       artifacts.check_made_by(self.path, self._made)
-    sealed.write(self.path / "config.json", config_lib.to_dict(self.config))
+    config = config_lib.to_dict(self.config)
+    sealed.write(self.path / "config.json", config, self._identity)
     if manifest.exists():
       return
     size = self.config.train.batch_size
@@ -296,13 +318,22 @@ class Experiment:
     )
 
   def _check_names(self) -> None:
-    """Raises InputError for what can be wrong before any work is done."""
+    """Raises InputError for what can be wrong before any work is done.
+
+    That is all that the config alone says: whether an artifact exists already
+    makes no difference.
+    """
     sources.check(self.config.data)
+    prompts.check(self.config.data)
+    tokenizers.check(self.config.data)
     for name, spec in self.config.evals.items():
       evals.check(name, spec)
+    metrics.check_targets(self.config.evals, self.config.targets)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
-    arrangements.check_known(self.config.order)
+    arrangements.check_options(self.config.order)
+    if hosts.is_first():
+      writers.check(self.config.machine)
     model_lib.Model.from_config(self.config.model, self.config.lora)
     if self.config.machine.export == "adapter" and not self.config.lora.rank:
       raise errors.InputError(
@@ -327,6 +358,14 @@ class Experiment:
             f" {spec.split!r}.{errors.did_you_mean(spec.split, known)}"
             f" {self.config.data.source} has: {', '.join(known)}."
         )
+
+  def _check_targets(self, store: store_lib.Store) -> None:
+    """Raises InputError for a target of a task that no evaluation has."""
+    evaluated = {
+        split: [store.tasks[task] for task in store.split_tasks(split)]
+        for split in store.manifest["heldout"]
+    }
+    metrics.check_targets(self.config.evals, self.config.targets, evaluated)
 
   def _check_choices(self, store: store_lib.Store) -> None:
     """Raises InputError if an evaluation is to choose, and there is nothing."""

@@ -103,6 +103,7 @@ def open_run(path: pathlib.Path) -> Run:
   record_digests.check_finished(path)
   config = sealed.read(
       path / "config.json",
+      record_digests.identity(path),
       "Start the command that trains the run: it writes the file again.",
   )
   return Run(

@@ -26,6 +26,9 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
       *_unread_fields(source.pop("unread_fields", {}), suite),
       *_rates(read.get("rates_ignored", {}), suite),
       *_absent(source.pop("absent_tasks", {})),
+      *_unassigned(
+          source.pop("unassigned_tasks", 0), source.pop("unassigned_splits", {})
+      ),
       *_verbatim(source.pop("verbatim", {})),
   ]
   counts = {**source, **manifest["prompts"]}
@@ -57,7 +60,8 @@ def _unread_files(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _unread_fields(fields: Mapping[str, int], suite: str) -> Iterator[str]:
   if fields:
-    named = [f"{name} ({count:,})" for name, count in fields.items()]
+    most = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
+    named = [f"{name} ({count:,})" for name, count in most]
     are = "field of rows is" if len(fields) == 1 else "fields of rows are"
     yield f"{suite}: {len(fields):,} {are} not read: {_list(named)}"
 
@@ -75,6 +79,13 @@ def _absent(splits: Mapping[str, int]) -> Iterator[str]:
   named = [f"{count:,} of {split}" for split, count in splits.items() if count]
   if named:
     yield f"tasks without a row: {', '.join(named)}"
+
+
+def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
+  if count:
+    named = [f"{tasks:,} of {s or 'no split'}" for s, tasks in splits.items()]
+    of = f", by their own splits: {_list(named)}" if named else ""
+    yield f"unassigned tasks, neither trained on nor held out: {count:,}{of}"
 
 
 def _verbatim(verbatim: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from zsgen import artifacts, errors, hosts, sealed
+from zsgen import errors, hosts, sealed
 from zsgen.training import checksums, record_digests
 from zsgen.training import step as step_lib
 
@@ -103,7 +103,7 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave(sealed.seal(meta)),
+            meta=ocp.args.JsonSave(sealed.seal(meta, self._run)),
         ),
     )
 
@@ -141,10 +141,14 @@ class Checkpoints:
       InputError: it is of another tree.
     """
     meta = self._meta(step)
-    self._compare(step, self._metadata(step), _described(like))
+    self._compare(step, self._metadata(step, meta), _described(like))
     args = ocp.args.StandardRestore(like)
     state = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(state))
+    try:
+      self._check_sums(step, meta, checksums.checksums(state))
+    except Damaged:
+      del state  # The error holds this frame, and another step may be read.
+      raise
     return state
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
@@ -169,7 +173,8 @@ class Checkpoints:
     """What is saved beside the state; see `state` for what is raised."""
     saved = self._restore(step, meta=ocp.args.JsonRestore())["meta"]
     try:
-      meta = sealed.unseal(saved)
+      owner = saved.get("run", "") if isinstance(saved, dict) else ""
+      meta = sealed.unseal(saved, owner)
     except ValueError as error:
       raise self._damaged(step, f"meta: {error}") from error
     if meta.keys() == _OLD == saved.keys():
@@ -228,9 +233,19 @@ class Checkpoints:
           " Delete the run's directory to start it anew."
       )
 
-  def _metadata(self, step: int) -> dict[str, tuple]:
-    """Shape and element type of every array of a step, by path."""
-    return _described(self._tree(step))
+  def _metadata(self, step: int, meta: Mapping[str, Any]) -> dict[str, tuple]:
+    """Shape and element type of every array of a step, by path.
+
+    Raises:
+      Damaged: they are not those of the arrays that were saved.
+    """
+    tree = self._tree(step)
+    if "arrays" in meta:
+      kinds = checksums.kinds(tree)
+      saved = {path: s.partition(" ")[0] for path, s in meta["arrays"].items()}
+      if wrong := checksums.differing(kinds, saved):
+        raise self._damaged(step, f"not the array that was saved: {wrong[0]}")
+    return _described(tree)
 
   def _tree(self, step: int) -> Any:
     """Shapes of the state of a step, as a tree."""
@@ -270,7 +285,7 @@ class Finished(Checkpoints):
 
   def __init__(self, run: pathlib.Path):
     self.path = run / NAME
-    self._run = identity(run)
+    self._run = record_digests.identity(run)
     if not self.path.is_dir():
       raise errors.InputError(
           f"{self.path} is not there: the run has no checkpoints. To have them"
@@ -297,7 +312,7 @@ class Finished(Checkpoints):
     meta = self._meta(step)
     saved = {
         name: leaf
-        for name, leaf in self._metadata(step).items()
+        for name, leaf in self._metadata(step, meta).items()
         if name.startswith("params/")
     }
     self._compare(step, saved, _described({"params": like}))
@@ -309,7 +324,11 @@ class Finished(Checkpoints):
         partial_restore=True,
     )
     tree = self._restore(step, state=args)["state"]
-    self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    try:
+      self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    except Damaged:
+      del tree  # As in `state`.
+      raise
     return tree["params"]
 
   def check(self, step: int) -> bool:
@@ -363,15 +382,6 @@ def _quiet() -> Iterator[None]:
     yield
   finally:
     logging.set_verbosity(before)
-
-
-def identity(run: pathlib.Path) -> str:
-  """What marks the checkpoints of a run: what made it, not where it is.
-
-  Raises:
-    InputError: its manifest is missing or damaged.
-  """
-  return artifacts.digest(artifacts.read_manifest(run, "run")["made_by"])
 
 
 def retrain(run: pathlib.Path) -> str:

@@ -43,10 +43,15 @@ def checksums(tree: Any) -> dict[str, str]:
   }
 
 
+def kinds(tree: Any) -> dict[str, str]:
+  """Element type and shape of every leaf of a tree, by its path."""
+  return {path: _kind(leaf) for path, leaf in leaves_by_path(tree).items()}
+
+
 def differing(
     found: Mapping[str, str], expected: Mapping[str, str]
 ) -> list[str]:
-  """Paths whose checksums differ, or that only one of both has, sorted."""
+  """Paths whose strings differ, or that only one of both has, sorted."""
   paths = {*found, *expected}
   return sorted(p for p in paths if found.get(p) != expected.get(p))
 

@@ -66,7 +66,6 @@ def train(job: Job) -> record_digests.Digests:
       is out of memory, or another process that trains this run.
     Stopped: SIGTERM came; a checkpoint is saved.
   """
-  tracing.check(job.config.profile, job.steps)
   with contextlib.ExitStack() as stack:
     stack.enter_context(_memory_explained(job))
     stack.enter_context(records.alone(job.path))
@@ -250,11 +249,9 @@ def open_checkpoints(job: Job) -> checkpoints.Checkpoints:
 
 def _memory_explained(job: Job) -> contextlib.AbstractContextManager[None]:
   """Says what to do where memory is short."""
-  program, frozen = job.program, job.program.frozen_shapes
-  held = memory.per_device(program.shapes, program.shardings)
-  held += memory.per_device(frozen, program.frozen_shardings)
   rows = max(job.layouts.rows)
-  return memory.explained(job.config, program.mesh, rows, held)
+  held = job.program.held
+  return memory.explained(job.config, job.program.mesh, rows, held)
 
 
 def _start(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import math
+import os
 import pathlib
 import resource
 import sys
@@ -85,6 +86,41 @@ def explained(
         f" take {held / 2**30:.3g} GiB of each. The cheapest remedies, any of"
         f" them or together:\n{lines}"
     ) from error
+
+
+def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
+  """Checks that what is trained can be held at all, before it is made.
+
+  On the CPU too much is not refused when it is allocated: the system kills the
+  process when it is written.
+
+  Args:
+    mesh: where it is computed.
+    held: bytes of parameters and moments on each device.
+
+  Raises:
+    InputError: says what they take, what there is, and what helps.
+  """
+  room = _room(mesh)
+  if held > room:
+    raise errors.InputError(
+        f"parameters and moments take {held / 2**30:,.3g} GiB of each device,"
+        f" which has {room / 2**30:,.3g} GiB. Use a smaller model"
+        " (config.model), adapters (config.lora.rank), or split them over more"
+        " devices (config.machine.mesh.fsdp)."
+    )
+
+
+def _room(mesh: jax.sharding.Mesh) -> float:
+  """Bytes that each device has; infinite if not known."""
+  local = mesh.local_devices
+  stats = local[0].memory_stats() or {}
+  if "bytes_limit" in stats:
+    return stats["bytes_limit"]
+  if local[0].platform != "cpu":
+    return math.inf
+  host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  return host / len(local)
 
 
 def remedies(

@@ -11,11 +11,11 @@ from jax import numpy as jnp
 import numpy as np
 import optax
 
-from zsgen import config
+from zsgen import config, errors
 
 
 class Hyper(NamedTuple):
-  """Hyper-parameters of one step, float32 scalars."""
+  """Hyper-parameters of one step, float32 scalars; clip is inf for none."""
 
   learning_rate: np.ndarray
   b1: np.ndarray
@@ -33,8 +33,18 @@ def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
       b2=np.float32(train.b2),
       eps=np.float32(train.eps),
       weight_decay=np.float32(train.weight_decay),
-      clip=np.float32(train.clip),
+      clip=np.float32(train.clip or np.inf),
   )
+
+
+def check_steps(train: config.Train, steps: int) -> None:
+  """Raises InputError for a warm-up that does not end within `steps`."""
+  if train.warmup_steps and train.warmup_steps >= steps:
+    raise errors.InputError(
+        f"config.train.warmup_steps is {train.warmup_steps}, but the order has"
+        f" {steps} steps: the learning rate would never reach its peak. Lower"
+        f" it to {steps - 1} or less."
+    )
 
 
 def learning_rate(train: config.Train, step: int, steps: int) -> float:

@@ -11,7 +11,7 @@ from zsgen import hosts
 from zsgen import mesh as mesh_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
-from zsgen.training import batches, optimizer
+from zsgen.training import batches, memory, optimizer
 from zsgen.training import start as start_lib
 from zsgen.training import step as step_lib
 
@@ -43,6 +43,13 @@ class Program(NamedTuple):
   first_moment: str
   plain_step: Any
   step: Any
+
+  @property
+  def held(self) -> int:
+    """Bytes of parameters and moments on each device."""
+    return memory.per_device(self.shapes, self.shardings) + memory.per_device(
+        self.frozen_shapes, self.frozen_shardings
+    )
 
   def fed(self, batch: batches.Batch) -> batches.Batch:
     """A batch as `step` takes it: on one host as it is."""

@@ -59,10 +59,13 @@ def _check_checkpoints(
       said = "verified" if checked else checkpoints.UNCHECKED
       lines.append(f"run {run}: checkpoint of step {step}: {said}")
     except checkpoints.Damaged as error:
-      problems.append(
-          f"{error} The command that trains the run says how to go on; it may"
-          " be deleted if another one is there."
+      place = saved.directory(step)
+      advice = (
+          f"If it is needed, delete {place}, then {checkpoints.retrain(run)}."
+          if ended
+          else "The command that trains the run says how to resume."
       )
+      problems.append(f"{error} {advice}")
   if not ended and not problems and saved.steps():
     kept = record_digests.from_json(saved.records(saved.steps()[-1]))
     problems += [f"{each}." for each in record_digests.problems(run, kept)]

@@ -11,7 +11,7 @@ import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen import errors, sealed
+from zsgen import artifacts, errors, sealed
 
 RESULT, PERF = "result.json", "perf.jsonl"
 _CHUNK = 2**20
@@ -41,6 +41,15 @@ def from_json(value: Any) -> dict[str, Prefix]:
 def from_lengths(lengths: Mapping[str, int]) -> dict[str, Prefix]:
   """Digests of a checkpoint of an older version, which has lengths only."""
   return {name: Prefix(size, "") for name, size in lengths.items()}
+
+
+def identity(run: pathlib.Path) -> str:
+  """What marks the files of a run: what made it, not where it is.
+
+  Raises:
+    InputError: its manifest is missing or damaged.
+  """
+  return artifacts.digest(artifacts.read_manifest(run, "run")["made_by"])
 
 
 def without_clocks(digests: Digests) -> dict[str, Prefix]:
@@ -99,6 +108,7 @@ def check_finished(run: pathlib.Path) -> dict[str, Prefix]:
     return {}
   written = sealed.read(
       run / RESULT,
+      identity(run),
       "Delete it: the command that trains the run writes it again.",
   )
   known = {"steps", "evals", "targets", "records"}

@@ -124,6 +124,7 @@ def of(
 def _base(arch: config.Model, seed: int) -> Start:
   """The start without adapters."""
   kind, _, place = arch.init.partition(":")
+  schema.check_local(place, "config.model.init")
   if arch.init == "new":
     return _new(arch, seed)
   if arch.init in _EMBEDDED:
@@ -147,6 +148,7 @@ def _base(arch: config.Model, seed: int) -> Start:
 
 
 def _new(arch: config.Model, seed: int) -> Start:
+  model_lib.check_unread(arch)
   init = model_lib.Model.from_config(arch).init
 
   def load(shardings: Any) -> Any:
@@ -182,6 +184,7 @@ def _run(asked: config.Model, place: str) -> Start:
   made_by = artifacts.read_manifest(path, "run")["made_by"]
   saved = sealed.read(
       path / "config.json",
+      artifacts.digest(made_by),
       "The command that trains the run writes it again.",
   )
   found = schema.check_section(
@@ -254,8 +257,11 @@ def _checkpoint(
           f" 'run:{path}@{newest}'; or to have the last again,"
           f" {checkpoints.retrain(path)}."
       )
-    unchecked = "" if there.has_checksums(newest) else checkpoints.UNCHECKED
-  return newest, unchecked and f": {unchecked}"
+    try:
+      checked = there.has_checksums(newest)
+    except checkpoints.Damaged:
+      checked = True  # What reads it says what to do.
+  return newest, "" if checked else f": {checkpoints.UNCHECKED}"
 
 
 def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:

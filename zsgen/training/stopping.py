@@ -40,6 +40,7 @@ class Stopping:
 
   def listen(self) -> None:
     """From now on SIGTERM asks; in a thread nothing can be heard."""
+    hosts.move(first=True)
     if threading.current_thread() is threading.main_thread():
       self._before = signal.signal(signal.SIGTERM, self._ask)
 
@@ -51,6 +52,7 @@ class Stopping:
     """
     if not hosts.several():
       return self._asked
+    hosts.move()
     if self._asked:
       # The first one to name a step is heard by all before it.
       hosts.publish(self._key, str(step + _AHEAD))

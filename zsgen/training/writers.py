@@ -1,6 +1,7 @@
 """Where metrics go beside the run's own files: TensorBoard and W&B."""
 
 from collections.abc import Mapping
+import importlib.util
 import pathlib
 from typing import Protocol
 
@@ -49,13 +50,8 @@ class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
   def __init__(self, path: pathlib.Path, project: str):
-    try:
-      import wandb  # Heavy and optional.
-    except ImportError as error:
-      raise errors.InputError(
-          "config.machine.wandb is set, but wandb is not installed:"
-          " pip install 'zsgen[wandb]'."
-      ) from error
+    import wandb  # Heavy and optional; `check` has seen that it is there.
+
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"
     )
@@ -79,6 +75,15 @@ def _tag(name: str) -> str:
     return shown
   begin, end = shown[: _LONGEST // 2], shown[-_LONGEST // 4 :]
   return f"{begin}…{artifacts.digest(name)[:10]}…{end}"
+
+
+def check(machine: config.Machine) -> None:
+  """Raises InputError if a writer's package is not installed."""
+  if machine.wandb and importlib.util.find_spec("wandb") is None:
+    raise errors.InputError(
+        f"config.machine.wandb is {machine.wandb!r}, but wandb is not"
+        " installed. Run `pip install 'zsgen[wandb]'`, or leave wandb out."
+    )
 
 
 def make(

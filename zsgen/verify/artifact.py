@@ -55,8 +55,10 @@ def once(check: Check) -> Check:
 
 
 def problems_of(error: errors.InputError) -> list[str]:
-  """The sentences of an error that a check raised."""
-  return error.problems if isinstance(error, Damaged) else [str(error)]
+  """The sentences of an error that a check raised, a line each."""
+  if isinstance(error, Damaged):
+    return error.problems
+  return str(error).splitlines()
 
 
 @once
@@ -119,8 +121,8 @@ def check_order(path: pathlib.Path) -> list[str]:
 
 def _differs(path: pathlib.Path, what: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what} is not what was written: it was changed or is damaged."
-      " Delete the directory to have it made again."
+      f"{path}: {what} is not what was written: it was changed or is damaged;"
+      f" {artifacts.advise(path.parent)}."
   )
 
 

@@ -19,6 +19,8 @@ _CHECKS: dict[str, artifact.Check] = {
     "run": runs.check_run,
     "store": artifact.check_store,
 }
+# What may be in a workdir: artifacts, and compiled programs.
+_KNOWN = {*artifacts.SECTIONS, "cache"}
 # What a run's directory has before the run's manifest is written.
 _BEFORE = {".lock", "config.json"}
 _TRACE = re.compile(r"(.+)\.trace-(.+)\.parquet")
@@ -103,6 +105,10 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
     for section in sections:
       if section.is_dir():
         yield from _section(section)
+    others = {entry.name for entry in path.iterdir()} - _KNOWN
+    if others:
+      line = f"{path}: not checked: {', '.join(sorted(others))}"
+      yield Result(path, [line], [])
   elif path.resolve().parent.name in artifacts.SECTIONS:
     yield _entry(path)
   else:
@@ -115,7 +121,11 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
 
 def _section(path: pathlib.Path) -> Iterator[Result]:
   """The results of what lies in one of a workdir's directories."""
-  for entry in sorted(path.iterdir()):
+  try:
+    entries = sorted(path.iterdir())
+  except OSError as error:
+    raise errors.InputError(f"{path}: cannot be read ({error}).") from error
+  for entry in entries:
     yield _entry(entry)
 
 
@@ -143,6 +153,8 @@ def _artifact(path: pathlib.Path) -> Result:
     return Result(path, _CHECKS[kind](path), [])
   except errors.InputError as error:
     return Result(path, [], artifact.problems_of(error))
+  except OSError as error:
+    return Result(path, [], [f"{path}: cannot be read ({error})."])
 
 
 def _trace(path: pathlib.Path, order: pathlib.Path, split: str) -> Result:

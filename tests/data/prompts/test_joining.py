@@ -1,8 +1,8 @@
 """Tokenizers that begin texts by a space: ids are those of the joined text."""
 
+import hashlib
 import itertools
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -44,6 +44,9 @@ KINDS = {
     "first": lambda: _metaspace("first"),
     "always": lambda: _metaspace("always"),
     "byte_level": _byte_level,
+    "words": lambda: lib.pre_tokenizers.Sequence(
+        [lib.pre_tokenizers.WhitespaceSplit(), _metaspace("always")]
+    ),
     "sequence": lambda: lib.pre_tokenizers.Sequence(
         [_metaspace("always"), lib.pre_tokenizers.Digits()]
     ),
@@ -182,9 +185,9 @@ def test_what_begins_no_text_by_a_space():
       None,
       lib.pre_tokenizers.ByteLevel(add_prefix_space=False),
       _metaspace("never"),
-      # Marks each word: a border of segments is one of words.
+      # Marks pieces of words.
       lib.pre_tokenizers.Sequence(
-          [lib.pre_tokenizers.WhitespaceSplit(), _metaspace("always")]
+          [lib.pre_tokenizers.Punctuation(), _metaspace("always")]
       ),
   ):
     tokenizer = lib.Tokenizer(lib.models.BPE())
@@ -194,9 +197,27 @@ def test_what_begins_no_text_by_a_space():
     assert continued.without_prefix(spec) is None
 
 
-def test_names_of_stores(tmp_path):
-  root = pathlib.Path("stores")
-  assert prepare.path_of(root, config.Data(), 0).name == "synth-184895a11a"
+def _digest(tokenizer, names):
+  """Of tokens and masks of all conversations, by each template."""
+  found = hashlib.sha256()
+  for name, texts in itertools.product(names, TALK):
+    _, row = _encoded(tokenizer, name, texts)
+    found.update(row.tokens.tobytes() + row.mask.tobytes())
+  return found.hexdigest()[:16]
+
+
+def test_ids_of_other_tokenizers_are_what_they_were(tmp_path):
+  """Digests of the version before texts were joined."""
+  made = _digest(tokenizers.Bytes(), ("plain", "chat"))
+  assert made == "66cc90d0d741f9ff"
+  asking = "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
+  path = tokenized.gpt2(tmp_path, chat_template=CHATML + asking)
+  made = _digest(hf.read(path), ("plain", "chat", "tokenizer"))
+  assert made == "731c7fcdd9a18599"
+
+
+def test_what_enters_the_names_of_stores(tmp_path):
+  assert "continued" not in prepare.made_by(config.Data(), 0)
   data = config.Data(tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path))
   assert "continued" not in prepare.made_by(data, 0)
   prefixed = _write(tmp_path / "x", _metaspace("first"), None)

@@ -1,12 +1,16 @@
 """A tokenizer.json of others that cannot be used is one message."""
 
 import json
+import os
+import random
+import sys
 
 import pytest
 import tokenized
 
 from zsgen import config, errors
-from zsgen.data import tokenizers
+from zsgen.data import lost_text, prompts, suite, tokenizers
+from zsgen.data.prompts import templates
 from zsgen.data.tokenizers import guard, hf, trial
 
 pytest.importorskip("tokenizers")
@@ -37,9 +41,20 @@ def _table(text):
   return lambda spec: spec.update(normalizer=steps)
 
 
-def test_a_panic_of_reading_is_one_message(tmp_path):
+@pytest.mark.parametrize("table", ["AAAA", "BAAAAP////8="])
+def test_a_panic_of_reading_is_one_message(tmp_path, table, capfd):
   with pytest.raises(errors.InputError, match=r"tokenizer\.json: cannot be"):
-    _edited(tmp_path, _table("AAAA"))
+    _edited(tmp_path, _table(table))
+  assert "panicked" not in capfd.readouterr().err
+
+
+def test_only_reports_of_panics_are_kept_back(capfd):
+  with guard.no_panic_report(), guard.no_panic_report():
+    print("seen", file=sys.stderr, flush=True)
+  with pytest.raises(ValueError), guard.no_panic_report():
+    os.write(2, b"seen, too")
+    raise ValueError
+  assert capfd.readouterr().err == "seen\nseen, too"
 
 
 def test_a_panic_of_encoding_is_one_message(tmp_path):
@@ -79,7 +94,7 @@ def test_files_that_are_nested_too_deeply(tmp_path, deep):
 )
 def test_patterns_that_backtrack_are_found_before_any_text(tmp_path, pattern):
   tokenizer = _edited(tmp_path, _split(pattern))
-  with pytest.raises(errors.InputError, match="backtrack") as caught:
+  with pytest.raises(errors.InputError, match="backtracks") as caught:
     tokenizers.check_patterns(tokenizer)
   assert repr(pattern) in str(caught.value)
 
@@ -94,6 +109,7 @@ def test_patterns_that_take_too_long(tmp_path, monkeypatch):
 
 def test_harmless_patterns_pass(tmp_path):
   tokenizers.check_patterns(_edited(tmp_path / "a", _split(r"\p{L}+|\d{2}")))
+  tokenizers.check_patterns(hf.read(tokenized.unigram(tmp_path / "b")))
   tokenizers.check_patterns(tokenizers.Bytes())
 
 
@@ -105,3 +121,76 @@ def test_known_patterns_are_not_tried(tmp_path, monkeypatch):
       tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path / "gpt2")
   )
   tokenizers.check_patterns(tokenizers.get(data))
+
+
+_VALUES = (
+    None,
+    -1,
+    10**30,
+    "",
+    "\ud800",
+    [],
+    {},
+    [None],
+    True,
+    {"type": "NFC"},
+    {"type": "Sequence"},
+    {"a": 1},
+)
+
+
+def _places(node, place=()):
+  """The places in a file, of long lists the first."""
+  if place:
+    yield place
+  children = ()
+  if isinstance(node, dict):
+    children = list(node.items())[:30]
+  elif isinstance(node, list):
+    children = list(enumerate(node))[:8]
+  for key, child in children:
+    yield from _places(child, (*place, key))
+
+
+def _damaged(files, draw):
+  """Files with one value less, or another one."""
+  name = draw.choice(sorted(files))
+  *path, last = draw.choice(list(_places(files[name])))
+  node = files[name]
+  for key in path:
+    node = node[key]
+  if draw.random() < 0.25:
+    del node[last]
+  else:
+    node[last] = draw.choice(_VALUES)
+
+
+@pytest.mark.parametrize("kind", tokenized.HF)
+def test_damaged_files_are_one_message_or_work(tmp_path, kind):
+  draw = random.Random(kind)
+  named = {"eos_token": "[SEP]"} if kind == "bert" else {}
+  template = "{% for m in messages %}{{ m.content + eos_token }}{% endfor %}"
+  tokenized.HF[kind](tmp_path, **named, chat_template=template)
+  names = ("tokenizer.json", "tokenizer_config.json")
+  whole = {name: (tmp_path / name).read_text() for name in names}
+  refused = 0
+  for _ in range(40):
+    files = {name: json.loads(text) for name, text in whole.items()}
+    _damaged(files, draw)
+    for name, content in files.items():
+      (tmp_path / name).write_text(json.dumps(content))
+    try:
+      _use(hf.read(str(tmp_path)))
+    except errors.InputError:
+      refused += 1
+  assert 0 < refused < 40
+
+
+def _use(tokenizer):
+  """All that is done with a tokenizer."""
+  turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
+  made = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
+  segments = [templates.TEMPLATES[name](tokenizer)(turns) for name in made]
+  rows = prompts.encode(segments, tokenizer)
+  lost_text.find(segments, rows, tokenizer)
+  tokenizer.decode(rows[0].tokens)

@@ -113,4 +113,4 @@ def test_unknown_names_and_budgets_beyond_the_pool_are_errors():
   with pytest.raises(errors.InputError, match="is 16, but the pool has 15"):
     _arrange("random", 16)
   with pytest.raises(errors.InputError, match="budget is 0"):
-    _arrange("random", 0)
+    arrangements.check(config.Order("random", budget=0), len(TASKS))

@@ -367,9 +367,12 @@ def test_bad_tokenizers(directory, tmp_path, monkeypatch):
   path.write_text(json.dumps(described))
   with pytest.raises(errors.InputError, match="a token 24, but the model has"):
     _embed(directory, ["give"], tmp_path / "partial")
-  path.write_text("{}")
-  with pytest.raises(errors.InputError, match="is not a tokenizer"):
-    _embed(directory, ["give"], tmp_path / "partial")
+  table = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+  panics = json.dumps({**described, "normalizer": table})
+  for text in ("{}", panics):
+    path.write_text(text)
+    with pytest.raises(errors.InputError, match="is not a tokenizer"):
+      _embed(directory, ["give"], tmp_path / "partial")
   monkeypatch.setitem(sys.modules, "tokenizers", None)
   with pytest.raises(errors.InputError, match="pip install tokenizers"):
     _embed(directory, ["give"], tmp_path / "partial")

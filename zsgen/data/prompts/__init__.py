@@ -23,6 +23,7 @@ __all__ = [
     "Encoded",
     "Prompts",
     "Segment",
+    "check",
     "encode",
     "ends",
     "get",
@@ -131,6 +132,19 @@ def get(
     InputError: an unknown name, an option of another prompt, or a tokenizer
       without a chat template where that is asked for.
   """
+  check(data)
+  return Prompts(data, tokenizer, seed)
+
+
+def check(data: config.Data) -> None:
+  """Checks the names of prompt, label and template, and their options.
+
+  Raises:
+    InputError: an unknown name, or an option of another prompt.
+  """
+  errors.choose(labels.LABELS, data.label, "config.data.label")
+  errors.choose(requests.REQUESTS, data.prompt, "config.data.prompt")
+  errors.choose(templates.TEMPLATES, data.template, "config.data.template")
   default = config.Data()
   for prompt, options in requests.OPTIONS.items():
     for option in options:
@@ -141,4 +155,3 @@ def get(
             f"config.data.{option} is for config.data.prompt={prompt!r} only,"
             f" but config.data.prompt is {data.prompt!r}. Leave it out."
         )
-  return Prompts(data, tokenizer, seed)

@@ -66,6 +66,9 @@ _READS: dict[str, tuple[str, ...]] = {
     "worlds": (),
 }
 _SOME_READ = (*_FILES, "track", "fields", "dataset", "module", "rewrites")
+# Sources that make as many examples as they are asked for, and the most.
+_GENERATED = ("synth", "worlds")
+_MOST = 10**6
 # What shows solved examples of a task, and the source that has them.
 _SHOWN = ("shots", "negative_shots", "explanations")
 _SOLVED = "niv2"
@@ -90,13 +93,17 @@ def check(data: config.Data) -> None:
   """Checks what can be wrong before anything is read.
 
   Raises:
-    InputError: an unknown source, an option that it does not read, solved
-      examples that it does not have, or a draw that there is not.
+    InputError: an unknown source, an option that it does not read, more
+      examples than can be made, solved examples that it does not have, or a
+      draw that there is not.
   """
   errors.choose(SOURCES, data.source, "config.data.source")
   _check_options(data)
   _check_shots(data)
   heldout.seeds(data)
+  _check_generated(data)
+  if data.source == "rewrites":
+    rewrites.check(data)
   if data.draw not in draws.DRAWS:
     raise errors.InputError(
         f"config.data.draw: {data.draw!r} is not known."
@@ -134,6 +141,17 @@ def _given(data: config.Data) -> dict[str, Any]:
       # Held-out sets: their names.
       given[name] = list(value) if isinstance(value, Mapping) else value
   return given
+
+
+def _check_generated(data: config.Data) -> None:
+  """Examples that are generated are few enough to be made in hours."""
+  for option in ("train_instances", "heldout_instances"):
+    value = getattr(data, option)
+    if data.source in _GENERATED and value > _MOST:
+      raise errors.InputError(
+          f"config.data.{option} is {value:,}; it must be at most {_MOST:,}: the"
+          f" source {data.source} makes that many examples of each task."
+      )
 
 
 def _check_shots(data: config.Data) -> None:

@@ -56,9 +56,9 @@ class BadRows:
       return ""
     if count := self._by_task[task]:
       reason = self._first_of_task.get(task, self._first[0])
-      rows = "1 row" if count == 1 else f"{count:,} rows"
+      rows = "1 bad row" if count == 1 else f"{count:,} bad rows"
       were = "was" if count == 1 else "were"
-      return f" {rows} of {task} {were} left out as bad rows: {reason}"
+      return f" {rows} of {task} {were} left out: {reason}"
     return f" {describe(self.count, self._first)}"
 
   def told(self) -> dict[str, Any]:

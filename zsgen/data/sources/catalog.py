@@ -7,6 +7,7 @@ when they are drawn; numbers and digests take 120 bytes of memory a row at the
 peak (measured on a million rows).
 """
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
@@ -116,7 +117,8 @@ def suite(
       bad_rows {count, first}: rows left out, and the first five messages.
       duplicates: training rows left out since their text came before.
       absent_tasks {split: count}: tasks without a row.
-      unassigned_tasks: tasks in none of the source's own splits.
+      unassigned_tasks: tasks that are in no set; unassigned_splits {split:
+        count}: the source's own splits of these, "" for none.
       unread_files, unread_fields: what is not read, see `rows.Rows.told`.
       verbatim {inputs, prompts, tasks}: held-out examples whose input (whose
         definition and input) stands in a drawn training example, and how many
@@ -138,6 +140,7 @@ def suite(
       split: {task: each.rows for task, each in tasks.items()}
       for split, tasks in sets.items()
   }
+  unassigned = _unassigned(catalog, sets)
   left_out = 0
   if data.deduplicate:
     rows[suite_lib.TRAIN], left_out = duplicates.distinct(
@@ -154,7 +157,8 @@ def suite(
           "bad_rows": catalog.bad_rows.told(),
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
-          "unassigned_tasks": _unassigned(catalog, sets),
+          "unassigned_tasks": sum(unassigned.values()),
+          "unassigned_splits": unassigned,
           "verbatim": duplicates.verbatim(drawn, catalog.digests),
       },
   )
@@ -183,10 +187,14 @@ def _absent(sets: _Sets) -> dict[str, int]:
   }
 
 
-def _unassigned(catalog: Catalog, sets: _Sets) -> int:
-  """How many tasks are in no split."""
+def _unassigned(catalog: Catalog, sets: _Sets) -> dict[str, int]:
+  """How many tasks of each of the source's own splits are in no set."""
   used = {task for tasks in sets.values() for task in tasks}
-  return sum(task not in used for task in catalog.tasks)
+  return dict(
+      collections.Counter(
+          each.split for task, each in catalog.tasks.items() if task not in used
+      )
+  )
 
 
 def _drawn(

@@ -147,7 +147,7 @@ class Rows:
     """
     return {
         "unread_files": dict(self._unread_files),
-        "unread_fields": dict(self._unread_fields.most_common()),
+        "unread_fields": dict(self._unread_fields),
     }
 
   def _pass_over(self, name: str, rows: int = 1) -> None:
@@ -188,8 +188,9 @@ class Rows:
         return records.too_long(row.place)
       self._begins[-1] = self._copies.add(line)
       self._lengths[-1] = len(line)
-    for name in row.value.keys() - self._columns:
-      if records.says_something(row.value[name]):
+    # In the row's own sequence: a set's differs between processes.
+    for name, value in row.value.items():
+      if name not in self._columns and records.says_something(value):
         self._pass_over(name)
     return example
 

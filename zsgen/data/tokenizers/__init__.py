@@ -88,27 +88,35 @@ def get(data: config.Data) -> Tokenizer:
   """The tokenizer that `config.data` names.
 
   Raises:
-    InputError: an unknown name, a path that is missing or not needed, or
-      whatever is wrong with the files.
+    InputError: see `check`, or whatever is wrong with the files.
+  """
+  check(data)
+  if data.tokenizer in _MADE:
+    return _MADE[data.tokenizer]()
+  return _READ[data.tokenizer](data.tokenizer_path)
+
+
+def check(data: config.Data) -> None:
+  """Checks the name and the path of the tokenizer; reads nothing.
+
+  Raises:
+    InputError: an unknown name, or a path that is missing or not needed.
   """
   errors.choose(
       dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
   )
-  if data.tokenizer in _MADE:
-    if data.tokenizer_path:
-      raise errors.InputError(
-          f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
-          " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
-          " these, or leave the path away."
-      )
-    return _MADE[data.tokenizer]()
-  if not data.tokenizer_path:
+  if data.tokenizer in _MADE and data.tokenizer_path:
+    raise errors.InputError(
+        f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
+        " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
+        " these, or leave the path away."
+    )
+  if data.tokenizer in _READ and not data.tokenizer_path:
     raise errors.InputError(
         f"config.data.tokenizer={data.tokenizer!r} needs"
         " config.data.tokenizer_path: for sentencepiece a .model file, for hf"
         " a directory or a name on the hub."
     )
-  return _READ[data.tokenizer](data.tokenizer_path)
 
 
 def check_patterns(tokenizer: Tokenizer) -> None:

@@ -10,6 +10,7 @@ text in the same way wherever it is.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,51 +29,54 @@ class Continued:
     encode: gives the ids, uint32, of each text; the flag is whether special
       tokens in it are meant, as for `encode_special`.
     after_special: whether text after a special token begins by a space.
-    leading: white space that is dropped at the beginning of a text.
-    trailing: white space that is dropped at its end. The text that follows
-      then begins by a space.
   """
 
   encode: Callable[[Sequence[str], bool], list[np.ndarray]]
   after_special: bool
-  leading: frozenset[str]
-  trailing: frozenset[str]
 
+  @functools.cached_property
+  def leading(self) -> frozenset[str]:
+    """White space that is dropped at the beginning of a text; by trial."""
+    return self._dropped([f"{space}a" for space in _SPACES])
 
-def make(
-    encode: Callable[[Sequence[str], bool], list[np.ndarray]],
-    after_special: bool,
-) -> Continued:
-  """Returns a `Continued`, its white space found out by trial."""
+  @functools.cached_property
+  def trailing(self) -> frozenset[str]:
+    """White space that is dropped at the end of a text; by trial.
 
-  def dropped(texts: Sequence[str]) -> frozenset[str]:
-    plain, *spaced = encode(["a", *texts], False)
+    The text that follows begins by a space.
+    """
+    return self._dropped([f"a{space}" for space in _SPACES])
+
+  def _dropped(self, texts: Sequence[str]) -> frozenset[str]:
+    plain, *spaced = self.encode(["a", *texts], False)
     return frozenset(
         space
         for space, ids in zip(_SPACES, spaced, strict=True)
         if np.array_equal(ids, plain)
     )
 
-  return Continued(
-      encode,
-      after_special,
-      dropped([f"{space}a" for space in _SPACES]),
-      dropped([f"a{space}" for space in _SPACES]),
-  )
-
 
 def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:
   """Returns the tokenizer.json whose texts begin by no space.
 
   Returns:
-    None where texts begin by none anyway. Also None where each word is marked
-    on its own after a text is split (T5): a border is a border of words there.
+    None where texts begin by none anyway, and where pieces of words are marked
+    after a text is split at other places than white space. See `marks_words`.
   """
   normalizer, prepends = _without_prepend(spec.get("normalizer"))
   splitter, prefixes = _without_space(spec.get("pre_tokenizer"))
   if not (prepends or prefixes):
     return None
   return {**spec, "normalizer": normalizer, "pre_tokenizer": splitter}
+
+
+def marks_words(spec: Mapping[str, Any]) -> bool:
+  """Whether each word gets its own space, after a split at white space (T5).
+
+  What has no prefix then is a text up to its first white space only.
+  """
+  step = _first(spec.get("pre_tokenizer"))
+  return (step or {}).get("type") == "WhitespaceSplit"
 
 
 def begins_after_special(spec: Mapping[str, Any]) -> bool:
@@ -97,9 +101,9 @@ def _without_prepend(step: Any) -> tuple[Any, bool]:
   """The normalizer without what it puts before a text, and if it does."""
   if not step:
     return step, False
-  if step["type"] == "Prepend":
+  if step.get("type") == "Prepend":
     return None, True
-  if step["type"] != "Sequence":
+  if step.get("type") != "Sequence":
     return step, False
   found = [_without_prepend(each) for each in step["normalizers"]]
   kept = [each for each, _ in found if each]
@@ -110,11 +114,12 @@ def _without_space(step: Any) -> tuple[Any, bool]:
   """The pre-tokenizer without its space at the beginning, and if it has one."""
   if not step:
     return step, False
-  kind = step["type"]
+  kind = step.get("type")
   if kind == "Sequence" and step["pretokenizers"]:
-    first, *others = step["pretokenizers"]
-    first, changed = _without_space(first)
-    return {**step, "pretokenizers": [first, *others]}, changed
+    steps = list(step["pretokenizers"])
+    place = int(len(steps) > 1 and steps[0].get("type") == "WhitespaceSplit")
+    steps[place], changed = _without_space(steps[place])
+    return {**step, "pretokenizers": steps}, changed
   if kind == "ByteLevel" and step.get("add_prefix_space", True):
     return {**step, "add_prefix_space": False}, True
   if kind == "Metaspace" and _scheme(step) != "never":

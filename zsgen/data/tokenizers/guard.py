@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import functools
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from zsgen import errors
@@ -65,6 +67,39 @@ def one_error(file: pathlib.Path, work: str) -> Iterator[None]:
     raise errors.InputError(f"{file}: {work} ({_reason(error)}).") from error
 
 
+@contextlib.contextmanager
+def no_panic_report() -> Iterator[None]:
+  """Keeps what Rust writes to standard error where the work panics.
+
+  Whatever else is written meanwhile, by other threads too, comes after it. The
+  work must be short.
+  """
+  with _STDERR, contextlib.ExitStack() as stack:
+    try:
+      real = os.dup(2)
+      stack.callback(os.close, real)
+      file = stack.enter_context(open(os.memfd_create("stderr"), "rb"))
+    except (AttributeError, OSError):  # Not on Linux; or it is closed.
+      yield
+      return
+    os.dup2(file.fileno(), 2)
+    panics = False
+    try:
+      yield
+    except BaseException as error:
+      panics = _is_panic(error)
+      raise
+    finally:
+      os.dup2(real, 2)
+      file.seek(0)
+      if not panics:
+        os.write(2, file.read())
+
+
+# Of standard error: one thread at a time.
+_STDERR = threading.RLock()
+
+
 def _is_panic(error: BaseException) -> bool:
   """Whether it is Rust's; the class cannot be imported."""
   return type(error).__name__ == "PanicException"
@@ -77,10 +112,11 @@ def _reason(error: BaseException) -> str:
 
 
 def check_patterns(spec: Mapping[str, Any], file: pathlib.Path) -> None:
-  """Tries a tokenizer whose regular expressions are not known.
+  """Tries a tokenizer whose regular expressions, or tables, are not known.
 
   A process of its own encodes long texts of one character, which patterns
-  that backtrack without bound cannot do. What was tried is not tried again.
+  that backtrack without bound cannot do, and damaged tables of characters
+  neither. What was tried is not tried again.
 
   Args:
     spec: tokenizer.json.
@@ -89,31 +125,31 @@ def check_patterns(spec: Mapping[str, Any], file: pathlib.Path) -> None:
   Raises:
     InputError: it fails, or it takes longer than is sensible.
   """
-  patterns = sorted(_patterns([spec.get(key) for key in _WITH_PATTERNS]))
-  unknown = [pattern for pattern in patterns if pattern not in _KNOWN]
+  parts = [spec.get(key) for key in _WITH_PATTERNS]
+  unknown = sorted(_patterns(parts) - _KNOWN)
   if not unknown:
     return
   failure = _failure(json.dumps(spec))
   if failure:
     raise errors.InputError(
-        f"{file}: the tokenizer {failure}. Its regular expression"
-        f" {unknown[0][:100]!r} may backtrack without bound: use another"
-        " tokenizer, or correct the pattern."
+        f"{file}: the tokenizer {failure}. Its regular expression or table"
+        f" {unknown[0][:100]!r} is damaged, or backtracks without bound: use"
+        " another tokenizer, or correct it."
     )
 
 
 _WITH_PATTERNS = ("normalizer", "pre_tokenizer", "decoder")
 
 
-def _patterns(node: Any) -> Iterator[str]:
-  """The regular expressions in a part of a tokenizer.json."""
+def _patterns(node: Any) -> set[str]:
+  """The regular expressions, and tables, in a part of a tokenizer.json."""
   if isinstance(node, list):
-    for child in node:
-      yield from _patterns(child)
-  elif isinstance(node, dict):
-    if isinstance(node.get("Regex"), str):
-      yield node["Regex"]
-    yield from _patterns(list(node.values()))
+    return set().union(*map(_patterns, node))
+  if not isinstance(node, dict):
+    return set()
+  own = {node.get(key) for key in ("Regex", "precompiled_charsmap")}
+  own = {each for each in own if isinstance(each, str)}
+  return own | _patterns(list(node.values()))
 
 
 @functools.cache

@@ -66,7 +66,7 @@ class Hf:
     if self._spec_continued is None:
       return None
     after_special = continued.begins_after_special(self._files.spec)
-    return continued.make(self._encode_continued, after_special)
+    return continued.Continued(self._encode_continued, after_special)
 
   @functools.cached_property
   def lost(self) -> losses.Lost | None:
@@ -89,10 +89,17 @@ class Hf:
 
   @functools.cached_property
   def _cuts(self) -> dict[bool, re.Pattern[str]]:
-    """Finds the tokens after which a text begins again, by `special`."""
-    if not continued.begins_after_special(self._files.spec):
-      return dict.fromkeys((True, False), re.compile(r"(?!)"))
-    return {flag: _added(self._files.spec, flag) for flag in (True, False)}
+    """Finds where a text begins again, by `special`."""
+    spec = self._files.spec
+    space = [r"\s"] if continued.marks_words(spec) else []
+    again = continued.begins_after_special(spec)
+    return {
+        flag: re.compile(
+            "|".join([*(_added(spec, flag) if again else ()), *space])
+            or r"(?!)"
+        )
+        for flag in (True, False)
+    }
 
   def _encode_continued(
       self, texts: Sequence[str], special: bool
@@ -187,7 +194,7 @@ def _build(spec: Mapping[str, Any], file: pathlib.Path) -> Any:
     raise errors.InputError(
         "config.data.tokenizer='hf' needs the package: pip install tokenizers."
     ) from error
-  with guard.one_error(file, "cannot be read"):
+  with guard.one_error(file, "cannot be read"), guard.no_panic_report():
     return tokenizers.Tokenizer.from_str(json.dumps(spec))
 
 
@@ -221,14 +228,14 @@ def _makes(merge: str | list[str], names: Mapping[str, str]) -> bool:
   return not names.keys().isdisjoint((left, right, left + right))
 
 
-def _added(spec: Mapping[str, Any], special: bool) -> re.Pattern[str]:
-  """Finds the tokens at which the library cuts a text before all else.
+def _added(spec: Mapping[str, Any], special: bool) -> list[str]:
+  """Patterns of the tokens at which the library cuts a text before all else.
 
   Args:
     spec: tokenizer.json.
     special: whether special tokens are among them.
   """
-  known = [
+  return [
       (r"\s*" if each["lstrip"] else "") + re.escape(each["content"])
       for each in sorted(
           spec["added_tokens"], key=lambda each: -len(each["content"])
@@ -237,7 +244,6 @@ def _added(spec: Mapping[str, Any], special: bool) -> re.Pattern[str]:
       and not each["single_word"]
       and not (each["normalized"] and spec.get("normalizer"))
   ]
-  return re.compile("|".join(known) or r"(?!)")
 
 
 def _encode(

@@ -79,6 +79,9 @@ def read(path: str) -> Files:
   try:
     spec = _switched_off(spec)
     ids = {each["content"]: each["id"] for each in spec["added_tokens"]}
+    for each in spec["added_tokens"]:
+      if not {*_FLAGS, "special"} <= each.keys():
+        raise KeyError(f"added_tokens: {each}")
     vocab = _vocab(spec) | ids
     for token in _listed(config):
       _add(spec, vocab, token)
@@ -87,6 +90,7 @@ def read(path: str) -> Files:
       if content in vocab:
         _add(spec, vocab, {"content": content, "id": vocab[content]})
     spec["added_tokens"].sort(key=lambda each: each["id"])
+    chat_template = _chat_template(directory, config)
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise errors.InputError(
         f"{directory}: {TOKENIZER} or {CONFIG} is not of Hugging Face's layout"
@@ -98,7 +102,7 @@ def read(path: str) -> Files:
       spec=spec,
       special_tokens=special,
       adds_bos=adds_bos if isinstance(adds_bos, bool) else None,
-      chat_template=_chat_template(directory, config),
+      chat_template=chat_template,
       config=config,
       beside={
           name: (directory / name).read_text("utf-8")

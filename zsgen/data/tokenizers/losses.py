@@ -120,22 +120,19 @@ class Lost:
     """Characters that are dropped, and that are unknown."""
     if self._count_bytes:
       return "".join(c for c in text if not self._known[c]), ""
-    kept, unknown = set(), set()
+    # 1 at characters that a token, or the unknown token, stands for.
+    kept, unknown = bytearray(len(text)), bytearray(len(text))
     for i, (begin, end) in zip(ids, spans, strict=True):
       covered = unknown if i == self.unknown_id else kept
-      covered.update(range(begin, end))
-    # A mark that is composed with its letter has no span of its own.
-    kept.update(
-        place
-        for place in range(1, len(text))
-        if place - 1 in kept and _is_composed(text[place - 1 : place + 1])
-    )
-    dropped = [
-        char
-        for place, char in enumerate(text)
-        if place not in kept and place not in unknown and _is_seen(char)
-    ]
-    lost = [text[i] for i in sorted(unknown - kept) if _is_seen(text[i])]
+      covered[begin:end] = b"\1" * (end - begin)
+    dropped, lost = [], []
+    place = kept.find(0)
+    while place >= 0:
+      if _is_composed(text[max(place - 1, 0) : place + 1]) and kept[place - 1]:
+        kept[place] = 1  # The mark is in the token of its letter.
+      elif _is_seen(text[place]):
+        (lost if unknown[place] else dropped).append(text[place])
+      place = kept.find(0, place + 1)
     return "".join(dropped), "".join(lost)
 
   def _changes(self, text: str) -> bool:
@@ -163,7 +160,7 @@ def of_library(
   """
   steps = list(_steps([spec.get("normalizer"), spec.get("pre_tokenizer")]))
   changes = any(
-      each["type"] not in _SAME and not _marks_spaces(each)
+      str(each.get("type")) not in _SAME and not _marks_spaces(each)
       for each in _steps(spec.get("normalizer"))
   )
   if _knows_all(spec, steps) and all(map(_keeps, steps)) and not changes:
@@ -193,7 +190,7 @@ def _knows_all(
 
 
 def _is_byte_level(steps: Sequence[Mapping[str, Any]]) -> bool:
-  return any(each["type"] == "ByteLevel" for each in steps)
+  return any(each.get("type") == "ByteLevel" for each in steps)
 
 
 def _alphabet() -> list[str]:
@@ -230,16 +227,16 @@ def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
 
 def _keeps(step: Mapping[str, Any]) -> bool:
   """Whether a step deletes nothing that can be seen."""
-  if step["type"] == "Replace":
+  if step.get("type") == "Replace":
     return bool(step["content"])
-  if step["type"] in ("Split", "Punctuation"):
+  if step.get("type") in ("Split", "Punctuation"):
     return step.get("behavior") != "Removed"
-  return step["type"] in _KEEPING
+  return str(step.get("type")) in _KEEPING
 
 
 def _marks_spaces(step: Mapping[str, Any]) -> bool:
   """Whether a step replaces spaces by the mark of words, or by fewer."""
-  if step["type"] != "Replace":
+  if step.get("type") != "Replace":
     return False
   pattern = step["pattern"]
   spaces = pattern.get("String") == " " or pattern.get("Regex") == " {2,}"
@@ -254,7 +251,8 @@ def _is_seen(char: str) -> bool:
 def _is_composed(pair: str) -> bool:
   """Whether a letter and a mark are one character when composed."""
   return bool(
-      unicodedata.combining(pair[1])
+      unicodedata.combining(pair[-1])
+      and len(pair) == 2
       and len(unicodedata.normalize("NFC", pair)) == 1
   )
 

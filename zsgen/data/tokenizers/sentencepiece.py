@@ -69,7 +69,7 @@ class SentencePiece:
     """How text that follows other text is encoded."""
     if not self._adds_prefix:
       return None
-    return continued.make(self._encode_continued, after_special=True)
+    return continued.Continued(self._encode_continued, after_special=True)
 
   @functools.cached_property
   def lost(self) -> losses.Lost | None:

@@ -12,6 +12,8 @@ from zsgen import errors
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
+# Positions of an order, 24 bytes each: 24 GiB.
+_LONGEST = 2**30
 # A part on a pool, under a seed.
 Part = Callable[[pool_lib.Pool, int], arranged.Arranged]
 
@@ -115,8 +117,19 @@ def repeat(
     seed: of the part; epoch e draws from seed + e * 2**32 if `fresh`.
   """
   part = _one("repeat", parts)
-  given = [part(pool, seed + epoch * fresh * 2**32) for epoch in range(epochs)]
-  _single("repeat", given[0])
+  first = part(pool, seed)
+  _single("repeat", first)
+  if len(first) * epochs > _LONGEST:
+    raise errors.InputError(
+        f"config.order.epochs is {epochs:,} of {len(first):,} examples, an"
+        f" order of {len(first) * epochs:,}; at most {_LONGEST:,} are held in"
+        " memory. Lower it."
+    )
+  again = (
+      part(pool, seed + epoch * 2**32) if fresh else first
+      for epoch in range(1, epochs)
+  )
+  given = [first, *again]
   joined = arranged.join(given)
   return arranged.of(
       joined.rows,

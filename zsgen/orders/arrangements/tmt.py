@@ -46,12 +46,9 @@ def arrange(
   Raises:
     InputError: there are no embeddings, or fewer rounds than asked for.
   """
-  if pick == "random":
-    raise errors.InputError(
-        "config.order.pick='random': in 'tmt' held-out examples pick 'nearest'"
-        " or 'farthest'. For a shuffle set config.order.sequence='shuffled'."
-    )
-  first, beyond = _slice(rounds)
+  check_pick(pick)
+  check_rounds(rounds)
+  first, beyond = rounds or (0, None)
   wanted = len(pool) if budget < 0 else budget
   wanted = max(wanted, (beyond or 0) * len(pool.embedded()[1]))
   walk = turns.rounds(*pool.embedded(), (pick,), min(wanted, len(pool)))[0]
@@ -104,16 +101,22 @@ def take(
   )
 
 
-def _slice(rounds: tuple[int, ...]) -> tuple[int, int | None]:
-  """First round, and the one beyond the last (None: no end)."""
-  if not rounds:
-    return 0, None
-  if len(rounds) != 2 or rounds[0] >= rounds[1]:
+def check_pick(pick: str, where: str = "config.order") -> None:
+  """Raises InputError for a pick that no held-out example can make."""
+  if pick == "random":
     raise errors.InputError(
-        f"config.order.rounds is {rounds}; give (first, beyond), counted from"
-        " 0, such as (0, 5) for the first five."
+        f"{where}.pick='random': in 'tmt' held-out examples pick 'nearest' or"
+        f" 'farthest'. For a shuffle set {where}.sequence='shuffled'."
     )
-  return rounds
+
+
+def check_rounds(rounds: tuple[int, ...], where: str = "config.order") -> None:
+  """Raises InputError unless rounds are (first, beyond), or () for all."""
+  if rounds and (len(rounds) != 2 or rounds[0] >= rounds[1]):
+    raise errors.InputError(
+        f"{where}.rounds is {rounds}; give (first, beyond), counted from 0,"
+        " such as (0, 5) for the first five."
+    )
 
 
 def _between(

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 
 from zsgen import errors
+from zsgen.data.tokenizers import guard
 from zsgen.models import encoder, encoder_files
 
 # Lengths in tokens that texts are padded to, one compiled program each.
@@ -66,7 +67,9 @@ class Devices:
       How many of all N texts are cut.
     """
     prefixed = [self._files.prefix + text for text in texts]
-    found = self._tokenizer.encode_batch_fast(prefixed)
+    file = self._files.directory / encoder_files.TOKENIZER
+    with guard.one_error(file, "cannot encode a text"):
+      found = self._tokenizer.encode_batch_fast(prefixed)
     ids = [each.ids for each in found]
     batches = _batches(ids, done, self._files.max_length, self._count)
     for rows, result in self._results(batches):
@@ -129,12 +132,8 @@ def _tokenizer(files: encoder_files.Files) -> Any:
     ) from error
 
   path = files.directory / encoder_files.TOKENIZER
-  try:
+  with guard.one_error(path, "is not a tokenizer; download it again"):
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
-  except Exception as error:  # The library raises nothing narrower.
-    raise errors.InputError(
-        f"{path} is not a tokenizer ({error}). Download it again."
-    ) from error
   highest = max(tokenizer.get_vocab().values(), default=0)
   if highest >= files.arch.vocab_size:
     raise errors.InputError(

@@ -5,10 +5,10 @@ import dataclasses
 import functools
 import pathlib
 
-from zsgen import artifacts, errors
 from zsgen import config as config_lib
+from zsgen import errors
 from zsgen.data.sources.rewrites import counts
-from zsgen.reports import curves
+from zsgen.reports import curves, notes
 
 UNSEEN, SEEN = "unseen", "seen"
 
@@ -88,9 +88,9 @@ def _runs(path: pathlib.Path) -> list[pathlib.Path]:
   if (path / "config.json").exists():
     return [path]
   if (path / "points").is_dir():
-    notes = sorted((path / "points").glob("*.json"))
+    points = sorted((path / "points").glob("*.json"))
     workdir = path.parents[1]
-    return [workdir / artifacts.read_json(note)["run"] for note in notes]
+    return [workdir / notes.read_run(note) for note in points]
   inside = path / "runs" if (path / "runs").is_dir() else path
   return sorted(each.parent for each in inside.glob("*/config.json"))
 

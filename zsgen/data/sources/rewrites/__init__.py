@@ -29,6 +29,8 @@ from zsgen.data.sources.rewrites import (
     watch,
 )
 
+# Checks the options before anything is made.
+check = limits.check
 UNSEEN, SEEN = "unseen", "seen"
 # How keys call inputs that have no x.
 _KINDS = {0: "noop", inputs.HARD: "hard"}

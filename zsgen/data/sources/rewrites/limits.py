@@ -8,6 +8,8 @@ from zsgen.data.sources.rewrites import patterns
 from zsgen.data.sources.rewrites import rules as rules_lib
 
 _WHERE = "config.data.rewrites"
+# 26 letters to the power of it are a float; no more are ever asked for.
+_EXPONENT = 200
 _CAPS = ("train_instances", "heldout_instances")
 
 
@@ -124,7 +126,7 @@ def _check_pool(options: config.Rewrites, split: str) -> None:
   pairs, xs = 0.0, 0.0
   for kind in rules_lib.kinds(options, split):
     x, y = (
-        share * float(options.letters) ** (length // kind.k)
+        share * float(options.letters) ** min(length // kind.k, _EXPONENT)
         for length in (options.x_length, options.y_length)
     )
     pairs, xs = pairs + x * y, xs + x

@@ -1,0 +1,151 @@
+"""Every option at the ends of its range, beyond them, and of wrong types.
+
+An option's value is refused by one message, before any work, or accepted and
+takes effect: the names of artifacts follow science, and nothing else.
+"""
+
+import collections
+import functools
+import json
+import operator
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.campaigns import option_cases, option_config
+
+_SECONDS = 300
+# Of the cases, in a night: each third, and in the suite a few.
+_NIGHTLY, _QUICK = 3, 97
+_PROCESSES = 15
+
+
+def _run(cases, root, workdir) -> list[dict]:
+  """Results of cases, which one process after the other forks."""
+  lines = [
+      json.dumps(
+          {
+              "arguments": case.arguments(str(workdir)),
+              "reach": case.reach,
+              "seconds": _SECONDS,
+          }
+      )
+      for case in cases
+  ]
+  done = subprocess.run(
+      [sys.executable, "-m", "tests.campaigns.option_runner", "2"],
+      input="\n".join(lines),
+      cwd=root,
+      env={**os.environ, "PYTHONPATH": str(root)},
+      capture_output=True,
+      text=True,
+      check=True,
+  )
+  return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _verdict(case, result, before) -> str:
+  """What came of a case: refused, accepted, or what must not be.
+
+  Args:
+    case: what was set.
+    result: how the process ended.
+    before: names of the artifacts without the value, with the same context.
+  """
+  code, printed = result["code"], result["printed"]
+  if code == "late":
+    return "endless"
+  if "Traceback" in printed or code not in (0, 2):
+    return "abort" if code < 0 or code >= 128 else "traceback"
+  if code == 2:
+    return "refused" if printed.count("zsgen: ") == 1 else "many messages"
+  same = result["names"] == before
+  if not _is_set(case) and not case.read:
+    return "ignored"
+  if _is_set(case) or case.reach != "job" or same == case.machine:
+    return "accepted"
+  return "changes names" if case.machine else "ignored"
+
+
+def _is_set(case) -> bool:
+  """Whether the context has the value already."""
+  config = option_config.get_config(json.dumps(dict(case.context))).to_dict()
+  value = functools.reduce(operator.getitem, case.field.split("."), config)
+  value = list(value) if isinstance(value, tuple) else value
+  return value == case.value or str(value).lower() == str(case.value).lower()
+
+
+def _campaign(cases, root, workdir) -> dict[str, list[str]]:
+  """Cases by verdict."""
+  contexts = {json.dumps(dict(case.context)): case.context for case in cases}
+  plain = [
+      option_cases.Case("name", "options", context)
+      for context in contexts.values()
+  ]
+  before, results = {}, _run([*plain, *cases], root, workdir)
+  for context, result in zip(contexts, results, strict=False):
+    before[context] = result["names"]
+  found = collections.defaultdict(list)
+  for case, result in zip(cases, results[len(plain) :], strict=True):
+    verdict = _verdict(case, result, before[json.dumps(dict(case.context))])
+    last = (result["printed"].strip().splitlines() or [""])[-1]
+    found[verdict].append(f"{case.field}={case.value!r:.60}: {last:.200}")
+  return found
+
+
+@pytest.mark.slow
+def test_no_value_is_ignored_or_ends_in_a_trace(root, tmp_path, capsys):
+  cases = option_cases.sample(_NIGHTLY)
+  found = _campaign(cases, root, tmp_path)
+  counts = {verdict: len(lines) for verdict, lines in found.items()}
+  with capsys.disabled():
+    print(f"\n{len(cases)} option values: {counts}")
+  assert len(cases) >= 300
+  assert set(found) == {"refused", "accepted"}, {
+      verdict: lines
+      for verdict, lines in found.items()
+      if verdict not in ("refused", "accepted")
+  }
+
+
+def test_a_few_values(root, tmp_path):
+  """What `test_no_value_is_ignored_or_ends_in_a_trace` does, in seconds."""
+  found = _campaign(option_cases.sample(_QUICK), root, tmp_path)
+  assert set(found) == {"refused", "accepted"}, dict(found)
+
+
+@pytest.mark.slow
+def test_processes_of_their_own_end_alike(root, tmp_path):
+  """Forks and processes print the same; only values without NUL have both."""
+  cases = [
+      case
+      for case in option_cases.sample(41)
+      if "\\u0000" not in case.arguments("")[0] and case.reach == "job"
+  ]
+  refused = 0
+  for case in cases:
+    if refused == _PROCESSES:
+      break
+    (fork,) = _run([case], root, tmp_path)
+    if fork["code"] != 2:
+      continue
+    refused += 1
+    done = subprocess.run(
+        [sys.executable, "-m", "zsgen.main", *case.arguments(str(tmp_path))],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr[-1000:] == fork["printed"][-1000:]
+  assert refused == _PROCESSES
+
+
+def test_every_field_has_cases():
+  fields = {case.field for case in option_cases.cases()}
+  assert len(fields) > 150
+  assert {"train.b1", "order.epochs", "data.fields.key", "plan.rows"} <= fields

@@ -1,0 +1,52 @@
+"""The metrics that targets may name are those that evaluations give."""
+
+import jax
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import config, evals
+from zsgen import mesh as mesh_lib
+from zsgen.data import store as store_lib
+from zsgen.evals import choice, metrics, packed
+from zsgen.models import model as model_lib
+from zsgen.training import start
+
+
+@pytest.fixture
+def place(small, tmp_path):
+  """A store, and a decoder that computes nothing here."""
+  store = store_lib.open_store(zsgen.run(small, tmp_path, ["prepare"]).store)
+  arch = start.of(config.check(small).model, 0).arch
+  return packed.Place(
+      store=store,
+      model=model_lib.Model.from_config(arch),
+      mesh=mesh_lib.make(config.Mesh(), jax.devices()[:1]),
+      batch_size=4,
+  )
+
+
+def _given(made) -> set[str]:
+  """Metrics of an evaluation whose rows all have the value 1."""
+  ones = np.ones(len(made.ids), np.float32)
+  if hasattr(made, "judged"):
+    return set(made.judged(ones).metrics)
+  return set(made._judge([""] * len(made.ids)).metrics)
+
+
+@pytest.mark.parametrize("kind", ["loss", "exact", "generate", "copy_input"])
+def test_names_are_those_that_are_given(place, kind):
+  spec = config.Eval(type=kind, max_new_tokens=4)
+  given = _given(evals.make("x", spec, place, 0))
+  names = {name for name in metrics.names({"x": spec}) if name.startswith("x/")}
+  assert names == {name for name in given if name.count("/") == 1}
+  tasks = {"heldout": place.store.tasks}
+  for name in given:
+    target = config.Target(metric=name, below=1.0)
+    metrics.check_targets({"x": spec}, {"t": target}, tasks)
+
+
+def test_names_of_choices():
+  assert set(metrics._SCORES["choice"]) == {
+      f"accuracy{suffix}" for suffix in choice._SUFFIXES.values()
+  }

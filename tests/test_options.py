@@ -1,0 +1,198 @@
+"""Options mean what they say: refused before any work, or they do something."""
+
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen import config as config_lib
+from zsgen import errors
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.pipeline import experiment
+from zsgen.training import memory, optimizer
+
+PARTS = ({"arrangement": "random"},)
+TAKE = {"arrangement": "take", "parts": PARTS, "budget": -1}
+TARGET = {"metric": "heldout/loss", "below": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": {"arrangement": "random", "by": "category"}}, "by is 'cat"),
+        (
+            {"order": {"arrangement": "cluster", "clusters": 3}},
+            "clusters is 3, but config.order.by is 'task': only by='kmeans'",
+        ),
+        (
+            {"order": {"parts": PARTS, "arrangement": "concatenate", "by": 3}},
+            "by must be of type str",
+        ),
+        (
+            {
+                "order": {
+                    "arrangement": "concatenate",
+                    "parts": ({"arrangement": "random", "pick": "farthest"},),
+                }
+            },
+            r"config\.order\.parts\[0\]\.pick is 'farthest', but 'random' does",
+        ),
+        (
+            {"order": {"arrangement": "random", "encoder_dtype": "bfloat16"}},
+            "embedder is 'ngram': only 'encoder' and 'minilm' read it",
+        ),
+        (
+            {
+                "order": {
+                    "embedder": "",
+                    "arrangement": "random",
+                    "text": "prompt",
+                }
+            },
+            "text is 'prompt', but config.order.embedder is '': nothing looks",
+        ),
+        ({"order": {**TAKE, "start": 4, "stop": 4}}, "stop is 4, the position"),
+        ({"order": {"rounds": (3, 3)}}, r"rounds is \(3, 3\); give"),
+        ({"order": {"parts": 3}}, "config.order.parts must be a tuple, not 3"),
+        ({"data": {"shots": 3}}, "config.data.shots is for config.data.prompt"),
+        ({"data": {"tokenizer_path": "x"}}, "tokenizer_path: the tokenizer"),
+        (
+            {"data": {"train_instances": 10**6 + 1}},
+            "train_instances is 1,000,001; it must be at most 1,000,000: the",
+        ),
+        (
+            {"model": {"rope_low": 2.0}},
+            "rope_low is 2.0, but .*rope_scaling is",
+        ),
+        (
+            {"model": {"positions": "learned", "rope_theta": 5e4}},
+            "rope_theta is 50000.0, but config.model.positions is 'learned'",
+        ),
+        (
+            {"model": {"rope_local_theta": 5.0}},
+            "rope_local_theta is 5.0, but .*pattern has no 'local' block",
+        ),
+        ({"model": {"init": "run:gs://b/x"}}, "init is 'gs://b/x', .* a URL"),
+        ({"lora": {"alpha": 3.0}}, "alpha is 3.0, but config.lora.rank is 0"),
+        (
+            {
+                "evals": {
+                    "a": {
+                        "type": "generate",
+                        "decoding": "sample",
+                        "temperature": 0.0,
+                        "top_k": 3,
+                    }
+                }
+            },
+            r"config\.evals\.a\.top_k is 3, but temperature is 0",
+        ),
+        (
+            {"evals": {"a": {"type": "generate", "top_p": 0.5}}},
+            r"config\.evals\.a\.top_p is 0.5, but decoding='greedy' does not",
+        ),
+        (
+            {"targets": {"t": {**TARGET, "metric": "heldout/los"}}},
+            r"metric is 'heldout/los', which no .* mean \"heldout/loss\"",
+        ),
+        (
+            {"targets": {"t": {**TARGET, "metric": "heldout/a/rougeL"}}},
+            "which no evaluation gives",
+        ),
+        ({"machine": {"wandb": "project"}}, "wandb is not installed. Run `pip"),
+    ],
+)
+def test_what_nothing_reads_is_refused_before_any_work(
+    small, tmp_path, options, message
+):
+  values = _over(small.to_dict(), options)
+  with pytest.raises(errors.InputError, match=message):
+    experiment.Experiment(config_lib.check(values), tmp_path / "w")
+  assert not (tmp_path / "w").exists()
+
+
+def _over(base, options):
+  inner = {
+      key: _over(base[key], value)
+      for key, value in options.items()
+      if isinstance(value, dict) and isinstance(base.get(key), dict)
+  }
+  return {**base, **options, **inner}
+
+
+def test_an_order_that_is_there_does_not_hide_an_option(small, tmp_path):
+  small.order.arrangement = "random"
+  zsgen.run(small, tmp_path, ["order"])
+  small.order.clusters = 3
+  with pytest.raises(errors.InputError, match="'random' does not read it"):
+    zsgen.run(small, tmp_path, ["order"])
+
+
+def test_what_only_the_store_and_the_order_know(small, tmp_path):
+  small.train.warmup_steps = 10
+  with pytest.raises(errors.InputError, match="Lower it to 9 or less"):
+    zsgen.run(small, tmp_path, ["train"])
+  small.train.warmup_steps = 9
+  small.targets.t = {**TARGET, "metric": "heldout/no_such_task/loss"}
+  with pytest.raises(errors.InputError, match="no_such_task/loss', which no"):
+    zsgen.run(small, tmp_path, ["train"])
+  del small.targets["t"]
+  small.profile = (3, 11)
+  with pytest.raises(errors.InputError, match=r"config\.profile is"):
+    zsgen.run(small, tmp_path, ["train"])
+  small.profile = ()
+  small.population = 2
+  with pytest.raises(
+      errors.InputError, match=r"population is 2, but .* one run"
+  ):
+    zsgen.run(small, tmp_path, ["train"])
+  assert not (tmp_path / "runs").exists()
+
+
+def test_bigrams_read_text_and_target_without_an_embedder(small, tmp_path):
+  store = store_lib.open_store(zsgen.run(small, tmp_path, ["prepare"]).store)
+  names = []
+  for text in ("prompt", "prompt+answer"):
+    order = config_lib.Order(
+        arrangement="similarity", measure="bigram_kl", embedder="", text=text
+    )
+    made = order_lib.made_by(store, order)
+    assert (made["text"], made["target"]) == (text, "heldout")
+    names.append(order_lib.make(tmp_path, store, order, 0).path.name)
+  assert len(set(names)) == 2
+
+
+def test_without_a_clip_gradients_are_as_they_are():
+  gradients = {"w": np.array([3.0, -4.0], np.float32)}
+  updates = []
+  for clip in (0.0, 1e9, 1.0):
+    train = config_lib.Train(clip=clip, learning_rate=1.0)
+    hyper = optimizer.hyper_at(train, 0, 10)
+    transform = optimizer.transformation(hyper, "float32")
+    state = transform.init(gradients)
+    for scale in (1.0, 0.001):  # Adam hides a scale that stays.
+      scaled = {"w": scale * gradients["w"]}
+      update, state = transform.update(scaled, state, gradients)
+    updates.append(np.asarray(update["w"]))
+  assert np.abs(updates[0]).min() > 0
+  np.testing.assert_array_equal(updates[0], updates[1])
+  assert not np.allclose(updates[0], updates[2])
+
+
+def test_parameters_that_no_device_holds(monkeypatch, small, tmp_path):
+  monkeypatch.setattr(memory, "_room", lambda mesh: 2**16)
+  with pytest.raises(errors.InputError, match="parameters and moments take"):
+    zsgen.run(small, tmp_path, ["train"])
+  assert not (tmp_path / "runs").exists()
+
+
+def test_epochs_that_no_memory_holds(small, tmp_path, monkeypatch):
+  small.order = {
+      **config_lib.to_dict(config_lib.Order()),
+      "arrangement": "repeat",
+      "parts": PARTS,
+      "epochs": 10**5,
+  }
+  monkeypatch.setattr("zsgen.orders.arrangements.compose._LONGEST", 10**6)
+  with pytest.raises(errors.InputError, match="at most 1,000,000 are held"):
+    zsgen.run(small, tmp_path, ["order"])

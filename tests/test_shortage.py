@@ -1,0 +1,82 @@
+"""Little memory and few files: one message, whatever raises it."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from zsgen import errors, shortage
+
+CONFIG = "tests/campaigns/option_config.py"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "out of memory. Ask"),
+        (
+            ValueError("RESOURCE_EXHAUSTED: Out of memory allocating"),
+            "of memory",
+        ),
+        (RuntimeError("std::bad_alloc"), "out of memory (std::bad_alloc)"),
+        (OSError(errno.ENOMEM, "Cannot allocate"), "out of memory"),
+        (OSError(errno.EMFILE, "Too many open files", "x"), "`ulimit -n` lets"),
+        (
+            ValueError(
+                "RESOURCE_EXHAUSTED: Failed to open x: Too many open files"
+            ),
+            "`ulimit -n` lets",
+        ),
+        (RuntimeError("can't start new thread"), "`ulimit -u`"),
+    ],
+)
+def test_what_is_said(error, message):
+  assert message in shortage.explain(error)
+  try:
+    try:
+      raise error
+    except type(error) as cause:
+      raise ValueError("what came of it") from cause
+  except ValueError as outer:
+    assert message in shortage.explain(outer)
+
+
+def test_other_errors_are_left_alone():
+  assert not shortage.explain(ValueError("x"))
+  assert not shortage.explain(FileNotFoundError(errno.ENOENT, "no file", "x"))
+
+
+def test_an_address_space_in_which_jax_only_aborts(monkeypatch):
+  shortage.check_limits()
+  monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**31, 2**31))
+  with pytest.raises(errors.InputError, match=r"have 2 GiB .* needs 3 GiB"):
+    shortage.check_limits()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        (resource.RLIMIT_NOFILE, 16, "`ulimit -n` lets this process have 16"),
+        (resource.RLIMIT_AS, 2**30, "`ulimit -v` lets this process have 1 GiB"),
+    ],
+)
+def test_processes_with_little(root, tmp_path, limit, value, message):
+  done = subprocess.run(
+      [
+          *(sys.executable, "-m", "zsgen.main"),
+          *(f"--config={CONFIG}", f"--workdir={tmp_path}"),
+      ],
+      cwd=root,
+      env={**os.environ, "PYTHONPATH": str(root)},
+      preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 2
+  assert message in done.stderr
+  assert "Traceback" not in done.stderr
