@@ -1,5 +1,7 @@
 """What transformers reads beside an exported model has the same ids."""
 
+import json
+
 import numpy as np
 import pytest
 import tokenized
@@ -59,6 +61,35 @@ def test_hf(kind, tmp_path, directory):
   theirs = _same(ours, directory)
   if ours.bos_id is not None:
     assert theirs("a")["input_ids"][0] == ours.bos_id
+
+
+@pytest.mark.parametrize("given", ["LlamaTokenizer", "GPT2Tokenizer"])
+def test_what_the_source_says_stays(given, tmp_path, directory):
+  """But for the class: those of transformers 5 make other ids of one file."""
+  plain = dict.fromkeys(
+      ("lstrip", "rstrip", "normalized", "single_word"), False
+  )
+  names = {"0": "<unk>", "1": "<s>", "2": "</s>"}
+  said = {
+      "legacy": False,
+      "add_bos_token": True,
+      "model_max_length": 4096,
+      "padding_side": "left",
+      "sp_model_kwargs": {},
+      "additional_special_tokens": ["<unk>"],
+      "added_tokens_decoder": {
+          i: {"content": name, "special": True, **plain}
+          for i, name in names.items()
+      },
+      "chat_template": [{"name": "default", "template": "a"}],
+  }
+  path = tokenized.llama(tmp_path / "source", tokenizer_class=given, **said)
+  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  theirs = _same(tokenizers.get(data), directory)
+  assert theirs("a")["input_ids"][0] == 1
+  found = json.loads((directory / "tokenizer_config.json").read_text())
+  assert {name: found[name] for name in said} == said
+  assert found["tokenizer_class"] == "PreTrainedTokenizerFast"
 
 
 def _ends(kind):
