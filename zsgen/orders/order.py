@@ -146,14 +146,14 @@ def make(
   Raises:
     InputError: a bad option, or an artifact that is damaged.
   """
+  ids = store.split_ids(suite.TRAIN)
+  arrangements.check(order, len(ids))
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
   path = root / "orders" / artifacts.name(_stem(order), made)
   if hosts.of_first("order", path.exists()):
     hosts.see(path)
     artifacts.check_made_by(path, made)
     return Order.load(path, store)
-  ids = store.split_ids(suite.TRAIN)
-  arrangements.check(order, len(ids))
   pool = sources.pool(root, store, say)
   picked = arrangements.arrange(order, pool, seed)
   train, heldout = pool.facts.embed(order)
