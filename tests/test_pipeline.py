@@ -215,7 +215,7 @@ def test_records_that_are_lost_are_not_made_anew(small, tmp_path, lost):
 
 
 def test_a_heldout_loss_that_is_not_finite_stops_the_run(small, tmp_path):
-  small.train.learning_rate = 1e39
+  small.train.learning_rate = 1e38
   small.train.clip = 1e30
   with pytest.raises(errors.InputError, match=r"finite|is nan|is inf"):
     zsgen.run(small, tmp_path, ["train"])

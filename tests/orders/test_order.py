@@ -56,9 +56,10 @@ def test_the_name_depends_on_what_matters_only(store, workdir):
   def name(**options):
     return _make(workdir, store, **options).path.name
 
-  assert name(arrangement="random") == name(
-      arrangement="random", encoder="/some/where", encoder_dtype="bfloat16"
-  )
+  name(arrangement="random")
+  for unread in (dict(encoder="/some/where"), dict(pick="farthest")):
+    with pytest.raises(errors.InputError, match=r"only 'enc|does not read"):
+      name(arrangement="random", **unread)  # The order is there all the same.
   distinct = [
       name(),
       name(pick="farthest"),

@@ -127,7 +127,7 @@ def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
   """The device really refuses: 35 TB of embedding."""
   small.model.vocab_size = 2**24
   small.model.width = 2**19
-  with pytest.raises(errors.InputError, match=r"take .* GiB of each device"):
+  with pytest.raises(errors.InputError, match=r"take .* GiB of each"):
     zsgen.run(small, tmp_path, ["train"])
   # As where it is not known how much there is.
   monkeypatch.setattr(memory, "_room", lambda mesh: math.inf)

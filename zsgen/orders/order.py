@@ -146,6 +146,8 @@ def make(
   Raises:
     InputError: a bad option, or an artifact that is damaged.
   """
+  ids = store.split_ids(suite.TRAIN)
+  arrangements.check(order, len(ids))
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": made})
@@ -154,8 +156,6 @@ def make(
     hosts.see(path)
     artifacts.check_made_by(path, made)
     return Order.load(path, store)
-  ids = store.split_ids(suite.TRAIN)
-  arrangements.check(order, len(ids))
   pool = sources.pool(root, store, say)
   picked = arrangements.arrange(order, pool, seed)
   train, heldout = pool.facts.embed(order)
