@@ -183,6 +183,67 @@ def load_array(path: pathlib.Path, mmap_mode: Any = None) -> np.ndarray:
     ) from error
 
 
+def seal(value: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
+  """Returns the fields of a value and `digest`, which is of them and the owner.
+
+  Args:
+    value: fields that JSON has; their digest is replaced.
+    owner: what they belong to, such as a run. It is not written down: the same
+      fields of another owner are not taken for this one's.
+  """
+  fields = {name: field for name, field in value.items() if name != _DIGEST}
+  return {**fields, _DIGEST: digest([owner, fields])}
+
+
+def unseal(value: Any, owner: str = "") -> dict[str, Any]:
+  """Returns the fields that were sealed.
+
+  Args:
+    value: what `seal` returned. Without a digest, as older versions wrote it,
+      it is not checked.
+    owner: as for `seal`.
+
+  Raises:
+    ValueError: it was changed since, or belongs to another owner.
+  """
+  if not isinstance(value, dict):
+    raise ValueError("it is not an object")
+  if _DIGEST in value and value != seal(value, owner):
+    raise ValueError(
+        "its fields do not have the digest that was written with them"
+    )
+  return {name: field for name, field in value.items() if name != _DIGEST}
+
+
+def write_sealed(
+    path: pathlib.Path, value: Mapping[str, Any], owner: str = ""
+) -> None:
+  """Writes a value with its digest (see `seal`): whole, or as it was."""
+  write_json(path, seal(value, owner))
+
+
+def read_sealed(path: pathlib.Path, owner: str, advice: str) -> dict[str, Any]:
+  """Reads what `write_sealed` wrote.
+
+  Args:
+    path: the file.
+    owner: as for `seal`.
+    advice: a sentence that says what to do if the file is damaged.
+
+  Raises:
+    InputError: it is missing, not JSON, was changed or belongs to another
+      owner.
+  """
+  try:
+    return unseal(read_json(path), owner)
+  except (ValueError, errors.InputError) as error:
+    reason = error.__cause__ or error
+    raise errors.InputError(
+        f"{path}: is damaged, was changed or belongs elsewhere ({reason})."
+        f" {advice}"
+    ) from error
+
+
 def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
   """Writes the manifest of an artifact, with a digest of its content.
 
@@ -192,8 +253,7 @@ def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
       replaced.
   """
   content = json.loads(json.dumps(manifest, allow_nan=False))
-  content.pop(_DIGEST, None)
-  write_json(path / MANIFEST, {**content, _DIGEST: digest(content)})
+  write_sealed(path / MANIFEST, content)
 
 
 def has_digest(manifest: Mapping[str, Any]) -> bool:
@@ -244,12 +304,12 @@ def _check_fields(
 ) -> None:
   """Raises InputError for a manifest of another kind, or a changed one."""
   known = manifest if isinstance(manifest, dict) else {}
-  content = {key: known[key] for key in known if key != _DIGEST}
-  if has_digest(known) and known[_DIGEST] != digest(content):
+  try:
+    unseal(known)
+  except ValueError as error:
     raise errors.InputError(
-        f"{file}: was changed or is damaged: its fields do not have the digest"
-        f" that was written with them; {advice}."
-    )
+        f"{file}: was changed or is damaged: {error}; {advice}."
+    ) from error
   actual = kind_of(known)
   if not actual or (kind and actual != kind):
     raise errors.InputError(

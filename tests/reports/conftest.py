@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import artifacts, sealed
+from zsgen import artifacts
 from zsgen import config as config_lib
 from zsgen.data import prepare
 from zsgen.orders import order as order_lib
@@ -57,7 +57,9 @@ def _write(
   steps = len(order) // size
   made_by = {"order": order.fingerprint}
   owner = artifacts.digest(made_by)
-  sealed.write(path / "config.json", config_lib.to_dict(config), owner)
+  artifacts.write_sealed(
+      path / "config.json", config_lib.to_dict(config), owner
+  )
   manifest = {
       "kind": "run",
       "made_by": made_by,

@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from zsgen import artifacts, errors, sealed
+from zsgen import artifacts, errors
 from zsgen.training import checkpoints, resuming
 from zsgen.training import step as step_lib
 
@@ -299,9 +299,9 @@ def test_arrays_are_checked_one_by_one(run):
       saved.check(5)
   for step in STEPS:  # As if this run had saved them.
     file = _step(run, step) / "meta" / "metadata"
-    meta = sealed.unseal(json.loads(file.read_text()), RUN)
+    meta = artifacts.unseal(json.loads(file.read_text()), RUN)
     meta["run"] = artifacts.digest(made_by)
-    file.write_text(json.dumps(sealed.seal(meta, meta["run"])))
+    file.write_text(json.dumps(artifacts.seal(meta, meta["run"])))
   _save_under_old_meta(run, _change(_state(10), "moments/nu", 3, 4))
   with checkpoints.Finished(run) as saved:
     assert saved.check(5)

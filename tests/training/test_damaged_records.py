@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import rich.console
 
+from zsgen import artifacts, errors, pipeline
 from zsgen import config as config_lib
-from zsgen import errors, pipeline, sealed
 from zsgen.reports import curves
 from zsgen.training import proof, record_digests, records
 
@@ -167,7 +167,7 @@ def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
 
 
 def _read(path: pathlib.Path) -> dict:
-  return sealed.read(path, record_digests.identity(path.parent), "")
+  return artifacts.read_sealed(path, record_digests.identity(path.parent), "")
 
 
 def _start_from(config, init: str):
@@ -234,7 +234,7 @@ def test_results_and_configs_that_were_changed(run, name, damage):
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
 def test_files_of_another_run_are_not_taken(run, name):
-  sealed.write(run / name, _read(run / name), "another run")
+  artifacts.write_sealed(run / name, _read(run / name), "another run")
   with pytest.raises(errors.InputError, match=f"{name}: .*belongs elsewhere"):
     curves.open_run(run)
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts, schema, sealed, texts
+from zsgen import artifacts, errors, evals, hosts, schema, texts
 from zsgen import config as config_lib
 from zsgen import mesh as mesh_lib
 from zsgen.data import prepare, prompts, sources, tokenizers
@@ -158,7 +158,9 @@ class Experiment:
       result = run_report.result(self.path)
       if digests:
         result["records"] = record_digests.without_clocks(digests)
-      sealed.write(self.path / record_digests.RESULT, result, self._identity)
+      artifacts.write_sealed(
+          self.path / record_digests.RESULT, result, self._identity
+      )
 
   def report(self) -> pathlib.Path:
     """The report stage: the page, and the closing table."""
@@ -303,7 +305,7 @@ class Experiment:
     if manifest.exists():
       artifacts.check_made_by(self.path, self._made)
     config = config_lib.to_dict(self.config)
-    sealed.write(self.path / "config.json", config, self._identity)
+    artifacts.write_sealed(self.path / "config.json", config, self._identity)
     if manifest.exists():
       return
     size = self.config.train.batch_size

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import artifacts, errors, sealed
+from zsgen import artifacts, errors
 from zsgen import config as config_lib
 from zsgen.training import record_digests
 
@@ -101,7 +101,7 @@ def open_run(path: pathlib.Path) -> Run:
   """
   manifest = artifacts.read_manifest(path, "run")
   record_digests.check_finished(path)
-  config = sealed.read(
+  config = artifacts.read_sealed(
       path / "config.json",
       record_digests.identity(path),
       "Start the command that trains the run: it writes the file again.",

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from zsgen import errors, sealed
+from zsgen import artifacts, errors
 
 _ADVICE = "Delete it: the sweep's command finds the run again."
 
@@ -15,7 +15,7 @@ def write_run(note: pathlib.Path, run: str) -> None:
     run: path of the run, as seen from the workdir.
   """
   note.parent.mkdir(parents=True, exist_ok=True)
-  sealed.write(note, {"run": run}, note.stem)
+  artifacts.write_sealed(note, {"run": run}, note.stem)
 
 
 def read_run(note: pathlib.Path) -> str:
@@ -24,7 +24,7 @@ def read_run(note: pathlib.Path) -> str:
   Raises:
     InputError: the note is damaged or another point's.
   """
-  run = sealed.read(note, note.stem, _ADVICE).get("run")
+  run = artifacts.read_sealed(note, note.stem, _ADVICE).get("run")
   if not isinstance(run, str):
     raise errors.InputError(f"{note}: names no run: it is damaged. {_ADVICE}")
   return run

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from zsgen import errors, hosts, sealed
+from zsgen import artifacts, errors, hosts
 from zsgen.training import checksums, record_digests
 from zsgen.training import step as step_lib
 
@@ -103,7 +103,7 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave(sealed.seal(meta, self._run)),
+            meta=ocp.args.JsonSave(artifacts.seal(meta, self._run)),
         ),
     )
 
@@ -174,7 +174,7 @@ class Checkpoints:
     saved = self._restore(step, meta=ocp.args.JsonRestore())["meta"]
     try:
       owner = saved.get("run", "") if isinstance(saved, dict) else ""
-      meta = sealed.unseal(saved, owner)
+      meta = artifacts.unseal(saved, owner)
     except ValueError as error:
       raise self._damaged(step, f"meta: {error}") from error
     if meta.keys() == _OLD == saved.keys():

@@ -11,7 +11,7 @@ import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen import artifacts, errors, sealed
+from zsgen import artifacts, errors
 
 RESULT, PERF = "result.json", "perf.jsonl"
 _CHUNK = 2**20
@@ -106,7 +106,7 @@ def check_finished(run: pathlib.Path) -> dict[str, Prefix]:
   """
   if not (run / RESULT).exists():
     return {}
-  written = sealed.read(
+  written = artifacts.read_sealed(
       run / RESULT,
       identity(run),
       "Delete it: the command that trains the run writes it again.",

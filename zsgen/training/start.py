@@ -18,7 +18,7 @@ from typing import Any
 from flax import traverse_util
 import jax
 
-from zsgen import artifacts, config, errors, schema, sealed
+from zsgen import artifacts, config, errors, schema
 from zsgen import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import lora as lora_lib
@@ -182,7 +182,7 @@ def _run(asked: config.Model, place: str) -> Start:
         " number of a step."
     )
   made_by = artifacts.read_manifest(path, "run")["made_by"]
-  saved = sealed.read(
+  saved = artifacts.read_sealed(
       path / "config.json",
       artifacts.digest(made_by),
       "The command that trains the run writes it again.",
