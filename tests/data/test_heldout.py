@@ -224,6 +224,7 @@ def test_a_file_of_names(tmp_path):
   for content, said in [
       (b"t03\nt3\n", r"tasks\.txt: the source has no task 't3'. Did you mean"),
       (b"t03\nt03\n", "names t03 twice"),
+      ("t03\u2028t01\n".encode(), "no task 't03.u2028t01'"),  # One name.
       (b"\n", "names no task"),
       (b"\xff", "cannot be read"),
   ]:

@@ -226,7 +226,8 @@ def _those(kind: str, known: Collection[str]) -> str:
 def _listed(path: pathlib.Path) -> list[str]:
   """The names in a file, one a line."""
   try:
-    lines = path.read_text("utf-8-sig").splitlines()
+    # Not splitlines(): names may hold other separators, such as U+2028.
+    lines = path.read_text("utf-8-sig").split("\n")
   except (OSError, ValueError) as error:
     raise errors.InputError(f"{path}: cannot be read ({error}).") from error
   return records.names([line.strip() for line in lines if line.strip()], path)
