@@ -18,6 +18,7 @@ import rich.console
 from tests.campaigns import damages
 from tests.helpers import configs
 from zsgen import errors, pipeline
+from zsgen.training import record_digests
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,9 @@ def _order(workdir: Workdir) -> Results:
 
 
 def _report(workdir: Workdir) -> Results:
-  return {"report": workdir.run("report").report.read_bytes()}
+  page = workdir.run("report").report
+  result = page.with_name("result.json")
+  return {"page": page.read_bytes(), "result": result.read_bytes()}
 
 
 def _export(workdir: Workdir) -> Results:
@@ -198,6 +201,16 @@ def _outcome(
   return ("wrong", ", ".join(wrong)) if wrong else ("no effect", "")
 
 
+def _decided_by(name: pathlib.Path, expected: Results) -> Results:
+  """Results that must not depend on a damaged file.
+
+  The clocks of a run decide nothing: its page says that they are lost.
+  """
+  if name.name != record_digests.PERF:
+    return expected
+  return {key: value for key, value in expected.items() if key != "page"}
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
 def test_damage_is_noticed_or_has_no_effect(scenario, whole, tmp_path):
   workdir = _copy(whole, tmp_path / "workdir", scenario)
@@ -209,7 +222,9 @@ def test_damage_is_noticed_or_has_no_effect(scenario, whole, tmp_path):
     for kind in kinds:
       _copy(whole, workdir.path, scenario)
       dict(damages.damages(file, sibling))[kind]()
-      outcome, details = _outcome(scenario, workdir, expected)
+      outcome, details = _outcome(
+          scenario, workdir, _decided_by(name, expected)
+      )
       counts[outcome] += 1
       line = f"{outcome}: {name}, {kind}: {details}"
       print(line)
