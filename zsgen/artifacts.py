@@ -7,7 +7,7 @@ directory's name ends in a hash of what made it. Both are checked whenever a
 manifest is read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import fcntl
 import hashlib
@@ -409,6 +409,44 @@ def check_files(path: pathlib.Path, files: Mapping[str, str]) -> None:
   """Raises InputError naming the first of `file_problems`."""
   for problem in file_problems(path, files):
     raise errors.InputError(problem)
+
+
+def digest_used(
+    directory: pathlib.Path, names: Iterable[str]
+) -> dict[str, str]:
+  """SHA-256 (hex) of files of a directory that may be an export of zsgen's.
+
+  Args:
+    directory: of a model, an adapter or a tokenizer, whoever wrote it.
+    names: of the files that are used; each is there.
+
+  Raises:
+    InputError: an export's manifest is there, and a file is not what it says.
+  """
+  found = {name: file_digest(directory / name) for name in names}
+  manifest = _export_manifest(directory)
+  for name, expected in manifest.get("files", {}).items():
+    if found.get(name, expected) != expected:
+      raise errors.InputError(
+          f"{directory / name}: is not what --stage=export wrote: it is damaged"
+          " or was changed. Export it again; or, if it was changed on purpose,"
+          f" delete {directory / MANIFEST}, by which it is checked."
+      )
+  return found
+
+
+def _export_manifest(directory: pathlib.Path) -> dict[str, Any]:
+  """The manifest of an export; {} in directories of other programs."""
+  path = directory / MANIFEST
+  try:
+    manifest = json.loads(path.read_bytes())
+  except (OSError, ValueError, RecursionError):
+    return {}
+  if not isinstance(manifest, dict) or manifest.get("kind") != "export":
+    return {}
+  advice = f"export it again, or delete {path}: then nothing is checked"
+  _check_fields(path, manifest, "export", advice)
+  return manifest
 
 
 def check_made_by(path: pathlib.Path, made_by: Mapping[str, Any]) -> dict:

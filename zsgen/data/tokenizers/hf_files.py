@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from zsgen import errors, hub, strict_json
+from zsgen import artifacts, errors, hub, strict_json
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -66,13 +66,16 @@ def read(path: str) -> Files:
   """Reads a directory, or what the hub has under a name.
 
   Raises:
-    InputError: there is neither, no tokenizer.json, or a file is malformed.
+    InputError: there is neither, no tokenizer.json, a file is malformed, or
+      it is not what zsgen exported.
   """
   directory = hub.locate(
       path, _FILES, "config.data.tokenizer_path", "tokenizer"
   )
   if not (directory / TOKENIZER).is_file():
     raise errors.InputError(_no_fast_tokenizer(directory))
+  present = [name for name in _FILES if (directory / name).is_file()]
+  artifacts.digest_used(directory, present)
   spec = _json(directory / TOKENIZER)
   config = _json(directory / CONFIG)
   named = [config, _json(directory / MAP)]

@@ -156,13 +156,12 @@ def load_adapters(
 
 
 def adapters_digest(directory: pathlib.Path) -> str:
-  """SHA-256 over the files that decide the adapters."""
-  return artifacts.digest(
-      {
-          name: artifacts.file_digest(directory / name)
-          for name in (CONFIG, WEIGHTS)
-      }
-  )
+  """SHA-256 over the files that decide the adapters.
+
+  Raises:
+    InputError: zsgen exported them, and they are not what it wrote.
+  """
+  return artifacts.digest(artifacts.digest_used(directory, (CONFIG, WEIGHTS)))
 
 
 def save_adapters(

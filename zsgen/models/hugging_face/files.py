@@ -38,11 +38,13 @@ def locate(name: str) -> pathlib.Path:
 
 
 def digest(directory: pathlib.Path) -> str:
-  """SHA-256 over the files that decide the parameters."""
+  """SHA-256 over the files that decide the parameters.
+
+  Raises:
+    InputError: zsgen exported them, and they are not what it wrote.
+  """
   names = [CONFIG, *sorted({path.name for path in _places(directory).values()})]
-  return artifacts.digest(
-      {name: artifacts.file_digest(directory / name) for name in names}
-  )
+  return artifacts.digest(artifacts.digest_used(directory, names))
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""What zsgen exported is checked where it is read again."""
+
+import numpy as np
+import pytest
+import tokenized
+
+from zsgen import artifacts, errors
+from zsgen.data.tokenizers import hf_files
+from zsgen.models import hugging_face
+from zsgen.models.hugging_face import files
+
+
+def _write(directory, prefix=""):
+  directory.mkdir(exist_ok=True)
+  (directory / f"{prefix}config.json").write_text("{}")
+  tensors = {"a": np.arange(4, dtype=np.float32)}
+  files.write_tensors(directory / f"{prefix}model.safetensors", tensors)
+
+
+def _model(directory):
+  _write(directory)
+  return hugging_face.digest
+
+
+def _adapter(directory):
+  _write(directory, "adapter_")
+  return hugging_face.adapters_digest
+
+
+def _tokenizer(directory):
+  tokenized.gpt2(directory)
+  return lambda place: hf_files.read(str(place))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (_model, "model.safetensors"),
+        (_model, "config.json"),
+        (_adapter, "adapter_model.safetensors"),
+        (_adapter, "adapter_config.json"),
+        (_tokenizer, "tokenizer.json"),
+    ],
+)
+def test_a_damaged_export_is_not_read(make, name, tmp_path):
+  directory = tmp_path / "export"
+  read = make(directory)
+  manifest = {"kind": "export", "made_by": {}}
+  manifest["files"] = artifacts.describe_files(directory)
+  artifacts.write_manifest(directory, manifest)
+  read(directory)
+
+  whole = (directory / name).read_bytes()
+  # Either is read all the same.
+  changed = whole + b" " if name.endswith(".json") else whole[:-1] + b"\1"
+  (directory / name).write_bytes(changed)
+  said = rf"{name}: is not what --stage=export wrote.*delete \S*manifest\.json"
+  with pytest.raises(errors.InputError, match=said):
+    read(directory)
+  (directory / name).write_bytes(whole)
+  read(directory)
+
+  # The manifest itself; without it nothing can be checked, as it says.
+  written = (directory / artifacts.MANIFEST).read_bytes()
+  other = written.replace(b'"files"', b'"filer"')
+  (directory / artifacts.MANIFEST).write_bytes(other)
+  with pytest.raises(errors.InputError, match=r"manifest\.json: was changed"):
+    read(directory)
+  (directory / artifacts.MANIFEST).unlink()
+  (directory / name).write_bytes(changed)
+  read(directory)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff{", b"[1]", b'{"kind": "other", "files": {"a": 1}}']
+)
+def test_manifests_of_others_are_nothing_to_us(content, tmp_path):
+  read = _model(tmp_path)
+  before = read(tmp_path)
+  (tmp_path / artifacts.MANIFEST).write_bytes(content)
+  assert read(tmp_path) == before
