@@ -121,8 +121,8 @@ def test_all_damages_are_listed_and_said_once(workdir, capsys):
   assert sum(each.startswith(f"{vectors}: is") for each in problems) == 1
   assert sum(each.startswith(f"{traced}: ") for each in problems) == 1
   for path in (order, _one(workdir, "runs")):
-    assert f"{path}: was not verified: what it was made from is damaged." in err
-  assert problems[-1] == "6 of 6 did not verify."
+    assert f"{path}: was not verified, because its inputs are damaged." in err
+  assert problems[-1] == "6 of 6 could not be verified."
   with pytest.raises(verify.Damaged, match=r"mask\.bin") as caught:
     verify.verify(order)
   assert len(caught.value.problems) == 2
@@ -223,12 +223,12 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   artifacts.write_manifest(waiting, manifest)
   code, out, err = _call(capsys, workdir)
   assert (code, err) == (0, "")
-  assert f"{store.name}.0123456789ab: left over from a command" in out
-  assert f"{store.name}.0123456789.partial: unfinished: what a command" in out
-  assert "notes: is not zsgen's; it was not checked" in out
+  assert f"{store.name}.0123456789ab: left over from a stopped command" in out
+  assert f"{store.name}.0123456789.partial: unfinished: the progress of" in out
+  assert "notes: not an artifact of zsgen; not checked" in out
   assert f"{workdir}: not checked: sweeps" in out
-  assert f"run {begun}: unfinished: was just begun" in out
-  assert f"run {waiting}: unfinished: has not begun to train" in out
+  assert f"run {begun}: unfinished: it has only just begun" in out
+  assert f"run {waiting}: unfinished: training has not begun" in out
 
 
 def test_an_unfinished_run_is_told(workdir, capsys):
@@ -263,7 +263,7 @@ def test_manifests_of_an_older_zsgen_are_read(workdir, capsys):
 def test_an_order_without_its_store_says_how_to_go_on(workdir):
   store, order = _one(workdir, "stores"), _one(workdir, "orders")
   store.rename(workdir / "away")
-  with pytest.raises(errors.InputError, match=f"{store}, is not there"):
+  with pytest.raises(errors.InputError, match=f"{store}, does not exist"):
     verify.verify(order)
   shutil.rmtree(order)
   _run(workdir, "order")
