@@ -164,7 +164,7 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
     with pytest.raises(errors.InputError) as caught:
       verify.verify(run)
     said = str(caught.value)
-    assert f"delete {run / 'manifest.json'}, if it is there" in said
+    assert f"delete {run / 'manifest.json'} if it exists" in said
     assert f"elete {run} " not in said and "elete the dir" not in said
     (run / "manifest.json").unlink(missing_ok=True)
     _run(workdir, "train")
@@ -177,7 +177,9 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
 def test_an_artifact_under_another_name_is_found(workdir, section):
   path = _one(workdir, section)
   moved = path.rename(path.with_name(f"{path.name[:-10]}0123456789"))
-  with pytest.raises(errors.InputError, match=f"its name is {path.name}"):
+  with pytest.raises(
+      errors.InputError, match=f" is {path.name}. If it was renamed"
+  ):
     verify.verify(moved)
   moved.rename(path)  # The advice.
   verify.verify(workdir)
