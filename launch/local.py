@@ -3,7 +3,7 @@
 Several processes of one command on this machine, which find each other on the
 loopback. Lines are shown with the number of the process before them. Where one
 fails, the others get a while to end by themselves and are killed then. SIGTERM
-and Ctrl-C are passed on; a run that was stopped by it ends with 75.
+and Ctrl-C are passed on; a run that SIGTERM stopped ends with exit code 75.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def run(
 
   Returns:
     0 if all ended well; otherwise the exit code of the first that did not,
-    which is 75 where SIGTERM stopped training and it has saved.
+    which is 75 if SIGTERM stopped training and the run has saved.
   """
   started: list[subprocess.Popen] = []
 

@@ -37,10 +37,10 @@ def test_names_are_hashes_of_what_makes_them():
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        (None, "there is no manifest.json"),
-        ([], "is not that of a run"),
-        ({"kind": ["run"]}, "is not that of a run"),
-        ({"kind": "order"}, "is not that of a run"),
+        (None, "has no manifest.json"),
+        ([], "is not the manifest of a run"),
+        ({"kind": ["run"]}, "is not the manifest of a run"),
+        ({"kind": "order"}, "is not the manifest of a run"),
         ({"kind": "run", "made_by": {}}, "the field store is missing"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
   path = _write(tmp_path / artifacts.name("tmt-a", made_by), made_by=made_by)
   assert artifacts.read_manifest(path)["steps"] == 9
   other = path.rename(tmp_path / artifacts.name("tmt-a", {"seed": 1}))
-  with pytest.raises(errors.InputError, match=f"its name is {path.name}"):
+  with pytest.raises(errors.InputError, match=f"this run is {path.name}"):
     artifacts.read_manifest(other)
   link = tmp_path / "latest-0123456789"
   other.rename(path)
@@ -114,7 +114,7 @@ def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
             "orders/tmt-0123456789",
             r"delete .*/orders/tmt-0123456789 to have it",
         ),
-        ("runs/tmt-0123456789", r"delete .*/manifest\.json, if it is there"),
+        ("runs/tmt-0123456789", r"delete .*/manifest\.json if it exists"),
         ("tmt-0123456789", r"delete .*/tmt-0123456789 to have it"),
         ("photos", "check the path"),
     ],

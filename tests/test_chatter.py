@@ -34,7 +34,7 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
       "The disk is slow.",
       "Given up: is read only=/runs/a",
   ]
-  assert logging.getLogger("absl").filters.count(chatter._is_worth) == 1
+  assert logging.getLogger("absl").filters.count(chatter._is_useful) == 1
 
 
 def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):

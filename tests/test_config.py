@@ -33,7 +33,7 @@ def test_overrides_are_kept():
         ({"evals": {}}, "evals is empty"),
         ({"evals": {"a/b": {}}}, "cannot name a directory"),
         ({"evals": {"a": {"type": "los"}}}, r"config\.evals\.a\.type"),
-        ({"evals": {"train": {}}}, "are taken"),
+        ({"evals": {"train": {}}}, "Choose another name"),
         ({"evals": {1: {}}}, "sections by name"),
         ({"seed": 2**32}, "and at most 4,294,967,295"),
         ({"name": ""}, "cannot name a directory"),

@@ -1,4 +1,4 @@
-"""A full disk: one message, exit code 2, and the same command goes on."""
+"""A full disk: one message, exit code 2, and the same command resumes."""
 
 import errno
 import os
@@ -62,7 +62,7 @@ def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
   assert "Traceback" not in done.stderr
   last = done.stderr.splitlines()[-1]
   assert last.startswith("zsgen: a file is larger than")
-  assert str(tmp_path) in last and "free" in last and "is kept" in last
+  assert str(tmp_path) in last and "free" in last and "are kept" in last
   assert not list(tmp_path.glob("*/.*"))
   assert not list(tmp_path.glob("runs/*/.export*"))
   if stage != "train":  # The same command goes on.

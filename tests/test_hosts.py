@@ -330,9 +330,13 @@ def _slurm_alone(count: int) -> list[dict[str, str]]:
     ("places", "count", "message"),
     [
         (_nowhere, 2, r"at nowhere\.invalid:1234.* the host is not known"),
-        (_only(0), 1, r"process 1 of 2 did not come to 127\.0\.0\.1:\d+ with"),
-        (_only(1), 1, r"process 1 does not reach process 0 at 127\..*refused"),
-        (_slurm_alone, 1, "process 0 of 2 does not find the others at"),
+        (
+            _only(0),
+            1,
+            r"process 1 of 2 did not connect to 127\.0\.0\.1:\d+ with",
+        ),
+        (_only(1), 1, r"process 1 cannot reach process 0 at 127\..*refused"),
+        (_slurm_alone, 1, "process 0 of 2 did not find the others at"),
     ],
 )
 def test_where_others_do_not_come(start, places, count, message):
@@ -375,5 +379,7 @@ def test_sigterm_where_another_process_hangs(start, tmp_path):
 def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):
   ended = start("w", 1, "SIGTERM:0:prepare")
   assert ended.codes == [128 + signal.SIGTERM]
-  assert "zsgen: stopped; the same command goes on." in ended.said[0]
+  assert (
+      "zsgen: stopped; run the same command again to resume." in ended.said[0]
+  )
   assert not list((tmp_path / "w").glob("stores/[!.]*"))

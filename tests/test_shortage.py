@@ -16,19 +16,22 @@ CONFIG = "tests/campaigns/option_config.py"
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (MemoryError(), "out of memory. Ask"),
+        (MemoryError(), "out of memory. Lower"),
         (
             ValueError("RESOURCE_EXHAUSTED: Out of memory allocating"),
             "of memory",
         ),
         (RuntimeError("std::bad_alloc"), "out of memory (std::bad_alloc)"),
         (OSError(errno.ENOMEM, "Cannot allocate"), "out of memory"),
-        (OSError(errno.EMFILE, "Too many open files", "x"), "`ulimit -n` lets"),
+        (
+            OSError(errno.EMFILE, "Too many open files", "x"),
+            "`ulimit -n` limits",
+        ),
         (
             ValueError(
                 "RESOURCE_EXHAUSTED: Failed to open x: Too many open files"
             ),
-            "`ulimit -n` lets",
+            "`ulimit -n` limits",
         ),
         (RuntimeError("can't start new thread"), "`ulimit -u`"),
     ],
@@ -52,7 +55,7 @@ def test_other_errors_are_left_alone():
 def test_an_address_space_in_which_jax_only_aborts(monkeypatch):
   shortage.check_limits()
   monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**31, 2**31))
-  with pytest.raises(errors.InputError, match=r"have 2 GiB .* needs 3 GiB"):
+  with pytest.raises(errors.InputError, match=r"to 2 GiB .* needs 3 GiB"):
     shortage.check_limits()
 
 
@@ -60,8 +63,8 @@ def test_an_address_space_in_which_jax_only_aborts(monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        (resource.RLIMIT_NOFILE, 16, "`ulimit -n` lets this process have 16"),
-        (resource.RLIMIT_AS, 2**30, "`ulimit -v` lets this process have 1 GiB"),
+        (resource.RLIMIT_NOFILE, 16, "`ulimit -n` limits this process to 16"),
+        (resource.RLIMIT_AS, 2**30, "`ulimit -v` limits this process to 1 GiB"),
     ],
 )
 def test_processes_with_little(root, tmp_path, limit, value, message):

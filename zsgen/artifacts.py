@@ -24,7 +24,7 @@ import numpy as np
 from zsgen import errors
 
 MANIFEST = "manifest.json"
-# Where a workdir keeps artifacts, and of which kind they are.
+# A workdir's directories of artifacts, and the kind that each contains.
 SECTIONS = {
     "stores": "store",
     "embeddings": "embeddings",
@@ -44,9 +44,9 @@ _FIELDS = {
     "export": ("made_by", "files"),
 }
 _ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
-# The field that has the digest of all others.
+# The field with the digest of all other fields.
 _DIGEST = "digest"
-# The hash that `name` ends a name in.
+# The hash at the end of a name that `name` made.
 _HASHED = re.compile(r"-([0-9a-f]{10})$")
 
 
@@ -75,8 +75,8 @@ def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
   has one name has one content.
 
   Args:
-    path: its place.
-    over: what is there is replaced instead, as a whole.
+    path: the final directory.
+    over: whether to replace an existing directory as a whole.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   beside, before = _beside(path), _beside(path)
@@ -97,21 +97,22 @@ def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
 
 
 def remove_leftovers(path: pathlib.Path) -> None:
-  """Deletes what a process that was killed left of `writing(path)`.
+  """Deletes what killed processes left behind in `writing(path)`.
 
-  What another process is writing now stays, where the file system has locks.
+  If the file system has locks, a directory that another process is writing is
+  kept.
   """
   left = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{12}})+")
   for beside in sorted(path.parent.glob(".*")):
     if left.fullmatch(beside.name) and beside.is_dir():
-      with _held(beside) as alone:
-        if alone:
+      with _held(beside) as is_free:
+        if is_free:
           shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _held(directory: pathlib.Path) -> Iterator[bool]:
-  """Holds a directory; False if another process does, or none can."""
+  """Locks a directory; yields False if it is locked or cannot be."""
   handle = os.open(directory, os.O_RDONLY)
   try:
     yield _locks(handle)
@@ -150,17 +151,17 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
 
 def read_json(path: pathlib.Path) -> Any:
   """Reads JSON that this project wrote; a damaged file is an InputError."""
-  return _parse(path, "delete its directory to have it made again")
+  return _parse(path, "delete its directory, and it is made again")
 
 
 def _parse(path: pathlib.Path, advice: str) -> Any:
-  """Reads JSON; the InputError of a file that is none ends in the advice."""
+  """Reads JSON; if that fails, raises an InputError that ends in advice."""
   try:
     return json.loads(path.read_text("utf-8"))
   except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
         f"{path}: cannot be read as JSON ({error}). The artifact is damaged or"
-        f" not one of zsgen's; {advice}."
+        f" was not made by zsgen; {advice}."
     ) from error
 
 
@@ -172,45 +173,45 @@ def load_array(path: pathlib.Path, mmap_mode: Any = None) -> np.ndarray:
     mmap_mode: as `numpy.load` takes it.
 
   Raises:
-    InputError: it is missing or damaged.
+    InputError: the file is missing or damaged.
   """
   try:
     return np.load(path, mmap_mode, allow_pickle=False)
   except Exception as error:  # A damaged header raises a dozen kinds.
     raise errors.InputError(
-        f"{path}: cannot be read as an array ({error}): it is damaged or"
+        f"{path}: cannot be read as an array ({error}). It is damaged or"
         f" missing; {advise(path.parent)}."
     ) from error
 
 
 def seal(value: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
-  """Returns the fields of a value and `digest`, which is of them and the owner.
+  """Returns a value with a field `digest`, of its other fields and the owner.
 
   Args:
-    value: fields that JSON has; their digest is replaced.
-    owner: what they belong to, such as a run. It is not written down: the same
-      fields of another owner are not taken for this one's.
+    value: fields as JSON values; an existing digest is replaced.
+    owner: what the fields belong to, such as a run. It is not written, but the
+      same fields of another owner have another digest.
   """
   fields = {name: field for name, field in value.items() if name != _DIGEST}
   return {**fields, _DIGEST: digest([owner, fields])}
 
 
 def unseal(value: Any, owner: str = "") -> dict[str, Any]:
-  """Returns the fields that were sealed.
+  """Checks the digest of a sealed value, and returns the other fields.
 
   Args:
-    value: what `seal` returned. Without a digest, as older versions wrote it,
-      it is not checked.
+    value: what `seal` returned. Older versions wrote values without a digest;
+      these are not checked.
     owner: as for `seal`.
 
   Raises:
-    ValueError: it was changed since, or belongs to another owner.
+    ValueError: the value was changed, or belongs to another owner.
   """
   if not isinstance(value, dict):
     raise ValueError("it is not an object")
   if _DIGEST in value and value != seal(value, owner):
     raise ValueError(
-        "its fields do not have the digest that was written with them"
+        "its fields do not match the digest that was written with them"
     )
   return {name: field for name, field in value.items() if name != _DIGEST}
 
@@ -218,12 +219,12 @@ def unseal(value: Any, owner: str = "") -> dict[str, Any]:
 def write_sealed(
     path: pathlib.Path, value: Mapping[str, Any], owner: str = ""
 ) -> None:
-  """Writes a value with its digest (see `seal`): whole, or as it was."""
+  """Writes a value with its digest (see `seal`), in full or not at all."""
   write_json(path, seal(value, owner))
 
 
 def read_sealed(path: pathlib.Path, owner: str, advice: str) -> dict[str, Any]:
-  """Reads what `write_sealed` wrote.
+  """Reads and checks what `write_sealed` wrote.
 
   Args:
     path: the file.
@@ -231,15 +232,15 @@ def read_sealed(path: pathlib.Path, owner: str, advice: str) -> dict[str, Any]:
     advice: a sentence that says what to do if the file is damaged.
 
   Raises:
-    InputError: it is missing, not JSON, was changed or belongs to another
-      owner.
+    InputError: the file is missing, not JSON, was changed, or belongs to
+      another owner.
   """
   try:
     return unseal(read_json(path), owner)
   except (ValueError, errors.InputError) as error:
     reason = error.__cause__ or error
     raise errors.InputError(
-        f"{path}: is damaged, was changed or belongs elsewhere ({reason})."
+        f"{path}: is damaged, was changed or was copied here ({reason})."
         f" {advice}"
     ) from error
 
@@ -249,31 +250,31 @@ def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
 
   Args:
     path: the artifact's directory.
-    manifest: `kind` and the fields that its kind must have; a digest is
-      replaced.
+    manifest: `kind`, and the fields that this kind requires; an existing digest
+      is replaced.
   """
   content = json.loads(json.dumps(manifest, allow_nan=False))
   write_sealed(path / MANIFEST, content)
 
 
 def has_digest(manifest: Mapping[str, Any]) -> bool:
-  """Whether a manifest carries its digest; those of an older zsgen do not."""
+  """Returns whether a manifest has a digest; an older zsgen wrote none."""
   return _DIGEST in manifest
 
 
 def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
-  """Reads the manifest of an artifact and checks that it is what was written.
+  """Reads the manifest of an artifact and checks its digest and its name.
 
   Args:
     path: its directory.
-    kind: what it must be, a value of `SECTIONS`; any of them by default.
+    kind: the required kind, a value of `SECTIONS`; by default any of them.
 
   Returns:
-    Its fields. Without a digest they are those that an older zsgen wrote.
+    Its fields. If they have no digest, an older zsgen wrote them.
 
   Raises:
-    InputError: it is not there, is of another kind, lacks a field or was
-      changed, or the directory has the name of another artifact.
+    InputError: the manifest is missing, is of another kind, lacks a field or
+      was changed, or the directory has the name of another artifact.
   """
   manifest = _read_checked(path, kind)
   _check_name(path, manifest)
@@ -281,17 +282,17 @@ def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
 
 
 def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
-  """The manifest of an artifact, whatever the directory's name is."""
+  """Returns the checked manifest, whatever the directory's name is."""
   wanted = kind or SECTIONS.get(path.resolve().parent.name, "artifact")
   if not path.is_dir():
     raise errors.InputError(
-        f"{path}: there is no such directory, and so no finished {wanted}."
+        f"{path}: there is no such directory, so there is no finished {wanted}."
         " Check the path."
     )
   advice = advise(path, kind)
   if not (path / MANIFEST).is_file():
     raise errors.InputError(
-        f"{path}: there is no {MANIFEST}: it is no finished {wanted}, or is"
+        f"{path}: has no {MANIFEST}. It is not a finished {wanted}, or it is"
         f" damaged; {advice}."
     )
   manifest = _parse(path / MANIFEST, advice)
@@ -308,24 +309,24 @@ def _check_fields(
     unseal(known)
   except ValueError as error:
     raise errors.InputError(
-        f"{file}: was changed or is damaged: {error}; {advice}."
+        f"{file}: was changed or is damaged ({error}); {advice}."
     ) from error
   actual = kind_of(known)
   if not actual or (kind and actual != kind):
     raise errors.InputError(
-        f"{file}: is not that of {_ARTICLES.get(kind, 'an')}"
-        f" {kind or 'artifact'}: check the path."
+        f"{file}: is not the manifest of {_ARTICLES.get(kind, 'an')}"
+        f" {kind or 'artifact'}. Check the path."
     )
   missing = [field for field in _FIELDS[actual] if field not in known]
   if missing or not isinstance(known["made_by"], dict):
     raise errors.InputError(
-        f"{file}: the field {(missing or ['made_by'])[0]} is missing: it was"
-        f" changed, is damaged, or was written by an older zsgen; {advice}."
+        f"{file}: the field {(missing or ['made_by'])[0]} is missing. The file"
+        f" was changed, is damaged, or was written by an older zsgen; {advice}."
     )
 
 
 def kind_of(manifest: Mapping[str, Any]) -> str:
-  """Kind of artifact that a manifest is of; "" for none that is known."""
+  """Returns the kind of artifact of a manifest; "" if it is unknown."""
   kind = manifest.get("kind")
   if kind is None and {*_FIELDS["embeddings"]} <= {*manifest}:
     return "embeddings"  # An older zsgen did not name it.
@@ -336,35 +337,35 @@ def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
   """Raises InputError if a directory has the name of another artifact."""
   actual = path.resolve().name
   if not (hashed := _HASHED.search(actual)):
-    return  # It was given a name of its own.
+    return  # Its name was chosen by a user.
   right = name(actual[: hashed.start()], manifest["made_by"])
   if actual != right:
     kind = kind_of(manifest)
     raise errors.InputError(
-        f"{path}: is another {kind} than its name says: by its {MANIFEST}, its"
-        f" name is {right}. If it was renamed, rename it back; otherwise"
+        f"{path}: does not match its name. According to its {MANIFEST}, this"
+        f" {kind} is {right}. If it was renamed, rename it back; otherwise"
         f" {advise(path, kind)}."
     )
 
 
 def is_hashed(directory: str) -> bool:
-  """Whether the name of a directory ends in a hash, as `name` makes it."""
+  """Returns whether a directory's name ends in a hash, as `name` makes it."""
   return _HASHED.search(directory) is not None
 
 
 def advise(path: pathlib.Path, kind: str = "") -> str:
-  """What to do about an artifact that is damaged, as half a sentence.
+  """Returns what to do about a damaged artifact, as half a sentence.
 
   Args:
     path: its directory.
-    kind: what it should be; by default what the directory around it holds.
+    kind: what it should be; by default, what its parent directory contains.
   """
   actual = path.resolve()
   kind = kind or SECTIONS.get(actual.parent.name, "")
   if kind == "run":  # It may hold days of training.
     return (
-        f"delete {path / MANIFEST}, if it is there: the command that made the"
-        " run writes it again and keeps everything else"
+        f"delete {path / MANIFEST} if it exists: the command that made the run"
+        " writes it again and keeps everything else"
     )
   if actual.parent.parent.name == "runs" and actual.name.startswith("export"):
     return f"delete {path}, and --stage=export makes it again"
@@ -374,7 +375,7 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
 
 
 def describe_files(path: pathlib.Path) -> dict[str, str]:
-  """Returns SHA-256 (hex) of all files under a directory, by their name."""
+  """Returns the SHA-256 (hex) of all files under a directory, by name."""
   files = sorted(file for file in path.rglob("*") if file.is_file())
   return {
       file.relative_to(path).as_posix(): file_digest(file) for file in files
@@ -384,7 +385,7 @@ def describe_files(path: pathlib.Path) -> dict[str, str]:
 def file_problems(
     path: pathlib.Path, files: Mapping[str, str]
 ) -> Iterator[str]:
-  """Compares files of an artifact with what was written.
+  """Compares the files of an artifact with their hashes.
 
   Args:
     path: its directory.
@@ -396,17 +397,17 @@ def file_problems(
   for file, expected in files.items():
     if not (path / file).is_file():
       yield (
-          f"{path / file}: is missing: the artifact is damaged; {advise(path)}."
+          f"{path / file}: is missing, the artifact is damaged; {advise(path)}."
       )
     elif file_digest(path / file) != expected:
       yield (
-          f"{path / file}: is damaged: it does not have the SHA-256 that was"
-          f" written with it; {advise(path)}."
+          f"{path / file}: is damaged: its SHA-256 is not the one that was"
+          f" written; {advise(path)}."
       )
 
 
 def check_files(path: pathlib.Path, files: Mapping[str, str]) -> None:
-  """Raises InputError naming the first of `file_problems`."""
+  """Raises InputError for the first of `file_problems`."""
   for problem in file_problems(path, files):
     raise errors.InputError(problem)
 

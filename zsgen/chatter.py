@@ -1,7 +1,6 @@
-"""Lines of libraries that tell a user nothing: hidden, and no other ones are.
+"""Hides log lines of libraries that do not help a user.
 
-A line that may be worth something is never hidden: each kind is listed here by
-what it says.
+Only the lines listed here are hidden; all others are shown.
 """
 
 import logging
@@ -10,22 +9,22 @@ import re
 from absl import logging as absl_logging
 
 _LINES = (
-    # orbax: what opening a finished run's checkpoints to read means.
+    # Orbax, when the checkpoints of a finished run are opened.
     r"CheckpointManagerOptions\.read_only=True, setting ",
     r"Given directory is read only=",
-    # orbax: of a checkpoint only the parameters are wanted.
+    # Orbax, when only the parameters of a checkpoint are read.
     r'Item ".*" was found in the checkpoint, but could not be restored\.',
 )
 _CHATTER = re.compile("|".join(_LINES))
 
 
 def hide() -> None:
-  """Hides them in this process; warnings and errors are shown."""
-  absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells each file.
+  """Hides these lines in this process; warnings and errors are shown."""
+  absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs each file.
   logger = absl_logging.get_absl_logger()
-  if _is_worth not in logger.filters:
-    logger.addFilter(_is_worth)
+  if _is_useful not in logger.filters:
+    logger.addFilter(_is_useful)
 
 
-def _is_worth(record: logging.LogRecord) -> bool:
+def _is_useful(record: logging.LogRecord) -> bool:
   return not _CHATTER.match(record.getMessage())

@@ -1,15 +1,15 @@
-"""Options that do not go together, though each is in its range.
+"""Checks combinations of options whose values are valid one by one.
 
-Checked with the schema, before anything else is known: what an option of a
-component asks for is checked where the component is.
+These checks run with the schema, before any component is loaded. A component
+checks its own options.
 """
 
 from typing import Any
 
 from zsgen import errors, schema
 
-# Evaluations whose metrics would be mixed with others of these paths.
-_TAKEN = ("train", "perf")
+# Names of evaluations whose metrics would mix with those of training.
+_RESERVED = ("train", "perf")
 _NAME_CHARACTERS, _NAME_BYTES = 64, 192
 
 
@@ -27,7 +27,7 @@ def check(config: Any) -> None:
 
 
 def _check_names(config: Any) -> None:
-  """The run and its evaluations can name directories."""
+  """Checks that the run and its evaluations can name directories."""
   for place, name in [
       ("config.name", config.name),
       *((f"config.evals.{name}", name) for name in config.evals),
@@ -53,10 +53,10 @@ def _check_evals(config: Any) -> None:
         " config.evals.heldout.split='heldout'."
     )
   for name, spec in config.evals.items():
-    if name in _TAKEN:
+    if name in _RESERVED:
       raise errors.InputError(
-          f"config.evals.{name}: the metrics {name}/… are taken; choose another"
-          " name."
+          f"config.evals.{name}: training already has metrics named {name}/…."
+          " Choose another name."
       )
     if not spec.max_examples:
       raise errors.InputError(
@@ -66,22 +66,22 @@ def _check_evals(config: Any) -> None:
 
 
 def _check_targets(config: Any) -> None:
-  """Each target has bounds that some value meets."""
+  """Checks that the bounds of each target can be met."""
   for name, target in config.targets.items():
     below, above = target.below, target.above
     if below is None and above is None:
       raise errors.InputError(
-          f"config.targets.{name}: wants nothing; set its `below` or `above`."
+          f"config.targets.{name} has no bound. Set its `below` or `above`."
       )
     if below is not None and above is not None and above >= below:
       raise errors.InputError(
           f"config.targets.{name}: no value is above {above:g} and below"
-          f" {below:g}. Set `above` to less than `below`."
+          f" {below:g}. Set `above` to a value below that of `below`."
       )
 
 
 def _check_batch(config: Any) -> None:
-  """Parts of a step are parts of its examples."""
+  """Checks that a step can be divided into the parts that are asked for."""
   train, machine = config.train, config.machine
   if train.batch_size % train.loss_groups:
     raise errors.InputError(
@@ -91,16 +91,16 @@ def _check_batch(config: Any) -> None:
   if machine.micro_batches > train.batch_size:
     raise errors.InputError(
         f"config.machine.micro_batches is {machine.micro_batches}; it must be"
-        f" at most config.train.batch_size, {train.batch_size}: a step has no"
-        " more rows than examples."
+        f" at most config.train.batch_size, {train.batch_size}, because a step"
+        " does not have more rows than examples."
     )
 
 
 def _check_hosts(machines: Any) -> None:
-  """The number of a process is one of those that there are."""
+  """Checks that the index of this process is below their count."""
   if machines.count and machines.index >= machines.count:
     raise errors.InputError(
         f"config.machine.hosts.index is {machines.index}; it must be below"
-        f" config.machine.hosts.count, {machines.count}: processes are numbered"
-        " from 0."
+        f" config.machine.hosts.count, {machines.count}, because processes are"
+        " numbered from 0."
     )

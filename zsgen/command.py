@@ -1,4 +1,4 @@
-"""What every command of the project shares: flags, errors and exit codes.
+"""The flags, error handling and exit codes that all commands share.
 
 0    done
 2    bad input, damaged files or a full disk: one message says what to do
@@ -80,7 +80,10 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     _fail(error)
     raise
   except KeyboardInterrupt as error:
-    print("\nzsgen: stopped; the same command goes on.", file=sys.stderr)
+    print(
+        "\nzsgen: stopped; run the same command again to resume.",
+        file=sys.stderr,
+    )
     terminated = isinstance(error, _Terminated)
     # No clean-up: what is committed is whole, and threads may be busy.
     os._exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
@@ -93,9 +96,9 @@ def _terminate(*_: Any) -> NoReturn:
 def _unraisable(
     before: Callable[[Any], None], lost: "sys.UnraisableHookArgs"
 ) -> None:
-  """Sends a signal again that came inside a callback, where it was lost.
+  """Sends a signal again that was lost inside a callback.
 
-  The garbage collector's callbacks cannot raise, nor can finalizers.
+  Neither callbacks of the garbage collector nor finalizers can raise.
   """
   if not isinstance(lost.exc_value, KeyboardInterrupt):
     before(lost)
@@ -108,7 +111,7 @@ def _unraisable(
 
 
 def _exit(code: int) -> NoReturn:
-  """Exits, one of several processes without waiting for the others."""
+  """Exits; if there are several processes, without waiting for them."""
   from zsgen import hosts  # Imports jax.
 
   if hosts.several():
@@ -117,7 +120,7 @@ def _exit(code: int) -> NoReturn:
 
 
 def _fail(error: Exception) -> None:
-  """Says what is wrong, and exits; returns where only a trace can tell."""
+  """Prints what is wrong and exits; returns if only a traceback helps."""
   from zsgen import hosts  # Imports jax.
 
   full = full_disk.told(error, pathlib.Path(WORKDIR.value))
@@ -135,7 +138,7 @@ def _fail(error: Exception) -> None:
 
 
 def _file_of(error: Exception) -> str:
-  """What to say of an error that names a file; "" of others."""
+  """Returns the message of an error that names a file; otherwise ""."""
   if not isinstance(error, OSError) or error.filename is None:
     return ""
   place = f"{error.filename}: {error.strerror}"

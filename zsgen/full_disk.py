@@ -80,8 +80,8 @@ def _message(
   free = rich.filesize.decimal(shutil.disk_usage(there).free)
   return (
       f"{_SAID[number]}: {place} cannot be written ({free} free in {there})."
-      " What is finished is kept: stores, orders, checkpoints. Make room, and"
-      " the same command goes on."
+      " Finished stores, orders and checkpoints are kept. Free some space and"
+      " run the same command again to resume."
   )
 
 
@@ -93,9 +93,9 @@ def leave(said: str) -> None:
 
 
 def watch(workdir: pathlib.Path) -> None:
-  """Ends the program where a thread meets a full disk, or a shortage.
+  """Ends the program if a thread meets a full disk or another shortage.
 
-  Hides the traces of what comes after it.
+  Tracebacks of later errors are hidden.
   """
   threading.excepthook = functools.partial(_thread, workdir)
   sys.unraisablehook = _unraisable
@@ -105,7 +105,7 @@ def watch(workdir: pathlib.Path) -> None:
 
 
 def _thread(workdir: pathlib.Path, args: threading.ExceptHookArgs) -> None:
-  """What happens where a thread ends by an error."""
+  """Handles an error that ended a thread."""
   error = args.exc_value
   if said := told(error, workdir) or shortage.explain(error):
     leave(said)
@@ -119,9 +119,9 @@ def _unraisable(args: "sys.UnraisableHookArgs") -> None:
 
 
 def _is_other(workdir: pathlib.Path, record: logging.LogRecord) -> bool:
-  """Whether a line tells of neither a full disk nor a shortage.
+  """Returns whether a log line is about neither a full disk nor a shortage.
 
-  Orbax logs them, and raises them too.
+  Orbax both logs and raises these errors.
   """
   logged = record.exc_info[1] if record.exc_info else None
   said = OSError(record.getMessage())

@@ -18,12 +18,12 @@ _SHOW_BATCH = flags.DEFINE_bool(
 
 
 def check_stage(stage: str | None, overrides: Iterable[str]) -> None:
-  """Raises InputError for options of the plan where nothing is planned.
+  """Raises InputError for options of the plan without --stage=plan.
 
-  A config file may have them all the same: it serves several stages.
+  Only the command line is checked: a config file serves several stages.
 
   Args:
-    stage: the only one to run; None for all of an experiment's.
+    stage: the only stage to run; None for all stages of an experiment.
     overrides: options that the command line sets, such as "plan.rows".
   """
   for name in overrides:

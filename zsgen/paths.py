@@ -1,4 +1,4 @@
-"""Paths that data names: they stay in the directory that they belong to."""
+"""Resolves paths that data names, and keeps them inside their directory."""
 
 import os
 import pathlib
@@ -12,32 +12,33 @@ _SHOWN = 100
 def resolve_inside(
     directory: pathlib.Path, name: str, where: str
 ) -> pathlib.Path:
-  """Returns the path of a file that some data names, if it is in a directory.
+  """Returns the path of a file named by data, checked to be in a directory.
 
   Args:
-    directory: what the name is relative to; it may be a symlink itself.
-    name: the file or directory, as the data has it.
-    where: the file and field that have the name, for the message.
+    directory: the directory that the name is relative to; may be a symlink.
+    name: the name of the file or directory, as in the data.
+    where: the file and field that contain the name, for the message.
 
   Returns:
     `directory / name`; it need not exist.
 
   Raises:
-    InputError: the name is empty, absolute, no path of this system, or leads
-      out of the directory, by `..` or by a symlink. Only in the hub's cache
-      may symlinks lead to the blobs of the same repository.
+    InputError: the name is empty, absolute, not a valid path on this system,
+      or leads out of the directory by `..` or by a symlink. In the hub's
+      cache, symlinks may lead to the blobs of the same repository.
   """
   if not _is_inside(directory, name):
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
     raise errors.InputError(
         f"{where}: {shown!r} must name a file inside {directory}. Files are not"
-        " read from anywhere else: copy it there, and name it without '..'."
+        " read from anywhere else: copy the file there, and name it without"
+        " '..'."
     )
   return directory / name
 
 
 def _is_inside(directory: pathlib.Path, name: str) -> bool:
-  """Whether a name is a path that stays in the directory."""
+  """Returns whether a name is a path that stays in the directory."""
   parts = pathlib.PurePath(name.replace("\\", "/")).parts
   if not parts or os.path.isabs(name) or ".." in parts:
     return False
@@ -53,7 +54,7 @@ def _is_inside(directory: pathlib.Path, name: str) -> bool:
 
 
 def _homes(directory: pathlib.Path) -> list[pathlib.Path]:
-  """The directory, and `blobs` where it is `…/snapshots/REVISION` or below."""
+  """Returns the directory, and `blobs` if it is in `…/snapshots/REVISION`."""
   home = pathlib.Path(os.path.realpath(directory))
-  snapshots = [each for each in home.parents if each.name == "snapshots"]
-  return [home, *(each.parent / "blobs" for each in snapshots[:1])]
+  snapshots = [parent for parent in home.parents if parent.name == "snapshots"]
+  return [home, *(path.parent / "blobs" for path in snapshots[:1])]

@@ -20,7 +20,7 @@ from zsgen import errors
 _INT64 = 2**63
 # The smallest positive float32 that devices do not flush to zero.
 _TINY = 2.0**-126
-# Characters of a text: no path or pattern is longer.
+# Characters of a text, at most: no path or pattern is longer.
 _LONGEST = 4096
 # Characters of a value that a message shows.
 _SHOWN = 80
@@ -41,22 +41,22 @@ def option(
     newer: bool = False,
     **kwargs: Any,
 ) -> Any:
-  """Returns a field with its range.
+  """Returns a dataclass field for an option, with its range.
 
   Args:
-    default: the field's value where a config leaves it out.
-    low: the least value.
-    high: the greatest value.
-    above: the value must be greater, as a float32 too.
-    below: the value must be less, as a float32 too.
-    why: the reason for the range, which ends the message: "the reason".
-    choices: all values there are; () for any.
-    kind: what a text is: "local" for a path that cannot be a URL, "regex" for
-      a regular expression; "" for any text.
+    default: the value if a config does not set the option.
+    low: the smallest value.
+    high: the largest value.
+    above: an exclusive lower bound, which holds as a float32 too.
+    below: an exclusive upper bound, which holds as a float32 too.
+    why: the reason for the range; it ends the error message.
+    choices: all valid values; () for any.
+    kind: the kind of a text: "local" for a path that cannot be a URL, "regex"
+      for a regular expression; "" for any text.
     machine: whether the option never changes a result.
-    per_process: whether processes of one run may have different values.
-    newer: whether the field is newer than names of artifacts: at its default
-      it is not hashed, so that they stay.
+    per_process: whether the processes of a run may have different values.
+    newer: whether the option was added after artifacts were named. At its
+      default it is not hashed, so that existing names do not change.
     **kwargs: of `dataclasses.field`.
   """
   metadata = dict(
@@ -84,11 +84,11 @@ def shared_fields(value: Any, where: str) -> dict[str, Any]:
   """Flattens a section into the values that all processes must share.
 
   Args:
-    value: a section, or what a field of one holds.
+    value: a section, or the value of one of its fields.
     where: its dotted name, such as "config".
 
   Returns:
-    Plain values by dotted name; options that are `per_process` are left out.
+    Plain values by dotted name, without the options that are `per_process`.
   """
   if dataclasses.is_dataclass(value):
     parts = {
@@ -217,11 +217,11 @@ def _check_text(kind: str, value: str, where: str) -> None:
 
 
 def check_local(path: str, where: str) -> None:
-  """Raises InputError for a URL where a local path is read."""
+  """Raises InputError if a path is a URL."""
   if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", path):
     raise errors.InputError(
         f"{where} is {show(path)}, which is a URL; it must be a local path."
-        " Mount the bucket, or copy what it holds to a local directory, and"
+        " Mount the bucket, or copy its contents to a local directory, and"
         " give that directory."
     )
 
@@ -267,7 +267,7 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
 
 
 def _range(limits: Mapping[str, Any]) -> str:
-  """The range of a number, such as "at least 0 and below 1"."""
+  """Returns a range in words, such as "at least 0 and below 1"."""
   words = {
       "at least": limits["low"],
       "above": limits["above"],
@@ -284,7 +284,7 @@ def _number(value: float) -> str:
 
 
 def _float(value: int) -> float:
-  """An integer as a float; infinite where it is too large."""
+  """Returns an integer as a float; infinite if it is too large."""
   try:
     return float(value)
   except OverflowError:
@@ -292,7 +292,7 @@ def _float(value: int) -> float:
 
 
 def _as_float32(value: float) -> float:
-  """The value as devices compute with it."""
+  """Returns the value that devices compute with."""
   try:
     (single,) = struct.unpack("f", struct.pack("f", value))
   except OverflowError:
@@ -301,7 +301,7 @@ def _as_float32(value: float) -> float:
 
 
 def show(value: Any) -> str:
-  """Returns a value as a message shows it: on one line, and not too long."""
+  """Returns a value for a message: on one line, and not too long."""
   if type(value) is int and value.bit_length() > 128:
     return f"an integer of {value.bit_length():,} bits"
   text = repr(value)
@@ -311,7 +311,7 @@ def show(value: Any) -> str:
 
 
 def _key(key: Any) -> str:
-  """The name of an option that is not known, as a message shows it."""
+  """Returns the name of an unknown option for a message."""
   text = str(key)
   plain = text.isprintable() and len(text) <= _SHOWN
   return text if plain else show(text)

@@ -1,7 +1,7 @@
-"""Too little memory, or too few file descriptors, threads or processes.
+"""Explains errors caused by a lack of memory, file descriptors or threads.
 
-Libraries raise them as errors of many kinds; here each becomes one message
-that says what to raise or lower.
+Libraries raise many kinds of errors for these. Each becomes one message that
+says which limit to raise or which option to lower.
 """
 
 import errno
@@ -16,7 +16,7 @@ _NUMBERS = {
     errno.ENFILE: _FILES,
     errno.EAGAIN: _THREADS,
 }
-# What libraries say in words only.
+# Messages of libraries that raise without an error number.
 _WORDS = {
     "Too many open files": _FILES,
     "RESOURCE_EXHAUSTED": _MEMORY,
@@ -38,21 +38,22 @@ _LEAST = 3 * 2**30
 
 
 def check_limits() -> None:
-  """Raises InputError where jax could only abort for want of memory."""
+  """Raises InputError if jax would abort for lack of address space."""
   limit, _ = resource.getrlimit(resource.RLIMIT_AS)
   if limit != resource.RLIM_INFINITY and limit < _LEAST:
     raise errors.InputError(
-        f"`ulimit -v` lets this process have {limit / 2**30:.3g} GiB of address"
-        f" space, and jax needs {_LEAST / 2**30:.3g} GiB or more. Raise it,"
-        " such as by `ulimit -v unlimited`, and run the same command again."
+        f"`ulimit -v` limits this process to {limit / 2**30:.3g} GiB of address"
+        f" space, but jax needs {_LEAST / 2**30:.3g} GiB or more. Raise the"
+        " limit, for example by `ulimit -v unlimited`, and run the same command"
+        " again."
     )
 
 
 def explain(error: BaseException | None) -> str:
-  """Returns the message of an error that a shortage made; "" of any other.
+  """Returns the message for an error caused by a shortage; otherwise "".
 
   Args:
-    error: looked at with all that led to it.
+    error: the error; its causes are examined too.
   """
   while error is not None:
     if kind := _kind(error):
@@ -77,21 +78,21 @@ def _message(kind: str, error: BaseException) -> str:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     bound = ""
     if limit != resource.RLIM_INFINITY:
-      bound = f" `ulimit -v` lets this process have {limit / 2**30:.3g} GiB."
+      bound = f" `ulimit -v` limits it to {limit / 2**30:.3g} GiB."
     return (
-        f"this process is out of memory{reason}.{bound} Ask for less at a time"
-        " (config.train.batch_size, config.data.max_length, a smaller model),"
-        " or run where there is more. What is finished is kept."
+        f"this process is out of memory{reason}.{bound} Lower"
+        " config.train.batch_size or config.data.max_length, use a smaller"
+        " model, or run on a machine with more memory. Finished work is kept."
     )
   if kind == _FILES:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
-        f"too many files are open{reason}: `ulimit -n` lets this process have"
-        f" {limit:,}. Raise it, such as by `ulimit -n 4096`, and run the same"
-        " command again."
+        f"too many files are open{reason}: `ulimit -n` limits this process to"
+        f" {limit:,}. Raise the limit, for example by `ulimit -n 4096`, and run"
+        " the same command again."
     )
   return (
-      f"no thread or process can be started{reason}. Raise the limit of"
-      " processes (`ulimit -u`, or the container's), or its memory, and run"
+      f"no thread or process can be started{reason}. Raise the limit on"
+      " processes (`ulimit -u`, or that of the container) or on memory, and run"
       " the same command again."
   )

@@ -1,8 +1,8 @@
-"""JSON that users, publishers and other programs wrote, checked.
+"""Parses JSON that users, publishers and other programs wrote.
 
-Python's parser takes the last of two equal keys, and ends in errors of its own
-where values are nested too deeply or numbers have thousands of digits. Here
-these are bad input, as broken JSON is.
+Of two equal keys, Python's parser keeps the last one, and for deeply nested
+values and numbers with thousands of digits it raises other errors than for
+broken JSON. Here all of these are bad input.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ _LONG_NUMBER = re.compile(r"\d{4301,}")
 
 
 class Decoder:
-  """Parses JSON values; keys that an object has twice are errors.
+  """Parses JSON values, and finds keys that an object has twice.
 
   Attributes:
-    repeated: the keys that came twice in the last value.
+    repeated: the repeated keys of the value that was parsed last.
   """
 
   def __init__(self):
@@ -33,18 +33,23 @@ class Decoder:
   def decode_at(self, text: str, begin: int) -> tuple[Any, int]:
     """Parses the value at a position; returns it and its end.
 
-    `repeated` has to be looked at: it does not raise, since the end of a value
-    says where the next one is.
+    Callers must check `repeated`. Repeated keys do not raise here, because the
+    end of a value is needed to find the next one.
 
     Raises:
       ValueError: broken JSON, or a number with too many digits.
-      RecursionError: nested too deeply.
+      RecursionError: the value is nested too deeply.
     """
     self.repeated.clear()
     return self._decoder.raw_decode(text, begin)
 
   def decode(self, text: str) -> Any:
-    """Parses a text that is one value; raises as `decode_at`, and for keys."""
+    """Parses a text that is one value.
+
+    Raises:
+      ValueError: as for `decode_at`, or an object has a key twice.
+      RecursionError: the value is nested too deeply.
+    """
     self.repeated.clear()
     value = self._decoder.decode(text)
     if self.repeated:
@@ -60,12 +65,12 @@ class Decoder:
 
 
 def describe_repeated(names: Sequence[str]) -> str:
-  """Says which key came twice."""
+  """Returns a message that names the repeated key."""
   return f"the key {names[0]!r} is there twice"
 
 
 def describe(error: ValueError | RecursionError) -> str:
-  """Says what is wrong with JSON, in a few words that fit into brackets."""
+  """Returns what is wrong with JSON, in a few words that fit in parentheses."""
   if isinstance(error, json.JSONDecodeError):
     return f"{error.msg}, column {error.colno}"
   if isinstance(error, RecursionError):
@@ -76,16 +81,17 @@ def describe(error: ValueError | RecursionError) -> str:
 
 
 def read(path: pathlib.Path, hint: str = "", unique: bool = True) -> Any:
-  """Parses a file that is one value; a byte order mark is passed over.
+  """Parses a file that is one value; a byte order mark is ignored.
 
   Args:
     path: the file, UTF-8.
     hint: a sentence on what to do, for messages.
-    unique: a key that an object has twice is an error, too; if not, the last
-      one counts, as for most other programs.
+    unique: whether repeated keys are errors; otherwise the last one counts, as
+      in most other programs.
 
   Raises:
-    InputError: it cannot be read, is not UTF-8, or not JSON; names the line.
+    InputError: the file cannot be read, is not UTF-8, or is not JSON; the
+      message names the line.
   """
   after = f" {hint}" if hint else ""
   try:
@@ -110,7 +116,7 @@ def read(path: pathlib.Path, hint: str = "", unique: bool = True) -> Any:
 
 
 def _line(text: str, error: ValueError | RecursionError) -> int:
-  """The line that an error is in, from 1; 0 if that is not known."""
+  """Returns the line of an error, from 1; 0 if it is unknown."""
   if isinstance(error, json.JSONDecodeError):
     return error.lineno
   place = None
@@ -122,7 +128,7 @@ def _line(text: str, error: ValueError | RecursionError) -> int:
 
 
 def _deepest(text: str) -> re.Match[str] | None:
-  """The first bracket that is deeper than any data has."""
+  """Returns the first bracket that is nested deeper than the limit."""
   depth = 0
   for token in _BRACKETS.finditer(text):
     if token[0] in "[{":

@@ -1,4 +1,4 @@
-"""Lines for people: whatever data says, it does nothing to a terminal."""
+"""Prints text from data to terminals without letting it control them."""
 
 from collections.abc import Iterable
 import sys
@@ -14,7 +14,7 @@ from zsgen import texts
 class Console(rich.console.Console):
   """A console that shows text as it is: no markup, no control characters.
 
-  Styles and cursor movements of rich itself are no text, and work.
+  The styles and cursor movements of rich itself still work.
   """
 
   def __init__(self, **kwargs: Any):
@@ -22,13 +22,13 @@ class Console(rich.console.Console):
     super().__init__(**{"soft_wrap": True, **plain, **kwargs})
 
   def render_str(self, text: str, **kwargs: Any) -> rich.text.Text:
-    """As rich's; the text is printable before its width is measured."""
+    """Overrides rich, so that the width is that of the printable text."""
     return super().render_str(texts.printable(text, layout=True), **kwargs)
 
   def render(
       self, renderable: Any, options: Any = None
   ) -> Iterable[rich.segment.Segment]:
-    """As rich's; what it renders is printable."""
+    """Overrides rich, so that the text of every segment is printable."""
     for segment in super().render(renderable, options):
       if segment.control or segment.text.isprintable():
         yield segment
@@ -38,5 +38,5 @@ class Console(rich.console.Console):
 
 
 def tell(message: object) -> None:
-  """Says what went wrong, or what to do, on stderr."""
+  """Prints a message for the user on stderr."""
   print(f"zsgen: {texts.message(str(message))}", file=sys.stderr, flush=True)

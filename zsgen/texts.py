@@ -1,8 +1,8 @@
-"""Text from data, made fit to be shown.
+"""Makes text from data safe to display.
 
-Names of tasks and the like are whatever the data says: control characters,
-marks that turn the direction of writing, ten thousand letters. Files of data
-hold them as they are; what people look at gets them by one of these functions,
+Names of tasks and the like are untrusted: they may contain control characters,
+marks that change the writing direction, or ten thousand letters. Data files
+keep them unchanged. Everything for display goes through one of these functions,
 one for each kind of output.
 """
 
@@ -10,41 +10,41 @@ import html
 import re
 import unicodedata
 
-# Invisible, yet parts of words and emoji: the joiners.
+# Joiners: invisible, but parts of words and emoji.
 _JOINERS = "\u200c\u200d"
 _LAYOUT = "\n\t"
-# Categories of characters that steer terminals or are no text at all.
+# Categories of characters that control terminals or are not text.
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# Longest word of a message: longer ones tell no more.
+# Words of a message that are longer than this are shortened.
 _WORD = 500
 _SHOWN_WORD = 200
-# What Markdown, and the math of GitHub's, gives a meaning.
+# Characters with a meaning in Markdown and in GitHub's math.
 _MARKDOWN = re.compile(r"[\\`*<>$~&]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 
 
 def printable(text: str, layout: bool = False) -> str:
-  r"""A text without characters that do something: "\x1b[2J" as `\x1b[2J`.
+  r"""Returns a text with control characters escaped: ESC becomes `\x1b`.
 
   Args:
     text: any text.
-    layout: line breaks and tabs stay.
+    layout: whether line breaks and tabs are kept.
   """
   if text.isprintable():  # No format character is.
     return text
   kept = _JOINERS + _LAYOUT * layout
   return "".join(
-      each if each in kept or not _is_hidden(each) else _escaped(each)
-      for each in text
+      char if char in kept or not _is_hidden(char) else _escaped(char)
+      for char in text
   )
 
 
 def short(text: str, length: int) -> str:
-  """A text of at most so many characters; "…" stands for what is cut."""
+  """Returns a text cut to `length` characters; "…" marks the cut."""
   return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def message(text: str) -> str:
-  """A message for the terminal: printable, endless words cut short."""
+  """Returns a message made printable, with very long words shortened."""
   cut = re.sub(
       rf"\S{{{_WORD},}}", lambda word: short(word[0], _SHOWN_WORD), text
   )
@@ -52,14 +52,14 @@ def message(text: str) -> str:
 
 
 def escape_html(text: str) -> str:
-  """A text inside of a page, attributes too; line breaks stay."""
+  """Returns a text escaped for HTML, including attributes."""
   return html.escape(printable(text, layout=True))
 
 
 def escape_markdown(text: str) -> str:
-  """A text inside of a line or table of Markdown."""
-  found = _MARKDOWN.sub(lambda sign: f"\\{sign[0]}", printable(text))
-  return found.replace("|", "&#124;")  # A backslash is not enough in tables.
+  """Returns a text escaped for a line or a table of Markdown."""
+  escaped = _MARKDOWN.sub(lambda sign: f"\\{sign[0]}", printable(text))
+  return escaped.replace("|", "&#124;")  # A backslash is not enough in tables.
 
 
 def _is_hidden(character: str) -> bool:

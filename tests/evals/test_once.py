@@ -108,7 +108,7 @@ def test_what_an_evaluation_may_be(choosing):
     config_lib.check(choosing)
   choosing.evals.part.max_examples = 1
   choosing.targets = {"any": {"metric": "choosing/accuracy"}}
-  with pytest.raises(errors.InputError, match=r"targets\.any: wants nothing"):
+  with pytest.raises(errors.InputError, match=r"targets\.any has no bound"):
     config_lib.check(choosing)
   choosing.targets.any.above = 0.5
   assert config_lib.check(choosing).targets["any"].above == 0.5

@@ -144,7 +144,7 @@ def test_notes_of_points_that_were_exchanged(
   first, second, *_ = sorted(tmp_path.glob("sweeps/*/points/*.json"))
   text = first.read_text()
   first.write_text(second.read_text())
-  with pytest.raises(errors.InputError, match=r"near-s0.json: .*elsewhere"):
+  with pytest.raises(errors.InputError, match=r"near-s0.json: .*copied here"):
     _run(config, tmp_path)
   first.write_text('{"rum": "runs/near-s0"}')
   with pytest.raises(errors.InputError, match=r"near-s0.json: .*Delete it: "):

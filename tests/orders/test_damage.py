@@ -90,10 +90,10 @@ def test_orders_that_changed_names(store, workdir):
   kept = shutil.copytree(path, workdir / "kept")
   shutil.rmtree(path)
   shutil.copytree(other, path)
-  with pytest.raises(errors.InputError, match=f"its name is {other.name}"):
+  with pytest.raises(errors.InputError, match=f"this order is {other.name}"):
     order_lib.Order.load(path)
   with pytest.raises(errors.InputError, match=r"made_by\.seed is 1, but this"):
     _make(workdir, store)
-  with pytest.raises(errors.InputError, match=f"its name is {other.name}"):
+  with pytest.raises(errors.InputError, match=f"this order is {other.name}"):
     verify.verify(workdir)
   assert artifacts.read_manifest(kept, "order")  # It has a name of its own.

@@ -235,7 +235,7 @@ def test_results_and_configs_that_were_changed(run, name, damage):
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
 def test_files_of_another_run_are_not_taken(run, name):
   artifacts.write_sealed(run / name, _read(run / name), "another run")
-  with pytest.raises(errors.InputError, match=f"{name}: .*belongs elsewhere"):
+  with pytest.raises(errors.InputError, match=f"{name}: .*was copied here"):
     curves.open_run(run)
 
 

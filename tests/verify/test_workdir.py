@@ -121,8 +121,8 @@ def test_all_damages_are_listed_and_said_once(workdir, capsys):
   assert sum(each.startswith(f"{vectors}: is") for each in problems) == 1
   assert sum(each.startswith(f"{traced}: ") for each in problems) == 1
   for path in (order, _one(workdir, "runs")):
-    assert f"{path}: was not verified: what it was made from is damaged." in err
-  assert problems[-1] == "6 of 6 did not verify."
+    assert f"{path}: was not verified, because its inputs are damaged." in err
+  assert problems[-1] == "6 of 6 could not be verified."
   with pytest.raises(verify.Damaged, match=r"mask\.bin") as caught:
     verify.verify(order)
   assert len(caught.value.problems) == 2
@@ -164,7 +164,7 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
     with pytest.raises(errors.InputError) as caught:
       verify.verify(run)
     said = str(caught.value)
-    assert f"delete {run / 'manifest.json'}, if it is there" in said
+    assert f"delete {run / 'manifest.json'} if it exists" in said
     assert f"elete {run} " not in said and "elete the dir" not in said
     (run / "manifest.json").unlink(missing_ok=True)
     _run(workdir, "train")
@@ -177,7 +177,9 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
 def test_an_artifact_under_another_name_is_found(workdir, section):
   path = _one(workdir, section)
   moved = path.rename(path.with_name(f"{path.name[:-10]}0123456789"))
-  with pytest.raises(errors.InputError, match=f"its name is {path.name}"):
+  with pytest.raises(
+      errors.InputError, match=f" is {path.name}. If it was renamed"
+  ):
     verify.verify(moved)
   moved.rename(path)  # The advice.
   verify.verify(workdir)
@@ -223,12 +225,12 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   artifacts.write_manifest(waiting, manifest)
   code, out, err = _call(capsys, workdir)
   assert (code, err) == (0, "")
-  assert f"{store.name}.0123456789ab: left over from a command" in out
-  assert f"{store.name}.0123456789.partial: unfinished: what a command" in out
-  assert "notes: is not zsgen's; it was not checked" in out
+  assert f"{store.name}.0123456789ab: left over from a stopped command" in out
+  assert f"{store.name}.0123456789.partial: unfinished: the progress of" in out
+  assert "notes: not an artifact of zsgen; not checked" in out
   assert f"{workdir}: not checked: sweeps" in out
-  assert f"run {begun}: unfinished: was just begun" in out
-  assert f"run {waiting}: unfinished: has not begun to train" in out
+  assert f"run {begun}: unfinished: it has only just begun" in out
+  assert f"run {waiting}: unfinished: training has not begun" in out
 
 
 def test_an_unfinished_run_is_told(workdir, capsys):
@@ -263,7 +265,7 @@ def test_manifests_of_an_older_zsgen_are_read(workdir, capsys):
 def test_an_order_without_its_store_says_how_to_go_on(workdir):
   store, order = _one(workdir, "stores"), _one(workdir, "orders")
   store.rename(workdir / "away")
-  with pytest.raises(errors.InputError, match=f"{store}, is not there"):
+  with pytest.raises(errors.InputError, match=f"{store}, does not exist"):
     verify.verify(order)
   shutil.rmtree(order)
   _run(workdir, "order")

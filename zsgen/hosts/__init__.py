@@ -1,8 +1,8 @@
-"""Several processes of one run: their start, what they agree on, their end.
+"""Coordinates the processes of a run: start, agreement and end.
 
-All of them run the same code from top to bottom. What is to be done once is
-done by the first, process 0, and what it found is told to the others. In a run
-of one process nothing here does anything.
+All processes run the same code from top to bottom. Process 0 does what must be
+done once, and sends the result to the others. In a run of one process, these
+functions do nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,28 +54,28 @@ def together(
     workdir: str | os.PathLike,
     stages: Sequence[str],
 ) -> Iterator[None]:
-  """Joins the others; leaves with them, or tells them what went wrong.
+  """Joins the other processes, and leaves with them or reports the error.
 
   Args:
-    configs: of the run; of the members of a population. The first one says
-      where the other processes are.
-    workdir: where artifacts go.
-    stages: that are asked for.
+    configs: the config of the run, or of each member of a population. The first
+      one has the addresses.
+    workdir: the directory for artifacts.
+    stages: the stages to run.
 
   Raises:
     InputError: see `joining.start`.
   """
   collect = functools.partial(facts.collect, configs, workdir, stages)
-  left = start(configs[0].machine.hosts, collect)
+  uncompared = start(configs[0].machine.hosts, collect)
   try:
-    if left is not None:
-      agreement.compare(_key("start"), left)
+    if uncompared is not None:
+      agreement.compare(_key("start"), uncompared)
     yield
   except errors.Stopped:
     wait("stopped")
     raise
   except agreement.Disagreement:
-    raise  # By all.
+    raise  # In all processes.
   except BaseException as error:
     if several():
       failures.tell(error)
@@ -84,28 +84,28 @@ def together(
 
 
 def agree(what: str, values: Mapping[str, Any]) -> None:
-  """Compares what each process has read or computed by itself.
+  """Compares values that each process has read or computed by itself.
 
   All processes must call it. In a run of one process nothing is compared.
 
   Args:
-    what: names it.
-    values: plain, as JSON has them, by the names that a message gives them;
-      nested ones are compared one by one.
+    what: a name for this comparison.
+    values: JSON values by the names that messages use; nested values are
+      compared one by one.
 
   Raises:
-    InputError: they differ; the same message in all processes.
+    InputError: the values differ; all processes raise the same message.
   """
   if several():
     flat = {}
     for name, value in values.items():
       flat |= schema.shared_fields(value, name)
-    found = {name: agreement.fact(value) for name, value in flat.items()}
-    agreement.compare(_key(what), found)
+    described = {name: agreement.fact(value) for name, value in flat.items()}
+    agreement.compare(_key(what), described)
 
 
 def wait(what: str) -> None:
-  """Waits, for hours if it must be, until all processes are here."""
+  """Waits until all processes have called this, for hours if need be."""
   if not several():
     return
   key = _key(what)
@@ -133,20 +133,20 @@ def see(path: pathlib.Path) -> None:
   """Waits until this process sees what process 0 has written.
 
   Raises:
-    InputError: it does not: the file system is not one that all share.
+    InputError: it does not, so the file system is not shared.
   """
   begin = time.monotonic()
   while not path.exists():
     if time.monotonic() - begin > _SHOWN:
       raise errors.InputError(
           f"process {index()} does not see {path}, which process 0 has"
-          " written: --workdir must be on a file system that all hosts share."
+          " written. --workdir must be on a file system that all hosts share."
       )
     time.sleep(0.1)
 
 
 def console() -> terminal.Console:
-  """Where lines for people go: stderr, of process 0 only."""
+  """Returns a console on stderr, which prints in process 0 only."""
   return terminal.Console(stderr=True, quiet=not is_first())
 
 

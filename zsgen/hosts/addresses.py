@@ -1,4 +1,4 @@
-"""Addresses of the form HOST:PORT, as jax's coordinator has them."""
+"""Parses addresses of the form HOST:PORT, such as jax's coordinator's."""
 
 import ipaddress
 import re
@@ -11,7 +11,7 @@ _LONGEST = 253  # Characters of a name in the DNS.
 
 
 class Address(NamedTuple):
-  """Where process 0 listens.
+  """The address at which process 0 listens.
 
   Attributes:
     host: a name, or an IP address without brackets.
@@ -27,14 +27,14 @@ class Address(NamedTuple):
 
 
 def parse(text: str, option: str) -> Address:
-  """Parses HOST:PORT; an IPv6 address stands in brackets.
+  """Parses HOST:PORT; an IPv6 address must be in brackets.
 
   Args:
     text: such as "10.0.0.1:1234", "node001:1234" or "[::1]:1234".
-    option: whose value it is, for the message.
+    option: the option that has this value, for the message.
 
   Raises:
-    InputError: it has no port, or no host, or one that cannot be.
+    InputError: the host or the port is missing or invalid.
   """
   host, _, port = text.rpartition(":")
   bare = host[1:-1] if host.startswith("[") and host.endswith("]") else ""
@@ -42,15 +42,15 @@ def parse(text: str, option: str) -> Address:
       _NAME.fullmatch(host) and len(host) <= _LONGEST
   ):
     raise errors.InputError(
-        f"{option} is {_shown(text)}; it must be HOST:PORT, such as"
-        " 'node001:1234', '10.0.0.1:1234' or '[::1]:1234': the host of process"
-        " 0, and a port there that is free."
+        f"{option} is {_shown(text)}; it must be HOST:PORT, the host of"
+        " process 0 and a free port there, such as 'node001:1234',"
+        " '10.0.0.1:1234' or '[::1]:1234'."
     )
   if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
     raise errors.InputError(
         f"{option} is {_shown(text)}; its port is {_shown(port)}, which must"
-        " be a number from 1 to 65535: one that is free on the host of process"
-        " 0."
+        " be a number from 1 to 65535, of a port that is free on the host of"
+        " process 0."
     )
   return Address(bare or host, int(port))
 

@@ -1,4 +1,4 @@
-"""What the processes of one run must have in common, compared.
+"""Compares what the processes of one run must have in common.
 
 Each process describes itself by facts: texts by name, such as
 {"config.train.learning_rate": "0.0003"}. Process 0 compares them with its own,
@@ -13,7 +13,7 @@ from zsgen import artifacts, errors
 from zsgen.hosts import service
 
 Facts = Mapping[str, str]
-# Characters of a fact; of a longer one its begin, and its digest.
+# Characters of a fact; longer ones are cut and get a digest.
 _LONGEST = 80
 # Differences whose values a message shows.
 _SHOWN = 4
@@ -25,11 +25,11 @@ _ADVICE = (
 
 
 class Disagreement(errors.InputError):
-  """All processes raise it, with one message: none need be told by another."""
+  """The processes differ; all of them raise this, with the same message."""
 
 
 def fact(value: object) -> str:
-  """The text of a plain value, short; equal for equal values only."""
+  """Returns a short text for a plain value; different values differ."""
   text = json.dumps(value, sort_keys=True, default=str)
   if len(text) <= _LONGEST:
     return text
@@ -47,7 +47,7 @@ class Comparison:
     self._others: dict[str, dict[str, list[int]]] = {}
 
   def add(self, index: int, facts: Facts) -> None:
-    """Compares what process `index` has."""
+    """Adds the facts of process `index`."""
     for name in {**self._first, **facts}:
       value = facts.get(name, _ABSENT)
       if value != self._first.get(name, _ABSENT):
@@ -55,7 +55,7 @@ class Comparison:
         processes.setdefault(value, []).append(index)
 
   def message(self) -> str:
-    """What differs, and what to do; "" if nothing does."""
+    """Returns what differs, and what to do; "" if nothing does."""
     if not self._others:
       return ""
     known = [name for name in self._first if name in self._others]
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def processes(indices: Iterable[int]) -> str:
-  """Names processes: "process 3", "processes 1, 4 and 6 to 9"."""
+  """Returns names such as "process 3" or "processes 1, 4 and 6 to 9"."""
   indices = sorted({*indices})
   runs = [*_runs(indices)]
   parts = [
@@ -96,7 +96,7 @@ def processes(indices: Iterable[int]) -> str:
 
 
 def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:
-  """First and last of each run of numbers without a gap."""
+  """Yields the first and last of each run of consecutive numbers."""
   for _, group in itertools.groupby(
       enumerate(indices), lambda pair: pair[1] - pair[0]
   ):
@@ -108,11 +108,11 @@ def compare(key: str, facts: Facts) -> None:
   """Compares facts by jax's key-value store; all processes must call this.
 
   Args:
-    key: a name that is used once.
-    facts: of this process.
+    key: a name that is used only once.
+    facts: the facts of this process.
 
   Raises:
-    Disagreement: they differ, in every process.
+    Disagreement: the facts differ; all processes raise it.
   """
   if service.is_first():
     comparison = Comparison(facts)

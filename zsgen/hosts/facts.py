@@ -1,4 +1,4 @@
-"""The facts of this process: its options, its code and its libraries."""
+"""Collects the facts of this process: options, code and libraries."""
 
 from collections.abc import Sequence
 import functools
@@ -13,7 +13,7 @@ import jax
 from zsgen import artifacts, config, schema
 from zsgen.hosts import agreement
 
-# Those that take part in what all processes compute, or agree on.
+# Libraries that affect what all processes compute or agree on.
 _LIBRARIES = (
     "zsgen",
     "jax",
@@ -33,9 +33,9 @@ _SETTINGS = (
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
 )
-# Flags of XLA that name where a process writes what.
+# Flags of XLA that name output files of a process.
 _OWN_FLAGS = ("--xla_dump", "--xla_gpu_dump")
-# Options that are compared one by one; more of them as a whole.
+# If there are more options than this, they are compared as a whole.
 _MOST_OPTIONS = 10_000
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -48,14 +48,14 @@ def collect(
   """Collects what must be the same in all processes of a run.
 
   Args:
-    configs: what the run trains; one, or the members of a population.
-    workdir: where artifacts go.
-    stages: that are asked for.
+    configs: the config of the run, or of each member of a population.
+    workdir: the directory for artifacts.
+    stages: the stages to run.
   """
   options = {}
-  for number, each in enumerate(configs):
+  for number, member in enumerate(configs):
     where = "config" if len(configs) == 1 else f"configs[{number}]"
-    options |= schema.shared_fields(each, where)
+    options |= schema.shared_fields(member, where)
   if len(options) > _MOST_OPTIONS:
     options = {"config": artifacts.digest(options)}
   options["--stage"] = ", ".join(stages)
@@ -65,10 +65,10 @@ def collect(
 
 
 def _software() -> dict[str, str]:
-  """Versions of Python and libraries, and what they are set to."""
+  """Returns the versions of Python and libraries, and their settings."""
   versions = {name: _version(name) for name in _LIBRARIES}
   versions["Python"] = ".".join(platform.python_version_tuple()[:2])
-  named = {f"the version of {name}": said for name, said in versions.items()}
+  named = {f"the version of {name}": v for name, v in versions.items()}
   settings = {name: str(getattr(jax.config, name)) for name in _SETTINGS}
   flags = os.environ.get("XLA_FLAGS", "").split()
   shared = [flag for flag in flags if not flag.startswith(_OWN_FLAGS)]
@@ -84,7 +84,7 @@ def _version(name: str) -> str:
 
 @functools.cache
 def _sources() -> dict[str, str]:
-  """A digest of each source file of zsgen."""
+  """Returns a digest of each source file of zsgen."""
   return {
       f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
           hashlib.sha256(path.read_bytes()).hexdigest()[:12]

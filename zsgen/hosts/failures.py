@@ -36,7 +36,7 @@ _BROKEN = (
     "Gloo",
     "heartbeat",
 )
-_AGAIN = "Start all processes again: the same command goes on."
+_AGAIN = "Start all processes again with the same command to resume."
 _over = threading.Event()
 
 

@@ -1,6 +1,7 @@
-"""Messages over a socket: JSON objects with their length before them.
+"""Messages over a socket: JSON objects, each preceded by its length.
 
-Whatever else comes, from a port scanner or a web browser, is a `FrameError`.
+Anything else, such as the bytes of a port scanner or a web browser, is a
+`FrameError`.
 """
 
 import json
@@ -9,21 +10,21 @@ import struct
 import time
 from typing import Any
 
-# Ends in the version of what the processes say to each other.
+# Ends with the version of the protocol.
 MAGIC = b"zsgen/hosts/1\n"
 _LENGTH = struct.Struct(">I")
 _HEAD = len(MAGIC) + _LENGTH.size
-# Bytes of a message, at most.
+# The largest message, in bytes.
 MOST_BYTES = 1 << 22
 _READ = 1 << 16
 
 
 class FrameError(Exception):
-  """What came is no message of this protocol, or ended in the middle."""
+  """The bytes are not a message of this protocol, or end too early."""
 
 
 def pack(message: dict[str, Any]) -> bytes:
-  """The bytes of a message; ValueError if there are too many."""
+  """Returns the bytes of a message; raises ValueError if too many."""
   data = json.dumps(message).encode()
   if len(data) > MOST_BYTES:
     raise ValueError(f"a message of {len(data)} bytes")
@@ -31,28 +32,28 @@ def pack(message: dict[str, Any]) -> bytes:
 
 
 class Reader:
-  """Puts a message together from the pieces in which it comes."""
+  """Assembles a message from the pieces in which it arrives."""
 
   def __init__(self) -> None:
     self._data = bytearray()
 
   @property
   def wanted(self) -> int:
-    """Bytes to read next: none of them is beyond this message."""
+    """The number of bytes to read next, none of them beyond this message."""
     if len(self._data) < _HEAD:
       return _HEAD - len(self._data)
     return min(_READ, self._end - len(self._data)) or 1
 
   @property
   def _end(self) -> int:
-    """Bytes of the whole message; its head is there."""
+    """The size of the whole message, whose head has arrived."""
     return _HEAD + _LENGTH.unpack_from(self._data, len(MAGIC))[0]
 
   def add(self, data: bytes) -> dict[str, Any] | None:
-    """Takes a piece; returns the message when it is whole, otherwise None.
+    """Adds a piece; returns the message if it is complete, otherwise None.
 
     Raises:
-      FrameError: this will never be a message.
+      FrameError: this cannot become a message.
     """
     self._data += data
     magic = bytes(self._data[: len(MAGIC)])
@@ -77,8 +78,8 @@ def receive(connection: socket.socket, seconds: float) -> dict[str, Any]:
   """Waits for one message.
 
   Raises:
-    FrameError: something else came, or the connection was closed.
-    TimeoutError: it is not whole within these seconds.
+    FrameError: other bytes arrived, or the connection was closed.
+    TimeoutError: the message is not complete in time.
     OSError: the connection broke.
   """
   reader, end = Reader(), time.monotonic() + seconds

@@ -25,13 +25,13 @@ from zsgen.hosts import (
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
-# Seconds that jax may take to start when all processes have met.
+# Seconds that jax may take to start once all processes have connected.
 _MET = 60.0
-# Seconds after our own end of waiting at which jax would abort.
+# Seconds after our own timeout until jax aborts.
 _LATER = 60.0
 _MOST = 65_536
 _COORDINATOR = "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)"
-# Each option of config.machine.hosts, and the variable that says the same.
+# Options of config.machine.hosts and the corresponding variables.
 _VARIABLES = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",
     "count": "JAX_NUM_PROCESSES",
@@ -46,13 +46,13 @@ _HELP = (
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """What is known of this run's processes before jax starts.
+  """What is known about this run's processes before jax starts.
 
   Attributes:
-    address: of process 0; None where a cluster says it to jax.
-    count: processes.
-    index: the number of this one.
-    found: whether a cluster says something that was not given.
+    address: the address of process 0; None if jax gets it from a cluster.
+    count: the number of processes.
+    index: the number of this process.
+    found: whether a cluster provides something that was not given.
   """
 
   address: addresses.Address | None
@@ -64,20 +64,20 @@ class Place:
 def start(
     asked: config.Hosts, collect: Callable[[], agreement.Facts]
 ) -> agreement.Facts | None:
-  """Joins the other processes; nothing is done for one, or a second time.
+  """Joins the other processes, unless there is one or they have joined.
 
   The config's options go first, then variables of the environment, then what
   jax finds by itself: a TPU pod, SLURM, Open MPI, Kubernetes.
 
   Args:
     asked: the section `config.machine.hosts`.
-    collect: gives what all processes must have in common.
+    collect: returns what all processes must have in common.
 
   Returns:
-    Facts that are still to be compared; None if there are none.
+    Facts that must still be compared; None if there are none.
 
   Raises:
-    InputError: what is known is not enough, others cannot be reached, or the
+    InputError: options are missing, other processes cannot be reached, or the
       processes differ.
   """
   if not jax.distributed.is_initialized():
@@ -98,12 +98,12 @@ def start(
 
 
 def _place(asked: config.Hosts) -> Place | None:
-  """Where this process is; None for one process."""
+  """Returns the place of this process; None if it is the only one."""
   known = {name: _option(asked, name) for name in _VARIABLES}
   count, index = known["count"], known["index"]
   if None not in (count, index) and index >= count:
     raise errors.InputError(
-        f"{_HELP}; index is {index}, which is none of 0 to {count - 1}."
+        f"{_HELP}; index is {index}, which is not one of 0 to {count - 1}."
     )
   if count == 1:
     return None
@@ -145,7 +145,7 @@ def _option(asked: config.Hosts, name: str) -> str | int | None:
 
 
 def _cluster() -> type[clusters.ClusterEnv] | None:
-  """What jax finds by itself; None where it finds nothing."""
+  """Returns the cluster that jax finds by itself, or None."""
   with warnings.catch_warnings():
     # In a container on Kubernetes, of a package that is not there.
     warnings.simplefilter("ignore")
@@ -156,28 +156,28 @@ def _cluster() -> type[clusters.ClusterEnv] | None:
 
 
 def _number(cluster: type[clusters.ClusterEnv], name: str) -> int:
-  """The count of processes, or the index of this one, that a cluster says."""
+  """Returns the count of processes, or this one's index, of a cluster."""
   try:
     if name == "count":
       return cluster.get_process_count()
     return cluster.get_process_id()
   except Exception as error:  # Each cluster has its own.
     raise errors.InputError(
-        f"{cluster.__name__}, which jax finds here, does not say the {name} of"
-        f" processes ({error}). One: config.machine.hosts.count=1. Several:"
-        f" {_HELP}."
+        f"{cluster.__name__}, which jax finds here, does not provide the {name}"
+        f" of processes ({error}). For one process, set"
+        f" config.machine.hosts.count=1. For several, {_HELP}."
     ) from error
 
 
 def _start_jax(place: Place, wait: float) -> None:
-  """Starts jax's service; handlers of signals stay what they are.
+  """Starts jax's service, and keeps the handlers of signals.
 
   Args:
-    place: of this process.
-    wait: seconds until all have joined, where they have not met.
+    place: the place of this process.
+    wait: seconds to wait for the others if they have not connected before.
   """
   before = signal.getsignal(signal.SIGTERM)
-  # An abort of jax says why; stacks of all threads after it would hide that.
+  # Stacks of all threads would hide the reason of an abort of jax.
   faulthandler.disable()
   limit = _MET if place.address else wait
   try:
@@ -187,7 +187,7 @@ def _start_jax(place: Place, wait: float) -> None:
           num_processes=place.count,
           process_id=place.index,
           cluster_detection_method=None if place.found else "deactivate",
-          # Later than our own end of waiting: jax would abort.
+          # Later than our own timeout, because jax aborts.
           initialization_timeout=int(limit + _LATER),
           heartbeat_timeout_seconds=_HEARTBEAT,
       )
@@ -204,9 +204,10 @@ def _start_jax(place: Place, wait: float) -> None:
 
 @contextlib.contextmanager
 def _ended_after(seconds: float, place: Place) -> Iterator[None]:
-  """Ends the process with a message if this takes longer.
+  """Ends the process with a message if this context takes longer.
 
-  What runs here cannot be interrupted, and aborts after its own time.
+  The code in this context cannot be interrupted, and aborts after its own
+  timeout.
   """
   over = threading.Event()
 
@@ -215,10 +216,9 @@ def _ended_after(seconds: float, place: Place) -> Iterator[None]:
       return
     where = place.address or "the address that the cluster gives"
     terminal.tell(
-        f"process {place.index} of {place.count} does not find the"
-        f" others at {where} within {seconds:g} seconds. Start all processes,"
-        " and see that all reach process 0; config.machine.hosts.wait is the"
-        " time that they have."
+        f"process {place.index} of {place.count} did not find the others at"
+        f" {where} within {seconds:g} seconds (config.machine.hosts.wait)."
+        " Start all processes, and make sure that each can reach process 0."
     )
     os._exit(2)
 

@@ -1,10 +1,10 @@
-"""The processes of a run meet before jax starts.
+"""Connects the processes of a run before jax starts.
 
-Where one process does not come, or its address is wrong, jax ends the others
-with an abort that nothing can catch. So they first meet on a plain TCP socket
-at the coordinator's address: process 0 listens there (`reception`), all of
-them, process 0 too, connect and say what they are, and all get one verdict.
-Then the port is jax's.
+If a process is missing or has a wrong address, jax aborts the others in a way
+that nothing can catch. So the processes first connect through a plain TCP
+socket at the coordinator's address. Process 0 listens there (`reception`). All
+of them, including process 0, connect, describe themselves, and receive the same
+verdict. Afterwards jax takes over the port.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ from zsgen.hosts import addresses, agreement, frames, reception
 
 _CONNECT = 5.0  # Seconds for one attempt to connect.
 _WELCOME = 10.0  # Seconds that process 0 takes to answer, at most.
-# Seconds that a port may answer as no process 0 does, or be in use: what an
-# earlier run has left ends in this time.
+# Seconds that a port may be in use or answer like another program: what remains
+# of an earlier run ends in this time.
 _FOREIGN = 30.0
 # Seconds until jax listens, after all have agreed.
 _JAX = 60.0
 _PAUSES = (0.02, 0.2)  # Seconds between attempts, first and later.
-_QUIET = 15.0  # Seconds after which people are told what it waits for.
+_QUIET = 15.0  # Seconds after which it prints what it waits for.
 _OPTION = "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)"
 
 
 class _Foreign(Exception):
-  """What answers is no process 0 that waits for this run."""
+  """The program that answers is not process 0 of this run."""
 
 
 def meet(
@@ -43,18 +43,18 @@ def meet(
     facts: agreement.Facts,
     wait: float,
 ) -> None:
-  """Waits until all processes are here, and have the same facts.
+  """Waits until all processes have connected, and compares their facts.
 
   Args:
-    address: of process 0.
-    count: processes of the run.
-    index: the number of this one.
-    facts: what all must have in common; the count is added.
+    address: the address of process 0.
+    count: the number of processes.
+    index: the number of this process.
+    facts: what all processes must have in common; the count is added.
     wait: seconds to wait for the others.
 
   Raises:
-    InputError: process 0 is not reached in time, its port is another
-      program's, a process does not come, or they differ. If process 0 is
+    InputError: process 0 is not reached in time, another program uses its
+      port, a process does not connect, or the facts differ. If process 0 is
       reached, all processes raise the same message.
   """
   hello = reception.Hello(
@@ -76,7 +76,7 @@ def _receive(
     hello: reception.Hello,
     wait: float,
 ) -> None:
-  """Process 0: listens, and calls its own address as the others do."""
+  """Runs process 0: listens, and connects to itself as the others do."""
   port = _own_port(address)
   room = reception.Reception(address, port, count, hello, wait)
   caller = _Caller(address, hello, wait)
@@ -88,7 +88,7 @@ def _receive(
     except OSError as error:
       if error.errno != errno.EADDRINUSE or time.monotonic() > end:
         raise _not_listening(address, port, error) from error
-    # Another process 0 of this run may be there: it says so.
+    # If that is another process 0 of this run, the attempt reports it.
     with contextlib.suppress(OSError, _Foreign):
       caller.attempt()
     time.sleep(_PAUSES[-1])
@@ -102,7 +102,7 @@ def _receive(
 
 
 def _own_port(address: addresses.Address) -> int:
-  """The port on which jax will listen here; another where one is forwarded."""
+  """Returns the port on which jax will listen on this host."""
   name = "JAX_COORDINATOR_BIND_ADDRESS"
   bound = os.environ.get(name, "")
   return addresses.parse(bound, name).port if bound else address.port
@@ -111,10 +111,10 @@ def _own_port(address: addresses.Address) -> int:
 def _not_listening(
     address: addresses.Address, port: int, error: OSError
 ) -> errors.InputError:
-  """What process 0 raises where it cannot have the port."""
+  """Returns the error of process 0 if it cannot listen on the port."""
   why = os.strerror(error.errno or 0)
   if error.errno == errno.EADDRINUSE:
-    why += ": another program has it, or an earlier run that has not ended"
+    why += ": another program or an unfinished run uses it"
   return errors.InputError(
       f"process 0 cannot listen on port {port} of this host ({why})."
       f" Choose another port for all processes: {_OPTION} is {address}."
@@ -122,7 +122,7 @@ def _not_listening(
 
 
 class _Caller:
-  """Connects to process 0, again and again, until there is a verdict."""
+  """Tries to connect to process 0 until there is a verdict."""
 
   def __init__(
       self, address: addresses.Address, hello: reception.Hello, wait: float
@@ -130,7 +130,7 @@ class _Caller:
     self._address, self._hello, self._wait = address, hello, wait
 
   def call(self) -> None:
-    """Returns when all agree; see `meet` for the errors."""
+    """Returns once all processes agree; see `meet` for the errors."""
     begin = time.monotonic()
     foreign_since: float | None = None
     pause, quiet = _PAUSES[0], True
@@ -160,8 +160,8 @@ class _Caller:
 
     Raises:
       OSError: process 0 is not reached.
-      _Foreign: what is reached is not process 0, or it has gone.
-      InputError: the verdict is against this run.
+      _Foreign: another program answers, or process 0 is gone.
+      InputError: the processes differ.
     """
     with _connect(self._address) as connection:
       try:
@@ -175,11 +175,11 @@ class _Caller:
           verdict = frames.receive(connection, seconds).get("verdict")
       except (frames.FrameError, OSError, TypeError, ValueError) as error:
         raise _Foreign(
-            "what listens there does not answer as process 0 of a run that"
-            " starts does: it is another program, or a run that has begun"
+            "the program that listens there is not process 0 of a run that is"
+            " starting: it is another program, or a run that has begun"
         ) from error
     if not isinstance(verdict, str):
-      raise _Foreign("what listens there is another program")
+      raise _Foreign("another program listens there")
     if verdict:
       raise agreement.Disagreement(verdict)
 
@@ -188,14 +188,14 @@ class _Caller:
     advice = "Start process 0 within the same time as the others, and check"
     if index == 0:
       there = f"itself at {self._address}"
-      advice = "It must be an address of the host of process 0: check"
+      advice = "The address must be one of the host of process 0. Check"
     elif foreign:
       advice = "Choose a port that is free on the host of process 0, or check"
     raise errors.InputError(
-        f"process {index} does not reach {there}, tried for"
+        f"process {index} cannot reach {there} after"
         f" {seconds:.0f} of {self._wait:g} seconds"
-        f" (config.machine.hosts.wait): {reason}. {advice} {_OPTION}, the same"
-        " for all processes."
+        f" (config.machine.hosts.wait): {reason}. {advice} {_OPTION}, which"
+        " must be the same for all processes."
     )
 
   def _say(self, what: str) -> None:
@@ -206,15 +206,15 @@ class _Caller:
 
 
 def _connect(address: addresses.Address) -> socket.socket:
-  """A connection to the address; OSError if there is none.
+  """Returns a connection to the address; raises OSError if it fails.
 
-  A port of the range that the system gives to clients may be given to this
-  very connection, which is then one to itself.
+  If the port is in the range of client ports, the system may give it to this
+  very connection, which then connects to itself.
   """
   connection = socket.create_connection(address, timeout=_CONNECT)
   if connection.getsockname() != connection.getpeername():
     return connection
-  # Closed at once: no trace of it keeps process 0 from the port.
+  # Closed without a trace, so that process 0 can use the port.
   linger = struct.pack("ii", 1, 0)
   connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
   connection.close()
@@ -222,10 +222,10 @@ def _connect(address: addresses.Address) -> socket.socket:
 
 
 def _await_port(address: addresses.Address) -> None:
-  """Waits until jax listens, in process 0; its own attempts are seconds apart.
+  """Waits until jax listens in process 0; jax itself retries less often.
 
   Raises:
-    InputError: it does not.
+    InputError: it does not listen in time.
   """
   end = time.monotonic() + _JAX
   while True:
@@ -234,15 +234,14 @@ def _await_port(address: addresses.Address) -> None:
     except OSError as error:
       if time.monotonic() > end:
         raise errors.InputError(
-            f"process 0 does not listen at {address} any more"
-            f" ({_reason(error)}). See what it says; then start all processes"
-            " again."
+            f"process 0 no longer listens at {address} ({_reason(error)})."
+            " Look at its output, then start all processes again."
         ) from error
     time.sleep(_PAUSES[0])
 
 
 def _reason(error: OSError) -> str:
-  """Why there is no connection."""
+  """Returns why there is no connection."""
   if isinstance(error, socket.gaierror):
     return f"the host is not known ({error.strerror})"
   if isinstance(error, TimeoutError):

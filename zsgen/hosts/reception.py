@@ -1,9 +1,8 @@
-"""Process 0 receives the others, at the address of jax's coordinator.
+"""Receives the other processes in process 0, at the coordinator's address.
 
-A thread listens until all processes have come, compares what they say of
-themselves, and sends one verdict to all. Connections of other programs are
-closed: those that send other bytes at once, those that send nothing after a
-while.
+A thread listens until all processes have connected, compares their facts, and
+sends the same verdict to all. Connections of other programs are closed: at once
+if they send other bytes, and after a while if they send nothing.
 """
 
 from collections.abc import Mapping
@@ -18,13 +17,13 @@ from typing import Any
 from zsgen import terminal
 from zsgen.hosts import addresses, agreement, frames
 
-# Seconds that a connection has to say who it is.
+# Seconds for a connection to identify itself.
 _GREETING = 10.0
-# Seconds that processes which are late have to hear a verdict against them.
+# Seconds for late processes to connect and receive a negative verdict.
 _GRACE = 10.0
-# Connections at once beyond those of the processes.
+# Simultaneous connections beyond those of the processes.
 _STRANGERS = 64
-# Seconds after which people are told who is missing.
+# Seconds after which it prints which processes are missing.
 _QUIET = 15.0
 # Seconds to send a verdict to one process.
 _SENDING = 5.0
@@ -33,13 +32,13 @@ _POLL = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Hello:
-  """What a process says of itself.
+  """The greeting of a process.
 
   Attributes:
     index: its number.
-    where: its host and process id, for people.
-    token: no other process has it.
-    facts: what all must have in common.
+    where: its host and process id, for messages.
+    token: a random token that no other process has.
+    facts: what all processes must have in common.
   """
 
   index: int
@@ -48,12 +47,12 @@ class Hello:
   facts: agreement.Facts
 
   def to_message(self) -> dict[str, Any]:
-    """Plain, as JSON has it."""
+    """Returns the greeting as JSON values."""
     return dataclasses.asdict(self)
 
   @classmethod
   def from_message(cls, message: Mapping[str, Any]) -> "Hello":
-    """Checks a message; FrameError if it is not one of these."""
+    """Parses a message; raises FrameError if it is not a greeting."""
     kinds = {"index": int, "where": str, "token": str, "facts": dict}
     if {name: type(value) for name, value in message.items()} != kinds:
       raise frames.FrameError("no greeting")
@@ -65,12 +64,12 @@ class Hello:
 
 
 def _is_plain(text: Any) -> bool:
-  """Whether it is a text that can be shown to people as it is."""
+  """Returns whether a value is a text that can be printed unchanged."""
   return isinstance(text, str) and len(text) < 1000 and text.isprintable()
 
 
 def _open_port(port: int) -> socket.socket:
-  """Listens on all interfaces, of IPv4 alone where there is no IPv6."""
+  """Listens on all interfaces, with IPv6 if the host has it."""
   if socket.has_dualstack_ipv6():
     try:
       return socket.create_server(
@@ -83,7 +82,7 @@ def _open_port(port: int) -> socket.socket:
 
 
 class _Guest:
-  """A connection, and who it is when it has said so."""
+  """A connection, and its greeting once it has arrived."""
 
   def __init__(self, connection: socket.socket):
     self.connection = connection
@@ -92,10 +91,10 @@ class _Guest:
     self._reader = frames.Reader()
 
   def read(self) -> dict[str, Any] | None:
-    """Reads what has come: a message, or None if it is not whole yet.
+    """Reads available bytes; returns the message once it is complete.
 
     Raises:
-      FrameError: it is closed, or another program's.
+      FrameError: the connection is closed, or another program's.
     """
     try:
       data = self.connection.recv(self._reader.wanted)
@@ -112,11 +111,11 @@ class Reception:
   """Receives processes in a thread, from `open` to `close`.
 
   Args:
-    address: where the others come to.
-    port: of this host that leads there; on all interfaces, as jax's will be.
-    count: processes that must come, process 0 among them.
-    mine: what process 0 says of itself.
-    wait: seconds to wait for them.
+    address: the address to which the others connect.
+    port: the port of this host behind it, on all interfaces as for jax.
+    count: the number of processes, including process 0.
+    mine: the greeting of process 0.
+    wait: seconds to wait for the others.
   """
 
   def __init__(
@@ -140,16 +139,16 @@ class Reception:
     self._thread = threading.Thread(target=self._receive, daemon=True)
 
   def open(self) -> None:
-    """Starts to listen; OSError if the port cannot be had."""
+    """Starts to listen; raises OSError if the port is not available."""
     self._listener = _open_port(self._port)
     self._listener.setblocking(False)
     self._thread.start()
 
   def close(self, why: str = "") -> None:
-    """Ends it, and waits for the port to be free.
+    """Stops listening, and waits until the port is free.
 
     Args:
-      why: what all processes get to hear if there is no verdict yet.
+      why: the verdict for all processes if there is none yet.
     """
     self._ended_by = why
     self._stop.set()
@@ -160,17 +159,18 @@ class Reception:
     try:
       with selectors.DefaultSelector() as self._selector:
         verdict = self._listen()
-      # Before anybody hears of it: jax is to have the port.
+      # Before the verdict is sent, because jax needs the port then.
       self._listener.close()
       for guest in self._guests:
         if guest.hello:
           self._send(guest, {"verdict": verdict})
     finally:
-      for each in (self._listener, *(it.connection for it in self._guests)):
-        each.close()
+      self._listener.close()
+      for guest in self._guests:
+        guest.connection.close()
 
   def _listen(self) -> str:
-    """Takes connections until there is a verdict; returns it."""
+    """Accepts connections until there is a verdict; returns it."""
     self._selector.register(self._listener, selectors.EVENT_READ, None)
     quiet_until = time.monotonic() + _QUIET
     while (verdict := self._verdict()) is None:
@@ -186,7 +186,7 @@ class Reception:
     return verdict
 
   def _verdict(self) -> str | None:
-    """The message for all, "" if they agree; None while some are missing."""
+    """Returns the message for all; "" if they agree; None to go on waiting."""
     now = time.monotonic()
     fault = self._doubled() or self._comparison.message()
     if fault and self._fault_since is None:
@@ -198,18 +198,18 @@ class Reception:
       return fault
     if fault and now > min(self._fault_since + _GRACE, self._deadline):
       return fault
-    # Where process 0 does not reach itself, it knows why and says so.
+    # If process 0 cannot reach itself, its own message has the reason.
     if now > self._deadline + (_GREETING if 0 in missing else 0):
       return self._absent(missing)
     return None
 
   def _missing(self) -> list[int]:
-    """Numbers of the processes that are not here."""
+    """Returns the numbers of the processes that have not connected."""
     present = {guest.hello.index for guest in self._guests if guest.hello}
     return [index for index in range(self._count) if index not in present]
 
   def _doubled(self) -> str:
-    """What to say if one number is that of two processes; otherwise ""."""
+    """Returns a message if two processes have the same number; or ""."""
     known: dict[int, Hello] = {}
     for guest in self._guests:
       if hello := guest.hello:
@@ -218,7 +218,7 @@ class Reception:
           return (
               f"two processes have the number {hello.index} (config.machine"
               f".hosts.index or JAX_PROCESS_ID): {other.where}, and"
-              f" {hello.where}. Give each process a number of its own, from 0"
+              f" {hello.where}. Give each process a different number, from 0"
               f" to {self._count - 1}."
           )
     return ""
@@ -230,12 +230,12 @@ class Reception:
         else ""
     )
     return (
-        f"{agreement.processes(missing)} of {self._count} did not come to"
+        f"{agreement.processes(missing)} of {self._count} did not connect to"
         f" {self._address} within {self._wait:g} seconds"
         f" (config.machine.hosts.wait).{strangers} Start all"
         f" {self._count} processes, each with its own number, or set"
         " config.machine.hosts.count (JAX_NUM_PROCESSES) to the number that"
-        " you start; all must reach this address."
+        " you start. All of them must reach this address."
     )
 
   def _say_who_is_missing(self) -> None:
@@ -254,7 +254,7 @@ class Reception:
     guest = _Guest(connection)
     self._guests.append(guest)
     self._selector.register(connection, selectors.EVENT_READ, guest)
-    silent = [each for each in self._guests if not each.hello]
+    silent = [stranger for stranger in self._guests if not stranger.hello]
     if len(silent) > self._count + _STRANGERS:
       self._drop(silent[0])
 
@@ -277,18 +277,18 @@ class Reception:
       guest.connection.settimeout(_SENDING)
       guest.connection.sendall(frames.pack(message))
       guest.connection.setblocking(False)
-    except OSError:  # Gone; nobody is left to hear it.
+    except OSError:  # The process is gone.
       pass
 
   def _drop_silent(self) -> None:
-    """Closes connections that have not said in time who they are."""
+    """Closes connections that have not identified themselves in time."""
     begin = time.monotonic() - _GREETING
     for guest in [*self._guests]:
       if not guest.hello and guest.since < begin:
         self._drop(guest)
 
   def _drop(self, guest: _Guest) -> None:
-    """Closes a connection; a process that is gone may come again."""
+    """Closes a connection; a process that is gone may connect again."""
     self._strangers += not guest.hello
     self._guests.remove(guest)
     self._selector.unregister(guest.connection)

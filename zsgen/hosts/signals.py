@@ -1,9 +1,9 @@
-"""SIGTERM and Ctrl-C end a process that waits for others inside a library.
+"""Ends a process on SIGTERM or Ctrl-C while it waits inside a library.
 
-Python's handlers run between two instructions of the main thread. It comes to
-none while a collective, or a barrier of a checkpoint, waits for a process that
-never comes. So a thread hears of the signal too. If the main thread then stays
-in one call for five minutes, the process ends as if it were killed, which a run
+Python's handlers run between two instructions of the main thread. They cannot
+run while a collective, or a barrier of a checkpoint, waits for a process that
+hangs. So a thread receives the signal too. If the main thread then stays in one
+call for five minutes, the process ends as if it were killed, which a run
 survives.
 """
 
@@ -23,19 +23,19 @@ from zsgen import errors, terminal
 from zsgen.hosts import failures, service
 
 T = TypeVar("T")
-# Seconds inside one call after which a process is taken to wait in vain. Saving
-# a large checkpoint is one call too, and must not be cut off.
+# Seconds inside one call after which a process is assumed to hang. Saving a
+# large checkpoint is one call too, and must not be interrupted.
 _STUCK = 300.0
 # While the processes join each other there is nothing to save.
 _JOINING = 1.0
-# Seconds to tell the other processes of the end, and to see them leave.
+# Seconds to notify the other processes and wait until they leave.
 _TELLING = 10.0
 _POLL = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Watch:
-  """A thread that hears of signals; it lives as long as the process."""
+  """A thread that receives signals; it lives as long as the process."""
 
   def __init__(self) -> None:
     self.patience = _STUCK
@@ -45,12 +45,14 @@ class _Watch:
     self._write.setblocking(False)
     number = self._write.fileno()
     before = signal.set_wakeup_fd(number, warn_on_full_buffer=False)
-    if before != -1:  # It is an event loop's, which hears signals itself.
+    if (
+        before != -1
+    ):  # It belongs to an event loop, which handles signals itself.
       signal.set_wakeup_fd(before)
     threading.Thread(target=self._listen, daemon=True).start()
 
   def move(self, first: bool) -> None:
-    """Notes how long this process has taken since it did so last."""
+    """Records how long this process has taken since the last call."""
     now = time.monotonic()
     self.longest = 0.0 if first else max(self.longest, now - self._moved)
     self._moved = now
@@ -64,8 +66,8 @@ class _Watch:
       frame = _main_frame()
       if frame is None:
         return
-      # The frame is held: no other can have its place in memory, so another
-      # call of the same function is another frame.
+      # The frame is kept alive, so that another call of the same function
+      # cannot reuse its memory and look like the same frame.
       now = (frame, frame.f_lasti, self._moved)
       if now != before:
         before, since = now, time.monotonic()
@@ -74,20 +76,20 @@ class _Watch:
 
 
 def _main_frame() -> types.FrameType | None:
-  """The innermost frame of the main thread."""
+  """Returns the innermost frame of the main thread."""
   return sys._current_frames().get(threading.main_thread().ident)
 
 
 def _end(number: signal.Signals, tell: bool) -> None:
-  """Ends this process, and tells the others if they have joined."""
-  said = (
-      f"stopped by {number.name} while it waited for other processes; what is"
-      " saved is kept, and the same command goes on."
+  """Ends this process, and notifies the others if they have joined."""
+  message = (
+      f"stopped by {number.name} while it waited for other processes. What is"
+      " saved is kept; run the same command again to resume."
   )
-  terminal.tell(said)
+  terminal.tell(message)
   threading.Timer(_TELLING, os._exit, [128 + number]).start()
   if tell and service.several():
-    failures.tell(errors.Stopped(said))
+    failures.tell(errors.Stopped(message))
     failures.leave(128 + number)
   os._exit(128 + number)
 
@@ -98,20 +100,20 @@ def _watching() -> _Watch:
 
 
 def move(first: bool = False) -> None:
-  """Says that the work has come a step further.
+  """Reports progress: the next step or evaluation begins.
 
-  A process whose steps, or evaluations between them, take long is not taken to
-  wait in vain until one takes twice as long as any before.
+  A process is assumed to hang only if a step takes longer than five minutes and
+  more than twice as long as any step before.
 
   Args:
-    first: the first of these steps begins.
+    first: whether this is the first step.
   """
   if _watching.cache_info().currsize:  # In a run of several processes.
     _watching().move(first)
 
 
 def moves(items: Iterable[T]) -> Iterator[T]:
-  """Yields items; each is a `move`."""
+  """Yields items, and calls `move` before each."""
   for item in items:
     move()
     yield item
@@ -119,9 +121,9 @@ def moves(items: Iterable[T]) -> Iterator[T]:
 
 @contextlib.contextmanager
 def joining() -> Iterator[None]:
-  """Hears signals from now on; at once until this ends.
+  """Starts to watch for signals, and ends at once on one in this context.
 
-  In a thread that is not the main one nothing can be heard.
+  Only the main thread can receive signals; elsewhere this does nothing.
   """
   if threading.current_thread() is not threading.main_thread():
     yield

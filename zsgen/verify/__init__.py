@@ -1,8 +1,8 @@
-"""Is what is on disk what was written? `python -m zsgen.verify PATH…`.
+"""Verifies artifacts on disk: `python -m zsgen.verify PATH…`.
 
-One artifact (a store, embeddings, an order, an evaluation, a run), or all that
-a workdir holds, is compared with the hashes that were written with it, and a
-run with its order. Nothing is changed.
+Compares one artifact (a store, embeddings, an order, an evaluation, a run), or
+all artifacts of a workdir, with the hashes that were written with them, and runs
+with their orders. Nothing on disk is changed.
 """
 
 from zsgen.verify.artifact import Damaged

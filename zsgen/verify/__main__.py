@@ -1,4 +1,4 @@
-"""`python -m zsgen.verify PATH…`: artifacts, or all of a workdir."""
+"""Runs `python -m zsgen.verify PATH…`."""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""Checks of each kind of artifact but runs.
+"""Checks each kind of artifact except runs.
 
-All take an artifact's directory, return what holds, a line a check, that of
-what it was made from first, and raise InputError for what does not hold.
+Each check takes the directory of an artifact. It returns one line for each check
+that passed, those of the artifact's inputs first, and raises InputError for what
+failed.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,15 +15,15 @@ from zsgen.orders import embeddings as embeddings_lib
 from zsgen.orders import order as order_lib
 
 Check = Callable[[pathlib.Path], list[str]]
-# What each artifact was found to be: many share a store, which may be large.
+# Results by directory: many artifacts share a store, which may be large.
 _results: dict[pathlib.Path, list[str] | errors.InputError] = {}
 
 
 class Damaged(errors.InputError):
-  """All that is wrong with an artifact.
+  """An artifact is damaged.
 
   Attributes:
-    problems: a sentence for each thing.
+    problems: a sentence for each problem.
   """
 
   def __init__(self, problems: Iterable[str]):
@@ -31,12 +32,12 @@ class Damaged(errors.InputError):
 
 
 def forget() -> None:
-  """Has all artifacts checked anew."""
+  """Clears the results, so that artifacts are checked again."""
   _results.clear()
 
 
 def once(check: Check) -> Check:
-  """The check; what it returned or raised is given again, until `forget`."""
+  """Caches what a check returns or raises, until `forget`."""
 
   @functools.wraps(check)
   def checked(path: pathlib.Path) -> list[str]:
@@ -55,7 +56,7 @@ def once(check: Check) -> Check:
 
 
 def problems_of(error: errors.InputError) -> list[str]:
-  """The sentences of an error that a check raised, a line each."""
+  """Returns the sentences of an error that a check raised."""
   if isinstance(error, Damaged):
     return error.problems
   return str(error).splitlines()
@@ -63,7 +64,7 @@ def problems_of(error: errors.InputError) -> list[str]:
 
 @once
 def check_store(path: pathlib.Path) -> list[str]:
-  """Hashes a store's content and its sources."""
+  """Checks the hashes of a store's content and its sources."""
   if problems := store_lib.problems(path):
     raise Damaged(problems)
   store = store_lib.open_store(path)
@@ -72,17 +73,17 @@ def check_store(path: pathlib.Path) -> list[str]:
 
 @once
 def check_embeddings(path: pathlib.Path) -> list[str]:
-  """Hashes vectors."""
+  """Checks the hash of embeddings."""
   manifest = artifacts.read_manifest(path, "embeddings")
-  found = embeddings_lib.load(path, manifest["sha256"])
-  if list(found.vectors.shape) != manifest["shape"]:
+  loaded = embeddings_lib.load(path, manifest["sha256"])
+  if list(loaded.vectors.shape) != manifest["shape"]:
     raise _differs(path / artifacts.MANIFEST, "shape")
-  return [f"embeddings {path}: {len(found)} vectors verified{_age(manifest)}"]
+  return [f"embeddings {path}: {len(loaded)} vectors verified{_age(manifest)}"]
 
 
 @once
 def check_files(path: pathlib.Path) -> list[str]:
-  """Hashes the files of an evaluation, an export, or rows of a child."""
+  """Checks the hashes of an evaluation, an export, or a child's rows."""
   manifest = artifacts.read_manifest(path)
   if problems := list(artifacts.file_problems(path, manifest["files"])):
     raise Damaged(problems)
@@ -92,7 +93,7 @@ def check_files(path: pathlib.Path) -> list[str]:
 
 @once
 def check_order(path: pathlib.Path) -> list[str]:
-  """Hashes an order's files, compares them, and checks its store."""
+  """Checks an order's files, and its store."""
   manifest = artifacts.read_manifest(path, "order")
   problems = list(artifacts.file_problems(path, manifest["files"]))
   store_path = (path / manifest["store"]).resolve()
@@ -100,8 +101,8 @@ def check_order(path: pathlib.Path) -> list[str]:
     raise Damaged(
         [
             *problems,
-            f"{path}: its store, {store_path}, is not there. Delete {path} to"
-            " have it made again, for the store that its command makes.",
+            f"{path}: its store, {store_path}, does not exist. Delete {path},"
+            " and the command that made it makes it again, with its store.",
         ]
     )
   try:
@@ -121,13 +122,13 @@ def check_order(path: pathlib.Path) -> list[str]:
 
 def _differs(path: pathlib.Path, what: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what} is not what was written: it was changed or is damaged;"
+      f"{path}: {what} is not what was written; it was changed or is damaged:"
       f" {artifacts.advise(path.parent)}."
   )
 
 
 def _age(manifest: dict) -> str:
-  """What to say of a manifest that has no digest."""
+  """Returns a remark on a manifest without a digest; otherwise ""."""
   if artifacts.has_digest(manifest):
     return ""
-  return ", but not its manifest: an older zsgen wrote no digest"
+  return ", but not its manifest (an older zsgen wrote no digest)"

@@ -32,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(paths: Sequence[pathlib.Path]) -> None:
-  """Prints what holds, line by line, as it is found.
+  """Prints a line for each check that passes, as soon as it is done.
 
   Raises:
-    InputError: has all that does not hold, a line each.
+    InputError: its message has all problems, a line each.
   """
   problems, damaged, count = [], 0, 0
   for path in paths:
@@ -47,7 +47,7 @@ def report(paths: Sequence[pathlib.Path]) -> None:
       count += 1
   if problems:
     raise errors.InputError(
-        "\n".join([*problems, f"{damaged} of {count} did not verify."])
+        "\n".join([*problems, f"{damaged} of {count} could not be verified."])
         if count > 1
         else "\n".join(problems)
     )

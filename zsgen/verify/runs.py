@@ -1,4 +1,4 @@
-"""Proof: did a run consume its order?"""
+"""Checks that a run consumed its order."""
 
 import pathlib
 import tokenize
@@ -9,9 +9,9 @@ from zsgen import artifacts, errors
 from zsgen.orders import order as order_lib
 from zsgen.verify import artifact
 
-# What consumed.npy has where no example was consumed.
+# The id in consumed.npy of a place where no example was consumed.
 _NOTHING = -1
-# What np.load raises for a file that is missing or has a damaged header.
+# Errors of np.load for a file that is missing or has a damaged header.
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -24,22 +24,22 @@ _TRAINED = ("consumed.npy", "metrics.jsonl", "checkpoints", "result.json")
 
 
 def check_run(path: pathlib.Path) -> list[str]:
-  """Checks a run, or what there is of it, and what it was made from.
+  """Checks a run, finished or not, and its inputs.
 
   Args:
     path: the run's directory.
 
   Returns:
-    What holds, a line a check.
+    A line for each check that passed.
 
   Raises:
-    InputError: what does not hold.
+    InputError: its message has all problems.
   """
   if not any((path / name).exists() for name in _TRAINED):
-    return [f"run {path}: unfinished: has not begun to train"]
+    return [f"run {path}: unfinished: training has not begun"]
   lines = _run(path)
   if not (path / "result.json").exists():
-    return [*lines, f"run {path}: unfinished: its command goes on with it"]
+    return [*lines, f"run {path}: unfinished: its command resumes it"]
   return lines
 
 
@@ -84,7 +84,7 @@ def _run(path: pathlib.Path) -> list[str]:
 def compare(
     consumed: np.ndarray, expected: np.ndarray, path: pathlib.Path
 ) -> int:
-  """Number of steps recorded, all of them with the expected ids.
+  """Returns the number of recorded steps, all with the expected ids.
 
   Args:
     consumed: ids that the device program returned, int64 [steps, B]; steps
@@ -110,13 +110,13 @@ def compare(
 
 
 def _consumed(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
-  """The run's record, int64 [steps, B]."""
+  """Returns the ids that a run consumed, int64 [steps, B]."""
   file = path / "consumed.npy"
   try:
     consumed = np.load(file, mmap_mode="r", allow_pickle=False)
   except _UNREADABLE as error:
     raise errors.InputError(
-        f"{file}: cannot be read ({error}). The run has not begun to train, or"
+        f"{file}: cannot be read ({error}). Training has not begun, or the run"
         " is damaged."
     ) from error
   if consumed.shape != shape or consumed.dtype != np.int64:
@@ -126,6 +126,6 @@ def _consumed(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def _differs(path: pathlib.Path, what: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what} is not what was written: it was changed or is damaged."
-      " Delete the directory to have it made again."
+      f"{path}: {what} is not what was written; it was changed or is damaged."
+      " Delete the directory, and the same command makes it again."
   )

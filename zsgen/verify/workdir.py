@@ -1,4 +1,4 @@
-"""All artifacts under a path."""
+"""Checks all artifacts under a path."""
 
 from collections.abc import Iterator
 import pathlib
@@ -19,20 +19,20 @@ _CHECKS: dict[str, artifact.Check] = {
     "run": runs.check_run,
     "store": artifact.check_store,
 }
-# What may be in a workdir: artifacts, and compiled programs.
+# Entries of a workdir: artifacts, and compiled programs.
 _KNOWN = {*artifacts.SECTIONS, "cache"}
-# What a run's directory has before the run's manifest is written.
+# Files of a run's directory before its manifest is written.
 _BEFORE = {".lock", "config.json"}
 _TRACE = re.compile(r"(.+)\.trace-(.+)\.parquet")
 
 
 class Result(NamedTuple):
-  """What was found of one artifact, or of one more file beside artifacts.
+  """The result for one artifact, or for another file next to artifacts.
 
   Attributes:
-    path: where it is.
-    lines: what holds, or is to be known, a line each.
-    problems: what does not hold, and what to do, a sentence each.
+    path: of the artifact or file.
+    lines: checks that passed, and remarks, a line each.
+    problems: checks that failed, and what to do, a sentence each.
   """
 
   path: pathlib.Path
@@ -41,26 +41,27 @@ class Result(NamedTuple):
 
 
 def verify(path: pathlib.Path) -> list[str]:
-  """Checks an artifact, or all that a workdir holds.
+  """Checks an artifact, or all artifacts of a workdir.
 
   Args:
     path: a directory, see `check`.
 
   Returns:
-    What holds, a line a check.
+    A line for each check that passed.
 
   Raises:
-    InputError: has all that does not hold, a line each; or the path is none
-      of zsgen's.
+    InputError: its message has all problems, a line each; or the path is
+      neither an artifact nor a workdir.
   """
   results = list(check(path))
-  if problems := [each for result in results for each in result.problems]:
+  problems = [problem for result in results for problem in result.problems]
+  if problems:
     raise artifact.Damaged(problems)
   return [line for result in results for line in result.lines]
 
 
 def check(path: pathlib.Path) -> Iterator[Result]:
-  """Checks an artifact, or all that a workdir holds, one by one.
+  """Checks an artifact, or all artifacts of a workdir, one by one.
 
   Args:
     path: an artifact, one of a workdir's directories of artifacts, or a
@@ -68,7 +69,7 @@ def check(path: pathlib.Path) -> Iterator[Result]:
 
   Yields:
     A result for each artifact, stores first. A line or problem that several
-    share (a damaged store is one of all its orders) comes once.
+    artifacts share (such as a damaged store) is listed once.
 
   Raises:
     InputError: the path is none of these.
@@ -79,20 +80,20 @@ def check(path: pathlib.Path) -> Iterator[Result]:
     lines, problems = (_new(part, seen) for part in result[1:])
     if result.problems and not problems:
       problems = [
-          f"{result.path}: was not verified: what it was made from is damaged."
+          f"{result.path}: was not verified, because its inputs are damaged."
       ]
     yield Result(result.path, lines, problems)
 
 
 def _new(lines: list[str], seen: set[str]) -> list[str]:
-  """The lines that did not come before."""
+  """Returns the lines that are new, and marks them as seen."""
   fresh = [line for line in dict.fromkeys(lines) if line not in seen]
   seen.update(fresh)
   return fresh
 
 
 def _results(path: pathlib.Path) -> Iterator[Result]:
-  """The results under a path."""
+  """Yields the results under a path."""
   if not path.is_dir():
     what = "is a file" if path.is_file() else "there is no such directory"
     raise errors.InputError(f"{path}: {what}. {_WANTED}")
@@ -120,7 +121,7 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
 
 
 def _section(path: pathlib.Path) -> Iterator[Result]:
-  """The results of what lies in one of a workdir's directories."""
+  """Yields the results of one of a workdir's directories."""
   try:
     entries = sorted(path.iterdir())
   except OSError as error:
@@ -130,7 +131,7 @@ def _section(path: pathlib.Path) -> Iterator[Result]:
 
 
 def _entry(path: pathlib.Path) -> Result:
-  """What is known of something that lies where artifacts do."""
+  """Returns the result of an entry in a directory of artifacts."""
   if path.name.startswith("."):
     return Result(path, [f"{path}: {_left_over(path)}"], [])
   if traced := _TRACE.fullmatch(path.name):
@@ -139,15 +140,17 @@ def _entry(path: pathlib.Path) -> Result:
   if (path / artifacts.MANIFEST).exists() or (named and path.is_dir()):
     if (
         path.resolve().parent.name == "runs"
-        and {each.name for each in path.iterdir()} <= _BEFORE
+        and {file.name for file in path.iterdir()} <= _BEFORE
     ):
-      return Result(path, [f"run {path}: unfinished: was just begun"], [])
+      return Result(
+          path, [f"run {path}: unfinished: it has only just begun"], []
+      )
     return _artifact(path)
-  return Result(path, [f"{path}: is not zsgen's; it was not checked"], [])
+  return Result(path, [f"{path}: not an artifact of zsgen; not checked"], [])
 
 
 def _artifact(path: pathlib.Path) -> Result:
-  """The result of an artifact."""
+  """Returns the result of an artifact."""
   try:
     kind = artifacts.kind_of(artifacts.read_manifest(path))
     return Result(path, _CHECKS[kind](path), [])
@@ -158,7 +161,7 @@ def _artifact(path: pathlib.Path) -> Result:
 
 
 def _trace(path: pathlib.Path, order: pathlib.Path, split: str) -> Result:
-  """A trace, which must be whole and of the order that it is named after."""
+  """Returns the result of a trace, which must belong to its order."""
   try:
     if order.is_dir():
       trace.find(order_lib.Order.load(order), split)
@@ -170,13 +173,13 @@ def _trace(path: pathlib.Path, order: pathlib.Path, split: str) -> Result:
 
 
 def _left_over(path: pathlib.Path) -> str:
-  """What a hidden file or directory beside artifacts is."""
+  """Returns what a hidden file or directory next to artifacts is."""
   if path.name.endswith(".partial"):
     return (
-        "unfinished: what a command that was stopped has made; the same"
-        " command goes on with it"
+        "unfinished: the progress of a stopped command; the same command"
+        " continues it"
     )
-  return "left over from a command that was stopped, if none is at work"
+  return "left over from a stopped command, or in use by a running one"
 
 
 _WANTED = (
