@@ -92,18 +92,19 @@ def _show(index: int, process: subprocess.Popen, out: TextIO) -> None:
 def _wait(started: Sequence[subprocess.Popen], out: TextIO) -> int:
   """Waits for all; the code of the first that failed, or 0."""
   failed, since = 0, 0.0
-  while None in [each.poll() for each in started]:
-    for index, each in enumerate(started):
-      if each.returncode and not failed:
-        failed, since = each.returncode, time.monotonic()
-        out.write(f"process {index} {_ended(failed)}; the others end too\n")
+  codes: list[int | None] = [None]
+  while None in codes:
+    codes = [process.poll() for process in started]
+    if not failed and any(codes):
+      index, failed = next((i, code) for i, code in enumerate(codes) if code)
+      since = time.monotonic()
+      out.write(f"process {index} {_ended(failed)}; the others end too\n")
+      out.flush()
     if failed and time.monotonic() - since > _PATIENCE:
-      for each in started:
-        each.kill()
+      for process in started:
+        process.kill()
     time.sleep(_POLL)
-  codes = [failed, *(each.returncode for each in started)]
-  first = next((code for code in codes if code), 0)
-  return 128 - first if first < 0 else first
+  return 128 - failed if failed < 0 else failed
 
 
 def _ended(code: int) -> str:
