@@ -124,7 +124,9 @@ SCENARIOS = {
         "runs/*/checkpoints/10/**/*", (), _evaluate_checkpoint
     ),
     "evaluation, then evaluate": Scenario("evaluations/*/**/*", (), _evaluate),
-    "compiled programs, then train": Scenario("cache/*", ("runs/*",), _train),
+    "compiled programs, then train": Scenario(
+        "cache/jit_train_step*", ("runs/*",), _train
+    ),
 }
 
 
