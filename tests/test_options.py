@@ -97,7 +97,7 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
         ),
         (
             {"targets": {"t": {**TARGET, "metric": "heldout/a/rougeL"}}},
-            "which no evaluation gives",
+            "which no evaluation reports",
         ),
         ({"machine": {"wandb": "project"}}, "wandb is not installed. Run `pip"),
     ],

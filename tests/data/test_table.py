@@ -348,7 +348,8 @@ def test_one_object_is_no_rows(tmp_path, name, content):
   path = tmp_path / name
   path.write_text(content)
   said = (
-      r"is an object; rows must be an array.*may be in 'data': save that list"
+      r"is one JSON object; rows must be an array.*may be in 'data':"
+      " save only that list"
   )
   with pytest.raises(errors.InputError, match=said):
     _suite(path)
