@@ -177,7 +177,7 @@ def _check_upon(job, base, path, tmp_path, capsys):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(hub, "locate", _gone(str(base)))
     _export(job, tmp_path)
-  assert "cannot be read, so config.json says only" in " ".join(
+  assert "cannot be read, so config.json has only" in " ".join(
       capsys.readouterr().err.split()
   )
   assert "pretraining_tp" not in _json(again / "config.json")

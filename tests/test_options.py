@@ -49,9 +49,12 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
                     "text": "prompt",
                 }
             },
-            "text is 'prompt', but config.order.embedder is '': nothing looks",
+            "text is 'prompt', but config.order.embedder is '': nothing reads",
         ),
-        ({"order": {**TAKE, "start": 4, "stop": 4}}, "stop is 4, the position"),
+        (
+            {"order": {**TAKE, "start": 4, "stop": 4}},
+            "stop is 4, but the range",
+        ),
         ({"order": {"rounds": (3, 3)}}, r"rounds is \(3, 3\); give"),
         ({"order": {"parts": 3}}, "config.order.parts must be a tuple, not 3"),
         ({"data": {"shots": 3}}, "config.data.shots is for config.data.prompt"),
@@ -97,7 +100,7 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
         ),
         (
             {"targets": {"t": {**TARGET, "metric": "heldout/a/rougeL"}}},
-            "which no evaluation gives",
+            "which no evaluation reports",
         ),
         ({"machine": {"wandb": "project"}}, "wandb is not installed. Run `pip"),
     ],

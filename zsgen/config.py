@@ -19,7 +19,7 @@ from zsgen.schema import option, section
 
 # Bounds that several options have, and the reason.
 _EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
-_MADE = dict(high=10**8, why="each of them is made and kept")
+_MADE = dict(high=10**8, why="all of them are stored")
 _LETTERS = dict(high=2**14, why="no model reads longer texts")
 _POSITIONS = dict(high=2**31 - 1, why="positions are int32")
 _STEP = dict(high=2**20, why="the examples of a step are held in memory")
@@ -655,8 +655,8 @@ def _inherited(order: Any, depth: int = 0) -> Any:
   """Parts of an order look at what it looks at, unless they say otherwise."""
   if depth > _DEEPEST:
     raise errors.InputError(
-        f"config.order.parts are nested more than {_DEEPEST} deep. Use fewer"
-        " parts inside of parts."
+        f"config.order.parts are nested more than {_DEEPEST} deep. Nest"
+        " fewer parts."
     )
   if not isinstance(order, Mapping) or not order.get("parts"):
     return order

@@ -205,7 +205,7 @@ def test_answers_of_no_weight_are_not_trained_on(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ((0, 0), "every answer of the conversation has the weight 0"),
+        ((0, 0), "every answer of the conversation has weight 0"),
         ((1, 0.5), 'turn 3: the field "weight" is 0.5; it must be 0'),
         ((1, "0"), "turn 3: the field \"weight\" is '0'"),
         ((float("nan"),), 'turn 1: the field "weight" is nan'),

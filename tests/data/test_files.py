@@ -102,7 +102,9 @@ def test_a_split_beside_files_of_none_is_an_error(tmp_path):
   home = tmp_path / "data"
   for name in ("dev.jsonl", "more.jsonl", "train.jsonl"):
     _write(home / name)
-  said = r"dev\.jsonl is called like the split 'dev', but more\.jsonl like none"
+  said = (
+      r"dev\.jsonl is named after the split 'dev', but more\.jsonl after none"
+  )
   with pytest.raises(errors.InputError, match=said):
     _suite(home)
   # The message's advice: call it by its split.
@@ -127,7 +129,7 @@ def test_a_column_tells_the_split_of_files_of_any_name(tmp_path):
 
 def test_only_held_out_files_leave_nothing_to_train_on(tmp_path):
   _write(tmp_path / "dev.jsonl")
-  said = "left to train on.* What is not held out is of the splits dev"
+  said = "left to train on.* not held out belong to the splits dev"
   for path in (tmp_path, tmp_path / "dev.jsonl"):
     with pytest.raises(errors.InputError, match=said):
       _suite(path)

@@ -127,7 +127,7 @@ def test_what_an_excluded_set_excludes_itself_stays():
                 "a": config.Heldout(tasks=("t01",), exclude=("b",)),
                 "b": config.Heldout(tasks=("t01", "t02"), exclude=("a",)),
             },
-            "a excludes b excludes a; then no set",
+            "a excludes b excludes a, so no set",
         ),
         (
             {"a": config.Heldout(tasks=("t01",), exclude=("a",))},
@@ -138,14 +138,14 @@ def test_what_an_excluded_set_excludes_itself_stays():
                 "a": config.Heldout(tasks=("t01",), exclude=("b",)),
                 "b": config.Heldout(tasks=("t01", "t02")),
             },
-            r"heldout\.a: has no task left without those of b",
+            r"heldout\.a: no task is left after excluding those of b",
         ),
         (
             {
                 "a": config.Heldout(tasks=("t01",), exclude=("b",)),
                 "b": config.Heldout(share=0.1),
             },
-            "b names no task; shares are drawn of the tasks that no set names",
+            "b names no task. Its share is drawn from tasks that no set names",
         ),
     ],
 )

@@ -115,7 +115,7 @@ def test_what_datasets_saved(tmp_path):
         ("state.json", "[]", "must be a JSON object"),
         ("state.json", '{"_data_files": [3]}', "must be a JSON object"),
         ("dataset_dict.json", '{"splits": "train"}', "not a list"),
-        ("dataset_dict.json", '{"splits": ["test"]}', "'test' is not there"),
+        ("dataset_dict.json", '{"splits": ["test"]}', "'test' is missing"),
         ("dataset_dict.json", '{"splits": [".."]}', "must name a file inside"),
         (
             "state.json",
@@ -161,7 +161,7 @@ def test_templates_whose_files_end_in_splits(tmp_path):
     _lines(tmp_path / f"{rte}-{part}.jsonl", _rows(count=4))
   _lines(tmp_path / f"{race}.jsonl", _rows(count=4))
   with pytest.raises(
-      errors.InputError, match="is called like the split 'test'"
+      errors.InputError, match="is named after the split 'test'"
   ):
     _suite(tmp_path)
   (tmp_path / f"{race}.jsonl").unlink()

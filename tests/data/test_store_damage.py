@@ -178,7 +178,9 @@ def test_two_blocks_that_changed_places_are_found(small_blocks):
   with pytest.raises(errors.InputError, match="block 0"):
     store_lib.open_store(small_blocks.path).row(0)
   (problem,) = store_lib.problems(small_blocks.path)
-  assert "2 blocks are not what was written, the first is block 0" in problem
+  assert (
+      "2 blocks do not match their checksums, the first is block 0" in problem
+  )
 
 
 def test_all_damages_are_listed(small_blocks):

@@ -348,7 +348,8 @@ def test_one_object_is_no_rows(tmp_path, name, content):
   path = tmp_path / name
   path.write_text(content)
   said = (
-      r"is an object; rows must be an array.*may be in 'data': save that list"
+      r"is one JSON object; rows must be an array.*may be in 'data':"
+      " save only that list"
   )
   with pytest.raises(errors.InputError, match=said):
     _suite(path)
@@ -378,7 +379,9 @@ def test_lines_that_end_in_carriage_returns_only(tmp_path, name):
   _write(path, [{k: "x" + v[:1] for k, v in row.items()} for row in _rows()])
   whole = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n\n", b"\n")
   path.write_bytes(whole.replace(b"\n", b"\r"))
-  said = rf"t\{path.suffix}, line 1: has carriage returns .* tr '\\r' '\\n'"
+  said = (
+      rf"t\{path.suffix}, line 1: contains carriage returns .* tr '\\r' '\\n'"
+  )
   for count in (1, 20_000):  # The whole file is a line, which may be too long.
     path.write_bytes(path.read_bytes() * count)
     with pytest.raises(errors.InputError, match=said):
@@ -445,7 +448,7 @@ def test_bad_rows_of_all_files_are_counted(tmp_path):
   said = (
       r"^7 bad rows, of which the first 5 are:\n  .*one\.jsonl, line 2: broken"
       r" JSON.*column 2.*\n.*line 3.*\n.*\n.*line 5: is not UTF-8.*\n.*line 6:"
-      r" broken JSON \(nested too deeply\)\.\nMend .*on_bad_row=skip\.$"
+      r" broken JSON \(nested too deeply\)\.\nFix .*on_bad_row=skip\.$"
   )
   with pytest.raises(errors.InputError, match=said):
     _suite(tmp_path, fields, heldout=PLAIN)

@@ -110,7 +110,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
       fields=config.Fields(**QA, choices="answers/text"),
       heldout={"heldout": config.Heldout(split="test")},
   )
-  with pytest.raises(errors.InputError, match=r"row 4: is not UTF-8.* Mend"):
+  with pytest.raises(errors.InputError, match=r"row 4: is not UTF-8.* Fix"):
     source.tfds(data, 0, tmp_path)
   data = dataclasses.replace(data, on_bad_row="skip")
   # Nothing is read again.

@@ -167,7 +167,8 @@ def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("x", "no integer"), (str(10**30), "is more than")]
+    ("value", "message"),
+    [("x", "not an integer"), (str(10**30), "is more than")],
 )
 def test_numbers_that_no_order_has(order, capsys, value, message):
   with pytest.raises(SystemExit):

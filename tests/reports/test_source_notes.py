@@ -37,12 +37,12 @@ def test_names_from_data_are_shown_as_they_are():
       ),
       "tasks without a row: 4 of train",
       (
-          "unassigned tasks, neither trained on nor held out: 6, by their own"
-          " splits: 4 of dev, 2 of no split"
+          "unassigned tasks, neither trained on nor held out: 6; in the"
+          " source: 4 of dev, 2 of no split"
       ),
       (
-          "held-out examples whose text stands in training: 3 by input, 1 by"
-          " definition and input; such as in ii_rhymes 3"
+          "held-out examples whose text is in the training data: 3 by input,"
+          " 1 by definition and input; such as in ii_rhymes 3"
       ),
       "duplicates: 2",
       "shots left out: 3",

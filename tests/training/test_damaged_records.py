@@ -153,7 +153,7 @@ def test_checkpoints_that_are_gone_altogether(config, workdir, run):
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
-  with pytest.raises(errors.InputError, match=r"result.json and .* it anew"):
+  with pytest.raises(errors.InputError, match=r"result.json and .* scratch"):
     _do(config, workdir, "export")
 
 
@@ -179,13 +179,15 @@ def _start_from(config, init: str):
 def test_a_start_from_checkpoints_that_are_gone(config, workdir, run):
   shutil.rmtree(run / "checkpoints" / "10")
   other = _start_from(config, f"run:{run}")
-  with pytest.raises(errors.InputError, match=r"that of step 5 of 10.*@5'; or"):
+  with pytest.raises(
+      errors.InputError, match=r"that of step 5 of 10.*@5'\. To"
+  ):
     _do(other, workdir, "evaluate")
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
   shutil.rmtree(run / "checkpoints")
   for init in (f"run:{run}", f"run:{run}@5"):
-    again = f"delete {run}/result.json and start the command"
+    again = f"delete {run}/result.json and run the command"
     with pytest.raises(errors.InputError, match=again):
       _do(_start_from(config, init), workdir, "evaluate")
 
@@ -195,7 +197,7 @@ def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
   shutil.rmtree(checkpoints / "10" / "state")
   shutil.copytree(checkpoints / "5" / "state", checkpoints / "10" / "state")
   other = _start_from(config, f"run:{run}")
-  newest = r"10: .*checksum: params/.*'run:.*@5'; or delete .*/10, then delete"
+  newest = r"10: .*mismatch in params.*:.*@5'\. To .*elete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
     _do(other, workdir, "evaluate")
   again = r"checkpoints/10: .*damaged.* delete .*/10, then delete .*result.json"
@@ -204,7 +206,7 @@ def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
   (checkpoints / "10" / "meta" / "metadata").write_text("{}")
-  newest = r"10: .*other fields.*'run:.*@5'; or delete .*/10, then delete"
+  newest = r"10: .*expected fields.*'run:.*@5'\. To .*elete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
     _do(other, workdir, "evaluate")
 
@@ -289,7 +291,7 @@ def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
     (run / name).write_bytes(data)
     with pytest.raises(errors.InputError, match=f"{name}: was changed"):
       proof.check(run)
-    with pytest.raises(errors.InputError, match=f"{name}: .*{run} to start an"):
+    with pytest.raises(errors.InputError, match=f"{name}: .*{run} to start fr"):
       _do(config, workdir, "train")
     (run / name).write_bytes(before)
 
@@ -298,7 +300,7 @@ def test_rows_are_filled_in_one_after_another(tmp_path):
   path = tmp_path / "table.npy"
   table = records.Table(path, np.full((3, 2), np.nan, np.float32), 0)
   table.write(0, np.array([1.0, 2.0]))
-  with pytest.raises(ValueError, match="row 2 is written, but 1 is due"):
+  with pytest.raises(ValueError, match="row 2 is written, but row 1 is next"):
     table.write(2, np.zeros(2))
   first = table.sync()
   assert first.size == path.stat().st_size - 16

@@ -114,7 +114,7 @@ def test_a_checkpoint_of_a_run(small, tmp_path, capsys):
   assert first["heldout/loss"] == final[-1]
   said = " ".join(capsys.readouterr().err.split())
   assert f"the checkpoint of step 10 of {run}" in said
-  with pytest.raises(errors.InputError, match=r"no such checkpoint; .* 10\."):
+  with pytest.raises(errors.InputError, match=r"no such checkpoint\. .* 10\."):
     start_lib.of(config.Model(init=f"run:{run}@3"), seed=0)
   with pytest.raises(errors.InputError, match="number of a step"):
     start_lib.of(config.Model(init=f"run:{run}@last"), seed=0)

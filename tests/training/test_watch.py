@@ -281,14 +281,14 @@ def test_advice_is_of_use_at_its_step(small):
   good, bad = {"a": np.ones(3)}, {"a": np.array([1, np.inf, np.nan])}
   assert _advice(small, 3, bad) == lower
   assert _advice(small, 7, None) == lower
-  assert "a (2 of 3). They are of: hf." in _advice(small, 0, bad, "hf")
+  assert "a (2 of 3). They come from: hf." in _advice(small, 0, bad, "hf")
   assert "Lower config.model.init_std" in _advice(small, 0, good)
   dtype = _advice(small, 0, good, model__dtype="bfloat16")
   assert dtype.endswith("Set config.model.dtype='float32'.")
   base = _advice(
       small, 0, good, "b", model__init="tiny", model__dtype="float32"
   )
-  assert base.endswith("Name others in config.model.init than: b.")
+  assert base.endswith("to other parameters. These come from: b.")
   # Without a learning rate no step changes anything.
   still = _advice(small, 3, bad, train__learning_rate=0.0)
   assert "a (2 of 3)" in still and lower not in still

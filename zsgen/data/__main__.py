@@ -63,7 +63,7 @@ def training_texts(
     except UnicodeEncodeError as error:
       raise errors.InputError(
           f"example {example.key} of {example.task} has text that is not"
-          f" Unicode ({error}). Mend it in the source."
+          f" Unicode ({error}). Fix it in the source."
       ) from error
     yield texts
 

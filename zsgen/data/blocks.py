@@ -1,10 +1,10 @@
-"""Files whose blocks are checked when they are first read.
+"""Maps files, and checks each block when it is first read.
 
-A random order touches all of a store, a few rows at a time. Hashing it whole
-beforehand takes a minute for 50 GB; not hashing it lets one flipped bit train a
-model. So a store has a table of CRC-32s, one for each block of 64 KiB of each
-file, and what a process reads is compared with it, each block once. (SHA-256 of
-whole files is for `zsgen.verify`.)
+A random order reads all of a store, a few rows at a time. Hashing 50 GB in
+advance takes a minute; without a check, one flipped bit is trained on. So a
+store has a table with the CRC-32 of each block of 64 KiB of each file, and a
+process checks each block once, when it first reads it. (`zsgen.verify` checks
+the SHA-256 of whole files.)
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ SIZE = 1 << 16
 
 
 class BlockFile:
-  """A file of numbers that is mapped, and checked block by block."""
+  """A memory-mapped file of numbers that is checked block by block."""
 
   def __init__(
       self,
@@ -37,9 +37,9 @@ class BlockFile:
 
     Args:
       root: the store's directory.
-      name: of the file in it.
+      name: the name of the file in it.
       sums: CRC-32 of each block, uint32 [blocks]; the last may be short.
-      dtype: of the file's numbers.
+      dtype: the dtype of the file's numbers.
     """
     self._root = root
     self._name = name
@@ -58,10 +58,10 @@ class BlockFile:
     return len(self._values)
 
   def read(self, begin: int, end: int) -> np.ndarray:
-    """Returns numbers `begin` to `end` of the file, a view.
+    """Returns numbers `begin` to `end` of the file, as a view.
 
     Raises:
-      InputError: a block of them is not what was written.
+      InputError: a block is damaged.
     """
     first, stop = begin >> self._shift, (end - 1 >> self._shift) + 1
     if self._due.find(1, first, stop) >= 0:
@@ -69,27 +69,27 @@ class BlockFile:
     return self._values[begin:end]
 
   def whole(self) -> np.ndarray:
-    """Returns all numbers of the file; InputError as `read`."""
+    """Returns all numbers of the file; raises as `read`."""
     return self.read(0, len(self))
 
   def damaged(self) -> list[int]:
-    """Returns all blocks that are not what was written, ascending."""
+    """Returns the numbers of all damaged blocks, ascending."""
     return [i for i in range(len(self._sums)) if not self._holds(i)]
 
   def describe(self, block: int) -> str:
-    """Says where a block is."""
+    """Returns the number and the bytes of a block, for messages."""
     begin = block * SIZE
     end = min(begin + SIZE, len(self._bytes))
     return f"block {block} (bytes {begin:,} to {end:,})"
 
   def _check(self, first: int, stop: int) -> None:
-    """Checks those of some blocks that are due."""
+    """Checks the blocks of a range that have not been checked yet."""
     for block in range(first, stop):
       if self._due[block] and not self._holds(block):
         raise errors.InputError(
-            f"{self._root / self._name}: {self.describe(block)} is not what"
-            f" was written: the file is damaged. Delete {self._root} to have"
-            " the store made again."
+            f"{self._root / self._name}: {self.describe(block)} is damaged:"
+            " it does not match its checksum. Delete"
+            f" {self._root} to have the store made again."
         )
       self._due[block] = 0
 
@@ -115,17 +115,17 @@ class Stream(io.RawIOBase):
     return True
 
   def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-    """Moves to a byte; returns which it is."""
+    """Moves to a byte; returns its position."""
     begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}
     self._place = begins.get(whence, len(self._file)) + offset
     return self._place
 
   def tell(self) -> int:
-    """The byte that is read next."""
+    """Returns the position of the next byte."""
     return self._place
 
   def readinto(self, buffer: Any) -> int:
-    """Fills a buffer; InputError for a damaged block."""
+    """Fills a buffer; raises InputError for a damaged block."""
     end = min(self._place + len(buffer), len(self._file))
     content = self._file.read(self._place, end)
     buffer[: len(content)] = content.data
@@ -134,7 +134,7 @@ class Stream(io.RawIOBase):
 
 
 def measure(path: pathlib.Path) -> tuple[str, list[int]]:
-  """Returns SHA-256 (hex) of a file and the CRC-32 of each of its blocks."""
+  """Returns the SHA-256 (hex) of a file, and the CRC-32 of each block."""
   sha, sums = hashlib.sha256(), []
   with open(path, "rb") as file:
     for block in iter(functools.partial(file.read, SIZE), b""):
@@ -146,14 +146,14 @@ def measure(path: pathlib.Path) -> tuple[str, list[int]]:
 def split(
     sums: np.ndarray, sizes: Mapping[str, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
-  """Takes a table apart into the sums of each file.
+  """Splits a table into the checksums of each file.
 
   Args:
-    sums: of all files, one after another in the sequence of their names.
-    sizes: bytes of each file.
+    sums: the checksums of all files, sorted by file name.
+    sizes: the size of each file in bytes.
 
   Raises:
-    ValueError: the table is of other sizes.
+    ValueError: the table does not match the sizes.
   """
   counts = [-(-sizes[name] // SIZE) for name in sorted(sizes)]
   if sums.dtype != np.uint32 or sums.shape != (sum(counts),):

@@ -70,7 +70,7 @@ def encode(
     except UnicodeEncodeError as error:
       raise errors.InputError(
           f"an example of {batch[0].task} … {batch[-1].task} has text that is"
-          f" not Unicode ({error}). Mend it in the source."
+          f" not Unicode ({error}). Fix it in the source."
       ) from error
 
   # This thread reads. While one encodes in the tokenizer's own threads, which

@@ -1,8 +1,8 @@
-"""Text that the tokenizer loses: counted, and refused in answers.
+"""Counts text that the tokenizer loses, and refuses it in answers.
 
-A model that is trained on an answer without some of its characters learns
-another answer. An unknown token in an answer is counted: it stands for the
-text, and evaluations cannot be right there.
+A model trained on an answer that lacks some characters learns another answer.
+Unknown tokens in answers are only counted: they stand for the text, but no
+evaluation can be right there.
 """
 
 import collections
@@ -14,20 +14,20 @@ import numpy as np
 from zsgen import errors
 from zsgen.data import prompts, suite, tokenizers
 
-# Examples, and characters, that a message names.
+# The most examples, and characters, that a message names.
 _NAMED = 5
 # Characters whose counts a chunk keeps.
 KEPT = 100
 
 
 class LostText(NamedTuple):
-  """What is lost of some examples, [n].
+  """The text that n examples lose.
 
   Attributes:
-    dropped: characters of requests that no token stands for, int64 [n].
+    dropped: the number of characters dropped from requests, int64 [n].
     changed: whether the tokenizer changes characters of the answer, bool [n].
-    answers: characters that are dropped from each answer.
-    characters: how often each character is dropped, or is unknown.
+    answers: the characters dropped from each answer.
+    characters: how often each character is dropped or unknown.
   """
 
   dropped: np.ndarray
@@ -41,12 +41,12 @@ def find(
     encoded: Sequence[prompts.Encoded],
     tokenizer: tokenizers.Tokenizer,
 ) -> LostText:
-  """Returns what the tokenizer loses of examples, whatever their length.
+  """Finds the text that the tokenizer loses, before examples are cut.
 
   Args:
-    segments: of each example.
-    encoded: the tokens of each, before any is cut.
-    tokenizer: one that loses nothing costs nothing.
+    segments: the segments of each example.
+    encoded: the tokens of each example, before any is cut.
+    tokenizer: the tokenizer; one that loses nothing is not run again.
   """
   count = len(segments)
   dropped, changed = np.zeros(count, np.int64), np.zeros(count, bool)
@@ -67,7 +67,7 @@ def _losses(
     encoded: Sequence[prompts.Encoded],
     lost: tokenizers.losses.Lost,
 ):
-  """The row, the segment and the loss of every segment."""
+  """Yields the row, the segment and the loss of every segment."""
   unknown = -1 if lost.unknown_id is None else lost.unknown_id
   has_unknown = [bool((each.tokens == unknown).any()) for each in encoded]
   for special in (False, True):
@@ -90,8 +90,8 @@ def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
   """Raises InputError if any answer loses characters.
 
   Args:
-    examples: all that are encoded at once.
-    answers: characters that the answer of each loses.
+    examples: the examples.
+    answers: the characters that the answer of each loses.
   """
   lossy = [
       (example, lost)
@@ -108,9 +108,10 @@ def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
   others = f"; and {more:,} more" if more > 0 else ""
   raise errors.InputError(
       "config.data.tokenizer: the tokenizer drops characters of answers, so"
-      f" that the model would learn other answers ({named}{others}). Use a tokenizer that has a"
-      " token for any text (of bytes, or with byte fallback), or leave such"
-      " examples out, which counts them: --config.data.on_bad_row=skip."
+      f" that the model would learn other answers ({named}{others}). Use a"
+      " tokenizer that can encode any text (a byte tokenizer, or one with byte"
+      " fallback), or leave such examples out and count them:"
+      " --config.data.on_bad_row=skip."
   )
 
 

@@ -223,9 +223,9 @@ class Store:
     counts = self.manifest["counts"]
     if any(counts[split].get("answer_cut", 0) for split in splits):
       raise errors.InputError(
-          f"{self.path}: was made by an older version, which did not note whose"
-          " answers config.data.max_length cut; an evaluation must know. Delete"
-          " the directory to have the store made again."
+          f"{self.path}: was made by an older version, which did not record"
+          " which answers config.data.max_length cut, as evaluations require."
+          " Delete the directory to have the store made again."
       )
     return np.zeros(len(ids), bool)
 
@@ -351,7 +351,7 @@ def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
   manifest = artifacts.read_manifest(path, "store")
   if BLOCKS not in manifest["files"] or not artifacts.has_digest(manifest):
     raise errors.InputError(
-        f"{path}: is a store that an older zsgen wrote, without digests of its"
+        f"{path}: an older zsgen wrote this store, without checksums of its"
         " blocks. The command that made it makes it again, under another name;"
         " this one can be deleted."
     )
@@ -397,13 +397,13 @@ def _find_damage(
   file = blocks.BlockFile(path, name, sums, np.uint8)
   damaged = file.damaged()
   if not damaged:
-    return "is damaged: it does not have its SHA-256"
+    return "is damaged: it does not match its SHA-256"
   first = file.describe(damaged[0])
   if len(damaged) == 1:
-    return f"is damaged: {first} is not what was written"
+    return f"is damaged: {first} does not match its checksum"
   return (
-      f"is damaged: {len(damaged)} blocks are not what was written, the first"
-      f" is {first}"
+      f"is damaged: {len(damaged)} blocks do not match their checksums, the"
+      f" first is {first}"
   )
 
 

@@ -1,9 +1,9 @@
-"""Words of a text in any script, for scores that count words.
+"""Splits texts of any script into words, for scores that count words.
 
-rouge-score knows the letters a to z and the digits 0 to 9 only: to it, Chinese
-is empty and "niño" is "ni" and "o". Here, a word is a run of letters, marks and
-decimal digits of any script. Scripts that are written without spaces (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese) have one word a character.
+rouge-score recognizes only the letters a to z and the digits 0 to 9: a Chinese
+text has no words, and "niño" becomes "ni" and "o". Here, a word is a run of
+letters, marks and decimal digits of any script. In scripts written without
+spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character is a word.
 """
 
 import unicodedata
@@ -57,12 +57,12 @@ _NO_PUNCTUATION = _PunctuationTable()
 
 
 def split_words(text: str) -> list[str]:
-  """Returns the words of a text in small letters, composed (NFC)."""
+  """Returns the words of a text, in lower case and composed (NFC)."""
   return unicodedata.normalize("NFC", text.lower()).translate(_WORDS).split()
 
 
 def normalize(text: str) -> str:
-  """Returns the text in small letters, without punctuation, single-spaced.
+  """Returns the text in lower case, without punctuation, single-spaced.
 
   Characters are composed (NFC); the punctuation is that of all scripts. Of
   ASCII text, exactly `string.punctuation` is deleted.

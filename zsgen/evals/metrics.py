@@ -1,4 +1,4 @@
-"""Which metrics the evaluations of a config give; targets are some of them."""
+"""Lists the metrics of evaluations, and checks targets against them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ def check_targets(
     targets: Mapping[str, config.Target],
     tasks: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-  """Checks that an evaluation gives the metric of each target.
+  """Checks that an evaluation reports the metric of each target.
 
   Args:
     evals: the section `config.evals`.
@@ -45,7 +45,7 @@ def check_targets(
     tasks: names of the tasks of each held-out set; None if not known yet.
 
   Raises:
-    InputError: names the target, and the metrics there are.
+    InputError: no evaluation does; the message lists the metrics.
   """
   known = names(evals)
   for name, target in targets.items():
@@ -54,8 +54,8 @@ def check_targets(
     near = errors.did_you_mean(target.metric, known)
     raise errors.InputError(
         f"config.targets.{name}.metric is {target.metric!r}, which no"
-        f" evaluation gives.{near} There are: {', '.join(known)}, and of each"
-        " task of an evaluation NAME/TASK/SCORE."
+        f" evaluation reports.{near} Known metrics: {', '.join(known)}, and"
+        " NAME/TASK/SCORE for each task of an evaluation."
     )
 
 
@@ -64,7 +64,7 @@ def _is_of_part(
     evals: Mapping[str, config.Eval],
     tasks: Mapping[str, Sequence[str]] | None,
 ) -> bool:
-  """Whether a metric is that of one task, or of one kind of rewrites."""
+  """Returns whether a metric is that of a task or a kind of rewrites."""
   name, _, rest = metric.partition("/")
   task, _, score = rest.rpartition("/")
   spec = evals.get(name)

@@ -53,8 +53,8 @@ def taken(
   there = known[~store.cut(known, but)] if but else known
   if not len(there):
     raise errors.InputError(
-        f"the held-out set {spec.split!r}: all {len(known)} examples lost their"
-        " last answer, or a part of it, to config.data.max_length. Raise it."
+        f"the held-out set {spec.split!r}: all {len(known)} examples lost all"
+        " or part of their last answer to config.data.max_length. Raise it."
     )
   ids = chosen(there, store.task_index[there], spec.max_examples)
   return ids, len(known)

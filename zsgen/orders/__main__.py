@@ -62,7 +62,7 @@ def _count(text: str) -> int:
   try:
     value = int(text)
   except ValueError as error:
-    raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
+    raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from error
   if abs(value) > _MOST:
     raise argparse.ArgumentTypeError(f"{text} is more than {_MOST:,}")
   return value

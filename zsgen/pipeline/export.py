@@ -28,10 +28,10 @@ _WRITTEN = re.compile(
 def export(made: experiment.Experiment) -> pathlib.Path:
   """Writes the final parameters, or adapters; returns their directory.
 
-  An export that is there and whole stays; another one is replaced as a whole.
+  An existing export is kept if it is whole; otherwise all of it is replaced.
 
   Raises:
-    InputError: the directory holds files of somebody else's, or see
+    InputError: the directory has files that zsgen did not write; or see
       `hugging_face.save`.
   """
   if not made.finished():
@@ -78,14 +78,14 @@ class _Export:
     }
 
   def is_there(self) -> bool:
-    """Whether it was written before, and every file is as it was."""
+    """Returns whether this export exists and every file matches its hash."""
     manifest = self._manifest()
     if manifest.get("made_by") != self._made_by:
       return False
     return not any(artifacts.file_problems(self._path, manifest["files"]))
 
   def write(self, params: Any) -> None:
-    """Writes it, in place of what is there."""
+    """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
     with artifacts.writing(self._path, over=True) as beside:
@@ -111,7 +111,7 @@ class _Export:
       )
 
   def _of_base(self) -> hugging_face.Base | None:
-    """What the base's files say of what is exported."""
+    """Returns the base whose settings are kept; None if there is none."""
     name = self._made.start.base
     if not name or self._made.config.machine.export == "adapter":
       return None
@@ -122,7 +122,7 @@ class _Export:
     except errors.InputError as error:
       self._made.say(
           f"export   the files of the base {name} cannot be read, so config.json"
-          f" says only what zsgen knows: {error}"
+          f" has only what zsgen knows: {error}"
       )
       return None
     if not same:
@@ -133,7 +133,7 @@ class _Export:
     return base
 
   def _manifest(self) -> dict[str, Any]:
-    """What it says that it is; {} where it is none, or damaged."""
+    """Returns the manifest; {} if it is missing or damaged."""
     try:
       return artifacts.read_manifest(self._path, "export")
     except errors.InputError:
@@ -148,6 +148,6 @@ class _Export:
           ours or not _WRITTEN.fullmatch(name)
       ):
         raise errors.InputError(
-            f"{self._path} is to be replaced, but zsgen did not write its"
-            f" {name}. Move that away, or the whole directory."
+            f"{self._path} must be replaced, but zsgen did not write its"
+            f" {name}. Move this file away, or the whole directory."
         )

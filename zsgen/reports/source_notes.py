@@ -1,22 +1,22 @@
-"""What a source left out, passed over or found, in sentences."""
+"""Describes what a source left out, ignored or found."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Names that a line lists.
+# The most names that a line lists.
 _LISTED = 10
 
 
 def describe(manifest: Mapping[str, Any]) -> list[str]:
-  """Describes what there is to know of a store's source, a line each.
+  """Describes what is notable about a store's source, a line each.
 
-  Names of tasks, fields and files are as the data has them.
+  Names of tasks, fields and files are as in the data.
 
   Args:
-    manifest: of the store.
+    manifest: the store's manifest.
 
   Returns:
-    Lines; none for a source that is read whole and has nothing to remark.
+    Lines; none if the source is read in full and nothing is notable.
   """
   source, suite = dict(manifest["source"]), manifest["suite"]
   read = source.pop("read", {})
@@ -33,7 +33,7 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
   ]
   counts = {**source, **manifest["prompts"]}
   return lines + [
-      # These are zsgen's own names.
+      # The names are those of zsgen, not of the data.
       f"{name.replace('_', ' ')}: {value}"
       for name, value in counts.items()
       if value and not isinstance(value, Mapping)
@@ -84,15 +84,15 @@ def _absent(splits: Mapping[str, int]) -> Iterator[str]:
 def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
   if count:
     named = [f"{tasks:,} of {s or 'no split'}" for s, tasks in splits.items()]
-    of = f", by their own splits: {_list(named)}" if named else ""
-    yield f"unassigned tasks, neither trained on nor held out: {count:,}{of}"
+    where = f"; in the source: {_list(named)}" if named else ""
+    yield f"unassigned tasks, neither trained on nor held out: {count:,}{where}"
 
 
 def _verbatim(verbatim: Mapping[str, Any]) -> Iterator[str]:
   if verbatim.get("inputs") or verbatim.get("prompts"):
     named = [f"{task} {count:,}" for task, count in verbatim["tasks"].items()]
     yield (
-        "held-out examples whose text stands in training:"
+        "held-out examples whose text is in the training data:"
         f" {verbatim['inputs']:,} by input, {verbatim['prompts']:,} by"
         f" definition and input{'; such as in ' * bool(named)}"
         f"{', '.join(named)}"

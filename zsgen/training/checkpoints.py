@@ -1,8 +1,8 @@
-"""Checkpoints: the one module that knows orbax.
+"""Saves and restores checkpoints; the only module that uses Orbax.
 
-A checkpoint is the state, and `meta`: its step, the run that it is of, the
-checksum of every array as it was on the devices, and the digests of the run's
-records at that step. Nothing of a checkpoint is used before it was checked.
+A checkpoint is the state and `meta`: its step, the identity of its run, the
+checksum of every array on the devices, and the digests of the run's records at
+that step. Everything is checked before it is used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,19 +20,19 @@ from zsgen import artifacts, errors, hosts
 from zsgen.training import checksums, record_digests
 from zsgen.training import step as step_lib
 
-# Of a run's directory.
+# The directory of checkpoints in a run's directory.
 NAME = "checkpoints"
-# What to say of what has no checksums.
+# Remarks on a checkpoint without checksums.
 OLDER = "an older version wrote no checksums"
 UNCHECKED = f"not checked: {OLDER}"
-# What the meta of older versions has: no checksums, and no digest of itself.
+# Fields of the meta of older versions, without checksums or a digest.
 _OLD = {"step", "lengths"}
 _FIELDS = {"step", "run", "arrays", "records"}
 _HANDLERS = {"meta": ocp.JsonCheckpointHandler()}
 
 
 class Damaged(errors.InputError):
-  """A checkpoint, or a record that it counts on, is not what was saved."""
+  """A checkpoint, or a record that it depends on, is damaged."""
 
 
 class Checkpoints:
@@ -43,9 +43,8 @@ class Checkpoints:
 
   Args:
     path: their directory.
-    keep: how many are kept.
-    run: what they are of, by the digest of what made it; a checkpoint of
-      another run is damage.
+    keep: the number of checkpoints to keep.
+    run: the identity of the run; a checkpoint of another run is damaged.
   """
 
   def __init__(self, path: pathlib.Path, keep: int, run: str):
@@ -78,11 +77,11 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def steps(self) -> list[int]:
-    """Steps of all committed checkpoints, ascending."""
+    """Returns the steps of all committed checkpoints, ascending."""
     return sorted(self._manager.all_steps())
 
   def directory(self, step: int) -> pathlib.Path:
-    """Where the checkpoint of a step is."""
+    """Returns the directory of the checkpoint of a step."""
     return self.path / str(step)
 
   def save(self, step: int, state: step_lib.State, records: Any) -> None:
@@ -91,7 +90,7 @@ class Checkpoints:
     Args:
       step: the step before which the state is.
       state: on the devices, where its checksums are computed first.
-      records: digests of the records at that step, as JSON has them.
+      records: digests of the records at that step, as JSON values.
     """
     meta = {
         "step": step,
@@ -108,7 +107,7 @@ class Checkpoints:
     )
 
   def records(self, step: int) -> Any:
-    """What `save` was given: digests of the records.
+    """Returns the digests of the records that `save` was given.
 
     Raises:
       Damaged: see `state`.
@@ -121,7 +120,7 @@ class Checkpoints:
     return record_digests.from_lengths(meta["lengths"])
 
   def has_checksums(self, step: int) -> bool:
-    """Whether what is read of a step is checked: older versions saved none.
+    """Returns whether a step has checksums; older versions saved none.
 
     Raises:
       Damaged: see `state`.
@@ -129,16 +128,16 @@ class Checkpoints:
     return self._meta(step).keys() != _OLD
 
   def state(self, step: int, like: step_lib.State) -> step_lib.State:
-    """The state of a step, checked where it lies now.
+    """Restores the state of a step, and checks it on the devices.
 
     Args:
       step: a committed step.
       like: shapes, dtypes and shardings to restore to.
 
     Raises:
-      Damaged: it cannot be read, is another step or another run's, or an
-        array has not the checksum that it was saved with.
-      InputError: it is of another tree.
+      Damaged: the checkpoint cannot be read, is that of another step or run,
+        or an array does not match its checksum.
+      InputError: the state has another structure.
     """
     meta = self._meta(step)
     self._compare(step, self._metadata(step, meta), _described(like))
@@ -152,14 +151,16 @@ class Checkpoints:
     return state
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
-    """The newest step before another one that can be read; None without.
+    """Returns the newest step before another one that can be read, or None.
 
     Args:
       before: a step.
-      read: reads a step, and raises `Damaged`. Where there are several
-        processes nothing is read: they might not agree.
+      read: reads a step, and raises `Damaged`. With several processes it is
+        not called, because they might not agree.
     """
-    for step in reversed([each for each in self.steps() if each < before]):
+    for step in reversed(self.steps()):
+      if step >= before:
+        continue
       if hosts.several():
         return step
       try:
@@ -170,7 +171,7 @@ class Checkpoints:
     return None
 
   def _meta(self, step: int) -> dict[str, Any]:
-    """What is saved beside the state; see `state` for what is raised."""
+    """Returns the meta of a step; raises as `state`."""
     saved = self._restore(step, meta=ocp.args.JsonRestore())["meta"]
     try:
       owner = saved.get("run", "") if isinstance(saved, dict) else ""
@@ -182,12 +183,12 @@ class Checkpoints:
     elif meta.keys() == _FIELDS and len(saved) > len(meta):
       found = meta
     else:
-      raise self._damaged(step, "meta has other fields than were written")
+      raise self._damaged(step, "meta does not have the expected fields")
     if found["run"] != self._run:
-      raise self._damaged(step, "it is of another run: it was copied here")
+      raise self._damaged(step, "it was copied here from another run")
     if found["step"] != step:
       raise self._damaged(
-          step, f"it is that of step {found['step']}: it was renamed or copied"
+          step, f"it is of step {found['step']} and was renamed or copied"
       )
     return meta
 
@@ -201,10 +202,10 @@ class Checkpoints:
     """Raises Damaged if arrays are not those that were saved.
 
     Args:
-      step: of the checkpoint.
-      meta: as it was saved.
-      actual: checksums of the arrays that were restored.
-      below: the path that they all begin with.
+      step: the step of the checkpoint.
+      meta: its meta.
+      actual: checksums of the restored arrays.
+      below: the prefix of the paths to compare.
     """
     if "arrays" not in meta:
       return
@@ -213,9 +214,7 @@ class Checkpoints:
     wrong = checksums.differing(actual, expected)
     if wrong:
       more = f", and {len(wrong) - 1} other arrays" if wrong[1:] else ""
-      raise self._damaged(
-          step, f"not as it was saved, by its checksum: {wrong[0]}{more}"
-      )
+      raise self._damaged(step, f"checksum mismatch in {wrong[0]}{more}")
 
   def _compare(
       self, step: int, saved: dict[str, tuple], wanted: dict[str, tuple]
@@ -228,27 +227,27 @@ class Checkpoints:
     if differing:
       name = differing[0]
       raise errors.InputError(
-          f"{self.directory(step)}: {name} is {saved.get(name)} there and"
+          f"{self.directory(step)}: {name} is {saved.get(name)} there, but"
           f" {wanted.get(name)} in this run ({len(differing)} such entries)."
-          " Delete the run's directory to start it anew."
+          " Delete the run's directory to start it from scratch."
       )
 
   def _metadata(self, step: int, meta: Mapping[str, Any]) -> dict[str, tuple]:
-    """Shape and element type of every array of a step, by path.
+    """Returns the shape and dtype of every array of a step, by path.
 
     Raises:
-      Damaged: they are not those of the arrays that were saved.
+      Damaged: they differ from those that were saved.
     """
     tree = self._tree(step)
     if "arrays" in meta:
       kinds = checksums.kinds(tree)
       saved = {path: s.partition(" ")[0] for path, s in meta["arrays"].items()}
       if wrong := checksums.differing(kinds, saved):
-        raise self._damaged(step, f"not the array that was saved: {wrong[0]}")
+        raise self._damaged(step, f"{wrong[0]} is not the array that was saved")
     return _described(tree)
 
   def _tree(self, step: int) -> Any:
-    """Shapes of the state of a step, as a tree."""
+    """Returns the shapes of the state of a step, as a tree."""
     try:
       with _quiet():
         tree = self._manager.item_metadata(step)["state"]
@@ -277,7 +276,7 @@ class Checkpoints:
 
 
 class Finished(Checkpoints):
-  """The checkpoints of a run that is only read, perhaps while it goes on.
+  """The checkpoints of a run opened only for reading, even while it trains.
 
   Raises:
     InputError: the run has none.
@@ -288,7 +287,7 @@ class Finished(Checkpoints):
     self._run = record_digests.identity(run)
     if not self.path.is_dir():
       raise errors.InputError(
-          f"{self.path} is not there: the run has no checkpoints. To have them"
+          f"{self.path} is missing: the run has no checkpoints. To make them"
           f" again, {retrain(run)}."
       )
     with _quiet():
@@ -306,7 +305,7 @@ class Finished(Checkpoints):
       like: shapes, dtypes and shardings to restore to.
 
     Raises:
-      Damaged: as of `state`, for what is read.
+      Damaged: as for `state`.
       InputError: the checkpoint is of other parameters.
     """
     meta = self._meta(step)
@@ -335,7 +334,7 @@ class Finished(Checkpoints):
     """Checks all arrays of a step, one after the other, on one device.
 
     Returns:
-      Whether they could be checked: older versions saved no checksums.
+      Whether the step has checksums; older versions saved none.
 
     Raises:
       Damaged: see `state`.
@@ -375,7 +374,7 @@ def like(shapes: Any, shardings: Any) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Hides what orbax logs while it reads: what matters it raises too."""
+  """Hides the log of Orbax while it reads; it raises what matters."""
   before = logging.get_verbosity()
   logging.set_verbosity(logging.FATAL)
   try:
@@ -385,10 +384,10 @@ def _quiet() -> Iterator[None]:
 
 
 def retrain(run: pathlib.Path) -> str:
-  """How to have a run's checkpoints again, as half a sentence."""
+  """Returns how to make a run's checkpoints again, as half a sentence."""
   result = run / record_digests.RESULT
   first = f"delete {result} and " if result.exists() else ""
-  return f"{first}start the command that trains the run"
+  return f"{first}run the command that trains the run"
 
 
 def _described(tree: Any) -> dict[str, tuple]:

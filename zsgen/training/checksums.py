@@ -1,10 +1,10 @@
-"""Checksums of arrays, computed where they lie.
+"""Computes checksums of arrays on the devices that hold them.
 
-Each element's bits are mixed with its place in the whole array to 32 bits, of
-which there are two sums: the plain one, and one weighted by odd numbers. Sums
-of integers do not depend on their order, so that neither does a checksum on
-the mesh or the number of processes. A change of one element always changes
-both sums; what changes several of them escapes by a chance of 2^-64.
+The bits of each element are mixed with its position in the whole array into 32
+bits. These are added up twice: once plainly, and once weighted by odd numbers.
+Integer sums do not depend on the order of the terms, so a checksum does not
+depend on the mesh or the number of processes. A change to one element always
+changes both sums; a change to several escapes with a probability of 2^-64.
 """
 
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 
-# Elements that are mixed at once: no copy of a large array is ever made.
+# Elements that are mixed at once, so that no large array is ever copied.
 _AT_ONCE = 2**20
-# Odd; of the first axes, and repeated for more.
+# Odd weights of the first axes; they repeat for further axes.
 _WEIGHTS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1)
 _SPREAD = np.uint32(0x9E3779B9)
 
 
 def checksums(tree: Any) -> dict[str, str]:
-  """Returns the checksum of every array of a tree, by its path.
+  """Returns the checksum of every array of a tree, by path.
 
-  Nothing is gathered: each device sums what it holds. All processes must call
-  this, and get the same.
+  Nothing is gathered; each device processes its own part. All processes must
+  call this, and all get the same result.
 
   Args:
     tree: arrays of any shape and element type, PRNG keys among them.
 
   Returns:
-    Such as {"params/embedding": "float32[512,64] 0123456789abcdef"}.
+    For example {"params/embedding": "float32[512,64] 0123456789abcdef"}.
   """
   leaves = leaves_by_path(tree)
   sums = {path: _sums_of(leaf) for path, leaf in leaves.items()}
@@ -44,20 +44,20 @@ def checksums(tree: Any) -> dict[str, str]:
 
 
 def kinds(tree: Any) -> dict[str, str]:
-  """Element type and shape of every leaf of a tree, by its path."""
+  """Returns the dtype and shape of every leaf of a tree, by path."""
   return {path: _kind(leaf) for path, leaf in leaves_by_path(tree).items()}
 
 
 def differing(
-    found: Mapping[str, str], expected: Mapping[str, str]
+    actual: Mapping[str, str], expected: Mapping[str, str]
 ) -> list[str]:
-  """Paths whose strings differ, or that only one of both has, sorted."""
-  paths = {*found, *expected}
-  return sorted(p for p in paths if found.get(p) != expected.get(p))
+  """Returns the paths that differ or are only in one mapping, sorted."""
+  paths = {*actual, *expected}
+  return sorted(p for p in paths if actual.get(p) != expected.get(p))
 
 
 def leaves_by_path(tree: Any) -> dict[str, Any]:
-  """The leaves of a tree by path; keys, fields and indices look alike."""
+  """Returns the leaves of a tree by path; all kinds of keys look alike."""
   return {
       jax.tree_util.keystr(_plain(path), simple=True, separator="/"): leaf
       for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -65,7 +65,7 @@ def leaves_by_path(tree: Any) -> dict[str, Any]:
 
 
 def _plain(path: tuple) -> tuple:
-  """The path with attribute and index keys as dictionary keys."""
+  """Returns the path with attribute and index keys as dictionary keys."""
   names = (
       getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))
       for key in path
@@ -74,12 +74,12 @@ def _plain(path: tuple) -> tuple:
 
 
 def _kind(leaf: Any) -> str:
-  """Element type and shape."""
+  """Returns the dtype and shape of a leaf."""
   return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 
 def _sums_of(leaf: Any) -> jax.Array:
-  """Both sums of an array, uint32 [2], on every device."""
+  """Returns both sums of an array, uint32 [2], on every device."""
   leaf = jnp.asarray(leaf)
   if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     leaf = jax.random.key_data(leaf)
@@ -90,7 +90,7 @@ def _sums_of(leaf: Any) -> jax.Array:
 
 @functools.cache
 def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
-  """The compiled sums of an array that lies like this; None: on one device."""
+  """Returns the compiled sums for a sharding; None is a single device."""
   if sharding is None:
     return jax.jit(lambda whole: _sums(whole, (0,) * whole.ndim, whole.shape))
   axes = [
@@ -102,9 +102,9 @@ def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
   def sums_of_part(part: jax.Array) -> jax.Array:
     names = [*axes, *[()] * (part.ndim - len(axes))]
     begin, whole = [], []
-    for each, size in zip(names, part.shape, strict=True):
-      begin.append(jax.lax.axis_index(each) * size if each else 0)
-      whole.append(size * math.prod(sharding.mesh.shape[n] for n in each))
+    for axis, size in zip(names, part.shape, strict=True):
+      begin.append(jax.lax.axis_index(axis) * size if axis else 0)
+      whole.append(size * math.prod(sharding.mesh.shape[n] for n in axis))
     sums = _sums(part, tuple(begin), tuple(whole))
     return jax.lax.psum(sums, split) if split else sums
 
@@ -120,12 +120,12 @@ def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
 
 
 def _sums(part: jax.Array, begin: tuple, whole: tuple[int, ...]) -> jax.Array:
-  """Both sums of a part of an array, block by block, uint32 [2].
+  """Returns both sums of a part of an array, block by block, uint32 [2].
 
   Args:
-    part: what one device holds.
-    begin: the place of its first element in the whole, axis by axis.
-    whole: shape of the whole.
+    part: the part on one device.
+    begin: the indices of its first element in the whole array.
+    whole: the shape of the whole array.
   """
   if part.size <= _AT_ONCE:
     return _sums_of_block(part, begin, whole)
@@ -140,7 +140,7 @@ def _sums(part: jax.Array, begin: tuple, whole: tuple[int, ...]) -> jax.Array:
 
   def add_block(number: jax.Array, sums: jax.Array) -> jax.Array:
     *before, turn = jnp.unravel_index(number, counts)
-    # The last block begins earlier; what it has in common is left out.
+    # The last block begins earlier; elements of the block before are left out.
     start = jnp.minimum(turn * several, length - several)
     starts = (*before, start, *(0,) * (part.ndim - axis - 1))
     block = jax.lax.dynamic_slice(part, starts, shape)
@@ -159,7 +159,7 @@ def _sums_of_block(
     whole: tuple[int, ...],
     counted: jax.Array | bool = True,
 ) -> jax.Array:
-  """Both sums of a block, of those elements that are counted, uint32 [2]."""
+  """Returns both sums of the counted elements of a block, uint32 [2]."""
   bits = _bits(block)
   flat, weight = jnp.uint32(0), jnp.uint32(0)
   for axis in range(block.ndim):
@@ -177,10 +177,10 @@ def _sums_of_block(
 
 
 def _bits(block: jax.Array) -> jax.Array:
-  """The bits of each element as uint32.
+  """Returns the bits of each element as uint32.
 
   Raises:
-    TypeError: elements of 64 bits, which JAX does not have by default.
+    TypeError: the elements have 64 bits, which JAX disables by default.
   """
   if block.dtype == jnp.bool_:
     return block.astype(jnp.uint32)
@@ -191,7 +191,7 @@ def _bits(block: jax.Array) -> jax.Array:
 
 
 def _mixed(bits: jax.Array) -> jax.Array:
-  """MurmurHash3's finalizer: one to one, and each bit changes half of all."""
+  """Mixes bits by MurmurHash3's finalizer, which is a bijection."""
   bits ^= bits >> 16
   bits *= np.uint32(0x85EBCA6B)
   bits ^= bits >> 13

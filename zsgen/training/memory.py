@@ -89,17 +89,17 @@ def explained(
 
 
 def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
-  """Checks that what is trained can be held at all, before it is made.
+  """Checks that parameters and moments fit, before they are created.
 
-  On the CPU too much is not refused when it is allocated: the system kills the
-  process when it is written.
+  On the CPU, allocating too much does not fail; the system kills the process
+  later, when it writes to the memory.
 
   Args:
-    mesh: where it is computed.
+    mesh: the devices.
     held: bytes of parameters and moments on each device.
 
   Raises:
-    InputError: says what they take, what there is, and what helps.
+    InputError: they do not fit; the message has both sizes and what helps.
   """
   room = _room(mesh)
   if held > room:
@@ -112,7 +112,7 @@ def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
 
 
 def _room(mesh: jax.sharding.Mesh) -> float:
-  """Bytes that each device has; infinite if not known."""
+  """Returns the bytes of memory of each device; infinite if unknown."""
   local = mesh.local_devices
   stats = local[0].memory_stats() or {}
   if "bytes_limit" in stats:

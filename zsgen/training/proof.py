@@ -1,4 +1,4 @@
-"""Is what a run has saved and written down what it was?"""
+"""Checks the records and checkpoints of a run."""
 
 import pathlib
 
@@ -9,18 +9,18 @@ from zsgen.training import checkpoints, record_digests
 def check(run: pathlib.Path) -> list[str]:
   """Checks a run's records, and every array of its checkpoints.
 
-  Records of a run that has ended are checked whole; of one that has not, as
-  far as its newest checkpoint counts on them. Clocks (perf.jsonl),
-  TensorBoard's events and traces are not covered.
+  The records of a finished run are checked in full, those of an unfinished run
+  up to its newest checkpoint. Timings (perf.jsonl), TensorBoard events and
+  traces are not covered.
 
   Args:
     run: the run's directory.
 
   Returns:
-    What holds, a line a check.
+    A line for each check that passed.
 
   Raises:
-    InputError: has all that does not hold, a line each.
+    InputError: its message has all problems, a line each.
   """
   lines: list[str] = []
   problems: list[str] = []
@@ -44,39 +44,40 @@ def _check_checkpoints(
     lines: list[str],
     ended: bool,
 ) -> list[str]:
-  """Checks all checkpoints; returns what is wrong, adds to `lines` what holds.
+  """Checks all checkpoints; returns problems, and appends passes to `lines`.
 
   Args:
     run: the run's directory.
     saved: its checkpoints.
-    lines: what holds.
-    ended: whether the records are checked already.
+    lines: the checks that passed.
+    ended: whether the run is finished, so that its records were checked.
   """
   problems = []
   for step in saved.steps():
     try:
       checked = saved.check(step)
-      said = "verified" if checked else checkpoints.UNCHECKED
-      lines.append(f"run {run}: checkpoint of step {step}: {said}")
+      state = "verified" if checked else checkpoints.UNCHECKED
+      lines.append(f"run {run}: checkpoint of step {step}: {state}")
     except checkpoints.Damaged as error:
       place = saved.directory(step)
       advice = (
-          f"If it is needed, delete {place}, then {checkpoints.retrain(run)}."
+          f"If you need it, delete {place}, then {checkpoints.retrain(run)}."
           if ended
-          else "The command that trains the run says how to resume."
+          else "Run the command that trains the run: it says how to resume."
       )
       problems.append(f"{error} {advice}")
   if not ended and not problems and saved.steps():
     kept = record_digests.from_json(saved.records(saved.steps()[-1]))
-    problems += [f"{each}." for each in record_digests.problems(run, kept)]
+    found = record_digests.problems(run, kept)
+    problems += [f"{problem}." for problem in found]
     if not problems:
       lines += _records(run, kept)
   return problems
 
 
 def _records(run: pathlib.Path, digests: record_digests.Digests) -> list[str]:
-  """What to say of records that are what was written."""
-  count = sum(bool(each.sha256) for each in digests.values())
+  """Returns the lines about records that passed."""
+  count = sum(bool(prefix.sha256) for prefix in digests.values())
   if not count:
     return [f"run {run}: its records are not checked: {checkpoints.OLDER}"]
   return [f"run {run}: {count} records verified"]

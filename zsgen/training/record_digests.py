@@ -1,9 +1,9 @@
-"""Digests of a run's records: what was written must be what is read.
+"""Computes and compares digests of a run's records.
 
-Records grow at their end only. So one pair describes any of them at any
-moment: a number of bytes, and the SHA-256 of so many from its beginning. A
-checkpoint has the pairs of its step, and `result.json` those of the whole
-files. Clocks (perf.jsonl), TensorBoard's events and traces are not covered.
+Records are only appended to. So the state of a record at any time is described
+by its length in bytes and the SHA-256 of those bytes. A checkpoint has these
+for its step, and `result.json` has them for the complete files. Timings
+(perf.jsonl), TensorBoard events and traces are not covered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ class Prefix(NamedTuple):
   """The beginning of a file.
 
   Attributes:
-    size: its bytes.
-    sha256: of them (hex); "" where it is not known.
+    size: its length in bytes.
+    sha256: the SHA-256 (hex) of these bytes; "" if it is unknown.
   """
 
   size: int
@@ -34,31 +34,31 @@ Digests = Mapping[str, Prefix]
 
 
 def from_json(value: Any) -> dict[str, Prefix]:
-  """Digests as they come out of JSON."""
+  """Returns digests from their JSON value."""
   return {name: Prefix(*pair) for name, pair in value.items()}
 
 
 def from_lengths(lengths: Mapping[str, int]) -> dict[str, Prefix]:
-  """Digests of a checkpoint of an older version, which has lengths only."""
+  """Returns digests from an older checkpoint, which has lengths only."""
   return {name: Prefix(size, "") for name, size in lengths.items()}
 
 
 def identity(run: pathlib.Path) -> str:
-  """What marks the files of a run: what made it, not where it is.
+  """Returns the identity of a run: a digest of what made it.
 
   Raises:
-    InputError: its manifest is missing or damaged.
+    InputError: the run's manifest is missing or damaged.
   """
   return artifacts.digest(artifacts.read_manifest(run, "run")["made_by"])
 
 
 def without_clocks(digests: Digests) -> dict[str, Prefix]:
-  """Those of records that are functions of the config only."""
-  return {name: each for name, each in digests.items() if name != PERF}
+  """Returns the digests of records that are functions of the config."""
+  return {name: prefix for name, prefix in digests.items() if name != PERF}
 
 
 def hash_prefix(path: pathlib.Path, size: int) -> "hashlib._Hash":
-  """Hashes the first `size` bytes of a file; fewer, if it has no more."""
+  """Hashes the first `size` bytes of a file, or all if it is shorter."""
   hashed = hashlib.sha256()
   with open(path, "rb") as file:
     while size and (chunk := file.read(min(size, _CHUNK))):
@@ -70,15 +70,15 @@ def hash_prefix(path: pathlib.Path, size: int) -> "hashlib._Hash":
 def problems(
     run: pathlib.Path, expected: Digests, whole: bool = False
 ) -> Iterator[str]:
-  """Compares records with what was written.
+  """Compares records with their digests.
 
   Args:
     run: the run's directory.
-    expected: their digests. What is covered by none may be anything.
-    whole: the files must end where their digests do.
+    expected: the digests. Bytes beyond their lengths are not compared.
+    whole: whether the files must have exactly these lengths.
 
   Yields:
-    What is wrong, for each file that is damaged: it begins with the file.
+    For each damaged file, its path and what is wrong, without a full stop.
   """
   for name, prefix in without_clocks(expected).items():
     path = run / name
@@ -87,22 +87,22 @@ def problems(
       if size < prefix.size or (whole and size != prefix.size):
         yield f"{path}: has {size} bytes, but {prefix.size} were written"
       elif prefix.sha256:
-        found = hash_prefix(path, prefix.size).hexdigest()
-        if found != prefix.sha256:
+        actual = hash_prefix(path, prefix.size).hexdigest()
+        if actual != prefix.sha256:
           yield f"{path}: was changed since it was written, or is damaged"
     except OSError as error:
       yield f"{path}: cannot be read ({error.strerror})"
 
 
 def check_finished(run: pathlib.Path) -> dict[str, Prefix]:
-  """Checks the records of a run that has ended against its result.json.
+  """Checks the records of a finished run against its result.json.
 
   Returns:
-    Their digests; {} if the run has not ended, or did with an older version,
-    which wrote none.
+    Their digests; {} if the run is not finished, or if an older version, which
+    wrote no digests, finished it.
 
   Raises:
-    InputError: names the first file that is damaged, and what to do.
+    InputError: a file is damaged; the message names it and says what to do.
   """
   if not (run / RESULT).exists():
     return {}
@@ -120,14 +120,14 @@ def check_finished(run: pathlib.Path) -> dict[str, Prefix]:
   expected = from_json(written.get("records", {}))
   for problem in problems(run, expected, whole=True):
     raise errors.InputError(
-        f"{problem}. Delete {run / RESULT} and start the command that trains"
-        " the run: it resumes before the damage, or says which files to delete."
+        f"{problem}. Delete {run / RESULT} and run the command that trains the"
+        " run: it resumes before the damage, or says which files to delete."
     )
   return expected
 
 
 def lost_clocks(run: pathlib.Path, expected: Digests) -> Sequence[str]:
-  """A line if perf.jsonl lacks what was written to it; it is not needed."""
+  """Returns a line if perf.jsonl lost lines; a run does not need them."""
   size = expected[PERF].size if PERF in expected else 0
   path = run / PERF
   if size <= (path.stat().st_size if path.exists() else 0):

@@ -83,7 +83,7 @@ class Log:
 
 
 class Table:
-  """A NumPy file of fixed shape whose rows are filled in, one after another.
+  """A NumPy file of fixed shape whose rows are filled in, one by one.
 
   Args:
     path: the file.
@@ -113,7 +113,7 @@ class Table:
   def write(self, row: int, values: np.ndarray) -> None:
     """Fills in the next row."""
     if row != self._filled:
-      raise ValueError(f"row {row} is written, but {self._filled} is due")
+      raise ValueError(f"row {row} is written, but row {self._filled} is next")
     self._rows[row] = values
     self._filled += 1
     written = np.asarray(values, self._rows.dtype).tobytes()
@@ -160,7 +160,7 @@ class Silent:
     """Does nothing."""
 
   def sync(self) -> dict[str, record_digests.Prefix]:
-    """Digests of no files."""
+    """Returns no digests."""
     return {}
 
   def close(self) -> None:
@@ -223,12 +223,12 @@ class Records:
   def _write_array(
       self, name: str, array: np.ndarray, kept: record_digests.Digests
   ) -> None:
-    """Writes what an evaluation has read; a checkpoint may know it already."""
+    """Writes an array, and compares it with its digest in a checkpoint."""
     file = io.BytesIO()
     np.save(file, array)
     self._write_whole(name, file.getvalue())
     if name in kept and kept[name] != self._whole[name]:
-      raise _lost(self._path / name, "differs now from what was evaluated")
+      raise _lost(self._path / name, "no longer matches what was evaluated")
 
   def _write_whole(self, name: str, data: bytes) -> None:
     artifacts.write_bytes(self._path / name, data)
@@ -238,7 +238,7 @@ class Records:
   def _keep_predictions(
       self, evaluation: str, step: int, kept: record_digests.Digests
   ) -> None:
-    """Takes over the digest of answers that were written before."""
+    """Keeps the digest of answers that were written before."""
     name = _predictions(evaluation, step)
     path = self._path / name
     if name in kept:
@@ -275,7 +275,7 @@ class Records:
     """Makes everything durable.
 
     Returns:
-      Digests of all that is written, by file; of clocks the size only.
+      Digests of all files; for perf.jsonl the size only.
     """
     tables = {f"evals/{name}/loss.npy": t for name, t in self._losses.items()}
     growing = {**self._logs, **tables, "consumed.npy": self._consumed}
@@ -291,5 +291,5 @@ class Records:
 
 
 def _predictions(evaluation: str, step: int) -> str:
-  """File of the answers of an evaluation at a step."""
+  """Returns the file of an evaluation's answers at a step."""
   return f"evals/{evaluation}/predictions-{step}.jsonl"

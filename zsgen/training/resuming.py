@@ -1,4 +1,4 @@
-"""What a run resumes from, and what to do where that is damaged."""
+"""Reads what a run resumes from, and advises if that is damaged."""
 
 from collections.abc import Callable
 import pathlib
@@ -15,25 +15,24 @@ def newest(
     first_problem: Callable[[Any], str],
     directory: pathlib.Path,
 ) -> tuple[step_lib.State, Any]:
-  """The state of the newest checkpoint, and the digests of its records.
+  """Returns the state of the newest checkpoint, and its records' digests.
 
   Args:
-    saved: has at least one.
+    saved: the run's checkpoints, at least one.
     like: shapes, dtypes and shardings to restore to.
-    first_problem: what is wrong with the records of such digests; "" if
-      nothing is.
-    directory: what to delete to start anew.
+    first_problem: returns the first problem of such records; or "".
+    directory: the directory to delete to start from scratch.
 
   Raises:
-    InputError: it or its records are damaged; says how to resume from the
-      newest checkpoint that is whole.
+    InputError: the checkpoint or its records are damaged; the message says how
+      to resume from the newest whole checkpoint.
   """
 
   def read(step: int) -> tuple[step_lib.State, Any]:
     records = saved.records(step)
     if problem := first_problem(records):
       raise checkpoints.Damaged(
-          f"{problem}, and the checkpoint of step {step} counts on it."
+          f"{problem}, and the checkpoint of step {step} depends on it."
       )
     return saved.state(step, like), records
 
@@ -43,8 +42,10 @@ def newest(
   except checkpoints.Damaged as error:
     step = saved.newest_whole(latest, read)
     if step is None:
-      advice = f"There is no whole one before it: delete {directory} to start"
-      raise errors.InputError(f"{error} {advice} anew.") from error
+      raise errors.InputError(
+          f"{error} There is no whole checkpoint before it: delete {directory}"
+          " to start from scratch."
+      ) from error
     places = _after(saved, step)
     raise errors.InputError(
         f"{error} The newest whole checkpoint is that of step {step}: delete"
@@ -58,38 +59,45 @@ def last(
     like: step_lib.State,
     run: pathlib.Path,
 ) -> step_lib.State:
-  """The state after the last step of a run that has ended.
+  """Returns the state after the last step of a finished run.
 
   Args:
-    saved: the run's.
-    steps: steps of the whole run.
-    like: as of `newest`.
+    saved: the run's checkpoints.
+    steps: the number of steps of the run.
+    like: as for `newest`.
     run: the run's directory.
 
   Raises:
-    InputError: it is not there or damaged; says how to have it again.
+    InputError: the state is missing or damaged; the message says how to train
+      it again.
   """
   again = checkpoints.retrain(run)
   if steps not in saved.steps():
     before = [step for step in saved.steps() if step < steps]
-    whence = f"resumes from step {before[-1]}" if before else "trains it anew"
+    action = _describe_retraining(before[-1] if before else None)
     raise errors.InputError(
-        f"{saved.directory(steps)} is not there: the run is finished, but the"
-        f" checkpoint of its last step is gone. To have it again, {again}: it"
-        f" {whence}."
+        f"{saved.directory(steps)} is missing: the run is finished, but the"
+        f" checkpoint of its last step is gone. To make it again, {again}: it"
+        f" {action}."
     )
   try:
     return saved.state(steps, like)
   except checkpoints.Damaged as error:
     step = saved.newest_whole(steps, lambda step: saved.state(step, like))
-    whence = "trains it anew" if step is None else f"resumes from step {step}"
     places = _after(saved, -1 if step is None else step)
     raise errors.InputError(
-        f"{error} Delete {places}, then {again}: it {whence}."
+        f"{error} Delete {places}, then {again}: it"
+        f" {_describe_retraining(step)}."
     ) from error
 
 
+def _describe_retraining(step: int | None) -> str:
+  if step is None:
+    return "trains the run from scratch"
+  return f"resumes from step {step}"
+
+
 def _after(saved: checkpoints.Checkpoints, step: int) -> str:
-  """The directories of checkpoints after a step."""
-  later = [each for each in saved.steps() if each > step]
-  return " and ".join(str(saved.directory(each)) for each in later)
+  """Returns the directories of all checkpoints after a step."""
+  later = [number for number in saved.steps() if number > step]
+  return " and ".join(str(saved.directory(number)) for number in later)

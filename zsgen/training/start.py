@@ -216,7 +216,7 @@ def _run(asked: config.Model, place: str) -> Start:
 
 
 def _of_base(init: str) -> str:
-  """The Hugging Face directory or name at the end of runs upon runs."""
+  """Returns the Hugging Face base at the end of a chain of runs; or ""."""
   kind, _, place = init.partition(":")
   if kind == "hf":
     return place
@@ -224,7 +224,7 @@ def _of_base(init: str) -> str:
     return ""
   name, at, _ = place.rpartition("@")
   path = pathlib.Path(name if at else place).expanduser() / "config.json"
-  if not path.is_file():  # The run is gone; what it made is in this one.
+  if not path.is_file():  # The run is gone; its parameters are in this one.
     return ""
   return _of_base(artifacts.read_json(path)["model"]["init"])
 
@@ -232,20 +232,20 @@ def _of_base(init: str) -> str:
 def _checkpoint(
     init: str, path: pathlib.Path, step: int | None
 ) -> tuple[int, str]:
-  """The step to start from, and what to say of it beside.
+  """Returns the step to start from, and a remark if it is not checked.
 
   Args:
-    init: as the config names it.
-    path: the run.
-    step: that is asked for; None for the newest.
+    init: the option `config.model.init`.
+    path: the run's directory.
+    step: the requested step; None for the newest.
   """
   with checkpoints.Finished(path) as there:
     steps = there.steps()
     if not steps or step not in (None, *steps):
       raise errors.InputError(
-          f"config.model.init is {init!r}: there is no such checkpoint; {path}"
+          f"config.model.init is {init!r}: there is no such checkpoint. {path}"
           f" has those of steps {', '.join(map(str, steps)) or '(none)'}. To"
-          f" have its last again, {checkpoints.retrain(path)}."
+          f" make its last one again, {checkpoints.retrain(path)}."
       )
     newest = steps[-1] if step is None else step
     ended = (path / record_digests.RESULT).exists()
@@ -253,14 +253,14 @@ def _checkpoint(
     if step is None and ended and newest != whole:
       raise errors.InputError(
           f"config.model.init is {init!r}: the run is finished, but its newest"
-          f" checkpoint is that of step {newest} of {whole}. Name it,"
-          f" 'run:{path}@{newest}'; or to have the last again,"
+          f" checkpoint is that of step {newest} of {whole}. To start from it,"
+          f" set 'run:{path}@{newest}'. To make the last one again,"
           f" {checkpoints.retrain(path)}."
       )
     try:
       checked = there.has_checksums(newest)
     except checkpoints.Damaged:
-      checked = True  # What reads it says what to do.
+      checked = True  # Reading it raises, and says what to do.
   return newest, "" if checked else f": {checkpoints.UNCHECKED}"
 
 
@@ -273,9 +273,12 @@ def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
     except checkpoints.Damaged as error:
       before = there.newest_whole(step, lambda step: there.params(step, like))
       place = there.directory(step)
-      name = before and f"name the newest whole one, 'run:{path}@{before}'; or"
+      advice = ""
+      if before:
+        newest = f"run:{path}@{before}"
+        advice = f" To start from the newest whole one, set {newest!r}."
       raise errors.InputError(
-          f"{error} To start from it, {name or ''} delete {place}, then"
+          f"{error}{advice} To make it again, delete {place}, then"
           f" {checkpoints.retrain(path)}."
       ) from error
 

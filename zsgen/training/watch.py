@@ -66,9 +66,9 @@ def check_finite(
   """Raises InputError for a loss that is not finite.
 
   Args:
-    evaluator: what was evaluated.
-    found: what it found.
-    when: such as "at step 4".
+    evaluator: the evaluator.
+    found: its result.
+    when: the time of the evaluation, such as "at step 4".
     advise: returns what to do.
   """
   bad = ~np.isfinite(found.losses)
@@ -253,7 +253,7 @@ class Logger:
   def _check_step(
       self, step: int, values: Mapping[str, float], ids: np.ndarray
   ) -> None:
-    """Raises InputError for metrics that are not finite; writes examples."""
+    """Raises InputError if metrics are not finite, and writes the examples."""
     wrong = [name for name in values if not math.isfinite(values[name])]
     if not wrong:
       return
@@ -261,8 +261,8 @@ class Logger:
     if jax.process_index() == 0:  # All processes raise.
       _write_examples(path, step, values, ids[ids != batches.NO_EXAMPLE])
     raise errors.InputError(
-        f"{wrong[0]} of step {step} is {values[wrong[0]]}; its examples are in"
-        f" {path}: look at them. {self._advise(step)}"
+        f"{wrong[0]} of step {step} is {values[wrong[0]]}. The examples of the"
+        f" step are in {path}. {self._advise(step)}"
     )
 
   def _write(self, step: int, values: dict[str, float]) -> None:

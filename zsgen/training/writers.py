@@ -10,7 +10,7 @@ from tensorboardX.proto import summary_pb2
 
 from zsgen import artifacts, config, errors, texts
 
-# Characters of a tag.
+# Characters of a tag, at most.
 _LONGEST = 200
 
 
@@ -66,9 +66,9 @@ class WandB:
 
 
 def _tag(name: str) -> str:
-  """The name of a metric, fit to be shown and to be a key.
+  """Returns the name of a metric, made printable and not too long.
 
-  Of a long one the end stays, and a hash tells it from others.
+  A long name keeps its beginning and its end, and gets a hash.
   """
   shown = texts.printable(name)
   if len(shown) <= _LONGEST:
@@ -82,7 +82,7 @@ def check(machine: config.Machine) -> None:
   if machine.wandb and importlib.util.find_spec("wandb") is None:
     raise errors.InputError(
         f"config.machine.wandb is {machine.wandb!r}, but wandb is not"
-        " installed. Run `pip install 'zsgen[wandb]'`, or leave wandb out."
+        " installed. Run `pip install 'zsgen[wandb]'`, or do not set it."
     )
 
 

@@ -104,7 +104,7 @@ def test_what_is_refused_is_refused(source):
     "source", ["{{ [1, 2] | random }}", "{{ lipsum(n=1) }}"]
 )
 def test_what_differs_from_run_to_run_is_refused(source):
-  with pytest.raises(errors.InputError, match="draws at random"):
+  with pytest.raises(errors.InputError, match="is random"):
     jinja.renderer(source, NAMES)([suite.Turn("user", "x")])
 
 

@@ -324,7 +324,7 @@ def test_a_chunk_that_another_process_wrote_elsewhere(
     directory, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(parts, "_write", lambda path, **arrays: None)
-  with pytest.raises(errors.InputError, match=r"chunk-00000.* of them see"):
+  with pytest.raises(errors.InputError, match=r"chunk-00000.* by all of them"):
     _embed(directory, _texts(5), tmp_path / "partial")
 
 

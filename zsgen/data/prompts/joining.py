@@ -1,4 +1,4 @@
-"""Segments as parts of one text, for tokenizers that begin texts by a space.
+"""Joins segments into one text, for tokenizers that add a leading space.
 
 See `zsgen.data.tokenizers.continued`. The ids of an example are those of its
 joined text but for the borders of the loss: what follows text gets no space of

@@ -1,7 +1,7 @@
-"""Puts what counts work into the tree of a chat template.
+"""Inserts work counters into the syntax tree of a chat template.
 
-Loops, macros and lists are no calls of the environment's, so that it would not
-see them: filters are put around or into them.
+Loops, macros and lists do not call the environment, so filters that count are
+placed around or into them.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _EQUAL, _SEARCHED = ("eq", "ne"), ("in", "notin")
 
 
 class Counting(jinja2.visitor.NodeTransformer):
-  """Puts filters that count into a template's tree."""
+  """Inserts filters that count into a template's tree."""
 
   def visit_For(self, node: nodes.For) -> nodes.Node:
     """Each iteration is a step, and so is each item that is passed over."""

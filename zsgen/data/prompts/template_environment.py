@@ -73,7 +73,7 @@ class Namespace(utils.Namespace):
 def _check_name(name: Any) -> None:
   if isinstance(name, str) and name.startswith("_"):
     raise jinja2.exceptions.SecurityError(
-        f"a namespace cannot have {name!r}, which begins by an underscore"
+        f"a namespace cannot have {name!r}, which begins with an underscore"
     )
 
 
@@ -118,7 +118,7 @@ def tojson(
 def _refuse(name: str) -> Callable[..., None]:
   def refused(*args: Any, **kwargs: Any) -> None:
     raise jinja2.exceptions.SecurityError(
-        f"{name} draws at random, so that tokens would change from run to run"
+        f"{name} is random, so tokens would differ from run to run"
     )
 
   return refused

@@ -1,6 +1,6 @@
-"""How long results of operators, methods and filters can be, at the most.
+"""Bounds the length of results of operators, methods and filters.
 
-Python makes a long result at once: it has to be refused before.
+Python creates a long result at once, so it must be refused beforehand.
 """
 
 from collections.abc import Callable, Mapping, Sequence

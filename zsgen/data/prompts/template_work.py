@@ -1,8 +1,8 @@
-"""The work that a chat template may do: counted, and the same everywhere.
+"""Counts and limits the work of a chat template, equally on all machines.
 
-Templates are programs of others. Work is counted in units, of about 10
-nanoseconds, and never by a clock: a template that is refused on one machine is
-refused on all.
+Templates are untrusted programs. Work is counted in units of about 10
+nanoseconds, not by a clock, so that a template that is refused on one machine
+is refused on all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,11 +33,11 @@ ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed)
 
 
 class LimitError(errors.InputError):
-  """A template does more than a template needs to."""
+  """A template does more work than a template needs."""
 
 
 class Work:
-  """What a rendering may still do."""
+  """The work that a rendering may still do."""
 
   def __init__(self):
     self._units = 0
@@ -45,7 +45,11 @@ class Work:
     self.start(0)
 
   def start(self, characters: int) -> None:
-    """Begins a rendering of so many characters of template and messages."""
+    """Begins a rendering.
+
+    Args:
+      characters: of the template and the messages together.
+    """
     self._units = _UNITS + _UNITS_PER_CHARACTER * characters
     self._length = _LENGTH + _LENGTH_PER_CHARACTER * characters
 
@@ -53,7 +57,7 @@ class Work:
     """Counts work.
 
     Raises:
-      LimitError: it is more than is left.
+      LimitError: the work exceeds what remains.
     """
     self._units -= units
     if self._units < 0:
@@ -70,25 +74,25 @@ class Work:
       self.spend(0)
 
   def check(self, length: int) -> None:
-    """Raises LimitError for a value of more characters than one may have."""
+    """Raises LimitError if a value has too many characters."""
     if length > self._length:
       raise LimitError(
-          f"it makes a text or a list of {length:,} characters, and"
-          f" {self._length:,} are the most for this conversation"
+          f"it makes a text or a list of {length:,} characters, more than the"
+          f" {self._length:,} allowed for this conversation"
       )
 
   def check_bits(self, bits: float) -> None:
-    """Raises LimitError for a whole number of more bits than one may have."""
+    """Raises LimitError if an integer has too many bits."""
     if bits > _BITS:
       raise LimitError(f"it makes a number of more than {_BITS:,} bits")
 
   def measure(self, value: Any, depth: int = 0) -> int:
     """Returns the length of a value in characters, and counts its work.
 
-    What is in a list twice counts twice.
+    A value that is in a list twice counts twice.
 
     Raises:
-      LimitError: it is too long, or holds itself.
+      LimitError: the value is too long, or contains itself.
     """
     if isinstance(value, str):
       length = len(value)
@@ -104,7 +108,7 @@ class Work:
   def _measure_all(self, value: Any, depth: int) -> int:
     """The length of what is no single value."""
     if depth > _DEPTH:
-      raise LimitError(f"it puts lists into lists, more than {_DEPTH} deep")
+      raise LimitError(f"it nests lists more than {_DEPTH} deep")
     if isinstance(value, range):
       length = len(value) * _SCALAR
       self.spend(length)

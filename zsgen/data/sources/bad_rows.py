@@ -69,7 +69,7 @@ class BadRows:
 def refuse(count: int, first: Sequence[str]) -> errors.InputError:
   """The error for bad rows that are not to be left out."""
   return errors.InputError(
-      f"{describe(count, first)}{chr(10) if count > 1 else ' '}Mend the source,"
+      f"{describe(count, first)}{chr(10) if count > 1 else ' '}Fix the source,"
       " or leave bad rows out: --config.data.on_bad_row=skip."
   )
 

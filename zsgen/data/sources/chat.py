@@ -215,5 +215,5 @@ def _check(turns: Sequence[suite.Turn], place: str) -> None:
   answers = [turn for turn in turns if turn.role == ASSISTANT]
   if not any(turn.is_trained for turn in answers):
     raise errors.InputError(
-        f"{place}: every answer of the conversation has the weight 0."
+        f"{place}: every answer of the conversation has weight 0."
     )

@@ -1,4 +1,4 @@
-"""Held-out sets without the tasks of others: `config.data.heldout.NAME.exclude`."""
+"""Subtracts held-out sets: `config.data.heldout.NAME.exclude`."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,21 @@ _WHERE = "config.data.heldout"
 def subtract(
     named: Mapping[str, dict[str, None]], sets: Mapping[str, config.Heldout]
 ) -> dict[str, dict[str, None]]:
-  """Takes from each set the tasks of those that it excludes.
+  """Removes from each set the tasks of the sets that it excludes.
 
-  A set that is excluded counts as it is in the end, without what it excludes
-  itself. So each task that two sets name, one of which excludes the other, is
-  in the other one.
+  An excluded set counts without the tasks that it excludes itself. So if two
+  sets name a task and one excludes the other, the task is in the other one.
 
   Args:
-    named: the tasks that the fields of each set name.
+    named: the tasks named by the fields of each set.
     sets: `config.data.heldout`.
 
   Returns:
     The tasks of each set, in the order of `named`.
 
   Raises:
-    InputError: `exclude` names no set, one that names no task, or a set that
-      excludes this one; or nothing is left of a set.
+    InputError: `exclude` names an unknown set, a set that names no task, or a
+      set that excludes this one; or a set has no task left.
   """
   done: dict[str, dict[str, None]] = {}
   for name in named:
@@ -40,12 +39,12 @@ def _subtract(
     done: dict[str, dict[str, None]],
     waiting: tuple[str, ...],
 ) -> None:
-  """Puts the tasks of a set into `done`, after those of what it excludes."""
+  """Adds the tasks of a set to `done`, after those of sets it excludes."""
   if name in waiting:
     circle = " excludes ".join([*waiting[waiting.index(name) :], name])
     raise errors.InputError(
-        f"{_WHERE}: {circle}; then no set would have the tasks that they share."
-        " Take one of them out of exclude."
+        f"{_WHERE}: {circle}, so no set would have the tasks that they share."
+        " Remove one of them from exclude."
     )
   if name in done:
     return
@@ -61,15 +60,15 @@ def _subtract(
     if not named[other] or not named[name]:
       share = name if named[other] else other
       raise errors.InputError(
-          f"{where}: {share} names no task; shares are drawn of the tasks that"
-          " no set names, so that there is nothing to exclude. Leave it out."
+          f"{where}: {share} names no task. Its share is drawn from tasks that"
+          " no set names, so there is nothing to exclude. Remove it."
       )
     _subtract(other, named, sets, done, (*waiting, name))
     for task in done[other]:
       members.pop(task, None)
   if named[name] and not members and not sets[name].share:
     raise errors.InputError(
-        f"{_WHERE}.{name}: has no task left without those of"
-        f" {', '.join(sets[name].exclude)} (exclude)."
+        f"{_WHERE}.{name}: no task is left after excluding those of"
+        f" {', '.join(sets[name].exclude)}."
     )
   done[name] = members

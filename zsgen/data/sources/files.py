@@ -148,12 +148,12 @@ def _check_splits(files: list[File], path: str) -> list[File]:
   if heldout:
     plain = next(file for file in files if not file.split)
     raise errors.InputError(
-        f"config.data.path: {path!r}: {heldout[0].path.name} is called like"
-        f" the split {heldout[0].split!r}, but {plain.path.name} like none, so"
-        " that held-out rows could be trained on. Call each file by its split"
-        " (train-1, train-2, …), name the files to read by a glob, or name a"
-        " column that has the split (config.data.fields.split of table and"
-        " chat)."
+        f"config.data.path: {path!r}: {heldout[0].path.name} is named after"
+        f" the split {heldout[0].split!r}, but {plain.path.name} after none, so"
+        " that held-out rows could be trained on. Name each file after its"
+        " split (train-1, train-2, …), name the files to read by a glob, or"
+        " name a column that has the split (config.data.fields.split of table"
+        " and chat)."
     )
   return [file._replace(split="") for file in files]
 
@@ -254,7 +254,7 @@ def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:
     for split in splits:
       inner = paths.resolve_inside(folder, str(split), f"{where}: splits")
       if not (inner / _STATE).is_file():
-        raise errors.InputError(f"{where}: {split!r} is not there.")
+        raise errors.InputError(f"{where}: {split!r} is missing.")
     return [
         file._replace(split=str(split), folder=_name(folder.relative_to(root)))
         for split in splits

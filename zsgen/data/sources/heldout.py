@@ -117,8 +117,8 @@ def _empty(name: str, sets: Mapping, tasks: _Tasks, source: str) -> str:
     return (
         f"{_WHERE}: no task of {source} is left to train on. Hold out less."
         + (
-            f" What is not held out is of the splits {', '.join(own)}, as the"
-            " data or its files are called, and never trained on."
+            f" The tasks that are not held out belong to the splits"
+            f" {', '.join(own)} of the data, which are never trained on."
             if own
             else ""
         )

@@ -49,8 +49,8 @@ def distinct(columns: Sequence[str], place: object) -> Sequence[str]:
 def old_lines(place: str) -> errors.InputError:
   """The error of a line with a carriage return where a new line should begin."""
   return errors.InputError(
-      f"{place}: has carriage returns (CR) in it, as old Macs end their lines."
-      " Give lines that end in LF or CR LF: tr '\\r' '\\n' < FILE > ANOTHER."
+      f"{place}: contains carriage returns (CR), the line ends of old Macs."
+      " Convert them to LF: tr '\\r' '\\n' < FILE > ANOTHER."
   )
 
 

@@ -1,10 +1,10 @@
-"""Splits by the names of files and directories, as publishers call them."""
+"""Recognizes the splits that files and directories are named after."""
 
 import re
 
 from zsgen.data import suite
 
-# Names of splits, and what else they are called.
+# Names of splits, and the split that each means.
 _NAMES = {
     "train": suite.TRAIN,
     "training": suite.TRAIN,
@@ -27,25 +27,25 @@ _SHARD_ONLY = re.compile(r"-\d+-of-\d+.*")
 
 
 def of_name(name: str) -> str:
-  """The split that a name is, whole or in shards, such as `train-0-of-4`.
+  """Returns the split that a name means, such as `train-0-of-4`.
 
   Args:
-    name: of a directory, or of a file without its suffixes.
+    name: the name of a directory, or of a file without its suffixes.
 
   Returns:
-    `train`, or the split as the name has it, in lower case; "" for none.
+    `train`, or the name of the split in lower case; "" if there is none.
   """
   match = _WHOLE.fullmatch(name)
   return _NAMES[match[1].lower()] if match else ""
 
 
 def in_path(path: str) -> str:
-  """The split that the innermost part of a path is, whole; "" for none."""
+  """Returns the split that the innermost part of a path means; or ""."""
   return next(filter(None, map(of_name, path.split("/")[::-1])), "")
 
 
 def in_name(name: str) -> str:
-  """The split that a name is, begins with or ends in; "" for none.
+  """Returns the split that a name is, begins with or ends with; or "".
 
   `squad_dev`, `dev-v1.1` and `my.train-0-of-4` look like splits;
   `how_valid_is_it` does not.
@@ -56,14 +56,14 @@ def in_name(name: str) -> str:
 
 
 def without(name: str, is_split: bool) -> str:
-  """A file's name without its shard and, if it tells one, its split.
+  """Returns a file's name without its shard and its split.
 
   Args:
-    name: with directories, without suffixes.
-    is_split: whether the name, or a directory in it, tells the split.
+    name: the name, with directories and without suffixes.
+    is_split: whether the name, or a directory in it, gives the split.
 
   Returns:
-    The name; "" if nothing but splits is in it.
+    The name; "" if it consists of splits only.
   """
   if not is_split:
     return _SHARD_ONLY.sub("", name)

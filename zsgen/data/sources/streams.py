@@ -1,4 +1,4 @@
-"""The bytes of a text file, unpacked, and what kind of text they are."""
+"""Opens text files, decompressed, and recognizes their kind."""
 
 import bz2
 import io
@@ -10,17 +10,17 @@ import pyarrow as pa
 from zsgen import errors, strict_json
 from zsgen.data.sources import files
 
-# What reading raises where a file is damaged.
+# Errors of reading a damaged file.
 BROKEN = (OSError, EOFError, lzma.LZMAError)
 _BUFFER = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-# Bytes of the largest file that is parsed whole for the sake of a message.
+# Bytes of a file, at most, that are parsed for the sake of a message.
 _WHOLE = 1 << 26
 
 
 def open_stream(file: files.File) -> io.BufferedReader:
-  """Opens a file's bytes, unpacked."""
+  """Opens a file as decompressed bytes."""
   if file.packed == "bz2":
     return io.BufferedReader(bz2.open(file.path), _BUFFER)
   if file.packed == "xz":
@@ -32,11 +32,11 @@ def open_stream(file: files.File) -> io.BufferedReader:
 
 
 def kind(stream: io.BufferedReader, file: files.File) -> str:
-  """What the rows of a text file are: "array", "lines", or its own format.
+  """Returns the layout of a text file: "array", "lines", or its format.
 
   Args:
-    stream: at the file's beginning; it stays there.
-    file: of a text format.
+    stream: a stream at the beginning of the file; it is not moved.
+    file: a file of a text format.
 
   Raises:
     InputError: the text is UTF-16, or one JSON object over several lines.
@@ -57,7 +57,7 @@ def kind(stream: io.BufferedReader, file: files.File) -> str:
 
 
 def _check_lines(begin: bytes, file: files.File) -> None:
-  """Raises InputError if what begins is one object over several lines."""
+  """Raises InputError if the text is one object over several lines."""
   line, more, _ = begin.partition(b"\n")
   if not more or not line.startswith(b"{") or not _is_open(line):
     return
@@ -71,18 +71,18 @@ def _check_lines(begin: bytes, file: files.File) -> None:
 
 
 def describe_object(value: dict) -> str:
-  """Says that a file is one object, and what to do with it."""
+  """Returns a message on a file that is one object, and what to do."""
   lists = [name for name, inner in value.items() if isinstance(inner, list)]
   named = ", ".join(map(repr, lists[:3])) + ", …" * (len(lists) > 3)
-  hint = f" Its rows may be in {named}: save that list." if lists else ""
+  hint = f" Its rows may be in {named}: save only that list." if lists else ""
   return (
-      "is an object; rows must be an array ([…]) of objects, or lines with one"
-      f" object each.{hint}"
+      "is one JSON object; rows must be an array ([…]) of objects, or lines"
+      f" with one object each.{hint}"
   )
 
 
 def _is_open(line: bytes) -> bool:
-  """Whether a line is right as far as it goes, but goes on."""
+  """Returns whether a line is an incomplete but valid JSON value."""
   text = line.decode("utf-8", "replace").rstrip()
   try:
     strict_json.Decoder().decode(text)

@@ -1,7 +1,7 @@
-"""Files that lie beside a source's data and are not read.
+"""Handles files next to a source's data that are not read.
 
-What looks like data stops the source, so that no part of it is missing without
-a word; other files are counted. What publishers put beside data is neither.
+A file that looks like data is an error, so that no data is silently missing.
+Other files are counted. Files that publishers usually add are ignored.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from typing import Any
 from zsgen import errors
 from zsgen.data.sources import records, split_names
 
-# What tells about data, or came with it.
+# Files that describe data, or come with it.
 _COMPANION = re.compile(
     r"(readme|licen[cs]e|copying|notice|citation|changelog)\b.*|.*\.md"
     r"|(dataset_infos?|dataset_dict|state|croissant)\.json"
@@ -22,7 +22,7 @@ _COMPANION = re.compile(
 )
 # Copies of what is read.
 _BACKUPS = (".bak", ".orig", ".old", ".swp", ".tmp")
-# Data that has to be unpacked or converted.
+# Data that must be unpacked or converted.
 _DATA = (
     *(".zip", ".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".lz4", ".br"),
     *(".xlsx", ".xls", ".ods", ".orc", ".avro", ".tfrecord", ".tfrecords"),
@@ -30,7 +30,7 @@ _DATA = (
 
 
 def is_companion(path: pathlib.Path) -> bool:
-  """Whether a file is one that publishers put beside data."""
+  """Returns whether publishers usually add such a file to data."""
   return bool(_COMPANION.fullmatch(path.name))
 
 
@@ -45,10 +45,10 @@ def check(
 
   Args:
     root: the directory that the user named, or its copy.
-    paths: the files, companions left out.
-    apart: files of a known format that are not read where they are.
-    formats: suffixes of what can be read.
-    shown: the directory for messages, as the user named it.
+    paths: the files, without companions.
+    apart: files of a known format in places that are not read.
+    formats: suffixes of files that can be read.
+    shown: the directory as the user named it, for messages.
 
   Returns:
     `count` and the `first` name of each suffix.
@@ -63,8 +63,8 @@ def check(
     deep = "/*" * apart[0].count("/") if "://" in shown else "/**"
     raise errors.InputError(
         f"config.data.path: {shown!r}: {apart[0]} is data that is not read"
-        f" ({_files(len(apart))}). Of a directory its own files and those one"
-        " level below it are read, and what `datasets` saved by its list only."
+        f" ({_files(len(apart))}). In a directory, only its files and those one"
+        " level below are read; in what `datasets` saved, only listed files."
         " Move the file, or name the files to read by a glob:"
         f" --config.data.path='{shown}{deep}/*{suffix}'."
     )
@@ -91,7 +91,7 @@ def _files(count: int) -> str:
 
 
 def _is_data(path: pathlib.Path, formats: tuple[str, ...]) -> bool:
-  """Whether a file that cannot be read seems to hold rows."""
+  """Returns whether a file that cannot be read seems to contain rows."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   last = suffixes[-1] if suffixes else ""
   if last in _BACKUPS:

@@ -1,4 +1,4 @@
-"""Text that continues other text, for tokenizers that begin texts by a space.
+"""Encodes text that continues other text, without an added space.
 
 Llama 2's tokenizer, and others of SentencePiece's kind, put a space before a
 text, so that its first word has the token of a word in a sentence. A piece of

@@ -1,9 +1,9 @@
-"""Failures of the tokenizers library become one error that names the file.
+"""Turns failures of the tokenizers library into errors that name the file.
 
-The library reads files of others. It raises plain `Exception`s, and where its
-Rust code panics a `PanicException`, which is none. A regular expression in a
-file may take for ever: `check_patterns` tries unknown ones in a process of
-their own, which can be ended.
+The library reads untrusted files. It raises plain `Exception`s, and if its Rust
+code panics, a `PanicException`, which is not an `Exception`. A regular
+expression in a file may run forever, so `check_patterns` tries unknown ones in
+a separate process with a time limit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,8 +20,8 @@ from typing import Any
 from zsgen import errors
 from zsgen.data.tokenizers import trial
 
-# Of the clock: a machine with other work gives the process little time. The
-# process limits its own seconds of the processor.
+# Wall-clock limit, generous because the machine may be busy. The process limits
+# its own CPU time.
 _SECONDS = 120.0
 # Patterns that are in wide use, and known to be harmless.
 _KNOWN = frozenset(
@@ -47,15 +47,15 @@ _KNOWN = frozenset(
 
 @contextlib.contextmanager
 def one_error(file: pathlib.Path, work: str) -> Iterator[None]:
-  """Turns whatever the library raises into an InputError.
+  """Turns any error of the library into an InputError.
 
   Args:
-    file: the tokenizer's, for the message.
-    work: what fails, as "cannot be read".
+    file: the tokenizer's file, for the message.
+    work: what fails, such as "cannot be read".
 
   Raises:
     InputError: the library raised an exception, or panicked.
-    UnicodeEncodeError: as it is.
+    UnicodeEncodeError: passed on unchanged.
   """
   try:
     yield
@@ -69,10 +69,10 @@ def one_error(file: pathlib.Path, work: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_panic_report() -> Iterator[None]:
-  """Keeps what Rust writes to standard error where the work panics.
+  """Hides what Rust writes to standard error if this context panics.
 
-  Whatever else is written meanwhile, by other threads too, comes after it. The
-  work must be short.
+  Anything else that is written meanwhile, by other threads too, appears
+  afterwards. The context must be short.
   """
   with _STDERR, contextlib.ExitStack() as stack:
     try:
@@ -101,29 +101,29 @@ _STDERR = threading.RLock()
 
 
 def _is_panic(error: BaseException) -> bool:
-  """Whether it is Rust's; the class cannot be imported."""
+  """Returns whether Rust panicked; the class cannot be imported."""
   return type(error).__name__ == "PanicException"
 
 
 def _reason(error: BaseException) -> str:
-  """What the library says, in one line that is not too long."""
+  """Returns the library's message in one line that is not too long."""
   lines = str(error).split("\n")
   return lines[0][:300] or type(error).__name__
 
 
 def check_patterns(spec: Mapping[str, Any], file: pathlib.Path) -> None:
-  """Tries a tokenizer whose regular expressions, or tables, are not known.
+  """Tries a tokenizer with unknown regular expressions or tables.
 
-  A process of its own encodes long texts of one character, which patterns
-  that backtrack without bound cannot do, and damaged tables of characters
-  neither. What was tried is not tried again.
+  A separate process encodes long texts of one character, which fails with
+  patterns that backtrack without bound and with damaged tables of characters.
+  Results are cached.
 
   Args:
-    spec: tokenizer.json.
-    file: where it is, for the message.
+    spec: the content of tokenizer.json.
+    file: its path, for the message.
 
   Raises:
-    InputError: it fails, or it takes longer than is sensible.
+    InputError: the tokenizer fails, or takes too long.
   """
   parts = [spec.get(key) for key in _WITH_PATTERNS]
   unknown = sorted(_patterns(parts) - _KNOWN)
@@ -133,8 +133,8 @@ def check_patterns(spec: Mapping[str, Any], file: pathlib.Path) -> None:
   if failure:
     raise errors.InputError(
         f"{file}: the tokenizer {failure}. Its regular expression or table"
-        f" {unknown[0][:100]!r} is damaged, or backtracks without bound: use"
-        " another tokenizer, or correct it."
+        f" {unknown[0][:100]!r} is damaged, or backtracks without bound. Use"
+        " another tokenizer, or correct this one."
     )
 
 
@@ -142,7 +142,7 @@ _WITH_PATTERNS = ("normalizer", "pre_tokenizer", "decoder")
 
 
 def _patterns(node: Any) -> set[str]:
-  """The regular expressions, and tables, in a part of a tokenizer.json."""
+  """Returns the regular expressions and tables in a tokenizer.json."""
   if isinstance(node, list):
     return set().union(*map(_patterns, node))
   if not isinstance(node, dict):
@@ -154,7 +154,7 @@ def _patterns(node: Any) -> set[str]:
 
 @functools.cache
 def _failure(spec: str) -> str:
-  """How the trial of a tokenizer.json fails, as words; "" if it does not."""
+  """Returns how the trial of a tokenizer.json fails; "" if it passes."""
   try:
     done = subprocess.run(
         [sys.executable, trial.__file__],

@@ -1,9 +1,9 @@
-"""What a tokenizer loses of a text.
+"""Finds the text that a tokenizer loses.
 
-A BPE without an unknown token leaves out characters that it does not know, a
-normalizer deletes or changes some, and an unknown token stands for any text. A
-tokenizer of bytes loses nothing; whether one can is decided once, so that the
-others cost nothing.
+A BPE without an unknown token leaves out unknown characters, a normalizer may
+delete or change characters, and an unknown token may stand for any text. A byte
+tokenizer loses nothing. Whether a tokenizer can lose text is decided once, so
+that checks cost nothing for those that cannot.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

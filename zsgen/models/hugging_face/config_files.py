@@ -1,8 +1,8 @@
-"""config.json and generation_config.json of what is exported.
+"""Makes config.json and generation_config.json of an export.
 
-What the base's files say stays, fields that nothing here reads among it. What
-is no longer so is written anew: the element type, ids of another tokenizer, the
-tokens that end an answer, and code that is not beside the files.
+The settings of the base's files are kept, including unknown fields. What no
+longer applies is replaced or removed: the dtype, ids of another tokenizer, the
+tokens that end an answer, and references to code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _DTYPES = ("dtype", "torch_dtype")
 
 
 class Base(NamedTuple):
-  """What a base's files say: config.json, generation_config.json or {}."""
+  """The content of a base's config.json and generation_config.json (or {})."""
 
   config: Mapping[str, Any]
   generation: Mapping[str, Any]
@@ -34,11 +34,11 @@ class Base(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-  """What a tokenizer says.
+  """Token ids of a tokenizer.
 
   Attributes:
-    ids: "bos_token_id", "eos_token_id" and "pad_token_id".
-    ends: ids that end an answer.
+    ids: the fields "bos_token_id", "eos_token_id" and "pad_token_id".
+    ends: the ids that end an answer.
   """
 
   ids: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
@@ -46,12 +46,12 @@ class Tokens:
 
 
 def read(directory: pathlib.Path, same_ids: bool) -> Base:
-  """What the files of a base say.
+  """Reads the files of a base.
 
   Args:
-    directory: of the base.
-    same_ids: whether its ids are those of the tokenizer that is exported;
-      fields of other ids are left out.
+    directory: the directory of the base.
+    same_ids: whether its token ids are those of the exported tokenizer;
+      otherwise fields with token ids are left out.
 
   Raises:
     InputError: config.json is missing, or a file is damaged.
@@ -65,13 +65,13 @@ def read(directory: pathlib.Path, same_ids: bool) -> Base:
 def described(
     arch: config.Model, dtype: str, tokens: Tokens, base: Base | None
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
-  """The files of a model.
+  """Returns the contents of the files of a model.
 
   Args:
-    arch: its architecture.
-    dtype: element type of its weights.
-    tokens: of the tokenizer beside it.
-    base: whose files are kept, if they are of this architecture.
+    arch: the architecture.
+    dtype: the dtype of the weights.
+    tokens: the token ids of the exported tokenizer.
+    base: the base whose settings are kept if it has this architecture.
 
   Returns:
     The model_type, config.json and generation_config.json.
@@ -91,7 +91,7 @@ def described(
 
 
 def _kept(said: Mapping[str, Any], same_ids: bool) -> dict[str, Any]:
-  """What of a file is true of what is exported."""
+  """Returns the fields of a base's file that apply to the export."""
   return {
       field: value
       for field, value in said.items()
@@ -104,7 +104,7 @@ def _holds_ids(field: str) -> bool:
 
 
 def _ends(known: Any, ends: Sequence[int]) -> int | list[int] | None:
-  """Ids that end an answer: those known, then the others."""
+  """Returns the ids that end an answer: known ones first, then the others."""
   before = known if isinstance(known, list) else [known]
   found = [i for i in before if i is not None]
   found += [i for i in ends if i not in found]

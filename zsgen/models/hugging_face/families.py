@@ -174,7 +174,7 @@ def arch_of(directory: pathlib.Path) -> config.Model:
     return _arch(filled, FAMILIES[kind], str(path))
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise errors.InputError(
-        f"{path}: a field is missing or is no such number"
+        f"{path}: a field is missing or is not a valid number"
         f" ({type(error).__name__}: {error}). Download it again."
     ) from error
 
@@ -189,7 +189,7 @@ def _check_sizes(
     if isinstance(value, int) and abs(value) > most:
       raise errors.InputError(
           f"{path}: {theirs} is {texts.short(str(value), 40)}, more than any"
-          f" model's ({most:,}). The file is damaged; download it again."
+          f" model has ({most:,}). The file is damaged; download it again."
       )
 
 

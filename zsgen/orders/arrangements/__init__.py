@@ -123,8 +123,8 @@ def check_options(
     _check_looking(order, where)
   if order.budget == 0:
     raise errors.InputError(
-        f"{where}.budget is 0: give the number of training examples, or -1"
-        " for all that the arrangement gives."
+        f"{where}.budget is 0. Set the number of training examples, or -1 for"
+        " all that the arrangement yields."
     )
   if has_parts(order):
     for number, part in enumerate(order.parts):
@@ -183,8 +183,8 @@ def _check_conditions(order: config.Order, where: str) -> None:
       )
   if "stop" in read and 0 <= order.stop <= order.start:
     raise errors.InputError(
-        f"{where}.stop is {order.stop}, the position beyond the last; it must"
-        f" be above {where}.start, {order.start}, or -1 for the end."
+        f"{where}.stop is {order.stop}, but the range is empty; it must be"
+        f" above {where}.start, {order.start}, or -1 for the end."
     )
   if "rounds" in read:
     tmt.check_rounds(order.rounds, where)
@@ -204,7 +204,7 @@ def _check_looking(order: config.Order, where: str) -> None:
     if name in _TARGET and not looks:
       raise errors.InputError(
           f"{where}.{name} is {schema.show(value)}, but {where}.embedder is '':"
-          " nothing looks at a held-out set. Name an embedder, such as 'ngram'."
+          " nothing reads a held-out set. Set an embedder, such as 'ngram'."
       )
     readers = _EMBEDDERS.get(name, ())
     if readers and not named & {*readers}:

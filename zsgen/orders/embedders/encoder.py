@@ -193,9 +193,9 @@ def _assemble(
     found = parts.read_chunk(path, part)
     if found is None:
       raise errors.InputError(
-          f"{path} is missing or damaged, though it was just written. Several"
-          " processes need a directory that all of them see; on a damaged disk"
-          f" delete {path.parent} to have the texts embedded again."
+          f"{path} is missing or damaged, although it was just written. With"
+          " several processes, --workdir must be shared by all of them. If the"
+          f" disk is damaged, delete {path.parent} to embed the texts again."
       )
     vectors[start : start + _CHUNK] = found.vectors
     cut += found.cut

@@ -1,9 +1,9 @@
-"""Vectors on disk while texts are embedded: what is done survives a kill.
+"""Saves vectors while texts are embedded, so that a kill loses little.
 
-A chunk of texts is a file `chunk-00000.vectors` when it is whole. Until then
-every few seconds what has come is a part of it, such as
-`chunk-00000.part-00002.vectors`. Each file begins with the SHA-256 of the rest:
-one that is damaged is made again.
+A complete chunk of texts is a file `chunk-00000.vectors`. Until then, new
+vectors are written every few seconds as a part, such as
+`chunk-00000.part-00002.vectors`. Each file begins with the SHA-256 of the rest;
+a damaged file is made again.
 """
 
 import hashlib
@@ -16,25 +16,25 @@ import numpy as np
 from zsgen import artifacts
 from zsgen.orders.embedders import encoded
 
-# Seconds of work that a part holds, and a kill may lose.
+# Seconds of work in a part, which a kill may lose.
 _SECONDS = 2.0
 _SUFFIX = ".vectors"
 _DIGEST = hashlib.sha256().digest_size
 
 
 def chunk_path(directory: pathlib.Path, number: int) -> pathlib.Path:
-  """Where the whole chunk of that number is."""
+  """Returns the path of the complete chunk with this number."""
   return directory / f"chunk-{number:05d}{_SUFFIX}"
 
 
 def read_chunk(
     path: pathlib.Path, shape: tuple[int, int]
 ) -> encoded.Encoded | None:
-  """The vectors of a whole chunk; None if it is missing, damaged or another.
+  """Reads a complete chunk; None if missing, damaged or of another shape.
 
   Args:
-    path: its file.
-    shape: of its vectors.
+    path: the file.
+    shape: the expected shape of its vectors.
   """
   arrays = _read(path)
   if arrays is None or arrays["vectors"].shape != shape:
@@ -43,11 +43,11 @@ def read_chunk(
 
 
 class Chunk:
-  """A chunk that is being made; begins with the parts that are there.
+  """A chunk that is being computed; starts from existing parts.
 
   Attributes:
     done: which rows have vectors, bool [n].
-    damaged: files that were not what was written, and are deleted.
+    damaged: damaged files, which were deleted.
   """
 
   def __init__(self, path: pathlib.Path, shape: tuple[int, int]):
@@ -66,7 +66,7 @@ class Chunk:
       self._take(part)
 
   def add(self, rows: np.ndarray, vectors: np.ndarray) -> None:
-    """Takes vectors [n, D] of some rows [n], and writes them in a while."""
+    """Adds vectors [n, D] of rows [n], and writes a part every few seconds."""
     self._vectors[rows] = vectors
     self.done[rows] = True
     self._pending.append(rows)
@@ -82,17 +82,17 @@ class Chunk:
       self._last = time.monotonic()
 
   def finish(self, cut: int) -> None:
-    """Writes the whole chunk in place of its parts.
+    """Writes the complete chunk, and deletes its parts.
 
     Args:
-      cut: how many of its texts were cut.
+      cut: the number of its texts that were cut.
     """
     _write(self._path, vectors=self._vectors, cut=np.array(cut))
     for part in self._parts:
       part.unlink(missing_ok=True)
 
   def _take(self, part: pathlib.Path) -> None:
-    """Takes what a part holds; drops one that is damaged."""
+    """Reads the vectors of a part; deletes it if it is damaged."""
     arrays = _read(part)
     if arrays is None or not self._fits(arrays):
       self._drop(part)
@@ -102,7 +102,7 @@ class Chunk:
       self.done[arrays["rows"]] = True
 
   def _fits(self, arrays: dict[str, np.ndarray]) -> bool:
-    """Whether a part is one of a chunk of this shape."""
+    """Returns whether a part belongs to a chunk of this shape."""
     rows, width = arrays["rows"], self._vectors.shape[1]
     return rows.max() < len(self.done) and arrays["vectors"].shape[1] == width
 
@@ -124,7 +124,7 @@ def _write(path: pathlib.Path, **arrays: np.ndarray) -> None:
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
-  """The arrays of a file; None if it is not there, or not what was written."""
+  """Returns the arrays of a file; None if it is missing or damaged."""
   try:
     data = path.read_bytes()
   except OSError:
