@@ -273,10 +273,10 @@ def _saved(path: pathlib.Path, step: int, shapes: Any, shardings: Any) -> Any:
     except checkpoints.Damaged as error:
       before = there.newest_whole(step, lambda step: there.params(step, like))
       place = there.directory(step)
-      name = before and f"name the newest whole one, 'run:{path}@{before}'; or"
+      name = f"name the newest whole one, 'run:{path}@{before}'; or "
       raise errors.InputError(
-          f"{error} To start from it, {name or ''} delete {place}, then"
-          f" {checkpoints.retrain(path)}."
+          f"{error} To start from it, {name if before else ''}delete {place},"
+          f" then {checkpoints.retrain(path)}."
       ) from error
 
 

@@ -79,7 +79,8 @@ def check(path: pathlib.Path) -> Iterator[Result]:
     lines, problems = (_new(part, seen) for part in result[1:])
     if result.problems and not problems:
       problems = [
-          f"{result.path}: was not verified: what it was made from is damaged."
+          f"{result.path}: was not verified: what it was made from is not, see"
+          " above."
       ]
     yield Result(result.path, lines, problems)
 
