@@ -76,7 +76,7 @@ def test_a_report(write_named, tmp_path, capsys):
   run = write_named()
   store = store_lib.open_store(run.store)
   order = order_lib.Order.load(run.order, store)
-  page = run_report.write(run.path, store, order).read_text("utf-8")
+  page = run_report.write(run, store, order).read_text("utf-8")
   text = re.sub('base64,[^"]*', "", page)
   assert not _hidden(text)
   assert "<script" not in text
@@ -88,7 +88,7 @@ def test_a_report(write_named, tmp_path, capsys):
 
   console = terminal.Console()
   console.print(grids.to_rich(task_counts.grid(store)))
-  console.print(run_report.table(run.path))
+  console.print(run_report.table(run))
   for command in (
       ["show", str(order.path), "--head=99"],
       ["diff", str(order.path), str(order.path)],
@@ -98,7 +98,7 @@ def test_a_report(write_named, tmp_path, capsys):
   said = capsys.readouterr().out
   assert not _hidden(said)
   assert "[bold]x[/bold] [/red]" in said
-  assert run_report.write(run.path, store, order).exists()  # With the trace.
+  assert run_report.write(run, store, order).exists()  # With the trace.
 
 
 def test_a_comparison(write_named, small, tmp_path):

@@ -16,7 +16,7 @@ from zsgen.reports import origins, run_report
 def _page(run):
   store = store_lib.open_store(run.store)
   order = order_lib.Order.load(run.order, store)
-  path = run_report.write(run.path, store, order)
+  path = run_report.write(run, store, order)
   assert path == run.path / "report.html"
   return path.read_text("utf-8")
 
@@ -62,7 +62,7 @@ def test_targets_are_checked(write_run):
 def test_the_closing_table(write_run):
   run = write_run(targets={"any": {"below": 5.0}})
   out = io.StringIO()
-  rich.console.Console(file=out, width=100).print(run_report.table(run.path))
+  rich.console.Console(file=out, width=100).print(run_report.table(run))
   assert "heldout, over tasks" in out.getvalue()
   assert "Targets met: 1 of 1." in out.getvalue()
 

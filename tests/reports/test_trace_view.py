@@ -28,10 +28,10 @@ def order(run, store):
 
 
 def test_the_page_draws_a_trace_that_is_there(run, store, order):
-  before = run_report.write(run.path, store, order).read_text("utf-8")
+  before = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE not in before
   trace.make(order, store, batch_size=4, every=2)
-  page = run_report.write(run.path, store, order).read_text("utf-8")
+  page = run_report.write(run, store, order).read_text("utf-8")
   assert page.count("<img") == before.count("<img") + 1
   assert _TITLE in page and "Smaller is nearer" in page
   assert "ngram vectors of prompt+answer" in page
@@ -61,4 +61,4 @@ def test_a_trace_of_another_order_is_refused(run, store, order, write_run):
   mine = trace.path_of(order.path, "heldout")
   mine.write_bytes(theirs.path.read_bytes())
   with pytest.raises(errors.InputError, match="of another order"):
-    run_report.write(run.path, store, order)
+    run_report.write(run, store, order)

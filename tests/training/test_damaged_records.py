@@ -296,6 +296,30 @@ def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
     (run / name).write_bytes(before)
 
 
+def test_what_every_start_writes_costs_no_training(config, workdir, run):
+  before = _content(run)
+  _flip(run / "evals/heldout/ids.npy")
+  (run / "evals/heldout/steps.npy").unlink()
+  with pytest.raises(errors.InputError, match=r"Delete .*result\.json"):
+    _do(config, workdir, "report")
+  (run / "result.json").unlink()  # As it says.
+  assert "from step 10 of 10" in _do(config, workdir, "train")
+  assert _content(run) == before
+
+
+def test_a_finished_run_is_hashed_a_few_times(config, workdir, monkeypatch):
+  hashed = []
+  one = record_digests.hash_prefix
+  monkeypatch.setattr(
+      record_digests,
+      "hash_prefix",
+      lambda path, size: hashed.append(path.name) or one(path, size),
+  )
+  pipeline.run(config, workdir, console=rich.console.Console(quiet=True))
+  # To train, for result.json, to report, and where the report opens it.
+  assert hashed.count("metrics.jsonl") <= 4
+
+
 def test_rows_are_filled_in_one_after_another(tmp_path):
   path = tmp_path / "table.npy"
   table = records.Table(path, np.full((3, 2), np.nan, np.float32), 0)

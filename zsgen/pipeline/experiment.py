@@ -60,6 +60,8 @@ class Experiment:
     schema.check_local(str(workdir), "--workdir")
     self.workdir = workdir.absolute()
     self.console = console or hosts.console()
+    # Digests of a run that has ended, in process 0 after `finished`.
+    self._records: record_digests.Digests = {}
     self._check_names()
     self._use_compile_cache()
 
@@ -123,7 +125,7 @@ class Experiment:
   def train(self) -> pathlib.Path:
     """The train stage; goes on where an earlier start was stopped."""
     if self.finished():
-      digests = self._checked()
+      digests = self._records
       self.begin()
       self.say(f"train    already finished: {self.path}")
     else:
@@ -132,12 +134,6 @@ class Experiment:
       digests = loop.train(job)
     self.end(digests)
     return self.path
-
-  def _checked(self) -> record_digests.Digests:
-    """Checks the records of a run that has ended; returns their digests."""
-    if not hosts.is_first():
-      return {}
-    return record_digests.check_finished(self.path)
 
   def begin(self) -> None:
     """Makes the run's directory, or checks that it is this run's."""
@@ -168,10 +164,11 @@ class Experiment:
       self.train()
     page = None
     if hosts.is_first():
-      page = run_report.write(self.path, self.store, self.order)
-      self.console.print(run_report.table(self.path))
-      if lost := curves.open_run(self.path).lost_clocks:
-        self.say(f"report   {lost}")
+      run = curves.open_run(self.path)
+      page = run_report.write(run, self.store, self.order)
+      self.console.print(run_report.table(run))
+      if run.lost_clocks:
+        self.say(f"report   {run.lost_clocks}")
       self.say(f"report   {page}")
     return pathlib.Path(hosts.of_first("report", page and str(page)))
 
@@ -185,7 +182,7 @@ class Experiment:
     if there and hosts.is_first():
       if not (self.path / artifacts.MANIFEST).exists():
         self._write_manifest()  # It was damaged and deleted, as advised.
-      record_digests.check_finished(self.path)
+      self._records = record_digests.check_finished(self.path)
     return hosts.of_first("finished", there)
 
   def job(self) -> loop.Job:

@@ -58,7 +58,10 @@ def result(path: pathlib.Path) -> dict[str, Any]:
   Raises:
     InputError: the run is damaged.
   """
-  run = curves.open_run(path)
+  return _result(curves.open_run(path))
+
+
+def _result(run: curves.Run) -> dict[str, Any]:
   return {
       "steps": run.steps,
       "evals": {name: _evaluated(run, name) for name in run.config.evals},
@@ -69,19 +72,18 @@ def result(path: pathlib.Path) -> dict[str, Any]:
   }
 
 
-def table(path: pathlib.Path) -> rich.table.Table:
+def table(run: curves.Run) -> rich.table.Table:
   """The closing table, for the terminal."""
-  run = curves.open_run(path)
-  return grids.to_rich(results.measured(run, result(path)))
+  return grids.to_rich(results.measured(run, _result(run)))
 
 
 def write(
-    path: pathlib.Path, store: store_lib.Store, order: order_lib.Order
+    run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> pathlib.Path:
   """Writes `report.html` into a run's directory.
 
   Args:
-    path: the run's directory.
+    run: what was opened; its records are read once.
     store: the run's store.
     order: the run's order.
 
@@ -91,10 +93,9 @@ def write(
   Raises:
     InputError: the run is damaged.
   """
-  run = curves.open_run(path)
   blocks = [
       *origins.oracle(order),
-      results.heldout(run, result(path)),
+      results.heldout(run, _result(run)),
       trace_view.section(run, order),
       results.goals(run),
       origins.setup(run, store, order),
@@ -105,7 +106,7 @@ def write(
       origins.proof(run),
   ]
   title = f"{run.config.name}: {order.path.name}, seed {run.config.seed}"
-  return page.save(path / "report.html", page.page(title, blocks))
+  return page.save(run.path / "report.html", page.page(title, blocks))
 
 
 def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:

@@ -28,6 +28,8 @@ UNCHECKED = f"not checked: {OLDER}"
 # Fields of the meta of older versions, without checksums or a digest.
 _OLD = {"step", "lengths"}
 _FIELDS = {"step", "run", "arrays", "records"}
+# What orbax puts before pages of a library's settings.
+_DETAILS = "See full TensorStore details"
 _HANDLERS = {"meta": ocp.JsonCheckpointHandler()}
 
 
@@ -269,7 +271,8 @@ class Checkpoints:
 
   def _damaged(self, step: int, error: object) -> Damaged:
     # orbax puts whole trees into its messages.
-    reason = textwrap.shorten(str(error) or repr(error), 300)
+    text = (str(error) or repr(error)).partition(_DETAILS)[0]
+    reason = textwrap.shorten(text, 300).rstrip(".")
     return Damaged(
         f"{self.directory(step)}: the checkpoint is damaged ({reason})."
     )

@@ -285,7 +285,7 @@ def problem_of_records(job: Job, kept: Any) -> str:
   """
   if not hosts.is_first():
     return ""  # Process 0 alone reads and writes them.
-  digests = record_digests.from_json(kept)
+  digests = record_digests.without_rewritten(record_digests.from_json(kept))
   return next(record_digests.problems(job.path, digests), "")
 
 

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 from zsgen import artifacts, errors
 
 RESULT, PERF = "result.json", "perf.jsonl"
+# Of an evaluation: every start writes them, and compares them with what a
+# checkpoint counts on.
+REWRITTEN = ("steps.npy", "ids.npy")
 _CHUNK = 2**20
 
 
@@ -55,6 +58,15 @@ def identity(run: pathlib.Path) -> str:
 def without_clocks(digests: Digests) -> dict[str, Prefix]:
   """Returns the digests of records that are functions of the config."""
   return {name: prefix for name, prefix in digests.items() if name != PERF}
+
+
+def without_rewritten(digests: Digests) -> dict[str, Prefix]:
+  """Those of records that a start of the run does not write again by itself."""
+  return {
+      name: each
+      for name, each in digests.items()
+      if pathlib.PurePath(name).name not in REWRITTEN
+  }
 
 
 def hash_prefix(path: pathlib.Path, size: int) -> "hashlib._Hash":

@@ -215,8 +215,9 @@ class Records:
       done = sum(step <= first for step in at) if resumed else 0
       directory = path / "evals" / name
       self._losses[name] = Table(directory / "loss.npy", empty, done)
-      self._write_array(f"evals/{name}/steps.npy", np.array(at, np.int64), kept)
-      self._write_array(f"evals/{name}/ids.npy", ids, kept)
+      arrays = (np.array(at, np.int64), ids)
+      for file, array in zip(record_digests.REWRITTEN, arrays, strict=True):
+        self._write_array(f"evals/{name}/{file}", array, kept)
       for step in at[:done]:
         self._keep_predictions(name, step, kept)
 

@@ -80,7 +80,8 @@ def check(path: pathlib.Path) -> Iterator[Result]:
     lines, problems = (_new(part, seen) for part in result[1:])
     if result.problems and not problems:
       problems = [
-          f"{result.path}: was not verified, because its inputs are damaged."
+          f"{result.path}: was not verified, because its inputs were not (see"
+          " above)."
       ]
     yield Result(result.path, lines, problems)
 
