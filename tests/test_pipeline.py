@@ -204,7 +204,9 @@ def test_records_that_are_lost_are_not_made_anew(small, tmp_path, lost):
     (run / lost).unlink(missing_ok=True)
     if content:
       (run / lost).write_bytes(content)
-    with pytest.raises(errors.InputError, match=f"{lost}: (cannot be read|has 40)"):
+    with pytest.raises(
+        errors.InputError, match=f"{lost}: (cannot be read|has 40)"
+    ):
       zsgen.run(small, tmp_path, ["train"])
   (run / lost).write_bytes(whole)
   rows = np.load(run / lost, mmap_mode="r+")

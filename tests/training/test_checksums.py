@@ -15,6 +15,7 @@ from zsgen.training import checksums
 
 SHARDED = pathlib.Path(__file__).with_name("summed.py")
 DTYPES = ("float32", "bfloat16", "float16", "int32", "uint32", "int8", "bool")
+WIDE = ("float64", "int64")
 
 
 def _array(dtype: str, shape=(37, 5, 11)) -> np.ndarray:
@@ -50,6 +51,16 @@ def test_any_change_is_noticed(dtype):
   for other in (zeroed, raw[::-1], raw[:, ::-1], np.roll(raw, 1), 0 * raw):
     assert _sum(np.ascontiguousarray(other).view(array.dtype)) != right
   assert _sum(array) == right
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+def test_elements_of_64_bits(dtype):
+  with jax.enable_x64(True):
+    test_any_change_is_noticed(dtype)
+    wide = _sum(jnp.asarray(_array(dtype)))
+  assert wide.startswith(f"{dtype}[37,5,11] ")
+  # As `verify` reads it, where JAX has no such elements.
+  assert _sum(_array(dtype)) == wide
 
 
 def test_values_that_compare_equal_are_told_apart():

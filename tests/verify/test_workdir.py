@@ -206,7 +206,7 @@ def test_a_directory_with_a_manifest_of_its_own_is_left_alone(tmp_path, capsys):
   (tmp_path / "app").mkdir()
   (tmp_path / "app" / "manifest.json").write_text('{"name": "an app"}')
   code, _, err = _call(capsys, tmp_path / "app")
-  assert code == 2 and "check the path" in err and "elete" not in err
+  assert code == 2 and "Check the path" in err and "elete" not in err
 
 
 def test_what_stopped_commands_left_is_told(workdir, capsys):

@@ -79,7 +79,14 @@ def _kind(leaf: Any) -> str:
 
 
 def _sums_of(leaf: Any) -> jax.Array:
+<<<<<<< HEAD
   """Returns both sums of an array, uint32 [2], on every device."""
+=======
+  """Both sums of an array, uint32 [2], on every device."""
+  if isinstance(leaf, np.ndarray) and leaf.dtype.itemsize > 4:
+    with jax.enable_x64(True):  # Otherwise JAX would round it to 32 bits.
+      return _sums_of(jnp.asarray(leaf))
+>>>>>>> review
   leaf = jnp.asarray(leaf)
   if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     leaf = jax.random.key_data(leaf)
@@ -159,8 +166,12 @@ def _sums_of_block(
     whole: tuple[int, ...],
     counted: jax.Array | bool = True,
 ) -> jax.Array:
+<<<<<<< HEAD
   """Returns both sums of the counted elements of a block, uint32 [2]."""
   bits = _bits(block)
+=======
+  """Both sums of a block, of those elements that are counted, uint32 [2]."""
+>>>>>>> review
   flat, weight = jnp.uint32(0), jnp.uint32(0)
   for axis in range(block.ndim):
     shape = [1] * block.ndim
@@ -170,24 +181,33 @@ def _sums_of_block(
     stride = math.prod(whole[axis + 1 :]) % 2**32  # Beyond that it wraps.
     flat = flat + place * np.uint32(stride)
     weight = weight + place * np.uint32(_WEIGHTS[axis % len(_WEIGHTS)])
-  mixed = _mixed(bits ^ (flat * _SPREAD))
-  mixed = jnp.where(counted, mixed, 0)
-  weighted = mixed * (2 * weight + 1)
-  return jnp.stack([_sum(mixed), _sum(weighted)])
+  sums = jnp.zeros(2, jnp.uint32)
+  place = flat * _SPREAD
+  for bits in _words(block):
+    mixed = jnp.where(counted, _mixed(bits ^ place), 0)
+    sums += jnp.stack([_sum(mixed), _sum(mixed * (2 * weight + 1))])
+    place, weight = _mixed(~place), weight + np.uint32(_WEIGHTS[-1])
+  return sums
 
 
+<<<<<<< HEAD
 def _bits(block: jax.Array) -> jax.Array:
   """Returns the bits of each element as uint32.
 
   Raises:
     TypeError: the elements have 64 bits, which JAX disables by default.
   """
+=======
+def _words(block: jax.Array) -> list[jax.Array]:
+  """The bits of each element as uint32: one array, or two of 64 bits."""
+>>>>>>> review
   if block.dtype == jnp.bool_:
-    return block.astype(jnp.uint32)
-  width = jax.dtypes.itemsize_bits(block.dtype)
-  if width > 32:
-    raise TypeError(f"no checksum of {block.dtype}")
-  return jax.lax.bitcast_convert_type(block, f"uint{width}").astype(jnp.uint32)
+    return [block.astype(jnp.uint32)]
+  width = min(32, jax.dtypes.itemsize_bits(block.dtype))
+  bits = jax.lax.bitcast_convert_type(block, f"uint{width}")
+  if bits.ndim > block.ndim:  # With JAX_ENABLE_X64.
+    return [bits[..., 0], bits[..., 1]]
+  return [bits.astype(jnp.uint32)]
 
 
 def _mixed(bits: jax.Array) -> jax.Array:
