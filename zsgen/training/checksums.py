@@ -79,14 +79,10 @@ def _kind(leaf: Any) -> str:
 
 
 def _sums_of(leaf: Any) -> jax.Array:
-<<<<<<< HEAD
   """Returns both sums of an array, uint32 [2], on every device."""
-=======
-  """Both sums of an array, uint32 [2], on every device."""
   if isinstance(leaf, np.ndarray) and leaf.dtype.itemsize > 4:
     with jax.enable_x64(True):  # Otherwise JAX would round it to 32 bits.
       return _sums_of(jnp.asarray(leaf))
->>>>>>> review
   leaf = jnp.asarray(leaf)
   if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     leaf = jax.random.key_data(leaf)
@@ -166,12 +162,7 @@ def _sums_of_block(
     whole: tuple[int, ...],
     counted: jax.Array | bool = True,
 ) -> jax.Array:
-<<<<<<< HEAD
   """Returns both sums of the counted elements of a block, uint32 [2]."""
-  bits = _bits(block)
-=======
-  """Both sums of a block, of those elements that are counted, uint32 [2]."""
->>>>>>> review
   flat, weight = jnp.uint32(0), jnp.uint32(0)
   for axis in range(block.ndim):
     shape = [1] * block.ndim
@@ -190,17 +181,8 @@ def _sums_of_block(
   return sums
 
 
-<<<<<<< HEAD
-def _bits(block: jax.Array) -> jax.Array:
-  """Returns the bits of each element as uint32.
-
-  Raises:
-    TypeError: the elements have 64 bits, which JAX disables by default.
-  """
-=======
 def _words(block: jax.Array) -> list[jax.Array]:
-  """The bits of each element as uint32: one array, or two of 64 bits."""
->>>>>>> review
+  """Returns the bits of each element as uint32: one array, or two of 64 bits."""
   if block.dtype == jnp.bool_:
     return [block.astype(jnp.uint32)]
   width = min(32, jax.dtypes.itemsize_bits(block.dtype))
