@@ -12,7 +12,7 @@ import rich.console
 
 from tests.helpers import closeness, xla
 from zsgen import config as config_lib
-from zsgen import errors, pipeline
+from zsgen import errors, pipeline, verify
 from zsgen.training import checkpoints, records
 
 pytestmark = pytest.mark.numerics
@@ -111,6 +111,18 @@ def _shorter(member):
   return dataclasses.replace(member, order=order, machine=machine)
 
 
+def _check_verification(workdir):
+  """`verify` checks checkpoints of a population and what its members wrote."""
+  lines = " ".join(verify.verify(workdir / "populations"))
+  assert "checkpoint of step 10: verified" in lines
+  consumed = next(workdir.glob("runs/two-*/consumed.npy"))
+  whole = consumed.read_bytes()
+  consumed.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+  with pytest.raises(errors.InputError, match=f"{consumed}: "):
+    verify.verify(workdir / "populations")
+  consumed.write_bytes(whole)
+
+
 def test_a_stopped_population_goes_on_with_the_same_bytes(
     members, tmp_path, quiet, monkeypatch
 ):
@@ -130,6 +142,7 @@ def test_a_stopped_population_goes_on_with_the_same_bytes(
     patched.setattr(records.Records, "consumed", stop)
     with pytest.raises(Stopped):
       pipeline.run_population(members, tmp_path / "stopped", quiet)
+  _check_verification(tmp_path / "stopped")
   again = pipeline.run_population(members, tmp_path / "stopped", quiet)
   for run, other in zip(again, runs, strict=True):
     for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):

@@ -31,6 +31,7 @@ SECTIONS = {
     "orders": "order",
     "evaluations": "evaluation",
     "runs": "run",
+    "populations": "population",
     "scratch": "rows",
 }
 # What the manifest of each kind of artifact says.
@@ -40,6 +41,7 @@ _FIELDS = {
     "order": ("made_by", "store", "files", "count", "statistics"),
     "evaluation": ("made_by", "store", "files"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
+    "population": ("made_by",),
     "rows": ("made_by", "sources", "bad_rows", "files"),
     "export": ("made_by", "files"),
 }
@@ -362,10 +364,10 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
   """
   actual = path.resolve()
   kind = kind or SECTIONS.get(actual.parent.name, "")
-  if kind == "run":  # It may hold days of training.
+  if kind in ("run", "population"):  # It may hold days of training.
     return (
-        f"delete {path / MANIFEST} if it exists: the command that made the run"
-        " writes it again and keeps everything else"
+        f"delete {path / MANIFEST} if it exists: the command that made the"
+        f" {kind} writes it again and keeps everything else"
     )
   if actual.parent.parent.name == "runs" and actual.name.startswith("export"):
     return f"delete {path}, and --stage=export makes it again"

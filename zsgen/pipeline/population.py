@@ -1,7 +1,8 @@
 """Several experiments of one shape, trained as one program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import pathlib
+from typing import Any
 
 from zsgen import artifacts
 from zsgen import mesh as mesh_lib
@@ -32,10 +33,21 @@ def train(made: Sequence[experiment.Experiment]) -> list[pathlib.Path]:
       each.begin()
     names = [each.path.name for each in due]
     path = due[0].workdir / "populations"
-    path /= artifacts.name("population", {"members": names})
+    made_by = {"members": names}
+    path /= artifacts.name("population", made_by)
+    _write_manifest(path, made_by)
     evaluators = zip(*(job.evaluators for job in jobs), strict=True)
     evaluate = [together.together(each, sharding) for each in evaluators]
     digests = population.train(population.Job(path, jobs, sharding, evaluate))
     for each, own in zip(due, digests, strict=True):
       each.end(own)
   return [each.path for each in made]
+
+
+def _write_manifest(path: pathlib.Path, made_by: Mapping[str, Any]) -> None:
+  """Writes the manifest of a population, by which its members are known."""
+  if (path / artifacts.MANIFEST).exists():
+    artifacts.check_made_by(path, made_by)
+    return
+  path.mkdir(parents=True, exist_ok=True)
+  artifacts.write_manifest(path, {"kind": "population", "made_by": made_by})

@@ -281,13 +281,17 @@ class Checkpoints:
 class Finished(Checkpoints):
   """The checkpoints of a run opened only for reading, even while it trains.
 
+  Args:
+    run: the run's directory.
+    owner: identity of what they belong to; None for that of the run.
+
   Raises:
     InputError: the run has none.
   """
 
-  def __init__(self, run: pathlib.Path):
+  def __init__(self, run: pathlib.Path, owner: str | None = None):
     self.path = run / NAME
-    self._run = record_digests.identity(run)
+    self._run = record_digests.identity(run) if owner is None else owner
     if not self.path.is_dir():
       raise errors.InputError(
           f"{self.path} is missing: the run has no checkpoints. To make them"

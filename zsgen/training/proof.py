@@ -1,9 +1,11 @@
-"""Checks the records and checkpoints of a run."""
+"""Checks the records and checkpoints of runs and populations."""
 
 import pathlib
 
-from zsgen import errors
+from zsgen import artifacts, errors
 from zsgen.training import checkpoints, record_digests
+
+_RESUME = "Run the command that trains the run: it says how to resume."
 
 
 def check(run: pathlib.Path) -> list[str]:
@@ -38,6 +40,49 @@ def check(run: pathlib.Path) -> list[str]:
   return lines
 
 
+def check_population(population: pathlib.Path) -> list[str]:
+  """Checks the checkpoints of a population, and its members' records.
+
+  Records of members that are finished belong to the members alone, and are not
+  checked here.
+
+  Args:
+    population: its directory, in a workdir that has the members' runs.
+
+  Returns:
+    A line for each check that passed.
+
+  Raises:
+    InputError: its message has all problems, a line each.
+  """
+  manifest = artifacts.read_manifest(population, "population")
+  runs = population.resolve().parent.parent / "runs"
+  members = [runs / name for name in manifest["made_by"]["members"]]
+  if not (population / checkpoints.NAME).is_dir():
+    return [f"population {population}: no checkpoint was saved yet"]
+  owner = artifacts.digest([record_digests.identity(run) for run in members])
+  lines: list[str] = []
+  problems: list[str] = []
+  with checkpoints.Finished(population, owner) as saved:
+    for step in saved.steps():
+      try:
+        saved.check(step)
+        lines.append(
+            f"population {population}: checkpoint of step {step}: verified"
+        )
+      except checkpoints.Damaged as error:
+        problems.append(f"{error} {_RESUME}")
+    if saved.steps() and not problems:
+      records = saved.records(saved.steps()[-1])
+      for run, kept in zip(members, records, strict=True):
+        if not (run / record_digests.RESULT).exists():
+          found = record_digests.problems(run, record_digests.from_json(kept))
+          problems += [f"{problem}. {_RESUME}" for problem in found]
+  if problems:
+    raise errors.InputError("\n".join(problems))
+  return lines
+
+
 def _check_checkpoints(
     run: pathlib.Path,
     saved: checkpoints.Finished,
@@ -63,7 +108,7 @@ def _check_checkpoints(
       advice = (
           f"If you need it, delete {place}, then {checkpoints.retrain(run)}."
           if ended
-          else "Run the command that trains the run: it says how to resume."
+          else _RESUME
       )
       problems.append(f"{error} {advice}")
   if not ended and not problems and saved.steps():

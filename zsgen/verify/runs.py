@@ -43,6 +43,20 @@ def check_run(path: pathlib.Path) -> list[str]:
   return lines
 
 
+def check_population(path: pathlib.Path) -> list[str]:
+  """Checks a population; see `proof.check_population`.
+
+  Raises:
+    InputError: what does not hold.
+  """
+  from zsgen.training import proof  # Imports jax and orbax.
+
+  try:
+    return proof.check_population(path)
+  except errors.InputError as error:
+    raise artifact.Damaged(str(error).splitlines()) from error
+
+
 def _run(path: pathlib.Path) -> list[str]:
   run = artifacts.read_manifest(path, "run")
   order_path = (path / run["order"]).resolve()

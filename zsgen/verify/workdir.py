@@ -16,6 +16,7 @@ _CHECKS: dict[str, artifact.Check] = {
     "export": artifact.check_files,
     "order": artifact.check_order,
     "rows": artifact.check_files,
+    "population": runs.check_population,
     "run": runs.check_run,
     "store": artifact.check_store,
 }
@@ -137,6 +138,12 @@ def _entry(path: pathlib.Path) -> Result:
     return Result(path, [f"{path}: {_left_over(path)}"], [])
   if traced := _TRACE.fullmatch(path.name):
     return _trace(path, path.with_name(traced[1]), traced[2])
+  if (
+      path.resolve().parent.name == "populations"
+      and not (path / artifacts.MANIFEST).exists()
+  ):
+    line = f"population {path}: not checked: it has no {artifacts.MANIFEST}"
+    return Result(path, [line], [])
   named = artifacts.is_hashed(path.name)
   if (path / artifacts.MANIFEST).exists() or (named and path.is_dir()):
     if (
