@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_run_is_named(small, tmp_path):
   (run / "checkpoints").rename(run / "old")
   (other / "checkpoints").rename(run / "checkpoints")
   small.model.mlp_width = 48
-  with pytest.raises(errors.InputError, match="is of another run"):
+  with pytest.raises(errors.InputError, match="copied here from another run"):
     zsgen.run(small, tmp_path, ["train"])
 
 
