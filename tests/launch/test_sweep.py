@@ -147,7 +147,9 @@ def test_notes_of_points_that_were_exchanged(
   with pytest.raises(errors.InputError, match=r"near-s0.json: .*copied here"):
     _run(config, tmp_path)
   first.write_text('{"rum": "runs/near-s0"}')
-  with pytest.raises(errors.InputError, match=r"near-s0.json: .*Delete it, and"):
+  with pytest.raises(
+      errors.InputError, match=r"near-s0.json: .*Delete it, and"
+  ):
     _run(config, tmp_path)
   first.write_text(text)
   assert _run(config, tmp_path)[0]

@@ -42,7 +42,7 @@ def test_damage_is_told(write_run, tmp_path):
   (run.path / "evals" / "heldout" / "loss.npy").write_bytes(b"no")
   with pytest.raises(errors.InputError, match="evals/heldout"):
     run.evaluation("heldout")
-  with pytest.raises(errors.InputError, match="has no manifest.json"):
+  with pytest.raises(errors.InputError, match=r"has no manifest\.json"):
     curves.open_run(tmp_path)
   with pytest.raises(errors.InputError, match="not the manifest of a run"):
     curves.open_run(run.store)
