@@ -29,8 +29,8 @@ def save(
 ) -> None:
   """Writes config.json, generation_config.json and safetensors.
 
-  Either all of it is there afterwards, or nothing. Rows that pad the vocabulary are left out. Beside the parameters, memory
-  holds one file of weights at a time.
+  Either all files are written or none. Rows that pad the vocabulary are left
+  out. Besides the parameters, memory holds one file of weights at a time.
 
   Args:
     directory: must not hold anything yet.
