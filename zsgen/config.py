@@ -505,8 +505,9 @@ class Hosts:
   count: int = option(0, low=0, high=65_536, machine=True, per_process=True)
   # The number of this process, from 0; -1: found.
   index: int = option(-1, low=-1, machine=True, per_process=True)
-  # Seconds that a process waits at its start for the others to come.
-  wait: int = option(300, low=1, high=86_400, machine=True, per_process=True)
+  # Seconds that a process waits at its start for the others; 0: 45 if there is
+  # a coordinator's address, 300 if jax finds the processes of a cluster.
+  wait: int = option(0, low=0, high=86_400, machine=True, per_process=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,9 @@ from zsgen.hosts import (
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
+# Seconds to wait for the others by default, so that a wrong address is reported
+# within a minute, while a cluster may start its processes minutes apart.
+_WAIT, _CLUSTER_WAIT = 45, 300
 # Seconds that jax may take to start once all processes have connected.
 _MET = 60.0
 # Seconds after our own timeout until jax aborts.
@@ -85,10 +88,11 @@ def start(
     if place is None:
       return None
     facts = collect()
+    wait = asked.wait or (_WAIT if place.address else _CLUSTER_WAIT)
     with signals.joining():
       if place.address:
-        meeting.meet(place.address, place.count, place.index, facts, asked.wait)
-      _start_jax(place, asked.wait)
+        meeting.meet(place.address, place.count, place.index, facts, wait)
+      _start_jax(place, wait)
     failures.watch()
     return None if place.address else facts
   if not service.several():
