@@ -7,6 +7,7 @@ if they send other bytes, and after a while if they send nothing.
 
 from collections.abc import Mapping
 import dataclasses
+import math
 import errno
 import selectors
 import socket
@@ -181,7 +182,7 @@ class Reception:
           self._read(key.data)
       self._drop_silent()
       if time.monotonic() > quiet_until:
-        quiet_until = self._deadline
+        quiet_until = math.inf
         self._say_who_is_missing()
     return verdict
 
