@@ -7,8 +7,8 @@ if they send other bytes, and after a while if they send nothing.
 
 from collections.abc import Mapping
 import dataclasses
-import math
 import errno
+import math
 import selectors
 import socket
 import threading
