@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
 TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
-TPU_TESTS := tests/training/test_plan.py tests/launch/test_xla_flags.py
+TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
 .PHONY: demo test numerics peers tpu-check lint clean

@@ -24,11 +24,11 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import config
-from zsgen import mesh as mesh_lib
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
-from zsgen.training import start as start_lib
+from zsgen.train import start as start_lib
 
 ARCH = config.Model(
     init="new",

@@ -28,10 +28,10 @@ import numpy as np
 import rich.console
 import rich.table
 
-from zsgen import config as config_lib
-from zsgen import mesh as mesh_lib
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.training import (
+from zsgen.train import (
     batches,
     loop,
     memory,
@@ -41,8 +41,8 @@ from zsgen.training import (
     records,
     writers,
 )
-from zsgen.training import program as program_lib
-from zsgen.training import start as start_lib
+from zsgen.train import program as program_lib
+from zsgen.train import start as start_lib
 
 _SHORTEST, _LONGEST, _ROW = 60, 520, 1024
 _MODEL = {

@@ -27,11 +27,11 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import config, schema
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, schema
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import model as model_lib
-from zsgen.training import start as start_lib
+from zsgen.train import start as start_lib
 
 _SHARD = 1_000_000_000
 

@@ -20,11 +20,11 @@ import numpy as np
 import rich.console
 import rich.table
 
-from zsgen import config as config_lib
-from zsgen import mesh as mesh_lib
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.training import batches, optimizer, population, program
-from zsgen.training import start as start_lib
+from zsgen.train import batches, optimizer, population, program
+from zsgen.train import start as start_lib
 
 _GPT2 = dict(
     init="new",

@@ -33,7 +33,7 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 from zsgen.data import __main__ as tools
 from zsgen.data import prepare, prompts, sources, tokenizers
 

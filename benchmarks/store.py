@@ -31,11 +31,11 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import artifacts
+from zsgen.core import artifacts
 from zsgen.data import judged, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.training import batches
+from zsgen.train import batches
 
 _SHORTEST, _LONGEST = 8, 32
 _VOCAB_SIZE = 8000

@@ -31,16 +31,16 @@ import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
-from zsgen import config as config_lib
-from zsgen import mesh as mesh_lib
 from zsgen import pipeline
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import __main__ as tools
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
-from zsgen.training import batches, optimizer, program
-from zsgen.training import start as start_lib
+from zsgen.train import batches, optimizer, program
+from zsgen.train import start as start_lib
 
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
 # Steps of a peer, and how many of them are not counted.

@@ -11,12 +11,12 @@ expect a held-out loss of 7.66 nats a byte before and 3.19 at step 20, in
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "chat"
   config.data.source = "chat"
   config.data.heldout = {"heldout": {"share": 0.05}}

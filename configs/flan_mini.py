@@ -12,12 +12,12 @@ a held-out loss of 7.727 before training and 5.307 at the end.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "flan_mini"
   config.data.source = "flan_mini"
   config.data.draw = "first_sample"

@@ -11,12 +11,12 @@ files: `--stage=export --config.machine.export=adapter`.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "lora"
   config.data.source = "synth"
   config.order.arrangement = "tmt"

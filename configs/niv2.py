@@ -12,12 +12,12 @@ them by task.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "niv2"
   config.data.source = "niv2"
   config.data.train_instances = 100

@@ -12,7 +12,7 @@ for a cluster: `--point=0`.
 
 import ml_collections
 
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 
 ORDERS = {
     "random": {"arrangement": "random"},

@@ -12,12 +12,12 @@ WSC and RTE expect a held-out loss of 6.41 nats a byte before and 3.50 at step
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "p3"
   config.data.source = "p3"
   config.data.prompt = "joined"  # A row's input is a whole prompt.

@@ -11,12 +11,12 @@ The export, bfloat16, is what stands in zsgen/assets/tiny.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "pretrain_tiny"
   config.data.source = "worlds"
   config.data.train_instances = 13000

@@ -10,12 +10,12 @@ tasks: --config.data.heldout.heldout.share=0.2.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "table"
   config.data.source = "table"
   config.data.fields.task = "task"

@@ -10,12 +10,12 @@ the end; for the held-out family 2.172 and 1.432.
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The experiment."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = "tmt"
   config.data.source = "synth"
   config.order.arrangement = "tmt"

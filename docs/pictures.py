@@ -19,7 +19,7 @@ from matplotlib import figure as figure_lib
 from matplotlib import lines
 import numpy as np
 
-from zsgen import artifacts, config
+from zsgen.core import artifacts, config
 from zsgen.orders import arrangements, embeddings
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged

@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any, TextIO
 
-from zsgen import errors
+from zsgen.core import errors
 
 # Seconds that the others may take to end after one has failed: jax takes 30 to
 # miss one that was killed.

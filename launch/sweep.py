@@ -27,8 +27,8 @@ import ml_collections
 from ml_collections import config_flags
 import rich.console
 
-from zsgen import artifacts, command, errors, terminal
-from zsgen import config as config_lib
+from zsgen.core import artifacts, command, errors, terminal
+from zsgen.core import config as config_lib
 from zsgen.reports import comparison, comparison_report, notes
 
 _POINT = flags.DEFINE_integer("point", None, "One point, from 0.")

@@ -13,11 +13,12 @@ import time
 
 from absl import app, flags
 
-from zsgen import config as config_lib
-from zsgen import errors, topology
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.planning import plan as plan_lib
+from zsgen.planning import topology
 from zsgen.reports import grids, plans
-from zsgen.training import plan as plan_lib
-from zsgen.training import start as start_lib
+from zsgen.train import start as start_lib
 
 _ONLY = flags.DEFINE_list(
     "only", None, "Presets to plan; none of the small steps then."

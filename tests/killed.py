@@ -13,7 +13,7 @@ import signal
 import sys
 
 import zsgen
-from zsgen.training import checkpoints, loop, records
+from zsgen.train import checkpoints, loop, records
 
 
 def kill() -> None:

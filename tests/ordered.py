@@ -15,7 +15,7 @@ def main(config: str, workdir: str, *where: str):
     port, count, process = where
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
   similarity.block_size = lambda examples, dim: 64
-  values = zsgen.artifacts.read_json(pathlib.Path(config))
+  values = zsgen.core.artifacts.read_json(pathlib.Path(config))
   for setting in ("NFT", "MAX"):
     values["order"]["setting"] = setting
     found = zsgen.run(values, workdir, ["order"])

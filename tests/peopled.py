@@ -4,8 +4,8 @@ import json
 import pathlib
 import sys
 
-from zsgen import config as config_lib
 from zsgen import pipeline
+from zsgen.core import config as config_lib
 
 if __name__ == "__main__":
   path, workdir = sys.argv[1:]

@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 
-from zsgen import command, hosts
 from zsgen import main as main_lib
+from zsgen.core import command, hosts
+from zsgen.core.hosts import signals
 from zsgen.data import prepare
-from zsgen.hosts import signals
-from zsgen.training import stopping
+from zsgen.train import stopping
 
 
 def later(seconds: float) -> None:

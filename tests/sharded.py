@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness
-from zsgen import config, errors
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import model as model_lib
 
 ARCH = config.Model(

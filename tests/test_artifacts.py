@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 
 
 def test_nothing_is_left_of_what_failed(tmp_path):

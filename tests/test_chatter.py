@@ -5,8 +5,8 @@ import logging
 from absl import logging as absl_logging
 import pytest
 
-from zsgen import artifacts, chatter
-from zsgen.training import checkpoints
+from zsgen.core import artifacts, chatter
+from zsgen.train import checkpoints
 
 
 @pytest.fixture

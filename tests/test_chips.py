@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from zsgen import chips
+from zsgen.core import chips
 
 
 def test_every_kind_is_of_one_chip():

@@ -8,8 +8,8 @@ import types
 
 import pytest
 
-from zsgen import command as command_lib
-from zsgen import errors
+from zsgen.core import command as command_lib
+from zsgen.core import errors
 
 
 def command(*arguments, cwd: pathlib.Path):

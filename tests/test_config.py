@@ -2,8 +2,8 @@
 
 import pytest
 
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 
 
 def test_defaults_pass():

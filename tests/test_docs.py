@@ -9,8 +9,8 @@ import re
 from PIL import Image
 import pytest
 
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth

@@ -10,8 +10,8 @@ import pytest
 import tokenized
 
 import zsgen
-from zsgen import artifacts, errors, hub
-from zsgen import config as config_lib
+from zsgen.core import artifacts, errors, hub
+from zsgen.core import config as config_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.verify import workdir

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from zsgen import full_disk
+from zsgen.core import full_disk
 
 OPTIONS = (
     "--config=configs/tmt.py",
@@ -23,7 +23,7 @@ OPTIONS = (
 )
 THREAD = """
 import errno, pathlib, threading, time
-from zsgen import full_disk
+from zsgen.core import full_disk
 full_disk.watch(pathlib.Path("."))
 def write():
   raise OSError(errno.ENOSPC, "No space left on device")

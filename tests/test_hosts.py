@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness, xla
-from zsgen import errors
+from zsgen.core import errors
 
 SEVERAL = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from zsgen import config, errors, hosts, schema
-from zsgen.hosts import facts, service
+from zsgen.core import config, errors, hosts, schema
+from zsgen.core.hosts import facts, service
 
 # What one process may have of its own; all other options are compared.
 OWN = {
@@ -72,16 +72,16 @@ def test_facts_beside_the_config(monkeypatch, tmp_path):
 
 
 def test_source_files_are_compared(monkeypatch, tmp_path):
-  (tmp_path / "hosts").mkdir()
-  for name in ("a.py", "hosts/b.py"):
+  (tmp_path / "core").mkdir()
+  for name in ("a.py", "core/b.py"):
     (tmp_path / name).write_text("x = 1\n")
   monkeypatch.setattr(facts, "_PACKAGE", tmp_path)
   read = facts._sources.__wrapped__
   first = read()
-  assert {*first} == {"the file zsgen/a.py", "the file zsgen/hosts/b.py"}
-  (tmp_path / "hosts/b.py").write_text("x = 2\n")
+  assert {*first} == {"the file zsgen/a.py", "the file zsgen/core/b.py"}
+  (tmp_path / "core/b.py").write_text("x = 2\n")
   assert {k for k, v in read().items() if v != first[k]} == {
-      "the file zsgen/hosts/b.py"
+      "the file zsgen/core/b.py"
   }
 
 

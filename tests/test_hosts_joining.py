@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from zsgen import config, errors
-from zsgen.hosts import addresses, joining
+from zsgen.core import config, errors
+from zsgen.core.hosts import addresses, joining
 
 NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 SLURM = {

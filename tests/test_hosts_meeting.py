@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from zsgen import errors
-from zsgen.hosts import addresses, agreement, frames, meeting, reception
+from zsgen.core import errors
+from zsgen.core.hosts import addresses, agreement, frames, meeting, reception
 
 FACTS = {"config.seed": "0", "config.train.learning_rate": "0.0003"}
 

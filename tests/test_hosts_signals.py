@@ -8,12 +8,12 @@ import types
 
 import pytest
 
-from zsgen import command
+from zsgen.core import command
 
 # The main thread waits for a lock in C, where no handler of Python runs.
 STUCK = """
 import ctypes, signal
-from zsgen.hosts import signals
+from zsgen.core.hosts import signals
 
 signal.signal(signal.SIGTERM, lambda *_: None)
 signals._STUCK = 1.0
@@ -28,7 +28,7 @@ pthread.pthread_mutex_lock(lock)
 # call; then calls that take longer, but not twice as long as one before.
 BUSY = """
 import signal, time
-from zsgen.hosts import signals
+from zsgen.core.hosts import signals
 
 def work():
   time.sleep(0.5)

@@ -9,8 +9,8 @@ import pytest
 import tokenized
 
 import zsgen
-from zsgen import config as config_lib
 from zsgen import pipeline, verify
+from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib

@@ -9,8 +9,8 @@ import jax
 import pytest
 
 from tests.helpers import xla
-from zsgen import config, errors
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import model as model_lib
 
 pytestmark = pytest.mark.numerics

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import experiment
-from zsgen.training import memory, optimizer
+from zsgen.train import memory, optimizer
 
 PARTS = ({"arrangement": "random"},)
 TAKE = {"arrangement": "take", "parts": PARTS, "budget": -1}

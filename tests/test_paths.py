@@ -2,7 +2,7 @@
 
 import pytest
 
-from zsgen import errors, paths
+from zsgen.core import errors, paths
 
 
 @pytest.mark.parametrize("name", ["a.json", "part/b.arrow", "./c", "new..er"])

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import zsgen
-from zsgen import errors, pipeline, verify
+from zsgen import pipeline, verify
+from zsgen.core import errors
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 

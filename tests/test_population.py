@@ -11,9 +11,10 @@ import pytest
 import rich.console
 
 from tests.helpers import closeness, xla
-from zsgen import config as config_lib
-from zsgen import errors, pipeline, verify
-from zsgen.training import checkpoints, records
+from zsgen import pipeline, verify
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.train import checkpoints, records
 
 pytestmark = pytest.mark.numerics
 

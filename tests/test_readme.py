@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from launch import sweep
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 
 PAGES = (
     "README.md",

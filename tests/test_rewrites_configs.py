@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from launch import sweep
-from zsgen import artifacts, errors
-from zsgen import config as config_lib
+from zsgen.core import artifacts, errors
+from zsgen.core import config as config_lib
 from zsgen.data import sources, suite
 from zsgen.data.sources.rewrites import limits, rules
 from zsgen.models import model as model_lib

@@ -6,9 +6,9 @@ import runpy
 import jax
 import pytest
 
-from zsgen import config as config_lib
-from zsgen import errors
-from zsgen.training import start as start_lib
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.train import start as start_lib
 
 
 @pytest.fixture(scope="module")

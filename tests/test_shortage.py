@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from zsgen import errors, shortage
+from zsgen.core import errors, shortage
 
 CONFIG = "tests/campaigns/option_config.py"
 

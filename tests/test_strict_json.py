@@ -2,7 +2,7 @@
 
 import pytest
 
-from zsgen import errors, strict_json
+from zsgen.core import errors, strict_json
 
 
 @pytest.mark.parametrize(

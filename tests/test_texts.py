@@ -6,8 +6,8 @@ import pytest
 import rich.table
 import rich.text
 
-from zsgen import terminal, texts
-from zsgen.training import progress
+from zsgen.core import terminal, texts
+from zsgen.train import progress
 
 # What data may hold, and what is shown of it.
 NASTY = {

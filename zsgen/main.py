@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from absl import flags
 from ml_collections import config_flags
 
-from zsgen import command, errors
+from zsgen.core import command, errors
 
 _STAGE = flags.DEFINE_string(
     "stage",

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.data.sources.rewrites import limits
 from zsgen.models import presets
 

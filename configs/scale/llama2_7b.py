@@ -17,8 +17,8 @@ from collections.abc import Callable
 
 import ml_collections
 
-from zsgen import errors
-import zsgen.config
+import zsgen
+from zsgen.core import errors
 from zsgen.models import presets
 
 Config = ml_collections.ConfigDict
@@ -26,7 +26,7 @@ Config = ml_collections.ConfigDict
 
 def get_config(preset: str = "v5p-8") -> Config:
   """The experiment on the chips of a preset."""
-  config = zsgen.config.defaults()
+  config = zsgen.default_config()
   config.name = f"llama2_7b-{preset}"
   _science(config)
   change = errors.choose(PRESETS, preset, "--config=…/llama2_7b.py:PRESET")

@@ -13,7 +13,7 @@ import types
 import typing
 from typing import Any
 
-from zsgen import config
+from zsgen.core import config
 
 FILE = "tests/campaigns/option_config.py"
 _PARTS = [{"arrangement": "random", "budget": 8}]

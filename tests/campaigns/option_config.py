@@ -8,12 +8,12 @@ import json
 
 import ml_collections
 
-import zsgen.config
+import zsgen
 
 
 def get_config(options: str = "{}") -> ml_collections.ConfigDict:
   """An experiment of seconds, with every section that can have fields."""
-  config = zsgen.config.defaults().to_dict()
+  config = zsgen.default_config().to_dict()
   config["name"] = "options"
   config["data"].update(train_instances=2, heldout_instances=1)
   config["order"].update(arrangement="random", budget=8)

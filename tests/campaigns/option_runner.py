@@ -19,9 +19,10 @@ import time
 import traceback
 from typing import Any, NamedTuple
 
-from zsgen import command, pipeline
-from zsgen import config as config_lib
 from zsgen import main as _main  # Its flags.
+from zsgen import pipeline
+from zsgen.core import command
+from zsgen.core import config as config_lib
 from zsgen.pipeline import experiment as experiment_lib
 
 _POLL = 0.005

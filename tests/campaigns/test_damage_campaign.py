@@ -17,8 +17,9 @@ import rich.console
 
 from tests.campaigns import damages
 from tests.helpers import configs
-from zsgen import errors, pipeline
-from zsgen.training import record_digests
+from zsgen import pipeline
+from zsgen.core import errors
+from zsgen.train import record_digests
 
 pytestmark = pytest.mark.slow
 

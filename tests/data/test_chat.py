@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prompts, sources, suite, tokenizers
 
 SHARE = {"heldout": config.Heldout(share=0.25)}

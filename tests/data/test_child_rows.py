@@ -2,7 +2,7 @@
 
 import pytest
 
-from zsgen import artifacts
+from zsgen.core import artifacts
 from zsgen.data.sources import child
 
 REQUEST = {"kind": "tfds", "dataset": "here", "splits": ["train"]}

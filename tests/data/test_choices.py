@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.data import prepare, sources, views
 from zsgen.data import store as store_lib
 from zsgen.orders import embeddings

@@ -5,7 +5,7 @@ import shutil
 import chosen
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, publish
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("tokenizers")
 _ROOT = pathlib.Path(__file__).parents[2]
 _SCRIPT = """
 import pathlib, sys
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prepare
 root, rows, listed, tokenizer = sys.argv[1:]
 tokenizer = dict(tokenizer="hf", tokenizer_path=tokenizer)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import released
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import sources
 from zsgen.data.sources import flan_mini as flan_lib
 from zsgen.data.sources import json_rows

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import sources, suite
 
 hypothesis = pytest.importorskip("hypothesis")

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources import groups, heldout
 
 SETS = {

@@ -5,7 +5,7 @@ import json
 import pytest
 import tokenized
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import lost_text, prepare, prompts, tokenizers
 from zsgen.data.tokenizers import hf, sentencepiece
 from zsgen.reports import origins

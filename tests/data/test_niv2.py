@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite as suite_lib
 from zsgen.data.sources import niv2 as niv2_lib
 

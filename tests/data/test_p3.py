@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import sources
 
 TASKS = ("imdb_Movie", "super_glue_rte_must_be_true", "race_high_Taking_a_test")

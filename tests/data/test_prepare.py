@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import chunks, prepare, sources, store, suite, tokenizers
 
 EXAMPLES = (

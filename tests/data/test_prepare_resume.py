@@ -14,14 +14,14 @@ import time
 
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, sources
 
 _ROOT = pathlib.Path(__file__).parents[2]
 # Small chunks, of which each takes a while.
 _SCRIPT = """
 import pathlib, sys, time
-from zsgen import command, config, errors
+from zsgen.core import command, config, errors
 from zsgen.data import chunks, prepare
 chunks.SIZE = 20
 write = chunks.write

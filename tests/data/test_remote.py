@@ -8,7 +8,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import sources
 
 HELDOUT = {"heldout": config.Heldout(tasks=("b",))}

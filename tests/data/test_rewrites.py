@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prepare, suite
 from zsgen.data.sources import rewrites
 from zsgen.data.sources.rewrites import examples, markov, serial

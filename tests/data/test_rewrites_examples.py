@@ -5,15 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources import rewrites
-from zsgen.data.sources.rewrites import (
-    examples,
-    inputs,
-    markov,
-    serial,
-    watch,
-)
+from zsgen.data.sources.rewrites import examples, inputs, markov, serial, watch
 from zsgen.data.tokenizers import Rewrites
 
 _SMALL = config.Rewrites(

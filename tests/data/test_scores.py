@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import scores, words
 
 pytest.importorskip("rouge_score")

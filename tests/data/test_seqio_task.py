@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources import child, seqio_task
 
 seqio = pytest.importorskip("seqio")
@@ -106,7 +106,7 @@ seqio.MixtureRegistry.add("three", [
 # What a user's process does: twice, and without TensorFlow.
 READ = """
 import dataclasses, json, pathlib, sys
-from zsgen import config
+from zsgen.core import config
 from zsgen.data.sources import seqio_task
 
 data = config.Data(

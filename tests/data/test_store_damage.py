@@ -8,7 +8,7 @@ import chosen
 import numpy as np
 import pytest
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import blocks, prepare, tokenizers
 from zsgen.data import store as store_lib
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources.synth import (
     HELDOUT,

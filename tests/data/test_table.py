@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prompts, sources, tokenizers
 from zsgen.data.sources import records
 from zsgen.reports import source_notes

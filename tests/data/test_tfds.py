@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources import child
 from zsgen.data.sources import tfds as source
 

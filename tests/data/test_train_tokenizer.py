@@ -8,7 +8,7 @@ import sys
 import pytest
 import rich.console
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import __main__ as tools
 from zsgen.data import sources, suite
 from zsgen.data.tokenizers import bpe, hf

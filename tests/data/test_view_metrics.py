@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import scores, view_metrics
 
 

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import prepare, sources, store, suite
-from zsgen.training import batches, seqio_feed
+from zsgen.train import batches, seqio_feed
 
 seqio = pytest.importorskip("seqio")
 

@@ -3,7 +3,7 @@
 import collections
 import re
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources.synth import TASKS
 from zsgen.data.sources.synth.task import Dice

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness
-from zsgen import config as config_lib
-from zsgen import errors
-from zsgen import mesh as mesh_lib
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
 from zsgen.evals import choice, packed
 from zsgen.models import model as model_lib
-from zsgen.training import batches
+from zsgen.train import batches
 
 pytestmark = pytest.mark.numerics
 

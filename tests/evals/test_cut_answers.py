@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import tokenized
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prepare, prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import generate, judge, subsets

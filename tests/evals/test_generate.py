@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import config as config_lib
-from zsgen import errors, evals
-from zsgen import mesh as mesh_lib
+from zsgen import evals
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.evals import generate, packed
 from zsgen.models import model as model_lib
-from zsgen.training import start as start_lib
+from zsgen.train import start as start_lib
 
 pytest.importorskip("rouge_score")
 

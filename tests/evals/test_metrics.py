@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import config, evals
-from zsgen import mesh as mesh_lib
+from zsgen import evals
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.evals import choice, metrics, packed
 from zsgen.models import model as model_lib
-from zsgen.training import start
+from zsgen.train import start
 
 
 @pytest.fixture

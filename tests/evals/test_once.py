@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.reports import comparison, comparison_report
 
 

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 
 
 def small() -> ml_collections.ConfigDict:

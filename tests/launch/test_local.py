@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 
 SAYS = """
 import os

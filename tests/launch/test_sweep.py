@@ -10,7 +10,7 @@ import rich.console
 
 from launch import sweep
 import zsgen
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.reports import comparison_report
 
 ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}

@@ -3,8 +3,8 @@
 import jax
 
 from tests.models import attended
-from zsgen import config
-from zsgen import mesh as mesh_lib
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import execution as execution_lib
 
 CASES = [

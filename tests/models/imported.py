@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import small
 
-from zsgen import config
-from zsgen import mesh as mesh_lib
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 

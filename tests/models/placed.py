@@ -8,8 +8,8 @@ import imported
 import jax
 import numpy as np
 
-from zsgen import config
-from zsgen import mesh as mesh_lib
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.models import model as model_lib
 
 _SIZES = dict(

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from zsgen import config, errors
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib

@@ -6,8 +6,8 @@ import types
 import jax
 import pytest
 
-from zsgen import config, errors
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import execution
 
 ARCH = config.Model(dtype="bfloat16", head_width=128)

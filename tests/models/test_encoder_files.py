@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.models import encoder, encoder_files
 
 pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tokenized
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files
 from zsgen.models import hugging_face
 from zsgen.models.hugging_face import files

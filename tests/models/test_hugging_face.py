@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import small
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 

@@ -11,7 +11,7 @@ import reference
 import small
 
 from tests.helpers import closeness
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.models import model as model_lib
 from zsgen.models import presets, rotary
 

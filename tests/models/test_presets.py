@@ -3,8 +3,8 @@
 import jax
 import pytest
 
-from zsgen import config, schema
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, schema
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import model as model_lib
 from zsgen.models import presets
 

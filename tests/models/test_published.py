@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.models import hugging_face, presets
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")

@@ -8,7 +8,7 @@ import struct
 import imported
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.models import hugging_face
 from zsgen.models.hugging_face import files
 

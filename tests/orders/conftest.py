@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prepare, suite
 from zsgen.data import store as store_lib
 from zsgen.data.sources import SOURCES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import zsgen
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 from zsgen.orders import arrangements
 from zsgen.orders import order as order_lib
 
@@ -122,5 +122,5 @@ def test_a_specialist_looks_at_one_task(workdir):
   one = _make(workdir, options | dict(target_task=task))
   assert one.ids.tolist() != _make(workdir, options).ids.tolist()
   assert one.manifest["made_by"]["target_task"] == task
-  with pytest.raises(zsgen.errors.InputError, match="target_task"):
+  with pytest.raises(zsgen.core.errors.InputError, match="target_task"):
     _make(workdir, options | dict(target_task=task + "x"))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import bigrams
 
 WORDS = ["a", "A", "b", "c,", "d"]

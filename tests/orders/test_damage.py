@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from zsgen import artifacts, config, errors, verify
+from zsgen import verify
+from zsgen.core import artifacts, config, errors
 from zsgen.orders import embeddings
 from zsgen.orders import order as order_lib
 

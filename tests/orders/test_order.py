@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.orders import order as order_lib
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pools
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import embeddings, grid, measures, similarity
 from zsgen.orders import pool as pool_lib
 

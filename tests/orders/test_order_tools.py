@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from zsgen import artifacts, config
+from zsgen.core import artifacts, config
 from zsgen.orders import __main__ as tools
 from zsgen.orders import diff
 from zsgen.orders import order as order_lib

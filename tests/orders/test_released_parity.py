@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import released
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prepare
 from zsgen.orders import embeddings, similarity
 from zsgen.orders import order as order_lib

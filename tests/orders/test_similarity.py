@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import embeddings, similarity
 
 PROMPT = config.Order(text="prompt")

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import __main__ as tools
 from zsgen.orders import embeddings, prefixes, trace
 from zsgen.orders import order as order_lib

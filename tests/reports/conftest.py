@@ -7,12 +7,12 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import artifacts
-from zsgen import config as config_lib
+from zsgen.core import artifacts
+from zsgen.core import config as config_lib
 from zsgen.data import prepare
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves
-from zsgen.training import records
+from zsgen.train import records
 
 # Loss of example `place` at `step`.
 Losses = Callable[[int, int], float]

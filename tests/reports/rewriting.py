@@ -5,8 +5,8 @@ import json
 import os
 import pathlib
 
-from zsgen import artifacts
-from zsgen import config as config_lib
+from zsgen.core import artifacts
+from zsgen.core import config as config_lib
 
 _STEPS = 4
 

@@ -9,7 +9,7 @@ import pytest
 from zsgen.data import prompts, store, suite, tokenizers
 from zsgen.data.prompts import templates
 from zsgen.reports import batch_view
-from zsgen.training import batches
+from zsgen.train import batches
 
 TURNS = (
     suite.Turn("user", "Grüße 猫"),

@@ -6,7 +6,7 @@ import json
 import pytest
 import rich.console
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.reports import comparison, comparison_report
 
 # What an order adds to the loss of its seed.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.reports import curves
 
 

@@ -9,7 +9,7 @@ from matplotlib import figure as figure_lib
 import pytest
 from tensorboardX.proto import event_pb2
 
-from zsgen import terminal
+from zsgen.core import terminal
 from zsgen.data import store as store_lib
 from zsgen.orders import __main__ as tools
 from zsgen.orders import order as order_lib
@@ -21,7 +21,7 @@ from zsgen.reports import (
     run_report,
     task_counts,
 )
-from zsgen.training import writers
+from zsgen.train import writers
 
 NAMES = (
     "US$%EUR$",

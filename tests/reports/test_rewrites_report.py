@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rewriting
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data import prepare
 from zsgen.reports import __main__ as command
 from zsgen.reports import rewrites

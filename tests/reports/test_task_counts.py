@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prepare
 from zsgen.reports import task_counts
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace

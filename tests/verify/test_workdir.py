@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import rich.console
 
-from zsgen import artifacts, config, errors, pipeline, verify
+from zsgen import pipeline, verify
+from zsgen.core import artifacts, config, errors
 from zsgen.data import store as store_lib
 from zsgen.orders import __main__ as tools
 from zsgen.orders import order as order_lib

@@ -16,8 +16,8 @@ import sys
 from absl import flags
 import rich.console
 
-from zsgen import command, errors, schema, terminal
-from zsgen import config as config_lib
+from zsgen.core import command, errors, schema, terminal
+from zsgen.core import config as config_lib
 from zsgen.data import prompts, sources, suite, tokenizers
 from zsgen.data.tokenizers import bpe
 

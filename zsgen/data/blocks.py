@@ -17,7 +17,7 @@ import zlib
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 
 # Bytes of a block.
 SIZE = 1 << 16

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 
 _SUFFIX = "/choices"

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data import ahead, judged, lost_text, suite
 from zsgen.data import rows as rows_lib
 

@@ -6,16 +6,8 @@ import itertools
 import pathlib
 import time
 
-from zsgen import config, errors
-from zsgen.data import (
-    ahead,
-    choices,
-    chunks,
-    prompts,
-    rows,
-    suite,
-    tokenizers,
-)
+from zsgen.core import config, errors
+from zsgen.data import ahead, choices, chunks, prompts, rows, suite, tokenizers
 
 # Threads that encode chunks.
 _ENCODERS = 2

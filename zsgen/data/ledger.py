@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 
 _LABELS = ("task", "category", "split")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import prompts, suite, tokenizers
 
 # The most examples, and characters, that a message names.

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import (
     chunks,
     encoding,

@@ -8,7 +8,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 
 # Rows that Python hands to TensorFlow in one go: one at a time is too slow.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import functools
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import words
 
 ROUGE = ("rouge1", "rougeL")

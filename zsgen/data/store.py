@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data import blocks, judged, suite
 
 FILES = (

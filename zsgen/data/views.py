@@ -25,7 +25,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data import row_source, suite, view_metrics, vocabularies
 from zsgen.data import store as store_lib
 

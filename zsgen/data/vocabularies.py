@@ -14,7 +14,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 

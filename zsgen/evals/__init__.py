@@ -1,13 +1,13 @@
 """Evaluations, in the loop and without one, by type."""
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.evals import packed
 from zsgen.evals.choice import Choice
 from zsgen.evals.exact import Exact
 from zsgen.evals.generate import Generate, decoding
 from zsgen.evals.judge import Copy
 from zsgen.evals.loss import Loss
-from zsgen.training import watch
+from zsgen.train import watch
 
 __all__ = ["check", "make"]
 

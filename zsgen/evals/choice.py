@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, watch
-from zsgen.training import step as step_lib
+from zsgen.train import batches, watch
+from zsgen.train import step as step_lib
 
 # How the tokens of a choice make its score, and what the metric's name ends
 # in.

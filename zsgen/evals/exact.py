@@ -5,13 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import store as store_lib
 from zsgen.data.sources import rewrites
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, watch
-from zsgen.training import step as step_lib
+from zsgen.train import batches, watch
+from zsgen.train import step as step_lib
 
 
 class Exact:

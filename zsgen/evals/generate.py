@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import config, errors, hosts
-from zsgen import mesh as mesh_lib
+from zsgen.core import config, errors, hosts
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import judge, packed
 from zsgen.models import generation
-from zsgen.training import watch
+from zsgen.train import watch
 
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import scores
 from zsgen.data import store as store_lib
 from zsgen.evals import subsets
-from zsgen.training import watch
+from zsgen.train import watch
 
 NAMES = (*scores.ROUGE, *scores.MATCHES)
 # The score that stands for the others.

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.evals import packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.training import batches, watch
-from zsgen.training import step as step_lib
+from zsgen.train import batches, watch
+from zsgen.train import step as step_lib
 
 
 class Loss:

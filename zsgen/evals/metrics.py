@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.evals import judge, subsets
 
 # What each type scores: means over examples and over tasks, and of each task.

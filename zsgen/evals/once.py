@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import artifacts, config
+from zsgen.core import artifacts, config
 from zsgen.data import store as store_lib
-from zsgen.training import records, watch
+from zsgen.train import records, watch
 
 METRICS, COUNTS = "metrics.json", "counts.json"
 

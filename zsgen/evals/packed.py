@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from zsgen import hosts
-from zsgen import mesh as mesh_lib
+from zsgen.core import hosts
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.models import model as model_lib
-from zsgen.training import batches
-from zsgen.training import step as step_lib
+from zsgen.train import batches
+from zsgen.train import step as step_lib
 
 # Of parameters and a batch, one float32 a slot: [B].
 Reduce = Callable[..., jax.Array]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 
 # Of a set of more, each task's metrics would be most of what a run writes.

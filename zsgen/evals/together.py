@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from zsgen.evals import packed
-from zsgen.training import batches, population, watch
+from zsgen.train import batches, population, watch
 
 
 def together(

@@ -19,7 +19,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.models import attention, layers, placement, rotary
 from zsgen.models import execution as execution_lib
 

@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, errors, paths, strict_json
+from zsgen.core import artifacts, errors, paths, strict_json
 from zsgen.models import encoder
 
 T = TypeVar("T", dict, list)

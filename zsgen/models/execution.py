@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 
 # What is best on a platform, where it serves the model.
 _BEST = {"tpu": "splash", "gpu": "cudnn"}

@@ -11,7 +11,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.models import layers
 
 _NO_LOGIT = -1e30

@@ -14,7 +14,7 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from zsgen import config
+from zsgen.core import config
 
 # Name of what an adapted projection gives, for what keeps it.
 ADAPTED = "adapted"

@@ -14,7 +14,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.models import layers
 
 _A, _B, _KERNEL = "/lora_a", "/lora_b", "/kernel"

@@ -9,7 +9,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.models import decoder, head
 from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib

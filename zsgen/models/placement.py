@@ -9,7 +9,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from zsgen import mesh as mesh_lib
+from zsgen.core import mesh as mesh_lib
 
 
 def by_rows(

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 
 # Sine and cosine of each position's angles, float32, each [B, T, 1, d/2].
 Rotation = tuple[Array, Array]

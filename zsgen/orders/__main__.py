@@ -11,7 +11,7 @@ import numpy as np
 import rich.console
 import rich.table
 
-from zsgen import chatter, errors, terminal, texts
+from zsgen.core import chatter, errors, terminal, texts
 from zsgen.data import store as store_lib
 from zsgen.orders import diff
 from zsgen.orders import order as order_lib

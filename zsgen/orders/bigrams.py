@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse
 import scipy.special
 
-from zsgen import errors
+from zsgen.core import errors
 
 # Added to held-out frequencies: the logarithm of an unseen bigram is finite.
 _SMALL = 1e-10

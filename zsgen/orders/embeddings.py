@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from zsgen import artifacts, config, errors, hosts
+from zsgen.core import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import embedders, grid

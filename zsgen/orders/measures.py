@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import bigrams, embeddings, similarity
 from zsgen.orders import pool as pool_lib
 

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import embeddings
 
 Vectors = tuple[embeddings.Embeddings | None, embeddings.Embeddings | None]

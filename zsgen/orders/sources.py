@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import embeddings

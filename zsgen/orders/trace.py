@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import bigrams, embeddings, prefixes

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import ml_collections
 import rich.console
 
-from zsgen import config as config_lib
-from zsgen import errors, hosts, terminal
+from zsgen.core import config as config_lib
+from zsgen.core import errors, hosts, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, plan, population

@@ -8,13 +8,13 @@ import pathlib
 import tempfile
 from typing import Any
 
-from zsgen import artifacts, hosts
-from zsgen import config as config_lib
-from zsgen import mesh as mesh_lib
+from zsgen.core import artifacts, hosts
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.evals import once
 from zsgen.pipeline import experiment
 from zsgen.reports import evaluation_table, grids
-from zsgen.training import finite
+from zsgen.train import finite
 
 
 def evaluate(made: experiment.Experiment) -> pathlib.Path:

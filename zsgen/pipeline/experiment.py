@@ -11,9 +11,10 @@ import jax
 import numpy as np
 import rich.console
 
-from zsgen import artifacts, errors, evals, hosts, schema, texts
-from zsgen import config as config_lib
-from zsgen import mesh as mesh_lib
+from zsgen import evals
+from zsgen.core import artifacts, errors, hosts, schema, texts
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare, prompts, sources, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import metrics, packed, subsets
@@ -29,7 +30,7 @@ from zsgen.reports import (
     source_notes,
     task_counts,
 )
-from zsgen.training import (
+from zsgen.train import (
     batches,
     loop,
     memory,
@@ -40,8 +41,8 @@ from zsgen.training import (
     watch,
     writers,
 )
-from zsgen.training import program as program_lib
-from zsgen.training import start as start_lib
+from zsgen.train import program as program_lib
+from zsgen.train import start as start_lib
 
 
 class Experiment:

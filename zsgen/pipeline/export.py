@@ -4,14 +4,14 @@ import pathlib
 import re
 from typing import Any
 
-from zsgen import artifacts, errors, hosts, hub
-from zsgen import mesh as mesh_lib
+from zsgen.core import artifacts, errors, hosts, hub
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.pipeline import experiment
-from zsgen.training import loop
+from zsgen.train import loop
 
 # Of what is written; an export of another format is made again.
 _FORMAT = 2

@@ -1,9 +1,9 @@
 """The stage plan: what a step needs, before anything is there."""
 
-from zsgen import topology
 from zsgen.pipeline import experiment
+from zsgen.planning import plan as plan_lib
+from zsgen.planning import topology
 from zsgen.reports import grids, plans
-from zsgen.training import plan as plan_lib
 
 
 def plan(made: experiment.Experiment) -> plan_lib.Plan:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any
 
-from zsgen import artifacts
-from zsgen import mesh as mesh_lib
+from zsgen.core import artifacts
+from zsgen.core import mesh as mesh_lib
 from zsgen.evals import together
 from zsgen.pipeline import experiment
-from zsgen.training import population
+from zsgen.train import population
 
 
 def train(made: Sequence[experiment.Experiment]) -> list[pathlib.Path]:

@@ -7,7 +7,7 @@ import sys
 
 import rich.console
 
-from zsgen import chatter, errors, terminal
+from zsgen.core import chatter, errors, terminal
 from zsgen.reports import rewrites
 
 

@@ -6,7 +6,7 @@ import rich.text
 
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
-from zsgen.training import batches
+from zsgen.train import batches
 
 
 def view(

@@ -6,18 +6,9 @@ from typing import Any
 
 import rich.table
 
-from zsgen import artifacts, texts
-from zsgen.reports import (
-    comparison as comparison_lib,
-)
-from zsgen.reports import (
-    curves,
-    figures,
-    grids,
-    measures,
-    order_view,
-    page,
-)
+from zsgen.core import artifacts, texts
+from zsgen.reports import comparison as comparison_lib
+from zsgen.reports import curves, figures, grids, measures, order_view, page
 
 _NOTE = (
     "Means over seeds [lowest, highest]. First tenth: mean {kind} over"

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import artifacts, errors
-from zsgen import config as config_lib
-from zsgen.training import record_digests
+from zsgen.core import artifacts, errors
+from zsgen.core import config as config_lib
+from zsgen.train import record_digests
 
 
 class Curve(NamedTuple):

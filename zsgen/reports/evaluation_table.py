@@ -2,7 +2,7 @@
 
 import pathlib
 
-from zsgen import artifacts, config
+from zsgen.core import artifacts, config
 from zsgen.evals import once
 from zsgen.reports import grids
 

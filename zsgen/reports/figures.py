@@ -15,7 +15,7 @@ from matplotlib import figure as figure_lib
 from matplotlib import text as text_lib
 import numpy as np
 
-from zsgen import texts
+from zsgen.core import texts
 from zsgen.reports import curves
 
 INK, GRID = "#1b1f24", "#e4e8ec"

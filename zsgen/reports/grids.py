@@ -7,7 +7,7 @@ import rich.box
 import rich.table
 import rich.text
 
-from zsgen import texts
+from zsgen.core import texts
 from zsgen.reports import measures
 
 MISSING = "\N{EN DASH}"

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 
 _ADVICE = "Delete it, and the sweep's command finds the run again."
 

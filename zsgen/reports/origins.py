@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import config as config_lib
+from zsgen.core import config as config_lib
 from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib

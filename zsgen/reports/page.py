@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable
 import pathlib
 
-from zsgen import artifacts, texts
+from zsgen.core import artifacts, texts
 
 _STYLE = """
 body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24;

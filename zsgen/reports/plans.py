@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from zsgen.planning import plan as plan_lib
 from zsgen.reports import grids
-from zsgen.training import plan as plan_lib
 
 _GIB = 2**30
 # Of the row that a plan is in a table of several.
@@ -152,7 +152,7 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
     bound = max(plan.bounds.values())
     rows.append(["tokens/s at most", grids.number(tokens / bound, 0)])
     rows.append(["MFU at most", grids.share(_most_mfu(plan), 1)])
-  note = "A lower bound of the step, from the peaks of zsgen/chips.py."
+  note = "A lower bound of the step, from the peaks of zsgen/core/chips.py."
   return grids.Grid(
       "A step", ("what", ""), rows, note=note if plan.bounds else ""
   )

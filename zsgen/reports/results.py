@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import store as store_lib
 from zsgen.reports import curves, figures, grids, measures, page, targets
 

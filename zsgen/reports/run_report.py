@@ -5,7 +5,7 @@ from typing import Any
 
 import rich.table
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import (

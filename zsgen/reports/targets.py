@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.reports import curves, measures
 
 

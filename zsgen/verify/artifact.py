@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import functools
 import pathlib
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
 from zsgen.orders import embeddings as embeddings_lib
 from zsgen.orders import order as order_lib

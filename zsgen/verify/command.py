@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pathlib
 import sys
 
-from zsgen import chatter, errors, texts
+from zsgen.core import chatter, errors, texts
 from zsgen.verify import workdir
 
 

@@ -5,7 +5,7 @@ import tokenize
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.orders import order as order_lib
 from zsgen.verify import artifact
 
@@ -49,7 +49,7 @@ def check_population(path: pathlib.Path) -> list[str]:
   Raises:
     InputError: what does not hold.
   """
-  from zsgen.training import proof  # Imports jax and orbax.
+  from zsgen.train import proof  # Imports jax and orbax.
 
   try:
     return proof.check_population(path)
@@ -79,7 +79,7 @@ def _run(path: pathlib.Path) -> list[str]:
     lines.append(f"run {path}: {recorded} steps verified of {steps}{tail}")
   except errors.InputError as error:
     problems.append(str(error))
-  from zsgen.training import proof  # Imports jax and orbax.
+  from zsgen.train import proof  # Imports jax and orbax.
 
   try:
     lines += proof.check(path)

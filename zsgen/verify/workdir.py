@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace
 from zsgen.verify import artifact, runs

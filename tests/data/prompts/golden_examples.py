@@ -2,7 +2,7 @@
 
 import itertools
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources import synth
 

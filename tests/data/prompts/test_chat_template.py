@@ -6,7 +6,7 @@ import itertools
 import chatty
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prompts, suite
 from zsgen.data.prompts import templates
 

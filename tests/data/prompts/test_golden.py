@@ -10,7 +10,7 @@ import chatty
 import golden_examples
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prompts, store, tokenizers
 from zsgen.reports import batch_view
 

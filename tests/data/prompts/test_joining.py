@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tokenized
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prepare, prompts, suite, tokenizers
 from zsgen.data.prompts import templates
 from zsgen.data.tokenizers import continued, hf, sentencepiece

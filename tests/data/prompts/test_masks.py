@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prompts, suite, tokenizers, truncation
 from zsgen.data.tokenizers import bpe, hf, sentencepiece
 

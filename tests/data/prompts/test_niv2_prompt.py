@@ -3,7 +3,7 @@
 import chatty
 import pytest
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import prompts, suite, tokenizers
 
 SHOTS = (

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import prompts, suite, tokenizers
 
 TURNS = (suite.Turn("user", "Hi"), suite.Turn("assistant", "Hello"))

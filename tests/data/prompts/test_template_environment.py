@@ -3,7 +3,7 @@
 import model_templates
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.prompts import jinja
 

@@ -6,7 +6,7 @@ None of these may be run without limits: most would take all memory.
 import model_templates
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.prompts import jinja
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tokenized
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import sentencepiece
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import tokenized
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import lost_text, prompts, suite, tokenizers
 from zsgen.data.prompts import templates
 from zsgen.data.tokenizers import guard, hf, trial

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import hf
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import sentencepiece
 

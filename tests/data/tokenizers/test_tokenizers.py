@@ -2,7 +2,7 @@
 
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import tokenizers
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pools
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import arrangements
 
 TASKS = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2], np.int32)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import order as order_lib
 
 

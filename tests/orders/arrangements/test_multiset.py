@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import released
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders import arrangements
 from zsgen.orders import pool as pool_lib
 

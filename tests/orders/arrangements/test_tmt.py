@@ -5,7 +5,7 @@ import pools
 import pytest
 import released
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import tmt
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import xla
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders.embedders import batches, encoder, parts
 
 pytestmark = pytest.mark.numerics

@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.prompts import requests
 from zsgen.orders.embedders import batches, minilm

@@ -8,15 +8,9 @@ the segments.
 
 import collections
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import (
-    chat_template,
-    jinja,
-    labels,
-    requests,
-    templates,
-)
+from zsgen.data.prompts import chat_template, jinja, labels, requests, templates
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import re
 from typing import NamedTuple
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.prompts import jinja
 

@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 

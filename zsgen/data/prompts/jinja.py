@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import re
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 
 WHERE = "config.data.template: the tokenizer's chat template"

@@ -27,7 +27,7 @@ without an explanation shows none; a suite without definitions has no block.
 import collections
 import string
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite, tokenizers
 
 

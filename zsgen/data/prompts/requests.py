@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Callable
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import niv2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import utils
 
-from zsgen import errors
+from zsgen.core import errors
 
 # Units of a rendering, and those for each character of the conversation and
 # of the template.

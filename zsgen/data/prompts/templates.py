@@ -8,7 +8,7 @@ has.
 
 from collections.abc import Callable, Sequence
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_template, segments
 

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import (
     chat,

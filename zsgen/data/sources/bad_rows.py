@@ -4,7 +4,7 @@ import collections
 from collections.abc import Sequence
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 
 # Messages that are kept; tasks whose first message is.
 _KEPT = 5

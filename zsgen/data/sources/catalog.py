@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite as suite_lib
 from zsgen.data.sources import bad_rows, draws, duplicates, heldout
 from zsgen.data.sources import groups as groups_lib

@@ -15,7 +15,7 @@ import pathlib
 import reprlib
 from typing import Any
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import catalog, files, records, rows
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data.sources import records
 
 # Rows that are read together.

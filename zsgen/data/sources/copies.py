@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 from typing import BinaryIO
 
-from zsgen import errors
+from zsgen.core import errors
 
 
 class Copies:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 
 _WHERE = "config.data.heldout"
 

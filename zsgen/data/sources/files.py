@@ -13,7 +13,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen import errors, paths, strict_json
+from zsgen.core import errors, paths, strict_json
 from zsgen.data import suite
 from zsgen.data.sources import records, remote, split_names, unread
 

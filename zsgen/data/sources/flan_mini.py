@@ -10,7 +10,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen import config, errors, strict_json
+from zsgen.core import config, errors, strict_json
 from zsgen.data import suite
 from zsgen.data.sources import catalog, files, records, rows
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.sources import duplicates
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import os
 import pathlib
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import draws, exclusions, groups, records
 from zsgen.data.sources import shares as shares_lib

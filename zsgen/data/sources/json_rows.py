@@ -11,7 +11,7 @@ import pathlib
 import re
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
-from zsgen import errors, strict_json
+from zsgen.core import errors, strict_json
 from zsgen.data.sources import records
 
 # Characters that are read in one go.

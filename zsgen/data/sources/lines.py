@@ -5,7 +5,7 @@ import itertools
 import pathlib
 from typing import Any, BinaryIO
 
-from zsgen import errors, strict_json
+from zsgen.core import errors, strict_json
 from zsgen.data.sources import records
 
 _BOM = b"\xef\xbb\xbf"

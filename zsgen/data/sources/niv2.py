@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen import config, errors, strict_json
+from zsgen.core import config, errors, strict_json
 from zsgen.data import suite
 from zsgen.data.sources import bad_rows, catalog, records
 

@@ -13,7 +13,7 @@ import functools
 import pathlib
 from typing import Any
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources import catalog, files, records, rows, split_names
 

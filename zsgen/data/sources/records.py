@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import reprlib
 from typing import Any, NamedTuple
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import suite
 
 # Bytes of the longest row; what is longer is damage, not text to learn from.

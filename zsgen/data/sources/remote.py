@@ -6,7 +6,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 
 _MAGIC = "*?["
 # The extra of this package that speaks to a kind of bucket.

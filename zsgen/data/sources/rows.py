@@ -14,7 +14,7 @@ import os
 import pathlib
 from typing import Any, BinaryIO, NamedTuple
 
-from zsgen import errors, strict_json
+from zsgen.core import errors, strict_json
 from zsgen.data import suite
 from zsgen.data.sources import (
     bad_rows,

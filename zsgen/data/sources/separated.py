@@ -5,7 +5,7 @@ import csv
 import pathlib
 from typing import Any, BinaryIO
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data.sources import lines, quotes, records
 
 

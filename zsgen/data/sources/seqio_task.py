@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import child
 from zsgen.data.sources.child import suites

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources import groups
 

@@ -7,7 +7,7 @@ import lzma
 
 import pyarrow as pa
 
-from zsgen import errors, strict_json
+from zsgen.core import errors, strict_json
 from zsgen.data.sources import files
 
 # Errors of reading a damaged file.

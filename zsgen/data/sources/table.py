@@ -11,7 +11,7 @@ import reprlib
 import types
 from typing import Any
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import catalog, columns, files, records, rows
 

@@ -9,7 +9,7 @@ import pathlib
 import re
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data.sources import records, split_names
 
 # Files that describe data, or come with it.

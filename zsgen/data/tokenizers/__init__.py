@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.tokenizers import (
     continued,
     hf,

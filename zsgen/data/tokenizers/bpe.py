@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 import pathlib
 from typing import Any
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files
 
 PAD, EOS = "<pad>", "<eos>"

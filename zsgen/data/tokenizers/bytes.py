@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from zsgen import artifacts
+from zsgen.core import artifacts
 from zsgen.data.tokenizers import saved
 
 

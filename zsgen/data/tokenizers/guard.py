@@ -17,7 +17,7 @@ import sys
 import threading
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data.tokenizers import trial
 
 # Wall-clock limit, generous because the machine may be busy. The process limits

@@ -17,7 +17,7 @@ import uuid
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import continued, guard, hf_files, losses, saved
 
 

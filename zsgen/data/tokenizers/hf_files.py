@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from zsgen import artifacts, errors, hub, strict_json
+from zsgen.core import artifacts, errors, hub, strict_json
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files, saved
 
 PAD, EOS, BOS, TO, IN, OUT, FIRST = range(7)

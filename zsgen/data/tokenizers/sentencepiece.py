@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import (
     continued,
     hf_files,

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.models import layers, model
 from zsgen.models.hugging_face import families, files
 from zsgen.models.hugging_face import names as names_lib

@@ -11,7 +11,7 @@ import pathlib
 import re
 from typing import Any, NamedTuple
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.models.hugging_face import families, files
 
 GENERATION = "generation_config.json"

@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen import config, errors, schema, texts
+from zsgen.core import config, errors, schema, texts
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are no part of an architecture.

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from zsgen import artifacts, errors, hub, paths, strict_json
+from zsgen.core import artifacts, errors, hub, paths, strict_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from typing import NamedTuple
 
-from zsgen import config
+from zsgen.core import config
 
 _LAYER = re.compile(r"(blocks/(\d+)|rest_(\d+))/(.+)")
 _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}

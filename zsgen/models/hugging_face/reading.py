@@ -11,7 +11,7 @@ from flax import traverse_util
 import jax
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.models import model
 from zsgen.models.hugging_face import families, files
 from zsgen.models.hugging_face import names as names_lib
@@ -216,6 +216,8 @@ def _flattened(shape: tuple[int, ...], index: tuple[slice, ...]) -> slice:
       (each.start, each.stop) != (0, size)
       for each, size in zip(index[1:], shape[1:], strict=True)
   ):
-    raise AssertionError("zsgen.mesh.RULES split the first of such axes only.")
+    raise AssertionError(
+        "zsgen.core.mesh.RULES split the first of such axes only."
+    )
   step = math.prod(shape[1:])
   return slice(index[0].start * step, index[0].stop * step)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
 # Fields of config.Model, as rope_parameters calls them.

@@ -9,7 +9,7 @@ from flax import traverse_util
 from jax import numpy as jnp
 import numpy as np
 
-from zsgen import artifacts, config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.models.hugging_face import config_files, families, files
 from zsgen.models.hugging_face import names as names_lib
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 from typing import Any
 
-from zsgen import config, errors, schema
+from zsgen.core import config, errors, schema
 from zsgen.orders import embedders
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import embeddings
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 

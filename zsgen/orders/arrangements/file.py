@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.sources import records
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 
 
 def passes(

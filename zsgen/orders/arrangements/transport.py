@@ -6,7 +6,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.orders import embeddings, similarity
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset, ranked

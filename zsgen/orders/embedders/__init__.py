@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.orders.embedders import encoded, encoder, minilm, ngram
 
 

@@ -14,7 +14,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data.tokenizers import guard
 from zsgen.models import encoder, encoder_files
 

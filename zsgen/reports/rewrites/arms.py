@@ -6,8 +6,8 @@ Runs of one arm differ in the number of rules and in the seed only.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zsgen import artifacts, errors
-from zsgen import config as config_lib
+from zsgen.core import artifacts, errors
+from zsgen.core import config as config_lib
 from zsgen.reports.rewrites import runs as rewrites_runs
 
 # What is no part of an arm: what it runs over, and how it is looked at.

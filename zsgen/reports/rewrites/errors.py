@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.data.sources import rewrites
 from zsgen.reports.rewrites import runs as rewrites_runs

@@ -5,8 +5,8 @@ import dataclasses
 import functools
 import pathlib
 
-from zsgen import config as config_lib
-from zsgen import errors
+from zsgen.core import config as config_lib
+from zsgen.core import errors
 from zsgen.data.sources.rewrites import counts
 from zsgen.reports import curves, notes
 

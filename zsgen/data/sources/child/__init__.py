@@ -18,7 +18,7 @@ import subprocess
 import sys
 from typing import Any
 
-from zsgen import artifacts, config, errors, texts
+from zsgen.core import artifacts, config, errors, texts
 from zsgen.data import store, suite
 from zsgen.data.sources import bad_rows
 

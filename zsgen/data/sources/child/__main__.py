@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-from zsgen import artifacts, errors
+from zsgen.core import artifacts, errors
 from zsgen.data.sources import child
 from zsgen.data.sources.child import writer
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from zsgen import errors
+from zsgen.core import errors
 
 
 def guarded(call: Callable[[], Any], place: str) -> Any:

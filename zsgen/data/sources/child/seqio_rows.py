@@ -11,7 +11,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.child import failures, modules, writer
 

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources import catalog, child, files, rows, table
 

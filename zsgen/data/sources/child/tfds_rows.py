@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
-from zsgen import errors, paths
+from zsgen.core import errors, paths
 from zsgen.data import suite
 from zsgen.data.sources.child import failures, writer
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import (
     checks,

@@ -7,7 +7,7 @@ must not be trained on. These run before the first example is made, those of
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources.rewrites import examples, patterns, serial
 
 

@@ -7,7 +7,7 @@ on its own. The same bytes on every machine and version of NumPy.
 
 import numpy as np
 
-from zsgen import artifacts
+from zsgen.core import artifacts
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data.sources.rewrites import counters
 
 # Logarithm of the smallest weight: float64 has no much smaller numbers.

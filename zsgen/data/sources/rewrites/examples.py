@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data.sources.rewrites import counters, inputs
 from zsgen.data.sources.rewrites import rules as rules_lib
 

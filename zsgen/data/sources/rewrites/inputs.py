@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data.sources.rewrites import counters
 
 # In place of a number of copies: none, but nearly one.

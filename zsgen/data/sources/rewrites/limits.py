@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import patterns
 from zsgen.data.sources.rewrites import rules as rules_lib

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen import config, errors
+from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import counters, patterns
 

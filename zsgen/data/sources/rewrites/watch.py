@@ -7,14 +7,8 @@ import math
 
 import numpy as np
 
-from zsgen import config
-from zsgen.data.sources.rewrites import (
-    checks,
-    examples,
-    inputs,
-    markov,
-    serial,
-)
+from zsgen.core import config
+from zsgen.data.sources.rewrites import checks, examples, inputs, markov, serial
 
 # Every such example of a block is rewritten by the reference too.
 _EVERY = 509

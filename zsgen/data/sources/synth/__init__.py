@@ -6,7 +6,7 @@ family is held out ("heldout"), and one whole family is ("heldout_family").
 
 from collections.abc import Iterator
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources.synth import (
     kinds,

@@ -6,7 +6,7 @@ small dialogues; no instruction of the suite occurs, nor its layout.
 
 from collections.abc import Iterator
 
-from zsgen import config
+from zsgen.core import config
 from zsgen.data import suite
 from zsgen.data.sources.synth import task
 from zsgen.data.sources.worlds import (

@@ -1,0 +1,71 @@
+"""Run by test_plan.py on 8 devices: prints what plans and programs count."""
+
+import json
+import sys
+
+import jax
+from jax import numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
+from zsgen.planning import hlo, topology
+from zsgen.planning import plan as plan_lib
+from zsgen.train import start as start_lib
+
+WIDTH, TURNS = 64, 5
+
+
+def _known() -> dict[str, hlo.Collective]:
+  """A gather of a [64, 64] matrix in each of 5 turns, and one sum of scalars."""
+  mesh = mesh_lib.make(config_lib.Mesh(data=1, fsdp=8))
+  rows = NamedSharding(mesh, PartitionSpec("fsdp"))
+  whole = mesh_lib.replicated(mesh)
+
+  def run(stack: jax.Array, x: jax.Array) -> jax.Array:
+    def turn(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, None]:
+      kernel = jax.lax.with_sharding_constraint(kernel, whole)
+      x = jnp.tanh(x @ kernel)
+      return jax.lax.with_sharding_constraint(x, rows), None
+
+    return jax.lax.scan(turn, x, stack)[0].sum()
+
+  stack = jax.ShapeDtypeStruct((TURNS, WIDTH, WIDTH), jnp.float32)
+  x = jax.ShapeDtypeStruct((16, WIDTH), jnp.float32)
+  split = NamedSharding(mesh, PartitionSpec(None, "fsdp"))
+  made = jax.jit(run, in_shardings=(split, rows), out_shardings=whole)
+  return hlo.collectives(made.lower(stack, x).compile().as_text(), 8)
+
+
+def _planned() -> dict:
+  """The plan of a small decoder whose parameters lie over all devices."""
+  config = config_lib.check(
+      {
+          "model": {
+              "init": "new",
+              "layers": 3,
+              "width": 128,
+              "mlp_width": 512,
+              "vocab_multiple": 8,
+          },
+          "plan": {"rows": 8, "length": 64},
+          "machine": {"mesh": {"data": 1, "fsdp": 8}, "remat": "full"},
+      }
+  )
+  start = start_lib.of(config.model, config.seed, config.lora)
+  found = plan_lib.make(config, start, topology.of(""))
+  return {
+      "states": found.states._asdict(),
+      "held": found.compiled.held,
+      "copied": found.compiled.copied,
+      "collectives": found.compiled.collectives,
+  }
+
+
+def main() -> None:
+  """Prints one JSON object."""
+  json.dump({"known": _known(), "plan": _planned()}, sys.stdout)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,95 @@
+"""Saves that fail are told, and a run's directory is held by one start."""
+
+from collections.abc import Iterator
+import contextlib
+import resource
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from zsgen.core import errors
+from zsgen.train import checkpoints, records
+from zsgen.train import step as step_lib
+
+STATE = step_lib.State(
+    {"kernel": jax.random.normal(jax.random.key(0), (300, 300))},
+    {"count": jax.numpy.zeros(())},
+)
+RUN = "0f" * 32
+HELD = """
+import pathlib, sys, time
+from zsgen.train import records
+with records.alone(pathlib.Path(sys.argv[1])):
+  print("held", flush=True)
+  time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def _small_files(size: int) -> Iterator[None]:
+  """No file may become larger; a full disk is met in the same way."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["next-save", "exit"])
+def test_a_save_that_fails_in_the_background_is_told(tmp_path, again):
+  path = tmp_path / checkpoints.NAME
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    saved.save(1, STATE, {})
+  with pytest.raises(ValueError, match="File too large"):
+    with _small_files(5000), checkpoints.Checkpoints(path, 2, RUN) as saved:
+      saved.save(2, STATE, {})
+      if again:
+        saved.save(3, STATE, {})
+        raise AssertionError("nothing was raised")
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    assert saved.steps() == [1]
+
+
+def test_a_place_that_is_gone_is_told_at_once(tmp_path):
+  path = tmp_path / checkpoints.NAME
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    saved.save(1, STATE, {})
+    saved._manager.wait_until_finished()
+    shutil.rmtree(path)
+    path.write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+      saved.save(2, STATE, {})
+
+
+def test_what_is_saved_comes_back(tmp_path):
+  path = tmp_path / checkpoints.NAME
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    for step in (1, 2, 3):
+      saved.save(step, STATE, {"metrics.jsonl": [step, "ab"]})
+  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  wanted = checkpoints.like(STATE, jax.tree.map(lambda _: place, STATE))
+  with checkpoints.Checkpoints(path, 2, RUN) as saved:
+    assert saved.steps() == [2, 3]
+    assert saved.records(3) == {"metrics.jsonl": [3, "ab"]}
+    jax.tree.map(np.testing.assert_array_equal, saved.state(3, wanted), STATE)
+
+
+def test_one_start_holds_a_run(tmp_path):
+  holder = subprocess.Popen(
+      [sys.executable, "-c", HELD, tmp_path], stdout=subprocess.PIPE, text=True
+  )
+  try:
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(errors.InputError, match="another process trains"):
+      with records.alone(tmp_path):
+        pass
+  finally:
+    holder.kill()
+    holder.wait()
+  with records.alone(tmp_path):
+    pass

@@ -1,0 +1,105 @@
+"""Model FLOPs: hand counts to the unit, and the compiler's to a few percent."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from zsgen.core import chips, config
+from zsgen.models import execution
+from zsgen.models import lora as lora_lib
+from zsgen.models import model as model_lib
+from zsgen.train import batches, flops
+
+ARCH = config.Model(
+    init="new",
+    vocab_size=10,
+    layers=3,
+    width=8,
+    heads=4,
+    kv_heads=2,
+    head_width=2,
+    mlp_width=16,
+    max_positions=64,
+)
+# Query and out 2 x 8·8, key and value 2 x 8·4, gate, up and down 3 x 8·16.
+_BLOCK = 128 + 64 + 384
+
+
+def _count(lora=config.NO_LORA, **fields):
+  arch = config.Model(**{**vars(ARCH), **fields})
+  model = model_lib.Model.from_config(arch, lora)
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+  return flops.of(arch, *lora_lib.split(shapes, lora))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_counts_once_and_the_look_up_never(tied):
+  found = _count(tied=tied, vocab_multiple=16)
+  assert found == flops.Flops(3 * _BLOCK + 80, 0, 8, {0: 3})
+
+
+def test_a_step_by_hand():
+  lengths = np.array([3, 0, 1], np.int32)
+  pairs = 6 + 1
+  expected = 6 * (3 * _BLOCK + 80) * 4 + 12 * 8 * 3 * pairs
+  assert _count().step(lengths) == expected
+
+
+def test_windows_see_less():
+  found = _count(pattern=("local", "global"), window=2)
+  assert found.blocks == {2: 2, 0: 1}
+  # Of 5 tokens in windows of 2: 1 + 2 + 2 + 2 + 2.
+  assert flops.pairs(np.array([5, 2]), 2) == 9 + 3
+  assert flops.pairs(np.array([5, 2]), 0) == 15 + 3
+  kernels = 6 * (3 * _BLOCK + 80) * 7
+  assert found.step(np.array([5, 2])) == kernels + 12 * 8 * (2 * 12 + 18)
+
+
+def test_frozen_weights_need_no_gradient():
+  lora = config.Lora(rank=2, targets="attention/query")
+  adapters = 3 * (8 * 2 + 2 * 8)
+  found = _count(lora)
+  assert (found.trained, found.frozen) == (adapters, 3 * _BLOCK + 80)
+  expected = (4 * found.frozen + 6 * adapters) * 5 + 12 * 8 * 3 * 15
+  assert found.step(np.array([5])) == expected
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_the_compiler_counts_the_same(rank):
+  """Of one block, no mask: each of T positions sees all T, not T(T+1)/2."""
+  arch = config.Model(
+      init="new", layers=1, width=256, heads=4, kv_heads=2, mlp_width=512
+  )
+  lora = config.Lora(rank=rank, targets=".*") if rank else config.NO_LORA
+  how = execution.Execution(remat="none")
+  model = model_lib.Model.from_config(arch, lora, how)
+  trained, frozen = lora_lib.split(
+      jax.eval_shape(model.init, jax.random.key(0)), lora
+  )
+  rows, length = 4, 128
+  whole = jax.ShapeDtypeStruct((rows, length), jnp.int32)
+  batch = batches.Batch(whole, whole, whole, whole, None, None)
+
+  def loss(trained, frozen, batch):
+    return model.token_nll(lora_lib.join(trained, frozen), batch).sum()
+
+  lowered = jax.jit(jax.grad(loss)).lower(trained, frozen, batch)
+  counted = flops.of(arch, trained, frozen)
+  ours = counted.step(np.full(rows, length))
+  masked = rows * length * (length - 1) // 2
+  ours += 12 * counted.width * masked
+  assert lowered.cost_analysis()["flops"] == pytest.approx(ours, rel=0.04)
+
+
+def test_mfu_is_a_share_of_all_devices():
+  chip = chips.of("NVIDIA H200")
+  peak = flops.Peak(chip, "NVIDIA H200", 2)
+  assert peak.mfu(chip.flops) == 0.5
+  assert "2 x H200 SXM of 989.5 bfloat16 TFLOP/s" in peak.told(_count())
+
+
+def test_an_unknown_chip_has_no_mfu():
+  peak = flops.peak(np.array(jax.devices()[:1]))
+  assert peak.mfu(1e12) is None
+  assert "'cpu' is not in zsgen/core/chips.py" in peak.told(_count())

@@ -1,0 +1,176 @@
+"""The same loss and gradient, however a step is computed."""
+
+import dataclasses
+import functools
+import math
+import re
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tests.helpers import closeness
+from zsgen.core import config as config_lib
+from zsgen.data import store as store_lib
+from zsgen.models import execution
+from zsgen.models import model as model_lib
+from zsgen.train import batches, optimizer
+from zsgen.train import step as step_lib
+
+pytestmark = pytest.mark.numerics
+
+ROTARY = config_lib.Model(
+    init="new",
+    vocab_size=40,
+    layers=2,
+    width=16,
+    heads=2,
+    kv_heads=1,
+    head_width=8,
+    mlp_width=24,
+    max_positions=128,
+)
+LEARNED = dataclasses.replace(
+    ROTARY, positions="learned", norm="layer", tied=False, logit_cap=5.0
+)
+every_arch = pytest.mark.parametrize(
+    "arch", [ROTARY, LEARNED], ids=["rotary", "learned"]
+)
+LENGTHS = (60, 3, 31, 17, 44, 2, 29, 38)
+IDS = np.array([5, 0, 9, 3, 21, 7, 8, 1])
+
+
+def _examples() -> batches.Examples:
+  rng = np.random.default_rng(0)
+  rows = []
+  for length in LENGTHS:
+    tokens = rng.integers(0, 40, length).astype(np.uint32)
+    mask = (np.arange(length) >= length // 3).astype(np.uint8)
+    rows.append(store_lib.Row(tokens, mask))
+  return batches.Examples(IDS, rows)
+
+
+@functools.cache
+def _params(arch):
+  return jax.jit(model_lib.Model.from_config(arch).init)(jax.random.key(1))
+
+
+def _packed(rows=4) -> batches.Batch:
+  assert len(batches.best_fit(LENGTHS, 64)) == 4
+  return batches.lay_out(_examples(), batches.Layouts((rows,), 64))
+
+
+def _alone() -> batches.Batch:
+  """Each example in a row of its own."""
+  ids, rows = _examples()
+  laid = [
+      batches.lay_out(
+          batches.Examples(ids[i : i + 1], rows[i : i + 1]),
+          batches.Layouts((1,), 64),
+      )
+      for i in range(len(ids))
+  ]
+  segments = [i * (each.segments > 0) for i, each in enumerate(laid, 1)]
+  whole = batches.Batch(*map(np.concatenate, zip(*laid, strict=True)))
+  return whole._replace(segments=np.concatenate(segments).astype(np.int32))
+
+
+@functools.cache
+def _found(arch, packed=True, rows=4, parts=1, groups=1, **how):
+  """What a step reports, and the gradient: ten times Adam's first moment."""
+  model = model_lib.Model.from_config(
+      arch, config_lib.NO_LORA, execution.Execution(**how)
+  )
+  step = functools.partial(
+      step_lib.train_step,
+      model=model,
+      groups=groups,
+      parts=parts,
+      first_moment="float32",
+  )
+  params = jax.jit(model.init)(jax.random.key(1))
+  state = step_lib.init_state(params, "float32")
+  hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
+  batch = _packed(rows) if packed else _alone()
+  new, metrics = jax.jit(step)(state, {}, batch, hyper)
+  return metrics, jax.tree.map(lambda leaf: 10 * leaf, new.moments[1].mu)
+
+
+def _assert_equal(found, wanted, most=1e-5):
+  """To 1e-5 of the loss, and of the gradient's global norm."""
+  (metrics, gradient), (others, other) = found, wanted
+  assert float(metrics.loss) == pytest.approx(float(others.loss), rel=most)
+  assert metrics.ids.tolist() == others.ids.tolist() == IDS.tolist()
+  assert metrics.loss_tokens == others.loss_tokens
+  assert optax.tree.norm(other) > 0.01
+  closeness.assert_close(gradient, other, most)
+
+
+@every_arch
+def test_packed_equals_unpacked(arch):
+  _assert_equal(_found(arch), _found(arch, packed=False))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_micro_batches_count_by_their_tokens(parts):
+  """Rows hold from 38 to 64 tokens: a mean of means would be another."""
+  _assert_equal(_found(ROTARY, parts=parts), _found(ROTARY))
+
+
+def test_micro_batches_keep_groups_and_rows_of_padding():
+  wanted = _found(ROTARY, groups=2)
+  assert float(wanted[0].loss) != float(_found(ROTARY)[0].loss)
+  _assert_equal(_found(ROTARY, rows=8, parts=4, groups=2), wanted)
+
+
+@every_arch
+def test_logits_in_chunks_give_the_same(arch):
+  """24 does not divide 64, the length of a row."""
+  _assert_equal(_found(arch, logits_chunk=24), _found(arch))
+
+
+def test_logits_in_chunks_are_never_held_whole():
+  """Of 4 rows x 64 positions x 400 logits the program holds 8 positions."""
+  sizes = {chunk: _largest(chunk) for chunk in (0, 8)}
+  assert sizes[0] >= 4 * 64 * 400 > 2 * sizes[8]
+
+
+def _largest(chunk):
+  """Elements of the largest float32 value in the program of a gradient."""
+  arch = dataclasses.replace(ROTARY, vocab_size=400)
+  model = model_lib.Model(
+      arch, config_lib.NO_LORA, execution.Execution(logits_chunk=chunk)
+  )
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+
+  def loss(params):
+    return model.token_nll(params, _packed()).sum()
+
+  text = jax.jit(jax.grad(loss)).lower(shapes).as_text()
+  found = re.findall(r"tensor<([\dx]+)xf32>", text)
+  return max(math.prod(map(int, each.split("x"))) for each in found)
+
+
+@pytest.mark.parametrize("remat", ["none", "full"])
+def test_what_is_computed_again_changes_nothing(remat):
+  _assert_equal(_found(ROTARY, remat=remat), _found(ROTARY))
+
+
+def test_a_first_moment_in_bfloat16_is_the_rounded_one():
+  params = {"a": np.array([1.0, -2.0, 0.5], np.float32)}
+  grads = {"a": np.array([0.3, -0.7, 1e-3], np.float32)}
+  hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
+  found = {}
+  for kind in ("float32", "bfloat16"):
+    adam = optimizer.transformation(hyper, kind)
+    found[kind] = adam.update(grads, optimizer.init(params, kind), params)
+  updates, moments = zip(*found.values(), strict=True)
+  full, half = (each[1] for each in moments)
+  assert half.mu["a"].dtype == jnp.bfloat16
+  assert half.nu["a"].dtype == updates[1]["a"].dtype == jnp.float32
+  np.testing.assert_array_equal(half.nu["a"], full.nu["a"])
+  rounded = full.mu["a"].astype(jnp.bfloat16)
+  np.testing.assert_array_equal(half.mu["a"], rounded)
+  np.testing.assert_allclose(updates[1]["a"], updates[0]["a"], rtol=1e-2)

@@ -1,0 +1,139 @@
+"""Memory: what is told, and what to do where there is not enough."""
+
+import math
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+import zsgen
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
+from zsgen.train import memory
+
+
+def _mesh(devices=1):
+  shape = config_lib.Mesh()
+  return mesh_lib.make(shape, [jax.devices()[0]] * devices)
+
+
+def _wide(data):
+  """A mesh's sizes alone: remedies ask for nothing else."""
+
+  class Wide:
+    shape = {"data": data, "fsdp": 1, "tensor": 1}
+
+  return Wide()
+
+
+def _remedies(mesh=None, rows=8, **changes):
+  config = config_lib.defaults()
+  with config.unlocked():
+    config.update_from_flattened_dict(changes)
+  return memory.remedies(config_lib.check(config), mesh or _mesh(), rows)
+
+
+def test_the_cheapest_come_first():
+  assert _remedies() == [
+      "--config.machine.logits_chunk=256",
+      "--config.machine.micro_batches=2",
+      "--config.machine.remat=full",
+  ]
+
+
+def test_what_is_done_already_is_not_told():
+  taken = {
+      "machine.logits_chunk": 128,
+      "machine.micro_batches": 4,
+      "machine.remat": "full",
+  }
+  found = _remedies(**taken)
+  assert found[0] == "--config.machine.micro_batches=8"
+  assert _remedies(rows=4, **taken)[0].startswith("--config.model.dtype=")
+
+
+def test_several_devices_split_parameters():
+  split = "--config.machine.mesh.data=1 --config.machine.mesh.fsdp=-1"
+  assert split in _remedies(_wide(4))
+  assert split not in _remedies()
+
+
+def test_every_remedy_is_an_option():
+  taken = [
+      {},
+      {"machine.remat": "full", "machine.logits_chunk": 256},
+      {"model.dtype": "bfloat16", "train.first_moment": "bfloat16"},
+  ]
+  for changes in taken:
+    for line in _remedies(_wide(2), rows=1, **changes):
+      for flag in line.removesuffix(" (another run: results differ)").split():
+        name, _, value = flag.removeprefix("--config.").partition("=")
+        config = config_lib.defaults()
+        old = config
+        for part in name.split("."):
+          old = old[part]
+        config.update_from_flattened_dict({name: type(old)(value)})
+        config_lib.check(config)
+
+
+def test_bytes_per_device():
+  mesh = _mesh()
+  shapes = {"a": jnp.zeros((4, 2)), "b": jnp.zeros(3, jnp.bfloat16)}
+  where = jax.tree.map(lambda _: mesh_lib.replicated(mesh), shapes)
+  assert memory.per_device(shapes, where) == 32 + 6
+
+
+def test_the_cpu_tells_host_memory():
+  before = memory.used()
+  kept = np.ones(2**25, np.uint8)
+  after = memory.used()
+  assert sorted(after) == [
+      "perf/host_memory_bytes",
+      "perf/host_memory_peak_bytes",
+  ]
+  grown = after["perf/host_memory_bytes"] - before["perf/host_memory_bytes"]
+  assert grown > kept.nbytes // 2
+  assert after["perf/host_memory_peak_bytes"] >= kept.nbytes
+
+
+def test_devices_that_count_tell_the_fullest(monkeypatch):
+  class Device:
+
+    def __init__(self, now, most):
+      self._stats = {"bytes_in_use": now, "peak_bytes_in_use": most}
+
+    def memory_stats(self):
+      return self._stats
+
+  monkeypatch.setattr(
+      jax, "local_devices", lambda: [Device(1, 9), Device(2, 3)]
+  )
+  assert memory.used() == {
+      "perf/device_memory_bytes": 2,
+      "perf/device_memory_peak_bytes": 9,
+  }
+
+
+def test_other_errors_pass():
+  config = config_lib.check({})
+  with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+    with memory.explained(config, _mesh(), 1, 0):
+      raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
+
+
+def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
+  """The device really refuses: 35 TB of embedding."""
+  small.model.vocab_size = 2**24
+  small.model.width = 2**19
+  with pytest.raises(errors.InputError, match=r"take .* GiB of each"):
+    zsgen.run(small, tmp_path, ["train"])
+  # As where it is not known how much there is.
+  monkeypatch.setattr(memory, "_room", lambda mesh: math.inf)
+  with pytest.raises(errors.InputError, match="out of memory") as caught:
+    zsgen.run(small, tmp_path, ["train"])
+  message = str(caught.value)
+  assert "RESOURCE_EXHAUSTED" in message
+  assert "  --config.machine.logits_chunk=256\n" in message
+  assert "GiB of each" in message

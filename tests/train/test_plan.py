@@ -1,0 +1,220 @@
+"""Plans: states by hand, what the compiler says, and what does not fit."""
+
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+from jax import numpy as jnp
+import pytest
+import rich.console
+
+from tests.helpers import xla
+from zsgen import pipeline
+from zsgen.core import chips, errors
+from zsgen.core import config as config_lib
+from zsgen.models import presets
+from zsgen.planning import plan as plan_lib
+from zsgen.planning import products, topology
+from zsgen.train import optimizer
+from zsgen.train import start as start_lib
+
+PLANNED = pathlib.Path(__file__).with_name("planned.py")
+F32 = 4
+# Nothing is compiled for a chip that is not here: plans are quick.
+ABSENT = "H200 SXM"
+
+
+def _plan(config, place=""):
+  config = config_lib.check(config)
+  start = start_lib.of(config.model, config.seed, config.lora)
+  return plan_lib.make(config, start, topology.of(place))
+
+
+@pytest.fixture
+def known(small):
+  """A config whose step is 8 rows of 128 tokens."""
+  small.plan.rows, small.plan.length = 8, 100
+  return small
+
+
+@pytest.fixture(scope="module")
+def eight():
+  """What planned.py finds on 8 devices."""
+  done = subprocess.run(
+      [sys.executable, PLANNED],
+      env=xla.environment(xla.devices(8)),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)
+
+
+def test_states_are_those_of_the_parameters(known):
+  found = _plan(known)
+  assert (found.rows, found.length) == (8, 128)
+  start = start_lib.of(config_lib.check(known).model, 0)
+  size = F32 * sum(leaf.size for leaf in jax.tree.leaves(start.shapes))
+  assert found.states.weights == found.states.gradients == size
+  assert found.states.moments == pytest.approx(2 * size, abs=8)
+  assert sum(each.bytes for each in found.parameters) == size
+  # Held between steps: states, the batch and hyper-parameters.
+  batch = 4 * 8 * 128 * 4 + 2 * 4 * 4
+  hyper = F32 * len(optimizer.Hyper._fields)
+  assert found.compiled.held == size + found.states.moments + batch + hyper
+  # New states take the place of the old ones: only metrics are beside them.
+  assert found.compiled.copied < 1000
+  assert found.fits and not found.bounds
+
+
+def test_states_by_what_is_trained(known):
+  known.train.first_moment = "bfloat16"
+  states = _plan(known, ABSENT).states
+  assert states.moments == pytest.approx(1.5 * states.weights, abs=8)
+  known.machine.micro_batches = 2
+  assert _plan(known, ABSENT).states.gradients == 2 * states.weights
+  known.lora.rank = 2
+  whole = _plan(known, ABSENT).states
+  known.lora.base = "bfloat16"
+  half = _plan(known, ABSENT).states
+  assert half.frozen * 2 == whole.frozen > 0
+  assert half.moments == whole.moments < whole.frozen
+
+
+def test_what_is_kept_by_remat(known):
+  kept = []
+  for known.machine.remat in ("none", "cheap", "full"):
+    kept.append(_plan(known, ABSENT).kept)
+  assert kept[0] > kept[1] > kept[2] > 0
+  known.machine.micro_batches = 2
+  assert _plan(known, ABSENT).kept < 0.6 * kept[2]
+
+
+def test_flops_count_turns_and_repetitions():
+  def run(x):
+    def turn(x, _):
+      return jax.checkpoint(lambda x: jnp.sin(x @ x))(x), None
+
+    return jax.lax.scan(turn, x, length=3)[0].sum()
+
+  x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+  one = 2 * 8**3
+  assert products.flops(jax.make_jaxpr(run)(x)) == 3 * one
+  # Two gradients of each product, and the product again.
+  assert products.flops(jax.make_jaxpr(jax.grad(run))(x)) == 3 * 4 * one
+
+
+def test_traced_flops_are_the_models_and_what_remat_repeats(known):
+  # Heads and blocks as narrow as these leave attention small.
+  known.machine.remat = "none"
+  known.plan.rows, known.plan.length = 4, 64
+  found = _plan(known, ABSENT)
+  assert 1 < found.flops / found.model_flops < 1.3
+  known.machine.remat = "full"
+  again = _plan(known, ABSENT)
+  assert again.model_flops == found.model_flops
+  assert 1.15 < again.flops / found.flops < 4 / 3
+
+
+def test_collectives_of_a_known_program(eight):
+  gathered = 64 * 64 * F32
+  assert eight["known"]["all-gather"] == [5, 5 * gathered * 7 // 8, gathered]
+  count, _, largest = eight["known"]["all-reduce"]
+  assert (count, largest) == (1, F32)
+
+
+def test_parameters_over_eight_devices(eight):
+  plan = eight["plan"]
+  kernels = 3 * (4 * 128 * 128 + 3 * 128 * 512) + 264 * 128
+  norms = 7 * 128  # Every device has them whole.
+  assert plan["states"]["weights"] == F32 * (kernels // 8 + norms)
+  assert plan["copied"] < 1000
+  # One kernel of one block at a time is gathered, never a stack of them, and
+  # gradients of one block are summed; activations of all rows never are.
+  kernel, block = F32 * 128 * 512, F32 * (4 * 128 * 128 + 3 * 128 * 512)
+  assert plan["collectives"]["all-gather"][2] <= kernel
+  assert plan["collectives"]["all-reduce"][2] <= block + 2 * F32 * 128
+
+
+def test_a_chip_that_is_not_here(known):
+  known.model.update(presets.LLAMA2_7B)
+  known.machine.remat = "full"
+  known.model.dtype = "bfloat16"
+  found = _plan(known, ABSENT)
+  assert found.compiled is None and found.fits
+  assert sum(found.states) == pytest.approx(16 * 6.738e9, rel=1e-3)
+  # What enters each of 32 blocks, of type bfloat16, at the least.
+  assert found.kept >= 32 * 8 * 128 * 4096 * 2
+  assert found.bounds["products"] == found.flops / 989.5e12
+  less = _plan(known, "L4")
+  assert not less.fits and "logits_chunk" in less.remedies[0]
+
+
+def test_the_stage_prints_and_writes_nothing(known, tmp_path):
+  known.plan.topology = "L4"
+  known.model.update(presets.LLAMA2_7B)
+  known.data.source = "niv2"  # There is none: a plan reads no data.
+  console = rich.console.Console(file=io.StringIO(), width=150)
+  pipeline.run(known, tmp_path, ["plan"], console)
+  said = console.file.getvalue()
+  assert "8 x 128 = 1,024" in said and "blocks/*/mlp/up/kernel" in said
+  assert "does not fit: each device lacks" in said
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["v9:2x2", "v5e:", "v5e4x4:", ":4x4"])
+def test_topologies_that_there_are_not(name):
+  with pytest.raises(errors.InputError, match=r"such as v5e:4x4; .* v6e:2x2"):
+    topology.of(name)
+
+
+def test_chips_that_there_are_not():
+  with pytest.raises(errors.InputError, match='Did you mean "H200 SXM"'):
+    topology.of("H200 SXN")
+
+
+def test_a_topology_without_libtpu(monkeypatch):
+  def absent(**_):
+    raise RuntimeError("JAX TPU support not installed")
+
+  monkeypatch.setattr(topology.topologies, "get_topology_desc", absent)
+  with pytest.raises(errors.InputError, match=r"pip install 'zsgen\[tpu\]'"):
+    topology.of("v5e:2x2")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Ran out of memory in memory space hbm. Used 18.50G of 15.75G hbm.",
+        "Ran out of memory on HBM, the total memory required for HLO"
+        " temporaries (18.50G) exceeds available HBM (15.75G).",
+    ],
+)
+def test_what_the_tpu_compiler_says_of_too_much(known, said, monkeypatch):
+  place = topology.of("")._replace(chip=chips.of("TPU v5 lite"))
+
+  def compile_(_):
+    raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {said}")
+
+  monkeypatch.setattr(jax.stages.Lowered, "compile", compile_)
+  config = config_lib.check(known)
+  start = start_lib.of(config.model, config.seed, config.lora)
+  found = plan_lib.make(config, start, place)
+  assert not found.fits and found.compiled is None
+  assert found.used - found.limit == 2.75 * 2**30
+
+
+@pytest.mark.tpu
+@pytest.mark.parametrize("name", ["v5e:2x2", "v4:2x2x1"])
+def test_a_topology_without_a_tpu(known, name):
+  pytest.importorskip("libtpu")
+  known.model.update(dtype="bfloat16", head_width=128, vocab_multiple=128)
+  known.machine.mesh.update(data=1, fsdp=4)
+  found = _plan(known, name)
+  assert found.mesh.size == 4 and found.fits
+  assert found.compiled.collectives
+  assert set(found.bounds) == {"products", "memory", "links"}

@@ -1,0 +1,302 @@
+"""Watching: what a run tells of its time, and what it is stopped for."""
+
+import io
+import json
+import time
+
+from flax import traverse_util
+import numpy as np
+import pytest
+import rich.console
+from tensorboardX.proto import event_pb2
+
+from zsgen import pipeline
+from zsgen.core import chips, errors
+from zsgen.core import config as config_lib
+from zsgen.models import model as model_lib
+from zsgen.train import finite, flops, meter, progress, watch, writers
+
+STEP = {
+    "step",
+    "perf/step_seconds",
+    "perf/tokens_per_second",
+    "perf/padded_tokens_per_second",
+    "perf/padding_share",
+    "perf/data_wait_share",
+    "perf/host_memory_bytes",
+    "perf/host_memory_peak_bytes",
+}
+
+
+def _run(config, workdir):
+  """Trains; returns the run's directory and the lines that were said."""
+  said = io.StringIO()
+  console = rich.console.Console(file=said, soft_wrap=True, highlight=False)
+  result = pipeline.run(config, workdir, ["train"], console)
+  return result.run, said.getvalue().splitlines()
+
+
+def _lines(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _steps(run):
+  found = _lines(run / "perf.jsonl")
+  return [each for each in found if "perf/step_seconds" in each]
+
+
+def test_a_run_tells_its_time_and_traces_steps(small, tmp_path):
+  small.machine.layouts = 2
+  small.profile = (2, 4)
+  run, said = _run(small, tmp_path)
+  steps = _steps(run)
+  assert [each["step"] for each in steps] == list(range(10))
+  compiled = [each for each in steps if "perf/compile_seconds" in each]
+  assert 1 <= len(compiled) <= 2
+  assert compiled[0]["step"] == 0
+  for each in steps:
+    assert set(each) - {"perf/compile_seconds"} == STEP
+    padded = each["perf/padded_tokens_per_second"]
+    real = padded * (1 - each["perf/padding_share"])
+    assert each["perf/tokens_per_second"] == pytest.approx(real)
+    assert 0 <= each["perf/data_wait_share"] <= 1
+  tokens = [
+      each["train/tokens"]
+      for each in _lines(run / "metrics.jsonl")
+      if "train/tokens" in each
+  ]
+  rates = [
+      each["perf/tokens_per_second"] * each["perf/step_seconds"]
+      for each in steps
+  ]
+  assert rates == pytest.approx(tokens)
+  saves = [e for e in _lines(run / "perf.jsonl") if "perf/save_seconds" in e]
+  assert [each["step"] for each in saves] == [5, 10]
+  assert list((run / "profile").rglob("*.xplane.pb"))
+  (told,) = [line for line in said if line.startswith("profile")]
+  assert "steps 2 to 3" in told
+  assert str(run / "profile") in told
+  said = "\n".join(said)
+  for begin in ("layouts  ", "mfu      not known: ", "steps    ", "time     "):
+    assert said.count("\n" + begin) == 1
+
+
+def test_a_loss_that_is_not_finite(small, tmp_path):
+  small.train.learning_rate = 1e30
+  with pytest.raises(errors.InputError, match="of step 1 is nan") as caught:
+    _run(small, tmp_path)
+  (path,) = tmp_path.glob("runs/*/nan-1.json")
+  assert str(path) in str(caught.value)
+  found = json.loads(path.read_text())
+  order = np.load(next(tmp_path.glob("orders/*/ids.npy")))
+  assert found["ids"] == order[4:8].tolist()
+  assert "nan" in found["metrics"].values()
+  assert len(found["tasks"]) == len(found["keys"]) == 4
+  consumed = np.load(path.parent / "consumed.npy")
+  assert consumed[0].tolist() == order[:4].tolist()
+  assert (consumed[1:] == -1).all()
+  small.train.learning_rate = 1e-3
+  other, _ = _run(small, tmp_path)
+  assert other != path.parent
+
+
+@pytest.mark.parametrize(
+    "asked", [(3,), (1, 2, 3), (3, 3), (4, 2), (9, 11), (20, 30)]
+)
+def test_steps_that_cannot_be_traced(small, tmp_path, asked):
+  small.profile = asked
+  with pytest.raises(errors.InputError, match=r"profile is \(.*run's 10"):
+    _run(small, tmp_path)
+  assert not list(tmp_path.glob("runs/*/checkpoints"))
+
+
+class Clock:
+  """Time that passes when it is told to."""
+
+  def __init__(self, monkeypatch):
+    self.now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+
+class Running:
+  """A result that is there, or not yet."""
+
+  def __init__(self, ready):
+    self.is_ready = lambda: ready
+
+
+def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
+  clock = Clock(monkeypatch)
+  counted = flops.Flops(trained=1000, frozen=0, width=0, blocks={})
+  chip = chips.of("NVIDIA H200")._replace(flops=60_000.0)
+  found = meter.Meter(counted, flops.Peak(chip, "", 2))
+  clock.now += 6
+  assert found.lap(meter.COMPILING) == 6
+  clock.now += 2
+  # 10 of 16 slots, 6 x 1000 x 10 FLOPs in 2 s of 2 x 60,000 a second.
+  step = found.step(np.array([7, 0, 3]), 16)
+  assert step["perf/step_seconds"] == 2
+  assert step["perf/tokens_per_second"] == 5
+  assert step["perf/padded_tokens_per_second"] == 8
+  assert step["perf/padding_share"] == pytest.approx(6 / 16)
+  assert step["perf/mfu"] == pytest.approx(0.25)
+  clock.now += 2
+  found.lap("evals/heldout")
+  assert found.share("evals/heldout") == 0.2
+  steps, shares = found.told()
+  assert steps == (
+      "steps    2 s each, 5 tokens/s (8 with padding), MFU 25.0%; 37.5%"
+      " padding, 0.0% waiting for data"
+  )
+  assert shares == (
+      "time     10.0 s: steps 20.0%, evaluations 20.0%, compiling 60.0%,"
+      " saving 0.0%"
+  )
+
+
+@pytest.mark.parametrize(
+    ("running", "share"),
+    [(None, 0.25), (Running(True), 0.25), (Running(False), 0.0)],
+)
+def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
+  clock = Clock(monkeypatch)
+  counted = flops.Flops(1, 0, 0, {})
+  found = meter.Meter(counted, flops.Peak(None, "cpu", 1))
+  with found.feeding(running):
+    clock.now += 1
+  clock.now += 3
+  step = found.step(np.array([1]), 1)
+  assert step["perf/data_wait_share"] == share
+  assert "perf/mfu" not in step
+  # It is counted once.
+  clock.now += 1
+  assert found.step(np.array([1]), 1)["perf/data_wait_share"] == 0
+
+
+def test_a_meter_without_steps_tells_nothing():
+  counted = flops.Flops(1, 0, 0, {})
+  assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).told() == []
+
+
+def test_the_line_is_short():
+  perf = {
+      "perf/step_seconds": 0.51234,
+      "perf/tokens_per_second": 9070.4,
+      "perf/padded_tokens_per_second": 9800.0,
+      "perf/data_wait_share": 0.004,
+      "perf/mfu": 0.4567,
+      "perf/device_memory_bytes": 2**34,
+  }
+  assert progress.pace(perf) == {
+      "s/step": "0.512",
+      "tokens/s": "9,070 of 9,800",
+      "wait": "0%",
+      "MFU": "45.7%",
+      "memory": "16 GiB",
+  }
+
+
+def test_events_hold_all_values_of_a_step(tmp_path):
+  board = writers.TensorBoard(tmp_path, first=0)
+  board.write(3, {"train/loss": 1.5, "perf/mfu": 0.25})
+  board.close()
+  (path,) = (tmp_path / "tensorboard").iterdir()
+  data, found, at = path.read_bytes(), {}, 0
+  while at < len(data):  # Length, its checksum, the event, its checksum.
+    length = int.from_bytes(data[at : at + 8], "little")
+    event = event_pb2.Event.FromString(data[at + 12 : at + 12 + length])
+    for value in event.summary.value:
+      found[event.step, value.tag] = value.simple_value
+    at += 16 + length
+  assert found == {(3, "train/loss"): 1.5, (3, "perf/mfu"): 0.25}
+
+
+def test_an_evaluation_that_is_not_finite():
+  class Broken:
+    name = "heldout"
+    ids = np.array([7, 8, 9])
+
+  losses = np.array([1, np.inf, np.nan], np.float32)
+  found = watch.Evaluation({}, "heldout/loss", losses)
+  with pytest.raises(
+      errors.InputError, match="heldout now: the loss of 2 of 3"
+  ):
+    watch.check_finite(Broken(), found, "now", lambda: "Stop.")
+
+
+def test_the_page_has_every_metric(root):
+  page = (root / "docs" / "watching.md").read_text("utf-8")
+  beside = {
+      "perf/mfu",
+      "perf/compile_seconds",
+      "perf/save_seconds",
+      "perf/device_memory_bytes",
+      "perf/device_memory_peak_bytes",
+  }
+  for name in (STEP | beside) - {"step"}:
+    assert f"`{name}`" in page
+
+
+def _spoil(params, *names):
+  """Parameters with a value in some arrays that is not finite."""
+  flat = traverse_util.flatten_dict(params, sep="/")
+  for name in names:
+    flat[name] = flat[name].at[(0,) * flat[name].ndim].set(np.nan)
+  return traverse_util.unflatten_dict(flat, sep="/")
+
+
+ONE = "blocks/0/mlp/down/kernel"
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_parameters_that_are_not_finite_are_named(
+    small, tmp_path, monkeypatch, evaluated
+):
+  init = model_lib.Model.init
+  monkeypatch.setattr(
+      model_lib.Model,
+      "init",
+      lambda self, key: _spoil(init(self, key), ONE, "final_norm/scale"),
+  )
+  if not evaluated:  # By the model: then the first step finds it.
+    small.evals.heldout.type = "copy_input"
+  with pytest.raises(errors.InputError) as caught:
+    _run(small, tmp_path)
+  said = str(caught.value)
+  assert ("heldout at step 0" if evaluated else "of step 0 is nan") in said
+  assert f"{ONE} (1 of 3,072), final_norm/scale (1 of 32)" in said
+  assert "drawn from the seed 0" in said
+  assert "Lower config.train.learning_rate" not in said
+
+
+def _advice(small, step, params, said="", **options):
+  for name, value in options.items():
+    section, _, field = name.partition("__")
+    setattr(small[section], field, value)
+  beginning = finite.look_at(params, said) if params else finite.Beginning(said)
+  return finite.advise(beginning, config_lib.check(small), step)
+
+
+def test_advice_is_of_use_at_its_step(small):
+  lower = "Lower config.train.learning_rate."
+  good, bad = {"a": np.ones(3)}, {"a": np.array([1, np.inf, np.nan])}
+  assert _advice(small, 3, bad) == lower
+  assert _advice(small, 7, None) == lower
+  assert "a (2 of 3). They come from: hf." in _advice(small, 0, bad, "hf")
+  assert "Lower config.model.init_std" in _advice(small, 0, good)
+  dtype = _advice(small, 0, good, model__dtype="bfloat16")
+  assert dtype.endswith("Set config.model.dtype='float32'.")
+  base = _advice(
+      small, 0, good, "b", model__init="tiny", model__dtype="float32"
+  )
+  assert base.endswith("to other parameters. These come from: b.")
+  # Without a learning rate no step changes anything.
+  still = _advice(small, 3, bad, train__learning_rate=0.0)
+  assert "a (2 of 3)" in still and lower not in still
+  assert lower not in _advice(small, 3, None)
+
+
+def test_many_arrays_are_not_all_named(small):
+  bad = {f"p{i}": np.full(2, np.nan) for i in range(9)}
+  said = _advice(small, 0, bad)
+  assert "p2 (2 of 2) and 6 more arrays." in said and "p3" not in said

@@ -1,0 +1,1 @@
+"""What all layers share: config, artifacts, errors, mesh and processes."""

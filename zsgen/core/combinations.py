@@ -1,0 +1,106 @@
+"""Checks combinations of options whose values are valid one by one.
+
+These checks run with the schema, before any component is loaded. A component
+checks its own options.
+"""
+
+from typing import Any
+
+from zsgen.core import errors, schema
+
+# Names of evaluations whose metrics would mix with those of training.
+_RESERVED = ("train", "perf")
+_NAME_CHARACTERS, _NAME_BYTES = 64, 192
+
+
+def check(config: Any) -> None:
+  """Raises InputError for the first options that contradict each other.
+
+  Args:
+    config: a `zsgen.core.config.Config` whose options are in their ranges.
+  """
+  _check_names(config)
+  _check_evals(config)
+  _check_targets(config)
+  _check_batch(config)
+  _check_hosts(config.machine.hosts)
+
+
+def _check_names(config: Any) -> None:
+  """Checks that the run and its evaluations can name directories."""
+  for place, name in [
+      ("config.name", config.name),
+      *((f"config.evals.{name}", name) for name in config.evals),
+  ]:
+    if (
+        not 0 < len(name) <= _NAME_CHARACTERS
+        or len(name.encode("utf-8", "replace")) > _NAME_BYTES
+        or name.startswith(".")
+        or not all(c.isalnum() or c in "._-" for c in name)
+    ):
+      where = "" if place == "config.name" else "evals"
+      raise errors.InputError(
+          f"config{where and '.' + where}: {schema.show(name)} cannot name a"
+          f" directory; use 1 to {_NAME_CHARACTERS} letters, digits, '.', '_'"
+          " and '-', and no '.' at the beginning."
+      )
+
+
+def _check_evals(config: Any) -> None:
+  if not config.evals:
+    raise errors.InputError(
+        "config.evals is empty: name at least one evaluation, such as"
+        " config.evals.heldout.split='heldout'."
+    )
+  for name, spec in config.evals.items():
+    if name in _RESERVED:
+      raise errors.InputError(
+          f"config.evals.{name}: training already has metrics named {name}/…."
+          " Choose another name."
+      )
+    if not spec.max_examples:
+      raise errors.InputError(
+          f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
+          " for all examples."
+      )
+
+
+def _check_targets(config: Any) -> None:
+  """Checks that the bounds of each target can be met."""
+  for name, target in config.targets.items():
+    below, above = target.below, target.above
+    if below is None and above is None:
+      raise errors.InputError(
+          f"config.targets.{name} has no bound. Set its `below` or `above`."
+      )
+    if below is not None and above is not None and above >= below:
+      raise errors.InputError(
+          f"config.targets.{name}: no value is above {above:g} and below"
+          f" {below:g}. Set `above` to a value below that of `below`."
+      )
+
+
+def _check_batch(config: Any) -> None:
+  """Checks that a step can be divided into the parts that are asked for."""
+  train, machine = config.train, config.machine
+  if train.batch_size % train.loss_groups:
+    raise errors.InputError(
+        f"config.train.loss_groups is {train.loss_groups}; it must divide"
+        f" config.train.batch_size, {train.batch_size}."
+    )
+  if machine.micro_batches > train.batch_size:
+    raise errors.InputError(
+        f"config.machine.micro_batches is {machine.micro_batches}; it must be"
+        f" at most config.train.batch_size, {train.batch_size}, because a step"
+        " does not have more rows than examples."
+    )
+
+
+def _check_hosts(machines: Any) -> None:
+  """Checks that the index of this process is below their count."""
+  if machines.count and machines.index >= machines.count:
+    raise errors.InputError(
+        f"config.machine.hosts.index is {machines.index}; it must be below"
+        f" config.machine.hosts.count, {machines.count}, because processes are"
+        " numbered from 0."
+    )

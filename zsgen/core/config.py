@@ -1,0 +1,673 @@
+"""The schema: every option, its default and its unit, in one file.
+
+Configs are written as `ml_collections.ConfigDict`s that start from
+`defaults()`; `check` turns one into the frozen `Config` that the code reads.
+Fields marked `machine=True` may change between start and resume; all others
+are science and hashed into the names of artifacts and runs. Fields marked
+`per_process=True` may differ between the processes of one run; all others are
+compared when the processes start.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from zsgen.core import artifacts, combinations, errors, schema
+from zsgen.core.schema import option, section
+
+# Bounds that several options have, and the reason.
+_EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
+_MADE = dict(high=10**8, why="all of them are stored")
+_LETTERS = dict(high=2**14, why="no model reads longer texts")
+_POSITIONS = dict(high=2**31 - 1, why="positions are int32")
+_STEP = dict(high=2**20, why="the examples of a step are held in memory")
+_WIDTH = dict(high=2**20, why="no device holds a wider matrix")
+_DECAY = dict(
+    low=0.0,
+    below=1.0,
+    why="at 1 the average never moves, and its correction divides by 0",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heldout:
+  """Which tasks make up a held-out set; what several fields name is joined."""
+
+  # Tasks by name.
+  tasks: tuple[str, ...] = option(())
+  # A file of task names, one a line.
+  tasks_file: str = option("", kind="local", machine=True)
+  # All tasks of these categories.
+  categories: tuple[str, ...] = option(())
+  # A split of the source's own, such as "test".
+  split: str = option("")
+  # Share of the tasks that are left, drawn by the seed; of the examples where
+  # the source knows no tasks.
+  share: float = option(0.0, low=0.0, high=0.9)
+  # Other held-out sets whose tasks are not in this one.
+  exclude: tuple[str, ...] = option((), newer=True)
+  # Draws the share, the set's instances and, with label="random", references;
+  # None: config.seed.
+  seed: int | None = option(None, low=0, newer=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+  """Names of the columns of the user's own tables; "" for none."""
+
+  task: str = option("task")
+  input: str = option("input")
+  # An answer, or a list of them.
+  target: str = option("target")
+  definition: str = option("")
+  category: str = option("")
+  split: str = option("")
+  key: str = option("")
+  # A list of answers to choose from, the right one among them.
+  choices: str = option("")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewrites:
+  """The source rewrites: "replace x by y in z" (2402.10891); docs/data.md."""
+
+  # Distinct training rules x -> y, a task each: the paper's I.
+  rules: int = option(1000, low=1, **_MADE)
+  # Training examples of all rules together: the paper's N.
+  examples: int = option(100_000, low=1, **_MADE)
+  # What is distinct of distinct rules: x, or the pair of x and y.
+  distinct: str = option("x", choices=("x", "pair"))
+  # The alphabet: the first so many of a to z.
+  letters: int = option(26, low=2, high=26)
+  # Letters of x, of y and of the input z.
+  x_length: int = option(20, low=1, **_LETTERS)
+  y_length: int = option(20, low=1, **_LETTERS)
+  z_length: int = option(50, low=1, **_LETTERS)
+  # How often x is in z, in equal shares; only the leftmost is replaced.
+  occurrences: tuple[int, ...] = option((1,), low=1)
+  # Share of examples, of every set, whose input has no x.
+  noop_share: float = option(0.0, low=0.0, high=1.0)
+  # Share of those whose input has all of x but one letter.
+  hard_share: float = option(0.0, low=0.0, high=1.0)
+  # Shape of the power law of examples a rule; 0: all have as many.
+  power_law: float = option(0.0, low=0.0)
+  # Share of the training examples that is kept, and the shape of the power
+  # law by which rules keep them; 0: all keep as many.
+  subsample: float = option(1.0, low=0.0, high=1.0)
+  subsample_power_law: float = option(0.0, low=0.0)
+  # What x and y are made like, and the k of that, in equal shares; () for
+  # strings of random letters.
+  families: tuple[str, ...] = option((), choices=("repeat", "period", "mirror"))
+  ks: tuple[int, ...] = option((), low=1)
+  # What is replaced is then shifted by so many letters, all of it; 0: not.
+  cipher: int = option(0, low=0, high=25)
+  # Held-out examples: of unseen rules, so many of each; of seen rules.
+  unseen: int = option(10_000, low=1, **_MADE)
+  unseen_each: int = option(1, low=1, **_MADE)
+  seen: int = option(10_000, low=0, **_MADE)
+  # Share of all patterns that only unseen rules have.
+  withheld: float = option(0.25, low=0.01, high=0.99)
+  # What unseen rules have instead; () for what training has.
+  heldout_families: tuple[str, ...] = option(
+      (), choices=("repeat", "period", "mirror")
+  )
+  heldout_ks: tuple[int, ...] = option((), low=1)
+  heldout_occurrences: tuple[int, ...] = option((), low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Which examples there are, and how they become tokens."""
+
+  # Where examples come from: a name in zsgen/data/sources.
+  source: str = option("synth")
+  # The source's file or directory; "" for generated suites.
+  path: str = option("", machine=True)
+  # tfds, seqio: name of the data set, or of the Task or Mixture.
+  dataset: str = option("")
+  # seqio: the module that registers it.
+  module: str = option("")
+  # niv2: which of the official splits.
+  track: str = option("default", choices=("default", "xlingual"))
+  # table, tfds, seqio: where the parts of an example are.
+  fields: Fields = section(Fields)
+  # rewrites: which rules, inputs and held-out sets.
+  rewrites: Rewrites = section(Rewrites)
+  # Held-out sets by name; empty for those that the source has of its own.
+  heldout: Mapping[str, Heldout] = dataclasses.field(
+      default_factory=dict, metadata=dict(of=Heldout)
+  )
+  # A row that cannot be used: stop, or leave it out and count it.
+  on_bad_row: str = option("error", choices=("error", "skip"))
+  # Leave out training examples whose prompt and answer came before.
+  deduplicate: bool = option(False)
+  # How text becomes ids: a name in zsgen/data/tokenizers.
+  tokenizer: str = option("bytes")
+  # sentencepiece: a .model file; hf: a directory or a name on the hub.
+  tokenizer_path: str = option("", kind="local", machine=True)
+  # How definition, examples and input become a request: a name in
+  # zsgen/data/prompts.
+  prompt: str = option("plain")
+  # niv2's prompt: positive and negative examples shown, while they fit.
+  shots: int = option(2, low=0)
+  negative_shots: int = option(0, low=0)
+  # niv2's prompt: tokens that it may have.
+  prompt_tokens: int = option(1024, low=1)
+  # niv2's prompt: show explanations, the task's name, the definition.
+  explanations: bool = option(False)
+  task_name: bool = option(False)
+  definition: bool = option(True)
+  # Which reference is the answer: the first, or one drawn by the seed.
+  label: str = option("first", choices=("first", "random"))
+  # How turns become text: a name in zsgen/data/prompts.
+  template: str = option("plain")
+  # Longest example in tokens; what is longer is cut, and counted.
+  max_length: int = option(2048, low=2, **_POSITIONS)
+  # What is cut: the tail, or the middle of the prompt.
+  truncate: str = option("tail", choices=("tail", "prompt"))
+  # Instances of each training task (all, if it has fewer).
+  train_instances: int = option(320, low=1, **_EXAMPLES)
+  # Instances of each held-out task (all, if it has fewer).
+  heldout_instances: int = option(5, low=1, **_EXAMPLES)
+  # Which instances those are: a name in zsgen/data/sources/draws.py.
+  draw: str = option("seed")
+  # Who hands batches to the trainer: the store, or the seqio mixture over it.
+  feed: str = option("store", choices=("store", "seqio"), machine=True)
+
+
+# Distances to a held-out set (2406.11721, spec 2.3), the paper's nine.
+MEASURES = (
+    "cosine_avg",
+    "cosine_min",
+    "cosine_max",
+    "cosine_centroid",
+    "euclid_avg",
+    "euclid_min",
+    "euclid_max",
+    "euclid_centroid",
+    "bigram_kl",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+  """Which training examples, in which sequence."""
+
+  # A name in zsgen/orders/arrangements; docs/arrangements.md shows them all.
+  arrangement: str = option("tmt")
+  # Training examples in the order; -1: all that the arrangement gives.
+  budget: int = option(-1, low=-1)
+  # random, round_robin, cluster, similarity, transport: most examples of one
+  # task; -1: no limit.
+  per_task: int = option(-1, low=-1)
+  # The same: draw as the released code does (Python's and numpy's old
+  # generators, tasks in the suite's order), not by zsgen's permutations.
+  as_released: bool = option(False)
+  # cluster: what a cluster is.
+  by: str = option("task", choices=("task", "category", "kmeans"))
+  # cluster by kmeans: number of clusters.
+  clusters: int = option(100, low=1)
+  # similarity: how far an example is from the held-out set.
+  measure: str = option(
+      "wsd",
+      choices=("wsd", *MEASURES, "bigram_kl_multiset"),
+  )
+  # similarity: what is measured and sorted.
+  granularity: str = option("instance", choices=("instance", "task"))
+  # tmt: what a held-out example picks in a round. similarity, transport: what
+  # comes first.
+  pick: str = option("nearest", choices=("nearest", "farthest", "random"))
+  # tmt: how rounds are put together.
+  sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
+  # tmt: how examples stand inside a round.
+  in_round: str = option("id", choices=("id", "shuffled"))
+  # tmt: rounds [first, beyond), counted from 0; (): all.
+  rounds: tuple[int, ...] = option((), low=0)
+  # released: which of the released code's settings.
+  setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
+  # transport: most training x held-out pairs that are solved exactly.
+  exact_pairs: int = option(100_000, low=0)
+  # transport beyond that: the entropy's weight, as a share of the mean cost.
+  epsilon: float = option(0.01, low=1e-4)
+  # file: the order's CSV, Parquet or text file.
+  path: str = option("", kind="local", machine=True)
+  # concatenate, interleave, reverse, take, repeat, by_task, within: the orders
+  # that are put together.
+  parts: "tuple[Order, ...]" = option(())
+  # interleave: examples of each part in a turn; (): one of each.
+  turns: tuple[int, ...] = option((), low=1)
+  # take: first position.
+  start: int = option(0, low=0)
+  # take: position beyond the last; -1: to the end.
+  stop: int = option(-1, low=-1)
+  # take: evenly spread, every (length // spread)-th; 0: all.
+  spread: int = option(0, low=0)
+  # repeat: how often.
+  epochs: int = option(
+      1, low=1, high=10**5, why="each epoch is arranged by itself"
+  )
+  # repeat: every epoch draws anew.
+  fresh: bool = option(False)
+  # The held-out set that similarity looks at.
+  target: str = option("heldout")
+  # One task of that set to look at (a specialist); "": all of them.
+  target_task: str = option("")
+  # The text that is embedded; with answers the report says "oracle".
+  text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
+  # A name in zsgen/orders/embedders; "" for none (no similarity is known).
+  embedder: str = option("ngram")
+  # encoder: a Hugging Face directory, or a hub name.
+  encoder: str = option("", kind="local", machine=True)
+  # encoder, minilm: element type of its activations.
+  encoder_dtype: str = option("float32", choices=("float32", "bfloat16"))
+
+
+# Parts inside of parts of an order.
+_DEEPEST = 32
+# What an order looks at; its parts do too.
+LOOKING = (
+    "target",
+    "target_task",
+    "text",
+    "embedder",
+    "encoder",
+    "encoder_dtype",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """The decoder's shape and where its parameters come from."""
+
+  # "tiny" (the embedded base), "new" (drawn from the seed), "hf:" and a Hugging
+  # Face directory or name, or "run:" and a run's directory, "@" and a step.
+  init: str = option("tiny")
+  # Rows of the embedding; at least the tokenizer's size.
+  vocab_size: int = option(
+      264, low=2, high=2**24, why="no tokenizer has more ids"
+  )
+  # Blocks.
+  layers: int = option(4, low=1, high=2**14, why="no device holds more of them")
+  # Residual width.
+  width: int = option(128, low=1, **_WIDTH)
+  # Query heads.
+  heads: int = option(2, low=1, **_WIDTH)
+  # Key and value heads; divides heads.
+  kv_heads: int = option(2, low=1, **_WIDTH)
+  # Width of a head.
+  head_width: int = option(64, low=1, **_WIDTH)
+  # Hidden width of the MLP.
+  mlp_width: int = option(384, low=1, **_WIDTH)
+  # Gated MLP (two inputs multiplied), or plain.
+  gated: bool = option(True)
+  activation: str = option(
+      "silu", choices=("silu", "gelu", "gelu_tanh", "relu")
+  )
+  # Biases of query, key and value; of what attention gives; of the MLP.
+  qkv_bias: bool = option(False)
+  out_bias: bool = option(False)
+  mlp_bias: bool = option(False)
+  norm: str = option("rms", choices=("rms", "layer"))
+  norm_eps: float = option(1e-6, low=0.0)
+  # A norm multiplies by 1 + its parameter (Gemma).
+  norm_plus_one: bool = option(False)
+  # RMSNorm of each query and key head.
+  qk_norm: bool = option(False)
+  # What attention and MLP give is normed too, before it is added.
+  post_norms: bool = option(False)
+  # Blocks repeat this: attention to all tokens before, or to a window.
+  pattern: tuple[str, ...] = option(("global",), choices=("global", "local"))
+  # Tokens that a local block sees, the token itself counted.
+  window: int = option(0, low=0, **_POSITIONS)
+  # Scores are divided by the square root of it; 0: head_width.
+  query_width: float = option(0.0, low=0.0)
+  # Soft caps, c · tanh(x / c), of scores and of logits; 0: none.
+  score_cap: float = option(0.0, low=0.0)
+  logit_cap: float = option(0.0, low=0.0)
+  positions: str = option("rotary", choices=("rotary", "learned"))
+  # Base wave length of rotary positions.
+  rope_theta: float = option(10000.0, low=1.0)
+  # That of local blocks, which are never scaled then; 0: as the others.
+  rope_local_theta: float = option(0.0, low=0.0)
+  # How rotary positions are stretched, and how far.
+  rope_scaling: str = option(
+      "none", choices=("none", "linear", "llama3", "yarn")
+  )
+  rope_factor: float = option(1.0, low=1.0)
+  # llama3, yarn: turns over `rope_original` positions, the length before
+  # stretching: fewer than low are stretched, more than high are kept.
+  rope_low: float = option(1.0, low=0.0)
+  rope_high: float = option(4.0, low=0.0)
+  rope_original: int = option(0, low=0, **_POSITIONS)
+  # Positions the model has: rows of learned positions, a bound for rotary.
+  max_positions: int = option(2048, low=1, **_POSITIONS)
+  # Embeddings are multiplied by the square root of the width.
+  embedding_scaled: bool = option(False)
+  # Output projection shares the embedding.
+  tied: bool = option(True)
+  # Rows of the embedding are padded to a multiple of it, for a mesh that
+  # splits them; no token or probability is ever there.
+  vocab_multiple: int = option(
+      1, low=1, high=2**20, why="the padding is held in memory"
+  )
+  # Element type of activations; parameters are float32.
+  dtype: str = option("float32", choices=("float32", "bfloat16"))
+  # Standard deviation of new matrices; those that write to the residual have
+  # it divided by the square root of twice the layers (GPT-2).
+  init_std: float = option(0.02, low=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lora:
+  """Low-rank adapters (2106.09685) on a frozen base; rank 0: there are none.
+
+  There is no dropout: what is learned is a function of the order alone.
+  """
+
+  # Inner width of each adapter; 0: all parameters are trained.
+  rank: int = option(0, low=0, **_WIDTH)
+  # Adapters are multiplied by alpha / rank.
+  alpha: float = option(16.0, low=0.0)
+  # Which projections: a regular expression over their whole path without the
+  # layer, such as r"attention/(query|value)", r"mlp/.*" or r".*".
+  targets: str = option(r"attention/(query|value)", kind="regex")
+  # Element type in which the frozen base is held.
+  base: str = option("float32", choices=("float32", "bfloat16"))
+  # A directory of PEFT adapter files to begin with, which bring rank, alpha
+  # and targets along; "": new adapters, which change nothing yet.
+  init: str = option("", kind="local", machine=True)
+
+
+NO_LORA = Lora()
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+  """The optimizer and its schedule (2406.11721: see spec of section 5)."""
+
+  # Examples per step.
+  batch_size: int = option(16, low=1, **_STEP)
+  # Peak learning rate; the first step uses it.
+  learning_rate: float = option(3e-4, low=0.0)
+  # Share of the peak that it ends at.
+  final_share: float = option(0.1, low=0.0, high=1.0)
+  # How it falls from the peak to that share.
+  schedule: str = option("cosine", choices=("cosine", "linear"))
+  # Steps of linear warm-up, fewer than the order has.
+  warmup_steps: int = option(0, low=0)
+  # Decay of Adam's first moment, below 1.
+  b1: float = option(0.9, **_DECAY)
+  # Decay of Adam's second moment, below 1.
+  b2: float = option(0.95, **_DECAY)
+  # Added outside the square root; above 0.
+  eps: float = option(
+      1e-5, above=0.0, why="a gradient of 0 would be divided by 0"
+  )
+  # Share of each parameter that a step of rate 1 takes away (AdamW).
+  weight_decay: float = option(0.0, low=0.0)
+  # Largest global gradient norm; 0: gradients are not clipped.
+  clip: float = option(1.0, low=0.0)
+  # Element type in which Adam's first moment is held.
+  first_moment: str = option("float32", choices=("float32", "bfloat16"))
+  # 1: mean over the loss tokens of the batch. n: mean of the n token means of
+  # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
+  loss_groups: int = option(1, low=1)
+
+
+# The metric that stands for an evaluation, by its type.
+HEADLINES = {
+    "loss": "loss",
+    "choice": "accuracy",
+    "exact": "exact_match",
+    "generate": "rougeL",
+    "copy_input": "rougeL",
+    "copy_first_example": "rougeL",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+  """One evaluation in the loop, named by its key in `evals`."""
+
+  # loss: of the answers. choice: how often the likeliest of given answers is
+  # a right one; the examples must have some (data.fields.choices). exact: how
+  # often greedy decoding gives the whole answer, by one pass. generate:
+  # scores of written answers. copy_…: of a part of the example, as an answer.
+  type: str = option("loss", choices=tuple(HEADLINES))
+  # The held-out set.
+  split: str = option("heldout")
+  # Examples that are evaluated, the same ones always: the first of each task,
+  # then the second of each, …; -1: all.
+  max_examples: int = option(-1, low=-1)
+  # Steps between evaluations; step 0 and the last are always evaluated.
+  every_steps: int = option(10, low=1)
+  # generate: the likeliest token; draws as below; or as the released code
+  # draws (top_p 0.9, temperature 0.9, penalty 1.2, no empty answer).
+  decoding: str = option("greedy", choices=("greedy", "sample", "released"))
+  # generate: tokens after which an answer is cut, its end counted.
+  max_new_tokens: int = option(128, low=1, **_POSITIONS)
+  # sample: logits are divided by it; 0: the likeliest token.
+  temperature: float = option(1.0, low=0.0)
+  # sample: draw from so many of the likeliest tokens; 0: all.
+  top_k: int = option(0, low=0)
+  # sample: draw from the likeliest whose probabilities reach it.
+  top_p: float = option(1.0, low=1e-6, high=1.0)
+  # sample: what logits of tokens that the answer has already are divided by.
+  penalty: float = option(1.0, low=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+  """What a run should show; the report says whether it does."""
+
+  # A path in metrics.jsonl, such as "heldout/loss".
+  metric: str = option("heldout/loss")
+  # Over which evaluations.
+  measure: str = option("final", choices=("final", "mean", "first_tenth"))
+  # The value to stay below, and the one to come above; at least one of them.
+  below: float | None = option(None)
+  above: float | None = option(None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+  """How parameters are split over the mesh."""
+
+  # A regular expression over their whole path, such as r"blocks/.*/mlp/up/.*".
+  parameters: str = option("", kind="regex")
+  # The mesh axis that splits each of their axes; "" for none.
+  axes: tuple[str, ...] = option((), choices=("data", "fsdp", "tensor", ""))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mesh:
+  """Devices on each axis; one -1 takes those that are left."""
+
+  data: int = option(-1, low=-1, machine=True)
+  fsdp: int = option(1, low=-1, machine=True)
+  tensor: int = option(1, low=-1, machine=True)
+  # Instead of those of zsgen/core/mesh.py; (): they. Each parameter must match
+  # exactly one, and each rule some parameter.
+  rules: tuple[Rule, ...] = option((), machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+  """The processes of a run; nothing need be set where jax finds them itself."""
+
+  # HOST:PORT of process 0, which all processes reach; "": found, or one
+  # process.
+  coordinator: str = option("", machine=True, per_process=True)
+  # Processes; 0: as many as are found. 1: one, and nothing is looked for. The
+  # number that is in force is compared, wherever it comes from.
+  count: int = option(0, low=0, high=65_536, machine=True, per_process=True)
+  # The number of this process, from 0; -1: found.
+  index: int = option(-1, low=-1, machine=True, per_process=True)
+  # Seconds that a process waits at its start for the others; 0: 45 if there is
+  # a coordinator's address, 300 if jax finds the processes of a cluster.
+  wait: int = option(0, low=0, high=86_400, machine=True, per_process=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+  """What never changes a result."""
+
+  mesh: Mesh = section(Mesh, machine=True)
+  hosts: Hosts = section(Hosts, machine=True)
+  # Steps between checkpoints; the last step is always saved.
+  save_every: int = option(50, low=1, machine=True)
+  # Checkpoints that are kept.
+  keep: int = option(2, low=1, machine=True)
+  # Shapes that training may compile: more waste less padding.
+  layouts: int = option(
+      2,
+      low=1,
+      high=1024,
+      why="each shape is a program to compile",
+      machine=True,
+  )
+  # Parts that the rows of a step are computed in, one after the other: more
+  # need less memory; at most the examples of a step.
+  micro_batches: int = option(1, low=1, machine=True, **_STEP)
+  # What the backward pass computes again instead of keeping it: nothing, all
+  # but matrix products, or whole blocks.
+  remat: str = option("cheap", choices=("none", "cheap", "full"), machine=True)
+  # Positions of each row whose logits are held at once; 0: all of them.
+  logits_chunk: int = option(512, low=0, machine=True)
+  # How attention is computed; auto: as is best on the platform.
+  attention: str = option(
+      "auto", choices=("auto", "xla", "cudnn", "splash"), machine=True
+  )
+  # Element type of exported parameters.
+  export_dtype: str = option(
+      "float32", choices=("float32", "bfloat16"), machine=True
+  )
+  # What is exported of a run with adapters: the base with them merged in, or
+  # they alone, as PEFT's files.
+  export: str = option("merged", choices=("merged", "adapter"), machine=True)
+  # Write TensorBoard events.
+  tensorboard: bool = option(True, machine=True, per_process=True)
+  # Weights & Biases project to write to; "" for none (extra: wandb).
+  wandb: str = option("", machine=True, per_process=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What `--stage=plan` plans for."""
+
+  # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "" for
+  # the devices that are here.
+  topology: str = option("", machine=True)
+  # Rows of a step; 0: one for each example, the most that there can be.
+  rows: int = option(0, low=0, machine=True, **_STEP)
+  # Tokens of a row; 0: data.max_length.
+  length: int = option(0, low=0, machine=True, **_POSITIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """One experiment."""
+
+  # Names the run's directory.
+  name: str = option("run")
+  # Draws the suite's instances, shuffles, and new parameters.
+  seed: int = option(0, low=0, high=2**32 - 1)
+  data: Data = section(Data)
+  order: Order = section(Order)
+  model: Model = section(Model)
+  lora: Lora = section(Lora)
+  train: Train = section(Train)
+  # Evaluations by name.
+  evals: Mapping[str, Eval] = dataclasses.field(
+      default_factory=lambda: {"heldout": Eval()}, metadata=dict(of=Eval)
+  )
+  # What the run should show, by name.
+  targets: Mapping[str, Target] = dataclasses.field(
+      default_factory=dict, metadata=dict(of=Target, machine=True)
+  )
+  machine: Machine = section(Machine, machine=True)
+  # Points of a sweep that are trained as one program.
+  population: int = option(1, low=1, machine=True)
+  # Steps [first, beyond) whose trace is written to the run's profile/; ():
+  # none.
+  profile: tuple[int, ...] = option((), low=0, machine=True)
+  plan: Plan = section(Plan, machine=True)
+
+
+def defaults() -> ml_collections.ConfigDict:
+  """Every option at its default, to be changed by a config file."""
+  return ml_collections.ConfigDict(to_dict(Config()))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+  """The config as plain nested dictionaries."""
+  return dataclasses.asdict(config)
+
+
+def science(config: Any) -> dict[str, Any]:
+  """The fields that results depend on, as plain nested dictionaries."""
+  if not dataclasses.is_dataclass(config):
+    return config
+  plain = {}
+  for field in dataclasses.fields(config):
+    if field.metadata.get("machine"):
+      continue
+    value = getattr(config, field.name)
+    if field.metadata.get("newer") and value == field.default:
+      continue
+    if isinstance(value, Mapping):
+      plain[field.name] = {key: science(each) for key, each in value.items()}
+    elif isinstance(value, tuple):
+      plain[field.name] = [science(each) for each in value]
+    else:
+      plain[field.name] = science(value)
+  return plain
+
+
+def run_name(config: Config) -> str:
+  """Name of the run's directory: its name and a hash of its science."""
+  return artifacts.name(config.name, science(config))
+
+
+def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
+  """Checks names, types and ranges.
+
+  Args:
+    values: nested options, as a config file's `get_config()` returns them.
+
+  Returns:
+    The frozen config.
+
+  Raises:
+    InputError: names the first field that is wrong, and what it may be.
+  """
+  if isinstance(values, ml_collections.ConfigDict):
+    values = values.to_dict()
+  if isinstance(values, Mapping) and "order" in values:
+    values = {**values, "order": _inherited(values["order"])}
+  config = schema.check_section(Config, values, "config")
+  combinations.check(config)
+  return config
+
+
+def _inherited(order: Any, depth: int = 0) -> Any:
+  """Parts of an order look at what it looks at, unless they say otherwise."""
+  if depth > _DEEPEST:
+    raise errors.InputError(
+        f"config.order.parts are nested more than {_DEEPEST} deep. Nest"
+        " fewer parts."
+    )
+  if not isinstance(order, Mapping) or not order.get("parts"):
+    return order
+  if not isinstance(order["parts"], list | tuple):
+    return order  # The schema names the type that it must have.
+  seen = {name: order[name] for name in LOOKING if name in order}
+  parts = [
+      _inherited({**seen, **part}, depth + 1)
+      if isinstance(part, Mapping)
+      else part
+      for part in order["parts"]
+  ]
+  return {**order, "parts": parts}

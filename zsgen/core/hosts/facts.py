@@ -1,0 +1,93 @@
+"""Collects the facts of this process: options, code and libraries."""
+
+from collections.abc import Sequence
+import functools
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+import jax
+
+from zsgen.core import artifacts, config, schema
+from zsgen.core.hosts import agreement
+
+# Libraries that affect what all processes compute or agree on.
+_LIBRARIES = (
+    "zsgen",
+    "jax",
+    "jaxlib",
+    "flax",
+    "numpy",
+    "optax",
+    "orbax-checkpoint",
+    "scipy",
+    "tokenizers",
+)
+# Settings of jax, and so of its variables, that change programs or numbers.
+_SETTINGS = (
+    "jax_platforms",
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+)
+# Flags of XLA that name output files of a process.
+_OWN_FLAGS = ("--xla_dump", "--xla_gpu_dump")
+# If there are more options than this, they are compared as a whole.
+_MOST_OPTIONS = 10_000
+_PACKAGE = pathlib.Path(__file__).parents[2]
+
+
+def collect(
+    configs: Sequence[config.Config],
+    workdir: str | os.PathLike,
+    stages: Sequence[str],
+) -> dict[str, str]:
+  """Collects what must be the same in all processes of a run.
+
+  Args:
+    configs: the config of the run, or of each member of a population.
+    workdir: the directory for artifacts.
+    stages: the stages to run.
+  """
+  options = {}
+  for number, member in enumerate(configs):
+    where = "config" if len(configs) == 1 else f"configs[{number}]"
+    options |= schema.shared_fields(member, where)
+  if len(options) > _MOST_OPTIONS:
+    options = {"config": artifacts.digest(options)}
+  options["--stage"] = ", ".join(stages)
+  options["--workdir"] = os.path.abspath(workdir)
+  facts = {name: agreement.fact(value) for name, value in options.items()}
+  return facts | _software() | _sources()
+
+
+def _software() -> dict[str, str]:
+  """Returns the versions of Python and libraries, and their settings."""
+  versions = {name: _version(name) for name in _LIBRARIES}
+  versions["Python"] = ".".join(platform.python_version_tuple()[:2])
+  named = {f"the version of {name}": v for name, v in versions.items()}
+  settings = {name: str(getattr(jax.config, name)) for name in _SETTINGS}
+  flags = os.environ.get("XLA_FLAGS", "").split()
+  shared = [flag for flag in flags if not flag.startswith(_OWN_FLAGS)]
+  return named | settings | {"XLA_FLAGS": agreement.fact(" ".join(shared))}
+
+
+def _version(name: str) -> str:
+  try:
+    return importlib.metadata.version(name)
+  except importlib.metadata.PackageNotFoundError:
+    return "(not installed)"
+
+
+@functools.cache
+def _sources() -> dict[str, str]:
+  """Returns a digest of each source file of zsgen."""
+  return {
+      f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
+          hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+      )
+      for path in sorted(_PACKAGE.rglob("*.py"))
+  }

@@ -1,0 +1,1 @@
+"""Plans a run before it starts: memory, FLOPs and compiled programs."""

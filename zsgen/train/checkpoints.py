@@ -1,0 +1,405 @@
+"""Saves and restores checkpoints; the only module that uses Orbax.
+
+A checkpoint is the state and `meta`: its step, the identity of its run, the
+checksum of every array on the devices, and the digests of the run's records at
+that step. Everything is checked before it is used.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import pathlib
+import textwrap
+from typing import Any
+
+from absl import logging
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from zsgen.core import artifacts, errors, hosts
+from zsgen.train import checksums, record_digests
+from zsgen.train import step as step_lib
+
+# The directory of checkpoints in a run's directory.
+NAME = "checkpoints"
+# Remarks on a checkpoint without checksums.
+OLDER = "an older version wrote no checksums"
+UNCHECKED = f"not checked: {OLDER}"
+# Fields of the meta of older versions, without checksums or a digest.
+_OLD = {"step", "lengths"}
+_FIELDS = {"step", "run", "arrays", "records"}
+# What orbax puts before pages of a library's settings.
+_DETAILS = "See full TensorStore details"
+_HANDLERS = {"meta": ocp.JsonCheckpointHandler()}
+
+
+class Damaged(errors.InputError):
+  """A checkpoint, or a record that it depends on, is damaged."""
+
+
+class Checkpoints:
+  """Saves asynchronously; only committed checkpoints are ever seen.
+
+  Use as a context manager: leaving waits for the last save and raises what
+  went wrong in it.
+
+  Args:
+    path: their directory.
+    keep: the number of checkpoints to keep.
+    run: the identity of the run; a checkpoint of another run is damaged.
+  """
+
+  def __init__(self, path: pathlib.Path, keep: int, run: str):
+    self.path = path
+    self._run = run
+    self._manager = ocp.CheckpointManager(
+        path.absolute(),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            cleanup_tmp_directories=True,
+            create=True,
+            # Made later and failing, it leaves threads that wait for it.
+            async_options=ocp.AsyncOptions(
+                create_directories_asynchronously=False
+            ),
+        ),
+        item_handlers={"state": ocp.StandardCheckpointHandler(), **_HANDLERS},
+    )
+
+  def __enter__(self) -> "Checkpoints":
+    return self
+
+  def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+    if hosts.several() and not isinstance(error, errors.Stopped | None):
+      return  # It would wait for the others, who may be gone.
+    self._manager.close()
+
+  def latest(self) -> int | None:
+    """Step of the newest committed checkpoint; None if there is none."""
+    return self._manager.latest_step()
+
+  def steps(self) -> list[int]:
+    """Returns the steps of all committed checkpoints, ascending."""
+    return sorted(self._manager.all_steps())
+
+  def directory(self, step: int) -> pathlib.Path:
+    """Returns the directory of the checkpoint of a step."""
+    return self.path / str(step)
+
+  def save(self, step: int, state: step_lib.State, records: Any) -> None:
+    """Starts to save; waits for the save before it, and raises its error.
+
+    Args:
+      step: the step before which the state is.
+      state: on the devices, where its checksums are computed first.
+      records: digests of the records at that step, as JSON values.
+    """
+    meta = {
+        "step": step,
+        "run": self._run,
+        "arrays": checksums.checksums(state),
+        "records": records,
+    }
+    self._manager.save(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            meta=ocp.args.JsonSave(artifacts.seal(meta, self._run)),
+        ),
+    )
+
+  def records(self, step: int) -> Any:
+    """Returns the digests of the records that `save` was given.
+
+    Raises:
+      Damaged: see `state`.
+    """
+    meta = self._meta(step)
+    if meta.keys() != _OLD:
+      return meta["records"]
+    if isinstance(meta["lengths"], list):  # Of the members of a population.
+      return [record_digests.from_lengths(each) for each in meta["lengths"]]
+    return record_digests.from_lengths(meta["lengths"])
+
+  def has_checksums(self, step: int) -> bool:
+    """Returns whether a step has checksums; older versions saved none.
+
+    Raises:
+      Damaged: see `state`.
+    """
+    return self._meta(step).keys() != _OLD
+
+  def state(self, step: int, like: step_lib.State) -> step_lib.State:
+    """Restores the state of a step, and checks it on the devices.
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to.
+
+    Raises:
+      Damaged: the checkpoint cannot be read, is that of another step or run,
+        or an array does not match its checksum.
+      InputError: the state has another structure.
+    """
+    meta = self._meta(step)
+    self._compare(step, self._metadata(step, meta), _described(like))
+    args = ocp.args.StandardRestore(like)
+    state = self._restore(step, state=args)["state"]
+    try:
+      self._check_sums(step, meta, checksums.checksums(state))
+    except Damaged:
+      del state  # The error holds this frame, and another step may be read.
+      raise
+    return state
+
+  def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
+    """Returns the newest step before another one that can be read, or None.
+
+    Args:
+      before: a step.
+      read: reads a step, and raises `Damaged`. With several processes it is
+        not called, because they might not agree.
+    """
+    for step in reversed(self.steps()):
+      if step >= before:
+        continue
+      if hosts.several():
+        return step
+      try:
+        read(step)
+        return step
+      except Damaged:
+        continue
+    return None
+
+  def _meta(self, step: int) -> dict[str, Any]:
+    """Returns the meta of a step; raises as `state`."""
+    saved = self._restore(step, meta=ocp.args.JsonRestore())["meta"]
+    try:
+      owner = saved.get("run", "") if isinstance(saved, dict) else ""
+      meta = artifacts.unseal(saved, owner)
+    except ValueError as error:
+      raise self._damaged(step, f"meta: {error}") from error
+    if meta.keys() == _OLD == saved.keys():
+      found = {"step": meta["step"], "run": self._run}
+    elif meta.keys() == _FIELDS and len(saved) > len(meta):
+      found = meta
+    else:
+      raise self._damaged(step, "meta does not have the expected fields")
+    if found["run"] != self._run:
+      raise self._damaged(step, "it was copied here from another run")
+    if found["step"] != step:
+      raise self._damaged(
+          step, f"it is of step {found['step']} and was renamed or copied"
+      )
+    return meta
+
+  def _check_sums(
+      self,
+      step: int,
+      meta: Mapping[str, Any],
+      actual: Mapping[str, str],
+      below: str = "",
+  ) -> None:
+    """Raises Damaged if arrays are not those that were saved.
+
+    Args:
+      step: the step of the checkpoint.
+      meta: its meta.
+      actual: checksums of the restored arrays.
+      below: the prefix of the paths to compare.
+    """
+    if "arrays" not in meta:
+      return
+    saved = meta["arrays"]
+    expected = {path: saved[path] for path in saved if path.startswith(below)}
+    wrong = checksums.differing(actual, expected)
+    if wrong:
+      more = f", and {len(wrong) - 1} other arrays" if wrong[1:] else ""
+      raise self._damaged(step, f"checksum mismatch in {wrong[0]}{more}")
+
+  def _compare(
+      self, step: int, saved: dict[str, tuple], wanted: dict[str, tuple]
+  ) -> None:
+    differing = sorted(
+        name
+        for name in {*saved, *wanted}
+        if saved.get(name) != wanted.get(name)
+    )
+    if differing:
+      name = differing[0]
+      raise errors.InputError(
+          f"{self.directory(step)}: {name} is {saved.get(name)} there, but"
+          f" {wanted.get(name)} in this run ({len(differing)} such entries)."
+          " Delete the run's directory to start it from scratch."
+      )
+
+  def _metadata(self, step: int, meta: Mapping[str, Any]) -> dict[str, tuple]:
+    """Returns the shape and dtype of every array of a step, by path.
+
+    Raises:
+      Damaged: they differ from those that were saved.
+    """
+    tree = self._tree(step)
+    if "arrays" in meta:
+      kinds = checksums.kinds(tree)
+      saved = {path: s.partition(" ")[0] for path, s in meta["arrays"].items()}
+      if wrong := checksums.differing(kinds, saved):
+        raise self._damaged(step, f"{wrong[0]} is not the array that was saved")
+    return _described(tree)
+
+  def _tree(self, step: int) -> Any:
+    """Returns the shapes of the state of a step, as a tree."""
+    try:
+      with _quiet():
+        tree = self._manager.item_metadata(step)["state"]
+      if tree is None:
+        raise ValueError("it has no state")
+      return jax.tree.map(
+          lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
+          getattr(tree, "tree", tree),
+      )
+    except Exception as error:  # orbax raises many kinds for damaged files.
+      raise self._damaged(step, error) from error
+
+  def _restore(self, step: int, **args: Any) -> Any:
+    try:
+      with _quiet():
+        return self._manager.restore(step, args=ocp.args.Composite(**args))
+    except Exception as error:  # orbax raises many kinds for damaged files.
+      raise self._damaged(step, error) from error
+
+  def _damaged(self, step: int, error: object) -> Damaged:
+    # orbax puts whole trees into its messages.
+    text = (str(error) or repr(error)).partition(_DETAILS)[0]
+    reason = textwrap.shorten(text, 300).rstrip(".")
+    return Damaged(
+        f"{self.directory(step)}: the checkpoint is damaged ({reason})."
+    )
+
+
+class Finished(Checkpoints):
+  """The checkpoints of a run opened only for reading, even while it trains.
+
+  Args:
+    run: the run's directory.
+    owner: identity of what they belong to; None for that of the run.
+
+  Raises:
+    InputError: the run has none.
+  """
+
+  def __init__(self, run: pathlib.Path, owner: str | None = None):
+    self.path = run / NAME
+    self._run = record_digests.identity(run) if owner is None else owner
+    if not self.path.is_dir():
+      raise errors.InputError(
+          f"{self.path} is missing: the run has no checkpoints. To make them"
+          f" again, {retrain(run)}."
+      )
+    with _quiet():
+      self._manager = ocp.CheckpointManager(
+          self.path.absolute(),
+          options=ocp.CheckpointManagerOptions(read_only=True),
+          item_handlers={"state": ocp.PyTreeCheckpointHandler(), **_HANDLERS},
+      )
+
+  def params(self, step: int, like: Any) -> Any:
+    """The parameters of a step alone; moments are not read.
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to.
+
+    Raises:
+      Damaged: as for `state`.
+      InputError: the checkpoint is of other parameters.
+    """
+    meta = self._meta(step)
+    saved = {
+        name: leaf
+        for name, leaf in self._metadata(step, meta).items()
+        if name.startswith("params/")
+    }
+    self._compare(step, saved, _described({"params": like}))
+    args = ocp.args.PyTreeRestore(
+        item={"params": like},
+        restore_args=ocp.checkpoint_utils.construct_restore_args(
+            {"params": like}
+        ),
+        partial_restore=True,
+    )
+    tree = self._restore(step, state=args)["state"]
+    try:
+      self._check_sums(step, meta, checksums.checksums(tree), "params/")
+    except Damaged:
+      del tree  # As in `state`.
+      raise
+    return tree["params"]
+
+  def check(self, step: int) -> bool:
+    """Checks all arrays of a step, one after the other, on one device.
+
+    Returns:
+      Whether the step has checksums; older versions saved none.
+
+    Raises:
+      Damaged: see `state`.
+    """
+    meta = self._meta(step)
+    shapes, tree = jax.tree_util.tree_flatten(self._tree(step))
+    sums = {}
+    for place in range(len(shapes)):
+      leaves = [ocp.PLACEHOLDER] * len(shapes)
+      leaves[place] = shapes[place]
+      args = ocp.args.PyTreeRestore(
+          item=tree.unflatten(leaves),
+          restore_args=tree.unflatten(
+              [ocp.RestoreArgs(restore_type=np.ndarray)] * len(shapes)
+          ),
+      )
+      sums |= checksums.checksums(
+          jax.tree.map(
+              lambda leaf: None if leaf is ocp.PLACEHOLDER else leaf,
+              self._restore(step, state=args)["state"],
+          )
+      )
+    self._check_sums(step, meta, sums)
+    return "arrays" in meta
+
+
+def like(shapes: Any, shardings: Any) -> Any:
+  """Shapes with shardings: what to restore to."""
+  return jax.tree.map(
+      lambda shape, sharding: jax.ShapeDtypeStruct(
+          shape.shape, shape.dtype, sharding=sharding
+      ),
+      shapes,
+      shardings,
+  )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Hides the log of Orbax while it reads; it raises what matters."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.FATAL)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
+
+
+def retrain(run: pathlib.Path) -> str:
+  """Returns how to make a run's checkpoints again, as half a sentence."""
+  result = run / record_digests.RESULT
+  first = f"delete {result} and " if result.exists() else ""
+  return f"{first}run the command that trains the run"
+
+
+def _described(tree: Any) -> dict[str, tuple]:
+  """Shape and dtype of every leaf, by its path."""
+  return {
+      path: (tuple(leaf.shape), str(leaf.dtype))
+      for path, leaf in checksums.leaves_by_path(tree).items()
+  }

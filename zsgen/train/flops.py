@@ -1,0 +1,157 @@
+"""Model FLOPs: what a step needs by the model's mathematics, and no more.
+
+A product of [n, a] and [a, b] is 2·n·a·b FLOPs. A step over N real tokens in
+segments of l tokens is
+
+  trained kernels   2·N·P forward, 2·N·P for the gradient of what enters and
+                    2·N·P for that of the kernel: 6·N·P
+  frozen kernels    no gradient of the kernel: 4·N·P
+  attention         scores and weighted values are 2·d each for every head and
+                    every pair of a query and a key that it sees: 4·H·d forward
+                    and twice that backward, as both factors need a gradient:
+                    12·H·d a pair, in each block
+
+A segment of l tokens has l·(l + 1) / 2 pairs; where a position sees w tokens,
+itself counted, w·(w + 1) / 2 + (l - w)·w if l > w. The head counts as a kernel
+(tied or not, the vocabulary without its padding), the look-up of embeddings
+does not. Not counted are norms, activations, rotations, softmax and the
+optimizer, padding, pairs that are masked, and what remat computes again: this
+is the MFU of PaLM (2204.02311, appendix B) with the pairs counted exactly.
+With adapters, gradients of what enters the first block's kernels are counted
+though nothing below is trained: less than one block's part.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flax import traverse_util
+import numpy as np
+
+from zsgen.core import chips, config
+
+_KERNELS = ("kernel", "lora_a", "lora_b")
+
+
+class Flops(NamedTuple):
+  """What the model FLOPs of a step are counted from.
+
+  Attributes:
+    trained: matmul parameters that are trained.
+    frozen: matmul parameters that stay.
+    width: H·d, query heads by their width.
+    blocks: number of blocks of each window; 0: they see all tokens before.
+  """
+
+  trained: int
+  frozen: int
+  width: int
+  blocks: Mapping[int, int]
+
+  def step(self, lengths: np.ndarray) -> int:
+    """Model FLOPs of an update.
+
+    Args:
+      lengths: tokens of each segment, [B]; 0 where there is none.
+    """
+    lengths = lengths.astype(np.int64)
+    kernels = (6 * self.trained + 4 * self.frozen) * int(lengths.sum())
+    seen = sum(
+        count * pairs(lengths, window) for window, count in self.blocks.items()
+    )
+    return kernels + 12 * self.width * seen
+
+  def told(self) -> str:
+    """The formula, for people."""
+    frozen = f" + 4 x {self.frozen:,} frozen" if self.frozen else ""
+    total = sum(self.blocks.values())
+    local = sum(count for window, count in self.blocks.items() if window)
+    windows = f" ({local} of them in windows)" if local else ""
+    return (
+        f"(6 x {self.trained:,}{frozen} weights) x real tokens + 12 x"
+        f" {self.width:,} x {total} blocks{windows} x causal pairs within"
+        " segments, nothing computed twice"
+    )
+
+
+def of(
+    arch: config.Model, shapes: Mapping[str, Any], frozen: Mapping[str, Any]
+) -> Flops:
+  """Counts of a model.
+
+  Args:
+    arch: its architecture.
+    shapes: of the parameters that are trained.
+    frozen: of those that are not; {} without adapters.
+  """
+  blocks: dict[int, int] = {}
+  for i in range(arch.layers):
+    kind = arch.pattern[i % len(arch.pattern)]
+    window = arch.window if kind == "local" else 0
+    blocks[window] = blocks.get(window, 0) + 1
+  return Flops(
+      _weights(shapes, arch),
+      _weights(frozen, arch),
+      arch.heads * arch.head_width,
+      blocks,
+  )
+
+
+def pairs(lengths: np.ndarray, window: int) -> int:
+  """Pairs of a query and a key that it sees, over all segments.
+
+  Args:
+    lengths: tokens of each segment, int64 [B].
+    window: tokens that a position sees, itself counted; 0: all before.
+  """
+  near = np.minimum(lengths, window) if window else lengths
+  return int((near * (near + 1) // 2 + (lengths - near) * near).sum())
+
+
+class Peak(NamedTuple):
+  """What MFU is a share of.
+
+  Attributes:
+    chip: of each device; None where the table has none.
+    kind: what jax calls the device.
+    devices: how many compute a step.
+  """
+
+  chip: chips.Chip | None
+  kind: str
+  devices: int
+
+  def mfu(self, rate: float) -> float | None:
+    """Share of the peak that a rate, in FLOP/s, is; None if it is not known."""
+    if self.chip is None:
+      return None
+    return rate / (self.devices * self.chip.flops)
+
+  def told(self, counted: Flops) -> str:
+    """What MFU means here, or why there is none; for people."""
+    if self.chip is None:
+      return (
+          f"not known: the peak of {self.kind!r} is not in zsgen/core/chips.py;"
+          f" model FLOPs of a step: {counted.told()}"
+      )
+    return (
+        f"({counted.told()}) / seconds / ({self.devices} x {self.chip.name} of"
+        f" {self.chip.flops / 1e12:,.1f} bfloat16 TFLOP/s)"
+    )
+
+
+def peak(devices: np.ndarray) -> Peak:
+  """The peak of a mesh's devices, all of one kind."""
+  kind = devices.flat[0].device_kind
+  return Peak(chips.of(kind), kind, devices.size)
+
+
+def _weights(tree: Mapping[str, Any], arch: config.Model) -> int:
+  """Matmul parameters of a tree; the head's without padding of vocabulary."""
+  head = arch.width * arch.vocab_size
+  total = 0
+  for path, leaf in traverse_util.flatten_dict(dict(tree), sep="/").items():
+    if path == "head/kernel" or (path == "embedding" and arch.tied):
+      total += head
+    elif path.endswith(_KERNELS):
+      total += leaf.size
+  return total

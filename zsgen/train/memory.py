@@ -1,0 +1,174 @@
+"""Memory: how much is in use, and what to do where there is not enough."""
+
+from collections.abc import Iterator
+import contextlib
+import math
+import os
+import pathlib
+import resource
+import sys
+import textwrap
+from typing import Any
+
+import jax
+
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
+
+# A chunk of logits that is small beside everything else.
+_CHUNK = 256
+_TOLD = 3
+_PROC = pathlib.Path("/proc/self/statm")
+
+
+def used() -> dict[str, int]:
+  """Bytes in use now and at the most, by metric.
+
+  Of the fullest device of this process; of the process itself, as host memory,
+  where the platform counts none (the CPU).
+  """
+  stats = [device.memory_stats() for device in jax.local_devices()]
+  if all(stats):
+    name, now, most = "device", "bytes_in_use", "peak_bytes_in_use"
+    found = [max(each.get(key, 0) for each in stats) for key in (now, most)]
+  else:
+    name, found = "host", _resident()
+  return {
+      f"perf/{name}_memory_bytes": found[0],
+      f"perf/{name}_memory_peak_bytes": found[1],
+  }
+
+
+def per_device(shapes: Any, shardings: Any) -> int:
+  """Bytes that a tree of arrays takes on each device.
+
+  Args:
+    shapes: of the arrays.
+    shardings: of the same.
+  """
+  sizes = jax.tree.map(
+      lambda leaf, sharding: math.prod(sharding.shard_shape(leaf.shape))
+      * leaf.dtype.itemsize,
+      shapes,
+      shardings,
+  )
+  return sum(jax.tree.leaves(sizes))
+
+
+@contextlib.contextmanager
+def explained(
+    config: config_lib.Config,
+    mesh: jax.sharding.Mesh,
+    rows: int,
+    held: int,
+) -> Iterator[None]:
+  """Makes an InputError of a device that is out of memory.
+
+  Args:
+    config: of the run.
+    mesh: where it is computed.
+    rows: most rows of a step.
+    held: bytes of parameters and moments on each device.
+
+  Raises:
+    InputError: says what took how much, and the cheapest remedies.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    reason = textwrap.shorten(str(error), 200)
+    lines = "\n".join(f"  {line}" for line in remedies(config, mesh, rows))
+    raise errors.InputError(
+        f"a device is out of memory ({reason}). Parameters and moments alone"
+        f" take {held / 2**30:.3g} GiB of each. The cheapest remedies, any of"
+        f" them or together:\n{lines}"
+    ) from error
+
+
+def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
+  """Checks that parameters and moments fit, before they are created.
+
+  On the CPU, allocating too much does not fail; the system kills the process
+  later, when it writes to the memory.
+
+  Args:
+    mesh: the devices.
+    held: bytes of parameters and moments on each device.
+
+  Raises:
+    InputError: they do not fit; the message has both sizes and what helps.
+  """
+  room = _room(mesh)
+  if held > room:
+    raise errors.InputError(
+        f"parameters and moments take {held / 2**30:,.3g} GiB of each device,"
+        f" which has {room / 2**30:,.3g} GiB. Use a smaller model"
+        " (config.model), adapters (config.lora.rank), or split them over more"
+        " devices (config.machine.mesh.fsdp)."
+    )
+
+
+def _room(mesh: jax.sharding.Mesh) -> float:
+  """Returns the bytes of memory of each device; infinite if unknown."""
+  local = mesh.local_devices
+  stats = local[0].memory_stats() or {}
+  if "bytes_limit" in stats:
+    return stats["bytes_limit"]
+  if local[0].platform != "cpu":
+    return math.inf
+  host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  return host / len(local)
+
+
+def remedies(
+    config: config_lib.Config, mesh: jax.sharding.Mesh, rows: int
+) -> list[str]:
+  """What needs less memory, as options; the three that cost least, in order.
+
+  Those that change no result come first, by the time that they cost: chunks
+  next to none, splitting parameters some communication, micro-batches some
+  padding and smaller products, full remat a third of the FLOPs.
+
+  Args:
+    config: of the run; what it does already is left out.
+    mesh: where it is computed.
+    rows: most rows of a step.
+  """
+  machine, train = config.machine, config.train
+  chunk, parts = machine.logits_chunk, 2 * machine.micro_batches
+  changed = " (another run: results differ)"
+  split = parts * mesh_lib.row_shards(mesh) <= rows
+  half = train.batch_size // 2
+  known = [
+      (not 0 < chunk <= _CHUNK, f"--config.machine.logits_chunk={_CHUNK}"),
+      (
+          mesh.shape["data"] > 1,
+          "--config.machine.mesh.data=1 --config.machine.mesh.fsdp=-1",
+      ),
+      (split, f"--config.machine.micro_batches={parts}"),
+      (machine.remat != "full", "--config.machine.remat=full"),
+      (
+          config.model.dtype != "bfloat16",
+          f"--config.model.dtype=bfloat16{changed}",
+      ),
+      (
+          train.first_moment != "bfloat16",
+          f"--config.train.first_moment=bfloat16{changed}",
+      ),
+      (not config.lora.rank, f"--config.lora.rank=8{changed}"),
+      (half > 0, f"--config.train.batch_size={half}{changed}"),
+  ]
+  return [line for helps, line in known if helps][:_TOLD]
+
+
+def _resident() -> tuple[int, int]:
+  """Resident bytes of this process, now and at the most."""
+  unit = 1 if sys.platform == "darwin" else 1024
+  most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+  if not _PROC.exists():  # Not Linux.
+    return most, most
+  pages = int(_PROC.read_text().split()[1])
+  return pages * resource.getpagesize(), most

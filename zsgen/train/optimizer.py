@@ -1,0 +1,85 @@
+"""AdamW, clipping and schedules; by default those of 2406.11721.
+
+Everything that a sweep varies is an array in `Hyper`, so that one compiled
+step serves every learning rate, and a population can carry its own.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from jax import numpy as jnp
+import numpy as np
+import optax
+
+from zsgen.core import config, errors
+
+
+class Hyper(NamedTuple):
+  """Hyper-parameters of one step, float32 scalars; clip is inf for none."""
+
+  learning_rate: np.ndarray
+  b1: np.ndarray
+  b2: np.ndarray
+  eps: np.ndarray
+  weight_decay: np.ndarray
+  clip: np.ndarray
+
+
+def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
+  """Hyper-parameters of the update number `step` of `steps`, from 0."""
+  return Hyper(
+      learning_rate=np.float32(learning_rate(train, step, steps)),
+      b1=np.float32(train.b1),
+      b2=np.float32(train.b2),
+      eps=np.float32(train.eps),
+      weight_decay=np.float32(train.weight_decay),
+      clip=np.float32(train.clip or np.inf),
+  )
+
+
+def check_steps(train: config.Train, steps: int) -> None:
+  """Raises InputError for a warm-up that does not end within `steps`."""
+  if train.warmup_steps and train.warmup_steps >= steps:
+    raise errors.InputError(
+        f"config.train.warmup_steps is {train.warmup_steps}, but the order has"
+        f" {steps} steps: the learning rate would never reach its peak. Lower"
+        f" it to {steps - 1} or less."
+    )
+
+
+def learning_rate(train: config.Train, step: int, steps: int) -> float:
+  """Falls from the peak at step 0 to its `final_share` at `steps`."""
+  left = 1 - step / steps
+  if train.schedule == "cosine":
+    left = 0.5 * (1 + math.cos(math.pi * step / steps))
+  share = train.final_share + (1 - train.final_share) * left
+  warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
+  return train.learning_rate * share * warm
+
+
+def transformation(
+    hyper: Hyper, first_moment: str
+) -> optax.GradientTransformation:
+  """Clips by the global norm, then AdamW (1711.05101).
+
+  Args:
+    hyper: scalars; they may be traced.
+    first_moment: element type in which the first moment is held.
+  """
+  return optax.chain(
+      optax.clip_by_global_norm(hyper.clip),
+      optax.scale_by_adam(
+          b1=hyper.b1,
+          b2=hyper.b2,
+          eps=hyper.eps,
+          mu_dtype=jnp.dtype(first_moment),
+      ),
+      optax.add_decayed_weights(hyper.weight_decay),
+      optax.scale(-hyper.learning_rate),
+  )
+
+
+def init(params: Any, first_moment: str) -> optax.OptState:
+  """Moments of zero for a tree of parameters."""
+  anything = Hyper(*np.ones(len(Hyper._fields), np.float32))
+  return transformation(anything, first_moment).init(params)

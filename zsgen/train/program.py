@@ -1,0 +1,127 @@
+"""The device program of a step, and where all that it takes lies."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from zsgen.core import config as config_lib
+from zsgen.core import hosts
+from zsgen.core import mesh as mesh_lib
+from zsgen.models import execution
+from zsgen.models import model as model_lib
+from zsgen.train import batches, memory, optimizer
+from zsgen.train import start as start_lib
+from zsgen.train import step as step_lib
+
+
+class Program(NamedTuple):
+  """What is compiled for each shape of a batch.
+
+  Attributes:
+    mesh: the devices.
+    model: what is trained.
+    shapes: of the state.
+    shardings: of the state.
+    frozen_shapes: of the parameters that are not trained.
+    frozen_shardings: of the same.
+    batch_shardings: of a batch.
+    first_moment: element type of Adam's first moment.
+    plain_step: `step`, not compiled, for a program of several of it.
+    step: (state, frozen, batch, hyper) to a new state, which takes the place
+      of the old one in memory, and metrics, which every device has.
+  """
+
+  mesh: jax.sharding.Mesh
+  model: model_lib.Model
+  shapes: step_lib.State
+  shardings: step_lib.State
+  frozen_shapes: Any
+  frozen_shardings: Any
+  batch_shardings: batches.Batch
+  first_moment: str
+  plain_step: Any
+  step: Any
+
+  @property
+  def held(self) -> int:
+    """Bytes of parameters and moments on each device."""
+    return memory.per_device(self.shapes, self.shardings) + memory.per_device(
+        self.frozen_shapes, self.frozen_shardings
+    )
+
+  def fed(self, batch: batches.Batch) -> batches.Batch:
+    """A batch as `step` takes it: on one host as it is."""
+    if not hosts.several():
+      return batch
+    return mesh_lib.put(batch, self.batch_shardings)
+
+  def init(self, params: Any) -> step_lib.State:
+    """The state before the first step, of parameters on the mesh."""
+    init = functools.partial(optimizer.init, first_moment=self.first_moment)
+    # The parameters are not passed through: they would be there twice.
+    moments = jax.jit(init, out_shardings=self.shardings.moments)(params)
+    return step_lib.State(params, moments)
+
+
+def make(
+    config: config_lib.Config, start: start_lib.Start, mesh: jax.sharding.Mesh
+) -> Program:
+  """The program of a config on a mesh; nothing is computed or compiled yet.
+
+  Raises:
+    InputError: parameters that do not lie on the mesh as the rules say.
+  """
+  rules = config.machine.mesh.rules
+  mesh_lib.check_rules(start.all_shapes, rules)
+  how = execution.of(config.machine, mesh, start.arch)
+  model = model_lib.Model.from_config(start.arch, start.lora, how)
+  first_moment = config.train.first_moment
+  init = functools.partial(step_lib.init_state, first_moment=first_moment)
+  shapes = jax.eval_shape(init, start.shapes)
+  shardings = _state_shardings(shapes, mesh, config)
+  frozen = mesh_lib.shardings(start.frozen_shapes, mesh, rules)
+  batch = step_lib.batch_shardings(mesh)
+  plain = functools.partial(
+      step_lib.train_step,
+      model=model,
+      groups=config.train.loss_groups,
+      parts=config.machine.micro_batches,
+      first_moment=first_moment,
+  )
+  step = jax.jit(
+      plain,
+      in_shardings=(shardings, frozen, batch, None),
+      out_shardings=(shardings, mesh_lib.replicated(mesh)),
+      donate_argnums=0,
+  )
+  return Program(
+      mesh,
+      model,
+      shapes,
+      shardings,
+      start.frozen_shapes,
+      frozen,
+      batch,
+      first_moment,
+      plain,
+      step,
+  )
+
+
+def _state_shardings(
+    shapes: step_lib.State,
+    mesh: jax.sharding.Mesh,
+    config: config_lib.Config,
+) -> step_lib.State:
+  """Shardings of a state: moments lie as their parameters do."""
+  params = mesh_lib.shardings(shapes.params, mesh, config.machine.mesh.rules)
+  moments = optax.tree_utils.tree_map_params(
+      functools.partial(optimizer.init, first_moment=config.train.first_moment),
+      lambda _, sharding: sharding,
+      shapes.moments,
+      params,
+      transform_non_params=lambda _: mesh_lib.replicated(mesh),
+  )
+  return step_lib.State(params, moments)

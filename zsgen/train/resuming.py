@@ -1,0 +1,103 @@
+"""Reads what a run resumes from, and advises if that is damaged."""
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+
+from zsgen.core import errors
+from zsgen.train import checkpoints
+from zsgen.train import step as step_lib
+
+
+def newest(
+    saved: checkpoints.Checkpoints,
+    like: step_lib.State,
+    first_problem: Callable[[Any], str],
+    directory: pathlib.Path,
+) -> tuple[step_lib.State, Any]:
+  """Returns the state of the newest checkpoint, and its records' digests.
+
+  Args:
+    saved: the run's checkpoints, at least one.
+    like: shapes, dtypes and shardings to restore to.
+    first_problem: returns the first problem of such records; or "".
+    directory: the directory to delete to start from scratch.
+
+  Raises:
+    InputError: the checkpoint or its records are damaged; the message says how
+      to resume from the newest whole checkpoint.
+  """
+
+  def read(step: int) -> tuple[step_lib.State, Any]:
+    records = saved.records(step)
+    if problem := first_problem(records):
+      raise checkpoints.Damaged(
+          f"{problem}, and the checkpoint of step {step} depends on it."
+      )
+    return saved.state(step, like), records
+
+  latest = saved.latest()
+  try:
+    return read(latest)
+  except checkpoints.Damaged as error:
+    step = saved.newest_whole(latest, read)
+    if step is None:
+      raise errors.InputError(
+          f"{error} There is no whole checkpoint before it: delete {directory}"
+          " to start from scratch."
+      ) from error
+    places = _after(saved, step)
+    raise errors.InputError(
+        f"{error} The newest whole checkpoint is that of step {step}: delete"
+        f" {places} to resume from it."
+    ) from error
+
+
+def last(
+    saved: checkpoints.Checkpoints,
+    steps: int,
+    like: step_lib.State,
+    run: pathlib.Path,
+) -> step_lib.State:
+  """Returns the state after the last step of a finished run.
+
+  Args:
+    saved: the run's checkpoints.
+    steps: the number of steps of the run.
+    like: as for `newest`.
+    run: the run's directory.
+
+  Raises:
+    InputError: the state is missing or damaged; the message says how to train
+      it again.
+  """
+  again = checkpoints.retrain(run)
+  if steps not in saved.steps():
+    before = [step for step in saved.steps() if step < steps]
+    action = _describe_retraining(before[-1] if before else None)
+    raise errors.InputError(
+        f"{saved.directory(steps)} is missing: the run is finished, but the"
+        f" checkpoint of its last step is gone. To make it again, {again}: it"
+        f" {action}."
+    )
+  try:
+    return saved.state(steps, like)
+  except checkpoints.Damaged as error:
+    step = saved.newest_whole(steps, lambda step: saved.state(step, like))
+    places = _after(saved, -1 if step is None else step)
+    raise errors.InputError(
+        f"{error} Delete {places}, then {again}: it"
+        f" {_describe_retraining(step)}."
+    ) from error
+
+
+def _describe_retraining(step: int | None) -> str:
+  if step is None:
+    return "trains the run from scratch"
+  return f"resumes from step {step}"
+
+
+def _after(saved: checkpoints.Checkpoints, step: int) -> str:
+  """Returns the directories of all checkpoints after a step."""
+  later = [number for number in saved.steps() if number > step]
+  return " and ".join(str(saved.directory(number)) for number in later)

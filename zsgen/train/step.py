@@ -1,0 +1,165 @@
+"""The training step: pure, and a witness of the ids that it consumed."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from zsgen.core import mesh as mesh_lib
+from zsgen.models import lora as lora_lib
+from zsgen.models import model as model_lib
+from zsgen.train import batches, optimizer
+
+
+class State(NamedTuple):
+  """What a checkpoint holds: of the parameters those that are trained."""
+
+  params: Any
+  moments: optax.OptState
+
+
+class Metrics(NamedTuple):
+  """What a step reports."""
+
+  loss: jax.Array  # float32 []
+  grad_norm: jax.Array  # float32 [], before clipping
+  tokens: jax.Array  # int32 [], all real tokens
+  loss_tokens: jax.Array  # int32 []
+  ids: jax.Array  # int32 [B], of the examples found in the rows
+
+
+def init_state(params: Any, first_moment: str) -> State:
+  """A state before its first step."""
+  return State(params, optimizer.init(params, first_moment))
+
+
+def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
+  """Where a batch lies: rows are split, what is per example is not."""
+  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  return batches.Batch(
+      tokens=rows,
+      positions=rows,
+      segments=rows,
+      mask=rows,
+      ids=whole,
+      lengths=whole,
+  )
+
+
+def per_example(
+    values: jax.Array, segments: jax.Array, slots: int
+) -> jax.Array:
+  """Sums values [R, T] over the segments of each of `slots` examples."""
+  sums = jax.ops.segment_sum(values.ravel(), segments.ravel(), slots + 1)
+  return sums[1:]
+
+
+def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
+  """What the loss of each token counts, float32 [R, T]: the loss is their sum.
+
+  The loss is the mean over `groups` of each group's mean over its loss tokens.
+  Examples i, i + groups, … form a group. One group is the token mean over the
+  global batch; two are the released code's mean of device means (2 x 8).
+  Groups without loss tokens do not count.
+  """
+  slots = batch.ids.shape[0]
+  counts = per_example(batch.mask, batch.segments, slots)
+  counts = counts.reshape(-1, groups).sum(0)
+  weights = 1 / (jnp.maximum(counts, 1) * jnp.maximum((counts > 0).sum(), 1))
+  return batch.mask * weights[(batch.segments - 1) % groups]
+
+
+def witnessed_ids(batch: batches.Batch) -> jax.Array:
+  """Ids of the examples whose tokens all lie in the rows, int32 [B].
+
+  Computed on the device from what was fed after packing: an example that is
+  missing, short or twice there comes back as NO_EXAMPLE.
+  """
+  slots = batch.ids.shape[0]
+  ones = jnp.ones_like(batch.segments)
+  found = per_example(ones, batch.segments, slots)
+  whole = (found == batch.lengths) & (batch.lengths > 0)
+  return jnp.where(whole, batch.ids, batches.NO_EXAMPLE)
+
+
+class _Rows(NamedTuple):
+  """What the loss of some rows is computed from."""
+
+  tokens: jax.Array
+  positions: jax.Array
+  segments: jax.Array
+  weights: jax.Array
+
+
+def train_step(
+    state: State,
+    frozen: Any,
+    batch: batches.Batch,
+    hyper: optimizer.Hyper,
+    *,
+    model: model_lib.Model,
+    groups: int,
+    parts: int,
+    first_moment: str,
+) -> tuple[State, Metrics]:
+  """One update.
+
+  Args:
+    state: trainable parameters and their moments.
+    frozen: parameters that stay; {} where all are trained.
+    batch: the packed examples of the step.
+    hyper: learning rate and the like, scalars.
+    model: gives the loss of each token.
+    groups: see `loss_weights`.
+    parts: micro-batches that the rows are computed in, one after the other;
+      each token counts the same in any number of them.
+    first_moment: element type of Adam's first moment.
+
+  Returns:
+    The new state, and what the step reports.
+  """
+
+  def loss_of(trainable: Any, rows: _Rows) -> jax.Array:
+    params = lora_lib.join(trainable, frozen)
+    return (model.token_nll(params, rows) * rows.weights).sum()
+
+  weights = loss_weights(batch, groups)
+  rows = _Rows(batch.tokens, batch.positions, batch.segments, weights)
+  gradient = jax.value_and_grad(loss_of)
+  if parts == 1:
+    loss, grads = gradient(state.params, rows)
+  else:
+    loss, grads = _accumulated(gradient, state.params, rows, parts)
+  adam = optimizer.transformation(hyper, first_moment)
+  updates, moments = adam.update(grads, state.moments, state.params)
+  metrics = Metrics(
+      loss=loss,
+      grad_norm=optax.tree.norm(grads),
+      tokens=(batch.segments > 0).sum(),
+      loss_tokens=batch.mask.sum().astype(jnp.int32),
+      ids=witnessed_ids(batch),
+  )
+  return State(optax.apply_updates(state.params, updates), moments), metrics
+
+
+def _accumulated(
+    gradient: Callable[..., tuple[jax.Array, Any]],
+    params: Any,
+    rows: _Rows,
+    parts: int,
+) -> tuple[jax.Array, Any]:
+  """Sums of losses and gradients of the parts, one after the other."""
+  # Rows r, r + parts, … form a part: none has to move to another device.
+  split = jax.tree.map(
+      lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1),
+      rows,
+  )
+
+  def add(sums: Any, part: _Rows) -> tuple[Any, None]:
+    return jax.tree.map(jnp.add, sums, gradient(params, part)), None
+
+  nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)
+  sums, _ = jax.lax.scan(add, nothing, split)
+  return sums

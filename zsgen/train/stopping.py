@@ -1,0 +1,71 @@
+"""SIGTERM ends training at a step that all processes agree on.
+
+A cloud sends it when it takes a machine away, perhaps to one host of many and
+to each at another moment. What is saved then is a checkpoint like any other,
+so that a run that was stopped leaves the bytes of one that was not.
+"""
+
+import signal
+import threading
+from typing import Any
+
+from zsgen.core import hosts
+
+# Steps that a process may be ahead of another one when the step to stop at is
+# named. The loop fetches what a step before the last one found before it asks
+# again, and nobody can find it without all others: 2 would do.
+_AHEAD = 4
+
+
+class Stopping:
+  """Hears SIGTERM, from `listen` on.
+
+  Use as a context manager; leaving puts the handler before it back.
+
+  Args:
+    name: of what is stopped, one for all processes.
+  """
+
+  def __init__(self, name: str):
+    self._key = f"zsgen/stop/{name}"
+    self._asked = False
+    self._before: Any = None
+
+  def __enter__(self) -> "Stopping":
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    if self._before is not None:
+      signal.signal(signal.SIGTERM, self._before)
+
+  def listen(self) -> None:
+    """From now on SIGTERM asks; in a thread nothing can be heard."""
+    hosts.move(first=True)
+    if threading.current_thread() is threading.main_thread():
+      self._before = signal.signal(signal.SIGTERM, self._ask)
+
+  def reached(self, step: int) -> bool:
+    """Whether to stop before this step: the same in all processes.
+
+    Args:
+      step: each step once, ascending.
+    """
+    if not hosts.several():
+      return self._asked
+    hosts.move()
+    if self._asked:
+      # The first one to name a step is heard by all before it.
+      hosts.publish(self._key, str(step + _AHEAD))
+    named = hosts.look_up(self._key)
+    return named is not None and step >= int(named)
+
+  def _ask(self, *_: Any) -> None:
+    self._asked = True
+
+
+def told(step: int, steps: int) -> str:
+  """What to say of a run that has stopped."""
+  return (
+      f"stopped before step {step} of {steps}, as SIGTERM asked; it is saved:"
+      " resume with the same command."
+  )

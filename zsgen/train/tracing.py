@@ -1,0 +1,70 @@
+"""A trace of some steps: what the device and the host do, by the profiler."""
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+
+import jax
+
+from zsgen.core import errors
+
+# Of a run's directory.
+NAME = "profile"
+
+
+class Trace:
+  """Traces the steps [first, beyond) of `config.profile` to `RUN/profile`.
+
+  A run that goes on inside of them traces the rest; beyond them, nothing.
+
+  Args:
+    path: the run's directory.
+    asked: first and beyond, which were checked; () for none.
+    say: says a line to people.
+  """
+
+  def __init__(
+      self,
+      path: pathlib.Path,
+      asked: tuple[int, ...],
+      say: Callable[[str], None],
+  ):
+    self._path = path / NAME
+    self._first, self._beyond = asked or (0, 0)
+    self._say = say
+    self._running = False
+
+  def begin(self, step: int, state: Any) -> None:
+    """Starts if the step is the first, once the state is there."""
+    if not self._running and self._first <= step < self._beyond:
+      jax.block_until_ready(state)
+      jax.profiler.start_trace(str(self._path))
+      self._running = True
+
+  def end(self, step: int, state: Any) -> None:
+    """Stops before the step beyond the last, once the state is there."""
+    if self._running and step >= self._beyond:
+      jax.block_until_ready(state)
+      self.close()
+      self._say(
+          f"profile  steps {self._first} to {self._beyond - 1}: {self._path};"
+          " open its trace.json.gz at https://ui.perfetto.dev, or `pip install"
+          f" xprof` and `xprof --logdir={self._path}`"
+      )
+
+  def close(self) -> None:
+    """Writes what was traced."""
+    if self._running:
+      self._running = False
+      jax.profiler.stop_trace()
+
+
+def check(asked: tuple[int, ...], steps: int) -> None:
+  """Raises InputError unless two steps of the run are asked for, or none."""
+  if not asked:
+    return
+  if len(asked) != 2 or not asked[0] < asked[1] <= steps:
+    raise errors.InputError(
+        f"config.profile is {asked}; it must be (first, beyond), two steps of"
+        f" the run's {steps}: 0 <= first < beyond <= {steps}; () for no trace."
+    )

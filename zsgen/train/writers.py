@@ -1,0 +1,98 @@
+"""Where metrics go beside the run's own files: TensorBoard and W&B."""
+
+from collections.abc import Mapping
+import importlib.util
+import pathlib
+from typing import Protocol
+
+import tensorboardX
+from tensorboardX.proto import summary_pb2
+
+from zsgen.core import artifacts, config, errors, texts
+
+# Characters of a tag, at most.
+_LONGEST = 200
+
+
+class Writer(Protocol):
+  """Takes scalars by path."""
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+
+  def close(self) -> None:
+    """Writes what is left."""
+
+
+class TensorBoard:
+  """Event files in `<run>/tensorboard`; steps from `first` on are redone."""
+
+  def __init__(self, path: pathlib.Path, first: int):
+    self._writer = tensorboardX.SummaryWriter(
+        str(path / "tensorboard"), purge_step=first or None
+    )
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+    # One event of all values: each of its own costs as much again.
+    found = [
+        summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
+        for name, value in values.items()
+    ]
+    self._writer.file_writer.add_summary(summary_pb2.Summary(value=found), step)
+
+  def close(self) -> None:
+    """Writes what is left."""
+    self._writer.close()
+
+
+class WandB:
+  """A Weights & Biases run of the same name, resumed with it."""
+
+  def __init__(self, path: pathlib.Path, project: str):
+    import wandb  # Heavy and optional; `check` has seen that it is there.
+
+    self._run = wandb.init(
+        project=project, id=path.name, dir=str(path), resume="allow"
+    )
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+    self._run.log({_tag(k): v for k, v in values.items()}, step=step)
+
+  def close(self) -> None:
+    """Writes what is left."""
+    self._run.finish()
+
+
+def _tag(name: str) -> str:
+  """Returns the name of a metric, made printable and not too long.
+
+  A long name keeps its beginning and its end, and gets a hash.
+  """
+  shown = texts.printable(name)
+  if len(shown) <= _LONGEST:
+    return shown
+  begin, end = shown[: _LONGEST // 2], shown[-_LONGEST // 4 :]
+  return f"{begin}…{artifacts.digest(name)[:10]}…{end}"
+
+
+def check(machine: config.Machine) -> None:
+  """Raises InputError if a writer's package is not installed."""
+  if machine.wandb and importlib.util.find_spec("wandb") is None:
+    raise errors.InputError(
+        f"config.machine.wandb is {machine.wandb!r}, but wandb is not"
+        " installed. Run `pip install 'zsgen[wandb]'`, or do not set it."
+    )
+
+
+def make(
+    machine: config.Machine, path: pathlib.Path, first: int
+) -> list[Writer]:
+  """The writers that the config asks for."""
+  writers: list[Writer] = []
+  if machine.tensorboard:
+    writers.append(TensorBoard(path, first))
+  if machine.wandb:
+    writers.append(WandB(path, machine.wandb))
+  return writers
