@@ -1,0 +1,101 @@
+"""Tests of zsgen.core.registry."""
+
+from collections.abc import Iterator
+import dataclasses
+
+import pytest
+
+from zsgen.core import errors, registry
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+  """A registry without components, whose kinds have no home packages."""
+  empty = {kind: {} for kind in registry.KINDS}
+  monkeypatch.setattr(registry, "_COMPONENTS", empty)
+  homes = dict.fromkeys(registry.KINDS, ())
+  monkeypatch.setattr(registry, "_HOMES", homes)
+  monkeypatch.setattr(registry, "_IMPORTED", set())
+  yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Options of a component."""
+
+  size: int = 1
+
+
+@pytest.mark.usefixtures("clean")
+def test_decorator_registers_and_returns_the_function():
+  @registry.arrangement("mine", options=Options)
+  def mine() -> str:
+    return "built"
+
+  component = registry.component("arrangement", "mine", "config.order")
+  assert mine() == "built"
+  assert component.build is mine
+  assert component.options is Options
+  assert component.module == __name__
+  assert registry.names("arrangement") == ("mine",)
+  assert registry.names("source") == ()
+
+
+@pytest.mark.usefixtures("clean")
+def test_no_options_by_default():
+  registry.source("mine")(lambda: None)
+  assert registry.component("source", "mine", "x").options is registry.NoOptions
+
+
+@pytest.mark.usefixtures("clean")
+def test_unknown_name_lists_all_names():
+  for name in ("random", "similarity"):
+    registry.arrangement(name)(lambda: None)
+  with pytest.raises(errors.InputError) as raised:
+    registry.component("arrangement", "randon", "config.order.arrangement")
+  message = str(raised.value)
+  assert message.startswith("config.order.arrangement: 'randon' is not known.")
+  assert 'Did you mean "random"?' in message
+  assert "random, similarity" in message
+
+
+@pytest.mark.usefixtures("clean")
+def test_one_name_for_two_functions_is_an_error():
+  def first():
+    pass
+
+  def second():
+    pass
+
+  registry.embedder("mine")(first)
+  registry.embedder("mine")(first)
+  registry.prompt("mine")(second)  # Of another kind.
+  with pytest.raises(errors.InputError, match="'mine' is registered twice"):
+    registry.embedder("mine")(second)
+
+
+def test_unknown_kind():
+  with pytest.raises(errors.InputError, match='Did you mean "source"'):
+    registry.register("sourc", "mine")
+
+
+def test_options_must_be_a_dataclass():
+  with pytest.raises(errors.InputError, match="must be a dataclass"):
+    registry.source("mine", options=dict)
+
+
+@pytest.mark.usefixtures("clean")
+def test_home_packages_are_imported_at_first_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+  package = tmp_path / "home_of_sources"
+  package.mkdir()
+  (package / "__init__.py").write_text("")
+  (package / "one.py").write_text(
+      "from zsgen.core import registry\n"
+      "@registry.source('one')\n"
+      "def one(): pass\n"
+  )
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.setitem(registry._HOMES, "source", ("home_of_sources",))
+  assert registry.names("source") == ("one",)

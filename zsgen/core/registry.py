@@ -1,0 +1,184 @@
+"""Components by kind and name: arrangements, sources, evaluators and others.
+
+A component is one file. It has a frozen dataclass of its options, made with
+`zsgen.core.schema.option`, beside the function or class that reads them:
+
+  @dataclasses.dataclass(frozen=True)
+  class Tmt:
+    pick: str = option("nearest", choices=("nearest", "farthest"))
+
+  @registry.arrangement("tmt", options=Tmt)
+  def tmt(pool: Pool, options: Tmt, seed: int) -> Arranged: ...
+
+Built-in components are found in the home packages of their kind, whose modules
+are imported when a component of the kind is first looked up. So adding a
+component changes no other file.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import importlib
+import pkgutil
+import threading
+from typing import Any, TypeVar
+
+from zsgen.core import errors
+
+T = TypeVar("T")
+
+# The packages whose modules register the built-in components of a kind. They
+# are strings because this layer does not import those above it.
+_HOMES: dict[str, tuple[str, ...]] = {
+    "arrangement": ("zsgen.orders.arrangements",),
+    "embedder": ("zsgen.orders.embedders",),
+    "source": ("zsgen.data.sources",),
+    "prompt": ("zsgen.data.prompts",),
+    "template": ("zsgen.data.prompts",),
+    "tokenizer": ("zsgen.data.tokenizers",),
+    "evaluator": ("zsgen.evals",),
+    "schedule": ("zsgen.train.schedules",),
+    "model_family": ("zsgen.models.hugging_face",),
+}
+KINDS = tuple(_HOMES)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+  """The options of a component that has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+  """A registered component.
+
+  Attributes:
+    kind: one of `KINDS`.
+    name: what a config selects it by.
+    build: the registered function or class.
+    options: the frozen dataclass of its options.
+    module: the name of the module that registered it.
+  """
+
+  kind: str
+  name: str
+  build: Callable[..., Any]
+  options: type
+  module: str
+
+
+_COMPONENTS: dict[str, dict[str, Component]] = {kind: {} for kind in KINDS}
+_IMPORTED: set[str] = set()
+# Discovery imports modules, which register components in the same thread.
+_LOCK = threading.RLock()
+
+
+def register(
+    kind: str, name: str, options: type = NoOptions
+) -> Callable[[T], T]:
+  """Returns a decorator that registers a function or class.
+
+  Args:
+    kind: one of `KINDS`.
+    name: what a config selects the component by.
+    options: a frozen dataclass whose fields are made by `schema.option`.
+
+  Raises:
+    InputError: (from the decorator) other code has the name already.
+  """
+  if kind not in _COMPONENTS:
+    raise errors.InputError(
+        f"{kind!r} is not a kind of component."
+        f"{errors.did_you_mean(kind, KINDS)} The kinds are: {', '.join(KINDS)}."
+    )
+  if not dataclasses.is_dataclass(options):
+    raise errors.InputError(
+        f"the options of the {kind} {name!r} must be a dataclass, not"
+        f" {options!r}."
+    )
+
+  def decorate(build: T) -> T:
+    component = Component(kind, name, build, options, build.__module__)
+    with _LOCK:
+      other = _COMPONENTS[kind].get(name)
+      if other and _origin(other) != _origin(component):
+        raise errors.InputError(
+            f"the {_kind(kind)} {name!r} is registered twice, by"
+            f" {other.module}.{other.build.__qualname__} and by"
+            f" {component.module}.{component.build.__qualname__}. Choose"
+            " another name for one of them."
+        )
+      _COMPONENTS[kind][name] = component
+    return build
+
+  return decorate
+
+
+arrangement = functools.partial(register, "arrangement")
+embedder = functools.partial(register, "embedder")
+source = functools.partial(register, "source")
+prompt = functools.partial(register, "prompt")
+template = functools.partial(register, "template")
+tokenizer = functools.partial(register, "tokenizer")
+evaluator = functools.partial(register, "evaluator")
+schedule = functools.partial(register, "schedule")
+model_family = functools.partial(register, "model_family")
+
+
+def component(kind: str, name: str, where: str) -> Component:
+  """Returns a component by its name.
+
+  Args:
+    kind: one of `KINDS`.
+    name: the component's name.
+    where: the option that selects it, such as "config.order.arrangement".
+
+  Raises:
+    InputError: there is no such component; the message lists all names.
+  """
+  components = _discover(kind)
+  if name not in components:
+    known = names(kind)
+    raise errors.InputError(
+        f"{where}: {name!r} is not known.{errors.did_you_mean(name, known)}"
+        f" The names of {_kind(kind)}s are: {', '.join(known)}."
+    )
+  return components[name]
+
+
+def names(kind: str) -> tuple[str, ...]:
+  """Returns the names of all components of a kind, in alphabetical order."""
+  return tuple(sorted(_discover(kind)))
+
+
+def components(kind: str) -> tuple[Component, ...]:
+  """Returns all components of a kind, in alphabetical order."""
+  return tuple(_discover(kind)[name] for name in names(kind))
+
+
+def _discover(kind: str) -> dict[str, Component]:
+  """Imports the home packages of a kind; returns its components by name."""
+  with _LOCK:
+    for home in _HOMES[kind]:
+      if home not in _IMPORTED:
+        _import_package(home)
+        _IMPORTED.add(home)
+  return _COMPONENTS[kind]
+
+
+def _import_package(name: str) -> None:
+  """Imports a module or, if it is a package, all modules directly in it."""
+  package = importlib.import_module(name)
+  for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+    if module.name != "__main__":
+      importlib.import_module(f"{name}.{module.name}")
+
+
+def _origin(component: Component) -> tuple[str, str]:
+  """Returns where the code of a component is."""
+  return component.module, component.build.__qualname__
+
+
+def _kind(kind: str) -> str:
+  """Returns a kind in words, such as "model family"."""
+  return kind.replace("_", " ")
