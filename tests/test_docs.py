@@ -9,6 +9,7 @@ import re
 from PIL import Image
 import pytest
 
+from zsgen import evals
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.data import prepare, prompts, sources, store, tokenizers
@@ -226,7 +227,7 @@ def test_evaluations(root):
       )
       for field in dataclasses.fields(config_lib.Eval)
   }
-  for kind in config_lib.HEADLINES:
+  for kind in evals.names():
     assert (
         f"\n## {kind}\n" in text
         or f": `{kind}` says" in text

@@ -1,64 +1,77 @@
-"""Evaluations, in the loop and without one, by type."""
+"""Evaluations, in the loop and without one.
 
-from zsgen.core import config, errors
-from zsgen.evals import packed
-from zsgen.evals.choice import Choice
-from zsgen.evals.exact import Exact
-from zsgen.evals.generate import Generate, decoding
-from zsgen.evals.judge import Copy
-from zsgen.evals.loss import Loss
-from zsgen.train import watch
+`api` has what an evaluator is; each evaluator is one file, registered by the
+`type` that selects it in `config.evals`.
+"""
 
-__all__ = ["check", "make"]
+import dataclasses
+from typing import Any
 
-# Fields of config.Eval that only generation reads.
-_DECODING = (
-    "decoding",
-    "max_new_tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "penalty",
-)
+from zsgen.core import config, errors, registry
+from zsgen.evals import api
+
+__all__ = ["check", "declaration", "make", "names"]
+
+_KIND = "evaluator"
+
+
+def names() -> tuple[str, ...]:
+  """Returns the types of evaluations, in alphabetical order."""
+  return registry.names(_KIND)
+
+
+def declaration(spec: config.Eval) -> api.Declaration:
+  """Returns what the evaluator of an evaluation declares.
+
+  Raises:
+    InputError: there is no such type.
+  """
+  return _component("", spec).build.declaration
 
 
 def check(name: str, spec: config.Eval) -> None:
-  """Raises InputError for an option that is set and that nothing reads."""
-  if spec.type == "generate":
-    try:
-      decoding(spec)
-    except errors.InputError as error:
-      raise errors.InputError(f"config.evals.{name}.{error}") from error
-    return
-  default = config.Eval()
-  for field in _DECODING:
-    if getattr(spec, field) != getattr(default, field):
-      raise errors.InputError(
-          f"config.evals.{name}.{field} is {getattr(spec, field)!r}, but only"
-          " type='generate' reads it."
-      )
+  """Raises InputError for an option that is wrong, or that nothing reads."""
+  component = _component(name, spec)
+  try:
+    component.build.check(_options(name, spec, component))
+  except errors.InputError as error:
+    raise errors.InputError(f"config.evals.{name}.{error}") from error
 
 
-def make(
-    name: str, spec: config.Eval, place: packed.Place, seed: int
-) -> watch.Evaluator:
-  """The evaluation that the config names; it computes nothing yet.
+def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:
+  """Returns the evaluator that the config names; it computes nothing yet.
 
   Args:
-    name: path of its metrics.
-    spec: what it is; `check` has seen it.
-    place: what is read, and where it is computed.
-    seed: of draws.
+    name: the first part of the paths of its metrics.
+    spec: its options; `check` has seen them.
+    context: what it reads, and where it computes.
 
   Raises:
     InputError: there is no such held-out set, or it lacks what is evaluated.
   """
-  if spec.type == "generate":
-    return Generate(name, spec, place, seed)
-  if spec.type == "choice":
-    return Choice(name, spec, place)
-  if spec.type == "exact":
-    return Exact(name, spec, place)
-  if spec.type == "loss":
-    return Loss(name, spec, place)
-  return Copy(name, spec, place.store)
+  component = _component(name, spec)
+  return component.build(name, _options(name, spec, component), context)
+
+
+def _component(name: str, spec: config.Eval) -> registry.Component:
+  where = f"config.evals.{name}.type" if name else "config.evals"
+  return registry.component(_KIND, spec.type, where)
+
+
+def _options(
+    name: str, spec: config.Eval, component: registry.Component
+) -> Any:
+  """Returns the options of a component, from those of all of them."""
+  own = {field.name for field in dataclasses.fields(component.options)}
+  for field in dataclasses.fields(spec):
+    value = getattr(spec, field.name)
+    if field.name not in {"type", *own} and value != field.default:
+      readers = [
+          f"type={other.name!r}"
+          for other in registry.components(_KIND)
+          if hasattr(other.options, field.name)
+      ]
+      raise errors.InputError(
+          f"{field.name} is {value!r}, but only {', '.join(readers)} reads it."
+      )
+  return component.options(**{each: getattr(spec, each) for each in own})

@@ -8,6 +8,7 @@ import numpy as np
 
 from zsgen.core import artifacts, config
 from zsgen.data import store as store_lib
+from zsgen.evals import api
 from zsgen.train import records, watch
 
 METRICS, COUNTS = "metrics.json", "counts.json"
@@ -25,7 +26,7 @@ def made_by(
 
 def write(
     path: pathlib.Path,
-    evaluators: Sequence[watch.Evaluator],
+    evaluators: Sequence[api.Evaluator],
     params: Any,
     store: store_lib.Store,
     advise: Callable[[], str],
