@@ -17,7 +17,6 @@ one writes the comparison, to `sweeps/<name>-<hash>/` in the workdir.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import copy
 import os
 import pathlib
 from typing import Any
@@ -27,7 +26,7 @@ import ml_collections
 from ml_collections import config_flags
 import rich.console
 
-from zsgen.core import artifacts, command, errors, terminal
+from zsgen.core import artifacts, command, errors, sections, terminal
 from zsgen.core import config as config_lib
 from zsgen.reports import comparison, comparison_report, notes
 
@@ -51,17 +50,43 @@ def points(config: Config) -> list[tuple[str, config_lib.Config]]:
   Raises:
     InputError: the sweep is empty or malformed, or an option is wrong.
   """
+  return [(point.name, config_lib.check(point)) for point in _points(config)]
+
+
+def dropped(config: Config) -> list[str]:
+  """Returns a line for all options that a point's component does not have.
+
+  They were set for the component that the point replaces.
+
+  Args:
+    config: an experiment with a section `sweep`.
+  """
+  return [
+      f"{point.name}: {line}"
+      for point in _points(config)
+      for line in sections.notices(point)
+  ]
+
+
+def _points(config: Config) -> list[ml_collections.ConfigDict]:
+  """Returns the configs of all points, which are not checked yet."""
   config = _plain(config)
   base = {key: value for key, value in config.items() if key != "sweep"}
-  _, grid, seeds = _grid(config.get("sweep"))
-  found = []
+  kind, grid, seeds = _grid(config.get("sweep"))
+  configs = []
   # Sorted, as a ConfigDict does not keep the order of its keys.
   for name, options in sorted(grid.items()):
     for seed in seeds:
-      point = _over(copy.deepcopy(base), options)
-      point["name"], point["seed"] = f"{name}-s{seed}", seed
-      found.append((point["name"], config_lib.check(point)))
-  return found
+      point = sections.build(config_lib.Config, base, "config")
+      try:
+        point.update(options)
+      except errors.InputError as error:
+        raise errors.InputError(
+            f"config.sweep.{kind}.{name}: {error}"
+        ) from error
+      point.update(name=f"{name}-s{seed}", seed=seed)
+      configs.append(point)
+  return configs
 
 
 def run(
@@ -92,6 +117,8 @@ def run(
         f"--point={point}: the sweep has points 0 to {len(todo) - 1}."
     )
   console = console or terminal.Console(stderr=True)
+  for line in [*sections.notices(config), *dropped(config)]:
+    console.print(line, markup=False)
   workdir = pathlib.Path(workdir).absolute()
   directory = workdir / "sweeps" / _directory_name(config, todo)
   chosen = range(len(todo)) if point is None else [point]
@@ -150,14 +177,6 @@ def _sets(options: Any, name: str) -> bool:
       return False
     options = options[key]
   return True
-
-
-def _over(base: Any, options: Any) -> Any:
-  """A section with some of its options set, in any depth."""
-  if not isinstance(base, Mapping) or not isinstance(options, Mapping):
-    return options
-  changed = {key: _over(base.get(key), each) for key, each in options.items()}
-  return {**base, **changed}
 
 
 def _grid(sweep: Any) -> tuple[str, Mapping[str, Mapping], Sequence[int]]:

@@ -14,7 +14,7 @@ def test_overrides_are_kept():
   config = config_lib.check({"train": {"learning_rate": 1, "batch_size": 8}})
   assert config.train.learning_rate == 1.0
   assert config.train.batch_size == 8
-  assert config.order == config_lib.Order()
+  assert config.order == config_lib.build(config_lib.Order)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,14 @@ def test_overrides_are_kept():
         ({"train": {"warmup_steps": 10**30}}, "must fit into 64 bits"),
         ({"train": {"warmup_steps": 10**5000}}, "an integer of 16,610 bits"),
         ({"order": {"rounds": (0, 2**63)}}, r"rounds\[1\] .* 64 bits"),
-        ({"order": {"path": "a\0b"}}, "must not contain a NUL"),
-        ({"order": {"path": "gs://b/x.csv"}}, "a URL; it must be a local path"),
+        (
+            {"order": {"arrangement": "file", "path": "a\0b"}},
+            "must not contain a NUL",
+        ),
+        (
+            {"order": {"arrangement": "file", "path": "gs://b/x.csv"}},
+            "a URL; it must be a local path",
+        ),
         ({"order": {"text": "x" * 10**5}}, r"…  ?\(100,002 characters\)"),
         ({"data": {"module": "x" * 5000}}, "must have at most 4,096"),
         ({"data": {"module": "\ud800"}}, "is not Unicode"),
@@ -77,7 +83,19 @@ def test_overrides_are_kept():
             {"targets": {"x": {"above": 2.0, "below": 1.0}}},
             "no value is above 2 and below 1",
         ),
-        ({"order": {"parts": 3}}, "parts must be a tuple, not 3"),
+        (
+            {"order": {"arrangement": "reverse", "parts": 3}},
+            "parts must be a tuple, not 3",
+        ),
+        ({"order": {"arrangement": 3}}, "arrangement must be of type str"),
+        (
+            {"order": {"arrangement": "tmt", "measure": "wsd"}},
+            "It is an option of arrangement='similarity'",
+        ),
+        (
+            {"order": {"arrangement": "random", "encoder_dtype": "bfloat16"}},
+            "an option of embedder='encoder' or 'minilm'",
+        ),
     ],
 )
 def test_bad_values_name_the_field(values, said):

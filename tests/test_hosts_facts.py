@@ -34,9 +34,14 @@ def _all_fields(value, where="config") -> set[str]:
 
 def test_every_option_is_compared_but_those_of_one_process():
   evals = {"a": config.Eval(), "b": config.Eval(split="other")}
-  parts = (config.Order(), config.Order(arrangement="random"))
+  parts = (
+      config.build(config.Order),
+      config.build(config.Order, arrangement="random"),
+  )
   changed = dataclasses.replace(
-      config.Config(), evals=evals, order=config.Order(parts=parts)
+      config.Config(),
+      evals=evals,
+      order=config.build(config.Order, parts=parts),
   )
   names = {*schema.shared_fields(changed, "config")}
   empty = {"config.targets", "config.data.heldout", "config.evals"}

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from zsgen.core import errors, registry
+from zsgen.core import errors, registry, schema
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Options:
   """Options of a component."""
 
-  size: int = 1
+  size: int = schema.option(1)
 
 
 @pytest.mark.usefixtures("clean")
@@ -79,9 +79,20 @@ def test_unknown_kind():
     registry.register("sourc", "mine")
 
 
-def test_options_must_be_a_dataclass():
-  with pytest.raises(errors.InputError, match="must be a dataclass"):
-    registry.source("mine", options=dict)
+def test_options_are_a_frozen_dataclass_of_the_schema():
+  @dataclasses.dataclass
+  class Thawed:
+    size: int = schema.option(1)
+
+  @dataclasses.dataclass(frozen=True)
+  class Plain:
+    size: int = 1
+
+  for options in (dict, Thawed):
+    with pytest.raises(errors.InputError, match="must be a frozen dataclass"):
+      registry.source("mine", options=options)
+  with pytest.raises(errors.InputError, match="has no range"):
+    registry.source("mine", options=Plain)
 
 
 @pytest.mark.usefixtures("clean")

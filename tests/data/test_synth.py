@@ -68,7 +68,7 @@ def test_splits_counts_and_sequence():
 def test_the_default_pool_is_large_distinct_and_short():
   examples = list(synth(config.Data(), 0).examples())
   train = [each for each in examples if each.split == suite.TRAIN]
-  assert len(train) >= 5 * config.Order().budget
+  assert len(train) >= 5 * config.build(config.Order).budget
   assert len({(each.task, each.input) for each in examples}) == len(examples)
   assert len({(each.task, each.key) for each in examples}) == len(examples)
   for each in examples:

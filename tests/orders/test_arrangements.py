@@ -5,7 +5,8 @@ import pytest
 
 import zsgen
 from zsgen.core import config as config_lib
-from zsgen.orders import arrangements
+from zsgen.core import registry
+from zsgen.orders import measures
 from zsgen.orders import order as order_lib
 
 NEAR = dict(arrangement="similarity", measure="cosine_min")
@@ -21,7 +22,7 @@ ORDERS = {
         f"similarity_{measure}": dict(
             arrangement="similarity", measure=measure, budget=400
         )
-        for measure in ("wsd", *config_lib.MEASURES, "bigram_kl_multiset")
+        for measure in measures.MEASURES
     },
     "similarity_task": dict(
         arrangement="similarity", granularity="task", budget=400
@@ -92,7 +93,7 @@ def _make(workdir, order):
 
 def test_every_arrangement_is_here():
   made = {order["arrangement"] for order in ORDERS.values()}
-  assert made | {"file"} == set(arrangements.ARRANGEMENTS)
+  assert made | {"file"} == set(registry.names("arrangement"))
 
 
 @pytest.mark.parametrize("name", ORDERS)

@@ -10,7 +10,7 @@ from zsgen.core import artifacts, config, errors
 from zsgen.orders import embeddings
 from zsgen.orders import order as order_lib
 
-OPTIONS = config.Order(arrangement="tmt", budget=8)
+OPTIONS = config.build(config.Order, arrangement="tmt", budget=8)
 DAMAGES = {
     "flip": lambda content, other: content[:9] + b"?" + content[10:],
     "truncate": lambda content, other: content[:-3],
@@ -45,7 +45,10 @@ def _check(file: pathlib.Path, other: pathlib.Path, *uses) -> None:
 def test_orders(store, workdir):
   path = _make(workdir, store)
   other = order_lib.make(
-      workdir, store, config.Order(budget=8, sequence="reversed"), 0
+      workdir,
+      store,
+      config.build(config.Order, budget=8, sequence="reversed"),
+      0,
   ).path
   for name in ("ids.npy", "order.parquet", "manifest.json"):
     _check(

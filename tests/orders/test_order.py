@@ -12,7 +12,10 @@ from zsgen.orders import order as order_lib
 
 def _make(workdir, store, seed=0, **options):
   return order_lib.make(
-      workdir, store, config.Order(**{"budget": 8, **options}), seed
+      workdir,
+      store,
+      config.build(config.Order, **{"budget": 8, **options}),
+      seed,
   )
 
 

@@ -18,7 +18,7 @@ BATCH = 3
 
 @pytest.fixture
 def order(store, workdir):
-  return order_lib.make(workdir, store, config.Order(budget=8), 0)
+  return order_lib.make(workdir, store, config.build(config.Order, budget=8), 0)
 
 
 @pytest.fixture
@@ -58,7 +58,10 @@ def test_show_prints_head_and_statistics(order, store, capsys):
 
 def test_diff_compares_orders_of_one_store(order, store, workdir, capsys):
   other = order_lib.make(
-      workdir, store, config.Order(budget=8, sequence="reversed"), 0
+      workdir,
+      store,
+      config.build(config.Order, budget=8, sequence="reversed"),
+      0,
   )
   code, said = _call(capsys, "diff", order.path, other.path)
   assert code == 0
@@ -66,7 +69,9 @@ def test_diff_compares_orders_of_one_store(order, store, workdir, capsys):
 
 
 def test_diff_refuses_orders_of_two_stores(order, make_store, workdir, capsys):
-  other = order_lib.make(workdir, make_store(1), config.Order(budget=8), 1)
+  other = order_lib.make(
+      workdir, make_store(1), config.build(config.Order, budget=8), 1
+  )
   code, said = _call(capsys, "diff", order.path, other.path)
   assert code == 2
   assert "different stores" in said

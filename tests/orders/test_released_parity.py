@@ -43,7 +43,9 @@ def _store(path, workdir, draw, train_instances):
 
 
 def _keys(workdir, store, **options):
-  order = order_lib.make(workdir, store, config.Order(**options), 0)
+  order = order_lib.make(
+      workdir, store, config.build(config.Order, **options), 0
+  )
   return store.keys(order.ids)
 
 
@@ -87,7 +89,7 @@ def _check_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
       if by_task[task]
   ]
   assert store.keys(target) == sum(sampled, [])
-  vectors = embeddings.obtain(tmp_path, store, config.Order())
+  vectors = embeddings.obtain(tmp_path, store, config.build(config.Order))
   distance = np.empty((len(pool), len(target)), np.float32)
   for part, products in similarity.blocks(
       vectors.take(pool), vectors.take(target)

@@ -7,7 +7,7 @@ import scipy.sparse
 from zsgen.core import config, errors
 from zsgen.orders import embeddings, similarity
 
-PROMPT = config.Order(text="prompt")
+PROMPT = config.build(config.Order, text="prompt")
 
 
 def _embedded(rng, *shape):
@@ -41,7 +41,7 @@ def test_made_once_and_shared(store, workdir):
   np.testing.assert_array_equal(
       made.block(0, len(store)), again.block(0, len(store))
   )
-  oracle = embeddings.obtain(workdir, store, config.Order())
+  oracle = embeddings.obtain(workdir, store, config.build(config.Order))
   assert oracle.digest != made.digest
   names = sorted(path.name for path in (workdir / "embeddings").iterdir())
   assert len(names) == 2
@@ -70,4 +70,6 @@ def test_a_text_without_a_word_is_an_error(store, workdir, monkeypatch):
 
 def test_an_unknown_embedder_is_an_error(store, workdir):
   with pytest.raises(errors.InputError, match='mean "ngram"'):
-    embeddings.obtain(workdir, store, config.Order(embedder="n-gram"))
+    embeddings.obtain(
+        workdir, store, config.build(config.Order, embedder="n-gram")
+    )

@@ -67,7 +67,9 @@ def test_an_equal_example_is_at_distance_zero():
 
 @pytest.fixture
 def order(store, workdir):
-  return order_lib.make(workdir, store, config.Order(budget=19), 0)
+  return order_lib.make(
+      workdir, store, config.build(config.Order, budget=19), 0
+  )
 
 
 def _call(capsys, *arguments):
@@ -106,11 +108,13 @@ def test_the_tool_writes_beside_the_order(order, store, capsys):
 
 
 def test_values_are_of_the_orders_own_vectors(store, workdir):
-  made = config.Order(budget=10, text="prompt")
+  made = config.build(config.Order, budget=10, text="prompt")
   order = order_lib.make(workdir, store, made, 0)
   found = trace.make(order, store, batch_size=3, every=1)
   assert found.about["text"] == "prompt"
-  vectors = embeddings.obtain(workdir, store, config.Order(text="prompt"))
+  vectors = embeddings.obtain(
+      workdir, store, config.build(config.Order, text="prompt")
+  )
   dense = vectors.block(0, len(store))
   task = dense[store.split_ids("heldout")]
   for place, end in enumerate([3, 6, 9, 10]):
@@ -124,7 +128,9 @@ def test_values_are_of_the_orders_own_vectors(store, workdir):
 
 
 def test_an_order_without_embedder_gets_ngrams(store, workdir):
-  made = config.Order(arrangement="random", budget=10, embedder="")
+  made = config.build(
+      config.Order, arrangement="random", budget=10, embedder=""
+  )
   order = order_lib.make(workdir, store, made, 0)
   about = trace.make(order, store).about
   assert (about["embedder"], about["text"]) == ("ngram", "prompt+answer")
@@ -177,7 +183,7 @@ def test_a_foreign_trace_is_refused(order, store, workdir):
   path.write_bytes(found.path.read_bytes())
   with pytest.raises(errors.InputError, match="of another split"):
     trace.find(order, "heldout")
-  made = config.Order(arrangement="random", budget=10)
+  made = config.build(config.Order, arrangement="random", budget=10)
   other = order_lib.make(workdir, store, made, 0)
   theirs = trace.path_of(other.path, "far")
   theirs.write_bytes(found.path.read_bytes())

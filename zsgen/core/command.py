@@ -6,12 +6,11 @@
 130  Ctrl-C; 143 is SIGTERM where there was nothing to save
 """
 
-import ast
 from collections.abc import Callable, Sequence
 import functools
+import itertools
 import os
 import pathlib
-import runpy
 import signal
 import sys
 import threading
@@ -19,15 +18,15 @@ import traceback
 from typing import Any, NoReturn
 
 from absl import app, flags
-import ml_collections
 from ml_collections import config_flags
 
 from zsgen.core import (
     chatter,
-    config,
     errors,
     full_disk,
+    plugins,
     schema,
+    sections,
     shortage,
     terminal,
 )
@@ -162,14 +161,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def explain(error: Exception, argv: Sequence[str]) -> str:
-  """One line that says what is wrong with the flags.
-
-  A typo in --config.x=y arrives as a bare KeyError or AttributeError of the
-  last word; the schema says more about the same override.
-  """
-  if isinstance(error, AttributeError | KeyError):
-    if unknown := _unknown_option(argv) or _absent_option(argv):
-      return unknown
+  """Returns one line on what is wrong with the flags or the config file."""
+  if isinstance(error, errors.InputError):
+    return f"{_line_of_file(error, argv)}{error}"
   if isinstance(error, SyntaxError):
     return f"{error.filename}, line {error.lineno}: {error.msg}."
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -182,71 +176,62 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
   return f"{' '.join(named)}: {type(error).__name__}: {last}"
 
 
-def _unknown_option(argv: Sequence[str]) -> str:
-  """What the schema says of the first override that it does not know."""
-  for argument in argv:
-    if argument.startswith("--config."):
-      path = argument.removeprefix("--config.").partition("=")[0].split(".")
-      value = functools.reduce(lambda inner, key: {key: inner}, path[::-1], 0)
-      try:
-        config.check(value)
-      except errors.InputError as error:
-        if "is not an option" in str(error):
-          return f"{argument}: {error}"
-  return ""
+def _line_of_file(error: Exception, argv: Sequence[str]) -> str:
+  """Returns the line of the config file that raised an error; "" if none."""
+  files = {
+      os.path.realpath(value.partition(":")[0])
+      for name, value in _flags(argv)
+      if name == CONFIG.name
+  }
+  frames = [
+      frame
+      for frame in traceback.extract_tb(error.__traceback__)
+      if os.path.realpath(frame.filename) in files
+  ]
+  if not frames:
+    return ""
+  return f"{frames[-1].filename}, line {frames[-1].lineno}: "
 
 
-def _absent_option(argv: Sequence[str]) -> str:
-  """What the config file lacks of the first override that it has no place for.
+def _flags(argv: Sequence[str]) -> list[tuple[str, str]]:
+  """Returns names and values of the flags of a command line."""
+  pairs = []
+  for argument, follower in itertools.zip_longest(argv, argv[1:]):
+    if argument.startswith("-"):
+      name, equals, value = argument.lstrip("-").partition("=")
+      pairs.append((name, value if equals else follower or ""))
+  return pairs
 
-  An override changes what the file sets: it adds no held-out set, evaluation
-  or target.
+
+class _ConfigParser(flags.ArgumentParser):
+  """Loads the config file, and then sets selectors of the command line.
+
+  A selector such as --config.order.arrangement decides which options there
+  are, so it comes before flags of other options are parsed.
   """
-  for argument in argv:
-    if not argument.startswith("--config."):
-      continue
-    option, _, value = argument.removeprefix("--config.").partition("=")
-    place, found, path = "config", _file(argv), option.split(".")
-    while path and path[0] in found:
-      place, found = f"{place}.{path[0]}", found[path.pop(0)]
-      if not isinstance(found, ml_collections.ConfigDict):
-        break
-    else:
-      if path:
-        return f"{argument}: {_how_to_add(place, found, path, value)}"
-  return ""
+
+  def __init__(self, loader: flags.ArgumentParser):
+    self._loader = loader
+
+  def parse(self, argument: str) -> Any:
+    path, _, _ = argument.partition(":")
+    plugins.search(pathlib.Path(path).parent)
+    loaded = self._loader.parse(argument)
+    argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    prefix = f"{CONFIG.name}."
+    sections.select(
+        loaded,
+        [
+            (name.removeprefix(prefix), value)
+            for name, value in _flags(argv)
+            if name.startswith(prefix)
+        ],
+    )
+    return loaded
+
+  def flag_type(self) -> str:
+    return self._loader.flag_type()
 
 
-def _how_to_add(
-    place: str,
-    found: ml_collections.ConfigDict,
-    path: Sequence[str],
-    value: str,
-) -> str:
-  """What a section of the config file has, and how to add to it.
-
-  Args:
-    place: the section's name.
-    found: the section.
-    path: the words of the option from the first that it lacks.
-    value: as the command line says it.
-  """
-  try:
-    value = ast.literal_eval(value)
-  except (ValueError, SyntaxError):
-    pass  # Text needs no quotes on the command line.
-  setting = functools.reduce(lambda inner, k: {k: inner}, path[:0:-1], value)
-  return (
-      f"the config file's {place} has no {path[0]!r}; it has:"
-      f" {', '.join(found) or 'nothing'}. The command line changes only what"
-      f" the file sets; add this to the file: {place}.{path[0]} = {setting!r}"
-  )
-
-
-def _file(argv: Sequence[str]) -> ml_collections.ConfigDict:
-  """The config as its file makes it, without overrides; empty if not known."""
-  for argument in argv:
-    if argument.startswith("--config="):
-      path, *given = argument.removeprefix("--config=").split(":", 1)
-      return runpy.run_path(path)["get_config"](*given)
-  return ml_collections.ConfigDict()
+_FLAG = flags.FLAGS[CONFIG.name]
+_FLAG.parser = _ConfigParser(_FLAG.parser)

@@ -10,12 +10,22 @@ compared when the processes start.
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import ml_collections
 
-from zsgen.core import artifacts, combinations, errors, schema
-from zsgen.core.schema import option, section
+from zsgen.core import (
+    artifacts,
+    combinations,
+    errors,
+    plugins,
+    registry,
+    schema,
+    sections,
+)
+from zsgen.core.schema import option, section, selector
+
+T = TypeVar("T")
 
 # Bounds that several options have, and the reason.
 _EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
@@ -177,79 +187,15 @@ class Data:
   feed: str = option("store", choices=("store", "seqio"), machine=True)
 
 
-# Distances to a held-out set (2406.11721, spec 2.3), the paper's nine.
-MEASURES = (
-    "cosine_avg",
-    "cosine_min",
-    "cosine_max",
-    "cosine_centroid",
-    "euclid_avg",
-    "euclid_min",
-    "euclid_max",
-    "euclid_centroid",
-    "bigram_kl",
-)
-
-
 @dataclasses.dataclass(frozen=True)
 class Order:
-  """Which training examples, in which sequence."""
+  """Which training examples, in which sequence.
+
+  The selected arrangement and the selected embedder add their own options.
+  """
 
   # A name in zsgen/orders/arrangements; docs/arrangements.md shows them all.
-  arrangement: str = option("tmt")
-  # Training examples in the order; -1: all that the arrangement gives.
-  budget: int = option(-1, low=-1)
-  # random, round_robin, cluster, similarity, transport: most examples of one
-  # task; -1: no limit.
-  per_task: int = option(-1, low=-1)
-  # The same: draw as the released code does (Python's and numpy's old
-  # generators, tasks in the suite's order), not by zsgen's permutations.
-  as_released: bool = option(False)
-  # cluster: what a cluster is.
-  by: str = option("task", choices=("task", "category", "kmeans"))
-  # cluster by kmeans: number of clusters.
-  clusters: int = option(100, low=1)
-  # similarity: how far an example is from the held-out set.
-  measure: str = option(
-      "wsd",
-      choices=("wsd", *MEASURES, "bigram_kl_multiset"),
-  )
-  # similarity: what is measured and sorted.
-  granularity: str = option("instance", choices=("instance", "task"))
-  # tmt: what a held-out example picks in a round. similarity, transport: what
-  # comes first.
-  pick: str = option("nearest", choices=("nearest", "farthest", "random"))
-  # tmt: how rounds are put together.
-  sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
-  # tmt: how examples stand inside a round.
-  in_round: str = option("id", choices=("id", "shuffled"))
-  # tmt: rounds [first, beyond), counted from 0; (): all.
-  rounds: tuple[int, ...] = option((), low=0)
-  # released: which of the released code's settings.
-  setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
-  # transport: most training x held-out pairs that are solved exactly.
-  exact_pairs: int = option(100_000, low=0)
-  # transport beyond that: the entropy's weight, as a share of the mean cost.
-  epsilon: float = option(0.01, low=1e-4)
-  # file: the order's CSV, Parquet or text file.
-  path: str = option("", kind="local", machine=True)
-  # concatenate, interleave, reverse, take, repeat, by_task, within: the orders
-  # that are put together.
-  parts: "tuple[Order, ...]" = option(())
-  # interleave: examples of each part in a turn; (): one of each.
-  turns: tuple[int, ...] = option((), low=1)
-  # take: first position.
-  start: int = option(0, low=0)
-  # take: position beyond the last; -1: to the end.
-  stop: int = option(-1, low=-1)
-  # take: evenly spread, every (length // spread)-th; 0: all.
-  spread: int = option(0, low=0)
-  # repeat: how often.
-  epochs: int = option(
-      1, low=1, high=10**5, why="each epoch is arranged by itself"
-  )
-  # repeat: every epoch draws anew.
-  fresh: bool = option(False)
+  arrangement: str = selector("tmt", "arrangement")
   # The held-out set that similarity looks at.
   target: str = option("heldout")
   # One task of that set to look at (a specialist); "": all of them.
@@ -257,24 +203,13 @@ class Order:
   # The text that is embedded; with answers the report says "oracle".
   text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
   # A name in zsgen/orders/embedders; "" for none (no similarity is known).
-  embedder: str = option("ngram")
-  # encoder: a Hugging Face directory, or a hub name.
-  encoder: str = option("", kind="local", machine=True)
-  # encoder, minilm: element type of its activations.
-  encoder_dtype: str = option("float32", choices=("float32", "bfloat16"))
+  embedder: str = selector("ngram", "embedder", optional=True)
 
 
 # Parts inside of parts of an order.
 _DEEPEST = 32
-# What an order looks at; its parts do too.
-LOOKING = (
-    "target",
-    "target_task",
-    "text",
-    "embedder",
-    "encoder",
-    "encoder_dtype",
-)
+# What an order looks at; its parts do too, unless they set it themselves.
+_LOOKING = ("target", "target_task", "text", "embedder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -580,11 +515,22 @@ class Config:
   # none.
   profile: tuple[int, ...] = option((), low=0, machine=True)
   plan: Plan = section(Plan, machine=True)
+  # Modules that register components: next to the config file, or importable.
+  plugins: tuple[str, ...] = option((), machine=True)
 
 
 def defaults() -> ml_collections.ConfigDict:
-  """Every option at its default, to be changed by a config file."""
-  return ml_collections.ConfigDict(to_dict(Config()))
+  """Returns every option at its default, to be changed by a config file."""
+  return sections.Section(Config, "config")
+
+
+def build(kind: type[T], **options: Any) -> T:
+  """Returns one section of a config, such as `build(Order, budget=8)`.
+
+  Raises:
+    InputError: an option is unknown or wrong.
+  """
+  return schema.check_section(kind, options, f"config.{kind.__name__.lower()}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -631,6 +577,8 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
   """
   if isinstance(values, ml_collections.ConfigDict):
     values = values.to_dict()
+  if isinstance(values, Mapping) and "plugins" in values:
+    plugins.load(values["plugins"])
   if isinstance(values, Mapping) and "order" in values:
     values = {**values, "order": _inherited(values["order"])}
   config = schema.check_section(Config, values, "config")
@@ -649,11 +597,27 @@ def _inherited(order: Any, depth: int = 0) -> Any:
     return order
   if not isinstance(order["parts"], list | tuple):
     return order  # The schema names the type that it must have.
-  seen = {name: order[name] for name in LOOKING if name in order}
   parts = [
-      _inherited({**seen, **part}, depth + 1)
+      _inherited({**_looked_at(order, part), **part}, depth + 1)
       if isinstance(part, Mapping)
       else part
       for part in order["parts"]
   ]
   return {**order, "parts": parts}
+
+
+def _looked_at(order: Mapping[str, Any], part: Mapping[str, Any]) -> Any:
+  """Returns the options that a part of an order has from the order.
+
+  Those of the embedder are among them if the part has the same embedder.
+  """
+  names = set(_LOOKING)
+  embedder = order.get("embedder", Order.embedder)
+  if not isinstance(embedder, str):
+    return {}  # The schema names the type that it must have.
+  if embedder and part.get("embedder", embedder) == embedder:
+    component = registry.component(
+        "embedder", embedder, "config.order.embedder"
+    )
+    names |= {field.name for field in dataclasses.fields(component.options)}
+  return {name: order[name] for name in names if name in order}

@@ -91,11 +91,7 @@ def register(
         f"{kind!r} is not a kind of component."
         f"{errors.did_you_mean(kind, KINDS)} The kinds are: {', '.join(KINDS)}."
     )
-  if not dataclasses.is_dataclass(options):
-    raise errors.InputError(
-        f"the options of the {kind} {name!r} must be a dataclass, not"
-        f" {options!r}."
-    )
+  _check_options(options, f"the options of the {_kind(kind)} {name!r}")
 
   def decorate(build: T) -> T:
     component = Component(kind, name, build, options, build.__module__)
@@ -156,6 +152,16 @@ def components(kind: str) -> tuple[Component, ...]:
   return tuple(_discover(kind)[name] for name in names(kind))
 
 
+def registered_by(module: str) -> list[Component]:
+  """Returns the components that a module, or modules in it, registered."""
+  return [
+      component
+      for components in _COMPONENTS.values()
+      for component in components.values()
+      if f"{component.module}.".startswith(f"{module}.")
+  ]
+
+
 def _discover(kind: str) -> dict[str, Component]:
   """Imports the home packages of a kind; returns its components by name."""
   with _LOCK:
@@ -172,6 +178,23 @@ def _import_package(name: str) -> None:
   for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
     if module.name != "__main__":
       importlib.import_module(f"{name}.{module.name}")
+
+
+def _check_options(options: type, what: str) -> None:
+  """Raises InputError unless options are a frozen dataclass of the schema."""
+  parameters = getattr(options, "__dataclass_params__", None)
+  if parameters is None or not parameters.frozen:
+    raise errors.InputError(
+        f"{what}, {options!r}, must be a frozen dataclass: decorate the class"
+        " with @dataclasses.dataclass(frozen=True)."
+    )
+  for field in dataclasses.fields(options):
+    if not field.metadata:
+      raise errors.InputError(
+          f"{what}: {options.__qualname__}.{field.name} has no range. Write it"
+          f" as `{field.name}: ... = option(default)`, with `option` of"
+          " zsgen.core.schema."
+      )
 
 
 def _origin(component: Component) -> tuple[str, str]:

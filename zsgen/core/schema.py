@@ -1,20 +1,25 @@
 """What an option may be: its type and range, checked for every section.
 
-Sections are frozen dataclasses whose fields are made by `option` and
-`section`; `zsgen.core.config` lists them all.
+Sections are frozen dataclasses whose fields are made by `option`, `selector`
+and `section`; `zsgen.core.config` lists them. A selector names a component of
+`zsgen.core.registry`. The section then has the options of that component too:
+its class is composed of the section's own and of the component's options.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 import math
 import re
 import struct
 import types
 import typing
-from typing import Any
+from typing import Any, TypeVar
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
+
+T = TypeVar("T")
 
 # Integers are int64 wherever they are stored.
 _INT64 = 2**63
@@ -22,6 +27,8 @@ _INT64 = 2**63
 _TINY = 2.0**-126
 # Characters of a text, at most: no path or pattern is longer.
 _LONGEST = 4096
+# Components that a message names because they have an option.
+_OWNERS = 4
 # Characters of a value that a message shows.
 _SHOWN = 80
 
@@ -39,6 +46,7 @@ def option(
     machine: bool = False,
     per_process: bool = False,
     newer: bool = False,
+    hashed: Callable[[Any], Any] | None = None,
     **kwargs: Any,
 ) -> Any:
   """Returns a dataclass field for an option, with its range.
@@ -57,6 +65,8 @@ def option(
     per_process: whether the processes of a run may have different values.
     newer: whether the option was added after artifacts were named. At its
       default it is not hashed, so that existing names do not change.
+    hashed: what a fingerprint holds instead of the value, such as the digest
+      of the file that the value names.
     **kwargs: of `dataclasses.field`.
   """
   metadata = dict(
@@ -70,14 +80,162 @@ def option(
       machine=machine,
       per_process=per_process,
       newer=newer,
+      hashed=hashed,
   )
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 
 
+def selector(default: str, kind: str, optional: bool = False) -> Any:
+  """Returns a field that names a component, whose options the section has too.
+
+  Args:
+    default: the name of the component if a config does not set the option.
+    kind: one of `registry.KINDS`.
+    optional: whether "" selects no component.
+  """
+  field = option(default)
+  metadata = {**field.metadata, "selects": kind, "optional": optional}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
 def section(kind: type, machine: bool = False) -> Any:
-  """A field that is a section of its own."""
+  """Returns a field that is a section of its own."""
   metadata = dict(machine=machine)
-  return dataclasses.field(default_factory=kind, metadata=metadata)
+  build_default = functools.partial(check_section, kind, {}, kind.__name__)
+  return dataclasses.field(default_factory=build_default, metadata=metadata)
+
+
+def selectors(kind: type) -> dict[str, dataclasses.Field]:
+  """Returns the fields of a section that select components, by name."""
+  return {
+      field.name: field
+      for field in dataclasses.fields(kind)
+      if "selects" in field.metadata
+  }
+
+
+def selected(
+    kind: type, values: Mapping[str, Any], where: str
+) -> list[registry.Component]:
+  """Returns the components that the values of a section select.
+
+  Args:
+    kind: the section's dataclass.
+    values: its options; selectors that are missing have their default.
+    where: the section's name.
+
+  Raises:
+    InputError: a selector does not name a component.
+  """
+  components = []
+  for name, field in selectors(kind).items():
+    value = _value(
+        str, field.metadata, values.get(name, field.default), f"{where}.{name}"
+    )
+    if value or not field.metadata["optional"]:
+      components.append(
+          registry.component(
+              field.metadata["selects"], value, f"{where}.{name}"
+          )
+      )
+  return components
+
+
+def composed(kind: type, components: Sequence[registry.Component]) -> type:
+  """Returns a section's dataclass with the options of components.
+
+  It is a subclass of `kind` and of the options of each component.
+
+  Raises:
+    InputError: two of them have an option of the same name.
+  """
+  options = [component.options for component in components]
+  return _composed(kind, tuple(o for o in options if dataclasses.fields(o)))
+
+
+@functools.cache
+def _composed(kind: type, options: tuple[type, ...]) -> type:
+  if not options:
+    return kind
+  owners: dict[str, type] = {}
+  for owner in (kind, *options):
+    for field in dataclasses.fields(owner):
+      if field.name in owners:
+        raise errors.InputError(
+            f"{owner.__module__}.{owner.__qualname__}.{field.name}:"
+            f" {owners[field.name].__qualname__} has an option of this name"
+            " too. Rename one of them."
+        )
+      owners[field.name] = owner
+  # Fields of the last base come first.
+  section = type(
+      kind.__name__, (*options[::-1], kind), {"__doc__": kind.__doc__}
+  )
+  section.__module__ = kind.__module__
+  return dataclasses.dataclass(frozen=True)(section)
+
+
+def options_of(section: Any, kind: type[T]) -> T:
+  """Returns the options of one component of a composed section."""
+  names = [field.name for field in dataclasses.fields(kind)]
+  return kind(**{name: getattr(section, name) for name in names})
+
+
+def unknown_option(
+    kind: type, values: Mapping[str, Any], key: Any, where: str
+) -> "UnknownOption":
+  """Returns the error for an option that a section does not have.
+
+  Args:
+    kind: the section's dataclass.
+    values: its options, of which the selectors are read.
+    key: the option's name.
+    where: the section's name.
+  """
+  components = selected(kind, values, where)
+  known = [f.name for f in dataclasses.fields(composed(kind, components))]
+  hint = _owners(kind, key) or errors.did_you_mean(str(key), known)
+  selection = [
+      f"{name}={values.get(name, field.default)!r}"
+      for name, field in selectors(kind).items()
+  ]
+  condition = f" (with {' and '.join(selection)})" if selection else ""
+  return UnknownOption(
+      f"{where}.{_key(key)} is not an option.{hint} {where}{condition} has:"
+      f" {', '.join(known)}."
+  )
+
+
+class UnknownOption(errors.InputError, KeyError, AttributeError):
+  """A section has no option, or no section, of a name.
+
+  It is a KeyError and an AttributeError too, because sections are mappings
+  with attributes.
+  """
+
+  __str__ = Exception.__str__
+
+
+def _owners(kind: type, key: Any) -> str:
+  """Returns a sentence on the components that have an option, if any has."""
+  owners = []
+  for name, field in selectors(kind).items():
+    names = [
+        repr(component.name)
+        for component in registry.components(field.metadata["selects"])
+        if key in {f.name for f in dataclasses.fields(component.options)}
+    ]
+    if len(names) > _OWNERS:
+      names = [*names[:_OWNERS], f"{len(names) - _OWNERS} others"]
+    if names:
+      owners.append(f"{name}={_or(names)}")
+  return f" It is an option of {_or(owners)}." if owners else ""
+
+
+def _or(words: Sequence[str]) -> str:
+  """Joins words, such as "a, b or c"."""
+  *first, last = words
+  return f"{', '.join(first)} or {last}" if first else last
 
 
 def shared_fields(value: Any, where: str) -> dict[str, Any]:
@@ -109,18 +267,29 @@ def shared_fields(value: Any, where: str) -> dict[str, Any]:
 
 
 def check_section(kind: type, values: Any, where: str) -> Any:
-  """Builds the dataclass `kind` from nested dictionaries."""
+  """Builds a section from nested dictionaries.
+
+  Args:
+    kind: its dataclass.
+    values: its options; the others have their defaults.
+    where: its name.
+
+  Returns:
+    An instance of `kind` with the options of the selected components.
+
+  Raises:
+    InputError: an option is unknown or wrong, or the `check` of a component's
+      options raises it.
+  """
   if not isinstance(values, Mapping):
     raise errors.InputError(f"{where} must be a section, not {show(values)}.")
-  known = {field.name: field for field in dataclasses.fields(kind)}
-  hints = typing.get_type_hints(kind)
+  components = selected(kind, values, where)
+  whole = composed(kind, components)
+  known = {field.name: field for field in dataclasses.fields(whole)}
+  hints = typing.get_type_hints(whole)
   for key in values:
     if key not in known:
-      raise errors.InputError(
-          f"{where}.{_key(key)} is not an option."
-          f"{errors.did_you_mean(str(key), known)} {where} has:"
-          f" {', '.join(known)}."
-      )
+      raise unknown_option(kind, values, key, where)
   checked = {}
   for key, value in values.items():
     place = f"{where}.{key}"
@@ -132,7 +301,11 @@ def check_section(kind: type, values: Any, where: str) -> Any:
       checked[key] = _values(hints[key], known[key].metadata, value, place)
     else:
       checked[key] = _value(hints[key], known[key].metadata, value, place)
-  return kind(**checked)
+  section = whole(**checked)
+  for component in components:
+    if check := getattr(component.options, "check", None):
+      check(section, where)
+  return section
 
 
 def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:

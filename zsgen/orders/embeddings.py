@@ -71,7 +71,7 @@ class Embeddings:
 
 def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   """What makes the embeddings of an order; InputError for bad options."""
-  parameters = embedders.make(order).parameters()
+  parameters = embedders.parameters(order)
   return described(store, order.embedder, parameters, order.text)
 
 

@@ -28,6 +28,15 @@ _FLAT = -1e-3
 # Euclidean distances are summed as multiples of this.
 _STEP = 2.0**-32
 
+# Distances to a held-out set (2406.11721, spec 2.3), the paper's nine.
+PAPERS = (
+    *(f"cosine_{kind}" for kind in ("avg", "min", "max", "centroid")),
+    *(f"euclid_{kind}" for kind in ("avg", "min", "max", "centroid")),
+    "bigram_kl",
+)
+# Measures of texts, which need no embedder.
+OF_TEXTS = ("bigram_kl", "bigram_kl_multiset")
+
 Measured = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -44,7 +53,7 @@ def measure(name: str, pool: pool_lib.Pool) -> Measured:
   Raises:
     InputError: there are no embeddings, or WSD has no weight.
   """
-  return _MEASURES[name](pool)
+  return MEASURES[name](pool)
 
 
 def _cosine(kind: str, pool: pool_lib.Pool) -> Measured:
@@ -150,10 +159,10 @@ def _along(vectors: embeddings.Embeddings, other: np.ndarray) -> np.ndarray:
   return np.concatenate(found)
 
 
-_MEASURES: dict[str, Callable[[pool_lib.Pool], Measured]] = {
+MEASURES: dict[str, Callable[[pool_lib.Pool], Measured]] = {
     "wsd": _wsd,
-    "bigram_kl": functools.partial(_bigram_kl, False),
-    "bigram_kl_multiset": functools.partial(_bigram_kl, True),
     **{f"cosine_{kind}": functools.partial(_cosine, kind) for kind in _COSINES},
     **{f"euclid_{kind}": functools.partial(_euclid, kind) for kind in _COSINES},
+    "bigram_kl": functools.partial(_bigram_kl, False),
+    "bigram_kl_multiset": functools.partial(_bigram_kl, True),
 }

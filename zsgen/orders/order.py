@@ -147,7 +147,8 @@ def make(
     InputError: a bad option, or an artifact that is damaged.
   """
   ids = store.split_ids(suite.TRAIN)
-  arrangements.check(order, len(ids))
+  arrangements.check_target(order)
+  arrangements.check_size(order, len(ids))
   made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": made})
@@ -195,7 +196,7 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
       embedder=None,
   )
   if arrangements.has_parts(order):
-    made["parts"] = [made_by(store, part) for part in order.parts]
+    made["parts"] = [made_by(store, part) for part in arrangements.parts(order)]
   if arrangements.looks_at_target(order):
     sources.target_ids(store, order)
     made.update(target=order.target, text=order.text)

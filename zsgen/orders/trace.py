@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from zsgen.core import artifacts, config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import bigrams, embeddings, prefixes
+from zsgen.orders import bigrams, embeddings, measures, prefixes
 from zsgen.orders import order as order_lib
 
-MEASURES = config.MEASURES
+MEASURES = measures.PAPERS
 # And the released code's bigram KL.
 COLUMNS = (*MEASURES, "bigram_kl_multiset")
 _NUMBERS = ("step", "examples")
@@ -161,7 +161,7 @@ def _vectors(
     if found is not None:
       return found
   return embeddings.obtain(
-      root, store, config.Order(embedder=embedder, text=text)
+      root, store, config.build(config.Order, embedder=embedder, text=text)
   )
 
 

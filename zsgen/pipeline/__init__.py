@@ -17,7 +17,7 @@ import ml_collections
 import rich.console
 
 from zsgen.core import config as config_lib
-from zsgen.core import errors, hosts, terminal
+from zsgen.core import errors, hosts, sections, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import evaluate, export, plan, population
@@ -70,6 +70,7 @@ def run(
     InputError: bad options, sources, orders or artifacts.
     Stopped: training was asked to stop, and has saved.
   """
+  notices = sections.notices(config)
   if not isinstance(config, config_lib.Config):
     config = config_lib.check(config)
   for stage in stages or ():
@@ -86,6 +87,8 @@ def run(
     )
   with hosts.together([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
+    for line in notices:
+      experiment.say(line)
     asked = set(stages or STAGES)
     if asked - _WITHOUT_ORDER:
       experiment.check_order()

@@ -333,7 +333,7 @@ class Experiment:
     metrics.check_targets(self.config.evals, self.config.targets)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
-    arrangements.check_options(self.config.order)
+    arrangements.check_target(self.config.order)
     if hosts.is_first():
       writers.check(self.config.machine)
     model_lib.Model.from_config(self.config.model, self.config.lora)

@@ -141,7 +141,7 @@ def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
 @pytest.mark.parametrize(
     "order, message",
     [
-        (dict(arrangement="concatenate"), "needs parts"),
+        (dict(arrangement="concatenate"), "needs at least one part"),
         (dict(arrangement="reverse", parts=(NEAR, FAR)), "one part, not 2"),
         (
             dict(arrangement="interleave", turns=(1,), parts=(NEAR, FAR)),

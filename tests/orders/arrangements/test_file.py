@@ -19,7 +19,7 @@ def make(store, workdir):
       path.write_text(content)
     else:
       pq.write_table(pa.table(content), path)
-    options = config.Order(arrangement="file", path=str(path))
+    options = config.build(config.Order, arrangement="file", path=str(path))
     return order_lib.make(workdir, store, options, 0)
 
   return make
@@ -97,17 +97,17 @@ def test_bad_files_leave_nothing_behind(make, workdir, name, content, message):
 
 @pytest.mark.parametrize("path", ["", "absent.csv"])
 def test_no_file_is_an_error(store, workdir, path):
-  options = config.Order(arrangement="file", path=path)
+  options = config.build(config.Order, arrangement="file", path=path)
   with pytest.raises(errors.InputError, match="cannot be read"):
     order_lib.make(workdir, store, options, 0)
 
 
 def test_an_order_can_be_read_back(store, workdir):
   """What one order lists is an order again."""
-  options = config.Order(arrangement="tmt", budget=9)
+  options = config.build(config.Order, arrangement="tmt", budget=9)
   first = order_lib.make(workdir, store, options, 0)
-  again = config.Order(
-      arrangement="file", path=str(first.path / order_lib.TABLE)
+  again = config.build(
+      config.Order, arrangement="file", path=str(first.path / order_lib.TABLE)
   )
   found = order_lib.make(workdir, store, again, 0)
   np.testing.assert_array_equal(found.ids, first.ids)

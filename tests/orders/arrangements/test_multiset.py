@@ -16,7 +16,7 @@ NAMES = ("random", "round_robin", "cluster")
 
 
 def _arrange(name, budget, seed=0, tasks=TASKS):
-  order = config.Order(arrangement=name, budget=budget)
+  order = config.build(config.Order, arrangement=name, budget=budget)
   return arrangements.arrange(order, pool_lib.Pool(tasks), seed)
 
 
@@ -73,7 +73,9 @@ def test_random_is_the_same_on_every_machine():
 
 def test_parameters_are_those_that_the_arrangement_reads():
   def read(name):
-    return set(arrangements.parameters(config.Order(arrangement=name)))
+    return set(
+        arrangements.parameters(config.build(config.Order, arrangement=name))
+    )
 
   assert read("random") == {"budget", "per_task", "as_released"}
   assert read("round_robin") == {"budget", "per_task", "as_released"}
@@ -82,10 +84,10 @@ def test_parameters_are_those_that_the_arrangement_reads():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_per_task_is_a_cap(name):
-  order = config.Order(arrangement=name, per_task=2)
+  order = config.build(config.Order, arrangement=name, per_task=2)
   rows = arrangements.arrange(order, pool_lib.Pool(TASKS), 0).rows
   assert sorted(rows.tolist()) == [0, 1, 2, 3, 4, 6, 7, 8]
-  order = config.Order(arrangement=name, per_task=2, budget=9)
+  order = config.build(config.Order, arrangement=name, per_task=2, budget=9)
   with pytest.raises(errors.InputError, match="leaves 8"):
     arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
 
@@ -102,7 +104,9 @@ def test_equals_the_released_code(cap):
       "round_robin": released.round_robin(by_task, cap),
   }
   for name, rows in expected.items():
-    order = config.Order(arrangement=name, per_task=cap, as_released=True)
+    order = config.build(
+        config.Order, arrangement=name, per_task=cap, as_released=True
+    )
     found = arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
     assert found.rows.tolist() == rows
 
@@ -113,4 +117,4 @@ def test_unknown_names_and_budgets_beyond_the_pool_are_errors():
   with pytest.raises(errors.InputError, match="is 16, but the pool has 15"):
     _arrange("random", 16)
   with pytest.raises(errors.InputError, match="budget is 0"):
-    arrangements.check(config.Order("random", budget=0), len(TASKS))
+    config.build(config.Order, arrangement="random", budget=0)

@@ -15,7 +15,9 @@ SETTINGS = {
 
 
 def _arrange(pool, budget, setting, seed=0):
-  return released.arrange(pool, budget=budget, setting=setting, seed=seed)
+  return released.released(
+      pool, released.Options(budget=budget, setting=setting), seed
+  )
 
 
 def test_worked_example():

@@ -3,21 +3,11 @@
 import numpy as np
 import pools
 
-from zsgen.orders.arrangements import random, similarity
-
-KNOWN = dict(
-    budget=-1,
-    per_task=-1,
-    measure="wsd",
-    granularity="instance",
-    pick="nearest",
-    as_released=False,
-    seed=0,
-)
+from zsgen.orders.arrangements import multiset, random, similarity
 
 
-def _arrange(pool, **options):
-  return similarity.arrange(pool, **(KNOWN | options))
+def _arrange(pool, seed=0, **options):
+  return similarity.similarity(pool, similarity.Options(**options), seed)
 
 
 def _some(size=40, tasks=5):
@@ -39,7 +29,7 @@ def test_nearest_farthest_and_random_are_one_set_that_of_random():
       _arrange(pool, budget=17, pick=pick)
       for pick in ("nearest", "farthest", "random")
   )
-  same = random.arrange(pool, budget=17, per_task=-1, as_released=False, seed=0)
+  same = random.random(pool, multiset.Options(budget=17), seed=0)
   assert drawn.rows.tolist() == same.rows.tolist()
   assert sorted(near.rows) == sorted(far.rows) == sorted(drawn.rows)
   assert near.rows.tolist() == far.rows.tolist()[::-1]

@@ -10,19 +10,9 @@ from zsgen.orders import embeddings
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import transport
 
-KNOWN = dict(
-    budget=-1,
-    per_task=-1,
-    pick="nearest",
-    exact_pairs=100_000,
-    epsilon=0.01,
-    as_released=False,
-    seed=0,
-)
-
 
 def _arrange(pool, **options):
-  return transport.arrange(pool, **(KNOWN | options))
+  return transport.transport(pool, transport.Options(**options), seed=0)
 
 
 def _unit(rng, size):

@@ -7,6 +7,25 @@ import zlib
 
 import numpy as np
 
+from zsgen.core import errors
+from zsgen.core.schema import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+  """The option of arrangements whose orders have a chosen length."""
+
+  # Training examples in the order; -1: all that the arrangement gives.
+  budget: int = option(-1, low=-1)
+
+  def check(self, where: str) -> None:
+    """Raises InputError for a budget of no example."""
+    if self.budget == 0:
+      raise errors.InputError(
+          f"{where}.budget is 0. Set the number of training examples, or -1 for"
+          " all that the arrangement yields."
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class Arranged:

@@ -1,22 +1,38 @@
 """Cluster: task by task, category by category, or cluster by cluster."""
 
+import dataclasses
+
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
+from zsgen.core.schema import option
 from zsgen.orders import embeddings
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset
 
 
-def arrange(
-    pool: pool_lib.Pool,
-    *,
-    budget: int,
-    per_task: int,
-    by: str,
-    clusters: int,
-    as_released: bool,
-    seed: int,
+@dataclasses.dataclass(frozen=True)
+class Options(multiset.Options):
+  """The options of `cluster`."""
+
+  # What a cluster is; kmeans: of embeddings.
+  by: str = option("task", choices=("task", "category", "kmeans"))
+  # kmeans: number of clusters.
+  clusters: int = option(100, low=1)
+
+  def check(self, where: str) -> None:
+    """Raises InputError for a number of clusters that nothing reads."""
+    super().check(where)
+    if self.by != "kmeans" and self.clusters != Options.clusters:
+      raise errors.InputError(
+          f"{where}.clusters is {self.clusters}, but {where}.by is"
+          f" {self.by!r}: only by='kmeans' reads it."
+      )
+
+
+@registry.arrangement("cluster", options=Options)
+def cluster(
+    pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
   """The shared examples, one cluster after another (2406.11721, spec 2.2).
 
@@ -26,22 +42,20 @@ def arrange(
 
   Args:
     pool: the rows, [N].
-    budget: rows in the order; -1: all.
-    per_task: most rows of one task; -1: no limit.
-    by: "task", "category", or "kmeans" over embeddings.
-    clusters: of k-means.
-    as_released: clusters in the suite's order (of k-means: by their first
-      row), not shuffled.
+    options: `as_released` takes clusters in the suite's order (those of
+      k-means by their first row) and does not shuffle them.
     seed: of the sequence of clusters, and of k-means.
   """
-  rows, _ = multiset.passes(pool.tasks, budget, per_task)
+  rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
   labels = {
       "task": lambda: pool.tasks[rows],
       "category": lambda: pool.categories[rows],
-      "kmeans": lambda: _kmeans(pool.embedded()[0].take(rows), clusters, seed),
-  }[by]()
+      "kmeans": lambda: _kmeans(
+          pool.embedded()[0].take(rows), options.clusters, seed
+      ),
+  }[options.by]()
   _, first, labels = np.unique(labels, return_index=True, return_inverse=True)
-  if as_released:
+  if options.as_released:
     # Rows of the first pass stand in the suite's order.
     turn = np.argsort(np.argsort(first, kind="stable"), kind="stable")
   else:

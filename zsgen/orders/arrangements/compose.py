@@ -1,45 +1,126 @@
 """Orders put together from orders: `config.order.parts`.
 
 A part is an order of its own, with its own arrangement, target and text. It is
-called on a pool and gives a sequence of that pool's rows.
+arranged on a pool and gives a sequence of that pool's rows.
 """
 
-from collections.abc import Callable
+import dataclasses
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import config, errors, registry
+from zsgen.core.schema import option
+from zsgen.orders import arrangements
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
 # Positions of an order, 24 bytes each: 24 GiB.
 _LONGEST = 2**30
-# A part on a pool, under a seed.
-Part = Callable[[pool_lib.Pool, int], arranged.Arranged]
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """The option of arrangements that are put together from other orders."""
+
+  # The orders that are put together.
+  parts: tuple[config.Order, ...] = option(())
+
+  def check(self, where: str) -> None:
+    """Raises InputError if there is no part."""
+    if not self.parts:
+      raise _needs("at least one part", where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part(Parts):
+  """The option of arrangements of a single other order."""
+
+  def check(self, where: str) -> None:
+    """Raises InputError unless there is one part."""
+    if len(self.parts) != 1:
+      raise _needs(f"one part, not {len(self.parts)}", where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined(Parts, arranged.Budget):
+  """The options of `concatenate`."""
+
+  def check(self, where: str) -> None:
+    """Raises InputError if there is no part, or a budget of no example."""
+    Parts.check(self, where)
+    arranged.Budget.check(self, where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Interleave(Joined):
+  """The options of `interleave`."""
+
+  # Examples of each part in a turn; (): one of each.
+  turns: tuple[int, ...] = option((), low=1)
+
+  def check(self, where: str) -> None:
+    """Raises InputError unless each part has its number of examples."""
+    super().check(where)
+    if self.turns and len(self.turns) != len(self.parts):
+      raise errors.InputError(
+          f"{where}.turns has {len(self.turns)} numbers for {len(self.parts)}"
+          " parts. Give one for each part."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Take(Part):
+  """The options of `take`."""
+
+  # First position.
+  start: int = option(0, low=0)
+  # Position beyond the last; -1: to the end. Where the part ends before,
+  # `short` in the manifest says by how much.
+  stop: int = option(-1, low=-1)
+  # Evenly spread, every (length // spread)-th of them, as the released
+  # `uniform` selection; 0: all.
+  spread: int = option(0, low=0)
+
+  def check(self, where: str) -> None:
+    """Raises InputError for a range without a position."""
+    super().check(where)
+    if 0 <= self.stop <= self.start:
+      raise errors.InputError(
+          f"{where}.stop is {self.stop}, but the range is empty; it must be"
+          f" above {where}.start, {self.start}, or -1 for the end."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat(Part):
+  """The options of `repeat`."""
+
+  # How often.
+  epochs: int = option(
+      1, low=1, high=10**5, why="each epoch is arranged by itself"
+  )
+  # Every epoch draws anew: epoch e from seed + e * 2**32.
+  fresh: bool = option(False)
+
+
+@registry.arrangement("concatenate", options=Joined)
 def concatenate(
-    pool: pool_lib.Pool, *, parts: tuple[Part, ...], budget: int, seed: int
+    pool: pool_lib.Pool, options: Joined, seed: int
 ) -> arranged.Arranged:
   """One part after another; an example in several keeps its first place.
 
   Args:
     pool: the rows, [N].
-    parts: one or more.
-    budget: rows in the order; -1: all.
+    options: the parts, and the rows in the order.
     seed: of the parts.
   """
-  given = _sequences("concatenate", parts, pool, seed)
-  return _first_places(arranged.join(given), given, budget)
+  given = _sequences(options, pool, seed)
+  return _first_places(arranged.join(given), given, options.budget)
 
 
+@registry.arrangement("interleave", options=Interleave)
 def interleave(
-    pool: pool_lib.Pool,
-    *,
-    parts: tuple[Part, ...],
-    turns: tuple[int, ...],
-    budget: int,
-    seed: int,
+    pool: pool_lib.Pool, options: Interleave, seed: int
 ) -> arranged.Arranged:
   """Parts take turns; what is left when some end follows in turns too.
 
@@ -47,77 +128,52 @@ def interleave(
 
   Args:
     pool: the rows, [N].
-    parts: one or more.
-    turns: examples of each part in a turn; (): one of each.
-    budget: rows in the order; -1: all.
+    options: the parts, and the examples of each in a turn.
     seed: of the parts.
   """
-  given = _sequences("interleave", parts, pool, seed)
-  sizes = turns or (1,) * len(parts)
-  if len(sizes) != len(parts):
-    raise errors.InputError(
-        f"config.order.turns has {len(sizes)} numbers for {len(parts)} parts."
-        " Give one a part."
-    )
+  given = _sequences(options, pool, seed)
+  sizes = options.turns or (1,) * len(given)
   turn = [np.arange(len(p)) // n for p, n in zip(given, sizes, strict=True)]
   order = np.argsort(np.concatenate(turn), kind="stable")
-  return _first_places(arranged.join(given).take(order), given, budget)
+  return _first_places(arranged.join(given).take(order), given, options.budget)
 
 
-def reverse(
-    pool: pool_lib.Pool, *, parts: tuple[Part, ...], seed: int
-) -> arranged.Arranged:
+@registry.arrangement("reverse", options=Part)
+def reverse(pool: pool_lib.Pool, options: Part, seed: int) -> arranged.Arranged:
   """The part backwards, element by element."""
-  return _one("reverse", parts)(pool, seed).take(slice(None, None, -1))
+  return _only(options, pool, seed).take(slice(None, None, -1))
 
 
-def take(
-    pool: pool_lib.Pool,
-    *,
-    parts: tuple[Part, ...],
-    start: int,
-    stop: int,
-    spread: int,
-    seed: int,
-) -> arranged.Arranged:
+@registry.arrangement("take", options=Take)
+def take(pool: pool_lib.Pool, options: Take, seed: int) -> arranged.Arranged:
   """Some positions of the part.
 
   Args:
     pool: the rows, [N].
-    parts: one.
-    start: the first position.
-    stop: the position beyond the last; -1: to the end. Where the part ends
-      before, `short` in the manifest says by how much.
-    spread: every (length // spread)-th of them, as the released `uniform`
-      selection does it; 0: all.
+    options: the part, and which of its positions.
     seed: of the part.
   """
-  whole = _one("take", parts)(pool, seed)
-  found = whole.take(slice(start, None if stop < 0 else stop))
+  stop, spread = options.stop, options.spread
+  whole = _only(options, pool, seed)
+  found = whole.take(slice(options.start, None if stop < 0 else stop))
   if spread:
     found = found.take(slice(None, None, max(len(found) // spread, 1)))
   return found.telling(short=max(stop - len(whole), 0))
 
 
+@registry.arrangement("repeat", options=Repeat)
 def repeat(
-    pool: pool_lib.Pool,
-    *,
-    parts: tuple[Part, ...],
-    epochs: int,
-    fresh: bool,
-    seed: int,
+    pool: pool_lib.Pool, options: Repeat, seed: int
 ) -> arranged.Arranged:
   """The part again and again, an epoch each.
 
   Args:
     pool: the rows, [N].
-    parts: one, of a single epoch.
-    epochs: how often.
-    fresh: every epoch draws anew.
-    seed: of the part; epoch e draws from seed + e * 2**32 if `fresh`.
+    options: the part, of a single epoch, and how often it comes.
+    seed: of the part.
   """
-  part = _one("repeat", parts)
-  first = part(pool, seed)
+  epochs = options.epochs
+  first = _only(options, pool, seed)
   _single("repeat", first)
   if len(first) * epochs > _LONGEST:
     raise errors.InputError(
@@ -126,7 +182,7 @@ def repeat(
         " memory. Lower it."
     )
   again = (
-      part(pool, seed + epoch * 2**32) if fresh else first
+      _only(options, pool, seed + epoch * 2**32) if options.fresh else first
       for epoch in range(1, epochs)
   )
   given = [first, *again]
@@ -139,62 +195,55 @@ def repeat(
   )
 
 
-def by_task(
-    pool: pool_lib.Pool, *, parts: tuple[Part, ...], seed: int
-) -> arranged.Arranged:
+@registry.arrangement("by_task", options=Part)
+def by_task(pool: pool_lib.Pool, options: Part, seed: int) -> arranged.Arranged:
   """The part on the rows of each task alone, in the suite's order of tasks.
 
   Selections inside tasks are made so: spec E9's `polar` takes, by task, the
   ten nearest and the ten farthest.
   """
-  part = _one("by_task", parts)
   found, short = [], 0
   for task in np.unique(pool.tasks):
     rows = np.flatnonzero(pool.tasks == task)
-    each = part(pool.take(rows), seed)
+    each = _only(options, pool.take(rows), seed)
     found.append(each.within(rows))
     short += each.notes.get("short", 0)
   return arranged.join(found).telling(tasks=len(found), short=short)
 
 
-def within(
-    pool: pool_lib.Pool, *, parts: tuple[Part, ...], seed: int
-) -> arranged.Arranged:
+@registry.arrangement("within", options=Parts)
+def within(pool: pool_lib.Pool, options: Parts, seed: int) -> arranged.Arranged:
   """The last part arranges what the one before it took, and so on.
 
   So `random` within another order is that order's set, shuffled.
   """
-  if not parts:
-    raise _needs("within", "parts")
   rows, notes = np.arange(len(pool)), []
-  for place, part in enumerate(parts):
-    found = part(pool.take(rows), seed).within(rows)
+  for place, part in enumerate(options.parts):
+    found = arrangements.arrange(part, pool.take(rows), seed).within(rows)
     notes.append({"examples": len(found), **found.notes})
-    if place < len(parts) - 1:
+    if place < len(options.parts) - 1:
       _single("within", found)
       rows = found.rows
   return found.telling(parts=notes)
 
 
 def _sequences(
-    name: str, parts: tuple[Part, ...], pool: pool_lib.Pool, seed: int
+    options: Parts, pool: pool_lib.Pool, seed: int
 ) -> list[arranged.Arranged]:
-  if not parts:
-    raise _needs(name, "parts")
-  return [part(pool, seed) for part in parts]
+  """Returns all parts, arranged."""
+  return [arrangements.arrange(part, pool, seed) for part in options.parts]
 
 
-def _one(name: str, parts: tuple[Part, ...]) -> Part:
-  if len(parts) != 1:
-    raise _needs(name, f"one part, not {len(parts)}")
-  return parts[0]
+def _only(options: Part, pool: pool_lib.Pool, seed: int) -> arranged.Arranged:
+  """Returns the only part, arranged."""
+  (part,) = options.parts
+  return arrangements.arrange(part, pool, seed)
 
 
-def _needs(name: str, what: str) -> errors.InputError:
+def _needs(what: str, where: str) -> errors.InputError:
   return errors.InputError(
-      f"config.order.arrangement={name!r} needs {what}: set"
-      " config.order.parts to a tuple of orders, such as"
-      " ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
+      f"{where}.arrangement needs {what}: set {where}.parts to a tuple of"
+      " orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
   )
 
 

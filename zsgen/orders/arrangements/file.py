@@ -1,6 +1,7 @@
 """File: any order from a table of ids."""
 
 import csv
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -8,42 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, registry
+from zsgen.core.schema import option
 from zsgen.data.sources import records
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
 _COLUMNS = ("id", "task", "key", "epoch")
-
-
-def arrange(pool: pool_lib.Pool, *, path: str) -> arranged.Arranged:
-  """The order that a file lists.
-
-  Args:
-    pool: the rows, with their ids, task names and keys.
-    path: a `.csv` or `.parquet` table with a column `id` (example ids of the
-      store), or with `task` and `key` (the publisher's id of the instance),
-      and perhaps `epoch`, counted from 0; or a text file with an id a line.
-
-  Raises:
-    InputError: names the line (or row) that is no training example, or is
-      there twice in an epoch.
-  """
-  file = pathlib.Path(path).expanduser()
-  table, where = _read(file)
-  places = _Places(file, where, pool)
-  if "id" in table:
-    rows = places.by_id(table["id"])
-  elif "task" in table and "key" in table:
-    rows = places.by_key(table["task"], table["key"])
-  else:
-    raise errors.InputError(
-        f"{file}: has no column id, nor task and key; it has"
-        f" {', '.join(table) or 'no column'}."
-    )
-  epochs = places.numbers("epoch", table.get("epoch", ["0"] * len(rows)))
-  places.check_once(rows, epochs)
-  return arranged.of(rows, epochs=epochs)
 
 
 def digest(path: str) -> str:
@@ -56,6 +28,48 @@ def digest(path: str) -> str:
         f"config.order.path: {path or '(empty)'!r} cannot be read"
         f" ({error.strerror}). Give a .csv, .parquet or .txt file."
     ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The options of `file`."""
+
+  # The order's CSV, Parquet or text file.
+  path: str = option("", kind="local", machine=True, hashed=digest)
+
+
+@registry.arrangement("file", options=Options)
+def file(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
+  """The order that a file lists.
+
+  Args:
+    pool: the rows, with their ids, task names and keys.
+    options: the path of a `.csv` or `.parquet` table with a column `id`
+      (example ids of the store), or with `task` and `key` (the publisher's id
+      of the instance), and perhaps `epoch`, counted from 0; or of a text file
+      with an id a line.
+    seed: unused; nothing is drawn.
+
+  Raises:
+    InputError: names the line (or row) that is no training example, or is
+      there twice in an epoch.
+  """
+  del seed
+  source = pathlib.Path(options.path).expanduser()
+  table, where = _read(source)
+  places = _Places(source, where, pool)
+  if "id" in table:
+    rows = places.by_id(table["id"])
+  elif "task" in table and "key" in table:
+    rows = places.by_key(table["task"], table["key"])
+  else:
+    raise errors.InputError(
+        f"{source}: has no column id, nor task and key; it has"
+        f" {', '.join(table) or 'no column'}."
+    )
+  epochs = places.numbers("epoch", table.get("epoch", ["0"] * len(rows)))
+  places.check_once(rows, epochs)
+  return arranged.of(rows, epochs=epochs)
 
 
 class _Places:

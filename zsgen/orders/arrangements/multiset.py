@@ -1,8 +1,23 @@
 """The examples that all arrangements but TMT share."""
 
+import dataclasses
+
 import numpy as np
 
 from zsgen.core import errors
+from zsgen.core.schema import option
+from zsgen.orders.arrangements import arranged
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(arranged.Budget):
+  """The options of arrangements of the shared examples."""
+
+  # Most examples of one task; -1: no limit.
+  per_task: int = option(-1, low=-1)
+  # Draw as the released code does (Python's and numpy's old generators, tasks
+  # in the suite's order), not by zsgen's permutations.
+  as_released: bool = option(False)
 
 
 def passes(

@@ -1,20 +1,17 @@
 """Random: the shared examples, shuffled."""
 
-import random
+import random as python_random
 
 import numpy as np
 
+from zsgen.core import registry
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset
 
 
-def arrange(
-    pool: pool_lib.Pool,
-    *,
-    budget: int,
-    per_task: int,
-    as_released: bool,
-    seed: int,
+@registry.arrangement("random", options=multiset.Options)
+def random(
+    pool: pool_lib.Pool, options: multiset.Options, seed: int
 ) -> arranged.Arranged:
   """Shuffles the examples of `multiset.passes` (2406.11721, spec 2.2).
 
@@ -23,15 +20,13 @@ def arrange(
 
   Args:
     pool: the rows, [N].
-    budget: rows in the order; -1: all.
-    per_task: most rows of one task; -1: no limit.
-    as_released: Python's `random.shuffle` under the seed, of the rows as
-      `cluster` has them.
+    options: `as_released` is Python's `random.shuffle` under the seed, of the
+      rows as `cluster` has them.
     seed: of the shuffle.
   """
-  rows, _ = multiset.passes(pool.tasks, budget, per_task)
-  if not as_released:
+  rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
+  if not options.as_released:
     return arranged.of(rows[arranged.permutation("random", seed, len(rows))])
   clustered = rows[np.argsort(pool.tasks[rows], kind="stable")].tolist()
-  random.Random(seed).shuffle(clustered)
+  python_random.Random(seed).shuffle(clustered)
   return arranged.of(np.array(clustered, np.int64))

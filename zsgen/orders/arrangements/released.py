@@ -1,16 +1,28 @@
 """Released: the five settings of the paper's own code, as it makes them."""
 
+import dataclasses
 import random
 
 import numpy as np
 
+from zsgen.core import registry
+from zsgen.core.schema import option
 from zsgen.orders import pool as pool_lib
 from zsgen.orders import turns
 from zsgen.orders.arrangements import arranged, tmt
 
 
-def arrange(
-    pool: pool_lib.Pool, *, budget: int, setting: str, seed: int
+@dataclasses.dataclass(frozen=True)
+class Options(arranged.Budget):
+  """The options of `released`."""
+
+  # Which of the released code's settings.
+  setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
+
+
+@registry.arrangement("released", options=Options)
+def released(
+    pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
   """NFT, FFT, RT, MIN or MAX (2406.11721, spec 2.7, E6 and E8).
 
@@ -26,11 +38,11 @@ def arrange(
 
   Args:
     pool: the rows with embeddings, [N].
-    budget: rows to reach; -1: all.
-    setting: "NFT", "FFT", "RT", "MIN" or "MAX".
+    options: the setting, and the rows to reach.
     seed: of RT's shuffle, Python's `random.shuffle` (the paper: 0).
   """
-  wanted = len(pool) if budget < 0 else budget
+  setting = options.setting
+  wanted = len(pool) if options.budget < 0 else options.budget
   if setting in ("MIN", "MAX"):
     pick = "nearest" if setting == "MIN" else "farthest"
     walk = turns.rounds(*pool.embedded(), (pick,), wanted)[0]

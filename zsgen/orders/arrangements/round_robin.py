@@ -1,23 +1,27 @@
 """Round robin: one example of each task, again and again."""
 
+from zsgen.core import registry
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset
 
 
-def arrange(
-    pool: pool_lib.Pool, *, budget: int, per_task: int, as_released: bool
+@registry.arrangement("round_robin", options=multiset.Options)
+def round_robin(
+    pool: pool_lib.Pool, options: multiset.Options, seed: int
 ) -> arranged.Arranged:
   """The shared examples, pass by pass over the tasks (spec 2.2).
 
   Args:
     pool: the rows, [N].
-    budget: rows in the order; -1: all.
-    per_task: most rows of one task; -1: no limit.
-    as_released: the released code does the same; so that one config can say
-      it for all three orders of the paper's first comparison.
+    options: `as_released` changes nothing, because the released code does the
+      same; it is an option so that one config can set it for all three orders
+      of the paper's first comparison.
+    seed: unused; nothing is drawn.
 
   Returns:
     The order; its rounds are the passes.
   """
-  del as_released
-  return arranged.of(*multiset.passes(pool.tasks, budget, per_task))
+  del seed
+  return arranged.of(
+      *multiset.passes(pool.tasks, options.budget, options.per_task)
+  )

@@ -1,22 +1,36 @@
 """Similarity: the shared examples, nearest (farthest) first by a measure."""
 
+import dataclasses
+
 import numpy as np
 
+from zsgen.core import registry
+from zsgen.core.schema import option
 from zsgen.orders import embeddings, measures
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset, ranked
 
 
-def arrange(
-    pool: pool_lib.Pool,
-    *,
-    budget: int,
-    per_task: int,
-    measure: str,
-    granularity: str,
-    pick: str,
-    as_released: bool,
-    seed: int,
+@dataclasses.dataclass(frozen=True)
+class Options(multiset.Options):
+  """The options of `similarity`."""
+
+  # How far an example is from the held-out set.
+  measure: str = option("wsd", choices=tuple(measures.MEASURES))
+  # What is measured and sorted.
+  granularity: str = option("instance", choices=("instance", "task"))
+  # What comes first.
+  pick: str = option("nearest", choices=("nearest", "farthest", "random"))
+
+  @property
+  def reads_texts(self) -> bool:
+    """Whether texts of the held-out set are read without an embedder."""
+    return self.measure in measures.OF_TEXTS
+
+
+@registry.arrangement("similarity", options=Options)
+def similarity(
+    pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
   """Sorts the shared examples by their distance to the held-out set.
 
@@ -27,25 +41,23 @@ def arrange(
 
   Args:
     pool: the rows with embeddings, [N].
-    budget: rows in the order; -1: all.
-    per_task: most rows of one task; -1: no limit.
-    measure: a name in `zsgen.orders.measures`.
-    granularity: "instance" or "task".
-    pick: what comes first: "nearest", "farthest" or "random" rows.
-    as_released: see `ranked.ranked`.
+    options: `measure` is a name in `zsgen.orders.measures`; for `as_released`
+      see `ranked.ranked`.
     seed: of the shuffle.
 
   Returns:
     The order; a row's distance is the measure.
   """
-  rows, _ = multiset.passes(pool.tasks, budget, per_task)
-  if granularity == "instance":
-    keys, notes = measures.measure(measure, pool.take(rows))
-    found = ranked.ranked(rows, keys, pick, seed, as_released)
-    return found.telling(**notes)
+  rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
+  ranking = (options.pick, seed, options.as_released)
+  if options.granularity == "instance":
+    keys, notes = measures.measure(options.measure, pool.take(rows))
+    return ranked.ranked(rows, keys, *ranking).telling(**notes)
   tasks, groups = np.unique(pool.tasks[rows], return_inverse=True)
-  keys, notes = measures.measure(measure, _task_pool(pool, rows, groups))
-  sequence = ranked.ranked(tasks, keys, pick, seed, as_released)
+  keys, notes = measures.measure(
+      options.measure, _task_pool(pool, rows, groups)
+  )
+  sequence = ranked.ranked(tasks, keys, *ranking)
   place = np.empty(len(tasks), np.int64)
   place[np.searchsorted(tasks, sequence.rows)] = np.arange(len(tasks))
   order = np.argsort(place[groups], kind="stable")

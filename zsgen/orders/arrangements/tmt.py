@@ -5,25 +5,44 @@ second version calls it TMA.
 """
 
 from collections.abc import Iterator
+import dataclasses
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
+from zsgen.core.schema import option
 from zsgen.orders import pool as pool_lib
 from zsgen.orders import turns
 from zsgen.orders.arrangements import arranged
 
 
-def arrange(
-    pool: pool_lib.Pool,
-    *,
-    budget: int,
-    pick: str,
-    sequence: str,
-    in_round: str,
-    rounds: tuple[int, ...],
-    seed: int,
-) -> arranged.Arranged:
+@dataclasses.dataclass(frozen=True)
+class Options(arranged.Budget):
+  """The options of `tmt`."""
+
+  # What a held-out example picks in a round.
+  pick: str = option("nearest", choices=("nearest", "farthest"))
+  # How rounds are put together; reversed: element by element, so that rows
+  # descend inside a round, as in the released code.
+  sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
+  # The sequence of examples inside a round; id: as in the released code.
+  in_round: str = option("id", choices=("id", "shuffled"))
+  # Rounds [first, beyond), counted from 0 (spec E7); (): all.
+  rounds: tuple[int, ...] = option((), low=0)
+
+  def check(self, where: str) -> None:
+    """Raises InputError unless rounds are (first, beyond), or () for all."""
+    super().check(where)
+    rounds = self.rounds
+    if rounds and (len(rounds) != 2 or rounds[0] >= rounds[1]):
+      raise errors.InputError(
+          f"{where}.rounds is {rounds}; give (first, beyond), counted from 0,"
+          " such as (0, 5) for the first five."
+      )
+
+
+@registry.arrangement("tmt", options=Options)
+def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
   """Takes rounds until the budget is used up, then puts them in sequence.
 
   In a round every held-out example picks its nearest (farthest) row that no
@@ -32,12 +51,7 @@ def arrange(
 
   Args:
     pool: the rows with embeddings, [N].
-    budget: rows in the order, at most N; -1: all.
-    pick: "nearest" or "farthest".
-    sequence: "rounds", "reversed" (element by element, so that rows descend
-      inside a round, as in the released code) or "shuffled".
-    in_round: rows of a round by "id" (the released code) or "shuffled".
-    rounds: only rounds [first, beyond), from 0 (spec E7); (): all.
+    options: a budget of at most N.
     seed: of the shuffles.
 
   Returns:
@@ -46,19 +60,18 @@ def arrange(
   Raises:
     InputError: there are no embeddings, or fewer rounds than asked for.
   """
-  check_pick(pick)
-  check_rounds(rounds)
-  first, beyond = rounds or (0, None)
+  budget, pick = options.budget, options.pick
+  first, beyond = options.rounds or (0, None)
   wanted = len(pool) if budget < 0 else budget
   wanted = max(wanted, (beyond or 0) * len(pool.embedded()[1]))
   walk = turns.rounds(*pool.embedded(), (pick,), min(wanted, len(pool)))[0]
   found = take(_between(walk, first, beyond), pick, budget, first)
-  if in_round == "shuffled":
+  if options.in_round == "shuffled":
     drawn = arranged.permutation("in_round", seed, len(found))
     notes = found.notes
     found = found.take(np.lexsort((drawn, found.rounds)))
     found = found.telling(**notes)
-  return found.take(_places(sequence, seed, len(found)))
+  return found.take(_places(options.sequence, seed, len(found)))
 
 
 def take(
@@ -99,24 +112,6 @@ def take(
   return arranged.of(rows, numbers, distances).telling(
       rounds=len(taken), **{told: cut}
   )
-
-
-def check_pick(pick: str, where: str = "config.order") -> None:
-  """Raises InputError for a pick that no held-out example can make."""
-  if pick == "random":
-    raise errors.InputError(
-        f"{where}.pick='random': in 'tmt' held-out examples pick 'nearest' or"
-        f" 'farthest'. For a shuffle set {where}.sequence='shuffled'."
-    )
-
-
-def check_rounds(rounds: tuple[int, ...], where: str = "config.order") -> None:
-  """Raises InputError unless rounds are (first, beyond), or () for all."""
-  if rounds and (len(rounds) != 2 or rounds[0] >= rounds[1]):
-    raise errors.InputError(
-        f"{where}.rounds is {rounds}; give (first, beyond), counted from 0,"
-        " such as (0, 5) for the first five."
-    )
 
 
 def _between(

@@ -1,12 +1,14 @@
 """Transport: what it costs to move each example onto the held-out set."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 import scipy.sparse
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
+from zsgen.core.schema import option
 from zsgen.orders import embeddings, similarity
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset, ranked
@@ -18,16 +20,21 @@ _ITERATIONS = 5000
 _HELD = 2**24
 
 
-def arrange(
-    pool: pool_lib.Pool,
-    *,
-    budget: int,
-    per_task: int,
-    pick: str,
-    exact_pairs: int,
-    epsilon: float,
-    as_released: bool,
-    seed: int,
+@dataclasses.dataclass(frozen=True)
+class Options(multiset.Options):
+  """The options of `transport`."""
+
+  # What comes first.
+  pick: str = option("nearest", choices=("nearest", "farthest", "random"))
+  # Most training x held-out pairs that are solved exactly.
+  exact_pairs: int = option(100_000, low=0)
+  # Beyond that: the entropy's weight, as a share of the mean cost.
+  epsilon: float = option(0.01, low=1e-4)
+
+
+@registry.arrangement("transport", options=Options)
+def transport(
+    pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
   """Sorts the shared examples by their cost in an optimal-transport plan.
 
@@ -39,12 +46,7 @@ def arrange(
 
   Args:
     pool: the rows with embeddings, [N].
-    budget: rows in the order; -1: all.
-    per_task: most rows of one task; -1: no limit.
-    pick: what comes first: "nearest", "farthest" or "random" rows.
-    exact_pairs: most example x held-out pairs that are solved exactly.
-    epsilon: weight of the entropy, as a share of the mean distance.
-    as_released: see `ranked.ranked`.
+    options: for `as_released` see `ranked.ranked`.
     seed: of the shuffle.
 
   Returns:
@@ -53,14 +55,15 @@ def arrange(
   Raises:
     InputError: no embeddings, ott-jax is missing, or no plan was found.
   """
-  rows, _ = multiset.passes(pool.tasks, budget, per_task)
+  rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
   train, heldout = pool.take(rows).embedded()
-  if len(rows) * len(heldout) <= exact_pairs:
+  if len(rows) * len(heldout) <= options.exact_pairs:
     costs, notes = _exact(train, heldout)
   else:
-    costs, notes = _sinkhorn(train, heldout, epsilon)
-  found = ranked.ranked(rows, np.round(costs, _DIGITS), pick, seed, as_released)
-  return found.telling(**notes)
+    costs, notes = _sinkhorn(train, heldout, options.epsilon)
+  return ranked.ranked(
+      rows, np.round(costs, _DIGITS), options.pick, seed, options.as_released
+  ).telling(**notes)
 
 
 def _exact(

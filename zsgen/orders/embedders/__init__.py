@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zsgen.core import config, errors
-from zsgen.orders.embedders import encoded, encoder, minilm, ngram
+from zsgen.core import config, plugins, registry, schema
+from zsgen.orders.embedders import encoded
 
 
 class Embedder(Protocol):
@@ -36,21 +36,25 @@ class Embedder(Protocol):
     """
 
 
-EMBEDDERS: dict[str, Callable[[config.Order], Embedder]] = {
-    "encoder": lambda order: encoder.Encoder(
-        order.encoder, order.encoder_dtype
-    ),
-    "minilm": lambda order: minilm.Minilm(order.encoder_dtype),
-    "ngram": lambda order: ngram.Ngram(),
-}
-
-
 def make(order: config.Order) -> Embedder:
-  """The embedder that an order names.
+  """Returns the embedder that an order names, with its options.
 
   Raises:
     InputError: there is none.
   """
-  return errors.choose(EMBEDDERS, order.embedder, "config.order.embedder")(
-      order
+  component = registry.component(
+      "embedder", order.embedder, "config.order.embedder"
   )
+  return component.build(schema.options_of(order, component.options))
+
+
+def parameters(order: config.Order) -> dict[str, Any]:
+  """Returns all that decides the vectors of an order's embedder, JSON-able.
+
+  The digest of a plug-in's source is among it.
+
+  Raises:
+    InputError: there is no such embedder, or its files are damaged.
+  """
+  source = plugins.fingerprint("embedder", order.embedder)
+  return {**make(order).parameters(), **source}

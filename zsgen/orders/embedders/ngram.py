@@ -19,6 +19,7 @@ import zlib
 import numpy as np
 import scipy.sparse
 
+from zsgen.core import registry
 from zsgen.orders import grid
 from zsgen.orders.embedders import encoded
 
@@ -83,6 +84,13 @@ class Ngram:
     counts = scipy.sparse.coo_array((signs, (rows, columns)), shape).tocsr()
     counts.eliminate_zeros()
     return counts
+
+
+@registry.embedder("ngram")
+def build(options: registry.NoOptions) -> Ngram:
+  """Returns the embedder."""
+  del options
+  return Ngram()
 
 
 def idf(counts: scipy.sparse.csr_array) -> np.ndarray:

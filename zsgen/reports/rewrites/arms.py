@@ -89,11 +89,10 @@ def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
 
 def arranged(order: config_lib.Order) -> str:
   """The arrangements that an order is made of in the end: "tmt nearest"."""
-  if order.parts:
-    return "+".join(map(arranged, order.parts))
-  picks = {"tmt", "similarity", "transport"}
-  pick = f" {order.pick}" if order.arrangement in picks else ""
-  return f"{order.arrangement}{pick}"
+  if parts := getattr(order, "parts", ()):
+    return "+".join(map(arranged, parts))
+  pick = getattr(order, "pick", "")
+  return " ".join(filter(None, (order.arrangement, pick)))
 
 
 def _science(found: rewrites_runs.Rewriting) -> dict[str, Any]:

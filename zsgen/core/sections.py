@@ -1,0 +1,320 @@
+"""The configs that config files change: ConfigDicts that know the schema.
+
+A section rejects an option that it does not have where it is set. If a
+selector is set, such as `config.order.arrangement`, the section gets the
+options of the component that it names. Options that both components have keep
+their values. Other values that were set for the component before are dropped,
+and a notice says so.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import typing
+from typing import Any
+
+import ml_collections
+
+from zsgen.core import errors, plugins, schema
+
+# The option of the root whose modules register components.
+_PLUGINS = "plugins"
+# Sections that the root may have although the schema does not: sweeps read it.
+_FREE = ("sweep",)
+
+
+class _Node(ml_collections.ConfigDict):
+  """A ConfigDict with a name, whose errors are `schema.UnknownOption`.
+
+  It has no public methods beside those of ConfigDict, because they would hide
+  options of the same name.
+  """
+
+  def __init__(self, kind: type, where: str, notices: list[str]):
+    """Creates a node without fields.
+
+    Args:
+      kind: the dataclass of this section, or of the sections in it.
+      where: its name, such as "config.order".
+      notices: takes what was dropped; all nodes of a config share it.
+    """
+    super().__init__()
+    self._set(_kind=kind, _where=where, _notices=notices)
+
+  def _set(self, **attributes: Any) -> None:
+    """Sets attributes that are not options."""
+    for name, value in attributes.items():
+      object.__setattr__(self, name, value)
+
+  def __setattr__(self, key: str, value: Any) -> None:
+    self._ensure_mutability(key)
+    self[key] = value
+
+  def __getattr__(self, key: str) -> Any:
+    if key.startswith("_"):  # Of a protocol, such as __deepcopy__.
+      raise AttributeError(key)
+    return self[key]
+
+  def __getitem__(self, key: str) -> Any:
+    if key not in self._fields and "." not in key:
+      raise self._unknown(key)
+    return super().__getitem__(key)
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    state = (self._kind, self._where, [*self._notices], self.to_dict())
+    return _rebuild, (type(self), *state, self.is_locked)
+
+  def copy_and_resolve_references(self, visit_map: Any = None) -> "_Node":
+    del visit_map
+    build, state = self.__reduce__()
+    return build(*state)
+
+  def _unknown(self, key: str) -> schema.UnknownOption:
+    raise NotImplementedError
+
+  def _is_first(self, key: str) -> bool:
+    del key
+    return False
+
+
+class Section(_Node):
+  """The options of one section."""
+
+  def __init__(self, kind: type, where: str, notices: list[str] | None = None):
+    """Creates a section whose options have their defaults."""
+    super().__init__(kind, where, [] if notices is None else notices)
+    self._compose({})
+
+  def __setitem__(self, key: str, value: Any) -> None:
+    if key in _FREE and self._is_root():
+      self._fields.pop(key, None)  # Its type may be another one.
+    elif key not in self._fields:
+      raise self._unknown(key)
+    before = self._fields.get(key)
+    if isinstance(before, _Node):
+      node = type(before)(before._kind, before._where, self._notices)
+      node.update(_mapping(value, before._where))
+      self._fields[key] = node
+    elif key in schema.selectors(self._kind):
+      self._select(key, value)
+    else:
+      self._set_value(key, value)
+      if key == _PLUGINS and self._is_root():
+        plugins.load(value)
+
+  def update(self, *values: Any, **options: Any) -> None:
+    """Sets options; in sections that exist, only those that are given."""
+    for given in (*values, options):
+      changes = _mapping(given, self._where)
+      for key in sorted(changes, key=lambda key: not self._is_first(key)):
+        if isinstance(self._fields.get(key), ml_collections.ConfigDict):
+          self[key].update(_mapping(changes[key], f"{self._where}.{key}"))
+        else:
+          self[key] = changes[key]
+
+  def get_type(self, key: str) -> type:
+    if key not in self._fields:
+      raise self._unknown(key)
+    return super().get_type(key)
+
+  def _is_first(self, key: str) -> bool:
+    """Returns whether an option decides which options there are."""
+    return key in (_PLUGINS, *schema.selectors(self._kind))
+
+  def _is_root(self) -> bool:
+    return _PLUGINS in self._fields
+
+  def _selection(self) -> dict[str, str]:
+    """Returns the components that are selected, by selector."""
+    return {
+        name: self._fields.get(name, field.default)
+        for name, field in schema.selectors(self._kind).items()
+    }
+
+  def _unknown(self, key: str) -> schema.UnknownOption:
+    return schema.unknown_option(
+        self._kind, self._selection(), key, self._where
+    )
+
+  def _defaults(self) -> dict[str, Any]:
+    """Returns the fields that the selected components give, at their default."""
+    components = schema.selected(self._kind, self._selection(), self._where)
+    return dict(self._fresh(schema.composed(self._kind, components)))
+
+  def _fresh(self, kind: type) -> Iterator[tuple[str, Any]]:
+    """Yields the name and the default of each field of a dataclass."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+      where = f"{self._where}.{field.name}"
+      if dataclasses.is_dataclass(hints[field.name]):
+        yield field.name, Section(hints[field.name], where, self._notices)
+      elif "of" in field.metadata:
+        node = Sections(field.metadata["of"], where, self._notices)
+        for name in field.default_factory():
+          node[name] = {}
+        yield field.name, node
+      else:
+        yield field.name, field.default
+
+  def _select(self, key: str, value: str) -> None:
+    """Sets a selector, and has the options of the new component."""
+    selection = {**self._selection(), key: value}
+    schema.selected(self._kind, selection, self._where)  # Or raises.
+    old = self._defaults()
+    self._set_value(key, value)
+    self._compose(old)
+
+  def _set_value(self, key: str, value: Any) -> None:
+    """Sets an option; raises InputError if its type is another one."""
+    before = self._fields.get(key)
+    try:
+      super().__setitem__(key, value)
+    except TypeError as error:
+      raise errors.InputError(
+          f"{self._where}.{key} must be of type {type(before).__name__}, not"
+          f" {schema.show(value)}."
+      ) from error
+
+  def _compose(self, old: Mapping[str, Any]) -> None:
+    """Gives the section the fields of the selected components.
+
+    Args:
+      old: the defaults of its fields so far.
+    """
+    new = self._defaults()
+    changed = {
+        name for name in old if _plain(self._fields[name]) != _plain(old[name])
+    }
+    kept = changed.union(schema.selectors(self._kind), _FREE)
+    kept |= {n for n, v in self._fields.items() if isinstance(v, _Node)}
+    before = {n: v for n, v in self._fields.items() if n in kept}
+    fields = {name: before.get(name, value) for name, value in new.items()}
+    fields |= {name: before[name] for name in _FREE if name in before}
+    self._set(_fields=fields)
+    if self.is_locked:
+      self._set(_locked=False)
+      self.lock()  # New sections too.
+    dropped = {n: before[n] for n in sorted(changed) if n not in new}
+    if dropped:
+      self._notices.append(_dropped(self._where, self._selection(), dropped))
+
+
+class Sections(_Node):
+  """Sections of one kind by name, such as `config.evals`."""
+
+  def __setitem__(self, key: str, value: Any) -> None:
+    if self.is_locked and key not in self._fields:
+      raise self._unknown(key)
+    node = Section(self._kind, f"{self._where}.{key}", self._notices)
+    node.update(_mapping(value, f"{self._where}.{key}"))
+    self._fields[key] = node
+
+  def _unknown(self, key: str) -> schema.UnknownOption:
+    return schema.UnknownOption(
+        f"{self._where} has no {key!r}; it has:"
+        f" {', '.join(self._fields) or 'nothing'}."
+        f"{errors.did_you_mean(str(key), self._fields)} The command line"
+        " changes only what the config file sets. To add one, write in the"
+        f" file: {self._where}.{key} = dict(...)"
+    )
+
+
+def build(kind: type, values: Mapping[str, Any], where: str) -> Section:
+  """Returns a section with some options set.
+
+  Raises:
+    InputError: it does not have one of them.
+  """
+  return _fill(Section(kind, where), values)
+
+
+def select(config: Any, overrides: Sequence[tuple[str, str]]) -> None:
+  """Sets the selectors among the overrides of a command line.
+
+  The other overrides can then be checked: all options that there are exist.
+
+  Args:
+    config: a config; other objects than sections are left as they are.
+    overrides: dotted names of options, and their values as text.
+
+  Raises:
+    InputError: a plug-in cannot be loaded, or a component is not known.
+  """
+  for name, value in overrides:
+    if name == _PLUGINS and isinstance(config, Section):
+      config[name] = _names(value)
+  for name, value in overrides:
+    *path, key = name.split(".")
+    node = config
+    for word in path:
+      node = node.get(word) if isinstance(node, _Node) else None
+    if isinstance(node, Section) and key in schema.selectors(node._kind):
+      node[key] = value
+
+
+def _names(text: str) -> tuple[str, ...]:
+  """Returns the names in a flag's value, such as "('one', 'two')" or "one"."""
+  try:
+    names = ast.literal_eval(text)
+  except (SyntaxError, ValueError):
+    names = text
+  return (names,) if isinstance(names, str) else tuple(names)
+
+
+def notices(config: Any) -> list[str]:
+  """Returns a line for each component whose options were dropped."""
+  return [*config._notices] if isinstance(config, _Node) else []
+
+
+def _rebuild(
+    node: type[_Node],
+    kind: type,
+    where: str,
+    lines: list[str],
+    values: Mapping[str, Any],
+    locked: bool,
+) -> _Node:
+  """Creates a copy of a node; see `_Node.__reduce__`."""
+  copy = _fill(node(kind, where, lines), values)
+  return copy.lock() if locked else copy
+
+
+def _fill(node: _Node, values: Mapping[str, Any]) -> Any:
+  """Sets the options of a new node; returns it."""
+  for key in sorted(values, key=lambda key: not node._is_first(key)):
+    node[key] = values[key]
+  return node
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+  """Returns a section's values.
+
+  Raises:
+    InputError: it is no mapping.
+  """
+  if isinstance(value, ml_collections.ConfigDict):
+    return value.to_dict()
+  if not isinstance(value, Mapping):
+    raise errors.InputError(
+        f"{where} must be a section, not {schema.show(value)}."
+    )
+  return value
+
+
+def _plain(value: Any) -> Any:
+  return value.to_dict() if isinstance(value, _Node) else value
+
+
+def _dropped(
+    where: str, selection: Mapping[str, str], dropped: Mapping[str, Any]
+) -> str:
+  """Returns the notice that options were dropped."""
+  selected = " and ".join(f"{name}={v!r}" for name, v in selection.items())
+  values = ", ".join(
+      f"{name}={schema.show(_plain(value))}" for name, value in dropped.items()
+  )
+  return (
+      f"{where}: {values} {'is' if len(dropped) == 1 else 'are'} dropped,"
+      f" because {where} with {selected} does not have"
+      f" {'it' if len(dropped) == 1 else 'them'}."
+  )
