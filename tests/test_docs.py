@@ -11,7 +11,7 @@ import pytest
 
 from zsgen import evals
 from zsgen.core import config as config_lib
-from zsgen.core import errors
+from zsgen.core import errors, registry
 from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth
@@ -225,7 +225,11 @@ def test_evaluations(root):
           if isinstance(field.default, str)
           else str(field.default)
       )
-      for field in dataclasses.fields(config_lib.Eval)
+      for kind in (
+          config_lib.Eval,
+          *(each.options for each in registry.components("evaluator")),
+      )
+      for field in dataclasses.fields(kind)
   }
   for kind in evals.names():
     assert (

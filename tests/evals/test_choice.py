@@ -16,7 +16,7 @@ from zsgen.train import batches
 
 pytestmark = pytest.mark.numerics
 
-SPEC = api.Options()
+SPEC = config_lib.Eval()
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_ties_go_to_the_first():
 def test_a_part_of_the_examples_keeps_their_choices_together(context):
   there = context(chosen.rows())
   whole = choice.Choice("c", SPEC, there)
-  spec = api.Options(max_examples=3)
+  spec = config_lib.Eval(max_examples=3)
   part = choice.Choice("c", spec, there)
   assert (len(part.examples), part.of) == (3, len(whole.examples))
   names = [there.store.tasks[there.store.task_index[i]] for i in part.examples]
@@ -136,6 +136,6 @@ def test_a_part_of_the_examples_keeps_their_choices_together(context):
 
 
 def test_a_set_that_is_not_there(context):
-  spec = api.Options(split="heldot")
+  spec = config_lib.Eval(split="heldot")
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
     choice.Choice("c", spec, context(chosen.rows()))

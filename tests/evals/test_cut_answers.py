@@ -128,7 +128,7 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
   store = _store(tmp_path, talks)
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
   judged = judge.Judged(
-      "heldout", api.Options(), api.Context(store, None, None, 1)
+      "heldout", config.Eval(), api.Context(store, None, None, 1)
   )
   first = store.split_ids("heldout")[0]
   assert judged.ids.tolist() == [first, first + 2]

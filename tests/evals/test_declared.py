@@ -23,7 +23,7 @@ from zsgen.core import registry
 from zsgen.evals import api
 
 
-@registry.evaluator("answer_length", options=api.Options)
+@registry.evaluator("answer_length")
 class AnswerLength(api.Evaluator):
   """Lengths of the answers, which no training changes."""
 
@@ -190,11 +190,12 @@ def test_one_figure_has_one_unit():
     )
 
 
-def test_a_type_that_is_not_there(small, tmp_path):
-  small.evals.heldout.type = "los"
+def test_a_type_that_is_not_there(small):
+  config = small.to_dict()
+  config["evals"] = {"heldout": {"type": "los"}}
   message = r"config\.evals\.heldout\.type: 'los' is not known.*\"loss\""
   with pytest.raises(errors.InputError, match=message):
-    zsgen.run(small, tmp_path, ["prepare"])
+    config_lib.check(config)
 
 
 def test_means_are_over_examples_tasks_and_of_each():

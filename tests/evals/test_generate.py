@@ -88,7 +88,9 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   start = start_lib.of(config_lib.Model(init=f"run:{made.run}"), seed=0)
   context = _context(store, start.arch)
   params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
-  spec = config_lib.Eval(type="generate", split="train", max_new_tokens=64)
+  spec = config_lib.build(
+      config_lib.Eval, type="generate", split="train", max_new_tokens=64
+  )
   found = evals.make("train", spec, context)(params)
   tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
   exact = evals.make(
@@ -119,8 +121,8 @@ def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
   made = zsgen.run(small, tmp_path, ["prepare", "order"])
   store = store_lib.open_store(made.store)
   arch = config_lib.check(small).model
-  spec = config_lib.Eval(
-      type="generate", max_new_tokens=NEW, decoding="released"
+  spec = config_lib.build(
+      config_lib.Eval, type="generate", max_new_tokens=NEW, decoding="released"
   )
   start = start_lib.of(arch, seed=0)
   said = []
@@ -144,7 +146,7 @@ def test_the_released_decoding():
     "fields, message",
     [
         (dict(type="generate", top_k=3), "top_k is 3, but decoding='greedy'"),
-        (dict(type="loss", top_k=3), "only type='generate' reads it"),
+        (dict(type="loss", top_k=3), "an option of type='generate'"),
         (dict(type="generate", max_new_tokens=0), "must be at least 1"),
         (
             dict(type="generate", max_new_tokens=5000),
@@ -154,8 +156,8 @@ def test_the_released_decoding():
     ],
 )
 def test_bad_options(small, tmp_path, fields, message):
-  small.evals.written = fields
   with pytest.raises(errors.InputError, match=message):
+    small.evals.written = fields
     zsgen.run(small, tmp_path, ["evaluate"])
 
 

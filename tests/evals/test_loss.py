@@ -38,7 +38,7 @@ def _alone(store, token_nll, params, example):
 def test_packed_evaluation_equals_each_example_alone(parts, batch_size):
   store, model, params, mesh = parts
   context = api.Context(store, model, mesh, batch_size)
-  evaluate = loss.Loss("heldout", api.Options(), context)
+  evaluate = loss.Loss("heldout", config_lib.Eval(), context)
   found = evaluate(params)
   token_nll = jax.jit(model.token_nll)
   expected = [_alone(store, token_nll, params, i) for i in evaluate.ids]

@@ -37,7 +37,8 @@ def _given(made) -> set[str]:
 
 @pytest.mark.parametrize("kind", ["loss", "exact", "generate", "copy_input"])
 def test_names_are_those_that_are_given(context, kind):
-  spec = config.Eval(type=kind, max_new_tokens=4 if kind == "generate" else 128)
+  short = {"max_new_tokens": 4} if kind == "generate" else {}
+  spec = config.build(config.Eval, type=kind, **short)
   given = _given(evals.make("x", spec, context))
   names = {name for name in metrics.names({"x": spec}) if name.startswith("x/")}
   assert names == {name for name in given if name.count("/") == 1}

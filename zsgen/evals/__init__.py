@@ -4,13 +4,10 @@
 `type` that selects it in `config.evals`.
 """
 
-import dataclasses
-from typing import Any
-
-from zsgen.core import config, errors, registry
+from zsgen.core import config, registry
 from zsgen.evals import api
 
-__all__ = ["check", "declaration", "make", "names"]
+__all__ = ["declaration", "make", "names"]
 
 _KIND = "evaluator"
 
@@ -26,16 +23,7 @@ def declaration(spec: config.Eval) -> api.Declaration:
   Raises:
     InputError: there is no such type.
   """
-  return _component("", spec).build.declaration
-
-
-def check(name: str, spec: config.Eval) -> None:
-  """Raises InputError for an option that is wrong, or that nothing reads."""
-  component = _component(name, spec)
-  try:
-    component.build.check(_options(name, spec, component))
-  except errors.InputError as error:
-    raise errors.InputError(f"config.evals.{name}.{error}") from error
+  return _component(spec).build.declaration
 
 
 def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:
@@ -43,35 +31,14 @@ def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:
 
   Args:
     name: the first part of the paths of its metrics.
-    spec: its options; `check` has seen them.
+    spec: its options.
     context: what it reads, and where it computes.
 
   Raises:
     InputError: there is no such held-out set, or it lacks what is evaluated.
   """
-  component = _component(name, spec)
-  return component.build(name, _options(name, spec, component), context)
+  return _component(spec).build(name, spec, context)
 
 
-def _component(name: str, spec: config.Eval) -> registry.Component:
-  where = f"config.evals.{name}.type" if name else "config.evals"
-  return registry.component(_KIND, spec.type, where)
-
-
-def _options(
-    name: str, spec: config.Eval, component: registry.Component
-) -> Any:
-  """Returns the options of a component, from those of all of them."""
-  own = {field.name for field in dataclasses.fields(component.options)}
-  for field in dataclasses.fields(spec):
-    value = getattr(spec, field.name)
-    if field.name not in {"type", *own} and value != field.default:
-      readers = [
-          f"type={other.name!r}"
-          for other in registry.components(_KIND)
-          if hasattr(other.options, field.name)
-      ]
-      raise errors.InputError(
-          f"{field.name} is {value!r}, but only {', '.join(readers)} reads it."
-      )
-  return component.options(**{each: getattr(spec, each) for each in own})
+def _component(spec: config.Eval) -> registry.Component:
+  return registry.component(_KIND, spec.type, "config.evals")

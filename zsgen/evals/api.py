@@ -1,9 +1,9 @@
-"""What an evaluator is: its options, what it declares, and what it returns.
+"""What an evaluator is: what it declares, reads and returns.
 
-An evaluator is one file. It registers a class that is built from a name, its
-options and a `Context`:
+An evaluator is one file. It registers a class that is built from a name, the
+section of that name in `config.evals`, and a `Context`:
 
-  @registry.evaluator("entropy", options=api.Options)
+  @registry.evaluator("entropy")
   class Entropy(api.Evaluator):
     declaration = api.Declaration(api.Metric("entropy", "nats", "lower"))
 
@@ -20,8 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import numpy as np
 
-from zsgen.core import errors
-from zsgen.core.schema import option
+from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.evals import subsets
 from zsgen.models import model as model_lib
@@ -37,7 +36,6 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Metric",
-    "Options",
 ]
 
 # Figures that a run's page can draw of an evaluation: means against steps; a
@@ -46,19 +44,6 @@ __all__ = [
 FIGURES = ("means", "tasks", "distances")
 # What the rows of an evaluator are.
 EXAMPLES, CHOICES = "examples", "choices"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """Options of every evaluation, named by its key in `config.evals`."""
-
-  # The held-out set.
-  split: str = option("heldout")
-  # Examples that are evaluated, always the same ones: the first of each task,
-  # then the second of each, …; -1: all.
-  max_examples: int = option(-1, low=-1)
-  # Steps between evaluations; step 0 and the last are always evaluated.
-  every_steps: int = option(10, low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +158,7 @@ class Evaluator:
 
   Args:
     name: the first part of the paths of its metrics.
-    options: the held-out set, and how much of it.
+    spec: its section of `config.evals`, with the options that it registered.
     context: what it reads, and where it computes.
     without: the kind of cut examples to leave out, see `Store.cut`; "" for
       none.
@@ -192,25 +177,15 @@ class Evaluator:
   declaration: ClassVar[Declaration]
 
   def __init__(
-      self, name: str, options: Options, context: Context, without: str = ""
+      self, name: str, spec: config.Eval, context: Context, without: str = ""
   ):
     self.name = name
-    self.every_steps = options.every_steps
+    self.every_steps = spec.every_steps
     self.ids, self.of = subsets.taken(
-        options.split, options.max_examples, context.store, without
+        spec.split, spec.max_examples, context.store, without
     )
     self.examples = self.ids
     self.store = context.store
-
-  @classmethod
-  def check(cls, options: Any) -> None:
-    """Checks options whose values are valid one by one.
-
-    Raises:
-      InputError: options contradict each other; the message begins with the
-        name of one.
-    """
-    del options
 
   @property
   def headline(self) -> Metric:

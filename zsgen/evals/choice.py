@@ -5,14 +5,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.core import registry
+from zsgen.core import config, registry
 from zsgen.evals import api, packed, subsets
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 from zsgen.train import step as step_lib
 
 
-@registry.evaluator("choice", options=api.Options)
+@registry.evaluator("choice")
 class Choice(api.Evaluator):
   """Accuracy of picking the likeliest answer.
 
@@ -34,14 +34,14 @@ class Choice(api.Evaluator):
       rows=api.CHOICES,
   )
 
-  def __init__(self, name: str, options: api.Options, context: api.Context):
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
     store = context.store
     self.name, self.store = name, store
-    self.every_steps = options.every_steps
-    choices = store.choices(options.split)
+    self.every_steps = spec.every_steps
+    choices = store.choices(spec.split)
     known = np.unique(choices.examples)
     tasks = store.task_index[known]
-    self.examples = subsets.chosen(known, tasks, options.max_examples)
+    self.examples = subsets.chosen(known, tasks, spec.max_examples)
     self.of = len(known)
     kept = np.isin(choices.examples, self.examples)
     self.ids = choices.rows[kept]

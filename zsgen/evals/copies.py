@@ -6,7 +6,7 @@ references and scorer from outside.
 
 from typing import Any
 
-from zsgen.core import errors, registry
+from zsgen.core import config, errors, registry
 from zsgen.evals import api, judge
 
 
@@ -22,12 +22,12 @@ class Copy(judge.Judged):
 
   part: str
 
-  def __init__(self, name: str, options: api.Options, context: api.Context):
-    super().__init__(name, options, context)
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    super().__init__(name, spec, context)
     parts = [getattr(example, self.part) for example in self.answered]
     if not any(parts):
       raise errors.InputError(
-          f"config.evals.{name}: no example of {options.split!r} has a solved"
+          f"config.evals.{name}: no example of {spec.split!r} has a solved"
           " one to copy from; only the source niv2 has."
       )
     self._answers = [part or "" for part in parts]
@@ -38,14 +38,14 @@ class Copy(judge.Judged):
     return self.judge(self._answers)
 
 
-@registry.evaluator("copy_input", options=api.Options)
+@registry.evaluator("copy_input")
 class CopyInput(Copy):
   """Answers with the example's input."""
 
   part = "input"
 
 
-@registry.evaluator("copy_first_example", options=api.Options)
+@registry.evaluator("copy_first_example")
 class CopyFirstExample(Copy):
   """Answers with the answer of the example's first solved one."""
 

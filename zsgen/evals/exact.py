@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.core import registry
+from zsgen.core import config, registry
 from zsgen.data import store as store_lib
 from zsgen.data.sources import rewrites
 from zsgen.evals import api, packed
@@ -14,7 +14,7 @@ from zsgen.train import batches
 from zsgen.train import step as step_lib
 
 
-@registry.evaluator("exact", options=api.Options)
+@registry.evaluator("exact")
 class Exact(api.Evaluator):
   """How often greedy decoding gives the whole answer, its end token and all.
 
@@ -37,9 +37,9 @@ class Exact(api.Evaluator):
       ),
   )
 
-  def __init__(self, name: str, options: api.Options, context: api.Context):
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
     # Of a cut answer nobody can say whether all of it is right.
-    super().__init__(name, options, context, without="answer_cut")
+    super().__init__(name, spec, context, without="answer_cut")
     self._lengths = self.store.loss_lengths[self.ids]
     self._kinds = _kinds(self.store, self.ids)
     self.packed = packed.Packed(self.ids, right_tokens, context)

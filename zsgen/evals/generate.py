@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.core import errors, hosts, registry
+from zsgen.core import config, errors, hosts, registry, schema
 from zsgen.core import mesh as mesh_lib
 from zsgen.core.schema import option
 from zsgen.data import prompts, tokenizers
@@ -22,8 +22,8 @@ _RELEASED = dict(temperature=0.9, top_p=0.9, penalty=1.2, ban_end=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateOptions(api.Options):
-  """Options of `generate`: which examples, and how tokens are chosen."""
+class GenerateOptions:
+  """The options of `generate`: how tokens are chosen."""
 
   # The likeliest token; draws as the options below say; or draws as the
   # released code does (top_p 0.9, temperature 0.9, penalty 1.2, no empty
@@ -42,6 +42,26 @@ class GenerateOptions(api.Options):
   # sample: divides the logits of tokens that the answer already has.
   penalty: float = option(1.0, low=1.0)
 
+  def check(self, where: str) -> None:
+    """Raises InputError for an option that the decoding does not read."""
+    if self.decoding != "sample":
+      unread = ("temperature", "top_k", "top_p", "penalty")
+      reason = f"decoding={self.decoding!r} does not read it: set"
+      advice = "decoding='sample'."
+    elif not self.temperature:
+      unread = ("top_k", "top_p")
+      reason = "temperature is 0: the likeliest token is taken. Raise"
+      advice = "temperature, or leave it out."
+    else:
+      return
+    default = GenerateOptions()
+    for name in unread:
+      value = getattr(self, name)
+      if value != getattr(default, name):
+        raise errors.InputError(
+            f"{where}.{name} is {value}, but {reason} {advice}"
+        )
+
 
 @registry.evaluator("generate", options=GenerateOptions)
 class Generate(judge.Judged):
@@ -55,13 +75,13 @@ class Generate(judge.Judged):
     InputError: prompt and answer are longer than the model's positions.
   """
 
-  def __init__(self, name: str, options: GenerateOptions, context: api.Context):
-    super().__init__(name, options, context)
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    super().__init__(name, spec, context)
     self._context = context
     self._tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
     self._prompts = [_prompt(self.store.row(i)) for i in self.ids]
     self._ends = prompts.ends(self.store.template, self._tokenizer)
-    self._decoding = decoding(options)
+    self._decoding = decoding(schema.options_of(spec, GenerateOptions))
     self._check_positions()
     self._generate = jax.jit(
         functools.partial(
@@ -73,11 +93,6 @@ class Generate(judge.Judged):
         ),
         out_shardings=mesh_lib.replicated(context.mesh),
     )
-
-  @classmethod
-  def check(cls, options: GenerateOptions) -> None:
-    """Checks that the options of decoding fit together, see `decoding`."""
-    decoding(options)
 
   def __call__(self, params: Any) -> api.Evaluation:
     """Generates and scores an answer to each example."""
@@ -139,41 +154,17 @@ class Generate(judge.Judged):
 
 
 def decoding(options: GenerateOptions) -> generation.Decoding:
-  """Returns how tokens are chosen.
-
-  Raises:
-    InputError: an option is set that the named decoding does not read; the
-      message begins with the option.
-  """
-  drawn = dict(
+  """Returns how tokens are chosen; `GenerateOptions.check` has seen them."""
+  if options.decoding != "sample":
+    named = _RELEASED if options.decoding == "released" else {}
+    return generation.Decoding(options.max_new_tokens, **named)
+  return generation.Decoding(
+      options.max_new_tokens,
       temperature=options.temperature,
       top_k=options.top_k,
       top_p=options.top_p,
       penalty=options.penalty,
   )
-  if options.decoding == "sample":
-    _check_likeliest(options)
-    return generation.Decoding(options.max_new_tokens, **drawn)
-  default = GenerateOptions()
-  for field, value in drawn.items():
-    if value != getattr(default, field):
-      raise errors.InputError(
-          f"{field} is {value}, but decoding={options.decoding!r} does not read"
-          " it: set decoding='sample'."
-      )
-  named = _RELEASED if options.decoding == "released" else {}
-  return generation.Decoding(options.max_new_tokens, **named)
-
-
-def _check_likeliest(options: GenerateOptions) -> None:
-  """Raises InputError for a choice of tokens where the likeliest is taken."""
-  default = GenerateOptions()
-  for field in () if options.temperature else ("top_k", "top_p"):
-    if getattr(options, field) != getattr(default, field):
-      raise errors.InputError(
-          f"{field} is {getattr(options, field)}, but temperature is 0: the"
-          f" likeliest token is taken. Raise temperature, or leave {field} out."
-      )
 
 
 def _prompt(row: store_lib.Row) -> np.ndarray:

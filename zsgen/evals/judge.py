@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zsgen.core import config
 from zsgen.data import scores
 from zsgen.evals import api
 
@@ -31,9 +32,9 @@ class Judged(api.Evaluator):
       ),
   )
 
-  def __init__(self, name: str, options: api.Options, context: api.Context):
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
     # What is before a lost answer asks for an earlier one.
-    super().__init__(name, options, context, without="last_lost")
+    super().__init__(name, spec, context, without="last_lost")
     self.answered = self.store.answered(self.ids)
 
   def judge(self, answers: Sequence[str]) -> api.Evaluation:

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zsgen.core import registry
+from zsgen.core import config, registry
 from zsgen.evals import api, packed
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 from zsgen.train import step as step_lib
 
 
-@registry.evaluator("loss", options=api.Options)
+@registry.evaluator("loss")
 class Loss(api.Evaluator):
   """Loss of every example of a held-out set (spec section 3.5).
 
@@ -25,8 +25,8 @@ class Loss(api.Evaluator):
       figures=("means", "tasks", "distances"),
   )
 
-  def __init__(self, name: str, options: api.Options, context: api.Context):
-    super().__init__(name, options, context)
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    super().__init__(name, spec, context)
     self.packed = packed.Packed(self.ids, example_losses, context)
 
   def __call__(self, params: Any) -> api.Evaluation:

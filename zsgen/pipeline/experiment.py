@@ -328,8 +328,6 @@ class Experiment:
     sources.check(self.config.data)
     prompts.check(self.config.data)
     tokenizers.check(self.config.data)
-    for name, spec in self.config.evals.items():
-      evals.check(name, spec)
     metrics.check_targets(self.config.evals, self.config.targets)
     if self.config.data.heldout:
       self._check_evals(self.config.data.heldout)
