@@ -24,6 +24,12 @@ def command(*arguments, cwd: pathlib.Path):
   )
 
 
+TYPO = """import zsgen
+def get_config():
+  config = zsgen.default_config()
+  config.order.pik = "nearest"
+  return config
+"""
 BROKEN = "def get_config(:\n  pass\n"
 
 
@@ -51,14 +57,20 @@ BROKEN = "def get_config(:\n  pass\n"
         ),
         (
             ["--config=configs/table.py", "--config.evals.new.split=X"],
-            "to the file: config.evals.new = {'split': 'X'}",
+            "write in the file: config.evals.new = dict(...)",
+        ),
+        (["--config={typo}"], "typo.py, line 4: config.order.pik is not an"),
+        (
+            ["--config=configs/tmt.py", "--config.order.measure=wsd"],
+            "It is an option of arrangement='similarity'",
         ),
         (
             [
-                "--config=configs/table.py",
-                "--config.data.heldout.heldout.tasks=('a',)",
+                "--config=configs/tmt.py",
+                "--config.order.pick=farthest",
+                "--config.order.arrangement=random",
             ],
-            "config.data.heldout.heldout has no 'tasks'; it has: share.",
+            "config.order.pick is not an option",
         ),
         (["--config=configs/tmt.py", "--stage=trian"], "--stage=trian"),
         (
@@ -86,7 +98,9 @@ def test_bad_input(root, tmp_path, arguments, said):
   failing = tmp_path / "failing.py"
   failing.write_text("def get_config():\n  raise RuntimeError('boom')\n")
   workdir = tmp_path / "workdir"
-  files = {"broken": broken, "failing": failing}
+  typo = tmp_path / "typo.py"
+  typo.write_text(TYPO)
+  files = {"broken": broken, "failing": failing, "typo": typo}
   arguments = [each.format(**files) for each in arguments]
   done = command(*arguments, f"--workdir={workdir}", cwd=root)
   assert done.returncode == 2, done.stderr

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-import inspect
+import itertools
 import pathlib
 import re
 
@@ -42,7 +42,7 @@ def data_page(root) -> str:
 
 
 def _named(order: config_lib.Order) -> set[str]:
-  return {order.arrangement}.union(*map(_named, order.parts))
+  return {order.arrangement}.union(*map(_named, arrangements.parts(order)))
 
 
 def test_every_snippet_is_a_config(page):
@@ -53,33 +53,29 @@ def test_every_snippet_is_a_config(page):
     config = config_lib.defaults()
     exec(snippet, {"config": config})
     order = config_lib.check(config).order
-    arrangements.check(order, 10**7)
+    arrangements.check_target(order)
     assert order.target_task in ("", *synth.HELDOUT)
     shown |= _named(order)
-  assert shown <= set(arrangements.ARRANGEMENTS)
   # One baseline's lines stand for those of the other.
-  assert set(arrangements.ARRANGEMENTS) - shown == {"round_robin"}
+  assert set(registry.names("arrangement")) - shown == {"round_robin"}
 
 
 def test_the_table_has_every_arrangement_and_what_it_reads(page):
   rows = dict(re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", page, re.M))
   told = {name: set(re.findall(r"`(\w+)`", rows[name])) for name in rows}
-  reads = {
-      name: (
-          {
-              argument.name
-              for argument in inspect.signature(function).parameters.values()
-              if argument.kind is argument.KEYWORD_ONLY
-          }
-          - {"seed"}
-      )
-      for name, function in arrangements.ARRANGEMENTS.items()
+  assert told == {
+      component.name: {f.name for f in dataclasses.fields(component.options)}
+      for component in registry.components("arrangement")
   }
-  assert told == reads
 
 
 def test_every_option_and_choice_of_an_order_is_on_the_page(page):
-  for field in dataclasses.fields(config_lib.Order):
+  kinds = [
+      config_lib.Order,
+      *(each.options for each in registry.components("arrangement")),
+      *(each.options for each in registry.components("embedder")),
+  ]
+  for field in itertools.chain(*map(dataclasses.fields, kinds)):
     assert re.search(rf"[`.]{field.name}\b", page), field.name
     for choice in field.metadata["choices"]:
       assert re.search(rf"[`\"]{re.escape(choice)}[`\"]", page), choice

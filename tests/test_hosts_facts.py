@@ -34,20 +34,12 @@ def _all_fields(value, where="config") -> set[str]:
 
 def test_every_option_is_compared_but_those_of_one_process():
   evals = {"a": config.Eval(), "b": config.Eval(split="other")}
-  parts = (
-      config.build(config.Order),
-      config.build(config.Order, arrangement="random"),
-  )
-  changed = dataclasses.replace(
-      config.Config(),
-      evals=evals,
-      order=config.build(config.Order, parts=parts),
-  )
+  parts = ({"arrangement": "tmt"}, {"arrangement": "random"})
+  order = config.build(config.Order, arrangement="concatenate", parts=parts)
+  changed = dataclasses.replace(config.Config(), evals=evals, order=order)
   names = {*schema.shared_fields(changed, "config")}
   empty = {"config.targets", "config.data.heldout", "config.evals"}
-  assert _all_fields(config.Config()) - names - empty == OWN | {
-      "config.order.parts"
-  }
+  assert _all_fields(changed) - names - empty == OWN | {"config.order.parts"}
   assert "config.evals.b.split" in names
   assert "config.order.parts[1].arrangement" in names
 

@@ -13,7 +13,7 @@ import types
 import typing
 from typing import Any
 
-from zsgen.core import config
+from zsgen.core import config, registry, schema
 
 FILE = "tests/campaigns/option_config.py"
 _PARTS = [{"arrangement": "random", "budget": 8}]
@@ -48,36 +48,25 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "data.explanations": {"data.prompt": "niv2", "data.shots": 0},
     "data.task_name": {"data.prompt": "niv2", "data.shots": 0},
     "data.definition": {"data.prompt": "niv2", "data.shots": 0},
-    "order.by": {"order.arrangement": "cluster"},
     "order.clusters": {
         "order.arrangement": "cluster",
         "order.by": "kmeans",
         "order.clusters": 3,
     },
-    "order.measure": {"order.arrangement": "similarity"},
-    "order.granularity": {"order.arrangement": "similarity"},
     "order.pick": {"order.arrangement": "tmt"},
-    "order.sequence": {"order.arrangement": "tmt"},
-    "order.in_round": {"order.arrangement": "tmt"},
     "order.rounds": {"order.arrangement": "tmt", "order.budget": -1},
     "order.setting": {"order.arrangement": "released", "order.budget": -1},
-    "order.exact_pairs": {"order.arrangement": "transport"},
     "order.epsilon": {"order.arrangement": "transport", "order.exact_pairs": 0},
     "order.parts": {"order.arrangement": "concatenate", "order.parts": _PARTS},
     "order.turns": {"order.arrangement": "interleave", "order.parts": _PARTS},
     **{
-        f"order.{name}": {
-            "order.arrangement": "take",
-            "order.parts": _PARTS,
-            "order.budget": -1,
-        }
+        f"order.{name}": {"order.arrangement": "take", "order.parts": _PARTS}
         for name in ("start", "stop", "spread")
     },
     **{
         f"order.{name}": {
             "order.arrangement": "repeat",
             "order.parts": _PARTS,
-            "order.budget": -1,
             "order.epochs": 2,
         }
         for name in ("epochs", "fresh")
@@ -220,13 +209,46 @@ def _of_section(kind: type, place: str, machine: bool) -> Iterator[Case]:
       yield Case(path, 3, {}, machine=own)
     else:
       yield from _of_field(path, hint, field, own)
+  yield from _of_components(kind, place, machine)
+
+
+def _of_components(kind: type, place: str, machine: bool) -> Iterator[Case]:
+  """Cases of the options that components add to a section."""
+  seen = set()
+  for selector, field in schema.selectors(kind).items():
+    for component in registry.components(field.metadata["selects"]):
+      context = {f"{place}{selector}": component.name}
+      hints = typing.get_type_hints(component.options)
+      for own in dataclasses.fields(component.options):
+        if own.name not in seen:
+          seen.add(own.name)
+          yield from _of_field(
+              f"{place}{own.name}",
+              hints[own.name],
+              own,
+              machine or own.metadata.get("machine", False),
+              context,
+          )
 
 
 def _of_field(
-    path: str, hint: Any, field: dataclasses.Field, machine: bool
+    path: str,
+    hint: Any,
+    field: dataclasses.Field,
+    machine: bool,
+    context: Mapping[str, Any] | None = None,
 ) -> Iterator[Case]:
+  """Cases of one field.
+
+  Args:
+    path: its dotted name.
+    hint: its type.
+    field: its default and range.
+    machine: whether it may never change a result.
+    context: what selects the component that has it; see also `CONTEXTS`.
+  """
   fits = [name for name in CONTEXTS if _is_under(path, name)]
-  context = CONTEXTS[max(fits, key=len)] if fits else {}
+  context = CONTEXTS[max(fits, key=len)] if fits else context or {}
   limits, right = field.metadata, _RIGHT.get(path)
   is_tuple = typing.get_origin(hint) is tuple
   kind = typing.get_args(hint)[0] if is_tuple else hint

@@ -13,17 +13,17 @@ import zsgen
 
 def get_config(options: str = "{}") -> ml_collections.ConfigDict:
   """An experiment of seconds, with every section that can have fields."""
-  config = zsgen.default_config().to_dict()
-  config["name"] = "options"
-  config["data"].update(train_instances=2, heldout_instances=1)
-  config["order"].update(arrangement="random", budget=8)
-  config["model"].update(
+  config = zsgen.default_config()
+  config.name = "options"
+  config.data.update(train_instances=2, heldout_instances=1)
+  config.order.update(arrangement="random", budget=8)
+  config.model.update(
       init="new", layers=1, width=8, heads=1, kv_heads=1, head_width=8
   )
-  config["model"]["mlp_width"] = 8
-  config["train"]["batch_size"] = 4
-  config["machine"].update(tensorboard=False, layouts=1)
-  config["targets"] = {
+  config.model.mlp_width = 8
+  config.train.batch_size = 4
+  config.machine.update(tensorboard=False, layouts=1)
+  config.targets = {
       "low": {
           "metric": "heldout/loss",
           "measure": "final",
@@ -37,7 +37,7 @@ def get_config(options: str = "{}") -> ml_collections.ConfigDict:
     for word in path:
       section = section[word]
     section[last] = _tuples(value)
-  return ml_collections.ConfigDict(config)
+  return config
 
 
 def _tuples(value):

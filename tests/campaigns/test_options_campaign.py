@@ -72,7 +72,10 @@ def _verdict(case, result, before) -> str:
 def _is_set(case) -> bool:
   """Whether the context has the value already."""
   config = option_config.get_config(json.dumps(dict(case.context))).to_dict()
-  value = functools.reduce(operator.getitem, case.field.split("."), config)
+  try:
+    value = functools.reduce(operator.getitem, case.field.split("."), config)
+  except KeyError:  # The context selects no component that has it.
+    return False
   value = list(value) if isinstance(value, tuple) else value
   return value == case.value or str(value).lower() == str(case.value).lower()
 

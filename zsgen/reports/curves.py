@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from zsgen import evals
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, saved_config
+from zsgen.core import config as config_lib
+from zsgen.evals import api
 from zsgen.core import config as config_lib
 from zsgen.evals import api
 from zsgen.train import record_digests
@@ -110,7 +112,7 @@ def open_run(path: pathlib.Path) -> Run:
   )
   return Run(
       path=path,
-      config=config_lib.check(config),
+      config=saved_config.read(config),
       steps=manifest["steps"],
       batch_size=manifest["batch_size"],
       store=(path / manifest["store"]).resolve(),
