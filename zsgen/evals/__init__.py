@@ -4,10 +4,12 @@
 `type` that selects it in `config.evals`.
 """
 
-from zsgen.core import config, registry
+from typing import Any
+
+from zsgen.core import config, plugins, registry
 from zsgen.evals import api
 
-__all__ = ["declaration", "make", "names"]
+__all__ = ["declaration", "make", "names", "science"]
 
 _KIND = "evaluator"
 
@@ -24,6 +26,15 @@ def declaration(spec: config.Eval) -> api.Declaration:
     InputError: there is no such type.
   """
   return _component(spec).build.declaration
+
+
+def science(spec: config.Eval) -> dict[str, Any]:
+  """Returns what of an evaluation its results depend on.
+
+  That is its options and, if a plug-in registers its evaluator, the digest of
+  the plug-in's source.
+  """
+  return {**config.science(spec), **plugins.fingerprint(_KIND, spec.type)}
 
 
 def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:

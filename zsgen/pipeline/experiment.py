@@ -273,7 +273,11 @@ class Experiment:
     science = config_lib.science(self.config)
     del science["model"]["init"]
     made = {
-        **{key: science[key] for key in ("seed", "model", "train", "evals")},
+        **{key: science[key] for key in ("seed", "model", "train")},
+        "evals": {
+            name: evals.science(spec)
+            for name, spec in self.config.evals.items()
+        },
         "order": self.order.fingerprint,
         **self.weights(),
     }

@@ -13,8 +13,6 @@ from zsgen import evals
 from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
 from zsgen.evals import api
-from zsgen.core import config as config_lib
-from zsgen.evals import api
 from zsgen.train import record_digests
 
 
