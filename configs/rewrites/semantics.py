@@ -1,7 +1,7 @@
 """Z4: rules of restricted kinds, tested on free ones (2410.04717, Fig. 4).
 
   python -m launch.sweep --config=configs/rewrites/semantics.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_semantics_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_semantics_nano-*
 
 Patterns of training repeat letters, repeat a base or mirror it, with k from 3
 up to the highest; unseen rules have k of 1 (free) and 2. Expect nothing from

@@ -159,6 +159,7 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
   config.order.update(order(size.examples, size.batch * size.steps))
   config.model.update(_model(size))
   config.train.update(_train(size))
+  config.plugins = ("zsgen.rewrites.evaluator",)
   config.evals = _evals(size)
   config.machine.save_every = size.every
   config.machine.layouts = 1  # Rows are of one length.
@@ -265,7 +266,7 @@ def _train(size: Tier) -> dict[str, Any]:
 
 def _evals(size: Tier) -> dict[str, dict[str, Any]]:
   """Unseen rules, seen ones as the control, and written answers at the end."""
-  exact = {"type": "exact", "every_steps": size.every}
+  exact = {"type": "rewrites", "every_steps": size.every}
   written = {
       "type": "generate",
       "split": "unseen",

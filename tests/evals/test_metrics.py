@@ -55,10 +55,9 @@ def test_metric_of_a_path():
       "x/task_mean_loss": "nats",
       "x/some/task/loss": "nats",
       "y/exact_match": "share",
-      "y/op1_exact_match": "share",
       "train/loss": "nats",
       "train/tokens": "tokens",
   }.items():
     assert metrics.find(specs, path).unit == unit
-  for path in ("x/los", "z/loss", "x/op1_loss", "train/los"):
+  for path in ("x/los", "z/loss", "y/op1_exact_match", "train/los"):
     assert metrics.find(specs, path) is None

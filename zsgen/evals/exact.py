@@ -1,13 +1,12 @@
 """Exact match by one teacher-forced pass."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from zsgen.core import config, registry
-from zsgen.data import store as store_lib
-from zsgen.data.sources import rewrites
 from zsgen.evals import api, packed
 from zsgen.models import model as model_lib
 from zsgen.train import batches
@@ -20,11 +19,11 @@ class Exact(api.Evaluator):
 
   That is so if each token of the answer is the likeliest after those before
   it, which one pass over the right answer shows (2402.10891 reports such exact
-  matches). Rewrites with and without an operation are reported separately.
+  matches).
   """
 
   declaration = api.Declaration(
-      api.Metric("exact_match", "share", "higher", by_part=True),
+      api.Metric("exact_match", "share", "higher"),
       (
           api.Metric(
               "token_accuracy",
@@ -41,8 +40,17 @@ class Exact(api.Evaluator):
     # Of a cut answer nobody can say whether all of it is right.
     super().__init__(name, spec, context, without="answer_cut")
     self._lengths = self.store.loss_lengths[self.ids]
-    self._kinds = _kinds(self.store, self.ids)
+    self._parts = self.parts()
     self.packed = packed.Packed(self.ids, right_tokens, context)
+
+  def parts(self) -> Mapping[str, np.ndarray]:
+    """Returns parts of the examples that are reported too, by name.
+
+    Returns:
+      Which examples are in a part, bool [E]; {} for none. A subclass that
+      returns some declares a headline with `by_part`.
+    """
+    return {}
 
   def __call__(self, params: Any) -> api.Evaluation:
     """Evaluates parameters."""
@@ -53,8 +61,8 @@ class Exact(api.Evaluator):
     exact = right == self._lengths
     means = self.means("exact_match", exact)
     others = {"token_accuracy": float(right.sum() / self._lengths.sum())}
-    for kind, examples in self._kinds.items():
-      others[f"{kind}_exact_match"] = float(exact[examples].mean())
+    for name, part in self._parts.items():
+      others[f"{name}_{self.headline.name}"] = float(exact[part].mean())
     whole = [f"{self.name}/{name}" for name in self.headline.names]
     metrics = {
         **{path: means[path] for path in whole},
@@ -63,17 +71,6 @@ class Exact(api.Evaluator):
     }
     losses = (self._lengths - right).astype(np.float32)
     return api.Evaluation(metrics, losses)
-
-
-def _kinds(store: store_lib.Store, ids: np.ndarray) -> dict[str, np.ndarray]:
-  """Which of the examples are of each kind; {} for suites without kinds."""
-  if store.suite != "rewrites":
-    return {}
-  found = np.array([rewrites.kind_of(key) for key in store.keys(ids)])
-  has_op = np.char.startswith(found, "op")
-  kinds = {"has_op": has_op, "no_op": ~has_op}
-  kinds |= {kind: found == kind for kind in np.unique(found).tolist()}
-  return {kind: of_kind for kind, of_kind in kinds.items() if of_kind.any()}
 
 
 def right_tokens(

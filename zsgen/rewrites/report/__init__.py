@@ -8,15 +8,15 @@ import rich.table
 
 from zsgen.core import artifacts
 from zsgen.reports import grids, page
-from zsgen.reports.rewrites import answers as rewrites_answers
-from zsgen.reports.rewrites import arms as rewrites_arms
-from zsgen.reports.rewrites import figures as rewrites_figures
-from zsgen.reports.rewrites import measures as rewrites_measures
-from zsgen.reports.rewrites import more_targets as rewrites_more_targets
-from zsgen.reports.rewrites import runs as rewrites_runs
-from zsgen.reports.rewrites import tables as rewrites_tables
-from zsgen.reports.rewrites import targets as rewrites_targets
-from zsgen.reports.rewrites.arms import Arm
+from zsgen.rewrites.report import answers as rewrites_answers
+from zsgen.rewrites.report import arms as rewrites_arms
+from zsgen.rewrites.report import figures as rewrites_figures
+from zsgen.rewrites.report import measures as rewrites_measures
+from zsgen.rewrites.report import more_targets as rewrites_more_targets
+from zsgen.rewrites.report import runs as rewrites_runs
+from zsgen.rewrites.report import tables as rewrites_tables
+from zsgen.rewrites.report import targets as rewrites_targets
+from zsgen.rewrites.report.arms import Arm
 
 _TITLE = "String rewrites: accuracy against the number of rules"
 _BANDS = (
@@ -143,7 +143,7 @@ def _html(
   blocks = [
       *(page.badge("incomplete", line) for line in said),
       *(
-          page.figure(png, f"Exact match: {name.replace('_', ' ')}")
+          page.figure(png, f"Exact match (share): {name.replace('_', ' ')}")
           for name, png in pictures.items()
       ),
       page.text(_BANDS),

@@ -8,14 +8,14 @@ import rewriting
 
 from zsgen.core import artifacts, errors
 from zsgen.data import prepare
-from zsgen.reports import __main__ as command
-from zsgen.reports import rewrites
-from zsgen.reports.rewrites import arms as rewrites_arms
-from zsgen.reports.rewrites import errors as rewrites_errors
-from zsgen.reports.rewrites import figures as rewrites_figures
-from zsgen.reports.rewrites import measures as rewrites_measures
-from zsgen.reports.rewrites import more_targets as rewrites_more_targets
-from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.rewrites import __main__ as command
+from zsgen.rewrites import report as rewrites
+from zsgen.rewrites.report import arms as rewrites_arms
+from zsgen.rewrites.report import errors as rewrites_errors
+from zsgen.rewrites.report import figures as rewrites_figures
+from zsgen.rewrites.report import measures as rewrites_measures
+from zsgen.rewrites.report import more_targets as rewrites_more_targets
+from zsgen.rewrites.report import runs as rewrites_runs
 
 # Accuracy by number of rules: a step between 100 and 300.
 STEP = {10: 0.0, 100: 0.02, 300: 0.98, 1000: 0.99}
@@ -42,7 +42,7 @@ def test_the_report(tmp_path, capsys):
     for rules, value in STEP.items():
       found = float(np.clip(value + apart, 0, 1))
       rewriting.write(tmp_path, found, rules=rules, seed=seed)
-  assert command.main(["rewrites", str(tmp_path)]) == 0
+  assert command.main([str(tmp_path)]) == 0
   out = tmp_path / "reports" / "rewrites"
   names = {path.name for path in out.iterdir()}
   assert names == {
@@ -267,7 +267,7 @@ def test_unfinished_runs_are_told_and_left_out(tmp_path, capsys):
   _write(tmp_path, STEP)
   path = rewriting.write(tmp_path, 0.5, rules=500)
   (path / "result.json").unlink()
-  assert command.main(["rewrites", str(tmp_path)]) == 0
+  assert command.main([str(tmp_path)]) == 0
   assert f"not finished, left out: {path}" in capsys.readouterr().out
   page = (tmp_path / "reports" / "rewrites" / "rewrites.html").read_text()
   assert "incomplete</span>" in page
@@ -290,7 +290,7 @@ def test_a_sweep_names_its_runs(tmp_path):
 
 
 def test_what_cannot_be_reported(tmp_path, capsys):
-  assert command.main(["rewrites", str(tmp_path)]) == 2
+  assert command.main([str(tmp_path)]) == 2
   assert "there is no finished run" in capsys.readouterr().err
   path = rewriting.write(tmp_path, 0.5, rules=500)
   other = rewriting.write(tmp_path, 0.6, rules=500, changes={"name": "b"})

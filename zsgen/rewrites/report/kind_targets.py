@@ -6,9 +6,9 @@ The rules are those of the spec of 2402.10891, section 4.2. For E6 it has none:
 
 from collections.abc import Mapping, Sequence
 
-from zsgen.reports.rewrites import targets
-from zsgen.reports.rewrites.arms import Arm
-from zsgen.reports.rewrites.targets import Outcome, decided, missing, said
+from zsgen.rewrites.report import targets
+from zsgen.rewrites.report.arms import Arm
+from zsgen.rewrites.report.targets import Outcome, decided, missing, said
 
 _SLACK = 0.05
 

@@ -5,11 +5,11 @@ The rules are those of the spec of 2402.10891, section 4.2.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from zsgen.reports.rewrites import kind_targets as rewrites_kind_targets
-from zsgen.reports.rewrites import measures, targets
-from zsgen.reports.rewrites.arms import Arm
-from zsgen.reports.rewrites.runs import Rewriting
-from zsgen.reports.rewrites.targets import Outcome, decided, missing, said
+from zsgen.rewrites.report import kind_targets as rewrites_kind_targets
+from zsgen.rewrites.report import measures, targets
+from zsgen.rewrites.report.arms import Arm
+from zsgen.rewrites.report.runs import Rewriting
+from zsgen.rewrites.report.targets import Outcome, decided, missing, said
 
 _SLACK = 0.05
 

@@ -7,9 +7,9 @@ from matplotlib import figure as figure_lib
 import numpy as np
 
 from zsgen.reports import figures
-from zsgen.reports.rewrites import measures as rewrites_measures
-from zsgen.reports.rewrites import runs as rewrites_runs
-from zsgen.reports.rewrites.arms import Arm
+from zsgen.rewrites.report import measures as rewrites_measures
+from zsgen.rewrites.report import runs as rewrites_runs
+from zsgen.rewrites.report.arms import Arm
 
 # Exact match on unseen rules by rules, read off Fig. 2a of 2402.10891 (to
 # about 0.005): x and y of 20 letters, z of 50, 10^6 examples, 50 epochs.
@@ -69,7 +69,7 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
   axes.set_xscale("log")
   axes.set(
       xlabel="distinct training rules",
-      ylabel="exact match",
+      ylabel="exact match (share)",
       ylim=(-0.03, 1.03),
   )
   axes.grid(color=figures.GRID)
@@ -108,7 +108,7 @@ def examples_per_rule(found: Mapping[tuple[int, int], float]) -> bytes:
       axes.text(
           column, row, f"{value:.2f}", ha="center", va="center", color=color
       )
-  figure.colorbar(image, ax=axes, label="exact match, unseen rules")
+  figure.colorbar(image, ax=axes, label="exact match (share), unseen rules")
   return figures.png(figure)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.data.sources import rewrites
-from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.rewrites.report import runs as rewrites_runs
 
 RIGHT = "right"
 CLASSES = (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
-from zsgen.reports.rewrites import runs as rewrites_runs
+from zsgen.rewrites.report import runs as rewrites_runs
 
 # What is no part of an arm: what it runs over, and how it is looked at.
 _ACROSS = ("name", "seed", "order", "evals", "data.rewrites.rules")

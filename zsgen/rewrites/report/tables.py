@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from zsgen.reports import grids, measures
-from zsgen.reports.rewrites import measures as rewrites_measures
-from zsgen.reports.rewrites import runs as rewrites_runs
-from zsgen.reports.rewrites.arms import Arm
-from zsgen.reports.rewrites.runs import Rewriting
-from zsgen.reports.rewrites.targets import Outcome
+from zsgen.rewrites.report import measures as rewrites_measures
+from zsgen.rewrites.report import runs as rewrites_runs
+from zsgen.rewrites.report.arms import Arm
+from zsgen.rewrites.report.runs import Rewriting
+from zsgen.rewrites.report.targets import Outcome
 
 _SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN)
 # Metrics of unseen rules beside exact match, and what they are called.
@@ -36,7 +36,7 @@ def accuracy(arms: Sequence[Arm]) -> grids.Grid:
   header = ("", "rules", "per rule", "effective", "seeds", *_SPLITS)
   return grid(
       arms,
-      "Exact match at the end",
+      "Exact match (share) at the end",
       header,
       rows,
       "Means over seeds [lowest, highest]. Unseen: rules whose x and y are in"
@@ -62,7 +62,7 @@ def beside(arms: Sequence[Arm]) -> grids.Grid:
   ]
   return grid(
       arms,
-      "More on unseen rules, means over seeds",
+      "More on unseen rules (shares), means over seeds",
       ("", "rules", *_BESIDE.values(), "steps to 0.5"),
       rows,
       "Exact match on inputs that have x and on those that do not; tokens:"
@@ -92,7 +92,7 @@ def thresholds(arms: Sequence[Arm]) -> grids.Grid:
     )
   return grid(
       arms,
-      "I50: rules at which accuracy on unseen ones is 0.5",
+      "I50: rules at which exact match (share) on unseen ones is 0.5",
       ("", "I50", "95% interval", "resamples without"),
       rows,
       "Interpolated on a log scale. The interval is a bootstrap over seeds; of"

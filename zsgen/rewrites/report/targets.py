@@ -8,10 +8,10 @@ held against their own.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from zsgen.reports.rewrites import arms as rewrites_arms
-from zsgen.reports.rewrites import measures
-from zsgen.reports.rewrites import runs as rewrites_runs
-from zsgen.reports.rewrites.arms import Arm
+from zsgen.rewrites.report import arms as rewrites_arms
+from zsgen.rewrites.report import measures
+from zsgen.rewrites.report import runs as rewrites_runs
+from zsgen.rewrites.report.arms import Arm
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 # Below and above the step, and how steep it is at least.

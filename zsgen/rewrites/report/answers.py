@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from zsgen.reports import grids
-from zsgen.reports.rewrites import errors as rewrites_errors
-from zsgen.reports.rewrites import tables as rewrites_tables
-from zsgen.reports.rewrites.arms import Arm
+from zsgen.rewrites.report import errors as rewrites_errors
+from zsgen.rewrites.report import tables as rewrites_tables
+from zsgen.rewrites.report.arms import Arm
 
 
 def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
@@ -21,7 +21,7 @@ def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
     return None
   return rewrites_tables.grid(
       arms,
-      "Written answers to unseen rules whose x is in the input",
+      "Written answers to unseen rules whose x is in the input (shares)",
       ("", "rules", *rewrites_errors.CLASSES),
       rows,
       "Ignored: the input as it was. Wrong y: right but for what stands for x."
@@ -44,7 +44,9 @@ def categories(arms: Sequence[Arm]) -> grids.Grid | None:
       [label, f"{rules:,}", *(_mean(run.get(k) for run in runs) for k in kinds)]
       for (label, rules), runs in found.items()
   ]
-  title = "Exact match by family and k of unseen rules, means over seeds"
+  title = (
+      "Exact match (share) by family and k of unseen rules, means over seeds"
+  )
   return rewrites_tables.grid(arms, title, ("", "rules", *kinds), rows)
 
 
@@ -63,7 +65,7 @@ def places(arms: Sequence[Arm]) -> grids.Grid | None:
     return None
   return rewrites_tables.grid(
       arms,
-      "Exact match by where x begins in the input, means over seeds",
+      "Exact match (share) by where x begins in the input, means over seeds",
       ("", "rules", *rewrites_errors.FIFTHS),
       rows,
       "Fifths of the places at which x may begin, from the left.",

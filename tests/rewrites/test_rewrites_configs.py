@@ -16,7 +16,7 @@ from zsgen.data import sources, suite
 from zsgen.data.sources.rewrites import limits, rules
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
-from zsgen.reports import rewrites
+from zsgen.rewrites import report as rewrites
 
 NAMES = (
     "diversity",

@@ -9,8 +9,11 @@ from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.data.sources.rewrites import counts
 from zsgen.reports import curves, notes
+from zsgen.rewrites import evaluator
 
 UNSEEN, SEEN = "unseen", "seen"
+# Evaluations of exact match; older configs have the first one.
+EXACT = ("exact", evaluator.NAME)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +43,14 @@ class Rewriting:
     return counts.effective(counts.of_rules(self.options, self.seed))
 
   def exact(self, split: str) -> str | None:
-    """Name of the evaluation of type exact on a split; None without."""
+    """Returns the name of the exact evaluation on a split; None without."""
     for name, spec in self.run.config.evals.items():
-      if spec.type == "exact" and spec.split == split:
+      if spec.type in EXACT and spec.split == split:
         return name
     return None
 
   def curve(self, split: str, kind: str = "exact_match") -> curves.Curve | None:
-    """A metric of the evaluation of type exact on a split; None without."""
+    """A metric of the exact evaluation on a split; None without."""
     return self.run.metrics.get(f"{self.exact(split)}/{kind}")
 
   def final(self, split: str, kind: str = "exact_match") -> float | None:
@@ -105,7 +108,7 @@ def _open(path: pathlib.Path) -> Rewriting:
   found = Rewriting(run)
   if found.final(UNSEEN) is None:
     raise errors.InputError(
-        f"{path}: has no evaluation of type 'exact' on the split {UNSEEN!r}:"
-        " there is nothing to report. Set config.evals as in configs/rewrites/."
+        f"{path}: has no evaluation of type {evaluator.NAME!r} on the split"
+        f" {UNSEEN!r}: there is nothing to report. Set config.evals as in configs/rewrites/."
     )
   return found
