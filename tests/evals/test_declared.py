@@ -50,6 +50,10 @@ def own(monkeypatch, tmp_path):
   __import__("own_evaluator")
 
 
+def _records(run: pathlib.Path) -> list[dict[str, float]]:
+  return list(map(json.loads, (run / "metrics.jsonl").open()))
+
+
 def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
   shown = []
   monkeypatch.setattr(
@@ -64,11 +68,17 @@ def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
   # The log.
   first, *_ = [values["answers"] for values in shown if "answers" in values]
   assert " tokens (" in first
-  records = map(json.loads, (result.run / "metrics.jsonl").open())
+  records = _records(result.run)
   last = [record for record in records if "answers/long" in record][-1]
   assert 0 <= last["answers/long"] <= 1
   value = last["answers/length"]
   assert first.startswith(f"{value:.3f} ")
+
+  # Training's own metrics are declared too.
+  names = {path for record in _records(result.run) for path in record}
+  assert {path for path in names if path.startswith("train/")} == {
+      f"train/{metric.name}" for metric in metrics.TRAINING
+  }
 
   # The closing table, the page and the result.
   table = said.getvalue()

@@ -67,7 +67,8 @@ def test_every_tier_can_be(load, name, tier):
     sources.check(point.data)
     limits.check(point.data)
     _check_rules(point, drawn)
-    arrangements.check(point.order, point.data.rewrites.examples)
+    arrangements.check_target(point.order)
+    arrangements.check_size(point.order, point.data.rewrites.examples)
     assert point.model.max_positions == limits.tokens(point.data.rewrites)
     assert _epochs(point) >= steps.copy().pop() * point.train.batch_size
 
