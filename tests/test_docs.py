@@ -130,7 +130,9 @@ def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
 
 def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
   pytest.importorskip("seqio")
-  data = config_lib.Data(train_instances=2, heldout_instances=1)
+  data = config_lib.build(
+      config_lib.Data, train_instances=2, heldout_instances=1
+  )
   made = prepare.prepare(tmp_path / "stores", data, seed=0)
   (snippet,) = re.findall(r"```python\n(import .*?)```", data_page, re.S)
   names = {"STORE": made.path}
@@ -155,7 +157,9 @@ def test_the_table_of_sources_has_the_options_of_each(data_page, tmp_path):
   }
 
   def reads(source: str, option: str) -> bool:
-    data = config_lib.Data(source=source, **{option: values[option]})
+    data = config_lib.build(
+        config_lib.Data, source=source, **{option: values[option]}
+    )
     try:
       sources.load(data, 0, tmp_path)
     except errors.InputError as error:
@@ -199,7 +203,9 @@ def test_the_table_of_fields_has_each_with_its_default(data_page):
 
 
 def test_the_table_of_files_has_those_of_a_store(data_page, tmp_path):
-  data = config_lib.Data(train_instances=1, heldout_instances=1)
+  data = config_lib.build(
+      config_lib.Data, train_instances=1, heldout_instances=1
+  )
   made = prepare.prepare(tmp_path / "stores", data, seed=0)
   titles = r"^\| file \| what \|\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)

@@ -22,7 +22,8 @@ def _say(*texts, names=("human", "gpt"), begin=0):
 
 
 def _suite(path, seed=0, fields=None, **options):
-  data = config.Data(
+  data = config.build(
+      config.Data,
       source="chat",
       path=str(path),
       fields=fields or config.Fields(),
@@ -192,7 +193,7 @@ def test_answers_of_no_weight_are_not_trained_on(tmp_path):
   assert [turn.text for turn in turns] == ["q0", "a0", "q1", "a1", "q2", "a2"]
   assert [t.is_trained for t in turns if t.role == "assistant"] == [0, 1, 1]
   for template in ("plain", "chat"):
-    data = config.Data(template=template)
+    data = config.build(config.Data, template=template)
     show = prompts.get(data, tokenizers.Bytes(), 0)
     segments = show(_examples(path)["3"])
     assert [each.text for each in segments if each.loss] == ["a1", "a2"]

@@ -19,7 +19,8 @@ TASKS = ("name", "pick")
 
 
 def _data(path, **options):
-  data = config_lib.Data(
+  data = config_lib.build(
+      config_lib.Data,
       source="table",
       path=str(path),
       fields=config_lib.Fields(choices="from"),
@@ -178,7 +179,9 @@ def test_p3_has_choices_where_a_template_has_some(tmp_path, kind):
     path.write_text("\n".join(map(json.dumps, rows)))
   else:
     pq.write_table(pa.Table.from_pylist(rows), path)
-  data = config_lib.Data(source="p3", path=str(path), draw="first")
+  data = config_lib.build(
+      config_lib.Data, source="p3", path=str(path), draw="first"
+  )
   made = sources.load(data, 0, tmp_path / "scratch")
   found = [example.choices for example in made.examples()]
   assert found == [(), ("True", "False"), ()]
@@ -189,6 +192,6 @@ def test_p3_has_choices_where_a_template_has_some(tmp_path, kind):
 def test_bad_choices_of_p3(tmp_path):
   path = tmp_path / "p3.jsonl"
   path.write_text(json.dumps(_p3(["Yes", "No"])))
-  data = config_lib.Data(source="p3", path=str(path))
+  data = config_lib.build(config_lib.Data, source="p3", path=str(path))
   with pytest.raises(errors.InputError, match=r'"answer_choices".*answer,'):
     sources.load(data, 0, tmp_path / "scratch")

@@ -13,8 +13,11 @@ from zsgen.data import chunks, prepare, publish
 def folder(tmp_path, monkeypatch):
   """Chunks of five examples, left by a prepare that was stopped."""
   path = chosen.write(tmp_path / "rows.jsonl", chosen.rows())
-  data = config.Data(
-      source="table", path=str(path), heldout={"h": config.Heldout(share=0.5)}
+  data = config.build(
+      config.Data,
+      source="table",
+      path=str(path),
+      heldout={"h": config.Heldout(share=0.5)},
   )
 
   def stop(*_):

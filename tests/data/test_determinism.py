@@ -22,11 +22,11 @@ tokenizer = dict(tokenizer="hf", tokenizer_path=tokenizer)
 sets = {
     "z": config.Heldout(share=0.2), "a": config.Heldout(tasks_file=listed)
 }
-table = config.Data(
+table = config.build(config.Data, 
     source="table", path=rows, heldout=sets, deduplicate=True, draw="sample",
     train_instances=20, label="random", template="chat", **tokenizer
 )
-synth = config.Data(source="synth", train_instances=3, **tokenizer)
+synth = config.build(config.Data, source="synth", train_instances=3, **tokenizer)
 for data in (table, synth):
   prepare.prepare(pathlib.Path(root), data, 3)
 """

@@ -34,7 +34,7 @@ def _write(path, content=None):
 
 def _suite(path, **options):
   options = {"heldout": SHARE, "source": "table"} | options
-  data = config.Data(path=str(path), **options)
+  data = config.build(config.Data, path=str(path), **options)
   return sources.load(data, 0, path.parent / "scratch")
 
 

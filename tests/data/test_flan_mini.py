@@ -57,7 +57,8 @@ def _rows(path):
 
 
 def _examples(path, draw="first", train=20, heldout=5, seed=0):
-  data = config.Data(
+  data = config.build(
+      config.Data,
       source="flan_mini",
       path=str(path),
       draw=draw,
@@ -265,21 +266,22 @@ def test_missing_files(layout, tmp_path):
 @pytest.mark.parametrize(
     ("source", "draw", "known"),
     [
-        ("synth", "first", "does not read it"),
-        ("worlds", "sample", "does not read it"),
+        ("synth", "first", "draw is not an option"),
+        ("worlds", "sample", "draw is not an option"),
         ("niv2", "sampel", 'Did you mean "sample"'),
         ("flan_mini", "sampel", 'Did you mean "sample"'),
     ],
 )
-def test_a_draw_that_a_source_cannot_do(source, draw, known, tmp_path):
-  data = config.Data(source=source, draw=draw)
+def test_a_draw_that_a_source_cannot_do(source, draw, known):
   with pytest.raises(errors.InputError, match=known):
-    sources.load(data, 0, tmp_path)
+    config.build(config.Data, source=source, draw=draw)
 
 
 def test_heldout_sets_without_a_key_list(layout):
   sets = {"a": config.Heldout(tasks=("x",)), "b": config.Heldout(share=0.3)}
-  data = config.Data(source="flan_mini", path=str(layout), heldout=sets)
+  data = config.build(
+      config.Data, source="flan_mini", path=str(layout), heldout=sets
+  )
 
   def splits():
     examples = sources.load(data, 0, layout / "scratch").examples()

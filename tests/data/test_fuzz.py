@@ -78,7 +78,7 @@ def _survives(name: str, content: bytes, options: dict) -> None:
     path = pathlib.Path(place) / name
     path.write_bytes(content)
     shares = {"heldout": config.Heldout(share=0.5)}
-    data = config.Data(path=str(path), heldout=shares, **options)
+    data = config.build(config.Data, path=str(path), heldout=shares, **options)
     try:
       made = sources.load(data, 0, pathlib.Path(place) / "scratch")
     except errors.InputError as error:

@@ -11,7 +11,7 @@ from zsgen.data.sources import niv2 as niv2_lib
 
 
 def _suite(clone, seed=0, **options):
-  data = config.Data(source="niv2", path=str(clone), **options)
+  data = config.build(config.Data, source="niv2", path=str(clone), **options)
   return niv2_lib.niv2(data, seed, clone.parent / "scratch")
 
 

@@ -31,7 +31,7 @@ def _lines(path, rows):
 
 
 def _suite(path, **options):
-  data = config.Data(source="p3", path=str(path), **options)
+  data = config.build(config.Data, source="p3", path=str(path), **options)
   return sources.load(data, 0, path.parent / "scratch")
 
 

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests.helpers import components
 from zsgen.core import artifacts, config, errors
-from zsgen.data import chunks, prepare, sources, store, suite, tokenizers
+from zsgen.data import chunks, prepare, store, suite, tokenizers
 
 EXAMPLES = (
     ("even", "train", "Keep even ones.", "1, 2", "2"),
@@ -34,14 +35,16 @@ def here(monkeypatch):
   """Registers a source named "here"; returns a function that changes it."""
 
   def use(**kwargs):
-    monkeypatch.setitem(sources.SOURCES, "here", _source(**kwargs))
+    components.add(monkeypatch, "source", "here", _source(**kwargs))
 
   use()
   return use
 
 
 def _prepare(path: pathlib.Path, **options) -> store.Store:
-  return prepare.prepare(path, config.Data(source="here", **options), seed=0)
+  return prepare.prepare(
+      path, config.build(config.Data, source="here", **options), seed=0
+  )
 
 
 def test_rows_are_prompt_answer_and_end_token(here, tmp_path):
@@ -133,7 +136,7 @@ def test_long_examples_make_small_chunks(
 def test_paths_that_lead_nowhere(tmp_path, monkeypatch, place, source):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
-  data = config.Data(source=source, path=place)
+  data = config.build(config.Data, source=source, path=place)
   with pytest.raises(errors.InputError, match=place):
     prepare.prepare(tmp_path / "stores", data, seed=0)
 
@@ -222,4 +225,4 @@ def test_unknown_names(here, tmp_path, option, said):
   with pytest.raises(errors.InputError, match=said):
     _prepare(tmp_path, **option)
   with pytest.raises(errors.InputError, match='Did you mean "synth"'):
-    prepare.prepare(tmp_path, config.Data(source="sinth"), seed=0)
+    prepare.prepare(tmp_path, config.build(config.Data, source="sinth"), seed=0)

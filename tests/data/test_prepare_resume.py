@@ -29,7 +29,7 @@ def slowly(*args):
   time.sleep(float(sys.argv[3]))
   write(*args)
 chunks.write = slowly
-data = config.Data(
+data = config.build(config.Data, 
     source="table", path=sys.argv[2], heldout={"h": config.Heldout(share=0.2)}
 )
 try:
@@ -195,8 +195,11 @@ def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, whole):
 
 
 def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
-  data = config.Data(
-      source="table", path=str(rows), heldout={"h": config.Heldout(share=0.2)}
+  data = config.build(
+      config.Data,
+      source="table",
+      path=str(rows),
+      heldout={"h": config.Heldout(share=0.2)},
   )
   root = tmp_path / "sizes"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
@@ -221,7 +224,9 @@ def test_another_list_of_tasks_is_another_store(tmp_path, rows):
     listed = tmp_path / f"{name}.txt"
     listed.write_text({"a": "t1", "b": "t2"}[name])
     sets = {"h": config.Heldout(tasks_file=str(listed))}
-    data = config.Data(source="table", path=str(rows), heldout=sets)
+    data = config.build(
+        config.Data, source="table", path=str(rows), heldout=sets
+    )
     made = prepare.prepare(tmp_path / "stores", data, 0)
     task = made.tasks[made.split_tasks("h")[0]]
     assert task == listed.read_text()
@@ -230,8 +235,11 @@ def test_another_list_of_tasks_is_another_store(tmp_path, rows):
 def test_a_full_scratch_says_so(tmp_path, rows):
   packed = tmp_path / "rows.csv"
   packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)
-  data = config.Data(
-      source="table", path=str(packed), heldout={"h": config.Heldout(share=0.2)}
+  data = config.build(
+      config.Data,
+      source="table",
+      path=str(packed),
+      heldout={"h": config.Heldout(share=0.2)},
   )
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))

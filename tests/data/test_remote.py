@@ -41,7 +41,7 @@ def bucket(tmp_path, monkeypatch):
 
 
 def _suite(path, scratch):
-  data = config.Data(source="table", path=path, heldout=HELDOUT)
+  data = config.build(config.Data, source="table", path=path, heldout=HELDOUT)
   return sources.load(data, 0, scratch)
 
 

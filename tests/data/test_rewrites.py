@@ -11,8 +11,9 @@ from zsgen.core import config, errors
 from zsgen.data import prepare, suite
 from zsgen.data.sources import rewrites
 from zsgen.data.sources.rewrites import examples, markov, serial
+from zsgen.data.sources.rewrites import options as rewrites_options
 
-_OPTIONS = config.Rewrites(
+_OPTIONS = rewrites_options.Rewrites(
     rules=30,
     examples=300,
     letters=16,
@@ -28,9 +29,9 @@ _OPTIONS = config.Rewrites(
 )
 
 
-def _data(options: config.Rewrites = _OPTIONS, **data) -> config.Data:
+def _data(options: rewrites_options.Rewrites = _OPTIONS, **data) -> config.Data:
   usual = {"prompt": "joined", "tokenizer": "rewrites"} | data
-  return config.Data(source="rewrites", rewrites=options, **usual)
+  return config.build(config.Data, source="rewrites", rewrites=options, **usual)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_what_is_not_as_it_should_be_is_not_written(tmp_path, monkeypatch):
 
 
 def test_no_seen_set_where_none_is_asked_for():
-  options = config.Rewrites(rules=5, examples=10, unseen=3, seen=0)
+  options = rewrites_options.Rewrites(rules=5, examples=10, unseen=3, seen=0)
   found = rewrites.rewrites(_data(options), 0)
   assert found.heldout == ("unseen",)
   splits = collections.Counter(each.split for each in found.examples())
@@ -129,7 +130,7 @@ def test_no_seen_set_where_none_is_asked_for():
 
 
 def test_categories_are_families():
-  options = config.Rewrites(
+  options = rewrites_options.Rewrites(
       rules=9,
       examples=9,
       unseen=2,
@@ -153,4 +154,6 @@ def test_every_option_is_on_the_page(root):
   section = page.partition("### rewrites\n")[2].partition("\n### ")[0]
   rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section, re.M)
   names = [name for names, _ in rows for name in re.findall(r"`(\w+)`", names)]
-  assert names == [each.name for each in dataclasses.fields(config.Rewrites)]
+  assert names == [
+      each.name for each in dataclasses.fields(rewrites_options.Rewrites)
+  ]

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data.sources import rewrites
 from zsgen.data.sources.rewrites import examples, inputs, markov, serial, watch
-from zsgen.data.tokenizers import Rewrites
+from zsgen.data.sources.rewrites import options as rewrites_options
+from zsgen.data.tokenizers.rewrites import Rewrites
 
-_SMALL = config.Rewrites(
+_SMALL = rewrites_options.Rewrites(
     rules=50,
     examples=1000,
     letters=8,
@@ -24,11 +25,11 @@ _SMALL = config.Rewrites(
 _FIELDS = examples.Block._fields
 
 
-def _with(**options) -> config.Rewrites:
+def _with(**options) -> rewrites_options.Rewrites:
   return dataclasses.replace(_SMALL, **options)
 
 
-def _block(options: config.Rewrites, split: int = 0, seed: int = 0):
+def _block(options: rewrites_options.Rewrites, split: int = 0, seed: int = 0):
   """All examples of a split."""
   made = rewrites.splits(options, seed)[split]
   (block,) = examples.blocks(made, options, seed, size=10**6)
@@ -115,7 +116,7 @@ def test_an_example_depends_on_its_numbers_only():
 
 def test_examples_stay_what_they_are():
   """Stores that are there, and results on them, can be made again."""
-  options = config.Rewrites(rules=2, examples=4, unseen=1, seen=0)
+  options = rewrites_options.Rewrites(rules=2, examples=4, unseen=1, seen=0)
   assert _texts(_block(options))[0] == (
       "poxchpviivwzjjkngwqu",
       "qzmdfdlujxxbypwztrto",
@@ -242,7 +243,7 @@ def test_lengths_are_exact():
     ("z", "p", "length"), [(50, 20, 145), (100, 40, 285), (200, 50, 505)]
 )
 def test_the_papers_lengths(z, p, length):
-  options = config.Rewrites(
+  options = rewrites_options.Rewrites(
       rules=2, examples=4, x_length=p, y_length=p, z_length=z, unseen=1
   )
   tokens, lengths = serial.tokens(_block(options))
@@ -268,7 +269,7 @@ def test_the_cipher_turns_what_was_rewritten():
   assert np.array_equal(turned.target[done], (usual.target[done] + 3) % 8)
 
 
-def _watched(options: config.Rewrites, **spoilt) -> None:
+def _watched(options: rewrites_options.Rewrites, **spoilt) -> None:
   """Checks training examples of which some columns are replaced."""
   train = rewrites.splits(options, 0)[0]
   watched = watch.Watch(train, options)
@@ -313,7 +314,9 @@ def test_checks_find_a_wrong_share_and_uneven_positions():
     _checked_as(examples.Block(*same), _with())
 
 
-def _checked_as(block: examples.Block, options: config.Rewrites) -> None:
+def _checked_as(
+    block: examples.Block, options: rewrites_options.Rewrites
+) -> None:
   watched = watch.Watch(rewrites.splits(options, 0)[0], options)
   watched.add(block)
   watched.end()

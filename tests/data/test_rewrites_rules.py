@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data.sources import rewrites
 from zsgen.data.sources.rewrites import (
     checks,
@@ -15,8 +15,9 @@ from zsgen.data.sources.rewrites import (
     rules,
     serial,
 )
+from zsgen.data.sources.rewrites import options as rewrites_options
 
-_SMALL = config.Rewrites(
+_SMALL = rewrites_options.Rewrites(
     rules=60,
     examples=240,
     letters=16,
@@ -60,7 +61,7 @@ def test_kinds_have_k_1_once():
 
 
 def test_rules_of_few_are_the_first_of_many():
-  for options in (config.Rewrites(), _SMALL):
+  for options in (rewrites_options.Rewrites(), _SMALL):
     many = _pairs(rules.draw(options, "train", 3, 3000))
     for count in (1, 10, 300):
       assert _pairs(rules.draw(options, "train", 3, count)) == many[:count]
@@ -73,7 +74,7 @@ def test_rules_differ_by_seed_and_split():
 
 
 def test_letters_are_even():
-  options = config.Rewrites(letters=16)
+  options = rewrites_options.Rewrites(letters=16)
   found = rules.draw(options, "train", 0, 2000)
   for side in (found.x, found.y):
     times = np.bincount(side.ravel(), minlength=16)
@@ -98,7 +99,7 @@ def test_a_share_of_the_patterns_is_withheld():
 
 
 def test_kinds_have_equal_shares_until_one_is_used_up():
-  options = config.Rewrites(
+  options = rewrites_options.Rewrites(
       x_length=12,
       y_length=12,
       families=("repeat", "period", "mirror"),
@@ -139,14 +140,16 @@ def test_unseen_rules_may_have_other_families():
 
 
 def test_rules_used_up_are_an_error_with_numbers():
-  options = config.Rewrites(letters=2, x_length=2, y_length=2, z_length=9)
+  options = rewrites_options.Rewrites(
+      letters=2, x_length=2, y_length=2, z_length=9
+  )
   said = r"of 5 distinct rules of train \d were found .* with letters=2"
   with pytest.raises(errors.InputError, match=said):
     rules.draw(options, "train", 0, 5)
 
 
 def test_all_rules_have_as_many_examples_and_the_lowest_the_rest():
-  options = config.Rewrites(rules=3, examples=11)
+  options = rewrites_options.Rewrites(rules=3, examples=11)
   assert counts.of_rules(options, 0).tolist() == [4, 4, 3]
 
 
@@ -164,7 +167,9 @@ def test_power_laws_are_those_of_the_papers_figure(
     shape, number, hundred, effective
 ):
   """Rules with 100 examples or more, and effective ones (Fig. 3, simulated)."""
-  options = config.Rewrites(rules=number, examples=10**6, power_law=shape)
+  options = rewrites_options.Rewrites(
+      rules=number, examples=10**6, power_law=shape
+  )
   for seed in range(3):
     found = counts.of_rules(options, seed)
     assert found.sum() == 10**6
@@ -173,7 +178,7 @@ def test_power_laws_are_those_of_the_papers_figure(
 
 
 def test_a_subsample_is_even_or_has_a_long_tail():
-  half = config.Rewrites(rules=100, examples=10_000, subsample=0.5)
+  half = rewrites_options.Rewrites(rules=100, examples=10_000, subsample=0.5)
   assert counts.of_rules(half, 0).tolist() == [50] * 100
   tail = dataclasses.replace(half, subsample_power_law=0.2)
   found = counts.of_rules(tail, 0)

@@ -109,7 +109,7 @@ import dataclasses, json, pathlib, sys
 from zsgen.core import config
 from zsgen.data.sources import seqio_task
 
-data = config.Data(
+data = config.build(config.Data, 
     source="seqio", module="here_tasks", dataset="three", draw="first",
     heldout={"next": config.Heldout(split="validation"),
              "odd": config.Heldout(tasks=("odd",))})
@@ -306,9 +306,10 @@ def test_a_module_that_does_not_import(tmp_path, monkeypatch, module, said):
 
 def _data(**options) -> config.Data:
   heldout = {"heldout": config.Heldout(split="validation")}
-  return config.Data(
+  return config.build(
+      config.Data,
       **{"source": "seqio", "module": "m", "dataset": "d", "heldout": heldout}
-      | options
+      | options,
   )
 
 

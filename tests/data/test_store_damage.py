@@ -25,7 +25,8 @@ def _make(root: pathlib.Path, seed: int = 0) -> store_lib.Store:
   path = root / "rows.jsonl"
   if not path.exists():
     chosen.write(path, chosen.rows())
-  data = config.Data(
+  data = config.build(
+      config.Data,
       source="table",
       path=str(path),
       fields=config.Fields(choices="from"),

@@ -21,7 +21,9 @@ from zsgen.data.sources.synth.words import KINDS, OPPOSITE, WORDS
 
 
 def _examples(seed: int = 0, train: int = 40, heldout: int = 5) -> list:
-  data = config.Data(train_instances=train, heldout_instances=heldout)
+  data = config.build(
+      config.Data, train_instances=train, heldout_instances=heldout
+  )
   return list(synth(data, seed).examples())
 
 
@@ -59,14 +61,14 @@ def test_splits_counts_and_sequence():
   for name, split in splits.items():
     assert counts[name] == (40 if split == suite.TRAIN else 5), name
   assert list(dict.fromkeys(each.split for each in examples)) == list(SPLITS)
-  assert synth(config.Data(), 0).heldout == SPLITS[1:]
+  assert synth(config.build(config.Data), 0).heldout == SPLITS[1:]
   tasks = [each.task for each in examples]
   changes = sum(a != b for a, b in itertools.pairwise(tasks))
   assert changes == len(splits) - 1
 
 
 def test_the_default_pool_is_large_distinct_and_short():
-  examples = list(synth(config.Data(), 0).examples())
+  examples = list(synth(config.build(config.Data), 0).examples())
   train = [each for each in examples if each.split == suite.TRAIN]
   assert len(train) >= 5 * config.build(config.Order).budget
   assert len({(each.task, each.input) for each in examples}) == len(examples)

@@ -102,7 +102,8 @@ def _reader(path, dataset="here_qa", splits=("train",), **fields):
 
 
 def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
-  data = config.Data(
+  data = config.build(
+      config.Data,
       source="tfds",
       path=str(prepared),
       dataset="here_qa/plain:1.2.0",
@@ -239,4 +240,6 @@ def test_bad_options(tmp_path, options, said):
   heldout = {"heldout": config.Heldout(split="test")}
   options = {"dataset": "d", "path": "p", "heldout": heldout} | options
   with pytest.raises(errors.InputError, match=said):
-    source.tfds(config.Data(source="tfds", **options), 0, tmp_path)
+    source.tfds(
+        config.build(config.Data, source="tfds", **options), 0, tmp_path
+    )

@@ -8,9 +8,10 @@ import sys
 import pytest
 import rich.console
 
+from tests.helpers import components
 from zsgen.core import config, errors
 from zsgen.data import __main__ as tools
-from zsgen.data import sources, suite
+from zsgen.data import suite
 from zsgen.data.tokenizers import bpe, hf
 
 pytest.importorskip("tokenizers")
@@ -37,12 +38,12 @@ def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
 @pytest.fixture
 def train(monkeypatch, tmp_path):
   """Trains on the suite above; returns the directory."""
-  monkeypatch.setitem(sources.SOURCES, "here", _suite)
+  components.add(monkeypatch, "source", "here", _suite)
 
   def train(out: str, vocab_size: int = 270) -> pathlib.Path:
     path = tmp_path / out
     tools.train_tokenizer(
-        config.Data(source="here", tokenizer="hf"),
+        config.build(config.Data, source="here", tokenizer="hf"),
         0,
         vocab_size,
         path,
@@ -72,8 +73,12 @@ def test_the_same_texts_give_the_same_bytes(train):
 
 
 def test_texts_are_what_is_tokenized(monkeypatch, tmp_path):
-  monkeypatch.setitem(sources.SOURCES, "here", _suite)
-  found = list(tools.training_texts(config.Data(source="here"), 0, tmp_path))
+  components.add(monkeypatch, "source", "here", _suite)
+  found = list(
+      tools.training_texts(
+          config.build(config.Data, source="here"), 0, tmp_path
+      )
+  )
   assert len(found) == 40
   text = SAID["train"][0]
   assert found[0] == [f"Do.\nInput: {text}\nOutput: ", text]
@@ -93,7 +98,7 @@ def test_bad_input(train, tmp_path, monkeypatch):
     del data, seed, scratch
     return suite.Suite("here", ("heldout",), lambda: iter(()))
 
-  monkeypatch.setitem(sources.SOURCES, "here", none)
+  components.add(monkeypatch, "source", "here", none)
   with pytest.raises(errors.InputError, match="no training example"):
     train("out")
   monkeypatch.setitem(sys.modules, "tokenizers", None)

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from tests.helpers import components
 from zsgen.core import artifacts, config, errors
-from zsgen.data import prepare, sources, store, suite
+from zsgen.data import prepare, store, suite
 from zsgen.train import batches, seqio_feed
 
 seqio = pytest.importorskip("seqio")
@@ -43,8 +44,10 @@ def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
 
 def _prepare(root: pathlib.Path, **options) -> store.Store:
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(sources.SOURCES, "here", _suite)
-    return prepare.prepare(root, config.Data(source="here", **options), 0)
+    components.add(patch, "source", "here", _suite)
+    return prepare.prepare(
+        root, config.build(config.Data, source="here", **options), 0
+    )
 
 
 @pytest.fixture(scope="module")

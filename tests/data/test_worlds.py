@@ -11,7 +11,9 @@ from zsgen.data.sources.worlds import THEMES, worlds
 
 
 def _examples(seed: int = 0, train: int = 300, heldout: int = 3) -> list:
-  data = config.Data(train_instances=train, heldout_instances=heldout)
+  data = config.build(
+      config.Data, train_instances=train, heldout_instances=heldout
+  )
   return list(worlds(data, seed).examples())
 
 
@@ -32,7 +34,7 @@ def test_splits_and_counts():
           ("_check", "heldout", 3),
       )
   }
-  assert worlds(config.Data(), 0).heldout == ("heldout",)
+  assert worlds(config.build(config.Data), 0).heldout == ("heldout",)
   assert {each.definition + each.input for each in examples} == {""}
 
 

@@ -57,7 +57,8 @@ def _store(tmp_path, heldout, template=chatty.CHATML, **options):
   data.write_text("".join(json.dumps(row) + "\n" for row in rows))
   return prepare.prepare(
       tmp_path / "stores",
-      config.Data(
+      config.build(
+          config.Data,
           source="chat",
           path=str(data),
           fields=config.Fields(split="split"),
@@ -107,14 +108,16 @@ def test_a_template_that_wants_a_system_turn_has_its_end(tmp_path):
   template = needs + "{% endif %}" + chatty.CHATML
   path = _tokenizer(tmp_path / "tokenizer", template)
   _add_special(path)
-  tokenizer = tokenizers.get(config.Data(tokenizer="hf", tokenizer_path=path))
+  tokenizer = tokenizers.get(
+      config.build(config.Data, tokenizer="hf", tokenizer_path=path)
+  )
   end = tokenizer.special_ids["<|im_end|>"]
   assert end in prompts.ends("tokenizer", tokenizer)
 
 
 @pytest.mark.parametrize("template", ["plain", "chat"])
 def test_other_templates_end_in_the_tokenizers_token(template):
-  tokenizer = tokenizers.get(config.Data())
+  tokenizer = tokenizers.get(config.build(config.Data))
   assert prompts.ends(template, tokenizer) == (tokenizer.eos_id,)
 
 

@@ -4,10 +4,10 @@ import pathlib
 
 import pytest
 
+from tests.helpers import components
 from zsgen.core import config
 from zsgen.data import prepare, suite
 from zsgen.data import store as store_lib
-from zsgen.data.sources import SOURCES
 
 SIZES = {"even": 9, "odd": 2, "sort": 6, "copy": 4}
 
@@ -37,10 +37,10 @@ def make_store(monkeypatch, tmp_path):
     del data, scratch
     return suite.Suite("here", ("heldout", "far"), lambda: _examples(seed))
 
-  monkeypatch.setitem(SOURCES, "here", source)
+  components.add(monkeypatch, "source", "here", source)
 
   def make(seed: int = 0) -> store_lib.Store:
-    data = config.Data(source="here")
+    data = config.build(config.Data, source="here")
     return prepare.prepare(tmp_path / "stores", data, seed)
 
   return make

@@ -32,7 +32,8 @@ def rows(flan_mini):
 
 
 def _store(path, workdir, draw, train_instances):
-  data = config.Data(
+  data = config.build(
+      config.Data,
       source="flan_mini",
       path=str(path),
       draw=draw,

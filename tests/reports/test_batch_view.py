@@ -33,7 +33,7 @@ def test_every_turn_has_its_marks():
 def test_tokens_of_several_bytes_and_special_tokens():
   pytest.importorskip("jinja2")
   tokenizer = chatty.byte_level()
-  template = templates.TEMPLATES["tokenizer"](tokenizer)
+  template = templates.build("tokenizer", tokenizer)
   found = batch_view.marked(_row(TURNS, tokenizer, template), tokenizer)
   assert found.plain == (
       "<|im_start|>user\nGrüße 猫⏹\n<|im_start|>assistant\n⟦Hi 🙂⏹⟧\n"

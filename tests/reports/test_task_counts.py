@@ -23,7 +23,8 @@ def made(tmp_path):
     rows += [{"task": "t01", "input": "?" * 99, "target": "no"}]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    data = config.Data(
+    data = config.build(
+        config.Data,
         source="table",
         path=str(path),
         heldout={"h": config.Heldout(share=0.2)},

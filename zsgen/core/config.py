@@ -29,8 +29,6 @@ T = TypeVar("T")
 
 # Bounds that several options have, and the reason.
 _EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
-_MADE = dict(high=10**8, why="all of them are stored")
-_LETTERS = dict(high=2**14, why="no model reads longer texts")
 _POSITIONS = dict(high=2**31 - 1, why="positions are int32")
 _STEP = dict(high=2**20, why="the examples of a step are held in memory")
 _WIDTH = dict(high=2**20, why="no device holds a wider matrix")
@@ -80,99 +78,23 @@ class Fields:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rewrites:
-  """The source rewrites: "replace x by y in z" (2402.10891); docs/data.md."""
-
-  # Distinct training rules x -> y, a task each: the paper's I.
-  rules: int = option(1000, low=1, **_MADE)
-  # Training examples of all rules together: the paper's N.
-  examples: int = option(100_000, low=1, **_MADE)
-  # What is distinct of distinct rules: x, or the pair of x and y.
-  distinct: str = option("x", choices=("x", "pair"))
-  # The alphabet: the first so many of a to z.
-  letters: int = option(26, low=2, high=26)
-  # Letters of x, of y and of the input z.
-  x_length: int = option(20, low=1, **_LETTERS)
-  y_length: int = option(20, low=1, **_LETTERS)
-  z_length: int = option(50, low=1, **_LETTERS)
-  # How often x is in z, in equal shares; only the leftmost is replaced.
-  occurrences: tuple[int, ...] = option((1,), low=1)
-  # Share of examples, of every set, whose input has no x.
-  noop_share: float = option(0.0, low=0.0, high=1.0)
-  # Share of those whose input has all of x but one letter.
-  hard_share: float = option(0.0, low=0.0, high=1.0)
-  # Shape of the power law of examples a rule; 0: all have as many.
-  power_law: float = option(0.0, low=0.0)
-  # Share of the training examples that is kept, and the shape of the power
-  # law by which rules keep them; 0: all keep as many.
-  subsample: float = option(1.0, low=0.0, high=1.0)
-  subsample_power_law: float = option(0.0, low=0.0)
-  # What x and y are made like, and the k of that, in equal shares; () for
-  # strings of random letters.
-  families: tuple[str, ...] = option((), choices=("repeat", "period", "mirror"))
-  ks: tuple[int, ...] = option((), low=1)
-  # What is replaced is then shifted by so many letters, all of it; 0: not.
-  cipher: int = option(0, low=0, high=25)
-  # Held-out examples: of unseen rules, so many of each; of seen rules.
-  unseen: int = option(10_000, low=1, **_MADE)
-  unseen_each: int = option(1, low=1, **_MADE)
-  seen: int = option(10_000, low=0, **_MADE)
-  # Share of all patterns that only unseen rules have.
-  withheld: float = option(0.25, low=0.01, high=0.99)
-  # What unseen rules have instead; () for what training has.
-  heldout_families: tuple[str, ...] = option(
-      (), choices=("repeat", "period", "mirror")
-  )
-  heldout_ks: tuple[int, ...] = option((), low=1)
-  heldout_occurrences: tuple[int, ...] = option((), low=1)
-
-
-@dataclasses.dataclass(frozen=True)
 class Data:
-  """Which examples there are, and how they become tokens."""
+  """Which examples there are, and how they become tokens.
+
+  The selected source, tokenizer, prompt and template add their own options.
+  """
 
   # Where examples come from: a name in zsgen/data/sources.
-  source: str = option("synth")
-  # The source's file or directory; "" for generated suites.
-  path: str = option("", machine=True)
-  # tfds, seqio: name of the data set, or of the Task or Mixture.
-  dataset: str = option("")
-  # seqio: the module that registers it.
-  module: str = option("")
-  # niv2: which of the official splits.
-  track: str = option("default", choices=("default", "xlingual"))
-  # table, tfds, seqio: where the parts of an example are.
-  fields: Fields = section(Fields)
-  # rewrites: which rules, inputs and held-out sets.
-  rewrites: Rewrites = section(Rewrites)
-  # Held-out sets by name; empty for those that the source has of its own.
-  heldout: Mapping[str, Heldout] = dataclasses.field(
-      default_factory=dict, metadata=dict(of=Heldout)
-  )
-  # A row that cannot be used: stop, or leave it out and count it.
-  on_bad_row: str = option("error", choices=("error", "skip"))
-  # Leave out training examples whose prompt and answer came before.
-  deduplicate: bool = option(False)
+  source: str = selector("synth", "source")
   # How text becomes ids: a name in zsgen/data/tokenizers.
-  tokenizer: str = option("bytes")
-  # sentencepiece: a .model file; hf: a directory or a name on the hub.
-  tokenizer_path: str = option("", kind="local", machine=True)
+  tokenizer: str = selector("bytes", "tokenizer")
   # How definition, examples and input become a request: a name in
   # zsgen/data/prompts.
-  prompt: str = option("plain")
-  # niv2's prompt: positive and negative examples shown, while they fit.
-  shots: int = option(2, low=0)
-  negative_shots: int = option(0, low=0)
-  # niv2's prompt: tokens that it may have.
-  prompt_tokens: int = option(1024, low=1)
-  # niv2's prompt: show explanations, the task's name, the definition.
-  explanations: bool = option(False)
-  task_name: bool = option(False)
-  definition: bool = option(True)
+  prompt: str = selector("plain", "prompt")
   # Which reference is the answer: the first, or one drawn by the seed.
   label: str = option("first", choices=("first", "random"))
   # How turns become text: a name in zsgen/data/prompts.
-  template: str = option("plain")
+  template: str = selector("plain", "template")
   # Longest example in tokens; what is longer is cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
   # What is cut: the tail, or the middle of the prompt.
@@ -181,8 +103,6 @@ class Data:
   train_instances: int = option(320, low=1, **_EXAMPLES)
   # Instances of each held-out task (all, if it has fewer).
   heldout_instances: int = option(5, low=1, **_EXAMPLES)
-  # Which instances those are: a name in zsgen/data/sources/draws.py.
-  draw: str = option("seed")
   # Who hands batches to the trainer: the store, or the seqio mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
 

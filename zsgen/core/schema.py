@@ -157,9 +157,9 @@ def composed(kind: type, components: Sequence[registry.Component]) -> type:
 def _composed(kind: type, options: tuple[type, ...]) -> type:
   if not options:
     return kind
-  owners: dict[str, type] = {}
-  for owner in (kind, *options):
-    for field in dataclasses.fields(owner):
+  owners = {field.name: kind for field in dataclasses.fields(kind)}
+  for owner in options:
+    for field in own_fields(kind, owner):
       if field.name in owners:
         raise errors.InputError(
             f"{owner.__module__}.{owner.__qualname__}.{field.name}:"
@@ -173,6 +173,18 @@ def _composed(kind: type, options: tuple[type, ...]) -> type:
   )
   section.__module__ = kind.__module__
   return dataclasses.dataclass(frozen=True)(section)
+
+
+def own_fields(kind: type, options: type) -> list[dataclasses.Field]:
+  """Returns the fields that a component's options add to a section.
+
+  Args:
+    kind: the section's dataclass.
+    options: the options; they may be a subclass of it.
+  """
+  inherited = dataclasses.fields(kind) if issubclass(options, kind) else ()
+  names = {field.name for field in inherited}
+  return [f for f in dataclasses.fields(options) if f.name not in names]
 
 
 def options_of(section: Any, kind: type[T]) -> T:
@@ -281,6 +293,10 @@ def check_section(kind: type, values: Any, where: str) -> Any:
     InputError: an option is unknown or wrong, or the `check` of a component's
       options raises it.
   """
+  if isinstance(values, kind):
+    values = {
+        f.name: getattr(values, f.name) for f in dataclasses.fields(values)
+    }
   if not isinstance(values, Mapping):
     raise errors.InputError(f"{where} must be a section, not {show(values)}.")
   components = selected(kind, values, where)
@@ -360,6 +376,7 @@ def _value(
     raise errors.InputError(
         f"{where} is {show(value)}; it must be one of:"
         f" {', '.join(map(str, limits['choices']))}."
+        f"{errors.did_you_mean(str(value), map(str, limits['choices']))}"
     )
   if kind is str:
     _check_text(limits["kind"], value, where)

@@ -8,6 +8,7 @@ import time
 
 from zsgen.core import config, errors
 from zsgen.data import ahead, choices, chunks, prompts, rows, suite, tokenizers
+from zsgen.data.sources import options
 
 # Threads that encode chunks.
 _ENCODERS = 2
@@ -48,7 +49,8 @@ def encode(
   def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
     # The chunk's own: threads share no counts.
     prompt = prompts.get(data, tokenizer, seed)
-    shown = prompt if data.on_bad_row == "error" else _or_nothing(prompt)
+    on_bad_row = options.on_bad_row(data)
+    shown = prompt if on_bad_row == "error" else _or_nothing(prompt)
     try:
       found = rows.encode(
           batch,
@@ -56,7 +58,7 @@ def encode(
           tokenizer,
           data.max_length,
           data.truncate,
-          on_lost=data.on_bad_row,
+          on_lost=on_bad_row,
       )
       return chunks.of(batch, found, prompt.counts)
     except UnicodeEncodeError as error:

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from zsgen.core import artifacts, config, errors
+from zsgen.core import artifacts, config, errors, plugins
 from zsgen.data import (
     chunks,
     encoding,
@@ -22,11 +22,13 @@ from zsgen.data import (
     suite,
     tokenizers,
 )
+from zsgen.data.sources import options
 
 
 def made_by(data: config.Data, seed: int) -> dict[str, Any]:
   """All that decides what is in a store, but the content of its sources."""
-  path = data.path if "://" in data.path else _resolved(data.path)
+  path = options.path(data)
+  path = path if "://" in path else _resolved(path)
   tokenizer = tokenizers.get(data)
   made = {
       **config.science(data),
@@ -36,7 +38,10 @@ def made_by(data: config.Data, seed: int) -> dict[str, Any]:
       "tokenizer": tokenizer.fingerprint,
   }
   made |= prompts.versions(data, tokenizer)
-  for name, each in data.heldout.items():
+  for kind in ("source", "tokenizer", "prompt", "template"):
+    if source := plugins.fingerprint(kind, getattr(data, kind)):
+      made[f"{kind}_plugin"] = source["plugin"]
+  for name, each in options.heldout(data).items():
     if each.tasks_file:
       made["heldout"][name]["tasks_file"] = _resolved(each.tasks_file)
   return made

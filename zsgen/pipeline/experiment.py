@@ -15,8 +15,9 @@ from zsgen import evals
 from zsgen.core import artifacts, errors, hosts, schema, texts
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
-from zsgen.data import prepare, prompts, sources, tokenizers
+from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
+from zsgen.data.sources import options
 from zsgen.evals import api, metrics, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
@@ -330,11 +331,9 @@ class Experiment:
     makes no difference.
     """
     sources.check(self.config.data)
-    prompts.check(self.config.data)
-    tokenizers.check(self.config.data)
     metrics.check_targets(self.config.evals, self.config.targets)
-    if self.config.data.heldout:
-      self._check_evals(self.config.data.heldout)
+    if heldout := options.heldout(self.config.data):
+      self._check_evals(heldout)
     arrangements.check_target(self.config.order)
     if hosts.is_first():
       writers.check(self.config.machine)

@@ -191,7 +191,7 @@ def _lines(table):
 
 
 def _synth():
-  made = synth.synth(config.Data(train_instances=1), 0)
+  made = synth.synth(config.build(config.Data, train_instances=1), 0)
   return itertools.islice(made.examples(), 20)
 
 

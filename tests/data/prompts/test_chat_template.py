@@ -24,7 +24,7 @@ def _turns(*texts, system=None):
 
 def _shown(tokenizer, turns):
   """The text, with the loss between brackets and `end` as $."""
-  found = templates.TEMPLATES["tokenizer"](tokenizer)(turns)
+  found = templates.build("tokenizer", tokenizer)(turns)
   parts = (each.text + "$" * each.end for each in found)
   return "".join(
       f"[{part}]" if each.loss else part
@@ -62,7 +62,9 @@ def test_bos_is_left_to_encode_and_texts_may_be_stripped():
   assert _shown(tokenizer, turns) == (
       f"{head.format('user')}Hi<|eot|>{head.format('assistant')}[Hello<|eot|>]"
   )
-  prompt = prompts.get(config.Data(template="tokenizer"), tokenizer, 0)
+  prompt = prompts.get(
+      config.build(config.Data, template="tokenizer"), tokenizer, 0
+  )
   example = suite.Example("", "", "train", "", "", (), "0", turns=turns)
   tokens = prompts.encode([prompt(example)], tokenizer)[0].tokens
   assert (tokens == tokenizer.bos_id).sum() == 1
@@ -95,7 +97,7 @@ def _specials(tokenizer, encoded):
 @pytest.mark.parametrize("place", range(4))
 def test_text_cannot_make_special_tokens(evil, place):
   tokenizer = chatty.byte_level()
-  template = templates.TEMPLATES["tokenizer"](tokenizer)
+  template = templates.build("tokenizer", tokenizer)
   texts = list(TALK)
   texts[place] = evil
   good, bad = prompts.encode(
@@ -111,14 +113,14 @@ def test_characters_that_a_normalizer_makes_a_special_token_of():
   wide = "\uff1c/s\uff1e"
   (ids,) = tokenizer.encode_special([wide])
   assert tokenizer.eos_id in ids
-  template = templates.TEMPLATES["tokenizer"](tokenizer)
+  template = templates.build("tokenizer", tokenizer)
   found = template(_turns("Größe", "ja", wide, "yes"))
   assert [each.text for each in found if not each.special] == [wide]
 
 
 def test_a_stretch_is_tokenized_in_one_go():
   tokenizer = chatty.byte_level()
-  found = templates.TEMPLATES["tokenizer"](tokenizer)(_turns(*TALK))
+  found = templates.build("tokenizer", tokenizer)(_turns(*TALK))
   assert [each.loss for each in found] == [False, True] * 2 + [False]
   whole = "".join(each.text for each in found)
   (want,) = tokenizer.encode_special([whole])
@@ -161,11 +163,11 @@ def test_a_stretch_is_tokenized_in_one_go():
 def test_templates_that_are_refused(template, said):
   tokenizer = chatty.byte_level(template)
   with pytest.raises(errors.InputError, match=said):
-    templates.TEMPLATES["tokenizer"](tokenizer)(_turns(*TALK))
+    templates.build("tokenizer", tokenizer)(_turns(*TALK))
 
 
 def test_roles_that_the_template_refuses():
-  template = templates.TEMPLATES["tokenizer"](chatty.metaspace(chatty.INST))
+  template = templates.build("tokenizer", chatty.metaspace(chatty.INST))
   with pytest.raises(errors.InputError, match="Roles must alternate"):
     template((*_turns("Hi"), *_turns("Hi")))
 
@@ -191,7 +193,7 @@ def test_without_jinja_it_says_what_to_install(monkeypatch):
 
   monkeypatch.setattr(builtins, "__import__", absent)
   with pytest.raises(errors.InputError, match="pip install jinja2"):
-    templates.TEMPLATES["tokenizer"](chatty.byte_level())
+    templates.build("tokenizer", chatty.byte_level())
 
 
 @pytest.mark.parametrize("system", [None, "Be brief."])
@@ -210,7 +212,7 @@ def test_ids_are_those_of_transformers(template, system):
   want = fast.apply_chat_template(messages, tokenize=False)
   tokenizer.library.encode_special_tokens = False
   ids = fast(want, add_special_tokens=False)["input_ids"]
-  found = templates.TEMPLATES["tokenizer"](tokenizer)(turns)
+  found = templates.build("tokenizer", tokenizer)(turns)
   said = "".join(each.text for each in found)
   assert "<s>" * headers + said == want
   tokens = prompts.encode([found], tokenizer)[0].tokens.tolist()

@@ -44,8 +44,11 @@ def page(source, template, options):
   """The examples of a source as the batch view shows them."""
   examples = list(golden_examples.SOURCES[source]())
   tokenizer = _tokenizer(template, examples)
-  data = config.Data(
-      template=template, prompt=PROMPTS.get(source, "plain"), **options
+  data = config.build(
+      config.Data,
+      template=template,
+      prompt=PROMPTS.get(source, "plain"),
+      **options,
   )
   prompt = prompts.get(data, tokenizer, seed=0)
   encoded = prompts.encode([prompt(each) for each in examples], tokenizer)

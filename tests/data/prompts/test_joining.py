@@ -81,7 +81,7 @@ def _turns(texts):
 
 
 def _encoded(tokenizer, template, texts):
-  segments = templates.TEMPLATES[template](tokenizer)(_turns(texts))
+  segments = templates.build(template, tokenizer)(_turns(texts))
   return segments, prompts.encode([segments], tokenizer)[0]
 
 
@@ -217,11 +217,13 @@ def test_ids_of_other_tokenizers_are_what_they_were(tmp_path):
 
 
 def test_what_enters_the_names_of_stores(tmp_path):
-  assert "continued" not in prepare.made_by(config.Data(), 0)
-  data = config.Data(tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path))
+  assert "continued" not in prepare.made_by(config.build(config.Data), 0)
+  data = config.build(
+      config.Data, tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path)
+  )
   assert "continued" not in prepare.made_by(data, 0)
   prefixed = _write(tmp_path / "x", _metaspace("first"), None)
-  data = config.Data(tokenizer="hf", tokenizer_path=prefixed)
+  data = config.build(config.Data, tokenizer="hf", tokenizer_path=prefixed)
   made = prepare.made_by(data, 0)
   assert made["continued"] == tokenizers.continued.VERSION
 
@@ -237,7 +239,9 @@ def test_stores_of_templates_that_gave_other_text_are_made_again(
     tmp_path, template, changed
 ):
   path = tokenized.gpt2(tmp_path, chat_template=template)
-  data = config.Data(tokenizer="hf", tokenizer_path=path, template="tokenizer")
+  data = config.build(
+      config.Data, tokenizer="hf", tokenizer_path=path, template="tokenizer"
+  )
   assert ("template_environment" in prepare.made_by(data, 0)) == changed
-  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
   assert "template_environment" not in prepare.made_by(data, 0)

@@ -96,7 +96,9 @@ def tokenizer(request, tmp_path_factory):
 
 
 def _encoded(tokenizer, template, asked, answers):
-  prompt = prompts.get(config.Data(template=template), tokenizer, 0)
+  prompt = prompts.get(
+      config.build(config.Data, template=template), tokenizer, 0
+  )
   segments = prompt(_example(asked, answers))
   return prompts.encode([segments], tokenizer)[0]
 

@@ -29,7 +29,9 @@ def _example(definition="Add the numbers ", asked="4, 4"):
 def _asked(example=None, tokenizer=None, **options):
   """The request of an example, and what was counted."""
   prompt = prompts.get(
-      config.Data(prompt="niv2", **options), tokenizer or tokenizers.Bytes(), 0
+      config.build(config.Data, prompt="niv2", **options),
+      tokenizer or tokenizers.Bytes(),
+      0,
   )
   return prompt(example or _example())[0].text, dict(prompt.counts)
 

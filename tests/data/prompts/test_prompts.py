@@ -20,7 +20,9 @@ def _example(
 
 
 def _get(seed=0, **options):
-  return prompts.get(config.Data(**options), tokenizers.Bytes(), seed)
+  return prompts.get(
+      config.build(config.Data, **options), tokenizers.Bytes(), seed
+  )
 
 
 @pytest.mark.parametrize(
@@ -92,8 +94,11 @@ def _labels(examples, seed):
         (dict(prompt="niv3"), 'Did you mean "niv2"'),
         (dict(template="chatty"), 'Did you mean "chat"'),
         (dict(label="fist"), 'Did you mean "first"'),
-        (dict(shots=3), "shots is for config.data.prompt='niv2' only"),
-        (dict(prompt="joined", definition=False), r"data\.definition is for"),
+        (dict(shots=3), "It is an option of prompt='niv2'"),
+        (
+            dict(prompt="joined", definition=False),
+            "definition is not an option",
+        ),
         (dict(template="tokenizer"), "no chat template"),
     ],
 )

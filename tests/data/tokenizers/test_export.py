@@ -49,14 +49,14 @@ def directory(tmp_path):
 
 
 def test_bytes(directory):
-  theirs = _same(tokenizers.get(config.Data()), directory)
+  theirs = _same(tokenizers.get(config.build(config.Data)), directory)
   assert theirs.pad_token_id == 0
 
 
 @pytest.mark.parametrize("kind", tokenized.HF)
 def test_hf(kind, tmp_path, directory):
   path = tokenized.HF[kind](tmp_path / kind, **_ends(kind))
-  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
   ours = tokenizers.get(data)
   theirs = _same(ours, directory)
   if ours.bos_id is not None:
@@ -84,7 +84,7 @@ def test_what_the_source_says_stays(given, tmp_path, directory):
       "chat_template": [{"name": "default", "template": "a"}],
   }
   path = tokenized.llama(tmp_path / "source", tokenizer_class=given, **said)
-  data = config.Data(tokenizer="hf", tokenizer_path=path)
+  data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
   theirs = _same(tokenizers.get(data), directory)
   assert theirs("a")["input_ids"][0] == 1
   found = json.loads((directory / "tokenizer_config.json").read_text())

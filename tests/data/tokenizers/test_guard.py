@@ -117,8 +117,10 @@ def test_known_patterns_are_not_tried(tmp_path, monkeypatch):
   monkeypatch.setattr(trial, "__file__", "/absent")
   for i, pattern in enumerate(guard._KNOWN):
     tokenizers.check_patterns(_edited(tmp_path / str(i), _split(pattern)))
-  data = config.Data(
-      tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path / "gpt2")
+  data = config.build(
+      config.Data,
+      tokenizer="hf",
+      tokenizer_path=tokenized.gpt2(tmp_path / "gpt2"),
   )
   tokenizers.check_patterns(tokenizers.get(data))
 
@@ -190,7 +192,7 @@ def _use(tokenizer):
   """All that is done with a tokenizer."""
   turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
   made = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
-  segments = [templates.TEMPLATES[name](tokenizer)(turns) for name in made]
+  segments = [templates.build(name, tokenizer)(turns) for name in made]
   rows = prompts.encode(segments, tokenizer)
   lost_text.find(segments, rows, tokenizer)
   tokenizer.decode(rows[0].tokens)

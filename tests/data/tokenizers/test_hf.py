@@ -303,7 +303,9 @@ def test_half_a_surrogate_pair(directory):
 
 
 def test_get(directories):
-  data = config.Data(tokenizer="hf", tokenizer_path=directories["llama"])
+  data = config.build(
+      config.Data, tokenizer="hf", tokenizer_path=directories["llama"]
+  )
   assert tokenizers.get(data).eos_id == 2
 
 

@@ -11,7 +11,7 @@ _IDS = [6, 6, 3, 7, 6, 8, 4, 8, 6, 6, 31, 5]
 
 @pytest.fixture
 def ours():
-  return tokenizers.get(config.Data(tokenizer="rewrites"))
+  return tokenizers.get(config.build(config.Data, tokenizer="rewrites"))
 
 
 def test_ids(ours):
@@ -46,9 +46,8 @@ def test_it_is_saved_and_loaded(ours, tmp_path):
 
 
 def test_it_has_no_path():
-  data = config.Data(tokenizer="rewrites", tokenizer_path="x")
-  with pytest.raises(errors.InputError, match="'rewrites' has no files"):
-    tokenizers.get(data)
+  with pytest.raises(errors.InputError, match="path is not an option"):
+    config.build(config.Data, tokenizer="rewrites", tokenizer_path="x")
 
 
 def test_transformers_reads_what_is_exported(ours, tmp_path):

@@ -10,18 +10,18 @@ from zsgen.data import tokenizers
     ("options", "said"),
     [
         ({"tokenizer": "byte"}, 'Did you mean "bytes"'),
-        ({"tokenizer_path": "x"}, "'bytes' has no files"),
+        ({"tokenizer_path": "x"}, "It is an option of tokenizer='hf'"),
         ({"tokenizer": "hf"}, "needs config.data.tokenizer_path"),
         ({"tokenizer": "sentencepiece"}, "needs config.data.tokenizer_path"),
     ],
 )
 def test_bad_options(options, said):
   with pytest.raises(errors.InputError, match=said):
-    tokenizers.get(config.Data(**options))
+    tokenizers.get(config.build(config.Data, **options))
 
 
 def test_bytes_are_saved_and_loaded(tmp_path):
-  ours = tokenizers.get(config.Data())
+  ours = tokenizers.get(config.build(config.Data))
   ours.save(tmp_path / "tokenizer")
   again = tokenizers.load(tmp_path / "tokenizer")
   assert isinstance(again, tokenizers.Bytes)

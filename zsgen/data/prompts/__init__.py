@@ -8,16 +8,16 @@ the segments.
 
 import collections
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import chat_template, jinja, labels, requests, templates
+from zsgen.data.prompts import chat_template, jinja, labels, templates
 from zsgen.data.prompts.segments import Encoded, Segment, encode
+from zsgen.data.sources import heldout, options
 
 __all__ = [
     "Encoded",
     "Prompts",
     "Segment",
-    "check",
     "encode",
     "ends",
     "get",
@@ -36,16 +36,10 @@ class Prompts:
   ):
     self.counts = collections.Counter()
     label = errors.choose(labels.LABELS, data.label, "config.data.label")
-    sets = data.heldout.items()
-    self._label = label(
-        seed, {name: each.seed for name, each in sets if each.seed is not None}
-    )
-    self._request = errors.choose(
-        requests.REQUESTS, data.prompt, "config.data.prompt"
-    )(data, tokenizer, self.counts)
-    self._template = errors.choose(
-        templates.TEMPLATES, data.template, "config.data.template"
-    )(tokenizer)
+    self._label = label(seed, heldout.seeds(options.heldout(data)))
+    prompt = registry.component("prompt", data.prompt, "config.data.prompt")
+    self._request = prompt.build(data, tokenizer, self.counts)
+    self._template = templates.build(data.template, tokenizer)
 
   def __call__(self, example: suite.Example) -> list[Segment]:
     """The segments of an example; none if it has no answer.
@@ -107,7 +101,7 @@ def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:
     template: `config.data.template`.
     tokenizer: has the end token, and may have a chat template.
   """
-  made = templates.TEMPLATES[template](tokenizer)
+  made = templates.build(template, tokenizer)
   own = made.ends if isinstance(made, chat_template.ChatTemplate) else ()
   return tuple(sorted({tokenizer.eos_id, *own}))
 
@@ -123,29 +117,6 @@ def get(
     seed: draws labels.
 
   Raises:
-    InputError: an unknown name, an option of another prompt, or a tokenizer
-      without a chat template where that is asked for.
+    InputError: a tokenizer without a chat template where that is asked for.
   """
-  check(data)
   return Prompts(data, tokenizer, seed)
-
-
-def check(data: config.Data) -> None:
-  """Checks the names of prompt, label and template, and their options.
-
-  Raises:
-    InputError: an unknown name, or an option of another prompt.
-  """
-  errors.choose(labels.LABELS, data.label, "config.data.label")
-  errors.choose(requests.REQUESTS, data.prompt, "config.data.prompt")
-  errors.choose(templates.TEMPLATES, data.template, "config.data.template")
-  default = config.Data()
-  for prompt, options in requests.OPTIONS.items():
-    for option in options:
-      if data.prompt != prompt and getattr(data, option) != getattr(
-          default, option
-      ):
-        raise errors.InputError(
-            f"config.data.{option} is for config.data.prompt={prompt!r} only,"
-            f" but config.data.prompt is {data.prompt!r}. Leave it out."
-        )

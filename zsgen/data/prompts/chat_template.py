@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 
@@ -27,6 +27,7 @@ _PROBED = (
 )
 
 
+@registry.template("tokenizer")
 class ChatTemplate:
   """Segments of a conversation by a tokenizer's chat template.
 

@@ -25,12 +25,30 @@ without an explanation shows none; a suite without definitions has no block.
 """
 
 import collections
+import dataclasses
 import string
 
-from zsgen.core import config
+from zsgen.core import config, registry
+from zsgen.core.schema import option
 from zsgen.data import suite, tokenizers
 
 
+@dataclasses.dataclass(frozen=True)
+class Options(config.Data):
+  """The options of the prompt `niv2`."""
+
+  # Positive and negative examples shown, while they fit.
+  shots: int = option(2, low=0)
+  negative_shots: int = option(0, low=0)
+  # Tokens that the prompt may have.
+  prompt_tokens: int = option(1024, low=1)
+  # Show explanations, the task's name, the definition.
+  explanations: bool = option(False)
+  task_name: bool = option(False)
+  definition: bool = option(True)
+
+
+@registry.prompt("niv2", options=Options)
 class Niv2:
   """The request of an example, from `config.data`'s options for it.
 
@@ -40,7 +58,7 @@ class Niv2:
 
   def __init__(
       self,
-      data: config.Data,
+      data: Options,
       tokenizer: tokenizers.Tokenizer,
       counts: collections.Counter,
   ):

@@ -3,9 +3,8 @@
 import collections
 from collections.abc import Callable
 
-from zsgen.core import config
+from zsgen.core import config, registry
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import niv2
 
 Request = Callable[[suite.Example], str]
 
@@ -23,23 +22,23 @@ def joined(example: suite.Example) -> str:
   )
 
 
-# By name: made from the config, the tokenizer and where to count.
-REQUESTS: dict[
-    str,
-    Callable[[config.Data, tokenizers.Tokenizer, collections.Counter], Request],
-] = {
-    "plain": lambda data, tokenizer, counts: plain,
-    "joined": lambda data, tokenizer, counts: joined,
-    "niv2": niv2.Niv2,
-}
-# Options that only this request reads.
-OPTIONS = {
-    "niv2": (
-        "shots",
-        "negative_shots",
-        "prompt_tokens",
-        "explanations",
-        "task_name",
-        "definition",
-    )
-}
+@registry.prompt("plain")
+def build_plain(
+    data: config.Data,
+    tokenizer: tokenizers.Tokenizer,
+    counts: collections.Counter,
+) -> Request:
+  """Returns `plain`, which has no options and counts nothing."""
+  del data, tokenizer, counts
+  return plain
+
+
+@registry.prompt("joined")
+def build_joined(
+    data: config.Data,
+    tokenizer: tokenizers.Tokenizer,
+    counts: collections.Counter,
+) -> Request:
+  """Returns `joined`, which has no options and counts nothing."""
+  del data, tokenizer, counts
+  return joined

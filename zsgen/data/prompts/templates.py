@@ -8,9 +8,9 @@ has.
 
 from collections.abc import Callable, Sequence
 
-from zsgen.core import errors
+from zsgen.core import errors, registry
 from zsgen.data import suite, tokenizers
-from zsgen.data.prompts import chat_template, segments
+from zsgen.data.prompts import segments
 
 Template = Callable[[Sequence[suite.Turn]], list[segments.Segment]]
 
@@ -56,9 +56,26 @@ def chat(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
   return said
 
 
-# By name: made from the tokenizer.
-TEMPLATES: dict[str, Callable[[tokenizers.Tokenizer], Template]] = {
-    "plain": lambda tokenizer: plain,
-    "chat": lambda tokenizer: chat,
-    "tokenizer": chat_template.ChatTemplate,
-}
+@registry.template("plain")
+def build_plain(tokenizer: tokenizers.Tokenizer) -> Template:
+  """Returns `plain`, which needs no tokenizer."""
+  del tokenizer
+  return plain
+
+
+@registry.template("chat")
+def build_chat(tokenizer: tokenizers.Tokenizer) -> Template:
+  """Returns `chat`, which needs no tokenizer."""
+  del tokenizer
+  return chat
+
+
+def build(name: str, tokenizer: tokenizers.Tokenizer) -> Template:
+  """Returns a template by its name.
+
+  Args:
+    name: `config.data.template`.
+    tokenizer: it may have a chat template.
+  """
+  component = registry.component("template", name, "config.data.template")
+  return component.build(tokenizer)

@@ -1,81 +1,22 @@
-"""Sources by name: each makes a suite from `config.data` and a seed."""
+"""Sources: each makes a suite from its options and a seed.
 
-from collections.abc import Callable, Mapping
-import dataclasses
+A source is a function of the section `config.data` (an instance of its own
+options), the seed and a directory that it may keep files in, which need not
+exist. It is registered in its module by `registry.source`.
+"""
+
 import pathlib
-from typing import Any
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry
 from zsgen.data import suite
-from zsgen.data.sources import (
-    chat,
-    draws,
-    flan_mini,
-    heldout,
-    niv2,
-    p3,
-    rewrites,
-    seqio_task,
-    synth,
-    table,
-    tfds,
-    worlds,
-)
 
-Source = Callable[[config.Data, int, pathlib.Path], suite.Suite]
-
-
-def _generated(make: Callable[[config.Data, int], suite.Suite]) -> Source:
-  """A source that keeps nothing on disk."""
-
-  def source(data: config.Data, seed: int, scratch: pathlib.Path):
-    del scratch
-    return make(data, seed)
-
-  return source
-
-
-SOURCES: dict[str, Source] = {
-    "chat": chat.chat,
-    "flan_mini": flan_mini.flan_mini,
-    "niv2": niv2.niv2,
-    "p3": p3.p3,
-    "rewrites": _generated(rewrites.rewrites),
-    "seqio": seqio_task.seqio_task,
-    "synth": _generated(synth.synth),
-    "table": table.table,
-    "tfds": tfds.tfds,
-    "worlds": _generated(worlds.worlds),
-}
-_FILES = ("path", "heldout", "on_bad_row", "deduplicate", "draw")
-# The options of `config.data` that each source reads, beside those that all
-# do; others must stay as they are by default.
-_READS: dict[str, tuple[str, ...]] = {
-    "chat": (
-        *_FILES,
-        *("fields.task", "fields.category", "fields.split", "fields.key"),
-    ),
-    "flan_mini": _FILES,
-    "niv2": (*_FILES, "track"),
-    "p3": _FILES,
-    "rewrites": ("rewrites",),
-    "seqio": (*_FILES[1:], "dataset", "module", "fields"),
-    "synth": (),
-    "table": (*_FILES, "fields"),
-    "tfds": (*_FILES, "dataset", "fields"),
-    "worlds": (),
-}
-_SOME_READ = (*_FILES, "track", "fields", "dataset", "module", "rewrites")
-# Sources that make as many examples as they are asked for, and the most.
-_GENERATED = ("synth", "worlds")
-_MOST = 10**6
-# What shows solved examples of a task, and the source that has them.
+# The prompt that shows solved examples of a task, and the source that has some.
+_SHOWING, _SOLVED = "niv2", "niv2"
 _SHOWN = ("shots", "negative_shots", "explanations")
-_SOLVED = "niv2"
 
 
 def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """The suite that `config.data` names.
+  """Returns the suite that `config.data` names.
 
   Args:
     data: the config's section.
@@ -86,77 +27,19 @@ def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
     InputError: see `check`; or whatever the source finds wrong.
   """
   check(data)
-  return SOURCES[data.source](data, seed, scratch)
+  component = registry.component("source", data.source, "config.data.source")
+  return component.build(data, seed, scratch)
 
 
 def check(data: config.Data) -> None:
-  """Checks what can be wrong before anything is read.
+  """Checks that the source has the solved examples that the prompt shows.
 
   Raises:
-    InputError: an unknown source, an option that it does not read, more
-      examples than can be made, solved examples that it does not have, or a
-      draw that there is not.
+    InputError: it has none.
   """
-  errors.choose(SOURCES, data.source, "config.data.source")
-  _check_options(data)
-  _check_shots(data)
-  heldout.seeds(data)
-  _check_generated(data)
-  if data.source == "rewrites":
-    rewrites.check(data)
-  if data.draw not in draws.DRAWS:
-    raise errors.InputError(
-        f"config.data.draw: {data.draw!r} is not known."
-        f"{errors.did_you_mean(data.draw, draws.DRAWS)} There are:"
-        f" {', '.join(draws.DRAWS)}."
-    )
-
-
-def _check_options(data: config.Data) -> None:
-  """Options that the source does not read are not set."""
-  reads = _READS.get(data.source, _SOME_READ)
-  unread = {
-      f"config.data.{name}": value
-      for name, value in _given(data).items()
-      if name not in reads and name.partition(".")[0] not in reads
-  }
-  if unread:
-    it, are = ("it", "it is") if len(unread) == 1 else ("them", "they are")
-    raise errors.InputError(
-        f"{', '.join(unread)}: the source {data.source} does not read {it}, but"
-        f" {are} set to {', '.join(map(repr, unread.values()))}. Of these it"
-        f" reads: {', '.join(reads) or 'none'}."
-    )
-
-
-def _given(data: config.Data) -> dict[str, Any]:
-  """Options that are not as by default, of those that not all sources read."""
-  default, given = config.Data(), {}
-  for name in _SOME_READ:
-    value, usual = getattr(data, name), getattr(default, name)
-    if dataclasses.is_dataclass(value):
-      value, usual = dataclasses.asdict(value), dataclasses.asdict(usual)
-      given |= {f"{name}.{k}": v for k, v in value.items() if v != usual[k]}
-    elif value != usual:
-      # Held-out sets: their names.
-      given[name] = list(value) if isinstance(value, Mapping) else value
-  return given
-
-
-def _check_generated(data: config.Data) -> None:
-  """Examples that are generated are few enough to be made in hours."""
-  for option in ("train_instances", "heldout_instances"):
-    value = getattr(data, option)
-    if data.source in _GENERATED and value > _MOST:
-      raise errors.InputError(
-          f"config.data.{option} is {value:,}; it must be at most {_MOST:,}: the"
-          f" source {data.source} makes that many examples of each task."
-      )
-
-
-def _check_shots(data: config.Data) -> None:
-  """Solved examples are asked only of a source that has some."""
-  if data.prompt != "niv2" or data.source not in {*_READS} - {_SOLVED}:
+  component = registry.component("source", data.source, "config.data.source")
+  is_known = component.module.startswith("zsgen.") and data.source != _SOLVED
+  if data.prompt != _SHOWING or not is_known:
     return
   for option in _SHOWN:
     if value := getattr(data, option):

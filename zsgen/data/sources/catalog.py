@@ -210,7 +210,7 @@ def _drawn(
   }
   caps = data.train_instances, data.heldout_instances
   numbers = draws.draw(data.draw, (training, others), caps, seed)
-  for split, own in heldout.seeds(data).items():
+  for split, own in heldout.seeds(data.heldout).items():
     for task in rows[split]:
       numbers[task] = draws.BY_TASK[data.draw](
           task, others[task], data.heldout_instances, own

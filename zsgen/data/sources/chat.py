@@ -11,13 +11,14 @@ trained on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import pathlib
 import reprlib
 from typing import Any
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows
+from zsgen.data.sources import catalog, files, options, records, rows
 
 # The task of conversations that name none.
 TASK = "chat"
@@ -38,12 +39,31 @@ _ROLES = {
     "bing": ASSISTANT,
     "bard": ASSISTANT,
 }
+# The options of `config.data.fields` that it reads.
+_FIELDS = ("task", "category", "split", "key")
 _KEYS = ("id", "prompt_id", "conversation_id")
 # The field of a row with a system prompt, and that of a turn with a weight.
 _SYSTEM, _WEIGHT = "system", "weight"
 
 
-def chat(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+@dataclasses.dataclass(frozen=True)
+class Options(options.Table):
+  """The options of `chat`."""
+
+  def check(self, where: str) -> None:
+    """Raises InputError for fields that conversations do not have."""
+    super().check(where)
+    for field in dataclasses.fields(self.fields):
+      value = getattr(self.fields, field.name)
+      if field.name not in _FIELDS and value != field.default:
+        raise errors.InputError(
+            f"{where}.fields.{field.name} is {value!r}, but the source chat"
+            f" reads only the fields {', '.join(_FIELDS)}. Leave it out."
+        )
+
+
+@registry.source("chat", options=Options)
+def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Conversations as a suite.
 
   Args:

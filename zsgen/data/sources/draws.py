@@ -21,6 +21,8 @@ import zlib
 
 import numpy as np
 
+from zsgen.core import config, errors
+
 Rows = Sequence[int] | np.ndarray
 
 
@@ -91,6 +93,26 @@ _RULES: dict[str, tuple[_Rule, _Rule]] = {
     "sample": (_sampled, _sampled),
 }
 DRAWS = tuple(_RULES)
+
+
+def check_seeds(sets: Mapping[str, config.Heldout], name: str) -> None:
+  """Checks that held-out sets may have seeds of their own.
+
+  Args:
+    sets: the held-out sets by name.
+    name: one of DRAWS.
+
+  Raises:
+    InputError: tasks are not drawn one by one, so that a set has no draw of its
+      own.
+  """
+  own = [each for each in sets if sets[each].seed is not None]
+  if own and name not in BY_TASK:
+    raise errors.InputError(
+        f"config.data.heldout.{min(own)}.seed: config.data.draw={name!r} draws"
+        " all held-out sets together. Leave the seed out, or take a draw of"
+        f" {', '.join(BY_TASK)}."
+    )
 
 
 def draw(

@@ -10,9 +10,9 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen.core import config, errors, strict_json
+from zsgen.core import errors, registry, strict_json
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows
+from zsgen.data.sources import catalog, files, options, records, rows
 
 HELDOUT = "heldout"
 ROWS = "flan_mini.json"
@@ -21,8 +21,9 @@ KEYS = "train_eval_key_list.json"
 LISTS = {suite.TRAIN: "train_key_list", HELDOUT: "eval_key_list"}
 
 
+@registry.source("flan_mini", options=options.Files)
 def flan_mini(
-    data: config.Data, seed: int, scratch: pathlib.Path
+    data: options.Files, seed: int, scratch: pathlib.Path
 ) -> suite.Suite:
   """Flan-mini as a suite; tasks in the key list's order.
 
@@ -61,12 +62,12 @@ def flan_mini(
   return catalog.suite("flan_mini", known, data, seed)
 
 
-def _path(data: config.Data, name: str) -> pathlib.Path:
+def _path(data: options.Files, name: str) -> pathlib.Path:
   """A file of the data set's directory."""
   return pathlib.Path(os.path.expanduser(data.path)) / name
 
 
-def _file(data: config.Data, name: str) -> pathlib.Path:
+def _file(data: options.Files, name: str) -> pathlib.Path:
   """The same; it must be there."""
   path = _path(data, name)
   if not data.path or not path.is_file():

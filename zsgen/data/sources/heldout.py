@@ -10,7 +10,7 @@ import pathlib
 
 from zsgen.core import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import draws, exclusions, groups, records
+from zsgen.data.sources import exclusions, groups, records
 from zsgen.data.sources import shares as shares_lib
 
 _WHERE = "config.data.heldout"
@@ -83,25 +83,11 @@ def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
   return tuple(pathlib.Path(os.path.expanduser(path)) for path in paths if path)
 
 
-def seeds(data: config.Data) -> dict[str, int]:
-  """The sets that have a seed of their own.
-
-  Raises:
-    InputError: tasks are not drawn one by one, so that a set has no draw of its
-      own.
-  """
-  own = {
-      name: each.seed
-      for name, each in data.heldout.items()
-      if each.seed is not None
+def seeds(sets: Mapping[str, config.Heldout]) -> dict[str, int]:
+  """Returns the seeds of the sets that have one of their own."""
+  return {
+      name: each.seed for name, each in sets.items() if each.seed is not None
   }
-  if own and data.draw not in draws.BY_TASK:
-    raise errors.InputError(
-        f"{_WHERE}.{min(own)}.seed: config.data.draw={data.draw!r} draws all"
-        " held-out sets together. Leave the seed out, or take a draw of"
-        f" {', '.join(draws.BY_TASK)}."
-    )
-  return own
 
 
 def _ordered(members: _Tasks, tasks: _Tasks) -> list[str]:

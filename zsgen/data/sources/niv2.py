@@ -7,20 +7,31 @@ Reads `tasks/*.json` and an official split, `splits/default` or
 
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
 import os
 import pathlib
 from typing import Any, NamedTuple
 
-from zsgen.core import config, errors, strict_json
+from zsgen.core import errors, registry, strict_json
+from zsgen.core.schema import option
 from zsgen.data import suite
-from zsgen.data.sources import bad_rows, catalog, records
+from zsgen.data.sources import bad_rows, catalog, options, records
 
 HELDOUT = "heldout"
 # The fields of a task's solved examples, and whether they are to be followed.
 _SHOTS = {"Positive Examples": True, "Negative Examples": False}
 
 
-def niv2(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+@dataclasses.dataclass(frozen=True)
+class Options(options.Files):
+  """The options of `niv2`."""
+
+  # Which of the official splits.
+  track: str = option("default", choices=("default", "xlingual"))
+
+
+@registry.source("niv2", options=Options)
+def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Natural Instructions as a suite.
 
   Args:

@@ -13,9 +13,16 @@ import functools
 import pathlib
 from typing import Any
 
-from zsgen.core import config
+from zsgen.core import registry
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows, split_names
+from zsgen.data.sources import (
+    catalog,
+    files,
+    options,
+    records,
+    rows,
+    split_names,
+)
 
 HELDOUT = "heldout"
 INPUT, TARGET = "inputs_pretokenized", "targets_pretokenized"
@@ -73,7 +80,8 @@ EVALUATED = (
 )
 
 
-def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+@registry.source("p3", options=options.Files)
+def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """P3 as a suite; tasks in the order in which they come.
 
   Args:

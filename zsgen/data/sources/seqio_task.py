@@ -3,15 +3,27 @@
 import dataclasses
 import pathlib
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry
+from zsgen.core.schema import option, section
 from zsgen.data import suite
-from zsgen.data.sources import child
+from zsgen.data.sources import child, options
 from zsgen.data.sources.child import suites
 
 
-def seqio_task(
-    data: config.Data, seed: int, scratch: pathlib.Path
-) -> suite.Suite:
+@dataclasses.dataclass(frozen=True)
+class Options(options.Rows):
+  """The options of `seqio`."""
+
+  # Name of the Task or Mixture.
+  dataset: str = option("")
+  # The module that registers it.
+  module: str = option("")
+  # Where the parts of an example are.
+  fields: config.Fields = section(config.Fields)
+
+
+@registry.source("seqio", options=Options)
+def seqio_task(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """A seqio Task or Mixture as a suite; its own preprocessors are kept.
 
   The text is `inputs_pretokenized` and `targets_pretokenized` where the
@@ -37,24 +49,19 @@ def seqio_task(
   return suites.suite_of("seqio", made, data, seed, scratch)
 
 
-def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:
+def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
   """The rows as a Parquet file with the columns of `child.COLUMNS`.
 
   The same for every seed. Raises as `seqio_task` does.
   """
   del seed
-  for option in ("module", "dataset"):
-    if not getattr(data, option):
+  for name in ("module", "dataset"):
+    if not getattr(data, name):
       raise errors.InputError(
-          f"config.data.{option}: is empty; seqio needs a module to import"
+          f"config.data.{name}: is empty; seqio needs a module to import"
           " (config.data.module) and the name of a Task or Mixture that it"
           " registers (config.data.dataset)."
       )
-  if data.path:
-    raise errors.InputError(
-        f"config.data.path: {data.path!r} is not for seqio: the Task knows"
-        " where its data is."
-    )
   request = {
       "kind": "seqio",
       "dataset": data.dataset,

@@ -11,9 +11,9 @@ import reprlib
 import types
 from typing import Any
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry
 from zsgen.data import suite
-from zsgen.data.sources import catalog, columns, files, records, rows
+from zsgen.data.sources import catalog, columns, files, options, records, rows
 
 # The task of rows that name none.
 TASK = "table"
@@ -35,7 +35,8 @@ _TYPES = {
 _LISTED = 20
 
 
-def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+@registry.source("table", options=options.Table)
+def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """The user's tables as a suite; tasks in the order in which they come.
 
   Args:

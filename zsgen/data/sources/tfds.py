@@ -4,13 +4,23 @@ import dataclasses
 import os
 import pathlib
 
-from zsgen.core import config, errors
+from zsgen.core import errors, registry
+from zsgen.core.schema import option
 from zsgen.data import suite
-from zsgen.data.sources import child
+from zsgen.data.sources import child, options
 from zsgen.data.sources.child import suites
 
 
-def tfds(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
+@dataclasses.dataclass(frozen=True)
+class Options(options.Table):
+  """The options of `tfds`; `path` is the directory of prepared data sets."""
+
+  # Name of the data set.
+  dataset: str = option("")
+
+
+@registry.source("tfds", options=Options)
+def tfds(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """A TFDS data set as a suite.
 
   Args:
@@ -29,24 +39,19 @@ def tfds(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   return suites.suite_of("tfds", made, data, seed, scratch)
 
 
-def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:
+def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
   """The rows as a Parquet file with the columns of `child.COLUMNS`.
 
   The same for every seed. Raises as `tfds` does.
   """
   del seed
-  for option in ("dataset", "path"):
-    if not getattr(data, option):
+  for name in ("dataset", "path"):
+    if not getattr(data, name):
       raise errors.InputError(
-          f"config.data.{option}: is empty; tfds needs the name of a data set"
+          f"config.data.{name}: is empty; tfds needs the name of a data set"
           " (config.data.dataset) and the directory that it is prepared in"
           " (config.data.path, TFDS' data_dir)."
       )
-  if data.module:
-    raise errors.InputError(
-        f"config.data.module: {data.module!r} is for seqio; TFDS data sets are"
-        " read from their files."
-    )
   request = {
       "kind": "tfds",
       "dataset": data.dataset,

@@ -5,14 +5,14 @@ token. Only `encode_special` knows such strings; it is for the pieces that a
 chat template writes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import pathlib
 import tempfile
 from typing import Protocol
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import config, registry
 from zsgen.data.tokenizers import (
     continued,
     hf,
@@ -21,8 +21,7 @@ from zsgen.data.tokenizers import (
     saved,
     sentencepiece,
 )
-from zsgen.data.tokenizers.bytes import Bytes
-from zsgen.data.tokenizers.rewrites import Rewrites
+from zsgen.data.tokenizers.bytes import Bytes as Bytes
 
 
 class Tokenizer(Protocol):
@@ -71,52 +70,16 @@ class Tokenizer(Protocol):
     """Writes what transformers' AutoTokenizer reads, beside a model."""
 
 
-# Kinds that have no files.
-_MADE: dict[str, Callable[[], Tokenizer]] = {
-    "bytes": Bytes,
-    "rewrites": Rewrites,
-}
-# How each other kind is read from config.data.tokenizer_path.
-_READ: dict[str, Callable[[str], Tokenizer]] = {
-    "sentencepiece": sentencepiece.read,
-    "hf": hf.read,
-}
-TOKENIZERS = (*_MADE, *_READ)
-
-
 def get(data: config.Data) -> Tokenizer:
-  """The tokenizer that `config.data` names.
+  """Returns the tokenizer that `config.data` names.
 
   Raises:
-    InputError: see `check`, or whatever is wrong with the files.
+    InputError: whatever is wrong with its files.
   """
-  check(data)
-  if data.tokenizer in _MADE:
-    return _MADE[data.tokenizer]()
-  return _READ[data.tokenizer](data.tokenizer_path)
-
-
-def check(data: config.Data) -> None:
-  """Checks the name and the path of the tokenizer; reads nothing.
-
-  Raises:
-    InputError: an unknown name, or a path that is missing or not needed.
-  """
-  errors.choose(
-      dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
+  component = registry.component(
+      "tokenizer", data.tokenizer, "config.data.tokenizer"
   )
-  if data.tokenizer in _MADE and data.tokenizer_path:
-    raise errors.InputError(
-        f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
-        " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
-        " these, or leave the path away."
-    )
-  if data.tokenizer in _READ and not data.tokenizer_path:
-    raise errors.InputError(
-        f"config.data.tokenizer={data.tokenizer!r} needs"
-        " config.data.tokenizer_path: for sentencepiece a .model file, for hf"
-        " a directory or a name on the hub."
-    )
+  return component.build(data)
 
 
 def check_patterns(tokenizer: Tokenizer) -> None:
@@ -179,10 +142,10 @@ def load(directory: pathlib.Path) -> Tokenizer:
 
 
 def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
-  if kind in _MADE:
-    return _MADE[kind]()
   if kind == "sentencepiece":
     return sentencepiece.read(str(directory / sentencepiece.FILE))
   if kind == "hf":
     return hf.read(str(directory))
-  raise saved.damaged(directory)
+  if kind not in registry.names("tokenizer"):
+    raise saved.damaged(directory)
+  return get(config.build(config.Data, tokenizer=kind))

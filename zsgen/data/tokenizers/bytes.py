@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from zsgen.core import artifacts
+from zsgen.core import artifacts, config, registry
 from zsgen.data.tokenizers import saved
 
 
@@ -58,3 +58,10 @@ class Bytes:
     """Writes what transformers reads: ByT5 has the same ids."""
     config = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": 0}
     artifacts.write_json(directory / "tokenizer_config.json", config)
+
+
+@registry.tokenizer("bytes")
+def build(data: config.Data) -> Bytes:
+  """Returns the tokenizer, which has no options."""
+  del data
+  return Bytes()

@@ -17,8 +17,15 @@ import uuid
 
 import numpy as np
 
-from zsgen.core import artifacts, errors
-from zsgen.data.tokenizers import continued, guard, hf_files, losses, saved
+from zsgen.core import artifacts, errors, registry
+from zsgen.data.tokenizers import (
+    continued,
+    guard,
+    hf_files,
+    losses,
+    options,
+    saved,
+)
 
 
 class Hf:
@@ -276,3 +283,9 @@ def _library(encode: Callable[..., list[Any]], texts: Sequence[str]) -> list:
     for text in texts:
       text.encode()  # Says which text is not Unicode.
     raise
+
+
+@registry.tokenizer("hf", options=options.Files)
+def build(data: options.Files) -> Hf:
+  """Returns the tokenizer of `config.data.tokenizer_path`; see `read`."""
+  return read(options.path_of(data))

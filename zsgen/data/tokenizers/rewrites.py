@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, config, errors, registry
 from zsgen.data.tokenizers import hf_files, saved
 
 PAD, EOS, BOS, TO, IN, OUT, FIRST = range(7)
@@ -144,3 +144,10 @@ def _unknown(text: str, what: str) -> errors.InputError:
       " config.data.template='plain' with the source rewrites; other sources"
       " need another tokenizer."
   )
+
+
+@registry.tokenizer("rewrites")
+def build(data: config.Data) -> Rewrites:
+  """Returns the tokenizer, which has no options."""
+  del data
+  return Rewrites()

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, registry
 from zsgen.data.tokenizers import (
     continued,
     hf_files,
     losses,
+    options,
     saved,
     sentencepiece_json,
 )
@@ -239,3 +240,9 @@ def _encode(processor: Any, texts: Sequence[str]) -> list[np.ndarray]:
 def _known(piece: int) -> int | None:
   """The id; None for -1, which says that there is none."""
   return None if piece < 0 else piece
+
+
+@registry.tokenizer("sentencepiece", options=options.Files)
+def build(data: options.Files) -> SentencePiece:
+  """Returns the tokenizer of `config.data.tokenizer_path`; see `read`."""
+  return read(options.path_of(data))

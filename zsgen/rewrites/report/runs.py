@@ -5,9 +5,9 @@ import dataclasses
 import functools
 import pathlib
 
-from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.data.sources.rewrites import counts
+from zsgen.data.sources.rewrites import options as rewrites_options
 from zsgen.reports import curves, notes
 from zsgen.rewrites import evaluator
 
@@ -23,7 +23,7 @@ class Rewriting:
   run: curves.Run
 
   @property
-  def options(self) -> config_lib.Rewrites:
+  def options(self) -> rewrites_options.Rewrites:
     """What rules and examples it had."""
     return self.run.config.data.rewrites
 

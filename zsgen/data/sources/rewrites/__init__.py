@@ -12,11 +12,12 @@ and seed.
 """
 
 from collections.abc import Iterator
+import pathlib
 from typing import Any
 
 import numpy as np
 
-from zsgen.core import config
+from zsgen.core import registry
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import (
     checks,
@@ -28,15 +29,17 @@ from zsgen.data.sources.rewrites import (
     serial,
     watch,
 )
+from zsgen.data.sources.rewrites import options as options_lib
 
-# Checks the options before anything is made.
-check = limits.check
 UNSEEN, SEEN = "unseen", "seen"
 # How keys call inputs that have no x.
 _KINDS = {0: "noop", inputs.HARD: "hard"}
 
 
-def rewrites(data: config.Data, seed: int) -> suite.Suite:
+@registry.source("rewrites", options=options_lib.Options)
+def rewrites(
+    data: options_lib.Options, seed: int, scratch: pathlib.Path | None = None
+) -> suite.Suite:
   """The suite of `config.data.rewrites`.
 
   An example's key begins with what its input is: see `kind_of`. A task's
@@ -45,10 +48,12 @@ def rewrites(data: config.Data, seed: int) -> suite.Suite:
   Args:
     data: the config's section.
     seed: draws rules and inputs.
+    scratch: unused; nothing is kept on disk.
 
   Raises:
     InputError: what the options ask for cannot be, or was not made.
   """
+  del scratch
   limits.check(data)
   options = data.rewrites
   made = splits(options, seed)
@@ -63,7 +68,7 @@ def rewrites(data: config.Data, seed: int) -> suite.Suite:
   return suite.Suite("rewrites", heldout, all_examples, told=told)
 
 
-def splits(options: config.Rewrites, seed: int) -> list[examples.Split]:
+def splits(options: options_lib.Rewrites, seed: int) -> list[examples.Split]:
   """Training, unseen rules and, if any are asked for, seen rules.
 
   Raises:
@@ -97,7 +102,7 @@ def kind_of(key: str) -> str:
 
 
 def _examples(
-    split: examples.Split, options: config.Rewrites, seed: int
+    split: examples.Split, options: options_lib.Rewrites, seed: int
 ) -> Iterator[suite.Example]:
   """The examples of a split, checked as they come."""
   watched = watch.Watch(split, options)
@@ -139,7 +144,7 @@ def _names(split: examples.Split) -> str:
 
 
 def _told(
-    train: examples.Split, options: config.Rewrites, seed: int
+    train: examples.Split, options: options_lib.Rewrites, seed: int
 ) -> dict[str, Any]:
   """What the manifest says of the training rules."""
   numbers = np.arange(options.rules)

@@ -7,12 +7,13 @@ must not be trained on. These run before the first example is made, those of
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data.sources.rewrites import examples, patterns, serial
+from zsgen.data.sources.rewrites import options as options_lib
 
 
 def check_rules(
-    train: examples.Split, unseen: examples.Split, options: config.Rewrites
+    train: examples.Split, unseen: examples.Split, options: options_lib.Rewrites
 ) -> None:
   """Rules are distinct, as many as asked, and unseen where they are to be.
 

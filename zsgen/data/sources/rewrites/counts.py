@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from zsgen.core import config
 from zsgen.data.sources.rewrites import counters
+from zsgen.data.sources.rewrites import options as options_lib
 
 # Logarithm of the smallest weight: float64 has no much smaller numbers.
 _LEAST = -700.0
 
 
-def of_rules(options: config.Rewrites, seed: int) -> np.ndarray:
+def of_rules(options: options_lib.Rewrites, seed: int) -> np.ndarray:
   """Training examples of each rule.
 
   All rules have as many, the remainder goes to the lowest; or they have a

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.core import config
 from zsgen.data.sources.rewrites import counters, inputs
+from zsgen.data.sources.rewrites import options as options_lib
 from zsgen.data.sources.rewrites import rules as rules_lib
 
 # Examples of a block: what they need stays in the processor's cache.
@@ -57,7 +57,7 @@ class Block(NamedTuple):
 
 def blocks(
     split: Split,
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
     seed: int,
     first: int = 0,
     stop: int | None = None,
@@ -90,7 +90,7 @@ def blocks(
 
 def of(
     split: Split,
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
     seed: int,
     rule: np.ndarray,
     number: np.ndarray,
@@ -145,7 +145,10 @@ def _moved(z: np.ndarray, first: np.ndarray, size: int, put: int) -> np.ndarray:
 
 
 def noops(
-    options: config.Rewrites, seed: int, rule: np.ndarray, count: np.ndarray
+    options: options_lib.Rewrites,
+    seed: int,
+    rule: np.ndarray,
+    count: np.ndarray,
 ) -> np.ndarray:
   """No-ops among the first `count` examples of each rule, int64 [n].
 
@@ -159,7 +162,7 @@ def noops(
 
 def _copies(
     split: Split,
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
     seed: int,
     rule: np.ndarray,
     number: np.ndarray,

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data.sources.rewrites import counters
+from zsgen.data.sources.rewrites import options as options_lib
 
 # In place of a number of copies: none, but nearly one.
 HARD = -1
@@ -36,7 +37,7 @@ def draw(
     x: np.ndarray,
     copies: np.ndarray,
     streams: np.ndarray,
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
 ) -> np.ndarray:
   """An input for each x.
 
@@ -98,7 +99,7 @@ def _attempt(
     x: np.ndarray,
     copies: int,
     streams: np.ndarray,
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
 ) -> np.ndarray:
   """Inputs into which x is put `copies` times, uint8 [n, z_length]."""
   put = 1 if copies == HARD else copies
@@ -131,7 +132,7 @@ def _spoil(x: np.ndarray, streams: np.ndarray, used: int, letters: int) -> None:
 
 
 def _impossible(
-    x: np.ndarray, copies: int, options: config.Rewrites
+    x: np.ndarray, copies: int, options: options_lib.Rewrites
 ) -> errors.InputError:
   said = "".join(chr(ord("a") + letter) for letter in x)
   return errors.InputError(

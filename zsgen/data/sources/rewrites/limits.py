@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data import suite
+from zsgen.data.sources.rewrites import options as options_lib
 from zsgen.data.sources.rewrites import patterns
 from zsgen.data.sources.rewrites import rules as rules_lib
 
@@ -13,7 +14,7 @@ _EXPONENT = 200
 _CAPS = ("train_instances", "heldout_instances")
 
 
-def check(data: config.Data) -> None:
+def check(data: options_lib.Options) -> None:
   """Checks what the numbers say before any is drawn.
 
   Raises:
@@ -28,7 +29,7 @@ def check(data: config.Data) -> None:
   _check_others(data)
 
 
-def tokens(options: config.Rewrites) -> int:
+def tokens(options: options_lib.Rewrites) -> int:
   """Tokens of the longest example."""
   x, y, z = options.x_length, options.y_length, options.z_length
   has_op = z - x + y
@@ -36,12 +37,12 @@ def tokens(options: config.Rewrites) -> int:
   return 5 + x + y + z + longest
 
 
-def unseen_rules(options: config.Rewrites) -> int:
+def unseen_rules(options: options_lib.Rewrites) -> int:
   """Rules of the unseen set."""
   return -(-options.unseen // options.unseen_each)
 
 
-def _check_counts(options: config.Rewrites) -> None:
+def _check_counts(options: options_lib.Rewrites) -> None:
   kept = round(options.examples * options.subsample)
   even = not options.power_law and not options.subsample_power_law
   if options.rules > kept >= 1 and even:
@@ -73,7 +74,7 @@ def _check_counts(options: config.Rewrites) -> None:
     )
 
 
-def _check_copies(options: config.Rewrites) -> None:
+def _check_copies(options: options_lib.Rewrites) -> None:
   """Patterns fit into inputs, as often as they are to occur."""
   x, z = options.x_length, options.z_length
   if x > z:
@@ -96,7 +97,7 @@ def _check_copies(options: config.Rewrites) -> None:
     )
 
 
-def _check_kinds(options: config.Rewrites, split: str) -> None:
+def _check_kinds(options: options_lib.Rewrites, split: str) -> None:
   """Families have a k, and each k divides the patterns' lengths."""
   before = "" if split == suite.TRAIN else "heldout_"
   families = getattr(options, f"{before}families")
@@ -118,7 +119,7 @@ def _check_kinds(options: config.Rewrites, split: str) -> None:
         )
 
 
-def _check_pool(options: config.Rewrites, split: str) -> None:
+def _check_pool(options: options_lib.Rewrites, split: str) -> None:
   """The alphabet has enough patterns for all rules."""
   seen = split == suite.TRAIN
   count = options.rules if seen else unseen_rules(options)
@@ -141,9 +142,9 @@ def _check_pool(options: config.Rewrites, split: str) -> None:
     )
 
 
-def _check_others(data: config.Data) -> None:
+def _check_others(data: options_lib.Options) -> None:
   """Options outside of the section that would change what is asked for."""
-  default = config.Data()
+  default = options_lib.Options()
   for name in _CAPS:
     if getattr(data, name) != getattr(default, name):
       raise errors.InputError(

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.sources.rewrites import counters, patterns
+from zsgen.data.sources.rewrites import options as options_lib
 
 # Candidates that are made at once; at most so many for each wanted rule, and
 # some more.
@@ -37,7 +38,7 @@ class Rules(NamedTuple):
   kinds: list[patterns.Kind]
 
 
-def kinds(options: config.Rewrites, split: str) -> list[patterns.Kind]:
+def kinds(options: options_lib.Rewrites, split: str) -> list[patterns.Kind]:
   """The kinds of rules of a split."""
   families, ks = options.families, options.ks
   if split != suite.TRAIN:
@@ -46,7 +47,9 @@ def kinds(options: config.Rewrites, split: str) -> list[patterns.Kind]:
   return patterns.kinds(families, ks)
 
 
-def draw(options: config.Rewrites, split: str, seed: int, count: int) -> Rules:
+def draw(
+    options: options_lib.Rewrites, split: str, seed: int, count: int
+) -> Rules:
   """The first rules of a split.
 
   Args:
@@ -77,7 +80,7 @@ def draw(options: config.Rewrites, split: str, seed: int, count: int) -> Rules:
 
 
 def _candidates(
-    options: config.Rewrites, split: str, seed: int, numbers: np.ndarray
+    options: options_lib.Rewrites, split: str, seed: int, numbers: np.ndarray
 ) -> tuple[Rules, np.ndarray]:
   """Candidates by number, and which of them are rules of the split."""
   known = kinds(options, split)
@@ -101,7 +104,7 @@ def _candidates(
 
 
 def _patterns(
-    options: config.Rewrites,
+    options: options_lib.Rewrites,
     split: str,
     seed: int,
     side: str,
@@ -136,7 +139,7 @@ def _marks(rules: Rules, distinct: str) -> np.ndarray:
   return counters.streams(mark, patterns.marks(rules.y))
 
 
-def pool(options: config.Rewrites, split: str) -> str:
+def pool(options: options_lib.Rewrites, split: str) -> str:
   """What there is to make rules of, and how to have more of it: for errors."""
   share = 1 - options.withheld if split == suite.TRAIN else options.withheld
   said = (
@@ -151,7 +154,11 @@ def pool(options: config.Rewrites, split: str) -> str:
 
 
 def _too_few(
-    found: int, count: int, drawn: int, options: config.Rewrites, split: str
+    found: int,
+    count: int,
+    drawn: int,
+    options: options_lib.Rewrites,
+    split: str,
 ) -> errors.InputError:
   return errors.InputError(
       f"config.data.rewrites: of {count:,} distinct rules of {split}"

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from zsgen.core import config
 from zsgen.data.sources.rewrites import checks, examples, inputs, markov, serial
+from zsgen.data.sources.rewrites import options as options_lib
 
 # Every such example of a block is rewritten by the reference too.
 _EVERY = 509
@@ -20,7 +20,7 @@ _ENOUGH, _UNEVEN = 5, 0.01
 class Watch:
   """Takes in the blocks of a split, all of them, and checks them."""
 
-  def __init__(self, split: examples.Split, options: config.Rewrites):
+  def __init__(self, split: examples.Split, options: options_lib.Rewrites):
     self._split = split
     self._options = options
     self._noops = self._count = 0
@@ -105,7 +105,7 @@ class Watch:
       )
 
 
-def _turned(text: str, options: config.Rewrites) -> str:
+def _turned(text: str, options: options_lib.Rewrites) -> str:
   """The text under the cipher: each letter so many further on."""
   first = ord("a")
   return "".join(

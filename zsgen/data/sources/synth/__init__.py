@@ -5,9 +5,11 @@ family is held out ("heldout"), and one whole family is ("heldout_family").
 """
 
 from collections.abc import Iterator
+import pathlib
 
-from zsgen.core import config
+from zsgen.core import registry
 from zsgen.data import suite
+from zsgen.data.sources import options
 from zsgen.data.sources.synth import (
     kinds,
     letters,
@@ -66,17 +68,22 @@ def split(each: task.Task) -> str:
   return "heldout" if each.name in HELDOUT else suite.TRAIN
 
 
-def synth(data: config.Data, seed: int) -> suite.Suite:
+@registry.source("synth", options=options.Generated)
+def synth(
+    data: options.Generated, seed: int, scratch: pathlib.Path | None = None
+) -> suite.Suite:
   """The embedded suite.
 
   Args:
     data: how many instances each task gives.
     seed: draws the instances.
+    scratch: unused; nothing is kept on disk.
 
   Returns:
     The suite. Inputs within a task are distinct; a task that runs out of
     them gives fewer.
   """
+  del scratch
   counts = dict.fromkeys(SPLITS, data.heldout_instances)
   counts[suite.TRAIN] = data.train_instances
 

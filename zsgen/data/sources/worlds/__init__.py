@@ -5,9 +5,11 @@ small dialogues; no instruction of the suite occurs, nor its layout.
 """
 
 from collections.abc import Iterator
+import pathlib
 
-from zsgen.core import config
+from zsgen.core import registry
 from zsgen.data import suite
+from zsgen.data.sources import options
 from zsgen.data.sources.synth import task
 from zsgen.data.sources.worlds import (
     fact,
@@ -32,16 +34,21 @@ THEMES = {
 HELDOUT = "heldout"
 
 
-def worlds(data: config.Data, seed: int) -> suite.Suite:
+@registry.source("worlds", options=options.Generated)
+def worlds(
+    data: options.Generated, seed: int, scratch: pathlib.Path | None = None
+) -> suite.Suite:
   """Texts to pre-train on, a task for each theme, and some to check on.
 
   Args:
     data: how many texts each theme gives.
     seed: draws the texts.
+    scratch: unused; nothing is kept on disk.
 
   Returns:
     The suite; a text is the whole answer to an empty prompt.
   """
+  del scratch
 
   def examples() -> Iterator[suite.Example]:
     for theme in THEMES:

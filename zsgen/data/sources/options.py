@@ -1,0 +1,78 @@
+"""The options that several sources share; they extend `config.data`."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from zsgen.core import config, errors
+from zsgen.core.schema import option, section
+from zsgen.data.sources import draws
+
+# Examples of a task that are generated in hours.
+_MOST = 10**6
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows(config.Data):
+  """The options of sources whose rows somebody else has written."""
+
+  # Held-out sets by name; empty for those that the source has of its own.
+  heldout: Mapping[str, config.Heldout] = dataclasses.field(
+      default_factory=dict, metadata=dict(of=config.Heldout)
+  )
+  # A row that cannot be used: stop, or leave it out and count it.
+  on_bad_row: str = option("error", choices=("error", "skip"))
+  # Leave out training examples whose prompt and answer came before.
+  deduplicate: bool = option(False)
+  # Which instances of a task are taken.
+  draw: str = option("seed", choices=draws.DRAWS)
+
+  def check(self, where: str) -> None:
+    """Raises InputError for seeds of held-out sets that nothing reads."""
+    del where
+    draws.check_seeds(self.heldout, self.draw)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files(Rows):
+  """The options of sources that read files."""
+
+  # The file, directory or glob.
+  path: str = option("", machine=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Files):
+  """The options of sources that read columns of files."""
+
+  # Where the parts of an example are.
+  fields: config.Fields = section(config.Fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated(config.Data):
+  """The options of sources that make as many examples as they are asked for."""
+
+  def check(self, where: str) -> None:
+    """Raises InputError for more examples than can be made in hours."""
+    for name in ("train_instances", "heldout_instances"):
+      value = getattr(self, name)
+      if value > _MOST:
+        raise errors.InputError(
+            f"{where}.{name} is {value:,}; it must be at most {_MOST:,}: the"
+            f" source {self.source} makes that many examples of each task."
+        )
+
+
+def heldout(data: config.Data) -> Mapping[str, config.Heldout]:
+  """Returns the held-out sets that a config names."""
+  return data.heldout if isinstance(data, Rows) else {}
+
+
+def on_bad_row(data: config.Data) -> str:
+  """Returns what happens to a row that cannot be used."""
+  return data.on_bad_row if isinstance(data, Rows) else "error"
+
+
+def path(data: config.Data) -> str:
+  """Returns where a source's files are; "" if it reads none."""
+  return data.path if isinstance(data, Files) else ""
