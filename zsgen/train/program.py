@@ -11,8 +11,7 @@ from zsgen.core import hosts
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
-from zsgen.train import batches, memory, optimizer
-from zsgen.train import start as start_lib
+from zsgen.train import batches, memory, optimizer, starts
 from zsgen.train import step as step_lib
 
 
@@ -66,7 +65,7 @@ class Program(NamedTuple):
 
 
 def make(
-    config: config_lib.Config, start: start_lib.Start, mesh: jax.sharding.Mesh
+    config: config_lib.Config, start: starts.Start, mesh: jax.sharding.Mesh
 ) -> Program:
   """The program of a config on a mesh; nothing is computed or compiled yet.
 

@@ -1,0 +1,47 @@
+"""The evaluations of a config, in the loop and without one."""
+
+import jax
+import numpy as np
+
+from zsgen import evals
+from zsgen.evals import packed, subsets
+from zsgen.models import execution
+from zsgen.models import model as model_lib
+from zsgen.pipeline.experiment import Experiment
+from zsgen.train import watch
+
+
+def make(
+    experiment: Experiment, mesh: jax.sharding.Mesh
+) -> list[watch.Evaluator]:
+  """Returns the evaluations; prints which do not take all examples.
+
+  Args:
+    experiment: the config, and the store that is evaluated on.
+    mesh: the devices.
+  """
+  config, store = experiment.config, experiment.store
+  device = mesh.devices.flat[0]
+  attention = execution.chosen(config.machine.attention, device, config.model)
+  if device.platform != "cpu":  # There it is no choice.
+    experiment.console.say(f"attend   {attention.backend}: {attention.why}")
+  how = execution.of(config.machine, mesh, config.model)
+  place = packed.Place(
+      store=store,
+      model=model_lib.Model.from_config(config.model, config.lora, how),
+      mesh=mesh,
+      batch_size=config.train.batch_size,
+  )
+  evaluators = [
+      evals.make(name, spec, place, config.seed)
+      for name, spec in config.evals.items()
+  ]
+  for evaluator in evaluators:
+    tasks = store.task_index[evaluator.examples]
+    many = len(np.unique(tasks)) > subsets.MOST_TASKS
+    if many or len(evaluator.examples) < evaluator.of:
+      line = subsets.told(
+          evaluator.name, evaluator.examples, evaluator.of, tasks
+      )
+      experiment.console.say(f"evals    {line}")
+  return evaluators
