@@ -71,7 +71,6 @@ def _compute(
         "kind": "evaluation",
         "made_by": made_by,
         "store": os.path.relpath(store.path, path),
-        "files": artifacts.describe_files(beside),
     }
     artifacts.write_manifest(beside, manifest)
 

@@ -95,10 +95,8 @@ class _Export:
     with artifacts.writing(self._path, over=True) as beside:
       self._write_weights(beside, params)
       self._tokenizer.export(beside)
-      files = artifacts.describe_files(beside)
-      artifacts.write_manifest(
-          beside, {"kind": "export", "made_by": self._made_by, "files": files}
-      )
+      manifest = {"kind": "export", "made_by": self._made_by}
+      artifacts.write_manifest(beside, manifest)
 
   def _write_weights(
       self, directory: pathlib.Path, params: starts.Params
