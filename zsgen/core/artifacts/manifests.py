@@ -45,7 +45,9 @@ def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
   """
   content = {**manifest, "format": FORMAT}
   if "files" in _FIELDS[content["kind"]] and "files" not in content:
-    content["files"] = files_lib.describe_files(path)
+    files = files_lib.describe_files(path)
+    files.pop(MANIFEST, None)  # It is about to be replaced.
+    content["files"] = files
   content = json.loads(json.dumps(content, allow_nan=False))
   sealing.write_sealed(path / MANIFEST, content)
 
