@@ -66,7 +66,9 @@ def test_one_member_keeps_its_program(small, tmp_path):
 
 def test_several_members_have_a_leading_axis(small, tmp_path):
   members = [_member(small, tmp_path, rows) for rows in ((2, 4), (4, 6))]
-  joined = job.make(tmp_path, members, lambda of: lambda params: of, print)
+  joined = job.make(
+      tmp_path, members, lambda evaluators: lambda params: evaluators, print
+  )
   first = members[0].program
   for shape, one in zip(
       jax.tree.leaves(joined.program.shapes),

@@ -15,7 +15,7 @@ from zsgen.evals import once
 from zsgen.pipeline import checks, evaluators
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import evaluation_table
-from zsgen.train import finite, starts
+from zsgen.train import finite, trees
 
 
 def evaluate(experiment: Experiment) -> pathlib.Path:
@@ -75,7 +75,7 @@ def _compute(
     artifacts.write_manifest(beside, manifest)
 
 
-def _advise(experiment: Experiment, params: starts.Params) -> str:
+def _advise(experiment: Experiment, params: trees.Params) -> str:
   """Returns what to do about a loss that is not finite."""
   beginning = finite.look_at(params, experiment.start.description)
   return finite.explain(beginning, experiment.config.model)

@@ -12,7 +12,7 @@ from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.pipeline import train
 from zsgen.pipeline.experiment import Experiment
-from zsgen.train import loop, starts
+from zsgen.train import loop, trees
 
 # Of what is written; an export of another format is made again.
 _FORMAT = 2
@@ -50,7 +50,7 @@ def export(experiment: Experiment) -> pathlib.Path:
   return path
 
 
-def _params(experiment: Experiment) -> starts.Params:
+def _params(experiment: Experiment) -> trees.Params:
   """What is exported, where process 0 can read it; all processes help."""
   config, run = experiment.config, train.make_member(experiment)
   params = loop.restore_final(run).params
@@ -88,7 +88,7 @@ class _Export:
       return False
     return not any(artifacts.file_problems(self._path, manifest["files"]))
 
-  def write(self, params: starts.Params) -> None:
+  def write(self, params: trees.Params) -> None:
     """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
@@ -99,7 +99,7 @@ class _Export:
       artifacts.write_manifest(beside, manifest)
 
   def _write_weights(
-      self, directory: pathlib.Path, params: starts.Params
+      self, directory: pathlib.Path, params: trees.Params
   ) -> None:
     config = self._experiment.config
     dtype = config.machine.export_dtype

@@ -13,7 +13,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
-from zsgen.train import batches, population, starts, watch
+from zsgen.train import batches, population, starts, trees, watch
 from zsgen.train import program as program_lib
 
 # Attributes of a config that all members must have in common.
@@ -34,7 +34,7 @@ _COMMON = (
 )
 
 # Given the parameters of a job, returns the result of each member.
-Evaluate = Callable[[Any], Sequence[watch.Evaluation]]
+Evaluate = Callable[[trees.Params], Sequence[watch.Evaluation]]
 
 
 class Member(NamedTuple):

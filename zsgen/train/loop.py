@@ -21,9 +21,9 @@ from zsgen.train import (
     record_digests,
     records,
     resuming,
-    starts,
     stopping,
     tracing,
+    trees,
     watch,
     writers,
 )
@@ -149,7 +149,7 @@ class _Begin(NamedTuple):
   """
 
   state: step_lib.State
-  frozen: starts.Params
+  frozen: trees.Params
   kept: list[record_digests.Digests]
   advice: list[finite.Beginning]
 
@@ -277,7 +277,7 @@ def restore_final(run: job_lib.Member) -> step_lib.State:
     return resuming.last(saved, run.steps, like, run.path)
 
 
-def load_frozen(run: job_lib.Member) -> starts.Params:
+def load_frozen(run: job_lib.Member) -> trees.Params:
   """Returns the parameters that are not trained; {} without adapters."""
   return run.start.load_frozen(run.program.frozen_shardings)
 

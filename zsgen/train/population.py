@@ -113,7 +113,7 @@ def join_layouts(layouts: Sequence[batches.Layouts]) -> batches.Layouts:
   if len(layouts) == 1:
     return layouts[0]
   rows = sorted({rows for layout in layouts for rows in layout.rows})
-  return batches.Layouts(tuple(rows), max(one.length for one in layouts))
+  return batches.Layouts(tuple(rows), max(layout.length for layout in layouts))
 
 
 def lay_out(

@@ -11,6 +11,7 @@ from zsgen.core import config
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
+from zsgen.train import trees
 from zsgen.train.starts import api
 
 
@@ -50,10 +51,10 @@ class Adapted(api.Start):
   def compute_fingerprint(self) -> str:
     return self.parent.fingerprint
 
-  def load(self, shardings: api.Shardings) -> api.Params:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
     init = model_lib.Model.from_config(self.arch, self.lora).init
 
-    def adapters(key: jax.Array) -> api.Params:
+    def adapters(key: jax.Array) -> trees.Params:
       # The base is never computed.
       return lora_lib.split(init(key), self.lora)[0]
 
@@ -61,7 +62,7 @@ class Adapted(api.Start):
     key = jax.random.fold_in(jax.random.key(self.seed), 1)
     return jax.jit(adapters, out_shardings=shardings)(key)
 
-  def load_frozen(self, shardings: api.Shardings) -> api.Params:
+  def load_frozen(self, shardings: trees.Shardings) -> trees.Params:
     # One parameter after the other changes its element type.
     flat = traverse_util.flatten_dict(self.parent.load(shardings))
     for path in flat:
@@ -87,7 +88,7 @@ class AdaptedByFiles(Adapted):
   def adapters(self) -> str:
     return hugging_face.adapters_digest(self.path)
 
-  def load(self, shardings: api.Shardings) -> api.Params:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
     return hugging_face.load_adapters(
         self.path, self.arch, self.lora, shardings
     )

@@ -6,17 +6,12 @@ import dataclasses
 import functools
 
 import jax
-from jaxtyping import PyTree
 
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-
-# Nested dictionaries by the names of parameters.
-Params = PyTree[jax.Array]
-Shapes = PyTree[jax.ShapeDtypeStruct]
-Shardings = PyTree[jax.sharding.Sharding]
+from zsgen.train.trees import Params, Shapes, Shardings
 
 
 class Start(abc.ABC):

@@ -5,6 +5,7 @@ import pathlib
 
 from zsgen.core import config
 from zsgen.models import hugging_face
+from zsgen.train import trees
 from zsgen.train.starts import api
 
 
@@ -31,7 +32,7 @@ class Directory(api.Start):
   def compute_fingerprint(self) -> str:
     return hugging_face.digest(self.path)
 
-  def load(self, shardings: api.Shardings) -> api.Params:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
     return hugging_face.load(self.path, self.arch, shardings)
 
 

@@ -6,6 +6,7 @@ import jax
 
 from zsgen.core import config
 from zsgen.models import model as model_lib
+from zsgen.train import trees
 from zsgen.train.starts import api
 
 
@@ -36,6 +37,6 @@ class New(api.Start):
   def compute_fingerprint(self) -> str:
     return "new"
 
-  def load(self, shardings: api.Shardings) -> api.Params:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
     init = model_lib.Model.from_config(self.arch).init
     return jax.jit(init, out_shardings=shardings)(jax.random.key(self.seed))

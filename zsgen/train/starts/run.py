@@ -10,7 +10,7 @@ import jax
 from zsgen.core import artifacts, config, errors, schema
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
-from zsgen.train import checkpoints, record_digests
+from zsgen.train import checkpoints, record_digests, trees
 from zsgen.train.starts import adapters, api
 
 
@@ -27,7 +27,9 @@ class Checkpoint(NamedTuple):
   step: int
   remark: str
 
-  def load(self, shapes: api.Shapes, shardings: api.Shardings) -> api.Params:
+  def load(
+      self, shapes: trees.Shapes, shardings: trees.Shardings
+  ) -> trees.Params:
     """Reads its parameters.
 
     Raises:
@@ -59,13 +61,13 @@ class Continued(api.Start):
   Attributes:
     arch: see `api.Start`.
     checkpoint: the checkpoint.
-    manifest: the run's.
+    made_by: what made the run, according to its manifest.
     base: see `api.Start`.
   """
 
   arch: config.Model
   checkpoint: Checkpoint
-  manifest: Mapping[str, Any]
+  made_by: Mapping[str, Any]
   base: str = dataclasses.field()  # Without the default of `api.Start`.
 
   @property
@@ -76,10 +78,10 @@ class Continued(api.Start):
     )
 
   def compute_fingerprint(self) -> str:
-    made_by = self.manifest["made_by"]
-    return artifacts.digest({"run": made_by, "step": self.checkpoint.step})
+    step = self.checkpoint.step
+    return artifacts.digest({"run": self.made_by, "step": step})
 
-  def load(self, shardings: api.Shardings) -> api.Params:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
     return self.checkpoint.load(self.shapes, shardings)
 
 
@@ -101,8 +103,8 @@ class Merged(Continued):
         self.arch,
     )
 
-  def load(self, shardings: api.Shardings) -> api.Params:
-    if self.adapted.fingerprint != self.manifest["made_by"]["weights"]:
+  def load(self, shardings: trees.Shardings) -> trees.Params:
+    if self.adapted.fingerprint != self.made_by["weights"]:
       raise errors.InputError(
           f"{self.checkpoint.run} holds adapters alone, and their base is no"
           " longer what it was when they were trained:"
@@ -152,20 +154,20 @@ def make(
   section = schema.check_section(
       config.Model, saved.get("model"), f"{file}: model"
   )
-  checkpoint = _choose(model.init, path, manifest, step)
+  checkpoint = _choose(model.init, path, manifest["steps"], step)
   arch = api.merge(model, section, f"the run {path}")
   lora = schema.check_section(
       config.Lora, saved.get("lora", {}), f"{file}: lora"
   )
-  start = Continued(arch, checkpoint, manifest, _find_base(section.init))
+  base = _find_base(section.init)
   if not lora.rank:
-    return start
+    return Continued(arch, checkpoint, manifest["made_by"], base)
   before = dataclasses.replace(arch, init=section.init)
   lora = dataclasses.replace(lora, init="")  # The checkpoint has them.
   adapted = adapters.adapt(
       make_base(before, saved["seed"]), lora, saved["seed"]
   )
-  return Merged(arch, checkpoint, manifest, start.base, adapted)
+  return Merged(arch, checkpoint, manifest["made_by"], base, adapted)
 
 
 def _parse(argument: str) -> tuple[pathlib.Path, str | None]:
@@ -191,7 +193,7 @@ def _find_base(init: str) -> str:
 def _choose(
     init: str,
     path: pathlib.Path,
-    manifest: Mapping[str, Any],
+    last: int,
     requested: str | None,
 ) -> Checkpoint:
   """Returns the checkpoint to start from.
@@ -199,7 +201,7 @@ def _choose(
   Args:
     init: the option `config.model.init`.
     path: the run's directory.
-    manifest: the run's.
+    last: the step after which the run is finished.
     requested: the step; None for the newest.
   """
   with checkpoints.Finished(path) as saved:
@@ -212,7 +214,6 @@ def _choose(
       )
     step = int(requested) if requested else steps[-1]
     is_finished = (path / record_digests.RESULT).exists()
-    last = manifest["steps"]
     if not requested and is_finished and step != last:
       raise errors.InputError(
           f"config.model.init is {init!r}: the run is finished, but its newest"
