@@ -170,7 +170,7 @@ def make_job(folder: pathlib.Path, steps: int) -> job.Job:
       start=start,
       identity="benchmark",
   )
-  return job.alone(member, print)
+  return job.make_single(member, print)
 
 
 class _changed:

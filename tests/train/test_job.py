@@ -52,14 +52,14 @@ def _lowered(member: job.Member, program: program_lib.Program) -> str:
 
 def test_one_member_keeps_its_program(small, tmp_path):
   member = _member(small, tmp_path)
-  alone = job.alone(member, print)
-  assert alone.program is member.program
-  text = _lowered(member, alone.program)
+  single = job.make_single(member, print)
+  assert single.program is member.program
+  text = _lowered(member, single.program)
   assert text == _lowered(member, member.program)
   assert "shard_map" not in text and "manual" not in text
-  assert (alone.path, alone.identity) == (member.path, member.identity)
-  assert alone.layouts is member.layouts
-  ((evaluators, evaluate),) = alone.evaluations
+  assert (single.path, single.identity) == (member.path, member.identity)
+  assert single.layouts is member.layouts
+  ((evaluators, evaluate),) = single.evaluations
   assert evaluators == (member.evaluators[0],)
   assert evaluate("params") == ["params"]
 
@@ -70,12 +70,12 @@ def test_several_members_have_a_leading_axis(small, tmp_path):
       tmp_path, members, lambda evaluators: lambda params: evaluators, print
   )
   first = members[0].program
-  for shape, one in zip(
+  for shape, single in zip(
       jax.tree.leaves(joined.program.shapes),
       jax.tree.leaves(first.shapes),
       strict=True,
   ):
-    assert (shape.shape, shape.dtype) == ((2, *one.shape), one.dtype)
+    assert (shape.shape, shape.dtype) == ((2, *single.shape), single.dtype)
   assert joined.program.held == 2 * first.held
   assert joined.layouts.rows == (2, 4, 6)
   assert joined.identity != members[0].identity
@@ -102,8 +102,8 @@ def test_trees_are_stacked_and_unstacked():
   assert population.unstack(trees[0], 1) == [trees[0]]
   stacked = population.stack(trees)
   assert stacked["a"].shape == (2, 3)
-  for tree, other in zip(trees, population.unstack(stacked, 2), strict=True):
-    np.testing.assert_array_equal(tree["a"], other["a"])
+  for tree, member in zip(trees, population.unstack(stacked, 2), strict=True):
+    np.testing.assert_array_equal(tree["a"], member["a"])
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -119,8 +119,8 @@ def test_a_population_of_one_is_a_run(small, tmp_path):
   quiet = rich.console.Console(quiet=True)
   config = config_lib.check(small)
   (run,) = pipeline.run_population([config], tmp_path / "one", quiet)
-  alone = pipeline.run(config, tmp_path / "alone", ["train"], quiet).run
-  assert run.name == alone.name
+  expected = pipeline.run(config, tmp_path / "alone", ["train"], quiet).run
+  assert run.name == expected.name
   for name in RECORDS:
-    assert (run / name).read_bytes() == (alone / name).read_bytes()
+    assert (run / name).read_bytes() == (expected / name).read_bytes()
   assert not (tmp_path / "one" / "populations").exists()

@@ -19,7 +19,7 @@ class Console:
   def __init__(self, console: rich.console.Console | None = None):
     self._console = console or hosts.console()
 
-  def say(self, line: str) -> None:
+  def log(self, line: str) -> None:
     """Prints a line."""
     self._console.print(texts.message(line), markup=False, emoji=False)
 

@@ -48,7 +48,7 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   manifest = artifacts.check_made_by(path, made_by)
   artifacts.check_files(path, manifest["files"])
   experiment.console.show(evaluation_table.grid(path, config))
-  experiment.console.say(f"evaluate {path}")
+  experiment.console.log(f"evaluate {path}")
   return path
 
 
@@ -61,18 +61,18 @@ def _compute(
   evaluations = evaluators.make(experiment, mesh)
   ids = [evaluator.ids for evaluator in evaluations]
   checks.check_lengths(config, store, ids)
-  experiment.console.say(f"evaluate {start.description}")
+  experiment.console.log(f"evaluate {start.description}")
   params = start.load_all(mesh, config.machine.mesh.rules)
   advise = functools.partial(_advise, experiment, params)
-  with _writing(path) as beside:
-    once.write(beside, evaluations, params, store, advise)
-    artifacts.write_json(beside / "config.json", config_lib.to_dict(config))
+  with _writing(path) as directory:
+    once.write(directory, evaluations, params, store, advise)
+    artifacts.write_json(directory / "config.json", config_lib.to_dict(config))
     manifest = {
         "kind": "evaluation",
         "made_by": made_by,
         "store": os.path.relpath(store.path, path),
     }
-    artifacts.write_manifest(beside, manifest)
+    artifacts.write_manifest(directory, manifest)
 
 
 def _advise(experiment: Experiment, params: trees.Params) -> str:
@@ -85,8 +85,8 @@ def _advise(experiment: Experiment, params: trees.Params) -> str:
 def _writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yields a directory that becomes `path` in process 0 only."""
   if hosts.is_first():
-    with artifacts.writing(path) as beside:
-      yield beside
+    with artifacts.writing(path) as directory:
+      yield directory
   else:
-    with tempfile.TemporaryDirectory() as nothing:
-      yield pathlib.Path(nothing)
+    with tempfile.TemporaryDirectory() as scratch:
+      yield pathlib.Path(scratch)

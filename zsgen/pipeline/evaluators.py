@@ -24,24 +24,24 @@ def make(
   device = mesh.devices.flat[0]
   attention = execution.chosen(config.machine.attention, device, config.model)
   if device.platform != "cpu":  # There it is no choice.
-    experiment.console.say(f"attend   {attention.backend}: {attention.why}")
-  how = execution.of(config.machine, mesh, config.model)
-  place = packed.Place(
+    experiment.console.log(f"attend   {attention.backend}: {attention.why}")
+  method = execution.of(config.machine, mesh, config.model)
+  inputs = packed.Place(
       store=store,
-      model=model_lib.Model.from_config(config.model, config.lora, how),
+      model=model_lib.Model.from_config(config.model, config.lora, method),
       mesh=mesh,
       batch_size=config.train.batch_size,
   )
   evaluators = [
-      evals.make(name, spec, place, config.seed)
+      evals.make(name, spec, inputs, config.seed)
       for name, spec in config.evals.items()
   ]
   for evaluator in evaluators:
     tasks = store.task_index[evaluator.examples]
-    many = len(np.unique(tasks)) > subsets.MOST_TASKS
-    if many or len(evaluator.examples) < evaluator.of:
+    has_many_tasks = len(np.unique(tasks)) > subsets.MOST_TASKS
+    if has_many_tasks or len(evaluator.examples) < evaluator.of:
       line = subsets.told(
           evaluator.name, evaluator.examples, evaluator.of, tasks
       )
-      experiment.console.say(f"evals    {line}")
+      experiment.console.log(f"evals    {line}")
   return evaluators

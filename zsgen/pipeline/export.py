@@ -46,7 +46,7 @@ def export(experiment: Experiment) -> pathlib.Path:
     params = _params(experiment)
     if job:
       job.write(params)
-  experiment.console.say(f"export   {path}")
+  experiment.console.log(f"export   {path}")
   return path
 
 
@@ -55,8 +55,8 @@ def _params(experiment: Experiment) -> trees.Params:
   config, run = experiment.config, train.make_member(experiment)
   params = loop.restore_final(run).params
   if config.lora.rank and config.machine.export != "adapter":
-    whole = lora_lib.join(params, loop.load_frozen(run))
-    params = lora_lib.merged(whole, config.lora)
+    params = lora_lib.join(params, loop.load_frozen(run))
+    params = lora_lib.merged(params, config.lora)
   return mesh_lib.fetch(params)
 
 
@@ -92,11 +92,11 @@ class _Export:
     """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
-    with artifacts.writing(self._path, over=True) as beside:
-      self._write_weights(beside, params)
-      self._tokenizer.export(beside)
+    with artifacts.writing(self._path, over=True) as directory:
+      self._write_weights(directory, params)
+      self._tokenizer.export(directory)
       manifest = {"kind": "export", "made_by": self._made_by}
-      artifacts.write_manifest(beside, manifest)
+      artifacts.write_manifest(directory, manifest)
 
   def _write_weights(
       self, directory: pathlib.Path, params: trees.Params
@@ -121,16 +121,16 @@ class _Export:
       return None
     try:
       directory = hub.locate(name, _CONFIGS, "config.model.init", "base")
-      same = tokenizers.has_ids_of(self._tokenizer, directory)
-      base = hugging_face.read_base(directory, same)
+      has_same_ids = tokenizers.has_ids_of(self._tokenizer, directory)
+      base = hugging_face.read_base(directory, has_same_ids)
     except errors.InputError as error:
-      self._experiment.console.say(
+      self._experiment.console.log(
           f"export   the files of the base {name} cannot be read, so config.json"
           f" has only what zsgen knows: {error}"
       )
       return None
-    if not same:
-      self._experiment.console.say(
+    if not has_same_ids:
+      self._experiment.console.log(
           f"export   the base {name} has another tokenizer: token ids of its"
           " config.json and generation_config.json are left out"
       )
@@ -145,11 +145,11 @@ class _Export:
 
   def _check_ours(self) -> None:
     """Raises InputError for files that an export did not write."""
-    ours = self._manifest().get("files", ())
+    known = self._manifest().get("files", ())
     for path in sorted(self._path.glob("*")):
       name = path.name
-      if name not in (*ours, artifacts.MANIFEST) and (
-          ours or not _WRITTEN.fullmatch(name)
+      if name not in (*known, artifacts.MANIFEST) and (
+          known or not _WRITTEN.fullmatch(name)
       ):
         raise errors.InputError(
             f"{self._path} must be replaced, but zsgen did not write its"

@@ -22,8 +22,8 @@ def arrange(
   """
   with console.status("order"):
     order = order_lib.make(
-        workdir, store, config.order, config.seed, console.say
+        workdir, store, config.order, config.seed, console.log
     )
-  console.say(f"order    {order.path}")
+  console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})
   return order

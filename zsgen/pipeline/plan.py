@@ -9,11 +9,11 @@ from zsgen.reports import plans
 def plan(experiment: Experiment) -> plan_lib.Plan:
   """Plans the config's step, and prints it; no data is read or written."""
   console, config = experiment.console, experiment.config
-  place = topology.of(config.plan.topology)
-  with console.status(f"plan for {place.name}"):
-    result = plan_lib.make(config, experiment.start, place)
+  target = topology.of(config.plan.topology)
+  with console.status(f"plan for {target.name}"):
+    result = plan_lib.make(config, experiment.start, target)
   for table in plans.tables(result):
     console.show(table)
   for line in plans.verdict(result):
-    console.say(f"plan     {line}")
+    console.log(f"plan     {line}")
   return result

@@ -43,13 +43,13 @@ def _make(
         root,
         config.data,
         config.seed,
-        console.say,
+        console.log,
         lambda suite: checks.check_splits(config, suite.heldout),
     )
-  console.say(f"prepare  {store.path}")
+  console.log(f"prepare  {store.path}")
   if is_new:
     console.show(task_counts.grid(store))
     console.show(origins.counted(store))
     for line in source_notes.describe(store.manifest):
-      console.say(line)
+      console.log(line)
   return store

@@ -22,6 +22,6 @@ def report(experiment: Experiment) -> pathlib.Path:
     page = run_report.write(run, experiment.store, experiment.order)
     experiment.console.show(run_report.table(run))
     if run.lost_clocks:
-      experiment.console.say(f"report   {run.lost_clocks}")
-    experiment.console.say(f"report   {page}")
+      experiment.console.log(f"report   {run.lost_clocks}")
+    experiment.console.log(f"report   {page}")
   return pathlib.Path(hosts.of_first("report", page and str(page)))

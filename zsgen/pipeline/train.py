@@ -44,28 +44,28 @@ def train(experiments: Sequence[Experiment]) -> list[pathlib.Path]:
       due.append(experiment)
       continue
     run.begin()
-    experiment.console.say(f"train    already finished: {run.path}")
+    experiment.console.log(f"train    already finished: {run.path}")
     run.end(digests)
   if due:
     digests = loop.train(_begin(due))
-    for experiment, own in zip(due, digests, strict=True):
-      experiment.run.end(own)
+    for experiment, records in zip(due, digests, strict=True):
+      experiment.run.end(records)
   return [experiment.run.path for experiment in experiments]
 
 
 def _begin(experiments: Sequence[Experiment]) -> job.Job:
   """Returns the job of experiments, whose directories are there."""
   members = [make_member(experiment) for experiment in experiments]
-  first, say = experiments[0], experiments[0].console.say
+  first, log = experiments[0], experiments[0].console.log
   if len(members) == 1:
     first.run.begin()
-    return job.alone(members[0], say)
+    return job.make_single(members[0], log)
   split = population.sharding(members[0].program.mesh, len(members))
   evaluate = functools.partial(together.together, sharding=split)
   made_by = {"members": [member.path.name for member in members]}
   name = artifacts.name("population", made_by)
   path = first.workdir / "populations" / name
-  joined = job.make(path, members, evaluate, say)
+  joined = job.make(path, members, evaluate, log)
   memory.check_room(joined.program.mesh, joined.program.held)
   for experiment in experiments:
     experiment.run.begin()

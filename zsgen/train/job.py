@@ -99,7 +99,7 @@ class Job(NamedTuple):
     program: the device program of all members.
     layouts: shapes of the batches of all members.
     evaluations: what is evaluated.
-    say: prints a line for people.
+    log: prints a line for people.
   """
 
   path: pathlib.Path
@@ -107,7 +107,7 @@ class Job(NamedTuple):
   program: program_lib.Program
   layouts: batches.Layouts
   evaluations: Sequence[Evaluation]
-  say: Callable[[str], None]
+  log: Callable[[str], None]
 
   @property
   def config(self) -> config_lib.Config:
@@ -130,23 +130,23 @@ class Job(NamedTuple):
 def make(
     path: pathlib.Path,
     members: Sequence[Member],
-    together: Callable[[Sequence[watch.Evaluator]], Evaluate],
-    say: Callable[[str], None],
+    evaluate: Callable[[Sequence[watch.Evaluator]], Evaluate],
+    log: Callable[[str], None],
 ) -> Job:
   """Returns the job of several members, or of one.
 
   Args:
     path: the directory of its checkpoints.
     members: the runs.
-    together: given the same evaluator of each member, evaluates all of them.
-    say: prints a line for people.
+    evaluate: given the same evaluator of each member, evaluates all of them.
+    log: prints a line for people.
 
   Raises:
     InputError: the members do not fit into one program.
   """
   check(members)
   evaluations = [
-      Evaluation(evaluators, together(evaluators))
+      Evaluation(evaluators, evaluate(evaluators))
       for evaluators in zip(
           *(member.evaluators for member in members), strict=True
       )
@@ -157,16 +157,16 @@ def make(
       program=population.join([member.program for member in members]),
       layouts=population.join_layouts([member.layouts for member in members]),
       evaluations=evaluations,
-      say=say,
+      log=log,
   )
 
 
-def alone(member: Member, say: Callable[[str], None]) -> Job:
+def make_single(member: Member, log: Callable[[str], None]) -> Job:
   """Returns the job of a single run."""
-  return make(member.path, [member], _evaluate_alone, say)
+  return make(member.path, [member], _evaluate_single, log)
 
 
-def _evaluate_alone(evaluators: Sequence[watch.Evaluator]) -> Evaluate:
+def _evaluate_single(evaluators: Sequence[watch.Evaluator]) -> Evaluate:
   (evaluator,) = evaluators
   return lambda params: [evaluator(params)]
 
@@ -201,5 +201,5 @@ def _shape(member: Member) -> dict[str, Any]:
 
 
 def is_due(step: int, every: int, steps: int) -> bool:
-  """Whether something is due before a step: 0, every, 2·every, … and last."""
+  """Returns whether something is due: at 0, every, 2·every, …, and last."""
   return step % every == 0 or step == steps

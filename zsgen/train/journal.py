@@ -44,20 +44,20 @@ class Journal:
   """Logs steps and evaluations of all members.
 
   Args:
-    logs: of each member.
+    loggers: of each member.
     clock: measures the time of all members together.
-    say: prints a line for people.
+    log: prints a line for people.
   """
 
   def __init__(
       self,
-      logs: Sequence[watch.Logger],
+      loggers: Sequence[watch.Logger],
       clock: meter.Meter,
-      say: Callable[[str], None],
+      log: Callable[[str], None],
   ):
-    self._logs = logs
+    self._loggers = loggers
     self._clock = clock
-    self._say = say
+    self._log = log
     # Names of the evaluations that ran; shapes that are compiled.
     self._evaluated: list[str] = []
     self._shapes: set[tuple[int, ...]] = set()
@@ -67,16 +67,16 @@ class Journal:
   def feeding(
       self, pending: Pending | None
   ) -> contextlib.AbstractContextManager[None]:
-    """Times what makes the next batch while a step runs, or none does."""
+    """Returns a context that times how the next batch is made."""
     return self._clock.feeding(pending and pending.metrics.loss)
 
   def is_new(self, batch: batches.Batch) -> bool:
-    """Whether nothing was compiled for batches of this shape."""
+    """Returns whether nothing was compiled for batches of this shape."""
     return batch.tokens.shape not in self._shapes
 
   @contextlib.contextmanager
   def compiling(self, batch: batches.Batch) -> Iterator[None]:
-    """Times what compiles for a batch, apart from all steps."""
+    """Measures the time of compiling for a batch, apart from all steps."""
     yield
     self._shapes.add(batch.tokens.shape)
     self._compiled["perf/compile_seconds"] = self._clock.lap(meter.COMPILING)
@@ -89,7 +89,7 @@ class Journal:
     """
     if pending is None:
       return
-    count = len(self._logs)
+    count = len(self._loggers)
     metrics: step_lib.Metrics = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots)
@@ -97,13 +97,13 @@ class Journal:
     self._compiled = {}
     if count > 1:
       perf["perf/members"] = count
-    for log, hyper, reported in zip(
-        self._logs,
+    for logger, hyper, reported in zip(
+        self._loggers,
         population.unstack(pending.hyper, count),
         population.unstack(metrics, count),
         strict=True,
     ):
-      log.record_step(pending.step, hyper, reported, perf)
+      logger.record_step(pending.step, hyper, reported, perf)
 
   def evaluation(
       self,
@@ -127,32 +127,32 @@ class Journal:
     seconds = self._clock.lap(_lap(name))
     share = self._clock.share(_lap(name))
     perf = {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
-    for log, evaluator, result in zip(
-        self._logs, evaluators, results, strict=True
+    for logger, evaluator, result in zip(
+        self._loggers, evaluators, results, strict=True
     ):
-      log.record_evaluation(evaluator, step, result, perf)
+      logger.record_evaluation(evaluator, step, result, perf)
 
   def saved(self, step: int) -> None:
     """Logs the time that a save took from the loop."""
     seconds = self._clock.lap(meter.SAVING)
-    for log in self._logs:
-      log.record.perf({"step": step, "perf/save_seconds": seconds})
+    for logger in self._loggers:
+      logger.record.perf({"step": step, "perf/save_seconds": seconds})
 
   def sync(self) -> list[record_digests.Digests]:
     """Makes all records durable; returns the digests of each member's."""
-    return [log.record.sync() for log in self._logs]
+    return [logger.record.sync() for logger in self._loggers]
 
   def summarize(self) -> None:
     """Prints the throughput of the steps, and where the time went."""
     for line in self._clock.told():
-      self._say(line)
+      self._log(line)
     shares = {name: self._clock.share(_lap(name)) for name in self._evaluated}
     if shares:
       parts = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-      self._say(f"evals    {parts} of the time")
+      self._log(f"evals    {parts} of the time")
     for name, share in shares.items():
       if share > _MUCH:
-        self._say(
+        self._log(
             f"evals    more than {_MUCH:.0%} went into {name}: raise"
             f" config.evals.{name}.every_steps, or set its max_examples"
         )

@@ -12,7 +12,6 @@ from zsgen.train import (
     checkpoints,
     finite,
     flops,
-    journal,
     memory,
     meter,
     optimizer,
@@ -28,6 +27,7 @@ from zsgen.train import (
     writers,
 )
 from zsgen.train import job as job_lib
+from zsgen.train import journal as journal_lib
 from zsgen.train import step as step_lib
 
 
@@ -49,10 +49,14 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
       is out of memory, or another process that trains one of the runs.
     Stopped: SIGTERM came; a checkpoint is saved.
   """
-  rows, held = max(job.layouts.rows), job.program.held
   with contextlib.ExitStack() as stack:
     stack.enter_context(
-        memory.explained(job.config, job.program.mesh, rows, held)
+        memory.explained(
+            job.config,
+            job.program.mesh,
+            max(job.layouts.rows),
+            job.program.held,
+        )
     )
     for member in job.members:
       stack.enter_context(records.alone(member.path))
@@ -75,16 +79,17 @@ def _train(
   latest = hosts.of_first("newest checkpoint", saved.latest())
   first = latest or 0
   begin = _new(job) if latest is None else _restored(job, saved, latest)
-  state, frozen = begin.state, begin.frozen
   _describe(job, first)
 
   # Records, cut back to the checkpoint.
-  log = _open_journal(job, begin, latest, stack)
+  journal = _open_journal(job, begin, latest, stack)
+  state, frozen = begin.state, begin.frozen
+  del begin  # The first step overwrites its state.
 
   # What feeds the device program.
   feeds = [member.feed(first) for member in members]
 
-  trace = tracing.Trace(job.path, job.config.profile, job.say)
+  trace = tracing.Trace(job.path, job.config.profile, job.log)
   stack.callback(trace.close)
   pending = None
   stop.listen()
@@ -96,17 +101,17 @@ def _train(
     for evaluators, evaluate in job.evaluations:
       every = evaluators[0].every_steps
       if job_lib.is_due(step, every, steps) and not resumed_here:
-        pending = log.step(pending)
+        pending = journal.step(pending)
         results = evaluate(lora_lib.join(state.params, frozen))
-        log.evaluation(evaluators, step, results)
+        journal.evaluation(evaluators, step, results)
 
     # Save; whatever the checkpoint counts is durable before it.
     stopped = step < steps and stop.reached(step)
     due = step and job_lib.is_due(step, job.config.machine.save_every, steps)
     if (due or stopped) and not resumed_here:
-      pending = log.step(pending)
-      saved.save(step, state, resuming.pack(log.sync()))
-      log.saved(step)
+      pending = journal.step(pending)
+      saved.save(step, state, resuming.pack(journal.sync()))
+      journal.saved(step)
 
     if stopped:
       raise errors.Stopped(stopping.told(step, steps))
@@ -114,25 +119,25 @@ def _train(
       break
 
     # Train, and log the step before while this one runs.
-    with log.feeding(pending):
+    with journal.feeding(pending):
       examples = [feed(step) for feed in feeds]
       batch = population.lay_out(examples, job.layouts)
-      fed = program.fed(batch)
+      arrays = program.fed(batch)
     hyper = population.stack(
         [optimizer.hyper_at(run.config.train, step, steps) for run in members]
     )
-    if log.is_new(batch):
-      pending = log.step(pending)
-      with log.compiling(batch):
-        program.step.lower(state, frozen, fed, hyper).compile()
+    if journal.is_new(batch):
+      pending = journal.step(pending)
+      with journal.compiling(batch):
+        program.step.lower(state, frozen, arrays, hyper).compile()
     trace.begin(step, state)
-    state, metrics = program.step(state, frozen, fed, hyper)
-    log.step(pending)
-    pending = journal.Pending(
+    state, metrics = program.step(state, frozen, arrays, hyper)
+    journal.step(pending)
+    pending = journal_lib.Pending(
         step, hyper, metrics, batch.lengths, batch.tokens.size
     )
-  log.summarize()
-  digests = log.sync()
+  journal.summarize()
+  digests = journal.sync()
   if len(members) > 1:
     _save_members(job, state, digests)
   return digests
@@ -144,33 +149,33 @@ class _Begin(NamedTuple):
   Attributes:
     state: of all members, on the devices.
     frozen: the parameters of all members that are not trained.
-    kept: digests of the records that remain, of each member.
+    digests: of the records to keep, for each member.
     advice: what `finite.advise` needs, of each member.
   """
 
   state: step_lib.State
   frozen: trees.Params
-  kept: list[record_digests.Digests]
+  digests: list[record_digests.Digests]
   advice: list[finite.Beginning]
 
 
 def _new(job: job_lib.Job) -> _Begin:
   """Loads the parameters before the first step."""
-  more = "; and so on" if len(job.members) > 1 else ""
-  job.say(f"start    {job.members[0].start.description}{more}")
+  rest = "; and so on" if len(job.members) > 1 else ""
+  job.log(f"start    {job.members[0].start.description}{rest}")
   states = [
       run.program.init(run.start.load(run.program.shardings.params))
       for run in job.members
   ]
   frozen = [load_frozen(run) for run in job.members]
   advice = [
-      finite.look_at(lora_lib.join(state.params, still), run.start.description)
-      for run, state, still in zip(job.members, states, frozen, strict=True)
+      finite.look_at(lora_lib.join(state.params, params), run.start.description)
+      for run, state, params in zip(job.members, states, frozen, strict=True)
   ]
   return _Begin(
       state=population.stack(states, job.program.shardings),
       frozen=population.stack(frozen, job.program.frozen_shardings),
-      kept=[{} for _ in job.members],
+      digests=[{} for _ in job.members],
       advice=advice,
   )
 
@@ -179,22 +184,22 @@ def _restored(
     job: job_lib.Job, saved: checkpoints.Checkpoints, latest: int
 ) -> _Begin:
   """Loads the newest checkpoint, and checks what it depends on."""
-  job.say(f"start    the checkpoint of step {latest}: this run stopped there")
+  job.log(f"start    the checkpoint of step {latest}: this run stopped there")
   runs = [run.path for run in job.members]
   problem = functools.partial(resuming.first_problem, runs)
   like = checkpoints.like(job.program.shapes, job.program.shardings)
   state, packed = resuming.newest(saved, like, problem, job.path)
   if not saved.has_checksums(latest):
-    job.say(f"start    {checkpoints.UNCHECKED}")
-  kept = resuming.unpack(packed)
-  for run, digests in zip(runs, kept, strict=True):
-    for line in record_digests.lost_clocks(run, digests):
-      job.say(f"start    {line}")
+    job.log(f"start    {checkpoints.UNCHECKED}")
+  digests = resuming.unpack(packed)
+  for run, expected in zip(runs, digests, strict=True):
+    for line in record_digests.lost_clocks(run, expected):
+      job.log(f"start    {line}")
   frozen = [load_frozen(run) for run in job.members]
   return _Begin(
       state=state,
       frozen=population.stack(frozen, job.program.frozen_shardings),
-      kept=kept,
+      digests=digests,
       advice=[finite.Beginning(run.start.description) for run in job.members],
   )
 
@@ -206,11 +211,11 @@ def _describe(job: job_lib.Job, first: int) -> None:
     line = lora_lib.told(
         start.lora, program.shapes.params, program.frozen_shapes
     )
-    job.say(f"lora     {line}")
+    job.log(f"lora     {line}")
   count = len(job.members)
-  who = f"{count} members " if count > 1 else ""
-  job.say(f"train    {who}from step {first} of {job.steps}: {job.path}")
-  job.say(f"layouts  {job.layouts.told()}")
+  members = f"{count} members " if count > 1 else ""
+  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
+  job.log(f"layouts  {job.layouts.told()}")
 
 
 def _open_journal(
@@ -218,26 +223,26 @@ def _open_journal(
     begin: _Begin,
     latest: int | None,
     stack: contextlib.ExitStack,
-) -> journal.Journal:
+) -> journal_lib.Journal:
   """Opens the records of each member, cut back to a checkpoint."""
   start, program = job.members[0].start, job.members[0].program
   counted = flops.of(start.arch, program.shapes.params, program.frozen_shapes)
   peak = flops.peak(program.mesh.devices)
-  job.say(f"mfu      {peak.told(counted)}")
+  job.log(f"mfu      {peak.told(counted)}")
   first = latest or 0
   line = stack.enter_context(
       progress.Progress(first, job.steps, hosts.console())
   )
-  logs = []
-  for run, kept, advice in zip(
-      job.members, begin.kept, begin.advice, strict=True
+  loggers = []
+  for run, digests, advice in zip(
+      job.members, begin.digests, begin.advice, strict=True
   ):
     record = records.of_first(
         path=run.path,
         batch_size=run.config.train.batch_size,
         steps=run.steps,
         evaluated=run.evaluated(),
-        kept=kept,
+        kept=digests,
         first=first,
         resumed=latest is not None,
     )
@@ -248,8 +253,8 @@ def _open_journal(
     for sink in sinks:
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)
-    logs.append(watch.Logger(run.path, record, sinks, line, advise))
-  return journal.Journal(logs, meter.Meter(counted, peak), job.say)
+    loggers.append(watch.Logger(run.path, record, sinks, line, advise))
+  return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
 
 
 def _save_members(
@@ -259,11 +264,11 @@ def _save_members(
 ) -> None:
   """Saves each member's own checkpoint of the last step."""
   states = population.unstack(jax.device_get(state), len(job.members))
-  for run, own, kept in zip(job.members, states, digests, strict=True):
+  for run, final, expected in zip(job.members, states, digests, strict=True):
     with open_checkpoints(run) as saved:
       if saved.latest() is None:
-        last = jax.device_put(own, run.program.shardings)
-        saved.save(run.steps, last, resuming.pack([kept]))
+        placed = jax.device_put(final, run.program.shardings)
+        saved.save(run.steps, placed, resuming.pack([expected]))
 
 
 def restore_final(run: job_lib.Member) -> step_lib.State:

@@ -80,16 +80,16 @@ def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
 
 def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
   """Returns the checked manifest, whatever the directory's name is."""
-  wanted = kind or naming.SECTIONS.get(path.resolve().parent.name, "artifact")
+  expected = kind or naming.SECTIONS.get(path.resolve().parent.name, "artifact")
   if not path.is_dir():
     raise errors.InputError(
-        f"{path}: there is no such directory, so there is no finished {wanted}."
+        f"{path}: there is no such directory, so there is no finished {expected}."
         " Check the path."
     )
   advice = naming.advise(path, kind)
   if not (path / MANIFEST).is_file():
     raise errors.InputError(
-        f"{path}: has no {MANIFEST}. It is not a finished {wanted}, or it is"
+        f"{path}: has no {MANIFEST}. It is not a finished {expected}, or it is"
         f" damaged; {advice}."
     )
   manifest = reading.parse_json(path / MANIFEST, advice)

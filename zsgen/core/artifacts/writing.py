@@ -16,29 +16,29 @@ import uuid
 def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
   """Yields a directory to write to; it becomes `path` if nothing raises.
 
-  Where another process made `path` in the meantime, its artifact stays: what
-  has one name has one content.
+  If another process made `path` in the meantime, its artifact is kept: equal
+  names have equal content.
 
   Args:
     path: the final directory.
     over: whether to replace an existing directory as a whole.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  beside, before = _beside(path), _beside(path)
-  beside.mkdir()
+  temporary, replaced = _hidden_name(path), _hidden_name(path)
+  temporary.mkdir()
   try:
-    with _held(beside):
-      yield beside
+    with _locked(temporary):
+      yield temporary
       if over and path.is_dir():
-        os.replace(path, before)
+        os.replace(path, replaced)
       try:
-        os.replace(beside, path)
+        os.replace(temporary, path)
       except OSError:
         if not path.is_dir():
           raise
   finally:
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.rmtree(before, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def remove_leftovers(path: pathlib.Path) -> None:
@@ -47,48 +47,48 @@ def remove_leftovers(path: pathlib.Path) -> None:
   If the file system has locks, a directory that another process is writing is
   kept.
   """
-  left = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{12}})+")
-  for beside in sorted(path.parent.glob(".*")):
-    if left.fullmatch(beside.name) and beside.is_dir():
-      with _held(beside) as is_free:
+  pattern = re.compile(rf"\.+{re.escape(path.name)}(\.[0-9a-f]{{12}})+")
+  for leftover in sorted(path.parent.glob(".*")):
+    if pattern.fullmatch(leftover.name) and leftover.is_dir():
+      with _locked(leftover) as is_free:
         if is_free:
-          shutil.rmtree(beside, ignore_errors=True)
+          shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _held(directory: pathlib.Path) -> Iterator[bool]:
+def _locked(directory: pathlib.Path) -> Iterator[bool]:
   """Locks a directory; yields False if it is locked or cannot be."""
   handle = os.open(directory, os.O_RDONLY)
   try:
-    yield _locks(handle)
+    yield _lock(handle)
   finally:
     os.close(handle)
 
 
-def _locks(handle: int) -> bool:
+def _lock(handle: int) -> bool:
   try:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:  # Held by another, or a file system that has no locks.
+  except OSError:  # Another process has it, or there are no locks.
     return False
   return True
 
 
-def _beside(path: pathlib.Path) -> pathlib.Path:
-  """A name beside `path` that no other process or host takes."""
+def _hidden_name(path: pathlib.Path) -> pathlib.Path:
+  """Returns a path next to `path` that no other process or host uses."""
   return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes JSON beside `path` and renames it: whole or not there."""
+  """Writes JSON next to `path` and renames it: in full or not at all."""
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
   write_bytes(path, (text + "\n").encode())
 
 
 def write_bytes(path: pathlib.Path, data: bytes) -> None:
-  """Writes beside `path` and renames it: whole, or as it was."""
-  beside = _beside(path)
+  """Writes next to `path` and renames it: in full or not at all."""
+  temporary = _hidden_name(path)
   try:
-    beside.write_bytes(data)
-    os.replace(beside, path)
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
   finally:
-    beside.unlink(missing_ok=True)  # There only where the disk is full.
+    temporary.unlink(missing_ok=True)  # It exists if the disk is full.

@@ -112,10 +112,10 @@ class Start(abc.ABC):
     init = model_lib.Model.from_config(self.arch, self.lora).init
     shapes = jax.eval_shape(init, jax.random.key(0))
     trained, frozen = lora_lib.split(shapes, self.lora)
-    held = jax.tree.map(
+    stored = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, self.lora.base), frozen
     )
-    return trained, held
+    return trained, stored
 
 
 def describe(text: str, arch: config.Model) -> str:
@@ -124,11 +124,11 @@ def describe(text: str, arch: config.Model) -> str:
 
 
 # What the config decides even if files decide everything else.
-_OWN = ("init", "dtype", "vocab_multiple")
+_FROM_CONFIG = ("init", "dtype", "vocab_multiple")
 
 
 def merge(
-    config_model: config.Model, files_model: config.Model, where: str
+    config_model: config.Model, files_model: config.Model, source: str
 ) -> config.Model:
   """Returns the architecture of files, with what the config decides.
 
@@ -137,25 +137,25 @@ def merge(
   Args:
     config_model: the section `config.model`.
     files_model: the architecture of the files.
-    where: what the files are, for messages.
+    source: what the files are, for messages.
 
   Raises:
     InputError: the config contradicts the files.
   """
   default = config.Model()
-  own = {name: getattr(config_model, name) for name in _OWN}
+  fields = {name: getattr(config_model, name) for name in _FROM_CONFIG}
   moved = config_model.max_positions != default.max_positions
   if files_model.positions == "rotary" and moved:
-    own["max_positions"] = config_model.max_positions
+    fields["max_positions"] = config_model.max_positions
   for field in dataclasses.fields(config.Model):
     value = getattr(config_model, field.name)
     actual = getattr(files_model, field.name)
-    if field.name not in own and value not in (
+    if field.name not in fields and value not in (
         getattr(default, field.name),
         actual,
     ):
       raise errors.InputError(
-          f"config.model.{field.name} is {value!r}, but {where} has {actual!r}:"
+          f"config.model.{field.name} is {value!r}, but {source} has {actual!r}:"
           " leave it away, the parameters decide; or config.model.init='new'."
       )
-  return dataclasses.replace(files_model, **own)
+  return dataclasses.replace(files_model, **fields)

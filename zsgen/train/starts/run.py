@@ -61,13 +61,13 @@ class Continued(api.Start):
   Attributes:
     arch: see `api.Start`.
     checkpoint: the checkpoint.
-    made_by: what made the run, according to its manifest.
+    run_made_by: what made the run, according to its manifest.
     base: see `api.Start`.
   """
 
   arch: config.Model
   checkpoint: Checkpoint
-  made_by: Mapping[str, Any]
+  run_made_by: Mapping[str, Any]
   base: str = dataclasses.field()  # Without the default of `api.Start`.
 
   @property
@@ -79,7 +79,7 @@ class Continued(api.Start):
 
   def compute_fingerprint(self) -> str:
     step = self.checkpoint.step
-    return artifacts.digest({"run": self.made_by, "step": step})
+    return artifacts.digest({"run": self.run_made_by, "step": step})
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
     return self.checkpoint.load(self.shapes, shardings)
@@ -104,17 +104,17 @@ class Merged(Continued):
     )
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
-    if self.adapted.fingerprint != self.made_by["weights"]:
+    if self.adapted.fingerprint != self.run_made_by["weights"]:
       raise errors.InputError(
           f"{self.checkpoint.run} holds adapters alone, and their base is no"
           " longer what it was when they were trained:"
           f" {self.adapted.description}. Put it back, or start from the run's"
           " merged export: config.model.init='hf:DIRECTORY'."
       )
-    whole = mesh_lib.replicated(jax.tree.leaves(shardings)[0].mesh)
+    replicated = mesh_lib.replicated(jax.tree.leaves(shardings)[0].mesh)
     shapes = self.adapted.shapes
     trained = self.checkpoint.load(
-        shapes, jax.tree.map(lambda _: whole, shapes)
+        shapes, jax.tree.map(lambda _: replicated, shapes)
     )
     frozen = self.adapted.load_frozen(shardings)
     merged = lora_lib.merged(lora_lib.join(trained, frozen), self.adapted.lora)
