@@ -28,7 +28,7 @@ from zsgen.core import config
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 ARCH = config.Model(
     init="new",
@@ -60,7 +60,7 @@ def prompts(batch: int, length: int) -> np.ndarray:
 
 def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
   """Tokens a second here."""
-  start = start_lib.of(config.Model(init=f"hf:{directory}"), seed=0)
+  start = starts.make(config.Model(init=f"hf:{directory}"), seed=0)
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   params = start.load(mesh_lib.shardings(start.shapes, mesh))
   tokens = prompts(batch, length)

@@ -33,6 +33,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.train import (
     batches,
+    job,
     loop,
     memory,
     meter,
@@ -42,7 +43,7 @@ from zsgen.train import (
     writers,
 )
 from zsgen.train import program as program_lib
-from zsgen.train import start as start_lib
+from zsgen.train import starts as starts_lib
 
 _SHORTEST, _LONGEST, _ROW = 60, 520, 1024
 _MODEL = {
@@ -149,16 +150,16 @@ class Drawn:
     return store_lib.Row(self._tokens[begin:end], self._mask[begin:end])
 
 
-def make_job(folder: pathlib.Path, steps: int) -> loop.Job:
+def make_job(folder: pathlib.Path, steps: int) -> job.Job:
   """A run without evaluations over a drawn store."""
   size = 16
   store = Drawn(folder, steps * size)
   ids = np.random.default_rng(1).permutation(steps * size)
   config = config_lib.check({"model": _MODEL, "machine": {"save_every": steps}})
   mesh = mesh_lib.make(config.machine.mesh, jax.devices()[:1])
-  start = start_lib.of(config.model, config.seed)
+  start = starts_lib.make(config.model, config.seed)
   layouts = batches.plan(store.lengths[ids], _ROW, size, 1, 1)
-  return loop.Job(
+  member = job.Member(
       path=folder,
       config=config,
       program=program_lib.make(config, start, mesh),
@@ -168,8 +169,8 @@ def make_job(folder: pathlib.Path, steps: int) -> loop.Job:
       evaluators=[],
       start=start,
       identity="benchmark",
-      say=print,
   )
+  return job.make_single(member, print)
 
 
 class _changed:
@@ -198,9 +199,9 @@ def measure(steps: int, warm: int) -> rich.table.Table:
       for owner, name, part in _PARTS
   ]
   with tempfile.TemporaryDirectory() as name, _changed(changes):
-    job = make_job(pathlib.Path(name), warm + steps + 1)
-    step = Timed(job.program.step, spent, warm, warm + steps)
-    loop.train(job._replace(program=job.program._replace(step=step)))
+    made = make_job(pathlib.Path(name), warm + steps + 1)
+    step = Timed(made.program.step, spent, warm, warm + steps)
+    loop.train(made._replace(program=made.program._replace(step=step)))
   grid = rich.table.Table(title=f"host, {steps} steps")
   grid.add_column("part")
   grid.add_column("ms a step", justify="right")

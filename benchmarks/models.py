@@ -31,7 +31,7 @@ from zsgen.core import config, schema
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.models import model as model_lib
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 _SHARD = 1_000_000_000
 
@@ -75,7 +75,7 @@ def write(directory: pathlib.Path, preset: str, dtype: str) -> dict[str, Any]:
 def zsgen(directory: pathlib.Path, export: str = "") -> dict[str, Any]:
   """Reads the directory as a run does; writes it again if asked to."""
   began = time.perf_counter()
-  start = start_lib.of(config.Model(init=f"hf:{directory}"), seed=0)
+  start = starts.make(config.Model(init=f"hf:{directory}"), seed=0)
   mesh = mesh_lib.make(config.Mesh())
   params = start.load(mesh_lib.shardings(start.shapes, mesh))
   jax.block_until_ready(params)

@@ -11,7 +11,6 @@ compiling does not. Tokens a second are those of all members.
 """
 
 import argparse
-import functools
 import time
 from typing import Any
 
@@ -23,8 +22,7 @@ import rich.table
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.train import batches, optimizer, population, program
-from zsgen.train import start as start_lib
+from zsgen.train import batches, optimizer, population, program, starts
 
 _GPT2 = dict(
     init="new",
@@ -95,23 +93,20 @@ def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
   made = [_batch(tokens, seed) for seed in range(members)]
 
   mesh = mesh_lib.make(config_lib.Mesh())
-  start = start_lib.of(config.model, seed=0)
+  start = starts.make(config.model, seed=0)
   alone = program.make(config, start, mesh)
   state = alone.init(start.load(alone.shardings.params))
   one = _seconds(lambda s: alone.step(s, {}, made[0], hyper), state, steps)
 
-  split = population.sharding(mesh, members)
-  plain = functools.partial(alone.plain_step, model=alone.model.alone)
-  together = jax.jit(population.mapped(plain, split), donate_argnums=0)
+  joined = population.join([alone] * members)
   states = [
-      jax.device_get(alone.init(start.load(alone.shardings.params)))
-      for _ in range(members)
+      alone.init(start.load(alone.shardings.params)) for _ in range(members)
   ]
-  stack = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
-  batch, hypers = stack(*made), stack(*[hyper] * members)
-  put = jax.device_put(stack(*states), split)
+  batch = population.stack(made)
+  hypers = population.stack([hyper] * members)
+  put = population.stack(states, joined.shardings)
   return members * one, _seconds(
-      lambda s: together(s, {}, batch, hypers), put, steps
+      lambda s: joined.step(s, {}, batch, hypers), put, steps
   )
 
 

@@ -39,8 +39,7 @@ from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches, optimizer, program
-from zsgen.train import start as start_lib
+from zsgen.train import batches, optimizer, program, starts
 
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
 # Steps of a peer, and how many of them are not counted.
@@ -104,7 +103,7 @@ def zsgen(made: dict, weights: str, dtype: str) -> dict[str, Any]:
   config = config_lib.Config(
       model=config_lib.Model(init=f"hf:{weights}", dtype=dtype), train=_TRAIN
   )
-  start = start_lib.of(config.model, seed=0)
+  start = starts.make(config.model, seed=0)
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
   made_program = program.make(config, start, mesh)
   params = start.load(made_program.shardings.params)

@@ -106,10 +106,12 @@ def test_members_are_what_they_are_alone(members, tmp_path, quiet):
 
 
 def _shorter(member):
-  """Of 15 steps, saved before steps 5 and 10."""
+  """Of 15 steps, saved before steps 5 and 10; steps 2 and 3 are traced."""
   order = dataclasses.replace(member.order, budget=15 * 4)
   machine = dataclasses.replace(member.machine, save_every=5)
-  return dataclasses.replace(member, order=order, machine=machine)
+  return dataclasses.replace(
+      member, order=order, machine=machine, profile=(2, 4)
+  )
 
 
 def _check_verification(workdir):
@@ -139,6 +141,7 @@ def test_a_stopped_population_goes_on_with_the_same_bytes(
 
   members = [_shorter(each) for each in members[:2]]
   runs = pipeline.run_population(members, tmp_path / "whole", quiet)
+  assert list((tmp_path / "whole" / "populations").rglob("*.xplane.pb"))
   with monkeypatch.context() as patched:
     patched.setattr(records.Records, "consumed", stop)
     with pytest.raises(Stopped):

@@ -8,7 +8,7 @@ import pytest
 
 from zsgen.core import config as config_lib
 from zsgen.core import errors
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def page(root) -> str:
 def test_presets_are_configs_of_7b(file):
   for name in file["PRESETS"]:
     config = config_lib.check(file["get_config"](name))
-    start = start_lib.of(config.model, config.seed, config.lora)
+    start = starts.make(config.model, config.seed, config.lora)
     count = sum(leaf.size for leaf in jax.tree.leaves(start.all_shapes))
     assert count == pytest.approx(6.74e9, rel=0.01)
     assert bool(config.lora.rank) == name.endswith("-lora")

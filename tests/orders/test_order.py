@@ -123,12 +123,8 @@ def _forge(order, store, ids):
   manifest = {
       **order.manifest,
       "fingerprint": order_lib.fingerprint(ids, store.fingerprint),
-      "files": {
-          name: artifacts.file_digest(order.path / name)
-          for name in order.manifest["files"]
-      },
   }
-  del manifest["digest"]
+  del manifest["digest"], manifest["files"]
   artifacts.write_manifest(order.path, manifest)
 
 

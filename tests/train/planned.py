@@ -11,7 +11,7 @@ from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import hlo, topology
 from zsgen.planning import plan as plan_lib
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 WIDTH, TURNS = 64, 5
 
@@ -52,7 +52,7 @@ def _planned() -> dict:
           "machine": {"mesh": {"data": 1, "fsdp": 8}, "remat": "full"},
       }
   )
-  start = start_lib.of(config.model, config.seed, config.lora)
+  start = starts.make(config.model, config.seed, config.lora)
   found = plan_lib.make(config, start, topology.of(""))
   return {
       "states": found.states._asdict(),

@@ -15,9 +15,8 @@ from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-from zsgen.pipeline import Experiment
-from zsgen.train import batches, optimizer, records
-from zsgen.train import start as start_lib
+from zsgen.pipeline.experiment import Experiment
+from zsgen.train import batches, optimizer, records, starts
 from zsgen.train import step as step_lib
 
 MODEL = config_lib.Model(
@@ -62,7 +61,7 @@ def made(tmp_path_factory):
 def _all(model, lora=config_lib.NO_LORA, seed=0):
   """All parameters that a run begins with."""
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
-  return start_lib.of(model, seed, lora).load_all(mesh)
+  return starts.make(model, seed, lora).load_all(mesh)
 
 
 def _curve(run):
@@ -207,7 +206,7 @@ def test_exported_adapters_are_gone_on_from(adapted, made, tmp_path):
 
 def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
   run = made(adapted)
-  monkeypatch.setattr(start_lib.Start, "fingerprint", "another")
+  monkeypatch.setattr(starts.Start, "fingerprint", "another")
   message = r"no longer what it was .* drawn from the seed 0"
   with pytest.raises(errors.InputError, match=message):
     _all(config_lib.Model(init=f"run:{run}"))

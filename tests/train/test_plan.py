@@ -18,8 +18,7 @@ from zsgen.core import config as config_lib
 from zsgen.models import presets
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import products, topology
-from zsgen.train import optimizer
-from zsgen.train import start as start_lib
+from zsgen.train import optimizer, starts
 
 PLANNED = pathlib.Path(__file__).with_name("planned.py")
 F32 = 4
@@ -29,7 +28,7 @@ ABSENT = "H200 SXM"
 
 def _plan(config, place=""):
   config = config_lib.check(config)
-  start = start_lib.of(config.model, config.seed, config.lora)
+  start = starts.make(config.model, config.seed, config.lora)
   return plan_lib.make(config, start, topology.of(place))
 
 
@@ -57,7 +56,7 @@ def eight():
 def test_states_are_those_of_the_parameters(known):
   found = _plan(known)
   assert (found.rows, found.length) == (8, 128)
-  start = start_lib.of(config_lib.check(known).model, 0)
+  start = starts.make(config_lib.check(known).model, 0)
   size = F32 * sum(leaf.size for leaf in jax.tree.leaves(start.shapes))
   assert found.states.weights == found.states.gradients == size
   assert found.states.moments == pytest.approx(2 * size, abs=8)
@@ -202,7 +201,7 @@ def test_what_the_tpu_compiler_says_of_too_much(known, said, monkeypatch):
 
   monkeypatch.setattr(jax.stages.Lowered, "compile", compile_)
   config = config_lib.check(known)
-  start = start_lib.of(config.model, config.seed, config.lora)
+  start = starts.make(config.model, config.seed, config.lora)
   found = plan_lib.make(config, start, place)
   assert not found.fits and found.compiled is None
   assert found.used - found.limit == 2.75 * 2**30

@@ -11,7 +11,7 @@ import zsgen
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 SMALL = config.Model(
     init="new",
@@ -32,22 +32,22 @@ def _params(start):
 
 @pytest.fixture
 def directory(tmp_path):
-  params = _params(start_lib.of(SMALL, seed=3))
+  params = _params(starts.make(SMALL, seed=3))
   hugging_face.save(tmp_path / "model", params, SMALL)
   return tmp_path / "model"
 
 
 def test_new_parameters_are_the_seeds():
-  one, again, other = (start_lib.of(SMALL, seed) for seed in (3, 3, 4))
+  one, again, other = (starts.make(SMALL, seed) for seed in (3, 3, 4))
   jax.tree.map(np.testing.assert_array_equal, _params(one), _params(again))
   kernels = [each["blocks"]["0"]["mlp"] for each in map(_params, (one, other))]
   assert (kernels[0]["up"]["kernel"] != kernels[1]["up"]["kernel"]).all()
   assert one.fingerprint == "new"
-  assert one.said.startswith("new parameters, drawn from the seed 3")
+  assert one.description.startswith("new parameters, drawn from the seed 3")
 
 
 def test_the_embedded_base():
-  start = start_lib.of(config.Model(), seed=0)
+  start = starts.make(config.Model(), seed=0)
   assert start.arch == config.Model(**presets.TINY)
   assert len(start.fingerprint) == 64
   assert _params(start)["embedding"].shape == (264, 128)
@@ -55,19 +55,19 @@ def test_the_embedded_base():
 
 def test_a_directory_brings_its_architecture(directory):
   asked = config.Model(init=f"hf:{directory}", dtype="bfloat16")
-  start = start_lib.of(asked, seed=0)
+  start = starts.make(asked, seed=0)
   wanted = dict(init=asked.init, dtype="bfloat16")
   assert start.arch == dataclasses.replace(SMALL, **wanted)
-  new = _params(start_lib.of(SMALL, seed=3))
+  new = _params(starts.make(SMALL, seed=3))
   jax.tree.map(np.testing.assert_array_equal, _params(start), new)
-  assert str(directory) in start.said
+  assert str(directory) in start.description
 
 
 def test_the_vocabulary_is_padded_by_zeros_and_the_padding_undone(
     directory, tmp_path
 ):
   asked = config.Model(init=f"hf:{directory}", vocab_multiple=128)
-  start = start_lib.of(asked, seed=0)
+  start = starts.make(asked, seed=0)
   params = _params(start)
   assert params["embedding"].shape == (384, 32)
   assert not params["embedding"][264:].any()
@@ -82,24 +82,24 @@ def test_a_field_that_says_otherwise_is_an_error(directory):
   asked = config.Model(init=f"hf:{directory}", layers=6)
   message = r"config\.model\.layers is 6, but the Hugging Face .* has 2"
   with pytest.raises(errors.InputError, match=message):
-    start_lib.of(asked, seed=0)
+    starts.make(asked, seed=0)
   asked = config.Model(activation="relu")
   with pytest.raises(errors.InputError, match="'tiny' has 'silu'"):
-    start_lib.of(asked, seed=0)
+    starts.make(asked, seed=0)
 
 
 def test_rotary_positions_are_a_bound_that_may_be_moved(directory):
   asked = config.Model(init=f"hf:{directory}", max_positions=64)
-  assert start_lib.of(asked, seed=0).arch.max_positions == 64
+  assert starts.make(asked, seed=0).arch.max_positions == 64
 
 
 def test_a_start_that_is_not_known(directory):
   with pytest.raises(errors.InputError, match=r"'tinny'; it must be 'new'"):
-    start_lib.of(config.Model(init="tinny"), seed=0)
+    starts.make(config.Model(init="tinny"), seed=0)
   with pytest.raises(errors.InputError, match="is a directory: say of which"):
-    start_lib.of(config.Model(init=str(directory)), seed=0)
+    starts.make(config.Model(init=str(directory)), seed=0)
   with pytest.raises(errors.InputError, match="no directory, and no model"):
-    start_lib.of(config.Model(init=f"hf:{directory}-not"), seed=0)
+    starts.make(config.Model(init=f"hf:{directory}-not"), seed=0)
 
 
 def test_a_checkpoint_of_a_run(small, tmp_path, capsys):
@@ -115,6 +115,6 @@ def test_a_checkpoint_of_a_run(small, tmp_path, capsys):
   said = " ".join(capsys.readouterr().err.split())
   assert f"the checkpoint of step 10 of {run}" in said
   with pytest.raises(errors.InputError, match=r"no such checkpoint\. .* 10\."):
-    start_lib.of(config.Model(init=f"run:{run}@3"), seed=0)
+    starts.make(config.Model(init=f"run:{run}@3"), seed=0)
   with pytest.raises(errors.InputError, match="number of a step"):
-    start_lib.of(config.Model(init=f"run:{run}@last"), seed=0)
+    starts.make(config.Model(init=f"run:{run}@last"), seed=0)

@@ -6,7 +6,7 @@ split's vectors are rows of it. It looks at training rows alone where it counts
 anything.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
 import shutil
@@ -98,7 +98,7 @@ def find(root: pathlib.Path, made: dict[str, Any]) -> Embeddings | None:
     return None
   hosts.see(path)
   manifest = artifacts.check_made_by(path, made)
-  return load(path, manifest["sha256"])
+  return load(path, manifest)
 
 
 def obtain(
@@ -150,8 +150,8 @@ def save(
     vectors: scipy.sparse.csr_array | np.ndarray,
     made: dict[str, Any],
     cut: int = 0,
-) -> Embeddings:
-  """Writes the artifact; returns what `load` would."""
+) -> None:
+  """Writes the artifact, for `find`."""
   dense = isinstance(vectors, np.ndarray)
   with artifacts.writing(path) as beside:
     file = beside / (_DENSE if dense else _SPARSE)
@@ -159,30 +159,24 @@ def save(
       np.save(file, vectors)
     else:
       scipy.sparse.save_npz(file, vectors, compressed=False)
-    digest = artifacts.file_digest(file)
-    manifest = dict(
-        kind="embeddings",
-        made_by=made,
-        sha256=digest,
-        shape=list(vectors.shape),
-        cut=cut,
-    )
+    shape = list(vectors.shape)
+    manifest = dict(kind="embeddings", made_by=made, shape=shape, cut=cut)
     artifacts.write_manifest(beside, manifest)
-  return load(path, digest)
 
 
-def load(path: pathlib.Path, digest: str) -> Embeddings:
-  """Reads an artifact whose vectors must have the given SHA-256.
+def load(path: pathlib.Path, manifest: Mapping[str, Any]) -> Embeddings:
+  """Reads an artifact.
+
+  Args:
+    path: its directory.
+    manifest: its manifest, which was checked.
 
   Raises:
-    InputError: they are missing or damaged.
+    InputError: the vectors are missing or damaged.
   """
-  file = path / (_DENSE if (path / _DENSE).exists() else _SPARSE)
-  if not file.is_file() or artifacts.file_digest(file) != digest:
-    raise errors.InputError(
-        f"{file}: is missing or not what was written. Delete {path} to have"
-        " the embeddings made again."
-    )
+  artifacts.check_files(path, manifest["files"])
+  ((name, written),) = manifest["files"].items()
+  file, digest = path / name, written["sha256"]
   if file.name == _DENSE:
     return Embeddings(artifacts.load_array(file, "r"), digest)
   return Embeddings(scipy.sparse.load_npz(file), digest)

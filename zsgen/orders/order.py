@@ -247,10 +247,7 @@ def _write(path: pathlib.Path, table: pa.Table, about: dict[str, Any]) -> None:
   with artifacts.writing(path) as beside:
     np.save(beside / IDS, table["id"].to_numpy())
     pq.write_table(table, beside / TABLE)
-    files = {
-        name: artifacts.file_digest(beside / name) for name in (IDS, TABLE)
-    }
-    manifest = dict(kind="order", count=len(table), files=files, **about)
+    manifest = dict(kind="order", count=len(table), **about)
     artifacts.write_manifest(beside, manifest)
 
 

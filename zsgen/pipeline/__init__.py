@@ -20,15 +20,23 @@ from zsgen.core import config as config_lib
 from zsgen.core import errors, hosts, sections, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
-from zsgen.pipeline import evaluate, export, plan, population
+from zsgen.pipeline import (
+    checks,
+    compilation,
+    evaluate,
+    export,
+    plan,
+    report,
+    train,
+)
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view
 
-_DO: dict[str, Callable[[Experiment], Any]] = {
-    "prepare": lambda made: made.store.path,
-    "order": lambda made: made.order.path,
-    "train": Experiment.train,
-    "report": Experiment.report,
+_RUN: dict[str, Callable[[Experiment], Any]] = {
+    "prepare": lambda experiment: experiment.store.path,
+    "order": lambda experiment: experiment.order.path,
+    "train": lambda experiment: train.train([experiment])[0],
+    "report": report.report,
     "export": export.export,
     "evaluate": evaluate.evaluate,
     "plan": plan.plan,
@@ -36,6 +44,7 @@ _DO: dict[str, Callable[[Experiment], Any]] = {
 STAGES = ("prepare", "order", "train", "report")
 EXTRA_STAGES = ("export", "evaluate", "plan")
 _WITHOUT_ORDER = {"prepare", "evaluate", "plan"}
+_WITHOUT_MODEL = {"prepare", "order", "plan"}
 
 
 class Result(NamedTuple):
@@ -86,19 +95,19 @@ def run(
         " launch.sweep). Leave population out."
     )
   with hosts.together([config], workdir, stages or STAGES):
-    experiment = Experiment(config, pathlib.Path(workdir), console)
+    experiment = _open(config, workdir, console)
     for line in notices:
-      experiment.say(line)
-    asked = set(stages or STAGES)
-    if asked - _WITHOUT_ORDER:
-      experiment.check_order()
-    if asked - {"prepare", "order", "plan"}:
-      experiment.check_vocabulary()
-    results = {stage: _DO[stage](experiment) for stage in stages or STAGES}
+      experiment.console.log(line)
+    selected = set(stages or STAGES)
+    if selected - _WITHOUT_ORDER:
+      checks.check_order(experiment.config)
+    if selected - _WITHOUT_MODEL:
+      checks.check_vocabulary(experiment.config)
+    results = {stage: _RUN[stage](experiment) for stage in stages or STAGES}
   return Result(
       store=results.get("prepare") and experiment.store.path,
       order=results.get("order") and experiment.order.path,
-      run=results.get("train") and experiment.path,
+      run=results.get("train"),
       report=results.get("report"),
       evaluation=results.get("evaluate"),
   )
@@ -129,13 +138,11 @@ def run_population(
           f"config.population is {len(configs)}, but a program of several runs"
           " needs one process: set it to 1, or start one process."
       )
-    made = [
-        Experiment(each, pathlib.Path(workdir), console) for each in configs
-    ]
-    for each in made:
-      each.check_order()
-      each.check_vocabulary()
-    return [made[0].train()] if len(made) == 1 else population.train(made)
+    experiments = [_open(config, workdir, console) for config in configs]
+    for experiment in experiments:
+      checks.check_order(experiment.config)
+      checks.check_vocabulary(experiment.config)
+    return train.train(experiments)
 
 
 def show_batch(
@@ -143,8 +150,20 @@ def show_batch(
     workdir: str | os.PathLike = "workdir",
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""
-  experiment = Experiment(config_lib.check(config), pathlib.Path(workdir))
-  experiment.check_order()
-  tokenizer = tokenizers.load(experiment.store.path / store_lib.TOKENIZER)
-  first = experiment.feed(0)(0)
-  terminal.Console().print(batch_view.view(first, experiment.store, tokenizer))
+  experiment = _open(config_lib.check(config), workdir)
+  checks.check_order(experiment.config)
+  store = experiment.store
+  tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
+  feed = train.make_feed(experiment.config, store, experiment.order, 0)
+  terminal.Console().print(batch_view.view(feed(0), store, tokenizer))
+
+
+def _open(
+    config: config_lib.Config,
+    workdir: str | os.PathLike,
+    console: rich.console.Console | None = None,
+) -> Experiment:
+  """Opens an experiment; compiled programs are kept in its workdir."""
+  experiment = Experiment(config, pathlib.Path(workdir), console)
+  compilation.use_cache(experiment.workdir)
+  return experiment

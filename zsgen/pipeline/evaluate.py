@@ -1,6 +1,6 @@
 """The stage evaluate: what parameters show without training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import functools
 import os
@@ -12,65 +12,81 @@ from zsgen.core import artifacts, hosts
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.evals import once
-from zsgen.pipeline import experiment
-from zsgen.reports import evaluation_table, grids
-from zsgen.train import finite
+from zsgen.pipeline import checks, evaluators
+from zsgen.pipeline.experiment import Experiment
+from zsgen.reports import evaluation_table
+from zsgen.train import finite, trees
 
 
-def evaluate(made: experiment.Experiment) -> pathlib.Path:
-  """All evaluations of the parameters that `config.model.init` names."""
-  config, store = made.config, made.store
+def evaluate(experiment: Experiment) -> pathlib.Path:
+  """Evaluates the parameters that `config.model.init` names.
+
+  Returns:
+    The directory of the results, which is kept if it is there already.
+
+  Raises:
+    InputError: the parameters or the store are damaged, or a loss is not
+      finite.
+  """
+  config, store, start = experiment.config, experiment.store, experiment.start
   science = config_lib.science(config)
   del science["model"]["init"]
   made_by = {
       "seed": config.seed,  # Draws new parameters.
       "model": science["model"],
-      **made.weights(),
+      **start.made_by(),
       **once.made_by(config.evals, store),
   }
   # Each process reads the weights, and what they bring along, by itself.
   hosts.agree("weights", {"evaluation": made_by})
-  root = made.workdir / "evaluations"
+  root = experiment.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
   if not hosts.of_first("evaluation", path.exists()):
-    mesh = mesh_lib.make(config.machine.mesh)
-    evaluators = made.evaluators(mesh)
-    made.check_longest([each.ids for each in evaluators])
-    made.say(f"evaluate {made.start.said}")
-    params = made.start.load_all(mesh, config.machine.mesh.rules)
-    advise = functools.partial(_advise, made, params)
-    with _writing(path) as beside:
-      once.write(beside, evaluators, params, store, advise)
-      artifacts.write_json(beside / "config.json", config_lib.to_dict(config))
-      manifest = {
-          "kind": "evaluation",
-          "made_by": made_by,
-          "store": os.path.relpath(store.path, path),
-          "files": artifacts.describe_files(beside),
-      }
-      artifacts.write_manifest(beside, manifest)
+    _compute(experiment, path, made_by)
   hosts.wait("the evaluation")
   hosts.see(path)
   manifest = artifacts.check_made_by(path, made_by)
   artifacts.check_files(path, manifest["files"])
-  table = evaluation_table.grid(path, config)
-  made.console.print(grids.to_rich(table))
-  made.say(f"evaluate {path}")
+  experiment.console.show(evaluation_table.grid(path, config))
+  experiment.console.log(f"evaluate {path}")
   return path
 
 
-def _advise(made: experiment.Experiment, params: Any) -> str:
-  """What to do about parameters that give a loss that is not finite."""
-  beginning = finite.look_at(params, made.start.said)
-  return finite.explain(beginning, made.config.model)
+def _compute(
+    experiment: Experiment, path: pathlib.Path, made_by: Mapping[str, Any]
+) -> None:
+  """Computes all evaluations, and writes them to `path`."""
+  config, store, start = experiment.config, experiment.store, experiment.start
+  mesh = mesh_lib.make(config.machine.mesh)
+  evaluations = evaluators.make(experiment, mesh)
+  ids = [evaluator.ids for evaluator in evaluations]
+  checks.check_lengths(config, store, ids)
+  experiment.console.log(f"evaluate {start.description}")
+  params = start.load_all(mesh, config.machine.mesh.rules)
+  advise = functools.partial(_advise, experiment, params)
+  with _writing(path) as directory:
+    once.write(directory, evaluations, params, store, advise)
+    artifacts.write_json(directory / "config.json", config_lib.to_dict(config))
+    manifest = {
+        "kind": "evaluation",
+        "made_by": made_by,
+        "store": os.path.relpath(store.path, path),
+    }
+    artifacts.write_manifest(directory, manifest)
+
+
+def _advise(experiment: Experiment, params: trees.Params) -> str:
+  """Returns what to do about a loss that is not finite."""
+  beginning = finite.look_at(params, experiment.start.description)
+  return finite.explain(beginning, experiment.config.model)
 
 
 @contextlib.contextmanager
 def _writing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """What process 0 writes becomes `path`; the others' is thrown away."""
+  """Yields a directory that becomes `path` in process 0 only."""
   if hosts.is_first():
-    with artifacts.writing(path) as beside:
-      yield beside
+    with artifacts.writing(path) as directory:
+      yield directory
   else:
-    with tempfile.TemporaryDirectory() as nothing:
-      yield pathlib.Path(nothing)
+    with tempfile.TemporaryDirectory() as scratch:
+      yield pathlib.Path(scratch)

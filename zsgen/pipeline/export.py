@@ -10,8 +10,9 @@ from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import lora as lora_lib
-from zsgen.pipeline import experiment
-from zsgen.train import loop
+from zsgen.pipeline import train
+from zsgen.pipeline.experiment import Experiment
+from zsgen.train import loop, trees
 
 # Of what is written; an export of another format is made again.
 _FORMAT = 2
@@ -25,7 +26,7 @@ _WRITTEN = re.compile(
 )
 
 
-def export(made: experiment.Experiment) -> pathlib.Path:
+def export(experiment: Experiment) -> pathlib.Path:
   """Writes the final parameters, or adapters; returns their directory.
 
   An existing export is kept if it is whole; otherwise all of it is replaced.
@@ -34,45 +35,48 @@ def export(made: experiment.Experiment) -> pathlib.Path:
     InputError: the directory has files that zsgen did not write; or see
       `hugging_face.save`.
   """
-  if not made.finished():
-    made.train()
-  machine = made.config.machine
+  run = experiment.run
+  if run.finished() is None:
+    train.train([experiment])
+  machine = experiment.config.machine
   kind = "export-adapter" if machine.export == "adapter" else "export"
-  path = made.path / f"{kind}-{machine.export_dtype}"
-  job = _Export(made, path) if hosts.is_first() else None
+  path = run.path / f"{kind}-{machine.export_dtype}"
+  job = _Export(experiment, path) if hosts.is_first() else None
   if not hosts.of_first("export", job and job.is_there()):
-    params = _params(made)
+    params = _params(experiment)
     if job:
       job.write(params)
-  made.say(f"export   {path}")
+  experiment.console.log(f"export   {path}")
   return path
 
 
-def _params(made: experiment.Experiment) -> Any:
+def _params(experiment: Experiment) -> trees.Params:
   """What is exported, where process 0 can read it; all processes help."""
-  config, job = made.config, made.job()
-  params = loop.restore_final(job).params
+  config, run = experiment.config, train.make_member(experiment)
+  params = loop.restore_final(run).params
   if config.lora.rank and config.machine.export != "adapter":
-    whole = lora_lib.join(params, loop.load_frozen(job))
-    params = lora_lib.merged(whole, config.lora)
+    params = lora_lib.join(params, loop.load_frozen(run))
+    params = lora_lib.merged(params, config.lora)
   return mesh_lib.fetch(params)
 
 
 class _Export:
   """One directory, as process 0 writes it."""
 
-  def __init__(self, made: experiment.Experiment, path: pathlib.Path):
-    self._made = made
+  def __init__(self, experiment: Experiment, path: pathlib.Path):
+    self._experiment = experiment
     self._path = path
-    self._tokenizer = tokenizers.load(made.store.path / store_lib.TOKENIZER)
+    self._tokenizer = tokenizers.load(
+        experiment.store.path / store_lib.TOKENIZER
+    )
     self._tokens = hugging_face.Tokens(
         tokenizers.special_ids(self._tokenizer),
-        prompts.ends(made.store.template, self._tokenizer),
+        prompts.ends(experiment.store.template, self._tokenizer),
     )
     self._base = self._of_base()
     self._made_by = {
         "format": _FORMAT,
-        "run": made.path.name,
+        "run": experiment.run.path.name,
         "tokens": [dict(self._tokens.ids), list(self._tokens.ends)],
         "base": self._base and artifacts.digest(list(self._base)),
     }
@@ -84,20 +88,20 @@ class _Export:
       return False
     return not any(artifacts.file_problems(self._path, manifest["files"]))
 
-  def write(self, params: Any) -> None:
+  def write(self, params: trees.Params) -> None:
     """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
-    with artifacts.writing(self._path, over=True) as beside:
-      self._write_weights(beside, params)
-      self._tokenizer.export(beside)
-      files = artifacts.describe_files(beside)
-      artifacts.write_manifest(
-          beside, {"kind": "export", "made_by": self._made_by, "files": files}
-      )
+    with artifacts.writing(self._path, over=True) as directory:
+      self._write_weights(directory, params)
+      self._tokenizer.export(directory)
+      manifest = {"kind": "export", "made_by": self._made_by}
+      artifacts.write_manifest(directory, manifest)
 
-  def _write_weights(self, directory: pathlib.Path, params: Any) -> None:
-    config = self._made.config
+  def _write_weights(
+      self, directory: pathlib.Path, params: trees.Params
+  ) -> None:
+    config = self._experiment.config
     dtype = config.machine.export_dtype
     if config.machine.export == "adapter":
       kind, _, name = config.model.init.partition(":")
@@ -112,21 +116,21 @@ class _Export:
 
   def _of_base(self) -> hugging_face.Base | None:
     """Returns the base whose settings are kept; None if there is none."""
-    name = self._made.start.base
-    if not name or self._made.config.machine.export == "adapter":
+    name = self._experiment.start.base
+    if not name or self._experiment.config.machine.export == "adapter":
       return None
     try:
       directory = hub.locate(name, _CONFIGS, "config.model.init", "base")
-      same = tokenizers.has_ids_of(self._tokenizer, directory)
-      base = hugging_face.read_base(directory, same)
+      has_same_ids = tokenizers.has_ids_of(self._tokenizer, directory)
+      base = hugging_face.read_base(directory, has_same_ids)
     except errors.InputError as error:
-      self._made.say(
+      self._experiment.console.log(
           f"export   the files of the base {name} cannot be read, so config.json"
           f" has only what zsgen knows: {error}"
       )
       return None
-    if not same:
-      self._made.say(
+    if not has_same_ids:
+      self._experiment.console.log(
           f"export   the base {name} has another tokenizer: token ids of its"
           " config.json and generation_config.json are left out"
       )
@@ -141,11 +145,11 @@ class _Export:
 
   def _check_ours(self) -> None:
     """Raises InputError for files that an export did not write."""
-    ours = self._manifest().get("files", ())
+    known = self._manifest().get("files", ())
     for path in sorted(self._path.glob("*")):
       name = path.name
-      if name not in (*ours, artifacts.MANIFEST) and (
-          ours or not _WRITTEN.fullmatch(name)
+      if name not in (*known, artifacts.MANIFEST) and (
+          known or not _WRITTEN.fullmatch(name)
       ):
         raise errors.InputError(
             f"{self._path} must be replaced, but zsgen did not write its"

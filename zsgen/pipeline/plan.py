@@ -1,18 +1,19 @@
 """The stage plan: what a step needs, before anything is there."""
 
-from zsgen.pipeline import experiment
+from zsgen.pipeline.experiment import Experiment
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import topology
-from zsgen.reports import grids, plans
+from zsgen.reports import plans
 
 
-def plan(made: experiment.Experiment) -> plan_lib.Plan:
+def plan(experiment: Experiment) -> plan_lib.Plan:
   """Plans the config's step, and prints it; no data is read or written."""
-  place = topology.of(made.config.plan.topology)
-  with made.console.status(f"plan for {place.name}"):
-    found = plan_lib.make(made.config, made.start, place)
-  for table in plans.tables(found):
-    made.console.print(grids.to_rich(table))
-  for line in plans.verdict(found):
-    made.say(f"plan     {line}")
-  return found
+  console, config = experiment.console, experiment.config
+  target = topology.of(config.plan.topology)
+  with console.status(f"plan for {target.name}"):
+    result = plan_lib.make(config, experiment.start, target)
+  for table in plans.tables(result):
+    console.show(table)
+  for line in plans.verdict(result):
+    console.log(f"plan     {line}")
+  return result

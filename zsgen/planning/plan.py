@@ -14,9 +14,8 @@ import numpy as np
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import aot, needs, products, topology
-from zsgen.train import batches, flops, memory
+from zsgen.train import batches, flops, memory, starts
 from zsgen.train import program as program_lib
-from zsgen.train import start as start_lib
 
 
 class Plan(NamedTuple):
@@ -87,7 +86,7 @@ class Plan(NamedTuple):
 
 
 def make(
-    config: config_lib.Config, start: start_lib.Start, place: topology.Place
+    config: config_lib.Config, start: starts.Start, place: topology.Place
 ) -> Plan:
   """Plans a step.
 
@@ -132,7 +131,7 @@ def make(
 
 
 def _model_flops(
-    start: start_lib.Start, rows: int, length: int
+    start: starts.Start, rows: int, length: int
 ) -> tuple[int, int]:
   """Model FLOPs of a step of full rows: all of them, and attention's."""
   counted = flops.of(start.arch, start.shapes, start.frozen_shapes)

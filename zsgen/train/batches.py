@@ -123,17 +123,16 @@ class Layouts(NamedTuple):
     return min(rows for rows in self.rows if rows >= needed)
 
   def told(self) -> str:
-    """Shapes, how often each is used, and the padding, for people."""
-    shares = self.shares or (1.0,) * len(self.rows)
-    shapes = [
-        f"{rows} x {self.length:,} tokens ({share:.0%} of steps)"
-        for rows, share in zip(self.rows, shares, strict=True)
-    ]
+    """Shapes and, if known, their shares of the steps, and the padding."""
+    shapes = [f"{rows} x {self.length:,} tokens" for rows in self.rows]
+    if self.shares:
+      shapes = [
+          f"{shape} ({share:.0%} of steps)"
+          for shape, share in zip(shapes, self.shares, strict=True)
+      ]
     count = len(self.rows)
-    return (
-        f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)};"
-        f" {self.padding:.0%} padding"
-    )
+    line = f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)}"
+    return f"{line}; {self.padding:.0%} padding" if self.shares else line
 
 
 def plan(

@@ -1,74 +1,65 @@
 """The training loop, from top to bottom in the order things must happen."""
 
-from collections.abc import Callable, Sequence
 import contextlib
 import functools
-import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from zsgen.core import config as config_lib
+import jax
+
 from zsgen.core import errors, hosts
 from zsgen.models import lora as lora_lib
 from zsgen.train import (
-    batches,
     checkpoints,
     finite,
     flops,
     memory,
     meter,
     optimizer,
+    population,
     progress,
     record_digests,
     records,
     resuming,
     stopping,
     tracing,
+    trees,
     watch,
     writers,
 )
-from zsgen.train import program as program_lib
-from zsgen.train import start as start_lib
+from zsgen.train import job as job_lib
+from zsgen.train import journal as journal_lib
 from zsgen.train import step as step_lib
 
 
-class Job(NamedTuple):
-  """All that a run is made of."""
-
-  path: pathlib.Path
-  config: config_lib.Config
-  program: program_lib.Program
-  feed: Callable[[int], batches.Feed]  # from the step to go on from
-  layouts: batches.Layouts
-  steps: int
-  evaluators: Sequence[watch.Evaluator]
-  # Parameters before the first step.
-  start: start_lib.Start
-  # Digest of all that decides the run's result: marks its checkpoints.
-  identity: str
-  # Says a line to people.
-  say: Callable[[str], None]
-
-
-def train(job: Job) -> record_digests.Digests:
+def train(job: job_lib.Job) -> list[record_digests.Digests]:
   """Trains from the newest checkpoint, or from the start, to the end.
 
-  Writes metrics, evaluations, consumed ids and checkpoints to `job.path`.
-  Killed at any moment and called again, it leaves the same bytes.
+  Writes metrics, evaluations and consumed ids to the directory of each member,
+  and checkpoints to `job.path`. Killed at any moment and called again, it
+  leaves the same bytes.
 
   Args:
-    job: what to train, on what, under which order.
+    job: what to train, on what, under which orders.
 
   Returns:
-    Digests of the records of the whole run, in process 0.
+    Digests of the records of each member's whole run, in process 0.
 
   Raises:
     InputError: a damaged checkpoint, a loss that is not finite, a device that
-      is out of memory, or another process that trains this run.
+      is out of memory, or another process that trains one of the runs.
     Stopped: SIGTERM came; a checkpoint is saved.
   """
   with contextlib.ExitStack() as stack:
-    stack.enter_context(_memory_explained(job))
-    stack.enter_context(records.alone(job.path))
+    stack.enter_context(
+        memory.explained(
+            job.config,
+            job.program.mesh,
+            max(job.layouts.rows),
+            job.program.held,
+        )
+    )
+    for member in job.members:
+      stack.enter_context(records.alone(member.path))
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(open_checkpoints(job))
@@ -76,218 +67,229 @@ def train(job: Job) -> record_digests.Digests:
 
 
 def _train(
-    job: Job,
+    job: job_lib.Job,
     saved: checkpoints.Checkpoints,
     stop: stopping.Stopping,
     stack: contextlib.ExitStack,
-) -> record_digests.Digests:
+) -> list[record_digests.Digests]:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
-  train_config, machine = job.config.train, job.config.machine
-  program = job.program
+  members, program, steps = job.members, job.program, job.steps
 
   # The state: a checkpoint's, or new.
   latest = hosts.of_first("newest checkpoint", saved.latest())
   first = latest or 0
-  state, kept = _start(job, saved, latest)
-  frozen = load_frozen(job)
-  _say_begin(job, first, state, frozen)
-  counted = flops.of(job.start.arch, program.shapes.params, frozen)
-  peak = flops.peak(program.mesh.devices)
-  job.say(f"layouts  {job.layouts.told()}")
-  job.say(f"mfu      {peak.told(counted)}")
+  begin = _new(job) if latest is None else _restored(job, saved, latest)
+  _describe(job, first)
 
   # Records, cut back to the checkpoint.
-  record, sinks = _records(job, latest, kept, stack)
+  journal = _open_journal(job, begin, latest, stack)
+  state, frozen = begin.state, begin.frozen
+  del begin  # The first step overwrites its state.
 
   # What feeds the device program.
-  feed = job.feed(first)
+  feeds = [member.feed(first) for member in members]
 
-  line = stack.enter_context(
-      progress.Progress(first, job.steps, hosts.console())
-  )
-  clock = meter.Meter(counted, peak)
-  log = watch.Logger(
-      path=job.path,
-      say=job.say,
-      record=record,
-      sinks=sinks,
-      line=line,
-      clock=clock,
-      advise=prepare_advice(job, state.params, frozen, latest),
-  )
-  trace = tracing.Trace(job.path, job.config.profile, job.say)
+  trace = tracing.Trace(job.path, job.config.profile, job.log)
   stack.callback(trace.close)
   pending = None
   stop.listen()
-  for step in range(first, job.steps + 1):
+  for step in range(first, steps + 1):
     resumed_here = step == first and latest is not None
     trace.end(step, state)
 
     # Evaluate; a checkpoint is saved after its step's evaluation.
-    for evaluator in job.evaluators:
-      if _due(step, evaluator.every_steps, job.steps) and not resumed_here:
-        pending = log.step(pending)
-        params = lora_lib.join(state.params, frozen)
-        log.evaluation(evaluator, step, params)
+    for evaluators, evaluate in job.evaluations:
+      every = evaluators[0].every_steps
+      if job_lib.is_due(step, every, steps) and not resumed_here:
+        pending = journal.step(pending)
+        results = evaluate(lora_lib.join(state.params, frozen))
+        journal.evaluation(evaluators, step, results)
 
     # Save; whatever the checkpoint counts is durable before it.
-    stopped = step < job.steps and stop.reached(step)
-    due = step and _due(step, machine.save_every, job.steps)
+    stopped = step < steps and stop.reached(step)
+    due = step and job_lib.is_due(step, job.config.machine.save_every, steps)
     if (due or stopped) and not resumed_here:
-      pending = log.step(pending)
-      saved.save(step, state, record.sync())
-      log.saved(step)
+      pending = journal.step(pending)
+      saved.save(step, state, resuming.pack(journal.sync()))
+      journal.saved(step)
 
     if stopped:
-      raise errors.Stopped(stopping.told(step, job.steps))
-    if step == job.steps:
+      raise errors.Stopped(stopping.told(step, steps))
+    if step == steps:
       break
 
     # Train, and log the step before while this one runs.
-    with log.feeding(pending):
-      batch = batches.lay_out(feed(step), job.layouts)
-      fed = program.fed(batch)
-    hyper = optimizer.hyper_at(train_config, step, job.steps)
-    if log.is_new(batch):
-      pending = log.step(pending)
-      with log.compiling(batch):
-        program.step.lower(state, frozen, fed, hyper).compile()
+    with journal.feeding(pending):
+      examples = [feed(step) for feed in feeds]
+      batch = population.lay_out(examples, job.layouts)
+      arrays = program.fed(batch)
+    hyper = population.stack(
+        [optimizer.hyper_at(run.config.train, step, steps) for run in members]
+    )
+    if journal.is_new(batch):
+      pending = journal.step(pending)
+      with journal.compiling(batch):
+        program.step.lower(state, frozen, arrays, hyper).compile()
     trace.begin(step, state)
-    state, metrics = program.step(state, frozen, fed, hyper)
-    log.step(pending)
-    pending = watch.Pending(
+    state, metrics = program.step(state, frozen, arrays, hyper)
+    journal.step(pending)
+    pending = journal_lib.Pending(
         step, hyper, metrics, batch.lengths, batch.tokens.size
     )
-  log.tell_shares()
-  return record.sync()
+  journal.summarize()
+  digests = journal.sync()
+  if len(members) > 1:
+    _save_members(job, state, digests)
+  return digests
 
 
-def _say_begin(
-    job: Job, first: int, state: step_lib.State, frozen: Any
-) -> None:
-  if job.start.lora.rank:
-    told = lora_lib.told(job.start.lora, state.params, frozen)
-    job.say(f"lora     {told}")
-  job.say(f"train    from step {first} of {job.steps}: {job.path}")
+class _Begin(NamedTuple):
+  """What training starts from.
+
+  Attributes:
+    state: of all members, on the devices.
+    frozen: the parameters of all members that are not trained.
+    digests: of the records to keep, for each member.
+    advice: what `finite.advise` needs, of each member.
+  """
+
+  state: step_lib.State
+  frozen: trees.Params
+  digests: list[record_digests.Digests]
+  advice: list[finite.Beginning]
 
 
-def _records(
-    job: Job,
-    latest: int | None,
-    kept: record_digests.Digests,
-    stack: contextlib.ExitStack,
-) -> tuple[records.Records | records.Silent, list[writers.Writer]]:
-  """The run's files, cut back to a checkpoint; of the first process only."""
-  first = latest or 0
-  record = records.of_first(
-      path=job.path,
-      batch_size=job.config.train.batch_size,
-      steps=job.steps,
-      evaluated={
-          each.name: (due_steps(each.every_steps, job.steps), each.ids)
-          for each in job.evaluators
-      },
-      kept=kept,
-      first=first,
-      resumed=latest is not None,
+def _new(job: job_lib.Job) -> _Begin:
+  """Loads the parameters before the first step."""
+  rest = "; and so on" if len(job.members) > 1 else ""
+  job.log(f"start    {job.members[0].start.description}{rest}")
+  states = [
+      run.program.init(run.start.load(run.program.shardings.params))
+      for run in job.members
+  ]
+  frozen = [load_frozen(run) for run in job.members]
+  advice = [
+      finite.look_at(lora_lib.join(state.params, params), run.start.description)
+      for run, state, params in zip(job.members, states, frozen, strict=True)
+  ]
+  return _Begin(
+      state=population.stack(states, job.program.shardings),
+      frozen=population.stack(frozen, job.program.frozen_shardings),
+      digests=[{} for _ in job.members],
+      advice=advice,
   )
-  stack.callback(record.close)
-  if not hosts.is_first():
-    return record, []
-  sinks = writers.make(job.config.machine, job.path, first)
-  for sink in sinks:
-    stack.callback(sink.close)
-  return record, sinks
 
 
-def prepare_advice(
-    job: Job, params: Any, frozen: Any, latest: int | None
-) -> Callable[[int], str]:
-  """Looks at a run's first parameters.
-
-  Args:
-    job: of the run.
-    params: those that are trained, at the start of this process.
-    frozen: those that are not.
-    latest: the checkpoint that they are of; None for a new run.
-
-  Returns:
-    A function that says what to do about a loss that is not finite, given how
-    many updates were done before it.
-  """
-  beginning = finite.Beginning(job.start.said)
-  if latest is None:
-    beginning = finite.look_at(lora_lib.join(params, frozen), job.start.said)
-  return functools.partial(finite.advise, beginning, job.config)
-
-
-def restore_final(job: Job) -> step_lib.State:
-  """The state after the last step of a run that has ended."""
-  with open_checkpoints(job) as saved:
-    return resuming.last(saved, job.steps, _like(job.program), job.path)
-
-
-def load_frozen(job: Job) -> Any:
-  """The parameters that are not trained; {} without adapters."""
-  return job.start.load_frozen(job.program.frozen_shardings)
-
-
-def due_steps(every: int, steps: int) -> list[int]:
-  """Steps at which something is due: 0, every, 2·every, … and the last."""
-  return [step for step in range(steps + 1) if _due(step, every, steps)]
-
-
-def _due(step: int, every: int, steps: int) -> bool:
-  return step % every == 0 or step == steps
-
-
-def open_checkpoints(job: Job) -> checkpoints.Checkpoints:
-  """The checkpoints of a run, to be read and written."""
-  path = job.path / checkpoints.NAME
-  return checkpoints.Checkpoints(path, job.config.machine.keep, job.identity)
-
-
-def _memory_explained(job: Job) -> contextlib.AbstractContextManager[None]:
-  """Says what to do where memory is short."""
-  rows = max(job.layouts.rows)
-  held = job.program.held
-  return memory.explained(job.config, job.program.mesh, rows, held)
-
-
-def _start(
-    job: Job,
-    saved: checkpoints.Checkpoints,
-    latest: int | None,
-) -> tuple[step_lib.State, record_digests.Digests]:
-  """The state to go on from, and the digests of the records at it."""
-  if latest is None:
-    job.say(f"start    {job.start.said}")
-    params = job.start.load(job.program.shardings.params)
-    return job.program.init(params), {}
-  job.say(f"start    the checkpoint of step {latest}: this run stopped there")
-  like = _like(job.program)
-  problem = functools.partial(problem_of_records, job)
-  state, kept = resuming.newest(saved, like, problem, job.path)
+def _restored(
+    job: job_lib.Job, saved: checkpoints.Checkpoints, latest: int
+) -> _Begin:
+  """Loads the newest checkpoint, and checks what it depends on."""
+  job.log(f"start    the checkpoint of step {latest}: this run stopped there")
+  runs = [run.path for run in job.members]
+  problem = functools.partial(resuming.first_problem, runs)
+  like = checkpoints.like(job.program.shapes, job.program.shardings)
+  state, packed = resuming.newest(saved, like, problem, job.path)
   if not saved.has_checksums(latest):
-    job.say(f"start    {checkpoints.UNCHECKED}")
-  kept = record_digests.from_json(kept)
-  for line in record_digests.lost_clocks(job.path, kept):
-    job.say(f"start    {line}")
-  return state, kept
+    job.log(f"start    {checkpoints.UNCHECKED}")
+  digests = resuming.unpack(packed)
+  for run, expected in zip(runs, digests, strict=True):
+    for line in record_digests.lost_clocks(run, expected):
+      job.log(f"start    {line}")
+  frozen = [load_frozen(run) for run in job.members]
+  return _Begin(
+      state=state,
+      frozen=population.stack(frozen, job.program.frozen_shardings),
+      digests=digests,
+      advice=[finite.Beginning(run.start.description) for run in job.members],
+  )
 
 
-def problem_of_records(job: Job, kept: Any) -> str:
-  """What is wrong with records that a checkpoint counts on; "" if nothing.
+def _describe(job: job_lib.Job, first: int) -> None:
+  """Prints what is about to be trained."""
+  start, program = job.members[0].start, job.members[0].program
+  if start.lora.rank:
+    line = lora_lib.told(
+        start.lora, program.shapes.params, program.frozen_shapes
+    )
+    job.log(f"lora     {line}")
+  count = len(job.members)
+  members = f"{count} members " if count > 1 else ""
+  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
+  job.log(f"layouts  {job.layouts.told()}")
 
-  Args:
-    job: of the run.
-    kept: their digests, as they were saved.
+
+def _open_journal(
+    job: job_lib.Job,
+    begin: _Begin,
+    latest: int | None,
+    stack: contextlib.ExitStack,
+) -> journal_lib.Journal:
+  """Opens the records of each member, cut back to a checkpoint."""
+  start, program = job.members[0].start, job.members[0].program
+  counted = flops.of(start.arch, program.shapes.params, program.frozen_shapes)
+  peak = flops.peak(program.mesh.devices)
+  job.log(f"mfu      {peak.told(counted)}")
+  first = latest or 0
+  line = stack.enter_context(
+      progress.Progress(first, job.steps, hosts.console())
+  )
+  loggers = []
+  for run, digests, advice in zip(
+      job.members, begin.digests, begin.advice, strict=True
+  ):
+    record = records.of_first(
+        path=run.path,
+        batch_size=run.config.train.batch_size,
+        steps=run.steps,
+        evaluated=run.evaluated(),
+        kept=digests,
+        first=first,
+        resumed=latest is not None,
+    )
+    stack.callback(record.close)
+    sinks = []
+    if hosts.is_first():
+      sinks = writers.make(run.config.machine, run.path, first)
+    for sink in sinks:
+      stack.callback(sink.close)
+    advise = functools.partial(finite.advise, advice, run.config)
+    loggers.append(watch.Logger(run.path, record, sinks, line, advise))
+  return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
+
+
+def _save_members(
+    job: job_lib.Job,
+    state: step_lib.State,
+    digests: list[record_digests.Digests],
+) -> None:
+  """Saves each member's own checkpoint of the last step."""
+  states = population.unstack(jax.device_get(state), len(job.members))
+  for run, final, expected in zip(job.members, states, digests, strict=True):
+    with open_checkpoints(run) as saved:
+      if saved.latest() is None:
+        placed = jax.device_put(final, run.program.shardings)
+        saved.save(run.steps, placed, resuming.pack([expected]))
+
+
+def restore_final(run: job_lib.Member) -> step_lib.State:
+  """Returns the state after the last step of a finished run.
+
+  Raises:
+    InputError: its checkpoint is missing or damaged.
   """
-  if not hosts.is_first():
-    return ""  # Process 0 alone reads and writes them.
-  digests = record_digests.without_rewritten(record_digests.from_json(kept))
-  return next(record_digests.problems(job.path, digests), "")
+  like = checkpoints.like(run.program.shapes, run.program.shardings)
+  with open_checkpoints(run) as saved:
+    return resuming.last(saved, run.steps, like, run.path)
 
 
-def _like(program: program_lib.Program) -> step_lib.State:
-  return checkpoints.like(program.shapes, program.shardings)
+def load_frozen(run: job_lib.Member) -> trees.Params:
+  """Returns the parameters that are not trained; {} without adapters."""
+  return run.start.load_frozen(run.program.frozen_shardings)
+
+
+def open_checkpoints(
+    owner: job_lib.Job | job_lib.Member,
+) -> checkpoints.Checkpoints:
+  """Opens the checkpoints of a job or of a run, to read and write them."""
+  path, keep = owner.path / checkpoints.NAME, owner.config.machine.keep
+  return checkpoints.Checkpoints(path, keep, owner.identity)

@@ -1,7 +1,8 @@
 """The device program of a step, and where all that it takes lies."""
 
+from collections.abc import Callable
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
@@ -11,9 +12,10 @@ from zsgen.core import hosts
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
-from zsgen.train import batches, memory, optimizer
-from zsgen.train import start as start_lib
+from zsgen.train import batches, memory, optimizer, starts, trees
 from zsgen.train import step as step_lib
+
+Step = Callable[..., tuple[step_lib.State, step_lib.Metrics]]
 
 
 class Program(NamedTuple):
@@ -25,7 +27,7 @@ class Program(NamedTuple):
     shapes: of the state.
     shardings: of the state.
     frozen_shapes: of the parameters that are not trained.
-    frozen_shardings: of the same.
+    frozen_shardings: of the parameters that are not trained.
     batch_shardings: of a batch.
     first_moment: element type of Adam's first moment.
     plain_step: `step`, not compiled, for a program of several of it.
@@ -37,12 +39,12 @@ class Program(NamedTuple):
   model: model_lib.Model
   shapes: step_lib.State
   shardings: step_lib.State
-  frozen_shapes: Any
-  frozen_shardings: Any
+  frozen_shapes: trees.Shapes
+  frozen_shardings: trees.Shardings
   batch_shardings: batches.Batch
   first_moment: str
-  plain_step: Any
-  step: Any
+  plain_step: Step
+  step: jax.stages.Wrapped
 
   @property
   def held(self) -> int:
@@ -57,7 +59,7 @@ class Program(NamedTuple):
       return batch
     return mesh_lib.put(batch, self.batch_shardings)
 
-  def init(self, params: Any) -> step_lib.State:
+  def init(self, params: trees.Params) -> step_lib.State:
     """The state before the first step, of parameters on the mesh."""
     init = functools.partial(optimizer.init, first_moment=self.first_moment)
     # The parameters are not passed through: they would be there twice.
@@ -66,7 +68,7 @@ class Program(NamedTuple):
 
 
 def make(
-    config: config_lib.Config, start: start_lib.Start, mesh: jax.sharding.Mesh
+    config: config_lib.Config, start: starts.Start, mesh: jax.sharding.Mesh
 ) -> Program:
   """The program of a config on a mesh; nothing is computed or compiled yet.
 

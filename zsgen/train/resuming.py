@@ -1,12 +1,43 @@
 """Reads what a run resumes from, and advises if that is damaged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import pathlib
 from typing import Any
 
-from zsgen.core import errors
-from zsgen.train import checkpoints
+from zsgen.core import errors, hosts
+from zsgen.train import checkpoints, record_digests
 from zsgen.train import step as step_lib
+
+
+def pack(digests: Sequence[record_digests.Digests]) -> Any:
+  """Returns what a checkpoint has of the records of its runs.
+
+  Args:
+    digests: of each run; those of a single run are saved as they are.
+  """
+  return list(digests) if len(digests) > 1 else digests[0]
+
+
+def unpack(records: Any) -> list[dict[str, record_digests.Prefix]]:
+  """Returns the digests of each run; see `pack`."""
+  packed = records if isinstance(records, list) else [records]
+  return [record_digests.from_json(digests) for digests in packed]
+
+
+def first_problem(runs: Sequence[pathlib.Path], records: Any) -> str:
+  """Returns what is wrong with records that a checkpoint depends on, or "".
+
+  Args:
+    runs: the directories of the runs.
+    records: what `pack` returned.
+  """
+  if not hosts.is_first():
+    return ""  # Process 0 alone reads and writes them.
+  for run, digests in zip(runs, unpack(records), strict=True):
+    kept = record_digests.without_rewritten(digests)
+    for problem in record_digests.problems(run, kept):
+      return problem
+  return ""
 
 
 def newest(

@@ -10,13 +10,13 @@ import optax
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-from zsgen.train import batches, optimizer
+from zsgen.train import batches, optimizer, trees
 
 
 class State(NamedTuple):
   """What a checkpoint holds: of the parameters those that are trained."""
 
-  params: Any
+  params: trees.Params
   moments: optax.OptState
 
 
@@ -30,7 +30,7 @@ class Metrics(NamedTuple):
   ids: jax.Array  # int32 [B], of the examples found in the rows
 
 
-def init_state(params: Any, first_moment: str) -> State:
+def init_state(params: trees.Params, first_moment: str) -> State:
   """A state before its first step."""
   return State(params, optimizer.init(params, first_moment))
 
@@ -95,7 +95,7 @@ class _Rows(NamedTuple):
 
 def train_step(
     state: State,
-    frozen: Any,
+    frozen: trees.Params,
     batch: batches.Batch,
     hyper: optimizer.Hyper,
     *,

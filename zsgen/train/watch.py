@@ -1,31 +1,18 @@
-"""What a run tells while it goes on, and what it is stopped for."""
+"""Logging and failure checks during training."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 import pathlib
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
-from zsgen.train import (
-    batches,
-    memory,
-    meter,
-    optimizer,
-    progress,
-    records,
-    writers,
-)
+from zsgen.train import batches, optimizer, progress, records, writers
 from zsgen.train import step as step_lib
 from zsgen.train.metrics import Evaluation, Evaluator
-
-# Share of the time above which an evaluation is warned of.
-_MUCH = 0.3
 
 
 def check_finite(
@@ -51,100 +38,30 @@ def check_finite(
     )
 
 
-class Pending(NamedTuple):
-  """A step that runs on the device and is not logged yet.
-
-  Attributes:
-    step: its number.
-    hyper: its hyper-parameters.
-    metrics: what it reports, on the device.
-    lengths: tokens of each of its examples, int32 [B].
-    slots: tokens of its rows, padding counted.
-  """
-
-  step: int
-  hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
-  lengths: np.ndarray
-  slots: int
-
-
 class Logger:
-  """Writes steps and evaluations to records, writers and the line.
+  """Writes a run's steps and evaluations to records, writers and the line.
 
   Args:
     path: the run's directory.
-    say: says a line to people.
-    record: what is kept.
+    record: the run's files.
     sinks: where metrics go beside it.
     line: the progress line.
-    clock: where the time goes.
     advise: returns what to do about a loss at a step that is not finite.
   """
 
   def __init__(
       self,
       path: pathlib.Path,
-      say: Callable[[str], None],
-      record: records.Records,
+      record: records.Records | records.Silent,
       sinks: Sequence[writers.Writer],
       line: progress.Progress,
-      clock: meter.Meter,
       advise: Callable[[int], str],
   ):
+    self.record = record
     self._path = path
-    self._say = say
-    self._record = record
     self._sinks = sinks
     self._line = line
-    self._clock = clock
     self._advise = advise
-    # Names of the evaluations that ran; shapes that are compiled.
-    self._evaluated: list[str] = []
-    self._shapes: set[tuple[int, ...]] = set()
-    # What the next step's record has beside its own.
-    self._beside: dict[str, float] = {}
-
-  def feeding(
-      self, pending: Pending | None
-  ) -> contextlib.AbstractContextManager[None]:
-    """Times what makes the next batch while a step runs, or none does."""
-    return self._clock.feeding(pending and pending.metrics.loss)
-
-  def is_new(self, batch: batches.Batch) -> bool:
-    """Whether no batch of this shape was compiled for."""
-    return batch.tokens.shape not in self._shapes
-
-  @contextlib.contextmanager
-  def compiling(self, batch: batches.Batch) -> Iterator[None]:
-    """Times what compiles for a batch, apart from all steps."""
-    yield
-    self._shapes.add(batch.tokens.shape)
-    self._beside["perf/compile_seconds"] = self._clock.lap(meter.COMPILING)
-
-  def saved(self, step: int) -> None:
-    """Logs the time that a save took from the loop."""
-    seconds = self._clock.lap(meter.SAVING)
-    self._record.perf({"step": step, "perf/save_seconds": seconds})
-
-  def step(self, pending: Pending | None) -> None:
-    """Waits for a step's metrics and logs them; None is nothing to log.
-
-    Raises:
-      InputError: they are not finite; names a file of the step's examples.
-    """
-    if pending is None:
-      return
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
-    perf = self.trained(pending)
-    self.record_step(pending.step, pending.hyper, metrics, perf)
-
-  def trained(self, pending: Pending) -> dict[str, float]:
-    """Ends the lap of a step whose metrics are there; returns how it went."""
-    lengths = np.asarray(pending.lengths).ravel()
-    perf = self._clock.step(lengths, pending.slots)
-    beside, self._beside = self._beside, {}
-    return {**perf, **memory.used(), **beside}
 
   def record_step(
       self,
@@ -153,7 +70,11 @@ class Logger:
       metrics: step_lib.Metrics,
       perf: Mapping[str, float],
   ) -> None:
-    """Logs what a step reported, and how it went; see `step`."""
+    """Logs what a step reported, and how it went.
+
+    Raises:
+      InputError: a metric is not finite; names a file of the step's examples.
+    """
     values = {
         "train/loss": float(metrics.loss),
         "train/grad_norm": float(metrics.grad_norm),
@@ -162,26 +83,12 @@ class Logger:
         "train/loss_tokens": int(metrics.loss_tokens),
     }
     self._check_step(step, values, metrics.ids)
-    self._record.consumed(step, metrics.ids)
-    self._record.metrics({"step": step, **values})
-    self._record.perf({"step": step, **perf})
+    self.record.consumed(step, metrics.ids)
+    self.record.metrics({"step": step, **values})
+    self.record.perf({"step": step, **perf})
     self._write(step, {**values, **perf})
     loss = f"{values['train/loss']:.3f}"
     self._line.show(step + 1, {"loss": loss, **progress.pace(perf)})
-
-  def evaluation(self, evaluator: Evaluator, step: int, params: Any) -> None:
-    """Evaluates, and logs what was found."""
-    found = evaluator(params)
-    self.record_evaluation(evaluator, step, found, self.evaluated(evaluator))
-
-  def evaluated(self, evaluator: Evaluator) -> dict[str, float]:
-    """Ends the lap of an evaluation; returns how it went."""
-    name = evaluator.name
-    if name not in self._evaluated:
-      self._evaluated.append(name)
-    seconds = self._clock.lap(_lap(name))
-    share = self._clock.share(_lap(name))
-    return {f"perf/{name}_seconds": seconds, f"perf/{name}_share": share}
 
   def record_evaluation(
       self,
@@ -198,29 +105,14 @@ class Logger:
     advise = functools.partial(self._advise, step)
     check_finite(evaluator, found, f"at step {step}", advise)
     name = evaluator.name
-    self._record.evaluated(name, step, found.losses)
-    self._record.predictions(name, step, found.predictions)
-    self._record.metrics({"step": step, **found.metrics})
-    self._record.perf({"step": step, **perf})
+    self.record.evaluated(name, step, found.losses)
+    self.record.predictions(name, step, found.predictions)
+    self.record.metrics({"step": step, **found.metrics})
+    self.record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
     headline, share = evaluator.headline, perf[f"perf/{name}_share"]
     value = headline.show(found.metrics[f"{name}/{headline.name}"])
     self._line.show(step, {name: f"{value} ({share:.0%} of the time)"})
-
-  def tell_shares(self) -> None:
-    """Says what steps gave, and where the time went."""
-    for line in self._clock.told():
-      self._say(line)
-    shares = {name: self._clock.share(_lap(name)) for name in self._evaluated}
-    told = [f"{name} {share:.0%}" for name, share in shares.items()]
-    if told:
-      self._say(f"evals    {', '.join(told)} of the time")
-    for name, share in shares.items():
-      if share > _MUCH:
-        self._say(
-            f"evals    more than {_MUCH:.0%} went into {name}: raise"
-            f" config.evals.{name}.every_steps, or set its max_examples"
-        )
 
   def _check_step(
       self, step: int, values: Mapping[str, float], ids: np.ndarray
@@ -240,11 +132,6 @@ class Logger:
   def _write(self, step: int, values: dict[str, float]) -> None:
     for sink in self._sinks:
       sink.write(step, values)
-
-
-def _lap(evaluation: str) -> str:
-  """What laps of an evaluation are put down to; it may be called "steps"."""
-  return f"evals/{evaluation}"
 
 
 def _write_examples(

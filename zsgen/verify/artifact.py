@@ -75,7 +75,7 @@ def check_store(path: pathlib.Path) -> list[str]:
 def check_embeddings(path: pathlib.Path) -> list[str]:
   """Checks the hash of embeddings."""
   manifest = artifacts.read_manifest(path, "embeddings")
-  loaded = embeddings_lib.load(path, manifest["sha256"])
+  loaded = embeddings_lib.load(path, manifest)
   if list(loaded.vectors.shape) != manifest["shape"]:
     raise _differs(path / artifacts.MANIFEST, "shape")
   return [f"embeddings {path}: {len(loaded)} vectors verified{_age(manifest)}"]

@@ -8,12 +8,10 @@ import os
 import re
 import signal
 import threading
-import warnings
 
 import jax
-from jax._src import clusters  # What jax's own start looks at.
 
-from zsgen.core import config, errors, terminal
+from zsgen.core import config, errors, jax_internals, terminal
 from zsgen.core.hosts import (
     addresses,
     agreement,
@@ -112,7 +110,7 @@ def _place(asked: config.Hosts) -> Place | None:
   if count == 1:
     return None
   missing = [name for name, value in known.items() if value is None]
-  cluster = _cluster() if missing else None
+  cluster = jax_internals.find_cluster() if missing else None
   if missing and (cluster is None or _number(cluster, "count") == 1):
     if len(missing) == len(known):
       return None
@@ -148,18 +146,7 @@ def _option(asked: config.Hosts, name: str) -> str | int | None:
   return int(found)
 
 
-def _cluster() -> type[clusters.ClusterEnv] | None:
-  """Returns the cluster that jax finds by itself, or None."""
-  with warnings.catch_warnings():
-    # In a container on Kubernetes, of a package that is not there.
-    warnings.simplefilter("ignore")
-    for cluster in clusters.ClusterEnv._cluster_types:
-      if not cluster.opt_in_only_method and cluster.is_env_present():
-        return cluster
-  return None
-
-
-def _number(cluster: type[clusters.ClusterEnv], name: str) -> int:
+def _number(cluster: type[jax_internals.ClusterEnv], name: str) -> int:
   """Returns the count of processes, or this one's index, of a cluster."""
   try:
     if name == "count":

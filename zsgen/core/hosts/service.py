@@ -5,9 +5,10 @@ process 0, which needs no device and no program. A run of one process has none.
 """
 
 import jax
-from jax._src import distributed  # Nothing public takes messages.
 
-_STATE = distributed.global_state
+from zsgen.core import jax_internals
+
+_STATE = jax_internals.coordination
 
 
 def several() -> bool:

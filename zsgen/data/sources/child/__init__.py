@@ -109,7 +109,6 @@ def rows(
       files = [pathlib.Path(each) for each in told.pop("files")]
       told |= {"kind": "rows", "made_by": made_by}
       told["sources"] = store.describe_sources(files)
-      told["files"] = {ROWS: artifacts.file_digest(beside / ROWS)}
       artifacts.write_manifest(beside, told)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":

@@ -1,0 +1,47 @@
+"""Checks of directories that may be an export of this project."""
+
+from collections.abc import Iterable
+import json
+import pathlib
+from typing import Any
+
+from zsgen.core import errors
+from zsgen.core.artifacts import hashing, manifests
+from zsgen.core.artifacts.naming import MANIFEST
+
+
+def digest_used(
+    directory: pathlib.Path, names: Iterable[str]
+) -> dict[str, str]:
+  """Returns the SHA-256 (hex) of files of a model, adapter or tokenizer.
+
+  Args:
+    directory: the files, whoever wrote them.
+    names: of the files that are used; all of them exist.
+
+  Raises:
+    InputError: an export's manifest is there, and a file does not match it.
+  """
+  digests = {name: hashing.file_digest(directory / name) for name in names}
+  manifest = _read_manifest(directory)
+  for name, written in manifest.get("files", {}).items():
+    if digests.get(name, written["sha256"]) != written["sha256"]:
+      raise errors.InputError(
+          f"{directory / name}: is not what --stage=export wrote: it is damaged"
+          " or was changed. Export it again; or, if it was changed on purpose,"
+          f" delete {directory / MANIFEST}, by which it is checked."
+      )
+  return digests
+
+
+def _read_manifest(directory: pathlib.Path) -> dict[str, Any]:
+  """Returns an export's manifest; {} in directories of other programs."""
+  path = directory / MANIFEST
+  try:
+    manifest = json.loads(path.read_bytes())
+  except (OSError, ValueError, RecursionError):
+    return {}
+  if not isinstance(manifest, dict) or manifest.get("kind") != "export":
+    return {}
+  advice = f"export it again, or delete {path}: then nothing is checked"
+  return manifests.check_fields(path, manifest, "export", advice)

@@ -1,0 +1,123 @@
+"""Checks of a config before, and with, the artifacts that it needs."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from zsgen import evals
+from zsgen.core import config as config_lib
+from zsgen.core import errors, hosts
+from zsgen.data import sources, tokenizers
+from zsgen.data import store as store_lib
+from zsgen.data.sources import options
+from zsgen.evals import api, metrics
+from zsgen.models import model as model_lib
+from zsgen.orders import arrangements
+from zsgen.train import writers
+
+
+def check_config(config: config_lib.Config) -> None:
+  """Raises InputError for what the config alone shows to be wrong.
+
+  It is called before any work is done, and whether or not artifacts exist.
+
+  Args:
+    config: with the architecture and the adapters of the start.
+  """
+  sources.check(config.data)
+  metrics.check_targets(config.evals, config.targets)
+  if heldout := options.heldout(config.data):
+    check_splits(config, heldout)
+  arrangements.check_target(config.order)
+  if hosts.is_first():
+    writers.check(config.machine)
+  model_lib.Model.from_config(config.model, config.lora)
+  if config.machine.export == "adapter" and not config.lora.rank:
+    raise errors.InputError(
+        "config.machine.export is 'adapter', but config.lora.rank is 0: there"
+        " are no adapters. Set a rank, or config.machine.export='merged'."
+    )
+
+
+def check_order(config: config_lib.Config) -> None:
+  """Raises InputError if the order cannot be made, for want of its file.
+
+  Preparing does without, so that the file can be written from the store's ids.
+  """
+  arrangements.parameters(config.order)
+
+
+def check_vocabulary(config: config_lib.Config) -> None:
+  """Raises InputError if the model has no row for some token."""
+  rows = config.model.vocab_size
+  tokenizer = tokenizers.get(config.data)
+  content = {"what config.data.tokenizer_path holds": tokenizer.fingerprint}
+  hosts.agree("tokenizer", content)
+  needed = tokenizer.vocab_size
+  if needed <= rows:
+    return
+  hint = ""
+  if config.model.init != "new":
+    hint = (
+        f" The parameters of config.model.init={config.model.init!r} are of"
+        " another vocabulary: set it to 'new' too."
+    )
+  raise errors.InputError(
+      f"config.model.vocab_size is {rows}, but the tokenizer has {needed} ids:"
+      f" set it to {needed} or more.{hint}"
+  )
+
+
+def check_splits(config: config_lib.Config, heldout: Collection[str]) -> None:
+  """Raises InputError if an evaluation's held-out set is not known.
+
+  Args:
+    config: names the sets.
+    heldout: the names of all held-out sets.
+  """
+  for name, spec in config.evals.items():
+    if spec.split not in heldout:
+      raise errors.InputError(
+          f"config.evals.{name}.split: there is no held-out set"
+          f" {spec.split!r}.{errors.did_you_mean(spec.split, heldout)}"
+          f" {config.data.source} has: {', '.join(heldout)}."
+      )
+
+
+def check_store(config: config_lib.Config, store: store_lib.Store) -> None:
+  """Raises InputError if a store lacks what the config evaluates.
+
+  That is a held-out set, answers to choose from, or the task of a target.
+  """
+  check_splits(config, store.manifest["heldout"])
+  for name, spec in config.evals.items():
+    if evals.declaration(spec).rows == api.CHOICES:
+      try:
+        store.choices(spec.split)
+      except errors.InputError as error:
+        raise errors.InputError(f"config.evals.{name}: {error}") from error
+  evaluated = {
+      split: [store.tasks[task] for task in store.split_tasks(split)]
+      for split in store.manifest["heldout"]
+  }
+  metrics.check_targets(config.evals, config.targets, evaluated)
+
+
+def check_lengths(
+    config: config_lib.Config,
+    store: store_lib.Store,
+    ids: Sequence[np.ndarray],
+) -> None:
+  """Raises InputError for rows that the model has no positions for.
+
+  Args:
+    config: bounds the positions.
+    store: the rows.
+    ids: of all rows that are used, int64 [n] each.
+  """
+  longest = int(store.lengths[np.concatenate(ids)].max())
+  if longest > config.model.max_positions:
+    raise errors.InputError(
+        f"config.model.max_positions is {config.model.max_positions}, but the"
+        f" longest example has {longest} tokens: lower config.data.max_length."
+    )

@@ -1,0 +1,47 @@
+"""The evaluations of a config, in the loop and without one."""
+
+import jax
+import numpy as np
+
+from zsgen import evals
+from zsgen.evals import api, subsets
+from zsgen.models import execution
+from zsgen.models import model as model_lib
+from zsgen.pipeline.experiment import Experiment
+
+
+def make(
+    experiment: Experiment, mesh: jax.sharding.Mesh
+) -> list[api.Evaluator]:
+  """Returns the evaluations; prints which do not take all examples.
+
+  Args:
+    experiment: the config, and the store that is evaluated on.
+    mesh: the devices.
+  """
+  config, store = experiment.config, experiment.store
+  device = mesh.devices.flat[0]
+  attention = execution.chosen(config.machine.attention, device, config.model)
+  if device.platform != "cpu":  # There it is no choice.
+    experiment.console.log(f"attend   {attention.backend}: {attention.why}")
+  method = execution.of(config.machine, mesh, config.model)
+  context = api.Context(
+      store=store,
+      model=model_lib.Model.from_config(config.model, config.lora, method),
+      mesh=mesh,
+      batch_size=config.train.batch_size,
+      seed=config.seed,
+  )
+  evaluators = [
+      evals.make(name, spec, context)
+      for name, spec in config.evals.items()
+  ]
+  for evaluator in evaluators:
+    tasks = store.task_index[evaluator.examples]
+    has_many_tasks = len(np.unique(tasks)) > subsets.MOST_TASKS
+    if has_many_tasks or len(evaluator.examples) < evaluator.of:
+      line = subsets.told(
+          evaluator.name, evaluator.examples, evaluator.of, tasks
+      )
+      experiment.console.log(f"evals    {line}")
+  return evaluators

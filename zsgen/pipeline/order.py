@@ -1,0 +1,29 @@
+"""The stage order: from a store to an order."""
+
+import pathlib
+
+from zsgen.core import config as config_lib
+from zsgen.core import hosts
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.pipeline import console as console_lib
+
+
+def arrange(
+    config: config_lib.Config,
+    workdir: pathlib.Path,
+    store: store_lib.Store,
+    console: console_lib.Console,
+) -> order_lib.Order:
+  """Loads the order of a config; makes it if it is not there.
+
+  Raises:
+    InputError: bad options, a damaged artifact, or processes that differ.
+  """
+  with console.status("order"):
+    order = order_lib.make(
+        workdir, store, config.order, config.seed, console.log
+    )
+  console.log(f"order    {order.path}")
+  hosts.agree("order", {"the order's fingerprint": order.fingerprint})
+  return order

@@ -1,0 +1,27 @@
+"""The stage report: the page of a run, and the closing table."""
+
+import pathlib
+
+from zsgen.core import hosts
+from zsgen.pipeline import train
+from zsgen.pipeline.experiment import Experiment
+from zsgen.reports import curves, run_report
+
+
+def report(experiment: Experiment) -> pathlib.Path:
+  """Writes the page of a run, trained if it is not finished; returns it.
+
+  Raises:
+    InputError: the run's records are damaged, or see `train.train`.
+  """
+  if experiment.run.finished() is None:
+    train.train([experiment])
+  page = None
+  if hosts.is_first():
+    run = curves.open_run(experiment.run.path)
+    page = run_report.write(run, experiment.store, experiment.order)
+    experiment.console.show(run_report.table(run))
+    if run.lost_clocks:
+      experiment.console.log(f"report   {run.lost_clocks}")
+    experiment.console.log(f"report   {page}")
+  return pathlib.Path(hosts.of_first("report", page and str(page)))

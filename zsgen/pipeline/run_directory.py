@@ -1,0 +1,136 @@
+"""The directory of a run: its name, its manifest and its end."""
+
+import functools
+import os
+import pathlib
+from typing import Any
+
+from zsgen import evals
+from zsgen.core import artifacts, hosts
+from zsgen.core import config as config_lib
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.reports import run_report
+from zsgen.train import batches, record_digests, starts
+
+
+class RunDirectory:
+  """The directory of a run; its name hashes all that decides the result.
+
+  Args:
+    config: the run's options.
+    workdir: the directory of all artifacts.
+    store: what the run reads.
+    order: what it consumes.
+    start: what it starts from.
+  """
+
+  def __init__(
+      self,
+      config: config_lib.Config,
+      workdir: pathlib.Path,
+      store: store_lib.Store,
+      order: order_lib.Order,
+      start: starts.Start,
+  ):
+    self._config = config
+    self._workdir = workdir
+    self._store = store
+    self._order = order
+    self._start = start
+
+  @functools.cached_property
+  def _made_by(self) -> dict[str, Any]:
+    """All that decides the result; weights by their content."""
+    science = config_lib.science(self._config)
+    del science["model"]["init"]
+    made_by = {
+        **{key: science[key] for key in ("seed", "model", "train")},
+        "evals": {
+            name: evals.science(spec)
+            for name, spec in self._config.evals.items()
+        },
+        "order": self._order.fingerprint,
+        **self._start.made_by(),
+    }
+    # Each process reads the weights, and what they bring along, by itself.
+    hosts.agree("run", {"run": made_by})
+    return made_by
+
+  @functools.cached_property
+  def path(self) -> pathlib.Path:
+    """The directory."""
+    name = artifacts.name(self._config.name, self._made_by)
+    return self._workdir / "runs" / name
+
+  @property
+  def identity(self) -> str:
+    """What marks the files of the run: a digest of what decides its result."""
+    return artifacts.digest(self._made_by)
+
+  def begin(self) -> None:
+    """Makes the directory, or checks that it is this run's.
+
+    Raises:
+      InputError: it is another run's, or its manifest is damaged.
+    """
+    if hosts.is_first():
+      self.path.mkdir(parents=True, exist_ok=True)
+      self._write_manifest()
+    hosts.wait("the run's directory")
+    hosts.see(self.path)
+
+  def end(self, digests: record_digests.Digests) -> None:
+    """Writes the result: the run is finished.
+
+    Args:
+      digests: of its records, by which they are checked from now on; {} for
+        those of an older version.
+    """
+    if hosts.is_first():
+      result = run_report.result(self.path)
+      if digests:
+        result["records"] = record_digests.without_clocks(digests)
+      path = self.path / record_digests.RESULT
+      artifacts.write_sealed(path, result, self.identity)
+
+  def finished(self) -> record_digests.Digests | None:
+    """Returns the digests of a finished run's records; None of an unfinished.
+
+    All processes must call it; only process 0 reads digests.
+
+    Raises:
+      InputError: the run is finished, and its records are damaged.
+    """
+    is_finished = (self.path / record_digests.RESULT).exists()
+    digests: record_digests.Digests = {}
+    if is_finished and hosts.is_first():
+      if not (self.path / artifacts.MANIFEST).exists():
+        self._write_manifest()  # It was damaged and deleted, as advised.
+      digests = record_digests.check_finished(self.path)
+    return digests if hosts.of_first("finished", is_finished) else None
+
+  def _write_manifest(self) -> None:
+    """Writes what the run is made of, or checks an existing manifest.
+
+    The config is written at every start: its machine options may change.
+    """
+    manifest = self.path / artifacts.MANIFEST
+    is_new = not manifest.exists()
+    if not is_new:
+      artifacts.check_made_by(self.path, self._made_by)
+    config = config_lib.to_dict(self._config)
+    artifacts.write_sealed(self.path / "config.json", config, self.identity)
+    if is_new:
+      size = self._config.train.batch_size
+      artifacts.write_manifest(
+          self.path,
+          {
+              "kind": "run",
+              "made_by": self._made_by,
+              "store": os.path.relpath(self._store.path, self.path),
+              "order": os.path.relpath(self._order.path, self.path),
+              "batch_size": size,
+              "steps": batches.steps_of(self._order.ids, size),
+          },
+      )

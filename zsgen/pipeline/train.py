@@ -1,0 +1,127 @@
+"""The stage train: one run, or several of one shape as one program."""
+
+from collections.abc import Sequence
+import functools
+import pathlib
+
+from zsgen.core import artifacts
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
+from zsgen.data import store as store_lib
+from zsgen.evals import together
+from zsgen.orders import order as order_lib
+from zsgen.pipeline import checks, evaluators
+from zsgen.pipeline.experiment import Experiment
+from zsgen.train import (
+    batches,
+    job,
+    loop,
+    memory,
+    optimizer,
+    population,
+    seqio_feed,
+    tracing,
+)
+from zsgen.train import program as program_lib
+
+
+def train(experiments: Sequence[Experiment]) -> list[pathlib.Path]:
+  """Trains experiments that are not finished; returns the runs of all.
+
+  Args:
+    experiments: in one workdir; what their runs need is made for each. Those
+      that are not finished are trained as one program.
+
+  Raises:
+    InputError: they are not of one shape, or see `zsgen.train.loop.train`.
+    Stopped: SIGTERM came; a checkpoint is saved.
+  """
+  due = []
+  for experiment in experiments:
+    run = experiment.run
+    digests = run.finished()
+    if digests is None:
+      due.append(experiment)
+      continue
+    run.begin()
+    experiment.console.log(f"train    already finished: {run.path}")
+    run.end(digests)
+  if due:
+    digests = loop.train(_begin(due))
+    for experiment, records in zip(due, digests, strict=True):
+      experiment.run.end(records)
+  return [experiment.run.path for experiment in experiments]
+
+
+def _begin(experiments: Sequence[Experiment]) -> job.Job:
+  """Returns the job of experiments, whose directories are there."""
+  members = [make_member(experiment) for experiment in experiments]
+  first, log = experiments[0], experiments[0].console.log
+  if len(members) == 1:
+    first.run.begin()
+    return job.make_single(members[0], log)
+  split = population.sharding(members[0].program.mesh, len(members))
+  evaluate = functools.partial(together.together, sharding=split)
+  made_by = {"members": [member.path.name for member in members]}
+  name = artifacts.name("population", made_by)
+  path = first.workdir / "populations" / name
+  joined = job.make(path, members, evaluate, log)
+  memory.check_room(joined.program.mesh, joined.program.held)
+  for experiment in experiments:
+    experiment.run.begin()
+  if (path / artifacts.MANIFEST).exists():
+    artifacts.check_made_by(path, made_by)
+  else:
+    path.mkdir(parents=True, exist_ok=True)
+    manifest = {"kind": "population", "made_by": made_by}
+    artifacts.write_manifest(path, manifest)
+  return joined
+
+
+def make_member(experiment: Experiment) -> job.Member:
+  """Returns all that training a run needs; nothing is loaded or computed.
+
+  Raises:
+    InputError: the config does not fit its order, the devices or the store.
+  """
+  config, store, order = experiment.config, experiment.store, experiment.order
+  steps = batches.steps_of(order.ids, config.train.batch_size)
+  optimizer.check_steps(config.train, steps)
+  tracing.check(config.profile, steps)
+  mesh = mesh_lib.make(config.machine.mesh)
+  program = program_lib.make(config, experiment.start, mesh)
+  memory.check_room(mesh, program.held)
+  evaluations = evaluators.make(experiment, mesh)
+  ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
+  checks.check_lengths(config, store, ids)
+  lengths = store.lengths[order.ids]
+  return job.Member(
+      path=experiment.run.path,
+      config=config,
+      program=program,
+      feed=functools.partial(make_feed, config, store, order),
+      layouts=batches.plan(
+          lengths=lengths,
+          longest=int(lengths.max()),
+          batch_size=config.train.batch_size,
+          shards=mesh_lib.row_shards(mesh) * config.machine.micro_batches,
+          shapes=config.machine.layouts,
+      ),
+      steps=steps,
+      evaluators=evaluations,
+      start=experiment.start,
+      identity=experiment.run.identity,
+  )
+
+
+def make_feed(
+    config: config_lib.Config,
+    store: store_lib.Store,
+    order: order_lib.Order,
+    first: int,
+) -> batches.Feed:
+  """Returns batches from step `first` on, from the store or seqio over it."""
+  size = config.train.batch_size
+  if config.data.feed == "seqio":
+    return seqio_feed.seqio_feed(store, order.path, size, first)
+  return batches.store_feed(store, order.ids, size)

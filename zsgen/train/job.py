@@ -1,0 +1,206 @@
+"""What the training loop is given: the members of a job, as one program.
+
+A single run is a population of one: its program, batches and parameters are
+those of its only member, and nothing is stacked.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zsgen.core import artifacts, errors
+from zsgen.core import config as config_lib
+from zsgen.train import batches, population, starts, trees
+from zsgen.train import metrics as metrics_lib
+from zsgen.train import program as program_lib
+
+# Attributes of a config that all members must have in common.
+_COMMON = (
+    "model",
+    "lora.rank",
+    "lora.targets",
+    "train.batch_size",
+    "train.loss_groups",
+    "train.first_moment",
+    "machine.mesh",
+    "machine.remat",
+    "machine.logits_chunk",
+    "machine.attention",
+    "machine.micro_batches",
+    "machine.save_every",
+    "profile",
+)
+
+# Given the parameters of a job, returns the result of each member.
+Evaluate = Callable[[trees.Params], Sequence[metrics_lib.Evaluation]]
+
+
+class Member(NamedTuple):
+  """One run.
+
+  Attributes:
+    path: the run's directory.
+    config: its options.
+    program: the device program of this run alone.
+    feed: given the step to start at, returns what the steps consume.
+    layouts: shapes of its batches.
+    steps: the number of steps.
+    evaluators: its evaluations.
+    start: parameters before the first step.
+    identity: a digest of all that decides the result; marks its checkpoints.
+  """
+
+  path: pathlib.Path
+  config: config_lib.Config
+  program: program_lib.Program
+  feed: Callable[[int], batches.Feed]
+  layouts: batches.Layouts
+  steps: int
+  evaluators: Sequence[metrics_lib.Evaluator]
+  start: starts.Start
+  identity: str
+
+  def evaluated(self) -> dict[str, tuple[list[int], np.ndarray]]:
+    """Returns the steps of each evaluation, and the ids of its rows."""
+    every_step = range(self.steps + 1)
+    return {
+        evaluator.name: (
+            [
+                step
+                for step in every_step
+                if is_due(step, evaluator.every_steps, self.steps)
+            ],
+            evaluator.ids,
+        )
+        for evaluator in self.evaluators
+    }
+
+
+class Evaluation(NamedTuple):
+  """One evaluation of all members.
+
+  Attributes:
+    evaluators: that of each member.
+    run: given the parameters of the job, returns the result of each member.
+  """
+
+  evaluators: Sequence[metrics_lib.Evaluator]
+  run: Evaluate
+
+
+class Job(NamedTuple):
+  """All that is trained as one program.
+
+  Attributes:
+    path: the directory of its checkpoints; a single run's own.
+    members: the runs, at least one.
+    program: the device program of all members.
+    layouts: shapes of the batches of all members.
+    evaluations: what is evaluated.
+    log: prints a line for people.
+  """
+
+  path: pathlib.Path
+  members: Sequence[Member]
+  program: program_lib.Program
+  layouts: batches.Layouts
+  evaluations: Sequence[Evaluation]
+  log: Callable[[str], None]
+
+  @property
+  def config(self) -> config_lib.Config:
+    """The config of the first member; see `check` for what all share."""
+    return self.members[0].config
+
+  @property
+  def steps(self) -> int:
+    """The number of steps, the same for all members."""
+    return self.members[0].steps
+
+  @property
+  def identity(self) -> str:
+    """What marks the checkpoints of the job."""
+    if len(self.members) == 1:
+      return self.members[0].identity
+    return artifacts.digest([member.identity for member in self.members])
+
+
+def make(
+    path: pathlib.Path,
+    members: Sequence[Member],
+    evaluate: Callable[[Sequence[metrics_lib.Evaluator]], Evaluate],
+    log: Callable[[str], None],
+) -> Job:
+  """Returns the job of several members, or of one.
+
+  Args:
+    path: the directory of its checkpoints.
+    members: the runs.
+    evaluate: given the same evaluator of each member, evaluates all of them.
+    log: prints a line for people.
+
+  Raises:
+    InputError: the members do not fit into one program.
+  """
+  check(members)
+  evaluations = [
+      Evaluation(evaluators, evaluate(evaluators))
+      for evaluators in zip(
+          *(member.evaluators for member in members), strict=True
+      )
+  ]
+  return Job(
+      path=path,
+      members=members,
+      program=population.join([member.program for member in members]),
+      layouts=population.join_layouts([member.layouts for member in members]),
+      evaluations=evaluations,
+      log=log,
+  )
+
+
+def make_single(member: Member, log: Callable[[str], None]) -> Job:
+  """Returns the job of a single run."""
+  return make(member.path, [member], _evaluate_single, log)
+
+
+def _evaluate_single(evaluators: Sequence[metrics_lib.Evaluator]) -> Evaluate:
+  (evaluator,) = evaluators
+  return lambda params: [evaluator(params)]
+
+
+def check(members: Sequence[Member]) -> None:
+  """Raises InputError for members that do not fit into one program."""
+  first = members[0]
+  for member in members[1:]:
+    fields = _shape(member)
+    for name, expected in _shape(first).items():
+      if fields[name] != expected:
+        raise errors.InputError(
+            f"config.population: {name} is {fields[name]!r} in"
+            f" {member.config.name} and {expected!r} in {first.config.name}."
+            " Members must be of one shape: train these apart"
+            " (config.population=1)."
+        )
+
+
+def _shape(member: Member) -> dict[str, Any]:
+  """Returns what must be the same in all members, by name."""
+  fields = {
+      f"config.{path}": functools.reduce(
+          getattr, path.split("."), member.config
+      )
+      for path in _COMMON
+  }
+  fields["config.evals"] = [
+      (evaluator.name, evaluator.every_steps) for evaluator in member.evaluators
+  ]
+  return {**fields, "steps": member.steps}
+
+
+def is_due(step: int, every: int, steps: int) -> bool:
+  """Returns whether something is due: at 0, every, 2·every, …, and last."""
+  return step % every == 0 or step == steps

@@ -1,0 +1,53 @@
+"""`config.model.init='hf:…'`: a directory in Hugging Face's layout."""
+
+import dataclasses
+import pathlib
+
+from zsgen.core import config
+from zsgen.models import hugging_face
+from zsgen.train import trees
+from zsgen.train.starts import api
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory(api.Start):
+  """Parameters of a directory in Hugging Face's layout.
+
+  Attributes:
+    arch: see `api.Start`.
+    path: the directory.
+    name: what the directory is, for people.
+    base: see `api.Start`.
+  """
+
+  arch: config.Model
+  path: pathlib.Path
+  name: str
+  base: str = ""
+
+  @property
+  def description(self) -> str:
+    return api.describe(self.name, self.arch)
+
+  def compute_fingerprint(self) -> str:
+    return hugging_face.digest(self.path)
+
+  def load(self, shardings: trees.Shardings) -> trees.Params:
+    return hugging_face.load(self.path, self.arch, shardings)
+
+
+def make(model: config.Model, argument: str) -> Directory:
+  """Returns the start of `hf:ARGUMENT`.
+
+  Args:
+    model: the section `config.model`.
+    argument: a directory, or a name on the hub.
+
+  Raises:
+    InputError: there is no such directory, its architecture is not computed,
+      or the config contradicts it.
+  """
+  path = hugging_face.locate(argument)
+  name = f"the Hugging Face directory {path}"
+  arch = api.merge(model, hugging_face.arch_of(path), name)
+  return Directory(arch, path, name, base=argument)
