@@ -101,7 +101,7 @@ def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
   one = _seconds(lambda s: alone.step(s, {}, made[0], hyper), state, steps)
 
   split = population.sharding(mesh, members)
-  plain = functools.partial(alone.plain_step, model=alone.model.alone)
+  plain = functools.partial(alone.plain_step, model=alone.model.on_each_device)
   together = jax.jit(population.mapped(plain, split), donate_argnums=0)
   states = [
       jax.device_get(alone.init(start.load(alone.shardings.params)))

@@ -61,6 +61,8 @@ def test_a_name_is_vague_only_if_all_its_words_are():
   assert RULES.is_vague("_one_of")
   assert RULES.is_vague("FOUND")
   assert not RULES.is_vague("found_rows")
+  assert not RULES.is_vague("is_found")
+  assert not RULES.is_vague("__of__")
   assert not RULES.is_vague("_")
 
 

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# First words of predicates, such as `is_same`.
+_PREDICATES = ("can", "does", "has", "is", "was")
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 
 
@@ -72,12 +74,19 @@ class Rules:
     )
 
   def is_vague(self, name: str) -> bool:
-    """Tells whether all words of a name are vague: `found`, `one_of`."""
+    """Returns whether all words of a name are vague: `found`, `one_of`."""
     words = [word for word in name.lower().split("_") if word]
-    return bool(words) and all(word in self.vague for word in words)
+    if (
+        not words
+        or name.startswith("__")
+        or len(words) > 1
+        and (words[0] in _PREDICATES)
+    ):
+      return False
+    return all(word in self.vague for word in words)
 
   def starts_with_verb(self, docstring: str) -> bool:
-    """Tells whether a docstring starts in the third person or imperative."""
+    """Returns whether a docstring starts in the third person or imperative."""
     word = docstring.split(maxsplit=1)[0].rstrip(".,:;")
     if word in self.imperatives:
       return True

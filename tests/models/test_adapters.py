@@ -85,7 +85,7 @@ def test_logits_of_imported_adapters_are_those_of_peft(case):
   error = imported.error(_logits(case, arch, whole, lora), _stored(case))
   print(f"\n{case}: adapters {error:.1e}")
   assert error <= MOST
-  alone = lora_lib.merged(whole, lora)
+  alone = lora_lib.merge(whole, lora)
   assert jax.tree.structure(alone) == jax.tree.structure(base)
   assert imported.error(_logits(case, arch, alone), _stored(case)) <= MOST
   assert imported.error(_logits(case, arch, base), _stored(case)) > 0.01

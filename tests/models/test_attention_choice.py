@@ -39,15 +39,15 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
 )
 def test_auto_takes_the_best_that_serves(device, fields, backend, why):
   arch = dataclasses.replace(ARCH, **fields)
-  chosen = execution.chosen("auto", device, arch)
+  chosen = execution.choose_backend("auto", device, arch)
   assert chosen.backend == backend
   with pytest.raises(AssertionError, match=why):
-    raise AssertionError(chosen.why)
+    raise AssertionError(chosen.reason)
 
 
 def test_what_is_asked_for_is_taken():
   for asked, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
-    assert execution.chosen(asked, device, ARCH) == (asked, "asked for")
+    assert execution.choose_backend(asked, device, ARCH) == (asked, "asked for")
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_what_cannot_serve_is_refused(asked, device, fields, why):
   arch = dataclasses.replace(ARCH, **fields)
   message = f"config.machine.attention is '{asked}', but .*{why}.*'xla'"
   with pytest.raises(errors.InputError, match=message):
-    execution.chosen(asked, device, arch)
+    execution.choose_backend(asked, device, arch)
 
 
 def test_an_execution_has_the_backend_of_its_mesh():
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  made = execution.of(config.Machine(), mesh, ARCH)
+  made = execution.from_config(config.Machine(), mesh, ARCH)
   assert (made.attention, made.platform) == ("xla", "cpu")
   with pytest.raises(errors.InputError, match=r"config\.machine\.attention"):
-    execution.of(config.Machine(attention="splash"), mesh, ARCH)
+    execution.from_config(config.Machine(attention="splash"), mesh, ARCH)

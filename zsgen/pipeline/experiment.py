@@ -221,15 +221,15 @@ class Experiment:
     """The evaluations of the config; says which do not take all examples."""
     device = mesh.devices.flat[0]
     asked = self.config.machine.attention
-    attention = execution.chosen(asked, device, self.config.model)
+    attention = execution.choose_backend(asked, device, self.config.model)
     if device.platform != "cpu":  # There it is no choice.
-      self.say(f"attend   {attention.backend}: {attention.why}")
+      self.say(f"attend   {attention.backend}: {attention.reason}")
     place = packed.Place(
         store=self.store,
         model=model_lib.Model.from_config(
             self.config.model,
             self.config.lora,
-            execution.of(self.config.machine, mesh, self.config.model),
+            execution.from_config(self.config.machine, mesh, self.config.model),
         ),
         mesh=mesh,
         batch_size=self.config.train.batch_size,

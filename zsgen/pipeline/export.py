@@ -54,7 +54,7 @@ def _params(made: experiment.Experiment) -> Any:
   params = loop.restore_final(job).params
   if config.lora.rank and config.machine.export != "adapter":
     whole = lora_lib.join(params, loop.load_frozen(job))
-    params = lora_lib.merged(whole, config.lora)
+    params = lora_lib.merge(whole, config.lora)
   return mesh_lib.fetch(params)
 
 

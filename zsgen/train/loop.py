@@ -166,7 +166,7 @@ def _say_begin(
     job: Job, first: int, state: step_lib.State, frozen: Any
 ) -> None:
   if job.start.lora.rank:
-    told = lora_lib.told(job.start.lora, state.params, frozen)
+    told = lora_lib.describe(job.start.lora, state.params, frozen)
     job.say(f"lora     {told}")
   job.say(f"train    from step {first} of {job.steps}: {job.path}")
 

@@ -75,7 +75,7 @@ def make(
   """
   rules = config.machine.mesh.rules
   mesh_lib.check_rules(start.all_shapes, rules)
-  how = execution.of(config.machine, mesh, start.arch)
+  how = execution.from_config(config.machine, mesh, start.arch)
   model = model_lib.Model.from_config(start.arch, start.lora, how)
   first_moment = config.train.first_moment
   init = functools.partial(step_lib.init_state, first_moment=first_moment)
