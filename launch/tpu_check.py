@@ -72,7 +72,7 @@ def _small(place: str) -> dict:
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
   start = start_lib.of(config.model, config.seed, config.lora)
-  return plan_lib.make(config, start, topology.of(config.plan.topology))
+  return plan_lib.make(config, start, topology.find_hardware(config.plan.topology))
 
 
 if __name__ == "__main__":

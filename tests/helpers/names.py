@@ -79,8 +79,7 @@ class Rules:
     if (
         not words
         or name.startswith("__")
-        or len(words) > 1
-        and (words[0] in _PREDICATES)
+        or (len(words) > 1 and (words[0] in _PREDICATES))
     ):
       return False
     return all(word in self.vague for word in words)

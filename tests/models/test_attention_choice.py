@@ -33,7 +33,12 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
         (_gpu(), {"head_width": 100}, "xla", "head_width is 100"),
         (_gpu("7.5", "Tesla T4"), {}, "xla", r"this is Tesla T4 \(7.5\)"),
         (_gpu("gfx90a", "MI250"), {}, "xla", r"MI250 \(gfx90a\)"),
-        (_gpu(), {"dtype": "float32"}, "xla", "cuDNN takes no float32"),
+        (
+            _gpu(),
+            {"dtype": "float32"},
+            "xla",
+            "cuDNN supports bfloat16 but not float32",
+        ),
         (_gpu(), {"score_cap": 50.0}, "xla", "score_cap is 50.0"),
     ],
 )
@@ -47,15 +52,15 @@ def test_auto_takes_the_best_that_serves(device, fields, backend, why):
 
 def test_what_is_asked_for_is_taken():
   for asked, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
-    assert execution.choose_backend(asked, device, ARCH) == (asked, "asked for")
+    assert execution.choose_backend(asked, device, ARCH) == (asked, "requested")
 
 
 @pytest.mark.parametrize(
     "asked, device, fields, why",
     [
-        ("splash", CPU, {}, "needs platform tpu, and devices are of cpu"),
-        ("splash", _gpu(), {}, "needs platform tpu, and devices are of gpu"),
-        ("cudnn", TPU, {}, "needs platform gpu, and devices are of tpu"),
+        ("splash", CPU, {}, "needs platform tpu, and the devices are cpu"),
+        ("splash", _gpu(), {}, "needs platform tpu, and the devices are gpu"),
+        ("cudnn", TPU, {}, "needs platform gpu, and the devices are tpu"),
         ("cudnn", _gpu(), {"score_cap": 1.0}, "config.model.score_cap is 1.0"),
     ],
 )

@@ -238,10 +238,13 @@ def test_what_is_trained_is_told_in_numbers():
         (dict(base="bfloat16"), r"lora\.base is 'bfloat16', but .*rank is 0"),
         (
             dict(rank=2, targets="query"),
-            r"'query', which matches no projection .* attention/key, .*mlp/up",
+            r"'query', which fully matches no projection .* attention/key, .*mlp/up",
         ),
-        (dict(rank=2, targets="head"), r"'head', which matches no projection"),
-        (dict(rank=2, targets="mlp/("), r"no regular expression: .*"),
+        (
+            dict(rank=2, targets="head"),
+            r"'head', which fully matches no projection",
+        ),
+        (dict(rank=2, targets="mlp/("), r"not a regular expression: .*"),
         (
             dict(rank=9, targets=".*"),
             r"rank is 9, but attention/key has 16 inputs and 8 outputs.*above 8",

@@ -94,9 +94,9 @@ def find(root: pathlib.Path, made: dict[str, Any]) -> Embeddings | None:
     InputError: the artifact is damaged.
   """
   path = _path(root, made)
-  if not hosts.of_first("embeddings", path.exists()):
+  if not hosts.broadcast("embeddings", path.exists()):
     return None
-  hosts.see(path)
+  hosts.await_file(path)
   manifest = artifacts.check_made_by(path, made)
   return load(path, manifest["sha256"])
 

@@ -152,8 +152,8 @@ def make(
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": made})
   path = root / "orders" / artifacts.name(_stem(order), made)
-  if hosts.of_first("order", path.exists()):
-    hosts.see(path)
+  if hosts.broadcast("order", path.exists()):
+    hosts.await_file(path)
     artifacts.check_made_by(path, made)
     return Order.load(path, store)
   pool = sources.pool(root, store, say)
@@ -173,7 +173,7 @@ def make(
   if hosts.is_first():
     _write(path, _table(store, ids, picked, nearest), about)
   hosts.wait("the order")
-  hosts.see(path)
+  hosts.await_file(path)
   return Order.load(path, store)
 
 

@@ -40,7 +40,7 @@ def export(made: experiment.Experiment) -> pathlib.Path:
   kind = "export-adapter" if machine.export == "adapter" else "export"
   path = made.path / f"{kind}-{machine.export_dtype}"
   job = _Export(made, path) if hosts.is_first() else None
-  if not hosts.of_first("export", job and job.is_there()):
+  if not hosts.broadcast("export", job and job.is_there()):
     params = _params(made)
     if job:
       job.write(params)

@@ -86,7 +86,7 @@ def _train(
   program = job.program
 
   # The state: a checkpoint's, or new.
-  latest = hosts.of_first("newest checkpoint", saved.latest())
+  latest = hosts.broadcast("newest checkpoint", saved.latest())
   first = latest or 0
   state, kept = _start(job, saved, latest)
   frozen = load_frozen(job)

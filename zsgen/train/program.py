@@ -53,7 +53,7 @@ class Program(NamedTuple):
 
   def fed(self, batch: batches.Batch) -> batches.Batch:
     """A batch as `step` takes it: on one host as it is."""
-    if not hosts.several():
+    if not hosts.is_distributed():
       return batch
     return mesh_lib.put(batch, self.batch_shardings)
 
