@@ -60,7 +60,9 @@ class Comparison:
       return ""
     in_first = [name for name in self._first if name in self._differences]
     names = [*in_first, *sorted({*self._differences} - {*in_first})]
-    descriptions = [self._difference(name) for name in names[:_SHOWN_DIFFERENCES]]
+    descriptions = [
+        self._difference(name) for name in names[:_SHOWN_DIFFERENCES]
+    ]
     remaining = len(names) - len(descriptions)
     suffix = f"; and {remaining} more differ" if remaining else ""
     return (
