@@ -70,7 +70,7 @@ _PARTS = (
 )
 
 
-class Spent:
+class Clock:
   """Seconds by part between two marks."""
 
   def __init__(self) -> None:
@@ -109,15 +109,15 @@ class Timed:
 
   Args:
     step: the program.
-    spent: counts seconds from call number `first` until before call `end`.
+    clock: counts seconds from call number `first` until before call `end`.
     first: the first call to count.
     end: the first call not to count.
   """
 
-  def __init__(self, step: Any, spent: Spent, first: int, end: int):
+  def __init__(self, step: Any, clock: Clock, first: int, end: int):
     self.lower = step.lower
-    self._call = spent.timed("dispatch", step)
-    self._marks = {first: spent.begin, end: spent.end}
+    self._call = clock.timed("dispatch", step)
+    self._marks = {first: clock.begin, end: clock.end}
     self._count = 0
 
   def __call__(self, *args: Any) -> Any:
@@ -191,26 +191,26 @@ class _patched:
 
 def measure(steps: int, warm: int) -> rich.table.Table:
   """Returns a table of host milliseconds per step, by part."""
-  spent = Spent()
+  clock = Clock()
   changes = [
-      (owner, name, spent.timed(part, getattr(owner, name)))
+      (owner, name, clock.timed(part, getattr(owner, name)))
       for owner, name, part in _PARTS
   ]
   with tempfile.TemporaryDirectory() as name, _patched(changes):
     job = make_job(pathlib.Path(name), warm + steps + 1)
-    step = Timed(job.program.step, spent, warm, warm + steps)
+    step = Timed(job.program.step, clock, warm, warm + steps)
     loop.train(job._replace(program=job.program._replace(step=step)))
   grid = rich.table.Table(title=f"host, {steps} steps")
   grid.add_column("part")
   grid.add_column("ms per step", justify="right")
-  waiting = spent.parts.pop(_WAITING)
-  host = spent.total - waiting
-  parts = {**spent.parts, "the rest": host - sum(spent.parts.values())}
+  waiting = clock.parts.pop(_WAITING)
+  host = clock.total - waiting
+  parts = {**clock.parts, "the rest": host - sum(clock.parts.values())}
   for part, seconds in parts.items():
     grid.add_row(part, f"{1000 * seconds / steps:.3f}")
   grid.add_row("all", f"{1000 * host / steps:.3f}")
   grid.add_row("in the wait for results", f"{1000 * waiting / steps:.3f}")
-  grid.add_row("a step (wall)", f"{1000 * spent.wall / steps:.1f}")
+  grid.add_row("a step (wall)", f"{1000 * clock.wall / steps:.1f}")
   return grid
 
 

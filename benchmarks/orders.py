@@ -87,9 +87,11 @@ def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:
 def released_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
   """Computes the same ids like the released code."""
   distance = -(train @ heldout.T)
-  near = _select(distance, budget - budget // 2, np.argmin, distance.max() + 1)
-  far = _select(distance, budget // 2, np.argmax, distance.min() - 1)
-  return np.array(list(dict.fromkeys(near + far[::-1])))
+  nearest = _select(
+      distance, budget - budget // 2, np.argmin, distance.max() + 1
+  )
+  farthest = _select(distance, budget // 2, np.argmax, distance.min() - 1)
+  return np.array(list(dict.fromkeys(nearest + farthest[::-1])))
 
 
 def _select(distance: np.ndarray, count: int, pick: Any, fill: Any) -> list:

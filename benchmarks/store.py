@@ -222,7 +222,7 @@ def starts(folder: pathlib.Path) -> rich.table.Table:
     grid.add_column(column, justify="right")
   for name, loaded in (("trusted", False), ("loaded", True)):
     result = peers_lib.measure(cold, folder, 16, loaded)
-    cells = [f"{result[each]:,.1f}" for each in ("store", "order", "batch")]
+    cells = [f"{result[part]:,.1f}" for part in ("store", "order", "batch")]
     peak = f"{result['peak_mb'] / 1024:.2f}"
     grid.add_row(name, *cells, f"{result['all']:,.1f}", peak)
   return grid
