@@ -19,7 +19,7 @@ from configs import niv2
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = niv2.get_config()
   config.name = "niv2_answers"
   # The prompt leaves room for the answer.

@@ -26,7 +26,7 @@ ORDERS = {
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment that all orders share, and the section `sweep`."""
+  """Returns the experiment that all orders share, and the section `sweep`."""
   config = config_lib.defaults()
   config.name = "orders"
   config.order.arrangement = "tmt"

@@ -25,7 +25,7 @@ Config = ml_collections.ConfigDict
 
 
 def get_config(preset: str = "v5p-8") -> Config:
-  """The experiment on the chips of a preset."""
+  """Returns the experiment on the chips of a preset."""
   config = zsgen.default_config()
   config.name = f"llama2_7b-{preset}"
   _science(config)
