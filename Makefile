@@ -36,6 +36,7 @@ tpu-check: .venv-tpu/installed
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pyink --check --quiet .
+	$(BIN)/python -m tests.helpers.names
 
 clean:
 	rm -rf .venv .venv-peers .venv-tpu

@@ -56,7 +56,7 @@ def _planned() -> dict:
   found = plan_lib.make(config, start, topology.of(""))
   return {
       "states": found.states._asdict(),
-      "held": found.compiled.held,
+      "held": found.compiled.arguments,
       "copied": found.compiled.copied,
       "collectives": found.compiled.collectives,
   }

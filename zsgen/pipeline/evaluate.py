@@ -41,10 +41,10 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   hosts.agree("weights", {"evaluation": made_by})
   root = experiment.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
-  if not hosts.of_first("evaluation", path.exists()):
+  if not hosts.broadcast("evaluation", path.exists()):
     _compute(experiment, path, made_by)
   hosts.wait("the evaluation")
-  hosts.see(path)
+  hosts.await_file(path)
   manifest = artifacts.check_made_by(path, made_by)
   artifacts.check_files(path, manifest["files"])
   experiment.console.show(evaluation_table.grid(path, config))

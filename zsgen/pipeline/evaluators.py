@@ -21,10 +21,12 @@ def make(
   """
   config, store = experiment.config, experiment.store
   device = mesh.devices.flat[0]
-  attention = execution.chosen(config.machine.attention, device, config.model)
+  attention = execution.choose_backend(
+      config.machine.attention, device, config.model
+  )
   if device.platform != "cpu":  # There it is no choice.
-    experiment.console.log(f"attend   {attention.backend}: {attention.why}")
-  method = execution.of(config.machine, mesh, config.model)
+    experiment.console.log(f"attend   {attention.backend}: {attention.reason}")
+  method = execution.from_config(config.machine, mesh, config.model)
   context = api.Context(
       store=store,
       model=model_lib.Model.from_config(config.model, config.lora, method),
@@ -33,8 +35,7 @@ def make(
       seed=config.seed,
   )
   evaluators = [
-      evals.make(name, spec, context)
-      for name, spec in config.evals.items()
+      evals.make(name, spec, context) for name, spec in config.evals.items()
   ]
   for evaluator in evaluators:
     tasks = store.task_index[evaluator.examples]

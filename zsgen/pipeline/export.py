@@ -42,7 +42,7 @@ def export(experiment: Experiment) -> pathlib.Path:
   kind = "export-adapter" if machine.export == "adapter" else "export"
   path = run.path / f"{kind}-{machine.export_dtype}"
   job = _Export(experiment, path) if hosts.is_first() else None
-  if not hosts.of_first("export", job and job.is_there()):
+  if not hosts.broadcast("export", job and job.is_there()):
     params = _params(experiment)
     if job:
       job.write(params)
@@ -56,7 +56,7 @@ def _params(experiment: Experiment) -> trees.Params:
   params = loop.restore_final(run).params
   if config.lora.rank and config.machine.export != "adapter":
     params = lora_lib.join(params, loop.load_frozen(run))
-    params = lora_lib.merged(params, config.lora)
+    params = lora_lib.merge(params, config.lora)
   return mesh_lib.fetch(params)
 
 

@@ -9,9 +9,9 @@ from zsgen.reports import plans
 def plan(experiment: Experiment) -> plan_lib.Plan:
   """Plans the config's step, and prints it; no data is read or written."""
   console, config = experiment.console, experiment.config
-  target = topology.of(config.plan.topology)
-  with console.status(f"plan for {target.name}"):
-    result = plan_lib.make(config, experiment.start, target)
+  hardware = topology.find_hardware(config.plan.topology)
+  with console.status(f"plan for {hardware.name}"):
+    result = plan_lib.make(config, experiment.start, hardware)
   for table in plans.tables(result):
     console.show(table)
   for line in plans.verdict(result):

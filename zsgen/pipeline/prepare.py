@@ -24,9 +24,9 @@ def prepare(
   store = None
   if hosts.is_first():
     store = _make(config, workdir / "stores", console)
-  path = pathlib.Path(hosts.of_first("store", store and str(store.path)))
+  path = pathlib.Path(hosts.broadcast("store", store and str(store.path)))
   if store is None:
-    hosts.see(path)
+    hosts.await_file(path)
     store = store_lib.open_store(path)
   hosts.agree("store", {"the store's fingerprint": store.fingerprint})
   return store

@@ -24,4 +24,4 @@ def report(experiment: Experiment) -> pathlib.Path:
     if run.lost_clocks:
       experiment.console.log(f"report   {run.lost_clocks}")
     experiment.console.log(f"report   {page}")
-  return pathlib.Path(hosts.of_first("report", page and str(page)))
+  return pathlib.Path(hosts.broadcast("report", page and str(page)))

@@ -78,7 +78,7 @@ class RunDirectory:
       self.path.mkdir(parents=True, exist_ok=True)
       self._write_manifest()
     hosts.wait("the run's directory")
-    hosts.see(self.path)
+    hosts.await_file(self.path)
 
   def end(self, digests: record_digests.Digests) -> None:
     """Writes the result: the run is finished.
@@ -108,7 +108,7 @@ class RunDirectory:
       if not (self.path / artifacts.MANIFEST).exists():
         self._write_manifest()  # It was damaged and deleted, as advised.
       digests = record_digests.check_finished(self.path)
-    return digests if hosts.of_first("finished", is_finished) else None
+    return digests if hosts.broadcast("finished", is_finished) else None
 
   def _write_manifest(self) -> None:
     """Writes what the run is made of, or checks an existing manifest.

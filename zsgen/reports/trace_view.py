@@ -46,7 +46,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
               figures.plot(drawn, _held_out(run, name), one_x=True),
               f"{name}: {words} and distances of what was trained on",
           ),
-          page.text(_CAPTION.format(**trace.about)),
+          page.text(_CAPTION.format(**trace.description)),
       ]
   title = "How near the trained examples are"
   return page.section(title, blocks) if blocks else ""

@@ -76,7 +76,7 @@ def _train(
   members, program, steps = job.members, job.program, job.steps
 
   # The state: a checkpoint's, or new.
-  latest = hosts.of_first("newest checkpoint", saved.latest())
+  latest = hosts.broadcast("newest checkpoint", saved.latest())
   first = latest or 0
   begin = _new(job) if latest is None else _restored(job, saved, latest)
   _describe(job, first)

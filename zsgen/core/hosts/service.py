@@ -1,7 +1,7 @@
 """Short messages between the processes of a run.
 
-The one module that knows jax's coordination service: a table of strings in
-process 0, which needs no device and no program. A run of one process has none.
+The only module that uses jax's coordination service: a table of strings in
+process 0, which needs no device and no program. A single process has none.
 """
 
 import jax
@@ -11,31 +11,31 @@ from zsgen.core import jax_internals
 _STATE = jax_internals.coordination
 
 
-def several() -> bool:
-  """Whether the run has more than one process; touches no device."""
+def is_distributed() -> bool:
+  """Returns whether the run has several processes; touches no device."""
   return count() > 1
 
 
 def count() -> int:
-  """Processes of the run."""
+  """Returns the number of processes of the run."""
   return _STATE.num_processes if jax.distributed.is_initialized() else 1
 
 
 def index() -> int:
-  """The number of this process."""
-  return _STATE.process_id if several() else 0
+  """Returns the number of this process."""
+  return _STATE.process_id if is_distributed() else 0
 
 
 def is_first() -> bool:
-  """Whether this is process 0: the one that writes, and speaks to people."""
+  """Returns whether this is process 0, which writes files and prints."""
   return index() == 0
 
 
 def publish(key: str, value: str) -> None:
-  """Writes a message; one that is there already stays.
+  """Writes a message, unless there is one with this key already.
 
   Raises:
-    JaxRuntimeError: process 0 is gone.
+    JaxRuntimeError: process 0 has ended.
   """
   try:
     _STATE.client.key_value_set(key, value)
@@ -48,14 +48,14 @@ def look_up(key: str, seconds: float = 0.0) -> str | None:
   """Reads a message.
 
   Args:
-    key: its name.
+    key: the name of the message.
     seconds: how long to wait for it.
 
   Returns:
     The message; None if there is none.
 
   Raises:
-    JaxRuntimeError: process 0 is gone.
+    JaxRuntimeError: process 0 has ended.
   """
   try:
     if not seconds:
@@ -68,20 +68,20 @@ def look_up(key: str, seconds: float = 0.0) -> str | None:
 
 
 def await_message(key: str) -> str:
-  """Waits for a message, for hours if it must be; signals are heard.
+  """Waits for a message, for hours if necessary; signals still work.
 
   Raises:
-    JaxRuntimeError: process 0 is gone.
+    JaxRuntimeError: process 0 has ended.
   """
-  while (found := look_up(key, seconds=1)) is None:
+  while (message := look_up(key, seconds=1)) is None:
     pass
-  return found
+  return message
 
 
 def add_one(key: str) -> int:
-  """Counts up; returns how often all processes together have done so.
+  """Increments a counter; returns its value over all processes.
 
   Raises:
-    JaxRuntimeError: process 0 is gone.
+    JaxRuntimeError: process 0 has ended.
   """
   return _STATE.client.key_value_increment(key, 1)

@@ -117,7 +117,7 @@ class Merged(Continued):
         shapes, jax.tree.map(lambda _: replicated, shapes)
     )
     frozen = self.adapted.load_frozen(shardings)
-    merged = lora_lib.merged(lora_lib.join(trained, frozen), self.adapted.lora)
+    merged = lora_lib.merge(lora_lib.join(trained, frozen), self.adapted.lora)
     return jax.device_put(merged, shardings)
 
 
