@@ -46,9 +46,17 @@ class _Terminated(KeyboardInterrupt):
   """SIGTERM, where there is nothing to save."""
 
 
-def start(run: Callable[[], None]) -> None:
-  """Parses flags and runs; a user's error is one line and exit code 2."""
-  for flag in (CONFIG, WORKDIR):  # --help shows those of the main module.
+def start(
+    run: Callable[[], None], own: Sequence[flags.FlagHolder] = ()
+) -> None:
+  """Parses flags and runs; a user's error is one line and exit code 2.
+
+  Args:
+    run: the command.
+    own: the flags of its module.
+  """
+  # --help shows the flags of the main module only.
+  for flag in (CONFIG, WORKDIR, *own):
     flags.FLAGS.register_key_flag_for_module(
         sys.argv[0], flags.FLAGS[flag.name]
     )

@@ -6,7 +6,6 @@ Sections are frozen dataclasses whose fields are made by `option` and
 
 from collections.abc import Mapping
 import dataclasses
-import itertools
 import math
 import re
 import struct
@@ -162,7 +161,10 @@ def _values(
   each = typing.get_args(kind)[0]
   places = [f"{where}[{i}]" for i in range(len(values))]
   if dataclasses.is_dataclass(each):
-    return tuple(map(check_section, itertools.repeat(each), values, places))
+    return tuple(
+        check_section(each, value, place)
+        for value, place in zip(values, places, strict=True)
+    )
   return tuple(
       _value(each, limits, value, place)
       for value, place in zip(values, places, strict=True)

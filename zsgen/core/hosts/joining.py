@@ -106,9 +106,10 @@ def start(
 
 def _place(asked: config.Hosts) -> Place | None:
   """Returns the place of this process; None if it is the only one."""
-  known = {name: _option(asked, name) for name in _VARIABLES}
-  count, index = known["count"], known["index"]
-  if None not in (count, index) and index >= count:
+  coordinator = _address_option(asked)
+  count, index = _number_option(asked, "count"), _number_option(asked, "index")
+  known = {"coordinator": coordinator, "count": count, "index": index}
+  if count is not None and index is not None and index >= count:
     raise errors.InputError(
         f"{_HELP}; index is {index}, which is not one of 0 to {count - 1}."
     )
@@ -121,34 +122,44 @@ def _place(asked: config.Hosts) -> Place | None:
       return None
     raise errors.InputError(f"{_HELP}; missing: {', '.join(missing)}.")
   address = None
-  if known["coordinator"]:
-    address = addresses.parse(known["coordinator"], _COORDINATOR)
+  if coordinator:
+    address = addresses.parse(coordinator, _COORDINATOR)
+  if cluster is not None:
+    count = _number(cluster, "count") if count is None else count
+    index = _number(cluster, "index") if index is None else index
+  assert count is not None, "a cluster provides what is missing"
+  assert index is not None, "a cluster provides what is missing"
   return Place(
       address=address,
-      count=_number(cluster, "count") if count is None else count,
-      index=_number(cluster, "index") if index is None else index,
+      count=count,
+      index=index,
       found=bool(missing),
   )
 
 
-def _option(asked: config.Hosts, name: str) -> str | int | None:
-  """An option of the config, or its variable; None where neither is set."""
+def _address_option(asked: config.Hosts) -> str | None:
+  """Returns the coordinator of the config or of its variable, if any."""
+  if asked.coordinator != config.Hosts().coordinator:
+    return asked.coordinator
+  return os.environ.get(_VARIABLES["coordinator"]) or None
+
+
+def _number_option(asked: config.Hosts, name: str) -> int | None:
+  """Returns an option of the config or its variable; None without either."""
   value = getattr(asked, name)
   if value != getattr(config.Hosts(), name):
     return value
   variable = _VARIABLES[name]
-  found = os.environ.get(variable, "")
-  if not found:
+  text = os.environ.get(variable, "")
+  if not text:
     return None
-  if name == "coordinator":
-    return found
   low = 1 if name == "count" else 0
-  if not re.fullmatch("[0-9]{1,9}", found) or not low <= int(found) <= _MOST:
+  if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= _MOST:
     raise errors.InputError(
-        f"{variable} is {found[:80]!r}; it must be a number from {low} to"
+        f"{variable} is {text[:80]!r}; it must be a number from {low} to"
         f" {_MOST}."
     )
-  return int(found)
+  return int(text)
 
 
 def _cluster() -> "type[clusters.ClusterEnv] | None":

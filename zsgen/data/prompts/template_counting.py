@@ -6,8 +6,7 @@ placed around or into them.
 
 from typing import Any
 
-import jinja2
-from jinja2 import nodes
+from jinja2 import nodes, visitor
 
 # Filters that only `Counting` can write: these are no names in a template.
 TICK, MEASURE, CONCAT = "<tick>", "<measure>", "<concat>"
@@ -15,7 +14,7 @@ CONTAINER, SLICE = "<container>", "<slice>"
 _EQUAL, _SEARCHED = ("eq", "ne"), ("in", "notin")
 
 
-class Counting(jinja2.visitor.NodeTransformer):
+class Counting(visitor.NodeTransformer):
   """Inserts filters that count into a template's tree."""
 
   def visit_For(self, node: nodes.For) -> nodes.Node:

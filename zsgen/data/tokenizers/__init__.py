@@ -28,25 +28,55 @@ from zsgen.data.tokenizers.rewrites import Rewrites
 class Tokenizer(Protocol):
   """What the project asks of a tokenizer."""
 
-  # One more than the largest id.
-  vocab_size: int
-  # The end token's where the tokenizer has none of its own; seldom 0.
-  pad_id: int
-  # What stands before every text; None where nothing does.
-  bos_id: int | None
-  eos_id: int
-  # SHA-256 of everything that decides ids, wherever it lies.
-  fingerprint: str
-  # Jinja text that turns a conversation into text; None where there is none.
-  chat_template: str | None
-  # Strings of special tokens by Hugging Face's names: "eos_token", ….
-  special_tokens: dict[str, str]
-  # Ids of all special tokens by their strings.
-  special_ids: dict[str, int]
-  # How text that follows other text is encoded; None: as any text.
-  continued: continued.Continued | None
-  # Finds what is lost of a text; None where nothing can be.
-  lost: losses.Lost | None
+  @property
+  def vocab_size(self) -> int:
+    """One more than the largest id."""
+    ...
+
+  @property
+  def pad_id(self) -> int:
+    """The end token's where the tokenizer has none of its own; seldom 0."""
+    ...
+
+  @property
+  def bos_id(self) -> int | None:
+    """The token before every text; None if there is none."""
+    ...
+
+  @property
+  def eos_id(self) -> int:
+    """The token that ends an answer."""
+    ...
+
+  @property
+  def fingerprint(self) -> str:
+    """SHA-256 of everything that decides ids, wherever the files are."""
+    ...
+
+  @property
+  def chat_template(self) -> str | None:
+    """Jinja text that turns a conversation into text; None if there is none."""
+    ...
+
+  @property
+  def special_tokens(self) -> dict[str, str]:
+    """Strings of special tokens by Hugging Face's names: "eos_token", …."""
+    ...
+
+  @property
+  def special_ids(self) -> dict[str, int]:
+    """Ids of all special tokens by their strings."""
+    ...
+
+  @property
+  def continued(self) -> continued.Continued | None:
+    """How text that follows other text is encoded; None: as any text."""
+    ...
+
+  @property
+  def lost(self) -> losses.Lost | None:
+    """Finds what is lost of a text; None where nothing can be."""
+    ...
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids of each text (uint32), without BOS or EOS; no special ones.
@@ -54,15 +84,18 @@ class Tokenizer(Protocol):
     Raises:
       UnicodeEncodeError: a text has half a surrogate pair.
     """
+    ...
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
     """As `encode_batch`, but special tokens' strings become their ids."""
+    ...
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of the ids, special ones left out.
 
     Bytes that are no UTF-8 are left out, or stand as U+FFFD.
     """
+    ...
 
   def save(self, directory: pathlib.Path) -> None:
     """Writes what `load` reads; makes the directory where it is absent."""

@@ -44,7 +44,7 @@ class Bytes:
     """As `encode_batch`: special ids have no strings."""
     return self.encode_batch(texts)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of the ids; special ids and broken bytes are left out."""
     first = self._first
     raw = bytes(int(i) - first for i in ids if first <= i < self.vocab_size)

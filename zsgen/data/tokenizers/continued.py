@@ -123,7 +123,7 @@ def _without_space(step: Any) -> tuple[Any, bool]:
   if kind == "ByteLevel" and step.get("add_prefix_space", True):
     return {**step, "add_prefix_space": False}, True
   if kind == "Metaspace" and _scheme(step) != "never":
-    off = {"prepend_scheme": "never"}
+    off: dict[str, Any] = {"prepend_scheme": "never"}
     if "add_prefix_space" in step:
       off["add_prefix_space"] = False
     return {**step, **off}, True

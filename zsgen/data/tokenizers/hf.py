@@ -84,6 +84,7 @@ class Hf:
   def _inside(self) -> dict[bool, Any]:
     """The tokenizers of text inside other text, by `special`."""
     spec = self._spec_continued
+    assert spec is not None, "`continued` is None otherwise"
     hidden = _hidden(spec, self.special_ids)
     return {True: _build(spec, self._file), False: _build(hidden, self._file)}
 
@@ -131,7 +132,7 @@ class Hf:
     """As `encode_batch`, but special tokens' strings become their ids."""
     return _encode(self._whole, texts, self._file)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of the ids; special ones are left out."""
     known = [int(i) for i in ids if 0 <= i < self.vocab_size]
     with guard.one_error(self._file, "cannot decode ids"):

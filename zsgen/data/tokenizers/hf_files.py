@@ -4,7 +4,7 @@ tokenizer.json decides the ids; the other files say which tokens are special.
 No code of a model's is run, and nothing is unpickled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import pathlib
@@ -192,7 +192,7 @@ def _add(
 
 
 def _special_tokens(
-    named: list[Mapping[str, Any]],
+    named: Sequence[Mapping[str, Any]],
     model: Mapping[str, Any],
     vocab: Mapping[str, int],
 ) -> dict[str, str]:
@@ -210,7 +210,7 @@ def _special_tokens(
   return found
 
 
-def _more(named: list[Mapping[str, Any]]) -> list[str]:
+def _more(named: Sequence[Mapping[str, Any]]) -> list[str]:
   """Strings of special tokens that have no name of their own."""
   tokens = []
   for each in named:

@@ -70,7 +70,7 @@ class Rewrites:
     """As `encode_batch`: no template of this tokenizer's writes special ones."""
     return self.encode_batch(texts)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of the ids; special ones are left out."""
     return "".join(_TEXTS.get(int(i), "") for i in ids)
 
@@ -91,6 +91,7 @@ class Rewrites:
 
   def _ids(self, text: str) -> np.ndarray:
     known = _KNOWN.match(text)
+    assert known is not None, "the pattern matches the empty text"
     if known.end() < len(text):
       raise _unknown(text, text[known.end()])
     codes = text

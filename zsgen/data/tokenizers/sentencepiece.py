@@ -148,7 +148,7 @@ class SentencePiece:
     found = self._inside.encode(list(texts), out_type="serialized_proto")
     return list(map(sentencepiece_json.read_spans, found))
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of the ids; control pieces are left out."""
     control = set(self.special_ids.values())
     return self._processor.decode(

@@ -101,8 +101,8 @@ def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
   return ids, spans
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-  """Number and value of each field of a protocol buffer."""
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+  """Number and value, an integer or bytes, of each field of a message."""
   at = 0
   while at < len(message):
     key, at = _varint(message, at)
