@@ -38,6 +38,7 @@ tpu-check: .venv-tpu/installed
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pyink --check --quiet .
+	$(BIN)/python -m tests.helpers.names
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:

@@ -1,1 +1,1 @@
-"""Each measures the project beside a peer, in the same run."""
+"""Benchmarks, which measure the project and a peer in the same run."""

@@ -1,14 +1,13 @@
-"""Tokens generated a second, beside transformers with torch.
+"""Tokens generated per second, compared with transformers and torch.
 
   python -m benchmarks.generation
   python -m benchmarks.generation --batch=32 --prompt=512
 
-A Llama-shaped model of about 10 million drawn parameters in float32, greedy,
-with key-value caches on both sides; prompts are drawn, all of one length, and
-no end token stops an answer. Every peer runs in a process of its own, the same
-directory of weights and the same prompts; the first of its turns (compiling)
-is not counted, the quickest of the others is. The answers must be equal token
-for token.
+Both use a Llama-shaped model of about 10 million random parameters in float32,
+greedy decoding and key-value caches. Prompts are random and have the same length,
+and no end token stops an answer. Each peer runs in a separate process with the
+same weights and prompts; the first run (compiling) is not counted, and the fastest
+of the others is reported. The answers must be equal token for token.
 """
 
 import argparse
@@ -41,11 +40,13 @@ ARCH = config.Model(
     mlp_width=864,
     tied=True,
 )
-_TURNS = 4
+_RUNS = 4
 
 
 def write(directory: pathlib.Path) -> dict[str, Any]:
-  """Writes the model; larger than new ones, so that answers differ."""
+  """Writes the model, with larger parameters than new ones so that answers
+  vary.
+  """
   params = jax.jit(model_lib.Model.from_config(ARCH).init)(jax.random.key(0))
   params = jax.tree.map(lambda leaf: 3 * leaf, params)
   hugging_face.save(directory, params, ARCH)
@@ -53,13 +54,13 @@ def write(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def prompts(batch: int, length: int) -> np.ndarray:
-  """Drawn prompts, int32 [batch, length]."""
+  """Returns random prompts, int32 [batch, length]."""
   rng = np.random.default_rng(0)
   return rng.integers(3, ARCH.vocab_size, (batch, length)).astype(np.int32)
 
 
 def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
-  """Tokens a second here."""
+  """Measures tokens per second of zsgen."""
   start = start_lib.of(config.Model(init=f"hf:{directory}"), seed=0)
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   params = start.load(mesh_lib.shardings(start.shapes, mesh))
@@ -70,23 +71,23 @@ def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
           generation.generate,
           model=model_lib.Model.from_config(start.arch),
           decoding=generation.Decoding(max_new_tokens=new),
-          ends=(ARCH.vocab_size,),  # Never said.
+          ends=(ARCH.vocab_size,),  # Never generated.
           pad=0,
       )
   )
   lengths = np.full(batch, length, np.int32)
   rows = np.arange(batch, dtype=np.int32)
 
-  def turn() -> np.ndarray:
+  def generate() -> np.ndarray:
     return np.asarray(run(params, tokens, lengths, rows, 0))
 
-  return _timed(turn, batch * new)
+  return _timed(generate, batch * new)
 
 
 def transformers(
     directory: pathlib.Path, batch: int, length: int, new: int
 ) -> dict:
-  """Tokens a second by transformers' greedy `generate`."""
+  """Measures tokens per second of transformers' greedy `generate`."""
   import torch
   import transformers as library
 
@@ -95,9 +96,9 @@ def transformers(
   ).eval()
   tokens = torch.tensor(prompts(batch, length).astype(np.int64))
 
-  def turn() -> np.ndarray:
+  def generate() -> np.ndarray:
     with torch.inference_mode():
-      found = model.generate(
+      output = model.generate(
           tokens,
           attention_mask=torch.ones_like(tokens),
           do_sample=False,
@@ -106,17 +107,17 @@ def transformers(
           eos_token_id=None,
           pad_token_id=0,
       )
-    return found[:, length:].numpy()
+    return output[:, length:].numpy()
 
-  return _timed(turn, batch * new)
+  return _timed(generate, batch * new)
 
 
-def _timed(turn: Any, tokens: int) -> dict[str, Any]:
-  answers = turn()
+def _timed(generate: Any, tokens: int) -> dict[str, Any]:
+  answers = generate()
   seconds = []
-  for _ in range(_TURNS):
+  for _ in range(_RUNS):
     began = time.perf_counter()
-    turn()
+    generate()
     seconds.append(time.perf_counter() - began)
   return {"rate": tokens / min(seconds), "answers": answers.tolist()}
 
@@ -131,10 +132,10 @@ def main() -> None:
   shape = (args.batch, args.prompt, args.new)
   with tempfile.TemporaryDirectory() as scratch:
     directory = pathlib.Path(scratch) / "model"
-    made = peers_lib.measure(write, directory)
-    ours = peers_lib.measure(zsgen, directory, *shape)
-    theirs = peers_lib.measure(transformers, directory, *shape)
-  title = f"{made['parameters']:,} parameters, batch {shape[0]}, prompts of"
+    model = peers_lib.measure(write, directory)
+    own_result = peers_lib.measure(zsgen, directory, *shape)
+    peer_result = peers_lib.measure(transformers, directory, *shape)
+  title = f"{model['parameters']:,} parameters, batch {shape[0]}, prompts of"
   table = rich.table.Table(
       "peer",
       "new tokens/s",
@@ -142,20 +143,23 @@ def main() -> None:
       "peak GB",
       title=f"{title} {shape[1]} tokens, {shape[2]} new ones",
   )
-  for name, each in {"zsgen": ours, "transformers": theirs}.items():
-    if "failed" in each:
-      table.add_row(name, each["failed"], "", "")
+  for name, result in {
+      "zsgen": own_result,
+      "transformers": peer_result,
+  }.items():
+    if "failed" in result:
+      table.add_row(name, result["failed"], "", "")
       continue
     table.add_row(
         name,
-        f"{each['rate']:.0f}",
-        f"{ours['rate'] / each['rate']:.2f}",
-        f"{each['peak_mb'] / 1024:.2f}",
+        f"{result['rate']:.0f}",
+        f"{own_result['rate'] / result['rate']:.2f}",
+        f"{result['peak_mb'] / 1024:.2f}",
     )
   console = rich.console.Console()
   console.print(table)
-  if "answers" in theirs:
-    equal = np.array(ours["answers"]) == np.array(theirs["answers"])
+  if "answers" in peer_result:
+    equal = np.array(own_result["answers"]) == np.array(peer_result["answers"])
     console.print(f"{equal.sum():,} of {equal.size:,} tokens are equal")
 
 

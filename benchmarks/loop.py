@@ -1,13 +1,12 @@
-"""What the training loop itself costs the host, by part, and a second start.
+"""Host time of the training loop, by part, and of a second start.
 
   python -m benchmarks.loop
   python -m benchmarks.loop --start      # the demo's first step, cold and warm
 
-A step takes 16 drawn examples of about 290 tokens, in rows of 1,024, from a
-store on disk, and is logged to files, TensorBoard and a progress line that is
-drawn. The device program is a small model: only the time of the host counts,
-milliseconds of the loop's thread on its core, which other processes do not
-change. The device works while the host does all of it.
+A step uses 16 random examples of about 290 tokens, in rows of 1,024, from a store
+on disk, and is logged to files, TensorBoard and a progress line. The device program
+is a small model, because only host time counts: CPU milliseconds of the loop's
+thread, which other processes do not affect. The device works at the same time.
 """
 
 import argparse
@@ -55,7 +54,7 @@ _MODEL = {
     "mlp_width": 64,
 }
 _WAITING = "waiting for the device"
-# What is timed: where it is, and what it is called.
+# The functions to time: owner, name and label.
 _PARTS = (
     (batches, "look_up", "look up"),
     (batches, "lay_out", "lay out"),
@@ -71,8 +70,8 @@ _PARTS = (
 )
 
 
-class Spent:
-  """Seconds by part between two marks; nothing counts outside of them."""
+class Clock:
+  """Seconds by part between two marks."""
 
   def __init__(self) -> None:
     self.parts: dict[str, float] = {}
@@ -80,26 +79,26 @@ class Spent:
     self._begin: tuple[float, float] | None = None
 
   def begin(self) -> None:
-    """From here on seconds count."""
+    """Starts counting seconds."""
     self._begin = time.thread_time(), time.perf_counter()
 
   def end(self) -> None:
-    """From here on they do not."""
+    """Stops counting seconds."""
     thread, wall = self._begin
     self.total = time.thread_time() - thread
     self.wall = time.perf_counter() - wall
     self._begin = None
 
   def timed(self, part: str, function: Callable[..., Any]) -> Callable:
-    """The function, put down to a part."""
+    """Wraps a function to count its time as a part."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
       begin = time.thread_time()
       result = function(*args, **kwargs)
       if self._begin:
-        took = time.thread_time() - begin
-        self.parts[part] = self.parts.get(part, 0.0) + took
+        seconds = time.thread_time() - begin
+        self.parts[part] = self.parts.get(part, 0.0) + seconds
       return result
 
     return call
@@ -110,15 +109,15 @@ class Timed:
 
   Args:
     step: the program.
-    spent: begins before call number `first`, ends before `beyond`.
-    first: as said.
-    beyond: as said.
+    clock: counts seconds from call number `first` until before call `end`.
+    first: the first call to count.
+    end: the first call not to count.
   """
 
-  def __init__(self, step: Any, spent: Spent, first: int, beyond: int):
+  def __init__(self, step: Any, clock: Clock, first: int, end: int):
     self.lower = step.lower
-    self._call = spent.timed("dispatch", step)
-    self._marks = {first: spent.begin, beyond: spent.end}
+    self._call = clock.timed("dispatch", step)
+    self._marks = {first: clock.begin, end: clock.end}
     self._count = 0
 
   def __call__(self, *args: Any) -> Any:
@@ -128,8 +127,8 @@ class Timed:
     return self._call(*args)
 
 
-class Drawn:
-  """Rows of drawn tokens, in memory maps as those of a store."""
+class RandomStore:
+  """Rows of random tokens, in memory maps like those of a store."""
 
   def __init__(self, folder: pathlib.Path, count: int):
     rng = np.random.default_rng(0)
@@ -144,15 +143,15 @@ class Drawn:
     )
 
   def row(self, example: int) -> store_lib.Row:
-    """As `Store.row`."""
+    """Returns a row, like `Store.row`."""
     begin, end = self._offsets[example], self._offsets[example + 1]
     return store_lib.Row(self._tokens[begin:end], self._mask[begin:end])
 
 
 def make_job(folder: pathlib.Path, steps: int) -> loop.Job:
-  """A run without evaluations over a drawn store."""
+  """Makes a run without evaluations over a random store."""
   size = 16
-  store = Drawn(folder, steps * size)
+  store = RandomStore(folder, steps * size)
   ids = np.random.default_rng(1).permutation(steps * size)
   config = config_lib.check({"model": _MODEL, "machine": {"save_every": steps}})
   mesh = mesh_lib.make(config.machine.mesh, jax.devices()[:1])
@@ -172,8 +171,8 @@ def make_job(folder: pathlib.Path, steps: int) -> loop.Job:
   )
 
 
-class _changed:
-  """Attributes that are others inside of `with`."""
+class _patched:
+  """Replaces attributes inside a `with` block."""
 
   def __init__(self, changes: list[tuple[Any, str, Any]]):
     self._changes = changes
@@ -191,32 +190,32 @@ class _changed:
 
 
 def measure(steps: int, warm: int) -> rich.table.Table:
-  """Milliseconds of the host a step, by part."""
-  spent = Spent()
+  """Returns a table of host milliseconds per step, by part."""
+  clock = Clock()
   changes = [
-      (owner, name, spent.timed(part, getattr(owner, name)))
+      (owner, name, clock.timed(part, getattr(owner, name)))
       for owner, name, part in _PARTS
   ]
-  with tempfile.TemporaryDirectory() as name, _changed(changes):
+  with tempfile.TemporaryDirectory() as name, _patched(changes):
     job = make_job(pathlib.Path(name), warm + steps + 1)
-    step = Timed(job.program.step, spent, warm, warm + steps)
+    step = Timed(job.program.step, clock, warm, warm + steps)
     loop.train(job._replace(program=job.program._replace(step=step)))
   grid = rich.table.Table(title=f"host, {steps} steps")
   grid.add_column("part")
-  grid.add_column("ms a step", justify="right")
-  waiting = spent.parts.pop(_WAITING)
-  host = spent.total - waiting
-  parts = {**spent.parts, "the rest": host - sum(spent.parts.values())}
+  grid.add_column("ms per step", justify="right")
+  waiting = clock.parts.pop(_WAITING)
+  host = clock.total - waiting
+  parts = {**clock.parts, "the rest": host - sum(clock.parts.values())}
   for part, seconds in parts.items():
     grid.add_row(part, f"{1000 * seconds / steps:.3f}")
   grid.add_row("all", f"{1000 * host / steps:.3f}")
   grid.add_row("in the wait for results", f"{1000 * waiting / steps:.3f}")
-  grid.add_row("a step (wall)", f"{1000 * spent.wall / steps:.1f}")
+  grid.add_row("a step (wall)", f"{1000 * clock.wall / steps:.1f}")
   return grid
 
 
 def first_step(workdir: pathlib.Path, root: pathlib.Path) -> dict[str, float]:
-  """Seconds from a process's start to the demo's first logged step."""
+  """Measures seconds from a process's start to the demo's first logged step."""
   shutil.rmtree(workdir / "runs", ignore_errors=True)
   begin = time.perf_counter()
   command = [sys.executable, "-m", "zsgen.main", "--config=configs/tmt.py"]
@@ -229,9 +228,9 @@ def first_step(workdir: pathlib.Path, root: pathlib.Path) -> dict[str, float]:
   )
   try:
     while process.poll() is None:
-      found = _logged(workdir)
-      if found:
-        return {"first step": time.perf_counter() - begin, **found}
+      times = _logged(workdir)
+      if times:
+        return {"first step": time.perf_counter() - begin, **times}
       time.sleep(0.01)
   finally:
     process.kill()
@@ -240,7 +239,7 @@ def first_step(workdir: pathlib.Path, root: pathlib.Path) -> dict[str, float]:
 
 
 def _logged(workdir: pathlib.Path) -> dict[str, float]:
-  """Seconds that the first step compiled and ran; {} before it is logged."""
+  """Returns the compile and run time of the first step; {} before it is logged."""
   for path in workdir.glob("runs/*/perf.jsonl"):
     for line in path.read_text().splitlines():
       record = json.loads(line)
@@ -251,15 +250,17 @@ def _logged(workdir: pathlib.Path) -> dict[str, float]:
 
 
 def starts() -> rich.table.Table:
-  """The demo, started with nothing there, and again without its run."""
+  """Measures starts of the demo, with an empty workdir and again without its
+  run.
+  """
   root = pathlib.Path(__file__).resolve().parents[1]
   grid = rich.table.Table(title="the demo, seconds")
   for column in ("start", "first step", "of it compiling", "the step"):
     grid.add_column(column, justify="right")
   with tempfile.TemporaryDirectory() as name:
     for start in ("first", "second", "third"):
-      found = first_step(pathlib.Path(name), root)
-      grid.add_row(start, *(f"{each:.2f}" for each in found.values()))
+      times = first_step(pathlib.Path(name), root)
+      grid.add_row(start, *(f"{seconds:.2f}" for seconds in times.values()))
   return grid
 
 
@@ -272,8 +273,8 @@ def main() -> None:
   parser.add_argument("--warm", type=int, default=10)
   parser.add_argument("--start", action="store_true")
   options = parser.parse_args()
-  made = starts() if options.start else measure(options.steps, options.warm)
-  rich.console.Console(width=80).print(made)
+  table = starts() if options.start else measure(options.steps, options.warm)
+  rich.console.Console(width=80).print(table)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Importing a model of a billion parameters: time, and memory of the host.
+"""Time and host memory to import a model of a billion parameters.
 
   python -m benchmarks.models                       # Llama-3.2-1B's shape
   python -m benchmarks.models --preset=QWEN3_06B --dtype=float32
 
-A directory with drawn weights is written first, in shards of 1 GB, and deleted
-afterwards. Every peer reads it in a process of its own, to float32, as
-training needs it; ratios are to the size of the parameters in float32.
+A directory with random weights is written first, in shards of 1 GB, and deleted
+afterwards. Each peer reads it in a separate process as float32, as training needs
+it; ratios are relative to the size of the parameters in float32.
 
   zsgen         `config.model.init="hf:DIR"`: onto the device mesh
-  transformers  `AutoModelForCausalLM.from_pretrained`, where torch is installed
-  export        zsgen again, and writes all of it to a new directory
+  transformers  `AutoModelForCausalLM.from_pretrained`, if torch is installed
+  export        zsgen again, then writes everything to a new directory
 """
 
 import argparse
@@ -36,8 +36,8 @@ from zsgen.train import start as start_lib
 _SHARD = 1_000_000_000
 
 
-class _Drawn:
-  """A parameter whose layers are drawn when they are asked for."""
+class _RandomParameter:
+  """A parameter whose layers are drawn on demand."""
 
   def __init__(self, shape: tuple[int, ...]):
     self.shape = shape
@@ -55,12 +55,12 @@ def _draw(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def write(directory: pathlib.Path, preset: str, dtype: str) -> dict[str, Any]:
-  """Writes a model of drawn weights."""
+  """Writes a model with random weights."""
   fields = {"init": "new", **getattr(presets, preset)}
   arch = schema.check_section(config.Model, fields, "config.model")
   init = model_lib.Model.from_config(arch).init
   shapes = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0)))
-  params = {path: _Drawn(leaf.shape) for path, leaf in shapes.items()}
+  params = {path: _RandomParameter(leaf.shape) for path, leaf in shapes.items()}
   hugging_face.save(
       directory,
       traverse_util.unflatten_dict(params),
@@ -73,7 +73,7 @@ def write(directory: pathlib.Path, preset: str, dtype: str) -> dict[str, Any]:
 
 
 def zsgen(directory: pathlib.Path, export: str = "") -> dict[str, Any]:
-  """Reads the directory as a run does; writes it again if asked to."""
+  """Reads the directory as a run does; writes it again if requested."""
   began = time.perf_counter()
   start = start_lib.of(config.Model(init=f"hf:{directory}"), seed=0)
   mesh = mesh_lib.make(config.Mesh())
@@ -86,7 +86,7 @@ def zsgen(directory: pathlib.Path, export: str = "") -> dict[str, Any]:
 
 
 def transformers(directory: pathlib.Path) -> dict[str, Any]:
-  """The same by transformers and torch."""
+  """Reads the directory with transformers and torch."""
   import torch
   import transformers as library
 
@@ -103,13 +103,13 @@ def main() -> None:
   args = parser.parse_args()
   with tempfile.TemporaryDirectory() as scratch:
     directory = pathlib.Path(scratch) / "model"
-    made = peers_lib.measure(write, directory, args.preset, args.dtype)
-    size = 4 * made["parameters"] / 2**20
-    again = str(pathlib.Path(scratch) / "again")
-    found = {
+    model = peers_lib.measure(write, directory, args.preset, args.dtype)
+    size = 4 * model["parameters"] / 2**20
+    export = str(pathlib.Path(scratch) / "again")
+    results = {
         "zsgen": peers_lib.measure(zsgen, directory),
         "transformers": peers_lib.measure(transformers, directory),
-        "export": peers_lib.measure(zsgen, directory, again),
+        "export": peers_lib.measure(zsgen, directory, export),
     }
   table = rich.table.Table(
       "peer",
@@ -118,14 +118,14 @@ def main() -> None:
       "of the parameters",
       title=f"{args.preset}, {args.dtype} file, {size / 1024:.2f} GB in float32",
   )
-  for name, each in found.items():
-    if "failed" in each:
-      table.add_row(name, each["failed"], "", "")
+  for name, result in results.items():
+    if "failed" in result:
+      table.add_row(name, result["failed"], "", "")
       continue
-    peak = each["peak_mb"]
+    peak = result["peak_mb"]
     table.add_row(
         name,
-        f"{each['seconds']:.1f}",
+        f"{result['seconds']:.1f}",
         f"{peak / 1024:.2f}",
         f"{peak / size:.2f}",
     )

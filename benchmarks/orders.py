@@ -4,13 +4,13 @@
   python -m benchmarks.orders --table             # how time and memory grow
   python -m benchmarks.orders --complete          # every round of 100k x 1k
 
-Vectors are drawn: unit vectors of 384 dimensions around 1,600 centres, held-out
-ones around 225 centres that are near to some of those, as unseen tasks have
-siblings. Every peer runs in a process of its own on the same file and reports
-seconds and peak memory; ratios are to the product alone. `released` restates
-the algorithm of the paper's code (spec 2.7): the whole matrix, a copy of it for
-each selection, an argmin over all of it in every round. Its ids must be ours.
-faiss (pip install faiss-cpu) does the nearest-neighbour part alone.
+Vectors are random unit vectors of 384 dimensions around 1,600 centres; held-out
+vectors are around 225 centres close to some of those, because unseen tasks have
+similar training tasks. Each peer runs in a separate process on the same file and
+reports seconds and peak memory; ratios are relative to the bare product. `released`
+reimplements the algorithm of the paper's code (spec 2.7): the whole matrix, a copy
+of it for each selection, and an argmin over all of it in every round. It must give
+the same ids. faiss (pip install faiss-cpu) only does the nearest-neighbour part.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from zsgen.orders.arrangements import released, tmt
 
 DIM = 384
 _CENTRES, _TARGETS = 1600, 225
-_DRAWN = 65536
+_CHUNK = 65536
 
 
 def draw(folder: pathlib.Path, size: int, heldout: int) -> None:
@@ -43,18 +43,18 @@ def draw(folder: pathlib.Path, size: int, heldout: int) -> None:
   train = np.lib.format.open_memmap(
       folder / "train.npy", "w+", np.float32, (size, DIM)
   )
-  for start in range(0, size, _DRAWN):
-    part = slice(start, min(start + _DRAWN, size))
-    # Task by task, as a store has them.
-    which = np.arange(part.start, part.stop) * _CENTRES // size
-    train[part] = _around(rng, centres[which])
+  for start in range(0, size, _CHUNK):
+    part = slice(start, min(start + _CHUNK, size))
+    # Task by task, as in a store.
+    indices = np.arange(part.start, part.stop) * _CENTRES // size
+    train[part] = _draw_around(rng, centres[indices])
   train.flush()
-  siblings = _around(rng, centres[:: _CENTRES // _TARGETS][:_TARGETS])
-  which = np.arange(heldout) * len(siblings) // heldout
-  np.save(folder / "heldout.npy", _around(rng, siblings[which]))
+  siblings = _draw_around(rng, centres[:: _CENTRES // _TARGETS][:_TARGETS])
+  indices = np.arange(heldout) * len(siblings) // heldout
+  np.save(folder / "heldout.npy", _draw_around(rng, siblings[indices]))
 
 
-def _around(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
+def _draw_around(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
   noise = rng.standard_normal(centres.shape, np.float32) / np.sqrt(DIM)
   return grid.snap(_unit(centres + 1.2 * noise))
 
@@ -64,13 +64,13 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def zsgen_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
-  """Half of the budget near, half far: the released setting NFT."""
+  """Picks half of the budget near and half far: the released setting NFT."""
   pool = _pool(train, heldout)
   return released.arrange(pool, budget=budget, setting="NFT", seed=0).rows
 
 
 def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
-  """Rounds of nearest picks alone."""
+  """Picks rounds of nearest rows only."""
   pool = _pool(train, heldout)
   walk = turns.rounds(*pool.embedded(), ("nearest",), budget)[0]
   return tmt.take(walk, "nearest", budget, whole=True).rows
@@ -85,26 +85,28 @@ def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:
 
 
 def released_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
-  """The released code's way to the same ids."""
+  """Computes the same ids like the released code."""
   distance = -(train @ heldout.T)
-  near = _select(distance, budget - budget // 2, np.argmin, distance.max() + 1)
-  far = _select(distance, budget // 2, np.argmax, distance.min() - 1)
-  return np.array(list(dict.fromkeys(near + far[::-1])))
+  nearest = _select(
+      distance, budget - budget // 2, np.argmin, distance.max() + 1
+  )
+  farthest = _select(distance, budget // 2, np.argmax, distance.min() - 1)
+  return np.array(list(dict.fromkeys(nearest + farthest[::-1])))
 
 
 def _select(distance: np.ndarray, count: int, pick: Any, fill: Any) -> list:
-  """Rounds until there are `count` rows; the last stays whole."""
+  """Returns rounds until there are `count` rows; the last round stays complete."""
   distance = distance.copy()
-  chosen = []
-  while len(chosen) < count:
+  selected = []
+  while len(selected) < count:
     rows = np.unique(pick(distance, axis=0))
-    chosen += rows.tolist()
+    selected += rows.tolist()
     distance[rows] = fill
-  return chosen
+  return selected
 
 
 def product(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
-  """E F^T alone, in the project's blocks, thrown away."""
+  """Computes E F^T in the project's blocks, and discards it."""
   del budget
   size = similarity.block_size(len(heldout), DIM)
   out = np.empty((len(heldout), size), np.float32)
@@ -114,7 +116,7 @@ def product(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
 
 
 def faiss_flat(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
-  """The 512 nearest rows of each held-out vector, by a flat index."""
+  """Returns the 512 nearest rows of each held-out vector, from a flat index."""
   del budget
   import faiss
 
@@ -133,10 +135,10 @@ PEERS = {
 
 
 def _timed(name: str, folder: pathlib.Path, budget: int) -> dict[str, Any]:
-  """Seconds of a peer, and the hash of its ids."""
+  """Returns the seconds of a peer and the hash of its ids."""
   train = np.load(folder / "train.npy", mmap_mode="r")
   heldout = np.load(folder / "heldout.npy")
-  train[::256].sum()  # The file is in memory before the clock starts.
+  train[::256].sum()  # Reads the file into memory before the clock starts.
   begin = time.perf_counter()
   ids = PEERS[name](train, heldout, budget)
   seconds = time.perf_counter() - begin
@@ -147,70 +149,72 @@ def _timed(name: str, folder: pathlib.Path, budget: int) -> dict[str, Any]:
 
 
 def compare(size: int, heldout: int, budget: int, peers: list[str]) -> dict:
-  """Measures peers on one problem, drawn in a folder of its own."""
+  """Measures peers on one problem, in a temporary folder."""
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     draw(folder, size, heldout)
-    found = {}
+    results = {}
     for peer in peers:
-      found[peer] = peers_lib.measure(_timed, peer, folder, budget)
-      print(json.dumps({"peer": peer, **found[peer]}), file=sys.stderr)
-  return found
+      results[peer] = peers_lib.measure(_timed, peer, folder, budget)
+      print(json.dumps({"peer": peer, **results[peer]}), file=sys.stderr)
+  return results
 
 
-def table(found: dict[str, dict], title: str) -> rich.table.Table:
-  """Seconds, ratio to the product and peak memory of each peer."""
+def table(results: dict[str, dict], title: str) -> rich.table.Table:
+  """Returns a table of seconds, ratios to the product and peak memory."""
   grid_ = rich.table.Table(title=title)
   for column in ("peer", "seconds", "of the product", "peak GB"):
     grid_.add_column(column, justify="left" if column == "peer" else "right")
-  base = found["product"]["seconds"]
-  for peer, one in found.items():
-    if "failed" in one:
-      grid_.add_row(peer, one["failed"], "", "")
+  base = results["product"]["seconds"]
+  for peer, result in results.items():
+    if "failed" in result:
+      grid_.add_row(peer, result["failed"], "", "")
       continue
-    ratio, peak = one["seconds"] / base, one["peak_mb"] / 1024
-    grid_.add_row(peer, f"{one['seconds']:.2f}", f"{ratio:.2f}", f"{peak:.2f}")
+    ratio, peak = result["seconds"] / base, result["peak_mb"] / 1024
+    grid_.add_row(
+        peer, f"{result['seconds']:.2f}", f"{ratio:.2f}", f"{peak:.2f}"
+    )
   return grid_
 
 
 def headline(console: rich.console.Console, options: Any) -> None:
-  """Every peer on one problem."""
+  """Measures every peer on one problem."""
   size, heldout, budget = options.size, options.heldout, options.budget
-  found = compare(size, heldout, budget, list(PEERS))
-  console.print(table(found, f"{size:,} x {heldout:,}, {budget:,} chosen"))
-  if "failed" not in found["released"]:
-    ratio = found["released"]["seconds"] / found["zsgen"]["seconds"]
-    same = found["released"]["ids"] == found["zsgen"]["ids"]
-    console.print(f"released / zsgen: {ratio:.1f}; same ids: {same}")
+  results = compare(size, heldout, budget, list(PEERS))
+  console.print(table(results, f"{size:,} x {heldout:,}, {budget:,} chosen"))
+  if "failed" not in results["released"]:
+    ratio = results["released"]["seconds"] / results["zsgen"]["seconds"]
+    is_same = results["released"]["ids"] == results["zsgen"]["ids"]
+    console.print(f"released / zsgen: {ratio:.1f}; same ids: {is_same}")
 
 
 def growth(console: rich.console.Console) -> None:
-  """zsgen and the product at nine sizes."""
+  """Measures zsgen and the product at nine sizes."""
   grid_ = rich.table.Table(title="3% of the pool chosen, half near, half far")
   for column in ("N", "M", "seconds", "of the product", "peak GB"):
     grid_.add_column(column, justify="right")
   for size in (10_000, 100_000, 1_000_000):
     for heldout in (100, 1_000, 10_000):
-      found = compare(size, heldout, 3 * size // 100, ["product", "zsgen"])
-      ours, base = found["zsgen"], found["product"]["seconds"]
+      results = compare(size, heldout, 3 * size // 100, ["product", "zsgen"])
+      result, base = results["zsgen"], results["product"]["seconds"]
       grid_.add_row(
           f"{size:,}",
           f"{heldout:,}",
-          f"{ours['seconds']:.2f}",
-          f"{ours['seconds'] / base:.2f}",
-          f"{ours['peak_mb'] / 1024:.2f}",
+          f"{result['seconds']:.2f}",
+          f"{result['seconds'] / base:.2f}",
+          f"{result['peak_mb'] / 1024:.2f}",
       )
   console.print(grid_)
 
 
 def complete(console: rich.console.Console) -> None:
-  """Every round of 100k x 1k until the pool is empty."""
-  found = compare(100_000, 1_000, 100_000, ["product", "zsgen, near half"])
-  console.print(table(found, "100,000 x 1,000, every round"))
+  """Measures every round of 100k x 1k until the pool is empty."""
+  results = compare(100_000, 1_000, 100_000, ["product", "zsgen, near half"])
+  console.print(table(results, "100,000 x 1,000, every round"))
 
 
 def main() -> None:
-  """Runs what the flags ask for, and prints its table."""
+  """Runs the benchmark of the flags and prints its table."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.orders", description=__doc__
   )

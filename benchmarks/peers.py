@@ -1,4 +1,4 @@
-"""A peer in a process of its own: what it measured, and its peak memory."""
+"""Runs a peer in a separate process and measures its peak memory."""
 
 from collections.abc import Callable
 import multiprocessing
@@ -11,24 +11,24 @@ def measure(function: Callable[..., dict[str, Any]], *args: Any) -> dict:
   """Runs a function of a module in a new process.
 
   Args:
-    function: returns what it measured.
-    *args: of the function.
+    function: the function, which returns measurements.
+    *args: its arguments.
 
   Returns:
-    Its result and `peak_mb`; or `failed`, why there is none: a package that is
-    not installed, or a process that ended early.
+    Its result and `peak_mb`; or `failed`, the reason for the failure: a package
+    is not installed, or the process ended early.
   """
   context = multiprocessing.get_context("spawn")
-  ours, theirs = context.Pipe()
-  process = context.Process(target=_child, args=(theirs, function, args))
+  parent_end, child_end = context.Pipe()
+  process = context.Process(target=_child, args=(child_end, function, args))
   process.start()
-  theirs.close()
+  child_end.close()
   try:
-    found = ours.recv()
+    result = parent_end.recv()
   except EOFError:
-    found = {"failed": "it did not end (out of memory?)"}
+    result = {"failed": "it did not end (out of memory?)"}
   process.join()
-  return found
+  return result
 
 
 def _child(
@@ -37,15 +37,18 @@ def _child(
     args: tuple,
 ) -> None:
   try:
-    found = function(*args)
+    result = function(*args)
   except ImportError as error:
     pipe.send({"failed": str(error)})
     return
-  pipe.send({**found, "peak_mb": _peak_mb()})
+  pipe.send({**result, "peak_mb": _peak_mb()})
 
 
 def _peak_mb() -> float:
-  """Largest resident set of this process; getrusage's is its parent's too."""
+  """Returns the peak resident set of this process.
+
+  That of getrusage includes the parent's.
+  """
   status = pathlib.Path("/proc/self/status").read_text()
-  (line,) = [each for each in status.splitlines() if "VmHWM" in each]
+  (line,) = [line for line in status.splitlines() if "VmHWM" in line]
   return int(line.split()[1]) / 1024

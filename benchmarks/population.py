@@ -1,13 +1,13 @@
-"""Members of a population trained as one program, or one after another.
+"""Compares training a population as one program with one run after another.
 
-  python -m benchmarks.population                      # on what is here
+  python -m benchmarks.population                      # on local devices
   XLA_FLAGS=--xla_force_host_platform_device_count=2 \\
       python -m benchmarks.population                  # two devices of a CPU
 
-A GPT-2-shaped decoder (3 blocks of width 64; `--tier=mini`: 6 of 256), 256
-examples of 29 tokens (48) a step, packed two a row; tokens are drawn. Steps of
-each member are timed alone and together; the quickest of three laps counts, and
-compiling does not. Tokens a second are those of all members.
+Uses a GPT-2-shaped decoder (3 blocks of width 64; `--tier=mini`: 6 of 256) and
+steps of 256 random examples of 29 tokens (48), packed two per row. Steps are timed
+separately for each member and for all together; the fastest of three laps counts,
+without compiling. Tokens per second are those of all members.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def _config(tier: str) -> tuple[config_lib.Config, int]:
 
 
 def _batch(tokens: int, seed: int) -> batches.Batch:
-  """A step's examples of one length."""
+  """Returns a step's examples, all of the same length."""
   rng = np.random.default_rng(seed)
   rows = [
       store_lib.Row(
@@ -76,7 +76,7 @@ def _batch(tokens: int, seed: int) -> batches.Batch:
 
 
 def _seconds(run: Any, state: Any, steps: int) -> float:
-  """Of a step, in the quickest lap; the state is carried on."""
+  """Returns the seconds per step of the fastest lap."""
   state, _ = jax.block_until_ready(run(state))  # Compiles.
   laps = []
   for _ in range(_LAPS):
@@ -89,29 +89,33 @@ def _seconds(run: Any, state: Any, steps: int) -> float:
 
 
 def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
-  """Seconds of a step of all members: one after another, and together."""
+  """Measures seconds per step of all members: one after another, and together."""
   config, tokens = _config(tier)
   hyper = optimizer.hyper_at(_TRAIN, 0, 10)
-  made = [_batch(tokens, seed) for seed in range(members)]
+  member_batches = [_batch(tokens, seed) for seed in range(members)]
 
   mesh = mesh_lib.make(config_lib.Mesh())
   start = start_lib.of(config.model, seed=0)
-  alone = program.make(config, start, mesh)
-  state = alone.init(start.load(alone.shardings.params))
-  one = _seconds(lambda s: alone.step(s, {}, made[0], hyper), state, steps)
+  single = program.make(config, start, mesh)
+  state = single.init(start.load(single.shardings.params))
+  seconds = _seconds(
+      lambda s: single.step(s, {}, member_batches[0], hyper), state, steps
+  )
 
   split = population.sharding(mesh, members)
-  plain = functools.partial(alone.plain_step, model=alone.model.alone)
-  together = jax.jit(population.mapped(plain, split), donate_argnums=0)
+  plain = functools.partial(
+      single.plain_step, model=single.model.on_each_device
+  )
+  step_all = jax.jit(population.mapped(plain, split), donate_argnums=0)
   states = [
-      jax.device_get(alone.init(start.load(alone.shardings.params)))
+      jax.device_get(single.init(start.load(single.shardings.params)))
       for _ in range(members)
   ]
   stack = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
-  batch, hypers = stack(*made), stack(*[hyper] * members)
-  put = jax.device_put(stack(*states), split)
-  return members * one, _seconds(
-      lambda s: together(s, {}, batch, hypers), put, steps
+  batch, hypers = stack(*member_batches), stack(*[hyper] * members)
+  stacked = jax.device_put(stack(*states), split)
+  return members * seconds, _seconds(
+      lambda s: step_all(s, {}, batch, hypers), stacked, steps
   )
 
 
@@ -134,13 +138,13 @@ def main() -> None:
   for members in map(int, args.members.split(",")):
     if members % len(devices):
       continue
-    apart, together = measure(args.tier, members, args.steps)
+    separate_seconds, joint_seconds = measure(args.tier, members, args.steps)
     count = members * _EXAMPLES * tokens
     table.add_row(
         str(members),
-        f"{count / apart:,.0f}",
-        f"{count / together:,.0f}",
-        f"{apart / together:.2f}",
+        f"{count / separate_seconds:,.0f}",
+        f"{count / joint_seconds:,.0f}",
+        f"{separate_seconds / joint_seconds:.2f}",
     )
   rich.console.Console().print(table)
 

@@ -3,19 +3,18 @@
   python -m benchmarks.prepare --path=DIR                  # trains a BPE first
   python -m benchmarks.prepare --path=DIR --tokenizer=HF   # a directory
 
-DIR holds flan_mini.json and train_eval_key_list.json; all rows are taken. Three
-peers, each in a process of its own, turn the same texts into ids by the same
-tokenizer; tokens are counted before any row is cut.
+DIR holds flan_mini.json and train_eval_key_list.json; all rows are used. Three
+peers, in separate processes, encode the same texts with the same tokenizer; tokens
+are counted before rows are cut.
 
-  zsgen   the whole stage, from the JSON to a store that was opened again
+  zsgen   the whole stage, from the JSON to a store that is opened again
   bare    the tokenizers library's encode_batch on the texts in memory, in
-          batches of 4,096; what it returns is thrown away
+          batches of 4,096, discarding the results
   seqio   a Task over the texts in memory, `seqio.preprocessors.tokenize` with
-          the project's vocabulary: one tf.py_function a text, in parallel
+          the project's vocabulary: one tf.py_function per text, in parallel
 
-CPU seconds are told beside the clock's: on a machine with other work they are
-what can be compared. Peers take turns as often as --repeat says; the quickest
-turn of each counts.
+CPU seconds are printed too, because on a busy machine only they are comparable.
+Peers alternate --repeat times, and the fastest run of each counts.
 """
 
 import argparse
@@ -37,21 +36,21 @@ from zsgen.core import config as config_lib
 from zsgen.data import __main__ as tools
 from zsgen.data import prepare, prompts, sources, tokenizers
 
-# Texts of a call of the bare tokenizer.
+# Number of texts per call of the bare tokenizer.
 _BATCH = 4096
 _VOCAB_SIZE = 8000
-# More than any task has.
-_ALL = 2_000_000
+# More instances than any task has.
+_ALL_INSTANCES = 2_000_000
 
 
 def data_config(path: str, tokenizer: str) -> config_lib.Data:
-  """All of Flan-mini; bytes where no tokenizer is named."""
+  """Returns the config of all of Flan-mini; bytes without a tokenizer."""
   data = {
       "source": "flan_mini",
       "path": path,
       "draw": "first",
-      "train_instances": _ALL,
-      "heldout_instances": _ALL,
+      "train_instances": _ALL_INSTANCES,
+      "heldout_instances": _ALL_INSTANCES,
       "tokenizer": "hf" if tokenizer else "bytes",
       "tokenizer_path": tokenizer,
   }
@@ -59,7 +58,7 @@ def data_config(path: str, tokenizer: str) -> config_lib.Data:
 
 
 def write_texts(data: config_lib.Data, file: pathlib.Path) -> None:
-  """Writes the texts of each example, as prepare tokenizes them."""
+  """Writes the texts of each example, as `prepare` tokenizes them."""
   source = sources.load(data, 0, file.parent / "scratch")
   template = prompts.get(data, tokenizers.get(data), 0)
   texts = [
@@ -70,12 +69,12 @@ def write_texts(data: config_lib.Data, file: pathlib.Path) -> None:
 
 
 def read_texts(folder: pathlib.Path) -> list[list[str]]:
-  """What `write_texts` wrote."""
+  """Reads the texts that `write_texts` wrote."""
   return json.loads((folder / "texts.json").read_text("utf-8"))
 
 
 def zsgen(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
-  """The stage; counts tokens of rows, end tokens among them, after cuts."""
+  """Returns the stage, which counts the tokens of rows after cuts."""
 
   def run() -> int:
     with tempfile.TemporaryDirectory(dir=folder) as name:
@@ -86,7 +85,7 @@ def zsgen(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
 
 
 def bare(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
-  """The library alone; counts tokens."""
+  """Returns a call of the library only, which counts tokens."""
   import tokenizers as library
 
   file = pathlib.Path(data.tokenizer_path) / "tokenizer.json"
@@ -94,7 +93,7 @@ def bare(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
       library.Tokenizer.from_file(str(file)).encode_batch,
       add_special_tokens=False,
   )
-  texts = [text for each in read_texts(folder) for text in each]
+  texts = [text for example in read_texts(folder) for text in example]
   return lambda: sum(
       sum(map(len, encode(texts[first : first + _BATCH])))
       for first in range(0, len(texts), _BATCH)
@@ -104,20 +103,20 @@ def bare(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
 def seqio_task(
     data: config_lib.Data, folder: pathlib.Path
 ) -> Callable[[], int]:
-  """A Task of the texts; counts tokens."""
+  """Returns a Task of the texts, which counts tokens."""
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   import seqio
   import tensorflow as tf
 
   from zsgen.data import vocabularies
 
-  asked, said = (
-      tf.constant(each) for each in zip(*read_texts(folder), strict=True)
+  inputs, targets = (
+      tf.constant(column) for column in zip(*read_texts(folder), strict=True)
   )
 
   def texts(split: str, shuffle_files: bool) -> Any:
     del split, shuffle_files
-    columns = {"inputs": asked, "targets": said}
+    columns = {"inputs": inputs, "targets": targets}
     return tf.data.Dataset.from_tensor_slices(columns)
 
   vocabulary = vocabularies.adapt(tokenizers.get(data))
@@ -132,8 +131,8 @@ def seqio_task(
   def run() -> int:
     dataset = task.get_dataset(split="train", shuffle=False)
     return sum(
-        len(each["inputs"]) + len(each["targets"])
-        for each in dataset.as_numpy_iterator()
+        len(row["inputs"]) + len(row["targets"])
+        for row in dataset.as_numpy_iterator()
     )
 
   return run
@@ -145,7 +144,7 @@ PEERS = {"zsgen": zsgen, "bare": bare, "seqio": seqio_task}
 def _timed(
     name: str, data: config_lib.Data, folder: pathlib.Path
 ) -> dict[str, float]:
-  """Seconds, CPU seconds and tokens of a peer."""
+  """Returns seconds, CPU seconds and tokens of a peer."""
   run = PEERS[name](data, folder)
   clock, cpu = time.perf_counter(), time.process_time()
   tokens = run()
@@ -159,43 +158,45 @@ def _timed(
 def compare(
     data: config_lib.Data, folder: pathlib.Path, peers: list[str], repeat: int
 ) -> dict[str, dict]:
-  """The quickest turn of each peer."""
+  """Returns the fastest run of each peer."""
   best: dict[str, dict] = {}
   for _ in range(repeat):
     for peer in peers:
-      found = peers_lib.measure(_timed, peer, data, folder)
+      result = peers_lib.measure(_timed, peer, data, folder)
       load = round(os.getloadavg()[0], 1)
-      print(json.dumps({"peer": peer, "load": load, **found}), file=sys.stderr)
-      known = best.get(peer, found)
-      if found.get("seconds", 0) <= known.get("seconds", 0):
-        best[peer] = found
+      print(json.dumps({"peer": peer, "load": load, **result}), file=sys.stderr)
+      previous = best.get(peer, result)
+      if result.get("seconds", 0) <= previous.get("seconds", 0):
+        best[peer] = result
   return best
 
 
-def table(found: dict[str, dict]) -> rich.table.Table:
-  """Seconds, tokens a second of each peer, and its rate to the bare one's."""
+def table(results: dict[str, dict]) -> rich.table.Table:
+  """Returns a table of seconds, tokens per second and ratios to the bare
+  tokenizer.
+  """
   grid = rich.table.Table(title="Flan-mini, all rows")
   columns = ("peer", "seconds", "CPU seconds", "tokens/s", "of bare", "peak GB")
   for column in columns:
     grid.add_column(column, justify="left" if column == "peer" else "right")
-  base = found["bare"]
-  for peer, one in found.items():
-    if "failed" in one:
-      grid.add_row(peer, one["failed"], *[""] * 4)
+  base = results["bare"]
+  for peer, result in results.items():
+    if "failed" in result:
+      grid.add_row(peer, result["failed"], *[""] * 4)
       continue
     grid.add_row(
         peer,
-        f"{one['seconds']:.1f}",
-        f"{one['cpu']:.1f}",
-        f"{base['tokens'] / one['seconds']:,.0f}",
-        f"{base['seconds'] / one['seconds']:.2f}",
-        f"{one['peak_mb'] / 1024:.2f}",
+        f"{result['seconds']:.1f}",
+        f"{result['cpu']:.1f}",
+        f"{base['tokens'] / result['seconds']:,.0f}",
+        f"{base['seconds'] / result['seconds']:.2f}",
+        f"{result['peak_mb'] / 1024:.2f}",
     )
   return grid
 
 
 def train(path: str, out: pathlib.Path) -> None:
-  """Trains the BPE, as `python -m zsgen.data train_tokenizer` does."""
+  """Trains the BPE, like `python -m zsgen.data train_tokenizer`."""
   tools.train_tokenizer(
       data_config(path, ""),
       seed=0,
@@ -207,7 +208,7 @@ def train(path: str, out: pathlib.Path) -> None:
 
 
 def main() -> None:
-  """Measures the peers that the flags name, in turns."""
+  """Measures the peers of the flags, alternately."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.prepare", description=__doc__
   )
@@ -226,8 +227,8 @@ def main() -> None:
     data = data_config(options.path, tokenizer)
     write_texts(data, folder / "texts.json")
     peers = list(dict.fromkeys(["bare", *options.peers]))
-    found = compare(data, folder, peers, options.repeat)
-  rich.console.Console(width=80).print(table(found))
+    results = compare(data, folder, peers, options.repeat)
+  rich.console.Console(width=80).print(table(results))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""A store and an order of 10 million examples: cold starts and a step's batch.
+"""Cold starts and batches with a store and an order of 10 million examples.
 
   python -m benchmarks.store                    # 10M examples, about 2 GB
   python -m benchmarks.store --examples=100000
   python -m benchmarks.store --longer=10        # 10 GB
 
-Examples are drawn: 8 to 32 tokens each (times --longer), 20 on average, half of
-them loss tokens, of 1,000 training tasks and one held-out task of 1,000 examples; the
-order is a permutation of the training ones. Store and order are written in the
-project's own format to a directory that is deleted afterwards.
+Examples are random: 8 to 32 tokens (times --longer), 20 on average, half of them
+loss tokens, in 1,000 training tasks and one held-out task of 1,000 examples. The
+order is a permutation of the training examples. Store and order are written in the
+project's format to a directory that is deleted afterwards.
 
-  cold    a new process opens both and lays out the batch in the order's middle.
-          Imports are not counted. `trusted` maps ids.npy alone, without the
+  cold    a new process opens both and lays out the batch in the middle of the
+          order. Imports are not counted. `trusted` only maps ids.npy, without the
           checks of `Order.load`; `loaded` is what training does
-  touch   one process, one thread: CPU time of looking up the rows of a step
-          while most of its blocks are read, and so checked, for the first time,
-          and what the same steps cost afterwards
-  gather  one process, one thread: examples a second, looked up and laid out
-          in rows as a training step takes them, step after step
+  touch   one process, one thread: CPU time to look up the rows of a step when
+          most of its blocks are read, and so checked, for the first time, and
+          when the same steps are looked up again
+  gather  one process, one thread: examples per second that are looked up and
+          laid out in rows for training steps
 """
 
 import argparse
@@ -40,41 +40,40 @@ from zsgen.train import batches
 _SHORTEST, _LONGEST = 8, 32
 _VOCAB_SIZE = 8000
 _TASKS, _HELDOUT = 1000, 1000
-# Tokens of a row: what `batches.plan` makes of the longest example.
+# Tokens of a row, as `batches.plan` chooses for the longest example.
 _ROW = 64
-# Examples that are written in one go.
+# Examples that are written at a time.
 _PART = 1 << 20
-# Examples that are laid out between two looks at the clock, and how often:
-# the quickest lap counts.
+# Examples per lap, and the number of laps, of which the fastest counts.
 _LAP, _LAPS = 1 << 16, 5
 # Steps whose rows are looked up twice.
 _TOUCHED = 100
 
 
 def write_store(path: pathlib.Path, count: int, longer: int) -> None:
-  """Writes a store of `count` drawn examples, so many times as long."""
+  """Writes a store of `count` random examples, `longer` times as long."""
   rng = np.random.default_rng(0)
   lengths = longer * rng.integers(_SHORTEST, _LONGEST + 1, count)
   offsets = np.concatenate([[0], np.cumsum(lengths)])
-  with artifacts.writing(path) as beside:
-    np.save(beside / "offsets.npy", offsets)
-    _write_tokens(beside, rng, lengths)
-    pq.write_table(_tasks(count), beside / "tasks.parquet")
-    _write_examples(beside, lengths)
-    # Nothing is written or judged here.
-    pq.write_table(judged.SCHEMA.empty_table(), beside / "heldout.parquet")
-    about = {
+  with artifacts.writing(path) as partial:
+    np.save(partial / "offsets.npy", offsets)
+    _write_tokens(partial, rng, lengths)
+    pq.write_table(_tasks(count), partial / "tasks.parquet")
+    _write_examples(partial, lengths)
+    # There are no written answers.
+    pq.write_table(judged.SCHEMA.empty_table(), partial / "heldout.parquet")
+    fields = {
         "made_by": {},
         "suite": "drawn",
         "heldout": ["heldout"],
         "counts": {},
         "sources": [],
     }
-    store_lib.seal(beside, about)
+    store_lib.seal(partial, fields)
 
 
 def _parts(count: int) -> list[slice]:
-  """The examples, some at a time."""
+  """Returns slices of the examples."""
   return [
       slice(first, min(first + _PART, count))
       for first in range(0, count, _PART)
@@ -84,22 +83,24 @@ def _parts(count: int) -> list[slice]:
 def _write_tokens(
     path: pathlib.Path, rng: np.random.Generator, lengths: np.ndarray
 ) -> None:
-  """tokens.bin and mask.bin; the second half of each example has the loss."""
+  """Writes tokens.bin and mask.bin; the second half of an example has the loss."""
   with (
       open(path / "tokens.bin", "wb") as tokens,
       open(path / "mask.bin", "wb") as mask,
   ):
     for part in _parts(len(lengths)):
-      of_part = lengths[part]
-      total = of_part.sum()
+      part_lengths = lengths[part]
+      total = part_lengths.sum()
       rng.integers(2, _VOCAB_SIZE, total, np.uint32).tofile(tokens)
-      halves = np.stack([of_part - of_part // 2, of_part // 2], 1).ravel()
-      loss = np.tile(np.array([0, 1], np.uint8), len(of_part))
+      halves = np.stack(
+          [part_lengths - part_lengths // 2, part_lengths // 2], 1
+      ).ravel()
+      loss = np.tile(np.array([0, 1], np.uint8), len(part_lengths))
       np.repeat(loss, halves).tofile(mask)
 
 
 def _tasks(count: int) -> pa.Table:
-  """Training tasks of about one size, and a held-out one."""
+  """Returns training tasks of about the same size, and a held-out one."""
   borders = np.linspace(0, count - _HELDOUT, _TASKS + 1).astype(np.int64)
   return pa.table(
       {
@@ -113,7 +114,7 @@ def _tasks(count: int) -> pa.Table:
 
 
 def _write_examples(path: pathlib.Path, lengths: np.ndarray) -> None:
-  """examples.parquet: what training may read of it."""
+  """Writes the columns of examples.parquet that training reads."""
   schema = pa.schema({"id": pa.int64(), "loss_tokens": pa.int32()})
   with pq.ParquetWriter(path / "examples.parquet", schema) as table:
     for part in _parts(len(lengths)):
@@ -123,9 +124,9 @@ def _write_examples(path: pathlib.Path, lengths: np.ndarray) -> None:
 
 
 def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
-  """Writes a permutation of the training examples, as an order."""
+  """Writes a permutation of the training examples as an order."""
   ids = np.random.default_rng(1).permutation(store.split_ids(suite.TRAIN))
-  nothing = np.full(len(ids), np.nan, np.float32)
+  undefined = np.full(len(ids), np.nan, np.float32)
   names = pa.array(store.tasks).take(pa.array(store.task_index[ids]))
   table = pa.table(
       {
@@ -134,15 +135,15 @@ def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
           "epoch": np.zeros(len(ids), np.int32),
           "task": names,
           "round": np.zeros(len(ids), np.int32),
-          "distance": nothing,
-          "similarity": nothing,
+          "distance": undefined,
+          "similarity": undefined,
       }
   )
-  with artifacts.writing(path) as beside:
-    np.save(beside / order_lib.IDS, ids)
-    pq.write_table(table, beside / order_lib.TABLE)
+  with artifacts.writing(path) as partial:
+    np.save(partial / order_lib.IDS, ids)
+    pq.write_table(table, partial / order_lib.TABLE)
     files = {
-        name: artifacts.file_digest(beside / name)
+        name: artifacts.file_digest(partial / name)
         for name in (order_lib.IDS, order_lib.TABLE)
     }
     manifest = {
@@ -154,11 +155,11 @@ def write_order(path: pathlib.Path, store: store_lib.Store) -> None:
         "statistics": {},
         "fingerprint": order_lib.fingerprint(ids, store.fingerprint),
     }
-    artifacts.write_manifest(beside, manifest)
+    artifacts.write_manifest(partial, manifest)
 
 
 def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
-  """Milliseconds from nothing to the batch in the middle of the order."""
+  """Measures milliseconds from start to the batch in the middle of the order."""
   clock = [time.perf_counter()]
   store = store_lib.open_store(folder / "store")
   clock.append(time.perf_counter())
@@ -172,28 +173,32 @@ def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
   longest = int(store.lengths.max())
   batches.lay_out(examples, batches.Layouts((size,), max(longest, _ROW)))
   clock.append(time.perf_counter())
-  spent = 1000 * np.diff(clock)
+  milliseconds = 1000 * np.diff(clock)
   names = ("store", "order", "batch")
-  return dict(zip(names, spent.tolist(), strict=True)) | {"all": spent.sum()}
+  return dict(zip(names, milliseconds.tolist(), strict=True)) | {
+      "all": milliseconds.sum()
+  }
 
 
 def touch(folder: pathlib.Path, size: int) -> dict[str, float]:
-  """CPU milliseconds of looking up a step's rows, at first and once more."""
+  """Measures CPU milliseconds to look up a step's rows, the first and second
+  time.
+  """
   store = store_lib.open_store(folder / "store")
   ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
   feed = batches.store_feed(store, ids, size)
   steps = min(_TOUCHED, batches.steps_of(ids, size))
-  spent = {}
+  milliseconds = {}
   for name in ("first", "again"):
     begin = time.thread_time()
     for step in range(steps):
       feed(step)
-    spent[name] = 1000 * (time.thread_time() - begin) / steps
-  return spent
+    milliseconds[name] = 1000 * (time.thread_time() - begin) / steps
+  return milliseconds
 
 
 def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
-  """Examples a second that are looked up and laid out, `size` a step."""
+  """Measures examples per second that are looked up and laid out."""
   store = store_lib.open_store(folder / "store")
   ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
   ids = ids[: _LAPS * _LAP]
@@ -211,44 +216,44 @@ def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
 
 
 def starts(folder: pathlib.Path) -> rich.table.Table:
-  """Cold starts, with and without the checks of an order."""
+  """Measures cold starts, with and without the checks of an order."""
   grid = rich.table.Table(title="cold start, a batch of 16, milliseconds")
   for column in ("order", "open store", "order", "batch", "all", "peak GB"):
     grid.add_column(column, justify="right")
   for name, loaded in (("trusted", False), ("loaded", True)):
-    found = peers_lib.measure(cold, folder, 16, loaded)
-    spent = [f"{found[each]:,.1f}" for each in ("store", "order", "batch")]
-    peak = f"{found['peak_mb'] / 1024:.2f}"
-    grid.add_row(name, *spent, f"{found['all']:,.1f}", peak)
+    result = peers_lib.measure(cold, folder, 16, loaded)
+    cells = [f"{result[part]:,.1f}" for part in ("store", "order", "batch")]
+    peak = f"{result['peak_mb'] / 1024:.2f}"
+    grid.add_row(name, *cells, f"{result['all']:,.1f}", peak)
   return grid
 
 
 def touches(folder: pathlib.Path) -> rich.table.Table:
-  """What looking up a step's rows costs, by batch size."""
+  """Measures the cost of looking up a step's rows, by batch size."""
   grid = rich.table.Table(title="rows of a step, CPU milliseconds")
   for column in ("batch", "first", "again"):
     grid.add_column(column, justify="right")
   for size in (16, 64, 256):
-    found = peers_lib.measure(touch, folder, size)
-    spent = [f"{found[name]:.3f}" for name in ("first", "again")]
-    grid.add_row(f"{size:,}", *spent)
+    result = peers_lib.measure(touch, folder, size)
+    cells = [f"{result[name]:.3f}" for name in ("first", "again")]
+    grid.add_row(f"{size:,}", *cells)
   return grid
 
 
 def rates(folder: pathlib.Path) -> rich.table.Table:
-  """Examples a second, by batch size."""
+  """Measures examples per second, by batch size."""
   grid = rich.table.Table(title="looked up and laid out, one thread")
   for column in ("batch", "examples/s", "peak GB"):
     grid.add_column(column, justify="right")
   for size in (16, 64, 256, 1024):
-    found = peers_lib.measure(gather, folder, size)
-    peak = f"{found['peak_mb'] / 1024:.2f}"
-    grid.add_row(f"{size:,}", f"{found['rate']:,.0f}", peak)
+    result = peers_lib.measure(gather, folder, size)
+    peak = f"{result['peak_mb'] / 1024:.2f}"
+    grid.add_row(f"{size:,}", f"{result['rate']:,.0f}", peak)
   return grid
 
 
 def main() -> None:
-  """Writes a store and an order, and prints both tables."""
+  """Writes a store and an order, and prints all tables."""
   parser = argparse.ArgumentParser(
       "python -m benchmarks.store", description=__doc__
   )

@@ -1,21 +1,20 @@
-"""Training steps, beside transformers with torch.
+"""Training steps, compared with transformers and torch.
 
   python -m benchmarks.train --path=NIV2_CLONE
   python -m benchmarks.train --path=NIV2_CLONE --workdir=DIR   # keeps the store
 
-Natural Instructions with definition and two examples, at most 1,024 tokens of a
-BPE of 8,192 ids that is trained first, in a random order, 16 examples a step;
-a Llama-shaped model of about 10 million drawn parameters, Adam, float32
-parameters on all sides. Every peer trains on the same steps in a process of its
-own:
+The data is Natural Instructions with definition and two examples, at most 1,024
+tokens of a BPE of 8,192 ids that is trained first, in a random order with 16
+examples per step. The model is Llama-shaped with about 10 million random float32
+parameters and Adam. Each peer trains on the same steps in a separate process:
 
   zsgen          packed, as in the loop
-  torch padded   rows as long as the longest that there may be, as the released
-                 code of 2406.11721 has them
-  torch packed   zsgen's own rows, with a mask of segments
+  torch padded   rows padded to the longest possible length, like the released
+                 code of 2406.11721
+  torch packed   zsgen's rows, with a mask of segments
 
-Tokens are real ones: padding does not count. The first steps (compiling) are
-not counted, and the median of the others is. Losses must agree.
+Padding tokens do not count. The first steps (compiling) are not counted; the
+median of the others is reported. Losses must agree.
 """
 
 import argparse
@@ -43,7 +42,7 @@ from zsgen.train import batches, optimizer, program
 from zsgen.train import start as start_lib
 
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
-# Steps of a peer, and how many of them are not counted.
+# Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
 ARCH = config_lib.Model(
     init="new",
@@ -60,7 +59,7 @@ _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
 def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
-  """Makes tokenizer, store, order and new weights, where they are not."""
+  """Makes tokenizer, store, order and new weights, if they do not exist."""
   config = config_lib.defaults()
   config.data.update(
       source="niv2",
@@ -80,27 +79,29 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
     scratch = workdir / "scratch"
     tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
-  made = pipeline.run(config, workdir, ["prepare", "order"])
+  result = pipeline.run(config, workdir, ["prepare", "order"])
   weights = workdir / "weights"
   if not weights.exists():
     params = jax.jit(model_lib.Model.from_config(ARCH).init)(jax.random.key(0))
     hugging_face.save(weights, params, ARCH)
-  return {"store": str(made.store), "order": str(made.order)}
+  return {"store": str(result.store), "order": str(result.order)}
 
 
-def _steps(made: dict) -> tuple[list[batches.Examples], batches.Layouts]:
-  """What the steps consume, and the shapes of all steps of the order."""
-  store = store_lib.open_store(pathlib.Path(made["store"]))
-  ids = order_lib.Order.load(pathlib.Path(made["order"]), store).ids
+def _steps(paths: dict) -> tuple[list[batches.Examples], batches.Layouts]:
+  """Returns the examples of the steps, and the shapes of all steps of the
+  order.
+  """
+  store = store_lib.open_store(pathlib.Path(paths["store"]))
+  ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
   lengths = store.lengths[ids]
   layouts = batches.plan(lengths, _LENGTH, _BATCH, shards=1, shapes=2)
   feed = batches.store_feed(store, ids, _BATCH)
   return [feed(step) for step in range(_STEPS)], layouts
 
 
-def zsgen(made: dict, weights: str, dtype: str) -> dict[str, Any]:
-  """Steps of the program that the loop runs."""
-  steps, layouts = _steps(made)
+def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Measures steps of the program that the loop runs."""
+  steps, layouts = _steps(paths)
   config = config_lib.Config(
       model=config_lib.Model(init=f"hf:{weights}", dtype=dtype), train=_TRAIN
   )
@@ -119,41 +120,41 @@ def zsgen(made: dict, weights: str, dtype: str) -> dict[str, Any]:
 
   # Every shape is compiled before its time counts.
   for rows in layouts.rows:
-    whole = batches.lay_out(steps[0], batches.Layouts((rows,), layouts.length))
+    batch = batches.lay_out(steps[0], batches.Layouts((rows,), layouts.length))
     shapes = jax.eval_shape(lambda: state)
     hyper = optimizer.hyper_at(_TRAIN, 0, _STEPS)
-    made_program.step.lower(shapes, {}, whole, hyper).compile()
+    made_program.step.lower(shapes, {}, batch, hyper).compile()
   return _timed(step, steps)
 
 
-def torch_padded(made: dict, weights: str, dtype: str) -> dict[str, Any]:
-  """Steps of rows that are padded to the maximal length."""
-  steps, _ = _steps(made)
+def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Measures steps of rows that are padded to the maximum length."""
+  steps, _ = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
     shape = (len(examples.rows), _LENGTH)
     tokens, real, mask = np.zeros((3, *shape), np.int64)
-    for place, row in enumerate(examples.rows):
+    for index, row in enumerate(examples.rows):
       size = len(row.tokens)
-      tokens[place, :size], mask[place, :size] = row.tokens, row.mask
-      real[place, :size] = 1
+      tokens[index, :size], mask[index, :size] = row.tokens, row.mask
+      real[index, :size] = 1
     return dict(input_ids=tokens, attention_mask=real, mask=mask)
 
   return _timed(_torch_step(weights, dtype, rows), steps)
 
 
-def torch_packed(made: dict, weights: str, dtype: str) -> dict[str, Any]:
-  """Steps of zsgen's rows, with a mask of segments."""
-  steps, layouts = _steps(made)
+def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
+  """Measures steps of zsgen's rows, with a mask of segments."""
+  steps, layouts = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
     batch = batches.lay_out(examples, layouts)
-    same = batch.segments[:, :, None] == batch.segments[:, None, :]
-    seen = same & np.tri(layouts.length, dtype=bool)
+    is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
+    is_visible = is_same_segment & np.tri(layouts.length, dtype=bool)
     return dict(
         input_ids=batch.tokens.astype(np.int64),
         position_ids=batch.positions.astype(np.int64),
-        attention_mask=seen[:, None],
+        attention_mask=is_visible[:, None],
         mask=batch.mask.astype(np.int64),
     )
 
@@ -161,7 +162,7 @@ def torch_packed(made: dict, weights: str, dtype: str) -> dict[str, Any]:
 
 
 def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
-  """A step of torch: Adam as in `optimizer`, loss over the answers' tokens."""
+  """Returns a step of torch: Adam as in `optimizer`, loss over answer tokens."""
   import torch
   import transformers
 
@@ -220,40 +221,42 @@ def main() -> None:
   """Measures and prints the table."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--path", required=True, help="Natural Instructions.")
-  parser.add_argument("--workdir", default="", help="Where what is made stays.")
+  parser.add_argument(
+      "--workdir", default="", help="Directory to keep the files."
+  )
   parser.add_argument("--dtypes", default="float32,bfloat16")
   args = parser.parse_args()
   console = rich.console.Console()
   with tempfile.TemporaryDirectory() as scratch:
     workdir = pathlib.Path(args.workdir or scratch).absolute()
-    made = peers_lib.measure(prepare, args.path, workdir)
+    paths = peers_lib.measure(prepare, args.path, workdir)
     for dtype in args.dtypes.split(","):
-      found = {
-          name: peers_lib.measure(peer, made, str(workdir / "weights"), dtype)
+      results = {
+          name: peers_lib.measure(peer, paths, str(workdir / "weights"), dtype)
           for name, peer in _PEERS.items()
       }
-      console.print(_table(found, dtype))
+      console.print(_table(results, dtype))
 
 
-def _table(found: dict[str, dict], dtype: str) -> rich.table.Table:
+def _table(results: dict[str, dict], dtype: str) -> rich.table.Table:
   table = rich.table.Table(
       "peer",
       "real tokens/s",
-      "zsgen's to it",
+      "zsgen / peer",
       "loss first, last",
       "peak GB",
-      title=f"{_BATCH} examples a step, {dtype}",
+      title=f"{_BATCH} examples per step, {dtype}",
   )
-  for name, each in found.items():
-    if "failed" in each:
-      table.add_row(name, each["failed"], "", "", "")
+  for name, result in results.items():
+    if "failed" in result:
+      table.add_row(name, result["failed"], "", "", "")
       continue
     table.add_row(
         name,
-        f"{each['rate']:.0f}",
-        f"{found['zsgen']['rate'] / each['rate']:.2f}",
-        f"{each['losses'][0]:.6f}, {each['losses'][-1]:.6f}",
-        f"{each['peak_mb'] / 1024:.2f}",
+        f"{result['rate']:.0f}",
+        f"{results['zsgen']['rate'] / result['rate']:.2f}",
+        f"{result['losses'][0]:.6f}, {result['losses'][-1]:.6f}",
+        f"{result['peak_mb'] / 1024:.2f}",
     )
   return table
 

@@ -1,9 +1,9 @@
 """`python -m launch.local --processes=2 -- python -m zsgen.main …`.
 
-Several processes of one command on this machine, which find each other on the
-loopback. Lines are shown with the number of the process before them. Where one
-fails, the others get a while to end by themselves and are killed then. SIGTERM
-and Ctrl-C are passed on; a run that SIGTERM stopped ends with exit code 75.
+Runs a command as several processes on this machine, which find each other on the
+loopback interface. The number of the process precedes each line of output. If one
+process fails, the others get some time to exit before they are killed. SIGTERM and
+Ctrl-C are forwarded; a run that SIGTERM stopped exits with code 75.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from typing import Any, TextIO
 
 from zsgen.core import errors
 
-# Seconds that the others may take to end after one has failed: jax takes 30 to
-# miss one that was killed.
+# Seconds that the others may take to exit after one has failed: jax takes 30 to
+# notice that a process was killed.
 _PATIENCE = 60.0
 _POLL = 0.1
 
@@ -28,22 +28,22 @@ _POLL = 0.1
 def run(
     command: Sequence[str], processes: int, out: TextIO = sys.stderr
 ) -> int:
-  """Runs a command as several processes, to the end of all.
+  """Runs a command as several processes and waits for all of them.
 
   Args:
-    command: with its arguments, the same for each.
-    processes: how many.
-    out: where lines go.
+    command: the command with its arguments.
+    processes: number of processes.
+    out: stream for the output.
 
   Returns:
-    0 if all ended well; otherwise the exit code of the first that did not,
-    which is 75 if SIGTERM stopped training and the run has saved.
+    0 if all succeeded; otherwise the exit code of the first one that failed,
+    which is 75 if SIGTERM stopped training after saving.
   """
   started: list[subprocess.Popen] = []
 
   def pass_on(number: int, _: Any) -> None:
-    for each in started:
-      each.send_signal(number)
+    for process in started:
+      process.send_signal(number)
 
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, pass_on)
@@ -51,8 +51,8 @@ def run(
   for index in range(processes):
     started.append(_start(command, processes, index, port))
   readers = [
-      threading.Thread(target=_show, args=(index, each, out))
-      for index, each in enumerate(started)
+      threading.Thread(target=_show, args=(index, process, out))
+      for index, process in enumerate(started)
   ]
   for reader in readers:
     reader.start()
@@ -76,35 +76,37 @@ def _start(
       env={**os.environ, **variables},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
-      start_new_session=True,  # Ctrl-C comes from here alone, and once.
+      start_new_session=True,  # Ctrl-C arrives only once, from here.
       text=True,
       errors="replace",
   )
 
 
 def _show(index: int, process: subprocess.Popen, out: TextIO) -> None:
-  """Shows the lines of a process as they come."""
+  """Prints the lines of a process as they arrive."""
   for line in process.stdout:
     out.write(f"[{index}] {line}")
     out.flush()
 
 
 def _wait(started: Sequence[subprocess.Popen], out: TextIO) -> int:
-  """Waits for all; the code of the first that failed, or 0."""
-  failed, since = 0, 0.0
+  """Waits for all processes; returns the code of the first failure, or 0."""
+  failure, failed_at = 0, 0.0
   codes: list[int | None] = [None]
   while None in codes:
     codes = [process.poll() for process in started]
-    if not failed and any(codes):
-      index, failed = next((i, code) for i, code in enumerate(codes) if code)
-      since = time.monotonic()
-      out.write(f"process {index} {_ended(failed)}; the others end too\n")
+    if not failure and any(codes):
+      index, failure = next((i, code) for i, code in enumerate(codes) if code)
+      failed_at = time.monotonic()
+      out.write(
+          f"process {index} {_ended(failure)}; the others will exit too\n"
+      )
       out.flush()
-    if failed and time.monotonic() - since > _PATIENCE:
+    if failure and time.monotonic() - failed_at > _PATIENCE:
       for process in started:
         process.kill()
     time.sleep(_POLL)
-  return 128 - failed if failed < 0 else failed
+  return 128 - failure if failure < 0 else failure
 
 
 def _ended(code: int) -> str:
@@ -116,22 +118,22 @@ def _ended(code: int) -> str:
 
 
 def _free_port() -> int:
-  with socket.socket() as found:
-    found.bind(("127.0.0.1", 0))
-    return found.getsockname()[1]
+  with socket.socket() as listener:
+    listener.bind(("127.0.0.1", 0))
+    return listener.getsockname()[1]
 
 
 def main() -> None:
-  """Runs what the command line says."""
+  """Runs the command of the command line."""
   parser = argparse.ArgumentParser(
       prog="python -m launch.local", description=__doc__.partition("\n\n")[2]
   )
   parser.add_argument("--processes", type=int, required=True)
   parser.add_argument("command", nargs="+", help="after --")
-  asked = parser.parse_args()
-  if asked.processes < 1:
+  options = parser.parse_args()
+  if options.processes < 1:
     parser.error("--processes must be 1 or more")
-  sys.exit(run(asked.command, asked.processes))
+  sys.exit(run(options.command, options.processes))
 
 
 if __name__ == "__main__":

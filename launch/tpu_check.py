@@ -1,7 +1,7 @@
-"""`make tpu-check`: every preset of configs/scale compiled, and told.
+"""`make tpu-check`: compiles every preset of configs/scale and prints its plan.
 
-No TPU is needed, libtpu is (the extra `tpu`). Takes minutes a preset, and
-prints the table of docs/scale.md. First come small steps that have all that a
+It needs libtpu (the extra `tpu`) but no TPU, takes minutes per preset, and prints
+the table of docs/scale.md. First it compiles small steps with everything that a
 mesh can split, with the TPU's attention, on a topology of each family.
 """
 
@@ -21,39 +21,43 @@ from zsgen.reports import grids, plans
 from zsgen.train import start as start_lib
 
 _ONLY = flags.DEFINE_list(
-    "only", None, "Presets to plan; none of the small steps then."
+    "only", None, "Presets to plan, without the small steps."
 )
 _PRESETS = pathlib.Path(__file__).parents[1] / "configs/scale/llama2_7b.py"
 _SMALL = ("v4:2x2x1", "v5e:2x4", "v5p:2x2x1", "v6e:2x4", "tpu7x:2x2x1")
 
 
 def main(argv: list[str]) -> None:
-  """Plans all that the flags say; a preset that does not fit is told, too."""
+  """Plans the presets of the flags, including those that do not fit."""
   del argv
   rows = []
-  for name, config in _all(_ONLY.value):
+  for name, config in _configs(_ONLY.value):
     begin = time.monotonic()
-    found = _planned(config)
-    rows.append(plans.row(name, found))
+    plan = _planned(config)
+    rows.append(plans.row(name, plan))
     print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
-    for line in plans.verdict(found):
+    for line in plans.verdict(plan):
       print(f"  {line}", file=sys.stderr)
   print(grids.to_markdown(plans.side_by_side(rows)))
 
 
-def _all(only: list[str] | None) -> Iterator[tuple[str, config_lib.Config]]:
-  """Configs to plan, and their names."""
+def _configs(
+    presets: list[str] | None,
+) -> Iterator[tuple[str, config_lib.Config]]:
+  """Yields the names and configs to plan."""
   file = runpy.run_path(str(_PRESETS))
-  for name in only or file["PRESETS"]:
+  for name in presets or file["PRESETS"]:
     yield name, config_lib.check(file["get_config"](name))
-  for place in () if only else _SMALL:
-    yield "small", config_lib.check(_small(place))
+  for topology_name in () if presets else _SMALL:
+    yield "small", config_lib.check(_small(topology_name))
 
 
-def _small(place: str) -> dict:
-  """A small decoder that has what families differ in, split on every axis."""
+def _small(topology_name: str) -> dict:
+  """Returns a small decoder with the features of all families, split on every
+  axis.
+  """
   return {
-      "plan": {"topology": place, "length": 512},
+      "plan": {"topology": topology_name, "length": 512},
       "model": {
           "init": "new",
           "dtype": "bfloat16",
@@ -72,7 +76,9 @@ def _small(place: str) -> dict:
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
   start = start_lib.of(config.model, config.seed, config.lora)
-  return plan_lib.make(config, start, topology.of(config.plan.topology))
+  return plan_lib.make(
+      config, start, topology.find_hardware(config.plan.topology)
+  )
 
 
 if __name__ == "__main__":

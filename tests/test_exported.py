@@ -188,7 +188,7 @@ def _gone(gone, locate=hub.locate):
 
   def found(name, *args):
     if name == gone:
-      raise errors.InputError(f"{name} is no directory")
+      raise errors.InputError(f"{name} is not a directory")
     return locate(name, *args)
 
   return found

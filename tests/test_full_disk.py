@@ -94,5 +94,5 @@ def test_what_is_told(tmp_path, error, said):
   other = RuntimeError("stopped")
   other.__cause__ = error
   for each in (error, other):
-    told = full_disk.told(each, tmp_path / "new")
+    told = full_disk.explain(each, tmp_path / "new")
     assert (said in told) if said else told == ""

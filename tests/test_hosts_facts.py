@@ -126,7 +126,7 @@ def processes(monkeypatch):
 
 
 def test_what_each_has_read_is_compared(processes, monkeypatch):
-  monkeypatch.setattr(hosts, "several", lambda: True)
+  monkeypatch.setattr(hosts, "is_distributed", lambda: True)
   monkeypatch.setattr(hosts, "_key", lambda what: what)
   made = [{"seed": 0, "parameters": {"path": name}} for name in "aab"]
   assert processes(lambda i: hosts.agree("one", {"order": made[0]})) == [""] * 3

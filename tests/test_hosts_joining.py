@@ -32,33 +32,33 @@ def _set(bare, values) -> None:
 
 
 def test_one_process_starts_nothing(bare):
-  assert joining._place(config.Hosts()) is None
+  assert joining._find_membership(config.Hosts()) is None
   bare.setenv("JAX_NUM_PROCESSES", "1")
-  assert joining._place(config.Hosts()) is None
+  assert joining._find_membership(config.Hosts()) is None
 
 
 def test_options_go_before_variables(bare):
   _set(bare, dict(zip(NAMES, ("a:1", "3", "2"), strict=True)))
-  found = joining._place(config.Hosts(coordinator="b:2"))
-  assert found == joining.Place(("b", 2), count=3, index=2, found=False)
+  found = joining._find_membership(config.Hosts(coordinator="b:2"))
+  assert found == joining.Membership(("b", 2), count=3, index=2, is_detected=False)
 
 
 def test_what_jax_finds_need_not_be_said(bare):
   _set(bare, SLURM)
-  found = joining.Place(None, count=4, index=3, found=True)
-  assert joining._place(config.Hosts()) == found
+  found = joining.Membership(None, count=4, index=3, is_detected=True)
+  assert joining._find_membership(config.Hosts()) == found
   # Given an address, the processes meet there before jax starts.
   there = dataclasses.replace(found, address=("b", 2))
-  assert joining._place(config.Hosts(coordinator="b:2")) == there
+  assert joining._find_membership(config.Hosts(coordinator="b:2")) == there
   # What is said goes before what the cluster says.
   three = dataclasses.replace(there, count=3, index=1)
   said = config.Hosts(coordinator="b:2", count=3, index=1)
-  assert joining._place(said) == dataclasses.replace(three, found=False)
+  assert joining._find_membership(said) == dataclasses.replace(three, is_detected=False)
   said = dataclasses.replace(said, coordinator="")
-  assert joining._place(said) == dataclasses.replace(three, address=None)
-  assert joining._place(config.Hosts(count=1)) is None
+  assert joining._find_membership(said) == dataclasses.replace(three, address=None)
+  assert joining._find_membership(config.Hosts(count=1)) is None
   bare.setenv("SLURM_NTASKS", "1")
-  assert joining._place(config.Hosts()) is None
+  assert joining._find_membership(config.Hosts()) is None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_jax_finds_need_not_be_said(bare):
 def test_what_is_not_enough_is_told(bare, values, said):
   _set(bare, dict(zip(NAMES, values, strict=True)))
   with pytest.raises(errors.InputError, match=said):
-    joining._place(config.Hosts())
+    joining._find_membership(config.Hosts())
 
 
 @pytest.mark.parametrize(

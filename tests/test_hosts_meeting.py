@@ -205,11 +205,11 @@ STRANGERS = {
     "no object": frames.pack([1]),
     "deep": frames.MAGIC + struct.pack(">I", 10**5) + b"[" * 10**5,
     "no greeting": frames.pack({"index": 0}),
-    "wrong types": frames.pack(dict(index=True, where="", token="", facts={})),
+    "wrong types": frames.pack(dict(index=True, origin="", token="", facts={})),
     "controls": frames.pack(
-        dict(index=1, where="\x1b[2J", token="", facts={"a": "b"})
+        dict(index=1, origin="\x1b[2J", token="", facts={"a": "b"})
     ),
-    "no facts": frames.pack(dict(index=1, where="", token="", facts={"a": 1})),
+    "no facts": frames.pack(dict(index=1, origin="", token="", facts={"a": 1})),
 }
 
 

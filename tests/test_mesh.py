@@ -142,6 +142,8 @@ def test_rules_of_the_config_take_the_place_of_the_others():
 def test_a_rule_of_the_config_that_matches_nothing_is_told():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("embedding", "fsdp", ""), _rule("embeding", "fsdp")]
-  message = r"rules\[1\].parameters is 'embeding'.*There are: embedding\."
+  message = (
+      r"rules\[1\].parameters is 'embeding'.*The parameters are: embedding\."
+  )
   with pytest.raises(errors.InputError, match=message):
     mesh_lib.check_rules(shapes, rules)

@@ -57,7 +57,10 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
         ),
         ({"order": {"rounds": (3, 3)}}, r"rounds is \(3, 3\); give"),
         ({"order": {"parts": 3}}, "config.order.parts must be a tuple, not 3"),
-        ({"data": {"shots": 3}}, "config.data.shots is for config.data.prompt"),
+        (
+            {"data": {"shots": 3}},
+            "config.data.shots applies only to config.data.prompt",
+        ),
         ({"data": {"tokenizer_path": "x"}}, "tokenizer_path: the tokenizer"),
         (
             {"data": {"train_instances": 10**6 + 1}},

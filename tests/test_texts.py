@@ -107,5 +107,5 @@ def test_styles_and_cursors_work_on_a_terminal():
 
 
 def test_messages_on_stderr(capsys):
-  terminal.tell("task \x1b[2J\u202e is wrong")
+  terminal.print_message("task \x1b[2J\u202e is wrong")
   assert capsys.readouterr().err == "zsgen: task \\x1b[2J\\u202e is wrong\n"

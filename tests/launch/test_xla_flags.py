@@ -9,7 +9,7 @@ import pytest
 from launch import xla_flags
 
 START = "import jax; jax.devices()"
-PLACE = "from zsgen.planning import topology; topology.of('{}')"
+PLACE = "from zsgen.planning import topology; topology.find_hardware('{}')"
 
 
 def _start(chip, code):

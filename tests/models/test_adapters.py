@@ -85,7 +85,7 @@ def test_logits_of_imported_adapters_are_those_of_peft(case):
   error = imported.error(_logits(case, arch, whole, lora), _stored(case))
   print(f"\n{case}: adapters {error:.1e}")
   assert error <= MOST
-  alone = lora_lib.merged(whole, lora)
+  alone = lora_lib.merge(whole, lora)
   assert jax.tree.structure(alone) == jax.tree.structure(base)
   assert imported.error(_logits(case, arch, alone), _stored(case)) <= MOST
   assert imported.error(_logits(case, arch, base), _stored(case)) > 0.01
@@ -190,7 +190,7 @@ def test_rows_that_pad_the_vocabulary_are_added_and_left_out(tmp_path):
 def test_adapters_of_another_base_are_listed():
   _refused(
       HERE / "gemma2",
-      r"layers\.2\.mlp\.up_proj.*has no place.*trained on 'families/gemma2'",
+      r"layers\.2\.mlp\.up_proj.*does not belong to it.*trained on 'families/gemma2'",
   )
   message = r"q_proj\.lora_B\.weight is \[16, 3\], not \[32, 3\]"
   arch = dataclasses.replace(imported.model("llama2")[0], head_width=8)
@@ -221,13 +221,15 @@ def test_adapters_of_another_base_are_listed():
 )
 def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
   _say(copy, **{field: value})
-  _refused(copy, rf"{field} is {re.escape(repr(value))}, which is not computed")
+  _refused(
+      copy, rf"{field} is {re.escape(repr(value))}, which is not supported"
+  )
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (dict(rank=4), r"config\.lora\.rank is 4, but .* have 3: leave it"),
+        (dict(rank=4), r"config\.lora\.rank is 4, but .* have 3. Leave it"),
         (dict(alpha=4.0), r"config\.lora\.alpha is 4\.0, but .* have 5\.0"),
         (dict(targets="mlp/.*"), r"config\.lora\.targets is 'mlp/\.\*', but"),
     ],
@@ -247,13 +249,13 @@ def test_files_that_are_missing_or_damaged(copy):
   (copy / adapters.WEIGHTS).write_bytes(b"broken")
   _refused(copy, "adapter_model.safetensors is not a safetensors file")
   (copy / adapters.WEIGHTS).unlink()
-  _refused(copy, r"adapter_model.safetensors is not there; pickles")
+  _refused(copy, r"adapter_model.safetensors does not exist; pickles")
   _say(copy, r="eight")
-  _refused(copy, r"r is 'eight' and lora_alpha 5; they must be numbers")
+  _refused(copy, r"r is 'eight' and lora_alpha 5; both must be numbers")
   (copy / adapters.CONFIG).write_text("{")
   _refused(copy, "adapter_config.json, line 1: is not JSON")
   (copy / adapters.CONFIG).unlink()
-  _refused(copy, "adapter_config.json is not there")
+  _refused(copy, "adapter_config.json does not exist")
 
 
 def test_codes_of_a_quantization_are_refused(copy):
@@ -261,7 +263,7 @@ def test_codes_of_a_quantization_are_refused(copy):
       name: tensor.astype(np.int8) for name, tensor in _tensors(copy).items()
   }
   safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
-  _refused(copy, r"lm_head\.lora_A\.weight is of int8, no floating point")
+  _refused(copy, r"lm_head\.lora_A\.weight is int8, not a floating-point type")
 
 
 def test_a_base_that_peft_added_is_told(copy):
@@ -276,7 +278,7 @@ def test_a_base_that_peft_added_is_told(copy):
 def test_a_field_that_is_not_known_must_ask_for_nothing(copy, value):
   """Layer 0 is a layer: a number is no switch."""
   _say(copy, what_comes_next_year=value)
-  _refused(copy, "what_comes_next_year is .* which is not computed")
+  _refused(copy, "what_comes_next_year is .* which is not supported")
 
 
 @pytest.mark.parametrize("value", [None, False, [], {}])

@@ -33,29 +33,34 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
         (_gpu(), {"head_width": 100}, "xla", "head_width is 100"),
         (_gpu("7.5", "Tesla T4"), {}, "xla", r"this is Tesla T4 \(7.5\)"),
         (_gpu("gfx90a", "MI250"), {}, "xla", r"MI250 \(gfx90a\)"),
-        (_gpu(), {"dtype": "float32"}, "xla", "cuDNN takes no float32"),
+        (
+            _gpu(),
+            {"dtype": "float32"},
+            "xla",
+            "cuDNN supports bfloat16 but not float32",
+        ),
         (_gpu(), {"score_cap": 50.0}, "xla", "score_cap is 50.0"),
     ],
 )
 def test_auto_takes_the_best_that_serves(device, fields, backend, why):
   arch = dataclasses.replace(ARCH, **fields)
-  chosen = execution.chosen("auto", device, arch)
+  chosen = execution.choose_backend("auto", device, arch)
   assert chosen.backend == backend
   with pytest.raises(AssertionError, match=why):
-    raise AssertionError(chosen.why)
+    raise AssertionError(chosen.reason)
 
 
 def test_what_is_asked_for_is_taken():
   for asked, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
-    assert execution.chosen(asked, device, ARCH) == (asked, "asked for")
+    assert execution.choose_backend(asked, device, ARCH) == (asked, "requested")
 
 
 @pytest.mark.parametrize(
     "asked, device, fields, why",
     [
-        ("splash", CPU, {}, "needs platform tpu, and devices are of cpu"),
-        ("splash", _gpu(), {}, "needs platform tpu, and devices are of gpu"),
-        ("cudnn", TPU, {}, "needs platform gpu, and devices are of tpu"),
+        ("splash", CPU, {}, "needs platform tpu, and the devices are cpu"),
+        ("splash", _gpu(), {}, "needs platform tpu, and the devices are gpu"),
+        ("cudnn", TPU, {}, "needs platform gpu, and the devices are tpu"),
         ("cudnn", _gpu(), {"score_cap": 1.0}, "config.model.score_cap is 1.0"),
     ],
 )
@@ -63,12 +68,12 @@ def test_what_cannot_serve_is_refused(asked, device, fields, why):
   arch = dataclasses.replace(ARCH, **fields)
   message = f"config.machine.attention is '{asked}', but .*{why}.*'xla'"
   with pytest.raises(errors.InputError, match=message):
-    execution.chosen(asked, device, arch)
+    execution.choose_backend(asked, device, arch)
 
 
 def test_an_execution_has_the_backend_of_its_mesh():
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  made = execution.of(config.Machine(), mesh, ARCH)
+  made = execution.from_config(config.Machine(), mesh, ARCH)
   assert (made.attention, made.platform) == ("xla", "cpu")
   with pytest.raises(errors.InputError, match=r"config\.machine\.attention"):
-    execution.of(config.Machine(attention="splash"), mesh, ARCH)
+    execution.from_config(config.Machine(attention="splash"), mesh, ARCH)

@@ -122,7 +122,7 @@ def test_the_digest_is_of_what_decides_vectors(directory, tmp_path):
 )
 def test_a_file_that_is_not_there(directory, name):
   (directory / name).unlink()
-  with pytest.raises(errors.InputError, match=f"{name} is not there"):
+  with pytest.raises(errors.InputError, match=f"{name} does not exist"):
     encoder_files.read(directory)
 
 
@@ -176,7 +176,7 @@ def test_files_that_are_damaged(directory, content):
 def test_a_module_that_is_not_computed(directory):
   module = {"type": "sentence_transformers.models.Dense", "path": "3_Dense"}
   (directory / "modules.json").write_text(json.dumps([module]))
-  with pytest.raises(errors.InputError, match="a module Dense is not"):
+  with pytest.raises(errors.InputError, match="module Dense is not"):
     encoder_files.read(directory)
 
 
@@ -191,7 +191,7 @@ def test_every_weight_that_does_not_fit_is_listed(directory):
   with pytest.raises(errors.InputError) as raised:
     encoder_files.read(directory).params()
   assert (
-      "model.safetensors does not fit config.json beside it:"
+      "model.safetensors does not match config.json next to it:"
       " encoder.layer.1.output.dense.bias is missing; odd is left over;"
       " encoder.layer.0.attention.self.query.weight is (31, 32), not (32, 32)"
       in str(raised.value)

@@ -72,7 +72,7 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   assert f"{NORM} is missing" in message
   assert f"{UP} is [24, 5], not [24, 16]" in message
   assert "model.adapter [2, 3] is left over" in message
-  assert "Nothing was taken" in message
+  assert "Nothing was loaded" in message
 
 
 def test_a_flipped_square_matrix_of_another_family_is_not_taken(copy):
@@ -191,7 +191,7 @@ def _edit_index(directory, edit):
 def test_a_shard_that_is_not_there_is_named(sharded):
   shard = sorted(sharded.glob("*.safetensors"))[1]
   shard.unlink()
-  with pytest.raises(errors.InputError, match=f"{shard.name} is not there"):
+  with pytest.raises(errors.InputError, match=f"{shard.name} does not exist"):
     _load(sharded)
 
 
@@ -240,15 +240,15 @@ def test_pickles_are_never_read(copy):
     [
         (
             dict(model_type="mixtral"),
-            "'mixtral' is not computed here. There are: llama, mistral, qwen2,"
+            "'mixtral' is not supported. Supported are llama, mistral, qwen2,"
             " qwen3, gemma2, gemma3_text, gpt2",
         ),
-        (dict(model_type=None), "model_type None is not computed here"),
+        (dict(model_type=None), "model_type None is not supported"),
         (
             dict(
                 model_type="gemma3", text_config={"model_type": "gemma3_text"}
             ),
-            "save the language model alone",
+            "save the language model on its own",
         ),
         (dict(quantization_config={"bits": 4}), "quantization_config is "),
         (dict(hidden_act="tanh"), "activation.*'tanh'"),
@@ -283,7 +283,7 @@ def test_a_model_that_is_not_computed_is_refused(copy, fields, message):
                 original_max_position_embeddings=32,
                 attention_factor=1.5,
             ),
-            "attention_factor is 1.5, which is not computed here",
+            "attention_factor is 1.5, which is not supported",
         ),
         (dict(rope_type="default", partial_rotary_factor=0.5), "partial_rot"),
     ],
@@ -316,7 +316,7 @@ def test_scaled_positions_of_local_blocks_are_refused(copy):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (None, "config.json is not there"),
+        (None, "config.json does not exist"),
         ("{", "is not JSON"),
         ("[]", "is not a JSON object"),
     ],
@@ -337,7 +337,9 @@ def test_a_name_that_is_neither_directory_nor_model(tmp_path, monkeypatch):
     raise OSError(f"no {name}")
 
   monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-  with pytest.raises(errors.InputError, match=r"'a/b' is no directory.*no a/b"):
+  with pytest.raises(
+      errors.InputError, match=r"'a/b' is not a directory.*no a/b"
+  ):
     hugging_face.locate("a/b")
   found = tmp_path / "found"
   monkeypatch.setattr(
@@ -349,7 +351,7 @@ def test_a_name_that_is_neither_directory_nor_model(tmp_path, monkeypatch):
 def test_weights_are_never_written_over(tmp_path):
   arch, params = imported.model("qwen2")
   (tmp_path / "mine").write_text("mine")
-  with pytest.raises(errors.InputError, match="is there and not empty"):
+  with pytest.raises(errors.InputError, match="is not empty"):
     hugging_face.save(tmp_path, params, arch)
 
 

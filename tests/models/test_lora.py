@@ -146,7 +146,7 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
 
 def test_merged_is_the_same_function():
   params = _loud()
-  merged = lora_lib.merged(params, ALL)
+  merged = lora_lib.merge(params, ALL)
   assert jax.tree.structure(merged) == jax.tree.structure(_shapes())
   closeness.assert_close(merged, _added(params, ALL))
   found, wanted = _nll(merged), _nll(params, ALL)
@@ -159,7 +159,7 @@ def test_generation_has_the_adapters_too():
   found = []
   for each, lora in [
       (params, ALL),
-      (lora_lib.merged(params, ALL), config.NO_LORA),
+      (lora_lib.merge(params, ALL), config.NO_LORA),
   ]:
     model = model_lib.Model.from_config(ARCH, lora)
     first, cache = jax.jit(functools.partial(model.prefill, room=1))(
@@ -201,7 +201,7 @@ def test_a_base_in_bfloat16_is_all_that_is_rounded():
   wanted = _nll(lora_lib.join(adapters, again), ALL)
   closeness.assert_close(found, wanted)
   assert (found != _nll(params, ALL)).any()
-  merged = lora_lib.merged(lora_lib.join(adapters, rounded), ALL)
+  merged = lora_lib.merge(lora_lib.join(adapters, rounded), ALL)
   dtypes = {leaf.dtype for leaf in jax.tree.leaves(merged)}
   assert dtypes == {np.dtype(np.float32)}
 
@@ -224,7 +224,7 @@ def test_rank_512_with_alpha_1024():
 
 def test_what_is_trained_is_told_in_numbers():
   adapters, base = lora_lib.split(_shapes(small.RMS, ALL), ALL)
-  assert lora_lib.told(ALL, adapters, base) == (
+  assert lora_lib.describe(ALL, adapters, base) == (
       "rank 3 on 14 projections: 1,392 parameters are trained, 32.34% of the"
       " base's 4,304"
   )
@@ -238,10 +238,13 @@ def test_what_is_trained_is_told_in_numbers():
         (dict(base="bfloat16"), r"lora\.base is 'bfloat16', but .*rank is 0"),
         (
             dict(rank=2, targets="query"),
-            r"'query', which matches no projection .* attention/key, .*mlp/up",
+            r"'query', which fully matches no projection .* attention/key, .*mlp/up",
         ),
-        (dict(rank=2, targets="head"), r"'head', which matches no projection"),
-        (dict(rank=2, targets="mlp/("), r"no regular expression: .*"),
+        (
+            dict(rank=2, targets="head"),
+            r"'head', which fully matches no projection",
+        ),
+        (dict(rank=2, targets="mlp/("), r"not a regular expression: .*"),
         (
             dict(rank=9, targets=".*"),
             r"rank is 9, but attention/key has 16 inputs and 8 outputs.*above 8",

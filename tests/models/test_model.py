@@ -194,8 +194,11 @@ def test_rotation_of_a_pair_is_by_its_angle():
         (dict(kv_heads=3), "kv_heads is 3; it must divide .*heads, 4"),
         (dict(head_width=5), "head_width is 5; rotary"),
         (dict(pattern=()), "pattern is empty"),
-        (dict(window=3), "window is 3 and .*local blocks, and only they"),
-        (dict(pattern=("local",)), "window is 0 and .*need a window of 1"),
+        (dict(window=3), "window is 3 and .*if, and only if, there are local"),
+        (
+            dict(pattern=("local",)),
+            "window is 0 and .*a window of 1 or more is needed",
+        ),
         (dict(rope_scaling="llama3"), "needs config.model.rope_original"),
         (
             dict(rope_scaling="yarn", rope_original=8, rope_low=4.0),

@@ -49,8 +49,8 @@ def test_counts_are_of_neighbours_inside_a_text():
   assert sorted(dense[0].tolist()) == [0, 1, 2]  # (a b) twice, (b a) once.
   (shared,) = np.flatnonzero(found.heldout.toarray()[0])
   assert dense[0, shared] == 1  # (b a): it is one code on both sides.
-  assert bigrams.without(found.train) == 2
-  assert bigrams.without(found.heldout) == 1
+  assert bigrams.count_without_bigrams(found.train) == 2
+  assert bigrams.count_without_bigrams(found.heldout) == 1
   assert found.weights.sum() == 5
 
 

@@ -37,5 +37,5 @@ def test_zeros_of_either_sign_tie():
   for pick, rows in (("nearest", [2, 0, 1, 3]), ("farthest", [5, 0, 1, 3])):
     found = shortlists.Shortlist(pick, 1, 4)
     found.add(np.arange(6), products)
-    found.done()
+    found.finish()
     assert found.rows.tolist() == [rows]

@@ -92,7 +92,7 @@ def test_the_tool_writes_beside_the_order(order, store, capsys):
       [2, 4, 5],
   )
   assert found.tasks == ["large"]
-  assert found.about == dict(
+  assert found.description == dict(
       batch_size=4,
       every=2,
       split="heldout",
@@ -109,7 +109,7 @@ def test_values_are_of_the_orders_own_vectors(store, workdir):
   made = config.Order(budget=10, text="prompt")
   order = order_lib.make(workdir, store, made, 0)
   found = trace.make(order, store, batch_size=3, every=1)
-  assert found.about["text"] == "prompt"
+  assert found.description["text"] == "prompt"
   vectors = embeddings.obtain(workdir, store, config.Order(text="prompt"))
   dense = vectors.block(0, len(store))
   task = dense[store.split_ids("heldout")]
@@ -119,14 +119,14 @@ def test_values_are_of_the_orders_own_vectors(store, workdir):
       assert found.values(name)[place, 0] == pytest.approx(value, abs=1e-5)
   assert (np.diff(found.means("cosine_min")) <= 0).all()
   other = trace.make(order, store, text="prompt+answer")
-  assert other.about["text"] == "prompt+answer"
+  assert other.description["text"] == "prompt+answer"
   assert other.means("bigram_kl")[-1] != found.means("bigram_kl")[-1]
 
 
 def test_an_order_without_embedder_gets_ngrams(store, workdir):
   made = config.Order(arrangement="random", budget=10, embedder="")
   order = order_lib.make(workdir, store, made, 0)
-  about = trace.make(order, store).about
+  about = trace.make(order, store).description
   assert (about["embedder"], about["text"]) == ("ngram", "prompt+answer")
 
 
@@ -137,7 +137,7 @@ def test_means_are_over_tasks_that_have_a_value(order, store):
   table = found.table.set_column(
       found.table.column_names.index("bigram_kl"), "bigram_kl", [values.ravel()]
   )
-  means = trace.Trace(found.path, found.about, table).means("bigram_kl")
+  means = trace.Trace(found.path, found.description, table).means("bigram_kl")
   assert np.isnan(means[0]) and np.isfinite(means[1:]).all()
 
 
@@ -197,7 +197,7 @@ def test_a_damaged_trace_never_reads_as_another(order, store):
     except errors.InputError:
       continue
     # Bytes of headers that no value depends on.
-    assert (again.about, again.tasks) == (found.about, found.tasks)
+    assert (again.description, again.tasks) == (found.description, found.tasks)
     for name in trace.COLUMNS:
       np.testing.assert_array_equal(again.values(name), found.values(name))
   found.path.write_bytes(content[: len(content) // 2])

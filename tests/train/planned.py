@@ -53,10 +53,10 @@ def _planned() -> dict:
       }
   )
   start = start_lib.of(config.model, config.seed, config.lora)
-  found = plan_lib.make(config, start, topology.of(""))
+  found = plan_lib.make(config, start, topology.find_hardware(""))
   return {
       "states": found.states._asdict(),
-      "held": found.compiled.held,
+      "held": found.compiled.arguments,
       "copied": found.compiled.copied,
       "collectives": found.compiled.collectives,
   }

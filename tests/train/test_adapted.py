@@ -218,7 +218,10 @@ def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
     [
         ({"lora.rank": 0}, r"lora\.targets is .* but config\.lora\.rank is 0"),
         ({"lora.rank": 17}, r"rank is 17, but .* 32 inputs and 16 outputs"),
-        ({"lora.targets": "attn"}, r"'attn', which matches no projection"),
+        (
+            {"lora.targets": "attn"},
+            r"'attn', which fully matches no projection",
+        ),
         ({"lora.init": "/nowhere"}, r"/nowhere/adapter_config.json is not"),
     ],
 )

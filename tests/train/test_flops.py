@@ -93,7 +93,7 @@ def test_the_compiler_counts_the_same(rank):
 
 
 def test_mfu_is_a_share_of_all_devices():
-  chip = chips.of("NVIDIA H200")
+  chip = chips.find_chip("NVIDIA H200")
   peak = flops.Peak(chip, "NVIDIA H200", 2)
   assert peak.mfu(chip.flops) == 0.5
   assert "2 x H200 SXM of 989.5 bfloat16 TFLOP/s" in peak.told(_count())

@@ -30,7 +30,7 @@ ABSENT = "H200 SXM"
 def _plan(config, place=""):
   config = config_lib.check(config)
   start = start_lib.of(config.model, config.seed, config.lora)
-  return plan_lib.make(config, start, topology.of(place))
+  return plan_lib.make(config, start, topology.find_hardware(place))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_states_are_those_of_the_parameters(known):
   # Held between steps: states, the batch and hyper-parameters.
   batch = 4 * 8 * 128 * 4 + 2 * 4 * 4
   hyper = F32 * len(optimizer.Hyper._fields)
-  assert found.compiled.held == size + found.states.moments + batch + hyper
+  assert found.compiled.arguments == size + found.states.moments + batch + hyper
   # New states take the place of the old ones: only metrics are beside them.
   assert found.compiled.copied < 1000
   assert found.fits and not found.bounds
@@ -88,10 +88,10 @@ def test_states_by_what_is_trained(known):
 def test_what_is_kept_by_remat(known):
   kept = []
   for known.machine.remat in ("none", "cheap", "full"):
-    kept.append(_plan(known, ABSENT).kept)
+    kept.append(_plan(known, ABSENT).residual_bytes)
   assert kept[0] > kept[1] > kept[2] > 0
   known.machine.micro_batches = 2
-  assert _plan(known, ABSENT).kept < 0.6 * kept[2]
+  assert _plan(known, ABSENT).residual_bytes < 0.6 * kept[2]
 
 
 def test_flops_count_turns_and_repetitions():
@@ -148,7 +148,7 @@ def test_a_chip_that_is_not_here(known):
   assert found.compiled is None and found.fits
   assert sum(found.states) == pytest.approx(16 * 6.738e9, rel=1e-3)
   # What enters each of 32 blocks, of type bfloat16, at the least.
-  assert found.kept >= 32 * 8 * 128 * 4096 * 2
+  assert found.residual_bytes >= 32 * 8 * 128 * 4096 * 2
   assert found.bounds["products"] == found.flops / 989.5e12
   less = _plan(known, "L4")
   assert not less.fits and "logits_chunk" in less.remedies[0]
@@ -169,12 +169,12 @@ def test_the_stage_prints_and_writes_nothing(known, tmp_path):
 @pytest.mark.parametrize("name", ["v9:2x2", "v5e:", "v5e4x4:", ":4x4"])
 def test_topologies_that_there_are_not(name):
   with pytest.raises(errors.InputError, match=r"such as v5e:4x4; .* v6e:2x2"):
-    topology.of(name)
+    topology.find_hardware(name)
 
 
 def test_chips_that_there_are_not():
   with pytest.raises(errors.InputError, match='Did you mean "H200 SXM"'):
-    topology.of("H200 SXN")
+    topology.find_hardware("H200 SXN")
 
 
 def test_a_topology_without_libtpu(monkeypatch):
@@ -183,7 +183,7 @@ def test_a_topology_without_libtpu(monkeypatch):
 
   monkeypatch.setattr(topology.topologies, "get_topology_desc", absent)
   with pytest.raises(errors.InputError, match=r"pip install 'zsgen\[tpu\]'"):
-    topology.of("v5e:2x2")
+    topology.find_hardware("v5e:2x2")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,9 @@ def test_a_topology_without_libtpu(monkeypatch):
     ],
 )
 def test_what_the_tpu_compiler_says_of_too_much(known, said, monkeypatch):
-  place = topology.of("")._replace(chip=chips.of("TPU v5 lite"))
+  place = topology.find_hardware("")._replace(
+      chip=chips.find_chip("TPU v5 lite")
+  )
 
   def compile_(_):
     raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {said}")

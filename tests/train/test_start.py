@@ -98,7 +98,7 @@ def test_a_start_that_is_not_known(directory):
     start_lib.of(config.Model(init="tinny"), seed=0)
   with pytest.raises(errors.InputError, match="is a directory: say of which"):
     start_lib.of(config.Model(init=str(directory)), seed=0)
-  with pytest.raises(errors.InputError, match="no directory, and no model"):
+  with pytest.raises(errors.InputError, match="not a directory, and no model"):
     start_lib.of(config.Model(init=f"hf:{directory}-not"), seed=0)
 
 

@@ -128,7 +128,7 @@ class Running:
 def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
   clock = Clock(monkeypatch)
   counted = flops.Flops(trained=1000, frozen=0, width=0, blocks={})
-  chip = chips.of("NVIDIA H200")._replace(flops=60_000.0)
+  chip = chips.find_chip("NVIDIA H200")._replace(flops=60_000.0)
   found = meter.Meter(counted, flops.Peak(chip, "", 2))
   clock.now += 6
   assert found.lap(meter.COMPILING) == 6

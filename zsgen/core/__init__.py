@@ -1,1 +1,1 @@
-"""What all layers share: config, artifacts, errors, mesh and processes."""
+"""Shared by all layers: config, artifacts, errors, mesh and processes."""

@@ -1,8 +1,8 @@
-"""What the chips of the field can do, by the names that jax gives them.
+"""Peak rates and memory of common chips, by jax's names.
 
-One table, for MFU and for plans: peak rates of dense bfloat16 products with
-float32 sums, as the vendors publish them, of what jax counts as one device.
-Vendors give memory in GB of 2^30 bytes, or rounded to them.
+MFU and plans use this table: the vendors' peak rates of dense bfloat16 products
+with float32 sums, for what jax counts as one device. Vendors state memory in GB
+of 2^30 bytes, sometimes rounded.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,13 @@ class Chip(NamedTuple):
   """One device.
 
   Attributes:
-    name: for people.
-    kinds: `device_kind` of such devices.
-    flops: peak of dense bfloat16 products, FLOP/s.
-    memory: bytes.
-    bandwidth: of the memory, bytes/s.
-    links: to other devices, all links together, one way, bytes/s.
+    name: name for display.
+    kinds: values of `device_kind`.
+    flops: peak rate of dense bfloat16 products, in FLOP/s.
+    memory: memory in bytes.
+    bandwidth: bandwidth of the memory, in bytes/s.
+    links: total bandwidth of the links to other devices in one direction, in
+      bytes/s.
   """
 
   name: str
@@ -126,7 +127,7 @@ CHIPS = (
         6.4e10,
     ),
     # https://www.nvidia.com/en-us/data-center/h200/; half of 1,979 TFLOP/s.
-    # 141 GB are not quite that many GiB.
+    # 141 GB are a little less than 141 GiB.
     Chip(
         "H200 SXM",
         ("NVIDIA H200",),
@@ -160,6 +161,6 @@ CHIPS = (
 )
 
 
-def of(kind: str) -> Chip | None:
-  """The chip of a `device_kind`; None for one that is not in the table."""
+def find_chip(kind: str) -> Chip | None:
+  """Returns the chip of a `device_kind`, or None if the table does not have it."""
   return next((chip for chip in CHIPS if kind in chip.kinds), None)

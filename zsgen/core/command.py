@@ -79,10 +79,10 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
     sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     run()
   except errors.Stopped as stopped:
-    terminal.tell(stopped)
+    terminal.print_message(stopped)
     sys.exit(errors.STOPPED)  # All processes have saved by now.
   except errors.InputError as error:
-    terminal.tell(error)
+    terminal.print_message(error)
     _exit(2)
   except Exception as error:
     _fail(error)
@@ -122,7 +122,7 @@ def _exit(code: int) -> NoReturn:
   """Exits; if there are several processes, without waiting for them."""
   from zsgen.core import hosts
 
-  if hosts.several():
+  if hosts.is_distributed():
     hosts.leave(code)
   sys.exit(code)
 
@@ -131,16 +131,16 @@ def _fail(error: Exception) -> None:
   """Prints what is wrong and exits; returns if only a traceback helps."""
   from zsgen.core import hosts
 
-  full = full_disk.told(error, pathlib.Path(WORKDIR.value))
-  if full and not hosts.several():
+  full = full_disk.explain(error, pathlib.Path(WORKDIR.value))
+  if full and not hosts.is_distributed():
     full_disk.leave(full)
-  if lost := hosts.told(error):
-    terminal.tell(lost)
+  if lost := hosts.describe_loss(error):
+    terminal.print_message(lost)
     hosts.leave(1)
   if said := full or shortage.explain(error) or _file_of(error):
-    terminal.tell(said)
+    terminal.print_message(said)
     _exit(2)
-  if hosts.several():
+  if hosts.is_distributed():
     traceback.print_exc()
     hosts.leave(1)
 
@@ -165,7 +165,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
       CONFIG.value.to_dict()  # A file that did not load raises only here.
     return left
   except Exception as error:
-    terminal.tell(explain(error, argv))
+    terminal.print_message(explain(error, argv))
     sys.exit(2)
 
 

@@ -18,11 +18,15 @@ from zsgen.core import artifacts, combinations, errors, schema
 from zsgen.core.schema import option, section
 
 # Bounds that several options have, and the reason.
-_EXAMPLES: dict[str, Any] = dict(high=2**31 - 1, why="ids of examples are int32")
+_EXAMPLES: dict[str, Any] = dict(
+    high=2**31 - 1, why="ids of examples are int32"
+)
 _MADE: dict[str, Any] = dict(high=10**8, why="all of them are stored")
 _LETTERS: dict[str, Any] = dict(high=2**14, why="no model reads longer texts")
 _POSITIONS: dict[str, Any] = dict(high=2**31 - 1, why="positions are int32")
-_STEP: dict[str, Any] = dict(high=2**20, why="the examples of a step are held in memory")
+_STEP: dict[str, Any] = dict(
+    high=2**20, why="the examples of a step are held in memory"
+)
 _WIDTH: dict[str, Any] = dict(high=2**20, why="no device holds a wider matrix")
 _DECAY: dict[str, Any] = dict(
     low=0.0,

@@ -1,4 +1,4 @@
-"""The errors that a user is meant to read."""
+"""Errors that users are meant to read."""
 
 from collections.abc import Iterable, Mapping
 import difflib
@@ -7,40 +7,40 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# The exit code of a run that has saved and is not done: sysexits' EX_TEMPFAIL,
-# which asks the caller to try again later.
+# The exit code of a run that was interrupted after saving: EX_TEMPFAIL of
+# sysexits, which asks the caller to try again later.
 STOPPED = os.EX_TEMPFAIL
 
 
 class InputError(Exception):
-  """Bad input: says what, where (file, line, field) and what to do.
+  """Bad input: what is wrong, where (file, line, field) and what to do.
 
   `zsgen.main` prints it without a traceback and exits with 2.
   """
 
 
 class Stopped(Exception):
-  """A run that was asked to stop and has saved: says how to go on.
+  """A run was asked to stop and has saved; says how to resume it.
 
-  `zsgen.main` prints it and exits with `STOPPED` (75): the run is not done.
+  `zsgen.main` prints it and exits with `STOPPED` (75).
   """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
   """Returns ' Did you mean "x"?' for the nearest known word, or ''."""
-  near = difflib.get_close_matches(word, list(known), n=1)
-  return f' Did you mean "{near[0]}"?' if near else ""
+  matches = difflib.get_close_matches(word, list(known), n=1)
+  return f' Did you mean "{matches[0]}"?' if matches else ""
 
 
-def choose(known: Mapping[str, T], name: str, where: str) -> T:
-  """Returns what is known under a name.
+def choose(choices: Mapping[str, T], name: str, source: str) -> T:
+  """Returns the value of a name.
 
   Raises:
-    InputError: nothing is; names the place `where`, and all that is known.
+    InputError: the name is unknown; the message has `source` and all names.
   """
-  if name not in known:
+  if name not in choices:
     raise InputError(
-        f"{where}: {name!r} is not known.{did_you_mean(name, known)} There are:"
-        f" {', '.join(known)}."
+        f"{source}: {name!r} is unknown.{did_you_mean(name, choices)} Choose"
+        f" one of: {', '.join(choices)}."
     )
-  return known[name]
+  return choices[name]

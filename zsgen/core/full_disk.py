@@ -1,7 +1,7 @@
-"""A full disk: one message and exit code 2, wherever it is met.
+"""Reports a full disk with one message and exit code 2.
 
-Threads meet it too, those of checkpoints and of event files: they print traces
-of their own, and may leave the main thread waiting for ever.
+Threads of checkpoints and event files run into it too: they print tracebacks,
+and may leave the main thread waiting forever.
 """
 
 import errno
@@ -20,40 +20,40 @@ import rich.filesize
 
 from zsgen.core import shortage, terminal
 
-_SAID = {
+_REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file is larger than the disk or `ulimit -f` lets it be",
+    errno.EFBIG: "a file is larger than the disk or `ulimit -f` allows",
 }
-# What libraries say in words only; numpy's counts come with no error number.
+# Messages of libraries that raise without an error number.
 _WORDS = {
     "No space left on device": errno.ENOSPC,
     "requested and [0-9]+ written": errno.ENOSPC,
     "Disk quota exceeded": errno.EDQUOT,
     "File too large": errno.EFBIG,
 }
-# A write of tensorstore's ends after a failed one; a loop got no socket.
+# A write of tensorstore ends after a failed one; an event loop has no socket.
 _LOOPS = ("Event loop is closed", "object has no attribute '_ssock'")
 _PATH = re.compile(r'"(/[^"]+)"')
 
 
-def told(error: BaseException | None, workdir: pathlib.Path) -> str:
-  """The message of an error that a full disk made; "" of any other.
+def explain(error: BaseException | None, workdir: pathlib.Path) -> str:
+  """Returns the message for an error caused by a full disk; otherwise "".
 
   Args:
-    error: looked at with all that led to it.
-    workdir: is named where the error names no file.
+    error: the error; its causes are examined too.
+    workdir: the path in the message if the error names no file.
   """
   while error is not None:
     if number := _number(error):
-      return _message(number, _place(error) or workdir, workdir)
+      return _message(number, _find_path(error) or workdir, workdir)
     error = error.__cause__ or error.__context__
   return ""
 
 
 def _number(error: BaseException) -> int:
-  """Which of the errors of `_SAID` it is; 0 for others."""
-  if isinstance(error, OSError) and error.errno in _SAID:
+  """Returns the error number, which is in `_REASONS`; 0 for other errors."""
+  if isinstance(error, OSError) and error.errno in _REASONS:
     return error.errno
   for words, number in _WORDS.items():
     # tensorstore raises ValueError.
@@ -62,33 +62,33 @@ def _number(error: BaseException) -> int:
   return 0
 
 
-def _place(error: BaseException) -> str:
-  """The file that the error names; "" if it names none."""
+def _find_path(error: BaseException) -> str:
+  """Returns the file that the error names, or ""."""
   if isinstance(error, OSError) and error.filename:
     return str(error.filename)
-  found = _PATH.search(str(error))
-  return found[1] if found else ""
+  match = _PATH.search(str(error))
+  return match[1] if match else ""
 
 
 def _message(
-    number: int, place: str | pathlib.Path, workdir: pathlib.Path
+    number: int, path: str | pathlib.Path, workdir: pathlib.Path
 ) -> str:
-  """What to say; the file itself may be gone by now."""
-  there = workdir.absolute()
-  while not there.exists():
-    there = there.parent
-  free = rich.filesize.decimal(shutil.disk_usage(there).free)
+  """Returns the message; the file itself may no longer exist."""
+  existing = workdir.absolute()
+  while not existing.exists():
+    existing = existing.parent
+  free = rich.filesize.decimal(shutil.disk_usage(existing).free)
   return (
-      f"{_SAID[number]}: {place} cannot be written ({free} free in {there})."
+      f"{_REASONS[number]}: {path} cannot be written ({free} free in {existing})."
       " Finished stores, orders and checkpoints are kept. Free some space and"
       " run the same command again to resume."
   )
 
 
-def leave(said: str) -> None:
-  """Says it and exits at once: threads may be busy, or wait for each other."""
+def leave(message: str) -> None:
+  """Prints a message and exits at once; threads may be blocked."""
   rich.console.Console(stderr=True).show_cursor()
-  terminal.tell(said)
+  terminal.print_message(message)
   os._exit(2)
 
 
@@ -107,13 +107,13 @@ def watch(workdir: pathlib.Path) -> None:
 def _thread(workdir: pathlib.Path, args: threading.ExceptHookArgs) -> None:
   """Handles an error that ended a thread."""
   error = args.exc_value
-  if said := told(error, workdir) or shortage.explain(error):
-    leave(said)
+  if message := explain(error, workdir) or shortage.explain(error):
+    leave(message)
   threading.__excepthook__(args)
 
 
 def _unraisable(args: "sys.UnraisableHookArgs") -> None:
-  """Leaves out what event loops say that ended, or began, in a failure."""
+  """Hides errors of event loops that follow from the failure."""
   if not any(words in str(args.exc_value) for words in _LOOPS):
     sys.__unraisablehook__(args)
 
@@ -124,8 +124,8 @@ def _is_other(workdir: pathlib.Path, record: logging.LogRecord) -> bool:
   Orbax both logs and raises these errors.
   """
   logged = record.exc_info[1] if record.exc_info else None
-  said = OSError(record.getMessage())
+  message = OSError(record.getMessage())
   return not any(
-      told(error, workdir) or shortage.explain(error)
-      for error in (logged, said)
+      explain(error, workdir) or shortage.explain(error)
+      for error in (logged, message)
   )

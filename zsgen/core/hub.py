@@ -1,4 +1,4 @@
-"""Directories in Hugging Face's layout: local, or downloaded from the hub."""
+"""Locates directories in Hugging Face's layout: local ones, or downloads."""
 
 from collections.abc import Sequence
 import os
@@ -8,18 +8,18 @@ from zsgen.core import errors
 
 
 def locate(
-    name: str, patterns: Sequence[str], option: str, what: str
+    name: str, patterns: Sequence[str], option: str, noun: str
 ) -> pathlib.Path:
-  """A directory that is there, or what the hub has under a name.
+  """Returns a local directory, or the download of a name on the hub.
 
   Args:
     name: a path, or a name on the hub.
-    patterns: of the files to download.
-    option: whose value the name is, for the message.
-    what: is looked for, such as "model".
+    patterns: patterns of the files to download.
+    option: the option with this value, for the message.
+    noun: the kind of directory, such as "model".
 
   Raises:
-    InputError: there is neither.
+    InputError: there is no such directory, and the download fails.
   """
   directory = pathlib.Path(os.path.expanduser(name))
   if directory.is_dir():
@@ -27,14 +27,14 @@ def locate(
   try:
     import huggingface_hub  # Optional: extra hf.
 
-    found = huggingface_hub.snapshot_download(
+    snapshot = huggingface_hub.snapshot_download(
         name, allow_patterns=list(patterns)
     )
-  except Exception as error:  # Of the network, the hub, its library.
-    said = " ".join(str(error).split())
+  except Exception as error:  # Of the network, the hub or its library.
+    reason = " ".join(str(error).split())
     raise errors.InputError(
-        f"{option}: {name!r} is no directory, and no {what} of that name could"
-        f" be downloaded ({said}). Download its {', '.join(patterns)}"
-        " beforehand, and give their directory."
+        f"{option}: {name!r} is not a directory, and no {noun} of that name could"
+        f" be downloaded ({reason}). Download its {', '.join(patterns)}"
+        " beforehand, and set the option to their directory."
     ) from error
-  return pathlib.Path(found)
+  return pathlib.Path(snapshot)

@@ -6,18 +6,18 @@ import pathlib
 from zsgen.core import errors
 
 # Characters of a name that a message shows.
-_SHOWN = 100
+_LONGEST = 100
 
 
 def resolve_inside(
-    directory: pathlib.Path, name: str, where: str
+    directory: pathlib.Path, name: str, source: str
 ) -> pathlib.Path:
   """Returns the path of a file named by data, checked to be in a directory.
 
   Args:
     directory: the directory that the name is relative to; may be a symlink.
     name: the name of the file or directory, as in the data.
-    where: the file and field that contain the name, for the message.
+    source: the file and field that contain the name, for the message.
 
   Returns:
     `directory / name`; it need not exist.
@@ -28,10 +28,10 @@ def resolve_inside(
       cache, symlinks may lead to the blobs of the same repository.
   """
   if not _is_inside(directory, name):
-    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    shortened = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     raise errors.InputError(
-        f"{where}: {shown!r} must name a file inside {directory}. Files are not"
-        " read from anywhere else: copy the file there, and name it without"
+        f"{source}: {shortened!r} must name a file inside {directory}. Files are not"
+        " read from anywhere else: copy the file there, and use a name without"
         " '..'."
     )
   return directory / name

@@ -33,7 +33,7 @@ class Decoder:
   def decode_at(self, text: str, begin: int) -> tuple[Any, int]:
     """Parses the value at a position; returns it and its end.
 
-    Callers must check `repeated`. Repeated keys do not raise here, because the
+    Callers must check `repeated`. Repeated keys do not raise an error, because the
     end of a value is needed to find the next one.
 
     Raises:
@@ -93,25 +93,25 @@ def read(path: pathlib.Path, hint: str = "", unique: bool = True) -> Any:
     InputError: the file cannot be read, is not UTF-8, or is not JSON; the
       message names the line.
   """
-  after = f" {hint}" if hint else ""
+  suffix = f" {hint}" if hint else ""
   try:
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
   except OSError as error:
     reason = error.strerror or str(error)
     raise errors.InputError(
-        f"{path}: cannot be read ({reason}).{after}"
+        f"{path}: cannot be read ({reason}).{suffix}"
     ) from error
   except UnicodeDecodeError as error:
     raise errors.InputError(
-        f"{path}: is not JSON: it is not UTF-8 ({error}).{after}"
+        f"{path}: is not JSON: it is not UTF-8 ({error}).{suffix}"
     ) from error
   try:
     return Decoder().decode(text) if unique else json.loads(text)
   except (ValueError, RecursionError) as error:
     line = _line(text, error)
-    place = f"{path}, line {line}" if line else str(path)
+    location = f"{path}, line {line}" if line else str(path)
     raise errors.InputError(
-        f"{place}: is not JSON ({describe(error)}).{after}"
+        f"{location}: is not JSON ({describe(error)}).{suffix}"
     ) from error
 
 
@@ -119,12 +119,12 @@ def _line(text: str, error: ValueError | RecursionError) -> int:
   """Returns the line of an error, from 1; 0 if it is unknown."""
   if isinstance(error, json.JSONDecodeError):
     return error.lineno
-  place = None
+  match = None
   if isinstance(error, RecursionError):
-    place = _deepest(text)
+    match = _deepest(text)
   elif "set_int_max_str_digits" in str(error):
-    place = _LONG_NUMBER.search(text)
-  return text.count("\n", 0, place.start()) + 1 if place else 0
+    match = _LONG_NUMBER.search(text)
+  return text.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def _deepest(text: str) -> re.Match[str] | None:

@@ -37,6 +37,6 @@ class Console(rich.console.Console):
         yield segment._replace(text=text)
 
 
-def tell(message: object) -> None:
+def print_message(message: object) -> None:
   """Prints a message for the user on stderr."""
   print(f"zsgen: {texts.message(str(message))}", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ _LAYOUT = "\n\t"
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Words of a message that are longer than this are shortened.
 _WORD = 500
-_SHOWN_WORD = 200
+_SHORTENED_WORD = 200
 # Characters with a meaning in Markdown and in GitHub's math.
 _MARKDOWN = re.compile(r"[\\`*<>$~&]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 
@@ -29,11 +29,11 @@ def printable(text: str, layout: bool = False) -> str:
     text: any text.
     layout: whether line breaks and tabs are kept.
   """
-  if text.isprintable():  # No format character is.
+  if text.isprintable():  # Format characters are not printable.
     return text
-  kept = _JOINERS + _LAYOUT * layout
+  allowed = _JOINERS + _LAYOUT * layout
   return "".join(
-      char if char in kept or not _is_hidden(char) else _escaped(char)
+      char if char in allowed or not _is_hidden(char) else _escaped(char)
       for char in text
   )
 
@@ -46,7 +46,7 @@ def short(text: str, length: int) -> str:
 def message(text: str) -> str:
   """Returns a message made printable, with very long words shortened."""
   cut = re.sub(
-      rf"\S{{{_WORD},}}", lambda word: short(word[0], _SHOWN_WORD), text
+      rf"\S{{{_WORD},}}", lambda word: short(word[0], _SHORTENED_WORD), text
   )
   return printable(cut, layout=True)
 

@@ -59,7 +59,9 @@ class Together:
   ):
     self._members = members
     self._sharding = sharding
-    reduce = functools.partial(members[0].reduce, model=members[0].model.alone)
+    reduce = functools.partial(
+        members[0].reduce, model=members[0].model.on_each_device
+    )
     self._reduce = jax.jit(population.mapped(reduce, sharding))
 
   def __call__(self, params: Any) -> list[np.ndarray]:

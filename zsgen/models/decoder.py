@@ -1,12 +1,12 @@
 """The decoder: one module for every family of the field.
 
-Pre-norm blocks of causal attention and an MLP, scanned over their repeating
-pattern; blocks that are left over stand after it, one by one. What differs
-between families (norms, positions, windows, gate, caps, tied output) are
-fields of `config.Model`. Parameters are float32, activations `arch.dtype`;
-norms, rotations, softmax and logits are float32.
+Pre-norm blocks of causal attention and an MLP are scanned over their repeating
+pattern; remaining blocks follow one by one. What differs between families
+(norms, positions, windows, gate, caps, tied output) are fields of
+`config.Model`. Parameters are float32, activations `arch.dtype`; norms,
+rotations, softmax and logits are float32.
 
-Letters: B rows, T positions, D width, H query heads, K key and value heads,
+Axes: B rows, T positions, D width, H query heads, K key and value heads,
 d width of a head, V vocabulary.
 """
 
@@ -25,10 +25,10 @@ from zsgen.models import execution as execution_lib
 
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
-# What a position may see: the segments [B, T] of its row; or, of each kind of
-# block, which slots of the past, [B, S].
+# Which positions may be attended to: the segments [B, T] of a row or, for each
+# kind of block, a mask over the slots of the cache, [B, S].
 _Sight = Array | dict[str, Array]
-# Keys and values of a block, each [B, S, K, d].
+# The keys and values of a block, both [B, S, K, d].
 _Past = tuple[Array, Array]
 
 
@@ -38,8 +38,8 @@ class Attention(nn.Module):
   Attributes:
     arch: the architecture.
     kind: "global", or "local" for a window.
-    lora: adapters of projections.
-    execution: how it is computed.
+    lora: which projections have adapters.
+    execution: how the model is computed.
   """
 
   arch: config.Model
@@ -55,24 +55,28 @@ class Attention(nn.Module):
       rotations: _Rotations,
       past: _Past | None,
   ) -> tuple[Float[Array, "B T D"], _Past]:
-    """Returns the result, and the keys and values of these positions."""
+    """Returns the output, and the keys and values of these positions."""
     arch, d = self.arch, self.arch.head_width
-    into, kv_into = (arch.width, arch.heads, d), (arch.width, arch.kv_heads, d)
+    in_shape, kv_shape = (arch.width, arch.heads, d), (
+        arch.width,
+        arch.kv_heads,
+        d,
+    )
     project = functools.partial(
         layers.Projection,
         std=arch.init_std,
         bias=arch.qkv_bias,
         lora=self.lora,
     )
-    query = project("BTD,DHd->BTHd", into, name="query")(x)
-    key = project("BTD,DKd->BTKd", kv_into, name="key")(x)
-    value = project("BTD,DKd->BTKd", kv_into, name="value")(x)
+    query = project("BTD,DHd->BTHd", in_shape, name="query")(x)
+    key = project("BTD,DKd->BTKd", kv_shape, name="key")(x)
+    value = project("BTD,DKd->BTKd", kv_shape, name="value")(x)
     if arch.qk_norm:
       query = layers.Norm(arch, "rms", name="query_norm")(query)
       key = layers.Norm(arch, "rms", name="key_norm")(key)
     if rotations:
-      turn = rotations[self.kind]
-      query, key = rotary.rotate(query, turn), rotary.rotate(key, turn)
+      rotation = rotations[self.kind]
+      query, key = rotary.rotate(query, rotation), rotary.rotate(key, rotation)
     scale, cap = (arch.query_width or d) ** -0.5, arch.score_cap
     if past is None:
       window = arch.window if self.kind == "local" else None
@@ -103,14 +107,14 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """One block.
+  """A transformer block.
 
   Attributes:
     arch: the architecture.
     kind: "global" or "local".
-    keep: whether keys and values are returned; None stands for them else.
-    lora: adapters of projections.
-    execution: how it is computed.
+    keep: whether to return the keys and values; otherwise None.
+    lora: which projections have adapters.
+    execution: how the model is computed.
   """
 
   arch: config.Model
@@ -131,14 +135,14 @@ class Block(nn.Module):
     attend = Attention(
         self.arch, self.kind, self.lora, self.execution, name="attention"
     )
-    mixed, kept = attend(normed, sight, rotations, past)
+    mixed, key_values = attend(normed, sight, rotations, past)
     x += self._normed(mixed, "attention")
     normed = layers.Norm(self.arch, name="mlp_norm")(x)
     mlp = layers.Mlp(self.arch, lora=self.lora, name="mlp")
     x += self._normed(mlp(normed), "mlp")
     return (
         placement.by_rows(x, self.execution.mesh),
-        kept if self.keep else None,
+        key_values if self.keep else None,
     )
 
   def _normed(self, x: Array, part: str) -> Array:
@@ -148,7 +152,7 @@ class Block(nn.Module):
 
 
 class Pattern(nn.Module):
-  """The blocks that repeat; its signature is that of a scan's body."""
+  """The repeating blocks, with the signature of a scan body."""
 
   arch: config.Model
   keep: bool
@@ -163,28 +167,28 @@ class Pattern(nn.Module):
       rotations: _Rotations,
       past: dict[str, _Past] | None,
   ) -> tuple[Float[Array, "B T D"], dict[str, _Past | None]]:
-    # A scan's body is never merged with another: CSE cannot undo the remat.
+    # CSE cannot undo the remat of a scan's body.
     block = _remat(self.execution.remat, prevent_cse=False)
-    kept = {}
+    key_values = {}
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
-      before = past and past[name]
-      each = block(
+      block_past = past and past[name]
+      layer = block(
           self.arch, kind, self.keep, self.lora, self.execution, name=name
       )
-      x, kept[name] = each(x, sight, rotations, before)
-    return x, kept
+      x, key_values[name] = layer(x, sight, rotations, block_past)
+    return x, key_values
 
 
 class Decoder(nn.Module):
-  """Tokens to what the head makes logits of the next token of.
+  """Maps tokens to final hidden states.
 
   Attributes:
     arch: the architecture.
-    keep: if so, the result is that of generation: the last position alone,
-      [B, 1, D], and keys and values of all positions.
-    lora: adapters of projections.
-    execution: how it is computed.
+    keep: whether to return what generation needs: the hidden state of the last
+      position, [B, 1, D], and the keys and values of all positions.
+    lora: which projections have adapters.
+    execution: how the model is computed.
   """
 
   arch: config.Model
@@ -200,18 +204,18 @@ class Decoder(nn.Module):
       sight: _Sight,
       past: dict[str, Any] | None = None,
   ) -> Float[Array, "B T D"] | tuple[Float[Array, "B 1 D"], dict[str, Any]]:
-    """The normed residual of each position, of type `arch.dtype`.
+    """Returns the normalized residual stream at each position, of type
+    `arch.dtype`.
 
-    A token or a learned position that the model does not have gives NaN, never
-    the embedding of another.
+    An unknown token or learned position gives NaN, never the embedding of
+    another one.
 
     Args:
       tokens: ids below `arch.vocab_size`.
       positions: from 0 within each segment.
-      sight: number of each position's segment, contiguous; 0 is padding. With
-        a past: of each kind of block, which of its slots are seen.
-      past: keys and values of earlier positions; these are one a row then,
-        T = 1.
+      sight: the segment number of each position; segments are contiguous and 0
+        is padding. With a past: for each kind of block, a mask of its slots.
+      past: keys and values of earlier positions, for decoding with T = 1.
     """
     arch, dtype = self.arch, jnp.dtype(self.arch.dtype)
     table = layers.table(self, arch, "embedding")
@@ -229,10 +233,10 @@ class Decoder(nn.Module):
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
     x = placement.from_table(x, self.execution.mesh)
-    x, kept = self._blocks(x, sight, rotations, past or {})
+    x, key_values = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)
-    return (x, kept) if self.keep else x
+    return (x, key_values) if self.keep else x
 
   def _blocks(
       self,
@@ -241,9 +245,9 @@ class Decoder(nn.Module):
       rotations: _Rotations,
       past: dict[str, Any],
   ) -> tuple[Array, dict[str, Any]]:
-    """The pattern, scanned, and the blocks that are left over."""
-    arch, kept = self.arch, {}
-    repeats, left = divmod(arch.layers, len(arch.pattern))
+    """Applies the scanned pattern, then the remaining blocks."""
+    arch, key_values = self.arch, {}
+    repeats, remainder = divmod(arch.layers, len(arch.pattern))
     if repeats:
       scanned = nn.scan(
           Pattern,
@@ -255,24 +259,24 @@ class Decoder(nn.Module):
       blocks = scanned(
           arch, self.keep, self.lora, self.execution, name="blocks"
       )
-      x, kept["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
+      x, key_values["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
     block = _remat(self.execution.remat, prevent_cse=True)
-    for i, kind in enumerate(arch.pattern[:left]):
+    for i, kind in enumerate(arch.pattern[:remainder]):
       name = f"rest_{i}"
-      each = block(arch, kind, self.keep, self.lora, self.execution, name=name)
-      x, kept[name] = each(x, sight, rotations, past.get(name))
-    return x, kept
+      layer = block(arch, kind, self.keep, self.lora, self.execution, name=name)
+      x, key_values[name] = layer(x, sight, rotations, past.get(name))
+    return x, key_values
 
 
 def _remat(name: str, prevent_cse: bool) -> type[Block]:
-  """A block that computes parts of itself again in the backward pass.
+  """Returns a block class that recomputes part of its activations.
 
   Args:
-    name: "none" keeps all. "cheap" keeps matrix products, and what a kernel of
-      attention gives; scores, norms and activations are quicker to compute
-      again than to keep; of an adapted projection the sum is kept, and not the
-      two products. "full" keeps what enters the block.
-    prevent_cse: whether the compiler could undo it.
+    name: "none" saves everything. "cheap" saves matrix products and the output
+      of attention kernels; recomputing scores, norms and activations is faster
+      than loading them. For adapted projections it saves the sum but not the
+      two products. "full" saves only the input of the block.
+    prevent_cse: whether to keep the compiler from undoing it.
   """
   if name == "none":
     return Block
@@ -289,10 +293,10 @@ def _remat(name: str, prevent_cse: bool) -> type[Block]:
 
 
 def _look_up(
-    table: Float[Array, "V D"], rows: Int[Array, "B T"], known: int
+    table: Float[Array, "V D"], indices: Int[Array, "B T"], size: int
 ) -> Float[Array, "B T D"]:
-  """Rows of a table; NaN where there is none among the first `known`."""
-  if known < table.shape[0]:
-    rows = jnp.where(rows < known, rows, table.shape[0])
-  x = jnp.take(table, rows, axis=0, mode="fill", fill_value=jnp.nan)
-  return x.astype(jnp.float32)  # A frozen table may be of another type.
+  """Looks up rows of a table; indices from `size` on give NaN."""
+  if size < table.shape[0]:
+    indices = jnp.where(indices < size, indices, table.shape[0])
+  x = jnp.take(table, indices, axis=0, mode="fill", fill_value=jnp.nan)
+  return x.astype(jnp.float32)  # A frozen table may have another dtype.

@@ -1,10 +1,10 @@
 """The encoder: BERT (1810.04805), as sentence encoders use it.
 
-Post-norm blocks of attention in both directions and an MLP, scanned over
-their number, then one vector a text. Parameters are float32, activations of a
-chosen type; norms, softmax and pooling are float32.
+Post-norm blocks of bidirectional attention and an MLP, scanned over the layers,
+then pooling to one vector per text. Parameters are float32, activations have a
+configurable dtype; norms, softmax and pooling are float32.
 
-Letters: B rows, T positions, D width, H heads, d width of a head, F hidden
+Axes: B rows, T positions, D width, H heads, d width of a head, F hidden
 width of the MLP.
 """
 
@@ -18,7 +18,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-# By the names of config.json's hidden_act.
+# Keyed by the values of hidden_act in config.json.
 ACTIVATIONS = {
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
     "gelu_new": functools.partial(jax.nn.gelu, approximate=True),
@@ -29,13 +29,13 @@ ACTIVATIONS = {
 POOLINGS = ("mean", "cls", "max")
 
 _INIT = nn.initializers.normal(0.02)
-# Finite, so that a row of padding alone does not become NaN.
+# Finite, so that a row of nothing but padding does not become NaN.
 _HIDDEN = -1e30
 
 
 @dataclasses.dataclass(frozen=True)
 class Arch:
-  """Sizes of a BERT, and what its layers compute.
+  """The sizes of a BERT model and the functions of its layers.
 
   Attributes:
     vocab_size: rows of the token embedding.
@@ -44,7 +44,7 @@ class Arch:
     heads: of the attention.
     mlp_width: hidden width of the MLP.
     max_positions: positions that have an embedding.
-    types: token types; a text on its own is of type 0.
+    types: number of token types; a single text has type 0.
     activation: a name in `ACTIVATIONS`.
     norm_eps: added to the variance.
   """
@@ -61,12 +61,12 @@ class Arch:
 
 
 class Affine(nn.Module):
-  """A linear map of the last axes, with bias.
+  """A linear map over the last axes, with a bias.
 
   Attributes:
     letters: the einsum, such as "BTD,DF->BTF".
-    shape: of the kernel.
-    out: trailing axes of the result, those of the bias.
+    shape: shape of the kernel.
+    out: trailing axes of the result, and the shape of the bias.
   """
 
   letters: str
@@ -103,47 +103,52 @@ class Attention(nn.Module):
 
   @nn.compact
   def __call__(
-      self, x: Float[Array, "B T D"], seen: Bool[Array, "B T"]
+      self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]
   ) -> Float[Array, "B T D"]:
     width, heads = self.arch.width, self.arch.heads
-    inner = (heads, width // heads)
-    into = functools.partial(Affine, "BTD,DHd->BHTd", (width, *inner))
+    head_shape = (heads, width // heads)
+    project = functools.partial(Affine, "BTD,DHd->BHTd", (width, *head_shape))
     # A bias [H, 1, d] is added before the transposition is undone.
     bias = (heads, 1, width // heads)
     query, key, value = (
-        into(bias, name=name)(x) for name in ("query", "key", "value")
+        project(bias, name=name)(x) for name in ("query", "key", "value")
     )
     scores = jnp.einsum(
         "BHTd,BHSd->BHTS", query, key, preferred_element_type=jnp.float32
     )
-    scores *= inner[1] ** -0.5
-    scores = jnp.where(seen[:, None, None], scores, _HIDDEN)
+    scores *= head_shape[1] ** -0.5
+    scores = jnp.where(mask[:, None, None], scores, _HIDDEN)
     weights = jax.nn.softmax(scores).astype(value.dtype)
     x = jnp.einsum("BHTS,BHSd->BHTd", weights, value)
-    return Affine("BHTd,HdD->BTD", (*inner, width), (width,), name="out")(x)
+    return Affine("BHTd,HdD->BTD", (*head_shape, width), (width,), name="out")(
+        x
+    )
 
 
 class Block(nn.Module):
-  """One block; its signature is that of a scan's body."""
+  """A transformer block, with the signature of a scan body."""
 
   arch: Arch
 
   @nn.compact
   def __call__(
-      self, x: Float[Array, "B T D"], seen: Bool[Array, "B T"]
+      self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]
   ) -> tuple[Float[Array, "B T D"], None]:
     arch = self.arch
-    x += Attention(arch, name="attention")(x, seen)
+    x += Attention(arch, name="attention")(x, mask)
     x = Norm(arch.norm_eps, name="attention_norm")(x)
-    into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
-    hidden = Affine("BTD,DF->BTF", into, into[1:], name="up")(x)
+    up_shape, down_shape = (arch.width, arch.mlp_width), (
+        arch.mlp_width,
+        arch.width,
+    )
+    hidden = Affine("BTD,DF->BTF", up_shape, up_shape[1:], name="up")(x)
     hidden = ACTIVATIONS[arch.activation](hidden)
-    x += Affine("BTF,FD->BTD", back, back[1:], name="down")(hidden)
+    x += Affine("BTF,FD->BTD", down_shape, down_shape[1:], name="down")(hidden)
     return Norm(arch.norm_eps, name="mlp_norm")(x), None
 
 
 class Bert(nn.Module):
-  """Tokens to the states of the last block."""
+  """Maps tokens to the hidden states of the last block."""
 
   arch: Arch
   dtype: str
@@ -152,11 +157,11 @@ class Bert(nn.Module):
   def __call__(
       self, tokens: Int[Array, "B T"], lengths: Int[Array, "B"]
   ) -> Float[Array, "B T D"]:
-    """States, of element type `dtype`; those of padding mean nothing.
+    """Returns hidden states of type `dtype`; those of padding are undefined.
 
     Args:
       tokens: ids below `arch.vocab_size`, at most `arch.max_positions`.
-      lengths: tokens of each row; what follows is padding.
+      lengths: number of tokens in each row; the rest is padding.
     """
     arch, length = self.arch, tokens.shape[1]
     x = self._table("tokens", arch.vocab_size)[tokens]
@@ -171,7 +176,7 @@ class Bert(nn.Module):
         length=arch.layers,
     )
     x = x.astype(jnp.dtype(self.dtype))
-    x, _ = blocks(arch, name="blocks")(x, _seen(lengths, length))
+    x, _ = blocks(arch, name="blocks")(x, _mask(lengths, length))
     return x
 
   def _table(self, name: str, rows: int) -> Array:
@@ -179,7 +184,7 @@ class Bert(nn.Module):
 
 
 def shapes(arch: Arch) -> dict[str, Any]:
-  """Shapes of the parameters, as nested dictionaries."""
+  """Returns the shapes of the parameters, as nested dictionaries."""
   row = jnp.zeros((1, 1), jnp.int32), jnp.ones(1, jnp.int32)
   init = Bert(arch, "float32").init
   return jax.eval_shape(init, jax.random.key(0), *row)["params"]
@@ -188,20 +193,20 @@ def shapes(arch: Arch) -> dict[str, Any]:
 def pool(
     states: Float[Array, "B T D"], lengths: Int[Array, "B"], pooling: str
 ) -> Float[Array, "B D"]:
-  """One vector a row, float32.
+  """Returns one float32 vector per row.
 
   Args:
-    states: of every token.
-    lengths: tokens of each row.
+    states: the hidden state of every token.
+    lengths: number of tokens in each row.
     pooling: "mean" or "max" of the tokens' states, or "cls": the first one.
   """
   states = states.astype(jnp.float32)
-  seen = _seen(lengths, states.shape[1])[..., None]
+  mask = _mask(lengths, states.shape[1])[..., None]
   if pooling == "cls":
     return states[:, 0]
   if pooling == "max":
-    return jnp.where(seen, states, _HIDDEN).max(1)
-  return jnp.where(seen, states, 0).sum(1) / jnp.maximum(lengths, 1)[:, None]
+    return jnp.where(mask, states, _HIDDEN).max(1)
+  return jnp.where(mask, states, 0).sum(1) / jnp.maximum(lengths, 1)[:, None]
 
 
 def encode(
@@ -214,17 +219,17 @@ def encode(
     pooling: str,
     normalize: bool,
 ) -> Float[Array, "B D"]:
-  """Vectors of texts, float32 (1908.10084, section 3).
+  """Returns the float32 vectors of texts (1908.10084, section 3).
 
   Args:
-    params: as `shapes` has them, float32.
-    tokens: ids; what is beyond a row's length is padding.
-    lengths: tokens of each row; 0 for a row that is not looked at.
+    params: float32 parameters with the structure of `shapes`.
+    tokens: token ids; those beyond a row's length are padding.
+    lengths: number of tokens in each row; 0 for unused rows.
     arch: the architecture.
-    dtype: of activations: "float32" (then matrix products are float32 too,
-      also where a chip would rather round their inputs) or "bfloat16".
+    dtype: dtype of activations: "float32" (matrix products are then float32
+      too, even on chips that round their inputs by default) or "bfloat16".
     pooling: a name in `POOLINGS`.
-    normalize: whether vectors are given length 1.
+    normalize: whether to scale vectors to length 1.
   """
   precision = "float32" if dtype == "float32" else None
   with jax.default_matmul_precision(precision):
@@ -236,5 +241,5 @@ def encode(
   return vectors / jnp.maximum(norms, 1e-12)
 
 
-def _seen(lengths: Int[Array, "B"], length: int) -> Bool[Array, "B T"]:
+def _mask(lengths: Int[Array, "B"], length: int) -> Bool[Array, "B T"]:
   return jnp.arange(length) < lengths[:, None]

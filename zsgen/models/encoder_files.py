@@ -1,10 +1,10 @@
-"""Sentence encoders as Hugging Face directories hold them.
+"""Reads sentence encoders from Hugging Face directories.
 
-Needed are config.json, model.safetensors and tokenizer.json. What
-sentence-transformers writes beside them is followed where it is there:
-modules.json (pooling, normalisation), sentence_bert_config.json (longest
-text), config_sentence_transformers.json (the prompt put before each text).
-Nothing is guessed: what this project's encoder does not compute is an error.
+config.json, model.safetensors and tokenizer.json are required. The files that
+sentence-transformers adds are optional: modules.json (pooling, normalisation),
+sentence_bert_config.json (longest text), config_sentence_transformers.json (the
+prompt that precedes each text). Nothing is guessed: settings that this
+project's encoder does not support are errors.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _TOKENIZER_CONFIG = "tokenizer_config.json"
 _TEXTS = "sentence_bert_config.json"
 _PROMPTS = "config_sentence_transformers.json"
 _POOLING = "1_Pooling"
-# Fields of Arch, as config.json calls them.
+# Fields of Arch and their names in config.json.
 _FIELDS = {
     "vocab_size": "vocab_size",
     "width": "hidden_size",
@@ -40,13 +40,13 @@ _FIELDS = {
     "max_positions": "max_position_embeddings",
     "types": "type_vocab_size",
 }
-# What config.json may not say otherwise; it says so where it says nothing.
-_MUST = {
+# Values that config.json must have if it has the field.
+_REQUIRED = {
     "model_type": "bert",
     "position_embedding_type": "absolute",
     "is_decoder": False,
 }
-# Parameters, as model.safetensors calls them.
+# Parameters and their names in model.safetensors.
 _EMBEDDINGS = {
     "tokens": "embeddings.word_embeddings.weight",
     "positions": "embeddings.position_embeddings.weight",
@@ -78,16 +78,16 @@ _MODES = {
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-  """A directory, and what it says of the model in it.
+  """A directory and the settings of the model in it.
 
   Attributes:
-    directory: where the files are.
+    directory: the directory of the files.
     arch: the architecture.
     pooling: a name in `encoder.POOLINGS`.
-    normalize: whether vectors are given length 1.
-    max_length: tokens of the longest text, [CLS] and [SEP] counted.
-    prefix: put before each text.
-    lowercase: whether texts are made lowercase, whatever the tokenizer does.
+    normalize: whether vectors are scaled to length 1.
+    max_length: tokens of the longest text, including [CLS] and [SEP].
+    prefix: text that precedes each text.
+    lowercase: whether texts are lowercased before the tokenizer sees them.
   """
 
   directory: pathlib.Path
@@ -100,7 +100,7 @@ class Files:
 
   @functools.cached_property
   def digest(self) -> str:
-    """SHA-256 over every file that decides a vector."""
+    """SHA-256 over all files that affect a vector."""
     names = (
         *(_CONFIG, _WEIGHTS, TOKENIZER, _TOKENIZER_CONFIG, _MODULES),
         *(_TEXTS, _PROMPTS, f"{_pooling_path(self.directory)}/{_CONFIG}"),
@@ -114,22 +114,23 @@ class Files:
     """Reads the weights.
 
     Returns:
-      Nested dictionaries of float32 arrays, as `encoder.shapes` has them.
+      Nested dictionaries of float32 arrays with the structure of
+      `encoder.shapes`.
 
     Raises:
-      InputError: a weight is missing, left over or of another shape.
+      InputError: a weight is missing, unexpected or has another shape.
     """
     path = self.directory / _WEIGHTS
     tensors = _tensors(path)
     shapes = traverse_util.flatten_dict(encoder.shapes(self.arch), sep="/")
-    wanted = {
+    sources = {
         name: _sources(name, leaf.shape, self.arch)
         for name, leaf in shapes.items()
     }
-    _check(path, tensors, dict(sum(wanted.values(), [])))
+    _check(path, tensors, dict(sum(sources.values(), [])))
     return traverse_util.unflatten_dict(
         {
-            name: _gather(name, leaf.shape, wanted[name], tensors)
+            name: _gather(name, leaf.shape, sources[name], tensors)
             for name, leaf in shapes.items()
         },
         sep="/",
@@ -137,19 +138,19 @@ class Files:
 
 
 def read(directory: pathlib.Path) -> Files:
-  """What a directory says of its model; the weights are read by `params`.
+  """Reads the settings of a directory; `Files.params` reads the weights.
 
   Args:
-    directory: in Hugging Face's layout.
+    directory: a directory in Hugging Face's layout.
 
   Raises:
-    InputError: a file is missing or damaged, or the model is none that
-      `encoder` computes.
+    InputError: a file is missing or damaged, or `encoder` does not
+      support the model.
   """
   for name in (_CONFIG, _WEIGHTS, TOKENIZER):
     if not (directory / name).is_file():
       raise errors.InputError(
-          f"{directory / name} is not there. An encoder's directory holds"
+          f"{directory / name} does not exist. An encoder's directory holds"
           f" {_CONFIG}, {_WEIGHTS} and {TOKENIZER}; download all of them."
       )
   arch = _arch(directory / _CONFIG)
@@ -167,16 +168,16 @@ def read(directory: pathlib.Path) -> Files:
 
 def _arch(path: pathlib.Path) -> encoder.Arch:
   config = _json(path, {})
-  for field, wanted in _MUST.items():
-    if config.get(field, wanted) != wanted:
+  for field, expected in _REQUIRED.items():
+    if config.get(field, expected) != expected:
       raise errors.InputError(
           f"{path}: {field} is {config[field]!r}, but only encoders with"
-          f" {wanted!r} are computed here (BERT: MiniLM, bge, e5). Use one of"
+          f" {expected!r} are supported (BERT: MiniLM, bge, e5). Use one of"
           " them, or order by vectors from a file."
       )
   activation = config.get("hidden_act", "gelu")
   errors.choose(encoder.ACTIVATIONS, activation, f"{path}: hidden_act")
-  sizes = {name: _size(path, config, said) for name, said in _FIELDS.items()}
+  sizes = {name: _size(path, config, key) for name, key in _FIELDS.items()}
   if sizes["width"] % sizes["heads"]:
     raise errors.InputError(
         f"{path}: num_attention_heads does not divide hidden_size. The file is"
@@ -194,48 +195,55 @@ def _size(path: pathlib.Path, config: Mapping[str, Any], field: str) -> int:
   if not isinstance(value, int) or value < 1:
     raise errors.InputError(
         f"{path}: {field} is {value!r}, not a positive whole number. The file"
-        " is damaged or not one of BERT's; download it again."
+        " is damaged or not from a BERT model; download it again."
     )
   return value
 
 
 def _max_length(directory: pathlib.Path, arch: encoder.Arch) -> int:
-  said = _json(directory / _TEXTS, {}).get("max_seq_length")
-  if said is None:
-    said = _json(directory / _TOKENIZER_CONFIG, {}).get("model_max_length")
-  if said is None:
+  limit = _json(directory / _TEXTS, {}).get("max_seq_length")
+  if limit is None:
+    limit = _json(directory / _TOKENIZER_CONFIG, {}).get("model_max_length")
+  if limit is None:
     return arch.max_positions
-  if not isinstance(said, int | float) or said < 3:
+  if not isinstance(limit, int | float) or limit < 3:
     raise errors.InputError(
-        f"{directory}: texts are cut at {said!r} tokens, but [CLS] and [SEP]"
-        f" alone are two. Look at {_TEXTS} and {_TOKENIZER_CONFIG}."
+        f"{directory}: texts are cut to {limit!r} tokens, but [CLS] and [SEP]"
+        f" already take two. Check {_TEXTS} and {_TOKENIZER_CONFIG}."
     )
-  # Tokenizers without a limit say 1e30.
-  return int(min(said, arch.max_positions))
+  # Tokenizers without a limit have 1e30.
+  return int(min(limit, arch.max_positions))
 
 
 def _prefix(path: pathlib.Path) -> str:
-  said = _json(path, {})
-  name, prompts = said.get("default_prompt_name"), said.get("prompts") or {}
+  settings = _json(path, {})
+  name, prompts = (
+      settings.get("default_prompt_name"),
+      settings.get("prompts") or {},
+  )
   return errors.choose(prompts, name, f"{path}: prompts") if name else ""
 
 
 def _modules(path: pathlib.Path) -> list[tuple[str, str]]:
-  """Class and directory of each module; InputError for one unknown."""
+  """Returns the class and directory of each module.
+
+  Raises:
+    InputError: a module is unknown or malformed.
+  """
   modules = _json(path, [])
   try:
-    found = [(each["type"].split(".")[-1], each["path"]) for each in modules]
+    classes = [(item["type"].split(".")[-1], item["path"]) for item in modules]
   except (AttributeError, LookupError, TypeError) as error:
     raise errors.InputError(
         f"{path}: a module has no type or path. Download it again."
     ) from error
-  for name, _ in found:
+  for name, _ in classes:
     if name not in ("Transformer", "Pooling", "Normalize"):
       raise errors.InputError(
-          f"{path}: a module {name} is not computed here, only Transformer,"
-          " Pooling and Normalize are. Use another encoder."
+          f"{path}: module {name} is not supported, only Transformer, Pooling"
+          " and Normalize are. Use another encoder."
       )
-  return found
+  return classes
 
 
 def _normalize(path: pathlib.Path) -> bool:
@@ -248,63 +256,67 @@ def _pooling_path(directory: pathlib.Path) -> str:
 
 
 def _pooling(directory: pathlib.Path, prefix: str) -> str:
-  where = f"{directory / _MODULES}: path of Pooling"
-  path = paths.resolve_inside(directory, _pooling_path(directory), where)
+  option = f"{directory / _MODULES}: path of Pooling"
+  path = paths.resolve_inside(directory, _pooling_path(directory), option)
   path /= _CONFIG
-  said = _json(path, {})
-  modes = said.get("pooling_mode") or [
-      mode for field, mode in _MODES.items() if said.get(field)
+  settings = _json(path, {})
+  modes = settings.get("pooling_mode") or [
+      mode for field, mode in _MODES.items() if settings.get(field)
   ]
   modes = [modes] if isinstance(modes, str) else modes or ["mean"]
   if len(modes) > 1 or modes[0] not in encoder.POOLINGS:
     raise errors.InputError(
-        f"{path}: pools by {' and '.join(modes)}, but one of"
-        f" {', '.join(encoder.POOLINGS)} is computed here. Use another encoder."
+        f"{path}: pools by {' and '.join(modes)}, but only one of"
+        f" {', '.join(encoder.POOLINGS)} is supported. Use another encoder."
     )
-  if prefix and not said.get("include_prompt", True):
+  if prefix and not settings.get("include_prompt", True):
     raise errors.InputError(
-        f"{path}: include_prompt is false, but {_PROMPTS} has a prompt, which"
-        " is always pooled here. Use another encoder."
+        f"{path}: include_prompt is false, but {_PROMPTS} has a prompt, and"
+        " zsgen always includes it in the pooling. Use another encoder."
     )
   return modes[0]
 
 
-def _json(path: pathlib.Path, absent: T) -> T:
-  """Content of a file, of the type of `absent`, which stands for no file."""
+def _json(path: pathlib.Path, default: T) -> T:
+  """Returns the content of a JSON file, or `default` if there is no file.
+
+  Raises:
+    InputError: the content is not of the type of `default`.
+  """
   if not path.is_file():
-    return absent
-  found = strict_json.read(path, "Download it again.", unique=False)
-  if not isinstance(found, type(absent)):
+    return default
+  content = strict_json.read(path, "Download it again.", unique=False)
+  if not isinstance(content, type(default)):
     raise errors.InputError(
-        f"{path} is not a JSON {type(absent).__name__}. Download it again."
+        f"{path} is not a JSON {type(default).__name__}. Download it again."
     )
-  return found
+  return content
 
 
 def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """The file's weights, without the prefix of a model with a head."""
+  """Returns the weights of a file, without the prefix of models with a head."""
   try:
     tensors = safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, ValueError) as error:
     raise errors.InputError(
         f"{path} is not a safetensors file ({error}). Download it again."
     ) from error
-  return {name.removeprefix("bert."): each for name, each in tensors.items()}
+  return {name.removeprefix("bert."): array for name, array in tensors.items()}
 
 
 def _sources(
     name: str, shape: tuple[int, ...], arch: encoder.Arch
 ) -> list[tuple[str, tuple[int, ...]]]:
-  """The weights that make a parameter: name and shape of each in the file."""
+  """Returns the name and shape of each weight that a parameter is made of."""
   if name in _EMBEDDINGS:
     return [(_EMBEDDINGS[name], shape)]
   part, leaf = name.removeprefix("blocks/").rsplit("/", 1)
   size = math.prod(shape[1:])
   inputs = arch.mlp_width if part == "down" else arch.width
-  kept = (size // inputs, inputs) if leaf == "kernel" else (size,)
-  said = f"{_LAYER[part]}.{'bias' if leaf == 'bias' else 'weight'}"
+  file_shape = (size // inputs, inputs) if leaf == "kernel" else (size,)
+  weight = f"{_LAYER[part]}.{'bias' if leaf == 'bias' else 'weight'}"
   layers = range(arch.layers)
-  return [(f"encoder.layer.{layer}.{said}", kept) for layer in layers]
+  return [(f"encoder.layer.{layer}.{weight}", file_shape) for layer in layers]
 
 
 def _gather(
@@ -313,29 +325,29 @@ def _gather(
     sources: list[tuple[str, tuple[int, ...]]],
     tensors: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-  """A parameter from its weights; kernels lie [out, in] in the file."""
-  found = [tensors[source] for source, _ in sources]
+  """Builds a parameter from its weights; kernels are [out, in] in the file."""
+  arrays = [tensors[source] for source, _ in sources]
   if name.endswith("kernel"):
-    found = [each.T for each in found]
-  return np.stack(found).astype(np.float32).reshape(shape)
+    arrays = [array.T for array in arrays]
+  return np.stack(arrays).astype(np.float32).reshape(shape)
 
 
 def _check(
     path: pathlib.Path,
-    found: Mapping[str, np.ndarray],
-    wanted: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, np.ndarray],
+    expected: Mapping[str, tuple[int, ...]],
 ) -> None:
-  """Raises listing every weight that is not as config.json says."""
-  used = {name for name in found if not name.startswith(_UNUSED)}
-  wrong = [f"{name} is missing" for name in sorted({*wanted} - used)]
-  wrong += [f"{name} is left over" for name in sorted(used - {*wanted})]
-  wrong += [
-      f"{name} is {found[name].shape}, not {wanted[name]}"
-      for name in sorted(used & {*wanted})
-      if found[name].shape != wanted[name]
+  """Raises InputError that lists every weight that does not fit config.json."""
+  used = {name for name in tensors if not name.startswith(_UNUSED)}
+  problems = [f"{name} is missing" for name in sorted({*expected} - used)]
+  problems += [f"{name} is left over" for name in sorted(used - {*expected})]
+  problems += [
+      f"{name} is {tensors[name].shape}, not {expected[name]}"
+      for name in sorted(used & {*expected})
+      if tensors[name].shape != expected[name]
   ]
-  if wrong:
+  if problems:
     raise errors.InputError(
-        f"{path} does not fit {_CONFIG} beside it: {'; '.join(wrong)}. Download"
+        f"{path} does not match {_CONFIG} next to it: {'; '.join(problems)}. Download"
         " both again."
     )

@@ -1,4 +1,4 @@
-"""How a model is computed; never what."""
+"""How a model is computed, which never changes what it is."""
 
 import contextlib
 import re
@@ -8,23 +8,24 @@ import jax
 
 from zsgen.core import config, errors
 
-# What is best on a platform, where it serves the model.
+# The best backend of each platform, if it supports the model.
 _BEST = {"tpu": "splash", "gpu": "cudnn"}
 _NEEDS = {"splash": "tpu", "cudnn": "gpu"}
-# Compute capabilities: that of Ampere, from which cuDNN has flash attention,
-# and that of Hopper, from which heads may be wide.
+# Compute capabilities: cuDNN has flash attention from Ampere on, and wide heads
+# from Hopper on.
 _AMPERE, _HOPPER = 8.0, 9.0
 _WIDEST, _WIDEST_HOPPER = 128, 256
 
 
 class Execution(NamedTuple):
-  """Choices that change memory and time, and results by rounding only.
+  """Choices that affect memory and time, and results only by rounding.
 
   Attributes:
-    remat: what the backward pass computes again, as `config.Machine.remat`.
-    logits_chunk: positions of each row whose logits are held at once; 0: all.
-    attention: the backend, "xla", "cudnn" or "splash".
-    mesh: where; None for one device.
+    remat: what the backward pass recomputes, as in `config.Machine.remat`.
+    logits_chunk: positions of each row whose logits are in memory at the same
+      time; 0 for all.
+    attention: the backend: "xla", "cudnn" or "splash".
+    mesh: the mesh; None for one device.
   """
 
   remat: str = "cheap"
@@ -34,7 +35,7 @@ class Execution(NamedTuple):
 
   @property
   def platform(self) -> str:
-    """Of its devices: "cpu", "gpu" or "tpu"."""
+    """The platform of the devices: "cpu", "gpu" or "tpu"."""
     if self.mesh is None:
       return jax.default_backend()
     return self.mesh.devices.flat[0].platform
@@ -43,94 +44,100 @@ class Execution(NamedTuple):
 PLAIN = Execution()
 
 
-class Chosen(NamedTuple):
-  """A backend of attention, and why it is that one."""
+class BackendChoice(NamedTuple):
+  """A backend of attention and the reason for choosing it."""
 
   backend: str
-  why: str
+  reason: str
 
 
-def of(
+def from_config(
     machine: config.Machine, mesh: jax.sharding.Mesh, arch: config.Model
 ) -> Execution:
-  """What the config asks for, of a model on a mesh.
+  """Returns the execution that the config requests, for a model on a mesh.
 
   Raises:
-    InputError: the backend of attention does not serve the model or platform.
+    InputError: the attention backend does not support the model or platform.
   """
-  backend = chosen(machine.attention, mesh.devices.flat[0], arch).backend
+  backend = choose_backend(
+      machine.attention, mesh.devices.flat[0], arch
+  ).backend
   return Execution(machine.remat, machine.logits_chunk, backend, mesh)
 
 
-def chosen(asked: str, device: jax.Device, arch: config.Model) -> Chosen:
-  """The backend of attention.
+def choose_backend(
+    requested: str, device: jax.Device, arch: config.Model
+) -> BackendChoice:
+  """Chooses the backend of attention.
 
   Args:
-    asked: `config.machine.attention`; "auto" takes the best that serves.
-    device: one of those that compute, which are all of a kind.
+    requested: `config.machine.attention`; "auto" is the best supported one.
+    device: one of the devices, which are all of the same kind.
     arch: the model.
 
   Raises:
-    InputError: what is asked for does not serve the model or platform.
+    InputError: the requested backend does not support the model or platform.
   """
   platform = device.platform
-  backend = _BEST.get(platform, "xla") if asked == "auto" else asked
-  against = _against(backend, device, arch)
-  if asked != "auto":
-    if against:
+  backend = _BEST.get(platform, "xla") if requested == "auto" else requested
+  obstacle = _obstacle(backend, device, arch)
+  if requested != "auto":
+    if obstacle:
       raise errors.InputError(
-          f"config.machine.attention is {asked!r}, but {against}: take 'auto'"
+          f"config.machine.attention is {requested!r}, but {obstacle}: set 'auto'"
           " or 'xla'."
       )
-    return Chosen(backend, "asked for")
-  if against:
-    return Chosen("xla", f"{backend} is not possible: {against}")
-  return Chosen(backend, f"the best on platform {platform}")
+    return BackendChoice(backend, "requested")
+  if obstacle:
+    return BackendChoice("xla", f"{backend} is not supported: {obstacle}")
+  return BackendChoice(backend, f"the best on platform {platform}")
 
 
 def precision(dtype: str) -> contextlib.AbstractContextManager:
-  """The context in which a model of an element type is traced.
+  """Returns the context in which a model of an element type is traced.
 
-  Accelerators multiply float32 matrices at less than float32 unless told. A
-  model of float32 is there to be equal to others: "highest", which costs
-  several passes. Types below it lose nothing by the default.
+  By default, accelerators multiply float32 matrices with less precision. Float32
+  models are for exact comparisons, so they use "highest", which takes several
+  passes. Smaller types lose nothing with the default.
   """
   if dtype != "float32":
     return contextlib.nullcontext()
   return jax.default_matmul_precision("highest")
 
 
-def _against(backend: str, device: jax.Device, arch: config.Model) -> str:
-  """What keeps a backend from serving; "" for nothing."""
-  needs = _NEEDS.get(backend, device.platform)
-  if needs != device.platform:
-    return f"it needs platform {needs}, and devices are of {device.platform}"
-  return _against_cudnn(device, arch) if backend == "cudnn" else ""
+def _obstacle(backend: str, device: jax.Device, arch: config.Model) -> str:
+  """Returns why a backend cannot be used, or "" if it can."""
+  platform = _NEEDS.get(backend, device.platform)
+  if platform != device.platform:
+    return (
+        f"it needs platform {platform}, and the devices are {device.platform}"
+    )
+  return _cudnn_obstacle(device, arch) if backend == "cudnn" else ""
 
 
-def _against_cudnn(device: jax.Device, arch: config.Model) -> str:
-  """What keeps cuDNN's flash attention, as JAX has it, from serving."""
-  found = str(getattr(device, "compute_capability", ""))
-  number = float(found) if re.fullmatch(r"\d+\.\d+", found) else 0.0
-  widest = _WIDEST_HOPPER if number >= _HOPPER else _WIDEST
-  if number < _AMPERE:
+def _cudnn_obstacle(device: jax.Device, arch: config.Model) -> str:
+  """Returns why JAX's cuDNN flash attention cannot be used, or "" if it can."""
+  capability = str(getattr(device, "compute_capability", ""))
+  version = float(capability) if re.fullmatch(r"\d+\.\d+", capability) else 0.0
+  widest = _WIDEST_HOPPER if version >= _HOPPER else _WIDEST
+  if version < _AMPERE:
     return (
         "cuDNN needs an NVIDIA GPU of compute capability 8.0 or more, and this"
-        f" is {device.device_kind} ({found or 'none'})"
+        f" is {device.device_kind} ({capability or 'none'})"
     )
   if arch.dtype != "bfloat16":
     return (
-        f"cuDNN takes no {arch.dtype}, which is config.model.dtype; bfloat16"
-        " it does"
+        f"config.model.dtype is {arch.dtype}, and cuDNN supports bfloat16 but"
+        f" not {arch.dtype}"
     )
   if arch.score_cap:
     return (
-        "cuDNN has no soft cap of scores, and config.model.score_cap is"
+        "cuDNN has no soft cap for scores, and config.model.score_cap is"
         f" {arch.score_cap}"
     )
   if arch.head_width % 8 or arch.head_width > widest:
     return (
-        f"cuDNN takes heads of a width up to {widest} that 8 divides, and"
+        f"cuDNN needs head widths up to {widest} that 8 divides, and"
         f" config.model.head_width is {arch.head_width}"
     )
   return ""

@@ -1,8 +1,7 @@
-"""Text from a model: prompts to new tokens, under one program a shape.
+"""Generates text: new tokens for prompts, with one program per shape.
 
-The draw of a token depends on the seed, the row's own number and the place of
-the token, on nothing else: the same row gives the same text in any batch, on
-any mesh.
+The draw of a token depends only on the seed, the number of the row and the
+position of the token: a row gives the same text in any batch and on any mesh.
 """
 
 from collections.abc import Sequence
@@ -24,14 +23,14 @@ class Decoding:
   """How tokens are chosen.
 
   Attributes:
-    max_new_tokens: after which an answer is cut.
-    temperature: logits are divided by it; 0: the likeliest token is taken.
-    top_k: the likeliest tokens that are drawn from; 0: all.
-    top_p: so are the likeliest whose probabilities reach it (1904.09751);
-      1: all.
-    penalty: what logits of tokens that the answer already has are divided by,
-      multiplied where they are negative (1909.05858); 1: none.
-    ban_end: the first token is never the end.
+    max_new_tokens: number of tokens after which an answer is cut.
+    temperature: divisor of the logits; 0 for greedy decoding.
+    top_k: draw from that many of the likeliest tokens; 0 for all.
+    top_p: draw from the likeliest tokens whose probabilities add up to it
+      (1904.09751); 1 for all.
+    penalty: divisor of the logits of tokens that the answer already has;
+      negative logits are multiplied by it (1909.05858); 1 for none.
+    ban_end: whether the first token may not be an end token.
   """
 
   max_new_tokens: int
@@ -42,15 +41,15 @@ class Decoding:
   ban_end: bool = False
 
 
-class _Going(NamedTuple):
-  """Rows on their way: N is the most new tokens, V the vocabulary."""
+class _Progress(NamedTuple):
+  """Partial answers: N is the maximum of new tokens, V the vocabulary."""
 
   step: Int[Array, ""]
   last: Int[Array, "B"]
   cache: model_lib.Cache
   answers: Int[Array, "B N"]
-  said: Bool[Array, "B V"]
-  done: Bool[Array, "B"]
+  used: Bool[Array, "B V"]
+  is_done: Bool[Array, "B"]
 
 
 def generate(
@@ -65,84 +64,89 @@ def generate(
     ends: Sequence[int],
     pad: int,
 ) -> Int[Array, "B N"]:
-  """New tokens of each prompt; call it under `jax.jit`.
+  """Returns new tokens for each prompt; call it under `jax.jit`.
 
   Args:
-    params: of the model.
-    tokens: prompts that end in the last slot.
-    lengths: tokens of each; 0: the row is empty and gets no answer.
-    rows: numbers that tell rows apart, such as example ids.
-    seed: of all draws.
-    model: whose parameters they are.
+    params: the parameters of the model.
+    tokens: prompts, aligned to the right.
+    lengths: number of tokens of each prompt; 0 for an empty row, which gets no
+      answer.
+    rows: numbers that identify the rows, such as example ids.
+    seed: the seed of all draws.
+    model: the model.
     decoding: how tokens are chosen.
-    ends: tokens that end an answer: each is the last one of its answer.
-    pad: stands after an answer.
+    ends: tokens that end an answer and are kept as its last token.
+    pad: the token that follows the end of an answer.
 
   Returns:
-    Answers, each with its end token where it came, N = max_new_tokens.
+    Answers, including the end token if there is one, N = max_new_tokens.
   """
-  count = decoding.max_new_tokens
+  limit = decoding.max_new_tokens
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
   # The last token needs no successor: the cache has no room for it.
   logits, cache = model.prefill(
-      params, tokens, jnp.maximum(lengths, 1), count - 1
+      params, tokens, jnp.maximum(lengths, 1), limit - 1
   )
 
-  def say(logits: Array, cache: model_lib.Cache, before: _Going) -> _Going:
-    """Takes a token of each row that goes on."""
-    step = before.step
-    logits = _shaped(logits, before.said, step, decoding, ends)
-    chosen = _choose(logits, keys, step, decoding)
-    chosen = jnp.where(before.done, pad, chosen)
-    return _Going(
+  def append(
+      logits: Array, cache: model_lib.Cache, progress: _Progress
+  ) -> _Progress:
+    """Appends a token to every unfinished answer."""
+    step = progress.step
+    logits = _adjust(logits, progress.used, step, decoding, ends)
+    next_tokens = _choose(logits, keys, step, decoding)
+    next_tokens = jnp.where(progress.is_done, pad, next_tokens)
+    return _Progress(
         step=step + 1,
-        last=chosen,
+        last=next_tokens,
         cache=cache,
-        answers=before.answers.at[:, step].set(chosen),
-        said=before.said.at[jnp.arange(len(rows)), chosen].set(True),
-        done=before.done | _any_of(chosen, ends),
+        answers=progress.answers.at[:, step].set(next_tokens),
+        used=progress.used.at[jnp.arange(len(rows)), next_tokens].set(True),
+        is_done=progress.is_done | _is_among(next_tokens, ends),
     )
 
-  def goes_on(going: _Going) -> Bool[Array, ""]:
-    return (going.step < count) & ~going.done.all()
+  def is_unfinished(progress: _Progress) -> Bool[Array, ""]:
+    return (progress.step < limit) & ~progress.is_done.all()
 
-  def advance(going: _Going) -> _Going:
-    return say(*model.decode(params, going.cache, going.last), going)
+  def advance(progress: _Progress) -> _Progress:
+    return append(
+        *model.decode(params, progress.cache, progress.last), progress
+    )
 
-  nothing = _Going(
+  empty = _Progress(
       step=jnp.zeros((), jnp.int32),
       last=jnp.full(len(rows), pad, jnp.int32),
       cache=cache,
-      answers=jnp.full((len(rows), count), pad, jnp.int32),
-      said=jnp.zeros(logits.shape, bool),
-      done=lengths == 0,
+      answers=jnp.full((len(rows), limit), pad, jnp.int32),
+      used=jnp.zeros(logits.shape, bool),
+      is_done=lengths == 0,
   )
   return jax.lax.while_loop(
-      goes_on, advance, say(logits, cache, nothing)
+      is_unfinished, advance, append(logits, cache, empty)
   ).answers
 
 
-def _shaped(
+def _adjust(
     logits: Float[Array, "B V"],
-    said: Bool[Array, "B V"],
+    used: Bool[Array, "B V"],
     step: Int[Array, ""],
     decoding: Decoding,
     ends: Sequence[int],
 ) -> Float[Array, "B V"]:
-  """Logits after the penalty and the ban."""
+  """Applies the penalty and the ban to logits."""
   if decoding.penalty != 1:
-    less = jnp.where(
+    penalized = jnp.where(
         logits > 0, logits / decoding.penalty, logits * decoding.penalty
     )
-    logits = jnp.where(said, less, logits)
+    logits = jnp.where(used, penalized, logits)
   if decoding.ban_end:
-    banned = (step == 0) & _any_of(jnp.arange(logits.shape[1]), ends)
-    logits = jnp.where(banned, _NEVER, logits)
+    is_banned = (step == 0) & _is_among(jnp.arange(logits.shape[1]), ends)
+    logits = jnp.where(is_banned, _NEVER, logits)
   return logits
 
 
-def _any_of(tokens: Array, known: Sequence[int]) -> Array:
-  return (tokens[..., None] == jnp.array(known)).any(-1)
+def _is_among(tokens: Array, candidates: Sequence[int]) -> Array:
+  return (tokens[..., None] == jnp.array(candidates)).any(-1)
 
 
 def _choose(
@@ -151,13 +155,13 @@ def _choose(
     step: Int[Array, ""],
     decoding: Decoding,
 ) -> Int[Array, "B"]:
-  """A token of each row: the likeliest, or one drawn. Ties: the lowest id."""
+  """Chooses a token per row: the likeliest or a draw. Ties: the lowest id."""
   if not decoding.temperature:
     return logits.argmax(-1)
   logits = logits / decoding.temperature
   if decoding.top_k:
-    least = jax.lax.top_k(logits, min(decoding.top_k, logits.shape[1]))[0]
-    logits = jnp.where(logits < least[:, -1:], _NEVER, logits)
+    top = jax.lax.top_k(logits, min(decoding.top_k, logits.shape[1]))[0]
+    logits = jnp.where(logits < top[:, -1:], _NEVER, logits)
   if decoding.top_p < 1:
     logits = jnp.where(_nucleus(logits, decoding.top_p), logits, _NEVER)
   keys = jax.vmap(jax.random.fold_in, (0, None))(keys, step)
@@ -165,10 +169,10 @@ def _choose(
 
 
 def _nucleus(logits: Float[Array, "B V"], share: float) -> Bool[Array, "B V"]:
-  """The fewest likeliest tokens whose probabilities reach a share."""
+  """Returns a mask of the fewest likeliest tokens that reach a share."""
   order = jnp.argsort(-logits, axis=-1, stable=True)
-  ranked = jnp.take_along_axis(jax.nn.softmax(logits), order, axis=-1)
-  before = jnp.cumsum(ranked, axis=-1) - ranked
-  inside = before < share
+  probabilities = jnp.take_along_axis(jax.nn.softmax(logits), order, axis=-1)
+  before = jnp.cumsum(probabilities, axis=-1) - probabilities
+  is_inside = before < share
   rows = jnp.arange(len(logits))[:, None]
-  return jnp.zeros(logits.shape, bool).at[rows, order].set(inside)
+  return jnp.zeros(logits.shape, bool).at[rows, order].set(is_inside)

@@ -1,6 +1,6 @@
-"""What makes logits, and the loss of a token, of a decoder's result.
+"""Computes logits, and the loss of tokens, from hidden states.
 
-Letters: B rows, T positions, D width, V vocabulary, c positions of a chunk.
+Axes: B rows, T positions, D width, V vocabulary, c positions of a chunk.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ _NO_LOGIT = -1e30
 
 
 class Head(nn.Module):
-  """Logits of the next token; its parameters are among the decoder's.
+  """Computes logits of the next token; its parameters are the decoder's.
 
   Attributes:
     arch: the architecture.
-    lora: adapters of projections.
+    lora: which projections have adapters.
   """
 
   arch: config.Model
@@ -30,10 +30,10 @@ class Head(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
-    """Logits, float32.
+    """Returns float32 logits.
 
-    V is `vocab_size`, padded as `vocab_multiple` says; what is beyond the
-    vocabulary has probability 0.
+    V is `vocab_size`, padded to a multiple of `vocab_multiple`. Padding has
+    probability 0.
     """
     arch, out = self.arch, jnp.float32
     if arch.tied:
@@ -54,24 +54,27 @@ class Head(nn.Module):
     logits = layers.soft_cap(logits, arch.logit_cap)
     if logits.shape[-1] == arch.vocab_size:
       return logits
-    known = jnp.arange(logits.shape[-1]) < arch.vocab_size
-    return jnp.where(known, logits, _NO_LOGIT)
+    is_token = jnp.arange(logits.shape[-1]) < arch.vocab_size
+    return jnp.where(is_token, logits, _NO_LOGIT)
 
 
 def nll(
     logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
 ) -> Float[Array, "B c"]:
-  """Negative log-likelihood of the targets, in nats, float32."""
-  # Not a gather, which a vocabulary that is split over devices makes slow.
-  chosen = jnp.arange(logits.shape[-1]) == targets[..., None]
-  picked = jnp.where(chosen, logits, 0).sum(-1)
+  """Returns the negative log-likelihood of the targets, in nats, float32."""
+  # A gather would be slow if the vocabulary is split over devices.
+  is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
+  picked = jnp.where(is_target, logits, 0).sum(-1)
   return jax.nn.logsumexp(logits, axis=-1) - picked
 
 
 def is_likeliest(
     logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
 ) -> Float[Array, "B c"]:
-  """1 where the target is the likeliest token, of equals the lowest; or 0."""
+  """Returns 1 where the target is the likeliest token, otherwise 0.
+
+  The lowest id wins ties.
+  """
   return (logits.argmax(-1) == targets).astype(jnp.float32)
 
 
@@ -83,34 +86,35 @@ def judge(
     kind: Callable[[Array, Array], Array],
     chunk: int,
 ) -> Float[Array, "B T"]:
-  """What logits make of the target at each position.
+  """Applies `kind` to the logits and the target of each position.
 
   Args:
-    head: makes logits.
-    params: of the model.
-    x: the decoder's result.
-    targets: tokens.
+    head: the head.
+    params: the parameters of the model.
+    x: hidden states.
+    targets: token ids.
     kind: `nll` or `is_likeliest`.
-    chunk: positions of each row whose logits are held at once, in the forward
-      and in the backward pass, which computes them again; 0: all, and kept.
+    chunk: positions of each row whose logits are in memory at the same time, in
+      the forward pass and in the backward pass, which recomputes them; 0 keeps
+      all of them.
   """
 
-  def one(x: Array, targets: Array) -> Array:
+  def judge_chunk(x: Array, targets: Array) -> Array:
     return kind(head.apply({"params": params}, x), targets)
 
   batch, length = targets.shape
   if not 0 < chunk < length:
-    return one(x, targets)
+    return judge_chunk(x, targets)
   count = -(-length // chunk)
-  beyond = (0, count * chunk - length)
-  x = jnp.pad(x, ((0, 0), beyond, (0, 0)))
-  targets = jnp.pad(targets, ((0, 0), beyond))
-  # Rows stay where they are on the mesh: chunks are of positions.
+  padding = (0, count * chunk - length)
+  x = jnp.pad(x, ((0, 0), padding, (0, 0)))
+  targets = jnp.pad(targets, ((0, 0), padding))
+  # Chunks split positions, so that rows stay on their devices.
   chunks = jax.tree.map(
-      lambda each: each.reshape(batch, count, chunk, *each.shape[2:]).swapaxes(
-          0, 1
-      ),
+      lambda array: array.reshape(
+          batch, count, chunk, *array.shape[2:]
+      ).swapaxes(0, 1),
       (x, targets),
   )
-  found = jax.lax.map(lambda each: jax.checkpoint(one)(*each), chunks)
-  return found.swapaxes(0, 1).reshape(batch, -1)[:, :length]
+  values = jax.lax.map(lambda pair: jax.checkpoint(judge_chunk)(*pair), chunks)
+  return values.swapaxes(0, 1).reshape(batch, -1)[:, :length]

@@ -1,6 +1,6 @@
-"""What blocks are built of: projections, norms, the MLP.
+"""Layers of the blocks: projections, norms, the MLP.
 
-Letters: B rows, T positions, D width, F hidden width of the MLP, r rank of an
+Axes: B rows, T positions, D width, F hidden width of the MLP, r rank of an
 adapter.
 """
 
@@ -16,9 +16,9 @@ from jaxtyping import Array, Float
 
 from zsgen.core import config
 
-# Name of what an adapted projection gives, for what keeps it.
+# Checkpoint name of the output of an adapted projection.
 ADAPTED = "adapted"
-# What precedes a projection's own path: its layer.
+# The layer that precedes the rest of a projection's path.
 _LAYER = re.compile(r"(blocks/\d+|rest_\d+)/")
 _ACTIVATIONS = {
     "silu": jax.nn.silu,
@@ -31,13 +31,13 @@ _ACTIVATIONS = {
 class Projection(nn.Module):
   """A linear map of the last axes: an einsum with a kernel, and a bias.
 
-  With an adapter (LoRA, 2106.09685), (alpha / rank) · (x·A)·B is added.
+  An adapter (LoRA, 2106.09685) adds (alpha / rank) · (x·A)·B.
 
   Attributes:
     letters: the einsum, such as "BTD,DF->BTF"; a kernel's inputs come first.
-    shape: of the kernel.
-    std: of the kernel when it is new.
-    bias: whether one is added, in the shape of the kernel's output axes.
+    shape: shape of the kernel.
+    std: standard deviation of a new kernel.
+    bias: whether to add a bias, with the shape of the kernel's output axes.
     out: element type of the result; that of the input by default.
     lora: which projections have adapters, and of what kind.
   """
@@ -58,23 +58,23 @@ class Projection(nn.Module):
     if self.bias:
       shape = self.shape[self._inputs :]
       y += self.param("bias", nn.initializers.zeros, shape).astype(out)
-    own = projection("/".join(self.path))
-    if self.lora.rank and re.fullmatch(self.lora.targets, own):
+    name = projection("/".join(self.path))
+    if self.lora.rank and re.fullmatch(self.lora.targets, name):
       y = checkpoint_name(y + self._adapter(x, out), ADAPTED)
     return y
 
   def _adapter(self, x: Array, out: jnp.dtype) -> Array:
-    """What the adapter adds; A is new as PEFT draws it, B is zero."""
+    """Returns what the adapter adds; a new A is drawn like PEFT's, B is zero."""
     rank, inputs = self.lora.rank, self._inputs
-    into, back = self.shape[:inputs], self.shape[inputs:]
-    a = self.param("lora_a", _uniform, (*into, rank)).astype(x.dtype)
-    b = self.param("lora_b", nn.initializers.zeros, (rank, *back))
-    ends, kernel, result = re.split(r",|->", self.letters)
-    names, kept = kernel[:inputs], kernel[inputs:]
-    middle = ends.removesuffix(names) + "r"
-    x = jnp.einsum(f"{ends},{names}r->{middle}", x, a)
+    in_shape, out_shape = self.shape[:inputs], self.shape[inputs:]
+    a = self.param("lora_a", _uniform, (*in_shape, rank)).astype(x.dtype)
+    b = self.param("lora_b", nn.initializers.zeros, (rank, *out_shape))
+    x_letters, kernel_letters, result = re.split(r",|->", self.letters)
+    in_letters, out_letters = kernel_letters[:inputs], kernel_letters[inputs:]
+    rank_letters = x_letters.removesuffix(in_letters) + "r"
+    x = jnp.einsum(f"{x_letters},{in_letters}r->{rank_letters}", x, a)
     return jnp.einsum(
-        f"{middle},r{kept}->{result}",
+        f"{rank_letters},r{out_letters}->{result}",
         x * (self.lora.alpha / rank),
         b.astype(x.dtype),
         preferred_element_type=out,
@@ -82,7 +82,7 @@ class Projection(nn.Module):
 
   @property
   def _inputs(self) -> int:
-    """How many of the kernel's axes are inputs; they lead."""
+    """The number of the kernel's leading axes that are inputs."""
     _, kernel, result = re.split(r",|->", self.letters)
     return sum(letter not in result for letter in kernel)
 
@@ -90,7 +90,7 @@ class Projection(nn.Module):
 def table(
     module: nn.Module, arch: config.Model, name: str
 ) -> Float[Array, "V D"]:
-  """The rows of "embedding", or of learned "positions", of a module.
+  """Returns the rows of the "embedding" or of learned "positions".
 
   New rows of the padding are 0.
   """
@@ -100,14 +100,14 @@ def table(
   padded = -(-rows // multiple) * multiple
 
   def init(key: Array, shape: tuple[int, ...]) -> Array:
-    known = arch.init_std * jax.random.normal(key, (rows, shape[1]))
-    return jnp.pad(known, ((0, shape[0] - rows), (0, 0)))
+    drawn_rows = arch.init_std * jax.random.normal(key, (rows, shape[1]))
+    return jnp.pad(drawn_rows, ((0, shape[0] - rows), (0, 0)))
 
   return module.param(name, init, (padded, arch.width))
 
 
 def projection(path: str) -> str:
-  """A projection's path without its layer, such as "mlp/up"."""
+  """Returns a projection's path without its layer, such as "mlp/up"."""
   return _LAYER.sub("", path, count=1)
 
 
@@ -121,7 +121,7 @@ class Norm(nn.Module):
   """RMSNorm (1910.07467) or LayerNorm (1607.06450), in float32.
 
   Attributes:
-    arch: says which, and its epsilon.
+    arch: the architecture, which has the kind of norm and its epsilon.
     kind: "rms" or "layer"; that of `arch` by default.
   """
 
@@ -131,9 +131,9 @@ class Norm(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
     shape, dtype = x.shape[-1:], x.dtype
-    layer = (self.kind or self.arch.norm) == "layer"
+    is_layer_norm = (self.kind or self.arch.norm) == "layer"
     x = x.astype(jnp.float32)
-    if layer:
+    if is_layer_norm:
       x -= x.mean(-1, keepdims=True)
     x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + self.arch.norm_eps)
     if self.arch.norm_plus_one:
@@ -141,13 +141,13 @@ class Norm(nn.Module):
       x *= 1 + scale.astype(jnp.float32)
     else:
       x *= self.param("scale", nn.initializers.ones, shape)
-    if layer:
+    if is_layer_norm:
       x += self.param("bias", nn.initializers.zeros, shape)
     return x.astype(dtype)
 
 
 class Mlp(nn.Module):
-  """The MLP; gated as in 2002.05202, or plain."""
+  """An MLP, gated (2002.05202) or plain."""
 
   arch: config.Model
   lora: config.Lora = config.NO_LORA
@@ -155,27 +155,30 @@ class Mlp(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
-    into, back = (arch.width, arch.mlp_width), (arch.mlp_width, arch.width)
-    std, back_std = arch.init_std, residual_std(arch)
+    up_shape, down_shape = (arch.width, arch.mlp_width), (
+        arch.mlp_width,
+        arch.width,
+    )
+    std, down_std = arch.init_std, residual_std(arch)
     project = functools.partial(Projection, bias=arch.mlp_bias, lora=self.lora)
-    hidden = project("BTD,DF->BTF", into, std, name="up")(x)
+    hidden = project("BTD,DF->BTF", up_shape, std, name="up")(x)
     if arch.gated:
-      gate = project("BTD,DF->BTF", into, std, name="gate")(x)
+      gate = project("BTD,DF->BTF", up_shape, std, name="gate")(x)
       hidden = activation(gate) * hidden
     else:
       hidden = activation(hidden)
-    return project("BTF,FD->BTD", back, back_std, name="down")(hidden)
+    return project("BTF,FD->BTD", down_shape, down_std, name="down")(hidden)
 
 
 def residual_std(arch: config.Model) -> float:
-  """Standard deviation of new matrices that write to the residual.
+  """Returns the standard deviation of new matrices that write to the residual.
 
-  Divided by the square root of the number of writers, so that the residual
-  does not grow in depth.
+  It is divided by the square root of the number of such matrices, so that the
+  residual does not grow with depth.
   """
   return arch.init_std / math.sqrt(2 * arch.layers)
 
 
 def soft_cap(x: Array, cap: float) -> Array:
-  """c · tanh(x / c) (2408.00118, section 2); x itself where c is 0."""
+  """Returns c · tanh(x / c) (2408.00118, section 2), or x if c is 0."""
   return cap * jnp.tanh(x / cap) if cap else x

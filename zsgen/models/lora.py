@@ -1,7 +1,7 @@
-"""Adapters as a tree of their own: what is trained, and what stays.
+"""Splits parameters into trained adapters and the frozen base.
 
-The parameters of a model with adapters are one tree; training holds it in
-two, the adapters (lora_a, lora_b) and the frozen base.
+The parameters of a model with adapters are one tree. Training uses two: the
+adapters (lora_a, lora_b) and the frozen base.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,10 @@ _A, _B, _KERNEL = "/lora_a", "/lora_b", "/kernel"
 def split(
     params: Mapping[str, Any], lora: config.Lora
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
-  """The trainable and the frozen parameters: all and none without adapters."""
+  """Returns the trainable and the frozen parameters.
+
+  Without adapters, all parameters are trainable.
+  """
   if not lora.rank:
     return params, {}
   flat = _flat(params)
@@ -35,33 +38,33 @@ def split(
 def join(
     trainable: Mapping[str, Any], frozen: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """The parameters that `split` took apart."""
+  """Joins the parameters that `split` separated."""
   return _nested({**_flat(trainable), **_flat(frozen)})
 
 
-def merged(params: Mapping[str, Any], lora: config.Lora) -> dict[str, Any]:
-  """The base with its adapters added in: kernel + (alpha / rank) · A·B.
+def merge(params: Mapping[str, Any], lora: config.Lora) -> dict[str, Any]:
+  """Merges adapters into the base: kernel + (alpha / rank) · A·B.
 
   Args:
-    params: of a model with adapters; the base may be bfloat16.
-    lora: of the adapters.
+    params: parameters of a model with adapters; the base may be bfloat16.
+    lora: the settings of the adapters.
 
   Returns:
-    Parameters of the model without adapters, float32.
+    Float32 parameters of the model without adapters.
   """
-  flat, found = _flat(params), {}
+  flat, parameters = _flat(params), {}
   for path, leaf in _flat(split(params, lora)[1]).items():
-    found[path] = leaf.astype(jnp.float32)
-    place = path.removesuffix(_KERNEL)
-    if place + _A in flat:
+    parameters[path] = leaf.astype(jnp.float32)
+    prefix = path.removesuffix(_KERNEL)
+    if prefix + _A in flat:
       product = jax.vmap(_product) if _is_stacked(path) else _product
-      added = product(flat[place + _A], flat[place + _B])
-      found[path] += (lora.alpha / lora.rank) * added
-  return _nested(found)
+      delta = product(flat[prefix + _A], flat[prefix + _B])
+      parameters[path] += (lora.alpha / lora.rank) * delta
+  return _nested(parameters)
 
 
 def check(lora: config.Lora) -> None:
-  """Raises InputError for fields that do not go together."""
+  """Raises InputError for fields that contradict each other."""
   default = config.NO_LORA
   changed = [
       name
@@ -72,57 +75,57 @@ def check(lora: config.Lora) -> None:
     raise errors.InputError(
         f"config.lora.{changed[0]} is {getattr(lora, changed[0])!r}, but"
         " config.lora.rank is 0: there are no adapters. Set a rank of 1 or"
-        f" more, or leave {changed[0]} away."
+        f" more, or leave {changed[0]} out."
     )
   try:
     re.compile(lora.targets)
   except re.error as error:
     raise errors.InputError(
-        f"config.lora.targets is {lora.targets!r}, which is no regular"
-        f" expression: {error}."
+        f"config.lora.targets is {lora.targets!r}, which is not a"
+        f" regular expression: {error}."
     ) from error
 
 
 def check_fits(lora: config.Lora, shapes: Mapping[str, Any]) -> None:
-  """Raises InputError for adapters that the model has no place for.
+  """Raises InputError for adapters that do not fit the model.
 
   Args:
-    lora: of the adapters.
-    shapes: of the parameters of the model with them.
+    lora: the settings of the adapters.
+    shapes: shapes of the parameters of the model with adapters.
   """
   flat = _flat(shapes)
   if not any(path.endswith(_A) for path in flat):
     raise errors.InputError(
-        f"config.lora.targets is {lora.targets!r}, which matches no projection"
-        " of the model as a whole. There are:"
+        f"config.lora.targets is {lora.targets!r}, which fully matches no"
+        " projection of the model. The projections are:"
         f" {', '.join(projections(shapes))}."
     )
   for path, leaf in flat.items():
     if not path.endswith(_A):
       continue
-    place, lead = path.removesuffix(_A), int(_is_stacked(path))
+    prefix, lead = path.removesuffix(_A), int(_is_stacked(path))
     inputs = math.prod(leaf.shape[lead:-1])
-    outputs = math.prod(flat[place + _B].shape[lead + 1 :])
+    outputs = math.prod(flat[prefix + _B].shape[lead + 1 :])
     if lora.rank > min(inputs, outputs):
       raise errors.InputError(
-          f"config.lora.rank is {lora.rank}, but {layers.projection(place)} has"
+          f"config.lora.rank is {lora.rank}, but {layers.projection(prefix)} has"
           f" {inputs} inputs and {outputs} outputs: a rank above"
           f" {min(inputs, outputs)} adds nothing there. Lower the rank, or"
-          " leave it out of config.lora.targets."
+          " leave the projection out of config.lora.targets."
       )
 
 
 def projections(shapes: Mapping[str, Any]) -> list[str]:
-  """What `config.lora.targets` may match in a model of these shapes."""
+  """Returns the projections that `config.lora.targets` may match."""
   paths = (path for path in _flat(shapes) if path.endswith(_KERNEL))
-  own = (layers.projection(path.removesuffix(_KERNEL)) for path in paths)
-  return sorted(set(own))
+  names = (layers.projection(path.removesuffix(_KERNEL)) for path in paths)
+  return sorted(set(names))
 
 
-def told(
+def describe(
     lora: config.Lora, trainable: Mapping[str, Any], frozen: Mapping[str, Any]
 ) -> str:
-  """What is trained, for people."""
+  """Describes what is trained, for people."""
   flat = _flat(trainable)
   matrices = sum(
       leaf.shape[0] if _is_stacked(path) else 1
@@ -140,7 +143,7 @@ def told(
 def _product(
     a: Float[Array, "... r"], b: Float[Array, "r ..."]
 ) -> Float[Array, "..."]:
-  """A·B in the kernel's shape: its axes are A's inputs and B's outputs."""
+  """Returns A·B in the kernel's shape: A's input axes, then B's output axes."""
   rank = b.shape[0]
   flat = jnp.matmul(
       a.reshape(-1, rank), b.reshape(rank, -1), precision="highest"

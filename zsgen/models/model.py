@@ -1,4 +1,4 @@
-"""What training knows of a model: new parameters, and the loss of a token."""
+"""A model for training and generation: new parameters, losses and decoding."""
 
 from collections.abc import Callable
 import dataclasses
@@ -18,9 +18,9 @@ _Result = TypeVar("_Result")
 
 
 class Batch(Protocol):
-  """Rows of segments; positions are from 0 within each of them.
+  """Rows of segments; positions start at 0 within each segment.
 
-  A segment is contiguous and its number unique in its row; 0 is padding.
+  A segment is contiguous and its number is unique in its row; 0 is padding.
   """
 
   tokens: Int[Array, "B T"]
@@ -32,18 +32,18 @@ class Cache(NamedTuple):
   """Keys and values of the tokens so far, in slots.
 
   Attributes:
-    kept: of each block, [..., B, S, K, d].
-    pads: empty slots before each prompt, int32 [B].
-    used: slots that hold a token or padding, int32 [].
+    key_values: keys and values of each block, [..., B, S, K, d].
+    pads: number of empty slots before each prompt, int32 [B].
+    used: number of slots that hold a token or padding, int32 [].
   """
 
-  kept: Any
+  key_values: Any
   pads: Array
   used: Array
 
 
 def _precise(method: Callable[..., _Result]) -> Callable[..., _Result]:
-  """A method of a model, traced in the precision of its element type."""
+  """Traces a method of a model in the precision of its element type."""
 
   @functools.wraps(method)
   def run(self: "Model", *args: Any, **fields: Any) -> _Result:
@@ -57,12 +57,12 @@ def _precise(method: Callable[..., _Result]) -> Callable[..., _Result]:
 class Model:
   """A decoder as pure functions of its parameters.
 
-  Make it by `from_config`, which checks the architecture.
+  Create it with `from_config`, which checks the architecture.
 
   Attributes:
     arch: the architecture.
-    lora: adapters of projections; their parameters are among the model's.
-    execution: how it is computed.
+    lora: which projections have adapters, whose parameters are the model's.
+    execution: how the model is computed.
   """
 
   arch: config.Model
@@ -76,10 +76,10 @@ class Model:
       lora: config.Lora = config.NO_LORA,
       execution: execution_lib.Execution = execution_lib.PLAIN,
   ) -> "Model":
-    """The model of an architecture, its projections adapted as `lora` says.
+    """Returns the model of an architecture, with adapters as `lora` defines.
 
     Raises:
-      InputError: fields that do not go together.
+      InputError: fields contradict each other.
     """
     _check(arch)
     lora_lib.check(lora)
@@ -90,13 +90,13 @@ class Model:
     return model
 
   def init(self, key: Array) -> dict[str, Any]:
-    """New float32 parameters, as nested dictionaries of arrays.
+    """Returns new float32 parameters, as nested dictionaries of arrays.
 
     Args:
-      key: a typed key, as of `jax.random.key(seed)`.
+      key: a typed key, such as `jax.random.key(seed)`.
     """
-    one = jnp.zeros((1, 1), jnp.int32)
-    params = self._decoder.init(key, one, one, one)["params"]
+    token = jnp.zeros((1, 1), jnp.int32)
+    params = self._decoder.init(key, token, token, token)["params"]
     if self.arch.tied:
       return params
     x = jnp.zeros((1, 1, self.arch.width))
@@ -110,7 +110,7 @@ class Model:
       positions: Int[Array, "B T"],
       segments: Int[Array, "B T"],
   ) -> Float[Array, "B T V"]:
-    """Logits of the token after each, float32; see `Batch`."""
+    """Returns float32 logits of the token after each position; see `Batch`."""
     x = self._decoder.apply({"params": params}, tokens, positions, segments)
     return self._head.apply({"params": params}, x)
 
@@ -118,35 +118,38 @@ class Model:
   def token_nll(
       self, params: dict[str, Any], batch: Batch
   ) -> Float[Array, "B T"]:
-    """Negative log-likelihood of each token, in nats, float32.
+    """Returns the negative log-likelihood of each token, in nats, float32.
 
-    Entry t is that of token t given the tokens before it in its segment. It is
-    0 for the first token of a segment and for padding.
+    Entry t belongs to token t given the tokens before it in its segment. It is 0
+    for the first token of a segment and for padding.
     """
-    return self._judged(params, batch, head.nll)
+    return self._judge(params, batch, head.nll)
 
   def token_right(
       self, params: dict[str, Any], batch: Batch
   ) -> Float[Array, "B T"]:
-    """1 where a token is the likeliest after those before it, else 0.
+    """Returns 1 where a token is the likeliest given the ones before it,
+    otherwise 0.
 
     It is 0 for the first token of a segment and for padding. Greedy decoding
-    gives an answer token by token if, and only if, all of it is right here.
+    reproduces an answer if and only if all of its tokens are 1 here.
     """
-    return self._judged(params, batch, head.is_likeliest)
+    return self._judge(params, batch, head.is_likeliest)
 
-  def _judged(
+  def _judge(
       self, params: dict[str, Any], batch: Batch, kind: Any
   ) -> Float[Array, "B T"]:
-    """What the head makes of each token given those before it, or 0."""
+    """Returns `kind` of each token given the tokens before it, or 0."""
     x = self._decoder.apply(
         {"params": params}, batch.tokens, batch.positions, batch.segments
     )
-    after, chunk = _after(batch.tokens), self.execution.logits_chunk
-    found = head.judge(self._head, params, x, after, kind, chunk)
-    follows = (batch.segments == _after(batch.segments)) & (batch.segments > 0)
-    found = jnp.where(follows, found, 0.0)[:, :-1]
-    return jnp.pad(found, ((0, 0), (1, 0)))
+    targets, chunk = _shift_left(batch.tokens), self.execution.logits_chunk
+    values = head.judge(self._head, params, x, targets, kind, chunk)
+    has_context = (batch.segments == _shift_left(batch.segments)) & (
+        batch.segments > 0
+    )
+    values = jnp.where(has_context, values, 0.0)[:, :-1]
+    return jnp.pad(values, ((0, 0), (1, 0)))
 
   @_precise
   def prefill(
@@ -156,14 +159,13 @@ class Model:
       lengths: Int[Array, "B"],
       room: int,
   ) -> tuple[Float[Array, "B V"], "Cache"]:
-    """Reads prompts, so that `decode` can go on.
+    """Reads prompts, so that `decode` can continue them.
 
     Args:
-      params: of the model.
-      tokens: prompts that end in the last slot; what is before them is
-        anything.
-      lengths: tokens of each prompt, 1 or more.
-      room: tokens that may follow.
+      params: the parameters of the model.
+      tokens: prompts, aligned to the right; slots before them are ignored.
+      lengths: number of tokens in each prompt, 1 or more.
+      room: number of tokens that may follow.
 
     Returns:
       Logits of the token after each prompt, and the cache.
@@ -171,50 +173,50 @@ class Model:
     length = tokens.shape[1]
     pads = length - lengths
     slots = jnp.arange(length)
-    real = slots >= pads[:, None]
-    positions = jnp.where(real, slots - pads[:, None], 0)
-    tokens = jnp.where(real, tokens, 0)
-    x, kept = self._keeping.apply(
-        {"params": params}, tokens, positions, real.astype(jnp.int32)
+    is_token = slots >= pads[:, None]
+    positions = jnp.where(is_token, slots - pads[:, None], 0)
+    tokens = jnp.where(is_token, tokens, 0)
+    x, key_values = self._caching_decoder.apply(
+        {"params": params}, tokens, positions, is_token.astype(jnp.int32)
     )
-    grown = jax.tree.map(functools.partial(_grown, room=room), kept)
-    cache = Cache(grown, pads, jnp.asarray(length, jnp.int32))
+    padded = jax.tree.map(functools.partial(_pad_slots, room=room), key_values)
+    cache = Cache(padded, pads, jnp.asarray(length, jnp.int32))
     return self._last(params, x), cache
 
   @_precise
   def decode(
       self, params: dict[str, Any], cache: "Cache", tokens: Int[Array, "B"]
   ) -> tuple[Float[Array, "B V"], "Cache"]:
-    """Takes one more token a row.
+    """Takes one more token per row.
 
     Args:
-      params: of the model.
-      cache: of `prefill` or of the call before; it must have room.
-      tokens: what follows.
+      params: the parameters of the model.
+      cache: the cache from `prefill` or the previous call; it must have room.
+      tokens: the next token of each row.
 
     Returns:
-      Logits of the token after it, and the cache with it.
+      Logits of the token that follows, and the extended cache.
     """
-    slots = jnp.arange(jax.tree.leaves(cache.kept)[0].shape[-3])
-    seen = (slots >= cache.pads[:, None]) & (slots < cache.used)
-    near = cache.used - slots < self.arch.window
+    slots = jnp.arange(jax.tree.leaves(cache.key_values)[0].shape[-3])
+    is_visible = (slots >= cache.pads[:, None]) & (slots < cache.used)
+    is_near = cache.used - slots < self.arch.window
     positions = (cache.used - cache.pads)[:, None]
-    x, new = self._keeping.apply(
+    x, new = self._caching_decoder.apply(
         {"params": params},
         tokens[:, None],
         positions,
-        {"global": seen, "local": seen & near},
-        cache.kept,
+        {"global": is_visible, "local": is_visible & is_near},
+        cache.key_values,
     )
-    kept = jax.tree.map(
+    key_values = jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_slice_in_dim(
             old, new, cache.used, axis=-3
         ),
-        cache.kept,
+        cache.key_values,
         new,
     )
-    grown = Cache(kept, cache.pads, cache.used + 1)
-    return self._last(params, x), grown
+    extended = Cache(key_values, cache.pads, cache.used + 1)
+    return self._last(params, x), extended
 
   def _last(
       self, params: dict[str, Any], x: Float[Array, "B 1 D"]
@@ -222,17 +224,17 @@ class Model:
     return self._head.apply({"params": params}, x)[:, 0]
 
   @property
-  def alone(self) -> "Model":
-    """The same on each device by itself, as within a `shard_map`."""
-    how = self.execution._replace(mesh=None)
-    return dataclasses.replace(self, execution=how)
+  def on_each_device(self) -> "Model":
+    """The same model on each device separately, as within a `shard_map`."""
+    execution = self.execution._replace(mesh=None)
+    return dataclasses.replace(self, execution=execution)
 
   @property
   def _decoder(self) -> decoder.Decoder:
     return decoder.Decoder(self.arch, False, self.lora, self.execution)
 
   @property
-  def _keeping(self) -> decoder.Decoder:
+  def _caching_decoder(self) -> decoder.Decoder:
     return decoder.Decoder(self.arch, True, self.lora, self.execution)
 
   @property
@@ -240,22 +242,22 @@ class Model:
     return head.Head(self.arch, self.lora)
 
 
-def _after(values: Int[Array, "B T"]) -> Int[Array, "B T"]:
-  """What comes next at each position; 0 at the last."""
+def _shift_left(values: Int[Array, "B T"]) -> Int[Array, "B T"]:
+  """Returns the next value of each position; 0 at the last."""
   return jnp.pad(values[:, 1:], ((0, 0), (0, 1)))
 
 
-def _grown(
-    kept: Float[Array, "... T K d"], room: int
+def _pad_slots(
+    key_values: Float[Array, "... T K d"], room: int
 ) -> Float[Array, "... S K d"]:
-  """With empty slots after the last."""
-  widths = [(0, 0)] * kept.ndim
+  """Appends empty slots."""
+  widths = [(0, 0)] * key_values.ndim
   widths[-3] = (0, room)
-  return jnp.pad(kept, widths)
+  return jnp.pad(key_values, widths)
 
 
 def _check(arch: config.Model) -> None:
-  """Raises InputError for fields that do not go together."""
+  """Raises InputError for fields that contradict each other."""
   if arch.heads % arch.kv_heads:
     raise errors.InputError(
         f"config.model.kv_heads is {arch.kv_heads}; it must divide"
@@ -268,17 +270,19 @@ def _check(arch: config.Model) -> None:
     )
   if not arch.pattern:
     raise errors.InputError(
-        "config.model.pattern is empty; ('global',) is attention to all tokens"
-        " before in every block."
+        "config.model.pattern is empty; ('global',) attends to all earlier"
+        " tokens in every block."
     )
   if ("local" in arch.pattern) != (arch.window > 0):
     raise errors.InputError(
         f"config.model.window is {arch.window} and config.model.pattern"
-        f" {arch.pattern}: local blocks, and only they, need a window of 1 or"
-        " more."
+        f" {arch.pattern}: a window of 1 or more is needed if, and only if,"
+        " there are local blocks."
     )
-  stretched = arch.rope_scaling in ("llama3", "yarn")
-  if stretched and not (arch.rope_original and arch.rope_low < arch.rope_high):
+  is_stretched = arch.rope_scaling in ("llama3", "yarn")
+  if is_stretched and not (
+      arch.rope_original and arch.rope_low < arch.rope_high
+  ):
     raise errors.InputError(
         f"config.model.rope_scaling={arch.rope_scaling!r} needs"
         " config.model.rope_original, the length before stretching, and"
@@ -288,10 +292,11 @@ def _check(arch: config.Model) -> None:
 
 
 def check_unread(arch: config.Model) -> None:
-  """Raises InputError for an option that the architecture does not read.
+  """Raises InputError for an option that the architecture does not use.
 
   Args:
-    arch: of new parameters; what is read from files has no such options.
+    arch: the architecture of new parameters; one that is read from files has
+      no such options.
   """
   default = config.Model()
   for reason, names in _unread(arch):
@@ -299,13 +304,13 @@ def check_unread(arch: config.Model) -> None:
       value = getattr(arch, name)
       if value != getattr(default, name):
         raise errors.InputError(
-            f"config.model.{name} is {value!r}, but config.model.{reason}:"
-            f" nothing reads it. Leave {name} out."
+            f"config.model.{name} is {value!r}, but config.model.{reason},"
+            f" so it has no effect. Leave {name} out."
         )
 
 
 def _unread(arch: config.Model) -> list[tuple[str, tuple[str, ...]]]:
-  """Options that are not read, and the option that is the reason."""
+  """Returns options without effect, with the option that is the reason."""
   stretched = ("rope_low", "rope_high", "rope_original")
   rope = ("rope_theta", "rope_local_theta", "rope_scaling", "rope_factor")
   unread = []
@@ -321,5 +326,5 @@ def _unread(arch: config.Model) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def parameter_count(params: Any) -> int:
-  """Number of parameters of a tree of arrays or of shapes."""
+  """Returns the number of parameters of a tree of arrays or of shapes."""
   return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,8 +1,8 @@
-"""Where activations lie on a mesh.
+"""Shards activations over a mesh.
 
-Unless told, the compiler may let a parameter's split go on: where the
-embedding's width is split, every device would compute a part of the width of
-all rows, and sum over devices after every product.
+Without constraints, the compiler may propagate the sharding of a parameter: if
+the width of the embedding is sharded, every device would compute a part of the
+width of all rows, and sum over devices after every product.
 """
 
 import jax
@@ -15,11 +15,11 @@ from zsgen.core import mesh as mesh_lib
 def by_rows(
     x: Float[Array, "B ..."], mesh: jax.sharding.Mesh | None
 ) -> Float[Array, "B ..."]:
-  """x with its rows split over the mesh as those of a batch.
+  """Shards the rows of `x` like those of a batch.
 
   Args:
-    x: rows first; those that do not divide, as of one prompt, stay.
-    mesh: None for one device.
+    x: rows first; returned as it is if they cannot be divided evenly.
+    mesh: the mesh; None for one device.
   """
   if mesh is None or x.shape[0] % mesh_lib.row_shards(mesh):
     return x
@@ -29,10 +29,10 @@ def by_rows(
 def from_table(
     x: Float[Array, "B T D"], mesh: jax.sharding.Mesh | None
 ) -> Float[Array, "B T D"]:
-  """`by_rows` of what was looked up in a table whose width is split.
+  """Shards rows that were looked up in a table whose width is sharded.
 
-  In two steps, each of which the compiler knows how to do: in one it would
-  hold all of x on every device.
+  Takes two steps that the compiler handles well; in one step it would replicate
+  `x` on every device.
   """
   if mesh is None or x.shape[0] % mesh_lib.row_shards(mesh):
     return x

@@ -1,13 +1,13 @@
-"""Architectures with a name: `config.model.update(presets.LLAMA32_1B)`.
+"""Named architectures: `config.model.update(presets.LLAMA32_1B)`.
 
-For new parameters of that shape; a directory brings its own architecture
+They are for new parameters. A Hugging Face directory has its own architecture
 (`config.model.init="hf:…"`).
 """
 
 from typing import Any
 
 # The embedded base, 0.9 million parameters: its weights are in zsgen/assets.
-# Few wide heads: attention on a CPU is quicker for it.
+# A few wide heads make attention faster on a CPU.
 TINY: dict[str, Any] = {
     "vocab_size": 264,
     "layers": 4,
@@ -88,7 +88,7 @@ LLAMA32_1B: dict[str, Any] = {
     "tied": True,
 }
 
-# Mistral, 7.2 billion (2310.06825): every block sees a window.
+# Mistral, 7.2 billion (2310.06825): a window in every block.
 MISTRAL_7B: dict[str, Any] = {
     **LLAMA2_7B,
     "kv_heads": 8,

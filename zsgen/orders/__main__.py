@@ -17,10 +17,10 @@ from zsgen.orders import diff
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
-# Characters of a task's name, and of a prompt, that `show` prints.
+# Number of characters of a task's name or prompt that `show` prints.
 _TEXT = 60
-# More than any order has.
-_MOST = 2**31
+# The largest number that is accepted.
+_LARGEST = 2**31
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   try:
     options.tool(options, console)
   except errors.InputError as error:
-    terminal.tell(error)
+    terminal.print_message(error)
     return 2
   return 0
 
@@ -58,28 +58,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-  """A number of examples, rows or steps, as the command line gives it."""
+  """Parses a number of examples, rows or steps."""
   try:
     value = int(text)
   except ValueError as error:
     raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from error
-  if abs(value) > _MOST:
-    raise argparse.ArgumentTypeError(f"{text} is more than {_MOST:,}")
+  if abs(value) > _LARGEST:
+    raise argparse.ArgumentTypeError(f"{text} is more than {_LARGEST:,}")
   return value
 
 
 def _add_trace(tools: Any) -> None:
-  """The tool `trace` and its options."""
+  """Adds the tool `trace` and its options."""
   trace = tools.add_parser(
       "trace", help="distances of an order's prefixes to held-out tasks"
   )
   trace.add_argument("path", type=pathlib.Path, metavar="ORDER")
-  for name, default, what in (
+  for name, default, description in (
       ("batch_size", 16, "examples of a step"),
       ("every", 10, "steps from prefix to prefix"),
   ):
     trace.add_argument(
-        f"--{name}", type=_count, default=default, help=f"{what} ({default})"
+        f"--{name}",
+        type=_count,
+        default=default,
+        help=f"{description} ({default})",
     )
   trace.add_argument("--split", default="heldout", help="held-out set")
   trace.add_argument(
@@ -105,17 +108,17 @@ def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
   first, second = (order_lib.Order.load(path) for path in options.paths)
-  stores = [each.manifest["made_by"]["store"] for each in (first, second)]
+  stores = [order.manifest["made_by"]["store"] for order in (first, second)]
   if stores[0] != stores[1]:
     raise errors.InputError(
-        f"{first.path} and {second.path} were made for different stores: the"
-        " same id means another example. Compare orders of one store."
+        f"{first.path} and {second.path} were made for different stores, in"
+        " which an id means different examples. Compare orders of one store."
     )
   console.print(_facts(diff.compare(first.ids, second.ids), "difference"))
 
 
 def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
-  from zsgen.verify import command  # It knows runs, which stand above orders.
+  from zsgen.verify import command  # It needs runs, a layer above orders.
 
   del console
   command.report(options.paths)
@@ -135,7 +138,9 @@ def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
   )
   console.print(f"trace {trace.path}", markup=False)
   for side, count in zip(
-      ("training", "held-out"), trace.about["without_bigrams"], strict=True
+      ("training", "held-out"),
+      trace.description["without_bigrams"],
+      strict=True,
   ):
     if count:
       console.print(f"{count} {side} texts have fewer than two words")
@@ -143,32 +148,34 @@ def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _measured(trace: trace_lib.Trace) -> rich.table.Table:
-  """The measures of the first, middle and last prefix."""
+  """Returns a table of the first, middle and last prefix."""
   last = len(trace.steps) - 1
-  places = sorted({0, last // 2, last})
+  indices = sorted({0, last // 2, last})
   table = rich.table.Table(
-      title=f"distance to {trace.about['split']}, mean over tasks"
+      title=f"distance to {trace.description['split']}, mean over tasks"
   )
-  for name in ("measure", *(f"step {trace.steps[i]}" for i in places)):
+  for name in ("measure", *(f"step {trace.steps[i]}" for i in indices)):
     table.add_column(name, no_wrap=True)
   for measure in trace_lib.COLUMNS:
-    means = trace.means(measure)[places].tolist()
-    shown = (None if math.isnan(mean) else mean for mean in means)
-    table.add_row(measure, *map(_number, shown))
+    means = trace.means(measure)[indices].tolist()
+    values = (None if math.isnan(mean) else mean for mean in means)
+    table.add_row(measure, *map(_number, values))
   return table
 
 
 def _head(
     order: order_lib.Order, store: store_lib.Store, size: int
 ) -> rich.table.Table:
-  """The first rows of an order, with the start of each prompt."""
+  """Returns a table of the first rows of an order, with the start of each
+  prompt.
+  """
   table = rich.table.Table(title=order.path.name)
   for name in ("position", "id", "task", "round", "distance", "text"):
-    # Numbers stay whole; what is long folds on narrow terminals.
+    # Numbers never wrap; long texts do, on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  shown = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, shown, strict=True):
+  prompts = store.texts(order.ids[:size])
+  for row, (prompt, _) in zip(rows, prompts, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
@@ -181,7 +188,7 @@ def _head(
 
 
 def _facts(facts: Mapping[str, Any], title: str) -> rich.table.Table:
-  """Names and values, a row each."""
+  """Returns a table with a row for each name and value."""
   table = rich.table.Table(title=title, show_header=False)
   for name, value in facts.items():
     table.add_row(name.replace("_", " "), _number(value))
@@ -191,8 +198,8 @@ def _facts(facts: Mapping[str, Any], title: str) -> rich.table.Table:
 def _number(value: float | None) -> str:
   if value is None:
     return "-"
-  whole = isinstance(value, int | np.integer)
-  return str(value) if whole else f"{value:.4f}"
+  is_integer = isinstance(value, int | np.integer)
+  return str(value) if is_integer else f"{value:.4f}"
 
 
 if __name__ == "__main__":

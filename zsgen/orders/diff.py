@@ -1,4 +1,4 @@
-"""How two orders differ."""
+"""Measures how two orders differ."""
 
 from typing import Any
 
@@ -6,21 +6,22 @@ import numpy as np
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-  """Compares two orders of one store.
+  """Compares two orders of the same store.
 
   Args:
     first: example ids, int64 [n], n > 0.
     second: example ids, int64 [m], m > 0.
 
   Returns:
-    shared: distinct ids in both.
-    jaccard: shared / distinct ids in either.
-    rank_correlation: Spearman's, over the first positions of shared ids; None
-      for fewer than two.
-    first_difference: the first position where they differ, one may have ended
-      there; None if they are equal.
-    prefix_overlap: share of the first tenth of the shorter that is also in the
-      first tenth of the other.
+    A dictionary of
+      shared: number of distinct ids in both.
+      jaccard: shared / number of distinct ids in either.
+      rank_correlation: Spearman's, over the first positions of shared ids;
+        None for fewer than two.
+      first_difference: the first position where they differ or one of them
+        ends; None if they are equal.
+      prefix_overlap: the share of ids in the first tenth of both, where a tenth
+        is that of the shorter order.
   """
   ids_a, at_a = np.unique(first, return_index=True)
   ids_b, at_b = np.unique(second, return_index=True)
@@ -39,10 +40,10 @@ def compare(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-  """Rank correlation of two lists without ties."""
+  """Returns the rank correlation of two lists without ties."""
   if len(first) < 2:
     return None
-  ranks = [np.argsort(np.argsort(each)) for each in (first, second)]
+  ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
   return float(np.corrcoef(*ranks)[0, 1])
 
 

@@ -1,11 +1,11 @@
-"""The grid: why orders are the same bytes on every machine.
+"""The grid, which makes orders the same bytes on every machine.
 
 Each component of a unit vector is truncated toward zero to a multiple of
 2**-12. A dot product of two such vectors is then 2**-24 times a sum of
 integers, and by Cauchy-Schwarz neither the sum nor any part of it exceeds
 2**24: float32 holds it exactly, whatever the BLAS, the blocking, fused
-multiply-adds or the number of threads. (TF32 and bfloat16 products do not:
-their inputs have fewer bits.) Truncation costs about 0.2% of the norm of an
+multiply-adds or the number of threads. (TF32 and bfloat16 products are not
+exact: their inputs have fewer bits.) Truncation costs about 0.2% of the norm of an
 n-gram vector, and moves the cosine of two sentence vectors by about 1e-4.
 """
 
@@ -16,6 +16,6 @@ CELLS = 2**12
 
 
 def snap(vectors: np.ndarray) -> np.ndarray:
-  """Vectors of norm at most 1 on the grid, float32, of the same shape."""
+  """Snaps vectors of norm at most 1 to the grid; float32, same shape."""
   cells = np.trunc(vectors * np.float32(CELLS))
   return np.multiply(cells, np.float32(1 / CELLS), dtype=np.float32)

@@ -1,16 +1,16 @@
-"""How far a training example is from a held-out set (2406.11721, spec 2.3, 2.4).
+"""Distances of training examples to a held-out set (2406.11721, spec 2.3, 2.4).
 
 Smaller is nearer. For a training row x and held-out examples y:
 
-  cosine_avg, cosine_min, cosine_max   mean, least and largest -cos(x, y)
+  cosine_avg, cosine_min, cosine_max   mean, minimum and maximum of -cos(x, y)
   cosine_centroid                      -cos(x, mean of y)
-  euclid_avg, …, euclid_centroid       the same of |x - y|
+  euclid_avg, …, euclid_centroid       the same for |x - y|
   wsd                                  cosine_min + w cosine_avg, where w gives
                                        both terms the same mean over x
   bigram_kl, bigram_kl_multiset        see `zsgen.orders.bigrams`
 
-Vectors are on the grid, so that all sums below are exact in float64 and the
-results are the same bits on every machine.
+Vectors are on the grid, so that all sums are exact in float64 and the results
+have the same bits on every machine.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from zsgen.core import errors
 from zsgen.orders import bigrams, embeddings, similarity
 from zsgen.orders import pool as pool_lib
 
-# Largest mean of cosine_avg for which the weight of WSD means anything.
+# Largest mean of cosine_avg for which the weight of WSD is meaningful.
 _FLAT = -1e-3
 # Euclidean distances are summed as multiples of this.
 _STEP = 2.0**-32
@@ -35,7 +35,7 @@ def measure(name: str, pool: pool_lib.Pool) -> Measured:
   """Measures every row of a pool.
 
   Args:
-    name: one of those above.
+    name: a measure of the list above.
     pool: rows with embeddings or, for bigrams, with texts.
 
   Returns:
@@ -55,7 +55,7 @@ def _cosine(kind: str, pool: pool_lib.Pool) -> Measured:
 def _average(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
-  return -_along(train, _sum(heldout)) / len(heldout)
+  return -_products(train, _sum(heldout)) / len(heldout)
 
 
 def _least(
@@ -78,7 +78,9 @@ def _centroid(
 ) -> np.ndarray:
   total = _sum(heldout)
   length = np.sqrt(total @ total)
-  return -_along(train, total) / (np.sqrt(similarity.squares(train)) * length)
+  return -_products(train, total) / (
+      np.sqrt(similarity.squares(train)) * length
+  )
 
 
 _COSINES = {
@@ -93,61 +95,65 @@ def _euclid(kind: str, pool: pool_lib.Pool) -> Measured:
   train, heldout = pool.embedded()
   if kind == "centroid":
     return _euclid_centroid(train, heldout), {}
-  found = np.empty(len(train))
+  values = np.empty(len(train))
   for rows, distances in similarity.distances(train, heldout):
     if kind == "avg":
       steps = np.round(distances / _STEP).sum(axis=0)
-      found[rows] = steps * _STEP / len(heldout)
+      values[rows] = steps * _STEP / len(heldout)
     else:
-      found[rows] = getattr(distances, kind)(axis=0)
-  return found, {}
+      values[rows] = getattr(distances, kind)(axis=0)
+  return values, {}
 
 
 def _euclid_centroid(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
   total, size = _sum(heldout), len(heldout)
-  # size times the difference: whole multiples of the grid, and so exact.
-  squared = size**2 * similarity.squares(train) - 2 * size * _along(
+  # size times the difference is a multiple of the grid, and so exact.
+  squared = size**2 * similarity.squares(train) - 2 * size * _products(
       train, total
   )
   return np.sqrt(np.maximum(squared + total @ total, 0)) / size
 
 
 def _wsd(pool: pool_lib.Pool) -> Measured:
-  """WSD with its data-made weight (spec 2.4)."""
+  """Returns WSD with the weight that the data determines (spec 2.4)."""
   train, heldout = pool.embedded()
-  near, total = _least(train, heldout), _along(train, _sum(heldout))
+  nearest, total = _least(train, heldout), _products(train, _sum(heldout))
   mean = -total.sum() / len(heldout) / len(train)
   if mean > _FLAT:
     raise errors.InputError(
         "config.order.measure='wsd' weighs two terms by the ratio of their"
-        f" means, but the mean of cosine_avg is {mean:.2g}, too near to 0: the"
-        " weight would mean nothing. Use 'cosine_min', or another embedder."
+        f" means, but the mean of cosine_avg is {mean:.2g}, too close to 0: the"
+        " weight would be meaningless. Use 'cosine_min', or another embedder."
     )
-  weight = near.mean() / mean
-  return near - weight * (total / len(heldout)), dict(wsd_weight=float(weight))
+  weight = nearest.mean() / mean
+  return nearest - weight * (total / len(heldout)), dict(
+      wsd_weight=float(weight)
+  )
 
 
 def _bigram_kl(released: bool, pool: pool_lib.Pool) -> Measured:
-  counted = bigrams.Bigrams.of(*pool.texts())
-  found = bigrams.example_kl(counted, weighted=released)
-  # Logarithms differ in the last bit between machines.
-  notes = dict(without_bigram=bigrams.without(counted.train))
-  return np.round(found, 9), notes
+  counts = bigrams.Bigrams.of(*pool.texts())
+  kl = bigrams.example_kl(counts, weighted=released)
+  # The last bit of logarithms differs between machines.
+  notes = dict(without_bigram=bigrams.count_without_bigrams(counts.train))
+  return np.round(kl, 9), notes
 
 
 def _sum(vectors: embeddings.Embeddings) -> np.ndarray:
-  """Sum of all vectors, float64 [D]."""
+  """Returns the sum of all vectors, float64 [D]."""
   return sum(
       block.sum(axis=0, dtype=np.float64) for _, block in vectors.blocks()
   )
 
 
-def _along(vectors: embeddings.Embeddings, other: np.ndarray) -> np.ndarray:
-  """Dot product of each vector with another, float64 [n]."""
-  found = [block.astype(np.float64) @ other for _, block in vectors.blocks()]
-  return np.concatenate(found)
+def _products(vectors: embeddings.Embeddings, vector: np.ndarray) -> np.ndarray:
+  """Returns the dot product of each vector with another one, float64 [n]."""
+  products = [
+      block.astype(np.float64) @ vector for _, block in vectors.blocks()
+  ]
+  return np.concatenate(products)
 
 
 _MEASURES: dict[str, Callable[[pool_lib.Pool], Measured]] = {

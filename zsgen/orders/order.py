@@ -4,8 +4,8 @@
   ids.npy        int64 [n], the order
   order.parquet  position, id, epoch, task, round, distance, similarity; for
                  people and statistics
-  manifest.json  what made it, its fingerprint, statistics and file hashes
-An id may repeat across epochs, never inside one.
+  manifest.json  its origin, fingerprint, statistics and file hashes
+An id may repeat across epochs, but never within one.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from zsgen.orders.arrangements import arranged
 
 IDS = "ids.npy"
 TABLE = "order.parquet"
-# Parameters that an order's directory is named by.
+# Parameters that are part of the name of an order's directory.
 _NAMING = ("by", "measure", "setting", "pick", "sequence")
 
 
@@ -44,8 +44,8 @@ class Order:
 
   Attributes:
     path: its directory.
-    ids: example ids in the sequence of training, int64 [n].
-    manifest: what made it, fingerprint, statistics and file hashes.
+    ids: example ids in training order, int64 [n].
+    manifest: its origin, fingerprint, statistics and file hashes.
   """
 
   path: pathlib.Path
@@ -62,7 +62,7 @@ class Order:
 
   @property
   def store_path(self) -> pathlib.Path:
-    """Where the store that it was made for was."""
+    """The location of its store when it was made."""
     return (self.path / self.manifest["store"]).resolve()
 
   @functools.cached_property
@@ -72,23 +72,25 @@ class Order:
 
   @functools.cached_property
   def rounds(self) -> np.ndarray:
-    """Round of each position, int32 [n]; 0 where there are none."""
+    """The round of each position, int32 [n]; 0 if there are no rounds."""
     return self.table["round"].to_numpy()
 
   @functools.cached_property
   def distances(self) -> np.ndarray:
-    """What ranked each position, float32 [n]; NaN where nothing did."""
+    """The distance that ranked each position, float32 [n], or NaN."""
     return self.table["distance"].to_numpy()
 
   @functools.cached_property
   def similarity(self) -> np.ndarray:
-    """Largest cosine to the target set, float32 [n]; NaN if not known."""
+    """The largest cosine to the target set, float32 [n]; NaN if unknown."""
     return self.table["similarity"].to_numpy()
 
   def statistics(
       self, store: store_lib.Store, stop: int | None = None
   ) -> dict[str, Any]:
-    """`statistics.summary` of the positions before `stop` (all of them)."""
+    """Returns `statistics.summary` of the positions before `stop` (default:
+    all).
+    """
     part = slice(stop)
     return statistics.summary(
         store, self.ids[part], self.rounds[part], self.similarity[part]
@@ -98,18 +100,18 @@ class Order:
   def load(
       cls, path: pathlib.Path, store: store_lib.Store | None = None
   ) -> "Order":
-    """Loads an order and checks that it is whole.
+    """Loads an order and checks that it is complete.
 
     Args:
-      path: its directory.
-      store: the store it will be read with; None to check the order alone.
+      path: the directory of the order.
+      store: the store to use it with; None to check only the order.
 
     Returns:
       The order.
 
     Raises:
-      InputError: it is not there or damaged, an id comes twice in an epoch,
-        or it was made for another store.
+      InputError: the order is missing or damaged, an id occurs twice in an
+        epoch, or the order was made for another store.
     """
     manifest = artifacts.read_manifest(path, "order")
     try:
@@ -129,9 +131,9 @@ def make(
     store: store_lib.Store,
     order: config.Order,
     seed: int,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Order:
-  """Loads the order that a config describes, made where absent.
+  """Loads the order that a config describes; makes it if necessary.
 
   With several processes, all of them must call this with the same arguments,
   and the first one writes.
@@ -140,51 +142,53 @@ def make(
     root: the workdir; orders/ and embeddings/ are under it.
     store: the pool (its training rows) and the held-out sets.
     order: the config's section.
-    seed: of all that is drawn.
-    say: takes lines on the progress of long work.
+    seed: the seed of all draws.
+    log: is called with lines about the progress of long work.
 
   Raises:
-    InputError: a bad option, or an artifact that is damaged.
+    InputError: an option is invalid, or an artifact is damaged.
   """
   ids = store.split_ids(suite.TRAIN)
   arrangements.check(order, len(ids))
-  made = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
-  # Each process reads an order's file, or an encoder's, by itself.
-  hosts.agree("order's making", {"order": made})
-  path = root / "orders" / artifacts.name(_stem(order), made)
-  if hosts.of_first("order", path.exists()):
-    hosts.see(path)
-    artifacts.check_made_by(path, made)
+  recipe = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
+  # Each process reads the files of orders and encoders by itself.
+  hosts.agree("order's making", {"order": recipe})
+  path = root / "orders" / artifacts.name(_stem(order), recipe)
+  if hosts.broadcast("order", path.exists()):
+    hosts.await_file(path)
+    artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
-  pool = sources.pool(root, store, say)
-  picked = arrangements.arrange(order, pool, seed)
+  pool = sources.pool(root, store, log)
+  arrangement = arrangements.arrange(order, pool, seed)
   train, heldout = pool.facts.embed(order)
-  nearest = np.full(len(picked.rows), np.nan, np.float32)
+  nearest = np.full(len(arrangement.rows), np.nan, np.float32)
   if train is not None:
-    nearest = similarity.nearest_similarity(train.take(picked.rows), heldout)
-  ids = ids[picked.rows]
-  about = dict(
-      made_by=made,
+    nearest = similarity.nearest_similarity(
+        train.take(arrangement.rows), heldout
+    )
+  ids = ids[arrangement.rows]
+  manifest = dict(
+      made_by=recipe,
       store=os.path.relpath(store.path, path),
       fingerprint=fingerprint(ids, store.fingerprint),
-      statistics=statistics.summary(store, ids, picked.rounds, nearest),
-      notes=dict(picked.notes),
+      statistics=statistics.summary(store, ids, arrangement.rounds, nearest),
+      notes=dict(arrangement.notes),
   )
   if hosts.is_first():
-    _write(path, _table(store, ids, picked, nearest), about)
+    _write(path, _table(store, ids, arrangement, nearest), manifest)
   hosts.wait("the order")
-  hosts.see(path)
+  hosts.await_file(path)
   return Order.load(path, store)
 
 
 def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
-  """All that decides an order but the seed and the store.
+  """Returns what determines an order, except for the seed and the store.
 
-  Where nothing looks at the target, target and text are None.
+  If nothing uses the target, target and text are None.
 
   Raises:
-    InputError: an unknown arrangement or embedder, or a target that is not a
-      held-out set.
+    InputError: the arrangement or the embedder is unknown, or the target is not
+      a held-out set.
   """
   made = dict(
       arrangement=order.arrangement,
@@ -207,50 +211,50 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
 
 
 def fingerprint(ids: np.ndarray, store: str) -> str:
-  """SHA-256 (hex) of ids (int64 [n]) and the fingerprint of their store."""
+  """Returns the SHA-256 (hex) of ids, int64 [n], and of their store."""
   sha = hashlib.sha256(np.ascontiguousarray(ids, "<i8"))
   sha.update(store.encode())
   return sha.hexdigest()
 
 
 def _stem(order: config.Order) -> str:
-  """Arrangement and the choices in it, such as tmt-nearest-rounds."""
-  known = arrangements.parameters(order)
-  words = [known[name] for name in _NAMING if name in known]
+  """Returns the arrangement and its choices, such as tmt-nearest-rounds."""
+  parameters = arrangements.parameters(order)
+  words = [parameters[name] for name in _NAMING if name in parameters]
   return "-".join([order.arrangement, *words])
 
 
 def _table(
     store: store_lib.Store,
     ids: np.ndarray,
-    picked: arranged.Arranged,
+    arrangement: arranged.Arranged,
     nearest: np.ndarray,
 ) -> pa.Table:
-  """What order.parquet holds."""
+  """Returns the content of order.parquet."""
   names = np.array(store.tasks, object)[store.task_index[ids]]
   return pa.table(
       {
           "position": np.arange(len(ids)),
           "id": ids,
-          "epoch": picked.epochs,
+          "epoch": arrangement.epochs,
           "task": pa.array(names, pa.string()),
-          "round": picked.rounds,
-          "distance": pa.array(picked.distances, from_pandas=True),
+          "round": arrangement.rounds,
+          "distance": pa.array(arrangement.distances, from_pandas=True),
           "similarity": pa.array(nearest, from_pandas=True),
       }
   )
 
 
-def _write(path: pathlib.Path, table: pa.Table, about: dict[str, Any]) -> None:
+def _write(path: pathlib.Path, table: pa.Table, fields: dict[str, Any]) -> None:
   """Writes an order's directory."""
-  with artifacts.writing(path) as beside:
-    np.save(beside / IDS, table["id"].to_numpy())
-    pq.write_table(table, beside / TABLE)
+  with artifacts.writing(path) as partial:
+    np.save(partial / IDS, table["id"].to_numpy())
+    pq.write_table(table, partial / TABLE)
     files = {
-        name: artifacts.file_digest(beside / name) for name in (IDS, TABLE)
+        name: artifacts.file_digest(partial / name) for name in (IDS, TABLE)
     }
-    manifest = dict(kind="order", count=len(table), files=files, **about)
-    artifacts.write_manifest(beside, manifest)
+    manifest = dict(kind="order", count=len(table), files=files, **fields)
+    artifacts.write_manifest(partial, manifest)
 
 
 def _check_content(order: Order) -> None:
@@ -265,42 +269,42 @@ def _check_content(order: Order) -> None:
   for epoch in np.unique(epochs):
     twice = _twice(ids[epochs == epoch])
     if twice is not None:
-      raise _damaged(order.path, f"id {twice} comes twice in one epoch")
+      raise _damaged(order.path, f"id {twice} occurs twice in one epoch")
 
 
 def _twice(ids: np.ndarray) -> int | None:
-  """The lowest id that is there twice, if any; ids are int64 [n], n > 0."""
-  # A flag an id is ten times as quick as sorting; damaged ids may be huge.
+  """Returns the lowest id that occurs twice, or None; int64 [n], n > 0."""
+  # Flags are ten times faster than sorting, but damaged ids may be huge.
   if ids.min() >= 0 and ids.max() < 16 * len(ids) + 2**20:
-    seen = np.zeros(ids.max() + 1, bool)
-    seen[ids] = True
-    if np.count_nonzero(seen) == len(ids):
+    is_used = np.zeros(ids.max() + 1, bool)
+    is_used[ids] = True
+    if np.count_nonzero(is_used) == len(ids):
       return None
-  inside = np.sort(ids)
-  again = inside[1:][inside[1:] == inside[:-1]]
-  return int(again[0]) if len(again) else None
+  ordered = np.sort(ids)
+  repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+  return int(repeated[0]) if len(repeated) else None
 
 
 def _check_store(order: Order, store: store_lib.Store) -> None:
   """Raises InputError if the order is not one of the store's training rows."""
-  made_for = order.manifest["made_by"]["store"]
-  if made_for != store.fingerprint:
+  store_fingerprint = order.manifest["made_by"]["store"]
+  if store_fingerprint != store.fingerprint:
     raise errors.InputError(
-        f"{order.path}: was made for another store ({made_for[:12]}…) than"
+        f"{order.path}: was made for another store ({store_fingerprint[:12]}…) than"
         f" {store.path} ({store.fingerprint[:12]}…). Make the order for this"
         " store, or use the one it was made for."
     )
   wrong = ~np.isin(order.ids, store.split_ids(suite.TRAIN))
   if wrong.any():
-    place = int(wrong.argmax())
+    position = int(wrong.argmax())
     raise errors.InputError(
-        f"{order.path / IDS}: position {place} is {order.ids[place]}, which is"
-        f" no training example of {store.path}. Make the order again."
+        f"{order.path / IDS}: position {position} is {order.ids[position]}, which is"
+        f" not a training example of {store.path}. Make the order again."
     )
 
 
-def _damaged(path: pathlib.Path, what: str) -> errors.InputError:
+def _damaged(path: pathlib.Path, reason: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: the order is damaged: {what}. Delete the directory to have it"
-      " made again."
+      f"{path}: the order is damaged: {reason}. Delete the directory to make it"
+      " again."
   )

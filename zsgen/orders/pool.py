@@ -1,4 +1,4 @@
-"""What an arrangement arranges, and what it may look at."""
+"""The pool of rows that an arrangement arranges."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -13,14 +13,14 @@ Vectors = tuple[embeddings.Embeddings | None, embeddings.Embeddings | None]
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-  """What is known of a pool's rows besides, read when it is asked for.
+  """Further information about the rows of a pool, read on demand.
 
   Attributes:
-    embed: embeddings of the whole pool and of the target that an order names.
-    texts: text of each row that is given, and of the target's examples.
+    embed: returns embeddings of the whole pool and of an order's target.
+    texts: returns the texts of rows and of the target's examples.
     ids: example id of each row of the whole pool, int64.
     names: name of each task.
-    keys: the publisher's id of each row of the whole pool.
+    keys: returns the publisher's id of each row of the whole pool.
   """
 
   embed: Callable[[config.Order], Vectors]
@@ -32,16 +32,16 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-  """Rows that an arrangement chooses from; row numbers are places in it.
+  """Rows to arrange; row numbers are positions in the pool.
 
   Attributes:
-    tasks: task of each row, int32 [N]; tasks count up in the suite's order.
+    tasks: task of each row, int32 [N], numbered in the suite's order.
     categories: category of each row, int32 [N].
     train: embeddings of the rows, [N, D]; None if the order has no embedder.
     heldout: embeddings of the target, [M, D], or None.
-    rows: where the rows stand in the whole pool, int64 [N].
-    order: whose embeddings these are; None where nothing asks for it.
-    facts: of the whole pool; None where nothing asks for them.
+    rows: positions of the rows in the whole pool, int64 [N].
+    order: the order that the embeddings belong to, or None.
+    facts: facts about the whole pool, or None.
   """
 
   tasks: np.ndarray
@@ -56,21 +56,21 @@ class Pool:
     return len(self.tasks)
 
   def take(self, rows: np.ndarray) -> "Pool":
-    """The pool of some of its rows, in their order."""
+    """Returns the pool of some of its rows, in their order."""
 
-    def some(values):
+    def select(values):
       return None if values is None else values[rows]
 
     return dataclasses.replace(
         self,
         tasks=self.tasks[rows],
-        categories=some(self.categories),
+        categories=select(self.categories),
         train=None if self.train is None else self.train.take(rows),
         rows=rows if self.rows is None else self.rows[rows],
     )
 
   def looking(self, order: config.Order) -> "Pool":
-    """The pool with the embeddings that `order` names."""
+    """Returns the pool with the embeddings that `order` names."""
     if self.facts is None:
       return self
     train, heldout = self.facts.embed(order)
@@ -81,27 +81,27 @@ class Pool:
   def embedded(
       self,
   ) -> tuple[embeddings.Embeddings, embeddings.Embeddings]:
-    """Embeddings of rows and target.
+    """Returns the embeddings of the rows and of the target.
 
     Raises:
       InputError: the order has no embedder.
     """
     if self.train is None or self.heldout is None:
       raise errors.InputError(
-          "this arrangement looks at embeddings, but config.order.embedder is"
-          " ''. Name an embedder, such as 'ngram'."
+          "this arrangement uses embeddings, but config.order.embedder is"
+          " ''. Set an embedder, such as 'ngram'."
       )
     return self.train, self.heldout
 
   def texts(self) -> tuple[list[str], list[str]]:
-    """Texts of the rows and of the target's examples.
+    """Returns the texts of the rows and of the target's examples.
 
     Raises:
-      InputError: the rows are not examples but means of them.
+      InputError: the rows are means of examples.
     """
     if self.facts is None or self.order is None or self.rows is None:
       raise errors.InputError(
-          "config.order.measure: bigrams are counted in examples, not in"
-          " tasks. Set config.order.granularity to 'instance'."
+          "config.order.measure: bigrams are counted per example, not per"
+          " task. Set config.order.granularity to 'instance'."
       )
     return self.facts.texts(self.order, self.rows)

@@ -1,8 +1,8 @@
 """Similarity of a pool to a held-out set, in blocks.
 
-Blocks split the training axis only and are padded to one size: splitting the
-held-out axis, or products of other shapes, may change float sums. (Those of
-vectors on the grid are exact in any case.)
+Blocks split only the training axis and are padded to the same size, because
+splitting the held-out axis or changing shapes may change float sums. (Sums for
+vectors on the grid are always exact.)
 """
 
 from collections.abc import Iterator
@@ -11,26 +11,26 @@ import numpy as np
 
 from zsgen.orders import embeddings
 
-# Products of a block: what a core's cache holds.
+# Number of products of a block, which fit into the cache of a core.
 _PRODUCTS = 2**20
-# Numbers of training vectors of a block: 64 MB.
+# Number of components of the training vectors of a block: 64 MB.
 _NUMBERS = 2**24
 
 
 def blocks(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> Iterator[tuple[slice, np.ndarray]]:
-  """Similarity, a block of training rows at a time.
+  """Yields similarities, a block of training rows at a time.
 
   Args:
     train: unit vectors [N, D].
     heldout: unit vectors [M, D].
 
   Yields:
-    Which training rows, and their dot products, float32 [M, rows]; the next
-    block overwrites them.
+    The slice of training rows and their dot products, float32 [M, rows], which
+    the next block overwrites.
   """
-  looked_at = heldout.block(0, len(heldout))
+  heldout_vectors = heldout.block(0, len(heldout))
   size = block_size(len(heldout), train.dim)
   padded = np.zeros((size, train.dim), np.float32)
   products = np.empty((len(heldout), size), np.float32)
@@ -40,19 +40,19 @@ def blocks(
     if len(block) < size:
       padded[: len(block)] = block
       block = padded
-    np.matmul(looked_at, block.T, out=products)
+    np.matmul(heldout_vectors, block.T, out=products)
     yield slice(start, stop), products[:, : stop - start]
 
 
 def block_size(examples: int, dim: int) -> int:
-  """Training rows a block, for M held-out examples and vectors of length D."""
+  """Returns the training rows per block, for M held-out vectors of length D."""
   return max(256, min(_PRODUCTS // examples, _NUMBERS // dim, 4096))
 
 
 def nearest_similarity(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
-  """Largest similarity of each training row to the set, float32 [N]."""
+  """Returns the largest similarity of each training row, float32 [N]."""
   nearest = np.empty(len(train), np.float32)
   for rows, block in blocks(train, heldout):
     nearest[rows] = block.max(axis=0)
@@ -62,18 +62,20 @@ def nearest_similarity(
 def distances(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> Iterator[tuple[slice, np.ndarray]]:
-  """Euclidean distance, a block of training rows at a time.
+  """Yields Euclidean distances, a block of training rows at a time.
 
   Yields:
-    Which training rows, and float64 [M, rows].
+    The slice of training rows and their distances, float64 [M, rows].
   """
-  own, theirs = squares(train), squares(heldout)[:, None]
+  train_squares, heldout_squares = squares(train), squares(heldout)[:, None]
   for rows, products in blocks(train, heldout):
-    squared = own[rows] + theirs - 2.0 * products
+    squared = train_squares[rows] + heldout_squares - 2.0 * products
     yield rows, np.sqrt(np.maximum(squared, 0))
 
 
 def squares(vectors: embeddings.Embeddings) -> np.ndarray:
-  """Squared length of each vector, float64 [n]."""
-  found = (block.astype(np.float64) for _, block in vectors.blocks())
-  return np.concatenate([np.einsum("nd,nd->n", each, each) for each in found])
+  """Returns the squared length of each vector, float64 [n]."""
+  float_blocks = (block.astype(np.float64) for _, block in vectors.blocks())
+  return np.concatenate(
+      [np.einsum("nd,nd->n", block, block) for block in float_blocks]
+  )

@@ -1,4 +1,4 @@
-"""The pool of a store, with all that an arrangement may ask about it."""
+"""Makes the pool of a store, with the facts that arrangements may use."""
 
 from collections.abc import Callable
 import functools
@@ -16,14 +16,14 @@ from zsgen.orders import pool as pool_lib
 def pool(
     root: pathlib.Path,
     store: store_lib.Store,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> pool_lib.Pool:
-  """The training rows of a store, in the suite's order.
+  """Returns the training rows of a store, in the suite's order.
 
   Args:
     root: the workdir, for embeddings.
     store: the rows.
-    say: takes lines on the progress of long work.
+    log: is called with lines about the progress of long work.
   """
   ids = store.split_ids(suite.TRAIN)
   tasks = store.task_index[ids]
@@ -32,17 +32,17 @@ def pool(
   def embed(order: config.Order) -> pool_lib.Vectors:
     if not order.embedder:
       return None, None
-    whole = embeddings.obtain(root, store, order, say)
-    return whole.take(ids), whole.take(target_ids(store, order))
+    vectors = embeddings.obtain(root, store, order, log)
+    return vectors.take(ids), vectors.take(target_ids(store, order))
 
   def texts(
       order: config.Order, rows: np.ndarray
   ) -> tuple[list[str], list[str]]:
-    wanted = ids[rows], target_ids(store, order)
-    own, theirs = (
-        embeddings.texts_of(store, order.text, each) for each in wanted
+    sides = ids[rows], target_ids(store, order)
+    train, heldout = (
+        embeddings.texts_of(store, order.text, side) for side in sides
     )
-    return own, theirs
+    return train, heldout
 
   _, categories = np.unique(store.categories, return_inverse=True)
   return pool_lib.Pool(
@@ -60,10 +60,10 @@ def pool(
 
 
 def target_ids(store: store_lib.Store, order: config.Order) -> np.ndarray:
-  """Ids of the held-out examples that an order looks at, ascending, int64.
+  """Returns the held-out ids that an order uses, ascending, int64.
 
   Raises:
-    InputError: no such held-out set, or no such task in it.
+    InputError: there is no such held-out set, or no such task in it.
   """
   if order.target == suite.TRAIN:
     raise errors.InputError(
@@ -73,5 +73,5 @@ def target_ids(store: store_lib.Store, order: config.Order) -> np.ndarray:
   if not order.target_task:
     return ids
   tasks = {store.tasks[i]: i for i in store.split_tasks(order.target)}
-  wanted = errors.choose(tasks, order.target_task, "config.order.target_task")
-  return ids[store.task_index[ids] == wanted]
+  task = errors.choose(tasks, order.target_task, "config.order.target_task")
+  return ids[store.task_index[ids] == task]

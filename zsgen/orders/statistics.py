@@ -1,7 +1,7 @@
-"""What a prefix of an order is made of.
+"""Statistics of a prefix of an order.
 
-Orders differ in more than distance (how many tasks, how long), so every
-comparison prints these columns beside the losses.
+Orders differ in more than distance, such as the number of tasks and the lengths,
+so every comparison prints these columns next to the losses.
 """
 
 from typing import Any
@@ -17,18 +17,19 @@ def summary(
     rounds: np.ndarray,
     similarity: np.ndarray,
 ) -> dict[str, Any]:
-  """Describes examples of an order, one element an example, n > 0.
+  """Describes examples of an order, one element per example, n > 0.
 
   Args:
     store: the store of the ids.
     ids: example ids, int64 [n].
-    rounds: rounds they came in, int32 [n]; 0 where there are none.
-    similarity: cosine to the nearest held-out example, float32 [n]; NaN
-      where it is not known.
+    rounds: round of each example, int32 [n]; 0 without rounds.
+    similarity: cosine to the nearest held-out example, float32 [n]; NaN if it
+      is unknown.
 
   Returns:
-    JSON-able: examples; distinct tasks; loss tokens; mean prompt length in
-    tokens; mean similarity (None where it is not known); rounds used.
+    JSON values: the number of examples, of distinct tasks and of loss tokens;
+    the mean prompt length in tokens; the mean similarity (None if unknown); the
+    number of rounds.
   """
   nearest = float(similarity.mean(dtype=np.float64))
   return dict(

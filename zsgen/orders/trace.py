@@ -1,11 +1,11 @@
 """The trace of an order: how near its prefixes are to each held-out task.
 
-Nine measures (paper E3, spec 2.3), smaller is nearer: cosine and Euclidean
-distance, each as mean, minimum, maximum and of centroids, and the KL of
-bigrams; beside them the released code's variant of that KL. They stand in
-`<order>.trace-<split>.parquet` beside the order's directory, which never
-changes. Columns: task, step, examples (of the prefix), the measures; null
-where a KL is undefined. What it is a trace of is in the schema's metadata.
+There are nine measures (paper E3, spec 2.3), where smaller is nearer: cosine and
+Euclidean distance, both as mean, minimum, maximum and of centroids, and the KL of
+bigrams, as well as the released code's variant of that KL. They are written to
+`<order>.trace-<split>.parquet` next to the order's directory, which never
+changes. The columns are task, step, examples (of the prefix) and the measures,
+with null for undefined KLs. The schema's metadata describes the trace.
 """
 
 import dataclasses
@@ -28,53 +28,59 @@ MEASURES = config.MEASURES
 # And the released code's bigram KL.
 COLUMNS = (*MEASURES, "bigram_kl_multiset")
 _NUMBERS = ("step", "examples")
-# Keys of the schema's metadata: what it is a trace of, and its SHA-256.
-_ABOUT, _DIGEST = b"zsgen.trace", b"zsgen.sha256"
-# What values of other types and names raise.
-_WRONG = (ValueError, KeyError, TypeError)
-_AGAIN = "Delete it, or make it again by `python -m zsgen.orders trace ORDER`."
+# Keys of the schema's metadata: the description and the SHA-256.
+_DESCRIPTION, _DIGEST = b"zsgen.trace", b"zsgen.sha256"
+# Errors of fields with other names and types.
+_FIELD_ERRORS = (ValueError, KeyError, TypeError)
+_ADVICE = (
+    "Delete it, or make it again with `python -m zsgen.orders trace ORDER`."
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-  """A trace that was read: K prefixes, T tasks.
+  """A loaded trace with K prefixes and T tasks.
 
   Attributes:
     path: its file.
-    about: batch_size, every, split, embedder, text; fingerprints of order and
-      store; texts without_bigrams (training, held-out).
+    description: batch_size, every, split, embedder, text; the fingerprints of
+      order and store; the numbers of texts without_bigrams (training, held-out).
     table: the file's columns, [K * T], prefix by prefix.
   """
 
   path: pathlib.Path
-  about: dict[str, Any]
+  description: dict[str, Any]
   table: pa.Table = dataclasses.field(repr=False)
 
   @property
   def tasks(self) -> list[str]:
-    """Names of the tasks, [T]."""
+    """The names of the tasks, [T]."""
     return self.table["task"].unique().to_pylist()
 
   @property
   def examples(self) -> np.ndarray:
-    """Examples of each prefix, int64 [K]."""
+    """The number of examples of each prefix, int64 [K]."""
     return self._by_prefix("examples")[:, 0]
 
   @property
   def steps(self) -> np.ndarray:
-    """Steps of each prefix, at the trace's batch size, int64 [K]."""
+    """The number of steps of each prefix, at the trace's batch size, int64 [K]."""
     return self._by_prefix("step")[:, 0]
 
   def values(self, measure: str) -> np.ndarray:
-    """One of `COLUMNS`, float64 [K, T]; NaN where it is undefined."""
+    """Returns a measure of `COLUMNS`, float64 [K, T]; NaN where it is
+    undefined.
+    """
     return self._by_prefix(measure)
 
   def means(self, measure: str) -> np.ndarray:
-    """Mean over the tasks that have a value, float64 [K]; NaN if none has."""
+    """Returns the mean over the tasks with a value, float64 [K]; NaN if none
+    has.
+    """
     values = self.values(measure)
-    known = np.isfinite(values)
-    counts = known.sum(axis=1)
-    total = np.where(known, values, 0).sum(axis=1)
+    is_finite = np.isfinite(values)
+    counts = is_finite.sum(axis=1)
+    total = np.where(is_finite, values, 0).sum(axis=1)
     return np.divide(
         total, counts, out=np.full(len(total), np.nan), where=counts > 0
     )
@@ -84,7 +90,7 @@ class Trace:
 
 
 def path_of(order: pathlib.Path, split: str) -> pathlib.Path:
-  """Where the trace of an order's directory to a held-out set is."""
+  """Returns the path of an order's trace to a held-out set."""
   order = order.resolve()
   return order.with_name(f"{order.name}.trace-{split}.parquet")
 
@@ -98,88 +104,89 @@ def make(
     embedder: str = "",
     text: str = "",
 ) -> Trace:
-  """Measures an order and writes its trace, over one that is there.
+  """Measures an order and writes its trace, replacing an existing one.
 
   Args:
-    order: an order in a workdir, which holds the embeddings too.
+    order: an order in a workdir that has the embeddings too.
     store: the order's store.
-    batch_size: examples of a step.
-    every: steps from prefix to prefix; the whole order is the last.
+    batch_size: number of examples per step.
+    every: number of steps between prefixes; the last one is the whole order.
     split: the held-out set.
-    embedder: "" for the order's own, or "ngram" where it has none.
-    text: "" for the order's own, or "prompt+answer" where it has none.
+    embedder: an embedder; "" for the order's own, or "ngram" if it has none.
+    text: the text; "" for the order's own, or "prompt+answer" if it has none.
 
   Returns:
     The trace.
 
   Raises:
-    InputError: a bad option, or embeddings that are damaged.
+    InputError: an option is invalid, or embeddings are damaged.
   """
   _check(batch_size, every, split)
-  own = order.manifest["made_by"]
-  text = text or own["text"] or "prompt+answer"
-  about = dict(
+  origin = order.manifest["made_by"]
+  text = text or origin["text"] or "prompt+answer"
+  description = dict(
       batch_size=batch_size,
       every=every,
       split=split,
-      embedder=embedder or (own["embedder"] or {}).get("name", "ngram"),
+      embedder=embedder or (origin["embedder"] or {}).get("name", "ngram"),
       text=text,
       order=order.fingerprint,
       store=store.fingerprint,
   )
   heldout = store.split_ids(split)
-  # Held-out ids stand task by task.
+  # Held-out ids are sorted by task.
   tasks, starts = np.unique(store.task_index[heldout], return_index=True)
   ends = _ends(len(order), batch_size * every)
-  counted, rows = _bigrams(order, store, heldout, text)
-  about["without_bigrams"] = [
-      bigrams.without(each) for each in (counted.train, counted.heldout)
+  counts, rows = _bigrams(order, store, heldout, text)
+  description["without_bigrams"] = [
+      bigrams.count_without_bigrams(side)
+      for side in (counts.train, counts.heldout)
   ]
-  vectors = _vectors(order, store, about["embedder"], text)
-  found = prefixes.distances(
+  vectors = _vectors(order, store, description["embedder"], text)
+  measures_by_name = prefixes.distances(
       vectors.take(order.ids), vectors.take(heldout), ends, starts
   )
-  found["bigram_kl"], found["bigram_kl_multiset"] = bigrams.prefix_kl(
-      counted, rows, ends, starts
+  measures_by_name["bigram_kl"], measures_by_name["bigram_kl_multiset"] = (
+      bigrams.prefix_kl(counts, rows, ends, starts)
   )
   names = [store.tasks[task] for task in tasks]
   path = path_of(order.path, split)
-  _write(path, _table(names, ends, batch_size, found), about)
+  _write(path, _table(names, ends, batch_size, measures_by_name), description)
   return read(path)
 
 
 def _vectors(
     order: order_lib.Order, store: store_lib.Store, embedder: str, text: str
 ) -> embeddings.Embeddings:
-  """Embeddings of the store; those that the order was made by, if it was."""
+  """Returns embeddings of the store, those of the order if it has them."""
   root = order.path.resolve().parent.parent
-  own = order.manifest["made_by"]["embedder"]
-  if own and own["name"] == embedder:
-    found = embeddings.find(
-        root, embeddings.described(store, embedder, own["parameters"], text)
+  origin = order.manifest["made_by"]["embedder"]
+  if origin and origin["name"] == embedder:
+    vectors = embeddings.find(
+        root, embeddings.described(store, embedder, origin["parameters"], text)
     )
-    if found is not None:
-      return found
+    if vectors is not None:
+      return vectors
   return embeddings.obtain(
       root, store, config.Order(embedder=embedder, text=text)
   )
 
 
 def find(order: order_lib.Order, split: str) -> Trace | None:
-  """The trace of an order to a held-out set; None where there is none.
+  """Returns the trace of an order to a held-out set, or None.
 
   Raises:
-    InputError: it is damaged, or is of another order or held-out set.
+    InputError: the trace is damaged or belongs to another order or held-out set.
   """
   path = path_of(order.path, split)
   if not path.exists():
     return None
   trace = read(path)
   for field, expected in (("order", order.fingerprint), ("split", split)):
-    if trace.about[field] != expected:
+    if trace.description[field] != expected:
       raise errors.InputError(
           f"{path}: is the trace of another {field}"
-          f" ({str(trace.about[field])[:12]}, not {expected[:12]}). {_AGAIN}"
+          f" ({str(trace.description[field])[:12]}, not {expected[:12]}). {_ADVICE}"
       )
   return trace
 
@@ -188,29 +195,34 @@ def read(path: pathlib.Path) -> Trace:
   """Reads a trace.
 
   Raises:
-    InputError: it is not there, is no trace, or is damaged.
+    InputError: the file is missing, damaged or not a trace.
   """
   try:
     table = pq.read_table(path)
     metadata = table.schema.metadata or {}
-    whole = metadata[_DIGEST].decode() == _digest(table, metadata[_ABOUT])
-  except (OSError, pa.ArrowException, *_WRONG) as error:
+    is_complete = metadata[_DIGEST].decode() == _digest(
+        table, metadata[_DESCRIPTION]
+    )
+  except (OSError, pa.ArrowException, *_FIELD_ERRORS) as error:
     raise _damaged(path, type(error).__name__) from error
-  if not whole:
-    raise _damaged(path, "its values do not have their SHA-256")
-  return Trace(path, json.loads(metadata[_ABOUT]), table)
+  if not is_complete:
+    raise _damaged(path, "its values do not match their SHA-256")
+  return Trace(path, json.loads(metadata[_DESCRIPTION]), table)
 
 
-def _damaged(path: pathlib.Path, what: str) -> errors.InputError:
+def _damaged(path: pathlib.Path, reason: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: cannot be read as a trace ({what}): it is damaged or none of"
-      f" zsgen's. {_AGAIN}"
+      f"{path}: cannot be read as a trace ({reason}): it is damaged or not from"
+      f" zsgen. {_ADVICE}"
   )
 
 
-def _digest(table: pa.Table, about: bytes) -> str:
-  """SHA-256 (hex) of a trace's values; page checksums leave headers out."""
-  sha = hashlib.sha256(about)
+def _digest(table: pa.Table, description: bytes) -> str:
+  """Returns the SHA-256 (hex) of a trace's values.
+
+  Page checksums would not cover headers.
+  """
+  sha = hashlib.sha256(description)
   sha.update("\n".join(table["task"].to_pylist()).encode())
   for name in (*_NUMBERS, *COLUMNS):
     sha.update(table[name].to_numpy().tobytes())
@@ -229,7 +241,7 @@ def _check(batch_size: int, every: int, split: str) -> None:
 
 
 def _ends(size: int, stride: int) -> np.ndarray:
-  """Examples of each prefix, int64 [K]; the last has all."""
+  """Returns the length of each prefix, int64 [K]; the last has all examples."""
   return np.minimum(np.arange(stride, size + stride, stride), size)
 
 
@@ -239,10 +251,10 @@ def _bigrams(
     heldout: np.ndarray,
     text: str,
 ) -> tuple[bigrams.Bigrams, np.ndarray]:
-  """Bigrams of both sides, and which of its rows each position is."""
-  # An id that comes in several epochs is read once.
+  """Returns the bigrams of both sides, and the row of each position."""
+  # An id of several epochs is read once.
   ids, rows = np.unique(order.ids, return_inverse=True)
-  sides = (embeddings.texts_of(store, text, each) for each in (ids, heldout))
+  sides = (embeddings.texts_of(store, text, side) for side in (ids, heldout))
   return bigrams.Bigrams.of(*sides), rows
 
 
@@ -250,28 +262,30 @@ def _table(
     tasks: list[str],
     ends: np.ndarray,
     batch_size: int,
-    found: dict[str, np.ndarray],
+    values: dict[str, np.ndarray],
 ) -> pa.Table:
-  """Rows of the file, prefix by prefix."""
-  places = np.tile(np.arange(len(tasks), dtype=np.int32), len(ends))
+  """Returns the rows of the file, prefix by prefix."""
+  task_numbers = np.tile(np.arange(len(tasks), dtype=np.int32), len(ends))
   examples = np.repeat(ends, len(tasks))
   return pa.table(
       {
-          "task": pa.DictionaryArray.from_arrays(places, tasks),
+          "task": pa.DictionaryArray.from_arrays(task_numbers, tasks),
           "step": -(-examples // batch_size),
           "examples": examples,
           **{
-              name: pa.array(found[name].ravel(), from_pandas=True)
+              name: pa.array(values[name].ravel(), from_pandas=True)
               for name in COLUMNS
           },
       }
   )
 
 
-def _write(path: pathlib.Path, table: pa.Table, about: dict[str, Any]) -> None:
-  """Writes a trace beside its final place and renames it."""
-  said = json.dumps(about, sort_keys=True).encode()
-  metadata = {_ABOUT: said, _DIGEST: _digest(table, said)}
+def _write(
+    path: pathlib.Path, table: pa.Table, description: dict[str, Any]
+) -> None:
+  """Writes a trace to a temporary file and renames it."""
+  content = json.dumps(description, sort_keys=True).encode()
+  metadata = {_DESCRIPTION: content, _DIGEST: _digest(table, content)}
   sink = pa.BufferOutputStream()
   pq.write_table(table.replace_schema_metadata(metadata), sink)
   artifacts.write_bytes(path, sink.getvalue().to_pybytes())

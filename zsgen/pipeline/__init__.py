@@ -84,7 +84,7 @@ def run(
         " a sweep trains several points as one program (python -m"
         " launch.sweep). Leave population out."
     )
-  with hosts.together([config], workdir, stages or STAGES):
+  with hosts.joined([config], workdir, stages or STAGES):
     experiment = Experiment(config, pathlib.Path(workdir), console)
     asked = set(stages or STAGES)
     if asked - _WITHOUT_ORDER:
@@ -120,8 +120,8 @@ def run_population(
     InputError: they are not of one shape, there are several processes, or see
       `run`.
   """
-  with hosts.together(configs, workdir, ["train"]):
-    if hosts.several() and len(configs) > 1:
+  with hosts.joined(configs, workdir, ["train"]):
+    if hosts.is_distributed() and len(configs) > 1:
       raise errors.InputError(
           f"config.population is {len(configs)}, but a program of several runs"
           " needs one process: set it to 1, or start one process."

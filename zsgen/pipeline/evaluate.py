@@ -32,7 +32,7 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
   hosts.agree("weights", {"evaluation": made_by})
   root = made.workdir / "evaluations"
   path = root / artifacts.name(config.name, made_by)
-  if not hosts.of_first("evaluation", path.exists()):
+  if not hosts.broadcast("evaluation", path.exists()):
     mesh = mesh_lib.make(config.machine.mesh)
     evaluators = made.evaluators(mesh)
     made.check_longest([each.ids for each in evaluators])
@@ -50,7 +50,7 @@ def evaluate(made: experiment.Experiment) -> pathlib.Path:
       }
       artifacts.write_manifest(beside, manifest)
   hosts.wait("the evaluation")
-  hosts.see(path)
+  hosts.await_file(path)
   manifest = artifacts.check_made_by(path, made_by)
   artifacts.check_files(path, manifest["files"])
   table = evaluation_table.grid(path, config)

@@ -70,9 +70,9 @@ class Experiment:
   def store(self) -> store_lib.Store:
     """The prepare stage; process 0 does it, and the others wait."""
     store = self._prepared() if hosts.is_first() else None
-    path = pathlib.Path(hosts.of_first("store", store and str(store.path)))
+    path = pathlib.Path(hosts.broadcast("store", store and str(store.path)))
     if store is None:
-      hosts.see(path)
+      hosts.await_file(path)
       store = store_lib.open_store(path)
     hosts.agree("store", {"the store's fingerprint": store.fingerprint})
     self._check_evals(store.manifest["heldout"])
@@ -142,7 +142,7 @@ class Experiment:
       self.path.mkdir(parents=True, exist_ok=True)
       self._write_manifest()
     hosts.wait("the run's directory")
-    hosts.see(self.path)
+    hosts.await_file(self.path)
 
   def end(self, digests: record_digests.Digests) -> None:
     """Writes down what the run showed: it is finished.
@@ -171,7 +171,7 @@ class Experiment:
       if run.lost_clocks:
         self.say(f"report   {run.lost_clocks}")
       self.say(f"report   {page}")
-    return pathlib.Path(hosts.of_first("report", page and str(page)))
+    return pathlib.Path(hosts.broadcast("report", page and str(page)))
 
   def finished(self) -> bool:
     """Whether the run has ended; all processes must ask.
@@ -184,7 +184,7 @@ class Experiment:
       if not (self.path / artifacts.MANIFEST).exists():
         self._write_manifest()  # It was damaged and deleted, as advised.
       self._records = record_digests.check_finished(self.path)
-    return hosts.of_first("finished", there)
+    return hosts.broadcast("finished", there)
 
   def job(self) -> loop.Job:
     """All that training needs."""
@@ -221,15 +221,15 @@ class Experiment:
     """The evaluations of the config; says which do not take all examples."""
     device = mesh.devices.flat[0]
     asked = self.config.machine.attention
-    attention = execution.chosen(asked, device, self.config.model)
+    attention = execution.choose_backend(asked, device, self.config.model)
     if device.platform != "cpu":  # There it is no choice.
-      self.say(f"attend   {attention.backend}: {attention.why}")
+      self.say(f"attend   {attention.backend}: {attention.reason}")
     place = packed.Place(
         store=self.store,
         model=model_lib.Model.from_config(
             self.config.model,
             self.config.lora,
-            execution.of(self.config.machine, mesh, self.config.model),
+            execution.from_config(self.config.machine, mesh, self.config.model),
         ),
         mesh=mesh,
         batch_size=self.config.train.batch_size,

@@ -40,7 +40,7 @@ def export(made: experiment.Experiment) -> pathlib.Path:
   kind = "export-adapter" if machine.export == "adapter" else "export"
   path = made.path / f"{kind}-{machine.export_dtype}"
   job = _Export(made, path) if hosts.is_first() else None
-  if not hosts.of_first("export", job and job.is_there()):
+  if not hosts.broadcast("export", job and job.is_there()):
     params = _params(made)
     if job:
       job.write(params)
@@ -54,7 +54,7 @@ def _params(made: experiment.Experiment) -> Any:
   params = loop.restore_final(job).params
   if config.lora.rank and config.machine.export != "adapter":
     whole = lora_lib.join(params, loop.load_frozen(job))
-    params = lora_lib.merged(whole, config.lora)
+    params = lora_lib.merge(whole, config.lora)
   return mesh_lib.fetch(params)
 
 

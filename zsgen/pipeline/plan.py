@@ -8,11 +8,11 @@ from zsgen.reports import grids, plans
 
 def plan(made: experiment.Experiment) -> plan_lib.Plan:
   """Plans the config's step, and prints it; no data is read or written."""
-  place = topology.of(made.config.plan.topology)
-  with made.console.status(f"plan for {place.name}"):
-    found = plan_lib.make(made.config, made.start, place)
-  for table in plans.tables(found):
+  hardware = topology.find_hardware(made.config.plan.topology)
+  with made.console.status(f"plan for {hardware.name}"):
+    result = plan_lib.make(made.config, made.start, hardware)
+  for table in plans.tables(result):
     made.console.print(grids.to_rich(table))
-  for line in plans.verdict(found):
+  for line in plans.verdict(result):
     made.say(f"plan     {line}")
-  return found
+  return result

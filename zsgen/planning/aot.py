@@ -1,4 +1,4 @@
-"""A step compiled ahead of time, and what the compiler says of it."""
+"""Compiles a step ahead of time and reads the compiler's memory analysis."""
 
 import re
 import time
@@ -8,8 +8,8 @@ import jax
 
 from zsgen.planning import hlo
 
-# What the TPU's compiler says of a program that does not fit: at the end, and
-# where it knows beforehand.
+# Messages of the TPU's compiler about programs that do not fit, after and before
+# it compiles them.
 _SIZE = r"([\d.]+)([KMGT])"
 _USED = (
     re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),
@@ -19,19 +19,19 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 class Compiled(NamedTuple):
-  """What the compiler says of the step.
+  """The compiler's analysis of the step.
 
   Attributes:
-    seconds: that it took to compile.
-    held: bytes on each device between steps, the batch among them.
-    temporary: bytes on each device during a step, gradients among them.
-    copied: bytes of results that do not take the place of arguments.
+    seconds: compilation time.
+    arguments: bytes on each device between steps, including the batch.
+    temporary: bytes on each device during a step, including gradients.
+    copied: bytes of results that do not reuse the memory of arguments.
     code: bytes of the program on each device.
-    collectives: by kind, on each device.
+    collectives: the collectives of each device, by kind.
   """
 
   seconds: float
-  held: int
+  arguments: int
   temporary: int
   copied: int
   code: int
@@ -39,44 +39,45 @@ class Compiled(NamedTuple):
 
   @property
   def total(self) -> int:
-    """Bytes on each device at the most."""
-    return self.held + self.temporary + self.copied + self.code
+    """The largest number of bytes on each device."""
+    return self.arguments + self.temporary + self.copied + self.code
 
 
-def compiled(
+def compile_step(
     traced: Any, mesh: jax.sharding.Mesh, limit: int
 ) -> tuple[Compiled | None, int, int]:
-  """Compiles a step; nothing is computed.
+  """Compiles a step without running it.
 
   Args:
-    traced: the step, as `jax.jit(…).trace(…)` gives it.
-    mesh: where.
-    limit: bytes of each device; 0 if not known.
+    traced: the traced step, as returned by `jax.jit(…).trace(…)`.
+    mesh: the mesh.
+    limit: memory of each device in bytes; 0 if unknown.
 
   Returns:
-    What the compiler says, bytes used and bytes that there are. It says
-    nothing where it gave up for want of memory: then the numbers are its own.
+    The analysis, the bytes used and the bytes available. If the compiler runs
+    out of memory, the analysis is None, and the bytes are from its message.
   """
   begin = time.monotonic()
   try:
-    made = traced.lower().compile()
+    executable = traced.lower().compile()
   except jax.errors.JaxRuntimeError as error:
-    found = [each.search(str(error)) for each in _USED]
-    if not any(found):
+    matches = [pattern.search(str(error)) for pattern in _USED]
+    if not any(matches):
       raise
-    used, unit, there, there_unit = next(filter(None, found)).groups()
+    used, unit, available, available_unit = next(filter(None, matches)).groups()
     return (
         None,
         int(float(used) * _UNITS[unit]),
-        int(float(there) * _UNITS[there_unit]),
+        int(float(available) * _UNITS[available_unit]),
     )
-  seconds, found = time.monotonic() - begin, made.memory_analysis()
-  said = Compiled(
+  seconds = time.monotonic() - begin
+  memory = executable.memory_analysis()
+  analysis = Compiled(
       seconds=seconds,
-      held=found.argument_size_in_bytes,
-      temporary=found.temp_size_in_bytes,
-      copied=found.output_size_in_bytes - found.alias_size_in_bytes,
-      code=found.generated_code_size_in_bytes,
-      collectives=hlo.collectives(made.as_text(), mesh.size),
+      arguments=memory.argument_size_in_bytes,
+      temporary=memory.temp_size_in_bytes,
+      copied=memory.output_size_in_bytes - memory.alias_size_in_bytes,
+      code=memory.generated_code_size_in_bytes,
+      collectives=hlo.collectives(executable.as_text(), mesh.size),
   )
-  return said, said.total, limit
+  return analysis, analysis.total, limit

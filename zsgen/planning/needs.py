@@ -1,4 +1,4 @@
-"""What a step needs by its shapes alone: parameters, states, arguments."""
+"""Sizes of a step that follow from its shapes: parameters, states, arguments."""
 
 import math
 import re
@@ -16,16 +16,16 @@ from zsgen.train import program as program_lib
 
 
 class Parameter(NamedTuple):
-  """Parameters of one kind, such as those that blocks repeat by name.
+  """Parameters of the same kind, such as those that all blocks have.
 
   Attributes:
-    name: path, with * for what differs.
-    count: how many there are.
-    shape: of each.
-    dtype: its element type.
-    spec: the mesh axis that splits each of its axes; None for none.
-    bytes: of all of them on each device.
-    trained: whether they are.
+    name: the path, with * for layer numbers.
+    count: number of parameters.
+    shape: the shape of each of them.
+    dtype: the element type.
+    spec: the mesh axis that splits each axis; None if the axis is not split.
+    bytes: bytes on each device, for all of them.
+    trained: whether they are trained.
   """
 
   name: str
@@ -38,7 +38,7 @@ class Parameter(NamedTuple):
 
 
 class States(NamedTuple):
-  """Bytes on each device, by what they are for."""
+  """Bytes on each device by purpose."""
 
   weights: int
   frozen: int
@@ -52,13 +52,13 @@ def arguments(
     rows: int,
     length: int,
 ) -> tuple[Any, ...]:
-  """Shapes of what a step takes."""
-  whole = jax.ShapeDtypeStruct((rows, length), np.int32)
+  """Returns the shapes of the arguments of a step."""
+  tokens = jax.ShapeDtypeStruct((rows, length), np.int32)
   slots = jax.ShapeDtypeStruct((config.train.batch_size,), np.int32)
   batch = batches.Batch(
-      tokens=whole,
-      positions=whole,
-      segments=whole,
+      tokens=tokens,
+      positions=tokens,
+      segments=tokens,
       mask=jax.ShapeDtypeStruct((rows, length), np.float32),
       ids=slots,
       lengths=slots,
@@ -69,7 +69,7 @@ def arguments(
 
 
 def states(program: program_lib.Program, parts: int) -> States:
-  """Bytes of states on each device, in a step of `parts` micro-batches."""
+  """Returns the bytes of states on each device with `parts` micro-batches."""
   weights = memory.per_device(program.shapes.params, program.shardings.params)
   return States(
       weights=weights,
@@ -77,18 +77,20 @@ def states(program: program_lib.Program, parts: int) -> States:
       moments=memory.per_device(
           program.shapes.moments, program.shardings.moments
       ),
-      # Those of a micro-batch, and the sum.
+      # The gradients of a micro-batch, and their sum.
       gradients=weights * min(parts, 2),
   )
 
 
-def kept(
+def residual_bytes(
     config: config_lib.Config,
     program: program_lib.Program,
     rows: int,
     length: int,
 ) -> int:
-  """Bytes on each device that a micro-batch keeps for its backward pass."""
+  """Returns the bytes per device that a micro-batch saves for its backward
+  pass.
+  """
 
   def backward(params: Any, frozen: Any, batch: batches.Batch) -> Any:
     def loss(trained: Any) -> jax.Array:
@@ -100,43 +102,43 @@ def kept(
   part = rows // config.machine.micro_batches
   state, frozen, batch, _ = arguments(config, program, part, length)
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
-  given = {id(each) for each in jaxpr.invars}
-  found = {
-      id(each): each.aval
-      for each in jaxpr.outvars
-      if isinstance(each, jax.extend.core.Var)
+  inputs = {id(variable) for variable in jaxpr.invars}
+  residuals = {
+      id(variable): variable.aval
+      for variable in jaxpr.outvars
+      if isinstance(variable, jax.extend.core.Var)
   }
   sizes = [
       math.prod(aval.shape) * aval.dtype.itemsize
-      for key, aval in found.items()
-      if key not in given
+      for key, aval in residuals.items()
+      if key not in inputs
   ]
   return sum(sizes) // mesh_lib.row_shards(program.mesh)
 
 
 def parameters(program: program_lib.Program) -> list[Parameter]:
-  """Parameters, those of one kind together."""
-  found: dict[tuple, Parameter] = {}
+  """Returns the parameters, grouped by kind."""
+  groups: dict[tuple, Parameter] = {}
   for trained, shapes, shardings in (
       (True, program.shapes.params, program.shardings.params),
       (False, program.frozen_shapes, program.frozen_shardings),
   ):
     leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    for (path, leaf), place in zip(
+    for (path, leaf), sharding in zip(
         leaves, jax.tree.leaves(shardings), strict=True
     ):
       name = jax.tree_util.keystr(path, simple=True, separator="/")
       name = re.sub(r"\d+", "*", name)
-      size = memory.per_device(leaf, place)
-      key = (name, leaf.shape, place.spec, trained)
-      before = found.get(key)
-      found[key] = Parameter(
+      size = memory.per_device(leaf, sharding)
+      key = (name, leaf.shape, sharding.spec, trained)
+      previous = groups.get(key)
+      groups[key] = Parameter(
           name=name,
-          count=1 + (before.count if before else 0),
+          count=1 + (previous.count if previous else 0),
           shape=leaf.shape,
           dtype=leaf.dtype.name,
-          spec=tuple(place.spec),
-          bytes=size + (before.bytes if before else 0),
+          spec=tuple(sharding.spec),
+          bytes=size + (previous.bytes if previous else 0),
           trained=trained,
       )
-  return list(found.values())
+  return list(groups.values())

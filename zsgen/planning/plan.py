@@ -1,9 +1,9 @@
-"""What a training step would need on a place, before anything is there.
+"""Plans a training step for given hardware, without running it.
 
-Parameters are shapes all along: nothing is ever held. Where programs can be
-compiled for the place, the step is, and what the compiler allocates and sends
-is read from it; else states are counted, and with them what the backward pass
-keeps at the least.
+Only shapes of parameters are used. If programs can be compiled for the hardware,
+the step is compiled, and the compiler's allocations and communication are read
+from it. Otherwise the plan counts the states and a lower bound of what the
+backward pass saves.
 """
 
 from typing import NamedTuple
@@ -20,32 +20,33 @@ from zsgen.train import start as start_lib
 
 
 class Plan(NamedTuple):
-  """What a step needs.
+  """The requirements of a step.
 
   Attributes:
-    place: where.
-    mesh: its devices by axis.
-    rows: of a step.
-    length: tokens of a row.
-    parameters: by kind.
-    states: bytes by what they are for.
-    kept: bytes that the backward pass needs from the forward pass, at the
-      least, on each device; counted where nothing can be compiled.
-    model_flops: of a step whose rows are each one example, by the mathematics.
-    flops: of the same step as traced, repetitions counted.
-    compiled: None where nothing can be compiled, or it does not fit.
-    used: bytes on each device, as the compiler says or else at the least.
-    limit: bytes that each device has; 0 if not known.
-    remedies: options that need less memory, where it does not fit.
+    hardware: the hardware that the plan is for.
+    mesh: the devices by axis.
+    rows: number of rows of a step.
+    length: number of tokens of a row.
+    parameters: parameters by kind.
+    states: bytes by purpose.
+    residual_bytes: lower bound of the bytes on each device that the forward
+      pass saves for the backward pass; only if nothing can be compiled.
+    model_flops: FLOPs of the mathematics, for a step with one example per row.
+    flops: FLOPs of the same step as traced, including recomputation.
+    compiled: the compiler's analysis; None if nothing can be compiled or the
+      step does not fit.
+    used: bytes on each device, by the compiler or as a lower bound.
+    limit: memory of each device in bytes; 0 if unknown.
+    remedies: options that need less memory, if the step does not fit.
   """
 
-  place: topology.Place
+  hardware: topology.Hardware
   mesh: jax.sharding.Mesh
   rows: int
   length: int
   parameters: list[needs.Parameter]
   states: needs.States
-  kept: int
+  residual_bytes: int
   model_flops: int
   flops: int
   compiled: aot.Compiled | None
@@ -55,73 +56,80 @@ class Plan(NamedTuple):
 
   @property
   def fits(self) -> bool:
-    """Whether each device has the memory; so it is said if not known.
+    """Whether the step fits into the memory of each device, or that is unknown.
 
-    The TPU's compiler stops where memory is short, and finds room where sums
-    of what it says are a little above what there is.
+    The TPU's compiler stops if memory is short, and may succeed even if the sum
+    of its numbers is slightly above the limit.
     """
-    if self.compiled and self.place.devices[0].platform == "tpu":
+    if self.compiled and self.hardware.devices[0].platform == "tpu":
       return True
     return not self.limit or self.used <= self.limit
 
   @property
   def bounds(self) -> dict[str, float]:
-    """Seconds of a step at the least, by what takes them; {} if not known.
+    """Lower bounds of the seconds per step, by bottleneck; {} if unknown.
 
-    All products at the peak rate; parameters and moments read and written
-    once; what is received over all links together. The largest is a lower
-    bound of the step, the sum what it would be with no overlap.
+    Assumes all products at the peak rate, one read and one write of parameters
+    and moments, and communication over all links. The largest is a lower bound
+    of the step; the sum is the time without overlap.
     """
-    chip, devices = self.place.chip, self.mesh.size
+    chip, devices = self.hardware.chip, self.mesh.size
     if chip is None:
       return {}
     moved = 2 * (self.states.weights + self.states.moments) + self.states.frozen
-    found = {
+    seconds = {
         "products": self.flops / devices / chip.flops,
         "memory": moved / chip.bandwidth,
     }
     if self.compiled:
-      each = self.compiled.collectives.values()
-      found["links"] = sum(one.received for one in each) / chip.links
-    return found
+      collectives = self.compiled.collectives.values()
+      received = sum(collective.received for collective in collectives)
+      seconds["links"] = received / chip.links
+    return seconds
 
 
 def make(
-    config: config_lib.Config, start: start_lib.Start, place: topology.Place
+    config: config_lib.Config,
+    start: start_lib.Start,
+    hardware: topology.Hardware,
 ) -> Plan:
   """Plans a step.
 
   Args:
-    config: of the run; `config.plan` says its rows.
-    start: shapes of its parameters.
-    place: where.
+    config: the config of the run; `config.plan` has its rows.
+    start: the shapes of its parameters.
+    hardware: the hardware to plan for.
 
   Raises:
-    InputError: a mesh or model that does not go with the place.
+    InputError: the mesh or the model does not suit the hardware.
   """
-  mesh = mesh_lib.make(config.machine.mesh, place.devices)
+  mesh = mesh_lib.make(config.machine.mesh, hardware.devices)
   program = program_lib.make(config, start, mesh)
   rows, length = shape_of(config, mesh)
   traced = program.step.trace(*needs.arguments(config, program, rows, length))
   states = needs.states(program, config.machine.micro_batches)
-  compiled, kept, limit = None, 0, place.chip.memory if place.chip else 0
-  if place.compiles:
-    compiled, used, limit = aot.compiled(traced, mesh, limit)
+  compiled, residual_bytes, limit = (
+      None,
+      0,
+      hardware.chip.memory if hardware.chip else 0,
+  )
+  if hardware.compiles:
+    compiled, used, limit = aot.compile_step(traced, mesh, limit)
   else:
-    kept = needs.kept(config, program, rows, length)
-    used = sum(states) + kept
+    residual_bytes = needs.residual_bytes(config, program, rows, length)
+    used = sum(states) + residual_bytes
   model_flops, attention = _model_flops(start, rows, length)
   counted = products.flops(traced.jaxpr)
   if products.opaque(traced.jaxpr):
-    counted += attention  # The only kernel that there is.
+    counted += attention  # Attention is the only kernel.
   return Plan(
-      place=place,
+      hardware=hardware,
       mesh=mesh,
       rows=rows,
       length=length,
       parameters=needs.parameters(program),
       states=states,
-      kept=kept,
+      residual_bytes=residual_bytes,
       model_flops=model_flops,
       flops=counted,
       compiled=compiled,
@@ -134,7 +142,7 @@ def make(
 def _model_flops(
     start: start_lib.Start, rows: int, length: int
 ) -> tuple[int, int]:
-  """Model FLOPs of a step of full rows: all of them, and attention's."""
+  """Returns the model FLOPs of a step of full rows: all, and attention's."""
   counted = flops.of(start.arch, start.shapes, start.frozen_shapes)
   lengths = np.full(rows, length)
   total = counted.step(lengths)
@@ -144,9 +152,10 @@ def _model_flops(
 def shape_of(
     config: config_lib.Config, mesh: jax.sharding.Mesh
 ) -> tuple[int, int]:
-  """Rows of a step and tokens of a row: the config's, or all that it can need.
+  """Returns the rows of a step and the tokens of a row.
 
-  That is a row for each example, and the longest example in each.
+  They are the config's, or the largest possible: a row for each example, as long
+  as the longest example.
   """
   parts = mesh_lib.row_shards(mesh) * config.machine.micro_batches
   rows = config.plan.rows or config.train.batch_size

@@ -1,7 +1,7 @@
-"""FLOPs of a program as it was traced: products, with what remat repeats.
+"""Counts the FLOPs of a traced program: products, including rematerialization.
 
-Norms, activations and the like are not counted; kernels are as they estimate
-themselves, or not (`opaque`). Compilers count too, but a loop's body once.
+Norms, activations and the like are not counted. Kernels count as they estimate
+themselves, if they do (`opaque`). Compilers count the body of a loop only once.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ import jax
 
 
 def flops(jaxpr: Any) -> int:
-  """FLOPs of a run, of all devices together.
+  """Returns the FLOPs of a run, over all devices.
 
   Args:
-    jaxpr: of the program, closed or open.
+    jaxpr: the program, closed or open.
   """
   total = 0
   for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
@@ -26,31 +26,31 @@ def flops(jaxpr: Any) -> int:
       estimate = params.get("cost_estimate")
       total += int(estimate.flops) if estimate else 0
     else:
-      inner = [flops(each) for each in _inside(params)]
-      each = max(inner) if name == "cond" else sum(inner)
-      total += each * _times(name, params)
+      inner = [flops(program) for program in _subprograms(params)]
+      per_run = max(inner) if name == "cond" else sum(inner)
+      total += per_run * _times(name, params)
   return total
 
 
 def opaque(jaxpr: Any) -> bool:
-  """Whether a kernel runs that makes no estimate of itself.
+  """Returns whether the program has a kernel without a cost estimate.
 
   Args:
-    jaxpr: of the program, closed or open.
+    jaxpr: the program, closed or open.
   """
   return any(
       not eqn.params.get("cost_estimate")
       if eqn.primitive.name == "pallas_call"
-      else any(map(opaque, _inside(eqn.params)))
+      else any(map(opaque, _subprograms(eqn.params)))
       for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns
   )
 
 
 def _times(name: str, params: dict[str, Any]) -> int:
-  """How often an equation runs what is in it."""
+  """Returns how often an equation runs its subprograms."""
   if name == "scan":
     return params["length"]
-  if name == "shard_map":  # What is in it is of one device.
+  if name == "shard_map":  # Its subprogram is for one device.
     return params["mesh"].size
   return 1
 
@@ -62,8 +62,8 @@ def _product(eqn: Any) -> int:
   return 2 * inner * math.prod(eqn.outvars[0].aval.shape)
 
 
-def _inside(params: dict[str, Any]) -> Iterator[Any]:
-  """Programs that an equation runs."""
+def _subprograms(params: dict[str, Any]) -> Iterator[Any]:
+  """Yields the programs that an equation runs."""
   for leaf in jax.tree.leaves(params, is_leaf=_is_program):
     if _is_program(leaf):
       yield leaf

@@ -1,8 +1,8 @@
-"""What a plan is for: devices that are here, a TPU topology, or a lone chip.
+"""Finds the hardware of a plan: local devices, a TPU topology or a single chip.
 
-Programs are compiled for a TPU topology by libtpu alone, without a TPU. For
-other chips that are not here nothing can be compiled: the first device that is
-here stands in for one, so that shapes have a place.
+libtpu compiles programs for a TPU topology without a TPU. For other chips that
+are not available, nothing can be compiled: the first local device takes the place
+of the chip, so that shapes have a device.
 """
 
 import os
@@ -13,7 +13,7 @@ from jax.experimental import topologies
 
 from zsgen.core import chips, errors
 
-# Families that libtpu knows, with the fewest chips of a host.
+# TPU families in libtpu, with the smallest number of chips per host.
 _FAMILIES = {
     "v4": "2x2x1",
     "v5e": "2x2",
@@ -21,18 +21,18 @@ _FAMILIES = {
     "v6e": "2x2",
     "tpu7x": "2x2x1",
 }
-# Both cores of a chip as one device, which has all of its memory.
-_WHOLE = {"v4": "megacore", "v5p": "megacore"}
+# Both cores of a chip as one device, with all of its memory.
+_CHIP_CONFIGS = {"v4": "megacore", "v5p": "megacore"}
 _EXAMPLE = "v5e:4x4"
 
 
-class Place(NamedTuple):
-  """Where a program would run.
+class Hardware(NamedTuple):
+  """The hardware that a program would run on.
 
   Attributes:
-    name: for people.
-    devices: what programs are compiled for.
-    chip: what each device can do; None where the table has none.
+    name: name for display.
+    devices: the devices that programs are compiled for.
+    chip: the chip of each device; None if the table does not have it.
     compiles: whether programs can be compiled for it.
   """
 
@@ -42,36 +42,38 @@ class Place(NamedTuple):
   compiles: bool
 
 
-def of(name: str) -> Place:
-  """The place of `config.plan.topology`.
+def find_hardware(name: str) -> Hardware:
+  """Returns the hardware of `config.plan.topology`.
 
   Args:
-    name: "" for the devices that are here, a TPU topology such as "v5e:4x4",
-      or a chip of zsgen/core/chips.py such as "H200 SXM".
+    name: "" for the local devices, a TPU topology such as "v5e:4x4", or a chip
+      of zsgen/core/chips.py such as "H200 SXM".
 
   Raises:
-    InputError: a name that is not known, or libtpu is not installed.
+    InputError: the name is unknown, or libtpu is not installed.
   """
   if not name:
     devices = jax.devices()
-    chip = chips.of(devices[0].device_kind)
-    said = f"{len(devices)} x {devices[0].device_kind}"
-    return Place(said, devices, chip, compiles=True)
-  # Nothing here computes: accelerators are left to those who need them.
+    chip = chips.find_chip(devices[0].device_kind)
+    description = f"{len(devices)} x {devices[0].device_kind}"
+    return Hardware(description, devices, chip, compiles=True)
+  # Nothing is computed: leave accelerators to other processes.
   jax.config.update("jax_platforms", "cpu")
   if ":" in name:
     devices = _tpu(name)
-    return Place(name, devices, chips.of(devices[0].device_kind), compiles=True)
-  chip = errors.choose(_alone(), name, "config.plan.topology")
-  return Place(f"1 x {name}", jax.devices()[:1], chip, compiles=False)
+    return Hardware(
+        name, devices, chips.find_chip(devices[0].device_kind), compiles=True
+    )
+  chip = errors.choose(_single_chips(), name, "config.plan.topology")
+  return Hardware(f"1 x {name}", jax.devices()[:1], chip, compiles=False)
 
 
-def _alone() -> dict[str, chips.Chip | None]:
-  """Chips that stand alone by name, and TPU topologies, which do not."""
-  known = {
+def _single_chips() -> dict[str, chips.Chip | None]:
+  """Returns chips by name, and None for the smallest TPU topologies."""
+  single = {
       chip.name: chip for chip in chips.CHIPS if not chip.name.startswith("TPU")
   }
-  return known | dict.fromkeys(map(_smallest, _FAMILIES))
+  return single | dict.fromkeys(map(_smallest, _FAMILIES))
 
 
 def _smallest(family: str) -> str:
@@ -79,35 +81,41 @@ def _smallest(family: str) -> str:
 
 
 def _tpu(name: str) -> list[jax.Device]:
-  """Devices of a TPU topology, to compile for."""
+  """Returns the devices of a TPU topology, to compile for."""
   family, _, shape = name.partition(":")
   if family not in _FAMILIES or not shape:
     raise errors.InputError(_unknown(name))
-  # There is no TPU to ask, and none that another process could hold.
+  # There is no TPU to query, and none that another process could use.
   os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
   os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-  options = {"chip_config_name": _WHOLE[family]} if family in _WHOLE else {}
+  options = (
+      {"chip_config_name": _CHIP_CONFIGS[family]}
+      if family in _CHIP_CONFIGS
+      else {}
+  )
   if set(shape) <= set("1x"):
     options["chips_per_host_bounds"] = (1, 1, 1)
   try:
-    found = topologies.get_topology_desc(
+    description = topologies.get_topology_desc(
         topology_name=name, platform="tpu", **options
     )
   except jax.errors.JaxRuntimeError as error:
-    raise errors.InputError(f"{_unknown(name)} libtpu says: {error}") from error
+    raise errors.InputError(
+        f"{_unknown(name)} libtpu reports: {error}"
+    ) from error
   except (ImportError, RuntimeError, ValueError) as error:
     raise errors.InputError(
-        f"config.plan.topology is {name!r}, which needs libtpu, and that is not"
-        f" installed ({error}): pip install 'zsgen[tpu]' in an environment of"
-        " its own, or make tpu-check."
+        f"config.plan.topology is {name!r}, which needs libtpu, but it is not"
+        f" installed ({error}): pip install 'zsgen[tpu]' in a separate"
+        " environment, or run make tpu-check."
     ) from error
-  return list(found.devices)
+  return list(description.devices)
 
 
 def _unknown(name: str) -> str:
   smallest = ", ".join(map(_smallest, _FAMILIES))
   return (
-      f"config.plan.topology is {name!r}, which is no TPU topology. Write a"
-      f" family and its chips, such as {_EXAMPLE}; the smallest of each family"
-      f" are {smallest}."
+      f"config.plan.topology is {name!r}, which is not a TPU topology. Set a"
+      f" family and its chips, such as {_EXAMPLE}; the smallest ones of each"
+      f" family are {smallest}."
   )

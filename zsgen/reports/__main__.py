@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   try:
     options.report(options, console)
   except errors.InputError as error:
-    terminal.tell(error)
+    terminal.print_message(error)
     return 2
   return 0
 

@@ -37,7 +37,7 @@ def verdict(plan: plan_lib.Plan) -> list[str]:
   if not plan.limit:
     return ["memory of the devices is not known: see what they need above"]
   left = gib(abs(plan.limit - plan.used))
-  if plan.fits and plan.place.compiles:
+  if plan.fits and plan.hardware.compiles:
     left = gib(max(plan.limit - plan.used, 0))
     return [f"fits: {left} GiB of each device are left"]
   if plan.fits:
@@ -59,7 +59,7 @@ def row(name: str, plan: plan_lib.Plan) -> list[str]:
   bound = max(plan.bounds.values(), default=0.0)
   return [
       name,
-      plan.place.name,
+      plan.hardware.name,
       " x ".join(str(size) for size in plan.mesh.shape.values()),
       gib(states.weights + states.frozen),
       gib(states.moments),
@@ -120,7 +120,7 @@ def _memory(plan: plan_lib.Plan) -> grids.Grid:
   ]
   if compiled:
     rows += [
-        ["compiled: held between steps", gib(compiled.held)],
+        ["compiled: held between steps", gib(compiled.arguments)],
         [
             "compiled: during a step, gradients among it",
             gib(compiled.temporary),
@@ -128,8 +128,10 @@ def _memory(plan: plan_lib.Plan) -> grids.Grid:
         ["compiled: results that replace nothing", gib(compiled.copied)],
         ["compiled: the program", gib(compiled.code)],
     ]
-  elif plan.kept:
-    rows.append(["kept for the backward pass, at the least", gib(plan.kept)])
+  elif plan.residual_bytes:
+    rows.append(
+        ["kept for the backward pass, at the least", gib(plan.residual_bytes)]
+    )
   rows.append(["in all", gib(plan.used)])
   if plan.limit:
     rows.append(["there is", gib(plan.limit)])
@@ -179,5 +181,5 @@ def _most_mfu(plan: plan_lib.Plan) -> float | None:
   """MFU if the step took no longer than its lower bound."""
   if not plan.bounds:
     return None
-  peak = plan.mesh.size * plan.place.chip.flops
+  peak = plan.mesh.size * plan.hardware.chip.flops
   return plan.model_flops / peak / max(plan.bounds.values())

@@ -42,7 +42,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
               figures.plot(panels(run, name, trace), _LOSS, one_x=True),
               f"{name}: loss and distances of what was trained on",
           ),
-          page.text(_CAPTION.format(**trace.about)),
+          page.text(_CAPTION.format(**trace.description)),
       ]
   title = "How near the trained examples are"
   return page.section(title, blocks) if blocks else ""

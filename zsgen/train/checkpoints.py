@@ -70,7 +70,7 @@ class Checkpoints:
     return self
 
   def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
-    if hosts.several() and not isinstance(error, errors.Stopped | None):
+    if hosts.is_distributed() and not isinstance(error, errors.Stopped | None):
       return  # It would wait for the others, who may be gone.
     self._manager.close()
 
@@ -163,7 +163,7 @@ class Checkpoints:
     for step in reversed(self.steps()):
       if step >= before:
         continue
-      if hosts.several():
+      if hosts.is_distributed():
         return step
       try:
         read(step)

@@ -142,7 +142,7 @@ class Peak(NamedTuple):
 def peak(devices: np.ndarray) -> Peak:
   """The peak of a mesh's devices, all of one kind."""
   kind = devices.flat[0].device_kind
-  return Peak(chips.of(kind), kind, devices.size)
+  return Peak(chips.find_chip(kind), kind, devices.size)
 
 
 def _weights(tree: Mapping[str, Any], arch: config.Model) -> int:

@@ -86,7 +86,7 @@ def _train(
   program = job.program
 
   # The state: a checkpoint's, or new.
-  latest = hosts.of_first("newest checkpoint", saved.latest())
+  latest = hosts.broadcast("newest checkpoint", saved.latest())
   first = latest or 0
   state, kept = _start(job, saved, latest)
   frozen = load_frozen(job)
@@ -166,7 +166,7 @@ def _say_begin(
     job: Job, first: int, state: step_lib.State, frozen: Any
 ) -> None:
   if job.start.lora.rank:
-    told = lora_lib.told(job.start.lora, state.params, frozen)
+    told = lora_lib.describe(job.start.lora, state.params, frozen)
     job.say(f"lora     {told}")
   job.say(f"train    from step {first} of {job.steps}: {job.path}")
 

@@ -254,7 +254,9 @@ def _train(
 def _program(job: Job) -> Any:
   """A step of all members, compiled for each shape."""
   program = job.members[0].program
-  one = functools.partial(program.plain_step, model=program.model.alone)
+  one = functools.partial(
+      program.plain_step, model=program.model.on_each_device
+  )
   return jax.jit(mapped(one, job.sharding), donate_argnums=0)
 
 

@@ -53,7 +53,7 @@ class Program(NamedTuple):
 
   def fed(self, batch: batches.Batch) -> batches.Batch:
     """A batch as `step` takes it: on one host as it is."""
-    if not hosts.several():
+    if not hosts.is_distributed():
       return batch
     return mesh_lib.put(batch, self.batch_shardings)
 
@@ -75,7 +75,7 @@ def make(
   """
   rules = config.machine.mesh.rules
   mesh_lib.check_rules(start.all_shapes, rules)
-  how = execution.of(config.machine, mesh, start.arch)
+  how = execution.from_config(config.machine, mesh, start.arch)
   model = model_lib.Model.from_config(start.arch, start.lora, how)
   first_moment = config.train.first_moment
   init = functools.partial(step_lib.init_state, first_moment=first_moment)

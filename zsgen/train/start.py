@@ -301,7 +301,7 @@ def _merged(
   places = jax.tree.map(lambda _: whole, start.shapes)
   adapters = _saved(path, step, start.shapes, places)
   frozen = start.load_frozen(shardings)
-  found = lora_lib.merged(lora_lib.join(adapters, frozen), start.lora)
+  found = lora_lib.merge(lora_lib.join(adapters, frozen), start.lora)
   return jax.device_put(found, shardings)
 
 

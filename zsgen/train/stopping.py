@@ -50,7 +50,7 @@ class Stopping:
     Args:
       step: each step once, ascending.
     """
-    if not hosts.several():
+    if not hosts.is_distributed():
       return self._asked
     hosts.move()
     if self._asked:

@@ -136,25 +136,25 @@ def test_a_stretch_is_tokenized_in_one_go():
         # Upper case is no stripping.
         (
             "{% for m in messages %}{{ m.content | upper }}\n{% endfor %}",
-            "changes what is said",
+            "changes the text of",
         ),
         # Reasoning of the last answer only.
         (
             "{% for m in messages %}{% if loop.last %}think {% endif %}"
             "{{ m.content }}\n{% endfor %}",
-            "otherwise than alone",
+            "differently than on their own",
         ),
         # The end token of the last answer only.
         (
             "{% for m in messages %}<|im_start|>{{ m.content }}\n{% endfor %}"
             "{{ eos_token }}",
-            "otherwise than alone",
+            "differently than on their own",
         ),
         (
             chatty.CHATML.replace(
                 "assistant\\n' }}{% endif", "assistant\\n(' }}{% endif"
             ),
-            "asks for an answer",
+            "requests an answer",
         ),
     ],
 )

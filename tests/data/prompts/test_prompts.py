@@ -92,7 +92,7 @@ def _labels(examples, seed):
         (dict(prompt="niv3"), 'Did you mean "niv2"'),
         (dict(template="chatty"), 'Did you mean "chat"'),
         (dict(label="fist"), 'Did you mean "first"'),
-        (dict(shots=3), "shots is for config.data.prompt='niv2' only"),
+        (dict(shots=3), "shots applies only to config.data.prompt='niv2'"),
         (dict(prompt="joined", definition=False), r"data\.definition is for"),
         (dict(template="tokenizer"), "no chat template"),
     ],

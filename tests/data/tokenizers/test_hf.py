@@ -272,7 +272,7 @@ def test_bad_directories(directories, tmp_path, monkeypatch):
     with pytest.raises(errors.InputError, match=said):
       hf.read(str(tmp_path / "slow"))
   monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-  with pytest.raises(errors.InputError, match="is no directory"):
+  with pytest.raises(errors.InputError, match="is not a directory"):
     hf.read("nobody/nothing")
   monkeypatch.setitem(sys.modules, "tokenizers", None)
   with pytest.raises(errors.InputError, match="pip install tokenizers"):

@@ -73,7 +73,7 @@ def test_bad_models(model, tmp_path, monkeypatch):
     sentencepiece.read(str(tmp_path))
   for content in (b"", b"junk"):
     (tmp_path / "junk.model").write_bytes(content)
-    with pytest.raises(errors.InputError, match="no SentencePiece model"):
+    with pytest.raises(errors.InputError, match="not a SentencePiece model"):
       sentencepiece.read(str(tmp_path / "junk.model"))
   with pytest.raises(UnicodeEncodeError):
     sentencepiece.read(model).encode_batch(["a", "b\ud800"])

@@ -45,7 +45,7 @@ def test_fingerprint_of_bytes_stays():
     ],
 )
 def test_damaged_records(tmp_path, record):
-  with pytest.raises(errors.InputError, match="no tokenizer was saved"):
+  with pytest.raises(errors.InputError, match="has no saved tokenizer"):
     tokenizers.load(tmp_path)
   (tmp_path / "zsgen.json").write_text(record)
   with pytest.raises(errors.InputError, match=r"damaged|is not the tokenizer"):

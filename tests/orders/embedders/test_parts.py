@@ -30,7 +30,7 @@ def files(path, monkeypatch):
 
 def test_parts_are_taken_and_then_one_chunk(path, files):
   chunk = parts.Chunk(path, SHAPE)
-  assert chunk.done.tolist() == [True, True, False, False, True, False]
+  assert chunk.is_done.tolist() == [True, True, False, False, True, False]
   assert not chunk.damaged and parts.read_chunk(path, SHAPE) is None
   _add(chunk, 2, 3, 5)
   assert len([*path.parent.iterdir()]) == 3
@@ -64,7 +64,7 @@ def test_every_bit_of_a_part_is_noticed(path, files):
     part.write_bytes(data)
     chunk = parts.Chunk(path, SHAPE)
     assert chunk.damaged == [part] and not part.exists()
-    assert np.flatnonzero(chunk.done).tolist() == [0, 4]
+    assert np.flatnonzero(chunk.is_done).tolist() == [0, 4]
   # The number of the one that is gone is not that of one that is there.
   _add(chunk, 1)
   assert len(sorted(path.parent.glob("*.part-*"))) == 2

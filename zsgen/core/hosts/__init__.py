@@ -17,39 +17,45 @@ from typing import Any, TypeVar
 
 from zsgen.core import config, errors, schema, terminal
 from zsgen.core.hosts import agreement, facts, failures, service
-from zsgen.core.hosts.failures import leave, told
+from zsgen.core.hosts.failures import describe_loss, leave
 from zsgen.core.hosts.joining import start
-from zsgen.core.hosts.service import index, is_first, look_up, publish, several
+from zsgen.core.hosts.service import (
+    index,
+    is_distributed,
+    is_first,
+    look_up,
+    publish,
+)
 from zsgen.core.hosts.signals import move, moves
 
 __all__ = [
     "agree",
+    "await_file",
+    "broadcast",
     "console",
+    "describe_loss",
     "index",
+    "is_distributed",
     "is_first",
+    "joined",
     "leave",
     "look_up",
     "move",
     "moves",
-    "of_first",
     "publish",
-    "see",
-    "several",
     "start",
-    "together",
-    "told",
     "wait",
 ]
 
 T = TypeVar("T")
 # Seconds that a file system may take to show what another host has written.
-_SHOWN = 90.0
+_FILE_TIMEOUT = 90.0
 # Agreements are numbered: all processes come to them in one sequence.
 _numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def together(
+def joined(
     configs: Sequence[config.Config],
     workdir: str | os.PathLike,
     stages: Sequence[str],
@@ -66,10 +72,10 @@ def together(
     InputError: see `joining.start`.
   """
   collect = functools.partial(facts.collect, configs, workdir, stages)
-  uncompared = start(configs[0].machine.hosts, collect)
+  facts_to_compare = start(configs[0].machine.hosts, collect)
   try:
-    if uncompared is not None:
-      agreement.compare(_key("start"), uncompared)
+    if facts_to_compare is not None:
+      agreement.compare(_key("start"), facts_to_compare)
     yield
   except errors.Stopped:
     wait("stopped")
@@ -77,69 +83,71 @@ def together(
   except agreement.Disagreement:
     raise  # In all processes.
   except BaseException as error:
-    if several():
-      failures.tell(error)
+    if is_distributed():
+      failures.notify_others(error)
     raise
   wait("the end")
 
 
-def agree(what: str, values: Mapping[str, Any]) -> None:
+def agree(topic: str, values: Mapping[str, Any]) -> None:
   """Compares values that each process has read or computed by itself.
 
   All processes must call it. In a run of one process nothing is compared.
 
   Args:
-    what: a name for this comparison.
+    topic: a name for this comparison.
     values: JSON values by the names that messages use; nested values are
       compared one by one.
 
   Raises:
     InputError: the values differ; all processes raise the same message.
   """
-  if several():
+  if is_distributed():
     flat = {}
     for name, value in values.items():
       flat |= schema.shared_fields(value, name)
-    described = {name: agreement.fact(value) for name, value in flat.items()}
-    agreement.compare(_key(what), described)
+    facts_by_name = {
+        name: agreement.fact(value) for name, value in flat.items()
+    }
+    agreement.compare(_key(topic), facts_by_name)
 
 
-def wait(what: str) -> None:
-  """Waits until all processes have called this, for hours if need be."""
-  if not several():
+def wait(topic: str) -> None:
+  """Waits until all processes have called this, for hours if necessary."""
+  if not is_distributed():
     return
-  key = _key(what)
+  key = _key(topic)
   if service.add_one(f"{key}/there") == service.count():
     publish(f"{key}/all", "")
   service.await_message(f"{key}/all")
 
 
-def of_first(what: str, value: T) -> T:
-  """Process 0's value in all processes.
+def broadcast(topic: str, value: T) -> T:
+  """Returns the value of process 0 in all processes.
 
   Args:
-    what: names it.
-    value: plain, as JSON has it; that of other processes is not looked at.
+    topic: a name for the value.
+    value: a JSON value; the values of other processes are ignored.
   """
-  if not several():
+  if not is_distributed():
     return value
-  key = _key(what)
+  key = _key(topic)
   if is_first():
     publish(key, json.dumps(value))
   return json.loads(service.await_message(key))
 
 
-def see(path: pathlib.Path) -> None:
-  """Waits until this process sees what process 0 has written.
+def await_file(path: pathlib.Path) -> None:
+  """Waits until this process can see a file that process 0 has written.
 
   Raises:
-    InputError: it does not, so the file system is not shared.
+    InputError: the file does not appear, so the file system is not shared.
   """
   begin = time.monotonic()
   while not path.exists():
-    if time.monotonic() - begin > _SHOWN:
+    if time.monotonic() - begin > _FILE_TIMEOUT:
       raise errors.InputError(
-          f"process {index()} does not see {path}, which process 0 has"
+          f"process {index()} cannot see {path}, which process 0 has"
           " written. --workdir must be on a file system that all hosts share."
       )
     time.sleep(0.1)
@@ -150,5 +158,5 @@ def console() -> terminal.Console:
   return terminal.Console(stderr=True, quiet=not is_first())
 
 
-def _key(what: str) -> str:
-  return f"zsgen/{next(_numbers)}/{what}"
+def _key(topic: str) -> str:
+  return f"zsgen/{next(_numbers)}/{topic}"

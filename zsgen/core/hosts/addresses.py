@@ -42,13 +42,13 @@ def parse(text: str, option: str) -> Address:
       _NAME.fullmatch(host) and len(host) <= _LONGEST
   ):
     raise errors.InputError(
-        f"{option} is {_shown(text)}; it must be HOST:PORT, the host of"
+        f"{option} is {_quote(text)}; it must be HOST:PORT, the host of"
         " process 0 and a free port there, such as 'node001:1234',"
         " '10.0.0.1:1234' or '[::1]:1234'."
     )
   if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
     raise errors.InputError(
-        f"{option} is {_shown(text)}; its port is {_shown(port)}, which must"
+        f"{option} is {_quote(text)}; its port is {_quote(port)}, which must"
         " be a number from 1 to 65535, of a port that is free on the host of"
         " process 0."
     )
@@ -63,5 +63,5 @@ def _is_ipv6(text: str) -> bool:
   return True
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
   return repr(text if len(text) <= 80 else f"{text[:80]}…")

@@ -16,8 +16,8 @@ Facts = Mapping[str, str]
 # Characters of a fact; longer ones are cut and get a digest.
 _LONGEST = 80
 # Differences whose values a message shows.
-_SHOWN = 4
-_ABSENT = "(not there)"
+_SHOWN_DIFFERENCES = 4
+_ABSENT = "(absent)"
 _ADVICE = (
     "Start all processes by the same command, with the same config, the same"
     " installation and the same files."
@@ -44,27 +44,29 @@ class Comparison:
 
   def __init__(self, first: Facts):
     self._first = dict(first)
-    self._others: dict[str, dict[str, list[int]]] = {}
+    self._differences: dict[str, dict[str, list[int]]] = {}
 
   def add(self, index: int, facts: Facts) -> None:
     """Adds the facts of process `index`."""
     for name in {**self._first, **facts}:
       value = facts.get(name, _ABSENT)
       if value != self._first.get(name, _ABSENT):
-        processes = self._others.setdefault(name, {})
+        processes = self._differences.setdefault(name, {})
         processes.setdefault(value, []).append(index)
 
   def message(self) -> str:
     """Returns what differs, and what to do; "" if nothing does."""
-    if not self._others:
+    if not self._differences:
       return ""
-    known = [name for name in self._first if name in self._others]
-    names = [*known, *sorted({*self._others} - {*known})]
-    shown = [self._difference(name) for name in names[:_SHOWN]]
-    more = len(names) - len(shown)
-    rest = f"; and {more} more differ" if more else ""
+    in_first = [name for name in self._first if name in self._differences]
+    names = [*in_first, *sorted({*self._differences} - {*in_first})]
+    descriptions = [
+        self._difference(name) for name in names[:_SHOWN_DIFFERENCES]
+    ]
+    remaining = len(names) - len(descriptions)
+    suffix = f"; and {remaining} more differ" if remaining else ""
     return (
-        f"the processes of this run do not agree: {'; '.join(shown)}{rest}."
+        f"the processes of this run do not agree: {'; '.join(descriptions)}{suffix}."
         f" {_ADVICE}"
     )
 
@@ -73,7 +75,7 @@ class Comparison:
         f"{self._first.get(name, _ABSENT)} in process 0",
         *(
             f"{value} in {processes(indices)}"
-            for value, indices in self._others[name].items()
+            for value, indices in self._differences[name].items()
         ),
     ]
     return f"{name} is {', '.join(values[:-1])} and {values[-1]}"
@@ -90,9 +92,9 @@ def processes(indices: Iterable[int]) -> str:
     parts = [*map(str, indices)]
   if len(runs) > len(parts):
     parts.append(f"{len(runs) - len(parts)} more groups")
-  *before, last = parts
-  named = f"{', '.join(before)} and {last}" if before else last
-  return f"process{'es' if len(indices) > 1 else ''} {named}"
+  *leading, last = parts
+  text = f"{', '.join(leading)} and {last}" if leading else last
+  return f"process{'es' if len(indices) > 1 else ''} {text}"
 
 
 def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:

@@ -52,8 +52,8 @@ def collect(
   """
   options = {}
   for number, member in enumerate(configs):
-    where = "config" if len(configs) == 1 else f"configs[{number}]"
-    options |= schema.shared_fields(member, where)
+    prefix = "config" if len(configs) == 1 else f"configs[{number}]"
+    options |= schema.shared_fields(member, prefix)
   if len(options) > _MOST_OPTIONS:
     options = {"config": artifacts.digest(options)}
   options["--stage"] = ", ".join(stages)
@@ -68,11 +68,13 @@ def _software() -> dict[str, str]:
 
   versions = {name: _version(name) for name in _LIBRARIES}
   versions["Python"] = ".".join(platform.python_version_tuple()[:2])
-  named = {f"the version of {name}": v for name, v in versions.items()}
+  labelled = {
+      f"the version of {name}": version for name, version in versions.items()
+  }
   settings = {name: str(getattr(jax.config, name)) for name in _SETTINGS}
   flags = os.environ.get("XLA_FLAGS", "").split()
   shared = [flag for flag in flags if not flag.startswith(_OWN_FLAGS)]
-  return named | settings | {"XLA_FLAGS": agreement.fact(" ".join(shared))}
+  return labelled | settings | {"XLA_FLAGS": agreement.fact(" ".join(shared))}
 
 
 def _version(name: str) -> str:

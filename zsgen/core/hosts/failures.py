@@ -1,10 +1,10 @@
-"""One process fails: the others end too, at once and with a message.
+"""Ends all processes, with a message, when one of them fails.
 
-Left alone they would wait in a collective operation, or at their exit for each
-other. So a process that fails says so, and a thread of every process listens.
-One that is killed says nothing: connections break, which ends a collective on
-the CPU; or jax misses its heartbeat, and ends the others with a message of its
-own.
+Otherwise the others would wait in a collective operation, or for each other when
+they exit. So a failing process notifies the others, and a thread in every process
+listens. A killed process sends nothing: its connections break, which ends a
+collective on the CPU, or jax misses its heartbeat and ends the others with its
+own message.
 """
 
 import atexit
@@ -21,11 +21,11 @@ from zsgen.core import errors, terminal
 from zsgen.core.hosts import service
 
 _FAILED, _LEFT = "zsgen/failed", "zsgen/left"
-# Seconds that a message takes to be heard, at most.
+# Seconds within which a message is received.
 _SLICE = 1.0
-# Seconds that process 0, with which messages end, waits for others to leave.
+# Seconds that process 0, which serves the messages, waits for others to leave.
 _PATIENCE = 5.0
-# What libraries say where the connection to another process broke.
+# Words in errors of libraries when the connection to another process breaks.
 _BROKEN = (
     "Connection closed by peer",
     "Connection reset by peer",
@@ -34,8 +34,8 @@ _BROKEN = (
     "Gloo",
     "heartbeat",
 )
-_AGAIN = "Start all processes again with the same command to resume."
-_over = threading.Event()
+_ADVICE = "Start all processes again with the same command to resume."
+_is_over = threading.Event()
 
 
 @functools.cache
@@ -45,57 +45,61 @@ def watch() -> None:
   thread.start()
 
   def end() -> None:
-    _over.set()
-    thread.join()  # It must not ask a service that is shut down.
+    _is_over.set()
+    thread.join()  # The thread must not call a service that is shut down.
 
-  # Runs before jax's own, as it is registered after it.
+  # Runs before jax's own handler because it is registered later.
   atexit.register(end)
 
 
-def tell(error: BaseException) -> None:
-  """Says to the other processes that this one fails."""
-  if _over.is_set():
+def notify_others(error: BaseException) -> None:
+  """Notifies the other processes that this one fails."""
+  if _is_over.is_set():
     return
   import jax
 
-  _over.set()
+  _is_over.set()
   code = 2 if isinstance(error, errors.InputError) else 1
-  said = told(error) or f"{type(error).__name__}: {_first_line(error)}"
+  message = (
+      describe_loss(error) or f"{type(error).__name__}: {_first_line(error)}"
+  )
   if isinstance(error, errors.InputError | errors.Stopped):
-    said = str(error)
-  # Where process 0 is gone there is nobody to tell.
+    message = str(error)
+  # If process 0 is gone, nobody can be notified.
   with contextlib.suppress(jax.errors.JaxRuntimeError):
-    service.publish(_FAILED, json.dumps([service.index(), code, said]))
+    service.publish(_FAILED, json.dumps([service.index(), code, message]))
 
 
-def told(error: BaseException) -> str:
-  """What to say of an error that another process's end made; "" of others."""
-  if not service.several() or not any(w in str(error) for w in _BROKEN):
+def describe_loss(error: BaseException) -> str:
+  """Returns the message for an error caused by the loss of a process, or ""."""
+  if not service.is_distributed() or not any(
+      words in str(error) for words in _BROKEN
+  ):
     return ""
   import jax
 
-  # Which kind it is differs between collectives.
+  # The type of the error differs between collectives.
   if not isinstance(error, jax.errors.JaxRuntimeError | ValueError):
     return ""
-  return f"another process is gone ({_first_line(error)}). {_AGAIN}"
+  return f"another process has ended ({_first_line(error)}). {_ADVICE}"
 
 
 def leave(code: int) -> NoReturn:
-  """Exits at once: at an orderly exit jax waits for the other processes."""
+  """Exits at once; jax's orderly exit would wait for the other processes."""
   import jax
 
   sys.stdout.flush()
   sys.stderr.flush()
   with contextlib.suppress(jax.errors.JaxRuntimeError):
-    there = service.add_one(_LEFT)
+    left = service.add_one(_LEFT)
     begin = time.monotonic()
     while (
         service.is_first()
-        and there < service.count()
+        and left < service.count()
         and time.monotonic() - begin < _PATIENCE
     ):
       time.sleep(0.1)
-      there = int(service.look_up(_LEFT) or 0)
+      left = int(service.look_up(_LEFT) or 0)
   os._exit(code)
 
 
@@ -103,14 +107,14 @@ def _listen() -> None:
   """Waits for a failure of another process, or for the end of this one."""
   import jax
 
-  while not _over.is_set():
+  while not _is_over.is_set():
     try:
-      found = service.look_up(_FAILED, _SLICE)
+      message = service.look_up(_FAILED, _SLICE)
     except jax.errors.JaxRuntimeError:
-      found = json.dumps([0, 1, f"it is gone. {_AGAIN}"])
-    if found is not None and not _over.is_set():
-      number, code, said = json.loads(found)
-      terminal.tell(f"process {number}: {said}")
+      message = json.dumps([0, 1, f"it has ended. {_ADVICE}"])
+    if message is not None and not _is_over.is_set():
+      number, code, reason = json.loads(message)
+      terminal.print_message(f"process {number}: {reason}")
       leave(code)
 
 

@@ -38,7 +38,7 @@ class Reader:
     self._data = bytearray()
 
   @property
-  def wanted(self) -> int:
+  def bytes_to_read(self) -> int:
     """The number of bytes to read next, none of them beyond this message."""
     if len(self._data) < _HEAD:
       return _HEAD - len(self._data)
@@ -84,10 +84,10 @@ def receive(connection: socket.socket, seconds: float) -> dict[str, Any]:
   """
   reader, end = Reader(), time.monotonic() + seconds
   while True:
-    left = end - time.monotonic()
-    if left <= 0:
+    remaining = end - time.monotonic()
+    if remaining <= 0:
       raise TimeoutError
-    connection.settimeout(left)
+    connection.settimeout(remaining)
     # Never beyond the message: another one may follow it.
     data = connection.recv(reader.wanted)
     if not data:

@@ -1,4 +1,4 @@
-"""How the processes of a run find each other."""
+"""Lets the processes of a run find each other."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -9,7 +9,6 @@ import re
 import signal
 import threading
 from typing import TYPE_CHECKING
-import warnings
 
 from zsgen.core import config, errors, terminal
 from zsgen.core.hosts import (
@@ -22,7 +21,7 @@ from zsgen.core.hosts import (
 )
 
 if TYPE_CHECKING:
-  from jax._src import clusters
+  from zsgen.core import jax_internals
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
@@ -30,10 +29,10 @@ _HEARTBEAT = 30
 # within a minute, while a cluster may start its processes minutes apart.
 _WAIT, _CLUSTER_WAIT = 45, 300
 # Seconds that jax may take to start once all processes have connected.
-_MET = 60.0
+_START_TIMEOUT = 60.0
 # Seconds after our own timeout until jax aborts.
-_LATER = 60.0
-_MOST = 65_536
+_ABORT_DELAY = 60.0
+_MOST_PROCESSES = 65_536
 _COORDINATOR = "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)"
 # Options of config.machine.hosts and the corresponding variables.
 _VARIABLES = {
@@ -49,24 +48,24 @@ _HELP = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Membership:
   """What is known about this run's processes before jax starts.
 
   Attributes:
     address: the address of process 0; None if jax gets it from a cluster.
     count: the number of processes.
     index: the number of this process.
-    found: whether a cluster provides something that was not given.
+    is_detected: whether a cluster provides something that is not configured.
   """
 
   address: addresses.Address | None
   count: int
   index: int
-  found: bool
+  is_detected: bool
 
 
 def start(
-    asked: config.Hosts, collect: Callable[[], agreement.Facts]
+    options: config.Hosts, collect: Callable[[], agreement.Facts]
 ) -> agreement.Facts | None:
   """Joins the other processes, unless there is one or they have joined.
 
@@ -74,7 +73,7 @@ def start(
   jax finds by itself: a TPU pod, SLURM, Open MPI, Kubernetes.
 
   Args:
-    asked: the section `config.machine.hosts`.
+    options: the section `config.machine.hosts`.
     collect: returns what all processes must have in common.
 
   Returns:
@@ -87,38 +86,43 @@ def start(
   import jax
 
   if not jax.distributed.is_initialized():
-    place = _place(asked)
-    if place is None:
+    membership = _find_membership(options)
+    if membership is None:
       return None
     facts = collect()
-    wait = asked.wait or (_WAIT if place.address else _CLUSTER_WAIT)
+    wait = options.wait or (_WAIT if membership.address else _CLUSTER_WAIT)
     with signals.joining():
-      if place.address:
-        meeting.meet(place.address, place.count, place.index, facts, wait)
-      _start_jax(place, wait)
+      if membership.address:
+        meeting.meet(
+            membership.address, membership.count, membership.index, facts, wait
+        )
+      _start_jax(membership, wait)
     failures.watch()
-    return None if place.address else facts
-  if not service.several():
+    return None if membership.address else facts
+  if not service.is_distributed():
     return None
   failures.watch()
   return collect()
 
 
-def _place(asked: config.Hosts) -> Place | None:
-  """Returns the place of this process; None if it is the only one."""
-  coordinator = _address_option(asked)
-  count, index = _number_option(asked, "count"), _number_option(asked, "index")
-  known = {"coordinator": coordinator, "count": count, "index": index}
+def _find_membership(options: config.Hosts) -> Membership | None:
+  """Returns the membership of this process; None if it is the only one."""
+  from zsgen.core import jax_internals
+
+  coordinator = _address_option(options)
+  count = _number_option(options, "count")
+  index = _number_option(options, "index")
+  values = {"coordinator": coordinator, "count": count, "index": index}
   if count is not None and index is not None and index >= count:
     raise errors.InputError(
         f"{_HELP}; index is {index}, which is not one of 0 to {count - 1}."
     )
   if count == 1:
     return None
-  missing = [name for name, value in known.items() if value is None]
-  cluster = _cluster() if missing else None
+  missing = [name for name, value in values.items() if value is None]
+  cluster = jax_internals.find_cluster() if missing else None
   if missing and (cluster is None or _number(cluster, "count") == 1):
-    if len(missing) == len(known):
+    if len(missing) == len(values):
       return None
     raise errors.InputError(f"{_HELP}; missing: {', '.join(missing)}.")
   address = None
@@ -129,59 +133,49 @@ def _place(asked: config.Hosts) -> Place | None:
     index = _number(cluster, "index") if index is None else index
   assert count is not None, "a cluster provides what is missing"
   assert index is not None, "a cluster provides what is missing"
-  return Place(
+  return Membership(
       address=address,
       count=count,
       index=index,
-      found=bool(missing),
+      is_detected=bool(missing),
   )
 
 
-def _address_option(asked: config.Hosts) -> str | None:
-  """Returns the coordinator of the config or of its variable, if any."""
-  if asked.coordinator != config.Hosts().coordinator:
-    return asked.coordinator
+def _address_option(options: config.Hosts) -> str | None:
+  """Returns the coordinator of the config or its variable, or None."""
+  if options.coordinator != config.Hosts().coordinator:
+    return options.coordinator
   return os.environ.get(_VARIABLES["coordinator"]) or None
 
 
-def _number_option(asked: config.Hosts, name: str) -> int | None:
-  """Returns an option of the config or its variable; None without either."""
-  value = getattr(asked, name)
+def _number_option(options: config.Hosts, name: str) -> int | None:
+  """Returns an option of the config or its variable; None if neither is set."""
+  value = getattr(options, name)
   if value != getattr(config.Hosts(), name):
     return value
   variable = _VARIABLES[name]
   text = os.environ.get(variable, "")
   if not text:
     return None
-  low = 1 if name == "count" else 0
-  if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= _MOST:
+  least = 1 if name == "count" else 0
+  if (
+      not re.fullmatch("[0-9]{1,9}", text)
+      or not least <= int(text) <= _MOST_PROCESSES
+  ):
     raise errors.InputError(
-        f"{variable} is {text[:80]!r}; it must be a number from {low} to"
-        f" {_MOST}."
+        f"{variable} is {text[:80]!r}; it must be a number from {least} to"
+        f" {_MOST_PROCESSES}."
     )
   return int(text)
 
 
-def _cluster() -> "type[clusters.ClusterEnv] | None":
-  """Returns the cluster that jax finds by itself, or None."""
-  from jax._src import clusters  # What jax's own start looks at.
-
-  with warnings.catch_warnings():
-    # In a container on Kubernetes, of a package that is not there.
-    warnings.simplefilter("ignore")
-    for cluster in clusters.ClusterEnv._cluster_types:
-      if not cluster.opt_in_only_method and cluster.is_env_present():
-        return cluster
-  return None
-
-
-def _number(cluster: "type[clusters.ClusterEnv]", name: str) -> int:
+def _number(cluster: "type[jax_internals.ClusterEnv]", name: str) -> int:
   """Returns the count of processes, or this one's index, of a cluster."""
   try:
     if name == "count":
       return cluster.get_process_count()
     return cluster.get_process_id()
-  except Exception as error:  # Each cluster has its own.
+  except Exception as error:  # Each cluster raises its own.
     raise errors.InputError(
         f"{cluster.__name__}, which jax finds here, does not provide the {name}"
         f" of processes ({error}). For one process, set"
@@ -189,28 +183,30 @@ def _number(cluster: "type[clusters.ClusterEnv]", name: str) -> int:
     ) from error
 
 
-def _start_jax(place: Place, wait: float) -> None:
+def _start_jax(membership: Membership, wait: float) -> None:
   """Starts jax's service, and keeps the handlers of signals.
 
   Args:
-    place: the place of this process.
+    membership: the membership of this process.
     wait: seconds to wait for the others if they have not connected before.
   """
   import jax
 
-  before = signal.getsignal(signal.SIGTERM)
+  handler = signal.getsignal(signal.SIGTERM)
   # Stacks of all threads would hide the reason of an abort of jax.
   faulthandler.disable()
-  limit = _MET if place.address else wait
+  limit = _START_TIMEOUT if membership.address else wait
   try:
-    with _ended_after(limit, place):
+    with _ended_after(limit, membership):
       jax.distributed.initialize(
-          coordinator_address=place.address and str(place.address),
-          num_processes=place.count,
-          process_id=place.index,
-          cluster_detection_method=None if place.found else "deactivate",
+          coordinator_address=membership.address and str(membership.address),
+          num_processes=membership.count,
+          process_id=membership.index,
+          cluster_detection_method=None
+          if membership.is_detected
+          else "deactivate",
           # Later than our own timeout, because jax aborts.
-          initialization_timeout=int(limit + _LATER),
+          initialization_timeout=int(limit + _ABORT_DELAY),
           heartbeat_timeout_seconds=_HEARTBEAT,
       )
   except (RuntimeError, ValueError) as error:
@@ -221,25 +217,25 @@ def _start_jax(place: Place, wait: float) -> None:
         " the coordinator's port."
     ) from error
   if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, before)  # jax has put its own there.
+    signal.signal(signal.SIGTERM, handler)  # jax installs its own.
 
 
 @contextlib.contextmanager
-def _ended_after(seconds: float, place: Place) -> Iterator[None]:
+def _ended_after(seconds: float, membership: Membership) -> Iterator[None]:
   """Ends the process with a message if this context takes longer.
 
   The code in this context cannot be interrupted, and aborts after its own
   timeout.
   """
-  over = threading.Event()
+  is_over = threading.Event()
 
   def watch() -> None:
-    if over.wait(seconds):
+    if is_over.wait(seconds):
       return
-    where = place.address or "the address that the cluster gives"
-    terminal.tell(
-        f"process {place.index} of {place.count} did not find the others at"
-        f" {where} within {seconds:g} seconds (config.machine.hosts.wait)."
+    address = membership.address or "the address that the cluster gives"
+    terminal.print_message(
+        f"process {membership.index} of {membership.count} did not find the others at"
+        f" {address} within {seconds:g} seconds (config.machine.hosts.wait)."
         " Start all processes, and make sure that each can reach process 0."
     )
     os._exit(2)
@@ -248,4 +244,4 @@ def _ended_after(seconds: float, place: Place) -> Iterator[None]:
   try:
     yield
   finally:
-    over.set()
+    is_over.set()

@@ -59,7 +59,7 @@ def meet(
   """
   hello = reception.Hello(
       index=index,
-      where=f"process id {os.getpid()} on {platform.node()}",
+      origin=f"process id {os.getpid()} on {platform.node()}",
       token=uuid.uuid4().hex,
       facts={"config.machine.hosts.count": str(count), **facts},
   )
@@ -112,11 +112,11 @@ def _not_listening(
     address: addresses.Address, port: int, error: OSError
 ) -> errors.InputError:
   """Returns the error of process 0 if it cannot listen on the port."""
-  why = os.strerror(error.errno or 0)
+  reason = os.strerror(error.errno or 0)
   if error.errno == errno.EADDRINUSE:
-    why += ": another program or an unfinished run uses it"
+    reason += ": another program or an unfinished run uses it"
   return errors.InputError(
-      f"process 0 cannot listen on port {port} of this host ({why})."
+      f"process 0 cannot listen on port {port} of this host ({reason})."
       f" Choose another port for all processes: {_OPTION} is {address}."
   )
 
@@ -138,20 +138,22 @@ class _Caller:
       try:
         return self.attempt()
       except _Foreign as error:
-        reason, foreign = str(error), True
+        reason, is_foreign = str(error), True
       except OSError as error:
-        reason, foreign = _reason(error), False
+        reason, is_foreign = _reason(error), False
       now = time.monotonic()
-      if not foreign:
+      if not is_foreign:
         foreign_since = None
       elif foreign_since is None:
         foreign_since = now
-      long = foreign_since is not None and now > foreign_since + _FOREIGN
-      if long or now > begin + self._wait:
-        self._give_up(now - begin, reason, foreign)
+      is_too_long = foreign_since is not None and now > foreign_since + _FOREIGN
+      if is_too_long or now > begin + self._wait:
+        self._give_up(now - begin, reason, is_foreign)
       if quiet and now > begin + _QUIET:
         quiet = False
-        self._say(f"{reason}; {self._wait - (now - begin):.0f} seconds more")
+        self._print_reason(
+            f"{reason}; {self._wait - (now - begin):.0f} seconds more"
+        )
       time.sleep(pause)
       pause = min(1.5 * pause, _PAUSES[-1])
 
@@ -184,24 +186,24 @@ class _Caller:
       raise agreement.Disagreement(verdict)
 
   def _give_up(self, seconds: float, reason: str, foreign: bool) -> NoReturn:
-    index, there = self._hello.index, f"process 0 at {self._address}"
+    index, destination = self._hello.index, f"process 0 at {self._address}"
     advice = "Start process 0 within the same time as the others, and check"
     if index == 0:
-      there = f"itself at {self._address}"
+      destination = f"itself at {self._address}"
       advice = "The address must be one of the host of process 0. Check"
     elif foreign:
       advice = "Choose a port that is free on the host of process 0, or check"
     raise errors.InputError(
-        f"process {index} cannot reach {there} after"
+        f"process {index} cannot reach {destination} after"
         f" {seconds:.0f} of {self._wait:g} seconds"
         f" (config.machine.hosts.wait): {reason}. {advice} {_OPTION}, which"
         " must be the same for all processes."
     )
 
-  def _say(self, what: str) -> None:
-    terminal.tell(
+  def _print_reason(self, reason: str) -> None:
+    terminal.print_message(
         f"process {self._hello.index} waits for process 0 at"
-        f" {self._address}: {what}."
+        f" {self._address}: {reason}."
     )
 
 

@@ -37,13 +37,13 @@ class Hello:
 
   Attributes:
     index: its number.
-    where: its host and process id, for messages.
+    origin: its host and process id, for messages.
     token: a random token that no other process has.
     facts: what all processes must have in common.
   """
 
   index: int
-  where: str
+  origin: str
   token: str
   facts: agreement.Facts
 
@@ -54,11 +54,11 @@ class Hello:
   @classmethod
   def from_message(cls, message: Mapping[str, Any]) -> "Hello":
     """Parses a message; raises FrameError if it is not a greeting."""
-    kinds = {"index": int, "where": str, "token": str, "facts": dict}
+    kinds = {"index": int, "origin": str, "token": str, "facts": dict}
     if {name: type(value) for name, value in message.items()} != kinds:
       raise frames.FrameError("no greeting")
     facts = message["facts"]
-    texts = (*facts, *facts.values(), message["where"], message["token"])
+    texts = (*facts, *facts.values(), message["origin"], message["token"])
     if message["index"] < 0 or not all(map(_is_plain, texts)):
       raise frames.FrameError("no greeting")
     return cls(**message)
@@ -87,7 +87,7 @@ class _Guest:
 
   def __init__(self, connection: socket.socket):
     self.connection = connection
-    self.since = time.monotonic()
+    self.opened_at = time.monotonic()
     self.hello: Hello | None = None
     self._reader = frames.Reader()
 
@@ -98,7 +98,7 @@ class _Guest:
       FrameError: the connection is closed, or another program's.
     """
     try:
-      data = self.connection.recv(self._reader.wanted)
+      data = self.connection.recv(self._reader.bytes_to_read)
     except BlockingIOError:
       return None
     except OSError as error:
@@ -115,7 +115,7 @@ class Reception:
     address: the address to which the others connect.
     port: the port of this host behind it, on all interfaces as for jax.
     count: the number of processes, including process 0.
-    mine: the greeting of process 0.
+    own_hello: the greeting of process 0.
     wait: seconds to wait for the others.
   """
 
@@ -124,18 +124,18 @@ class Reception:
       address: addresses.Address,
       port: int,
       count: int,
-      mine: Hello,
+      own_hello: Hello,
       wait: float,
   ):
     self._address, self._port = address, port
-    self._count, self._mine = count, mine
+    self._count, self._own_hello = count, own_hello
     self._deadline = time.monotonic() + wait
     self._wait = wait
     self._guests: list[_Guest] = []
-    self._comparison = agreement.Comparison(mine.facts)
+    self._comparison = agreement.Comparison(own_hello.facts)
     self._fault_since: float | None = None
     self._strangers = 0
-    self._ended_by = ""
+    self._end_reason = ""
     self._stop = threading.Event()
     self._thread = threading.Thread(target=self._receive, daemon=True)
 
@@ -145,13 +145,13 @@ class Reception:
     self._listener.setblocking(False)
     self._thread.start()
 
-  def close(self, why: str = "") -> None:
+  def close(self, reason: str = "") -> None:
     """Stops listening, and waits until the port is free.
 
     Args:
-      why: the verdict for all processes if there is none yet.
+      reason: the verdict for all processes if there is none yet.
     """
-    self._ended_by = why
+    self._end_reason = reason
     self._stop.set()
     self._thread.join()
 
@@ -183,22 +183,26 @@ class Reception:
       self._drop_silent()
       if time.monotonic() > quiet_until:
         quiet_until = math.inf
-        self._say_who_is_missing()
+        self._print_missing()
     return verdict
 
   def _verdict(self) -> str | None:
-    """Returns the message for all; "" if they agree; None to go on waiting."""
+    """Returns the message for all; "" if they agree; None to keep waiting."""
     now = time.monotonic()
     fault = self._doubled() or self._comparison.message()
     if fault and self._fault_since is None:
       self._fault_since = now
     if self._stop.is_set():
-      return self._ended_by or "process 0 has ended."
+      return self._end_reason or "process 0 has ended."
     missing = self._missing()
     if not missing:
       return fault
     since = self._fault_since
-    if fault and since is not None and now > min(since + _GRACE, self._deadline):
+    if (
+        fault
+        and since is not None
+        and now > min(since + _GRACE, self._deadline)
+    ):
       return fault
     # If process 0 cannot reach itself, its own message has the reason.
     if now > self._deadline + (_GREETING if 0 in missing else 0):
@@ -212,15 +216,15 @@ class Reception:
 
   def _doubled(self) -> str:
     """Returns a message if two processes have the same number; or ""."""
-    known: dict[int, Hello] = {}
+    greetings: dict[int, Hello] = {}
     for guest in self._guests:
       if hello := guest.hello:
-        other = known.setdefault(hello.index, hello)
-        if other.token != hello.token:
+        earlier = greetings.setdefault(hello.index, hello)
+        if earlier.token != hello.token:
           return (
               f"two processes have the number {hello.index} (config.machine"
-              f".hosts.index or JAX_PROCESS_ID): {other.where}, and"
-              f" {hello.where}. Give each process a different number, from 0"
+              f".hosts.index or JAX_PROCESS_ID): {earlier.origin}, and"
+              f" {hello.origin}. Give each process a different number, from 0"
               f" to {self._count - 1}."
           )
     return ""
@@ -240,17 +244,17 @@ class Reception:
         " you start. All of them must reach this address."
     )
 
-  def _say_who_is_missing(self) -> None:
-    left = max(0, self._deadline - time.monotonic())
-    terminal.tell(
+  def _print_missing(self) -> None:
+    remaining = max(0, self._deadline - time.monotonic())
+    terminal.print_message(
         f"waiting for {agreement.processes(self._missing())} of"
-        f" {self._count} at {self._address}, {left:.0f} seconds more."
+        f" {self._count} at {self._address}, {remaining:.0f} seconds more."
     )
 
   def _accept(self) -> None:
     try:
       connection, _ = self._listener.accept()
-    except OSError:  # It is gone already, or there are no file descriptors.
+    except OSError:  # It is closed already, or there are no file descriptors.
       return
     connection.setblocking(False)
     guest = _Guest(connection)
@@ -269,9 +273,9 @@ class Reception:
     except frames.FrameError:
       self._drop(guest)
       return
-    left = max(0.0, self._deadline - time.monotonic())
-    self._send(guest, {"seconds": left + _GRACE})
-    if guest.hello.token != self._mine.token:
+    remaining = max(0.0, self._deadline - time.monotonic())
+    self._send(guest, {"seconds": remaining + _GRACE})
+    if guest.hello.token != self._own_hello.token:
       self._comparison.add(guest.hello.index, guest.hello.facts)
 
   def _send(self, guest: _Guest, message: dict[str, Any]) -> None:
@@ -286,7 +290,7 @@ class Reception:
     """Closes connections that have not identified themselves in time."""
     begin = time.monotonic() - _GREETING
     for guest in [*self._guests]:
-      if not guest.hello and guest.since < begin:
+      if not guest.hello and guest.opened_at < begin:
         self._drop(guest)
 
   def _drop(self, guest: _Guest) -> None:

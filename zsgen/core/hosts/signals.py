@@ -29,7 +29,7 @@ _STUCK = 300.0
 # While the processes join each other there is nothing to save.
 _JOINING = 1.0
 # Seconds to notify the other processes and wait until they leave.
-_TELLING = 10.0
+_NOTIFICATION = 10.0
 _POLL = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -44,11 +44,9 @@ class _Watch:
     self._heard, self._write = socket.socketpair()
     self._write.setblocking(False)
     number = self._write.fileno()
-    before = signal.set_wakeup_fd(number, warn_on_full_buffer=False)
-    if (
-        before != -1
-    ):  # It belongs to an event loop, which handles signals itself.
-      signal.set_wakeup_fd(before)
+    other_fd = signal.set_wakeup_fd(number, warn_on_full_buffer=False)
+    if other_fd != -1:  # An event loop's, which handles signals itself.
+      signal.set_wakeup_fd(other_fd)
     threading.Thread(target=self._listen, daemon=True).start()
 
   def move(self, first: bool) -> None:
@@ -61,18 +59,18 @@ class _Watch:
     number = 0
     while number not in _SIGNALS:
       (number,) = self._heard.recv(1)
-    before, since = None, time.monotonic()
-    while time.monotonic() < since + max(self.patience, 2 * self.longest):
+    last_state, changed_at = None, time.monotonic()
+    while time.monotonic() < changed_at + max(self.patience, 2 * self.longest):
       frame = _main_frame()
       if frame is None:
         return
       # The frame is kept alive, so that another call of the same function
       # cannot reuse its memory and look like the same frame.
-      now = (frame, frame.f_lasti, self._moved)
-      if now != before:
-        before, since = now, time.monotonic()
+      state = (frame, frame.f_lasti, self._moved)
+      if state != last_state:
+        last_state, changed_at = state, time.monotonic()
       time.sleep(_POLL)
-    _end(signal.Signals(number), tell=self.patience > _JOINING)
+    _end(signal.Signals(number), notify=self.patience > _JOINING)
 
 
 def _main_frame() -> types.FrameType | None:
@@ -81,16 +79,16 @@ def _main_frame() -> types.FrameType | None:
   return None if main is None else sys._current_frames().get(main)
 
 
-def _end(number: signal.Signals, tell: bool) -> None:
+def _end(number: signal.Signals, notify: bool) -> None:
   """Ends this process, and notifies the others if they have joined."""
   message = (
-      f"stopped by {number.name} while it waited for other processes. What is"
-      " saved is kept; run the same command again to resume."
+      f"stopped by {number.name} while it waited for other processes. Saved"
+      " work is kept; run the same command again to resume."
   )
-  terminal.tell(message)
-  threading.Timer(_TELLING, os._exit, [128 + number]).start()
-  if tell and service.several():
-    failures.tell(errors.Stopped(message))
+  terminal.print_message(message)
+  threading.Timer(_NOTIFICATION, os._exit, [128 + number]).start()
+  if notify and service.is_distributed():
+    failures.notify_others(errors.Stopped(message))
     failures.leave(128 + number)
   os._exit(128 + number)
 

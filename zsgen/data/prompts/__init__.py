@@ -1,9 +1,8 @@
-"""Prompts: how an example becomes segments, and segments tokens.
+"""Prompts turn an example into segments, and segments into tokens.
 
-An example is a conversation, or its request (`config.data.prompt`) and its
-answer (`config.data.label`) are one of two turns. A template
-(`config.data.template`) makes segments of the turns, and `encode` tokens of
-the segments.
+An example is a conversation, or its request (`config.data.prompt`) and its answer
+(`config.data.label`) become a conversation of two turns. A template
+(`config.data.template`) turns it into segments, and `encode` segments into tokens.
 """
 
 import collections
@@ -26,9 +25,9 @@ __all__ = [
 
 
 class Prompts:
-  """Turns examples into segments, as the config says.
+  """Turns examples into segments, as configured.
 
-  `counts` tells what the request left out; see `niv2.Niv2`.
+  `counts` counts what the request leaves out; see `niv2.Niv2`.
   """
 
   def __init__(
@@ -38,7 +37,7 @@ class Prompts:
     label = errors.choose(labels.LABELS, data.label, "config.data.label")
     sets = data.heldout.items()
     self._label = label(
-        seed, {name: each.seed for name, each in sets if each.seed is not None}
+        seed, {name: item.seed for name, item in sets if item.seed is not None}
     )
     self._request = errors.choose(
         requests.REQUESTS, data.prompt, "config.data.prompt"
@@ -48,16 +47,16 @@ class Prompts:
     )(tokenizer)
 
   def __call__(self, example: suite.Example) -> list[Segment]:
-    """The segments of an example; none if it has no answer.
+    """Returns the segments of an example; none if it has no answer.
 
-    A conversation's turns are taken as they are. An example without definition
-    and input is plain text: answer only.
+    The turns of a conversation are unchanged. An example without definition and
+    input is plain text: only an answer.
 
     Raises:
-      InputError: turns that the template cannot show.
+      InputError: the template cannot render the turns.
     """
     if example.turns:
-      return self._shown(example, example.turns)
+      return self._apply_template(example, example.turns)
     if not example.targets:
       return []
     answer = self._label(example)
@@ -67,12 +66,12 @@ class Prompts:
         suite.Turn("user", self._request(example)),
         suite.Turn("assistant", answer),
     )
-    return self._shown(example, turns)
+    return self._apply_template(example, turns)
 
-  def _shown(
+  def _apply_template(
       self, example: suite.Example, turns: tuple[suite.Turn, ...]
   ) -> list[Segment]:
-    """The template's segments; errors say which example it was."""
+    """Returns the template's segments; errors name the example."""
     try:
       return self._template(turns)
     except errors.InputError as error:
@@ -84,47 +83,50 @@ class Prompts:
 def versions(
     data: config.Data, tokenizer: tokenizers.Tokenizer
 ) -> dict[str, int]:
-  """Returns what enters a store's name because its ids are not as they were.
+  """Returns versions that are part of a store's name because its ids changed.
 
-  {} where they are: byte-level tokenizers, and chat templates without what
-  older versions rendered otherwise than transformers.
+  It is {} if they did not change: for byte-level tokenizers, and for chat templates
+  that older versions rendered like transformers.
   """
-  found = {}
+  versions_by_name = {}
   if tokenizer.continued is not None:
-    found["continued"] = tokenizers.continued.VERSION
+    versions_by_name["continued"] = tokenizers.continued.VERSION
   template = tokenizer.chat_template if data.template == "tokenizer" else None
   if template and jinja.is_changed(template):
-    found["template_environment"] = jinja.VERSION
-  return found
+    versions_by_name["template_environment"] = jinja.VERSION
+  return versions_by_name
 
 
 def ends(template: str, tokenizer: tokenizers.Tokenizer) -> tuple[int, ...]:
-  """Ids that end an answer, ascending: the tokenizer's, and the template's.
+  """Returns the ids that end an answer, ascending.
 
-  They follow from the two alone, never from rows, which may have been cut.
+  They are the tokenizer's and the template's. They never depend on rows, which
+  may have been cut.
 
   Args:
     template: `config.data.template`.
-    tokenizer: has the end token, and may have a chat template.
+    tokenizer: the tokenizer, which may have a chat template.
   """
-  made = templates.TEMPLATES[template](tokenizer)
-  own = made.ends if isinstance(made, chat_template.ChatTemplate) else ()
-  return tuple(sorted({tokenizer.eos_id, *own}))
+  instance = templates.TEMPLATES[template](tokenizer)
+  template_ends = (
+      instance.ends if isinstance(instance, chat_template.ChatTemplate) else ()
+  )
+  return tuple(sorted({tokenizer.eos_id, *template_ends}))
 
 
 def get(
     data: config.Data, tokenizer: tokenizers.Tokenizer, seed: int
 ) -> Prompts:
-  """What `config.data.prompt`, `label` and `template` name.
+  """Returns the prompts of `config.data.prompt`, `label` and `template`.
 
   Args:
     data: the config's section.
-    tokenizer: says what fits into a prompt, and may have a chat template.
-    seed: draws labels.
+    tokenizer: determines what fits into a prompt, and may have a chat template.
+    seed: the seed of the draws of labels.
 
   Raises:
-    InputError: an unknown name, an option of another prompt, or a tokenizer
-      without a chat template where that is asked for.
+    InputError: a name is unknown, an option belongs to another prompt, or the
+      tokenizer lacks the chat template that the config requests.
   """
   check(data)
   return Prompts(data, tokenizer, seed)
@@ -134,7 +136,7 @@ def check(data: config.Data) -> None:
   """Checks the names of prompt, label and template, and their options.
 
   Raises:
-    InputError: an unknown name, or an option of another prompt.
+    InputError: a name is unknown, or an option belongs to another prompt.
   """
   errors.choose(labels.LABELS, data.label, "config.data.label")
   errors.choose(requests.REQUESTS, data.prompt, "config.data.prompt")
@@ -146,6 +148,6 @@ def check(data: config.Data) -> None:
           default, option
       ):
         raise errors.InputError(
-            f"config.data.{option} is for config.data.prompt={prompt!r} only,"
+            f"config.data.{option} applies only to config.data.prompt={prompt!r},"
             f" but config.data.prompt is {data.prompt!r}. Leave it out."
         )

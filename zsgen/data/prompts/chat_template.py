@@ -1,13 +1,13 @@
-"""The chat template that a Hugging Face tokenizer carries.
+"""The chat template of a Hugging Face tokenizer.
 
-A conversation is rendered as transformers renders it, and its shape
-(`chat_shapes`) tells whose text is whose. The loss falls on answers, on the
-end token that the template puts after each, and on what stands between.
+A conversation is rendered like in transformers, and its shape (`chat_shapes`)
+separates the template's text from that of the turns. The loss covers answers, the
+end token that the template puts after each, and the text between them.
 
-Special tokens are recognised in the template's own text only. A stretch of
-text is tokenized in one go, so that ids are transformers' but for the borders
-of the loss; where data spells a special token, the stretch is split, and the
-data's part is plain text.
+Special tokens are recognised only in the template's own text. A run of text is
+tokenized at once, so that ids are those of transformers except at the borders of
+the loss. If data spells a special token, the run is split, and the part from the
+data is plain text.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from zsgen.core import errors
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_shapes, jinja, segments
 
-# Conversations that templates are made for.
+# Conversations that templates are written for.
 _PROBED = (
     ("user", "assistant"),
     ("system", "user", "assistant"),
@@ -28,18 +28,19 @@ _PROBED = (
 
 
 class ChatTemplate:
-  """Segments of a conversation by a tokenizer's chat template.
+  """Turns a conversation into segments by a tokenizer's chat template.
 
-  The template's end token is the first special token after an answer. Where
-  there is none, the tokenizer's end token follows the answer. The template's
-  BOS at the very start is left out: `segments.encode` writes it.
+  The template's end token is the first special token after an answer. If there is
+  none, the tokenizer's end token follows the answer. The template's BOS at the
+  very start is left out, because `segments.encode` writes it.
 
   Args:
-    tokenizer: `chat_template` is Jinja, `special_tokens` has the texts that
-      the template knows by name, `special_ids` has all special texts' ids.
+    tokenizer: a tokenizer whose `chat_template` is Jinja, `special_tokens` has
+      the texts that the template refers to by name, and `special_ids` the ids of
+      all special texts.
 
   Raises:
-    InputError: no chat template, a broken one, or no Jinja installed.
+    InputError: the chat template is missing or broken, or Jinja is missing.
   """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer):
@@ -47,21 +48,21 @@ class ChatTemplate:
     if not source:
       raise errors.InputError(
           "config.data.template='tokenizer': the tokenizer has no chat"
-          f" template. {jinja.ELSE}"
+          f" template. {jinja.ADVICE}"
       )
     self._tokenizer = tokenizer
-    # Of two that begin alike, the longer one is meant.
+    # The longer one of two with the same beginning has priority.
     texts = sorted(tokenizer.special_ids, key=len, reverse=True)
     self._special = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
     self._render = jinja.renderer(source, tokenizer.special_tokens)
-    # Any text may have what the vocabulary does not know.
+    # Any text may have unknown characters.
     unknown = tokenizer.special_tokens.get("unk_token")
     self._meaningful = [
         i
         for text, i in tokenizer.special_ids.items()
         if text != unknown or i == tokenizer.eos_id
     ]
-    # What `segments.encode` writes itself.
+    # `segments.encode` writes BOS itself.
     names = {i: text for text, i in tokenizer.special_ids.items()}
     bos = tokenizer.bos_id
     self._bos = "" if bos is None else names.get(bos, "")
@@ -69,37 +70,40 @@ class ChatTemplate:
 
   @property
   def ends(self) -> list[int]:
-    """Ids of the end tokens that the template puts after last answers."""
-    found = []
+    """The ids of the end tokens that the template puts after last answers."""
+    names = []
     for roles in _PROBED:
       try:
         shape = chat_shapes.find(roles, self._render, self._special)
       except errors.InputError:
-        continue  # No conversation of such roles can be in a store.
-      found += self._special.findall(shape.ends[-1])
-    return [self._tokenizer.special_ids[each] for each in found]
+        continue  # A store cannot have conversations of these roles.
+      names += self._special.findall(shape.ends[-1])
+    return [self._tokenizer.special_ids[name] for name in names]
 
   def __call__(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
-    """The segments of a conversation.
+    """Returns the segments of a conversation.
 
     Raises:
-      InputError: the template refuses the turns, changes their text beyond
-        stripping it, or shows a conversation's beginning otherwise than alone.
+      InputError: the template refuses the turns, changes their text other than
+        by stripping it, or renders the beginning of a conversation differently
+        than on its own.
     """
     roles = tuple(turn.role for turn in turns)
     if roles not in self._shapes:
       self._shapes[roles] = chat_shapes.find(roles, self._render, self._special)
-    own, ends = self._shapes[roles]
-    texts = chat_shapes.texts(self._render(turns), own, turns)
-    said = []
-    begin = own[0].removeprefix(self._bos)
+    frame, ends = self._shapes[roles]
+    texts = chat_shapes.texts(self._render(turns), frame, turns)
+    result = []
+    begin = frame[0].removeprefix(self._bos)
     run = [segments.Segment(begin, False, special=True)]
-    for turn, text, after, end in zip(turns, texts, own[1:], ends, strict=True):
+    for turn, text, after, end in zip(
+        turns, texts, frame[1:], ends, strict=True
+    ):
       loss = turn.role == "assistant"
       if loss:
-        said += self._joined(run)
+        result += self._joined(run)
         answer = segments.Segment(text, turn.is_trained, end=not end)
-        said += self._joined(
+        result += self._joined(
             [answer, segments.Segment(end, turn.is_trained, special=True)]
         )
         run = []
@@ -107,32 +111,32 @@ class ChatTemplate:
         run.append(segments.Segment(text, False))
       rest = after.removeprefix(end)
       run.append(segments.Segment(rest, False, special=True))
-    said += self._joined(run)
-    if said and begin != own[0]:
-      said[0] = said[0]._replace(after_special=True)
-    return said
+    result += self._joined(run)
+    if result and begin != frame[0]:
+      result[0] = result[0]._replace(after_special=True)
+    return result
 
   def _joined(self, run: Sequence[segments.Segment]) -> list[segments.Segment]:
-    """One segment, unless data would make special tokens in it."""
-    text = "".join(each.text for each in run)
-    meant = [
+    """Joins segments into one, unless data would make special tokens in it."""
+    text = "".join(segment.text for segment in run)
+    expected = [
         name
-        for each in run
-        if each.special
-        for name in self._special.findall(each.text)
+        for segment in run
+        if segment.special
+        for name in self._special.findall(segment.text)
     ]
-    if not self._makes(text, meant):
-      return [each for each in run if each.text or each.end]
-    end = any(each.end for each in run)
-    whole = segments.Segment(text, run[0].loss, end, special=True)
-    return [whole] if text or end else []
+    if not self._makes(text, expected):
+      return [segment for segment in run if segment.text or segment.end]
+    end = any(segment.end for segment in run)
+    joined = segments.Segment(text, run[0].loss, end, special=True)
+    return [joined] if text or end else []
 
-  def _makes(self, text: str, meant: Sequence[str]) -> bool:
-    """Whether the special tokens that a text makes are those meant."""
-    if self._special.findall(text) != meant:
+  def _makes(self, text: str, expected: Sequence[str]) -> bool:
+    """Returns whether a text makes exactly the expected special tokens."""
+    if self._special.findall(text) != expected:
       return False
     if text.isascii() and text.replace("\n", "").isprintable():
       return True
-    # A normalizer may make one of characters that are wide or not seen.
+    # A normalizer may turn wide or invisible characters into a special token.
     (ids,) = self._tokenizer.encode_special([text])
-    return int(np.isin(ids, self._meaningful).sum()) == len(meant)
+    return int(np.isin(ids, self._meaningful).sum()) == len(expected)

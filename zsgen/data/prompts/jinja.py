@@ -1,4 +1,4 @@
-"""Jinja as Hugging Face's chat templates need it."""
+"""Renders Jinja like Hugging Face's chat templates need it."""
 
 from collections.abc import Callable, Mapping, Sequence
 import re
@@ -6,29 +6,29 @@ import re
 from zsgen.core import errors
 from zsgen.data import suite
 
-WHERE = "config.data.template: the tokenizer's chat template"
-# Bumped when templates with one of these words give other text than before.
+SOURCE = "config.data.template: the tokenizer's chat template"
+# Incremented when templates with one of these words render differently.
 VERSION = 1
 _CHANGED = re.compile(r"tojson|strftime_now|{%[-+]?\s*generation|random|lipsum")
 _OLDEST = (3, 1, 6)
-# Characters of a template; those of known models have up to 30,000.
+# Largest number of characters; templates of known models have up to 30,000.
 _LONGEST = 50_000
-ELSE = "Take config.data.template='chat' or 'plain'."
+ADVICE = "Use config.data.template='chat' or 'plain'."
 
 
 def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
-  """Compiles a template, to run in Jinja's sandbox.
+  """Compiles a template that runs in Jinja's sandbox.
 
   Args:
     source: the template.
-    names: what it knows beside messages: bos_token and its like.
+    names: its variables besides messages, such as bos_token.
 
   Returns:
-    A function of turns, and of `asking`: whether an answer is asked for.
+    A function of turns and of `add_prompt`, which is `add_generation_prompt`.
 
   Raises:
-    InputError: a broken template, or no Jinja; and by the function, turns that
-      the template cannot show.
+    InputError: the template is broken or Jinja is missing; the function raises
+      it if the template cannot render the turns.
   """
   try:
     import jinja2
@@ -42,17 +42,17 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
 
   if len(source) > _LONGEST:
     raise errors.InputError(
-        f"{WHERE} has {len(source):,} characters, and {_LONGEST:,} are the"
-        f" most. {ELSE}"
+        f"{SOURCE} has {len(source):,} characters, more than"
+        f" {_LONGEST:,}. {ADVICE}"
     )
   environment = template_environment.Environment()
   try:
     template = environment.from_string(source)
-  # Sources nested too deep are not TemplateErrors.
+  # Sources that are nested too deeply do not raise TemplateErrors.
   except Exception as error:
-    raise errors.InputError(f"{WHERE} is broken: {error}. {ELSE}") from error
+    raise errors.InputError(f"{SOURCE} is broken: {error}. {ADVICE}") from error
 
-  def render(turns: Sequence[suite.Turn], asking: bool = False) -> str:
+  def render(turns: Sequence[suite.Turn], add_prompt: bool = False) -> str:
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
     characters = sum(len(turn.text) for turn in turns)
     environment.work.start(len(source) + characters)
@@ -61,21 +61,21 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
           messages=messages,
           tools=None,
           documents=None,
-          add_generation_prompt=asking,
+          add_generation_prompt=add_prompt,
           **names,
       )
-    # Templates are programs of others: whatever they raise is bad input.
+    # Templates are untrusted programs: all their errors are bad input.
     except Exception as error:
       raise errors.InputError(
-          f"{WHERE} cannot show turns of the roles"
-          f" {', '.join(turn.role for turn in turns)}: {error}. {ELSE}"
+          f"{SOURCE} cannot render turns of the roles"
+          f" {', '.join(turn.role for turn in turns)}: {error}. {ADVICE}"
       ) from error
 
   return render
 
 
 def is_changed(source: str) -> bool:
-  """Whether a template may give other text than by older versions of zsgen."""
+  """Returns whether a template may render differently than in older versions."""
   return _CHANGED.search(source) is not None
 
 
@@ -84,7 +84,7 @@ def _check_version(version: str) -> None:
   numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
   if numbers < _OLDEST:
     raise errors.InputError(
-        "config.data.template='tokenizer' needs Jinja 3.1.6 or newer, and this"
-        f" is {version}: chat templates of others can leave the sandbox of"
-        " older ones. Run `pip install --upgrade jinja2`."
+        "config.data.template='tokenizer' needs Jinja 3.1.6 or newer, but this"
+        f" is {version}: untrusted chat templates can escape from the sandbox of"
+        " older versions. Run `pip install --upgrade jinja2`."
     )

@@ -1,10 +1,10 @@
 """Joins segments into one text, for tokenizers that add a leading space.
 
-See `zsgen.data.tokenizers.continued`. The ids of an example are those of its
-joined text but for the borders of the loss: what follows text gets no space of
-its own, and neighbours of one kind are one segment. A space before an answer
-is taken into the answer, whose first word then has the token of a word in a
-sentence ("▁sea"), as it has in the joined text.
+See `zsgen.data.tokenizers.continued`. The ids of an example are those of its joined
+text except at the borders of the loss: text that follows other text gets no
+leading space, and neighbours of the same kind become one segment. A space before
+an answer is moved into the answer, so that its first word has the token of a word
+in a sentence ("▁sea"), as in the joined text.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ def join(
   """Returns the segments of an example as parts of its joined text.
 
   Args:
-    segments: of one example.
-    tokenizer: its `continued` is not None.
+    segments: the segments of one example.
+    tokenizer: a tokenizer whose `continued` is not None.
   """
   rule = tokenizer.continued
   assert rule is not None, "only texts that continue are joined"
   names = tuple(tokenizer.special_ids)
   pieces = []
-  # The text before; None at the beginning, "" after a special token.
+  # The previous text; None at the beginning, "" after a special token.
   before = "" if segments and segments[0].after_special else None
   for segment in _moved(_merged(segments), rule.trailing, names):
     text = segment.text
@@ -61,7 +61,7 @@ def join(
 def _merged(
     segments: Sequence[Segment],
 ) -> list[Segment]:
-  """One segment of neighbours that differ in nothing but their text."""
+  """Merges neighbours that differ only in their text."""
   merged = []
   for segment in segments:
     last = merged[-1] if merged else None
@@ -82,7 +82,7 @@ def _moved(
     trailing: frozenset[str],
     names: tuple[str, ...],
 ) -> list[Segment]:
-  """The segments; a space before an answer is the answer's."""
+  """Moves a space before an answer into the answer."""
   moved = list(segments)
   for i, (request, answer) in enumerate(itertools.pairwise(moved)):
     if (
@@ -91,7 +91,7 @@ def _moved(
         and not (request.loss or request.end)
         and request.text.endswith(" ")
         and " " not in trailing
-        # A token of spaces stays whole.
+        # Do not split a token of several spaces.
         and not request.text.endswith("  ")
     ):
       moved[i] = request._replace(text=request.text[:-1])

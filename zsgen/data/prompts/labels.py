@@ -11,29 +11,30 @@ Label = Callable[[suite.Example], str]
 
 
 def first(seed: int, seeds: Mapping[str, int]) -> Label:
-  """The first reference."""
+  """Returns a label that is the first reference."""
   del seed, seeds
   return lambda example: example.targets[0]
 
 
 def random(seed: int, seeds: Mapping[str, int]) -> Label:
-  """One reference, drawn by (seed, task, key): PCG64's first raw number.
+  """Returns a label that is drawn by (seed, task, key): PCG64's first raw
+  number.
 
-  It does not depend on what was read before. 2406.11721 draws by Python's
-  random.choice from one stream, so that its labels hold for one sequence of
-  reading only; this is not that stream.
+  It does not depend on what was read before. 2406.11721 draws with Python's
+  random.choice from one stream, so that its labels depend on the reading order;
+  this is not that stream.
 
   Args:
-    seed: of all splits that have none of their own.
-    seeds: of held-out sets that have.
+    seed: the seed of splits without their own seed.
+    seeds: the seeds of held-out sets with their own seed.
   """
 
   def label(example: suite.Example) -> str:
-    # What is not Unicode is for prepare to tell.
+    # `prepare` reports text that is not Unicode.
     name = f"{example.task}\0{example.key}".encode("utf-8", "surrogatepass")
-    own = seeds.get(example.split, seed)
-    drawn = np.random.PCG64([own, zlib.crc32(name)]).random_raw()
-    return example.targets[drawn % len(example.targets)]
+    split_seed = seeds.get(example.split, seed)
+    number = np.random.PCG64([split_seed, zlib.crc32(name)]).random_raw()
+    return example.targets[number % len(example.targets)]
 
   return label
 

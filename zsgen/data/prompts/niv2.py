@@ -1,6 +1,6 @@
 """The prompt of Super-NaturalInstructions, as 2406.11721 uses it.
 
-    task001_name. Definition: What is asked.
+    task001_name. Definition: What to do.
 
      Positive Example 1 -
     Input: A question.
@@ -13,15 +13,15 @@
     Input: The question.
     Output:
 
-Each part that does not end in ASCII punctuation gets a final "."; `Positive
-Example`, `Output` and `Explanation` begin with a space, and the prompt ends in
-one. All is stripped first. The paper: definition and two positive examples,
-1,024 tokens (spec of section 3.2; layout of the public Tk-Instruct encoding).
+Parts are stripped, and get a final "." if they do not end in ASCII punctuation.
+`Positive Example`, `Output` and `Explanation` begin with a space, and the prompt
+ends with one. The paper uses the definition and two positive examples, in 1,024
+tokens (spec of section 3.2; layout of the public Tk-Instruct encoding).
 
-Positive examples are added while they fit, then negative ones while they fit;
-the first that does not ends its kind. What must fit is all that is shown, the
-task's name too (Tk-Instruct leaves it out of the sum), and BOS. An example
-without an explanation shows none; a suite without definitions has no block.
+Positive examples are added while they fit, then negative ones; the first one that
+does not fit ends its kind. The limit is for the whole prompt, including the task's
+name (which Tk-Instruct does not count) and BOS. An example without an explanation
+has no such line, and a suite without definitions has no such block.
 """
 
 import collections
@@ -32,10 +32,10 @@ from zsgen.data import suite, tokenizers
 
 
 class Niv2:
-  """The request of an example, from `config.data`'s options for it.
+  """Makes the request of an example from the options of `config.data`.
 
-  Counts `shots_shown`, `shots_left_out`, and `prompts_cut`: those that were
-  too long without any shot, whose tail, the query's, is gone.
+  Counts `shots_shown`, `shots_left_out` and `prompts_cut`: prompts that were too
+  long even without shots and lost the end of their query.
   """
 
   def __init__(
@@ -47,37 +47,37 @@ class Niv2:
     self._data = data
     self._tokenizer = tokenizer
     self._counts = counts
-    # In tokens, without BOS.
+    # Number of tokens without BOS.
     self._room = data.prompt_tokens - (tokenizer.bos_id is not None)
 
   def __call__(self, example: suite.Example) -> str:
-    """The request of one example."""
+    """Returns the request of an example."""
     head = self._head(example)
     query = (
         "Now complete the following example -\n"
         f"{_ended('Input: ', example.input)}\nOutput: "
     )
     kinds = self._shots(example)
-    shown = self._fitting(head, kinds, query)
-    self._counts["shots_shown"] += len(shown)
-    self._counts["shots_left_out"] += sum(map(len, kinds)) - len(shown)
-    text = head + "".join(shown) + query
-    # With a shot it fits: that was asked.
-    return text if shown else self._cut(text)
+    shots = self._fitting(head, kinds, query)
+    self._counts["shots_shown"] += len(shots)
+    self._counts["shots_left_out"] += sum(map(len, kinds)) - len(shots)
+    text = head + "".join(shots) + query
+    # With a shot it fits, as `_fitting` checks.
+    return text if shots else self._cut(text)
 
   def _head(self, example: suite.Example) -> str:
-    """The task's name and its definition."""
+    """Returns the task's name and its definition."""
     name = f"{example.task}. " if self._data.task_name else ""
     if not self._data.definition or not example.definition:
       return name
     return name + _ended("Definition: ", example.definition) + "\n\n"
 
   def _shots(self, example: suite.Example) -> list[list[str]]:
-    """The blocks of the positive and of the negative shots asked for."""
+    """Returns the blocks of the requested positive and negative shots."""
     counts = {True: self._data.shots, False: self._data.negative_shots}
     blocks = []
     for positive, count in counts.items():
-      shots = [each for each in example.shots if each.positive == positive]
+      shots = [shot for shot in example.shots if shot.positive == positive]
       name = "Positive" if positive else "Negative"
       blocks.append(
           [
@@ -88,7 +88,7 @@ class Niv2:
     return blocks
 
   def _block(self, title: str, shot: suite.Shot) -> str:
-    """A solved example as it is shown."""
+    """Returns the block of a solved example."""
     lines = [_ended("Input: ", shot.input), _ended(" Output: ", shot.output)]
     if self._data.explanations and shot.explanation.strip():
       lines.append(_ended(" Explanation: ", shot.explanation))
@@ -97,24 +97,24 @@ class Niv2:
   def _fitting(
       self, head: str, kinds: list[list[str]], query: str
   ) -> list[str]:
-    """The blocks that are shown."""
-    # Nearly always all: one look instead of one for each.
-    everything = sum(kinds, [])
-    if everything and self._fits(head + "".join(everything) + query):
-      return everything
-    shown = []
+    """Returns the blocks that fit."""
+    # Nearly always all of them fit: try that first.
+    all_blocks = sum(kinds, [])
+    if all_blocks and self._fits(head + "".join(all_blocks) + query):
+      return all_blocks
+    fitting = []
     for blocks in kinds:
       for block in blocks:
-        if not self._fits(head + "".join([*shown, block]) + query):
+        if not self._fits(head + "".join([*fitting, block]) + query):
           break
-        shown.append(block)
-    return shown
+        fitting.append(block)
+    return fitting
 
   def _fits(self, text: str) -> bool:
     return len(self._tokenizer.encode_batch([text])[0]) <= self._room
 
   def _cut(self, text: str) -> str:
-    """The first tokens of a text that is too long, as text."""
+    """Returns the first tokens of a text that is too long, as text."""
     ids = self._tokenizer.encode_batch([text])[0]
     if len(ids) <= self._room:
       return text
@@ -123,6 +123,6 @@ class Niv2:
 
 
 def _ended(label: str, text: str) -> str:
-  """The label and the stripped text, ending in punctuation."""
+  """Returns the label and the stripped text, ending in punctuation."""
   line = label + text.strip()
   return line if line[-1] in string.punctuation else f"{line}."

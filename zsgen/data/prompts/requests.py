@@ -11,19 +11,19 @@ Request = Callable[[suite.Example], str]
 
 
 def plain(example: suite.Example) -> str:
-  """Definition, an `Input:` line, and `Output: ` for the answer to follow."""
+  """Returns the definition, an `Input:` line, and `Output: ` for the answer."""
   lines = [example.definition] if example.definition else []
   return "\n".join([*lines, f"Input: {example.input}", "Output: "])
 
 
 def joined(example: suite.Example) -> str:
-  """Definition, a blank line, input: as the rows of P3 and Flan are."""
+  """Returns definition, blank line and input, like the rows of P3 and Flan."""
   return "\n\n".join(
-      each for each in (example.definition, example.input) if each
+      part for part in (example.definition, example.input) if part
   )
 
 
-# By name: made from the config, the tokenizer and where to count.
+# Constructors by name, from the config, the tokenizer and a counter.
 REQUESTS: dict[
     str,
     Callable[[config.Data, tokenizers.Tokenizer, collections.Counter], Request],

@@ -1,4 +1,4 @@
-"""Segments: the pieces of text that an example is made of."""
+"""Segments: the pieces of text of an example."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ class Segment(NamedTuple):
   """A piece of text that is tokenized on its own."""
 
   text: str
-  # The model is to learn to say it.
+  # Whether the loss covers it.
   loss: bool
-  # The tokenizer's end token follows, with the same loss.
+  # Whether the tokenizer's end token follows, with the same loss.
   end: bool = False
-  # Special tokens in the text are meant: written by a template, not by data.
+  # Whether to recognise special tokens: the text is a template's, not data.
   special: bool = False
-  # A special token that is not in any segment stands before: the template's
-  # own BOS, which `encode` writes.
+  # Whether a special token that is not in a segment precedes it: the template's
+  # BOS, which `encode` writes.
   after_special: bool = False

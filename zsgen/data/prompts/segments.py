@@ -1,4 +1,4 @@
-"""The tokens that the segments of an example become."""
+"""Encodes the segments of examples as tokens."""
 
 from collections.abc import Iterator, Sequence
 import itertools
@@ -23,25 +23,25 @@ class Encoded(NamedTuple):
 def encode(
     examples: Sequence[Sequence[Segment]], tokenizer: tokenizers.Tokenizer
 ) -> list[Encoded]:
-  """Tokenizes examples: one BOS if the tokenizer has one, then all segments.
+  """Tokenizes examples: BOS if the tokenizer has it, then all segments.
 
-  Segments are tokenized each on its own. Where the tokenizer begins a text by
-  a space, they are parts of one text (see `joining`).
+  Segments are tokenized separately. If the tokenizer begins a text with a space,
+  they are parts of one text (see `joining`).
 
-  The first token has no loss: it is predicted from nothing. An example without
-  segments becomes BOS alone, or nothing.
+  The first token has no loss, because nothing predicts it. An example without
+  segments becomes BOS or nothing.
 
   Args:
-    examples: the segments of each.
-    tokenizer: is called once for all text of a kind.
+    examples: the segments of each example.
+    tokenizer: a tokenizer, which is called once for all text of the same kind.
 
   Raises:
-    UnicodeEncodeError: text that is not Unicode.
+    UnicodeEncodeError: a text is not Unicode.
   """
   if tokenizer.continued is None:
-    parts = [[(segment, False) for segment in each] for each in examples]
+    parts = [[(segment, False) for segment in example] for example in examples]
   else:
-    parts = [joining.join(each, tokenizer) for each in examples]
+    parts = [joining.join(example, tokenizer) for example in examples]
   ids_of = _encoders(parts, tokenizer)
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
@@ -51,9 +51,9 @@ def encode(
     losses.append(0)
     for segment, continues in example:
       ids = next(ids_of[segment.special, continues])
-      said = [ids, eos] if segment.end else [ids]
-      pieces += said
-      losses += [segment.loss] * len(said)
+      arrays = [ids, eos] if segment.end else [ids]
+      pieces += arrays
+      losses += [segment.loss] * len(arrays)
     borders.append(len(pieces))
   return _rows(pieces, losses, borders)
 
@@ -62,12 +62,14 @@ def _encoders(
     parts: Sequence[Sequence[tuple[Segment, bool]]],
     tokenizer: tokenizers.Tokenizer,
 ) -> dict[tuple[bool, bool], Iterator[np.ndarray]]:
-  """Ids of the segments, by whether they are special, and continue text."""
+  """Returns iterators over ids, by whether segments are special and continue
+  text.
+  """
   texts: dict[tuple[bool, bool], list[str]] = {}
   for example in parts:
     for segment, continues in example:
       texts.setdefault((segment.special, continues), []).append(segment.text)
-  # Plain text first: what is not Unicode is told of it.
+  # Plain text first, so that errors about Unicode are about it.
   return {
       kind: iter(_encode(texts[kind], *kind, tokenizer))
       for kind in sorted(texts)
@@ -80,7 +82,7 @@ def _encode(
     continues: bool,
     tokenizer: tokenizers.Tokenizer,
 ) -> list[np.ndarray]:
-  """Ids of each text of one kind."""
+  """Returns the ids of each text of one kind."""
   if continues:
     assert tokenizer.continued is not None, "`joining.join` needs it too"
     return tokenizer.continued.encode(texts, special)
@@ -94,14 +96,15 @@ def _rows(
     losses: Sequence[int],
     borders: Sequence[int],
 ) -> list[Encoded]:
-  """Puts the pieces of all examples together at once: rows are many and short.
+  """Joins the pieces of all examples at once, because there are many short
+  rows.
 
   Args:
-    pieces: ids, uint32, of all examples one after another.
-    losses: of each piece.
+    pieces: ids, uint32, of all examples in order.
+    losses: whether each piece has a loss.
     borders: the first piece of each example, and the number of pieces.
   """
-  sizes = [len(each) for each in pieces]
+  sizes = [len(piece) for piece in pieces]
   tokens = np.concatenate([np.zeros(0, np.uint32), *pieces])
   mask = np.repeat(np.array(losses, np.uint8), sizes)
   begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[borders]

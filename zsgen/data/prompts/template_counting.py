@@ -1,24 +1,24 @@
 """Inserts work counters into the syntax tree of a chat template.
 
-Loops, macros and lists do not call the environment, so filters that count are
-placed around or into them.
+Loops, macros and lists do not call the environment, so counting filters are put
+around or into them.
 """
 
 from typing import Any
 
 from jinja2 import nodes, visitor
 
-# Filters that only `Counting` can write: these are no names in a template.
+# Filters that only `Counting` can write: templates cannot have these names.
 TICK, MEASURE, CONCAT = "<tick>", "<measure>", "<concat>"
 CONTAINER, SLICE = "<container>", "<slice>"
 _EQUAL, _SEARCHED = ("eq", "ne"), ("in", "notin")
 
 
 class Counting(visitor.NodeTransformer):
-  """Inserts filters that count into a template's tree."""
+  """Inserts counting filters into a template's tree."""
 
   def visit_For(self, node: nodes.For) -> nodes.Node:
-    """Each iteration is a step, and so is each item that is passed over."""
+    """Counts each iteration, and each item that is skipped, as a step."""
     self._count(node)
     if node.test is not None:
       ticked = _filter(nodes.Const(True), TICK, nodes.Const(0))
@@ -26,74 +26,74 @@ class Counting(visitor.NodeTransformer):
     return node
 
   def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
-    """Each call is a step."""
+    """Counts each call as a step."""
     return self._count(node)
 
   def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-    """Each call of the caller is a step."""
+    """Counts each call of the caller as a step."""
     return self._count(node)
 
   def visit_Block(self, node: nodes.Block) -> nodes.Node:
-    """Blocks can be written again, by `self`."""
+    """Counts blocks, which `self` can render again."""
     return self._count(node)
 
   def _count(self, node: Any) -> nodes.Node:
-    length = sum(len(each.data) for each in node.find_all(nodes.TemplateData))
+    length = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
     self.generic_visit(node)
     tick = _filter(nodes.Const(None), TICK, nodes.Const(length))
     node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
     return node
 
   def visit_Output(self, node: nodes.Output) -> nodes.Node:
-    """What is written is measured."""
+    """Measures the output."""
     self.generic_visit(node)
     node.nodes = [
-        each
-        if isinstance(each, nodes.TemplateData | nodes.Const)
-        else _filter(each, MEASURE)
-        for each in node.nodes
+        child
+        if isinstance(child, nodes.TemplateData | nodes.Const)
+        else _filter(child, MEASURE)
+        for child in node.nodes
     ]
     return node
 
   def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
-    """Parts are measured before they are put together."""
+    """Measures parts before they are concatenated."""
     self.generic_visit(node)
     return _filter(nodes.List(node.nodes, lineno=node.lineno), CONCAT)
 
   def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
-    """A slice is a copy."""
+    """Counts a slice as a copy."""
     self.generic_visit(node)
     return _filter(node, SLICE) if _is_slice(node) else node
 
   def visit_List(self, node: nodes.List) -> nodes.Node:
-    """What is made of others is as long as all of them."""
+    """Measures lists, which may have any length."""
     self.generic_visit(node)
     return node if _is_constant(node.items) else _filter(node, MEASURE)
 
   def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
-    """As lists; names that are assigned to are none."""
+    """Measures tuples, except for assignment targets."""
     self.generic_visit(node)
     if node.ctx != "load" or _is_constant(node.items):
       return node
     return _filter(node, MEASURE)
 
   def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
-    """As lists."""
+    """Measures dictionaries."""
     self.generic_visit(node)
     return _filter(node, MEASURE)
 
   def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
-    """Comparing takes as long as what is compared."""
+    """Measures operands, because comparing takes as long as they are."""
     self.generic_visit(node)
-    operands = [node.expr, *(each.expr for each in node.ops)]
-    if all(each.op in _EQUAL for each in node.ops) and any(
-        isinstance(each, nodes.Const) for each in operands
+    operands = [node.expr, *(operand.expr for operand in node.ops)]
+    if all(operand.op in _EQUAL for operand in node.ops) and any(
+        isinstance(expression, nodes.Const) for expression in operands
     ):
       return node
     node.expr = _measured(node.expr, MEASURE)
-    for each in node.ops:
-      kind = CONTAINER if each.op in _SEARCHED else MEASURE
-      each.expr = _measured(each.expr, kind)
+    for operand in node.ops:
+      kind = CONTAINER if operand.op in _SEARCHED else MEASURE
+      operand.expr = _measured(operand.expr, kind)
     return node
 
 
@@ -111,4 +111,4 @@ def _is_slice(node: nodes.Getitem) -> bool:
 
 
 def _is_constant(items: list[nodes.Expr]) -> bool:
-  return all(isinstance(each, nodes.Const) for each in items)
+  return all(isinstance(item, nodes.Const) for item in items)

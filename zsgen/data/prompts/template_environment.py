@@ -1,11 +1,11 @@
 """The environment of chat templates: transformers', in a sandbox with limits.
 
-What a template may use, and the text that it gives, are those of
-`transformers.utils.chat_template_utils` (a test compares them), but for what
-differs from run to run: `strftime_now` gives one date, and `random` and
-`lipsum` are refused. Jinja's own sandbox limits `range` only; here every
-iteration, call, filter, operator and list is counted (`template_work`), and
-what would grow is measured before (`template_growth`).
+Templates can use the same functions, and give the same text, as in
+`transformers.utils.chat_template_utils` (a test compares them), except for what
+differs between runs: `strftime_now` has a fixed date, and `random` and `lipsum` are
+refused. Jinja's own sandbox only limits `range`; this environment counts every
+iteration, call, filter, operator and list (`template_work`), and bounds results
+before they are created (`template_growth`).
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ from zsgen.data.prompts.template_work import (
     Work,
 )
 
-# What `strftime_now` formats, so that tokens do not depend on the day: the date
-# that Llama 3's templates have where they are given none.
+# The date of `strftime_now`, so that tokens do not depend on the day: the default
+# of Llama 3's templates.
 DATE = datetime.datetime(2024, 7, 26)
-# Filters and tests that take no longer for long values.
+# Filters and tests whose time does not depend on the length of values.
 _AT_ONCE = frozenset(
     "attr count d default first items last length boolean callable defined"
     " divisibleby escaped even false filter integer iterable mapping none"
@@ -40,14 +40,14 @@ _OPERATORS = frozenset(sandbox.SandboxedEnvironment.default_binop_table)
 
 
 class Generation(ext.Extension):
-  """`{% generation %}` marks answers for others; here it does nothing."""
+  """`{% generation %}` marks answers for other programs; here it does nothing."""
 
   tags = {"generation"}
 
   def parse(self, parser):
     line = next(parser.stream).lineno
     body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-    # As transformers has it: variables that are set inside stay inside.
+    # As in transformers, variables that are set inside are local.
     call = self.call_method("_support")
     return nodes.CallBlock(call, [], [], body).set_lineno(line)
 
@@ -56,9 +56,9 @@ class Generation(ext.Extension):
 
 
 class Namespace(utils.Namespace):
-  """Jinja's `namespace` without names that begin by an underscore."""
+  """Jinja's `namespace` without names that begin with an underscore."""
 
-  def __init__(*args, **kwargs):  # So that `namespace(self=…)` works.
+  def __init__(*args, **kwargs):  # Allows `namespace(self=…)`.
     self, args = args[0], args[1:]
     attributes = dict(*args, **kwargs)
     for name in attributes:
@@ -78,13 +78,13 @@ def _check_name(name: Any) -> None:
 
 
 class MakeDict:
-  """`dict` for templates: what it makes, but not the class."""
+  """`dict` for templates, without access to the class."""
 
   def __call__(self, *args: Any, **kwargs: Any) -> dict:
     return dict(*args, **kwargs)
 
   def fromkeys(self, *args: Any, **kwargs: Any) -> dict:
-    """As `dict.fromkeys`."""
+    """Calls `dict.fromkeys`."""
     return dict.fromkeys(*args, **kwargs)
 
 
@@ -105,7 +105,7 @@ def tojson(
     separators: Any = None,
     sort_keys: bool = False,
 ) -> str:
-  """JSON as it is; Jinja's own filter escapes it for HTML."""
+  """Returns JSON without escapes; Jinja's own filter escapes it for HTML."""
   return json.dumps(
       x,
       ensure_ascii=ensure_ascii,
@@ -118,7 +118,7 @@ def tojson(
 def _refuse(name: str) -> Callable[..., None]:
   def refused(*args: Any, **kwargs: Any) -> None:
     raise jinja2.exceptions.SecurityError(
-        f"{name} is random, so tokens would differ from run to run"
+        f"{name} is random, so tokens would differ between runs"
     )
 
   return refused
@@ -128,7 +128,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
   """Compiles templates that count their work.
 
   Attributes:
-    work: what a rendering may still do; `work.start` before each.
+    work: the remaining work of a rendering; call `work.start` before each one.
   """
 
   intercepted_binops = _OPERATORS
@@ -138,7 +138,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[Generation, ext.loopcontrols],
-        # Nothing of a template is run before its work is counted.
+        # The compiler must not run parts of a template uncounted.
         optimized=False,
     )
     self.work = Work()
@@ -164,7 +164,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
   def call_binop(
       self, context: Any, operator: str, left: Any, right: Any
   ) -> Any:
-    """Applies an operator whose result is not too large."""
+    """Applies an operator, unless the result is too large."""
     if operator == "+" and type(left) is str and type(right) is str:
       self.work.take(len(left) + len(right))
       return left + right
@@ -172,13 +172,13 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
     return self.binop_table[operator](left, right)
 
   def getitem(self, obj: Any, argument: Any) -> Any:
-    """Looks up an item; a tuple as key is as long as what is in it."""
+    """Looks up an item; a tuple as key is measured."""
     if isinstance(argument, tuple):
       self.work.measure(argument)
     return super().getitem(obj, argument)
 
   def call(__self, __context, __obj, *args, **kwargs):
-    """Calls a function or a method; the names are those of Jinja's."""
+    """Calls a function or a method; the argument names are Jinja's."""
     work = __self.work
     if isinstance(__obj, jinja2.runtime.Macro):
       work.spend(MACRO)
@@ -186,10 +186,10 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
     work.spend(CALL)
     method = getattr(__obj, "__wrapped__", __obj)  # `str.format` is wrapped.
     owner = getattr(method, "__self__", None)
-    # What comes from an iterator has to be known to be measured.
+    # Iterators must be read to be measured.
     args = tuple(
-        list(work.count(each)) if isinstance(each, ITERATORS) else each
-        for each in args
+        list(work.count(arg)) if isinstance(arg, ITERATORS) else arg
+        for arg in args
     )
     values = (*args, *kwargs.values())
     for value in values if isinstance(owner, dict) else (owner, *values):
@@ -205,7 +205,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
   def _limited(
       self, name: str, function: Callable[..., Any]
   ) -> Callable[..., Any]:
-    """A filter or a test that counts its work."""
+    """Wraps a filter or a test so that it counts its work."""
     first = 1 if getattr(function, "jinja_pass_arg", None) else 0
     growth = template_growth.FILTERS.get(name)
     slow = template_growth.SLOW.get(name, 0)
@@ -224,10 +224,10 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
         work.measure(result)
         return result
       values = [
-          list(work.count(each))
-          if growth and isinstance(each, ITERATORS)
-          else work.counted(each)
-          for each in args[first:]
+          list(work.count(arg))
+          if growth and isinstance(arg, ITERATORS)
+          else work.counted(arg)
+          for arg in args[first:]
       ]
       measured = sum(map(work.measure, (*values, *kwargs.values())))
       work.spend(slow * measured)
@@ -244,9 +244,9 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
     source.set_environment(self)
     return super()._generate(source, *args, **kwargs)
 
-  @jinja2.pass_context  # So that it is never run by the compiler.
+  @jinja2.pass_context  # Keeps the compiler from running it.
   def _tick(self, context: Any, value: Any, length: int) -> Any:
-    """Counts a step that writes so many characters of the template."""
+    """Counts a step that writes this number of characters of the template."""
     self.work.spend(STEP + length)
     return value
 
@@ -260,12 +260,12 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
 
   @jinja2.pass_context
   def _container(self, context: Any, value: Any) -> Any:
-    """A mapping is not searched through."""
+    """Measures a container, but not a mapping, which is not searched."""
     return value if isinstance(value, dict) else self._measure(context, value)
 
   @jinja2.pass_context
   def _slice(self, context: Any, value: Any) -> Any:
-    """What is in a list is not copied."""
+    """Counts the items of a slice, which are not copied."""
     self.work.spend(len(value) if hasattr(value, "__len__") else 0)
     return value
 

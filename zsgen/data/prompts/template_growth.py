@@ -10,8 +10,8 @@ from typing import Any
 from zsgen.data.prompts.template_work import Work
 
 _NUMBERS = re.compile(r"\d+")
-_WIDTHS = re.compile(r"\{[^{}]*\{|\*")  # Widths that are arguments.
-# A number in a format of more digits is more than any length.
+_WIDTHS = re.compile(r"\{[^{}]*\{|\*")  # Widths from arguments.
+# A number in a format with more digits exceeds any length.
 _DIGITS = 12
 
 
@@ -41,7 +41,7 @@ def _values(right: Any) -> Sequence[Any]:
 
 
 def _formatted(work: Work, pattern: str, values: Sequence[Any]) -> int:
-  """The length of a pattern of % or {} with values in it, at the most."""
+  """Returns a bound of the length of a % or {} pattern with values."""
   fields = pattern.count("%") + pattern.count("{")
   length = len(pattern) + fields * max(map(work.measure, values), default=0)
   for number in _NUMBERS.findall(pattern):
@@ -52,7 +52,7 @@ def _formatted(work: Work, pattern: str, values: Sequence[Any]) -> int:
 
 
 def _largest(values: Sequence[Any]) -> int:
-  """The largest whole number among values; those in a list, too."""
+  """Returns the largest integer among values, including those in lists."""
   numbers = [0]
   for value in values:
     if isinstance(value, int):
@@ -95,15 +95,15 @@ def _translated(work: Work, text: Any, *values: Any) -> int:
 
 
 def _filled(work: Work, text: Any, *values: Any) -> int:
-  """Each character may begin a line, which gets the longest of the values."""
-  strings = [len(each) for each in values if isinstance(each, str)]
+  """Bounds `indent`: each line gets the longest of the values."""
+  strings = [len(value) for value in values if isinstance(value, str)]
   width = max([_largest(values), *strings])
   lines = str(text).count("\n") + 1 if isinstance(text, str) else 1
   return work.measure(text) + lines * width
 
 
 def _wrapped(work: Work, text: Any, *values: Any) -> int:
-  strings = [len(each) for each in values if isinstance(each, str)]
+  strings = [len(value) for value in values if isinstance(value, str)]
   return work.measure(text) * (1 + max(strings, default=1))
 
 
@@ -122,8 +122,10 @@ def _powered(work: Work, number: Any, *values: Any) -> int:
 
 
 def _dumped(work: Work, value: Any, *values: Any) -> int:
-  """Characters are escaped, and each value may be on a line of its own."""
-  strings = [len(part) for each in values for part in _strings(each)]
+  """Bounds `tojson`: characters are escaped, and values may have their own
+  lines.
+  """
+  strings = [len(part) for option in values for part in _strings(option)]
   count, depth = _count(value)
   room = max(
       [_largest(values) * depth, *(length * depth for length in strings)]
@@ -132,7 +134,7 @@ def _dumped(work: Work, value: Any, *values: Any) -> int:
 
 
 def _count(value: Any) -> tuple[int, int]:
-  """How many values there are in a value, and how deep; both at least 1."""
+  """Returns the number of values in a value, and the depth; both at least 1."""
   if isinstance(value, Mapping):
     children = [*value.keys(), *value.values()]
   elif isinstance(value, list | tuple):
@@ -147,8 +149,8 @@ def _count(value: Any) -> tuple[int, int]:
 
 
 def _added(work: Work, items: Any, *values: Any) -> int:
-  """A sum of lists copies them again and again."""
-  if any(isinstance(each, list | tuple | str) for each in values):
+  """Counts a sum of lists, which copies them repeatedly."""
+  if any(isinstance(value, list | tuple | str) for value in values):
     count = len(items) if hasattr(items, "__len__") else 0
     work.spend(work.measure(items) * count >> 4)
   return 0
@@ -158,12 +160,12 @@ def _strings(value: Any) -> list[str]:
   if isinstance(value, str):
     return [value]
   if isinstance(value, list | tuple):
-    return [each for each in value if isinstance(each, str)]
+    return [part for part in value if isinstance(part, str)]
   return []
 
 
 Growth = Callable[..., int]
-# Of methods of text, bytes and numbers: given the value and the arguments.
+# Bounds of methods of text, bytes and numbers, from the value and the arguments.
 METHODS: dict[str, Growth] = {
     "center": _padded,
     "ljust": _padded,
@@ -177,7 +179,7 @@ METHODS: dict[str, Growth] = {
     "format": _format_call,
     "format_map": _format_call,
 }
-# Of filters.
+# Bounds of filters.
 FILTERS: dict[str, Growth] = {
     "center": _padded,
     "indent": _filled,
@@ -193,7 +195,7 @@ FILTERS: dict[str, Growth] = {
     "sum": _added,
     "tojson": _dumped,
 }
-# How many times the usual units a character takes in filters that are slow.
+# Factors of the usual units per character, for slow filters.
 SLOW = {
     "pprint": 50,
     "urlize": 100,

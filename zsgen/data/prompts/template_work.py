@@ -1,8 +1,8 @@
 """Counts and limits the work of a chat template, equally on all machines.
 
 Templates are untrusted programs. Work is counted in units of about 10
-nanoseconds, not by a clock, so that a template that is refused on one machine
-is refused on all.
+nanoseconds instead of by a clock, so that a template that one machine refuses is
+refused by all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,31 +13,31 @@ from jinja2 import utils
 
 from zsgen.core import errors
 
-# Units of a rendering, and those for each character of the conversation and
-# of the template.
+# Units of a rendering, and additional units for each character of the conversation
+# and of the template.
 _UNITS, _UNITS_PER_CHARACTER = 50_000_000, 200
-# Characters of the longest value: text, or list with all that is in it. And
-# those for each character of the conversation.
+# Characters of the longest value, a text or a list with its contents, and
+# additional characters for each character of the conversation.
 _LENGTH, _LENGTH_PER_CHARACTER = 1_000_000, 10
-# Units of an iteration, a filter, a call, a call of a macro, and of a value in
-# a list. A character is a quarter of one.
+# Units of an iteration, a filter, a call, a call of a macro, and a value in a list.
+# A character is a quarter of a unit.
 STEP, FILTER, CALL, MACRO, ITEM = 50, 150, 200, 4000, 90
-# Bits of the largest whole number, and lists inside lists.
+# Bits of the largest integer, and the depth of nested lists.
 _BITS, _DEPTH = 4096, 100
-# What a value that is no text counts as, in characters.
+# Number of characters that a value other than text counts as.
 _SCALAR = 8
-# Characters of text whose work in a list is that of an item.
+# Texts shorter than this count like any item of a list.
 _SHORT = 100
-# What filters give that make their items one by one.
+# Types of the results of lazy filters.
 ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed)
 
 
 class LimitError(errors.InputError):
-  """A template does more work than a template needs."""
+  """A template does more work than templates need."""
 
 
 class Work:
-  """The work that a rendering may still do."""
+  """The remaining work of a rendering."""
 
   def __init__(self):
     self._units = 0
@@ -45,10 +45,10 @@ class Work:
     self.start(0)
 
   def start(self, characters: int) -> None:
-    """Begins a rendering.
+    """Starts a rendering.
 
     Args:
-      characters: of the template and the messages together.
+      characters: number of characters of the template and the messages.
     """
     self._units = _UNITS + _UNITS_PER_CHARACTER * characters
     self._length = _LENGTH + _LENGTH_PER_CHARACTER * characters
@@ -67,7 +67,7 @@ class Work:
       )
 
   def take(self, length: int) -> None:
-    """Counts a text; as `spend` and `check`, but quicker."""
+    """Counts a text like `spend` and `check`, but faster."""
     self._units -= 1 + (length >> 2)
     if self._units < 0 or length > self._length:
       self.check(length)
@@ -106,7 +106,7 @@ class Work:
     return self._measure_all(value, depth)
 
   def _measure_all(self, value: Any, depth: int) -> int:
-    """The length of what is no single value."""
+    """Returns the length of a container."""
     if depth > _DEPTH:
       raise LimitError(f"it nests lists more than {_DEPTH} deep")
     if isinstance(value, range):
@@ -118,7 +118,7 @@ class Work:
     length = 2 + 2 * len(children)
     self.check(length)
     for child in children:
-      # Most are short, and are measured here.
+      # Most values are short; measuring them here is faster.
       kind = type(child)
       if kind is str and len(child) < _SHORT:
         length += len(child)
@@ -137,14 +137,14 @@ class Work:
       yield item
 
   def counted(self, value: Any) -> Any:
-    """Returns an iterator whose items are counted; other values as they are."""
+    """Returns an iterator whose items are counted, or another value unchanged."""
     if isinstance(value, ITERATORS):
       return self.count(value)
     return value
 
 
 def _children(value: Any) -> Sequence[Any]:
-  """What is in a container."""
+  """Returns the contents of a container."""
   if isinstance(value, list | tuple):
     return value
   if isinstance(value, dict):

@@ -1,9 +1,8 @@
 """Templates: how the turns of a conversation become segments.
 
-Segments are tokenized each on its own, so that the border between request and
-answer is a token border (2406.11721, spec of section 3.1). Every assistant
-turn that is trained on has the loss, and one end token after it; nothing else
-has.
+Segments are tokenized separately, so that the border between request and answer is
+a token border (2406.11721, spec of section 3.1). The loss covers every assistant
+turn that is trained on, and the end token after it, and nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,45 +17,46 @@ _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
 def plain(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
-  """Requests and answers, with no word added.
+  """Returns requests and answers, without additional words.
 
-  A request that does not end in white space gets a line break, so that it does
-  not run into its answer. In conversations, a system turn is followed by a
-  blank line, and what follows an answer begins on a new line.
+  A request that does not end in white space gets a line break, to separate it from
+  its answer. In conversations, a blank line follows a system turn, and a turn after
+  an answer begins on a new line.
   """
-  said, answered = [], False
+  result, is_after_answer = [], False
   for turn in turns:
     if turn.role == "assistant":
-      said.append(segments.Segment(turn.text, turn.is_trained, end=True))
-      answered = True
+      result.append(segments.Segment(turn.text, turn.is_trained, end=True))
+      is_after_answer = True
       continue
     text = turn.text if turn.text[-1:].isspace() else f"{turn.text}\n"
     if turn.role == "system":
       text = f"{turn.text}\n\n"
-    start = "\n" if answered else ""
-    said.append(segments.Segment(start + text, loss=False))
-    answered = False
-  return said
+    start = "\n" if is_after_answer else ""
+    result.append(segments.Segment(start + text, loss=False))
+    is_after_answer = False
+  return result
 
 
 def chat(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
-  """`User: …`, `Assistant: ` and the answer, one a line (2406.11721).
+  """Returns `User: …`, `Assistant: ` and the answer, on separate lines
+  (2406.11721).
 
-  The paper has no system turns; here they are a line `System: …` of their own.
+  The paper has no system turns; here they become a line `System: …`.
   """
-  said = []
+  result = []
   for turn in turns:
     speaker = errors.choose(_SPEAKERS, turn.role, "a turn's role")
-    start = ("\n" if said else "") + f"{speaker}: "
+    start = ("\n" if result else "") + f"{speaker}: "
     if turn.role == "assistant":
-      said.append(segments.Segment(start, loss=False))
-      said.append(segments.Segment(turn.text, turn.is_trained, end=True))
+      result.append(segments.Segment(start, loss=False))
+      result.append(segments.Segment(turn.text, turn.is_trained, end=True))
     else:
-      said.append(segments.Segment(start + turn.text, loss=False))
-  return said
+      result.append(segments.Segment(start + turn.text, loss=False))
+  return result
 
 
-# By name: made from the tokenizer.
+# Constructors by name, from the tokenizer.
 TEMPLATES: dict[str, Callable[[tokenizers.Tokenizer], Template]] = {
     "plain": lambda tokenizer: plain,
     "chat": lambda tokenizer: chat,

@@ -1,8 +1,7 @@
-"""Tokenizers by name, free of TensorFlow; seqio's side is `vocabularies.py`.
+"""Tokenizers by name, without TensorFlow; `vocabularies.py` is for seqio.
 
-Text is data: a string such as "</s>" inside a text never becomes the end
-token. Only `encode_special` knows such strings; it is for the pieces that a
-chat template writes.
+Text is data: a string such as "</s>" in a text never becomes the end token. Only
+`encode_special` recognises such strings; it is for the text of chat templates.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,16 +25,16 @@ from zsgen.data.tokenizers.rewrites import Rewrites
 
 
 class Tokenizer(Protocol):
-  """What the project asks of a tokenizer."""
+  """The interface of a tokenizer."""
 
   @property
   def vocab_size(self) -> int:
-    """One more than the largest id."""
+    """The largest id plus 1."""
     ...
 
   @property
   def pad_id(self) -> int:
-    """The end token's where the tokenizer has none of its own; seldom 0."""
+    """The end token's id if the tokenizer has no padding token; rarely 0."""
     ...
 
   @property
@@ -50,17 +49,17 @@ class Tokenizer(Protocol):
 
   @property
   def fingerprint(self) -> str:
-    """SHA-256 of everything that decides ids, wherever the files are."""
+    """SHA-256 of everything that determines ids, wherever the files are."""
     ...
 
   @property
   def chat_template(self) -> str | None:
-    """Jinja text that turns a conversation into text; None if there is none."""
+    """Jinja source that turns a conversation into text, or None."""
     ...
 
   @property
   def special_tokens(self) -> dict[str, str]:
-    """Strings of special tokens by Hugging Face's names: "eos_token", …."""
+    """Strings of special tokens by Hugging Face's names, like "eos_token"."""
     ...
 
   @property
@@ -70,16 +69,17 @@ class Tokenizer(Protocol):
 
   @property
   def continued(self) -> continued.Continued | None:
-    """How text that follows other text is encoded; None: as any text."""
+    """How to encode text that follows other text; None if like any text."""
     ...
 
   @property
   def lost(self) -> losses.Lost | None:
-    """Finds what is lost of a text; None where nothing can be."""
+    """Finds the text that is lost; None if none can be."""
     ...
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text (uint32), without BOS or EOS; no special ones.
+    """Returns the ids of each text (uint32), without BOS, EOS or special
+    tokens.
 
     Raises:
       UnicodeEncodeError: a text has half a surrogate pair.
@@ -87,64 +87,66 @@ class Tokenizer(Protocol):
     ...
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """As `encode_batch`, but special tokens' strings become their ids."""
+    """Encodes like `encode_batch`, but strings of special tokens become their
+    ids.
+    """
     ...
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """Text of the ids, special ones left out.
+    """Returns the text of ids, without special tokens.
 
-    Bytes that are no UTF-8 are left out, or stand as U+FFFD.
+    Bytes that are not UTF-8 are left out or become U+FFFD.
     """
     ...
 
   def save(self, directory: pathlib.Path) -> None:
-    """Writes what `load` reads; makes the directory where it is absent."""
+    """Writes the files that `load` reads, and creates the directory if needed."""
 
   def export(self, directory: pathlib.Path) -> None:
-    """Writes what transformers' AutoTokenizer reads, beside a model."""
+    """Writes the files that transformers' AutoTokenizer reads, next to a model."""
 
 
-# Kinds that have no files.
-_MADE: dict[str, Callable[[], Tokenizer]] = {
+# Kinds without files.
+_WITHOUT_FILES: dict[str, Callable[[], Tokenizer]] = {
     "bytes": Bytes,
     "rewrites": Rewrites,
 }
-# How each other kind is read from config.data.tokenizer_path.
-_READ: dict[str, Callable[[str], Tokenizer]] = {
+# Functions that read the other kinds from config.data.tokenizer_path.
+_FROM_FILES: dict[str, Callable[[str], Tokenizer]] = {
     "sentencepiece": sentencepiece.read,
     "hf": hf.read,
 }
-TOKENIZERS = (*_MADE, *_READ)
+TOKENIZERS = (*_WITHOUT_FILES, *_FROM_FILES)
 
 
 def get(data: config.Data) -> Tokenizer:
-  """The tokenizer that `config.data` names.
+  """Returns the tokenizer that `config.data` names.
 
   Raises:
-    InputError: see `check`, or whatever is wrong with the files.
+    InputError: see `check`; or the files are invalid.
   """
   check(data)
-  if data.tokenizer in _MADE:
-    return _MADE[data.tokenizer]()
-  return _READ[data.tokenizer](data.tokenizer_path)
+  if data.tokenizer in _WITHOUT_FILES:
+    return _WITHOUT_FILES[data.tokenizer]()
+  return _FROM_FILES[data.tokenizer](data.tokenizer_path)
 
 
 def check(data: config.Data) -> None:
-  """Checks the name and the path of the tokenizer; reads nothing.
+  """Checks the name and the path of the tokenizer, without reading files.
 
   Raises:
-    InputError: an unknown name, or a path that is missing or not needed.
+    InputError: the name is unknown, or the path is missing or not needed.
   """
   errors.choose(
       dict.fromkeys(TOKENIZERS), data.tokenizer, "config.data.tokenizer"
   )
-  if data.tokenizer in _MADE and data.tokenizer_path:
+  if data.tokenizer in _WITHOUT_FILES and data.tokenizer_path:
     raise errors.InputError(
         f"config.data.tokenizer_path: the tokenizer {data.tokenizer!r} has no"
         " files. Set config.data.tokenizer='hf' or 'sentencepiece' to use"
-        " these, or leave the path away."
+        " them, or leave the path out."
     )
-  if data.tokenizer in _READ and not data.tokenizer_path:
+  if data.tokenizer in _FROM_FILES and not data.tokenizer_path:
     raise errors.InputError(
         f"config.data.tokenizer={data.tokenizer!r} needs"
         " config.data.tokenizer_path: for sentencepiece a .model file, for hf"
@@ -153,17 +155,20 @@ def check(data: config.Data) -> None:
 
 
 def check_patterns(tokenizer: Tokenizer) -> None:
-  """Tries regular expressions of a tokenizer's files that are not known.
+  """Tries unknown regular expressions in a tokenizer's files.
 
   Raises:
-    InputError: one of them backtracks without bound.
+    InputError: a regular expression backtracks without bound.
   """
   if isinstance(tokenizer, hf.Hf):
     tokenizer.check_patterns()
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
-  """Ids as config.json of a model names them; the end never stands for pad."""
+  """Returns ids by their names in a model's config.json.
+
+  The end token is never the padding token.
+  """
   pad = tokenizer.pad_id
   return {
       "bos_token_id": tokenizer.bos_id,
@@ -173,47 +178,49 @@ def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
 
 
 def has_ids_of(tokenizer: Tokenizer, directory: pathlib.Path) -> bool:
-  """Whether a tokenizer has every id of another one, for the same string.
+  """Returns whether a tokenizer has every id of another one, for the same
+  string.
 
   Args:
     tokenizer: may have more ids than the other one.
-    directory: of the other one, in Hugging Face's layout.
+    directory: the directory of the other one, in Hugging Face's layout.
 
   Returns:
-    False also where the directory has no tokenizer.
+    Whether it has; False if the directory has no tokenizer.
 
   Raises:
-    InputError: its files are damaged.
+    InputError: the files of the other one are damaged.
   """
-  with tempfile.TemporaryDirectory() as exported:
-    own = pathlib.Path(exported)
-    tokenizer.export(own)
+  with tempfile.TemporaryDirectory() as temporary:
+    exported_path = pathlib.Path(temporary)
+    tokenizer.export(exported_path)
     if (directory / hf_files.TOKENIZER).is_file():
       return (
-          hf_files.strings(directory).items() <= hf_files.strings(own).items()
+          hf_files.strings(directory).items()
+          <= hf_files.strings(exported_path).items()
       )
-    models = [each / sentencepiece.FILE for each in (directory, own)]
+    models = [path / sentencepiece.FILE for path in (directory, exported_path)]
     return all(model.is_file() for model in models) and (
         models[0].read_bytes() == models[1].read_bytes()
     )
 
 
 def load(directory: pathlib.Path) -> Tokenizer:
-  """The tokenizer that was saved to a directory.
+  """Loads the tokenizer that was saved to a directory.
 
   Raises:
-    InputError: it is not there, or its files are not those that were saved.
+    InputError: there is no tokenizer, or its files have changed.
   """
   record = saved.read(directory)
-  found = _load(record["kind"], directory)
-  if found.fingerprint != record["fingerprint"]:
+  tokenizer = _load(record["kind"], directory)
+  if tokenizer.fingerprint != record["fingerprint"]:
     raise saved.damaged(directory)
-  return found
+  return tokenizer
 
 
 def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
-  if kind in _MADE:
-    return _MADE[kind]()
+  if kind in _WITHOUT_FILES:
+    return _WITHOUT_FILES[kind]()
   if kind == "sentencepiece":
     return sentencepiece.read(str(directory / sentencepiece.FILE))
   if kind == "hf":

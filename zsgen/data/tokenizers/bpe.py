@@ -1,4 +1,4 @@
-"""A byte-level BPE, trained on texts; written as Hugging Face's files."""
+"""Trains a byte-level BPE on texts and writes Hugging Face's files."""
 
 from collections.abc import Iterable, Sequence
 import pathlib
@@ -8,18 +8,18 @@ from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files
 
 PAD, EOS = "<pad>", "<eos>"
-# The two special tokens, and the 256 bytes.
+# The two special tokens and the 256 bytes.
 SMALLEST = 258
 
 
 def train(texts: Iterable[Sequence[str]], vocab_size: int) -> Any:
-  """Trains a tokenizer: GPT-2's word borders, pad 0, eos 1, every byte.
+  """Trains a tokenizer with GPT-2's word borders, pad 0, eos 1 and every byte.
 
   The same texts give the same tokenizer, whatever the number of threads.
 
   Args:
-    texts: some at a time, read once.
-    vocab_size: number of ids; fewer where the texts have no more to merge.
+    texts: batches of texts, read once.
+    vocab_size: number of ids; there are fewer if nothing is left to merge.
 
   Returns:
     A `tokenizers.Tokenizer`.
@@ -53,7 +53,7 @@ def train(texts: Iterable[Sequence[str]], vocab_size: int) -> Any:
 
 
 def write(tokenizer: Any, directory: pathlib.Path) -> None:
-  """Writes what `train` made to a new directory, which `hf.read` reads."""
+  """Writes a trained tokenizer to a new directory, which `hf.read` reads."""
   names = {"eos_token": EOS, "pad_token": PAD}
   config = {
       "tokenizer_class": "PreTrainedTokenizerFast",
@@ -61,8 +61,8 @@ def write(tokenizer: Any, directory: pathlib.Path) -> None:
       "clean_up_tokenization_spaces": False,
       **names,
   }
-  with artifacts.writing(directory) as beside:
+  with artifacts.writing(directory) as partial:
     spec = tokenizer.to_str(pretty=True).encode()
-    artifacts.write_bytes(beside / hf_files.TOKENIZER, spec)
-    artifacts.write_json(beside / hf_files.CONFIG, config)
-    artifacts.write_json(beside / hf_files.MAP, names)
+    artifacts.write_bytes(partial / hf_files.TOKENIZER, spec)
+    artifacts.write_json(partial / hf_files.CONFIG, config)
+    artifacts.write_json(partial / hf_files.MAP, names)

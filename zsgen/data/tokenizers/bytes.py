@@ -1,4 +1,4 @@
-"""UTF-8 bytes as tokens: no file, no unknown text."""
+"""A tokenizer of UTF-8 bytes, without files or unknown text."""
 
 from collections.abc import Sequence
 import pathlib
@@ -24,16 +24,16 @@ class Bytes:
 
   @property
   def special_tokens(self) -> dict[str, str]:
-    """None: the special ids have no strings."""
+    """Empty: the special ids have no strings."""
     return {}
 
   @property
   def special_ids(self) -> dict[str, int]:
-    """None, as of `special_tokens`."""
+    """Empty, like `special_tokens`."""
     return {}
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text (uint32), without BOS or EOS."""
+    """Returns the ids of each text (uint32), without BOS or EOS."""
     return [
         np.frombuffer(text.encode("utf-8"), np.uint8).astype(np.uint32)
         + np.uint32(self._first)
@@ -41,20 +41,20 @@ class Bytes:
     ]
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """As `encode_batch`: special ids have no strings."""
+    """Encodes like `encode_batch`: special ids have no strings."""
     return self.encode_batch(texts)
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """Text of the ids; special ids and broken bytes are left out."""
+    """Returns the text of ids; special ids and broken bytes are left out."""
     first = self._first
     raw = bytes(int(i) - first for i in ids if first <= i < self.vocab_size)
     return raw.decode("utf-8", errors="ignore")
 
   def save(self, directory: pathlib.Path) -> None:
-    """Notes that the tokenizer is this one: there are no files."""
+    """Records that the tokenizer is this one; it has no files."""
     saved.write(directory, "bytes", self.fingerprint)
 
   def export(self, directory: pathlib.Path) -> None:
-    """Writes what transformers reads: ByT5 has the same ids."""
+    """Writes the files that transformers reads: ByT5 has the same ids."""
     config = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": 0}
     artifacts.write_json(directory / "tokenizer_config.json", config)

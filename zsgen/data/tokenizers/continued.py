@@ -1,11 +1,11 @@
 """Encodes text that continues other text, without an added space.
 
-Llama 2's tokenizer, and others of SentencePiece's kind, put a space before a
-text, so that its first word has the token of a word in a sentence. A piece of
-an example that follows other text must not get one: "sea" after "say: " would
-become "say: ▁ ▁sea". Such tokenizers have a `Continued`, which encodes text as
-it is encoded inside a longer one. Others (byte-level ones, WordPiece) encode a
-text in the same way wherever it is.
+Llama 2's tokenizer and others of SentencePiece's kind put a space before a text,
+so that its first word has the token of a word in a sentence. A piece of an
+example that follows other text must not get a space: "sea" after "say: " would
+become "say: ▁ ▁sea". Such tokenizers have a `Continued`, which encodes text as it
+is encoded inside a longer text. Others (byte-level ones, WordPiece) encode a text
+in the same way everywhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-# Bumped when the ids of these tokenizers change; enters the names of stores.
+# Incremented when the ids of these tokenizers change; part of stores' names.
 VERSION = 1
 # White space that a tokenizer may drop at the ends of a text.
 _SPACES = " \n\t\r\v\f\u00a0\u2003\u3000"
@@ -26,9 +26,9 @@ class Continued:
   """How a tokenizer encodes text that follows other text.
 
   Attributes:
-    encode: gives the ids, uint32, of each text; the flag is whether special
-      tokens in it are meant, as for `encode_special`.
-    after_special: whether text after a special token begins by a space.
+    encode: returns the ids, uint32, of each text; the flag is whether to
+      recognise special tokens, as `encode_special` does.
+    after_special: whether text after a special token begins with a space.
   """
 
   encode: Callable[[Sequence[str], bool], list[np.ndarray]]
@@ -43,7 +43,7 @@ class Continued:
   def trailing(self) -> frozenset[str]:
     """White space that is dropped at the end of a text; by trial.
 
-    The text that follows begins by a space.
+    The text that follows then begins with a space.
     """
     return self._dropped([f"a{space}" for space in _SPACES])
 
@@ -57,11 +57,11 @@ class Continued:
 
 
 def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:
-  """Returns the tokenizer.json whose texts begin by no space.
+  """Returns the tokenizer.json without the space before a text.
 
   Returns:
-    None where texts begin by none anyway, and where pieces of words are marked
-    after a text is split at other places than white space. See `marks_words`.
+    None if there is no such space, or if pieces of words are marked after a text
+    is split at places other than white space. See `marks_words`.
   """
   normalizer, prepends = _without_prepend(spec.get("normalizer"))
   splitter, prefixes = _without_space(spec.get("pre_tokenizer"))
@@ -71,18 +71,18 @@ def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def marks_words(spec: Mapping[str, Any]) -> bool:
-  """Whether each word gets its own space, after a split at white space (T5).
+  """Returns whether each word gets its own space after splitting (T5).
 
-  What has no prefix then is a text up to its first white space only.
+  In that case, only the text up to the first white space has no prefix.
   """
   step = _first(spec.get("pre_tokenizer"))
   return (step or {}).get("type") == "WhitespaceSplit"
 
 
 def begins_after_special(spec: Mapping[str, Any]) -> bool:
-  """Whether a tokenizer.json puts its space after special tokens, too.
+  """Returns whether a tokenizer.json also adds its space after special tokens.
 
-  Only Metaspace of the scheme "first" does not.
+  All do, except Metaspace with the scheme "first".
   """
   if _without_prepend(spec.get("normalizer"))[1]:
     return True
@@ -91,47 +91,47 @@ def begins_after_special(spec: Mapping[str, Any]) -> bool:
 
 
 def _first(step: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-  """The first pre-tokenizer."""
+  """Returns the first pre-tokenizer."""
   while step and step.get("type") == "Sequence":
     step = next(iter(step["pretokenizers"]), None)
   return step
 
 
 def _without_prepend(step: Any) -> tuple[Any, bool]:
-  """The normalizer without what it puts before a text, and if it does."""
+  """Returns the normalizer without its prefix, and whether it has one."""
   if not step:
     return step, False
   if step.get("type") == "Prepend":
     return None, True
   if step.get("type") != "Sequence":
     return step, False
-  found = [_without_prepend(each) for each in step["normalizers"]]
-  kept = [each for each, _ in found if each]
-  return {**step, "normalizers": kept}, any(changed for _, changed in found)
+  pairs = [_without_prepend(child) for child in step["normalizers"]]
+  children = [child for child, _ in pairs if child]
+  return {**step, "normalizers": children}, any(changed for _, changed in pairs)
 
 
 def _without_space(step: Any) -> tuple[Any, bool]:
-  """The pre-tokenizer without its space at the beginning, and if it has one."""
+  """Returns the pre-tokenizer without its space, and whether it has one."""
   if not step:
     return step, False
   kind = step.get("type")
   if kind == "Sequence" and step["pretokenizers"]:
     steps = list(step["pretokenizers"])
-    place = int(len(steps) > 1 and steps[0].get("type") == "WhitespaceSplit")
-    steps[place], changed = _without_space(steps[place])
+    index = int(len(steps) > 1 and steps[0].get("type") == "WhitespaceSplit")
+    steps[index], changed = _without_space(steps[index])
     return {**step, "pretokenizers": steps}, changed
   if kind == "ByteLevel" and step.get("add_prefix_space", True):
     return {**step, "add_prefix_space": False}, True
   if kind == "Metaspace" and _scheme(step) != "never":
-    off: dict[str, Any] = {"prepend_scheme": "never"}
+    changes: dict[str, Any] = {"prepend_scheme": "never"}
     if "add_prefix_space" in step:
-      off["add_prefix_space"] = False
-    return {**step, **off}, True
+      changes["add_prefix_space"] = False
+    return {**step, **changes}, True
   return step, False
 
 
 def _scheme(step: Mapping[str, Any]) -> str:
-  """Metaspace's scheme; files of older versions have a flag."""
+  """Returns Metaspace's scheme; files of older versions have a flag."""
   if "prepend_scheme" in step:
     return step["prepend_scheme"]
   return "always" if step.get("add_prefix_space", True) else "never"

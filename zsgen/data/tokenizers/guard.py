@@ -23,7 +23,7 @@ from zsgen.data.tokenizers import trial
 # Wall-clock limit, generous because the machine may be busy. The process limits
 # its own CPU time.
 _SECONDS = 120.0
-# Patterns that are in wide use, and known to be harmless.
+# Patterns that are widely used and known to be harmless.
 _KNOWN = frozenset(
     {
         # Llama 3, and cl100k of tiktoken.
@@ -32,10 +32,10 @@ _KNOWN = frozenset(
         # Qwen 2 to 3.
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
         r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        # GPT-2, where it is written out.
+        # GPT-2, if it is written out.
         r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|"
         r"\s+(?!\S)|\s+",
-        # SentencePiece models as tokenizer.json: transformers', and ours.
+        # SentencePiece models as tokenizer.json, from transformers and from here.
         " {2,}",
         r"\A +| +\z",
         # DeepSeek.
@@ -79,7 +79,7 @@ def no_panic_report() -> Iterator[None]:
       real = os.dup(2)
       stack.callback(os.close, real)
       file = stack.enter_context(open(os.memfd_create("stderr"), "rb"))
-    except (AttributeError, OSError):  # Not on Linux; or it is closed.
+    except (AttributeError, OSError):  # Not on Linux, or stderr is closed.
       yield
       return
     os.dup2(file.fileno(), 2)
@@ -96,7 +96,7 @@ def no_panic_report() -> Iterator[None]:
         os.write(2, file.read())
 
 
-# Of standard error: one thread at a time.
+# Guards standard error: one thread at a time.
 _STDERR = threading.RLock()
 
 
@@ -147,16 +147,16 @@ def _patterns(node: Any) -> set[str]:
     return set().union(*map(_patterns, node))
   if not isinstance(node, dict):
     return set()
-  own = {node.get(key) for key in ("Regex", "precompiled_charsmap")}
-  own = {each for each in own if isinstance(each, str)}
-  return own | _patterns(list(node.values()))
+  values = {node.get(key) for key in ("Regex", "precompiled_charsmap")}
+  values = {value for value in values if isinstance(value, str)}
+  return values | _patterns(list(node.values()))
 
 
 @functools.cache
 def _failure(spec: str) -> str:
   """Returns how the trial of a tokenizer.json fails; "" if it passes."""
   try:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, trial.__file__],
         input=spec.encode("utf-8", "surrogatepass"),
         capture_output=True,
@@ -165,10 +165,10 @@ def _failure(spec: str) -> str:
     )
   except subprocess.TimeoutExpired:
     return _SLOW
-  if done.returncode == trial.FAILED:
-    said = done.stdout.decode("utf-8", "replace").strip()
-    return f"fails on plain text ({said[:300]})"
-  if done.returncode < 0:  # By a signal: of the limits, most likely.
+  if process.returncode == trial.FAILED:
+    message = process.stdout.decode("utf-8", "replace").strip()
+    return f"fails on plain text ({message[:300]})"
+  if process.returncode < 0:  # Most likely by the signal of a limit.
     return _SLOW
   return ""
 

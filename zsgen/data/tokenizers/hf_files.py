@@ -1,7 +1,7 @@
-"""Fast tokenizers as Hugging Face directories hold them.
+"""Reads the files of fast tokenizers in Hugging Face directories.
 
-tokenizer.json decides the ids; the other files say which tokens are special.
-No code of a model's is run, and nothing is unpickled.
+tokenizer.json determines the ids, and the other files the special tokens. No code
+of the model is run, and nothing is unpickled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,17 @@ _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-  """A tokenizer's files, put together.
+  """A tokenizer's files, combined.
 
   Attributes:
-    directory: where they are.
-    spec: tokenizer.json: no padding, truncation or dropout; every special
-      token that any file names is in `added_tokens`, marked special.
-    special_tokens: strings by name ("eos_token"), where the vocabulary has
-      them.
-    adds_bos: whether a text begins with BOS; None where no file says so.
-    chat_template: Jinja text; None where there is none.
+    directory: the directory of the files.
+    spec: tokenizer.json, without padding, truncation or dropout; the special
+      tokens of all files are in `added_tokens`, marked as special.
+    special_tokens: strings by name ("eos_token"), if the vocabulary has them.
+    adds_bos: whether a text begins with BOS; None if no file defines it.
+    chat_template: Jinja source, or None.
     config: tokenizer_config.json as it is.
-    beside: texts of the other files that say something, by name.
+    other_files: texts of the other relevant files, by name.
   """
 
   directory: pathlib.Path
@@ -44,30 +43,31 @@ class Files:
   adds_bos: bool | None
   chat_template: str | None
   config: dict[str, Any] = dataclasses.field(default_factory=dict)
-  beside: dict[str, str] = dataclasses.field(default_factory=dict)
+  other_files: dict[str, str] = dataclasses.field(default_factory=dict)
 
-  def described(self) -> dict[str, Any]:
-    """tokenizer_config.json, as it was, for a directory of its own.
+  def describe(self) -> dict[str, Any]:
+    """Returns tokenizer_config.json for an exported directory.
 
-    Special tokens that only the model's config.json names are added. The
-    class is the plain one, which takes tokenizer.json as it stands: others
-    make pre-tokenizers of their own, and so other ids than were trained on.
-    Code that a file points to (`auto_map`) is not there.
+    Special tokens that only the model's config.json has are added. The class is
+    the plain one, which uses tokenizer.json as it is: other classes create their
+    own pre-tokenizers, and so other ids than those of training. References to
+    code (`auto_map`) are left out.
     """
-    found = {k: v for k, v in self.config.items() if k != "auto_map"}
-    said = json.loads(self.beside.get(MAP, "{}"))
+    config = {k: v for k, v in self.config.items() if k != "auto_map"}
+    special_map = json.loads(self.other_files.get(MAP, "{}"))
     for name, content in self.special_tokens.items():
-      if content not in (_content(each.get(name)) for each in (found, said)):
-        found[name] = content
-    return {**found, "tokenizer_class": "PreTrainedTokenizerFast"}
+      sources = (config, special_map)
+      if content not in (_content(source.get(name)) for source in sources):
+        config[name] = content
+    return {**config, "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 def read(path: str) -> Files:
-  """Reads a directory, or what the hub has under a name.
+  """Reads a directory or, by its name, a tokenizer from the hub.
 
   Raises:
-    InputError: there is neither, no tokenizer.json, a file is malformed, or
-      it is not what zsgen exported.
+    InputError: there is no such directory or tokenizer, tokenizer.json is
+      missing, a file is malformed, or zsgen exported it and it has changed.
   """
   directory = hub.locate(
       path, _FILES, "config.data.tokenizer_path", "tokenizer"
@@ -78,21 +78,21 @@ def read(path: str) -> Files:
   artifacts.digest_used(directory, present)
   spec = _json(directory / TOKENIZER)
   config = _json(directory / CONFIG)
-  named = [config, _json(directory / MAP)]
+  sources = [config, _json(directory / MAP)]
   try:
-    spec = _switched_off(spec)
-    ids = {each["content"]: each["id"] for each in spec["added_tokens"]}
-    for each in spec["added_tokens"]:
-      if not {*_FLAGS, "special"} <= each.keys():
-        raise KeyError(f"added_tokens: {each}")
+    spec = _without_side_effects(spec)
+    ids = {token["content"]: token["id"] for token in spec["added_tokens"]}
+    for token in spec["added_tokens"]:
+      if not {*_FLAGS, "special"} <= token.keys():
+        raise KeyError(f"added_tokens: {token}")
     vocab = _vocab(spec) | ids
-    for token in _listed(config):
+    for token in _added_tokens(config):
       _add(spec, vocab, token)
-    special = _special_tokens(named, _json(directory / _MODEL), vocab)
-    for content in [*special.values(), *_more(named)]:
+    special = _special_tokens(sources, _json(directory / _MODEL), vocab)
+    for content in [*special.values(), *_unnamed_tokens(sources)]:
       if content in vocab:
         _add(spec, vocab, {"content": content, "id": vocab[content]})
-    spec["added_tokens"].sort(key=lambda each: each["id"])
+    spec["added_tokens"].sort(key=lambda token: token["id"])
     chat_template = _chat_template(directory, config)
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise errors.InputError(
@@ -107,7 +107,7 @@ def read(path: str) -> Files:
       adds_bos=adds_bos if isinstance(adds_bos, bool) else None,
       chat_template=chat_template,
       config=config,
-      beside={
+      other_files={
           name: (directory / name).read_text("utf-8")
           for name in (MAP, _TEMPLATE)
           if (directory / name).is_file()
@@ -116,14 +116,18 @@ def read(path: str) -> Files:
 
 
 def strings(directory: pathlib.Path) -> dict[int, str]:
-  """The string of each id of a tokenizer; InputError as of `read`."""
+  """Returns the string of each id of a tokenizer.
+
+  Raises:
+    InputError: see `read`.
+  """
   spec = read(str(directory)).spec
-  added = {each["content"]: each["id"] for each in spec["added_tokens"]}
+  added = {token["content"]: token["id"] for token in spec["added_tokens"]}
   return {i: content for content, i in (_vocab(spec) | added).items()}
 
 
 def _no_fast_tokenizer(directory: pathlib.Path) -> str:
-  """What to do without a tokenizer.json."""
+  """Returns what to do without a tokenizer.json."""
   message = (
       f"{directory}: there is no {TOKENIZER}, the file of a fast tokenizer."
       " Convert it once, where transformers is installed:"
@@ -139,50 +143,50 @@ def _no_fast_tokenizer(directory: pathlib.Path) -> str:
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
-  """What a file holds; nothing where there is none."""
+  """Returns the content of a file, or {} if there is none."""
   if not path.is_file():
     return {}
-  found = strict_json.read(path, unique=False)
-  if not isinstance(found, dict):
+  content = strict_json.read(path, unique=False)
+  if not isinstance(content, dict):
     raise errors.InputError(f"{path}: is not a JSON object.")
-  return found
+  return content
 
 
-def _switched_off(spec: Mapping[str, Any]) -> dict[str, Any]:
-  """The tokenizer without what would cut, fill or change texts' ids."""
+def _without_side_effects(spec: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the tokenizer without settings that cut, pad or change ids."""
   model = dict(spec["model"])
   if "dropout" in model:
-    model["dropout"] = None  # Merges left out at random.
-  added = [dict(each) for each in spec.get("added_tokens", ())]
-  off = {"truncation": None, "padding": None}
-  return {**spec, **off, "added_tokens": added, "model": model}
+    model["dropout"] = None  # It leaves merges out at random.
+  added = [dict(token) for token in spec.get("added_tokens", ())]
+  disabled = {"truncation": None, "padding": None}
+  return {**spec, **disabled, "added_tokens": added, "model": model}
 
 
 def _vocab(spec: Mapping[str, Any]) -> dict[str, int]:
-  """Ids of the model's own tokens."""
+  """Returns the ids of the model's own tokens."""
   vocab = spec["model"]["vocab"]
   if isinstance(vocab, dict):
     return dict(vocab)
   return {piece: i for i, (piece, _) in enumerate(vocab)}
 
 
-def _listed(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """Tokens that tokenizer_config.json adds or marks, by id."""
-  listed = config.get("added_tokens_decoder", {}).items()
+def _added_tokens(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Returns the tokens that tokenizer_config.json adds or marks, by id."""
+  items = config.get("added_tokens_decoder", {}).items()
   return [
       {**token, "id": int(i)}
-      for i, token in sorted(listed, key=lambda each: int(each[0]))
+      for i, token in sorted(items, key=lambda item: int(item[0]))
   ]
 
 
 def _add(
     spec: dict[str, Any], vocab: dict[str, int], token: Mapping[str, Any]
 ) -> None:
-  """Adds a token, or marks as special one that is there."""
+  """Adds a token, or marks an existing one as special."""
   special = token.get("special", True)
-  for each in spec["added_tokens"]:
-    if each["content"] == token["content"]:
-      each["special"] = each["special"] or special
+  for existing in spec["added_tokens"]:
+    if existing["content"] == token["content"]:
+      existing["special"] = existing["special"] or special
       return
   flags = {flag: token.get(flag, False) for flag in _FLAGS}
   content, i = token["content"], token["id"]
@@ -192,36 +196,36 @@ def _add(
 
 
 def _special_tokens(
-    named: Sequence[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, Any]],
     model: Mapping[str, Any],
     vocab: Mapping[str, int],
 ) -> dict[str, str]:
-  """Strings by name; tokenizer_config.json goes before the others."""
-  found = {}
+  """Returns strings by name; tokenizer_config.json has priority."""
+  strings_by_name = {}
   contents = {i: content for content, i in vocab.items()}
   for name in _NAMES:
-    tokens = [_content(each.get(f"{name}_token")) for each in named]
+    tokens = [_content(source.get(f"{name}_token")) for source in sources]
     ids = model.get(f"{name}_token_id")
     first = ids[0] if isinstance(ids, list) and ids else ids
     tokens.append(contents.get(first) if isinstance(first, int) else None)
-    known = [token for token in tokens if token in vocab]
-    if known:
-      found[f"{name}_token"] = known[0]
-  return found
+    candidates = [token for token in tokens if token in vocab]
+    if candidates:
+      strings_by_name[f"{name}_token"] = candidates[0]
+  return strings_by_name
 
 
-def _more(named: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Strings of special tokens that have no name of their own."""
+def _unnamed_tokens(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Returns the strings of special tokens without a name."""
   tokens = []
-  for each in named:
+  for source in sources:
     for key in _LISTS:
-      listed = each.get(key) or ()
-      tokens += listed.values() if isinstance(listed, dict) else listed
+      entries = source.get(key) or ()
+      tokens += entries.values() if isinstance(entries, dict) else entries
   return [content for content in map(_content, tokens) if content]
 
 
 def _content(token: Any) -> str | None:
-  """A token's string: written as such, or as an object."""
+  """Returns a token's string, which is written as such or in an object."""
   content = token.get("content") if isinstance(token, dict) else token
   return content if isinstance(content, str) else None
 
@@ -229,7 +233,7 @@ def _content(token: Any) -> str | None:
 def _chat_template(
     directory: pathlib.Path, config: Mapping[str, Any]
 ) -> str | None:
-  """The file goes before the field; of several templates, "default"."""
+  """Returns the chat template: the file, then the field ("default" of several)."""
   if (directory / _TEMPLATE).is_file():
     try:
       return (directory / _TEMPLATE).read_text("utf-8")
@@ -237,8 +241,8 @@ def _chat_template(
       raise errors.InputError(
           f"{directory / _TEMPLATE}: is not UTF-8 ({error})."
       ) from error
-  found = config.get("chat_template")
-  if isinstance(found, list):
-    by_name = {each.get("name"): each.get("template") for each in found}
-    found = by_name.get("default")
-  return found if isinstance(found, str) else None
+  template = config.get("chat_template")
+  if isinstance(template, list):
+    by_name = {item.get("name"): item.get("template") for item in template}
+    template = by_name.get("default")
+  return template if isinstance(template, str) else None

@@ -1,9 +1,9 @@
 """Finds the text that a tokenizer loses.
 
 A BPE without an unknown token leaves out unknown characters, a normalizer may
-delete or change characters, and an unknown token may stand for any text. A byte
-tokenizer loses nothing. Whether a tokenizer can lose text is decided once, so
-that checks cost nothing for those that cannot.
+delete or change characters, and an unknown token may replace any text. A byte
+tokenizer loses nothing. Whether a tokenizer can lose text is determined once, so
+that checks are free for those that cannot.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,29 +12,29 @@ import re
 from typing import Any, NamedTuple
 import unicodedata
 
-# Ids of each text, and the characters, from and to, that each id stands for.
+# Ids of each text, and the range of characters of each id.
 Spans = Callable[
     [Sequence[str]], Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]]
 ]
-# Neither of these steps deletes what can be seen.
+# Steps that do not delete visible characters.
 _KEEPING = frozenset(
     "NFC NFD NFKC NFKD Lowercase Prepend Append ByteLevel Strip Metaspace"
     " Digits UnicodeScripts BertPreTokenizer Whitespace WhitespaceSplit"
     " FixedLength".split()
 )
-# Nor do these change it.
-_SAME = frozenset("NFC Prepend Append ByteLevel Strip".split())
+# Steps that do not change them either.
+_UNCHANGING = frozenset("NFC Prepend Append ByteLevel Strip".split())
 _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTES = 256
 
 
 class Loss(NamedTuple):
-  """What a tokenizer loses of one text.
+  """What a tokenizer loses of a text.
 
   Attributes:
-    dropped: characters that can be seen, and that no token stands for.
-    unknown: characters that the unknown token stands for.
-    changed: whether others are changed, as by small letters.
+    dropped: visible characters without a token.
+    unknown: characters that become the unknown token.
+    changed: whether other characters are changed, for example to lower case.
   """
 
   dropped: str = ""
@@ -43,10 +43,10 @@ class Loss(NamedTuple):
 
 
 class Lost:
-  """Finds what is lost of texts; for tokenizers that can lose any.
+  """Finds the text that is lost; for tokenizers that can lose text.
 
   Attributes:
-    unknown_id: of the unknown token; None where there is none.
+    unknown_id: the id of the unknown token, or None.
   """
 
   def __init__(
@@ -57,14 +57,14 @@ class Lost:
       count_bytes: Callable[[Sequence[int]], int] | None = None,
       special: Sequence[str] = (),
   ):
-    """Takes what the tokenizer can do.
+    """Initializes the search with functions of the tokenizer.
 
     Args:
-      spans: encodes text in which no special token is meant, without a space
-        before it.
+      spans: encodes text without recognising special tokens and without a
+        leading space.
       unknown_id: see the class.
-      normalize: gives a text as the model sees it; None: unchanged.
-      count_bytes: bytes that ids stand for, for models of bytes only.
+      normalize: returns a text as the model sees it; None if unchanged.
+      count_bytes: returns the number of bytes of ids, for models of bytes only.
       special: strings of special tokens.
     """
     self.unknown_id = unknown_id
@@ -81,9 +81,9 @@ class Lost:
     """Returns what is lost of each text.
 
     Args:
-      texts: to look at.
-      special: whether strings of special tokens in them are meant.
-      has_unknown: whether the ids of each may have the unknown token.
+      texts: the texts.
+      special: whether to recognise strings of special tokens.
+      has_unknown: whether the ids of each text may have the unknown token.
     """
     if special:
       texts = [self._special.sub("", text) for text in texts]
@@ -94,22 +94,22 @@ class Lost:
         for i, text in enumerate(texts)
         if has_unknown[i] or not all(map(self._known.__getitem__, set(text)))
     ]
-    found = self._spans([texts[i] for i in suspects]) if suspects else ()
-    for i, (ids, spans) in zip(suspects, found, strict=True):
+    results = self._spans([texts[i] for i in suspects]) if suspects else ()
+    for i, (ids, spans) in zip(suspects, results, strict=True):
       dropped, unknown = self._missing(texts[i], ids, spans)
       losses[i] = losses[i]._replace(dropped=dropped, unknown=unknown)
     return losses
 
   def _learn(self, characters: set[str]) -> None:
-    """Tries characters that did not come before, each alone."""
+    """Tries new characters, each on its own."""
     new = sorted(characters - self._known.keys())
     if not new:
       return
     for char, (ids, _) in zip(new, self._spans(new), strict=True):
-      known = bool(ids) or not _is_seen(char)
-      if known and self._count_bytes:
-        known = self._count_bytes(ids) >= len(char.encode())
-      self._known[char] = known and self.unknown_id not in ids
+      is_known = bool(ids) or not _is_visible(char)
+      if is_known and self._count_bytes:
+        is_known = self._count_bytes(ids) >= len(char.encode())
+      self._known[char] = is_known and self.unknown_id not in ids
 
   def _missing(
       self,
@@ -117,29 +117,36 @@ class Lost:
       ids: Sequence[int],
       spans: Sequence[tuple[int, int]],
   ) -> tuple[str, str]:
-    """Characters that are dropped, and that are unknown."""
+    """Returns the characters that are dropped, and those that are unknown."""
     if self._count_bytes:
       return "".join(c for c in text if not self._known[c]), ""
-    # 1 at characters that a token, or the unknown token, stands for.
-    kept, unknown = bytearray(len(text)), bytearray(len(text))
+    # 1 at characters with a token, or with the unknown token.
+    has_token, is_unknown = bytearray(len(text)), bytearray(len(text))
     for i, (begin, end) in zip(ids, spans, strict=True):
-      covered = unknown if i == self.unknown_id else kept
-      covered[begin:end] = b"\1" * (end - begin)
-    dropped, lost = [], []
-    place = kept.find(0)
-    while place >= 0:
-      if _is_composed(text[max(place - 1, 0) : place + 1]) and kept[place - 1]:
-        kept[place] = 1  # The mark is in the token of its letter.
-      elif _is_seen(text[place]):
-        (lost if unknown[place] else dropped).append(text[place])
-      place = kept.find(0, place + 1)
-    return "".join(dropped), "".join(lost)
+      flags = is_unknown if i == self.unknown_id else has_token
+      flags[begin:end] = b"\1" * (end - begin)
+    dropped_chars, unknown_chars = [], []
+    position = has_token.find(0)
+    while position >= 0:
+      if (
+          _is_composed(text[max(position - 1, 0) : position + 1])
+          and has_token[position - 1]
+      ):
+        has_token[position] = (
+            1  # The combining mark is in the token of its letter.
+        )
+      elif _is_visible(text[position]):
+        (unknown_chars if is_unknown[position] else dropped_chars).append(
+            text[position]
+        )
+      position = has_token.find(0, position + 1)
+    return "".join(dropped_chars), "".join(unknown_chars)
 
   def _changes(self, text: str) -> bool:
-    """Whether the model sees another text, white space aside."""
+    """Returns whether the model sees another text, except for white space."""
     if self._normalize is None:
       return False
-    return _bare(self._normalize(text)) != _bare(text)
+    return _without_spaces(self._normalize(text)) != _without_spaces(text)
 
 
 def of_library(
@@ -147,21 +154,21 @@ def of_library(
     spec: Mapping[str, Any],
     spans: Callable[[Any, Sequence[str]], Any],
 ) -> Lost | None:
-  """Returns what finds losses of a tokenizer of the tokenizers library.
+  """Returns the search for a tokenizer of the tokenizers library.
 
   Args:
-    library: the tokenizer in which no special token is meant, without a space
-      before a text.
+    library: the tokenizer for text, without special tokens and without a
+      leading space.
     spec: tokenizer.json.
-    spans: gives `Spans` of it.
+    spans: returns the `Spans` of a tokenizer.
 
   Returns:
     None if it can neither lose nor change text.
   """
   steps = list(_steps([spec.get("normalizer"), spec.get("pre_tokenizer")]))
   changes = any(
-      str(each.get("type")) not in _SAME and not _marks_spaces(each)
-      for each in _steps(spec.get("normalizer"))
+      str(step.get("type")) not in _UNCHANGING and not _marks_spaces(step)
+      for step in _steps(spec.get("normalizer"))
   )
   if _knows_all(spec, steps) and all(map(_keeps, steps)) and not changes:
     return None
@@ -172,14 +179,14 @@ def of_library(
       _unknown_id(spec),
       normalizer and normalizer.normalize_str,
       count_bytes if _is_byte_level(steps) else None,
-      [each["content"] for each in spec["added_tokens"] if each["special"]],
+      [token["content"] for token in spec["added_tokens"] if token["special"]],
   )
 
 
 def _knows_all(
     spec: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]
 ) -> bool:
-  """Whether the model has a token for each byte."""
+  """Returns whether the model has a token for each byte."""
   vocab = spec["model"]["vocab"]
   pieces = vocab if isinstance(vocab, dict) else {piece for piece, _ in vocab}
   if spec["model"].get("byte_fallback"):
@@ -190,32 +197,32 @@ def _knows_all(
 
 
 def _is_byte_level(steps: Sequence[Mapping[str, Any]]) -> bool:
-  return any(each.get("type") == "ByteLevel" for each in steps)
+  return any(step.get("type") == "ByteLevel" for step in steps)
 
 
 def _alphabet() -> list[str]:
-  """The characters that stand for bytes."""
+  """Returns the characters that represent bytes."""
   import tokenizers
 
   return tokenizers.pre_tokenizers.ByteLevel.alphabet()
 
 
 def _count_bytes(library: Any, ids: Sequence[int]) -> int:
-  """Bytes of ids whose strings have a character a byte."""
+  """Returns the bytes of ids whose strings have one character per byte."""
   return sum(len(library.id_to_token(i)) for i in ids)
 
 
 def _unknown_id(spec: Mapping[str, Any]) -> int | None:
-  """The id of the unknown token."""
+  """Returns the id of the unknown token."""
   model = spec["model"]
   if isinstance(model["vocab"], list):
     return model.get("unk_id")
-  ids = {each["content"]: each["id"] for each in spec["added_tokens"]}
+  ids = {token["content"]: token["id"] for token in spec["added_tokens"]}
   return (model["vocab"] | ids).get(model.get("unk_token"))
 
 
 def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
-  """The normalizers or pre-tokenizers in a sequence."""
+  """Yields the normalizers or pre-tokenizers in a sequence."""
   if isinstance(node, list):
     for child in node:
       yield from _steps(child)
@@ -226,7 +233,7 @@ def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _keeps(step: Mapping[str, Any]) -> bool:
-  """Whether a step deletes nothing that can be seen."""
+  """Returns whether a step keeps all visible characters."""
   if step.get("type") == "Replace":
     return bool(step["content"])
   if step.get("type") in ("Split", "Punctuation"):
@@ -235,7 +242,7 @@ def _keeps(step: Mapping[str, Any]) -> bool:
 
 
 def _marks_spaces(step: Mapping[str, Any]) -> bool:
-  """Whether a step replaces spaces by the mark of words, or by fewer."""
+  """Returns whether a step only replaces spaces by the word mark or a space."""
   if step.get("type") != "Replace":
     return False
   pattern = step["pattern"]
@@ -243,13 +250,13 @@ def _marks_spaces(step: Mapping[str, Any]) -> bool:
   return spaces and step["content"] in (" ", _WORD_START)
 
 
-def _is_seen(char: str) -> bool:
-  """Whether a character is text: no white space, no control."""
+def _is_visible(char: str) -> bool:
+  """Returns whether a character is visible: not white space or control."""
   return not char.isspace() and unicodedata.category(char)[0] != "C"
 
 
 def _is_composed(pair: str) -> bool:
-  """Whether a letter and a mark are one character when composed."""
+  """Returns whether a letter and a mark compose to one character."""
   return bool(
       unicodedata.combining(pair[-1])
       and len(pair) == 2
@@ -257,7 +264,7 @@ def _is_composed(pair: str) -> bool:
   )
 
 
-def _bare(text: str) -> str:
-  """The text without white space and marks of words, composed."""
+def _without_spaces(text: str) -> str:
+  """Returns the composed text without white space and word marks."""
   text = "".join(text.replace(_WORD_START, "").split())
   return unicodedata.normalize("NFC", text)

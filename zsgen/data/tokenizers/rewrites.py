@@ -5,9 +5,9 @@ example, then a to z:
 
   <bos> x <to> y <in> z <out> target <eos>
 
-A byte-pair encoding would cut x in another way inside z than alone, and so
-change the problem (2402.10891, spec 1.10). As text the marks are what
-`config.data.prompt="joined"` and `template="plain"` write.
+A byte-pair encoding would split x differently inside z than on its own, and so
+change the problem (2402.10891, spec 1.10). As text, the marks are those of
+`config.data.prompt="joined"` and `template="plain"`.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files, saved
 
 PAD, EOS, BOS, TO, IN, OUT, FIRST = range(7)
-# The texts of the marks; the longer of two is taken first.
+# The texts of the marks; longer ones are matched first.
 MARKS = {" -> ": TO, "\n\n": IN, "\n": OUT}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SPECIAL = {"<pad>": PAD, "<eos>": EOS, "<bos>": BOS}
 _TEXTS = dict(zip([*MARKS.values()], MARKS, strict=True)) | {
-    FIRST + place: letter for place, letter in enumerate(_LETTERS)
+    FIRST + index: letter for index, letter in enumerate(_LETTERS)
 }
 # Letters and marks; and letters to ids, where marks are ids already.
 _KNOWN = re.compile("(?:[a-z]|" + "|".join(MARKS) + ")*")
@@ -37,7 +37,7 @@ _FLAGS = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
 
 
 class Rewrites:
-  """Letters and marks, nothing else: other text is an error."""
+  """Letters and marks only: other text is an error."""
 
   vocab_size = FIRST + len(_LETTERS)
   pad_id = PAD
@@ -50,36 +50,38 @@ class Rewrites:
 
   @property
   def special_tokens(self) -> dict[str, str]:
-    """Strings of pad, eos and bos."""
+    """The strings of pad, eos and bos."""
     return {f"{name[1:-1]}_token": name for name in _SPECIAL}
 
   @property
   def special_ids(self) -> dict[str, int]:
-    """Ids of pad, eos and bos."""
+    """The ids of pad, eos and bos."""
     return dict(_SPECIAL)
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text (uint32), without BOS or EOS.
+    """Returns the ids of each text (uint32), without BOS or EOS.
 
     Raises:
-      InputError: a text has something else than letters and marks.
+      InputError: a text has other characters than letters and marks.
     """
     return [self._ids(text) for text in texts]
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """As `encode_batch`: no template of this tokenizer's writes special ones."""
+    """Encodes like `encode_batch`: no template writes special tokens."""
     return self.encode_batch(texts)
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """Text of the ids; special ones are left out."""
+    """Returns the text of ids, without special tokens."""
     return "".join(_TEXTS.get(int(i), "") for i in ids)
 
   def save(self, directory: pathlib.Path) -> None:
-    """Notes that the tokenizer is this one: there are no files."""
+    """Records that the tokenizer is this one; it has no files."""
     saved.write(directory, "rewrites", self.fingerprint)
 
   def export(self, directory: pathlib.Path) -> None:
-    """Writes what transformers reads: a table of words, one for each id."""
+    """Writes the files that transformers reads: a table with a word for each
+    id.
+    """
     artifacts.write_json(directory / hf_files.TOKENIZER, self._spec())
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -101,7 +103,7 @@ class Rewrites:
     return np.frombuffer(raw, np.uint8).astype(np.uint32)
 
   def _spec(self) -> dict[str, Any]:
-    """The content of tokenizer.json."""
+    """Returns the content of tokenizer.json."""
     marks = "|".join(MARKS)
     words = {text: i for i, text in _TEXTS.items()}
     begin = {"SpecialToken": {"id": "<bos>", "type_id": 0}}
@@ -138,10 +140,10 @@ class Rewrites:
     }
 
 
-def _unknown(text: str, what: str) -> errors.InputError:
+def _unknown(text: str, character: str) -> errors.InputError:
   return errors.InputError(
       f"config.data.tokenizer='rewrites' knows a to z, ' -> ' and line breaks,"
-      f" not {what!r} in {text[:60]!r}. Set config.data.prompt='joined' and"
+      f" not {character!r} in {text[:60]!r}. Set config.data.prompt='joined' and"
       " config.data.template='plain' with the source rewrites; other sources"
       " need another tokenizer."
   )

@@ -1,4 +1,4 @@
-"""Which tokenizer a directory holds: what `save` notes and `load` reads."""
+"""Records which tokenizer a directory holds."""
 
 import pathlib
 
@@ -8,21 +8,21 @@ RECORD = "zsgen.json"
 
 
 def write(directory: pathlib.Path, kind: str, fingerprint: str) -> None:
-  """Notes a tokenizer's kind and fingerprint, after its files."""
+  """Records a tokenizer's kind and fingerprint, after its files."""
   directory.mkdir(parents=True, exist_ok=True)
   record = {"kind": kind, "fingerprint": fingerprint}
   artifacts.write_json(directory / RECORD, record)
 
 
 def read(directory: pathlib.Path) -> dict[str, str]:
-  """The fields `kind` and `fingerprint`.
+  """Reads the fields `kind` and `fingerprint`.
 
   Raises:
-    InputError: no tokenizer was saved there, or the record is damaged.
+    InputError: the directory has no saved tokenizer, or its record is damaged.
   """
   if not (directory / RECORD).is_file():
     raise errors.InputError(
-        f"{directory}: no tokenizer was saved there ({RECORD} is missing)."
+        f"{directory}: has no saved tokenizer ({RECORD} is missing)."
     )
   record = artifacts.read_json(directory / RECORD)
   if not isinstance(record, dict) or set(record) != {"kind", "fingerprint"}:
@@ -31,8 +31,8 @@ def read(directory: pathlib.Path) -> dict[str, str]:
 
 
 def damaged(directory: pathlib.Path) -> errors.InputError:
-  """The error of a saved tokenizer that is not what was saved."""
+  """Returns the error for a saved tokenizer that has changed."""
   return errors.InputError(
       f"{directory}: is not the tokenizer that was saved. Delete"
-      f" {directory.parent} to have it made again."
+      f" {directory.parent} to make it again."
   )

@@ -1,8 +1,7 @@
 """SentencePiece models: a local `.model` file.
 
-Control pieces ("<s>", "</s>") never come from text: the library itself splits
-such a string into ordinary pieces. User-defined pieces do: whoever trained
-the model asked for that.
+Control pieces ("<s>", "</s>") never come from text: the library splits such
+strings into ordinary pieces. User-defined pieces do, as their model intends.
 """
 
 from collections.abc import Sequence
@@ -26,18 +25,18 @@ from zsgen.data.tokenizers import (
 
 FILE = "tokenizer.model"
 _NAMES = ("bos", "eos", "pad", "unk")
-# A NormalizerSpec with `add_dummy_prefix` off, as a field of a ModelProto. Of a
-# field that comes twice, protocol buffers take the last value.
+# A NormalizerSpec with `add_dummy_prefix` off, as a field of a ModelProto. If a
+# field occurs twice, protocol buffers use the last value.
 _NO_PREFIX = b"\x1a\x02\x18\x00"
 
 
 class SentencePiece:
-  """A SentencePiece model; its ids, its bos, eos and pad."""
+  """A SentencePiece model with its ids, bos, eos and pad."""
 
   chat_template = None
 
   def __init__(self, proto: bytes, processor: Any):
-    """Takes a model's file content, and the processor that it makes."""
+    """Initializes the tokenizer from a model's content and its processor."""
     self._proto = proto
     self._processor = processor
     self.vocab_size: int = processor.get_piece_size()
@@ -56,7 +55,7 @@ class SentencePiece:
 
   @property
   def special_tokens(self) -> dict[str, str]:
-    """Strings of bos, eos, pad and unk, where the model has them."""
+    """The strings of bos, eos, pad and unk, if the model has them."""
     ids = {name: getattr(self._processor, f"{name}_id")() for name in _NAMES}
     return {
         f"{name}_token": self._processor.id_to_piece(i)
@@ -66,14 +65,14 @@ class SentencePiece:
 
   @functools.cached_property
   def continued(self) -> continued.Continued | None:
-    """How text that follows other text is encoded."""
+    """How to encode text that follows other text."""
     if not self._adds_prefix:
       return None
     return continued.Continued(self._encode_continued, after_special=True)
 
   @functools.cached_property
   def lost(self) -> losses.Lost | None:
-    """Finds what is lost of a text; None where nothing can be."""
+    """Finds the text that is lost; None if none can be."""
     if self._has_bytes and not sentencepiece_json.has_table(self._proto):
       return None
     unknown = None if self._has_bytes else _known(self._processor.unk_id())
@@ -104,11 +103,13 @@ class SentencePiece:
     return processor
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text (uint32), without BOS or EOS, on all cores."""
+    """Returns the ids of each text (uint32), without BOS or EOS, on all cores."""
     return _encode(self._processor, texts)
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
-    """As `encode_batch`, but control pieces' strings become their ids."""
+    """Encodes like `encode_batch`, but strings of control pieces become their
+    ids.
+    """
     return [
         self._mixed(self.encode_batch(parts[::2]), parts[1::2])
         for parts in map(self._pattern.split, texts)
@@ -117,7 +118,7 @@ class SentencePiece:
   def _encode_continued(
       self, texts: Sequence[str], special: bool
   ) -> list[np.ndarray]:
-    """Ids of each text as they are inside a longer one."""
+    """Returns the ids of each text as they are inside a longer one."""
     if not special:
       return _encode(self._inside, texts)
     rows = [self._pattern.split(text) for text in texts]
@@ -129,27 +130,27 @@ class SentencePiece:
 
   @functools.cached_property
   def _pattern(self) -> re.Pattern[str]:
-    """Finds control pieces; in a group, so that `split` keeps them."""
+    """Matches control pieces, in a group so that `split` keeps them."""
     longest_first = sorted(self.special_ids, key=len, reverse=True)
     return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
   def _mixed(
       self, ids: Sequence[np.ndarray], pieces: Sequence[str]
   ) -> np.ndarray:
-    """Ids of texts and of the control pieces between them."""
-    between = [np.array([self.special_ids[each]], np.uint32) for each in pieces]
+    """Joins the ids of texts and of the control pieces between them."""
+    between = [np.array([self.special_ids[text]], np.uint32) for text in pieces]
     joined = [ids[0]]
     for control, text in zip(between, ids[1:], strict=True):
       joined += [control, text]
     return np.concatenate(joined)
 
   def _spans(self, texts: Sequence[str]) -> list[tuple[list, list]]:
-    """Ids of each text, and the characters that each of them stands for."""
-    found = self._inside.encode(list(texts), out_type="serialized_proto")
-    return list(map(sentencepiece_json.read_spans, found))
+    """Returns the ids of each text, and the characters of each id."""
+    encodings = self._inside.encode(list(texts), out_type="serialized_proto")
+    return list(map(sentencepiece_json.read_spans, encodings))
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """Text of the ids; control pieces are left out."""
+    """Returns the text of ids, without control pieces."""
     control = set(self.special_ids.values())
     return self._processor.decode(
         [
@@ -160,20 +161,20 @@ class SentencePiece:
     )
 
   def save(self, directory: pathlib.Path) -> None:
-    """Writes the model file and what it is."""
+    """Writes the model file and its record."""
     directory.mkdir(parents=True, exist_ok=True)
     artifacts.write_bytes(directory / FILE, self._proto)
     saved.write(directory, "sentencepiece", self.fingerprint)
 
   def export(self, directory: pathlib.Path) -> None:
-    """Writes what transformers reads.
+    """Writes the files that transformers reads.
 
-    That is tokenizer.json, for Unigram and BPE models: ids are those of
-    `encode_batch`, BOS before them where the model has one. Text that spells
-    a special token becomes it there, as with every tokenizer of
-    transformers'. Models that have no such counterpart (see
-    `sentencepiece_json.convert`) are written as they are, as tokenizer.model:
-    transformers reads that with its own conversion, whose ids may differ.
+    For Unigram and BPE models it is tokenizer.json: ids are those of
+    `encode_batch`, after BOS if the model has one. Text that spells a special
+    token becomes that token, as in all tokenizers of transformers. Models
+    without such a counterpart (see `sentencepiece_json.convert`) are written
+    unchanged, as tokenizer.model: transformers reads it with its own
+    conversion, whose ids may differ.
     """
     spec = sentencepiece_json.convert(self._proto, self.bos_id)
     if spec is None:
@@ -193,7 +194,7 @@ def read(path: str) -> SentencePiece:
   """Reads a `.model` file.
 
   Raises:
-    InputError: the library or the file is missing, the file is no model, or
+    InputError: the library or the file is missing, the file is not a model, or
       the model has no end token.
   """
   try:
@@ -206,36 +207,36 @@ def read(path: str) -> SentencePiece:
   file = pathlib.Path(os.path.expanduser(path))
   if not file.is_file():
     raise errors.InputError(
-        f"config.data.tokenizer_path: {file} is not a file. Name the .model"
-        " file that SentencePiece wrote."
+        f"config.data.tokenizer_path: {file} is not a file. Set it to the"
+        " .model file that SentencePiece wrote."
     )
   proto = file.read_bytes()
   processor = sentencepiece.SentencePieceProcessor()
   try:
     processor.LoadFromSerializedProto(proto)
   except RuntimeError as error:
-    raise errors.InputError(f"{file}: is no SentencePiece model.") from error
-  if not proto:  # The library takes this for a model.
-    raise errors.InputError(f"{file}: is empty, no SentencePiece model.")
+    raise errors.InputError(f"{file}: is not a SentencePiece model.") from error
+  if not proto:  # The library accepts this as a model.
+    raise errors.InputError(f"{file}: is empty, not a SentencePiece model.")
   if processor.eos_id() < 0:
     raise errors.InputError(
-        f"{file}: the model has no end token, without which no answer ends."
+        f"{file}: the model has no end token, so that no answer would end."
         " Train it again with eos_id set (and not -1)."
     )
   return SentencePiece(proto, processor)
 
 
 def _encode(processor: Any, texts: Sequence[str]) -> list[np.ndarray]:
-  """Ids of each text, uint32, on all cores."""
+  """Returns the ids of each text, uint32, on all cores."""
   try:
-    found = processor.encode(list(texts), out_type=int)
+    encodings = processor.encode(list(texts), out_type=int)
   except TypeError:
     for text in texts:
-      text.encode()  # Says which text is not Unicode.
+      text.encode()  # Raises an error that has the text that is not Unicode.
     raise
-  return [np.array(ids, np.uint32) for ids in found]
+  return [np.array(ids, np.uint32) for ids in encodings]
 
 
 def _known(piece: int) -> int | None:
-  """The id; None for -1, which says that there is none."""
+  """Returns the id, or None for -1, which means that there is none."""
   return None if piece < 0 else piece

@@ -1,8 +1,8 @@
-"""SentencePiece models as tokenizer.json, which the tokenizers library reads.
+"""Converts SentencePiece models to tokenizer.json of the tokenizers library.
 
-Unigram and BPE models have a counterpart there. What SentencePiece does around
-them is said in the library's words: its table of characters, then white space,
-then the mark for a space before the text.
+Unigram and BPE models have a counterpart there. SentencePiece's other steps become
+normalizers: its table of characters, then white space, then the mark for a space
+before the text.
 """
 
 import base64
@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import struct
 from typing import Any, NamedTuple
 
-# Numbers of the fields that are read: of ModelProto, TrainerSpec,
-# NormalizerSpec and SentencePiece (sentencepiece_model.proto).
+# Numbers of fields of ModelProto, TrainerSpec, NormalizerSpec and SentencePiece
+# (sentencepiece_model.proto).
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE, _SUFFIX = 3, 24
 _CHARACTERS, _PREFIX, _STRIP, _ESCAPE = 2, 3, 4, 5
 _TEXT, _SCORE, _TYPE = 1, 2, 3
-# Of SentencePieceText (sentencepiece.proto): a piece, its id and its text.
+# Fields of SentencePieceText (sentencepiece.proto): a piece, its id and its text.
 _ENCODED, _ID, _SURFACE = 2, 2, 3
 # Values of TrainerSpec.model_type and SentencePiece.type.
 _UNIGRAM, _BPE = 1, 2
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
-# Stands for a space.
+# Represents a space.
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -32,15 +32,15 @@ class _Piece(NamedTuple):
 
 
 def convert(proto: bytes, bos_id: int | None) -> dict[str, Any] | None:
-  """The model as the content of a tokenizer.json.
+  """Returns the model as the content of a tokenizer.json.
 
   Args:
     proto: the model file's content.
-    bos_id: what stands before a text; None for nothing.
+    bos_id: the token before a text, or None.
 
   Returns:
-    None for what has no counterpart: models of words or characters, with the
-    mark behind words, or with user-defined or unused pieces.
+    The content, or None if there is no counterpart: for models of words or
+    characters, with the mark after words, or with user-defined or unused pieces.
   """
   pieces = [
       _piece(message) for number, message in _fields(proto) if number == _PIECES
@@ -53,44 +53,44 @@ def convert(proto: bytes, bos_id: int | None) -> dict[str, Any] | None:
       kind not in (_UNIGRAM, _BPE)
       or trainer.get(_SUFFIX, 0)
       or not normalizer.get(_ESCAPE, 1)
-      or {each.type for each in pieces} - {_NORMAL, _UNKNOWN, _CONTROL, _BYTE}
+      or {piece.type for piece in pieces} - {_NORMAL, _UNKNOWN, _CONTROL, _BYTE}
   ):
     return None
   special = [
-      (i, each.text)
-      for i, each in enumerate(pieces)
-      if each.type in (_UNKNOWN, _CONTROL)
+      (i, piece.text)
+      for i, piece in enumerate(pieces)
+      if piece.type in (_UNKNOWN, _CONTROL)
   ]
   return {
       "version": "1.0",
       "truncation": None,
       "padding": None,
-      "added_tokens": [_added(*each) for each in special],
+      "added_tokens": [_added(*token) for token in special],
       "normalizer": _sequence("normalizers", _normalizers(normalizer)),
       "pre_tokenizer": None,
-      "post_processor": _before(dict(special), bos_id),
+      "post_processor": _bos_processor(dict(special), bos_id),
       "decoder": _sequence("decoders", _decoders(normalizer)),
       "model": _unigram(pieces) if kind == _UNIGRAM else _bpe(pieces),
   }
 
 
 def adds_prefix(proto: bytes) -> bool:
-  """Whether the model puts a space before a text."""
+  """Returns whether the model puts a space before a text."""
   model = dict(_fields(proto))
   trainer = dict(_fields(model.get(_TRAINER, b"")))
-  if trainer.get(_SUFFIX, 0):  # Behind it.
+  if trainer.get(_SUFFIX, 0):  # After it.
     return False
   return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_PREFIX, 1))
 
 
 def has_table(proto: bytes) -> bool:
-  """Whether the model replaces characters by others (as NFKC does)."""
+  """Returns whether the model replaces characters by others (like NFKC)."""
   model = dict(_fields(proto))
   return bool(dict(_fields(model.get(_NORMALIZER, b""))).get(_CHARACTERS))
 
 
 def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
-  """Ids in a SentencePieceText, and the characters that each stands for."""
+  """Returns the ids in a SentencePieceText, and the characters of each id."""
   ids, spans, end = [], [], 0
   for number, message in _fields(encoded):
     if number == _ENCODED:
@@ -102,31 +102,31 @@ def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-  """Number and value, an integer or bytes, of each field of a message."""
-  at = 0
-  while at < len(message):
-    key, at = _varint(message, at)
+  """Yields the number and value, an integer or bytes, of each field."""
+  position = 0
+  while position < len(message):
+    key, position = _varint(message, position)
     number, wire = key >> 3, key & 7
     if wire == 0:
-      value, at = _varint(message, at)
+      value, position = _varint(message, position)
       yield number, value
       continue
     size = {1: 8, 5: 4}.get(wire)
     if size is None:
-      size, at = _varint(message, at)
-    yield number, message[at : at + size]
-    at += size
+      size, position = _varint(message, position)
+    yield number, message[position : position + size]
+    position += size
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-  """The whole number at a position, and the position behind it."""
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+  """Returns the integer at a position, and the position after it."""
   value = shift = 0
   while True:
-    byte = message[at]
+    byte = message[position]
     value |= (byte & 0x7F) << shift
-    at, shift = at + 1, shift + 7
+    position, shift = position + 1, shift + 7
     if byte < 0x80:
-      return value, at
+      return value, position
 
 
 def _piece(message: bytes) -> _Piece:
@@ -136,14 +136,14 @@ def _piece(message: bytes) -> _Piece:
 
 
 def _added(i: int, text: str) -> dict[str, Any]:
-  """A token that is special wherever its string stands."""
+  """Returns a token that is special wherever its string occurs."""
   names = ("single_word", "lstrip", "rstrip", "normalized")
   flags = dict.fromkeys(names, False)
   return {"id": i, "content": text, **flags, "special": True}
 
 
 def _normalizers(spec: Mapping[int, Any]) -> list[dict[str, Any]]:
-  """What happens to a text before it is cut into pieces."""
+  """Returns the steps before a text is split into pieces."""
   steps = []
   if table := spec.get(_CHARACTERS):
     encoded = base64.b64encode(table).decode()
@@ -161,7 +161,7 @@ def _replace(pattern: str, content: str) -> dict[str, Any]:
 
 
 def _decoders(spec: Mapping[int, Any]) -> list[dict[str, Any]]:
-  """How pieces become text."""
+  """Returns the steps that turn pieces into text."""
   steps = [
       {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
       {"type": "ByteFallback"},
@@ -176,10 +176,10 @@ def _sequence(key: str, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
   return {"type": "Sequence", key: list(steps)}
 
 
-def _before(
+def _bos_processor(
     special: Mapping[int, str], bos_id: int | None
 ) -> dict[str, Any] | None:
-  """Puts BOS before a text."""
+  """Returns the step that puts BOS before a text."""
   if bos_id is None:
     return None
   bos = special[bos_id]
@@ -194,19 +194,21 @@ def _before(
 
 
 def _unigram(pieces: Sequence[_Piece]) -> dict[str, Any]:
-  """The likeliest pieces win."""
+  """Returns a model in which the likeliest pieces win."""
   return {
       "type": "Unigram",
       "unk_id": _unknown(pieces),
-      "vocab": [[each.text, each.score] for each in pieces],
+      "vocab": [[piece.text, piece.score] for piece in pieces],
       "byte_fallback": _has_bytes(pieces),
   }
 
 
 def _bpe(pieces: Sequence[_Piece]) -> dict[str, Any]:
-  """Neighbours that make the best piece are merged first."""
-  ids = {each.text: i for i, each in enumerate(pieces)}
-  normal = {each.text: each.score for each in pieces if each.type == _NORMAL}
+  """Returns a model that first merges neighbours with the best score."""
+  ids = {piece.text: i for i, piece in enumerate(pieces)}
+  normal = {
+      piece.text: piece.score for piece in pieces if piece.type == _NORMAL
+  }
   merges = [
       (-score, ids[text], ids[text[:cut]], ids[text[cut:]], text, cut)
       for text, score in normal.items()
@@ -228,8 +230,8 @@ def _bpe(pieces: Sequence[_Piece]) -> dict[str, Any]:
 
 
 def _unknown(pieces: Sequence[_Piece]) -> int:
-  return next(i for i, each in enumerate(pieces) if each.type == _UNKNOWN)
+  return next(i for i, piece in enumerate(pieces) if piece.type == _UNKNOWN)
 
 
 def _has_bytes(pieces: Sequence[_Piece]) -> bool:
-  return any(each.type == _BYTE for each in pieces)
+  return any(piece.type == _BYTE for piece in pieces)

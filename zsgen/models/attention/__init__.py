@@ -1,6 +1,6 @@
 """Causal attention within segments, by the backend of an execution.
 
-`execution.chosen` says which backend that is, and why.
+`execution.choose_backend` chooses the backend.
 """
 
 import functools
@@ -11,7 +11,7 @@ from zsgen.models import execution as execution_lib
 from zsgen.models.attention import blocks, cudnn, split
 from zsgen.models.attention.past import attend_past as attend_past
 
-# Name of what a kernel gives, for what keeps it.
+# Checkpoint name of the output of a kernel.
 ATTENDED = "attended"
 
 
@@ -26,21 +26,22 @@ def attend(
     window: int | None = None,
     execution: execution_lib.Execution = execution_lib.PLAIN,
 ) -> Float[Array, "B T H d"]:
-  """Softmax attention to the earlier positions of the same segment.
+  """Attends to the earlier positions of the same segment, by softmax.
 
-  Off its own platform a kernel's code runs too, interpreted or in plain
-  operations: slow, and for tests.
+  On other platforms a kernel runs interpreted or in plain operations, which is
+  slow and meant for tests.
 
   Args:
     query: H heads; head h reads key and value head h // (H / K).
     key: K heads, a divisor of H.
     value: as `key`.
-    segments: the number of each position's segment, 0 or more. Padding is a
-      segment too, seen by itself only.
-    scale: of the scores.
+    segments: the segment number of each position, 0 or more. Padding is a
+      segment too, and only attends to itself.
+    scale: factor of the scores.
     cap: soft cap of the scores; 0 for none. The backend "cudnn" has none.
-    window: positions that each one sees, itself counted; None for all.
-    execution: which backend, and where.
+    window: number of positions to attend to, including the position itself;
+      None for all.
+    execution: the backend and the mesh.
 
   Returns:
     The attended values, in the type of `value`; softmax is in float32.
@@ -58,16 +59,16 @@ def attend(
         name=ATTENDED,
         interpret=execution.platform != "tpu",
     )
-    return split.over(mesh, run)(query, key, value, segments)
+    return split.split_over(mesh, run)(query, key, value, segments)
   if backend == "cudnn":
-    assert not cap, "execution.chosen gives caps to another backend"
+    assert not cap, "execution.choose_backend selects another backend for caps"
     run = functools.partial(
         cudnn.attend,
         scale=scale,
         window=window,
         implementation="cudnn" if execution.platform == "gpu" else "xla",
     )
-    return split.over(mesh, run)(query, key, value, segments)
+    return split.split_over(mesh, run)(query, key, value, segments)
   return blocks.attend(
       query, key, value, segments, scale=scale, cap=cap, window=window
   )

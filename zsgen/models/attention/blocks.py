@@ -1,4 +1,4 @@
-"""Attention anywhere, in plain operations; scores in blocks of queries."""
+"""Attention in plain operations for any platform, in blocks of queries."""
 
 import jax
 from jax import numpy as jnp
@@ -6,9 +6,9 @@ from jaxtyping import Array, Float, Int
 
 from zsgen.models import layers
 
-# Queries are taken in blocks, each against the keys up to its own end: about
-# half of the score matrix is never computed. Blocks are unrolled, hence at
-# most _MOST_BLOCKS of them.
+# A block of queries is compared with the keys up to its own end, so that about
+# half of the score matrix is never computed. The loop is unrolled, hence at most
+# _MOST_BLOCKS blocks.
 _SMALLEST_BLOCK = 128
 _MOST_BLOCKS = 8
 # Finite, so that a row can never become NaN.
@@ -25,16 +25,17 @@ def attend(
     cap: float,
     window: int | None,
 ) -> Float[Array, "B T H d"]:
-  """As `attention.attend`, on any devices: XLA splits it itself.
+  """Computes `attention.attend` on any devices: XLA partitions it by itself.
 
   Args:
     query: H heads.
     key: K heads.
     value: as `key`.
-    segments: of each position.
-    scale: of the scores.
+    segments: the segment number of each position.
+    scale: factor of the scores.
     cap: soft cap of the scores; 0 for none.
-    window: positions that each one sees, itself counted; None for all.
+    window: number of positions to attend to, including the position itself;
+      None for all.
   """
   batch, length, heads, width = query.shape
   kv_heads = key.shape[2]
@@ -52,8 +53,8 @@ def attend(
     scores = layers.soft_cap(scale * scores, cap)
     scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
     weights = jax.nn.softmax(scores).astype(value.dtype)
-    seen = value[:, :, first:end]
-    blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, seen))
+    block_values = value[:, :, first:end]
+    blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, block_values))
   joined = jnp.concatenate(blocks, axis=3)
   return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
 
@@ -67,11 +68,11 @@ def _scores(query: Array, key: Array) -> Array:
 def _visible(
     segments: Array, begin: int, end: int, first: int, window: int | None
 ) -> Array:
-  """Which of [first, end) each of [begin, end) sees: bool [B, t, s]."""
+  """Returns which of [first, end) each of [begin, end) sees: bool [B, t, s]."""
   queries = jnp.arange(begin, end)[:, None]
   keys = jnp.arange(first, end)
   visible = queries >= keys
   if window is not None:
     visible &= queries - keys < window
-  same = segments[:, begin:end, None] == segments[:, None, first:end]
-  return visible & same
+  is_same_segment = segments[:, begin:end, None] == segments[:, None, first:end]
+  return visible & is_same_segment

@@ -17,25 +17,26 @@ def attend(
     window: int | None,
     implementation: Literal["cudnn", "xla"],
 ) -> Float[Array, "B T H d"]:
-  """As `attention.attend` without a cap, on one device.
+  """Computes `attention.attend` without a cap, on one device.
 
-  Segments and windows are a mask, which JAX gives to cuDNN as a bias of
-  [B, 1, T, T]; scores are never held. Causality is cuDNN's own, which skips
-  what it hides. (cuDNN's own window does not go together with a bias.)
+  Segments and windows are a mask, which JAX passes to cuDNN as a bias of
+  [B, 1, T, T]; scores are never stored. Causality is cuDNN's own, which skips
+  hidden blocks. (cuDNN's own window cannot be combined with a bias.)
 
   Args:
     query: H heads.
     key: K heads.
     value: as `key`.
-    segments: of each position.
-    scale: of the scores.
-    window: positions that each one sees, itself counted; None for all.
+    segments: the segment number of each position.
+    scale: factor of the scores.
+    window: number of positions to attend to, including the position itself;
+      None for all.
     implementation: "xla" computes the same without a GPU.
   """
   visible = segments[:, :, None] == segments[:, None, :]
   if window is not None:
-    places = jnp.arange(segments.shape[1])
-    visible &= places[:, None] - places < window
+    positions = jnp.arange(segments.shape[1])
+    visible &= positions[:, None] - positions < window
   return jax.nn.dot_product_attention(
       query,
       key,

@@ -1,4 +1,4 @@
-"""Attention to what was read before, for generation."""
+"""Attention to cached keys and values, for generation."""
 
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -20,15 +20,15 @@ def attend_past(
     scale: float,
     cap: float = 0.0,
 ) -> Float[Array, "B 1 H d"]:
-  """Softmax attention of one new position a row, to the past and to itself.
+  """Attends from one new position per row to the past and to itself.
 
   Args:
     query: H heads of the new position.
-    key: K heads of it.
+    key: K heads of the new position.
     value: as `key`.
     past: keys and values of S slots.
-    visible: which of them are seen.
-    scale: of the scores.
+    visible: mask of the slots to attend to.
+    scale: factor of the scores.
     cap: soft cap of the scores; 0 for none.
 
   Returns:
@@ -41,11 +41,11 @@ def attend_past(
       jnp.einsum("bkgd,bskd->bkgs", grouped, keys, preferred_element_type=_F32)
       for keys in (past[0], key)
   ]
-  scores = [layers.soft_cap(scale * each, cap) for each in scores]
+  scores = [layers.soft_cap(scale * score, cap) for score in scores]
   scores[0] = jnp.where(visible[:, None, None], scores[0], _HIDDEN)
-  # The past is never joined with the present: it would be copied every time.
+  # Concatenating past and present would copy the past at every step.
   top = jnp.maximum(scores[0].max(-1, keepdims=True), scores[1])
-  weights = [jnp.exp(each - top) for each in scores]
+  weights = [jnp.exp(score - top) for score in scores]
   total = weights[0].sum(-1, keepdims=True) + weights[1]
   mixed = [
       jnp.einsum(

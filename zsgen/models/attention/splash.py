@@ -1,7 +1,7 @@
-"""Attention on a TPU: JAX's splash kernels, which skip what a mask hides.
+"""Attention on a TPU: JAX's splash kernels, which skip hidden blocks.
 
-They skip by causality and window, which are known when a program is compiled;
-segments are masked inside.
+They skip blocks by causality and window, which are known at compile time;
+segments are masked within the blocks.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from jaxtyping import Array, Float, Int
 
 from zsgen.models import execution
 
-# Blocks are multiples of the 128 lanes. Larger ones make fewer steps; those of
-# 512 are what fits the memory beside the cores on every chip.
+# Blocks are multiples of the 128 lanes. Larger blocks take fewer steps; blocks of
+# 512 fit into the memory of the cores on every chip.
 _LANES = 128
 _BLOCKS = (512, 384, 256)
-# The segment of positions that only fill up the last block. They come after
-# all others, so that causality hides them too; they see each other.
-_FILLED = -1
+# The segment of positions that pad the last block. They come after all other
+# positions, so that causality hides them; they attend to each other.
+_PADDING = -1
 
 
 def attend(
@@ -35,34 +35,36 @@ def attend(
     name: str,
     interpret: bool,
 ) -> Float[Array, "B T H d"]:
-  """As `attention.attend`, on one device.
+  """Computes `attention.attend` on one device.
 
-  The scale goes into the query before it is rounded to its type; powers of two
-  change no digit.
+  The query is scaled before it is rounded to its type; powers of two change no
+  digit.
 
   Args:
     query: H heads.
     key: K heads.
     value: as `key`.
     segments: 0 or more.
-    scale: of the scores.
+    scale: factor of the scores.
     cap: soft cap of the scores; 0 for none.
-    window: positions that each one sees, itself counted; None for all.
-    name: of the result and of what the backward pass needs beside it.
+    window: number of positions to attend to, including the position itself;
+      None for all.
+    name: checkpoint name of the result and of the residuals of the backward
+      pass.
     interpret: whether to run without a TPU.
   """
   length, heads = query.shape[1:3]
   block = _block(length)
-  beyond = -length % block
+  padding = -length % block
   query = (query.astype(jnp.float32) * scale).astype(query.dtype)
   query, key, value = (
-      jnp.pad(x.swapaxes(1, 2), ((0, 0), (0, 0), (0, beyond), (0, 0)))
+      jnp.pad(x.swapaxes(1, 2), ((0, 0), (0, 0), (0, padding), (0, 0)))
       for x in (query, key, value)
   )
   segments = jnp.pad(
-      segments, ((0, 0), (0, beyond)), constant_values=_FILLED
+      segments, ((0, 0), (0, padding)), constant_values=_PADDING
   ).astype(jnp.int32)
-  kernel = _kernel(heads, length + beyond, block, cap, window, name, interpret)
+  kernel = _kernel(heads, length + padding, block, cap, window, name, interpret)
   if query.dtype == jnp.float32:
     kernel = _precise(kernel)
   ids = splash_attention.SegmentIds(segments, segments)
@@ -70,7 +72,7 @@ def attend(
 
 
 def _block(length: int) -> int:
-  """Side of the square blocks: the one that leaves least to fill up."""
+  """Returns the side of the square blocks, with the least padding."""
   if length <= _BLOCKS[0]:
     return -(-length // _LANES) * _LANES
   return min(_BLOCKS, key=lambda block: -length % block)
@@ -85,19 +87,21 @@ def _kernel(
     name: str,
     interpret: bool,
 ) -> Callable[..., Array]:
-  """From [H, T, d], [K, T, d] twice and segment ids [T] to [H, T, d]."""
+  """Returns a map of [H, T, d], [K, T, d] twice and segment ids [T] to [H, T,
+  d].
+  """
   shape = (length, length)
   mask = splash_attention.CausalMask(shape)
   if window is not None:
     mask = splash_attention.LocalMask(shape, (window - 1, 0), 0)
-  # Two backward kernels: the fused one keeps the query's gradient once for
-  # each block of keys, in the type of the query, and skips no window.
+  # Two backward kernels: the fused kernel stores the query's gradient once per
+  # block of keys, in the type of the query, and does not skip windows.
   names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute")
   names += ("q_dq", "kv_dq")
   blocks = splash_attention.BlockSizes(
       **{f"block_{name}": block for name in names}
   )
-  # What is known of the mask is constants, whatever is traced around it.
+  # Masks are constants, even if this is called while tracing.
   with jax.ensure_compile_time_eval():
     return splash_attention.make_splash_mha(
         splash_attention.MultiHeadMask([mask] * heads),
@@ -111,10 +115,10 @@ def _kernel(
 
 
 def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
-  """The kernel with float32 products, in its backward pass too.
+  """Returns the kernel with float32 products, also in its backward pass.
 
   The backward kernels are traced when the gradient is taken, which is outside
-  whatever context the forward pass was called in.
+  of the context of the forward pass.
   """
   context = functools.partial(execution.precision, "float32")
 
@@ -122,9 +126,9 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
     with context():
       return jax.vjp(kernel, *args)
 
-  def backward(back: Callable[..., tuple], out: Array) -> tuple:
+  def backward(pullback: Callable[..., tuple], out: Array) -> tuple:
     with context():
-      return back(out)
+      return pullback(out)
 
   @jax.custom_vjp
   def run(*args: Array) -> Array:

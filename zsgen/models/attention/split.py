@@ -1,4 +1,4 @@
-"""Kernels on a mesh: XLA does not split them over devices by itself."""
+"""Partitions kernels over a mesh, which XLA does not do by itself."""
 
 from collections.abc import Callable
 import math
@@ -7,19 +7,20 @@ import jax
 from jax.sharding import PartitionSpec
 
 _ROWS, _HEADS = ("data", "fsdp"), "tensor"
-# From query [B, T, H, d], key and value [B, T, K, d] and segments [B, T] to
+# Maps query [B, T, H, d], key and value [B, T, K, d] and segments [B, T] to
 # [B, T, H, d].
 _Attend = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
-def over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
-  """Attention where each device takes its own rows and heads.
+def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
+  """Returns attention in which each device computes its own rows and heads.
 
-  No device needs what another has. Rows that do not divide, as those of one
+  Devices do not communicate. Rows that cannot be divided, such as a single
   prompt, are computed on every device; so are heads.
 
   Args:
-    mesh: with the axes data, fsdp and tensor, all Auto; None for one device.
+    mesh: a mesh with the axes data, fsdp and tensor, all Auto; None for one
+      device.
     attend: attention of the rows and heads of one device.
   """
   if mesh is None:
@@ -30,9 +31,9 @@ def over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
       query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array
   ) -> jax.Array:
     rows = _ROWS if segments.shape[0] % shards == 0 else None
-    whole = key.shape[2] % mesh.shape[_HEADS]
-    heads = PartitionSpec(rows, None, None if whole else _HEADS)
-    # Results of kernels are not typed by the axes over which they vary.
+    remainder = key.shape[2] % mesh.shape[_HEADS]
+    heads = PartitionSpec(rows, None, None if remainder else _HEADS)
+    # The types of kernel results lack the axes over which they vary.
     split = jax.shard_map(
         attend,
         mesh=mesh,

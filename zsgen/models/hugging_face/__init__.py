@@ -1,4 +1,4 @@
-"""Models as Hugging Face directories hold them, in and out, without torch."""
+"""Reads and writes models in Hugging Face directories, without torch."""
 
 from zsgen.models.hugging_face.adapters import (
     adapters_digest,

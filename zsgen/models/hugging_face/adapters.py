@@ -1,9 +1,8 @@
-"""Adapters as PEFT's files hold them, in and out, without torch.
+"""Reads and writes adapters in PEFT's files, without torch.
 
-Of a matrix there are A [rank, inputs] and B [outputs, rank], each layer's a
-tensor; `names` says which matrix a projection is. Where one matrix holds
-several projections (GPT-2's query, key and value), its A is read as that of
-each of them, and its B is cut.
+A matrix has A [rank, inputs] and B [outputs, rank], one tensor per layer; `names`
+maps projections to matrices. If one matrix holds several projections (GPT-2's
+query, key and value), they share its A, and its B is cut.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,20 +27,21 @@ from zsgen.models.hugging_face import names as names_lib
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 _PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
-# What stands before a matrix' name in its layer.
+# The part of a key before a matrix's name in its layer.
 _IN_LAYER = re.compile(r".*\.\d+\.")
-# What adapter_config.json may not say otherwise. 1 is not True, nor 0 False.
-_MUST: dict[str, tuple] = {
+# Values that adapter_config.json must have if it has the field. 1 is not True and
+# 0 is not False.
+_ALLOWED: dict[str, tuple] = {
     "peft_type": ("LORA",),
     "bias": ("none", None),
-    # Others change the base.
+    # Other values change the base.
     "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),
 }
-# What a field that is not known says where it asks for nothing. A number does
-# not: `layers_to_transform` 0 is the first layer.
-_NOTHING = (None, False, {}, [])
-# What changes no result, or is read from the tensors.
-_NO_MATTER = (
+# Values of unknown fields that request nothing. Numbers are not among them:
+# `layers_to_transform` 0 is the first layer.
+_EMPTY = (None, False, {}, [])
+# Fields that change no result, or that follow from the tensors.
+_IRRELEVANT = (
     *("auto_mapping", "base_model_name_or_path", "inference_mode"),
     *("peft_version", "revision", "task_type", "megatron_core"),
     *("r", "lora_alpha", "use_rslora", "lora_dropout", "fan_in_fan_out"),
@@ -54,49 +54,49 @@ class _Piece(NamedTuple):
   """One layer of a projection's adapter.
 
   Attributes:
-    path: of the projection in the parameters.
-    place: in a stack of layers; None where there is none.
-    source: of the matrix that is adapted.
+    path: path of the projection in the parameters.
+    layer: index into the stack of layers; None if the parameter is not stacked.
+    source: the source of the adapted matrix.
   """
 
   path: str
-  place: int | None
+  layer: int | None
   source: names_lib.Source
 
   @property
   def key(self) -> str:
-    """The matrix, as PEFT calls it."""
+    """The name of the matrix in PEFT's files."""
     return _PREFIX + self.source.name.removesuffix(".weight")
 
-  def of(self, leaf: Any) -> Any:
-    """This layer of a parameter."""
-    return leaf[... if self.place is None else self.place]
+  def select(self, leaf: Any) -> Any:
+    """Selects this layer of a parameter."""
+    return leaf[... if self.layer is None else self.layer]
 
 
 def adapters_of(
-    directory: pathlib.Path, arch: config.Model, asked: config.Lora
+    directory: pathlib.Path, arch: config.Model, requested: config.Lora
 ) -> config.Lora:
-  """The adapters that a directory holds.
+  """Returns the settings of the adapters that a directory holds.
 
   Args:
-    directory: of PEFT's files.
-    arch: of the base.
-    asked: the section `config.lora`; rank, alpha and targets come from the
+    directory: the directory of PEFT's files.
+    arch: the architecture of the base.
+    requested: the section `config.lora`; rank, alpha and targets come from the
       files and may be left at their defaults.
 
   Raises:
-    InputError: files that are missing or damaged, adapters that are not
-      computed or are of another base, or fields that say otherwise.
+    InputError: files are missing or damaged, the adapters are not supported or
+      belong to another base, or fields contradict the files.
   """
-  said = _said(directory)
-  rank, alpha = said.get("r"), said.get("lora_alpha")
+  settings = _read_settings(directory)
+  rank, alpha = settings.get("r"), settings.get("lora_alpha")
   if type(rank) is not int or rank < 1 or type(alpha) not in (int, float):
     raise errors.InputError(
-        f"{directory / CONFIG}: r is {rank!r} and lora_alpha {alpha!r}; they"
+        f"{directory / CONFIG}: r is {rank!r} and lora_alpha {alpha!r}; both"
         " must be numbers. Save the adapter again."
     )
-  if said.get("use_rslora"):
-    alpha *= math.sqrt(rank)  # It divides by the square root of the rank.
+  if settings.get("use_rslora"):
+    alpha *= math.sqrt(rank)  # rsLoRA divides by the square root of the rank.
   tensors = _tensors(directory)
   pieces = _pieces(arch)
   targets = {
@@ -108,11 +108,13 @@ def adapters_of(
       rank=rank,
       alpha=float(alpha),
       targets="|".join(sorted(targets)),
-      base=asked.base,
-      init=asked.init,
+      base=requested.base,
+      init=requested.init,
   )
-  _check_fits(directory, tensors, _wanted(arch, lora), said)
-  _check_asked(asked, lora, {layers.projection(each.path) for each in pieces})
+  _check_fits(directory, tensors, _expected_shapes(arch, lora), settings)
+  _check_requested(
+      requested, lora, {layers.projection(piece.path) for piece in pieces}
+  )
   return lora
 
 
@@ -125,20 +127,22 @@ def load_adapters(
   """Reads adapters onto the mesh.
 
   Args:
-    directory: of PEFT's files.
-    arch: of the base.
-    lora: as `adapters_of` says.
-    shardings: of each of the adapters' parameters, as nested dictionaries.
+    directory: the directory of PEFT's files.
+    arch: the architecture of the base.
+    lora: the result of `adapters_of`.
+    shardings: shardings of the adapters' parameters, as nested dictionaries.
 
   Returns:
     Nested dictionaries of float32 arrays with those shardings.
   """
   shapes, tensors = _shapes(arch, lora), _tensors(directory)
-  places = _flat(shardings)
-  found = {path: np.zeros(shapes[path].shape, np.float32) for path in places}
+  flat_shardings = _flat(shardings)
+  arrays = {
+      path: np.zeros(shapes[path].shape, np.float32) for path in flat_shardings
+  }
   for piece in _pieces(arch, lora):
-    a = piece.of(found[f"{piece.path}/lora_a"])
-    b = piece.of(found[f"{piece.path}/lora_b"])
+    a = piece.select(arrays[f"{piece.path}/lora_a"])
+    b = piece.select(arrays[f"{piece.path}/lora_b"])
     a[...] = tensors[piece.key + _A].T.reshape(a.shape)
     rows = b.reshape(lora.rank, -1)  # A view: padding of the head stays 0.
     first = piece.source.part * rows.shape[1]
@@ -147,19 +151,19 @@ def load_adapters(
   return traverse_util.unflatten_dict(
       {
           path: jax.make_array_from_callback(
-              array.shape, places[path], array.__getitem__
+              array.shape, flat_shardings[path], array.__getitem__
           )
-          for path, array in found.items()
+          for path, array in arrays.items()
       },
       sep="/",
   )
 
 
 def adapters_digest(directory: pathlib.Path) -> str:
-  """SHA-256 over the files that decide the adapters.
+  """Returns the SHA-256 over the files that define the adapters.
 
   Raises:
-    InputError: zsgen exported them, and they are not what it wrote.
+    InputError: zsgen exported the files, and they have changed since.
   """
   return artifacts.digest(artifacts.digest_used(directory, (CONFIG, WEIGHTS)))
 
@@ -175,70 +179,72 @@ def save_adapters(
   """Writes adapter_config.json and adapter_model.safetensors.
 
   Args:
-    directory: is made where it is absent.
-    params: the adapters alone, as nested dictionaries of arrays.
-    arch: of the base.
-    lora: of the adapters.
+    directory: the directory, which is created if needed.
+    params: the adapters without the base, as nested dictionaries of arrays.
+    arch: the architecture of the base.
+    lora: the settings of the adapters.
     dtype: element type of the file: "float32" or "bfloat16".
-    base: name of the base or its directory, for PEFT; None if it has none.
+    base: name or directory of the base, for PEFT; None if it has none.
 
   Raises:
-    InputError: no Hugging Face family has such an architecture, or one matrix
-      of its files holds several projections.
+    InputError: no Hugging Face family has this architecture, or one matrix of
+      its files holds several projections.
   """
   pieces = _pieces(arch, lora)
-  shared = sorted(each.key for each in pieces if each.source.parts > 1)
+  shared = sorted(piece.key for piece in pieces if piece.source.parts > 1)
   if shared:
     raise errors.InputError(
-        f"{shared[0]} is one matrix in Hugging Face's files, with one adapter;"
-        " here query, key and value have their own, which PEFT's files cannot"
-        " hold. Export them merged into the base:"
+        f"{shared[0]} is one matrix in Hugging Face's files, with one adapter,"
+        " but query, key and value have an adapter each, which PEFT's files"
+        " cannot hold. Export them merged into the base:"
         " config.machine.export='merged'."
     )
   flat, tensors = _flat(params), {}
   for piece in pieces:
-    a = np.asarray(piece.of(flat[f"{piece.path}/lora_a"]))
-    b = np.asarray(piece.of(flat[f"{piece.path}/lora_b"]))
-    known = arch.vocab_size if piece.path == "head" else None
+    a = np.asarray(piece.select(flat[f"{piece.path}/lora_a"]))
+    b = np.asarray(piece.select(flat[f"{piece.path}/lora_b"]))
+    size = arch.vocab_size if piece.path == "head" else None
     for name, matrix in (
         (_A, a.reshape(-1, lora.rank)),
-        (_B, b.reshape(lora.rank, -1)[:, :known]),
+        (_B, b.reshape(lora.rank, -1)[:, :size]),
     ):
       transposed = np.ascontiguousarray(matrix.T.astype(_DTYPES[dtype]))
       tensors[piece.key + name] = transposed
   directory.mkdir(parents=True, exist_ok=True)
-  artifacts.write_json(directory / CONFIG, _described(lora, pieces, base))
+  artifacts.write_json(directory / CONFIG, _settings(lora, pieces, base))
   files.write_tensors(directory / WEIGHTS, tensors)
 
 
-def _said(directory: pathlib.Path) -> dict[str, Any]:
-  """adapter_config.json, of adapters that are computed."""
+def _read_settings(directory: pathlib.Path) -> dict[str, Any]:
+  """Returns adapter_config.json if its adapters are supported."""
   path = directory / CONFIG
   if not path.is_file():
     raise errors.InputError(
-        f"config.lora.init: {path} is not there. An adapter's directory holds"
+        f"config.lora.init: {path} does not exist. An adapter's directory holds"
         f" {CONFIG} and {WEIGHTS}, as PEFT's save_pretrained writes them."
     )
-  said = files.read_json(path)
-  for field, value in said.items():
-    allowed = _MUST.get(field, _NOTHING)
-    fine = any(type(value) is type(one) and value == one for one in allowed)
-    if field not in _NO_MATTER and not fine:
+  settings = files.read_json(path)
+  for field, value in settings.items():
+    allowed = _ALLOWED.get(field, _EMPTY)
+    is_allowed = any(
+        type(value) is type(choice) and value == choice for choice in allowed
+    )
+    if field not in _IRRELEVANT and not is_allowed:
       raise errors.InputError(
-          f"{path}: {field} is {value!r}, which is not computed here; only"
-          f" {allowed[0]!r} is. Merge the adapter into its base by PEFT, and"
-          " give that: config.model.init='hf:DIRECTORY'."
+          f"{path}: {field} is {value!r}, which is not supported; only"
+          f" {allowed[0]!r} is. Merge the adapter into its base with PEFT and"
+          " use the result: config.model.init='hf:DIRECTORY'."
       )
-  return said
+  return settings
 
 
 def _tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
-  """The tensors of a directory, by PEFT's names."""
+  """Returns the tensors of a directory, by PEFT's names."""
   path = directory / WEIGHTS
   if not path.is_file():
     raise errors.InputError(
-        f"config.lora.init: {path} is not there; pickles (.bin) can run code"
-        " and are never read. Save the adapter by PEFT as safetensors."
+        f"config.lora.init: {path} does not exist; pickles (.bin) can run"
+        " code and are never read. Save the adapter as safetensors with PEFT."
     )
   try:
     return safetensors.numpy.load_file(path)
@@ -257,62 +263,64 @@ def _tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
 def _check_fits(
     directory: pathlib.Path,
     tensors: Mapping[str, np.ndarray],
-    wanted: Mapping[str, tuple[int, ...]],
-    said: Mapping[str, Any],
+    expected: Mapping[str, tuple[int, ...]],
+    settings: Mapping[str, Any],
 ) -> None:
-  """Raises listing every tensor that is not the base's."""
-  wrong = [f"{name} is missing" for name in sorted({*wanted} - {*tensors})]
-  wrong += [
-      f"{name} {list(tensors[name].shape)} has no place"
-      for name in sorted({*tensors} - {*wanted})
+  """Raises InputError that lists every tensor that does not fit the base."""
+  problems = [f"{name} is missing" for name in sorted({*expected} - {*tensors})]
+  problems += [
+      f"{name} {list(tensors[name].shape)} does not belong to it"
+      for name in sorted({*tensors} - {*expected})
   ]
-  wrong += [
-      f"{name} is {list(tensors[name].shape)}, not {list(wanted[name])}"
-      for name in sorted({*tensors} & {*wanted})
-      if tensors[name].shape != wanted[name]
+  problems += [
+      f"{name} is {list(tensors[name].shape)}, not {list(expected[name])}"
+      for name in sorted({*tensors} & {*expected})
+      if tensors[name].shape != expected[name]
   ]
-  wrong += [
-      f"{name} is of {tensor.dtype}, no floating point"
+  problems += [
+      f"{name} is {tensor.dtype}, not a floating-point type"
       for name, tensor in sorted(tensors.items())
       if not jnp.issubdtype(tensor.dtype, jnp.floating)
   ]
-  if any(".base_layer." in name for name in {*tensors} - {*wanted}):
-    wrong.append("those of a base_layer are the base's own, which PEFT leaves")
-    wrong[-1] += " out by save_pretrained(…, save_embedding_layers=False)"
-  if wrong:
-    base = said.get("base_model_name_or_path")
+  if any(".base_layer." in name for name in {*tensors} - {*expected}):
+    problems.append(
+        "tensors of a base_layer belong to the base; PEFT leaves them"
+    )
+    problems[-1] += " out with save_pretrained(…, save_embedding_layers=False)"
+  if problems:
+    base = settings.get("base_model_name_or_path")
     raise errors.InputError(
-        f"{directory / WEIGHTS}: {len(wrong)} tensors do not fit the base:"
-        f" {'; '.join(wrong)}. They were trained on {base!r}: give that in"
-        " config.model.init."
+        f"{directory / WEIGHTS}: {len(problems)} tensors do not fit the base:"
+        f" {'; '.join(problems)}. They were trained on {base!r}: set"
+        " config.model.init to it."
     )
 
 
-def _check_asked(
-    asked: config.Lora, found: config.Lora, known: Iterable[str]
+def _check_requested(
+    requested: config.Lora, actual: config.Lora, projections: Iterable[str]
 ) -> None:
-  """Raises for a field that is set and says otherwise than the files."""
+  """Raises InputError for a setting that contradicts the files."""
   default = config.NO_LORA
 
-  def matched(pattern: str) -> list[str]:
-    return sorted(name for name in known if re.fullmatch(pattern, name))
+  def match(pattern: str) -> list[str]:
+    return sorted(name for name in projections if re.fullmatch(pattern, name))
 
   for field in ("rank", "alpha", "targets"):
-    value, there = getattr(asked, field), getattr(found, field)
-    same = value in (getattr(default, field), there)
-    if field == "targets" and not same:
-      same = matched(value) == matched(there)
-    if not same:
+    value, file_value = getattr(requested, field), getattr(actual, field)
+    is_same = value in (getattr(default, field), file_value)
+    if field == "targets" and not is_same:
+      is_same = match(value) == match(file_value)
+    if not is_same:
       raise errors.InputError(
           f"config.lora.{field} is {value!r}, but the adapters of"
-          f" {asked.init} have {there!r}: leave it away, the files decide."
+          f" {requested.init} have {file_value!r}. Leave it out; the files define it."
       )
 
 
-def _described(
+def _settings(
     lora: config.Lora, pieces: Iterable[_Piece], base: str | None
 ) -> dict[str, Any]:
-  """The content of adapter_config.json."""
+  """Returns the content of adapter_config.json."""
   alpha = lora.alpha
   return {
       "peft_type": "LORA",
@@ -329,44 +337,44 @@ def _described(
 
 
 def _module(piece: _Piece) -> str:
-  """The end of a matrix' name that all layers share."""
+  """Returns the end of a matrix's name that all layers share."""
   return _IN_LAYER.sub("", piece.key.removeprefix(_PREFIX))
 
 
 def _pieces(
     arch: config.Model, lora: config.Lora | None = None
 ) -> list[_Piece]:
-  """Every projection, layer by layer; those with adapters, given `lora`."""
+  """Returns all projections by layer; only those with adapters, given `lora`."""
   kind, _ = families.family_of(arch)
   names = families.FAMILIES[kind].names
-  found = []
+  pieces = []
   for path in _shapes(arch, lora or config.NO_LORA):
-    place, _, leaf = path.rpartition("/")
+    projection, _, leaf = path.rpartition("/")
     if leaf == ("lora_a" if lora else "kernel"):
-      sources = names_lib.sources(f"{place}/kernel", arch, names)
-      stacked = path.startswith("blocks/")
-      found += [
-          _Piece(place, number if stacked else None, source)
+      sources = names_lib.sources(f"{projection}/kernel", arch, names)
+      is_stacked = path.startswith("blocks/")
+      pieces += [
+          _Piece(projection, number if is_stacked else None, source)
           for number, source in enumerate(sources)
       ]
-  return found
+  return pieces
 
 
-def _wanted(
+def _expected_shapes(
     arch: config.Model, lora: config.Lora
 ) -> dict[str, tuple[int, ...]]:
-  """Names and shapes that the tensors must have."""
-  shapes, wanted = _shapes(arch, lora), {}
+  """Returns the names and shapes that the tensors must have."""
+  shapes, expected = _shapes(arch, lora), {}
   for piece in _pieces(arch, lora):
-    lead = int(piece.place is not None)
+    lead = int(piece.layer is not None)
     a = shapes[f"{piece.path}/lora_a"].shape[lead:]
     b = shapes[f"{piece.path}/lora_b"].shape[lead:]
     outputs = math.prod(b[1:]) * piece.source.parts
     if piece.path == "head":
       outputs = arch.vocab_size
-    wanted[piece.key + _A] = (lora.rank, math.prod(a[:-1]))
-    wanted[piece.key + _B] = (outputs, lora.rank)
-  return wanted
+    expected[piece.key + _A] = (lora.rank, math.prod(a[:-1]))
+    expected[piece.key + _B] = (outputs, lora.rank)
+  return expected
 
 
 @functools.cache

@@ -56,13 +56,13 @@ def read(directory: pathlib.Path, same_ids: bool) -> Base:
   Raises:
     InputError: config.json is missing, or a file is damaged.
   """
-  found = [files.read_json(directory / files.CONFIG), {}]
+  contents = [files.read_json(directory / files.CONFIG), {}]
   if (directory / GENERATION).is_file():
-    found[1] = files.read_json(directory / GENERATION)
-  return Base(*(_kept(said, same_ids) for said in found))
+    contents[1] = files.read_json(directory / GENERATION)
+  return Base(*(_applicable(content, same_ids) for content in contents))
 
 
-def described(
+def describe(
     arch: config.Model, dtype: str, tokens: Tokens, base: Base | None
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
   """Returns the contents of the files of a model.
@@ -79,22 +79,24 @@ def described(
   Raises:
     InputError: no Hugging Face family has such an architecture.
   """
-  kind, said = families.family_of(arch, base.config if base else None)
+  kind, content = families.family_of(arch, base.config if base else None)
   generation = dict(base.generation) if base else {}
-  ids = {name: said[name] for name in _NAMES if name in said} or tokens.ids
-  ended = {_EOS: _ends(ids.get(_EOS), tokens.ends)}
-  types = [name for name in _DTYPES if name in said] or _DTYPES[:1]
-  said = {**said, **ids, **ended, **dict.fromkeys(types, dtype)}
+  ids = {
+      name: content[name] for name in _NAMES if name in content
+  } or tokens.ids
+  end_ids = {_EOS: _ends(ids.get(_EOS), tokens.ends)}
+  types = [name for name in _DTYPES if name in content] or _DTYPES[:1]
+  content = {**content, **ids, **end_ids, **dict.fromkeys(types, dtype)}
   ids = {name: generation[name] for name in _NAMES if name in generation} or ids
-  ended = {_EOS: _ends(ids.get(_EOS), tokens.ends)}
-  return kind, said, {**generation, **ids, **ended}
+  end_ids = {_EOS: _ends(ids.get(_EOS), tokens.ends)}
+  return kind, content, {**generation, **ids, **end_ids}
 
 
-def _kept(said: Mapping[str, Any], same_ids: bool) -> dict[str, Any]:
+def _applicable(content: Mapping[str, Any], same_ids: bool) -> dict[str, Any]:
   """Returns the fields of a base's file that apply to the export."""
   return {
       field: value
-      for field, value in said.items()
+      for field, value in content.items()
       if field not in _CODE and (same_ids or not _holds_ids(field))
   }
 
@@ -104,10 +106,10 @@ def _holds_ids(field: str) -> bool:
 
 
 def _ends(known: Any, ends: Sequence[int]) -> int | list[int] | None:
-  """Returns the ids that end an answer: known ones first, then the others."""
-  before = known if isinstance(known, list) else [known]
-  found = [i for i in before if i is not None]
-  found += [i for i in ends if i not in found]
+  """Returns the ids that end an answer: those of the base, then all others."""
+  base_ids = known if isinstance(known, list) else [known]
+  ids = [i for i in base_ids if i is not None]
+  ids += [i for i in ends if i not in ids]
   if isinstance(known, list):
-    return found
-  return found[0] if len(found) == 1 else found or None
+    return ids
+  return ids[0] if len(ids) == 1 else ids or None

@@ -1,8 +1,8 @@
-"""Families of models: config.json in fields of the one decoder, and back.
+"""Families of models: translates config.json to the decoder's fields and back.
 
-A family is what config.json calls the decoder's fields and what goes without
-saying. No architecture belongs to a family: on export the first one that says
-the same is taken.
+A family defines the names of the decoder's fields in config.json and the fields
+that are implied. An architecture does not belong to a family: an export uses the
+first family that describes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,8 @@ from typing import Any
 from zsgen.core import config, errors, schema, texts
 from zsgen.models.hugging_face import files, names, rope
 
-# Fields of config.Model that are no part of an architecture.
-OWN = ("init", "dtype", "vocab_multiple", "init_std")
+# Fields of config.Model that are not part of an architecture.
+NOT_ARCHITECTURE = ("init", "dtype", "vocab_multiple", "init_std")
 _COMMON = {
     "vocab_size": "vocab_size",
     "layers": "num_hidden_layers",
@@ -38,7 +38,7 @@ _GEMMA = {
     "score_cap": "attn_logit_softcapping",
     "logit_cap": "final_logit_softcapping",
 }
-_GEMMA_IS = {
+_GEMMA_IMPLIED = {
     "norm_plus_one": True,
     "post_norms": True,
     "embedding_scaled": True,
@@ -54,7 +54,7 @@ _GPT2 = {
     "max_positions": "n_positions",
     "tied": "tie_word_embeddings",
 }
-_GPT2_IS = {
+_GPT2_IMPLIED = {
     "norm": "layer",
     "gated": False,
     "positions": "learned",
@@ -62,16 +62,16 @@ _GPT2_IS = {
     "out_bias": True,
     "mlp_bias": True,
 }
-# What config.json may not say otherwise.
-_MUST: dict[str, tuple] = {
+# Values that config.json must have if it has the field.
+_ALLOWED: dict[str, tuple] = {
     "quantization_config": (None,),
     "use_bidirectional_attention": (None, False),
     "add_cross_attention": (None, False),
     "scale_attn_weights": (None, True),
     "scale_attn_by_inverse_layer_idx": (None, False),
 }
-# Bounds of sizes.
-_MOST, _LARGEST = {"layers": 10_000}, 2**31
+# Largest sizes.
+_LARGEST_OF, _LARGEST = {"layers": 10_000}, 2**31
 _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
@@ -80,33 +80,34 @@ _ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
-_WRITTEN = {"gelu_tanh": "gelu_pytorch_tanh"}
+_EXPORTED_ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}
 _KINDS = {"full_attention": "global", "sliding_attention": "local"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-  """What a family's config.json says.
+  """A family's config.json.
 
   Attributes:
-    architecture: transformers' class.
-    fields: of `config.Model`, as config.json calls them.
-    names: what its weights are called.
-    is_: fields of `config.Model` that go without saying.
-    windows: "none": no block has one; "all": all have it or none;
-      "layers": each layer's kind is listed; "switched": so, and a switch.
-    must: what config.json may not say otherwise, beside `_MUST`.
+    architecture: the class in transformers.
+    fields: fields of `config.Model` and their names in config.json.
+    names: the names of the weights.
+    implied: fields of `config.Model` that config.json does not have.
+    windows: "none": no block has a window; "all": all blocks have it or none;
+      "layers": the kind of every layer is listed; "switched": the same, with a
+      switch.
+    allowed: values that config.json must have, in addition to `_ALLOWED`.
   """
 
   architecture: str
   fields: Mapping[str, str]
   names: names.Names
-  is_: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  implied: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   windows: str = "none"
-  must: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+  allowed: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
 
-# By model_type. The first that fits an architecture is the one exported.
+# Keyed by model_type. An export uses the first one that fits the architecture.
 FAMILIES = {
     "llama": Family(
         "LlamaForCausalLM",
@@ -131,47 +132,51 @@ FAMILIES = {
         windows="switched",
     ),
     "gemma2": Family(
-        "Gemma2ForCausalLM", _GEMMA, names.GEMMA, _GEMMA_IS, windows="layers"
+        "Gemma2ForCausalLM",
+        _GEMMA,
+        names.GEMMA,
+        _GEMMA_IMPLIED,
+        windows="layers",
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
-        {mine: _GEMMA[mine] for mine in _GEMMA if mine != "score_cap"},
+        {name: _GEMMA[name] for name in _GEMMA if name != "score_cap"},
         names.GEMMA,
-        {**_GEMMA_IS, "qk_norm": True},
+        {**_GEMMA_IMPLIED, "qk_norm": True},
         windows="layers",
-        # transformers reads it, and leaves it out of what it computes.
-        must={"attn_logit_softcapping": (None,)},
+        # transformers reads the field but ignores it.
+        allowed={"attn_logit_softcapping": (None,)},
     ),
-    "gpt2": Family("GPT2LMHeadModel", _GPT2, names.GPT2, _GPT2_IS),
+    "gpt2": Family("GPT2LMHeadModel", _GPT2, names.GPT2, _GPT2_IMPLIED),
 }
 
 
 def arch_of(directory: pathlib.Path) -> config.Model:
-  """The architecture that a directory's config.json describes.
+  """Returns the architecture that a directory's config.json describes.
 
   Args:
-    directory: in Hugging Face's layout.
+    directory: a directory in Hugging Face's layout.
 
   Returns:
     An architecture with `init` "new".
 
   Raises:
-    InputError: no config.json, or a model that the decoder does not compute.
+    InputError: there is no config.json, or the model is not supported.
   """
   kind = kind_of(directory)
   path = directory / files.CONFIG
-  said = files.read_json(path)
-  _check_sizes(said, kind, path)
+  settings = files.read_json(path)
+  _check_sizes(settings, kind, path)
   try:
-    # Fills in what older files leave out or call otherwise.
-    filled = _config_class(kind).from_dict(said).to_dict()
-  except Exception as error:  # transformers raises many kinds.
+    # Completes older files and renames their fields.
+    complete = _config_class(kind).from_dict(settings).to_dict()
+  except Exception as error:  # transformers raises many types.
     reason = " ".join(str(error).split())
     raise errors.InputError(
         f"{path}: transformers cannot read it ({reason}). Download it again."
     ) from error
   try:
-    return _arch(filled, FAMILIES[kind], str(path))
+    return _arch(complete, FAMILIES[kind], str(path))
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise errors.InputError(
         f"{path}: a field is missing or is not a valid number"
@@ -180,32 +185,32 @@ def arch_of(directory: pathlib.Path) -> config.Model:
 
 
 def _check_sizes(
-    said: Mapping[str, Any], kind: str, path: pathlib.Path
+    settings: Mapping[str, Any], kind: str, path: pathlib.Path
 ) -> None:
-  """Raises InputError for sizes that no model has; layers are made lists of."""
+  """Raises InputError for sizes that no model has, before lists are built."""
   fields = FAMILIES[kind].fields
-  for mine, theirs in fields.items():
-    value, most = said.get(theirs), _MOST.get(mine, _LARGEST)
-    if isinstance(value, int) and abs(value) > most:
+  for field, key in fields.items():
+    value, largest = settings.get(key), _LARGEST_OF.get(field, _LARGEST)
+    if isinstance(value, int) and abs(value) > largest:
       raise errors.InputError(
-          f"{path}: {theirs} is {texts.short(str(value), 40)}, more than any"
-          f" model has ({most:,}). The file is damaged; download it again."
+          f"{path}: {key} is {texts.short(str(value), 40)}, more than any"
+          f" model has ({largest:,}). The file is damaged; download it again."
       )
 
 
 def kind_of(directory: pathlib.Path) -> str:
-  """The model_type of a directory: a name in `FAMILIES`.
+  """Returns the model_type of a directory: a name in `FAMILIES`.
 
   Raises:
-    InputError: no config.json, or another model.
+    InputError: there is no config.json, or the model is not supported.
   """
   path = directory / files.CONFIG
-  said = files.read_json(path)
-  kind = said.get("model_type")
+  settings = files.read_json(path)
+  kind = settings.get("model_type")
   if kind not in FAMILIES:
     raise errors.InputError(
-        f"{path}: model_type {kind!r} is not computed here. There are:"
-        f" {', '.join(FAMILIES)}.{_instead(said)}"
+        f"{path}: model_type {kind!r} is not supported. Supported are"
+        f" {', '.join(FAMILIES)}.{_advice(settings)}"
     )
   return kind
 
@@ -213,54 +218,54 @@ def kind_of(directory: pathlib.Path) -> str:
 def family_of(
     arch: config.Model, base: Mapping[str, Any] | None = None
 ) -> tuple[str, dict[str, Any]]:
-  """The family that says what an architecture is.
+  """Returns the family that can describe an architecture.
 
   Args:
     arch: the architecture.
-    base: a config.json that is taken, with all that it says, if it is of this
+    base: a config.json whose other settings are kept if it has this
       architecture.
 
   Returns:
-    Its model_type, and the content of config.json.
+    The model_type and the content of config.json.
 
   Raises:
-    InputError: no family has such an architecture.
+    InputError: no family has this architecture.
   """
   bare = _bare(arch)
-  if base is not None and (said := _moved(base, bare)):
-    return said["model_type"], said
+  if base is not None and (settings := _update_base(base, bare)):
+    return settings["model_type"], settings
   refusals = []
   for kind, family in FAMILIES.items():
     try:
-      said = _said(bare, family)
-      filled = _config_class(kind)(**said).to_dict()
-      found = _arch(filled, family, kind)
-    except Exception as error:  # transformers raises many kinds.
+      settings = _describe(bare, family)
+      complete = _config_class(kind)(**settings).to_dict()
+      described = _arch(complete, family, kind)
+    except Exception as error:  # transformers raises many types.
       refusals.append(f"{kind}: {' '.join(str(error).split())}")
       continue
-    differing = _differing(found, bare)
+    differing = _differing(described, bare)
     if not differing:
-      named = dict(model_type=kind, architectures=[family.architecture])
-      return kind, {**said, **named}
+      identity = dict(model_type=kind, architectures=[family.architecture])
+      return kind, {**settings, **identity}
     refusals.append(f"{kind}: {', '.join(differing)}")
   raise errors.InputError(
-      "No Hugging Face family has the architecture of config.model; what"
-      f" each says otherwise: {'; '.join(refusals)}. The run's checkpoints"
-      " hold the parameters all the same: config.model.init='run:DIRECTORY'."
+      "No Hugging Face family has the architecture of config.model; the"
+      f" differences are: {'; '.join(refusals)}. The run's checkpoints still"
+      " hold the parameters: config.model.init='run:DIRECTORY'."
   )
 
 
-def _moved(said: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
-  """A config.json with the positions of `arch`; {} if it is another's."""
-  family = FAMILIES[said["model_type"]]
-  found = dict(said)
-  positions = family.fields["max_positions"]
-  if found.get(positions, arch.max_positions) != arch.max_positions:
-    found[positions] = arch.max_positions
-  filled = _config_class(said["model_type"]).from_dict(found).to_dict()
-  if _differing(_arch(filled, family, files.CONFIG), arch):
+def _update_base(base: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
+  """Returns a config.json with the positions of `arch`, or {} if it differs."""
+  family = FAMILIES[base["model_type"]]
+  settings = dict(base)
+  key = family.fields["max_positions"]
+  if settings.get(key, arch.max_positions) != arch.max_positions:
+    settings[key] = arch.max_positions
+  complete = _config_class(base["model_type"]).from_dict(settings).to_dict()
+  if _differing(_arch(complete, family, files.CONFIG), arch):
     return {}
-  return {**found, "architectures": [family.architecture]}
+  return {**settings, "architectures": [family.architecture]}
 
 
 def _config_class(kind: str) -> Callable[..., Any]:
@@ -276,45 +281,47 @@ def _config_class(kind: str) -> Callable[..., Any]:
   return transformers.CONFIG_MAPPING[kind]
 
 
-def _instead(said: Mapping[str, Any]) -> str:
-  """What to do with a model that is more than its text."""
-  text = said.get("text_config")
+def _advice(settings: Mapping[str, Any]) -> str:
+  """Returns what to do about a model that is not only a text model."""
+  text = settings.get("text_config")
   if isinstance(text, Mapping) and text.get("model_type") in FAMILIES:
     return (
-        " Its text_config is: save the language model alone, by transformers'"
-        " Auto class for causal models, and give that directory."
+        " Its text_config is: save the language model on its own with"
+        " transformers' Auto class for causal models, and use that directory."
     )
   return ""
 
 
 def _bare(arch: config.Model) -> config.Model:
-  """The architecture without what is no part of it."""
+  """Returns the architecture without the fields that are not part of it."""
   defaults = config.Model()
-  own = {name: getattr(defaults, name) for name in OWN}
-  return dataclasses.replace(arch, **{**own, "init": "new"})
+  unset = {name: getattr(defaults, name) for name in NOT_ARCHITECTURE}
+  return dataclasses.replace(arch, **{**unset, "init": "new"})
 
 
-def _differing(found: config.Model, wanted: config.Model) -> list[str]:
+def _differing(actual: config.Model, expected: config.Model) -> list[str]:
   return [
-      f"{field.name} {getattr(found, field.name)!r}"
+      f"{field.name} {getattr(actual, field.name)!r}"
       for field in dataclasses.fields(config.Model)
-      if getattr(found, field.name) != getattr(wanted, field.name)
+      if getattr(actual, field.name) != getattr(expected, field.name)
   ]
 
 
-def _arch(said: Mapping[str, Any], family: Family, where: str) -> config.Model:
-  """Fields of the decoder from a config.json that is filled in."""
-  for field, allowed in {**_MUST, **family.must}.items():
-    if said.get(field) not in allowed:
+def _arch(
+    settings: Mapping[str, Any], family: Family, source: str
+) -> config.Model:
+  """Returns the decoder's fields from a complete config.json."""
+  for field, allowed in {**_ALLOWED, **family.allowed}.items():
+    if settings.get(field) not in allowed:
       raise errors.InputError(
-          f"{where}: {field} is {said[field]!r}, which is not computed here;"
+          f"{source}: {field} is {settings[field]!r}, which is not supported;"
           f" only {allowed[-1]!r} is. Use another model."
       )
-  fields = {**family.is_, "init": "new"}
-  for mine, theirs in family.fields.items():
-    fields[mine] = said.get(theirs)
+  fields = {**family.implied, "init": "new"}
+  for name, key in family.fields.items():
+    fields[name] = settings.get(key)
   fields["activation"] = errors.choose(
-      _ACTIVATIONS, fields["activation"], f"{where}: activation"
+      _ACTIVATIONS, fields["activation"], f"{source}: activation"
   )
   width, heads = fields["width"], fields["heads"]
   if fields.get("kv_heads") is None:
@@ -323,29 +330,29 @@ def _arch(said: Mapping[str, Any], family: Family, where: str) -> config.Model:
     fields["head_width"] = width // heads
   if fields["mlp_width"] is None:
     fields["mlp_width"] = 4 * width
-  if family.is_.get("positions") != "learned":
-    fields |= rope.fields(said["rope_parameters"], where)
-  fields |= _windows(said, family, where)
+  if family.implied.get("positions") != "learned":
+    fields |= rope.fields(settings["rope_parameters"], source)
+  fields |= _windows(settings, family, source)
   for name in {"query_width", "score_cap", "logit_cap"} & fields.keys():
     fields[name] = fields[name] or 0.0
   if fields.get("query_width") == fields["head_width"]:
     fields["query_width"] = 0.0
-  # Checks types and ranges: what a damaged file says is told by its field.
-  return schema.check_section(config.Model, fields, where)
+  # Checks types and ranges, so that errors of damaged files name the field.
+  return schema.check_section(config.Model, fields, source)
 
 
 def _windows(
-    said: Mapping[str, Any], family: Family, where: str
+    settings: Mapping[str, Any], family: Family, source: str
 ) -> dict[str, Any]:
-  """The fields `pattern` and `window`."""
-  window = said.get("sliding_window")
+  """Returns the fields `pattern` and `window`."""
+  window = settings.get("sliding_window")
   if family.windows == "none" or not window:
     return {}
   if family.windows == "all":
     return {"pattern": ("local",), "window": window}
   kinds = [
-      errors.choose(_KINDS, kind, f"{where}: layer_types")
-      for kind in said["layer_types"]
+      errors.choose(_KINDS, kind, f"{source}: layer_types")
+      for kind in settings["layer_types"]
   ]
   if "local" not in kinds:
     return {}
@@ -353,35 +360,39 @@ def _windows(
 
 
 def _repeating(kinds: Sequence[str]) -> tuple[str, ...]:
-  """The shortest pattern whose repeats begin with all the kinds."""
+  """Returns the shortest pattern that, repeated, starts with all the kinds."""
   for size in range(1, len(kinds) + 1):
     if all(kind == kinds[i % size] for i, kind in enumerate(kinds)):
       return tuple(kinds[:size])
-  raise AssertionError("A list repeats itself.")
+  raise AssertionError("Every list is its own pattern.")
 
 
-def _said(arch: config.Model, family: Family) -> dict[str, Any]:
-  """What config.json says of an architecture; what it cannot say is lost."""
-  said = {theirs: getattr(arch, mine) for mine, theirs in family.fields.items()}
+def _describe(arch: config.Model, family: Family) -> dict[str, Any]:
+  """Returns config.json for an architecture; unsupported fields are lost."""
+  settings = {key: getattr(arch, name) for name, key in family.fields.items()}
   activation = family.fields["activation"]
-  said[activation] = _WRITTEN.get(said[activation], said[activation])
+  settings[activation] = _EXPORTED_ACTIVATIONS.get(
+      settings[activation], settings[activation]
+  )
   if family.names is names.GPT2 and arch.activation == "gelu_tanh":
-    said[activation] = "gelu_new"
+    settings[activation] = "gelu_new"
   for field in ("attn_logit_softcapping", "final_logit_softcapping"):
-    if field in said:
-      said[field] = said[field] or None
-  if "query_pre_attn_scalar" in said:
-    said["query_pre_attn_scalar"] = round(arch.query_width) or arch.head_width
-  if family.is_.get("positions") != "learned":
-    said["rope_parameters"] = rope.described(arch)
-  local = "local" in arch.pattern
+    if field in settings:
+      settings[field] = settings[field] or None
+  if "query_pre_attn_scalar" in settings:
+    settings["query_pre_attn_scalar"] = (
+        round(arch.query_width) or arch.head_width
+    )
+  if family.implied.get("positions") != "learned":
+    settings["rope_parameters"] = rope.describe(arch)
+  has_window = "local" in arch.pattern
   if family.windows != "none":
-    said["sliding_window"] = arch.window if local else None
+    settings["sliding_window"] = arch.window if has_window else None
   if family.windows == "switched":
-    said["use_sliding_window"] = local
+    settings["use_sliding_window"] = has_window
   if family.windows in ("layers", "switched"):
-    written = {mine: theirs for theirs, mine in _KINDS.items()}
+    layer_names = {kind: name for name, kind in _KINDS.items()}
     repeats = -(-arch.layers // len(arch.pattern))
     kinds = (arch.pattern * repeats)[: arch.layers]
-    said["layer_types"] = [written[kind] for kind in kinds]
-  return said
+    settings["layer_types"] = [layer_names[kind] for kind in kinds]
+  return settings

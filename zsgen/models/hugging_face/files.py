@@ -1,7 +1,8 @@
-"""Files of a model's directory: config.json, and weights as safetensors.
+"""Reads and writes a model's config.json and safetensors files.
 
-A weight is read by slices, from a file that is mapped only meanwhile: a host
-touches what it holds, and memory never has the file beside the parameters.
+Weights are read by slices from a file that is mapped only while it is read: a
+host reads only the slices that it holds, and memory never holds the whole file
+in addition to the parameters.
 """
 
 from collections.abc import Mapping
@@ -18,99 +19,102 @@ from zsgen.core import artifacts, errors, hub, paths, strict_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
+_FILES = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-# What the library says of an error of the system's.
-_NUMBER = re.compile(r"\(os error (\d+)\)")
-_CONVERT = (
+# How the library reports an error of the operating system.
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
+_CONVERSION = (
     "transformers.AutoModelForCausalLM.from_pretrained(DIRECTORY)"
     ".save_pretrained(ANOTHER)"
 )
 
 
 def locate(name: str) -> pathlib.Path:
-  """A directory that is there, or a model downloaded from the hub.
+  """Returns the directory of a model, downloaded from the hub if necessary.
 
   Raises:
-    InputError: there is neither.
+    InputError: there is no such directory and no such model.
   """
-  return hub.locate(name, _WANTED, "config.model.init", "model")
+  return hub.locate(name, _FILES, "config.model.init", "model")
 
 
 def digest(directory: pathlib.Path) -> str:
-  """SHA-256 over the files that decide the parameters.
+  """Returns the SHA-256 over the files that define the parameters.
 
   Raises:
-    InputError: zsgen exported them, and they are not what it wrote.
+    InputError: zsgen exported the files, and they have changed since.
   """
-  names = [CONFIG, *sorted({path.name for path in _places(directory).values()})]
+  names = [
+      CONFIG,
+      *sorted({path.name for path in _locate_weights(directory).values()}),
+  ]
   return artifacts.digest(artifacts.digest_used(directory, names))
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """A JSON object that somebody else wrote.
+  """Reads a JSON object from a file of unknown origin.
 
   Raises:
-    InputError: it is not there, or is none.
+    InputError: the file is missing or does not hold a JSON object.
   """
   if not path.is_file():
     raise errors.InputError(
-        f"{path} is not there. A model's directory holds {CONFIG} and"
+        f"{path} does not exist. A model's directory holds {CONFIG} and"
         f" {WEIGHTS}, or shards with {INDEX}; download all of them."
     )
-  found = strict_json.read(path, "Download it again.", unique=False)
-  if not isinstance(found, dict):
+  content = strict_json.read(path, "Download it again.", unique=False)
+  if not isinstance(content, dict):
     raise errors.InputError(f"{path} is not a JSON object. Download it again.")
-  return found
+  return content
 
 
 class Tensors:
   """The weights of a directory, by name.
 
   Attributes:
-    directory: where they are.
-    shapes: of each weight.
-    types: of each weight's elements, as safetensors calls them.
+    directory: the directory of the model.
+    shapes: the shape of each weight.
+    types: the element type of each weight, by its name in safetensors.
 
   Raises:
-    InputError: no safetensors are there, one of them is damaged, or the index
-      says otherwise than they do.
+    InputError: there are no safetensors, one of them is damaged, or the index
+      does not match them.
   """
 
   def __init__(self, directory: pathlib.Path):
     self.directory = directory
-    self._places = _places(directory)
+    self._paths = _locate_weights(directory)
     self.shapes: dict[str, tuple[int, ...]] = {}
     self.types: dict[str, str] = {}
-    held = set()
-    for path in sorted(set(self._places.values())):
+    pairs = set()
+    for path in sorted(set(self._paths.values())):
       with _open(path) as file:
         for name in file.keys():
-          found = file.get_slice(name)
-          self.shapes[name] = tuple(found.get_shape())
-          self.types[name] = found.get_dtype()
-          held.add((name, path))
-    wrong = sorted({name for name, _ in held ^ set(self._places.items())})
-    if wrong:
+          view = file.get_slice(name)
+          self.shapes[name] = tuple(view.get_shape())
+          self.types[name] = view.get_dtype()
+          pairs.add((name, path))
+    misplaced = sorted({name for name, _ in pairs ^ set(self._paths.items())})
+    if misplaced:
       raise errors.InputError(
-          f"{directory}: {INDEX} and the shards do not agree on the place of"
-          f" {len(wrong)} weights: {', '.join(wrong)}. Download all of them"
-          " again."
+          f"{directory}: {INDEX} and the shards disagree about the file of"
+          f" {len(misplaced)} weights: {', '.join(misplaced)}. Download all of"
+          " them again."
       )
 
   def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-    """A slice of a weight, in the file's element type.
+    """Reads a slice of a weight, in the file's element type.
 
-    What is beyond its axes is left out.
+    The part of the slice that is out of bounds is left out.
     """
     bounds = [
-        each.indices(size)[:2]
-        for each, size in zip(index, self.shapes[name], strict=True)
+        axis.indices(size)[:2]
+        for axis, size in zip(index, self.shapes[name], strict=True)
     ]
-    with _open(self._places[name]) as file:
+    with _open(self._paths[name]) as file:
       if any(start >= stop for start, stop in bounds):
         return np.zeros([max(stop - start, 0) for start, stop in bounds])
-      return file.get_slice(name)[tuple(slice(*each) for each in bounds)]
+      return file.get_slice(name)[tuple(slice(*bound) for bound in bounds)]
 
 
 def write_tensors(
@@ -119,22 +123,22 @@ def write_tensors(
   """Writes a safetensors file that transformers reads.
 
   Raises:
-    OSError: it cannot be written.
+    OSError: the file cannot be written.
   """
   try:
-    # transformers refuses files that do not say so.
+    # transformers refuses files without this field.
     safetensors.numpy.save_file(dict(tensors), path, {"format": "pt"})
   except safetensors.SafetensorError as error:
-    number = _NUMBER.search(str(error))
-    if not number:
+    match = _ERROR_NUMBER.search(str(error))
+    if not match:
       raise
-    code = int(number[1])
+    code = int(match[1])
     raise OSError(code, os.strerror(code), str(path)) from error
-  path.chmod(0o644)  # As the files beside it.
+  path.chmod(0o644)  # Like the other files.
 
 
-def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
-  """The file that each weight is in."""
+def _locate_weights(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns the file of each weight."""
   if (directory / INDEX).is_file():
     weight_map = read_json(directory / INDEX).get("weight_map")
     if not isinstance(weight_map, Mapping) or not all(
@@ -145,32 +149,32 @@ def _places(directory: pathlib.Path) -> dict[str, pathlib.Path]:
           f"{directory / INDEX}: weight_map does not give a file of the"
           " directory for each weight. Download it again."
       )
-    where = f"{directory / INDEX}: weight_map"
-    found = {
-        name: paths.resolve_inside(directory, name, where)
+    option = f"{directory / INDEX}: weight_map"
+    shards = {
+        name: paths.resolve_inside(directory, name, option)
         for name in sorted(set(weight_map.values()))
     }
-    places = {name: found[file] for name, file in weight_map.items()}
-    for path in sorted(set(places.values())):
+    paths_by_name = {name: shards[file] for name, file in weight_map.items()}
+    for path in sorted(set(paths_by_name.values())):
       if not path.is_file():
         raise errors.InputError(
-            f"{path} is not there, though {INDEX} names it. Download all of"
+            f"{path} does not exist, but {INDEX} names it. Download all of"
             " the model's shards."
         )
-    return places
+    return paths_by_name
   if (directory / WEIGHTS).is_file():
     path = directory / WEIGHTS
     with _open(path) as file:
       return dict.fromkeys(file.keys(), path)
-  pickled = sorted(each for kind in _PICKLES for each in directory.glob(kind))
+  pickled = sorted(path for kind in _PICKLES for path in directory.glob(kind))
   if pickled:
     raise errors.InputError(
         f"{directory}: its weights are pickles ({pickled[0].name}), which can"
         " run code and are never read. Convert them once, where torch is"
-        f" installed: {_CONVERT}."
+        f" installed: {_CONVERSION}."
     )
   raise errors.InputError(
-      f"{directory}: neither {WEIGHTS} nor {INDEX} is there. Download the"
+      f"{directory}: neither {WEIGHTS} nor {INDEX} exists. Download the"
       " model's safetensors."
   )
 

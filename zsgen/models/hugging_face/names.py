@@ -1,8 +1,8 @@
-"""What weights are called, and how they lie in a file.
+"""The names of weights and their layout in a file.
 
-Files hold a linear map as a matrix [outputs, inputs] (GPT-2: [inputs,
-outputs]), its axes flattened, one layer a tensor; here the axes are apart and
-the layers of the scanned pattern are stacked.
+In files, a linear map is a matrix [outputs, inputs] (GPT-2: [inputs, outputs])
+with flattened axes, one tensor per layer. The parameters of the decoder have
+separate axes, and the layers of the scanned pattern are stacked.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from zsgen.core import config
 
 _LAYER = re.compile(r"(blocks/(\d+)|rest_(\d+))/(.+)")
 _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-# Leading axes of each kernel that are the map's inputs.
+# The number of leading axes of a kernel that are inputs, if it is not 1.
 _INPUTS = {"attention/out/kernel": 2}
 _LLAMA_BLOCK = {
     "attention_norm": "input_layernorm",
@@ -34,16 +34,16 @@ _FUSED = ("attention/query", "attention/key", "attention/value")
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-  """A family's names.
+  """The names of a family's weights.
 
   Attributes:
-    prefix: of all weights but the head's; files of a model without a head
-      leave it away.
-    layer: of a block, with its number.
-    top: names of what is not in a block, without the prefix.
-    block: names of what is in a block.
+    prefix: the prefix of all weights but the head's; files of models without a
+      head omit it.
+    layer: the prefix of a block, with its number.
+    top: names of weights outside of blocks, without the prefix.
+    block: names of weights in a block.
     flipped: whether matrices are [outputs, inputs].
-    buffers: of weights in old files that are no parameters.
+    buffers: pattern of weights in old files that are not parameters.
   """
 
   prefix: str
@@ -92,14 +92,14 @@ HEAD = "lm_head.weight"
 
 
 class Source(NamedTuple):
-  """Where one layer of a parameter lies.
+  """The location of one layer of a parameter.
 
   Attributes:
-    name: of the weight.
-    inputs: leading axes of the parameter that are inputs; 0: a vector.
+    name: the name of the weight.
+    inputs: number of leading axes that are inputs; 0 for vectors.
     flipped: whether the weight is [outputs, inputs].
-    part: of the outputs of a weight that several parameters share.
-    parts: how many share it.
+    part: index of the parameter among those that share the weight's outputs.
+    parts: number of parameters that share the weight.
   """
 
   name: str
@@ -110,44 +110,49 @@ class Source(NamedTuple):
 
 
 def sources(path: str, arch: config.Model, names: Names) -> list[Source]:
-  """Where a parameter lies: one source a layer, or one for all of it.
+  """Returns the sources of a parameter: one per layer, or a single one.
 
   Args:
-    path: of the parameter, such as "blocks/0/mlp/up/kernel".
-    arch: whose parameter it is.
-    names: of its family.
+    path: path of the parameter, such as "blocks/0/mlp/up/kernel".
+    arch: the architecture.
+    names: the names of its family.
   """
   if path == "head/kernel":
     return [Source(HEAD, inputs=1, flipped=True)]
-  found = _LAYER.fullmatch(path)
-  if not found:
+  match = _LAYER.fullmatch(path)
+  if not match:
     name, _, leaf = path.partition("/")
-    said = names.prefix + names.top[name]
+    weight = names.prefix + names.top[name]
     if leaf:
-      return [Source(f"{said}.{_SUFFIX[leaf]}", inputs=0, flipped=False)]
-    return [Source(said, inputs=1, flipped=False)]
-  _, place, left, inside = found.groups()
+      return [Source(f"{weight}.{_SUFFIX[leaf]}", inputs=0, flipped=False)]
+    return [Source(weight, inputs=1, flipped=False)]
+  _, position, rest_index, name = match.groups()
   return [
-      _in_block(names, number, inside) for number in _numbers(arch, place, left)
+      _in_block(names, number, name)
+      for number in _numbers(arch, position, rest_index)
   ]
 
 
-def _numbers(arch: config.Model, place: str | None, left: str | None) -> range:
-  """Layers that a stacked parameter, or one left over, is of."""
+def _numbers(
+    arch: config.Model, position: str | None, rest_index: str | None
+) -> range:
+  """Returns the layers of a stacked parameter or of one of the remaining
+  blocks.
+  """
   size = len(arch.pattern)
-  whole = arch.layers // size * size
-  if left is not None:
-    return range(whole + int(left), whole + int(left) + 1)
-  return range(int(place or 0), whole, size)
+  repeated = arch.layers // size * size
+  if rest_index is not None:
+    return range(repeated + int(rest_index), repeated + int(rest_index) + 1)
+  return range(int(position or 0), repeated, size)
 
 
-def _in_block(names: Names, number: int, inside: str) -> Source:
-  module, leaf = inside.rsplit("/", 1)
-  said = names.block[module]
-  parts = [each for each, name in names.block.items() if name == said]
+def _in_block(names: Names, number: int, path: str) -> Source:
+  module, leaf = path.rsplit("/", 1)
+  weight = names.block[module]
+  parts = [part for part, name in names.block.items() if name == weight]
   return Source(
-      name=f"{names.prefix}{names.layer.format(number)}{said}.{_SUFFIX[leaf]}",
-      inputs=_INPUTS.get(inside, 1) if leaf == "kernel" else 0,
+      name=f"{names.prefix}{names.layer.format(number)}{weight}.{_SUFFIX[leaf]}",
+      inputs=_INPUTS.get(path, 1) if leaf == "kernel" else 0,
       flipped=names.flipped and leaf == "kernel",
       part=parts.index(module),
       parts=len(parts),

@@ -1,4 +1,4 @@
-"""Weights from safetensors onto the mesh, each host only what it holds."""
+"""Reads safetensors onto the mesh; each host reads only what it holds."""
 
 from collections.abc import Mapping, Sequence
 import functools
@@ -16,52 +16,55 @@ from zsgen.models import model
 from zsgen.models.hugging_face import families, files
 from zsgen.models.hugging_face import names as names_lib
 
-# Bytes at which jax wants a buffer to begin.
+# Alignment of buffers that JAX uses without a copy, in bytes.
 _ALIGNED = 64
 
-# Element types that are read; others are codes of a quantization.
+# Supported element types; others are codes of a quantization.
 _FLOATS = ("F32", "BF16", "F16", "F64")
 
 
 def load(
     directory: pathlib.Path, arch: config.Model, shardings: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Reads weights: all of them, or none.
+  """Reads all weights, or none.
 
-  Largest parameters come first and each is read by the slices that a device
-  holds, so that host memory never has much beside the parameters.
+  The largest parameters come first, and each is read in the slices that a device
+  holds, so that host memory holds little more than the parameters.
 
   Args:
-    directory: in Hugging Face's layout.
-    arch: as `arch_of` says; `vocab_multiple` pads the vocabulary by zeros.
-    shardings: of each parameter, as nested dictionaries.
+    directory: a directory in Hugging Face's layout.
+    arch: the result of `arch_of`; `vocab_multiple` pads the vocabulary with
+      zeros.
+    shardings: the shardings of the parameters, as nested dictionaries.
 
   Returns:
     Nested dictionaries of float32 arrays with those shardings.
 
   Raises:
-    InputError: a file that is missing or damaged, or weights that are
-      missing, left over or of another shape.
+    InputError: a file is missing or damaged, or weights are missing,
+      unexpected or have another shape.
   """
   names = families.FAMILIES[families.kind_of(directory)].names
   tensors = files.Tensors(directory)
-  new = model.Model.from_config(arch).init
-  shapes = _flat(jax.eval_shape(new, jax.random.key(0)))
+  init = model.Model.from_config(arch).init
+  shapes = _flat(jax.eval_shape(init, jax.random.key(0)))
   reader = _Reader(tensors, arch, names, shapes)
   reader.check()
-  places = _flat(shardings)
-  found = {}
+  flat_shardings = _flat(shardings)
+  params = {}
   for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
-    found[path] = jax.make_array_from_callback(
-        shapes[path].shape, places[path], functools.partial(reader.read, path)
+    params[path] = jax.make_array_from_callback(
+        shapes[path].shape,
+        flat_shardings[path],
+        functools.partial(reader.read, path),
     )
-    # Copies are made in the background: never two parameters' at once.
-    jax.block_until_ready(found[path])
-  return traverse_util.unflatten_dict(found, sep="/")
+    # Copies run in the background; wait, to hold one at a time.
+    jax.block_until_ready(params[path])
+  return traverse_util.unflatten_dict(params, sep="/")
 
 
 class _Reader:
-  """Slices of parameters from a directory's weights."""
+  """Reads slices of parameters from a directory's weights."""
 
   def __init__(
       self,
@@ -74,55 +77,59 @@ class _Reader:
     self._arch = arch
     self._names = names
     self._shapes = shapes
-    # What the file calls each weight: models without a head have no prefix.
-    self._called = {self._full(name): name for name in tensors.shapes}
+    # Names in the file: those of models without a head have no prefix.
+    self._file_names = {self._full(name): name for name in tensors.shapes}
 
   def check(self) -> None:
-    """Raises listing every weight that is not as config.json says."""
-    wanted = self._wanted()
-    found = {
-        name: self._tensors.shapes[called]
-        for name, called in self._called.items()
+    """Raises InputError that lists every weight that does not fit config.json."""
+    expected = self._expected_shapes()
+    shapes = {
+        name: self._tensors.shapes[file_name]
+        for name, file_name in self._file_names.items()
         if not re.fullmatch(self._names.buffers, name)
     }
-    if self._arch.tied and names_lib.HEAD in found:
+    if self._arch.tied and names_lib.HEAD in shapes:
       self._check_tied()
-      del found[names_lib.HEAD]
-    wrong = [f"{name} is missing" for name in sorted({*wanted} - {*found})]
-    wrong += [
-        f"{name} {list(found[name])} is left over"
-        for name in sorted({*found} - {*wanted})
+      del shapes[names_lib.HEAD]
+    problems = [
+        f"{name} is missing" for name in sorted({*expected} - {*shapes})
     ]
-    wrong += [
-        f"{name} is {list(found[name])}, not {list(wanted[name])}"
-        for name in sorted({*found} & {*wanted})
-        if found[name] != wanted[name]
+    problems += [
+        f"{name} {list(shapes[name])} is left over"
+        for name in sorted({*shapes} - {*expected})
     ]
-    types = {name: self._tensors.types[self._called[name]] for name in found}
-    wrong += [
-        f"{name} is of {types[name]}, not of {' or '.join(_FLOATS)}"
-        for name in sorted({*found} & {*wanted})
+    problems += [
+        f"{name} is {list(shapes[name])}, not {list(expected[name])}"
+        for name in sorted({*shapes} & {*expected})
+        if shapes[name] != expected[name]
+    ]
+    types = {
+        name: self._tensors.types[self._file_names[name]] for name in shapes
+    }
+    problems += [
+        f"{name} is {types[name]}, not {' or '.join(_FLOATS)}"
+        for name in sorted({*shapes} & {*expected})
         if types[name] not in _FLOATS
     ]
-    if wrong:
+    if problems:
       raise errors.InputError(
-          f"{self._tensors.directory}: {len(wrong)} weights do not fit"
-          f" {files.CONFIG}: {'; '.join(wrong)}. Nothing was taken; download"
-          " the model again."
+          f"{self._tensors.directory}: {len(problems)} weights do not fit"
+          f" {files.CONFIG}: {'; '.join(problems)}. Nothing was loaded;"
+          " download the model again."
       )
 
   def read(self, path: str, index: tuple[slice, ...]) -> np.ndarray:
-    """A slice of a parameter, float32."""
+    """Reads a slice of a parameter, as float32."""
     shape = self._shapes[path].shape
     index = tuple(
-        slice(*each.indices(size))
-        for each, size in zip(index, shape, strict=True)
+        slice(*axis.indices(size))
+        for axis, size in zip(index, shape, strict=True)
     )
     sources = names_lib.sources(path, self._arch, self._names)
-    out = _zeros([each.stop - each.start for each in index])
+    out = _zeros([axis.stop - axis.start for axis in index])
     if path.startswith("blocks/"):
-      for place, source in enumerate(sources[index[0]]):
-        self._fill(out[place], source, shape[1:], index[1:])
+      for layer, source in enumerate(sources[index[0]]):
+        self._fill(out[layer], source, shape[1:], index[1:])
     else:
       self._fill(out, sources[0], shape, index)
     return out
@@ -134,39 +141,39 @@ class _Reader:
       shape: tuple[int, ...],
       index: tuple[slice, ...],
   ) -> None:
-    """Reads a slice of one layer; what is beyond the file's rows stays 0."""
-    called = self._called[source.name]
+    """Reads a slice of one layer; rows beyond those of the file remain 0."""
+    name = self._file_names[source.name]
     inputs = _flattened(shape[: source.inputs], index[: source.inputs])
     width = math.prod(shape[source.inputs :])
     outputs = _flattened(shape[source.inputs :], index[source.inputs :])
     first = source.part * width
     outputs = slice(first + outputs.start, first + outputs.stop)
     if not source.inputs:
-      out[...] = self._tensors.read(called, (outputs,)).reshape(out.shape)
+      out[...] = self._tensors.read(name, (outputs,)).reshape(out.shape)
       return
-    wanted = (outputs, inputs) if source.flipped else (inputs, outputs)
-    found = self._tensors.read(called, wanted)
-    found = found.T if source.flipped else found
+    matrix_index = (outputs, inputs) if source.flipped else (inputs, outputs)
+    matrix = self._tensors.read(name, matrix_index)
+    matrix = matrix.T if source.flipped else matrix
     rows = out.reshape(inputs.stop - inputs.start, -1)
-    rows[: found.shape[0], : found.shape[1]] = found
+    rows[: matrix.shape[0], : matrix.shape[1]] = matrix
 
-  def _wanted(self) -> dict[str, tuple[int, ...]]:
-    """Names and shapes that the weights must have."""
-    wanted = {}
+  def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+    """Returns the names and shapes that the weights must have."""
+    shapes = {}
     for path, leaf in self._shapes.items():
       shape = leaf.shape[1:] if path.startswith("blocks/") else leaf.shape
       for source in names_lib.sources(path, self._arch, self._names):
         sizes = self._sizes(path, shape, source)
-        wanted[source.name] = sizes[::-1] if source.flipped else sizes
-    return wanted
+        shapes[source.name] = sizes[::-1] if source.flipped else sizes
+    return shapes
 
   def _sizes(
       self, path: str, shape: tuple[int, ...], source: names_lib.Source
   ) -> tuple[int, ...]:
-    """Inputs and outputs of a weight in the file, or outputs alone."""
+    """Returns the inputs and outputs of a weight in the file, or its outputs."""
     if path in ("embedding", "head/kernel"):
-      known = (self._arch.vocab_size, self._arch.width)
-      return known if path == "embedding" else known[::-1]
+      table = (self._arch.vocab_size, self._arch.width)
+      return table if path == "embedding" else table[::-1]
     outputs = math.prod(shape[source.inputs :]) * source.parts
     if not source.inputs:
       return (outputs,)
@@ -175,20 +182,22 @@ class _Reader:
   def _full(self, name: str) -> str:
     prefix = self._names.prefix
     if name == names_lib.HEAD or any(
-        each.startswith(prefix) for each in self._tensors.shapes
+        weight.startswith(prefix) for weight in self._tensors.shapes
     ):
       return name
     return prefix + name
 
   def _check_tied(self) -> None:
-    """Raises if a head is there that the tied model would not use."""
+    """Raises InputError if the file has a head that the tied model would not
+    use.
+    """
     embedding = self._names.prefix + self._names.top["embedding"]
-    both = [
-        self._tensors.read(self._called[name], (slice(None), slice(None)))
+    arrays = [
+        self._tensors.read(self._file_names[name], (slice(None), slice(None)))
         for name in (names_lib.HEAD, embedding)
-        if name in self._called
+        if name in self._file_names
     ]
-    if len(both) == 2 and not np.array_equal(*both):
+    if len(arrays) == 2 and not np.array_equal(*arrays):
       raise errors.InputError(
           f"{self._tensors.directory}: {files.CONFIG} says tie_word_embeddings,"
           f" but {names_lib.HEAD} differs from {embedding}. Set it to false"
@@ -197,7 +206,7 @@ class _Reader:
 
 
 def _zeros(shape: Sequence[int]) -> np.ndarray:
-  """Float32 zeros where the CPU's devices take arrays without a copy."""
+  """Returns float32 zeros that CPU devices use without a copy."""
   size = 4 * math.prod(shape)
   raw = np.zeros(size + _ALIGNED, np.uint8)
   first = -raw.ctypes.data % _ALIGNED
@@ -209,15 +218,15 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flattened(shape: tuple[int, ...], index: tuple[slice, ...]) -> slice:
-  """The slice of axes that are flattened into one; only the first is cut."""
+  """Returns the slice of flattened axes, of which only the first is split."""
   if not shape:
     return slice(0, 1)
   if any(
-      (each.start, each.stop) != (0, size)
-      for each, size in zip(index[1:], shape[1:], strict=True)
+      (axis.start, axis.stop) != (0, size)
+      for axis, size in zip(index[1:], shape[1:], strict=True)
   ):
     raise AssertionError(
-        "zsgen.core.mesh.RULES split the first of such axes only."
+        "zsgen.core.mesh.RULES may split only the first of such axes."
     )
   step = math.prod(shape[1:])
   return slice(index[0].start * step, index[0].stop * step)

@@ -1,4 +1,4 @@
-"""A directory that transformers loads."""
+"""Writes a directory that transformers loads."""
 
 from collections.abc import Iterator, Mapping
 import math
@@ -14,7 +14,7 @@ from zsgen.models.hugging_face import config_files, families, files
 from zsgen.models.hugging_face import names as names_lib
 
 _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
-# Largest file of weights, bytes.
+# Largest size of a file of weights, in bytes.
 _SHARD = 2_000_000_000
 
 
@@ -30,28 +30,28 @@ def save(
   """Writes config.json, generation_config.json and safetensors.
 
   Either all files are written or none. Rows that pad the vocabulary are left
-  out. Besides the parameters, memory holds one file of weights at a time.
+  out. In addition to the parameters, memory holds one file of weights at a time.
 
   Args:
-    directory: must not hold anything yet.
-    params: nested dictionaries of arrays.
-    arch: the architecture that they are of.
+    directory: a directory that does not exist or is empty.
+    params: parameters, as nested dictionaries of arrays.
+    arch: their architecture.
     dtype: element type of the files: "float32" or "bfloat16".
-    tokens: ids of the tokenizer beside it; none by default.
-    base: what the files of the base say, which stays.
-    largest: bytes of a file of weights.
+    tokens: token ids of the exported tokenizer; none by default.
+    base: the files of the base, whose other settings are kept.
+    largest: the largest size of a file of weights, in bytes.
 
   Raises:
-    InputError: the directory is there and is not empty, or no Hugging Face
-      family has such an architecture.
+    InputError: the directory is not empty, or no Hugging Face family has this
+      architecture.
   """
   if directory.exists() and any(directory.iterdir()):
     raise errors.InputError(
-        f"{directory} is there and not empty: weights are never written over."
-        " Give another directory, or delete this one."
+        f"{directory} is not empty, and weights are never overwritten."
+        " Choose another directory, or delete this one."
     )
-  with artifacts.writing(directory) as beside:
-    write(beside, params, arch, dtype, tokens, base, largest)
+  with artifacts.writing(directory) as partial:
+    write(partial, params, arch, dtype, tokens, base, largest)
 
 
 def write(
@@ -63,21 +63,21 @@ def write(
     base: config_files.Base | None = None,
     largest: int = _SHARD,
 ) -> None:
-  """As `save`, file by file into a directory that is there and empty."""
-  kind, said, generation = config_files.described(
+  """Writes the files of `save` one by one into an existing empty directory."""
+  kind, settings, generation = config_files.describe(
       arch, dtype, tokens or config_files.Tokens(), base
   )
   flat = traverse_util.flatten_dict(params, sep="/")
-  whole = _whole(flat, arch, families.FAMILIES[kind].names)
-  artifacts.write_json(directory / files.CONFIG, said)
+  pieces = _group_pieces(flat, arch, families.FAMILIES[kind].names)
+  artifacts.write_json(directory / files.CONFIG, settings)
   artifacts.write_json(directory / config_files.GENERATION, generation)
-  _write(directory, flat, whole, arch, dtype, largest)
+  _write(directory, flat, pieces, arch, dtype, largest)
 
 
 def _write(
     directory: pathlib.Path,
     flat: Mapping[str, Any],
-    whole: Mapping[str, list[tuple[str, int | None, names_lib.Source]]],
+    pieces_of: Mapping[str, list[tuple[str, int | None, names_lib.Source]]],
     arch: config.Model,
     dtype: str,
     largest: int,
@@ -85,30 +85,32 @@ def _write(
   """Writes the weights, in one file or in shards with an index."""
   sizes = {
       name: (
-          sum(_size(flat[path], place) for path, place, _ in pieces)
+          sum(_size(flat[path], layer) for path, layer, _ in pieces)
           * np.dtype(_DTYPES[dtype]).itemsize
       )
-      for name, pieces in whole.items()
+      for name, pieces in pieces_of.items()
   }
   shards = list(_shards(sizes, largest))
-  places = {}
+  weight_map = {}
   for number, names in enumerate(shards, 1):
     file = files.WEIGHTS
     if len(shards) > 1:
       file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-    tensors = {name: _tensor(flat, whole[name], arch, dtype) for name in names}
+    tensors = {
+        name: _tensor(flat, pieces_of[name], arch, dtype) for name in names
+    }
     files.write_tensors(directory / file, tensors)
-    places |= dict.fromkeys(names, file)
+    weight_map |= dict.fromkeys(names, file)
   if len(shards) > 1:
     index = {
         "metadata": {"total_size": sum(sizes.values())},
-        "weight_map": places,
+        "weight_map": weight_map,
     }
     artifacts.write_json(directory / files.INDEX, index)
 
 
 def _shards(sizes: Mapping[str, int], largest: int) -> Iterator[list[str]]:
-  """Names of the weights of each file."""
+  """Yields the names of the weights of each file."""
   names: list[str] = []
   room = largest
   for name, size in sizes.items():
@@ -120,24 +122,24 @@ def _shards(sizes: Mapping[str, int], largest: int) -> Iterator[list[str]]:
   yield names
 
 
-def _whole(
+def _group_pieces(
     flat: Mapping[str, Any], arch: config.Model, names: names_lib.Names
 ) -> dict[str, list[tuple[str, int | None, names_lib.Source]]]:
-  """For each weight of the file its pieces: path, place in a stack, source."""
-  found: dict[str, list] = {}
+  """Returns the pieces of each weight: path, layer in a stack and source."""
+  groups: dict[str, list] = {}
   for path in flat:
-    stacked = path.startswith("blocks/")
-    for place, source in enumerate(names_lib.sources(path, arch, names)):
-      piece = (path, place if stacked else None, source)
-      found.setdefault(source.name, []).append(piece)
+    is_stacked = path.startswith("blocks/")
+    for layer, source in enumerate(names_lib.sources(path, arch, names)):
+      piece = (path, layer if is_stacked else None, source)
+      groups.setdefault(source.name, []).append(piece)
   return {
       name: sorted(pieces, key=lambda piece: piece[2].part)
-      for name, pieces in sorted(found.items())
+      for name, pieces in sorted(groups.items())
   }
 
 
-def _size(leaf: Any, place: int | None) -> int:
-  return math.prod(leaf.shape if place is None else leaf.shape[1:])
+def _size(leaf: Any, layer: int | None) -> int:
+  return math.prod(leaf.shape if layer is None else leaf.shape[1:])
 
 
 def _tensor(
@@ -146,15 +148,15 @@ def _tensor(
     arch: config.Model,
     dtype: str,
 ) -> np.ndarray:
-  """A weight as the file has it."""
-  found = []
-  for path, place, source in pieces:
+  """Builds a weight in the layout of the file."""
+  arrays = []
+  for path, layer, source in pieces:
     leaf = flat[path]
-    array = np.asarray(leaf if place is None else leaf[place])
+    array = np.asarray(leaf if layer is None else leaf[layer])
     inputs = math.prod(array.shape[: source.inputs])
-    found.append(array.reshape(inputs, -1) if source.inputs else array.ravel())
+    arrays.append(array.reshape(inputs, -1) if source.inputs else array.ravel())
   path, _, source = pieces[0]
-  array = np.concatenate(found, axis=-1) if len(found) > 1 else found[0]
+  array = np.concatenate(arrays, axis=-1) if len(arrays) > 1 else arrays[0]
   if path == "embedding":
     array = array[: arch.vocab_size]
   if path == "head/kernel":

@@ -14,22 +14,22 @@ class Embedder(Protocol):
   """What an embedder does."""
 
   def parameters(self) -> dict[str, Any]:
-    """All that decides its vectors, JSON-able."""
+    """Returns all that determines its vectors, as JSON values."""
 
   def embed(
       self,
       texts: Iterator[str],
       training: np.ndarray,
       partial: pathlib.Path,
-      say: Callable[[str], None],
+      log: Callable[[str], None],
   ) -> encoded.Encoded:
     """Embeds texts.
 
     Args:
       texts: N texts.
-      training: which of them anything may be counted on, bool [N].
+      training: which of them statistics may use, bool [N].
       partial: a directory for what should survive a kill.
-      say: takes lines on the progress of long work.
+      log: is called with lines about the progress of long work.
 
     Returns:
       Their vectors, and how many were cut.
@@ -46,10 +46,10 @@ EMBEDDERS: dict[str, Callable[[config.Order], Embedder]] = {
 
 
 def make(order: config.Order) -> Embedder:
-  """The embedder that an order names.
+  """Makes the embedder that an order names.
 
   Raises:
-    InputError: there is none.
+    InputError: there is no such embedder.
   """
   return errors.choose(EMBEDDERS, order.embedder, "config.order.embedder")(
       order

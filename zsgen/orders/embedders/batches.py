@@ -1,9 +1,9 @@
-"""Texts on devices: tokens, buckets by length, batches of a fixed shape.
+"""Encodes texts on devices: tokens, buckets by length, batches of fixed shape.
 
-A text is padded to the shortest bucket that it fits, and a device's batch has
-as many rows as the bucket says, however few texts there are. So every device
-runs the same program on the same rows as a single device would, one batch
-after the other, and bits do not depend on the number of devices.
+A text is padded to the shortest bucket that it fits into. A device's batch always
+has the number of rows of its bucket, even if there are fewer texts. So every
+device runs the same program on the same rows as a single device would, one batch
+after the other, and the bits do not depend on the number of devices.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ from zsgen.core import errors
 from zsgen.data.tokenizers import guard
 from zsgen.models import encoder, encoder_files
 
-# Lengths in tokens that texts are padded to, one compiled program each.
+# Lengths in tokens that texts are padded to, with one compiled program per length.
 _LENGTHS = (*range(32, 256, 32), *range(256, 513, 64))
-# Tokens of a device's batch, padding counted.
+# Tokens of a device's batch, including padding.
 _TOKENS = 4096
-# Batches that wait on the devices while the next ones are made.
+# Batches that wait on the devices while the next ones are prepared.
 _AHEAD = 2
 
 
 class Devices:
-  """The model on each device of this process, rows split among them."""
+  """The model on each device of this process, with rows split among them."""
 
   def __init__(self, files: encoder_files.Files, dtype: str):
     self._files = files
@@ -37,8 +37,8 @@ class Devices:
     mesh = jax.make_mesh(
         (self._count,), ("rows",), (AxisType.Auto,), devices=devices
     )
-    whole, rows = PartitionSpec(), PartitionSpec("rows")
-    self._params = jax.device_put(files.params(), NamedSharding(mesh, whole))
+    unsplit, rows = PartitionSpec(), PartitionSpec("rows")
+    self._params = jax.device_put(files.params(), NamedSharding(mesh, unsplit))
     encode = functools.partial(
         encoder.encode,
         arch=files.arch,
@@ -46,35 +46,35 @@ class Devices:
         pooling=files.pooling,
         normalize=files.normalize,
     )
-    specs = dict(in_specs=(whole, rows, rows), out_specs=rows)
+    specs = dict(in_specs=(unsplit, rows, rows), out_specs=rows)
     self._call = jax.jit(jax.shard_map(encode, mesh=mesh, **specs))
 
   def encode(
       self,
       texts: list[str],
-      done: np.ndarray,
+      is_done: np.ndarray,
       keep: Callable[[np.ndarray, np.ndarray], None],
   ) -> int:
-    """Embeds texts, but for batches that are done.
+    """Embeds texts, except for batches that are done.
 
     Args:
       texts: N texts.
-      done: which of them need not be embedded, bool [N]; one that shares a
-        batch with others which need it is embedded once more.
-      keep: takes rows [n] and their vectors [n, D], batch by batch.
+      is_done: which of them need not be embedded, bool [N]; they are embedded
+        again if they share a batch with texts that are not done.
+      keep: is called with rows [n] and their vectors [n, D], batch by batch.
 
     Returns:
-      How many of all N texts are cut.
+      The number of the N texts that are cut.
     """
     prefixed = [self._files.prefix + text for text in texts]
     file = self._files.directory / encoder_files.TOKENIZER
     with guard.one_error(file, "cannot encode a text"):
-      found = self._tokenizer.encode_batch_fast(prefixed)
-    ids = [each.ids for each in found]
-    batches = _batches(ids, done, self._files.max_length, self._count)
+      encodings = self._tokenizer.encode_batch_fast(prefixed)
+    ids = [encoding.ids for encoding in encodings]
+    batches = _batches(ids, is_done, self._files.max_length, self._count)
     for rows, result in self._results(batches):
       keep(rows, np.asarray(result)[: len(rows)])
-    return sum(bool(each.overflowing) for each in found)
+    return sum(bool(encoding.overflowing) for encoding in encodings)
 
   def _results(
       self, batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -88,23 +88,25 @@ class Devices:
 
 
 def _batches(
-    ids: list[list[int]], done: np.ndarray, max_length: int, devices: int
+    ids: list[list[int]], is_done: np.ndarray, max_length: int, devices: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Yields rows [n], tokens [devices * R, T] and lengths [devices * R].
 
-  T is the shortest bucket that a text fits, R a function of T. Each device's
-  R rows are those that a single device would have got in one batch, had none
-  been done.
+  T is the shortest bucket that a text fits into, and R a function of T. Each
+  device's R rows are those of one batch of a single device, if no text is done.
   """
-  buckets = [*(each for each in _LENGTHS if each < max_length), max_length]
-  bucket = np.searchsorted(buckets, [len(each) for each in ids])
+  buckets = [
+      *(length for length in _LENGTHS if length < max_length),
+      max_length,
+  ]
+  bucket = np.searchsorted(buckets, [len(tokens) for tokens in ids])
   for number, width in enumerate(buckets):
     members = np.flatnonzero(bucket == number)
     size = max(1, _TOKENS // width)
     due = [
         rows
         for rows in np.split(members, range(size, len(members), size))
-        if not done[rows].all()
+        if not is_done[rows].all()
     ]
     for start in range(0, len(due), devices):
       rows = np.concatenate(due[start : start + devices])
@@ -114,16 +116,16 @@ def _batches(
 def _padded(
     ids: list[list[int]], rows: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Tokens [rows, width] and their lengths [rows], int32."""
+  """Returns tokens [rows, width] and their lengths [rows], int32."""
   tokens, lengths = np.zeros((rows, width), np.int32), np.zeros(rows, np.int32)
-  for row, each in enumerate(ids):
-    tokens[row, : len(each)] = each
-    lengths[row] = len(each)
+  for row, row_ids in enumerate(ids):
+    tokens[row, : len(row_ids)] = row_ids
+    lengths[row] = len(row_ids)
   return tokens, lengths
 
 
 def _tokenizer(files: encoder_files.Files) -> Any:
-  """The directory's tokenizer, cutting texts where the model ends."""
+  """Returns the directory's tokenizer, which cuts texts to the model's length."""
   try:
     import tokenizers
   except ImportError as error:
@@ -147,7 +149,7 @@ def _tokenizer(files: encoder_files.Files) -> Any:
             *filter(None, [tokenizer.normalizer]),
         ]
     )
-  # What the file says of both is for other uses.
+  # The file's settings of both are for other uses.
   tokenizer.no_padding()
   tokenizer.enable_truncation(files.max_length)
   return tokenizer

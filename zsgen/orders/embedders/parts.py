@@ -46,19 +46,19 @@ class Chunk:
   """A chunk that is being computed; starts from existing parts.
 
   Attributes:
-    done: which rows have vectors, bool [n].
+    is_done: which rows have vectors, bool [n].
     damaged: damaged files, which were deleted.
   """
 
   def __init__(self, path: pathlib.Path, shape: tuple[int, int]):
     """See `read_chunk` for the arguments."""
-    self.done = np.zeros(shape[0], bool)
+    self.is_done = np.zeros(shape[0], bool)
     self.damaged: list[pathlib.Path] = []
     self._path = path
     self._vectors = np.zeros(shape, np.float32)
     self._pending: list[np.ndarray] = []
     self._last = time.monotonic()
-    if path.exists():  # Or it would not be made again.
+    if path.exists():  # Otherwise it would not be made again.
       self._drop(path)
     self._parts = sorted(path.parent.glob(f"{path.stem}.part-*{_SUFFIX}"))
     self._next = 1 + max(map(_number, self._parts), default=-1)
@@ -68,7 +68,7 @@ class Chunk:
   def add(self, rows: np.ndarray, vectors: np.ndarray) -> None:
     """Adds vectors [n, D] of rows [n], and writes a part every few seconds."""
     self._vectors[rows] = vectors
-    self.done[rows] = True
+    self.is_done[rows] = True
     self._pending.append(rows)
     if time.monotonic() - self._last > _SECONDS:
       rows = np.concatenate(self._pending)
@@ -99,12 +99,14 @@ class Chunk:
       self._parts.remove(part)
     else:
       self._vectors[arrays["rows"]] = arrays["vectors"]
-      self.done[arrays["rows"]] = True
+      self.is_done[arrays["rows"]] = True
 
   def _fits(self, arrays: dict[str, np.ndarray]) -> bool:
     """Returns whether a part belongs to a chunk of this shape."""
     rows, width = arrays["rows"], self._vectors.shape[1]
-    return rows.max() < len(self.done) and arrays["vectors"].shape[1] == width
+    return (
+        rows.max() < len(self.is_done) and arrays["vectors"].shape[1] == width
+    )
 
   def _drop(self, path: pathlib.Path) -> None:
     self.damaged.append(path)
