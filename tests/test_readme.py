@@ -13,7 +13,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "benchmarks/README.md",
+    "docs/api.md",
     "docs/arrangements.md",
+    "docs/checkpoints.md",
     "docs/data.md",
     "docs/design.md",
     "docs/evaluations.md",
@@ -22,6 +24,7 @@ PAGES = (
     "docs/orders.md",
     "docs/rewrites.md",
     "docs/scale.md",
+    "docs/verify.md",
     "docs/watching.md",
 )
 

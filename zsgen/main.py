@@ -47,5 +47,10 @@ def main() -> None:
     pipeline.run(command.CONFIG.value, command.WORKDIR.value, stages)
 
 
+def start() -> None:
+  """Runs the command `zsgen`; the flags of this module are in its --help."""
+  command.start(main, [_STAGE, _SHOW_BATCH])
+
+
 if __name__ == "__main__":
-  command.start(main)
+  start()

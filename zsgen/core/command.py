@@ -45,9 +45,17 @@ class _Terminated(KeyboardInterrupt):
   """SIGTERM, where there is nothing to save."""
 
 
-def start(run: Callable[[], None]) -> None:
-  """Parses flags and runs; a user's error is one line and exit code 2."""
-  for flag in (CONFIG, WORKDIR):  # --help shows those of the main module.
+def start(
+    run: Callable[[], None], own: Sequence[flags.FlagHolder] = ()
+) -> None:
+  """Parses flags and runs; a user's error is one line and exit code 2.
+
+  Args:
+    run: the command.
+    own: the flags of its module.
+  """
+  # --help shows the flags of the main module only.
+  for flag in (CONFIG, WORKDIR, *own):
     flags.FLAGS.register_key_flag_for_module(
         sys.argv[0], flags.FLAGS[flag.name]
     )
@@ -111,7 +119,7 @@ def _unraisable(
 
 def _exit(code: int) -> NoReturn:
   """Exits; if there are several processes, without waiting for them."""
-  from zsgen.core import hosts  # Imports jax.
+  from zsgen.core import hosts
 
   if hosts.is_distributed():
     hosts.leave(code)
@@ -120,7 +128,7 @@ def _exit(code: int) -> NoReturn:
 
 def _fail(error: Exception) -> None:
   """Prints what is wrong and exits; returns if only a traceback helps."""
-  from zsgen.core import hosts  # Imports jax.
+  from zsgen.core import hosts
 
   full = full_disk.explain(error, pathlib.Path(WORKDIR.value))
   if full and not hosts.is_distributed():

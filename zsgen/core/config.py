@@ -28,11 +28,15 @@ from zsgen.core.schema import option, section, selector
 T = TypeVar("T")
 
 # Bounds that several options have, and the reason.
-_EXAMPLES = dict(high=2**31 - 1, why="ids of examples are int32")
-_POSITIONS = dict(high=2**31 - 1, why="positions are int32")
-_STEP = dict(high=2**20, why="the examples of a step are held in memory")
-_WIDTH = dict(high=2**20, why="no device holds a wider matrix")
-_DECAY = dict(
+_EXAMPLES: dict[str, Any] = dict(
+    high=2**31 - 1, why="ids of examples are int32"
+)
+_POSITIONS: dict[str, Any] = dict(high=2**31 - 1, why="positions are int32")
+_STEP: dict[str, Any] = dict(
+    high=2**20, why="the examples of a step are held in memory"
+)
+_WIDTH: dict[str, Any] = dict(high=2**20, why="no device holds a wider matrix")
+_DECAY: dict[str, Any] = dict(
     low=0.0,
     below=1.0,
     why="at 1 the average never moves, and its correction divides by 0",

@@ -59,7 +59,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 
 
 def make(
-    shape: config.Mesh, devices: Sequence[jax.Device] | None = None
+    shape: config.Mesh, devices: "Sequence[jax.Device] | None" = None
 ) -> jax.sharding.Mesh:
   """Makes a mesh with the axes data, fsdp and tensor, all of type Auto.
 

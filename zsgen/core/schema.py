@@ -9,7 +9,6 @@ its class is composed of the section's own and of the component's options.
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
-import itertools
 import math
 import re
 import struct
@@ -351,7 +350,10 @@ def _values(
   each = typing.get_args(kind)[0]
   places = [f"{where}[{i}]" for i in range(len(values))]
   if dataclasses.is_dataclass(each):
-    return tuple(map(check_section, itertools.repeat(each), values, places))
+    return tuple(
+        check_section(each, value, place)
+        for value, place in zip(values, places, strict=True)
+    )
   return tuple(
       _value(each, limits, value, place)
       for value, place in zip(values, places, strict=True)

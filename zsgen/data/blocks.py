@@ -95,7 +95,7 @@ class BlockFile:
 
   def _holds(self, block: int) -> bool:
     content = self._bytes[block * SIZE : (block + 1) * SIZE]
-    return zlib.crc32(content) == self._sums[block]
+    return zlib.crc32(content.data) == self._sums[block]
 
 
 class Stream(io.RawIOBase):

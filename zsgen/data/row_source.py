@@ -97,7 +97,7 @@ class RowSource(seqio.DataSource):
       taken = ids[first : first + _CHUNK]
       rows = [self._store.row(i) for i in taken]
       borders = np.cumsum([0, *(len(row.tokens) for row in rows)])
-      chunk = {
+      chunk: dict[str, Any] = {
           "id": taken,
           "begin": borders[:-1],
           "end": borders[1:],

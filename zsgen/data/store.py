@@ -229,7 +229,7 @@ class Store:
       )
     return np.zeros(len(ids), bool)
 
-  def texts(self, ids: Sequence[int]) -> list[tuple[str, str]]:
+  def texts(self, ids: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:
     """Prompt and answer of each id, as text."""
     prompts, answers = self._column("prompt"), self._column("answer")
     return [(prompts[i], answers[i]) for i in ids]

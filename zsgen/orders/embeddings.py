@@ -195,7 +195,7 @@ def texts(store: store_lib.Store, text: str) -> Iterator[str]:
 
 
 def texts_of(
-    store: store_lib.Store, text: str, ids: Sequence[int]
+    store: store_lib.Store, text: str, ids: Sequence[int] | np.ndarray
 ) -> list[str]:
   """Returns the texts of some rows."""
   return [

@@ -13,8 +13,6 @@ and their candidates are merged, so that all of them have the same lists.
 
 from collections.abc import Sequence
 
-import jax
-from jax.experimental import multihost_utils
 import numpy as np
 
 from zsgen.orders import embeddings, similarity
@@ -138,6 +136,8 @@ def make(
     The shortlists, in the order of `picks`.
   """
   lists = [Shortlist(pick, len(heldout), size) for pick in picks]
+  import jax
+
   shares = np.array_split(np.arange(len(train)), jax.process_count())
   share = shares[jax.process_index()]
   vectors = train if len(share) == len(train) else train.take(share)
@@ -153,6 +153,9 @@ def _gather(cells: np.ndarray) -> np.ndarray:
   """Returns the candidates of all processes, uint64 [M, P * K], from [M, K]
   each.
   """
+  import jax
+  from jax.experimental import multihost_utils
+
   if jax.process_count() == 1:
     return cells
   # By default jax has no 64-bit integers: send two halves.

@@ -17,8 +17,6 @@ import threading
 import time
 from typing import NoReturn
 
-import jax
-
 from zsgen.core import errors, terminal
 from zsgen.core.hosts import service
 
@@ -58,6 +56,8 @@ def notify_others(error: BaseException) -> None:
   """Notifies the other processes that this one fails."""
   if _is_over.is_set():
     return
+  import jax
+
   _is_over.set()
   code = 2 if isinstance(error, errors.InputError) else 1
   message = (
@@ -72,18 +72,22 @@ def notify_others(error: BaseException) -> None:
 
 def describe_loss(error: BaseException) -> str:
   """Returns the message for an error caused by the loss of a process, or ""."""
-  # The type of the error differs between collectives.
-  if not isinstance(error, jax.errors.JaxRuntimeError | ValueError):
-    return ""
   if not service.is_distributed() or not any(
       words in str(error) for words in _BROKEN
   ):
+    return ""
+  import jax
+
+  # The type of the error differs between collectives.
+  if not isinstance(error, jax.errors.JaxRuntimeError | ValueError):
     return ""
   return f"another process has ended ({_first_line(error)}). {_ADVICE}"
 
 
 def leave(code: int) -> NoReturn:
   """Exits at once; jax's orderly exit would wait for the other processes."""
+  import jax
+
   sys.stdout.flush()
   sys.stderr.flush()
   with contextlib.suppress(jax.errors.JaxRuntimeError):
@@ -101,6 +105,8 @@ def leave(code: int) -> NoReturn:
 
 def _listen() -> None:
   """Waits for a failure of another process, or for the end of this one."""
+  import jax
+
   while not _is_over.is_set():
     try:
       message = service.look_up(_FAILED, _SLICE)

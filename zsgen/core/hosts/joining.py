@@ -8,10 +8,9 @@ import os
 import re
 import signal
 import threading
+from typing import TYPE_CHECKING
 
-import jax
-
-from zsgen.core import config, errors, jax_internals, terminal
+from zsgen.core import config, errors, terminal
 from zsgen.core.hosts import (
     addresses,
     agreement,
@@ -20,6 +19,9 @@ from zsgen.core.hosts import (
     service,
     signals,
 )
+
+if TYPE_CHECKING:
+  from zsgen.core import jax_internals
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
@@ -81,6 +83,8 @@ def start(
     InputError: options are missing, other processes cannot be reached, or the
       processes differ.
   """
+  import jax
+
   if not jax.distributed.is_initialized():
     membership = _find_membership(options)
     if membership is None:
@@ -103,9 +107,13 @@ def start(
 
 def _find_membership(options: config.Hosts) -> Membership | None:
   """Returns the membership of this process; None if it is the only one."""
-  values = {name: _option(options, name) for name in _VARIABLES}
-  count, index = values["count"], values["index"]
-  if None not in (count, index) and index >= count:
+  from zsgen.core import jax_internals
+
+  coordinator = _address_option(options)
+  count = _number_option(options, "count")
+  index = _number_option(options, "index")
+  values = {"coordinator": coordinator, "count": count, "index": index}
+  if count is not None and index is not None and index >= count:
     raise errors.InputError(
         f"{_HELP}; index is {index}, which is not one of 0 to {count - 1}."
     )
@@ -118,17 +126,29 @@ def _find_membership(options: config.Hosts) -> Membership | None:
       return None
     raise errors.InputError(f"{_HELP}; missing: {', '.join(missing)}.")
   address = None
-  if values["coordinator"]:
-    address = addresses.parse(values["coordinator"], _COORDINATOR)
+  if coordinator:
+    address = addresses.parse(coordinator, _COORDINATOR)
+  if cluster is not None:
+    count = _number(cluster, "count") if count is None else count
+    index = _number(cluster, "index") if index is None else index
+  assert count is not None, "a cluster provides what is missing"
+  assert index is not None, "a cluster provides what is missing"
   return Membership(
       address=address,
-      count=_number(cluster, "count") if count is None else count,
-      index=_number(cluster, "index") if index is None else index,
+      count=count,
+      index=index,
       is_detected=bool(missing),
   )
 
 
-def _option(options: config.Hosts, name: str) -> str | int | None:
+def _address_option(options: config.Hosts) -> str | None:
+  """Returns the coordinator of the config or its variable, or None."""
+  if options.coordinator != config.Hosts().coordinator:
+    return options.coordinator
+  return os.environ.get(_VARIABLES["coordinator"]) or None
+
+
+def _number_option(options: config.Hosts, name: str) -> int | None:
   """Returns an option of the config or its variable; None if neither is set."""
   value = getattr(options, name)
   if value != getattr(config.Hosts(), name):
@@ -137,8 +157,6 @@ def _option(options: config.Hosts, name: str) -> str | int | None:
   text = os.environ.get(variable, "")
   if not text:
     return None
-  if name == "coordinator":
-    return text
   least = 1 if name == "count" else 0
   if (
       not re.fullmatch("[0-9]{1,9}", text)
@@ -151,7 +169,7 @@ def _option(options: config.Hosts, name: str) -> str | int | None:
   return int(text)
 
 
-def _number(cluster: type[jax_internals.ClusterEnv], name: str) -> int:
+def _number(cluster: "type[jax_internals.ClusterEnv]", name: str) -> int:
   """Returns the count of processes, or this one's index, of a cluster."""
   try:
     if name == "count":
@@ -172,6 +190,8 @@ def _start_jax(membership: Membership, wait: float) -> None:
     membership: the membership of this process.
     wait: seconds to wait for the others if they have not connected before.
   """
+  import jax
+
   handler = signal.getsignal(signal.SIGTERM)
   # Stacks of all threads would hide the reason of an abort of jax.
   faulthandler.disable()

@@ -197,7 +197,12 @@ class Reception:
     missing = self._missing()
     if not missing:
       return fault
-    if fault and now > min(self._fault_since + _GRACE, self._deadline):
+    since = self._fault_since
+    if (
+        fault
+        and since is not None
+        and now > min(since + _GRACE, self._deadline)
+    ):
       return fault
     # If process 0 cannot reach itself, its own message has the reason.
     if now > self._deadline + (_GREETING if 0 in missing else 0):

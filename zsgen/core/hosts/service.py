@@ -2,13 +2,11 @@
 
 The only module that uses jax's coordination service: a table of strings in
 process 0, which needs no device and no program. A single process has none.
+Importing this module does not import jax: tools on stores and orders do without.
 """
 
-import jax
-
-from zsgen.core import jax_internals
-
-_STATE = jax_internals.coordination
+import sys
+from typing import Any
 
 
 def is_distributed() -> bool:
@@ -18,12 +16,16 @@ def is_distributed() -> bool:
 
 def count() -> int:
   """Returns the number of processes of the run."""
-  return _STATE.num_processes if jax.distributed.is_initialized() else 1
+  if "jax" not in sys.modules:
+    return 1  # Nothing else connects processes.
+  import jax
+
+  return _state().num_processes if jax.distributed.is_initialized() else 1
 
 
 def index() -> int:
   """Returns the number of this process."""
-  return _STATE.process_id if is_distributed() else 0
+  return _state().process_id if is_distributed() else 0
 
 
 def is_first() -> bool:
@@ -37,8 +39,10 @@ def publish(key: str, value: str) -> None:
   Raises:
     JaxRuntimeError: process 0 has ended.
   """
+  import jax
+
   try:
-    _STATE.client.key_value_set(key, value)
+    _state().client.key_value_set(key, value)
   except jax.errors.JaxRuntimeError as error:
     if "ALREADY_EXISTS" not in str(error):
       raise
@@ -57,10 +61,12 @@ def look_up(key: str, seconds: float = 0.0) -> str | None:
   Raises:
     JaxRuntimeError: process 0 has ended.
   """
+  import jax
+
   try:
     if not seconds:
-      return _STATE.client.key_value_try_get(key)
-    return _STATE.client.blocking_key_value_get(key, int(1000 * seconds))
+      return _state().client.key_value_try_get(key)
+    return _state().client.blocking_key_value_get(key, int(1000 * seconds))
   except jax.errors.JaxRuntimeError as error:
     if "NOT_FOUND" in str(error) or "DEADLINE_EXCEEDED" in str(error):
       return None
@@ -84,4 +90,11 @@ def add_one(key: str) -> int:
   Raises:
     JaxRuntimeError: process 0 has ended.
   """
-  return _STATE.client.key_value_increment(key, 1)
+  return _state().client.key_value_increment(key, 1)
+
+
+def _state() -> Any:
+  """Returns what jax knows of the processes; the client has no public type."""
+  from zsgen.core import jax_internals
+
+  return jax_internals.coordination

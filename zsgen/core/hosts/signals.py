@@ -75,7 +75,8 @@ class _Watch:
 
 def _main_frame() -> types.FrameType | None:
   """Returns the innermost frame of the main thread."""
-  return sys._current_frames().get(threading.main_thread().ident)
+  main = threading.main_thread().ident
+  return None if main is None else sys._current_frames().get(main)
 
 
 def _end(number: signal.Signals, notify: bool) -> None:

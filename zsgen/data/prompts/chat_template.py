@@ -65,7 +65,8 @@ class ChatTemplate:
     ]
     # `segments.encode` writes BOS itself.
     names = {i: text for text, i in tokenizer.special_ids.items()}
-    self._bos = names.get(tokenizer.bos_id, "")
+    bos = tokenizer.bos_id
+    self._bos = "" if bos is None else names.get(bos, "")
     self._shapes: dict[tuple[str, ...], chat_shapes.Shape] = {}
 
   @property

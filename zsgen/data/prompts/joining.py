@@ -33,6 +33,7 @@ def join(
     tokenizer: a tokenizer whose `continued` is not None.
   """
   rule = tokenizer.continued
+  assert rule is not None, "only texts that continue are joined"
   names = tuple(tokenizer.special_ids)
   pieces = []
   # The previous text; None at the beginning, "" after a special token.

@@ -84,6 +84,7 @@ def _encode(
 ) -> list[np.ndarray]:
   """Returns the ids of each text of one kind."""
   if continues:
+    assert tokenizer.continued is not None, "`joining.join` needs it too"
     return tokenizer.continued.encode(texts, special)
   return (tokenizer.encode_special if special else tokenizer.encode_batch)(
       texts

@@ -6,8 +6,7 @@ around or into them.
 
 from typing import Any
 
-import jinja2
-from jinja2 import nodes
+from jinja2 import nodes, visitor
 
 # Filters that only `Counting` can write: templates cannot have these names.
 TICK, MEASURE, CONCAT = "<tick>", "<measure>", "<concat>"
@@ -15,7 +14,7 @@ CONTAINER, SLICE = "<container>", "<slice>"
 _EQUAL, _SEARCHED = ("eq", "ne"), ("in", "notin")
 
 
-class Counting(jinja2.visitor.NodeTransformer):
+class Counting(visitor.NodeTransformer):
   """Inserts counting filters into a template's tree."""
 
   def visit_For(self, node: nodes.For) -> nodes.Node:

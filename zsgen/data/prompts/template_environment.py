@@ -42,7 +42,7 @@ _OPERATORS = frozenset(sandbox.SandboxedEnvironment.default_binop_table)
 class Generation(ext.Extension):
   """`{% generation %}` marks answers for other programs; here it does nothing."""
 
-  tags = frozenset({"generation"})
+  tags = {"generation"}
 
   def parse(self, parser):
     line = next(parser.stream).lineno

@@ -26,25 +26,55 @@ from zsgen.data.tokenizers.bytes import Bytes as Bytes
 class Tokenizer(Protocol):
   """The interface of a tokenizer."""
 
-  # The largest id plus 1.
-  vocab_size: int
-  # The end token's id if the tokenizer has no padding token; rarely 0.
-  pad_id: int
-  # The token before every text; None if there is none.
-  bos_id: int | None
-  eos_id: int
-  # SHA-256 of everything that determines ids, wherever the files are.
-  fingerprint: str
-  # Jinja source that turns a conversation into text, or None.
-  chat_template: str | None
-  # Strings of special tokens by Hugging Face's names: "eos_token", ….
-  special_tokens: dict[str, str]
-  # Ids of all special tokens by their strings.
-  special_ids: dict[str, int]
-  # How to encode text that follows other text; None if like any text.
-  continued: continued.Continued | None
-  # Finds the text that is lost; None if none can be.
-  lost: losses.Lost | None
+  @property
+  def vocab_size(self) -> int:
+    """The largest id plus 1."""
+    ...
+
+  @property
+  def pad_id(self) -> int:
+    """The end token's id if the tokenizer has no padding token; rarely 0."""
+    ...
+
+  @property
+  def bos_id(self) -> int | None:
+    """The token before every text; None if there is none."""
+    ...
+
+  @property
+  def eos_id(self) -> int:
+    """The token that ends an answer."""
+    ...
+
+  @property
+  def fingerprint(self) -> str:
+    """SHA-256 of everything that determines ids, wherever the files are."""
+    ...
+
+  @property
+  def chat_template(self) -> str | None:
+    """Jinja source that turns a conversation into text, or None."""
+    ...
+
+  @property
+  def special_tokens(self) -> dict[str, str]:
+    """Strings of special tokens by Hugging Face's names, like "eos_token"."""
+    ...
+
+  @property
+  def special_ids(self) -> dict[str, int]:
+    """Ids of all special tokens by their strings."""
+    ...
+
+  @property
+  def continued(self) -> continued.Continued | None:
+    """How to encode text that follows other text; None if like any text."""
+    ...
+
+  @property
+  def lost(self) -> losses.Lost | None:
+    """Finds the text that is lost; None if none can be."""
+    ...
 
   def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Returns the ids of each text (uint32), without BOS, EOS or special
@@ -53,17 +83,20 @@ class Tokenizer(Protocol):
     Raises:
       UnicodeEncodeError: a text has half a surrogate pair.
     """
+    ...
 
   def encode_special(self, texts: Sequence[str]) -> list[np.ndarray]:
     """Encodes like `encode_batch`, but strings of special tokens become their
     ids.
     """
+    ...
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Returns the text of ids, without special tokens.
 
     Bytes that are not UTF-8 are left out or become U+FFFD.
     """
+    ...
 
   def save(self, directory: pathlib.Path) -> None:
     """Writes the files that `load` reads, and creates the directory if needed."""

@@ -44,7 +44,7 @@ class Bytes:
     """Encodes like `encode_batch`: special ids have no strings."""
     return self.encode_batch(texts)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Returns the text of ids; special ids and broken bytes are left out."""
     first = self._first
     raw = bytes(int(i) - first for i in ids if first <= i < self.vocab_size)

@@ -123,7 +123,7 @@ def _without_space(step: Any) -> tuple[Any, bool]:
   if kind == "ByteLevel" and step.get("add_prefix_space", True):
     return {**step, "add_prefix_space": False}, True
   if kind == "Metaspace" and _scheme(step) != "never":
-    changes = {"prepend_scheme": "never"}
+    changes: dict[str, Any] = {"prepend_scheme": "never"}
     if "add_prefix_space" in step:
       changes["add_prefix_space"] = False
     return {**step, **changes}, True

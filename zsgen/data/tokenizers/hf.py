@@ -91,6 +91,7 @@ class Hf:
   def _inside(self) -> dict[bool, Any]:
     """The tokenizers of text inside other text, keyed by `special`."""
     spec = self._spec_continued
+    assert spec is not None, "`continued` is None otherwise"
     hidden = _hidden(spec, self.special_ids)
     return {True: _build(spec, self._file), False: _build(hidden, self._file)}
 
@@ -142,7 +143,7 @@ class Hf:
     """
     return _encode(self._full, texts, self._file)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Returns the text of ids, without special tokens."""
     valid = [int(i) for i in ids if 0 <= i < self.vocab_size]
     with guard.one_error(self._file, "cannot decode ids"):

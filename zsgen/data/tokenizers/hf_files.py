@@ -4,7 +4,7 @@ tokenizer.json determines the ids, and the other files the special tokens. No co
 of the model is run, and nothing is unpickled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import pathlib
@@ -196,7 +196,7 @@ def _add(
 
 
 def _special_tokens(
-    sources: list[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, Any]],
     model: Mapping[str, Any],
     vocab: Mapping[str, int],
 ) -> dict[str, str]:
@@ -214,7 +214,7 @@ def _special_tokens(
   return strings_by_name
 
 
-def _unnamed_tokens(sources: list[Mapping[str, Any]]) -> list[str]:
+def _unnamed_tokens(sources: Sequence[Mapping[str, Any]]) -> list[str]:
   """Returns the strings of special tokens without a name."""
   tokens = []
   for source in sources:

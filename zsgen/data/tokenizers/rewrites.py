@@ -70,7 +70,7 @@ class Rewrites:
     """Encodes like `encode_batch`: no template writes special tokens."""
     return self.encode_batch(texts)
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Returns the text of ids, without special tokens."""
     return "".join(_TEXTS.get(int(i), "") for i in ids)
 
@@ -93,6 +93,7 @@ class Rewrites:
 
   def _ids(self, text: str) -> np.ndarray:
     known = _KNOWN.match(text)
+    assert known is not None, "the pattern matches the empty text"
     if known.end() < len(text):
       raise _unknown(text, text[known.end()])
     codes = text

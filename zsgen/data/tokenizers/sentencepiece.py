@@ -150,7 +150,7 @@ class SentencePiece:
     encodings = self._inside.encode(list(texts), out_type="serialized_proto")
     return list(map(sentencepiece_json.read_spans, encodings))
 
-  def decode(self, ids: Sequence[int]) -> str:
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Returns the text of ids, without control pieces."""
     control = set(self.special_ids.values())
     return self._processor.decode(

@@ -101,8 +101,8 @@ def read_spans(encoded: bytes) -> tuple[list[int], list[tuple[int, int]]]:
   return ids, spans
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-  """Yields the number and value of each field of a protocol buffer."""
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+  """Yields the number and value, an integer or bytes, of each field."""
   position = 0
   while position < len(message):
     key, position = _varint(message, position)
