@@ -236,7 +236,7 @@ def test_a_full_scratch_says_so(tmp_path, rows):
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
   try:
-    with pytest.raises(errors.InputError, match=r"scratch: rows of packed"):
+    with pytest.raises(errors.InputError, match=r"scratch: rows of the source"):
       sources.load(data, 0, tmp_path / "scratch")
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

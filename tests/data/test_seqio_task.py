@@ -105,7 +105,7 @@ seqio.MixtureRegistry.add("three", [
 """
 # What a user's process does: twice, and without TensorFlow.
 READ = """
-import dataclasses, json, pathlib, sys
+import json, pathlib, sys
 from zsgen.core import config
 from zsgen.data.sources import seqio_task
 
@@ -118,7 +118,7 @@ rows = seqio_task.rows(data, 0, scratch)
 before = rows.stat().st_mtime_ns
 suite = seqio_task.seqio_task(data, 1, scratch)
 print(json.dumps({
-    "examples": [dataclasses.asdict(each) for each in suite.examples()],
+    "examples": [each._asdict() for each in suite.examples()],
     "heldout": suite.heldout, "files": list(map(str, suite.files)),
     "told": suite.told, "rows": str(rows), "loaded": sorted(sys.modules),
     "kept": before == rows.stat().st_mtime_ns}))

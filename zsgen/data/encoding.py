@@ -96,19 +96,12 @@ def _batches(
   batch, characters = [], 0
   for example in examples:
     batch.append(example)
-    characters += _characters(example)
+    characters += example.count_characters()
     if len(batch) == chunks.SIZE or characters >= chunks.CHARACTERS:
       yield batch
       batch, characters = [], 0
   if batch:
     yield batch
-
-
-def _characters(example: suite.Example) -> int:
-  """Length of what a prompt may show."""
-  count = len(example.definition) + len(example.input)
-  count += sum(map(len, example.targets))
-  return count + sum(len(turn.text) for turn in example.turns)
 
 
 class _Progress:

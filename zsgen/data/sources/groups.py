@@ -48,16 +48,22 @@ class Groups:
     self._rows[group] = array.array("q")
     self._keys[group] = array.array("Q")
 
-  def pass_over(self) -> None:
-    """A row that is in no group."""
-    for column in self._digests:
-      column.append(0)
+  def add(
+      self, row: int, example: suite.Example | None
+  ) -> suite.Example | None:
+    """Takes a row in; the first one of a group sets its category.
 
-  def add(self, row: int, example: suite.Example) -> None:
-    """A good row; the first one of a group sets its category."""
-    if self._splits and example.task not in self._splits:
-      self.pass_over()
-      return
+    Args:
+      row: its number.
+      example: None if the row is bad.
+
+    Returns:
+      The example; None if it is in no group.
+    """
+    if example is None or (self._splits and example.task not in self._splits):
+      for column in self._digests:
+        column.append(0)
+      return None
     split = self._splits.get(example.task, example.split)
     group = example.task, split
     if group not in self._rows:
@@ -67,6 +73,7 @@ class Groups:
     self._keys[group].append(duplicates.digest(example.key))
     for column, each in zip(self._digests, duplicates.of(example), strict=True):
       column.append(each)
+    return example
 
   def digests(self) -> duplicates.Digests:
     """The digests of all rows."""

@@ -15,7 +15,13 @@ from typing import Any
 
 from zsgen.core import config
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, records, rows, split_names
+from zsgen.data.sources import (
+    catalog,
+    file_reader,
+    files,
+    records,
+    split_names,
+)
 
 HELDOUT = "heldout"
 INPUT, TARGET = "inputs_pretokenized", "targets_pretokenized"
@@ -90,11 +96,12 @@ def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """
   listing = files.find(data.path, scratch, names_are_tasks=True)
   fields = ("task", INPUT, TARGET, CHOICES)
-  made = rows.Rows(listing, example, scratch, fields, "task")
-  return catalog.suite("p3", catalog.scan(made, data.on_bad_row), data, seed)
+  reader = file_reader.FileReader(listing, example, fields, "task")
+  known = catalog.scan(reader, data.on_bad_row, scratch)
+  return catalog.suite("p3", known, data, seed)
 
 
-def example(row: Any, origin: rows.Origin) -> suite.Example:
+def example(row: Any, origin: file_reader.Origin) -> suite.Example:
   """A row as an example; its category is T0's data set.
 
   Raises:
@@ -133,7 +140,7 @@ def _choices(row: dict, answer: str, place: str) -> tuple[str, ...]:
   return records.choose(stripped, (answer,), place, CHOICES)
 
 
-def _task(row: Any, origin: rows.Origin) -> str:
+def _task(row: Any, origin: file_reader.Origin) -> str:
   """The template that made the row."""
   file = origin.file
   named = isinstance(row, dict) and "task" in row

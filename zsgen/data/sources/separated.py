@@ -6,7 +6,7 @@ import pathlib
 from typing import Any, BinaryIO
 
 from zsgen.core import errors
-from zsgen.data.sources import lines, quotes, records
+from zsgen.data.sources import json_rows, quotes, records
 
 
 class _Lines:
@@ -35,7 +35,7 @@ class _Lines:
       self.count += 1
       self.returns = b"\r" in line.rstrip(b"\r\n")
       if len(line) > records.LONGEST:
-        lines.skip(self._stream, line)
+        json_rows.skip_line(self._stream, line)
         self._lines.append("")
         self.long = True
         return
@@ -55,19 +55,19 @@ class _Lines:
     return quotes.Record(first, self._lines, cells, self._ended or self.long)
 
 
-def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
   """Every row of a CSV file; see `_scan`."""
   return _scan(stream, path, ",")
 
 
-def tab(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+def tab(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
   """Every row of a TSV file; see `_scan`."""
   return _scan(stream, path, "\t")
 
 
 def _scan(
     stream: BinaryIO, path: pathlib.Path, delimiter: str
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """Every row as a dictionary of texts, named by the header.
 
   A quote that is left open makes every line that it swallows a bad row.
@@ -94,9 +94,9 @@ def _scan(
     if wrong := _wrong(record, delimiter, len(header)):
       yield from _lost(record, wrong, path)
     elif given.long:
-      yield records.Row(place, records.too_long(place))
+      yield records.Record(place, records.too_long(place))
     elif value or cells:
-      yield records.Row(place, value or _row(header, cells, place))
+      yield records.Record(place, value or _row(header, cells, place))
     if given.long:
       reader = csv.reader(given, delimiter=delimiter)
 
@@ -109,7 +109,7 @@ def _wrong(record: quotes.Record, delimiter: str, width: int) -> str:
 
 def _lost(
     record: quotes.Record, wrong: str, path: pathlib.Path
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """A bad row for each line of a record whose quotes are wrong."""
   opened, last = quotes.opened(record), record.first + len(record.lines) - 1
   place = f"{path}, line {opened}"
@@ -117,12 +117,12 @@ def _lost(
       f"{place}: the quote that opens here {wrong}. {len(record.lines):,} lines"
       f" are lost, up to line {last}. Close it, or double a quote that is text."
   )
-  yield records.Row(place, errors.InputError(said))
+  yield records.Record(place, errors.InputError(said))
   for number in range(record.first, last + 1):
     if number != opened:
       place = f"{path}, line {number}"
       said = f"{place}: is lost in the quote of line {opened}."
-      yield records.Row(place, errors.InputError(said))
+      yield records.Record(place, errors.InputError(said))
 
 
 def _header(

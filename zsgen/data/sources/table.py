@@ -13,7 +13,7 @@ from typing import Any
 
 from zsgen.core import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import catalog, columns, files, records, rows
+from zsgen.data.sources import catalog, columns, file_reader, files, records
 
 # The task of rows that name none.
 TASK = "table"
@@ -63,19 +63,18 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       fields.key,
       fields.choices,
   ]
-  made = rows.Rows(
+  reader = file_reader.FileReader(
       listing,
       lambda row, origin: example(row, origin, fields),
-      scratch,
       read,
       fields.task,
   )
-  known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
+  known = catalog.scan(reader, data.on_bad_row, scratch, unlabelled=TASK)
   return catalog.suite("table", known, data, seed)
 
 
 def example(
-    row: Any, origin: rows.Origin, fields: config.Fields
+    row: Any, origin: file_reader.Origin, fields: config.Fields
 ) -> suite.Example:
   """A row as an example.
 
@@ -126,7 +125,7 @@ def _column(
     row: Any,
     fields: config.Fields,
     part: str,
-    origin: rows.Origin,
+    origin: file_reader.Origin,
     read: Callable[[Any, str, str], Any] = records.text,
 ) -> Any:
   """A part of an example from the column named for it; "" if none is."""

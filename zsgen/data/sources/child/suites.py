@@ -5,7 +5,7 @@ import pathlib
 
 from zsgen.core import config
 from zsgen.data import suite
-from zsgen.data.sources import catalog, child, files, rows, table
+from zsgen.data.sources import catalog, child, file_reader, files, table
 
 
 def suite_of(
@@ -22,15 +22,14 @@ def suite_of(
   """
   told = child.manifest(path)
   columns = _columns(data.fields)
-  table_rows = rows.Rows(
+  reader = file_reader.FileReader(
       files.find(str(path), scratch),
       lambda row, origin: table.example(row, origin, columns),
-      scratch,
       child.COLUMNS,
       "task",
   )
   known = catalog.scan(
-      table_rows, data.on_bad_row, unlabelled=told["unlabelled"]
+      reader, data.on_bad_row, scratch, unlabelled=told["unlabelled"]
   )
   made = catalog.suite(name, known, data, seed)
   read_from = [pathlib.Path(each["path"]) for each in told.pop("sources")]
