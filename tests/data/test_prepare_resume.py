@@ -16,6 +16,7 @@ import pytest
 
 from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, sources
+from zsgen.data.sources import example_file
 
 _ROOT = pathlib.Path(__file__).parents[2]
 # Small chunks, of which each takes a while.
@@ -227,7 +228,8 @@ def test_another_list_of_tasks_is_another_store(tmp_path, rows):
     assert task == listed.read_text()
 
 
-def test_a_full_scratch_says_so(tmp_path, rows):
+def test_a_full_scratch_says_so(tmp_path, rows, monkeypatch):
+  monkeypatch.setattr(example_file, "_ROWS", 500)
   packed = tmp_path / "rows.csv"
   packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)
   data = config.Data(

@@ -11,7 +11,7 @@ import pytest
 
 from zsgen.core import config, errors
 from zsgen.data import prompts, sources, tokenizers
-from zsgen.data.sources import records
+from zsgen.data.sources import example_file, records
 from zsgen.reports import source_notes
 
 FIELDS = config.Fields(
@@ -162,7 +162,8 @@ def test_a_glob_over_directories(tmp_path):
   assert len({e.key for e in examples}) == len(examples) == 9
 
 
-def test_a_scratch_that_cannot_be_written(tmp_path):
+def test_a_scratch_that_cannot_be_written(tmp_path, monkeypatch):
+  monkeypatch.setattr(example_file, "_ROWS", 2)
   _write(tmp_path / "t.csv", _rows())
   (tmp_path / "scratch").write_text("a file")
   with pytest.raises(errors.InputError, match=r"scratch: rows .* be copied"):

@@ -1,7 +1,7 @@
 """The examples of one scan, kept on disk until they are drawn.
 
 Rows are read and checked once. Their texts are appended to a file without a
-name, in Arrow batches, and read back by number: a row costs no memory.
+name, in Arrow batches, and read back by number. Memory holds one batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,23 +88,19 @@ class ExampleFile:
       )
       self._characters += example.count_characters()
     if len(self._waiting) == _ROWS or self._characters >= _CHARACTERS:
-      self._flush()
+      self._write(self._batch().serialize())
 
   def finish(self) -> None:
-    """Writes what waits, and opens the file for reading.
-
-    Raises:
-      InputError: see `append`.
-    """
-    self._flush()
-    if self._file is None:
-      return
-    mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-    whole = pa.py_buffer(mapped)
-    self._batches = [
-        pa.ipc.read_record_batch(whole.slice(begin, end - begin), _SCHEMA)
-        for begin, end in itertools.pairwise(self._bytes)
-    ]
+    """Opens the file for reading; the last batch stays in memory."""
+    if self._file is not None:
+      mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+      whole = pa.py_buffer(mapped)
+      self._batches = [
+          pa.ipc.read_record_batch(whole.slice(begin, end - begin), _SCHEMA)
+          for begin, end in itertools.pairwise(self._bytes)
+      ]
+    if self._waiting:
+      self._batches.append(self._batch())
 
   def read(
       self, rows: np.ndarray, task: str, split: str
@@ -143,19 +139,18 @@ class ExampleFile:
     taken[by_batch] = list(zip(*columns, strict=True))
     return taken
 
-  def _flush(self) -> None:
-    """Writes the rows that wait as a batch."""
-    if not self._waiting:
-      return
-    columns = zip(*self._waiting, strict=True)
+  def _batch(self) -> pa.RecordBatch:
+    """Returns the rows that wait as a batch; then none waits."""
     arrays = [
         pa.array(column, field.type)
-        for column, field in zip(columns, _SCHEMA, strict=True)
+        for column, field in zip(
+            zip(*self._waiting, strict=True), _SCHEMA, strict=True
+        )
     ]
-    self._write(pa.record_batch(arrays, schema=_SCHEMA).serialize())
     self._rows.append(self._rows[-1] + len(self._waiting))
     self._waiting.clear()
     self._characters = 0
+    return pa.record_batch(arrays, schema=_SCHEMA)
 
   def _write(self, content: pa.Buffer) -> None:
     """Appends bytes to the file."""
