@@ -11,7 +11,7 @@ import mmap
 import os
 import pathlib
 import tempfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +56,8 @@ class ExampleFile:
     """
     self._scratch = scratch
     self._file: BinaryIO | None = None
-    self._waiting: list[tuple] = []
+    # The columns of the batch that is filled, and its characters.
+    self._columns: list[list[Any]] = [[] for _ in _SCHEMA]
     self._characters = 0
     self._shots: dict[tuple[suite.Shot, ...], int] = {}
     # The first row and the first byte of each batch, and the ends.
@@ -69,25 +70,24 @@ class ExampleFile:
     Raises:
       InputError: the directory cannot be written to, or is full.
     """
-    if example is None:
-      self._waiting.append(_NOTHING)
-    else:
-      shots = self._shots.setdefault(example.shots, len(self._shots))
+    values = _NOTHING
+    if example is not None:
       turns = [turn._asdict() for turn in example.turns]
-      self._waiting.append(
-          (
-              example.category,
-              example.definition,
-              example.input,
-              example.targets,
-              example.key,
-              example.choices,
-              turns,
-              shots,
-          )
+      values = (
+          example.category,
+          example.definition,
+          example.input,
+          example.targets,
+          example.key,
+          example.choices,
+          turns or (),
+          self._shots.setdefault(example.shots, len(self._shots)),
       )
       self._characters += example.count_characters()
-    if len(self._waiting) == _ROWS or self._characters >= _CHARACTERS:
+    # Lists of texts: a garbage collection would visit each tuple of a row.
+    for column, value in zip(self._columns, values, strict=True):
+      column.append(value)
+    if len(self._columns[0]) == _ROWS or self._characters >= _CHARACTERS:
       self._write(self._batch().serialize())
 
   def finish(self) -> None:
@@ -99,7 +99,7 @@ class ExampleFile:
           pa.ipc.read_record_batch(whole.slice(begin, end - begin), _SCHEMA)
           for begin, end in itertools.pairwise(self._bytes)
       ]
-    if self._waiting:
+    if self._columns[0]:
       self._batches.append(self._batch())
 
   def read(
@@ -143,12 +143,10 @@ class ExampleFile:
     """Returns the rows that wait as a batch; then none waits."""
     arrays = [
         pa.array(column, field.type)
-        for column, field in zip(
-            zip(*self._waiting, strict=True), _SCHEMA, strict=True
-        )
+        for column, field in zip(self._columns, _SCHEMA, strict=True)
     ]
-    self._rows.append(self._rows[-1] + len(self._waiting))
-    self._waiting.clear()
+    self._rows.append(self._rows[-1] + len(self._columns[0]))
+    self._columns = [[] for _ in _SCHEMA]
     self._characters = 0
     return pa.record_batch(arrays, schema=_SCHEMA)
 

@@ -5,7 +5,7 @@ import pathlib
 
 from zsgen.core import config
 from zsgen.data import suite
-from zsgen.data.sources import catalog, child, file_reader, files, table
+from zsgen.data.sources import catalog, child, files, table
 
 
 def suite_of(
@@ -21,12 +21,8 @@ def suite_of(
   What it tells has, as `read`, the table's manifest. See `table.read`.
   """
   told = child.manifest(path)
-  columns = _columns(data.fields)
-  reader = file_reader.FileReader(
-      files.find(str(path), scratch),
-      lambda row, origin: table.example(row, origin, columns),
-      child.COLUMNS,
-      "task",
+  reader = table.reader_of(
+      files.find(str(path), scratch), _columns(data.fields)
   )
   known = catalog.scan(
       reader, data.on_bad_row, scratch, unlabelled=told["unlabelled"]
