@@ -9,11 +9,12 @@ import textwrap
 import pytest
 
 from zsgen.core import config, errors
+from zsgen.data import suite
 from zsgen.data.sources import child, seqio_task
 
 seqio = pytest.importorskip("seqio")
 
-from zsgen.data.sources.child import modules, seqio_rows, writer  # noqa: E402
+from zsgen.data.sources.child import modules, seqio_rows  # noqa: E402
 
 HELPERS = """
 def upper(dataset):
@@ -243,8 +244,15 @@ def test_features_by_name(loaded):
   named = {"task": "kind", "input": "q", "target": "a", "category": "kind"}
   reader = _reader(loaded, "labelled", **named, choices="a")
   rows = list(reader.rows())
-  assert rows[1] == writer.Row(
-      "kind é", "kind é", "train", "", "train 1 é", ["1"], "1", ["1"]
+  assert rows[1] == suite.Example(
+      "kind é",
+      "kind é",
+      "train",
+      "",
+      "train 1 é",
+      ("1",),
+      "1",
+      choices=("1",),
   )
   assert reader.told["unlabelled"] == ""
   told = reader.told["text"]["labelled"]
@@ -254,7 +262,7 @@ def test_features_by_name(loaded):
 
 def test_bytes_that_are_no_text_are_a_bad_row(loaded):
   rows = _reader(loaded, "labelled", input="broken", target="a").rows()
-  assert "train, row 0: is not UTF-8" in next(rows).message
+  assert "train, row 0: is not UTF-8" in str(next(rows))
 
 
 def test_files_of_a_source_are_told(loaded):

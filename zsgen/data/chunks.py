@@ -7,7 +7,7 @@ example a line); the latter is written last, and so says that both are there.
 The archive, which has sums of its own, holds a digest of the table.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 import hashlib
 import io
@@ -21,8 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
-from zsgen.data import ahead, judged, lost_text, suite
-from zsgen.data import rows as rows_lib
+from zsgen.data import ahead
 
 # Member of the archive that has the digest of the table.
 _DIGEST = "table.sha256"
@@ -33,19 +32,6 @@ CHARACTERS = 1 << 24
 FORMAT = 2
 # Where the table's metadata has the counts of prompts, and of characters.
 _PROMPTS, _CHARACTERS = "zsgen.prompts", "zsgen.characters"
-# Columns that are numbers, and the fields of the rows that they are.
-_NUMBERS = {
-    "tokens": ("lengths", pa.int32()),
-    "loss_tokens": ("losses", pa.int32()),
-    "cut": ("cut", pa.bool_()),
-    "answer_cut": ("answer_cut", pa.bool_()),
-    "last_lost": ("last_lost", pa.bool_()),
-    "unknown": ("unknown", pa.int32()),
-    "unknown_loss": ("unknown_loss", pa.int32()),
-    "lost_characters": ("dropped", pa.int32()),
-    "answer_changed": ("changed", pa.bool_()),
-    "answer_lost": ("answer_lost", pa.bool_()),
-}
 
 
 class Chunk(NamedTuple):
@@ -54,11 +40,20 @@ class Chunk(NamedTuple):
   Attributes:
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
-    table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, last_lost, unknown, unknown_loss, lost_characters,
-      answer_changed, answer_lost (see `rows.Rows`), prompt, answer, right (null but for
-      choices), and what `judged` gives (null but for held-out examples) of
-      each example.
+    table: of each example
+      task, category, split, key: its labels.
+      tokens, loss_tokens: their number.
+      cut: whether it was longer than a row may be; answer_cut, whether loss
+        tokens were lost by that; last_lost, whether all of its last answer's.
+      unknown, unknown_loss: the number of unknown tokens, and of those with
+        loss.
+      lost_characters: characters of the request that no token stands for.
+      answer_changed: whether the tokenizer changes characters of the answer.
+      answer_lost: whether the answer lost characters, so that all tokens are
+        left out.
+      prompt, answer: the text without and with loss.
+      right: null but for choices.
+      and the columns of `judged`: null but for held-out examples.
     prompts: what prompts left out, counted.
     characters: that the tokenizer does not know, the most frequent ones.
   """
@@ -68,34 +63,6 @@ class Chunk(NamedTuple):
   table: pa.Table
   prompts: Mapping[str, int]
   characters: Mapping[str, int]
-
-
-def of(
-    examples: Sequence[suite.Example],
-    rows: rows_lib.Rows,
-    counts: Mapping[str, int],
-) -> Chunk:
-  """The chunk of some examples."""
-  columns = {
-      name: pa.array([getattr(each, name) for each in examples], pa.string())
-      for name in ("task", "category", "split", "key")
-  }
-  numbers = {
-      name: pa.array(getattr(rows, field), kind)
-      for name, (field, kind) in _NUMBERS.items()
-  }
-  texts = {"prompt": rows.prompts, "answer": rows.answers}
-  right = pa.array([each.right for each in examples], pa.bool_())
-  kept = np.repeat(rows.losses > 0, rows.lengths)
-  shown = judged.columns(examples)
-  table = pa.table({**columns, **numbers, **texts, "right": right, **shown})
-  return Chunk(
-      rows.tokens[kept],
-      rows.mask[kept],
-      table,
-      dict(counts),
-      lost_text.most_common(rows.characters),
-  )
 
 
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:

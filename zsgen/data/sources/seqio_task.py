@@ -6,7 +6,6 @@ import pathlib
 from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import child
-from zsgen.data.sources.child import suites
 
 
 def seqio_task(
@@ -34,7 +33,7 @@ def seqio_task(
       table finds wrong.
   """
   made = rows(data, seed, scratch)
-  return suites.suite_of("seqio", made, data, seed, scratch)
+  return child.suite_of("seqio", made, data, seed, scratch)
 
 
 def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:

@@ -7,7 +7,6 @@ import pathlib
 from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources import child
-from zsgen.data.sources.child import suites
 
 
 def tfds(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -26,7 +25,7 @@ def tfds(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       does not have, or whatever the table finds wrong.
   """
   made = rows(data, seed, scratch)
-  return suites.suite_of("tfds", made, data, seed, scratch)
+  return child.suite_of("tfds", made, data, seed, scratch)
 
 
 def rows(data: config.Data, seed: int, scratch: pathlib.Path) -> pathlib.Path:
