@@ -1,8 +1,8 @@
 """Between files and suites: what a source knows after one scan of its rows.
 
-A source of files says how rows become examples (`Reader`); `scan` finds their
-tasks, and `suite` does what all such sources share: held-out sets, draws and
-caps, duplicates, bad rows, and notes on them. Examples wait in a file until
+A source of files says how rows become examples (`Reader`); a scan finds their
+tasks; `suite` does that and all else that such sources share: held-out sets,
+draws and caps, duplicates, bad rows, and notes on them. Examples wait in a file until
 they are drawn (`example_file`); numbers and digests take 110 bytes of memory a
 row at the peak.
 """
@@ -51,7 +51,7 @@ class Reader(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Catalog:
+class _Catalog:
   """The tasks of a source, in its order, and where their rows are."""
 
   reader: Reader
@@ -61,86 +61,33 @@ class Catalog:
   tasks: Mapping[str, groups_lib.Task]
   digests: duplicates.Digests
   bad_rows: bad_rows.BadRows
-  # The task that holds all rows which name none.
-  unlabelled: str
 
 
-def scan(
+def suite(
+    name: str,
     reader: Reader,
-    on_bad_row: str,
+    data: config.Data,
+    seed: int,
     scratch: pathlib.Path,
     listed: Mapping[str, Sequence[str]] | None = None,
     unlabelled: str = "",
-) -> Catalog:
-  """Reads every row once.
+) -> suite_lib.Suite:
+  """Reads a source and returns the suite that the config asks of it.
 
   A task with rows of several splits of its own becomes several tasks: its
   training rows keep the name, others are the task `<task>.<split>`.
 
   Args:
+    name: of the suite.
     reader: of the source.
-    on_bad_row: "error" or "skip". A key that came before in its task makes a
-      bad row, too.
+    data: `heldout` sets, `draw`, `train_instances` and `heldout_instances`
+      (the caps of each task), `deduplicate`, `on_bad_row`. A key that came
+      before in its task makes a bad row, too.
+    seed: draws tasks and instances.
     scratch: the directory that examples wait in.
     listed: the tasks of each of the source's own splits, where it names them;
       they set the order, and rows of other tasks are passed over.
     unlabelled: the task of rows that name none.
-
-  Raises:
-    InputError: bad rows, unless they are skipped: names the first five and
-      counts them. A file that cannot be read on, in any case.
-  """
-  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
-  examples = example_file.ExampleFile(scratch)
-  stamps = {path: _stamp(path) for path in reader.files}
-  for row, result in enumerate(reader.read()):
-    if isinstance(result, errors.InputError):
-      bad.add(result)
-      examples.append(groups.add(row, None))
-    else:
-      examples.append(groups.add(row, result))
-  examples.finish()
-  tasks = groups.tasks()
-  for task, row in groups.repeated():
-    key = next(examples.read(np.array([row]), task, "")).key
-    bad.add(
-        bad_rows.BadRow(
-            f"{reader.place(row)}: its key {key!r} came before in task {task}.",
-            task,
-        )
-    )
-  if bad.count and on_bad_row == "error":
-    raise bad.error()
-  if not any(len(task.rows) for task in tasks.values()):
-    raise errors.InputError(
-        f"{reader.files[0]}{', …' * (len(reader.files) > 1)}: has no row that"
-        f" can be used.{bad.explain_absence('')}".rstrip()
-    )
-  return Catalog(
-      reader, examples, stamps, tasks, groups.digests(), bad, unlabelled
-  )
-
-
-def _stamp(path: pathlib.Path) -> tuple[int, int] | None:
-  """Returns size and modification time of a file; None if it is not there."""
-  try:
-    stat = path.stat()
-  except OSError:
-    return None
-  return stat.st_size, stat.st_mtime_ns
-
-
-def suite(
-    name: str, catalog: Catalog, data: config.Data, seed: int
-) -> suite_lib.Suite:
-  """The suite that the config asks of a source.
-
-  Args:
-    name: of the suite.
-    catalog: of the source.
-    data: `heldout` sets, `draw`, `train_instances` and `heldout_instances`
-      (the caps of each task), `deduplicate`.
-    seed: draws tasks and instances.
 
   Returns:
     The suite; what it tells is:
@@ -155,13 +102,16 @@ def suite(
         inputs in each of the first five tasks.
 
   Raises:
-    InputError: see `heldout.split`; or a split without a row.
+    InputError: bad rows, unless they are skipped: names the first five and
+      counts them; a file that cannot be read on; a split without a row; or see
+      `heldout.split`.
   """
+  catalog = _scan(reader, data.on_bad_row, scratch, listed)
   sets = heldout.split(
       catalog.tasks,
       data.heldout,
       seed,
-      catalog.unlabelled,
+      unlabelled,
       name,
       catalog.bad_rows.explain_absence,
   )
@@ -194,6 +144,60 @@ def suite(
   )
 
 
+def _scan(
+    reader: Reader,
+    on_bad_row: str,
+    scratch: pathlib.Path,
+    listed: Mapping[str, Sequence[str]] | None,
+) -> _Catalog:
+  """Reads every row once; see `suite` for the arguments.
+
+  Raises:
+    InputError: bad rows, unless they are skipped: names the first five and
+      counts them. A file that cannot be read on, in any case.
+  """
+  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
+  examples = example_file.ExampleFile(scratch)
+  stamps = {path: _stamp(path) for path in reader.files}
+  for row, result in enumerate(reader.read()):
+    if isinstance(result, errors.InputError):
+      bad.add(result)
+      examples.append(groups.add(row, None))
+    else:
+      examples.append(groups.add(row, result))
+  examples.finish()
+  tasks = groups.tasks()
+  repeated = list(groups.repeated())
+  rows = np.array([row for _, row in repeated], np.int64)
+  for (task, row), example in zip(
+      repeated, examples.read(rows, "", ""), strict=True
+  ):
+    place = reader.place(row)
+    bad.add(
+        bad_rows.BadRow(
+            f"{place}: its key {example.key!r} came before in task {task}.",
+            task,
+        )
+    )
+  if bad.count and on_bad_row == "error":
+    raise bad.error()
+  if not any(len(task.rows) for task in tasks.values()):
+    raise errors.InputError(
+        f"{reader.files[0]}{', …' * (len(reader.files) > 1)}: has no row that"
+        f" can be used.{bad.explain_absence('')}".rstrip()
+    )
+  return _Catalog(reader, examples, stamps, tasks, groups.digests(), bad)
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, int] | None:
+  """Returns size and modification time of a file; None if it is not there."""
+  try:
+    stat = path.stat()
+  except OSError:
+    return None
+  return stat.st_size, stat.st_mtime_ns
+
+
 _Sets = Mapping[str, Mapping[str, groups_lib.Task]]
 
 
@@ -217,7 +221,7 @@ def _absent(sets: _Sets) -> dict[str, int]:
   }
 
 
-def _unassigned(catalog: Catalog, sets: _Sets) -> dict[str, int]:
+def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
   """How many tasks of each of the source's own splits are in no set."""
   used = {task for tasks in sets.values() for task in tasks}
   return dict(
@@ -255,7 +259,7 @@ def _drawn(
 
 
 def _examples(
-    catalog: Catalog, drawn: Mapping[str, Mapping[str, np.ndarray]]
+    catalog: _Catalog, drawn: Mapping[str, Mapping[str, np.ndarray]]
 ) -> Iterator[suite_lib.Example]:
   """Yields the drawn examples, split by split and task by task.
 

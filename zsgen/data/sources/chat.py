@@ -73,8 +73,7 @@ def chat(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
       columns,
       fields.task,
   )
-  known = catalog.scan(reader, data.on_bad_row, scratch, unlabelled=TASK)
-  return catalog.suite("chat", known, data, seed)
+  return catalog.suite("chat", reader, data, seed, scratch, unlabelled=TASK)
 
 
 def example(

@@ -56,8 +56,7 @@ def flan_mini(
       "source",
       beside=(keys,) if keys else (),
   )
-  known = catalog.scan(reader, data.on_bad_row, scratch, listed)
-  return catalog.suite("flan_mini", known, data, seed)
+  return catalog.suite("flan_mini", reader, data, seed, scratch, listed)
 
 
 def _path(data: config.Data, name: str) -> pathlib.Path:

@@ -48,8 +48,7 @@ def niv2(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   tasks = {split: _names(path) for split, path in lists.items()}
   records.apart(*tasks.values(), lists[HELDOUT])
   clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
-  known = catalog.scan(clone, data.on_bad_row, scratch, tasks)
-  return catalog.suite("niv2", known, data, seed)
+  return catalog.suite("niv2", clone, data, seed, scratch, tasks)
 
 
 def _names(path: pathlib.Path) -> list[str]:

@@ -97,8 +97,7 @@ def p3(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   listing = files.find(data.path, scratch, names_are_tasks=True)
   fields = ("task", INPUT, TARGET, CHOICES)
   reader = file_reader.FileReader(listing, example, fields, "task")
-  known = catalog.scan(reader, data.on_bad_row, scratch)
-  return catalog.suite("p3", known, data, seed)
+  return catalog.suite("p3", reader, data, seed, scratch)
 
 
 def example(row: Any, origin: file_reader.Origin) -> suite.Example:

@@ -54,8 +54,7 @@ def table(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
         "config.data.fields.target is empty: name the column of the answers."
     )
   reader = reader_of(listing, fields)
-  known = catalog.scan(reader, data.on_bad_row, scratch, unlabelled=TASK)
-  return catalog.suite("table", known, data, seed)
+  return catalog.suite("table", reader, data, seed, scratch, unlabelled=TASK)
 
 
 def reader_of(

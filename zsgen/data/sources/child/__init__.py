@@ -139,10 +139,9 @@ def suite_of(
   reader = table.reader_of(
       files.find(str(path), scratch), _columns(data.fields)
   )
-  known = catalog.scan(
-      reader, data.on_bad_row, scratch, unlabelled=read["unlabelled"]
+  made = catalog.suite(
+      name, reader, data, seed, scratch, unlabelled=read["unlabelled"]
   )
-  made = catalog.suite(name, known, data, seed)
   read_from = [pathlib.Path(each["path"]) for each in read.pop("sources")]
   return dataclasses.replace(
       made,
