@@ -2,50 +2,53 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import importlib
 import pathlib
 from typing import Any
 
 from zsgen.core import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import (
-    chat,
-    draws,
-    flan_mini,
-    heldout,
-    niv2,
-    p3,
-    rewrites,
-    seqio_task,
-    synth,
-    table,
-    tfds,
-    worlds,
-)
+from zsgen.data.sources import draws, heldout
 
 Source = Callable[[config.Data, int, pathlib.Path], suite.Suite]
 
 
-def _generated(make: Callable[[config.Data, int], suite.Suite]) -> Source:
-  """A source that keeps nothing on disk."""
+def _from_files(module: str) -> Source:
+  """Returns a source of files; its module is imported when it is called."""
 
-  def source(data: config.Data, seed: int, scratch: pathlib.Path):
+  def source(
+      data: config.Data, seed: int, scratch: pathlib.Path
+  ) -> suite.Suite:
+    loaded = importlib.import_module(f"{__name__}.{module}")
+    return getattr(loaded, module)(data, seed, scratch)
+
+  return source
+
+
+def _generated(module: str) -> Source:
+  """Returns a source that keeps nothing on disk; see `_from_files`."""
+
+  def source(
+      data: config.Data, seed: int, scratch: pathlib.Path
+  ) -> suite.Suite:
     del scratch
-    return make(data, seed)
+    loaded = importlib.import_module(f"{__name__}.{module}")
+    return getattr(loaded, module)(data, seed)
 
   return source
 
 
 SOURCES: dict[str, Source] = {
-    "chat": chat.chat,
-    "flan_mini": flan_mini.flan_mini,
-    "niv2": niv2.niv2,
-    "p3": p3.p3,
-    "rewrites": _generated(rewrites.rewrites),
-    "seqio": seqio_task.seqio_task,
-    "synth": _generated(synth.synth),
-    "table": table.table,
-    "tfds": tfds.tfds,
-    "worlds": _generated(worlds.worlds),
+    "chat": _from_files("chat"),
+    "flan_mini": _from_files("flan_mini"),
+    "niv2": _from_files("niv2"),
+    "p3": _from_files("p3"),
+    "rewrites": _generated("rewrites"),
+    "seqio": _from_files("seqio_task"),
+    "synth": _generated("synth"),
+    "table": _from_files("table"),
+    "tfds": _from_files("tfds"),
+    "worlds": _generated("worlds"),
 }
 _FILES = ("path", "heldout", "on_bad_row", "deduplicate", "draw")
 # The options of `config.data` that each source reads, beside those that all
@@ -103,6 +106,8 @@ def check(data: config.Data) -> None:
   heldout.seeds(data)
   _check_generated(data)
   if data.source == "rewrites":
+    from zsgen.data.sources import rewrites
+
     rewrites.check(data)
   if data.draw not in draws.DRAWS:
     raise errors.InputError(
