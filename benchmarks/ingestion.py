@@ -108,7 +108,6 @@ def measure(path: pathlib.Path) -> dict[str, Any]:
     measured["count"] = _timed(
         measured, "draw", lambda: sum(1 for _ in examples)
     )
-    del suite, examples
     store = _timed(
         measured, "prepare", lambda: prepare.prepare(folder / "stores", data, 0)
     )
@@ -135,7 +134,7 @@ def table(measured: dict[str, dict[str, Any]]) -> rich.table.Table:
   for name, one in measured.items():
     grid.add_row(
         name,
-        *(f"{one[stage][1]:.2f}" if stage in one else "–" for stage in stages),
+        *(f"{one[stage][1]:.2f}" if stage in one else "-" for stage in stages),
         f"{one['count'] / one['prepare'][1]:,.0f}",
         f"{one['peak_mb'] / 1024:.2f}",
         one["fingerprint"],
