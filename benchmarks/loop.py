@@ -143,10 +143,10 @@ class RandomStore:
         np.asarray(np.memmap(folder / name, dtype, "r")) for name, dtype in maps
     )
 
-  def row(self, example: int) -> store_lib.Row:
+  def row(self, example: int) -> store_lib.TokenRow:
     """Returns a row, like `Store.row`."""
     begin, end = self._offsets[example], self._offsets[example + 1]
-    return store_lib.Row(self._tokens[begin:end], self._mask[begin:end])
+    return store_lib.TokenRow(self._tokens[begin:end], self._mask[begin:end])
 
 
 def make_job(folder: pathlib.Path, steps: int) -> job.Job:

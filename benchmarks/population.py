@@ -61,7 +61,7 @@ def _batch(tokens: int, seed: int) -> batches.Batch:
   """Returns a step's examples, all of the same length."""
   rng = np.random.default_rng(seed)
   rows = [
-      store_lib.Row(
+      store_lib.TokenRow(
           rng.integers(6, 32, tokens).astype(np.uint32),
           (np.arange(tokens) > tokens // 2).astype(np.uint8),
       )

@@ -32,7 +32,9 @@ LIGHT = (
 def artifacts(tmp_path_factory) -> dict[str, str]:
   """A store and a random order of it."""
   workdir = tmp_path_factory.mktemp("workdir")
-  data = config_lib.Data(train_instances=2, heldout_instances=1)
+  data = config_lib.build(
+      config_lib.Data, train_instances=2, heldout_instances=1
+  )
   store = prepare.prepare(workdir / "stores", data, seed=0)
   options = config_lib.check({"order": {"arrangement": "random"}}).order
   order = order_lib.make(workdir, store, options, seed=0)

@@ -32,41 +32,29 @@ def folder(tmp_path, monkeypatch):
   return found
 
 
-def _content(folder) -> list:
-  return [
-      [each.to_pydict() if hasattr(each, "to_pydict") else list(each)]
-      for chunk in chunks.read(folder)
-      for each in chunk
-  ]
-
-
-@pytest.mark.parametrize("suffix", ["npz", "parquet"])
-def test_any_flip_is_noticed_or_has_no_effect(folder, suffix):
-  before = _content(folder)
-  file = folder / f"chunk-00001.{suffix}"
+def test_any_flip_is_noticed(folder):
+  file = folder / "chunk-00001.arrow"
   whole = file.read_bytes()
-  noticed = 0
-  places = range(0, len(whole), 1 + len(whole) // 60)
-  for place in places:
+  for place in range(0, len(whole), 1 + len(whole) // 60):
     changed = bytearray(whole)
     changed[place] ^= 4
     file.write_bytes(changed)
-    try:
-      assert _content(folder) == before
-    except errors.InputError as error:
-      assert "chunk-00001.parquet: is damaged, or chunk-00001.npz" in str(error)
-      noticed += 1
-  assert noticed > len(places) // 2
+    with pytest.raises(errors.InputError, match=r"chunk-00001\.arrow: is dam"):
+      list(chunks.read(folder))
 
 
-@pytest.mark.parametrize(
-    "suffixes", [("npz",), ("parquet",), ("npz", "parquet")]
-)
-def test_chunks_that_changed_places_are_noticed(folder, suffixes):
-  for suffix in suffixes:
-    first, last = (folder / f"chunk-0000{i}.{suffix}" for i in (0, 2))
-    shutil.move(first, folder / "kept")
-    shutil.move(last, first)
-    shutil.move(folder / "kept", last)
+@pytest.mark.parametrize("length", [0, 31, 32, -1])
+def test_a_file_that_is_cut_is_noticed(folder, length):
+  file = folder / "chunk-00001.arrow"
+  file.write_bytes(file.read_bytes()[:length])
   with pytest.raises(errors.InputError, match="is damaged"):
-    _content(folder)
+    list(chunks.read(folder))
+
+
+def test_chunks_that_changed_places_are_noticed(folder):
+  first, last = (folder / f"chunk-0000{i}.arrow" for i in (0, 2))
+  shutil.move(first, folder / "kept")
+  shutil.move(last, first)
+  shutil.move(folder / "kept", last)
+  with pytest.raises(errors.InputError, match="is damaged"):
+    list(chunks.read(folder))

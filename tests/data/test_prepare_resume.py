@@ -16,6 +16,7 @@ import pytest
 
 from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, sources
+from zsgen.data.sources import example_file
 
 _ROOT = pathlib.Path(__file__).parents[2]
 # Small chunks, of which each takes a while.
@@ -110,9 +111,9 @@ def whole(tmp_path, rows):
 def test_killed_again_and_again_the_store_is_the_same(tmp_path, rows, whole):
   root = tmp_path / "killed"
   for count in (1, 4, 9):
-    _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", count)
-  # Between the two files of a chunk, and while the store is written.
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.npz")
+    _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", count)
+  # After the last chunk but some, and while the store is written.
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.arrow")
   _kill_at(_start(root, rows), root, ".*[!l]/tokens.bin")
   said = _finish(_start(root, rows))
   assert re.search(r"goes on after 400 examples|goes on after 3\d\d", said)
@@ -133,7 +134,7 @@ def test_killed_after_the_store_is_whole_leaves_nothing(tmp_path, rows, whole):
 def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
   root = tmp_path / "two"
   first = _start(root, rows, 0.03)
-  while len(list(root.glob(".*.partial/*.parquet"))) < ahead:
+  while len(list(root.glob(".*.partial/*.arrow"))) < ahead:
     time.sleep(0.005)
   # The slower one finds its chunks gone when the other is done.
   second = _start(root, rows, 0.3)
@@ -144,13 +145,13 @@ def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
 
 def test_other_files_are_encoded_anew(tmp_path, rows, whole):
   root = tmp_path / "changed"
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   (first,) = _partial(root)
   before = rows.stat()
   _rows(rows, "noo")
   # Not to be seen by size and time.
   os.utime(rows, ns=(before.st_atime_ns, before.st_mtime_ns))
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 4)
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 4)
   assert first in _partial(root)
   _finish(_start(root, rows))
   fresh = tmp_path / "fresh"
@@ -160,7 +161,7 @@ def test_other_files_are_encoded_anew(tmp_path, rows, whole):
 
 def test_a_touched_file_goes_on(tmp_path, rows):
   root = tmp_path / "touched"
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   rows.touch()
   assert "goes on after" in _finish(_start(root, rows))
 
@@ -168,7 +169,7 @@ def test_a_touched_file_goes_on(tmp_path, rows):
 def test_a_file_that_changes_meanwhile_makes_no_store(tmp_path, rows):
   root = tmp_path / "changed"
   process = _start(root, rows, 0.05)
-  while len(list(root.glob(".*.partial/*.parquet"))) < 3:
+  while len(list(root.glob(".*.partial/*.arrow"))) < 3:
     time.sleep(0.005)
   _rows(rows, "no")
   said = process.communicate(timeout=60)[0]
@@ -188,7 +189,7 @@ def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, whole):
   assert process.returncode == 1
   assert said.count("said: ") == 1 and "cannot be written" in said
   (kept,) = root.iterdir()
-  assert {path.suffix for path in kept.iterdir()} == {".npz", ".parquet"}
+  assert {path.suffix for path in kept.iterdir()} == {".arrow"}
   assert not list(kept.glob(".*"))
   _finish(_start(root, rows))
   assert _content(root) == whole
@@ -202,7 +203,7 @@ def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
       heldout={"h": config.Heldout(share=0.2)},
   )
   root = tmp_path / "sizes"
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   monkeypatch.setattr(chunks, "SIZE", 7)
   made = prepare.prepare(root, data, 0)
   assert len(made) == 330  # 8 tasks of 40 rows, 2 held out of 5.
@@ -210,9 +211,9 @@ def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
 
 def test_damaged_chunks_are_told_and_gone(tmp_path, rows):
   root = tmp_path / "damaged"
-  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.parquet", 3)
+  _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   (kept,) = root.iterdir()
-  (kept / "chunk-00001.parquet").write_bytes(b"")
+  (kept / "chunk-00001.arrow").write_bytes(b"")
   process = _start(root, rows)
   assert "is damaged" in process.communicate(timeout=60)[0]
   assert process.returncode == 1
@@ -232,7 +233,8 @@ def test_another_list_of_tasks_is_another_store(tmp_path, rows):
     assert task == listed.read_text()
 
 
-def test_a_full_scratch_says_so(tmp_path, rows):
+def test_a_full_scratch_says_so(tmp_path, rows, monkeypatch):
+  monkeypatch.setattr(example_file, "_ROWS", 500)
   packed = tmp_path / "rows.csv"
   packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)
   data = config.build(
@@ -244,7 +246,7 @@ def test_a_full_scratch_says_so(tmp_path, rows):
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
   try:
-    with pytest.raises(errors.InputError, match=r"scratch: rows of packed"):
+    with pytest.raises(errors.InputError, match=r"scratch: rows of the source"):
       sources.load(data, 0, tmp_path / "scratch")
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -9,11 +9,12 @@ import textwrap
 import pytest
 
 from zsgen.core import config, errors
+from zsgen.data import suite
 from zsgen.data.sources import child, seqio_task
 
 seqio = pytest.importorskip("seqio")
 
-from zsgen.data.sources.child import modules, seqio_rows, writer  # noqa: E402
+from zsgen.data.sources.child import modules, seqio_rows  # noqa: E402
 
 HELPERS = """
 def upper(dataset):
@@ -105,7 +106,7 @@ seqio.MixtureRegistry.add("three", [
 """
 # What a user's process does: twice, and without TensorFlow.
 READ = """
-import dataclasses, json, pathlib, sys
+import json, pathlib, sys
 from zsgen.core import config
 from zsgen.data.sources import seqio_task
 
@@ -118,7 +119,7 @@ rows = seqio_task.rows(data, 0, scratch)
 before = rows.stat().st_mtime_ns
 suite = seqio_task.seqio_task(data, 1, scratch)
 print(json.dumps({
-    "examples": [dataclasses.asdict(each) for each in suite.examples()],
+    "examples": [each._asdict() for each in suite.examples()],
     "heldout": suite.heldout, "files": list(map(str, suite.files)),
     "told": suite.told, "rows": str(rows), "loaded": sorted(sys.modules),
     "kept": before == rows.stat().st_mtime_ns}))
@@ -243,8 +244,15 @@ def test_features_by_name(loaded):
   named = {"task": "kind", "input": "q", "target": "a", "category": "kind"}
   reader = _reader(loaded, "labelled", **named, choices="a")
   rows = list(reader.rows())
-  assert rows[1] == writer.Row(
-      "kind é", "kind é", "train", "", "train 1 é", ["1"], "1", ["1"]
+  assert rows[1] == suite.Example(
+      "kind é",
+      "kind é",
+      "train",
+      "",
+      "train 1 é",
+      ("1",),
+      "1",
+      choices=("1",),
   )
   assert reader.told["unlabelled"] == ""
   told = reader.told["text"]["labelled"]
@@ -254,7 +262,7 @@ def test_features_by_name(loaded):
 
 def test_bytes_that_are_no_text_are_a_bad_row(loaded):
   rows = _reader(loaded, "labelled", input="broken", target="a").rows()
-  assert "train, row 0: is not UTF-8" in next(rows).message
+  assert "train, row 0: is not UTF-8" in str(next(rows))
 
 
 def test_files_of_a_source_are_told(loaded):

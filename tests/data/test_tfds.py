@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from zsgen.core import config, errors
+from zsgen.data import suite
 from zsgen.data.sources import child
 from zsgen.data.sources import tfds as source
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from zsgen.data.sources.child import tfds_rows, writer  # noqa: E402
+from zsgen.data.sources.child import tfds_rows  # noqa: E402
 
 KINDS = ("odd", "even")
 ROWS = {"train": 6, "validation": 2, "test": 3}
@@ -140,7 +141,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
 
 def test_one_task_without_a_field(prepared):
   reader = _reader(prepared, splits=["train", "validation"], task="")
-  rows = [row for row in reader.rows() if isinstance(row, writer.Row)]
+  rows = [row for row in reader.rows() if isinstance(row, suite.Example)]
   assert {row.task for row in rows} == {"here_qa"}
   assert reader.told["unlabelled"] == "here_qa"
   assert [row.split for row in rows] == ["train"] * 5 + ["validation"] * 2
@@ -158,7 +159,7 @@ def test_one_task_without_a_field(prepared):
 def test_values_become_text(prepared, target, split, expected):
   rows = _reader(prepared, splits=[split], target=target, key="score").rows()
   rows = list(rows)
-  assert [row.targets for row in rows] == expected
+  assert [list(row.targets) for row in rows] == expected
   assert [row.key for row in rows] == ["0.0", "0.1", "0.2"][: len(rows)]
 
 

@@ -20,7 +20,7 @@ TURNS = (
 
 
 def _row(turns, tokenizer, template=templates.chat):
-  return store.Row(*prompts.encode([template(turns)], tokenizer)[0])
+  return store.TokenRow(*prompts.encode([template(turns)], tokenizer)[0])
 
 
 def test_every_turn_has_its_marks():
@@ -51,7 +51,7 @@ def test_spaces_at_the_borders_are_shown():
 
 def test_two_end_tokens_stand_where_they_are():
   tokenizer = tokenizers.Bytes()
-  row = store.Row(
+  row = store.TokenRow(
       np.array([100, 1, 101, 1], np.uint32), np.array([0, 1, 1, 1], np.uint8)
   )
   assert batch_view.marked(row, tokenizer).plain == "a⟦⏹b⏹⟧"

@@ -10,7 +10,7 @@ from zsgen.train import batches
 
 def _examples(lengths, first=10):
   rows = [
-      store_lib.Row(
+      store_lib.TokenRow(
           np.arange(n, dtype=np.uint32) + 100 * i,
           (np.arange(n) > n // 2).astype(np.uint8),
       )

@@ -48,7 +48,7 @@ def _examples() -> batches.Examples:
   for length in LENGTHS:
     tokens = rng.integers(0, 40, length).astype(np.uint32)
     mask = (np.arange(length) >= length // 3).astype(np.uint8)
-    rows.append(store_lib.Row(tokens, mask))
+    rows.append(store_lib.TokenRow(tokens, mask))
   return batches.Examples(IDS, rows)
 
 

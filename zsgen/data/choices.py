@@ -8,7 +8,6 @@ only: prompt, template and truncation are the same by construction.
 """
 
 from collections.abc import Iterator
-import dataclasses
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +51,7 @@ def examples(source: suite.Suite) -> Iterator[suite.Example]:
 def _apart(example: suite.Example) -> Iterator[suite.Example]:
   """The choices of an example as examples."""
   for choice in example.choices:
-    yield dataclasses.replace(
-        example,
+    yield example._replace(
         task=example.task + _SUFFIX,
         split=split_of(example.split),
         targets=(choice,),

@@ -1,51 +1,34 @@
 """Chunks: rows that were encoded, on disk until all of them are.
 
-Preparing millions of examples takes long, and may be stopped: what is done is
-kept beside the stores, and is dropped when the store is whole. A chunk is
-`chunk-00000.npz` (tokens and mask of its rows) and `chunk-00000.parquet` (an
-example a line); the latter is written last, and so says that both are there.
-The archive, which has sums of its own, holds a digest of the table.
+Preparing millions of examples takes long, and may be interrupted: what is done
+is kept next to the stores, and is dropped when the store is complete. A chunk
+is an Arrow stream `chunk-00000.arrow`, an example a row; the file begins with
+the SHA-256 of its name and of the rest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 import hashlib
-import io
 import json
 import pathlib
 from typing import NamedTuple
-import zipfile
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
-from zsgen.data import ahead, judged, lost_text, suite
-from zsgen.data import rows as rows_lib
+from zsgen.data import ahead
 
-# Member of the archive that has the digest of the table.
-_DIGEST = "table.sha256"
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
 # Of the files; chunks of another format are not continued.
-FORMAT = 2
-# Where the table's metadata has the counts of prompts, and of characters.
-_PROMPTS, _CHARACTERS = "zsgen.prompts", "zsgen.characters"
-# Columns that are numbers, and the fields of the rows that they are.
-_NUMBERS = {
-    "tokens": ("lengths", pa.int32()),
-    "loss_tokens": ("losses", pa.int32()),
-    "cut": ("cut", pa.bool_()),
-    "answer_cut": ("answer_cut", pa.bool_()),
-    "last_lost": ("last_lost", pa.bool_()),
-    "unknown": ("unknown", pa.int32()),
-    "unknown_loss": ("unknown_loss", pa.int32()),
-    "lost_characters": ("dropped", pa.int32()),
-    "answer_changed": ("changed", pa.bool_()),
-    "answer_lost": ("answer_lost", pa.bool_()),
-}
+FORMAT = 3
+# Columns of the file that the table in memory does not have.
+_TOKENS, _MASK = "token_ids", "mask"
+# Where the file's metadata has the counts of prompts, and of characters.
+_COUNTS = b"zsgen.counts"
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Chunk(NamedTuple):
@@ -54,11 +37,20 @@ class Chunk(NamedTuple):
   Attributes:
     tokens: of all rows that have loss tokens, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
-    table: task, category, split, key, tokens (their number), loss_tokens, cut,
-      answer_cut, last_lost, unknown, unknown_loss, lost_characters,
-      answer_changed, answer_lost (see `rows.Rows`), prompt, answer, right (null but for
-      choices), and what `judged` gives (null but for held-out examples) of
-      each example.
+    table: of each example
+      task, category, split, key: its labels.
+      tokens, loss_tokens: their number.
+      cut: whether it was longer than a row may be; answer_cut, whether loss
+        tokens were lost by that; last_lost, whether all of its last answer's.
+      unknown, unknown_loss: the number of unknown tokens, and of those with
+        loss.
+      lost_characters: characters of the request that no token stands for.
+      answer_changed: whether the tokenizer changes characters of the answer.
+      answer_lost: whether the answer lost characters, so that all tokens are
+        left out.
+      prompt, answer: the text without and with loss.
+      right: null but for choices.
+      and the columns of `judged`: null but for held-out examples.
     prompts: what prompts left out, counted.
     characters: that the tokenizer does not know, the most frequent ones.
   """
@@ -70,54 +62,26 @@ class Chunk(NamedTuple):
   characters: Mapping[str, int]
 
 
-def of(
-    examples: Sequence[suite.Example],
-    rows: rows_lib.Rows,
-    counts: Mapping[str, int],
-) -> Chunk:
-  """The chunk of some examples."""
-  columns = {
-      name: pa.array([getattr(each, name) for each in examples], pa.string())
-      for name in ("task", "category", "split", "key")
-  }
-  numbers = {
-      name: pa.array(getattr(rows, field), kind)
-      for name, (field, kind) in _NUMBERS.items()
-  }
-  texts = {"prompt": rows.prompts, "answer": rows.answers}
-  right = pa.array([each.right for each in examples], pa.bool_())
-  kept = np.repeat(rows.losses > 0, rows.lengths)
-  shown = judged.columns(examples)
-  table = pa.table({**columns, **numbers, **texts, "right": right, **shown})
-  return Chunk(
-      rows.tokens[kept],
-      rows.mask[kept],
-      table,
-      dict(counts),
-      lost_text.most_common(rows.characters),
-  )
-
-
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
-  arrays, table = io.BytesIO(), io.BytesIO()
-  np.savez(arrays, tokens=chunk.tokens, mask=chunk.mask)
-  said = {
-      _PROMPTS: json.dumps(chunk.prompts, sort_keys=True),
-      _CHARACTERS: json.dumps(chunk.characters),
-  }
-  pq.write_table(
-      chunk.table.replace_schema_metadata(said), table, compression="zstd"
-  )
-  path = _path(folder, number)
-  with zipfile.ZipFile(arrays, "a") as archive:
-    archive.writestr(_DIGEST, _digest(path, table.getvalue()))
-  artifacts.write_bytes(path.with_suffix(".npz"), arrays.getvalue())
-  artifacts.write_bytes(path, table.getvalue())
+  table, sink = chunk.table, pa.BufferOutputStream()
+  kept = table["loss_tokens"].to_numpy() > 0
+  lengths = np.where(kept, table["tokens"].to_numpy(), 0)
+  borders = pa.array(np.cumsum([0, *lengths]), pa.int32())
+  for name, values in ((_TOKENS, chunk.tokens), (_MASK, chunk.mask)):
+    rows = pa.ListArray.from_arrays(borders, pa.array(values))
+    table = table.append_column(name, rows)
+  counts = json.dumps([chunk.prompts, chunk.characters])
+  table = table.replace_schema_metadata({_COUNTS: counts})
+  options = pa.ipc.IpcWriteOptions(compression="zstd")
+  with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+    stream.write_table(table)
+  path, content = _path(folder, number), sink.getvalue().to_pybytes()
+  artifacts.write_bytes(path, _digest(path, content) + content)
 
 
 def done(folder: pathlib.Path) -> int:
-  """Chunks that are whole, counted from the first."""
+  """Returns how many chunks are complete, counted from the first."""
   number = 0
   while _path(folder, number).is_file():
     number += 1
@@ -125,61 +89,41 @@ def done(folder: pathlib.Path) -> int:
 
 
 def read(folder: pathlib.Path) -> Iterator[Chunk]:
-  """All chunks, in their order; InputError for one that is damaged.
+  """Yields all chunks, in their order.
 
-  The caller drops them all then.
+  Raises:
+    InputError: one is damaged. The caller drops them all then.
   """
   paths = [_path(folder, number) for number in range(done(folder))]
   # One is read while the one before it is used.
   with futures.ThreadPoolExecutor(1) as pool:
-    yield from ahead.results(pool, _read_checked, paths, 1)
-
-
-def _read_checked(path: pathlib.Path) -> Chunk:
-  """The chunk of this table, if both files are what was written."""
-  try:
-    with zipfile.ZipFile(path.with_suffix(".npz")) as archive:
-      whole = archive.testzip() is None
-      digest = archive.read(_DIGEST).decode()
-      whole = whole and digest == _digest(path, path.read_bytes())
-  except Exception:  # A damaged archive raises a dozen kinds.
-    whole = False
-  if not whole:
-    raise errors.InputError(
-        f"{path}: is damaged, or {path.stem}.npz is. All chunks were dropped;"
-        " run again to have the examples encoded again."
-    )
-  return _read(path)
-
-
-def _digest(path: pathlib.Path, table: bytes) -> str:
-  """SHA-256 (hex) of a table's file and its name."""
-  return hashlib.sha256(path.name.encode() + table).hexdigest()
+    yield from ahead.results(pool, _read, paths, 1)
 
 
 def _read(path: pathlib.Path) -> Chunk:
-  """The chunk of this table."""
-  try:
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-      table = pq.read_table(path)
-      counts, characters = (
-          json.loads(table.schema.metadata[name.encode()])
-          for name in (_PROMPTS, _CHARACTERS)
-      )
-      tokens, mask = arrays["tokens"], arrays["mask"]
-      return Chunk(tokens, mask, table, counts, characters)
-  except (
-      OSError,
-      ValueError,
-      TypeError,
-      KeyError,
-      zipfile.BadZipFile,
-  ) as error:
+  """Returns the chunk of a file, if that is what was written."""
+  content = memoryview(path.read_bytes())
+  digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+  if digest != _digest(path, content):
     raise errors.InputError(
-        f"{path}: is damaged ({error}). All chunks were dropped; run again to"
-        " have the examples encoded again."
-    ) from error
+        f"{path}: is damaged. All chunks were dropped; run again to have the"
+        " examples encoded again."
+    )
+  table = pa.ipc.open_stream(content).read_all()
+  tokens, mask = (
+      table[name].combine_chunks().flatten().to_numpy()
+      for name in (_TOKENS, _MASK)
+  )
+  counts = json.loads(table.schema.metadata[_COUNTS])
+  return Chunk(tokens, mask, table.drop_columns([_TOKENS, _MASK]), *counts)
+
+
+def _digest(path: pathlib.Path, content: bytes | memoryview) -> bytes:
+  """Returns the SHA-256 of a file's name and of its content."""
+  digest = hashlib.sha256(path.name.encode())
+  digest.update(content)
+  return digest.digest()
 
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
-  return folder / f"chunk-{number:05d}.parquet"
+  return folder / f"chunk-{number:05d}.arrow"

@@ -1,13 +1,26 @@
 """The long part of prepare: a suite's examples become chunks on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 import itertools
 import pathlib
 import time
 
+import numpy as np
+import pyarrow as pa
+
 from zsgen.core import config, errors
-from zsgen.data import ahead, choices, chunks, prompts, rows, suite, tokenizers
+from zsgen.data import (
+    ahead,
+    choices,
+    chunks,
+    judged,
+    lost_text,
+    prompts,
+    suite,
+    tokenizers,
+    truncation,
+)
 from zsgen.data.sources import options
 
 # Threads that encode chunks.
@@ -16,6 +29,7 @@ _ENCODERS = 2
 _AHEAD = 2
 # Seconds between two lines of progress.
 _SECONDS = 5.0
+_NOTHING = prompts.Encoded(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 
 
 def encode(
@@ -49,18 +63,8 @@ def encode(
   def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
     # The chunk's own: threads share no counts.
     prompt = prompts.get(data, tokenizer, seed)
-    on_bad_row = options.on_bad_row(data)
-    shown = prompt if on_bad_row == "error" else _or_nothing(prompt)
     try:
-      found = rows.encode(
-          batch,
-          shown,
-          tokenizer,
-          data.max_length,
-          data.truncate,
-          on_lost=on_bad_row,
-      )
-      return chunks.of(batch, found, prompt.counts)
+      return encode_chunk(batch, prompt, tokenizer, data)
     except UnicodeEncodeError as error:
       raise errors.InputError(
           f"an example of {batch[0].task} … {batch[-1].task} has text that is"
@@ -76,10 +80,106 @@ def encode(
       progress.add(len(chunk.table))
 
 
+def encode_chunk(
+    examples: Sequence[suite.Example],
+    prompt: prompts.Prompts,
+    tokenizer: tokenizers.Tokenizer,
+    data: config.Data,
+) -> chunks.Chunk:
+  """Encodes examples, one or more.
+
+  Args:
+    examples: what to encode.
+    prompt: turns an example into segments, none without an answer. What it
+      leaves out is counted.
+    tokenizer: encodes the texts of segments.
+    data: `max_length`, `truncate`, and `on_bad_row`: under "skip" an example
+      that cannot be shown, or of whose answer characters are dropped, is a row
+      without tokens.
+
+  Raises:
+    InputError: an example cannot be shown, or characters of an answer are
+      dropped.
+    UnicodeEncodeError: a text is not Unicode.
+  """
+  on_bad_row = options.on_bad_row(data)
+  shown = prompt if on_bad_row == "error" else _or_nothing(prompt)
+  segments = [shown(example) for example in examples]
+  encoded = prompts.encode(segments, tokenizer)
+  lost = lost_text.find(segments, encoded, tokenizer)
+  if on_bad_row == "error":
+    lost_text.refuse(examples, lost.answers)
+  rows = [
+      truncation.cut(
+          *(_NOTHING if answer_lost else row), data.max_length, data.truncate
+      )
+      for row, answer_lost in zip(encoded, lost.answers, strict=True)
+  ]
+  tokens = np.concatenate([row.tokens for row in rows])
+  mask = np.concatenate([row.mask for row in rows])
+  lengths = np.array([len(row.tokens) for row in rows], np.int64)
+  borders = np.concatenate([[0], np.cumsum(lengths)])
+  unknown = _unknown(tokens, tokenizer)
+  losses = _sums(mask, borders)
+  table = {
+      **_labels(examples),
+      "tokens": pa.array(lengths, pa.int32()),
+      "loss_tokens": pa.array(losses, pa.int32()),
+      "cut": [row.cut for row in rows],
+      "answer_cut": [row.answer_cut for row in rows],
+      "last_lost": [row.last_lost for row in rows],
+      "unknown": pa.array(_sums(unknown, borders), pa.int32()),
+      "unknown_loss": pa.array(_sums(unknown & mask, borders), pa.int32()),
+      "lost_characters": pa.array(lost.dropped, pa.int32()),
+      "answer_changed": pa.array(lost.changed),
+      "answer_lost": [bool(characters) for characters in lost.answers],
+      "prompt": [_text(row, loss=False) for row in segments],
+      "answer": [_text(row, loss=True) for row in segments],
+      "right": pa.array([example.right for example in examples], pa.bool_()),
+      **judged.columns(examples),
+  }
+  kept = np.repeat(losses > 0, lengths)
+  return chunks.Chunk(
+      tokens[kept],
+      mask[kept],
+      pa.table(table),
+      dict(prompt.counts),
+      lost_text.most_common(lost.characters),
+  )
+
+
+def _labels(examples: Sequence[suite.Example]) -> dict[str, pa.Array]:
+  """Returns the columns of labels."""
+  return {
+      name: pa.array([getattr(row, name) for row in examples], pa.string())
+      for name in ("task", "category", "split", "key")
+  }
+
+
+def _unknown(tokens: np.ndarray, tokenizer: tokenizers.Tokenizer) -> np.ndarray:
+  """Returns 1 where a token is the unknown one, uint8."""
+  if tokenizer.lost is None or tokenizer.lost.unknown_id is None:
+    return np.zeros(len(tokens), np.uint8)
+  return (tokens == tokenizer.lost.unknown_id).astype(np.uint8)
+
+
+def _sums(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
+  """Returns the sum of each row, int64 [n]."""
+  if not values.any():
+    return np.zeros(len(borders) - 1, np.int64)
+  before = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+  return np.diff(before[borders])
+
+
+def _text(segments: Sequence[prompts.Segment], loss: bool) -> str:
+  """Returns the text of the segments with, or without, loss."""
+  return "\n".join([part.text for part in segments if part.loss == loss])
+
+
 def _or_nothing(
     prompt: prompts.Prompts,
 ) -> Callable[[suite.Example], list[prompts.Segment]]:
-  """The prompt; an example that it cannot show has no segments, and counts."""
+  """Returns a prompt that counts examples it cannot show: no segments."""
 
   def shown(example: suite.Example) -> list[prompts.Segment]:
     try:
@@ -98,19 +198,12 @@ def _batches(
   batch, characters = [], 0
   for example in examples:
     batch.append(example)
-    characters += _characters(example)
+    characters += example.count_characters()
     if len(batch) == chunks.SIZE or characters >= chunks.CHARACTERS:
       yield batch
       batch, characters = [], 0
   if batch:
     yield batch
-
-
-def _characters(example: suite.Example) -> int:
-  """Length of what a prompt may show."""
-  count = len(example.definition) + len(example.input)
-  count += sum(map(len, example.targets))
-  return count + sum(len(turn.text) for turn in example.turns)
 
 
 class _Progress:

@@ -30,7 +30,7 @@ class Ledger:
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
       loss_tokens; and where there are any unknown, unknown_loss (tokens),
       lost_characters (of requests), answer_changed and answer_lost (examples),
-      see `rows.Rows`.
+      see `chunks.Chunk`.
     dropped: examples of each task that had no answer token left.
     cut: examples of each task that were longer than a row may be.
     prompts: what prompts left out, see `prompts.Prompts`.

@@ -47,7 +47,7 @@ CHOICES = "choices.npy"
 TOKENIZER = "tokenizer"
 
 
-class Row(NamedTuple):
+class TokenRow(NamedTuple):
   """One example as tokens."""
 
   tokens: np.ndarray  # uint32 [length]
@@ -93,14 +93,14 @@ class Store:
   def __len__(self) -> int:
     return len(self._offsets) - 1
 
-  def row(self, example: int) -> Row:
+  def row(self, example: int) -> TokenRow:
     """Tokens and loss mask of one example id.
 
     Raises:
       InputError: a block of them is not what was written.
     """
     begin, end = self._offsets[example : example + 2].tolist()
-    return Row(self._tokens.read(begin, end), self._mask.read(begin, end))
+    return TokenRow(self._tokens.read(begin, end), self._mask.read(begin, end))
 
   @functools.cached_property
   def lengths(self) -> np.ndarray:

@@ -26,8 +26,7 @@ class Shot(NamedTuple):
   positive: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
   """One instance of one task, as text."""
 
   # The task's name, unique in the suite.
@@ -53,6 +52,12 @@ class Example:
   # Of a choice that stands as an example of its own (see `choices.py`):
   # whether it is right. None of all others.
   right: bool | None = None
+
+  def count_characters(self) -> int:
+    """Returns the length of what a prompt may show, without solved examples."""
+    count = len(self.definition) + len(self.input)
+    count += sum(map(len, self.targets))
+    return count + sum(len(turn.text) for turn in self.turns)
 
 
 @dataclasses.dataclass(frozen=True)

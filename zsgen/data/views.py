@@ -135,7 +135,7 @@ def register_order(
 
 def read_order(
     store: store_lib.Store, order: pathlib.Path, start: int = 0
-) -> Iterator[tuple[int, store_lib.Row]]:
+) -> Iterator[tuple[int, store_lib.TokenRow]]:
   """Ids and rows of an order from `start` on, read from its Mixture.
 
   Accelerators are hidden from TensorFlow, which would take their memory: they
@@ -167,7 +167,7 @@ def _failure(source: row_source.RowSource) -> Iterator[Any]:
 
 def _rows(
     chunks: Iterable[Mapping[str, tf.RaggedTensor | tf.Tensor]], shift: int
-) -> Iterator[tuple[int, store_lib.Row]]:
+) -> Iterator[tuple[int, store_lib.TokenRow]]:
   """Ids and rows, the store's, of an order's elements in ragged batches."""
   for chunk in chunks:
     tokens = (chunk["targets"].values.numpy() - shift).astype(np.uint32)
@@ -175,7 +175,7 @@ def _rows(
     borders = chunk["targets"].row_splits.numpy()
     for i, example in enumerate(chunk["id"].numpy().tolist()):
       row = slice(borders[i], borders[i + 1])
-      yield example, store_lib.Row(tokens[row], mask[row])
+      yield example, store_lib.TokenRow(tokens[row], mask[row])
 
 
 def _add_task(

@@ -167,7 +167,7 @@ def decoding(options: GenerateOptions) -> generation.Decoding:
   )
 
 
-def _prompt(row: store_lib.Row) -> np.ndarray:
+def _prompt(row: store_lib.TokenRow) -> np.ndarray:
   """The tokens before the last answer, which the row has; int32."""
   begins = np.flatnonzero(np.diff(row.mask.astype(np.int8), prepend=0) == 1)
   return row.tokens[: begins[-1]].astype(np.int32)

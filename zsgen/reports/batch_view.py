@@ -41,7 +41,7 @@ def view(
 
 
 def marked(
-    row: store_lib.Row, tokenizer: tokenizers.Tokenizer
+    row: store_lib.TokenRow, tokenizer: tokenizers.Tokenizer
 ) -> rich.text.Text:
   """An example with its loss tokens between marks, special tokens by name."""
   text, signs = rich.text.Text(), _signs(tokenizer)

@@ -17,7 +17,7 @@ from zsgen.data import store as store_lib
 
 # The id of a slot that is empty: the last batch is padded with it.
 NO_EXAMPLE = -1
-NO_ROW = store_lib.Row(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
+NO_ROW = store_lib.TokenRow(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 # Row lengths are multiples of this, in tokens.
 LENGTH_STEP = 32
 
@@ -26,7 +26,7 @@ class Examples(NamedTuple):
   """What one step consumes."""
 
   ids: np.ndarray  # int64 [B], NO_EXAMPLE where there is none
-  rows: list[store_lib.Row]  # B rows; empty where there is no example
+  rows: list[store_lib.TokenRow]  # B rows; empty where there is no example
 
 
 class Batch(NamedTuple):

@@ -53,7 +53,7 @@ def seqio_feed(
 
 
 def _pad(
-    taken: list[tuple[int, store_lib.Row]], batch_size: int
+    taken: list[tuple[int, store_lib.TokenRow]], batch_size: int
 ) -> batches.Examples:
   """Fills up a batch with empty slots."""
   padded = [

@@ -84,7 +84,7 @@ def witnessed_ids(batch: batches.Batch) -> jax.Array:
   return jnp.where(whole, batch.ids, batches.NO_EXAMPLE)
 
 
-class _Rows(NamedTuple):
+class _LossRows(NamedTuple):
   """What the loss of some rows is computed from."""
 
   tokens: jax.Array
@@ -121,12 +121,12 @@ def train_step(
     The new state, and what the step reports.
   """
 
-  def loss_of(trainable: Any, rows: _Rows) -> jax.Array:
+  def loss_of(trainable: Any, rows: _LossRows) -> jax.Array:
     params = lora_lib.join(trainable, frozen)
     return (model.token_nll(params, rows) * rows.weights).sum()
 
   weights = loss_weights(batch, groups)
-  rows = _Rows(batch.tokens, batch.positions, batch.segments, weights)
+  rows = _LossRows(batch.tokens, batch.positions, batch.segments, weights)
   gradient = jax.value_and_grad(loss_of)
   if parts == 1:
     loss, grads = gradient(state.params, rows)
@@ -147,7 +147,7 @@ def train_step(
 def _accumulated(
     gradient: Callable[..., tuple[jax.Array, Any]],
     params: Any,
-    rows: _Rows,
+    rows: _LossRows,
     parts: int,
 ) -> tuple[jax.Array, Any]:
   """Sums of losses and gradients of the parts, one after the other."""
@@ -157,7 +157,7 @@ def _accumulated(
       rows,
   )
 
-  def add(sums: Any, part: _Rows) -> tuple[Any, None]:
+  def add(sums: Any, part: _LossRows) -> tuple[Any, None]:
     return jax.tree.map(jnp.add, sums, gradient(params, part)), None
 
   nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)

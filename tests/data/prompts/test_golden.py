@@ -54,7 +54,7 @@ def page(source, template, options):
   encoded = prompts.encode([prompt(each) for each in examples], tokenizer)
   return "".join(
       f"--- {example.task} {example.key}\n"
-      f"{batch_view.marked(store.Row(*row), tokenizer).plain}\n"
+      f"{batch_view.marked(store.TokenRow(*row), tokenizer).plain}\n"
       for example, row in zip(examples, encoded, strict=True)
   )
 

@@ -1,10 +1,10 @@
 """Between files and suites: what a source knows after one scan of its rows.
 
-A source of files says how rows become examples (`Rows`); `scan` finds their
-tasks, and `suite` does what all such sources share: held-out sets, draws and
-caps, duplicates, bad rows, and what is told of them. Texts are read again
-when they are drawn; numbers and digests take 120 bytes of memory a row at the
-peak (measured on a million rows).
+A source of files says how rows become examples (`Reader`); a scan finds their
+tasks; `suite` does that and all else that such sources share: held-out sets,
+draws and caps, duplicates, bad rows, and notes on them. Examples wait in a file until
+they are drawn (`example_file`); numbers and digests take 110 bytes of memory a
+row at the peak.
 """
 
 import collections
@@ -17,100 +17,77 @@ import numpy as np
 
 from zsgen.core import config, errors
 from zsgen.data import suite as suite_lib
-from zsgen.data.sources import bad_rows, draws, duplicates, heldout
+from zsgen.data.sources import (
+    bad_rows,
+    draws,
+    duplicates,
+    example_file,
+    heldout,
+)
 from zsgen.data.sources import groups as groups_lib
 
 
-class Rows(Protocol):
-  """The rows of a source as examples; `split` is the source's own, or ""."""
+class Reader(Protocol):
+  """Reads the rows of a source as examples.
+
+  The split of an example is the source's own, or "". A row's number counts all
+  rows, bad ones too.
+  """
 
   files: Sequence[pathlib.Path]
 
-  def scan(self) -> Iterator[suite_lib.Example | errors.InputError]:
-    """Every row, or what is wrong with it; raises where it cannot go on."""
+  def read(self) -> Iterator[suite_lib.Example | errors.InputError]:
+    """Yields every row, or what is wrong with it, once.
 
-  def read(self, row: int) -> suite_lib.Example:
-    """A row by its number in the scan."""
+    Raises:
+      InputError: no later row can be read.
+    """
 
   def place(self, row: int) -> str:
-    """File and position of a row, for messages."""
+    """Returns the file and the position of a row, for messages."""
 
-  def told(self) -> Mapping[str, Any]:
-    """What is not read of the source, for the manifest."""
+  def notes(self) -> Mapping[str, Any]:
+    """Returns what is not read of the source, for the manifest."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Catalog:
+class _Catalog:
   """The tasks of a source, in its order, and where their rows are."""
 
-  rows: Rows
+  reader: Reader
+  examples: example_file.ExampleFile
+  # Size and time of each file when it was read.
+  stamps: Mapping[pathlib.Path, tuple[int, int] | None]
   tasks: Mapping[str, groups_lib.Task]
   digests: duplicates.Digests
   bad_rows: bad_rows.BadRows
-  # The task that holds all rows which name none.
-  unlabelled: str
 
 
-def scan(
-    rows: Rows,
-    on_bad_row: str,
+def suite(
+    name: str,
+    reader: Reader,
+    data: config.Data,
+    seed: int,
+    scratch: pathlib.Path,
     listed: Mapping[str, Sequence[str]] | None = None,
     unlabelled: str = "",
-) -> Catalog:
-  """Reads every row once.
+) -> suite_lib.Suite:
+  """Reads a source and returns the suite that the config asks of it.
 
   A task with rows of several splits of its own becomes several tasks: its
   training rows keep the name, others are the task `<task>.<split>`.
 
   Args:
-    rows: of the source.
-    on_bad_row: "error" or "skip". A key that came before in its task makes a
-      bad row, too.
+    name: of the suite.
+    reader: of the source.
+    data: `heldout` sets, `draw`, `train_instances` and `heldout_instances`
+      (the caps of each task), `deduplicate`, `on_bad_row`. A key that came
+      before in its task makes a bad row, too.
+    seed: draws tasks and instances.
+    scratch: the directory that examples wait in.
     listed: the tasks of each of the source's own splits, where it names them;
       they set the order, and rows of other tasks are passed over.
     unlabelled: the task of rows that name none.
-
-  Raises:
-    InputError: bad rows, unless they are skipped: names the first five and
-      counts them. A file that cannot be read on, in any case.
-  """
-  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
-  for row, example in enumerate(rows.scan()):
-    if isinstance(example, errors.InputError):
-      bad.add(example)
-      groups.pass_over()
-    else:
-      groups.add(row, example)
-  tasks = groups.tasks()
-  for task, row in groups.repeated():
-    bad.add(
-        bad_rows.BadRow(
-            f"{rows.place(row)}: its key {rows.read(row).key!r} came before in"
-            f" task {task}.",
-            task,
-        )
-    )
-  if bad.count and on_bad_row == "error":
-    raise bad.error()
-  if not any(len(task.rows) for task in tasks.values()):
-    raise errors.InputError(
-        f"{rows.files[0]}{', …' * (len(rows.files) > 1)}: has no row that can"
-        f" be used.{bad.explain_absence('')}".rstrip()
-    )
-  return Catalog(rows, tasks, groups.digests(), bad, unlabelled)
-
-
-def suite(
-    name: str, catalog: Catalog, data: config.Data, seed: int
-) -> suite_lib.Suite:
-  """The suite that the config asks of a source.
-
-  Args:
-    name: of the suite.
-    catalog: of the source.
-    data: `heldout` sets, `draw`, `train_instances` and `heldout_instances`
-      (the caps of each task), `deduplicate`.
-    seed: draws tasks and instances.
 
   Returns:
     The suite; what it tells is:
@@ -119,19 +96,22 @@ def suite(
       absent_tasks {split: count}: tasks without a row.
       unassigned_tasks: tasks that are in no set; unassigned_splits {split:
         count}: the source's own splits of these, "" for none.
-      unread_files, unread_fields: what is not read, see `rows.Rows.told`.
+      unread_files, unread_fields: what is not read, see `Reader.notes`.
       verbatim {inputs, prompts, tasks}: held-out examples whose input (whose
         definition and input) stands in a drawn training example, and how many
         inputs in each of the first five tasks.
 
   Raises:
-    InputError: see `heldout.split`; or a split without a row.
+    InputError: bad rows, unless they are skipped: names the first five and
+      counts them; a file that cannot be read on; a split without a row; or see
+      `heldout.split`.
   """
+  catalog = _scan(reader, data.on_bad_row, scratch, listed)
   sets = heldout.split(
       catalog.tasks,
       data.heldout,
       seed,
-      catalog.unlabelled,
+      unlabelled,
       name,
       catalog.bad_rows.explain_absence,
   )
@@ -150,10 +130,10 @@ def suite(
   return suite_lib.Suite(
       name=name,
       heldout=tuple(split for split in sets if split != suite_lib.TRAIN),
-      examples=lambda: _examples(catalog.rows, drawn),
-      files=(*catalog.rows.files, *heldout.files(data.heldout)),
+      examples=lambda: _examples(catalog, drawn),
+      files=(*catalog.reader.files, *heldout.files(data.heldout)),
       told={
-          **catalog.rows.told(),
+          **catalog.reader.notes(),
           "bad_rows": catalog.bad_rows.told(),
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
@@ -162,6 +142,60 @@ def suite(
           "verbatim": duplicates.verbatim(drawn, catalog.digests),
       },
   )
+
+
+def _scan(
+    reader: Reader,
+    on_bad_row: str,
+    scratch: pathlib.Path,
+    listed: Mapping[str, Sequence[str]] | None,
+) -> _Catalog:
+  """Reads every row once; see `suite` for the arguments.
+
+  Raises:
+    InputError: bad rows, unless they are skipped: names the first five and
+      counts them. A file that cannot be read on, in any case.
+  """
+  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
+  examples = example_file.ExampleFile(scratch)
+  stamps = {path: _stamp(path) for path in reader.files}
+  for row, result in enumerate(reader.read()):
+    if isinstance(result, errors.InputError):
+      bad.add(result)
+      examples.append(groups.add(row, None))
+    else:
+      examples.append(groups.add(row, result))
+  examples.finish()
+  tasks = groups.tasks()
+  repeated = list(groups.repeated())
+  rows = np.array([row for _, row in repeated], np.int64)
+  for (task, row), example in zip(
+      repeated, examples.read(rows, "", ""), strict=True
+  ):
+    place = reader.place(row)
+    bad.add(
+        bad_rows.BadRow(
+            f"{place}: its key {example.key!r} came before in task {task}.",
+            task,
+        )
+    )
+  if bad.count and on_bad_row == "error":
+    raise bad.error()
+  if not any(len(task.rows) for task in tasks.values()):
+    raise errors.InputError(
+        f"{reader.files[0]}{', …' * (len(reader.files) > 1)}: has no row that"
+        f" can be used.{bad.explain_absence('')}".rstrip()
+    )
+  return _Catalog(reader, examples, stamps, tasks, groups.digests(), bad)
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, int] | None:
+  """Returns size and modification time of a file; None if it is not there."""
+  try:
+    stat = path.stat()
+  except OSError:
+    return None
+  return stat.st_size, stat.st_mtime_ns
 
 
 _Sets = Mapping[str, Mapping[str, groups_lib.Task]]
@@ -187,7 +221,7 @@ def _absent(sets: _Sets) -> dict[str, int]:
   }
 
 
-def _unassigned(catalog: Catalog, sets: _Sets) -> dict[str, int]:
+def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
   """How many tasks of each of the source's own splits are in no set."""
   used = {task for tasks in sets.values() for task in tasks}
   return dict(
@@ -225,12 +259,18 @@ def _drawn(
 
 
 def _examples(
-    rows: Rows, drawn: Mapping[str, Mapping[str, np.ndarray]]
+    catalog: _Catalog, drawn: Mapping[str, Mapping[str, np.ndarray]]
 ) -> Iterator[suite_lib.Example]:
-  """The drawn examples, split by split and task by task."""
+  """Yields the drawn examples, split by split and task by task.
+
+  Raises:
+    InputError: a file is not what was read.
+  """
+  for path, stamp in catalog.stamps.items():
+    if _stamp(path) != stamp:
+      raise errors.InputError(
+          f"{path}: changed while the file was read. Run again."
+      )
   for split, tasks in drawn.items():
     for task, numbers in tasks.items():
-      for row in numbers.tolist():
-        # What `dataclasses.replace` does, in a third of its time.
-        told = {**vars(rows.read(row)), "task": task, "split": split}
-        yield suite_lib.Example(**told)
+      yield from catalog.examples.read(numbers, task, split)

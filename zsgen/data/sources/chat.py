@@ -18,7 +18,7 @@ from typing import Any
 
 from zsgen.core import config, errors, registry
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, options, records, rows
+from zsgen.data.sources import catalog, file_reader, files, options, records
 
 # The task of conversations that name none.
 TASK = "chat"
@@ -87,19 +87,17 @@ def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       fields.split,
       fields.key,
   ]
-  made = rows.Rows(
+  reader = file_reader.FileReader(
       listing,
       lambda row, origin: example(row, origin, fields),
-      scratch,
       columns,
       fields.task,
   )
-  known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
-  return catalog.suite("chat", known, data, seed)
+  return catalog.suite("chat", reader, data, seed, scratch, unlabelled=TASK)
 
 
 def example(
-    row: Any, origin: rows.Origin, fields: config.Fields
+    row: Any, origin: file_reader.Origin, fields: config.Fields
 ) -> suite.Example:
   """A conversation as an example.
 
@@ -130,14 +128,14 @@ def _label(row: dict[str, Any], name: str, place: str) -> str:
   return records.text(row, name, place) if given else ""
 
 
-def _key(row: dict[str, Any], origin: rows.Origin, name: str) -> str:
+def _key(row: dict[str, Any], origin: file_reader.Origin, name: str) -> str:
   """The conversation's id; its number if it has none."""
   names = (name,) if name else _KEYS
   named = next((each for each in names if row.get(each) is not None), name)
   return records.key(row, named, origin.place) if named else origin.key
 
 
-def _turns(row: Any, origin: rows.Origin) -> tuple[suite.Turn, ...]:
+def _turns(row: Any, origin: file_reader.Origin) -> tuple[suite.Turn, ...]:
   """The turns up to the last answer that is trained on.
 
   The system prompt of the row comes first.

@@ -18,7 +18,7 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 def parquet(
     path: pathlib.Path, columns: Collection[str]
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """Every row of a Parquet file, with those of `columns` that it has.
 
   Raises:
@@ -35,7 +35,7 @@ def parquet(
 
 def arrow(
     path: pathlib.Path, columns: Collection[str]
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """Every row of an Arrow stream or file, with those of `columns` it has.
 
   Raises:
@@ -93,7 +93,7 @@ def _batches(
 
 def _rows(
     batches: Iterator[pa.RecordBatch], path: pathlib.Path
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """The rows of the batches, numbered through."""
   number = 0
   for batch in batches:
@@ -101,9 +101,9 @@ def _rows(
       place = f"{path}: row {number}"
       if isinstance(value, str):
         said = errors.InputError(f"{place}: cannot be read ({value}).")
-        yield records.Row(place, said)
+        yield records.Record(place, said)
       else:
-        yield records.Row(place, value)
+        yield records.Record(place, value)
       number += 1
 
 

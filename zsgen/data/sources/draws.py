@@ -23,29 +23,31 @@ import numpy as np
 
 from zsgen.core import config, errors
 
-Rows = Sequence[int] | np.ndarray
+RowNumbers = Sequence[int] | np.ndarray
 
 
-def permuted(task: str, rows: int, cap: int, seed: int) -> Rows:
+def permuted(task: str, rows: int, cap: int, seed: int) -> RowNumbers:
   """At most `cap` of a task's rows, by a permutation of its own."""
   rng = np.random.default_rng([seed, zlib.crc32(task.encode())])
   return rng.permutation(rows)[:cap]
 
 
-def first(task: str, rows: int, cap: int, seed: int) -> Rows:
+def first(task: str, rows: int, cap: int, seed: int) -> RowNumbers:
   """The first `cap` of a task's rows, in file order."""
   del task, seed
   return range(min(cap, rows))
 
 
 # Draws that need no other task: (task, its rows, cap, seed) -> row numbers.
-BY_TASK: dict[str, Callable[[str, int, int, int], Rows]] = {
+BY_TASK: dict[str, Callable[[str, int, int, int], RowNumbers]] = {
     "seed": permuted,
     "first": first,
 }
 
 # (rows of each task, cap, seed, the suite's generator) -> rows of each task.
-_Rule = Callable[[Mapping[str, int], int, int, random.Random], Iterator[Rows]]
+_Rule = Callable[
+    [Mapping[str, int], int, int, random.Random], Iterator[RowNumbers]
+]
 
 
 def _alone(draw: str) -> _Rule:
@@ -53,7 +55,7 @@ def _alone(draw: str) -> _Rule:
 
   def rule(
       counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
-  ) -> Iterator[Rows]:
+  ) -> Iterator[RowNumbers]:
     del rng
     for task, rows in counts.items():
       yield BY_TASK[draw](task, rows, cap, seed)
@@ -63,7 +65,7 @@ def _alone(draw: str) -> _Rule:
 
 def _sampled(
     counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
-) -> Iterator[Rows]:
+) -> Iterator[RowNumbers]:
   """Python's random.sample, one task after another."""
   del seed
   for rows in counts.values():
@@ -73,7 +75,7 @@ def _sampled(
 
 def _shuffled(
     counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
-) -> Iterator[Rows]:
+) -> Iterator[RowNumbers]:
   """The first `cap` of each task in one permutation of all rows."""
   del rng
   borders = np.cumsum([0, *counts.values()])
@@ -120,7 +122,7 @@ def draw(
     counts: tuple[Mapping[str, int], Mapping[str, int]],
     caps: tuple[int, int],
     seed: int,
-) -> dict[str, Rows]:
+) -> dict[str, RowNumbers]:
   """Draws the instances of every task.
 
   Args:
@@ -134,7 +136,7 @@ def draw(
     For each task the numbers of its rows, in drawn sequence.
   """
   rng = random.Random(seed)
-  drawn: dict[str, Rows] = {}
+  drawn: dict[str, RowNumbers] = {}
   for rule, tasks, cap in zip(_RULES[name], counts, caps, strict=True):
     drawn |= zip(tasks, rule(tasks, cap, seed, rng), strict=True)
   return drawn

@@ -24,44 +24,48 @@ class Digests(NamedTuple):
   wholes: np.ndarray  # uint64
 
 
-def digest(*texts: str) -> int:
-  """64 bits that differ where the texts do."""
-  return _number(hashlib.blake2b(_framed(texts), digest_size=8))
+# The digest of a row that is in no task.
+NONE = bytes(8)
+
+
+def digest(*texts: str) -> bytes:
+  """Returns 8 bytes that differ where the texts do."""
+  return hashlib.blake2b(_framed(texts), digest_size=8).digest()
 
 
 def _framed(texts: Sequence[str]) -> bytes:
-  """The texts with their lengths: ("ab", "c") is not ("a", "bc")."""
+  """Returns the texts with their lengths: ("ab", "c") is not ("a", "bc")."""
   return "".join([f"{len(text)}:{text}" for text in texts]).encode()
 
 
-def _number(mixed: "hashlib._Hash") -> int:
-  """The digest of what was mixed so far."""
-  return int.from_bytes(mixed.digest(), "little")
+def digests_of(example: suite.Example) -> tuple[bytes, bytes, bytes]:
+  """Returns digests of an example's input, of its prompt and of all its text.
 
-
-def of(example: suite.Example) -> tuple[int, int, int]:
-  """Digests of its input, of its prompt and of all its text.
-
-  The prompt is definition and input; the text goes on with the first answer,
-  or is all turns. Where there is no input, the prompt stands for it; where
-  there is no prompt, the text.
+  The prompt is definition and input; the text continues with the first answer,
+  or is all turns. Without an input, the prompt stands for it; without a prompt,
+  the text.
   """
-  # Each text is mixed once: the whole goes on where the prompt ends.
+  # Each text is mixed once: the whole continues where the prompt ends.
   mixed = hashlib.blake2b(_framed((example.input,)), digest_size=8)
-  asked = prompt = _number(mixed) if example.input else 0
+  asked = prompt = mixed.digest() if example.input else b""
   mixed.update(_framed((example.definition,)))
   if example.definition:
-    prompt = _number(mixed)
+    prompt = mixed.digest()
   if example.turns:
     whole = digest(*(part for turn in example.turns for part in _parts(turn)))
   else:
     mixed.update(_framed(example.targets[:1]))
-    whole = _number(mixed)
+    whole = mixed.digest()
   return asked or prompt or whole, prompt or whole, whole
 
 
+def as_numbers(digests: bytearray) -> np.ndarray:
+  """Returns digests, one after another in bytes, as uint64 [n]."""
+  return np.frombuffer(bytes(digests), "<u8")
+
+
 def _parts(turn: suite.Turn) -> Sequence[str]:
-  """What tells a turn from others."""
+  """Returns what tells a turn from others."""
   return turn[:2] if turn.is_trained else (*turn[:2], "not trained on")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from zsgen.core import errors, registry, strict_json
 from zsgen.data import suite
-from zsgen.data.sources import catalog, files, options, records, rows
+from zsgen.data.sources import catalog, file_reader, files, options, records
 
 HELDOUT = "heldout"
 ROWS = "flan_mini.json"
@@ -50,16 +50,14 @@ def flan_mini(
   listed = key_lists(keys) if keys else None
   listing = files.find(str(found), scratch)
   array = [file._replace(format="array") for file in listing.files]
-  made = rows.Rows(
+  reader = file_reader.FileReader(
       listing._replace(files=array),
       example,
-      scratch,
       ("id", "source", "conversations"),
       "source",
       beside=(keys,) if keys else (),
   )
-  known = catalog.scan(made, data.on_bad_row, listed)
-  return catalog.suite("flan_mini", known, data, seed)
+  return catalog.suite("flan_mini", reader, data, seed, scratch, listed)
 
 
 def _path(data: options.Files, name: str) -> pathlib.Path:
@@ -96,7 +94,7 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
   return tasks
 
 
-def example(row: Any, origin: rows.Origin) -> suite.Example:
+def example(row: Any, origin: file_reader.Origin) -> suite.Example:
   """A conversation's first exchange as an example.
 
   Raises:

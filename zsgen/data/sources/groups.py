@@ -33,9 +33,9 @@ class Groups:
       listed: the tasks of each split, in order, if the source names them;
         rows of other tasks are in no group.
     """
-    self._digests = tuple(array.array("Q") for _ in duplicates.Digests._fields)
+    self._digests = tuple(bytearray() for _ in duplicates.Digests._fields)
     self._rows: dict[_Group, array.array] = {}
-    self._keys: dict[_Group, array.array] = {}
+    self._keys: dict[_Group, bytearray] = {}
     self._categories: dict[_Group, str] = {}
     self._splits = {
         task: split for split, names in (listed or {}).items() for task in names
@@ -46,31 +46,39 @@ class Groups:
   def _begin(self, group: _Group) -> None:
     """A group that has no row yet."""
     self._rows[group] = array.array("q")
-    self._keys[group] = array.array("Q")
+    self._keys[group] = bytearray()
 
-  def pass_over(self) -> None:
-    """A row that is in no group."""
-    for column in self._digests:
-      column.append(0)
+  def add(
+      self, row: int, example: suite.Example | None
+  ) -> suite.Example | None:
+    """Takes a row in; the first one of a group sets its category.
 
-  def add(self, row: int, example: suite.Example) -> None:
-    """A good row; the first one of a group sets its category."""
-    if self._splits and example.task not in self._splits:
-      self.pass_over()
-      return
+    Args:
+      row: its number.
+      example: None if the row is bad.
+
+    Returns:
+      The example; None if it is in no group.
+    """
+    if example is None or (self._splits and example.task not in self._splits):
+      for column in self._digests:
+        column.extend(duplicates.NONE)
+      return None
     split = self._splits.get(example.task, example.split)
     group = example.task, split
     if group not in self._rows:
       self._begin(group)
     self._categories.setdefault(group, example.category)
     self._rows[group].append(row)
-    self._keys[group].append(duplicates.digest(example.key))
-    for column, each in zip(self._digests, duplicates.of(example), strict=True):
-      column.append(each)
+    self._keys[group] += duplicates.digest(example.key)
+    digests = duplicates.digests_of(example)
+    for column, digest in zip(self._digests, digests, strict=True):
+      column.extend(digest)
+    return example
 
   def digests(self) -> duplicates.Digests:
     """The digests of all rows."""
-    return duplicates.Digests(*map(np.asarray, self._digests))
+    return duplicates.Digests(*map(duplicates.as_numbers, self._digests))
 
   def repeated(self) -> Iterator[tuple[str, int]]:
     """Task and number of each row whose key came before in its group."""
@@ -81,7 +89,7 @@ class Groups:
 
   def _again(self, group: _Group) -> np.ndarray:
     """Which rows of a group have a key that came before."""
-    return duplicates.repeated(np.asarray(self._keys[group]))
+    return duplicates.repeated(duplicates.as_numbers(self._keys[group]))
 
   def tasks(self) -> dict[str, Task]:
     """The tasks, without rows whose key came before.

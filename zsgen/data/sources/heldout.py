@@ -10,7 +10,7 @@ import pathlib
 
 from zsgen.core import config, errors
 from zsgen.data import suite
-from zsgen.data.sources import exclusions, groups, records
+from zsgen.data.sources import groups, records
 from zsgen.data.sources import shares as shares_lib
 
 _WHERE = "config.data.heldout"
@@ -52,7 +52,7 @@ def split(
   Raises:
     InputError: an unknown task, category or split; a task in two sets; a set
       without a task; no training task left; no held-out set at all; or see
-      `exclusions.subtract`.
+      `_subtract_sets`.
   """
   chosen = (
       _chosen(tasks, sets, explain_absence) if sets else _own(tasks, source)
@@ -138,7 +138,7 @@ def _chosen(
         tasks, sets[name], f"{_WHERE}.{name}", explain_absence
     )
   chosen: dict[str, str] = {}
-  for name, members in exclusions.subtract(named, sets).items():
+  for name, members in _subtract_sets(named, sets).items():
     for task in members:
       if chosen.setdefault(task, name) != name:
         raise errors.InputError(
@@ -217,3 +217,70 @@ def _listed(path: pathlib.Path) -> list[str]:
   except (OSError, ValueError) as error:
     raise errors.InputError(f"{path}: cannot be read ({error}).") from error
   return records.names([line.strip() for line in lines if line.strip()], path)
+
+
+def _subtract_sets(
+    named: Mapping[str, dict[str, None]], sets: Mapping[str, config.Heldout]
+) -> dict[str, dict[str, None]]:
+  """Removes from each set the tasks of the sets that it excludes.
+
+  An excluded set counts without the tasks that it excludes itself. So if two
+  sets name a task and one excludes the other, the task is in the other one.
+
+  Args:
+    named: the tasks named by the fields of each set.
+    sets: `config.data.heldout`.
+
+  Returns:
+    The tasks of each set, in the order of `named`.
+
+  Raises:
+    InputError: `exclude` names an unknown set, a set that names no task, or a
+      set that excludes this one; or a set has no task left.
+  """
+  done: dict[str, dict[str, None]] = {}
+  for name in named:
+    _subtract(name, named, sets, done, ())
+  return {name: done[name] for name in named}
+
+
+def _subtract(
+    name: str,
+    named: Mapping[str, dict[str, None]],
+    sets: Mapping[str, config.Heldout],
+    done: dict[str, dict[str, None]],
+    waiting: tuple[str, ...],
+) -> None:
+  """Adds the tasks of a set to `done`, after those of sets it excludes."""
+  if name in waiting:
+    circle = " excludes ".join([*waiting[waiting.index(name) :], name])
+    raise errors.InputError(
+        f"{_WHERE}: {circle}, so no set would have the tasks that they share."
+        " Remove one of them from exclude."
+    )
+  if name in done:
+    return
+  members = dict(named[name])
+  for other in sets[name].exclude:
+    where = f"{_WHERE}.{name}.exclude"
+    if other not in sets:
+      raise errors.InputError(
+          f"{where}: there is no held-out set {other!r}."
+          f"{errors.did_you_mean(other, sets)} There are:"
+          f" {', '.join(sorted(sets))}."
+      )
+    if not named[other] or not named[name]:
+      share = name if named[other] else other
+      raise errors.InputError(
+          f"{where}: {share} names no task. Its share is drawn from tasks that"
+          " no set names, so there is nothing to exclude. Remove it."
+      )
+    _subtract(other, named, sets, done, (*waiting, name))
+    for task in done[other]:
+      members.pop(task, None)
+  if named[name] and not members and not sets[name].share:
+    raise errors.InputError(
+        f"{_WHERE}.{name}: no task is left after excluding those of"
+        f" {', '.join(sets[name].exclude)}."
+    )
+  done[name] = members

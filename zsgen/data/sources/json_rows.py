@@ -1,33 +1,81 @@
-"""A JSON array, however large: its rows one at a time, and where they stand.
+"""JSON files: a row a line, or one array, however large.
 
-Published instruction sets are single arrays of gigabytes. A scan holds a
-window of text, no more.
+Published instruction sets are single arrays of gigabytes: a scan of one holds
+a window of its text, no more. A line that is broken spoils no other; after a
+row of an array that is broken, no other can be found.
 """
 
 from collections.abc import Iterator
 import io
+import itertools
 import json
 import pathlib
 import re
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from zsgen.core import errors, strict_json
 from zsgen.data.sources import records
 
-# Characters that are read in one go.
+_BOM = b"\xef\xbb\xbf"
+# Characters, or bytes, that are read at once.
 _CHUNK = 1 << 20
-# No row is longer than this many characters: what looks so is broken.
+# A row of an array that has not ended after this many characters is broken.
 _LONGEST = 1 << 26
 _OPEN = re.compile(r"\ufeff?[ \t\r\n]*\[")
-_EMPTY = re.compile(_OPEN.pattern + r"[ \t\r\n]*\]")
+_CLOSE = re.compile(r"[ \t\r\n]*\]")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
-  """Every row of an array, in file order, with its bytes' place.
+def lines(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
+  """Yields every line that is not blank.
 
   Args:
-    stream: the file's bytes, UTF-8.
+    stream: the bytes of the file, UTF-8.
+    path: its name, for messages.
+  """
+  decoder = strict_json.Decoder()
+  for number in itertools.count(1):
+    line = stream.readline(records.LONGEST + 1)
+    if not line:
+      return
+    place = f"{path}, line {number}"
+    if len(line) > records.LONGEST:
+      skip_line(stream, line)
+      old = number == 1 and b"\r" in line
+      wrong = records.old_lines if old else records.too_long
+      yield records.Record(place, wrong(place))
+      continue
+    if number == 1:
+      line = line.removeprefix(_BOM)
+    if line.strip():
+      yield records.Record(place, _parse_line(line, place, decoder))
+
+
+def skip_line(stream: BinaryIO, line: bytes) -> None:
+  """Moves a stream to the end of a line, of which the beginning was read."""
+  while line and not line.endswith(b"\n"):
+    line = stream.readline(_CHUNK)
+
+
+def _parse_line(line: bytes, place: str, decoder: strict_json.Decoder) -> Any:
+  """Returns the value of a line, or what is wrong with it."""
+  try:
+    # With its end, a column could be one of the line after it.
+    return decoder.decode(line.rstrip(b"\r\n").decode())
+  except UnicodeDecodeError as error:
+    return errors.InputError(f"{place}: is not UTF-8 ({error}).")
+  except (ValueError, RecursionError) as error:
+    if b"\r" in line.rstrip(b"\r\n"):
+      return records.old_lines(place)
+    reason = strict_json.describe(error)
+    return errors.InputError(f"{place}: broken JSON ({reason}).")
+
+
+def array(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
+  """Yields every row of an array, in file order.
+
+  Args:
+    stream: the bytes of the file, UTF-8.
     path: its name, for messages.
 
   Raises:
@@ -35,93 +83,109 @@ def scan(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
       file that ends too early. No later row can be found then.
   """
   try:
-    yield from _scan(
-        io.TextIOWrapper(stream, encoding="utf-8", newline=""), path
+    yield from _array(
+        _Window(io.TextIOWrapper(stream, encoding="utf-8", newline="")), path
     )
   except UnicodeDecodeError as error:
     raise errors.InputError(f"{path}: is not UTF-8 ({error}).") from error
 
 
-def _scan(file: TextIO, path: pathlib.Path) -> Iterator[records.Row]:
-  """Takes rows from a window of text that moves along the file."""
-  text = file.read(_CHUNK)
-  opened = _OPEN.match(text)
-  if not opened:
+def _array(window: "_Window", path: pathlib.Path) -> Iterator[records.Record]:
+  """Yields the rows of an array; see `array`."""
+  if not window.skip(_OPEN):
     raise errors.InputError(f"{path}: must be a JSON array.")
-  empty = _EMPTY.match(text)
-  at, more = (empty or opened).end(), not empty
-  byte = len(text[:at].encode())
-  number, decoder = 0, strict_json.Decoder()
-  while more:
+  more = not window.skip(_CLOSE)
+  for number in itertools.count():
+    if not more:
+      break
     place = f"{path}: row {number}"
-    row, text, at = _next(file, text, at, place, decoder)
-    begin = byte + len(text[at : row.begin].encode())
-    length = len(text[row.begin : row.end].encode())
-    byte = begin + length + len(text[row.end : row.next].encode())
-    at, more = row.next, row.mark == ","
-    value = row.value
-    if decoder.repeated:
-      said = strict_json.describe_repeated(decoder.repeated)
-      value = errors.InputError(f"{place} is broken JSON ({said}).")
-    yield records.Row(place, value, begin, length)
-    number += 1
-  if text[at:].strip() or file.read(_CHUNK).strip():
+    value, more = window.take(place)
+    yield records.Record(place, value)
+  if not window.is_blank():
     raise errors.InputError(
-        f"{path}: goes on after its array's end, at byte {byte}."
+        f"{path}: goes on after its array's end, at byte {window.byte()}."
     )
 
 
-def _next(
-    file: TextIO,
-    text: str,
-    at: int,
-    place: str,
-    decoder: strict_json.Decoder,
-) -> tuple["_Taken", str, int]:
-  """The row from `at` on; the window grows until the row is whole."""
-  while True:
-    try:
-      row = _take(text, at, decoder)
-      if row.mark:
-        return row, text, at
-      said = "neither ',' nor ']' follows it"
-    except json.JSONDecodeError as error:
-      said = error.msg  # Its position is one in the window.
-    except (ValueError, RecursionError) as error:
-      # More text would not mend it.
-      said = strict_json.describe(error)
-      raise errors.InputError(f"{place} is broken JSON ({said}).") from error
-    held = len(text) - at
+class _Window:
+  """A part of a file's text, which moves along the file."""
+
+  def __init__(self, file: TextIO):
+    self._file = file
+    self._text = file.read(_CHUNK)
+    # What comes next, in the text; the bytes before the text.
+    self._at, self._passed = 0, 0
+    self._decoder = strict_json.Decoder()
+
+  def byte(self) -> int:
+    """Returns the position in the file of what comes next."""
+    return self._passed + len(self._text[: self._at].encode())
+
+  def skip(self, pattern: re.Pattern[str]) -> bool:
+    """Moves past a pattern; returns whether it comes next."""
+    match = pattern.match(self._text, self._at)
+    self._at = match.end() if match else self._at
+    return bool(match)
+
+  def is_blank(self) -> bool:
+    """Returns whether only white space follows, as far as is looked."""
+    return not (self._text[self._at :] + self._file.read(_CHUNK)).strip()
+
+  def take(self, place: str) -> tuple[Any, bool]:
+    """Returns the next row, or what is wrong with it; and whether more follow.
+
+    The window grows until the row is whole.
+
+    Raises:
+      InputError: broken JSON.
+    """
+    while True:
+      try:
+        value, begin, end = self._decode()
+        stop = _SPACE.match(self._text, end).end()
+        mark = self._text[stop : stop + 1]
+        if mark and mark not in ",]":
+          raise json.JSONDecodeError(f"{mark!r} follows it", self._text, stop)
+        if mark:
+          self._at = stop + 1
+          return self._check(value, begin, end, place), mark == ","
+        reason = "neither ',' nor ']' follows it"
+      except json.JSONDecodeError as error:
+        reason = error.msg  # Its position is one in the window.
+      except (ValueError, RecursionError) as error:
+        # More text would not mend it.
+        reason = strict_json.describe(error)
+        raise errors.InputError(
+            f"{place} is broken JSON ({reason})."
+        ) from error
+      if not self._grow():
+        raise errors.InputError(
+            f"{place} is broken JSON, or the file ends inside it ({reason})."
+        )
+
+  def _decode(self) -> tuple[Any, int, int]:
+    """Parses the value that comes next; returns it, its begin and its end."""
+    begin = _SPACE.match(self._text, self._at).end()
+    value, end = self._decoder.decode_at(self._text, begin)
+    return value, begin, end
+
+  def _check(self, value: Any, begin: int, end: int, place: str) -> Any:
+    """Returns a value, or what is wrong with it."""
+    if self._decoder.repeated:
+      reason = strict_json.describe_repeated(self._decoder.repeated)
+      return errors.InputError(f"{place} is broken JSON ({reason}).")
+    # At most 4 bytes a character.
+    may_be = end - begin > records.LONGEST // 4
+    if may_be and len(self._text[begin:end].encode()) > records.LONGEST:
+      return records.too_long(place)
+    return value
+
+  def _grow(self) -> bool:
+    """Reads on from what comes next; returns whether there is more."""
+    held = len(self._text) - self._at
     # Doubling: a long row is tried anew only a few times.
-    grown = file.read(max(_CHUNK, held)) if held < _LONGEST else ""
-    if not grown:
-      raise errors.InputError(
-          f"{place} is broken JSON, or the file ends inside it ({said})."
-      )
-    text, at = text[at:] + grown, 0
-
-
-class _Taken(NamedTuple):
-  """A row in a window of text, and what follows it."""
-
-  value: Any
-  begin: int
-  end: int
-  mark: str  # "," or "]"; "" if the window ends before either.
-  next: int
-
-
-def _take(text: str, at: int, decoder: strict_json.Decoder) -> _Taken:
-  """Parses the value that begins at or after `at`.
-
-  Raises:
-    JSONDecodeError: broken JSON, or not whole in this window.
-    ValueError, RecursionError: see `strict_json.describe`.
-  """
-  begin = _SPACE.match(text, at).end()
-  value, end = decoder.decode_at(text, begin)
-  stop = _SPACE.match(text, end).end()
-  mark = text[stop : stop + 1]
-  if mark and mark not in ",]":
-    raise json.JSONDecodeError(f"{mark!r} follows it", text, stop)
-  return _Taken(value, begin, end, mark, stop + 1)
+    grown = self._file.read(max(_CHUNK, held)) if held < _LONGEST else ""
+    if grown:
+      self._passed = self.byte()
+      self._text, self._at = self._text[self._at :] + grown, 0
+    return bool(grown)

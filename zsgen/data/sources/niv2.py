@@ -39,13 +39,12 @@ def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       references as targets and the task's positive and negative examples as
       shots, in the file's order.
     seed: draws the instances.
-    scratch: not used.
+    scratch: a directory that examples wait in.
 
   Raises:
     InputError: a path that is not there, a task in both lists, or bad rows. A
       task file that cannot be used counts as one bad row.
   """
-  del scratch
   root = pathlib.Path(os.path.expanduser(data.path))
   if not data.path or not (root / "tasks").is_dir():
     raise errors.InputError(
@@ -60,8 +59,7 @@ def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   tasks = {split: _names(path) for split, path in lists.items()}
   records.apart(*tasks.values(), lists[HELDOUT])
   clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
-  known = catalog.scan(clone, data.on_bad_row, tasks)
-  return catalog.suite("niv2", known, data, seed)
+  return catalog.suite("niv2", clone, data, seed, scratch, tasks)
 
 
 def _names(path: pathlib.Path) -> list[str]:
@@ -92,10 +90,7 @@ class _Card(NamedTuple):
 
 
 class _Clone:
-  """The instances of all listed tasks, numbered through; see catalog.Rows.
-
-  One task file is held at a time.
-  """
+  """Reads the instances of all listed tasks; see `catalog.Reader`."""
 
   def __init__(
       self,
@@ -106,71 +101,63 @@ class _Clone:
     self._names = names
     self._paths = [root / "tasks" / f"{name}.json" for name in names]
     self.files = (*lists, *self._paths)
-    # The first row of each task, and beyond the last.
-    self._firsts = [0]
-    self._held: tuple[int, _Card] | None = None
+    # The number of the first row of each task.
+    self._firsts: list[int] = []
 
-  def scan(self) -> Iterator[suite.Example | errors.InputError]:
-    """Every instance, or what is wrong with it or with its whole task."""
-    for number in range(len(self._names)):
-      rows = 1
+  def read(self) -> Iterator[suite.Example | errors.InputError]:
+    """Yields every instance, or what is wrong with it or with its task."""
+    count = 0
+    for name, path in zip(self._names, self._paths, strict=True):
+      self._firsts.append(count)
       try:
-        rows = len(self._card(number).instances)
+        card = _card(path)
       except errors.InputError as error:
-        yield bad_rows.BadRow(str(error), self._names[number])
-        self._firsts.append(self._firsts[-1] + rows)
+        yield bad_rows.BadRow(str(error), name)
+        count += 1
         continue
-      for index in range(rows):
+      for index in range(len(card.instances)):
         try:
-          yield self._example(number, index)
+          yield _example(name, path, card, index)
         except errors.InputError as error:
-          yield bad_rows.BadRow(str(error), self._names[number])
-      self._firsts.append(self._firsts[-1] + rows)
-
-  def read(self, row: int) -> suite.Example:
-    """An instance by its number."""
-    return self._example(*self._at(row))
+          yield bad_rows.BadRow(str(error), name)
+      count += len(card.instances)
 
   def place(self, row: int) -> str:
-    """File and index of an instance."""
-    number, index = self._at(row)
-    return f"{self._paths[number]}: Instances[{index}]"
+    """Returns the file and the index of an instance."""
+    number = bisect.bisect_right(self._firsts, row) - 1
+    return f"{self._paths[number]}: Instances[{row - self._firsts[number]}]"
 
-  def told(self) -> dict[str, Any]:
-    """Nothing is passed over but tasks that the split does not name."""
+  def notes(self) -> dict[str, Any]:
+    """Returns nothing: only tasks that the split does not name are unread."""
     return {}
 
-  def _at(self, row: int) -> tuple[int, int]:
-    """Numbers of the task and of its instance."""
-    number = bisect.bisect_right(self._firsts, row) - 1
-    return number, row - self._firsts[number]
 
-  def _card(self, number: int) -> _Card:
-    """The task file of this number."""
-    if self._held is None or self._held[0] != number:
-      self._held = number, _card(self._paths[number])
-    return self._held[1]
+def _example(
+    name: str, path: pathlib.Path, card: _Card, index: int
+) -> suite.Example:
+  """Returns an instance of a task as an example.
 
-  def _example(self, number: int, index: int) -> suite.Example:
-    """One instance as an example."""
-    card = self._card(number)
-    instance = card.instances[index]
-    place = f"{self._paths[number]}: Instances[{index}]"
-    example = suite.Example(
-        task=self._names[number],
-        category=card.category,
-        split="",
-        definition=card.definition,
-        input=records.field(instance, "input", (str,), place).strip(),
-        targets=tuple(
-            each.strip() for each in records.texts(instance, "output", place)
-        ),
-        key=records.key(instance, "id", place, index),
-        shots=card.shots,
-    )
-    if not example.input and not example.definition:
-      raise errors.InputError(f"{place}: definition and input are empty.")
-    return records.usable(example, place)
+  Raises:
+    InputError: the instance cannot be used.
+  """
+  instance = card.instances[index]
+  place = f"{path}: Instances[{index}]"
+  example = suite.Example(
+      task=name,
+      category=card.category,
+      split="",
+      definition=card.definition,
+      input=records.field(instance, "input", (str,), place).strip(),
+      targets=tuple(
+          each.strip() for each in records.texts(instance, "output", place)
+      ),
+      key=records.key(instance, "id", place, index),
+      shots=card.shots,
+  )
+  if not example.input and not example.definition:
+    raise errors.InputError(f"{place}: definition and input are empty.")
+  records.check_texts(example, place)
+  return example
 
 
 def _card(path: pathlib.Path) -> _Card:

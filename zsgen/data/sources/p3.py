@@ -17,10 +17,10 @@ from zsgen.core import registry
 from zsgen.data import suite
 from zsgen.data.sources import (
     catalog,
+    file_reader,
     files,
     options,
     records,
-    rows,
     split_names,
 )
 
@@ -98,11 +98,11 @@ def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """
   listing = files.find(data.path, scratch, names_are_tasks=True)
   fields = ("task", INPUT, TARGET, CHOICES)
-  made = rows.Rows(listing, example, scratch, fields, "task")
-  return catalog.suite("p3", catalog.scan(made, data.on_bad_row), data, seed)
+  reader = file_reader.FileReader(listing, example, fields, "task")
+  return catalog.suite("p3", reader, data, seed, scratch)
 
 
-def example(row: Any, origin: rows.Origin) -> suite.Example:
+def example(row: Any, origin: file_reader.Origin) -> suite.Example:
   """A row as an example; its category is T0's data set.
 
   Raises:
@@ -141,7 +141,7 @@ def _choices(row: dict, answer: str, place: str) -> tuple[str, ...]:
   return records.choose(stripped, (answer,), place, CHOICES)
 
 
-def _task(row: Any, origin: rows.Origin) -> str:
+def _task(row: Any, origin: file_reader.Origin) -> str:
   """The template that made the row."""
   file = origin.file
   named = isinstance(row, dict) and "task" in row

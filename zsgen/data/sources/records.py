@@ -12,19 +12,16 @@ from zsgen.data import suite
 LONGEST = 10_000_000
 
 
-class Row(NamedTuple):
-  """A row of a file, as a format's scan gives it."""
+class Record(NamedTuple):
+  """A row of a file, as a format's scan yields it."""
 
   # File and position, for messages.
   place: str
   # The row; an InputError where it cannot be read.
   value: Any
-  # Its bytes in the file, where they are JSON; -1 where they are not.
-  begin: int = -1
-  length: int = 0
 
 
-def too_long(place: str) -> errors.InputError:
+def too_long(place: object) -> errors.InputError:
   """The error of a row beyond LONGEST."""
   return errors.InputError(
       f"{place}: the row is longer than {LONGEST // 10**6} MB; it is damaged or"
@@ -173,24 +170,25 @@ def key(record: Any, name: str, place: object, number: int | str = "") -> str:
   return _said(value, name, place) if isinstance(value, str) else str(value)
 
 
-def usable(example: suite.Example, place: object) -> suite.Example:
-  """The example, if it asks something in Unicode.
+def check_texts(example: suite.Example, place: object) -> None:
+  """Checks that an example's texts are Unicode and not too long.
 
   Raises:
-    InputError: a text has a lone surrogate.
+    InputError: a text has a lone surrogate, or all are longer than LONGEST.
   """
-  said = [example.task, example.category, example.split, example.key]
-  said += [example.definition, example.input, *example.targets]
-  said += example.choices
+  parts = [example.task, example.category, example.split, example.key]
+  parts += [example.definition, example.input, *example.targets]
+  parts += example.choices
   if example.turns:
-    said += [turn.text for turn in example.turns]
+    parts += [turn.text for turn in example.turns]
   if example.shots:
-    said += [part for shot in example.shots for part in shot[:3]]
+    parts += [part for shot in example.shots for part in shot[:3]]
   try:
-    "".join(said).encode()
+    size = len("".join(parts).encode())
   except UnicodeEncodeError as error:
     raise errors.InputError(f"{place}: is not Unicode ({error}).") from error
-  return example
+  if size > LONGEST:
+    raise too_long(place)
 
 
 def says_something(value: Any) -> bool:

@@ -1,12 +1,32 @@
-"""Comma- and tab-separated values with a header line, quoted as Excel does."""
+"""Comma- and tab-separated values with a header line, quoted as Excel does.
 
-from collections.abc import Iterator
+A quoted cell may hold line breaks, so that a quote without its end takes later
+rows into one cell, up to the next quote or to the end of the file.
+"""
+
+from collections.abc import Iterator, Sequence
 import csv
 import pathlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from zsgen.core import errors
-from zsgen.data.sources import lines, quotes, records
+from zsgen.data.sources import json_rows, records
+
+# Lines of a record that are looked at one by one: no common text has more.
+_MANY = 100
+
+
+class _Quoted(NamedTuple):
+  """A record of several lines, as a csv reader found it."""
+
+  # The number of its first line, from 1.
+  first: int
+  # Its lines, but for one that is too long.
+  lines: Sequence[str]
+  # Its cells; none if the reader could not tell them.
+  cells: Sequence[str]
+  # Whether the file, or what can be read of it in one go, ends inside it.
+  ended: bool
 
 
 class _Lines:
@@ -35,7 +55,7 @@ class _Lines:
       self.count += 1
       self.returns = b"\r" in line.rstrip(b"\r\n")
       if len(line) > records.LONGEST:
-        lines.skip(self._stream, line)
+        json_rows.skip_line(self._stream, line)
         self._lines.append("")
         self.long = True
         return
@@ -49,25 +69,25 @@ class _Lines:
     self._lines.clear()
     return self.count + 1
 
-  def record(self, cells: list[str]) -> quotes.Record:
+  def record(self, cells: list[str]) -> _Quoted:
     """The lines since `begin`, of which a reader made these cells."""
     first = self.count - len(self._lines) + 1
-    return quotes.Record(first, self._lines, cells, self._ended or self.long)
+    return _Quoted(first, self._lines, cells, self._ended or self.long)
 
 
-def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
   """Every row of a CSV file; see `_scan`."""
   return _scan(stream, path, ",")
 
 
-def tab(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Row]:
+def tab(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
   """Every row of a TSV file; see `_scan`."""
   return _scan(stream, path, "\t")
 
 
 def _scan(
     stream: BinaryIO, path: pathlib.Path, delimiter: str
-) -> Iterator[records.Row]:
+) -> Iterator[records.Record]:
   """Every row as a dictionary of texts, named by the header.
 
   A quote that is left open makes every line that it swallows a bad row.
@@ -94,35 +114,35 @@ def _scan(
     if wrong := _wrong(record, delimiter, len(header)):
       yield from _lost(record, wrong, path)
     elif given.long:
-      yield records.Row(place, records.too_long(place))
+      yield records.Record(place, records.too_long(place))
     elif value or cells:
-      yield records.Row(place, value or _row(header, cells, place))
+      yield records.Record(place, value or _row(header, cells, place))
     if given.long:
       reader = csv.reader(given, delimiter=delimiter)
 
 
-def _wrong(record: quotes.Record, delimiter: str, width: int) -> str:
+def _wrong(record: _Quoted, delimiter: str, width: int) -> str:
   """What is wrong with the quotes of a record of several lines, if it is."""
   several = len(record.lines) > 1
-  return quotes.wrong(record, delimiter, width) if several else ""
+  return _wrong_quotes(record, delimiter, width) if several else ""
 
 
 def _lost(
-    record: quotes.Record, wrong: str, path: pathlib.Path
-) -> Iterator[records.Row]:
+    record: _Quoted, wrong: str, path: pathlib.Path
+) -> Iterator[records.Record]:
   """A bad row for each line of a record whose quotes are wrong."""
-  opened, last = quotes.opened(record), record.first + len(record.lines) - 1
+  opened, last = _opened(record), record.first + len(record.lines) - 1
   place = f"{path}, line {opened}"
   said = (
       f"{place}: the quote that opens here {wrong}. {len(record.lines):,} lines"
       f" are lost, up to line {last}. Close it, or double a quote that is text."
   )
-  yield records.Row(place, errors.InputError(said))
+  yield records.Record(place, errors.InputError(said))
   for number in range(record.first, last + 1):
     if number != opened:
       place = f"{path}, line {number}"
       said = f"{place}: is lost in the quote of line {opened}."
-      yield records.Row(place, errors.InputError(said))
+      yield records.Record(place, errors.InputError(said))
 
 
 def _header(
@@ -166,3 +186,33 @@ def _row(header: list[str], cells: list[str], place: str) -> Any:
   except UnicodeEncodeError:
     return errors.InputError(f"{place}: is not UTF-8.")
   return dict(zip(header, cells, strict=True))
+
+
+def _opened(record: _Quoted) -> int:
+  """The line of the quote that spans most lines, or that is still open."""
+  breaks = [cell.count("\n") for cell in record.cells]
+  if not breaks:
+    return record.first
+  cell = len(breaks) - 1 if record.ended else breaks.index(max(breaks))
+  return record.first + sum(breaks[:cell])
+
+
+def _wrong_quotes(record: _Quoted, delimiter: str, width: int) -> str:
+  """What is wrong with the quotes of a record; "" if they are right.
+
+  Args:
+    record: of more than one line.
+    delimiter: what stands between cells.
+    width: cells of a row. Many lines, most of which would be rows of so many
+      cells, are rows: the quotes around them are those of two rows.
+  """
+  if record.ended or not record.cells:
+    return "is not closed"
+  try:
+    list(csv.reader(record.lines, delimiter=delimiter, strict=True))
+  except csv.Error:
+    return f"does not end before a {delimiter!r} or a line's end"
+  rows = sum(line.count(delimiter) == width - 1 for line in record.lines)
+  if width > 1 and _MANY < len(record.lines) < 2 * rows:
+    return "goes on over lines that are rows by themselves"
+  return ""

@@ -7,7 +7,6 @@ from zsgen.core import config, errors, registry
 from zsgen.core.schema import option, section
 from zsgen.data import suite
 from zsgen.data.sources import child, options
-from zsgen.data.sources.child import suites
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ def seqio_task(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       table finds wrong.
   """
   made = rows(data, seed, scratch)
-  return suites.suite_of("seqio", made, data, seed, scratch)
+  return child.suite_of("seqio", made, data, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:

@@ -13,7 +13,14 @@ from typing import Any
 
 from zsgen.core import config, errors, registry
 from zsgen.data import suite
-from zsgen.data.sources import catalog, columns, files, options, records, rows
+from zsgen.data.sources import (
+    catalog,
+    columns,
+    file_reader,
+    files,
+    options,
+    records,
+)
 
 # The task of rows that name none.
 TASK = "table"
@@ -37,13 +44,13 @@ _LISTED = 20
 
 @registry.source("table", options=options.Table)
 def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """The user's tables as a suite; tasks in the order in which they come.
+  """Returns the user's tables as a suite; tasks in the order they appear in.
 
   Args:
     data: `path` and `fields`. Texts are taken as they stand. A row without
       columns for definition and input is plain text: answer only.
     seed: draws the instances.
-    scratch: a directory for what cannot be read where it stands.
+    scratch: a directory that examples wait in.
 
   Raises:
     InputError: no such file, bad rows, or no held-out set.
@@ -54,55 +61,59 @@ def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
     raise errors.InputError(
         "config.data.fields.target is empty: name the column of the answers."
     )
-  read = [
-      fields.task,
-      fields.input,
-      fields.target,
-      fields.definition,
-      fields.category,
-      fields.split,
-      fields.key,
-      fields.choices,
-  ]
-  made = rows.Rows(
-      listing,
-      lambda row, origin: example(row, origin, fields),
-      scratch,
-      read,
-      fields.task,
+  reader = reader_of(listing, fields)
+  return catalog.suite("table", reader, data, seed, scratch, unlabelled=TASK)
+
+
+def reader_of(
+    listing: files.Listing, fields: config.Fields
+) -> file_reader.FileReader:
+  """Returns a reader of tables whose columns are named by `fields`."""
+  named = {part: getattr(fields, part) for part in _READ}
+  convert = _Converter({part: name for part, name in named.items() if name})
+  return file_reader.FileReader(
+      listing, convert, list(named.values()), fields.task
   )
-  known = catalog.scan(made, data.on_bad_row, unlabelled=TASK)
-  return catalog.suite("table", known, data, seed)
 
 
-def example(
-    row: Any, origin: rows.Origin, fields: config.Fields
-) -> suite.Example:
-  """A row as an example.
+class _Converter:
+  """Makes examples of rows."""
 
-  Raises:
-    InputError: a column that is named is missing, no text, or empty; or
-      choices of which none is right. A definition may be empty or null, choices
-      null, and an input empty where there is a definition.
-  """
-  definition = _column(row, fields, "definition", origin, _optional)
-  # The definition may say it all.
-  read = _maybe_empty if definition else records.text
-  asked = _column(row, fields, "input", origin, read)
-  targets = _column(row, fields, "target", origin, records.texts)
-  choices = _column(row, fields, "choices", origin, _choices)
-  return suite.Example(
-      task=_column(row, fields, "task", origin) or TASK,
-      category=_column(row, fields, "category", origin),
-      split=_column(row, fields, "split", origin) or origin.file.split,
-      definition=definition,
-      input=asked,
-      targets=targets,
-      key=_column(row, fields, "key", origin, records.key) or origin.key,
-      choices=records.choose(
-          tuple(choices), targets, origin.place, fields.choices
-      ),
-  )
+  def __init__(self, columns_by_part: Mapping[str, str]):
+    """Takes the column of each part of an example that has one."""
+    self._columns = columns_by_part
+
+  def __call__(self, row: Any, origin: file_reader.Origin) -> suite.Example:
+    """Returns a row as an example.
+
+    Raises:
+      InputError: a column that is named is missing, no text, or empty; or
+        choices of which none is right. A definition may be empty or null,
+        choices null, and an input empty where there is a definition.
+    """
+    parts: dict[str, Any] = {}
+    for part, name in self._columns.items():
+      # The definition may say it all.
+      may_be_empty = part == "input" and parts.get("definition")
+      read = _maybe_empty if may_be_empty else _READ[part]
+      try:
+        parts[part] = read(row, name, origin.place)
+      except errors.InputError as error:
+        raise _explain(error, row, name, part, origin) from error
+    choices = parts.get("choices", ())
+    targets = parts["target"]
+    if choices:
+      records.choose(choices, targets, origin.place, self._columns["choices"])
+    return suite.Example(
+        task=parts.get("task", TASK),
+        category=parts.get("category", ""),
+        split=parts.get("split", origin.file.split),
+        definition=parts.get("definition", ""),
+        input=parts.get("input", ""),
+        targets=targets,
+        key=parts.get("key", origin.key),
+        choices=choices,
+    )
 
 
 def _maybe_empty(row: Any, name: str, place: str) -> str:
@@ -123,30 +134,34 @@ def _choices(row: Any, name: str, place: str) -> tuple[str, ...]:
   return records.choices(row, name, place)
 
 
-def _column(
+# How each part of an example is read, in the sequence in which they are.
+_READ: dict[str, Callable[[Any, str, str], Any]] = {
+    "definition": _optional,
+    "input": records.text,
+    "target": records.texts,
+    "choices": _choices,
+    "task": records.text,
+    "category": records.text,
+    "split": records.text,
+    "key": records.key,
+}
+
+
+def _explain(
+    error: errors.InputError,
     row: Any,
-    fields: config.Fields,
+    name: str,
     part: str,
-    origin: rows.Origin,
-    read: Callable[[Any, str, str], Any] = records.text,
-) -> Any:
-  """A part of an example from the column named for it; "" if none is."""
-  name = getattr(fields, part)
-  if not name:
-    return ""
-  try:
-    return read(row, name, origin.place)
-  except errors.InputError as error:
-    if not isinstance(row, Mapping):
-      raise
-    said = (
-        _other_type(row[name], name, part)
-        if name in row
-        else _missing(row, name, part, origin.file)
-    )
-    raise (
-        errors.InputError(f"{origin.place}: {said}") if said else error
-    ) from error
+    origin: file_reader.Origin,
+) -> errors.InputError:
+  """Returns an error of a column in words of the user's options."""
+  if not isinstance(row, Mapping):
+    return error
+  if name in row:
+    reason = _other_type(row[name], name, part)
+  else:
+    reason = _missing(row, name, part, origin.file)
+  return errors.InputError(f"{origin.place}: {reason}") if reason else error
 
 
 def _missing(row: Mapping, name: str, part: str, file: files.File) -> str:

@@ -8,7 +8,6 @@ from zsgen.core import errors, registry
 from zsgen.core.schema import option
 from zsgen.data import suite
 from zsgen.data.sources import child, options
-from zsgen.data.sources.child import suites
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ def tfds(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       does not have, or whatever the table finds wrong.
   """
   made = rows(data, seed, scratch)
-  return suites.suite_of("tfds", made, data, seed, scratch)
+  return child.suite_of("tfds", made, data, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:

@@ -8,6 +8,7 @@ files that it came from stay as they are.
 
 from collections.abc import Iterable, Mapping
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any
 
 from zsgen.core import artifacts, config, errors, texts
 from zsgen.data import store, suite
-from zsgen.data.sources import bad_rows
+from zsgen.data.sources import bad_rows, catalog, files, table
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
@@ -106,9 +107,9 @@ def rows(
     shutil.rmtree(path, ignore_errors=True)
     with artifacts.writing(path) as beside:
       told = _run(request, beside)
-      files = [pathlib.Path(each) for each in told.pop("files")]
+      sources = [pathlib.Path(each) for each in told.pop("files")]
       told |= {"kind": "rows", "made_by": made_by}
-      told["sources"] = store.describe_sources(files)
+      told["sources"] = store.describe_sources(sources)
       artifacts.write_manifest(beside, told)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":
@@ -119,6 +120,47 @@ def rows(
 def manifest(path: pathlib.Path) -> dict[str, Any]:
   """What is told beside a table of `rows`."""
   return artifacts.read_manifest(path.parent, "rows")
+
+
+def suite_of(
+    name: str,
+    path: pathlib.Path,
+    data: config.Data,
+    seed: int,
+    scratch: pathlib.Path,
+) -> suite.Suite:
+  """Returns a table of `rows` as the suite `name`.
+
+  Its files are the table and, on this machine, those that it was read from.
+  Its notes have the table's manifest as `read`.
+  """
+  read = manifest(path)
+  reader = table.reader_of(
+      files.find(str(path), scratch), _columns(data.fields)
+  )
+  made = catalog.suite(
+      name, reader, data, seed, scratch, unlabelled=read["unlabelled"]
+  )
+  read_from = [pathlib.Path(each["path"]) for each in read.pop("sources")]
+  return dataclasses.replace(
+      made,
+      files=(*made.files, *read_from),
+      told={**made.told, "read": read},
+  )
+
+
+def _columns(fields: config.Fields) -> config.Fields:
+  """Where the parts of an example are in a table of `rows`."""
+  return config.Fields(
+      task="task",
+      input="input" if fields.input else "",
+      target="targets",
+      definition="definition" if fields.definition else "",
+      category="category" if fields.category else "",
+      split="split",
+      key="key",
+      choices="choices" if fields.choices else "",
+  )
 
 
 def _versions(kind: str) -> dict[str, str]:

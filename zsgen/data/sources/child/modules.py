@@ -1,11 +1,13 @@
-"""The user's module: imported, and the files that came with it."""
+"""The user's code: its module, the files that came with it, its errors."""
 
+from collections.abc import Callable
 import importlib
 import pathlib
 import sys
 import sysconfig
+from typing import Any
 
-from zsgen.data.sources.child import failures
+from zsgen.core import errors
 
 
 class Loaded:
@@ -40,7 +42,7 @@ def load(name: str) -> Loaded:
     InputError: it does not import; says its last line.
   """
   before = frozenset(sys.modules)
-  failures.guarded(
+  guarded(
       lambda: importlib.import_module(name),
       f"config.data.module: {name!r} cannot be imported; it must be on the"
       " Python path and import without error",
@@ -54,3 +56,23 @@ def _installed(file: str) -> bool:
   homes = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
   homes.append(str(pathlib.Path(__file__).parents[3]))
   return any(pathlib.Path(file).is_relative_to(home) for home in homes)
+
+
+def guarded(call: Callable[[], Any], place: str) -> Any:
+  """Returns what a call does.
+
+  Raises:
+    InputError: the call raised; names the place, and the error's last line.
+  """
+  try:
+    return call()
+  except Exception as error:
+    raise errors.InputError(f"{place} ({last_line(error)}).") from error
+
+
+def last_line(error: Exception) -> str:
+  """Returns an error's last line, without TensorFlow's nodes."""
+  lines = [line.strip() for line in str(error).splitlines()]
+  said = [line for line in lines if line and not line.startswith("[[")]
+  kind = type(error).__name__
+  return f"{kind}: {said[-1]}" if said else kind

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zsgen.core import config, errors
 from zsgen.data import suite
-from zsgen.data.sources.child import failures, modules, writer
+from zsgen.data.sources.child import modules, writer
 
 # Seeds what the user's preprocessors draw: the table is one for all seeds.
 _SEED = 0
@@ -70,7 +70,7 @@ class Reader:
     for split in self._splits:
       _check_split(self.name, split, self._tasks)
 
-  def rows(self) -> Iterator[writer.Row | writer.BadRow]:
+  def rows(self) -> Iterator[suite.Example | errors.InputError]:
     """Training rows of all tasks, then those of each further split.
 
     Raises:
@@ -93,12 +93,12 @@ class Reader:
 
   def _rows(
       self, task: seqio.Task, split: str
-  ) -> Iterator[writer.Row | writer.BadRow]:
+  ) -> Iterator[suite.Example | errors.InputError]:
     """One split of one task."""
     place = f"seqio Task {task.name}, split {split}"
     # Each alone: what is drawn does not depend on the tasks before.
     _seed()
-    dataset = failures.guarded(
+    dataset = modules.guarded(
         lambda: _dataset(task, split), f"{place}: cannot be made"
     )
     columns = self._columns(task, dataset.element_spec, place)
@@ -107,7 +107,15 @@ class Reader:
         for part, column in columns.items()
     }
     for index, element in enumerate(_elements(dataset, columns, place)):
-      yield _row(element, columns, task.name, split, index)
+      try:
+        parts = {
+            part: column.texts(element[column.feature])
+            for part, column in columns.items()
+        }
+      except UnicodeDecodeError as error:
+        yield errors.InputError(f"{place}, row {index}: is not UTF-8 ({error})")
+      else:
+        yield writer.example(parts, task.name, split, index)
 
   def _columns(
       self, task: seqio.Task, spec: Any, place: str
@@ -184,7 +192,7 @@ def _elements(
   chosen = dataset.map(lambda each: {name: each[name] for name in wanted})
   iterator = chosen.as_numpy_iterator()
   for index in itertools.count():
-    element = failures.guarded(
+    element = modules.guarded(
         functools.partial(next, iterator, None),
         f"{place}, row {index}: the source or a preprocessor fails",
     )
@@ -254,36 +262,6 @@ def _decode(
         " copy_pretokenized=True."
     )
   return [said]
-
-
-def _row(
-    element: Mapping[str, Any],
-    columns: Mapping[str, _Column],
-    task: str,
-    split: str,
-    index: int,
-) -> writer.Row | writer.BadRow:
-  """One element as a row."""
-  try:
-    parts = {
-        part: column.texts(element[column.feature])
-        for part, column in columns.items()
-    }
-  except UnicodeDecodeError as error:
-    return writer.BadRow(
-        f"seqio Task {task}, split {split}, row {index}: is not UTF-8 ({error})"
-    )
-  said = {part: texts[0] for part, texts in parts.items() if part not in _LISTS}
-  return writer.Row(
-      task=said.get("task", task),
-      category=said.get("category", ""),
-      split=split,
-      definition=said.get("definition", ""),
-      input=said.get("input", ""),
-      targets=parts["target"],
-      key=said.get("key", str(index)),
-      choices=parts.get("choices", ()),
-  )
 
 
 def _files(source: seqio.DataSource, split: str) -> set[str]:

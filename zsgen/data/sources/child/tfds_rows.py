@@ -12,7 +12,7 @@ from tensorflow_datasets.core import read_only_builder
 
 from zsgen.core import errors, paths
 from zsgen.data import suite
-from zsgen.data.sources.child import failures, writer
+from zsgen.data.sources.child import modules, writer
 
 # Features that become text: with an element, or a list of them.
 _TEXTUAL = (
@@ -70,7 +70,7 @@ class Reader:
         "unlabelled": "" if "task" in self._columns else self._task,
     }
 
-  def rows(self) -> Iterator[writer.Row | writer.BadRow]:
+  def rows(self) -> Iterator[suite.Example | errors.InputError]:
     """Training rows, then those of each further split."""
     for split in self._splits:
       dataset = self._builder.as_dataset(
@@ -85,12 +85,20 @@ class Reader:
       iterator = iter(tfds.as_numpy(dataset))
       for index in itertools.count():
         place = f"tfds {self.name}, split {split}, row {index}"
-        element = failures.guarded(
+        element = modules.guarded(
             functools.partial(next, iterator, None), f"{place}: cannot be read"
         )
         if element is None:
           break
-        yield self._row(element, split, index, place)
+        try:
+          parts = {
+              part: column.texts(_value(element, column.path))
+              for part, column in self._columns.items()
+          }
+        except UnicodeDecodeError as error:
+          yield errors.InputError(f"{place}: is not UTF-8 ({error})")
+        else:
+          yield writer.example(parts, self._task, split, index)
 
   def files(self) -> list[str]:
     """The files of the splits and of the data set's description."""
@@ -110,33 +118,6 @@ class Reader:
         inner = inner.setdefault(name, {})
       inner[column.path[-1]] = True
     return wanted
-
-  def _row(
-      self, element: Mapping[str, Any], split: str, index: int, place: str
-  ) -> writer.Row | writer.BadRow:
-    """One element as a row."""
-    try:
-      parts = {
-          part: column.texts(_value(element, column.path))
-          for part, column in self._columns.items()
-      }
-    except UnicodeDecodeError as error:
-      return writer.BadRow(f"{place}: is not UTF-8 ({error})")
-    said = {
-        part: "".join(texts)
-        for part, texts in parts.items()
-        if part not in _LISTS
-    }
-    return writer.Row(
-        task=said.get("task", self._task),
-        category=said.get("category", ""),
-        split=split,
-        definition=said.get("definition", ""),
-        input=said.get("input", ""),
-        targets=parts["target"],
-        key=said.get("key", str(index)),
-        choices=parts.get("choices", ()),
-    )
 
 
 def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:

@@ -1,24 +1,24 @@
 """Rows as a Parquet file, counted."""
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import itertools
 import pathlib
 import sys
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen.data.sources import child
+from zsgen.core import errors
+from zsgen.data import suite
+from zsgen.data.sources import bad_rows, child
 
 # Rows that are written together, and read together when one is drawn.
 _CHUNK = 1024
 # Rows between two lines of progress.
 _PROGRESS = 10_000
-# Messages of bad rows that are kept.
-_MESSAGES = 5
 # Columns that hold several texts.
 _LISTS = ("targets", "choices")
 _SCHEMA = pa.schema(
@@ -29,41 +29,27 @@ _SCHEMA = pa.schema(
 )
 
 
-class Row(NamedTuple):
-  """An example, as the columns of the table."""
-
-  task: str
-  category: str
-  split: str
-  definition: str
-  input: str
-  targets: list[str]
-  key: str
-  choices: Sequence[str] = ()
-
-
-class BadRow(NamedTuple):
-  """What stands in a row's place if it cannot be used: where and what."""
-
-  message: str
-
-
 class Reader(Protocol):
-  """What reads a data set."""
+  """Reads a data set."""
 
   name: str
   # For the manifest; whole when all rows have been read.
   told: dict[str, Any]
 
-  def rows(self) -> Iterator[Row | BadRow]:
-    """All rows, once, the same in every process."""
+  def rows(self) -> Iterator[suite.Example | errors.InputError]:
+    """Yields all rows, once, the same in every process.
+
+    What is wrong with a row that cannot be used comes in its place.
+    """
 
   def files(self) -> list[str]:
-    """The files of this machine that they come from."""
+    """Returns the files of this machine that they come from."""
 
 
 def write(
-    path: pathlib.Path, rows: Iterable[Row | BadRow], name: str
+    path: pathlib.Path,
+    rows: Iterable[suite.Example | errors.InputError],
+    name: str,
 ) -> dict[str, Any]:
   """Writes the rows that are good, a chunk at a time.
 
@@ -77,46 +63,68 @@ def write(
     messages of the `first` ones.
   """
   counts: dict[str, collections.Counter] = {}
-  bad = {"count": 0, "first": []}
-  kept = _good(_progress(rows, name), bad)
+  bad = bad_rows.BadRows()
+  good = _good(_progress(rows, name), bad)
   with pq.ParquetWriter(path, _SCHEMA) as table:
-    while chunk := list(itertools.islice(kept, _CHUNK)):
+    while chunk := list(itertools.islice(good, _CHUNK)):
       for row in chunk:
         counts.setdefault(row.split, collections.Counter())[row.task] += 1
-      columns = zip(*chunk, strict=True)
-      table.write_table(
-          pa.Table.from_arrays(
-              [
-                  pa.array(column, field.type)
-                  for column, field in zip(columns, _SCHEMA, strict=True)
-              ],
-              schema=_SCHEMA,
+      columns = {
+          field.name: pa.array(
+              [getattr(row, field.name) for row in chunk], field.type
           )
-      )
-  return {"rows": counts, "bad_rows": bad}
+          for field in _SCHEMA
+      }
+      table.write_table(pa.table(columns, _SCHEMA))
+  return {"rows": counts, "bad_rows": bad.told()}
 
 
-def _good(rows: Iterable[Row | BadRow], bad: dict[str, Any]) -> Iterator[Row]:
-  """The rows that can be used; counts the others in `bad`."""
+def _good(
+    rows: Iterable[suite.Example | errors.InputError], bad: bad_rows.BadRows
+) -> Iterator[suite.Example]:
+  """Yields the rows that can be used; counts the others in `bad`."""
   for row in rows:
-    if isinstance(row, Row):
+    if isinstance(row, errors.InputError):
+      bad.add(row)
+    else:
       yield row
-      continue
-    bad["count"] += 1
-    if bad["count"] <= _MESSAGES:
-      bad["first"].append(row.message)
 
 
-def _progress(
-    rows: Iterable[Row | BadRow], name: str
-) -> Iterator[Row | BadRow]:
-  """The rows; tells how many, now and then and at the end."""
+def _progress(rows: Iterable[Any], name: str) -> Iterator[Any]:
+  """Yields the rows; prints how many, now and then and at the end."""
   count = 0
   for count, row in enumerate(rows, 1):
     yield row
     if count % _PROGRESS == 0:
       _tell(f"{name}: {count} rows")
   _tell(f"{name}: {count} rows, done")
+
+
+def example(
+    parts: Mapping[str, Sequence[str]], task: str, split: str, index: int
+) -> suite.Example:
+  """Returns the texts of each part as an example.
+
+  Args:
+    parts: the parts that the data set has, by the fields of `config.Fields`.
+    task: the task of rows that name none.
+    split: the split that the row is of.
+    index: the number of the row, its key if it has none.
+  """
+
+  def text(part: str, default: str = "") -> str:
+    return "".join(parts[part]) if part in parts else default
+
+  return suite.Example(
+      task=text("task", task),
+      category=text("category"),
+      split=split,
+      definition=text("definition"),
+      input=text("input"),
+      targets=tuple(parts["target"]),
+      key=text("key", str(index)),
+      choices=tuple(parts.get("choices", ())),
+  )
 
 
 def _tell(line: str) -> None:
