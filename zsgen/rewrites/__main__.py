@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   try:
     page, tables, notes = report.write(options.runs, options.out)
   except errors.InputError as error:
-    terminal.tell(error)
+    terminal.print_message(error)
     return 2
   for note in notes:
     console.print(note, markup=False)

@@ -208,7 +208,7 @@ def _describe(job: job_lib.Job, first: int) -> None:
   """Prints what is about to be trained."""
   start, program = job.members[0].start, job.members[0].program
   if start.lora.rank:
-    line = lora_lib.told(
+    line = lora_lib.describe(
         start.lora, program.shapes.params, program.frozen_shapes
     )
     job.log(f"lora     {line}")

@@ -77,7 +77,7 @@ def join(programs: Sequence[program_lib.Program]) -> program_lib.Program:
       lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype),
       (first.shapes, first.frozen_shapes),
   )
-  step = functools.partial(first.plain_step, model=first.model.alone)
+  step = functools.partial(first.plain_step, model=first.model.on_each_device)
   return first._replace(
       shapes=shapes,
       shardings=jax.tree.map(lambda _: split, shapes),
