@@ -399,7 +399,9 @@ class Experiment:
     )
 
   def _use_compile_cache(self) -> None:
-    """Keeps compiled programs in the workdir: a second start is quick."""
+    """Keeps compiled programs in the workdir, unless JAX has a directory."""
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+      return
     jax.config.update("jax_compilation_cache_dir", str(self.workdir / "cache"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
