@@ -1,14 +1,27 @@
 """What tests share."""
 
+import atexit
 import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 # Set before JAX is imported anywhere: tests run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# All tests of a session share compiled programs, as do the processes that they
+# start. Workers of pytest-xdist inherit the directory.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+  _programs = tempfile.mkdtemp(prefix="zsgen-programs-")
+  atexit.register(shutil.rmtree, _programs, ignore_errors=True)
+  os.environ |= {
+      "JAX_COMPILATION_CACHE_DIR": _programs,
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+      "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+  }
 
 import ml_collections
 import pytest

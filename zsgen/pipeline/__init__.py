@@ -17,12 +17,11 @@ import ml_collections
 import rich.console
 
 from zsgen.core import config as config_lib
-from zsgen.core import errors, hosts, sections, terminal
+from zsgen.core import errors, hosts, programs, sections, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import (
     checks,
-    compilation,
     evaluate,
     export,
     plan,
@@ -165,5 +164,10 @@ def _open(
 ) -> Experiment:
   """Opens an experiment; compiled programs are kept in its workdir."""
   experiment = Experiment(config, pathlib.Path(workdir), console)
-  compilation.use_cache(experiment.workdir)
+  cache = experiment.workdir / "cache"
+  if damaged := programs.keep(cache):
+    experiment.console.log(
+        f"cache    {damaged} compiled programs in {cache} were damaged; they"
+        " are compiled again"
+    )
   return experiment

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from zsgen.core import errors, hosts
+from zsgen.core import errors, hosts, programs
 from zsgen.models import lora as lora_lib
 from zsgen.train import (
     checkpoints,
@@ -130,6 +130,7 @@ def _train(
       pending = journal.step(pending)
       with journal.compiling(batch):
         program.step.lower(state, frozen, arrays, hyper).compile()
+      programs.seal()  # A machine that dies later keeps them.
     trace.begin(step, state)
     state, metrics = program.step(state, frozen, arrays, hyper)
     journal.step(pending)

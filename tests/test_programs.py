@@ -1,0 +1,103 @@
+"""Compiled programs are checked before JAX reads them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.campaigns import damages
+from zsgen.core import programs
+
+KILLED = pathlib.Path(__file__).with_name("killed.py")
+
+
+def _write(directory: pathlib.Path, **contents: bytes) -> list[pathlib.Path]:
+  directory.mkdir(exist_ok=True)
+  entries = [directory / f"{name}-cache" for name in contents]
+  for entry, content in zip(entries, contents.values(), strict=True):
+    entry.write_bytes(content)
+  return entries
+
+
+def test_sealed_programs_stay(tmp_path):
+  entries = _write(tmp_path, a=b"one", b=b"two")
+  programs.seal(tmp_path)
+  assert programs.delete_damaged(tmp_path) == 0
+  assert all(entry.exists() for entry in entries)
+
+
+def test_damaged_programs_are_deleted_and_counted(tmp_path):
+  first, second, third = _write(tmp_path, a=b"one", b=b"two", c=b"three")
+  programs.seal(tmp_path)
+  damages.swap(first, second)
+  assert programs.delete_damaged(tmp_path) == 2
+  assert sorted(tmp_path.iterdir()) == [
+      third,
+      third.with_name("c-cache.sha256"),
+  ]
+
+
+def test_programs_of_a_process_that_was_killed_are_deleted(tmp_path):
+  (entry,) = _write(tmp_path, a=b"one")
+  assert programs.delete_damaged(tmp_path) == 0
+  assert not entry.exists()
+
+
+def test_a_directory_that_is_not_there_is_empty(tmp_path):
+  programs.seal(tmp_path / "cache")
+  assert programs.delete_damaged(tmp_path / "cache") == 0
+
+
+def _train(config, workdir: pathlib.Path) -> subprocess.CompletedProcess:
+  """Runs the train stage in a process that keeps programs in the workdir."""
+  path = workdir / "config.json"
+  path.write_text(config.to_json())
+  environment = {**os.environ}
+  environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+  return subprocess.run(
+      [sys.executable, KILLED, path, workdir, "never"],
+      env=environment,
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+
+
+def _results(workdir: pathlib.Path) -> tuple[bytes, bytes]:
+  (run,) = (workdir / "runs").iterdir()
+  losses = run / "evals/heldout/loss.npy"
+  return (run / "metrics.jsonl").read_bytes(), losses.read_bytes()
+
+
+def _damage(kind: str, entries: list[pathlib.Path]) -> None:
+  for entry, sibling in zip(entries, entries[1:], strict=False):
+    dict(damages.damages(entry, sibling))[kind]()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "flip at 50%",
+        pytest.param("swap", marks=pytest.mark.slow),
+        pytest.param("truncate", marks=pytest.mark.slow),
+        pytest.param("zero", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind):
+  """JAX finds programs only under the same path, so a copy would not do."""
+  first = _train(small, tmp_path)
+  assert first.returncode == 0, first.stderr
+  results = _results(tmp_path)
+  (run,) = (tmp_path / "runs").iterdir()
+  run.rename(tmp_path / "before")
+  entries = sorted((tmp_path / "cache").glob("*-cache"))
+  assert len(entries) > 10
+  _damage(kind, entries)
+  again = _train(small, tmp_path)
+  assert again.returncode == 0, again.stderr
+  assert f"compiled programs in {tmp_path / 'cache'} were damaged" in (
+      again.stderr
+  )
+  assert _results(tmp_path) == results
