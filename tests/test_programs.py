@@ -1,5 +1,6 @@
 """Compiled programs are checked before JAX reads them."""
 
+import itertools
 import os
 import pathlib
 import subprocess
@@ -72,7 +73,7 @@ def _results(workdir: pathlib.Path) -> tuple[bytes, bytes]:
 
 
 def _damage(kind: str, entries: list[pathlib.Path]) -> None:
-  for entry, sibling in zip(entries, entries[1:], strict=False):
+  for entry, sibling in itertools.pairwise(entries):
     dict(damages.damages(entry, sibling))[kind]()
 
 

@@ -125,9 +125,6 @@ SCENARIOS = {
         "runs/*/checkpoints/10/**/*", (), _evaluate_checkpoint
     ),
     "evaluation, then evaluate": Scenario("evaluations/*/**/*", (), _evaluate),
-    "compiled programs, then train": Scenario(
-        "cache/jit_train_step*", ("runs/*",), _train
-    ),
 }
 
 
@@ -174,7 +171,7 @@ def _files(workdir: Workdir, pattern: str) -> list[pathlib.Path]:
   """Returns the config's files that match, relative to the workdir."""
   files = (file for file in workdir.path.glob(pattern) if file.is_file())
   names = sorted(file.relative_to(workdir.path) for file in files)
-  mine = (*workdir.siblings, "cache")
+  mine = tuple(workdir.siblings)
   return [name for name in names if str(name).startswith(mine)]
 
 
