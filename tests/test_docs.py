@@ -8,6 +8,7 @@ import re
 from PIL import Image
 import pytest
 
+from docs import options
 from zsgen.core import config as config_lib
 from zsgen.core import registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
@@ -19,7 +20,8 @@ IMAGES = "images/arrangements"
 
 @pytest.fixture(scope="module")
 def page(root) -> str:
-  return (root / "docs" / "arrangements.md").read_text("utf-8")
+  text = (root / "docs" / "arrangements.md").read_text("utf-8")
+  return text.partition("\n## Options\n")[0]  # Those tables are generated.
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,8 @@ def pictures(root):
 
 @pytest.fixture(scope="module")
 def data_page(root) -> str:
-  return (root / "docs" / "data.md").read_text("utf-8")
+  text = (root / "docs" / "data.md").read_text("utf-8")
+  return text.partition("\n## Options\n")[0]  # Those tables are generated.
 
 
 def _named(order: config_lib.Order) -> set[str]:
@@ -76,6 +79,14 @@ def test_every_option_and_choice_of_an_order_is_on_the_page(page):
     assert re.search(rf"[`.]{field.name}\b", page), field.name
     for choice in field.metadata["choices"]:
       assert re.search(rf"[`\"]{re.escape(choice)}[`\"]", page), choice
+
+
+@pytest.mark.parametrize("name", options.PAGES)
+def test_the_tables_of_options_are_those_of_the_registry(name):
+  text = (options.DIRECTORY / f"{name}.md").read_text("utf-8")
+  assert (
+      options.update(name) == text
+  ), f"docs/{name}.md is out of date: run `python -m docs.options`"
 
 
 @pytest.mark.parametrize("name", ["arrangements", "data"])
