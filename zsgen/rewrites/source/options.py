@@ -68,6 +68,6 @@ class Options(config.Data):
   def check(self, where: str) -> None:
     """Raises InputError for numbers that contradict each other."""
     del where
-    from zsgen.data.sources.rewrites import limits  # Imports this module.
+    from zsgen.rewrites.source import limits  # Imports this module.
 
     limits.check(self)
