@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import itertools
-import pathlib
 import re
 
 from PIL import Image
@@ -11,9 +10,8 @@ import pytest
 
 from zsgen import evals
 from zsgen.core import config as config_lib
-from zsgen.core import errors, registry
+from zsgen.core import registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
-from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth
 from zsgen.orders import arrangements
 
@@ -104,16 +102,7 @@ def test_pictures_show_what_arrangements_give_now(pictures):
     ), f"{name}.png is out of date: run `python -m docs.pictures`"
 
 
-def _refusal(data: config_lib.Data, scratch: pathlib.Path) -> str:
-  """Why a source does not take options; nothing is there for it to read."""
-  try:
-    sources.load(dataclasses.replace(data, path="", module=""), 0, scratch)
-  except errors.InputError as error:
-    return str(error)
-  return ""
-
-
-def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
+def test_every_snippet_on_data_is_a_config(data_page):
   shown = set()
   for snippet in re.findall(r"```python\n(.*?)```", data_page, re.S):
     if "import " in snippet:
@@ -122,10 +111,10 @@ def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
     exec(snippet, {"config": config})
     data = config_lib.check(config).data
     shown.add(data.source)
-    assert not re.search("not (read|known)", _refusal(data, tmp_path)), snippet
+    sources.check(data)
     prompts.get(data, tokenizers.Bytes(), seed=0)
   # The two embedded suites have the same lines.
-  assert set(sources.SOURCES) - shown <= {"synth"}
+  assert set(registry.names("source")) - shown <= {"synth"}
 
 
 def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
@@ -141,39 +130,23 @@ def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
   assert names["evaluator"].eval_tasks
 
 
-def test_the_table_of_sources_has_the_options_of_each(data_page, tmp_path):
+def test_the_table_of_sources_has_the_options_of_each(data_page):
   rows = re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", data_page, re.M)
-  told = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
-  values = {
-      "path": "x",
-      "dataset": "x",
-      "module": "x",
-      "track": "xlingual",
-      "fields": config_lib.Fields(task="x"),
-      "heldout": {"heldout": config_lib.Heldout(share=0.1)},
-      "on_bad_row": "skip",
-      "deduplicate": True,
-      "draw": "first",
-  }
-
-  def reads(source: str, option: str) -> bool:
-    data = config_lib.build(
-        config_lib.Data, source=source, **{option: values[option]}
-    )
-    try:
-      sources.load(data, 0, tmp_path)
-    except errors.InputError as error:
-      return "does not read it" not in str(error)
-    return True
-
-  assert told == {
-      source: {option for option in values if reads(source, option)}
-      for source in sources.SOURCES
+  shown = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
+  assert shown == {
+      component.name: {
+          field.name
+          for field in schema.own_fields(config_lib.Data, component.options)
+      }
+      for component in registry.components("source")
   }
 
 
 def test_every_option_and_name_of_data_is_on_the_page(data_page):
-  for kind in (config_lib.Data, config_lib.Heldout, config_lib.Fields):
+  kinds = [config_lib.Data, config_lib.Heldout, config_lib.Fields]
+  for kind in ("source", "prompt", "template", "tokenizer"):
+    kinds += [component.options for component in registry.components(kind)]
+  for kind in kinds:
     for field in dataclasses.fields(kind):
       assert re.search(rf"[`.]{field.name}\b", data_page), field.name
       for choice in field.metadata.get("choices", ()):
@@ -183,11 +156,11 @@ def test_every_option_and_name_of_data_is_on_the_page(data_page):
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        ("source", sources.SOURCES),
+        ("source", registry.names("source")),
         ("draw", draws.DRAWS),
-        ("prompt", requests.REQUESTS),
-        ("template", templates.TEMPLATES),
-        ("tokenizer", tokenizers.TOKENIZERS),
+        ("prompt", registry.names("prompt")),
+        ("template", registry.names("template")),
+        ("tokenizer", registry.names("tokenizer")),
     ],
 )
 def test_the_table_of_names_has_them_all(data_page, option, known):

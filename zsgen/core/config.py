@@ -249,7 +249,7 @@ class Train:
   # Share of the peak that it ends at.
   final_share: float = option(0.1, low=0.0, high=1.0)
   # How it falls from the peak to that share.
-  schedule: str = option("cosine", choices=("cosine", "linear"))
+  schedule: str = selector("cosine", "schedule")
   # Steps of linear warm-up, fewer than the order has.
   warmup_steps: int = option(0, low=0)
   # Decay of Adam's first moment, below 1.
