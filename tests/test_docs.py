@@ -9,6 +9,7 @@ from PIL import Image
 import pytest
 
 from docs import options
+from zsgen import evals
 from zsgen.core import config as config_lib
 from zsgen.core import registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
@@ -210,9 +211,13 @@ def test_evaluations(root):
           if isinstance(field.default, str)
           else str(field.default)
       )
-      for field in dataclasses.fields(config_lib.Eval)
+      for kind in (
+          config_lib.Eval,
+          *(each.options for each in registry.components("evaluator")),
+      )
+      for field in dataclasses.fields(kind)
   }
-  for kind in config_lib.HEADLINES:
+  for kind in evals.names():
     assert (
         f"\n## {kind}\n" in text
         or f": `{kind}` says" in text

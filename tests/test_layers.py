@@ -12,6 +12,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "zsgen"
 LAYERS = (
     "pipeline",
     "verify",
+    "rewrites",
     "reports",
     "planning",
     "evals",
@@ -98,6 +99,14 @@ def test_layers_are_all_there_are():
 
 def test_no_import_points_up():
   assert not upward(PACKAGE)
+
+
+def test_nothing_imports_the_plug_in():
+  files = modules(PACKAGE)
+  plug_in = {name for name in files if name.startswith("zsgen.rewrites")}
+  assert plug_in
+  for name in files.keys() - plug_in:
+    assert not plug_in & {other for other, _ in imported(files[name], {*files})}
 
 
 def test_no_modules_import_each_other_in_a_circle():

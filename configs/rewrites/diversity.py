@@ -1,7 +1,7 @@
 """Z1: how many distinct rules does it take (2402.10891, Fig. 2a)?
 
   python -m launch.sweep --config=configs/rewrites/diversity.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_diversity_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_diversity_nano-*
 
 The number of training examples and of steps is fixed, the number I of rules is
 not: 10 rules have thousands of examples each, as many rules as examples have

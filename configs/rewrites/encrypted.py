@@ -3,7 +3,7 @@
   python -m zsgen.main --config=configs/rewrites/encrypted.py:base_nano
   python -m launch.sweep --config=configs/rewrites/encrypted.py:nano \\
       --config.model.init=run:workdir/runs/rewrites_base_nano-<hash>
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_encrypted_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_encrypted_nano-*
 
 The paper tunes Llama-2-7B. Here the base is a small model of our own that was
 pre-trained on plain rewrites, and adapters learn to shift what is replaced by

@@ -1,7 +1,7 @@
 """Rules against examples a rule: Z1 at several numbers of examples.
 
   python -m launch.sweep --config=configs/rewrites/examples.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_examples_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_examples_nano-*
 
 As `diversity.py`, but the number of training examples varies too, at the same
 number of steps: fewer examples come again more often. The report draws the

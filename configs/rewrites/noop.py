@@ -1,7 +1,7 @@
 """Z2: rules that do not apply (2410.04717, Fig. 2b).
 
   python -m launch.sweep --config=configs/rewrites/noop.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_noop_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_noop_nano-*
 
 A share of the inputs, in training and in the test, has no x in it and is to be
 copied. Expect the same step in the number of rules whatever the share, on

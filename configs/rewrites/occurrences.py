@@ -1,7 +1,7 @@
 """Z5: how often x is in the inputs of training (2402.10891, Table 1).
 
   python -m launch.sweep --config=configs/rewrites/occurrences.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_occurrences_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_occurrences_nano-*
 
 Inputs of training have x so often, or a mixture of counts; those of unseen
 rules have it once up to the most. Only the leftmost is replaced. Expect the

@@ -1,7 +1,7 @@
 """Z3: few rules have most of the examples (2410.04717, Fig. 3).
 
   python -m launch.sweep --config=configs/rewrites/powerlaw.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_powerlaw_nano-* \\
+  python -m zsgen.rewrites workdir/sweeps/rewrites_powerlaw_nano-* \\
       workdir/sweeps/rewrites_diversity_nano-*
 
 Examples a rule follow a power law; the smaller its shape, the more uneven, and

@@ -1,7 +1,7 @@
 """Z4: rules of restricted kinds, tested on free ones (2410.04717, Fig. 4).
 
   python -m launch.sweep --config=configs/rewrites/semantics.py:nano
-  python -m zsgen.reports rewrites workdir/sweeps/rewrites_semantics_nano-*
+  python -m zsgen.rewrites workdir/sweeps/rewrites_semantics_nano-*
 
 Patterns of training repeat letters, repeat a base or mirror it, with k from 3
 up to the highest; unseen rules have k of 1 (free) and 2. Expect nothing from
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import ml_collections
 
-from zsgen.data.sources.rewrites import patterns
+from zsgen.rewrites.source import patterns
 
 # Beside this file, from whatever directory it is started.
 _FILE = pathlib.Path(__file__).with_name("tiers.py")

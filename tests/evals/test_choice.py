@@ -10,18 +10,18 @@ from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
-from zsgen.evals import choice, packed
+from zsgen.evals import api, choice
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 
 pytestmark = pytest.mark.numerics
 
-SPEC = config_lib.Eval(type="choice")
+SPEC = config_lib.Eval()
 
 
 @pytest.fixture
-def place(small, tmp_path):
-  """A function that makes a place of rows."""
+def context(small, tmp_path):
+  """Returns a function that builds a context from rows."""
 
   def make(rows, name="t"):
     path = chosen.write(tmp_path / f"{name}.jsonl", rows)
@@ -29,32 +29,32 @@ def place(small, tmp_path):
     store = prepare.prepare(tmp_path / "stores", config.data, config.seed)
     model = model_lib.Model.from_config(config.model)
     mesh = mesh_lib.make(config.machine.mesh)
-    return packed.Place(store, model, mesh, 4)
+    return api.Context(store, model, mesh, 4)
 
   return make
 
 
-def _params(place):
+def _params(context):
   """Parameters that are large enough to tell answers apart."""
-  params = jax.jit(place.model.init)(jax.random.key(0))
+  params = jax.jit(context.model.init)(jax.random.key(0))
   return jax.tree.map(lambda each: 3 * each, params)
 
 
-def _alone(place, params):
+def _alone(context, params):
   """Sum and count of each choice's answer, a row of its own; by example."""
-  nll_of = jax.jit(place.model.token_nll)
+  nll_of = jax.jit(context.model.token_nll)
   scores = {}
-  found = place.store.choices("heldout")
+  found = context.store.choices("heldout")
   for row, example in zip(found.rows, found.examples, strict=True):
-    examples = batches.look_up(place.store, np.array([row]))
+    examples = batches.look_up(context.store, np.array([row]))
     batch = batches.lay_out(examples, batches.Layouts((1,), 192))
     nll = np.asarray(nll_of(params, batch), np.float64) * batch.mask
     scores.setdefault(example, []).append((nll.sum(), batch.mask.sum()))
   return scores
 
 
-def test_picks_are_those_of_each_choice_alone(place):
-  there = place(chosen.rows())
+def test_picks_are_those_of_each_choice_alone(context):
+  there = context(chosen.rows())
   params = _params(there)
   found = choice.Choice("choosing", SPEC, there)(params)
   scores = _alone(there, params)
@@ -82,33 +82,32 @@ def test_picks_are_those_of_each_choice_alone(place):
     assert found.metrics[f"choosing/task_mean_accuracy{suffix}"] == (
         pytest.approx(np.mean(means))
     )
-  assert found.headline == "choosing/accuracy"
 
 
-def _picked(place, params):
+def _picked(context, params):
   """The text that is picked for each example, by mean."""
-  found = place.store.choices("heldout")
-  sums = choice.Choice("c", SPEC, place)(params).losses
-  means = sums.astype(np.float64) / place.store.loss_lengths[found.rows]
+  found = context.store.choices("heldout")
+  sums = choice.Choice("c", SPEC, context)(params).losses
+  means = sums.astype(np.float64) / context.store.loss_lengths[found.rows]
   rows = found.rows[choice.picks(means, found.examples)]
-  return [answer for _, answer in place.store.texts(rows)]
+  return [answer for _, answer in context.store.texts(rows)]
 
 
-def test_the_sequence_of_choices_does_not_matter(place):
+def test_the_sequence_of_choices_does_not_matter(context):
   rows = chosen.rows()
   turned = [{**row, "from": row["from"][::-1]} for row in rows]
-  one, other = place(rows), place(turned, "turned")
+  one, other = context(rows), context(turned, "turned")
   params = _params(one)
   assert _picked(one, params) == _picked(other, params)
   assert len(set(_picked(one, params))) > 1
 
 
-def test_sums_favour_short_answers_and_means_do_not(place):
+def test_sums_favour_short_answers_and_means_do_not(context):
   """A model to which all tokens are alike."""
   rows = [{**each, "target": "red"} for each in chosen.rows()]
   for row in rows:
     row["from"] = ["a very dark shade of orange", "red", "blue"]
-  there = place(rows)
+  there = context(rows)
   params = jax.tree.map(np.zeros_like, _params(there))
   evaluate = choice.Choice("c", SPEC, there)
   found = evaluate(params)
@@ -123,10 +122,10 @@ def test_ties_go_to_the_first():
   assert choice.picks(losses, examples).tolist() == [1, 3, 5]
 
 
-def test_a_part_of_the_examples_keeps_their_choices_together(place):
-  there = place(chosen.rows())
+def test_a_part_of_the_examples_keeps_their_choices_together(context):
+  there = context(chosen.rows())
   whole = choice.Choice("c", SPEC, there)
-  spec = config_lib.Eval(type="choice", max_examples=3)
+  spec = config_lib.Eval(max_examples=3)
   part = choice.Choice("c", spec, there)
   assert (len(part.examples), part.of) == (3, len(whole.examples))
   names = [there.store.tasks[there.store.task_index[i]] for i in part.examples]
@@ -136,7 +135,7 @@ def test_a_part_of_the_examples_keeps_their_choices_together(place):
   assert part.ids.tolist() == found.rows[kept].tolist()
 
 
-def test_a_set_that_is_not_there(place):
-  spec = config_lib.Eval(type="choice", split="heldot")
+def test_a_set_that_is_not_there(context):
+  spec = config_lib.Eval(split="heldot")
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
-    choice.Choice("c", spec, place(chosen.rows()))
+    choice.Choice("c", spec, context(chosen.rows()))

@@ -12,12 +12,11 @@ import tokenized
 from zsgen.core import config, errors
 from zsgen.data import prepare, prompts, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import generate, judge, subsets
+from zsgen.evals import api, generate, judge, subsets
 
 pytest.importorskip("jinja2")
 
 LONG = "the mat and the dog and the sum of the cats " * 6
-GENERATE = config.Eval(type="generate")
 
 
 def _tokenizer(path: pathlib.Path, template: str = chatty.CHATML) -> str:
@@ -131,11 +130,13 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
   ]
   store = _store(tmp_path, talks)
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
-  judged = judge.Judge("heldout", GENERATE, store)
+  judged = judge.Judged(
+      "heldout", config.Eval(), api.Context(store, None, None, 1)
+  )
   first = store.split_ids("heldout")[0]
   assert judged.ids.tolist() == [first, first + 2]
   assert judged.of == 3
-  assert [each.references for each in judged.examples] == [
+  assert [each.references for each in judged.answered] == [
       ["5"],
       [LONG.strip()],
   ]
@@ -149,7 +150,7 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
 
 def test_exact_matches_are_of_whole_answers(tmp_path):
   store = _store(tmp_path, [("Say 4", "4"), ("Say it", LONG)])
-  ids, count = subsets.taken(GENERATE, store, but="answer_cut")
+  ids, count = subsets.taken("heldout", -1, store, "answer_cut")
   assert ids.tolist() == store.split_ids("heldout")[:1].tolist()
   assert count == 2
 
@@ -159,7 +160,7 @@ def test_a_set_without_a_whole_answer_is_told(tmp_path):
   with pytest.raises(
       errors.InputError, match=r"all 1 examples lost .*Raise it"
   ):
-    subsets.taken(GENERATE, store, but="answer_cut")
+    subsets.taken("heldout", -1, store, "answer_cut")
 
 
 def test_stores_that_did_not_note_cuts(tmp_path):

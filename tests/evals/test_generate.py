@@ -1,6 +1,5 @@
 """Answers that the model writes: in the loop, scored, kept."""
 
-import dataclasses
 import json
 
 import jax
@@ -14,7 +13,7 @@ from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
-from zsgen.evals import generate, packed
+from zsgen.evals import api, generate
 from zsgen.models import model as model_lib
 from zsgen.train import start as start_lib
 
@@ -68,10 +67,10 @@ def test_scores_in_the_metrics_and_answers_in_files(run):
   assert all(0 < each["perf/written_share"] < 1 for each in shares)
 
 
-def _place(store, arch, devices=1, batch_size=4):
+def _context(store, arch, devices=1, batch_size=4):
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:devices])
   model = model_lib.Model.from_config(arch)
-  return packed.Place(store, model, mesh, batch_size)
+  return api.Context(store, model, mesh, batch_size, seed=3)
 
 
 def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
@@ -87,18 +86,19 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   made = zsgen.run(small, tmp_path, ["prepare", "train"])
   store = store_lib.open_store(made.store)
   start = start_lib.of(config_lib.Model(init=f"run:{made.run}"), seed=0)
-  place = _place(store, start.arch)
-  params = start.load(mesh_lib.shardings(start.shapes, place.mesh))
-  spec = config_lib.Eval(type="generate", split="train", max_new_tokens=64)
-  found = evals.make("train", spec, place, 0)(params)
+  context = _context(store, start.arch)
+  params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
+  spec = config_lib.build(
+      config_lib.Eval, type="generate", split="train", max_new_tokens=64
+  )
+  found = evals.make("train", spec, context)(params)
   tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
   exact = evals.make(
       "train",
-      dataclasses.replace(spec, type="exact", max_new_tokens=128),
-      place,
-      0,
+      config_lib.Eval(type="exact", split="train"),
+      context,
   )(params)
-  forced = jax.jit(place.model.logits)
+  forced = jax.jit(context.model.logits)
   equal = []
   for i, said in zip(store.split_ids("train"), found.predictions, strict=True):
     row = store.row(i)
@@ -121,24 +121,22 @@ def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
   made = zsgen.run(small, tmp_path, ["prepare", "order"])
   store = store_lib.open_store(made.store)
   arch = config_lib.check(small).model
-  spec = config_lib.Eval(
-      type="generate", max_new_tokens=NEW, decoding="released"
+  spec = config_lib.build(
+      config_lib.Eval, type="generate", max_new_tokens=NEW, decoding="released"
   )
   start = start_lib.of(arch, seed=0)
   said = []
   for devices, size in ((1, 4), (1, 5)):
-    place = _place(store, arch, devices, size)
-    params = start.load(mesh_lib.shardings(start.shapes, place.mesh))
-    found = evals.make("written", spec, place, 3)(params)
+    context = _context(store, arch, devices, size)
+    params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
+    found = evals.make("written", spec, context)(params)
     said.append([each["prediction"] for each in found.predictions])
   assert said[0] == said[1]
   assert all(len(set(each)) > 1 for each in said)
 
 
 def test_the_released_decoding():
-  found = generate.decoding(
-      config_lib.Eval(type="generate", decoding="released")
-  )
+  found = generate.decoding(generate.GenerateOptions(decoding="released"))
   assert (found.temperature, found.top_p, found.penalty) == (0.9, 0.9, 1.2)
   assert found.ban_end
   assert found.top_k == 0
@@ -148,7 +146,7 @@ def test_the_released_decoding():
     "fields, message",
     [
         (dict(type="generate", top_k=3), "top_k is 3, but decoding='greedy'"),
-        (dict(type="loss", top_k=3), "only type='generate' reads it"),
+        (dict(type="loss", top_k=3), "an option of type='generate'"),
         (dict(type="generate", max_new_tokens=0), "must be at least 1"),
         (
             dict(type="generate", max_new_tokens=5000),
@@ -158,8 +156,8 @@ def test_the_released_decoding():
     ],
 )
 def test_bad_options(small, tmp_path, fields, message):
-  small.evals.written = fields
   with pytest.raises(errors.InputError, match=message):
+    small.evals.written = fields
     zsgen.run(small, tmp_path, ["evaluate"])
 
 

@@ -8,7 +8,7 @@ from tests.helpers import closeness
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
-from zsgen.evals import loss, packed
+from zsgen.evals import api, loss
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 
@@ -37,8 +37,8 @@ def _alone(store, token_nll, params, example):
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_packed_evaluation_equals_each_example_alone(parts, batch_size):
   store, model, params, mesh = parts
-  place = packed.Place(store, model, mesh, batch_size)
-  evaluate = loss.Loss("heldout", config_lib.Eval(), place)
+  context = api.Context(store, model, mesh, batch_size)
+  evaluate = loss.Loss("heldout", config_lib.Eval(), context)
   found = evaluate(params)
   token_nll = jax.jit(model.token_nll)
   expected = [_alone(store, token_nll, params, i) for i in evaluate.ids]

@@ -9,17 +9,17 @@ from zsgen import evals
 from zsgen.core import config
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.evals import choice, metrics, packed
+from zsgen.evals import api, metrics
 from zsgen.models import model as model_lib
 from zsgen.train import start
 
 
 @pytest.fixture
-def place(small, tmp_path):
+def context(small, tmp_path):
   """A store, and a decoder that computes nothing here."""
   store = store_lib.open_store(zsgen.run(small, tmp_path, ["prepare"]).store)
   arch = start.of(config.check(small).model, 0).arch
-  return packed.Place(
+  return api.Context(
       store=store,
       model=model_lib.Model.from_config(arch),
       mesh=mesh_lib.make(config.Mesh(), jax.devices()[:1]),
@@ -32,22 +32,32 @@ def _given(made) -> set[str]:
   ones = np.ones(len(made.ids), np.float32)
   if hasattr(made, "judged"):
     return set(made.judged(ones).metrics)
-  return set(made._judge([""] * len(made.ids)).metrics)
+  return set(made.judge([""] * len(made.ids)).metrics)
 
 
 @pytest.mark.parametrize("kind", ["loss", "exact", "generate", "copy_input"])
-def test_names_are_those_that_are_given(place, kind):
-  spec = config.Eval(type=kind, max_new_tokens=4)
-  given = _given(evals.make("x", spec, place, 0))
+def test_names_are_those_that_are_given(context, kind):
+  short = {"max_new_tokens": 4} if kind == "generate" else {}
+  spec = config.build(config.Eval, type=kind, **short)
+  given = _given(evals.make("x", spec, context))
   names = {name for name in metrics.names({"x": spec}) if name.startswith("x/")}
   assert names == {name for name in given if name.count("/") == 1}
-  tasks = {"heldout": place.store.tasks}
+  tasks = {"heldout": context.store.tasks}
   for name in given:
     target = config.Target(metric=name, below=1.0)
     metrics.check_targets({"x": spec}, {"t": target}, tasks)
 
 
-def test_names_of_choices():
-  assert set(metrics._SCORES["choice"]) == {
-      f"accuracy{suffix}" for suffix in choice._SUFFIXES.values()
-  }
+def test_metric_of_a_path():
+  specs = {"x": config.Eval(), "y": config.Eval(type="exact")}
+  for path, unit in {
+      "x/loss": "nats",
+      "x/task_mean_loss": "nats",
+      "x/some/task/loss": "nats",
+      "y/exact_match": "share",
+      "train/loss": "nats",
+      "train/tokens": "tokens",
+  }.items():
+    assert metrics.find(specs, path).unit == unit
+  for path in ("x/los", "z/loss", "y/op1_exact_match", "train/los"):
+    assert metrics.find(specs, path) is None

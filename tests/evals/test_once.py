@@ -39,19 +39,27 @@ def test_a_run_that_chooses_and_its_start_without_training(
   made = zsgen.run(choosing, tmp_path / "w")
   said = capsys.readouterr().err
   assert said.count("part: 5 of 12 examples, 2 tasks") == 1
-  assert "choosing, accuracy " in said and "choosing, by sum " in said
+  assert " share " in said and " nats " in said
   page = made.report.read_text()
-  assert "Held-out loss and accuracy" in page
+  assert "Held-out accuracy and loss" in page
+  for row, unit in {
+      "choosing accuracy": "share",
+      "choosing, over tasks": "share",
+      "choosing accuracy by sum": "share",
+      "heldout loss": "nats",
+      "heldout, over tasks": "nats",
+  }.items():
+    assert f"<td class=w>{row}</td><td class=w>{unit}</td>" in page
   compared = tmp_path / "compared"
   comparison_report.write(compared, [comparison.Point("random", 0, made.run)])
   text = (compared / "comparison.md").read_text()
-  assert "**choosing accuracy**" in text and "above 0 is better" in text
+  assert "**choosing accuracy (share)**" in text and "above 0 is better" in text
   result = json.loads((made.run / "result.json").read_text())
   assert 0 <= result["evals"]["choosing"]["accuracy"]["final"] <= 1
 
   evaluated = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
   said = capsys.readouterr().err
-  assert "accuracy, by sum" in said and "12" in said
+  assert "accuracy by sum" in said and "share" in said and "12" in said
   metrics = json.loads((evaluated / "metrics.json").read_text())
   assert metrics == _first(made.run)
   for name in ("heldout", "choosing", "part"):

@@ -41,6 +41,9 @@ def test_the_comparison(write_run, tmp_path):
   }
   found = json.loads((directory / "comparison.json").read_text())
   assert found["missing"] == ["random-s2"]
+  assert found["evals"]["heldout"] == dict(
+      name="loss", unit="nats", better="lower", label=""
+  )
   nearest = found["orders"]["tmt_nearest"]
   final = nearest["evals"]["heldout"]["final"]
   assert final["values"] == {"0": 0.75, "1": 10.75}
@@ -53,6 +56,7 @@ def test_the_comparison(write_run, tmp_path):
 
   text = (directory / "comparison.md").read_text("utf-8")
   assert "| 5.750 [0.750, 10.750] | -0.250 [-0.250, -0.250] |" in text
+  assert "**heldout loss (nats)**" in text and "below 0 is better" in text
   assert "Not finished: random-s2." in text
   assert "incomplete</span>" in (directory / "comparison.html").read_text()
   console = rich.console.Console(file=io.StringIO(), width=150)

@@ -56,6 +56,7 @@ def test_targets_are_checked(write_run):
   assert 'Did you mean "heldout/loss"?' in found["typo"]["note"]
   page = _page(run)
   assert "above 0.5 and below 1.5" in page
+  assert "heldout/loss, final (nats)" in page
   assert "not met" in page and "no such metric" in page
 
 
@@ -63,7 +64,8 @@ def test_the_closing_table(write_run):
   run = write_run(targets={"any": {"below": 5.0}})
   out = io.StringIO()
   rich.console.Console(file=out, width=100).print(run_report.table(run))
-  assert "heldout, over tasks" in out.getvalue()
+  assert "heldout loss          nats" in out.getvalue()
+  assert "heldout, over tasks   nats" in out.getvalue()
   assert "Targets met: 1 of 1." in out.getvalue()
 
 

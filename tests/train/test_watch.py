@@ -14,7 +14,15 @@ from zsgen import pipeline
 from zsgen.core import chips, errors
 from zsgen.core import config as config_lib
 from zsgen.models import model as model_lib
-from zsgen.train import finite, flops, meter, progress, watch, writers
+from zsgen.train import (
+    finite,
+    flops,
+    meter,
+    metrics,
+    progress,
+    watch,
+    writers,
+)
 
 STEP = {
     "step",
@@ -217,7 +225,7 @@ def test_an_evaluation_that_is_not_finite():
     ids = np.array([7, 8, 9])
 
   losses = np.array([1, np.inf, np.nan], np.float32)
-  found = watch.Evaluation({}, "heldout/loss", losses)
+  found = metrics.Evaluation({}, losses)
   with pytest.raises(
       errors.InputError, match="heldout now: the loss of 2 of 3"
   ):

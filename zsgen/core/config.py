@@ -277,46 +277,22 @@ class Train:
   loss_groups: int = option(1, low=1)
 
 
-# The metric that stands for an evaluation, by its type.
-HEADLINES = {
-    "loss": "loss",
-    "choice": "accuracy",
-    "exact": "exact_match",
-    "generate": "rougeL",
-    "copy_input": "rougeL",
-    "copy_first_example": "rougeL",
-}
-
-
 @dataclasses.dataclass(frozen=True)
 class Eval:
-  """One evaluation in the loop, named by its key in `evals`."""
+  """One evaluation in the loop, named by its key in `evals`.
 
-  # loss: of the answers. choice: how often the likeliest of given answers is
-  # a right one; the examples must have some (data.fields.choices). exact: how
-  # often greedy decoding gives the whole answer, by one pass. generate:
-  # scores of written answers. copy_…: of a part of the example, as an answer.
-  type: str = option("loss", choices=tuple(HEADLINES))
+  The selected evaluator adds its own options.
+  """
+
+  # A name in zsgen/evals; docs/evaluations.md shows them all.
+  type: str = selector("loss", "evaluator")
   # The held-out set.
   split: str = option("heldout")
-  # Examples that are evaluated, the same ones always: the first of each task,
+  # Examples that are evaluated, always the same ones: the first of each task,
   # then the second of each, …; -1: all.
   max_examples: int = option(-1, low=-1)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
-  # generate: the likeliest token; draws as below; or as the released code
-  # draws (top_p 0.9, temperature 0.9, penalty 1.2, no empty answer).
-  decoding: str = option("greedy", choices=("greedy", "sample", "released"))
-  # generate: tokens after which an answer is cut, its end counted.
-  max_new_tokens: int = option(128, low=1, **_POSITIONS)
-  # sample: logits are divided by it; 0: the likeliest token.
-  temperature: float = option(1.0, low=0.0)
-  # sample: draw from so many of the likeliest tokens; 0: all.
-  top_k: int = option(0, low=0)
-  # sample: draw from the likeliest whose probabilities reach it.
-  top_p: float = option(1.0, low=1e-6, high=1.0)
-  # sample: what logits of tokens that the answer has already are divided by.
-  penalty: float = option(1.0, low=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -442,7 +418,7 @@ class Config:
   train: Train = section(Train)
   # Evaluations by name.
   evals: Mapping[str, Eval] = dataclasses.field(
-      default_factory=lambda: {"heldout": Eval()}, metadata=dict(of=Eval)
+      default_factory=lambda: {"heldout": build(Eval)}, metadata=dict(of=Eval)
   )
   # What the run should show, by name.
   targets: Mapping[str, Target] = dataclasses.field(

@@ -1,64 +1,55 @@
-"""Evaluations, in the loop and without one, by type."""
+"""Evaluations, in the loop and without one.
 
-from zsgen.core import config, errors
-from zsgen.evals import packed
-from zsgen.evals.choice import Choice
-from zsgen.evals.exact import Exact
-from zsgen.evals.generate import Generate, decoding
-from zsgen.evals.judge import Copy
-from zsgen.evals.loss import Loss
-from zsgen.train import watch
+`api` has what an evaluator is; each evaluator is one file, registered by the
+`type` that selects it in `config.evals`.
+"""
 
-__all__ = ["check", "make"]
+from typing import Any
 
-# Fields of config.Eval that only generation reads.
-_DECODING = (
-    "decoding",
-    "max_new_tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "penalty",
-)
+from zsgen.core import config, plugins, registry
+from zsgen.evals import api
+
+__all__ = ["declaration", "make", "names", "science"]
+
+_KIND = "evaluator"
 
 
-def check(name: str, spec: config.Eval) -> None:
-  """Raises InputError for an option that is set and that nothing reads."""
-  if spec.type == "generate":
-    try:
-      decoding(spec)
-    except errors.InputError as error:
-      raise errors.InputError(f"config.evals.{name}.{error}") from error
-    return
-  default = config.Eval()
-  for field in _DECODING:
-    if getattr(spec, field) != getattr(default, field):
-      raise errors.InputError(
-          f"config.evals.{name}.{field} is {getattr(spec, field)!r}, but only"
-          " type='generate' reads it."
-      )
+def names() -> tuple[str, ...]:
+  """Returns the types of evaluations, in alphabetical order."""
+  return registry.names(_KIND)
 
 
-def make(
-    name: str, spec: config.Eval, place: packed.Place, seed: int
-) -> watch.Evaluator:
-  """The evaluation that the config names; it computes nothing yet.
+def declaration(spec: config.Eval) -> api.Declaration:
+  """Returns what the evaluator of an evaluation declares.
+
+  Raises:
+    InputError: there is no such type.
+  """
+  return _component(spec).build.declaration
+
+
+def science(spec: config.Eval) -> dict[str, Any]:
+  """Returns what of an evaluation its results depend on.
+
+  That is its options and, if a plug-in registers its evaluator, the digest of
+  the plug-in's source.
+  """
+  return {**config.science(spec), **plugins.fingerprint(_KIND, spec.type)}
+
+
+def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:
+  """Returns the evaluator that the config names; it computes nothing yet.
 
   Args:
-    name: path of its metrics.
-    spec: what it is; `check` has seen it.
-    place: what is read, and where it is computed.
-    seed: of draws.
+    name: the first part of the paths of its metrics.
+    spec: its options.
+    context: what it reads, and where it computes.
 
   Raises:
     InputError: there is no such held-out set, or it lacks what is evaluated.
   """
-  if spec.type == "generate":
-    return Generate(name, spec, place, seed)
-  if spec.type == "choice":
-    return Choice(name, spec, place)
-  if spec.type == "exact":
-    return Exact(name, spec, place)
-  if spec.type == "loss":
-    return Loss(name, spec, place)
-  return Copy(name, spec, place.store)
+  return _component(spec).build(name, spec, context)
+
+
+def _component(spec: config.Eval) -> registry.Component:
+  return registry.component(_KIND, spec.type, "config.evals")

@@ -5,73 +5,61 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.core import config
-from zsgen.evals import packed, subsets
+from zsgen.core import config, registry
+from zsgen.evals import api, packed, subsets
 from zsgen.models import model as model_lib
-from zsgen.train import batches, watch
+from zsgen.train import batches
 from zsgen.train import step as step_lib
 
-# How the tokens of a choice make its score, and what the metric's name ends
-# in.
-_SUFFIXES = {"mean": "", "sum": "_sum"}
 
-
-class Choice:
-  """Accuracy of picking the likeliest answer, over examples and over tasks.
+@registry.evaluator("choice")
+class Choice(api.Evaluator):
+  """Accuracy of picking the likeliest answer.
 
   Every choice is an answer to its example's prompt, end token and all. Picked
-  is the lowest loss by mean over its tokens and, beside it, by their sum,
+  is the lowest loss by mean over its tokens and, next to it, by their sum,
   which favours short answers; the first one of equals.
-
-  Args:
-    name: path of its metrics.
-    spec: the held-out set, and how much of it.
-    place: what is read, and where it is computed.
 
   Raises:
     InputError: no example of the set has choices.
   """
 
-  def __init__(self, name: str, spec: config.Eval, place: packed.Place):
-    store = place.store
-    self.name = name
+  declaration = api.Declaration(
+      api.Metric("accuracy", "share", "higher"),
+      (
+          api.Metric(
+              "accuracy_sum", "share", "higher", "accuracy by sum", drawn=True
+          ),
+      ),
+      rows=api.CHOICES,
+  )
+
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    store = context.store
+    self.name, self.store = name, store
     self.every_steps = spec.every_steps
-    found = store.choices(spec.split)
-    known = np.unique(found.examples)
+    choices = store.choices(spec.split)
+    known = np.unique(choices.examples)
     tasks = store.task_index[known]
     self.examples = subsets.chosen(known, tasks, spec.max_examples)
     self.of = len(known)
-    kept = np.isin(found.examples, self.examples)
-    self.ids = found.rows[kept]
-    self._right = found.right[kept]
-    self._of = found.examples[kept]
+    kept = np.isin(choices.examples, self.examples)
+    self.ids = choices.rows[kept]
+    self._right = choices.right[kept]
+    self._of = choices.examples[kept]
     self._lengths = store.loss_lengths[self.ids]
-    self._tasks = store.task_index[self.examples]
-    self._names = store.tasks
-    self.packed = packed.Packed(self.ids, answer_sums, place)
+    self.packed = packed.Packed(self.ids, answer_sums, context)
 
-  def __call__(self, params: Any) -> watch.Evaluation:
+  def __call__(self, params: Any) -> api.Evaluation:
     """Evaluates parameters."""
     return self.judged(self.packed(params))
 
-  def judged(self, sums: np.ndarray) -> watch.Evaluation:
-    """The evaluation, given the loss of each choice, float32 [E]."""
-    scores = {"mean": sums.astype(np.float64) / self._lengths, "sum": sums}
-    metrics = {}
-    for kind, losses in scores.items():
-      right = self._right[picks(losses, self._of)].astype(np.float64)
-      metrics |= self._accuracy(right, _SUFFIXES[kind])
-    return watch.Evaluation(metrics, f"{self.name}/accuracy", sums)
-
-  def _accuracy(self, right: np.ndarray, suffix: str) -> dict[str, float]:
-    """Shares over examples, over tasks and of each task."""
-    tasks = subsets.by_task(right, self._tasks, self._names)
-    mean = float(np.mean(list(tasks.values())))
-    return {
-        f"{self.name}/accuracy{suffix}": float(right.mean()),
-        f"{self.name}/task_mean_accuracy{suffix}": mean,
-        **subsets.metrics(tasks, self.name, f"accuracy{suffix}"),
-    }
+  def judged(self, sums: np.ndarray) -> api.Evaluation:
+    """Returns the evaluation, given the loss of each choice, float32 [E]."""
+    means = sums.astype(np.float64) / self._lengths
+    metrics = self.means("accuracy", self._right[picks(means, self._of)])
+    by_sum = self._right[picks(sums, self._of)]
+    return api.Evaluation(metrics | self.means("accuracy_sum", by_sum), sums)
 
 
 def picks(losses: np.ndarray, examples: np.ndarray) -> np.ndarray:

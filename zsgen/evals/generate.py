@@ -1,18 +1,19 @@
 """Answers that the model writes, scored."""
 
+import dataclasses
 import functools
 from typing import Any
 
 import jax
 import numpy as np
 
-from zsgen.core import config, errors, hosts
+from zsgen.core import config, errors, hosts, registry, schema
 from zsgen.core import mesh as mesh_lib
+from zsgen.core.schema import option
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import judge, packed
+from zsgen.evals import api, judge
 from zsgen.models import generation
-from zsgen.train import watch
 
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64
@@ -20,61 +21,90 @@ _NARROWEST = 64
 _RELEASED = dict(temperature=0.9, top_p=0.9, penalty=1.2, ban_end=True)
 
 
-class Generate:
-  """Scores of generated answers, as `judge.Judge` has them.
+@dataclasses.dataclass(frozen=True)
+class GenerateOptions:
+  """The options of `generate`: how tokens are chosen."""
+
+  # The likeliest token; draws as the options below say; or draws as the
+  # released code does (top_p 0.9, temperature 0.9, penalty 1.2, no empty
+  # answer).
+  decoding: str = option("greedy", choices=("greedy", "sample", "released"))
+  # Tokens after which an answer is cut; its end token counts.
+  max_new_tokens: int = option(
+      128, low=1, high=2**31 - 1, why="positions are int32"
+  )
+  # sample: divides the logits; 0: the likeliest token.
+  temperature: float = option(1.0, low=0.0)
+  # sample: how many of the likeliest tokens to draw from; 0: all.
+  top_k: int = option(0, low=0)
+  # sample: draw from the likeliest tokens whose probabilities reach it.
+  top_p: float = option(1.0, low=1e-6, high=1.0)
+  # sample: divides the logits of tokens that the answer already has.
+  penalty: float = option(1.0, low=1.0)
+
+  def check(self, where: str) -> None:
+    """Raises InputError for an option that the decoding does not read."""
+    if self.decoding != "sample":
+      unread = ("temperature", "top_k", "top_p", "penalty")
+      reason = f"decoding={self.decoding!r} does not read it: set"
+      advice = "decoding='sample'."
+    elif not self.temperature:
+      unread = ("top_k", "top_p")
+      reason = "temperature is 0: the likeliest token is taken. Raise"
+      advice = "temperature, or leave it out."
+    else:
+      return
+    default = GenerateOptions()
+    for name in unread:
+      value = getattr(self, name)
+      if value != getattr(default, name):
+        raise errors.InputError(
+            f"{where}.{name} is {value}, but {reason} {advice}"
+        )
+
+
+@registry.evaluator("generate", options=GenerateOptions)
+class Generate(judge.Judged):
+  """Scores of generated answers, see `judge.Judged`.
 
   Prompts are read from the store, up to the last answer. They are sorted by
   length; a row's answer depends on neither batch nor mesh. Prompts stay on
   the devices.
 
-  Args:
-    name: path of its metrics.
-    spec: the held-out set, how much of it, and how tokens are chosen.
-    place: what is read, and where it is computed.
-    seed: of the draws.
-
   Raises:
     InputError: prompt and answer are longer than the model's positions.
   """
 
-  def __init__(
-      self, name: str, spec: config.Eval, place: packed.Place, seed: int
-  ):
-    store = place.store
-    self.name = name
-    self.every_steps = spec.every_steps
-    self._judge = judge.Judge(name, spec, store)
-    self.ids = self.examples = self._judge.ids
-    self.of = self._judge.of
-    self._place = place
-    self._seed = seed
-    self._tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
-    self._prompts = [_prompt(store.row(i)) for i in self.ids]
-    self._ends = prompts.ends(store.template, self._tokenizer)
-    self._decoding = decoding(spec)
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    super().__init__(name, spec, context)
+    self._context = context
+    self._tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
+    self._prompts = [_prompt(self.store.row(i)) for i in self.ids]
+    self._ends = prompts.ends(self.store.template, self._tokenizer)
+    self._decoding = decoding(schema.options_of(spec, GenerateOptions))
     self._check_positions()
     self._generate = jax.jit(
         functools.partial(
             generation.generate,
-            model=place.model,
+            model=context.model,
             decoding=self._decoding,
             ends=self._ends,
             pad=self._tokenizer.pad_id,
         ),
-        out_shardings=mesh_lib.replicated(place.mesh),
+        out_shardings=mesh_lib.replicated(context.mesh),
     )
 
-  def __call__(self, params: Any) -> watch.Evaluation:
+  def __call__(self, params: Any) -> api.Evaluation:
     """Generates and scores an answer to each example."""
     found = [
-        (slots, self._generate(params, *asked, self._seed))
+        (slots, self._generate(params, *asked, self._context.seed))
         for slots, asked in hosts.moves(self._batches)
     ]
     answers = [""] * len(self.ids)
     for slots, rows in hosts.moves(found):
       for slot, row in zip(slots, np.asarray(rows), strict=False):
         answers[slot] = self._text(row)
-    return self._judge(answers)
+    return self.judge(answers)
 
   def _text(self, row: np.ndarray) -> str:
     """The text of an answer, without its end and what is after it."""
@@ -87,8 +117,8 @@ class Generate:
     """Places of the prompts of each batch, and the batch on the devices."""
     lengths = np.array([len(each) for each in self._prompts])
     by_length = np.argsort(lengths, kind="stable")
-    shards = mesh_lib.row_shards(self._place.mesh)
-    size = -(-self._place.batch_size // shards) * shards
+    shards = mesh_lib.row_shards(self._context.mesh)
+    size = -(-self._context.batch_size // shards) * shards
     return [
         (slots, self._batch(slots, size))
         for slots in (
@@ -107,13 +137,13 @@ class Generate:
       prompt = self._prompts[slot]
       tokens[row, width - len(prompt) :] = prompt
       lengths[row], rows[row] = len(prompt), self.ids[slot]
-    sharding = mesh_lib.batch_sharding(self._place.mesh)
+    sharding = mesh_lib.batch_sharding(self._context.mesh)
     return mesh_lib.put((tokens, lengths, rows), (sharding,) * 3)
 
   def _check_positions(self) -> None:
     new = self._decoding.max_new_tokens
     lengths = [len(each) for each in self._prompts]
-    longest, most = max(lengths), self._place.model.arch.max_positions
+    longest, most = max(lengths), self._context.model.arch.max_positions
     if longest + new > most:
       raise errors.InputError(
           f"config.evals.{self.name}: the prompt of example"
@@ -123,42 +153,18 @@ class Generate:
       )
 
 
-def decoding(spec: config.Eval) -> generation.Decoding:
-  """How tokens are chosen.
-
-  Raises:
-    InputError: a field is set that the named decoding does not read; the
-      message begins with the field.
-  """
-  drawn = dict(
-      temperature=spec.temperature,
-      top_k=spec.top_k,
-      top_p=spec.top_p,
-      penalty=spec.penalty,
+def decoding(options: GenerateOptions) -> generation.Decoding:
+  """Returns how tokens are chosen; `GenerateOptions.check` has seen them."""
+  if options.decoding != "sample":
+    named = _RELEASED if options.decoding == "released" else {}
+    return generation.Decoding(options.max_new_tokens, **named)
+  return generation.Decoding(
+      options.max_new_tokens,
+      temperature=options.temperature,
+      top_k=options.top_k,
+      top_p=options.top_p,
+      penalty=options.penalty,
   )
-  if spec.decoding == "sample":
-    _check_likeliest(spec)
-    return generation.Decoding(spec.max_new_tokens, **drawn)
-  default = config.Eval()
-  for field, value in drawn.items():
-    if value != getattr(default, field):
-      raise errors.InputError(
-          f"{field} is {value}, but decoding={spec.decoding!r} does not read"
-          " it: set decoding='sample'."
-      )
-  named = _RELEASED if spec.decoding == "released" else {}
-  return generation.Decoding(spec.max_new_tokens, **named)
-
-
-def _check_likeliest(spec: config.Eval) -> None:
-  """Raises InputError for a choice of tokens where the likeliest is taken."""
-  default = config.Eval()
-  for field in () if spec.temperature else ("top_k", "top_p"):
-    if getattr(spec, field) != getattr(default, field):
-      raise errors.InputError(
-          f"{field} is {getattr(spec, field)}, but temperature is 0: the"
-          f" likeliest token is taken. Raise temperature, or leave {field} out."
-      )
 
 
 def _prompt(row: store_lib.Row) -> np.ndarray:

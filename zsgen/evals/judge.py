@@ -1,112 +1,73 @@
-"""Answers that were written, held against their references."""
+"""The base class of evaluators that score written answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import config
 from zsgen.data import scores
-from zsgen.data import store as store_lib
-from zsgen.evals import subsets
-from zsgen.train import watch
-
-NAMES = (*scores.ROUGE, *scores.MATCHES)
-# The score that stands for the others.
-HEADLINE = "rougeL"
+from zsgen.evals import api
 
 
-class Judge:
+class Judged(api.Evaluator):
   """Scores of the answers to some examples of a held-out set.
 
   ROUGE-1, ROUGE-L and whether an answer is right, as it stands and normalised
-  (`scores`), in percent: means over examples, over tasks, and of each task.
-
-  Args:
-    name: path of the metrics.
-    spec: the held-out set, and how much of it.
-    store: where the examples are.
+  (`scores`), in percent.
   """
 
-  def __init__(self, name: str, spec: config.Eval, store: store_lib.Store):
-    # What stands before a lost answer asks for an earlier one.
-    self.ids, self.of = subsets.taken(spec, store, but="last_lost")
-    self.examples = store.answered(self.ids)
-    self._name = name
-    self._tasks = store.task_index[self.ids]
-    self._names = store.tasks
+  declaration = api.Declaration(
+      api.Metric("rougeL", "percent", "higher", "ROUGE-L"),
+      (
+          api.Metric("rouge1", "percent", "higher", "ROUGE-1"),
+          api.Metric("exact_match", "percent", "higher", drawn=True),
+          api.Metric(
+              "normalized_match",
+              "percent",
+              "higher",
+              "normalised exact match",
+              drawn=True,
+          ),
+      ),
+  )
 
-  def __call__(self, answers: Sequence[str]) -> watch.Evaluation:
-    """Judges one answer an example."""
-    found = [
+  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+    # What is before a lost answer asks for an earlier one.
+    super().__init__(name, spec, context, without="last_lost")
+    self.answered = self.store.answered(self.ids)
+
+  def judge(self, answers: Sequence[str]) -> api.Evaluation:
+    """Returns the evaluation, given an answer to each example."""
+    scored = [
         scores.score(example.references, answer)
-        for example, answer in zip(self.examples, answers, strict=True)
+        for example, answer in zip(self.answered, answers, strict=True)
     ]
     metrics: dict[str, float] = {}
-    for kind in NAMES:
-      values = np.array([each[kind] for each in found])
-      by_task = subsets.by_task(values, self._tasks, self._names)
-      metrics[f"{self._name}/{kind}"] = float(values.mean())
-      task_mean = float(np.mean(list(by_task.values())))
-      metrics[f"{self._name}/task_mean_{kind}"] = task_mean
-      metrics |= subsets.metrics(by_task, self._name, kind)
-    return watch.Evaluation(
+    for metric in (*scores.ROUGE, *scores.MATCHES):
+      values = np.array([score[metric] for score in scored])
+      metrics |= self.means(metric, values)
+    headlines = [score[self.headline.name] for score in scored]
+    return api.Evaluation(
         metrics,
-        f"{self._name}/{HEADLINE}",
-        np.array([each[HEADLINE] for each in found], np.float32),
-        self._predictions(answers, found),
+        np.array(headlines, np.float32),
+        self._predictions(answers, scored),
     )
 
   def _predictions(
-      self, answers: Sequence[str], found: Sequence[dict[str, float]]
+      self, answers: Sequence[str], scored: Sequence[Mapping[str, float]]
   ) -> list[dict[str, Any]]:
-    """A line of predictions.jsonl each."""
+    """Returns the lines of predictions.jsonl."""
+    tasks = self.store.task_index[self.ids]
     return [
         {
             "id": int(i),
-            "task": self._names[task],
+            "task": self.store.tasks[task],
             "prediction": answer,
             "references": example.references,
-            **each,
+            **score,
         }
-        for i, task, answer, example, each in zip(
-            self.ids, self._tasks, answers, self.examples, found, strict=True
+        for i, task, answer, example, score in zip(
+            self.ids, tasks, answers, self.answered, scored, strict=True
         )
     ]
-
-
-class Copy:
-  """A predictor without a model: says a part of the example itself.
-
-  Published beside models' scores (2204.07705, heuristics), it checks prompts,
-  references and scorer from outside.
-
-  Args:
-    name: path of its metrics.
-    spec: of type "copy_input", or "copy_first_example" for the answer of the
-      first solved example.
-    store: where the examples are.
-
-  Raises:
-    InputError: no example of the set has a solved one.
-  """
-
-  def __init__(self, name: str, spec: config.Eval, store: store_lib.Store):
-    self.name = name
-    self.every_steps = spec.every_steps
-    self._judge = Judge(name, spec, store)
-    self.ids = self.examples = self._judge.ids
-    self.of = self._judge.of
-    of = spec.type.removeprefix("copy_")
-    parts = [getattr(each, of) for each in self._judge.examples]
-    if not any(parts):
-      raise errors.InputError(
-          f"config.evals.{name}: no example of {spec.split!r} has a solved one"
-          " to copy from; only the source niv2 has."
-      )
-    self._answers = [part or "" for part in parts]
-
-  def __call__(self, params: Any) -> watch.Evaluation:
-    """The same, whatever the parameters."""
-    del params
-    return self._judge(self._answers)

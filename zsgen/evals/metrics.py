@@ -2,54 +2,59 @@
 
 from collections.abc import Mapping, Sequence
 
+from zsgen import evals
 from zsgen.core import config, errors
-from zsgen.evals import judge, subsets
+from zsgen.evals import subsets
+from zsgen.train import metrics
 
-# What each type scores: means over examples and over tasks, and of each task.
-_SCORES = {
-    "loss": ("loss",),
-    "choice": ("accuracy", "accuracy_sum"),
-    "exact": ("exact_match",),
-    "generate": judge.NAMES,
-    "copy_input": judge.NAMES,
-    "copy_first_example": judge.NAMES,
-}
-_KIND = "_exact_match"
-_TRAIN = tuple(
-    f"train/{name}"
-    for name in ("loss", "grad_norm", "learning_rate", "tokens", "loss_tokens")
-)
+_TRAIN = "train/"
 
 
-def names(evals: Mapping[str, config.Eval]) -> list[str]:
+def names(specs: Mapping[str, config.Eval]) -> list[str]:
   """Returns the paths of all metrics that are known without the store."""
-  paths = []
-  for name, spec in evals.items():
-    for score in _SCORES[spec.type]:
-      paths += [f"{name}/{score}", f"{name}/task_mean_{score}"]
-    if spec.type == "exact":
-      paths.append(f"{name}/token_accuracy")
-  return [*paths, *_TRAIN]
+  paths = [
+      f"{name}/{mean}"
+      for name, spec in specs.items()
+      for metric in evals.declaration(spec).metrics
+      for mean in metric.names
+  ]
+  return [*paths, *(f"{_TRAIN}{metric.name}" for metric in metrics.TRAINING)]
+
+
+def find(specs: Mapping[str, config.Eval], path: str) -> metrics.Metric | None:
+  """Returns the metric of a path, such as "heldout/TASK/loss".
+
+  Args:
+    specs: the section `config.evals`.
+    path: a path in metrics.jsonl.
+  """
+  if path.startswith(_TRAIN):
+    known = {metric.name: metric for metric in metrics.TRAINING}
+    return known.get(path.removeprefix(_TRAIN))
+  name, _, rest = path.partition("/")
+  if name not in specs:
+    return None
+  return evals.declaration(specs[name]).metric(rest.rpartition("/")[2])
 
 
 def check_targets(
-    evals: Mapping[str, config.Eval],
+    specs: Mapping[str, config.Eval],
     targets: Mapping[str, config.Target],
     tasks: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
   """Checks that an evaluation reports the metric of each target.
 
   Args:
-    evals: the section `config.evals`.
+    specs: the section `config.evals`.
     targets: the section `config.targets`.
     tasks: names of the tasks of each held-out set; None if not known yet.
 
   Raises:
     InputError: no evaluation does; the message lists the metrics.
   """
-  known = names(evals)
+  known = names(specs)
   for name, target in targets.items():
-    if target.metric in known or _is_of_part(target.metric, evals, tasks):
+    if target.metric in known or _is_of_part(target.metric, specs, tasks):
       continue
     near = errors.did_you_mean(target.metric, known)
     raise errors.InputError(
@@ -60,21 +65,22 @@ def check_targets(
 
 
 def _is_of_part(
-    metric: str,
-    evals: Mapping[str, config.Eval],
+    path: str,
+    specs: Mapping[str, config.Eval],
     tasks: Mapping[str, Sequence[str]] | None,
 ) -> bool:
-  """Returns whether a metric is that of a task or a kind of rewrites."""
-  name, _, rest = metric.partition("/")
+  """Returns whether a metric is that of a task or a part of the examples."""
+  name, _, rest = path.partition("/")
   task, _, score = rest.rpartition("/")
-  spec = evals.get(name)
-  if spec is None:
+  spec = specs.get(name)
+  metric = spec and evals.declaration(spec).metric(score)
+  if not metric:
     return False
   if not task:
-    return spec.type == "exact" and score.endswith(_KIND)
-  if score not in _SCORES[spec.type]:
+    return metric.by_part
+  if not metric.by_task or score != metric.name:
     return False
   if tasks is None:
     return True
-  there = tasks.get(spec.split, ())
-  return task in there and len(there) <= subsets.MOST_TASKS
+  known = tasks.get(spec.split, ())
+  return task in known and len(known) <= subsets.MOST_TASKS

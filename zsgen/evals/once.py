@@ -6,18 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from zsgen import evals
 from zsgen.core import artifacts, config
 from zsgen.data import store as store_lib
+from zsgen.evals import api
 from zsgen.train import records, watch
 
 METRICS, COUNTS = "metrics.json", "counts.json"
 
 
 def made_by(
-    evals: Mapping[str, config.Eval], store: store_lib.Store
+    specs: Mapping[str, config.Eval], store: store_lib.Store
 ) -> dict[str, Any]:
   """What of store and evaluations decides the metrics of parameters."""
-  science = {name: config.science(each) for name, each in evals.items()}
+  science = {name: evals.science(spec) for name, spec in specs.items()}
   for each in science.values():
     del each["every_steps"]  # There are none.
   return {"store": store.fingerprint, "evals": science}
@@ -25,7 +27,7 @@ def made_by(
 
 def write(
     path: pathlib.Path,
-    evaluators: Sequence[watch.Evaluator],
+    evaluators: Sequence[api.Evaluator],
     params: Any,
     store: store_lib.Store,
     advise: Callable[[], str],

@@ -2,36 +2,19 @@
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from zsgen.core import hosts
 from zsgen.core import mesh as mesh_lib
-from zsgen.data import store as store_lib
-from zsgen.models import model as model_lib
+from zsgen.evals import api
 from zsgen.train import batches
 from zsgen.train import step as step_lib
 
 # Of parameters and a batch, one float32 a slot: [B].
 Reduce = Callable[..., jax.Array]
-
-
-class Place(NamedTuple):
-  """What an evaluation reads, and where it is computed.
-
-  Attributes:
-    store: where the rows are.
-    model: what is evaluated.
-    mesh: where.
-    batch_size: examples whose rows the devices hold at once; as in training.
-  """
-
-  store: store_lib.Store
-  model: model_lib.Model
-  mesh: jax.sharding.Mesh
-  batch_size: int
 
 
 class Packed:
@@ -43,20 +26,20 @@ class Packed:
   Args:
     ids: rows of the store, int64 [E].
     reduce: makes float32 [B] of parameters and a batch, given the `model`.
-    place: what is read, and where it is computed.
+    context: what is read, and where it is computed.
 
   Attributes:
     reduce: the same, with its model.
     model: what is evaluated.
   """
 
-  def __init__(self, ids: np.ndarray, reduce: Reduce, place: Place):
+  def __init__(self, ids: np.ndarray, reduce: Reduce, context: api.Context):
     self._ids = ids
-    self._place = place
-    self.model = place.model
-    self.reduce = functools.partial(reduce, model=place.model)
+    self._context = context
+    self.model = context.model
+    self.reduce = functools.partial(reduce, model=context.model)
     self._reduce = jax.jit(
-        self.reduce, out_shardings=mesh_lib.replicated(place.mesh)
+        self.reduce, out_shardings=mesh_lib.replicated(context.mesh)
     )
 
   def __call__(self, params: Any) -> np.ndarray:
@@ -75,7 +58,7 @@ class Packed:
     """Places of the rows in `ids` of each batch, and it on the devices."""
     layout = self.layout()
     slots = self.slots(layout)
-    shards = step_lib.batch_shardings(self._place.mesh)
+    shards = step_lib.batch_shardings(self._context.mesh)
     laid = self.laid(slots, max(map(len, slots)), layout)
     return [
         (taken, mesh_lib.put(batch, shards))
@@ -87,8 +70,8 @@ class Packed:
     return batches.plan(
         lengths=self._lengths,
         longest=int(self._lengths.max()),
-        batch_size=self._place.batch_size,
-        shards=mesh_lib.row_shards(self._place.mesh),
+        batch_size=self._context.batch_size,
+        shards=mesh_lib.row_shards(self._context.mesh),
         shapes=1,
     )
 
@@ -114,11 +97,11 @@ class Packed:
     padded = np.full((len(slots), most), batches.NO_EXAMPLE)
     for each, taken in zip(padded, slots, strict=True):
       each[: len(taken)] = self._ids[taken]
-    store = self._place.store
+    store = self._context.store
     return [
         batches.lay_out(batches.look_up(store, each), layout) for each in padded
     ]
 
   @property
   def _lengths(self) -> np.ndarray:
-    return self._place.store.lengths[self._ids]
+    return self._context.store.lengths[self._ids]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data import store as store_lib
 
 # Of a set of more, each task's metrics would be most of what a run writes.
@@ -37,26 +37,28 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
 
 
 def taken(
-    spec: config.Eval, store: store_lib.Store, but: str = ""
+    split: str, most: int, store: store_lib.Store, without: str = ""
 ) -> tuple[np.ndarray, int]:
   """Ids of the examples that an evaluation takes, ascending, of how many.
 
   Args:
-    spec: names the held-out set, and how many of it.
+    split: the held-out set.
+    most: how many of its examples to take; -1: all.
     store: has them.
-    but: leaves out those that `store.cut` tells so; "": none.
+    without: the kind of cut examples to leave out, see `Store.cut`; "" for
+      none.
 
   Raises:
     InputError: there is no such set, or none of its examples is left.
   """
-  known = store.split_ids(spec.split)
-  there = known[~store.cut(known, but)] if but else known
-  if not len(there):
+  known = store.split_ids(split)
+  whole = known[~store.cut(known, without)] if without else known
+  if not len(whole):
     raise errors.InputError(
-        f"the held-out set {spec.split!r}: all {len(known)} examples lost all"
+        f"the held-out set {split!r}: all {len(known)} examples lost all"
         " or part of their last answer to config.data.max_length. Raise it."
     )
-  ids = chosen(there, store.task_index[there], spec.max_examples)
+  ids = chosen(whole, store.task_index[whole], most)
   return ids, len(known)
 
 

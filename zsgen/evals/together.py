@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from zsgen.evals import packed
-from zsgen.train import batches, population, watch
+from zsgen.evals import api, packed
+from zsgen.train import batches, population
 
 
 def together(
-    members: Sequence[watch.Evaluator], sharding: jax.sharding.NamedSharding
-) -> Callable[[Any], list[watch.Evaluation]]:
+    members: Sequence[api.Evaluator], sharding: jax.sharding.NamedSharding
+) -> Callable[[Any], list[api.Evaluation]]:
   """The evaluation of all members, given their stacked parameters.
 
   What is packed is computed as one program; other evaluations one by one.
@@ -26,7 +26,7 @@ def together(
     return functools.partial(_one_by_one, members)
   rows = Together([each.packed for each in members], sharding)
 
-  def evaluate(params: Any) -> list[watch.Evaluation]:
+  def evaluate(params: Any) -> list[api.Evaluation]:
     found = rows(params)
     return [
         each.judged(values) for each, values in zip(members, found, strict=True)
@@ -36,8 +36,8 @@ def together(
 
 
 def _one_by_one(
-    members: Sequence[watch.Evaluator], params: Any
-) -> list[watch.Evaluation]:
+    members: Sequence[api.Evaluator], params: Any
+) -> list[api.Evaluation]:
   return [
       each(jax.tree.map(lambda leaf, i=i: leaf[i], params))
       for i, each in enumerate(members)

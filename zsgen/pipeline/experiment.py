@@ -18,7 +18,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.data.sources import options
-from zsgen.evals import metrics, packed, subsets
+from zsgen.evals import api, metrics, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
@@ -39,7 +39,6 @@ from zsgen.train import (
     record_digests,
     seqio_feed,
     tracing,
-    watch,
     writers,
 )
 from zsgen.train import program as program_lib
@@ -218,14 +217,14 @@ class Experiment:
       return seqio_feed.seqio_feed(self.store, self.order.path, size, first)
     return batches.store_feed(self.store, self.order.ids, size)
 
-  def evaluators(self, mesh: jax.sharding.Mesh) -> list[watch.Evaluator]:
+  def evaluators(self, mesh: jax.sharding.Mesh) -> list[api.Evaluator]:
     """The evaluations of the config; says which do not take all examples."""
     device = mesh.devices.flat[0]
     asked = self.config.machine.attention
     attention = execution.chosen(asked, device, self.config.model)
     if device.platform != "cpu":  # There it is no choice.
       self.say(f"attend   {attention.backend}: {attention.why}")
-    place = packed.Place(
+    context = api.Context(
         store=self.store,
         model=model_lib.Model.from_config(
             self.config.model,
@@ -234,9 +233,10 @@ class Experiment:
         ),
         mesh=mesh,
         batch_size=self.config.train.batch_size,
+        seed=self.config.seed,
     )
     made = [
-        evals.make(name, spec, place, self.config.seed)
+        evals.make(name, spec, context)
         for name, spec in self.config.evals.items()
     ]
     for each in made:
@@ -274,7 +274,11 @@ class Experiment:
     science = config_lib.science(self.config)
     del science["model"]["init"]
     made = {
-        **{key: science[key] for key in ("seed", "model", "train", "evals")},
+        **{key: science[key] for key in ("seed", "model", "train")},
+        "evals": {
+            name: evals.science(spec)
+            for name, spec in self.config.evals.items()
+        },
         "order": self.order.fingerprint,
         **self.weights(),
     }
@@ -327,8 +331,6 @@ class Experiment:
     makes no difference.
     """
     sources.check(self.config.data)
-    for name, spec in self.config.evals.items():
-      evals.check(name, spec)
     metrics.check_targets(self.config.evals, self.config.targets)
     if heldout := options.heldout(self.config.data):
       self._check_evals(heldout)
@@ -371,7 +373,7 @@ class Experiment:
   def _check_choices(self, store: store_lib.Store) -> None:
     """Raises InputError if an evaluation is to choose, and there is nothing."""
     for name, spec in self.config.evals.items():
-      if spec.type == "choice":
+      if evals.declaration(spec).rows == api.CHOICES:
         try:
           store.choices(spec.split)
         except errors.InputError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zsgen.core import errors
 from zsgen.data import store as store_lib
+from zsgen.evals import api
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves, measures, order_view
 
@@ -29,8 +30,8 @@ class Comparison(NamedTuple):
   runs: Mapping[str, Mapping[int, curves.Run]]
   # The order that the others are compared with.
   reference: str
-  # What stands for each evaluation: "loss" or "accuracy".
-  evals: Mapping[str, str]
+  # The metric that stands for each evaluation.
+  evals: Mapping[str, api.Metric]
 
 
 def open_points(
@@ -65,7 +66,9 @@ def open_points(
   if reference not in runs:
     reference = points[0].order
   runs = {reference: runs[reference], **runs}
-  evals = {name: first.kind(name) for name in first.config.evals}
+  evals = {
+      name: first.declaration(name).headline for name in first.config.evals
+  }
   return Comparison(runs, reference, evals)
 
 
@@ -73,7 +76,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
   """All numbers of a comparison, JSON-able.
 
   Returns:
-    `reference`; `evals`, what stands for each; and `orders`, for each order
+    `reference`; `evals`, the metric that stands for each, with its `name`,
+    `unit`, `better` and `label`; and `orders`, for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and
               the paired `difference` to the reference
@@ -101,7 +105,15 @@ def summary(comparison: Comparison) -> dict[str, Any]:
       )
   return {
       "reference": comparison.reference,
-      "evals": dict(comparison.evals),
+      "evals": {
+          name: {
+              "name": metric.name,
+              "unit": metric.unit,
+              "better": metric.better,
+              "label": metric.label,
+          }
+          for name, metric in comparison.evals.items()
+      },
       "orders": orders,
   }
 

@@ -9,12 +9,14 @@ import rich.table
 from zsgen.core import artifacts, texts
 from zsgen.reports import comparison as comparison_lib
 from zsgen.reports import curves, figures, grids, measures, order_view, page
+from zsgen.train import metrics
 
 _NOTE = (
     "Means over seeds [lowest, highest]. First tenth: mean {kind} over"
     " evaluations in the first tenth of the steps; mean: over all after step"
     " 0. Differences are paired within a seed; {better} 0 is better."
 )
+_CAPTION = "Held-out evaluations against step"
 _BANDS = "Lines are means over seeds; bands go from the lowest to the highest."
 
 
@@ -48,12 +50,12 @@ def write(
 
 
 def tables(found: Mapping[str, Any]) -> list[grids.Grid]:
-  """Tables of a `comparison.summary`: losses, then what the orders hold."""
+  """Tables of a `comparison.summary`: values, then what the orders hold."""
   orders = found["orders"]
   return [
       *(
-          _values(orders, found["reference"], name, kind)
-          for name, kind in found["evals"].items()
+          _values(orders, found["reference"], name, metrics.Metric(**headline))
+          for name, headline in found["evals"].items()
       ),
       _contents(orders, "whole", "Examples of all steps"),
       _contents(orders, "first_tenth", "Examples of the first tenth"),
@@ -61,10 +63,10 @@ def tables(found: Mapping[str, Any]) -> list[grids.Grid]:
 
 
 def figure(comparison: comparison_lib.Comparison) -> bytes:
-  """Held-out loss against step, below it the difference; PNG."""
+  """Draws headlines against step, below them the difference; PNG."""
   reference = comparison.reference
-  losses, differences = [], []
-  for name, kind in comparison.evals.items():
+  values, differences = [], []
+  for name, headline in comparison.evals.items():
     found = {
         order: {
             seed: run.metrics[run.headline(name)] for seed, run in runs.items()
@@ -75,17 +77,19 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
         figures.line(order, *by_seed.values())
         for order, by_seed in found.items()
     ]
-    losses.append(figures.Panel(name, "", f"held-out {kind}", lines))
+    values.append(
+        figures.Panel(name, "", f"held-out {headline.heading}", lines)
+    )
     lines = [
         figures.line(order, *apart)
         for order, by_seed in found.items()
         if order != reference and (apart := _apart(by_seed, found[reference]))
     ]
-    title = f"{kind} - {reference}, same seed"
+    title = headline.with_unit(f"{headline.words} - {reference}, same seed")
     differences.append(
         figures.Panel("", "step", title, lines, height=2.6, zero=True)
     )
-  return figures.plot([losses, differences], inked=reference)
+  return figures.plot([values, differences], inked=reference)
 
 
 def _apart(
@@ -100,7 +104,10 @@ def _apart(
 
 
 def _values(
-    orders: Mapping[str, Any], reference: str, name: str, kind: str
+    orders: Mapping[str, Any],
+    reference: str,
+    name: str,
+    headline: metrics.Metric,
 ) -> grids.Grid:
   """The measures of one evaluation, a row an order."""
   rows = []
@@ -114,10 +121,10 @@ def _values(
   header = ["order"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), f"vs {reference}"]
-  better = "below" if kind == "loss" else "above"
-  said = _NOTE.format(kind=f"held-out {kind}", better=better)
+  better = "below" if headline.better == metrics.LOWER else "above"
+  said = _NOTE.format(kind=f"held-out {headline.words}", better=better)
   note = f"{_seeds(orders)} {said}"
-  return grids.Grid(f"{name} {kind}", header, rows, note=note)
+  return grids.Grid(f"{name} {headline.heading}", header, rows, note=note)
 
 
 def _seeds(orders: Mapping[str, Any]) -> str:
@@ -152,7 +159,7 @@ def _gap(missing: Sequence[str]) -> str:
 
 def _markdown(shown: Sequence[grids.Grid], missing: Sequence[str]) -> str:
   """comparison.md."""
-  blocks = ["![Held-out loss against step](comparison.png)\n", f"{_BANDS}\n"]
+  blocks = [f"![{_CAPTION}](comparison.png)\n", f"{_BANDS}\n"]
   if missing:
     blocks.insert(0, f"{texts.escape_markdown(_gap(missing))}\n")
   return "\n".join([*blocks, *map(grids.to_markdown, shown)])
@@ -163,7 +170,7 @@ def _html(
 ) -> str:
   """comparison.html."""
   blocks = [
-      page.figure(png, "Held-out loss against step, a line an order"),
+      page.figure(png, f"{_CAPTION}, a line an order"),
       page.text(_BANDS),
       *map(grids.to_html, shown),
   ]

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zsgen import evals
 from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
+from zsgen.evals import api
 from zsgen.train import record_digests
 
 
@@ -70,7 +72,7 @@ class Run:
 
   def tasks(self, name: str) -> dict[str, Curve]:
     """Curves of the tasks of the evaluation `name`, by task."""
-    begin, end = f"{name}/", f"/{self.kind(name)}"
+    begin, end = f"{name}/", f"/{self.declaration(name).headline.name}"
     return {
         metric.removeprefix(begin).removesuffix(end): curve
         for metric, curve in self.metrics.items()
@@ -79,13 +81,13 @@ class Run:
         and metric.count("/") > 1
     }
 
-  def kind(self, name: str) -> str:
-    """What stands for the evaluation `name`: "loss" or "accuracy"."""
-    return config_lib.HEADLINES[self.config.evals[name].type]
+  def declaration(self, name: str) -> api.Declaration:
+    """Returns what the evaluator of the evaluation `name` declares."""
+    return evals.declaration(self.config.evals[name])
 
   def headline(self, name: str) -> str:
-    """The metric that stands for the evaluation `name`."""
-    return f"{name}/{self.kind(name)}"
+    """Returns the path of the metric that stands for an evaluation."""
+    return f"{name}/{self.declaration(name).headline.name}"
 
   def evaluation(self, name: str) -> Evaluation:
     """Losses of every example of the evaluation `name`."""

@@ -2,29 +2,14 @@
 
 import pathlib
 
+from zsgen import evals
 from zsgen.core import artifacts, config
 from zsgen.evals import once
 from zsgen.reports import grids
 
-# Metrics of each kind, and what is said of them.
-_SAID = {
-    "loss": {"loss": "loss"},
-    "accuracy": {
-        "accuracy": "accuracy",
-        "accuracy_sum": "accuracy, by sum",
-    },
-    "exact_match": {"exact_match": "exact match"},
-    "rougeL": {
-        "rougeL": "ROUGE-L",
-        "rouge1": "ROUGE-1",
-        "exact_match": "exact match",
-        "normalized_match": "normalised",
-    },
-}
-
 
 def grid(path: pathlib.Path, found: config.Config) -> grids.Grid:
-  """What was found, a line a metric.
+  """Returns what was measured, a line a metric.
 
   Args:
     path: the directory that `once.write` filled.
@@ -37,18 +22,20 @@ def grid(path: pathlib.Path, found: config.Config) -> grids.Grid:
   counts = artifacts.read_json(path / once.COUNTS)
   rows = []
   for name, spec in found.evals.items():
-    kind, count = config.HEADLINES[spec.type], counts[name]
-    for metric, words in _SAID[kind].items():
-      means = (metric, f"task_mean_{metric}")
+    for metric in evals.declaration(spec).metrics:
+      means = [metrics.get(f"{name}/{mean}") for mean in metric.names]
       rows.append(
           [
               name,
-              words,
-              grids.number(count["tasks"], 0),
-              grids.number(count["examples"], 0),
-              *(grids.number(metrics[f"{name}/{mean}"]) for mean in means),
+              metric.words,
+              metric.unit_sign,
+              grids.number(counts[name]["tasks"], 0),
+              grids.number(counts[name]["examples"], 0),
+              *(grids.number(mean) for mean in (*means, None)[:2]),
           ]
       )
-  header = ("evaluation", "", "tasks", "examples", "mean", "over tasks")
+  header = ("evaluation", "metric", "unit", "tasks", "examples", "mean")
   note = f"Every task: {path / once.METRICS}"
-  return grids.Grid("Evaluated", header, rows, words=2, note=note)
+  return grids.Grid(
+      "Evaluated", (*header, "over tasks"), rows, words=3, note=note
+  )

@@ -1,88 +1,89 @@
 """Sections of a run's page: what it showed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from zsgen.core import config
 from zsgen.data import store as store_lib
+from zsgen.evals import api
+from zsgen.evals import metrics as eval_metrics
 from zsgen.reports import curves, figures, grids, measures, page, targets
+from zsgen.train import metrics
 
-# Metrics of the closing table, and what follows the evaluation's name.
-_LABELS = {
-    "loss": "",
-    "task_mean_loss": ", over tasks",
-    "accuracy": ", accuracy",
-    "task_mean_accuracy": ", over tasks",
-    "accuracy_sum": ", by sum",
-    "rougeL": ", ROUGE-L",
-    "task_mean_rougeL": ", over tasks",
-    "rouge1": ", ROUGE-1",
-    "exact_match": ", exact match",
-    "normalized_match": ", normalised",
-    "token_accuracy": ", tokens",
-}
 # Panels that are drawn of an evaluation's tasks, at the most.
 _MOST_PANELS = 200
-
-# What is drawn beside the means, by the kind of evaluation.
-_BESIDE = {
-    "accuracy": {"accuracy_sum": "mean over examples, by sum"},
-    "exact_match": {"token_accuracy": "tokens of answers"},
-    "rougeL": {
-        "exact_match": "exact match",
-        "normalized_match": "exact match, normalised",
-    },
-}
+# Measures of the closing table.
+_COLUMNS = ("first", "first_tenth", "mean", "final")
 
 
 def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
   """The closing table of a result (see `run_report.result`)."""
-  rows = []
-  for name, found in result["evals"].items():
-    losses = run.kind(name) == "loss"
-    for metric, words in _LABELS.items():
-      if metric not in found:
-        continue
-      values = found[metric]
-      columns = ("first", "first_tenth", "mean", "final")
-      rows.append(
-          [
-              f"{name}{words}",
-              *(grids.number(values[column]) for column in columns),
-              grids.share(values["drop"] if losses else None),
-              grids.share(found["improved"] if metric == "loss" else None),
-          ]
+  rows = [
+      [
+          f"{name}{words}",
+          metric.unit_sign,
+          *(grids.number(values[column]) for column in _COLUMNS),
+          grids.share(values.get("drop")),
+          grids.share(found.get("improved") if i == 0 else None),
+      ]
+      for name, found in result["evals"].items()
+      for i, (metric, mean, words) in enumerate(
+          _shown_means(run.declaration(name))
       )
+      for values in [found[mean]]
+  ]
   met = [each["met"] for each in result["targets"].values()]
+  header = ("", "unit", "step 0", "first tenth", "mean", "final")
   return grids.Grid(
-      f"Held-out {_said(run)}, {run.steps} steps",
-      ("", "step 0", "first tenth", "mean", "final", "drop", "improved"),
+      f"Held-out {_headlines(run)}, {run.steps} steps",
+      (*header, "drop", "improved"),
       rows,
+      words=2,
       note=f"Targets met: {sum(met)} of {len(met)}." if met else "",
   )
 
 
+def _shown_means(
+    declared: api.Declaration,
+) -> Iterator[tuple[api.Metric, str, str]]:
+  """Yields the means of the closing table.
+
+  Yields:
+    A metric, the name of a mean of it, and what follows the evaluation's name.
+    Means over tasks are of the headline only.
+  """
+  for metric in declared.metrics:
+    yield metric, metric.name, f" {metric.words}"
+    if metric is declared.headline:
+      _, over_tasks = metric.names
+      yield metric, over_tasks, ", over tasks"
+
+
 def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
   """Held-out curves and their measures."""
+  title = f"Held-out {_headlines(run)}"
   panels = [
-      figures.Panel(name, "step", _word(run.kind(name)), _means(run, name))
-      for name in run.config.evals
+      figures.Panel(
+          name,
+          "step",
+          run.declaration(name).headline.heading,
+          _means(run, name),
+      )
+      for name in _evaluations_with(run, "means")
   ]
-  title = f"Held-out {_said(run)}"
+  drawn = [figures.plot([panels])] if panels else []
   return page.section(
       title,
       [
-          page.figure(figures.plot([panels]), f"{title} against step"),
+          *(page.figure(each, f"{title} against step") for each in drawn),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text(
               "Step 0 is zero-shot. First tenth: mean over evaluations in the"
               " first tenth of the steps; mean: over all evaluations after"
-              " step 0; drop: share of the zero-shot loss that is gone;"
-              " improved: share of examples whose loss fell. Accuracy: how"
-              " often the likeliest answer is right, by the mean over its"
-              " tokens or by their sum."
+              " step 0; drop: share of the zero-shot value that is gone;"
+              " improved: share of examples whose own value fell. A share is"
+              " from 0 to 1."
           ),
       ],
   )
@@ -94,7 +95,7 @@ def goals(run: curves.Run) -> str:
       [
           name,
           "met" if each.met else "not met",
-          f"{each.metric}, {each.measure}",
+          f"{each.metric}, {each.measure}{_unit(run, each.metric)}",
           each.wanted,
           each.note or grids.number(each.value),
       ]
@@ -110,21 +111,24 @@ def goals(run: curves.Run) -> str:
 def tasks(run: curves.Run, store: store_lib.Store) -> str:
   """Curves of every held-out task, what changed most for the good first."""
   blocks = []
-  for name in run.config.evals:
+  for name in _evaluations_with(run, "tasks"):
+    headline = run.declaration(name).headline
+    falls = headline.better == metrics.LOWER
     counts = _examples(run, store, name)
-    losses = run.kind(name) == "loss"
-    found = _by_gain(run.tasks(name), run.steps, losses)
+    found = _by_gain(run.tasks(name), run.steps, falls)
     rows = [
         [
             task,
             str(counts[store.tasks.index(task)]),
             *(grids.number(values[each]) for each in ("first", "final")),
-            grids.share(gain),
+            grids.share(gain) if falls else grids.number(gain),
         ]
         for task, (_, values, gain) in found.items()
     ]
-    header = ("task", "examples", "step 0", "final")
-    grid = grids.Grid("", (*header, "drop" if losses else "gain"), rows)
+    step_0, final = map(headline.with_unit, ("step 0", "final"))
+    gained = "drop" if falls else headline.with_unit("gain")
+    header = ("task", "examples", step_0, final, gained)
+    grid = grids.Grid("", header, rows)
     only = {task: curve for task, (curve, *_) in found.items()}
     blocks.append(page.heading(name))
     if not only:
@@ -132,8 +136,11 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
       continue
     if len(only) <= _MOST_PANELS:
       drawn = figures.small_multiples(only)
-      blocks.append(page.figure(drawn, f"{name}, task by task"))
+      title = f"{name}, task by task: {headline.heading}"
+      blocks.append(page.figure(drawn, title))
     blocks.append(page.folded("As a table", [grids.to_html(grid)]))
+  if not blocks:
+    return ""
   note = "Each panel goes from 0 to the largest value of its task."
   return page.section("Task by task", [page.text(note), *blocks])
 
@@ -142,16 +149,14 @@ def training(run: curves.Run) -> str:
   """The training loss, and where the time went."""
   panels = [
       figures.Panel(
-          name,
+          metric.heading,
           "step",
           "",
-          [figures.line("run", run.metrics[metric])],
+          [figures.line("run", run.metrics[f"train/{metric.name}"])],
           height=2.6,
       )
-      for name, metric in (
-          ("loss of each step", "train/loss"),
-          ("gradient norm", "train/grad_norm"),
-      )
+      for metric in metrics.TRAINING
+      if metric.drawn
   ]
   return page.section(
       "Training",
@@ -163,50 +168,66 @@ def training(run: curves.Run) -> str:
 
 
 def _means(run: curves.Run, name: str) -> list[figures.Line]:
-  """Means over examples and over tasks, told apart where they differ."""
-  examples = run.metrics[run.headline(name)]
-  by_task = run.metrics[f"{name}/task_mean_{run.kind(name)}"]
+  """Means over examples and over tasks, as two lines where they differ."""
+  declared = run.declaration(name)
+  examples, by_task = (
+      run.metrics[f"{name}/{mean}"] for mean in declared.headline.names
+  )
   lines = [figures.line("mean over examples", examples)]
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))
-  for metric, words in _BESIDE.get(run.kind(name), {}).items():
-    lines.append(figures.line(words, run.metrics[f"{name}/{metric}"]))
+  for metric in declared.others:
+    if metric.drawn:
+      curve = run.metrics[f"{name}/{metric.name}"]
+      lines.append(figures.line(metric.words, curve))
   return lines
 
 
-def _said(run: curves.Run) -> str:
-  """What was evaluated: "loss", "accuracy", "ROUGE-L" or several of them."""
-  kinds = set(map(run.kind, run.config.evals))
-  known = dict.fromkeys(config.HEADLINES.values())
-  return " and ".join(_word(kind) for kind in known if kind in kinds)
+def _headlines(run: curves.Run) -> str:
+  """What was evaluated: "loss", "accuracy" or several of them."""
+  return " and ".join(
+      dict.fromkeys(
+          run.declaration(name).headline.words for name in run.config.evals
+      )
+  )
 
 
-def _word(kind: str) -> str:
-  words = {"rougeL": "ROUGE-L", "exact_match": "exact match"}
-  return words.get(kind, kind)
+def _unit(run: curves.Run, path: str) -> str:
+  """The unit of a metric in parentheses, after a space; "" if it has none."""
+  metric = eval_metrics.find(run.config.evals, path)
+  return metric.with_unit("") if metric else ""
+
+
+def _evaluations_with(run: curves.Run, figure: str) -> list[str]:
+  """The evaluations whose evaluator wants a figure."""
+  return [
+      name
+      for name in run.config.evals
+      if figure in run.declaration(name).figures
+  ]
 
 
 def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
-  if run.kind(name) == "accuracy":
+  if run.declaration(name).rows == api.CHOICES:
     found = store.choices(run.config.evals[name].split)
     ids = np.unique(found.examples[np.isin(found.rows, ids)])
   return np.bincount(store.task_index[ids], minlength=len(store.tasks))
 
 
 def _by_gain(
-    found: Mapping[str, curves.Curve], steps: int, losses: bool
+    found: Mapping[str, curves.Curve], steps: int, falls: bool
 ) -> dict[str, tuple[curves.Curve, dict[str, float | None], float | None]]:
   """Curves, their measures and what was gained, the most first; ties by name.
 
-  Of losses the share that is gone is gained, of accuracies the difference.
+  The gain is the share that is gone of what should fall, else the difference.
   """
   by_task = {}
   for task, curve in found.items():
     values = measures.measure(curve, steps)
-    gain = values["drop"] if losses else values["final"] - values["first"]
+    gain = values["drop"] if falls else values["final"] - values["first"]
     by_task[task] = curve, values, gain
   return dict(
       sorted(by_task.items(), key=lambda item: (-(item[1][2] or 0), item[0]))

@@ -19,28 +19,7 @@ from zsgen.reports import (
     targets,
     trace_view,
 )
-
-# Metrics of an evaluation that are measured, by what stands for it.
-_METRICS = {
-    "loss": ("loss", "task_mean_loss"),
-    "accuracy": (
-        "accuracy",
-        "task_mean_accuracy",
-        "accuracy_sum",
-        "task_mean_accuracy_sum",
-    ),
-    "exact_match": ("exact_match", "task_mean_exact_match", "token_accuracy"),
-    "rougeL": (
-        "rougeL",
-        "task_mean_rougeL",
-        "rouge1",
-        "task_mean_rouge1",
-        "exact_match",
-        "task_mean_exact_match",
-        "normalized_match",
-        "task_mean_normalized_match",
-    ),
-}
+from zsgen.train import metrics as train_metrics
 
 
 def result(path: pathlib.Path) -> dict[str, Any]:
@@ -50,10 +29,9 @@ def result(path: pathlib.Path) -> dict[str, Any]:
     path: the run's directory.
 
   Returns:
-    `steps`; `evals`: for each evaluation the measures (see `measures`) of
-    `loss` and `task_mean_loss`, and the share of examples `improved`; or of
-    `accuracy` and `task_mean_accuracy`, both also by `_sum`. `targets` by
-    name.
+    `steps`; `evals`: for each evaluation the measures (see `measures`) of the
+    metrics that its evaluator declares, and the share of examples `improved`
+    if its headline is better when lower; `targets` by name.
 
   Raises:
     InputError: the run is damaged.
@@ -111,20 +89,19 @@ def write(
 
 def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
   """Measures of one evaluation, which must have been done to the end."""
-  curve = run.metrics.get(run.headline(name))
-  if curve is None or curve.steps[-1] != run.steps:
-    raise errors.InputError(
-        f"{run.path / 'metrics.jsonl'}: the evaluation {name} at step"
-        f" {run.steps} is missing. The run is damaged; delete its directory."
-    )
-  kind = run.kind(name)
-  found = {
-      metric: measures.measure(run.metrics[f"{name}/{metric}"], run.steps)
-      for metric in _METRICS[kind]
-  }
-  if kind == "loss":
-    found["improved"] = measures.improved(run.evaluation(name))
-  else:
-    for values in found.values():
-      del values["drop"]  # Of losses only.
-  return found
+  declared = run.declaration(name)
+  values = {}
+  for metric in declared.metrics:
+    for mean in metric.names:
+      curve = run.metrics.get(f"{name}/{mean}")
+      if curve is None or curve.steps[-1] != run.steps:
+        raise errors.InputError(
+            f"{run.path / 'metrics.jsonl'}: {name}/{mean} at step {run.steps}"
+            " is missing. The run is damaged; delete its directory."
+        )
+      values[mean] = measures.measure(curve, run.steps)
+      if metric.better != train_metrics.LOWER:
+        del values[mean]["drop"]  # Of what should fall only.
+  if declared.headline.better == train_metrics.LOWER:
+    values["improved"] = measures.improved(run.evaluation(name))
+  return values

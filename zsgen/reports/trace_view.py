@@ -1,4 +1,4 @@
-"""How near the order's prefixes come to the held-out set, under its loss."""
+"""How near the order's prefixes come to the held-out set, under its curve."""
 
 import numpy as np
 
@@ -6,7 +6,6 @@ from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 from zsgen.reports import curves, figures, page
 
-_LOSS = "held-out loss"
 _TITLES = {
     "avg": "mean",
     "min": "nearest pair",
@@ -23,7 +22,9 @@ _CAPTION = (
 
 
 def section(run: curves.Run, order: order_lib.Order) -> str:
-  """The nine measures of each held-out loss whose trace is there; "" for none.
+  """Returns the nine measures of each held-out set whose trace is there.
+
+  An evaluation's page has them if its evaluator wants the figure "distances".
 
   Args:
     run: the run.
@@ -35,12 +36,15 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
   blocks: list[str] = []
   for name, spec in run.config.evals.items():
     trace = trace_lib.find(order, spec.split)
-    if trace is not None and run.kind(name) == "loss":
+    declared = run.declaration(name)
+    if trace is not None and "distances" in declared.figures:
+      drawn = panels(run, name, trace)
+      words = declared.headline.words
       blocks += [
           page.heading(name),
           page.figure(
-              figures.plot(panels(run, name, trace), _LOSS, one_x=True),
-              f"{name}: loss and distances of what was trained on",
+              figures.plot(drawn, _held_out(run, name), one_x=True),
+              f"{name}: {words} and distances of what was trained on",
           ),
           page.text(_CAPTION.format(**trace.about)),
       ]
@@ -51,15 +55,19 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
 def panels(
     run: curves.Run, name: str, trace: trace_lib.Trace
 ) -> list[list[figures.Panel]]:
-  """Loss and bigram KL, below them cosine and Euclid side by side.
+  """Headline and bigram KL, below them cosine and Euclid side by side.
 
   Against steps of the run, whatever the trace's batch size.
   """
-  loss = figures.line(_LOSS, run.metrics[f"{name}/task_mean_loss"])
+  headline = run.declaration(name).headline
+  words = _held_out(run, name)
+  title = headline.with_unit(f"{words}, mean over tasks")
+  _, over_tasks = headline.names
+  line = figures.line(words, run.metrics[f"{name}/{over_tasks}"])
   rows = [
       [
-          _panel(f"{_LOSS}, mean over tasks", loss),
-          _panel("bigram KL", _line(run, trace, "bigram_kl")),
+          _panel(title, line),
+          _panel("bigram KL (nats)", _line(run, trace, "bigram_kl")),
       ]
   ]
   for measure, words in _TITLES.items():
@@ -76,6 +84,11 @@ def panels(
     )
   rows[-1] = [panel._replace(xlabel="step") for panel in rows[-1]]
   return rows
+
+
+def _held_out(run: curves.Run, name: str) -> str:
+  """Returns the headline of an evaluation in words, without its unit."""
+  return f"held-out {run.declaration(name).headline.words}"
 
 
 def _panel(title: str, line: figures.Line) -> figures.Panel:

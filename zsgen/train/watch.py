@@ -5,7 +5,7 @@ import contextlib
 import functools
 import math
 import pathlib
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,39 +22,10 @@ from zsgen.train import (
     writers,
 )
 from zsgen.train import step as step_lib
+from zsgen.train.metrics import Evaluation, Evaluator
 
 # Share of the time above which an evaluation is warned of.
 _MUCH = 0.3
-
-
-class Evaluation(NamedTuple):
-  """What an evaluator found."""
-
-  # Scalars by path, such as "heldout/loss".
-  metrics: dict[str, float]
-  # The one of them that stands for the others.
-  headline: str
-  # Of each row, float32 [E], in the order of `Evaluator.ids`: its loss, or the
-  # score of its answer.
-  losses: np.ndarray
-  # Records of the answers that were written.
-  predictions: Sequence[Mapping[str, Any]] = ()
-
-
-class Evaluator(Protocol):
-  """Something that the loop calls every few steps."""
-
-  name: str
-  every_steps: int
-  # Rows of the store that it reads, int64 [E].
-  ids: np.ndarray
-  # Ids of the examples that it judges by them, of how many of the held-out
-  # set.
-  examples: np.ndarray
-  of: int
-
-  def __call__(self, params: Any) -> Evaluation:
-    """Evaluates parameters."""
 
 
 def check_finite(
@@ -232,8 +203,9 @@ class Logger:
     self._record.metrics({"step": step, **found.metrics})
     self._record.perf({"step": step, **perf})
     self._write(step, {**found.metrics, **perf})
-    value, share = found.metrics[found.headline], perf[f"perf/{name}_share"]
-    self._line.show(step, {name: f"{value:.3f} ({share:.0%} of the time)"})
+    headline, share = evaluator.headline, perf[f"perf/{name}_share"]
+    value = headline.show(found.metrics[f"{name}/{headline.name}"])
+    self._line.show(step, {name: f"{value} ({share:.0%} of the time)"})
 
   def tell_shares(self) -> None:
     """Says what steps gave, and where the time went."""

@@ -1,0 +1,79 @@
+"""Runs on rewrites with accuracies that tests choose; nothing is trained."""
+
+from collections.abc import Mapping
+import json
+import os
+import pathlib
+
+from zsgen.core import artifacts
+from zsgen.core import config as config_lib
+
+_STEPS = 4
+
+
+def config(**options) -> config_lib.Config:
+  """The config of a run; options are those of config.data.rewrites."""
+  evals = {
+      name: {"type": "exact", "split": name, "every_steps": 2}
+      for name in ("unseen", "seen")
+  }
+  evals["written"] = {"type": "generate", "split": "unseen"}
+  small = {"x_length": 3, "y_length": 3, "z_length": 9, "unseen": 100}
+  return config_lib.check(
+      {
+          "data": {
+              "source": "rewrites",
+              "prompt": "joined",
+              "tokenizer": "rewrites",
+              "rewrites": {"examples": 1000, **small, **options},
+          },
+          "order": {"arrangement": "random"},
+          "evals": evals,
+      }
+  )
+
+
+def write(
+    root: pathlib.Path,
+    accuracy: float,
+    control: float = 1.0,
+    seed: int = 0,
+    store: pathlib.Path | None = None,
+    changes: Mapping | None = None,
+    **options,
+) -> pathlib.Path:
+  """Writes a finished run: accuracy on unseen rules, control on seen ones."""
+  values = config_lib.to_dict(config(**options)) | {"seed": seed}
+  values |= changes or {}
+  made_by = {"options": options, "seed": seed, "c": changes}
+  made_by["accuracy"] = accuracy
+  path = root / "runs" / artifacts.name("run", made_by)
+  path.mkdir(parents=True)
+  artifacts.write_json(path / "config.json", values)
+  manifest = {
+      "kind": "run",
+      "made_by": made_by,
+      "store": os.path.relpath(store or root / "gone", path),
+      "order": "gone",
+      "batch_size": 4,
+      "steps": _STEPS,
+  }
+  artifacts.write_manifest(path, manifest)
+  with open(path / "metrics.jsonl", "w", encoding="utf-8") as log:
+    for step, share in ((0, 0.0), (2, 0.25), (_STEPS, 1.0)):
+      found = _metrics(accuracy * share, control * share, options)
+      log.write(json.dumps({"step": step, **found}) + "\n")
+  artifacts.write_json(path / "result.json", {})
+  return path
+
+
+def _metrics(unseen: float, seen: float, options: Mapping) -> dict[str, float]:
+  found = {
+      "unseen/exact_match": unseen,
+      "unseen/has_op_exact_match": unseen,
+      "unseen/token_accuracy": 0.5 + unseen / 2,
+      "seen/exact_match": seen,
+  }
+  if options.get("noop_share"):
+    found["unseen/no_op_exact_match"] = 1.0
+  return found

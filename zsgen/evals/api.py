@@ -1,0 +1,218 @@
+"""What an evaluator is: what it declares, reads and returns.
+
+An evaluator is one file. It registers a class that is built from a name, the
+section of that name in `config.evals`, and a `Context`:
+
+  @registry.evaluator("entropy")
+  class Entropy(api.Evaluator):
+    declaration = api.Declaration(api.Metric("entropy", "nats", "lower"))
+
+    def __call__(self, params):
+      values = ...  # float32 [E], a value for each row of `self.ids`
+      return api.Evaluation(self.means("entropy", values), values)
+
+Logs, results, reports and comparisons read the declaration.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import numpy as np
+
+from zsgen.core import config, errors
+from zsgen.data import store as store_lib
+from zsgen.evals import subsets
+from zsgen.models import model as model_lib
+from zsgen.train import metrics
+from zsgen.train.metrics import Evaluation
+
+__all__ = [
+    "CHOICES",
+    "EXAMPLES",
+    "FIGURES",
+    "Context",
+    "Declaration",
+    "Evaluation",
+    "Evaluator",
+    "Metric",
+]
+
+# Figures that a run's page can draw of an evaluation: means against steps; a
+# small panel for each task; means next to the distances of the order's
+# prefixes, if `python -m zsgen.orders trace` measured them.
+FIGURES = ("means", "tasks", "distances")
+# What the rows of an evaluator are.
+EXAMPLES, CHOICES = "examples", "choices"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric(metrics.Metric):
+  """A metric of an evaluator.
+
+  Its path is NAME/METRIC, for the mean over examples.
+
+  Attributes:
+    by_task: whether there are NAME/task_mean_METRIC, the mean over tasks, and
+      NAME/TASK/METRIC for each task. A headline must have them.
+    by_part: whether there is NAME/PART_METRIC for parts of the examples that
+      the evaluator names.
+    drawn: whether it is a line in the figure of the means next to the headline,
+      whose unit it must have.
+  """
+
+  by_task: bool = True
+  by_part: bool = False
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """Names of its means: over examples and, if `by_task`, over tasks."""
+    if not self.by_task:
+      return (self.name,)
+    return self.name, f"task_mean_{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+  """What an evaluator measures, and which figures it wants.
+
+  Attributes:
+    headline: the metric that stands for the others.
+    others: its other metrics, in the order in which tables show them.
+    figures: those of `FIGURES` that a run's page has.
+    rows: what its rows are: the held-out examples, or the answers to choose
+      from that belong to them.
+
+  Raises:
+    InputError: two metrics have one name, or a metric, a figure or `rows` is
+      not what it must be.
+  """
+
+  headline: Metric
+  others: tuple[Metric, ...] = ()
+  figures: tuple[str, ...] = ("means", "tasks")
+  rows: str = EXAMPLES
+
+  @property
+  def metrics(self) -> tuple[Metric, ...]:
+    """All metrics, the headline first."""
+    return self.headline, *self.others
+
+  def metric(self, name: str) -> Metric | None:
+    """Returns a metric by the name of a mean, a task's or a part's value."""
+    for each in self.metrics:
+      if name in each.names:
+        return each
+    for each in self.metrics:
+      if each.by_part and name.endswith(f"_{each.name}"):
+        return each
+    return None
+
+  def __post_init__(self) -> None:
+    where = f"the evaluator of {self.headline.name!r}"
+    names = [name for metric in self.metrics for name in metric.names]
+    if len(set(names)) < len(names):
+      raise errors.InputError(
+          f"{where} declares two metrics of one name: {', '.join(names)}. Name"
+          " them apart."
+      )
+    if not (self.headline.by_task and self.headline.better):
+      raise errors.InputError(
+          f"{where}: the headline must be reported by task, and be better if"
+          " 'lower' or 'higher'. Set by_task and better, or choose another"
+          " metric as the headline."
+      )
+    for metric in self.metrics:
+      if metric.drawn and metric.unit != self.headline.unit:
+        raise errors.InputError(
+            f"{where}: the metric {metric.name!r} has another unit than the"
+            " headline, so one figure cannot have both. Set drawn=False."
+        )
+    for figure in self.figures:
+      errors.choose(dict.fromkeys(FIGURES), figure, f"{where}: figures")
+    errors.choose(
+        dict.fromkeys((EXAMPLES, CHOICES)), self.rows, f"{where}: rows"
+    )
+
+
+class Context(NamedTuple):
+  """What an evaluator reads, and where it computes.
+
+  Attributes:
+    store: has the examples.
+    model: the model that is evaluated.
+    mesh: the devices.
+    batch_size: examples whose rows the devices hold at once; as in training.
+    seed: the seed of draws.
+  """
+
+  store: store_lib.Store
+  model: model_lib.Model
+  mesh: jax.sharding.Mesh
+  batch_size: int
+  seed: int = 0
+
+
+class Evaluator:
+  """The base class of evaluators.
+
+  Args:
+    name: the first part of the paths of its metrics.
+    spec: its section of `config.evals`, with the options that it registered.
+    context: what it reads, and where it computes.
+    without: the kind of cut examples to leave out, see `Store.cut`; "" for
+      none.
+
+  Attributes:
+    name: the first part of the paths of its metrics.
+    every_steps: steps between evaluations.
+    ids: rows of the store that it reads, int64 [E].
+    examples: ids of the examples that it judges by them.
+    of: examples of the held-out set.
+
+  Raises:
+    InputError: there is no such held-out set, or none of its examples is left.
+  """
+
+  declaration: ClassVar[Declaration]
+
+  def __init__(
+      self, name: str, spec: config.Eval, context: Context, without: str = ""
+  ):
+    self.name = name
+    self.every_steps = spec.every_steps
+    self.ids, self.of = subsets.taken(
+        spec.split, spec.max_examples, context.store, without
+    )
+    self.examples = self.ids
+    self.store = context.store
+
+  @property
+  def headline(self) -> Metric:
+    """The metric that stands for the others."""
+    return self.declaration.headline
+
+  def __call__(self, params: Any) -> Evaluation:
+    """Evaluates parameters."""
+    raise NotImplementedError
+
+  def means(self, metric: str, values: np.ndarray) -> dict[str, float]:
+    """Returns the means of a metric that is reported by task.
+
+    Args:
+      metric: its name.
+      values: a value for each of the `examples`, [E].
+
+    Returns:
+      By path: the mean over examples, over tasks, and of each task.
+    """
+    exact = values.astype(np.float64)
+    tasks = self.store.task_index[self.examples]
+    by_task = subsets.by_task(exact, tasks, self.store.tasks)
+    return {
+        f"{self.name}/{metric}": float(exact.mean()),
+        f"{self.name}/task_mean_{metric}": float(
+            np.mean(list(by_task.values()))
+        ),
+        **subsets.metrics(by_task, self.name, metric),
+    }

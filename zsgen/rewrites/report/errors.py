@@ -1,0 +1,182 @@
+"""What is wrong with written answers to rewrites (spec of 2402.10891, 5.3)."""
+
+from collections import Counter
+from collections.abc import Iterator
+import json
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen.core import errors
+from zsgen.data import store as store_lib
+from zsgen.rewrites import source as rewrites
+from zsgen.rewrites.report import runs as rewrites_runs
+
+RIGHT = "right"
+CLASSES = (
+    RIGHT,
+    "ignored",
+    "wrong y",
+    "misplaced",
+    "length",
+    "other",
+)
+# Of the places at which x may begin, from the left.
+FIFTHS = ("1st fifth", "2nd", "3rd", "4th", "5th")
+
+
+class Asked(NamedTuple):
+  """What an answer was to do, in letters."""
+
+  x: str
+  y: str
+  z: str
+  target: str
+
+
+def classify(asked: Asked, written: str) -> str:
+  """The class of an answer to an input that has x.
+
+  Returns:
+    "right"; "ignored", it is z; "length", it has not the target's;
+    "wrong y", only what stands for x is wrong; "misplaced", y stands for
+    something else than the leftmost x; or "other".
+  """
+  x, y, z, target = asked
+  if written == target:
+    return RIGHT
+  if written == z:
+    return "ignored"
+  if len(written) != len(target):
+    return "length"
+  at = z.find(x)
+  if written[:at] == z[:at] and written[at + len(y) :] == z[at + len(x) :]:
+    return "wrong y"
+  placed = (z[:j] + y + z[j + len(x) :] for j in range(len(z) - len(x) + 1))
+  return "misplaced" if written in placed else "other"
+
+
+def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
+  """The share of each class among answers to inputs that have x.
+
+  Args:
+    run: with an evaluation of type generate on unseen rules.
+
+  Returns:
+    Shares by class; None without such an evaluation, or where the store that
+    has the rules is not there.
+
+  Raises:
+    InputError: a file of the run is damaged.
+  """
+  path = _written(run)
+  if path is None or not run.run.store.is_dir():
+    return None
+  found = Counter(_classes(run, path))
+  total = found.total()
+  return {each: found[each] / total for each in CLASSES} if total else None
+
+
+def by_category(run: rewrites_runs.Rewriting) -> dict[str, float]:
+  """Exact match on unseen rules of each family; {} of one, or no store."""
+  if (found := _unseen(run)) is None:
+    return {}
+  store, ids, right = found
+  kinds = np.array(store.categories)[store.task_index[ids]]
+  known = np.unique(kinds).tolist()
+  if len(known) < 2:
+    return {}
+  return {kind: float(right[kinds == kind].mean()) for kind in known}
+
+
+def by_place(run: rewrites_runs.Rewriting) -> dict[str, float]:
+  """Exact match on unseen rules by where x is in the input (spec 5.3).
+
+  A model that finds x by where it mostly stands is worse elsewhere.
+
+  Returns:
+    By fifths of the places at which x may begin, from the left; inputs without
+    x are in none. {} without the store.
+  """
+  if (found := _unseen(run)) is None:
+    return {}
+  store, ids, right = found
+  places = run.options.z_length - run.options.x_length + 1
+  asked = [_asked(*each) for each in store.texts(ids)]
+  at = np.array([each.z.find(each.x) for each in asked])
+  fifth = np.where(at < 0, -1, at * len(FIFTHS) // places)
+  return {
+      name: float(right[fifth == i].mean())
+      for i, name in enumerate(FIFTHS)
+      if (fifth == i).any()
+  }
+
+
+def _unseen(
+    run: rewrites_runs.Rewriting,
+) -> tuple[store_lib.Store, np.ndarray, np.ndarray] | None:
+  """The store, ids of unseen rules, and which are right in the end."""
+  if not run.run.store.is_dir():
+    return None
+  store = store_lib.open_store(run.run.store)
+  found = run.run.evaluation(run.exact(rewrites_runs.UNSEEN))
+  # What is kept of an answer is how many of its tokens are wrong.
+  return store, found.ids, found.losses[-1] == 0
+
+
+def _written(run: rewrites_runs.Rewriting) -> pathlib.Path | None:
+  """The last answers to unseen rules."""
+  for name, spec in run.run.config.evals.items():
+    if spec.type == "generate" and spec.split == rewrites_runs.UNSEEN:
+      path = run.run.path / "evals" / name
+      path /= f"predictions-{run.run.steps}.jsonl"
+      return path if path.exists() else None
+  return None
+
+
+def _classes(run: rewrites_runs.Rewriting, path: pathlib.Path) -> Iterator[str]:
+  """The class of each answer to an input that has x."""
+  try:
+    rows = [
+        json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]
+    ]
+    ids = np.array([row["id"] for row in rows])
+    answers = [row["prediction"] for row in rows]
+  except (ValueError, KeyError) as error:
+    raise errors.InputError(
+        f"{path}: cannot be read ({error!r}). Delete the run's directory and"
+        " start it again."
+    ) from error
+  store = store_lib.open_store(run.run.store)
+  texts = zip(store.keys(ids), store.texts(ids), answers, strict=True)
+  for key, (prompt, target), written in texts:
+    if rewrites.kind_of(key).startswith("op"):
+      yield classify(*_plain(run, _asked(prompt, target), written))
+
+
+def _asked(prompt: str, target: str) -> Asked:
+  rule, _, z = prompt.strip().partition("\n\n")
+  x, _, y = rule.partition(" -> ")
+  return Asked(x, y, z, target)
+
+
+def _plain(
+    run: rewrites_runs.Rewriting, asked: Asked, written: str
+) -> tuple[Asked, str]:
+  """Both without the cipher; z that was not touched stays as it is."""
+  options = run.options
+  if not options.cipher or written == asked.z:
+    return asked, written
+  target, written = (
+      "".join(_back(c, options.cipher, options.letters) for c in text)
+      for text in (asked.target, written)
+  )
+  return asked._replace(target=target), written
+
+
+def _back(letter: str, by: int, letters: int) -> str:
+  place = ord(letter) - ord("a")
+  if not 0 <= place < letters:
+    return letter
+  return chr((place - by) % letters + ord("a"))

@@ -1,0 +1,120 @@
+"""Metrics with their units, and what the loop needs of an evaluator.
+
+A metric has one unit. Files, targets, tables and figures all show its values in
+that unit, and tables and figures name it.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from zsgen.core import errors
+
+# Units by name, as tables and figures write them. A share is from 0 to 1.
+UNITS: Mapping[str, str] = {
+    "": "",
+    "nats": "nats",
+    "share": "share",
+    "percent": "%",
+    "tokens": "tokens",
+}
+LOWER, HIGHER, NEITHER = "lower", "higher", ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """A metric: its name and how to read its values.
+
+  Attributes:
+    name: the last part of its path in metrics.jsonl, such as "loss".
+    unit: one of `UNITS`.
+    better: "lower", "higher", or "" if neither is better.
+    label: what tables and figures call it; "" for its name.
+    drawn: whether a run's page draws it, if not every metric is drawn.
+
+  Raises:
+    InputError: the unit or `better` is unknown.
+  """
+
+  name: str
+  unit: str = ""
+  better: str = NEITHER
+  label: str = ""
+  drawn: bool = False
+
+  def __post_init__(self) -> None:
+    where = f"the metric {self.name!r}"
+    errors.choose(UNITS, self.unit, f"{where}: unit")
+    known = dict.fromkeys((LOWER, HIGHER, NEITHER))
+    errors.choose(known, self.better, f"{where}: better")
+
+  @property
+  def words(self) -> str:
+    """Its label, without the unit."""
+    return self.label or self.name.replace("_", " ")
+
+  @property
+  def unit_sign(self) -> str:
+    """Its unit, as tables and figures write it."""
+    return UNITS[self.unit]
+
+  @property
+  def heading(self) -> str:
+    """Its label with the unit, such as "loss (nats)"."""
+    return self.with_unit(self.words)
+
+  def show(self, value: float) -> str:
+    """Returns a value with its unit, such as "2.345 nats"."""
+    return f"{value:.3f} {self.unit_sign}".rstrip()
+
+  def with_unit(self, words: str) -> str:
+    """Returns words with the unit in parentheses."""
+    return f"{words} ({self.unit_sign})" if self.unit else words
+
+
+# What training itself reports; its paths begin with "train/".
+TRAINING = (
+    Metric("loss", "nats", LOWER, "loss of each step", drawn=True),
+    Metric("grad_norm", label="gradient norm", drawn=True),
+    Metric("learning_rate"),
+    Metric("tokens", "tokens"),
+    Metric("loss_tokens", "tokens"),
+)
+
+
+class Evaluation(NamedTuple):
+  """What an evaluator returns.
+
+  Attributes:
+    metrics: scalars by path, such as "heldout/loss".
+    losses: a value for each row, float32 [E], in the order of `Evaluator.ids`:
+      its loss, or the score of its answer.
+    predictions: records of the answers that were written.
+  """
+
+  metrics: dict[str, float]
+  losses: np.ndarray
+  predictions: Sequence[Mapping[str, Any]] = ()
+
+
+class Evaluator(Protocol):
+  """What the loop calls every few steps.
+
+  Attributes:
+    name: the first part of the paths of its metrics.
+    every_steps: steps between evaluations.
+    ids: rows of the store that it reads, int64 [E].
+  """
+
+  name: str
+  every_steps: int
+  ids: np.ndarray
+
+  @property
+  def headline(self) -> Metric:
+    """The metric that stands for the others."""
+
+  def __call__(self, params: Any) -> Evaluation:
+    """Evaluates parameters."""
