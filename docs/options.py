@@ -14,7 +14,7 @@ import re
 import typing
 from typing import Any, NamedTuple
 
-from zsgen.core import config, registry, schema
+from zsgen.core import config, plugins, registry, schema
 
 DIRECTORY = pathlib.Path(__file__).parent
 _BEGIN = "<!-- Written by `python -m docs.options`. -->"
@@ -53,7 +53,7 @@ def tables(kind: type, where: str) -> str:
   blocks = [f"Options of `{where}`:\n\n{_table(_rows(kind, ''))}"]
   for name, field in schema.selectors(kind).items():
     owners: dict[Row, list[str]] = {}
-    for component in registry.components(field.metadata["selects"]):
+    for component in _built_in(field.metadata["selects"]):
       names = [f.name for f in schema.own_fields(kind, component.options)]
       for row in _rows(component.options, "", names):
         owners.setdefault(row, []).append(component.name)
@@ -106,11 +106,21 @@ def _table(rows: Any, selector: str = "", owners: Any = None) -> str:
   return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def _built_in(kind: str) -> list[registry.Component]:
+  """Returns the components of a kind that no plug-in registers."""
+  return [
+      component
+      for component in registry.components(kind)
+      if plugins.digest(component) is None
+  ]
+
+
 def _values(limits: Any) -> str:
   """Returns the values that an option may have; "" for any."""
   if limits.get("selects"):
     none = [""] if limits["optional"] else []
-    return ", ".join(map(_code, (*registry.names(limits["selects"]), *none)))
+    names = [component.name for component in _built_in(limits["selects"])]
+    return ", ".join(map(_code, [*names, *none]))
   if limits["choices"]:
     return ", ".join(map(_code, limits["choices"]))
   return schema.range_of(limits)
