@@ -8,14 +8,16 @@ import re
 from PIL import Image
 import pytest
 
-from zsgen import evals
+from zsgen import rewrites
 from zsgen.core import config as config_lib
-from zsgen.core import registry, schema
+from zsgen.core import plugins, registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.sources import draws, synth
 from zsgen.orders import arrangements
 
 IMAGES = "images/arrangements"
+# The pages have its source and tokenizer too.
+plugins.load(rewrites.PLUGINS)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +208,10 @@ def test_evaluations(root):
       )
       for field in dataclasses.fields(kind)
   }
-  for kind in evals.names():
+  for component in registry.components("evaluator"):
+    kind = component.name
+    if not component.module.startswith("zsgen.evals."):
+      continue  # Of a plug-in.
     assert (
         f"\n## {kind}\n" in text
         or f": `{kind}` says" in text
