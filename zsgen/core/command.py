@@ -111,7 +111,7 @@ def _unraisable(
 
 def _exit(code: int) -> NoReturn:
   """Exits; if there are several processes, without waiting for them."""
-  from zsgen.core import hosts  # Imports jax.
+  from zsgen.core import hosts
 
   if hosts.several():
     hosts.leave(code)
@@ -120,7 +120,7 @@ def _exit(code: int) -> NoReturn:
 
 def _fail(error: Exception) -> None:
   """Prints what is wrong and exits; returns if only a traceback helps."""
-  from zsgen.core import hosts  # Imports jax.
+  from zsgen.core import hosts
 
   full = full_disk.told(error, pathlib.Path(WORKDIR.value))
   if full and not hosts.several():

@@ -65,13 +65,19 @@ class Heldout:
 class Fields:
   """Names of the columns of the user's own tables; "" for none."""
 
+  # The name of the task.
   task: str = option("task")
+  # The question.
   input: str = option("input")
   # An answer, or a list of them.
   target: str = option("target")
+  # The instruction of the task.
   definition: str = option("")
+  # The category of the task.
   category: str = option("")
+  # The split that the row is in.
   split: str = option("")
+  # The publisher's id of the row.
   key: str = option("")
   # A list of answers to choose from, the right one among them.
   choices: str = option("")

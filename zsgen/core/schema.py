@@ -448,7 +448,7 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
   ):
     why = f": {limits['why']}" if limits["why"] else ""
     raise errors.InputError(
-        f"{where} is {show(value)}; it must be {_range(limits)}{why}."
+        f"{where} is {show(value)}; it must be {range_of(limits)}{why}."
     )
   if isinstance(value, int) and not -_INT64 <= value < _INT64:
     raise errors.InputError(
@@ -456,8 +456,8 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
     )
 
 
-def _range(limits: Mapping[str, Any]) -> str:
-  """Returns a range in words, such as "at least 0 and below 1"."""
+def range_of(limits: Mapping[str, Any]) -> str:
+  """Returns a range in words, such as "at least 0 and below 1"; or ""."""
   words = {
       "at least": limits["low"],
       "above": limits["above"],

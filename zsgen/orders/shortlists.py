@@ -13,8 +13,6 @@ what they found, so that all of them have the same lists.
 
 from collections.abc import Sequence
 
-import jax
-from jax.experimental import multihost_utils
 import numpy as np
 
 from zsgen.orders import embeddings, similarity
@@ -137,6 +135,8 @@ def make(
   Returns:
     The shortlists, as `picks` has them.
   """
+  import jax
+
   lists = [Shortlist(pick, len(heldout), size) for pick in picks]
   mine = np.array_split(np.arange(len(train)), jax.process_count())
   share = mine[jax.process_index()]
@@ -151,6 +151,9 @@ def make(
 
 def _of_all_processes(cells: np.ndarray) -> np.ndarray:
   """Candidates of every process, uint64 [M, P * K], of [M, K] in each."""
+  import jax
+  from jax.experimental import multihost_utils
+
   if jax.process_count() == 1:
     return cells
   # jax has no 64-bit integers unless told: two halves each.

@@ -8,8 +8,6 @@ import os
 import pathlib
 import platform
 
-import jax
-
 from zsgen.core import artifacts, config, plugins, schema
 from zsgen.core.hosts import agreement
 
@@ -66,6 +64,8 @@ def collect(
 
 def _software() -> dict[str, str]:
   """Returns the versions of Python and libraries, and their settings."""
+  import jax
+
   versions = {name: _version(name) for name in _LIBRARIES}
   versions["Python"] = ".".join(platform.python_version_tuple()[:2])
   named = {f"the version of {name}": v for name, v in versions.items()}

@@ -17,8 +17,6 @@ import threading
 import time
 from typing import NoReturn
 
-import jax
-
 from zsgen.core import errors, terminal
 from zsgen.core.hosts import service
 
@@ -58,6 +56,8 @@ def tell(error: BaseException) -> None:
   """Says to the other processes that this one fails."""
   if _over.is_set():
     return
+  import jax
+
   _over.set()
   code = 2 if isinstance(error, errors.InputError) else 1
   said = told(error) or f"{type(error).__name__}: {_first_line(error)}"
@@ -70,16 +70,20 @@ def tell(error: BaseException) -> None:
 
 def told(error: BaseException) -> str:
   """What to say of an error that another process's end made; "" of others."""
+  if not service.several() or not any(w in str(error) for w in _BROKEN):
+    return ""
+  import jax
+
   # Which kind it is differs between collectives.
   if not isinstance(error, jax.errors.JaxRuntimeError | ValueError):
-    return ""
-  if not service.several() or not any(w in str(error) for w in _BROKEN):
     return ""
   return f"another process is gone ({_first_line(error)}). {_AGAIN}"
 
 
 def leave(code: int) -> NoReturn:
   """Exits at once: at an orderly exit jax waits for the other processes."""
+  import jax
+
   sys.stdout.flush()
   sys.stderr.flush()
   with contextlib.suppress(jax.errors.JaxRuntimeError):
@@ -97,6 +101,8 @@ def leave(code: int) -> NoReturn:
 
 def _listen() -> None:
   """Waits for a failure of another process, or for the end of this one."""
+  import jax
+
   while not _over.is_set():
     try:
       found = service.look_up(_FAILED, _SLICE)

@@ -8,10 +8,8 @@ import os
 import re
 import signal
 import threading
+from typing import TYPE_CHECKING
 import warnings
-
-import jax
-from jax._src import clusters  # What jax's own start looks at.
 
 from zsgen.core import config, errors, terminal
 from zsgen.core.hosts import (
@@ -22,6 +20,9 @@ from zsgen.core.hosts import (
     service,
     signals,
 )
+
+if TYPE_CHECKING:
+  from jax._src import clusters
 
 # Seconds without a sign of life after which jax ends all other processes.
 _HEARTBEAT = 30
@@ -83,6 +84,8 @@ def start(
     InputError: options are missing, other processes cannot be reached, or the
       processes differ.
   """
+  import jax
+
   if not jax.distributed.is_initialized():
     place = _place(asked)
     if place is None:
@@ -148,8 +151,10 @@ def _option(asked: config.Hosts, name: str) -> str | int | None:
   return int(found)
 
 
-def _cluster() -> type[clusters.ClusterEnv] | None:
+def _cluster() -> "type[clusters.ClusterEnv] | None":
   """Returns the cluster that jax finds by itself, or None."""
+  from jax._src import clusters  # What jax's own start looks at.
+
   with warnings.catch_warnings():
     # In a container on Kubernetes, of a package that is not there.
     warnings.simplefilter("ignore")
@@ -159,7 +164,7 @@ def _cluster() -> type[clusters.ClusterEnv] | None:
   return None
 
 
-def _number(cluster: type[clusters.ClusterEnv], name: str) -> int:
+def _number(cluster: "type[clusters.ClusterEnv]", name: str) -> int:
   """Returns the count of processes, or this one's index, of a cluster."""
   try:
     if name == "count":
@@ -180,6 +185,8 @@ def _start_jax(place: Place, wait: float) -> None:
     place: the place of this process.
     wait: seconds to wait for the others if they have not connected before.
   """
+  import jax
+
   before = signal.getsignal(signal.SIGTERM)
   # Stacks of all threads would hide the reason of an abort of jax.
   faulthandler.disable()

@@ -2,12 +2,14 @@
 
 The one module that knows jax's coordination service: a table of strings in
 process 0, which needs no device and no program. A run of one process has none.
+Importing this module does not import jax: tools on stores and orders do without.
 """
 
-import jax
-from jax._src import distributed  # Nothing public takes messages.
+import sys
+from typing import TYPE_CHECKING, Any
 
-_STATE = distributed.global_state
+if TYPE_CHECKING:
+  from jax._src import distributed
 
 
 def several() -> bool:
@@ -17,12 +19,18 @@ def several() -> bool:
 
 def count() -> int:
   """Processes of the run."""
-  return _STATE.num_processes if jax.distributed.is_initialized() else 1
+  if "jax" not in sys.modules:
+    return 1  # Nothing else connects processes.
+  import jax
+
+  if not jax.distributed.is_initialized():
+    return 1
+  return _state().num_processes
 
 
 def index() -> int:
   """The number of this process."""
-  return _STATE.process_id if several() else 0
+  return _state().process_id if several() else 0
 
 
 def is_first() -> bool:
@@ -36,8 +44,10 @@ def publish(key: str, value: str) -> None:
   Raises:
     JaxRuntimeError: process 0 is gone.
   """
+  import jax
+
   try:
-    _STATE.client.key_value_set(key, value)
+    _client().key_value_set(key, value)
   except jax.errors.JaxRuntimeError as error:
     if "ALREADY_EXISTS" not in str(error):
       raise
@@ -56,10 +66,12 @@ def look_up(key: str, seconds: float = 0.0) -> str | None:
   Raises:
     JaxRuntimeError: process 0 is gone.
   """
+  import jax
+
   try:
     if not seconds:
-      return _STATE.client.key_value_try_get(key)
-    return _STATE.client.blocking_key_value_get(key, int(1000 * seconds))
+      return _client().key_value_try_get(key)
+    return _client().blocking_key_value_get(key, int(1000 * seconds))
   except jax.errors.JaxRuntimeError as error:
     if "NOT_FOUND" in str(error) or "DEADLINE_EXCEEDED" in str(error):
       return None
@@ -83,4 +95,18 @@ def add_one(key: str) -> int:
   Raises:
     JaxRuntimeError: process 0 is gone.
   """
-  return _STATE.client.key_value_increment(key, 1)
+  return _client().key_value_increment(key, 1)
+
+
+def _state() -> "distributed.State":
+  """Returns what jax knows of the processes that have joined."""
+  from jax._src import distributed  # Nothing public takes messages.
+
+  return distributed.global_state
+
+
+def _client() -> Any:
+  """Returns the connection to process 0."""
+  client = _state().client
+  assert client is not None, "the processes have not joined"
+  return client

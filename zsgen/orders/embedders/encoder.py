@@ -11,15 +11,18 @@ import functools
 import itertools
 import pathlib
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from zsgen.core import errors, hosts, hub, registry
 from zsgen.core.schema import option
-from zsgen.models import encoder_files
-from zsgen.orders.embedders import batches, encoded, parts
+from zsgen.orders.embedders import encoded, parts
+
+# These import jax, which tools on orders do without.
+if TYPE_CHECKING:
+  from zsgen.models import encoder_files
+  from zsgen.orders.embedders import batches
 
 # Texts of a chunk.
 _CHUNK = 8192
@@ -114,6 +117,10 @@ class Encoder:
       InputError: the encoder's files do not fit, a vector is not finite, or
         what another process has written is not seen.
     """
+    import jax
+
+    from zsgen.orders.embedders import batches
+
     count, width = len(training), self._files.arch.width
     partial.mkdir(parents=True, exist_ok=True)
     chunks = [
@@ -141,7 +148,7 @@ class Encoder:
 
   def _encode(
       self,
-      devices: batches.Devices,
+      devices: "batches.Devices",
       chunk: parts.Chunk,
       texts: list[str],
       progress: _Progress,
@@ -161,7 +168,9 @@ class Encoder:
     chunk.finish(devices.encode(texts, chunk.done.copy(), keep))
 
   @functools.cached_property
-  def _files(self) -> encoder_files.Files:
+  def _files(self) -> "encoder_files.Files":
+    from zsgen.models import encoder_files
+
     dtypes = dict.fromkeys(DTYPES)
     errors.choose(dtypes, self.dtype, "the encoder's dtype")
     directory = hub.locate(
