@@ -14,7 +14,11 @@ import re
 import typing
 from typing import Any, NamedTuple
 
+from zsgen import rewrites
 from zsgen.core import config, plugins, registry, schema
+
+# The pages have the options of the plug-in in the tree.
+plugins.load(rewrites.PLUGINS)
 
 DIRECTORY = pathlib.Path(__file__).parent
 _BEGIN = "<!-- Written by `python -m docs.options`. -->"
@@ -23,6 +27,7 @@ _END = "<!-- End of the tables of options. -->"
 PAGES: dict[str, tuple[type, str]] = {
     "arrangements": (config.Order, "config.order"),
     "data": (config.Data, "config.data"),
+    "evaluations": (config.Eval, "config.evals.NAME"),
 }
 
 
@@ -107,11 +112,11 @@ def _table(rows: Any, selector: str = "", owners: Any = None) -> str:
 
 
 def _built_in(kind: str) -> list[registry.Component]:
-  """Returns the components of a kind that no plug-in registers."""
+  """Returns the components of a kind that are in this package."""
   return [
       component
       for component in registry.components(kind)
-      if plugins.digest(component) is None
+      if component.module.startswith("zsgen.")
   ]
 
 

@@ -13,7 +13,8 @@ import types
 import typing
 from typing import Any
 
-from zsgen.core import config, registry, schema
+from zsgen import rewrites
+from zsgen.core import config, plugins, registry, schema
 
 FILE = "tests/campaigns/option_config.py"
 _PARTS = [{"arrangement": "random", "budget": 8}]
@@ -191,7 +192,8 @@ class Case:
 
 
 def cases() -> list[Case]:
-  """All of them."""
+  """Returns all of them, those of the plug-in in the tree too."""
+  plugins.load(rewrites.PLUGINS)
   return [*_of_section(config.Config, "", False), *_crossed()]
 
 
