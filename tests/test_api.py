@@ -119,7 +119,7 @@ def test_the_blocks_of_the_page_run(root, tmp_path, monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", page, re.S):
       exec(block, namespace)  # The page is ours.
   finally:  # Other tests compare what is registered with the docs.
-    registry._COMPONENTS["arrangement"].pop("reverse", None)
+    registry._COMPONENTS["arrangement"].pop("backwards", None)
   assert namespace["result"].report.is_file()
   assert "Did you mean" in str(namespace["message"])
   assert namespace["order"].ids.tolist()

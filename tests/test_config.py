@@ -58,8 +58,11 @@ def test_overrides_are_kept():
             "a URL; it must be a local path",
         ),
         ({"order": {"text": "x" * 10**5}}, r"…  ?\(100,002 characters\)"),
-        ({"data": {"module": "x" * 5000}}, "must have at most 4,096"),
-        ({"data": {"module": "\ud800"}}, "is not Unicode"),
+        (
+            {"data": {"source": "seqio", "module": "x" * 5000}},
+            "must have at most 4,096",
+        ),
+        ({"data": {"source": "seqio", "module": "\ud800"}}, "is not Unicode"),
         ({"lora": {"targets": "("}}, "not a regular expression: missing"),
         ({"lora": {"targets": "(?:" * 999 + ")" * 999}}, "not a regular expr"),
         (
@@ -119,10 +122,11 @@ def test_ends_of_ranges_are_in_them():
 
 
 def test_machine_options_are_no_science():
-  base = config_lib.check({})
+  base = config_lib.check({"data": {"source": "table"}})
   machine = config_lib.check(
       {
-          "data": {"feed": "seqio", "path": "/elsewhere"},
+          "data": {"source": "table", "feed": "seqio", "path": "/elsewhere"},
+          "plugins": (),
           "machine": {
               "mesh": {"fsdp": 2},
               "save_every": 7,

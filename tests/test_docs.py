@@ -3,26 +3,28 @@
 import dataclasses
 import importlib.util
 import itertools
-import pathlib
 import re
 
 from PIL import Image
 import pytest
 
-from zsgen import evals
+from docs import options
+from zsgen import rewrites
 from zsgen.core import config as config_lib
-from zsgen.core import errors, registry
+from zsgen.core import plugins, registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
-from zsgen.data.prompts import requests, templates
 from zsgen.data.sources import draws, synth
 from zsgen.orders import arrangements
 
 IMAGES = "images/arrangements"
+# The pages have its source and tokenizer too.
+plugins.load(rewrites.PLUGINS)
 
 
 @pytest.fixture(scope="module")
 def page(root) -> str:
-  return (root / "docs" / "arrangements.md").read_text("utf-8")
+  text = (root / "docs" / "arrangements.md").read_text("utf-8")
+  return text.partition("\n## Options\n")[0]  # Those tables are generated.
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def pictures(root):
 
 @pytest.fixture(scope="module")
 def data_page(root) -> str:
-  return (root / "docs" / "data.md").read_text("utf-8")
+  text = (root / "docs" / "data.md").read_text("utf-8")
+  return text.partition("\n## Options\n")[0]  # Those tables are generated.
 
 
 def _named(order: config_lib.Order) -> set[str]:
@@ -81,6 +84,14 @@ def test_every_option_and_choice_of_an_order_is_on_the_page(page):
       assert re.search(rf"[`\"]{re.escape(choice)}[`\"]", page), choice
 
 
+@pytest.mark.parametrize("name", options.PAGES)
+def test_the_tables_of_options_are_those_of_the_registry(name):
+  text = (options.DIRECTORY / f"{name}.md").read_text("utf-8")
+  assert (
+      options.update(name) == text
+  ), f"docs/{name}.md is out of date: run `python -m docs.options`"
+
+
 @pytest.mark.parametrize("name", ["arrangements", "data"])
 def test_links_inside_a_page_lead_somewhere(root, name):
   page = (root / "docs" / f"{name}.md").read_text("utf-8")
@@ -104,16 +115,7 @@ def test_pictures_show_what_arrangements_give_now(pictures):
     ), f"{name}.png is out of date: run `python -m docs.pictures`"
 
 
-def _refusal(data: config_lib.Data, scratch: pathlib.Path) -> str:
-  """Why a source does not take options; nothing is there for it to read."""
-  try:
-    sources.load(dataclasses.replace(data, path="", module=""), 0, scratch)
-  except errors.InputError as error:
-    return str(error)
-  return ""
-
-
-def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
+def test_every_snippet_on_data_is_a_config(data_page):
   shown = set()
   for snippet in re.findall(r"```python\n(.*?)```", data_page, re.S):
     if "import " in snippet:
@@ -122,10 +124,10 @@ def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
     exec(snippet, {"config": config})
     data = config_lib.check(config).data
     shown.add(data.source)
-    assert not re.search("not read|unknown", _refusal(data, tmp_path)), snippet
+    sources.check(data)
     prompts.get(data, tokenizers.Bytes(), seed=0)
   # The two embedded suites have the same lines.
-  assert set(sources.SOURCES) - shown <= {"synth"}
+  assert set(registry.names("source")) - shown <= {"synth"}
 
 
 def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
@@ -141,39 +143,23 @@ def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
   assert names["evaluator"].eval_tasks
 
 
-def test_the_table_of_sources_has_the_options_of_each(data_page, tmp_path):
+def test_the_table_of_sources_has_the_options_of_each(data_page):
   rows = re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", data_page, re.M)
-  told = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
-  values = {
-      "path": "x",
-      "dataset": "x",
-      "module": "x",
-      "track": "xlingual",
-      "fields": config_lib.Fields(task="x"),
-      "heldout": {"heldout": config_lib.Heldout(share=0.1)},
-      "on_bad_row": "skip",
-      "deduplicate": True,
-      "draw": "first",
-  }
-
-  def reads(source: str, option: str) -> bool:
-    data = config_lib.build(
-        config_lib.Data, source=source, **{option: values[option]}
-    )
-    try:
-      sources.load(data, 0, tmp_path)
-    except errors.InputError as error:
-      return "does not read it" not in str(error)
-    return True
-
-  assert told == {
-      source: {option for option in values if reads(source, option)}
-      for source in sources.SOURCES
+  shown = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
+  assert shown == {
+      component.name: {
+          field.name
+          for field in schema.own_fields(config_lib.Data, component.options)
+      }
+      for component in registry.components("source")
   }
 
 
 def test_every_option_and_name_of_data_is_on_the_page(data_page):
-  for kind in (config_lib.Data, config_lib.Heldout, config_lib.Fields):
+  kinds = [config_lib.Data, config_lib.Heldout, config_lib.Fields]
+  for kind in ("source", "prompt", "template", "tokenizer"):
+    kinds += [component.options for component in registry.components(kind)]
+  for kind in kinds:
     for field in dataclasses.fields(kind):
       assert re.search(rf"[`.]{field.name}\b", data_page), field.name
       for choice in field.metadata.get("choices", ()):
@@ -183,11 +169,11 @@ def test_every_option_and_name_of_data_is_on_the_page(data_page):
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        ("source", sources.SOURCES),
+        ("source", registry.names("source")),
         ("draw", draws.DRAWS),
-        ("prompt", requests.REQUESTS),
-        ("template", templates.TEMPLATES),
-        ("tokenizer", tokenizers.TOKENIZERS),
+        ("prompt", registry.names("prompt")),
+        ("template", registry.names("template")),
+        ("tokenizer", registry.names("tokenizer")),
     ],
 )
 def test_the_table_of_names_has_them_all(data_page, option, known):
@@ -220,22 +206,14 @@ def test_evaluations(root):
     config = config_lib.defaults()
     exec(snippet, {"config": config})
     config_lib.check(config)
-  rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.M))
-  assert rows == {
-      field.name: (
-          f'`"{field.default}"`'
-          if isinstance(field.default, str)
-          else str(field.default)
-      )
-      for kind in (
-          config_lib.Eval,
-          *(each.options for each in registry.components("evaluator")),
-      )
-      for field in dataclasses.fields(kind)
-  }
-  for kind in evals.names():
+  for component in registry.components("evaluator"):
+    kind = component.name
+    if not component.module.startswith("zsgen.evals."):
+      continue  # Of a plug-in.
     assert (
         f"\n## {kind}\n" in text
         or f": `{kind}` answers with" in text
         or f", `{kind}` with the answer" in text
     )
+    for metric in component.build.declaration.metrics:
+      assert f"/{metric.name}`" in text, metric.name

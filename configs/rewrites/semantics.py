@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import ml_collections
 
-from zsgen.data.sources.rewrites import patterns
+from zsgen.rewrites.source import patterns
 
 # Beside this file, from whatever directory it is started.
 _FILE = pathlib.Path(__file__).with_name("tiers.py")

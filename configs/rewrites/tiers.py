@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from zsgen import rewrites
 from zsgen.core import config as config_lib
 from zsgen.core import errors
-from zsgen.data.sources.rewrites import limits
 from zsgen.models import presets
+from zsgen.rewrites.source import limits
+from zsgen.rewrites.source import options as options_lib
 
 # Of these options, and of seeds, runs of one experiment differ.
 Points = Mapping[str, Mapping[str, Any]]
@@ -152,6 +154,7 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
   size = errors.choose(TIERS, tier, "the tier, --config=FILE:TIER")
   config = config_lib.defaults()
   config.name = f"rewrites_{experiment}_{tier}"
+  config.plugins = rewrites.PLUGINS
   config.data.source = "rewrites"
   config.data.prompt = "joined"
   config.data.tokenizer = "rewrites"
@@ -159,7 +162,6 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
   config.order.update(order(size.examples, size.batch * size.steps))
   config.model.update(_model(size))
   config.train.update(_train(size))
-  config.plugins = ("zsgen.rewrites.evaluator",)
   config.evals = _evals(size)
   config.machine.save_every = size.every
   config.machine.layouts = 1  # Rows are of one length.
@@ -174,7 +176,7 @@ def lengths(
   options = config.data.rewrites
   options.x_length = options.y_length = pattern
   options.z_length = length
-  tokens = limits.tokens(config_lib.Rewrites(**options.to_dict()))
+  tokens = limits.tokens(options_lib.Rewrites(**options.to_dict()))
   config.model.max_positions = tokens
   config.evals.written.max_new_tokens = length + 1  # And the end.
   return config

@@ -13,7 +13,8 @@ import types
 import typing
 from typing import Any
 
-from zsgen.core import config, registry, schema
+from zsgen import rewrites
+from zsgen.core import config, plugins, registry, schema
 
 FILE = "tests/campaigns/option_config.py"
 _PARTS = [{"arrangement": "random", "budget": 8}]
@@ -42,12 +43,17 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         **_REWRITES,
         "data.rewrites.subsample": 0.5,
     },
-    "data.shots": {"data.prompt": "niv2", "data.shots": 0},
-    "data.negative_shots": {"data.prompt": "niv2", "data.shots": 0},
-    "data.prompt_tokens": {"data.prompt": "niv2", "data.shots": 0},
-    "data.explanations": {"data.prompt": "niv2", "data.shots": 0},
-    "data.task_name": {"data.prompt": "niv2", "data.shots": 0},
-    "data.definition": {"data.prompt": "niv2", "data.shots": 0},
+    **{
+        f"data.{name}": {"data.prompt": "niv2", "data.shots": 0}
+        for name in (
+            "shots",
+            "negative_shots",
+            "prompt_tokens",
+            "explanations",
+            "task_name",
+            "definition",
+        )
+    },
     "order.clusters": {
         "order.arrangement": "cluster",
         "order.by": "kmeans",
@@ -186,49 +192,62 @@ class Case:
 
 
 def cases() -> list[Case]:
-  """All of them."""
+  """Returns all of them, those of the plug-in in the tree too."""
+  plugins.load(rewrites.PLUGINS)
   return [*_of_section(config.Config, "", False), *_crossed()]
 
 
-def _of_section(kind: type, place: str, machine: bool) -> Iterator[Case]:
-  """Cases of the fields of a section."""
+def _of_section(
+    kind: type,
+    place: str,
+    machine: bool,
+    context: Mapping[str, Any] = types.MappingProxyType({}),
+) -> Iterator[Case]:
+  """Cases of the fields of a section, and of the components it may select."""
   hints = typing.get_type_hints(kind, vars(config))
   for field in dataclasses.fields(kind):
-    path = f"{place}{field.name}"
-    own = machine or field.metadata.get("machine", False)
-    hint = hints[field.name]
-    if "of" in field.metadata:
-      names = {"evals": "heldout", "targets": "low"}
-      if path in names:
-        inner = f"{path}.{names[path]}."
-        yield from _of_section(field.metadata["of"], inner, own)
-      for value in (3, None, [], "x", {"a b": {}}, {"..": {}}, {"": {}}):
-        yield Case(path, value, {}, machine=own)
-    elif dataclasses.is_dataclass(hint):
-      yield from _of_section(hint, f"{path}.", own)
-      yield Case(path, 3, {}, machine=own)
-    else:
-      yield from _of_field(path, hint, field, own)
-  yield from _of_components(kind, place, machine)
-
-
-def _of_components(kind: type, place: str, machine: bool) -> Iterator[Case]:
-  """Cases of the options that components add to a section."""
+    yield from _of_option(place, hints[field.name], field, machine, context)
   seen = set()
   for selector, field in schema.selectors(kind).items():
     for component in registry.components(field.metadata["selects"]):
-      context = {f"{place}{selector}": component.name}
+      selected = {f"{place}{selector}": component.name}
       hints = typing.get_type_hints(component.options)
-      for own in dataclasses.fields(component.options):
+      for own in schema.own_fields(kind, component.options):
         if own.name not in seen:
           seen.add(own.name)
-          yield from _of_field(
-              f"{place}{own.name}",
-              hints[own.name],
-              own,
-              machine or own.metadata.get("machine", False),
-              context,
-          )
+          yield from _of_option(place, hints[own.name], own, machine, selected)
+
+
+def _of_option(
+    place: str,
+    hint: Any,
+    field: dataclasses.Field,
+    machine: bool,
+    context: Mapping[str, Any],
+) -> Iterator[Case]:
+  """Cases of one option, or of the section that it is.
+
+  Args:
+    place: the name of its section, with a dot.
+    hint: its type.
+    field: its default and range.
+    machine: whether its section may never change a result.
+    context: what selects the component that has it.
+  """
+  path = f"{place}{field.name}"
+  own = machine or field.metadata.get("machine", False)
+  if "of" in field.metadata:
+    names = {"evals": "heldout", "targets": "low"}
+    if path in names:
+      inner = f"{path}.{names[path]}."
+      yield from _of_section(field.metadata["of"], inner, own)
+    for value in (3, None, [], "x", {"a b": {}}, {"..": {}}, {"": {}}):
+      yield Case(path, value, context, machine=own)
+  elif dataclasses.is_dataclass(hint):
+    yield from _of_section(hint, f"{path}.", own, context)
+    yield Case(path, 3, context, machine=own)
+  else:
+    yield from _of_field(path, hint, field, own, context)
 
 
 def _of_field(
@@ -236,7 +255,7 @@ def _of_field(
     hint: Any,
     field: dataclasses.Field,
     machine: bool,
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any],
 ) -> Iterator[Case]:
   """Cases of one field.
 
@@ -248,7 +267,7 @@ def _of_field(
     context: what selects the component that has it; see also `CONTEXTS`.
   """
   fits = [name for name in CONTEXTS if _is_under(path, name)]
-  context = CONTEXTS[max(fits, key=len)] if fits else context or {}
+  context = CONTEXTS[max(fits, key=len)] if fits else context
   limits, right = field.metadata, _RIGHT.get(path)
   is_tuple = typing.get_origin(hint) is tuple
   kind = typing.get_args(hint)[0] if is_tuple else hint

@@ -9,12 +9,14 @@ import json
 import ml_collections
 
 import zsgen
+from zsgen import rewrites
 
 
 def get_config(options: str = "{}") -> ml_collections.ConfigDict:
   """An experiment of seconds, with every section that can have fields."""
   config = zsgen.default_config()
   config.name = "options"
+  config.plugins = rewrites.PLUGINS
   config.data.update(train_instances=2, heldout_instances=1)
   config.order.update(arrangement="random", budget=8)
   config.model.update(

@@ -326,7 +326,7 @@ def _data(**options) -> config.Data:
     [
         ({"module": ""}, "config.data.module: is empty"),
         ({"dataset": ""}, "config.data.dataset: is empty"),
-        ({"path": "x"}, "config.data.path: 'x' is not for seqio"),
+        ({"path": "x"}, "config.data.path is not an option"),
         ({"heldout": {}}, "config.data.heldout: is empty"),
         ({"heldout": {"a": config.Heldout(split="train")}}, "takes the split"),
         ({"fields": config.Fields(split="s")}, "has splits of its own"),

@@ -233,7 +233,7 @@ def test_files_elsewhere_are_not_read(prepared, tmp_path):
     [
         ({"dataset": ""}, "config.data.dataset: is empty"),
         ({"path": ""}, "config.data.path: is empty"),
-        ({"module": "m"}, "config.data.module: 'm' is for seqio"),
+        ({"module": "m"}, "config.data.module is not an option"),
         ({"heldout": {}}, "config.data.heldout: is empty"),
     ],
 )

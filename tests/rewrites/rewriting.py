@@ -18,7 +18,7 @@ def config(**options) -> config_lib.Config:
       for name in ("unseen", "seen")
   }
   evals["written"] = {"type": "generate", "split": "unseen"}
-  small = {"x_length": 3, "y_length": 3, "z_length": 9}
+  small = {"x_length": 3, "y_length": 3, "z_length": 9, "unseen": 100}
   return config_lib.check(
       {
           "data": {

@@ -13,10 +13,10 @@ from launch import sweep
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.data import sources, suite
-from zsgen.data.sources.rewrites import limits, rules
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements
 from zsgen.rewrites import report as rewrites
+from zsgen.rewrites.source import limits, rules
 
 NAMES = (
     "diversity",

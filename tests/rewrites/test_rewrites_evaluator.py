@@ -4,20 +4,18 @@ import jax
 import numpy as np
 
 import zsgen
-from zsgen import evals
+from zsgen import evals, rewrites
 from zsgen.core import config, plugins
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.data.sources import rewrites
 from zsgen.evals import api, metrics
 from zsgen.models import model as model_lib
-
-PLUGINS = ("zsgen.rewrites.evaluator",)
+from zsgen.rewrites import source
 
 
 def test_parts_of_the_examples_are_reported(tmp_path):
   values = {
-      "plugins": PLUGINS,
+      "plugins": rewrites.PLUGINS,
       "data": {
           "source": "rewrites",
           "prompt": "joined",
@@ -45,7 +43,7 @@ def test_parts_of_the_examples_are_reported(tmp_path):
   )
   evaluator = evals.make("new", checked.evals["new"], context)
   right = store.loss_lengths[evaluator.ids].astype(np.float32)
-  kinds = [rewrites.kind_of(key) for key in store.keys(evaluator.ids)]
+  kinds = [source.kind_of(key) for key in store.keys(evaluator.ids)]
   right[[kind == "noop" for kind in kinds]] = 0  # Only they are wrong.
   values = evaluator.judged(right).metrics
   assert values["new/has_op_exact_match"] == values["new/op1_exact_match"] == 1
@@ -63,7 +61,9 @@ def test_parts_of_the_examples_are_reported(tmp_path):
 
 
 def test_its_source_enters_the_names_of_runs():
-  plugins.load(PLUGINS)
   spec = config.build(config.Eval, type="rewrites")
-  assert evals.science(spec)["plugin"] == plugins.digests()[PLUGINS[0]]
+  assert (
+      evals.science(spec)["plugin"]
+      == plugins.digests()["zsgen.rewrites.evaluator"]
+  )
   assert "plugin" not in evals.science(config.Eval())

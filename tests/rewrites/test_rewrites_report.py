@@ -138,6 +138,7 @@ def test_families(tmp_path):
       (known[:2], {1000: 0.7}),
   ):
     free = {"heldout_families": known, "heldout_ks": (1,)}
+    free |= {"x_length": 9, "y_length": 9, "z_length": 9, "unseen": 10}
     _write(tmp_path, curve, families=families, ks=(3,), **free)
   states = _outcomes(tmp_path)
   assert states["E1"].state == "not run"
@@ -167,7 +168,7 @@ def test_occurrences(tmp_path):
 
 
 def test_encrypted(tmp_path):
-  options = {"noop_share": 0.4, "cipher": 3}
+  options = {"noop_share": 0.4, "cipher": 3, "examples": 2000}
   _write(tmp_path, {10: 0.41, 900: 0.8}, **options)
   assert _states(tmp_path)["E6 half (surrogate)"] == "not run"
   half = {"subsample": 0.5, **options}
@@ -297,11 +298,12 @@ def test_what_cannot_be_reported(tmp_path, capsys):
   with pytest.raises(errors.InputError, match="Report them apart"):
     rewrites.write([tmp_path])
   values = artifacts.read_json(other / "config.json")
+  rules = values["data"].pop("rewrites")
   values["data"]["source"] = "synth"
   artifacts.write_json(other / "config.json", values)
   with pytest.raises(errors.InputError, match="source is 'synth'"):
     rewrites.write([path, other])
-  values["data"]["source"] = "rewrites"
+  values["data"] |= {"source": "rewrites", "rewrites": rules}
   del values["evals"]["unseen"]
   artifacts.write_json(other / "config.json", values)
   with pytest.raises(errors.InputError, match="nothing to report"):

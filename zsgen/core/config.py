@@ -69,13 +69,19 @@ class Heldout:
 class Fields:
   """Names of the columns of the user's own tables; "" for none."""
 
+  # The name of the task.
   task: str = option("task")
+  # The question.
   input: str = option("input")
   # An answer, or a list of them.
   target: str = option("target")
+  # The instruction of the task.
   definition: str = option("")
+  # The category of the task.
   category: str = option("")
+  # The split that the row is in.
   split: str = option("")
+  # The publisher's id of the row.
   key: str = option("")
   # A list of answers to choose from, the right one among them.
   choices: str = option("")
@@ -253,7 +259,7 @@ class Train:
   # Share of the peak that it ends at.
   final_share: float = option(0.1, low=0.0, high=1.0)
   # How it falls from the peak to that share.
-  schedule: str = option("cosine", choices=("cosine", "linear"))
+  schedule: str = selector("cosine", "schedule")
   # Steps of linear warm-up, fewer than the order has.
   warmup_steps: int = option(0, low=0)
   # Decay of Adam's first moment, below 1.
@@ -283,7 +289,7 @@ class Eval:
   """
 
   # A name in zsgen/evals; docs/evaluations.md shows them all.
-  type: str = selector("loss", "evaluator")
+  type: str = selector("loss", "evaluator", bare=True)
   # The held-out set.
   split: str = option("heldout")
   # Examples that are evaluated, always the same ones: the first of each task,

@@ -122,7 +122,7 @@ def _check_registers(module: types.ModuleType, where: str) -> None:
     raise errors.InputError(
         f"{where}: the module {module.__name__!r} ({module.__file__}) registers"
         " no component. Decorate a function of it, such as with"
-        " @zsgen.register.arrangement('my_name'), or leave it out."
+        " @zsgen.register_arrangement('my_name'), or leave it out."
     )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import pkgutil
 import threading
 from typing import Any, TypeVar
@@ -173,11 +174,18 @@ def _discover(kind: str) -> dict[str, Component]:
 
 
 def _import_package(name: str) -> None:
-  """Imports a module or, if it is a package, all modules directly in it."""
+  """Imports a module or, if it is a package, the components in it.
+
+  Those are the modules directly in it whose source names the registry. Others,
+  some of which import jax, are left to the code that needs them.
+  """
   package = importlib.import_module(name)
   for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
-    if module.name != "__main__":
-      importlib.import_module(f"{name}.{module.name}")
+    full_name = f"{name}.{module.name}"
+    spec = importlib.util.find_spec(full_name)
+    source = spec.loader.get_source(full_name)
+    if module.name != "__main__" and "registry" in (source or "registry"):
+      importlib.import_module(full_name)
 
 
 def _check_options(options: type, what: str) -> None:

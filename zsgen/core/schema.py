@@ -84,16 +84,25 @@ def option(
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 
 
-def selector(default: str, kind: str, optional: bool = False) -> Any:
+def selector(
+    default: str, kind: str, optional: bool = False, bare: bool = False
+) -> Any:
   """Returns a field that names a component, whose options the section has too.
 
   Args:
     default: the name of the component if a config does not set the option.
     kind: one of `registry.KINDS`.
     optional: whether "" selects no component.
+    bare: whether the default component has no options. Then a section with the
+      default does not import the components of this kind.
   """
   field = option(default)
-  metadata = {**field.metadata, "selects": kind, "optional": optional}
+  metadata = {
+      **field.metadata,
+      "selects": kind,
+      "optional": optional,
+      "bare": bare,
+  }
   return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -118,6 +127,8 @@ def selected(
 ) -> list[registry.Component]:
   """Returns the components that the values of a section select.
 
+  Bare defaults, see `selector`, are not among them.
+
   Args:
     kind: the section's dataclass.
     values: its options; selectors that are missing have their default.
@@ -131,7 +142,8 @@ def selected(
     value = _value(
         str, field.metadata, values.get(name, field.default), f"{where}.{name}"
     )
-    if value or not field.metadata["optional"]:
+    is_bare = field.metadata["bare"] and value == field.default
+    if not is_bare and (value or not field.metadata["optional"]):
       components.append(
           registry.component(
               field.metadata["selects"], value, f"{where}.{name}"
@@ -450,7 +462,7 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
   ):
     why = f": {limits['why']}" if limits["why"] else ""
     raise errors.InputError(
-        f"{where} is {show(value)}; it must be {_range(limits)}{why}."
+        f"{where} is {show(value)}; it must be {range_of(limits)}{why}."
     )
   if isinstance(value, int) and not -_INT64 <= value < _INT64:
     raise errors.InputError(
@@ -458,8 +470,8 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
     )
 
 
-def _range(limits: Mapping[str, Any]) -> str:
-  """Returns a range in words, such as "at least 0 and below 1"."""
+def range_of(limits: Mapping[str, Any]) -> str:
+  """Returns a range in words, such as "at least 0 and below 1"; or ""."""
   words = {
       "at least": limits["low"],
       "above": limits["above"],

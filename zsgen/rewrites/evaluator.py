@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 
 from zsgen.core import registry
-from zsgen.data.sources import rewrites
 from zsgen.evals import exact
+from zsgen.rewrites import source as rewrites
 
 NAME = "rewrites"
 

@@ -4,14 +4,13 @@ Everything that a sweep varies is an array in `Hyper`, so that one compiled
 step serves every learning rate, and a population can carry its own.
 """
 
-import math
 from typing import Any, NamedTuple
 
 from jax import numpy as jnp
 import numpy as np
 import optax
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, registry, schema
 
 
 class Hyper(NamedTuple):
@@ -49,9 +48,11 @@ def check_steps(train: config.Train, steps: int) -> None:
 
 def learning_rate(train: config.Train, step: int, steps: int) -> float:
   """Falls from the peak at step 0 to its `final_share` at `steps`."""
-  left = 1 - step / steps
-  if train.schedule == "cosine":
-    left = 0.5 * (1 + math.cos(math.pi * step / steps))
+  schedule = registry.component(
+      "schedule", train.schedule, "config.train.schedule"
+  )
+  options = schema.options_of(train, schedule.options)
+  left = schedule.build(step, steps, options)
   share = train.final_share + (1 - train.final_share) * left
   warm = min(1.0, (step + 1) / (train.warmup_steps + 1))
   return train.learning_rate * share * warm

@@ -8,7 +8,7 @@ import os
 import pathlib
 import platform
 
-from zsgen.core import artifacts, config, schema
+from zsgen.core import artifacts, config, plugins, schema
 from zsgen.core.hosts import agreement
 
 # Libraries that affect what all processes compute or agree on.
@@ -59,7 +59,7 @@ def collect(
   options["--stage"] = ", ".join(stages)
   options["--workdir"] = os.path.abspath(workdir)
   facts = {name: agreement.fact(value) for name, value in options.items()}
-  return facts | _software() | _sources()
+  return facts | _software() | _sources() | _plugins()
 
 
 def _software() -> dict[str, str]:
@@ -82,6 +82,14 @@ def _version(name: str) -> str:
     return importlib.metadata.version(name)
   except importlib.metadata.PackageNotFoundError:
     return "(not installed)"
+
+
+def _plugins() -> dict[str, str]:
+  """Returns a digest of each module of `config.plugins`."""
+  return {
+      f"the plug-in {name}": digest[:12]
+      for name, digest in plugins.digests().items()
+  }
 
 
 @functools.cache

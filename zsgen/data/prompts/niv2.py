@@ -37,14 +37,17 @@ from zsgen.data import suite, tokenizers
 class Options(config.Data):
   """The options of the prompt `niv2`."""
 
-  # Positive and negative examples shown, while they fit.
+  # Positive examples shown, while they fit.
   shots: int = option(2, low=0)
+  # Negative examples shown, while they fit.
   negative_shots: int = option(0, low=0)
   # Tokens that the prompt may have.
   prompt_tokens: int = option(1024, low=1)
-  # Show explanations, the task's name, the definition.
+  # Show explanations of the examples.
   explanations: bool = option(False)
+  # Show the task's name.
   task_name: bool = option(False)
+  # Show the definition.
   definition: bool = option(True)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import rich.table
 
-from zsgen.core import artifacts
+from zsgen import rewrites
+from zsgen.core import artifacts, plugins
 from zsgen.reports import grids, page
 from zsgen.rewrites.report import answers as rewrites_answers
 from zsgen.rewrites.report import arms as rewrites_arms
@@ -40,6 +41,7 @@ def write(
   Raises:
     InputError: see `rewrites_runs.find` and `rewrites_arms.arms`.
   """
+  plugins.load(rewrites.PLUGINS)  # Configs of older runs do not name them.
   found, left = rewrites_runs.find(paths)
   arms = rewrites_arms.arms(found)
   tables = _tables(arms)

@@ -123,7 +123,14 @@ def _label(of_run: Mapping[str, Any], apart: Sequence[str]) -> str:
   """What sets an arm apart; options at their default are not said."""
   if not apart:
     return "all runs"
-  usual = _flat(config_lib.science(config_lib.Config()))
+  usual = _flat(
+      {
+          **config_lib.science(config_lib.Config()),
+          "data": config_lib.science(
+              config_lib.build(config_lib.Data, source="rewrites")
+          ),
+      }
+  )
   said = [
       f"{_last(name)} {_said(of_run[name])}"
       for name in apart

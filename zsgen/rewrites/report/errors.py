@@ -10,7 +10,7 @@ import numpy as np
 
 from zsgen.core import errors
 from zsgen.data import store as store_lib
-from zsgen.data.sources import rewrites
+from zsgen.rewrites import source as rewrites
 from zsgen.rewrites.report import runs as rewrites_runs
 
 RIGHT = "right"

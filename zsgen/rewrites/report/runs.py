@@ -6,10 +6,10 @@ import functools
 import pathlib
 
 from zsgen.core import errors
-from zsgen.data.sources.rewrites import counts
-from zsgen.data.sources.rewrites import options as rewrites_options
 from zsgen.reports import curves, notes
 from zsgen.rewrites import evaluator
+from zsgen.rewrites.source import counts
+from zsgen.rewrites.source import options as rewrites_options
 
 UNSEEN, SEEN = "unseen", "seen"
 # Evaluations of exact match; older configs have the first one.

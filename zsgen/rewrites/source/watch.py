@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from zsgen.data.sources.rewrites import checks, examples, inputs, markov, serial
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import checks, examples, inputs, markov, serial
+from zsgen.rewrites.source import options as options_lib
 
 # Every such example of a block is rewritten by the reference too.
 _EVERY = 509

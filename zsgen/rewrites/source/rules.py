@@ -11,8 +11,8 @@ import numpy as np
 
 from zsgen.core import errors
 from zsgen.data import suite
-from zsgen.data.sources.rewrites import counters, patterns
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import counters, patterns
+from zsgen.rewrites.source import options as options_lib
 
 # Candidates that are made at once; at most so many for each wanted rule, and
 # some more.

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from zsgen.data.sources.rewrites import markov
+from zsgen.rewrites.source import markov
 
 # A string, then the string backward (2410.04717, appendix A); for three
 # letters of the alphabet. A and B stand for the paper's alpha and beta.

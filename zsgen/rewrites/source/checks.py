@@ -8,8 +8,8 @@ must not be trained on. These run before the first example is made, those of
 import numpy as np
 
 from zsgen.core import errors
-from zsgen.data.sources.rewrites import examples, patterns, serial
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import examples, patterns, serial
+from zsgen.rewrites.source import options as options_lib
 
 
 def check_rules(

@@ -9,9 +9,9 @@ import pytest
 
 from zsgen.core import config, errors
 from zsgen.data import prepare, suite
-from zsgen.data.sources import rewrites
-from zsgen.data.sources.rewrites import examples, markov, serial
-from zsgen.data.sources.rewrites import options as rewrites_options
+from zsgen.rewrites import source as rewrites
+from zsgen.rewrites.source import examples, markov, serial
+from zsgen.rewrites.source import options as rewrites_options
 
 _OPTIONS = rewrites_options.Rewrites(
     rules=30,

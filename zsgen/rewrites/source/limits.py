@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from zsgen.core import errors
 from zsgen.data import suite
-from zsgen.data.sources.rewrites import options as options_lib
-from zsgen.data.sources.rewrites import patterns
-from zsgen.data.sources.rewrites import rules as rules_lib
+from zsgen.rewrites.source import options as options_lib
+from zsgen.rewrites.source import patterns
+from zsgen.rewrites.source import rules as rules_lib
 
 _WHERE = "config.data.rewrites"
 # 26 letters to the power of it are a float; no more are ever asked for.

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from zsgen.core import errors
-from zsgen.data.sources import rewrites
-from zsgen.data.sources.rewrites import examples, inputs, markov, serial, watch
-from zsgen.data.sources.rewrites import options as rewrites_options
-from zsgen.data.tokenizers.rewrites import Rewrites
+from zsgen.rewrites import source as rewrites
+from zsgen.rewrites.source import examples, inputs, markov, serial, watch
+from zsgen.rewrites.source import options as rewrites_options
+from zsgen.rewrites.tokenizer import Rewrites
 
 _SMALL = rewrites_options.Rewrites(
     rules=50,

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.data.sources.rewrites import counters, inputs
-from zsgen.data.sources.rewrites import options as options_lib
-from zsgen.data.sources.rewrites import rules as rules_lib
+from zsgen.rewrites.source import counters, inputs
+from zsgen.rewrites.source import options as options_lib
+from zsgen.rewrites.source import rules as rules_lib
 
 # Examples of a block: what they need stays in the processor's cache.
 SIZE = 4096

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from zsgen.core import errors
-from zsgen.data.sources.rewrites import counters
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import counters
+from zsgen.rewrites.source import options as options_lib
 
 # In place of a number of copies: none, but nearly one.
 HARD = -1

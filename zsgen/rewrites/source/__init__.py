@@ -19,7 +19,7 @@ import numpy as np
 
 from zsgen.core import registry
 from zsgen.data import suite
-from zsgen.data.sources.rewrites import (
+from zsgen.rewrites.source import (
     checks,
     counts,
     examples,
@@ -29,7 +29,7 @@ from zsgen.data.sources.rewrites import (
     serial,
     watch,
 )
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import options as options_lib
 
 UNSEEN, SEEN = "unseen", "seen"
 # How keys call inputs that have no x.

@@ -22,9 +22,11 @@ class Rewrites:
   distinct: str = option("x", choices=("x", "pair"))
   # The alphabet: the first so many of a to z.
   letters: int = option(26, low=2, high=26)
-  # Letters of x, of y and of the input z.
+  # Letters of x.
   x_length: int = option(20, low=1, **_LETTERS)
+  # Letters of y.
   y_length: int = option(20, low=1, **_LETTERS)
+  # Letters of the input z.
   z_length: int = option(50, low=1, **_LETTERS)
   # How often x is in z, in equal shares; only the leftmost is replaced.
   occurrences: tuple[int, ...] = option((1,), low=1)
@@ -34,27 +36,32 @@ class Rewrites:
   hard_share: float = option(0.0, low=0.0, high=1.0)
   # Shape of the power law of examples a rule; 0: all have as many.
   power_law: float = option(0.0, low=0.0)
-  # Share of the training examples that is kept, and the shape of the power
-  # law by which rules keep them; 0: all keep as many.
+  # Share of the training examples that is kept.
   subsample: float = option(1.0, low=0.0, high=1.0)
+  # Shape of the power law by which rules keep them; 0: all keep as many.
   subsample_power_law: float = option(0.0, low=0.0)
-  # What x and y are made like, and the k of that, in equal shares; () for
-  # strings of random letters.
+  # What x and y are made like, in equal shares; () for strings of random
+  # letters.
   families: tuple[str, ...] = option((), choices=("repeat", "period", "mirror"))
+  # The k of the families, in equal shares.
   ks: tuple[int, ...] = option((), low=1)
   # What is replaced is then shifted by so many letters, all of it; 0: not.
   cipher: int = option(0, low=0, high=25)
-  # Held-out examples: of unseen rules, so many of each; of seen rules.
+  # Held-out examples of unseen rules.
   unseen: int = option(10_000, low=1, **_MADE)
+  # Held-out examples of each unseen rule.
   unseen_each: int = option(1, low=1, **_MADE)
+  # Held-out examples of seen rules.
   seen: int = option(10_000, low=0, **_MADE)
   # Share of all patterns that only unseen rules have.
   withheld: float = option(0.25, low=0.01, high=0.99)
-  # What unseen rules have instead; () for what training has.
+  # The families of unseen rules; () for those of training.
   heldout_families: tuple[str, ...] = option(
       (), choices=("repeat", "period", "mirror")
   )
+  # The k of unseen rules; () for that of training.
   heldout_ks: tuple[int, ...] = option((), low=1)
+  # How often x is in z in examples of unseen rules; () for as in training.
   heldout_occurrences: tuple[int, ...] = option((), low=1)
 
 
@@ -68,6 +75,6 @@ class Options(config.Data):
   def check(self, where: str) -> None:
     """Raises InputError for numbers that contradict each other."""
     del where
-    from zsgen.data.sources.rewrites import limits  # Imports this module.
+    from zsgen.rewrites.source import limits  # Imports this module.
 
     limits.check(self)

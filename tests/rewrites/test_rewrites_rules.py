@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zsgen.core import errors
-from zsgen.data.sources import rewrites
-from zsgen.data.sources.rewrites import (
+from zsgen.rewrites import source as rewrites
+from zsgen.rewrites.source import (
     checks,
     counts,
     examples,
@@ -15,7 +15,7 @@ from zsgen.data.sources.rewrites import (
     rules,
     serial,
 )
-from zsgen.data.sources.rewrites import options as rewrites_options
+from zsgen.rewrites.source import options as rewrites_options
 
 _SMALL = rewrites_options.Rewrites(
     rules=60,

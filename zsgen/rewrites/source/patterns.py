@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.data.sources.rewrites import counters
+from zsgen.rewrites.source import counters
 
 RANDOM = "random"
 _ODD = np.uint64(0xD6E8FEB86659FD93)

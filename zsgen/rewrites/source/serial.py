@@ -8,8 +8,8 @@ in the ids of the tokenizer `rewrites`. As text the rule is the instruction,
 
 import numpy as np
 
-from zsgen.data.sources.rewrites import examples
-from zsgen.data.tokenizers import rewrites as ids
+from zsgen.rewrites import tokenizer as ids
+from zsgen.rewrites.source import examples
 
 
 def tokens(block: examples.Block) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from zsgen.data.sources.rewrites import counters
-from zsgen.data.sources.rewrites import options as options_lib
+from zsgen.rewrites.source import counters
+from zsgen.rewrites.source import options as options_lib
 
 # Logarithm of the smallest weight: float64 has no much smaller numbers.
 _LEAST = -700.0
