@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from zsgen import evals
-from zsgen.core import artifacts, hosts
+from zsgen.core import artifacts, hosts, plugins
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
@@ -53,6 +53,8 @@ class RunDirectory:
         "order": self._order.fingerprint,
         **self._start.made_by(),
     }
+    schedule = self._config.train.schedule
+    made_by["train"] |= plugins.fingerprint("schedule", schedule)
     # Each process reads the weights, and what they bring along, by itself.
     hosts.agree("run", {"run": made_by})
     return made_by
