@@ -31,7 +31,6 @@ def test_programs_are_kept_in_the_workdir(monkeypatch, tmp_path):
 def test_the_environment_takes_precedence(monkeypatch, tmp_path):
   shared = str(tmp_path / "shared")
   monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", shared)
-  jax.config.update("jax_compilation_cache_dir", shared)  # As at its import.
   compilation.use_cache(tmp_path)
   assert jax.config.jax_compilation_cache_dir == shared
   assert jax.config.jax_persistent_cache_min_compile_time_secs == 0

@@ -15,8 +15,8 @@ def use_cache(workdir: pathlib.Path) -> None:
   Args:
     workdir: the directory of all artifacts.
   """
-  if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    path = str(workdir.absolute() / "cache")
-    jax.config.update("jax_compilation_cache_dir", path)
+  path = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+  path = path or str(workdir.absolute() / "cache")
+  jax.config.update("jax_compilation_cache_dir", path)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
