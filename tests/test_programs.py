@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from tests.campaigns import damages
@@ -102,3 +103,27 @@ def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind):
       again.stderr
   )
   assert _results(tmp_path) == results
+
+
+@pytest.fixture
+def jax_options():
+  """Restores the options of JAX's cache after a test."""
+  names = [name for name in jax.config.values if "_cache_" in name]
+  before = {name: jax.config.values[name] for name in names}
+  yield
+  for name, value in before.items():
+    jax.config.update(name, value)
+
+
+def test_programs_are_kept_in_the_workdir(jax_options, monkeypatch, tmp_path):
+  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+  assert programs.keep(tmp_path / "cache") == 0
+  assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache")
+  assert not list(tmp_path.iterdir())
+
+
+def test_the_environment_takes_precedence(jax_options, monkeypatch, tmp_path):
+  monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "shared"))
+  directory = jax.config.jax_compilation_cache_dir
+  assert programs.keep(tmp_path / "cache") == 0
+  assert jax.config.jax_compilation_cache_dir == directory

@@ -24,6 +24,7 @@ from zsgen import pipeline
 from zsgen.core import command
 from zsgen.core import config as config_lib
 from zsgen.pipeline import experiment as experiment_lib
+from zsgen.pipeline import train
 
 _POLL = 0.005
 _SHOWN = 2000
@@ -107,11 +108,11 @@ def _start(config: Any, workdir: str, whole: bool) -> list[str]:
 
   def job(experiment: experiment_lib.Experiment) -> pathlib.Path:
     made.extend([experiment.store.path, experiment.order.path])
-    experiment.job()
-    made.append(experiment.path)
-    return experiment.path
+    train.make_member(experiment)
+    made.append(experiment.run.path)
+    return experiment.run.path
 
-  pipeline._DO["train"] = job
+  pipeline._RUN["train"] = job
   pipeline.run(config, workdir, ["train"])
   return [path.name for path in made]
 

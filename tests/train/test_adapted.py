@@ -167,7 +167,7 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
   for fields in ({}, {"rank": 2}, {"alpha": 8.0}, {"base": "float32"}):
     config = config_lib.to_dict(config_lib.check(adapted))
     config["lora"] |= fields
-    names.add(Experiment(config_lib.check(config), tmp_path).path.name)
+    names.add(Experiment(config_lib.check(config), tmp_path).run.path.name)
   assert len(names) == 4
 
 
