@@ -40,7 +40,9 @@ def test_one_process_starts_nothing(bare):
 def test_options_go_before_variables(bare):
   _set(bare, dict(zip(NAMES, ("a:1", "3", "2"), strict=True)))
   found = joining._find_membership(config.Hosts(coordinator="b:2"))
-  assert found == joining.Membership(("b", 2), count=3, index=2, is_detected=False)
+  assert found == joining.Membership(
+      ("b", 2), count=3, index=2, is_detected=False
+  )
 
 
 def test_what_jax_finds_need_not_be_said(bare):
@@ -53,9 +55,13 @@ def test_what_jax_finds_need_not_be_said(bare):
   # What is said goes before what the cluster says.
   three = dataclasses.replace(there, count=3, index=1)
   said = config.Hosts(coordinator="b:2", count=3, index=1)
-  assert joining._find_membership(said) == dataclasses.replace(three, is_detected=False)
+  assert joining._find_membership(said) == dataclasses.replace(
+      three, is_detected=False
+  )
   said = dataclasses.replace(said, coordinator="")
-  assert joining._find_membership(said) == dataclasses.replace(three, address=None)
+  assert joining._find_membership(said) == dataclasses.replace(
+      three, address=None
+  )
   assert joining._find_membership(config.Hosts(count=1)) is None
   bare.setenv("SLURM_NTASKS", "1")
   assert joining._find_membership(config.Hosts()) is None

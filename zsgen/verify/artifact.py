@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import functools
 import pathlib
 
+import numpy as np
+
 from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
 from zsgen.orders import embeddings as embeddings_lib
@@ -76,7 +78,7 @@ def check_embeddings(path: pathlib.Path) -> list[str]:
   """Checks the hash of embeddings."""
   manifest = artifacts.read_manifest(path, "embeddings")
   loaded = embeddings_lib.load(path, manifest["sha256"])
-  if list(loaded.vectors.shape) != manifest["shape"]:
+  if list(np.shape(loaded.vectors)) != manifest["shape"]:
     raise _differs(path / artifacts.MANIFEST, "shape")
   return [f"embeddings {path}: {len(loaded)} vectors verified{_age(manifest)}"]
 
