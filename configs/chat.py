@@ -1,12 +1,12 @@
-"""TMT on conversations: a share of them is held out.
+"""TMT on conversations, with a held-out share.
 
   python -m zsgen.main --config=configs/chat.py --config.data.path=DIR
 
-DIR holds ShareGPT's or OpenAI's layout (docs/data.md), several files or one.
-100 steps of 16 conversations, nearest first, from the embedded base; loss on
-every answer. On 6,885 conversations of one turn (GPTeacher, self-instruct)
-expect a held-out loss of 7.66 nats a byte before and 3.19 at step 20, in
-2.1 GB.
+DIR has one or several files in ShareGPT's or OpenAI's format (docs/data.md).
+Trains 100 steps of 16 conversations, nearest first, from the embedded base,
+with a loss on every answer. With 6,885 conversations of one turn (GPTeacher,
+self-instruct), expect a held-out loss of 7.66 nats per byte before training
+and 3.19 at step 20, in 2.1 GB.
 """
 
 import ml_collections
@@ -15,7 +15,7 @@ import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = zsgen.default_config()
   config.name = "chat"
   config.data.source = "chat"

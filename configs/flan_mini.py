@@ -1,13 +1,13 @@
-"""TMT on Flan-mini with the paper's tasks: section 4, at a small budget.
+"""TMT on Flan-mini with the paper's tasks: section 4, with a small budget.
 
   python -m zsgen.main --config=configs/flan_mini.py --config.data.path=DIR
 
-DIR holds flan_mini.json (declare-lab/flan-mini) and train_eval_key_list.json
-(the paper's released code). The pool is every row of the training tasks; at
-most 5 rows of each held-out task are sampled as the released code does it.
-100 steps of 16 examples, nearest first, from the embedded base: about ten
-minutes and 2.9 GB on 2 CPU cores. With --config.order.budget=320, 20 steps:
-a held-out loss of 7.727 before training and 5.307 at the end.
+DIR has flan_mini.json (declare-lab/flan-mini) and train_eval_key_list.json (the
+paper's released code). The pool has all rows of the training tasks; at most 5
+rows of each held-out task are sampled like in the released code. 100 steps of
+16 examples, nearest first, from the embedded base, take about ten minutes and
+2.9 GB on 2 CPU cores. With --config.order.budget=320 (20 steps), expect a
+held-out loss of 7.727 before training and 5.307 at the end.
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = zsgen.default_config()
   config.name = "flan_mini"
   config.data.source = "flan_mini"

@@ -1,13 +1,13 @@
-"""TMT on Natural Instructions: official split, definition and input.
+"""TMT on Natural Instructions, with the official split, definition and input.
 
   git clone https://github.com/allenai/natural-instructions CLONE
   python -m zsgen.main --config=configs/niv2.py --config.data.path=CLONE
 
-100 steps of 16 examples out of 66,000, from the embedded base; 118 held-out
-tasks of at most 5 examples. 9 minutes and 3.1 GB on 2 CPU cores. Expect a
-held-out loss of 7.31 nats a byte before, 3.98 at step 20 and 2.78 at the end.
-At 2,048 bytes 4% of the examples lose their whole answer; the report counts
-them by task.
+Trains 100 steps of 16 examples out of 66,000, from the embedded base, with 118
+held-out tasks of at most 5 examples: 9 minutes and 3.1 GB on 2 CPU cores.
+Expect a held-out loss of 7.31 nats per byte before training, 3.98 at step 20
+and 2.78 at the end. With 2,048 bytes, 4% of the examples lose their whole
+answer; the report counts them per task.
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = zsgen.default_config()
   config.name = "niv2"
   config.data.source = "niv2"

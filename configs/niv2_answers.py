@@ -1,16 +1,16 @@
-"""Written answers on Natural Instructions: ROUGE-L and exact match by step.
+"""Generated answers on Natural Instructions: ROUGE-L and exact match by step.
 
   git clone https://github.com/allenai/natural-instructions CLONE
   python -m zsgen.main --config=configs/niv2_answers.py \
       --config.data.path=CLONE
 
-As configs/niv2.py, but one held-out example of each task is also answered
-greedily every 20 steps, beside two predictors without a model: the example's
-input, and the answer of the first solved example. 11 minutes on 2 busy CPU
-cores. Expect a held-out loss of 7.33 before and 2.76 at the end. ROUGE-L goes
-from 2.0 to 2.9 and exact match to 1.7%: a base of 0.9 million parameters that
-reads bytes answers worse than both predictors (13.7 and 30.8). Set
-`--config.model.init=hf:DIR` and its tokenizer for one that can.
+Like configs/niv2.py, but every 20 steps the model also answers one held-out
+example of each task greedily. There are two baselines without a model: the
+example's input, and the answer of the first solved example. Takes 11 minutes on
+2 busy CPU cores. Expect a held-out loss of 7.33 before training and 2.76 at the
+end. ROUGE-L increases from 2.0 to 2.9 and exact match to 1.7%: the byte-level
+base of 0.9 million parameters is worse than both baselines (13.7 and 30.8). For
+a better model, set `--config.model.init=hf:DIR` and its tokenizer.
 """
 
 import ml_collections
@@ -19,7 +19,7 @@ from configs import niv2
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = niv2.get_config()
   config.name = "niv2_answers"
   # The prompt leaves room for the answer.

@@ -1,13 +1,13 @@
-"""Orders compared: random, round-robin, cluster and four of TMT.
+"""Compares orders: random, round-robin, cluster and four of TMT.
 
   python -m launch.sweep --config=configs/orders.py
 
-trains 7 orders under 3 seeds on the embedded suite, each from the embedded
-base, and ends with a table and a figure: 13 minutes and 1.3 GB on 2 CPU cores.
+trains 7 orders with 3 seeds on the embedded suite, from the embedded base, and
+writes a table and a figure: 13 minutes and 1.3 GB on 2 CPU cores.
 Expect, as mean held-out loss over the steps: random 0.90, round_robin 0.89,
 tmt_nearest, tmt_shuffled and tmt_reversed 0.93 to 0.94, tmt_farthest 1.07,
-cluster 1.55. Other seeds: `--config.sweep.seeds='(100, 101, 102)'`; one point,
-for a cluster: `--point=0`.
+cluster 1.55. For other seeds, set `--config.sweep.seeds='(100, 101, 102)'`; to
+run one point on a cluster, `--point=0`.
 """
 
 import ml_collections
@@ -26,7 +26,7 @@ ORDERS = {
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment that all orders share, and the section `sweep`."""
+  """Returns the experiment that all orders share, and the section `sweep`."""
   config = config_lib.defaults()
   config.name = "orders"
   config.order.arrangement = "tmt"

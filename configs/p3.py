@@ -1,13 +1,13 @@
-"""TMT on P3: T0's training templates, T0's evaluation data held out.
+"""TMT on P3: T0's training templates, with T0's evaluation data held out.
 
   python -m zsgen.main --config=configs/p3.py --config.data.path=DIR
 
-DIR holds train.jsonl and heldout.jsonl with rows of task,
-inputs_pretokenized and targets_pretokenized, or a directory for each template
-(docs/data.md). 100 steps of 16 examples, nearest first, from the embedded
-base. On 276 training templates (27,039 rows) and 47 held-out ones of COPA, CB,
-WSC and RTE expect a held-out loss of 6.41 nats a byte before and 3.50 at step
-20, in 3.8 GB. At 2,048 bytes 20% of the prompts lose their middle.
+DIR has train.jsonl and heldout.jsonl with rows of task, inputs_pretokenized and
+targets_pretokenized, or a directory for each template (docs/data.md). Trains
+100 steps of 16 examples, nearest first, from the embedded base. With 276
+training templates (27,039 rows) and 47 held-out ones of COPA, CB, WSC and RTE,
+expect a held-out loss of 6.41 nats per byte before training and 3.50 at step
+20, in 3.8 GB. With 2,048 bytes, 20% of the prompts lose their middle.
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = zsgen.default_config()
   config.name = "p3"
   config.data.source = "p3"

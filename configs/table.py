@@ -1,11 +1,11 @@
-"""Your own table: JSON lines, a JSON array, CSV, TSV, Parquet or Arrow.
+"""TMT on your own table: JSON lines, a JSON array, CSV, TSV, Parquet or Arrow.
 
   python -m zsgen.main --config=configs/table.py --config.data.path=FILE
 
 FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}.
-Other names of columns: --config.data.fields.target=answer; rows without tasks:
---config.data.fields.task= (docs/data.md). The seed holds out a tenth of the
-tasks: --config.data.heldout.heldout.share=0.2.
+For other column names, set --config.data.fields.target=answer; for rows without
+tasks, --config.data.fields.task= (docs/data.md). A tenth of the tasks is held
+out, drawn with the seed; to change it, --config.data.heldout.heldout.share=0.2.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ import zsgen
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The experiment."""
+  """Returns the experiment."""
   config = zsgen.default_config()
   config.name = "table"
   config.data.source = "table"

@@ -1,9 +1,8 @@
 """Draws the pictures of docs/arrangements.md: `python -m docs.pictures`.
 
-One small example throughout: 60 training examples in six tasks, A to F, and
-four held-out examples in two, G and H. The real arrangements put them in order.
-A picture carries the SHA-256 of the orders in it, so that a test tells when it
-is out of date.
+All pictures use one small example: 60 training examples in six tasks, A to F, and
+four held-out examples in two, G and H, which the real arrangements put in order. A
+picture contains the SHA-256 of its orders, so that a test can detect outdated ones.
 """
 
 from collections.abc import Mapping
@@ -26,11 +25,11 @@ from zsgen.orders.arrangements import arranged
 from zsgen.reports import figures
 
 DIRECTORY = pathlib.Path(__file__).parent / "images" / "arrangements"
-# Name of the text chunk of a PNG that holds its digest.
+# Name of the text chunk of a PNG that has its digest.
 DIGEST = "zsgen-orders"
 SEED = 0
 
-# Centre and examples of each training task, and of those of a held-out task.
+# Centre and number of examples of each training task, and points of held-out tasks.
 _TASKS = {
     "A": (-0.95, 0.75, 14),
     "B": (0.10, 0.95, 12),
@@ -44,7 +43,7 @@ _HELDOUT = {
     "H": ((0.38, -0.40), (0.30, 0.02)),
 }
 _TASK_OF = np.repeat(np.arange(len(_TASKS)), [n for _, _, n in _TASKS.values()])
-# Side of a panel, inches, and how far its axes reach.
+# Side of a panel in inches, and the limit of its axes.
 _PANEL, _REACH = 2.25, 1.6
 _DPI = 150
 
@@ -52,18 +51,18 @@ _MARKERS = "os^DvP"
 _QUIET, _FLOOR = "#57606a", "#c4cad0"
 _LETTER = dict(ha="center", va="center", fontsize=8.5, fontweight="bold")
 
-_NEAR = dict(arrangement="similarity", measure="cosine_min")
-_FAR = _NEAR | dict(pick="farthest")
+_NEAREST_FIRST = dict(arrangement="similarity", measure="cosine_min")
+_FARTHEST_FIRST = _NEAREST_FIRST | dict(pick="farthest")
 _TMT = dict(arrangement="tmt", budget=36)
 _WSD = dict(arrangement="similarity", measure="wsd")
 _ENDS = dict(
     arrangement="concatenate",
     parts=tuple(
         dict(arrangement="take", stop=2, parts=(part,))
-        for part in (_NEAR, _FAR)
+        for part in (_NEAREST_FIRST, _FARTHEST_FIRST)
     ),
 )
-_SPREAD = dict(arrangement="take", spread=4, parts=(_NEAR,))
+_SPREAD = dict(arrangement="take", spread=4, parts=(_NEAREST_FIRST,))
 
 Orders = Mapping[str, Mapping[str, Any]]
 
@@ -119,15 +118,20 @@ GROUPS: Mapping[str, Orders] = {
             ),
         ),
         "interleave\n2 near, 1 far": dict(
-            arrangement="interleave", turns=(2, 1), parts=(_NEAR, _FAR)
+            arrangement="interleave",
+            turns=(2, 1),
+            parts=(_NEAREST_FIRST, _FARTHEST_FIRST),
         ),
         "polar\n2 + 2 of each task": dict(
             arrangement="within",
-            parts=(dict(arrangement="by_task", parts=(_ENDS,)), _NEAR),
+            parts=(dict(arrangement="by_task", parts=(_ENDS,)), _NEAREST_FIRST),
         ),
         "uniform\nevery (n // 4)-th of a task": dict(
             arrangement="within",
-            parts=(dict(arrangement="by_task", parts=(_SPREAD,)), _NEAR),
+            parts=(
+                dict(arrangement="by_task", parts=(_SPREAD,)),
+                _NEAREST_FIRST,
+            ),
         ),
     },
 }
@@ -140,46 +144,46 @@ def main() -> None:
 
 
 def arrange(orders: Orders) -> dict[str, arranged.Arranged]:
-  """What the arrangements give on the example, by title."""
-  found = {}
+  """Returns the arrangements of the example, by title."""
+  results = {}
   for title, options in orders.items():
     order = config.check({"order": options}).order
-    found[title] = arrangements.arrange(order, _pool(order), SEED)
-  return found
+    results[title] = arrangements.arrange(order, _pool(order), SEED)
+  return results
 
 
-def digest(found: Mapping[str, arranged.Arranged]) -> str:
-  """SHA-256 (hex) of the titles and rows that a picture shows."""
-  told = hashlib.sha256()
-  for title, each in found.items():
-    told.update(title.encode() + each.rows.astype("<i8").tobytes())
-  return told.hexdigest()
+def digest(results: Mapping[str, arranged.Arranged]) -> str:
+  """Returns the SHA-256 (hex) of the titles and rows of a picture."""
+  sha = hashlib.sha256()
+  for title, result in results.items():
+    sha.update(title.encode() + result.rows.astype("<i8").tobytes())
+  return sha.hexdigest()
 
 
 def draw(orders: Orders) -> bytes:
   """Draws a picture, as a PNG."""
-  found = arrange(orders)
-  columns = 4 if len(found) % 4 == 0 else 3
-  rows = -(-len(found) // columns)
+  results = arrange(orders)
+  columns = 4 if len(results) % 4 == 0 else 3
+  rows = -(-len(results) // columns)
   height = rows * 1.2 * _PANEL + 0.4
   figure = figure_lib.Figure((columns * _PANEL, height), layout="constrained")
-  # Titles stand a little above what the layout reckons with.
+  # Titles are slightly higher than the layout expects.
   rect = (0, 0, 1, 1 - 0.1 / height)
   figure.get_layout_engine().set(w_pad=0.06, h_pad=0.02, rect=rect)
   grid = figure.subplots(
       2 * rows, columns, squeeze=False, height_ratios=[1, 0.09] * rows
   )
-  for place, (title, each) in enumerate(found.items()):
-    row, column = divmod(place, columns)
+  for index, (title, result) in enumerate(results.items()):
+    row, column = divmod(index, columns)
     heldout = orders[title].get("target_task", "")
-    _panel(grid[2 * row, column], title, each, heldout)
-    _strip(grid[2 * row + 1, column], each)
+    _panel(grid[2 * row, column], title, result, heldout)
+    _strip(grid[2 * row + 1, column], result)
   _key(figure)
-  return _png(figure, digest(found))
+  return _png(figure, digest(results))
 
 
 def _points() -> np.ndarray:
-  """Where training examples are: a spiral a task, [60, 2]."""
+  """Returns the training examples: a spiral per task, [60, 2]."""
   turn = math.pi * (3 - math.sqrt(5))
   spirals = []
   for x, y, size in _TASKS.values():
@@ -191,16 +195,16 @@ def _points() -> np.ndarray:
 
 
 def _lifted(points: np.ndarray) -> embeddings.Embeddings:
-  """Points as unit vectors, on a cap of the sphere that is seen from above."""
+  """Returns points as unit vectors, on a cap of the sphere seen from above."""
   flat = 0.5 * points
-  up = np.sqrt(1 - np.square(flat).sum(axis=1, keepdims=True))
-  return embeddings.Embeddings(np.hstack([flat, up]).astype(np.float32))
+  heights = np.sqrt(1 - np.square(flat).sum(axis=1, keepdims=True))
+  return embeddings.Embeddings(np.hstack([flat, heights]).astype(np.float32))
 
 
 def _pool(order: config.Order) -> pool_lib.Pool:
-  """The example, and the held-out task that an order looks at."""
-  looked_at = [order.target_task] if order.target_task else _HELDOUT
-  heldout = np.concatenate([_HELDOUT[name] for name in looked_at])
+  """Returns the example, with the held-out tasks that an order uses."""
+  names = [order.target_task] if order.target_task else _HELDOUT
+  heldout = np.concatenate([_HELDOUT[name] for name in names])
   return pool_lib.Pool(
       _TASK_OF,
       categories=_TASK_OF // 2,
@@ -210,67 +214,71 @@ def _pool(order: config.Order) -> pool_lib.Pool:
 
 
 def _panel(
-    axes: axes_lib.Axes, title: str, found: arranged.Arranged, target: str
+    axes: axes_lib.Axes, title: str, result: arranged.Arranged, target: str
 ) -> None:
-  """Points coloured by position: early dark, late light, left out hollow."""
+  """Draws points coloured by position: early dark, late light, unused hollow."""
   points, position = _points(), np.full(len(_TASK_OF), np.nan)
-  position[found.rows] = np.linspace(0, 1, len(found))
+  position[result.rows] = np.linspace(0, 1, len(result))
   for task, (name, (x, y, _)) in enumerate(_TASKS.items()):
-    inside = _TASK_OF == task
-    taken = inside & ~np.isnan(position)
-    left = inside & np.isnan(position)
+    is_in_task = _TASK_OF == task
+    is_used = is_in_task & ~np.isnan(position)
+    is_unused = is_in_task & np.isnan(position)
     style = dict(s=26, marker=_MARKERS[task], linewidths=0.6)
-    axes.scatter(*points[left].T, facecolors="none", edgecolors=_FLOOR, **style)
     axes.scatter(
-        *points[taken].T,
-        c=position[taken],
+        *points[is_unused].T, facecolors="none", edgecolors=_FLOOR, **style
+    )
+    axes.scatter(
+        *points[is_used].T,
+        c=position[is_used],
         vmin=0,
         vmax=1,
         edgecolors=figures.INK,
         **style,
     )
-    away = np.array([x, y]) * (1 + 0.48 / math.hypot(x, y))
-    axes.text(*away, name, color=figures.HUES[task], **_LETTER)
-  for name, places in _HELDOUT.items():
-    seen = target in ("", name)
+    label_position = np.array([x, y]) * (1 + 0.48 / math.hypot(x, y))
+    axes.text(*label_position, name, color=figures.HUES[task], **_LETTER)
+  for name, targets in _HELDOUT.items():
+    is_target = target in ("", name)
     axes.scatter(
-        *np.transpose(places),
+        *np.transpose(targets),
         marker="x",
         s=42,
         linewidths=1.8,
-        color=figures.INK if seen else _FLOOR,
+        color=figures.INK if is_target else _FLOOR,
     )
   _title(axes, title)
 
 
-def _strip(axes: axes_lib.Axes, found: arranged.Arranged) -> None:
-  """Position, tasks along the order, and where rounds begin."""
-  size = len(found)
+def _strip(axes: axes_lib.Axes, result: arranged.Arranged) -> None:
+  """Draws positions, tasks along the order, and the beginnings of rounds."""
+  size = len(result)
   axes.imshow(
       np.linspace(0, 1, size)[None], extent=(0, size, 0.75, 1), aspect="auto"
   )
-  hues = [figures.HUES[task] for task in _TASK_OF[found.rows]]
+  hues = [figures.HUES[task] for task in _TASK_OF[result.rows]]
   axes.bar(np.arange(size) + 0.5, 0.75, width=1.0, color=hues)
-  borders = np.flatnonzero(np.diff(found.rounds)) + 1
-  # Rounds that a shuffle tore apart have no beginning.
-  if len(borders) <= 2 * found.rounds.max():
+  borders = np.flatnonzero(np.diff(result.rounds)) + 1
+  # Shuffled rounds have no beginning.
+  if len(borders) <= 2 * result.rounds.max():
     axes.vlines(borders, -0.3, 0, color=_QUIET, linewidth=0.6)
   axes.set(xlim=(0, len(_TASK_OF)), ylim=(-0.35, 1))
   axes.axis("off")
 
 
 def _title(axes: axes_lib.Axes, title: str) -> None:
-  """The panel's name and, below it, what is special."""
-  name, _, more = title.partition("\n")
+  """Writes the panel's name and, below it, its variant."""
+  name, _, variant = title.partition("\n")
   axes.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=13)
-  axes.text(0, 1.03, more, transform=axes.transAxes, fontsize=7.5, color=_QUIET)
+  axes.text(
+      0, 1.03, variant, transform=axes.transAxes, fontsize=7.5, color=_QUIET
+  )
   axes.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
   axes.set(xticks=(), yticks=())
   axes.spines[:].set_color(_FLOOR)
 
 
 def _key(figure: figure_lib.Figure) -> None:
-  """What the marks mean, below all panels."""
+  """Draws the legend below all panels."""
   early, late = matplotlib.colormaps["viridis"]([0.0, 1.0])
   ink, round_mark = figures.INK, dict(marker="o", markeredgewidth=0.6)
   marks = {
@@ -294,10 +302,10 @@ def _key(figure: figure_lib.Figure) -> None:
   )
 
 
-def _png(figure: figure_lib.Figure, told: str) -> bytes:
+def _png(figure: figure_lib.Figure, digest_text: str) -> bytes:
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
-  metadata = {"Software": None, DIGEST: told}
+  metadata = {"Software": None, DIGEST: digest_text}
   figure.savefig(buffer, format="png", dpi=_DPI, metadata=metadata)
   return buffer.getvalue()
 

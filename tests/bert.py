@@ -99,7 +99,7 @@ def states(
     tensors: dict[str, np.ndarray], tokens: list[int], config: dict = CONFIG
 ) -> np.ndarray:
   """States of one text's tokens, float64 [T, D] (1810.04805)."""
-  held = {name: each.astype(np.float64) for name, each in tensors.items()}
+  held = {name: item.astype(np.float64) for name, item in tensors.items()}
 
   def norm(x, name):
     x = x - x.mean(-1, keepdims=True)
@@ -140,6 +140,6 @@ def states(
 
 def vector(text: str, pooling: str = "mean", longest: int = 72) -> np.ndarray:
   """Vector of a text by the weights of `weights`, of length 1, float64 [D]."""
-  found = states(weights(), ids(text, longest))
-  pools = {"mean": found.mean(0), "cls": found[0], "max": found.max(0)}
+  actual = states(weights(), ids(text, longest))
+  pools = {"mean": actual.mean(0), "cls": actual[0], "max": actual.max(0)}
   return pools[pooling] / np.linalg.norm(pools[pooling])

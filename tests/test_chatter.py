@@ -30,7 +30,7 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
   absl_logging.info("Wrote a file.")
   absl_logging.warning("The disk is slow.")
   absl_logging.error("Given up: is read only=/runs/a")
-  assert [each.getMessage() for each in hidden.records] == [
+  assert [item.getMessage() for item in hidden.records] == [
       "The disk is slow.",
       "Given up: is read only=/runs/a",
   ]
@@ -44,4 +44,4 @@ def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
   artifacts.write_manifest(tmp_path, {"kind": "run", **made})
   with checkpoints.Finished(tmp_path) as there:
     assert not there.steps()
-  assert not [each.getMessage() for each in hidden.records]
+  assert not [item.getMessage() for item in hidden.records]

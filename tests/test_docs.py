@@ -125,7 +125,7 @@ def test_every_snippet_on_data_is_a_config(data_page, tmp_path):
     exec(snippet, {"config": config})
     data = config_lib.check(config).data
     shown.add(data.source)
-    assert not re.search("not (read|known)", _refusal(data, tmp_path)), snippet
+    assert not re.search("not read|unknown", _refusal(data, tmp_path)), snippet
     prompts.get(data, tokenizers.Bytes(), seed=0)
   # The two embedded suites have the same lines.
   assert set(sources.SOURCES) - shown <= {"synth"}
@@ -204,7 +204,7 @@ def test_the_table_of_fields_has_each_with_its_default(data_page):
 def test_the_table_of_files_has_those_of_a_store(data_page, tmp_path):
   data = config_lib.Data(train_instances=1, heldout_instances=1)
   made = prepare.prepare(tmp_path / "stores", data, seed=0)
-  titles = r"^\| file \| what \|\n\|[- |]+\n((?:\|.*\n)+)"
+  titles = r"^\| file \| contents \|\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)
   told = re.findall(r"^\| `([\w.]+)/?`", table, re.M)
   there = {each.name for each in made.path.iterdir()}
@@ -229,6 +229,6 @@ def test_evaluations(root):
   for kind in config_lib.HEADLINES:
     assert (
         f"\n## {kind}\n" in text
-        or f": `{kind}` says" in text
-        or (f", `{kind}` the answer" in text)
+        or f": `{kind}` answers with" in text
+        or f", `{kind}` with the answer" in text
     )

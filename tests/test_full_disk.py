@@ -93,6 +93,6 @@ def test_what_is_told(tmp_path, error, said):
   """Of the error, and of one that it led to."""
   other = RuntimeError("stopped")
   other.__cause__ = error
-  for each in (error, other):
-    told = full_disk.explain(each, tmp_path / "new")
-    assert (said in told) if said else told == ""
+  for item in (error, other):
+    message = full_disk.explain(item, tmp_path / "new")
+    assert (said in message) if said else message == ""

@@ -78,7 +78,7 @@ def start(small, shared, tmp_path):
     for axis, size in zip(("data", "fsdp", "tensor"), mesh, strict=True):
       flags.append(f"--config.machine.mesh.{axis}={size}")
     command = [sys.executable, SEVERAL, moment, *flags, *more]
-    if not any(each.startswith("--stage") for each in more):
+    if not any(item.startswith("--stage") for item in more):
       command.append("--stage=train")
     return _ended(_processes(command, processes, **kwargs))
 
@@ -134,24 +134,24 @@ def _ended(processes: list[subprocess.Popen]) -> Ended:
   ends = []
 
   def read(process: subprocess.Popen) -> str:
-    said, _ = process.communicate(timeout=240)
+    message, _ = process.communicate(timeout=240)
     ends.append(time.monotonic())
-    return said
+    return message
 
   try:
     with futures.ThreadPoolExecutor(len(processes)) as pool:
-      said = list(pool.map(read, processes))
+      message = list(pool.map(read, processes))
   finally:
-    for each in processes:
-      each.kill()
-  codes = [each.returncode for each in processes]
-  return Ended(codes, said, max(ends) - min(ends))
+    for item in processes:
+      item.kill()
+  codes = [item.returncode for item in processes]
+  return Ended(codes, message, max(ends) - min(ends))
 
 
 def _free_port() -> int:
-  with socket.socket() as found:
-    found.bind(("127.0.0.1", 0))
-    return found.getsockname()[1]
+  with socket.socket() as actual:
+    actual.bind(("127.0.0.1", 0))
+    return actual.getsockname()[1]
 
 
 def _run(workdir: pathlib.Path) -> dict:
@@ -161,24 +161,24 @@ def _run(workdir: pathlib.Path) -> dict:
       "name": path.name,
       "consumed": np.load(path / "consumed.npy"),
       "losses": np.load(path / "evals/heldout/loss.npy"),
-      "metrics": [json.loads(each) for each in (path / "metrics.jsonl").open()],
+      "metrics": [json.loads(item) for item in (path / "metrics.jsonl").open()],
       "bytes": (path / "metrics.jsonl").read_bytes(),
   }
 
 
 def _check_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
-  found, expected = _run(workdir), _run(other)
-  assert found["name"] == expected["name"]
+  actual, expected = _run(workdir), _run(other)
+  assert actual["name"] == expected["name"]
   assert (expected["consumed"] >= 0).all()
-  np.testing.assert_array_equal(found["consumed"], expected["consumed"])
-  closeness.assert_close(found["losses"], expected["losses"])
-  for each, wanted in zip(found["metrics"], expected["metrics"], strict=True):
-    assert each == pytest.approx(wanted, rel=1e-5)
+  np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
+  closeness.assert_close(actual["losses"], expected["losses"])
+  for item, wanted in zip(actual["metrics"], expected["metrics"], strict=True):
+    assert item == pytest.approx(wanted, rel=1e-5)
 
 
 def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
-  files = [each for each in (workdir / kind).rglob("*") if each.is_file()]
-  return {str(each.relative_to(workdir)): each.read_bytes() for each in files}
+  files = [item for item in (workdir / kind).rglob("*") if item.is_file()]
+  return {str(item.relative_to(workdir)): item.read_bytes() for item in files}
 
 
 @pytest.fixture
@@ -204,20 +204,20 @@ def test_two_processes_and_a_stop(start, alone, tmp_path):
   # SIGTERM comes to one of them, and they agree on a step.
   stopped = start("stopped", 2, "SIGTERM:1:2")
   assert stopped.codes == [errors.STOPPED] * 2, stopped.said
-  for said in stopped.said:
-    assert "zsgen: stopped before step 6 of 10" in said
-    assert "resume with the same command" in said
+  for message in stopped.said:
+    assert "zsgen: stopped before step 6 of 10" in message
+    assert "resume with the same command" in message
   assert len(_run(tmp_path / "stopped")["metrics"]) == 6 + 2
   shutil.copytree(tmp_path / "stopped", tmp_path / "moved", symlinks=True)
 
   # The same command.
-  again = start("stopped", 2)
-  assert again.codes == [0, 0], again.said
-  assert "train    from step 6 of 10" in again.said[0]
-  found, unbroken = _run(tmp_path / "stopped"), _run(tmp_path / "two")
-  assert found["bytes"] == unbroken["bytes"]
-  np.testing.assert_array_equal(found["losses"], unbroken["losses"])
-  np.testing.assert_array_equal(found["consumed"], unbroken["consumed"])
+  second_result = start("stopped", 2)
+  assert second_result.codes == [0, 0], second_result.said
+  assert "train    from step 6 of 10" in second_result.said[0]
+  actual, unbroken = _run(tmp_path / "stopped"), _run(tmp_path / "two")
+  assert actual["bytes"] == unbroken["bytes"]
+  np.testing.assert_array_equal(actual["losses"], unbroken["losses"])
+  np.testing.assert_array_equal(actual["consumed"], unbroken["consumed"])
 
   # What two have saved is restored by one.
   one = start("moved", 1)
@@ -241,14 +241,16 @@ def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
     copy(other, place)
   ended = start("moved", 2, "never", (1, 2, 1))
   assert ended.codes == [2, 2], ended.said
-  for said in ended.said:
-    assert re.search(r"checkpoints/7: the checkpoint is damaged .*chec", said)
-    assert "checkpoint is that of step 5: delete" in said
-    assert "Traceback" not in said
+  for message in ended.said:
+    assert re.search(
+        r"checkpoints/7: the checkpoint is damaged .*chec", message
+    )
+    assert "checkpoint is that of step 5: delete" in message
+    assert "Traceback" not in message
   shutil.rmtree(saved / "7")
-  again = start("moved", 2, "never", (1, 2, 1))
-  assert again.codes == [0, 0], again.said
-  assert "train    from step 5 of 10" in again.said[0]
+  second_result = start("moved", 2, "never", (1, 2, 1))
+  assert second_result.codes == [0, 0], second_result.said
+  assert "train    from step 5 of 10" in second_result.said[0]
   _check_same(tmp_path / "moved", alone)
 
 
@@ -368,12 +370,12 @@ def test_sigterm_where_another_process_hangs(start, tmp_path):
   """In a collective no handler of Python would ever run."""
   ended = start("w", 2, "HANG:1:6")
   assert ended.codes == [128 + signal.SIGTERM, 1], ended.said
-  said = "stopped by SIGTERM while it waited for other processes"
-  assert f"zsgen: {said}" in ended.said[0]
-  assert f"zsgen: process 0: {said}" in ended.said[1]
-  again = start("w", 2)
-  assert again.codes == [0, 0], again.said
-  assert "train    from step 5 of 10" in again.said[0]
+  message = "stopped by SIGTERM while it waited for other processes"
+  assert f"zsgen: {message}" in ended.said[0]
+  assert f"zsgen: process 0: {message}" in ended.said[1]
+  second_result = start("w", 2)
+  assert second_result.codes == [0, 0], second_result.said
+  assert "train    from step 5 of 10" in second_result.said[0]
 
 
 def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):

@@ -83,17 +83,17 @@ def test_a_port_that_is_forwarded(meet, address, monkeypatch):
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
   monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", f"[::]:{port}")
-  (said,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
-  assert f"process 0 cannot reach itself at {address}" in said
+  (message,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
+  assert f"process 0 cannot reach itself at {address}" in message
   there = address._replace(port=port)
-  (said,) = meet((2, 0), wait=0.5, there=there)
-  assert f"process 1 of 2 did not connect to {there}" in said
+  (message,) = meet((2, 0), wait=0.5, there=there)
+  assert f"process 1 of 2 did not connect to {there}" in message
 
 
 def test_a_difference_is_one_message_for_all(meet):
   other = {**FACTS, "config.train.learning_rate": "0.001"}
-  said = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))
-  assert {*said} == {
+  message = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))
+  assert {*message} == {
       "the processes of this run do not agree: config.train.learning_rate is"
       " 0.0003 in process 0 and 0.001 in processes 2 and 3. Start all processes"
       " by the same command, with the same config, the same installation and"
@@ -115,34 +115,34 @@ def test_another_count(meet, places):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_two_with_one_number(meet, index):
-  said = meet((3, 0), (3, 1), (3, index))
-  assert len({*said}) == 1
-  assert f"two processes have the number {index} (config.machine." in said[0]
-  assert "from 0 to 2" in said[0]
+  message = meet((3, 0), (3, 1), (3, index))
+  assert len({*message}) == 1
+  assert f"two processes have the number {index} (config.machine." in message[0]
+  assert "from 0 to 2" in message[0]
 
 
 def test_one_that_never_comes(meet, address):
-  said = meet((3, 0), (3, 2), wait=0.5)
-  assert said[0] == said[1]
-  assert said[0].startswith(
+  message = meet((3, 0), (3, 2), wait=0.5)
+  assert message[0] == message[1]
+  assert message[0].startswith(
       f"process 1 of 3 did not connect to {address} within 0.5 seconds"
       " (config.machine.hosts.wait). Start all 3 processes"
   )
 
 
 def test_process_0_never_comes(meet, address):
-  (said,) = meet((2, 1), wait=0.5)
-  assert f"process 1 cannot reach process 0 at {address}" in said
-  assert "Connection refused. Start process 0 within" in said
+  (message,) = meet((2, 1), wait=0.5)
+  assert f"process 1 cannot reach process 0 at {address}" in message
+  assert "Connection refused. Start process 0 within" in message
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_unknown_host(meet, address, index):
   nowhere = address._replace(host="nowhere.invalid")
-  (said,) = meet((2, index), wait=0.5, there=nowhere)
-  assert f" at nowhere.invalid:{address.port} after" in said
-  assert "the host is not known" in said
-  assert "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)" in said
+  (message,) = meet((2, index), wait=0.5, there=nowhere)
+  assert f" at nowhere.invalid:{address.port} after" in message
+  assert "the host is not known" in message
+  assert "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)" in message
 
 
 def test_what_ends_process_0_ends_the_others(meet, address):
@@ -174,25 +174,25 @@ def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
     second = pool.submit(meet, (2, 1))
     with pytest.raises(KeyboardInterrupt):
       meeting.meet(address, 2, 0, FACTS, 20)
-    said = "process 0 was stopped while the processes met."
-    assert second.result() == [said]
+    message = "process 0 was stopped while the processes met."
+    assert second.result() == [message]
 
 
 def test_a_port_of_another_program(meet, address):
   with _listening(address.port):
-    said = meet((2, 0), (2, 1))
-  assert f"process 0 cannot listen on port {address.port}" in said[0]
-  assert "Address already in use" in said[0]
-  assert "another program, or a run that has begun" in said[1]
+    message = meet((2, 0), (2, 1))
+  assert f"process 0 cannot listen on port {address.port}" in message[0]
+  assert "Address already in use" in message[0]
+  assert "another program, or a run that has begun" in message[1]
 
 
 def test_a_port_that_is_free_a_little_later(meet, address):
   old = _listening(address.port)
   with futures.ThreadPoolExecutor(2) as pool:
-    said = pool.submit(meet, (2, 0), (2, 1))
+    message = pool.submit(meet, (2, 0), (2, 1))
     time.sleep(0.2)
     old.close()
-    assert said.result() == ["", ""]
+    assert message.result() == ["", ""]
 
 
 STRANGERS = {
@@ -282,12 +282,14 @@ def test_messages_name_what_differs():
   comparison.add(2, {**first, "a": "9"})
   comparison.add(4, {**first, "a": "9"})
   comparison.add(5, {"a": "8", "b": "2", "z": "1"})
-  said = comparison.message()
+  message = comparison.message()
   assert (
       "a is 1 in process 0, 9 in processes 2 and 4 and 8 in process 5;"
-      " c is 3 in process 0 and (not there) in process 5;" in said
+      " c is 3 in process 0 and (not there) in process 5;" in message
   )
-  assert "e is 5 in process 0 and (not there) in process 5; and 1 more" in said
+  assert (
+      "e is 5 in process 0 and (not there) in process 5; and 1 more" in message
+  )
 
 
 def test_long_values_are_short_and_distinct():

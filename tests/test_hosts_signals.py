@@ -66,16 +66,16 @@ def _ended(script: str, number: signal.Signals) -> tuple[int, str]:
   try:
     assert process.stdout.readline() == "waits\n"
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    message, _ = process.communicate(timeout=60)
   finally:
     process.kill()
-  return process.returncode, said
+  return process.returncode, message
 
 
 def test_one_that_waits_in_a_library_ends():
-  code, said = _ended(STUCK, signal.SIGTERM)
+  code, message = _ended(STUCK, signal.SIGTERM)
   assert code == 128 + signal.SIGTERM
-  assert "zsgen: stopped by SIGTERM while it waited for other proc" in said
+  assert "zsgen: stopped by SIGTERM while it waited for other proc" in message
 
 
 def test_one_that_works_is_left_alone():
@@ -93,13 +93,13 @@ def test_one_that_works_is_left_alone():
 def test_a_signal_that_a_callback_lost_comes_again(lost, number):
   heard, others = threading.Event(), []
   before = {
-      each: signal.signal(each, lambda got, _: got == number and heard.set())
-      for each in (signal.SIGTERM, signal.SIGINT)
+      item: signal.signal(item, lambda got, _: got == number and heard.set())
+      for item in (signal.SIGTERM, signal.SIGINT)
   }
   try:
     command._unraisable(others.append, types.SimpleNamespace(exc_value=lost))
     assert heard.wait(20 if number else 0.2) == bool(number)
   finally:
-    for each, handler in before.items():
-      signal.signal(each, handler)
+    for item, handler in before.items():
+      signal.signal(item, handler)
   assert len(others) == (number is None)

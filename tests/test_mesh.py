@@ -66,7 +66,7 @@ def test_every_rule_is_for_a_parameter():
       _shapes(**GEMMA, **BIASES, lora=LORA),
   ]
   patterns = [pattern for pattern, _ in mesh_lib.RULES]
-  unused = [set(mesh_lib.unused_rules(each, patterns)) for each in shapes]
+  unused = [set(mesh_lib.unused_rules(item, patterns)) for item in shapes]
   assert not set.intersection(*unused)
   assert "rest_" in "".join(unused[0]) and "positions" in unused[1]
 
@@ -133,8 +133,8 @@ def test_rules_of_the_config_take_the_place_of_the_others():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("emb.*", "fsdp", "")]
   mesh_lib.check_rules(shapes, rules)
-  found = mesh_lib.shardings(shapes, _one(), rules)["embedding"]
-  assert found.spec == jax.sharding.PartitionSpec("fsdp", None)
+  actual = mesh_lib.shardings(shapes, _one(), rules)["embedding"]
+  assert actual.spec == jax.sharding.PartitionSpec("fsdp", None)
   with pytest.raises(errors.InputError, match="head matches 0 rules of config"):
     mesh_lib.shardings({"head": shapes["embedding"]}, _one(), rules)
 

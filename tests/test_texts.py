@@ -78,7 +78,7 @@ def _console(width=80, **options):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [each for each in NASTY.items() if "\n" not in each[0]]
+    ("text", "shown"), [item for item in NASTY.items() if "\n" not in item[0]]
 )
 def test_a_console_shows_text_as_it_is(text, shown):
   """By whatever way it comes: lines, cells, titles, styled text."""
@@ -89,10 +89,10 @@ def test_a_console_shows_text_as_it_is(text, shown):
   console.print(text)
   console.print(rich.text.Text(text, "bold"))
   console.print(table)
-  said = console.file.getvalue()
+  message = console.file.getvalue()
   # Rich drops some control characters of styled text by itself.
-  assert said.count(shown) >= (4 if "\x07" not in text else 3)
-  assert not set(said) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
+  assert message.count(shown) >= (4 if "\x07" not in text else 3)
+  assert not set(message) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
 
 
 def test_styles_and_cursors_work_on_a_terminal():
@@ -101,9 +101,9 @@ def test_styles_and_cursors_work_on_a_terminal():
   assert console.file.getvalue() == "\x1b[1m\\x1b[31mred\x1b[0m\n"
   with progress.Progress(0, 2, console) as line:
     line.show(1, {"[red]a\x1b[2Jb": "1"})
-  said = console.file.getvalue()
-  assert "[red]a\\x1b[2Jb" in said
-  assert "\x1b[?25h" in said  # The cursor is shown again.
+  message = console.file.getvalue()
+  assert "[red]a\\x1b[2Jb" in message
+  assert "\x1b[?25h" in message  # The cursor is shown again.
 
 
 def test_messages_on_stderr(capsys):

@@ -109,7 +109,7 @@ def bert(directory: pathlib.Path, **config: Any) -> str:
   tokenizer.enable_truncation(8)
   names = ("pad", "unk", "cls", "sep", "mask")
   named = {
-      f"{name}_token": each for name, each in zip(names, special, strict=True)
+      f"{name}_token": item for name, item in zip(names, special, strict=True)
   }
   return write(directory, tokenizer, **{**named, **config})
 

@@ -39,7 +39,7 @@ RULES = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over the number of rules.
+  """Returns a sweep over the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper.

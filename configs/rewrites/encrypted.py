@@ -49,7 +49,7 @@ _TAIL = 0.2
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """The base, or a sweep of adapters over the number of rules.
+  """Returns the base, or a sweep of adapters over the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper, with "base_" before it for the base.

@@ -40,7 +40,7 @@ PARTS = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over the numbers of rules and of examples.
+  """Returns a sweep over the numbers of rules and of examples.
 
   Args:
     tier: smoke, nano, mini or paper.

@@ -38,7 +38,7 @@ PERCENT = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over the share of no-ops and the number of rules.
+  """Returns a sweep over the share of no-ops and the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper.

@@ -47,7 +47,7 @@ GRIDS = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over occurrences and the number of rules.
+  """Returns a sweep over occurrences and the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper.

@@ -43,7 +43,7 @@ SHAPES = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over the power law's shape and the number of rules.
+  """Returns a sweep over the power law's shape and the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper.

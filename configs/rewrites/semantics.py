@@ -59,7 +59,7 @@ GRIDS = {
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over families, the highest k and the number of rules.
+  """Returns a sweep over families, the highest k and the number of rules.
 
   Args:
     tier: smoke, nano, mini or paper.

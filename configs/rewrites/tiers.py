@@ -137,7 +137,7 @@ TIERS = {
 
 
 def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
-  """What all points of an experiment have in common, in one of the tiers.
+  """Returns the common options of all points of an experiment, in one tier.
 
   Args:
     experiment: names the sweep, together with the tier.
@@ -180,7 +180,7 @@ def lengths(
 
 
 def order(examples: int, positions: int) -> dict[str, Any]:
-  """All examples again and again, each epoch shuffled anew, cut to a length.
+  """Returns epochs of all examples, each shuffled again, cut to a length.
 
   Args:
     examples: of an epoch.
@@ -213,12 +213,12 @@ def sweep(
 
 
 def seeds(tier: str) -> tuple[int, ...]:
-  """Seeds of side experiments: one in nano, which is to end in an hour."""
+  """Returns seeds of side experiments: one in nano, to finish in an hour."""
   return TIERS[tier].seeds[: 1 if tier == "nano" else None]
 
 
 def point(rules: int, **options: Any) -> dict[str, Any]:
-  """A point of so many rules, and other options of `config.data.rewrites`."""
+  """Returns a point with this number of rules and other options of `config.data.rewrites`."""
   return {"data": {"rewrites": {"rules": rules, **options}}}
 
 

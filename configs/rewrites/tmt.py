@@ -43,7 +43,7 @@ _TAKEN = 4
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """A sweep over orders.
+  """Returns a sweep over orders.
 
   Args:
     tier: smoke, nano, mini or paper.

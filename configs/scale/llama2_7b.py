@@ -1,10 +1,10 @@
-"""Llama 2 7B on chips of the field: full fine-tuning, and adapters.
+"""Llama 2 7B on common chips: full fine-tuning, and adapters.
 
   python -m zsgen.main --config=configs/scale/llama2_7b.py:v5p-8 --stage=plan \
     --config.plan.topology=v5p:2x2x1
 
-The name after the colon is that of a preset: `PRESETS` below. To train, say
-where weights and data are, and run on such chips:
+The name after the colon selects one of `PRESETS`. To train, set the paths of
+weights and data, and run on such chips:
 
   --config.model.init=hf:/data/Llama-2-7b-hf
   --config.data.path=CLONE --config.data.tokenizer_path=/data/Llama-2-7b-hf
@@ -25,7 +25,7 @@ Config = ml_collections.ConfigDict
 
 
 def get_config(preset: str = "v5p-8") -> Config:
-  """The experiment on the chips of a preset."""
+  """Returns the experiment on the chips of a preset."""
   config = zsgen.default_config()
   config.name = f"llama2_7b-{preset}"
   _science(config)

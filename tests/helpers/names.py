@@ -169,7 +169,8 @@ def check_files(root: pathlib.Path, rules: Rules) -> dict[str, Counts]:
     paths = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
     for file in paths:
       name = file.relative_to(root).as_posix()
-      counts[name] = check_source(file.read_text(), rules)
+      if name not in counts:
+        counts[name] = check_source(file.read_text(), rules)
   return counts
 
 

@@ -52,9 +52,9 @@ def module():
 
 def test_each_process_is_told_where_it_is(root, module):
   process = _start(root, SAYS, *module)
-  said, _ = process.communicate(timeout=60)
+  message, _ = process.communicate(timeout=60)
   assert process.returncode == 0
-  lines = said.splitlines()
+  lines = message.splitlines()
   assert {"[0] 0 of 2", "[1] 1 of 2"} <= {*lines}
   places = [line[4:] for line in lines if ":" in line]
   assert len(places) == 2 and len({*places}) == 1
@@ -62,9 +62,9 @@ def test_each_process_is_told_where_it_is(root, module):
 
 def test_one_that_fails_ends_the_others(root):
   process = _start(root, FAILS, sys.executable, "-c", HURRIED)
-  said, _ = process.communicate(timeout=60)
+  message, _ = process.communicate(timeout=60)
   assert process.returncode == 3
-  assert "process 1 ended with exit code 3; the others end too" in said
+  assert "process 1 ended with exit code 3; the others end too" in message
 
 
 def test_a_signal_is_passed_on(root, module):
@@ -82,6 +82,6 @@ def test_processes_that_stopped_are_not_done(root, module):
   for _ in range(2):
     assert process.stdout.readline().endswith("waits\n")
   process.send_signal(signal.SIGTERM)
-  said, _ = process.communicate(timeout=60)
+  message, _ = process.communicate(timeout=60)
   assert process.returncode == errors.STOPPED == 75
-  assert "has saved and stopped (exit code 75)" in said
+  assert "has saved and stopped (exit code 75)" in message

@@ -61,20 +61,20 @@ def _run(config, tmp_path, **options):
 
 
 def test_points_are_orders_by_seeds(config):
-  found = sweep.points(config)
-  assert [name for name, _ in found] == NAMES
-  assert [point.seed for _, point in found] == [0, 3, 0, 3]
-  assert found[2][1].order.arrangement == "random"
-  assert found[0][1].order.arrangement == "tmt"
-  assert found[0][1].order.budget == config.order.budget
-  assert {point.name for _, point in found} == set(NAMES)
-  assert sweep.points(config) == found
+  actual = sweep.points(config)
+  assert [name for name, _ in actual] == NAMES
+  assert [point.seed for _, point in actual] == [0, 3, 0, 3]
+  assert actual[2][1].order.arrangement == "random"
+  assert actual[0][1].order.arrangement == "tmt"
+  assert actual[0][1].order.budget == config.order.budget
+  assert {point.name for _, point in actual} == set(NAMES)
+  assert sweep.points(config) == actual
   assert "sweep" in config  # The caller's config is as it was.
 
 
 def test_points_may_differ_in_any_section(small):
-  both = {"train": {"learning_rate": 0.5}, "order": {"pick": "farthest"}}
-  points = {"fast": {"train": {"learning_rate": 0.5}}, "both": both}
+  pair = {"train": {"learning_rate": 0.5}, "order": {"pick": "farthest"}}
+  points = {"fast": {"train": {"learning_rate": 0.5}}, "both": pair}
   small.sweep = {"points": points, "seeds": (3,)}
   (_, first), (_, second) = sweep.points(small)
   assert (first.name, second.name) == ("both-s3", "fast-s3")
@@ -91,12 +91,12 @@ def test_points_are_trained_together(config, tmp_path, started, compared):
 
 
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
-  path, said = _run(config, tmp_path)
+  path, message = _run(config, tmp_path)
   assert started == NAMES
-  assert "point 2: random-s0 (3 of 4)" in said
+  assert "point 2: random-s0 (3 of 4)" in message
   assert path.parent == tmp_path / "sweeps"
   [(points, missing)] = compared
-  assert [f"{each.order}-s{each.seed}" for each in points] == NAMES
+  assert [f"{item.order}-s{item.seed}" for item in points] == NAMES
   assert missing == []
   # Again: nothing is trained, the comparison is made anew.
   assert _run(config, tmp_path)[0] == path
@@ -107,9 +107,9 @@ def test_the_last_point_of_a_cluster_compares(
     config, tmp_path, started, compared
 ):
   for point in (3, 0, 2):
-    path, said = _run(config, tmp_path, point=point)
+    path, message = _run(config, tmp_path, point=point)
     assert path is None
-  assert "3 of 4 points are finished" in said
+  assert "3 of 4 points are finished" in message
   assert not compared
   path, _ = _run(config, tmp_path, report=True)
   assert path is not None
@@ -172,10 +172,10 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
   config.sweep.seeds = (0,)
   config.order.budget = 12
   path, said = _run(config, tmp_path)
-  found = artifacts.read_json(path / "comparison.json")
-  assert list(found["orders"]) == ["near", "random"]  # Keys are sorted.
-  assert found["reference"] == "random"
-  near = found["orders"]["near"]["evals"]["heldout"]["final"]
+  actual = artifacts.read_json(path / "comparison.json")
+  assert list(actual["orders"]) == ["near", "random"]  # Keys are sorted.
+  assert actual["reference"] == "random"
+  near = actual["orders"]["near"]["evals"]["heldout"]["final"]
   assert near["difference"]["seeds"] == 1
   assert "comparison.html" in said
   assert len(list((tmp_path / "stores").iterdir())) == 1

@@ -29,8 +29,8 @@ def plain(
     query, key, value, segments, into, *, scale, cap=0.0, window=None
 ) -> tuple[np.ndarray, list[np.ndarray]]:
   """The result, and gradients of query, key, value for `into`, its own."""
-  given = [np.asarray(x, np.float64) for x in (query, key, value, into)]
-  query, key, value, into = given
+  inputs = [np.asarray(x, np.float64) for x in (query, key, value, into)]
+  query, key, value, into = inputs
   length, heads = query.shape[1:3]
   visible = segments[:, :, None] == segments[:, None, :]
   visible &= np.tril(np.ones((length, length), bool))
@@ -85,7 +85,7 @@ def check(
     out, back = jax.vjp(attend, *heads)
     return out, back(into)
 
-  found, gradients = run(*heads)
-  wanted, others = plain(*heads, segments, into, scale=_SCALE, **fields)
+  actual, gradients = run(*heads)
+  expected, others = plain(*heads, segments, into, scale=_SCALE, **fields)
   # As one tree: with a window of 1, gradients of query and key are zero.
-  closeness.assert_close((found, list(gradients)), (wanted, others))
+  closeness.assert_close((actual, list(gradients)), (expected, others))

@@ -53,7 +53,7 @@ def batch(packed, length):
   """Rows of examples: row i holds those of packed[i], side by side."""
   rows = small.rows([[tokens for tokens, *_ in row] for row in packed], length)
   for row, members in enumerate(packed):
-    positions = np.concatenate([[], *(each[1] for each in members)])
+    positions = np.concatenate([[], *(item[1] for item in members)])
     rows.positions[row, : len(positions)] = positions
   return rows
 

@@ -31,8 +31,8 @@ def _check(case: str, directory: pathlib.Path) -> None:
   assert len(split) > len(jax.tree.leaves(placed)) / 2
   jax.tree.map(np.testing.assert_array_equal, placed, alone)
   hugging_face.save(directory / case, placed, arch)
-  again = imported.load(directory / case, arch)
-  jax.tree.map(np.testing.assert_array_equal, again, alone)
+  second_result = imported.load(directory / case, arch)
+  jax.tree.map(np.testing.assert_array_equal, second_result, alone)
 
 
 def _answers(case: str, shape: config.Mesh | None) -> np.ndarray:

@@ -39,15 +39,15 @@ def _of_layer(params, arch, layer):
 
 def _block(params, arch, kind, x):
   normed = _norm(params["attention_norm"], arch, arch.norm, x)
-  given = _attention(params["attention"], arch, kind, normed)
+  inputs = _attention(params["attention"], arch, kind, normed)
   if arch.post_norms:
-    given = _norm(params["attention_post_norm"], arch, arch.norm, given)
-  x = x + given
+    inputs = _norm(params["attention_post_norm"], arch, arch.norm, inputs)
+  x = x + inputs
   normed = _norm(params["mlp_norm"], arch, arch.norm, x)
-  given = _mlp(params["mlp"], arch, normed)
+  inputs = _mlp(params["mlp"], arch, normed)
   if arch.post_norms:
-    given = _norm(params["mlp_post_norm"], arch, arch.norm, given)
-  return x + given
+    inputs = _norm(params["mlp_post_norm"], arch, arch.norm, inputs)
+  return x + inputs
 
 
 def _norm(params, arch, kind, x):

@@ -46,10 +46,10 @@ def _read(directory, arch, asked=config.NO_LORA):
 def _logits(case, arch, params, lora=config.NO_LORA):
   """Logits of the stored tokens; 0 at padding."""
   arrays = imported.stored(case)
-  found = jax.jit(model_lib.Model(arch, lora).logits)(
+  actual = jax.jit(model_lib.Model(arch, lora).logits)(
       params, arrays["tokens"], arrays["positions"], arrays["mask"]
   )
-  return np.asarray(found) * arrays["mask"][..., None].astype(np.float32)
+  return np.asarray(actual) * arrays["mask"][..., None].astype(np.float32)
 
 
 def _stored(case):
@@ -80,27 +80,27 @@ def _refused(directory, message, asked=config.NO_LORA, base="llama2"):
 @every_case
 def test_logits_of_imported_adapters_are_those_of_peft(case):
   arch, base = imported.model(case)
-  lora, found = _read(HERE / case, arch)
-  whole = lora_lib.join(found, base)
-  error = imported.error(_logits(case, arch, whole, lora), _stored(case))
+  lora, actual = _read(HERE / case, arch)
+  full = lora_lib.join(actual, base)
+  error = imported.error(_logits(case, arch, full, lora), _stored(case))
   print(f"\n{case}: adapters {error:.1e}")
   assert error <= MOST
-  alone = lora_lib.merge(whole, lora)
+  alone = lora_lib.merge(full, lora)
   assert jax.tree.structure(alone) == jax.tree.structure(base)
   assert imported.error(_logits(case, arch, alone), _stored(case)) <= MOST
   assert imported.error(_logits(case, arch, base), _stored(case)) > 0.01
 
 
 def test_files_bring_rank_alpha_and_targets():
-  lora, found = _read(HERE / "llama2", imported.model("llama2")[0])
+  lora, actual = _read(HERE / "llama2", imported.model("llama2")[0])
   assert (lora.rank, lora.alpha) == (3, 5.0)
   assert lora.targets == (
       "attention/out|attention/query|attention/value|head|mlp/down"
   )
-  assert found["head"]["lora_b"].dtype == np.float32
-  gpt2, found = _read(HERE / "gpt2", imported.model("gpt2")[0])
+  assert actual["head"]["lora_b"].dtype == np.float32
+  gpt2, actual = _read(HERE / "gpt2", imported.model("gpt2")[0])
   assert gpt2.alpha == pytest.approx(3 * 4**0.5)  # rslora
-  attention = found["blocks"]["0"]["attention"]
+  attention = actual["blocks"]["0"]["attention"]
   np.testing.assert_array_equal(
       attention["query"]["lora_a"], attention["value"]["lora_a"]
   )
@@ -109,14 +109,14 @@ def test_files_bring_rank_alpha_and_targets():
 @pytest.mark.parametrize("case", ["gemma2", "llama2"])
 def test_what_is_exported_is_what_peft_wrote(case, tmp_path):
   arch, _ = imported.model(case)
-  lora, found = _read(HERE / case, arch)
-  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  lora, actual = _read(HERE / case, arch)
+  hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
   ours, theirs = map(_tensors, (tmp_path / "out", HERE / case))
   assert ours.keys() == theirs.keys()
   for name, tensor in theirs.items():
     np.testing.assert_array_equal(ours[name], tensor)
-  again, _ = _read(tmp_path / "out", arch)
-  assert dataclasses.replace(again, init=lora.init) == lora
+  second_result, _ = _read(tmp_path / "out", arch)
+  assert dataclasses.replace(second_result, init=lora.init) == lora
 
 
 @pytest.mark.peer
@@ -128,12 +128,12 @@ def test_peft_loads_what_is_exported(case, tmp_path):
 
   arch, base = imported.model(case)
   rng = np.random.default_rng(0)
-  lora, found = _read(HERE / case, arch)
+  lora, actual = _read(HERE / case, arch)
   # Other numbers than those stored.
-  found = jax.tree.map(
-      lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), found
+  actual = jax.tree.map(
+      lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), actual
   )
-  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
   model = transformers.AutoModelForCausalLM.from_pretrained(
       imported.HERE / case, attn_implementation="eager", dtype=torch.float32
   )
@@ -145,43 +145,43 @@ def test_peft_loads_what_is_exported(case, tmp_path):
       position_ids=arrays["positions"],
   )
   with torch.no_grad():
-    wanted = model(
+    expected = model(
         **{name: torch.tensor(array).long() for name, array in inputs.items()}
     ).logits.numpy()
-  wanted = wanted * arrays["mask"][..., None].astype(np.float32)
+  expected = expected * arrays["mask"][..., None].astype(np.float32)
   error = imported.error(
-      _logits(case, arch, lora_lib.join(found, base), lora), wanted
+      _logits(case, arch, lora_lib.join(actual, base), lora), expected
   )
   print(f"\n{case}: export {error:.1e}")
   assert error <= MOST
-  assert imported.error(_logits(case, arch, base), wanted) > 0.01
+  assert imported.error(_logits(case, arch, base), expected) > 0.01
 
 
 def test_a_fused_matrix_has_no_adapters_of_its_parts(tmp_path):
   arch, _ = imported.model("gpt2")
-  lora, found = _read(HERE / "gpt2", arch)
+  lora, actual = _read(HERE / "gpt2", arch)
   with pytest.raises(
       errors.InputError, match=r"h\.0\.attn\.c_attn is one .*export='merged'"
   ):
-    hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+    hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
   assert not (tmp_path / "out").exists()
   lora = dataclasses.replace(lora, targets="mlp/down")
-  mlp = traverse_util.flatten_dict(found, sep="/")
+  mlp = traverse_util.flatten_dict(actual, sep="/")
   mlp = {path: leaf for path, leaf in mlp.items() if "mlp" in path}
-  found = traverse_util.unflatten_dict(mlp, sep="/")
-  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
-  said = json.loads((tmp_path / "out" / adapters.CONFIG).read_text())
-  assert said["fan_in_fan_out"] is True
-  assert said["target_modules"] == ["mlp.c_proj"]
+  actual = traverse_util.unflatten_dict(mlp, sep="/")
+  hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
+  message = json.loads((tmp_path / "out" / adapters.CONFIG).read_text())
+  assert message["fan_in_fan_out"] is True
+  assert message["target_modules"] == ["mlp.c_proj"]
 
 
 def test_rows_that_pad_the_vocabulary_are_added_and_left_out(tmp_path):
   arch, _ = imported.model("llama2")
   arch = dataclasses.replace(arch, vocab_multiple=64)
-  lora, found = _read(HERE / "llama2", arch)
-  assert found["head"]["lora_b"].shape == (3, 64)
-  assert not found["head"]["lora_b"][:, 48:].any()
-  hugging_face.save_adapters(tmp_path / "out", found, arch, lora)
+  lora, actual = _read(HERE / "llama2", arch)
+  assert actual["head"]["lora_b"].shape == (3, 64)
+  assert not actual["head"]["lora_b"][:, 48:].any()
+  hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
   ours, theirs = map(_tensors, (tmp_path / "out", HERE / "llama2"))
   for name, tensor in theirs.items():
     np.testing.assert_array_equal(ours[name], tensor)
@@ -240,8 +240,8 @@ def test_a_field_that_says_otherwise_than_the_files(asked, message):
 
 def test_a_field_that_says_the_same_is_fine():
   targets = r"attention/(out|query|value)|head|.*/down"
-  asked = config.Lora(rank=3, alpha=5.0, targets=targets)
-  lora, _ = _read(HERE / "llama2", imported.model("llama2")[0], asked)
+  requested = config.Lora(rank=3, alpha=5.0, targets=targets)
+  lora, _ = _read(HERE / "llama2", imported.model("llama2")[0], requested)
   assert lora.rank == 3
 
 

@@ -70,11 +70,11 @@ def test_bfloat16_stays_what_it_is(backend):
   heads = [jnp.asarray(x, jnp.bfloat16) for x in heads]
   execution = execution_lib.Execution(attention=backend)
   attend = functools.partial(attention.attend, scale=0.5, execution=execution)
-  found = jax.jit(attend)(*heads, segments)
-  wanted, _ = attended.plain(*heads, segments, heads[0], scale=0.5)
-  assert found.dtype == jnp.bfloat16
+  actual = jax.jit(attend)(*heads, segments)
+  expected, _ = attended.plain(*heads, segments, heads[0], scale=0.5)
+  assert actual.dtype == jnp.bfloat16
   np.testing.assert_allclose(
-      found.astype(np.float32), wanted, rtol=0.05, atol=0.02
+      actual.astype(np.float32), expected, rtol=0.05, atol=0.02
   )
 
 

@@ -51,8 +51,11 @@ def test_auto_takes_the_best_that_serves(device, fields, backend, why):
 
 
 def test_what_is_asked_for_is_taken():
-  for asked, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
-    assert execution.choose_backend(asked, device, ARCH) == (asked, "requested")
+  for requested, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
+    assert execution.choose_backend(requested, device, ARCH) == (
+        requested,
+        "requested",
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ def _json(path):
 def _base(directory, same_ids=True, generation=None, **fields):
   """The files of a Llama, with other fields and a generation_config.json."""
   directory.mkdir()
-  said = _json(imported.HERE / "llama2" / "config.json")
-  (directory / "config.json").write_text(json.dumps({**said, **fields}))
+  message = _json(imported.HERE / "llama2" / "config.json")
+  (directory / "config.json").write_text(json.dumps({**message, **fields}))
   if generation is not None:
     text = json.dumps(generation)
     (directory / "generation_config.json").write_text(text)
@@ -38,13 +38,13 @@ def _exported(tmp_path, base, case="llama2", dtype="float32", **tokens):
 def test_config_json_comes_back(case, tmp_path):
   """All of it but for the element type, whatever the family."""
   base = hugging_face.read_base(imported.HERE / case, same_ids=True)
-  said, _ = _exported(tmp_path, base, case)
+  message, _ = _exported(tmp_path, base, case)
   before = _json(imported.HERE / case / "config.json")
   # Files that say no dtype are given one.
-  assert said.pop("dtype", said.pop("torch_dtype", None)) == "float32"
+  assert message.pop("dtype", message.pop("torch_dtype", None)) == "float32"
   for field in ("dtype", "torch_dtype"):
     before.pop(field, None)
-  assert said == before
+  assert message == before
   assert hugging_face.arch_of(tmp_path / "out") == (
       hugging_face.arch_of(imported.HERE / case)
   )
@@ -70,8 +70,8 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
   }
   base = _base(tmp_path / "base", generation=generation, **more)
   ids = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": None}
-  said, generated = _exported(tmp_path, base, ids=ids, ends=(2,))
-  assert {field: said[field] for field in more} == more
+  message, generated = _exported(tmp_path, base, ids=ids, ends=(2,))
+  assert {field: message[field] for field in more} == more
   assert generated == generation
 
 
@@ -97,10 +97,10 @@ def test_every_end_of_an_answer_is_there(tmp_path, known, ends, wanted):
 
 def test_a_new_model_says_every_end(tmp_path):
   ids = {"bos_token_id": None, "eos_token_id": 1, "pad_token_id": 4}
-  said, generated = _exported(tmp_path, None, ids=ids, ends=(1, 3))
+  message, generated = _exported(tmp_path, None, ids=ids, ends=(1, 3))
   assert generated == {**ids, "eos_token_id": [1, 3]}
-  assert said["eos_token_id"] == [1, 3]
-  assert said["pad_token_id"] == 4
+  assert message["eos_token_id"] == [1, 3]
+  assert message["pad_token_id"] == 4
 
 
 def test_ids_of_another_tokenizer_are_left_out(tmp_path):
@@ -116,10 +116,10 @@ def test_ids_of_another_tokenizer_are_left_out(tmp_path):
   more = {"eos_token_id": 2, "bos_token_id": 1, "image_token_id": 9}
   base = _base(tmp_path / "base", False, generation, **more)
   ids = {"bos_token_id": None, "eos_token_id": 11, "pad_token_id": None}
-  said, generated = _exported(tmp_path, base, ids=ids, ends=(11,))
+  message, generated = _exported(tmp_path, base, ids=ids, ends=(11,))
   assert generated == {**SAMPLING, "max_new_tokens": 99, **ids}
-  assert {name: said[name] for name in ids} == ids
-  assert "image_token_id" not in said
+  assert {name: message[name] for name in ids} == ids
+  assert "image_token_id" not in message
 
 
 def test_code_that_is_not_there_is_not_pointed_to(tmp_path):
@@ -130,14 +130,14 @@ def test_code_that_is_not_there_is_not_pointed_to(tmp_path):
 @pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
 def test_the_element_type_is_that_of_the_weights(tmp_path, name):
   base = _base(tmp_path / "base")
-  said = {k: v for k, v in base.config.items() if "dtype" not in k}
-  base = base._replace(config={**said, name: "float16"})
-  said, _ = _exported(tmp_path, base, dtype="bfloat16")
-  assert said[name] == "bfloat16"
-  assert {"dtype", "torch_dtype"} & said.keys() == {name}
+  message = {k: v for k, v in base.config.items() if "dtype" not in k}
+  base = base._replace(config={**message, name: "float16"})
+  message, _ = _exported(tmp_path, base, dtype="bfloat16")
+  assert message[name] == "bfloat16"
+  assert {"dtype", "torch_dtype"} & message.keys() == {name}
 
 
 def test_a_base_of_another_architecture_is_not_taken(tmp_path):
   base = hugging_face.read_base(imported.HERE / "gpt2", same_ids=True)
-  said, _ = _exported(tmp_path, base)
-  assert said["model_type"] == "llama"
+  message, _ = _exported(tmp_path, base)
+  assert message["model_type"] == "llama"

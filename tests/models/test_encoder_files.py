@@ -25,12 +25,12 @@ def _encode(files, dtype="float32", params=None):
   """Vectors of TEXTS, padded."""
   ids = [bert.ids(text) for text in TEXTS]
   tokens = np.zeros((len(ids), 20), np.int32)
-  for row, each in enumerate(ids):
-    tokens[row, : len(each)] = each
+  for row, item in enumerate(ids):
+    tokens[row, : len(item)] = item
   return encoder.encode(
       files.params() if params is None else params,
       tokens,
-      np.array([len(each) for each in ids]),
+      np.array([len(item) for item in ids]),
       arch=files.arch,
       dtype=dtype,
       pooling=files.pooling,
@@ -54,17 +54,17 @@ def _rewrite(directory, change):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_vectors_are_those_of_bert(directory, pooling):
   _change(directory, "1_Pooling/config.json", pooling_mode=pooling)
-  found = _encode(encoder_files.read(directory))
-  wanted = [bert.vector(text, pooling) for text in TEXTS]
-  np.testing.assert_allclose(found, wanted, atol=2e-6)
+  actual = _encode(encoder_files.read(directory))
+  expected = [bert.vector(text, pooling) for text in TEXTS]
+  np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 def test_bfloat16_is_near(directory):
-  found = _encode(encoder_files.read(directory), "bfloat16")
-  assert found.dtype == np.float32
-  wanted = [bert.vector(text) for text in TEXTS]
-  np.testing.assert_allclose(found, wanted, atol=0.03)
-  assert np.abs(found - np.array(wanted)).max() > 1e-5
+  actual = _encode(encoder_files.read(directory), "bfloat16")
+  assert actual.dtype == np.float32
+  expected = [bert.vector(text) for text in TEXTS]
+  np.testing.assert_allclose(actual, expected, atol=0.03)
+  assert np.abs(actual - np.array(expected)).max() > 1e-5
 
 
 def test_vectors_are_left_long_where_no_module_shortens_them(directory):
@@ -82,8 +82,8 @@ def test_vectors_are_left_long_where_no_module_shortens_them(directory):
 def test_weights_under_the_prefix_of_a_head(directory):
   plain = encoder_files.read(directory).params()
   _rewrite(directory, lambda t: {f"bert.{name}": t[name] for name in t})
-  again = encoder_files.read(directory).params()
-  jax.tree.map(np.testing.assert_array_equal, again, plain)
+  second_result = encoder_files.read(directory).params()
+  jax.tree.map(np.testing.assert_array_equal, second_result, plain)
 
 
 def test_longest_text_and_prefix(directory):
@@ -109,10 +109,10 @@ def test_the_digest_is_of_what_decides_vectors(directory, tmp_path):
   digest = encoder_files.read(directory).digest
   (directory / "README.md").write_text("words")
   assert encoder_files.read(directory).digest == digest
-  again = bert.write(tmp_path / "elsewhere")
-  assert encoder_files.read(again).digest == digest
-  _change(again, "1_Pooling/config.json", pooling_mode="cls")
-  assert encoder_files.read(again).digest != digest
+  second_result = bert.write(tmp_path / "elsewhere")
+  assert encoder_files.read(second_result).digest == digest
+  _change(second_result, "1_Pooling/config.json", pooling_mode="cls")
+  assert encoder_files.read(second_result).digest != digest
   _rewrite(directory, lambda t: {**t, "pooler.dense.bias": np.ones(32)})
   assert encoder_files.read(directory).digest != digest
 

@@ -50,14 +50,16 @@ def test_a_damaged_export_is_not_read(make, name, tmp_path):
   artifacts.write_manifest(directory, manifest)
   read(directory)
 
-  whole = (directory / name).read_bytes()
+  full = (directory / name).read_bytes()
   # Either is read all the same.
-  changed = whole + b" " if name.endswith(".json") else whole[:-1] + b"\1"
+  changed = full + b" " if name.endswith(".json") else full[:-1] + b"\1"
   (directory / name).write_bytes(changed)
-  said = rf"{name}: is not what --stage=export wrote.*delete \S*manifest\.json"
-  with pytest.raises(errors.InputError, match=said):
+  message = (
+      rf"{name}: is not what --stage=export wrote.*delete \S*manifest\.json"
+  )
+  with pytest.raises(errors.InputError, match=message):
     read(directory)
-  (directory / name).write_bytes(whole)
+  (directory / name).write_bytes(full)
   read(directory)
 
   # The manifest itself; without it nothing can be checked, as it says.

@@ -36,27 +36,27 @@ def _dtype(case):
 
 
 def _tensors(directory):
-  found = {}
+  actual = {}
   for path in directory.glob("*.safetensors"):
-    found |= safetensors.numpy.load_file(path)
-  return found
+    actual |= safetensors.numpy.load_file(path)
+  return actual
 
 
 def _config(directory):
   """What transformers reads in config.json, with what goes without saying."""
   import transformers
 
-  said = transformers.AutoConfig.from_pretrained(directory).to_dict()
-  said = {k: v for k, v in said.items() if k not in NO_MATTER}
-  if said["model_type"] != "gpt2":
-    default = said["hidden_size"] // said["num_attention_heads"]
-    said["head_dim"] = said.get("head_dim") or default
+  message = transformers.AutoConfig.from_pretrained(directory).to_dict()
+  message = {k: v for k, v in message.items() if k not in NO_MATTER}
+  if message["model_type"] != "gpt2":
+    default = message["hidden_size"] // message["num_attention_heads"]
+    message["head_dim"] = message.get("head_dim") or default
   else:
-    said["n_inner"] = said["n_inner"] or 4 * said["n_embd"]
-  turns = said.get("rope_parameters", {})
+    message["n_inner"] = message["n_inner"] or 4 * message["n_embd"]
+  turns = message.get("rope_parameters", {})
   if turns.get("rope_type") == "yarn":
-    said["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
-  return said
+    message["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
+  return message
 
 
 def _bytes(array):
@@ -67,7 +67,7 @@ def _bytes(array):
 def exported(case, tmp_path):
   """The directory that a case is exported to."""
   arch, params = imported.model(case)
-  said = _config(imported.HERE / case)
+  message = _config(imported.HERE / case)
   hugging_face.save(
       tmp_path / "out",
       params,
@@ -75,7 +75,7 @@ def exported(case, tmp_path):
       dtype=_dtype(case),
       # transformers must find its way through an index of ours, too.
       largest=12_000 if case == "mistral" else 10**9,
-      tokens=hugging_face.Tokens({name: said[name] for name in IDS}),
+      tokens=hugging_face.Tokens({name: message[name] for name in IDS}),
   )
   return tmp_path / "out"
 
@@ -95,10 +95,10 @@ def test_every_case_is_in_the_table_of_the_docs(root):
 def test_logits_of_an_imported_model_are_those_of_transformers(case):
   arch, params = imported.model(case)
   examples = imported.examples(case)
-  rows = imported.batch([[each] for each in examples], LENGTH)
-  found = imported.logits(arch, params, rows)
+  rows = imported.batch([[item] for item in examples], LENGTH)
+  actual = imported.logits(arch, params, rows)
   real = rows.segments > 0
-  error = imported.error(found[real], imported.stored(case)["logits"][real])
+  error = imported.error(actual[real], imported.stored(case)["logits"][real])
   print(f"\n{case}: import {error:.1e}")
   assert error <= MOST
 
@@ -108,9 +108,9 @@ def test_packed_examples_are_those_of_transformers(case):
   arch, params = imported.model(case)
   first, second, third = imported.examples(case)
   rows = imported.batch([[first], [second, third], []], LENGTH)
-  found = imported.logits(arch, params, rows)[1]
-  wanted = np.concatenate([second[2], third[2]])
-  error = imported.error(found[: len(wanted)], wanted)
+  actual = imported.logits(arch, params, rows)[1]
+  expected = np.concatenate([second[2], third[2]])
+  error = imported.error(actual[: len(expected)], expected)
   print(f"\n{case}: packed {error:.1e}")
   assert error <= MOST
 
@@ -119,16 +119,16 @@ def test_packed_examples_are_those_of_transformers(case):
 def test_import_export_import_is_the_same_bytes(case, exported):
   arch, params = imported.model(case)
   assert hugging_face.arch_of(exported) == arch
-  again = imported.load(exported, arch)
-  assert jax.tree.map(_bytes, again) == jax.tree.map(_bytes, params)
+  second_result = imported.load(exported, arch)
+  assert jax.tree.map(_bytes, second_result) == jax.tree.map(_bytes, params)
 
 
 @every_case
 def test_what_is_exported_is_what_was_imported(case, exported):
-  found, wanted = map(_tensors, (exported, imported.HERE / case))
-  assert found.keys() == wanted.keys()
-  for name, tensor in wanted.items():
-    assert _bytes(found[name]) == _bytes(tensor), name
+  actual, expected = map(_tensors, (exported, imported.HERE / case))
+  assert actual.keys() == expected.keys()
+  for name, tensor in expected.items():
+    assert _bytes(actual[name]) == _bytes(tensor), name
 
 
 @every_case
@@ -168,10 +168,10 @@ def test_transformers_loads_what_is_exported(case, exported):
       position_ids=arrays["positions"],
   )
   with torch.no_grad():
-    found = model.eval()(
+    actual = model.eval()(
         **{name: torch.tensor(array).long() for name, array in inputs.items()}
     ).logits.numpy()
   real = arrays["mask"] > 0
-  error = imported.error(found[real], arrays["logits"][real])
+  error = imported.error(actual[real], arrays["logits"][real])
   print(f"\n{case}: export {error:.1e}")
   assert error <= MOST

@@ -62,15 +62,15 @@ def _last_logits(arch, tokens):
 def test_greedy_is_the_argmax_of_full_passes(name):
   arch = ARCHS[name]
   examples, tokens = _prompts(arch)
-  found = _generate(arch, GREEDY, tokens)
-  for example, answer in zip(examples, found, strict=True):
-    said = list(example)
+  actual = _generate(arch, GREEDY, tokens)
+  for example, answer in zip(examples, actual, strict=True):
+    message = list(example)
     for token in answer:
-      assert token == _last_logits(arch, said).argmax()
-      said.append(token)
+      assert token == _last_logits(arch, message).argmax()
+      message.append(token)
       if token == END:
         break
-    assert (answer[len(said) - len(example) :] == PAD).all()
+    assert (answer[len(message) - len(example) :] == PAD).all()
 
 
 def test_an_answer_ends_with_the_end_token_unless_it_is_banned():
@@ -78,47 +78,47 @@ def test_an_answer_ends_with_the_end_token_unless_it_is_banned():
   _, tokens = _prompts(arch)
   first = _generate(arch, GREEDY, tokens)[:, 0]
   end = int(first[0])
-  found = _generate(arch, GREEDY, tokens, end=end)
-  assert found[0].tolist() == [end] + [PAD] * 5
+  actual = _generate(arch, GREEDY, tokens, end=end)
+  assert actual[0].tolist() == [end] + [PAD] * 5
   banned = generation.Decoding(max_new_tokens=6, ban_end=True)
-  found = _generate(arch, banned, tokens, end=end)
-  assert (found[:, 0] != end).all()
+  actual = _generate(arch, banned, tokens, end=end)
+  assert (actual[:, 0] != end).all()
 
 
 def test_an_empty_row_gets_no_answer():
   _, tokens = _prompts(small.RMS)
-  found = _generate(small.RMS, GREEDY, tokens, lengths=[3, 0, 5, 1])
-  assert (found[1] == PAD).all()
-  whole = _generate(small.RMS, GREEDY, tokens)
-  np.testing.assert_array_equal(found[[0, 2, 3]], whole[[0, 2, 3]])
+  actual = _generate(small.RMS, GREEDY, tokens, lengths=[3, 0, 5, 1])
+  assert (actual[1] == PAD).all()
+  full = _generate(small.RMS, GREEDY, tokens)
+  np.testing.assert_array_equal(actual[[0, 2, 3]], full[[0, 2, 3]])
 
 
 def test_a_row_is_the_same_in_any_batch():
-  drawn = generation.Decoding(max_new_tokens=6, temperature=1.0)
+  sample = generation.Decoding(max_new_tokens=6, temperature=1.0)
   _, tokens = _prompts(small.RMS)
-  whole = _generate(small.RMS, drawn, tokens)
-  part = _generate(small.RMS, drawn, tokens[2:], LENGTHS[2:], rows=[2, 3])
-  np.testing.assert_array_equal(part, whole[2:])
+  full = _generate(small.RMS, sample, tokens)
+  part = _generate(small.RMS, sample, tokens[2:], LENGTHS[2:], rows=[2, 3])
+  np.testing.assert_array_equal(part, full[2:])
   wider = np.pad(tokens, ((0, 0), (8, 0)), constant_values=3)
-  np.testing.assert_array_equal(_generate(small.RMS, drawn, wider), whole)
-  other = _generate(small.RMS, drawn, tokens, seed=1)
-  assert (other != whole).any()
+  np.testing.assert_array_equal(_generate(small.RMS, sample, wider), full)
+  other = _generate(small.RMS, sample, tokens, seed=1)
+  assert (other != full).any()
 
 
 def test_one_likeliest_token_is_greedy():
   _, tokens = _prompts(small.RMS)
   greedy = _generate(small.RMS, GREEDY, tokens)
   for narrow in (dict(top_k=1), dict(top_p=1e-6)):
-    drawn = generation.Decoding(max_new_tokens=6, temperature=0.7, **narrow)
-    found = _generate(small.RMS, drawn, tokens)
-    np.testing.assert_array_equal(found, greedy)
+    sample = generation.Decoding(max_new_tokens=6, temperature=0.7, **narrow)
+    actual = _generate(small.RMS, sample, tokens)
+    np.testing.assert_array_equal(actual, greedy)
 
 
 def _frequencies(decoding, count=4000):
   """How often each token is the first, of one prompt."""
   arch = small.RMS
   _, tokens = _prompts(arch, lengths=[5])
-  found = _generate(
+  actual = _generate(
       arch,
       decoding,
       np.repeat(tokens, count, 0),
@@ -126,37 +126,37 @@ def _frequencies(decoding, count=4000):
       rows=np.arange(count),
   )
   logits = _last_logits(arch, tokens[0, 3:])
-  return np.bincount(found[:, 0], minlength=arch.vocab_size) / count, logits
+  return np.bincount(actual[:, 0], minlength=arch.vocab_size) / count, logits
 
 
 def test_draws_follow_the_probabilities():
-  drawn = generation.Decoding(max_new_tokens=1, temperature=1.5)
-  found, logits = _frequencies(drawn)
-  wanted = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
-  np.testing.assert_allclose(found, wanted, atol=4 * (0.25 / 4000) ** 0.5)
+  sample = generation.Decoding(max_new_tokens=1, temperature=1.5)
+  actual, logits = _frequencies(sample)
+  expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
+  np.testing.assert_allclose(actual, expected, atol=4 * (0.25 / 4000) ** 0.5)
 
 
 def test_top_k_and_top_p_draw_from_the_likeliest_only():
-  drawn = dict(max_new_tokens=1, temperature=3.0)
-  found, logits = _frequencies(generation.Decoding(**drawn, top_k=3))
+  sample = dict(max_new_tokens=1, temperature=3.0)
+  actual, logits = _frequencies(generation.Decoding(**sample, top_k=3))
   likeliest = np.argsort(-logits)
-  assert set(found.nonzero()[0]) == set(likeliest[:3])
-  found, _ = _frequencies(generation.Decoding(**drawn, top_p=0.6))
+  assert set(actual.nonzero()[0]) == set(likeliest[:3])
+  actual, _ = _frequencies(generation.Decoding(**sample, top_p=0.6))
   chances = np.exp(logits / 3) / np.exp(logits / 3).sum()
   size = int((np.cumsum(chances[likeliest]) < 0.6).sum()) + 1
-  assert set(found.nonzero()[0]) == set(likeliest[:size])
+  assert set(actual.nonzero()[0]) == set(likeliest[:size])
 
 
 def test_the_penalty_is_for_what_the_answer_has_said():
   arch = small.RMS
   examples, tokens = _prompts(arch)
   decoding = generation.Decoding(max_new_tokens=6, penalty=1.7)
-  found = _generate(arch, decoding, tokens, end=arch.vocab_size + 1)
-  for example, answer in zip(examples, found, strict=True):
-    said = []
+  actual = _generate(arch, decoding, tokens, end=arch.vocab_size + 1)
+  for example, answer in zip(examples, actual, strict=True):
+    message = []
     for token in answer:
-      logits = _last_logits(arch, [*example, *said])
-      for each in set(said):
-        logits[each] *= 1.7 if logits[each] < 0 else 1 / 1.7
+      logits = _last_logits(arch, [*example, *message])
+      for item in set(message):
+        logits[item] *= 1.7 if logits[item] < 0 else 1 / 1.7
       assert token == logits.argmax()
-      said.append(int(token))
+      message.append(int(token))

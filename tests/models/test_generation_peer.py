@@ -43,13 +43,13 @@ def test_greedy_is_transformers_token_for_token(case):
       )
   )
   rows = np.arange(len(LENGTHS), dtype=np.int32)
-  found = run(
+  actual = run(
       params, tokens.astype(np.int32), np.array(LENGTHS, np.int32), rows, 0
   )
   model = transformers.AutoModelForCausalLM.from_pretrained(
       imported.HERE / case, attn_implementation="eager", dtype=torch.float32
   )
-  wanted = model.eval().generate(
+  expected = model.eval().generate(
       torch.tensor(np.where(real, tokens, 0)),
       attention_mask=torch.tensor(real.astype(np.int64)),
       do_sample=False,
@@ -58,4 +58,4 @@ def test_greedy_is_transformers_token_for_token(case):
       eos_token_id=None,
       pad_token_id=0,
   )
-  np.testing.assert_array_equal(found, wanted[:, max(LENGTHS) :].numpy())
+  np.testing.assert_array_equal(actual, expected[:, max(LENGTHS) :].numpy())

@@ -37,9 +37,11 @@ def copy(tmp_path):
 def _edit(directory, **fields):
   """Changes what config.json says; None takes a field out."""
   path = directory / "config.json"
-  said = json.loads(path.read_text()) | fields
-  said = {name: value for name, value in said.items() if value is not None}
-  path.write_text(json.dumps(said))
+  message = json.loads(path.read_text()) | fields
+  message = {
+      name: value for name, value in message.items() if value is not None
+  }
+  path.write_text(json.dumps(message))
 
 
 def _weights(directory):
@@ -115,10 +117,12 @@ def test_old_names_and_buffers_of_gpt2(copy):
 
 def test_rotary_positions_as_older_files_say_them(copy):
   directory = copy("llama3")
-  said = json.loads((directory / "config.json").read_text())["rope_parameters"]
-  theta = said.pop("rope_theta")
-  said["type"] = said.pop("rope_type")
-  _edit(directory, rope_parameters=None, rope_theta=theta, rope_scaling=said)
+  message = json.loads((directory / "config.json").read_text())[
+      "rope_parameters"
+  ]
+  theta = message.pop("rope_theta")
+  message["type"] = message.pop("rope_type")
+  _edit(directory, rope_parameters=None, rope_theta=theta, rope_scaling=message)
   assert hugging_face.arch_of(directory) == imported.model("llama3")[0]
 
 
@@ -143,10 +147,10 @@ def test_other_floats_are_read_as_float32(copy, element):
   directory = copy("qwen2")
   tensors = _weights(directory)
   _write(directory, {k: v.astype(element) for k, v in tensors.items()})
-  found = _load(directory)["final_norm"]["scale"]
-  assert found.dtype == np.float32
-  wanted = tensors[NORM].astype(element).astype(np.float32)
-  np.testing.assert_array_equal(found, wanted)
+  actual = _load(directory)["final_norm"]["scale"]
+  assert actual.dtype == np.float32
+  expected = tensors[NORM].astype(element).astype(np.float32)
+  np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("element", [np.int8, ml_dtypes.float8_e4m3fn])
@@ -341,11 +345,11 @@ def test_a_name_that_is_neither_directory_nor_model(tmp_path, monkeypatch):
       errors.InputError, match=r"'a/b' is not a directory.*no a/b"
   ):
     hugging_face.locate("a/b")
-  found = tmp_path / "found"
+  actual = tmp_path / "found"
   monkeypatch.setattr(
-      "huggingface_hub.snapshot_download", lambda name, **_: str(found)
+      "huggingface_hub.snapshot_download", lambda name, **_: str(actual)
   )
-  assert hugging_face.locate("a/b") == found
+  assert hugging_face.locate("a/b") == actual
 
 
 def test_weights_are_never_written_over(tmp_path):
@@ -365,25 +369,25 @@ def test_an_architecture_that_no_family_has_is_told(tmp_path):
 
 def test_rows_that_pad_the_vocabulary_are_not_exported(tmp_path):
   for case in ("llama2", "qwen2"):  # A head, and none.
-    bare, wanted = imported.model(case)
+    bare, expected = imported.model(case)
     arch = dataclasses.replace(bare, vocab_multiple=32)
     params = imported.load(imported.HERE / case, arch)
     assert params["embedding"].shape == (64, 16)
     assert not np.asarray(params["embedding"])[48:].any()
     hugging_face.save(tmp_path / case, params, arch)
     assert hugging_face.arch_of(tmp_path / case) == bare
-    _same(_load(tmp_path / case), wanted)
+    _same(_load(tmp_path / case), expected)
 
 
 def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
   arch = config.Model(**{**config.Model().__dict__, "init": "new"})
   params = model_lib.Model.from_config(arch).init(jax.random.key(0))
   hugging_face.save(tmp_path / "out", params, arch, dtype="bfloat16")
-  said = json.loads((tmp_path / "out/config.json").read_text())
-  assert said["architectures"] == ["LlamaForCausalLM"]
+  message = json.loads((tmp_path / "out/config.json").read_text())
+  assert message["architectures"] == ["LlamaForCausalLM"]
   assert hugging_face.arch_of(tmp_path / "out") == arch
-  wanted = jax.tree.map(
+  expected = jax.tree.map(
       lambda p: np.asarray(p).astype(ml_dtypes.bfloat16).astype(np.float32),
       params,
   )
-  _same(_load(tmp_path / "out"), wanted)
+  _same(_load(tmp_path / "out"), expected)

@@ -73,30 +73,30 @@ def _nll(params, lora=config.NO_LORA, dtype="float32"):
 
 def _added(params, lora):
   """Kernels with A·B added, layer by layer, as the paper says it."""
-  flat, found = _flat(params), {}
+  flat, actual = _flat(params), {}
   for path, leaf in flat.items():
     place = path.rpartition("/")[0]
     if path.endswith(("lora_a", "lora_b")):
       continue
-    found[path] = leaf
+    actual[path] = leaf
     if path.endswith("kernel") and f"{place}/lora_a" in flat:
       a, b = flat[f"{place}/lora_a"], flat[f"{place}/lora_b"]
       axes = 2 if place.endswith(TWO) else 1
       one = functools.partial(jnp.tensordot, axes=1)
       if path.startswith("blocks/"):
         assert a.ndim == axes + 2
-        product = jnp.stack([one(*each) for each in zip(a, b, strict=True)])
+        product = jnp.stack([one(*item) for item in zip(a, b, strict=True)])
       else:
         product = one(a, b)
-      found[path] = leaf + lora.alpha / lora.rank * product
-  return _nested(found)
+      actual[path] = leaf + lora.alpha / lora.rank * product
+  return _nested(actual)
 
 
 def test_new_adapters_change_nothing():
   params = _new(ARCH, ALL)
   adapters, base = lora_lib.split(params, ALL)
-  wanted = _nll(base)
-  closeness.assert_close(_nll(params, ALL), wanted)
+  expected = _nll(base)
+  closeness.assert_close(_nll(params, ALL), expected)
   for path, leaf in _flat(adapters).items():
     assert leaf.dtype == np.float32
     assert path.endswith("lora_a") == bool(leaf.any())
@@ -124,22 +124,22 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
   examples = small.examples(ARCH.vocab_size, [5, 3, 6])
 
   def loss(adapters):
-    whole = lora_lib.join(adapters, base)
-    return model.token_nll(whole, _batch()).sum()
+    full = lora_lib.join(adapters, base)
+    return model.token_nll(full, _batch()).sum()
 
   def plain(adapters, base):
-    whole = _added(lora_lib.join(adapters, base), ALL)
+    full = _added(lora_lib.join(adapters, base), ALL)
     return sum(
-        reference.example_nll(whole, ARCH, tokens).sum() for tokens in examples
+        reference.example_nll(full, ARCH, tokens).sum() for tokens in examples
     )
 
-  found, grads = jax.jit(jax.value_and_grad(loss))(adapters)
+  actual, grads = jax.jit(jax.value_and_grad(loss))(adapters)
   with jax.enable_x64(True):
     exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
-    wanted, wanted_grads = jax.jit(jax.value_and_grad(plain))(
+    expected, wanted_grads = jax.jit(jax.value_and_grad(plain))(
         *lora_lib.split(exact, ALL)
     )
-  assert float(found) == pytest.approx(float(wanted), rel=1e-5)
+  assert float(actual) == pytest.approx(float(expected), rel=1e-5)
   assert _flat(grads).keys() == _flat(adapters).keys()
   closeness.assert_close(grads, wanted_grads)
 
@@ -149,24 +149,24 @@ def test_merged_is_the_same_function():
   merged = lora_lib.merge(params, ALL)
   assert jax.tree.structure(merged) == jax.tree.structure(_shapes())
   closeness.assert_close(merged, _added(params, ALL))
-  found, wanted = _nll(merged), _nll(params, ALL)
-  closeness.assert_close(found, wanted)
-  assert np.abs(found - _nll(lora_lib.split(params, ALL)[1])).max() > 0.1
+  actual, expected = _nll(merged), _nll(params, ALL)
+  closeness.assert_close(actual, expected)
+  assert np.abs(actual - _nll(lora_lib.split(params, ALL)[1])).max() > 0.1
 
 
 def test_generation_has_the_adapters_too():
   params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
-  found = []
-  for each, lora in [
+  actual = []
+  for item, lora in [
       (params, ALL),
       (lora_lib.merge(params, ALL), config.NO_LORA),
   ]:
     model = model_lib.Model.from_config(ARCH, lora)
     first, cache = jax.jit(functools.partial(model.prefill, room=1))(
-        each, tokens, np.array([4], np.int32)
+        item, tokens, np.array([4], np.int32)
     )
-    found.append((first, jax.jit(model.decode)(each, cache, tokens[:, 0])[0]))
-  for ours, theirs in zip(*found, strict=True):
+    actual.append((first, jax.jit(model.decode)(item, cache, tokens[:, 0])[0]))
+  for ours, theirs in zip(*actual, strict=True):
     closeness.assert_close(ours, theirs)
 
 
@@ -182,9 +182,9 @@ def test_generation_has_the_adapters_too():
 def test_targets_are_matched_as_a_whole(targets, adapted):
   arch = dataclasses.replace(small.LAYER, layers=3, pattern=("global",) * 2)
   flat = _flat(_shapes(arch, config.Lora(rank=2, targets=targets)))
-  found = {path for path in flat if path.endswith("/lora_a")}
+  actual = {path for path in flat if path.endswith("/lora_a")}
   layers = [["blocks/0", "blocks/1", "rest_0"], []]["head" in adapted]
-  assert found == {
+  assert actual == {
       f"{layer}/{name}/lora_a".lstrip("/")
       for layer in layers or [""]
       for name in adapted
@@ -195,12 +195,12 @@ def test_a_base_in_bfloat16_is_all_that_is_rounded():
   params = _loud()
   adapters, base = lora_lib.split(params, ALL)
   rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base)
-  found = _nll(lora_lib.join(adapters, rounded), ALL)
-  assert found.dtype == np.float32
-  again = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
-  wanted = _nll(lora_lib.join(adapters, again), ALL)
-  closeness.assert_close(found, wanted)
-  assert (found != _nll(params, ALL)).any()
+  actual = _nll(lora_lib.join(adapters, rounded), ALL)
+  assert actual.dtype == np.float32
+  second_result = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
+  expected = _nll(lora_lib.join(adapters, second_result), ALL)
+  closeness.assert_close(actual, expected)
+  assert (actual != _nll(params, ALL)).any()
   merged = lora_lib.merge(lora_lib.join(adapters, rounded), ALL)
   dtypes = {leaf.dtype for leaf in jax.tree.leaves(merged)}
   assert dtypes == {np.dtype(np.float32)}
@@ -208,10 +208,12 @@ def test_a_base_in_bfloat16_is_all_that_is_rounded():
 
 def test_activations_in_bfloat16_stay_near():
   params = jax.tree.map(lambda leaf: leaf / 2, _loud())
-  exact, found = (_nll(params, ALL, dtype) for dtype in ("float32", "bfloat16"))
-  assert found.dtype == np.float32
-  assert (found != exact).any()
-  np.testing.assert_allclose(found, exact, rtol=0.2, atol=0.2)
+  exact, actual = (
+      _nll(params, ALL, dtype) for dtype in ("float32", "bfloat16")
+  )
+  assert actual.dtype == np.float32
+  assert (actual != exact).any()
+  np.testing.assert_allclose(actual, exact, rtol=0.2, atol=0.2)
 
 
 def test_rank_512_with_alpha_1024():

@@ -60,9 +60,9 @@ def test_loss_and_gradient_are_those_of_the_float64_reference(arch):
 
   with jax.enable_x64(True):
     exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
-    wanted, wanted_grads = jax.jit(jax.value_and_grad(plain))(exact)
-    assert wanted.dtype == np.float64
-  assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+    expected, wanted_grads = jax.jit(jax.value_and_grad(plain))(exact)
+    assert expected.dtype == np.float64
+  assert float(loss) == pytest.approx(float(expected), rel=1e-5)
   closeness.assert_close(grads, wanted_grads)
 
 
@@ -71,13 +71,13 @@ def test_activations_are_those_of_the_reference(activation):
   arch = dataclasses.replace(small.RMS, activation=activation, layers=1)
   params = small.loud(arch)
   (tokens,) = small.examples(arch.vocab_size, [4])
-  found = _nll(arch, params, small.rows([[tokens]], length=4))
+  actual = _nll(arch, params, small.rows([[tokens]], length=4))
   with jax.enable_x64(True):
     exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
-    wanted = jax.jit(
+    expected = jax.jit(
         lambda params: reference.example_nll(params, arch, tokens)
     )(exact)
-  closeness.assert_close(found[0], np.array([0.0, *wanted]))
+  closeness.assert_close(actual[0], np.array([0.0, *expected]))
 
 
 @every_arch
@@ -87,9 +87,9 @@ def test_packed_equals_alone_and_padding_does_nothing(arch):
   batch = _two_rows(examples)
   packed = _nll(arch, params, batch)
   places = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
-  for each, found in zip(examples, places, strict=True):
-    alone = _nll(arch, params, small.rows([[each], []], length=9))[0]
-    closeness.assert_close(found, alone[: len(each)])
+  for item, actual in zip(examples, places, strict=True):
+    alone = _nll(arch, params, small.rows([[item], []], length=9))[0]
+    closeness.assert_close(actual, alone[: len(item)])
   bare = _nll(arch, params, small.rows([[examples[2]]], length=6))
   closeness.assert_close(packed[1, :6], bare[0])
   assert packed.dtype == np.float32
@@ -127,10 +127,10 @@ def test_activations_in_bfloat16_stay_near_and_losses_are_float32():
   batch = _two_rows(small.examples(small.RMS.vocab_size, LENGTHS))
   exact = _nll(small.RMS, params, batch)
   arch = dataclasses.replace(small.RMS, dtype="bfloat16")
-  found = _nll(arch, params, batch)
-  assert found.dtype == np.float32
-  np.testing.assert_allclose(found, exact, rtol=0.1, atol=0.1)
-  assert (found != exact).any()
+  actual = _nll(arch, params, batch)
+  assert actual.dtype == np.float32
+  np.testing.assert_allclose(actual, exact, rtol=0.1, atol=0.1)
+  assert (actual != exact).any()
 
 
 def test_new_parameters_are_float32_and_scaled_by_depth():
@@ -142,8 +142,8 @@ def test_new_parameters_are_float32_and_scaled_by_depth():
   assert np.std(mlp["up"]["kernel"]) == pytest.approx(0.02, rel=0.05)
   assert np.std(mlp["down"]["kernel"]) == pytest.approx(0.005, rel=0.05)
   assert (mlp["up"]["kernel"][0] != mlp["up"]["kernel"][1]).all()
-  again = _new.__wrapped__(arch)  # Not those that are kept.
-  jax.tree.map(np.testing.assert_array_equal, params, again)
+  second_result = _new.__wrapped__(arch)  # Not those that are kept.
+  jax.tree.map(np.testing.assert_array_equal, params, second_result)
   for bare in (arch, dataclasses.replace(arch, tied=False)):
     usual = _new(bare)
     louder = _new(dataclasses.replace(bare, init_std=0.08))
@@ -172,8 +172,8 @@ def test_rows_that_pad_the_vocabulary_are_nothing():
   assert params["embedding"].shape[0] == 32
   known = {**params, "embedding": params["embedding"][: arch.vocab_size]}
   batch = _two_rows(small.examples(arch.vocab_size, LENGTHS))
-  found = _nll(arch, params, batch)
-  closeness.assert_close(found, _nll(bare, known, batch))
+  actual = _nll(arch, params, batch)
+  closeness.assert_close(actual, _nll(bare, known, batch))
   batch.tokens[0, 1] = arch.vocab_size
   assert np.isnan(_nll(arch, params, batch)[0, 2])
   assert not _new(arch)["embedding"][arch.vocab_size :].any()
@@ -184,8 +184,8 @@ def test_rotation_of_a_pair_is_by_its_angle():
   arch = dataclasses.replace(small.RMS, head_width=2)
   rotation = rotary.rotation(positions, arch, "global")
   turned = rotary.rotate(jnp.array([[[[1.0, 0.0]]] * 2]), rotation)
-  wanted = [[1.0, 0.0], [np.cos(1.0), np.sin(1.0)]]
-  np.testing.assert_allclose(turned[0, :, 0], wanted, rtol=1e-6)
+  expected = [[1.0, 0.0], [np.cos(1.0), np.sin(1.0)]]
+  np.testing.assert_allclose(turned[0, :, 0], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

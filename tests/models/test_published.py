@@ -140,5 +140,5 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_config_is_the_preset(name, tmp_path):
   (tmp_path / "config.json").write_text(json.dumps(PUBLISHED[name]))
-  wanted = config.Model(**{"init": "new", **getattr(presets, name)})
-  assert hugging_face.arch_of(tmp_path) == wanted
+  expected = config.Model(**{"init": "new", **getattr(presets, name)})
+  assert hugging_face.arch_of(tmp_path) == expected

@@ -130,8 +130,8 @@ def test_headers_that_are_not_so(model, header):
 )
 def test_sizes_that_no_model_has(model, field, value):
   path = model / "config.json"
-  said = json.loads(path.read_text())
-  path.write_text(json.dumps({**said, field: value}))
+  message = json.loads(path.read_text())
+  path.write_text(json.dumps({**message, field: value}))
   _refused("config.json", hugging_face.arch_of, model)
 
 

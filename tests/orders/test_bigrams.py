@@ -42,21 +42,21 @@ def _texts(count, seed, least=2):
 
 
 def test_counts_are_of_neighbours_inside_a_text():
-  found = bigrams.Bigrams.of(["a b  a\nb", "", "b", "A b"], ["b a", "c"])
-  dense = found.train.toarray()
+  actual = bigrams.Bigrams.count(["a b  a\nb", "", "b", "A b"], ["b a", "c"])
+  dense = actual.train.toarray()
   assert dense.dtype == np.int32
   assert dense.sum(axis=1).tolist() == [3, 0, 0, 1]
   assert sorted(dense[0].tolist()) == [0, 1, 2]  # (a b) twice, (b a) once.
-  (shared,) = np.flatnonzero(found.heldout.toarray()[0])
+  (shared,) = np.flatnonzero(actual.heldout.toarray()[0])
   assert dense[0, shared] == 1  # (b a): it is one code on both sides.
-  assert bigrams.count_without_bigrams(found.train) == 2
-  assert bigrams.count_without_bigrams(found.heldout) == 1
-  assert found.weights.sum() == 5
+  assert bigrams.count_without_bigrams(actual.train) == 2
+  assert bigrams.count_without_bigrams(actual.heldout) == 1
+  assert actual.weights.sum() == 5
 
 
 def test_the_same_texts_give_the_same_codes():
   first, second = (
-      bigrams.Bigrams.of(iter(_texts(20, 0)), _texts(5, 1)) for _ in range(2)
+      bigrams.Bigrams.count(iter(_texts(20, 0)), _texts(5, 1)) for _ in range(2)
   )
   assert (first.train != second.train).nnz == 0
   assert (first.heldout != second.heldout).nnz == 0
@@ -65,16 +65,16 @@ def test_the_same_texts_give_the_same_codes():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_example_kl_is_the_formula(weighted):
   train, heldout = _texts(30, 0), _texts(6, 1)
-  found = bigrams.example_kl(bigrams.Bigrams.of(train, heldout), weighted)
+  actual = bigrams.example_kl(bigrams.Bigrams.count(train, heldout), weighted)
   every = _counter(*train, *heldout)
   weights = every if weighted else dict.fromkeys(every, 1)
   expected = [_kl([text], heldout, weights) for text in train]
-  np.testing.assert_allclose(found, expected, rtol=1e-9)
+  np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
 def test_example_kl_is_least_for_the_same_text():
-  found = bigrams.Bigrams.of(["a b a", "a b", "d d", "d"], ["a b a"])
-  kl = bigrams.example_kl(found, False)
+  actual = bigrams.Bigrams.count(["a b a", "a b", "d d", "d"], ["a b a"])
+  kl = bigrams.example_kl(actual, False)
   assert kl[0] == pytest.approx(0, abs=1e-8)
   assert kl.argsort(kind="stable").tolist() == [0, 1, 2, 3]
   assert np.isposinf(kl[3])  # Without a bigram: farther than any other.
@@ -82,7 +82,7 @@ def test_example_kl_is_least_for_the_same_text():
 
 def test_example_kl_needs_a_heldout_bigram():
   with pytest.raises(errors.InputError, match="no held-out text has two words"):
-    bigrams.example_kl(bigrams.Bigrams.of(["a b"], ["a", ""]), False)
+    bigrams.example_kl(bigrams.Bigrams.count(["a b"], ["a", ""]), False)
 
 
 def test_prefix_kl_is_the_formula_for_every_prefix():
@@ -91,13 +91,13 @@ def test_prefix_kl_is_the_formula_for_every_prefix():
   rows = np.append(np.random.default_rng(4).permutation(23), [3, 3, 8])
   ends = np.array([1, 2, 7, 8, 20, 26])
   starts = np.array([0, 1, 5])
-  found = bigrams.prefix_kl(
-      bigrams.Bigrams.of(train, heldout), rows, ends, starts
+  actual = bigrams.prefix_kl(
+      bigrams.Bigrams.count(train, heldout), rows, ends, starts
   )
   every = _counter(*train, *heldout)
   tasks = [heldout[0:1], heldout[1:5], heldout[5:]]
   for measured, weights in zip(
-      found, (dict.fromkeys(every, 1), every), strict=True
+      actual, (dict.fromkeys(every, 1), every), strict=True
   ):
     expected = [
         [
@@ -110,9 +110,9 @@ def test_prefix_kl_is_the_formula_for_every_prefix():
 
 
 def test_prefix_kl_is_nan_where_it_is_undefined():
-  found = bigrams.Bigrams.of(["a", "a b", "b c"], ["a b", "c", "b"])
+  actual = bigrams.Bigrams.count(["a", "a b", "b c"], ["a b", "c", "b"])
   for kl in bigrams.prefix_kl(
-      found, np.arange(3), np.array([1, 2, 3]), np.array([0, 1])
+      actual, np.arange(3), np.array([1, 2, 3]), np.array([0, 1])
   ):
     assert np.isnan(kl[0]).all()  # No bigram in the first prefix,
     assert np.isnan(kl[:, 1]).all()  # nor in the second task.
@@ -120,6 +120,6 @@ def test_prefix_kl_is_nan_where_it_is_undefined():
 
 
 def test_texts_without_any_bigram_are_no_error():
-  found = bigrams.Bigrams.of(["a", ""], ["b"])
-  kl, _ = bigrams.prefix_kl(found, np.arange(2), np.array([2]), np.array([0]))
+  actual = bigrams.Bigrams.count(["a", ""], ["b"])
+  kl, _ = bigrams.prefix_kl(actual, np.arange(2), np.array([2]), np.array([0]))
   assert np.isnan(kl).all()

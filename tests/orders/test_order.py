@@ -132,7 +132,7 @@ def _forge(order, store, ids):
 def test_an_id_twice_in_an_epoch_is_an_error(store, workdir):
   order = _make(workdir, store)
   _forge(order, store, [3, 1, 3])
-  with pytest.raises(errors.InputError, match="id 3 comes twice"):
+  with pytest.raises(errors.InputError, match="id 3 occurs twice"):
     order_lib.Order.load(order.path)
 
 

@@ -19,7 +19,7 @@ def _unit(rng, size, width):
 
 def _expected(name, train, heldout):
   """By the definition, in float64, on the grid."""
-  x, y = (grid.snap(each).astype(np.float64) for each in (train, heldout))
+  x, y = (grid.snap(item).astype(np.float64) for item in (train, heldout))
   space, kind = name.split("_")
   if kind == "centroid":
     y = y.mean(axis=0, keepdims=True)
@@ -48,18 +48,18 @@ def pool(monkeypatch):
 @pytest.mark.parametrize("space", ["cosine", "euclid"])
 def test_equals_its_definition(pool, space, kind):
   name = f"{space}_{kind}"
-  found, notes = measures.measure(name, pool)
+  actual, notes = measures.measure(name, pool)
   expected = _expected(name, pool.train.vectors, pool.heldout.vectors)
-  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+  np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-9)
   assert not notes
 
 
 def test_wsd_of_the_worked_example():
-  found, notes = measures.measure("wsd", pools.of(pools.WORKED))
+  actual, notes = measures.measure("wsd", pools.of(pools.WORKED))
   expected = [-1.5467, -1.7701, -1.8162, -1.4814, -1.1389, -1.2467]
-  np.testing.assert_allclose(found, expected, atol=1e-4)
+  np.testing.assert_allclose(actual, expected, atol=1e-4)
   assert notes["wsd_weight"] == pytest.approx(1.6168, abs=1e-4)
-  assert np.argsort(found).tolist() == [2, 1, 0, 3, 5, 4]
+  assert np.argsort(actual).tolist() == [2, 1, 0, 3, 5, 4]
 
 
 @pytest.mark.parametrize("sign", [0, -1])

@@ -50,26 +50,26 @@ def _start(config, workdir, *where, devices=1):
 
 def _orders(*processes):
   """The bytes of the ids of the orders that each process names."""
-  found = []
+  actual = []
   for process in processes:
     try:
-      said, _ = process.communicate(timeout=240)
+      message, _ = process.communicate(timeout=240)
     finally:
       process.kill()
-    assert process.returncode == 0, said
+    assert process.returncode == 0, message
     paths = [
         pathlib.Path(line.removeprefix("order ").strip())
-        for line in said.splitlines()
+        for line in message.splitlines()
         if line.startswith("order ") and "/" in line and "   " not in line
     ]
-    found.append([(path / "ids.npy").read_bytes() for path in paths])
-  return found
+    actual.append([(path / "ids.npy").read_bytes() for path in paths])
+  return actual
 
 
 def _free_port():
-  with socket.socket() as found:
-    found.bind(("127.0.0.1", 0))
-    return str(found.getsockname()[1])
+  with socket.socket() as actual:
+    actual.bind(("127.0.0.1", 0))
+    return str(actual.getsockname()[1])
 
 
 def test_devices_and_processes_change_no_byte(config, tmp_path):
@@ -78,5 +78,5 @@ def test_devices_and_processes_change_no_byte(config, tmp_path):
   (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))
   assert eight == alone
   port, shared = _free_port(), tmp_path / "two"
-  both = _orders(*(_start(config, shared, port, "2", str(i)) for i in range(2)))
-  assert both == [alone, alone]
+  pair = _orders(*(_start(config, shared, port, "2", str(i)) for i in range(2)))
+  assert pair == [alone, alone]

@@ -23,19 +23,19 @@ def test_equals_a_stable_sort(case):
       size,
   )
   products = heldout @ train.T
-  for found, keys in ((near, -products), (far, products)):
+  for actual, keys in ((near, -products), (far, products)):
     order = np.argsort(keys, axis=1, kind="stable")[:, :size]
-    np.testing.assert_array_equal(found.rows, order)
+    np.testing.assert_array_equal(actual.rows, order)
     np.testing.assert_array_equal(
-        found.keys, np.take_along_axis(keys, order, axis=1)
+        actual.keys, np.take_along_axis(keys, order, axis=1)
     )
-    assert (found.filled == size).all()
+    assert (actual.filled == size).all()
 
 
 def test_zeros_of_either_sign_tie():
   products = np.array([[0.0, -0.0, 1.0, -0.0, 0.0, -1.0]], np.float32)
   for pick, rows in (("nearest", [2, 0, 1, 3]), ("farthest", [5, 0, 1, 3])):
-    found = shortlists.Shortlist(pick, 1, 4)
-    found.add(np.arange(6), products)
-    found.finish()
-    assert found.rows.tolist() == [rows]
+    actual = shortlists.Shortlist(pick, 1, 4)
+    actual.add(np.arange(6), products)
+    actual.finish()
+    assert actual.rows.tolist() == [rows]

@@ -54,7 +54,7 @@ def test_a_damaged_artifact_is_an_error(store, workdir):
   content = bytearray(file.read_bytes())
   content[len(content) // 2] ^= 1
   file.write_bytes(content)
-  with pytest.raises(errors.InputError, match="not what was written"):
+  with pytest.raises(errors.InputError, match="has changed"):
     embeddings.obtain(workdir, store, PROMPT)
 
 

@@ -15,7 +15,7 @@ def _all(train, heldout, pick, wanted):
   walk = turns.rounds(
       pools.embedded(train), pools.embedded(heldout), (pick,), wanted
   )[0]
-  return [each.rows.tolist() for each in walk]
+  return [item.rows.tolist() for item in walk]
 
 
 def _released(train, heldout, pick):
@@ -36,8 +36,8 @@ def test_equals_the_released_code_with_lists_that_run_out(
   monkeypatch.setattr(turns, "_STRIDE", 1 + case % 5)
   monkeypatch.setattr(similarity, "block_size", lambda examples, dim: 64)
   train, heldout = pools.tied(case)
-  found = list(itertools.chain(*_all(train, heldout, pick, 1)))
-  assert found == _released(train, heldout, pick)
+  actual = list(itertools.chain(*_all(train, heldout, pick, 1)))
+  assert actual == _released(train, heldout, pick)
 
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
@@ -45,20 +45,20 @@ def test_equals_the_released_code_on_a_large_pool(pick):
   rng = np.random.default_rng(7)
   train = rng.integers(-2, 3, (3000, 4)).astype(np.float32)
   heldout = rng.integers(-2, 3, (200, 4)).astype(np.float32)
-  found = list(itertools.chain(*_all(train, heldout, pick, 3000)))
-  assert found == _released(train, heldout, pick)
+  actual = list(itertools.chain(*_all(train, heldout, pick, 3000)))
+  assert actual == _released(train, heldout, pick)
 
 
 def test_both_picks_in_one_pass_are_those_of_each_alone():
   train, heldout = pools.tied(3)
-  both = turns.rounds(
+  pair = turns.rounds(
       pools.embedded(train),
       pools.embedded(heldout),
       ("nearest", "farthest"),
       10,
   )
-  for walk, pick in zip(both, ("nearest", "farthest"), strict=True):
-    assert [each.rows.tolist() for each in walk] == _all(
+  for walk, pick in zip(pair, ("nearest", "farthest"), strict=True):
+    assert [item.rows.tolist() for item in walk] == _all(
         train, heldout, pick, 10
     )
 

@@ -32,7 +32,7 @@ def test_names_from_data_are_shown_as_they_are():
       "files that are not read: 1 .txt (my_notes.txt)",
       "seqio: 1 field of rows is not read: my_field (1,200)",
       (
-          "seqio: the mixture's rates are not used, each task is taken whole:"
+          "seqio: the mixture's rates are not used, each task is read completely:"
           " ii_rhymes 0.5, odd a function"
       ),
       "tasks without a row: 4 of train",

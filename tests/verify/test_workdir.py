@@ -146,7 +146,7 @@ def test_damage_stops_the_stage_and_the_advice_works(
   _flip(path / name)
   if section == "embeddings":
     shutil.rmtree(_one(workdir, "orders"))  # Only a new order reads them.
-  with pytest.raises(errors.InputError, match=f"elete {path} to have"):
+  with pytest.raises(errors.InputError, match=f"elete {path} to "):
     _run(workdir, stage)
   shutil.rmtree(path)
   _run(workdir, stage)

@@ -134,7 +134,7 @@ def _wsd(pool: pool_lib.Pool) -> Measured:
 
 
 def _bigram_kl(released: bool, pool: pool_lib.Pool) -> Measured:
-  counts = bigrams.Bigrams.of(*pool.texts())
+  counts = bigrams.Bigrams.count(*pool.texts())
   kl = bigrams.example_kl(counts, weighted=released)
   # The last bit of logarithms differs between machines.
   notes = dict(without_bigram=bigrams.count_without_bigrams(counts.train))

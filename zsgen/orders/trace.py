@@ -255,7 +255,7 @@ def _bigrams(
   # An id of several epochs is read once.
   ids, rows = np.unique(order.ids, return_inverse=True)
   sides = (embeddings.texts_of(store, text, side) for side in (ids, heldout))
-  return bigrams.Bigrams.of(*sides), rows
+  return bigrams.Bigrams.count(*sides), rows
 
 
 def _table(

@@ -1,6 +1,6 @@
 """Figures as PNG bytes, the same bytes for the same numbers.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ INK, GRID = "#1b1f24", "#e4e8ec"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _FLOOR, _QUIET = "#c4cad0", "#57606a"
 _DASHES = ("-", "--", ":")
-# Inches; at 150 dots an inch a figure fills a README twice over.
+# Inches; at 150 dots per inch, a figure has twice the width of a README.
 _WIDTH = 9.0
 _DPI = 150
-# Characters of a text, and of all labels in one row of a legend.
+# Largest number of characters of a text, and of a row of a legend.
 _LONGEST, _ROW = 60, 120
-# Formatters of ticks that data gives no words.
+# Formatters of ticks whose words do not come from data.
 _OF_NUMBERS = (
     ticker.LogFormatter,
     ticker.ScalarFormatter,
@@ -36,7 +36,7 @@ _OF_NUMBERS = (
 
 
 class Line(NamedTuple):
-  """A line, and a band from the lowest to the highest of its curves."""
+  """A line, and a band from the minimum to the maximum of its curves."""
 
   label: str
   x: np.ndarray  # [n]
@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-  """What one pair of axes shows."""
+  """The contents of one pair of axes."""
 
   title: str
   xlabel: str
@@ -52,13 +52,15 @@ class Panel(NamedTuple):
   lines: Sequence[Line]
   # Inches.
   height: float = 3.2
-  # Draw the line y = 0, for differences.
+  # Whether to draw the line y = 0, for differences.
   zero: bool = False
 
 
-def line(label: str, *found: curves.Curve) -> Line:
-  """A line over curves that were evaluated at the same steps."""
-  return Line(label, found[0].steps, np.stack([each.values for each in found]))
+def line(label: str, *members: curves.Curve) -> Line:
+  """Returns a line over curves that were evaluated at the same steps."""
+  return Line(
+      label, members[0].steps, np.stack([curve.values for curve in members])
+  )
 
 
 def plot(
@@ -68,8 +70,8 @@ def plot(
 
   Args:
     rows: panels of one row share their height.
-    inked: the label drawn in black: what others are compared with.
-    one_x: all panels have one x axis, with numbers below the last row.
+    inked: the label of the reference, which is drawn in black.
+    one_x: whether panels share an x axis, with numbers below the last row.
 
   Returns:
     A PNG.
@@ -84,7 +86,7 @@ def plot(
       sharex=one_x,
   )
   panels = [panel for row in rows for panel in row]
-  labels = dict.fromkeys(each.label for panel in panels for each in panel.lines)
+  labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
   styles = _styles([label for label in labels if label != inked], inked)
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
@@ -101,33 +103,33 @@ def plot(
 
 
 def small_multiples(
-    found: Mapping[str, curves.Curve], columns: int = 5
+    curves_by_name: Mapping[str, curves.Curve], columns: int = 5
 ) -> bytes:
-  """Many curves, a small panel each, from 0 to its own largest value.
+  """Draws curves in small panels, from 0 to their own largest values.
 
   Args:
-    found: curves by name, in the order in which they are shown.
+    curves_by_name: curves by name, in the order of the panels.
     columns: panels in a row.
 
   Returns:
     A PNG; below each panel its name, first and last value.
   """
-  rows = -(-len(found) // columns)
+  rows = -(-len(curves_by_name) // columns)
   figure = _figure(rows)
   axes = figure.subplots()
   # One pair of axes holds all panels: a hundred pairs take seconds to draw.
   axes.set(xlim=(0, columns), ylim=(rows, 0))
   axes.axis("off")
   shapes, floors = [], []
-  for place, (name, curve) in enumerate(found.items()):
-    left, floor = place % columns, place // columns + 0.6
+  for index, (name, curve) in enumerate(curves_by_name.items()):
+    left, floor = index % columns, index // columns + 0.6
     x = left + 0.9 * curve.steps / max(curve.steps[-1], 1)
     y = floor - 0.55 * curve.values / (max(curve.values.max(), 0) or 1)
     shapes.append(np.column_stack([x, y]))
     floors.append([(left, floor), (left + 0.9, floor)])
     first, last = curve.values[[0, -1]]
-    shown = texts.short(texts.printable(name), 26)
-    axes.text(left, floor + 0.03, shown, va="top", fontsize=7.5)
+    label = texts.short(texts.printable(name), 26)
+    axes.text(left, floor + 0.03, label, va="top", fontsize=7.5)
     axes.text(
         left,
         floor + 0.18,
@@ -146,47 +148,47 @@ def small_multiples(
 
 
 def png(figure: figure_lib.Figure) -> bytes:
-  """A figure as PNG, the same bytes for the same figure.
+  """Returns a figure as PNG, with the same bytes for the same figure.
 
-  Text is text: "$" begins no formula, what cannot be seen is escaped, and what
-  is long is cut.
+  Text is not interpreted: "$" does not start a formula, invisible characters are
+  escaped, and long texts are cut.
   """
   for axis in _axes(figure):
     if not isinstance(axis.get_major_formatter(), _OF_NUMBERS):
-      axis.set_major_formatter(_Shown(axis.get_major_formatter()))
+      axis.set_major_formatter(_DisplayedFormatter(axis.get_major_formatter()))
   for text in set(figure.findobj(text_lib.Text)) - _powers(figure):
     text.set_parse_math(False)
-    text.set_text(_shown(text.get_text()))
+    text.set_text(_displayed(text.get_text()))
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
   with warnings.catch_warnings():
-    # The font has no such letter: the figure shows a box, tables have it.
+    # If the font lacks a letter, the figure shows a box; tables have it.
     warnings.filterwarnings("ignore", "Glyph .* missing from")
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
   return buffer.getvalue()
 
 
-class _Shown(ticker.Formatter):
-  """Another formatter, whose ticks are words, fit to be shown."""
+class _DisplayedFormatter(ticker.Formatter):
+  """Wraps a formatter whose ticks are words, to make them displayable."""
 
   def __init__(self, words: ticker.Formatter):
     self._words = words
 
   def __call__(self, x: float, pos: int | None = None) -> str:
     """The words at a tick."""
-    return _shown(self._words(x, pos))
+    return _displayed(self._words(x, pos))
 
 
 def _axes(figure: figure_lib.Figure) -> list[axis_lib.Axis]:
-  return [each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)]
+  return [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
 
 
-def _shown(text: str) -> str:
+def _displayed(text: str) -> str:
   return texts.short(texts.printable(text), _LONGEST)
 
 
 def _powers(figure: figure_lib.Figure) -> set[text_lib.Text]:
-  """Numbers at logarithmic axes, which are formulas of matplotlib's own."""
+  """Returns numbers at logarithmic axes, which are matplotlib's formulas."""
   return {
       label
       for axis in _axes(figure)
@@ -204,7 +206,7 @@ def _figure(height: float) -> figure_lib.Figure:
 
 
 def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
-  """Colour and dash of each label."""
+  """Returns the colour and dash of each label."""
   styles = {
       label: {
           "color": HUES[i % len(HUES)],
@@ -216,7 +218,7 @@ def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
 
 
 def _columns(labels: Iterable[str]) -> int:
-  """Columns of a legend that fit the figure's width, 4 at the most."""
+  """Returns the number of columns of a legend that fit the width, at most 4."""
   lengths = [min(len(label), _LONGEST) for label in labels]
   return max(1, min(len(lengths), 4, _ROW // (8 + max(lengths))))
 

@@ -1,4 +1,4 @@
-"""A table of text, and the three ways it is shown."""
+"""A table of text, for terminals, Markdown and HTML."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -11,72 +11,71 @@ from zsgen.core import texts
 from zsgen.reports import measures
 
 MISSING = "\N{EN DASH}"
-# Characters of a cell that are shown: in the terminal and in Markdown; on a
-# page.
+# Largest number of characters of a cell: in terminals and Markdown, and on pages.
 _LINE, _PAGE = 120, 1000
-# What says in Markdown where words and numbers stand.
+# Markdown's alignment of words and of numbers.
 _RULES = (":--", "--:")
 
 
 class Grid(NamedTuple):
-  """A table of text, escaped where it is shown."""
+  """A table of text, which is escaped when it is displayed."""
 
   title: str
   header: Sequence[str]
   rows: Sequence[Sequence[str]]
-  # Leading columns of words; the others are numbers and stand to the right.
+  # Number of leading columns with words; other columns are right-aligned numbers.
   words: int = 1
-  # A line below.
+  # A line below the table.
   note: str = ""
 
 
 def number(value: float | None, digits: int = 3) -> str:
-  """A number with thousands apart; `MISSING` for None."""
+  """Formats a number with thousands separators; `MISSING` for None."""
   return MISSING if value is None else f"{value:,.{digits}f}"
 
 
 def share(value: float | None, digits: int = 0) -> str:
-  """A share as per cent; `MISSING` for None."""
+  """Formats a share as a percentage; `MISSING` for None."""
   return MISSING if value is None else f"{value:.{digits}%}"
 
 
 def ranged(value: measures.Spread | None, signed: bool = False) -> str:
-  """Mean and range over seeds: 1.234 [1.200, 1.300]; no range for one."""
+  """Formats mean and range over seeds: 1.234 [1.200, 1.300]; no range for one."""
   if value is None:
     return MISSING
   sign = "+" if signed else ""
-  shown = [f"{each:{sign}.3f}" for each in value[:3]]
+  numbers = [f"{number:{sign}.3f}" for number in value[:3]]
   if value.seeds == 1:
-    return shown[0]
-  return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return numbers[0]
+  return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
 def to_rich(grid: Grid) -> rich.table.Table:
-  """A table for the terminal."""
+  """Returns a table for the terminal."""
   table = rich.table.Table(
       box=rich.box.SIMPLE,
       pad_edge=False,
-      title=rich.text.Text(_shown(grid.title), "bold"),
+      title=rich.text.Text(_terminal_cell(grid.title), "bold"),
       caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
       caption_justify="left",
   )
   for i, name in enumerate(grid.header):
     justify = "left" if i < grid.words else "right"
-    # Words may take two lines, a number never.
+    # Words may wrap, but numbers may not.
     table.add_column(
-        rich.text.Text(_shown(name)),
+        rich.text.Text(_terminal_cell(name)),
         justify=justify,
         overflow="fold",
         no_wrap=i >= grid.words,
     )
   for row in grid.rows:
-    table.add_row(*(rich.text.Text(_shown(cell)) for cell in row))
+    table.add_row(*(rich.text.Text(_terminal_cell(cell)) for cell in row))
   return table
 
 
 def to_markdown(grid: Grid) -> str:
-  """A table for a README."""
+  """Returns a table in Markdown."""
   rules = [_RULES[i >= grid.words] for i in range(len(grid.header))]
   lines = [
       f"**{_markdown(grid.title)}**",
@@ -91,7 +90,7 @@ def to_markdown(grid: Grid) -> str:
 
 
 def to_html(grid: Grid) -> str:
-  """A table for the page."""
+  """Returns a table in HTML."""
   body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
   title = f"<h3>{texts.escape_html(grid.title)}</h3>\n" if grid.title else ""
   note = f"<p>{texts.escape_html(grid.note)}</p>" if grid.note else ""
@@ -106,8 +105,8 @@ def _markdown_row(cells: Iterable[str]) -> str:
   return f"| {' | '.join(map(_markdown, cells))} |"
 
 
-def _shown(cell: str) -> str:
-  """A cell in the terminal."""
+def _terminal_cell(cell: str) -> str:
+  """Returns a cell for the terminal."""
   return texts.printable(texts.short(cell, _LINE), layout=True)
 
 
@@ -116,8 +115,8 @@ def _markdown(cell: str) -> str:
 
 
 def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
-  shown = "".join(
+  content = "".join(
       f"<{tag}{' class=w' if i < grid.words else ''}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
       for i, cell in enumerate(cells)
   )
-  return f"<tr>{shown}</tr>"
+  return f"<tr>{content}</tr>"

@@ -1,4 +1,4 @@
-"""Measures of a held-out curve, fixed before any run was looked at.
+"""Measures of a held-out curve, chosen before any run.
 
   first         at step 0: zero-shot
   first_tenth   mean over evaluations with 0 < step <= steps / 10
@@ -15,7 +15,7 @@ import numpy as np
 
 from zsgen.reports import curves
 
-# What orders are compared by.
+# The measures for comparing orders.
 COMPARED = ("first_tenth", "mean", "final")
 
 
@@ -29,31 +29,33 @@ class Spread(NamedTuple):
 
 
 def measure(curve: curves.Curve, steps: int) -> dict[str, float | None]:
-  """All measures of a curve.
+  """Returns all measures of a curve.
 
   Args:
     curve: a loss at evaluations.
     steps: steps of the whole run.
 
   Returns:
-    By measure its value; None where no evaluation is in its range. `drop` is
-    the share of the zero-shot loss that is gone at the end.
+    Values by measure; None if no evaluation is in the range. `drop` is the share
+    by which the zero-shot loss decreases until the end.
   """
-  at, values = curve
-  after = at > 0
-  first = _mean(values[at == 0])
+  evaluated_at, values = curve
+  is_trained = evaluated_at > 0
+  first = _mean(values[evaluated_at == 0])
   final = _mean(values[-1:])
   return {
       "first": first,
-      "first_tenth": _mean(values[after & (10 * at <= steps)]),
-      "mean": _mean(values[after]),
+      "first_tenth": _mean(values[is_trained & (10 * evaluated_at <= steps)]),
+      "mean": _mean(values[is_trained]),
       "final": final,
       "drop": (first - final) / first if first and final is not None else None,
   }
 
 
 def improved(evaluation: curves.Evaluation) -> float | None:
-  """Share of examples whose last loss is below their first; None if empty."""
+  """Returns the share of examples whose last loss is below their first, or
+  None.
+  """
   if len(evaluation.losses) < 2:
     return None
   first, last = evaluation.losses[0], evaluation.losses[-1]
@@ -61,21 +63,26 @@ def improved(evaluation: curves.Evaluation) -> float | None:
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-  """Mean and range of values; None if any is missing, or there are none."""
-  found = list(values)
-  if not found or None in found:
+  """Returns mean and range of values; None if any is missing or there are none."""
+  listed_values = list(values)
+  if not listed_values or None in listed_values:
     return None
-  return Spread(float(np.mean(found)), min(found), max(found), len(found))
+  return Spread(
+      float(np.mean(listed_values)),
+      min(listed_values),
+      max(listed_values),
+      len(listed_values),
+  )
 
 
 def paired(
     values: Mapping[int, float | None], reference: Mapping[int, float | None]
 ) -> Spread | None:
-  """Differences to a reference within each seed that both have.
+  """Returns differences to a reference, within each seed that both have.
 
   Args:
     values: a measure by seed.
-    reference: the same measure of the order that is compared with, by seed.
+    reference: the same measure of the reference order, by seed.
 
   Returns:
     Mean and range of value - reference; None if no seed has both.

@@ -1,4 +1,4 @@
-"""What an order is made of: statistics, figure, first examples."""
+"""Describes an order: statistics, figure, first examples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import curves, figures, grids, page
 
-# Columns that stand beside every comparison of orders.
+# Columns of every comparison of orders.
 COLUMNS = {
     "tasks": "tasks",
     "loss_tokens": "loss tokens",
@@ -17,20 +17,20 @@ COLUMNS = {
     "mean_similarity": "similarity",
     "rounds": "rounds",
 }
-# Examples of the order, and characters of their prompts, that are shown.
-_SHOWN, _CHARACTERS = 10, 160
+# Number of examples of the order, and of characters of their prompts.
+_EXAMPLES, _CHARACTERS = 10, 160
 
 
 def ordered(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> str:
-  """What the order is made of, along the steps."""
+  """Returns the section on an order and its composition along the steps."""
   return page.section(
       "The order",
       [
           grids.to_html(_statistics(run, store, order)),
           page.figure(
-              figures.plot([_along(run, store, order)]),
+              figures.plot([_panels(run, store, order)]),
               "Similarity, round and tasks along the order",
           ),
           page.folded("Its first examples", [_head(store, order)]),
@@ -39,28 +39,32 @@ def ordered(
 
 
 def first_tenth(run: curves.Run) -> int:
-  """Examples of the first tenth of the steps, at least one step."""
+  """Returns the number of examples in the first tenth of the steps (at least
+  one).
+  """
   return max(run.steps // 10, 1) * run.batch_size
 
 
-def cells(found: Sequence[Mapping[str, Any]]) -> list[str]:
-  """`COLUMNS` of an order, means over the seeds of `found`."""
+def cells(statistics: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Returns the `COLUMNS` of an order, as means over seeds."""
   digits = {"mean_prompt_tokens": 1, "mean_similarity": 3}
   return [
-      grids.number(_mean([each[name] for each in found]), digits.get(name, 0))
+      grids.number(
+          _mean([seed[name] for seed in statistics]), digits.get(name, 0)
+      )
       for name in COLUMNS
   ]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-  """Mean; None where a value is not known, or all are 0 (no rounds)."""
+  """Returns the mean; None if a value is unknown or all are 0 (no rounds)."""
   return None if None in values or not any(values) else float(np.mean(values))
 
 
 def _statistics(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> grids.Grid:
-  """Statistics of the whole order and of its first tenth."""
+  """Returns statistics of the whole order and of its first tenth."""
   rows = [
       [label, *cells([order.statistics(store, stop)])]
       for label, stop in (
@@ -71,23 +75,27 @@ def _statistics(
   return grids.Grid("What it is made of", ("", *COLUMNS.values()), rows)
 
 
-def _along(
+def _panels(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> list[figures.Panel]:
-  """What changes along the order, a point a step."""
+  """Returns panels of what changes along the order, one point per step."""
   starts = np.arange(0, len(order), run.batch_size)
   sizes = np.diff([*starts, len(order)])
-  first_seen = np.zeros(len(order))
-  first_seen[np.unique(store.task_index[order.ids], return_index=True)[1]] = 1
-  shown = {
-      "distinct tasks so far": np.add.reduceat(first_seen, starts).cumsum(),
+  is_first_of_task = np.zeros(len(order))
+  is_first_of_task[
+      np.unique(store.task_index[order.ids], return_index=True)[1]
+  ] = 1
+  curves_by_title = {
+      "distinct tasks so far": (
+          np.add.reduceat(is_first_of_task, starts).cumsum()
+      ),
   }
   if np.isfinite(order.similarity).any():
     sums = np.add.reduceat(order.similarity.astype(np.float64), starts)
-    shown["similarity to the target"] = sums / sizes
+    curves_by_title["similarity to the target"] = sums / sizes
   if order.rounds.any():
     sums = np.add.reduceat(order.rounds, starts)
-    shown["round"] = sums / sizes
+    curves_by_title["round"] = sums / sizes
   steps = np.arange(len(starts))
   return [
       figures.Panel(
@@ -97,22 +105,22 @@ def _along(
           [figures.Line("order", steps, values[None])],
           height=2.6,
       )
-      for title, values in shown.items()
+      for title, values in curves_by_title.items()
   ]
 
 
 def _head(store: store_lib.Store, order: order_lib.Order) -> str:
-  """The first examples of the order."""
-  ids = order.ids[:_SHOWN]
+  """Returns a table of the first examples of the order."""
+  ids = order.ids[:_EXAMPLES]
   rows = [
       [
-          str(place),
+          str(position),
           store.tasks[store.task_index[example]],
           prompt if len(prompt) <= _CHARACTERS else f"{prompt[:_CHARACTERS]}…",
-          str(order.rounds[place] or grids.MISSING),
-          grids.number(_finite(order.similarity[place])),
+          str(order.rounds[position] or grids.MISSING),
+          grids.number(_finite(order.similarity[position])),
       ]
-      for place, (example, (prompt, _)) in enumerate(
+      for position, (example, (prompt, _)) in enumerate(
           zip(ids, store.texts(ids), strict=True)
       )
   ]

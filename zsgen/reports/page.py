@@ -1,4 +1,4 @@
-"""A page that is one file: text, tables and figures, no scripts."""
+"""Pages that are single files: text, tables and figures, without scripts."""
 
 import base64
 from collections.abc import Iterable
@@ -29,22 +29,22 @@ summary { cursor: pointer; }
 
 
 def text(words: str) -> str:
-  """A paragraph."""
+  """Returns a paragraph."""
   return f"<p>{texts.escape_html(words)}</p>"
 
 
 def heading(words: str) -> str:
-  """A small heading."""
+  """Returns a small heading."""
   return f"<h3>{texts.escape_html(words)}</h3>"
 
 
 def command(words: str) -> str:
-  """A command to copy."""
+  """Returns a command to copy."""
   return f"<p><code>{texts.escape_html(words)}</code></p>"
 
 
 def badge(words: str, explanation: str) -> str:
-  """A label that must not be missed, and what it means."""
+  """Returns a prominent label with its explanation."""
   return (
       f'<p><span class="badge">{texts.escape_html(words)}</span>'
       f" {texts.escape_html(explanation)}</p>"
@@ -52,7 +52,7 @@ def badge(words: str, explanation: str) -> str:
 
 
 def figure(png: bytes, description: str) -> str:
-  """A figure, inside the page."""
+  """Returns a figure that is embedded in the page."""
   data = base64.b64encode(png).decode()
   return (
       f'<p><img alt="{texts.escape_html(description)}"'
@@ -61,18 +61,18 @@ def figure(png: bytes, description: str) -> str:
 
 
 def folded(title: str, blocks: Iterable[str]) -> str:
-  """Blocks that open when the title is clicked."""
-  inside = "\n".join(blocks)
-  return f"<details><summary>{texts.escape_html(title)}</summary>\n{inside}</details>"
+  """Returns blocks that open when the title is clicked."""
+  content = "\n".join(blocks)
+  return f"<details><summary>{texts.escape_html(title)}</summary>\n{content}</details>"
 
 
 def section(title: str, blocks: Iterable[str]) -> str:
-  """A heading and what is below it."""
+  """Returns a heading with its blocks."""
   return "\n".join([f"<h2>{texts.escape_html(title)}</h2>", *blocks])
 
 
 def page(title: str, blocks: Iterable[str]) -> str:
-  """The whole page."""
+  """Returns the whole page."""
   head = texts.escape_html(title)
   body = "\n".join(blocks)
   return (
@@ -83,7 +83,7 @@ def page(title: str, blocks: Iterable[str]) -> str:
 
 
 def save(path: pathlib.Path, content: str | bytes) -> pathlib.Path:
-  """Writes beside `path` and renames: whole, or as it was."""
+  """Writes a temporary file and renames it to `path`."""
   data = content.encode("utf-8") if isinstance(content, str) else content
   artifacts.write_bytes(path, data)
   return path

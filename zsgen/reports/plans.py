@@ -1,4 +1,4 @@
-"""Plans as tables: one in full, or several side by side."""
+"""Plans as tables: one in detail, or several side by side."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from zsgen.planning import plan as plan_lib
 from zsgen.reports import grids
 
 _GIB = 2**30
-# Of the row that a plan is in a table of several.
+# The header of a table of several plans.
 _HEADER = (
     "plan",
     "place",
@@ -25,36 +25,36 @@ _HEADER = (
 
 
 def tables(plan: plan_lib.Plan) -> list[grids.Grid]:
-  """A plan in full."""
-  found = [_parameters(plan), _memory(plan), _work(plan)]
+  """Returns the tables of a plan in detail."""
+  results = [_parameters(plan), _memory(plan), _work(plan)]
   if plan.compiled and plan.compiled.collectives:
-    found.append(_collectives(plan))
-  return found
+    results.append(_collectives(plan))
+  return results
 
 
 def verdict(plan: plan_lib.Plan) -> list[str]:
-  """Whether it fits, and what to do if not; lines for people."""
+  """Returns lines on whether the plan fits, and what to do if not."""
   if not plan.limit:
     return ["memory of the devices is not known: see what they need above"]
-  left = gib(abs(plan.limit - plan.used))
+  difference = gib(abs(plan.limit - plan.used))
   if plan.fits and plan.hardware.compiles:
-    left = gib(max(plan.limit - plan.used, 0))
-    return [f"fits: {left} GiB of each device are left"]
+    difference = gib(max(plan.limit - plan.used, 0))
+    return [f"fits: {difference} GiB of each device are left"]
   if plan.fits:
     return [
-        f"may fit: {left} GiB of each device are left for what is not counted"
+        f"may fit: {difference} GiB of each device are left for what is not counted"
         " (activations of one block, gathered logits, the compiler's"
         " temporaries). Nothing can be compiled for it here: run the stage"
         " there."
     ]
   lines = [
-      f"does not fit: each device lacks {left} GiB. The cheapest remedies:"
+      f"does not fit: each device lacks {difference} GiB. The cheapest remedies:"
   ]
   return [*lines, *(f"  {line}" for line in plan.remedies)]
 
 
 def row(name: str, plan: plan_lib.Plan) -> list[str]:
-  """A plan as a row under `side_by_side`."""
+  """Returns a plan as a row of `side_by_side`."""
   states, compiled = plan.states, plan.compiled
   bound = max(plan.bounds.values(), default=0.0)
   return [
@@ -75,7 +75,7 @@ def row(name: str, plan: plan_lib.Plan) -> list[str]:
 
 
 def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
-  """Several plans, GiB of each device."""
+  """Returns a table of several plans, in GiB of each device."""
   return grids.Grid(
       title="Plans; memory in GiB of each device",
       header=_HEADER,
@@ -89,20 +89,20 @@ def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
 
 
 def gib(size: float) -> str:
-  """Bytes as GiB."""
+  """Formats bytes as GiB."""
   return f"{size / _GIB:,.2f}"
 
 
 def _parameters(plan: plan_lib.Plan) -> grids.Grid:
   rows = [
       [
-          each.name if each.trained else f"{each.name} (stays)",
-          f"{' x '.join(map(str, each.shape))} {each.dtype}",
-          " ".join(axis or "·" for axis in each.spec) or "·",
-          str(each.count),
-          f"{each.bytes / 2**20:,.1f}",
+          parameter.name if parameter.trained else f"{parameter.name} (stays)",
+          f"{' x '.join(map(str, parameter.shape))} {parameter.dtype}",
+          " ".join(axis or "·" for axis in parameter.spec) or "·",
+          str(parameter.count),
+          f"{parameter.bytes / 2**20:,.1f}",
       ]
-      for each in plan.parameters
+      for parameter in plan.parameters
   ]
   header = ("parameter", "each", "split over", "arrays", "MiB")
   note = "Split over: the mesh axis of each axis. MiB: of all on each device."
@@ -110,7 +110,7 @@ def _parameters(plan: plan_lib.Plan) -> grids.Grid:
 
 
 def _memory(plan: plan_lib.Plan) -> grids.Grid:
-  """Memory by what it is for."""
+  """Returns the table of memory by purpose."""
   states, compiled = plan.states, plan.compiled
   rows = [
       ["weights that are trained", gib(states.weights)],
@@ -139,7 +139,7 @@ def _memory(plan: plan_lib.Plan) -> grids.Grid:
 
 
 def _work(plan: plan_lib.Plan) -> grids.Grid:
-  """FLOPs, and the time that they take at the least."""
+  """Returns the table of FLOPs and the minimum time that they take."""
   tokens = plan.rows * plan.length
   rows = [
       ["rows x tokens", f"{plan.rows} x {plan.length:,} = {tokens:,}"],
@@ -147,8 +147,8 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
       ["as traced, with repetitions", grids.number(plan.flops / 1e12, 1)],
   ]
   rows += [
-      [f"seconds at the least: {what}", grids.number(seconds)]
-      for what, seconds in plan.bounds.items()
+      [f"seconds at the least: {bottleneck}", grids.number(seconds)]
+      for bottleneck, seconds in plan.bounds.items()
   ]
   if plan.bounds:
     bound = max(plan.bounds.values())
@@ -164,11 +164,11 @@ def _collectives(plan: plan_lib.Plan) -> grids.Grid:
   rows = [
       [
           kind,
-          f"{each.count:,}",
-          gib(each.received),
-          f"{each.largest / 2**20:,.1f}",
+          f"{collective.count:,}",
+          gib(collective.received),
+          f"{collective.largest / 2**20:,.1f}",
       ]
-      for kind, each in sorted(plan.compiled.collectives.items())
+      for kind, collective in sorted(plan.compiled.collectives.items())
   ]
   return grids.Grid(
       "Collectives of a step, on each device",
@@ -178,7 +178,7 @@ def _collectives(plan: plan_lib.Plan) -> grids.Grid:
 
 
 def _most_mfu(plan: plan_lib.Plan) -> float | None:
-  """MFU if the step took no longer than its lower bound."""
+  """Returns the MFU if the step takes only its lower bound."""
   if not plan.bounds:
     return None
   peak = plan.mesh.size * plan.hardware.chip.flops

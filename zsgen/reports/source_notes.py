@@ -1,14 +1,14 @@
-"""Describes what a source left out, ignored or found."""
+"""Describes what a source left out or ignored."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# The most names that a line lists.
-_LISTED = 10
+# Largest number of names in a line.
+_LONGEST_LIST = 10
 
 
 def describe(manifest: Mapping[str, Any]) -> list[str]:
-  """Describes what is notable about a store's source, a line each.
+  """Describes notable facts about a store's source, one per line.
 
   Names of tasks, fields and files are as in the data.
 
@@ -43,61 +43,63 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
 def _bad_rows(*kinds: Mapping[str, Any]) -> Iterator[str]:
   for bad in filter(lambda kind: kind.get("count"), kinds):
     first = bad["first"]
-    shown = f"; the first {len(first)}" if bad["count"] > len(first) else ""
-    yield f"bad rows that were left out: {bad['count']:,}{shown}"
+    suffix = f"; the first {len(first)}" if bad["count"] > len(first) else ""
+    yield f"bad rows that were left out: {bad['count']:,}{suffix}"
     yield from (f"  {message}" for message in first)
 
 
 def _unread_files(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
   if kinds:
-    named = [
+    entries = [
         f"{kind['count']:,} {suffix or 'without suffix'} ({kind['first']}"
         f"{', …' * (kind['count'] > 1)})"
         for suffix, kind in kinds.items()
     ]
-    yield f"files that are not read: {_list(named)}"
+    yield f"files that are not read: {_list(entries)}"
 
 
 def _unread_fields(fields: Mapping[str, int], suite: str) -> Iterator[str]:
   if fields:
-    most = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
-    named = [f"{name} ({count:,})" for name, count in most]
+    by_count = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
+    entries = [f"{name} ({count:,})" for name, count in by_count]
     are = "field of rows is" if len(fields) == 1 else "fields of rows are"
-    yield f"{suite}: {len(fields):,} {are} not read: {_list(named)}"
+    yield f"{suite}: {len(fields):,} {are} not read: {_list(entries)}"
 
 
 def _rates(rates: Mapping[str, Any], suite: str) -> Iterator[str]:
   if rates:
-    named = [f"{task} {rate}" for task, rate in rates.items()]
+    entries = [f"{task} {rate}" for task, rate in rates.items()]
     yield (
-        f"{suite}: the mixture's rates are not used, each task is taken whole:"
-        f" {_list(named)}"
+        f"{suite}: the mixture's rates are not used, each task is read completely:"
+        f" {_list(entries)}"
     )
 
 
 def _absent(splits: Mapping[str, int]) -> Iterator[str]:
-  named = [f"{count:,} of {split}" for split, count in splits.items() if count]
-  if named:
-    yield f"tasks without a row: {', '.join(named)}"
+  entries = [
+      f"{count:,} of {split}" for split, count in splits.items() if count
+  ]
+  if entries:
+    yield f"tasks without a row: {', '.join(entries)}"
 
 
 def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
   if count:
-    named = [f"{tasks:,} of {s or 'no split'}" for s, tasks in splits.items()]
-    where = f"; in the source: {_list(named)}" if named else ""
-    yield f"unassigned tasks, neither trained on nor held out: {count:,}{where}"
+    entries = [f"{tasks:,} of {s or 'no split'}" for s, tasks in splits.items()]
+    suffix = f"; in the source: {_list(entries)}" if entries else ""
+    yield f"unassigned tasks, neither trained on nor held out: {count:,}{suffix}"
 
 
 def _verbatim(verbatim: Mapping[str, Any]) -> Iterator[str]:
   if verbatim.get("inputs") or verbatim.get("prompts"):
-    named = [f"{task} {count:,}" for task, count in verbatim["tasks"].items()]
+    entries = [f"{task} {count:,}" for task, count in verbatim["tasks"].items()]
     yield (
         "held-out examples whose text is in the training data:"
         f" {verbatim['inputs']:,} by input, {verbatim['prompts']:,} by"
-        f" definition and input{'; such as in ' * bool(named)}"
-        f"{', '.join(named)}"
+        f" definition and input{'; such as in ' * bool(entries)}"
+        f"{', '.join(entries)}"
     )
 
 
 def _list(names: list[str]) -> str:
-  return ", ".join(names[:_LISTED]) + ", …" * (len(names) > _LISTED)
+  return ", ".join(names[:_LONGEST_LIST]) + ", …" * (len(names) > _LONGEST_LIST)

@@ -9,8 +9,8 @@ from zsgen.core import artifacts, errors
 from zsgen.orders import order as order_lib
 from zsgen.verify import artifact
 
-# The id in consumed.npy of a place where no example was consumed.
-_NOTHING = -1
+# The id in consumed.npy at positions where no example was consumed.
+_NO_ID = -1
 # Errors of np.load for a file that is missing or has a damaged header.
 _UNREADABLE = (
     OSError,
@@ -67,7 +67,7 @@ def _run(path: pathlib.Path) -> list[str]:
     raise _differs(path / artifacts.MANIFEST, "batch_size")
   if run["made_by"].get("order") != order.fingerprint:
     raise _differs(path / artifacts.MANIFEST, "made_by.order")
-  expected = np.full((-(-len(order) // size), size), _NOTHING, np.int64)
+  expected = np.full((-(-len(order) // size), size), _NO_ID, np.int64)
   expected.flat[: len(order)] = order.ids
   if len(expected) != steps:
     raise _differs(path / artifacts.MANIFEST, "steps")
@@ -107,10 +107,10 @@ def compare(
     path: the run, for messages.
 
   Raises:
-    InputError: names the first step and position that differ; a step that is
-      recorded after one that is not differs too.
+    InputError: a step differs; the message names the first step and position.
+      A step that is recorded after one that is not differs too.
   """
-  recorded = (consumed != _NOTHING).any(axis=1)
+  recorded = (consumed != _NO_ID).any(axis=1)
   steps = int(np.flatnonzero(recorded)[-1]) + 1 if recorded.any() else 0
   differ = consumed[:steps] != expected[:steps]
   if differ.any():
@@ -138,8 +138,8 @@ def _consumed(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
   return consumed
 
 
-def _differs(path: pathlib.Path, what: str) -> errors.InputError:
+def _differs(path: pathlib.Path, part: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what} is not what was written; it was changed or is damaged."
+      f"{path}: {part} is not what was written; it was changed or is damaged."
       " Delete the directory, and the same command makes it again."
   )

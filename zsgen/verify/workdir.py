@@ -21,7 +21,7 @@ _CHECKS: dict[str, artifact.Check] = {
     "store": artifact.check_store,
 }
 # Entries of a workdir: artifacts, and compiled programs.
-_KNOWN = {*artifacts.SECTIONS, "cache"}
+_ENTRIES = {*artifacts.SECTIONS, "cache"}
 # Files of a run's directory before its manifest is written.
 _BEFORE = {".lock", "config.json"}
 _TRACE = re.compile(r"(.+)\.trace-(.+)\.parquet")
@@ -76,9 +76,9 @@ def check(path: pathlib.Path) -> Iterator[Result]:
     InputError: the path is none of these.
   """
   artifact.forget()
-  seen: set[str] = set()
+  reported: set[str] = set()
   for result in _results(path):
-    lines, problems = (_new(part, seen) for part in result[1:])
+    lines, problems = (_new(part, reported) for part in result[1:])
     if result.problems and not problems:
       problems = [
           f"{result.path}: was not verified, because its inputs were not (see"
@@ -87,18 +87,18 @@ def check(path: pathlib.Path) -> Iterator[Result]:
     yield Result(result.path, lines, problems)
 
 
-def _new(lines: list[str], seen: set[str]) -> list[str]:
-  """Returns the lines that are new, and marks them as seen."""
-  fresh = [line for line in dict.fromkeys(lines) if line not in seen]
-  seen.update(fresh)
+def _new(lines: list[str], reported: set[str]) -> list[str]:
+  """Returns the lines that are new, and adds them to `reported`."""
+  fresh = [line for line in dict.fromkeys(lines) if line not in reported]
+  reported.update(fresh)
   return fresh
 
 
 def _results(path: pathlib.Path) -> Iterator[Result]:
   """Yields the results under a path."""
   if not path.is_dir():
-    what = "is a file" if path.is_file() else "there is no such directory"
-    raise errors.InputError(f"{path}: {what}. {_WANTED}")
+    reason = "is a file" if path.is_file() else "there is no such directory"
+    raise errors.InputError(f"{path}: {reason}. {_ADVICE}")
   sections = [path / name for name in artifacts.SECTIONS]
   if (path / artifacts.MANIFEST).exists():
     yield _artifact(path)
@@ -108,9 +108,9 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
     for section in sections:
       if section.is_dir():
         yield from _section(section)
-    others = {entry.name for entry in path.iterdir()} - _KNOWN
-    if others:
-      line = f"{path}: not checked: {', '.join(sorted(others))}"
+    unknown = {entry.name for entry in path.iterdir()} - _ENTRIES
+    if unknown:
+      line = f"{path}: not checked: {', '.join(sorted(unknown))}"
       yield Result(path, [line], [])
   elif path.resolve().parent.name in artifacts.SECTIONS:
     yield _entry(path)
@@ -118,7 +118,7 @@ def _results(path: pathlib.Path) -> Iterator[Result]:
     raise errors.InputError(
         f"{path}: is neither an artifact nor a workdir: it has no"
         f" {artifacts.MANIFEST}, and none of"
-        f" {', '.join(f'{name}/' for name in artifacts.SECTIONS)}. {_WANTED}"
+        f" {', '.join(f'{name}/' for name in artifacts.SECTIONS)}. {_ADVICE}"
     )
 
 
@@ -144,8 +144,8 @@ def _entry(path: pathlib.Path) -> Result:
   ):
     line = f"population {path}: not checked: it has no {artifacts.MANIFEST}"
     return Result(path, [line], [])
-  named = artifacts.is_hashed(path.name)
-  if (path / artifacts.MANIFEST).exists() or (named and path.is_dir()):
+  is_hashed = artifacts.is_hashed(path.name)
+  if (path / artifacts.MANIFEST).exists() or (is_hashed and path.is_dir()):
     if (
         path.resolve().parent.name == "runs"
         and {file.name for file in path.iterdir()} <= _BEFORE
@@ -190,7 +190,7 @@ def _left_over(path: pathlib.Path) -> str:
   return "left over from a stopped command, or in use by a running one"
 
 
-_WANTED = (
+_ADVICE = (
     "Name the directory of a store, embeddings, an order, an evaluation or a"
     " run, or a workdir."
 )

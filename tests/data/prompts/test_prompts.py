@@ -93,7 +93,10 @@ def _labels(examples, seed):
         (dict(template="chatty"), 'Did you mean "chat"'),
         (dict(label="fist"), 'Did you mean "first"'),
         (dict(shots=3), "shots applies only to config.data.prompt='niv2'"),
-        (dict(prompt="joined", definition=False), r"data\.definition is for"),
+        (
+            dict(prompt="joined", definition=False),
+            r"data\.definition applies only to",
+        ),
         (dict(template="tokenizer"), "no chat template"),
     ],
 )

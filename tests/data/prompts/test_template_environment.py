@@ -63,22 +63,22 @@ def test_templates_of_models(name, system, asking, tools, monkeypatch):
   theirs.environment.globals["strftime_now"] = (
       template_environment.DATE.strftime
   )
-  found = _ours(source).render(**context)
-  assert found == theirs.render(**context)
-  assert "See you" in found
+  actual = _ours(source).render(**context)
+  assert actual == theirs.render(**context)
+  assert "See you" in actual
   if name == "llama_3":  # What it has where it knows no date.
-    assert "Today Date: 26 Jul 2024" in found
+    assert "Today Date: 26 Jul 2024" in actual
 
 
 def test_everything_that_transformers_defines_is_there():
-  ours, theirs = (each("").environment for each in (_ours, _theirs))
+  ours, theirs = (item("").environment for item in (_ours, _theirs))
   assert set(theirs.filters) <= set(ours.filters)
   assert set(theirs.globals) <= set(ours.globals)
   assert set(theirs.tests) <= set(ours.tests)
   for option in ("trim_blocks", "lstrip_blocks", "keep_trailing_newline"):
     assert getattr(theirs, option) == getattr(ours, option)
-  tags = {tag for each in theirs.extensions.values() for tag in each.tags}
-  assert tags <= {tag for each in ours.extensions.values() for tag in each.tags}
+  tags = {tag for item in theirs.extensions.values() for tag in item.tags}
+  assert tags <= {tag for item in ours.extensions.values() for tag in item.tags}
 
 
 @pytest.mark.parametrize(

@@ -170,5 +170,5 @@ def test_nested_loops_over_a_long_conversation_are_within_the_limits():
       "{% set ns.n = ns.n + 1 %}{% endif %}{% endfor %}{{ ns.n }},{% endfor %}"
   )
   talk = TALK * 100
-  wanted = "".join(f"{(i + 1) // 2}," for i in range(len(talk)))
-  assert jinja.renderer(source, {})(talk) == wanted
+  expected = "".join(f"{(i + 1) // 2}," for i in range(len(talk)))
+  assert jinja.renderer(source, {})(talk) == expected

@@ -16,8 +16,8 @@ SYSTEM, ASKED, SAID, MORE, LAST = (
 
 
 def test_plain_has_no_words_of_its_own():
-  found = templates.plain((SYSTEM, ASKED, SAID, MORE, LAST))
-  assert [each[:4] for each in found] == [
+  actual = templates.plain((SYSTEM, ASKED, SAID, MORE, LAST))
+  assert [item[:4] for item in actual] == [
       ("Be brief.\n\n", False, False, False),
       ("Hi\n", False, False, False),
       ("Hello", True, True, False),
@@ -27,8 +27,8 @@ def test_plain_has_no_words_of_its_own():
 
 
 def test_chat_is_the_papers():
-  found = templates.chat((ASKED, SAID, MORE, LAST))
-  assert [each[:4] for each in found] == [
+  actual = templates.chat((ASKED, SAID, MORE, LAST))
+  assert [item[:4] for item in actual] == [
       ("User: Hi", False, False, False),
       ("\nAssistant: ", False, False, False),
       ("Hello", True, True, False),
@@ -50,7 +50,7 @@ def test_one_bos_and_one_end_token_an_answer():
   assert ends.sum() == 2 and mask[ends].all()
   # Each segment on its own: the border of the loss is a token border.
   pieces = tokenizer.encode_batch(["User: Hi", "\nAssistant: ", "Hello"])
-  first = sum(len(each) for each in pieces) + 2
+  first = sum(len(item) for item in pieces) + 2
   assert tokens[:first].tolist() == [
       tokenizer.bos_id,
       *np.concatenate(pieces).tolist(),
@@ -60,28 +60,28 @@ def test_one_bos_and_one_end_token_an_answer():
 
 
 def test_plain_text_has_loss_on_all_but_its_first_token():
-  said = [prompts.Segment("abc", loss=True, end=True)]
-  assert prompts.encode([said], tokenizers.Bytes())[0].mask.tolist() == [
+  message = [prompts.Segment("abc", loss=True, end=True)]
+  assert prompts.encode([message], tokenizers.Bytes())[0].mask.tolist() == [
       *(0, 1, 1, 1)
   ]
-  with_bos = prompts.encode([said], chatty.metaspace())[0].mask
+  with_bos = prompts.encode([message], chatty.metaspace())[0].mask
   assert with_bos.tolist() == [0, *[1] * (len(with_bos) - 1)]
 
 
 def test_examples_without_segments():
-  found = prompts.encode([[], []], tokenizers.Bytes())
-  assert [len(each.tokens) for each in found] == [0, 0]
+  actual = prompts.encode([[], []], tokenizers.Bytes())
+  assert [len(item.tokens) for item in actual] == [0, 0]
   assert prompts.encode([], tokenizers.Bytes()) == []
 
 
 def test_special_tokens_only_where_they_are_meant():
   tokenizer = chatty.byte_level()
-  said = [
+  message = [
       prompts.Segment("<|im_start|>", False, special=True),
       prompts.Segment("<|im_start|>", False),
       prompts.Segment("<|im_end|>", True, special=True),
   ]
-  tokens, mask = prompts.encode([said, said[1:2]], tokenizer)[0]
+  tokens, mask = prompts.encode([message, message[1:2]], tokenizer)[0]
   special = tokenizer.special_ids
   assert tokens[0] == special["<|im_start|>"]
   assert tokens[-1] == special["<|im_end|>"]

@@ -42,10 +42,10 @@ def test_text_never_becomes_a_control_piece(model):
   for ids in ours.encode_batch(tokenized.SAID):
     assert not {1, 2} & set(ids.tolist())
   the, cat = ours.encode_batch(["The", "cat"])
-  found = ours.encode_special(["<s>The</s>cat</s>", "The", ""])
-  assert found[0].tolist() == [1, *the, 2, *cat, 2]
-  assert found[1].tolist() == the.tolist()
-  assert found[2].tolist() == []
+  actual = ours.encode_special(["<s>The</s>cat</s>", "The", ""])
+  assert actual[0].tolist() == [1, *the, 2, *cat, 2]
+  assert actual[1].tolist() == the.tolist()
+  assert actual[2].tolist() == []
 
 
 def test_t5s_kind(tmp_path):
@@ -59,8 +59,8 @@ def test_t5s_kind(tmp_path):
 def test_save_and_load(model, tmp_path):
   ours = sentencepiece.read(model)
   ours.save(tmp_path / "tokenizer")
-  again = tokenizers.load(tmp_path / "tokenizer")
-  assert again.fingerprint == ours.fingerprint
+  second_result = tokenizers.load(tmp_path / "tokenizer")
+  assert second_result.fingerprint == ours.fingerprint
   other = tokenized.sentencepiece(tmp_path / "b.model", pad_id=3)
   assert sentencepiece.read(other).fingerprint != ours.fingerprint
 

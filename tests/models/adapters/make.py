@@ -70,8 +70,8 @@ def logits(model: torch.nn.Module, base: pathlib.Path) -> np.ndarray:
     )
   tensors = {name: torch.tensor(a).long() for name, a in inputs.items()}
   with torch.no_grad():
-    found = model(**tensors).logits.float().numpy()
-  return found * inputs["attention_mask"][..., None].astype(np.float32)
+    actual = model(**tensors).logits.float().numpy()
+  return actual * inputs["attention_mask"][..., None].astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -159,10 +159,10 @@ def model_of(case: str) -> torch.nn.Module:
   )
   generator = torch.Generator().manual_seed(zlib.crc32(case.encode()))
   for name, parameter in model.named_parameters():
-    drawn = STD * torch.randn(parameter.shape, generator=generator)
+    sample = STD * torch.randn(parameter.shape, generator=generator)
     if "norm" in name or ".ln_" in name:
-      drawn += parameter.data  # Around what it is when new.
-    parameter.data = drawn.to(getattr(torch, dtype))
+      sample += parameter.data  # Around what it is when new.
+    parameter.data = sample.to(getattr(torch, dtype))
   return model.eval()
 
 

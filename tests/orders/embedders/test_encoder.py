@@ -58,23 +58,23 @@ def _process(directory, texts, partial, out, *where, devices=1):
 
 def _vectors(process, out):
   try:
-    said, _ = process.communicate(timeout=120)
+    message, _ = process.communicate(timeout=120)
   finally:
     process.kill()
-  assert process.returncode == 0, said
+  assert process.returncode == 0, message
   return np.load(out)
 
 
 def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
-  texts, said = _texts(30), []
-  found = _embed(directory, texts, tmp_path / "partial", said.append)
-  wanted = [bert.vector(text) for text in texts]
-  np.testing.assert_allclose(found.vectors, wanted, atol=2e-6)
-  assert found.vectors.dtype == np.float32
+  texts, message = _texts(30), []
+  actual = _embed(directory, texts, tmp_path / "partial", message.append)
+  expected = [bert.vector(text) for text in texts]
+  np.testing.assert_allclose(actual.vectors, expected, atol=2e-6)
+  assert actual.vectors.dtype == np.float32
   long = sum(len(text.split()) > 70 for text in texts)
-  assert found.cut == long > 1
+  assert actual.cut == long > 1
   cut = f"{long} of 30 texts were cut to 72 tokens"
-  assert said[-1] == cut
+  assert message[-1] == cut
 
 
 def test_the_prefix_is_before_each_text(tmp_path):
@@ -85,9 +85,9 @@ def test_the_prefix_is_before_each_text(tmp_path):
       sentence_bert_config={"max_seq_length": 40},
   )
   texts = _texts(5)
-  found = _embed(directory, texts, tmp_path / "partial").vectors
-  wanted = [bert.vector(f"sort , {text}", longest=40) for text in texts]
-  np.testing.assert_allclose(found, wanted, atol=2e-6)
+  actual = _embed(directory, texts, tmp_path / "partial").vectors
+  expected = [bert.vector(f"sort , {text}", longest=40) for text in texts]
+  np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 @pytest.mark.peer
@@ -119,9 +119,11 @@ def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
       },
   )
   texts = _texts(12)
-  wanted = peer.SentenceTransformer(str(directory), device="cpu").encode(texts)
-  found = _embed(directory, texts, tmp_path / "partial").vectors
-  assert np.abs(found - wanted).max() < 1e-5
+  expected = peer.SentenceTransformer(str(directory), device="cpu").encode(
+      texts
+  )
+  actual = _embed(directory, texts, tmp_path / "partial").vectors
+  assert np.abs(actual - expected).max() < 1e-5
 
 
 def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
@@ -142,9 +144,11 @@ def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
 def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
   texts = _texts(300)
   order = np.random.default_rng(1).permutation(300)
-  found = _embed(directory, texts, tmp_path / "a").vectors
-  again = _embed(directory, [texts[i] for i in order], tmp_path / "b").vectors
-  np.testing.assert_array_equal(again, found[order])
+  actual = _embed(directory, texts, tmp_path / "a").vectors
+  second_result = _embed(
+      directory, [texts[i] for i in order], tmp_path / "b"
+  ).vectors
+  np.testing.assert_array_equal(second_result, actual[order])
 
 
 def test_devices_do_not_change_a_bit(directory, tmp_path):
@@ -161,13 +165,13 @@ def test_processes_share_the_chunks(directory, tmp_path):
     free.bind(("127.0.0.1", 0))
     port = str(free.getsockname()[1])
   outs = [tmp_path / "0.npy", tmp_path / "1.npy"]
-  both = [
+  pair = [
       _process(directory, texts, tmp_path / "two", out, port, "2", str(process))
       for process, out in enumerate(outs)
   ]
-  found = [_vectors(each, out) for each, out in zip(both, outs, strict=True)]
+  actual = [_vectors(item, out) for item, out in zip(pair, outs, strict=True)]
   alone = _embed(directory, texts, tmp_path / "one").vectors
-  assert [each.tobytes() for each in found] == [alone.tobytes()] * 2
+  assert [item.tobytes() for item in actual] == [alone.tobytes()] * 2
   assert len(list((tmp_path / "two").iterdir())) == 4
 
 
@@ -185,9 +189,9 @@ def test_only_a_chunk_that_is_missing_is_made_again(
   chunks[2].unlink()
   # Were another chunk made again, it would be of these texts.
   changed = ["sort"] * 20 + texts[20:30] + ["sort"] * 5
-  again = _embed(directory, changed, partial)
-  assert again.vectors.tobytes() == first.vectors.tobytes()
-  assert again.cut == first.cut
+  second_result = _embed(directory, changed, partial)
+  assert second_result.vectors.tobytes() == first.vectors.tobytes()
+  assert second_result.cut == first.cut
   same = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
   assert [a == b for a, b in zip(times, same, strict=True)] == [
       *(True, True, False, True)
@@ -196,9 +200,9 @@ def test_only_a_chunk_that_is_missing_is_made_again(
 
 def test_progress_is_said(directory, tmp_path, monkeypatch):
   monkeypatch.setattr(encoder, "_SECONDS", 0)
-  said = []
-  _embed(directory, ["give"] * 9, tmp_path / "partial", said.append)
-  (line,) = said
+  message = []
+  _embed(directory, ["give"] * 9, tmp_path / "partial", message.append)
+  (line,) = message
   assert line.startswith("embedded 9 of 9 texts, ")
 
 
@@ -231,7 +235,7 @@ def test_two_stops_lose_nothing_that_was_done(
     directory, tmp_path, kill, monkeypatch
 ):
   # Of two lengths, and so two programs.
-  texts, partial, said = _texts(40, longest=28), tmp_path / "partial", []
+  texts, partial, message = _texts(40, longest=28), tmp_path / "partial", []
   kill(1000)
   unbroken = _embed(directory, texts, tmp_path / "unbroken")
   for number in (2, 3):
@@ -242,20 +246,20 @@ def test_two_stops_lose_nothing_that_was_done(
   assert [path.name for path in files] == [
       f"chunk-00000.part-0000{number}.vectors" for number in range(5)
   ]
-  kept = [row for path in files for row in parts._read(path)["rows"]]
-  assert len(kept) == len({*kept}) == 25
+  remaining = [row for path in files for row in parts._read(path)["rows"]]
+  assert len(remaining) == len({*remaining}) == 25
   kill(1000)
   add, made = parts.Chunk.add, []
   monkeypatch.setattr(
       parts.Chunk,
       "add",
-      lambda chunk, rows, found: (made.extend(rows), add(chunk, rows, found)),
+      lambda chunk, rows, actual: (made.extend(rows), add(chunk, rows, actual)),
   )
-  found = _embed(directory, texts, partial, said.append)
-  assert sorted([*kept, *made]) == [*range(40)]  # Each once.
-  assert "embedding resumes: 25 of 40 texts are done" in said
-  assert found.vectors.tobytes() == unbroken.vectors.tobytes()
-  assert found.cut == unbroken.cut == 1
+  actual = _embed(directory, texts, partial, message.append)
+  assert sorted([*remaining, *made]) == [*range(40)]  # Each once.
+  assert "embedding resumes: 25 of 40 texts are done" in message
+  assert actual.vectors.tobytes() == unbroken.vectors.tobytes()
+  assert actual.cut == unbroken.cut == 1
   assert [path.name for path in partial.iterdir()] == ["chunk-00000.vectors"]
 
 
@@ -278,12 +282,12 @@ np.save(out, found.vectors)
 @pytest.mark.slow
 def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
   texts, out = _texts(6000), tmp_path / "out.npy"
-  listed = tmp_path / "texts.json"
-  listed.write_text(json.dumps(texts))
+  entries = tmp_path / "texts.json"
+  entries.write_text(json.dumps(texts))
 
   def start(partial):
     return subprocess.Popen(
-        [sys.executable, "-c", KILLED, directory, listed, partial, out],
+        [sys.executable, "-c", KILLED, directory, entries, partial, out],
         env={**os.environ, "PYTHONPATH": str(EMBEDDED.parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -291,33 +295,33 @@ def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
     )
 
   unbroken = _vectors(start(tmp_path / "unbroken"), out)
-  partial, kept = tmp_path / "partial", 0
+  partial, remaining = tmp_path / "partial", 0
   for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
     killed = start(partial)
-    while len(list(partial.glob("*.part-*"))) < kept + 20:
+    while len(list(partial.glob("*.part-*"))) < remaining + 20:
       assert killed.poll() is None
       time.sleep(0.01)
     killed.send_signal(number)
-    said, _ = killed.communicate(timeout=60)
-    assert ("embedding resumes" in said) == bool(kept)
-    kept = len(list(partial.glob("*.part-*")))
+    message, _ = killed.communicate(timeout=60)
+    assert ("embedding resumes" in message) == bool(remaining)
+    remaining = len(list(partial.glob("*.part-*")))
   last = start(partial)
   assert _vectors(last, out).tobytes() == unbroken.tobytes()
 
 
 def test_a_damaged_chunk_is_made_again(directory, tmp_path):
-  texts, partial, said = ["give", "sort"] * 3, tmp_path / "partial", []
+  texts, partial, message = ["give", "sort"] * 3, tmp_path / "partial", []
   first = _embed(directory, texts, partial)
   (path,) = partial.iterdir()
   data = path.read_bytes()
   path.write_bytes(data[:-40])
-  found = _embed(directory, texts, partial, said.append)
-  assert said[0] == f"{path} was damaged; its texts are embedded again"
-  assert found.vectors.tobytes() == first.vectors.tobytes()
+  actual = _embed(directory, texts, partial, message.append)
+  assert message[0] == f"{path} was damaged; its texts are embedded again"
+  assert actual.vectors.tobytes() == first.vectors.tobytes()
   assert path.read_bytes() == data
   # One of other texts.
-  _embed(directory, texts[:4], partial, said.append)
-  assert said[0] in said[1:]
+  _embed(directory, texts[:4], partial, message.append)
+  assert message[0] in message[1:]
 
 
 def test_a_chunk_that_another_process_wrote_elsewhere(
@@ -329,16 +333,16 @@ def test_a_chunk_that_another_process_wrote_elsewhere(
 
 
 def test_no_texts(directory, tmp_path):
-  found = _embed(directory, [], tmp_path / "partial")
-  assert found.vectors.shape == (0, 32)
+  actual = _embed(directory, [], tmp_path / "partial")
+  assert actual.vectors.shape == (0, 32)
 
 
 def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
-  found = encoder.Encoder(str(directory)).parameters()
+  actual = encoder.Encoder(str(directory)).parameters()
   elsewhere = bert.write(tmp_path / "elsewhere")
-  assert encoder.Encoder(str(elsewhere)).parameters() == found
-  assert json.loads(json.dumps(found)) == {
-      "model": found["model"],
+  assert encoder.Encoder(str(elsewhere)).parameters() == actual
+  assert json.loads(json.dumps(actual)) == {
+      "model": actual["model"],
       "dtype": "float32",
       "max_length": 72,
       "pooling": "mean",
@@ -346,7 +350,7 @@ def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
       "prefix": "",
   }
   other = encoder.Encoder(str(directory), "bfloat16").parameters()
-  assert other == {**found, "dtype": "bfloat16"}
+  assert other == {**actual, "dtype": "bfloat16"}
 
 
 def test_vectors_that_are_not_finite(directory, tmp_path):

@@ -58,16 +58,16 @@ def _rows(name, step, size):
   with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
     for line in itertools.islice(file, 0, step * size, step):
       row = json.loads(line)
-      definition, asked = row["definition"], row["input"]
+      definition, requested = row["definition"], row["input"]
       example = suite.Example(
-          *("", "", "train", definition, asked, tuple(row["targets"]), "")
+          *("", "", "train", definition, requested, tuple(row["targets"]), "")
       )
       yield f"{requests.plain(example)} {example.targets[0]}"
 
 
 def _embed(texts, tmp_path, dtype="float32"):
-  found = minilm.Minilm(dtype)
-  return found.embed(
+  actual = minilm.Minilm(dtype)
+  return actual.embed(
       iter(texts), np.ones(len(texts), bool), tmp_path / dtype, print
   )
 
@@ -91,14 +91,14 @@ def _peer(texts):
 def test_real_texts_as_sentence_transformers_live(tmp_path):
   pytest.importorskip("sentence_transformers")
   texts = _niv2()
-  wanted, model = _peer(texts)
-  found = _embed(texts, tmp_path)
-  assert np.abs(found.vectors - wanted).max() < 1e-5
+  expected, model = _peer(texts)
+  actual = _embed(texts, tmp_path)
+  assert np.abs(actual.vectors - expected).max() < 1e-5
   lengths = [
-      len(each)
-      for each in model.tokenizer(texts, truncation=False)["input_ids"]
+      len(item)
+      for item in model.tokenizer(texts, truncation=False)["input_ids"]
   ]
-  assert found.cut == sum(length > 256 for length in lengths) > 50
+  assert actual.cut == sum(length > 256 for length in lengths) > 50
 
 
 @wheel
@@ -107,26 +107,26 @@ def test_real_texts_as_stored(tmp_path, monkeypatch):
   texts = _niv2()[::16]
   with np.load(STORED) as stored:
     assert _digests(texts) == stored["sha256"].tolist()
-    wanted = stored["niv2"]
-  assert np.abs(_embed(texts, tmp_path).vectors - wanted).max() < 1e-5
+    expected = stored["niv2"]
+  assert np.abs(_embed(texts, tmp_path).vectors - expected).max() < 1e-5
 
 
 @wheel
 def test_invented_texts_as_stored(tmp_path, monkeypatch):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   with np.load(STORED) as stored:
-    wanted = stored["invented"]
-  found = _embed(INVENTED, tmp_path)
-  assert np.abs(found.vectors - wanted).max() < 1e-5
-  assert found.cut == 1
+    expected = stored["invented"]
+  actual = _embed(INVENTED, tmp_path)
+  assert np.abs(actual.vectors - expected).max() < 1e-5
+  assert actual.cut == 1
   rough = _embed(INVENTED, tmp_path, "bfloat16").vectors
-  assert (rough * wanted).sum(1).min() > 0.999
+  assert (rough * expected).sum(1).min() > 0.999
 
 
 @wheel
 def test_parameters():
-  found = minilm.Minilm().parameters()
-  assert {**found, "model": ""} == {
+  actual = minilm.Minilm().parameters()
+  assert {**actual, "model": ""} == {
       "model": "",
       "dtype": "float32",
       "max_length": 256,

@@ -54,8 +54,8 @@ def test_products_are_exact_in_any_order():
   product = dense @ dense.T
   np.testing.assert_array_equal(product.astype(np.float64) * 2**24, exact)
   shuffled = np.random.default_rng(1).permutation(dense.shape[1])
-  again = dense[:, shuffled] @ dense[:, shuffled].T
-  assert product.tobytes() == again.tobytes()
+  second_result = dense[:, shuffled] @ dense[:, shuffled].T
+  assert product.tobytes() == second_result.tobytes()
   one_by_one = np.zeros_like(product)
   for column in dense.T:
     one_by_one += np.outer(column, column)

@@ -36,9 +36,9 @@ def test_parts_are_taken_and_then_one_chunk(path, files):
   assert len([*path.parent.iterdir()]) == 3
   chunk.finish(cut=2)
   assert [*path.parent.iterdir()] == [path]
-  found = parts.read_chunk(path, SHAPE)
-  np.testing.assert_array_equal(found.vectors, VECTORS)
-  assert found.cut == 2
+  actual = parts.read_chunk(path, SHAPE)
+  np.testing.assert_array_equal(actual.vectors, VECTORS)
+  assert actual.cut == 2
   assert parts.read_chunk(path, (5, 3)) is None
 
 
@@ -53,14 +53,14 @@ def test_a_part_is_of_some_seconds(path, monkeypatch):
 
 
 def test_every_bit_of_a_part_is_noticed(path, files):
-  kept, part = files
-  whole = part.read_bytes()
-  for place in range(len(whole)):
-    data = bytearray(whole)
+  remaining, part = files
+  full = part.read_bytes()
+  for place in range(len(full)):
+    data = bytearray(full)
     data[place] ^= 1 << place % 8
     part.write_bytes(data)
     assert parts._read(part) is None
-  for data in (b"", whole[:31], whole[:-1], whole + b"x"):
+  for data in (b"", full[:31], full[:-1], full + b"x"):
     part.write_bytes(data)
     chunk = parts.Chunk(path, SHAPE)
     assert chunk.damaged == [part] and not part.exists()
@@ -68,7 +68,7 @@ def test_every_bit_of_a_part_is_noticed(path, files):
   # The number of the one that is gone is not that of one that is there.
   _add(chunk, 1)
   assert len(sorted(path.parent.glob("*.part-*"))) == 2
-  assert kept.exists()
+  assert remaining.exists()
 
 
 @pytest.mark.parametrize(("shape", "lost"), [((4, 3), 1), ((6, 2), 2)])

@@ -89,7 +89,7 @@ def receive(connection: socket.socket, seconds: float) -> dict[str, Any]:
       raise TimeoutError
     connection.settimeout(remaining)
     # Never beyond the message: another one may follow it.
-    data = connection.recv(reader.wanted)
+    data = connection.recv(reader.bytes_to_read)
     if not data:
       raise FrameError("closed")
     if (message := reader.add(data)) is not None:
