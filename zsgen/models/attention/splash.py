@@ -124,7 +124,7 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
   """
   context = functools.partial(execution.precision, "float32")
 
-  def forward(*args: Array) -> tuple[Array, Callable[..., tuple]]:
+  def forward(*args: Any) -> tuple[Array, Callable[..., tuple]]:
     with context():
       return jax.vjp(kernel, *args)
 
@@ -133,7 +133,7 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
       return pullback(out)
 
   @jax.custom_vjp
-  def run(*args: Array) -> Array:
+  def run(*args: Any) -> Array:
     with context():
       return kernel(*args)
 
