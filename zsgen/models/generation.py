@@ -48,8 +48,8 @@ class _Progress(NamedTuple):
   step: Int[Array, ""]
   last: Int[Array, "B"]
   cache: model_lib.Cache
-  answers: Int[Array, "B N"]
-  used: Bool[Array, "B V"]
+  answers: Int[jax.Array, "B N"]
+  used: Bool[jax.Array, "B V"]
   is_done: Bool[Array, "B"]
 
 

@@ -102,7 +102,7 @@ class Model:
       lora_lib.check_fits(lora, shapes)
     return model
 
-  def init(self, key: Array) -> dict[str, Any]:
+  def init(self, key: jax.Array) -> dict[str, Any]:
     """Returns new float32 parameters, as nested dictionaries of arrays.
 
     Args:

@@ -49,7 +49,9 @@ class Result(NamedTuple):
 
 
 def run(
-    config: Mapping[str, object] | ml_collections.ConfigDict | config_lib.Config,
+    config: (
+        Mapping[str, object] | ml_collections.ConfigDict | config_lib.Config
+    ),
     workdir: str | os.PathLike = "workdir",
     stages: Sequence[str] | None = None,
     console: rich.console.Console | None = None,

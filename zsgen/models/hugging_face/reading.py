@@ -1,6 +1,6 @@
 """Reads safetensors onto the mesh; each host reads only what it holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import functools
 import math
 import pathlib
@@ -53,7 +53,7 @@ def load(
   flat_shardings = _flat(shardings)
   params = {}
   for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
-    read: Callable[[Any], np.ndarray] = functools.partial(reader.read, path)
+    read: Any = functools.partial(reader.read, path)
     params[path] = jax.make_array_from_callback(
         shapes[path].shape,
         flat_shardings[path],
