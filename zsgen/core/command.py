@@ -195,7 +195,9 @@ def _unknown_option(argv: Sequence[str]) -> str:
   for argument in argv:
     if argument.startswith("--config."):
       path = argument.removeprefix("--config.").partition("=")[0].split(".")
-      value = functools.reduce(lambda inner, key: {key: inner}, path[::-1], 0)
+      value: Any = functools.reduce(
+          lambda inner, key: {key: inner}, path[::-1], 0
+      )
       try:
         config.check(value)
       except errors.InputError as error:

@@ -162,7 +162,7 @@ def _values(
   places = [f"{where}[{i}]" for i in range(len(values))]
   if dataclasses.is_dataclass(each):
     return tuple(
-        check_section(each, value, place)
+        check_section(typing.get_args(kind)[0], value, place)
         for value, place in zip(values, places, strict=True)
     )
   return tuple(

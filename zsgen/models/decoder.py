@@ -174,7 +174,7 @@ class Pattern(nn.Module):
     key_values = {}
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
-      block_past = past and past[name]
+      block_past = None if past is None else past[name]
       layer = block(
           self.arch, kind, self.keep, self.lora, self.execution, name=name
       )
