@@ -64,7 +64,7 @@ def test_one_that_fails_ends_the_others(root):
   process = _start(root, FAILS, sys.executable, "-c", HURRIED)
   message, _ = process.communicate(timeout=60)
   assert process.returncode == 3
-  assert "process 1 ended with exit code 3; the others end too" in message
+  assert "process 1 ended with exit code 3; the others will exit too" in message
 
 
 def test_a_signal_is_passed_on(root, module):

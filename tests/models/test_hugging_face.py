@@ -202,13 +202,13 @@ def test_a_shard_that_is_not_there_is_named(sharded):
 def test_an_index_that_names_a_wrong_shard_is_told(sharded):
   first = min(path.name for path in sharded.glob("*.safetensors"))
   _edit_index(sharded, lambda places: places.update({NORM: first}))
-  with pytest.raises(errors.InputError, match=f"do not agree .*{NORM}"):
+  with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
 def test_a_weight_that_the_index_leaves_out_is_told(sharded):
   _edit_index(sharded, lambda places: places.pop(NORM))
-  with pytest.raises(errors.InputError, match=f"do not agree .*{NORM}"):
+  with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
