@@ -2,7 +2,7 @@
 # `make peers`: the tests that compare with torch, in an environment of its own
 # (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
 # compiles the presets of configs/scale for TPUs, in one with libtpu.
-# `make PINS= test` installs the newest versions that setup.py allows.
+# `make test PINS=` installs the newest versions that setup.py allows.
 PYTHON ?= python3
 PINS ?= -c constraints.txt
 BIN := .venv/bin

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 import math
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from zsgen.core import config, errors
+
+# The type of `jax.devices()`, which JAX does not show to type checkers.
+Device: TypeAlias = Any
 
 AXES = ("data", "fsdp", "tensor")
 _ROWS = ("data", "fsdp")
@@ -59,7 +62,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 
 
 def make(
-    shape: config.Mesh, devices: "Sequence[jax.Device] | None" = None
+    shape: config.Mesh, devices: Sequence[Device] | None = None
 ) -> jax.sharding.Mesh:
   """Makes a mesh with the axes data, fsdp and tensor, all of type Auto.
 

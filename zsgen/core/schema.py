@@ -359,11 +359,11 @@ def _values(
   """Builds a tuple of sections or of values."""
   if not isinstance(values, list | tuple):
     raise errors.InputError(f"{where} must be a tuple, not {show(values)}.")
-  each = typing.get_args(kind)[0]
+  each: Any = typing.get_args(kind)[0]
   places = [f"{where}[{i}]" for i in range(len(values))]
   if dataclasses.is_dataclass(each):
     return tuple(
-        check_section(each, value, place)
+        check_section(typing.get_args(kind)[0], value, place)
         for value, place in zip(values, places, strict=True)
     )
   return tuple(

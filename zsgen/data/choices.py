@@ -74,7 +74,7 @@ class Table:
     # An answer without its end is no answer to be ranked.
     whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
     ids = np.where(kept, first + np.cumsum(kept) - 1, _DROPPED)
-    heldout = pc.not_equal(table["split"], suite.TRAIN)
+    heldout = pc.call_function("not_equal", [table["split"], suite.TRAIN])
     columns = (
         table.select(("task", "key", "right"))
         .add_column(0, "id", pa.array(ids))

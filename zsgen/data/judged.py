@@ -39,7 +39,7 @@ def columns(examples: Sequence[suite.Example]) -> dict[str, pa.Array]:
 
 def of_chunk(table: pa.Table) -> pa.Table:
   """The rows of `heldout.parquet` from a chunk's, with their ids."""
-  known = table.filter(pc.is_valid(table["references"]))
+  known = table.filter(pc.call_function("is_valid", [table["references"]]))
   return known.select(SCHEMA.names).cast(SCHEMA)
 
 

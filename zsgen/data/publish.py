@@ -73,7 +73,9 @@ def write(
       chosen.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
       counted.characters.update(chunk.characters)
-      kept = chunk.table.filter(pc.greater(chunk.table["loss_tokens"], 0))
+      kept = chunk.table.filter(
+          pc.call_function("greater", [chunk.table["loss_tokens"], 0])
+      )
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
       lengths = kept["tokens"].to_numpy().astype(np.int64)

@@ -9,9 +9,11 @@ the seqio feed takes it off again, so that training sees the store's ids.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import seqio
+import seqio.vocabularies
 import tensorflow as tf
 
 from zsgen.core import errors
@@ -88,7 +90,7 @@ class Vocabulary(seqio.Vocabulary):
     ids.set_shape([None])
     return ids
 
-  def _encode_tensor(self, text: tf.Tensor) -> np.ndarray:
+  def _encode_tensor(self, text: Any) -> np.ndarray:
     """Ids of a text, int32 [T]."""
     return np.array(self._encode(text.numpy().decode("utf-8")), np.int32)
 

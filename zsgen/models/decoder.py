@@ -17,11 +17,12 @@ from typing import Any
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.core import config
 from zsgen.models import attention, layers, placement, rotary
 from zsgen.models import execution as execution_lib
+from zsgen.models.arrays import Array
 
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
@@ -80,6 +81,7 @@ class Attention(nn.Module):
     scale, cap = (arch.query_width or d) ** -0.5, arch.score_cap
     if past is None:
       window = arch.window if self.kind == "local" else None
+      assert not isinstance(sight, dict), "only caches are seen by kind"
       x = attention.attend(
           query,
           key,
@@ -172,7 +174,7 @@ class Pattern(nn.Module):
     key_values = {}
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
-      block_past = past and past[name]
+      block_past = None if past is None else past[name]
       layer = block(
           self.arch, kind, self.keep, self.lora, self.execution, name=name
       )
@@ -249,11 +251,12 @@ class Decoder(nn.Module):
     arch, key_values = self.arch, {}
     repeats, remainder = divmod(arch.layers, len(arch.pattern))
     if repeats:
+      axes: Any = (nn.broadcast, nn.broadcast, 0)  # Declared as int.
       scanned = nn.scan(
           Pattern,
           variable_axes={"params": 0},
           split_rngs={"params": True},
-          in_axes=(nn.broadcast, nn.broadcast, 0),
+          in_axes=axes,
           length=repeats,
       )
       blocks = scanned(

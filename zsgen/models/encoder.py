@@ -16,7 +16,9 @@ from typing import Any
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
+
+from zsgen.models.arrays import Array
 
 # Keyed by the values of hidden_act in config.json.
 ACTIVATIONS = {
@@ -168,11 +170,12 @@ class Bert(nn.Module):
     x += self._table("positions", arch.max_positions)[:length]
     x += self._table("types", arch.types)[0]
     x = Norm(arch.norm_eps, name="embedding_norm")(x)
+    axes: Any = nn.broadcast  # Declared as int.
     blocks = nn.scan(
         Block,
         variable_axes={"params": 0},
         split_rngs={"params": True},
-        in_axes=nn.broadcast,
+        in_axes=axes,
         length=arch.layers,
     )
     x = x.astype(jnp.dtype(self.dtype))
@@ -233,7 +236,7 @@ def encode(
   """
   precision = "float32" if dtype == "float32" else None
   with jax.default_matmul_precision(precision):
-    states = Bert(arch, dtype).apply({"params": params}, tokens, lengths)
+    states: Any = Bert(arch, dtype).apply({"params": params}, tokens, lengths)
   vectors = pool(states, lengths, pooling)
   if not normalize:
     return vectors

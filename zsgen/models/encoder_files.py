@@ -122,7 +122,7 @@ class Files:
     """
     path = self.directory / _WEIGHTS
     tensors = _tensors(path)
-    shapes = traverse_util.flatten_dict(encoder.shapes(self.arch), sep="/")
+    shapes: Any = traverse_util.flatten_dict(encoder.shapes(self.arch), sep="/")
     sources = {
         name: _sources(name, leaf.shape, self.arch)
         for name, leaf in shapes.items()

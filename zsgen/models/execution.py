@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 
 from zsgen.core import config, errors
+from zsgen.core import mesh as mesh_lib
 
 # The best backend of each platform, if it supports the model.
 _BEST = {"tpu": "splash", "gpu": "cudnn"}
@@ -66,7 +67,7 @@ def from_config(
 
 
 def choose_backend(
-    requested: str, device: jax.Device, arch: config.Model
+    requested: str, device: mesh_lib.Device, arch: config.Model
 ) -> BackendChoice:
   """Chooses the backend of attention.
 
@@ -105,7 +106,7 @@ def precision(dtype: str) -> contextlib.AbstractContextManager:
   return jax.default_matmul_precision("highest")
 
 
-def _obstacle(backend: str, device: jax.Device, arch: config.Model) -> str:
+def _obstacle(backend: str, device: mesh_lib.Device, arch: config.Model) -> str:
   """Returns why a backend cannot be used, or "" if it can."""
   platform = _NEEDS.get(backend, device.platform)
   if platform != device.platform:
@@ -115,7 +116,7 @@ def _obstacle(backend: str, device: jax.Device, arch: config.Model) -> str:
   return _cudnn_obstacle(device, arch) if backend == "cudnn" else ""
 
 
-def _cudnn_obstacle(device: jax.Device, arch: config.Model) -> str:
+def _cudnn_obstacle(device: mesh_lib.Device, arch: config.Model) -> str:
   """Returns why JAX's cuDNN flash attention cannot be used, or "" if it can."""
   capability = str(getattr(device, "compute_capability", ""))
   version = float(capability) if re.fullmatch(r"\d+\.\d+", capability) else 0.0

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from zsgen.models import model as model_lib
+from zsgen.models.arrays import Array
 
 # Finite, so that a row can never become NaN.
 _NEVER = -1e30
@@ -47,8 +48,8 @@ class _Progress(NamedTuple):
   step: Int[Array, ""]
   last: Int[Array, "B"]
   cache: model_lib.Cache
-  answers: Int[Array, "B N"]
-  used: Bool[Array, "B V"]
+  answers: Int[jax.Array, "B N"]
+  used: Bool[jax.Array, "B V"]
   is_done: Bool[Array, "B"]
 
 

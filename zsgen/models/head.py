@@ -9,10 +9,11 @@ from typing import Any
 from flax import linen as nn
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.core import config
 from zsgen.models import layers
+from zsgen.models.arrays import Array
 
 _NO_LOGIT = -1e30
 
@@ -100,7 +101,8 @@ def judge(
   """
 
   def judge_chunk(x: Array, targets: Array) -> Array:
-    return kind(head.apply({"params": params}, x), targets)
+    logits: Any = head.apply({"params": params}, x)
+    return kind(logits, targets)
 
   batch, length = targets.shape
   if not 0 < chunk < length:

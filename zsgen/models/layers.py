@@ -12,9 +12,11 @@ from flax import linen as nn
 import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Float
 
 from zsgen.core import config
+from zsgen.models.arrays import Array
 
 # Checkpoint name of the output of an adapted projection.
 ADAPTED = "adapted"
@@ -46,7 +48,7 @@ class Projection(nn.Module):
   shape: tuple[int, ...]
   std: float
   bias: bool = False
-  out: jnp.dtype | None = None
+  out: DTypeLike | None = None
   lora: config.Lora = config.NO_LORA
 
   @nn.compact
@@ -63,7 +65,7 @@ class Projection(nn.Module):
       y = checkpoint_name(y + self._adapter(x, out), ADAPTED)
     return y
 
-  def _adapter(self, x: Array, out: jnp.dtype) -> Array:
+  def _adapter(self, x: Array, out: DTypeLike) -> Array:
     """Returns what the adapter adds; a new A is drawn like PEFT's, B is zero."""
     rank, inputs = self.lora.rank, self._inputs
     in_shape, out_shape = self.shape[:inputs], self.shape[inputs:]

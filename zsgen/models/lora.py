@@ -12,10 +12,11 @@ from typing import Any
 from flax import traverse_util
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from zsgen.core import config, errors
 from zsgen.models import layers
+from zsgen.models.arrays import Array
 
 _A, _B, _KERNEL = "/lora_a", "/lora_b", "/kernel"
 

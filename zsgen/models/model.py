@@ -3,29 +3,42 @@
 from collections.abc import Callable
 import dataclasses
 import functools
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.core import config, errors
 from zsgen.models import decoder, head
 from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib
+from zsgen.models.arrays import Array
 
 _Result = TypeVar("_Result")
 
 
+@runtime_checkable
 class Batch(Protocol):
   """Rows of segments; positions start at 0 within each segment.
 
   A segment is contiguous and its number is unique in its row; 0 is padding.
   """
 
-  tokens: Int[Array, "B T"]
-  positions: Int[Array, "B T"]
-  segments: Int[Array, "B T"]
+  @property
+  def tokens(self) -> Int[Array, "B T"]:
+    """The tokens of the rows."""
+    ...
+
+  @property
+  def positions(self) -> Int[Array, "B T"]:
+    """The position of each token in its segment."""
+    ...
+
+  @property
+  def segments(self) -> Int[Array, "B T"]:
+    """The number of the segment of each token."""
+    ...
 
 
 class Cache(NamedTuple):
@@ -89,14 +102,14 @@ class Model:
       lora_lib.check_fits(lora, shapes)
     return model
 
-  def init(self, key: Array) -> dict[str, Any]:
+  def init(self, key: jax.Array) -> dict[str, Any]:
     """Returns new float32 parameters, as nested dictionaries of arrays.
 
     Args:
       key: a typed key, such as `jax.random.key(seed)`.
     """
     token = jnp.zeros((1, 1), jnp.int32)
-    params = self._decoder.init(key, token, token, token)["params"]
+    params: Any = self._decoder.init(key, token, token, token)["params"]
     if self.arch.tied:
       return params
     x = jnp.zeros((1, 1, self.arch.width))
@@ -111,8 +124,11 @@ class Model:
       segments: Int[Array, "B T"],
   ) -> Float[Array, "B T V"]:
     """Returns float32 logits of the token after each position; see `Batch`."""
-    x = self._decoder.apply({"params": params}, tokens, positions, segments)
-    return self._head.apply({"params": params}, x)
+    x: Any = self._decoder.apply(
+        {"params": params}, tokens, positions, segments
+    )
+    logits: Any = self._head.apply({"params": params}, x)
+    return logits
 
   @_precise
   def token_nll(
@@ -140,7 +156,7 @@ class Model:
       self, params: dict[str, Any], batch: Batch, kind: Any
   ) -> Float[Array, "B T"]:
     """Returns `kind` of each token given the tokens before it, or 0."""
-    x = self._decoder.apply(
+    x: Any = self._decoder.apply(
         {"params": params}, batch.tokens, batch.positions, batch.segments
     )
     targets, chunk = _shift_left(batch.tokens), self.execution.logits_chunk
@@ -221,7 +237,8 @@ class Model:
   def _last(
       self, params: dict[str, Any], x: Float[Array, "B 1 D"]
   ) -> Float[Array, "B V"]:
-    return self._head.apply({"params": params}, x)[:, 0]
+    logits: Any = self._head.apply({"params": params}, x)
+    return logits[:, 0]
 
   @property
   def on_each_device(self) -> "Model":

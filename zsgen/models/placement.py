@@ -7,9 +7,10 @@ width of all rows, and sum over devices after every product.
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from zsgen.core import mesh as mesh_lib
+from zsgen.models.arrays import Array
 
 
 def by_rows(

@@ -6,10 +6,11 @@ Axes: B rows, T positions, H heads, d width of a head.
 import math
 
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 import numpy as np
 
 from zsgen.core import config
+from zsgen.models.arrays import Array
 
 # Sine and cosine of the angles of all positions, float32 [B, T, 1, d/2].
 Rotation = tuple[Array, Array]

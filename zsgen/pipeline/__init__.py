@@ -57,7 +57,9 @@ class Result(NamedTuple):
 
 
 def run(
-    config: Mapping[str, Any] | ml_collections.ConfigDict | config_lib.Config,
+    config: (
+        Mapping[str, object] | ml_collections.ConfigDict | config_lib.Config
+    ),
     workdir: str | os.PathLike = "workdir",
     stages: Sequence[str] | None = None,
     console: rich.console.Console | None = None,
@@ -145,7 +147,7 @@ def run_population(
 
 
 def show_batch(
-    config: Mapping[str, Any] | ml_collections.ConfigDict,
+    config: Mapping[str, object] | ml_collections.ConfigDict,
     workdir: str | os.PathLike = "workdir",
 ) -> None:
   """Prints the first batch as text, with the loss tokens marked."""

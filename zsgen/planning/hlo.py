@@ -122,8 +122,9 @@ def _trips(op: _Op, computations: Mapping[str, list[_Op]]) -> int:
   """
   if count := _TRIPS.search(op.rest):
     return int(count[1])
-  condition = re.search(r"condition=%?([\w.\-]+)", op.rest)[1]
-  ops = {inner.name: inner for inner in computations.get(condition, ())}
+  condition = re.search(r"condition=%?([\w.\-]+)", op.rest)
+  assert condition is not None, "XLA writes a loop with its condition"
+  ops = {inner.name: inner for inner in computations.get(condition[1], ())}
   for inner in ops.values():
     if inner.kind == "compare" and "direction=LT" in inner.rest:
       for operand in re.findall(r"%([\w.\-]+)", inner.rest.split(")")[0]):

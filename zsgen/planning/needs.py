@@ -103,7 +103,7 @@ def residual_bytes(
   state, frozen, batch, _ = arguments(config, program, part, length)
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
   inputs = {id(variable) for variable in jaxpr.invars}
-  residuals = {
+  residuals: dict[int, Any] = {
       id(variable): variable.aval
       for variable in jaxpr.outvars
       if isinstance(variable, jax.extend.core.Var)

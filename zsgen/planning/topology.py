@@ -6,12 +6,13 @@ of the chip, so that shapes have a device.
 """
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
 
 from zsgen.core import chips, errors
+from zsgen.core import mesh as mesh_lib
 
 # TPU families in libtpu, with the smallest number of chips per host.
 _FAMILIES = {
@@ -37,7 +38,7 @@ class Hardware(NamedTuple):
   """
 
   name: str
-  devices: list[jax.Device]
+  devices: list[mesh_lib.Device]
   chip: chips.Chip | None
   compiles: bool
 
@@ -80,7 +81,7 @@ def _smallest(family: str) -> str:
   return f"{family}:{_FAMILIES[family]}"
 
 
-def _tpu(name: str) -> list[jax.Device]:
+def _tpu(name: str) -> list[mesh_lib.Device]:
   """Returns the devices of a TPU topology, to compile for."""
   family, _, shape = name.partition(":")
   if family not in _FAMILIES or not shape:
@@ -88,7 +89,7 @@ def _tpu(name: str) -> list[jax.Device]:
   # There is no TPU to query, and none that another process could use.
   os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
   os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-  options = (
+  options: dict[str, Any] = (
       {"chip_config_name": _CHIP_CONFIGS[family]}
       if family in _CHIP_CONFIGS
       else {}

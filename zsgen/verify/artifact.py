@@ -8,6 +8,7 @@ failed.
 from collections.abc import Callable, Iterable
 import functools
 import pathlib
+from typing import Any
 
 from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
@@ -76,7 +77,8 @@ def check_embeddings(path: pathlib.Path) -> list[str]:
   """Checks the hash of embeddings."""
   manifest = artifacts.read_manifest(path, "embeddings")
   loaded = embeddings_lib.load(path, manifest)
-  if list(loaded.vectors.shape) != manifest["shape"]:
+  shape: Any = loaded.vectors.shape
+  if list(shape) != manifest["shape"]:
     raise _differs(path / artifacts.MANIFEST, "shape")
   return [f"embeddings {path}: {len(loaded)} vectors verified{_age(manifest)}"]
 

@@ -5,9 +5,10 @@
 
 import functools
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.models import execution as execution_lib
+from zsgen.models.arrays import Array
 from zsgen.models.attention import blocks, cudnn, split
 from zsgen.models.attention.past import attend_past as attend_past
 

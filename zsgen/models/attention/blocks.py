@@ -2,9 +2,10 @@
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.models import layers
+from zsgen.models.arrays import Array
 
 # A block of queries is compared with the keys up to its own end, so that about
 # half of the score matrix is never computed. The loop is unrolled, hence at most

@@ -4,7 +4,9 @@ from typing import Literal
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+
+from zsgen.models.arrays import Array
 
 
 def attend(

@@ -1,9 +1,10 @@
 """Attention to cached keys and values, for generation."""
 
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from zsgen.models import layers
+from zsgen.models.arrays import Array
 
 # Finite, so that a row can never become NaN.
 _HIDDEN = -1e30

@@ -6,13 +6,15 @@ segments are masked within the blocks.
 
 from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 from jax import numpy as jnp
 from jax.experimental.pallas.ops.tpu import splash_attention
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from zsgen.models import execution
+from zsgen.models.arrays import Array
 
 # Blocks are multiples of the 128 lanes. Larger blocks take fewer steps; blocks of
 # 512 fit into the memory of the cores on every chip.
@@ -98,12 +100,11 @@ def _kernel(
   # block of keys, in the type of the query, and does not skip windows.
   names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute")
   names += ("q_dq", "kv_dq")
-  blocks = splash_attention.BlockSizes(
-      **{f"block_{name}": block for name in names}
-  )
+  sizes: dict[str, Any] = {f"block_{name}": block for name in names}
+  blocks = splash_attention.BlockSizes(**sizes)
   # Masks are constants, even if this is called while tracing.
   with jax.ensure_compile_time_eval():
-    return splash_attention.make_splash_mha(
+    kernel: Any = splash_attention.make_splash_mha(
         splash_attention.MultiHeadMask([mask] * heads),
         block_sizes=blocks,
         attn_logits_soft_cap=cap or None,
@@ -112,6 +113,7 @@ def _kernel(
         residual_checkpoint_name=name,
         interpret=interpret,
     )
+  return kernel
 
 
 def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
@@ -122,7 +124,7 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
   """
   context = functools.partial(execution.precision, "float32")
 
-  def forward(*args: Array) -> tuple[Array, Callable[..., tuple]]:
+  def forward(*args: Any) -> tuple[Array, Callable[..., tuple]]:
     with context():
       return jax.vjp(kernel, *args)
 
@@ -131,7 +133,7 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
       return pullback(out)
 
   @jax.custom_vjp
-  def run(*args: Array) -> Array:
+  def run(*args: Any) -> Array:
     with context():
       return kernel(*args)
 

@@ -6,10 +6,12 @@ import math
 import jax
 from jax.sharding import PartitionSpec
 
+from zsgen.models.arrays import Array
+
 _ROWS, _HEADS = ("data", "fsdp"), "tensor"
 # Maps query [B, T, H, d], key and value [B, T, K, d] and segments [B, T] to
 # [B, T, H, d].
-_Attend = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+_Attend = Callable[[Array, Array, Array, Array], Array]
 
 
 def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
@@ -27,9 +29,7 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
     return attend
   shards = math.prod(mesh.shape[axis] for axis in _ROWS)
 
-  def run(
-      query: jax.Array, key: jax.Array, value: jax.Array, segments: jax.Array
-  ) -> jax.Array:
+  def run(query: Array, key: Array, value: Array, segments: Array) -> Array:
     rows = _ROWS if segments.shape[0] % shards == 0 else None
     remainder = key.shape[2] % mesh.shape[_HEADS]
     heads = PartitionSpec(rows, None, None if remainder else _HEADS)

@@ -95,6 +95,7 @@ def adapters_of(
         f"{directory / CONFIG}: r is {rank!r} and lora_alpha {alpha!r}; both"
         " must be numbers. Save the adapter again."
     )
+  assert alpha is not None, "it is a number"
   if settings.get("use_rslora"):
     alpha *= math.sqrt(rank)  # rsLoRA divides by the square root of the rank.
   tensors = _tensors(directory)

@@ -53,10 +53,11 @@ def load(
   flat_shardings = _flat(shardings)
   params = {}
   for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
+    read: Any = functools.partial(reader.read, path)
     params[path] = jax.make_array_from_callback(
         shapes[path].shape,
         flat_shardings[path],
-        functools.partial(reader.read, path),
+        read,
     )
     # Copies run in the background; wait, to hold one at a time.
     jax.block_until_ready(params[path])
@@ -197,7 +198,7 @@ class _Reader:
         for name in (names_lib.HEAD, embedding)
         if name in self._file_names
     ]
-    if len(arrays) == 2 and not np.array_equal(*arrays):
+    if len(arrays) == 2 and not np.array_equal(arrays[0], arrays[1]):
       raise errors.InputError(
           f"{self._tensors.directory}: {files.CONFIG} says tie_word_embeddings,"
           f" but {names_lib.HEAD} differs from {embedding}. Set it to false"

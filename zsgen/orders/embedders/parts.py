@@ -120,7 +120,7 @@ def _number(part: pathlib.Path) -> int:
 
 def _write(path: pathlib.Path, **arrays: np.ndarray) -> None:
   data = io.BytesIO()
-  np.savez(data, **arrays)
+  np.savez(data, allow_pickle=False, **arrays)
   content = data.getvalue()
   artifacts.write_bytes(path, hashlib.sha256(content).digest() + content)
 
