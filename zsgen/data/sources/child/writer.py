@@ -100,6 +100,22 @@ def _progress(rows: Iterable[Any], name: str) -> Iterator[Any]:
   _report(f"{name}: {count} rows, done")
 
 
+def check_split(dataset: str, split: str, known: Sequence[str]) -> None:
+  """Raises InputError if a data set has no such split.
+
+  Args:
+    dataset: its kind and name, for the message.
+    split: the split that the config names.
+    known: the splits that the data set has.
+  """
+  if split not in known:
+    option = "dataset" if split == suite.TRAIN else "heldout"
+    raise errors.InputError(
+        f"config.data.{option}: the {dataset} has no split {split!r}."
+        f"{errors.did_you_mean(split, known)} It has: {', '.join(known)}."
+    )
+
+
 def example(
     parts: Mapping[str, Sequence[str]], task: str, split: str, index: int
 ) -> suite.Example:
