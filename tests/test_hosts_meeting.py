@@ -287,9 +287,7 @@ def test_messages_name_what_differs():
       "a is 1 in process 0, 9 in processes 2 and 4 and 8 in process 5;"
       " c is 3 in process 0 and (absent) in process 5;" in message
   )
-  assert (
-      "e is 5 in process 0 and (absent) in process 5; and 1 more" in message
-  )
+  assert "e is 5 in process 0 and (absent) in process 5; and 1 more" in message
 
 
 def test_long_values_are_short_and_distinct():

@@ -1,13 +1,16 @@
 """The user's own tables: every format, the same suite."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.helpers import tables
 from zsgen.core import config, errors
 from zsgen.data import prompts, sources, tokenizers
-from zsgen.data.sources import example_file
+from zsgen.data.sources import example_file, records
 from zsgen.reports import source_notes
 
 
@@ -244,13 +247,61 @@ def test_a_listed_task_whose_rows_were_left_out(tmp_path):
     tables.load(path, config.Fields(), heldout=tables.PLAIN, on_bad_row="skip")
 
 
-def test_a_file_that_changes_under_the_suite(tmp_path):
-  path = tmp_path / "t.jsonl"
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.parquet"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-200]),
+        lambda path: path.unlink(),
+        lambda path: os.utime(path, ns=(0, 0)),
+    ],
+)
+def test_a_file_that_changes_under_the_suite(tmp_path, name, change):
+  path = tmp_path / name
   tables.write(path, tables.rows())
   suite = tables.load(path)
-  path.write_bytes(path.read_bytes()[:-200])
-  with pytest.raises(errors.InputError, match="changed while"):
+  change(path)
+  with pytest.raises(errors.InputError, match=rf"{name}: changed while"):
     list(suite.examples())
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.csv", "t.parquet"])
+def test_a_row_is_checked_once(tmp_path, name, monkeypatch):
+  places = []
+  check = records.check_texts
+  monkeypatch.setattr(
+      records,
+      "check_texts",
+      lambda example, place: (places.append(place), check(example, place)),
+  )
+  tables.write(tmp_path / name, tables.rows())
+  suite = tables.load(tmp_path / name)
+  assert list(suite.examples()) == list(suite.examples())
+  assert len(places) == len(set(places)) == 6
+
+
+def test_other_sources_are_not_imported(tmp_path):
+  tables.write(tmp_path / "t.jsonl", tables.rows())
+  script = """
+import pathlib, sys
+from zsgen.core import config
+from zsgen.data import sources
+home = pathlib.Path(sys.argv[1])
+fields = config.Fields(split="part")
+data = config.Data(source="table", path=str(home / "t.jsonl"), fields=fields)
+list(sources.load(data, 0, home).examples())
+print(*sys.modules)
+"""
+  done = subprocess.run(
+      [sys.executable, "-c", script, str(tmp_path)],
+      check=True,
+      capture_output=True,
+      text=True,
+  )
+  loaded = set(done.stdout.split())
+  assert "zsgen.data.sources.table" in loaded
+  others = ("synth", "worlds", "rewrites", "chat", "p3", "child")
+  assert not loaded & {f"zsgen.data.sources.{name}" for name in others}
 
 
 def test_keys_that_come_twice(tmp_path):

@@ -1,4 +1,4 @@
-"""Rows that cannot be used: told all at once, or left out and counted."""
+"""Rows that cannot be used: reported together, or left out and counted."""
 
 import collections
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _TASKS = 1000
 
 
 class BadRow(errors.InputError):
-  """What is wrong with a row.
+  """The error of a row.
 
   Attributes:
     task: the task that the row names; "" if it names none.
@@ -47,11 +47,11 @@ class BadRows:
         self._first_of_task.setdefault(task, str(error))
 
   def error(self) -> errors.InputError:
-    """The error for a user who wants none of them."""
+    """Returns the error for a user who wants none of them."""
     return refuse(self.count, self._first)
 
   def explain_absence(self, task: str) -> str:
-    """Says what was left out, where a task is not there; "" for nothing."""
+    """Returns what was left out, for messages on a missing task; or ""."""
     if not self.count:
       return ""
     if count := self._by_task[task]:
@@ -61,13 +61,13 @@ class BadRows:
       return f" {rows} of {task} {were} left out: {reason}"
     return f" {describe(self.count, self._first)}"
 
-  def told(self) -> dict[str, Any]:
-    """The count and the first messages, for a manifest."""
+  def summary(self) -> dict[str, Any]:
+    """Returns the count and the first messages, for a manifest."""
     return {"count": self.count, "first": list(self._first)}
 
 
 def refuse(count: int, first: Sequence[str]) -> errors.InputError:
-  """The error for bad rows that are not to be left out."""
+  """Returns the error for bad rows that are not to be left out."""
   return errors.InputError(
       f"{describe(count, first)}{chr(10) if count > 1 else ' '}Fix the source,"
       " or leave bad rows out: --config.data.on_bad_row=skip."
@@ -75,7 +75,7 @@ def refuse(count: int, first: Sequence[str]) -> errors.InputError:
 
 
 def describe(count: int, first: Sequence[str]) -> str:
-  """The first messages of bad rows, a line each if there are several."""
+  """Returns the first messages of bad rows, one a line if several."""
   if count == 1:
     return first[0]
   listed = "".join(f"\n  {message}" for message in first)

@@ -52,7 +52,7 @@ class Reader(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class _Catalog:
-  """The tasks of a source, in its order, and where their rows are."""
+  """The tasks of a source, in its order, and the rows of each."""
 
   reader: Reader
   examples: example_file.ExampleFile
@@ -90,7 +90,7 @@ def suite(
     unlabelled: the task of rows that name none.
 
   Returns:
-    The suite; what it tells is:
+    The suite; its notes are:
       bad_rows {count, first}: rows left out, and the first five messages.
       duplicates: training rows left out since their text came before.
       absent_tasks {split: count}: tasks without a row.
@@ -98,12 +98,12 @@ def suite(
         count}: the source's own splits of these, "" for none.
       unread_files, unread_fields: what is not read, see `Reader.notes`.
       verbatim {inputs, prompts, tasks}: held-out examples whose input (whose
-        definition and input) stands in a drawn training example, and how many
+        definition and input) is in a drawn training example, and how many
         inputs in each of the first five tasks.
 
   Raises:
     InputError: bad rows, unless they are skipped: names the first five and
-      counts them; a file that cannot be read on; a split without a row; or see
+      counts them; a file that cannot be read to its end; a split without a row; or see
       `heldout.split`.
   """
   catalog = _scan(reader, data.on_bad_row, scratch, listed)
@@ -117,7 +117,7 @@ def suite(
   )
   _check_rows(name, sets, catalog.bad_rows)
   rows = {
-      split: {task: each.rows for task, each in tasks.items()}
+      split: {title: task.rows for title, task in tasks.items()}
       for split, tasks in sets.items()
   }
   unassigned = _unassigned(catalog, sets)
@@ -134,7 +134,7 @@ def suite(
       files=(*catalog.reader.files, *heldout.files(data.heldout)),
       told={
           **catalog.reader.notes(),
-          "bad_rows": catalog.bad_rows.told(),
+          "bad_rows": catalog.bad_rows.summary(),
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
           "unassigned_tasks": sum(unassigned.values()),
@@ -154,7 +154,7 @@ def _scan(
 
   Raises:
     InputError: bad rows, unless they are skipped: names the first five and
-      counts them. A file that cannot be read on, in any case.
+      counts them. A file that cannot be read to its end, in any case.
   """
   groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
   examples = example_file.ExampleFile(scratch)
@@ -202,7 +202,7 @@ _Sets = Mapping[str, Mapping[str, groups_lib.Task]]
 
 
 def _check_rows(name: str, sets: _Sets, bad: bad_rows.BadRows) -> None:
-  """Every split has a row."""
+  """Raises InputError if a split has no row."""
   for split, tasks in sets.items():
     if not any(len(task.rows) for task in tasks.values()):
       first = next(iter(tasks))
@@ -214,7 +214,7 @@ def _check_rows(name: str, sets: _Sets, bad: bad_rows.BadRows) -> None:
 
 
 def _absent(sets: _Sets) -> dict[str, int]:
-  """How many tasks of each split have no row."""
+  """Returns how many tasks of each split have no row."""
   return {
       split: sum(not len(task.rows) for task in tasks.values())
       for split, tasks in sets.items()
@@ -222,7 +222,7 @@ def _absent(sets: _Sets) -> dict[str, int]:
 
 
 def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
-  """How many tasks of each of the source's own splits are in no set."""
+  """Returns how many tasks of each of the source's own splits are unused."""
   used = {task for tasks in sets.values() for task in tasks}
   return dict(
       collections.Counter(
@@ -234,12 +234,14 @@ def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
 def _drawn(
     rows: Mapping[str, Mapping[str, np.ndarray]], data: config.Data, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
-  """The drawn rows of each task of each split."""
-  training = {t: len(found) for t, found in rows[suite_lib.TRAIN].items()}
+  """Draws the rows of each task of each split."""
+  training = {
+      task: len(numbers) for task, numbers in rows[suite_lib.TRAIN].items()
+  }
   others = {
-      task: len(found)
+      task: len(members)
       for split, tasks in rows.items()
-      for task, found in tasks.items()
+      for task, members in tasks.items()
       if split != suite_lib.TRAIN
   }
   caps = data.train_instances, data.heldout_instances
@@ -251,8 +253,8 @@ def _drawn(
       )
   return {
       split: {
-          task: found[np.asarray(numbers[task], np.int64)]
-          for task, found in tasks.items()
+          task: members[np.asarray(numbers[task], np.int64)]
+          for task, members in tasks.items()
       }
       for split, tasks in rows.items()
   }

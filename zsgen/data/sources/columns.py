@@ -19,7 +19,7 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 def parquet(
     path: pathlib.Path, columns: Collection[str]
 ) -> Iterator[records.Record]:
-  """Every row of a Parquet file, with those of `columns` that it has.
+  """Yields every row of a Parquet file, with those of `columns` it has.
 
   Raises:
     InputError: the file is no Parquet file, is damaged, or has a column twice.
@@ -27,8 +27,8 @@ def parquet(
   try:
     with pq.ParquetFile(path) as file:
       names = records.distinct(file.schema_arrow.names, path)
-      kept = [name for name in names if name in columns]
-      yield from _rows(file.iter_batches(_BATCH, columns=kept), path)
+      wanted = [name for name in names if name in columns]
+      yield from _rows(file.iter_batches(_BATCH, columns=wanted), path)
   except _BROKEN as error:
     raise errors.InputError(f"{path}: is no Parquet file ({error}).") from error
 
@@ -36,7 +36,7 @@ def parquet(
 def arrow(
     path: pathlib.Path, columns: Collection[str]
 ) -> Iterator[records.Record]:
-  """Every row of an Arrow stream or file, with those of `columns` it has.
+  """Yields every row of an Arrow stream or file, with those of `columns`.
 
   Raises:
     InputError: the file is no Arrow file, is damaged, or has a column twice.
@@ -50,7 +50,7 @@ def arrow(
 
 @functools.lru_cache(maxsize=8)
 def names(path: pathlib.Path, format: str) -> tuple[str, ...]:
-  """All columns of a file that was read; () if it is not in columns.
+  """Returns all columns of a file; () if it is not in columns.
 
   Args:
     path: of the file.
@@ -67,7 +67,7 @@ def names(path: pathlib.Path, format: str) -> tuple[str, ...]:
 def _opened(
     source: pa.MemoryMappedFile,
 ) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
-  """Reads either kind of Arrow data."""
+  """Opens Arrow data of either kind."""
   if source.read(6) == b"ARROW1":
     return pa.ipc.open_file(source)
   source.seek(0)
@@ -77,7 +77,7 @@ def _opened(
 def _batches(
     source: pa.MemoryMappedFile, columns: Collection[str], path: pathlib.Path
 ) -> Iterator[pa.RecordBatch]:
-  """Small batches of the columns that are there."""
+  """Yields small batches of the columns that are there."""
   reader = _opened(source)
   records.distinct(reader.schema.names, path)
   if isinstance(reader, pa.ipc.RecordBatchFileReader):
@@ -86,29 +86,29 @@ def _batches(
     batches = iter(reader)
   for batch in batches:
     batch.validate(full=True)
-    kept = batch.select([n for n in batch.schema.names if n in columns])
-    for first in range(0, kept.num_rows, _BATCH):
-      yield kept.slice(first, _BATCH)
+    wanted = batch.select([n for n in batch.schema.names if n in columns])
+    for first in range(0, wanted.num_rows, _BATCH):
+      yield wanted.slice(first, _BATCH)
 
 
 def _rows(
     batches: Iterator[pa.RecordBatch], path: pathlib.Path
 ) -> Iterator[records.Record]:
-  """The rows of the batches, numbered through."""
+  """Yields the rows of the batches, numbered through."""
   number = 0
   for batch in batches:
     for value in _values(batch):
       place = f"{path}: row {number}"
       if isinstance(value, str):
-        said = errors.InputError(f"{place}: cannot be read ({value}).")
-        yield records.Record(place, said)
+        error = errors.InputError(f"{place}: cannot be read ({value}).")
+        yield records.Record(place, error)
       else:
         yield records.Record(place, value)
       number += 1
 
 
 def _values(batch: pa.RecordBatch) -> list[Any]:
-  """Rows as dictionaries; what is wrong with a row, as text."""
+  """Returns rows as dictionaries; what is wrong with a row, as text."""
   try:
     return batch.to_pylist()
   except _BROKEN as error:

@@ -1,4 +1,4 @@
-"""Texts that stand in a source twice, found by 8-byte digests.
+"""Finds texts that are in a source twice, by 8-byte digests.
 
 Of 10 million texts two different ones share a digest with a chance of 3 in a
 million.
@@ -70,7 +70,7 @@ def _parts(turn: suite.Turn) -> Sequence[str]:
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:
-  """Which of them came before: bool, as long as `digests`."""
+  """Returns which digests came before, bool [n]."""
   again = np.ones(len(digests), bool)
   again[np.unique(digests, return_index=True)[1]] = False
   return again
@@ -86,20 +86,20 @@ def distinct(
     wholes: digests of all rows.
 
   Returns:
-    The rows that stay, and how many do not.
+    The remaining rows, and how many are left out.
   """
   again = repeated(wholes[_together(rows)])
-  kept, first = {}, 0
+  remaining, first = {}, 0
   for task, numbers in rows.items():
-    kept[task] = numbers[~again[first : first + len(numbers)]]
+    remaining[task] = numbers[~again[first : first + len(numbers)]]
     first += len(numbers)
-  return kept, int(again.sum())
+  return remaining, int(again.sum())
 
 
 def verbatim(
     drawn: Mapping[str, Mapping[str, np.ndarray]], digests: Digests
 ) -> dict[str, Any]:
-  """Counts held-out examples whose question stands in training.
+  """Counts held-out examples whose question is in training.
 
   Args:
     drawn: row numbers of each task of each split.
@@ -117,8 +117,8 @@ def verbatim(
       for task, numbers in tasks.items()
       if split != suite.TRAIN
   }
-  inputs = _found(heldout, training, digests.inputs)
-  prompts = _found(heldout, training, digests.prompts)
+  inputs = _count_hits(heldout, training, digests.inputs)
+  prompts = _count_hits(heldout, training, digests.prompts)
   return {
       "inputs": sum(inputs.values()),
       "prompts": sum(prompts.values()),
@@ -126,10 +126,10 @@ def verbatim(
   }
 
 
-def _found(
+def _count_hits(
     heldout: Mapping[str, np.ndarray], training: np.ndarray, digests: np.ndarray
 ) -> dict[str, int]:
-  """How many rows of each task have a digest of a training row, if any."""
+  """Returns how many rows of each task have a training row's digest."""
   hits = np.isin(digests[_together(heldout)], digests[training])
   borders = np.cumsum([len(numbers) for numbers in heldout.values()])[:-1]
   counts = zip(heldout, np.split(hits, borders), strict=True)
@@ -137,5 +137,5 @@ def _found(
 
 
 def _together(rows: Mapping[str, np.ndarray]) -> np.ndarray:
-  """The rows of all tasks, one task after another."""
+  """Returns the rows of all tasks, one task after another."""
   return np.concatenate([np.zeros(0, np.int64), *rows.values()])

@@ -109,16 +109,16 @@ class ExampleFile:
     shots = list(self._shots)
     for first in range(0, len(rows), _READ):
       for row in self._take(rows[first : first + _READ]):
-        category, definition, asked, targets, key, choices, turns, solved = row
+        category, definition, text, targets, key, choices, turns, number = row
         yield suite.Example(
             task=task,
             category=category,
             split=split,
             definition=definition,
-            input=asked,
+            input=text,
             targets=tuple(targets),
             key=key,
-            shots=shots[solved],
+            shots=shots[number],
             turns=tuple([suite.Turn(**turn) for turn in turns]),
             choices=tuple(choices),
         )
@@ -135,8 +135,11 @@ class ExampleFile:
       inside = pa.array(rows[places] - self._rows[number])
       parts.append(self._batches[number].take(inside))
     columns = [column.to_pylist() for column in pa.Table.from_batches(parts)]
-    taken = np.empty(len(rows), object)
-    taken[by_batch] = list(zip(*columns, strict=True))
+    taken: list[tuple] = [()] * len(rows)
+    for place, row in zip(
+        by_batch.tolist(), zip(*columns, strict=True), strict=True
+    ):
+      taken[place] = row
     return taken
 
   def _batch(self) -> pa.RecordBatch:

@@ -1,4 +1,4 @@
-"""Rows by task and split, while a source is scanned."""
+"""Groups rows by task and split, while a source is scanned."""
 
 import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ class Task(NamedTuple):
 
 
 class Groups:
-  """Takes rows in one after another; finds tasks and repeated keys."""
+  """Collects rows one after another; finds tasks and repeated keys."""
 
   def __init__(self, listed: Mapping[str, Sequence[str]] | None):
-    """Begins with no row.
+    """Starts without a row.
 
     Args:
       listed: the tasks of each split, in order, if the source names them;
@@ -44,7 +44,7 @@ class Groups:
       self._begin(group)
 
   def _begin(self, group: _Group) -> None:
-    """A group that has no row yet."""
+    """Adds a group without a row."""
     self._rows[group] = array.array("q")
     self._keys[group] = bytearray()
 
@@ -77,22 +77,22 @@ class Groups:
     return example
 
   def digests(self) -> duplicates.Digests:
-    """The digests of all rows."""
+    """Returns the digests of all rows."""
     return duplicates.Digests(*map(duplicates.as_numbers, self._digests))
 
   def repeated(self) -> Iterator[tuple[str, int]]:
-    """Task and number of each row whose key came before in its group."""
+    """Yields task and number of each row whose key came before in its group."""
     for (task, split), rows in self._rows.items():
       again = self._again((task, split))
       for row in np.asarray(rows)[again].tolist():
         yield task, row
 
   def _again(self, group: _Group) -> np.ndarray:
-    """Which rows of a group have a key that came before."""
+    """Returns which rows of a group have a key that came before, bool [n]."""
     return duplicates.repeated(duplicates.as_numbers(self._keys[group]))
 
   def tasks(self) -> dict[str, Task]:
-    """The tasks, without rows whose key came before.
+    """Returns the tasks, without rows whose key came before.
 
     Raises:
       InputError: the name of a task's part is that of another task.
@@ -112,7 +112,7 @@ class Groups:
 
 
 def _name(group: _Group, splits: Mapping[str, Sequence[str]]) -> str:
-  """What the task of a group is called; a task is in one split only."""
+  """Returns the name of a group's task; a task is in one split only."""
   task, split = group
   if len(splits[task]) == 1 or split == suite.TRAIN:
     return task

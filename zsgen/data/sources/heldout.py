@@ -1,4 +1,4 @@
-"""Which tasks are held out: by name, list, category, own split or share.
+"""Holds tasks out: by name, list, category, own split or share.
 
 `config.data.heldout` names sets; every task that is in none of them is
 trained on. Without any, the source's own splits are taken.
@@ -43,7 +43,7 @@ def split(
       is one of its rows, drawn by the seed; they become the task
       `<task>.<set>`.
     source: its name, for messages.
-    explain_absence: says why a task may not be there.
+    explain_absence: returns why a task may be missing.
 
   Returns:
     The tasks of "train", then of each held-out set (sets by name, or the
@@ -54,31 +54,31 @@ def split(
       without a task; no training task left; no held-out set at all; or see
       `_subtract_sets`.
   """
-  chosen = (
-      _chosen(tasks, sets, explain_absence) if sets else _own(tasks, source)
-  )
-  # What the publisher holds out is not trained on, whether or not a set names it.
-  left = {
-      task: each
-      for task, each in tasks.items()
-      if task not in chosen and each.split in ("", suite.TRAIN)
-  }
-  made: dict[str, dict[str, groups.Task]] = {suite.TRAIN: {}}
-  made |= {name: {} for name in sorted(sets)}
-  for task, name in chosen.items():
-    made.setdefault(name, {})[task] = tasks[task]
   if sets:
-    made[suite.TRAIN] = left
-    shares_lib.move(made, sets, seed, unlabelled)
-  for name, members in made.items():
+    split_of = _named_splits(tasks, sets, explain_absence)
+  else:
+    split_of = _own_splits(tasks, source)
+  splits: dict[str, dict[str, groups.Task]] = {suite.TRAIN: {}}
+  splits |= {name: {} for name in sorted(sets)}
+  for task, name in split_of.items():
+    splits.setdefault(name, {})[task] = tasks[task]
+  if sets:
+    # What the publisher holds out is not trained on, even if no set names it.
+    splits[suite.TRAIN] = {
+        name: task
+        for name, task in tasks.items()
+        if name not in split_of and task.split in ("", suite.TRAIN)
+    }
+    shares_lib.move(splits, sets, seed, unlabelled)
+  for name, members in splits.items():
     if not members:
-      raise errors.InputError(_empty(name, sets, tasks, source))
-    made[name] = {task: members[task] for task in _ordered(members, tasks)}
-  return made
+      raise errors.InputError(_describe_empty(name, sets, tasks, source))
+    splits[name] = {task: members[task] for task in _ordered(members, tasks)}
+  return splits
 
 
 def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
-  """The lists of tasks that the sets are made of."""
+  """Returns the files that list tasks of the sets."""
   paths = (sets[name].tasks_file for name in sorted(sets))
   return tuple(pathlib.Path(os.path.expanduser(path)) for path in paths if path)
 
@@ -86,20 +86,24 @@ def files(sets: Mapping[str, config.Heldout]) -> tuple[pathlib.Path, ...]:
 def seeds(sets: Mapping[str, config.Heldout]) -> dict[str, int]:
   """Returns the seeds of the sets that have one of their own."""
   return {
-      name: each.seed for name, each in sets.items() if each.seed is not None
+      name: heldout.seed
+      for name, heldout in sets.items()
+      if heldout.seed is not None
   }
 
 
 def _ordered(members: _Tasks, tasks: _Tasks) -> list[str]:
-  """The members in the source's order; new ones at the end."""
-  known = [task for task in tasks if task in members]
-  return known + [task for task in members if task not in tasks]
+  """Returns the members in the source's order; new ones at the end."""
+  ordered = [task for task in tasks if task in members]
+  return ordered + [task for task in members if task not in tasks]
 
 
-def _empty(name: str, sets: Mapping, tasks: _Tasks, source: str) -> str:
-  """What to say of a split without a task."""
+def _describe_empty(
+    name: str, sets: Mapping, tasks: _Tasks, source: str
+) -> str:
+  """Returns the message on a split without a task."""
   if name == suite.TRAIN:
-    own = sorted({each.split for each in tasks.values()} - {"", suite.TRAIN})
+    own = sorted({task.split for task in tasks.values()} - {"", suite.TRAIN})
     return (
         f"{_WHERE}: no task of {source} is left to train on. Hold out less."
         + (
@@ -114,9 +118,9 @@ def _empty(name: str, sets: Mapping, tasks: _Tasks, source: str) -> str:
   return f"{_WHERE}.{name} has no task. Name tasks, or set a share."
 
 
-def _own(tasks: _Tasks, source: str) -> dict[str, str]:
-  """The source's own split of each task that has one."""
-  own = {task: each.split for task, each in tasks.items() if each.split}
+def _own_splits(tasks: _Tasks, source: str) -> dict[str, str]:
+  """Returns the source's own split of each task that has one."""
+  own = {name: task.split for name, task in tasks.items() if task.split}
   if not set(own.values()) - {suite.TRAIN}:
     raise errors.InputError(
         f"the source {source} has no held-out tasks of its own. {_HOW}"
@@ -124,12 +128,12 @@ def _own(tasks: _Tasks, source: str) -> dict[str, str]:
   return own
 
 
-def _chosen(
+def _named_splits(
     tasks: _Tasks,
     sets: Mapping[str, config.Heldout],
     explain_absence: Callable[[str], str],
 ) -> dict[str, str]:
-  """The set of each task that a set names."""
+  """Returns the set of each task that a set names."""
   named = {}
   for name in sorted(sets):
     if not name or name == suite.TRAIN:
@@ -137,69 +141,69 @@ def _chosen(
     named[name] = _members(
         tasks, sets[name], f"{_WHERE}.{name}", explain_absence
     )
-  chosen: dict[str, str] = {}
+  set_of: dict[str, str] = {}
   for name, members in _subtract_sets(named, sets).items():
     for task in members:
-      if chosen.setdefault(task, name) != name:
+      if set_of.setdefault(task, name) != name:
         raise errors.InputError(
-            f"{_WHERE}: task {task} is in {chosen[task]} and in {name}; a task"
+            f"{_WHERE}: task {task} is in {set_of[task]} and in {name}; a task"
             f" is in one split only. Take the tasks of one set out of the"
-            f" other: {name} = {{…, 'exclude': ({chosen[task]!r},)}}."
+            f" other: {name} = {{…, 'exclude': ({set_of[task]!r},)}}."
         )
-  return chosen
+  return set_of
 
 
 def _members(
     tasks: _Tasks,
-    wanted: config.Heldout,
+    heldout: config.Heldout,
     where: str,
     explain_absence: Callable[[str], str],
 ) -> dict[str, None]:
-  """The tasks that a set names, in the source's order."""
+  """Returns the tasks that a set names, in the source's order."""
 
-  def known(
-      names: Iterable[str], there: Collection[str], kind: str, place: str
-  ) -> tuple[str, ...]:
-    return _known(names, there, kind, place, explain_absence)
+  def check(
+      names: Iterable[str], known: Collection[str], kind: str, place: str
+  ) -> set[str]:
+    _check_known(names, known, kind, place, explain_absence)
+    return set(names)
 
-  named = set(known(wanted.tasks, tasks, "task", f"{where}.tasks"))
-  if wanted.tasks_file:
-    listed = _listed(pathlib.Path(os.path.expanduser(wanted.tasks_file)))
-    named |= set(known(listed, tasks, "task", wanted.tasks_file))
-  categories = {each.category for each in tasks.values()}
-  kinds = known(
-      wanted.categories, categories, "category", f"{where}.categories"
+  named = check(heldout.tasks, tasks, "task", f"{where}.tasks")
+  if path := heldout.tasks_file:
+    listed = _read_names(pathlib.Path(os.path.expanduser(path)))
+    named |= check(listed, tasks, "task", path)
+  known = {task.category for task in tasks.values()}
+  categories = check(
+      heldout.categories, known, "category", f"{where}.categories"
   )
-  splits = {each.split for each in tasks.values()}
-  own = [wanted.split] if wanted.split else []
-  own = known(own, splits, "split", f"{where}.split")
+  known = {task.split for task in tasks.values()}
+  own = [heldout.split] if heldout.split else []
+  splits = check(own, known, "split", f"{where}.split")
   return {
-      task: None
-      for task, each in tasks.items()
-      if task in named or each.category in kinds or each.split in own
+      name: None
+      for name, task in tasks.items()
+      if name in named or task.category in categories or task.split in splits
   }
 
 
-def _known(
+def _check_known(
     names: Iterable[str],
     known: Collection[str],
     kind: str,
     place: str,
     explain_absence: Callable[[str], str],
-) -> tuple[str, ...]:
-  """The names, if the source has them all."""
+) -> None:
+  """Raises InputError if the source does not have all of the names."""
   for name in names:
     if name not in known:
       raise errors.InputError(
           f"{place}: the source has no {kind} {name!r}."
-          f"{errors.did_you_mean(name, known)}{_those(kind, known)}"
+          f"{errors.did_you_mean(name, known)}{_list_known(kind, known)}"
           f"{explain_absence(name if kind == 'task' else '')}"
       )
-  return tuple(names)
 
 
-def _those(kind: str, known: Collection[str]) -> str:
-  """The splits or categories that there are; tasks are many."""
+def _list_known(kind: str, known: Collection[str]) -> str:
+  """Returns a sentence on the splits or categories; tasks are many."""
   named = sorted(filter(None, known))
   if kind == "task":
     return ""
@@ -209,8 +213,8 @@ def _those(kind: str, known: Collection[str]) -> str:
   return f" It has: {listed}."
 
 
-def _listed(path: pathlib.Path) -> list[str]:
-  """The names in a file, one a line."""
+def _read_names(path: pathlib.Path) -> list[str]:
+  """Returns the names in a file, one a line."""
   try:
     # Not splitlines(): names may hold other separators, such as U+2028.
     lines = path.read_text("utf-8-sig").split("\n")

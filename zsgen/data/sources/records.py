@@ -22,7 +22,7 @@ class Record(NamedTuple):
 
 
 def too_long(place: object) -> errors.InputError:
-  """The error of a row beyond LONGEST."""
+  """Returns the error of a row beyond LONGEST."""
   return errors.InputError(
       f"{place}: the row is longer than {LONGEST // 10**6} MB; it is damaged or"
       " no example."
@@ -30,7 +30,7 @@ def too_long(place: object) -> errors.InputError:
 
 
 def distinct(columns: Sequence[str], place: object) -> Sequence[str]:
-  """The names of a file's columns, if all of them differ.
+  """Returns the names of a file's columns, if all of them differ.
 
   Raises:
     InputError: one is there twice.
@@ -44,7 +44,7 @@ def distinct(columns: Sequence[str], place: object) -> Sequence[str]:
 
 
 def old_lines(place: str) -> errors.InputError:
-  """The error of a line with a carriage return where a new line should begin."""
+  """Returns the error of a line with a carriage return for a line end."""
   return errors.InputError(
       f"{place}: contains carriage returns (CR), the line ends of old Macs."
       " Convert them to LF: tr '\\r' '\\n' < FILE > ANOTHER."
@@ -54,10 +54,10 @@ def old_lines(place: str) -> errors.InputError:
 def field(
     record: Any, name: str, kinds: tuple[type, ...], place: object
 ) -> Any:
-  """A field of a JSON object.
+  """Returns a field of a JSON object.
 
   Args:
-    record: the object, or whatever stands in its place.
+    record: the object, or whatever is in its place.
     name: the field.
     kinds: types that it may have.
     place: file and position, for the message.
@@ -65,7 +65,7 @@ def field(
   Raises:
     InputError: no object, no such field, or another type.
   """
-  # Nearly all are dicts, and that is told faster than that they are mappings.
+  # Nearly all are dicts, which is faster to check than for a mapping.
   if not isinstance(record, (dict, Mapping)):
     raise errors.InputError(f"{place}: must be a JSON object.")
   if name not in record:
@@ -81,38 +81,38 @@ def field(
 
 
 def text(record: Any, name: str, place: object) -> str:
-  """A field that is text and not empty, as it stands.
+  """Returns a field that is text and not empty, unchanged.
 
   Raises:
     InputError: no object, no such field, another type, or only white space.
   """
-  return _said(field(record, name, (str,), place), name, place)
+  return _not_empty(field(record, name, (str,), place), name, place)
 
 
-def _said(value: str, name: str, place: object) -> str:
-  """The text, if it is not empty."""
+def _not_empty(value: str, name: str, place: object) -> str:
+  """Returns a text, if it is not empty."""
   if not value or value.isspace():
     raise errors.InputError(f'{place}: the field "{name}" is empty.')
   return value
 
 
 def texts(record: Any, name: str, place: object) -> tuple[str, ...]:
-  """A field that is a text or a list of texts, none of them empty.
+  """Returns a field that is a text or a list of texts, none of them empty.
 
   Raises:
     InputError: no object, no such field, another type, or nothing in it.
   """
   value = field(record, name, (str, list), place)
   listed = [value] if isinstance(value, str) else value
-  if not all(isinstance(each, str) for each in listed):
+  if not all(isinstance(item, str) for item in listed):
     raise errors.InputError(f'{place}: the field "{name}" is not all text.')
-  if not listed or not all(each.strip() for each in listed):
+  if not listed or not all(item.strip() for item in listed):
     raise errors.InputError(f'{place}: the field "{name}" has an empty answer.')
   return tuple(listed)
 
 
 def choices(record: Any, name: str, place: object) -> tuple[str, ...]:
-  """A field that is a list of texts to choose from.
+  """Returns a field that is a list of texts to choose from.
 
   Raises:
     InputError: no object, no such field, another type, no text in it, or one
@@ -127,7 +127,7 @@ def choices(record: Any, name: str, place: object) -> tuple[str, ...]:
 def choose(
     listed: tuple[str, ...], targets: tuple[str, ...], place: object, name: str
 ) -> tuple[str, ...]:
-  """The texts to choose from, if they can be chosen from.
+  """Returns the texts to choose from, if they can be chosen from.
 
   Args:
     listed: the texts; () where the row has none.
@@ -153,7 +153,7 @@ def choose(
 
 
 def key(record: Any, name: str, place: object, number: int | str = "") -> str:
-  """A field that names the row: text or a whole number.
+  """Returns a field that names the row: text or a whole number.
 
   Args:
     record: the row.
@@ -167,7 +167,9 @@ def key(record: Any, name: str, place: object, number: int | str = "") -> str:
   if number != "" and isinstance(record, Mapping) and name not in record:
     return str(number)
   value = field(record, name, (str, int), place)
-  return _said(value, name, place) if isinstance(value, str) else str(value)
+  return (
+      _not_empty(value, name, place) if isinstance(value, str) else str(value)
+  )
 
 
 def check_texts(example: suite.Example, place: object) -> None:
@@ -192,17 +194,17 @@ def check_texts(example: suite.Example, place: object) -> None:
 
 
 def says_something(value: Any) -> bool:
-  """Whether a field that is not read has something in it."""
+  """Returns whether a field that is not read has something in it."""
   return bool(value or value == 0) and value not in ("[]", "{}")
 
 
 def printable(name: str) -> str:
-  """A name from data with what is not Unicode in it escaped."""
+  """Returns a name from data; what is not Unicode in it is escaped."""
   return name.encode("utf-8", "backslashreplace").decode()
 
 
 def names(listed: list, place: object) -> list[str]:
-  """A list of task names, as it is.
+  """Returns a list of task names, unchanged.
 
   Raises:
     InputError: it is empty, or has what is no text or a name twice.

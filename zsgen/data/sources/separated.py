@@ -30,13 +30,13 @@ class _Quoted(NamedTuple):
 
 
 class _Lines:
-  """Lines of text for csv readers.
+  """Yields lines of text to csv readers.
 
   Bytes that are not UTF-8 become lone surrogates: they spoil their own row
-  only. At a line that is too long the reader ends; a new one goes on after it.
+  only. At a line that is too long the reader ends; a new one continues after it.
 
   Attributes:
-    count: lines that were given, or passed over.
+    count: lines that were read, or passed over.
     long: whether the last one was too long.
     returns: whether it has carriage returns inside.
   """
@@ -70,25 +70,25 @@ class _Lines:
     return self.count + 1
 
   def record(self, cells: list[str]) -> _Quoted:
-    """The lines since `begin`, of which a reader made these cells."""
+    """Returns the lines since `begin`, which a reader split into cells."""
     first = self.count - len(self._lines) + 1
     return _Quoted(first, self._lines, cells, self._ended or self.long)
 
 
 def comma(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
-  """Every row of a CSV file; see `_scan`."""
+  """Yields every row of a CSV file; see `_scan`."""
   return _scan(stream, path, ",")
 
 
 def tab(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
-  """Every row of a TSV file; see `_scan`."""
+  """Yields every row of a TSV file; see `_scan`."""
   return _scan(stream, path, "\t")
 
 
 def _scan(
     stream: BinaryIO, path: pathlib.Path, delimiter: str
 ) -> Iterator[records.Record]:
-  """Every row as a dictionary of texts, named by the header.
+  """Yields every row as a dictionary of texts, named by the header.
 
   A quote that is left open makes every line that it swallows a bad row.
 
@@ -97,86 +97,86 @@ def _scan(
   """
   # csv's own bound is 131,072 characters, for the whole process.
   csv.field_size_limit(records.LONGEST)
-  given = _Lines(stream)
-  reader = csv.reader(given, delimiter=delimiter)
-  header = _header(reader, given, path, delimiter)
+  text = _Lines(stream)
+  reader = csv.reader(text, delimiter=delimiter)
+  header = _header(reader, text, path, delimiter)
   while True:
-    first = given.begin()
+    first = text.begin()
     place = f"{path}, line {first}"
     try:
       cells = next(reader, None)
-      if cells is None and not given.long:
+      if cells is None and not text.long:
         return
       cells, value = cells or [], None
     except csv.Error as error:
-      cells, value = [], _broken(error, given, place)
-    record = given.record(cells)
-    if wrong := _wrong(record, delimiter, len(header)):
-      yield from _lost(record, wrong, path)
-    elif given.long:
+      cells, value = [], _broken(error, text, place)
+    record = text.record(cells)
+    if reason := _wrong(record, delimiter, len(header)):
+      yield from _lost(record, reason, path)
+    elif text.long:
       yield records.Record(place, records.too_long(place))
     elif value or cells:
       yield records.Record(place, value or _row(header, cells, place))
-    if given.long:
-      reader = csv.reader(given, delimiter=delimiter)
+    if text.long:
+      reader = csv.reader(text, delimiter=delimiter)
 
 
 def _wrong(record: _Quoted, delimiter: str, width: int) -> str:
-  """What is wrong with the quotes of a record of several lines, if it is."""
+  """Returns what is wrong with quotes of a record; "" if nothing is."""
   several = len(record.lines) > 1
   return _wrong_quotes(record, delimiter, width) if several else ""
 
 
 def _lost(
-    record: _Quoted, wrong: str, path: pathlib.Path
+    record: _Quoted, reason: str, path: pathlib.Path
 ) -> Iterator[records.Record]:
-  """A bad row for each line of a record whose quotes are wrong."""
+  """Yields a bad row for each line of a record whose quotes are wrong."""
   opened, last = _opened(record), record.first + len(record.lines) - 1
   place = f"{path}, line {opened}"
-  said = (
-      f"{place}: the quote that opens here {wrong}. {len(record.lines):,} lines"
+  message = (
+      f"{place}: the quote that opens here {reason}. {len(record.lines):,} lines"
       f" are lost, up to line {last}. Close it, or double a quote that is text."
   )
-  yield records.Record(place, errors.InputError(said))
+  yield records.Record(place, errors.InputError(message))
   for number in range(record.first, last + 1):
     if number != opened:
       place = f"{path}, line {number}"
-      said = f"{place}: is lost in the quote of line {opened}."
-      yield records.Record(place, errors.InputError(said))
+      message = f"{place}: is lost in the quote of line {opened}."
+      yield records.Record(place, errors.InputError(message))
 
 
 def _header(
     reader: Iterator[list[str]],
-    given: _Lines,
+    text: _Lines,
     path: pathlib.Path,
     delimiter: str,
 ) -> list[str]:
-  """The names of the columns; none if the file is empty."""
-  given.begin()
+  """Returns the names of the columns; none if the file is empty."""
+  text.begin()
   try:
     header = next(reader, [])
   except csv.Error as error:
-    raise _broken(error, given, f"{path}, line 1") from error
-  if given.long:
-    place = f"{path}, line {given.count}"
-    raise (records.old_lines if given.returns else records.too_long)(place)
-  record = given.record(header)
-  if wrong := _wrong(record, delimiter, len(header)):
-    raise next(_lost(record, wrong, path)).value
+    raise _broken(error, text, f"{path}, line 1") from error
+  if text.long:
+    place = f"{path}, line {text.count}"
+    raise (records.old_lines if text.returns else records.too_long)(place)
+  record = text.record(header)
+  if reason := _wrong(record, delimiter, len(header)):
+    raise next(_lost(record, reason, path)).value
   records.distinct(header, f"{path}, line 1")
   return header
 
 
-def _broken(error: csv.Error, given: _Lines, place: str) -> errors.InputError:
-  """What is wrong with a record."""
+def _broken(error: csv.Error, text: _Lines, place: str) -> errors.InputError:
+  """Returns what is wrong with a record."""
   # Inside of quotes they are text.
-  if given.returns and "new-line character" in str(error):
+  if text.returns and "new-line character" in str(error):
     return records.old_lines(place)
   return errors.InputError(f"{place}: {error}.")
 
 
 def _row(header: list[str], cells: list[str], place: str) -> Any:
-  """The row, or what is wrong with it."""
+  """Returns a row, or what is wrong with it."""
   if len(cells) != len(header):
     return errors.InputError(
         f"{place}: has {len(cells)} cells, but the header has {len(header)}."
@@ -189,7 +189,7 @@ def _row(header: list[str], cells: list[str], place: str) -> Any:
 
 
 def _opened(record: _Quoted) -> int:
-  """The line of the quote that spans most lines, or that is still open."""
+  """Returns the line of the quote that spans most lines, or is still open."""
   breaks = [cell.count("\n") for cell in record.cells]
   if not breaks:
     return record.first
@@ -198,11 +198,11 @@ def _opened(record: _Quoted) -> int:
 
 
 def _wrong_quotes(record: _Quoted, delimiter: str, width: int) -> str:
-  """What is wrong with the quotes of a record; "" if they are right.
+  """Returns what is wrong with the quotes of a record; "" if they are right.
 
   Args:
     record: of more than one line.
-    delimiter: what stands between cells.
+    delimiter: what is between cells.
     width: cells of a row. Many lines, most of which would be rows of so many
       cells, are rows: the quotes around them are those of two rows.
   """

@@ -1,4 +1,4 @@
-"""Held-out sets that are a share of what is left to train on."""
+"""Holds out shares of the training tasks."""
 
 from collections.abc import Callable, Mapping
 import zlib
@@ -49,7 +49,7 @@ def _move_rows(
     seed: int,
     task: str,
 ) -> None:
-  """The same for the rows of the one task, which names none."""
+  """Moves shares of the rows of the one task, which names none."""
   whole = splits[suite.TRAIN][task]
   salt = zlib.crc32(f"share of {task}".encode())
 
@@ -83,15 +83,17 @@ def _draw(
     The numbers of the things of each set, int64.
   """
   drawn, is_free = {}, np.ones(count, bool)
-  for name, each in sorted(sets.items(), key=lambda x: x[1].seed is None):
-    ranked = rank(seed if each.seed is None else each.seed)
-    wanted = max(1, round(each.share * count))
-    drawn[name] = ranked[is_free[ranked]][:wanted]
+  for name, heldout in sorted(
+      sets.items(), key=lambda item: item[1].seed is None
+  ):
+    ranked = rank(seed if heldout.seed is None else heldout.seed)
+    size = max(1, round(heldout.share * count))
+    drawn[name] = ranked[is_free[ranked]][:size]
     is_free[drawn[name]] = False
   return drawn
 
 
 def _rank(seed: int, task: str) -> int:
-  """A random number that depends on the seed and the task's name only."""
+  """Returns a random number of the seed and the task's name only."""
   words = np.random.PCG64([seed, zlib.crc32(task.encode())])
   return int(words.random_raw())

@@ -117,18 +117,18 @@ class _Converter:
 
 
 def _maybe_empty(row: Any, name: str, place: str) -> str:
-  """A column that is text."""
+  """Returns a column that is text."""
   return records.field(row, name, (str,), place)
 
 
 def _optional(row: Any, name: str, place: str) -> str:
-  """A column that is text; null and white space say nothing."""
+  """Returns a column that is text; "" where it is null or white space."""
   text = records.field(row, name, (str, types.NoneType), place) or ""
   return "" if text.isspace() else text
 
 
 def _choices(row: Any, name: str, place: str) -> tuple[str, ...]:
-  """A column of texts to choose from; () where it is null."""
+  """Returns a column of texts to choose from; () where it is null."""
   if isinstance(row, Mapping) and name in row and row[name] is None:
     return ()
   return records.choices(row, name, place)
@@ -158,14 +158,16 @@ def _explain(
   if not isinstance(row, Mapping):
     return error
   if name in row:
-    reason = _other_type(row[name], name, part)
+    reason = _describe_type(row[name], name, part)
   else:
-    reason = _missing(row, name, part, origin.file)
+    reason = _describe_missing(row, name, part, origin.file)
   return errors.InputError(f"{origin.place}: {reason}") if reason else error
 
 
-def _missing(row: Mapping, name: str, part: str, file: files.File) -> str:
-  """What to say where a column is not there."""
+def _describe_missing(
+    row: Mapping, name: str, part: str, file: files.File
+) -> str:
+  """Returns the message on a column that is missing."""
   option = f"config.data.fields.{part}"
   # Of a file in columns only those that are named are read.
   known = columns.names(file.path, file.format) or tuple(map(str, row))
@@ -181,17 +183,17 @@ def _missing(row: Mapping, name: str, part: str, file: files.File) -> str:
   )
 
 
-def _other_type(value: Any, name: str, part: str) -> str:
-  """What to say where a value is of another type; "" where it is not."""
-  kinds, wanted = _MAY_BE.get(part, ((str,), "text"))
-  found = value
+def _describe_type(value: Any, name: str, part: str) -> str:
+  """Returns the message on a value of another type; "" if it is not."""
+  kinds, expected = _MAY_BE.get(part, ((str,), "text"))
+  wrong = value
   if isinstance(value, list) and list in kinds:
-    found = next((v for v in value if not isinstance(v, str)), value)
-  if found is value and isinstance(value, kinds):
+    wrong = next((item for item in value if not isinstance(item, str)), value)
+  if wrong is value and isinstance(value, kinds):
     return ""
-  kind = _TYPES.get(type(found), type(found).__name__)
-  inside = "" if found is value else "a list with "
+  kind = _TYPES.get(type(wrong), type(wrong).__name__)
+  inside = "" if wrong is value else "a list with "
   return (
-      f'the field "{name}" (config.data.fields.{part}) must be {wanted}, not'
-      f" {inside}{kind}: {reprlib.repr(found)}."
+      f'the field "{name}" (config.data.fields.{part}) must be {expected}, not'
+      f" {inside}{kind}: {reprlib.repr(wrong)}."
   )

@@ -1,4 +1,4 @@
-"""Rows of a seqio Task or Mixture. Imports TensorFlow."""
+"""Reads the rows of a seqio Task or Mixture. Imports TensorFlow."""
 
 from collections.abc import Callable, Iterator, Mapping
 import functools
@@ -32,10 +32,10 @@ class _Column(NamedTuple):
 
 
 class Reader:
-  """Rows of a Task, or of a Mixture's tasks, one by one in sorted order.
+  """Reads a Task, or the tasks of a Mixture one by one in sorted order.
 
-  A task is whole and in its source's own sequence; a Mixture's rates are left
-  aside, and told.
+  A task is whole and in its source's own sequence; a Mixture's rates are
+  ignored, and noted.
 
   Attributes:
     name: of the Task or Mixture.
@@ -67,11 +67,12 @@ class Reader:
           name: "a function" if callable(rate) else float(rate)
           for name, rate in provider.rate_per_task_name.items()
       }
+    known = sorted({split for task in self._tasks for split in task.splits})
     for split in self._splits:
-      _check_split(self.name, split, self._tasks)
+      writer.check_split(f"seqio Task or Mixture {self.name}", split, known)
 
   def rows(self) -> Iterator[suite.Example | errors.InputError]:
-    """Training rows of all tasks, then those of each further split.
+    """Yields training rows of all tasks, then those of each further split.
 
     Raises:
       InputError: a feature that is missing or no text, or a preprocessor that
@@ -83,7 +84,7 @@ class Reader:
           yield from self._rows(task, split)
 
   def files(self) -> list[str]:
-    """The user's modules, and the files of sources that have such."""
+    """Returns the user's modules, and the files of sources that have any."""
     files = set(self._loaded.files())
     for split in self._splits:
       for task in self._tasks:
@@ -94,7 +95,7 @@ class Reader:
   def _rows(
       self, task: seqio.Task, split: str
   ) -> Iterator[suite.Example | errors.InputError]:
-    """One split of one task."""
+    """Yields the rows of one split of one task."""
     place = f"seqio Task {task.name}, split {split}"
     # Each alone: what is drawn does not depend on the tasks before.
     _seed()
@@ -120,7 +121,7 @@ class Reader:
   def _columns(
       self, task: seqio.Task, spec: Any, place: str
   ) -> dict[str, _Column]:
-    """Where each part of an example is."""
+    """Returns where each part of an example is."""
     if not isinstance(spec, Mapping):
       raise errors.InputError(f"{place}: its elements have no features.")
     return {
@@ -131,7 +132,7 @@ class Reader:
 
 
 def _fields(fields: Mapping[str, str]) -> dict[str, str]:
-  """The feature of each part, "" for none."""
+  """Returns the feature of each part, "" for none."""
   default = config.Fields()
   return {
       part: _NAMES.get(part, "") if name == getattr(default, part) else name
@@ -141,7 +142,7 @@ def _fields(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _provider(name: str, module: str) -> seqio.Task | seqio.Mixture:
-  """The Mixture or Task of a name, as seqio looks it up."""
+  """Returns the Mixture or Task of a name, as seqio looks it up."""
   for registry in (seqio.MixtureRegistry, seqio.TaskRegistry):
     if name in registry.names():
       return registry.get(name)
@@ -153,20 +154,8 @@ def _provider(name: str, module: str) -> seqio.Task | seqio.Mixture:
   )
 
 
-def _check_split(name: str, split: str, tasks: list[seqio.Task]) -> None:
-  """Checks that a task has the split."""
-  known = sorted({each for task in tasks for each in task.splits})
-  if split not in known:
-    where = "dataset" if split == suite.TRAIN else "heldout"
-    raise errors.InputError(
-        f"config.data.{where}: the seqio Task or Mixture {name} has no split"
-        f" {split!r}.{errors.did_you_mean(split, known)} It has:"
-        f" {', '.join(known)}."
-    )
-
-
 def _dataset(task: seqio.Task, split: str) -> tf.data.Dataset:
-  """The task's data set with its own preprocessors, in its own sequence."""
+  """Returns the task's data set, preprocessed, in its own sequence."""
   return task.get_dataset(
       sequence_length=None,
       split=split,
@@ -187,10 +176,12 @@ def _seed() -> None:
 def _elements(
     dataset: tf.data.Dataset, columns: Mapping[str, _Column], place: str
 ) -> Iterator[Mapping[str, Any]]:
-  """The features that are read, of one element after another."""
+  """Yields the features that are read, of one element after another."""
   wanted = {column.feature for column in columns.values()}
-  chosen = dataset.map(lambda each: {name: each[name] for name in wanted})
-  iterator = chosen.as_numpy_iterator()
+  selected = dataset.map(
+      lambda element: {name: element[name] for name in wanted}
+  )
+  iterator = selected.as_numpy_iterator()
   for index in itertools.count():
     element = modules.guarded(
         functools.partial(next, iterator, None),
@@ -208,7 +199,7 @@ def _column(
     feature: str,
     place: str,
 ) -> _Column:
-  """Text as it was before tokens, or text itself, or decoded tokens."""
+  """Finds text as it was before tokens, or text itself, or tokens."""
   most = 1 if part in _LISTS else 0
   for name, how in (
       (f"{feature}_pretokenized", "pretokenized"),
@@ -230,14 +221,14 @@ def _column(
 
 
 def _is_text(spec: Any, most: int) -> bool:
-  """Whether a feature is text, or a list of such where that may be."""
+  """Returns whether a feature is text, or a list of texts if allowed."""
   if not isinstance(spec, tf.TensorSpec) or spec.dtype != tf.string:
     return False
   return spec.shape.rank is not None and spec.shape.rank <= most
 
 
 def _is_ids(spec: Any) -> bool:
-  """Whether a feature is a sequence of token ids."""
+  """Returns whether a feature is a sequence of token ids."""
   return (
       isinstance(spec, tf.TensorSpec)
       and spec.dtype.is_integer
@@ -248,26 +239,26 @@ def _is_ids(spec: Any) -> bool:
 def _decode(
     vocabulary: seqio.Vocabulary, place: str, ids: np.ndarray
 ) -> list[str]:
-  """The text of token ids up to the end token, without padding."""
+  """Returns the text of token ids up to the end token, without padding."""
   ids = ids.tolist()
   if vocabulary.eos_id in ids:
     ids = ids[: ids.index(vocabulary.eos_id)]
   while ids and ids[-1] == vocabulary.pad_id:
     ids.pop()
-  said = vocabulary.decode(ids)
-  if not isinstance(said, str):
+  text = vocabulary.decode(ids)
+  if not isinstance(text, str):
     raise errors.InputError(
         f"{place}: its vocabulary ({type(vocabulary).__name__}) decodes to no"
         " text. Keep the text: seqio.preprocessors.tokenize has"
         " copy_pretokenized=True."
     )
-  return [said]
+  return [text]
 
 
 def _files(source: seqio.DataSource, split: str) -> set[str]:
-  """The files of a split that are on this machine."""
+  """Returns the files of a split that are on this machine."""
   if not isinstance(source, seqio.FileDataSource | seqio.TfdsDataSource):
     return set()
   return {
-      str(each) for each in source.list_shards(split) if os.path.isfile(each)
+      str(shard) for shard in source.list_shards(split) if os.path.isfile(shard)
   }

@@ -1,4 +1,4 @@
-"""Rows of a TFDS data set that is prepared on disk. Imports TensorFlow."""
+"""Reads a TFDS data set that is prepared on disk. Imports TensorFlow."""
 
 from collections.abc import Callable, Iterator, Mapping
 import functools
@@ -33,7 +33,7 @@ class _Column(NamedTuple):
 
 
 class Reader:
-  """Rows of a data set, in the sequence of its files.
+  """Reads a data set, in the sequence of its files.
 
   Only files are read: neither is the data set's code imported, nor anything
   downloaded.
@@ -56,7 +56,8 @@ class Reader:
     self.name = self._builder.info.full_name
     self._splits = request["splits"]
     for split in self._splits:
-      _check_split(self.name, split, list(self._builder.info.splits))
+      known = list(self._builder.info.splits)
+      writer.check_split(f"TFDS data set {self.name}", split, known)
       _check_files(self._builder, split)
     features = self._builder.info.features
     self._task = self._builder.name
@@ -71,7 +72,7 @@ class Reader:
     }
 
   def rows(self) -> Iterator[suite.Example | errors.InputError]:
-    """Training rows, then those of each further split."""
+    """Yields training rows, then those of each further split."""
     for split in self._splits:
       dataset = self._builder.as_dataset(
           split=split,
@@ -101,16 +102,16 @@ class Reader:
           yield writer.example(parts, self._task, split, index)
 
   def files(self) -> list[str]:
-    """The files of the splits and of the data set's description."""
+    """Returns the files of the splits and of the data set's description."""
     home = self._builder.data_path
     described = (*home.glob("*.json"), *home.glob("*.labels.txt"))
     files = set(map(os.fspath, described))
     for split in self._splits:
       files |= set(map(os.fspath, self._builder.info.splits[split].filepaths))
-    return sorted(each for each in files if os.path.isfile(each))
+    return sorted(filter(os.path.isfile, files))
 
   def _wanted(self) -> dict[str, Any]:
-    """The features that are read, as nested dictionaries."""
+    """Returns the features that are read, as nested dictionaries."""
     wanted: dict[str, Any] = {}
     for column in self._columns.values():
       inner = wanted
@@ -121,7 +122,7 @@ class Reader:
 
 
 def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
-  """The data set as its files tell it."""
+  """Returns the data set that files describe."""
   try:
     parsed, options = tfds.core.naming.parse_builder_name_kwargs(name)
     return read_only_builder.builder_from_files(
@@ -135,17 +136,6 @@ def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
         f" tfds.builder({name!r}, data_dir={data_dir!r})"
         ".download_and_prepare()."
     ) from error
-
-
-def _check_split(name: str, split: str, known: list[str]) -> None:
-  """Checks that the data set has a split."""
-  if split not in known:
-    where = "dataset" if split == suite.TRAIN else "heldout"
-    raise errors.InputError(
-        f"config.data.{where}: the TFDS data set {name} has no split"
-        f" {split!r}.{errors.did_you_mean(split, known)} It has:"
-        f" {', '.join(known)}."
-    )
 
 
 def _check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
@@ -162,7 +152,7 @@ def _check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
 def _column(
     features: tfds.features.FeaturesDict, part: str, name: str, dataset: str
 ) -> _Column:
-  """The feature at a path such as "a/b".
+  """Returns the feature at a path such as "a/b".
 
   Raises:
     InputError: there is none, or it is no text.
@@ -189,7 +179,7 @@ def _column(
 
 
 def _unwrapped(feature: Any, many: bool) -> tuple[Any, bool]:
-  """What a sequence is a sequence of; and whether it was, or is in, one."""
+  """Returns a sequence's elements; and whether it was, or is in, one."""
   lists = tfds.features.Sequence
   # A data set inside an element is a sequence by name only.
   while isinstance(feature, lists) and type(feature) is lists:
@@ -200,7 +190,7 @@ def _unwrapped(feature: Any, many: bool) -> tuple[Any, bool]:
 def _missing(
     features: tfds.features.FeaturesDict, part: str, name: str, dataset: str
 ) -> str:
-  """The message for a feature that is not there."""
+  """Returns the message on a feature that is missing."""
   known = list(_paths(features))
   hint = ' "" makes the data set one task.' if part == "task" else ""
   return (
@@ -211,7 +201,7 @@ def _missing(
 
 
 def _paths(feature: Any, path: str = "") -> Iterator[str]:
-  """The paths of all features."""
+  """Yields the paths of all features."""
   feature, _ = _unwrapped(feature, False)
   if not isinstance(feature, tfds.features.FeaturesDict):
     yield path
@@ -221,20 +211,20 @@ def _paths(feature: Any, path: str = "") -> Iterator[str]:
 
 
 def _labels(feature: Any) -> Callable[[Any], list[str]]:
-  """Values as texts; a class by its name, none where there is no class."""
+  """Returns a function to texts; a class by its name, none without one."""
   if not isinstance(feature, tfds.features.ClassLabel):
     return writer.texts
 
   def labels(value: Any) -> list[str]:
     numbers = [value] if getattr(value, "ndim", 0) == 0 else value
     # Test sets without labels have -1.
-    return [feature.int2str(int(each)) for each in numbers if each >= 0]
+    return [feature.int2str(int(n)) for n in numbers if n >= 0]
 
   return labels
 
 
 def _value(element: Mapping[str, Any], path: list[str]) -> Any:
-  """The value at a path."""
+  """Returns the value at a path."""
   for name in path:
     element = element[name]
   return element

@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, counted."""
+"""Writes rows to a Parquet file, and counts them."""
 
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from zsgen.core import errors
 from zsgen.data import suite
 from zsgen.data.sources import bad_rows, child
 
-# Rows that are written together, and read together when one is drawn.
+# Rows that are written together.
 _CHUNK = 1024
 # Rows between two lines of progress.
 _PROGRESS = 10_000
@@ -76,7 +76,7 @@ def write(
           for field in _SCHEMA
       }
       table.write_table(pa.table(columns, _SCHEMA))
-  return {"rows": counts, "bad_rows": bad.told()}
+  return {"rows": counts, "bad_rows": bad.summary()}
 
 
 def _good(
@@ -96,8 +96,24 @@ def _progress(rows: Iterable[Any], name: str) -> Iterator[Any]:
   for count, row in enumerate(rows, 1):
     yield row
     if count % _PROGRESS == 0:
-      _tell(f"{name}: {count} rows")
-  _tell(f"{name}: {count} rows, done")
+      _report(f"{name}: {count} rows")
+  _report(f"{name}: {count} rows, done")
+
+
+def check_split(dataset: str, split: str, known: Sequence[str]) -> None:
+  """Raises InputError if a data set has no such split.
+
+  Args:
+    dataset: its kind and name, for the message.
+    split: the split that the config names.
+    known: the splits that the data set has.
+  """
+  if split not in known:
+    option = "dataset" if split == suite.TRAIN else "heldout"
+    raise errors.InputError(
+        f"config.data.{option}: the {dataset} has no split {split!r}."
+        f"{errors.did_you_mean(split, known)} It has: {', '.join(known)}."
+    )
 
 
 def example(
@@ -127,13 +143,13 @@ def example(
   )
 
 
-def _tell(line: str) -> None:
-  """A line of progress, for the parent to show."""
+def _report(line: str) -> None:
+  """Prints a line of progress, for the parent to show."""
   print(f"progress {line}", file=sys.stderr, flush=True)
 
 
 def text(value: Any) -> str:
-  """Text as it is, numbers in decimal.
+  """Returns text unchanged, numbers in decimal.
 
   Raises:
     UnicodeDecodeError: bytes that are not UTF-8.
@@ -144,10 +160,10 @@ def text(value: Any) -> str:
 
 
 def texts(value: Any) -> list[str]:
-  """One text, or all of a list.
+  """Returns one text, or all of a list.
 
   Raises:
     UnicodeDecodeError: bytes that are not UTF-8.
   """
   many = isinstance(value, list | np.ndarray) and np.ndim(value)
-  return [text(each) for each in value] if many else [text(value)]
+  return [text(item) for item in value] if many else [text(value)]
