@@ -42,3 +42,5 @@ def test_other_values_of_other_components_are_errors():
     saved_config.read({"order": order})
   with pytest.raises(errors.InputError, match="ordr is not an option"):
     saved_config.read({"ordr": {}})
+  with pytest.raises(errors.InputError, match="train the run again"):
+    saved_config.read({"data": {"source": "no_longer"}})

@@ -10,20 +10,29 @@ import json
 import typing
 from typing import Any
 
-from zsgen.core import config, plugins, registry, schema
+from zsgen.core import config, errors, plugins, registry, schema
 
 
-def read(values: Mapping[str, Any]) -> config.Config:
+def read(
+    values: Mapping[str, Any], where: str = "config.json"
+) -> config.Config:
   """Returns the config that a run was started with.
 
   Args:
     values: the content of its config.json.
+    where: the file, for messages.
 
   Raises:
-    InputError: an option is unknown or wrong.
+    InputError: an option or a component is unknown or wrong.
   """
-  plugins.load(values.get("plugins", ()))
-  return config.check(_own(config.Config, values))
+  try:
+    plugins.load(values.get("plugins", ()))
+    return config.check(_own(config.Config, values))
+  except errors.InputError as error:
+    raise errors.InputError(
+        f"{where}: {error} If an older version of zsgen wrote the file, train"
+        " the run again."
+    ) from error
 
 
 def _own(kind: type, values: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import rich.console
 
 from zsgen import evals
-from zsgen.core import artifacts, errors, hosts, schema, texts
+from zsgen.core import artifacts, errors, hosts, plugins, schema, texts
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare, sources, tokenizers
@@ -282,6 +282,7 @@ class Experiment:
         "order": self.order.fingerprint,
         **self.weights(),
     }
+    made["train"] |= plugins.fingerprint("schedule", self.config.train.schedule)
     # Each process reads the weights, and what they bring along, by itself.
     hosts.agree("run", {"run": made})
     return made

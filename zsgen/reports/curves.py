@@ -110,7 +110,7 @@ def open_run(path: pathlib.Path) -> Run:
   )
   return Run(
       path=path,
-      config=saved_config.read(config),
+      config=saved_config.read(config, f"{path}/config.json"),
       steps=manifest["steps"],
       batch_size=manifest["batch_size"],
       store=(path / manifest["store"]).resolve(),

@@ -1,0 +1,54 @@
+"""The blocks of docs/plugins.md are plug-ins that run."""
+
+import json
+import re
+import runpy
+import sys
+
+import pytest
+
+import zsgen
+from zsgen.core import plugins, registry
+
+LONGEST = 25
+
+
+@pytest.fixture
+def blocks(root, tmp_path, monkeypatch) -> dict[str, str]:
+  """Writes each block of the page to the file that its first line names."""
+  for kind in registry.KINDS:
+    registry.names(kind)
+  known = {kind: dict(registry._COMPONENTS[kind]) for kind in registry.KINDS}
+  monkeypatch.setattr(registry, "_COMPONENTS", known)
+  monkeypatch.setattr(plugins, "_DIGESTS", {})
+  monkeypatch.setattr(sys, "path", [*sys.path])
+  page = (root / "docs" / "plugins.md").read_text("utf-8")
+  found = dict(re.findall(r"```python\n# (my_\w+)\.py\n(.*?)```", page, re.S))
+  for name, block in found.items():
+    (tmp_path / f"{name}.py").write_text(block)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+  plugins.search(tmp_path)
+  return found
+
+
+def test_each_component_is_short(blocks):
+  assert len(blocks) == 5
+  for name, block in blocks.items():
+    assert len(block.strip().splitlines()) < LONGEST, name
+
+
+def test_the_components_of_the_page_train(blocks, small, tmp_path):
+  config = runpy.run_path(str(tmp_path / "my_config.py"))["get_config"]()
+  config.train = small.train
+  config.model = small.model
+  config.machine = small.machine
+  workdir = tmp_path / "workdir"
+  done = zsgen.run(config, workdir, ["prepare", "order", "train"])
+  order = zsgen.load_order(done.order, zsgen.load_store(done.store))
+  made_by = order.manifest["made_by"]
+  digests = plugins.digests()
+  assert made_by["parameters"]["plugin"] == digests["my_arrangement"]
+  embedder = made_by["embedder"]
+  assert embedder["parameters"]["plugin"] == digests["my_embedder"]
+  lines = (done.run / "metrics.jsonl").read_text().splitlines()
+  assert any("heldout/confidence" in json.loads(line) for line in lines)
