@@ -338,7 +338,7 @@ def _pieces(
 ) -> list[_Piece]:
   """Every projection, layer by layer; those with adapters, given `lora`."""
   kind, _ = families.family_of(arch)
-  names = families.FAMILIES[kind].names
+  names = families.known()[kind].names
   found = []
   for path in _shapes(arch, lora or config.NO_LORA):
     place, _, leaf = path.rpartition("/")

@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen.core import config, errors, schema, texts
+from zsgen.core import config, errors, registry, schema, texts
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are no part of an architecture.
@@ -107,7 +107,7 @@ class Family:
 
 
 # By model_type. The first that fits an architecture is the one exported.
-FAMILIES = {
+_FAMILIES = {
     "llama": Family(
         "LlamaForCausalLM",
         {**_COMMON, **_BIASES, "mlp_bias": "mlp_bias"},
@@ -146,6 +146,27 @@ FAMILIES = {
 }
 
 
+def _register(name: str, family: Family) -> None:
+  """Registers a family of this file."""
+
+  @registry.model_family(name)
+  def build() -> Family:
+    return family
+
+
+for _name, _family in _FAMILIES.items():
+  _register(_name, _family)
+
+
+def known() -> dict[str, Family]:
+  """Returns all families by model_type, those of plug-ins last."""
+  registered = {
+      component.name: component.build()
+      for component in registry.components("model_family")
+  }
+  return {name: registered.pop(name) for name in _FAMILIES} | registered
+
+
 def arch_of(directory: pathlib.Path) -> config.Model:
   """The architecture that a directory's config.json describes.
 
@@ -171,7 +192,7 @@ def arch_of(directory: pathlib.Path) -> config.Model:
         f"{path}: transformers cannot read it ({reason}). Download it again."
     ) from error
   try:
-    return _arch(filled, FAMILIES[kind], str(path))
+    return _arch(filled, known()[kind], str(path))
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise errors.InputError(
         f"{path}: a field is missing or is not a valid number"
@@ -183,7 +204,7 @@ def _check_sizes(
     said: Mapping[str, Any], kind: str, path: pathlib.Path
 ) -> None:
   """Raises InputError for sizes that no model has; layers are made lists of."""
-  fields = FAMILIES[kind].fields
+  fields = known()[kind].fields
   for mine, theirs in fields.items():
     value, most = said.get(theirs), _MOST.get(mine, _LARGEST)
     if isinstance(value, int) and abs(value) > most:
@@ -194,7 +215,7 @@ def _check_sizes(
 
 
 def kind_of(directory: pathlib.Path) -> str:
-  """The model_type of a directory: a name in `FAMILIES`.
+  """The model_type of a directory: a name of `known`.
 
   Raises:
     InputError: no config.json, or another model.
@@ -202,10 +223,10 @@ def kind_of(directory: pathlib.Path) -> str:
   path = directory / files.CONFIG
   said = files.read_json(path)
   kind = said.get("model_type")
-  if kind not in FAMILIES:
+  if kind not in known():
     raise errors.InputError(
         f"{path}: model_type {kind!r} is not computed here. There are:"
-        f" {', '.join(FAMILIES)}.{_instead(said)}"
+        f" {', '.join(known())}.{_instead(said)}"
     )
   return kind
 
@@ -230,7 +251,7 @@ def family_of(
   if base is not None and (said := _moved(base, bare)):
     return said["model_type"], said
   refusals = []
-  for kind, family in FAMILIES.items():
+  for kind, family in known().items():
     try:
       said = _said(bare, family)
       filled = _config_class(kind)(**said).to_dict()
@@ -252,7 +273,7 @@ def family_of(
 
 def _moved(said: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
   """A config.json with the positions of `arch`; {} if it is another's."""
-  family = FAMILIES[said["model_type"]]
+  family = known()[said["model_type"]]
   found = dict(said)
   positions = family.fields["max_positions"]
   if found.get(positions, arch.max_positions) != arch.max_positions:
@@ -279,7 +300,7 @@ def _config_class(kind: str) -> Callable[..., Any]:
 def _instead(said: Mapping[str, Any]) -> str:
   """What to do with a model that is more than its text."""
   text = said.get("text_config")
-  if isinstance(text, Mapping) and text.get("model_type") in FAMILIES:
+  if isinstance(text, Mapping) and text.get("model_type") in known():
     return (
         " Its text_config is: save the language model alone, by transformers'"
         " Auto class for causal models, and give that directory."

@@ -43,7 +43,7 @@ def load(
     InputError: a file that is missing or damaged, or weights that are
       missing, left over or of another shape.
   """
-  names = families.FAMILIES[families.kind_of(directory)].names
+  names = families.known()[families.kind_of(directory)].names
   tensors = files.Tensors(directory)
   new = model.Model.from_config(arch).init
   shapes = _flat(jax.eval_shape(new, jax.random.key(0)))

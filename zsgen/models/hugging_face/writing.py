@@ -68,7 +68,7 @@ def write(
       arch, dtype, tokens or config_files.Tokens(), base
   )
   flat = traverse_util.flatten_dict(params, sep="/")
-  whole = _whole(flat, arch, families.FAMILIES[kind].names)
+  whole = _whole(flat, arch, families.known()[kind].names)
   artifacts.write_json(directory / files.CONFIG, said)
   artifacts.write_json(directory / config_files.GENERATION, generation)
   _write(directory, flat, whole, arch, dtype, largest)
