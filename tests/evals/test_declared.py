@@ -116,6 +116,13 @@ def test_every_evaluator_declares_what_tables_need():
     assert all(metric.unit for metric in declared.metrics)
 
 
+def test_the_default_evaluator_has_no_options():
+  """So a config with it need not import the evaluators, and JAX."""
+  name = config_lib.Eval().type
+  component = registry.component("evaluator", name, "config.evals")
+  assert component.options is registry.NoOptions
+
+
 def _constants(path: pathlib.Path) -> set[str]:
   """Returns the texts in a module, without its docstrings."""
   tree = ast.parse(path.read_text("utf-8"))

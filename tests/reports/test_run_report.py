@@ -6,6 +6,7 @@ import json
 import pytest
 import rich.console
 
+from zsgen.core import registry
 from zsgen.data import prompts
 from zsgen.data import store as store_lib
 from zsgen.data.prompts import templates
@@ -98,14 +99,17 @@ def test_answers_in_the_order_make_an_oracle(write_run):
 
 def test_text_from_data_is_escaped(write_run, monkeypatch):
   evil = "<script>alert(1)</script>"
-  monkeypatch.setitem(
-      templates.TEMPLATES,
-      "evil",
-      lambda tokenizer: lambda turns: [
-          prompts.Segment(evil, False),
-          *templates.plain(turns),
-      ],
-  )
+  known = dict(registry._COMPONENTS["template"])
+  monkeypatch.setitem(registry._COMPONENTS, "template", known)
+
+  @registry.template("evil")
+  def build_evil(tokenizer):
+    del tokenizer
+    return lambda turns: [
+        prompts.Segment(evil, False),
+        *templates.plain(turns),
+    ]
+
   page = _page(write_run(template="evil"))
   assert evil not in page
   assert "&lt;script&gt;" in page

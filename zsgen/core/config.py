@@ -285,7 +285,7 @@ class Eval:
   """
 
   # A name in zsgen/evals; docs/evaluations.md shows them all.
-  type: str = selector("loss", "evaluator")
+  type: str = selector("loss", "evaluator", bare=True)
   # The held-out set.
   split: str = option("heldout")
   # Examples that are evaluated, always the same ones: the first of each task,

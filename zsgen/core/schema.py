@@ -85,16 +85,25 @@ def option(
   return dataclasses.field(default=default, metadata=metadata, **kwargs)
 
 
-def selector(default: str, kind: str, optional: bool = False) -> Any:
+def selector(
+    default: str, kind: str, optional: bool = False, bare: bool = False
+) -> Any:
   """Returns a field that names a component, whose options the section has too.
 
   Args:
     default: the name of the component if a config does not set the option.
     kind: one of `registry.KINDS`.
     optional: whether "" selects no component.
+    bare: whether the default component has no options. Then a section with the
+      default does not import the components of this kind.
   """
   field = option(default)
-  metadata = {**field.metadata, "selects": kind, "optional": optional}
+  metadata = {
+      **field.metadata,
+      "selects": kind,
+      "optional": optional,
+      "bare": bare,
+  }
   return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -119,6 +128,8 @@ def selected(
 ) -> list[registry.Component]:
   """Returns the components that the values of a section select.
 
+  Bare defaults, see `selector`, are not among them.
+
   Args:
     kind: the section's dataclass.
     values: its options; selectors that are missing have their default.
@@ -132,7 +143,8 @@ def selected(
     value = _value(
         str, field.metadata, values.get(name, field.default), f"{where}.{name}"
     )
-    if value or not field.metadata["optional"]:
+    is_bare = field.metadata["bare"] and value == field.default
+    if not is_bare and (value or not field.metadata["optional"]):
       components.append(
           registry.component(
               field.metadata["selects"], value, f"{where}.{name}"
