@@ -16,6 +16,7 @@ from zsgen.data import prepare
 from zsgen.orders import order as order_lib
 
 LIGHT = (
+    "import zsgen; zsgen.default_config()",
     "import zsgen; zsgen.load_store({store!r})",
     "import zsgen; zsgen.load_order({order!r}, zsgen.load_store({store!r}))",
     "from zsgen.orders.__main__ import main; assert not main(['show', {order!r}])",
