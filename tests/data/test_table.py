@@ -288,7 +288,9 @@ from zsgen.core import config
 from zsgen.data import sources
 home = pathlib.Path(sys.argv[1])
 fields = config.Fields(split="part")
-data = config.Data(source="table", path=str(home / "t.jsonl"), fields=fields)
+data = config.build(
+    config.Data, source="table", path=str(home / "t.jsonl"), fields=fields
+)
 list(sources.load(data, 0, home).examples())
 print(*sys.modules)
 """

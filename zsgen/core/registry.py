@@ -10,9 +10,10 @@ A component is one file. It has a frozen dataclass of its options, made with
   @registry.arrangement("tmt", options=Tmt)
   def tmt(pool: Pool, options: Tmt, seed: int) -> Arranged: ...
 
-Built-in components are found in the home packages of their kind, whose modules
-are imported when a component of the kind is first looked up. So adding a
-component changes no other file.
+Built-in components are found in the home packages of their kind. A module that
+has the name of a component is imported alone when the component is first looked
+up; otherwise all modules of the package are. So adding a component changes no
+other file.
 """
 
 from collections.abc import Callable
@@ -96,6 +97,8 @@ def register(
 
   def decorate(build: T) -> T:
     component = Component(kind, name, build, options, build.__module__)
+    if not component.module.startswith("zsgen."):
+      _discover(kind)  # A built-in component may have the same name.
     with _LOCK:
       other = _COMPONENTS[kind].get(name)
       if other and _origin(other) != _origin(component):
@@ -133,7 +136,11 @@ def component(kind: str, name: str, where: str) -> Component:
   Raises:
     InputError: there is no such component; the message lists all names.
   """
-  components = _discover(kind)
+  components = _COMPONENTS[kind]
+  if name not in components:
+    _import_named(kind, name)
+  if name not in components:
+    _discover(kind)
   if name not in components:
     known = names(kind)
     raise errors.InputError(
@@ -171,6 +178,20 @@ def _discover(kind: str) -> dict[str, Component]:
         _import_package(home)
         _IMPORTED.add(home)
   return _COMPONENTS[kind]
+
+
+def _import_named(kind: str, name: str) -> None:
+  """Imports the module of a component that is named as the component is.
+
+  The other components of the kind are not imported.
+  """
+  if not name.isidentifier():
+    return
+  with _LOCK:
+    for home in _HOMES[kind]:
+      package = importlib.import_module(home)
+      if name in (m.name for m in pkgutil.iter_modules(getattr(package, "__path__", ()))):
+        importlib.import_module(f"{home}.{name}")
 
 
 def _import_package(name: str) -> None:

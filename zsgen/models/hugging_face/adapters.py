@@ -347,7 +347,7 @@ def _pieces(
 ) -> list[_Piece]:
   """Returns all projections by layer; only those with adapters, given `lora`."""
   kind, _ = families.family_of(arch)
-  names = families.FAMILIES[kind].names
+  names = families.known()[kind].names
   pieces = []
   for path in _shapes(arch, lora or config.NO_LORA):
     projection, _, leaf = path.rpartition("/")

@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any
 
-from zsgen.core import config, errors, schema, texts
+from zsgen.core import config, errors, registry, schema, texts
 from zsgen.models.hugging_face import files, names, rope
 
 # Fields of config.Model that are not part of an architecture.
@@ -108,7 +108,7 @@ class Family:
 
 
 # Keyed by model_type. An export uses the first one that fits the architecture.
-FAMILIES = {
+_FAMILIES = {
     "llama": Family(
         "LlamaForCausalLM",
         {**_COMMON, **_BIASES, "mlp_bias": "mlp_bias"},
@@ -151,6 +151,27 @@ FAMILIES = {
 }
 
 
+def _register(name: str, family: Family) -> None:
+  """Registers a family of this file."""
+
+  @registry.model_family(name)
+  def build() -> Family:
+    return family
+
+
+for _name, _family in _FAMILIES.items():
+  _register(_name, _family)
+
+
+def known() -> dict[str, Family]:
+  """Returns all families by model_type, those of plug-ins last."""
+  registered = {
+      component.name: component.build()
+      for component in registry.components("model_family")
+  }
+  return {name: registered.pop(name) for name in _FAMILIES} | registered
+
+
 def arch_of(directory: pathlib.Path) -> config.Model:
   """Returns the architecture that a directory's config.json describes.
 
@@ -176,7 +197,7 @@ def arch_of(directory: pathlib.Path) -> config.Model:
         f"{path}: transformers cannot read it ({reason}). Download it again."
     ) from error
   try:
-    return _arch(complete, FAMILIES[kind], str(path))
+    return _arch(complete, known()[kind], str(path))
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise errors.InputError(
         f"{path}: a field is missing or is not a valid number"
@@ -188,7 +209,7 @@ def _check_sizes(
     settings: Mapping[str, Any], kind: str, path: pathlib.Path
 ) -> None:
   """Raises InputError for sizes that no model has, before lists are built."""
-  fields = FAMILIES[kind].fields
+  fields = known()[kind].fields
   for field, key in fields.items():
     value, largest = settings.get(key), _LARGEST_OF.get(field, _LARGEST)
     if isinstance(value, int) and abs(value) > largest:
@@ -199,7 +220,7 @@ def _check_sizes(
 
 
 def kind_of(directory: pathlib.Path) -> str:
-  """Returns the model_type of a directory: a name in `FAMILIES`.
+  """Returns the model_type of a directory: a name in `known`.
 
   Raises:
     InputError: there is no config.json, or the model is not supported.
@@ -207,10 +228,10 @@ def kind_of(directory: pathlib.Path) -> str:
   path = directory / files.CONFIG
   settings = files.read_json(path)
   kind = settings.get("model_type")
-  if kind not in FAMILIES:
+  if kind not in known():
     raise errors.InputError(
         f"{path}: model_type {kind!r} is not supported. Supported are"
-        f" {', '.join(FAMILIES)}.{_advice(settings)}"
+        f" {', '.join(known())}.{_advice(settings)}"
     )
   return kind
 
@@ -235,7 +256,7 @@ def family_of(
   if base is not None and (settings := _update_base(base, bare)):
     return settings["model_type"], settings
   refusals = []
-  for kind, family in FAMILIES.items():
+  for kind, family in known().items():
     try:
       settings = _describe(bare, family)
       complete = _config_class(kind)(**settings).to_dict()
@@ -257,7 +278,7 @@ def family_of(
 
 def _update_base(base: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
   """Returns a config.json with the positions of `arch`, or {} if it differs."""
-  family = FAMILIES[base["model_type"]]
+  family = known()[base["model_type"]]
   settings = dict(base)
   key = family.fields["max_positions"]
   if settings.get(key, arch.max_positions) != arch.max_positions:
@@ -284,7 +305,7 @@ def _config_class(kind: str) -> Callable[..., Any]:
 def _advice(settings: Mapping[str, Any]) -> str:
   """Returns what to do about a model that is not only a text model."""
   text = settings.get("text_config")
-  if isinstance(text, Mapping) and text.get("model_type") in FAMILIES:
+  if isinstance(text, Mapping) and text.get("model_type") in known():
     return (
         " Its text_config is: save the language model on its own with"
         " transformers' Auto class for causal models, and use that directory."

@@ -44,7 +44,7 @@ def load(
     InputError: a file is missing or damaged, or weights are missing,
       unexpected or have another shape.
   """
-  names = families.FAMILIES[families.kind_of(directory)].names
+  names = families.known()[families.kind_of(directory)].names
   tensors = files.Tensors(directory)
   init = model.Model.from_config(arch).init
   shapes = _flat(jax.eval_shape(init, jax.random.key(0)))

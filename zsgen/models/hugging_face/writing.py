@@ -68,7 +68,7 @@ def write(
       arch, dtype, tokens or config_files.Tokens(), base
   )
   flat = traverse_util.flatten_dict(params, sep="/")
-  pieces = _group_pieces(flat, arch, families.FAMILIES[kind].names)
+  pieces = _group_pieces(flat, arch, families.known()[kind].names)
   artifacts.write_json(directory / files.CONFIG, settings)
   artifacts.write_json(directory / config_files.GENERATION, generation)
   _write(directory, flat, pieces, arch, dtype, largest)
