@@ -44,7 +44,7 @@ def _make_base(model: config.Model, seed: int) -> Start:
   kind, _, argument = model.init.partition(":")
   schema.check_local(argument, "config.model.init")
   if model.init == "new":
-    return new.New(model, seed)
+    return new.make(model, seed)
   if model.init == "tiny":
     return tiny.make(model)
   if kind == "hf" and argument:

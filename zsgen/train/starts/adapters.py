@@ -1,7 +1,6 @@
 """`config.lora`: adapters on a base that is not trained."""
 
 import dataclasses
-import functools
 import pathlib
 
 from flax import traverse_util
@@ -15,38 +14,17 @@ from zsgen.train import trees
 from zsgen.train.starts import api
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapted(api.Start):
   """A base that is not trained, with new adapters.
 
   Attributes:
     parent: the start of the base.
-    lora: the section `config.lora`.
     seed: draws new adapters.
   """
 
   parent: api.Start
-  lora: config.Lora = dataclasses.field()  # Without the default of `api.Start`.
   seed: int
-
-  def __post_init__(self) -> None:
-    model_lib.Model.from_config(self.arch, self.lora)  # Checks that they fit.
-
-  @property
-  def arch(self) -> config.Model:
-    return self.parent.arch
-
-  @property
-  def base(self) -> str:
-    return self.parent.base
-
-  @property
-  def description(self) -> str:
-    return f"{self.parent.description}, which stays; adapters: {self._origin}"
-
-  @property
-  def _origin(self) -> str:
-    return f"new, drawn from the seed {self.seed}"
 
   def compute_fingerprint(self) -> str:
     return self.parent.fingerprint
@@ -70,7 +48,7 @@ class Adapted(api.Start):
     return traverse_util.unflatten_dict(flat)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptedByFiles(Adapted):
   """A base that is not trained, with the adapters of a PEFT directory.
 
@@ -79,14 +57,6 @@ class AdaptedByFiles(Adapted):
   """
 
   path: pathlib.Path
-
-  @property
-  def _origin(self) -> str:
-    return str(self.path)
-
-  @functools.cached_property
-  def adapters(self) -> str:
-    return hugging_face.adapters_digest(self.path)
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
     return hugging_face.load_adapters(
@@ -106,10 +76,29 @@ def adapt(parent: api.Start, lora: config.Lora, seed: int) -> Adapted:
     InputError: the adapters do not fit the base, or their files are damaged.
   """
   lora_lib.check(lora)
-  if not lora.init:
-    return Adapted(parent, lora, seed)
-  path = pathlib.Path(lora.init).expanduser()
-  lora = hugging_face.adapters_of(path, parent.arch, lora)
-  adapted = AdaptedByFiles(parent, lora, seed, path)
-  _ = adapted.adapters  # Reads the files, so that damage is reported early.
-  return adapted
+  arch, base = parent.arch, parent.base
+  text = f"{parent.description}, which stays; adapters: "
+  if lora.init:
+    path = pathlib.Path(lora.init).expanduser()
+    lora = hugging_face.adapters_of(path, arch, lora)
+    start = AdaptedByFiles(
+        arch=arch,
+        description=f"{text}{path}",
+        lora=lora,
+        adapters=hugging_face.adapters_digest(path),
+        base=base,
+        parent=parent,
+        seed=seed,
+        path=path,
+    )
+  else:
+    start = Adapted(
+        arch=arch,
+        description=f"{text}new, drawn from the seed {seed}",
+        lora=lora,
+        base=base,
+        parent=parent,
+        seed=seed,
+    )
+  model_lib.Model.from_config(arch, lora)  # Checks that they fit.
+  return start

@@ -14,6 +14,7 @@ from zsgen.models import model as model_lib
 from zsgen.train.trees import Params, Shapes, Shardings
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Start(abc.ABC):
   """Parameters before the first step.
 

@@ -9,25 +9,15 @@ from zsgen.train import trees
 from zsgen.train.starts import api
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Directory(api.Start):
   """Parameters of a directory in Hugging Face's layout.
 
   Attributes:
-    arch: see `api.Start`.
     path: the directory.
-    name: what the directory is, for people.
-    base: see `api.Start`.
   """
 
-  arch: config.Model
   path: pathlib.Path
-  name: str
-  base: str = ""
-
-  @property
-  def description(self) -> str:
-    return api.describe(self.name, self.arch)
 
   def compute_fingerprint(self) -> str:
     return hugging_face.digest(self.path)
@@ -50,4 +40,5 @@ def make(model: config.Model, argument: str) -> Directory:
   path = hugging_face.locate(argument)
   name = f"the Hugging Face directory {path}"
   arch = api.merge(model, hugging_face.arch_of(path), name)
-  return Directory(arch, path, name, base=argument)
+  text = api.describe(name, arch)
+  return Directory(arch=arch, description=text, path=path, base=argument)

@@ -10,29 +10,15 @@ from zsgen.train import trees
 from zsgen.train.starts import api
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class New(api.Start):
   """New parameters.
 
-  Args:
-    arch: the section `config.model`.
+  Attributes:
     seed: draws them.
-
-  Raises:
-    InputError: the architecture is not computed.
   """
 
-  arch: config.Model
   seed: int
-
-  def __post_init__(self) -> None:
-    model_lib.check_unread(self.arch)
-    model_lib.Model.from_config(self.arch)
-
-  @property
-  def description(self) -> str:
-    text = f"new parameters, drawn from the seed {self.seed}"
-    return api.describe(text, self.arch)
 
   def compute_fingerprint(self) -> str:
     return "new"
@@ -40,3 +26,19 @@ class New(api.Start):
   def load(self, shardings: trees.Shardings) -> trees.Params:
     init = model_lib.Model.from_config(self.arch).init
     return jax.jit(init, out_shardings=shardings)(jax.random.key(self.seed))
+
+
+def make(model: config.Model, seed: int) -> New:
+  """Returns the start from new parameters.
+
+  Args:
+    model: the section `config.model`.
+    seed: draws them.
+
+  Raises:
+    InputError: the architecture is not computed.
+  """
+  model_lib.check_unread(model)
+  model_lib.Model.from_config(model)
+  text = f"new parameters, drawn from the seed {seed}"
+  return New(arch=model, description=api.describe(text, model), seed=seed)

@@ -54,28 +54,17 @@ class Checkpoint(NamedTuple):
         ) from error
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Continued(api.Start):
   """Parameters of a run's checkpoint.
 
   Attributes:
-    arch: see `api.Start`.
     checkpoint: the checkpoint.
     run_made_by: what made the run, according to its manifest.
-    base: see `api.Start`.
   """
 
-  arch: config.Model
   checkpoint: Checkpoint
   run_made_by: Mapping[str, Any]
-  base: str = dataclasses.field()  # Without the default of `api.Start`.
-
-  @property
-  def description(self) -> str:
-    run, step, remark = self.checkpoint
-    return api.describe(
-        f"the checkpoint of step {step} of {run}{remark}", self.arch
-    )
 
   def compute_fingerprint(self) -> str:
     step = self.checkpoint.step
@@ -85,7 +74,7 @@ class Continued(api.Start):
     return self.checkpoint.load(self.shapes, shardings)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Merged(Continued):
   """Parameters of a run that trained adapters, merged into their base.
 
@@ -94,14 +83,6 @@ class Merged(Continued):
   """
 
   adapted: adapters.Adapted
-
-  @property
-  def description(self) -> str:
-    run, step, _ = self.checkpoint
-    return api.describe(
-        f"the adapters of step {step} of {run}, merged into their base",
-        self.arch,
-    )
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
     if self.adapted.fingerprint != self.run_made_by["weights"]:
@@ -159,15 +140,32 @@ def make(
   lora = schema.check_section(
       config.Lora, saved.get("lora", {}), f"{file}: lora"
   )
-  base = _find_base(section.init)
+  start = Continued(
+      arch=arch,
+      description=api.describe(
+          f"the checkpoint of step {checkpoint.step} of {path}"
+          f"{checkpoint.remark}",
+          arch,
+      ),
+      base=_find_base(section.init),
+      checkpoint=checkpoint,
+      run_made_by=manifest["made_by"],
+  )
   if not lora.rank:
-    return Continued(arch, checkpoint, manifest["made_by"], base)
+    return start
   before = dataclasses.replace(arch, init=section.init)
   lora = dataclasses.replace(lora, init="")  # The checkpoint has them.
-  adapted = adapters.adapt(
-      make_base(before, saved["seed"]), lora, saved["seed"]
+  seed = saved["seed"]
+  adapted = adapters.adapt(make_base(before, seed), lora, seed)
+  text = f"the adapters of step {checkpoint.step} of {path}, merged into their"
+  return Merged(
+      arch=arch,
+      description=api.describe(f"{text} base", arch),
+      base=start.base,
+      checkpoint=checkpoint,
+      run_made_by=manifest["made_by"],
+      adapted=adapted,
   )
-  return Merged(arch, checkpoint, manifest["made_by"], base, adapted)
 
 
 def _parse(argument: str) -> tuple[pathlib.Path, str | None]:

@@ -20,4 +20,5 @@ def make(model: config.Model) -> directory.Directory:
   """
   name = "the embedded base 'tiny'"
   arch = api.merge(model, config.Model(**presets.TINY), name)
-  return directory.Directory(arch, _PATH, name)
+  text = api.describe(name, arch)
+  return directory.Directory(arch=arch, description=text, path=_PATH)
