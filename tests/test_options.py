@@ -63,8 +63,11 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
             {"order": {"arrangement": "reverse", "parts": 3}},
             "config.order.parts must be of type tuple, not 3",
         ),
-        ({"data": {"shots": 3}}, "config.data.shots is for config.data.prompt"),
-        ({"data": {"tokenizer_path": "x"}}, "tokenizer_path: the tokenizer"),
+        (
+            {"data": {"shots": 3}},
+            "config.data.shots is not an option. It is an option of prompt='niv2'",
+        ),
+        ({"data": {"tokenizer_path": "x"}}, "tokenizer_path is not an option"),
         (
             {"data": {"train_instances": 10**6 + 1}},
             "train_instances is 1,000,001; it must be at most 1,000,000: the",
