@@ -69,7 +69,7 @@ def seal(directory: pathlib.Path | None = None) -> None:
   if directory is None:
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
       return
-    name = jax.config.jax_compilation_cache_dir
+    name = jax.config.values.get("jax_compilation_cache_dir")
     if not name:
       return
     directory = pathlib.Path(name)

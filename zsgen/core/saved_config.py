@@ -59,14 +59,15 @@ def _own(kind: type, values: Any) -> Any:
 
 def _own_value(hint: Any, field: dataclasses.Field, value: Any) -> Any:
   """Returns the value of one field, whose sections are as `_own` gives them."""
-  if dataclasses.is_dataclass(hint):
+  if isinstance(hint, type) and dataclasses.is_dataclass(hint):
     return _own(hint, value)
   if "of" in field.metadata and isinstance(value, Mapping):
     return {
         key: _own(field.metadata["of"], part) for key, part in value.items()
     }
   inner, *_ = typing.get_args(hint) or [None]
-  if dataclasses.is_dataclass(inner) and isinstance(value, list | tuple):
+  is_section = isinstance(inner, type) and dataclasses.is_dataclass(inner)
+  if is_section and isinstance(value, list | tuple):
     return [_own(inner, part) for part in value]
   return value
 
@@ -85,8 +86,9 @@ def _default(field: dataclasses.Field) -> Any:
   """Returns the default of a field, as JSON has it."""
   if field.default is not dataclasses.MISSING:
     return _as_json(field.default)
-  value = field.default_factory()
-  if dataclasses.is_dataclass(value):
+  assert field.default_factory is not dataclasses.MISSING  # Of sections.
+  value: Any = field.default_factory()
+  if dataclasses.is_dataclass(value) and not isinstance(value, type):
     value = dataclasses.asdict(value)
   return _as_json(value)
 

@@ -200,7 +200,8 @@ def own_fields(kind: type, options: type) -> list[dataclasses.Field]:
 
 def options_of(section: Any, kind: type[T]) -> T:
   """Returns the options of one component of a composed section."""
-  names = [field.name for field in dataclasses.fields(kind)]
+  options: Any = kind  # A dataclass, which its type does not say.
+  names = [field.name for field in dataclasses.fields(options)]
   return kind(**{name: getattr(section, name) for name in names})
 
 

@@ -150,6 +150,7 @@ class Section(_Node):
         yield field.name, Section(hints[field.name], where, self._notices)
       elif "of" in field.metadata:
         node = Sections(field.metadata["of"], where, self._notices)
+        assert field.default_factory is not dataclasses.MISSING
         for name in field.default_factory():
           node[name] = {}
         yield field.name, node

@@ -117,10 +117,11 @@ def _unseen(
     run: rewrites_runs.Rewriting,
 ) -> tuple[store_lib.Store, np.ndarray, np.ndarray] | None:
   """The store, ids of unseen rules, and which are right in the end."""
-  if not run.run.store.is_dir():
+  name = run.exact(rewrites_runs.UNSEEN)
+  if name is None or not run.run.store.is_dir():
     return None
   store = store_lib.open_store(run.run.store)
-  found = run.run.evaluation(run.exact(rewrites_runs.UNSEEN))
+  found = run.run.evaluation(name)
   # What is kept of an answer is how many of its tokens are wrong.
   return store, found.ids, found.losses[-1] == 0
 

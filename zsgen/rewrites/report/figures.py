@@ -1,6 +1,7 @@
 """Figures of runs on rewrites, as PNG bytes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure as figure_lib
@@ -116,7 +117,7 @@ def _line(
     axes: axes_lib.Axes,
     values: Mapping[int, Mapping[int, float]],
     label: str,
-    style: Mapping[str, object],
+    style: Mapping[str, Any],
 ) -> None:
   """Means over seeds, and a band from the lowest to the highest."""
   rules = [*values]
@@ -141,7 +142,7 @@ def _half(axes: axes_lib.Axes, arm: Arm) -> None:
   axes.axvline(
       found.rules, color=figures.HUES[0], linewidth=0.8, linestyle="-."
   )
-  if found.low is not None:
+  if found.low is not None and found.high is not None:
     axes.axvspan(found.low, found.high, color=figures.HUES[0], alpha=0.07)
   axes.annotate(
       f"I50 {found.rules:,.0f}",

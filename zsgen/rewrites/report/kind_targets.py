@@ -98,11 +98,12 @@ def encrypted(arms: Sequence[Arm]) -> list[Outcome]:
       decided(*floor, abs(few - share) <= _SLACK, f"{few:.3f}, {share:g}"),
       decided(*rise, many - few > _SLACK, f"{few:.3f} to {many:.3f}"),
   ]
-  if None in (half.get(False), half.get(True)):
+  even, tail = half.get(False), half.get(True)
+  if even is None or tail is None:
     return [*outcomes, missing(*cut, "no halves at the most rules")]
-  met = many - half[False] <= _SLACK < many - half[True]
-  told = f"{many:.3f}, even {half[False]:.3f}, tail {half[True]:.3f}"
-  return [*outcomes, decided(*cut, met, told)]
+  is_met = many - even <= _SLACK < many - tail
+  values = f"{many:.3f}, even {even:.3f}, tail {tail:.3f}"
+  return [*outcomes, decided(*cut, is_met, values)]
 
 
 def _middle(

@@ -82,7 +82,7 @@ def rank_correlation(means: Mapping[int, float]) -> float | None:
   """Spearman's, of rules and accuracy; None where all are equal, or one."""
   if len(set(means.values())) < 2:
     return None
-  return float(stats.spearmanr([*means.keys()], [*means.values()]).statistic)
+  return float(stats.spearmanr([*means.keys()], [*means.values()])[0])
 
 
 def generalized_at(curve: curves.Curve) -> int | None:

@@ -96,6 +96,8 @@ def _power_law(arms: Sequence[Arm]) -> Outcome:
   wrong, asked = [], 0
   for run in _all(uneven):
     value = run.final("unseen")
+    if value is None:
+      return missing(name, wanted, f"no unseen rules in {run.run.path}")
     above = run.effective >= 2 * halves[0]
     if above or run.effective <= 0.5 * halves[0]:
       asked += 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 from zsgen.core import errors
 from zsgen.reports import curves, notes
@@ -25,7 +26,8 @@ class Rewriting:
   @property
   def options(self) -> rewrites_options.Rewrites:
     """What rules and examples it had."""
-    return self.run.config.data.rewrites
+    data: Any = self.run.config.data  # Of the source `rewrites`.
+    return data.rewrites
 
   @property
   def seed(self) -> int:

@@ -1,13 +1,14 @@
 """The options of the source rewrites."""
 
 import dataclasses
+from typing import Any
 
 from zsgen.core import config
 from zsgen.core.schema import option, section
 
 # Bounds that several options have, and the reason.
-_MADE = dict(high=10**8, why="all of them are stored")
-_LETTERS = dict(high=2**14, why="no model reads longer texts")
+_MADE: dict[str, Any] = dict(high=10**8, why="all of them are stored")
+_LETTERS: dict[str, Any] = dict(high=2**14, why="no model reads longer texts")
 
 
 @dataclasses.dataclass(frozen=True)
