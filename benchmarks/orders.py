@@ -66,7 +66,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def zsgen_both(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
   """Picks half of the budget near and half far: the released setting NFT."""
   pool = _pool(train, heldout)
-  return released.arrange(pool, budget=budget, setting="NFT", seed=0).rows
+  options = released.Options(budget=budget, setting="NFT")
+  return released.released(pool, options, seed=0).rows
 
 
 def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:

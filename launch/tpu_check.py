@@ -18,7 +18,7 @@ from zsgen.core import errors
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import topology
 from zsgen.reports import grids, plans
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 _ONLY = flags.DEFINE_list(
     "only", None, "Presets to plan, without the small steps."
@@ -75,7 +75,7 @@ def _small(topology_name: str) -> dict:
 
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
-  start = start_lib.of(config.model, config.seed, config.lora)
+  start = starts.make(config.model, config.seed, config.lora)
   return plan_lib.make(
       config, start, topology.find_hardware(config.plan.topology)
   )

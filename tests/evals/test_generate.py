@@ -15,7 +15,7 @@ from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.evals import api, generate
 from zsgen.models import model as model_lib
-from zsgen.train import start as start_lib
+from zsgen.train import starts
 
 pytest.importorskip("rouge_score")
 
@@ -85,7 +85,7 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   small.evals.heldout.every_steps = 100
   made = zsgen.run(small, tmp_path, ["prepare", "train"])
   store = store_lib.open_store(made.store)
-  start = start_lib.of(config_lib.Model(init=f"run:{made.run}"), seed=0)
+  start = starts.make(config_lib.Model(init=f"run:{made.run}"), seed=0)
   context = _context(store, start.arch)
   params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
   spec = config_lib.build(
@@ -124,7 +124,7 @@ def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
   spec = config_lib.build(
       config_lib.Eval, type="generate", max_new_tokens=NEW, decoding="released"
   )
-  start = start_lib.of(arch, seed=0)
+  start = starts.make(arch, seed=0)
   said = []
   for devices, size in ((1, 4), (1, 5)):
     context = _context(store, arch, devices, size)

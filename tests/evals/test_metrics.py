@@ -11,14 +11,14 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.evals import api, metrics
 from zsgen.models import model as model_lib
-from zsgen.train import start
+from zsgen.train import starts
 
 
 @pytest.fixture
 def context(small, tmp_path):
   """A store, and a decoder that computes nothing here."""
   store = store_lib.open_store(zsgen.run(small, tmp_path, ["prepare"]).store)
-  arch = start.of(config.check(small).model, 0).arch
+  arch = starts.make(config.check(small).model, 0).arch
   return api.Context(
       store=store,
       model=model_lib.Model.from_config(arch),

@@ -53,7 +53,7 @@ def _planned() -> dict:
       }
   )
   start = starts.make(config.model, config.seed, config.lora)
-  found = plan_lib.make(config, start, topology.of(""))
+  found = plan_lib.make(config, start, topology.find_hardware(""))
   return {
       "states": found.states._asdict(),
       "held": found.compiled.arguments,

@@ -29,7 +29,7 @@ ABSENT = "H200 SXM"
 def _plan(config, place=""):
   config = config_lib.check(config)
   start = starts.make(config.model, config.seed, config.lora)
-  return plan_lib.make(config, start, topology.of(place))
+  return plan_lib.make(config, start, topology.find_hardware(place))
 
 
 @pytest.fixture

@@ -190,7 +190,9 @@ def _import_named(kind: str, name: str) -> None:
   with _LOCK:
     for home in _HOMES[kind]:
       package = importlib.import_module(home)
-      if name in (m.name for m in pkgutil.iter_modules(getattr(package, "__path__", ()))):
+      if name in (
+          m.name for m in pkgutil.iter_modules(getattr(package, "__path__", ()))
+      ):
         importlib.import_module(f"{home}.{name}")
 
 

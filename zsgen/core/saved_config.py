@@ -66,8 +66,9 @@ def _own_value(hint: Any, field: dataclasses.Field, value: Any) -> Any:
         key: _own(field.metadata["of"], part) for key, part in value.items()
     }
   inner, *_ = typing.get_args(hint) or [None]
-  is_section = isinstance(inner, type) and dataclasses.is_dataclass(inner)
-  if is_section and isinstance(value, list | tuple):
+  if not isinstance(inner, type) or not isinstance(value, list | tuple):
+    return value
+  if dataclasses.is_dataclass(inner):
     return [_own(inner, part) for part in value]
   return value
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -82,7 +82,8 @@ def rank_correlation(means: Mapping[int, float]) -> float | None:
   """Spearman's, of rules and accuracy; None where all are equal, or one."""
   if len(set(means.values())) < 2:
     return None
-  return float(stats.spearmanr([*means.keys()], [*means.values()])[0])
+  correlation: Any = stats.spearmanr([*means.keys()], [*means.values()])
+  return float(correlation.statistic)
 
 
 def generalized_at(curve: curves.Curve) -> int | None:
