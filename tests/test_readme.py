@@ -1,5 +1,6 @@
 """README, CONTRIBUTING and configs say what is there."""
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from launch import sweep
 from zsgen.core import config as config_lib
+from zsgen.core import registry, schema
 
 PAGES = (
     "README.md",
@@ -54,7 +56,18 @@ def test_options_that_the_readme_overrides_exist(root):
   assert names
   for name in names:
     section, _, option = name.rpartition(".")
-    assert option in (known[section] if section else known), name
+    node = known[section] if section else known
+    assert option in {*node, *_options_of_components(node._kind)}, name
+
+
+def _options_of_components(kind: type) -> set[str]:
+  """Returns the options that a section may have of some component."""
+  return {
+      field.name
+      for selector in schema.selectors(kind).values()
+      for component in registry.components(selector.metadata["selects"])
+      for field in dataclasses.fields(component.options)
+  }
 
 
 def test_make_targets_that_are_named_exist(root):
