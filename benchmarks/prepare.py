@@ -52,9 +52,9 @@ def data_config(path: str, tokenizer: str) -> config_lib.Data:
       "draw": "first",
       "train_instances": _ALL,
       "heldout_instances": _ALL,
-      "tokenizer": "hf" if tokenizer else "bytes",
-      "tokenizer_path": tokenizer,
   }
+  if tokenizer:
+    data |= {"tokenizer": "hf", "tokenizer_path": tokenizer}
   return config_lib.check({"data": data}).data
 
 
