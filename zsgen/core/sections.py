@@ -229,6 +229,23 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Section:
   return _fill(Section(kind, where), values)
 
 
+def from_plain(values: Mapping[str, Any], section: Section) -> Section:
+  """Sets the options of a plain ConfigDict or dictionary on a whole config.
+
+  So the command line can set any option, whatever the config file mentions.
+
+  Args:
+    values: the options; sections keep the defaults of what they leave out.
+    section: the config at its defaults, which is changed.
+
+  Raises:
+    InputError: there is no such option.
+  """
+  for key in sorted(values, key=lambda key: key != _PLUGINS):
+    section[key] = values[key]
+  return section
+
+
 def select(config: Any, overrides: Sequence[tuple[str, str]]) -> None:
   """Sets the selectors among the overrides of a command line.
 
