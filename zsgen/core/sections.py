@@ -229,18 +229,19 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Section:
   return _fill(Section(kind, where), values)
 
 
-def from_plain(values: Mapping[str, Any], section: Section) -> Section:
-  """Sets the options of a plain ConfigDict or dictionary on a whole config.
+def from_plain(values: Mapping[str, Any], kind: type) -> Section:
+  """Returns a whole config with the options of a plain ConfigDict set.
 
   So the command line can set any option, whatever the config file mentions.
 
   Args:
     values: the options; sections keep the defaults of what they leave out.
-    section: the config at its defaults, which is changed.
+    kind: the dataclass of the config.
 
   Raises:
     InputError: there is no such option.
   """
+  section = Section(kind, "config")
   for key in sorted(values, key=lambda key: key != _PLUGINS):
     section[key] = values[key]
   return section
