@@ -123,3 +123,11 @@ def test_the_blocks_of_the_page_run(root, tmp_path, monkeypatch):
   assert namespace["result"].report.is_file()
   assert "Did you mean" in str(namespace["message"])
   assert namespace["order"].ids.tolist()
+
+
+@pytest.mark.parametrize("load", [zsgen.load_store, zsgen.load_run])
+def test_a_wrong_path_is_never_to_be_deleted(tmp_path, load):
+  (tmp_path / "mine.txt").write_text("precious")
+  with pytest.raises(zsgen.InputError, match="check the path") as raised:
+    load(tmp_path)
+  assert "delete" not in str(raised.value)

@@ -52,14 +52,18 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
     kind: what it should be; by default, what its parent directory contains.
   """
   actual = path.resolve()
-  kind = kind or SECTIONS.get(actual.parent.name, "")
+  section_kind = SECTIONS.get(actual.parent.name, "")
+  kind = kind or section_kind
+  is_export = actual.name.startswith("export")
+  if is_export and actual.parent.parent.name == "runs":
+    return f"delete {path}, and --stage=export makes it again"
+  if not (
+      section_kind or is_hashed(actual.name) or (path / MANIFEST).is_file()
+  ):
+    return "check the path"  # zsgen may not have made this directory.
   if kind in ("run", "population"):  # It may hold days of training.
     return (
         f"delete {path / MANIFEST} if it exists: the command that made the"
         f" {kind} writes it again and keeps everything else"
     )
-  if actual.parent.parent.name == "runs" and actual.name.startswith("export"):
-    return f"delete {path}, and --stage=export makes it again"
-  if not kind and not is_hashed(actual.name):
-    return "check the path"
   return f"delete {path} to have it made again"
