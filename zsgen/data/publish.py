@@ -97,7 +97,7 @@ def write(
           "made_by": dict(made),
           "suite": source.name,
           "heldout": list(source.heldout),
-          "source": dict(source.told),
+          "source": dict(source.notes),
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),

@@ -77,4 +77,4 @@ class Suite:
   files: tuple[pathlib.Path, ...] = ()
   # What there is to tell of the source, for the manifest: counts, and the
   # first of what they count (JSON).
-  told: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)

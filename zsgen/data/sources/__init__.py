@@ -12,7 +12,7 @@ from zsgen.data import suite
 
 # The prompt that shows solved examples of a task, and the source that has some.
 _SHOWING, _SOLVED = "niv2", "niv2"
-_SHOWN = ("shots", "negative_shots", "explanations")
+_EXAMPLE_OPTIONS = ("shots", "negative_shots", "explanations")
 
 
 def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -41,7 +41,7 @@ def check(data: config.Data) -> None:
   is_known = component.module.startswith("zsgen.") and data.source != _SOLVED
   if data.prompt != _SHOWING or not is_known:
     return
-  for option in _SHOWN:
+  for option in _EXAMPLE_OPTIONS:
     if value := getattr(data, option):
       raise errors.InputError(
           f"config.data.{option} is {value}, but the source {data.source} has"

@@ -7,7 +7,7 @@ from typing import Any
 from zsgen.core import errors
 
 # Messages that are kept; tasks whose first message is.
-_KEPT = 5
+_MAX_MESSAGES = 5
 _TASKS = 1000
 
 
@@ -39,7 +39,7 @@ class BadRows:
   def add(self, error: errors.InputError) -> None:
     """Counts one more."""
     self.count += 1
-    if len(self._first) < _KEPT:
+    if len(self._first) < _MAX_MESSAGES:
       self._first.append(str(error))
     if task := getattr(error, "task", ""):
       self._by_task[task] += 1
@@ -57,8 +57,8 @@ class BadRows:
     if count := self._by_task[task]:
       reason = self._first_of_task.get(task, self._first[0])
       rows = "1 bad row" if count == 1 else f"{count:,} bad rows"
-      were = "was" if count == 1 else "were"
-      return f" {rows} of {task} {were} left out: {reason}"
+      verb = "was" if count == 1 else "were"
+      return f" {rows} of {task} {verb} left out: {reason}"
     return f" {describe(self.count, self._first)}"
 
   def summary(self) -> dict[str, Any]:
@@ -78,6 +78,8 @@ def describe(count: int, first: Sequence[str]) -> str:
   """Returns the first messages of bad rows, one a line if several."""
   if count == 1:
     return first[0]
-  listed = "".join(f"\n  {message}" for message in first)
-  shown = f", of which the first {len(first)} are" if count > len(first) else ""
-  return f"{count:,} bad rows{shown}:{listed}"
+  lines = "".join(f"\n  {message}" for message in first)
+  excerpt = (
+      f", of which the first {len(first)} are" if count > len(first) else ""
+  )
+  return f"{count:,} bad rows{excerpt}:{lines}"

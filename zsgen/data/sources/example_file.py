@@ -42,7 +42,7 @@ _SCHEMA = pa.schema(
         "shots": pa.int32(),
     }
 )
-_NOTHING = (None,) * len(_SCHEMA)
+_EMPTY_ROW = (None,) * len(_SCHEMA)
 
 
 class ExampleFile:
@@ -70,7 +70,7 @@ class ExampleFile:
     Raises:
       InputError: the directory cannot be written to, or is full.
     """
-    values = _NOTHING
+    values = _EMPTY_ROW
     if example is not None:
       turns = [turn._asdict() for turn in example.turns]
       values = (
@@ -94,9 +94,9 @@ class ExampleFile:
     """Opens the file for reading; the last batch stays in memory."""
     if self._file is not None:
       mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-      whole = pa.py_buffer(mapped)
+      buffer = pa.py_buffer(mapped)
       self._batches = [
-          pa.ipc.read_record_batch(whole.slice(begin, end - begin), _SCHEMA)
+          pa.ipc.read_record_batch(buffer.slice(begin, end - begin), _SCHEMA)
           for begin, end in itertools.pairwise(self._bytes)
       ]
     if self._columns[0]:
@@ -129,18 +129,18 @@ class ExampleFile:
     by_batch = np.argsort(batch_of, kind="stable")
     numbers, firsts = np.unique(batch_of[by_batch], return_index=True)
     parts = []
-    for number, places in zip(
+    for number, positions in zip(
         numbers.tolist(), np.split(by_batch, firsts[1:]), strict=True
     ):
-      inside = pa.array(rows[places] - self._rows[number])
+      inside = pa.array(rows[positions] - self._rows[number])
       parts.append(self._batches[number].take(inside))
     columns = [column.to_pylist() for column in pa.Table.from_batches(parts)]
-    taken: list[tuple] = [()] * len(rows)
-    for place, row in zip(
+    selected: list[tuple] = [()] * len(rows)
+    for position, row in zip(
         by_batch.tolist(), zip(*columns, strict=True), strict=True
     ):
-      taken[place] = row
-    return taken
+      selected[position] = row
+    return selected
 
   def _batch(self) -> pa.RecordBatch:
     """Returns the rows that wait as a batch; then none waits."""

@@ -22,29 +22,29 @@ class Dice:
     self._uniform = _uniform(np.random.Generator(np.random.PCG64(sequence)))
 
   def below(self, bound: int) -> int:
-    """One of 0, …, bound - 1."""
+    """Draws one of 0, …, bound - 1."""
     return int(next(self._uniform) * bound)
 
   def between(self, low: int, high: int) -> int:
-    """One of low, …, high."""
+    """Draws one of low, …, high."""
     return low + self.below(high - low + 1)
 
-  def one(self, items: Sequence[T]) -> T:
-    """One of the items."""
+  def choose(self, items: Sequence[T]) -> T:
+    """Draws one of the items."""
     return items[self.below(len(items))]
 
-  def some(self, items: Sequence[T], count: int) -> list[T]:
-    """`count` items of different places, in random sequence."""
-    places: list[int] = []
-    while len(places) < count:
-      place = self.below(len(items))
-      if place not in places:
-        places.append(place)
-    return [items[place] for place in places]
+  def sample(self, items: Sequence[T], count: int) -> list[T]:
+    """Draws `count` items at different positions, in random sequence."""
+    positions: list[int] = []
+    while len(positions) < count:
+      position = self.below(len(items))
+      if position not in positions:
+        positions.append(position)
+    return [items[position] for position in positions]
 
 
 def _uniform(rng: np.random.Generator) -> Iterator[float]:
-  """Endless uniform numbers in [0, 1)."""
+  """Yields uniform numbers in [0, 1) without end."""
   while True:
     yield from rng.random(1024).tolist()
 
@@ -66,10 +66,10 @@ class Task:
 
 
 def family(name: str, *siblings: tuple[str, str, Draw]) -> tuple[Task, ...]:
-  """The tasks of one family, each given as (own name, definition, draw)."""
+  """Returns the tasks of a family, given as (suffix, definition, draw)."""
   return tuple(
-      Task(f"{name}_{own}", name, definition, draw)
-      for own, definition, draw in siblings
+      Task(f"{name}_{suffix}", name, definition, draw)
+      for suffix, definition, draw in siblings
   )
 
 
@@ -78,10 +78,10 @@ def skill(
     show: Callable[[T], str],
     answer: Callable[[T], str],
 ) -> Draw:
-  """A draw that shows a drawn value as input and computes its answer."""
+  """Returns a draw that shows a value as input and computes its answer."""
 
   def draw(dice: Dice) -> tuple[str, str]:
-    drawn = value(dice)
-    return show(drawn), answer(drawn)
+    item = value(dice)
+    return show(item), answer(item)
 
   return draw

@@ -4,23 +4,23 @@ from zsgen.data.sources.synth import lists, numbers, task, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
-def _some(kept: list[int]) -> str:
+def _join_or_none(selected: list[int]) -> str:
   """Numbers with commas, or "none"."""
-  return lists.join(kept) or "none"
+  return lists.join(selected) or "none"
 
 
-def _chosen(dice: task.Dice) -> dict[str, object]:
+def _parts(dice: task.Dice) -> dict[str, object]:
   """A list of numbers and its parts."""
-  drawn = lists.numbers(dice)
+  items = lists.numbers(dice)
   return people(dice) | dict(
-      all=lists.join(drawn),
-      even=_some([n for n in drawn if n % 2 == 0]),
-      odd=_some([n for n in drawn if n % 2]),
-      large=_some([n for n in drawn if n > 50]),
-      small=_some([n for n in drawn if n < 50]),
-      tens=_some([n for n in drawn if n % 5 == 0]),
-      most=max(drawn),
-      least=min(drawn),
+      all=lists.join(items),
+      even=_join_or_none([n for n in items if n % 2 == 0]),
+      odd=_join_or_none([n for n in items if n % 2]),
+      large=_join_or_none([n for n in items if n > 50]),
+      small=_join_or_none([n for n in items if n < 50]),
+      tens=_join_or_none([n for n in items if n % 5 == 0]),
+      most=max(items),
+      least=min(items),
   )
 
 
@@ -38,7 +38,7 @@ def _single(dice: task.Dice) -> dict[str, object]:
 
 PARTS = (
     Fact(
-        _chosen,
+        _parts,
         (
             "The numbers {all}: of these {even} are even.",
             "{all}: even {even}, odd {odd}.",
@@ -77,9 +77,9 @@ def _sum(dice: task.Dice) -> dict[str, object]:
   """Two numbers, a third, and what they make."""
   a, b, c = dice.between(0, 20), dice.between(0, 20), dice.below(10)
   e, f = dice.below(10), dice.below(10)
-  noun = words.plural(dice.one(words.NOUNS))
+  noun = words.plural(dice.choose(words.NOUNS))
   return dict(
-      name=dice.one(words.NAMES),
+      name=dice.choose(words.NAMES),
       nouns=noun,
       a=a,
       b=b,
@@ -97,26 +97,28 @@ def _sum(dice: task.Dice) -> dict[str, object]:
 def _series(dice: task.Dice) -> dict[str, object]:
   """A series upward and downward."""
   a, b, c, d, e = numbers.series(dice)
-  return dict(name=dice.one(words.NAMES), a=a, b=b, c=c, d=d, e=e, step=b - a)
+  return dict(
+      name=dice.choose(words.NAMES), a=a, b=b, c=c, d=d, e=e, step=b - a
+  )
 
 
 def _pair(dice: task.Dice) -> dict[str, object]:
   """Two numbers, the larger and the smaller."""
-  a, b = dice.some(range(100), 2)
+  a, b = dice.sample(range(100), 2)
   return dict(a=a, b=b, large=max(a, b), small=min(a, b))
 
 
 def _ages(dice: task.Dice) -> dict[str, object]:
   """Two people, the elder and the younger."""
-  one, two = dice.some(words.NAMES, 2)
-  a, b = dice.some(range(5, 100), 2)
+  first, second = dice.sample(words.NAMES, 2)
+  a, b = dice.sample(range(5, 100), 2)
   return dict(
-      one=one,
-      two=two,
+      one=first,
+      two=second,
       a=a,
       b=b,
-      elder=one if a > b else two,
-      junior=two if a > b else one,
+      elder=first if a > b else second,
+      junior=second if a > b else first,
   )
 
 
