@@ -48,14 +48,14 @@ def update(page: str) -> str:
   return f"{before}{_BEGIN}\n\n{tables(*PAGES[page])}\n{_END}{after}"
 
 
-def tables(kind: type, where: str) -> str:
+def tables(kind: type, section: str) -> str:
   """Returns the tables of a section: its own options, and components'.
 
   Args:
     kind: the section's dataclass.
-    where: its name, such as "config.order".
+    section: its name, such as "config.order".
   """
-  blocks = [f"Options of `{where}`:\n\n{_table(_rows(kind, ''))}"]
+  blocks = [f"Options of `{section}`:\n\n{_table(_rows(kind, ''))}"]
   for name, field in schema.selectors(kind).items():
     owners: dict[Row, list[str]] = {}
     for component in _built_in(field.metadata["selects"]):
@@ -63,7 +63,7 @@ def tables(kind: type, where: str) -> str:
       for row in _rows(component.options, "", names):
         owners.setdefault(row, []).append(component.name)
     if owners:
-      title = f"Options that `{where}.{name}` adds:"
+      title = f"Options that `{section}.{name}` adds:"
       blocks.append(f"{title}\n\n{_table(owners, name, owners)}")
   return "\n\n".join(blocks) + "\n"
 
@@ -123,9 +123,9 @@ def _built_in(kind: str) -> list[registry.Component]:
 def _values(limits: Any) -> str:
   """Returns the values that an option may have; "" for any."""
   if limits.get("selects"):
-    none = [""] if limits["optional"] else []
+    unset = [""] if limits["optional"] else []
     names = [component.name for component in _built_in(limits["selects"])]
-    return ", ".join(map(_code, [*names, *none]))
+    return ", ".join(map(_code, [*names, *unset]))
   if limits["choices"]:
     return ", ".join(map(_code, limits["choices"]))
   return schema.range_of(limits)
@@ -136,7 +136,7 @@ def _comment(kind: type, name: str) -> str:
   for base in kind.__mro__:
     if name in vars(base).get("__annotations__", {}):
       break
-  found, comment, is_open = "", [], False
+  text_above, comment, is_open = "", [], False
   for line in inspect.getsource(base).splitlines():
     text = line.strip()
     if text.startswith("# "):
@@ -145,11 +145,11 @@ def _comment(kind: type, name: str) -> str:
     else:
       is_open = False
     if re.match(rf"{name}: ", text):
-      found = " ".join(comment)
+      text_above = " ".join(comment)
       break
     if not text:
       comment = []
-  return found.replace("|", r"\|")
+  return text_above.replace("|", r"\|")
 
 
 def _code(value: Any) -> str:

@@ -22,7 +22,7 @@ from zsgen.data import ahead
 # Most examples of a chunk, and the characters at which it ends before.
 SIZE = 4096
 CHARACTERS = 1 << 24
-# Of the files; chunks of another format are not continued.
+# Version of the files; chunks of another format are ignored.
 FORMAT = 3
 # Columns of the file that the table in memory does not have.
 _TOKENS, _MASK = "token_ids", "mask"
@@ -65,8 +65,8 @@ class Chunk(NamedTuple):
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to a folder that is there."""
   table, sink = chunk.table, pa.BufferOutputStream()
-  kept = table["loss_tokens"].to_numpy() > 0
-  lengths = np.where(kept, table["tokens"].to_numpy(), 0)
+  is_kept = table["loss_tokens"].to_numpy() > 0
+  lengths = np.where(is_kept, table["tokens"].to_numpy(), 0)
   borders = pa.array(np.cumsum([0, *lengths]), pa.int32())
   for name, values in ((_TOKENS, chunk.tokens), (_MASK, chunk.mask)):
     rows = pa.ListArray.from_arrays(borders, pa.array(values))
@@ -80,7 +80,7 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   artifacts.write_bytes(path, _digest(path, content) + content)
 
 
-def done(folder: pathlib.Path) -> int:
+def count_complete(folder: pathlib.Path) -> int:
   """Returns how many chunks are complete, counted from the first."""
   number = 0
   while _path(folder, number).is_file():
@@ -92,9 +92,9 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
   """Yields all chunks, in their order.
 
   Raises:
-    InputError: one is damaged. The caller drops them all then.
+    InputError: one is damaged; the caller must then drop them all.
   """
-  paths = [_path(folder, number) for number in range(done(folder))]
+  paths = [_path(folder, number) for number in range(count_complete(folder))]
   # One is read while the one before it is used.
   with futures.ThreadPoolExecutor(1) as pool:
     yield from ahead.results(pool, _read, paths, 1)

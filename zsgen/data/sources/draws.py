@@ -112,8 +112,8 @@ def check_seeds(sets: Mapping[str, config.Heldout], name: str) -> None:
   if seeded and name not in BY_TASK:
     raise errors.InputError(
         f"config.data.heldout.{min(seeded)}.seed: config.data.draw={name!r}"
-        " draws all held-out sets together. Leave the seed out, or take a draw of"
-        f" {', '.join(BY_TASK)}."
+        " draws all held-out sets together. Leave the seed out, or take a draw"
+        f" of {', '.join(BY_TASK)}."
     )
 
 

@@ -105,7 +105,8 @@ def _array(window: "_Window", path: pathlib.Path) -> Iterator[records.Record]:
     yield records.Record(location, value)
   if not window.is_blank():
     raise errors.InputError(
-        f"{path}: goes on after its array's end, at byte {window.byte()}."
+        f"{path}: continues after the end of its array, at byte"
+        f" {window.byte()}."
     )
 
 

@@ -50,7 +50,7 @@ class Table(Files):
 
 @dataclasses.dataclass(frozen=True)
 class Generated(config.Data):
-  """The options of sources that make as many examples as they are asked for."""
+  """The options of sources that generate any number of examples."""
 
   def check(self, section: str) -> None:
     """Raises InputError for more examples than can be made in hours."""
@@ -58,8 +58,9 @@ class Generated(config.Data):
       value = getattr(self, name)
       if value > _MAX_INSTANCES:
         raise errors.InputError(
-            f"{section}.{name} is {value:,}; it must be at most {_MAX_INSTANCES:,}:"
-            f" the source {self.source} makes that many examples of each task."
+            f"{section}.{name} is {value:,}; it must be at most"
+            f" {_MAX_INSTANCES:,}: the source {self.source} makes that many"
+            " examples of each task."
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from zsgen.core import errors
 from zsgen.data.sources import json_rows, records
 
-# Lines of a record that are looked at one by one: no common text has more.
+# The most lines of a quoted record: common texts have fewer.
 _MAX_LINES = 100
 
 
@@ -216,5 +216,5 @@ def _wrong_quotes(record: _Quoted, delimiter: str, width: int) -> str:
     return f"does not end before a {delimiter!r} or a line's end"
   rows = sum(line.count(delimiter) == width - 1 for line in record.lines)
   if width > 1 and _MAX_LINES < len(record.lines) < 2 * rows:
-    return "goes on over lines that are rows by themselves"
+    return "spans lines that are rows by themselves"
   return ""

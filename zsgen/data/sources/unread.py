@@ -63,9 +63,9 @@ def check(
     deep = "/*" * nested[0].count("/") if "://" in display_path else "/**"
     raise errors.InputError(
         f"config.data.path: {display_path!r}: {nested[0]} is data that is not"
-        f" read ({_files(len(nested))}). In a directory, only its files and those"
-        " one level below are read; in what `datasets` saved, only listed files."
-        " Move the file, or name the files to read by a glob:"
+        f" read ({_files(len(nested))}). In a directory, only its files and"
+        " those one level below are read; in what `datasets` saved, only listed"
+        " files. Move the file, or name the files to read by a glob:"
         f" --config.data.path='{display_path}{deep}/*{suffix}'."
     )
   paths = sorted(paths)

@@ -216,8 +216,8 @@ def _column(
   known = ", ".join(sorted(spec))
   problem = "is no text" if feature in spec else "is missing"
   raise errors.InputError(
-      f"{location}: the feature {feature!r} {problem} after preprocessing (there"
-      f" are: {known}). Set config.data.fields.{part} to another."
+      f"{location}: the feature {feature!r} {problem} after preprocessing"
+      f" (there are: {known}). Set config.data.fields.{part} to another."
       f"{errors.did_you_mean(feature, spec)}"
   )
 
