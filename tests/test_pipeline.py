@@ -120,6 +120,7 @@ def test_natural_instructions_of_the_publishers_layout(small, niv2, tmp_path):
   assert "task004_large" in made.report.read_text()
 
 
+@pytest.mark.slow
 def test_real_natural_instructions(small, tmp_path):
   """A slice of the real data: ten training and four held-out tasks."""
   if not (REAL / "build.py").exists():

@@ -46,7 +46,7 @@ class Grid(NamedTuple):
   # The highest k of each range.
   highest: tuple[int, ...]
   rules: tuple[int, ...]
-  # One and two families, which stand beside all three.
+  # One and two families, which are compared with all three.
   fewer: tuple[tuple[str, ...], ...] = _FEWER
 
 

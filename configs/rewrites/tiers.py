@@ -1,6 +1,6 @@
 """What the experiments on rewrites share: four sizes, a model, an order.
 
-No experiment of its own: the files beside it load it by its path, from
+Not an experiment: the files next to it load it by its path, from
 whatever directory they are started.
 
   smoke  CPU, a minute or two a sweep: that all works, no claim
@@ -221,7 +221,7 @@ def seeds(tier: str) -> tuple[int, ...]:
 
 
 def point(rules: int, **options: Any) -> dict[str, Any]:
-  """Returns a point with this number of rules and other options of `config.data.rewrites`."""
+  """Returns a point: a number of rules and options of `config.data.rewrites`."""
   return {"data": {"rewrites": {"rules": rules, **options}}}
 
 

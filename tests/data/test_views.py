@@ -62,7 +62,7 @@ def _write_order(path: pathlib.Path, ids, made: store.Store) -> pathlib.Path:
       "kind": "order",
       "made_by": {"store": made.fingerprint},
       "store": str(made.path),
-      "files": {"ids.npy": artifacts.file_digest(path / "ids.npy")},
+      "files": artifacts.describe_files(path),
       "count": len(ids),
       "statistics": {},
   }

@@ -106,12 +106,12 @@ def _import(name: str, where: str) -> types.ModuleType:
 def _broken(name: str, where: str, error: BaseException) -> errors.InputError:
   """Returns the error for a plug-in that raises one while it is imported."""
   if isinstance(error, SyntaxError):
-    place, message = f"{error.filename}, line {error.lineno}", error.msg
+    location, message = f"{error.filename}, line {error.lineno}", error.msg
   else:
     *_, frame = traceback.extract_tb(error.__traceback__)
-    place, message = f"{frame.filename}, line {frame.lineno}", str(error)
+    location, message = f"{frame.filename}, line {frame.lineno}", str(error)
   return errors.InputError(
-      f"{where}: the module {name!r} cannot be imported. {place}:"
+      f"{where}: the module {name!r} cannot be imported. {location}:"
       f" {type(error).__name__}: {message}"
   )
 

@@ -104,8 +104,8 @@ class Section(_Node):
 
   def update(self, *values: Any, **options: Any) -> None:
     """Sets options; in sections that exist, only those that are given."""
-    for given in (*values, options):
-      changes = _mapping(given, self._where)
+    for update in (*values, options):
+      changes = _mapping(update, self._where)
       for key in sorted(changes, key=lambda key: not self._is_first(key)):
         if isinstance(self._fields.get(key), ml_collections.ConfigDict):
           self[key].update(_mapping(changes[key], f"{self._where}.{key}"))

@@ -1,8 +1,8 @@
 """Counts text that the tokenizer loses, and refuses it in answers.
 
 A model trained on an answer that lacks some characters learns another answer.
-Unknown tokens in answers are only counted: they stand for the text, but no
-evaluation can be right there.
+Unknown tokens in answers are only counted: they represent the text, but no
+generated answer can be correct there.
 """
 
 import collections

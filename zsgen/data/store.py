@@ -4,14 +4,14 @@ A directory of
   tokens.bin        uint32, all rows one after another
   mask.bin          uint8, 1 where the token takes part in the loss
   offsets.npy       int64 [N+1], where rows begin
-  tasks.parquet     task, category, split, first, count: rows stand task by task
+  tasks.parquet     task, category, split, first, count: rows are task by task
   examples.parquet  id, task, split, lengths, text; for people and embedders
   heldout.parquet   id, input, references, first solved example's answer
-  choices.npy       int64 [C, 3]: example, place and right of the last C rows,
+  choices.npy       int64 [C, 3]: example, index and right of the last C rows,
                     which are choices; absent where there are none
-  tokenizer/        what turns its ids into text
+  tokenizer/        turns its ids into text
   blocks.npy        uint32 [blocks], CRC-32 of each 64 KiB of these files
-  manifest.json     what made it, what it counts, hashes
+  manifest.json     what made it, counts, hashes
 Training reads it by memory map; nothing here needs TensorFlow. What is read is
 compared with blocks.npy first (`zsgen.data.blocks`).
 """
@@ -36,12 +36,12 @@ FILES = (
     "examples.parquet",
     "heldout.parquet",
 )
-# Of these files; a store of another format has another name, and is made
-# again.
+# Version of these files; a store of another format has another name, and is
+# made again.
 FORMAT = 3
-# The sums of their blocks.
+# The checksums of their blocks.
 BLOCKS = "blocks.npy"
-# Where examples have answers to choose from.
+# Exists if examples have answers to choose from.
 CHOICES = "choices.npy"
 # The directory of the tokenizer that it was made with.
 TOKENIZER = "tokenizer"
@@ -59,8 +59,8 @@ class Choices(NamedTuple):
 
   Attributes:
     rows: row of each choice, int64 [C].
-    examples: id of the example that it is of, int64 [C], ascending.
-    right: whether it is a right one, bool [C].
+    examples: id of the example of each choice, int64 [C], ascending.
+    right: whether each choice is right, bool [C].
   """
 
   rows: np.ndarray
@@ -69,7 +69,7 @@ class Choices(NamedTuple):
 
 
 class Store:
-  """A store that was opened; rows are read when asked for.
+  """An open store; rows are read on demand.
 
   Attributes:
     path: its directory.
@@ -97,7 +97,7 @@ class Store:
     """Returns tokens and loss mask of one example id.
 
     Raises:
-      InputError: a block of them is not what was written.
+      InputError: a block of them is damaged.
     """
     begin, end = self._offsets[example : example + 2].tolist()
     return TokenRow(self._tokens.read(begin, end), self._mask.read(begin, end))
@@ -173,17 +173,17 @@ class Store:
 
   @functools.cached_property
   def examples(self) -> int:
-    """Rows that are examples; those of choices stand after them."""
+    """Rows that are examples; those of choices come after them."""
     return len(self) - len(self._choices)
 
   def choices(self, split: str) -> Choices:
     """Returns the choices of a held-out set's examples.
 
-    Examples that lost one, or a part of one, to `config.data.max_length` are
-    not among them.
+    Examples that lost all or part of a choice to `config.data.max_length` are
+    left out.
 
     Raises:
-      InputError: there is no such set, or none of its examples has any.
+      InputError: there is no such set, or none of its examples has choices.
     """
     rows = np.arange(self.examples, len(self))
     is_selected = np.isin(self._choices[:, 0], self.split_ids(split))

@@ -49,8 +49,8 @@ class Example(NamedTuple):
   turns: tuple[Turn, ...] = ()
   # Answers to choose from; right are those that are one of `targets`.
   choices: tuple[str, ...] = ()
-  # Of a choice that stands as an example of its own (see `choices.py`):
-  # whether it is right. None of all others.
+  # For a choice that is an example of its own (see `choices.py`): whether it
+  # is right. Otherwise None.
   right: bool | None = None
 
   def count_characters(self) -> int:

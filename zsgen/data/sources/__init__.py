@@ -1,4 +1,4 @@
-"""Sources: each makes a suite from its options and a seed.
+"""Sources: each builds a suite from its options and a seed.
 
 A source is a function of the section `config.data` (an instance of its own
 options), the seed and a directory that it may keep files in, which need not
@@ -24,7 +24,7 @@ def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory that the source may keep files in; it need not exist.
 
   Raises:
-    InputError: see `check`; or whatever the source finds wrong.
+    InputError: see `check`, or an error of the source.
   """
   check(data)
   component = registry.component("source", data.source, "config.data.source")
@@ -46,6 +46,6 @@ def check(data: config.Data) -> None:
       raise errors.InputError(
           f"config.data.{option} is {value}, but the source {data.source} has"
           f" no solved examples to show (only {_SOLVED} has). Set"
-          f" --config.data.{option}={type(value)(0)}, or take another"
+          f" --config.data.{option}={type(value)(0)}, or use another"
           " config.data.prompt."
       )

@@ -6,7 +6,7 @@ from typing import Any
 
 from zsgen.core import errors
 
-# Messages that are kept; tasks whose first message is.
+# The most messages that are kept, and tasks whose first message is kept.
 _MAX_MESSAGES = 5
 _TASKS = 1000
 
@@ -24,7 +24,7 @@ class BadRow(errors.InputError):
 
 
 class BadRows:
-  """Counts rows that cannot be used, and keeps what is wrong with the first.
+  """Counts rows that cannot be used, and keeps the first messages.
 
   Attributes:
     count: how many there are.
@@ -37,7 +37,7 @@ class BadRows:
     self._first_of_task: dict[str, str] = {}
 
   def add(self, error: errors.InputError) -> None:
-    """Counts one more."""
+    """Counts a bad row."""
     self.count += 1
     if len(self._first) < _MAX_MESSAGES:
       self._first.append(str(error))
@@ -47,7 +47,7 @@ class BadRows:
         self._first_of_task.setdefault(task, str(error))
 
   def error(self) -> errors.InputError:
-    """Returns the error for a user who wants none of them."""
+    """Returns the error that reports all bad rows."""
     return refuse(self.count, self._first)
 
   def explain_absence(self, task: str) -> str:

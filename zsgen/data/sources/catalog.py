@@ -1,10 +1,10 @@
-"""Between files and suites: what a source knows after one scan of its rows.
+"""Between files and suites: the tasks and examples of one scan of a source.
 
-A source of files says how rows become examples (`Reader`); a scan finds their
-tasks; `suite` does that and all else that such sources share: held-out sets,
-draws and caps, duplicates, bad rows, and notes on them. Examples are kept in a
-file until they are drawn (`example_file`); numbers and digests take 110 bytes
-of memory a row at the peak.
+A source of files defines how rows become examples (`Reader`); a scan finds
+their tasks; `suite` does that and everything else that such sources share:
+held-out sets, draws and caps, duplicates, bad rows, and notes on them.
+Examples are kept in a file until they are drawn (`example_file`); numbers and
+digests take 110 bytes of memory a row at the peak.
 """
 
 import collections
@@ -37,7 +37,7 @@ class Reader(Protocol):
   files: Sequence[pathlib.Path]
 
   def read(self) -> Iterator[suite_lib.Example | errors.InputError]:
-    """Yields every row, or what is wrong with it, once.
+    """Yields every row, or its error, once.
 
     Raises:
       InputError: no later row can be read.
@@ -47,7 +47,7 @@ class Reader(Protocol):
     """Returns the file and the position of a row, for messages."""
 
   def notes(self) -> Mapping[str, Any]:
-    """Returns what is not read of the source, for the manifest."""
+    """Returns notes on unread parts of the source, for the manifest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def suite(
     tasks_by_split: Mapping[str, Sequence[str]] | None = None,
     unlabelled: str = "",
 ) -> suite_lib.Suite:
-  """Reads a source and returns the suite that the config asks of it.
+  """Reads a source and returns the suite that the config describes.
 
   A task with rows of several splits of its own becomes several tasks: its
   training rows keep the name, others are the task `<task>.<split>`.
@@ -190,7 +190,7 @@ def _scan(
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, int] | None:
-  """Returns size and modification time of a file; None if it is not there."""
+  """Returns size and modification time of a file; None if it is missing."""
   try:
     stat = path.stat()
   except OSError:
@@ -266,7 +266,7 @@ def _examples(
   """Yields the drawn examples, split by split and task by task.
 
   Raises:
-    InputError: a file is not what was read.
+    InputError: a file has changed since it was read.
   """
   for path, stamp in catalog.stamps.items():
     if _stamp(path) != stamp:

@@ -1,7 +1,7 @@
-"""Finds texts that are in a source twice, by 8-byte digests.
+"""Finds texts that occur twice in a source, by 8-byte digests.
 
-Of 10 million texts two different ones share a digest with a chance of 3 in a
-million.
+Among 10 million texts, two different ones share a digest with a probability of
+3 in a million.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ import numpy as np
 
 from zsgen.data import suite
 
-# Tasks that are named.
+# The most tasks to list.
 _MAX_TASKS = 5
 
 
 class Digests(NamedTuple):
-  """Of every row of a source; 0 where a row is in no task."""
+  """The digests of every row of a source; 0 if a row is in no task."""
 
   inputs: np.ndarray  # uint64
   prompts: np.ndarray  # uint64
@@ -42,10 +42,10 @@ def digests_of(example: suite.Example) -> tuple[bytes, bytes, bytes]:
   """Returns digests of an example's input, of its prompt and of all its text.
 
   The prompt is definition and input; the text continues with the first answer,
-  or is all turns. Without an input, the prompt stands for it; without a prompt,
-  the text.
+  or is all turns. A missing input is replaced by the prompt, a missing prompt
+  by the text.
   """
-  # Each text is mixed once: the whole continues where the prompt ends.
+  # Each text is hashed once: the full text continues the prompt's hash.
   mixed = hashlib.blake2b(_framed((example.input,)), digest_size=8)
   question = prompt = mixed.digest() if example.input else b""
   mixed.update(_framed((example.definition,)))
@@ -67,7 +67,7 @@ def as_numbers(digests: bytearray) -> np.ndarray:
 
 
 def _parts(turn: suite.Turn) -> Sequence[str]:
-  """Returns what tells a turn from others."""
+  """Returns the parts that identify a turn."""
   return turn[:2] if turn.is_trained else (*turn[:2], "not trained on")
 
 

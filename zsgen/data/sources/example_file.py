@@ -1,7 +1,7 @@
 """The examples of one scan, kept on disk until they are drawn.
 
-Rows are read and checked once. Their texts are appended to a file without a
-name, in Arrow batches, and read back by number. Memory holds one batch.
+Rows are read and checked once. Their texts are appended to an anonymous file in
+Arrow batches, and read by number. One batch is in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ import pyarrow as pa
 from zsgen.core import errors
 from zsgen.data import suite
 
-# Rows of a batch, and the characters at which it ends before.
+# The most rows of a batch, and the characters that end it earlier.
 _ROWS = 4096
 _CHARACTERS = 1 << 24
 # Rows that are read together.
@@ -56,7 +56,7 @@ class ExampleFile:
     """
     self._scratch = scratch
     self._file: BinaryIO | None = None
-    # The columns of the batch that is filled, and its characters.
+    # The columns of the current batch, and its characters.
     self._columns: list[list[Any]] = [[] for _ in _SCHEMA]
     self._characters = 0
     self._shots: dict[tuple[suite.Shot, ...], int] = {}
@@ -65,7 +65,7 @@ class ExampleFile:
     self._batches: list[pa.RecordBatch] = []
 
   def append(self, example: suite.Example | None) -> None:
-    """Appends an example, or nothing in place of a row without one.
+    """Appends an example, or an empty row for a row without one.
 
     Raises:
       InputError: the directory cannot be written to, or is full.
@@ -143,7 +143,7 @@ class ExampleFile:
     return selected
 
   def _batch(self) -> pa.RecordBatch:
-    """Returns the rows that wait as a batch; then none waits."""
+    """Returns the pending rows as a batch, and clears them."""
     arrays = [
         pa.array(column, field.type)
         for column, field in zip(self._columns, _SCHEMA, strict=True)

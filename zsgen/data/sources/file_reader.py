@@ -25,7 +25,7 @@ _TEXTS = {
     "tsv": separated.tab,
 }
 _COLUMNS = {"parquet": columns.parquet, "arrow": columns.arrow}
-# Names of fields that are counted one by one.
+# The most fields that are counted by name.
 _MOST_FIELDS = 1000
 _OTHER_FIELDS = "(others)"
 
@@ -38,7 +38,7 @@ class Origin(NamedTuple):
   number: int
   # File and position, for messages.
   location: str
-  # Names the row in the source, where it has no id of its own.
+  # Names the row in the source if it has no id of its own.
   key: str
   # Counts a field of the row that is not read, by its name.
   pass_over: Callable[[str], None]
@@ -66,10 +66,10 @@ class FileReader:
 
     Args:
       listing: the files.
-      convert: makes an example of a row; raises InputError if it cannot.
+      convert: converts a row into an example; raises InputError if it cannot.
       columns: the fields that `convert` reads; others are counted.
       task_column: the field that names a row's task, "" for none.
-      extra_files: files that the rows depend on, too.
+      extra_files: further files that the rows depend on.
     """
     self.files = (*(file.path for file in listing.files), *extra_files)
     self._files = listing.files
@@ -82,7 +82,7 @@ class FileReader:
     self._firsts: list[int] = []
 
   def read(self) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row, or what is wrong with it.
+    """Yields every row, or its error.
 
     Raises:
       InputError: a file that cannot be read to its end.
@@ -120,7 +120,7 @@ class FileReader:
   def _read(
       self, file: files.File
   ) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row of a file, or what is wrong with it."""
+    """Yields every row of a file, or its error."""
     prefix = f"{file.name}:" if len(self._files) > 1 else ""
     first = None
     for number, record in enumerate(_scan(file, self._columns)):
@@ -129,7 +129,7 @@ class FileReader:
       )
       example = self._example(record, origin)
       if not number and isinstance(example, errors.InputError):
-        # What to say of it depends on whether it is alone.
+        # The message depends on whether it is the only row.
         first = example, record.value
         continue
       if first:
@@ -142,7 +142,7 @@ class FileReader:
   def _example(
       self, record: records.Record, origin: Origin
   ) -> suite.Example | bad_rows.BadRow:
-    """Returns the row as an example, or what is wrong with it."""
+    """Returns the row as an example, or its error."""
     value = record.value
     try:
       if isinstance(value, errors.InputError):
@@ -187,7 +187,7 @@ def _scan(
 def _explain_only_row(
     error: bad_rows.BadRow, value: Any, file: files.File
 ) -> bad_rows.BadRow:
-  """Returns the error of a file's only row: the rows may be inside it."""
+  """Explains the error of a file's only row: the rows may be inside it."""
   inner = value.values() if isinstance(value, Mapping) else ()
   has_list = any(isinstance(item, list) and item for item in inner)
   if file.format != "json" or not has_list:

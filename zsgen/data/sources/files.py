@@ -3,7 +3,7 @@
 Formats go by suffix: .jsonl, .ndjson and .json (lines, or an array), .csv,
 .tsv, .parquet, .arrow and .feather; all but the binary ones also as .gz, .zst,
 .bz2 and .xz. A directory that `datasets` saved is read by its own list of
-files. A directory's files and those one level below it are taken, sorted by
+files. A directory's files and those one level below it are read, sorted by
 name.
 """
 
@@ -79,7 +79,7 @@ def find(
     scratch: a directory; remote files are copied there once.
     split_column: says the split of each row; then file names need not.
     names_are_tasks: a name that only ends or begins like a split, such as
-      `taking_a_test`, is one only beside the other splits of that name.
+      `taking_a_test`, is one only next to the other splits of that name.
 
   Returns:
     At least one file, sorted by name.

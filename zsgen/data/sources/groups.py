@@ -53,7 +53,7 @@ class Groups:
   def add(
       self, row: int, example: suite.Example | None
   ) -> suite.Example | None:
-    """Takes a row in; the first one of a group sets its category.
+    """Adds a row; the first row of a group sets its category.
 
     Args:
       row: its number.
@@ -122,6 +122,6 @@ def _name(group: _Group, splits: Mapping[str, Sequence[str]]) -> str:
   if name in splits:
     raise errors.InputError(
         f"task {task}: its rows of the split {split} would be the task {name},"
-        " which there is. Rename one of them."
+        " which already exists. Rename one of them."
     )
   return name

@@ -18,7 +18,7 @@ _HINT = (
     f"Set one in the config, such as {_OPTION} ="
     " {'heldout': {'share': 0.1}} (or tasks, tasks_file, categories, split)."
 )
-# Names that a message lists.
+# The most names that a message lists.
 _MAX_NAMES = 20
 
 _Tasks = Mapping[str, groups.Task]
@@ -63,7 +63,7 @@ def split(
   for task, name in split_of.items():
     splits.setdefault(name, {})[task] = tasks[task]
   if sets:
-    # What the publisher holds out is not trained on, even if no set names it.
+    # Tasks that the publisher holds out are not trained on, even if unnamed.
     splits[suite.TRAIN] = {
         name: task
         for name, task in tasks.items()

@@ -1,8 +1,8 @@
 """JSON files: a row a line, or one array, however large.
 
 Published instruction sets are single arrays of gigabytes: a scan of one holds
-a window of its text, no more. A line that is broken spoils no other; after a
-row of an array that is broken, no other can be found.
+a window of its text only. A broken line affects no other line; after a broken
+row of an array, no other can be found.
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def skip_line(stream: BinaryIO, line: bytes) -> None:
 def _parse_line(
     line: bytes, location: str, decoder: strict_json.Decoder
 ) -> Any:
-  """Returns the value of a line, or what is wrong with it."""
+  """Returns the value of a line, or its error."""
   try:
     # With its end, a column could be one of the line after it.
     return decoder.decode(line.rstrip(b"\r\n").decode())
@@ -116,12 +116,12 @@ class _Window:
   def __init__(self, file: TextIO):
     self._file = file
     self._text = file.read(_CHUNK)
-    # What comes next, in the text; the bytes before the text.
+    # The current position in the text; the bytes before the text.
     self._position, self._passed = 0, 0
     self._decoder = strict_json.Decoder()
 
   def byte(self) -> int:
-    """Returns the position in the file of what comes next."""
+    """Returns the current position in the file."""
     return self._passed + len(self._text[: self._position].encode())
 
   def skip(self, pattern: re.Pattern[str]) -> bool:
@@ -131,11 +131,11 @@ class _Window:
     return bool(match)
 
   def is_blank(self) -> bool:
-    """Returns whether only white space follows, as far as is looked."""
+    """Returns whether only white space follows in the next chunk."""
     return not (self._text[self._position :] + self._file.read(_CHUNK)).strip()
 
   def take(self, location: str) -> tuple[Any, bool]:
-    """Returns the next row, or what is wrong with it; and whether more follow.
+    """Returns the next row or its error, and whether more rows follow.
 
     The window grows until the row is whole.
 
@@ -156,7 +156,7 @@ class _Window:
       except json.JSONDecodeError as error:
         reason = error.msg  # Its position is one in the window.
       except (ValueError, RecursionError) as error:
-        # More text would not mend it.
+        # More text would not help.
         reason = strict_json.describe(error)
         raise errors.InputError(
             f"{location} is broken JSON ({reason})."
@@ -173,7 +173,7 @@ class _Window:
     return value, begin, end
 
   def _check(self, value: Any, begin: int, end: int, location: str) -> Any:
-    """Returns a value, or what is wrong with it."""
+    """Returns a value, or its error."""
     if self._decoder.repeated:
       reason = strict_json.describe_repeated(self._decoder.repeated)
       return errors.InputError(f"{location} is broken JSON ({reason}).")
@@ -184,7 +184,7 @@ class _Window:
     return value
 
   def _grow(self) -> bool:
-    """Reads on from what comes next; returns whether there is more."""
+    """Reads more text; returns whether there is any."""
     unread_length = len(self._text) - self._position
     # Doubling: a long row is tried anew only a few times.
     grown = (

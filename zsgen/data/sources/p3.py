@@ -1,12 +1,11 @@
 """P3, the prompted data sets of T0.
 
 Rows have `inputs_pretokenized` and `targets_pretokenized`, and some of them
-`answer_choices`, in any format of files.py, and those that `datasets` saved to
-disk. A task is a prompt template
-of a data set: the row's `task`, else the directory that the file lies in,
-else the file's name. The split is what the files are called (train, heldout,
-validation, test); else that of T0 (2110.08207): data sets it was trained on,
-and those it was evaluated on.
+`answer_choices`, in any format of files.py, including directories that
+`datasets` saved. A task is a prompt template of a data set: the row's `task`,
+otherwise the file's directory, otherwise the file's name. The split is the one
+that files are named after (train, heldout, validation, test), otherwise that
+of T0 (2110.08207): data sets it was trained on, and those it was evaluated on.
 """
 
 import functools
@@ -113,7 +112,7 @@ def example(row: Any, origin: file_reader.Origin) -> suite.Example:
   known = _prefix(task, TRAINED), _prefix(task, EVALUATED)
   split = suite.TRAIN if known[0] else HELDOUT if known[1] else ""
   file_split = origin.file.split
-  # The parts of one template do not say what T0 did with it, but that T0 was
+  # The parts of a template do not tell how T0 used it, except that T0 was
   # trained on its training part only.
   is_other = file_split not in ("", suite.TRAIN) and split != HELDOUT
   if file_split and (is_other or not origin.file.folder):

@@ -1,4 +1,4 @@
-"""Fields of JSON records, checked: what is wrong names its place."""
+"""Reads and checks fields of JSON records; errors name the location."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from zsgen.core import errors
 from zsgen.data import suite
 
-# Bytes of the longest row; what is longer is damage, not text to learn from.
+# Bytes of the longest row; longer ones are damaged, not text to learn from.
 LONGEST = 10_000_000
 
 
@@ -17,7 +17,7 @@ class Record(NamedTuple):
 
   # File and position, for messages.
   location: str
-  # The row; an InputError where it cannot be read.
+  # The row, or an InputError if it cannot be read.
   value: Any
 
 
@@ -33,7 +33,7 @@ def distinct(columns: Sequence[str], location: object) -> Sequence[str]:
   """Returns the names of a file's columns, if all of them differ.
 
   Raises:
-    InputError: one is there twice.
+    InputError: a name occurs twice.
   """
   twice = [name for name, n in collections.Counter(columns).items() if n > 1]
   if twice:
@@ -57,7 +57,7 @@ def field(
   """Returns a field of a JSON object.
 
   Args:
-    record: the object, or whatever is in its place.
+    record: the object, or a value of another type.
     name: the field.
     kinds: types that it may have.
     location: file and position, for the message.
@@ -132,16 +132,16 @@ def choose(
     location: object,
     name: str,
 ) -> tuple[str, ...]:
-  """Returns the texts to choose from, if they can be chosen from.
+  """Returns the texts to choose from, after checking them.
 
   Args:
-    candidates: the texts; () where the row has none.
-    targets: answers that are right.
+    candidates: the texts; () if the row has none.
+    targets: the right answers.
     location: for the message.
-    name: the field that they are of.
+    name: the field that contains them.
 
   Raises:
-    InputError: two are alike, or none is right.
+    InputError: two are equal, or none is right.
   """
   twice = [text for i, text in enumerate(candidates) if text in candidates[:i]]
   if twice:
@@ -203,12 +203,12 @@ def check_texts(example: suite.Example, location: object) -> None:
 
 
 def has_content(value: Any) -> bool:
-  """Returns whether a field that is not read has something in it."""
+  """Returns whether a field that is not read is not empty."""
   return bool(value or value == 0) and value not in ("[]", "{}")
 
 
 def printable(name: str) -> str:
-  """Returns a name from data; what is not Unicode in it is escaped."""
+  """Returns a name from data, with invalid Unicode escaped."""
   return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -216,7 +216,7 @@ def names(task_names: list, location: object) -> list[str]:
   """Returns a list of task names, unchanged.
 
   Raises:
-    InputError: it is empty, or has what is no text or a name twice.
+    InputError: it is empty, or has a value that is no text, or a name twice.
   """
   if not task_names:
     raise errors.InputError(f"{location}: names no task.")

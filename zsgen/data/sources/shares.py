@@ -71,16 +71,16 @@ def _draw(
     seed: int,
     rank: Callable[[int], np.ndarray],
 ) -> dict[str, np.ndarray]:
-  """Draws the share of each set, at least one.
+  """Draws the share of each set, at least one item.
 
   Args:
-    count: things to draw from.
-    sets: with a share each.
-    seed: of sets without one.
-    rank: all things, in the sequence in which a seed draws them.
+    count: the number of items to draw from.
+    sets: held-out sets that have a share.
+    seed: the seed of sets without one.
+    rank: returns all items in the sequence in which a seed draws them.
 
   Returns:
-    The numbers of the things of each set, int64.
+    The numbers of the items of each set, int64.
   """
   selected, is_free = {}, np.ones(count, bool)
   for name, heldout in sorted(

@@ -15,7 +15,7 @@ BROKEN = (OSError, EOFError, lzma.LZMAError)
 _BUFFER = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-# Bytes of a file, at most, that are parsed for the sake of a message.
+# The most bytes of a file that are parsed for a message.
 _MAX_PARSED = 1 << 26
 
 

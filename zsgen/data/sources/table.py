@@ -1,8 +1,8 @@
 """The user's own tables: JSON lines, a JSON array, CSV, TSV, Parquet, Arrow.
 
 `config.data.path` is a file, a directory or a glob (see files.py);
-`config.data.fields` says which columns an example is made of. Where no column
-tells the split, files named train, heldout, validation or test do.
+`config.data.fields` says which columns an example is made of. If no column
+gives the split, files named train, heldout, validation or test do.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from zsgen.data.sources import (
 
 # The task of rows that name none.
 TASK = "table"
-# What a part of an example may be: types, and their name. Others: text.
+# The types of a part of an example, and their name. Others: text.
 _MAY_BE = {
     "target": ((str, list), "text or a list of texts"),
     "key": ((str, int), "text or a whole number"),
@@ -38,7 +38,7 @@ _TYPES = {
     list: "a list",
     dict: "an object",
 }
-# Columns that a message lists.
+# The most columns that a message lists.
 _MAX_COLUMNS = 20
 
 
@@ -47,7 +47,7 @@ def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Returns the user's tables as a suite; tasks in the order they appear in.
 
   Args:
-    data: `path` and `fields`. Texts are taken as they stand. A row without
+    data: `path` and `fields`. Texts are unchanged. A row without
       columns for definition and input is plain text: answer only.
     seed: draws the instances.
     scratch: a directory for examples until they are drawn.
@@ -95,7 +95,7 @@ class _Converter:
     """
     parts: dict[str, Any] = {}
     for part, name in self._columns.items():
-      # The definition may say it all.
+      # The definition may be sufficient.
       may_be_empty = part == "input" and parts.get("definition")
       read = _maybe_empty if may_be_empty else _READ[part]
       try:
@@ -138,7 +138,7 @@ def _choices(row: Any, name: str, location: str) -> tuple[str, ...]:
   return records.choices(row, name, location)
 
 
-# How each part of an example is read, in the sequence in which they are.
+# Reads each part of an example, in this sequence.
 _READ: dict[str, Callable[[Any, str, str], Any]] = {
     "definition": _optional,
     "input": records.text,
@@ -173,7 +173,7 @@ def _describe_missing(
 ) -> str:
   """Returns the message on a column that is missing."""
   option = f"config.data.fields.{part}"
-  # Of a file in columns only those that are named are read.
+  # Of a columnar file, only the named columns are read.
   known = columns.names(file.path, file.format) or tuple(map(str, row))
   column_list = ", ".join(known[:_MAX_COLUMNS]) + ", …" * (
       len(known) > _MAX_COLUMNS
@@ -190,7 +190,7 @@ def _describe_missing(
 
 
 def _describe_type(value: Any, name: str, part: str) -> str:
-  """Returns the message on a value of another type; "" if it is not."""
+  """Returns the message on a value of a wrong type; "" if it is right."""
   kinds, expected = _MAY_BE.get(part, ((str,), "text"))
   wrong = value
   if isinstance(value, list) and list in kinds:

@@ -46,7 +46,7 @@ def check(
   Args:
     root: the directory that the user named, or its copy.
     paths: the files, without companions.
-    nested: files of a known format in places that are not read.
+    nested: files of a known format in directories that are not read.
     formats: suffixes of files that can be read.
     display_path: the directory as the user named it, for messages.
 

@@ -1,9 +1,9 @@
 """Data sets that only TensorFlow reads, as a table made by a child process.
 
-TensorFlow and seqio are never imported here. `python -m` of this package
-reads one data set, writes its rows to a Parquet file and ends; what it wrote
-is kept in a directory of its own, with a manifest, and used again while the
-files that it came from stay as they are.
+TensorFlow and seqio are never imported here. `python -m` of this package reads
+one data set, writes its rows to a Parquet file and exits. The file is kept in
+a directory of its own, with a manifest, and reused until the files that it
+came from change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ from zsgen.data.sources import bad_rows, catalog, files, table
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
-# Of the table; the same as those of an example.
+# The columns of the table, named as the fields of an example.
 COLUMNS = (
     "task",
     "category",
@@ -37,7 +37,7 @@ COLUMNS = (
     "choices",
 )
 _PACKAGES = ("seqio", "tensorflow", "tensorflow-datasets")
-# No accelerator is touched, nor is the sequence of a set left to chance.
+# No accelerator is used, and the sequence of sets is deterministic.
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "HIP_VISIBLE_DEVICES": "-1",
@@ -52,8 +52,8 @@ def splits(data: config.Data) -> list[str]:
   """Returns the splits to read: train, and those that held-out sets name.
 
   Raises:
-    InputError: no held-out set, one that names train, a column that is said
-      to hold the split, or none for answers.
+    InputError: no held-out set, one that names train, a column for the split,
+      or none for answers.
   """
   source = data.source
   if not data.heldout:
@@ -69,7 +69,7 @@ def splits(data: config.Data) -> list[str]:
     )
   if not data.fields.target:
     raise errors.InputError(
-        "config.data.fields.target: is empty; name what holds the answers."
+        "config.data.fields.target: is empty; name the column of the answers."
     )
   heldout_splits = {heldout.split for heldout in data.heldout.values()} - {""}
   if suite.TRAIN in heldout_splits:
@@ -89,7 +89,7 @@ def rows(
     request: `kind` ("seqio" or "tfds"), `dataset`, `splits`, `fields`, and
       `module` or `data_dir`.
     on_bad_row: "error" or "skip"; rows that are no text are never in the
-      table, and the manifest beside it counts them.
+      table, and the manifest next to it counts them.
     scratch: the directory for such tables.
 
   Returns:

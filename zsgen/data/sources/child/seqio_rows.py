@@ -15,7 +15,7 @@ from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.child import modules, writer
 
-# Seeds what the user's preprocessors draw: the table is one for all seeds.
+# Seeds the user's preprocessors: the table is the same for all seeds.
 _SEED = 0
 # Fields left at their defaults mean seqio's own names.
 _NAMES = {"input": "inputs", "target": "targets", "task": ""}
@@ -97,7 +97,7 @@ class Reader:
   ) -> Iterator[suite.Example | errors.InputError]:
     """Yields the rows of one split of one task."""
     location = f"seqio Task {task.name}, split {split}"
-    # Each alone: what is drawn does not depend on the tasks before.
+    # Seeded for each task: draws do not depend on previous tasks.
     _seed()
     dataset = modules.guarded(
         lambda: _dataset(task, split), f"{location}: cannot be made"
@@ -178,7 +178,7 @@ def _seed() -> None:
 def _elements(
     dataset: tf.data.Dataset, columns: Mapping[str, _Column], location: str
 ) -> Iterator[Mapping[str, Any]]:
-  """Yields the features that are read, of one element after another."""
+  """Yields the required features of each element."""
   features = {column.feature for column in columns.values()}
   selected = dataset.map(
       lambda element: {name: element[name] for name in features}
@@ -201,7 +201,7 @@ def _column(
     feature: str,
     location: str,
 ) -> _Column:
-  """Finds text as it was before tokens, or text itself, or tokens."""
+  """Finds the text before tokenization, other text, or token ids."""
   max_rank = 1 if part in _LISTS else 0
   for name, method in (
       (f"{feature}_pretokenized", "pretokenized"),

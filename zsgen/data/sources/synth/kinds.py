@@ -1,4 +1,4 @@
-"""Families on what a word names: yes or no, and find the one that does."""
+"""Families on the kinds of words: yes or no, and find one of a kind."""
 
 from zsgen.data.sources.synth import lists, task, words
 

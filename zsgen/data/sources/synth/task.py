@@ -1,4 +1,4 @@
-"""What a generated task is, and the dice that draw its instances."""
+"""Generated tasks, and the dice that draw their instances."""
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Dice:
-  """A seeded stream of draws; a stream of its own for every name.
+  """A seeded stream of draws, different for every name.
 
   Uniform numbers are drawn in blocks: a scalar draw of numpy costs ten times
   as much, and the pre-training texts need tens of draws each.
@@ -55,9 +55,9 @@ Draw = Callable[[Dice], tuple[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """One instruction and where its instances come from."""
+  """An instruction, and the function that draws its instances."""
 
-  # Unique in the suite: "<family>_<what sets it apart>".
+  # Unique in the suite: "<family>_<suffix>".
   name: str
   family: str
   # The instruction, in words.

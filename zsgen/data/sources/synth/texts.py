@@ -1,4 +1,4 @@
-"""Families on phrases as they stand: style, word order, repetition."""
+"""Families on the form of phrases: style, word order, repetition."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Plain texts of the worlds that the embedded suite asks about.
 
-The tiny base is pre-trained on them. They tell facts, in prose, notes and
+The tiny base is pre-trained on them. They state facts, in prose, notes and
 small dialogues; no instruction of the suite occurs, nor its layout.
 """
 

@@ -1,4 +1,4 @@
-"""What a text of the worlds is made of: facts, told in many wordings."""
+"""The facts that texts of the worlds consist of, in many wordings."""
 
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -11,9 +11,9 @@ _FULL, _LONGEST = 150, 240
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-  """Something that holds, and the ways to say it."""
+  """A fact, and its wordings."""
 
-  # Draws what the wordings name.
+  # Draws the fields of the wordings.
   fields: Callable[[task.Dice], dict[str, object]]
   wordings: tuple[str, ...]
 

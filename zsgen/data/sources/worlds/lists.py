@@ -1,11 +1,11 @@
-"""Facts on lists: their places, their order, how many they hold."""
+"""Facts on lists: positions, order and counts."""
 
 from zsgen.data.sources.synth import letters, lists, task, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _row(dice: task.Dice) -> dict[str, object]:
-  """A row of numbers in several orders, with spaces or commas."""
+  """Draws a row of numbers in several orders, with spaces or commas."""
   items = lists.numbers(dice)
   show = dice.choose((lists.row, lists.row, lists.join))
   return dict(
@@ -21,7 +21,7 @@ def _row(dice: task.Dice) -> dict[str, object]:
 
 
 def _nouns(dice: task.Dice) -> dict[str, object]:
-  """A list of nouns and its places."""
+  """Draws a list of nouns and its positions."""
   items = dice.sample(words.NOUNS + words.FOODS, dice.between(3, 4))
   return people(dice) | dict(
       all=lists.join(items),
@@ -35,7 +35,7 @@ def _nouns(dice: task.Dice) -> dict[str, object]:
 
 
 def _counted(dice: task.Dice) -> dict[str, object]:
-  """Nouns that are counted, one of them several times."""
+  """Draws nouns with counts, one of them repeated."""
   items = letters.nouns(dice)
   noun, other_noun = dice.sample(words.NOUNS, 2)
   times = dice.between(2, 4)

@@ -5,12 +5,12 @@ from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _join_or_none(selected: list[int]) -> str:
-  """Numbers with commas, or "none"."""
+  """Joins numbers with commas; "none" if there are none."""
   return lists.join(selected) or "none"
 
 
 def _parts(dice: task.Dice) -> dict[str, object]:
-  """A list of numbers and its parts."""
+  """Draws a list of numbers and its parts."""
   items = lists.numbers(dice)
   return people(dice) | dict(
       all=lists.join(items),
@@ -25,7 +25,7 @@ def _parts(dice: task.Dice) -> dict[str, object]:
 
 
 def _single(dice: task.Dice) -> dict[str, object]:
-  """A number and what is true of it."""
+  """Draws a number and its properties."""
   n = dice.below(100)
   return dict(
       n=n,
@@ -74,7 +74,7 @@ PARTS = (
 
 
 def _sum(dice: task.Dice) -> dict[str, object]:
-  """Two numbers, a third, and what they make."""
+  """Draws numbers, their sums and differences."""
   a, b, c = dice.between(0, 20), dice.between(0, 20), dice.below(10)
   e, f = dice.below(10), dice.below(10)
   noun = words.plural(dice.choose(words.NOUNS))
@@ -95,7 +95,7 @@ def _sum(dice: task.Dice) -> dict[str, object]:
 
 
 def _series(dice: task.Dice) -> dict[str, object]:
-  """A series upward and downward."""
+  """Draws a series."""
   a, b, c, d, e = numbers.series(dice)
   return dict(
       name=dice.choose(words.NAMES), a=a, b=b, c=c, d=d, e=e, step=b - a
@@ -103,13 +103,13 @@ def _series(dice: task.Dice) -> dict[str, object]:
 
 
 def _pair(dice: task.Dice) -> dict[str, object]:
-  """Two numbers, the larger and the smaller."""
+  """Draws two numbers, the larger and the smaller."""
   a, b = dice.sample(range(100), 2)
   return dict(a=a, b=b, large=max(a, b), small=min(a, b))
 
 
 def _ages(dice: task.Dice) -> dict[str, object]:
-  """Two people, the elder and the younger."""
+  """Draws two people, the elder and the younger."""
   first, second = dice.sample(words.NAMES, 2)
   a, b = dice.sample(range(5, 100), 2)
   return dict(

@@ -12,7 +12,7 @@ def _other_name(dice: task.Dice, name: str) -> str:
 
 
 def _action(dice: task.Dice) -> dict[str, object]:
-  """What somebody does, now and in the past, asked and ordered."""
+  """Draws an action, in the present and past, as question and command."""
   scene = sentences.scene(dice)
   return dict(
       name=scene.person,
@@ -28,7 +28,7 @@ def _action(dice: task.Dice) -> dict[str, object]:
 
 
 def _state(dice: task.Dice) -> dict[str, object]:
-  """What something is like, and the other ways to say it."""
+  """Draws a quality of something, in several forms."""
   scene = sentences.scene(dice)
   return dict(
       name=scene.person,
@@ -85,14 +85,14 @@ FORMS = (
 
 
 def _story(dice: task.Dice) -> dict[str, object]:
-  """Who saw what, where, and of which colour."""
+  """Draws who saw what, where, and of which colour."""
   story = sentences.story(dice)
   friend = _other_name(dice, story["who"])
   return story | dict(friend=friend, a_thing=words.article(story["thing"]))
 
 
 def _event(dice: task.Dice) -> dict[str, object]:
-  """What somebody did, good and bad."""
+  """Draws a good and a bad event."""
   return people(dice) | dict(
       noun=dice.choose(words.NOUNS),
       good=dice.choose(words.GOOD),

@@ -1,28 +1,28 @@
-"""Facts on phrases as they stand: copies, styles, word order."""
+"""Facts on the form of phrases: copies, styles, word order."""
 
 from zsgen.data.sources.synth import lists, task, texts, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _coined(dice: task.Dice) -> str:
-  """Two made-up words, which can only be copied by looking back."""
+  """Draws two made-up words, which can only be copied by looking back."""
   letters = ("bdfgklmnprstvz", "aeiou") * 4
   text = "".join(map(dice.choose, letters))
   return f"{text[:4]} {text[4:]}"
 
 
 def _line(dice: task.Dice) -> str:
-  """A line of words."""
+  """Draws a line of words."""
   return lists.row(texts.line(dice))
 
 
 def _numbers(dice: task.Dice) -> str:
-  """Numbers with spaces or commas between them."""
+  """Draws numbers, joined by spaces or commas."""
   return dice.choose((lists.row, lists.join))(lists.numbers(dice))
 
 
 def _copied(dice: task.Dice) -> dict[str, object]:
-  """A text to be said again."""
+  """Draws a text to repeat."""
   kind = dice.choose((_coined, texts.phrase, _line, _numbers))
   return people(dice) | dict(x=kind(dice), word=dice.choose(words.WORDS))
 
@@ -48,7 +48,7 @@ COPIES = (
 
 
 def _phrase(dice: task.Dice) -> dict[str, object]:
-  """A phrase in several styles."""
+  """Draws a phrase in several styles."""
   phrase = texts.phrase(dice)
   return dict(
       name=dice.choose(words.NAMES),
@@ -60,7 +60,7 @@ def _phrase(dice: task.Dice) -> dict[str, object]:
 
 
 def _moved(dice: task.Dice) -> dict[str, object]:
-  """A line and its words in other sequences."""
+  """Draws a line and its words in other sequences."""
   first, *middle, last = items = texts.line(dice)
   return dict(
       line=lists.row(items),

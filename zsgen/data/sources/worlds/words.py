@@ -5,7 +5,7 @@ from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _spelled(dice: task.Dice) -> dict[str, object]:
-  """A word and its letters."""
+  """Draws a word and its letters."""
   word = dice.choose(words.WORDS)
   return dict(
       name=dice.choose(words.NAMES),
@@ -41,7 +41,7 @@ LETTERS = (
 
 
 def _noun(dice: task.Dice) -> dict[str, object]:
-  """A noun, what it is, and one thing it is not."""
+  """Draws a noun, its kind, and another kind."""
   kind, other_kind = dice.sample(tuple(words.KINDS), 2)
   noun = dice.choose(words.KINDS[kind])
   return people(dice) | dict(
@@ -64,7 +64,7 @@ _USES = {
 
 
 def _group(dice: task.Dice) -> dict[str, object]:
-  """Nouns of several kinds, one of the kind that is named."""
+  """Draws nouns of several kinds, one of them of the given kind."""
   kind = dice.choose(tuple(words.KINDS))
   nouns, noun = kinds.group(dice, kind)
   return dict(
