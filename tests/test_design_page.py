@@ -80,6 +80,8 @@ def test_files_and_names_of_the_page_exist(root):
       known = _is_file(root, text)
     elif "." in name and "=" in text:
       known = _is_option(text)
+    elif name.startswith("config."):
+      known = name.removeprefix("config.") in config_lib.defaults()
     elif "=" in text:
       known = name in arguments
     else:

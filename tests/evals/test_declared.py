@@ -181,12 +181,12 @@ def test_nothing_outside_of_it_knows_an_evaluator(root):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(headline=("a", "nat", "lower")), "'nat' is not known"),
-        (dict(headline=("a", "nats", "low")), "'low' is not known"),
+        (dict(headline=("a", "nat", "lower")), "'nat' is unknown"),
+        (dict(headline=("a", "nats", "low")), "'low' is unknown"),
         (dict(headline=("a", "nats", "")), "must be reported by task"),
         (dict(others=(("a", "nats", "lower"),)), "two metrics of one name"),
         (dict(figures=("mean",)), 'Did you mean "means"'),
-        (dict(rows="rows"), "'rows' is not known"),
+        (dict(rows="rows"), "'rows' is unknown"),
     ],
 )
 def test_a_declaration_that_is_wrong(arguments, message):

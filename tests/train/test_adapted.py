@@ -221,7 +221,7 @@ def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
             {"lora.targets": "attn"},
             r"'attn', which fully matches no projection",
         ),
-        ({"lora.init": "/nowhere"}, r"/nowhere/adapter_config.json is not"),
+        ({"lora.init": "/nowhere"}, r"/nowhere/adapter_config.json does not"),
     ],
 )
 def test_wrong_adapters_are_told_before_any_work(

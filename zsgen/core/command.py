@@ -22,6 +22,7 @@ from ml_collections import config_flags
 
 from zsgen.core import (
     chatter,
+    config,
     errors,
     full_disk,
     plugins,
@@ -224,7 +225,9 @@ class _ConfigParser(flags.ArgumentParser):
   def parse(self, argument: str) -> Any:
     path, _, _ = argument.partition(":")
     plugins.search(pathlib.Path(path).parent)
-    loaded = self._loader.parse(argument)
+    loaded: Any = self._loader.parse(argument)
+    if not isinstance(loaded, sections.Section):
+      loaded = sections.from_plain(loaded, config.Config)
     argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
     prefix = f"{CONFIG.name}."
     sections.select(

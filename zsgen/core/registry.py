@@ -96,7 +96,8 @@ def register(
   _check_options(options, f"the options of the {_kind(kind)} {name!r}")
 
   def decorate(build: T) -> T:
-    component = Component(kind, name, build, options, build.__module__)
+    module = build.__module__ or "__main__"  # None for code in a string.
+    component = Component(kind, name, build, options, module)
     if not component.module.startswith("zsgen."):
       _discover(kind)  # A built-in component may have the same name.
     with _LOCK:

@@ -229,6 +229,24 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Section:
   return _fill(Section(kind, where), values)
 
 
+def from_plain(values: Mapping[str, Any], kind: type) -> Section:
+  """Returns a whole config with the options of a plain ConfigDict set.
+
+  So the command line can set any option, whatever the config file mentions.
+
+  Args:
+    values: the options; sections keep the defaults of what they leave out.
+    kind: the dataclass of the config.
+
+  Raises:
+    InputError: there is no such option.
+  """
+  section = Section(kind, "config")
+  for key in sorted(values, key=lambda key: key != _PLUGINS):
+    section[key] = values[key]
+  return section
+
+
 def select(config: Any, overrides: Sequence[tuple[str, str]]) -> None:
   """Sets the selectors among the overrides of a command line.
 
