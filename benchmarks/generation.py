@@ -60,7 +60,7 @@ def prompts(batch: int, length: int) -> np.ndarray:
 
 
 def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
-  """Tokens a second here."""
+  """Measures tokens per second of zsgen."""
   start = starts.make(config.Model(init=f"hf:{directory}"), seed=0)
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   params = start.load(mesh_lib.shardings(start.shapes, mesh))

@@ -45,7 +45,7 @@ _ARROW = {
     ".parquet": pq.read_table,
 }
 # More than any task has.
-_ALL = 10**7
+_MAX_INSTANCES = 10**7
 
 
 def write(folder: pathlib.Path, count: int, formats: list[str]) -> None:
@@ -89,8 +89,8 @@ def data_config(path: pathlib.Path) -> config_lib.Data:
       "path": str(path),
       "fields": {"definition": "about", "key": "name"},
       "heldout": {"heldout": {"share": 0.2}},
-      "train_instances": _ALL,
-      "heldout_instances": _ALL,
+      "train_instances": _MAX_INSTANCES,
+      "heldout_instances": _MAX_INSTANCES,
       "tokenizer": "bytes",
   }
   return config_lib.check({"data": data}).data
@@ -131,13 +131,16 @@ def table(measured: dict[str, dict[str, Any]]) -> rich.table.Table:
   stages = ("scan", "draw", "prepare", "arrow")
   for column in ("format", *stages, "rows/CPU s", "peak GB", "store"):
     grid.add_column(column, justify="left" if column == "format" else "right")
-  for name, one in measured.items():
+  for name, result in measured.items():
     grid.add_row(
         name,
-        *(f"{one[stage][1]:.2f}" if stage in one else "-" for stage in stages),
-        f"{one['count'] / one['prepare'][1]:,.0f}",
-        f"{one['peak_mb'] / 1024:.2f}",
-        one["fingerprint"],
+        *(
+            f"{result[stage][1]:.2f}" if stage in result else "-"
+            for stage in stages
+        ),
+        f"{result['count'] / result['prepare'][1]:,.0f}",
+        f"{result['peak_mb'] / 1024:.2f}",
+        result["fingerprint"],
     )
   return grid
 

@@ -150,7 +150,7 @@ class RandomStore:
 
 
 def make_job(folder: pathlib.Path, steps: int) -> job.Job:
-  """A run without evaluations over a drawn store."""
+  """Returns a run without evaluations over a random store."""
   size = 16
   store = RandomStore(folder, steps * size)
   ids = np.random.default_rng(1).permutation(steps * size)
@@ -198,9 +198,11 @@ def measure(steps: int, warm: int) -> rich.table.Table:
       for owner, name, part in _PARTS
   ]
   with tempfile.TemporaryDirectory() as name, _patched(changes):
-    made = make_job(pathlib.Path(name), warm + steps + 1)
-    step = Timed(made.program.step, clock, warm, warm + steps)
-    loop.train(made._replace(program=made.program._replace(step=step)))
+    timed_job = make_job(pathlib.Path(name), warm + steps + 1)
+    step = Timed(timed_job.program.step, clock, warm, warm + steps)
+    loop.train(
+        timed_job._replace(program=timed_job.program._replace(step=step))
+    )
   grid = rich.table.Table(title=f"host, {steps} steps")
   grid.add_column("part")
   grid.add_column("ms per step", justify="right")

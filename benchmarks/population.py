@@ -94,20 +94,20 @@ def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
 
   mesh = mesh_lib.make(config_lib.Mesh())
   start = starts.make(config.model, seed=0)
-  alone = program.make(config, start, mesh)
-  state = alone.init(start.load(alone.shardings.params))
-  one = _seconds(
-      lambda s: alone.step(s, {}, member_batches[0], hyper), state, steps
+  single = program.make(config, start, mesh)
+  state = single.init(start.load(single.shardings.params))
+  single_seconds = _seconds(
+      lambda s: single.step(s, {}, member_batches[0], hyper), state, steps
   )
 
-  joined = population.join([alone] * members)
+  joined = population.join([single] * members)
   states = [
-      alone.init(start.load(alone.shardings.params)) for _ in range(members)
+      single.init(start.load(single.shardings.params)) for _ in range(members)
   ]
   batch = population.stack(member_batches)
   hypers = population.stack([hyper] * members)
   put = population.stack(states, joined.shardings)
-  return members * one, _seconds(
+  return members * single_seconds, _seconds(
       lambda s: joined.step(s, {}, batch, hypers), put, steps
   )
 

@@ -48,14 +48,14 @@ def update(page: str) -> str:
   return f"{before}{_BEGIN}\n\n{tables(*PAGES[page])}\n{_END}{after}"
 
 
-def tables(kind: type, where: str) -> str:
+def tables(kind: type, section: str) -> str:
   """Returns the tables of a section: its own options, and components'.
 
   Args:
     kind: the section's dataclass.
-    where: its name, such as "config.order".
+    section: its name, such as "config.order".
   """
-  blocks = [f"Options of `{where}`:\n\n{_table(_rows(kind, ''))}"]
+  blocks = [f"Options of `{section}`:\n\n{_table(_rows(kind, ''))}"]
   for name, field in schema.selectors(kind).items():
     owners: dict[Row, list[str]] = {}
     for component in _built_in(field.metadata["selects"]):
@@ -63,7 +63,7 @@ def tables(kind: type, where: str) -> str:
       for row in _rows(component.options, "", names):
         owners.setdefault(row, []).append(component.name)
     if owners:
-      title = f"Options that `{where}.{name}` adds:"
+      title = f"Options that `{section}.{name}` adds:"
       blocks.append(f"{title}\n\n{_table(owners, name, owners)}")
   return "\n\n".join(blocks) + "\n"
 
@@ -123,9 +123,9 @@ def _built_in(kind: str) -> list[registry.Component]:
 def _values(limits: Any) -> str:
   """Returns the values that an option may have; "" for any."""
   if limits.get("selects"):
-    none = [""] if limits["optional"] else []
+    unset = [""] if limits["optional"] else []
     names = [component.name for component in _built_in(limits["selects"])]
-    return ", ".join(map(_code, [*names, *none]))
+    return ", ".join(map(_code, [*names, *unset]))
   if limits["choices"]:
     return ", ".join(map(_code, limits["choices"]))
   return schema.range_of(limits)

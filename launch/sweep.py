@@ -39,7 +39,7 @@ Config = Mapping[str, Any] | ml_collections.ConfigDict
 
 
 def points(config: Config) -> list[tuple[str, config_lib.Config]]:
-  """The runs of a sweep, order by order.
+  """Returns the points of a sweep, order by order.
 
   Args:
     config: an experiment with a section `sweep`.
@@ -121,14 +121,14 @@ def run(
     console.print(line, markup=False)
   workdir = pathlib.Path(workdir).absolute()
   directory = workdir / "sweeps" / _directory_name(config, todo)
-  chosen = range(len(todo)) if point is None else [point]
+  indices = range(len(todo)) if point is None else [point]
   due = []
-  for index in () if report else chosen:
+  for index in () if report else indices:
     name, _ = todo[index]
-    done = _finished(directory, workdir, name)
-    state = ", already finished" if done else ""
+    is_finished = _finished(directory, workdir, name)
+    state = ", already finished" if is_finished else ""
     console.print(f"point {index}: {name} ({index + 1} of {len(todo)}){state}")
-    due += [] if done else [todo[index]]
+    due += [] if is_finished else [todo[index]]
     if len(due) == todo[index][1].population:
       _train(directory, workdir, due)
       due = []
@@ -138,7 +138,7 @@ def run(
 
 
 def check_overrides(config: Config, names: Iterable[str]) -> None:
-  """Checks that what a command line sets is not set by the points again.
+  """Checks that points do not override the options of the command line.
 
   Args:
     config: an experiment with a section `sweep`.
@@ -154,12 +154,12 @@ def check_overrides(config: Config, names: Iterable[str]) -> None:
           "--config.seed: a sweep runs under config.sweep.seeds; give"
           " --config.sweep.seeds='(1, 2)' instead."
       )
-    own = [point for point, options in grid.items() if _sets(options, name)]
-    if own:
-      place = name if kind == "points" else name.removeprefix("order.")
+    setters = [point for point, options in grid.items() if _sets(options, name)]
+    if setters:
+      option = name if kind == "points" else name.removeprefix("order.")
       raise errors.InputError(
-          f"--config.{name}: the sweep's {', '.join(own)} set it themselves."
-          f" Change theirs, --config.sweep.{kind}.{own[0]}.{place}, or the"
+          f"--config.{name}: the sweep's {', '.join(setters)} set it"
+          f" themselves. Change theirs, --config.sweep.{kind}.{setters[0]}.{option}, or the"
           " config file."
       )
 
@@ -171,7 +171,7 @@ def _plain(config: Config) -> Mapping[str, Any]:
 
 
 def _sets(options: Any, name: str) -> bool:
-  """Whether nested options have one of that path."""
+  """Returns whether nested options have one of that path."""
   for key in name.split("."):
     if not isinstance(options, Mapping) or key not in options:
       return False
@@ -180,14 +180,14 @@ def _sets(options: Any, name: str) -> bool:
 
 
 def _grid(sweep: Any) -> tuple[str, Mapping[str, Mapping], Sequence[int]]:
-  """Where points are, points by name, and seeds.
+  """Returns the key of the points, the points by name, and the seeds.
 
   Raises:
     InputError: the section is malformed.
   """
-  named = set(sweep) if isinstance(sweep, Mapping) else set()
-  kinds = named - {"seeds"}
-  if named == kinds or len(kinds) != 1 or not kinds <= {"orders", "points"}:
+  names = set(sweep) if isinstance(sweep, Mapping) else set()
+  kinds = names - {"seeds"}
+  if names == kinds or len(kinds) != 1 or not kinds <= {"orders", "points"}:
     raise errors.InputError(
         "config.sweep must be a section with `orders` or `points`, and"
         " `seeds`, as in configs/orders.py."
@@ -257,27 +257,27 @@ def _compare(
     partly: bool,
     console: rich.console.Console,
 ) -> pathlib.Path | None:
-  """Writes the comparison and prints its tables; tells missing points."""
-  found, missing = [], []
+  """Writes the comparison and prints its tables and missing points."""
+  finished, missing = [], []
   for name, config in todo:
     path = _finished(directory, workdir, name)
     order = name.removesuffix(f"-s{config.seed}")
     if path is None:
       missing.append(name)
     else:
-      found.append(comparison.Point(order, config.seed, path))
+      finished.append(comparison.Point(order, config.seed, path))
   if missing:
-    console.print(f"{len(found)} of {len(todo)} points are finished.")
+    console.print(f"{len(finished)} of {len(todo)} points are finished.")
     if not partly:
       return None
-  for table in comparison_report.write(directory, found, missing):
+  for table in comparison_report.write(directory, finished, missing):
     console.print(table)
   console.print(f"report   {directory / 'comparison.html'}", markup=False)
   return directory
 
 
 def main() -> None:
-  """Runs what the flags say."""
+  """Runs the sweep that the flags describe."""
   config, workdir = command.CONFIG.value, command.WORKDIR.value
   flag = flags.FLAGS[command.CONFIG.name]
   check_overrides(config, config_flags.get_override_values(flag))

@@ -70,25 +70,25 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   )
   config.train.batch_size = _BATCH
   config.order.update(_order(tier))
-  for each, parts in (("unseen", 4), ("seen", 4), ("written", 1)):
-    config.evals[each].every_steps = STEPS[tier] // parts
+  for label, parts in (("unseen", 4), ("seen", 4), ("written", 1)):
+    config.evals[label].every_steps = STEPS[tier] // parts
   return tiers.sweep(config, _points(tier), (config.seed,))
 
 
 def _points(tier: str) -> dict[str, dict[str, Any]]:
-  """All examples at each number of rules; half of them at the most."""
-  most = RULES[tier][-1]
+  """Returns points with all examples, and with half at the most rules."""
+  largest = RULES[tier][-1]
   half = _order(tier, 0.5)
   points = {f"rules{count}": tiers.point(count) for count in RULES[tier]}
   for name, shape in (("even", 0.0), ("tail", _TAIL)):
     options = {"subsample": 0.5, "subsample_power_law": shape}
-    points[f"half-{name}-rules{most}"] = {
-        **tiers.point(most, **options),
+    points[f"half-{name}-rules{largest}"] = {
+        **tiers.point(largest, **options),
         "order": half,
     }
   return points
 
 
 def _order(tier: str, share: float = 1.0) -> dict[str, Any]:
-  """As many steps, whatever share of the examples is kept."""
+  """Returns an order of the same number of steps for any share of examples."""
   return tiers.order(round(EXAMPLES[tier] * share), STEPS[tier] * _BATCH)

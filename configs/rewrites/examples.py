@@ -46,17 +46,17 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     tier: smoke, nano, mini or paper.
   """
   config = tiers.base("examples", tier)
-  whole, positions = config.data.rewrites.examples, config.order.stop
+  total, positions = config.data.rewrites.examples, config.order.stop
   points = {
       f"examples{count}-rules{rules}": _point(rules, count, positions)
-      for count in (round(whole * part) for part in PARTS[tier])
+      for count in (round(total * part) for part in PARTS[tier])
       for rules in RULES[tier]
   }
   return tiers.sweep(config, points, tiers.seeds(tier))
 
 
 def _point(rules: int, examples: int, positions: int) -> dict[str, Any]:
-  """So many rules and examples, in an order of as many positions as ever."""
+  """Returns a point; its order has `positions` positions."""
   return {
       **tiers.point(rules, examples=examples),
       "order": tiers.order(examples, positions),

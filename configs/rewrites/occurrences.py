@@ -57,8 +57,8 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   tiers.lengths(config, grid.pattern, grid.length)
   if grid.pattern < 5:
     config.data.rewrites.distinct = "pair"  # There are few x.
-  most = max(max(arm) for arm in grid.arms)
-  config.data.rewrites.heldout_occurrences = tuple(range(1, most + 1))
+  largest = max(max(arm) for arm in grid.arms)
+  config.data.rewrites.heldout_occurrences = tuple(range(1, largest + 1))
   points = {
       f"times{'-'.join(map(str, arm))}-rules{count}": tiers.point(
           count, occurrences=arm

@@ -46,7 +46,7 @@ class Grid(NamedTuple):
   # The highest k of each range.
   highest: tuple[int, ...]
   rules: tuple[int, ...]
-  # One and two families, which stand beside all three.
+  # One and two families, which are compared with all three.
   fewer: tuple[tuple[str, ...], ...] = _FEWER
 
 
@@ -72,8 +72,8 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config.data.rewrites.heldout_families = FAMILIES
   config.data.rewrites.heldout_ks = (1, 2)
   arms = [(FAMILIES, k, count) for k in grid.highest for count in grid.rules]
-  widest, most = grid.highest[-1], grid.rules[-1]
-  arms += [(families, widest, most) for families in grid.fewer]
+  widest, largest = grid.highest[-1], grid.rules[-1]
+  arms += [(families, widest, largest) for families in grid.fewer]
   points = {
       f"{'-'.join(families)}-k{k}-rules{count}": tiers.point(
           count, families=families, ks=patterns.divisors(grid.pattern, 3, k)

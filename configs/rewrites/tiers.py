@@ -1,6 +1,6 @@
 """What the experiments on rewrites share: four sizes, a model, an order.
 
-No experiment of its own: the files beside it load it by its path, from
+Not an experiment: the files next to it load it by its path, from
 whatever directory they are started.
 
   smoke  CPU, a minute or two a sweep: that all works, no claim
@@ -49,7 +49,7 @@ class Tier(NamedTuple):
   # Examples of unseen rules, how many a rule; of seen rules.
   unseen: int
   unseen_each: int
-  seen: int
+  seen_examples: int
   seeds: tuple[int, ...]
   dtype: str = "float32"
   # Steps of warm-up; standard deviation of new matrices, GPT-2's by default.
@@ -60,7 +60,7 @@ class Tier(NamedTuple):
 
 
 # The paper's model.
-_WHOLE = dict(
+_PAPER_MODEL = dict(
     layers=6,
     heads=4,
     width=256,
@@ -83,7 +83,7 @@ TIERS = {
         every=50,
         unseen=500,
         unseen_each=1,
-        seen=500,
+        seen_examples=500,
         seeds=(0,),
     ),
     # Chosen on seed 100, by its runs of 10 and of 1,000 rules alone.
@@ -101,7 +101,7 @@ TIERS = {
         every=250,
         unseen=4000,
         unseen_each=2,
-        seen=2000,
+        seen_examples=2000,
         seeds=(1, 2, 3),
         warmup=50,
         # 1 / sqrt(width): at a width of 64, what new matrices of 0.02 give is
@@ -119,8 +119,8 @@ TIERS = {
         every=625,
         unseen=10_000,
         unseen_each=1,
-        seen=10_000,
-        **_WHOLE,
+        seen_examples=10_000,
+        **_PAPER_MODEL,
     ),
     "paper": Tier(
         letters=26,
@@ -132,8 +132,8 @@ TIERS = {
         every=4069,
         unseen=100_000,
         unseen_each=1,
-        seen=10_000,
-        **_WHOLE,
+        seen_examples=10_000,
+        **_PAPER_MODEL,
     ),
 }
 
@@ -221,7 +221,7 @@ def seeds(tier: str) -> tuple[int, ...]:
 
 
 def point(rules: int, **options: Any) -> dict[str, Any]:
-  """Returns a point with this number of rules and other options of `config.data.rewrites`."""
+  """Returns a point: a number of rules and options of `config.data.rewrites`."""
   return {"data": {"rewrites": {"rules": rules, **options}}}
 
 
@@ -233,7 +233,7 @@ def _rewrites(size: Tier) -> dict[str, Any]:
       "distinct": "pair" if size.pattern < 5 else "x",
       "unseen": size.unseen,
       "unseen_each": size.unseen_each,
-      "seen": size.seen,
+      "seen": size.seen_examples,
   }
 
 

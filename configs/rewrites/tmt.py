@@ -39,7 +39,8 @@ SIZES = {
     "mini": (200_000, 2000),
     "paper": (200_000, 2000),
 }
-_TAKEN = 4
+# An order takes one example in so many.
+_POOL_RATIO = 4
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
@@ -55,7 +56,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   )
   config.order.embedder = "ngram"
   config.order.text = "prompt"
-  budget, positions = examples // _TAKEN, config.order.stop
+  budget, positions = examples // _POOL_RATIO, config.order.stop
   points = {
       name: {"order": {"parts": (_epochs(order, budget, positions),)}}
       for name, order in ORDERS.items()
@@ -66,7 +67,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
 def _epochs(
     order: dict[str, Any], budget: int, positions: int
 ) -> dict[str, Any]:
-  """An order's examples, again and again in the same sequence."""
+  """Repeats an order's examples in the same sequence."""
   return {
       "arrangement": "repeat",
       "epochs": -(-positions // budget),

@@ -87,7 +87,7 @@ def test_parquet_with_the_publishers_splits(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
   made = _suite(tmp_path, heldout={}, fields=config.Fields(category="category"))
   assert made.heldout == ("test",)
-  assert made.told["verbatim"] == {
+  assert made.notes["verbatim"] == {
       "inputs": 2,
       "prompts": 2,
       "tasks": {"chat.test": 2},
@@ -225,7 +225,7 @@ def test_conversations_of_other_weights_are_no_duplicates(tmp_path):
   made = _suite(
       path, deduplicate=True, heldout={"h": config.Heldout(share=0.01)}
   )
-  assert made.told["duplicates"] == 11 - 3
+  assert made.notes["duplicates"] == 11 - 3
 
 
 def test_fields_that_are_not_read_are_counted(tmp_path):
@@ -236,7 +236,7 @@ def test_fields_that_are_not_read_are_counted(tmp_path):
       tmp_path / "c.jsonl", turns, tools=[{"name": "f"}], source="here"
   )
   made = _suite(path)
-  told = made.told["unread_fields"]
+  told = made.notes["unread_fields"]
   assert told == {
       "conversations[].name": 4,
       "conversations[].weight": 2,  # Of the user's.
@@ -245,9 +245,9 @@ def test_fields_that_are_not_read_are_counted(tmp_path):
   }
   # Reading again counts nothing.
   assert len(list(made.examples())) == 4
-  assert made.told["unread_fields"] == told
+  assert made.notes["unread_fields"] == told
   path = _file(tmp_path / "d.jsonl", _say("q", "a"), tools="[]", source="")
-  assert not _suite(path).told["unread_fields"]
+  assert not _suite(path).notes["unread_fields"]
 
 
 def test_without_a_heldout_set(tmp_path):

@@ -149,7 +149,7 @@ def test_choices_that_cannot_be_chosen_from(tmp_path, choices, said):
   with pytest.raises(errors.InputError, match=rf"line 4: .*{said}"):
     sources.load(_data(path), 0, tmp_path / "scratch")
   made = sources.load(_data(path, on_bad_row="skip"), 0, tmp_path / "scratch")
-  assert made.told["bad_rows"]["count"] == 1
+  assert made.notes["bad_rows"]["count"] == 1
 
 
 def test_a_column_that_is_not_there(tmp_path):

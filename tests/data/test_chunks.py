@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     prepare.prepare(tmp_path / "stores", data, 0)
   (found,) = (tmp_path / "stores").iterdir()
-  assert chunks.done(found) == 5
+  assert chunks.count_complete(found) == 5
   return found
 
 

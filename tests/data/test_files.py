@@ -65,7 +65,7 @@ def _inputs(made, split="train"):
 def test_names_of_splits(name, whole, part, without):
   assert split_names.of_name(name) == whole
   assert split_names.in_name(name) == part
-  assert split_names.without(name, True) == without
+  assert split_names.strip_split(name, True) == without
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def _check_splits(home, train, other):
   _write(home / other)
   made = _suite(home)
   assert _inputs(made) == {train.rpartition("/")[2]}
-  assert made.told["unassigned_tasks"] == 3
+  assert made.notes["unassigned_tasks"] == 3
   name = other.removesuffix(".jsonl").partition("/")[0]
   sets = {"heldout": config.Heldout(split=split_names.in_name(name))}
   made = _suite(home, heldout=sets)
@@ -193,7 +193,7 @@ def test_other_files_are_counted_and_companions_are_not(tmp_path):
     _write(home / name, b"?")
   for name in (".gitattributes", "dataset_infos.json", "sub/.hidden.jsonl"):
     _write(home / name, b"?")
-  told = _suite(home).told
+  told = _suite(home).notes
   assert told["unread_files"] == {
       ".bak": {"count": 1, "first": "a.jsonl.bak"},
       ".txt": {"count": 2, "first": "notes.txt"},
@@ -212,7 +212,7 @@ def test_other_files_are_counted_and_companions_are_not(tmp_path):
 def test_directories_that_a_glob_matches_are_told(tmp_path):
   _write(tmp_path / "data/a.jsonl")
   _write(tmp_path / "data/sub/b.jsonl")
-  told = _suite(tmp_path / "data/*").told
+  told = _suite(tmp_path / "data/*").notes
   assert told["unread_files"] == {"/": {"count": 1, "first": "sub/"}}
 
 

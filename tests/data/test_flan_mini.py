@@ -219,7 +219,10 @@ def test_bad_rows_are_named(layout, change, said):
         (b'[{"source": "b"}, {"sour', "row 1 is broken JSON, or the file ends"),
         (b'[{"source": "b"} {}]', "row 0 is broken JSON.*follows it"),
         (b'[{"source": "b"}, {} }{]', "row 1 is broken JSON"),
-        (b'[{"source": "b"}] x', "goes on after its array's end, at byte 17"),
+        (
+            b'[{"source": "b"}] x',
+            "continues after the end of its array, at byte 17",
+        ),
         (b"[" * 200_000, "row 0 is broken JSON"),
         (b"[" + b"1" * 5000 + b"]", "row 0 is broken JSON"),
         (b'["\xff"]', "not UTF-8"),

@@ -87,7 +87,7 @@ def _survives(name: str, content: bytes, options: dict) -> None:
     examples = list(made.examples())
     assert {each.split for each in examples} == {"train", "heldout"}
     assert all(isinstance(each, suite.Example) for each in examples)
-    json.dumps(made.told)
+    json.dumps(made.notes)
 
 
 @SETTINGS

@@ -137,7 +137,7 @@ def test_skipped_rows_are_counted(niv2):
   suite = _suite(niv2, on_bad_row="skip")
   counts = collections.Counter(each.task for each in suite.examples())
   assert counts == {"task001_even": 30, "task002_odd": 27, "task004_large": 5}
-  told = suite.told
+  told = suite.notes
   assert told["bad_rows"]["count"] == 4
   assert "task003_copy.json, line 1" in told["bad_rows"]["first"][2]
   assert "came before in task task002_odd" in told["bad_rows"]["first"][3]
@@ -206,7 +206,7 @@ def test_every_draw(niv2):
 
 def test_the_real_clone(real):
   suite = _suite(real("niv2"), train_instances=10**6, heldout_instances=10**6)
-  told = suite.told
+  told = suite.notes
   assert told["bad_rows"]["count"] == 0
   assert told["verbatim"]["inputs"] == 1
   assert next(iter(told["verbatim"]["tasks"])).startswith("task349_")

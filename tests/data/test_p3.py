@@ -63,7 +63,7 @@ def test_the_split_of_t0(tmp_path, layout):
       _lines(tmp_path / f"{task[0]}.jsonl", _rows(task))
   made = _suite(tmp_path)
   assert _splits(made) == {TASKS[0]: "train", TASKS[1]: "heldout"}
-  assert made.told["unassigned_tasks"] == 1
+  assert made.notes["unassigned_tasks"] == 1
   made = _suite(
       tmp_path,
       heldout={
@@ -151,7 +151,7 @@ def test_a_training_templates_other_parts_are_not_trained_on(tmp_path):
   assert files == {f"{imdb}/train"}
   made = _suite(tmp_path, heldout={"rte": config.Heldout(tasks=(rte,))})
   assert _splits(made) == {imdb: "train", rte: "rte"}
-  assert made.told["unassigned_tasks"] == 1
+  assert made.notes["unassigned_tasks"] == 1
 
 
 def test_templates_whose_files_end_in_splits(tmp_path):
@@ -210,8 +210,8 @@ def test_real_rows(real):
   made = _suite(real("p3"), deduplicate=True, train_instances=5)
   splits = collections.Counter(_splits(made).values())
   assert splits == {"train": 276, "heldout": 47}
-  assert made.told["duplicates"] == 511
-  assert made.told["unassigned_tasks"] == 0
+  assert made.notes["duplicates"] == 511
+  assert made.notes["unassigned_tasks"] == 0
 
 
 def test_t0_lists_agree_with_the_real_split(real, tmp_path):

@@ -100,7 +100,7 @@ def test_a_chunk_may_lose_all_its_rows(here, tmp_path, monkeypatch, size):
   monkeypatch.setattr(chunks, "SIZE", size)
   long = ("long", "train", "Keep.", "1" * 99, "1")
   here(rows=(long, long, long, *EXAMPLES, long))
-  with pytest.raises(errors.InputError, match="two places"):
+  with pytest.raises(errors.InputError, match="two parts"):
     _prepare(tmp_path, max_length=80)
   here(rows=(long, long, long, *EXAMPLES, ("z", "heldout", *long[2:])))
   made = _prepare(tmp_path, max_length=80)
@@ -153,7 +153,7 @@ def test_same_bytes_and_no_second_making(here, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ((EXAMPLES[0], EXAMPLES[2], EXAMPLES[1], EXAMPLES[3]), "two places"),
+        ((EXAMPLES[0], EXAMPLES[2], EXAMPLES[1], EXAMPLES[3]), "two parts"),
         ((EXAMPLES[0], ("even", "heldout", "", "1", "1")), "one split only"),
         (EXAMPLES[:3], "no example left in heldout"),
         ((("\ud800", *EXAMPLES[0][1:]), *EXAMPLES[2:]), "not Unicode"),

@@ -116,7 +116,7 @@ def test_killed_again_and_again_the_store_is_the_same(tmp_path, rows, whole):
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.arrow")
   _kill_at(_start(root, rows), root, ".*[!l]/tokens.bin")
   said = _finish(_start(root, rows))
-  assert re.search(r"goes on after 400 examples|goes on after 3\d\d", said)
+  assert re.search(r"continues after 400 examples|continues after 3\d\d", said)
   assert _content(root) == whole
 
 
@@ -163,7 +163,7 @@ def test_a_touched_file_goes_on(tmp_path, rows):
   root = tmp_path / "touched"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   rows.touch()
-  assert "goes on after" in _finish(_start(root, rows))
+  assert "continues after" in _finish(_start(root, rows))
 
 
 def test_a_file_that_changes_meanwhile_makes_no_store(tmp_path, rows):

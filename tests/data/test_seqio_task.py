@@ -121,7 +121,7 @@ suite = seqio_task.seqio_task(data, 1, scratch)
 print(json.dumps({
     "examples": [each._asdict() for each in suite.examples()],
     "heldout": suite.heldout, "files": list(map(str, suite.files)),
-    "told": suite.told, "rows": str(rows), "loaded": sorted(sys.modules),
+    "told": suite.notes, "rows": str(rows), "loaded": sorted(sys.modules),
     "kept": before == rows.stat().st_mtime_ns}))
 """
 
@@ -254,8 +254,8 @@ def test_features_by_name(loaded):
       "1",
       choices=("1",),
   )
-  assert reader.told["unlabelled"] == ""
-  told = reader.told["text"]["labelled"]
+  assert reader.notes["unlabelled"] == ""
+  told = reader.notes["text"]["labelled"]
   assert told["input"] == "q_pretokenized (pretokenized)"
   assert told["category"] == "kind (text)"
 
@@ -270,7 +270,7 @@ def test_files_of_a_source_are_told(loaded):
   assert [row.input for row in reader.rows()] == ["one", "two"]
   names = [pathlib.Path(each).name for each in reader.files()]
   assert names == ["here_helpers.py", "here_tasks.py", "lines.txt"]
-  assert reader.told["unlabelled"] == "lines"
+  assert reader.notes["unlabelled"] == "lines"
 
 
 @pytest.mark.parametrize(

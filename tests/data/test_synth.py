@@ -94,7 +94,9 @@ def test_instances_are_a_function_of_seed_and_task():
 
 
 def test_a_task_that_runs_out_gives_all_it_has(monkeypatch):
-  coins = family("coin", ("flip", "Flip.", lambda dice: (dice.one("ab"), "x")))
+  coins = family(
+      "coin", ("flip", "Flip.", lambda dice: (dice.choose("ab"), "x"))
+  )
   module = sys.modules["zsgen.data.sources.synth"]
   monkeypatch.setattr(module, "TASKS", coins)
   assert sorted(each.input for each in _examples()) == ["a", "b"]
@@ -104,7 +106,7 @@ def test_dice():
   dice = Dice(5, "x")
   assert {dice.below(3) for _ in range(100)} == {0, 1, 2}
   assert {dice.between(4, 5) for _ in range(100)} == {4, 5}
-  assert all(len(set(dice.some(range(4), 4))) == 4 for _ in range(50))
+  assert all(len(set(dice.sample(range(4), 4))) == 4 for _ in range(50))
   first = [Dice(5, "x").below(10**9), Dice(5, "y").below(10**9)]
   assert first == [Dice(5, "x").below(10**9), Dice(5, "y").below(10**9)]
   assert first[0] != first[1]

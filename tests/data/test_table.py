@@ -109,7 +109,7 @@ def test_files_that_are_named_after_splits(tmp_path):
       ("a.validation", "validation"),
       ("b.validation", "validation"),
   }
-  assert suite.told["verbatim"]["inputs"] == 2
+  assert suite.notes["verbatim"]["inputs"] == 2
 
 
 def test_no_task_column_and_several_answers(tmp_path):
@@ -174,7 +174,7 @@ def test_columns_that_nothing_reads_are_counted(tmp_path):
   rows[0]["odd\ud800"] = 1
   path = tmp_path / "t.jsonl"
   path.write_text("\n".join(map(json.dumps, rows)))
-  told = tables.load(path).told
+  told = tables.load(path).notes
   assert told["unread_fields"] == {"unread": 6, "odd\\ud800": 1}
   lines = source_notes.describe(
       {"source": told, "suite": "table", "prompts": {}}
@@ -185,7 +185,7 @@ def test_columns_that_nothing_reads_are_counted(tmp_path):
   )
   for name in ("t.csv", "t.parquet"):
     tables.write(tmp_path / name, tables.rows())
-    assert tables.load(tmp_path / name).told["unread_fields"] == {"unread": 6}
+    assert tables.load(tmp_path / name).notes["unread_fields"] == {"unread": 6}
 
 
 def test_a_held_out_set_with_a_seed_is_the_same_in_all_runs(tmp_path):
@@ -315,7 +315,7 @@ def test_keys_that_come_twice(tmp_path):
   with pytest.raises(errors.InputError, match=said):
     tables.load(tmp_path / "t.jsonl")
   suite = tables.load(tmp_path / "t.jsonl", on_bad_row="skip")
-  assert suite.told["bad_rows"]["count"] == 1
+  assert suite.notes["bad_rows"]["count"] == 1
   assert len(list(suite.examples())) == 5
 
 
@@ -328,7 +328,7 @@ def test_duplicates(tmp_path):
   assert len(tables.examples(path)) == 10
   suite = tables.load(path, deduplicate=True)
   # Rows 6 and 9 are of task a, 8 of c; 7 is held out.
-  assert suite.told["duplicates"] == 3
+  assert suite.notes["duplicates"] == 3
   assert [int(e.key) for e in suite.examples()] == [0, 3, 2, 5, 1, 4, 7]
 
 

@@ -130,7 +130,7 @@ def test_bad_rows_name_file_and_line(tmp_path, change, said):
     tables.load(path, fields, heldout=tables.PLAIN)
   skipped = tables.load(path, fields, heldout=tables.PLAIN, on_bad_row="skip")
   assert len(list(skipped.examples())) == 5
-  assert skipped.told["bad_rows"]["count"] == 1
+  assert skipped.notes["bad_rows"]["count"] == 1
 
 
 def test_bad_rows_of_all_files_are_counted(tmp_path):
@@ -148,7 +148,7 @@ def test_bad_rows_of_all_files_are_counted(tmp_path):
   with pytest.raises(errors.InputError, match=said):
     tables.load(tmp_path, fields, heldout=tables.PLAIN)
   suite = tables.load(tmp_path, fields, heldout=tables.PLAIN, on_bad_row="skip")
-  told = suite.told["bad_rows"]
+  told = suite.notes["bad_rows"]
   assert (told["count"], len(told["first"])) == (7, 5)
   assert "line 5: is not UTF-8" in told["first"][3]
   assert [e.key for e in suite.examples()] == ["one:0", "two:1"]
@@ -287,7 +287,7 @@ def test_a_quote_that_is_left_open(
         heldout=tables.PLAIN, on_bad_row="skip", heldout_instances=999
     )
     suite = tables.load(path, config.Fields(), **options)
-    assert suite.told["bad_rows"]["count"] == count
+    assert suite.notes["bad_rows"]["count"] == count
     # Line 10 is that of row 8, from 0.
     after = 301 - last if last < 300 else 0
     assert len(list(suite.examples())) == 8 + after

@@ -133,7 +133,7 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
       ("odd.test", "heldout"): ["0", "2"],
       ("even.test", "heldout"): ["1"],
   }
-  assert suite.told["read"]["bad_rows"]["count"] == 1
+  assert suite.notes["read"]["bad_rows"]["count"] == 1
   names = {path.name for path in suite.files}
   assert "here_qa-train.tfrecord-00000-of-00001" in names
   assert "kind.labels.txt" in names
@@ -143,7 +143,7 @@ def test_one_task_without_a_field(prepared):
   reader = _reader(prepared, splits=["train", "validation"], task="")
   rows = [row for row in reader.rows() if isinstance(row, suite.Example)]
   assert {row.task for row in rows} == {"here_qa"}
-  assert reader.told["unlabelled"] == "here_qa"
+  assert reader.notes["unlabelled"] == "here_qa"
   assert [row.split for row in rows] == ["train"] * 5 + ["validation"] * 2
 
 

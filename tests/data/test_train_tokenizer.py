@@ -88,7 +88,7 @@ def test_bad_input(train, tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match="must be 258 or more"):
     train("out", 257)
   (tmp_path / "there").mkdir()
-  with pytest.raises(errors.InputError, match="is there already"):
+  with pytest.raises(errors.InputError, match="already exists"):
     train("there")
   monkeypatch.setitem(SAID, "train", ["a", "\ud800"])
   with pytest.raises(errors.InputError, match="example 1 of t"):
@@ -140,7 +140,7 @@ def test_the_command(root, tmp_path):
   assert hf.read(str(outs[0])).vocab_size == 400
   done = _command(root, *arguments, f"--out={outs[0]}")
   assert done.returncode == 2
-  assert "is there already" in done.stderr
+  assert "already exists" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ def test_a_start_that_is_not_known(directory):
     starts.make(config.Model(init="tinny"), seed=0)
   with pytest.raises(errors.InputError, match="is a directory: say of which"):
     starts.make(config.Model(init=str(directory)), seed=0)
-  with pytest.raises(errors.InputError, match="is not a directory, and no model"):
+  with pytest.raises(
+      errors.InputError, match="is not a directory, and no model"
+  ):
     starts.make(config.Model(init=f"hf:{directory}-not"), seed=0)
 
 

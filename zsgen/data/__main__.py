@@ -24,7 +24,7 @@ from zsgen.data.tokenizers import bpe
 _VOCAB_SIZE = flags.DEFINE_integer(
     "vocab_size",
     8000,
-    "Ids, those of 256 bytes and two special tokens among.",
+    "Number of ids, including 256 bytes and two special tokens.",
     upper_bound=2**24,
 )
 _OUT = flags.DEFINE_string("out", None, "The directory to write.")
@@ -36,13 +36,13 @@ _EVERY = 20_000
 def training_texts(
     data: config_lib.Data, seed: int, scratch: pathlib.Path
 ) -> Iterator[list[str]]:
-  """The texts of each training example, piece by piece as it is tokenized.
+  """Yields the texts of each training example in pieces, as tokenized.
 
-  Held-out examples come after all training ones and are never asked for.
+  Held-out examples come after all training ones and are never generated.
   Where a prompt counts tokens, it counts bytes: there is no tokenizer yet.
 
   Args:
-    data: the config's section; its tokenizer is not looked at.
+    data: the config's section; its tokenizer is ignored.
     seed: draws the suite's instances.
     scratch: where a source may keep things.
 
@@ -87,14 +87,14 @@ def train_tokenizer(
     console: where lines for people go.
 
   Raises:
-    InputError: the directory is there, or see `training_texts`, `bpe.train`.
+    InputError: the directory exists, or see `training_texts`, `bpe.train`.
   """
   if out.exists():
     raise errors.InputError(
-        f"--out={out}: is there already. Name another directory, or delete it."
+        f"--out={out}: already exists. Name another directory, or delete it."
     )
   examples = training_texts(data, seed, scratch)
-  texts = _told(examples, console)
+  texts = _report_progress(examples, console)
   with console.status("train_tokenizer"):
     trained = bpe.train(texts, vocab_size)
   bpe.write(trained, out)
@@ -102,10 +102,10 @@ def train_tokenizer(
   console.print(f"tokenizer {out}: {size:,} ids", markup=False)
 
 
-def _told(
+def _report_progress(
     examples: Iterator[list[str]], console: rich.console.Console
 ) -> Iterator[list[str]]:
-  """The same examples; says how many went by.
+  """Yields the examples, and prints their number at intervals.
 
   Raises:
     InputError: there is none.
@@ -121,7 +121,7 @@ def _told(
 
 
 def main() -> None:
-  """Runs what the flags say."""
+  """Trains the tokenizer that the flags describe."""
   if not _OUT.value:
     raise errors.InputError("name the directory to write: --out=DIR.")
   schema.check_local(_OUT.value, "--out")

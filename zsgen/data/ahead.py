@@ -1,4 +1,4 @@
-"""Work that is begun before its result is asked for."""
+"""Work that starts before its result is needed."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
@@ -15,16 +15,16 @@ def results(
     values: Iterable[_Value],
     count: int,
 ) -> Iterator[_Result]:
-  """Results in the order of their values.
+  """Yields results in the order of their values.
 
   Args:
     pool: does the work.
     function: makes a result of a value.
-    values: are taken in the caller's thread, while the pool works.
-    count: results that are worked on, or wait, beside the one asked for.
+    values: are generated in the caller's thread, while the pool works.
+    count: the number of results to compute ahead of the current one.
 
   Raises:
-    Exception: what the function raised, at the result's turn.
+    Exception: the function raised it; raised when the result is due.
   """
   waiting: collections.deque[futures.Future] = collections.deque()
   for value in values:

@@ -68,7 +68,7 @@ class BlockFile:
       self._check(first, stop)
     return self._values[begin:end]
 
-  def whole(self) -> np.ndarray:
+  def read_all(self) -> np.ndarray:
     """Returns all numbers of the file; raises as `read`."""
     return self.read(0, len(self))
 
@@ -104,32 +104,32 @@ class Stream(io.RawIOBase):
   def __init__(self, file: BlockFile):
     super().__init__()
     self._file = file
-    self._place = 0
+    self._position = 0
 
   def readable(self) -> bool:
-    """True."""
+    """Returns True."""
     return True
 
   def seekable(self) -> bool:
-    """True."""
+    """Returns True."""
     return True
 
   def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
     """Moves to a byte; returns its position."""
-    begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}
-    self._place = begins.get(whence, len(self._file)) + offset
-    return self._place
+    begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
+    self._position = begins.get(whence, len(self._file)) + offset
+    return self._position
 
   def tell(self) -> int:
     """Returns the position of the next byte."""
-    return self._place
+    return self._position
 
   def readinto(self, buffer: Any) -> int:
     """Fills a buffer; raises InputError for a damaged block."""
-    end = min(self._place + len(buffer), len(self._file))
-    content = self._file.read(self._place, end)
+    end = min(self._position + len(buffer), len(self._file))
+    content = self._file.read(self._position, end)
     buffer[: len(content)] = content.data
-    self._place = end
+    self._position = end
     return len(content)
 
 

@@ -1,6 +1,6 @@
 """Choices: each answer to choose from is a row of its own.
 
-The rows of a held-out set's choices stand after all others, in the split
+The rows of a held-out set's choices come after all others, in the split
 `<set>/choices`, under tasks `<task>/choices`, so that no order, curve or view
 of held-out tasks meets them. A row differs from its example in the answer
 only: prompt, template and truncation are the same by construction.
@@ -22,14 +22,14 @@ _DROPPED = -1
 
 
 def split_of(heldout: str) -> str:
-  """The split of a held-out set's choices."""
+  """Returns the split of a held-out set's choices."""
   return heldout + _SUFFIX
 
 
 def examples(source: suite.Suite) -> Iterator[suite.Example]:
-  """The suite's examples, then those that are choices, in the same sequence.
+  """Yields the suite's examples, then their choices in the same sequence.
 
-  Held-out examples with choices are kept in memory until all others are read.
+  Held-out examples with choices stay in memory until all others are read.
 
   Raises:
     InputError: a held-out set has the name of another one's choices.
@@ -45,11 +45,11 @@ def examples(source: suite.Suite) -> Iterator[suite.Example]:
           f"config.data.heldout: the name {split_of(example.split)!r} is that"
           f" of the choices of {example.split!r}. Take another."
       )
-    yield from _apart(example)
+    yield from _expand(example)
 
 
-def _apart(example: suite.Example) -> Iterator[suite.Example]:
-  """The choices of an example as examples."""
+def _expand(example: suite.Example) -> Iterator[suite.Example]:
+  """Yields the choices of an example as examples."""
   for choice in example.choices:
     yield example._replace(
         task=example.task + _SUFFIX,
@@ -61,7 +61,7 @@ def _apart(example: suite.Example) -> Iterator[suite.Example]:
 
 
 class Table:
-  """Takes in the rows of a store, and tells which of them are choices."""
+  """Records the rows of a store, and which of them are choices."""
 
   def __init__(self):
     # By task and key: the example's id, and the rows of its choices.
@@ -69,41 +69,41 @@ class Table:
     self._choices: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
 
   def add(self, table: pa.Table, first: int) -> None:
-    """Takes in a chunk's table, whole; `first` is the id of its first row."""
-    kept = table["loss_tokens"].to_numpy() > 0
+    """Records a chunk's table; `first` is the id of its first row."""
+    is_kept = table["loss_tokens"].to_numpy() > 0
     # An answer without its end is no answer to be ranked.
-    whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
-    ids = np.where(kept, first + np.cumsum(kept) - 1, _DROPPED)
+    is_whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
+    ids = np.where(is_kept, first + np.cumsum(is_kept) - 1, _DROPPED)
     heldout = pc.call_function("not_equal", [table["split"], suite.TRAIN])
     columns = (
         table.select(("task", "key", "right"))
         .add_column(0, "id", pa.array(ids))
-        .add_column(1, "whole", pa.array(whole))
+        .add_column(1, "whole", pa.array(is_whole))
         .filter(heldout)
         .to_pydict()
     )
-    for row, whole, task, key, right in zip(*columns.values(), strict=True):
+    for row, is_whole, task, key, right in zip(*columns.values(), strict=True):
       if right is None:
         self._examples[task + _SUFFIX, key] = row
       else:
         choices = self._choices.setdefault((task, key), [])
-        choices.append((row, whole, right))
+        choices.append((row, is_whole, right))
 
   def array(self) -> np.ndarray:
-    """The rows that are choices, ascending, the last ones of the store.
+    """Returns the rows that are choices, ascending, the last of the store.
 
     Returns:
-      int64 [rows, 3]: the id of the example, the place among its choices, and
-      1 where it is right. The id is -1 where not all of them were kept whole.
+      int64 [rows, 3]: the id of the example, the position among its choices,
+      and 1 where it is right. The id is -1 if any choice was cut or dropped.
     """
-    found = []
+    entries = []
     for name, choices in self._choices.items():
       example = self._examples[name]
-      kept = [row != _DROPPED and whole for row, whole, _ in choices]
-      comparable = all(kept) and example != _DROPPED
-      found += [
-          (example if comparable else _DROPPED, place, right)
-          for place, (row, _, right) in enumerate(choices)
+      is_kept = [row != _DROPPED and is_whole for row, is_whole, _ in choices]
+      comparable = all(is_kept) and example != _DROPPED
+      entries += [
+          (example if comparable else _DROPPED, position, right)
+          for position, (row, _, right) in enumerate(choices)
           if row != _DROPPED
       ]
-    return np.array(found, np.int64).reshape(-1, 3)
+    return np.array(entries, np.int64).reshape(-1, 3)

@@ -1,7 +1,7 @@
-"""Chunks: rows that were encoded, on disk until all of them are.
+"""Chunks: encoded rows, kept on disk until all are encoded.
 
-Preparing millions of examples takes long, and may be interrupted: what is done
-is kept next to the stores, and is dropped when the store is complete. A chunk
+Preparing millions of examples takes long, and may be interrupted: encoded rows
+are kept next to the stores, and are deleted when the store is complete. A chunk
 is an Arrow stream `chunk-00000.arrow`, an example a row; the file begins with
 the SHA-256 of its name and of the rest.
 """
@@ -19,14 +19,14 @@ import pyarrow as pa
 from zsgen.core import artifacts, errors
 from zsgen.data import ahead
 
-# Most examples of a chunk, and the characters at which it ends before.
+# The most examples of a chunk, and the characters that end it earlier.
 SIZE = 4096
 CHARACTERS = 1 << 24
-# Of the files; chunks of another format are not continued.
+# Version of the files; chunks of another format are ignored.
 FORMAT = 3
 # Columns of the file that the table in memory does not have.
 _TOKENS, _MASK = "token_ids", "mask"
-# Where the file's metadata has the counts of prompts, and of characters.
+# The key of the counts of prompts and of characters in the file's metadata.
 _COUNTS = b"zsgen.counts"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -44,7 +44,7 @@ class Chunk(NamedTuple):
         tokens were lost by that; last_lost, whether all of its last answer's.
       unknown, unknown_loss: the number of unknown tokens, and of those with
         loss.
-      lost_characters: characters of the request that no token stands for.
+      lost_characters: characters of the request that no token represents.
       answer_changed: whether the tokenizer changes characters of the answer.
       answer_lost: whether the answer lost characters, so that all tokens are
         left out.
@@ -63,10 +63,10 @@ class Chunk(NamedTuple):
 
 
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
-  """Writes a chunk to a folder that is there."""
+  """Writes a chunk to an existing folder."""
   table, sink = chunk.table, pa.BufferOutputStream()
-  kept = table["loss_tokens"].to_numpy() > 0
-  lengths = np.where(kept, table["tokens"].to_numpy(), 0)
+  is_kept = table["loss_tokens"].to_numpy() > 0
+  lengths = np.where(is_kept, table["tokens"].to_numpy(), 0)
   borders = pa.array(np.cumsum([0, *lengths]), pa.int32())
   for name, values in ((_TOKENS, chunk.tokens), (_MASK, chunk.mask)):
     rows = pa.ListArray.from_arrays(borders, pa.array(values))
@@ -80,7 +80,7 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   artifacts.write_bytes(path, _digest(path, content) + content)
 
 
-def done(folder: pathlib.Path) -> int:
+def count_complete(folder: pathlib.Path) -> int:
   """Returns how many chunks are complete, counted from the first."""
   number = 0
   while _path(folder, number).is_file():
@@ -92,16 +92,20 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
   """Yields all chunks, in their order.
 
   Raises:
-    InputError: one is damaged. The caller drops them all then.
+    InputError: one is damaged; the caller must then drop them all.
   """
-  paths = [_path(folder, number) for number in range(done(folder))]
-  # One is read while the one before it is used.
+  paths = [_path(folder, number) for number in range(count_complete(folder))]
+  # The next chunk is read while the current one is used.
   with futures.ThreadPoolExecutor(1) as pool:
     yield from ahead.results(pool, _read, paths, 1)
 
 
 def _read(path: pathlib.Path) -> Chunk:
-  """Returns the chunk of a file, if that is what was written."""
+  """Returns the chunk of a file.
+
+  Raises:
+    InputError: the file is damaged.
+  """
   content = memoryview(path.read_bytes())
   digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
   if digest != _digest(path, content):

@@ -1,4 +1,4 @@
-"""The long part of prepare: a suite's examples become chunks on disk."""
+"""The long part of prepare: encodes a suite's examples into chunks on disk."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
@@ -29,7 +29,7 @@ _ENCODERS = 2
 _AHEAD = 2
 # Seconds between two lines of progress.
 _SECONDS = 5.0
-_NOTHING = prompts.Encoded(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
+_EMPTY = prompts.Encoded(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 
 
 def encode(
@@ -37,16 +37,16 @@ def encode(
     source: suite.Suite,
     data: config.Data,
     seed: int,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-  """Encodes and writes the chunks that are not there yet.
+  """Encodes and writes the chunks that do not exist yet.
 
   Args:
     folder: of the chunks; those in it are of the same source and config.
     source: the suite.
     data: the config's section.
     seed: draws labels.
-    say: takes lines on the progress.
+    report: prints a line on the progress.
 
   Raises:
     InputError: a bad row, a prompt that cannot be shown, an answer that the
@@ -55,10 +55,10 @@ def encode(
   """
   tokenizer = tokenizers.get(data)
   tokenizers.check_patterns(tokenizer)
-  first = chunks.done(folder)
+  first = chunks.count_complete(folder)
   batches = _batches(choices.examples(source))
   before = sum(map(len, itertools.islice(batches, first)))
-  progress = _Progress(say, before)
+  progress = _Progress(report, before)
 
   def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
     # The chunk's own: threads share no counts.
@@ -74,8 +74,8 @@ def encode(
   # This thread reads. While one encodes in the tokenizer's own threads, which
   # are as many as there are cores, the other makes rows of what it has.
   with futures.ThreadPoolExecutor(_ENCODERS) as pool:
-    made = ahead.results(pool, chunk_of, batches, _AHEAD)
-    for number, chunk in enumerate(made, first):
+    encoded = ahead.results(pool, chunk_of, batches, _AHEAD)
+    for number, chunk in enumerate(encoded, first):
       chunks.write(folder, number, chunk)
       progress.add(len(chunk.table))
 
@@ -103,15 +103,15 @@ def encode_chunk(
     UnicodeEncodeError: a text is not Unicode.
   """
   on_bad_row = options.on_bad_row(data)
-  shown = prompt if on_bad_row == "error" else _or_nothing(prompt)
-  segments = [shown(example) for example in examples]
+  show = prompt if on_bad_row == "error" else _or_nothing(prompt)
+  segments = [show(example) for example in examples]
   encoded = prompts.encode(segments, tokenizer)
   lost = lost_text.find(segments, encoded, tokenizer)
   if on_bad_row == "error":
     lost_text.refuse(examples, lost.answers)
   rows = [
       truncation.cut(
-          *(_NOTHING if answer_lost else row), data.max_length, data.truncate
+          *(_EMPTY if answer_lost else row), data.max_length, data.truncate
       )
       for row, answer_lost in zip(encoded, lost.answers, strict=True)
   ]
@@ -138,10 +138,10 @@ def encode_chunk(
       "right": pa.array([example.right for example in examples], pa.bool_()),
       **judged.columns(examples),
   }
-  kept = np.repeat(losses > 0, lengths)
+  is_kept = np.repeat(losses > 0, lengths)
   return chunks.Chunk(
-      tokens[kept],
-      mask[kept],
+      tokens[is_kept],
+      mask[is_kept],
       pa.table(table),
       dict(prompt.counts),
       lost_text.most_common(lost.characters),
@@ -181,20 +181,20 @@ def _or_nothing(
 ) -> Callable[[suite.Example], list[prompts.Segment]]:
   """Returns a prompt that counts examples it cannot show: no segments."""
 
-  def shown(example: suite.Example) -> list[prompts.Segment]:
+  def show(example: suite.Example) -> list[prompts.Segment]:
     try:
       return prompt(example)
     except errors.InputError:
       prompt.counts["not_shown"] += 1
       return []
 
-  return shown
+  return show
 
 
 def _batches(
     examples: Iterator[suite.Example],
 ) -> Iterator[list[suite.Example]]:
-  """Examples of a chunk at a time: memory does not grow with their length."""
+  """Yields the examples of a chunk; memory is independent of their length."""
   batch, characters = [], 0
   for example in examples:
     batch.append(example)
@@ -207,15 +207,15 @@ def _batches(
 
 
 class _Progress:
-  """Says how far the encoding is, every few seconds."""
+  """Reports the progress of the encoding every few seconds."""
 
-  def __init__(self, say: Callable[[str], None], before: int):
-    self._say = say
+  def __init__(self, report: Callable[[str], None], before: int):
+    self._report = report
     self._before = before
     self._count = 0
     self._begin = self._last = time.monotonic()
     if self._before:
-      say(f"prepare  goes on after {self._before:,} examples")
+      report(f"prepare  continues after {self._before:,} examples")
 
   def add(self, count: int) -> None:
     """Counts examples that are encoded."""
@@ -225,4 +225,4 @@ class _Progress:
       self._last = now
       rate = self._count / (now - self._begin)
       total = self._before + self._count
-      self._say(f"prepare  {total:,} examples, {rate:,.0f} a second")
+      self._report(f"prepare  {total:,} examples, {rate:,.0f} a second")

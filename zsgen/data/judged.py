@@ -1,7 +1,8 @@
-"""What generated answers are judged by: the store's `heldout.parquet`.
+"""References for generated answers: the store's `heldout.parquet`.
 
-Of each held-out example its input, all references (the loss knows the first
-only), and the answer of the first solved example that its prompt may show.
+It has, for each held-out example, its input, all references (the loss uses the
+first only), and the answer of the first solved example that its prompt may
+show.
 """
 
 from collections.abc import Sequence
@@ -29,32 +30,34 @@ class Answered(NamedTuple):
 
 
 def columns(examples: Sequence[suite.Example]) -> dict[str, pa.Array]:
-  """The columns of a chunk; null but for held-out examples."""
-  found = [_of(each) for each in examples]
+  """Returns the columns of a chunk; null except for held-out examples."""
+  rows = [_build_answer(example) for example in examples]
   return {
-      name: pa.array([each and getattr(each, name) for each in found], kind)
+      name: pa.array([row and getattr(row, name) for row in rows], kind)
       for name, kind in _FIELDS.items()
   }
 
 
 def of_chunk(table: pa.Table) -> pa.Table:
-  """The rows of `heldout.parquet` from a chunk's, with their ids."""
+  """Returns the rows of `heldout.parquet` of a chunk, with their ids."""
   known = table.filter(pc.call_function("is_valid", [table["references"]]))
   return known.select(SCHEMA.names).cast(SCHEMA)
 
 
 def answered(table: pa.Table) -> list[Answered]:
-  """The rows of `heldout.parquet`."""
-  wanted = table.select(list(_FIELDS)).to_pylist()
-  return [Answered(**row) for row in wanted]
+  """Returns the rows of `heldout.parquet`."""
+  fields = table.select(list(_FIELDS)).to_pylist()
+  return [Answered(**row) for row in fields]
 
 
-def _of(example: suite.Example) -> Answered | None:
+def _build_answer(example: suite.Example) -> Answered | None:
   if example.split == suite.TRAIN or example.right is not None:
     return None
-  asked, references = example.input, list(example.targets)
-  if example.turns:  # Judged is the last thing to say.
-    said = {turn.role: turn.text for turn in example.turns}
-    asked, references = said.get("user", ""), [said.get("assistant", "")]
+  question, references = example.input, list(example.targets)
+  if example.turns:  # The last turn is judged.
+    last_texts = {turn.role: turn.text for turn in example.turns}
+    question, references = last_texts.get("user", ""), [
+        last_texts.get("assistant", "")
+    ]
   solved = [shot.output for shot in example.shots if shot.positive]
-  return Answered(asked, references, solved[0] if solved else None)
+  return Answered(question, references, solved[0] if solved else None)

@@ -1,4 +1,4 @@
-"""What goes into a store, counted by task; and the suite's contract, checked."""
+"""Counts what enters a store, by task, and checks the suite's contract."""
 
 import collections
 import itertools
@@ -54,7 +54,8 @@ class Ledger:
       table: see `chunks.Chunk`; an example without loss tokens is dropped.
 
     Raises:
-      InputError: a task stands in two places, or in two splits.
+      InputError: the examples of a task are not contiguous, or are in two
+        splits.
     """
     labels = zip(*(table[name].to_pylist() for name in _LABELS), strict=True)
     numbers = [table[name].to_numpy() for name in _NUMBERS]
@@ -79,38 +80,42 @@ class Ledger:
   ) -> None:
     """Counts some examples of a task, arrays of [n]."""
     counts = self.counts.setdefault(task["split"], collections.Counter())
-    kept = loss_tokens > 0
-    count = int(kept.sum())
-    counts["examples"] += len(kept)
+    is_kept = loss_tokens > 0
+    count = int(is_kept.sum())
+    counts["examples"] += len(is_kept)
     counts["cut"] += int(cut.sum())
     counts["answer_cut"] += int(answer_cut.sum())
     if cut.any():
       self.cut[task["task"]] += int(cut.sum())
-    if count < len(kept):
-      counts["dropped"] += len(kept) - count
-      self.dropped[task["task"]] += len(kept) - count
+    if count < len(is_kept):
+      counts["dropped"] += len(is_kept) - count
+      self.dropped[task["task"]] += len(is_kept) - count
     if count:
-      counts["tokens"] += int(tokens[kept].sum())
+      counts["tokens"] += int(tokens[is_kept].sum())
       counts["loss_tokens"] += int(loss_tokens.sum())
     task["count"] += count
     self.rows += count
 
   def tasks(self, source: suite.Suite) -> pa.Table:
-    """The table of tasks; every split of the suite must have examples."""
-    kept = [task for task in self._tasks.values() if task["count"]]
-    found = {task["split"] for task in kept}
+    """Returns the table of tasks.
+
+    Raises:
+      InputError: a split of the suite has no example.
+    """
+    used = [task for task in self._tasks.values() if task["count"]]
+    splits = {task["split"] for task in used}
     for split in (suite.TRAIN, *source.heldout):
-      if split not in found:
+      if split not in splits:
         raise errors.InputError(
             f"the suite {source.name} has no example left in {split}:"
             f" {self._reasons(split)}."
         )
     for split, counts in self.counts.items():
-      counts["tasks"] = sum(task["split"] == split for task in kept)
-    return pa.Table.from_pylist(kept)
+      counts["tasks"] = sum(task["split"] == split for task in used)
+    return pa.Table.from_pylist(used)
 
   def _reasons(self, split: str) -> str:
-    """Why examples of a split are dropped."""
+    """Returns why examples of a split are dropped."""
     counts = self.counts.get(split, {})
     lost = counts.get("answer_lost", 0)
     reasons = (
@@ -125,13 +130,13 @@ class Ledger:
     )
 
   def _task(self, name: str, category: str, split: str) -> dict[str, Any]:
-    """The task's entry; a new one begins where the last one ended."""
+    """Returns the task's entry; a new one begins where the last one ended."""
     if name == self._current:
       task = self._tasks[name]
     elif name in self._tasks:
       raise errors.InputError(
-          f"the source gives task {name} in two places; a task must stand"
-          " together, in one split only."
+          f"the source gives task {name} in two parts; the examples of a"
+          " task must be contiguous, in one split only."
       )
     else:
       self._current = name

@@ -1,8 +1,8 @@
 """Counts text that the tokenizer loses, and refuses it in answers.
 
 A model trained on an answer that lacks some characters learns another answer.
-Unknown tokens in answers are only counted: they stand for the text, but no
-evaluation can be right there.
+Unknown tokens in answers are only counted: they represent the text, but no
+generated answer can be correct there.
 """
 
 import collections
@@ -15,9 +15,9 @@ from zsgen.core import errors
 from zsgen.data import prompts, suite, tokenizers
 
 # The most examples, and characters, that a message names.
-_NAMED = 5
+_MAX_NAMES = 5
 # Characters whose counts a chunk keeps.
-KEPT = 100
+MAX_CHARACTERS = 100
 
 
 class LostText(NamedTuple):
@@ -69,20 +69,20 @@ def _losses(
 ):
   """Yields the row, the segment and the loss of every segment."""
   unknown = -1 if lost.unknown_id is None else lost.unknown_id
-  has_unknown = [bool((each.tokens == unknown).any()) for each in encoded]
+  has_unknown = [bool((row.tokens == unknown).any()) for row in encoded]
   for special in (False, True):
     kind = [
         (row, segment)
-        for row, each in enumerate(segments)
-        for segment in each
+        for row, parts in enumerate(segments)
+        for segment in parts
         if segment.special == special
     ]
-    found = lost.find(
+    losses = lost.find(
         [segment.text for _, segment in kind],
         special,
         [has_unknown[row] for row, _ in kind],
     )
-    for (row, segment), loss in zip(kind, found, strict=True):
+    for (row, segment), loss in zip(kind, losses, strict=True):
       yield row, segment, loss
 
 
@@ -100,15 +100,15 @@ def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
   ]
   if not lossy:
     return
-  named = "; ".join(
+  details = "; ".join(
       f"task {example.task}, example {example.key}: {name_characters(lost)}"
-      for example, lost in lossy[:_NAMED]
+      for example, lost in lossy[:_MAX_NAMES]
   )
-  more = len(lossy) - _NAMED
-  others = f"; and {more:,} more" if more > 0 else ""
+  remaining = len(lossy) - _MAX_NAMES
+  suffix = f"; and {remaining:,} more" if remaining > 0 else ""
   raise errors.InputError(
       "config.data.tokenizer: the tokenizer drops characters of answers, so"
-      f" that the model would learn other answers ({named}{others}). Use a"
+      f" that the model would learn other answers ({details}{suffix}). Use a"
       " tokenizer that can encode any text (a byte tokenizer, or one with byte"
       " fallback), or leave such examples out and count them:"
       " --config.data.on_bad_row=skip."
@@ -118,14 +118,14 @@ def refuse(examples: Sequence[suite.Example], answers: Sequence[str]) -> None:
 def name_characters(characters: str) -> str:
   """Returns the first different characters with their code points."""
   different = list(dict.fromkeys(characters))
-  named = ", ".join(
-      f"{char!r} (U+{ord(char):04X})" for char in different[:_NAMED]
+  text = ", ".join(
+      f"{char!r} (U+{ord(char):04X})" for char in different[:_MAX_NAMES]
   )
-  return f"{named}, …" if len(different) > _NAMED else named
+  return f"{text}, …" if len(different) > _MAX_NAMES else text
 
 
 def most_common(
-    characters: Mapping[str, int], count: int = KEPT
+    characters: Mapping[str, int], count: int = MAX_CHARACTERS
 ) -> dict[str, int]:
   """Returns the characters that are lost most often, the most first."""
   ranked = sorted(characters.items(), key=lambda item: (-item[1], item[0]))

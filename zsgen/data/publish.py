@@ -1,4 +1,4 @@
-"""The end of prepare: chunks are put together, and are a store."""
+"""The end of prepare: joins chunks to a store."""
 
 from collections.abc import Mapping, Sequence
 import pathlib
@@ -41,25 +41,25 @@ def write(
     folder: pathlib.Path,
     source: suite.Suite,
     sources_read: Sequence[Mapping[str, Any]],
-    made: Mapping[str, Any],
+    recipe: Mapping[str, Any],
     tokenizer: tokenizers.Tokenizer,
 ) -> None:
   """Writes every file of a store.
 
   Args:
-    path: a directory that is there, and empty.
+    path: an empty directory.
     folder: the chunks, all of them.
     source: the suite that they are of.
-    sources_read: its files, as `store.describe_sources` tells them.
-    made: what made the store, for the manifest.
+    sources_read: its files, as `store.describe_sources` returns them.
+    recipe: what made the store, for the manifest.
     tokenizer: is saved with it.
 
   Raises:
-    InputError: a damaged chunk, a task in two places, or a split without an
-      example.
+    InputError: a damaged chunk, a task whose examples are not contiguous, or a
+      split without an example.
     OSError: the disk is full.
   """
-  counted, chosen, end = ledger.Ledger(), choices.Table(), 0
+  counted, choice_table, end = ledger.Ledger(), choices.Table(), 0
   borders = [np.zeros(1, np.int64)]
   with (
       open(path / "tokens.bin", "wb") as tokens,
@@ -70,34 +70,34 @@ def write(
     for chunk in chunks.read(folder):
       first = counted.rows
       counted.add(chunk.table)
-      chosen.add(chunk.table, first)
+      choice_table.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
       counted.characters.update(chunk.characters)
-      kept = chunk.table.filter(
+      examples = chunk.table.filter(
           pc.call_function("greater", [chunk.table["loss_tokens"], 0])
       )
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
-      lengths = kept["tokens"].to_numpy().astype(np.int64)
+      lengths = examples["tokens"].to_numpy().astype(np.int64)
       # A chunk may have lost all of its rows.
       borders.append(end + np.cumsum(lengths))
       end += int(lengths.sum())
       ids = pa.array(range(first, counted.rows), pa.int64())
-      kept = kept.append_column("id", ids)
-      table.write_table(kept.select(_SCHEMA.names).cast(_SCHEMA))
-      answers.write_table(judged.of_chunk(kept))
+      examples = examples.append_column("id", ids)
+      table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
+      answers.write_table(judged.of_chunk(examples))
   np.save(path / "offsets.npy", np.concatenate(borders))
-  if len(table := chosen.array()):
+  if len(table := choice_table.array()):
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
   store.seal(
       path,
       {
-          "made_by": dict(made),
+          "made_by": dict(recipe),
           "suite": source.name,
           "heldout": list(source.heldout),
-          "source": dict(source.told),
+          "source": dict(source.notes),
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),

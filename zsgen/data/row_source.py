@@ -34,9 +34,8 @@ class RowSource(seqio.DataSource):
   `prompt` and `answer`. Shard i of n has positions i, i + n, ….
 
   Attributes:
-    defers: whether a damaged store ends the rows, for who looks at `failure`
-      afterwards. By default it raises; TensorFlow makes an error of its own of
-      that, and prints a trace.
+    defers: whether a damaged store ends the rows and sets `failure`. By default
+      it raises, which TensorFlow replaces by its own error, with a trace.
     failure: why rows could not be read; None if they could.
   """
 
@@ -56,7 +55,7 @@ class RowSource(seqio.DataSource):
     return True
 
   def list_shards(self, split: str) -> Sequence[str]:
-    """The split itself: there are no files."""
+    """Returns the split itself: there are no files."""
     return [split]
 
   def get_dataset(
@@ -67,7 +66,7 @@ class RowSource(seqio.DataSource):
       shard_info: seqio.ShardInfo | None = None,
       **unused: Any,
   ) -> tf.data.Dataset:
-    """The rows, never shuffled here: the Task does that, or refuses.
+    """Returns the rows unshuffled: the Task shuffles them, or raises.
 
     Raises:
       ValueError: there is no such split.
@@ -83,7 +82,7 @@ class RowSource(seqio.DataSource):
     return chunks.flat_map(_rows_of)
 
   def _chunks(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
-    """The rows of the ids; notes why they cannot be read."""
+    """Yields the rows of the ids; records why they cannot be read."""
     try:
       yield from self._read(ids)
     except errors.InputError as error:
@@ -92,20 +91,20 @@ class RowSource(seqio.DataSource):
         raise
 
   def _read(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
-    """The rows of the ids, `_CHUNK` at a time."""
+    """Yields the rows of the ids, `_CHUNK` at a time."""
     for first in range(0, len(ids), _CHUNK):
-      taken = ids[first : first + _CHUNK]
-      rows = [self._store.row(i) for i in taken]
+      chunk_ids = ids[first : first + _CHUNK]
+      rows = [self._store.row(i) for i in chunk_ids]
       borders = np.cumsum([0, *(len(row.tokens) for row in rows)])
       chunk: dict[str, Any] = {
-          "id": taken,
+          "id": chunk_ids,
           "begin": borders[:-1],
           "end": borders[1:],
           "tokens": np.concatenate([row.tokens for row in rows]),
           "mask": np.concatenate([row.mask for row in rows]),
       }
       if self._texts:
-        texts = self._store.texts(taken)
+        texts = self._store.texts(chunk_ids)
         chunk["prompt"] = [prompt for prompt, _ in texts]
         chunk["answer"] = [answer for _, answer in texts]
       yield chunk
@@ -116,8 +115,8 @@ def _rows_of(chunk: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
   joined = {name: chunk[name] for name in ("tokens", "mask")}
   single = {name: chunk[name] for name in chunk.keys() - joined.keys()}
 
-  def row(each: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    begin, end = each.pop("begin"), each.pop("end")
-    return each | {name: whole[begin:end] for name, whole in joined.items()}
+  def row(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    begin, end = fields.pop("begin"), fields.pop("end")
+    return fields | {name: values[begin:end] for name, values in joined.items()}
 
   return tf.data.Dataset.from_tensor_slices(single).map(row)

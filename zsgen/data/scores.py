@@ -1,7 +1,7 @@
 """Scores of an answer against its references (2406.11721, section 3).
 
-All in percent, the best over the references. Whether an answer is right is
-said twice: as it stands, and normalised. Where an answer is punctuation, a
+All in percent, the best over the references. Answers are compared twice:
+unchanged and normalised. Where an answer is punctuation, a
 bracket or a minus sign, only the first means anything: normalised, every such
 answer is right.
 """
@@ -18,7 +18,7 @@ MATCHES = ("exact_match", "normalized_match")
 
 
 def score(references: Sequence[str], answer: str) -> dict[str, float]:
-  """All scores of an answer.
+  """Returns all scores of an answer.
 
   Args:
     references: one or more.
@@ -35,19 +35,24 @@ def score(references: Sequence[str], answer: str) -> dict[str, float]:
 
 
 def matches(references: Sequence[str], answer: str) -> dict[str, float]:
-  """Equal to a reference as it stands, and normalised.
+  """Returns whether an answer equals a reference, unchanged and normalised.
 
   Normalised: in small letters, without the punctuation of any script, with
   single spaces, characters composed (NFC); articles are kept.
   """
-  plain = any(answer.strip() == each.strip() for each in references)
+  plain = any(answer.strip() == reference.strip() for reference in references)
   normalized = words.normalize(answer)
-  near = any(normalized == words.normalize(each) for each in references)
-  return {"exact_match": 100.0 * plain, "normalized_match": 100.0 * near}
+  is_normalized_match = any(
+      normalized == words.normalize(reference) for reference in references
+  )
+  return {
+      "exact_match": 100.0 * plain,
+      "normalized_match": 100.0 * is_normalized_match,
+  }
 
 
 def rouge(references: Sequence[str], answer: str) -> dict[str, float]:
-  """ROUGE-1 and ROUGE-L, F1, by rouge-score with its stemmer.
+  """Returns ROUGE-1 and ROUGE-L, F1, by rouge-score with its stemmer.
 
   ASCII text is scored as rouge-score does. Other text is split into the words
   of its scripts (`words.split_words`); English words in it are stemmed. Text
@@ -56,9 +61,10 @@ def rouge(references: Sequence[str], answer: str) -> dict[str, float]:
   Raises:
     InputError: rouge-score is not installed.
   """
-  found = [_scorer().score(each, answer) for each in references]
+  results = [_scorer().score(reference, answer) for reference in references]
   return {
-      name: 100.0 * max(each[name].fmeasure for each in found) for name in ROUGE
+      name: 100.0 * max(result[name].fmeasure for result in results)
+      for name in ROUGE
   }
 
 
@@ -75,7 +81,7 @@ def _scorer() -> Any:
 
 
 class _Words:
-  """Splits text into words of any script, as rouge-score asks for them."""
+  """Splits text into words of any script, as a tokenizer of rouge-score."""
 
   def __init__(self, english: Any):
     """Takes rouge-score's own tokenizer, for ASCII."""
@@ -85,7 +91,7 @@ class _Words:
     """Returns the words of a text."""
     if text.isascii():
       return self._english.tokenize(text)
-    found = []
+    tokens = []
     for word in words.split_words(text):
-      found += self._english.tokenize(word) if word.isascii() else [word]
-    return found
+      tokens += self._english.tokenize(word) if word.isascii() else [word]
+    return tokens

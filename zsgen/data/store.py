@@ -4,14 +4,14 @@ A directory of
   tokens.bin        uint32, all rows one after another
   mask.bin          uint8, 1 where the token takes part in the loss
   offsets.npy       int64 [N+1], where rows begin
-  tasks.parquet     task, category, split, first, count: rows stand task by task
+  tasks.parquet     task, category, split, first, count: rows are task by task
   examples.parquet  id, task, split, lengths, text; for people and embedders
   heldout.parquet   id, input, references, first solved example's answer
-  choices.npy       int64 [C, 3]: example, place and right of the last C rows,
+  choices.npy       int64 [C, 3]: example, index and right of the last C rows,
                     which are choices; absent where there are none
-  tokenizer/        what turns its ids into text
+  tokenizer/        turns its ids into text
   blocks.npy        uint32 [blocks], CRC-32 of each 64 KiB of these files
-  manifest.json     what made it, what it counts, hashes
+  manifest.json     what made it, counts, hashes
 Training reads it by memory map; nothing here needs TensorFlow. What is read is
 compared with blocks.npy first (`zsgen.data.blocks`).
 """
@@ -36,12 +36,12 @@ FILES = (
     "examples.parquet",
     "heldout.parquet",
 )
-# Of these files; a store of another format has another name, and is made
-# again.
+# Version of these files; a store of another format has another name, and is
+# made again.
 FORMAT = 3
-# The sums of their blocks.
+# The checksums of their blocks.
 BLOCKS = "blocks.npy"
-# Where examples have answers to choose from.
+# Exists if examples have answers to choose from.
 CHOICES = "choices.npy"
 # The directory of the tokenizer that it was made with.
 TOKENIZER = "tokenizer"
@@ -59,8 +59,8 @@ class Choices(NamedTuple):
 
   Attributes:
     rows: row of each choice, int64 [C].
-    examples: id of the example that it is of, int64 [C], ascending.
-    right: whether it is a right one, bool [C].
+    examples: id of the example of each choice, int64 [C], ascending.
+    right: whether each choice is right, bool [C].
   """
 
   rows: np.ndarray
@@ -69,7 +69,7 @@ class Choices(NamedTuple):
 
 
 class Store:
-  """A store that was opened; rows are read when asked for.
+  """An open store; rows are read on demand.
 
   Attributes:
     path: its directory.
@@ -88,16 +88,16 @@ class Store:
     self._check_offsets()
     for name in self._sums:
       if name.startswith(f"{TOKENIZER}/"):
-        self._open(name, np.uint8).whole()
+        self._open(name, np.uint8).read_all()
 
   def __len__(self) -> int:
     return len(self._offsets) - 1
 
   def row(self, example: int) -> TokenRow:
-    """Tokens and loss mask of one example id.
+    """Returns tokens and loss mask of one example id.
 
     Raises:
-      InputError: a block of them is not what was written.
+      InputError: a block of them is damaged.
     """
     begin, end = self._offsets[example : example + 2].tolist()
     return TokenRow(self._tokens.read(begin, end), self._mask.read(begin, end))
@@ -144,11 +144,11 @@ class Store:
     return self._tasks["category"].to_pylist()
 
   def keys(self, ids: np.ndarray) -> list[str]:
-    """The publisher's id of each example id; unique within its task."""
+    """Returns the publisher's id of each example id; unique within its task."""
     return self._column("key")[ids].tolist()
 
   def split_tasks(self, split: str) -> list[int]:
-    """Positions in `tasks` of the tasks of a split, ascending.
+    """Returns positions in `tasks` of the tasks of a split, ascending.
 
     Raises:
       InputError: the suite has no such split.
@@ -164,60 +164,64 @@ class Store:
     return [i for i, name in enumerate(splits) if name == split]
 
   def split_ids(self, split: str) -> np.ndarray:
-    """Ids of a split, ascending, int64; InputError for an unknown one."""
+    """Returns the ids of a split, ascending, int64.
+
+    Raises:
+      InputError: the suite has no such split.
+    """
     return np.flatnonzero(np.isin(self.task_index, self.split_tasks(split)))
 
   @functools.cached_property
   def examples(self) -> int:
-    """Rows that are examples; those of choices stand after them."""
+    """Rows that are examples; those of choices come after them."""
     return len(self) - len(self._choices)
 
   def choices(self, split: str) -> Choices:
-    """The choices of a held-out set's examples.
+    """Returns the choices of a held-out set's examples.
 
-    Examples that lost one, or a part of one, to `config.data.max_length` are
-    not among them.
+    Examples that lost all or part of a choice to `config.data.max_length` are
+    left out.
 
     Raises:
-      InputError: there is no such set, or none of its examples has any.
+      InputError: there is no such set, or none of its examples has choices.
     """
     rows = np.arange(self.examples, len(self))
-    wanted = np.isin(self._choices[:, 0], self.split_ids(split))
-    if not wanted.any():
+    is_selected = np.isin(self._choices[:, 0], self.split_ids(split))
+    if not is_selected.any():
       raise errors.InputError(
           f"the held-out set {split!r} of the suite {self.suite} has no answers"
           " to choose from: name their column, config.data.fields.choices"
           " (table, tfds, seqio); rows of P3 have them in answer_choices."
       )
-    examples, _, right = self._choices[wanted].T
-    return Choices(rows[wanted], examples, right.astype(bool))
+    examples, _, right = self._choices[is_selected].T
+    return Choices(rows[is_selected], examples, right.astype(bool))
 
   def answered(self, ids: np.ndarray) -> list[judged.Answered]:
-    """What answers to held-out examples are judged by.
+    """Returns the references for answers to held-out examples.
 
     Args:
       ids: of held-out examples, int64 [n].
     """
     table = self._table("heldout.parquet")
-    places = np.searchsorted(table["id"].to_numpy(), ids)
-    return judged.answered(table.take(places))
+    positions = np.searchsorted(table["id"].to_numpy(), ids)
+    return judged.answered(table.take(positions))
 
-  def cut(self, ids: np.ndarray, what: str) -> np.ndarray:
-    """Which examples lost a part of their answers to config.data.max_length.
+  def cut(self, ids: np.ndarray, column: str) -> np.ndarray:
+    """Returns which examples lost answer tokens to config.data.max_length.
 
     Args:
       ids: of examples, int64 [n].
-      what: "answer_cut": any loss token; "last_lost": all of the last answer.
+      column: "answer_cut": any loss token; "last_lost": all of the last answer.
 
     Returns:
       bool [n].
 
     Raises:
-      InputError: the store was made by a version that did not note it, and
+      InputError: the store was made by a version that did not record it, and
         something was cut.
     """
-    if what in self._columns:
-      return self._column(what)[ids].astype(bool)
+    if column in self._columns:
+      return self._column(column)[ids].astype(bool)
     names = self._tasks["split"].to_pylist()
     splits = {names[task] for task in np.unique(self.task_index[ids])}
     counts = self.manifest["counts"]
@@ -230,7 +234,7 @@ class Store:
     return np.zeros(len(ids), bool)
 
   def texts(self, ids: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:
-    """Prompt and answer of each id, as text."""
+    """Returns prompt and answer of each id, as text."""
     prompts, answers = self._column("prompt"), self._column("answer")
     return [(prompts[i], answers[i]) for i in ids]
 
@@ -269,12 +273,12 @@ class Store:
       raise _damaged(self.path / name, self.path) from error
 
   def _array(self, name: str) -> np.ndarray:
-    """A NumPy file, which is checked whole."""
-    self._open(name, np.uint8).whole()
+    """Returns the array of a NumPy file; all of it is checked."""
+    self._open(name, np.uint8).read_all()
     return artifacts.load_array(self.path / name)
 
   def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file, or columns of it; what is read of it is checked."""
+    """Returns a Parquet file, or columns of it; all that is read is checked."""
     file = self._open(name, np.uint8)
     try:
       return pq.read_table(blocks.Stream(file), columns=columns)
@@ -303,7 +307,7 @@ def open_store(path: pathlib.Path) -> Store:
   SHA-256 of whole files by `problems`.
 
   Raises:
-    InputError: it is not there, is of an older format, or is damaged.
+    InputError: it does not exist, has an older format, or is damaged.
   """
   manifest = _read_manifest(path)
   for problem in _misfits(path, manifest).values():
@@ -318,7 +322,7 @@ def problems(path: pathlib.Path) -> list[str]:
     path: its directory.
 
   Returns:
-    A sentence for each thing that is not what was written; none if all is.
+    A sentence for each difference from what was written; [] if none.
 
   Raises:
     InputError: the manifest is damaged: nothing can be compared with it.
@@ -328,14 +332,14 @@ def problems(path: pathlib.Path) -> list[str]:
   misfits = _misfits(path, manifest)
   wrong = [*misfits.values()]
   wrong += [
-      f"{path / name}: {_find_damage(path, name, files)}. {_again(path)}"
+      f"{path / name}: {_find_damage(path, name, files)}. {_advise(path)}"
       for name in sorted(files.keys() - misfits.keys())
       if artifacts.file_digest(path / name) != files[name]["sha256"]
   ]
   if not wrong and manifest["fingerprint"] != fingerprint(path, files):
     wrong.append(
         f"{path / artifacts.MANIFEST}: the fingerprint does not follow from the"
-        f" files. {_again(path)}"
+        f" files. {_advise(path)}"
     )
   try:
     if not wrong:
@@ -347,28 +351,28 @@ def problems(path: pathlib.Path) -> list[str]:
 
 
 def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
-  """The manifest of a store of this format; InputError for others."""
+  """Returns the manifest of a store of this format; otherwise InputError."""
   manifest = artifacts.read_manifest(path, "store")
   if BLOCKS not in manifest["files"] or not artifacts.has_digest(manifest):
     raise errors.InputError(
         f"{path}: an older zsgen wrote this store, without checksums of its"
-        " blocks. The command that made it makes it again, under another name;"
-        " this one can be deleted."
+        " blocks. The same command makes it again under another name; this"
+        " one can be deleted."
     )
   return manifest
 
 
 def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-  """A sentence for each file that is missing or of another size."""
+  """Returns a sentence for each file that is missing or of another size."""
   wrong = {}
   for name, written in manifest["files"].items():
     file = path / name
     size = file.stat().st_size if file.is_file() else None
     if size != written["bytes"]:
-      found = "is missing" if size is None else f"has {size:,} bytes"
+      state = "is missing" if size is None else f"has {size:,} bytes"
       wrong[name] = (
-          f"{file}: {found}, but {written['bytes']:,} bytes were written."
-          f" {_again(path)}"
+          f"{file}: {state}, but {written['bytes']:,} bytes were written."
+          f" {_advise(path)}"
       )
   return wrong
 
@@ -376,7 +380,11 @@ def _misfits(path: pathlib.Path, manifest: Mapping[str, Any]) -> dict[str, str]:
 def _sums(
     path: pathlib.Path, files: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-  """CRC-32 of the blocks of each file; InputError for a damaged table."""
+  """Returns the CRC-32 of the blocks of each file.
+
+  Raises:
+    InputError: the table is damaged.
+  """
   if artifacts.file_digest(path / BLOCKS) != files[BLOCKS]["sha256"]:
     raise _damaged(path / BLOCKS)
   sizes = {name: files[name]["bytes"] for name in files if name != BLOCKS}
@@ -389,7 +397,7 @@ def _sums(
 def _find_damage(
     path: pathlib.Path, name: str, files: Mapping[str, Any]
 ) -> str:
-  """Where a file is damaged."""
+  """Describes where a file is damaged."""
   try:
     sums = _sums(path, files)[name]
   except (KeyError, OSError, errors.InputError):
@@ -411,20 +419,20 @@ def _damaged(
     path: pathlib.Path, store: pathlib.Path | None = None
 ) -> errors.InputError:
   return errors.InputError(
-      f"{path}: is damaged or missing. {_again(store or path.parent)}"
+      f"{path}: is damaged or missing. {_advise(store or path.parent)}"
   )
 
 
-def _again(path: pathlib.Path) -> str:
+def _advise(path: pathlib.Path) -> str:
   return f"Delete {path} to have the store made again."
 
 
-def seal(path: pathlib.Path, about: Mapping[str, Any]) -> None:
+def seal(path: pathlib.Path, fields: Mapping[str, Any]) -> None:
   """Writes the table of sums and the manifest of a store.
 
   Args:
     path: a directory that has all other files of a store.
-    about: the manifest's fields, but for kind, files and fingerprint.
+    fields: the manifest's fields, but for kind, files and fingerprint.
   """
   names = [
       file.relative_to(path).as_posix()
@@ -440,7 +448,7 @@ def seal(path: pathlib.Path, about: Mapping[str, Any]) -> None:
   artifacts.write_manifest(
       path,
       {
-          **about,
+          **fields,
           "kind": "store",
           "files": files,
           "fingerprint": fingerprint(path, files),
@@ -449,24 +457,25 @@ def seal(path: pathlib.Path, about: Mapping[str, Any]) -> None:
 
 
 def _describe(path: pathlib.Path) -> tuple[dict[str, Any], list[int]]:
-  """Size and SHA-256 of a file, and the sums of its blocks."""
+  """Returns size and SHA-256 of a file, and the sums of its blocks."""
   digest, sums = blocks.measure(path)
   return {"bytes": path.stat().st_size, "sha256": digest}, sums
 
 
 def fingerprint(path: pathlib.Path, files: Mapping[str, Any]) -> str:
-  """Hash of tokens, mask, borders, choices and tasks: all a run depends on.
+  """Returns the hash of tokens, mask, borders, choices and tasks.
 
-  Parquet files are not hashed by their bytes, which change with its writer.
+  These are all that a run depends on. Parquet files are not hashed by their
+  bytes, which depend on the writer's version.
   """
   tasks = pq.read_table(path / "tasks.parquet").to_pylist()
-  named = [name for name in (*FILES[:3], CHOICES) if name in files]
-  hashes = [files[name]["sha256"] for name in named]
+  names = [name for name in (*FILES[:3], CHOICES) if name in files]
+  hashes = [files[name]["sha256"] for name in names]
   return artifacts.digest([*hashes, tasks])
 
 
 def describe_sources(files: Sequence[pathlib.Path]) -> list[dict[str, Any]]:
-  """Path, size, modification time and SHA-256 of each source file."""
+  """Returns path, size, modification time and SHA-256 of each file."""
   return [
       {
           "path": str(path.resolve()),
@@ -486,8 +495,8 @@ def check_sources(
   """Compares source files with what the store was made of.
 
   By path, size and modification time; a file whose time alone differs, or
-  every file if `thorough`, is hashed. Sources that are gone are fine: the
-  store holds all that training needs.
+  every file if `thorough`, is hashed. Missing sources are ignored: the store
+  has all that training needs.
 
   Raises:
     InputError: names the file that changed.
@@ -497,11 +506,11 @@ def check_sources(
     if not path.exists():
       continue
     stat = path.stat()
-    same = stat.st_size == source["bytes"]
-    if same and (thorough or stat.st_mtime_ns != source["mtime_ns"]):
-      same = artifacts.file_digest(path) == source["sha256"]
-    if not same:
+    is_same = stat.st_size == source["bytes"]
+    if is_same and (thorough or stat.st_mtime_ns != source["mtime_ns"]):
+      is_same = artifacts.file_digest(path) == source["sha256"]
+    if not is_same:
       raise errors.InputError(
-          f"{path}: changed since the store {store} was made of it. Delete"
+          f"{path}: changed since the store {store} was made from it. Delete"
           " the store, or use another workdir."
       )

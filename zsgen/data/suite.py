@@ -1,4 +1,4 @@
-"""What a source gives: a suite of training tasks and held-out sets."""
+"""The result of a source: a suite of training tasks and held-out sets."""
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
@@ -9,7 +9,7 @@ TRAIN = "train"
 
 
 class Turn(NamedTuple):
-  """What one speaker says in a conversation."""
+  """One turn of a conversation."""
 
   role: str  # "system", "user" or "assistant"
   text: str
@@ -49,8 +49,8 @@ class Example(NamedTuple):
   turns: tuple[Turn, ...] = ()
   # Answers to choose from; right are those that are one of `targets`.
   choices: tuple[str, ...] = ()
-  # Of a choice that stands as an example of its own (see `choices.py`):
-  # whether it is right. None of all others.
+  # For a choice that is an example of its own (see `choices.py`): whether it
+  # is right. Otherwise None.
   right: bool | None = None
 
   def count_characters(self) -> int:
@@ -75,6 +75,6 @@ class Suite:
   examples: Callable[[], Iterator[Example]]
   # The files that the examples come from; () where they are generated.
   files: tuple[pathlib.Path, ...] = ()
-  # What there is to tell of the source, for the manifest: counts, and the
-  # first of what they count (JSON).
-  told: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  # Notes on the source for the manifest (JSON): counts, and the first items
+  # that they count.
+  notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Truncation: what of a long example is kept.
+"""Truncation: which tokens of a long example are kept.
 
 tail    the first tokens are kept, as in 2406.11721
-prompt  the middle of the first prompt goes, so that answers stay whole
+prompt  the middle of the first prompt is cut, so that answers stay complete
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Cut(NamedTuple):
-  """What is kept of an example, and what happened to it."""
+  """The tokens that are kept of an example, and what was cut."""
 
   tokens: np.ndarray  # uint32 [T], T <= max_length
   mask: np.ndarray  # uint8 [T]
@@ -29,10 +29,10 @@ def cut(
 ) -> Cut:
   """Cuts an example down to a length.
 
-  "prompt" takes tokens from the middle of what stands before the first loss
-  token, as many as are too many, or all but one: the first, BOS where there is
-  one, always stays. Of an odd number kept, the head has one more than the
-  tail. What is then still too long loses its tail.
+  "prompt" removes excess tokens from the middle of those before the first loss
+  token, but keeps at least the first one, which may be BOS. If an odd number is
+  kept, the head has one more than the tail. An example that is still too long
+  then loses its tail.
 
   Args:
     tokens: ids, uint32 [T].
@@ -41,29 +41,29 @@ def cut(
     policy: "tail" or "prompt", as `config.data.truncate`.
 
   Returns:
-    At most `max_length` tokens, and what is gone.
+    At most `max_length` tokens, and what was cut.
   """
   excess = len(tokens) - max_length
   if excess <= 0:
     return Cut(tokens, mask, cut=False, answer_cut=False, lost=False)
-  kept = np.arange(len(tokens))
+  positions = np.arange(len(tokens))
   if policy == "prompt" and mask.any():
     prompt = int(mask.argmax())
     left = max(prompt - excess, 1)
     head = (left + 1) // 2
-    kept = np.delete(kept, slice(head, head + prompt - left))
-  kept = kept[:max_length]
-  gone = int(mask.sum()) - int(mask[kept].sum())
+    positions = np.delete(positions, slice(head, head + prompt - left))
+  positions = positions[:max_length]
+  lost_tokens = int(mask.sum()) - int(mask[positions].sum())
   return Cut(
-      tokens[kept],
-      mask[kept],
+      tokens[positions],
+      mask[positions],
       cut=True,
-      answer_cut=gone > 0,
-      lost=gone > 0 and not mask[kept].any(),
-      last_lost=gone > 0 and _answers(mask[kept]) < _answers(mask),
+      answer_cut=lost_tokens > 0,
+      lost=lost_tokens > 0 and not mask[positions].any(),
+      last_lost=lost_tokens > 0 and _answers(mask[positions]) < _answers(mask),
   )
 
 
 def _answers(mask: np.ndarray) -> int:
-  """Runs of loss tokens; cutting joins none of them."""
+  """Counts runs of loss tokens; cutting joins none of them."""
   return int((np.diff(mask.astype(np.int8), prepend=0) == 1).sum())

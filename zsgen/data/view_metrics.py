@@ -1,7 +1,7 @@
 """Metrics of the suite's seqio Tasks, as `seqio.Evaluator` calls them.
 
-An answer is compared with the one that a view holds, the example's first. In
-percent, means over a task's examples; `scores` says what each is.
+An answer is compared with the example's first reference, the only one in a
+view. Results are means over a task's examples, in percent; see `scores`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from zsgen.data import scores
 
 
 def postprocess(text: str, **unused: Any) -> str:
-  """The decoded answer without white space at its ends."""
+  """Returns the decoded answer without white space at its ends."""
   del unused
   return text.strip()
 
@@ -21,14 +21,14 @@ def postprocess(text: str, **unused: Any) -> str:
 def exact_match(
     targets: Sequence[str], predictions: Sequence[str]
 ) -> dict[str, float]:
-  """How many are equal: as they are, and normalised."""
+  """Returns the percentages of equal answers, unchanged and normalised."""
   return _means(scores.matches, targets, predictions)
 
 
 def rouge(
     targets: Sequence[str], predictions: Sequence[str]
 ) -> dict[str, float]:
-  """ROUGE-1 and ROUGE-L.
+  """Returns ROUGE-1 and ROUGE-L.
 
   Raises:
     InputError: rouge-score is not installed.
@@ -44,11 +44,13 @@ def _means(
     targets: Sequence[str],
     predictions: Sequence[str],
 ) -> dict[str, float]:
-  found = [
+  results = [
       score([target], prediction)
       for target, prediction in zip(targets, predictions, strict=True)
   ]
   return {
-      name: float(np.mean([each[name] for each in found], dtype=np.float64))
-      for name in found[0]
+      name: float(
+          np.mean([result[name] for result in results], dtype=np.float64)
+      )
+      for name in results[0]
   }

@@ -31,7 +31,7 @@ from zsgen.data import store as store_lib
 
 # Rows that cross over to Python in one go.
 _CHUNK = 256
-# The file of an order that is read.
+# The file of ids of an order.
 _IDS = "ids.npy"
 # Names in seqio's registries, by the view that they belong to.
 _REGISTERED: dict[str, list[str]] = {}
@@ -116,7 +116,7 @@ def register_order(
   seqio.TaskRegistry.add(
       name,
       source=row_source.RowSource(store, ids, suite.TRAIN, texts=False),
-      preprocessors=[functools.partial(_whole, shift=vocabulary.shift)],
+      preprocessors=[functools.partial(_to_element, shift=vocabulary.shift)],
       output_features={
           "targets": seqio.Feature(vocabulary, add_eos=False),
           "mask": seqio.Feature(seqio.PassThroughVocabulary(2), add_eos=False),
@@ -136,7 +136,7 @@ def register_order(
 def read_order(
     store: store_lib.Store, order: pathlib.Path, start: int = 0
 ) -> Iterator[tuple[int, store_lib.TokenRow]]:
-  """Ids and rows of an order from `start` on, read from its Mixture.
+  """Yields ids and rows of an order from `start`, read from its Mixture.
 
   Accelerators are hidden from TensorFlow, which would take their memory: they
   are JAX's.
@@ -159,7 +159,7 @@ def read_order(
 
 
 def _failure(source: row_source.RowSource) -> Iterator[Any]:
-  """Nothing; raises the error that ended the rows of a source, if any did."""
+  """Yields nothing; raises the error that ended the rows, if any."""
   if source.failure is not None:
     raise source.failure
   yield from ()
@@ -168,7 +168,7 @@ def _failure(source: row_source.RowSource) -> Iterator[Any]:
 def _rows(
     chunks: Iterable[Mapping[str, tf.RaggedTensor | tf.Tensor]], shift: int
 ) -> Iterator[tuple[int, store_lib.TokenRow]]:
-  """Ids and rows, the store's, of an order's elements in ragged batches."""
+  """Yields the store's ids and rows of an order's ragged batches."""
   for chunk in chunks:
     tokens = (chunk["targets"].values.numpy() - shift).astype(np.uint32)
     mask = chunk["mask"].values.numpy().astype(np.uint8)
@@ -216,24 +216,26 @@ def _prompt_and_answer(
 
 
 @seqio.map_over_dataset
-def _whole(row: Mapping[str, tf.Tensor], shift: int) -> dict[str, tf.Tensor]:
-  """A row as a training step takes it."""
+def _to_element(
+    row: Mapping[str, tf.Tensor], shift: int
+) -> dict[str, tf.Tensor]:
+  """Converts a row into an element of an order."""
   tokens = row["tokens"] + shift
   return {"targets": tokens, "mask": row["mask"], "id": row["id"]}
 
 
 def _size(split: str, task: seqio.Task) -> int:
-  """Rate of a task in a Mixture: its number of examples."""
+  """Returns the rate of a task in a Mixture: its number of examples."""
   return task.num_input_examples(split)
 
 
 def _name(*parts: str) -> str:
-  """Name of a view."""
+  """Returns the name of a view."""
   return ":".join(["zsgen", *(re.sub(r"[^\w.:#]", "_", p) for p in parts)])
 
 
 def _claim(view: str, names: Sequence[str]) -> None:
-  """Takes names for a view, in place of those that it had before.
+  """Reserves names for a view, and releases those that it had before.
 
   Raises:
     InputError: a name comes twice, or is another view's.
@@ -241,9 +243,9 @@ def _claim(view: str, names: Sequence[str]) -> None:
   for name in _REGISTERED.pop(view, ()):
     seqio.TaskRegistry.remove(name)
     seqio.MixtureRegistry.remove(name)
-  taken = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+  known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
   for name, count in collections.Counter(names).items():
-    if count > 1 or name in taken:
+    if count > 1 or name in known:
       raise errors.InputError(
           f"two tasks, splits or orders have the seqio name {name}. Rename"
           " one: a task in the source, an order by its directory."
@@ -252,7 +254,7 @@ def _claim(view: str, names: Sequence[str]) -> None:
 
 
 def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
-  """The ids of an order, int64 [n], checked against the store."""
+  """Returns the ids of an order, int64 [n], checked against the store."""
   manifest = artifacts.read_manifest(order, "order")
   if manifest["made_by"].get("store") != store.fingerprint:
     raise errors.InputError(
@@ -261,7 +263,11 @@ def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
     )
   artifacts.check_files(order, {_IDS: manifest["files"][_IDS]})
   ids = artifacts.load_array(order / _IDS, "r")
-  if ids.dtype != np.int64 or ids.ndim != 1 or not _all_in(ids, len(store)):
+  if (
+      ids.dtype != np.int64
+      or ids.ndim != 1
+      or not _are_in_range(ids, len(store))
+  ):
     raise errors.InputError(
         f"{order / _IDS}: does not hold ids of the store's {len(store)}"
         f" examples. Delete {order} to have it made again."
@@ -269,6 +275,6 @@ def _order_ids(store: store_lib.Store, order: pathlib.Path) -> np.ndarray:
   return ids
 
 
-def _all_in(ids: np.ndarray, count: int) -> bool:
-  """Whether all ids are in [0, count)."""
+def _are_in_range(ids: np.ndarray, count: int) -> bool:
+  """Returns whether all ids are in [0, count)."""
   return bool(((ids >= 0) & (ids < count)).all())

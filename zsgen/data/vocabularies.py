@@ -24,39 +24,40 @@ _PAD = seqio.vocabularies.PAD_ID
 
 
 def adapt(tokenizer: tokenizers.Tokenizer) -> "Vocabulary":
-  """A tokenizer as a seqio vocabulary with its ids, plus a shift of 0 or 1."""
+  """Returns a seqio vocabulary with a tokenizer's ids, shifted by 0 or 1."""
   return Vocabulary(tokenizer)
 
 
 def of_store(store: store_lib.Store) -> "Vocabulary":
-  """The vocabulary of the tokenizer that a store was made with.
+  """Returns the vocabulary of the tokenizer that a store was made with.
 
   Raises:
     InputError: the store carries no such tokenizer, or a damaged one.
   """
-  wanted = store.manifest["made_by"]["tokenizer"]
+  fingerprint = store.manifest["made_by"]["tokenizer"]
   saved = store.path / store_lib.TOKENIZER
-  found = tokenizers.load(saved) if saved.exists() else tokenizers.Bytes()
-  if found.fingerprint != wanted:
+  tokenizer = tokenizers.load(saved) if saved.exists() else tokenizers.Bytes()
+  if tokenizer.fingerprint != fingerprint:
     raise errors.InputError(
         f"{store.path}: was made with a tokenizer that neither the store nor"
-        f" this version of zsgen has ({wanted[:12]}…). Prepare the store again."
+        f" this version of zsgen has ({fingerprint[:12]}…). Prepare the store"
+        " again."
     )
-  return adapt(found)
+  return adapt(tokenizer)
 
 
 class Vocabulary(seqio.Vocabulary):
   """See `adapt`. Equal if the tokenizers' fingerprints are.
 
   Attributes:
-    shift: what its ids are more than the tokenizer's, 0 or 1.
+    shift: the difference between its ids and the tokenizer's, 0 or 1.
   """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer):
     super().__init__()
     self._tokenizer = tokenizer
-    others = (tokenizer.eos_id, tokenizer.bos_id)
-    only_padding = tokenizer.pad_id == _PAD and _PAD not in others
+    special_ids = (tokenizer.eos_id, tokenizer.bos_id)
+    only_padding = tokenizer.pad_id == _PAD and _PAD not in special_ids
     self.shift = 0 if only_padding else 1
 
   @property
@@ -91,7 +92,7 @@ class Vocabulary(seqio.Vocabulary):
     return ids
 
   def _encode_tensor(self, text: Any) -> np.ndarray:
-    """Ids of a text, int32 [T]."""
+    """Returns the ids of a text, int32 [T]."""
     return np.array(self._encode(text.numpy().decode("utf-8")), np.int32)
 
   def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
@@ -100,11 +101,11 @@ class Vocabulary(seqio.Vocabulary):
     return texts
 
   def _decode_tensor(self, ids: tf.Tensor) -> np.ndarray:
-    """Texts [...] of ids [..., T]."""
+    """Returns the texts [...] of ids [..., T]."""
     rows = ids.numpy()
     texts = np.empty(rows.shape[:-1], object)
-    for place in np.ndindex(texts.shape):
-      texts[place] = self._decode(rows[place].tolist())
+    for index in np.ndindex(texts.shape):
+      texts[index] = self._decode(rows[index].tolist())
     return texts
 
   def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Sources: each makes a suite from its options and a seed.
+"""Sources: each builds a suite from its options and a seed.
 
 A source is a function of the section `config.data` (an instance of its own
 options), the seed and a directory that it may keep files in, which need not
@@ -12,7 +12,7 @@ from zsgen.data import suite
 
 # The prompt that shows solved examples of a task, and the source that has some.
 _SHOWING, _SOLVED = "niv2", "niv2"
-_SHOWN = ("shots", "negative_shots", "explanations")
+_EXAMPLE_OPTIONS = ("shots", "negative_shots", "explanations")
 
 
 def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
@@ -24,7 +24,7 @@ def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory that the source may keep files in; it need not exist.
 
   Raises:
-    InputError: see `check`; or whatever the source finds wrong.
+    InputError: see `check`, or an error of the source.
   """
   check(data)
   component = registry.component("source", data.source, "config.data.source")
@@ -41,11 +41,11 @@ def check(data: config.Data) -> None:
   is_known = component.module.startswith("zsgen.") and data.source != _SOLVED
   if data.prompt != _SHOWING or not is_known:
     return
-  for option in _SHOWN:
+  for option in _EXAMPLE_OPTIONS:
     if value := getattr(data, option):
       raise errors.InputError(
           f"config.data.{option} is {value}, but the source {data.source} has"
           f" no solved examples to show (only {_SOLVED} has). Set"
-          f" --config.data.{option}={type(value)(0)}, or take another"
+          f" --config.data.{option}={type(value)(0)}, or use another"
           " config.data.prompt."
       )

@@ -6,8 +6,8 @@ from typing import Any
 
 from zsgen.core import errors
 
-# Messages that are kept; tasks whose first message is.
-_KEPT = 5
+# The most messages that are kept, and tasks whose first message is kept.
+_MAX_MESSAGES = 5
 _TASKS = 1000
 
 
@@ -24,7 +24,7 @@ class BadRow(errors.InputError):
 
 
 class BadRows:
-  """Counts rows that cannot be used, and keeps what is wrong with the first.
+  """Counts rows that cannot be used, and keeps the first messages.
 
   Attributes:
     count: how many there are.
@@ -37,9 +37,9 @@ class BadRows:
     self._first_of_task: dict[str, str] = {}
 
   def add(self, error: errors.InputError) -> None:
-    """Counts one more."""
+    """Counts a bad row."""
     self.count += 1
-    if len(self._first) < _KEPT:
+    if len(self._first) < _MAX_MESSAGES:
       self._first.append(str(error))
     if task := getattr(error, "task", ""):
       self._by_task[task] += 1
@@ -47,7 +47,7 @@ class BadRows:
         self._first_of_task.setdefault(task, str(error))
 
   def error(self) -> errors.InputError:
-    """Returns the error for a user who wants none of them."""
+    """Returns the error that reports all bad rows."""
     return refuse(self.count, self._first)
 
   def explain_absence(self, task: str) -> str:
@@ -57,8 +57,8 @@ class BadRows:
     if count := self._by_task[task]:
       reason = self._first_of_task.get(task, self._first[0])
       rows = "1 bad row" if count == 1 else f"{count:,} bad rows"
-      were = "was" if count == 1 else "were"
-      return f" {rows} of {task} {were} left out: {reason}"
+      verb = "was" if count == 1 else "were"
+      return f" {rows} of {task} {verb} left out: {reason}"
     return f" {describe(self.count, self._first)}"
 
   def summary(self) -> dict[str, Any]:
@@ -78,6 +78,8 @@ def describe(count: int, first: Sequence[str]) -> str:
   """Returns the first messages of bad rows, one a line if several."""
   if count == 1:
     return first[0]
-  listed = "".join(f"\n  {message}" for message in first)
-  shown = f", of which the first {len(first)} are" if count > len(first) else ""
-  return f"{count:,} bad rows{shown}:{listed}"
+  lines = "".join(f"\n  {message}" for message in first)
+  excerpt = (
+      f", of which the first {len(first)} are" if count > len(first) else ""
+  )
+  return f"{count:,} bad rows{excerpt}:{lines}"

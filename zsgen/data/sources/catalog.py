@@ -1,10 +1,10 @@
-"""Between files and suites: what a source knows after one scan of its rows.
+"""Between files and suites: the tasks and examples of one scan of a source.
 
-A source of files says how rows become examples (`Reader`); a scan finds their
-tasks; `suite` does that and all else that such sources share: held-out sets,
-draws and caps, duplicates, bad rows, and notes on them. Examples wait in a file until
-they are drawn (`example_file`); numbers and digests take 110 bytes of memory a
-row at the peak.
+A source of files defines how rows become examples (`Reader`); a scan finds
+their tasks; `suite` does that and everything else that such sources share:
+held-out sets, draws and caps, duplicates, bad rows, and notes on them.
+Examples are kept in a file until they are drawn (`example_file`); numbers and
+digests take 110 bytes of memory a row at the peak.
 """
 
 import collections
@@ -37,17 +37,17 @@ class Reader(Protocol):
   files: Sequence[pathlib.Path]
 
   def read(self) -> Iterator[suite_lib.Example | errors.InputError]:
-    """Yields every row, or what is wrong with it, once.
+    """Yields every row, or its error, once.
 
     Raises:
       InputError: no later row can be read.
     """
 
-  def place(self, row: int) -> str:
+  def locate(self, row: int) -> str:
     """Returns the file and the position of a row, for messages."""
 
   def notes(self) -> Mapping[str, Any]:
-    """Returns what is not read of the source, for the manifest."""
+    """Returns notes on unread parts of the source, for the manifest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +69,10 @@ def suite(
     data: config.Data,
     seed: int,
     scratch: pathlib.Path,
-    listed: Mapping[str, Sequence[str]] | None = None,
+    tasks_by_split: Mapping[str, Sequence[str]] | None = None,
     unlabelled: str = "",
 ) -> suite_lib.Suite:
-  """Reads a source and returns the suite that the config asks of it.
+  """Reads a source and returns the suite that the config describes.
 
   A task with rows of several splits of its own becomes several tasks: its
   training rows keep the name, others are the task `<task>.<split>`.
@@ -84,9 +84,9 @@ def suite(
       (the caps of each task), `deduplicate`, `on_bad_row`. A key that came
       before in its task makes a bad row, too.
     seed: draws tasks and instances.
-    scratch: the directory that examples wait in.
-    listed: the tasks of each of the source's own splits, where it names them;
-      they set the order, and rows of other tasks are passed over.
+    scratch: the directory for examples until they are drawn.
+    tasks_by_split: the tasks of each of the source's own splits, if it names
+      them; they set the order, and rows of other tasks are skipped.
     unlabelled: the task of rows that name none.
 
   Returns:
@@ -103,10 +103,10 @@ def suite(
 
   Raises:
     InputError: bad rows, unless they are skipped: names the first five and
-      counts them; a file that cannot be read to its end; a split without a row; or see
-      `heldout.split`.
+      counts them; a file that cannot be read to its end; a split without a
+      row; or see `heldout.split`.
   """
-  catalog = _scan(reader, data.on_bad_row, scratch, listed)
+  catalog = _scan(reader, data.on_bad_row, scratch, tasks_by_split)
   sets = heldout.split(
       catalog.tasks,
       data.heldout,
@@ -126,20 +126,20 @@ def suite(
     rows[suite_lib.TRAIN], left_out = duplicates.distinct(
         rows[suite_lib.TRAIN], catalog.digests.wholes
     )
-  drawn = _drawn(rows, data, seed)
+  selected = _draw_rows(rows, data, seed)
   return suite_lib.Suite(
       name=name,
       heldout=tuple(split for split in sets if split != suite_lib.TRAIN),
-      examples=lambda: _examples(catalog, drawn),
+      examples=lambda: _examples(catalog, selected),
       files=(*catalog.reader.files, *heldout.files(data.heldout)),
-      told={
+      notes={
           **catalog.reader.notes(),
           "bad_rows": catalog.bad_rows.summary(),
           "duplicates": left_out,
           "absent_tasks": _absent(sets),
           "unassigned_tasks": sum(unassigned.values()),
           "unassigned_splits": unassigned,
-          "verbatim": duplicates.verbatim(drawn, catalog.digests),
+          "verbatim": duplicates.verbatim(selected, catalog.digests),
       },
   )
 
@@ -148,7 +148,7 @@ def _scan(
     reader: Reader,
     on_bad_row: str,
     scratch: pathlib.Path,
-    listed: Mapping[str, Sequence[str]] | None,
+    tasks_by_split: Mapping[str, Sequence[str]] | None,
 ) -> _Catalog:
   """Reads every row once; see `suite` for the arguments.
 
@@ -156,7 +156,7 @@ def _scan(
     InputError: bad rows, unless they are skipped: names the first five and
       counts them. A file that cannot be read to its end, in any case.
   """
-  groups, bad = groups_lib.Groups(listed), bad_rows.BadRows()
+  groups, bad = groups_lib.Groups(tasks_by_split), bad_rows.BadRows()
   examples = example_file.ExampleFile(scratch)
   stamps = {path: _stamp(path) for path in reader.files}
   for row, result in enumerate(reader.read()):
@@ -172,10 +172,10 @@ def _scan(
   for (task, row), example in zip(
       repeated, examples.read(rows, "", ""), strict=True
   ):
-    place = reader.place(row)
+    location = reader.locate(row)
     bad.add(
         bad_rows.BadRow(
-            f"{place}: its key {example.key!r} came before in task {task}.",
+            f"{location}: its key {example.key!r} came before in task {task}.",
             task,
         )
     )
@@ -190,7 +190,7 @@ def _scan(
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, int] | None:
-  """Returns size and modification time of a file; None if it is not there."""
+  """Returns size and modification time of a file; None if it is missing."""
   try:
     stat = path.stat()
   except OSError:
@@ -223,33 +223,33 @@ def _absent(sets: _Sets) -> dict[str, int]:
 
 def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
   """Returns how many tasks of each of the source's own splits are unused."""
-  used = {task for tasks in sets.values() for task in tasks}
+  used = {name for tasks in sets.values() for name in tasks}
   return dict(
       collections.Counter(
-          each.split for task, each in catalog.tasks.items() if task not in used
+          task.split for name, task in catalog.tasks.items() if name not in used
       )
   )
 
 
-def _drawn(
+def _draw_rows(
     rows: Mapping[str, Mapping[str, np.ndarray]], data: config.Data, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
   """Draws the rows of each task of each split."""
   training = {
       task: len(numbers) for task, numbers in rows[suite_lib.TRAIN].items()
   }
-  others = {
+  heldout_counts = {
       task: len(members)
       for split, tasks in rows.items()
       for task, members in tasks.items()
       if split != suite_lib.TRAIN
   }
   caps = data.train_instances, data.heldout_instances
-  numbers = draws.draw(data.draw, (training, others), caps, seed)
-  for split, own in heldout.seeds(data.heldout).items():
+  numbers = draws.draw(data.draw, (training, heldout_counts), caps, seed)
+  for split, set_seed in heldout.seeds(data.heldout).items():
     for task in rows[split]:
       numbers[task] = draws.BY_TASK[data.draw](
-          task, others[task], data.heldout_instances, own
+          task, heldout_counts[task], data.heldout_instances, set_seed
       )
   return {
       split: {
@@ -261,18 +261,18 @@ def _drawn(
 
 
 def _examples(
-    catalog: _Catalog, drawn: Mapping[str, Mapping[str, np.ndarray]]
+    catalog: _Catalog, selected: Mapping[str, Mapping[str, np.ndarray]]
 ) -> Iterator[suite_lib.Example]:
   """Yields the drawn examples, split by split and task by task.
 
   Raises:
-    InputError: a file is not what was read.
+    InputError: a file has changed since it was read.
   """
   for path, stamp in catalog.stamps.items():
     if _stamp(path) != stamp:
       raise errors.InputError(
           f"{path}: changed while the file was read. Run again."
       )
-  for split, tasks in drawn.items():
+  for split, tasks in selected.items():
     for task, numbers in tasks.items():
       yield from catalog.examples.read(numbers, task, split)

@@ -2,7 +2,7 @@
 
 A row has `conversations` or `items` of `from` and `value`, or `messages` of
 `role` and `content`; perhaps a `system` prompt. After system turns come the
-user's and the assistant's, by turns. An answer with `"weight": 0` is not
+user's and the assistant's, in alternation. An answer with `"weight": 0` is not
 trained on. What follows the last answer that is trained on, such as a question
 without an answer, is cut off (as in 2406.11721, released code). A bad row is a
 conversation with an empty turn, an unknown speaker, two turns of one speaker in
@@ -50,28 +50,28 @@ _SYSTEM, _WEIGHT = "system", "weight"
 class Options(options.Table):
   """The options of `chat`."""
 
-  def check(self, where: str) -> None:
+  def check(self, section: str) -> None:
     """Raises InputError for fields that conversations do not have."""
-    super().check(where)
+    super().check(section)
     for field in dataclasses.fields(self.fields):
       value = getattr(self.fields, field.name)
       if field.name not in _FIELDS and value != field.default:
         raise errors.InputError(
-            f"{where}.fields.{field.name} is {value!r}, but the source chat"
+            f"{section}.fields.{field.name} is {value!r}, but the source chat"
             f" reads only the fields {', '.join(_FIELDS)}. Leave it out."
         )
 
 
 @registry.source("chat", options=Options)
 def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Conversations as a suite.
+  """Returns conversations as a suite.
 
   Args:
     data: `path` names the files. `fields.task`, `category`, `split` and `key`
       name fields of a conversation, where it has them; without a task it is
       of the task "chat", and a held-out share is a share of conversations.
     seed: draws the instances and shares.
-    scratch: a directory for what cannot be read where it stands.
+    scratch: a directory for copies of files that cannot be read in place.
 
   Raises:
     InputError: no such file, bad rows, or no held-out set.
@@ -99,7 +99,7 @@ def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
 def example(
     row: Any, origin: file_reader.Origin, fields: config.Fields
 ) -> suite.Example:
-  """A conversation as an example.
+  """Converts a conversation into an example.
 
   Returns:
     All `turns`, stripped; `definition`, `input` and `targets` are the system
@@ -111,9 +111,9 @@ def example(
   turns = _turns(row, origin)
   spoken = [turn.text for turn in turns if turn.role != SYSTEM]
   return suite.Example(
-      task=_label(row, fields.task, origin.place) or TASK,
-      category=_label(row, fields.category, origin.place),
-      split=_label(row, fields.split, origin.place) or origin.file.split,
+      task=_label(row, fields.task, origin.location) or TASK,
+      category=_label(row, fields.category, origin.location),
+      split=_label(row, fields.split, origin.location) or origin.file.split,
       definition="\n".join(t.text for t in turns if t.role == SYSTEM),
       input=spoken[0],
       targets=(spoken[1],),
@@ -122,116 +122,118 @@ def example(
   )
 
 
-def _label(row: dict[str, Any], name: str, place: str) -> str:
-  """A field that a conversation may have."""
-  given = name and row.get(name) is not None
-  return records.text(row, name, place) if given else ""
+def _label(row: dict[str, Any], name: str, location: str) -> str:
+  """Returns a field that a conversation may have; "" if it has none."""
+  has_field = name and row.get(name) is not None
+  return records.text(row, name, location) if has_field else ""
 
 
 def _key(row: dict[str, Any], origin: file_reader.Origin, name: str) -> str:
-  """The conversation's id; its number if it has none."""
+  """Returns the conversation's id; its number if it has none."""
   names = (name,) if name else _KEYS
-  named = next((each for each in names if row.get(each) is not None), name)
-  return records.key(row, named, origin.place) if named else origin.key
+  field = next(
+      (candidate for candidate in names if row.get(candidate) is not None), name
+  )
+  return records.key(row, field, origin.location) if field else origin.key
 
 
 def _turns(row: Any, origin: file_reader.Origin) -> tuple[suite.Turn, ...]:
-  """The turns up to the last answer that is trained on.
+  """Returns the turns up to the last answer that is trained on.
 
   The system prompt of the row comes first.
   """
   known = isinstance(row, dict)
-  place = origin.place
+  location = origin.location
   layout = next((n for n in _LAYOUTS if known and row.get(n) is not None), "")
   if known and not layout:
     raise errors.InputError(
-        f"{place}: has none of the fields {', '.join(_LAYOUTS)}."
+        f"{location}: has none of the fields {', '.join(_LAYOUTS)}."
     )
-  listed = records.field(row, layout, (list,), place)
+  raw_turns = records.field(row, layout, (list,), location)
   turns = [
-      _turn(turn, layout, f"{place}: turn {number}", origin.pass_over)
-      for number, turn in enumerate(listed)
+      _turn(turn, layout, f"{location}: turn {number}", origin.pass_over)
+      for number, turn in enumerate(raw_turns)
   ]
   if turns and turns[-1].role == USER:
     turns.pop()
-  _check(turns, place)
+  _check(turns, location)
   while not (turns[-1].role == ASSISTANT and turns[-1].is_trained):
     turns.pop()
-  return (*_system(row, turns, place), *turns)
+  return (*_system(row, turns, location), *turns)
 
 
 def _turn(
-    turn: Any, layout: str, place: str, pass_over: Callable[[str], None]
+    turn: Any, layout: str, location: str, pass_over: Callable[[str], None]
 ) -> suite.Turn:
-  """One turn."""
-  speaker, said = _LAYOUTS[layout]
-  name = records.field(turn, speaker, (str,), place)
+  """Converts one turn."""
+  speaker, text_field = _LAYOUTS[layout]
+  name = records.field(turn, speaker, (str,), location)
   if name.lower() not in _ROLES:
     raise errors.InputError(
-        f"{place}: the speaker {name!r} is not known. There are:"
+        f"{location}: the speaker {name!r} is not known. There are:"
         f" {', '.join(_ROLES)}."
     )
   role = _ROLES[name.lower()]
-  text = records.text(turn, said, place).strip()
-  weight = _weight(turn, place)
+  text = records.text(turn, text_field, location).strip()
+  weight = _weight(turn, location)
   for field, value in turn.items():
-    read = (speaker, said, *((_WEIGHT,) if role == ASSISTANT else ()))
+    read = (speaker, text_field, *((_WEIGHT,) if role == ASSISTANT else ()))
     # What is no answer has no loss: a weight of 0 says so.
-    if field not in read and records.says_something(value):
+    if field not in read and records.has_content(value):
       if field != _WEIGHT or weight:
         pass_over(f"{layout}[].{field}")
   return suite.Turn(role, text, role != ASSISTANT or weight)
 
 
-def _weight(turn: Mapping[str, Any], place: str) -> bool:
-  """Whether a turn is to be trained on, by its weight."""
+def _weight(turn: Mapping[str, Any], location: str) -> bool:
+  """Returns whether a turn is to be trained on, by its weight."""
   weight = turn.get(_WEIGHT)
   if weight is None:
     return True
   if not isinstance(weight, int | float) or weight not in (0, 1):
     raise errors.InputError(
-        f'{place}: the field "{_WEIGHT}" is {reprlib.repr(weight)}; it must be'
-        " 0 (the turn is not trained on) or 1."
+        f'{location}: the field "{_WEIGHT}" is {reprlib.repr(weight)}; it must'
+        " be 0 (the turn is not trained on) or 1."
     )
   return bool(weight)
 
 
 def _system(
-    row: dict[str, Any], turns: Sequence[suite.Turn], place: str
+    row: dict[str, Any], turns: Sequence[suite.Turn], location: str
 ) -> list[suite.Turn]:
-  """The row's system prompt, unless the turns begin with it."""
+  """Returns the row's system prompt, unless the turns begin with it."""
   if row.get(_SYSTEM) is None:
     return []
   prompt = suite.Turn(
-      SYSTEM, records.field(row, _SYSTEM, (str,), place).strip()
+      SYSTEM, records.field(row, _SYSTEM, (str,), location).strip()
   )
   if not prompt.text or turns[0] == prompt:
     return []
   if turns[0].role == SYSTEM:
     raise errors.InputError(
-        f"{place}: has a system turn, and another prompt in the field"
+        f"{location}: has a system turn, and another prompt in the field"
         f' "{_SYSTEM}". Leave one of them out.'
     )
   return [prompt]
 
 
-def _check(turns: Sequence[suite.Turn], place: str) -> None:
-  """Questions and answers by turns, after all system turns."""
+def _check(turns: Sequence[suite.Turn], location: str) -> None:
+  """Checks that questions and answers alternate after all system turns."""
   spoken = [turn.role for turn in turns]
   while spoken[:1] == [SYSTEM]:
     spoken.pop(0)
   if len(spoken) < 2:
-    raise errors.InputError(f"{place}: the conversation has no answer.")
+    raise errors.InputError(f"{location}: the conversation has no answer.")
   before = len(turns) - len(spoken)
   for number, role in enumerate(spoken):
     expected = (USER, ASSISTANT)[number % 2]
     if role != expected:
       raise errors.InputError(
-          f"{place}: turn {before + number} is the {role}'s, but it is the"
+          f"{location}: turn {before + number} is the {role}'s, but it is the"
           f" {expected}'s turn."
       )
   answers = [turn for turn in turns if turn.role == ASSISTANT]
   if not any(turn.is_trained for turn in answers):
     raise errors.InputError(
-        f"{place}: every answer of the conversation has weight 0."
+        f"{location}: every answer of the conversation has weight 0."
     )

@@ -27,8 +27,8 @@ def parquet(
   try:
     with pq.ParquetFile(path) as file:
       names = records.distinct(file.schema_arrow.names, path)
-      wanted = [name for name in names if name in columns]
-      yield from _rows(file.iter_batches(_BATCH, columns=wanted), path)
+      selected = [name for name in names if name in columns]
+      yield from _rows(file.iter_batches(_BATCH, columns=selected), path)
   except _BROKEN as error:
     raise errors.InputError(f"{path}: is no Parquet file ({error}).") from error
 
@@ -86,9 +86,9 @@ def _batches(
     batches = iter(reader)
   for batch in batches:
     batch.validate(full=True)
-    wanted = batch.select([n for n in batch.schema.names if n in columns])
-    for first in range(0, wanted.num_rows, _BATCH):
-      yield wanted.slice(first, _BATCH)
+    selected = batch.select([n for n in batch.schema.names if n in columns])
+    for first in range(0, selected.num_rows, _BATCH):
+      yield selected.slice(first, _BATCH)
 
 
 def _rows(
@@ -98,12 +98,12 @@ def _rows(
   number = 0
   for batch in batches:
     for value in _values(batch):
-      place = f"{path}: row {number}"
+      location = f"{path}: row {number}"
       if isinstance(value, str):
-        error = errors.InputError(f"{place}: cannot be read ({value}).")
-        yield records.Record(place, error)
+        error = errors.InputError(f"{location}: cannot be read ({value}).")
+        yield records.Record(location, error)
       else:
-        yield records.Record(place, value)
+        yield records.Record(location, value)
       number += 1
 
 

@@ -3,7 +3,7 @@
 `config.data.draw` names one. "seed" is this project's own: a task's draw
 depends on the seed and its name only. "first_shuffle", "first_sample" and
 "sample" draw as the released code of 2406.11721 does, row for row, if the
-tasks stand in its key list's order:
+tasks are in the order of its key list:
 
   first_shuffle  section 3.1: the first rows of each training task; all
                  held-out rows are shuffled at once as Hugging Face's
@@ -11,7 +11,7 @@ tasks stand in its key list's order:
   first_sample   section 4: the first rows of each training task (all of them
                  in the paper); held-out tasks sampled by Python's generator.
   sample         section 3.2: that generator samples the training tasks
-                 first, then goes on to the held-out tasks.
+                 first, then the held-out tasks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,13 +27,13 @@ RowNumbers = Sequence[int] | np.ndarray
 
 
 def permuted(task: str, rows: int, cap: int, seed: int) -> RowNumbers:
-  """At most `cap` of a task's rows, by a permutation of its own."""
+  """Returns at most `cap` of a task's rows, by a permutation of its own."""
   rng = np.random.default_rng([seed, zlib.crc32(task.encode())])
   return rng.permutation(rows)[:cap]
 
 
 def first(task: str, rows: int, cap: int, seed: int) -> RowNumbers:
-  """The first `cap` of a task's rows, in file order."""
+  """Returns the first `cap` of a task's rows, in file order."""
   del task, seed
   return range(min(cap, rows))
 
@@ -50,8 +50,8 @@ _Rule = Callable[
 ]
 
 
-def _alone(draw: str) -> _Rule:
-  """A rule that draws each task on its own."""
+def _draw_by_task(draw: str) -> _Rule:
+  """Returns a rule that draws each task on its own."""
 
   def rule(
       counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
@@ -66,7 +66,7 @@ def _alone(draw: str) -> _Rule:
 def _sampled(
     counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
 ) -> Iterator[RowNumbers]:
-  """Python's random.sample, one task after another."""
+  """Draws by Python's random.sample, one task after another."""
   del seed
   for rows in counts.values():
     # A task without rows takes nothing from the generator.
@@ -76,22 +76,22 @@ def _sampled(
 def _shuffled(
     counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
 ) -> Iterator[RowNumbers]:
-  """The first `cap` of each task in one permutation of all rows."""
+  """Yields the first `cap` of each task in one permutation of all rows."""
   del rng
   borders = np.cumsum([0, *counts.values()])
   shuffled = np.random.default_rng(seed).permutation(borders[-1])
   task = np.searchsorted(borders, shuffled, side="right") - 1
   # A stable sort by task keeps the shuffled sequence inside each.
-  together = shuffled[np.argsort(task, kind="stable")]
+  grouped = shuffled[np.argsort(task, kind="stable")]
   for begin, end in itertools.pairwise(borders):
-    yield together[begin:end][:cap] - begin
+    yield grouped[begin:end][:cap] - begin
 
 
 # Rules of the training tasks and of the held-out tasks.
 _RULES: dict[str, tuple[_Rule, _Rule]] = {
-    **{name: (_alone(name), _alone(name)) for name in BY_TASK},
-    "first_shuffle": (_alone("first"), _shuffled),
-    "first_sample": (_alone("first"), _sampled),
+    **{name: (_draw_by_task(name), _draw_by_task(name)) for name in BY_TASK},
+    "first_shuffle": (_draw_by_task("first"), _shuffled),
+    "first_sample": (_draw_by_task("first"), _sampled),
     "sample": (_sampled, _sampled),
 }
 DRAWS = tuple(_RULES)
@@ -108,12 +108,12 @@ def check_seeds(sets: Mapping[str, config.Heldout], name: str) -> None:
     InputError: tasks are not drawn one by one, so that a set has no draw of its
       own.
   """
-  own = [key for key in sets if sets[key].seed is not None]
-  if own and name not in BY_TASK:
+  seeded = [label for label in sets if sets[label].seed is not None]
+  if seeded and name not in BY_TASK:
     raise errors.InputError(
-        f"config.data.heldout.{min(own)}.seed: config.data.draw={name!r} draws"
-        " all held-out sets together. Leave the seed out, or take a draw of"
-        f" {', '.join(BY_TASK)}."
+        f"config.data.heldout.{min(seeded)}.seed: config.data.draw={name!r}"
+        " draws all held-out sets together. Leave the seed out, or take a draw"
+        f" of {', '.join(BY_TASK)}."
     )
 
 
@@ -136,7 +136,7 @@ def draw(
     For each task the numbers of its rows, in drawn sequence.
   """
   rng = random.Random(seed)
-  drawn: dict[str, RowNumbers] = {}
+  selected: dict[str, RowNumbers] = {}
   for rule, tasks, cap in zip(_RULES[name], counts, caps, strict=True):
-    drawn |= zip(tasks, rule(tasks, cap, seed, rng), strict=True)
-  return drawn
+    selected |= zip(tasks, rule(tasks, cap, seed, rng), strict=True)
+  return selected

@@ -1,7 +1,7 @@
-"""Finds texts that are in a source twice, by 8-byte digests.
+"""Finds texts that occur twice in a source, by 8-byte digests.
 
-Of 10 million texts two different ones share a digest with a chance of 3 in a
-million.
+Among 10 million texts, two different ones share a digest with a probability of
+3 in a million.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ import numpy as np
 
 from zsgen.data import suite
 
-# Tasks that are named.
-_NAMED = 5
+# The most tasks to list.
+_MAX_TASKS = 5
 
 
 class Digests(NamedTuple):
-  """Of every row of a source; 0 where a row is in no task."""
+  """The digests of every row of a source; 0 if a row is in no task."""
 
   inputs: np.ndarray  # uint64
   prompts: np.ndarray  # uint64
@@ -25,7 +25,7 @@ class Digests(NamedTuple):
 
 
 # The digest of a row that is in no task.
-NONE = bytes(8)
+NO_DIGEST = bytes(8)
 
 
 def digest(*texts: str) -> bytes:
@@ -42,21 +42,23 @@ def digests_of(example: suite.Example) -> tuple[bytes, bytes, bytes]:
   """Returns digests of an example's input, of its prompt and of all its text.
 
   The prompt is definition and input; the text continues with the first answer,
-  or is all turns. Without an input, the prompt stands for it; without a prompt,
-  the text.
+  or is all turns. A missing input is replaced by the prompt, a missing prompt
+  by the text.
   """
-  # Each text is mixed once: the whole continues where the prompt ends.
+  # Each text is hashed once: the full text continues the prompt's hash.
   mixed = hashlib.blake2b(_framed((example.input,)), digest_size=8)
-  asked = prompt = mixed.digest() if example.input else b""
+  question = prompt = mixed.digest() if example.input else b""
   mixed.update(_framed((example.definition,)))
   if example.definition:
     prompt = mixed.digest()
   if example.turns:
-    whole = digest(*(part for turn in example.turns for part in _parts(turn)))
+    full_text = digest(
+        *(part for turn in example.turns for part in _parts(turn))
+    )
   else:
     mixed.update(_framed(example.targets[:1]))
-    whole = mixed.digest()
-  return asked or prompt or whole, prompt or whole, whole
+    full_text = mixed.digest()
+  return question or prompt or full_text, prompt or full_text, full_text
 
 
 def as_numbers(digests: bytearray) -> np.ndarray:
@@ -65,15 +67,15 @@ def as_numbers(digests: bytearray) -> np.ndarray:
 
 
 def _parts(turn: suite.Turn) -> Sequence[str]:
-  """Returns what tells a turn from others."""
+  """Returns the parts that identify a turn."""
   return turn[:2] if turn.is_trained else (*turn[:2], "not trained on")
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:
   """Returns which digests came before, bool [n]."""
-  again = np.ones(len(digests), bool)
-  again[np.unique(digests, return_index=True)[1]] = False
-  return again
+  is_repeated = np.ones(len(digests), bool)
+  is_repeated[np.unique(digests, return_index=True)[1]] = False
+  return is_repeated
 
 
 def distinct(
@@ -88,21 +90,21 @@ def distinct(
   Returns:
     The remaining rows, and how many are left out.
   """
-  again = repeated(wholes[_together(rows)])
+  is_repeated = repeated(wholes[_concatenate(rows)])
   remaining, first = {}, 0
   for task, numbers in rows.items():
-    remaining[task] = numbers[~again[first : first + len(numbers)]]
+    remaining[task] = numbers[~is_repeated[first : first + len(numbers)]]
     first += len(numbers)
-  return remaining, int(again.sum())
+  return remaining, int(is_repeated.sum())
 
 
 def verbatim(
-    drawn: Mapping[str, Mapping[str, np.ndarray]], digests: Digests
+    selected: Mapping[str, Mapping[str, np.ndarray]], digests: Digests
 ) -> dict[str, Any]:
   """Counts held-out examples whose question is in training.
 
   Args:
-    drawn: row numbers of each task of each split.
+    selected: row numbers of each task of each split.
     digests: of all rows.
 
   Returns:
@@ -110,10 +112,10 @@ def verbatim(
     each of the first tasks that have any; `prompts`: those whose definition
     is the same, too.
   """
-  training = _together(drawn[suite.TRAIN])
+  training = _concatenate(selected[suite.TRAIN])
   heldout = {
       task: numbers
-      for split, tasks in drawn.items()
+      for split, tasks in selected.items()
       for task, numbers in tasks.items()
       if split != suite.TRAIN
   }
@@ -122,7 +124,7 @@ def verbatim(
   return {
       "inputs": sum(inputs.values()),
       "prompts": sum(prompts.values()),
-      "tasks": dict(list(inputs.items())[:_NAMED]),
+      "tasks": dict(list(inputs.items())[:_MAX_TASKS]),
   }
 
 
@@ -130,12 +132,12 @@ def _count_hits(
     heldout: Mapping[str, np.ndarray], training: np.ndarray, digests: np.ndarray
 ) -> dict[str, int]:
   """Returns how many rows of each task have a training row's digest."""
-  hits = np.isin(digests[_together(heldout)], digests[training])
+  hits = np.isin(digests[_concatenate(heldout)], digests[training])
   borders = np.cumsum([len(numbers) for numbers in heldout.values()])[:-1]
   counts = zip(heldout, np.split(hits, borders), strict=True)
   return {task: int(hit.sum()) for task, hit in counts if hit.any()}
 
 
-def _together(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+def _concatenate(rows: Mapping[str, np.ndarray]) -> np.ndarray:
   """Returns the rows of all tasks, one task after another."""
   return np.concatenate([np.zeros(0, np.int64), *rows.values()])

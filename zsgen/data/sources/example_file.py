@@ -1,7 +1,7 @@
 """The examples of one scan, kept on disk until they are drawn.
 
-Rows are read and checked once. Their texts are appended to a file without a
-name, in Arrow batches, and read back by number. Memory holds one batch.
+Rows are read and checked once. Their texts are appended to an anonymous file in
+Arrow batches, and read by number. One batch is in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ import pyarrow as pa
 from zsgen.core import errors
 from zsgen.data import suite
 
-# Rows of a batch, and the characters at which it ends before.
+# The most rows of a batch, and the characters that end it earlier.
 _ROWS = 4096
 _CHARACTERS = 1 << 24
 # Rows that are read together.
@@ -42,7 +42,7 @@ _SCHEMA = pa.schema(
         "shots": pa.int32(),
     }
 )
-_NOTHING = (None,) * len(_SCHEMA)
+_EMPTY_ROW = (None,) * len(_SCHEMA)
 
 
 class ExampleFile:
@@ -56,7 +56,7 @@ class ExampleFile:
     """
     self._scratch = scratch
     self._file: BinaryIO | None = None
-    # The columns of the batch that is filled, and its characters.
+    # The columns of the current batch, and its characters.
     self._columns: list[list[Any]] = [[] for _ in _SCHEMA]
     self._characters = 0
     self._shots: dict[tuple[suite.Shot, ...], int] = {}
@@ -65,12 +65,12 @@ class ExampleFile:
     self._batches: list[pa.RecordBatch] = []
 
   def append(self, example: suite.Example | None) -> None:
-    """Appends an example, or nothing in place of a row without one.
+    """Appends an example, or an empty row for a row without one.
 
     Raises:
       InputError: the directory cannot be written to, or is full.
     """
-    values = _NOTHING
+    values = _EMPTY_ROW
     if example is not None:
       turns = [turn._asdict() for turn in example.turns]
       values = (
@@ -94,9 +94,9 @@ class ExampleFile:
     """Opens the file for reading; the last batch stays in memory."""
     if self._file is not None:
       mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-      whole = pa.py_buffer(mapped)
+      buffer = pa.py_buffer(mapped)
       self._batches = [
-          pa.ipc.read_record_batch(whole.slice(begin, end - begin), _SCHEMA)
+          pa.ipc.read_record_batch(buffer.slice(begin, end - begin), _SCHEMA)
           for begin, end in itertools.pairwise(self._bytes)
       ]
     if self._columns[0]:
@@ -129,21 +129,21 @@ class ExampleFile:
     by_batch = np.argsort(batch_of, kind="stable")
     numbers, firsts = np.unique(batch_of[by_batch], return_index=True)
     parts = []
-    for number, places in zip(
+    for number, positions in zip(
         numbers.tolist(), np.split(by_batch, firsts[1:]), strict=True
     ):
-      inside = pa.array(rows[places] - self._rows[number])
+      inside = pa.array(rows[positions] - self._rows[number])
       parts.append(self._batches[number].take(inside))
     columns = [column.to_pylist() for column in pa.Table.from_batches(parts)]
-    taken: list[tuple] = [()] * len(rows)
-    for place, row in zip(
+    selected: list[tuple] = [()] * len(rows)
+    for position, row in zip(
         by_batch.tolist(), zip(*columns, strict=True), strict=True
     ):
-      taken[place] = row
-    return taken
+      selected[position] = row
+    return selected
 
   def _batch(self) -> pa.RecordBatch:
-    """Returns the rows that wait as a batch; then none waits."""
+    """Returns the pending rows as a batch, and clears them."""
     arrays = [
         pa.array(column, field.type)
         for column, field in zip(self._columns, _SCHEMA, strict=True)

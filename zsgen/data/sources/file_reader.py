@@ -25,9 +25,9 @@ _TEXTS = {
     "tsv": separated.tab,
 }
 _COLUMNS = {"parquet": columns.parquet, "arrow": columns.arrow}
-# Names of fields that are counted one by one.
+# The most fields that are counted by name.
 _MOST_FIELDS = 1000
-_OTHERS = "(others)"
+_OTHER_FIELDS = "(others)"
 
 
 class Origin(NamedTuple):
@@ -37,8 +37,8 @@ class Origin(NamedTuple):
   # Its number in the file, from 0; blank lines are not counted.
   number: int
   # File and position, for messages.
-  place: str
-  # Names the row in the source, where it has no id of its own.
+  location: str
+  # Names the row in the source if it has no id of its own.
   key: str
   # Counts a field of the row that is not read, by its name.
   pass_over: Callable[[str], None]
@@ -60,19 +60,19 @@ class FileReader:
       convert: Convert,
       columns: Sequence[str],
       task_column: str,
-      beside: Sequence[pathlib.Path] = (),
+      extra_files: Sequence[pathlib.Path] = (),
   ):
     """Reads nothing yet.
 
     Args:
       listing: the files.
-      convert: makes an example of a row; raises InputError if it cannot.
+      convert: converts a row into an example; raises InputError if it cannot.
       columns: the fields that `convert` reads; others are counted.
       task_column: the field that names a row's task, "" for none.
-      beside: files that the rows depend on, too.
+      extra_files: further files that the rows depend on.
     """
-    self.files = (*(file.path for file in listing.files), *beside)
-    self._listed = listing.files
+    self.files = (*(file.path for file in listing.files), *extra_files)
+    self._files = listing.files
     self._unread_files = listing.unread
     self._unread_fields: collections.Counter[str] = collections.Counter()
     self._convert = convert
@@ -82,13 +82,13 @@ class FileReader:
     self._firsts: list[int] = []
 
   def read(self) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row, or what is wrong with it.
+    """Yields every row, or its error.
 
     Raises:
       InputError: a file that cannot be read to its end.
     """
     count = 0
-    for file in self._listed:
+    for file in self._files:
       self._firsts.append(count)
       try:
         for example in self._read(file):
@@ -100,10 +100,10 @@ class FileReader:
         ) from error
       self._count_unread_columns(file, count - self._firsts[-1])
 
-  def place(self, row: int) -> str:
+  def locate(self, row: int) -> str:
     """Returns the file and the number of a row, for messages."""
     index = bisect.bisect_right(self._firsts, row) - 1
-    return f"{self._listed[index].path}: row {row - self._firsts[index]}"
+    return f"{self._files[index].path}: row {row - self._firsts[index]}"
 
   def notes(self) -> dict[str, Any]:
     """Returns what is not read of the source, once all rows were.
@@ -120,16 +120,16 @@ class FileReader:
   def _read(
       self, file: files.File
   ) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row of a file, or what is wrong with it."""
-    prefix = f"{file.name}:" if len(self._listed) > 1 else ""
+    """Yields every row of a file, or its error."""
+    prefix = f"{file.name}:" if len(self._files) > 1 else ""
     first = None
     for number, record in enumerate(_scan(file, self._columns)):
       origin = Origin(
-          file, number, record.place, f"{prefix}{number}", self._pass_over
+          file, number, record.location, f"{prefix}{number}", self._pass_over
       )
       example = self._example(record, origin)
       if not number and isinstance(example, errors.InputError):
-        # What to say of it depends on whether it is alone.
+        # The message depends on whether it is the only row.
         first = example, record.value
         continue
       if first:
@@ -137,24 +137,24 @@ class FileReader:
         first = None
       yield example
     if first:
-      yield _alone(*first, file)
+      yield _explain_only_row(*first, file)
 
   def _example(
       self, record: records.Record, origin: Origin
   ) -> suite.Example | bad_rows.BadRow:
-    """Returns the row as an example, or what is wrong with it."""
+    """Returns the row as an example, or its error."""
     value = record.value
     try:
       if isinstance(value, errors.InputError):
         raise value
       example = self._convert(value, origin)
-      records.check_texts(example, record.place)
+      records.check_texts(example, record.location)
     except errors.InputError as error:
       task = isinstance(value, Mapping) and value.get(self._task_column)
       return bad_rows.BadRow(str(error), task if isinstance(task, str) else "")
     # In the row's own sequence: a set's differs between processes.
     for name, content in value.items():
-      if name not in self._columns and records.says_something(content):
+      if name not in self._columns and records.has_content(content):
         self._pass_over(name)
     return example
 
@@ -169,28 +169,28 @@ class FileReader:
     name = records.printable(name)
     known = name in self._unread_fields
     room = len(self._unread_fields) < _MOST_FIELDS
-    self._unread_fields[name if known or room else _OTHERS] += rows
+    self._unread_fields[name if known or room else _OTHER_FIELDS] += rows
 
 
 def _scan(
-    file: files.File, wanted: Collection[str]
+    file: files.File, column_names: Collection[str]
 ) -> Iterator[records.Record]:
   """Yields every row of a file."""
   if file.format in _COLUMNS:
-    yield from _COLUMNS[file.format](file.path, wanted)
+    yield from _COLUMNS[file.format](file.path, column_names)
     return
   with streams.open_stream(file) as stream:
     kind = streams.kind(stream, file)
     yield from _TEXTS[kind](stream, file.path)
 
 
-def _alone(
+def _explain_only_row(
     error: bad_rows.BadRow, value: Any, file: files.File
 ) -> bad_rows.BadRow:
-  """Returns the error of a file's only row: the rows may be inside it."""
+  """Explains the error of a file's only row: the rows may be inside it."""
   inner = value.values() if isinstance(value, Mapping) else ()
-  listed = any(isinstance(each, list) and each for each in inner)
-  if file.format != "json" or not listed:
+  has_list = any(isinstance(item, list) and item for item in inner)
+  if file.format != "json" or not has_list:
     return error
   described = streams.describe_object(value)
   return bad_rows.BadRow(f"{error} The file {described}", error.task)

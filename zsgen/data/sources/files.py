@@ -3,7 +3,7 @@
 Formats go by suffix: .jsonl, .ndjson and .json (lines, or an array), .csv,
 .tsv, .parquet, .arrow and .feather; all but the binary ones also as .gz, .zst,
 .bz2 and .xz. A directory that `datasets` saved is read by its own list of
-files. A directory's files and those one level below it are taken, sorted by
+files. A directory's files and those one level below it are read, sorted by
 name.
 """
 
@@ -29,10 +29,17 @@ _FORMATS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
-# What `datasets` writes beside its data.
+# Files that `datasets` writes next to its data.
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
-# Directories of a workdir: no data of the user's.
-_OWN = ("stores", "orders", "embeddings", "runs", "evaluations", "scratch")
+# Directories of a workdir, which are not the user's data.
+_WORKDIR_FOLDERS = (
+    "stores",
+    "orders",
+    "embeddings",
+    "runs",
+    "evaluations",
+    "scratch",
+)
 
 
 class File(NamedTuple):
@@ -41,13 +48,13 @@ class File(NamedTuple):
   path: pathlib.Path
   # Its name below the given directory, without suffixes.
   name: str
-  # The directory that it lies in below the given one; "" for none, and where
-  # it is named by a split.
+  # Its directory below the given one; "" for none, and if the directory is
+  # named after a split.
   folder: str
   format: str
   # "gzip", "zstd", "bz2", "xz" or "".
   packed: str
-  # The split that its name or directory says it is; "" where files have none.
+  # The split that its name or directory gives; "" if files have none.
   split: str
 
 
@@ -55,7 +62,7 @@ class Listing(NamedTuple):
   """What a path names."""
 
   files: list[File]
-  # Files beside them, by suffix; see `unread.check`.
+  # Other files next to them, by suffix; see `unread.check`.
   unread: Mapping[str, Any]
 
 
@@ -65,22 +72,21 @@ def find(
     split_column: str = "",
     names_are_tasks: bool = False,
 ) -> Listing:
-  """The files that `config.data.path` names.
+  """Finds the files that `config.data.path` names.
 
   Args:
     path: a file, a directory or a glob; local or with a scheme (gs://…).
-    scratch: a directory; what is remote is copied there once.
+    scratch: a directory; remote files are copied there once.
     split_column: says the split of each row; then file names need not.
     names_are_tasks: a name that only ends or begins like a split, such as
-      `taking_a_test`, is one only beside the other splits of that name.
+      `taking_a_test`, is one only next to the other splits of that name.
 
   Returns:
     At least one file, sorted by name.
 
   Raises:
-    InputError: nothing is there that can be read, something looks like data
-      and cannot, or some files are called like held-out splits and some are
-      called like none.
+    InputError: there is no readable file, a file looks like data but cannot be
+      read, or some files are named after held-out splits and some after none.
   """
   if not path:
     raise errors.InputError(
@@ -106,15 +112,15 @@ def find(
     )
   if split_column:
     return listing
-  found = listing.files
+  selected = listing.files
   if names_are_tasks:
-    found = _without_lone(found)
-  return listing._replace(files=_check_splits(found, path))
+    selected = _without_lone(selected)
+  return listing._replace(files=_check_splits(selected, path))
 
 
 def _without_lone(files: list[File]) -> list[File]:
-  """The files; parts of names that no other file shares are no splits."""
-  bases = [split_names.without(f.name, bool(f.split)) for f in files]
+  """Clears splits in parts of names that no other file shares."""
+  bases = [split_names.strip_split(f.name, bool(f.split)) for f in files]
   splits: dict[str, set[str]] = {}
   for file, base in zip(files, bases, strict=True):
     splits.setdefault(base, set()).add(file.split)
@@ -127,20 +133,20 @@ def _without_lone(files: list[File]) -> list[File]:
 
 
 def _is_part(file: File) -> bool:
-  """Whether only a part of the file's own name tells its split."""
+  """Returns whether only a part of the file's own name gives its split."""
   stem = file.name.rpartition("/")[2]
-  told = split_names.in_name(stem)
+  split = split_names.in_name(stem)
   return (
-      bool(told) and file.split == told and not split_names.in_path(file.name)
+      bool(split) and file.split == split and not split_names.in_path(file.name)
   )
 
 
 def _check_splits(files: list[File], path: str) -> list[File]:
-  """The files with their splits, if all of them have one; else without.
+  """Returns the files with their splits if all have one, otherwise without.
 
   Raises:
-    InputError: one is a held-out split's, and another is no split's: neither
-      can be told from training data.
+    InputError: one belongs to a held-out split and another to none, so that
+      held-out rows could be trained on.
   """
   if all(file.split for file in files):
     return files
@@ -161,15 +167,15 @@ def _check_splits(files: list[File], path: str) -> list[File]:
 def _listing(
     root: pathlib.Path, remote_path: str, workdir: pathlib.Path
 ) -> Listing:
-  """The files at a local path, which may be the copy of a remote one."""
+  """Lists the files at a local path, which may be a copy of a remote one."""
   if remote.is_glob(remote_path):
-    there = list(_walk(root, set()))
-    read = _known(there, root)
-    return Listing(read, _unread(root, read, there, remote_path))
+    present = list(_walk(root, set()))
+    read = _known(present, root)
+    return Listing(read, _unread(root, read, present, remote_path))
   if root.is_dir():
     return _below(root, remote_path, workdir)
   if root.is_file():
-    return Listing(_known([root], root.parent, alone=True), {})
+    return Listing(_known([root], root.parent, is_only_file=True), {})
   matches = sorted(map(pathlib.Path, glob.glob(str(root), recursive=True)))
   if len(matches) == 1 and matches[0].is_dir():
     return _below(matches[0], "", workdir)
@@ -191,35 +197,39 @@ def _listing(
 def _below(
     root: pathlib.Path, remote_path: str, workdir: pathlib.Path
 ) -> Listing:
-  """The files of a directory and of its directories."""
+  """Lists the files of a directory and of its subdirectories."""
   read = _saved(root, root) or _known(_visible(root), root)
   if not (root / _STATE).is_file() and not (root / _SPLITS).is_file():
     for folder in filter(pathlib.Path.is_dir, _visible(root)):
       read += _saved(folder, root) or _known(_visible(folder), root)
   if not read:
     return Listing([], {})
-  # A copy lies in the workdir, and the workdir may lie beside the data.
-  own = set() if remote_path else {os.path.realpath(workdir / n) for n in _OWN}
-  there = _walk(root, own)
-  return Listing(read, _unread(root, read, there, remote_path or str(root)))
+  # Copies are in the workdir, and the workdir may be next to the data.
+  workdir_folders = (
+      set()
+      if remote_path
+      else {os.path.realpath(workdir / n) for n in _WORKDIR_FOLDERS}
+  )
+  present = _walk(root, workdir_folders)
+  return Listing(read, _unread(root, read, present, remote_path or str(root)))
 
 
 def _visible(root: pathlib.Path) -> list[pathlib.Path]:
-  """What lies in a directory, sorted, but for hidden names."""
+  """Returns the visible content of a directory, sorted."""
   return sorted(p for p in root.iterdir() if not p.name.startswith("."))
 
 
-def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
-  """All files below a directory, but for hidden names.
+def _walk(folder: pathlib.Path, visited: set[str]) -> Iterator[pathlib.Path]:
+  """Yields all files below a directory, except hidden ones.
 
   Args:
-    folder: the directory. One that may not be read stands for its files.
-    seen: directories that are passed over; each is looked into once.
+    folder: the directory. If it may not be read, it is yielded instead.
+    visited: directories to skip; each directory is visited once.
   """
   real = os.path.realpath(folder)
-  if real in seen:
+  if real in visited:
     return
-  seen.add(real)
+  visited.add(real)
   try:
     visible = _visible(folder)
   except PermissionError:
@@ -227,7 +237,7 @@ def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
     return
   for path in visible:
     if path.is_dir():
-      yield from _walk(path, seen)
+      yield from _walk(path, visited)
     else:
       yield path
 
@@ -235,26 +245,28 @@ def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
 def _unread(
     root: pathlib.Path,
     read: Sequence[File],
-    there: Iterable[pathlib.Path],
-    shown: str,
+    present: Iterable[pathlib.Path],
+    display_path: str,
 ) -> dict[str, Any]:
-  """Counts the files that are there and are not read; see `unread.check`."""
-  taken = {file.path for file in read}
-  left = [p for p in there if p not in taken and not unread.is_companion(p)]
-  apart = {file.path for file in _known(left, root)}
-  others = [path for path in left if path not in apart]
-  return unread.check(root, others, apart, _FORMATS, shown)
+  """Counts the files that exist but are not read; see `unread.check`."""
+  read_paths = {file.path for file in read}
+  left = [
+      p for p in present if p not in read_paths and not unread.is_companion(p)
+  ]
+  nested = {file.path for file in _known(left, root)}
+  other_files = [path for path in left if path not in nested]
+  return unread.check(root, other_files, nested, _FORMATS, display_path)
 
 
 def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:
-  """The files of what `datasets` saved in a directory; [] if it did not."""
+  """Lists the files that `datasets` saved in a directory; [] if none."""
   if (folder / _SPLITS).is_file():
-    where = folder / _SPLITS
-    splits = _listed(where, "splits")
+    location = folder / _SPLITS
+    splits = _read_list(location, "splits")
     for split in splits:
-      inner = paths.resolve_inside(folder, str(split), f"{where}: splits")
+      inner = paths.resolve_inside(folder, str(split), f"{location}: splits")
       if not (inner / _STATE).is_file():
-        raise errors.InputError(f"{where}: {split!r} is missing.")
+        raise errors.InputError(f"{location}: {split!r} is missing.")
     return [
         file._replace(split=str(split), folder=_name(folder.relative_to(root)))
         for split in splits
@@ -264,19 +276,19 @@ def _saved(folder: pathlib.Path, root: pathlib.Path) -> list[File]:
     return []
   state = folder / _STATE
   names = [
-      records.field(each, "filename", (str,), state)
-      for each in _listed(state, "_data_files")
+      records.field(entry, "filename", (str,), state)
+      for entry in _read_list(state, "_data_files")
   ]
-  where = f"{state}: _data_files"
+  location = f"{state}: _data_files"
   return _known(
-      [paths.resolve_inside(folder, name, where) for name in names],
+      [paths.resolve_inside(folder, name, location) for name in names],
       root,
       even_if_missing=True,
   )
 
 
-def _listed(path: pathlib.Path, field: str) -> list:
-  """A list in a JSON file that `datasets` wrote."""
+def _read_list(path: pathlib.Path, field: str) -> list:
+  """Returns a list from a JSON file that `datasets` wrote."""
   return records.field(strict_json.read(path), field, (list,), path)
 
 
@@ -284,16 +296,16 @@ def _known(
     candidates: Iterable[pathlib.Path],
     root: pathlib.Path,
     even_if_missing: bool = False,
-    alone: bool = False,
+    is_only_file: bool = False,
 ) -> list[File]:
-  """The files among `candidates` whose format is known.
+  """Returns the files among `candidates` whose format is known.
 
   Args:
     candidates: paths below `root`.
-    root: what names are relative to.
-    even_if_missing: take files that are not there, too.
-    alone: it is the one file that the user names: whatever it is called, it is
-      data, and it is a split only if its whole name is one.
+    root: the directory that names are relative to.
+    even_if_missing: also return files that do not exist.
+    is_only_file: whether the user names this one file: it is data, whatever
+      its name, and it is a split only if its full name is one.
   """
   files = []
   for path in candidates:
@@ -303,7 +315,7 @@ def _known(
     binary = kind in ("parquet", "arrow")
     if not kind or (packed and binary):
       continue
-    if not alone and unread.is_companion(path):
+    if not is_only_file and unread.is_companion(path):
       continue
     if path.is_file() or even_if_missing:
       stem = plain.with_suffix("").relative_to(root)
@@ -316,12 +328,13 @@ def _known(
               folder="/".join(n for n in folders if not split_names.of_name(n)),
               format=kind,
               packed=packed,
-              split=split or ("" if alone else split_names.in_name(stem.name)),
+              split=split
+              or ("" if is_only_file else split_names.in_name(stem.name)),
           )
       )
   return files
 
 
 def _name(folder: pathlib.Path) -> str:
-  """A directory's path as a name; "" for the root itself."""
+  """Returns a directory's path as a name; "" for the root itself."""
   return "" if folder == pathlib.Path() else folder.as_posix()

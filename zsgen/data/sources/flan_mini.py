@@ -25,7 +25,7 @@ LISTS = {suite.TRAIN: "train_key_list", HELDOUT: "eval_key_list"}
 def flan_mini(
     data: options.Files, seed: int, scratch: pathlib.Path
 ) -> suite.Suite:
-  """Flan-mini as a suite; tasks in the key list's order.
+  """Returns Flan-mini as a suite; tasks in the key list's order.
 
   Args:
     data: `path` is a directory with both files. With held-out sets of the
@@ -43,30 +43,30 @@ def flan_mini(
     InputError: missing or broken files, bad rows, a task in both lists, or a
       split none of whose tasks has a row.
   """
-  found = _file(data, ROWS)
+  rows_path = _file(data, ROWS)
   # The key list names the tasks that there are, and their order.
   bare = data.heldout and not _path(data, KEYS).is_file()
   keys = None if bare else _file(data, KEYS)
-  listed = key_lists(keys) if keys else None
-  listing = files.find(str(found), scratch)
+  tasks_by_split = key_lists(keys) if keys else None
+  listing = files.find(str(rows_path), scratch)
   array = [file._replace(format="array") for file in listing.files]
   reader = file_reader.FileReader(
       listing._replace(files=array),
       example,
       ("id", "source", "conversations"),
       "source",
-      beside=(keys,) if keys else (),
+      extra_files=(keys,) if keys else (),
   )
-  return catalog.suite("flan_mini", reader, data, seed, scratch, listed)
+  return catalog.suite("flan_mini", reader, data, seed, scratch, tasks_by_split)
 
 
 def _path(data: options.Files, name: str) -> pathlib.Path:
-  """A file of the data set's directory."""
+  """Returns the path of a file of the data set's directory."""
   return pathlib.Path(os.path.expanduser(data.path)) / name
 
 
 def _file(data: options.Files, name: str) -> pathlib.Path:
-  """The same; it must be there."""
+  """Returns the path of a file that must exist."""
   path = _path(data, name)
   if not data.path or not path.is_file():
     raise errors.InputError(
@@ -78,7 +78,7 @@ def _file(data: options.Files, name: str) -> pathlib.Path:
 
 
 def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
-  """The tasks of each split, in the key list's order.
+  """Returns the tasks of each split, in the key list's order.
 
   Raises:
     InputError: a list that is missing or empty, or a task named twice.
@@ -90,37 +90,37 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
       )
       for split, name in LISTS.items()
   }
-  records.apart(*tasks.values(), path)
+  records.check_disjoint(*tasks.values(), path)
   return tasks
 
 
 def example(row: Any, origin: file_reader.Origin) -> suite.Example:
-  """A conversation's first exchange as an example.
+  """Converts a conversation's first exchange into an example.
 
   Raises:
     InputError: a field is missing or of another type.
   """
-  task = records.field(row, "source", (str,), origin.place)
-  turns = records.field(row, "conversations", (list,), origin.place)
+  task = records.field(row, "source", (str,), origin.location)
+  turns = records.field(row, "conversations", (list,), origin.location)
   if turns[2:]:
     origin.pass_over("conversations[2:]")
-  asked, said = _exchange(turns[:2], origin.place)
+  question, answer = _exchange(turns[:2], origin.location)
   return suite.Example(
       task=task,
       category="",
       split="",
       definition="",
-      input=asked,
-      targets=(said,) if said else (),
-      key=records.key(row, "id", origin.place, origin.number),
+      input=question,
+      targets=(answer,) if answer else (),
+      key=records.key(row, "id", origin.location, origin.number),
   )
 
 
-def _exchange(turns: list[Any], place: str) -> tuple[str, str]:
-  """The question and the answer; both empty if it is no such exchange."""
-  speakers = [records.field(turn, "from", (str,), place) for turn in turns]
+def _exchange(turns: list[Any], location: str) -> tuple[str, str]:
+  """Returns question and answer; both empty if it is no such exchange."""
+  speakers = [records.field(turn, "from", (str,), location) for turn in turns]
   texts = [
-      records.field(turn, "value", (str,), place).strip() for turn in turns
+      records.field(turn, "value", (str,), location).strip() for turn in turns
   ]
   if speakers != ["human", "gpt"] or not all(texts):
     return "", ""

@@ -26,19 +26,21 @@ class Task(NamedTuple):
 class Groups:
   """Collects rows one after another; finds tasks and repeated keys."""
 
-  def __init__(self, listed: Mapping[str, Sequence[str]] | None):
+  def __init__(self, tasks_by_split: Mapping[str, Sequence[str]] | None):
     """Starts without a row.
 
     Args:
-      listed: the tasks of each split, in order, if the source names them;
-        rows of other tasks are in no group.
+      tasks_by_split: the tasks of each split, in order, if the source names
+        them; rows of other tasks are in no group.
     """
     self._digests = tuple(bytearray() for _ in duplicates.Digests._fields)
     self._rows: dict[_Group, array.array] = {}
     self._keys: dict[_Group, bytearray] = {}
     self._categories: dict[_Group, str] = {}
     self._splits = {
-        task: split for split, names in (listed or {}).items() for task in names
+        task: split
+        for split, names in (tasks_by_split or {}).items()
+        for task in names
     }
     for group in self._splits.items():
       self._begin(group)
@@ -51,7 +53,7 @@ class Groups:
   def add(
       self, row: int, example: suite.Example | None
   ) -> suite.Example | None:
-    """Takes a row in; the first one of a group sets its category.
+    """Adds a row; the first row of a group sets its category.
 
     Args:
       row: its number.
@@ -62,7 +64,7 @@ class Groups:
     """
     if example is None or (self._splits and example.task not in self._splits):
       for column in self._digests:
-        column.extend(duplicates.NONE)
+        column.extend(duplicates.NO_DIGEST)
       return None
     split = self._splits.get(example.task, example.split)
     group = example.task, split
@@ -83,11 +85,11 @@ class Groups:
   def repeated(self) -> Iterator[tuple[str, int]]:
     """Yields task and number of each row whose key came before in its group."""
     for (task, split), rows in self._rows.items():
-      again = self._again((task, split))
-      for row in np.asarray(rows)[again].tolist():
+      is_repeated = self._find_repeated((task, split))
+      for row in np.asarray(rows)[is_repeated].tolist():
         yield task, row
 
-  def _again(self, group: _Group) -> np.ndarray:
+  def _find_repeated(self, group: _Group) -> np.ndarray:
     """Returns which rows of a group have a key that came before, bool [n]."""
     return duplicates.repeated(duplicates.as_numbers(self._keys[group]))
 
@@ -106,7 +108,7 @@ class Groups:
       tasks[name] = Task(
           category=self._categories.get(group, ""),
           split=group[1],
-          rows=np.asarray(rows)[~self._again(group)],
+          rows=np.asarray(rows)[~self._find_repeated(group)],
       )
     return tasks
 
@@ -120,6 +122,6 @@ def _name(group: _Group, splits: Mapping[str, Sequence[str]]) -> str:
   if name in splits:
     raise errors.InputError(
         f"task {task}: its rows of the split {split} would be the task {name},"
-        " which there is. Rename one of them."
+        " which already exists. Rename one of them."
     )
   return name

@@ -13,13 +13,13 @@ from zsgen.data import suite
 from zsgen.data.sources import groups, records
 from zsgen.data.sources import shares as shares_lib
 
-_WHERE = "config.data.heldout"
-_HOW = (
-    f"Set one in the config, such as {_WHERE} = {{'heldout': {{'share': 0.1}}}}"
-    " (or tasks, tasks_file, categories, split)."
+_OPTION = "config.data.heldout"
+_HINT = (
+    f"Set one in the config, such as {_OPTION} ="
+    " {'heldout': {'share': 0.1}} (or tasks, tasks_file, categories, split)."
 )
-# Names that a message lists.
-_SHOWN = 20
+# The most names that a message lists.
+_MAX_NAMES = 20
 
 _Tasks = Mapping[str, groups.Task]
 
@@ -63,7 +63,7 @@ def split(
   for task, name in split_of.items():
     splits.setdefault(name, {})[task] = tasks[task]
   if sets:
-    # What the publisher holds out is not trained on, even if no set names it.
+    # Tasks that the publisher holds out are not trained on, even if unnamed.
     splits[suite.TRAIN] = {
         name: task
         for name, task in tasks.items()
@@ -103,29 +103,32 @@ def _describe_empty(
 ) -> str:
   """Returns the message on a split without a task."""
   if name == suite.TRAIN:
-    own = sorted({task.split for task in tasks.values()} - {"", suite.TRAIN})
+    other_splits = sorted(
+        {task.split for task in tasks.values()} - {"", suite.TRAIN}
+    )
     return (
-        f"{_WHERE}: no task of {source} is left to train on. Hold out less."
+        f"{_OPTION}: no task of {source} is left to train on. Hold out less."
         + (
             f" The tasks that are not held out belong to the splits"
-            f" {', '.join(own)} of the data, which are never trained on."
-            if own
+            f" {', '.join(other_splits)} of the data, which are never trained"
+            " on."
+            if other_splits
             else ""
         )
         if sets
-        else f"the source {source} has no training task of its own. {_HOW}"
+        else f"the source {source} has no training task of its own. {_HINT}"
     )
-  return f"{_WHERE}.{name} has no task. Name tasks, or set a share."
+  return f"{_OPTION}.{name} has no task. Name tasks, or set a share."
 
 
 def _own_splits(tasks: _Tasks, source: str) -> dict[str, str]:
   """Returns the source's own split of each task that has one."""
-  own = {name: task.split for name, task in tasks.items() if task.split}
-  if not set(own.values()) - {suite.TRAIN}:
+  split_of = {name: task.split for name, task in tasks.items() if task.split}
+  if not set(split_of.values()) - {suite.TRAIN}:
     raise errors.InputError(
-        f"the source {source} has no held-out tasks of its own. {_HOW}"
+        f"the source {source} has no held-out tasks of its own. {_HINT}"
     )
-  return own
+  return split_of
 
 
 def _named_splits(
@@ -134,19 +137,21 @@ def _named_splits(
     explain_absence: Callable[[str], str],
 ) -> dict[str, str]:
   """Returns the set of each task that a set names."""
-  named = {}
+  named_tasks = {}
   for name in sorted(sets):
     if not name or name == suite.TRAIN:
-      raise errors.InputError(f"{_WHERE}: {name!r} cannot name a held-out set.")
-    named[name] = _members(
-        tasks, sets[name], f"{_WHERE}.{name}", explain_absence
+      raise errors.InputError(
+          f"{_OPTION}: {name!r} cannot name a held-out set."
+      )
+    named_tasks[name] = _members(
+        tasks, sets[name], f"{_OPTION}.{name}", explain_absence
     )
   set_of: dict[str, str] = {}
-  for name, members in _subtract_sets(named, sets).items():
+  for name, members in _subtract_sets(named_tasks, sets).items():
     for task in members:
       if set_of.setdefault(task, name) != name:
         raise errors.InputError(
-            f"{_WHERE}: task {task} is in {set_of[task]} and in {name}; a task"
+            f"{_OPTION}: task {task} is in {set_of[task]} and in {name}; a task"
             f" is in one split only. Take the tasks of one set out of the"
             f" other: {name} = {{…, 'exclude': ({set_of[task]!r},)}}."
         )
@@ -156,32 +161,32 @@ def _named_splits(
 def _members(
     tasks: _Tasks,
     heldout: config.Heldout,
-    where: str,
+    option: str,
     explain_absence: Callable[[str], str],
 ) -> dict[str, None]:
   """Returns the tasks that a set names, in the source's order."""
 
   def check(
-      names: Iterable[str], known: Collection[str], kind: str, place: str
+      names: Iterable[str], known: Collection[str], kind: str, location: str
   ) -> set[str]:
-    _check_known(names, known, kind, place, explain_absence)
+    _check_known(names, known, kind, location, explain_absence)
     return set(names)
 
-  named = check(heldout.tasks, tasks, "task", f"{where}.tasks")
+  selected = check(heldout.tasks, tasks, "task", f"{option}.tasks")
   if path := heldout.tasks_file:
-    listed = _read_names(pathlib.Path(os.path.expanduser(path)))
-    named |= check(listed, tasks, "task", path)
+    file_names = _read_names(pathlib.Path(os.path.expanduser(path)))
+    selected |= check(file_names, tasks, "task", path)
   known = {task.category for task in tasks.values()}
   categories = check(
-      heldout.categories, known, "category", f"{where}.categories"
+      heldout.categories, known, "category", f"{option}.categories"
   )
   known = {task.split for task in tasks.values()}
-  own = [heldout.split] if heldout.split else []
-  splits = check(own, known, "split", f"{where}.split")
+  split_names = [heldout.split] if heldout.split else []
+  splits = check(split_names, known, "split", f"{option}.split")
   return {
       name: None
       for name, task in tasks.items()
-      if name in named or task.category in categories or task.split in splits
+      if name in selected or task.category in categories or task.split in splits
   }
 
 
@@ -189,14 +194,14 @@ def _check_known(
     names: Iterable[str],
     known: Collection[str],
     kind: str,
-    place: str,
+    location: str,
     explain_absence: Callable[[str], str],
 ) -> None:
   """Raises InputError if the source does not have all of the names."""
   for name in names:
     if name not in known:
       raise errors.InputError(
-          f"{place}: the source has no {kind} {name!r}."
+          f"{location}: the source has no {kind} {name!r}."
           f"{errors.did_you_mean(name, known)}{_list_known(kind, known)}"
           f"{explain_absence(name if kind == 'task' else '')}"
       )
@@ -204,13 +209,13 @@ def _check_known(
 
 def _list_known(kind: str, known: Collection[str]) -> str:
   """Returns a sentence on the splits or categories; tasks are many."""
-  named = sorted(filter(None, known))
+  labels = sorted(filter(None, known))
   if kind == "task":
     return ""
-  listed = ", ".join(named[:_SHOWN]) + ", …" * (len(named) > _SHOWN)
-  if not listed:
+  text = ", ".join(labels[:_MAX_NAMES]) + ", …" * (len(labels) > _MAX_NAMES)
+  if not text:
     return " It has none of its own: name tasks, or set a share."
-  return f" It has: {listed}."
+  return f" It has: {text}."
 
 
 def _read_names(path: pathlib.Path) -> list[str]:
@@ -224,7 +229,8 @@ def _read_names(path: pathlib.Path) -> list[str]:
 
 
 def _subtract_sets(
-    named: Mapping[str, dict[str, None]], sets: Mapping[str, config.Heldout]
+    named_tasks: Mapping[str, dict[str, None]],
+    sets: Mapping[str, config.Heldout],
 ) -> dict[str, dict[str, None]]:
   """Removes from each set the tasks of the sets that it excludes.
 
@@ -232,59 +238,59 @@ def _subtract_sets(
   sets name a task and one excludes the other, the task is in the other one.
 
   Args:
-    named: the tasks named by the fields of each set.
+    named_tasks: the tasks named by the fields of each set.
     sets: `config.data.heldout`.
 
   Returns:
-    The tasks of each set, in the order of `named`.
+    The tasks of each set, in the order of `named_tasks`.
 
   Raises:
     InputError: `exclude` names an unknown set, a set that names no task, or a
       set that excludes this one; or a set has no task left.
   """
-  done: dict[str, dict[str, None]] = {}
-  for name in named:
-    _subtract(name, named, sets, done, ())
-  return {name: done[name] for name in named}
+  remaining: dict[str, dict[str, None]] = {}
+  for name in named_tasks:
+    _subtract(name, named_tasks, sets, remaining, ())
+  return {name: remaining[name] for name in named_tasks}
 
 
 def _subtract(
     name: str,
-    named: Mapping[str, dict[str, None]],
+    named_tasks: Mapping[str, dict[str, None]],
     sets: Mapping[str, config.Heldout],
-    done: dict[str, dict[str, None]],
+    remaining: dict[str, dict[str, None]],
     waiting: tuple[str, ...],
 ) -> None:
-  """Adds the tasks of a set to `done`, after those of sets it excludes."""
+  """Adds the tasks of a set to `remaining`, after those of sets it excludes."""
   if name in waiting:
     circle = " excludes ".join([*waiting[waiting.index(name) :], name])
     raise errors.InputError(
-        f"{_WHERE}: {circle}, so no set would have the tasks that they share."
+        f"{_OPTION}: {circle}, so no set would have the tasks that they share."
         " Remove one of them from exclude."
     )
-  if name in done:
+  if name in remaining:
     return
-  members = dict(named[name])
-  for other in sets[name].exclude:
-    where = f"{_WHERE}.{name}.exclude"
-    if other not in sets:
+  members = dict(named_tasks[name])
+  for excluded in sets[name].exclude:
+    option = f"{_OPTION}.{name}.exclude"
+    if excluded not in sets:
       raise errors.InputError(
-          f"{where}: there is no held-out set {other!r}."
-          f"{errors.did_you_mean(other, sets)} There are:"
+          f"{option}: there is no held-out set {excluded!r}."
+          f"{errors.did_you_mean(excluded, sets)} There are:"
           f" {', '.join(sorted(sets))}."
       )
-    if not named[other] or not named[name]:
-      share = name if named[other] else other
+    if not named_tasks[excluded] or not named_tasks[name]:
+      share = name if named_tasks[excluded] else excluded
       raise errors.InputError(
-          f"{where}: {share} names no task. Its share is drawn from tasks that"
+          f"{option}: {share} names no task. Its share is drawn from tasks that"
           " no set names, so there is nothing to exclude. Remove it."
       )
-    _subtract(other, named, sets, done, (*waiting, name))
-    for task in done[other]:
+    _subtract(excluded, named_tasks, sets, remaining, (*waiting, name))
+    for task in remaining[excluded]:
       members.pop(task, None)
-  if named[name] and not members and not sets[name].share:
+  if named_tasks[name] and not members and not sets[name].share:
     raise errors.InputError(
-        f"{_WHERE}.{name}: no task is left after excluding those of"
+        f"{_OPTION}.{name}: no task is left after excluding those of"
         f" {', '.join(sets[name].exclude)}."
     )
-  done[name] = members
+  remaining[name] = members

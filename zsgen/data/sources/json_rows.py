@@ -1,8 +1,8 @@
 """JSON files: a row a line, or one array, however large.
 
 Published instruction sets are single arrays of gigabytes: a scan of one holds
-a window of its text, no more. A line that is broken spoils no other; after a
-row of an array that is broken, no other can be found.
+a window of its text only. A broken line affects no other line; after a broken
+row of an array, no other can be found.
 """
 
 from collections.abc import Iterator
@@ -38,17 +38,17 @@ def lines(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
     line = stream.readline(records.LONGEST + 1)
     if not line:
       return
-    place = f"{path}, line {number}"
+    location = f"{path}, line {number}"
     if len(line) > records.LONGEST:
       skip_line(stream, line)
       old = number == 1 and b"\r" in line
       wrong = records.old_lines if old else records.too_long
-      yield records.Record(place, wrong(place))
+      yield records.Record(location, wrong(location))
       continue
     if number == 1:
       line = line.removeprefix(_BOM)
     if line.strip():
-      yield records.Record(place, _parse_line(line, place, decoder))
+      yield records.Record(location, _parse_line(line, location, decoder))
 
 
 def skip_line(stream: BinaryIO, line: bytes) -> None:
@@ -57,18 +57,20 @@ def skip_line(stream: BinaryIO, line: bytes) -> None:
     line = stream.readline(_CHUNK)
 
 
-def _parse_line(line: bytes, place: str, decoder: strict_json.Decoder) -> Any:
-  """Returns the value of a line, or what is wrong with it."""
+def _parse_line(
+    line: bytes, location: str, decoder: strict_json.Decoder
+) -> Any:
+  """Returns the value of a line, or its error."""
   try:
     # With its end, a column could be one of the line after it.
     return decoder.decode(line.rstrip(b"\r\n").decode())
   except UnicodeDecodeError as error:
-    return errors.InputError(f"{place}: is not UTF-8 ({error}).")
+    return errors.InputError(f"{location}: is not UTF-8 ({error}).")
   except (ValueError, RecursionError) as error:
     if b"\r" in line.rstrip(b"\r\n"):
-      return records.old_lines(place)
+      return records.old_lines(location)
     reason = strict_json.describe(error)
-    return errors.InputError(f"{place}: broken JSON ({reason}).")
+    return errors.InputError(f"{location}: broken JSON ({reason}).")
 
 
 def array(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
@@ -94,16 +96,17 @@ def _array(window: "_Window", path: pathlib.Path) -> Iterator[records.Record]:
   """Yields the rows of an array; see `array`."""
   if not window.skip(_OPEN):
     raise errors.InputError(f"{path}: must be a JSON array.")
-  more = not window.skip(_CLOSE)
+  has_more = not window.skip(_CLOSE)
   for number in itertools.count():
-    if not more:
+    if not has_more:
       break
-    place = f"{path}: row {number}"
-    value, more = window.take(place)
-    yield records.Record(place, value)
+    location = f"{path}: row {number}"
+    value, has_more = window.take(location)
+    yield records.Record(location, value)
   if not window.is_blank():
     raise errors.InputError(
-        f"{path}: goes on after its array's end, at byte {window.byte()}."
+        f"{path}: continues after the end of its array, at byte"
+        f" {window.byte()}."
     )
 
 
@@ -113,26 +116,26 @@ class _Window:
   def __init__(self, file: TextIO):
     self._file = file
     self._text = file.read(_CHUNK)
-    # What comes next, in the text; the bytes before the text.
-    self._at, self._passed = 0, 0
+    # The current position in the text; the bytes before the text.
+    self._position, self._passed = 0, 0
     self._decoder = strict_json.Decoder()
 
   def byte(self) -> int:
-    """Returns the position in the file of what comes next."""
-    return self._passed + len(self._text[: self._at].encode())
+    """Returns the current position in the file."""
+    return self._passed + len(self._text[: self._position].encode())
 
   def skip(self, pattern: re.Pattern[str]) -> bool:
     """Moves past a pattern; returns whether it comes next."""
-    match = pattern.match(self._text, self._at)
-    self._at = match.end() if match else self._at
+    match = pattern.match(self._text, self._position)
+    self._position = match.end() if match else self._position
     return bool(match)
 
   def is_blank(self) -> bool:
-    """Returns whether only white space follows, as far as is looked."""
-    return not (self._text[self._at :] + self._file.read(_CHUNK)).strip()
+    """Returns whether only white space follows in the next chunk."""
+    return not (self._text[self._position :] + self._file.read(_CHUNK)).strip()
 
-  def take(self, place: str) -> tuple[Any, bool]:
-    """Returns the next row, or what is wrong with it; and whether more follow.
+  def take(self, location: str) -> tuple[Any, bool]:
+    """Returns the next row or its error, and whether more rows follow.
 
     The window grows until the row is whole.
 
@@ -147,45 +150,49 @@ class _Window:
         if mark and mark not in ",]":
           raise json.JSONDecodeError(f"{mark!r} follows it", self._text, stop)
         if mark:
-          self._at = stop + 1
-          return self._check(value, begin, end, place), mark == ","
+          self._position = stop + 1
+          return self._check(value, begin, end, location), mark == ","
         reason = "neither ',' nor ']' follows it"
       except json.JSONDecodeError as error:
         reason = error.msg  # Its position is one in the window.
       except (ValueError, RecursionError) as error:
-        # More text would not mend it.
+        # More text would not help.
         reason = strict_json.describe(error)
         raise errors.InputError(
-            f"{place} is broken JSON ({reason})."
+            f"{location} is broken JSON ({reason})."
         ) from error
       if not self._grow():
         raise errors.InputError(
-            f"{place} is broken JSON, or the file ends inside it ({reason})."
+            f"{location} is broken JSON, or the file ends inside it ({reason})."
         )
 
   def _decode(self) -> tuple[Any, int, int]:
     """Parses the value that comes next; returns it, its begin and its end."""
-    begin = _SPACE.match(self._text, self._at).end()
+    begin = _SPACE.match(self._text, self._position).end()
     value, end = self._decoder.decode_at(self._text, begin)
     return value, begin, end
 
-  def _check(self, value: Any, begin: int, end: int, place: str) -> Any:
-    """Returns a value, or what is wrong with it."""
+  def _check(self, value: Any, begin: int, end: int, location: str) -> Any:
+    """Returns a value, or its error."""
     if self._decoder.repeated:
       reason = strict_json.describe_repeated(self._decoder.repeated)
-      return errors.InputError(f"{place} is broken JSON ({reason}).")
+      return errors.InputError(f"{location} is broken JSON ({reason}).")
     # At most 4 bytes a character.
     may_be = end - begin > records.LONGEST // 4
     if may_be and len(self._text[begin:end].encode()) > records.LONGEST:
-      return records.too_long(place)
+      return records.too_long(location)
     return value
 
   def _grow(self) -> bool:
-    """Reads on from what comes next; returns whether there is more."""
-    held = len(self._text) - self._at
+    """Reads more text; returns whether there is any."""
+    unread_length = len(self._text) - self._position
     # Doubling: a long row is tried anew only a few times.
-    grown = self._file.read(max(_CHUNK, held)) if held < _LONGEST else ""
+    grown = (
+        self._file.read(max(_CHUNK, unread_length))
+        if unread_length < _LONGEST
+        else ""
+    )
     if grown:
       self._passed = self.byte()
-      self._text, self._at = self._text[self._at :] + grown, 0
+      self._text, self._position = self._text[self._position :] + grown, 0
     return bool(grown)

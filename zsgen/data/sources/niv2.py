@@ -32,17 +32,17 @@ class Options(options.Files):
 
 @registry.source("niv2", options=Options)
 def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Natural Instructions as a suite.
+  """Returns Natural Instructions as a suite.
 
   Args:
     data: `path` is the clone, `track` the official split. Examples have all
       references as targets and the task's positive and negative examples as
       shots, in the file's order.
     seed: draws the instances.
-    scratch: a directory that examples wait in.
+    scratch: a directory for examples until they are drawn.
 
   Raises:
-    InputError: a path that is not there, a task in both lists, or bad rows. A
+    InputError: a path that does not exist, a task in both lists, or bad rows. A
       task file that cannot be used counts as one bad row.
   """
   root = pathlib.Path(os.path.expanduser(data.path))
@@ -57,13 +57,13 @@ def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       HELDOUT: root / "splits" / data.track / "test_tasks.txt",
   }
   tasks = {split: _names(path) for split, path in lists.items()}
-  records.apart(*tasks.values(), lists[HELDOUT])
+  records.check_disjoint(*tasks.values(), lists[HELDOUT])
   clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
   return catalog.suite("niv2", clone, data, seed, scratch, tasks)
 
 
 def _names(path: pathlib.Path) -> list[str]:
-  """Task names of one split, in the file's order."""
+  """Returns the task names of one split, in the file's order."""
   try:
     names = path.read_text("utf-8-sig").split()
   except UnicodeDecodeError as error:
@@ -122,7 +122,7 @@ class _Clone:
           yield bad_rows.BadRow(str(error), name)
       count += len(card.instances)
 
-  def place(self, row: int) -> str:
+  def locate(self, row: int) -> str:
     """Returns the file and the index of an instance."""
     number = bisect.bisect_right(self._firsts, row) - 1
     return f"{self._paths[number]}: Instances[{row - self._firsts[number]}]"
@@ -141,22 +141,23 @@ def _example(
     InputError: the instance cannot be used.
   """
   instance = card.instances[index]
-  place = f"{path}: Instances[{index}]"
+  location = f"{path}: Instances[{index}]"
   example = suite.Example(
       task=name,
       category=card.category,
       split="",
       definition=card.definition,
-      input=records.field(instance, "input", (str,), place).strip(),
+      input=records.field(instance, "input", (str,), location).strip(),
       targets=tuple(
-          each.strip() for each in records.texts(instance, "output", place)
+          answer.strip()
+          for answer in records.texts(instance, "output", location)
       ),
-      key=records.key(instance, "id", place, index),
+      key=records.key(instance, "id", location, index),
       shots=card.shots,
   )
   if not example.input and not example.definition:
-    raise errors.InputError(f"{place}: definition and input are empty.")
-  records.check_texts(example, place)
+    raise errors.InputError(f"{location}: definition and input are empty.")
+  records.check_texts(example, location)
   return example
 
 
@@ -181,26 +182,26 @@ def _card(path: pathlib.Path) -> _Card:
 
 
 def _shots(task: Mapping[str, Any], path: pathlib.Path) -> Iterator[suite.Shot]:
-  """The task's solved examples, positive ones first."""
+  """Yields the task's solved examples, positive ones first."""
   for name, positive in _SHOTS.items():
     # Publishers may leave them out.
-    listed = records.field({name: [], **task}, name, (list,), path)
-    for index, shot in enumerate(listed):
-      place = f"{path}: {name}[{index}]"
+    solved = records.field({name: [], **task}, name, (list,), path)
+    for index, shot in enumerate(solved):
+      location = f"{path}: {name}[{index}]"
       yield suite.Shot(
-          input=records.field(shot, "input", (str,), place),
+          input=records.field(shot, "input", (str,), location),
           output=_text(
-              records.field(shot, "output", (list, str), place), place
+              records.field(shot, "output", (list, str), location), location
           ),
           explanation=records.field(
-              {"explanation": "", **shot}, "explanation", (str,), place
+              {"explanation": "", **shot}, "explanation", (str,), location
           ),
           positive=positive,
       )
 
 
 def _read(path: pathlib.Path) -> dict:
-  """The task file as a dictionary."""
+  """Returns the task file as a dictionary."""
   if not path.is_file():
     raise errors.InputError(
         f"{path}: is not there, but the split names this task."
@@ -211,10 +212,10 @@ def _read(path: pathlib.Path) -> dict:
   return task
 
 
-def _text(value: object, place: object) -> str:
-  """A string, or the first of a list of strings; "" of none."""
+def _text(value: object, location: object) -> str:
+  """Returns a string, or the first of a list of strings; "" if empty."""
   if isinstance(value, list):
     value = value[0] if value else ""
   if not isinstance(value, str):
-    raise errors.InputError(f"{place}: {value!r} is not text.")
+    raise errors.InputError(f"{location}: {value!r} is not text.")
   return value

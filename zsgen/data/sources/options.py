@@ -8,7 +8,7 @@ from zsgen.core.schema import option, section
 from zsgen.data.sources import draws
 
 # Examples of a task that are generated in hours.
-_MOST = 10**6
+_MAX_INSTANCES = 10**6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Rows(config.Data):
   # Which instances of a task are taken.
   draw: str = option("seed", choices=draws.DRAWS)
 
-  def check(self, where: str) -> None:
+  def check(self, section: str) -> None:
     """Raises InputError for seeds of held-out sets that nothing reads."""
-    del where
+    del section
     draws.check_seeds(self.heldout, self.draw)
 
 
@@ -50,16 +50,17 @@ class Table(Files):
 
 @dataclasses.dataclass(frozen=True)
 class Generated(config.Data):
-  """The options of sources that make as many examples as they are asked for."""
+  """The options of sources that generate any number of examples."""
 
-  def check(self, where: str) -> None:
+  def check(self, section: str) -> None:
     """Raises InputError for more examples than can be made in hours."""
     for name in ("train_instances", "heldout_instances"):
       value = getattr(self, name)
-      if value > _MOST:
+      if value > _MAX_INSTANCES:
         raise errors.InputError(
-            f"{where}.{name} is {value:,}; it must be at most {_MOST:,}: the"
-            f" source {self.source} makes that many examples of each task."
+            f"{section}.{name} is {value:,}; it must be at most"
+            f" {_MAX_INSTANCES:,}: the source {self.source} makes that many"
+            " examples of each task."
         )
 
 

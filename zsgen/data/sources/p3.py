@@ -1,12 +1,11 @@
 """P3, the prompted data sets of T0.
 
 Rows have `inputs_pretokenized` and `targets_pretokenized`, and some of them
-`answer_choices`, in any format of files.py, and those that `datasets` saved to
-disk. A task is a prompt template
-of a data set: the row's `task`, else the directory that the file lies in,
-else the file's name. The split is what the files are called (train, heldout,
-validation, test); else that of T0 (2110.08207): data sets it was trained on,
-and those it was evaluated on.
+`answer_choices`, in any format of files.py, including directories that
+`datasets` saved. A task is a prompt template of a data set: the row's `task`,
+otherwise the file's directory, otherwise the file's name. The split is the one
+that files are named after (train, heldout, validation, test), otherwise that
+of T0 (2110.08207): data sets it was trained on, and those it was evaluated on.
 """
 
 import functools
@@ -82,13 +81,13 @@ EVALUATED = (
 
 @registry.source("p3", options=options.Files)
 def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """P3 as a suite; tasks in the order in which they come.
+  """Returns P3 as a suite; tasks in the order in which they occur.
 
   Args:
     data: `path` names the files. Texts are stripped, as the released code of
       2406.11721 does.
     seed: draws the instances.
-    scratch: a directory for what cannot be read where it stands.
+    scratch: a directory for copies of files that cannot be read in place.
 
   Returns:
     The suite. Tasks of neither list are in no split of their own.
@@ -103,7 +102,7 @@ def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
 
 
 def example(row: Any, origin: file_reader.Origin) -> suite.Example:
-  """A row as an example; its category is T0's data set.
+  """Converts a row into an example; its category is T0's data set.
 
   Raises:
     InputError: a field is missing, no text, or empty; or choices of which
@@ -112,48 +111,48 @@ def example(row: Any, origin: file_reader.Origin) -> suite.Example:
   task = _task(row, origin)
   known = _prefix(task, TRAINED), _prefix(task, EVALUATED)
   split = suite.TRAIN if known[0] else HELDOUT if known[1] else ""
-  own = origin.file.split
-  # The parts of one template do not say what T0 did with it, but that T0 was
+  file_split = origin.file.split
+  # The parts of a template do not tell how T0 used it, except that T0 was
   # trained on its training part only.
-  is_other = own not in ("", suite.TRAIN) and split != HELDOUT
-  if own and (is_other or not origin.file.folder):
-    split = own
-  asked = records.text(row, INPUT, origin.place).strip()
-  answer = records.text(row, TARGET, origin.place).strip()
+  is_other = file_split not in ("", suite.TRAIN) and split != HELDOUT
+  if file_split and (is_other or not origin.file.folder):
+    split = file_split
+  question = records.text(row, INPUT, origin.location).strip()
+  answer = records.text(row, TARGET, origin.location).strip()
   return suite.Example(
       task=task,
       category=max(known),
       split=split,
       definition="",
-      input=asked,
+      input=question,
       targets=(answer,),
       key=origin.key,
-      choices=_choices(row, answer, origin.place),
+      choices=_choices(row, answer, origin.location),
   )
 
 
-def _choices(row: dict, answer: str, place: str) -> tuple[str, ...]:
-  """The answers to choose from; () where the template has none."""
+def _choices(row: dict, answer: str, location: str) -> tuple[str, ...]:
+  """Returns the answers to choose from; () if the template has none."""
   if row.get(CHOICES) is None:
     return ()
-  listed = records.choices(row, CHOICES, place)
-  stripped = tuple(each.strip() for each in listed)
-  return records.choose(stripped, (answer,), place, CHOICES)
+  texts = records.choices(row, CHOICES, location)
+  stripped = tuple(text.strip() for text in texts)
+  return records.choose(stripped, (answer,), location, CHOICES)
 
 
 def _task(row: Any, origin: file_reader.Origin) -> str:
-  """The template that made the row."""
+  """Returns the template that made the row."""
   file = origin.file
-  named = isinstance(row, dict) and "task" in row
-  name = file.folder or split_names.without(file.name, bool(file.split))
-  if named or not name:
-    return records.text(row, "task", origin.place)
+  has_task = isinstance(row, dict) and "task" in row
+  name = file.folder or split_names.strip_split(file.name, bool(file.split))
+  if has_task or not name:
+    return records.text(row, "task", origin.location)
   return name
 
 
 @functools.cache
 def _prefix(task: str, known: tuple[str, ...]) -> str:
-  """The data set that a task's name begins with; "" if it is not known."""
+  """Returns the data set that a task's name begins with; "" if unknown."""
   for name in known:
     if task == name or task.startswith((f"{name}_", f"{name}.", f"{name}-")):
       return name

@@ -14,12 +14,12 @@ _EXTRAS = {"gs": "gcs"}
 
 
 def is_glob(path: str) -> bool:
-  """Whether a path names what matches it."""
+  """Returns whether a path is a glob pattern."""
   return bool(set(path) & set(_MAGIC))
 
 
 def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
-  """Copies what a remote path names, unless it lies there already.
+  """Copies what a remote path names, unless there is a current copy.
 
   Args:
     path: a file, a directory (with the directories in it) or a glob, with a
@@ -35,8 +35,8 @@ def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
   """
   from etils import epath
 
-  place = hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
-  target = scratch / "remote" / place
+  digest = hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
+  target = scratch / "remote" / digest
   try:
     return _copied(epath.Path(path), path, target)
   except ImportError as error:
@@ -58,13 +58,13 @@ def copied(path: str, scratch: pathlib.Path) -> pathlib.Path:
 
 
 def _copied(source: Any, path: str, target: pathlib.Path) -> pathlib.Path:
-  """Copies a file, a tree of two levels, or what a glob finds."""
+  """Copies a file, a tree of two levels, or the matches of a glob."""
   parts = path.split("/")
   magic = [i for i, part in enumerate(parts) if is_glob(part)]
   if magic:
     base = type(source)("/".join(parts[: magic[0]]))
-    found = base.glob("/".join(parts[magic[0] :]))
-    copies = [_copy(file, target / file.relative_to(base)) for file in found]
+    matches = base.glob("/".join(parts[magic[0] :]))
+    copies = [_copy(file, target / file.relative_to(base)) for file in matches]
     _keep_only(copies, target)
   elif source.is_dir():
     _keep_only(_copy_tree(source, target, levels=3), target)
@@ -80,34 +80,34 @@ def _copy_tree(
 ) -> list[pathlib.Path]:
   """Copies a directory's files and, `levels` deep, its directories."""
   copies = []
-  for each in source.iterdir():
-    if not each.is_dir():
-      copies.append(_copy(each, target / each.name))
+  for entry in source.iterdir():
+    if not entry.is_dir():
+      copies.append(_copy(entry, target / entry.name))
     elif levels > 1:
-      copies += _copy_tree(each, target / each.name, levels - 1)
+      copies += _copy_tree(entry, target / entry.name, levels - 1)
     else:
-      copies += _mark_tree(each, target / each.name)
+      copies += _mark_tree(entry, target / entry.name)
   return copies
 
 
 def _mark_tree(source: Any, target: pathlib.Path) -> list[pathlib.Path]:
-  """Makes empty files of what lies too deep to be read.
+  """Creates empty files for those that are too deep to be read.
 
-  So it is told as what lies too deep in local directories; see `files`.
+  They are reported as those in local directories are; see `files`.
   """
   marks = []
-  for each in source.iterdir():
-    if each.is_dir():
-      marks += _mark_tree(each, target / each.name)
+  for entry in source.iterdir():
+    if entry.is_dir():
+      marks += _mark_tree(entry, target / entry.name)
     else:
       target.mkdir(parents=True, exist_ok=True)
-      (target / each.name).write_bytes(b"")
-      marks.append(target / each.name)
+      (target / entry.name).write_bytes(b"")
+      marks.append(target / entry.name)
   return marks
 
 
 def _keep_only(copies: list[pathlib.Path], target: pathlib.Path) -> None:
-  """Removes copies of what has gone since."""
+  """Removes copies of files that no longer exist."""
   for path in set(target.rglob("*")) - set(copies):
     if path.is_file():
       path.unlink()
@@ -115,14 +115,16 @@ def _keep_only(copies: list[pathlib.Path], target: pathlib.Path) -> None:
 
 def _copy(source: Any, target: pathlib.Path) -> pathlib.Path:
   """Copies a file, unless the copy has its length and is no older."""
-  there = source.stat()
+  remote_stat = source.stat()
   if target.is_file():
-    here = target.stat()
-    if here.st_size == there.length and here.st_mtime >= (there.mtime or 0):
+    local_stat = target.stat()
+    if local_stat.st_size == remote_stat.length and local_stat.st_mtime >= (
+        remote_stat.mtime or 0
+    ):
       return target
   target.parent.mkdir(parents=True, exist_ok=True)
-  beside = target.with_name(f".{target.name}.{os.getpid()}")
-  with source.open("rb") as read, open(beside, "wb") as write:
+  partial = target.with_name(f".{target.name}.{os.getpid()}")
+  with source.open("rb") as read, open(partial, "wb") as write:
     shutil.copyfileobj(read, write, 1 << 20)
-  os.replace(beside, target)
+  os.replace(partial, target)
   return target

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 from zsgen.core import errors
 from zsgen.data.sources import json_rows, records
 
-# Lines of a record that are looked at one by one: no common text has more.
-_MANY = 100
+# The most lines of a quoted record: common texts have fewer.
+_MAX_LINES = 100
 
 
 class _Quoted(NamedTuple):
@@ -33,7 +33,8 @@ class _Lines:
   """Yields lines of text to csv readers.
 
   Bytes that are not UTF-8 become lone surrogates: they spoil their own row
-  only. At a line that is too long the reader ends; a new one continues after it.
+  only. At a line that is too long the reader ends; a new one continues after
+  it.
 
   Attributes:
     count: lines that were read, or passed over.
@@ -102,29 +103,29 @@ def _scan(
   header = _header(reader, text, path, delimiter)
   while True:
     first = text.begin()
-    place = f"{path}, line {first}"
+    location = f"{path}, line {first}"
     try:
       cells = next(reader, None)
       if cells is None and not text.long:
         return
       cells, value = cells or [], None
     except csv.Error as error:
-      cells, value = [], _broken(error, text, place)
+      cells, value = [], _broken(error, text, location)
     record = text.record(cells)
     if reason := _wrong(record, delimiter, len(header)):
       yield from _lost(record, reason, path)
     elif text.long:
-      yield records.Record(place, records.too_long(place))
+      yield records.Record(location, records.too_long(location))
     elif value or cells:
-      yield records.Record(place, value or _row(header, cells, place))
+      yield records.Record(location, value or _row(header, cells, location))
     if text.long:
       reader = csv.reader(text, delimiter=delimiter)
 
 
 def _wrong(record: _Quoted, delimiter: str, width: int) -> str:
   """Returns what is wrong with quotes of a record; "" if nothing is."""
-  several = len(record.lines) > 1
-  return _wrong_quotes(record, delimiter, width) if several else ""
+  has_breaks = len(record.lines) > 1
+  return _wrong_quotes(record, delimiter, width) if has_breaks else ""
 
 
 def _lost(
@@ -132,17 +133,18 @@ def _lost(
 ) -> Iterator[records.Record]:
   """Yields a bad row for each line of a record whose quotes are wrong."""
   opened, last = _opened(record), record.first + len(record.lines) - 1
-  place = f"{path}, line {opened}"
+  location = f"{path}, line {opened}"
   message = (
-      f"{place}: the quote that opens here {reason}. {len(record.lines):,} lines"
-      f" are lost, up to line {last}. Close it, or double a quote that is text."
+      f"{location}: the quote that opens here {reason}. {len(record.lines):,}"
+      f" lines are lost, up to line {last}. Close it, or double a quote that is"
+      " text."
   )
-  yield records.Record(place, errors.InputError(message))
+  yield records.Record(location, errors.InputError(message))
   for number in range(record.first, last + 1):
     if number != opened:
-      place = f"{path}, line {number}"
-      message = f"{place}: is lost in the quote of line {opened}."
-      yield records.Record(place, errors.InputError(message))
+      location = f"{path}, line {number}"
+      message = f"{location}: is lost in the quote of line {opened}."
+      yield records.Record(location, errors.InputError(message))
 
 
 def _header(
@@ -158,8 +160,8 @@ def _header(
   except csv.Error as error:
     raise _broken(error, text, f"{path}, line 1") from error
   if text.long:
-    place = f"{path}, line {text.count}"
-    raise (records.old_lines if text.returns else records.too_long)(place)
+    location = f"{path}, line {text.count}"
+    raise (records.old_lines if text.returns else records.too_long)(location)
   record = text.record(header)
   if reason := _wrong(record, delimiter, len(header)):
     raise next(_lost(record, reason, path)).value
@@ -167,24 +169,24 @@ def _header(
   return header
 
 
-def _broken(error: csv.Error, text: _Lines, place: str) -> errors.InputError:
+def _broken(error: csv.Error, text: _Lines, location: str) -> errors.InputError:
   """Returns what is wrong with a record."""
   # Inside of quotes they are text.
   if text.returns and "new-line character" in str(error):
-    return records.old_lines(place)
-  return errors.InputError(f"{place}: {error}.")
+    return records.old_lines(location)
+  return errors.InputError(f"{location}: {error}.")
 
 
-def _row(header: list[str], cells: list[str], place: str) -> Any:
+def _row(header: list[str], cells: list[str], location: str) -> Any:
   """Returns a row, or what is wrong with it."""
   if len(cells) != len(header):
     return errors.InputError(
-        f"{place}: has {len(cells)} cells, but the header has {len(header)}."
+        f"{location}: has {len(cells)} cells, but the header has {len(header)}."
     )
   try:
     "".join(cells).encode()
   except UnicodeEncodeError:
-    return errors.InputError(f"{place}: is not UTF-8.")
+    return errors.InputError(f"{location}: is not UTF-8.")
   return dict(zip(header, cells, strict=True))
 
 
@@ -213,6 +215,6 @@ def _wrong_quotes(record: _Quoted, delimiter: str, width: int) -> str:
   except csv.Error:
     return f"does not end before a {delimiter!r} or a line's end"
   rows = sum(line.count(delimiter) == width - 1 for line in record.lines)
-  if width > 1 and _MANY < len(record.lines) < 2 * rows:
-    return "goes on over lines that are rows by themselves"
+  if width > 1 and _MAX_LINES < len(record.lines) < 2 * rows:
+    return "spans lines that are rows by themselves"
   return ""

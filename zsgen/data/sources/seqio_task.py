@@ -23,13 +23,13 @@ class Options(options.Rows):
 
 @registry.source("seqio", options=Options)
 def seqio_task(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """A seqio Task or Mixture as a suite; its own preprocessors are kept.
+  """Returns a seqio Task or Mixture, with its preprocessors, as a suite.
 
   The text is `inputs_pretokenized` and `targets_pretokenized` where the
   preprocessors leave them, else the features themselves if they are text,
   else their tokens decoded by the Task's vocabulary. What preprocessors draw
   at random is the same for every seed. A Mixture gives each of its tasks
-  whole, in the sequence of their names: its rates are left aside.
+  in full, in the sequence of their names: its rates are ignored.
 
   Args:
     data: `module` is imported, `dataset` the name it registers; `fields`
@@ -37,19 +37,19 @@ def seqio_task(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       default means the Task's name. A held-out set may name a `split`: its
       tasks are "TASK.SPLIT"; splits that none names are not read.
     seed: draws the instances.
-    scratch: where the rows are kept as a table.
+    scratch: the directory for the table of the rows.
 
   Raises:
     InputError: a module that does not import, an unknown name, a split or
       feature that is missing, a preprocessor that fails, or whatever the
       table finds wrong.
   """
-  made = rows(data, seed, scratch)
-  return child.suite_of("seqio", made, data, seed, scratch)
+  rows_path = rows(data, seed, scratch)
+  return child.suite_of("seqio", rows_path, data, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
-  """The rows as a Parquet file with the columns of `child.COLUMNS`.
+  """Writes the rows to a Parquet file with the columns `child.COLUMNS`.
 
   The same for every seed. Raises as `seqio_task` does.
   """

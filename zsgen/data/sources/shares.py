@@ -39,8 +39,8 @@ def move(
     keys = [(_rank(seed, task), task) for task in tasks]
     return np.array(sorted(range(len(tasks)), key=keys.__getitem__), np.int64)
 
-  for name, places in _draw(len(tasks), sets, seed, rank).items():
-    splits[name] |= {tasks[i]: left.pop(tasks[i]) for i in places.tolist()}
+  for name, indices in _draw(len(tasks), sets, seed, rank).items():
+    splits[name] |= {tasks[i]: left.pop(tasks[i]) for i in indices.tolist()}
 
 
 def _move_rows(
@@ -50,18 +50,18 @@ def _move_rows(
     task: str,
 ) -> None:
   """Moves shares of the rows of the one task, which names none."""
-  whole = splits[suite.TRAIN][task]
+  full_task = splits[suite.TRAIN][task]
   salt = zlib.crc32(f"share of {task}".encode())
 
   def rank(seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, salt]).permutation(len(whole.rows))
+    return np.random.default_rng([seed, salt]).permutation(len(full_task.rows))
 
-  is_left = np.ones(len(whole.rows), bool)
-  for name, places in _draw(len(whole.rows), sets, seed, rank).items():
-    part = whole._replace(rows=np.sort(whole.rows[places]))
+  is_left = np.ones(len(full_task.rows), bool)
+  for name, indices in _draw(len(full_task.rows), sets, seed, rank).items():
+    part = full_task._replace(rows=np.sort(full_task.rows[indices]))
     splits[name][f"{task}.{name}"] = part
-    is_left[places] = False
-  rest = whole._replace(rows=whole.rows[is_left])
+    is_left[indices] = False
+  rest = full_task._replace(rows=full_task.rows[is_left])
   splits[suite.TRAIN] = {task: rest} if len(rest.rows) else {}
 
 
@@ -71,26 +71,26 @@ def _draw(
     seed: int,
     rank: Callable[[int], np.ndarray],
 ) -> dict[str, np.ndarray]:
-  """Draws the share of each set, at least one.
+  """Draws the share of each set, at least one item.
 
   Args:
-    count: things to draw from.
-    sets: with a share each.
-    seed: of sets without one.
-    rank: all things, in the sequence in which a seed draws them.
+    count: the number of items to draw from.
+    sets: held-out sets that have a share.
+    seed: the seed of sets without one.
+    rank: returns all items in the sequence in which a seed draws them.
 
   Returns:
-    The numbers of the things of each set, int64.
+    The numbers of the items of each set, int64.
   """
-  drawn, is_free = {}, np.ones(count, bool)
+  selected, is_free = {}, np.ones(count, bool)
   for name, heldout in sorted(
       sets.items(), key=lambda item: item[1].seed is None
   ):
     ranked = rank(seed if heldout.seed is None else heldout.seed)
     size = max(1, round(heldout.share * count))
-    drawn[name] = ranked[is_free[ranked]][:size]
-    is_free[drawn[name]] = False
-  return drawn
+    selected[name] = ranked[is_free[ranked]][:size]
+    is_free[selected[name]] = False
+  return selected
 
 
 def _rank(seed: int, task: str) -> int:

@@ -20,7 +20,7 @@ _NAMES = {
 _WORD = "|".join(sorted(_NAMES, key=len, reverse=True))
 # What follows a name: a shard (-00000-of-00004, _1, .12) and its hash.
 _SHARD = r"([-_.]?\d+)?(-of-\d+)?(-[0-9a-f]{6,})?"
-_WHOLE = re.compile(rf"({_WORD}){_SHARD}", re.IGNORECASE)
+_EXACT = re.compile(rf"({_WORD}){_SHARD}", re.IGNORECASE)
 _FIRST = re.compile(rf"({_WORD})[-_.].+", re.IGNORECASE)
 _LAST = re.compile(rf"(.+)[-_.]({_WORD}){_SHARD}", re.IGNORECASE)
 _SHARD_ONLY = re.compile(r"-\d+-of-\d+.*")
@@ -35,7 +35,7 @@ def of_name(name: str) -> str:
   Returns:
     `train`, or the name of the split in lower case; "" if there is none.
   """
-  match = _WHOLE.fullmatch(name)
+  match = _EXACT.fullmatch(name)
   return _NAMES[match[1].lower()] if match else ""
 
 
@@ -55,7 +55,7 @@ def in_name(name: str) -> str:
   return of_name(name) or _NAMES.get(word.lower(), "")
 
 
-def without(name: str, is_split: bool) -> str:
+def strip_split(name: str, is_split: bool) -> str:
   """Returns a file's name without its shard and its split.
 
   Args:

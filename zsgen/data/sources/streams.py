@@ -15,8 +15,8 @@ BROKEN = (OSError, EOFError, lzma.LZMAError)
 _BUFFER = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-# Bytes of a file, at most, that are parsed for the sake of a message.
-_WHOLE = 1 << 26
+# The most bytes of a file that are parsed for a message.
+_MAX_PARSED = 1 << 26
 
 
 def open_stream(file: files.File) -> io.BufferedReader:
@@ -58,11 +58,11 @@ def kind(stream: io.BufferedReader, file: files.File) -> str:
 
 def _check_lines(begin: bytes, file: files.File) -> None:
   """Raises InputError if the text is one object over several lines."""
-  line, more, _ = begin.partition(b"\n")
-  if not more or not line.startswith(b"{") or not _is_open(line):
+  line, has_more, _ = begin.partition(b"\n")
+  if not has_more or not line.startswith(b"{") or not _is_open(line):
     return
   with open_stream(file) as stream:
-    text = stream.read(_WHOLE).removeprefix(_BOM)
+    text = stream.read(_MAX_PARSED).removeprefix(_BOM)
   try:
     value = json.loads(text)
   except (ValueError, RecursionError):
@@ -73,8 +73,8 @@ def _check_lines(begin: bytes, file: files.File) -> None:
 def describe_object(value: dict) -> str:
   """Returns a message on a file that is one object, and what to do."""
   lists = [name for name, inner in value.items() if isinstance(inner, list)]
-  named = ", ".join(map(repr, lists[:3])) + ", …" * (len(lists) > 3)
-  hint = f" Its rows may be in {named}: save only that list." if lists else ""
+  names = ", ".join(map(repr, lists[:3])) + ", …" * (len(lists) > 3)
+  hint = f" Its rows may be in {names}: save only that list." if lists else ""
   return (
       "is one JSON object; rows must be an array ([…]) of objects, or lines"
       f" with one object each.{hint}"

@@ -1,8 +1,8 @@
 """The user's own tables: JSON lines, a JSON array, CSV, TSV, Parquet, Arrow.
 
 `config.data.path` is a file, a directory or a glob (see files.py);
-`config.data.fields` says which columns an example is made of. Where no column
-tells the split, files named train, heldout, validation or test do.
+`config.data.fields` says which columns an example is made of. If no column
+gives the split, files named train, heldout, validation or test do.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from zsgen.data.sources import (
 
 # The task of rows that name none.
 TASK = "table"
-# What a part of an example may be: types, and their name. Others: text.
+# The types of a part of an example, and their name. Others: text.
 _MAY_BE = {
     "target": ((str, list), "text or a list of texts"),
     "key": ((str, int), "text or a whole number"),
@@ -38,8 +38,8 @@ _TYPES = {
     list: "a list",
     dict: "an object",
 }
-# Columns that a message lists.
-_LISTED = 20
+# The most columns that a message lists.
+_MAX_COLUMNS = 20
 
 
 @registry.source("table", options=options.Table)
@@ -47,10 +47,10 @@ def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Returns the user's tables as a suite; tasks in the order they appear in.
 
   Args:
-    data: `path` and `fields`. Texts are taken as they stand. A row without
+    data: `path` and `fields`. Texts are unchanged. A row without
       columns for definition and input is plain text: answer only.
     seed: draws the instances.
-    scratch: a directory that examples wait in.
+    scratch: a directory for examples until they are drawn.
 
   Raises:
     InputError: no such file, bad rows, or no held-out set.
@@ -69,10 +69,12 @@ def reader_of(
     listing: files.Listing, fields: config.Fields
 ) -> file_reader.FileReader:
   """Returns a reader of tables whose columns are named by `fields`."""
-  named = {part: getattr(fields, part) for part in _READ}
-  convert = _Converter({part: name for part, name in named.items() if name})
+  columns_by_part = {part: getattr(fields, part) for part in _READ}
+  convert = _Converter(
+      {part: name for part, name in columns_by_part.items() if name}
+  )
   return file_reader.FileReader(
-      listing, convert, list(named.values()), fields.task
+      listing, convert, list(columns_by_part.values()), fields.task
   )
 
 
@@ -93,17 +95,19 @@ class _Converter:
     """
     parts: dict[str, Any] = {}
     for part, name in self._columns.items():
-      # The definition may say it all.
+      # The definition may be sufficient.
       may_be_empty = part == "input" and parts.get("definition")
       read = _maybe_empty if may_be_empty else _READ[part]
       try:
-        parts[part] = read(row, name, origin.place)
+        parts[part] = read(row, name, origin.location)
       except errors.InputError as error:
         raise _explain(error, row, name, part, origin) from error
     choices = parts.get("choices", ())
     targets = parts["target"]
     if choices:
-      records.choose(choices, targets, origin.place, self._columns["choices"])
+      records.choose(
+          choices, targets, origin.location, self._columns["choices"]
+      )
     return suite.Example(
         task=parts.get("task", TASK),
         category=parts.get("category", ""),
@@ -116,25 +120,25 @@ class _Converter:
     )
 
 
-def _maybe_empty(row: Any, name: str, place: str) -> str:
+def _maybe_empty(row: Any, name: str, location: str) -> str:
   """Returns a column that is text."""
-  return records.field(row, name, (str,), place)
+  return records.field(row, name, (str,), location)
 
 
-def _optional(row: Any, name: str, place: str) -> str:
+def _optional(row: Any, name: str, location: str) -> str:
   """Returns a column that is text; "" where it is null or white space."""
-  text = records.field(row, name, (str, types.NoneType), place) or ""
+  text = records.field(row, name, (str, types.NoneType), location) or ""
   return "" if text.isspace() else text
 
 
-def _choices(row: Any, name: str, place: str) -> tuple[str, ...]:
+def _choices(row: Any, name: str, location: str) -> tuple[str, ...]:
   """Returns a column of texts to choose from; () where it is null."""
   if isinstance(row, Mapping) and name in row and row[name] is None:
     return ()
-  return records.choices(row, name, place)
+  return records.choices(row, name, location)
 
 
-# How each part of an example is read, in the sequence in which they are.
+# Reads each part of an example, in this sequence.
 _READ: dict[str, Callable[[Any, str, str], Any]] = {
     "definition": _optional,
     "input": records.text,
@@ -161,7 +165,7 @@ def _explain(
     reason = _describe_type(row[name], name, part)
   else:
     reason = _describe_missing(row, name, part, origin.file)
-  return errors.InputError(f"{origin.place}: {reason}") if reason else error
+  return errors.InputError(f"{origin.location}: {reason}") if reason else error
 
 
 def _describe_missing(
@@ -169,22 +173,24 @@ def _describe_missing(
 ) -> str:
   """Returns the message on a column that is missing."""
   option = f"config.data.fields.{part}"
-  # Of a file in columns only those that are named are read.
+  # Of a columnar file, only the named columns are read.
   known = columns.names(file.path, file.format) or tuple(map(str, row))
-  listed = ", ".join(known[:_LISTED]) + ", …" * (len(known) > _LISTED)
-  none = (
+  column_list = ", ".join(known[:_MAX_COLUMNS]) + ", …" * (
+      len(known) > _MAX_COLUMNS
+  )
+  hint = (
       f" Or there is none: with --{option}= all rows are one task, and a"
       " held-out share is one of rows."
   )
   return (
       f"there is no column {name!r}, which {option} names."
-      f"{errors.did_you_mean(name, known)} There are: {listed}. Set"
-      f" --{option}=NAME.{none if part == 'task' else ''}"
+      f"{errors.did_you_mean(name, known)} There are: {column_list}. Set"
+      f" --{option}=NAME.{hint if part == 'task' else ''}"
   )
 
 
 def _describe_type(value: Any, name: str, part: str) -> str:
-  """Returns the message on a value of another type; "" if it is not."""
+  """Returns the message on a value of a wrong type; "" if it is right."""
   kinds, expected = _MAY_BE.get(part, ((str,), "text"))
   wrong = value
   if isinstance(value, list) and list in kinds:

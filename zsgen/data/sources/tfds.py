@@ -20,26 +20,27 @@ class Options(options.Table):
 
 @registry.source("tfds", options=Options)
 def tfds(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """A TFDS data set as a suite.
+  """Returns a TFDS data set as a suite.
 
   Args:
     data: `dataset` is NAME[/CONFIG][:VERSION], the highest version by
-      default; `path` the directory that it is prepared in (data_dir); `fields` name its features, "a/b" inside one another. A class
-      becomes its name; without `fields.task` the data set is one task. A
-      held-out set may name a `split`: its tasks are "TASK.SPLIT".
+      default; `path` the directory that it is prepared in (data_dir);
+      `fields` name its features, nested ones as "a/b". A class becomes its
+      name; without `fields.task` the data set is one task. A held-out set may
+      name a `split`: its tasks are "TASK.SPLIT".
     seed: draws the instances.
-    scratch: where its rows are kept as a table.
+    scratch: the directory for the table of its rows.
 
   Raises:
     InputError: a data set that is not prepared, a split or feature that it
       does not have, or whatever the table finds wrong.
   """
-  made = rows(data, seed, scratch)
-  return child.suite_of("tfds", made, data, seed, scratch)
+  rows_path = rows(data, seed, scratch)
+  return child.suite_of("tfds", rows_path, data, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
-  """The rows as a Parquet file with the columns of `child.COLUMNS`.
+  """Writes the rows to a Parquet file with the columns `child.COLUMNS`.
 
   The same for every seed. Raises as `tfds` does.
   """
@@ -62,7 +63,7 @@ def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
 
 
 def _directory(path: str) -> str:
-  """An absolute path, or one of a cloud."""
+  """Returns an absolute path, or the URL of a bucket unchanged."""
   if "://" in path:
     return path
   return os.path.abspath(os.path.expanduser(path))

@@ -37,18 +37,18 @@ def is_companion(path: pathlib.Path) -> bool:
 def check(
     root: pathlib.Path,
     paths: Iterable[pathlib.Path],
-    apart: Iterable[pathlib.Path],
+    nested: Iterable[pathlib.Path],
     formats: Iterable[str],
-    shown: str,
+    display_path: str,
 ) -> dict[str, Any]:
   """Counts files that are not read, by their last suffix.
 
   Args:
     root: the directory that the user named, or its copy.
     paths: the files, without companions.
-    apart: files of a known format in places that are not read.
+    nested: files of a known format in directories that are not read.
     formats: suffixes of files that can be read.
-    shown: the directory as the user named it, for messages.
+    display_path: the directory as the user named it, for messages.
 
   Returns:
     `count` and the `first` name of each suffix.
@@ -56,27 +56,27 @@ def check(
   Raises:
     InputError: one looks like data.
   """
-  apart = sorted(path.relative_to(root).as_posix() for path in apart)
-  if apart:
-    suffix = pathlib.Path(apart[0]).suffix
+  nested = sorted(path.relative_to(root).as_posix() for path in nested)
+  if nested:
+    suffix = pathlib.Path(nested[0]).suffix
     # Buckets have no `**`: one depth at a time.
-    deep = "/*" * apart[0].count("/") if "://" in shown else "/**"
+    deep = "/*" * nested[0].count("/") if "://" in display_path else "/**"
     raise errors.InputError(
-        f"config.data.path: {shown!r}: {apart[0]} is data that is not read"
-        f" ({_files(len(apart))}). In a directory, only its files and those one"
-        " level below are read; in what `datasets` saved, only listed files."
-        " Move the file, or name the files to read by a glob:"
-        f" --config.data.path='{shown}{deep}/*{suffix}'."
+        f"config.data.path: {display_path!r}: {nested[0]} is data that is not"
+        f" read ({_files(len(nested))}). In a directory, only its files and"
+        " those one level below are read; in what `datasets` saved, only listed"
+        " files. Move the file, or name the files to read by a glob:"
+        f" --config.data.path='{display_path}{deep}/*{suffix}'."
     )
   paths = sorted(paths)
   data = [path for path in paths if _is_data(path, tuple(formats))]
   if data:
     first = data[0].relative_to(root).as_posix()
     raise errors.InputError(
-        f"config.data.path: {shown!r}: {first} looks like data, but cannot"
-        f" be read ({_files(len(data))}). Unpack or convert it, move it away,"
-        " or name the files to read by a glob, such as"
-        f" --config.data.path='{shown}/*.jsonl'."
+        f"config.data.path: {display_path!r}: {first} looks like data, but"
+        f" cannot be read ({_files(len(data))}). Unpack or convert it, move it"
+        " away, or name the files to read by a glob, such as"
+        f" --config.data.path='{display_path}/*.jsonl'."
     )
   counts: dict[str, Any] = {}
   for path in paths:

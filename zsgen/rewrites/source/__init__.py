@@ -64,8 +64,8 @@ def rewrites(
       yield from _examples(split, options, seed)
 
   heldout = tuple(split.name for split in made[1:])
-  told = _told(made[0], options, seed)
-  return suite.Suite("rewrites", heldout, all_examples, told=told)
+  notes = _notes(made[0], options, seed)
+  return suite.Suite("rewrites", heldout, all_examples, notes=notes)
 
 
 def splits(options: options_lib.Rewrites, seed: int) -> list[examples.Split]:
@@ -143,7 +143,7 @@ def _names(split: examples.Split) -> str:
   return "rule-{:06d}" if split.name == suite.TRAIN else "rule-{:06d}.seen"
 
 
-def _told(
+def _notes(
     train: examples.Split, options: options_lib.Rewrites, seed: int
 ) -> dict[str, Any]:
   """What the manifest says of the training rules."""

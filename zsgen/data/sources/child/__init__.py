@@ -1,9 +1,9 @@
 """Data sets that only TensorFlow reads, as a table made by a child process.
 
-TensorFlow and seqio are never imported here. `python -m` of this package
-reads one data set, writes its rows to a Parquet file and ends; what it wrote
-is kept in a directory of its own, with a manifest, and used again while the
-files that it came from stay as they are.
+TensorFlow and seqio are never imported here. `python -m` of this package reads
+one data set, writes its rows to a Parquet file and exits. The file is kept in
+a directory of its own, with a manifest, and reused until the files that it
+came from change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ from zsgen.data.sources import bad_rows, catalog, files, table
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
-# Of the table; the same as those of an example.
+# The columns of the table, named as the fields of an example.
 COLUMNS = (
     "task",
     "category",
@@ -37,7 +37,7 @@ COLUMNS = (
     "choices",
 )
 _PACKAGES = ("seqio", "tensorflow", "tensorflow-datasets")
-# No accelerator is touched, nor is the sequence of a set left to chance.
+# No accelerator is used, and the sequence of sets is deterministic.
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "HIP_VISIBLE_DEVICES": "-1",
@@ -49,11 +49,11 @@ _ENVIRONMENT = {
 
 
 def splits(data: config.Data) -> list[str]:
-  """The splits that are read: train, and what held-out sets name.
+  """Returns the splits to read: train, and those that held-out sets name.
 
   Raises:
-    InputError: no held-out set, one that names train, a column that is said
-      to hold the split, or none for answers.
+    InputError: no held-out set, one that names train, a column for the split,
+      or none for answers.
   """
   source = data.source
   if not data.heldout:
@@ -69,48 +69,48 @@ def splits(data: config.Data) -> list[str]:
     )
   if not data.fields.target:
     raise errors.InputError(
-        "config.data.fields.target: is empty; name what holds the answers."
+        "config.data.fields.target: is empty; name the column of the answers."
     )
-  named = {each.split for each in data.heldout.values()} - {""}
-  if suite.TRAIN in named:
+  heldout_splits = {heldout.split for heldout in data.heldout.values()} - {""}
+  if suite.TRAIN in heldout_splits:
     raise errors.InputError(
         "config.data.heldout: a held-out set takes the split train, which is"
         " trained on. Take another split, or tasks of it by name."
     )
-  return [suite.TRAIN, *sorted(named)]
+  return [suite.TRAIN, *sorted(heldout_splits)]
 
 
 def rows(
     request: Mapping[str, Any], on_bad_row: str, scratch: pathlib.Path
 ) -> pathlib.Path:
-  """The table that a request asks for; read by a child, if not there yet.
+  """Returns the requested table; a child process writes it if necessary.
 
   Args:
     request: `kind` ("seqio" or "tfds"), `dataset`, `splits`, `fields`, and
       `module` or `data_dir`.
     on_bad_row: "error" or "skip"; rows that are no text are never in the
-      table, and the manifest beside it counts them.
-    scratch: where such tables are kept.
+      table, and the manifest next to it counts them.
+    scratch: the directory for such tables.
 
   Returns:
     A Parquet file with the columns COLUMNS: `targets` and `choices` lists of
     texts, all others text.
 
   Raises:
-    InputError: what the child says is wrong, its last line if it crashed, or
-      bad rows.
+    InputError: the child reported an error or crashed (the message has its
+      last line), or there are bad rows.
   """
   made_by = {**request, "versions": _versions(request["kind"])}
   stem = re.sub(r"[^\w.-]+", "_", request["dataset"])
   path = scratch.absolute() / artifacts.name(stem, made_by)
   if not _fresh(path):
     shutil.rmtree(path, ignore_errors=True)
-    with artifacts.writing(path) as beside:
-      told = _run(request, beside)
-      sources = [pathlib.Path(each) for each in told.pop("files")]
-      told |= {"kind": "rows", "made_by": made_by}
-      told["sources"] = store.describe_sources(sources)
-      artifacts.write_manifest(beside, told)
+    with artifacts.writing(path) as partial:
+      reply = _run(request, partial)
+      sources = [pathlib.Path(name) for name in reply.pop("files")]
+      reply |= {"kind": "rows", "made_by": made_by}
+      reply["sources"] = store.describe_sources(sources)
+      artifacts.write_manifest(partial, reply)
   bad = manifest(path / ROWS)["bad_rows"]
   if bad["count"] and on_bad_row == "error":
     raise bad_rows.refuse(bad["count"], bad["first"])
@@ -118,7 +118,7 @@ def rows(
 
 
 def manifest(path: pathlib.Path) -> dict[str, Any]:
-  """What is told beside a table of `rows`."""
+  """Returns the manifest of a table of `rows`."""
   return artifacts.read_manifest(path.parent, "rows")
 
 
@@ -138,19 +138,19 @@ def suite_of(
   reader = table.reader_of(
       files.find(str(path), scratch), _columns(data.fields)
   )
-  made = catalog.suite(
+  table_suite = catalog.suite(
       name, reader, data, seed, scratch, unlabelled=read["unlabelled"]
   )
-  read_from = [pathlib.Path(each["path"]) for each in read.pop("sources")]
+  read_from = [pathlib.Path(source["path"]) for source in read.pop("sources")]
   return dataclasses.replace(
-      made,
-      files=(*made.files, *read_from),
-      told={**made.told, "read": read},
+      table_suite,
+      files=(*table_suite.files, *read_from),
+      notes={**table_suite.notes, "read": read},
   )
 
 
 def _columns(fields: config.Fields) -> config.Fields:
-  """Where the parts of an example are in a table of `rows`."""
+  """Returns the columns of an example's parts in a table of `rows`."""
   return config.Fields(
       task="task",
       input="input" if fields.input else "",
@@ -164,7 +164,7 @@ def _columns(fields: config.Fields) -> config.Fields:
 
 
 def _versions(kind: str) -> dict[str, str]:
-  """Versions of what reads the data."""
+  """Returns the versions of the packages that read the data."""
   try:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
   except importlib.metadata.PackageNotFoundError as error:
@@ -175,20 +175,20 @@ def _versions(kind: str) -> dict[str, str]:
 
 
 def _fresh(path: pathlib.Path) -> bool:
-  """Whether a table is there, whole, and its sources are as they were."""
+  """Returns whether a table is complete and its sources are unchanged."""
   if not path.is_dir():
     return False
   try:
-    told = manifest(path / ROWS)
-    artifacts.check_files(path, told["files"])
-    store.check_sources(told["sources"], path)
+    entries = manifest(path / ROWS)
+    artifacts.check_files(path, entries["files"])
+    store.check_sources(entries["sources"], path)
   except errors.InputError:
     return False
   return True
 
 
 def _run(request: Mapping[str, Any], out: pathlib.Path) -> dict[str, Any]:
-  """Has a child write ROWS to `out`; returns what it tells."""
+  """Runs a child that writes ROWS to `out`; returns its reply."""
   process = subprocess.Popen(
       [sys.executable, "-P", "-m", __name__],
       stdin=subprocess.PIPE,
@@ -209,7 +209,8 @@ def _run(request: Mapping[str, Any], out: pathlib.Path) -> dict[str, Any]:
   if not (out / REPLY).is_file():
     raise errors.InputError(
         f"{request['kind']} {request['dataset']}: the process that reads it"
-        f" ended with status {process.returncode}: {last or 'it said nothing'}"
+        f" ended with status {process.returncode}:"
+        f" {last or 'it printed nothing'}"
     )
   reply = artifacts.read_json(out / REPLY)
   (out / REPLY).unlink()
@@ -219,18 +220,18 @@ def _run(request: Mapping[str, Any], out: pathlib.Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-  """The child's: modules are found where this process finds them."""
-  path = os.pathsep.join(os.path.abspath(each) for each in sys.path)
+  """Returns the child's environment, with the module path of this process."""
+  path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
   return {**os.environ, **_ENVIRONMENT, "PYTHONPATH": path}
 
 
 def _forward(lines: Iterable[str]) -> str:
-  """Shows the lines of progress; returns the last of all others."""
+  """Prints the lines of progress; returns the last of all others."""
   last = ""
   for line in lines:
     if line.startswith("progress "):
-      said = line.removeprefix("progress ").rstrip()
-      print(texts.message(said), file=sys.stderr)
+      progress = line.removeprefix("progress ").rstrip()
+      print(texts.message(progress), file=sys.stderr)
     elif line.strip():
       last = line.strip()
   return last

@@ -10,7 +10,7 @@ from zsgen.data.sources.child import writer
 
 
 def main() -> None:
-  """Reads what the request names; a crash is left to say so on stderr."""
+  """Reads the requested data set; a crash prints its traceback on stderr."""
   request = json.load(sys.stdin)
   out = pathlib.Path(request["out"])
   try:
@@ -18,14 +18,14 @@ def main() -> None:
     reply = writer.write(
         out / child.ROWS, reader.rows(), f"{request['kind']} {reader.name}"
     )
-    reply |= {"files": reader.files(), **reader.told}
+    reply |= {"files": reader.files(), **reader.notes}
   except errors.InputError as error:
     reply = {"error": str(error)}
   artifacts.write_json(out / child.REPLY, reply)
 
 
 def _reader(request: dict) -> writer.Reader:
-  """Each kind imports only what it needs."""
+  """Returns the reader of a request; imports only what it needs."""
   if request["kind"] == "tfds":
     from zsgen.data.sources.child import tfds_rows
 

@@ -22,9 +22,9 @@ class Loaded:
     self._before = before
 
   def files(self) -> list[str]:
-    """The module's file and those of all modules of the user's it imported.
+    """Returns the files of the module and of the user's modules it imports.
 
-    What is installed is left out: versions tell it.
+    Installed packages are left out: their versions are recorded instead.
     """
     files = [sys.modules[self.name].__file__]
     for name in sys.modules.keys() - self._before:
@@ -39,7 +39,7 @@ def load(name: str) -> Loaded:
   """Imports a module.
 
   Raises:
-    InputError: it does not import; says its last line.
+    InputError: it cannot be imported; has the last line of the error.
   """
   before = frozenset(sys.modules)
   guarded(
@@ -51,28 +51,28 @@ def load(name: str) -> Loaded:
 
 
 def _installed(file: str) -> bool:
-  """Whether a file is Python's, an installed package's, or zsgen's."""
+  """Returns whether a file is Python's, an installed package's or zsgen's."""
   paths = sysconfig.get_paths()
   homes = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
   homes.append(str(pathlib.Path(__file__).parents[3]))
   return any(pathlib.Path(file).is_relative_to(home) for home in homes)
 
 
-def guarded(call: Callable[[], Any], place: str) -> Any:
-  """Returns what a call does.
+def guarded(call: Callable[[], Any], message: str) -> Any:
+  """Returns the result of a call.
 
   Raises:
-    InputError: the call raised; names the place, and the error's last line.
+    InputError: the call raised; `message` and the error's last line.
   """
   try:
     return call()
   except Exception as error:
-    raise errors.InputError(f"{place} ({last_line(error)}).") from error
+    raise errors.InputError(f"{message} ({last_line(error)}).") from error
 
 
 def last_line(error: Exception) -> str:
   """Returns an error's last line, without TensorFlow's nodes."""
   lines = [line.strip() for line in str(error).splitlines()]
-  said = [line for line in lines if line and not line.startswith("[[")]
+  meaningful = [line for line in lines if line and not line.startswith("[[")]
   kind = type(error).__name__
-  return f"{kind}: {said[-1]}" if said else kind
+  return f"{kind}: {meaningful[-1]}" if meaningful else kind

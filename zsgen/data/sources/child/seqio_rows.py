@@ -15,7 +15,7 @@ from zsgen.core import config, errors
 from zsgen.data import suite
 from zsgen.data.sources.child import modules, writer
 
-# Seeds what the user's preprocessors draw: the table is one for all seeds.
+# Seeds the user's preprocessors: the table is the same for all seeds.
 _SEED = 0
 # Fields left at their defaults mean seqio's own names.
 _NAMES = {"input": "inputs", "target": "targets", "task": ""}
@@ -27,7 +27,7 @@ class _Column(NamedTuple):
   """Where a part of an example comes from, and how it becomes text."""
 
   feature: str
-  how: str  # "pretokenized", "text" or "decoded"
+  method: str  # "pretokenized", "text" or "decoded"
   texts: Callable[[Any], list[str]]
 
 
@@ -39,7 +39,7 @@ class Reader:
 
   Attributes:
     name: of the Task or Mixture.
-    told: `text`, where each task's text comes from; `unlabelled`, the one task
+    notes: `text`, where each task's text comes from; `unlabelled`, the one task
       where rows name none; `rates_ignored`, those of a Mixture.
   """
 
@@ -60,10 +60,10 @@ class Reader:
     self._splits = request["splits"]
     self._fields = _fields(request["fields"])
     self._loaded = loaded
-    named = mixture or self._fields.get("task")
-    self.told = {"text": {}, "unlabelled": "" if named else self.name}
+    has_task = mixture or self._fields.get("task")
+    self.notes = {"text": {}, "unlabelled": "" if has_task else self.name}
     if mixture:
-      self.told["rates_ignored"] = {
+      self.notes["rates_ignored"] = {
           name: "a function" if callable(rate) else float(rate)
           for name, rate in provider.rate_per_task_name.items()
       }
@@ -96,36 +96,38 @@ class Reader:
       self, task: seqio.Task, split: str
   ) -> Iterator[suite.Example | errors.InputError]:
     """Yields the rows of one split of one task."""
-    place = f"seqio Task {task.name}, split {split}"
-    # Each alone: what is drawn does not depend on the tasks before.
+    location = f"seqio Task {task.name}, split {split}"
+    # Seeded for each task: draws do not depend on previous tasks.
     _seed()
     dataset = modules.guarded(
-        lambda: _dataset(task, split), f"{place}: cannot be made"
+        lambda: _dataset(task, split), f"{location}: cannot be made"
     )
-    columns = self._columns(task, dataset.element_spec, place)
-    self.told["text"][task.name] = {
-        part: f"{column.feature} ({column.how})"
+    columns = self._columns(task, dataset.element_spec, location)
+    self.notes["text"][task.name] = {
+        part: f"{column.feature} ({column.method})"
         for part, column in columns.items()
     }
-    for index, element in enumerate(_elements(dataset, columns, place)):
+    for index, element in enumerate(_elements(dataset, columns, location)):
       try:
         parts = {
             part: column.texts(element[column.feature])
             for part, column in columns.items()
         }
       except UnicodeDecodeError as error:
-        yield errors.InputError(f"{place}, row {index}: is not UTF-8 ({error})")
+        yield errors.InputError(
+            f"{location}, row {index}: is not UTF-8 ({error})"
+        )
       else:
         yield writer.example(parts, task.name, split, index)
 
   def _columns(
-      self, task: seqio.Task, spec: Any, place: str
+      self, task: seqio.Task, spec: Any, location: str
   ) -> dict[str, _Column]:
     """Returns where each part of an example is."""
     if not isinstance(spec, Mapping):
-      raise errors.InputError(f"{place}: its elements have no features.")
+      raise errors.InputError(f"{location}: its elements have no features.")
     return {
-        part: _column(task, spec, part, feature, place)
+        part: _column(task, spec, part, feature, location)
         for part, feature in self._fields.items()
         if feature
     }
@@ -174,18 +176,18 @@ def _seed() -> None:
 
 
 def _elements(
-    dataset: tf.data.Dataset, columns: Mapping[str, _Column], place: str
+    dataset: tf.data.Dataset, columns: Mapping[str, _Column], location: str
 ) -> Iterator[Mapping[str, Any]]:
-  """Yields the features that are read, of one element after another."""
-  wanted = {column.feature for column in columns.values()}
+  """Yields the required features of each element."""
+  features = {column.feature for column in columns.values()}
   selected = dataset.map(
-      lambda element: {name: element[name] for name in wanted}
+      lambda element: {name: element[name] for name in features}
   )
   iterator = selected.as_numpy_iterator()
   for index in itertools.count():
     element = modules.guarded(
         functools.partial(next, iterator, None),
-        f"{place}, row {index}: the source or a preprocessor fails",
+        f"{location}, row {index}: the source or a preprocessor fails",
     )
     if element is None:
       return
@@ -197,34 +199,34 @@ def _column(
     spec: Mapping[str, tf.TensorSpec],
     part: str,
     feature: str,
-    place: str,
+    location: str,
 ) -> _Column:
-  """Finds text as it was before tokens, or text itself, or tokens."""
-  most = 1 if part in _LISTS else 0
-  for name, how in (
+  """Finds the text before tokenization, other text, or token ids."""
+  max_rank = 1 if part in _LISTS else 0
+  for name, method in (
       (f"{feature}_pretokenized", "pretokenized"),
       (feature, "text"),
   ):
-    if name in spec and _is_text(spec[name], most):
-      return _Column(name, how, writer.texts)
+    if name in spec and _is_text(spec[name], max_rank):
+      return _Column(name, method, writer.texts)
   output = task.output_features.get(feature)
   if feature in spec and output is not None and _is_ids(spec[feature]):
-    decode = functools.partial(_decode, output.vocabulary, place)
+    decode = functools.partial(_decode, output.vocabulary, location)
     return _Column(feature, "decoded", decode)
   known = ", ".join(sorted(spec))
-  what = "is no text" if feature in spec else "is missing"
+  problem = "is no text" if feature in spec else "is missing"
   raise errors.InputError(
-      f"{place}: the feature {feature!r} {what} after preprocessing (there are:"
-      f" {known}). Set config.data.fields.{part} to another."
+      f"{location}: the feature {feature!r} {problem} after preprocessing"
+      f" (there are: {known}). Set config.data.fields.{part} to another."
       f"{errors.did_you_mean(feature, spec)}"
   )
 
 
-def _is_text(spec: Any, most: int) -> bool:
+def _is_text(spec: Any, max_rank: int) -> bool:
   """Returns whether a feature is text, or a list of texts if allowed."""
   if not isinstance(spec, tf.TensorSpec) or spec.dtype != tf.string:
     return False
-  return spec.shape.rank is not None and spec.shape.rank <= most
+  return spec.shape.rank is not None and spec.shape.rank <= max_rank
 
 
 def _is_ids(spec: Any) -> bool:
@@ -237,7 +239,7 @@ def _is_ids(spec: Any) -> bool:
 
 
 def _decode(
-    vocabulary: seqio.Vocabulary, place: str, ids: np.ndarray
+    vocabulary: seqio.Vocabulary, location: str, ids: np.ndarray
 ) -> list[str]:
   """Returns the text of token ids up to the end token, without padding."""
   ids = ids.tolist()
@@ -248,8 +250,8 @@ def _decode(
   text = vocabulary.decode(ids)
   if not isinstance(text, str):
     raise errors.InputError(
-        f"{place}: its vocabulary ({type(vocabulary).__name__}) decodes to no"
-        " text. Keep the text: seqio.preprocessors.tokenize has"
+        f"{location}: its vocabulary ({type(vocabulary).__name__}) decodes to"
+        " no text. Keep the text: seqio.preprocessors.tokenize has"
         " copy_pretokenized=True."
     )
   return [text]

@@ -40,7 +40,7 @@ class Reader:
 
   Attributes:
     name: of the data set, with config and version.
-    told: `name`, and `unlabelled`, the one task where rows name none.
+    notes: `name`, and `unlabelled`, the one task where rows name none.
   """
 
   def __init__(self, request: Mapping[str, Any]):
@@ -66,7 +66,7 @@ class Reader:
         for part, name in request["fields"].items()
         if name and part != "split"
     }
-    self.told = {
+    self.notes = {
         "name": self.name,
         "unlabelled": "" if "task" in self._columns else self._task,
     }
@@ -77,7 +77,7 @@ class Reader:
       dataset = self._builder.as_dataset(
           split=split,
           shuffle_files=False,
-          decoders=tfds.decode.PartialDecoding(self._wanted()),
+          decoders=tfds.decode.PartialDecoding(self._feature_tree()),
           # One file after another.
           read_config=tfds.ReadConfig(
               interleave_cycle_length=1, try_autocache=False
@@ -85,9 +85,10 @@ class Reader:
       )
       iterator = iter(tfds.as_numpy(dataset))
       for index in itertools.count():
-        place = f"tfds {self.name}, split {split}, row {index}"
+        location = f"tfds {self.name}, split {split}, row {index}"
         element = modules.guarded(
-            functools.partial(next, iterator, None), f"{place}: cannot be read"
+            functools.partial(next, iterator, None),
+            f"{location}: cannot be read",
         )
         if element is None:
           break
@@ -97,7 +98,7 @@ class Reader:
               for part, column in self._columns.items()
           }
         except UnicodeDecodeError as error:
-          yield errors.InputError(f"{place}: is not UTF-8 ({error})")
+          yield errors.InputError(f"{location}: is not UTF-8 ({error})")
         else:
           yield writer.example(parts, self._task, split, index)
 
@@ -110,15 +111,15 @@ class Reader:
       files |= set(map(os.fspath, self._builder.info.splits[split].filepaths))
     return sorted(filter(os.path.isfile, files))
 
-  def _wanted(self) -> dict[str, Any]:
+  def _feature_tree(self) -> dict[str, Any]:
     """Returns the features that are read, as nested dictionaries."""
-    wanted: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for column in self._columns.values():
-      inner = wanted
+      inner = tree
       for name in column.path[:-1]:
         inner = inner.setdefault(name, {})
       inner[column.path[-1]] = True
-    return wanted
+    return tree
 
 
 def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
@@ -143,10 +144,10 @@ def _check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
   home = os.fspath(builder.data_path)
   if "://" in home:
     return
-  where = f"{os.path.join(home, 'dataset_info.json')}: splits"
+  location = f"{os.path.join(home, 'dataset_info.json')}: splits"
   for file in map(os.fspath, builder.info.splits[split].filepaths):
     name = os.path.relpath(file, home)
-    paths.resolve_inside(pathlib.Path(home), name, where)
+    paths.resolve_inside(pathlib.Path(home), name, location)
 
 
 def _column(
@@ -158,33 +159,33 @@ def _column(
     InputError: there is none, or it is no text.
   """
   path = name.split("/")
-  feature, many = features, False
+  feature, is_list = features, False
   for step in path:
-    feature, many = _unwrapped(feature, many)
+    feature, is_list = _unwrapped(feature, is_list)
     if (
         not isinstance(feature, tfds.features.FeaturesDict)
         or step not in feature
     ):
       raise errors.InputError(_missing(features, part, name, dataset))
     feature = feature[step]
-  feature, many = _unwrapped(feature, many)
-  rank = len(feature.shape or ()) + many
+  feature, is_list = _unwrapped(feature, is_list)
+  rank = len(feature.shape or ()) + is_list
   if type(feature) not in _TEXTUAL or rank > (part in _LISTS):
     raise errors.InputError(
         f"config.data.fields.{part}: the feature {name!r} of the TFDS data set"
         f" {dataset} is no text:"
-        f" {'a list of ' * many}{type(feature).__name__}."
+        f" {'a list of ' * is_list}{type(feature).__name__}."
     )
   return _Column(path, _labels(feature))
 
 
-def _unwrapped(feature: Any, many: bool) -> tuple[Any, bool]:
-  """Returns a sequence's elements; and whether it was, or is in, one."""
+def _unwrapped(feature: Any, is_list: bool) -> tuple[Any, bool]:
+  """Returns a sequence's elements, and whether it is, or is in, a list."""
   lists = tfds.features.Sequence
   # A data set inside an element is a sequence by name only.
   while isinstance(feature, lists) and type(feature) is lists:
-    feature, many = feature.feature, True
-  return feature, many
+    feature, is_list = feature.feature, True
+  return feature, is_list
 
 
 def _missing(

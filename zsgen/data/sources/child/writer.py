@@ -34,12 +34,12 @@ class Reader(Protocol):
 
   name: str
   # For the manifest; whole when all rows have been read.
-  told: dict[str, Any]
+  notes: dict[str, Any]
 
   def rows(self) -> Iterator[suite.Example | errors.InputError]:
     """Yields all rows, once, the same in every process.
 
-    What is wrong with a row that cannot be used comes in its place.
+    A row that cannot be used is yielded as its error.
     """
 
   def files(self) -> list[str]:
@@ -91,7 +91,7 @@ def _good(
 
 
 def _progress(rows: Iterable[Any], name: str) -> Iterator[Any]:
-  """Yields the rows; prints how many, now and then and at the end."""
+  """Yields the rows; prints their number at intervals and at the end."""
   count = 0
   for count, row in enumerate(rows, 1):
     yield row
@@ -165,5 +165,5 @@ def texts(value: Any) -> list[str]:
   Raises:
     UnicodeDecodeError: bytes that are not UTF-8.
   """
-  many = isinstance(value, list | np.ndarray) and np.ndim(value)
-  return [text(item) for item in value] if many else [text(value)]
+  is_list = isinstance(value, list | np.ndarray) and np.ndim(value)
+  return [text(item) for item in value] if is_list else [text(value)]

@@ -36,7 +36,7 @@ TASKS = (
     *kinds.FIND,
     *sentences.LABEL,
     *sentences.REWRITE,
-    *sentences.ASK,
+    *sentences.QUESTIONS,
 )
 # The siblings that are held out.
 HELDOUT = (
@@ -61,18 +61,18 @@ HELDOUT_FAMILY = "compare"
 SPLITS = (suite.TRAIN, "heldout", "heldout_family")
 
 
-def split(each: task.Task) -> str:
-  """The split that a task is in."""
-  if each.family == HELDOUT_FAMILY:
+def split(entry: task.Task) -> str:
+  """Returns the split that a task is in."""
+  if entry.family == HELDOUT_FAMILY:
     return "heldout_family"
-  return "heldout" if each.name in HELDOUT else suite.TRAIN
+  return "heldout" if entry.name in HELDOUT else suite.TRAIN
 
 
 @registry.source("synth", options=options.Generated)
 def synth(
     data: options.Generated, seed: int, scratch: pathlib.Path | None = None
 ) -> suite.Suite:
-  """The embedded suite.
+  """Returns the embedded suite.
 
   Args:
     data: how many instances each task gives.
@@ -89,23 +89,23 @@ def synth(
 
   def examples() -> Iterator[suite.Example]:
     for name in SPLITS:
-      for each in TASKS:
-        if split(each) == name:
-          yield from _examples(each, name, counts[name], seed)
+      for entry in TASKS:
+        if split(entry) == name:
+          yield from _examples(entry, name, counts[name], seed)
 
   return suite.Suite("synth", SPLITS[1:], examples)
 
 
 def _examples(
-    each: task.Task, name: str, count: int, seed: int
+    entry: task.Task, name: str, count: int, seed: int
 ) -> Iterator[suite.Example]:
-  """The task's instances as examples of the split `name`."""
-  for key, (text, answer) in enumerate(_instances(each, count, seed)):
+  """Yields the task's instances as examples of the split `name`."""
+  for key, (text, answer) in enumerate(_instances(entry, count, seed)):
     yield suite.Example(
-        task=each.name,
-        category=each.family,
+        task=entry.name,
+        category=entry.family,
         split=name,
-        definition=each.definition,
+        definition=entry.definition,
         input=text,
         targets=(answer,),
         key=str(key),
@@ -113,18 +113,18 @@ def _examples(
 
 
 def _instances(
-    each: task.Task, count: int, seed: int
+    entry: task.Task, count: int, seed: int
 ) -> Iterator[tuple[str, str]]:
-  """At most `count` instances (input, answer) of different inputs."""
-  dice = task.Dice(seed, each.name)
-  seen: set[str] = set()
+  """Yields at most `count` instances (input, answer) with distinct inputs."""
+  dice = task.Dice(seed, entry.name)
+  inputs: set[str] = set()
   misses = 0
-  # Far more misses than inputs seen: there is nothing new to draw.
-  while len(seen) < count and misses < 20 * (len(seen) + 10):
-    text, answer = each.draw(dice)
-    if text in seen:
+  # Many more misses than inputs: no new ones are left to draw.
+  while len(inputs) < count and misses < 20 * (len(inputs) + 10):
+    text, answer = entry.draw(dice)
+    if text in inputs:
       misses += 1
       continue
-    seen.add(text)
+    inputs.add(text)
     misses = 0
     yield text, answer

@@ -1,21 +1,21 @@
-"""Families on what a word names: yes or no, and find the one that does."""
+"""Families on the kinds of words: yes or no, and find one of a kind."""
 
 from zsgen.data.sources.synth import lists, task, words
 
 
-def named(kind: str) -> str:
-  """The kind with its article: "an animal", but "food"."""
+def with_article(kind: str) -> str:
+  """Returns the kind with its article: "an animal", but "food"."""
   return kind if kind == "food" else words.article(kind)
 
 
-def _is(kind: str) -> task.Draw:
+def _ask_membership(kind: str) -> task.Draw:
   """Asks whether a noun is of the kind; half of the answers are yes."""
 
   def value(dice: task.Dice) -> tuple[str, str]:
-    others = [each for each in words.KINDS if each not in (kind, "colour")]
-    drawn = kind if dice.below(2) else dice.one(others)
-    noun = dice.one(words.KINDS[drawn])
-    return f"the {dice.one(words.COLOURS)} {noun}", drawn
+    other_kinds = [name for name in words.KINDS if name not in (kind, "colour")]
+    actual = kind if dice.below(2) else dice.choose(other_kinds)
+    noun = dice.choose(words.KINDS[actual])
+    return f"the {dice.choose(words.COLOURS)} {noun}", actual
 
   return task.skill(
       value, lambda v: v[0], lambda v: "yes" if v[1] == kind else "no"
@@ -27,39 +27,39 @@ KIND = task.family(
     (
         "animal",
         "Do we speak of an animal here, yes or no?",
-        _is("animal"),
+        _ask_membership("animal"),
     ),
     (
         "food",
         "Do we speak of something to eat here, yes or no?",
-        _is("food"),
+        _ask_membership("food"),
     ),
     (
         "place",
         "Do we speak of a place to visit here, yes or no?",
-        _is("place"),
+        _ask_membership("place"),
     ),
     (
         "garment",
         "Do we speak of something to wear here, yes or no?",
-        _is("garment"),
+        _ask_membership("garment"),
     ),
 )
 
 
 def group(dice: task.Dice, kind: str) -> tuple[list[str], str]:
-  """A noun of the kind among 2 of other kinds; also that noun alone."""
-  others = dice.some([each for each in words.KINDS if each != kind], 2)
-  nouns = [dice.one(words.KINDS[each]) for each in (kind, *others)]
-  return dice.some(nouns, len(nouns)), nouns[0]
+  """Returns a noun of the kind among 2 of other kinds, and that noun."""
+  other_kinds = dice.sample([name for name in words.KINDS if name != kind], 2)
+  nouns = [dice.choose(words.KINDS[name]) for name in (kind, *other_kinds)]
+  return dice.sample(nouns, len(nouns)), nouns[0]
 
 
 def _find(kind: str) -> task.Draw:
   """Asks which of some nouns is of the kind."""
   return task.skill(
       lambda dice: group(dice, kind),
-      lambda drawn: lists.join(drawn[0]),
-      lambda drawn: f"{drawn[1]} is {named(kind)}",
+      lambda item: lists.join(item[0]),
+      lambda item: f"{item[1]} is {with_article(kind)}",
   )
 
 

@@ -6,13 +6,13 @@ from zsgen.data.sources.synth import lists, task, texts, words
 
 
 def _word(dice: task.Dice) -> str:
-  """A word."""
-  return dice.one(words.WORDS)
+  """Draws a word."""
+  return dice.choose(words.WORDS)
 
 
-def _letter(place: int) -> task.Draw:
-  """Asks for the letter in a place."""
-  return task.skill(_word, str, lambda word: f"The letter {word[place]}.")
+def _letter(position: int) -> task.Draw:
+  """Asks for the letter at a position."""
+  return task.skill(_word, str, lambda word: f"The letter {word[position]}.")
 
 
 LETTER = task.family(
@@ -41,36 +41,36 @@ LETTER = task.family(
 
 
 def vowels(word: str) -> int:
-  """How many of a, e, i, o, u the word has."""
+  """Counts the letters a, e, i, o, u of a word."""
   return sum(word.count(letter) for letter in "aeiou")
 
 
 def _two(dice: task.Dice) -> str:
-  """Two nouns."""
-  return " ".join(dice.some(words.NOUNS, 2))
+  """Draws two nouns."""
+  return " ".join(dice.sample(words.NOUNS, 2))
 
 
 def nouns(dice: task.Dice) -> list[str]:
-  """2 to 6 nouns."""
-  return dice.some(words.NOUNS, dice.between(2, 6))
+  """Draws 2 to 6 nouns."""
+  return dice.sample(words.NOUNS, dice.between(2, 6))
 
 
 def _repeated(dice: task.Dice) -> list[str]:
-  """2 to 4 times one noun, and 1 or 2 others."""
-  noun, *others = dice.some(words.NOUNS, dice.between(2, 3))
-  drawn = [noun] * dice.between(2, 4) + others
-  return dice.some(drawn, len(drawn))
+  """Draws one noun, repeated 2 to 4 times, and 1 or 2 others."""
+  noun, *other_nouns = dice.sample(words.NOUNS, dice.between(2, 3))
+  sequence = [noun] * dice.between(2, 4) + other_nouns
+  return dice.sample(sequence, len(sequence))
 
 
-def _most(drawn: list[str]) -> str:
-  """The noun that comes most often."""
-  return max(drawn, key=drawn.count)
+def _most_frequent(sequence: list[str]) -> str:
+  """Returns the most frequent noun."""
+  return max(sequence, key=sequence.count)
 
 
 def _count(value: Callable, show: Callable, count: Callable) -> task.Draw:
   """Asks for a number, in a sentence."""
   return task.skill(
-      value, show, lambda drawn: f"There are {count(drawn)} of them."
+      value, show, lambda item: f"There are {count(item)} of them."
   )
 
 
@@ -99,6 +99,6 @@ COUNT = task.family(
     (
         "same",
         "How many words are the same? Count them and reply in a full sentence.",
-        _count(_repeated, lists.row, lambda w: w.count(_most(w))),
+        _count(_repeated, lists.row, lambda w: w.count(_most_frequent(w))),
     ),
 )

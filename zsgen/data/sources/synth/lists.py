@@ -6,38 +6,38 @@ from zsgen.data.sources.synth import task, words
 
 
 def join(items: Sequence[object]) -> str:
-  """Items with commas between them."""
+  """Joins items with commas."""
   return ", ".join(map(str, items))
 
 
 def row(items: Sequence[object]) -> str:
-  """Items with spaces between them."""
+  """Joins items with spaces."""
   return " ".join(map(str, items))
 
 
 def numbers(dice: task.Dice) -> list[int]:
-  """3 to 5 different numbers of 0 to 99."""
-  return dice.some(range(100), dice.between(3, 5))
+  """Draws 3 to 5 different numbers from 0 to 99."""
+  return dice.sample(range(100), dice.between(3, 5))
 
 
 def _mixed(dice: task.Dice) -> list[str]:
-  """3 or 4 nouns of different lengths."""
+  """Draws 3 or 4 nouns of different lengths."""
   while True:
-    drawn = dice.some(words.NOUNS + words.FOODS, dice.between(3, 4))
-    if len(set(map(len, drawn))) == len(drawn):
-      return drawn
+    items = dice.sample(words.NOUNS + words.FOODS, dice.between(3, 4))
+    if len(set(map(len, items))) == len(items):
+      return items
 
 
 def _filter(keep: Callable[[int], bool]) -> task.Draw:
   """Keeps some but never all of the numbers."""
 
-  def some_kept(dice: task.Dice) -> list[int]:
+  def draw_mixed(dice: task.Dice) -> list[int]:
     while True:
-      drawn = numbers(dice)
-      if 0 < sum(map(keep, drawn)) < len(drawn):
-        return drawn
+      items = numbers(dice)
+      if 0 < sum(map(keep, items)) < len(items):
+        return items
 
-  return task.skill(some_kept, join, lambda drawn: join(filter(keep, drawn)))
+  return task.skill(draw_mixed, join, lambda items: join(filter(keep, items)))
 
 
 FILTER = task.family(
@@ -74,27 +74,27 @@ PICK = task.family(
     (
         "first",
         "Look at all the items here and give back the first one.",
-        task.skill(_mixed, join, lambda drawn: drawn[0]),
+        task.skill(_mixed, join, lambda items: items[0]),
     ),
     (
         "last",
         "Look at all the items here and give back the last one.",
-        task.skill(_mixed, join, lambda drawn: drawn[-1]),
+        task.skill(_mixed, join, lambda items: items[-1]),
     ),
     (
         "second",
         "Look at all the items here and give back the second one.",
-        task.skill(_mixed, join, lambda drawn: drawn[1]),
+        task.skill(_mixed, join, lambda items: items[1]),
     ),
     (
         "longest",
         "Look at all the items here and give back the longest word.",
-        task.skill(_mixed, join, lambda drawn: max(drawn, key=len)),
+        task.skill(_mixed, join, lambda items: max(items, key=len)),
     ),
     (
         "largest",
         "Look at all the items here and give back the largest number.",
-        task.skill(numbers, join, lambda drawn: str(max(drawn))),
+        task.skill(numbers, join, lambda items: str(max(items))),
     ),
 )
 
@@ -103,21 +103,21 @@ ORDER = task.family(
     (
         "up",
         "Put this row in order, from its smallest number up to its largest.",
-        task.skill(numbers, row, lambda drawn: row(sorted(drawn))),
+        task.skill(numbers, row, lambda items: row(sorted(items))),
     ),
     (
         "down",
         "Put this row in order, from its largest number down to its smallest.",
-        task.skill(numbers, row, lambda drawn: row(sorted(drawn)[::-1])),
+        task.skill(numbers, row, lambda items: row(sorted(items)[::-1])),
     ),
     (
         "reverse",
         "Put this row in backward order, so that its last number comes first.",
-        task.skill(numbers, row, lambda drawn: row(drawn[::-1])),
+        task.skill(numbers, row, lambda items: row(items[::-1])),
     ),
     (
         "rotate",
         "Put this row in a new order, moving its first number to the end.",
-        task.skill(numbers, row, lambda drawn: row(drawn[1:] + drawn[:1])),
+        task.skill(numbers, row, lambda items: row(items[1:] + items[:1])),
     ),
 )

@@ -6,23 +6,23 @@ from zsgen.data.sources.synth import lists, task, words
 
 
 def _pair(dice: task.Dice) -> tuple[int, int]:
-  """Two numbers of 0 to 20."""
+  """Draws two numbers from 0 to 20."""
   return dice.between(0, 20), dice.between(0, 20)
 
 
 def _falling_pair(dice: task.Dice) -> tuple[int, int]:
-  """A number of 0 to 30 and one of 0 to 20 that is not larger."""
+  """Draws a number from 0 to 30 and one from 0 to 20 that is not larger."""
   first = dice.between(0, 30)
   return first, dice.between(0, min(first, 20))
 
 
 def _and(numbers: tuple[int, ...]) -> str:
-  """Numbers as "2, 5 and 4"."""
+  """Formats numbers as "2, 5 and 4"."""
   return f"{lists.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def _sum(numbers: tuple[int, ...]) -> str:
-  """Numbers and their sum, as an equation."""
+  """Formats numbers and their sum as an equation."""
   return f"{' + '.join(map(str, numbers))} = {sum(numbers)}"
 
 
@@ -56,18 +56,18 @@ SUM = task.family(
 
 
 def series(dice: task.Dice) -> list[int]:
-  """5 rising numbers of 0 to 99, all of one distance (1 to 10)."""
+  """Draws 5 rising numbers from 0 to 99 at one distance (1 to 10)."""
   step = dice.between(1, 10)
   start = dice.below(100 - 4 * step)
   return list(range(start, start + 5 * step, step))
 
 
 def _series(
-    shown: Callable[[list[int]], list[object]],
-    asked: Callable[[list[int]], str],
+    visible: Callable[[list[int]], list[object]],
+    answer: Callable[[list[int]], str],
 ) -> task.Draw:
   """Shows a part of a series and asks for another."""
-  return task.skill(series, lambda drawn: lists.join(shown(drawn)), asked)
+  return task.skill(series, lambda terms: lists.join(visible(terms)), answer)
 
 
 NEXT = task.family(
@@ -96,32 +96,32 @@ NEXT = task.family(
 
 
 def _different(dice: task.Dice) -> list[int]:
-  """Two different numbers of 0 to 99."""
-  return dice.some(range(100), 2)
+  """Draws two different numbers from 0 to 99."""
+  return dice.sample(range(100), 2)
 
 
 def _ages(dice: task.Dice) -> list[tuple[str, int]]:
-  """Two people and their ages, which differ."""
-  ages = dice.some(range(5, 100), 2)
-  return list(zip(dice.some(words.NAMES, 2), ages, strict=True))
+  """Draws two people and their ages, which differ."""
+  ages = dice.sample(range(5, 100), 2)
+  return list(zip(dice.sample(words.NAMES, 2), ages, strict=True))
 
 
 def _compare(pick: Callable, word: str) -> task.Draw:
-  """Says which of two numbers it is."""
-  other = {max: min, min: max}[pick]
+  """Asks which of two numbers is larger or smaller."""
+  opposite = {max: min, min: max}[pick]
   return task.skill(
       _different,
       lambda n: f"{n[0]} or {n[1]}",
-      lambda n: f"{pick(n)} is {word} than {other(n)}",
+      lambda n: f"{pick(n)} is {word} than {opposite(n)}",
   )
 
 
 def _compare_ages(pick: Callable, word: str) -> task.Draw:
-  """Says which of two people it is."""
+  """Asks which of two people is older or younger."""
   return task.skill(
       _ages,
       lambda ages: " and ".join(f"{name} is {age}" for name, age in ages),
-      lambda ages: f"{pick(ages, key=lambda each: each[1])[0]} is {word}",
+      lambda ages: f"{pick(ages, key=lambda person: person[1])[0]} is {word}",
   )
 
 

@@ -8,37 +8,37 @@ from zsgen.data.sources.synth import task, words
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """What a sentence is about; the properties say it in a sentence."""
+  """The content of a sentence; the properties are its sentences."""
 
-  who: str
+  person: str
   # (he, they, yesterday) forms.
   verb: tuple[str, ...]
-  place: str
+  location: str
   noun: str
   adjective: str
 
   @property
   def now(self) -> str:
-    return f"{self.who} {self.verb[0]} near the {self.place}."
+    return f"{self.person} {self.verb[0]} near the {self.location}."
 
   @property
   def past(self) -> str:
-    return f"{self.who} {self.verb[2]} near the {self.place}."
+    return f"{self.person} {self.verb[2]} near the {self.location}."
 
   @property
-  def asked(self) -> str:
-    return f"Does {self.who} {self.verb[1]} near the {self.place}?"
+  def question(self) -> str:
+    return f"Does {self.person} {self.verb[1]} near the {self.location}?"
 
   @property
-  def told(self) -> str:
-    return f"{self.verb[1].title()} near the {self.place}, {self.who}!"
+  def command(self) -> str:
+    return f"{self.verb[1].title()} near the {self.location}, {self.person}!"
 
   @property
-  def one(self) -> str:
+  def singular(self) -> str:
     return f"The {self.noun} is {self.adjective}."
 
   @property
-  def many(self) -> str:
+  def plural(self) -> str:
     return f"The {words.plural(self.noun)} are {self.adjective}."
 
   @property
@@ -57,29 +57,29 @@ class Scene:
 def scene(dice: task.Dice) -> Scene:
   """Draws a scene."""
   return Scene(
-      who=dice.one(words.NAMES),
-      verb=dice.one(words.VERBS),
-      place=dice.one(words.PLACES),
-      noun=dice.one(words.NOUNS),
-      adjective=dice.one(words.ADJECTIVES),
+      person=dice.choose(words.NAMES),
+      verb=dice.choose(words.VERBS),
+      location=dice.choose(words.LOCATIONS),
+      noun=dice.choose(words.NOUNS),
+      adjective=dice.choose(words.ADJECTIVES),
   )
 
 
-def _labelled(**says: Callable[[Scene], str]) -> task.Draw:
-  """Asks under which label a sentence was made."""
+def _labelled(**forms: Callable[[Scene], str]) -> task.Draw:
+  """Asks for the label of a sentence."""
 
   def draw(dice: task.Dice) -> tuple[str, str]:
-    label = dice.one(tuple(says))
-    return says[label](scene(dice)), label
+    label = dice.choose(tuple(forms))
+    return forms[label](scene(dice)), label
 
   return draw
 
 
 def _event(dice: task.Dice) -> tuple[str, str]:
-  """A good or a bad event."""
-  label, verbs = dice.one((("good", words.GOOD), ("bad", words.BAD)))
-  verb, noun = dice.one(verbs), dice.one(words.NOUNS)
-  return f"{dice.one(words.NAMES)} {verb} the {noun}.", label
+  """Draws a good or a bad event."""
+  label, verbs = dice.choose((("good", words.GOOD), ("bad", words.BAD)))
+  verb, noun = dice.choose(verbs), dice.choose(words.NOUNS)
+  return f"{dice.choose(words.NAMES)} {verb} the {noun}.", label
 
 
 LABEL = task.family(
@@ -88,9 +88,9 @@ LABEL = task.family(
         "mood",
         "Read and label as one of: question, statement, command.",
         _labelled(
-            question=lambda s: s.asked,
+            question=lambda s: s.question,
             statement=lambda s: s.now,
-            command=lambda s: s.told,
+            command=lambda s: s.command,
         ),
     ),
     (
@@ -101,7 +101,7 @@ LABEL = task.family(
     (
         "number",
         "Read and label by its subject as one of: single, several.",
-        _labelled(single=lambda s: s.one, several=lambda s: s.many),
+        _labelled(single=lambda s: s.singular, several=lambda s: s.plural),
     ),
     (
         "event",
@@ -118,8 +118,8 @@ def _rewrite(
   return task.skill(scene, show, answer)
 
 
-def _one(s: Scene) -> str:
-  return s.one
+def _singular(s: Scene) -> str:
+  return s.singular
 
 
 REWRITE = task.family(
@@ -132,37 +132,37 @@ REWRITE = task.family(
     (
         "plural",
         "Change the sentence so that it tells about many, not about one.",
-        _rewrite(_one, lambda s: s.many),
+        _rewrite(_singular, lambda s: s.plural),
     ),
     (
         "opposite",
         "Change the sentence so that it tells the opposite quality.",
-        _rewrite(_one, lambda s: s.turned),
+        _rewrite(_singular, lambda s: s.turned),
     ),
     (
         "denied",
         "Change the sentence so that it tells it is not true.",
-        _rewrite(_one, lambda s: s.denied),
+        _rewrite(_singular, lambda s: s.denied),
     ),
     (
         "question",
         "Change the sentence so that it asks instead of tells.",
-        _rewrite(_one, lambda s: s.doubted),
+        _rewrite(_singular, lambda s: s.doubted),
     ),
 )
 
 
 def story(dice: task.Dice) -> dict[str, str]:
-  """Who saw what of which colour, and where."""
+  """Draws who saw what, of which colour, and where."""
   return dict(
-      who=dice.one(words.NAMES),
-      colour=dice.one(words.COLOURS),
-      thing=dice.one(words.NOUNS),
-      place=dice.one(words.PLACES),
+      who=dice.choose(words.NAMES),
+      colour=dice.choose(words.COLOURS),
+      thing=dice.choose(words.NOUNS),
+      place=dice.choose(words.LOCATIONS),
   )
 
 
-def _ask(field: str) -> task.Draw:
+def _ask_field(field: str) -> task.Draw:
   """Asks for one field of the story."""
   return task.skill(
       story,
@@ -171,26 +171,26 @@ def _ask(field: str) -> task.Draw:
   )
 
 
-ASK = task.family(
+QUESTIONS = task.family(
     "ask",
     (
         "who",
         "According to the story, who was looking? Only use its own words.",
-        _ask("who"),
+        _ask_field("who"),
     ),
     (
         "where",
         "According to the story, where was it? Only use its own words.",
-        _ask("place"),
+        _ask_field("place"),
     ),
     (
         "what",
         "According to the story, what was seen? Only use its own words.",
-        _ask("thing"),
+        _ask_field("thing"),
     ),
     (
         "colour",
         "According to the story, what colour was it? Only use its own words.",
-        _ask("colour"),
+        _ask_field("colour"),
     ),
 )

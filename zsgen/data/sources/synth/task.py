@@ -1,4 +1,4 @@
-"""What a generated task is, and the dice that draw its instances."""
+"""Generated tasks, and the dice that draw their instances."""
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Dice:
-  """A seeded stream of draws; a stream of its own for every name.
+  """A seeded stream of draws, different for every name.
 
   Uniform numbers are drawn in blocks: a scalar draw of numpy costs ten times
   as much, and the pre-training texts need tens of draws each.
@@ -22,29 +22,29 @@ class Dice:
     self._uniform = _uniform(np.random.Generator(np.random.PCG64(sequence)))
 
   def below(self, bound: int) -> int:
-    """One of 0, …, bound - 1."""
+    """Draws one of 0, …, bound - 1."""
     return int(next(self._uniform) * bound)
 
   def between(self, low: int, high: int) -> int:
-    """One of low, …, high."""
+    """Draws one of low, …, high."""
     return low + self.below(high - low + 1)
 
-  def one(self, items: Sequence[T]) -> T:
-    """One of the items."""
+  def choose(self, items: Sequence[T]) -> T:
+    """Draws one of the items."""
     return items[self.below(len(items))]
 
-  def some(self, items: Sequence[T], count: int) -> list[T]:
-    """`count` items of different places, in random sequence."""
-    places: list[int] = []
-    while len(places) < count:
-      place = self.below(len(items))
-      if place not in places:
-        places.append(place)
-    return [items[place] for place in places]
+  def sample(self, items: Sequence[T], count: int) -> list[T]:
+    """Draws `count` items at different positions, in random sequence."""
+    positions: list[int] = []
+    while len(positions) < count:
+      position = self.below(len(items))
+      if position not in positions:
+        positions.append(position)
+    return [items[position] for position in positions]
 
 
 def _uniform(rng: np.random.Generator) -> Iterator[float]:
-  """Endless uniform numbers in [0, 1)."""
+  """Yields uniform numbers in [0, 1) without end."""
   while True:
     yield from rng.random(1024).tolist()
 
@@ -55,9 +55,9 @@ Draw = Callable[[Dice], tuple[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """One instruction and where its instances come from."""
+  """An instruction, and the function that draws its instances."""
 
-  # Unique in the suite: "<family>_<what sets it apart>".
+  # Unique in the suite: "<family>_<suffix>".
   name: str
   family: str
   # The instruction, in words.
@@ -66,10 +66,10 @@ class Task:
 
 
 def family(name: str, *siblings: tuple[str, str, Draw]) -> tuple[Task, ...]:
-  """The tasks of one family, each given as (own name, definition, draw)."""
+  """Returns the tasks of a family, given as (suffix, definition, draw)."""
   return tuple(
-      Task(f"{name}_{own}", name, definition, draw)
-      for own, definition, draw in siblings
+      Task(f"{name}_{suffix}", name, definition, draw)
+      for suffix, definition, draw in siblings
   )
 
 
@@ -78,10 +78,10 @@ def skill(
     show: Callable[[T], str],
     answer: Callable[[T], str],
 ) -> Draw:
-  """A draw that shows a drawn value as input and computes its answer."""
+  """Returns a draw that shows a value as input and computes its answer."""
 
   def draw(dice: Dice) -> tuple[str, str]:
-    drawn = value(dice)
-    return show(drawn), answer(drawn)
+    item = value(dice)
+    return show(item), answer(item)
 
   return draw

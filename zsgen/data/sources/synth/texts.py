@@ -1,4 +1,4 @@
-"""Families on phrases as they stand: style, word order, repetition."""
+"""Families on the form of phrases: style, word order, repetition."""
 
 from collections.abc import Callable
 
@@ -6,28 +6,30 @@ from zsgen.data.sources.synth import task, words
 
 
 def phrase(dice: task.Dice) -> str:
-  """A short phrase, such as "old red hat"."""
-  parts = [dice.one(words.COLOURS), dice.one(words.NOUNS)]
+  """Draws a short phrase, such as "old red hat"."""
+  parts = [dice.choose(words.COLOURS), dice.choose(words.NOUNS)]
   if dice.below(2):
-    parts.insert(0, dice.one(words.ADJECTIVES))
+    parts.insert(0, dice.choose(words.ADJECTIVES))
   return " ".join(parts)
 
 
 def line(dice: task.Dice) -> list[str]:
-  """Words that tell who does what near which place, in 4 or 5 words."""
-  who, place = dice.one(words.NAMES).lower(), dice.one(words.PLACES)
-  where = ["near", place] if dice.below(2) else ["near", "the", place]
-  return [who, dice.one(words.VERBS)[0], *where]
+  """Draws 4 or 5 words on who does what near which place."""
+  person, location = dice.choose(words.NAMES).lower(), dice.choose(
+      words.LOCATIONS
+  )
+  ending = ["near", location] if dice.below(2) else ["near", "the", location]
+  return [person, dice.choose(words.VERBS)[0], *ending]
 
 
 def _style(change: Callable[[str], str]) -> task.Draw:
-  """A phrase and its changed form."""
+  """Asks for the changed form of a phrase."""
   return task.skill(phrase, str, change)
 
 
 def _move(change: Callable[[list[str]], list[str]]) -> task.Draw:
-  """A line and its words in another sequence."""
-  return task.skill(line, " ".join, lambda drawn: " ".join(change(drawn)))
+  """Asks for the words of a line in another sequence."""
+  return task.skill(line, " ".join, lambda items: " ".join(change(items)))
 
 
 STYLE = task.family(
@@ -84,12 +86,12 @@ WORDS = task.family(
 )
 
 
-def _thing(dice: task.Dice) -> str:
-  """Two words, of 12 bytes at most."""
+def _short_phrase(dice: task.Dice) -> str:
+  """Draws two words of at most 12 bytes."""
   while True:
-    drawn = f"{dice.one(words.COLOURS)} {dice.one(words.NOUNS)}"
-    if len(drawn) <= 12:
-      return drawn
+    text = f"{dice.choose(words.COLOURS)} {dice.choose(words.NOUNS)}"
+    if len(text) <= 12:
+      return text
 
 
 REPEAT = task.family(
@@ -102,13 +104,15 @@ REPEAT = task.family(
     (
         "twice",
         'Repeat after me two times, exactly, with "and" in between.',
-        task.skill(_thing, str, lambda text: f"{text} and {text}"),
+        task.skill(_short_phrase, str, lambda text: f"{text} and {text}"),
     ),
     (
         "thrice",
         "Repeat after me three times, exactly, with commas in between.",
         task.skill(
-            lambda dice: dice.one(words.WORDS), str, lambda w: f"{w}, {w}, {w}"
+            lambda dice: dice.choose(words.WORDS),
+            str,
+            lambda w: f"{w}, {w}, {w}",
         ),
     ),
     (

@@ -14,7 +14,7 @@ CLOTHES = tuple(
     "belt boot cap cloak coat dress glove hat hood jacket robe sandal scarf"
     " shirt shoe skirt sock suit sweater vest".split()
 )
-THINGS = tuple(
+OBJECTS = tuple(
     "bag ball bell bike book bottle bowl box brush candle card chair clock cup"
     " desk drum fork key kite knife lamp mirror pen phone plate spoon stamp"
     " table ticket".split()
@@ -30,7 +30,7 @@ OUTDOORS = tuple(
     "beach desert farm field forest garden hill island lake meadow park"
     " river".split()
 )
-PLACES = INDOORS + OUTDOORS
+LOCATIONS = INDOORS + OUTDOORS
 NAMES = tuple(
     "Amy Ann Ben Bob Dan Eva Fay Gus Ida Ian Jim Kim Lea Leo Max Mia Nora Paul"
     " Rob Ron Sam Sue Tim Tom Una Zoe".split()
@@ -68,12 +68,12 @@ BAD = tuple("broke dropped feared hated lost missed ruined".split())
 KINDS = {
     "animal": ANIMALS,
     "food": FOODS,
-    "place": PLACES,
+    "place": LOCATIONS,
     "garment": CLOTHES,
     "colour": COLOURS,
 }
 # Nouns that there can be one or many of.
-NOUNS = ANIMALS + CLOTHES + THINGS
+NOUNS = ANIMALS + CLOTHES + OBJECTS
 _PLURALS = {
     "box": "boxes",
     "brush": "brushes",
@@ -89,12 +89,12 @@ _PLURALS = {
 
 
 def plural(noun: str) -> str:
-  """The noun in the plural."""
+  """Returns the noun in the plural."""
   return _PLURALS.get(noun, noun + "s")
 
 
 def article(word: str) -> str:
-  """The word with "a" or "an" before it."""
+  """Returns the word with "a" or "an" before it."""
   return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
@@ -106,9 +106,9 @@ WORDS = tuple(
                 ANIMALS
                 + FOODS
                 + CLOTHES
-                + THINGS
+                + OBJECTS
                 + COLOURS
-                + PLACES
+                + LOCATIONS
                 + ADJECTIVES
             ),
             *map(plural, NOUNS),

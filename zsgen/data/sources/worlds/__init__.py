@@ -1,6 +1,6 @@
 """Plain texts of the worlds that the embedded suite asks about.
 
-The tiny base is pre-trained on them. They tell facts, in prose, notes and
+The tiny base is pre-trained on them. They state facts, in prose, notes and
 small dialogues; no instruction of the suite occurs, nor its layout.
 """
 
@@ -38,7 +38,7 @@ HELDOUT = "heldout"
 def worlds(
     data: options.Generated, seed: int, scratch: pathlib.Path | None = None
 ) -> suite.Suite:
-  """Texts to pre-train on, a task for each theme, and some to check on.
+  """Returns texts to pre-train on, a task a theme, and held-out texts.
 
   Args:
     data: how many texts each theme gives.
@@ -64,7 +64,7 @@ def worlds(
 def _examples(
     theme: str, name: str, split: str, count: int, seed: int
 ) -> Iterator[suite.Example]:
-  """`count` texts of a theme as examples of the task `name`."""
+  """Yields `count` texts of a theme as examples of the task `name`."""
   dice = task.Dice(seed, name)
   for key in range(count):
     yield suite.Example(

@@ -1,52 +1,52 @@
-"""Facts on lists: their places, their order, how many they hold."""
+"""Facts on lists: positions, order and counts."""
 
 from zsgen.data.sources.synth import letters, lists, task, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _row(dice: task.Dice) -> dict[str, object]:
-  """A row of numbers in several orders, with spaces or commas."""
-  drawn = lists.numbers(dice)
-  show = dice.one((lists.row, lists.row, lists.join))
+  """Draws a row of numbers in several orders, with spaces or commas."""
+  items = lists.numbers(dice)
+  show = dice.choose((lists.row, lists.row, lists.join))
   return dict(
-      name=dice.one(words.NAMES),
-      row=show(drawn),
-      up=show(sorted(drawn)),
-      down=show(sorted(drawn)[::-1]),
-      back=show(drawn[::-1]),
-      turned=show(drawn[1:] + drawn[:1]),
-      first=drawn[0],
-      last=drawn[-1],
+      name=dice.choose(words.NAMES),
+      row=show(items),
+      up=show(sorted(items)),
+      down=show(sorted(items)[::-1]),
+      back=show(items[::-1]),
+      turned=show(items[1:] + items[:1]),
+      first=items[0],
+      last=items[-1],
   )
 
 
 def _nouns(dice: task.Dice) -> dict[str, object]:
-  """A list of nouns and its places."""
-  drawn = dice.some(words.NOUNS + words.FOODS, dice.between(3, 4))
+  """Draws a list of nouns and its positions."""
+  items = dice.sample(words.NOUNS + words.FOODS, dice.between(3, 4))
   return people(dice) | dict(
-      all=lists.join(drawn),
-      first=drawn[0],
-      second=drawn[1],
-      last=drawn[-1],
-      longest=max(drawn, key=len),
-      shortest=min(drawn, key=len),
-      count=len(drawn),
+      all=lists.join(items),
+      first=items[0],
+      second=items[1],
+      last=items[-1],
+      longest=max(items, key=len),
+      shortest=min(items, key=len),
+      count=len(items),
   )
 
 
 def _counted(dice: task.Dice) -> dict[str, object]:
-  """Nouns that are counted, one of them several times."""
-  drawn = letters.nouns(dice)
-  noun, other = dice.some(words.NOUNS, 2)
+  """Draws nouns with counts, one of them repeated."""
+  items = letters.nouns(dice)
+  noun, other_noun = dice.sample(words.NOUNS, 2)
   times = dice.between(2, 4)
   return dict(
-      name=dice.one(words.NAMES),
-      all=lists.join(drawn),
-      row=lists.row(drawn),
-      count=len(drawn),
+      name=dice.choose(words.NAMES),
+      all=lists.join(items),
+      row=lists.row(items),
+      count=len(items),
       noun=noun,
       times=times,
-      same=lists.row(dice.some([noun] * times + [other], times + 1)),
+      same=lists.row(dice.sample([noun] * times + [other_noun], times + 1)),
   )
 
 

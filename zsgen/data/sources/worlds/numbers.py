@@ -4,28 +4,28 @@ from zsgen.data.sources.synth import lists, numbers, task, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
-def _some(kept: list[int]) -> str:
-  """Numbers with commas, or "none"."""
-  return lists.join(kept) or "none"
+def _join_or_none(selected: list[int]) -> str:
+  """Joins numbers with commas; "none" if there are none."""
+  return lists.join(selected) or "none"
 
 
-def _chosen(dice: task.Dice) -> dict[str, object]:
-  """A list of numbers and its parts."""
-  drawn = lists.numbers(dice)
+def _parts(dice: task.Dice) -> dict[str, object]:
+  """Draws a list of numbers and its parts."""
+  items = lists.numbers(dice)
   return people(dice) | dict(
-      all=lists.join(drawn),
-      even=_some([n for n in drawn if n % 2 == 0]),
-      odd=_some([n for n in drawn if n % 2]),
-      large=_some([n for n in drawn if n > 50]),
-      small=_some([n for n in drawn if n < 50]),
-      tens=_some([n for n in drawn if n % 5 == 0]),
-      most=max(drawn),
-      least=min(drawn),
+      all=lists.join(items),
+      even=_join_or_none([n for n in items if n % 2 == 0]),
+      odd=_join_or_none([n for n in items if n % 2]),
+      large=_join_or_none([n for n in items if n > 50]),
+      small=_join_or_none([n for n in items if n < 50]),
+      tens=_join_or_none([n for n in items if n % 5 == 0]),
+      most=max(items),
+      least=min(items),
   )
 
 
 def _single(dice: task.Dice) -> dict[str, object]:
-  """A number and what is true of it."""
+  """Draws a number and its properties."""
   n = dice.below(100)
   return dict(
       n=n,
@@ -38,7 +38,7 @@ def _single(dice: task.Dice) -> dict[str, object]:
 
 PARTS = (
     Fact(
-        _chosen,
+        _parts,
         (
             "The numbers {all}: of these {even} are even.",
             "{all}: even {even}, odd {odd}.",
@@ -74,12 +74,12 @@ PARTS = (
 
 
 def _sum(dice: task.Dice) -> dict[str, object]:
-  """Two numbers, a third, and what they make."""
+  """Draws numbers, their sums and differences."""
   a, b, c = dice.between(0, 20), dice.between(0, 20), dice.below(10)
   e, f = dice.below(10), dice.below(10)
-  noun = words.plural(dice.one(words.NOUNS))
+  noun = words.plural(dice.choose(words.NOUNS))
   return dict(
-      name=dice.one(words.NAMES),
+      name=dice.choose(words.NAMES),
       nouns=noun,
       a=a,
       b=b,
@@ -95,28 +95,30 @@ def _sum(dice: task.Dice) -> dict[str, object]:
 
 
 def _series(dice: task.Dice) -> dict[str, object]:
-  """A series upward and downward."""
+  """Draws a series."""
   a, b, c, d, e = numbers.series(dice)
-  return dict(name=dice.one(words.NAMES), a=a, b=b, c=c, d=d, e=e, step=b - a)
+  return dict(
+      name=dice.choose(words.NAMES), a=a, b=b, c=c, d=d, e=e, step=b - a
+  )
 
 
 def _pair(dice: task.Dice) -> dict[str, object]:
-  """Two numbers, the larger and the smaller."""
-  a, b = dice.some(range(100), 2)
+  """Draws two numbers, the larger and the smaller."""
+  a, b = dice.sample(range(100), 2)
   return dict(a=a, b=b, large=max(a, b), small=min(a, b))
 
 
 def _ages(dice: task.Dice) -> dict[str, object]:
-  """Two people, the elder and the younger."""
-  one, two = dice.some(words.NAMES, 2)
-  a, b = dice.some(range(5, 100), 2)
+  """Draws two people, the elder and the younger."""
+  first, second = dice.sample(words.NAMES, 2)
+  a, b = dice.sample(range(5, 100), 2)
   return dict(
-      one=one,
-      two=two,
+      one=first,
+      two=second,
       a=a,
       b=b,
-      elder=one if a > b else two,
-      junior=two if a > b else one,
+      elder=first if a > b else second,
+      junior=second if a > b else first,
   )
 
 

@@ -4,38 +4,40 @@ from zsgen.data.sources.synth import sentences, task, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
-def _other(dice: task.Dice, name: str) -> str:
-  """Somebody else."""
-  return dice.one([each for each in words.NAMES if each != name])
+def _other_name(dice: task.Dice, name: str) -> str:
+  """Draws another name."""
+  return dice.choose(
+      [candidate for candidate in words.NAMES if candidate != name]
+  )
 
 
 def _action(dice: task.Dice) -> dict[str, object]:
-  """What somebody does, now and in the past, asked and ordered."""
+  """Draws an action, in the present and past, as question and command."""
   scene = sentences.scene(dice)
   return dict(
-      name=scene.who,
-      friend=_other(dice, scene.who),
+      name=scene.person,
+      friend=_other_name(dice, scene.person),
       does=scene.verb[0],
       do=scene.verb[1],
       did=scene.verb[2],
       now=scene.now,
       past=scene.past,
-      asked=scene.asked,
-      told=scene.told,
+      asked=scene.question,
+      told=scene.command,
   )
 
 
 def _state(dice: task.Dice) -> dict[str, object]:
-  """What something is like, and the other ways to say it."""
+  """Draws a quality of something, in several forms."""
   scene = sentences.scene(dice)
   return dict(
-      name=scene.who,
+      name=scene.person,
       noun=scene.noun,
       nouns=words.plural(scene.noun),
       adjective=scene.adjective,
       opposite=words.OPPOSITE[scene.adjective],
-      one=scene.one,
-      many=scene.many,
+      one=scene.singular,
+      many=scene.plural,
       denied=scene.denied,
       doubted=scene.doubted,
       turned=scene.turned,
@@ -83,34 +85,34 @@ FORMS = (
 
 
 def _story(dice: task.Dice) -> dict[str, object]:
-  """Who saw what, where, and of which colour."""
+  """Draws who saw what, where, and of which colour."""
   story = sentences.story(dice)
-  friend = _other(dice, story["who"])
+  friend = _other_name(dice, story["who"])
   return story | dict(friend=friend, a_thing=words.article(story["thing"]))
 
 
 def _event(dice: task.Dice) -> dict[str, object]:
-  """What somebody did, good and bad."""
+  """Draws a good and a bad event."""
   return people(dice) | dict(
-      noun=dice.one(words.NOUNS),
-      good=dice.one(words.GOOD),
-      bad=dice.one(words.BAD),
+      noun=dice.choose(words.NOUNS),
+      good=dice.choose(words.GOOD),
+      bad=dice.choose(words.BAD),
   )
 
 
-_SAW = "{who} saw a {colour} {thing} at the {place}."
+_SIGHTING = "{who} saw a {colour} {thing} at the {place}."
 
 STORIES = (
     Fact(
         _story,
         (
-            _SAW,
-            _SAW + " Who saw it? {who}.",
-            _SAW + " Where? At the {place}.",
-            _SAW + " What was it? It was {a_thing}.",
-            _SAW + " Which colour? {colour}.",
-            _SAW + " So the {thing} is {colour}.",
-            _SAW + " {friend} goes to the {place} too.",
+            _SIGHTING,
+            _SIGHTING + " Who saw it? {who}.",
+            _SIGHTING + " Where? At the {place}.",
+            _SIGHTING + " What was it? It was {a_thing}.",
+            _SIGHTING + " Which colour? {colour}.",
+            _SIGHTING + " So the {thing} is {colour}.",
+            _SIGHTING + " {friend} goes to the {place} too.",
             '{friend} asks {who}: "Where is the {thing}?" "At the {place}."',
             "At the {place} there is {a_thing}. It is {colour}. {who} likes it.",
             "who: {who}, what: {thing}, colour: {colour}, where: {place}",

@@ -1,30 +1,30 @@
-"""Facts on phrases as they stand: copies, styles, word order."""
+"""Facts on the form of phrases: copies, styles, word order."""
 
 from zsgen.data.sources.synth import lists, task, texts, words
 from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _coined(dice: task.Dice) -> str:
-  """Two made-up words, which can only be copied by looking back."""
+  """Draws two made-up words, which can only be copied by looking back."""
   letters = ("bdfgklmnprstvz", "aeiou") * 4
-  drawn = "".join(map(dice.one, letters))
-  return f"{drawn[:4]} {drawn[4:]}"
+  text = "".join(map(dice.choose, letters))
+  return f"{text[:4]} {text[4:]}"
 
 
 def _line(dice: task.Dice) -> str:
-  """A line of words."""
+  """Draws a line of words."""
   return lists.row(texts.line(dice))
 
 
 def _numbers(dice: task.Dice) -> str:
-  """Numbers with spaces or commas between them."""
-  return dice.one((lists.row, lists.join))(lists.numbers(dice))
+  """Draws numbers, joined by spaces or commas."""
+  return dice.choose((lists.row, lists.join))(lists.numbers(dice))
 
 
 def _copied(dice: task.Dice) -> dict[str, object]:
-  """A text to be said again."""
-  kind = dice.one((_coined, texts.phrase, _line, _numbers))
-  return people(dice) | dict(x=kind(dice), word=dice.one(words.WORDS))
+  """Draws a text to repeat."""
+  kind = dice.choose((_coined, texts.phrase, _line, _numbers))
+  return people(dice) | dict(x=kind(dice), word=dice.choose(words.WORDS))
 
 
 COPIES = (
@@ -48,10 +48,10 @@ COPIES = (
 
 
 def _phrase(dice: task.Dice) -> dict[str, object]:
-  """A phrase in several styles."""
+  """Draws a phrase in several styles."""
   phrase = texts.phrase(dice)
   return dict(
-      name=dice.one(words.NAMES),
+      name=dice.choose(words.NAMES),
       phrase=phrase,
       upper=phrase.upper(),
       title=phrase.title(),
@@ -60,17 +60,17 @@ def _phrase(dice: task.Dice) -> dict[str, object]:
 
 
 def _moved(dice: task.Dice) -> dict[str, object]:
-  """A line and its words in other sequences."""
-  first, *middle, last = drawn = texts.line(dice)
+  """Draws a line and its words in other sequences."""
+  first, *middle, last = items = texts.line(dice)
   return dict(
-      line=lists.row(drawn),
-      back=lists.row(drawn[::-1]),
+      line=lists.row(items),
+      back=lists.row(items[::-1]),
       swapped=lists.row([last, *middle, first]),
       front=lists.row([last, first, *middle]),
       end=lists.row([*middle, last, first]),
       first=first,
       last=last,
-      count=len(drawn),
+      count=len(items),
   )
 
 

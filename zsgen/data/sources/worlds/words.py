@@ -5,10 +5,10 @@ from zsgen.data.sources.worlds.fact import Fact, people
 
 
 def _spelled(dice: task.Dice) -> dict[str, object]:
-  """A word and its letters."""
-  word = dice.one(words.WORDS)
+  """Draws a word and its letters."""
+  word = dice.choose(words.WORDS)
   return dict(
-      name=dice.one(words.NAMES),
+      name=dice.choose(words.NAMES),
       word=word,
       spelled="-".join(word),
       first=word[0],
@@ -41,15 +41,15 @@ LETTERS = (
 
 
 def _noun(dice: task.Dice) -> dict[str, object]:
-  """A noun, what it is, and one thing it is not."""
-  kind, other = dice.some(tuple(words.KINDS), 2)
-  noun = dice.one(words.KINDS[kind])
+  """Draws a noun, its kind, and another kind."""
+  kind, other_kind = dice.sample(tuple(words.KINDS), 2)
+  noun = dice.choose(words.KINDS[kind])
   return people(dice) | dict(
       noun=noun,
-      colour=dice.one(words.COLOURS),
+      colour=dice.choose(words.COLOURS),
       kind=kind,
-      a_kind=kinds.named(kind),
-      not_kind=kinds.named(other),
+      a_kind=kinds.with_article(kind),
+      not_kind=kinds.with_article(other_kind),
       use=_USES[kind],
   )
 
@@ -64,15 +64,15 @@ _USES = {
 
 
 def _group(dice: task.Dice) -> dict[str, object]:
-  """Nouns of several kinds, one of the kind that is named."""
-  kind = dice.one(tuple(words.KINDS))
+  """Draws nouns of several kinds, one of them of the given kind."""
+  kind = dice.choose(tuple(words.KINDS))
   nouns, noun = kinds.group(dice, kind)
   return dict(
-      name=dice.one(words.NAMES),
+      name=dice.choose(words.NAMES),
       all=lists.join(nouns),
       noun=noun,
       kind=kind,
-      a_kind=kinds.named(kind),
+      a_kind=kinds.with_article(kind),
   )
 
 
