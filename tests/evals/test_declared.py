@@ -184,7 +184,10 @@ def test_nothing_outside_of_it_knows_an_evaluator(root):
         (dict(headline=("a", "nat", "lower")), "'nat' is not known"),
         (dict(headline=("a", "nats", "low")), "'low' is not known"),
         (dict(headline=("a", "nats", "")), "must be reported by task"),
-        (dict(others=(("a", "nats", "lower"),)), "two metrics of one name"),
+        (
+            dict(other_metrics=(("a", "nats", "lower"),)),
+            "two metrics of one name",
+        ),
         (dict(figures=("mean",)), 'Did you mean "means"'),
         (dict(rows="rows"), "'rows' is not known"),
     ],
@@ -203,7 +206,7 @@ def test_one_figure_has_one_unit():
   with pytest.raises(errors.InputError, match="another unit than the headline"):
     api.Declaration(
         api.Metric("a", "nats", "lower"),
-        (api.Metric("b", "share", "higher", drawn=True),),
+        (api.Metric("b", "share", "higher", has_figure=True),),
     )
 
 

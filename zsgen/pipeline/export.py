@@ -74,7 +74,7 @@ class _Export:
         prompts.ends(experiment.store.template, self._tokenizer),
     )
     self._base = self._of_base()
-    self._made_by = {
+    self._recipe = {
         "format": _FORMAT,
         "run": experiment.run.path.name,
         "tokens": [dict(self._tokens.ids), list(self._tokens.ends)],
@@ -84,7 +84,7 @@ class _Export:
   def is_there(self) -> bool:
     """Returns whether this export exists and every file matches its hash."""
     manifest = self._manifest()
-    if manifest.get("made_by") != self._made_by:
+    if manifest.get("made_by") != self._recipe:
       return False
     return not any(artifacts.file_problems(self._path, manifest["files"]))
 
@@ -95,7 +95,7 @@ class _Export:
     with artifacts.writing(self._path, over=True) as directory:
       self._write_weights(directory, params)
       self._tokenizer.export(directory)
-      manifest = {"kind": "export", "made_by": self._made_by}
+      manifest = {"kind": "export", "made_by": self._recipe}
       artifacts.write_manifest(directory, manifest)
 
   def _write_weights(

@@ -54,7 +54,7 @@ def check_size(order: config.Order, pool: int) -> None:
     )
 
 
-def check_target(order: config.Order, where: str = "config.order") -> None:
+def check_target(order: config.Order, location: str = "config.order") -> None:
   """Checks that something reads what an order and its parts look at.
 
   Raises:
@@ -67,11 +67,11 @@ def check_target(order: config.Order, where: str = "config.order") -> None:
     value, default = getattr(order, name), getattr(config.Order, name)
     if value != default:
       raise errors.InputError(
-          f"{where}.{name} is {schema.show(value)}, but {where}.embedder is '':"
+          f"{location}.{name} is {schema.show(value)}, but {location}.embedder is '':"
           " nothing reads a held-out set. Set an embedder, such as 'ngram'."
       )
   for number, part in enumerate(parts(order)):
-    check_target(part, f"{where}.parts[{number}]")
+    check_target(part, f"{location}.parts[{number}]")
 
 
 def looks_at_target(order: config.Order) -> bool:
@@ -117,4 +117,6 @@ def _component(order: config.Order) -> registry.Component:
 
 def _parts_in(order: config.Order) -> list[config.Order]:
   """Returns the parts of an order, and theirs."""
-  return [each for part in parts(order) for each in (part, *_parts_in(part))]
+  return [
+      nested for part in parts(order) for nested in (part, *_parts_in(part))
+  ]
