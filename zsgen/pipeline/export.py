@@ -92,7 +92,7 @@ class _Export:
     """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
-    with artifacts.writing(self._path, over=True) as directory:
+    with artifacts.writing(self._path, replace=True) as directory:
       self._write_weights(directory, params)
       self._tokenizer.export(directory)
       manifest = {"kind": "export", "made_by": self._recipe}
