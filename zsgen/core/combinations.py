@@ -40,8 +40,8 @@ def _check_names(config: Any) -> None:
     ):
       section = "" if option == "config.name" else "evals"
       raise errors.InputError(
-          f"config{section and '.' + section}: {schema.show(name)} cannot name a"
-          f" directory; use 1 to {_NAME_CHARACTERS} letters, digits, '.', '_'"
+          f"config{section and '.' + section}: {schema.show(name)} cannot name"
+          f" a directory; use 1 to {_NAME_CHARACTERS} letters, digits, '.', '_'"
           " and '-', and no '.' at the beginning."
       )
 

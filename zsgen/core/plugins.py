@@ -122,8 +122,8 @@ def _check_registers(module: types.ModuleType, location: str) -> None:
   """Raises InputError if a module registers no component."""
   if not registry.registered_by(module.__name__):
     raise errors.InputError(
-        f"{location}: the module {module.__name__!r} ({module.__file__}) registers"
-        " no component. Decorate a function of it, such as with"
+        f"{location}: the module {module.__name__!r} ({module.__file__})"
+        " registers no component. Decorate a function of it, such as with"
         " @zsgen.register_arrangement('my_name'), or leave it out."
     )
 

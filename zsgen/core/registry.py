@@ -216,14 +216,14 @@ def _check_options(options: type, subject: str) -> None:
   parameters = getattr(options, "__dataclass_params__", None)
   if parameters is None or not parameters.frozen:
     raise errors.InputError(
-        f"{subject}, {options!r}, must be a frozen dataclass: decorate the class"
-        " with @dataclasses.dataclass(frozen=True)."
+        f"{subject}, {options!r}, must be a frozen dataclass: decorate the"
+        " class with @dataclasses.dataclass(frozen=True)."
     )
   for field in dataclasses.fields(options):
     if not field.metadata:
       raise errors.InputError(
-          f"{subject}: {options.__qualname__}.{field.name} has no range. Write it"
-          f" as `{field.name}: ... = option(default)`, with `option` of"
+          f"{subject}: {options.__qualname__}.{field.name} has no range. Write"
+          f" it as `{field.name}: ... = option(default)`, with `option` of"
           " zsgen.core.schema."
       )
 

@@ -30,8 +30,8 @@ def read(
     return config.check(_select_options(config.Config, values))
   except errors.InputError as error:
     raise errors.InputError(
-        f"{location}: {error} If an older version of zsgen wrote the file, train"
-        " the run again."
+        f"{location}: {error} If an older version of zsgen wrote the file,"
+        " train the run again."
     ) from error
 
 

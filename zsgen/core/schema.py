@@ -228,8 +228,8 @@ def unknown_option(
   ]
   condition = f" (with {' and '.join(selection)})" if selection else ""
   return UnknownOption(
-      f"{location}.{_key(key)} is not an option.{hint} {location}{condition} has:"
-      f" {', '.join(known)}."
+      f"{location}.{_key(key)} is not an option.{hint} {location}{condition}"
+      f" has: {', '.join(known)}."
   )
 
 

@@ -113,8 +113,8 @@ class Declaration:
     names = [name for metric in self.metrics for name in metric.names]
     if len(set(names)) < len(names):
       raise errors.InputError(
-          f"{context} declares two metrics of one name: {', '.join(names)}. Name"
-          " them apart."
+          f"{context} declares two metrics of one name: {', '.join(names)}."
+          " Name them apart."
       )
     if not (self.headline.by_task and self.headline.better):
       raise errors.InputError(

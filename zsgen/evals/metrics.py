@@ -59,8 +59,8 @@ def check_targets(
     suggestion = errors.did_you_mean(target.metric, known)
     raise errors.InputError(
         f"config.targets.{name}.metric is {target.metric!r}, which no"
-        f" evaluation reports.{suggestion} Known metrics: {', '.join(known)}, and"
-        " NAME/TASK/SCORE for each task of an evaluation."
+        f" evaluation reports.{suggestion} Known metrics: {', '.join(known)},"
+        " and NAME/TASK/SCORE for each task of an evaluation."
     )
 
 

@@ -56,7 +56,7 @@ def write(
     counts[evaluator.name] = {
         "tasks": len(np.unique(store.task_index[evaluator.examples])),
         "examples": len(evaluator.examples),
-        "of": evaluator.of,
+        "of": evaluator.split_size,
     }
     directory = path / "evals" / evaluator.name
     directory.mkdir(parents=True)

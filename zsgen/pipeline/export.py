@@ -125,8 +125,8 @@ class _Export:
       base = hugging_face.read_base(directory, has_same_ids)
     except errors.InputError as error:
       self._experiment.console.log(
-          f"export   the files of the base {name} cannot be read, so config.json"
-          f" has only what zsgen knows: {error}"
+          f"export   the files of the base {name} cannot be read, so"
+          f" config.json has only what zsgen knows: {error}"
       )
       return None
     if not has_same_ids:

@@ -222,7 +222,8 @@ def _by_gain(
 ) -> dict[str, tuple[curves.Curve, dict[str, float | None], float | None]]:
   """Curves, their measures and what was gained, the most first; ties by name.
 
-  The gain is the share that is gone if lower is better, otherwise the difference.
+  The gain is the share that is gone if lower is better, otherwise the
+  difference.
   """
   by_task = {}
   for task, curve in curves_by_task.items():

@@ -22,8 +22,9 @@ def grid(store: store_lib.Store) -> grids.Grid:
       the 10 with the fewest examples are shown, and where all of them stand.
 
   Returns:
-    The tasks in the store's order if all are shown, otherwise by size. A task that lost all of
-    its examples is not in it; the split's count of dropped ones has them.
+    The tasks in the store's order if all are shown, otherwise by size. A task
+    that lost all of its examples is not in it; the split's count of dropped
+    ones has them.
   """
   rows = _rows(store)
   title, note = f"Tasks of the suite {store.suite}", ""

@@ -134,8 +134,8 @@ class Peak(NamedTuple):
           f" model FLOPs of a step: {counted.describe()}"
       )
     return (
-        f"({counted.describe()}) / seconds / ({self.devices} x {self.chip.name} of"
-        f" {self.chip.flops / 1e12:,.1f} bfloat16 TFLOP/s)"
+        f"({counted.describe()}) / seconds / ({self.devices} x {self.chip.name}"
+        f" of {self.chip.flops / 1e12:,.1f} bfloat16 TFLOP/s)"
     )
 
 

@@ -25,8 +25,8 @@ _PROC = pathlib.Path("/proc/self/statm")
 def used() -> dict[str, int]:
   """Returns the bytes in use now and at the peak, by metric.
 
-  They are those of the fullest device of this process; of the process itself, as host memory,
-  where the platform counts none (the CPU).
+  They are those of the fullest device of this process. If the platform counts
+  none (the CPU), they are those of the process itself, as host memory.
   """
   stats = [device.memory_stats() for device in jax.local_devices()]
   if all(stats):
@@ -86,8 +86,8 @@ def explained(
     lines = "\n".join(f"  {line}" for line in remedies(config, mesh, rows))
     raise errors.InputError(
         f"a device is out of memory ({reason}). Parameters and moments alone"
-        f" take {state_bytes / 2**30:.3g} GiB of each. The cheapest remedies, any of"
-        f" them or together:\n{lines}"
+        f" take {state_bytes / 2**30:.3g} GiB of each. The cheapest remedies,"
+        f" any of them or together:\n{lines}"
     ) from error
 
 
@@ -107,8 +107,8 @@ def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
   room = _room(mesh)
   if state_bytes > room:
     raise errors.InputError(
-        f"parameters and moments take {state_bytes / 2**30:,.3g} GiB of each device,"
-        f" which has {room / 2**30:,.3g} GiB. Use a smaller model"
+        f"parameters and moments take {state_bytes / 2**30:,.3g} GiB of each"
+        f" device, which has {room / 2**30:,.3g} GiB. Use a smaller model"
         " (config.model), adapters (config.lora.rank), or split them over more"
         " devices (config.machine.mesh.fsdp)."
     )

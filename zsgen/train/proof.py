@@ -108,7 +108,8 @@ def _check_checkpoints(
     except checkpoints.Damaged as error:
       directory = saved.directory(step)
       advice = (
-          f"If you need it, delete {directory}, then {checkpoints.retrain(run)}."
+          f"If you need it, delete {directory}, then"
+          f" {checkpoints.retrain(run)}."
           if ended
           else _RESUME
       )

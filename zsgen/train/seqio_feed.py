@@ -17,7 +17,7 @@ from zsgen.train import batches
 def seqio_feed(
     store: store_lib.Store, order: pathlib.Path, batch_size: int, first: int
 ) -> batches.Feed:
-  """Returns a feed that reads `zsgen:<suite>:<order>`, bit-equal to `store_feed`.
+  """Returns a feed from `zsgen:<suite>:<order>`, bit-equal to `store_feed`.
 
   A Mixture can only be read onwards: the feed must be called with `first`,
   `first` + 1, …, and raises a ValueError otherwise.

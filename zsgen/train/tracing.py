@@ -65,6 +65,7 @@ def check(interval: tuple[int, ...], steps: int) -> None:
     return
   if len(interval) != 2 or not interval[0] < interval[1] <= steps:
     raise errors.InputError(
-        f"config.profile is {interval}; it must be (first, beyond), two steps of"
-        f" the run's {steps}: 0 <= first < beyond <= {steps}; () for no trace."
+        f"config.profile is {interval}; it must be (first, beyond), two steps"
+        f" of the run's {steps}: 0 <= first < beyond <= {steps}; () for no"
+        " trace."
     )

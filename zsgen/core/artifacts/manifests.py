@@ -83,8 +83,8 @@ def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
   expected = kind or naming.SECTIONS.get(path.resolve().parent.name, "artifact")
   if not path.is_dir():
     raise errors.InputError(
-        f"{path}: there is no such directory, so there is no finished {expected}."
-        " Check the path."
+        f"{path}: there is no such directory, so there is no finished"
+        f" {expected}. Check the path."
     )
   advice = naming.advise(path, kind)
   if not (path / MANIFEST).is_file():
@@ -218,7 +218,8 @@ def check_made_by(
   for field, written, expected in _differences(manifest["made_by"], recipe):
     raise errors.InputError(
         f"{path / MANIFEST}: field made_by{field} is {written!r}, but this"
-        f" config makes {expected!r}. Use another workdir, or {naming.advise(path)}."
+        f" config makes {expected!r}. Use another workdir, or"
+        f" {naming.advise(path)}."
     )
   _check_name(path, manifest)
   return manifest

@@ -67,8 +67,9 @@ def check_target(order: config.Order, location: str = "config.order") -> None:
     value, default = getattr(order, name), getattr(config.Order, name)
     if value != default:
       raise errors.InputError(
-          f"{location}.{name} is {schema.show(value)}, but {location}.embedder is '':"
-          " nothing reads a held-out set. Set an embedder, such as 'ngram'."
+          f"{location}.{name} is {schema.show(value)}, but {location}.embedder"
+          " is '': nothing reads a held-out set. Set an embedder, such as"
+          " 'ngram'."
       )
   for number, part in enumerate(parts(order)):
     check_target(part, f"{location}.parts[{number}]")

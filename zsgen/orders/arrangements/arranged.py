@@ -22,8 +22,8 @@ class Budget:
     """Raises InputError for a budget of no example."""
     if self.budget == 0:
       raise errors.InputError(
-          f"{location}.budget is 0. Set the number of training examples, or -1 for"
-          " all that the arrangement yields."
+          f"{location}.budget is 0. Set the number of training examples, or -1"
+          " for all that the arrangement yields."
       )
 
 

@@ -63,8 +63,8 @@ class Interleave(Joined):
     super().check(location)
     if self.turns and len(self.turns) != len(self.parts):
       raise errors.InputError(
-          f"{location}.turns has {len(self.turns)} numbers for {len(self.parts)}"
-          " parts. Give one for each part."
+          f"{location}.turns has {len(self.turns)} numbers for"
+          f" {len(self.parts)} parts. Give one for each part."
       )
 
 
@@ -246,8 +246,8 @@ def _only(options: Part, pool: pool_lib.Pool, seed: int) -> arranged.Arranged:
 
 def _needs(requirement: str, location: str) -> errors.InputError:
   return errors.InputError(
-      f"{location}.arrangement needs {requirement}: set {location}.parts to a tuple of"
-      " orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
+      f"{location}.arrangement needs {requirement}: set {location}.parts to a"
+      " tuple of orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
   )
 
 

@@ -134,8 +134,8 @@ class _Finder:
 
   def _error(self, index: int, problem: str) -> errors.InputError:
     return errors.InputError(
-        f"{self._file}, {self._locations[index]}: {problem}. Give ids of the store's"
-        " training examples (its examples.parquet lists them)."
+        f"{self._file}, {self._locations[index]}: {problem}. Give ids of the"
+        " store's training examples (its examples.parquet lists them)."
     )
 
 

@@ -36,8 +36,8 @@ class Options(arranged.Budget):
     rounds = self.rounds
     if rounds and (len(rounds) != 2 or rounds[0] >= rounds[1]):
       raise errors.InputError(
-          f"{location}.rounds is {rounds}; give (first, beyond), counted from 0,"
-          " such as (0, 5) for the first five."
+          f"{location}.rounds is {rounds}; give (first, beyond), counted from"
+          " 0, such as (0, 5) for the first five."
       )
 
 

@@ -156,7 +156,8 @@ def merge(
         actual,
     ):
       raise errors.InputError(
-          f"config.model.{field.name} is {value!r}, but {source} has {actual!r}:"
-          " leave it away, the parameters decide; or config.model.init='new'."
+          f"config.model.{field.name} is {value!r}, but {source} has"
+          f" {actual!r}: leave it away, the parameters decide; or"
+          " config.model.init='new'."
       )
   return dataclasses.replace(files_model, **fields)
