@@ -181,23 +181,23 @@ def test_nothing_outside_of_it_knows_an_evaluator(root):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(headline=("a", "nat", "lower")), "'nat' is not known"),
-        (dict(headline=("a", "nats", "low")), "'low' is not known"),
+        (dict(headline=("a", "nat", "lower")), "'nat' is unknown"),
+        (dict(headline=("a", "nats", "low")), "'low' is unknown"),
         (dict(headline=("a", "nats", "")), "must be reported by task"),
         (
             dict(other_metrics=(("a", "nats", "lower"),)),
             "two metrics of one name",
         ),
         (dict(figures=("mean",)), 'Did you mean "means"'),
-        (dict(rows="rows"), "'rows' is not known"),
+        (dict(rows="rows"), "'rows' is unknown"),
     ],
 )
 def test_a_declaration_that_is_wrong(arguments, message):
   with pytest.raises(errors.InputError, match=message):
     given = {"headline": ("a", "nats", "lower"), **arguments}
     given["headline"] = api.Metric(*given["headline"])
-    given["others"] = tuple(
-        api.Metric(*other) for other in given.get("others", ())
+    given["other_metrics"] = tuple(
+        api.Metric(*other) for other in given.get("other_metrics", ())
     )
     api.Declaration(**given)
 
