@@ -1,4 +1,5 @@
 # `make demo`: install and run the main job. `make test`: install and test.
+# `make test-all`: the nightly tier too.
 # `make peers`: the tests that compare with torch, in an environment of its own
 # (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
 # compiles the presets of configs/scale for TPUs, in one with libtpu.
@@ -9,24 +10,26 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
 TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
+PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal
 TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
-.PHONY: demo test numerics peers tpu-check lint clean
+.PHONY: demo test test-all numerics peers tpu-check lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
 
-# Files are kept whole: tests of one share what they made.
+# XLA optimizes little here: most of the time of the tests goes into compiling.
 test: .venv/installed-test
-	$(BIN)/python -m pytest -q -n auto --maxprocesses=8 \
-	  --dist=loadfile --no-loadscope-reorder
+	XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST)
+
+# The nightly tier too, compiled as for users.
+test-all: test
+	$(PYTEST) -m slow
 
 # Results hold on other processors: once more with an older instruction set.
 numerics: .venv/installed-test
-	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(BIN)/python -m pytest -q -n auto \
-	  --maxprocesses=8 --dist=loadfile --no-loadscope-reorder \
-	  -m 'numerics and not slow'
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(PYTEST) -m 'numerics and not slow'
 
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)

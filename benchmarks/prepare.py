@@ -51,9 +51,9 @@ def data_config(path: str, tokenizer: str) -> config_lib.Data:
       "draw": "first",
       "train_instances": _ALL_INSTANCES,
       "heldout_instances": _ALL_INSTANCES,
-      "tokenizer": "hf" if tokenizer else "bytes",
-      "tokenizer_path": tokenizer,
   }
+  if tokenizer:
+    data |= {"tokenizer": "hf", "tokenizer_path": tokenizer}
   return config_lib.check({"data": data}).data
 
 

@@ -136,7 +136,7 @@ def _comment(kind: type, name: str) -> str:
   for base in kind.__mro__:
     if name in vars(base).get("__annotations__", {}):
       break
-  found, comment, is_open = "", [], False
+  text_above, comment, is_open = "", [], False
   for line in inspect.getsource(base).splitlines():
     text = line.strip()
     if text.startswith("# "):
@@ -145,11 +145,11 @@ def _comment(kind: type, name: str) -> str:
     else:
       is_open = False
     if re.match(rf"{name}: ", text):
-      found = " ".join(comment)
+      text_above = " ".join(comment)
       break
     if not text:
       comment = []
-  return found.replace("|", r"\|")
+  return text_above.replace("|", r"\|")
 
 
 def _code(value: Any) -> str:

@@ -61,8 +61,13 @@ def alone():
         pytest.param(
             *(4, (-1, 1, 1), {"logits_chunk": 48}), marks=pytest.mark.slow
         ),
-        (8, (-1, 1, 1), {"remat": "none"}),
-        (8, (2, -1, 1), {"micro_batches": 4, "remat": "full"}),
+        pytest.param(
+            *(8, (-1, 1, 1), {"remat": "none"}), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *(8, (2, -1, 1), {"micro_batches": 4, "remat": "full"}),
+            marks=pytest.mark.slow,
+        ),
         (8, (1, 4, 2), {"micro_batches": 2, "logits_chunk": 48}),
     ],
     ids=["2", "4", "8", "8-fsdp", "8-tensor"],

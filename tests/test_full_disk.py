@@ -49,7 +49,7 @@ def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
 @pytest.mark.parametrize(
     ("before", "stage", "largest"),
     [
-        ("prepare", "order", 4096),
+        pytest.param("prepare", "order", 4096, marks=pytest.mark.slow),
         ("order", "train", 20_000),
         pytest.param("train", "export", 20_000, marks=pytest.mark.slow),
     ],

@@ -191,38 +191,40 @@ def alone(start, shared):
 
 
 def test_two_processes_and_a_stop(start, alone, tmp_path):
-  """They leave what one does, and the same bytes if they were stopped."""
-  two = start("two", 2)
-  assert two.codes == [0, 0], two.said
-  _check_same(tmp_path / "two", alone)
-  assert "train    from step 0 of 10" in two.said[0]
-  assert "zsgen" not in re.sub("Gloo.*", "", two.said[1])  # Nothing is said.
-  for kind in ("orders", "embeddings"):
-    orders = _artifacts(tmp_path / "two", kind)
-    assert orders == _artifacts(alone, kind)
-
-  # SIGTERM comes to one of them, and they agree on a step.
+  """SIGTERM comes to one of them; resumed, they leave what one process does."""
   stopped = start("stopped", 2, "SIGTERM:1:2")
   assert stopped.codes == [errors.STOPPED] * 2, stopped.said
-  for message in stopped.said:
+  assert "train    from step 0 of 10" in stopped.said[0]
+  for message in stopped.said:  # They agree on a step.
     assert "zsgen: stopped before step 6 of 10" in message
     assert "resume with the same command" in message
   assert len(_run(tmp_path / "stopped")["metrics"]) == 6 + 2
+  for kind in ("orders", "embeddings"):
+    artifacts = _artifacts(tmp_path / "stopped", kind)
+    assert artifacts == _artifacts(alone, kind)
+  resumed = start("stopped", 2)
+  assert resumed.codes == [0, 0], resumed.said
+  assert "train    from step 6 of 10" in resumed.said[0]
+  assert "zsgen" not in re.sub("Gloo.*", "", resumed.said[1])  # It is silent.
+  _check_same(tmp_path / "stopped", alone)
+
+
+@pytest.mark.slow
+def test_a_stop_changes_no_byte_and_one_process_may_resume(
+    start, alone, tmp_path
+):
+  unbroken = start("unbroken", 2)
+  assert unbroken.codes == [0, 0], unbroken.said
+  assert start("stopped", 2, "SIGTERM:1:2").codes == [errors.STOPPED] * 2
   shutil.copytree(tmp_path / "stopped", tmp_path / "moved", symlinks=True)
-
-  # The same command.
-  second_result = start("stopped", 2)
-  assert second_result.codes == [0, 0], second_result.said
-  assert "train    from step 6 of 10" in second_result.said[0]
-  actual, unbroken = _run(tmp_path / "stopped"), _run(tmp_path / "two")
-  assert actual["bytes"] == unbroken["bytes"]
-  np.testing.assert_array_equal(actual["losses"], unbroken["losses"])
-  np.testing.assert_array_equal(actual["consumed"], unbroken["consumed"])
-
-  # What two have saved is restored by one.
-  one = start("moved", 1)
-  assert one.codes == [0], one.said
-  assert "train    from step 6 of 10" in one.said[0]
+  assert start("stopped", 2).codes == [0, 0]
+  actual, expected = _run(tmp_path / "stopped"), _run(tmp_path / "unbroken")
+  assert actual["bytes"] == expected["bytes"]
+  np.testing.assert_array_equal(actual["losses"], expected["losses"])
+  np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
+  single = start("moved", 1)
+  assert single.codes == [0], single.said
+  assert "train    from step 6 of 10" in single.said[0]
   _check_same(tmp_path / "moved", alone)
 
 
@@ -254,9 +256,10 @@ def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
   _check_same(tmp_path / "moved", alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "mesh"),
-    [(2, (1, 2, 1)), pytest.param(4, (1, 2, 2), marks=pytest.mark.slow)],
+    [(2, (1, 2, 1)), (4, (1, 2, 2))],
 )
 def test_one_is_killed(start, alone, tmp_path, processes, mesh):
   """They go on from what one has saved, on another mesh; one goes on then."""

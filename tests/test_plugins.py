@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.helpers import components
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors, plugins, registry
@@ -29,12 +30,7 @@ def backwards(pool, options, seed):
 @pytest.fixture
 def write(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
   """Writes a module to a directory where plug-ins are found."""
-  for kind in registry.KINDS:
-    registry.names(kind)  # Imports the built-in components.
-  known = {kind: dict(registry._COMPONENTS[kind]) for kind in registry.KINDS}
-  monkeypatch.setattr(registry, "_COMPONENTS", known)
-  monkeypatch.setattr(plugins, "_DIGESTS", {})
-  monkeypatch.setattr(sys, "path", [*sys.path])
+  components.isolate(monkeypatch)
   directory = tmp_path / "configs"
   directory.mkdir()
   plugins.search(directory)

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tests.helpers import components
 import zsgen
-from zsgen.core import plugins, registry
+from zsgen.core import plugins
 
 LONGEST = 25
 
@@ -16,19 +17,14 @@ LONGEST = 25
 @pytest.fixture
 def blocks(root, tmp_path, monkeypatch) -> dict[str, str]:
   """Writes each block of the page to the file that its first line names."""
-  for kind in registry.KINDS:
-    registry.names(kind)
-  known = {kind: dict(registry._COMPONENTS[kind]) for kind in registry.KINDS}
-  monkeypatch.setattr(registry, "_COMPONENTS", known)
-  monkeypatch.setattr(plugins, "_DIGESTS", {})
-  monkeypatch.setattr(sys, "path", [*sys.path])
+  components.isolate(monkeypatch)
   page = (root / "docs" / "plugins.md").read_text("utf-8")
-  found = dict(re.findall(r"```python\n# (my_\w+)\.py\n(.*?)```", page, re.S))
-  for name, block in found.items():
+  modules = dict(re.findall(r"```python\n# (my_\w+)\.py\n(.*?)```", page, re.S))
+  for name, block in modules.items():
     (tmp_path / f"{name}.py").write_text(block)
     monkeypatch.delitem(sys.modules, name, raising=False)
   plugins.search(tmp_path)
-  return found
+  return modules
 
 
 def test_each_component_is_short(blocks):

@@ -2,10 +2,17 @@
 
 from collections.abc import Iterator
 import dataclasses
+import sys
 
+import numpy as np
 import pytest
 
-from zsgen.core import errors, registry, schema
+from tests.helpers import components
+import zsgen
+from zsgen.core import config, errors, registry, schema
+from zsgen.data import sources
+from zsgen.orders import arrangements
+from zsgen.orders import pool as pool_lib
 
 
 @pytest.fixture
@@ -110,3 +117,58 @@ def test_home_packages_are_imported_at_first_use(
   monkeypatch.syspath_prepend(tmp_path)
   monkeypatch.setitem(registry._HOMES, "source", ("home_of_sources",))
   assert registry.names("source") == ("one",)
+
+
+ARRANGEMENT = """
+import dataclasses
+from zsgen.core import registry, schema
+from zsgen.orders.arrangements import arranged
+
+@dataclasses.dataclass(frozen=True)
+class Options(arranged.Budget):
+  every: int = schema.option(1, low=1)
+
+@registry.arrangement("one_file", options=Options)
+def one_file(pool, options, seed):
+  return arranged.of(pool.rows[:: options.every])
+"""
+SOURCE = """
+from zsgen.core import registry
+from zsgen.data import suite
+
+@registry.source("one_file")
+def one_file(data, seed, scratch):
+  return suite.Suite("one_file", ("heldout",), lambda: iter(()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "home", "content"),
+    [
+        ("arrangement", "zsgen.orders.arrangements", ARRANGEMENT),
+        ("source", "zsgen.data.sources", SOURCE),
+    ],
+)
+def test_adding_a_component_touches_one_file(
+    kind, home, content, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+  components.isolate(monkeypatch)
+  monkeypatch.setattr(registry, "_IMPORTED", registry._IMPORTED - {home})
+  package = sys.modules[home]
+  monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+  (tmp_path / "one_file.py").write_text(content)
+  try:
+    assert "one_file" in registry.names(kind)
+    selected = zsgen.default_config()
+    section = {"arrangement": selected.order, "source": selected.data}[kind]
+    section[kind] = "one_file"
+    checked = config.check(selected)
+  finally:
+    sys.modules.pop(f"{home}.one_file", None)
+  if kind == "arrangement":
+    assert checked.order.every == 1
+    pool = pool_lib.Pool(np.zeros(5, np.int32), rows=np.arange(5))
+    order = dataclasses.replace(checked.order, every=2)
+    assert arrangements.arrange(order, pool, 0).rows.tolist() == [0, 2, 4]
+  else:
+    assert sources.load(checked.data, 0, tmp_path).name == "one_file"

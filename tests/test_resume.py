@@ -75,11 +75,11 @@ def unbroken(tmp_path_factory):
 @pytest.mark.parametrize(
     ("moment", "first"),
     [
-        ("step:2", "0"),
+        pytest.param("step:2", "0", marks=pytest.mark.slow),
         ("step:7", "5"),
-        ("evaluation:8", "5"),
+        pytest.param("evaluation:8", "5", marks=pytest.mark.slow),
         ("save:5", "[05]"),
-        ("save:10", "5|10"),
+        pytest.param("save:10", "5|10", marks=pytest.mark.slow),
     ],
     ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
 )
@@ -95,6 +95,7 @@ def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
   assert [name for name in found if found[name] != expected[name]] == []
 
 
+@pytest.mark.slow
 def test_killed_three_times(small, unbroken, tmp_path):
   for moment in ("evaluation:0", "step:6", "step:9"):
     assert start(small, tmp_path, moment).returncode == -9

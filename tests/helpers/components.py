@@ -1,11 +1,12 @@
 """Components that exist for one test."""
 
 from collections.abc import Callable
+import sys
 from typing import Any
 
 import pytest
 
-from zsgen.core import registry
+from zsgen.core import plugins, registry
 
 
 def add(
@@ -19,3 +20,13 @@ def add(
   registry.names(kind)  # Built-in components come first.
   component = registry.Component(kind, name, build, options, build.__module__)
   monkeypatch.setitem(registry._COMPONENTS[kind], name, component)
+
+
+def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Makes what a test registers, and plug-ins it loads, end with the test."""
+  for kind in registry.KINDS:
+    registry.names(kind)  # Imports the built-in components.
+  known = {kind: {**registry._COMPONENTS[kind]} for kind in registry.KINDS}
+  monkeypatch.setattr(registry, "_COMPONENTS", known)
+  monkeypatch.setattr(plugins, "_DIGESTS", {})
+  monkeypatch.setattr(sys, "path", [*sys.path])

@@ -67,6 +67,7 @@ def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
     assert len(found) == 27_340
 
 
+@pytest.mark.slow
 def test_e6_five_settings(flan_mini, rows, tmp_path):
   _check_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
 

@@ -108,7 +108,7 @@ def check_seeds(sets: Mapping[str, config.Heldout], name: str) -> None:
     InputError: tasks are not drawn one by one, so that a set has no draw of its
       own.
   """
-  own = [each for each in sets if sets[each].seed is not None]
+  own = [key for key in sets if sets[key].seed is not None]
   if own and name not in BY_TASK:
     raise errors.InputError(
         f"config.data.heldout.{min(own)}.seed: config.data.draw={name!r} draws"

@@ -118,6 +118,5 @@ def _component(order: config.Order) -> registry.Component:
 
 def _parts_in(order: config.Order) -> list[config.Order]:
   """Returns the parts of an order, and theirs."""
-  return [
-      nested for part in parts(order) for nested in (part, *_parts_in(part))
-  ]
+  inner = [[part, *_parts_in(part)] for part in parts(order)]
+  return [part for group in inner for part in group]
