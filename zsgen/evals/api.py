@@ -77,7 +77,7 @@ class Declaration:
   """What an evaluator measures, and which figures it wants.
 
   Attributes:
-    headline: the metric that stands for the others.
+    headline: the metric that represents the others.
     others: its other metrics, in the order in which tables show them.
     figures: those of `FIGURES` that a run's page has.
     rows: what its rows are: the held-out examples, or the answers to choose
@@ -193,7 +193,7 @@ class Evaluator:
 
   @property
   def headline(self) -> Metric:
-    """The metric that stands for the others."""
+    """The metric that represents the others."""
     return self.declaration.headline
 
   def __call__(self, params: Any) -> Evaluation:

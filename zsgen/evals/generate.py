@@ -107,7 +107,7 @@ class Generate(judge.Judged):
     return self.judge(answers)
 
   def _text(self, row: np.ndarray) -> str:
-    """The text of an answer, without its end and what is after it."""
+    """Returns the text of an answer, up to its end token."""
     ended = np.isin(row, self._ends)
     length = ended.argmax() if ended.any() else len(row)
     return self._tokenizer.decode(row[:length].tolist()).strip()

@@ -13,7 +13,7 @@ from zsgen.evals import api
 class Judged(api.Evaluator):
   """Scores of the answers to some examples of a held-out set.
 
-  ROUGE-1, ROUGE-L and whether an answer is right, as it stands and normalised
+  ROUGE-1, ROUGE-L and whether an answer is right, as written and normalised
   (`scores`), in percent.
   """
 

@@ -76,7 +76,7 @@ class Packed:
     )
 
   def slots(self, layout: batches.Layouts) -> list[np.ndarray]:
-    """Places in `ids` of what stands in each batch of a shape."""
+    """Returns the indices into `ids` of each batch of a shape."""
     packed = batches.best_fit(self._lengths.tolist(), layout.length)
     (rows,) = layout.rows
     return [

@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
   runs: Mapping[str, Mapping[int, curves.Run]]
   # The order that the others are compared with.
   reference: str
-  # The metric that stands for each evaluation.
+  # The headline metric of each evaluation.
   evals: Mapping[str, api.Metric]
 
 
@@ -76,7 +76,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
   """Returns all numbers of a comparison, as JSON values.
 
   Returns:
-    `reference`; `evals`, the metric that stands for each, with its `name`,
+    `reference`; `evals`, the headline metric of each, with its `name`,
     `unit`, `better` and `label`; and `orders`, for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and

@@ -86,7 +86,7 @@ class Run:
     return evals.declaration(self.config.evals[name])
 
   def headline(self, name: str) -> str:
-    """Returns the path of the metric that stands for an evaluation."""
+    """Returns the path of the headline metric of an evaluation."""
     return f"{name}/{self.declaration(name).headline.name}"
 
   def evaluation(self, name: str) -> Evaluation:

@@ -1,4 +1,4 @@
-"""batch(step): which examples a step consumes, and how they lie in rows.
+"""batch(step): which examples a step consumes, and their layout in rows.
 
 `batch(step)` is `order[step * B:(step + 1) * B]`, whatever the machine. Inside
 a step the examples are packed into rows of segments; the layout may depend on

@@ -71,7 +71,7 @@ class Meter:
     Returns:
       Metrics of the step, by path.
     """
-    # They may lie on devices.
+    # They may be on devices.
     lengths = np.asarray(lengths)
     seconds, waited = self.lap(STEPS), self._waiting
     self._waiting = 0.0

@@ -114,7 +114,7 @@ class Evaluator(Protocol):
 
   @property
   def headline(self) -> Metric:
-    """The metric that stands for the others."""
+    """The metric that represents the others."""
 
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""

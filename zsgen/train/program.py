@@ -1,4 +1,4 @@
-"""The device program of a step, and where all that it takes lies."""
+"""The device program of a step, and the shardings of its arguments."""
 
 from collections.abc import Callable
 import functools
@@ -117,7 +117,7 @@ def _state_shardings(
     mesh: jax.sharding.Mesh,
     config: config_lib.Config,
 ) -> step_lib.State:
-  """Shardings of a state: moments lie as their parameters do."""
+  """Returns a state's shardings: moments have those of their parameters."""
   params = mesh_lib.shardings(shapes.params, mesh, config.machine.mesh.rules)
   moments = optax.tree_utils.tree_map_params(
       functools.partial(optimizer.init, first_moment=config.train.first_moment),

@@ -78,7 +78,7 @@ class Log:
     return record_digests.Prefix(self._size, self._hash.hexdigest())
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._file.close()
 
 

@@ -23,7 +23,7 @@ class Stopping:
   Use as a context manager; leaving puts the handler before it back.
 
   Args:
-    name: of what is stopped, one for all processes.
+    name: the name of the run, the same in all processes.
   """
 
   def __init__(self, name: str):

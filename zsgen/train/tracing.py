@@ -15,7 +15,7 @@ NAME = "profile"
 class Trace:
   """Traces the steps [first, beyond) of `config.profile` to `RUN/profile`.
 
-  A run that goes on inside of them traces the rest; beyond them, nothing.
+  A run that resumes between them traces the rest; after them, nothing.
 
   Args:
     path: the run's directory.

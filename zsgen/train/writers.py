@@ -21,7 +21,7 @@ class Writer(Protocol):
     """Writes the values of a step."""
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
 
 
 class TensorBoard:
@@ -44,7 +44,7 @@ class TensorBoard:
     )
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._writer.close()
 
 
@@ -52,7 +52,7 @@ class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
   def __init__(self, path: pathlib.Path, project: str):
-    import wandb  # Heavy and optional; `check` has seen that it is there.
+    import wandb  # Heavy and optional; `check` has made sure that it is installed.
 
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"
@@ -63,7 +63,7 @@ class WandB:
     self._run.log({_tag(k): v for k, v in values.items()}, step=step)
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._run.finish()
 
 

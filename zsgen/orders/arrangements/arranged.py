@@ -36,7 +36,7 @@ class Arranged:
     rounds: the round each row came in, from 1, int32 [n]; 0 where the
       arrangement knows no rounds.
     distances: what ranked each row, float32 [n]: for TMT 1 - cosine to the
-      held-out example that picked it, else the measure; NaN where none did.
+      held-out example that picked it, otherwise the measure; or NaN.
     epochs: the epoch of each row, from 0, int32 [n].
     notes: what the manifest should tell besides.
   """
