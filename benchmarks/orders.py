@@ -74,7 +74,7 @@ def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
   """Picks rounds of nearest rows only."""
   pool = _pool(train, heldout)
   walk = turns.rounds(*pool.embedded(), ("nearest",), budget)[0]
-  return tmt.take(walk, "nearest", budget, whole=True).rows
+  return tmt.take(walk, "nearest", budget, keep_last_round=True).rows
 
 
 def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:

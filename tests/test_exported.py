@@ -206,11 +206,11 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path):
 def test_a_directory_is_replaced_as_a_whole(tmp_path):
   path = tmp_path / "out"
   for text in ("a", "b"):
-    with artifacts.writing(path, over=True) as beside:
+    with artifacts.writing(path, replace=True) as beside:
       (beside / text).write_text(text)
   assert [each.name for each in path.iterdir()] == ["b"]
   with pytest.raises(ValueError, match="stopped"):
-    with artifacts.writing(path, over=True) as beside:
+    with artifacts.writing(path, replace=True) as beside:
       (beside / "c").write_text("c")
       raise ValueError("stopped")
   assert [each.name for each in tmp_path.rglob("*")] == ["out", "b"]

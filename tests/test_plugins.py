@@ -23,7 +23,7 @@ class Options:
 @registry.arrangement("backwards", options=Options)
 def backwards(pool, options, seed):
   rows = range(len(pool) - 1, options.skipped - 1, -1)
-  return arranged.of(pool.rows[list(rows)])
+  return arranged.from_rows(pool.rows[list(rows)])
 """
 
 

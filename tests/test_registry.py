@@ -130,7 +130,7 @@ class Options(arranged.Budget):
 
 @registry.arrangement("one_file", options=Options)
 def one_file(pool, options, seed):
-  return arranged.of(pool.rows[:: options.every])
+  return arranged.from_rows(pool.rows[:: options.every])
 """
 SOURCE = """
 from zsgen.core import registry

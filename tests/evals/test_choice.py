@@ -127,7 +127,7 @@ def test_a_part_of_the_examples_keeps_their_choices_together(context):
   whole = choice.Choice("c", SPEC, there)
   spec = config_lib.Eval(max_examples=3)
   part = choice.Choice("c", spec, there)
-  assert (len(part.examples), part.of) == (3, len(whole.examples))
+  assert (len(part.examples), part.split_size) == (3, len(whole.examples))
   names = [there.store.tasks[there.store.task_index[i]] for i in part.examples]
   assert names == ["name", "name", "pick"]
   found = there.store.choices("heldout")

@@ -184,7 +184,10 @@ def test_nothing_outside_of_it_knows_an_evaluator(root):
         (dict(headline=("a", "nat", "lower")), "'nat' is unknown"),
         (dict(headline=("a", "nats", "low")), "'low' is unknown"),
         (dict(headline=("a", "nats", "")), "must be reported by task"),
-        (dict(others=(("a", "nats", "lower"),)), "two metrics of one name"),
+        (
+            dict(other_metrics=(("a", "nats", "lower"),)),
+            "two metrics of one name",
+        ),
         (dict(figures=("mean",)), 'Did you mean "means"'),
         (dict(rows="rows"), "'rows' is unknown"),
     ],
@@ -193,8 +196,8 @@ def test_a_declaration_that_is_wrong(arguments, message):
   with pytest.raises(errors.InputError, match=message):
     given = {"headline": ("a", "nats", "lower"), **arguments}
     given["headline"] = api.Metric(*given["headline"])
-    given["others"] = tuple(
-        api.Metric(*other) for other in given.get("others", ())
+    given["other_metrics"] = tuple(
+        api.Metric(*other) for other in given.get("other_metrics", ())
     )
     api.Declaration(**given)
 
@@ -203,7 +206,7 @@ def test_one_figure_has_one_unit():
   with pytest.raises(errors.InputError, match="another unit than the headline"):
     api.Declaration(
         api.Metric("a", "nats", "lower"),
-        (api.Metric("b", "share", "higher", drawn=True),),
+        (api.Metric("b", "share", "higher", has_figure=True),),
     )
 
 

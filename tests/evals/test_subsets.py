@@ -23,4 +23,4 @@ TASKS = np.array([1, 1, 1, 2, 2, 0, 3])
     ],
 )
 def test_every_task_is_kept_while_there_is_room(most, kept):
-  assert subsets.chosen(IDS, TASKS, most).tolist() == list(kept)
+  assert subsets.choose(IDS, TASKS, most).tolist() == list(kept)

@@ -208,7 +208,7 @@ def test_half_is_reached_between_rules():
     ],
 )
 def test_classes_of_answers(written, expected):
-  asked = rewrites_errors.Asked("aa", "bac", "caaba", "cbacba")
+  asked = rewrites_errors.Question("aa", "bac", "caaba", "cbacba")
   assert rewrites_errors.classify(asked, written) == expected
 
 
@@ -347,7 +347,7 @@ def test_exact_match_by_place(tmp_path):
   expected = dict(
       zip(rewrites_errors.FIFTHS, (1.0, second, 0.0, 0.0, last), strict=True)
   )
-  assert rewrites_errors.by_place(run) == pytest.approx(expected)
+  assert rewrites_errors.by_position(run) == pytest.approx(expected)
   page, _, _ = rewrites.write([path])
   assert "where x begins" in (page.parent / "rewrites.md").read_text("utf-8")
 

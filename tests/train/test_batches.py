@@ -73,7 +73,7 @@ def test_plan_knows_how_often_each_shape_is_used():
   assert layouts.rows == (1, 2)
   assert layouts.shares == (0.75, 0.25)
   assert layouts.padding == 1 - 308 / (5 * 64)
-  assert layouts.told() == (
+  assert layouts.describe() == (
       "1 x 64 tokens (75% of steps) and 2 x 64 tokens (25% of steps): 2"
       " programs; 4% padding"
   )
@@ -83,7 +83,7 @@ def test_padding_counts_rows_that_a_mesh_needs():
   layouts = batches.plan(np.full(4, 64), 64, batch_size=2, shards=4, shapes=2)
   assert layouts.rows == (4,)
   assert layouts.padding == 0.5
-  assert layouts.told().endswith("(100% of steps): 1 program; 50% padding")
+  assert layouts.describe().endswith("(100% of steps): 1 program; 50% padding")
 
 
 def test_an_example_longer_than_a_row_is_an_error():

@@ -23,7 +23,7 @@ RUN = "0f" * 32
 HELD = """
 import pathlib, sys, time
 from zsgen.train import records
-with records.alone(pathlib.Path(sys.argv[1])):
+with records.lock(pathlib.Path(sys.argv[1])):
   print("held", flush=True)
   time.sleep(600)
 """
@@ -86,10 +86,10 @@ def test_one_start_holds_a_run(tmp_path):
   try:
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(errors.InputError, match="another process trains"):
-      with records.alone(tmp_path):
+      with records.lock(tmp_path):
         pass
   finally:
     holder.kill()
     holder.wait()
-  with records.alone(tmp_path):
+  with records.lock(tmp_path):
     pass

@@ -30,7 +30,7 @@ def _count(lora=config.NO_LORA, **fields):
   arch = config.Model(**{**vars(ARCH), **fields})
   model = model_lib.Model.from_config(arch, lora)
   shapes = jax.eval_shape(model.init, jax.random.key(0))
-  return flops.of(arch, *lora_lib.split(shapes, lora))
+  return flops.count_flops(arch, *lora_lib.split(shapes, lora))
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -85,7 +85,7 @@ def test_the_compiler_counts_the_same(rank):
     return model.token_nll(lora_lib.join(trained, frozen), batch).sum()
 
   lowered = jax.jit(jax.grad(loss)).lower(trained, frozen, batch)
-  counted = flops.of(arch, trained, frozen)
+  counted = flops.count_flops(arch, trained, frozen)
   ours = counted.step(np.full(rows, length))
   masked = rows * length * (length - 1) // 2
   ours += 12 * counted.width * masked
@@ -96,10 +96,10 @@ def test_mfu_is_a_share_of_all_devices():
   chip = chips.find_chip("NVIDIA H200")
   peak = flops.Peak(chip, "NVIDIA H200", 2)
   assert peak.mfu(chip.flops) == 0.5
-  assert "2 x H200 SXM of 989.5 bfloat16 TFLOP/s" in peak.told(_count())
+  assert "2 x H200 SXM of 989.5 bfloat16 TFLOP/s" in peak.describe(_count())
 
 
 def test_an_unknown_chip_has_no_mfu():
   peak = flops.peak(np.array(jax.devices()[:1]))
   assert peak.mfu(1e12) is None
-  assert "'cpu' is not in zsgen/core/chips.py" in peak.told(_count())
+  assert "'cpu' is not in zsgen/core/chips.py" in peak.describe(_count())

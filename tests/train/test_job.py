@@ -76,10 +76,10 @@ def test_several_members_have_a_leading_axis(small, tmp_path):
       strict=True,
   ):
     assert (shape.shape, shape.dtype) == ((2, *single.shape), single.dtype)
-  assert joined.program.held == 2 * first.held
+  assert joined.program.state_bytes == 2 * first.state_bytes
   assert joined.layouts.rows == (2, 4, 6)
   assert joined.identity != members[0].identity
-  assert "%" not in joined.layouts.told()
+  assert "%" not in joined.layouts.describe()
 
 
 def test_members_that_differ_are_named(small, tmp_path):

@@ -151,7 +151,7 @@ def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
   clock.now += 2
   found.lap("evals/heldout")
   assert found.share("evals/heldout") == 0.2
-  steps, shares = found.told()
+  steps, shares = found.describe()
   assert steps == (
       "steps    2 s each, 5 tokens/s (8 with padding), MFU 25.0%; 37.5%"
       " padding, 0.0% waiting for data"
@@ -183,7 +183,7 @@ def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
 
 def test_a_meter_without_steps_tells_nothing():
   counted = flops.Flops(1, 0, 0, {})
-  assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).told() == []
+  assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).describe() == []
 
 
 def test_the_line_is_short():

@@ -28,7 +28,7 @@ def check(config: Any) -> None:
 
 def _check_names(config: Any) -> None:
   """Checks that the run and its evaluations can name directories."""
-  for place, name in [
+  for option, name in [
       ("config.name", config.name),
       *((f"config.evals.{name}", name) for name in config.evals),
   ]:
@@ -38,10 +38,10 @@ def _check_names(config: Any) -> None:
         or name.startswith(".")
         or not all(c.isalnum() or c in "._-" for c in name)
     ):
-      where = "" if place == "config.name" else "evals"
+      section = "" if option == "config.name" else "evals"
       raise errors.InputError(
-          f"config{where and '.' + where}: {schema.show(name)} cannot name a"
-          f" directory; use 1 to {_NAME_CHARACTERS} letters, digits, '.', '_'"
+          f"config{section and '.' + section}: {schema.show(name)} cannot name"
+          f" a directory; use 1 to {_NAME_CHARACTERS} letters, digits, '.', '_'"
           " and '-', and no '.' at the beginning."
       )
 

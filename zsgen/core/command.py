@@ -47,16 +47,16 @@ class _Terminated(KeyboardInterrupt):
 
 
 def start(
-    run: Callable[[], None], own: Sequence[flags.FlagHolder] = ()
+    run: Callable[[], None], module_flags: Sequence[flags.FlagHolder] = ()
 ) -> None:
   """Parses flags and runs; a user's error is one line and exit code 2.
 
   Args:
     run: the command.
-    own: the flags of its module.
+    module_flags: the flags of its module.
   """
   # --help shows the flags of the main module only.
-  for flag in (CONFIG, WORKDIR, *own):
+  for flag in (CONFIG, WORKDIR, *module_flags):
     flags.FLAGS.register_key_flag_for_module(
         sys.argv[0], flags.FLAGS[flag.name]
     )
@@ -113,9 +113,9 @@ def _unraisable(
     return
   terminated = isinstance(lost.exc_value, _Terminated)
   number = signal.SIGTERM if terminated else signal.SIGINT
-  again = threading.Timer(0.05, os.kill, (os.getpid(), number))
-  again.daemon = True
-  again.start()
+  timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
+  timer.daemon = True
+  timer.start()
 
 
 def _exit(code: int) -> NoReturn:
@@ -137,8 +137,8 @@ def _fail(error: Exception) -> None:
   if lost := hosts.describe_loss(error):
     terminal.print_message(lost)
     hosts.leave(1)
-  if said := full or shortage.explain(error) or _file_of(error):
-    terminal.print_message(said)
+  if message := full or shortage.explain(error) or _file_of(error):
+    terminal.print_message(message)
     _exit(2)
   if hosts.is_distributed():
     traceback.print_exc()
@@ -149,8 +149,8 @@ def _file_of(error: Exception) -> str:
   """Returns the message of an error that names a file; otherwise ""."""
   if not isinstance(error, OSError) or error.filename is None:
     return ""
-  place = f"{error.filename}: {error.strerror}"
-  return f"{place}. Check --workdir and the disk."
+  problem = f"{error.filename}: {error.strerror}"
+  return f"{problem}. Check --workdir and the disk."
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -180,9 +180,11 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
     return f"--config: {lines[-1]}."
   if isinstance(error, flags.Error) and _TRACE not in str(error):
     return " ".join(lines)
-  named = [each for each in argv if each.startswith("--config")]
+  config_flags = [
+      argument for argument in argv if argument.startswith("--config")
+  ]
   last = lines[-1] if lines else ""
-  return f"{' '.join(named)}: {type(error).__name__}: {last}"
+  return f"{' '.join(config_flags)}: {type(error).__name__}: {last}"
 
 
 def _line_of_file(error: Exception, argv: Sequence[str]) -> str:

@@ -454,12 +454,12 @@ def build(kind: type[T], **options: Any) -> T:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-  """The config as plain nested dictionaries."""
+  """Returns the config as plain nested dictionaries."""
   return dataclasses.asdict(config)
 
 
 def science(config: Any) -> dict[str, Any]:
-  """The fields that results depend on, as plain nested dictionaries."""
+  """Returns the fields that results depend on, as plain dictionaries."""
   if not dataclasses.is_dataclass(config):
     return config
   plain = {}
@@ -470,16 +470,16 @@ def science(config: Any) -> dict[str, Any]:
     if field.metadata.get("newer") and value == field.default:
       continue
     if isinstance(value, Mapping):
-      plain[field.name] = {key: science(each) for key, each in value.items()}
+      plain[field.name] = {key: science(item) for key, item in value.items()}
     elif isinstance(value, tuple):
-      plain[field.name] = [science(each) for each in value]
+      plain[field.name] = [science(item) for item in value]
     else:
       plain[field.name] = science(value)
   return plain
 
 
 def run_name(config: Config) -> str:
-  """Name of the run's directory: its name and a hash of its science."""
+  """Returns the name of the run's directory, with a hash of its science."""
   return artifacts.name(config.name, science(config))
 
 

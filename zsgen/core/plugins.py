@@ -30,12 +30,12 @@ def search(directory: pathlib.Path) -> None:
     sys.path.append(path)
 
 
-def load(names: Sequence[str], where: str = "config.plugins") -> None:
+def load(names: Sequence[str], location: str = "config.plugins") -> None:
   """Imports plug-ins; those that were loaded before are not imported again.
 
   Args:
     names: modules, such as ("my_module",).
-    where: the option that names them.
+    location: the option that names them.
 
   Raises:
     InputError: there is no such module, it raises an exception, or it
@@ -45,13 +45,13 @@ def load(names: Sequence[str], where: str = "config.plugins") -> None:
       isinstance(name, str) for name in names
   ):
     raise errors.InputError(
-        f"{where} is {names!r}; give a tuple of modules, such as"
+        f"{location} is {names!r}; give a tuple of modules, such as"
         " ('my_module',)."
     )
   for name in names:
     if name not in _DIGESTS:
-      module = _import(name, where)
-      _check_registers(module, where)
+      module = _import(name, location)
+      _check_registers(module, location)
       _DIGESTS[name] = _digest(module)
 
 
@@ -87,41 +87,43 @@ def digests() -> dict[str, str]:
   return dict(_DIGESTS)
 
 
-def _import(name: str, where: str) -> types.ModuleType:
+def _import(name: str, location: str) -> types.ModuleType:
   try:
     return importlib.import_module(name)
   except ModuleNotFoundError as error:
     if error.name is not None and f"{name}.".startswith(f"{error.name}."):
       raise errors.InputError(
-          f"{where}: there is no module {name!r}. Put {name}.py next to the"
+          f"{location}: there is no module {name!r}. Put {name}.py next to the"
           " config file, or into a directory of PYTHONPATH."
       ) from error
-    raise _broken(name, where, error) from error
+    raise _broken(name, location, error) from error
   except errors.InputError:
     raise
   except (Exception, SystemExit) as error:
-    raise _broken(name, where, error) from error
+    raise _broken(name, location, error) from error
 
 
-def _broken(name: str, where: str, error: BaseException) -> errors.InputError:
+def _broken(
+    name: str, location: str, error: BaseException
+) -> errors.InputError:
   """Returns the error for a plug-in that raises one while it is imported."""
   if isinstance(error, SyntaxError):
-    location, message = f"{error.filename}, line {error.lineno}", error.msg
+    source, message = f"{error.filename}, line {error.lineno}", error.msg
   else:
     *_, frame = traceback.extract_tb(error.__traceback__)
-    location, message = f"{frame.filename}, line {frame.lineno}", str(error)
+    source, message = f"{frame.filename}, line {frame.lineno}", str(error)
   return errors.InputError(
-      f"{where}: the module {name!r} cannot be imported. {location}:"
+      f"{location}: the module {name!r} cannot be imported. {source}:"
       f" {type(error).__name__}: {message}"
   )
 
 
-def _check_registers(module: types.ModuleType, where: str) -> None:
+def _check_registers(module: types.ModuleType, location: str) -> None:
   """Raises InputError if a module registers no component."""
   if not registry.registered_by(module.__name__):
     raise errors.InputError(
-        f"{where}: the module {module.__name__!r} ({module.__file__}) registers"
-        " no component. Decorate a function of it, such as with"
+        f"{location}: the module {module.__name__!r} ({module.__file__})"
+        " registers no component. Decorate a function of it, such as with"
         " @zsgen.register_arrangement('my_name'), or leave it out."
     )
 

@@ -101,11 +101,11 @@ def register(
     if not component.module.startswith("zsgen."):
       _discover(kind)  # A built-in component may have the same name.
     with _LOCK:
-      other = _COMPONENTS[kind].get(name)
-      if other and _origin(other) != _origin(component):
+      existing = _COMPONENTS[kind].get(name)
+      if existing and _origin(existing) != _origin(component):
         raise errors.InputError(
             f"the {_kind(kind)} {name!r} is registered twice, by"
-            f" {other.module}.{other.build.__qualname__} and by"
+            f" {existing.module}.{existing.build.__qualname__} and by"
             f" {component.module}.{component.build.__qualname__}. Choose"
             " another name for one of them."
         )
@@ -126,13 +126,13 @@ schedule = functools.partial(register, "schedule")
 model_family = functools.partial(register, "model_family")
 
 
-def component(kind: str, name: str, where: str) -> Component:
+def component(kind: str, name: str, location: str) -> Component:
   """Returns a component by its name.
 
   Args:
     kind: one of `KINDS`.
     name: the component's name.
-    where: the option that selects it, such as "config.order.arrangement".
+    location: the option that selects it, such as "config.order.arrangement".
 
   Raises:
     InputError: there is no such component; the message lists all names.
@@ -145,7 +145,7 @@ def component(kind: str, name: str, where: str) -> Component:
   if name not in components:
     known = names(kind)
     raise errors.InputError(
-        f"{where}: {name!r} is not known.{errors.did_you_mean(name, known)}"
+        f"{location}: {name!r} is not known.{errors.did_you_mean(name, known)}"
         f" The names of {_kind(kind)}s are: {', '.join(known)}."
     )
   return components[name]
@@ -212,19 +212,19 @@ def _import_package(name: str) -> None:
       importlib.import_module(full_name)
 
 
-def _check_options(options: type, what: str) -> None:
+def _check_options(options: type, subject: str) -> None:
   """Raises InputError unless options are a frozen dataclass of the schema."""
   parameters = getattr(options, "__dataclass_params__", None)
   if parameters is None or not parameters.frozen:
     raise errors.InputError(
-        f"{what}, {options!r}, must be a frozen dataclass: decorate the class"
-        " with @dataclasses.dataclass(frozen=True)."
+        f"{subject}, {options!r}, must be a frozen dataclass: decorate the"
+        " class with @dataclasses.dataclass(frozen=True)."
     )
   for field in dataclasses.fields(options):
     if not field.metadata:
       raise errors.InputError(
-          f"{what}: {options.__qualname__}.{field.name} has no range. Write it"
-          f" as `{field.name}: ... = option(default)`, with `option` of"
+          f"{subject}: {options.__qualname__}.{field.name} has no range. Write"
+          f" it as `{field.name}: ... = option(default)`, with `option` of"
           " zsgen.core.schema."
       )
 

@@ -14,28 +14,28 @@ from zsgen.core import config, errors, plugins, registry, schema
 
 
 def read(
-    values: Mapping[str, Any], where: str = "config.json"
+    values: Mapping[str, Any], location: str = "config.json"
 ) -> config.Config:
   """Returns the config that a run was started with.
 
   Args:
     values: the content of its config.json.
-    where: the file, for messages.
+    location: the file, for messages.
 
   Raises:
     InputError: an option or a component is unknown or wrong.
   """
   try:
     plugins.load(values.get("plugins", ()))
-    return config.check(_own(config.Config, values))
+    return config.check(_select_options(config.Config, values))
   except errors.InputError as error:
     raise errors.InputError(
-        f"{where}: {error} If an older version of zsgen wrote the file, train"
-        " the run again."
+        f"{location}: {error} If an older version of zsgen wrote the file,"
+        " train the run again."
     ) from error
 
 
-def _own(kind: type, values: Any) -> Any:
+def _select_options(kind: type, values: Any) -> Any:
   """Returns a section without the options of components it does not select.
 
   Args:
@@ -45,31 +45,32 @@ def _own(kind: type, values: Any) -> Any:
   if not isinstance(values, Mapping):
     return values
   components = schema.selected(kind, values, kind.__name__)
-  whole = schema.composed(kind, components)
-  fields = {field.name: field for field in dataclasses.fields(whole)}
-  hints = typing.get_type_hints(whole)
-  own = {}
+  section = schema.composed(kind, components)
+  fields = {field.name: field for field in dataclasses.fields(section)}
+  hints = typing.get_type_hints(section)
+  selected = {}
   for key, value in values.items():
     if key in fields:
-      own[key] = _own_value(hints[key], fields[key], value)
+      selected[key] = _own_value(hints[key], fields[key], value)
     elif not _is_default(kind, key, value):
-      own[key] = value  # The schema rejects it.
-  return own
+      selected[key] = value  # The schema rejects it.
+  return selected
 
 
 def _own_value(hint: Any, field: dataclasses.Field, value: Any) -> Any:
   """Returns the value of one field, whose sections are as `_own` gives them."""
   if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-    return _own(hint, value)
+    return _select_options(hint, value)
   if "of" in field.metadata and isinstance(value, Mapping):
     return {
-        key: _own(field.metadata["of"], part) for key, part in value.items()
+        key: _select_options(field.metadata["of"], part)
+        for key, part in value.items()
     }
   inner, *_ = typing.get_args(hint) or [None]
   if not isinstance(inner, type) or not isinstance(value, list | tuple):
     return value
   if dataclasses.is_dataclass(inner):
-    return [_own(inner, part) for part in value]
+    return [_select_options(inner, part) for part in value]
   return value
 
 

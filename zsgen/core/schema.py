@@ -29,7 +29,7 @@ _LONGEST = 4096
 # Components that a message names because they have an option.
 _OWNERS = 4
 # Characters of a value that a message shows.
-_SHOWN = 80
+_MAX_SHOWN = 80
 
 
 def option(
@@ -123,7 +123,7 @@ def selectors(kind: type) -> dict[str, dataclasses.Field]:
 
 
 def selected(
-    kind: type, values: Mapping[str, Any], where: str
+    kind: type, values: Mapping[str, Any], location: str
 ) -> list[registry.Component]:
   """Returns the components that the values of a section select.
 
@@ -132,7 +132,7 @@ def selected(
   Args:
     kind: the section's dataclass.
     values: its options; selectors that are missing have their default.
-    where: the section's name.
+    location: the section's name.
 
   Raises:
     InputError: a selector does not name a component.
@@ -140,13 +140,16 @@ def selected(
   components = []
   for name, field in selectors(kind).items():
     value = _value(
-        str, field.metadata, values.get(name, field.default), f"{where}.{name}"
+        str,
+        field.metadata,
+        values.get(name, field.default),
+        f"{location}.{name}",
     )
     is_bare = field.metadata["bare"] and value == field.default
     if not is_bare and (value or not field.metadata["optional"]):
       components.append(
           registry.component(
-              field.metadata["selects"], value, f"{where}.{name}"
+              field.metadata["selects"], value, f"{location}.{name}"
           )
       )
   return components
@@ -206,7 +209,7 @@ def options_of(section: Any, kind: type[T]) -> T:
 
 
 def unknown_option(
-    kind: type, values: Mapping[str, Any], key: Any, where: str
+    kind: type, values: Mapping[str, Any], key: Any, location: str
 ) -> "UnknownOption":
   """Returns the error for an option that a section does not have.
 
@@ -214,9 +217,9 @@ def unknown_option(
     kind: the section's dataclass.
     values: its options, of which the selectors are read.
     key: the option's name.
-    where: the section's name.
+    location: the section's name.
   """
-  components = selected(kind, values, where)
+  components = selected(kind, values, location)
   known = [f.name for f in dataclasses.fields(composed(kind, components))]
   hint = _owners(kind, key) or errors.did_you_mean(str(key), known)
   selection = [
@@ -225,8 +228,8 @@ def unknown_option(
   ]
   condition = f" (with {' and '.join(selection)})" if selection else ""
   return UnknownOption(
-      f"{where}.{_key(key)} is not an option.{hint} {where}{condition} has:"
-      f" {', '.join(known)}."
+      f"{location}.{_key(key)} is not an option.{hint} {location}{condition}"
+      f" has: {', '.join(known)}."
   )
 
 
@@ -262,41 +265,41 @@ def _or(words: Sequence[str]) -> str:
   return f"{', '.join(first)} or {last}" if first else last
 
 
-def shared_fields(value: Any, where: str) -> dict[str, Any]:
+def shared_fields(value: Any, location: str) -> dict[str, Any]:
   """Flattens a section into the values that all processes must share.
 
   Args:
     value: a section, or the value of one of its fields.
-    where: its dotted name, such as "config".
+    location: its dotted name, such as "config".
 
   Returns:
     Plain values by dotted name, without the options that are `per_process`.
   """
   if dataclasses.is_dataclass(value):
     parts = {
-        f"{where}.{field.name}": getattr(value, field.name)
+        f"{location}.{field.name}": getattr(value, field.name)
         for field in dataclasses.fields(value)
         if not field.metadata.get("per_process")
     }
   elif isinstance(value, Mapping):
-    parts = {f"{where}.{key}": part for key, part in value.items()}
+    parts = {f"{location}.{key}": part for key, part in value.items()}
   elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
-    parts = {f"{where}[{i}]": part for i, part in enumerate(value)}
+    parts = {f"{location}[{i}]": part for i, part in enumerate(value)}
   else:
-    return {where: value}
+    return {location: value}
   flat = {}
   for name, part in parts.items():
     flat |= shared_fields(part, name)
   return flat
 
 
-def check_section(kind: type, values: Any, where: str) -> Any:
+def check_section(kind: type, values: Any, location: str) -> Any:
   """Builds a section from nested dictionaries.
 
   Args:
     kind: its dataclass.
     values: its options; the others have their defaults.
-    where: its name.
+    location: its name.
 
   Returns:
     An instance of `kind` with the options of the selected components.
@@ -310,71 +313,79 @@ def check_section(kind: type, values: Any, where: str) -> Any:
         f.name: getattr(values, f.name) for f in dataclasses.fields(values)
     }
   if not isinstance(values, Mapping):
-    raise errors.InputError(f"{where} must be a section, not {show(values)}.")
-  components = selected(kind, values, where)
-  whole = composed(kind, components)
-  known = {field.name: field for field in dataclasses.fields(whole)}
-  hints = typing.get_type_hints(whole)
+    raise errors.InputError(
+        f"{location} must be a section, not {show(values)}."
+    )
+  components = selected(kind, values, location)
+  section_class = composed(kind, components)
+  known = {field.name: field for field in dataclasses.fields(section_class)}
+  hints = typing.get_type_hints(section_class)
   for key in values:
     if key not in known:
-      raise unknown_option(kind, values, key, where)
+      raise unknown_option(kind, values, key, location)
   checked = {}
   for key, value in values.items():
-    place = f"{where}.{key}"
+    option_location = f"{location}.{key}"
     if dataclasses.is_dataclass(hints[key]):
-      checked[key] = check_section(hints[key], value, place)
+      checked[key] = check_section(hints[key], value, option_location)
     elif "of" in known[key].metadata:
-      checked[key] = _sections(known[key].metadata["of"], value, place)
+      checked[key] = _sections(
+          known[key].metadata["of"], value, option_location
+      )
     elif typing.get_origin(hints[key]) is tuple:
-      checked[key] = _values(hints[key], known[key].metadata, value, place)
+      checked[key] = _values(
+          hints[key], known[key].metadata, value, option_location
+      )
     else:
-      checked[key] = _value(hints[key], known[key].metadata, value, place)
-  section = whole(**checked)
+      checked[key] = _value(
+          hints[key], known[key].metadata, value, option_location
+      )
+  section = section_class(**checked)
   for component in components:
     if check := getattr(component.options, "check", None):
-      check(section, where)
+      check(section, location)
   return section
 
 
-def _sections(kind: type, values: Any, where: str) -> Mapping[str, Any]:
+def _sections(kind: type, values: Any, location: str) -> Mapping[str, Any]:
   """Builds a dictionary of sections of one kind."""
   if not isinstance(values, Mapping) or not all(
       isinstance(key, str) for key in values
   ):
-    raise errors.InputError(f"{where} must be sections by name.")
+    raise errors.InputError(f"{location} must be sections by name.")
   for key in values:
     if not key or len(key) > _LONGEST or not key.isprintable():
       raise errors.InputError(
-          f"{where} has a section named {show(key)}; a name is 1 to"
+          f"{location} has a section named {show(key)}; a name is 1 to"
           f" {_LONGEST:,} printable characters."
       )
   return {
-      key: check_section(kind, each, f"{where}.{key}")
-      for key, each in values.items()
+      key: check_section(kind, section, f"{location}.{key}")
+      for key, section in values.items()
   }
 
 
 def _values(
-    kind: Any, limits: Mapping[str, Any], values: Any, where: str
+    kind: Any, limits: Mapping[str, Any], values: Any, location: str
 ) -> tuple:
   """Builds a tuple of sections or of values."""
   if not isinstance(values, list | tuple):
-    raise errors.InputError(f"{where} must be a tuple, not {show(values)}.")
-  each: Any = typing.get_args(kind)[0]
-  places = [f"{where}[{i}]" for i in range(len(values))]
-  if dataclasses.is_dataclass(each):
+    raise errors.InputError(f"{location} must be a tuple, not {show(values)}.")
+  element_kind: Any = typing.get_args(kind)[0]
+  locations = [f"{location}[{i}]" for i in range(len(values))]
+  if dataclasses.is_dataclass(element_kind):
     return tuple(
-        check_section(typing.get_args(kind)[0], value, place)
-        for value, place in zip(values, places, strict=True)
+        check_section(typing.get_args(kind)[0], value, element_location)
+        for value, element_location in zip(values, locations, strict=True)
     )
   return tuple(
-      _value(each, limits, value, place)
-      for value, place in zip(values, places, strict=True)
+      _value(element_kind, limits, value, element_location)
+      for value, element_location in zip(values, locations, strict=True)
   )
 
 
 def _value(
-    kind: type, limits: Mapping[str, Any], value: Any, where: str
+    kind: type, limits: Mapping[str, Any], value: Any, location: str
 ) -> Any:
   """Checks one value's type and range."""
   if isinstance(kind, types.UnionType):  # One that may be left out.
@@ -385,74 +396,74 @@ def _value(
     value = _float(value)
   if type(value) is not kind:
     raise errors.InputError(
-        f"{where} must be of type {kind.__name__}, not {show(value)}."
+        f"{location} must be of type {kind.__name__}, not {show(value)}."
     )
   if limits["choices"] and value not in limits["choices"]:
     raise errors.InputError(
-        f"{where} is {show(value)}; it must be one of:"
+        f"{location} is {show(value)}; it must be one of:"
         f" {', '.join(map(str, limits['choices']))}."
         f"{errors.did_you_mean(str(value), map(str, limits['choices']))}"
     )
   if kind is str:
-    _check_text(limits["kind"], value, where)
+    _check_text(limits["kind"], value, location)
   elif kind is not bool:
-    _check_number(limits, value, where)
+    _check_number(limits, value, location)
   return value
 
 
-def _check_text(kind: str, value: str, where: str) -> None:
+def _check_text(kind: str, value: str, location: str) -> None:
   """Raises InputError for a text that is not of its kind."""
   if len(value) > _LONGEST:
     raise errors.InputError(
-        f"{where} is {show(value)}; it must have at most {_LONGEST:,}"
+        f"{location} is {show(value)}; it must have at most {_LONGEST:,}"
         " characters."
     )
   if "\0" in value:
     raise errors.InputError(
-        f"{where} is {show(value)}; it must not contain a NUL character."
+        f"{location} is {show(value)}; it must not contain a NUL character."
     )
   try:
     value.encode("utf-8", "surrogateescape")  # Paths are any bytes.
   except UnicodeEncodeError as error:
-    raise errors.InputError(f"{where} is not Unicode: {error}.") from error
+    raise errors.InputError(f"{location} is not Unicode: {error}.") from error
   if kind == "local":
-    check_local(value, where)
+    check_local(value, location)
   if kind == "regex":
-    _check_regex(value, where)
+    _check_regex(value, location)
 
 
-def check_local(path: str, where: str) -> None:
+def check_local(path: str, location: str) -> None:
   """Raises InputError if a path is a URL."""
   if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", path):
     raise errors.InputError(
-        f"{where} is {show(path)}, which is a URL; it must be a local path."
+        f"{location} is {show(path)}, which is a URL; it must be a local path."
         " Mount the bucket, or copy its contents to a local directory, and"
         " give that directory."
     )
 
 
-def _check_regex(pattern: str, where: str) -> None:
+def _check_regex(pattern: str, location: str) -> None:
   try:
     re.compile(pattern)
   except (re.error, OverflowError, RecursionError) as error:
     raise errors.InputError(
-        f"{where} is {show(pattern)}, which is not a regular expression:"
+        f"{location} is {show(pattern)}, which is not a regular expression:"
         f" {error}."
     ) from error
 
 
-def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
+def _check_number(limits: Mapping[str, Any], value: Any, location: str) -> None:
   """Raises InputError for a number outside of its range."""
   low, high = limits["low"], limits["high"]
   above, below = limits["above"], limits["below"]
   single = value
   if isinstance(value, float):
     if not math.isfinite(value):
-      raise errors.InputError(f"{where} is {value}; it must be finite.")
+      raise errors.InputError(f"{location} is {value}; it must be finite.")
     single = _as_float32(value)
     if not math.isfinite(single):
       raise errors.InputError(
-          f"{where} is {value}, which is not finite as a float32; it must be"
+          f"{location} is {value}, which is not finite as a float32; it must be"
           " below 3.4e38."
       )
   if (
@@ -461,13 +472,13 @@ def _check_number(limits: Mapping[str, Any], value: Any, where: str) -> None:
       or (above is not None and not single > above)
       or (below is not None and not single < below)
   ):
-    why = f": {limits['why']}" if limits["why"] else ""
+    reason = f": {limits['why']}" if limits["why"] else ""
     raise errors.InputError(
-        f"{where} is {show(value)}; it must be {range_of(limits)}{why}."
+        f"{location} is {show(value)}; it must be {range_of(limits)}{reason}."
     )
   if isinstance(value, int) and not -_INT64 <= value < _INT64:
     raise errors.InputError(
-        f"{where} is {show(value)}; it must fit into 64 bits."
+        f"{location} is {show(value)}; it must fit into 64 bits."
     )
 
 
@@ -510,13 +521,13 @@ def show(value: Any) -> str:
   if type(value) is int and value.bit_length() > 128:
     return f"an integer of {value.bit_length():,} bits"
   text = repr(value)
-  if len(text) <= _SHOWN:
+  if len(text) <= _MAX_SHOWN:
     return text
-  return f"{text[:_SHOWN]}… ({len(text):,} characters)"
+  return f"{text[:_MAX_SHOWN]}… ({len(text):,} characters)"
 
 
 def _key(key: Any) -> str:
   """Returns the name of an unknown option for a message."""
   text = str(key)
-  plain = text.isprintable() and len(text) <= _SHOWN
+  plain = text.isprintable() and len(text) <= _MAX_SHOWN
   return text if plain else show(text)

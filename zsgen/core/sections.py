@@ -30,16 +30,16 @@ class _Node(ml_collections.ConfigDict):
   options of the same name.
   """
 
-  def __init__(self, kind: type, where: str, notices: list[str]):
+  def __init__(self, kind: type, location: str, notices: list[str]):
     """Creates a node without fields.
 
     Args:
       kind: the dataclass of this section, or of the sections in it.
-      where: its name, such as "config.order".
+      location: its name, such as "config.order".
       notices: takes what was dropped; all nodes of a config share it.
     """
     super().__init__()
-    self._set(_kind=kind, _where=where, _notices=notices)
+    self._set(_kind=kind, _location=location, _notices=notices)
 
   def _set(self, **attributes: Any) -> None:
     """Sets attributes that are not options."""
@@ -61,7 +61,7 @@ class _Node(ml_collections.ConfigDict):
     return super().__getitem__(key)
 
   def __reduce__(self) -> tuple[Any, ...]:
-    state = (self._kind, self._where, [*self._notices], self.to_dict())
+    state = (self._kind, self._location, [*self._notices], self.to_dict())
     return _rebuild, (type(self), *state, self.is_locked)
 
   def copy_and_resolve_references(self, visit_map: Any = None) -> "_Node":
@@ -80,9 +80,11 @@ class _Node(ml_collections.ConfigDict):
 class Section(_Node):
   """The options of one section."""
 
-  def __init__(self, kind: type, where: str, notices: list[str] | None = None):
+  def __init__(
+      self, kind: type, location: str, notices: list[str] | None = None
+  ):
     """Creates a section whose options have their defaults."""
-    super().__init__(kind, where, [] if notices is None else notices)
+    super().__init__(kind, location, [] if notices is None else notices)
     self._compose({})
 
   def __setitem__(self, key: str, value: Any) -> None:
@@ -92,8 +94,8 @@ class Section(_Node):
       raise self._unknown(key)
     before = self._fields.get(key)
     if isinstance(before, _Node):
-      node = type(before)(before._kind, before._where, self._notices)
-      node.update(_mapping(value, before._where))
+      node = type(before)(before._kind, before._location, self._notices)
+      node.update(_mapping(value, before._location))
       self._fields[key] = node
     elif key in schema.selectors(self._kind):
       self._select(key, value)
@@ -104,11 +106,11 @@ class Section(_Node):
 
   def update(self, *values: Any, **options: Any) -> None:
     """Sets options; in sections that exist, only those that are given."""
-    for update in (*values, options):
-      changes = _mapping(update, self._where)
+    for update_values in (*values, options):
+      changes = _mapping(update_values, self._location)
       for key in sorted(changes, key=lambda key: not self._is_first(key)):
         if isinstance(self._fields.get(key), ml_collections.ConfigDict):
-          self[key].update(_mapping(changes[key], f"{self._where}.{key}"))
+          self[key].update(_mapping(changes[key], f"{self._location}.{key}"))
         else:
           self[key] = changes[key]
 
@@ -133,23 +135,23 @@ class Section(_Node):
 
   def _unknown(self, key: str) -> schema.UnknownOption:
     return schema.unknown_option(
-        self._kind, self._selection(), key, self._where
+        self._kind, self._selection(), key, self._location
     )
 
   def _defaults(self) -> dict[str, Any]:
     """Returns the fields that the selected components give, at their default."""
-    components = schema.selected(self._kind, self._selection(), self._where)
+    components = schema.selected(self._kind, self._selection(), self._location)
     return dict(self._fresh(schema.composed(self._kind, components)))
 
   def _fresh(self, kind: type) -> Iterator[tuple[str, Any]]:
     """Yields the name and the default of each field of a dataclass."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
-      where = f"{self._where}.{field.name}"
+      location = f"{self._location}.{field.name}"
       if dataclasses.is_dataclass(hints[field.name]):
-        yield field.name, Section(hints[field.name], where, self._notices)
+        yield field.name, Section(hints[field.name], location, self._notices)
       elif "of" in field.metadata:
-        node = Sections(field.metadata["of"], where, self._notices)
+        node = Sections(field.metadata["of"], location, self._notices)
         assert field.default_factory is not dataclasses.MISSING
         for name in field.default_factory():
           node[name] = {}
@@ -160,7 +162,7 @@ class Section(_Node):
   def _select(self, key: str, value: str) -> None:
     """Sets a selector, and has the options of the new component."""
     selection = {**self._selection(), key: value}
-    schema.selected(self._kind, selection, self._where)  # Or raises.
+    schema.selected(self._kind, selection, self._location)  # Or raises.
     old = self._defaults()
     self._set_value(key, value)
     self._compose(old)
@@ -172,7 +174,7 @@ class Section(_Node):
       super().__setitem__(key, value)
     except TypeError as error:
       raise errors.InputError(
-          f"{self._where}.{key} must be of type {type(before).__name__}, not"
+          f"{self._location}.{key} must be of type {type(before).__name__}, not"
           f" {schema.show(value)}."
       ) from error
 
@@ -186,9 +188,9 @@ class Section(_Node):
     changed = {
         name for name in old if _plain(self._fields[name]) != _plain(old[name])
     }
-    kept = changed.union(schema.selectors(self._kind), _FREE)
-    kept |= {n for n, v in self._fields.items() if isinstance(v, _Node)}
-    before = {n: v for n, v in self._fields.items() if n in kept}
+    preserved = changed.union(schema.selectors(self._kind), _FREE)
+    preserved |= {n for n, v in self._fields.items() if isinstance(v, _Node)}
+    before = {n: v for n, v in self._fields.items() if n in preserved}
     fields = {name: before.get(name, value) for name, value in new.items()}
     fields |= {name: before[name] for name in _FREE if name in before}
     self._set(_fields=fields)
@@ -197,7 +199,7 @@ class Section(_Node):
       self.lock()  # New sections too.
     dropped = {n: before[n] for n in sorted(changed) if n not in new}
     if dropped:
-      self._notices.append(_dropped(self._where, self._selection(), dropped))
+      self._notices.append(_dropped(self._location, self._selection(), dropped))
 
 
 class Sections(_Node):
@@ -206,27 +208,27 @@ class Sections(_Node):
   def __setitem__(self, key: str, value: Any) -> None:
     if self.is_locked and key not in self._fields:
       raise self._unknown(key)
-    node = Section(self._kind, f"{self._where}.{key}", self._notices)
-    node.update(_mapping(value, f"{self._where}.{key}"))
+    node = Section(self._kind, f"{self._location}.{key}", self._notices)
+    node.update(_mapping(value, f"{self._location}.{key}"))
     self._fields[key] = node
 
   def _unknown(self, key: str) -> schema.UnknownOption:
     return schema.UnknownOption(
-        f"{self._where} has no {key!r}; it has:"
+        f"{self._location} has no {key!r}; it has:"
         f" {', '.join(self._fields) or 'nothing'}."
         f"{errors.did_you_mean(str(key), self._fields)} The command line"
         " changes only what the config file sets. To add one, write in the"
-        f" file: {self._where}.{key} = dict(...)"
+        f" file: {self._location}.{key} = dict(...)"
     )
 
 
-def build(kind: type, values: Mapping[str, Any], where: str) -> Section:
+def build(kind: type, values: Mapping[str, Any], location: str) -> Section:
   """Returns a section with some options set.
 
   Raises:
     InputError: it does not have one of them.
   """
-  return _fill(Section(kind, where), values)
+  return _fill(Section(kind, location), values)
 
 
 def from_plain(values: Mapping[str, Any], kind: type) -> Section:
@@ -288,13 +290,13 @@ def notices(config: Any) -> list[str]:
 def _rebuild(
     node: type[_Node],
     kind: type,
-    where: str,
+    location: str,
     lines: list[str],
     values: Mapping[str, Any],
     locked: bool,
 ) -> _Node:
   """Creates a copy of a node; see `_Node.__reduce__`."""
-  copy = _fill(node(kind, where, lines), values)
+  copy = _fill(node(kind, location, lines), values)
   return copy.lock() if locked else copy
 
 
@@ -305,7 +307,7 @@ def _fill(node: _Node, values: Mapping[str, Any]) -> Any:
   return node
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _mapping(value: Any, location: str) -> Mapping[str, Any]:
   """Returns a section's values.
 
   Raises:
@@ -315,7 +317,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value.to_dict()
   if not isinstance(value, Mapping):
     raise errors.InputError(
-        f"{where} must be a section, not {schema.show(value)}."
+        f"{location} must be a section, not {schema.show(value)}."
     )
   return value
 
@@ -325,7 +327,7 @@ def _plain(value: Any) -> Any:
 
 
 def _dropped(
-    where: str, selection: Mapping[str, str], dropped: Mapping[str, Any]
+    location: str, selection: Mapping[str, str], dropped: Mapping[str, Any]
 ) -> str:
   """Returns the notice that options were dropped."""
   selected = " and ".join(f"{name}={v!r}" for name, v in selection.items())
@@ -333,7 +335,7 @@ def _dropped(
       f"{name}={schema.show(_plain(value))}" for name, value in dropped.items()
   )
   return (
-      f"{where}: {values} {'is' if len(dropped) == 1 else 'are'} dropped,"
-      f" because {where} with {selected} does not have"
+      f"{location}: {values} {'is' if len(dropped) == 1 else 'are'} dropped,"
+      f" because {location} with {selected} does not have"
       f" {'it' if len(dropped) == 1 else 'them'}."
   )

@@ -77,7 +77,7 @@ class Declaration:
   """What an evaluator measures, and which figures it wants.
 
   Attributes:
-    headline: the metric that stands for the others.
+    headline: the metric that represents the others.
     others: its other metrics, in the order in which tables show them.
     figures: those of `FIGURES` that a run's page has.
     rows: what its rows are: the held-out examples, or the answers to choose
@@ -89,49 +89,49 @@ class Declaration:
   """
 
   headline: Metric
-  others: tuple[Metric, ...] = ()
+  other_metrics: tuple[Metric, ...] = ()
   figures: tuple[str, ...] = ("means", "tasks")
   rows: str = EXAMPLES
 
   @property
   def metrics(self) -> tuple[Metric, ...]:
     """All metrics, the headline first."""
-    return self.headline, *self.others
+    return self.headline, *self.other_metrics
 
   def metric(self, name: str) -> Metric | None:
     """Returns a metric by the name of a mean, a task's or a part's value."""
-    for each in self.metrics:
-      if name in each.names:
-        return each
-    for each in self.metrics:
-      if each.by_part and name.endswith(f"_{each.name}"):
-        return each
+    for metric in self.metrics:
+      if name in metric.names:
+        return metric
+    for metric in self.metrics:
+      if metric.by_part and name.endswith(f"_{metric.name}"):
+        return metric
     return None
 
   def __post_init__(self) -> None:
-    where = f"the evaluator of {self.headline.name!r}"
+    context = f"the evaluator of {self.headline.name!r}"
     names = [name for metric in self.metrics for name in metric.names]
     if len(set(names)) < len(names):
       raise errors.InputError(
-          f"{where} declares two metrics of one name: {', '.join(names)}. Name"
-          " them apart."
+          f"{context} declares two metrics of one name: {', '.join(names)}."
+          " Name them apart."
       )
     if not (self.headline.by_task and self.headline.better):
       raise errors.InputError(
-          f"{where}: the headline must be reported by task, and be better if"
+          f"{context}: the headline must be reported by task, and be better if"
           " 'lower' or 'higher'. Set by_task and better, or choose another"
           " metric as the headline."
       )
     for metric in self.metrics:
-      if metric.drawn and metric.unit != self.headline.unit:
+      if metric.has_figure and metric.unit != self.headline.unit:
         raise errors.InputError(
-            f"{where}: the metric {metric.name!r} has another unit than the"
-            " headline, so one figure cannot have both. Set drawn=False."
+            f"{context}: the metric {metric.name!r} has another unit than the"
+            " headline, so one figure cannot have both. Set has_figure=False."
         )
     for figure in self.figures:
-      errors.choose(dict.fromkeys(FIGURES), figure, f"{where}: figures")
+      errors.choose(dict.fromkeys(FIGURES), figure, f"{context}: figures")
     errors.choose(
-        dict.fromkeys((EXAMPLES, CHOICES)), self.rows, f"{where}: rows"
+        dict.fromkeys((EXAMPLES, CHOICES)), self.rows, f"{context}: rows"
     )
 
 
@@ -177,19 +177,23 @@ class Evaluator:
   declaration: ClassVar[Declaration]
 
   def __init__(
-      self, name: str, spec: config.Eval, context: Context, without: str = ""
+      self,
+      name: str,
+      spec: config.Eval,
+      context: Context,
+      excluded_cut: str = "",
   ):
     self.name = name
     self.every_steps = spec.every_steps
-    self.ids, self.of = subsets.taken(
-        spec.split, spec.max_examples, context.store, without
+    self.ids, self.split_size = subsets.select(
+        spec.split, spec.max_examples, context.store, excluded_cut
     )
     self.examples = self.ids
     self.store = context.store
 
   @property
   def headline(self) -> Metric:
-    """The metric that stands for the others."""
+    """The metric that represents the others."""
     return self.declaration.headline
 
   def __call__(self, params: Any) -> Evaluation:

@@ -28,7 +28,11 @@ class Choice(api.Evaluator):
       api.Metric("accuracy", "share", "higher"),
       (
           api.Metric(
-              "accuracy_sum", "share", "higher", "accuracy by sum", drawn=True
+              "accuracy_sum",
+              "share",
+              "higher",
+              "accuracy by sum",
+              has_figure=True,
           ),
       ),
       rows=api.CHOICES,
@@ -41,12 +45,12 @@ class Choice(api.Evaluator):
     choices = store.choices(spec.split)
     known = np.unique(choices.examples)
     tasks = store.task_index[known]
-    self.examples = subsets.chosen(known, tasks, spec.max_examples)
-    self.of = len(known)
-    kept = np.isin(choices.examples, self.examples)
-    self.ids = choices.rows[kept]
-    self._right = choices.right[kept]
-    self._of = choices.examples[kept]
+    self.examples = subsets.choose(known, tasks, spec.max_examples)
+    self.split_size = len(known)
+    is_selected = np.isin(choices.examples, self.examples)
+    self.ids = choices.rows[is_selected]
+    self._right = choices.right[is_selected]
+    self._row_examples = choices.examples[is_selected]
     self._lengths = store.loss_lengths[self.ids]
     self.packed = packed.Packed(self.ids, answer_sums, context)
 
@@ -57,17 +61,19 @@ class Choice(api.Evaluator):
   def judged(self, sums: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the loss of each choice, float32 [E]."""
     means = sums.astype(np.float64) / self._lengths
-    metrics = self.means("accuracy", self._right[picks(means, self._of)])
-    by_sum = self._right[picks(sums, self._of)]
+    metrics = self.means(
+        "accuracy", self._right[picks(means, self._row_examples)]
+    )
+    by_sum = self._right[picks(sums, self._row_examples)]
     return api.Evaluation(metrics | self.means("accuracy_sum", by_sum), sums)
 
 
 def picks(losses: np.ndarray, examples: np.ndarray) -> np.ndarray:
-  """The choice with the lowest loss of each example; of equals the first.
+  """Returns each example's choice with the lowest loss; ties go to the first.
 
   Args:
     losses: of each choice, [C].
-    examples: the example that it is of, int64 [C], ascending.
+    examples: the example of each choice, int64 [C], ascending.
 
   Returns:
     Positions in `losses`, int64 [E], in the sequence of the examples.
@@ -80,7 +86,7 @@ def picks(losses: np.ndarray, examples: np.ndarray) -> np.ndarray:
 def answer_sums(
     params: Any, batch: batches.Batch, *, model: model_lib.Model
 ) -> jax.Array:
-  """Sum of the loss over the answer tokens of each row, float32 [B]."""
+  """Returns the loss of each row's answer, in nats, float32 [B]."""
   nll = model.token_nll(params, batch)
   slots = batch.ids.shape[0]
   return step_lib.per_example(nll * batch.mask, batch.segments, slots)

@@ -31,14 +31,14 @@ class Exact(api.Evaluator):
               "higher",
               "tokens of answers",
               by_task=False,
-              drawn=True,
+              has_figure=True,
           ),
       ),
   )
 
   def __init__(self, name: str, spec: config.Eval, context: api.Context):
     # Of a cut answer nobody can say whether all of it is right.
-    super().__init__(name, spec, context, without="answer_cut")
+    super().__init__(name, spec, context, excluded_cut="answer_cut")
     self._lengths = self.store.loss_lengths[self.ids]
     self._parts = self.parts()
     self.packed = packed.Packed(self.ids, right_tokens, context)
@@ -60,13 +60,13 @@ class Exact(api.Evaluator):
     """Returns the evaluation, given the right tokens of each answer, [E]."""
     exact = right == self._lengths
     means = self.means("exact_match", exact)
-    others = {"token_accuracy": float(right.sum() / self._lengths.sum())}
+    scores = {"token_accuracy": float(right.sum() / self._lengths.sum())}
     for name, part in self._parts.items():
-      others[f"{name}_{self.headline.name}"] = float(exact[part].mean())
-    whole = [f"{self.name}/{name}" for name in self.headline.names]
+      scores[f"{name}_{self.headline.name}"] = float(exact[part].mean())
+    paths = [f"{self.name}/{name}" for name in self.headline.names]
     metrics = {
-        **{path: means[path] for path in whole},
-        **{f"{self.name}/{name}": value for name, value in others.items()},
+        **{path: means[path] for path in paths},
+        **{f"{self.name}/{name}": value for name, value in scores.items()},
         **means,  # Now those of tasks.
     }
     losses = (self._lengths - right).astype(np.float32)
@@ -76,7 +76,7 @@ class Exact(api.Evaluator):
 def right_tokens(
     params: Any, batch: batches.Batch, *, model: model_lib.Model
 ) -> jax.Array:
-  """How many tokens of each answer are the likeliest ones, float32 [B]."""
+  """Counts the tokens of each answer that are the likeliest, float32 [B]."""
   right = model.token_right(params, batch)
   slots = batch.ids.shape[0]
   return step_lib.per_example(right * batch.mask, batch.segments, slots)

@@ -42,7 +42,7 @@ class GenerateOptions:
   # sample: divides the logits of tokens that the answer already has.
   penalty: float = option(1.0, low=1.0)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError for an option that the decoding does not read."""
     if self.decoding != "sample":
       unread = ("temperature", "top_k", "top_p", "penalty")
@@ -59,7 +59,7 @@ class GenerateOptions:
       value = getattr(self, name)
       if value != getattr(default, name):
         raise errors.InputError(
-            f"{where}.{name} is {value}, but {reason} {advice}"
+            f"{location}.{name} is {value}, but {reason} {advice}"
         )
 
 
@@ -96,26 +96,26 @@ class Generate(judge.Judged):
 
   def __call__(self, params: Any) -> api.Evaluation:
     """Generates and scores an answer to each example."""
-    found = [
-        (slots, self._generate(params, *asked, self._context.seed))
-        for slots, asked in hosts.moves(self._batches)
+    generated = [
+        (slots, self._generate(params, *prompts, self._context.seed))
+        for slots, prompts in hosts.moves(self._batches)
     ]
     answers = [""] * len(self.ids)
-    for slots, rows in hosts.moves(found):
+    for slots, rows in hosts.moves(generated):
       for slot, row in zip(slots, np.asarray(rows), strict=False):
         answers[slot] = self._text(row)
     return self.judge(answers)
 
   def _text(self, row: np.ndarray) -> str:
-    """The text of an answer, without its end and what is after it."""
+    """Returns the text of an answer, up to its end token."""
     ended = np.isin(row, self._ends)
     length = ended.argmax() if ended.any() else len(row)
     return self._tokenizer.decode(row[:length].tolist()).strip()
 
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, tuple]]:
-    """Places of the prompts of each batch, and the batch on the devices."""
-    lengths = np.array([len(each) for each in self._prompts])
+    """Returns each batch's indices of prompts, and it on the devices."""
+    lengths = np.array([len(prompt) for prompt in self._prompts])
     by_length = np.argsort(lengths, kind="stable")
     shards = mesh_lib.row_shards(self._context.mesh)
     size = -(-self._context.batch_size // shards) * shards
@@ -142,22 +142,22 @@ class Generate(judge.Judged):
 
   def _check_positions(self) -> None:
     new = self._decoding.max_new_tokens
-    lengths = [len(each) for each in self._prompts]
-    longest, most = max(lengths), self._context.model.arch.max_positions
-    if longest + new > most:
+    lengths = [len(prompt) for prompt in self._prompts]
+    longest, limit = max(lengths), self._context.model.arch.max_positions
+    if longest + new > limit:
       raise errors.InputError(
           f"config.evals.{self.name}: the prompt of example"
           f" {self.ids[np.argmax(lengths)]} has {longest} tokens, and"
-          f" max_new_tokens is {new}: together more than the model's {most}"
+          f" max_new_tokens is {new}: together more than the model's {limit}"
           " positions. Lower max_new_tokens, or config.data.max_length."
       )
 
 
 def decoding(options: GenerateOptions) -> generation.Decoding:
-  """Returns how tokens are chosen; `GenerateOptions.check` has seen them."""
+  """Returns how tokens are picked, given options that were checked."""
   if options.decoding != "sample":
-    named = _RELEASED if options.decoding == "released" else {}
-    return generation.Decoding(options.max_new_tokens, **named)
+    options_released = _RELEASED if options.decoding == "released" else {}
+    return generation.Decoding(options.max_new_tokens, **options_released)
   return generation.Decoding(
       options.max_new_tokens,
       temperature=options.temperature,

@@ -13,7 +13,7 @@ from zsgen.evals import api
 class Judged(api.Evaluator):
   """Scores of the answers to some examples of a held-out set.
 
-  ROUGE-1, ROUGE-L and whether an answer is right, as it stands and normalised
+  ROUGE-1, ROUGE-L and whether an answer is right, as written and normalised
   (`scores`), in percent.
   """
 
@@ -21,20 +21,20 @@ class Judged(api.Evaluator):
       api.Metric("rougeL", "percent", "higher", "ROUGE-L"),
       (
           api.Metric("rouge1", "percent", "higher", "ROUGE-1"),
-          api.Metric("exact_match", "percent", "higher", drawn=True),
+          api.Metric("exact_match", "percent", "higher", has_figure=True),
           api.Metric(
               "normalized_match",
               "percent",
               "higher",
               "normalised exact match",
-              drawn=True,
+              has_figure=True,
           ),
       ),
   )
 
   def __init__(self, name: str, spec: config.Eval, context: api.Context):
     # What is before a lost answer asks for an earlier one.
-    super().__init__(name, spec, context, without="last_lost")
+    super().__init__(name, spec, context, excluded_cut="last_lost")
     self.answered = self.store.answered(self.ids)
 
   def judge(self, answers: Sequence[str]) -> api.Evaluation:

@@ -56,11 +56,11 @@ def check_targets(
   for name, target in targets.items():
     if target.metric in known or _is_of_part(target.metric, specs, tasks):
       continue
-    near = errors.did_you_mean(target.metric, known)
+    suggestion = errors.did_you_mean(target.metric, known)
     raise errors.InputError(
         f"config.targets.{name}.metric is {target.metric!r}, which no"
-        f" evaluation reports.{near} Known metrics: {', '.join(known)}, and"
-        " NAME/TASK/SCORE for each task of an evaluation."
+        f" evaluation reports.{suggestion} Known metrics: {', '.join(known)},"
+        " and NAME/TASK/SCORE for each task of an evaluation."
     )
 
 

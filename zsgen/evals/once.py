@@ -15,13 +15,13 @@ from zsgen.train import records, watch
 METRICS, COUNTS = "metrics.json", "counts.json"
 
 
-def made_by(
+def recipe(
     specs: Mapping[str, config.Eval], store: store_lib.Store
 ) -> dict[str, Any]:
-  """What of store and evaluations decides the metrics of parameters."""
+  """Returns what of store and evaluations decides the metrics."""
   science = {name: evals.science(spec) for name, spec in specs.items()}
-  for each in science.values():
-    del each["every_steps"]  # There are none.
+  for spec_values in science.values():
+    del spec_values["every_steps"]  # It is done once.
   return {"store": store.fingerprint, "evals": science}
 
 
@@ -32,14 +32,14 @@ def write(
     store: store_lib.Store,
     advise: Callable[[], str],
 ) -> None:
-  """Evaluates parameters, and writes what was found.
+  """Evaluates parameters, and writes the results.
 
   Writes metrics.json; counts.json, of each evaluation its `tasks`, its
   `examples`, and `of` how many; and as a run does with one evaluation,
   evals/<name>/loss.npy [1, E] and ids.npy.
 
   Args:
-    path: a directory that is there.
+    path: an existing directory.
     evaluators: of the same store.
     params: parameters, on the mesh.
     store: where the examples are.
@@ -49,21 +49,21 @@ def write(
     InputError: a loss that is not finite.
   """
   metrics, counts = {}, {}
-  for each in evaluators:
-    found = each(params)
-    watch.check_finite(each, found, "before any training", advise)
-    metrics |= found.metrics
-    counts[each.name] = {
-        "tasks": len(np.unique(store.task_index[each.examples])),
-        "examples": len(each.examples),
-        "of": each.of,
+  for evaluator in evaluators:
+    evaluation = evaluator(params)
+    watch.check_finite(evaluator, evaluation, "before any training", advise)
+    metrics |= evaluation.metrics
+    counts[evaluator.name] = {
+        "tasks": len(np.unique(store.task_index[evaluator.examples])),
+        "examples": len(evaluator.examples),
+        "of": evaluator.split_size,
     }
-    directory = path / "evals" / each.name
+    directory = path / "evals" / evaluator.name
     directory.mkdir(parents=True)
-    np.save(directory / "loss.npy", found.losses[None])
-    np.save(directory / "ids.npy", each.ids)
-    if found.predictions:
-      lines = records.prediction_lines(found.predictions)
+    np.save(directory / "loss.npy", evaluation.losses[None])
+    np.save(directory / "ids.npy", evaluator.ids)
+    if evaluation.predictions:
+      lines = records.prediction_lines(evaluation.predictions)
       artifacts.write_bytes(directory / "predictions.jsonl", lines)
   artifacts.write_json(path / METRICS, metrics)
   artifacts.write_json(path / COUNTS, counts)

@@ -43,30 +43,30 @@ class Packed:
     )
 
   def __call__(self, params: Any) -> np.ndarray:
-    """The number of each row, float32 [E]."""
-    found = [
+    """Returns the number of each row, float32 [E]."""
+    reduced = [
         (slots, self._reduce(params, batch))
         for slots, batch in hosts.moves(self._batches)
     ]
     values = np.empty(len(self._ids), np.float32)
-    for slots, each in hosts.moves(found):
-      values[slots] = np.asarray(each)[: len(slots)]
+    for slots, numbers in hosts.moves(reduced):
+      values[slots] = np.asarray(numbers)[: len(slots)]
     return values
 
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, batches.Batch]]:
-    """Places of the rows in `ids` of each batch, and it on the devices."""
+    """Returns each batch's indices into `ids`, and it on the devices."""
     layout = self.layout()
     slots = self.slots(layout)
     shards = step_lib.batch_shardings(self._context.mesh)
-    laid = self.laid(slots, max(map(len, slots)), layout)
+    laid_out = self.lay_out(slots, max(map(len, slots)), layout)
     return [
-        (taken, mesh_lib.put(batch, shards))
-        for taken, batch in zip(slots, laid, strict=True)
+        (indices, mesh_lib.put(batch, shards))
+        for indices, batch in zip(slots, laid_out, strict=True)
     ]
 
   def layout(self) -> batches.Layouts:
-    """One shape, in which any `batch_size` of the rows one by one fit."""
+    """Returns a shape in which any `batch_size` of the rows fit."""
     return batches.plan(
         lengths=self._lengths,
         longest=int(self._lengths.max()),
@@ -76,7 +76,7 @@ class Packed:
     )
 
   def slots(self, layout: batches.Layouts) -> list[np.ndarray]:
-    """Places in `ids` of what stands in each batch of a shape."""
+    """Returns the indices into `ids` of each batch of a shape."""
     packed = batches.best_fit(self._lengths.tolist(), layout.length)
     (rows,) = layout.rows
     return [
@@ -84,22 +84,22 @@ class Packed:
         for i in range(0, len(packed), rows)
     ]
 
-  def laid(
-      self, slots: Sequence[np.ndarray], most: int, layout: batches.Layouts
+  def lay_out(
+      self, slots: Sequence[np.ndarray], size: int, layout: batches.Layouts
   ) -> list[batches.Batch]:
-    """Batches of one shape, so that one program serves all.
+    """Lays out batches of one shape, so that one program serves all.
 
     Args:
-      slots: of each batch.
-      most: examples of each, counting those that are not there.
+      slots: the indices into `ids` of each batch.
+      size: examples of each batch, with empty ones.
       layout: the shape.
     """
-    padded = np.full((len(slots), most), batches.NO_EXAMPLE)
-    for each, taken in zip(padded, slots, strict=True):
-      each[: len(taken)] = self._ids[taken]
+    padded = np.full((len(slots), size), batches.NO_EXAMPLE)
+    for ids, indices in zip(padded, slots, strict=True):
+      ids[: len(indices)] = self._ids[indices]
     store = self._context.store
     return [
-        batches.lay_out(batches.look_up(store, each), layout) for each in padded
+        batches.lay_out(batches.look_up(store, ids), layout) for ids in padded
     ]
 
   @property

@@ -11,8 +11,8 @@ from zsgen.data import store as store_lib
 MOST_TASKS = 1000
 
 
-def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
-  """A fixed choice of examples that keeps every task while there is room.
+def choose(ids: np.ndarray, tasks: np.ndarray, limit: int) -> np.ndarray:
+  """Chooses examples so that every task is kept while there is room.
 
   Of each task the first, then of each the second, …, lowest ids first, until
   the number is reached.
@@ -20,12 +20,12 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
   Args:
     ids: ascending, int64 [E].
     tasks: task of each, int [E].
-    most: how many may be chosen; -1: all.
+    limit: the highest number of examples; -1: all.
 
   Returns:
-    The ids that are chosen, ascending.
+    The ids of the chosen examples, ascending.
   """
-  if most < 0 or most >= len(ids):
+  if limit < 0 or limit >= len(ids):
     return ids
   by_task = np.argsort(tasks, kind="stable")
   _, firsts, counts = np.unique(
@@ -33,43 +33,45 @@ def chosen(ids: np.ndarray, tasks: np.ndarray, most: int) -> np.ndarray:
   )
   turn = np.empty(len(ids), np.int64)
   turn[by_task] = np.arange(len(ids)) - np.repeat(firsts, counts)
-  return np.sort(ids[np.lexsort((ids, turn))[:most]])
+  return np.sort(ids[np.lexsort((ids, turn))[:limit]])
 
 
-def taken(
-    split: str, most: int, store: store_lib.Store, without: str = ""
+def select(
+    split: str, limit: int, store: store_lib.Store, excluded_cut: str = ""
 ) -> tuple[np.ndarray, int]:
-  """Ids of the examples that an evaluation takes, ascending, of how many.
+  """Returns the ids of an evaluation's examples, ascending, and the set's size.
 
   Args:
     split: the held-out set.
-    most: how many of its examples to take; -1: all.
-    store: has them.
-    without: the kind of cut examples to leave out, see `Store.cut`; "" for
+    limit: the highest number of examples; -1: all.
+    store: the store of the set.
+    excluded_cut: the kind of cut examples to leave out, see `Store.cut`; "" for
       none.
 
   Raises:
     InputError: there is no such set, or none of its examples is left.
   """
   known = store.split_ids(split)
-  whole = known[~store.cut(known, without)] if without else known
-  if not len(whole):
+  candidates = known[~store.cut(known, excluded_cut)] if excluded_cut else known
+  if not len(candidates):
     raise errors.InputError(
         f"the held-out set {split!r}: all {len(known)} examples lost all"
         " or part of their last answer to config.data.max_length. Raise it."
     )
-  ids = chosen(whole, store.task_index[whole], most)
+  ids = choose(candidates, store.task_index[candidates], limit)
   return ids, len(known)
 
 
-def told(name: str, ids: np.ndarray, of: int, tasks: np.ndarray) -> str:
-  """A line on a choice: "heldout: 200 of 595 examples, 119 tasks"."""
+def describe(
+    name: str, ids: np.ndarray, split_size: int, tasks: np.ndarray
+) -> str:
+  """Describes a choice: "heldout: 200 of 595 examples, 119 tasks"."""
   count = len(np.unique(tasks))
-  said = f"{name}: {len(ids)} of {of} examples, {count} tasks"
+  line = f"{name}: {len(ids)} of {split_size} examples, {count} tasks"
   if count <= MOST_TASKS:
-    return said
+    return line
   return (
-      f"{said}; of more than {MOST_TASKS} tasks metrics are not written one by"
+      f"{line}; of more than {MOST_TASKS} tasks metrics are not written one by"
       f" one, evals/{name}/loss.npy has every example"
   )
 
@@ -77,16 +79,18 @@ def told(name: str, ids: np.ndarray, of: int, tasks: np.ndarray) -> str:
 def by_task(
     values: np.ndarray, tasks: np.ndarray, names: Sequence[str]
 ) -> dict[str, float]:
-  """Mean of the values [E] of each task, by its name."""
-  there, places, counts = np.unique(
+  """Returns the mean of the values [E] of each task, by its name."""
+  present, indices, counts = np.unique(
       tasks, return_inverse=True, return_counts=True
   )
-  means = np.bincount(places, weights=values) / counts
-  return dict(zip((names[task] for task in there), means.tolist(), strict=True))
+  means = np.bincount(indices, weights=values) / counts
+  return dict(
+      zip((names[task] for task in present), means.tolist(), strict=True)
+  )
 
 
 def metrics(tasks: Mapping[str, float], name: str, kind: str) -> dict:
-  """Metrics of the tasks one by one; {} of more than `MOST_TASKS`.
+  """Returns the metrics of each task; {} for more than `MOST_TASKS`.
 
   Args:
     tasks: a value for each.

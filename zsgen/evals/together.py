@@ -11,40 +11,41 @@ from zsgen.evals import api, packed
 from zsgen.train import batches, population
 
 
-def together(
+def evaluate_together(
     members: Sequence[api.Evaluator], sharding: jax.sharding.NamedSharding
 ) -> Callable[[Any], list[api.Evaluation]]:
-  """The evaluation of all members, given their stacked parameters.
+  """Returns a function that evaluates all members, given stacked parameters.
 
-  What is packed is computed as one program; other evaluations one by one.
+  Packed evaluations are computed as one program, others member by member.
 
   Args:
-    members: the same evaluation of each.
+    members: the evaluator of each member.
     sharding: of arrays with the members as their first axis.
   """
-  if not all(hasattr(each, "packed") for each in members):
-    return functools.partial(_one_by_one, members)
-  rows = Together([each.packed for each in members], sharding)
+  if not all(hasattr(member, "packed") for member in members):
+    return functools.partial(_evaluate_members, members)
+  rows = PackedPopulation([member.packed for member in members], sharding)
 
   def evaluate(params: Any) -> list[api.Evaluation]:
-    found = rows(params)
+    results = rows(params)
     return [
-        each.judged(values) for each, values in zip(members, found, strict=True)
+        member.judged(values)
+        for member, values in zip(members, results, strict=True)
     ]
 
   return evaluate
 
 
-def _one_by_one(
+def _evaluate_members(
     members: Sequence[api.Evaluator], params: Any
 ) -> list[api.Evaluation]:
   return [
-      each(jax.tree.map(lambda leaf, i=i: leaf[i], params))
-      for i, each in enumerate(members)
+      evaluate(jax.tree.map(lambda leaf, i=i: leaf[i], params))
+      for i, evaluate in enumerate(members)
   ]
 
 
-class Together:
+class PackedPopulation:
   """`packed.Packed` of each member of a population, as one program.
 
   Args:
@@ -65,44 +66,48 @@ class Together:
     self._reduce = jax.jit(population.mapped(reduce, sharding))
 
   def __call__(self, params: Any) -> list[np.ndarray]:
-    """The number of each row of each member, float32 [E].
+    """Returns the number of each row of each member, float32 [E].
 
     Args:
       params: those of all members, stacked.
     """
-    found = [np.asarray(self._reduce(params, each)) for each in self._batches]
+    reduced = [
+        np.asarray(self._reduce(params, batch)) for batch in self._batches
+    ]
     values = []
     for member, slots in enumerate(self._slots):
-      own = np.empty(sum(map(len, slots)), np.float32)
-      for taken, each in zip(slots, found, strict=False):
-        own[taken] = each[member, : len(taken)]
-      values.append(own)
+      numbers = np.empty(sum(map(len, slots)), np.float32)
+      for indices, batch in zip(slots, reduced, strict=False):
+        numbers[indices] = batch[member, : len(indices)]
+      values.append(numbers)
     return values
 
   @functools.cached_property
   def _layout(self) -> batches.Layouts:
     """A shape for all members."""
-    layouts = [each.layout() for each in self._members]
-    rows = max(max(each.rows) for each in layouts)
-    return batches.Layouts((rows,), max(each.length for each in layouts))
+    layouts = [layout.layout() for layout in self._members]
+    rows = max(max(layout.rows) for layout in layouts)
+    return batches.Layouts((rows,), max(layout.length for layout in layouts))
 
   @functools.cached_property
   def _slots(self) -> list[list[np.ndarray]]:
-    return [each.slots(self._layout) for each in self._members]
+    return [member.slots(self._layout) for member in self._members]
 
   @functools.cached_property
   def _batches(self) -> list[batches.Batch]:
     """Batches of all members, stacked; some members' last ones are empty."""
     count = max(map(len, self._slots))
-    most = max(len(taken) for slots in self._slots for taken in slots)
-    nothing = [np.zeros(0, np.int64)]
-    laid = [
-        member.laid(slots + nothing * (count - len(slots)), most, self._layout)
+    size = max(len(indices) for slots in self._slots for indices in slots)
+    no_rows = [np.zeros(0, np.int64)]
+    laid_out = [
+        member.lay_out(
+            slots + no_rows * (count - len(slots)), size, self._layout
+        )
         for member, slots in zip(self._members, self._slots, strict=True)
     ]
     return [
         jax.device_put(
-            jax.tree.map(lambda *x: np.stack(x), *each), self._sharding
+            jax.tree.map(lambda *x: np.stack(x), *members), self._sharding
         )
-        for each in zip(*laid, strict=True)
+        for members in zip(*laid_out, strict=True)
     ]

@@ -31,21 +31,21 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   config, store, start = experiment.config, experiment.store, experiment.start
   science = config_lib.science(config)
   del science["model"]["init"]
-  made_by = {
+  recipe = {
       "seed": config.seed,  # Draws new parameters.
       "model": science["model"],
-      **start.made_by(),
-      **once.made_by(config.evals, store),
+      **start.recipe(),
+      **once.recipe(config.evals, store),
   }
   # Each process reads the weights, and what they bring along, by itself.
-  hosts.agree("weights", {"evaluation": made_by})
+  hosts.agree("weights", {"evaluation": recipe})
   root = experiment.workdir / "evaluations"
-  path = root / artifacts.name(config.name, made_by)
+  path = root / artifacts.name(config.name, recipe)
   if not hosts.broadcast("evaluation", path.exists()):
-    _compute(experiment, path, made_by)
+    _compute(experiment, path, recipe)
   hosts.wait("the evaluation")
   hosts.await_file(path)
-  manifest = artifacts.check_made_by(path, made_by)
+  manifest = artifacts.check_made_by(path, recipe)
   artifacts.check_files(path, manifest["files"])
   experiment.console.show(evaluation_table.grid(path, config))
   experiment.console.log(f"evaluate {path}")
@@ -53,7 +53,7 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
 
 
 def _compute(
-    experiment: Experiment, path: pathlib.Path, made_by: Mapping[str, Any]
+    experiment: Experiment, path: pathlib.Path, recipe: Mapping[str, Any]
 ) -> None:
   """Computes all evaluations, and writes them to `path`."""
   config, store, start = experiment.config, experiment.store, experiment.start
@@ -69,7 +69,7 @@ def _compute(
     artifacts.write_json(directory / "config.json", config_lib.to_dict(config))
     manifest = {
         "kind": "evaluation",
-        "made_by": made_by,
+        "made_by": recipe,
         "store": os.path.relpath(store.path, path),
     }
     artifacts.write_manifest(directory, manifest)

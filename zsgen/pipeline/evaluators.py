@@ -40,9 +40,9 @@ def make(
   for evaluator in evaluators:
     tasks = store.task_index[evaluator.examples]
     has_many_tasks = len(np.unique(tasks)) > subsets.MOST_TASKS
-    if has_many_tasks or len(evaluator.examples) < evaluator.of:
-      line = subsets.told(
-          evaluator.name, evaluator.examples, evaluator.of, tasks
+    if has_many_tasks or len(evaluator.examples) < evaluator.split_size:
+      line = subsets.describe(
+          evaluator.name, evaluator.examples, evaluator.split_size, tasks
       )
       experiment.console.log(f"evals    {line}")
   return evaluators

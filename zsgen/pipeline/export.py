@@ -74,7 +74,7 @@ class _Export:
         prompts.ends(experiment.store.template, self._tokenizer),
     )
     self._base = self._of_base()
-    self._made_by = {
+    self._recipe = {
         "format": _FORMAT,
         "run": experiment.run.path.name,
         "tokens": [dict(self._tokens.ids), list(self._tokens.ends)],
@@ -84,7 +84,7 @@ class _Export:
   def is_there(self) -> bool:
     """Returns whether this export exists and every file matches its hash."""
     manifest = self._manifest()
-    if manifest.get("made_by") != self._made_by:
+    if manifest.get("made_by") != self._recipe:
       return False
     return not any(artifacts.file_problems(self._path, manifest["files"]))
 
@@ -92,10 +92,10 @@ class _Export:
     """Writes the export, replacing an existing one."""
     artifacts.remove_leftovers(self._path)
     self._check_ours()
-    with artifacts.writing(self._path, over=True) as directory:
+    with artifacts.writing(self._path, replace=True) as directory:
       self._write_weights(directory, params)
       self._tokenizer.export(directory)
-      manifest = {"kind": "export", "made_by": self._made_by}
+      manifest = {"kind": "export", "made_by": self._recipe}
       artifacts.write_manifest(directory, manifest)
 
   def _write_weights(
@@ -125,8 +125,8 @@ class _Export:
       base = hugging_face.read_base(directory, has_same_ids)
     except errors.InputError as error:
       self._experiment.console.log(
-          f"export   the files of the base {name} cannot be read, so config.json"
-          f" has only what zsgen knows: {error}"
+          f"export   the files of the base {name} cannot be read, so"
+          f" config.json has only what zsgen knows: {error}"
       )
       return None
     if not has_same_ids:

@@ -40,35 +40,35 @@ class RunDirectory:
     self._start = start
 
   @functools.cached_property
-  def _made_by(self) -> dict[str, Any]:
+  def _recipe(self) -> dict[str, Any]:
     """All that decides the result; weights by their content."""
     science = config_lib.science(self._config)
     del science["model"]["init"]
-    made_by = {
+    recipe = {
         **{key: science[key] for key in ("seed", "model", "train")},
         "evals": {
             name: evals.science(spec)
             for name, spec in self._config.evals.items()
         },
         "order": self._order.fingerprint,
-        **self._start.made_by(),
+        **self._start.recipe(),
     }
     schedule = self._config.train.schedule
-    made_by["train"] |= plugins.fingerprint("schedule", schedule)
+    recipe["train"] |= plugins.fingerprint("schedule", schedule)
     # Each process reads the weights, and what they bring along, by itself.
-    hosts.agree("run", {"run": made_by})
-    return made_by
+    hosts.agree("run", {"run": recipe})
+    return recipe
 
   @functools.cached_property
   def path(self) -> pathlib.Path:
     """The directory."""
-    name = artifacts.name(self._config.name, self._made_by)
+    name = artifacts.name(self._config.name, self._recipe)
     return self._workdir / "runs" / name
 
   @property
   def identity(self) -> str:
     """What marks the files of the run: a digest of what decides its result."""
-    return artifacts.digest(self._made_by)
+    return artifacts.digest(self._recipe)
 
   def begin(self) -> None:
     """Makes the directory, or checks that it is this run's.
@@ -120,7 +120,7 @@ class RunDirectory:
     manifest = self.path / artifacts.MANIFEST
     is_new = not manifest.exists()
     if not is_new:
-      artifacts.check_made_by(self.path, self._made_by)
+      artifacts.check_made_by(self.path, self._recipe)
     config = config_lib.to_dict(self._config)
     artifacts.write_sealed(self.path / "config.json", config, self.identity)
     if is_new:
@@ -129,7 +129,7 @@ class RunDirectory:
           self.path,
           {
               "kind": "run",
-              "made_by": self._made_by,
+              "made_by": self._recipe,
               "store": os.path.relpath(self._store.path, self.path),
               "order": os.path.relpath(self._order.path, self.path),
               "batch_size": size,

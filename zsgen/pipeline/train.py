@@ -61,19 +61,19 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
     first.run.begin()
     return job.make_single(members[0], log)
   split = population.sharding(members[0].program.mesh, len(members))
-  evaluate = functools.partial(together.together, sharding=split)
-  made_by = {"members": [member.path.name for member in members]}
-  name = artifacts.name("population", made_by)
+  evaluate = functools.partial(together.evaluate_together, sharding=split)
+  recipe = {"members": [member.path.name for member in members]}
+  name = artifacts.name("population", recipe)
   path = first.workdir / "populations" / name
   joined = job.make(path, members, evaluate, log)
-  memory.check_room(joined.program.mesh, joined.program.held)
+  memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
     experiment.run.begin()
   if (path / artifacts.MANIFEST).exists():
-    artifacts.check_made_by(path, made_by)
+    artifacts.check_made_by(path, recipe)
   else:
     path.mkdir(parents=True, exist_ok=True)
-    manifest = {"kind": "population", "made_by": made_by}
+    manifest = {"kind": "population", "made_by": recipe}
     artifacts.write_manifest(path, manifest)
   return joined
 
@@ -90,7 +90,7 @@ def make_member(experiment: Experiment) -> job.Member:
   tracing.check(config.profile, steps)
   mesh = mesh_lib.make(config.machine.mesh)
   program = program_lib.make(config, experiment.start, mesh)
-  memory.check_room(mesh, program.held)
+  memory.check_room(mesh, program.state_bytes)
   evaluations = evaluators.make(experiment, mesh)
   ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
   checks.check_lengths(config, store, ids)

@@ -142,7 +142,7 @@ def _model_flops(
     start: starts.Start, rows: int, length: int
 ) -> tuple[int, int]:
   """Returns the model FLOPs of a step of full rows: all, and attention's."""
-  counted = flops.of(start.arch, start.shapes, start.frozen_shapes)
+  counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)
   lengths = np.full(rows, length)
   total = counted.step(lengths)
   return total, total - counted._replace(width=0).step(lengths)

@@ -14,7 +14,7 @@ def view(
     store: store_lib.Store,
     tokenizer: tokenizers.Tokenizer,
 ) -> rich.text.Text:
-  """Text of a batch: `⟦…⟧` holds what the loss falls on, ⏹ is an end token.
+  """Formats a batch: `⟦…⟧` marks tokens with loss, ⏹ is an end token.
 
   Args:
     examples: what a step consumes.
@@ -24,40 +24,42 @@ def view(
   Returns:
     Text to print; colours only repeat what the signs say.
   """
-  shown = rich.text.Text()
+  text = rich.text.Text()
   for example, row in zip(examples.ids, examples.rows, strict=True):
     if example == batches.NO_EXAMPLE:
-      shown.append("(padding)\n", "dim")
+      text.append("(padding)\n", "dim")
       continue
     task = store.tasks[store.task_index[example]]
     loss = int(row.mask.sum())
-    shown.append(
+    text.append(
         f"id {example}  {task}  {len(row.tokens)} tokens, {loss} with loss\n",
         "bold cyan",
     )
-    shown.append_text(marked(row, tokenizer))
-    shown.append("\n\n")
-  return shown
+    text.append_text(marked(row, tokenizer))
+    text.append("\n\n")
+  return text
 
 
 def marked(
     row: store_lib.TokenRow, tokenizer: tokenizers.Tokenizer
 ) -> rich.text.Text:
-  """An example with its loss tokens between marks, special tokens by name."""
+  """Marks the loss tokens of an example, and names special tokens."""
   text, signs = rich.text.Text(), _signs(tokenizer)
   before = []
   pairs = zip(row.tokens.tolist(), row.mask.tolist(), strict=True)
   for loss, run in itertools.groupby(pairs, lambda pair: pair[1]):
-    said = ""
+    decoded = ""
     tokens = [token for token, _ in run]
     for special, stretch in itertools.groupby(tokens, signs.__contains__):
       ids = list(stretch)
       if special:
-        said += "".join(signs[token] for token in ids)
+        decoded += "".join(signs[token] for token in ids)
       else:
-        said += _added(before, ids, tokenizer)
+        decoded += _added(before, ids, tokenizer)
       before = before + ids
-    text.append(f"⟦{said}⟧" if loss else said, "bold green" if loss else "")
+    text.append(
+        f"⟦{decoded}⟧" if loss else decoded, "bold green" if loss else ""
+    )
   return text
 
 
@@ -68,9 +70,9 @@ def _added(
 
   Decoded alone, they may lose a leading space (SentencePiece).
   """
-  start, whole = tokenizer.decode(before), tokenizer.decode(before + ids)
-  if before and whole.startswith(start):
-    return whole[len(start) :]
+  start, full = tokenizer.decode(before), tokenizer.decode(before + ids)
+  if before and full.startswith(start):
+    return full[len(start) :]
   return tokenizer.decode(ids)
 
 

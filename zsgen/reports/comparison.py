@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
   runs: Mapping[str, Mapping[int, curves.Run]]
   # The order that the others are compared with.
   reference: str
-  # The metric that stands for each evaluation.
+  # The headline metric of each evaluation.
   evals: Mapping[str, api.Metric]
 
 
@@ -73,10 +73,10 @@ def open_points(
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
-  """All numbers of a comparison, JSON-able.
+  """Returns all numbers of a comparison, as JSON values.
 
   Returns:
-    `reference`; `evals`, the metric that stands for each, with its `name`,
+    `reference`; `evals`, the headline metric of each, with its `name`,
     `unit`, `better` and `label`; and `orders`, for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and
@@ -90,8 +90,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     orders[name] = {
         "seeds": list(runs),
         "evals": {
-            each: _evaluated(comparison, name, each)
-            for each in comparison.evals
+            evaluation: _evaluated(comparison, name, evaluation)
+            for evaluation in comparison.evals
         },
         "whole": {},
         "first_tenth": {},
@@ -120,13 +120,13 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 
 def _check_alike(run: curves.Run, first: curves.Run) -> None:
   """Raises InputError if two runs were not evaluated at the same steps."""
-  nothing = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
+  empty = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
   for name in {*run.config.evals, *first.config.evals}:
     steps, expected = (
-        each.metrics.get(each.headline(name), nothing).steps
-        if name in each.config.evals
-        else nothing.steps
-        for each in (run, first)
+        compared.metrics.get(compared.headline(name), empty).steps
+        if name in compared.config.evals
+        else empty.steps
+        for compared in (run, first)
     )
     if not np.array_equal(steps, expected):
       raise errors.InputError(
@@ -142,9 +142,9 @@ def _evaluated(
   of_order, of_reference = (
       {
           seed: measures.measure(run.metrics[run.headline(name)], run.steps)
-          for seed, run in comparison.runs[each].items()
+          for seed, run in comparison.runs[label].items()
       }
-      for each in (order, comparison.reference)
+      for label in (order, comparison.reference)
   )
   return {
       measure: _compared(
@@ -155,10 +155,10 @@ def _evaluated(
 
 
 def _column(
-    found: Mapping[int, Mapping[str, float | None]], measure: str
+    values: Mapping[int, Mapping[str, float | None]], measure: str
 ) -> dict[int, float | None]:
   """One measure by seed."""
-  return {seed: each[measure] for seed, each in found.items()}
+  return {seed: measured[measure] for seed, measured in values.items()}
 
 
 def _compared(

@@ -28,9 +28,9 @@ def write(
   """Writes comparison.json, .md, .html and .png.
 
   Args:
-    directory: where to; made if absent.
+    directory: the directory of the files; created if absent.
     points: finished runs.
-    missing: names of runs that are not finished; the files tell them.
+    missing: names of runs that are not finished; the files name them.
 
   Returns:
     The tables, for the terminal.
@@ -39,23 +39,25 @@ def write(
     InputError: see `comparison.open_points`.
   """
   comparison = comparison_lib.open_points(points)
-  found = {**comparison_lib.summary(comparison), "missing": list(missing)}
-  shown, png = tables(found), figure(comparison)
+  summary = {**comparison_lib.summary(comparison), "missing": list(missing)}
+  grids_shown, png = tables(summary), figure(comparison)
   directory.mkdir(parents=True, exist_ok=True)
-  artifacts.write_json(directory / "comparison.json", found)
+  artifacts.write_json(directory / "comparison.json", summary)
   page.save(directory / "comparison.png", png)
-  page.save(directory / "comparison.md", _markdown(shown, missing))
-  page.save(directory / "comparison.html", _html(shown, png, missing))
-  return [grids.to_rich(grid) for grid in shown]
+  page.save(directory / "comparison.md", _markdown(grids_shown, missing))
+  page.save(directory / "comparison.html", _html(grids_shown, png, missing))
+  return [grids.to_rich(grid) for grid in grids_shown]
 
 
-def tables(found: Mapping[str, Any]) -> list[grids.Grid]:
-  """Tables of a `comparison.summary`: values, then what the orders hold."""
-  orders = found["orders"]
+def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
+  """Builds the tables of a `comparison.summary`: values, then contents."""
+  orders = summary["orders"]
   return [
       *(
-          _values(orders, found["reference"], name, metrics.Metric(**headline))
-          for name, headline in found["evals"].items()
+          _values(
+              orders, summary["reference"], name, metrics.Metric(**headline)
+          )
+          for name, headline in summary["evals"].items()
       ),
       _contents(orders, "whole", "Examples of all steps"),
       _contents(orders, "first_tenth", "Examples of the first tenth"),
@@ -67,7 +69,7 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
   reference = comparison.reference
   values, differences = [], []
   for name, headline in comparison.evals.items():
-    found = {
+    curves_by_order = {
         order: {
             seed: run.metrics[run.headline(name)] for seed, run in runs.items()
         }
@@ -75,15 +77,16 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
     }
     lines = [
         figures.line(order, *by_seed.values())
-        for order, by_seed in found.items()
+        for order, by_seed in curves_by_order.items()
     ]
     values.append(
         figures.Panel(name, "", f"held-out {headline.heading}", lines)
     )
     lines = [
-        figures.line(order, *apart)
-        for order, by_seed in found.items()
-        if order != reference and (apart := _apart(by_seed, found[reference]))
+        figures.line(order, *differing)
+        for order, by_seed in curves_by_order.items()
+        if order != reference
+        and (differing := _differences(by_seed, curves_by_order[reference]))
     ]
     title = headline.with_unit(f"{headline.words} - {reference}, same seed")
     differences.append(
@@ -92,7 +95,7 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
   return figures.plot([values, differences], inked=reference)
 
 
-def _apart(
+def _differences(
     by_seed: Mapping[int, curves.Curve], reference: Mapping[int, curves.Curve]
 ) -> list[curves.Curve]:
   """Differences to the reference within each seed that both have."""
@@ -111,39 +114,41 @@ def _values(
 ) -> grids.Grid:
   """The measures of one evaluation, a row an order."""
   rows = []
-  for order, about in orders.items():
+  for order, values in orders.items():
     row = [order]
     for measure in measures.COMPARED:
-      cell = about["evals"][name][measure]
-      apart = None if order == reference else cell["difference"]
-      row += [_ranged(cell["spread"]), _ranged(apart, signed=True)]
+      cell = values["evals"][name][measure]
+      difference = None if order == reference else cell["difference"]
+      row += [_ranged(cell["spread"]), _ranged(difference, signed=True)]
     rows.append(row)
   header = ["order"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), f"vs {reference}"]
   better = "below" if headline.better == metrics.LOWER else "above"
-  said = _NOTE.format(kind=f"held-out {headline.words}", better=better)
-  note = f"{_seeds(orders)} {said}"
+  legend = _NOTE.format(kind=f"held-out {headline.words}", better=better)
+  note = f"{_seeds(orders)} {legend}"
   return grids.Grid(f"{name} {headline.heading}", header, rows, note=note)
 
 
 def _seeds(orders: Mapping[str, Any]) -> str:
-  """Which seeds the orders have: said once, if all have the same."""
-  said = {
-      order: ", ".join(map(str, about["seeds"]))
-      for order, about in orders.items()
+  """Describes the seeds of the orders, once if all have the same."""
+  seeds_by_order = {
+      order: ", ".join(map(str, values["seeds"]))
+      for order, values in orders.items()
   }
-  if len(set(said.values())) == 1:
-    return f"Seeds {next(iter(said.values()))}."
-  each = "; ".join(f"{order} {seeds}" for order, seeds in said.items())
-  return f"Seeds by order: {each}."
+  if len(set(seeds_by_order.values())) == 1:
+    return f"Seeds {next(iter(seeds_by_order.values()))}."
+  listing = "; ".join(
+      f"{order} {seeds}" for order, seeds in seeds_by_order.items()
+  )
+  return f"Seeds by order: {listing}."
 
 
 def _contents(orders: Mapping[str, Any], part: str, title: str) -> grids.Grid:
   """What the examples of each order are."""
   rows = [
-      [order, *order_view.cells(list(about[part].values()))]
-      for order, about in orders.items()
+      [order, *order_view.cells(list(values[part].values()))]
+      for order, values in orders.items()
   ]
   header = ("order", *order_view.COLUMNS.values())
   return grids.Grid(f"{title}, means over seeds", header, rows)
@@ -157,22 +162,22 @@ def _gap(missing: Sequence[str]) -> str:
   return f"Not finished: {', '.join(missing)}."
 
 
-def _markdown(shown: Sequence[grids.Grid], missing: Sequence[str]) -> str:
+def _markdown(tables: Sequence[grids.Grid], missing: Sequence[str]) -> str:
   """comparison.md."""
   blocks = [f"![{_CAPTION}](comparison.png)\n", f"{_BANDS}\n"]
   if missing:
     blocks.insert(0, f"{texts.escape_markdown(_gap(missing))}\n")
-  return "\n".join([*blocks, *map(grids.to_markdown, shown)])
+  return "\n".join([*blocks, *map(grids.to_markdown, tables)])
 
 
 def _html(
-    shown: Sequence[grids.Grid], png: bytes, missing: Sequence[str]
+    tables: Sequence[grids.Grid], png: bytes, missing: Sequence[str]
 ) -> str:
   """comparison.html."""
   blocks = [
       page.figure(png, f"{_CAPTION}, a line an order"),
       page.text(_BANDS),
-      *map(grids.to_html, shown),
+      *map(grids.to_html, tables),
   ]
   if missing:
     blocks.insert(0, page.badge("incomplete", _gap(missing)))

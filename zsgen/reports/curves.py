@@ -71,7 +71,7 @@ class Run:
     return read_clocks(self.path / record_digests.PERF)
 
   def tasks(self, name: str) -> dict[str, Curve]:
-    """Curves of the tasks of the evaluation `name`, by task."""
+    """Returns the curves of the tasks of the evaluation `name`, by task."""
     begin, end = f"{name}/", f"/{self.declaration(name).headline.name}"
     return {
         metric.removeprefix(begin).removesuffix(end): curve
@@ -86,11 +86,11 @@ class Run:
     return evals.declaration(self.config.evals[name])
 
   def headline(self, name: str) -> str:
-    """Returns the path of the metric that stands for an evaluation."""
+    """Returns the path of the headline metric of an evaluation."""
     return f"{name}/{self.declaration(name).headline.name}"
 
   def evaluation(self, name: str) -> Evaluation:
-    """Losses of every example of the evaluation `name`."""
+    """Reads the losses of every example of the evaluation `name`."""
     return read_evaluation(self.path / "evals" / name)
 
 
@@ -119,10 +119,10 @@ def open_run(path: pathlib.Path) -> Run:
 
 
 def read_log(path: pathlib.Path) -> dict[str, Curve]:
-  """Curves of a file of JSON lines, by metric.
+  """Reads the curves of a file of JSON lines, by metric.
 
   Raises:
-    InputError: it is not there, or names the line that is no record.
+    InputError: it is missing or damaged; the message names the line.
   """
   curves, wrong = _read_lines(path)
   if wrong:
@@ -131,7 +131,9 @@ def read_log(path: pathlib.Path) -> dict[str, Curve]:
 
 
 def read_clocks(path: pathlib.Path) -> tuple[dict[str, Curve], str]:
-  """Curves of perf.jsonl, which no result depends on, as far as it is whole.
+  """Reads the curves of perf.jsonl, skipping damaged lines.
+
+  No result depends on them.
 
   Returns:
     Curves by metric, and a sentence about what is lost; "" if nothing is.
@@ -149,7 +151,7 @@ def read_clocks(path: pathlib.Path) -> tuple[dict[str, Curve], str]:
 
 
 def _read_lines(path: pathlib.Path) -> tuple[dict[str, Curve], list[str]]:
-  """Curves of all lines that are records, and what is wrong with the others.
+  """Returns the curves of all valid lines, and the problems of the others.
 
   Raises:
     InputError: the file is not there.
@@ -168,7 +170,7 @@ def _read_lines(path: pathlib.Path) -> tuple[dict[str, Curve], list[str]]:
       continue
     for metric, value in values.items():
       points.setdefault(metric, []).append((step, value))
-  return {metric: _curve(each) for metric, each in points.items()}, wrong
+  return {metric: _curve(pairs) for metric, pairs in points.items()}, wrong
 
 
 def _record(line: bytes) -> tuple[int, dict[str, float]]:
@@ -202,8 +204,8 @@ def read_evaluation(path: pathlib.Path) -> Evaluation:
   if losses.shape != (len(steps), len(ids)):
     raise _unreadable(path, f"loss.npy has shape {losses.shape}")
   # Rows are made empty (NaN) and filled in whole.
-  done = ~np.isnan(losses).all(axis=1)
-  return Evaluation(steps[done], ids, losses[done])
+  is_done = ~np.isnan(losses).all(axis=1)
+  return Evaluation(steps[is_done], ids, losses[is_done])
 
 
 def _curve(points: list[tuple[int, float]]) -> Curve:
@@ -211,8 +213,8 @@ def _curve(points: list[tuple[int, float]]) -> Curve:
   return Curve(np.array(steps, np.int64), np.array(values, np.float64))
 
 
-def _unreadable(path: pathlib.Path, what: str) -> errors.InputError:
+def _unreadable(path: pathlib.Path, reason: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: cannot be read ({what}). The run was stopped or is damaged:"
+      f"{path}: cannot be read ({reason}). The run was stopped or is damaged:"
       " start it again, or delete its directory."
   )

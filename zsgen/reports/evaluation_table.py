@@ -8,12 +8,12 @@ from zsgen.evals import once
 from zsgen.reports import grids
 
 
-def grid(path: pathlib.Path, found: config.Config) -> grids.Grid:
+def grid(path: pathlib.Path, evaluated: config.Config) -> grids.Grid:
   """Returns what was measured, a line a metric.
 
   Args:
     path: the directory that `once.write` filled.
-    found: the config whose evaluations they are.
+    evaluated: the config whose evaluations they are.
 
   Raises:
     InputError: a file is missing or damaged.
@@ -21,7 +21,7 @@ def grid(path: pathlib.Path, found: config.Config) -> grids.Grid:
   metrics = artifacts.read_json(path / once.METRICS)
   counts = artifacts.read_json(path / once.COUNTS)
   rows = []
-  for name, spec in found.evals.items():
+  for name, spec in evaluated.evals.items():
     for metric in evals.declaration(spec).metrics:
       means = [metrics.get(f"{name}/{mean}") for mean in metric.names]
       rows.append(

@@ -45,11 +45,11 @@ _RARE = {
     ),
 }
 # Unknown characters that are named.
-_NAMED = 10
+_MAX_LISTED = 10
 
 
 def oracle(order: order_lib.Order) -> list[str]:
-  """A badge, if answers of held-out examples took part in the order."""
+  """Builds a badge if answers of held-out examples decided the order."""
   picked = np.isfinite(order.distances).any()
   texts = _texts(order.manifest["made_by"])
   if "prompt+answer" not in texts or not picked:
@@ -67,14 +67,14 @@ def oracle(order: order_lib.Order) -> list[str]:
 def setup(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> str:
-  """What was run: options and fingerprints."""
+  """Builds the section of the options and fingerprints."""
   default = _flat(config_lib.science(config_lib.Config()))
   rows = [
-      [option, _shown(value), _shown(default.get(option, grids.MISSING))]
+      [option, _format(value), _format(default.get(option, grids.MISSING))]
       for option, value in _flat(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
-  made = [
+  identifiers = [
       ["suite", store.suite],
       ["seed", str(run.config.seed)],
       ["steps", f"{run.steps} of {run.batch_size} examples"],
@@ -88,30 +88,32 @@ def setup(
       rows,
       words=3,
   )
-  identity = grids.Grid("Made of", ("", ""), made, words=2)
+  identity = grids.Grid("Made of", ("", ""), identifiers, words=2)
   return page.section(
       "What was run", [grids.to_html(identity), grids.to_html(options)]
   )
 
 
-def _shown(value: Any) -> str:
-  """A value as it is; several in a row, not as a list of Python's."""
+def _format(value: Any) -> str:
+  """Formats a value; elements of a list are separated by commas."""
   if isinstance(value, list):
-    return ", ".join(map(_shown, value)) or "none"
+    return ", ".join(map(_format, value)) or "none"
   if isinstance(value, Mapping):
     pairs = _flat(value).items()
-    return " ".join(f"{name}={_shown(each)}" for name, each in pairs)
+    return " ".join(
+        f"{name}={_format(value_inside)}" for name, value_inside in pairs
+    )
   return str(value)
 
 
-def _texts(made: Mapping[str, Any]) -> set[str | None]:
+def _texts(recipe: Mapping[str, Any]) -> set[str | None]:
   """The texts that an order and its parts look at."""
-  inner = (_texts(part) for part in made.get("parts", ()))
-  return {made["text"]}.union(*inner)
+  inner = (_texts(part) for part in recipe.get("parts", ()))
+  return {recipe["text"]}.union(*inner)
 
 
 def prepared(store: store_lib.Store) -> str:
-  """What is in the store, and what was cut or dropped on the way."""
+  """Builds the section of the store, with what was cut or dropped."""
   notes = source_notes.describe(store.manifest)
   blocks = [grids.to_html(counted(store)), *map(page.text, notes)]
   if store.manifest["dropped_by_task"]:
@@ -121,13 +123,13 @@ def prepared(store: store_lib.Store) -> str:
 
 
 def counted(store: store_lib.Store) -> grids.Grid:
-  """Examples and tokens of each split, and what was cut or dropped."""
+  """Counts each split's examples and tokens, and what was cut or dropped."""
   counts = store.manifest["counts"]
-  shown = {}
+  labels = {}
   for split in (suite.TRAIN, *store.manifest["heldout"]):
-    shown[split] = split
-    shown[choices.split_of(split)] = "its choices"
-  splits = [split for split in shown if split in counts]
+    labels[split] = split
+    labels[choices.split_of(split)] = "its choices"
+  splits = [split for split in labels if split in counts]
   columns = [
       name
       for name in _COUNTED
@@ -135,7 +137,7 @@ def counted(store: store_lib.Store) -> grids.Grid:
   ]
   rows = [
       [
-          shown[split],
+          labels[split],
           *(grids.number(counts[split].get(c, 0), 0) for c in columns),
       ]
       for split in splits
@@ -160,21 +162,21 @@ def _unknown(store: store_lib.Store) -> str:
   characters = store.manifest.get("unknown_characters", {})
   if not characters:
     return ""
-  named = ", ".join(
+  listing = ", ".join(
       f"{char!r} (U+{ord(char):04X}) {count:,}x"
-      for char, count in list(characters.items())[:_NAMED]
+      for char, count in list(characters.items())[:_MAX_LISTED]
   )
   counts = store.manifest["counts"].values()
-  unknown = sum(each.get("unknown_loss", 0) for each in counts)
-  loss = sum(each.get("loss_tokens", 0) for each in counts)
+  unknown = sum(split.get("unknown_loss", 0) for split in counts)
+  loss = sum(split.get("loss_tokens", 0) for split in counts)
   share = (
       f" They are {unknown / loss:.2%} of the loss tokens." if unknown else ""
   )
-  return f"The tokenizer does not know: {named}.{share}"
+  return f"The tokenizer does not know: {listing}.{share}"
 
 
 def proof(run: curves.Run) -> str:
-  """How to check that the run trained on its order."""
+  """Builds the section on checking that the run trained on its order."""
   return page.section(
       "Proof",
       [
@@ -191,12 +193,12 @@ def proof(run: curves.Run) -> str:
 def _lost(store: store_lib.Store) -> grids.Grid:
   """Dropped examples of each task, the most first."""
   dropped = store.manifest["dropped_by_task"]
-  kept = dict(zip(store.tasks, np.bincount(store.task_index), strict=True))
+  sizes = dict(zip(store.tasks, np.bincount(store.task_index), strict=True))
   rows = [
       [
           task,
           grids.number(count, 0),
-          grids.share(count / (count + kept.get(task, 0))),
+          grids.share(count / (count + sizes.get(task, 0))),
       ]
       for task, count in sorted(dropped.items(), key=lambda x: (-x[1], x[0]))
   ]

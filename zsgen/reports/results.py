@@ -18,29 +18,29 @@ _COLUMNS = ("first", "first_tenth", "mean", "final")
 
 
 def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
-  """The closing table of a result (see `run_report.result`)."""
+  """Builds the closing table of a result (see `run_report.result`)."""
   rows = [
       [
           f"{name}{words}",
           metric.unit_sign,
           *(grids.number(values[column]) for column in _COLUMNS),
           grids.share(values.get("drop")),
-          grids.share(found.get("improved") if i == 0 else None),
+          grids.share(measures_by_name.get("improved") if i == 0 else None),
       ]
-      for name, found in result["evals"].items()
+      for name, measures_by_name in result["evals"].items()
       for i, (metric, mean, words) in enumerate(
           _shown_means(run.declaration(name))
       )
-      for values in [found[mean]]
+      for values in [measures_by_name[mean]]
   ]
-  met = [each["met"] for each in result["targets"].values()]
+  passed = [outcome["met"] for outcome in result["targets"].values()]
   header = ("", "unit", "step 0", "first tenth", "mean", "final")
   return grids.Grid(
       f"Held-out {_headlines(run)}, {run.steps} steps",
       (*header, "drop", "improved"),
       rows,
       words=2,
-      note=f"Targets met: {sum(met)} of {len(met)}." if met else "",
+      note=f"Targets met: {sum(passed)} of {len(passed)}." if passed else "",
   )
 
 
@@ -61,7 +61,7 @@ def _shown_means(
 
 
 def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
-  """Held-out curves and their measures."""
+  """Builds the section of held-out curves and their measures."""
   title = f"Held-out {_headlines(run)}"
   panels = [
       figures.Panel(
@@ -72,11 +72,11 @@ def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
       )
       for name in _evaluations_with(run, "means")
   ]
-  drawn = [figures.plot([panels])] if panels else []
+  plots = [figures.plot([panels])] if panels else []
   return page.section(
       title,
       [
-          *(page.figure(each, f"{title} against step") for each in drawn),
+          *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text(
               "Step 0 is zero-shot. First tenth: mean over evaluations in the"
@@ -90,16 +90,16 @@ def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
 
 
 def goals(run: curves.Run) -> str:
-  """Targets of the config, and whether they were met."""
+  """Builds the section of the config's targets, met or not."""
   rows = [
       [
           name,
-          "met" if each.met else "not met",
-          f"{each.metric}, {each.measure}{_unit(run, each.metric)}",
-          each.wanted,
-          each.note or grids.number(each.value),
+          "met" if outcome.met else "not met",
+          f"{outcome.metric}, {outcome.measure}{_unit(run, outcome.metric)}",
+          outcome.bounds,
+          outcome.note or grids.number(outcome.value),
       ]
-      for name, each in targets.check(run).items()
+      for name, outcome in targets.check(run).items()
   ]
   if not rows:
     return ""
@@ -109,35 +109,35 @@ def goals(run: curves.Run) -> str:
 
 
 def tasks(run: curves.Run, store: store_lib.Store) -> str:
-  """Curves of every held-out task, what changed most for the good first."""
+  """Builds the section of each task's curves, the largest gain first."""
   blocks = []
   for name in _evaluations_with(run, "tasks"):
     headline = run.declaration(name).headline
     falls = headline.better == metrics.LOWER
     counts = _examples(run, store, name)
-    found = _by_gain(run.tasks(name), run.steps, falls)
+    ranked = _by_gain(run.tasks(name), run.steps, falls)
     rows = [
         [
             task,
             str(counts[store.tasks.index(task)]),
-            *(grids.number(values[each]) for each in ("first", "final")),
+            *(grids.number(values[measure]) for measure in ("first", "final")),
             grids.share(gain) if falls else grids.number(gain),
         ]
-        for task, (_, values, gain) in found.items()
+        for task, (_, values, gain) in ranked.items()
     ]
     step_0, final = map(headline.with_unit, ("step 0", "final"))
     gained = "drop" if falls else headline.with_unit("gain")
     header = ("task", "examples", step_0, final, gained)
     grid = grids.Grid("", header, rows)
-    only = {task: curve for task, (curve, *_) in found.items()}
+    only = {task: curve for task, (curve, *_) in ranked.items()}
     blocks.append(page.heading(name))
     if not only:
-      blocks.append(page.text("Its tasks are too many to be told one by one."))
+      blocks.append(page.text("It has too many tasks to show each of them."))
       continue
     if len(only) <= _MOST_PANELS:
-      drawn = figures.small_multiples(only)
+      plot = figures.small_multiples(only)
       title = f"{name}, task by task: {headline.heading}"
-      blocks.append(page.figure(drawn, title))
+      blocks.append(page.figure(plot, title))
     blocks.append(page.folded("As a table", [grids.to_html(grid)]))
   if not blocks:
     return ""
@@ -146,7 +146,7 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
 
 
 def training(run: curves.Run) -> str:
-  """The training loss, and where the time went."""
+  """Builds the section of the training loss and of the time spent."""
   panels = [
       figures.Panel(
           metric.heading,
@@ -156,7 +156,7 @@ def training(run: curves.Run) -> str:
           height=2.6,
       )
       for metric in metrics.TRAINING
-      if metric.drawn
+      if metric.has_figure
   ]
   return page.section(
       "Training",
@@ -177,8 +177,8 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))
-  for metric in declared.others:
-    if metric.drawn:
+  for metric in declared.other_metrics:
+    if metric.has_figure:
       curve = run.metrics[f"{name}/{metric.name}"]
       lines.append(figures.line(metric.words, curve))
   return lines
@@ -212,20 +212,21 @@ def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
-    found = store.choices(run.config.evals[name].split)
-    ids = np.unique(found.examples[np.isin(found.rows, ids)])
+    candidates = store.choices(run.config.evals[name].split)
+    ids = np.unique(candidates.examples[np.isin(candidates.rows, ids)])
   return np.bincount(store.task_index[ids], minlength=len(store.tasks))
 
 
 def _by_gain(
-    found: Mapping[str, curves.Curve], steps: int, falls: bool
+    curves_by_task: Mapping[str, curves.Curve], steps: int, falls: bool
 ) -> dict[str, tuple[curves.Curve, dict[str, float | None], float | None]]:
   """Curves, their measures and what was gained, the most first; ties by name.
 
-  The gain is the share that is gone of what should fall, else the difference.
+  The gain is the share that is gone if lower is better, otherwise the
+  difference.
   """
   by_task = {}
-  for task, curve in found.items():
+  for task, curve in curves_by_task.items():
     values = measures.measure(curve, steps)
     gain = values["drop"] if falls else values["final"] - values["first"]
     by_task[task] = curve, values, gain
@@ -247,8 +248,8 @@ def _clock(run: curves.Run) -> str:
       if metric in perf
   )
   part = evaluating / (evaluating + seconds.sum())
-  said = (
+  line = (
       f"A step took {np.median(seconds):.3g} s, {rate:,.0f} tokens/s (medians);"
       f" evaluations took {part:.0%} of the time."
   )
-  return f"{said} {run.lost_clocks}".strip()
+  return f"{line} {run.lost_clocks}".strip()

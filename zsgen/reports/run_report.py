@@ -23,7 +23,7 @@ from zsgen.train import metrics as train_metrics
 
 
 def result(path: pathlib.Path) -> dict[str, Any]:
-  """The numbers of a finished run, JSON-able.
+  """Returns the numbers of a finished run, as JSON values.
 
   Args:
     path: the run's directory.
@@ -51,7 +51,7 @@ def _result(run: curves.Run) -> dict[str, Any]:
 
 
 def table(run: curves.Run) -> rich.table.Table:
-  """The closing table, for the terminal."""
+  """Builds the closing table, for the terminal."""
   return grids.to_rich(results.measured(run, _result(run)))
 
 

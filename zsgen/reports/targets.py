@@ -20,12 +20,12 @@ class Outcome(NamedTuple):
   note: str
 
   @property
-  def wanted(self) -> str:
-    """What the value should be, in words."""
-    bounds = {"above": self.above, "below": self.below}
+  def bounds(self) -> str:
+    """Describes what the value should be."""
+    limits = {"above": self.above, "below": self.below}
     return " and ".join(
         f"{word} {value:g}"
-        for word, value in bounds.items()
+        for word, value in limits.items()
         if value is not None
     )
 
@@ -36,7 +36,9 @@ def check(run: curves.Run) -> dict[str, Outcome]:
   A metric that the run does not have is a target that is not met: training is
   over, and the rest of its report is wanted all the same.
   """
-  return {name: _check(run, each) for name, each in run.config.targets.items()}
+  return {
+      name: _check(run, target) for name, target in run.config.targets.items()
+  }
 
 
 def _check(run: curves.Run, target: config.Target) -> Outcome:
@@ -47,8 +49,8 @@ def _check(run: curves.Run, target: config.Target) -> Outcome:
     if value is None:
       note = f"no evaluation is in its {target.measure}"
   else:
-    near = errors.did_you_mean(target.metric, run.metrics)
-    note = f"the run has no such metric.{near}"
+    suggestion = errors.did_you_mean(target.metric, run.metrics)
+    note = f"the run has no such metric.{suggestion}"
   met = (
       value is not None
       and (target.below is None or value < target.below)

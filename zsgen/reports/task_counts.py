@@ -15,15 +15,16 @@ _RARE = ("cut", "dropped")
 
 
 def grid(store: store_lib.Store) -> grids.Grid:
-  """Examples and tokens of each task, and what was cut or dropped.
+  """Counts each task's examples and tokens, and what was cut or dropped.
 
   Args:
     store: of any number of tasks. Of more than 40 the 10 with the most and
       the 10 with the fewest examples are shown, and where all of them stand.
 
   Returns:
-    The store's order if all are shown, else by size. A task that lost all of
-    its examples is not in it; the split's count of dropped ones has them.
+    The tasks in the store's order if all are shown, otherwise by size. A task
+    that lost all of its examples is not in it; the split's count of dropped
+    ones has them.
   """
   rows = _rows(store)
   title, note = f"Tasks of the suite {store.suite}", ""
@@ -32,16 +33,16 @@ def grid(store: store_lib.Store) -> grids.Grid:
     note = f"All of them: {store.path / 'tasks.parquet'}"
     rows = sorted(rows, key=lambda row: -row[1])  # Ties in the store's order.
     rows = [*rows[:_ENDS], *rows[-_ENDS:]]
-  shown = [
+  columns = [
       i
       for i, name in enumerate(_HEADER)
       if name not in _RARE or any(row[i] for row in rows)
   ]
   cells = [
-      [row[i] if i == 0 else grids.number(row[i], 0) for i in shown]
+      [row[i] if i == 0 else grids.number(row[i], 0) for i in columns]
       for row in rows
   ]
-  return grids.Grid(title, [_HEADER[i] for i in shown], cells, note=note)
+  return grids.Grid(title, [_HEADER[i] for i in columns], cells, note=note)
 
 
 def _rows(store: store_lib.Store) -> list[tuple]:

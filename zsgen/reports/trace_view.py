@@ -38,12 +38,12 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
     trace = trace_lib.find(order, spec.split)
     declared = run.declaration(name)
     if trace is not None and "distances" in declared.figures:
-      drawn = panels(run, name, trace)
+      rows = panels(run, name, trace)
       words = declared.headline.words
       blocks += [
           page.heading(name),
           page.figure(
-              figures.plot(drawn, _held_out(run, name), one_x=True),
+              figures.plot(rows, _held_out(run, name), one_x=True),
               f"{name}: {words} and distances of what was trained on",
           ),
           page.text(_CAPTION.format(**trace.description)),
@@ -55,7 +55,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
 def panels(
     run: curves.Run, name: str, trace: trace_lib.Trace
 ) -> list[list[figures.Panel]]:
-  """Headline and bigram KL, below them cosine and Euclid side by side.
+  """Builds panels of headline and bigram KL, above those of the distances.
 
   Against steps of the run, whatever the trace's batch size.
   """

@@ -1,4 +1,4 @@
-"""batch(step): which examples a step consumes, and how they lie in rows.
+"""batch(step): which examples a step consumes, and their layout in rows.
 
 `batch(step)` is `order[step * B:(step + 1) * B]`, whatever the machine. Inside
 a step the examples are packed into rows of segments; the layout may depend on
@@ -47,22 +47,22 @@ Feed = Callable[[int], Examples]
 
 
 def steps_of(ids: np.ndarray, batch_size: int) -> int:
-  """Number of steps that an order of ids [n] takes."""
+  """Returns the number of steps that an order of ids [n] takes."""
   return math.ceil(len(ids) / batch_size)
 
 
 def ids_of(ids: np.ndarray, batch_size: int, step: int) -> np.ndarray:
-  """Ids of one step, int64 [B], padded with NO_EXAMPLE."""
+  """Returns the ids of one step, int64 [B], padded with NO_EXAMPLE."""
   batch = np.full(batch_size, NO_EXAMPLE, np.int64)
-  taken = ids[step * batch_size : (step + 1) * batch_size]
-  batch[: len(taken)] = taken
+  ids_of_step = ids[step * batch_size : (step + 1) * batch_size]
+  batch[: len(ids_of_step)] = ids_of_step
   return batch
 
 
 def store_feed(
     store: store_lib.Store, ids: np.ndarray, batch_size: int
 ) -> Feed:
-  """A feed that reads the store: a pure function of the step."""
+  """Returns a feed that reads the store: a pure function of the step."""
 
   def feed(step: int) -> Examples:
     return look_up(store, ids_of(ids, batch_size, step))
@@ -71,7 +71,7 @@ def store_feed(
 
 
 def look_up(store: store_lib.Store, ids: np.ndarray) -> Examples:
-  """Rows of the ids; an empty row for NO_EXAMPLE."""
+  """Returns the rows of the ids, with an empty row for NO_EXAMPLE."""
   rows = [NO_ROW if i == NO_EXAMPLE else store.row(i) for i in ids]
   return Examples(ids, rows)
 
@@ -92,9 +92,9 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
   for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
     if not lengths[i]:
       continue
-    place = bisect.bisect_left(free, (lengths[i], 0))
-    if place < len(free):
-      room, row = free.pop(place)
+    index = bisect.bisect_left(free, (lengths[i], 0))
+    if index < len(free):
+      room, row = free.pop(index)
     else:
       room, row = capacity, len(rows)
       rows.append([])
@@ -119,11 +119,11 @@ class Layouts(NamedTuple):
   padding: float = 0.0
 
   def rows_for(self, needed: int) -> int:
-    """The smallest number of rows that holds what is needed."""
+    """Returns the smallest number of rows that holds `needed` rows."""
     return min(rows for rows in self.rows if rows >= needed)
 
-  def told(self) -> str:
-    """Shapes and, if known, their shares of the steps, and the padding."""
+  def describe(self) -> str:
+    """Describes the shapes and, if known, their shares and the padding."""
     shapes = [f"{rows} x {self.length:,} tokens" for rows in self.rows]
     if self.shares:
       shapes = [

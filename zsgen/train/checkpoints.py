@@ -75,7 +75,7 @@ class Checkpoints:
     self._manager.close()
 
   def latest(self) -> int | None:
-    """Step of the newest committed checkpoint; None if there is none."""
+    """Returns the step of the newest committed checkpoint, or None."""
     return self._manager.latest_step()
 
   def steps(self) -> list[int]:
@@ -118,7 +118,9 @@ class Checkpoints:
     if meta.keys() != _OLD:
       return meta["records"]
     if isinstance(meta["lengths"], list):  # Of the members of a population.
-      return [record_digests.from_lengths(each) for each in meta["lengths"]]
+      return [
+          record_digests.from_lengths(lengths) for lengths in meta["lengths"]
+      ]
     return record_digests.from_lengths(meta["lengths"])
 
   def has_checksums(self, step: int) -> bool:
@@ -181,16 +183,16 @@ class Checkpoints:
     except ValueError as error:
       raise self._damaged(step, f"meta: {error}") from error
     if meta.keys() == _OLD == saved.keys():
-      found = {"step": meta["step"], "run": self._run}
+      origin = {"step": meta["step"], "run": self._run}
     elif meta.keys() == _FIELDS and len(saved) > len(meta):
-      found = meta
+      origin = meta
     else:
       raise self._damaged(step, "meta does not have the expected fields")
-    if found["run"] != self._run:
+    if origin["run"] != self._run:
       raise self._damaged(step, "it was copied here from another run")
-    if found["step"] != step:
+    if origin["step"] != step:
       raise self._damaged(
-          step, f"it is of step {found['step']} and was renamed or copied"
+          step, f"it is of step {origin['step']} and was renamed or copied"
       )
     return meta
 
@@ -215,22 +217,22 @@ class Checkpoints:
     expected = {path: saved[path] for path in saved if path.startswith(below)}
     wrong = checksums.differing(actual, expected)
     if wrong:
-      more = f", and {len(wrong) - 1} other arrays" if wrong[1:] else ""
-      raise self._damaged(step, f"checksum mismatch in {wrong[0]}{more}")
+      rest = f", and {len(wrong) - 1} other arrays" if wrong[1:] else ""
+      raise self._damaged(step, f"checksum mismatch in {wrong[0]}{rest}")
 
   def _compare(
-      self, step: int, saved: dict[str, tuple], wanted: dict[str, tuple]
+      self, step: int, saved: dict[str, tuple], expected: dict[str, tuple]
   ) -> None:
     differing = sorted(
         name
-        for name in {*saved, *wanted}
-        if saved.get(name) != wanted.get(name)
+        for name in {*saved, *expected}
+        if saved.get(name) != expected.get(name)
     )
     if differing:
       name = differing[0]
       raise errors.InputError(
           f"{self.directory(step)}: {name} is {saved.get(name)} there, but"
-          f" {wanted.get(name)} in this run ({len(differing)} such entries)."
+          f" {expected.get(name)} in this run ({len(differing)} such entries)."
           " Delete the run's directory to start it from scratch."
       )
 
@@ -305,7 +307,7 @@ class Finished(Checkpoints):
       )
 
   def params(self, step: int, like: Any) -> Any:
-    """The parameters of a step alone; moments are not read.
+    """Returns the parameters of a step; the moments are not read.
 
     Args:
       step: a committed step.
@@ -349,9 +351,9 @@ class Finished(Checkpoints):
     meta = self._meta(step)
     shapes, tree = jax.tree_util.tree_flatten(self._tree(step))
     sums = {}
-    for place in range(len(shapes)):
+    for index in range(len(shapes)):
       leaves = [ocp.PLACEHOLDER] * len(shapes)
-      leaves[place] = shapes[place]
+      leaves[index] = shapes[index]
       args = ocp.args.PyTreeRestore(
           item=tree.unflatten(leaves),
           restore_args=tree.unflatten(
@@ -369,7 +371,7 @@ class Finished(Checkpoints):
 
 
 def like(shapes: Any, shardings: Any) -> Any:
-  """Shapes with shardings: what to restore to."""
+  """Returns the shapes with their shardings, to restore to."""
   return jax.tree.map(
       lambda shape, sharding: jax.ShapeDtypeStruct(
           shape.shape, shape.dtype, sharding=sharding

@@ -87,15 +87,19 @@ def _sums_of(leaf: Any) -> jax.Array:
   if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     leaf = jax.random.key_data(leaf)
   sharding = leaf.sharding
-  named = isinstance(sharding, jax.sharding.NamedSharding)
-  return _program(sharding if named else None)(leaf)
+  is_named = isinstance(sharding, jax.sharding.NamedSharding)
+  return _program(sharding if is_named else None)(leaf)
 
 
 @functools.cache
 def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
   """Returns the compiled sums for a sharding; None is a single device."""
   if sharding is None:
-    return jax.jit(lambda whole: _sums(whole, (0,) * whole.ndim, whole.shape))
+    return jax.jit(
+        lambda full_shape: _sums(
+            full_shape, (0,) * full_shape.ndim, full_shape.shape
+        )
+    )
   axes = [
       () if names is None else (names,) if isinstance(names, str) else names
       for names in sharding.spec
@@ -104,11 +108,11 @@ def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
 
   def sums_of_part(part: jax.Array) -> jax.Array:
     names = [*axes, *[()] * (part.ndim - len(axes))]
-    begin, whole = [], []
+    begin, full_shape = [], []
     for axis, size in zip(names, part.shape, strict=True):
       begin.append(jax.lax.axis_index(axis) * size if axis else 0)
-      whole.append(size * math.prod(sharding.mesh.shape[n] for n in axis))
-    sums = _sums(part, tuple(begin), tuple(whole))
+      full_shape.append(size * math.prod(sharding.mesh.shape[n] for n in axis))
+    sums = _sums(part, tuple(begin), tuple(full_shape))
     return jax.lax.psum(sums, split) if split else sums
 
   return jax.jit(
@@ -122,44 +126,46 @@ def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
   )
 
 
-def _sums(part: jax.Array, begin: tuple, whole: tuple[int, ...]) -> jax.Array:
+def _sums(
+    part: jax.Array, begin: tuple, full_shape: tuple[int, ...]
+) -> jax.Array:
   """Returns both sums of a part of an array, block by block, uint32 [2].
 
   Args:
     part: the part on one device.
     begin: the indices of its first element in the whole array.
-    whole: the shape of the whole array.
+    full_shape: the shape of the whole array.
   """
   if part.size <= _AT_ONCE:
-    return _sums_of_block(part, begin, whole)
+    return _sums_of_block(part, begin, full_shape)
 
   # A block: one of each axis before `axis`, several of this, all of the rest.
   rest = [math.prod(part.shape[i + 1 :]) for i in range(part.ndim)]
   axis = next(i for i, size in enumerate(rest) if size <= _AT_ONCE)
   length = part.shape[axis]
-  several = min(length, _AT_ONCE // rest[axis])
-  counts = (*part.shape[:axis], -(-length // several))
-  shape = (*(1,) * axis, several, *part.shape[axis + 1 :])
+  block_length = min(length, _AT_ONCE // rest[axis])
+  counts = (*part.shape[:axis], -(-length // block_length))
+  shape = (*(1,) * axis, block_length, *part.shape[axis + 1 :])
 
   def add_block(number: jax.Array, sums: jax.Array) -> jax.Array:
     *before, turn = jnp.unravel_index(number, counts)
     # The last block begins earlier; elements of the block before are left out.
-    start = jnp.minimum(turn * several, length - several)
+    start = jnp.minimum(turn * block_length, length - block_length)
     starts = (*before, start, *(0,) * (part.ndim - axis - 1))
     block = jax.lax.dynamic_slice(part, starts, shape)
-    place = tuple(a + b for a, b in zip(begin, starts, strict=True))
+    block_begin = tuple(a + b for a, b in zip(begin, starts, strict=True))
     new = jax.lax.broadcasted_iota(jnp.int32, shape, axis)
-    new = new >= turn * several - start
-    return sums + _sums_of_block(block, place, whole, new)
+    new = new >= turn * block_length - start
+    return sums + _sums_of_block(block, block_begin, full_shape, new)
 
-  nothing = jnp.zeros(2, jnp.uint32)
-  return jax.lax.fori_loop(0, math.prod(counts), add_block, nothing)
+  zeros = jnp.zeros(2, jnp.uint32)
+  return jax.lax.fori_loop(0, math.prod(counts), add_block, zeros)
 
 
 def _sums_of_block(
     block: jax.Array,
     begin: tuple,
-    whole: tuple[int, ...],
+    full_shape: tuple[int, ...],
     counted: jax.Array | bool = True,
 ) -> jax.Array:
   """Returns both sums of the counted elements of a block, uint32 [2]."""
@@ -167,17 +173,17 @@ def _sums_of_block(
   for axis in range(block.ndim):
     shape = [1] * block.ndim
     shape[axis] = block.shape[axis]
-    place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
-    place += jnp.asarray(begin[axis]).astype(jnp.uint32)
-    stride = math.prod(whole[axis + 1 :]) % 2**32  # Beyond that it wraps.
-    flat = flat + place * np.uint32(stride)
-    weight = weight + place * np.uint32(_WEIGHTS[axis % len(_WEIGHTS)])
+    index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+    index += jnp.asarray(begin[axis]).astype(jnp.uint32)
+    stride = math.prod(full_shape[axis + 1 :]) % 2**32  # Beyond that it wraps.
+    flat = flat + index * np.uint32(stride)
+    weight = weight + index * np.uint32(_WEIGHTS[axis % len(_WEIGHTS)])
   sums = jnp.zeros(2, jnp.uint32)
-  place = flat * _SPREAD
+  index = flat * _SPREAD
   for bits in _words(block):
-    mixed = jnp.where(counted, _mixed(bits ^ place), 0)
+    mixed = jnp.where(counted, _mixed(bits ^ index), 0)
     sums += jnp.stack([_sum(mixed), _sum(mixed * (2 * weight + 1))])
-    place, weight = _mixed(~place), weight + np.uint32(_WEIGHTS[-1])
+    index, weight = _mixed(~index), weight + np.uint32(_WEIGHTS[-1])
   return sums
 
 

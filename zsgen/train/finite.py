@@ -10,7 +10,7 @@ from zsgen.core import config as config_lib
 from zsgen.train import checksums
 
 # The most arrays that a message names.
-_NAMED = 3
+_MAX_LISTED = 3
 
 
 class Beginning(NamedTuple):
@@ -66,15 +66,15 @@ def explain(beginning: Beginning, model: config_lib.Model) -> str:
   counts = jax.device_get(beginning.not_finite)
   wrong = {path: int(count) for path, count in counts.items() if count}
   if wrong:
-    named = ", ".join(
+    listing = ", ".join(
         f"{path} ({count:,} of {beginning.sizes[path]:,})"
-        for path, count in list(wrong.items())[:_NAMED]
+        for path, count in list(wrong.items())[:_MAX_LISTED]
     )
-    more = len(wrong) - _NAMED
-    named += f" and {more} more arrays" if more > 0 else ""
+    unnamed = len(wrong) - _MAX_LISTED
+    listing += f" and {unnamed} more arrays" if unnamed > 0 else ""
     return (
         "Some parameters are not finite before any training:"
-        f" {named}. They come from: {beginning.origin}. Changing the learning"
+        f" {listing}. They come from: {beginning.origin}. Changing the learning"
         " rate does not help: get these files again, or name others in"
         " config.model.init."
     )

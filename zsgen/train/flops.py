@@ -48,20 +48,20 @@ class Flops(NamedTuple):
   blocks: Mapping[int, int]
 
   def step(self, lengths: np.ndarray) -> int:
-    """Model FLOPs of an update.
+    """Returns the model FLOPs of an update.
 
     Args:
       lengths: tokens of each segment, [B]; 0 where there is none.
     """
     lengths = lengths.astype(np.int64)
     kernels = (6 * self.trained + 4 * self.frozen) * int(lengths.sum())
-    seen = sum(
+    pair_count = sum(
         count * pairs(lengths, window) for window, count in self.blocks.items()
     )
-    return kernels + 12 * self.width * seen
+    return kernels + 12 * self.width * pair_count
 
-  def told(self) -> str:
-    """The formula, for people."""
+  def describe(self) -> str:
+    """Describes the formula, for messages."""
     frozen = f" + 4 x {self.frozen:,} frozen" if self.frozen else ""
     total = sum(self.blocks.values())
     local = sum(count for window, count in self.blocks.items() if window)
@@ -73,10 +73,10 @@ class Flops(NamedTuple):
     )
 
 
-def of(
+def count_flops(
     arch: config.Model, shapes: Mapping[str, Any], frozen: Mapping[str, Any]
 ) -> Flops:
-  """Counts of a model.
+  """Counts the FLOPs of a model.
 
   Args:
     arch: its architecture.
@@ -97,14 +97,14 @@ def of(
 
 
 def pairs(lengths: np.ndarray, window: int) -> int:
-  """Pairs of a query and a key that it sees, over all segments.
+  """Counts the pairs of a query and a key that it attends to.
 
   Args:
     lengths: tokens of each segment, int64 [B].
     window: tokens that a position sees, itself counted; 0: all before.
   """
-  near = np.minimum(lengths, window) if window else lengths
-  return int((near * (near + 1) // 2 + (lengths - near) * near).sum())
+  local = np.minimum(lengths, window) if window else lengths
+  return int((local * (local + 1) // 2 + (lengths - local) * local).sum())
 
 
 class Peak(NamedTuple):
@@ -121,26 +121,26 @@ class Peak(NamedTuple):
   devices: int
 
   def mfu(self, rate: float) -> float | None:
-    """Share of the peak that a rate, in FLOP/s, is; None if it is not known."""
+    """Returns a rate, in FLOP/s, as a share of the peak; None if unknown."""
     if self.chip is None:
       return None
     return rate / (self.devices * self.chip.flops)
 
-  def told(self, counted: Flops) -> str:
-    """What MFU means here, or why there is none; for people."""
+  def describe(self, counted: Flops) -> str:
+    """Describes what MFU means here, or why there is none."""
     if self.chip is None:
       return (
           f"not known: the peak of {self.kind!r} is not in zsgen/core/chips.py;"
-          f" model FLOPs of a step: {counted.told()}"
+          f" model FLOPs of a step: {counted.describe()}"
       )
     return (
-        f"({counted.told()}) / seconds / ({self.devices} x {self.chip.name} of"
-        f" {self.chip.flops / 1e12:,.1f} bfloat16 TFLOP/s)"
+        f"({counted.describe()}) / seconds / ({self.devices} x {self.chip.name}"
+        f" of {self.chip.flops / 1e12:,.1f} bfloat16 TFLOP/s)"
     )
 
 
 def peak(devices: np.ndarray) -> Peak:
-  """The peak of a mesh's devices, all of one kind."""
+  """Returns the peak of a mesh's devices, all of one kind."""
   kind = devices.flat[0].device_kind
   return Peak(chips.find_chip(kind), kind, devices.size)
 

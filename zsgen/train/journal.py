@@ -145,7 +145,7 @@ class Journal:
 
   def summarize(self) -> None:
     """Prints the throughput of the steps, and where the time went."""
-    for line in self._clock.told():
+    for line in self._clock.describe():
       self._log(line)
     shares = {name: self._clock.share(_lap(name)) for name in self._evaluated}
     if shares:

@@ -55,11 +55,11 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
             job.config,
             job.program.mesh,
             max(job.layouts.rows),
-            job.program.held,
+            job.program.state_bytes,
         )
     )
     for member in job.members:
-      stack.enter_context(records.alone(member.path))
+      stack.enter_context(records.lock(member.path))
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(open_checkpoints(job))
@@ -114,7 +114,7 @@ def _train(
       journal.saved(step)
 
     if stopped:
-      raise errors.Stopped(stopping.told(step, steps))
+      raise errors.Stopped(stopping.describe_stop(step, steps))
     if step == steps:
       break
 
@@ -122,7 +122,7 @@ def _train(
     with journal.feeding(pending):
       examples = [feed(step) for feed in feeds]
       batch = population.lay_out(examples, job.layouts)
-      arrays = program.fed(batch)
+      arrays = program.put(batch)
     hyper = population.stack(
         [optimizer.hyper_at(run.config.train, step, steps) for run in members]
     )
@@ -216,7 +216,7 @@ def _describe(job: job_lib.Job, first: int) -> None:
   count = len(job.members)
   members = f"{count} members " if count > 1 else ""
   job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
-  job.log(f"layouts  {job.layouts.told()}")
+  job.log(f"layouts  {job.layouts.describe()}")
 
 
 def _open_journal(
@@ -227,9 +227,11 @@ def _open_journal(
 ) -> journal_lib.Journal:
   """Opens the records of each member, cut back to a checkpoint."""
   start, program = job.members[0].start, job.members[0].program
-  counted = flops.of(start.arch, program.shapes.params, program.frozen_shapes)
+  counted = flops.count_flops(
+      start.arch, program.shapes.params, program.frozen_shapes
+  )
   peak = flops.peak(program.mesh.devices)
-  job.log(f"mfu      {peak.told(counted)}")
+  job.log(f"mfu      {peak.describe(counted)}")
   first = latest or 0
   line = stack.enter_context(
       progress.Progress(first, job.steps, hosts.console())
@@ -238,12 +240,12 @@ def _open_journal(
   for run, digests, advice in zip(
       job.members, begin.digests, begin.advice, strict=True
   ):
-    record = records.of_first(
+    record = records.open_records(
         path=run.path,
         batch_size=run.config.train.batch_size,
         steps=run.steps,
         evaluated=run.evaluated(),
-        kept=digests,
+        digests=digests,
         first=first,
         resumed=latest is not None,
     )

@@ -18,30 +18,33 @@ from zsgen.core import mesh as mesh_lib
 
 # A chunk of logits that is small beside everything else.
 _CHUNK = 256
-_TOLD = 3
+_MOST_REMEDIES = 3
 _PROC = pathlib.Path("/proc/self/statm")
 
 
 def used() -> dict[str, int]:
-  """Bytes in use now and at the most, by metric.
+  """Returns the bytes in use now and at the peak, by metric.
 
-  Of the fullest device of this process; of the process itself, as host memory,
-  where the platform counts none (the CPU).
+  They are those of the fullest device of this process. If the platform counts
+  none (the CPU), they are those of the process itself, as host memory.
   """
   stats = [device.memory_stats() for device in jax.local_devices()]
   if all(stats):
-    name, now, most = "device", "bytes_in_use", "peak_bytes_in_use"
-    found = [max(each.get(key, 0) for each in stats) for key in (now, most)]
+    name, now, peak = "device", "bytes_in_use", "peak_bytes_in_use"
+    sizes = [
+        max(device_stats.get(key, 0) for device_stats in stats)
+        for key in (now, peak)
+    ]
   else:
-    name, found = "host", _resident()
+    name, sizes = "host", _resident()
   return {
-      f"perf/{name}_memory_bytes": found[0],
-      f"perf/{name}_memory_peak_bytes": found[1],
+      f"perf/{name}_memory_bytes": sizes[0],
+      f"perf/{name}_memory_peak_bytes": sizes[1],
   }
 
 
 def per_device(shapes: Any, shardings: Any) -> int:
-  """Bytes that a tree of arrays takes on each device.
+  """Returns the bytes that a tree of arrays takes on each device.
 
   Args:
     shapes: of the arrays.
@@ -61,7 +64,7 @@ def explained(
     config: config_lib.Config,
     mesh: jax.sharding.Mesh,
     rows: int,
-    held: int,
+    state_bytes: int,
 ) -> Iterator[None]:
   """Makes an InputError of a device that is out of memory.
 
@@ -69,7 +72,7 @@ def explained(
     config: of the run.
     mesh: where it is computed.
     rows: most rows of a step.
-    held: bytes of parameters and moments on each device.
+    state_bytes: bytes of parameters and moments on each device.
 
   Raises:
     InputError: says what took how much, and the cheapest remedies.
@@ -83,12 +86,12 @@ def explained(
     lines = "\n".join(f"  {line}" for line in remedies(config, mesh, rows))
     raise errors.InputError(
         f"a device is out of memory ({reason}). Parameters and moments alone"
-        f" take {held / 2**30:.3g} GiB of each. The cheapest remedies, any of"
-        f" them or together:\n{lines}"
+        f" take {state_bytes / 2**30:.3g} GiB of each. The cheapest remedies,"
+        f" any of them or together:\n{lines}"
     ) from error
 
 
-def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
+def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
   """Checks that parameters and moments fit, before they are created.
 
   On the CPU, allocating too much does not fail; the system kills the process
@@ -96,16 +99,16 @@ def check_room(mesh: jax.sharding.Mesh, held: int) -> None:
 
   Args:
     mesh: the devices.
-    held: bytes of parameters and moments on each device.
+    state_bytes: bytes of parameters and moments on each device.
 
   Raises:
     InputError: they do not fit; the message has both sizes and what helps.
   """
   room = _room(mesh)
-  if held > room:
+  if state_bytes > room:
     raise errors.InputError(
-        f"parameters and moments take {held / 2**30:,.3g} GiB of each device,"
-        f" which has {room / 2**30:,.3g} GiB. Use a smaller model"
+        f"parameters and moments take {state_bytes / 2**30:,.3g} GiB of each"
+        f" device, which has {room / 2**30:,.3g} GiB. Use a smaller model"
         " (config.model), adapters (config.lora.rank), or split them over more"
         " devices (config.machine.mesh.fsdp)."
     )
@@ -126,7 +129,7 @@ def _room(mesh: jax.sharding.Mesh) -> float:
 def remedies(
     config: config_lib.Config, mesh: jax.sharding.Mesh, rows: int
 ) -> list[str]:
-  """What needs less memory, as options; the three that cost least, in order.
+  """Lists the three cheapest options that need less memory, in order.
 
   Those that change no result come first, by the time that they cost: chunks
   next to none, splitting parameters some communication, micro-batches some
@@ -161,14 +164,14 @@ def remedies(
       (not config.lora.rank, f"--config.lora.rank=8{changed}"),
       (half > 0, f"--config.train.batch_size={half}{changed}"),
   ]
-  return [line for helps, line in known if helps][:_TOLD]
+  return [line for helps, line in known if helps][:_MOST_REMEDIES]
 
 
 def _resident() -> tuple[int, int]:
   """Resident bytes of this process, now and at the most."""
   unit = 1 if sys.platform == "darwin" else 1024
-  most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
   if not _PROC.exists():  # Not Linux.
-    return most, most
+    return peak, peak
   pages = int(_PROC.read_text().split()[1])
-  return pages * resource.getpagesize(), most
+  return pages * resource.getpagesize(), peak

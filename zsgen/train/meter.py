@@ -25,7 +25,7 @@ class Meter:
     self._counted = counted
     self._peak = peak
     self._begin = self._last = time.perf_counter()
-    self._spent: dict[str, float] = {}
+    self._seconds: dict[str, float] = {}
     # Seconds of feeding since the last step, while the device had nothing.
     self._waiting = 0.0
     # Of all steps so far.
@@ -37,20 +37,20 @@ class Meter:
     """Seconds up to the last lap."""
     return self._last - self._begin
 
-  def lap(self, what: str) -> float:
-    """Seconds since the last lap, put down to `what`."""
+  def lap(self, phase: str) -> float:
+    """Returns the seconds since the last lap, and adds them to `phase`."""
     before, self._last = self._last, time.perf_counter()
     seconds = self._last - before
-    self._spent[what] = self._spent.get(what, 0.0) + seconds
+    self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds
     return seconds
 
-  def share(self, what: str) -> float:
-    """Share of the time so far that went into `what`."""
-    return self._spent.get(what, 0.0) / self.total if self.total else 0.0
+  def share(self, phase: str) -> float:
+    """Returns the share of the time so far that went into `phase`."""
+    return self._seconds.get(phase, 0.0) / self.total if self.total else 0.0
 
   @contextlib.contextmanager
   def feeding(self, running: jax.Array | None) -> Iterator[None]:
-    """Times what makes the next batch; it counts if the device waits for it.
+    """Measures the time to make the next batch, if the device waits for it.
 
     Args:
       running: what the step before gives; None if nothing runs. If it is there
@@ -71,43 +71,45 @@ class Meter:
     Returns:
       Metrics of the step, by path.
     """
-    # They may lie on devices.
+    # They may be on devices.
     lengths = np.asarray(lengths)
     seconds, waited = self.lap(STEPS), self._waiting
     self._waiting = 0.0
-    tokens, done = int(lengths.sum()), self._counted.step(lengths)
+    tokens, step_flops = int(lengths.sum()), self._counted.step(lengths)
     self._steps += 1
     self._tokens += tokens
     self._slots += slots
-    self._flops += done
+    self._flops += step_flops
     self._waited += waited
-    found = {
+    metrics = {
         "perf/step_seconds": seconds,
         "perf/tokens_per_second": tokens / seconds,
         "perf/padded_tokens_per_second": slots / seconds,
         "perf/padding_share": 1 - tokens / slots,
         "perf/data_wait_share": min(1.0, waited / seconds),
     }
-    mfu = self._peak.mfu(done / seconds)
-    return found if mfu is None else {**found, "perf/mfu": mfu}
+    mfu = self._peak.mfu(step_flops / seconds)
+    return metrics if mfu is None else {**metrics, "perf/mfu": mfu}
 
-  def told(self) -> list[str]:
-    """What steps took and gave on average, and where the time went."""
+  def describe(self) -> list[str]:
+    """Describes the mean cost of a step, and how the time was spent."""
     if not self._steps:
       return []
-    seconds = self._spent[STEPS]
+    seconds = self._seconds[STEPS]
     mfu = self._peak.mfu(self._flops / seconds)
     used = "" if mfu is None else f", MFU {mfu:.1%}"
-    evaluating = sum(self._spent.values()) - sum(
-        self._spent.get(what, 0.0) for what in (STEPS, COMPILING, SAVING)
+    evaluating = sum(self._seconds.values()) - sum(
+        self._seconds.get(phase, 0.0) for phase in (STEPS, COMPILING, SAVING)
     )
     parts = {
         STEPS: seconds,
         "evaluations": evaluating,
-        COMPILING: self._spent.get(COMPILING, 0.0),
-        SAVING: self._spent.get(SAVING, 0.0),
+        COMPILING: self._seconds.get(COMPILING, 0.0),
+        SAVING: self._seconds.get(SAVING, 0.0),
     }
-    shares = [f"{what} {part / self.total:.1%}" for what, part in parts.items()]
+    shares = [
+        f"{phase} {part / self.total:.1%}" for phase, part in parts.items()
+    ]
     return [
         f"steps    {seconds / self._steps:.3g} s each,"
         f" {self._tokens / seconds:,.0f} tokens/s"

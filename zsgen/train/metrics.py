@@ -20,7 +20,7 @@ UNITS: Mapping[str, str] = {
     "percent": "%",
     "tokens": "tokens",
 }
-LOWER, HIGHER, NEITHER = "lower", "higher", ""
+LOWER, HIGHER, NO_DIRECTION = "lower", "higher", ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Metric:
 
   name: str
   unit: str = ""
-  better: str = NEITHER
+  better: str = NO_DIRECTION
   label: str = ""
-  drawn: bool = False
+  has_figure: bool = False
 
   def __post_init__(self) -> None:
-    where = f"the metric {self.name!r}"
-    errors.choose(UNITS, self.unit, f"{where}: unit")
-    known = dict.fromkeys((LOWER, HIGHER, NEITHER))
-    errors.choose(known, self.better, f"{where}: better")
+    context = f"the metric {self.name!r}"
+    errors.choose(UNITS, self.unit, f"{context}: unit")
+    known = dict.fromkeys((LOWER, HIGHER, NO_DIRECTION))
+    errors.choose(known, self.better, f"{context}: better")
 
   @property
   def words(self) -> str:
@@ -76,8 +76,8 @@ class Metric:
 
 # What training itself reports; its paths begin with "train/".
 TRAINING = (
-    Metric("loss", "nats", LOWER, "loss of each step", drawn=True),
-    Metric("grad_norm", label="gradient norm", drawn=True),
+    Metric("loss", "nats", LOWER, "loss of each step", has_figure=True),
+    Metric("grad_norm", label="gradient norm", has_figure=True),
     Metric("learning_rate"),
     Metric("tokens", "tokens"),
     Metric("loss_tokens", "tokens"),
@@ -114,7 +114,7 @@ class Evaluator(Protocol):
 
   @property
   def headline(self) -> Metric:
-    """The metric that stands for the others."""
+    """The metric that represents the others."""
 
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""

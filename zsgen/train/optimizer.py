@@ -25,7 +25,7 @@ class Hyper(NamedTuple):
 
 
 def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
-  """Hyper-parameters of the update number `step` of `steps`, from 0."""
+  """Returns the hyper-parameters of update `step` of `steps`, from 0."""
   return Hyper(
       learning_rate=np.float32(learning_rate(train, step, steps)),
       b1=np.float32(train.b1),
@@ -81,6 +81,6 @@ def transformation(
 
 
 def init(params: Any, first_moment: str) -> optax.OptState:
-  """Moments of zero for a tree of parameters."""
-  anything = Hyper(*np.ones(len(Hyper._fields), np.float32))
-  return transformation(anything, first_moment).init(params)
+  """Returns moments of zero for a tree of parameters."""
+  unused = Hyper(*np.ones(len(Hyper._fields), np.float32))
+  return transformation(unused, first_moment).init(params)

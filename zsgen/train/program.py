@@ -1,4 +1,4 @@
-"""The device program of a step, and where all that it takes lies."""
+"""The device program of a step, and the shardings of its arguments."""
 
 from collections.abc import Callable
 import functools
@@ -47,20 +47,20 @@ class Program(NamedTuple):
   step: jax.stages.Wrapped
 
   @property
-  def held(self) -> int:
+  def state_bytes(self) -> int:
     """Bytes of parameters and moments on each device."""
     return memory.per_device(self.shapes, self.shardings) + memory.per_device(
         self.frozen_shapes, self.frozen_shardings
     )
 
-  def fed(self, batch: batches.Batch) -> batches.Batch:
-    """A batch as `step` takes it: on one host as it is."""
+  def put(self, batch: batches.Batch) -> batches.Batch:
+    """Returns a batch as `step` takes it; on one host, the batch itself."""
     if not hosts.is_distributed():
       return batch
     return mesh_lib.put(batch, self.batch_shardings)
 
   def init(self, params: trees.Params) -> step_lib.State:
-    """The state before the first step, of parameters on the mesh."""
+    """Returns the state before the first step, of parameters on the mesh."""
     init = functools.partial(optimizer.init, first_moment=self.first_moment)
     # The parameters are not passed through: they would be there twice.
     moments = jax.jit(init, out_shardings=self.shardings.moments)(params)
@@ -70,15 +70,15 @@ class Program(NamedTuple):
 def make(
     config: config_lib.Config, start: starts.Start, mesh: jax.sharding.Mesh
 ) -> Program:
-  """The program of a config on a mesh; nothing is computed or compiled yet.
+  """Builds the program of a config on a mesh, without compiling it.
 
   Raises:
-    InputError: parameters that do not lie on the mesh as the rules say.
+    InputError: the rules do not match the parameters.
   """
   rules = config.machine.mesh.rules
   mesh_lib.check_rules(start.all_shapes, rules)
-  how = execution.from_config(config.machine, mesh, start.arch)
-  model = model_lib.Model.from_config(start.arch, start.lora, how)
+  machine_execution = execution.from_config(config.machine, mesh, start.arch)
+  model = model_lib.Model.from_config(start.arch, start.lora, machine_execution)
   first_moment = config.train.first_moment
   init = functools.partial(step_lib.init_state, first_moment=first_moment)
   shapes = jax.eval_shape(init, start.shapes)
@@ -117,7 +117,7 @@ def _state_shardings(
     mesh: jax.sharding.Mesh,
     config: config_lib.Config,
 ) -> step_lib.State:
-  """Shardings of a state: moments lie as their parameters do."""
+  """Returns a state's shardings: moments have those of their parameters."""
   params = mesh_lib.shardings(shapes.params, mesh, config.machine.mesh.rules)
   moments = optax.tree_utils.tree_map_params(
       functools.partial(optimizer.init, first_moment=config.train.first_moment),

@@ -31,15 +31,15 @@ class Progress:
         rich.progress.TextColumn("train"),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn("{task.fields[said]}", markup=False),
+        rich.progress.TextColumn("{task.fields[values]}", markup=False),
         rich.progress.TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     )
     self._task = self._line.add_task(
-        "train", total=steps, completed=first, said=""
+        "train", total=steps, completed=first, values=""
     )
-    self._said: dict[str, str] = {}
+    self._values: dict[str, str] = {}
 
   def __enter__(self) -> "Progress":
     self._line.start()
@@ -48,18 +48,18 @@ class Progress:
   def __exit__(self, *_: Any) -> None:
     self._line.stop()
 
-  def show(self, step: int, said: Mapping[str, str]) -> None:
+  def show(self, step: int, values: Mapping[str, str]) -> None:
     """Shows that `step` steps are done, and the newest value of each name."""
-    self._said.update(said)
+    self._values.update(values)
     text = "  ".join(
         f"{texts.short(texts.printable(name), _LONGEST)} {value}"
-        for name, value in self._said.items()
+        for name, value in self._values.items()
     )
-    self._line.update(self._task, completed=step, said=text)
+    self._line.update(self._task, completed=step, values=text)
 
 
 def pace(perf: Mapping[str, float]) -> dict[str, str]:
-  """How a step went, short enough for the line.
+  """Returns the pace of a step, short enough for the line.
 
   Args:
     perf: metrics of the step, by path.
@@ -67,13 +67,13 @@ def pace(perf: Mapping[str, float]) -> dict[str, str]:
   real, padded = (
       perf[f"perf/{name}tokens_per_second"] for name in ("", "padded_")
   )
-  said = {
+  values = {
       "s/step": f"{perf['perf/step_seconds']:.3g}",
       "tokens/s": f"{real:,.0f} of {padded:,.0f}",
       "wait": f"{perf['perf/data_wait_share']:.0%}",
   }
   if "perf/mfu" in perf:
-    said["MFU"] = f"{perf['perf/mfu']:.1%}"
+    values["MFU"] = f"{perf['perf/mfu']:.1%}"
   kind = "device" if "perf/device_memory_bytes" in perf else "host"
-  said["memory"] = f"{perf[f'perf/{kind}_memory_bytes'] / 2**30:.3g} GiB"
-  return said
+  values["memory"] = f"{perf[f'perf/{kind}_memory_bytes'] / 2**30:.3g} GiB"
+  return values

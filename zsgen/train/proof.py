@@ -74,10 +74,12 @@ def check_population(population: pathlib.Path) -> list[str]:
         problems.append(f"{error} {_RESUME}")
     if saved.steps() and not problems:
       records = saved.records(saved.steps()[-1])
-      for run, kept in zip(members, records, strict=True):
+      for run, saved_digests in zip(members, records, strict=True):
         if not (run / record_digests.RESULT).exists():
-          found = record_digests.problems(run, record_digests.from_json(kept))
-          problems += [f"{problem}. {_RESUME}" for problem in found]
+          wrong = record_digests.problems(
+              run, record_digests.from_json(saved_digests)
+          )
+          problems += [f"{problem}. {_RESUME}" for problem in wrong]
   if problems:
     raise errors.InputError("\n".join(problems))
   return lines
@@ -104,19 +106,20 @@ def _check_checkpoints(
       state = "verified" if checked else checkpoints.UNCHECKED
       lines.append(f"run {run}: checkpoint of step {step}: {state}")
     except checkpoints.Damaged as error:
-      place = saved.directory(step)
+      directory = saved.directory(step)
       advice = (
-          f"If you need it, delete {place}, then {checkpoints.retrain(run)}."
+          f"If you need it, delete {directory}, then"
+          f" {checkpoints.retrain(run)}."
           if ended
           else _RESUME
       )
       problems.append(f"{error} {advice}")
   if not ended and not problems and saved.steps():
-    kept = record_digests.from_json(saved.records(saved.steps()[-1]))
-    found = record_digests.problems(run, kept)
-    problems += [f"{problem}." for problem in found]
+    digests = record_digests.from_json(saved.records(saved.steps()[-1]))
+    wrong = record_digests.problems(run, digests)
+    problems += [f"{problem}." for problem in wrong]
     if not problems:
-      lines += _records(run, kept)
+      lines += _records(run, digests)
   return problems
 
 

@@ -61,10 +61,10 @@ def without_clocks(digests: Digests) -> dict[str, Prefix]:
 
 
 def without_rewritten(digests: Digests) -> dict[str, Prefix]:
-  """Those of records that a start of the run does not write again by itself."""
+  """Selects records that a start of the run does not write again by itself."""
   return {
-      name: each
-      for name, each in digests.items()
+      name: prefix
+      for name, prefix in digests.items()
       if pathlib.PurePath(name).name not in REWRITTEN
   }
 
@@ -80,14 +80,14 @@ def hash_prefix(path: pathlib.Path, size: int) -> "hashlib._Hash":
 
 
 def problems(
-    run: pathlib.Path, expected: Digests, whole: bool = False
+    run: pathlib.Path, expected: Digests, exact_size: bool = False
 ) -> Iterator[str]:
   """Compares records with their digests.
 
   Args:
     run: the run's directory.
     expected: the digests. Bytes beyond their lengths are not compared.
-    whole: whether the files must have exactly these lengths.
+    exact_size: whether the files must have exactly these lengths.
 
   Yields:
     For each damaged file, its path and what is wrong, without a full stop.
@@ -96,7 +96,7 @@ def problems(
     path = run / name
     try:
       size = path.stat().st_size
-      if size < prefix.size or (whole and size != prefix.size):
+      if size < prefix.size or (exact_size and size != prefix.size):
         yield f"{path}: has {size} bytes, but {prefix.size} were written"
       elif prefix.sha256:
         actual = hash_prefix(path, prefix.size).hexdigest()
@@ -130,7 +130,7 @@ def check_finished(run: pathlib.Path) -> dict[str, Prefix]:
         " Delete it: the command that trains the run writes it again."
     )
   expected = from_json(written.get("records", {}))
-  for problem in problems(run, expected, whole=True):
+  for problem in problems(run, expected, exact_size=True):
     raise errors.InputError(
         f"{problem}. Delete {run / RESULT} and run the command that trains the"
         " run: it resumes before the damage, or says which files to delete."

@@ -24,8 +24,8 @@ LOGS = ("metrics.jsonl", record_digests.PERF)
 
 
 @contextlib.contextmanager
-def alone(path: pathlib.Path) -> Iterator[None]:
-  """Holds a run's directory, until the end of the process at the latest.
+def lock(path: pathlib.Path) -> Iterator[None]:
+  """Locks a run's directory, until the end of the process at the latest.
 
   Raises:
     InputError: another start of the run holds it.
@@ -78,7 +78,7 @@ class Log:
     return record_digests.Prefix(self._size, self._hash.hexdigest())
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._file.close()
 
 
@@ -94,8 +94,8 @@ class Table:
     InputError: the file is damaged.
   """
 
-  def __init__(self, path: pathlib.Path, empty: np.ndarray, kept: int):
-    if not kept:
+  def __init__(self, path: pathlib.Path, empty: np.ndarray, filled: int):
+    if not filled:
       path.parent.mkdir(parents=True, exist_ok=True)
       np.save(path, empty)
     try:
@@ -104,10 +104,10 @@ class Table:
       raise _lost(path, f"cannot be read ({error})") from error
     if (self._rows.shape, self._rows.dtype) != (empty.shape, empty.dtype):
       raise _lost(path, f"has shape {self._rows.shape}, not {empty.shape}")
-    self._rows[kept:] = empty[kept:]
-    self._filled = kept
+    self._rows[filled:] = empty[filled:]
+    self._filled = filled
     row = empty.shape[1] * empty.itemsize
-    self._size = self._rows.offset + kept * row
+    self._size = self._rows.offset + filled * row
     self._hash = record_digests.hash_prefix(path, self._size)
 
   def write(self, row: int, values: np.ndarray) -> None:
@@ -126,49 +126,49 @@ class Table:
     return record_digests.Prefix(self._size, self._hash.hexdigest())
 
 
-def _lost(path: pathlib.Path, what: str) -> errors.InputError:
+def _lost(path: pathlib.Path, problem: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what}, but the checkpoint counts on it. Delete the run's"
+      f"{path}: {problem}, but the checkpoint counts on it. Delete the run's"
       " directory to start it anew."
   )
 
 
 def prediction_lines(records: Sequence[Mapping[str, Any]]) -> bytes:
-  """Records of answers as JSON lines."""
-  lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in records]
+  """Formats records of answers as JSON lines."""
+  lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
   return "".join(lines).encode()
 
 
 class Silent:
-  """What other processes have in the place of `Records`: nothing is written."""
+  """Stands in for `Records` in other processes; writes nothing."""
 
   def metrics(self, record: Mapping[str, Any]) -> None:
-    """Does nothing."""
+    """Discards its arguments."""
 
   def perf(self, record: Mapping[str, Any]) -> None:
-    """Does nothing."""
+    """Discards its arguments."""
 
   def consumed(self, step: int, ids: np.ndarray) -> None:
-    """Does nothing."""
+    """Discards its arguments."""
 
   def evaluated(self, name: str, step: int, losses: np.ndarray) -> None:
-    """Does nothing."""
+    """Discards its arguments."""
 
   def predictions(
       self, name: str, step: int, records: Sequence[Mapping[str, Any]]
   ) -> None:
-    """Does nothing."""
+    """Discards its arguments."""
 
   def sync(self) -> dict[str, record_digests.Prefix]:
     """Returns no digests."""
     return {}
 
   def close(self) -> None:
-    """Does nothing."""
+    """Returns; no file is open."""
 
 
-def of_first(**kwargs: Any) -> "Records | Silent":
-  """The records of a run in process 0, which alone writes; see `Records`."""
+def open_records(**kwargs: Any) -> "Records | Silent":
+  """Opens a run's records in process 0, the only writer; see `Records`."""
   return Records(**kwargs) if hosts.is_first() else Silent()
 
 
@@ -194,60 +194,61 @@ class Records:
       batch_size: int,
       steps: int,
       evaluated: Mapping[str, tuple[Sequence[int], np.ndarray]],
-      kept: record_digests.Digests,
+      digests: record_digests.Digests,
       first: int,
       resumed: bool,
   ):
     self._path = path
-    nothing = record_digests.Prefix(0, "")
+    no_bytes = record_digests.Prefix(0, "")
     self._logs = {
-        name: Log(path / name, kept.get(name, nothing).size) for name in LOGS
+        name: Log(path / name, digests.get(name, no_bytes).size)
+        for name in LOGS
     }
     empty = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
     self._consumed = Table(path / "consumed.npy", empty, first)
     self._rows = {}
     self._losses = {}
     # Digests of files that are written once.
-    self._whole: dict[str, record_digests.Prefix] = {}
-    for name, (at, ids) in evaluated.items():
-      self._rows[name] = {step: row for row, step in enumerate(at)}
-      empty = np.full((len(at), len(ids)), np.nan, np.float32)
-      done = sum(step <= first for step in at) if resumed else 0
+    self._written: dict[str, record_digests.Prefix] = {}
+    for name, (steps_evaluated, ids) in evaluated.items():
+      self._rows[name] = {step: row for row, step in enumerate(steps_evaluated)}
+      empty = np.full((len(steps_evaluated), len(ids)), np.nan, np.float32)
+      filled = sum(step <= first for step in steps_evaluated) if resumed else 0
       directory = path / "evals" / name
-      self._losses[name] = Table(directory / "loss.npy", empty, done)
-      arrays = (np.array(at, np.int64), ids)
+      self._losses[name] = Table(directory / "loss.npy", empty, filled)
+      arrays = (np.array(steps_evaluated, np.int64), ids)
       for file, array in zip(record_digests.REWRITTEN, arrays, strict=True):
-        self._write_array(f"evals/{name}/{file}", array, kept)
-      for step in at[:done]:
-        self._keep_predictions(name, step, kept)
+        self._write_array(f"evals/{name}/{file}", array, digests)
+      for step in steps_evaluated[:filled]:
+        self._keep_predictions(name, step, digests)
 
   def _write_array(
-      self, name: str, array: np.ndarray, kept: record_digests.Digests
+      self, name: str, array: np.ndarray, digests: record_digests.Digests
   ) -> None:
     """Writes an array, and compares it with its digest in a checkpoint."""
     file = io.BytesIO()
     np.save(file, array)
     self._write_whole(name, file.getvalue())
-    if name in kept and kept[name] != self._whole[name]:
+    if name in digests and digests[name] != self._written[name]:
       raise _lost(self._path / name, "no longer matches what was evaluated")
 
   def _write_whole(self, name: str, data: bytes) -> None:
     artifacts.write_bytes(self._path / name, data)
     sha256 = hashlib.sha256(data).hexdigest()
-    self._whole[name] = record_digests.Prefix(len(data), sha256)
+    self._written[name] = record_digests.Prefix(len(data), sha256)
 
   def _keep_predictions(
-      self, evaluation: str, step: int, kept: record_digests.Digests
+      self, evaluation: str, step: int, digests: record_digests.Digests
   ) -> None:
     """Keeps the digest of answers that were written before."""
     name = _predictions(evaluation, step)
     path = self._path / name
-    if name in kept:
-      self._whole[name] = kept[name]
+    if name in digests:
+      self._written[name] = digests[name]
     elif path.exists():  # The checkpoint is of an older version.
       size = path.stat().st_size
       sha256 = record_digests.hash_prefix(path, size).hexdigest()
-      self._whole[name] = record_digests.Prefix(size, sha256)
+      self._written[name] = record_digests.Prefix(size, sha256)
 
   def metrics(self, record: Mapping[str, Any]) -> None:
     """Appends to metrics.jsonl."""
@@ -280,9 +281,9 @@ class Records:
     """
     tables = {f"evals/{name}/loss.npy": t for name, t in self._losses.items()}
     growing = {**self._logs, **tables, "consumed.npy": self._consumed}
-    digests = {name: each.sync() for name, each in growing.items()}
+    digests = {name: file.sync() for name, file in growing.items()}
     clocks = digests[record_digests.PERF]._replace(sha256="")
-    return {**digests, **self._whole, record_digests.PERF: clocks}
+    return {**digests, **self._written, record_digests.PERF: clocks}
 
   def close(self) -> None:
     """Makes everything durable and closes the logs."""

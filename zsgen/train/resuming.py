@@ -34,8 +34,8 @@ def first_problem(runs: Sequence[pathlib.Path], records: Any) -> str:
   if not hosts.is_first():
     return ""  # Process 0 alone reads and writes them.
   for run, digests in zip(runs, unpack(records), strict=True):
-    kept = record_digests.without_rewritten(digests)
-    for problem in record_digests.problems(run, kept):
+    fixed = record_digests.without_rewritten(digests)
+    for problem in record_digests.problems(run, fixed):
       return problem
   return ""
 
@@ -77,10 +77,10 @@ def newest(
           f"{error} There is no whole checkpoint before it: delete {directory}"
           " to start from scratch."
       ) from error
-    places = _after(saved, step)
+    directories = _after(saved, step)
     raise errors.InputError(
         f"{error} The newest whole checkpoint is that of step {step}: delete"
-        f" {places} to resume from it."
+        f" {directories} to resume from it."
     ) from error
 
 
@@ -102,22 +102,22 @@ def last(
     InputError: the state is missing or damaged; the message says how to train
       it again.
   """
-  again = checkpoints.retrain(run)
+  advice = checkpoints.retrain(run)
   if steps not in saved.steps():
     before = [step for step in saved.steps() if step < steps]
     action = _describe_retraining(before[-1] if before else None)
     raise errors.InputError(
         f"{saved.directory(steps)} is missing: the run is finished, but the"
-        f" checkpoint of its last step is gone. To make it again, {again}: it"
+        f" checkpoint of its last step is gone. To make it again, {advice}: it"
         f" {action}."
     )
   try:
     return saved.state(steps, like)
   except checkpoints.Damaged as error:
     step = saved.newest_whole(steps, lambda step: saved.state(step, like))
-    places = _after(saved, -1 if step is None else step)
+    directories = _after(saved, -1 if step is None else step)
     raise errors.InputError(
-        f"{error} Delete {places}, then {again}: it"
+        f"{error} Delete {directories}, then {advice}: it"
         f" {_describe_retraining(step)}."
     ) from error
 

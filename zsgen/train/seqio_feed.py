@@ -17,16 +17,16 @@ from zsgen.train import batches
 def seqio_feed(
     store: store_lib.Store, order: pathlib.Path, batch_size: int, first: int
 ) -> batches.Feed:
-  """A feed that reads `zsgen:<suite>:<order>`, bit-equal to `store_feed`.
+  """Returns a feed from `zsgen:<suite>:<order>`, bit-equal to `store_feed`.
 
   A Mixture can only be read onwards: the feed must be called with `first`,
   `first` + 1, …, and raises a ValueError otherwise.
 
   Args:
-    store: the store that the order was made for.
+    store: the store that the order was built for.
     order: the order's directory.
     batch_size: examples of a step, B.
-    first: the first step that will be asked for; what it skips is not read.
+    first: the first step that will be requested; what it skips is not read.
 
   Raises:
     InputError: seqio is not installed, or the order is not one of the store.
@@ -53,12 +53,12 @@ def seqio_feed(
 
 
 def _pad(
-    taken: list[tuple[int, store_lib.TokenRow]], batch_size: int
+    examples: list[tuple[int, store_lib.TokenRow]], batch_size: int
 ) -> batches.Examples:
   """Fills up a batch with empty slots."""
   padded = [
-      *taken,
-      *[(batches.NO_EXAMPLE, batches.NO_ROW)] * (batch_size - len(taken)),
+      *examples,
+      *[(batches.NO_EXAMPLE, batches.NO_ROW)] * (batch_size - len(examples)),
   ]
   ids, rows = zip(*padded, strict=True)
   return batches.Examples(np.array(ids, np.int64), list(rows))

@@ -31,20 +31,20 @@ class Metrics(NamedTuple):
 
 
 def init_state(params: trees.Params, first_moment: str) -> State:
-  """A state before its first step."""
+  """Returns the state before the first step."""
   return State(params, optimizer.init(params, first_moment))
 
 
 def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
-  """Where a batch lies: rows are split, what is per example is not."""
-  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  """Returns a batch's shardings: rows are split, values per example not."""
+  rows, replicated = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   return batches.Batch(
       tokens=rows,
       positions=rows,
       segments=rows,
       mask=rows,
-      ids=whole,
-      lengths=whole,
+      ids=replicated,
+      lengths=replicated,
   )
 
 
@@ -57,7 +57,9 @@ def per_example(
 
 
 def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
-  """What the loss of each token counts, float32 [R, T]: the loss is their sum.
+  """Returns the weight of each token's loss, float32 [R, T].
+
+  The loss is the weighted sum of the losses of the tokens.
 
   The loss is the mean over `groups` of each group's mean over its loss tokens.
   Examples i, i + groups, … form a group. One group is the token mean over the
@@ -72,16 +74,16 @@ def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
 
 
 def witnessed_ids(batch: batches.Batch) -> jax.Array:
-  """Ids of the examples whose tokens all lie in the rows, int32 [B].
+  """Returns ids of the examples whose tokens are all in the rows, int32 [B].
 
   Computed on the device from what was fed after packing: an example that is
   missing, short or twice there comes back as NO_EXAMPLE.
   """
   slots = batch.ids.shape[0]
-  ones = jnp.ones_like(batch.segments)
-  found = per_example(ones, batch.segments, slots)
-  whole = (found == batch.lengths) & (batch.lengths > 0)
-  return jnp.where(whole, batch.ids, batches.NO_EXAMPLE)
+  units = jnp.ones_like(batch.segments)
+  counts = per_example(units, batch.segments, slots)
+  is_complete = (counts == batch.lengths) & (batch.lengths > 0)
+  return jnp.where(is_complete, batch.ids, batches.NO_EXAMPLE)
 
 
 class _LossRows(NamedTuple):
@@ -104,7 +106,7 @@ def train_step(
     parts: int,
     first_moment: str,
 ) -> tuple[State, Metrics]:
-  """One update.
+  """Computes one update.
 
   Args:
     state: trainable parameters and their moments.
@@ -153,13 +155,13 @@ def _accumulated(
   """Sums of losses and gradients of the parts, one after the other."""
   # Rows r, r + parts, … form a part: none has to move to another device.
   split = jax.tree.map(
-      lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1),
+      lambda array: array.reshape(-1, parts, *array.shape[1:]).swapaxes(0, 1),
       rows,
   )
 
   def add(sums: Any, part: _LossRows) -> tuple[Any, None]:
     return jax.tree.map(jnp.add, sums, gradient(params, part)), None
 
-  nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)
-  sums, _ = jax.lax.scan(add, nothing, split)
+  zeros = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)
+  sums, _ = jax.lax.scan(add, zeros, split)
   return sums

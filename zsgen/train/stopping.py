@@ -23,12 +23,12 @@ class Stopping:
   Use as a context manager; leaving puts the handler before it back.
 
   Args:
-    name: of what is stopped, one for all processes.
+    name: the name of the run, the same in all processes.
   """
 
   def __init__(self, name: str):
     self._key = f"zsgen/stop/{name}"
-    self._asked = False
+    self._is_requested = False
     self._before: Any = None
 
   def __enter__(self) -> "Stopping":
@@ -39,33 +39,33 @@ class Stopping:
       signal.signal(signal.SIGTERM, self._before)
 
   def listen(self) -> None:
-    """From now on SIGTERM asks; in a thread nothing can be heard."""
+    """Handles SIGTERM from now on; outside the main thread, does nothing."""
     hosts.move(first=True)
     if threading.current_thread() is threading.main_thread():
-      self._before = signal.signal(signal.SIGTERM, self._ask)
+      self._before = signal.signal(signal.SIGTERM, self._request)
 
   def reached(self, step: int) -> bool:
-    """Whether to stop before this step: the same in all processes.
+    """Returns whether to stop before this step: the same in all processes.
 
     Args:
       step: each step once, ascending.
     """
     if not hosts.is_distributed():
-      return self._asked
+      return self._is_requested
     hosts.move()
-    if self._asked:
+    if self._is_requested:
       # The first one to name a step is heard by all before it.
       hosts.publish(self._key, str(step + _AHEAD))
-    named = hosts.look_up(self._key)
-    return named is not None and step >= int(named)
+    last_step = hosts.look_up(self._key)
+    return last_step is not None and step >= int(last_step)
 
-  def _ask(self, *_: Any) -> None:
-    self._asked = True
+  def _request(self, *_: Any) -> None:
+    self._is_requested = True
 
 
-def told(step: int, steps: int) -> str:
-  """What to say of a run that has stopped."""
+def describe_stop(step: int, steps: int) -> str:
+  """Returns the message about a run that has stopped."""
   return (
-      f"stopped before step {step} of {steps}, as SIGTERM asked; it is saved:"
+      f"stopped before step {step} of {steps}, on SIGTERM; it is saved:"
       " resume with the same command."
   )

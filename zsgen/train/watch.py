@@ -17,22 +17,22 @@ from zsgen.train.metrics import Evaluation, Evaluator
 
 def check_finite(
     evaluator: Evaluator,
-    found: Evaluation,
-    when: str,
+    evaluation: Evaluation,
+    time: str,
     advise: Callable[[], str],
 ) -> None:
   """Raises InputError for a loss that is not finite.
 
   Args:
     evaluator: the evaluator.
-    found: its result.
-    when: the time of the evaluation, such as "at step 4".
+    evaluation: its result.
+    time: the time of the evaluation, such as "at step 4".
     advise: returns what to do.
   """
-  bad = ~np.isfinite(found.losses)
+  bad = ~np.isfinite(evaluation.losses)
   if bad.any():
     raise errors.InputError(
-        f"{evaluator.name} {when}: the loss of {bad.sum()} of {len(bad)}"
+        f"{evaluator.name} {time}: the loss of {bad.sum()} of {len(bad)}"
         " examples is not finite, the first is example"
         f" {evaluator.ids[bad.argmax()]}. {advise()}"
     )
@@ -94,7 +94,7 @@ class Logger:
       self,
       evaluator: Evaluator,
       step: int,
-      found: Evaluation,
+      evaluation: Evaluation,
       perf: Mapping[str, float],
   ) -> None:
     """Logs what an evaluation found, and how it went.
@@ -103,15 +103,15 @@ class Logger:
       InputError: a loss is not finite.
     """
     advise = functools.partial(self._advise, step)
-    check_finite(evaluator, found, f"at step {step}", advise)
+    check_finite(evaluator, evaluation, f"at step {step}", advise)
     name = evaluator.name
-    self.record.evaluated(name, step, found.losses)
-    self.record.predictions(name, step, found.predictions)
-    self.record.metrics({"step": step, **found.metrics})
+    self.record.evaluated(name, step, evaluation.losses)
+    self.record.predictions(name, step, evaluation.predictions)
+    self.record.metrics({"step": step, **evaluation.metrics})
     self.record.perf({"step": step, **perf})
-    self._write(step, {**found.metrics, **perf})
+    self._write(step, {**evaluation.metrics, **perf})
     headline, share = evaluator.headline, perf[f"perf/{name}_share"]
-    value = headline.show(found.metrics[f"{name}/{headline.name}"])
+    value = headline.show(evaluation.metrics[f"{name}/{headline.name}"])
     self._line.show(step, {name: f"{value} ({share:.0%} of the time)"})
 
   def _check_step(
@@ -142,12 +142,12 @@ def _write_examples(
 ) -> None:
   """Writes down metrics of a step and what it consumed."""
   # JSON has no numbers that are not finite.
-  told = {
+  metrics = {
       name: value if math.isfinite(value) else str(value)
       for name, value in values.items()
   }
   of_store = _of_store(path.parent, ids)
-  record = {"step": step, "metrics": told, "ids": ids.tolist(), **of_store}
+  record = {"step": step, "metrics": metrics, "ids": ids.tolist(), **of_store}
   artifacts.write_json(path, record)
 
 

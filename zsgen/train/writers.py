@@ -21,7 +21,7 @@ class Writer(Protocol):
     """Writes the values of a step."""
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
 
 
 class TensorBoard:
@@ -35,14 +35,16 @@ class TensorBoard:
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
     # One event of all values: each of its own costs as much again.
-    found = [
+    summaries = [
         summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
         for name, value in values.items()
     ]
-    self._writer.file_writer.add_summary(summary_pb2.Summary(value=found), step)
+    self._writer.file_writer.add_summary(
+        summary_pb2.Summary(value=summaries), step
+    )
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._writer.close()
 
 
@@ -50,7 +52,7 @@ class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
   def __init__(self, path: pathlib.Path, project: str):
-    import wandb  # Heavy and optional; `check` has seen that it is there.
+    import wandb  # Heavy and optional; `check` has made sure that it is installed.
 
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"
@@ -61,7 +63,7 @@ class WandB:
     self._run.log({_tag(k): v for k, v in values.items()}, step=step)
 
   def close(self) -> None:
-    """Writes what is left."""
+    """Writes the remaining values and closes the files."""
     self._run.finish()
 
 
@@ -70,10 +72,10 @@ def _tag(name: str) -> str:
 
   A long name keeps its beginning and its end, and gets a hash.
   """
-  shown = texts.printable(name)
-  if len(shown) <= _LONGEST:
-    return shown
-  begin, end = shown[: _LONGEST // 2], shown[-_LONGEST // 4 :]
+  printable = texts.printable(name)
+  if len(printable) <= _LONGEST:
+    return printable
+  begin, end = printable[: _LONGEST // 2], printable[-_LONGEST // 4 :]
   return f"{begin}…{artifacts.digest(name)[:10]}…{end}"
 
 
@@ -89,7 +91,7 @@ def check(machine: config.Machine) -> None:
 def make(
     machine: config.Machine, path: pathlib.Path, first: int
 ) -> list[Writer]:
-  """The writers that the config asks for."""
+  """Returns the writers that the config selects."""
   writers: list[Writer] = []
   if machine.tensorboard:
     writers.append(TensorBoard(path, first))

@@ -83,8 +83,8 @@ def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
   expected = kind or naming.SECTIONS.get(path.resolve().parent.name, "artifact")
   if not path.is_dir():
     raise errors.InputError(
-        f"{path}: there is no such directory, so there is no finished {expected}."
-        " Check the path."
+        f"{path}: there is no such directory, so there is no finished"
+        f" {expected}. Check the path."
     )
   advice = naming.advise(path, kind)
   if not (path / MANIFEST).is_file():
@@ -200,13 +200,13 @@ def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
 
 
 def check_made_by(
-    path: pathlib.Path, made_by: Mapping[str, Any]
+    path: pathlib.Path, recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Reads the manifest at `path` and compares it with what should be there.
+  """Reads the manifest at `path` and compares its recipe with the expected one.
 
   Args:
     path: the artifact's directory.
-    made_by: all that decides what is in it.
+    recipe: everything that determines its content.
 
   Returns:
     The manifest.
@@ -215,10 +215,11 @@ def check_made_by(
     InputError: names a field that differs; or see `read_manifest`.
   """
   manifest = _read_checked(path, "")
-  for field, written, expected in _differences(manifest["made_by"], made_by):
+  for field, written, expected in _differences(manifest["made_by"], recipe):
     raise errors.InputError(
         f"{path / MANIFEST}: field made_by{field} is {written!r}, but this"
-        f" config makes {expected!r}. Use another workdir, or {naming.advise(path)}."
+        f" config makes {expected!r}. Use another workdir, or"
+        f" {naming.advise(path)}."
     )
   _check_name(path, manifest)
   return manifest

@@ -22,9 +22,9 @@ SECTIONS = {
 _HASHED = re.compile(r"-([0-9a-f]{10})$")
 
 
-def name(stem: str, made_by: Mapping[str, Any]) -> str:
+def name(stem: str, recipe: Mapping[str, Any]) -> str:
   """Returns the name of an artifact: the stem and a hash of what makes it."""
-  return f"{stem}-{hashing.digest(made_by)[:10]}"
+  return f"{stem}-{hashing.digest(recipe)[:10]}"
 
 
 def is_hashed(directory: str) -> bool:
@@ -32,16 +32,16 @@ def is_hashed(directory: str) -> bool:
   return _HASHED.search(directory) is not None
 
 
-def expected_name(directory: str, made_by: Mapping[str, Any]) -> str:
+def expected_name(directory: str, recipe: Mapping[str, Any]) -> str:
   """Returns the name that a directory should have.
 
   Args:
     directory: its name. One that does not end in a hash was chosen by a user,
       and is right.
-    made_by: what makes the artifact, according to its manifest.
+    recipe: what makes the artifact, according to its manifest.
   """
   hashed = _HASHED.search(directory)
-  return name(directory[: hashed.start()], made_by) if hashed else directory
+  return name(directory[: hashed.start()], recipe) if hashed else directory
 
 
 def advise(path: pathlib.Path, kind: str = "") -> str:

@@ -13,7 +13,9 @@ import uuid
 
 
 @contextlib.contextmanager
-def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
+def writing(
+    path: pathlib.Path, replace: bool = False
+) -> Iterator[pathlib.Path]:
   """Yields a directory to write to; it becomes `path` if nothing raises.
 
   If another process made `path` in the meantime, its artifact is kept: equal
@@ -21,7 +23,7 @@ def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
 
   Args:
     path: the final directory.
-    over: whether to replace an existing directory as a whole.
+    replace: whether to replace an existing directory as a whole.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary, replaced = _hidden_name(path), _hidden_name(path)
@@ -29,7 +31,7 @@ def writing(path: pathlib.Path, over: bool = False) -> Iterator[pathlib.Path]:
   try:
     with _locked(temporary):
       yield temporary
-      if over and path.is_dir():
+      if replace and path.is_dir():
         os.replace(path, replaced)
       try:
         os.replace(temporary, path)

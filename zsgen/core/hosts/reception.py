@@ -197,11 +197,11 @@ class Reception:
     missing = self._missing()
     if not missing:
       return fault
-    since = self._fault_since
+    noticed = self._fault_since
     if (
         fault
-        and since is not None
-        and now > min(since + _GRACE, self._deadline)
+        and noticed is not None
+        and now > min(noticed + _GRACE, self._deadline)
     ):
       return fault
     # If process 0 cannot reach itself, its own message has the reason.

@@ -54,7 +54,7 @@ def check_size(order: config.Order, pool: int) -> None:
     )
 
 
-def check_target(order: config.Order, where: str = "config.order") -> None:
+def check_target(order: config.Order, location: str = "config.order") -> None:
   """Checks that something reads what an order and its parts look at.
 
   Raises:
@@ -67,11 +67,12 @@ def check_target(order: config.Order, where: str = "config.order") -> None:
     value, default = getattr(order, name), getattr(config.Order, name)
     if value != default:
       raise errors.InputError(
-          f"{where}.{name} is {schema.show(value)}, but {where}.embedder is '':"
-          " nothing reads a held-out set. Set an embedder, such as 'ngram'."
+          f"{location}.{name} is {schema.show(value)}, but {location}.embedder"
+          " is '': nothing reads a held-out set. Set an embedder, such as"
+          " 'ngram'."
       )
   for number, part in enumerate(parts(order)):
-    check_target(part, f"{where}.parts[{number}]")
+    check_target(part, f"{location}.parts[{number}]")
 
 
 def looks_at_target(order: config.Order) -> bool:

@@ -18,12 +18,12 @@ class Budget:
   # Training examples in the order; -1: all that the arrangement gives.
   budget: int = option(-1, low=-1)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError for a budget of no example."""
     if self.budget == 0:
       raise errors.InputError(
-          f"{where}.budget is 0. Set the number of training examples, or -1 for"
-          " all that the arrangement yields."
+          f"{location}.budget is 0. Set the number of training examples, or -1"
+          " for all that the arrangement yields."
       )
 
 
@@ -36,7 +36,7 @@ class Arranged:
     rounds: the round each row came in, from 1, int32 [n]; 0 where the
       arrangement knows no rounds.
     distances: what ranked each row, float32 [n]: for TMT 1 - cosine to the
-      held-out example that picked it, else the measure; NaN where none did.
+      held-out example that picked it, otherwise the measure; or NaN.
     epochs: the epoch of each row, from 0, int32 [n].
     notes: what the manifest should tell besides.
   """
@@ -50,56 +50,56 @@ class Arranged:
   def __len__(self) -> int:
     return len(self.rows)
 
-  def take(self, places: np.ndarray | slice) -> "Arranged":
-    """Some positions of the sequence, in the order given."""
+  def take(self, positions: np.ndarray | slice) -> "Arranged":
+    """Returns some positions of the sequence, in the given order."""
     return dataclasses.replace(
         self,
-        rows=self.rows[places],
-        rounds=self.rounds[places],
-        distances=self.distances[places],
-        epochs=self.epochs[places],
+        rows=self.rows[positions],
+        rounds=self.rounds[positions],
+        distances=self.distances[positions],
+        epochs=self.epochs[positions],
     )
 
-  def within(self, rows: np.ndarray) -> "Arranged":
-    """The same of another pool, in which row i stands at `rows[i]`."""
+  def map_rows(self, rows: np.ndarray) -> "Arranged":
+    """Returns the sequence for another pool, in which row i is `rows[i]`."""
     return dataclasses.replace(self, rows=rows[self.rows])
 
   def once(self) -> "Arranged":
-    """Without what comes again in the same epoch; the first place stays."""
+    """Returns the sequence without repetitions in an epoch; the first stays."""
     order = np.lexsort((self.rows, self.epochs))
-    same = np.zeros(len(order), bool)
-    same[1:] = (np.diff(self.rows[order]) == 0) & (
+    repeats = np.zeros(len(order), bool)
+    repeats[1:] = (np.diff(self.rows[order]) == 0) & (
         np.diff(self.epochs[order]) == 0
     )
-    again = np.zeros(len(order), bool)
-    again[order] = same
-    return self.take(np.flatnonzero(~again))
+    is_repeated = np.zeros(len(order), bool)
+    is_repeated[order] = repeats
+    return self.take(np.flatnonzero(~is_repeated))
 
-  def telling(self, **notes: Any) -> "Arranged":
-    """The same with these notes."""
+  def with_notes(self, **notes: Any) -> "Arranged":
+    """Returns the sequence with these notes."""
     return dataclasses.replace(self, notes=notes)
 
 
-def of(
+def from_rows(
     rows: np.ndarray,
     rounds: np.ndarray | None = None,
     distances: np.ndarray | None = None,
     epochs: np.ndarray | None = None,
 ) -> Arranged:
-  """A sequence of rows of which not everything is known."""
-  nothing = np.zeros(len(rows), np.int32)
+  """Builds a sequence of rows; columns that are not given get defaults."""
+  zeros = np.zeros(len(rows), np.int32)
   if distances is None:
     distances = np.full(len(rows), np.nan)
   return Arranged(
       rows.astype(np.int64),
-      nothing if rounds is None else rounds.astype(np.int32),
+      zeros if rounds is None else rounds.astype(np.int32),
       distances.astype(np.float32),
-      nothing if epochs is None else epochs.astype(np.int32),
+      zeros if epochs is None else epochs.astype(np.int32),
   )
 
 
 def join(parts: Sequence[Arranged]) -> Arranged:
-  """One sequence after another, without their notes."""
+  """Joins sequences one after another, without their notes."""
   columns = ("rows", "rounds", "distances", "epochs")
   return Arranged(
       *(np.concatenate([getattr(p, name) for p in parts]) for name in columns)
@@ -107,13 +107,15 @@ def join(parts: Sequence[Arranged]) -> Arranged:
 
 
 def permutation(name: str, seed: int, size: int) -> np.ndarray:
-  """A random permutation of `range(size)`, int64, the same on every machine.
+  """Returns a random permutation of `range(size)`, int64, by seed alone.
+
+  It is the same on every machine.
 
   It ranks the words of PCG64, whose stream numpy keeps from version to
   version; that of `Generator.permutation` may change.
 
   Args:
-    name: what it is for; other names give unrelated permutations.
+    name: its purpose; other names give unrelated permutations.
     seed: 0 or more.
     size: elements.
   """

@@ -20,12 +20,12 @@ class Options(multiset.Options):
   # kmeans: number of clusters.
   clusters: int = option(100, low=1)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError for a number of clusters that nothing reads."""
-    super().check(where)
+    super().check(location)
     if self.by != "kmeans" and self.clusters != Options.clusters:
       raise errors.InputError(
-          f"{where}.clusters is {self.clusters}, but {where}.by is"
+          f"{location}.clusters is {self.clusters}, but {location}.by is"
           f" {self.by!r}: only by='kmeans' reads it."
       )
 
@@ -34,11 +34,11 @@ class Options(multiset.Options):
 def cluster(
     pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
-  """The shared examples, one cluster after another (2406.11721, spec 2.2).
+  """Arranges the shared examples by cluster (2406.11721, spec 2.2).
 
-  Inside a cluster examples stand in passes over its tasks. The paper takes
+  Inside a cluster examples are in passes over its tasks. The paper takes
   tasks in the order of its key list; here the seed shuffles clusters, so that
-  several seeds tell the effect of clusters from that of a list.
+  several seeds separate the effect of clusters from that of a list.
 
   Args:
     pool: the rows, [N].
@@ -60,8 +60,8 @@ def cluster(
     turn = np.argsort(np.argsort(first, kind="stable"), kind="stable")
   else:
     turn = arranged.permutation("cluster", seed, len(first))
-  found = arranged.of(rows[np.argsort(turn[labels], kind="stable")])
-  return found.telling(clusters=len(first))
+  sequence = arranged.from_rows(rows[np.argsort(turn[labels], kind="stable")])
+  return sequence.with_notes(clusters=len(first))
 
 
 def _kmeans(

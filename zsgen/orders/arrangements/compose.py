@@ -25,30 +25,30 @@ class Parts:
   # The orders that are put together.
   parts: tuple[config.Order, ...] = option(())
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError if there is no part."""
     if not self.parts:
-      raise _needs("at least one part", where)
+      raise _needs("at least one part", location)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part(Parts):
   """The option of arrangements of a single other order."""
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError unless there is one part."""
     if len(self.parts) != 1:
-      raise _needs(f"one part, not {len(self.parts)}", where)
+      raise _needs(f"one part, not {len(self.parts)}", location)
 
 
 @dataclasses.dataclass(frozen=True)
 class Joined(Parts, arranged.Budget):
   """The options of `concatenate`."""
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError if there is no part, or a budget of no example."""
-    Parts.check(self, where)
-    arranged.Budget.check(self, where)
+    Parts.check(self, location)
+    arranged.Budget.check(self, location)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Interleave(Joined):
   # Examples of each part in a turn; (): one of each.
   turns: tuple[int, ...] = option((), low=1)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError unless each part has its number of examples."""
-    super().check(where)
+    super().check(location)
     if self.turns and len(self.turns) != len(self.parts):
       raise errors.InputError(
-          f"{where}.turns has {len(self.turns)} numbers for {len(self.parts)}"
-          " parts. Give one for each part."
+          f"{location}.turns has {len(self.turns)} numbers for"
+          f" {len(self.parts)} parts. Give one for each part."
       )
 
 
@@ -81,13 +81,13 @@ class Take(Part):
   # `uniform` selection; 0: all.
   spread: int = option(0, low=0)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError for a range without a position."""
-    super().check(where)
+    super().check(location)
     if 0 <= self.stop <= self.start:
       raise errors.InputError(
-          f"{where}.stop is {self.stop}, but the range is empty; it must be"
-          f" above {where}.start, {self.start}, or -1 for the end."
+          f"{location}.stop is {self.stop}, but the range is empty; it must be"
+          f" above {location}.start, {self.start}, or -1 for the end."
       )
 
 
@@ -107,46 +107,48 @@ class Repeat(Part):
 def concatenate(
     pool: pool_lib.Pool, options: Joined, seed: int
 ) -> arranged.Arranged:
-  """One part after another; an example in several keeps its first place.
+  """Joins the parts; an example in several keeps its first position.
 
   Args:
     pool: the rows, [N].
     options: the parts, and the rows in the order.
     seed: of the parts.
   """
-  given = _sequences(options, pool, seed)
-  return _first_places(arranged.join(given), given, options.budget)
+  sequences = _sequences(options, pool, seed)
+  return _first_places(arranged.join(sequences), sequences, options.budget)
 
 
 @registry.arrangement("interleave", options=Interleave)
 def interleave(
     pool: pool_lib.Pool, options: Interleave, seed: int
 ) -> arranged.Arranged:
-  """Parts take turns; what is left when some end follows in turns too.
+  """Takes turns between parts; those that are longer go on in turns.
 
-  An example that comes again is left out, and its part's turn is one shorter.
+  A repeated example is left out, and its part's turn is one shorter.
 
   Args:
     pool: the rows, [N].
     options: the parts, and the examples of each in a turn.
     seed: of the parts.
   """
-  given = _sequences(options, pool, seed)
-  sizes = options.turns or (1,) * len(given)
-  turn = [np.arange(len(p)) // n for p, n in zip(given, sizes, strict=True)]
+  sequences = _sequences(options, pool, seed)
+  sizes = options.turns or (1,) * len(sequences)
+  turn = [np.arange(len(p)) // n for p, n in zip(sequences, sizes, strict=True)]
   order = np.argsort(np.concatenate(turn), kind="stable")
-  return _first_places(arranged.join(given).take(order), given, options.budget)
+  return _first_places(
+      arranged.join(sequences).take(order), sequences, options.budget
+  )
 
 
 @registry.arrangement("reverse", options=Part)
 def reverse(pool: pool_lib.Pool, options: Part, seed: int) -> arranged.Arranged:
-  """The part backwards, element by element."""
+  """Reverses the part, element by element."""
   return _only(options, pool, seed).take(slice(None, None, -1))
 
 
 @registry.arrangement("take", options=Take)
 def take(pool: pool_lib.Pool, options: Take, seed: int) -> arranged.Arranged:
-  """Some positions of the part.
+  """Takes some positions of the part.
 
   Args:
     pool: the rows, [N].
@@ -154,18 +156,20 @@ def take(pool: pool_lib.Pool, options: Take, seed: int) -> arranged.Arranged:
     seed: of the part.
   """
   stop, spread = options.stop, options.spread
-  whole = _only(options, pool, seed)
-  found = whole.take(slice(options.start, None if stop < 0 else stop))
+  sequence = _only(options, pool, seed)
+  taken_rows = sequence.take(slice(options.start, None if stop < 0 else stop))
   if spread:
-    found = found.take(slice(None, None, max(len(found) // spread, 1)))
-  return found.telling(short=max(stop - len(whole), 0))
+    taken_rows = taken_rows.take(
+        slice(None, None, max(len(taken_rows) // spread, 1))
+    )
+  return taken_rows.with_notes(short=max(stop - len(sequence), 0))
 
 
 @registry.arrangement("repeat", options=Repeat)
 def repeat(
     pool: pool_lib.Pool, options: Repeat, seed: int
 ) -> arranged.Arranged:
-  """The part again and again, an epoch each.
+  """Repeats the part, once an epoch.
 
   Args:
     pool: the rows, [N].
@@ -181,50 +185,50 @@ def repeat(
         f" order of {len(first) * epochs:,}; at most {_LONGEST:,} are held in"
         " memory. Lower it."
     )
-  again = (
+  repetitions = (
       _only(options, pool, seed + epoch * 2**32) if options.fresh else first
       for epoch in range(1, epochs)
   )
-  given = [first, *again]
-  joined = arranged.join(given)
-  return arranged.of(
+  sequences = [first, *repetitions]
+  joined = arranged.join(sequences)
+  return arranged.from_rows(
       joined.rows,
       joined.rounds,
       joined.distances,
-      np.repeat(np.arange(epochs), [len(each) for each in given]),
+      np.repeat(np.arange(epochs), [len(sequence) for sequence in sequences]),
   )
 
 
 @registry.arrangement("by_task", options=Part)
 def by_task(pool: pool_lib.Pool, options: Part, seed: int) -> arranged.Arranged:
-  """The part on the rows of each task alone, in the suite's order of tasks.
+  """Arranges each task's rows by the part, in the suite's order of tasks.
 
-  Selections inside tasks are made so: spec E9's `polar` takes, by task, the
+  It selects inside tasks: spec E9's `polar` takes, by task, the
   ten nearest and the ten farthest.
   """
-  found, short = [], 0
+  sequences, short = [], 0
   for task in np.unique(pool.tasks):
     rows = np.flatnonzero(pool.tasks == task)
-    each = _only(options, pool.take(rows), seed)
-    found.append(each.within(rows))
-    short += each.notes.get("short", 0)
-  return arranged.join(found).telling(tasks=len(found), short=short)
+    sequence = _only(options, pool.take(rows), seed)
+    sequences.append(sequence.map_rows(rows))
+    short += sequence.notes.get("short", 0)
+  return arranged.join(sequences).with_notes(tasks=len(sequences), short=short)
 
 
 @registry.arrangement("within", options=Parts)
-def within(pool: pool_lib.Pool, options: Parts, seed: int) -> arranged.Arranged:
-  """The last part arranges what the one before it took, and so on.
+def nest(pool: pool_lib.Pool, options: Parts, seed: int) -> arranged.Arranged:
+  """Arranges by each part the rows that the part before it took.
 
   So `random` within another order is that order's set, shuffled.
   """
   rows, notes = np.arange(len(pool)), []
-  for place, part in enumerate(options.parts):
-    found = arrangements.arrange(part, pool.take(rows), seed).within(rows)
-    notes.append({"examples": len(found), **found.notes})
-    if place < len(options.parts) - 1:
-      _single("within", found)
-      rows = found.rows
-  return found.telling(parts=notes)
+  for number, part in enumerate(options.parts):
+    sequence = arrangements.arrange(part, pool.take(rows), seed).map_rows(rows)
+    notes.append({"examples": len(sequence), **sequence.notes})
+    if number < len(options.parts) - 1:
+      _single("within", sequence)
+      rows = sequence.rows
+  return sequence.with_notes(parts=notes)
 
 
 def _sequences(
@@ -240,10 +244,10 @@ def _only(options: Part, pool: pool_lib.Pool, seed: int) -> arranged.Arranged:
   return arrangements.arrange(part, pool, seed)
 
 
-def _needs(what: str, where: str) -> errors.InputError:
+def _needs(requirement: str, location: str) -> errors.InputError:
   return errors.InputError(
-      f"{where}.arrangement needs {what}: set {where}.parts to a tuple of"
-      " orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
+      f"{location}.arrangement needs {requirement}: set {location}.parts to a"
+      " tuple of orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."
   )
 
 
@@ -257,7 +261,7 @@ def _single(name: str, part: arranged.Arranged) -> None:
 
 
 def _first_places(
-    joined: arranged.Arranged, given: list[arranged.Arranged], budget: int
+    joined: arranged.Arranged, sequences: list[arranged.Arranged], budget: int
 ) -> arranged.Arranged:
   """The joined parts, each example once an epoch, cut to the budget."""
   once = joined.once()
@@ -266,8 +270,8 @@ def _first_places(
         f"config.order.budget is {budget}, but the parts have {len(once)}"
         " different training examples. Lower it, or -1 for all."
     )
-  found = once.take(slice(None, None if budget < 0 else budget))
-  return found.telling(
-      parts=[{"examples": len(part), **part.notes} for part in given],
+  cut = once.take(slice(None, None if budget < 0 else budget))
+  return cut.with_notes(
+      parts=[{"examples": len(part), **part.notes} for part in sequences],
       in_several=len(joined) - len(once),
   )

@@ -19,7 +19,11 @@ _COLUMNS = ("id", "task", "key", "epoch")
 
 
 def digest(path: str) -> str:
-  """SHA-256 of an order's file; InputError if it cannot be read."""
+  """Returns the SHA-256 of an order's file.
+
+  Raises:
+    InputError: the file cannot be read.
+  """
   file = pathlib.Path(path).expanduser()
   try:
     return artifacts.file_digest(file)
@@ -40,7 +44,7 @@ class Options:
 
 @registry.arrangement("file", options=Options)
 def file(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
-  """The order that a file lists.
+  """Reads the order that a file lists.
 
   Args:
     pool: the rows, with their ids, task names and keys.
@@ -51,85 +55,87 @@ def file(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
     seed: unused; nothing is drawn.
 
   Raises:
-    InputError: names the line (or row) that is no training example, or is
-      there twice in an epoch.
+    InputError: a line (or row) is no training example, or is repeated in an
+      epoch; the message names it.
   """
   del seed
   source = pathlib.Path(options.path).expanduser()
-  table, where = _read(source)
-  places = _Places(source, where, pool)
+  table, locations = _read(source)
+  finder = _Finder(source, locations, pool)
   if "id" in table:
-    rows = places.by_id(table["id"])
+    rows = finder.by_id(table["id"])
   elif "task" in table and "key" in table:
-    rows = places.by_key(table["task"], table["key"])
+    rows = finder.by_key(table["task"], table["key"])
   else:
     raise errors.InputError(
         f"{source}: has no column id, nor task and key; it has"
         f" {', '.join(table) or 'no column'}."
     )
-  epochs = places.numbers("epoch", table.get("epoch", ["0"] * len(rows)))
-  places.check_once(rows, epochs)
-  return arranged.of(rows, epochs=epochs)
+  epochs = finder.numbers("epoch", table.get("epoch", ["0"] * len(rows)))
+  finder.check_once(rows, epochs)
+  return arranged.from_rows(rows, epochs=epochs)
 
 
-class _Places:
-  """Finds the rows that a file names, and says where it is wrong."""
+class _Finder:
+  """Finds the rows that a file names, and locates its errors."""
 
-  def __init__(self, file: pathlib.Path, where: list[str], pool: pool_lib.Pool):
+  def __init__(
+      self, file: pathlib.Path, locations: list[str], pool: pool_lib.Pool
+  ):
     self._file = file
-    self._where = where
+    self._locations = locations
     self._pool = pool
     self._ids = pool.facts.ids[pool.rows]
 
   def by_id(self, values: list) -> np.ndarray:
-    """Rows of example ids, int64 [n]."""
+    """Returns the rows of example ids, int64 [n]."""
     ids = self.numbers("id", values)
     order = np.argsort(self._ids)
-    found = np.searchsorted(self._ids[order], ids).clip(max=len(order) - 1)
-    rows = order[found]
+    positions = np.searchsorted(self._ids[order], ids).clip(max=len(order) - 1)
+    rows = order[positions]
     wrong = np.flatnonzero(self._ids[rows] != ids)
     if len(wrong):
       raise self._error(wrong[0], f"{ids[wrong[0]]} is no training example")
     return rows
 
   def by_key(self, tasks: list, keys: list) -> np.ndarray:
-    """Rows of tasks and the publisher's ids in them, int64 [n]."""
+    """Returns the rows of tasks and the publisher's ids, int64 [n]."""
     names = [self._pool.facts.names[task] for task in self._pool.tasks]
     known = np.array(self._pool.facts.keys(), object)[self._pool.rows]
     rows = {pair: i for i, pair in enumerate(zip(names, known, strict=True))}
-    found = [
+    matches = [
         rows.get((str(t), str(k)), -1) for t, k in zip(tasks, keys, strict=True)
     ]
-    if -1 in found:
-      wrong = found.index(-1)
+    if -1 in matches:
+      wrong = matches.index(-1)
       raise self._error(
           wrong,
           f"task {tasks[wrong]!r} has no training example {keys[wrong]!r}",
       )
-    return np.array(found, np.int64)
+    return np.array(matches, np.int64)
 
   def numbers(self, column: str, values: list) -> np.ndarray:
-    """Whole numbers from 0, int64 [n]."""
-    for place, value in enumerate(values):
+    """Parses whole numbers from 0, int64 [n]."""
+    for index, value in enumerate(values):
       text = str(value).strip()
       if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise self._error(place, f"{column} is {value!r}, no whole number")
+        raise self._error(index, f"{column} is {value!r}, no whole number")
     return np.array([int(value) for value in values], np.int64)
 
   def check_once(self, rows: np.ndarray, epochs: np.ndarray) -> None:
     """Raises InputError if an example comes twice in an epoch."""
     order = np.lexsort((rows, epochs))
-    again = (np.diff(rows[order]) == 0) & (np.diff(epochs[order]) == 0)
-    if again.any():
-      wrong = int(order[1:][again].min())
+    is_repeated = (np.diff(rows[order]) == 0) & (np.diff(epochs[order]) == 0)
+    if is_repeated.any():
+      wrong = int(order[1:][is_repeated].min())
       raise self._error(
           wrong, f"example {self._ids[rows[wrong]]} is there twice in an epoch"
       )
 
-  def _error(self, place: int, what: str) -> errors.InputError:
+  def _error(self, index: int, problem: str) -> errors.InputError:
     return errors.InputError(
-        f"{self._file}, {self._where[place]}: {what}. Give ids of the store's"
-        " training examples (its examples.parquet lists them)."
+        f"{self._file}, {self._locations[index]}: {problem}. Give ids of the"
+        " store's training examples (its examples.parquet lists them)."
     )
 
 
@@ -144,12 +150,12 @@ def _read(file: pathlib.Path) -> _Table:
         f"config.order.path: {str(file)!r} is no .csv, .parquet or .txt file."
     )
   try:
-    table, where = readers[file.suffix](file)
+    table, locations = readers[file.suffix](file)
   except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
     raise errors.InputError(f"{file}: cannot be read ({error}).") from error
-  if not where:
+  if not locations:
     raise errors.InputError(f"{file}: the order is empty.")
-  return table, where
+  return table, locations
 
 
 def _csv(file: pathlib.Path) -> _Table:
@@ -159,7 +165,7 @@ def _csv(file: pathlib.Path) -> _Table:
   columns = records.distinct(reader.fieldnames or (), f"{file}, line 1")
   names = [name for name in columns if name in _COLUMNS]
   table = {name: [row[name] for row, _ in rows] for name in names}
-  return table, [where for _, where in rows]
+  return table, [location for _, location in rows]
 
 
 def _parquet(file: pathlib.Path) -> _Table:

@@ -23,7 +23,7 @@ class Options(arranged.Budget):
 def passes(
     tasks: np.ndarray, budget: int = -1, per_task: int = -1
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The first `budget` rows, taken one a task, pass by pass.
+  """Returns the first `budget` rows, one of each task in a pass.
 
   Each task gives its first rows (the store has drawn them by seed): budget /
   tasks of them, one more of the first tasks where that leaves a remainder. A

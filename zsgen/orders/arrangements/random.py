@@ -26,7 +26,9 @@ def random(
   """
   rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
   if not options.as_released:
-    return arranged.of(rows[arranged.permutation("random", seed, len(rows))])
+    return arranged.from_rows(
+        rows[arranged.permutation("random", seed, len(rows))]
+    )
   clustered = rows[np.argsort(pool.tasks[rows], kind="stable")].tolist()
   python_random.Random(seed).shuffle(clustered)
-  return arranged.of(np.array(clustered, np.int64))
+  return arranged.from_rows(np.array(clustered, np.int64))

@@ -24,13 +24,13 @@ def ranked(
       "random" shuffles that as pandas' `sample(frac=1, random_state=seed)`.
   """
   if as_released:
-    places = np.lexsort((rows, keys))
+    ranking = np.lexsort((rows, keys))
     if pick == "farthest":
-      places = places[::-1]
+      ranking = ranking[::-1]
     elif pick == "random":
-      places = places[np.random.RandomState(seed).permutation(len(rows))]
+      ranking = ranking[np.random.RandomState(seed).permutation(len(rows))]
   elif pick == "random":
-    places = arranged.permutation("random", seed, len(rows))
+    ranking = arranged.permutation("random", seed, len(rows))
   else:
-    places = np.lexsort((rows, -keys if pick == "farthest" else keys))
-  return arranged.of(rows[places], distances=keys[places])
+    ranking = np.lexsort((rows, -keys if pick == "farthest" else keys))
+  return arranged.from_rows(rows[ranking], distances=keys[ranking])

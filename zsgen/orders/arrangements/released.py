@@ -24,7 +24,7 @@ class Options(arranged.Budget):
 def released(
     pool: pool_lib.Pool, options: Options, seed: int
 ) -> arranged.Arranged:
-  """NFT, FFT, RT, MIN or MAX (2406.11721, spec 2.7, E6 and E8).
+  """Arranges as NFT, FFT, RT, MIN or MAX (2406.11721, spec 2.7, E6 and E8).
 
   MIN is rounds of nearest picks and MAX rounds of farthest picks, until there
   are `budget` rows. NFT, FFT and RT are one set: rounds of nearest picks up to
@@ -42,36 +42,36 @@ def released(
     seed: of RT's shuffle, Python's `random.shuffle` (the paper: 0).
   """
   setting = options.setting
-  wanted = len(pool) if options.budget < 0 else options.budget
+  budget = len(pool) if options.budget < 0 else options.budget
   if setting in ("MIN", "MAX"):
     pick = "nearest" if setting == "MIN" else "farthest"
-    walk = turns.rounds(*pool.embedded(), (pick,), wanted)[0]
-    return tmt.take(walk, pick, wanted, whole=True)
+    walk = turns.rounds(*pool.embedded(), (pick,), budget)[0]
+    return tmt.take(walk, pick, budget, keep_last_round=True)
   picks = ("nearest", "farthest")
-  sizes = (wanted - wanted // 2, wanted // 2)
+  sizes = (budget - budget // 2, budget // 2)
   walks = turns.rounds(*pool.embedded(), picks, sizes[0])
-  near, far = (
-      tmt.take(walk, pick, size, whole=True)
+  nearest, farthest = (
+      tmt.take(walk, pick, size, keep_last_round=True)
       for walk, pick, size in zip(walks, picks, sizes, strict=True)
   )
   if setting == "FFT":
-    return _join(far, near)
-  joined = _join(near, far)
+    return _join(farthest, nearest)
+  joined = _join(nearest, farthest)
   if setting == "NFT":
     return joined
-  places = list(range(len(joined)))
-  random.Random(seed).shuffle(places)
-  return joined.take(np.array(places, np.int64))
+  positions = list(range(len(joined)))
+  random.Random(seed).shuffle(positions)
+  return joined.take(np.array(positions, np.int64))
 
 
 def _join(
     first: arranged.Arranged, second: arranged.Arranged
 ) -> arranged.Arranged:
   """One half and the other backwards; a row in both keeps its first place."""
-  both = arranged.join([first, second.take(slice(None, None, -1))])
-  beyond = [half.notes["beyond_budget"] for half in (first, second)]
-  return both.once().telling(
+  joined = arranged.join([first, second.take(slice(None, None, -1))])
+  surplus = [half.notes["beyond_budget"] for half in (first, second)]
+  return joined.once().with_notes(
       rounds=[half.notes["rounds"] for half in (first, second)],
-      beyond_budget=sum(beyond),
-      in_both=len(both) - len(both.once()),
+      beyond_budget=sum(surplus),
+      in_both=len(joined) - len(joined.once()),
   )

@@ -9,7 +9,7 @@ from zsgen.orders.arrangements import arranged, multiset
 def round_robin(
     pool: pool_lib.Pool, options: multiset.Options, seed: int
 ) -> arranged.Arranged:
-  """The shared examples, pass by pass over the tasks (spec 2.2).
+  """Arranges the shared examples in passes over the tasks (spec 2.2).
 
   Args:
     pool: the rows, [N].
@@ -22,6 +22,6 @@ def round_robin(
     The order; its rounds are the passes.
   """
   del seed
-  return arranged.of(
+  return arranged.from_rows(
       *multiset.passes(pool.tasks, options.budget, options.per_task)
   )

@@ -52,17 +52,17 @@ def similarity(
   ranking = (options.pick, seed, options.as_released)
   if options.granularity == "instance":
     keys, notes = measures.measure(options.measure, pool.take(rows))
-    return ranked.ranked(rows, keys, *ranking).telling(**notes)
+    return ranked.ranked(rows, keys, *ranking).with_notes(**notes)
   tasks, groups = np.unique(pool.tasks[rows], return_inverse=True)
   keys, notes = measures.measure(
       options.measure, _task_pool(pool, rows, groups)
   )
   sequence = ranked.ranked(tasks, keys, *ranking)
-  place = np.empty(len(tasks), np.int64)
-  place[np.searchsorted(tasks, sequence.rows)] = np.arange(len(tasks))
-  order = np.argsort(place[groups], kind="stable")
-  found = arranged.of(rows[order], distances=keys[groups][order])
-  return found.telling(**notes)
+  rank = np.empty(len(tasks), np.int64)
+  rank[np.searchsorted(tasks, sequence.rows)] = np.arange(len(tasks))
+  order = np.argsort(rank[groups], kind="stable")
+  arranged_rows = arranged.from_rows(rows[order], distances=keys[groups][order])
+  return arranged_rows.with_notes(**notes)
 
 
 def _task_pool(

@@ -30,14 +30,14 @@ class Options(arranged.Budget):
   # Rounds [first, beyond), counted from 0 (spec E7); (): all.
   rounds: tuple[int, ...] = option((), low=0)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError unless rounds are (first, beyond), or () for all."""
-    super().check(where)
+    super().check(location)
     rounds = self.rounds
     if rounds and (len(rounds) != 2 or rounds[0] >= rounds[1]):
       raise errors.InputError(
-          f"{where}.rounds is {rounds}; give (first, beyond), counted from 0,"
-          " such as (0, 5) for the first five."
+          f"{location}.rounds is {rounds}; give (first, beyond), counted from"
+          " 0, such as (0, 5) for the first five."
       )
 
 
@@ -61,17 +61,17 @@ def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
     InputError: there are no embeddings, or fewer rounds than asked for.
   """
   budget, pick = options.budget, options.pick
-  first, beyond = options.rounds or (0, None)
-  wanted = len(pool) if budget < 0 else budget
-  wanted = max(wanted, (beyond or 0) * len(pool.embedded()[1]))
-  walk = turns.rounds(*pool.embedded(), (pick,), min(wanted, len(pool)))[0]
-  found = take(_between(walk, first, beyond), pick, budget, first)
+  first, stop = options.rounds or (0, None)
+  needed = len(pool) if budget < 0 else budget
+  needed = max(needed, (stop or 0) * len(pool.embedded()[1]))
+  walk = turns.rounds(*pool.embedded(), (pick,), min(needed, len(pool)))[0]
+  sequence = take(_between(walk, first, stop), pick, budget, first)
   if options.in_round == "shuffled":
-    drawn = arranged.permutation("in_round", seed, len(found))
-    notes = found.notes
-    found = found.take(np.lexsort((drawn, found.rounds)))
-    found = found.telling(**notes)
-  return found.take(_places(options.sequence, seed, len(found)))
+    permuted = arranged.permutation("in_round", seed, len(sequence))
+    notes = sequence.notes
+    sequence = sequence.take(np.lexsort((permuted, sequence.rounds)))
+    sequence = sequence.with_notes(**notes)
+  return sequence.take(_positions(options.sequence, seed, len(sequence)))
 
 
 def take(
@@ -79,24 +79,24 @@ def take(
     pick: str,
     budget: int,
     first: int = 0,
-    whole: bool = False,
+    keep_last_round: bool = False,
 ) -> arranged.Arranged:
-  """Rounds put one after another until there are `budget` rows.
+  """Joins rounds until there are `budget` rows.
 
   Args:
     walk: the rounds.
     pick: what they picked.
     budget: rows to take; -1: all.
     first: rounds that were left out before.
-    whole: keep the last round whole, as the released code does.
+    keep_last_round: keep the last round whole, as the released code does.
   """
-  taken, left, cut = [], budget, 0
+  rounds, left, cut = [], budget, 0
   for number, (rows, keys) in enumerate(walk, first + 1):
     cut = len(rows) - left if 0 <= left < len(rows) else 0
-    if cut and not whole:
+    if cut and not keep_last_round:
       keep = np.sort(np.argsort(keys, kind="stable")[:left])
       rows, keys = rows[keep], keys[keep]  # noqa: PLW2901
-    taken.append((rows, np.full(len(rows), number, np.int32), keys))
+    rounds.append((rows, np.full(len(rows), number, np.int32), keys))
     left -= len(rows) if budget >= 0 else 0
     if budget >= 0 and left <= 0:
       break
@@ -106,34 +106,34 @@ def take(
         f" {budget - left} training examples. Lower the budget, or take more"
         " rounds."
     )
-  rows, numbers, keys = map(np.concatenate, zip(*taken, strict=True))
+  rows, numbers, keys = map(np.concatenate, zip(*rounds, strict=True))
   distances = 1 + keys if pick == "nearest" else 1 - keys
-  told = "beyond_budget" if whole else "cut_from_last_round"
-  return arranged.of(rows, numbers, distances).telling(
-      rounds=len(taken), **{told: cut}
+  note = "beyond_budget" if keep_last_round else "cut_from_last_round"
+  return arranged.from_rows(rows, numbers, distances).with_notes(
+      rounds=len(rounds), **{note: cut}
   )
 
 
 def _between(
-    walk: Iterator[turns.Round], first: int, beyond: int | None
+    walk: Iterator[turns.Round], first: int, stop: int | None
 ) -> Iterator[turns.Round]:
   """Rounds [first, beyond) of a walk."""
   number = 0
-  for number, each in enumerate(walk, 1):
+  for number, round_ in enumerate(walk, 1):
     if number > first:
-      yield each
-    if number == beyond:
+      yield round_
+    if number == stop:
       return
-  if beyond is not None:
+  if stop is not None:
     raise errors.InputError(
-        f"config.order.rounds is {(first, beyond)}, but there are {number}"
+        f"config.order.rounds is {(first, stop)}, but there are {number}"
         " rounds: then the pool is used up. Ask for fewer."
     )
 
 
-def _places(sequence: str, seed: int, size: int) -> np.ndarray:
+def _positions(sequence: str, seed: int, size: int) -> np.ndarray:
   """Where each element of the order stands in the rounds, int64 [size]."""
   if sequence == "shuffled":
     return arranged.permutation("tmt", seed, size)
-  places = np.arange(size)
-  return places[::-1] if sequence == "reversed" else places
+  positions = np.arange(size)
+  return positions[::-1] if sequence == "reversed" else positions

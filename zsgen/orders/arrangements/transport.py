@@ -17,7 +17,7 @@ from zsgen.orders.arrangements import arranged, multiset, ranked
 _DIGITS = 6
 _ITERATIONS = 5000
 # Pairs whose costs are held at once.
-_HELD = 2**24
+_MOST_PAIRS = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def transport(
     costs, notes = _sinkhorn(train, heldout, options.epsilon)
   return ranked.ranked(
       rows, np.round(costs, _DIGITS), options.pick, seed, options.as_released
-  ).telling(**notes)
+  ).with_notes(**notes)
 
 
 def _exact(
@@ -118,16 +118,19 @@ def _sinkhorn(
       heldout.block(0, len(heldout)),
       cost_fn=costs.Euclidean(),
       epsilon=weight,
-      batch_size=None if pairs <= _HELD else 1024,
+      batch_size=None if pairs <= _MOST_PAIRS else 1024,
   )
   solver = sinkhorn.Sinkhorn(max_iterations=_ITERATIONS)
-  found = solver(linear_problem.LinearProblem(geometry))
-  if not found.converged:
+  plan_found = solver(linear_problem.LinearProblem(geometry))
+  if not plan_found.converged:
     raise errors.InputError(
         "config.order.arrangement='transport': no plan after"
         f" {_ITERATIONS} iterations. Raise config.order.epsilon, {epsilon}."
     )
-  row, column = (np.asarray(each, np.float64) for each in (found.f, found.g))
+  row, column = (
+      np.asarray(potential, np.float64)
+      for potential in (plan_found.f, plan_found.g)
+  )
   cost = np.empty(len(train))
   for part, block in similarity.distances(train, heldout):
     logs = (row[part] + column[:, None] - block) / weight

@@ -33,86 +33,89 @@ def write(
 
   Args:
     paths: directories of runs, of several runs, workdirs, or sweeps.
-    out: where to; None for `reports/rewrites` beside the first.
+    out: the directory to write to; None for `reports/rewrites` beside the
+      first.
 
   Returns:
-    Where the page is, the closing tables, and lines on runs left out.
+    The path of the page, the closing tables, and lines on runs left out.
 
   Raises:
     InputError: see `rewrites_runs.find` and `rewrites_arms.arms`.
   """
   plugins.load(rewrites.PLUGINS)  # Configs of older runs do not name them.
-  found, left = rewrites_runs.find(paths)
-  arms = rewrites_arms.arms(found)
+  runs, unfinished = rewrites_runs.find(paths)
+  arms = rewrites_arms.arms(runs)
   tables = _tables(arms)
   pictures = _figures(arms)
-  said = [f"not finished, left out: {path}" for path in left]
-  out = out or _beside(paths[0].absolute())
+  notices = [f"not finished, left out: {path}" for path in unfinished]
+  out = out or _report_directory(paths[0].absolute())
   out.mkdir(parents=True, exist_ok=True)
   for name, png in pictures.items():
     page.save(out / f"{name}.png", png)
-  artifacts.write_json(out / "rewrites.json", _numbers(arms, said))
-  page.save(out / "rewrites.md", _markdown(tables, pictures, said))
-  where = page.save(out / "rewrites.html", _html(tables, pictures, said))
-  return where, [grids.to_rich(each) for each in tables], said
+  artifacts.write_json(out / "rewrites.json", _numbers(arms, notices))
+  page.save(out / "rewrites.md", _markdown(tables, pictures, notices))
+  written = page.save(out / "rewrites.html", _html(tables, pictures, notices))
+  return written, [grids.to_rich(table) for table in tables], notices
 
 
-def _beside(path: pathlib.Path) -> pathlib.Path:
-  """Where the report goes: into a sweep or workdir, else beside the runs."""
+def _report_directory(path: pathlib.Path) -> pathlib.Path:
+  """Returns the report's directory: in a sweep or workdir, or by the runs."""
   if not ((path / "points").is_dir() or (path / "runs").is_dir()):
     path = path.parents[1 if (path / "config.json").exists() else 0]
   return path / "reports" / "rewrites"
 
 
 def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
-  made = [
+  grids_built = [
       rewrites_tables.accuracy(arms),
-      rewrites_tables.beside(arms),
+      rewrites_tables.unseen_details(arms),
       rewrites_tables.thresholds(arms),
       rewrites_tables.outcomes(rewrites_more_targets.check(arms)),
       rewrites_answers.wrong(arms),
-      rewrites_answers.places(arms),
+      rewrites_answers.positions(arms),
       rewrites_answers.categories(arms),
   ]
-  return [each for each in made if each is not None]
+  return [table for table in grids_built if table is not None]
 
 
 def _figures(arms: Sequence[Arm]) -> dict[str, bytes]:
-  """PNGs by name."""
+  """Draws PNGs, by name."""
   published = ""
   if plain := rewrites_targets.varies(arms):
-    same = all(rewrites_targets.at_paper_size(arm) for arm in plain)
+    is_paper_size = all(rewrites_targets.at_paper_size(arm) for arm in plain)
     published = rewrites_figures.ANOTHER_SCALE
-    if same:
+    if is_paper_size:
       published = rewrites_figures.SAME_SCALE
-  made = {"accuracy": rewrites_figures.accuracy(arms, published)}
+  pngs = {"accuracy": rewrites_figures.accuracy(arms, published)}
   cells = {
-      (rules, round(arm.one.kept / rules)): value
+      (rules, round(arm.example_run.example_count / rules)): value
       for arm in plain
       for rules, value in arm.means().items()
   }
-  if len({arm.one.kept for arm in plain}) > 1:
-    made["examples_per_rule"] = rewrites_figures.examples_per_rule(cells)
-  return made
+  if len({arm.example_run.example_count for arm in plain}) > 1:
+    pngs["examples_per_rule"] = rewrites_figures.examples_per_rule(cells)
+  return pngs
 
 
-def _numbers(arms: Sequence[Arm], said: Sequence[str]) -> dict[str, Any]:
-  """What is in the tables, JSON-able."""
+def _numbers(arms: Sequence[Arm], notices: Sequence[str]) -> dict[str, Any]:
+  """Returns the content of the tables, as JSON values."""
   return {
       "arms": {
           arm.label: {
               "unseen": _plain(arm.values()),
-              "seen": _plain(arm.values(rewrites_runs.SEEN)),
+              "seen": _plain(arm.values(rewrites_runs.SEEN_SPLIT)),
               "i50": rewrites_measures.threshold(arm.values())._asdict(),
           }
           for arm in arms
       },
-      "targets": [each._asdict() for each in rewrites_more_targets.check(arms)],
+      "targets": [
+          outcome._asdict() for outcome in rewrites_more_targets.check(arms)
+      ],
       "published": {
           str(rules): value
           for rules, value in rewrites_figures.PUBLISHED.items()
       },
-      "left_out": list(said),
+      "left_out": list(notices),
   }
 
 
@@ -126,24 +129,24 @@ def _plain(values: dict[int, dict[int, float]]) -> dict[str, dict[str, float]]:
 def _markdown(
     tables: Sequence[grids.Grid],
     pictures: dict[str, bytes],
-    said: Sequence[str],
+    notices: Sequence[str],
 ) -> str:
   """rewrites.md."""
-  shown = [f"![{name.replace('_', ' ')}]({name}.png)\n" for name in pictures]
-  told = [f"{line}\n" for line in said]
+  images = [f"![{name.replace('_', ' ')}]({name}.png)\n" for name in pictures]
+  paragraphs = [f"{line}\n" for line in notices]
   return "\n".join(
-      [*told, *shown, f"{_BANDS}\n", *map(grids.to_markdown, tables)]
+      [*paragraphs, *images, f"{_BANDS}\n", *map(grids.to_markdown, tables)]
   )
 
 
 def _html(
     tables: Sequence[grids.Grid],
     pictures: dict[str, bytes],
-    said: Sequence[str],
+    notices: Sequence[str],
 ) -> str:
   """rewrites.html."""
   blocks = [
-      *(page.badge("incomplete", line) for line in said),
+      *(page.badge("incomplete", line) for line in notices),
       *(
           page.figure(png, f"Exact match (share): {name.replace('_', ' ')}")
           for name, png in pictures.items()

@@ -11,12 +11,12 @@ from zsgen.rewrites.report.arms import Arm
 
 
 def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
-  """Classes of written answers to inputs that have x; None without any."""
+  """Tabulates the classes of answers to inputs with x; None without any."""
   rows = []
-  for arm, rules, by_seed in rewrites_tables.each(arms):
-    found = [rewrites_errors.shares(run) for run in by_seed.values()]
-    if found := [each for each in found if each]:
-      rows.append([arm.label, f"{rules:,}", *_means(found)])
+  for arm, rules, by_seed in rewrites_tables.iterate_rules(arms):
+    shares = [rewrites_errors.shares(run) for run in by_seed.values()]
+    if shares := [run_shares for run_shares in shares if run_shares]:
+      rows.append([arm.label, f"{rules:,}", *_means(shares)])
   if not rows:
     return None
   return rewrites_tables.grid(
@@ -30,19 +30,19 @@ def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
 
 
 def categories(arms: Sequence[Arm]) -> grids.Grid | None:
-  """Exact match by the unseen rules' families; None of one family."""
-  found = {
+  """Tabulates exact match by the unseen rules' families; None for one."""
+  matches = {
       (arm.label, rules): [
           rewrites_errors.by_category(run) for run in by_seed.values()
       ]
-      for arm, rules, by_seed in rewrites_tables.each(arms)
+      for arm, rules, by_seed in rewrites_tables.iterate_rules(arms)
   }
-  kinds = sorted({k for runs in found.values() for run in runs for k in run})
+  kinds = sorted({k for runs in matches.values() for run in runs for k in run})
   if not kinds:
     return None
   rows = [
       [label, f"{rules:,}", *(_mean(run.get(k) for run in runs) for k in kinds)]
-      for (label, rules), runs in found.items()
+      for (label, rules), runs in matches.items()
   ]
   title = (
       "Exact match (share) by family and k of unseen rules, means over seeds"
@@ -50,17 +50,17 @@ def categories(arms: Sequence[Arm]) -> grids.Grid | None:
   return rewrites_tables.grid(arms, title, ("", "rules", *kinds), rows)
 
 
-def places(arms: Sequence[Arm]) -> grids.Grid | None:
-  """Exact match by where x is in the input; None without any store."""
+def positions(arms: Sequence[Arm]) -> grids.Grid | None:
+  """Tabulates exact match by the position of x; None without any store."""
   rows = []
-  for arm, rules, by_seed in rewrites_tables.each(arms):
-    found = [rewrites_errors.by_place(run) for run in by_seed.values()]
-    if any(found):
-      shown = (
-          _mean(each.get(name) for each in found)
+  for arm, rules, by_seed in rewrites_tables.iterate_rules(arms):
+    matches = [rewrites_errors.by_position(run) for run in by_seed.values()]
+    if any(matches):
+      means = (
+          _mean(match.get(name) for match in matches)
           for name in rewrites_errors.FIFTHS
       )
-      rows.append([arm.label, f"{rules:,}", *shown])
+      rows.append([arm.label, f"{rules:,}", *means])
   if not rows:
     return None
   return rewrites_tables.grid(
@@ -68,12 +68,14 @@ def places(arms: Sequence[Arm]) -> grids.Grid | None:
       "Exact match (share) by where x begins in the input, means over seeds",
       ("", "rules", *rewrites_errors.FIFTHS),
       rows,
-      "Fifths of the places at which x may begin, from the left.",
+      "Fifths of the positions at which x may begin, from the left.",
   )
 
 
-def _means(found: Sequence[Mapping[str, float]]) -> list[str]:
-  return [_mean(each[name] for each in found) for name in found[0]]
+def _means(shares: Sequence[Mapping[str, float]]) -> list[str]:
+  return [
+      _mean(run_shares[name] for run_shares in shares) for name in shares[0]
+  ]
 
 
 def _mean(values: Iterable[float | None]) -> str:

@@ -27,15 +27,15 @@ class Arm(NamedTuple):
   runs: Mapping[int, Mapping[int, rewrites_runs.Rewriting]]
 
   @property
-  def one(self) -> rewrites_runs.Rewriting:
-    """Any of its runs, for what all have in common."""
+  def example_run(self) -> rewrites_runs.Rewriting:
+    """One of its runs, for what all have in common."""
     return next(iter(next(iter(self.runs.values())).values()))
 
   def values(
       self, split: str = rewrites_runs.UNSEEN, kind: str = "exact_match"
   ) -> dict[int, dict[int, float]]:
-    """Last values of a metric by rules and seed; runs without are left out."""
-    found = {
+    """Returns the last values of a metric by rules and seed, where known."""
+    finals = {
         rules: {
             seed: value
             for seed, run in by_seed.items()
@@ -43,40 +43,40 @@ class Arm(NamedTuple):
         }
         for rules, by_seed in self.runs.items()
     }
-    return {rules: by_seed for rules, by_seed in found.items() if by_seed}
+    return {rules: by_seed for rules, by_seed in finals.items() if by_seed}
 
   def means(
       self, split: str = rewrites_runs.UNSEEN, kind: str = "exact_match"
   ) -> dict[int, float]:
-    """Means of `values` over seeds, by rules."""
+    """Returns the means of `values` over seeds, by rules."""
     return {
         rules: sum(by_seed.values()) / len(by_seed)
         for rules, by_seed in self.values(split, kind).items()
     }
 
 
-def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
-  """Puts runs together, by what they were but for rules and seed.
+def arms(runs_found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
+  """Groups runs that differ in nothing but rules and seed.
 
   Raises:
     InputError: two runs of one arm have the same rules and seed, and are not
       the same.
   """
-  science = [_science(each) for each in found]
-  names = list(dict.fromkeys(name for each in science for name in each))
-  apart = [
+  science = [_science(options) for options in runs_found]
+  names = list(dict.fromkeys(name for options in science for name in options))
+  varied = [
       name
       for name in names
-      if any(each.get(name) != science[0].get(name) for each in science)
+      if any(options.get(name) != science[0].get(name) for options in science)
   ]
   # Arms stand by their numbers, not by how these are written.
   by_number = sorted(
-      zip(found, science, strict=True),
-      key=lambda pair: [pair[1][name] for name in apart],
+      zip(runs_found, science, strict=True),
+      key=lambda pair: [pair[1][name] for name in varied],
   )
   by_label: dict[str, dict[int, dict[int, rewrites_runs.Rewriting]]] = {}
   for run, of_run in by_number:
-    of_arm = by_label.setdefault(_label(of_run, apart), {})
+    of_arm = by_label.setdefault(_label(of_run, varied), {})
     by_seed = of_arm.setdefault(run.options.rules, {})
     if run.seed in by_seed:
       _check_same(run, by_seed[run.seed])
@@ -88,25 +88,25 @@ def arms(found: Sequence[rewrites_runs.Rewriting]) -> list[Arm]:
 
 
 def arranged(order: config_lib.Order) -> str:
-  """The arrangements that an order is made of in the end: "tmt nearest"."""
+  """Describes the arrangements that an order is built of: "tmt nearest"."""
   if parts := getattr(order, "parts", ()):
     return "+".join(map(arranged, parts))
   pick = getattr(order, "pick", "")
   return " ".join(filter(None, (order.arrangement, pick)))
 
 
-def _science(found: rewrites_runs.Rewriting) -> dict[str, Any]:
+def _science(run: rewrites_runs.Rewriting) -> dict[str, Any]:
   """What decides the arm, flat: options, steps, and the order in words."""
-  config = found.run.config
+  config = run.run.config
   flat = _flat(config_lib.science(config))
-  kept = {
+  decisive = {
       name: value
       for name, value in flat.items()
       if not any(
-          name == each or name.startswith(f"{each}.") for each in _ACROSS
+          name == prefix or name.startswith(f"{prefix}.") for prefix in _ACROSS
       )
   }
-  return {**kept, "steps": found.run.steps, "order": arranged(config.order)}
+  return {**decisive, "steps": run.run.steps, "order": arranged(config.order)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -119,9 +119,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   return flat
 
 
-def _label(of_run: Mapping[str, Any], apart: Sequence[str]) -> str:
-  """What sets an arm apart; options at their default are not said."""
-  if not apart:
+def _label(of_run: Mapping[str, Any], varied: Sequence[str]) -> str:
+  """Describes what sets an arm apart; defaults are left out."""
+  if not varied:
     return "all runs"
   usual = _flat(
       {
@@ -131,35 +131,35 @@ def _label(of_run: Mapping[str, Any], apart: Sequence[str]) -> str:
           ),
       }
   )
-  said = [
-      f"{_last(name)} {_said(of_run[name])}"
-      for name in apart
+  labels = [
+      f"{_last(name)} {_format(of_run[name])}"
+      for name in varied
       if name == "order" or of_run[name] != usual.get(name)
   ]
-  return ", ".join(said) or "plain"
+  return ", ".join(labels) or "plain"
 
 
 def _last(name: str) -> str:
   return name.rpartition(".")[2].replace("_", " ")
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
   """A value in a label."""
   if isinstance(value, list | tuple):
-    return "/".join(map(_said, value)) or "none"
+    return "/".join(map(_format, value)) or "none"
   return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _check_same(
-    run: rewrites_runs.Rewriting, other: rewrites_runs.Rewriting
+    run: rewrites_runs.Rewriting, duplicate: rewrites_runs.Rewriting
 ) -> None:
   """Two sweeps may have a point in common; it is the same then."""
-  made, known = (
-      artifacts.read_manifest(each.run.path, "run")["made_by"]
-      for each in (run, other)
+  recipe, known = (
+      artifacts.read_manifest(checked.run.path, "run")["made_by"]
+      for checked in (run, duplicate)
   )
-  if made != known:
+  if recipe != known:
     raise errors.InputError(
-        f"{run.run.path} and {other.run.path} have the same options, rules and"
-        " seed, but are not the same. Report them apart."
+        f"{run.run.path} and {duplicate.run.path} have the same options, rules"
+        " and seed, but are not the same. Report them apart."
     )

@@ -22,12 +22,12 @@ CLASSES = (
     "length",
     "other",
 )
-# Of the places at which x may begin, from the left.
+# Of the positions at which x may begin, from the left.
 FIFTHS = ("1st fifth", "2nd", "3rd", "4th", "5th")
 
 
-class Asked(NamedTuple):
-  """What an answer was to do, in letters."""
+class Question(NamedTuple):
+  """The parts of a question, in letters."""
 
   x: str
   y: str
@@ -35,37 +35,40 @@ class Asked(NamedTuple):
   target: str
 
 
-def classify(asked: Asked, written: str) -> str:
-  """The class of an answer to an input that has x.
+def classify(question: Question, written: str) -> str:
+  """Classifies an answer to an input that has x.
 
   Returns:
     "right"; "ignored", it is z; "length", it has not the target's;
     "wrong y", only what stands for x is wrong; "misplaced", y stands for
     something else than the leftmost x; or "other".
   """
-  x, y, z, target = asked
+  x, y, z, target = question
   if written == target:
     return RIGHT
   if written == z:
     return "ignored"
   if len(written) != len(target):
     return "length"
-  at = z.find(x)
-  if written[:at] == z[:at] and written[at + len(y) :] == z[at + len(x) :]:
+  begin = z.find(x)
+  if (
+      written[:begin] == z[:begin]
+      and written[begin + len(y) :] == z[begin + len(x) :]
+  ):
     return "wrong y"
   placed = (z[:j] + y + z[j + len(x) :] for j in range(len(z) - len(x) + 1))
   return "misplaced" if written in placed else "other"
 
 
 def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
-  """The share of each class among answers to inputs that have x.
+  """Returns the share of each class among answers to inputs that have x.
 
   Args:
     run: with an evaluation of type generate on unseen rules.
 
   Returns:
-    Shares by class; None without such an evaluation, or where the store that
-    has the rules is not there.
+    Shares by class; None without such an evaluation, or if the store that
+    has the rules is missing.
 
   Raises:
     InputError: a file of the run is damaged.
@@ -73,16 +76,16 @@ def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
   path = _written(run)
   if path is None or not run.run.store.is_dir():
     return None
-  found = Counter(_classes(run, path))
-  total = found.total()
-  return {each: found[each] / total for each in CLASSES} if total else None
+  counts = Counter(_classes(run, path))
+  total = counts.total()
+  return {name: counts[name] / total for name in CLASSES} if total else None
 
 
 def by_category(run: rewrites_runs.Rewriting) -> dict[str, float]:
-  """Exact match on unseen rules of each family; {} of one, or no store."""
-  if (found := _unseen(run)) is None:
+  """Returns exact match on unseen rules by family; {} for one, or no store."""
+  if (unseen := _unseen(run)) is None:
     return {}
-  store, ids, right = found
+  store, ids, right = unseen
   kinds = np.array(store.categories)[store.task_index[ids]]
   known = np.unique(kinds).tolist()
   if len(known) < 2:
@@ -90,22 +93,22 @@ def by_category(run: rewrites_runs.Rewriting) -> dict[str, float]:
   return {kind: float(right[kinds == kind].mean()) for kind in known}
 
 
-def by_place(run: rewrites_runs.Rewriting) -> dict[str, float]:
-  """Exact match on unseen rules by where x is in the input (spec 5.3).
+def by_position(run: rewrites_runs.Rewriting) -> dict[str, float]:
+  """Returns exact match on unseen rules by the position of x (spec 5.3).
 
-  A model that finds x by where it mostly stands is worse elsewhere.
+  A model that finds x by its usual position is worse elsewhere.
 
   Returns:
-    By fifths of the places at which x may begin, from the left; inputs without
-    x are in none. {} without the store.
+    Values by fifths of the positions at which x may begin, from the left;
+    inputs without x are in none. {} without the store.
   """
-  if (found := _unseen(run)) is None:
+  if (unseen := _unseen(run)) is None:
     return {}
-  store, ids, right = found
-  places = run.options.z_length - run.options.x_length + 1
-  asked = [_asked(*each) for each in store.texts(ids)]
-  at = np.array([each.z.find(each.x) for each in asked])
-  fifth = np.where(at < 0, -1, at * len(FIFTHS) // places)
+  store, ids, right = unseen
+  positions = run.options.z_length - run.options.x_length + 1
+  questions = [_parse_question(*text) for text in store.texts(ids)]
+  begins = np.array([q.z.find(q.x) for q in questions])
+  fifth = np.where(begins < 0, -1, begins * len(FIFTHS) // positions)
   return {
       name: float(right[fifth == i].mean())
       for i, name in enumerate(FIFTHS)
@@ -121,9 +124,9 @@ def _unseen(
   if name is None or not run.run.store.is_dir():
     return None
   store = store_lib.open_store(run.run.store)
-  found = run.run.evaluation(name)
+  evaluation = run.run.evaluation(name)
   # What is kept of an answer is how many of its tokens are wrong.
-  return store, found.ids, found.losses[-1] == 0
+  return store, evaluation.ids, evaluation.losses[-1] == 0
 
 
 def _written(run: rewrites_runs.Rewriting) -> pathlib.Path | None:
@@ -153,31 +156,31 @@ def _classes(run: rewrites_runs.Rewriting, path: pathlib.Path) -> Iterator[str]:
   texts = zip(store.keys(ids), store.texts(ids), answers, strict=True)
   for key, (prompt, target), written in texts:
     if rewrites.kind_of(key).startswith("op"):
-      yield classify(*_plain(run, _asked(prompt, target), written))
+      yield classify(*_plain(run, _parse_question(prompt, target), written))
 
 
-def _asked(prompt: str, target: str) -> Asked:
+def _parse_question(prompt: str, target: str) -> Question:
   rule, _, z = prompt.strip().partition("\n\n")
   x, _, y = rule.partition(" -> ")
-  return Asked(x, y, z, target)
+  return Question(x, y, z, target)
 
 
 def _plain(
-    run: rewrites_runs.Rewriting, asked: Asked, written: str
-) -> tuple[Asked, str]:
+    run: rewrites_runs.Rewriting, question: Question, written: str
+) -> tuple[Question, str]:
   """Both without the cipher; z that was not touched stays as it is."""
   options = run.options
-  if not options.cipher or written == asked.z:
-    return asked, written
+  if not options.cipher or written == question.z:
+    return question, written
   target, written = (
       "".join(_back(c, options.cipher, options.letters) for c in text)
-      for text in (asked.target, written)
+      for text in (question.target, written)
   )
-  return asked._replace(target=target), written
+  return question._replace(target=target), written
 
 
-def _back(letter: str, by: int, letters: int) -> str:
-  place = ord(letter) - ord("a")
-  if not 0 <= place < letters:
+def _back(letter: str, shift: int, letters: int) -> str:
+  index = ord(letter) - ord("a")
+  if not 0 <= index < letters:
     return letter
-  return chr((place - by) % letters + ord("a"))
+  return chr((index - shift) % letters + ord("a"))

@@ -35,7 +35,7 @@ _MOST_CONTROLS = 2
 
 
 def accuracy(arms: Sequence[Arm], published: str) -> bytes:
-  """Exact match against the number of rules, means and range over seeds.
+  """Draws exact match against the number of rules, with the range over seeds.
 
   Args:
     arms: a line each.
@@ -46,16 +46,20 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
   """
   figure = figure_lib.Figure((9.0, 4.6), layout="constrained")
   axes = figure.subplots()
-  for place, arm in enumerate(arms):
+  for index, arm in enumerate(arms):
     style = {
-        "color": figures.HUES[place % len(figures.HUES)],
-        "marker": _MARKERS[place // len(figures.HUES) % len(_MARKERS)],
+        "color": figures.HUES[index % len(figures.HUES)],
+        "marker": _MARKERS[index // len(figures.HUES) % len(_MARKERS)],
     }
     label = "unseen rules" if len(arms) == 1 else arm.label
     _line(axes, arm.values(), label, style)
-    if len(arms) <= _MOST_CONTROLS and (seen := arm.values(rewrites_runs.SEEN)):
+    if len(arms) <= _MOST_CONTROLS and (
+        seen_values := arm.values(rewrites_runs.SEEN_SPLIT)
+    ):
       words = f"{label}, seen" if len(arms) > 1 else "seen rules, new inputs"
-      _line(axes, seen, words, {**style, "linestyle": "--", "alpha": 0.6})
+      _line(
+          axes, seen_values, words, {**style, "linestyle": "--", "alpha": 0.6}
+      )
   if len(arms) == 1:
     _half(axes, arms[0])
   if published:
@@ -80,19 +84,19 @@ def accuracy(arms: Sequence[Arm], published: str) -> bytes:
   return figures.png(figure)
 
 
-def examples_per_rule(found: Mapping[tuple[int, int], float]) -> bytes:
-  """Accuracy as a heat map: rules from left to right, examples a rule up.
+def examples_per_rule(matches: Mapping[tuple[int, int], float]) -> bytes:
+  """Draws accuracy as a heat map: rules to the right, examples a rule up.
 
   Args:
-    found: exact match by rules and examples a rule.
+    matches: exact match by rules and examples a rule.
 
   Returns:
     A PNG; pairs without a run are blank.
   """
-  rules, examples = (sorted({pair[i] for pair in found}) for i in (0, 1))
+  rules, examples = (sorted({pair[i] for pair in matches}) for i in (0, 1))
   values = np.full((len(examples), len(rules)), np.nan)
-  for (count, each), value in found.items():
-    values[examples.index(each), rules.index(count)] = value
+  for (count, per_rule), value in matches.items():
+    values[examples.index(per_rule), rules.index(count)] = value
   figure = figure_lib.Figure(
       (9.0, 2.0 + 0.4 * len(examples)), layout="constrained"
   )
@@ -100,8 +104,10 @@ def examples_per_rule(found: Mapping[tuple[int, int], float]) -> bytes:
   image = axes.imshow(
       values, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1
   )
-  axes.set_xticks(range(len(rules)), [f"{each:,}" for each in rules])
-  axes.set_yticks(range(len(examples)), [f"{each:,}" for each in examples])
+  axes.set_xticks(range(len(rules)), [f"{per_rule:,}" for per_rule in rules])
+  axes.set_yticks(
+      range(len(examples)), [f"{per_rule:,}" for per_rule in examples]
+  )
   axes.set(xlabel="distinct training rules", ylabel="examples a rule")
   for (row, column), value in np.ndenumerate(values):
     if not np.isnan(value):
@@ -124,29 +130,31 @@ def _line(
   of_seeds = [[*by_seed.values()] for by_seed in values.values()]
   axes.fill_between(
       rules,
-      [min(each) for each in of_seeds],
-      [max(each) for each in of_seeds],
+      [min(seed_values) for seed_values in of_seeds],
+      [max(seed_values) for seed_values in of_seeds],
       color=style["color"],
       alpha=0.15,
       linewidth=0,
   )
-  means = [np.mean(each) for each in of_seeds]
+  means = [np.mean(seed_values) for seed_values in of_seeds]
   axes.plot(rules, means, label=label, linewidth=1.5, markersize=5, **style)
 
 
 def _half(axes: axes_lib.Axes, arm: Arm) -> None:
   """Marks I50 and its interval."""
-  found = rewrites_measures.threshold(arm.values())
-  if found.rules is None:
+  threshold = rewrites_measures.threshold(arm.values())
+  if threshold.rules is None:
     return
   axes.axvline(
-      found.rules, color=figures.HUES[0], linewidth=0.8, linestyle="-."
+      threshold.rules, color=figures.HUES[0], linewidth=0.8, linestyle="-."
   )
-  if found.low is not None and found.high is not None:
-    axes.axvspan(found.low, found.high, color=figures.HUES[0], alpha=0.07)
+  if threshold.low is not None and threshold.high is not None:
+    axes.axvspan(
+        threshold.low, threshold.high, color=figures.HUES[0], alpha=0.07
+    )
   axes.annotate(
-      f"I50 {found.rules:,.0f}",
-      (found.rules, 0.75),
+      f"I50 {threshold.rules:,.0f}",
+      (threshold.rules, 0.75),
       xytext=(-6, 0),
       textcoords="offset points",
       ha="right",

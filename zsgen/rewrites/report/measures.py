@@ -32,7 +32,7 @@ class Threshold(NamedTuple):
 
 
 def crossing(means: Mapping[int, float]) -> float | None:
-  """The number of rules of accuracy 0.5, interpolated on a log scale.
+  """Returns the number of rules of accuracy 0.5, on a log scale.
 
   Args:
     means: accuracy by number of rules.
@@ -50,7 +50,7 @@ def crossing(means: Mapping[int, float]) -> float | None:
 
 
 def threshold(values: Mapping[int, Mapping[int, float]]) -> Threshold:
-  """I50 and its 95% bootstrap interval over seeds.
+  """Computes I50 and its 95% bootstrap interval over seeds.
 
   Seeds are drawn with replacement, the same ones at every number of rules;
   with few of them the interval is coarse. It is the same every time.
@@ -58,28 +58,36 @@ def threshold(values: Mapping[int, Mapping[int, float]]) -> Threshold:
   Args:
     values: accuracy by number of rules and seed.
   """
-  found = crossing(_means(values))
+  half_point = crossing(_means(values))
   seeds = sorted(set().union(*values.values()) if values else ())
-  if found is None or len(seeds) < 2:
-    return Threshold(found)
+  if half_point is None or len(seeds) < 2:
+    return Threshold(half_point)
   rng = np.random.default_rng(_SEED)
-  drawn = rng.integers(len(seeds), size=(_DRAWS, len(seeds)))
+  samples = rng.integers(len(seeds), size=(_DRAWS, len(seeds)))
   # Few seeds make few different draws.
-  unique, times = np.unique(np.sort(drawn), axis=0, return_counts=True)
+  unique, times = np.unique(np.sort(samples), axis=0, return_counts=True)
   resampled = [
       crossing(_resampled(values, [seeds[i] for i in row])) for row in unique
   ]
-  there = np.array([each is not None for each in resampled])
-  known = np.array([each for each in resampled if each is not None])
+  has_crossing = np.array(
+      [crossing_rules is not None for crossing_rules in resampled]
+  )
+  known = np.array(
+      [
+          crossing_rules
+          for crossing_rules in resampled
+          if crossing_rules is not None
+      ]
+  )
   if not len(known):
-    return Threshold(found, without=1.0)
-  low, high = np.quantile(np.repeat(known, times[there]), (0.025, 0.975))
-  without = float(times[~there].sum() / _DRAWS)
-  return Threshold(found, float(low), float(high), without)
+    return Threshold(half_point, without=1.0)
+  low, high = np.quantile(np.repeat(known, times[has_crossing]), (0.025, 0.975))
+  share_without = float(times[~has_crossing].sum() / _DRAWS)
+  return Threshold(half_point, float(low), float(high), share_without)
 
 
 def rank_correlation(means: Mapping[int, float]) -> float | None:
-  """Spearman's, of rules and accuracy; None where all are equal, or one."""
+  """Returns Spearman's correlation of rules and accuracy; None if constant."""
   if len(set(means.values())) < 2:
     return None
   correlation: Any = stats.spearmanr([*means.keys()], [*means.values()])
@@ -87,7 +95,7 @@ def rank_correlation(means: Mapping[int, float]) -> float | None:
 
 
 def generalized_at(curve: curves.Curve) -> int | None:
-  """The step of the first evaluation of 0.5 or more; None if there is none."""
+  """Returns the step of the first evaluation of 0.5 or more, or None."""
   (reached,) = np.nonzero(curve.values >= HALF)
   return int(curve.steps[reached[0]]) if len(reached) else None
 
@@ -103,8 +111,12 @@ def _resampled(
     values: Mapping[int, Mapping[int, float]], seeds: list[int]
 ) -> dict[int, float]:
   """Means over the drawn seeds; rules that none of them has are left out."""
-  found = {
+  sampled = {
       rules: [by_seed[seed] for seed in seeds if seed in by_seed]
       for rules, by_seed in values.items()
   }
-  return {rules: float(np.mean(each)) for rules, each in found.items() if each}
+  return {
+      rules: float(np.mean(sample))
+      for rules, sample in sampled.items()
+      if sample
+  }

@@ -12,7 +12,7 @@ from zsgen.rewrites import evaluator
 from zsgen.rewrites.source import counts
 from zsgen.rewrites.source import options as rewrites_options
 
-UNSEEN, SEEN = "unseen", "seen"
+UNSEEN, SEEN_SPLIT = "unseen", "seen"
 # Evaluations of exact match; older configs have the first one.
 EXACT = ("exact", evaluator.NAME)
 
@@ -35,8 +35,8 @@ class Rewriting:
     return self.run.config.seed
 
   @property
-  def kept(self) -> int:
-    """Training examples of all rules together."""
+  def example_count(self) -> int:
+    """The number of training examples of all rules."""
     return round(self.options.examples * self.options.subsample)
 
   @functools.cached_property
@@ -52,11 +52,11 @@ class Rewriting:
     return None
 
   def curve(self, split: str, kind: str = "exact_match") -> curves.Curve | None:
-    """A metric of the exact evaluation on a split; None without."""
+    """Returns a metric of the exact evaluation on a split, or None."""
     return self.run.metrics.get(f"{self.exact(split)}/{kind}")
 
   def final(self, split: str, kind: str = "exact_match") -> float | None:
-    """The last value of such a metric; None without."""
+    """Returns the last value of such a metric, or None."""
     curve = self.curve(split, kind)
     return None if curve is None else float(curve.values[-1])
 
@@ -64,27 +64,27 @@ class Rewriting:
 def find(
     paths: Sequence[pathlib.Path],
 ) -> tuple[list[Rewriting], list[pathlib.Path]]:
-  """Opens runs.
+  """Opens finished runs.
 
   Args:
     paths: directories of runs, of several runs, workdirs, or sweeps.
 
   Returns:
-    The finished ones, and where those are that are not finished.
+    The finished runs, and the paths of the unfinished ones.
 
   Raises:
     InputError: there is nothing, a run is damaged, or of another source.
   """
-  places = list(dict.fromkeys(run for path in paths for run in _runs(path)))
-  ended = [path for path in places if (path / "result.json").exists()]
-  left = [path for path in places if path not in ended]
+  candidates = list(dict.fromkeys(run for path in paths for run in _runs(path)))
+  ended = [path for path in candidates if (path / "result.json").exists()]
+  unfinished = [path for path in candidates if path not in ended]
   if not ended:
-    said = f"; {len(left)} are not" if left else ""
+    note = f"; {len(unfinished)} are not" if unfinished else ""
     raise errors.InputError(
-        f"{', '.join(map(str, paths))}: there is no finished run{said}. Name"
+        f"{', '.join(map(str, paths))}: there is no finished run{note}. Name"
         " runs, a directory of runs, or a sweep's directory."
     )
-  return [_open(path) for path in ended], left
+  return [_open(path) for path in ended], unfinished
 
 
 def _runs(path: pathlib.Path) -> list[pathlib.Path]:
@@ -97,7 +97,7 @@ def _runs(path: pathlib.Path) -> list[pathlib.Path]:
     workdir = path.parents[1]
     return [workdir / notes.read_run(note) for note in points]
   inside = path / "runs" if (path / "runs").is_dir() else path
-  return sorted(each.parent for each in inside.glob("*/config.json"))
+  return sorted(file.parent for file in inside.glob("*/config.json"))
 
 
 def _open(path: pathlib.Path) -> Rewriting:
@@ -107,10 +107,11 @@ def _open(path: pathlib.Path) -> Rewriting:
         f"{path}: its source is {run.config.data.source!r}, not 'rewrites'."
         " Name only runs on rewrites."
     )
-  found = Rewriting(run)
-  if found.final(UNSEEN) is None:
+  rewriting = Rewriting(run)
+  if rewriting.final(UNSEEN) is None:
     raise errors.InputError(
         f"{path}: has no evaluation of type {evaluator.NAME!r} on the split"
-        f" {UNSEEN!r}: there is nothing to report. Set config.evals as in configs/rewrites/."
+        f" {UNSEEN!r}: there is nothing to report. Set config.evals as in"
+        " configs/rewrites/."
     )
-  return found
+  return rewriting

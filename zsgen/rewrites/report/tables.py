@@ -11,9 +11,9 @@ from zsgen.rewrites.report.arms import Arm
 from zsgen.rewrites.report.runs import Rewriting
 from zsgen.rewrites.report.targets import Outcome
 
-_SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN)
+_SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN_SPLIT)
 # Metrics of unseen rules beside exact match, and what they are called.
-_BESIDE = {
+_DETAILS = {
     "has_op_exact_match": "has x",
     "no_op_exact_match": "no x",
     "token_accuracy": "tokens",
@@ -21,17 +21,17 @@ _BESIDE = {
 
 
 def accuracy(arms: Sequence[Arm]) -> grids.Grid:
-  """Exact match at the last evaluation, a row a number of rules."""
+  """Tabulates exact match at the last evaluation, a row a number of rules."""
   rows = [
       [
           arm.label,
           f"{rules:,}",
-          f"{arm.one.kept / rules:,.4g}",
+          f"{arm.example_run.example_count / rules:,.4g}",
           f"{np.mean([run.effective for run in by_seed.values()]):,.0f}",
           str(len(by_seed)),
           *(_spread(arm.values(split), rules) for split in _SPLITS),
       ]
-      for arm, rules, by_seed in each(arms)
+      for arm, rules, by_seed in iterate_rules(arms)
   ]
   header = ("", "rules", "per rule", "effective", "seeds", *_SPLITS)
   return grid(
@@ -46,24 +46,24 @@ def accuracy(arms: Sequence[Arm]) -> grids.Grid:
   )
 
 
-def beside(arms: Sequence[Arm]) -> grids.Grid:
-  """What else is known of unseen rules."""
+def unseen_details(arms: Sequence[Arm]) -> grids.Grid:
+  """Tabulates the other metrics of unseen rules."""
   rows = [
       [
           arm.label,
           f"{rules:,}",
           *(
               grids.number(arm.means(kind=metric).get(rules))
-              for metric in _BESIDE
+              for metric in _DETAILS
           ),
           _generalized([*by_seed.values()]),
       ]
-      for arm, rules, by_seed in each(arms)
+      for arm, rules, by_seed in iterate_rules(arms)
   ]
   return grid(
       arms,
       "More on unseen rules (shares), means over seeds",
-      ("", "rules", *_BESIDE.values(), "steps to 0.5"),
+      ("", "rules", *_DETAILS.values(), "steps to 0.5"),
       rows,
       "Exact match on inputs that have x and on those that do not; tokens:"
       " right ones of the answers, given those before. Steps: the first"
@@ -73,20 +73,20 @@ def beside(arms: Sequence[Arm]) -> grids.Grid:
 
 
 def thresholds(arms: Sequence[Arm]) -> grids.Grid:
-  """I50 of each arm."""
+  """Tabulates I50 of each arm."""
   rows = []
   for arm in arms:
-    found = rewrites_measures.threshold(arm.values())
+    threshold = rewrites_measures.threshold(arm.values())
     interval = grids.MISSING
-    if found.low is not None:
-      interval = f"{found.low:,.0f} to {found.high:,.0f}"
+    if threshold.low is not None:
+      interval = f"{threshold.low:,.0f} to {threshold.high:,.0f}"
     rows.append(
         [
             arm.label,
-            grids.number(found.rules, 0),
+            grids.number(threshold.rules, 0),
             interval,
-            grids.share(found.without)
-            if found.low is not None
+            grids.share(threshold.without)
+            if threshold.low is not None
             else grids.MISSING,
         ]
     )
@@ -100,12 +100,12 @@ def thresholds(arms: Sequence[Arm]) -> grids.Grid:
   )
 
 
-def outcomes(found: Sequence[Outcome]) -> grids.Grid:
-  """Targets of the papers' figures."""
+def outcomes(results: Sequence[Outcome]) -> grids.Grid:
+  """Tabulates the targets of the papers' figures."""
   return grids.Grid(
       "What the papers' figures show",
       ("target", "wanted", "", "found"),
-      found,
+      results,
       words=4,
       note=(
           "Not run: these runs cannot answer it. Thresholds depend on lengths,"
@@ -115,10 +115,10 @@ def outcomes(found: Sequence[Outcome]) -> grids.Grid:
   )
 
 
-def each(
+def iterate_rules(
     arms: Sequence[Arm],
 ) -> Iterator[tuple[Arm, int, Mapping[int, Rewriting]]]:
-  """Each arm with each of its numbers of rules, and the runs of that."""
+  """Yields each arm, each of its numbers of rules, and the runs of both."""
   for arm in arms:
     for rules, by_seed in arm.runs.items():
       yield arm, rules, by_seed
@@ -131,7 +131,7 @@ def grid(
     rows: Sequence[Sequence[str]],
     note: str = "",
 ) -> grids.Grid:
-  """A table whose first column names the arm; without it for one arm."""
+  """Builds a table whose first column, if there are arms, names the arm."""
   if len(arms) > 1:
     return grids.Grid(title, header, rows, note=note)
   return grids.Grid(
@@ -148,12 +148,16 @@ def _generalized(runs: Sequence[Rewriting]) -> str:
   steps = [
       step
       for run in runs
-      if (at := run.curve(rewrites_runs.UNSEEN)) is not None
-      and (step := rewrites_measures.generalized_at(at)) is not None
+      if (curve := run.curve(rewrites_runs.UNSEEN)) is not None
+      and (step := rewrites_measures.generalized_at(curve)) is not None
   ]
   if not steps:
     return grids.MISSING
-  said = f"{min(steps):,}"
+  steps_range = f"{min(steps):,}"
   if max(steps) > min(steps):
-    said += f" to {max(steps):,}"
-  return said if len(steps) == len(runs) else f"{said} ({len(steps)})"
+    steps_range += f" to {max(steps):,}"
+  return (
+      steps_range
+      if len(steps) == len(runs)
+      else f"{steps_range} ({len(steps)})"
+  )

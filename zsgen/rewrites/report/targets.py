@@ -54,64 +54,66 @@ class Outcome(NamedTuple):
 
 
 def varies(arms: Sequence[Arm], *names: str) -> list[Arm]:
-  """Arms at the first experiment's options, but for those that are named."""
+  """Selects arms at the first experiment's options, except `names`."""
   fixed = {name: _PLAIN[name] for name in _PLAIN if name not in names}
   return [
       arm
       for arm in arms
-      if all(getattr(arm.one.options, n) == v for n, v in fixed.items())
-      and arm.one.run.config.lora.rank == 0
-      and rewrites_arms.arranged(arm.one.run.config.order) == "random"
+      if all(getattr(arm.example_run.options, n) == v for n, v in fixed.items())
+      and arm.example_run.run.config.lora.rank == 0
+      and rewrites_arms.arranged(arm.example_run.run.config.order) == "random"
   ]
 
 
 def diversity(arms: Sequence[Arm]) -> list[Outcome]:
-  """E1, Fig. 2a: the step, the plateau, and the control."""
-  found = [arm for arm in varies(arms) if len(arm.runs) > 1]
-  if not found:
-    wanted = "a step in the number of rules"
-    return [missing("E1", wanted, "no runs of several numbers of rules")]
+  """Checks E1, Fig. 2a: the step, the plateau, and the control."""
+  candidates = [arm for arm in varies(arms) if len(arm.runs) > 1]
+  if not candidates:
+    claim = "a step in the number of rules"
+    return [missing("E1", claim, "no runs of several numbers of rules")]
   outcomes = []
-  for arm in found:
-    where = f", {arm.label}" if len(found) > 1 else ""
+  for arm in candidates:
+    suffix = f", {arm.label}" if len(candidates) > 1 else ""
     outcomes += [
-        each._replace(target=each.target + where) for each in _asked(arm)
+        outcome._replace(target=outcome.target + suffix)
+        for outcome in _check_arm(arm)
     ]
   return outcomes
 
 
-def missing(target: str, wanted: str, why: str) -> Outcome:
-  """A target that the runs cannot answer."""
-  return Outcome(target, wanted, NOT_RUN, why)
+def missing(target: str, claim: str, reason: str) -> Outcome:
+  """Builds the outcome of a target that the runs cannot answer."""
+  return Outcome(target, claim, NOT_RUN, reason)
 
 
-def decided(target: str, wanted: str, met: bool, told: str) -> Outcome:
-  """A target that they can."""
-  return Outcome(target, wanted, PASS if met else FAIL, told)
+def decided(target: str, claim: str, is_met: bool, values: str) -> Outcome:
+  """Builds the outcome of a target that the runs decide."""
+  return Outcome(target, claim, PASS if is_met else FAIL, values)
 
 
-def said(values: Mapping[int, float]) -> str:
-  """Accuracy by rules: "100: 0.060, 300: 0.480"."""
+def format_accuracy(values: Mapping[int, float]) -> str:
+  """Formats accuracy by rules: "100: 0.060, 300: 0.480"."""
   return ", ".join(f"{rules:,}: {value:.3f}" for rules, value in values.items())
 
 
 def at_paper_size(arm: Arm) -> bool:
-  """Whether runs may be held against published numbers."""
-  options, model = arm.one.options, arm.one.run.config.model
+  """Returns whether runs may be compared with published numbers."""
+  options, model = arm.example_run.options, arm.example_run.run.config.model
   return (
       (options.x_length, options.y_length, options.z_length) == (20, 20, 50)
       and (options.letters, options.examples) == (26, 1_000_000)
       and (model.layers, model.heads, model.width) == (6, 4, 256)
       and model.positions == "learned"
-      and arm.one.run.steps * arm.one.run.batch_size >= 49 * options.examples
+      and arm.example_run.run.steps * arm.example_run.run.batch_size
+      >= 49 * options.examples
   )
 
 
-def _asked(arm: Arm) -> list[Outcome]:
+def _check_arm(arm: Arm) -> list[Outcome]:
   means = arm.means()
   return [
       _step(means),
-      _one_each(arm, means),
+      _plateau(arm, means),
       _monotone(means),
       _control(arm, means),
       _numbers(arm, means),
@@ -119,58 +121,65 @@ def _asked(arm: Arm) -> list[Outcome]:
 
 
 def _step(means: Mapping[int, float]) -> Outcome:
-  wanted = f"from <= {LOW} to >= {HIGH} within a factor {STEEP} of rules"
+  claim = f"from <= {LOW} to >= {HIGH} within a factor {STEEP} of rules"
   steps = [
       (low, high)
       for low in means
       for high in means
       if low < high <= STEEP * low and means[low] <= LOW and means[high] >= HIGH
   ]
-  told = said(means)
+  values = format_accuracy(means)
   if steps:
-    told = f"{steps[0][0]:,} to {steps[0][1]:,}"
-  return decided("E1 step", wanted, bool(steps), told)
+    values = f"{steps[0][0]:,} to {steps[0][1]:,}"
+  return decided("E1 step", claim, bool(steps), values)
 
 
-def _one_each(arm: Arm, means: Mapping[int, float]) -> Outcome:
-  wanted, every = "one example a rule: >= 0.95", arm.one.kept
+def _plateau(arm: Arm, means: Mapping[int, float]) -> Outcome:
+  claim, every = "one example a rule: >= 0.95", arm.example_run.example_count
   if every not in means:
-    return missing("E1 plateau", wanted, f"no run of {every:,} rules")
+    return missing("E1 plateau", claim, f"no run of {every:,} rules")
   value = means[every]
-  return decided("E1 plateau", wanted, value >= 0.95, f"{value:.3f}")
+  return decided("E1 plateau", claim, value >= 0.95, f"{value:.3f}")
 
 
 def _monotone(means: Mapping[int, float]) -> Outcome:
-  wanted = "rank correlation of rules and accuracy >= 0.9"
-  found = measures.rank_correlation(means)
-  if found is None:
-    return decided("E1 rank", wanted, False, "accuracy is the same everywhere")
-  return decided("E1 rank", wanted, found >= 0.9, f"{found:.3f}")
+  claim = "rank correlation of rules and accuracy >= 0.9"
+  correlation = measures.rank_correlation(means)
+  if correlation is None:
+    return decided("E1 rank", claim, False, "accuracy is the same everywhere")
+  return decided("E1 rank", claim, correlation >= 0.9, f"{correlation:.3f}")
 
 
 def _control(arm: Arm, means: Mapping[int, float]) -> Outcome:
   """Seen rules are solved where unseen ones are not."""
   if at_paper_size(arm):
-    below, where = {i for i in means if i <= 300}, "at 300 rules or fewer"
+    below, condition = {i for i in means if i <= 300}, "at 300 rules or fewer"
   else:
     below = {i for i, value in means.items() if value < measures.HALF}
-    where = "where unseen ones are below 0.5"
-  wanted = f"seen rules >= 0.95 {where}"
-  seen = arm.means(rewrites_runs.SEEN)
-  found = {i: value for i, value in seen.items() if i in below}
-  if not found:
-    return missing("E1 control", wanted, "no such run")
-  return decided("E1 control", wanted, min(found.values()) >= 0.95, said(found))
+    condition = "where unseen ones are below 0.5"
+  claim = f"seen rules >= 0.95 {condition}"
+  seen_means = arm.means(rewrites_runs.SEEN_SPLIT)
+  relevant = {i: value for i, value in seen_means.items() if i in below}
+  if not relevant:
+    return missing("E1 control", claim, "no such run")
+  return decided(
+      "E1 control",
+      claim,
+      min(relevant.values()) >= 0.95,
+      format_accuracy(relevant),
+  )
 
 
 def _numbers(arm: Arm, means: Mapping[int, float]) -> Outcome:
-  wanted = "Fig. 2a's numbers"
+  claim = "Fig. 2a's numbers"
   if not at_paper_size(arm):
-    return missing("E1 numbers", wanted, "not the paper's sizes")
+    return missing("E1 numbers", claim, "not the paper's sizes")
   wrong = {
       rules: value
       for rules, value in means.items()
       for first, last, low, high in _NUMBERS
       if first <= rules <= last and not low <= value <= high
   }
-  return decided("E1 numbers", wanted, not wrong, said(wrong or means))
+  return decided(
+      "E1 numbers", claim, not wrong, format_accuracy(wrong or means)
+  )

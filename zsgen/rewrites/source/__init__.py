@@ -31,7 +31,7 @@ from zsgen.rewrites.source import (
 )
 from zsgen.rewrites.source import options as options_lib
 
-UNSEEN, SEEN = "unseen", "seen"
+UNSEEN, SEEN_SPLIT = "unseen", "seen"
 # How keys call inputs that have no x.
 _KINDS = {0: "noop", inputs.HARD: "hard"}
 
@@ -40,9 +40,9 @@ _KINDS = {0: "noop", inputs.HARD: "hard"}
 def rewrites(
     data: options_lib.Options, seed: int, scratch: pathlib.Path | None = None
 ) -> suite.Suite:
-  """The suite of `config.data.rewrites`.
+  """Builds the suite of `config.data.rewrites`.
 
-  An example's key begins with what its input is: see `kind_of`. A task's
+  An example's key begins with the kind of its input: see `kind_of`. A task's
   category is the family of its rule.
 
   Args:
@@ -51,48 +51,50 @@ def rewrites(
     scratch: unused; nothing is kept on disk.
 
   Raises:
-    InputError: what the options ask for cannot be, or was not made.
+    InputError: the options contradict each other, or were not met.
   """
   del scratch
   limits.check(data)
   options = data.rewrites
-  made = splits(options, seed)
-  checks.check_rules(made[0], made[1], options)
+  all_splits = splits(options, seed)
+  checks.check_rules(all_splits[0], all_splits[1], options)
 
   def all_examples() -> Iterator[suite.Example]:
-    for split in made:
+    for split in all_splits:
       yield from _examples(split, options, seed)
 
-  heldout = tuple(split.name for split in made[1:])
-  notes = _notes(made[0], options, seed)
+  heldout = tuple(split.name for split in all_splits[1:])
+  notes = _describe(all_splits[0], options, seed)
   return suite.Suite("rewrites", heldout, all_examples, notes=notes)
 
 
 def splits(options: options_lib.Rewrites, seed: int) -> list[examples.Split]:
-  """Training, unseen rules and, if any are asked for, seen rules.
+  """Draws training, unseen and, if the options have them, seen rules.
 
   Raises:
     InputError: the alphabet does not give so many rules.
   """
   known = rules.draw(options, suite.TRAIN, seed, options.rules)
-  each = counts.of_rules(options, seed)
+  rule_counts = counts.of_rules(options, seed)
   number = limits.unseen_rules(options)
   new = rules.draw(options, UNSEEN, seed, number)
   fresh = counts.apportion(np.ones(number), options.unseen)
   heldout = options.heldout_occurrences or options.occurrences
-  made = [
-      examples.Split(suite.TRAIN, known, each, options.occurrences),
+  all_splits = [
+      examples.Split(suite.TRAIN, known, rule_counts, options.occurrences),
       examples.Split(UNSEEN, new, fresh, heldout),
   ]
   if options.seen:
-    asked = (each > 0).astype(np.float64)
-    again = counts.apportion(asked, options.seen)
-    made.append(examples.Split(SEEN, known, again, options.occurrences))
-  return made
+    has_examples = (rule_counts > 0).astype(np.float64)
+    repeated = counts.apportion(has_examples, options.seen)
+    all_splits.append(
+        examples.Split(SEEN_SPLIT, known, repeated, options.occurrences)
+    )
+  return all_splits
 
 
 def kind_of(key: str) -> str:
-  """What the input of an example is, by its key.
+  """Returns the kind of an example's input, by its key.
 
   Returns:
     "noop" (x is not in it), "hard" (nor there, but for one letter), or "op"
@@ -122,7 +124,9 @@ def _of_block(
       *map(serial.texts, (block.x, block.y, block.z)),
       serial.targets(block),
   )
-  names, kinds = _names(split), [each.name for each in split.rules.kinds]
+  names, kinds = _names(split), [
+      kind_named.name for kind_named in split.rules.kinds
+  ]
   family = split.rules.kind
   for rule, number, copies, x, y, z, target in zip(*columns, strict=True):
     yield suite.Example(
@@ -143,10 +147,10 @@ def _names(split: examples.Split) -> str:
   return "rule-{:06d}" if split.name == suite.TRAIN else "rule-{:06d}.seen"
 
 
-def _notes(
+def _describe(
     train: examples.Split, options: options_lib.Rewrites, seed: int
 ) -> dict[str, Any]:
-  """What the manifest says of the training rules."""
+  """Describes the training rules for the manifest."""
   numbers = np.arange(options.rules)
   noops = examples.noops(options, seed, numbers, train.counts)
   return {

@@ -15,14 +15,14 @@ from zsgen.rewrites.source import options as options_lib
 def check_rules(
     train: examples.Split, unseen: examples.Split, options: options_lib.Rewrites
 ) -> None:
-  """Rules are distinct, as many as asked, and unseen where they are to be.
+  """Checks that rules are distinct, as many as set, and unseen if held out.
 
   Raises:
-    InputError: says what does not hold.
+    InputError: a condition does not hold; the message names it.
   """
-  kept = round(options.examples * options.subsample)
-  same(len(train.rules.x), options.rules, "training rules")
-  same(int(train.counts.sum()), kept, "training examples")
+  example_count = round(options.examples * options.subsample)
+  check_equal(len(train.rules.x), options.rules, "training rules")
+  check_equal(int(train.counts.sum()), example_count, "training examples")
   for split in (train, unseen):
     _check_distinct(split, options.distinct)
     _check_families(split)
@@ -31,7 +31,7 @@ def check_rules(
     new = serial.texts(getattr(unseen.rules, side))
     shared = known.intersection(new)
     if shared:
-      raise broken(
+      raise make_error(
           f"{len(shared)} patterns, such as {min(shared)!r}, are in training"
           f" rules and are {side} of unseen ones"
       )
@@ -40,10 +40,12 @@ def check_rules(
 def _check_distinct(split: examples.Split, distinct: str) -> None:
   """No rule stands twice, or no x; none changes nothing."""
   x, y = serial.texts(split.rules.x), serial.texts(split.rules.y)
-  each = x if distinct == "x" else list(zip(x, y, strict=True))
-  same(len(set(each)), len(each), f"distinct rules of {split.name}")
+  compared = x if distinct == "x" else list(zip(x, y, strict=True))
+  check_equal(
+      len(set(compared)), len(compared), f"distinct rules of {split.name}"
+  )
   idle = sum(left == right for left, right in zip(x, y, strict=True))
-  same(idle, 0, f"rules x -> x of {split.name}")
+  check_equal(idle, 0, f"rules x -> x of {split.name}")
 
 
 def _check_families(split: examples.Split) -> None:
@@ -51,21 +53,21 @@ def _check_families(split: examples.Split) -> None:
   rules = split.rules
   for position, kind in enumerate(rules.kinds):
     for side in (rules.x, rules.y):
-      found = side[rules.kind == position]
-      again = patterns.build(kind, patterns.base(kind, found))
-      if not np.array_equal(found, again):
-        raise broken(f"patterns of {split.name} are not {kind.name}")
+      drawn_patterns = side[rules.kind == position]
+      rebuilt = patterns.build(kind, patterns.base(kind, drawn_patterns))
+      if not np.array_equal(drawn_patterns, rebuilt):
+        raise make_error(f"patterns of {split.name} are not {kind.name}")
 
 
-def same(found: int, wanted: int, what: str) -> None:
-  """Raises an InputError where a number is another than it should be."""
-  if found != wanted:
-    raise broken(f"there are {found:,} {what}, not {wanted:,}")
+def check_equal(actual: int, expected: int, subject: str) -> None:
+  """Raises InputError if a number is not the expected one."""
+  if actual != expected:
+    raise make_error(f"there are {actual:,} {subject}, not {expected:,}")
 
 
-def broken(what: str) -> errors.InputError:
-  """The error of data that is not what its config says."""
+def make_error(problem: str) -> errors.InputError:
+  """Builds the error for data that does not match its config."""
   return errors.InputError(
-      f"config.data.rewrites: {what}. Nothing was written; change the options,"
-      " or the seed."
+      f"config.data.rewrites: {problem}. Nothing was written; change the"
+      " options, or the seed."
   )

@@ -17,14 +17,14 @@ GOLDEN, ROOT = _GAMMA, np.uint64(0x6A09E667F3BCC909)
 
 
 def key(seed: int, *purpose: str) -> np.ndarray:
-  """A stream of its own for a purpose, uint64 []."""
+  """Returns a separate stream for a purpose, uint64 []."""
   return np.array(
       int(artifacts.digest(["rewrites", seed, *purpose])[:16], 16), np.uint64
   )
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
-  """SplitMix64's finalizer: uint64 to uint64, one to one."""
+  """Applies SplitMix64's finalizer: uint64 to uint64, one to one."""
   values = values ^ (values >> np.uint64(30))
   values *= _FIRST
   values ^= values >> np.uint64(27)
@@ -34,7 +34,7 @@ def mixed(values: np.ndarray) -> np.ndarray:
 
 
 def streams(key: np.ndarray, *indices: np.ndarray | int) -> np.ndarray:
-  """A stream for each tuple of indices.
+  """Returns a stream for each tuple of indices.
 
   Args:
     key: uint64, of a shape that goes with those of the indices.
@@ -50,7 +50,7 @@ def streams(key: np.ndarray, *indices: np.ndarray | int) -> np.ndarray:
 
 
 def words(streams: np.ndarray, count: int, first: int = 0) -> np.ndarray:
-  """The words first … first + count - 1 of each stream.
+  """Returns the words first … first + count - 1 of each stream.
 
   Args:
     streams: uint64 [n].
@@ -67,7 +67,7 @@ def words(streams: np.ndarray, count: int, first: int = 0) -> np.ndarray:
 def below(
     streams: np.ndarray, limit: int, count: int, first: int = 0
 ) -> np.ndarray:
-  """Numbers 0 … limit - 1, each as likely as the others to limit / 2^32.
+  """Draws numbers 0 … limit - 1, equally likely up to limit / 2^32.
 
   Args:
     streams: uint64 [n].
@@ -78,23 +78,23 @@ def below(
   Returns:
     int64 [n, count].
   """
-  drawn = words(streams, (count + 1) // 2, first)
+  random_words = words(streams, (count + 1) // 2, first)
   # Little-endian, so that halves come in one sequence on every machine.
-  halves = drawn.astype("<u8", copy=False).view("<u4")[:, :count]
+  halves = random_words.astype("<u8", copy=False).view("<u4")[:, :count]
   scaled = halves * np.uint64(limit) >> np.uint64(32)
   return scaled.astype(np.int64)
 
 
 def uniform(streams: np.ndarray) -> np.ndarray:
-  """A number in (0, 1] for each stream, float64 [n]."""
-  drawn = words(streams, 1)[:, 0] >> np.uint64(11)
-  return (drawn.astype(np.float64) + 1.0) * 2.0**-53
+  """Draws a number in (0, 1] for each stream, float64 [n]."""
+  bits = words(streams, 1)[:, 0] >> np.uint64(11)
+  return (bits.astype(np.float64) + 1.0) * 2.0**-53
 
 
 def spread(
     key: np.ndarray, indices: np.ndarray, ratio: np.uint64
 ) -> np.ndarray:
-  """Numbers in [0, 1) that fill it evenly as the index grows.
+  """Returns numbers that fill [0, 1) evenly as the index grows.
 
   Multiples of an irrational number: among any n that follow each other, the
   share below a bound is off by the order of log(n) / n. Two ratios together

@@ -10,7 +10,7 @@ _LEAST = -700.0
 
 
 def of_rules(options: options_lib.Rewrites, seed: int) -> np.ndarray:
-  """Training examples of each rule.
+  """Counts the training examples of each rule.
 
   All rules have as many, the remainder goes to the lowest; or they have a
   power law's: weights U^(1/shape), that is numpy's `power(shape)`, where U is
@@ -24,46 +24,46 @@ def of_rules(options: options_lib.Rewrites, seed: int) -> np.ndarray:
   counts = apportion(weights, options.examples)
   if options.subsample == 1.0:
     return counts
-  kept = round(options.examples * options.subsample)
+  total = round(options.examples * options.subsample)
   shape = options.subsample_power_law
   weights = _weights(shape, options.rules, seed, "subsample")
-  return apportion(weights, kept, counts)
+  return apportion(weights, total, counts)
 
 
 def apportion(
-    weights: np.ndarray, total: int, most: np.ndarray | None = None
+    weights: np.ndarray, total: int, limits: np.ndarray | None = None
 ) -> np.ndarray:
-  """Whole numbers in proportion to weights, by largest remainder.
+  """Apportions a total in proportion to weights, by largest remainder.
 
   Args:
     weights: more than 0, float64 [n].
-    total: their sum; at most that of `most`.
-    most: none is larger than this; what is over goes to the others.
+    total: their sum; at most that of `limits`.
+    limits: the largest counts; any excess goes to the others.
 
   Returns:
     int64 [n]; of equal remainders the lowest are rounded up.
   """
-  most = np.full(len(weights), total) if most is None else most
+  limits = np.full(len(weights), total) if limits is None else limits
   counts = np.zeros(len(weights), np.int64)
   # Those that would have more than they may have all of it, until none would.
   full = np.zeros(len(weights), bool)
   while True:
     free = np.where(full, 0.0, weights)
-    rest = total - int(most[full].sum())
+    rest = total - int(limits[full].sum())
     quota = free / free.sum() * rest if rest else np.zeros(len(weights))
-    over = (quota > most) & ~full
-    if not over.any():
+    exceeds = (quota > limits) & ~full
+    if not exceeds.any():
       break
-    full |= over
-  counts = np.where(full, most, np.floor(quota).astype(np.int64))
+    full |= exceeds
+  counts = np.where(full, limits, np.floor(quota).astype(np.int64))
   missing = total - int(counts.sum())
-  remainders = np.where(counts < most, quota - np.floor(quota), -1.0)
+  remainders = np.where(counts < limits, quota - np.floor(quota), -1.0)
   counts[np.argsort(-remainders, kind="stable")[:missing]] += 1
   return counts
 
 
 def effective(counts: np.ndarray) -> float:
-  """Rules that would give this entropy if all had as many examples."""
+  """Returns the number of equally frequent rules of the same entropy."""
   share = counts[counts > 0] / counts.sum()
   return float(np.exp(-(share * np.log(share)).sum()))
 
@@ -72,6 +72,6 @@ def _weights(shape: float, count: int, seed: int, purpose: str) -> np.ndarray:
   """A weight for each rule, more than 0; the largest is 1."""
   if not shape:
     return np.ones(count)
-  drawn = counters.streams(counters.key(seed, purpose), np.arange(count))
-  logs = np.log(counters.uniform(drawn)) / shape
+  rule_streams = counters.streams(counters.key(seed, purpose), np.arange(count))
+  logs = np.log(counters.uniform(rule_streams)) / shape
   return np.exp(np.maximum(logs - logs.max(), _LEAST))

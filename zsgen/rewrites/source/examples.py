@@ -63,7 +63,7 @@ def blocks(
     stop: int | None = None,
     size: int = SIZE,
 ) -> Iterator[Block]:
-  """The examples first … stop - 1 of a split.
+  """Yields the examples first … stop - 1 of a split.
 
   An example is a function of the seed, the split's name, its rule and its
   number: the same in every block, and among more rules or more examples.
@@ -82,20 +82,20 @@ def blocks(
   ends = np.cumsum(split.counts)
   stop = int(ends[-1]) if stop is None else stop
   for begin in range(first, stop, size):
-    places = np.arange(begin, min(begin + size, stop))
-    rule = np.searchsorted(ends, places, side="right")
-    number = places - (ends - split.counts)[rule]
-    yield of(split, options, seed, rule, number)
+    indices = np.arange(begin, min(begin + size, stop))
+    rule = np.searchsorted(ends, indices, side="right")
+    number = indices - (ends - split.counts)[rule]
+    yield build_block(split, options, seed, rule, number)
 
 
-def of(
+def build_block(
     split: Split,
     options: options_lib.Rewrites,
     seed: int,
     rule: np.ndarray,
     number: np.ndarray,
 ) -> Block:
-  """The examples of these rules with these numbers, int64 [n] each."""
+  """Builds the examples of these rules with these numbers, int64 [n]."""
   copies = _copies(split, options, seed, rule, number)
   x, y = split.rules.x[rule], split.rules.y[rule]
   key = counters.key(seed, split.name, "z")
@@ -104,8 +104,8 @@ def of(
   target, lengths = rewrite(x, y, z, first)
   if options.cipher:
     turned = (target + np.uint8(options.cipher)) % np.uint8(options.letters)
-    said = np.arange(target.shape[1]) < lengths[:, None]
-    target = np.where(said & (first >= 0)[:, None], turned, target)
+    is_used = np.arange(target.shape[1]) < lengths[:, None]
+    target = np.where(is_used & (first >= 0)[:, None], turned, target)
   return Block(rule, number, copies, x, y, z, first, target, lengths)
 
 
@@ -125,10 +125,10 @@ def rewrite(
     and their lengths, int64 [n].
   """
   length, size, put = z.shape[1], x.shape[1], y.shape[1]
-  done = np.flatnonzero(first >= 0)
+  changed = np.flatnonzero(first >= 0)
   target = z.copy() if size == put else _moved(z, first, size, put)
-  into = first[done][:, None] + np.arange(put)
-  target[done[:, None], into] = y[done]
+  columns = first[changed][:, None] + np.arange(put)
+  target[changed[:, None], columns] = y[changed]
   return target, np.where(first < 0, length, length - size + put)
 
 
@@ -136,11 +136,11 @@ def _moved(z: np.ndarray, first: np.ndarray, size: int, put: int) -> np.ndarray:
   """Inputs in which what stands behind x makes room, uint8 [n, longest]."""
   count, length = z.shape
   longest = max(length, length - size + put)
-  places = np.arange(longest)
+  positions = np.arange(longest)
   begins = np.where(first < 0, longest, first)[:, None]
   # A column of 0 stands for what is beyond z.
   padded = np.concatenate([z, np.zeros((count, 1), np.uint8)], axis=1)
-  source = np.where(places < begins, places, places + size - put)
+  source = np.where(positions < begins, positions, positions + size - put)
   return np.take_along_axis(padded, np.minimum(source, length), axis=1)
 
 
@@ -150,9 +150,9 @@ def noops(
     rule: np.ndarray,
     count: np.ndarray,
 ) -> np.ndarray:
-  """No-ops among the first `count` examples of each rule, int64 [n].
+  """Counts no-ops among the first `count` examples of each rule, int64 [n].
 
-  They are spread evenly over a rule's examples; rules begin at places that
+  They are spread evenly over a rule's examples; rules begin at offsets that
   are spread evenly too, so that the share holds where a rule has one example.
   """
   key = counters.key(seed, "noop")

@@ -21,8 +21,8 @@ HARD = -1
 _TRIES, _PATIENCE = 2048, 64
 
 
-class Found(NamedTuple):
-  """Where x occurs.
+class Occurrences(NamedTuple):
+  """The occurrences of x.
 
   Attributes:
     count: occurrences, those that overlap counted too, int64 [n].
@@ -39,7 +39,7 @@ def draw(
     streams: np.ndarray,
     options: options_lib.Rewrites,
 ) -> np.ndarray:
-  """An input for each x.
+  """Draws an input for each x.
 
   Args:
     x: letters, uint8 [n, p].
@@ -57,11 +57,11 @@ def draw(
   left = np.arange(len(x))
   for attempt in range(_TRIES):
     tried = counters.streams(streams[left], attempt)
-    for each in np.unique(copies[left]):
-      rows = np.flatnonzero(copies[left] == each)
-      z[left[rows]] = _attempt(x[left[rows]], each, tried[rows], options)
-    wanted = np.maximum(copies[left], 0)
-    left = left[find(x[left], z[left]).count != wanted]
+    for copy_count in np.unique(copies[left]):
+      rows = np.flatnonzero(copies[left] == copy_count)
+      z[left[rows]] = _attempt(x[left[rows]], copy_count, tried[rows], options)
+    expected = np.maximum(copies[left], 0)
+    left = left[find(x[left], z[left]).count != expected]
     if attempt == _PATIENCE:
       left = left[~(overlaps(x[left]) & (copies[left] > 0))]
     if not len(left):
@@ -69,7 +69,7 @@ def draw(
   raise _impossible(x[left[0]], int(copies[left[0]]), options)
 
 
-def find(x: np.ndarray, z: np.ndarray) -> Found:
+def find(x: np.ndarray, z: np.ndarray) -> Occurrences:
   """Finds each x in its z.
 
   Args:
@@ -77,22 +77,22 @@ def find(x: np.ndarray, z: np.ndarray) -> Found:
     z: uint8 [n, L], L >= p.
   """
   last = z.shape[1] - x.shape[1] + 1
-  rows, places = np.nonzero(z[:, :last] == x[:, :1])
+  rows, positions = np.nonzero(z[:, :last] == x[:, :1])
   for letter in range(1, x.shape[1]):
-    same = z[rows, places + letter] == x[rows, letter]
-    rows, places = rows[same], places[same]
+    matches = z[rows, positions + letter] == x[rows, letter]
+    rows, positions = rows[matches], positions[matches]
   first = np.full(len(x), -1)
-  # Places ascend in a row, and of several the last that is assigned stays.
-  first[rows[::-1]] = places[::-1]
-  return Found(np.bincount(rows, minlength=len(x)), first)
+  # Positions ascend in a row; the last one that is assigned remains.
+  first[rows[::-1]] = positions[::-1]
+  return Occurrences(np.bincount(rows, minlength=len(x)), first)
 
 
 def overlaps(x: np.ndarray) -> np.ndarray:
-  """Whether two occurrences of x may overlap, bool [n], x uint8 [n, p]."""
-  found = np.zeros(len(x), bool)
+  """Returns whether two occurrences of each x may overlap, bool [n]."""
+  may_overlap = np.zeros(len(x), bool)
   for shift in range(1, x.shape[1]):
-    found |= (x[:, shift:] == x[:, :-shift]).all(axis=1)
-  return found
+    may_overlap |= (x[:, shift:] == x[:, :-shift]).all(axis=1)
+  return may_overlap
 
 
 def _attempt(
@@ -111,33 +111,33 @@ def _attempt(
   used = (rest + 1) // 2
   cuts = np.sort(counters.below(streams, rest + 1, put, used), axis=1)
   starts = cuts + size * np.arange(put)
-  places = (starts[:, :, None] + np.arange(size)).reshape(len(x), -1)
+  positions = (starts[:, :, None] + np.arange(size)).reshape(len(x), -1)
   planted = np.tile(x, put)
   if copies == HARD:
     _spoil(planted, streams, used + 1, options.letters)
   inside = np.zeros((len(x), length), bool)
-  np.put_along_axis(inside, places, True, axis=1)
+  np.put_along_axis(inside, positions, True, axis=1)
   z = np.empty((len(x), length), np.uint8)
-  np.put_along_axis(z, places, planted, axis=1)
+  np.put_along_axis(z, positions, planted, axis=1)
   z[~inside] = letters.ravel()
   return z
 
 
 def _spoil(x: np.ndarray, streams: np.ndarray, used: int, letters: int) -> None:
   """Changes one letter of each x, [n, p], in place."""
-  place = counters.below(streams, x.shape[1], 1, used)[:, 0]
+  position = counters.below(streams, x.shape[1], 1, used)[:, 0]
   shift = 1 + counters.below(streams, letters - 1, 1, used + 1)[:, 0]
   rows = np.arange(len(x))
-  x[rows, place] = (x[rows, place] + shift) % letters
+  x[rows, position] = (x[rows, position] + shift) % letters
 
 
 def _impossible(
     x: np.ndarray, copies: int, options: options_lib.Rewrites
 ) -> errors.InputError:
-  said = "".join(chr(ord("a") + letter) for letter in x)
+  text = "".join(chr(ord("a") + letter) for letter in x)
   return errors.InputError(
       f"config.data.rewrites: in {_TRIES:,} tries no input of"
       f" z_length={options.z_length} letters out of letters={options.letters}"
-      f" was found that has x={said!r} {max(copies, 0)} times, no more and no"
+      f" was found that has x={text!r} {max(copies, 0)} times, no more and no"
       " less. Have more letters, longer patterns or a shorter input."
   )

@@ -8,7 +8,7 @@ from zsgen.rewrites.source import options as options_lib
 from zsgen.rewrites.source import patterns
 from zsgen.rewrites.source import rules as rules_lib
 
-_WHERE = "config.data.rewrites"
+_LOCATION = "config.data.rewrites"
 # 26 letters to the power of it are a float; no more are ever asked for.
 _EXPONENT = 200
 _CAPS = ("train_instances", "heldout_instances")
@@ -30,7 +30,7 @@ def check(data: options_lib.Options) -> None:
 
 
 def tokens(options: options_lib.Rewrites) -> int:
-  """Tokens of the longest example."""
+  """Returns the tokens of the longest example."""
   x, y, z = options.x_length, options.y_length, options.z_length
   has_op = z - x + y
   longest = max(has_op, z) if options.noop_share else has_op
@@ -38,38 +38,38 @@ def tokens(options: options_lib.Rewrites) -> int:
 
 
 def unseen_rules(options: options_lib.Rewrites) -> int:
-  """Rules of the unseen set."""
+  """Returns the number of rules of the unseen set."""
   return -(-options.unseen // options.unseen_each)
 
 
 def _check_counts(options: options_lib.Rewrites) -> None:
-  kept = round(options.examples * options.subsample)
+  example_count = round(options.examples * options.subsample)
   even = not options.power_law and not options.subsample_power_law
-  if options.rules > kept >= 1 and even:
+  if options.rules > example_count >= 1 and even:
     raise errors.InputError(
-        f"{_WHERE}.examples is {options.examples:,}, of which {kept:,} are"
-        f" kept, but there are {options.rules:,} rules, and each has one"
-        " example or more. Have fewer rules or more examples."
+        f"{_LOCATION}.examples is {options.examples:,}, of which"
+        f" {example_count:,} are kept, but there are {options.rules:,} rules,"
+        " and each has one example or more. Have fewer rules or more examples."
     )
-  if kept < 1:
+  if example_count < 1:
     raise errors.InputError(
-        f"{_WHERE}.subsample is {options.subsample}: of {options.examples:,}"
+        f"{_LOCATION}.subsample is {options.subsample}: of {options.examples:,}"
         " examples none is left. Keep more."
     )
   if options.subsample_power_law and options.subsample == 1.0:
     raise errors.InputError(
-        f"{_WHERE}.subsample_power_law is {options.subsample_power_law}, but"
+        f"{_LOCATION}.subsample_power_law is {options.subsample_power_law}, but"
         " all examples are kept. Set subsample to the share that is kept, such"
         " as 0.5."
     )
   if options.hard_share and not options.noop_share:
     raise errors.InputError(
-        f"{_WHERE}.hard_share is {options.hard_share}, but noop_share is 0:"
+        f"{_LOCATION}.hard_share is {options.hard_share}, but noop_share is 0:"
         " there are no no-ops. Set noop_share too."
     )
   if options.cipher and not options.cipher % options.letters:
     raise errors.InputError(
-        f"{_WHERE}.cipher is {options.cipher}, whole turns of"
+        f"{_LOCATION}.cipher is {options.cipher}, whole turns of"
         f" {options.letters} letters: it changes none. Take another."
     )
 
@@ -79,21 +79,21 @@ def _check_copies(options: options_lib.Rewrites) -> None:
   x, z = options.x_length, options.z_length
   if x > z:
     raise errors.InputError(
-        f"{_WHERE}.x_length is {x}, longer than the input, z_length={z}. Have"
-        " shorter patterns or a longer input."
+        f"{_LOCATION}.x_length is {x}, longer than the input, z_length={z}."
+        " Have shorter patterns or a longer input."
     )
   for name in ("occurrences", "heldout_occurrences"):
     for copies in getattr(options, name):
       if copies * x > z:
         raise errors.InputError(
-            f"{_WHERE}.{name} has {copies}, but {copies} times x_length={x} is"
-            f" {copies * x} letters, and the input has z_length={z}. At most"
+            f"{_LOCATION}.{name} has {copies}, but {copies} times x_length={x}"
+            f" is {copies * x} letters, and the input has z_length={z}. At most"
             f" {z // x} fit."
         )
   if not options.occurrences:
     raise errors.InputError(
-        f"{_WHERE}.occurrences is empty: say how often x occurs in z, (1,) for"
-        " once."
+        f"{_LOCATION}.occurrences is empty: say how often x occurs in z, (1,)"
+        " for once."
     )
 
 
@@ -104,26 +104,26 @@ def _check_kinds(options: options_lib.Rewrites, split: str) -> None:
   ks = getattr(options, f"{before}ks")
   known = families or (before and options.families)
   if bool(known) != bool(ks or (before and options.ks)):
-    said, missing = ("families", "ks") if known else ("ks", "families")
+    present, missing = ("families", "ks") if known else ("ks", "families")
     raise errors.InputError(
-        f"{_WHERE}.{before}{said} is set, but no {before}{missing}: a family"
-        f" needs both. Set {before}{missing} too."
+        f"{_LOCATION}.{before}{present} is set, but no {before}{missing}: a"
+        f" family needs both. Set {before}{missing} too."
     )
   for k in ks:
     for name in ("x_length", "y_length"):
       length = getattr(options, name)
       if length % k:
         raise errors.InputError(
-            f"{_WHERE}.{before}ks has {k}, which does not divide"
-            f" {name}={length}. It may be: {_said(patterns.divisors(length))}."
+            f"{_LOCATION}.{before}ks has {k}, which does not divide"
+            f" {name}={length}. It may be: {_join(patterns.divisors(length))}."
         )
 
 
 def _check_pool(options: options_lib.Rewrites, split: str) -> None:
   """The alphabet has enough patterns for all rules."""
-  seen = split == suite.TRAIN
-  count = options.rules if seen else unseen_rules(options)
-  share = 1 - options.withheld if seen else options.withheld
+  is_train = split == suite.TRAIN
+  count = options.rules if is_train else unseen_rules(options)
+  share = 1 - options.withheld if is_train else options.withheld
   pairs, xs = 0.0, 0.0
   for kind in rules_lib.kinds(options, split):
     x, y = (
@@ -131,13 +131,13 @@ def _check_pool(options: options_lib.Rewrites, split: str) -> None:
         for length in (options.x_length, options.y_length)
     )
     pairs, xs = pairs + x * y, xs + x
-  most = xs if options.distinct == "x" else pairs
+  available = xs if options.distinct == "x" else pairs
   # What is withheld is drawn: there may be some more than the share.
-  if count > most + 6 * most**0.5:
-    number = "rules" if seen else "unseen"
+  if count > available + 6 * available**0.5:
+    number = "rules" if is_train else "unseen"
     raise errors.InputError(
-        f"{_WHERE}.{number}: {count:,} distinct rules of {split} are asked for,"
-        f" more than the alphabet gives: there are about {most:,.0f},"
+        f"{_LOCATION}.{number}: {count:,} distinct rules of {split} are asked"
+        f" for, more than the alphabet gives: there are about {available:,.0f},"
         f" {rules_lib.pool(options, split)}"
     )
 
@@ -149,7 +149,7 @@ def _check_others(data: options_lib.Options) -> None:
     if getattr(data, name) != getattr(default, name):
       raise errors.InputError(
           f"config.data.{name} is {getattr(data, name)}: the source rewrites"
-          f" does not read it. Set {_WHERE}.examples, unseen and seen."
+          f" does not read it. Set {_LOCATION}.examples, unseen and seen."
       )
   longest = tokens(data.rewrites)
   if data.tokenizer == "rewrites" and longest > data.max_length:
@@ -159,5 +159,5 @@ def _check_others(data: options_lib.Options) -> None:
     )
 
 
-def _said(values: Sequence[int]) -> str:
+def _join(values: Sequence[int]) -> str:
   return ", ".join(map(str, values))

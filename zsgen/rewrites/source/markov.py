@@ -20,31 +20,31 @@ class Rule(NamedTuple):
 
 
 def rewrite(left: str, right: str, text: str) -> str:
-  """The text with the leftmost `left` replaced; as it is where there is none.
+  """Replaces the leftmost `left` of a text, if there is one.
 
   The paper's task: x -> y, applied once to z.
   """
-  found = step(text, [Rule(left, right)])
-  return text if found is None else found[0]
+  rewritten = step(text, [Rule(left, right)])
+  return text if rewritten is None else rewritten[0]
 
 
 def step(text: str, rules: Sequence[Rule]) -> tuple[str, Rule] | None:
-  """The text after one rewrite and the rule of it; None where none occurs."""
+  """Returns the text after one rewrite, and its rule; None if none applies."""
   for rule in rules:
-    place = text.find(rule.left)
-    if place >= 0:
-      rest = text[place + len(rule.left) :]
-      return text[:place] + rule.right + rest, rule
+    index = text.find(rule.left)
+    if index >= 0:
+      rest = text[index + len(rule.left) :]
+      return text[:index] + rule.right + rest, rule
   return None
 
 
 def steps(text: str, rules: Sequence[Rule]) -> Iterator[str]:
-  """The texts that an algorithm comes to, the first one left out.
+  """Yields the texts that an algorithm produces, without the first one.
 
   It may never end: the caller takes as many as it wants.
   """
-  while found := step(text, rules):
-    text, rule = found
+  while rewritten := step(text, rules):
+    text, rule = rewritten
     yield text
     if rule.stop:
       return

@@ -7,7 +7,7 @@ from zsgen.core import config
 from zsgen.core.schema import option, section
 
 # Bounds that several options have, and the reason.
-_MADE: dict[str, Any] = dict(high=10**8, why="all of them are stored")
+_STORED: dict[str, Any] = dict(high=10**8, why="all of them are stored")
 _LETTERS: dict[str, Any] = dict(high=2**14, why="no model reads longer texts")
 
 
@@ -16,9 +16,9 @@ class Rewrites:
   """The source rewrites: "replace x by y in z" (2402.10891); docs/data.md."""
 
   # Distinct training rules x -> y, a task each: the paper's I.
-  rules: int = option(1000, low=1, **_MADE)
+  rules: int = option(1000, low=1, **_STORED)
   # Training examples of all rules together: the paper's N.
-  examples: int = option(100_000, low=1, **_MADE)
+  examples: int = option(100_000, low=1, **_STORED)
   # What is distinct of distinct rules: x, or the pair of x and y.
   distinct: str = option("x", choices=("x", "pair"))
   # The alphabet: the first so many of a to z.
@@ -49,11 +49,11 @@ class Rewrites:
   # What is replaced is then shifted by so many letters, all of it; 0: not.
   cipher: int = option(0, low=0, high=25)
   # Held-out examples of unseen rules.
-  unseen: int = option(10_000, low=1, **_MADE)
+  unseen: int = option(10_000, low=1, **_STORED)
   # Held-out examples of each unseen rule.
-  unseen_each: int = option(1, low=1, **_MADE)
+  unseen_each: int = option(1, low=1, **_STORED)
   # Held-out examples of seen rules.
-  seen: int = option(10_000, low=0, **_MADE)
+  seen: int = option(10_000, low=0, **_STORED)
   # Share of all patterns that only unseen rules have.
   withheld: float = option(0.25, low=0.01, high=0.99)
   # The families of unseen rules; () for those of training.
@@ -73,9 +73,9 @@ class Options(config.Data):
   # Which rules, inputs and held-out sets.
   rewrites: Rewrites = section(Rewrites)
 
-  def check(self, where: str) -> None:
+  def check(self, location: str) -> None:
     """Raises InputError for numbers that contradict each other."""
-    del where
+    del location
     from zsgen.rewrites.source import limits  # Imports this module.
 
     limits.check(self)

@@ -33,23 +33,23 @@ class Kind(NamedTuple):
 
 
 def kinds(families: Sequence[str], ks: Sequence[int]) -> list[Kind]:
-  """Each family with each k; k = 1 once only."""
+  """Returns each family with each k; k = 1 once only."""
   if not families:
     return [Kind(RANDOM, 1)]
-  each = [
+  combinations = [
       Kind(family if k > 1 else RANDOM, k) for k in ks for family in families
   ]
-  return list(dict.fromkeys(each))
+  return list(dict.fromkeys(combinations))
 
 
 def divisors(length: int, low: int = 1, high: int | None = None) -> tuple:
-  """The k from low to high that divide a length, ascending."""
+  """Returns the k from low to high that divide a length, ascending."""
   top = length if high is None else min(high, length)
   return tuple(k for k in range(low, top + 1) if length % k == 0)
 
 
 def build(kind: Kind, base: np.ndarray) -> np.ndarray:
-  """The patterns of base strings.
+  """Builds the patterns of base strings.
 
   Args:
     kind: the family and k.
@@ -66,14 +66,14 @@ def build(kind: Kind, base: np.ndarray) -> np.ndarray:
 
 
 def base(kind: Kind, patterns: np.ndarray) -> np.ndarray:
-  """The base strings of patterns of a kind, uint8 [n, b]."""
+  """Returns the base strings of patterns of a kind, uint8 [n, b]."""
   if kind.family == "repeat":
     return patterns[:, :: kind.k]
   return patterns[:, : patterns.shape[1] // kind.k]
 
 
 def marks(patterns: np.ndarray) -> np.ndarray:
-  """A number for each pattern; equal patterns have equal ones.
+  """Returns a number for each pattern; equal patterns have equal ones.
 
   Args:
     patterns: letters, uint8 [n, p].
@@ -81,14 +81,14 @@ def marks(patterns: np.ndarray) -> np.ndarray:
   Returns:
     uint64 [n]; two patterns have the same by chance once in 2^64.
   """
-  found = np.full(len(patterns), patterns.shape[1], np.uint64)
+  hashes = np.full(len(patterns), patterns.shape[1], np.uint64)
   for column in patterns.T:
-    found = found * _ODD + column + np.uint64(1)
-  return counters.mixed(found)
+    hashes = hashes * _ODD + column + np.uint64(1)
+  return counters.mixed(hashes)
 
 
 def withheld(patterns: np.ndarray, share: float, key: np.ndarray) -> np.ndarray:
-  """Whether a pattern is one that only unseen rules may have.
+  """Returns whether only unseen rules may have a pattern.
 
   It depends on the pattern alone, not on the other rules: neither set of rules
   changes with the size of the other.
@@ -101,5 +101,5 @@ def withheld(patterns: np.ndarray, share: float, key: np.ndarray) -> np.ndarray:
   Returns:
     bool [n].
   """
-  drawn = counters.mixed(marks(patterns) ^ key) >> np.uint64(11)
-  return drawn.astype(np.float64) * 2.0**-53 < share
+  bits = counters.mixed(marks(patterns) ^ key) >> np.uint64(11)
+  return bits.astype(np.float64) * 2.0**-53 < share

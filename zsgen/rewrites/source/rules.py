@@ -17,7 +17,7 @@ from zsgen.rewrites.source import options as options_lib
 # Candidates that are made at once; at most so many for each wanted rule, and
 # some more.
 _BLOCK = 1 << 15
-_EFFORT, _MORE = 64, 1024
+_EFFORT, _EXTRA_EFFORT = 64, 1024
 # Draws of a candidate's pattern until one is on its side of the split.
 _TRIES = 512
 
@@ -39,7 +39,7 @@ class Rules(NamedTuple):
 
 
 def kinds(options: options_lib.Rewrites, split: str) -> list[patterns.Kind]:
-  """The kinds of rules of a split."""
+  """Returns the kinds of rules of a split."""
   families, ks = options.families, options.ks
   if split != suite.TRAIN:
     families = options.heldout_families or families
@@ -50,7 +50,7 @@ def kinds(options: options_lib.Rewrites, split: str) -> list[patterns.Kind]:
 def draw(
     options: options_lib.Rewrites, split: str, seed: int, count: int
 ) -> Rules:
-  """The first rules of a split.
+  """Draws the first rules of a split.
 
   Args:
     options: the config's section.
@@ -61,22 +61,24 @@ def draw(
   Raises:
     InputError: the alphabet and lengths do not give so many.
   """
-  found, marks, drawn = [], np.zeros(0, np.uint64), 0
+  columns, marks, drawn_count = [], np.zeros(0, np.uint64), 0
   while len(marks) < count:
-    if drawn > _EFFORT * count + _MORE:
-      raise _too_few(len(marks), count, drawn, options, split)
-    candidates = np.arange(drawn, drawn + min(_BLOCK, 2 * count + 64))
-    drawn += len(candidates)
-    made, valid = _candidates(options, split, seed, candidates)
+    if drawn_count > _EFFORT * count + _EXTRA_EFFORT:
+      raise _too_few(len(marks), count, drawn_count, options, split)
+    candidates = np.arange(
+        drawn_count, drawn_count + min(_BLOCK, 2 * count + 64)
+    )
+    drawn_count += len(candidates)
+    batch, valid = _candidates(options, split, seed, candidates)
     (rows,) = np.nonzero(valid)
-    mark = _marks(made, options.distinct)[rows]
+    mark = _marks(batch, options.distinct)[rows]
     _, first = np.unique(mark, return_index=True)
     first = np.sort(first[~np.isin(mark[first], marks)])
     first = first[: count - len(marks)]
     marks = np.concatenate([marks, mark[first]])
-    found.append([column[rows[first]] for column in made[:3]])
-  x, y, kind = map(np.concatenate, zip(*found, strict=True))
-  return Rules(x, y, kind, made.kinds)
+    columns.append([column[rows[first]] for column in batch[:3]])
+  x, y, kind = map(np.concatenate, zip(*columns, strict=True))
+  return Rules(x, y, kind, batch.kinds)
 
 
 def _candidates(
@@ -84,7 +86,7 @@ def _candidates(
 ) -> tuple[Rules, np.ndarray]:
   """Candidates by number, and which of them are rules of the split."""
   known = kinds(options, split)
-  made = Rules(
+  candidates = Rules(
       np.zeros((len(numbers), options.x_length), np.uint8),
       np.zeros((len(numbers), options.y_length), np.uint8),
       numbers % len(known),
@@ -92,15 +94,15 @@ def _candidates(
   )
   valid = np.ones(len(numbers), bool)
   for position, kind in enumerate(known):
-    (rows,) = np.nonzero(made.kind == position)
-    for side, into in (("x", made.x), ("y", made.y)):
-      into[rows], right = _patterns(
+    (rows,) = np.nonzero(candidates.kind == position)
+    for side, column in (("x", candidates.x), ("y", candidates.y)):
+      column[rows], right = _patterns(
           options, split, seed, side, kind, numbers[rows]
       )
       valid[rows] &= right
   if options.x_length == options.y_length:
-    valid &= (made.x != made.y).any(axis=1)
-  return made, valid
+    valid &= (candidates.x != candidates.y).any(axis=1)
+  return candidates, valid
 
 
 def _patterns(
@@ -115,20 +117,20 @@ def _patterns(
   length = options.x_length if side == "x" else options.y_length
   stream = counters.streams(counters.key(seed, split, side), numbers)
   withheld = counters.key(seed, "withheld")
-  made = np.zeros((len(numbers), length), np.uint8)
+  drawn_patterns = np.zeros((len(numbers), length), np.uint8)
   left = np.arange(len(numbers))
   for attempt in range(_TRIES):
-    drawn = counters.below(
+    bases = counters.below(
         counters.streams(stream[left], attempt),
         options.letters,
         length // kind.k,
     )
-    made[left] = patterns.build(kind, drawn.astype(np.uint8))
-    unseen = patterns.withheld(made[left], options.withheld, withheld)
+    drawn_patterns[left] = patterns.build(kind, bases.astype(np.uint8))
+    unseen = patterns.withheld(drawn_patterns[left], options.withheld, withheld)
     left = left[unseen != (split != suite.TRAIN)]
     if not len(left):
       break
-  return made, ~np.isin(np.arange(len(numbers)), left)
+  return drawn_patterns, ~np.isin(np.arange(len(numbers)), left)
 
 
 def _marks(rules: Rules, distinct: str) -> np.ndarray:
@@ -140,27 +142,28 @@ def _marks(rules: Rules, distinct: str) -> np.ndarray:
 
 
 def pool(options: options_lib.Rewrites, split: str) -> str:
-  """What there is to make rules of, and how to have more of it: for errors."""
+  """Describes the pool of rules and how to enlarge it, for errors."""
   share = 1 - options.withheld if split == suite.TRAIN else options.withheld
-  said = (
+  description = (
       f"with letters={options.letters}, x_length={options.x_length},"
       f" y_length={options.y_length} and {share:.0%} of the patterns for"
       f" {split} (withheld={options.withheld}). Ask for fewer, change withheld,"
       " have longer patterns or more letters"
   )
   if options.distinct == "pair":
-    return f"{said}."
-  return f"{said}, or count pairs of x and y, distinct='pair'."
+    return f"{description}."
+  return f"{description}, or count pairs of x and y, distinct='pair'."
 
 
 def _too_few(
-    found: int,
+    rule_count: int,
     count: int,
-    drawn: int,
+    drawn_count: int,
     options: options_lib.Rewrites,
     split: str,
 ) -> errors.InputError:
   return errors.InputError(
       f"config.data.rewrites: of {count:,} distinct rules of {split}"
-      f" {found:,} were found among {drawn:,} drawn, {pool(options, split)}"
+      f" {rule_count:,} were found among {drawn_count:,} drawn,"
+      f" {pool(options, split)}"
   )

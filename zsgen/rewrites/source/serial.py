@@ -13,7 +13,7 @@ from zsgen.rewrites.source import examples
 
 
 def tokens(block: examples.Block) -> tuple[np.ndarray, np.ndarray]:
-  """The rows of a block, as `prepare` writes them.
+  """Builds the rows of a block, as `prepare` writes them.
 
   Returns:
     uint8 [n, 5 + |x| + |y| + |z| + longest target], padded with `ids.PAD`,
@@ -29,22 +29,22 @@ def tokens(block: examples.Block) -> tuple[np.ndarray, np.ndarray]:
   def mark(token: int) -> np.ndarray:
     return np.full((count, 1), token, np.uint8)
 
-  x, y, z = (each + np.uint8(ids.FIRST) for each in (block.x, block.y, block.z))
+  x, y, z = (part + np.uint8(ids.FIRST) for part in (block.x, block.y, block.z))
   parts = [mark(ids.BOS), x, mark(ids.TO), y, mark(ids.IN), z, mark(ids.OUT)]
-  prompt = sum(each.shape[1] for each in parts)
+  prompt = sum(part.shape[1] for part in parts)
   return np.concatenate([*parts, ended], axis=1), prompt + block.lengths + 1
 
 
 def texts(letters: np.ndarray) -> list[str]:
-  """Strings of letters 0 … 25, uint8 [n, length], length 1 or more."""
+  """Converts letters 0 … 25, uint8 [n, length], to strings; length >= 1."""
   written = np.ascontiguousarray(letters + np.uint8(ord("a")))
   return written.view(f"S{letters.shape[1]}")[:, 0].astype(str).tolist()
 
 
 def targets(block: examples.Block) -> list[str]:
-  """The targets of a block."""
-  whole = texts(block.target)
+  """Returns the targets of a block, as strings."""
+  padded = texts(block.target)
   return [
       text[:length]
-      for text, length in zip(whole, block.lengths.tolist(), strict=True)
+      for text, length in zip(padded, block.lengths.tolist(), strict=True)
   ]

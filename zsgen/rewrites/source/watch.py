@@ -25,7 +25,7 @@ class Watch:
     self._options = options
     self._noops = self._count = 0
     size = options.z_length - options.x_length + 1
-    self._places = np.zeros(size, np.int64)
+    self._positions = np.zeros(size, np.int64)
 
   def add(self, block: examples.Block) -> None:
     """Checks a block, and counts it.
@@ -33,18 +33,20 @@ class Watch:
     Raises:
       InputError: an example is not what it should be.
     """
-    found = inputs.find(block.x, block.z)
-    self._check_copies(block, found.count)
+    occurrences = inputs.find(block.x, block.z)
+    self._check_copies(block, occurrences.count)
     z_text, targets = serial.texts(block.z), serial.targets(block)
-    for at in range(0, len(targets), _EVERY):
-      self._check_target(block, at, z_text[at], targets[at])
+    for index in range(0, len(targets), _EVERY):
+      self._check_target(block, index, z_text[index], targets[index])
     noop = block.copies <= 0
-    if any(z_text[at] != targets[at] for at in np.flatnonzero(noop)):
-      raise checks.broken(f"targets of no-ops of {self._split.name} are not z")
+    if any(z_text[index] != targets[index] for index in np.flatnonzero(noop)):
+      raise checks.make_error(
+          f"targets of no-ops of {self._split.name} are not z"
+      )
     self._noops += int(noop.sum())
     self._count += len(noop)
-    once = found.first[(block.copies == 1) & ~inputs.overlaps(block.x)]
-    self._places += np.bincount(once, minlength=len(self._places))
+    once = occurrences.first[(block.copies == 1) & ~inputs.overlaps(block.x)]
+    self._positions += np.bincount(once, minlength=len(self._positions))
 
   def end(self) -> None:
     """Checks what holds of all examples together.
@@ -52,56 +54,61 @@ class Watch:
     Raises:
       InputError: the share of no-ops or the spread of positions is off.
     """
-    checks.same(self._count, int(self._split.counts.sum()), "examples")
+    checks.check_equal(self._count, int(self._split.counts.sum()), "examples")
     share = self._noops / self._count
-    wanted = self._options.noop_share
+    expected = self._options.noop_share
     # A rule's no-ops are a whole number: it is off by less than one.
     slack = 1e-3 + 2 * math.sqrt(len(self._split.counts)) / self._count
-    if abs(share - wanted) > slack:
-      raise checks.broken(
+    if abs(share - expected) > slack:
+      raise checks.make_error(
           f"{share:.4f} of the examples of {self._split.name} are no-ops, not"
-          f" noop_share={wanted} (to {slack:.4f})"
+          f" noop_share={expected} (to {slack:.4f})"
       )
-    self._check_places()
+    self._check_positions()
 
-  def _check_copies(self, block: examples.Block, found: np.ndarray) -> None:
+  def _check_copies(self, block: examples.Block, counts: np.ndarray) -> None:
     """x occurs as often as it should; more only if it overlaps itself."""
-    wanted = np.maximum(block.copies, 0)
-    wrong = (found < wanted) | ((wanted == 0) & (found > 0))
-    wrong |= (found > wanted) & ~inputs.overlaps(block.x)
+    expected = np.maximum(block.copies, 0)
+    wrong = (counts < expected) | ((expected == 0) & (counts > 0))
+    wrong |= (counts > expected) & ~inputs.overlaps(block.x)
     if wrong.any():
-      at = int(np.argmax(wrong))
-      raise checks.broken(
-          f"x occurs {found[at]} times, not {wanted[at]}, in the input"
-          f" {block.number[at]} of rule {block.rule[at]} of {self._split.name}"
+      index = int(np.argmax(wrong))
+      raise checks.make_error(
+          f"x occurs {counts[index]} times, not {expected[index]}, in the input"
+          f" {block.number[index]} of rule {block.rule[index]} of"
+          f" {self._split.name}"
       )
 
   def _check_target(
-      self, block: examples.Block, at: int, z: str, target: str
+      self, block: examples.Block, index: int, z: str, target: str
   ) -> None:
     """The target is that of the reference."""
-    x, y = (serial.texts(side[at : at + 1])[0] for side in (block.x, block.y))
+    x, y = (
+        serial.texts(side[index : index + 1])[0] for side in (block.x, block.y)
+    )
     expected = markov.rewrite(x, y, z)
     if x in z:
       if expected == z:
-        raise checks.broken(f"{x} -> {y} leaves {z} as it is")
+        raise checks.make_error(f"{x} -> {y} leaves {z} as it is")
       expected = _turned(expected, self._options)
     if target != expected:
-      raise checks.broken(f"{x} -> {y} makes {expected} of {z}, not {target}")
+      raise checks.make_error(
+          f"{x} -> {y} makes {expected} of {z}, not {target}"
+      )
 
-  def _check_places(self) -> None:
+  def _check_positions(self) -> None:
     """x is anywhere in z as often as elsewhere (chi-square)."""
-    count, free = int(self._places.sum()), len(self._places) - 1
+    count, free = int(self._positions.sum()), len(self._positions) - 1
     if count < _ENOUGH * (free + 1) or not free:
       return
     even = count / (free + 1)
-    found = float(((self._places - even) ** 2).sum() / even)
-    most = free + 6 * math.sqrt(2 * free) + _UNEVEN * count
-    if found > most:
-      raise checks.broken(
+    statistic = float(((self._positions - even) ** 2).sum() / even)
+    limit = free + 6 * math.sqrt(2 * free) + _UNEVEN * count
+    if statistic > limit:
+      raise checks.make_error(
           f"positions of x in {count:,} inputs of {self._split.name} are not"
-          f" even: chi-square {found:.0f}, with {free} degrees of freedom at"
-          f" most {most:.0f}"
+          f" even: chi-square {statistic:.0f}, with {free} degrees of freedom"
+          f" at most {limit:.0f}"
       )
 
 

@@ -66,16 +66,16 @@ class Start(abc.ABC):
     del shardings  # There are none.
     return {}
 
-  def made_by(self) -> dict[str, object]:
+  def recipe(self) -> dict[str, object]:
     """Returns what the parameters are made of, as JSON values.
 
     Artifacts that depend on the start have it in their manifests.
     """
-    made_by: dict[str, object] = {"weights": self.fingerprint}
+    recipe: dict[str, object] = {"weights": self.fingerprint}
     if self.lora.rank:
       lora = config.science(self.lora)
-      made_by["lora"] = {**lora, "adapters": self.adapters}
-    return made_by
+      recipe["lora"] = {**lora, "adapters": self.adapters}
+    return recipe
 
   @property
   def shapes(self) -> Shapes:
@@ -156,7 +156,8 @@ def merge(
         actual,
     ):
       raise errors.InputError(
-          f"config.model.{field.name} is {value!r}, but {source} has {actual!r}:"
-          " leave it away, the parameters decide; or config.model.init='new'."
+          f"config.model.{field.name} is {value!r}, but {source} has"
+          f" {actual!r}: leave it away, the parameters decide; or"
+          " config.model.init='new'."
       )
   return dataclasses.replace(files_model, **fields)
