@@ -281,7 +281,10 @@ class Store:
     """Returns a Parquet file, or columns of it; all that is read is checked."""
     file = self._open(name, np.uint8)
     try:
-      return pq.read_table(blocks.Stream(file), columns=columns)
+      # In this thread only: a thread of Arrow that still reads a Python file
+      # when the process ends aborts it.
+      with pq.ParquetFile(blocks.Stream(file), pre_buffer=False) as table:
+        return table.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
       raise _damaged(self.path / name) from error
 
