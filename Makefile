@@ -29,7 +29,7 @@ test-all: test
 
 # Results hold on other processors: once more with an older instruction set.
 numerics: .venv/installed-test
-	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(PYTEST) -m numerics
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(PYTEST) -m 'numerics and not slow'
 
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)

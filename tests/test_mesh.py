@@ -113,7 +113,6 @@ def test_a_mesh_of_one():
   assert mesh_lib.replicated(mesh).is_fully_replicated
 
 
-@pytest.mark.slow
 def test_eight_devices_give_the_loss_and_gradient_of_one():
   done = subprocess.run(
       [sys.executable, "-m", "tests.sharded"],
