@@ -38,7 +38,7 @@ from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches, optimizer, program, starts
+from zsgen.train import batches, layouts, optimizer, program, starts
 
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
 # Number of steps of a peer, and of first steps that are not counted.
@@ -86,21 +86,21 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
   return {"store": str(result.store), "order": str(result.order)}
 
 
-def _steps(paths: dict) -> tuple[list[batches.Examples], batches.Layouts]:
+def _steps(paths: dict) -> tuple[list[batches.Examples], layouts.Layouts]:
   """Returns the examples of the steps, and the shapes of all steps of the
   order.
   """
   store = store_lib.open_store(pathlib.Path(paths["store"]))
   ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
-  lengths = store.lengths[ids]
-  layouts = batches.plan(lengths, _LENGTH, _BATCH, shards=1, shapes=2)
+  lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
+  planned = layouts.plan([lengths], _BATCH, layouts.Split(), limit=2)
   feed = batches.store_feed(store, ids, _BATCH)
-  return [feed(step) for step in range(_STEPS)], layouts
+  return [feed(step) for step in range(_STEPS)], planned
 
 
 def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of the program that the loop runs."""
-  steps, layouts = _steps(paths)
+  steps, planned = _steps(paths)
   config = config_lib.Config(
       model=config_lib.Model(init=f"hf:{weights}", dtype=dtype), train=_TRAIN
   )
@@ -112,14 +112,16 @@ def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
 
   def step(number: int, examples: batches.Examples) -> float:
     nonlocal state
-    batch = batches.lay_out(examples, layouts)
+    shape = planned.shape(number)
+    batch = layouts.lay_out(examples, shape, planned.split)
     hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
     state, metrics = made_program.step(state, {}, batch, hyper)
     return float(metrics.loss)
 
   # Every shape is compiled before its time counts.
-  for rows in layouts.rows:
-    batch = batches.lay_out(steps[0], batches.Layouts((rows,), layouts.length))
+  for number in np.unique(planned.steps[:_STEPS], return_index=True)[1]:
+    shape = planned.shape(number)
+    batch = layouts.lay_out(steps[number], shape, planned.split)
     shapes = jax.eval_shape(lambda: state)
     hyper = optimizer.hyper_at(_TRAIN, 0, _STEPS)
     made_program.step.lower(shapes, {}, batch, hyper).compile()
@@ -130,7 +132,8 @@ def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of rows that are padded to the maximum length."""
   steps, _ = _steps(paths)
 
-  def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+  def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
+    del number
     shape = (len(examples.rows), _LENGTH)
     tokens, real, mask = np.zeros((3, *shape), np.int64)
     for index, row in enumerate(examples.rows):
@@ -144,12 +147,13 @@ def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
 
 def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of zsgen's rows, with a mask of segments."""
-  steps, layouts = _steps(paths)
+  steps, planned = _steps(paths)
 
-  def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
-    batch = batches.lay_out(examples, layouts)
+  def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
+    shape = planned.shape(number)
+    batch = layouts.lay_out(examples, shape, planned.split)
     is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
-    is_visible = is_same_segment & np.tri(layouts.length, dtype=bool)
+    is_visible = is_same_segment & np.tri(shape.length, dtype=bool)
     return dict(
         input_ids=batch.tokens.astype(np.int64),
         position_ids=batch.positions.astype(np.int64),
@@ -180,8 +184,8 @@ def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
     cast = torch.autocast("cpu", dtype=torch.bfloat16)
 
   def step(number: int, examples: batches.Examples) -> float:
-    del number
-    batch = {k: torch.from_numpy(v) for k, v in rows(examples).items()}
+    arrays = rows(number, examples)
+    batch = {k: torch.from_numpy(v) for k, v in arrays.items()}
     mask = batch.pop("mask")
     labels = batch["input_ids"].masked_fill(mask == 0, -100)[:, 1:]
     with cast:

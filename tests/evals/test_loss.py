@@ -10,7 +10,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
 from zsgen.evals import api, loss
 from zsgen.models import model as model_lib
-from zsgen.train import batches
+from zsgen.train import batches, layouts
 
 pytestmark = pytest.mark.numerics
 
@@ -29,7 +29,7 @@ def parts(small, tmp_path):
 def _alone(store, token_nll, params, example):
   """Mean loss over the answer of one example in a row of its own."""
   examples = batches.look_up(store, np.array([example]))
-  batch = batches.lay_out(examples, batches.Layouts((1,), 192))
+  batch = layouts.lay_out(examples, layouts.Shape(1, 192, 192), layouts.Split())
   nll = np.asarray(token_nll(params, batch), np.float64)
   return (nll * batch.mask).sum() / batch.mask.sum()
 

@@ -16,7 +16,7 @@ from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
-from zsgen.train import batches, optimizer
+from zsgen.train import batches, layouts, optimizer
 from zsgen.train import step as step_lib
 
 pytestmark = pytest.mark.numerics
@@ -58,17 +58,20 @@ def _params(arch):
 
 
 def _packed(rows=4) -> batches.Batch:
-  assert len(batches.best_fit(LENGTHS, 64)) == 4
-  return batches.lay_out(_examples(), batches.Layouts((rows,), 64))
+  assert len(layouts.best_fit(LENGTHS, 64)) == 4
+  return layouts.lay_out(
+      _examples(), layouts.Shape(rows, 64, 64 * rows), layouts.Split()
+  )
 
 
 def _alone() -> batches.Batch:
   """Each example in a row of its own."""
   ids, rows = _examples()
   laid = [
-      batches.lay_out(
+      layouts.lay_out(
           batches.Examples(ids[i : i + 1], rows[i : i + 1]),
-          batches.Layouts((1,), 64),
+          layouts.Shape(1, 64, 64),
+          layouts.Split(),
       )
       for i in range(len(ids))
   ]

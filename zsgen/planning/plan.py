@@ -14,7 +14,7 @@ import numpy as np
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import aot, needs, products, topology
-from zsgen.train import batches, flops, memory, starts
+from zsgen.train import flops, layouts, memory, starts
 from zsgen.train import program as program_lib
 
 
@@ -160,6 +160,6 @@ def shape_of(
   rows = config.plan.rows or config.train.batch_size
   length = config.plan.length or config.data.max_length
   return (
-      -(-rows // parts) * parts,
-      -(-length // batches.LENGTH_STEP) * batches.LENGTH_STEP,
+      layouts.round_up(rows, parts),
+      layouts.round_up(length, layouts.LENGTH_STEP),
   )

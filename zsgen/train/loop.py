@@ -54,7 +54,7 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
         memory.explained(
             job.config,
             job.program.mesh,
-            max(job.layouts.rows),
+            max(shape.rows for shape in job.layouts.shapes),
             job.program.state_bytes,
         )
     )
@@ -121,7 +121,8 @@ def _train(
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
       examples = [feed(step) for feed in feeds]
-      batch = population.lay_out(examples, job.layouts)
+      shape, split = job.layouts.shape(step), job.layouts.split
+      batch = population.lay_out(examples, shape, split)
       arrays = program.put(batch)
     hyper = population.stack(
         [optimizer.hyper_at(run.config.train, step, steps) for run in members]

@@ -1,0 +1,250 @@
+"""How the examples of a step are laid out in rows, and in which shape.
+
+The shapes are chosen beforehand for the whole order, so that few programs are
+compiled. They depend on the order, the options and the mesh only.
+"""
+
+import bisect
+from collections.abc import Sequence
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen.core import errors
+from zsgen.train import batches
+
+# Row lengths are multiples of this, in tokens.
+LENGTH_STEP = 32
+# Positions with loss of a row group are multiples of this.
+LOSS_STEP = 16
+
+
+class Split(NamedTuple):
+  """How the rows of a batch are split into row groups.
+
+  Each shard has consecutive rows. In a shard, rows r, r + parts, … are those of
+  micro-batch r. The rows of a shard in a micro-batch are a row group.
+
+  Attributes:
+    shards: groups of devices that rows are split over.
+    parts: micro-batches.
+  """
+
+  shards: int = 1
+  parts: int = 1
+
+  @property
+  def groups(self) -> int:
+    """The number of row groups."""
+    return self.shards * self.parts
+
+  def group(self, row: int, rows: int) -> int:
+    """Returns the row group of one of `rows` rows."""
+    per_shard = rows // self.shards
+    return row // per_shard * self.parts + row % per_shard % self.parts
+
+
+class Shape(NamedTuple):
+  """The shape of a batch, for which one program is compiled.
+
+  Attributes:
+    rows: rows of all row groups, a multiple of their number.
+    length: tokens of a row.
+    loss_slots: positions of each row group for which logits are computed; at
+      least as many as the group's positions whose next token carries loss.
+  """
+
+  rows: int
+  length: int
+  loss_slots: int
+
+
+class Lengths(NamedTuple):
+  """Sizes of the examples of an order, in tokens.
+
+  Attributes:
+    tokens: int [n].
+    loss: tokens with loss, int [n].
+  """
+
+  tokens: np.ndarray
+  loss: np.ndarray
+
+  def of_step(self, step: int, batch_size: int) -> "Lengths":
+    """Returns the sizes of the examples of one step."""
+    examples = slice(step * batch_size, (step + 1) * batch_size)
+    return Lengths(self.tokens[examples], self.loss[examples])
+
+
+class Layouts(NamedTuple):
+  """The shapes of the steps of an order.
+
+  Attributes:
+    shapes: the shapes, ascending.
+    steps: the index of each step's shape, int [steps].
+    split: how the rows are split.
+    padding: share of all slots that hold no token.
+  """
+
+  shapes: tuple[Shape, ...]
+  steps: np.ndarray
+  split: Split
+  padding: float
+
+  def shape(self, step: int) -> Shape:
+    """Returns the shape of a step."""
+    return self.shapes[self.steps[step]]
+
+  def describe(self) -> str:
+    """Describes the shapes, their shares of the steps, and the padding."""
+    used = np.bincount(self.steps, minlength=len(self.shapes))
+    shapes = [
+        f"{shape.rows} x {shape.length:,} tokens"
+        f" ({count / len(self.steps):.0%} of steps)"
+        for shape, count in zip(self.shapes, used, strict=True)
+    ]
+    count = len(shapes)
+    return (
+        f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)};"
+        f" {self.padding:.0%} padding"
+    )
+
+
+def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+  """Packs examples into rows: longest first, into the fullest row that fits.
+
+  Args:
+    lengths: tokens of each example, at most `capacity`; 0 is not placed.
+    capacity: tokens of a row.
+
+  Returns:
+    For each row the examples in it. Ties go to the lowest index.
+  """
+  rows: list[list[int]] = []
+  # Free tokens of each row, and its number; ascending.
+  free: list[tuple[int, int]] = []
+  for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    if not lengths[i]:
+      continue
+    index = bisect.bisect_left(free, (lengths[i], 0))
+    if index < len(free):
+      room, row = free.pop(index)
+    else:
+      room, row = capacity, len(rows)
+      rows.append([])
+    rows[row].append(i)
+    bisect.insort(free, (room - lengths[i], row))
+  return rows
+
+
+def plan(
+    orders: Sequence[Lengths], batch_size: int, split: Split, limit: int
+) -> Layouts:
+  """Chooses the shapes for whole orders beforehand: they are known.
+
+  Args:
+    orders: the examples of each member's order, of the same number of steps.
+    batch_size: examples of a step.
+    split: how the rows are split.
+    limit: how many shapes may be compiled, at the most.
+
+  Returns:
+    Layouts whose row counts are quantiles of what the steps need.
+  """
+  longest = max(int(order.tokens.max()) for order in orders)
+  length = round_up(longest, LENGTH_STEP)
+  steps = [
+      [order.of_step(step, batch_size) for order in orders]
+      for step in range(batches.steps_of(orders[0].tokens, batch_size))
+  ]
+  needed = np.array(
+      [
+          max(len(best_fit(order.tokens.tolist(), length)) for order in members)
+          for members in steps
+      ]
+  )
+  ascending = np.sort(needed)
+  quantiles = [
+      ascending[math.ceil(len(needed) * k / limit) - 1]
+      for k in range(1, limit + 1)
+  ]
+  rows = sorted({round_up(int(rows), split.groups) for rows in quantiles})
+  # The first shape that holds a step is its own.
+  index = np.searchsorted(rows, needed)
+  shapes = []
+  for i, count in enumerate(rows):
+    loss = [
+        loss_positions(order, count, length, split)
+        for step in np.flatnonzero(index == i)
+        for order in steps[step]
+    ]
+    shapes.append(shape_for(count, length, split, max(loss, default=0)))
+  used = sum(order.tokens.sum() for order in orders) / len(orders)
+  slots = sum(shapes[i].rows * length for i in index)
+  return Layouts(tuple(shapes), index, split, 1 - float(used) / slots)
+
+
+def loss_positions(
+    lengths: Lengths, rows: int, length: int, split: Split
+) -> int:
+  """Returns the most positions with loss of a row group of one step."""
+  counts = np.zeros(split.groups, np.int64)
+  packed = best_fit(lengths.tokens.tolist(), length)
+  for row, members in enumerate(packed):
+    counts[split.group(row, rows)] += lengths.loss[members].sum()
+  return int(counts.max())
+
+
+def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
+  """Returns the shape for row groups of at most `loss` positions with loss."""
+  slots = min(round_up(loss, LOSS_STEP), rows // split.groups * length)
+  return Shape(rows, length, slots)
+
+
+def lay_out(
+    examples: batches.Examples, shape: Shape, split: Split
+) -> batches.Batch:
+  """Packs the examples of a step into rows.
+
+  Args:
+    examples: what the step consumes.
+    shape: the shape that is planned for the step.
+    split: how the rows are split.
+
+  Raises:
+    InputError: the examples do not fit.
+  """
+  del split  # Rows are in the order in which they are packed.
+  lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
+  if lengths.max(initial=0) > shape.length:
+    raise errors.InputError(
+        f"example {examples.ids[lengths.argmax()]} has {lengths.max()} tokens,"
+        f" more than the {shape.length} of a row: the order and the store"
+        " do not belong together."
+    )
+  packed = best_fit(lengths.tolist(), shape.length)
+  size = (shape.rows, shape.length)
+  batch = batches.Batch(
+      tokens=np.zeros(size, np.int32),
+      positions=np.zeros(size, np.int32),
+      segments=np.zeros(size, np.int32),
+      mask=np.zeros(size, np.float32),
+      ids=examples.ids.astype(np.int32),
+      lengths=lengths,
+  )
+  for row, members in enumerate(packed):
+    begin = 0
+    for slot in members:
+      end = begin + lengths[slot]
+      batch.tokens[row, begin:end] = examples.rows[slot].tokens
+      batch.mask[row, begin:end] = examples.rows[slot].mask
+      batch.positions[row, begin:end] = np.arange(end - begin)
+      batch.segments[row, begin:end] = slot + 1
+      begin = end
+  return batch
+
+
+def round_up(value: int, multiple: int) -> int:
+  """Returns the smallest multiple that is at least the value."""
+  return -(-value // multiple) * multiple
