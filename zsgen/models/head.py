@@ -82,4 +82,3 @@ def is_likeliest(
   The lowest id wins ties.
   """
   return (logits.argmax(-1) == targets).astype(jnp.float32)
-

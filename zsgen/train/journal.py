@@ -32,6 +32,7 @@ class Pending(NamedTuple):
     metrics: what it reports, on the devices, stacked likewise.
     lengths: tokens of each of its examples, int32 [B], stacked likewise.
     slots: tokens of its rows, padding counted.
+    loss_tokens: tokens for which logits are needed.
   """
 
   step: int
@@ -39,6 +40,7 @@ class Pending(NamedTuple):
   metrics: step_lib.Metrics
   lengths: np.ndarray
   slots: int
+  loss_tokens: int
 
 
 class Journal:
@@ -93,7 +95,7 @@ class Journal:
     count = len(self._loggers)
     metrics: step_lib.Metrics = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
-    perf = self._clock.step(lengths, pending.slots)
+    perf = self._clock.step(lengths, pending.slots, pending.loss_tokens)
     perf = {**perf, **memory.used(), **self._compiled}
     self._compiled = {}
     if count > 1:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zsgen.core import errors
-from zsgen.train import batches
+from zsgen.train import batches, loss_slots
 
 # Row lengths are multiples of this, in tokens.
 LENGTH_STEP = 32
@@ -96,8 +96,20 @@ class Layouts(NamedTuple):
     """Returns the shape of a step."""
     return self.shapes[self.steps[step]]
 
+  @property
+  def largest(self) -> Shape:
+    """The largest sizes of all shapes."""
+    return Shape(*map(max, zip(*self.shapes, strict=True)))
+
+  @property
+  def logits(self) -> float:
+    """Share of all slots for which logits are computed."""
+    shapes = [self.shapes[index] for index in self.steps]
+    computed = self.split.groups * sum(shape.loss_slots for shape in shapes)
+    return computed / sum(shape.rows * shape.length for shape in shapes)
+
   def describe(self) -> str:
-    """Describes the shapes, their shares of the steps, and the padding."""
+    """Describes the shapes, their shares of the steps, padding and logits."""
     used = np.bincount(self.steps, minlength=len(self.shapes))
     shapes = [
         f"{shape.rows} x {shape.length:,} tokens"
@@ -107,7 +119,7 @@ class Layouts(NamedTuple):
     count = len(shapes)
     return (
         f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)};"
-        f" {self.padding:.0%} padding"
+        f" {self.padding:.0%} padding, logits at {self.logits:.0%} of positions"
     )
 
 
@@ -198,7 +210,8 @@ def loss_positions(
 
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
   """Returns the shape for row groups of at most `loss` positions with loss."""
-  slots = min(round_up(loss, LOSS_STEP), rows // split.groups * length)
+  slots = round_up(max(loss, 1), LOSS_STEP)
+  slots = min(slots, rows // split.groups * length)
   return Shape(rows, length, slots)
 
 
@@ -215,7 +228,6 @@ def lay_out(
   Raises:
     InputError: the examples do not fit.
   """
-  del split  # Rows are in the order in which they are packed.
   lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
   if lengths.max(initial=0) > shape.length:
     raise errors.InputError(
@@ -230,6 +242,9 @@ def lay_out(
       positions=np.zeros(size, np.int32),
       segments=np.zeros(size, np.int32),
       mask=np.zeros(size, np.float32),
+      loss_positions=np.full(
+          (split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32
+      ),
       ids=examples.ids.astype(np.int32),
       lengths=lengths,
   )
@@ -242,6 +257,9 @@ def lay_out(
       batch.positions[row, begin:end] = np.arange(end - begin)
       batch.segments[row, begin:end] = slot + 1
       begin = end
+  loss_slots.fill(
+      batch.loss_positions, batch.mask, batch.positions, split.shards
+  )
   return batch
 
 

@@ -5,6 +5,7 @@ import functools
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from zsgen.core import errors, hosts, programs
 from zsgen.models import lora as lora_lib
@@ -54,7 +55,7 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
         memory.explained(
             job.config,
             job.program.mesh,
-            max(shape.rows for shape in job.layouts.shapes),
+            job.layouts.largest,
             job.program.state_bytes,
         )
     )
@@ -136,7 +137,12 @@ def _train(
     state, metrics = program.step(state, frozen, arrays, hyper)
     journal.step(pending)
     pending = journal_lib.Pending(
-        step, hyper, metrics, batch.lengths, batch.tokens.size
+        step=step,
+        hyper=hyper,
+        metrics=metrics,
+        lengths=batch.lengths,
+        slots=batch.tokens.size,
+        loss_tokens=int(np.count_nonzero(batch.loss_positions)),
     )
   journal.summarize()
   digests = journal.sync()
