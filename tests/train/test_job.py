@@ -52,7 +52,9 @@ def _member(small, tmp_path, rows=4) -> job.Member:
 
 
 def _lowered(member: job.Member, program: program_lib.Program) -> str:
-  arguments = needs.arguments(member.config, program, 4, 64)
+  arguments = needs.arguments(
+      member.config, program, layouts.Shape(4, 64, 16), layouts.Split()
+  )
   return program.step.lower(*arguments).as_text()
 
 

@@ -376,7 +376,8 @@ class Machine:
   # What the backward pass computes again instead of keeping it: nothing, all
   # but matrix products, or whole blocks.
   remat: str = option("cheap", choices=("none", "cheap", "full"), machine=True)
-  # Positions of each row whose logits are held at once; 0: all of them.
+  # Positions with loss of each row group (the rows of a device in a
+  # micro-batch) whose logits are held at once; 0: all of them.
   logits_chunk: int = option(512, low=0, machine=True)
   # How attention is computed; auto: as is best on the platform.
   attention: str = option(
@@ -406,6 +407,14 @@ class Plan:
   rows: int = option(0, low=0, machine=True, **_STEP)
   # Tokens of a row; 0: data.max_length.
   length: int = option(0, low=0, machine=True, **_POSITIONS)
+  # Share of the tokens of a row group that carry loss, and need logits.
+  loss_share: float = option(
+      1.0,
+      low=0.001,
+      high=1.0,
+      why="1 is all of them, the most that there can be",
+      machine=True,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,13 +28,15 @@ class Examples(NamedTuple):
 class Batch(NamedTuple):
   """The arrays that the device program takes.
 
-  R rows of T tokens hold the segments of B examples.
+  R rows of T tokens hold the segments of B examples. Logits are computed at K
+  loss slots of each of G row groups (`layouts.Split`).
   """
 
   tokens: np.ndarray  # int32 [R, T]
   positions: np.ndarray  # int32 [R, T], 0 at the start of each segment
   segments: np.ndarray  # int32 [R, T], 1 + slot of the example; 0 is padding
   mask: np.ndarray  # float32 [R, T], 1 on loss tokens
+  loss_positions: np.ndarray  # int32 [G, K], see `loss_slots.fill`
   ids: np.ndarray  # int32 [B]
   lengths: np.ndarray  # int32 [B], tokens of each example
 

@@ -189,7 +189,7 @@ def _plan(members: Sequence[Member]) -> layouts.Layouts:
       config.train.batch_size,
       split,
       config.machine.layouts,
-      shape_search.cost_of(counted, arch),
+      shape_search.cost_of(counted),
   )
 
 

@@ -8,10 +8,11 @@ import bisect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from zsgen.core import errors
-from zsgen.train import batches
+from zsgen.train import batches, loss_slots
 
 # Row lengths are multiples of this, in tokens.
 LENGTH_STEP = 32
@@ -107,8 +108,20 @@ class Layouts(NamedTuple):
     _, begins = np.unique(self.steps[first:], return_index=True)
     return [self.shape(first + begin) for begin in sorted(begins.tolist())]
 
+  @property
+  def largest(self) -> Shape:
+    """The largest sizes of all shapes."""
+    return Shape(*map(max, zip(*self.shapes, strict=True)))
+
+  @property
+  def logits(self) -> float:
+    """Share of all slots for which logits are computed."""
+    shapes = [self.shapes[index] for index in self.steps]
+    computed = self.split.groups * sum(shape.loss_slots for shape in shapes)
+    return computed / sum(shape.rows * shape.length for shape in shapes)
+
   def describe(self) -> str:
-    """Describes the padding, the shapes and their shares of the steps."""
+    """Describes padding, logits, and the shapes with their shares of steps."""
     used = np.bincount(self.steps, minlength=len(self.shapes)).tolist()
     shapes = [
         f"{shape.rows} x {shape.length:,} ({count / len(self.steps):.0%})"
@@ -116,8 +129,9 @@ class Layouts(NamedTuple):
     ]
     count = len(shapes)
     return (
-        f"{self.padding:.0%} padding, {count} program{'s' * (count > 1)}; rows x"
-        f" tokens (share of steps): {', '.join(shapes)}"
+        f"{self.padding:.0%} padding, logits at {self.logits:.0%} of positions,"
+        f" {count} program{'s' * (count > 1)}; rows x tokens (share of steps):"
+        f" {', '.join(shapes)}"
     )
 
 
@@ -182,8 +196,8 @@ def loss_positions(
 
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
   """Returns the shape for row groups of at most `loss` positions with loss."""
-  # A few positions more do not cost much, and shapes coincide more often.
-  slots = min(round_up(loss, LOSS_STEP), rows // split.groups * length)
+  slots = round_up(max(loss, 1), LOSS_STEP)
+  slots = min(slots, rows // split.groups * length)
   return Shape(rows, length, slots)
 
 
@@ -204,7 +218,6 @@ def lay_out(
   Raises:
     InputError: the examples do not fit.
   """
-  del split  # The rows are in their row groups.
   lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
   packed = _members(lengths, shape, rows)
   _check_fit(examples, lengths, packed, shape)
@@ -214,6 +227,9 @@ def lay_out(
       positions=np.zeros(size, np.int32),
       segments=np.zeros(size, np.int32),
       mask=np.zeros(size, np.float32),
+      loss_positions=np.full(
+          (split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32
+      ),
       ids=examples.ids.astype(np.int32),
       lengths=lengths,
   )
@@ -226,7 +242,27 @@ def lay_out(
       batch.positions[row, begin:end] = np.arange(end - begin)
       batch.segments[row, begin:end] = slot + 1
       begin = end
+  loss_slots.fill(
+      batch.loss_positions, batch.mask, batch.positions, split.shards
+  )
   return batch
+
+
+def batch_shapes(shape: Shape, split: Split, batch_size: int) -> batches.Batch:
+  """Returns the shapes of the arrays of a batch."""
+  tokens = jax.ShapeDtypeStruct((shape.rows, shape.length), np.int32)
+  examples = jax.ShapeDtypeStruct((batch_size,), np.int32)
+  return batches.Batch(
+      tokens=tokens,
+      positions=tokens,
+      segments=tokens,
+      mask=jax.ShapeDtypeStruct(tokens.shape, np.float32),
+      loss_positions=jax.ShapeDtypeStruct(
+          (split.groups, shape.loss_slots), np.int32
+      ),
+      ids=examples,
+      lengths=examples,
+  )
 
 
 def _members(

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.core import config as config_lib
 from zsgen.train import flops, layouts, packing
 
 # Candidates: row counts, and lengths and positions with loss of each of them.
@@ -63,12 +62,10 @@ class Cost(NamedTuple):
 SLOTS = Cost(1, 0, {}, 0)
 
 
-def cost_of(counted: flops.Flops, arch: config_lib.Model) -> Cost:
+def cost_of(counted: flops.Flops) -> Cost:
   """Returns the cost of a model, given its FLOPs."""
-  # With adapters, the head stays: its kernel has no gradient.
-  head = arch.width * arch.vocab_size * (4 if counted.frozen else 6)
-  slot = 6 * counted.trained + 4 * counted.frozen - head
-  return Cost(slot, 12 * counted.width / 2, counted.blocks, head)
+  slot = 6 * counted.trained + 4 * counted.frozen
+  return Cost(slot, 12 * counted.width / 2, counted.blocks, counted.head)
 
 
 class Table(NamedTuple):
