@@ -44,7 +44,7 @@ from zsgen.orders import order as order_lib
 from zsgen.train import batches, flops, layouts, optimizer, program, starts
 
 _CHUNK = 512
-_STEPS = 40  # Of the order, whose layouts are planned.
+_STEPS = 40  # Of the order.
 # Tokens of a row: examples per step, and the prompt.
 _SETTINGS = {160: (8, "plain"), 1024: (4, "niv2")}
 _GEMMA = {
@@ -187,19 +187,21 @@ def measure(
 def _batches(
     paths: dict[str, str], length: int, count: int
 ) -> tuple[layouts.Shape, list[batches.Batch]]:
-  """Returns the shape of most steps of the order, and some of its batches."""
+  """Returns the first batches of the order, and the shape that holds them."""
   store = store_lib.open_store(pathlib.Path(paths["store"]))
   ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
   size, _ = _SETTINGS[length]
-  lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
-  planned = layouts.plan([lengths], size, layouts.Split(), limit=2)
-  shape = planned.shapes[int(np.bincount(planned.steps).argmax())]
-  steps = np.flatnonzero([planned.shape(s) == shape for s in range(_STEPS)])
+  order = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
+  steps, split = [order.of_step(i, size) for i in range(count)], layouts.Split()
+  rows = max(
+      len(layouts.best_fit(step.tokens.tolist(), length)) for step in steps
+  )
+  loss = max(
+      layouts.loss_positions(step, rows, length, split) for step in steps
+  )
+  shape = layouts.shape_for(rows, length, split, loss)
   feed = batches.store_feed(store, ids, size)
-  return shape, [
-      layouts.lay_out(feed(int(step)), shape, planned.split)
-      for step in steps[:count]
-  ]
+  return shape, [layouts.lay_out(feed(i), shape, split) for i in range(count)]
 
 
 def _start(name: str) -> starts.Start:

@@ -35,12 +35,12 @@ from zsgen.core import artifacts
 from zsgen.data import judged, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches, layouts
+from zsgen.train import batches, layout_plan, layouts, population
 
 _SHORTEST, _LONGEST = 8, 32
 _VOCAB_SIZE = 8000
 _TASKS, _HELDOUT = 1000, 1000
-# Tokens of a row, as `layouts.plan` chooses for the longest example.
+# Tokens of a row, as `layouts.largest` chooses for the longest example.
 _ROW = 64
 # Examples that are written at a time.
 _PART = 1 << 20
@@ -204,15 +204,14 @@ def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
   ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
   ids = ids[: _LAPS * _LAP]
   lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
-  planned = layouts.plan([lengths], size, layouts.Split(), limit=2)
+  planned = layout_plan.plan([lengths], size, layouts.Split(), limit=2)
   feed = batches.store_feed(store, ids, size)
   steps = min(_LAP, len(ids) // _LAPS) // size
   seconds = []
   for lap in range(_LAPS):
     begin = time.perf_counter()
     for step in range(lap * steps, (lap + 1) * steps):
-      shape = planned.shape(step)
-      layouts.lay_out(feed(step), shape, planned.split)
+      population.lay_out([feed(step)], planned, step)
     seconds.append(time.perf_counter() - begin)
   return {"rate": steps * size / min(seconds)}
 

@@ -38,7 +38,15 @@ from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches, layouts, optimizer, program, starts
+from zsgen.train import (
+    batches,
+    layout_plan,
+    layouts,
+    optimizer,
+    population,
+    program,
+    starts,
+)
 
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
 # Number of steps of a peer, and of first steps that are not counted.
@@ -93,7 +101,7 @@ def _steps(paths: dict) -> tuple[list[batches.Examples], layouts.Layouts]:
   store = store_lib.open_store(pathlib.Path(paths["store"]))
   ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
   lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
-  planned = layouts.plan([lengths], _BATCH, layouts.Split(), limit=2)
+  planned = layout_plan.plan([lengths], _BATCH, layouts.Split(), limit=2)
   feed = batches.store_feed(store, ids, _BATCH)
   return [feed(step) for step in range(_STEPS)], planned
 
@@ -112,16 +120,14 @@ def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
 
   def step(number: int, examples: batches.Examples) -> float:
     nonlocal state
-    shape = planned.shape(number)
-    batch = layouts.lay_out(examples, shape, planned.split)
+    batch = population.lay_out([examples], planned, number)
     hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
     state, metrics = made_program.step(state, {}, batch, hyper)
     return float(metrics.loss)
 
   # Every shape is compiled before its time counts.
   for number in np.unique(planned.steps[:_STEPS], return_index=True)[1]:
-    shape = planned.shape(number)
-    batch = layouts.lay_out(steps[number], shape, planned.split)
+    batch = population.lay_out([steps[number]], planned, number)
     shapes = jax.eval_shape(lambda: state)
     hyper = optimizer.hyper_at(_TRAIN, 0, _STEPS)
     made_program.step.lower(shapes, {}, batch, hyper).compile()
@@ -150,10 +156,9 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, planned = _steps(paths)
 
   def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
-    shape = planned.shape(number)
-    batch = layouts.lay_out(examples, shape, planned.split)
+    batch = population.lay_out([examples], planned, number)
     is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
-    is_visible = is_same_segment & np.tri(shape.length, dtype=bool)
+    is_visible = is_same_segment & np.tri(batch.tokens.shape[1], dtype=bool)
     return dict(
         input_ids=batch.tokens.astype(np.int64),
         position_ids=batch.positions.astype(np.int64),

@@ -361,12 +361,13 @@ class Machine:
   save_every: int = option(50, low=1, machine=True)
   # Checkpoints that are kept.
   keep: int = option(2, low=1, machine=True)
-  # Shapes that training may compile: more waste less padding.
+  # Shapes of steps that training may compile, at the most: more have less
+  # padding.
   layouts: int = option(
-      2,
+      8,
       low=1,
       high=1024,
-      why="each shape is a program to compile",
+      why="training needs a shape, and each is a program to compile",
       machine=True,
   )
   # Parts that the rows of a step are computed in, one after the other: more

@@ -77,9 +77,7 @@ class Packed:
   def size(self) -> tuple[int, int]:
     """Rows, and tokens of a row, in which any `batch_size` of the rows fit."""
     size = self._context.batch_size
-    planned = layouts.plan([self._lengths], size, self.split, limit=1)
-    (shape,) = planned.shapes
-    return shape.rows, shape.length
+    return layouts.largest(self._lengths.tokens, size, self.split)
 
   def slots(self, rows: int, length: int) -> list[np.ndarray]:
     """Returns the indices into `ids` of each batch of `rows` rows."""

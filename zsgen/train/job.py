@@ -14,7 +14,16 @@ import numpy as np
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
-from zsgen.train import batches, layouts, population, starts, trees
+from zsgen.train import (
+    batches,
+    flops,
+    layout_plan,
+    layouts,
+    population,
+    shape_search,
+    starts,
+    trees,
+)
 from zsgen.train import metrics as metrics_lib
 from zsgen.train import program as program_lib
 
@@ -171,9 +180,17 @@ def _plan(members: Sequence[Member]) -> layouts.Layouts:
   is_single = len(members) == 1
   shards = mesh_lib.row_shards(members[0].program.mesh) if is_single else 1
   split = layouts.Split(shards, config.machine.micro_batches)
-  orders = [member.lengths for member in members]
-  limit = config.machine.layouts
-  return layouts.plan(orders, config.train.batch_size, split, limit)
+  program = members[0].program
+  counted = flops.count_flops(
+      members[0].start.arch, program.shapes.params, program.frozen_shapes
+  )
+  return layout_plan.plan(
+      [member.lengths for member in members],
+      config.train.batch_size,
+      split,
+      config.machine.layouts,
+      shape_search.cost_of(counted),
+  )
 
 
 def make_single(member: Member, log: Callable[[str], None]) -> Job:

@@ -6,8 +6,7 @@ compiled. They depend on the order, the options and the mesh only.
 
 import bisect
 from collections.abc import Sequence
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,8 +38,13 @@ class Split(NamedTuple):
     """The number of row groups."""
     return self.shards * self.parts
 
-  def group(self, row: int, rows: int) -> int:
-    """Returns the row group of one of `rows` rows."""
+  def group(self, row: Any, rows: int) -> Any:
+    """Returns the row group of each of some rows, an integer or an array.
+
+    Args:
+      row: the rows.
+      rows: the number of all rows.
+    """
     per_shard = rows // self.shards
     return row // per_shard * self.parts + row % per_shard % self.parts
 
@@ -78,17 +82,19 @@ class Lengths(NamedTuple):
 
 
 class Layouts(NamedTuple):
-  """The shapes of the steps of an order.
+  """The layouts of all steps of an order. Axes: M members, B examples.
 
   Attributes:
     shapes: the shapes, ascending.
-    steps: the index of each step's shape, int [steps].
+    steps: the index of each step's shape, int64 [steps].
+    rows: the row of each example, int32 [M, steps, B].
     split: how the rows are split.
     padding: share of all slots that hold no token.
   """
 
   shapes: tuple[Shape, ...]
   steps: np.ndarray
+  rows: np.ndarray
   split: Split
   padding: float
 
@@ -108,18 +114,23 @@ class Layouts(NamedTuple):
     computed = self.split.groups * sum(shape.loss_slots for shape in shapes)
     return computed / sum(shape.rows * shape.length for shape in shapes)
 
+  def needed(self, first: int) -> list[Shape]:
+    """Returns the shapes of the steps from `first` on, in order of need."""
+    _, begins = np.unique(self.steps[first:], return_index=True)
+    return [self.shape(first + begin) for begin in sorted(begins.tolist())]
+
   def describe(self) -> str:
-    """Describes the shapes, their shares of the steps, padding and logits."""
-    used = np.bincount(self.steps, minlength=len(self.shapes))
+    """Describes padding, logits, shapes and their shares of the steps."""
+    used = np.bincount(self.steps, minlength=len(self.shapes)).tolist()
     shapes = [
-        f"{shape.rows} x {shape.length:,} tokens"
-        f" ({count / len(self.steps):.0%} of steps)"
+        f"{shape.rows} x {shape.length:,} ({count / len(self.steps):.0%})"
         for shape, count in zip(self.shapes, used, strict=True)
     ]
     count = len(shapes)
     return (
-        f"{' and '.join(shapes)}: {count} program{'s' * (count > 1)};"
-        f" {self.padding:.0%} padding, logits at {self.logits:.0%} of positions"
+        f"{self.padding:.0%} padding, logits at {self.logits:.0%} of positions,"
+        f" {count} program{'s' * (count > 1)}; rows x tokens (share of steps):"
+        f" {', '.join(shapes)}"
     )
 
 
@@ -150,51 +161,25 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
   return rows
 
 
-def plan(
-    orders: Sequence[Lengths], batch_size: int, split: Split, limit: int
-) -> Layouts:
-  """Chooses the shapes for whole orders beforehand: they are known.
+def largest(
+    tokens: np.ndarray, batch_size: int, split: Split
+) -> tuple[int, int]:
+  """Returns the size in which any `batch_size` successive examples fit.
 
   Args:
-    orders: the examples of each member's order, of the same number of steps.
-    batch_size: examples of a step.
+    tokens: tokens of each example, int [n].
+    batch_size: examples of a batch.
     split: how the rows are split.
-    limit: how many shapes may be compiled, at the most.
 
   Returns:
-    Layouts whose row counts are quantiles of what the steps need.
+    Rows, and tokens of a row.
   """
-  longest = max(int(order.tokens.max()) for order in orders)
-  length = round_up(longest, LENGTH_STEP)
-  steps = [
-      [order.of_step(step, batch_size) for order in orders]
-      for step in range(batches.steps_of(orders[0].tokens, batch_size))
-  ]
-  needed = np.array(
-      [
-          max(len(best_fit(order.tokens.tolist(), length)) for order in members)
-          for members in steps
-      ]
+  length = int(round_up(int(tokens.max()), LENGTH_STEP))
+  rows = max(
+      len(best_fit(tokens[i : i + batch_size].tolist(), length))
+      for i in range(0, len(tokens), batch_size)
   )
-  ascending = np.sort(needed)
-  quantiles = [
-      ascending[math.ceil(len(needed) * k / limit) - 1]
-      for k in range(1, limit + 1)
-  ]
-  rows = sorted({round_up(int(rows), split.groups) for rows in quantiles})
-  # The first shape that holds a step is its own.
-  index = np.searchsorted(rows, needed)
-  shapes = []
-  for i, count in enumerate(rows):
-    loss = [
-        loss_positions(order, count, length, split)
-        for step in np.flatnonzero(index == i)
-        for order in steps[step]
-    ]
-    shapes.append(shape_for(count, length, split, max(loss, default=0)))
-  used = sum(order.tokens.sum() for order in orders) / len(orders)
-  slots = sum(shapes[i].rows * length for i in index)
-  return Layouts(tuple(shapes), index, split, 1 - float(used) / slots)
+  return int(round_up(rows, split.groups)), length
 
 
 def loss_positions(
@@ -210,32 +195,32 @@ def loss_positions(
 
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
   """Returns the shape for row groups of at most `loss` positions with loss."""
+  # A few positions more do not cost much, and shapes coincide more often.
   slots = round_up(max(loss, 1), LOSS_STEP)
   slots = min(slots, rows // split.groups * length)
   return Shape(rows, length, slots)
 
 
 def lay_out(
-    examples: batches.Examples, shape: Shape, split: Split
+    examples: batches.Examples,
+    shape: Shape,
+    split: Split,
+    rows: np.ndarray | None = None,
 ) -> batches.Batch:
-  """Packs the examples of a step into rows.
+  """Lays the examples of a step out in rows.
 
   Args:
     examples: what the step consumes.
     shape: the shape that is planned for the step.
     split: how the rows are split.
+    rows: the row of each example, int [B]; None packs them by `best_fit`.
 
   Raises:
     InputError: the examples do not fit.
   """
   lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
-  if lengths.max(initial=0) > shape.length:
-    raise errors.InputError(
-        f"example {examples.ids[lengths.argmax()]} has {lengths.max()} tokens,"
-        f" more than the {shape.length} of a row: the order and the store"
-        " do not belong together."
-    )
-  packed = best_fit(lengths.tolist(), shape.length)
+  packed = _members(lengths, shape, rows)
+  _check_fit(examples, lengths, packed, shape)
   size = (shape.rows, shape.length)
   batch = batches.Batch(
       tokens=np.zeros(size, np.int32),
@@ -263,6 +248,41 @@ def lay_out(
   return batch
 
 
-def round_up(value: int, multiple: int) -> int:
-  """Returns the smallest multiple that is at least the value."""
+def _members(
+    lengths: np.ndarray, shape: Shape, rows: np.ndarray | None
+) -> list[list[int]]:
+  """Returns the examples of each row."""
+  if rows is None:
+    return best_fit(lengths.tolist(), shape.length)
+  packed: list[list[int]] = [[] for _ in range(shape.rows)]
+  for slot, row in enumerate(rows.tolist()):
+    if lengths[slot]:
+      packed[row].append(slot)
+  return packed
+
+
+def _check_fit(
+    examples: batches.Examples,
+    lengths: np.ndarray,
+    packed: list[list[int]],
+    shape: Shape,
+) -> None:
+  """Raises InputError for rows that are longer than planned, or too many."""
+  if lengths.max(initial=0) > shape.length:
+    raise errors.InputError(
+        f"example {examples.ids[lengths.argmax()]} has {lengths.max()} tokens,"
+        f" more than the {shape.length} of a row: the order and the store"
+        " do not belong together."
+    )
+  longest = max((int(lengths[row].sum()) for row in packed), default=0)
+  if longest > shape.length or len(packed) > shape.rows:
+    raise errors.InputError(
+        f"{len(packed)} rows of up to {longest} tokens do not fit the planned"
+        f" {shape.rows} rows of {shape.length}: the order and the store do not"
+        " belong together."
+    )
+
+
+def round_up(value: Any, multiple: int) -> Any:
+  """Returns the smallest multiple that is at least the value, or each value."""
   return -(-value // multiple) * multiple

@@ -122,8 +122,7 @@ def _train(
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
       examples = [feed(step) for feed in feeds]
-      shape, split = job.layouts.shape(step), job.layouts.split
-      batch = population.lay_out(examples, shape, split)
+      batch = population.lay_out(examples, job.layouts, step)
       arrays = program.put(batch)
     hyper = population.stack(
         [optimizer.hyper_at(run.config.train, step, steps) for run in members]

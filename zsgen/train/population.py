@@ -110,8 +110,14 @@ def unstack(tree: Any, count: int) -> list[Any]:
 
 def lay_out(
     examples: Sequence[batches.Examples],
-    shape: layouts.Shape,
-    split: layouts.Split,
+    planned: layouts.Layouts,
+    step: int,
 ) -> batches.Batch:
-  """Packs the examples of all members in the shape of their step."""
-  return stack([layouts.lay_out(member, shape, split) for member in examples])
+  """Lays the examples of all members out in the shape of their step."""
+  shape, rows = planned.shape(step), planned.rows[:, step]
+  return stack(
+      [
+          layouts.lay_out(member, shape, planned.split, rows_of_member)
+          for member, rows_of_member in zip(examples, rows, strict=True)
+      ]
+  )
