@@ -142,5 +142,5 @@ def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
     zsgen.run(small, tmp_path, ["train"])
   message = str(caught.value)
   assert "RESOURCE_EXHAUSTED" in message
-  assert "  --config.machine.logits_chunk=256\n" in message
+  assert "  --config.machine.remat=full\n" in message
   assert "GiB of each" in message
