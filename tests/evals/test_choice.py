@@ -50,7 +50,7 @@ def _alone(context, params):
     batch = layouts.lay_out(
         examples, layouts.Shape(1, 192, 192), layouts.Split()
     )
-    nll = np.asarray(nll_of(params, batch), np.float64) * batch.mask
+    nll = np.asarray(nll_of(params, batch), np.float64)
     scores.setdefault(example, []).append((nll.sum(), batch.mask.sum()))
   return scores
 

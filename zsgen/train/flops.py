@@ -73,8 +73,8 @@ class Flops(NamedTuple):
     windows = f" ({local} of them in windows)" if local else ""
     return (
         f"(6 x {self.trained:,}{frozen} weights) x real tokens +"
-        f" {self.head:,} for the head x tokens with loss + 12 x {self.width:,}"
-        f" x {total} blocks{windows} x causal pairs within segments, nothing"
+        f" {self.head:,} x tokens with loss (the head) + 12 x {self.width:,} x"
+        f" {total} blocks{windows} x causal pairs within segments, nothing"
         " computed twice"
     )
 

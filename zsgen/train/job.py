@@ -180,9 +180,9 @@ def _plan(members: Sequence[Member]) -> layouts.Layouts:
   is_single = len(members) == 1
   shards = mesh_lib.row_shards(members[0].program.mesh) if is_single else 1
   split = layouts.Split(shards, config.machine.micro_batches)
-  arch, program = members[0].start.arch, members[0].program
+  program = members[0].program
   counted = flops.count_flops(
-      arch, program.shapes.params, program.frozen_shapes
+      members[0].start.arch, program.shapes.params, program.frozen_shapes
   )
   return layout_plan.plan(
       [member.lengths for member in members],

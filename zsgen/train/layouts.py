@@ -103,11 +103,6 @@ class Layouts(NamedTuple):
     """Returns the shape of a step."""
     return self.shapes[self.steps[step]]
 
-  def needed(self, first: int) -> list[Shape]:
-    """Returns the shapes of the steps from `first` on, in order of need."""
-    _, begins = np.unique(self.steps[first:], return_index=True)
-    return [self.shape(first + begin) for begin in sorted(begins.tolist())]
-
   @property
   def largest(self) -> Shape:
     """The largest sizes of all shapes."""
@@ -120,8 +115,13 @@ class Layouts(NamedTuple):
     computed = self.split.groups * sum(shape.loss_slots for shape in shapes)
     return computed / sum(shape.rows * shape.length for shape in shapes)
 
+  def needed(self, first: int) -> list[Shape]:
+    """Returns the shapes of the steps from `first` on, in order of need."""
+    _, begins = np.unique(self.steps[first:], return_index=True)
+    return [self.shape(first + begin) for begin in sorted(begins.tolist())]
+
   def describe(self) -> str:
-    """Describes padding, logits, and the shapes with their shares of steps."""
+    """Describes padding, logits, shapes and their shares of the steps."""
     used = np.bincount(self.steps, minlength=len(self.shapes)).tolist()
     shapes = [
         f"{shape.rows} x {shape.length:,} ({count / len(self.steps):.0%})"
@@ -196,6 +196,7 @@ def loss_positions(
 
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
   """Returns the shape for row groups of at most `loss` positions with loss."""
+  # A few positions more do not cost much, and shapes coincide more often.
   slots = round_up(max(loss, 1), LOSS_STEP)
   slots = min(slots, rows // split.groups * length)
   return Shape(rows, length, slots)
