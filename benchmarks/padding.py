@@ -72,8 +72,8 @@ def two_row_counts(order: _Order, shards: int) -> float:
       ]
   )
   middle = np.sort(needed)[math.ceil(len(needed) / 2) - 1]
-  rows = np.where(needed <= middle, middle, needed.max())
-  slots = layouts.round_up(rows, shards).sum() * length
+  few, many = layouts.round_up(np.array([middle, needed.max()]), shards)
+  slots = np.where(needed <= few, few, many).sum() * length
   return 1 - tokens.sum() / slots
 
 
