@@ -79,6 +79,7 @@ def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
   rows = np.arange(batch, dtype=np.int32)
 
   def generate() -> np.ndarray:
+    """Returns the answers of this project."""
     return np.asarray(run(params, tokens, lengths, rows, 0))
 
   return _timed(generate, batch * new)
@@ -97,6 +98,7 @@ def transformers(
   tokens = torch.tensor(prompts(batch, length).astype(np.int64))
 
   def generate() -> np.ndarray:
+    """Returns the answers of transformers."""
     with torch.inference_mode():
       output = model.generate(
           tokens,

@@ -111,6 +111,7 @@ def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   state = made_program.init(params)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     nonlocal state
     batch = batches.lay_out(examples, layouts)
     hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
@@ -131,6 +132,7 @@ def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, _ = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns a row for each example, padded."""
     shape = (len(examples.rows), _LENGTH)
     tokens, real, mask = np.zeros((3, *shape), np.int64)
     for index, row in enumerate(examples.rows):
@@ -147,6 +149,7 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, layouts = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns packed rows, with masks that separate examples."""
     batch = batches.lay_out(examples, layouts)
     is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
     is_visible = is_same_segment & np.tri(layouts.length, dtype=bool)
@@ -180,6 +183,7 @@ def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
     cast = torch.autocast("cpu", dtype=torch.bfloat16)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     del number
     batch = {k: torch.from_numpy(v) for k, v in rows(examples).items()}
     mask = batch.pop("mask")
