@@ -29,17 +29,7 @@ from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
 from zsgen.train import starts
 
-ARCH = config.Model(
-    init="new",
-    vocab_size=8192,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _RUNS = 4
 
 

@@ -40,20 +40,10 @@ from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
 from zsgen.train import batches, optimizer, program, starts
 
-_LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
+_LENGTH, _BATCH = 1024, 16
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
-ARCH = config_lib.Model(
-    init="new",
-    vocab_size=_VOCAB_SIZE,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
@@ -70,13 +60,13 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
       truncate="prompt",
   )
   config.order.update(arrangement="random", embedder="", budget=_BATCH * 40)
-  config.model.update(init="new", vocab_size=_VOCAB_SIZE)
+  config.model.update(init="new", vocab_size=ARCH.vocab_size)
   tokenizer = workdir / "tokenizer"
   if not tokenizer.exists():
     data = config_lib.check(config).data
     console = rich.console.Console(stderr=True)
     scratch = workdir / "scratch"
-    tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
+    tools.train_tokenizer(data, 0, ARCH.vocab_size, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
   result = pipeline.run(config, workdir, ["prepare", "order"])
   weights = workdir / "weights"
