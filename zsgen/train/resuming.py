@@ -60,6 +60,7 @@ def newest(
   """
 
   def read(step: int) -> tuple[step_lib.State, Any]:
+    """Returns the state of a step, and the digests of its records."""
     records = saved.records(step)
     if problem := first_problem(records):
       raise checkpoints.Damaged(
