@@ -36,7 +36,7 @@ BROKEN = "def get_config(:\n  pass\n"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "name an experiment"),
+        ([], "no experiment is named"),
         (["--config=configs/tnt.py"], "No such file"),
         (["--config={broken}"], "broken.py, line 1"),
         (["--config={failing}"], "failing.py: RuntimeError: boom"),
