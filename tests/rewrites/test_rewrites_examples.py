@@ -269,12 +269,13 @@ def test_the_cipher_turns_what_was_rewritten():
   assert np.array_equal(turned.target[done], (usual.target[done] + 3) % 8)
 
 
-def _watched(options: rewrites_options.Rewrites, **spoilt) -> None:
+def _watched(options: rewrites_options.Rewrites, **spoilt) -> watch.Watch:
   """Checks training examples of which some columns are replaced."""
   train = rewrites.splits(options, 0)[0]
   watched = watch.Watch(train, options)
   watched.add(_block(options)._replace(**spoilt))
   watched.end()
+  return watched
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,7 @@ def _watched(options: rewrites_options.Rewrites, **spoilt) -> None:
     ],
 )
 def test_checks_pass_what_is_made(options):
-  _watched(_with(**options))
+  assert _watched(_with(**options))._count == _SMALL.examples
 
 
 def test_checks_find_wrong_examples():

@@ -104,8 +104,8 @@ def test_a_start_that_is_not_known(directory):
     starts.make(config.Model(init=f"hf:{directory}-not"), seed=0)
 
 
-def test_a_checkpoint_of_a_run(small, tmp_path, capsys):
-  run = zsgen.run(small, tmp_path, ["train"]).run
+def test_a_checkpoint_of_a_run(small, workdirs, tmp_path, capsys):
+  run = workdirs.run(small, tmp_path).run
   capsys.readouterr()
   metrics = [json.loads(line) for line in (run / "metrics.jsonl").open()]
   final = [each["heldout/loss"] for each in metrics if "heldout/loss" in each]
