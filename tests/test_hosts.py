@@ -32,10 +32,6 @@ def get_config():
 """
 
 
-# Compiles sooner; what is compared is compiled alike.
-QUICK = "--xla_backend_optimization_level=0"
-
-
 @dataclasses.dataclass(frozen=True)
 class Ended:
   """How each process of a run ended, and what it said.
@@ -121,7 +117,7 @@ def _processes(
   return [
       subprocess.Popen(
           [*command, *flags],
-          env={**xla.environment(QUICK), **place},
+          env={**xla.environment(), **place},
           stdout=subprocess.PIPE,
           stderr=subprocess.STDOUT,
           text=True,
