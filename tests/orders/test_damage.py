@@ -64,7 +64,7 @@ def test_embeddings(make_store, workdir):
   store, other = make_store(0), make_store(1)
   for each in (store, other):
     embeddings.obtain(workdir, each, OPTIONS)
-  made = [embeddings.made_by(each, OPTIONS) for each in (store, other)]
+  made = [embeddings.recipe_of(each, OPTIONS) for each in (store, other)]
   path, beside = (
       workdir / "embeddings" / artifacts.name("ngram", each) for each in made
   )

@@ -7,6 +7,7 @@ their values. Other values that were set for the component before are dropped,
 and a notice says so.
 """
 
+import abc
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
@@ -23,7 +24,7 @@ _PLUGINS = "plugins"
 _FREE = ("sweep",)
 
 
-class _Node(ml_collections.ConfigDict):
+class _Node(ml_collections.ConfigDict, abc.ABC):
   """A ConfigDict with a name, whose errors are `schema.UnknownOption`.
 
   It has no public methods beside those of ConfigDict, because they would hide
@@ -69,8 +70,9 @@ class _Node(ml_collections.ConfigDict):
     build, state = self.__reduce__()
     return build(*state)
 
+  @abc.abstractmethod
   def _unknown(self, key: str) -> schema.UnknownOption:
-    raise NotImplementedError
+    """Returns the error for an option that there is not."""
 
   def _is_first(self, key: str) -> bool:
     del key

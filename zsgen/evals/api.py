@@ -14,6 +14,7 @@ section of that name in `config.evals`, and a `Context`:
 Logs, results, reports and comparisons read the declaration.
 """
 
+import abc
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
@@ -153,7 +154,7 @@ class Context(NamedTuple):
   seed: int = 0
 
 
-class Evaluator:
+class Evaluator(abc.ABC):
   """The base class of evaluators.
 
   Args:
@@ -196,9 +197,9 @@ class Evaluator:
     """The metric that represents the others."""
     return self.declaration.headline
 
+  @abc.abstractmethod
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
-    raise NotImplementedError
 
   def means(self, metric: str, values: np.ndarray) -> dict[str, float]:
     """Returns the means of a metric that is reported by task.

@@ -228,7 +228,11 @@ def _by_gain(
   by_task = {}
   for task, curve in curves_by_task.items():
     values = measures.measure(curve, steps)
-    gain = values["drop"] if falls else values["final"] - values["first"]
+    gain = (
+        values["drop"]
+        if falls
+        else measures.difference(values["final"], values["first"])
+    )
     by_task[task] = curve, values, gain
   return dict(
       sorted(by_task.items(), key=lambda item: (-(item[1][2] or 0), item[0]))

@@ -149,7 +149,8 @@ def _weights(tree: Mapping[str, Any], arch: config.Model) -> int:
   """Matmul parameters of a tree; the head's without padding of vocabulary."""
   head = arch.width * arch.vocab_size
   total = 0
-  for path, leaf in traverse_util.flatten_dict(dict(tree), sep="/").items():
+  flat: dict[str, Any] = dict(traverse_util.flatten_dict(dict(tree), sep="/"))
+  for path, leaf in flat.items():
     if path == "head/kernel" or (path == "embedding" and arch.tied):
       total += head
     elif path.endswith(_KERNELS):

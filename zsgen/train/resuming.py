@@ -18,7 +18,7 @@ def pack(digests: Sequence[record_digests.Digests]) -> Any:
   return list(digests) if len(digests) > 1 else digests[0]
 
 
-def unpack(records: Any) -> list[dict[str, record_digests.Prefix]]:
+def unpack(records: Any) -> list[record_digests.Digests]:
   """Returns the digests of each run; see `pack`."""
   packed = records if isinstance(records, list) else [records]
   return [record_digests.from_json(digests) for digests in packed]
@@ -68,6 +68,7 @@ def newest(
     return saved.state(step, like), records
 
   latest = saved.latest()
+  assert latest is not None, "there is a checkpoint"
   try:
     return read(latest)
   except checkpoints.Damaged as error:

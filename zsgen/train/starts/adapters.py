@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -42,9 +43,11 @@ class Adapted(api.Start):
 
   def load_frozen(self, shardings: trees.Shardings) -> trees.Params:
     # One parameter after the other changes its element type.
-    flat = traverse_util.flatten_dict(self.parent.load(shardings))
-    for path in flat:
-      flat[path] = flat[path].astype(self.lora.base)
+    flat: dict[Any, Any] = dict(
+        traverse_util.flatten_dict(self.parent.load(shardings))
+    )
+    for path, leaf in flat.items():
+      flat[path] = leaf.astype(self.lora.base)
     return traverse_util.unflatten_dict(flat)
 
 
