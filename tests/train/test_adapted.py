@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.helpers import shared
+from tests.helpers import configs, shared
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -20,15 +20,7 @@ from zsgen.pipeline.experiment import Experiment
 from zsgen.train import batches, optimizer, records, starts
 from zsgen.train import step as step_lib
 
-MODEL = config_lib.Model(
-    init="new",
-    layers=2,
-    width=32,
-    heads=2,
-    kv_heads=1,
-    head_width=16,
-    mlp_width=48,
-)
+MODEL = config_lib.Model(**configs.SIZES)
 LORA = config_lib.Lora(rank=2, targets="attention/query|mlp/down")
 
 

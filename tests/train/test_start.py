@@ -7,22 +7,14 @@ import jax
 import numpy as np
 import pytest
 
+from tests.helpers import configs
 import zsgen
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.train import starts
 
-SMALL = config.Model(
-    init="new",
-    layers=2,
-    width=32,
-    heads=2,
-    kv_heads=1,
-    head_width=16,
-    mlp_width=48,
-    max_positions=512,
-)
+SMALL = config.Model(**configs.SIZES, max_positions=512)
 
 
 def _params(start):
