@@ -10,6 +10,7 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
+from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
 from zsgen.train import batches, layouts, memory, optimizer
 from zsgen.train import program as program_lib
@@ -56,7 +57,7 @@ def arguments(
   size = shape.rows, shape.length
   tokens = jax.ShapeDtypeStruct(size, np.int32)
   slots = jax.ShapeDtypeStruct((config.train.batch_size,), np.int32)
-  batch = batches.Batch(
+  batch = batches.Batch[jax.ShapeDtypeStruct](
       tokens=tokens,
       positions=tokens,
       segments=tokens,
@@ -65,7 +66,7 @@ def arguments(
       ids=slots,
       lengths=slots,
   )
-  scalar = jax.ShapeDtypeStruct((), np.float32)
+  scalar: Any = jax.ShapeDtypeStruct((), np.float32)
   hyper = optimizer.Hyper(*[scalar] * len(optimizer.Hyper._fields))
   return program.shapes, program.frozen_shapes, batch, hyper
 
@@ -95,8 +96,10 @@ def residual_bytes(
   The head saves nothing: its gradient is computed in the forward pass.
   """
 
-  def backward(params: Any, frozen: Any, batch: batches.Batch) -> Any:
-    def states(trained: Any) -> jax.Array:
+  def backward(
+      params: Any, frozen: Any, batch: batches.Batch[jax.Array]
+  ) -> Any:
+    def states(trained: Any) -> arrays.Array:
       joined = lora_lib.join(trained, frozen)
       return program.model.loss_states(joined, batch)
 

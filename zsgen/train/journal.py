@@ -37,7 +37,7 @@ class Pending(NamedTuple):
 
   step: int
   hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
+  metrics: step_lib.Metrics[jax.Array]
   lengths: np.ndarray
   slots: int
   loss_tokens: int
@@ -63,7 +63,7 @@ class Journal:
     self._log = log
     # Names of the evaluations that ran; shapes that are compiled.
     self._evaluated: list[str] = []
-    self._shapes: set[tuple[int, ...]] = set()
+    self._shapes: set[tuple[tuple[int, ...], ...]] = set()
     # Seconds of compiling, for the record of the next step.
     self._compiled: dict[str, float] = {}
 
@@ -73,15 +73,15 @@ class Journal:
     """Returns a context that times how the next batch is made."""
     return self._clock.feeding(pending and pending.metrics.loss)
 
-  def is_new(self, batch: batches.Batch) -> bool:
+  def is_new(self, batch: batches.Batch[np.ndarray]) -> bool:
     """Returns whether nothing was compiled for batches of this shape."""
-    return batch.tokens.shape not in self._shapes
+    return _shape(batch) not in self._shapes
 
   @contextlib.contextmanager
-  def compiling(self, batch: batches.Batch) -> Iterator[None]:
+  def compiling(self, batch: batches.Batch[np.ndarray]) -> Iterator[None]:
     """Measures the time of compiling for a batch, apart from all steps."""
     yield
-    self._shapes.add(batch.tokens.shape)
+    self._shapes.add(_shape(batch))
     self._compiled["perf/compile_seconds"] = self._clock.lap(meter.COMPILING)
 
   def step(self, pending: Pending | None) -> None:
@@ -93,7 +93,7 @@ class Journal:
     if pending is None:
       return
     count = len(self._loggers)
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    metrics: step_lib.Metrics[np.ndarray] = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots, pending.loss_tokens)
     perf = {**perf, **memory.used(), **self._compiled}
@@ -159,6 +159,11 @@ class Journal:
             f"evals    more than {_MUCH:.0%} went into {name}: raise"
             f" config.evals.{name}.every_steps, or set its max_examples"
         )
+
+
+def _shape(batch: batches.Batch[np.ndarray]) -> tuple[tuple[int, ...], ...]:
+  """Returns what a program is compiled for."""
+  return batch.tokens.shape, batch.loss_positions.shape
 
 
 def _lap(evaluation: str) -> str:

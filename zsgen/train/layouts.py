@@ -206,7 +206,7 @@ def lay_out(
     shape: Shape,
     split: Split,
     rows: np.ndarray | None = None,
-) -> batches.Batch:
+) -> batches.Batch[np.ndarray]:
   """Lays the examples of a step out in rows.
 
   Args:
@@ -222,7 +222,7 @@ def lay_out(
   packed = _members(lengths, shape, rows)
   _check_fit(examples, lengths, packed, shape)
   size = (shape.rows, shape.length)
-  batch = batches.Batch(
+  batch = batches.Batch[np.ndarray](
       tokens=np.zeros(size, np.int32),
       positions=np.zeros(size, np.int32),
       segments=np.zeros(size, np.int32),
