@@ -51,8 +51,8 @@ def load_order(config: str, workdir: pathlib.Path) -> _Order:
   if path:
     values.data.path = path
   checked = config_lib.check(values)
-  made = experiment.Experiment(checked, workdir)
-  store, ids, start = made.store, made.order.ids, made.start
+  owner = experiment.Experiment(checked, workdir)
+  store, ids, start = owner.store, owner.order.ids, owner.start
   counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)
   return _Order(
       layouts.Lengths(store.lengths[ids], store.loss_lengths[ids]),
@@ -72,8 +72,8 @@ def two_row_counts(order: _Order, shards: int) -> float:
       ]
   )
   middle = np.sort(needed)[math.ceil(len(needed) / 2) - 1]
-  few, many = layouts.round_up(np.array([middle, needed.max()]), shards)
-  slots = np.where(needed <= few, few, many).sum() * length
+  smaller, larger = layouts.round_up(np.array([middle, needed.max()]), shards)
+  slots = np.where(needed <= smaller, smaller, larger).sum() * length
   return 1 - tokens.sum() / slots
 
 

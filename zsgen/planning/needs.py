@@ -10,6 +10,7 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
+from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
 from zsgen.train import batches, layouts, memory, optimizer
 from zsgen.train import program as program_lib
@@ -54,7 +55,7 @@ def arguments(
 ) -> tuple[Any, ...]:
   """Returns the shapes of the arguments of a step."""
   batch = layouts.batch_shapes(shape, split, config.train.batch_size)
-  scalar = jax.ShapeDtypeStruct((), np.float32)
+  scalar: Any = jax.ShapeDtypeStruct((), np.float32)
   hyper = optimizer.Hyper(*[scalar] * len(optimizer.Hyper._fields))
   return program.shapes, program.frozen_shapes, batch, hyper
 
@@ -84,8 +85,10 @@ def residual_bytes(
   The head saves nothing: its gradient is computed in the forward pass.
   """
 
-  def backward(params: Any, frozen: Any, batch: batches.Batch) -> Any:
-    def states(trained: Any) -> jax.Array:
+  def backward(
+      params: Any, frozen: Any, batch: batches.Batch[jax.Array]
+  ) -> Any:
+    def states(trained: Any) -> arrays.Array:
       joined = lora_lib.join(trained, frozen)
       return program.model.loss_states(joined, batch)
 

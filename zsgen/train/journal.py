@@ -37,7 +37,7 @@ class Pending(NamedTuple):
 
   step: int
   hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
+  metrics: step_lib.Metrics[jax.Array]
   lengths: np.ndarray
   slots: int
   loss_tokens: int
@@ -93,7 +93,7 @@ class Journal:
     if pending is None:
       return
     count = len(self._loggers)
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    metrics: step_lib.Metrics[np.ndarray] = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots, pending.loss_tokens)
     perf = {**perf, **memory.used(), **self._compiled}
