@@ -1,5 +1,6 @@
 """Converts a GGUF file to a Hugging Face directory."""
 
+from collections.abc import Mapping
 import pathlib
 from typing import Any
 
@@ -32,8 +33,10 @@ def convert(
     InputError: the file is damaged or not supported, or `out` has files that
       are not from a conversion of it.
   """
-  recipe = _recipe(source, dtype)
-  if out.is_dir() and any(out.iterdir()) and _is_whole(out, recipe):
+  if not source.is_file():
+    raise errors.InputError(f"{source}: is not a file. Check the path.")
+  recipe = describe(artifacts.file_digest(source), dtype)
+  if is_there(out, recipe):
     return False
   artifacts.remove_leftovers(out)
   file = gguf.File(source)
@@ -48,12 +51,28 @@ def convert(
   return True
 
 
-def _is_whole(out: pathlib.Path, recipe: dict[str, Any]) -> bool:
-  """Returns whether a directory is what a conversion of the file wrote.
+def describe(sha256: str, dtype: str = "float32") -> dict[str, Any]:
+  """Returns what decides the content of a directory.
+
+  Args:
+    sha256: of the GGUF file, in hex.
+    dtype: element type of the weights.
+  """
+  return {"format": _FORMAT, "gguf": sha256, "dtype": dtype}
+
+
+def is_there(out: pathlib.Path, recipe: Mapping[str, Any]) -> bool:
+  """Returns whether a directory exists and every file matches its hash.
+
+  Args:
+    out: the directory.
+    recipe: the result of `describe`.
 
   Raises:
     InputError: it was not made of the file, or has other files too.
   """
+  if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    return False
   try:
     manifest = artifacts.read_manifest(out, "export")
   except errors.InputError as error:
@@ -62,10 +81,8 @@ def _is_whole(out: pathlib.Path, recipe: dict[str, Any]) -> bool:
         " wrote. Choose another directory, or delete this one."
     ) from error
   made_by, written = manifest["made_by"], manifest["files"]
-  others = {path.name for path in out.iterdir()} - {
-      *written,
-      artifacts.MANIFEST,
-  }
+  names = {path.name for path in out.iterdir()}
+  others = names - {*written, artifacts.MANIFEST}
   if others or {**made_by, "format": _FORMAT} != recipe:
     reason = f"the file {min(others)}" if others else "another model"
     raise errors.InputError(
@@ -73,10 +90,3 @@ def _is_whole(out: pathlib.Path, recipe: dict[str, Any]) -> bool:
         " directory, or delete this one."
     )
   return made_by == recipe and not any(artifacts.file_problems(out, written))
-
-
-def _recipe(source: pathlib.Path, dtype: str) -> dict[str, Any]:
-  if not source.is_file():
-    raise errors.InputError(f"{source}: is not a file. Check the path.")
-  sha256 = artifacts.file_digest(source)
-  return {"format": _FORMAT, "gguf": sha256, "dtype": dtype}

@@ -8,6 +8,7 @@ here are errors, because other steps give other ids.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
+import json
 import pathlib
 import re
 from typing import Any
@@ -106,7 +107,9 @@ class Converted:
 
   def write(self, directory: pathlib.Path) -> None:
     """Writes the files to an existing directory."""
-    artifacts.write_json(directory / hf_files.TOKENIZER, self.spec)
+    # On one line: indented, a large vocabulary takes three times the space.
+    spec = json.dumps(self.spec, ensure_ascii=False).encode()
+    artifacts.write_bytes(directory / hf_files.TOKENIZER, spec)
     artifacts.write_json(directory / hf_files.CONFIG, self.config)
 
 
