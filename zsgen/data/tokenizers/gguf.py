@@ -178,9 +178,12 @@ class _Metadata:
   def merges(self) -> list[list[str]]:
     """The pairs that are merged, the first one first."""
     merges = [text.split(" ") for text in self._strings("merges")]
+    vocab = {*self.tokens}
     for number, pair in enumerate(merges):
-      if len(pair) != 2:
-        raise self.error("merges", f"entry {number} is not a pair")
+      if len(pair) != 2 or not {*pair, "".join(pair)} <= vocab:
+        raise self.error(
+            "merges", f"entry {number} is not a pair of tokens that form one"
+        )
     return merges
 
   def choose(self, choices: Mapping[str, Any], name: str) -> Any:

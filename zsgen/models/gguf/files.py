@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, texts
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -143,11 +143,13 @@ class File:
     for name, (shape, number, offset) in infos.items():
       kind, size = self._size(name, shape, number)
       if offset != expected:
-        raise ValueError(f"the tensor {name} is not at the offset {expected}")
+        raise ValueError(
+            f"the tensor {_short(name)} is not at the offset {expected}"
+        )
       expected = -(-(offset + size) // alignment) * alignment
       if begin + offset + size > len(self._data):
         raise ValueError(
-            f"it has {len(self._data):,} bytes, but the tensor {name} ends"
+            f"it has {len(self._data):,} bytes, but the tensor {_short(name)} ends"
             f" after {begin + offset + size:,}"
         )
       tensors[name] = Tensor(kind, shape, begin + offset, size)
@@ -161,11 +163,13 @@ class File:
       kind = self._gguf.GGMLQuantizationType(number)
     except ValueError as error:
       raise ValueError(
-          f"the tensor {name} has the unknown type {number}"
+          f"the tensor {_short(name)} has the unknown type {number}"
       ) from error
     block, size = self._gguf.GGML_QUANT_SIZES[kind]
     if not math.prod(shape) or shape[-1] % block:
-      raise ValueError(f"the tensor {name} has the shape {list(shape)}")
+      raise ValueError(
+          f"the tensor {_short(name)} has the shape {list(shape)}"
+      )
     return kind, math.prod(shape) // block * size
 
   def _check_types(self) -> None:
@@ -227,7 +231,7 @@ class _Cursor:
     """Reads the name of a tensor; its shape, type and relative offset."""
     name, axes = self.string(), self.number("<u4")
     if not 1 <= axes <= _MOST_AXES:
-      raise ValueError(f"the tensor {name} has {axes} axes")
+      raise ValueError(f"the tensor {_short(name)} has {axes} axes")
     shape = self._numbers("<u8", int(axes))[::-1].tolist()
     number, offset = self.number("<u4"), self.number("<u8")
     return name, (tuple(shape), int(number), int(offset))
@@ -267,9 +271,13 @@ def _unique(
   values: dict[str, Any] = {}
   for name, value in pairs:
     if name in values:
-      raise ValueError(f"the {noun} {name} is there twice")
+      raise ValueError(f"the {noun} {_short(name)} is there twice")
     values[name] = value
   return values
+
+
+def _short(name: str) -> str:
+  return texts.short(name, 80)
 
 
 def _package() -> Any:
