@@ -126,7 +126,7 @@ def test_pieces_are_those_of_sentencepiece(prefix, user_defined, tmp_path):
       normalization_rule_name="identity",
       remove_extra_whitespaces=False,
       add_dummy_prefix=prefix,
-      user_defined_symbols=user_defined,
+      user_defined_symbols=[text.replace(" ", "▁") for text in user_defined],
   )
   fields = llamacpp.pieces(path, user_defined, add_space_prefix=prefix)
   converted, ours = _load(fields, tmp_path / "out")
