@@ -31,10 +31,13 @@ _LLAMA = config.Model(
     norm_eps=1e-5,
     max_positions=128,
 )
+# The width of heads and the caps are those that transformers assumes.
 _GEMMA2 = dataclasses.replace(
     _LLAMA,
     layers=3,
-    head_width=32,
+    heads=2,
+    kv_heads=1,
+    head_width=256,
     pattern=("local", "global"),
     window=5,
     activation="gelu_tanh",
@@ -67,12 +70,12 @@ ARCHS = {
         max_positions=131072,
     ),
     "qwen2": dataclasses.replace(_LLAMA, qkv_bias=True, rope_theta=1e6),
-    "qwen3": dataclasses.replace(_LLAMA, qk_norm=True, head_width=32),
+    # transformers takes 128 whatever such a file says.
+    "qwen3": dataclasses.replace(_LLAMA, qk_norm=True, head_width=128),
     "gemma2": _GEMMA2,
     "gemma3": dataclasses.replace(
         _GEMMA2,
         layers=8,
-        kv_heads=1,
         pattern=("local",) * 5 + ("global",),
         qk_norm=True,
         score_cap=0.0,
@@ -97,7 +100,7 @@ _TENSORS = (
     (r"post_feedforward_layernorm", "post_ffw_norm"),
 )
 # SentencePiece's types of pieces.
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 
 
 def save(
@@ -151,7 +154,8 @@ def write(
       f"{kind}.{key.replace('__', '.')}": value
       for key, value in fields.items()
   }
-  described |= byte_level() if tokenizer is None else tokenizer
+  tokens = byte_level() if tokenizer is None else tokenizer
+  described |= _padded(tokens, arch.vocab_size)
   for key, value in described.items():
     if value is not None:
       add_field(writer, key, value)
@@ -163,6 +167,23 @@ def write(
     )
   close(writer)
   return path
+
+
+def _padded(fields: Mapping[str, Any], size: int) -> dict[str, Any]:
+  """Returns a tokenizer with a token for each row of the embedding."""
+  tokens = fields["tokenizer.ggml.tokens"]
+  missing = range(len(tokens), size)
+  pads = {
+      "tokens": [f"[PAD{i}]" for i in missing],
+      "token_type": [UNUSED for _ in missing],
+      "scores": [-1000.0 for _ in missing],
+  }
+  padded = {
+      f"tokenizer.ggml.{name}": fields[f"tokenizer.ggml.{name}"] + values
+      for name, values in pads.items()
+      if f"tokenizer.ggml.{name}" in fields
+  }
+  return {**fields, **padded}
 
 
 def close(writer: Any) -> None:
