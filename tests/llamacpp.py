@@ -151,8 +151,7 @@ def write(
       f"{kind}.{key}": value for key, value in _fields(kind, arch).items()
   }
   described |= {
-      f"{kind}.{key.replace('__', '.')}": value
-      for key, value in fields.items()
+      f"{kind}.{key.replace('__', '.')}": value for key, value in fields.items()
   }
   tokens = byte_level() if tokenizer is None else tokenizer
   described |= _padded(tokens, arch.vocab_size)
@@ -162,9 +161,7 @@ def write(
   for tensor, array in _tensors(kind, arch, weights).items():
     plain = array.ndim == 1
     number = gguf.GGMLQuantizationType["F32" if plain else type_of(tensor)]
-    writer.add_tensor(
-        tensor, gguf.quantize(array, number), raw_dtype=number
-    )
+    writer.add_tensor(tensor, gguf.quantize(array, number), raw_dtype=number)
   close(writer)
   return path
 
@@ -323,23 +320,28 @@ def _tensors(
     kind: str, arch: config.Model, weights: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
   """Returns the tensors of a file."""
+  is_gemma = kind.startswith("gemma")
   tensors = {}
   for weight, array in weights.items():
-    name = weight
-    for pattern, replacement in _TENSORS:
-      name = re.sub(pattern, replacement, name)
-    plain = "post_attention_layernorm"
-    is_gemma = kind.startswith("gemma")
-    name = name.replace(plain, "post_attention_norm" if is_gemma else "ffn_norm")
+    name = _name(weight, is_gemma)
+    tensor = array
     if kind == "llama" and re.search(r"attn_[qk]\.", name):
-      heads = arch.heads if "attn_q" in name else arch.kv_heads
-      array = _permute(array, heads)
+      tensor = _permute(array, arch.heads if "_q" in name else arch.kv_heads)
     if is_gemma and name.endswith("norm.weight"):
-      array = array + np.float32(1)
-    tensors[name] = np.ascontiguousarray(array)
+      tensor = array + np.float32(1)
+    tensors[name] = np.ascontiguousarray(tensor)
   if arch.rope_scaling == "llama3":
     tensors["rope_freqs.weight"] = _divisors(arch)
   return tensors
+
+
+def _name(weight: str, is_gemma: bool) -> str:
+  """Returns the name of a tensor."""
+  name = weight
+  for pattern, replacement in _TENSORS:
+    name = re.sub(pattern, replacement, name)
+  norm = "post_attention_norm" if is_gemma else "ffn_norm"
+  return name.replace("post_attention_layernorm", norm)
 
 
 def _permute(array: np.ndarray, heads: int) -> np.ndarray:

@@ -52,8 +52,12 @@ def test_a_file_has_the_weights_and_the_config_of_its_model(name, tmp_path):
   for weight, array in weights.items():
     assert actual[weight].dtype == np.float32
     # A norm that carries 1 in float32 has lost what is below its last digit.
-    rtol, atol = (0, 1e-7) if "norm" in weight and arch.norm_plus_one else (0, 0)
-    np.testing.assert_allclose(actual[weight], array, rtol, atol, err_msg=weight)
+    rtol, atol = (
+        (0, 1e-7) if "norm" in weight and arch.norm_plus_one else (0, 0)
+    )
+    np.testing.assert_allclose(
+        actual[weight], array, rtol, atol, err_msg=weight
+    )
   assert hugging_face.arch_of(tmp_path / "out") == hugging_face.arch_of(
       tmp_path / "original"
   )
@@ -118,7 +122,10 @@ def test_the_file_may_say_which_blocks_are_local(pattern, expected, tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"attention__scale": 0.5}, r"attention\.scale \(0\.5\).*not supported"),
+        (
+            {"attention__scale": 0.5},
+            r"attention\.scale \(0\.5\).*not supported",
+        ),
         ({"expert_count": 8}, r"expert_count \(8\)"),
         ({"attention__value_length": 8}, r"attention\.value_length is 8"),
         ({"rope__dimension_count": 8}, r"rope\.dimension_count is 8"),
@@ -150,6 +157,16 @@ def test_fields_that_are_not_supported_are_named(
   ]
 
 
+@pytest.mark.parametrize("pattern", [0, [True, False], "x"])
+def test_a_pattern_that_does_not_fit_the_blocks_is_refused(pattern, tmp_path):
+  arch = llamacpp.ARCHS["gemma3"]
+  weights = llamacpp.save(tmp_path / "original", arch)
+  fields = {"attention__sliding_window_pattern": pattern}
+  path = llamacpp.write(tmp_path / "m.gguf", "gemma3", weights, **fields)
+  with pytest.raises(errors.InputError, match="sliding_window_pattern is"):
+    conversion.convert(path, tmp_path / "out")
+
+
 def test_other_frequencies_than_llama_3_has_are_refused(tmp_path, monkeypatch):
   arch = llamacpp.ARCHS["llama-scaled"]
   weights = llamacpp.save(tmp_path / "original", arch)
@@ -163,7 +180,7 @@ def test_other_frequencies_than_llama_3_has_are_refused(tmp_path, monkeypatch):
 def test_an_architecture_that_is_not_supported_is_named(llama, tmp_path):
   writer = gguf.GGUFWriter(str(tmp_path / "other.gguf"), "mamba")
   llamacpp.close(writer)
-  with pytest.raises(errors.InputError, match="'mamba' is not.*llama, qwen2"):
+  with pytest.raises(errors.InputError, match=r"'mamba' is not.*llama, qwen2"):
     conversion.convert(tmp_path / "other.gguf", tmp_path / "out")
 
 
@@ -193,7 +210,7 @@ def test_nothing_else_is_overwritten(llama, tmp_path):
   with pytest.raises(errors.InputError, match="has another model"):
     conversion.convert(llama, out, "bfloat16")
   (out / "notes.txt").write_text("mine")
-  with pytest.raises(errors.InputError, match="has the file notes.txt"):
+  with pytest.raises(errors.InputError, match=r"has the file notes\.txt"):
     conversion.convert(llama, out)
   with pytest.raises(errors.InputError, match="is there already"):
     conversion.convert(llama, tmp_path / "original")

@@ -160,9 +160,7 @@ def test_no_flipped_byte_of_a_header_raises_anything_else(path):
         ),
         (
             dict(
-                fields=[
-                    _field("general.alignment", 4, struct.pack("<I", 24))
-                ]
+                fields=[_field("general.alignment", 4, struct.pack("<I", 24))]
             ),
             "alignment is 24, not a power of 2",
         ),

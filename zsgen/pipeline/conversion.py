@@ -82,9 +82,9 @@ def is_there(out: pathlib.Path, recipe: Mapping[str, Any]) -> bool:
     ) from error
   made_by, written = manifest["made_by"], manifest["files"]
   names = {path.name for path in out.iterdir()}
-  others = names - {*written, artifacts.MANIFEST}
-  if others or {**made_by, "format": _FORMAT} != recipe:
-    reason = f"the file {min(others)}" if others else "another model"
+  extra = names - {*written, artifacts.MANIFEST}
+  if extra or {**made_by, "format": _FORMAT} != recipe:
+    reason = f"the file {min(extra)}" if extra else "another model"
     raise errors.InputError(
         f"{out}: has {reason}, and nothing is overwritten. Choose another"
         " directory, or delete this one."

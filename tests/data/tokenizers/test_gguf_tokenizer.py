@@ -34,9 +34,11 @@ LLAMA3 = (
 def _fields(fields):
   """Lists of numbers as the file's reader returns them."""
   return {
-      key: np.array(value)
-      if isinstance(value, list) and not isinstance(value[0], str)
-      else value
+      key: (
+          np.array(value)
+          if isinstance(value, list) and not isinstance(value[0], str)
+          else value
+      )
       for key, value in fields.items()
   }
 
@@ -172,11 +174,14 @@ def test_special_tokens_and_ends(spec, tmp_path):
   assert "    " not in ours.special_ids
 
 
-@pytest.mark.parametrize("pre, flag, adds", [
-    ("llama-bpe", None, True),
-    ("llama-bpe", False, False),
-    ("smollm", True, True),
-])
+@pytest.mark.parametrize(
+    "pre, flag, adds",
+    [
+        ("llama-bpe", None, True),
+        ("llama-bpe", False, False),
+        ("smollm", True, True),
+    ],
+)
 def test_bos_is_added_where_the_file_or_the_name_says(
     pre, flag, adds, spec, tmp_path
 ):

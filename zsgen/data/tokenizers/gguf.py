@@ -131,9 +131,7 @@ def convert(
   metadata.check(vocab_size)
   spec, adds_bos = metadata.choose(_KINDS, "model")(metadata)
   ids = {name: metadata.id_of(field) for name, field in _SPECIAL.items()}
-  names = {
-      name: metadata.tokens[i] for name, i in ids.items() if i is not None
-  }
+  names = {name: metadata.tokens[i] for name, i in ids.items() if i is not None}
   config = {
       "tokenizer_class": "PreTrainedTokenizerFast",
       "add_bos_token": adds_bos,
@@ -204,14 +202,20 @@ class _Metadata:
     if value is None:
       return None
     if not isinstance(value, int) or not 0 <= value < len(self.tokens):
-      raise self.error(name, f"there is no token {texts.short(repr(value), 40)}")
+      raise self.error(
+          name, f"there is no token {texts.short(repr(value), 40)}"
+      )
     return value
 
   def check(self, vocab_size: int) -> None:
     """Raises InputError for fields that are unknown, or that are not met."""
     for field, value in self.fields.items():
       name = field.removeprefix(_PREFIX)
-      if name == field or name in (*_KNOWN, *_IRRELEVANT) or _ID.fullmatch(name):
+      if (
+          name == field
+          or name in (*_KNOWN, *_IRRELEVANT)
+          or _ID.fullmatch(name)
+      ):
         continue
       if name not in _REQUIRED or value is not _REQUIRED[name]:
         value_text = texts.short(repr(value), 40)
@@ -252,11 +256,13 @@ def _convert_bytes(metadata: _Metadata) -> tuple[dict[str, Any], bool]:
   steps = metadata.choose(STEPS, "pre")
   adds_bos = metadata.flag("add_bos_token", steps.adds_bos)
   bos_id = metadata.id_of("bos_token_id") if adds_bos else None
-  named = {metadata.id_of(field) for field in (*_SPECIAL.values(), *_ENDS)}
+  special_ids = {
+      metadata.id_of(field) for field in (*_SPECIAL.values(), *_ENDS)
+  }
   special = {
-      i: i in named or kind == sentencepiece.CONTROL
+      i: i in special_ids or kind == sentencepiece.CONTROL
       for i, kind in enumerate(metadata.types)
-      if i in named
+      if i in special_ids
       or kind in (sentencepiece.CONTROL, sentencepiece.USER_DEFINED)
   }
   spec = {
@@ -327,15 +333,23 @@ def _pieces(metadata: _Metadata) -> list[sentencepiece.Piece]:
     unknown = next(iter(_of_type(metadata, sentencepiece.UNKNOWN)), None)
   if unknown is None:
     raise metadata.error("unknown_token_id", "there is no unknown token")
-  pieces = []
-  for i, (token, kind) in enumerate(
-      zip(metadata.tokens, metadata.types, strict=True)
-  ):
-    if kind == sentencepiece.USER_DEFINED and not token.strip(" "):
-      token = token.replace(" ", sentencepiece.SPACE)
-    kind = sentencepiece.UNKNOWN if i == unknown else kind
-    pieces.append(sentencepiece.Piece(token, metadata.scores[i], kind))
-  return pieces
+  return [
+      sentencepiece.Piece(
+          _spelled(token, kind),
+          score,
+          sentencepiece.UNKNOWN if i == unknown else kind,
+      )
+      for i, (token, kind, score) in enumerate(
+          zip(metadata.tokens, metadata.types, metadata.scores, strict=True)
+      )
+  ]
+
+
+def _spelled(token: str, kind: int) -> str:
+  """Returns a token as it stands in a vocabulary of pieces."""
+  if kind == sentencepiece.USER_DEFINED and not token.strip(" "):
+    return token.replace(" ", sentencepiece.SPACE)
+  return token
 
 
 def _of_type(metadata: _Metadata, kind: int) -> list[int]:

@@ -206,9 +206,7 @@ def _decoders(has_prefix: bool) -> list[dict[str, Any]]:
   return steps
 
 
-def _sequence(
-    key: str, steps: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _sequence(key: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
   return {"type": "Sequence", key: list(steps)}
 
 

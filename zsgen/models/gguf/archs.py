@@ -132,7 +132,9 @@ def _check_blocks(file: files.File, layers: int) -> None:
   numbers = {
       name.split(".")[1] for name in file.tensors if name.startswith("blk.")
   }
-  if numbers != {str(number) for number in range(min(layers, len(numbers) + 1))}:
+  if numbers != {
+      str(number) for number in range(min(layers, len(numbers) + 1))
+  }:
     raise errors.InputError(
         f"{file.path}: block_count is {layers}, but there are tensors of"
         f" {len(numbers)} blocks. The file is damaged; download it again."
@@ -221,19 +223,17 @@ def _pattern(keys: _Keys, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {}
   layers, pattern = fields["layers"], fields["pattern"]
   kinds = (pattern * (layers // len(pattern) + 1))[:layers]
-  listed = keys.value("attention.sliding_window_pattern", None)
-  if isinstance(listed, int):
-    kinds = [
-        "local" if (layer + 1) % listed else "global" for layer in range(layers)
-    ]
-  elif listed is not None:
-    kinds = ["local" if is_local else "global" for is_local in listed]
+  is_local = keys.value("attention.sliding_window_pattern", None)
+  if isinstance(is_local, int) and is_local > 0:  # Every such block is global.
+    is_local = np.arange(1, layers + 1) % is_local != 0
+  if isinstance(is_local, np.ndarray) and len(is_local) == layers:
+    kinds = ["local" if flag else "global" for flag in is_local]
+  elif is_local is not None:
+    keys.require("attention.sliding_window_pattern", len(pattern))
   return {"pattern": families.repeating(kinds)}
 
 
-def _rotary(
-    file: files.File, keys: _Keys, head_width: int
-) -> dict[str, Any]:
+def _rotary(file: files.File, keys: _Keys, head_width: int) -> dict[str, Any]:
   """Returns the fields of rotary positions."""
   fields = {"rope_theta": float(keys.number("rope.freq_base", 10000.0))}
   scaling = keys.value("rope.scaling.type", "none")

@@ -167,9 +167,7 @@ class File:
       ) from error
     block, size = self._gguf.GGML_QUANT_SIZES[kind]
     if not math.prod(shape) or shape[-1] % block:
-      raise ValueError(
-          f"the tensor {_short(name)} has the shape {list(shape)}"
-      )
+      raise ValueError(f"the tensor {_short(name)} has the shape {list(shape)}")
     return kind, math.prod(shape) // block * size
 
   def _check_types(self) -> None:
@@ -265,9 +263,7 @@ class _Cursor:
       raise ValueError(f"it ends after {len(self._data):,} bytes")
 
 
-def _unique(
-    pairs: Iterator[tuple[str, Any]], noun: str
-) -> dict[str, Any]:
+def _unique(pairs: Iterator[tuple[str, Any]], noun: str) -> dict[str, Any]:
   values: dict[str, Any] = {}
   for name, value in pairs:
     if name in values:

@@ -84,9 +84,7 @@ def _shapes(arch: config.Model) -> dict[str, tuple[int, ...]]:
   return {path: leaf.shape for path, leaf in flat.items()}
 
 
-def _check(
-    file: files.File, expected: Mapping[str, tuple[int, ...]]
-) -> None:
+def _check(file: files.File, expected: Mapping[str, tuple[int, ...]]) -> None:
   """Raises InputError that lists every tensor that does not fit the fields."""
   shapes = {
       name: tensor.shape
@@ -101,12 +99,12 @@ def _check(
     )
 
 
-def _weight(
-    file: files.File, name: str, arch: config.Model
-) -> np.ndarray:
+def _weight(file: files.File, name: str, arch: config.Model) -> np.ndarray:
   """Returns a tensor as the Hugging Face family has it."""
   array = file.read(name)
-  if archs.kind_of(file).is_permuted and any(part in name for part in _PERMUTED):
+  if archs.kind_of(file).is_permuted and any(
+      part in name for part in _PERMUTED
+  ):
     return _unpermute(array, arch.head_width)
   if arch.norm_plus_one and name.endswith("norm.weight"):
     return array - 1  # GGUF has the factor itself.
