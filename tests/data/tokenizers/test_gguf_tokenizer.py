@@ -229,5 +229,5 @@ def test_fields_that_are_not_supported_are_named(changes, message, spec):
 
 def test_more_tokens_than_the_embedding_has_rows_are_refused(spec):
   fields = _fields(llamacpp.byte_level("smollm", **spec))
-  with pytest.raises(errors.InputError, match="302 tokens, but .* 301 rows"):
+  with pytest.raises(errors.InputError, match=r"302 tokens, but .* 301 rows"):
     gguf.convert(fields, 301, SOURCE)
