@@ -50,8 +50,7 @@ def check_size(order: config.Order, pool: int) -> None:
     raise errors.InputError(
         f"config.order.budget is {budget}, but the pool has {pool} training"
         " examples. Lower the budget (-1 is all of them), or raise"
-        " config.data.train_instances if"
-        " the tasks have more."
+        " config.data.train_instances if the tasks have more."
     )
 
 
