@@ -233,6 +233,11 @@ class _ConfigParser(flags.ArgumentParser):
     self._loader = loader
 
   def parse(self, argument: str) -> Any:
+    """Loads the config file and applies the selectors of the command line.
+
+    Raises:
+      InputError: a selector is unknown, or an option does not exist.
+    """
     path, _, _ = argument.partition(":")
     plugins.search(pathlib.Path(path).parent)
     loaded: Any = self._loader.parse(argument)
@@ -251,6 +256,7 @@ class _ConfigParser(flags.ArgumentParser):
     return loaded
 
   def flag_type(self) -> str:
+    """Returns the type that absl shows in its help."""
     return self._loader.flag_type()
 
 

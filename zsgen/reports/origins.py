@@ -68,10 +68,10 @@ def setup(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> str:
   """Builds the section of the options and fingerprints."""
-  default = _flat(config_lib.science(config_lib.Config()))
+  default = flatten(config_lib.science(config_lib.Config()))
   rows = [
       [option, _format(value), _format(default.get(option, grids.MISSING))]
-      for option, value in _flat(config_lib.science(run.config)).items()
+      for option, value in flatten(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
   identifiers = [
@@ -99,7 +99,7 @@ def _format(value: Any) -> str:
   if isinstance(value, list):
     return ", ".join(map(_format, value)) or "none"
   if isinstance(value, Mapping):
-    pairs = _flat(value).items()
+    pairs = flatten(value).items()
     return " ".join(
         f"{name}={_format(value_inside)}" for name, value_inside in pairs
     )
@@ -206,12 +206,12 @@ def _lost(store: store_lib.Store) -> grids.Grid:
   return grids.Grid("", header, rows)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """Nested options as dotted names."""
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Returns nested options by their dotted names, such as "data.source"."""
   flat = {}
   for key, value in values.items():
     if isinstance(value, Mapping):
-      flat |= _flat(value, f"{prefix}{key}.")
+      flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[f"{prefix}{key}"] = value
   return flat
