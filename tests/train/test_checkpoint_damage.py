@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from tests.helpers import closeness
 from zsgen.core import artifacts, errors
 from zsgen.train import checkpoints, resuming
 from zsgen.train import step as step_lib
@@ -117,7 +118,7 @@ def test_one_bit_is_noticed(run, name, element, bit):
 
 def test_the_same_state_saved_again_is_no_damage(run):
   _save_under_old_meta(run, _state(10))
-  jax.tree.map(np.testing.assert_array_equal, _read(run, 10), _state(10))
+  closeness.assert_same(_read(run, 10), _state(10))
 
 
 def test_directories_that_were_exchanged_or_copied(run, intact):
