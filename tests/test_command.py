@@ -35,7 +35,7 @@ BROKEN = "def get_config(:\n  pass\n"
 
 
 BAD = (
-    ([], "name an experiment"),
+    ([], "no experiment is named"),
     (["--config=configs/tnt.py"], "No such file"),
     (["--config={broken}"], "broken.py, line 1"),
     (["--config={failing}"], "failing.py: RuntimeError: boom"),
