@@ -113,9 +113,8 @@ class OwnStep:
     return batch, optimizer.hyper_at(train, number, count)
 
   def _compile(self, number: int) -> jax.stages.Compiled:
-    shapes = jax.eval_shape(lambda: (self.state, self.frozen))
-    step = self.program.step
-    return step.lower(*shapes, *self._arguments(number)).compile()
+    arguments = self.state, self.frozen, *self._arguments(number)
+    return self.program.step.lower(*arguments).compile()
 
   def _first_steps(self) -> list[int]:
     """Returns the first step of every shape."""
@@ -182,7 +181,11 @@ class TorchStep:
   """
 
   def __init__(
-      self, model: Any, rows: Sequence[Rows], train: config_lib.Train, dtype: str
+      self,
+      model: Any,
+      rows: Sequence[Rows],
+      train: config_lib.Train,
+      dtype: str,
   ):
     import torch
 

@@ -38,6 +38,8 @@ from zsgen.models import model as model_lib
 _LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
+# Training tasks of the embedded suite, at least.
+_EMBEDDED_TASKS = 50
 ARCH = config_lib.Model(
     init="new",
     vocab_size=_VOCAB_SIZE,
@@ -82,6 +84,8 @@ def prepare_data(
   config.model.update(init="new", vocab_size=_VOCAB_SIZE)
   if path:
     _use_niv2(config, path, workdir)
+  else:
+    config.data.train_instances = -(-budget // _EMBEDDED_TASKS)
   result = pipeline.run(config, workdir, ["prepare", "order"])
   return {"store": str(result.store), "order": str(result.order)}
 
