@@ -38,6 +38,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 import pathlib
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -45,7 +46,7 @@ import time
 from types import FrameType
 from typing import NamedTuple
 
-from benchmarks import bare, peers
+from benchmarks import bare, limits
 from benchmarks.parts import results as results_lib
 from benchmarks.parts import task as task_lib
 
@@ -143,7 +144,7 @@ def _rows(
   task = task_lib.Task(paths, scratch, sizes, seconds)
   yield from (
       {**name, **row}
-      for row in peers.stream(
+      for row in limits.stream(
           f"benchmarks.parts.{part.function}",
           task,
           seconds=seconds,
@@ -158,6 +159,8 @@ def prepare(args: argparse.Namespace) -> None:
 
   directory = args.directory.absolute()
   paths = train.prepare_data(args.path, directory, args.examples)
+  for name in ("scratch", "tokenizer"):  # The store has its own copy.
+    shutil.rmtree(directory / name, ignore_errors=True)
   source = "Natural Instructions" if args.path else "the embedded suite"
   bare.write(directory, paths, {"data": source, "examples": args.examples})
   if args.wheels:

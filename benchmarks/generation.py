@@ -29,17 +29,7 @@ from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
 from zsgen.train import starts
 
-ARCH = config.Model(
-    init="new",
-    vocab_size=8192,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _RUNS = 4
 
 
@@ -91,6 +81,7 @@ def zsgen_model(model: config.Model, tokens: np.ndarray, new: int) -> dict:
   rows = np.arange(batch, dtype=np.int32)
 
   def generate() -> np.ndarray:
+    """Returns the answers of this project."""
     return np.asarray(run(params, tokens, lengths, rows, 0))
 
   return _timed(generate, batch * new)
@@ -124,6 +115,7 @@ def torch_model(model: Any, tokens: np.ndarray, new: int) -> dict:
   inputs = torch.tensor(tokens.astype(np.int64), device=model.device)
 
   def generate() -> np.ndarray:
+    """Returns the answers of transformers."""
     with torch.inference_mode():
       output = model.generate(
           inputs,

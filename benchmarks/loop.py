@@ -95,6 +95,7 @@ class Clock:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+      """Calls the function and adds its time to the part's."""
       begin = time.thread_time()
       result = function(*args, **kwargs)
       if self._begin:

@@ -35,22 +35,12 @@ from zsgen.data import __main__ as tools
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 
-_LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
+_LENGTH, _BATCH = 1024, 16
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
 # Training tasks of the embedded suite, at least.
 _EMBEDDED_TASKS = 50
-ARCH = config_lib.Model(
-    init="new",
-    vocab_size=_VOCAB_SIZE,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
@@ -81,7 +71,7 @@ def prepare_data(
   config = config_lib.defaults()
   config.data.max_length = _LENGTH
   config.order.update(arrangement="random", embedder="", budget=budget)
-  config.model.update(init="new", vocab_size=_VOCAB_SIZE)
+  config.model.update(init="new", vocab_size=ARCH.vocab_size)
   if path:
     _use_niv2(config, path, workdir)
   else:
@@ -106,7 +96,7 @@ def _use_niv2(
     data = config_lib.check(config).data
     console = rich.console.Console(stderr=True)
     scratch = workdir / "scratch"
-    tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
+    tools.train_tokenizer(data, 0, ARCH.vocab_size, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
 
 

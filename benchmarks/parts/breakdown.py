@@ -104,6 +104,7 @@ def group_times(
 ) -> dict[str, float]:
   """Returns the milliseconds of a trace's events by group, longest first."""
   streams = _streams(events)
+  by_name = {_plain(name): value for name, value in instructions.items()}
   times: dict[str, float] = {}
   for event in events:
     arguments = event.get("args", {})
@@ -113,13 +114,18 @@ def group_times(
       continue
     if not streams and "hlo_op" not in arguments:
       continue
-    name = arguments.get("hlo_op", event["name"])
-    instruction = instructions.get(name, Instruction("", ""))
+    name = _plain(arguments.get("hlo_op", event["name"]))
+    instruction = by_name.get(name, Instruction("", ""))
     if instruction.opcode in _CONTAINERS:
       continue
     group = classify(instruction.origin, event["name"])
     times[group] = times.get(group, 0.0) + event["dur"] / 1000
   return dict(sorted(times.items(), key=lambda item: -item[1]))
+
+
+def _plain(name: str) -> str:
+  """Returns the name of an instruction as that of its kernel."""
+  return re.sub(r"\W", "_", name)
 
 
 def classify(origin: str, kernel: str) -> str:

@@ -20,6 +20,7 @@ _CONFIG = pathlib.Path("configs", "rewrites", "diversity.py")
 # Seconds between the request to stop and the end of the part.
 _STOPPING = 15
 _SEED = 0
+_METRICS = ("unseen/exact_match", "seen/exact_match")
 
 
 def train(task: task_lib.Task) -> Iterator[task_lib.Row]:
@@ -59,7 +60,7 @@ def summarize(run: pathlib.Path) -> dict[str, Any]:
   """Returns the last evaluation of a run and its median step."""
   figures: dict[str, Any] = {}
   for record in _records(run / "metrics.jsonl"):
-    for name in ("unseen/exact", "seen/exact"):
+    for name in _METRICS:
       if name in record:
         figures |= {"step": record["step"], name: record[name]}
   times = [

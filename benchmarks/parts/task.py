@@ -96,7 +96,13 @@ FULL = Sizes(
     rules=(10, 300, 2000),
     product=8192,
 )
-_TINY = {"preset": "TINY", "layers": 2, "width": 32, "mlp_width": 64}
+_TINY = {
+    "preset": "TINY",
+    "vocab_size": 8192,
+    "layers": 2,
+    "width": 32,
+    "mlp_width": 64,
+}
 REHEARSAL = Sizes(
     small={**_TINY, "heads": 1, "kv_heads": 1},
     small_batch=2,

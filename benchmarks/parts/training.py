@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import peers
+from benchmarks import limits
 from benchmarks import steps as steps_lib
 from benchmarks.parts import breakdown, models
 from benchmarks.parts import task as task_lib
@@ -28,7 +28,7 @@ def large(task: task_lib.Task) -> Iterator[task_lib.Row]:
     try:
       yield from _own(task, case, config, trace=remat == task.sizes.remats[0])
     except Exception as error:  # Such as no memory: the next one may fit.
-      yield {"case": case, "failed": peers.describe(error)}
+      yield {"case": case, "failed": limits.describe(error)}
 
 
 def largest_lora(task: task_lib.Task) -> Iterator[task_lib.Row]:

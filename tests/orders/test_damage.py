@@ -25,7 +25,7 @@ def _make(workdir, store, **changes) -> pathlib.Path:
   return order_lib.make(workdir, store, OPTIONS, **{"seed": 0, **changes}).path
 
 
-def _check(file: pathlib.Path, other: pathlib.Path, *uses) -> None:
+def _assert_noticed(file: pathlib.Path, other: pathlib.Path, *uses) -> None:
   """Each damage to a file is noticed by each use."""
   whole, others = file.read_bytes(), other.read_bytes()
   for damage, do in DAMAGES.items():
@@ -51,7 +51,7 @@ def test_orders(store, workdir):
       0,
   ).path
   for name in ("ids.npy", "order.parquet", "manifest.json"):
-    _check(
+    _assert_noticed(
         path / name,
         other / name,
         lambda: order_lib.Order.load(path),
@@ -69,7 +69,7 @@ def test_embeddings(make_store, workdir):
       workdir / "embeddings" / artifacts.name("ngram", each) for each in made
   )
   for name in ("vectors.npz", "manifest.json"):
-    _check(
+    _assert_noticed(
         path / name,
         beside / name,
         lambda: embeddings.obtain(workdir, store, OPTIONS),

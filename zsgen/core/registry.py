@@ -98,6 +98,7 @@ def register(
   _check_options(options, f"the options of the {_kind(kind)} {name!r}")
 
   def decorate(build: Build) -> Build:
+    """Registers a function or class, and returns it unchanged."""
     module = build.__module__ or "__main__"  # None for code in a string.
     component = Component(kind, name, build, options, module)
     if not component.module.startswith("zsgen."):

@@ -66,6 +66,7 @@ class _Node(ml_collections.ConfigDict, abc.ABC):
     return _rebuild, (type(self), *state, self.is_locked)
 
   def copy_and_resolve_references(self, visit_map: Any = None) -> "_Node":
+    """Returns a copy; there are no references to resolve."""
     del visit_map
     build, state = self.__reduce__()
     return build(*state)
@@ -117,6 +118,11 @@ class Section(_Node):
           self[key] = changes[key]
 
   def get_type(self, key: str) -> type:
+    """Returns the type of an option.
+
+    Raises:
+      UnknownOption: the section does not have it.
+    """
     if key not in self._fields:
       raise self._unknown(key)
     return super().get_type(key)

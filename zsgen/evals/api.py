@@ -58,8 +58,8 @@ class Metric(metrics.Metric):
       NAME/TASK/METRIC for each task. A headline must have them.
     by_part: whether there is NAME/PART_METRIC for parts of the examples that
       the evaluator names.
-    drawn: whether it is a line in the figure of the means next to the headline,
-      whose unit it must have.
+    has_figure: whether it is a line in the figure of the means, next to the
+      headline, whose unit it must have.
   """
 
   by_task: bool = True
@@ -79,7 +79,7 @@ class Declaration:
 
   Attributes:
     headline: the metric that represents the others.
-    others: its other metrics, in the order in which tables show them.
+    other_metrics: its other metrics, in the order in which tables show them.
     figures: those of `FIGURES` that a run's page has.
     rows: what its rows are: the held-out examples, or the answers to choose
       from that belong to them.
@@ -161,7 +161,7 @@ class Evaluator(abc.ABC):
     name: the first part of the paths of its metrics.
     spec: its section of `config.evals`, with the options that it registered.
     context: what it reads, and where it computes.
-    without: the kind of cut examples to leave out, see `Store.cut`; "" for
+    excluded_cut: the kind of cut examples to leave out, see `Store.cut`; "" for
       none.
 
   Attributes:
@@ -169,7 +169,7 @@ class Evaluator(abc.ABC):
     every_steps: steps between evaluations.
     ids: rows of the store that it reads, int64 [E].
     examples: ids of the examples that it judges by them.
-    of: examples of the held-out set.
+    split_size: number of examples of the held-out set.
 
   Raises:
     InputError: there is no such held-out set, or none of its examples is left.

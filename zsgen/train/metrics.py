@@ -32,7 +32,7 @@ class Metric:
     unit: one of `UNITS`.
     better: "lower", "higher", or "" if neither is better.
     label: what tables and figures call it; "" for its name.
-    drawn: whether a run's page draws it, if not every metric is drawn.
+    has_figure: whether a run's page draws it, if not every metric is drawn.
 
   Raises:
     InputError: the unit or `better` is unknown.

@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors, hosts
-from zsgen.train import checkpoints, record_digests
+from zsgen.train import checkpoints, record_digests, trees
 from zsgen.train import step as step_lib
 
 
@@ -60,6 +60,7 @@ def newest(
   """
 
   def read(step: int) -> tuple[step_lib.State, Any]:
+    """Returns the state of a step, and the digests of its records."""
     records = saved.records(step)
     if problem := first_problem(records):
       raise checkpoints.Damaged(
@@ -86,22 +87,24 @@ def newest(
 
 
 def last(
-    saved: checkpoints.Checkpoints,
+    saved: checkpoints.Finished,
     steps: int,
-    like: step_lib.State,
+    like: trees.Params,
     run: pathlib.Path,
-) -> step_lib.State:
-  """Returns the state after the last step of a finished run.
+) -> trees.Params:
+  """Returns the parameters after the last step of a finished run.
+
+  The moments are not read.
 
   Args:
     saved: the run's checkpoints.
     steps: the number of steps of the run.
-    like: as for `newest`.
+    like: shapes, dtypes and shardings of the parameters.
     run: the run's directory.
 
   Raises:
-    InputError: the state is missing or damaged; the message says how to train
-      it again.
+    InputError: the parameters are missing or damaged; the message says how to
+      train the run again.
   """
   advice = checkpoints.retrain(run)
   if steps not in saved.steps():
@@ -113,9 +116,9 @@ def last(
         f" {action}."
     )
   try:
-    return saved.state(steps, like)
+    return saved.params(steps, like)
   except checkpoints.Damaged as error:
-    step = saved.newest_whole(steps, lambda step: saved.state(step, like))
+    step = saved.newest_whole(steps, saved.check)
     directories = _after(saved, -1 if step is None else step)
     raise errors.InputError(
         f"{error} Delete {directories}, then {advice}: it"
