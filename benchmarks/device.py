@@ -52,7 +52,7 @@ from benchmarks.parts import task as task_lib
 
 _MINUTES = 8.0
 # A part is not started with less time, in seconds.
-_LEAST = 5.0
+_LEAST = 2.0
 # Of zsgen's parts and of torch's: JAX and torch never share the GPU.
 _JAX = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}
 _TORCH = {"JAX_PLATFORMS": "cpu"}
@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
   Attributes:
     name: parts of one name are compared with each other.
-    function: "module:name" in benchmarks.parts.
+    function: "module:name", which yields rows.
     seconds: its time limit if all parts have `_MINUTES`.
     unit: of its rates.
     is_peer: whether it measures torch.
@@ -76,19 +76,22 @@ class Part(NamedTuple):
   is_peer: bool = False
 
 
+_HOME = "benchmarks.parts"
 PARTS = (
-    Part("device", "facts:describe", 40),
-    Part("accuracy", "accuracy:losses", 70),
-    Part("attention", "accuracy:kernels", 60),
-    Part("1B", "training:large", 120, "tokens/s"),
-    Part("1B", "training:torch_packed", 60, "tokens/s", is_peer=True),
-    Part("1B", "training:torch_padded", 60, "tokens/s", is_peer=True),
-    Part("generation", "generating:own", 60, "tokens/s"),
-    Part("generation", "generating:torch", 50, "tokens/s", is_peer=True),
-    Part("population", "populations:measure", 60, "tokens/s"),
-    Part("7B", "training:largest_lora", 80, "tokens/s"),
-    Part("7B", "training:largest_full", 80, "tokens/s"),
-    Part("rewrites", "rewriting:train", 60 * _MINUTES),
+    Part("device", f"{_HOME}.facts:describe", 40),
+    Part("accuracy", f"{_HOME}.accuracy:losses", 70),
+    Part("attention", f"{_HOME}.accuracy:kernels", 60),
+    Part("1B", f"{_HOME}.training:large", 120, "tokens/s"),
+    Part("1B", f"{_HOME}.training:torch_packed", 60, "tokens/s", is_peer=True),
+    Part("1B", f"{_HOME}.training:torch_padded", 60, "tokens/s", is_peer=True),
+    Part("generation", f"{_HOME}.generating:own", 60, "tokens/s"),
+    Part(
+        "generation", f"{_HOME}.generating:torch", 50, "tokens/s", is_peer=True
+    ),
+    Part("population", f"{_HOME}.populations:measure", 60, "tokens/s"),
+    Part("7B", f"{_HOME}.training:largest_lora", 80, "tokens/s"),
+    Part("7B", f"{_HOME}.training:largest_full", 80, "tokens/s"),
+    Part("rewrites", f"{_HOME}.rewriting:train", 60 * _MINUTES),
 )
 
 
@@ -133,7 +136,7 @@ def _rows(
     seconds: float,
 ) -> Iterator[task_lib.Row]:
   """Yields the rows of a part; a failure is a row that names the part."""
-  name = {"case": part.function}
+  name = {"case": part.function.rpartition(".")[2]}
   modules = [*bare.CORE, *(bare.PEER if part.is_peer else ())]
   if missing := bare.missing_modules(modules):
     yield {**name, "failed": f"{', '.join(missing)} cannot be imported"}
@@ -145,7 +148,7 @@ def _rows(
   yield from (
       {**name, **row}
       for row in limits.stream(
-          f"benchmarks.parts.{part.function}",
+          part.function,
           task,
           seconds=seconds,
           environment=_TORCH if part.is_peer else _JAX,

@@ -23,7 +23,7 @@ _GROUPS = (
 _KERNELS = (
     ("attention", r"fmha|flash|sdpa|cudnn"),
     ("matrix products", r"gemm|cutlass|nvjet|xmma|dot"),
-    ("copies", r"(?i)memcpy|memset"),
+    ("copies", r"(?i)memcpy|memset|copy|transpose"),
 )
 _OTHER = "unknown"
 # Their time contains that of other instructions.
