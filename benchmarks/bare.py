@@ -159,10 +159,10 @@ def _is_missing(wheel: pathlib.Path) -> bool:
 
 def missing_modules(modules: Sequence[str]) -> list[str]:
   """Returns modules that cannot be imported, without importing them."""
-  return [name for name in modules if not _has(name)]
+  return [name for name in modules if not _is_importable(name)]
 
 
-def _has(module: str) -> bool:
+def _is_importable(module: str) -> bool:
   try:
     return importlib.util.find_spec(module) is not None
   except ImportError:  # A package above it is missing.

@@ -50,6 +50,7 @@ from benchmarks import bare, limits
 from benchmarks.parts import results as results_lib
 from benchmarks.parts import task as task_lib
 
+_SUMMARY = "Measures a GPU machine without network."
 _MINUTES = 8.0
 # A part is not started with less time, in seconds.
 _LEAST = 2.0
@@ -84,7 +85,7 @@ PARTS = (
     Part("1B", f"{_HOME}.training:large", 120, "tokens/s"),
     Part("1B", f"{_HOME}.training:torch_packed", 60, "tokens/s", is_peer=True),
     Part("1B", f"{_HOME}.training:torch_padded", 60, "tokens/s", is_peer=True),
-    Part("generation", f"{_HOME}.generating:own", 60, "tokens/s"),
+    Part("generation", f"{_HOME}.generating:zsgen", 60, "tokens/s"),
     Part(
         "generation", f"{_HOME}.generating:torch", 50, "tokens/s", is_peer=True
     ),
@@ -195,8 +196,8 @@ def check(args: argparse.Namespace) -> None:
     }
     results = results_lib.Results(args.out, facts)
     sizes = task_lib.REHEARSAL if args.rehearse else task_lib.FULL
-    wanted = args.parts.split(",")
-    parts = [part for part in PARTS if not args.parts or part.name in wanted]
+    names = args.parts.split(",")
+    parts = [part for part in PARTS if not args.parts or part.name in names]
     run(paths, results, sizes, args.minutes, parts)
   print((args.out / results_lib.TABLE).read_text())
 
@@ -208,7 +209,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
   """Prepares or runs the check."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser = argparse.ArgumentParser(description=_SUMMARY)
   commands = parser.add_subparsers(required=True)
   preparing = commands.add_parser("prepare")
   preparing.set_defaults(function=prepare)

@@ -110,7 +110,7 @@ def _attention(backend: str, segments: np.ndarray) -> Any:
   It takes queries, keys, values and the gradient of the output.
   """
 
-  def run(*arrays: jax.Array) -> tuple[jax.Array, Any]:
+  def run(*arrays: jax.Array) -> tuple[Any, Any]:
     *inputs, cotangent = arrays
     attend = functools.partial(
         attention.attend,

@@ -25,14 +25,14 @@ _KERNELS = (
     ("matrix products", r"gemm|cutlass|nvjet|xmma|dot"),
     ("copies", r"(?i)memcpy|memset|copy|transpose"),
 )
-_OTHER = "unknown"
+_UNKNOWN = "unknown"
 # Their time contains that of other instructions.
 _CONTAINERS = {"while", "call", "conditional"}
 _INSTRUCTION = re.compile(
     r"^\s*(?:ROOT )?%?([\w.\-]+) = (?:\([^=]*\)|\S+) ([\w\-]+)\(", re.M
 )
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
-_CALLED = re.compile(r"calls=%?([\w.\-]+)")
+_CALLS = re.compile(r"calls=%?([\w.\-]+)")
 _NAME = re.compile(r'op_name="([^"]*)"')
 
 
@@ -88,7 +88,7 @@ def parse(program: str) -> dict[str, Instruction]:
     name = origin[1] if origin else ""
     instructions[match[1]] = Instruction(match[2], name)
     origins.setdefault(computation, []).append(name)
-    if call := _CALLED.search(line):
+    if call := _CALLS.search(line):
       calls[match[1]] = call[1]
   for name, target in calls.items():
     if not instructions[name].origin:
@@ -137,7 +137,7 @@ def classify(origin: str, kernel: str) -> str:
   """
   patterns, text = (_GROUPS, origin) if origin else (_KERNELS, kernel)
   matches = (group for group, pattern in patterns if re.search(pattern, text))
-  return next(matches, _OTHER)
+  return next(matches, _UNKNOWN)
 
 
 def _streams(events: Sequence[Mapping[str, Any]]) -> set[tuple[int, int]]:

@@ -15,7 +15,7 @@ _WEIGHTS, _ANSWERS = "generation", "answers.npy"
 _SMALL, _LARGE = "10M, float32", "1B, bfloat16"
 
 
-def own(task: task_lib.Task) -> Iterator[task_lib.Row]:
+def zsgen(task: task_lib.Task) -> Iterator[task_lib.Row]:
   """Yields new tokens per second of the large and of a small model."""
   batch, length, new = task.sizes.prompts
   arch = models.model_config(task.sizes.large, "bfloat16")

@@ -60,7 +60,7 @@ def markdown(facts: Mapping[str, Any], rows: Sequence[task_lib.Row]) -> str:
   notes: dict[str, None] = {}
   for row in rows:
     figures = row.get("figures", {})
-    more = [
+    details = [
         f"{name} {_cell(value)}"
         for name, value in figures.items()
         if name not in _NOTES
@@ -69,7 +69,7 @@ def markdown(facts: Mapping[str, Any], rows: Sequence[task_lib.Row]) -> str:
         f"{name}: {figures[name]}": None for name in _NOTES if name in figures
     }
     if "failed" in row:
-      more.append(f"not measured: {row['failed']}")
+      details.append(f"not measured: {row['failed']}")
     rate = f"{row['rate']:,.0f} {row['unit']}" if "rate" in row else ""
     ratio = _ratio(row, rows)
     cells = (
@@ -77,7 +77,7 @@ def markdown(facts: Mapping[str, Any], rows: Sequence[task_lib.Row]) -> str:
         row.get("case", ""),
         rate,
         "" if ratio is None else f"{ratio:.2f}",
-        "; ".join(more),
+        "; ".join(details),
         f"{row['seconds']:.0f}",
     )
     lines.append(_line([cell.replace("|", "/") for cell in cells]))
@@ -102,10 +102,10 @@ def _ratio(row: task_lib.Row, rows: Sequence[task_lib.Row]) -> float | None:
   if not row.get("peer") or not row.get("rate"):
     return None
   rates = [
-      other["rate"]
-      for other in rows
-      if other.get("compared") == row["compared"]
-      and "rate" in other
-      and not other.get("peer")
+      candidate["rate"]
+      for candidate in rows
+      if candidate.get("compared") == row["compared"]
+      and "rate" in candidate
+      and not candidate.get("peer")
   ]
   return max(rates) / row["rate"] if rates else None

@@ -26,7 +26,9 @@ def large(task: task_lib.Task) -> Iterator[task_lib.Row]:
     config = _config(task.sizes.large, machine=config_lib.Machine(remat=remat))
     case = f"zsgen, remat {remat}"
     try:
-      yield from _own(task, case, config, trace=remat == task.sizes.remats[0])
+      yield from _measure(
+          task, case, config, trace=remat == task.sizes.remats[0]
+      )
     except Exception as error:  # Such as no memory: the next one may fit.
       yield {"case": case, "failed": limits.describe(error)}
 
@@ -35,14 +37,14 @@ def largest_lora(task: task_lib.Task) -> Iterator[task_lib.Row]:
   """Yields steps of the largest model with adapters on a bfloat16 base."""
   lora = config_lib.Lora(rank=16, base="bfloat16")
   config = _config(task.sizes.largest, lora=lora, machine=_SAVING)
-  yield from _own(task, "zsgen, LoRA of rank 16, remat full", config)
+  yield from _measure(task, "zsgen, LoRA of rank 16, remat full", config)
 
 
 def largest_full(task: task_lib.Task) -> Iterator[task_lib.Row]:
   """Yields steps of full fine-tuning of the largest model."""
   train = config_lib.Train(learning_rate=1e-5, first_moment="bfloat16")
   config = _config(task.sizes.largest, train=train, machine=_SAVING)
-  yield from _own(task, "zsgen, full, bfloat16 moment, remat full", config)
+  yield from _measure(task, "zsgen, full, bfloat16 moment, remat full", config)
 
 
 def torch_packed(task: task_lib.Task) -> Iterator[task_lib.Row]:
@@ -69,7 +71,7 @@ def _load(task: task_lib.Task) -> steps_lib.Steps:
   return steps_lib.load(task.paths, task.sizes.batch, task.sizes.steps)
 
 
-def _own(
+def _measure(
     task: task_lib.Task,
     case: str,
     config: config_lib.Config,
@@ -108,7 +110,7 @@ def _trace(
   for number in range(count):
     step(number)
   trace.end(count, step.state)
-  programs = [compiled.as_text() for compiled in step.compiled]
+  programs = [compiled.as_text() or "" for compiled in step.compiled]
   milliseconds = breakdown.summarize(directory / tracing.NAME, programs)
   return {group: value / count for group, value in milliseconds.items()}
 
