@@ -43,6 +43,11 @@ class Steps(NamedTuple):
         for examples in self.examples
     ]
 
+  def flops_per_token(self, counted: flops.Flops) -> float:
+    """Returns the model FLOPs per real token, the mean over all steps."""
+    total = sum(counted.step(lengths) for lengths in self.lengths)
+    return total / sum(int(lengths.sum()) for lengths in self.lengths)
+
 
 def load(paths: Mapping[str, str], batch_size: int, count: int) -> Steps:
   """Returns the first steps of an order, in the shapes of the whole order.

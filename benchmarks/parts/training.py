@@ -152,9 +152,7 @@ def _figures(
 
   MFU counts the model FLOPs per real token over all steps.
   """
-  tokens = sum(int(lengths.sum()) for lengths in steps.lengths)
-  total = sum(counted.step(lengths) for lengths in steps.lengths)
-  mfu = peak.mfu(result["rate"] * total / tokens)
+  mfu = peak.mfu(result["rate"] * steps.flops_per_token(counted))
   values = result["losses"]
   return {
       "ms": 1000 * result["seconds"],
