@@ -173,7 +173,8 @@ ENTRY %main (a: f32[2]) -> f32[2] {
   %a = f32[2]{0} parameter(0)
   %dot.3 = f32[2]{0} dot(%a, %a), metadata={op_name="jit(f)/jvp(Decoder)/blocks/0/mlp/up/dot_general"}
   %exp-1 = (f32[2]{0}, f32[2]{0}) fusion(%dot.3), calls=%exps, metadata={op_name="jit(f)/jvp(Decoder)/blocks/0/attention/exp"}
-  %while.2 = f32[2]{0} while(%dot.3), metadata={op_name="jit(f)/jvp(Decoder)/while"}
+  %while.2 = (f32[2]{0}, /*index=1*/f32[2]{0:T(8,128)}) while(%dot.3), metadata={op_name="jit(f)/jvp(Decoder)/while"}
+  %convert.4 = f32[2]{0} convert(%a, %exp-1)
   ROOT %update = f32[2]{0} fusion(%dot.3), kind=kLoop, calls=%fused
 }
 """
@@ -195,11 +196,12 @@ def test_times_of_a_cpu_are_grouped_by_instruction():
       _event("dot.3", 4, hlo_op="dot.3"),
       _event("exp-1", 2, hlo_op="exp-1"),
       _event("update", 1, hlo_op="update"),
+      _event("convert.4", 1, hlo_op="convert.4"),
       _event("while.2", 9, hlo_op="while.2"),
       _event("python", 9),
   ]
   times = breakdown.group_times(events, breakdown.parse(PROGRAM))
-  expected = {"matrix products": 4, "attention": 2, "optimizer and metrics": 1}
+  expected = {"matrix products": 4, "attention": 3, "optimizer and metrics": 1}
   assert times == expected
 
 

@@ -29,10 +29,11 @@ _UNKNOWN = "unknown"
 # Their time contains that of other instructions.
 _CONTAINERS = {"while", "call", "conditional"}
 _INSTRUCTION = re.compile(
-    r"^\s*(?:ROOT )?%?([\w.\-]+) = (?:\([^=]*\)|\S+) ([\w\-]+)\(", re.M
+    r"^\s*(?:ROOT )?%?([\w.\-]+) = (?:\(.*?\)|\S+) ([\w\-]+)\("
 )
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _CALLS = re.compile(r"calls=%?([\w.\-]+)")
+_OPERAND = re.compile(r"%([\w.\-]+)")
 _NAME = re.compile(r'op_name="([^"]*)"')
 
 
@@ -72,11 +73,14 @@ def summarize(
 
 
 def parse(program: str) -> dict[str, Instruction]:
-  """Returns the instructions of a compiled program by name."""
+  """Returns the instructions of a compiled program by name.
+
+  What the compiler has inserted has the origin of what it is computed from: of
+  the computation that it calls, otherwise of its first operand with an origin.
+  """
   instructions: dict[str, Instruction] = {}
-  # The origins of each computation, in which those of a fusion are looked up.
-  origins: dict[str, list[str]] = {}
-  calls: dict[str, str] = {}
+  # The last origin of each computation.
+  origins: dict[str, str] = {}
   computation = ""
   for line in program.splitlines():
     if match := _COMPUTATION.match(line):
@@ -84,17 +88,20 @@ def parse(program: str) -> dict[str, Instruction]:
     match = _INSTRUCTION.match(line)
     if not match:
       continue
-    origin = _NAME.search(line)
-    name = origin[1] if origin else ""
-    instructions[match[1]] = Instruction(match[2], name)
-    origins.setdefault(computation, []).append(name)
-    if call := _CALLS.search(line):
-      calls[match[1]] = call[1]
-  for name, target in calls.items():
-    if not instructions[name].origin:
-      inner = [origin for origin in origins.get(target, ()) if origin]
-      origin = inner[-1] if inner else ""
-      instructions[name] = instructions[name]._replace(origin=origin)
+    call, name = _CALLS.search(line), _NAME.search(line)
+    origin = name[1] if name else ""
+    if call and not origin:
+      origin = origins.get(call[1], "")
+    origins[computation] = origin or origins.get(computation, "")
+    if not origin:
+      operands = _OPERAND.findall(line, match.end())
+      known = (
+          instructions[operand].origin
+          for operand in operands
+          if operand in instructions
+      )
+      origin = next(filter(None, known), "")
+    instructions[match[1]] = Instruction(match[2], origin)
   return instructions
 
 
