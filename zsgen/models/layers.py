@@ -53,10 +53,11 @@ class Projection(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """Returns the products, plus bias and adapter, of type `out`."""
     init = nn.initializers.normal(self.std)
     kernel = self.param("kernel", init, self.shape).astype(x.dtype)
     out = self.out or x.dtype
-    y = _product(self.letters, x, kernel, jnp.dtype(out))
+    y = jnp.einsum(self.letters, x, kernel, preferred_element_type=out)
     if self.bias:
       shape = self.shape[self._inputs :]
       y += self.param("bias", nn.initializers.zeros, shape).astype(out)
@@ -87,50 +88,6 @@ class Projection(nn.Module):
     """The number of the kernel's leading axes that are inputs."""
     _, kernel, result = re.split(r",|->", self.letters)
     return sum(letter not in result for letter in kernel)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
-def _product(letters: str, x: Array, kernel: Array, out: jnp.dtype) -> Array:
-  """Returns an einsum whose gradient by the kernel is a fast product on CPUs.
-
-  It contracts the leading axes of two arrays, so that XLA transposes the first
-  one. JAX's own rule would choose the wider one half of the time.
-  """
-  return jnp.einsum(letters, x, kernel, preferred_element_type=out)
-
-
-def _save_product(
-    letters: str, x: Array, kernel: Array, out: jnp.dtype
-) -> tuple[Array, tuple[Array, Array]]:
-  return _product(letters, x, kernel, out), (x, kernel)
-
-
-def _product_gradients(
-    letters: str, out: jnp.dtype, saved: tuple[Array, Array], gradient: Array
-) -> tuple[Array, Array]:
-  """Returns the gradients by the input and by the kernel."""
-  del out
-  x, kernel = saved
-  x_letters, kernel_letters, y_letters = re.split(r",|->", letters)
-  by_x = jnp.einsum(
-      f"{y_letters},{kernel_letters}->{x_letters}",
-      gradient,
-      kernel,
-      preferred_element_type=x.dtype,
-  )
-  pair = [(x_letters, x), (y_letters, gradient)]
-  pair.sort(key=lambda operand: operand[1].size)
-  (first_letters, first), (second_letters, second) = pair
-  by_kernel = jnp.einsum(
-      f"{first_letters},{second_letters}->{kernel_letters}",
-      first,
-      second,
-      preferred_element_type=kernel.dtype,
-  )
-  return by_x, by_kernel
-
-
-_product.defvjp(_save_product, _product_gradients)
 
 
 def table(
@@ -176,6 +133,7 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+    """Returns normalized vectors, in the type of `x`."""
     shape, dtype = x.shape[-1:], x.dtype
     is_layer_norm = (self.kind or self.arch.norm) == "layer"
     x = x.astype(jnp.float32)
@@ -200,6 +158,7 @@ class Mlp(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    """Returns vectors of the same width, in the type of `x`."""
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
     up_shape, down_shape = (arch.width, arch.mlp_width), (
         arch.mlp_width,

@@ -10,12 +10,14 @@ Q queries of a block times query heads of a key head, S keys of a block, d width
 of a head. A block has as many positions of queries as of keys.
 """
 
+from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from zsgen.models import layers
 from zsgen.models.arrays import Array
@@ -95,14 +97,16 @@ def _first_visible(
   before = jnp.pad(segments[:, :-1], ((0, 0), (1, 0)), constant_values=-2)
   is_first = segments != before
   starts = jax.lax.cummax(jnp.where(is_first, positions, 0), axis=1)
-  return starts if window is None else jnp.maximum(starts, positions - window + 1)
+  if window is not None:
+    starts = jnp.maximum(starts, positions - window + 1)
+  return starts
 
 
 def _to_blocks(
     x: Float[Array, "B T H d"], rows: int, count: int, kv_heads: int
 ) -> Float[Array, "N M P Q d"]:
   """Returns blocks of positions, with the heads of a key head in sequence."""
-  batch, length, heads, width = x.shape
+  length, heads, width = x.shape[1:]
   block, shared = length // count, heads // kv_heads
   x = x.reshape(-1, rows, count, block, kv_heads, shared, width)
   x = x.transpose(0, 2, 1, 4, 3, 5, 6)
@@ -130,7 +134,7 @@ def _attend(
     cap: float,
     name: str,
 ) -> Float[Array, "N M P Q d"]:
-  """Attends in blocks; the other arguments are as in `attend`.
+  """Attends in blocks.
 
   Args:
     query: blocks of queries.
@@ -142,93 +146,174 @@ def _attend(
     name: as in `attend`.
   """
   del name
-  return _forward(query, key, value, starts, scale, cap)[0]
+  forward = functools.partial(_forward, scale=scale, cap=cap)
+  return _one_by_one(forward)(query, key, value, starts)[0]
 
 
-def _save(query, key, value, starts, scale, cap, name):
-  out, log_sum = _forward(query, key, value, starts, scale, cap)
-  out, log_sum = checkpoint_name((out, log_sum), name)
-  return out, (query, key, value, starts, out, log_sum)
+def _save(
+    query: Array,
+    key: Array,
+    value: Array,
+    starts: Array,
+    scale: float,
+    cap: float,
+    name: str,
+) -> tuple[Array, tuple[Array, ...]]:
+  """Returns the result of `_attend`, and what its backward pass needs."""
+  forward = functools.partial(_forward, scale=scale, cap=cap)
+  results = _one_by_one(forward)(query, key, value, starts)
+  out, log_sums = checkpoint_name(results, name)
+  return out, (query, key, value, starts, out, log_sums)
 
 
-def _pull_back(scale, cap, name, saved, gradient):
+def _pull_back(
+    scale: float,
+    cap: float,
+    name: str,
+    saved: tuple[Array, ...],
+    gradient: Array,
+) -> tuple[Array | None, ...]:
+  """Returns the gradients by the arrays of `_attend`."""
   del name
-  return (*_backward(*saved, gradient, scale, cap), None)
+  backward = functools.partial(_backward, scale=scale, cap=cap)
+  return (*_one_by_one(backward)(*saved, gradient), None)
 
 
 _attend.defvjp(_save, _pull_back)
 
 
-def _forward(query, key, value, starts, scale, cap):
-  groups, count, heads, size, width = query.shape
+def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a function that `vmap` maps in sequence.
 
-  def block(index, results):
+  Loops of different lengths would otherwise all be as long as the longest one.
+  """
+  return jax.custom_batching.sequential_vmap(function)
+
+
+def _forward(
+    query: Float[Array, "N M P Q d"],
+    key: Float[Array, "N M P S d"],
+    value: Float[Array, "N M P S d"],
+    starts: Int[Array, "N M R S"],
+    *,
+    scale: float,
+    cap: float,
+) -> tuple[Float[Array, "N M P Q d"], Float[Array, "N M P Q"]]:
+  """Returns the attended values, and the logarithms of the softmax's sums."""
+  groups, count = query.shape[:2]
+
+  def attend_block(index: Array, results: tuple) -> tuple:
     n, i = index // count, index % count
-    queries = query[n, i].astype(_F32) * scale
+    queries = scale * query[n, i].astype(_F32)
 
-    def add(j, sums):
+    def add(j: Array, sums: tuple) -> tuple:
       top, total, mixed = sums
-      scores = jnp.einsum("pqd,psd->pqs", queries, key[n, j].astype(_F32))
-      scores = layers.soft_cap(scores, cap)
-      scores = jnp.where(_visible(starts[n, i], i, j, scores.shape), scores, _HIDDEN)
+      keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
+      scores = layers.soft_cap(jnp.einsum("pqd,psd->pqs", queries, keys), cap)
+      visible = _visible(starts[n, i], i, j, scores.shape)
+      scores = jnp.where(visible, scores, _HIDDEN)
       new_top = jnp.maximum(top, scores.max(-1))
-      weights, factor = jnp.exp(scores - new_top[..., None]), jnp.exp(top - new_top)
-      values = jnp.einsum("pqs,psd->pqd", weights, value[n, j].astype(_F32))
-      return new_top, total * factor + weights.sum(-1), mixed * factor[..., None] + values
+      weights = jnp.exp(scores - new_top[..., None])
+      factor = jnp.exp(top - new_top)
+      total = total * factor + weights.sum(-1)
+      mixed *= factor[..., None]
+      mixed += jnp.einsum("pqs,psd->pqd", weights, values)
+      return new_top, total, mixed
 
-    sums = (jnp.full((heads, size), _HIDDEN, _F32), jnp.zeros((heads, size), _F32), jnp.zeros((heads, size, width), _F32))
+    zeros = jnp.zeros(queries.shape[:-1], _F32)
+    sums = (zeros + _HIDDEN, zeros, jnp.zeros_like(queries))
     first = starts[n, i].min() // starts.shape[-1]
     top, total, mixed = jax.lax.fori_loop(first, i + 1, add, sums)
-    out, log_sum = results
+    out, log_sums = results
     out = out.at[n, i].set((mixed / total[..., None]).astype(out.dtype))
-    return out, log_sum.at[n, i].set(top + jnp.log(total))
+    return out, log_sums.at[n, i].set(top + jnp.log(total))
 
-  shape = query.shape
-  results = jnp.zeros(shape, value.dtype), jnp.zeros(shape[:-1], _F32)
-  return jax.lax.fori_loop(0, groups * count, block, results)
+  out = jnp.zeros(query.shape, value.dtype)
+  log_sums = jnp.zeros(query.shape[:-1], _F32)
+  return jax.lax.fori_loop(0, groups * count, attend_block, (out, log_sums))
 
 
-def _backward(query, key, value, starts, out, log_sum, gradient, scale, cap):
-  groups, count, heads, size, width = query.shape
-  delta = (out.astype(_F32) * gradient.astype(_F32)).sum(-1)
+def _backward(
+    query: Float[Array, "N M P Q d"],
+    key: Float[Array, "N M P S d"],
+    value: Float[Array, "N M P S d"],
+    starts: Int[Array, "N M R S"],
+    out: Float[Array, "N M P Q d"],
+    log_sums: Float[Array, "N M P Q"],
+    gradient: Float[Array, "N M P Q d"],
+    *,
+    scale: float,
+    cap: float,
+) -> tuple[
+    Float[Array, "N M P Q d"],
+    Float[Array, "N M P S d"],
+    Float[Array, "N M P S d"],
+]:
+  """Returns the gradients by query, key and value.
 
-  def block(index, gradients):
+  Scores are [P, S, Q] here, so that all but one of the products contract the
+  last axis of their first factor, which is faster.
+  """
+  groups, count = query.shape[:2]
+  deltas = (out.astype(_F32) * gradient.astype(_F32)).sum(-1)
+
+  def pull_back_block(index: Array, gradients: tuple) -> tuple:
     n, i = index // count, index % count
-    queries = query[n, i].astype(_F32) * scale
-    back = gradient[n, i].astype(_F32)
+    queries = scale * query[n, i].astype(_F32)
+    into = gradient[n, i].astype(_F32)
 
-    def add(j, gradients):
+    def add(j: Array, gradients: tuple) -> tuple:
       by_query, by_key, by_value = gradients
       keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
-      scores = jnp.einsum("psd,pqd->psq", keys, queries)
-      scores = layers.soft_cap(scores, cap)
-      visible = _visible(starts[n, i], i, j, scores.swapaxes(1,2).shape).swapaxes(1, 2)
-      weights = jnp.exp(jnp.where(visible, scores, _HIDDEN) - log_sum[n, i][:, None])
-      slopes = jnp.einsum("psd,pqd->psq", values, back) - delta[n, i][:, None]
-      slopes = weights * slopes
+      scores = layers.soft_cap(jnp.einsum("psd,pqd->psq", keys, queries), cap)
+      shape = (len(scores), scores.shape[2], scores.shape[1])
+      visible = _visible(starts[n, i], i, j, shape).swapaxes(1, 2)
+      # The sums are finite, so that hidden weights are 0.
+      hidden = jnp.where(visible, scores, _HIDDEN)
+      weights = jnp.exp(hidden - log_sums[n, i][:, None])
+      slopes = jnp.einsum("psd,pqd->psq", values, into)
+      slopes = weights * (slopes - deltas[n, i][:, None])
       if cap:
-        slopes *= 1 - (scores / cap)**2
-      by_value = by_value.at[n, j].add(jnp.einsum("psq,pqd->psd", weights, back))
-      by_key = by_key.at[n, j].add(jnp.einsum("psq,pqd->psd", slopes, queries))
-      return by_query + jnp.einsum("psq,psd->pqd", slopes, keys), by_key, by_value
+        slopes *= 1 - (scores / cap) ** 2
+      by_query += jnp.einsum("psq,psd->pqd", slopes, keys)
+      by_key_block = jnp.einsum("psq,pqd->psd", slopes, queries)
+      by_value_block = jnp.einsum("psq,pqd->psd", weights, into)
+      by_key = by_key.at[n, j].add(by_key_block)
+      return by_query, by_key, by_value.at[n, j].add(by_value_block)
 
-    by_query, by_key, by_value = gradients
+    by_query, *sums = gradients
     first = starts[n, i].min() // starts.shape[-1]
-    block_sum, by_key, by_value = jax.lax.fori_loop(
-        first, i + 1, add, (jnp.zeros((heads, size, width), _F32), by_key, by_value)
+    block_gradient, *sums = jax.lax.fori_loop(
+        first, i + 1, add, (jnp.zeros_like(queries), *sums)
     )
-    return by_query.at[n, i].set((block_sum*scale).astype(by_query.dtype)), by_key, by_value
+    block_gradient = (scale * block_gradient).astype(query.dtype)
+    return by_query.at[n, i].set(block_gradient), *sums
 
-  zeros = jnp.zeros_like(query), jnp.zeros(key.shape, _F32), jnp.zeros(value.shape, _F32)
-  by_query, by_key, by_value = jax.lax.fori_loop(0, groups * count, block, zeros)
+  gradients = (
+      jnp.zeros_like(query),
+      jnp.zeros(key.shape, _F32),
+      jnp.zeros(value.shape, _F32),
+  )
+  by_query, by_key, by_value = jax.lax.fori_loop(
+      0, groups * count, pull_back_block, gradients
+  )
   return by_query, by_key.astype(key.dtype), by_value.astype(value.dtype)
 
 
-def _visible(starts, i, j, shape):
-  heads, size, keys = shape
-  rows, block = starts.shape
+def _visible(
+    starts: Int[Array, "R S"], i: Array, j: Array, shape: tuple[int, ...]
+) -> Bool[Array, "P Q S"]:
+  """Returns which keys of block j the queries of block i attend to.
+
+  Args:
+    starts: the first position that each query attends to.
+    i: number of the block of queries.
+    j: number of the block of keys.
+    shape: P, Q and S.
+  """
+  (rows, block), (heads, size, _) = starts.shape, shape
   offsets = jnp.arange(block)
-  source = j * block + offsets
-  visible = (source >= starts[..., None]) & (source <= (i * block + offsets)[:, None])
-  full = (rows, heads // rows, block, size // block, keys)
-  return jnp.broadcast_to(visible[:, None, :, None], full).reshape(shape)
+  keys, queries = j * block + offsets, i * block + offsets
+  visible = (keys >= starts[..., None]) & (keys <= queries[:, None])
+  by_head = (rows, heads // rows, block, size // block, block)
+  return jnp.broadcast_to(visible[:, None, :, None], by_head).reshape(shape)
