@@ -95,6 +95,7 @@ class Clock:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+      """Calls the function and adds its time to the part's."""
       begin = time.thread_time()
       result = function(*args, **kwargs)
       if self._begin:
@@ -122,6 +123,7 @@ class Timed:
     self._count = 0
 
   def __call__(self, *args: Any) -> Any:
+    """Runs a step, and starts or stops the clock before it."""
     if self._count in self._marks:
       self._marks[self._count]()
     self._count += 1

@@ -40,20 +40,10 @@ from zsgen.models import model as model_lib
 from zsgen.orders import order as order_lib
 from zsgen.train import batches, optimizer, program, starts
 
-_LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
+_LENGTH, _BATCH = 1024, 16
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
-ARCH = config_lib.Model(
-    init="new",
-    vocab_size=_VOCAB_SIZE,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
@@ -70,13 +60,13 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
       truncate="prompt",
   )
   config.order.update(arrangement="random", embedder="", budget=_BATCH * 40)
-  config.model.update(init="new", vocab_size=_VOCAB_SIZE)
+  config.model.update(init="new", vocab_size=ARCH.vocab_size)
   tokenizer = workdir / "tokenizer"
   if not tokenizer.exists():
     data = config_lib.check(config).data
     console = rich.console.Console(stderr=True)
     scratch = workdir / "scratch"
-    tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
+    tools.train_tokenizer(data, 0, ARCH.vocab_size, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
   result = pipeline.run(config, workdir, ["prepare", "order"])
   weights = workdir / "weights"
@@ -111,6 +101,7 @@ def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   state = made_program.init(params)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     nonlocal state
     batch = batches.lay_out(examples, layouts)
     hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
@@ -131,6 +122,7 @@ def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, _ = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns a row for each example, padded."""
     shape = (len(examples.rows), _LENGTH)
     tokens, real, mask = np.zeros((3, *shape), np.int64)
     for index, row in enumerate(examples.rows):
@@ -147,6 +139,7 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, layouts = _steps(paths)
 
   def rows(examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns packed rows, with masks that separate examples."""
     batch = batches.lay_out(examples, layouts)
     is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
     is_visible = is_same_segment & np.tri(layouts.length, dtype=bool)
@@ -180,6 +173,7 @@ def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
     cast = torch.autocast("cpu", dtype=torch.bfloat16)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     del number
     batch = {k: torch.from_numpy(v) for k, v in rows(examples).items()}
     mask = batch.pop("mask")

@@ -1,5 +1,6 @@
 """Rows of a store, laid out once and kept on the devices."""
 
+import abc
 from collections.abc import Callable, Sequence
 import functools
 from typing import Any
@@ -105,3 +106,23 @@ class Packed:
   @property
   def _lengths(self) -> np.ndarray:
     return self._context.store.lengths[self._ids]
+
+
+class PackedEvaluator(api.Evaluator):
+  """An evaluator by one number a row.
+
+  A population computes the numbers of all its members as one program.
+
+  Attributes:
+    packed: computes the numbers.
+  """
+
+  packed: Packed
+
+  def __call__(self, params: Any) -> api.Evaluation:
+    """Evaluates parameters."""
+    return self.judged(self.packed(params))
+
+  @abc.abstractmethod
+  def judged(self, values: np.ndarray) -> api.Evaluation:
+    """Returns the evaluation, given the number of each row, float32 [E]."""

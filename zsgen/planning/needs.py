@@ -55,7 +55,7 @@ def arguments(
   """Returns the shapes of the arguments of a step."""
   tokens = jax.ShapeDtypeStruct((rows, length), np.int32)
   slots = jax.ShapeDtypeStruct((config.train.batch_size,), np.int32)
-  batch = batches.Batch(
+  batch = batches.Batch[jax.ShapeDtypeStruct](
       tokens=tokens,
       positions=tokens,
       segments=tokens,
@@ -63,7 +63,7 @@ def arguments(
       ids=slots,
       lengths=slots,
   )
-  scalar = jax.ShapeDtypeStruct((), np.float32)
+  scalar: Any = jax.ShapeDtypeStruct((), np.float32)
   hyper = optimizer.Hyper(*[scalar] * len(optimizer.Hyper._fields))
   return program.shapes, program.frozen_shapes, batch, hyper
 
@@ -92,7 +92,9 @@ def residual_bytes(
   pass.
   """
 
-  def backward(params: Any, frozen: Any, batch: batches.Batch) -> Any:
+  def backward(
+      params: Any, frozen: Any, batch: batches.Batch[jax.Array]
+  ) -> Any:
     def loss(trained: Any) -> jax.Array:
       joined = lora_lib.join(trained, frozen)
       return program.model.token_nll(joined, batch).sum()

@@ -8,7 +8,7 @@ the mesh, the ids of a step never.
 import bisect
 from collections.abc import Callable, Sequence
 import math
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,18 +29,22 @@ class Examples(NamedTuple):
   rows: list[store_lib.TokenRow]  # B rows; empty where there is no example
 
 
-class Batch(NamedTuple):
+# NumPy's arrays on the host, JAX's on the devices, or their shardings.
+Leaf = TypeVar("Leaf")
+
+
+class Batch(NamedTuple, Generic[Leaf]):
   """The arrays that the device program takes.
 
   R rows of T tokens hold the segments of B examples.
   """
 
-  tokens: np.ndarray  # int32 [R, T]
-  positions: np.ndarray  # int32 [R, T], 0 at the start of each segment
-  segments: np.ndarray  # int32 [R, T], 1 + slot of the example; 0 is padding
-  mask: np.ndarray  # float32 [R, T], 1 on loss tokens
-  ids: np.ndarray  # int32 [B]
-  lengths: np.ndarray  # int32 [B], tokens of each example
+  tokens: Leaf  # int32 [R, T]
+  positions: Leaf  # int32 [R, T], 0 at the start of each segment
+  segments: Leaf  # int32 [R, T], 1 + slot of the example; 0 is padding
+  mask: Leaf  # float32 [R, T], 1 on loss tokens
+  ids: Leaf  # int32 [B]
+  lengths: Leaf  # int32 [B], tokens of each example
 
 
 Feed = Callable[[int], Examples]
@@ -172,7 +176,7 @@ def plan(
   )
 
 
-def lay_out(examples: Examples, layouts: Layouts) -> Batch:
+def lay_out(examples: Examples, layouts: Layouts) -> Batch[np.ndarray]:
   """Packs the examples of a step into rows.
 
   Raises:

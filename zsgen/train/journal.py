@@ -36,7 +36,7 @@ class Pending(NamedTuple):
 
   step: int
   hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
+  metrics: step_lib.Metrics[jax.Array]
   lengths: np.ndarray
   slots: int
 
@@ -91,7 +91,7 @@ class Journal:
     if pending is None:
       return
     count = len(self._loggers)
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    metrics: step_lib.Metrics[np.ndarray] = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots)
     perf = {**perf, **memory.used(), **self._compiled}

@@ -274,15 +274,15 @@ def _save_members(
         saved.save(run.steps, placed, resuming.pack([expected]))
 
 
-def restore_final(run: job_lib.Member) -> step_lib.State:
-  """Returns the state after the last step of a finished run.
+def load_final(run: job_lib.Member) -> trees.Params:
+  """Returns the trained parameters after the last step of a finished run.
 
   Raises:
     InputError: its checkpoint is missing or damaged.
   """
-  like = checkpoints.like(run.program.shapes, run.program.shardings)
-  with open_checkpoints(run) as saved:
-    return resuming.last(saved, run.steps, like, run.path)
+  state = checkpoints.like(run.program.shapes, run.program.shardings)
+  with checkpoints.Finished(run.path, run.identity) as saved:
+    return resuming.last(saved, run.steps, state.params, run.path)
 
 
 def load_frozen(run: job_lib.Member) -> trees.Params:

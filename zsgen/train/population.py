@@ -118,7 +118,7 @@ def join_layouts(layouts: Sequence[batches.Layouts]) -> batches.Layouts:
 
 def lay_out(
     examples: Sequence[batches.Examples], layouts: batches.Layouts
-) -> batches.Batch:
+) -> batches.Batch[np.ndarray]:
   """Packs the examples of all members, in the shape that the largest needs."""
   packed = [batches.lay_out(member, layouts) for member in examples]
   rows = max(batch.tokens.shape[0] for batch in packed)

@@ -1,13 +1,14 @@
 """The training step: pure, and a witness of the ids that it consumed."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from zsgen.core import mesh as mesh_lib
+from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.train import batches, optimizer, trees
@@ -20,14 +21,14 @@ class State(NamedTuple):
   moments: optax.OptState
 
 
-class Metrics(NamedTuple):
-  """What a step reports."""
+class Metrics(NamedTuple, Generic[batches.Leaf]):
+  """What a step reports, on the devices or copied to the host."""
 
-  loss: jax.Array  # float32 []
-  grad_norm: jax.Array  # float32 [], before clipping
-  tokens: jax.Array  # int32 [], all real tokens
-  loss_tokens: jax.Array  # int32 []
-  ids: jax.Array  # int32 [B], of the examples found in the rows
+  loss: batches.Leaf  # float32 []
+  grad_norm: batches.Leaf  # float32 [], before clipping
+  tokens: batches.Leaf  # int32 [], all real tokens
+  loss_tokens: batches.Leaf  # int32 []
+  ids: batches.Leaf  # int32 [B], of the examples found in the rows
 
 
 def init_state(params: trees.Params, first_moment: str) -> State:
@@ -35,7 +36,9 @@ def init_state(params: trees.Params, first_moment: str) -> State:
   return State(params, optimizer.init(params, first_moment))
 
 
-def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
+def batch_shardings(
+    mesh: jax.sharding.Mesh,
+) -> batches.Batch[jax.sharding.NamedSharding]:
   """Returns a batch's shardings: rows are split, values per example not."""
   rows, replicated = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   return batches.Batch(
@@ -49,14 +52,14 @@ def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
 
 
 def per_example(
-    values: jax.Array, segments: jax.Array, slots: int
+    values: arrays.Array, segments: arrays.Array, slots: int
 ) -> jax.Array:
   """Sums values [R, T] over the segments of each of `slots` examples."""
   sums = jax.ops.segment_sum(values.ravel(), segments.ravel(), slots + 1)
   return sums[1:]
 
 
-def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
+def loss_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
   """Returns the weight of each token's loss, float32 [R, T].
 
   The loss is the weighted sum of the losses of the tokens.
@@ -73,7 +76,7 @@ def loss_weights(batch: batches.Batch, groups: int) -> jax.Array:
   return batch.mask * weights[(batch.segments - 1) % groups]
 
 
-def witnessed_ids(batch: batches.Batch) -> jax.Array:
+def witnessed_ids(batch: batches.Batch[jax.Array]) -> jax.Array:
   """Returns ids of the examples whose tokens are all in the rows, int32 [B].
 
   Computed on the device from what was fed after packing: an example that is
@@ -98,14 +101,14 @@ class _LossRows(NamedTuple):
 def train_step(
     state: State,
     frozen: trees.Params,
-    batch: batches.Batch,
+    batch: batches.Batch[jax.Array],
     hyper: optimizer.Hyper,
     *,
     model: model_lib.Model,
     groups: int,
     parts: int,
     first_moment: str,
-) -> tuple[State, Metrics]:
+) -> tuple[State, Metrics[jax.Array]]:
   """Computes one update.
 
   Args:

@@ -49,8 +49,8 @@ def check_size(order: config.Order, pool: int) -> None:
   if budget > pool:
     raise errors.InputError(
         f"config.order.budget is {budget}, but the pool has {pool} training"
-        " examples. Lower the budget, or raise config.data.train_instances if"
-        " the tasks have more."
+        " examples. Lower the budget (-1 is all of them), or raise"
+        " config.data.train_instances if the tasks have more."
     )
 
 
@@ -99,7 +99,7 @@ def parameters(order: config.Order) -> dict[str, Any]:
   Raises:
     InputError: there is no such file.
   """
-  values = plugins.fingerprint("arrangement", order.arrangement)
+  values: dict[str, Any] = plugins.fingerprint("arrangement", order.arrangement)
   fields = dataclasses.fields(_component(order).options)
   for field in sorted(fields, key=lambda field: field.name):
     value = getattr(order, field.name)

@@ -26,9 +26,9 @@ class Options(multiset.Options):
 
   # What comes first.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))
-  # Most training x held-out pairs that are solved exactly.
+  # Most pairs of training and held-out examples that are solved exactly.
   exact_pairs: int = option(100_000, low=0)
-  # Beyond that: the entropy's weight, as a share of the mean cost.
+  # Weight of the entropy for more pairs, as a share of the mean cost.
   epsilon: float = option(0.01, low=1e-4)
 
 
@@ -113,9 +113,12 @@ def _sinkhorn(
       float(block.sum()) for _, block in similarity.distances(train, heldout)
   )
   weight = epsilon * total / pairs
+  # Its annotations name JAX's arrays; it takes NumPy's as well.
+  rows: Any = np.concatenate([block for _, block in train.blocks()])
+  columns: Any = heldout.block(0, len(heldout))
   geometry = pointcloud.PointCloud(
-      np.concatenate([block for _, block in train.blocks()]),
-      heldout.block(0, len(heldout)),
+      rows,
+      columns,
       cost_fn=costs.Euclidean(),
       epsilon=weight,
       batch_size=None if pairs <= _MOST_PAIRS else 1024,
