@@ -119,11 +119,11 @@ def test_loops_of_unknown_length_are_not_counted():
 
 
 def test_traced_flops_are_the_models_and_what_remat_repeats(known):
-  # Heads and blocks as narrow as these leave attention small.
+  # Attention on a CPU counts as the model's: its loops have unknown lengths.
   known.machine.remat = "none"
   known.plan.rows, known.plan.length = 4, 64
   found = _plan(known, ABSENT)
-  assert 1 < found.flops / found.model_flops < 1.3
+  assert found.flops == found.model_flops
   known.machine.remat = "full"
   again = _plan(known, ABSENT)
   assert again.model_flops == found.model_flops
