@@ -127,7 +127,8 @@ def test_traced_flops_are_the_models_and_what_remat_repeats(known):
   known.machine.remat = "full"
   again = _plan(known, ABSENT)
   assert again.model_flops == found.model_flops
-  assert 1.15 < again.flops / found.flops < 4 / 3
+  # Of what is repeated, attention is not counted.
+  assert 1.1 < again.flops / found.flops < 4 / 3
 
 
 def test_collectives_of_a_known_program(eight):
