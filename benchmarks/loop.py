@@ -33,6 +33,7 @@ from zsgen.data import store as store_lib
 from zsgen.train import (
     batches,
     job,
+    layouts,
     loop,
     memory,
     meter,
@@ -58,7 +59,7 @@ _WAITING = "waiting for the device"
 # The functions to time: owner, name and label.
 _PARTS = (
     (batches, "look_up", "look up"),
-    (batches, "lay_out", "lay out"),
+    (layouts, "lay_out", "lay out"),
     (optimizer, "hyper_at", "hyper-parameters"),
     (jax, "device_get", _WAITING),
     (meter.Meter, "step", "clocks and FLOPs"),
@@ -117,10 +118,21 @@ class Timed:
   """
 
   def __init__(self, step: Any, clock: Clock, first: int, end: int):
-    self.lower = step.lower
-    self._call = clock.timed("dispatch", step)
+    self._step = step
+    self._clock = clock
+    self._call: Any = None
     self._marks = {first: clock.begin, end: clock.end}
     self._count = 0
+
+  def lower(self, *args: Any) -> "Timed":
+    """Lowers the program; it is the only one."""
+    self._step = self._step.lower(*args)
+    return self
+
+  def compile(self) -> "Timed":
+    """Compiles the program."""
+    self._call = self._clock.timed("dispatch", self._step.compile())
+    return self
 
   def __call__(self, *args: Any) -> Any:
     """Runs a step, and starts or stops the clock before it."""
@@ -136,6 +148,7 @@ class RandomStore:
   def __init__(self, folder: pathlib.Path, count: int):
     rng = np.random.default_rng(0)
     self.lengths = rng.integers(_SHORTEST, _LONGEST + 1, count)
+    self.loss_lengths = self.lengths  # At most.
     self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
     total = self._offsets[-1]
     rng.integers(3, 259, total, np.uint32).tofile(folder / "tokens.bin")
@@ -159,13 +172,12 @@ def make_job(folder: pathlib.Path, steps: int) -> job.Job:
   config = config_lib.check({"model": _MODEL, "machine": {"save_every": steps}})
   mesh = mesh_lib.make(config.machine.mesh, jax.devices()[:1])
   start = starts_lib.make(config.model, config.seed)
-  layouts = batches.plan(store.lengths[ids], _ROW, size, 1, 1)
   member = job.Member(
       path=folder,
       config=config,
       program=program_lib.make(config, start, mesh),
       feed=lambda _: batches.store_feed(store, ids, size),
-      layouts=layouts,
+      lengths=layouts.Lengths(store.lengths[ids], store.loss_lengths[ids]),
       steps=steps,
       evaluators=[],
       start=start,

@@ -22,7 +22,14 @@ import rich.table
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.train import batches, optimizer, population, program, starts
+from zsgen.train import (
+    batches,
+    layouts,
+    optimizer,
+    population,
+    program,
+    starts,
+)
 
 _GPT2 = dict(
     init="new",
@@ -69,8 +76,10 @@ def _batch(tokens: int, seed: int) -> batches.Batch:
   ]
   examples = batches.Examples(np.arange(_EXAMPLES), rows)
   length = -(-tokens // 64) * 64
-  count = len(batches.best_fit([tokens] * _EXAMPLES, length))
-  return batches.lay_out(examples, batches.Layouts((count,), length))
+  count = len(layouts.best_fit([tokens] * _EXAMPLES, length))
+  return layouts.lay_out(
+      examples, layouts.Shape(count, length, count * length), layouts.Split()
+  )
 
 
 def _seconds(run: Any, state: Any, steps: int) -> float:

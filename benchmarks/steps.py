@@ -16,7 +16,17 @@ from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches, flops, memory, optimizer, program, starts
+from zsgen.train import (
+    batches,
+    flops,
+    layout_plan,
+    layouts,
+    memory,
+    optimizer,
+    population,
+    program,
+    starts,
+)
 
 # Given the number of a step, trains it and returns its loss.
 Step = Callable[[int], float]
@@ -45,7 +55,10 @@ class Steps(NamedTuple):
 
   def flops_per_token(self, counted: flops.Flops) -> float:
     """Returns the model FLOPs per real token, the mean over all steps."""
-    total = sum(counted.step(lengths) for lengths in self.lengths)
+    total = sum(
+        counted.step(lengths, int(batch.mask.sum()))
+        for lengths, batch in zip(self.lengths, self.packed, strict=True)
+    )
     return total / sum(int(lengths.sum()) for lengths in self.lengths)
 
 
@@ -59,11 +72,14 @@ def load(paths: Mapping[str, str], batch_size: int, count: int) -> Steps:
   """
   store = store_lib.open_store(pathlib.Path(paths["store"]))
   ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
-  lengths = store.lengths[ids]
-  layouts = batches.plan(lengths, int(lengths.max()), batch_size, 1, 2)
+  lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
+  planned = layout_plan.plan([lengths], batch_size, layouts.Split(), limit=2)
   feed = batches.store_feed(store, ids, batch_size)
   examples = [feed(step) for step in range(count)]
-  packed = [batches.lay_out(members, layouts) for members in examples]
+  packed = [
+      population.lay_out([members], planned, step)
+      for step, members in enumerate(examples)
+  ]
   return Steps(examples, packed)
 
 

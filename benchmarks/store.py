@@ -35,12 +35,12 @@ from zsgen.core import artifacts
 from zsgen.data import judged, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.train import batches
+from zsgen.train import batches, layout_plan, layouts, population
 
 _SHORTEST, _LONGEST = 8, 32
 _VOCAB_SIZE = 8000
 _TASKS, _HELDOUT = 1000, 1000
-# Tokens of a row, as `batches.plan` chooses for the longest example.
+# Tokens of a row, as `layouts.largest` chooses for the longest example.
 _ROW = 64
 # Examples that are written at a time.
 _PART = 1 << 20
@@ -170,8 +170,9 @@ def cold(folder: pathlib.Path, size: int, loaded: bool) -> dict[str, float]:
   clock.append(time.perf_counter())
   feed = batches.store_feed(store, ids, size)
   examples = feed(batches.steps_of(ids, size) // 2)
-  longest = int(store.lengths.max())
-  batches.lay_out(examples, batches.Layouts((size,), max(longest, _ROW)))
+  length = max(int(store.lengths.max()), _ROW)
+  shape = layouts.Shape(size, length, size * length)
+  layouts.lay_out(examples, shape, layouts.Split())
   clock.append(time.perf_counter())
   milliseconds = 1000 * np.diff(clock)
   names = ("store", "order", "batch")
@@ -202,15 +203,15 @@ def gather(folder: pathlib.Path, size: int) -> dict[str, float]:
   store = store_lib.open_store(folder / "store")
   ids = np.load(folder / "order" / order_lib.IDS, mmap_mode="r")
   ids = ids[: _LAPS * _LAP]
-  lengths = store.lengths[ids]
-  layouts = batches.plan(lengths, int(lengths.max()), size, 1, 2)
+  lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
+  planned = layout_plan.plan([lengths], size, layouts.Split(), limit=2)
   feed = batches.store_feed(store, ids, size)
   steps = min(_LAP, len(ids) // _LAPS) // size
   seconds = []
   for lap in range(_LAPS):
     begin = time.perf_counter()
     for step in range(lap * steps, (lap + 1) * steps):
-      batches.lay_out(feed(step), layouts)
+      population.lay_out([feed(step)], planned, step)
     seconds.append(time.perf_counter() - begin)
   return {"rate": steps * size / min(seconds)}
 

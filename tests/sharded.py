@@ -52,21 +52,30 @@ MESHES = {
 
 def _loss(params, arrays, model):
   batch = types.SimpleNamespace(**arrays)
-  nll = model.token_nll(params, batch)
-  return nll.sum() / (nll > 0).sum()
+  weights = (batch.loss_positions > 0) / (batch.loss_positions > 0).sum()
+  return model.loss(params, batch, weights)
 
 
-def _batch() -> dict[str, np.ndarray]:
+def _batch(shards: int) -> dict[str, np.ndarray]:
   rng = np.random.default_rng(0)
   tokens = rng.integers(0, ALL.vocab_size, (8, 12))
   positions = np.tile([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 0], (8, 1))
   segments = np.tile([1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0], (8, 1))
-  arrays = dict(tokens=tokens, positions=positions, segments=segments)
+  # Some of the tokens, in one more slot than there are.
+  slots = [i for i in range(12 * 8 // shards) if i % 12 in (2, 4, 7)]
+  arrays = dict(
+      tokens=tokens,
+      positions=positions,
+      segments=segments,
+      loss_positions=np.tile([*slots, 0], (shards, 1)),
+  )
   return {name: array.astype(np.int32) for name, array in arrays.items()}
 
 
 def _on(mesh, params, model):
   """Loss and gradient on a mesh; gradients lie as their parameters do."""
+  how = model.execution._replace(mesh=mesh)
+  model = dataclasses.replace(model, execution=how)
   shardings = mesh_lib.shardings(params, mesh)
   rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   step = jax.jit(
@@ -74,7 +83,7 @@ def _on(mesh, params, model):
       in_shardings=(shardings, rows),
       out_shardings=(whole, shardings),
   )
-  return step(params, _batch())
+  return step(params, _batch(mesh_lib.row_shards(mesh)))
 
 
 def _check_tensor_axis_must_divide() -> None:

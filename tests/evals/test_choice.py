@@ -12,7 +12,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
 from zsgen.evals import api, choice
 from zsgen.models import model as model_lib
-from zsgen.train import batches
+from zsgen.train import batches, layouts
 
 pytestmark = pytest.mark.numerics
 
@@ -47,8 +47,10 @@ def _alone(context, params):
   found = context.store.choices("heldout")
   for row, example in zip(found.rows, found.examples, strict=True):
     examples = batches.look_up(context.store, np.array([row]))
-    batch = batches.lay_out(examples, batches.Layouts((1,), 192))
-    nll = np.asarray(nll_of(params, batch), np.float64) * batch.mask
+    batch = layouts.lay_out(
+        examples, layouts.Shape(1, 192, 192), layouts.Split()
+    )
+    nll = np.asarray(nll_of(params, batch), np.float64)
     scores.setdefault(example, []).append((nll.sum(), batch.mask.sum()))
   return scores
 

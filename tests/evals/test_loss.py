@@ -10,7 +10,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import prepare
 from zsgen.evals import api, loss
 from zsgen.models import model as model_lib
-from zsgen.train import batches
+from zsgen.train import batches, layouts
 
 pytestmark = pytest.mark.numerics
 
@@ -26,12 +26,12 @@ def parts(small, tmp_path):
   return store, model, params, mesh_lib.make(config.machine.mesh)
 
 
-def _alone(store, token_nll, params, example):
+def _alone(store, nll_of, params, example):
   """Mean loss over the answer of one example in a row of its own."""
   examples = batches.look_up(store, np.array([example]))
-  batch = batches.lay_out(examples, batches.Layouts((1,), 192))
-  nll = np.asarray(token_nll(params, batch), np.float64)
-  return (nll * batch.mask).sum() / batch.mask.sum()
+  batch = layouts.lay_out(examples, layouts.Shape(1, 192, 192), layouts.Split())
+  nll = np.asarray(nll_of(params, batch), np.float64)
+  return nll.sum() / batch.mask.sum()
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
@@ -40,8 +40,8 @@ def test_packed_evaluation_equals_each_example_alone(parts, batch_size):
   context = api.Context(store, model, mesh, batch_size)
   evaluate = loss.Loss("heldout", config_lib.Eval(), context)
   found = evaluate(params)
-  token_nll = jax.jit(model.token_nll)
-  expected = [_alone(store, token_nll, params, i) for i in evaluate.ids]
+  nll_of = jax.jit(model.token_nll)
+  expected = [_alone(store, nll_of, params, i) for i in evaluate.ids]
   closeness.assert_close(found.losses, np.array(expected))
   assert found.metrics["heldout/loss"] == pytest.approx(np.mean(expected))
   by_task = np.reshape(expected, (-1, 2)).mean(1)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from tests.helpers import losses
 from zsgen.core import config
 from zsgen.models import model as model_lib
 
@@ -62,11 +63,12 @@ ALL = {"rms": RMS, "layer": LAYER, "gpt2": GPT2, "gemma": GEMMA}
 
 
 class Rows(NamedTuple):
-  """A batch, as `token_nll` reads it."""
+  """A batch of one row group, as `token_nll` reads it: all tokens count."""
 
   tokens: np.ndarray
   positions: np.ndarray
   segments: np.ndarray
+  loss_positions: np.ndarray
 
 
 @functools.cache
@@ -94,15 +96,15 @@ def examples(vocab_size: int, lengths: list[int], seed: int = 0) -> list:
 def rows(packed: list[list[np.ndarray]], length: int) -> Rows:
   """A batch whose row i holds the examples packed[i]."""
   shape = (len(packed), length)
-  batch = Rows(*(np.zeros(shape, np.int32) for _ in Rows._fields))
+  tokens, positions, segments = np.zeros((3, *shape), np.int32)
   number = 0
   for row, members in enumerate(packed):
     begin = 0
-    for tokens in members:
+    for example in members:
       number += 1
-      place = (row, slice(begin, begin + len(tokens)))
-      batch.tokens[place] = tokens
-      batch.positions[place] = np.arange(len(tokens))
-      batch.segments[place] = number
-      begin += len(tokens)
-  return batch
+      place = (row, slice(begin, begin + len(example)))
+      tokens[place] = example
+      positions[place] = np.arange(len(example))
+      segments[place] = number
+      begin += len(example)
+  return Rows(tokens, positions, segments, losses.every_position(positions))

@@ -22,7 +22,8 @@ ARCH = dataclasses.replace(
 def _loss(params, rows, backend):
   execution = execution_lib.Execution(attention=backend)
   model = model_lib.Model.from_config(ARCH, execution=execution)
-  return model.token_nll(params, rows).sum()
+  weights = jnp.ones_like(rows.loss_positions, jnp.float32)
+  return model.loss(params, rows, weights)
 
 
 def _rows():
@@ -59,7 +60,10 @@ def test_float32_models_multiply_in_float32(dtype):
   arch = dataclasses.replace(small.RMS, dtype=dtype)
   execution = execution_lib.Execution(attention="splash", logits_chunk=8)
   model = model_lib.Model.from_config(arch, execution=execution)
-  grad = jax.grad(lambda params: model.token_nll(params, _rows()).sum())
-  text = str(jax.make_jaxpr(grad)(small.loud(arch)))
+  rows = _rows()
+  weights = np.ones_like(rows.loss_positions, np.float32)
+  # The gradient of a function that is traced already.
+  loss = jax.jit(lambda params: model.loss(params, rows, weights))
+  text = str(jax.make_jaxpr(jax.grad(loss))(small.loud(arch)))
   precise = text.count("precision=(Precision.HIGHEST")
   assert precise == text.count("dot_general[") * (dtype == "float32")

@@ -12,7 +12,7 @@ import pytest
 import reference
 import small
 
-from tests.helpers import closeness
+from tests.helpers import closeness, losses
 from zsgen.core import config, errors
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
@@ -64,7 +64,8 @@ def _batch(lengths=(5, 3, 6)):
 @functools.cache
 def _compiled(lora, dtype):
   arch = dataclasses.replace(ARCH, dtype=dtype)
-  return jax.jit(model_lib.Model.from_config(arch, lora).token_nll)
+  model = model_lib.Model.from_config(arch, lora)
+  return jax.jit(functools.partial(losses.token_nll, model))
 
 
 def _nll(params, lora=config.NO_LORA, dtype="float32"):
@@ -126,7 +127,9 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
 
   def loss(adapters):
     full = lora_lib.join(adapters, base)
-    return model.token_nll(full, _batch(lengths)).sum()
+    batch = _batch(lengths)
+    weights = jnp.ones_like(batch.loss_positions, jnp.float32)
+    return model.loss(full, batch, weights)
 
   def plain(adapters, base, tokens):
     full = _added(lora_lib.join(adapters, base), ALL)

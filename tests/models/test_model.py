@@ -10,7 +10,7 @@ import pytest
 import reference
 import small
 
-from tests.helpers import closeness
+from tests.helpers import closeness, losses
 from zsgen.core import config, errors
 from zsgen.models import model as model_lib
 from zsgen.models import presets, rotary
@@ -25,7 +25,8 @@ every_arch = pytest.mark.parametrize(
 
 @functools.cache
 def _compiled(arch):
-  return jax.jit(model_lib.Model.from_config(arch).token_nll)
+  model = model_lib.Model.from_config(arch)
+  return jax.jit(functools.partial(losses.token_nll, model))
 
 
 def _nll(arch, params, batch):
@@ -60,8 +61,9 @@ def test_loss_and_gradient_are_those_of_the_float64_reference(name):
   examples = small.examples(arch.vocab_size, [4, 4, 4])
   batch = _two_rows(examples)
   model = model_lib.Model.from_config(arch)
+  weights = np.ones_like(batch.loss_positions, np.float32)
   loss, grads = jax.jit(
-      jax.value_and_grad(lambda params: model.token_nll(params, batch).sum())
+      jax.value_and_grad(lambda params: model.loss(params, batch, weights))
   )(params)
 
   def plain(params, tokens):

@@ -85,6 +85,7 @@ def test_a_step_trains_adapters_alone():
       positions=row - 1,
       segments=ones,
       mask=ones.astype(np.float32),
+      loss_positions=row[:, :-1],
       ids=np.array([7], np.int32),
       lengths=np.array([8], np.int32),
   )

@@ -36,14 +36,14 @@ def _count(lora=config.NO_LORA, **fields):
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_head_counts_once_and_the_look_up_never(tied):
   found = _count(tied=tied, vocab_multiple=16)
-  assert found == flops.Flops(3 * _BLOCK + 80, 0, 8, {0: 3})
+  assert found == flops.Flops(3 * _BLOCK, 0, 6 * 80, 8, {0: 3})
 
 
 def test_a_step_by_hand():
   lengths = np.array([3, 0, 1], np.int32)
   pairs = 6 + 1
-  expected = 6 * (3 * _BLOCK + 80) * 4 + 12 * 8 * 3 * pairs
-  assert _count().step(lengths) == expected
+  expected = 6 * 3 * _BLOCK * 4 + 6 * 80 * 2 + 12 * 8 * 3 * pairs
+  assert _count().step(lengths, loss_tokens=2) == expected
 
 
 def test_windows_see_less():
@@ -52,17 +52,24 @@ def test_windows_see_less():
   # Of 5 tokens in windows of 2: 1 + 2 + 2 + 2 + 2.
   assert flops.pairs(np.array([5, 2]), 2) == 9 + 3
   assert flops.pairs(np.array([5, 2]), 0) == 15 + 3
-  kernels = 6 * (3 * _BLOCK + 80) * 7
-  assert found.step(np.array([5, 2])) == kernels + 12 * 8 * (2 * 12 + 18)
+  kernels = 6 * 3 * _BLOCK * 7
+  assert found.step(np.array([5, 2]), 0) == kernels + 12 * 8 * (2 * 12 + 18)
 
 
 def test_frozen_weights_need_no_gradient():
   lora = config.Lora(rank=2, targets="attention/query")
   adapters = 3 * (8 * 2 + 2 * 8)
   found = _count(lora)
-  assert (found.trained, found.frozen) == (adapters, 3 * _BLOCK + 80)
+  assert (found.trained, found.frozen) == (adapters, 3 * _BLOCK)
   expected = (4 * found.frozen + 6 * adapters) * 5 + 12 * 8 * 3 * 15
-  assert found.step(np.array([5])) == expected
+  assert found.step(np.array([5]), 3) == expected + 4 * 80 * 3
+
+
+def test_adapters_of_the_head_count_with_it():
+  lora = config.Lora(rank=2, targets="head")
+  found = _count(lora, tied=False)
+  assert (found.trained, found.frozen) == (0, 3 * _BLOCK)
+  assert found.head == 4 * 80 + 6 * 2 * (8 + 10)
 
 
 @pytest.mark.parametrize("rank", [0, 8])
@@ -77,16 +84,18 @@ def test_the_compiler_counts_the_same(rank):
   trained, frozen = lora_lib.split(
       jax.eval_shape(model.init, jax.random.key(0)), lora
   )
-  rows, length = 4, 128
+  rows, length, slots = 4, 128, 64
   whole = jax.ShapeDtypeStruct((rows, length), jnp.int32)
-  batch = batches.Batch(whole, whole, whole, whole, None, None)
+  positions = jax.ShapeDtypeStruct((1, slots), jnp.int32)
+  batch = batches.Batch(whole, whole, whole, whole, positions, None, None)
 
   def loss(trained, frozen, batch):
-    return model.token_nll(lora_lib.join(trained, frozen), batch).sum()
+    weights = jnp.ones((1, slots))
+    return model.loss(lora_lib.join(trained, frozen), batch, weights)
 
   lowered = jax.jit(jax.grad(loss)).lower(trained, frozen, batch)
   counted = flops.count_flops(arch, trained, frozen)
-  ours = counted.step(np.full(rows, length))
+  ours = counted.step(np.full(rows, length), slots)
   masked = rows * length * (length - 1) // 2
   ours += 12 * counted.width * masked
   assert lowered.cost_analysis()["flops"] == pytest.approx(ours, rel=0.04)

@@ -16,7 +16,7 @@ from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.models import execution
 from zsgen.models import model as model_lib
-from zsgen.train import batches, optimizer
+from zsgen.train import batches, layouts, optimizer
 from zsgen.train import step as step_lib
 
 pytestmark = pytest.mark.numerics
@@ -39,6 +39,7 @@ every_arch = pytest.mark.parametrize(
     "arch", [ROTARY, LEARNED], ids=["rotary", "learned"]
 )
 LENGTHS = (60, 3, 31, 17, 44, 2, 29, 38)
+ALL_ROWS = layouts.Split()
 IDS = np.array([5, 0, 9, 3, 21, 7, 8, 1])
 
 
@@ -57,18 +58,20 @@ def _params(arch):
   return jax.jit(model_lib.Model.from_config(arch).init)(jax.random.key(1))
 
 
-def _packed(rows=4) -> batches.Batch:
-  assert len(batches.best_fit(LENGTHS, 64)) == 4
-  return batches.lay_out(_examples(), batches.Layouts((rows,), 64))
+def _packed(rows=4, split=ALL_ROWS) -> batches.Batch:
+  assert len(layouts.best_fit(LENGTHS, 64)) == 4
+  slots = rows // split.groups * 64
+  return layouts.lay_out(_examples(), layouts.Shape(rows, 64, slots), split)
 
 
 def _alone() -> batches.Batch:
   """Each example in a row of its own."""
   ids, rows = _examples()
   laid = [
-      batches.lay_out(
+      layouts.lay_out(
           batches.Examples(ids[i : i + 1], rows[i : i + 1]),
-          batches.Layouts((1,), 64),
+          layouts.Shape(1, 64, 64),
+          layouts.Split(),
       )
       for i in range(len(ids))
   ]
@@ -92,7 +95,8 @@ def _found(arch, packed=True, rows=4, parts=1, groups=1, **how):
   )
   state = step_lib.init_state(_params(arch), "float32")
   hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
-  batch = _packed(rows) if packed else _alone()
+  split = layouts.Split(parts=parts)
+  batch = _packed(rows, split) if packed else _alone()
   new, metrics = jax.jit(step)(state, {}, batch, hyper)
   return metrics, jax.tree.map(lambda leaf: 10 * leaf, new.moments[1].mu)
 
@@ -130,14 +134,14 @@ def test_micro_batches_keep_groups_and_rows_of_padding():
     ids=["rotary", "learned"],
 )
 def test_logits_in_chunks_give_the_same(arch):
-  """24 does not divide 64, the length of a row."""
+  """24 does not divide 256, the number of loss slots."""
   _assert_equal(_found(arch, logits_chunk=24), _found(arch))
 
 
 def test_logits_in_chunks_are_never_held_whole():
-  """Of 4 rows x 64 positions x 400 logits the program holds 8 positions."""
-  sizes = {chunk: _largest(chunk) for chunk in (0, 8)}
-  assert sizes[0] >= 4 * 64 * 400 > 2 * sizes[8]
+  """Of 256 loss slots x 400 logits the program holds 32 slots."""
+  sizes = {chunk: _largest(chunk) for chunk in (0, 32)}
+  assert sizes[0] >= 256 * 400 > 2 * sizes[32]
 
 
 def _largest(chunk):
@@ -148,8 +152,11 @@ def _largest(chunk):
   )
   shapes = jax.eval_shape(model.init, jax.random.key(0))
 
+  batch = _packed()
+  weights = np.ones_like(batch.loss_positions, np.float32)
+
   def loss(params):
-    return model.token_nll(params, _packed()).sum()
+    return model.loss(params, batch, weights)
 
   text = jax.jit(jax.grad(loss)).lower(shapes).as_text()
   found = re.findall(r"tensor<([\dx]+)xf32>", text)

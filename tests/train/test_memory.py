@@ -11,7 +11,7 @@ import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
-from zsgen.train import memory
+from zsgen.train import layouts, memory
 
 
 def _mesh(devices=1):
@@ -28,11 +28,12 @@ def _wide(data):
   return Wide()
 
 
-def _remedies(mesh=None, rows=8, **changes):
+def _remedies(mesh=None, rows=8, slots=512, **changes):
   config = config_lib.defaults()
   with config.unlocked():
     config.update_from_flattened_dict(changes)
-  return memory.remedies(config_lib.check(config), mesh or _mesh(), rows)
+  shape = layouts.Shape(rows, 1024, slots)
+  return memory.remedies(config_lib.check(config), mesh or _mesh(), shape)
 
 
 def test_the_cheapest_come_first():
@@ -52,6 +53,12 @@ def test_what_is_done_already_is_not_told():
   found = _remedies(**taken)
   assert found[0] == "--config.machine.micro_batches=8"
   assert _remedies(rows=4, **taken)[0].startswith("--config.model.dtype=")
+
+
+def test_few_loss_slots_need_no_chunks():
+  assert _remedies(slots=256)[0] == "--config.machine.micro_batches=2"
+  whole = {"machine.logits_chunk": 0}
+  assert _remedies(slots=272, **whole)[0].startswith("--config.machine.logits")
 
 
 def test_several_devices_split_parameters():
@@ -119,7 +126,7 @@ def test_devices_that_count_tell_the_fullest(monkeypatch):
 def test_other_errors_pass():
   config = config_lib.check({})
   with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-    with memory.explained(config, _mesh(), 1, 0):
+    with memory.explained(config, _mesh(), layouts.Shape(1, 32, 16), 0):
       raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
 
@@ -135,5 +142,5 @@ def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
     zsgen.run(small, tmp_path, ["train"])
   message = str(caught.value)
   assert "RESOURCE_EXHAUSTED" in message
-  assert "  --config.machine.logits_chunk=256\n" in message
+  assert "  --config.machine.remat=full\n" in message
   assert "GiB of each" in message

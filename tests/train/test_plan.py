@@ -55,14 +55,14 @@ def eight():
 
 def test_states_are_those_of_the_parameters(known):
   found = _plan(known)
-  assert (found.rows, found.length) == (8, 128)
+  assert (*found.shape, found.groups) == (8, 128, 8 * 128, 1)
   start = starts.make(config_lib.check(known).model, 0)
   size = F32 * sum(leaf.size for leaf in jax.tree.leaves(start.shapes))
   assert found.states.weights == found.states.gradients == size
   assert found.states.moments == pytest.approx(2 * size, abs=8)
   assert sum(each.bytes for each in found.parameters) == size
   # Held between steps: states, the batch and hyper-parameters.
-  batch = 4 * 8 * 128 * 4 + 2 * 4 * 4
+  batch = 5 * 8 * 128 * 4 + 2 * 4 * 4
   hyper = F32 * len(optimizer.Hyper._fields)
   assert found.compiled.arguments == size + found.states.moments + batch + hyper
   # New states take the place of the old ones: only metrics are beside them.
@@ -82,6 +82,18 @@ def test_states_by_what_is_trained(known):
   half = _plan(known, ABSENT).states
   assert half.frozen * 2 == whole.frozen > 0
   assert half.moments == whole.moments < whole.frozen
+
+
+def test_logits_are_planned_for_a_share_of_the_tokens(known):
+  everywhere = _plan(known, ABSENT)
+  known.plan.loss_share, known.machine.micro_batches = 0.06, 2
+  found = _plan(known, ABSENT)
+  # 6% of 4 x 128 positions, in steps of 16.
+  assert (found.groups, found.shape.loss_slots) == (2, 32)
+  assert found.head_flops == everywhere.head_flops / 16
+  saved = everywhere.head_flops - found.head_flops
+  assert everywhere.model_flops - found.model_flops == saved
+  assert found.flops == everywhere.flops - saved
 
 
 def test_what_is_kept_by_remat(known):
@@ -231,3 +243,23 @@ def test_a_topology_without_a_tpu(known, name):
   assert found.mesh.size == 4 and found.fits
   assert found.compiled.collectives
   assert set(found.bounds) == {"products", "memory", "links"}
+
+
+def test_shapes_of_an_order_that_has_been_made(small, tmp_path):
+  small.plan.topology, small.machine.layouts = ABSENT, 3
+
+  def printed(*stages):
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    pipeline.run(small, tmp_path, stages, console)
+    return console.file.getvalue()
+
+  before = printed("plan")
+  assert "the order has not been made (--stage=order)" in before
+  length = small.data.max_length
+  assert f"4 x {length:,} = " in before and not list(tmp_path.iterdir())
+  printed("prepare", "order")
+  after = printed("plan")
+  assert "% padding, logits at " in after and "largest step" not in after
+  assert f"4 x {length:,} = " not in after
+  small.plan.rows = 3
+  assert "layouts  " not in printed("plan")

@@ -17,6 +17,7 @@ def _batch(segments, mask, ids):
       positions=np.zeros_like(segments),
       segments=segments,
       mask=np.array(mask, np.float32),
+      loss_positions=np.flatnonzero(mask).astype(np.int32)[None],
       ids=np.array(ids, np.int32),
       lengths=np.array([(segments == s).sum() for s in slots], np.int32),
   )
@@ -30,24 +31,35 @@ BATCH = _batch(
 )
 
 
+def _loss(groups):
+  weights = step_lib.token_weights(BATCH, groups)
+  nll = NLL.ravel()[BATCH.loss_positions]
+  return (nll * step_lib.slot_weights(BATCH, weights)).sum()
+
+
 def test_loss_is_the_token_mean_over_the_global_batch():
-  assert (NLL * step_lib.loss_weights(BATCH, 1)).sum() == pytest.approx(15 / 5)
+  assert _loss(1) == pytest.approx(15 / 5)
+
+
+def test_empty_slots_have_no_weight_and_belong_to_no_example():
+  slots = np.pad(BATCH.loss_positions, ((0, 0), (0, 2)))
+  padded = BATCH._replace(loss_positions=slots)
+  weights = step_lib.slot_weights(padded, step_lib.token_weights(padded, 1))
+  assert weights.tolist() == [[pytest.approx(0.2)] * 5 + [0, 0]]
+  sums = step_lib.sum_losses(np.array([[1.0, 2, 3, 4, 5, 9, 9]]), padded)
+  assert sums.tolist() == [3, 3, 9, 0]
 
 
 def test_loss_in_groups_is_the_mean_of_their_token_means():
   # Group 0 holds examples 0 and 2, group 1 examples 1 and 3.
   expected = ((1 + 2 + 4 + 5) / 4 + 3 / 1) / 2
-  assert (NLL * step_lib.loss_weights(BATCH, 2)).sum() == pytest.approx(
-      expected
-  )
+  assert _loss(2) == pytest.approx(expected)
 
 
 def test_a_group_without_loss_tokens_does_not_count():
   # Group 3 is example 3, which has none.
   expected = (3 / 2 + 3 + 9 / 2) / 3
-  assert (NLL * step_lib.loss_weights(BATCH, 4)).sum() == pytest.approx(
-      expected
-  )
+  assert _loss(4) == pytest.approx(expected)
 
 
 def test_witnessed_ids_are_those_whose_tokens_are_all_there():

@@ -135,14 +135,15 @@ class Running:
 
 def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
   clock = Clock(monkeypatch)
-  counted = flops.Flops(trained=1000, frozen=0, width=0, blocks={})
+  counted = flops.Flops(trained=600, frozen=0, head=12_000, width=0, blocks={})
   chip = chips.find_chip("NVIDIA H200")._replace(flops=60_000.0)
   found = meter.Meter(counted, flops.Peak(chip, "", 2))
   clock.now += 6
   assert found.lap(meter.COMPILING) == 6
   clock.now += 2
-  # 10 of 16 slots, 6 x 1000 x 10 FLOPs in 2 s of 2 x 60,000 a second.
-  step = found.step(np.array([7, 0, 3]), 16)
+  # 10 of 16 slots, 6 x 600 x 10 + 2 x 12,000 FLOPs in 2 s of 2 x 60,000 a
+  # second.
+  step = found.step(np.array([7, 0, 3]), 16, 2)
   assert step["perf/step_seconds"] == 2
   assert step["perf/tokens_per_second"] == 5
   assert step["perf/padded_tokens_per_second"] == 8
@@ -154,7 +155,7 @@ def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
   steps, shares = found.describe()
   assert steps == (
       "steps    2 s each, 5 tokens/s (8 with padding), MFU 25.0%; 37.5%"
-      " padding, 0.0% waiting for data"
+      " padding, 0.0% waiting for data, 40.0% of the model FLOPs in the head"
   )
   assert shares == (
       "time     10.0 s: steps 20.0%, evaluations 20.0%, compiling 60.0%,"
@@ -168,21 +169,21 @@ def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
 )
 def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
   clock = Clock(monkeypatch)
-  counted = flops.Flops(1, 0, 0, {})
+  counted = flops.Flops(1, 0, 0, 0, {})
   found = meter.Meter(counted, flops.Peak(None, "cpu", 1))
   with found.feeding(running):
     clock.now += 1
   clock.now += 3
-  step = found.step(np.array([1]), 1)
+  step = found.step(np.array([1]), 1, 0)
   assert step["perf/data_wait_share"] == share
   assert "perf/mfu" not in step
   # It is counted once.
   clock.now += 1
-  assert found.step(np.array([1]), 1)["perf/data_wait_share"] == 0
+  assert found.step(np.array([1]), 1, 0)["perf/data_wait_share"] == 0
 
 
 def test_a_meter_without_steps_tells_nothing():
-  counted = flops.Flops(1, 0, 0, {})
+  counted = flops.Flops(1, 0, 0, 0, {})
   assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).describe() == []
 
 

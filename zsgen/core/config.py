@@ -360,12 +360,13 @@ class Machine:
   save_every: int = option(50, low=1, machine=True)
   # Checkpoints that are kept.
   keep: int = option(2, low=1, machine=True)
-  # Shapes that training may compile: more waste less padding.
+  # Shapes of steps that training may compile, at the most: more have less
+  # padding.
   layouts: int = option(
-      2,
+      8,
       low=1,
       high=1024,
-      why="each shape is a program to compile",
+      why="training needs a shape, and each is a program to compile",
       machine=True,
   )
   # Parts that the rows of a step are computed in, one after the other: more
@@ -374,7 +375,8 @@ class Machine:
   # What the backward pass computes again instead of keeping it: nothing, all
   # but matrix products, or whole blocks.
   remat: str = option("cheap", choices=("none", "cheap", "full"), machine=True)
-  # Positions of each row whose logits are held at once; 0: all of them.
+  # Positions with loss of each row group (the rows of a device in a
+  # micro-batch) whose logits are held at once; 0: all of them.
   logits_chunk: int = option(512, low=0, machine=True)
   # How attention is computed; auto: as is best on the platform.
   attention: str = option(
@@ -402,10 +404,19 @@ class Plan:
   # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "" for
   # the devices that are here.
   topology: str = option("", machine=True)
-  # Rows of a step; 0: one for each example, the most that there can be.
+  # Rows of a step; 0: as in the order's most expensive shape or, if there is no
+  # order yet, one for each example.
   rows: int = option(0, low=0, machine=True, **_STEP)
-  # Tokens of a row; 0: data.max_length.
+  # Tokens of a row; 0: likewise, or data.max_length.
   length: int = option(0, low=0, machine=True, **_POSITIONS)
+  # Share of the tokens of a row group that carry loss, and need logits.
+  loss_share: float = option(
+      1.0,
+      low=0.001,
+      high=1.0,
+      why="1 is all of them, the most that there can be",
+      machine=True,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,6 +83,4 @@ def answer_sums(
     params: Any, batch: batches.Batch[jax.Array], *, model: model_lib.Model
 ) -> jax.Array:
   """Returns the loss of each row's answer, in nats, float32 [B]."""
-  nll = model.token_nll(params, batch)
-  slots = batch.ids.shape[0]
-  return step_lib.per_example(nll * batch.mask, batch.segments, slots)
+  return step_lib.sum_losses(model.token_nll(params, batch), batch)

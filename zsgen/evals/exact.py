@@ -73,6 +73,4 @@ def right_tokens(
     params: Any, batch: batches.Batch[jax.Array], *, model: model_lib.Model
 ) -> jax.Array:
   """Counts the tokens of each answer that are the likeliest, float32 [B]."""
-  right = model.token_right(params, batch)
-  slots = batch.ids.shape[0]
-  return step_lib.per_example(right * batch.mask, batch.segments, slots)
+  return step_lib.sum_losses(model.token_right(params, batch), batch)

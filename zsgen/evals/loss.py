@@ -39,7 +39,6 @@ def example_losses(
 ) -> jax.Array:
   """Returns the mean loss over the answer tokens of each example, [B]."""
   slots = batch.ids.shape[0]
-  nll = model.token_nll(params, batch)
-  sums = step_lib.per_example(nll * batch.mask, batch.segments, slots)
+  sums = step_lib.sum_losses(model.token_nll(params, batch), batch)
   counts = step_lib.per_example(batch.mask, batch.segments, slots)
   return sums / jnp.maximum(counts, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from zsgen.core import hosts
 from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api
-from zsgen.train import batches
+from zsgen.train import batches, layouts
 from zsgen.train import step as step_lib
 
 # Of parameters and a batch, one float32 a slot: [B].
@@ -57,55 +57,74 @@ class Packed:
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, batches.Batch]]:
     """Returns each batch's indices into `ids`, and it on the devices."""
-    layout = self.layout()
-    slots = self.slots(layout)
+    rows, length = self.size
+    slots = self.slots(rows, length)
+    shape = layouts.shape_for(
+        rows, length, self.split, self.loss(slots, rows, length)
+    )
     shards = step_lib.batch_shardings(self._context.mesh)
-    laid_out = self.lay_out(slots, max(map(len, slots)), layout)
+    laid_out = self.lay_out(slots, max(map(len, slots)), shape)
     return [
         (indices, mesh_lib.put(batch, shards))
         for indices, batch in zip(slots, laid_out, strict=True)
     ]
 
-  def layout(self) -> batches.Layouts:
-    """Returns a shape in which any `batch_size` of the rows fit."""
-    return batches.plan(
-        lengths=self._lengths,
-        longest=int(self._lengths.max()),
-        batch_size=self._context.batch_size,
-        shards=mesh_lib.row_shards(self._context.mesh),
-        shapes=1,
-    )
+  @property
+  def split(self) -> layouts.Split:
+    """How the rows are split."""
+    return layouts.Split(mesh_lib.row_shards(self._context.mesh))
 
-  def slots(self, layout: batches.Layouts) -> list[np.ndarray]:
-    """Returns the indices into `ids` of each batch of a shape."""
-    packed = batches.best_fit(self._lengths.tolist(), layout.length)
-    (rows,) = layout.rows
+  @functools.cached_property
+  def size(self) -> tuple[int, int]:
+    """Rows, and tokens of a row, in which any `batch_size` of the rows fit."""
+    size = self._context.batch_size
+    return layouts.largest(self._lengths.tokens, size, self.split)
+
+  def slots(self, rows: int, length: int) -> list[np.ndarray]:
+    """Returns the indices into `ids` of each batch of `rows` rows."""
+    packed = layouts.best_fit(self._lengths.tokens.tolist(), length)
     return [
         np.array(sum(packed[i : i + rows], []))
         for i in range(0, len(packed), rows)
     ]
 
+  def loss(self, slots: Sequence[np.ndarray], rows: int, length: int) -> int:
+    """Returns the most positions with loss of a row group of the batches."""
+    return max(
+        layouts.loss_positions(
+            layouts.Lengths(*(sizes[indices] for sizes in self._lengths)),
+            rows,
+            length,
+            self.split,
+        )
+        for indices in slots
+    )
+
   def lay_out(
-      self, slots: Sequence[np.ndarray], size: int, layout: batches.Layouts
+      self, slots: Sequence[np.ndarray], size: int, shape: layouts.Shape
   ) -> list[batches.Batch]:
     """Lays out batches of one shape, so that one program serves all.
 
     Args:
       slots: the indices into `ids` of each batch.
       size: examples of each batch, with empty ones.
-      layout: the shape.
+      shape: the shape.
     """
     padded = np.full((len(slots), size), batches.NO_EXAMPLE)
     for ids, indices in zip(padded, slots, strict=True):
       ids[: len(indices)] = self._ids[indices]
     store = self._context.store
     return [
-        batches.lay_out(batches.look_up(store, ids), layout) for ids in padded
+        layouts.lay_out(batches.look_up(store, ids), shape, self.split)
+        for ids in padded
     ]
 
   @property
-  def _lengths(self) -> np.ndarray:
-    return self._context.store.lengths[self._ids]
+  def _lengths(self) -> layouts.Lengths:
+    store = self._context.store
+    return layouts.Lengths(
+        store.lengths[self._ids], store.loss_lengths[self._ids]
+    )
 
 
 class PackedEvaluator(api.Evaluator):

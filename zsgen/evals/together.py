@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from zsgen.evals import api, packed
-from zsgen.train import batches, metrics, population
+from zsgen.train import batches, layouts, metrics, population
 
 
 def evaluate_together(
@@ -84,15 +84,22 @@ class PackedPopulation:
     return values
 
   @functools.cached_property
-  def _layout(self) -> batches.Layouts:
+  def _shape(self) -> layouts.Shape:
     """A shape for all members."""
-    layouts = [layout.layout() for layout in self._members]
-    rows = max(max(layout.rows) for layout in layouts)
-    return batches.Layouts((rows,), max(layout.length for layout in layouts))
+    rows, length = np.max([member.size for member in self._members], axis=0)
+    loss = [
+        member.loss(member.slots(rows, length), rows, length)
+        for member in self._members
+    ]
+    split = self._members[0].split
+    return layouts.shape_for(int(rows), int(length), split, max(loss))
 
   @functools.cached_property
   def _slots(self) -> list[list[np.ndarray]]:
-    return [member.slots(self._layout) for member in self._members]
+    return [
+        member.slots(self._shape.rows, self._shape.length)
+        for member in self._members
+    ]
 
   @functools.cached_property
   def _batches(self) -> list[batches.Batch]:
@@ -102,7 +109,7 @@ class PackedPopulation:
     no_rows = [np.zeros(0, np.int64)]
     laid_out = [
         member.lay_out(
-            slots + no_rows * (count - len(slots)), size, self._layout
+            slots + no_rows * (count - len(slots)), size, self._shape
         )
         for member, slots in zip(self._members, self._slots, strict=True)
     ]

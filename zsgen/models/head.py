@@ -1,9 +1,8 @@
-"""Computes logits, and the loss of tokens, from hidden states.
+"""Computes logits from hidden states, and judges tokens by them.
 
-Axes: B rows, T positions, D width, V vocabulary, c positions of a chunk.
+Axes: B rows or row groups, T positions, D width, V vocabulary.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from flax import linen as nn
@@ -59,9 +58,15 @@ class Head(nn.Module):
     return jnp.where(is_token, logits, _NO_LOGIT)
 
 
+def own_params(arch: config.Model, params: dict[str, Any]) -> dict[str, Any]:
+  """Returns the parameters of a model that the head uses."""
+  name = "embedding" if arch.tied else "head"
+  return {name: params[name]}
+
+
 def nll(
-    logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
-) -> Float[Array, "B c"]:
+    logits: Float[Array, "B T V"], targets: Int[Array, "B T"]
+) -> Float[Array, "B T"]:
   """Returns the negative log-likelihood of the targets, in nats, float32."""
   # A gather would be slow if the vocabulary is split over devices.
   is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
@@ -70,53 +75,10 @@ def nll(
 
 
 def is_likeliest(
-    logits: Float[Array, "B c V"], targets: Int[Array, "B c"]
-) -> Float[Array, "B c"]:
+    logits: Float[Array, "B T V"], targets: Int[Array, "B T"]
+) -> Float[Array, "B T"]:
   """Returns 1 where the target is the likeliest token, otherwise 0.
 
   The lowest id wins ties.
   """
   return (logits.argmax(-1) == targets).astype(jnp.float32)
-
-
-def judge(
-    head: Head,
-    params: dict[str, Any],
-    x: Float[Array, "B T D"],
-    targets: Int[Array, "B T"],
-    kind: Callable[[Array, Array], Array],
-    chunk: int,
-) -> Float[Array, "B T"]:
-  """Applies `kind` to the logits and the target of each position.
-
-  Args:
-    head: the head.
-    params: the parameters of the model.
-    x: hidden states.
-    targets: token ids.
-    kind: `nll` or `is_likeliest`.
-    chunk: positions of each row whose logits are in memory at the same time, in
-      the forward pass and in the backward pass, which recomputes them; 0 keeps
-      all of them.
-  """
-
-  def judge_chunk(x: Array, targets: Array) -> Array:
-    logits: Any = head.apply({"params": params}, x)
-    return kind(logits, targets)
-
-  batch, length = targets.shape
-  if not 0 < chunk < length:
-    return judge_chunk(x, targets)
-  count = -(-length // chunk)
-  padding = (0, count * chunk - length)
-  x = jnp.pad(x, ((0, 0), padding, (0, 0)))
-  targets = jnp.pad(targets, ((0, 0), padding))
-  # Chunks split positions, so that rows stay on their devices.
-  chunks = jax.tree.map(
-      lambda array: array.reshape(
-          batch, count, chunk, *array.shape[2:]
-      ).swapaxes(0, 1),
-      (x, targets),
-  )
-  values = jax.lax.map(lambda pair: jax.checkpoint(judge_chunk)(*pair), chunks)
-  return values.swapaxes(0, 1).reshape(batch, -1)[:, :length]

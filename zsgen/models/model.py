@@ -10,9 +10,10 @@ from jax import numpy as jnp
 from jaxtyping import Float, Int
 
 from zsgen.core import config, errors
-from zsgen.models import decoder, head
+from zsgen.models import decoder, gather, head
 from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib
+from zsgen.models import loss as loss_lib
 from zsgen.models.arrays import Array
 
 _Result = TypeVar("_Result")
@@ -23,6 +24,8 @@ class Batch(Protocol):
   """Rows of segments; positions start at 0 within each segment.
 
   A segment is contiguous and its number is unique in its row; 0 is padding.
+  Logits are computed only for the tokens at loss positions. They are numbered
+  along the rows of each row group, of which there are G; see `gather`.
   """
 
   @property
@@ -38,6 +41,14 @@ class Batch(Protocol):
   @property
   def segments(self) -> Int[Array, "B T"]:
     """The number of the segment of each token."""
+    ...
+
+  @property
+  def loss_positions(self) -> Int[Array, "G K"]:
+    """The positions of the tokens whose loss is computed; 0 for none.
+
+    None of them is the first of a segment.
+    """
     ...
 
 
@@ -131,41 +142,67 @@ class Model:
     return logits
 
   @_precise
+  def loss(
+      self,
+      params: dict[str, Any],
+      batch: Batch,
+      weights: Float[Array, "G K"],
+  ) -> Float[Array, ""]:
+    """Returns the weighted sum of `token_nll`.
+
+    Training differentiates it; see `loss.weighted_nll`.
+
+    Args:
+      params: the parameters of the model.
+      batch: the rows.
+      weights: the weight of each loss position, 0 where there is none.
+    """
+    x, targets = self.loss_states(params, batch), _targets(batch)
+    chunk = self.execution.logits_chunk
+    return loss_lib.weighted_nll(self._head, params, x, targets, weights, chunk)
+
+  @_precise
   def token_nll(
       self, params: dict[str, Any], batch: Batch
-  ) -> Float[Array, "B T"]:
-    """Returns the negative log-likelihood of each token, in nats, float32.
+  ) -> Float[Array, "G K"]:
+    """Returns the negative log-likelihood of the token at each loss position,
+    given the tokens before it in its segment, in nats, float32.
 
-    Entry t belongs to token t given the tokens before it in its segment. It is 0
-    for the first token of a segment and for padding.
+    It is 0 where there is no loss position.
     """
     return self._judge(params, batch, head.nll)
 
+  @_precise
   def token_right(
       self, params: dict[str, Any], batch: Batch
-  ) -> Float[Array, "B T"]:
-    """Returns 1 where a token is the likeliest given the ones before it,
-    otherwise 0.
+  ) -> Float[Array, "G K"]:
+    """Returns 1 where the token at a loss position is the likeliest given the
+    ones before it, otherwise 0.
 
-    It is 0 for the first token of a segment and for padding. Greedy decoding
-    reproduces an answer if and only if all of its tokens are 1 here.
+    Greedy decoding reproduces an answer if and only if all of its tokens are 1
+    here.
     """
     return self._judge(params, batch, head.is_likeliest)
 
   def _judge(
       self, params: dict[str, Any], batch: Batch, kind: Any
-  ) -> Float[Array, "B T"]:
-    """Returns `kind` of each token given the tokens before it, or 0."""
+  ) -> Float[Array, "G K"]:
+    """Returns `kind` of the token at each loss position; 0 where none is."""
+    x, targets = self.loss_states(params, batch), _targets(batch)
+    chunk = self.execution.logits_chunk
+    values = loss_lib.judge(self._head, params, x, targets, kind, chunk)
+    return jnp.where(batch.loss_positions > 0, values, 0.0)
+
+  @_precise
+  def loss_states(
+      self, params: dict[str, Any], batch: Batch
+  ) -> Float[Array, "G K D"]:
+    """Returns the hidden state before each loss position."""
     x: Any = self._decoder.apply(
         {"params": params}, batch.tokens, batch.positions, batch.segments
     )
-    targets, chunk = _shift_left(batch.tokens), self.execution.logits_chunk
-    values = head.judge(self._head, params, x, targets, kind, chunk)
-    has_context = (batch.segments == _shift_left(batch.segments)) & (
-        batch.segments > 0
-    )
-    values = jnp.where(has_context, values, 0.0)[:, :-1]
-    return jnp.pad(values, ((0, 0), (1, 0)))
+    before = jnp.maximum(batch.loss_positions - 1, 0)
+    return gather.gather(x, before, self.execution.mesh)
 
   @_precise
   def prefill(
@@ -259,9 +296,9 @@ class Model:
     return head.Head(self.arch, self.lora)
 
 
-def _shift_left(values: Int[Array, "B T"]) -> Int[Array, "B T"]:
-  """Returns the next value of each position; 0 at the last."""
-  return jnp.pad(values[:, 1:], ((0, 0), (0, 1)))
+def _targets(batch: Batch) -> Int[Array, "G K"]:
+  """Returns the token at each loss position."""
+  return gather.gather(batch.tokens, batch.loss_positions)
 
 
 def _pad_slots(

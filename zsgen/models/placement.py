@@ -7,15 +7,15 @@ width of all rows, and sum over devices after every product.
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from zsgen.core import mesh as mesh_lib
 from zsgen.models.arrays import Array
 
 
 def by_rows(
-    x: Float[Array, "B ..."], mesh: jax.sharding.Mesh | None
-) -> Float[Array, "B ..."]:
+    x: Shaped[Array, "B ..."], mesh: jax.sharding.Mesh | None
+) -> Shaped[Array, "B ..."]:
   """Shards the rows of `x` like those of a batch.
 
   Args:

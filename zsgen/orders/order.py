@@ -151,10 +151,10 @@ def make(
   ids = store.split_ids(suite.TRAIN)
   arrangements.check_target(order)
   arrangements.check_size(order, len(ids))
-  recipe = {**recipe_of(store, order), "seed": seed, "store": store.fingerprint}
+  recipe = _recipe(store, order, seed)
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
-  path = root / "orders" / artifacts.name(_stem(order), recipe)
+  path = path_of(root, store, order, seed)
   if hosts.broadcast("order", path.exists()):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
@@ -181,6 +181,20 @@ def make(
   hosts.wait("the order")
   hosts.await_file(path)
   return Order.load(path, store)
+
+
+def path_of(
+    root: pathlib.Path, store: store_lib.Store, order: config.Order, seed: int
+) -> pathlib.Path:
+  """Returns the path of an order; see `make` for the arguments."""
+  recipe = _recipe(store, order, seed)
+  return root / "orders" / artifacts.name(_stem(order), recipe)
+
+
+def _recipe(
+    store: store_lib.Store, order: config.Order, seed: int
+) -> dict[str, Any]:
+  return {**recipe_of(store, order), "seed": seed, "store": store.fingerprint}
 
 
 def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from zsgen.pipeline.experiment import Experiment
 from zsgen.train import (
     batches,
     job,
+    layouts,
     loop,
     memory,
     optimizer,
@@ -94,18 +95,13 @@ def make_member(experiment: Experiment) -> job.Member:
   evaluations = evaluators.make(experiment, mesh)
   ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
   checks.check_lengths(config, store, ids)
-  lengths = store.lengths[order.ids]
   return job.Member(
       path=experiment.run.path,
       config=config,
       program=program,
       feed=functools.partial(make_feed, config, store, order),
-      layouts=batches.plan(
-          lengths=lengths,
-          longest=int(lengths.max()),
-          batch_size=config.train.batch_size,
-          shards=mesh_lib.row_shards(mesh) * config.machine.micro_batches,
-          shapes=config.machine.layouts,
+      lengths=layouts.Lengths(
+          store.lengths[order.ids], store.loss_lengths[order.ids]
       ),
       steps=steps,
       evaluators=evaluations,

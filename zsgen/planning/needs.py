@@ -10,8 +10,9 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
+from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
-from zsgen.train import batches, memory, optimizer
+from zsgen.train import batches, layouts, memory, optimizer
 from zsgen.train import program as program_lib
 
 
@@ -49,20 +50,11 @@ class States(NamedTuple):
 def arguments(
     config: config_lib.Config,
     program: program_lib.Program,
-    rows: int,
-    length: int,
+    shape: layouts.Shape,
+    split: layouts.Split,
 ) -> tuple[Any, ...]:
   """Returns the shapes of the arguments of a step."""
-  tokens = jax.ShapeDtypeStruct((rows, length), np.int32)
-  slots = jax.ShapeDtypeStruct((config.train.batch_size,), np.int32)
-  batch = batches.Batch[jax.ShapeDtypeStruct](
-      tokens=tokens,
-      positions=tokens,
-      segments=tokens,
-      mask=jax.ShapeDtypeStruct((rows, length), np.float32),
-      ids=slots,
-      lengths=slots,
-  )
+  batch = layouts.batch_shapes(shape, split, config.train.batch_size)
   scalar: Any = jax.ShapeDtypeStruct((), np.float32)
   hyper = optimizer.Hyper(*[scalar] * len(optimizer.Hyper._fields))
   return program.shapes, program.frozen_shapes, batch, hyper
@@ -85,24 +77,28 @@ def states(program: program_lib.Program, parts: int) -> States:
 def residual_bytes(
     config: config_lib.Config,
     program: program_lib.Program,
-    rows: int,
-    length: int,
+    shape: layouts.Shape,
 ) -> int:
   """Returns the bytes per device that a micro-batch saves for its backward
   pass.
+
+  The head saves nothing: its gradient is computed in the forward pass.
   """
 
   def backward(
       params: Any, frozen: Any, batch: batches.Batch[jax.Array]
   ) -> Any:
-    def loss(trained: Any) -> jax.Array:
+    def states(trained: Any) -> arrays.Array:
       joined = lora_lib.join(trained, frozen)
-      return program.model.token_nll(joined, batch).sum()
+      return program.model.loss_states(joined, batch)
 
-    return jax.vjp(loss, params)[1]
+    return jax.vjp(states, params)[1]
 
-  part = rows // config.machine.micro_batches
-  state, frozen, batch, _ = arguments(config, program, part, length)
+  shards = mesh_lib.row_shards(program.mesh)
+  part = shape._replace(rows=shape.rows // config.machine.micro_batches)
+  state, frozen, batch, _ = arguments(
+      config, program, part, layouts.Split(shards)
+  )
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
   inputs = {id(variable) for variable in jaxpr.invars}
   residuals: dict[int, Any] = {
@@ -115,7 +111,7 @@ def residual_bytes(
       for key, aval in residuals.items()
       if key not in inputs
   ]
-  return sum(sizes) // mesh_lib.row_shards(program.mesh)
+  return sum(sizes) // shards
 
 
 def parameters(program: program_lib.Program) -> list[Parameter]:

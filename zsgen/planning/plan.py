@@ -6,6 +6,7 @@ from it. Otherwise the plan counts the states and a lower bound of what the
 backward pass saves.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,14 @@ import numpy as np
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import aot, needs, products, topology
-from zsgen.train import batches, flops, memory, starts
+from zsgen.train import (
+    flops,
+    layout_plan,
+    layouts,
+    memory,
+    shape_search,
+    starts,
+)
 from zsgen.train import program as program_lib
 
 
@@ -24,34 +32,38 @@ class Plan(NamedTuple):
   Attributes:
     hardware: the hardware that the plan is for.
     mesh: the devices by axis.
-    rows: number of rows of a step.
-    length: number of tokens of a row.
+    shape: the shape of a step's batch.
+    groups: number of row groups (`layouts.Split`).
     parameters: parameters by kind.
     states: bytes by purpose.
     residual_bytes: lower bound of the bytes on each device that the forward
       pass saves for the backward pass; only if nothing can be compiled.
     model_flops: FLOPs of the mathematics, for a step with one example per row.
+    head_flops: those of the head, which are among them.
     flops: FLOPs of the same step as traced, including recomputation.
     compiled: the compiler's analysis; None if nothing can be compiled or the
       step does not fit.
     used: bytes on each device, by the compiler or as a lower bound.
     limit: memory of each device in bytes; 0 if unknown.
     remedies: options that need less memory, if the step does not fit.
+    planned: the layouts of all steps, if the order is known.
   """
 
   hardware: topology.Hardware
   mesh: jax.sharding.Mesh
-  rows: int
-  length: int
+  shape: layouts.Shape
+  groups: int
   parameters: list[needs.Parameter]
   states: needs.States
   residual_bytes: int
   model_flops: int
+  head_flops: int
   flops: int
   compiled: aot.Compiled | None
   used: int
   limit: int
   remedies: list[str]
+  planned: layouts.Layouts | None = None
 
   @property
   def fits(self) -> bool:
@@ -91,6 +103,7 @@ def make(
     config: config_lib.Config,
     start: starts.Start,
     hardware: topology.Hardware,
+    lengths: layouts.Lengths | None = None,
 ) -> Plan:
   """Plans a step.
 
@@ -98,14 +111,20 @@ def make(
     config: the config of the run; `config.plan` has its rows.
     start: the shapes of its parameters.
     hardware: the hardware to plan for.
+    lengths: the examples of the order, if it is known: the step has the most
+      expensive of its shapes.
 
   Raises:
     InputError: the mesh or the model does not suit the hardware.
   """
   mesh = mesh_lib.make(config.machine.mesh, hardware.devices)
   program = program_lib.make(config, start, mesh)
-  rows, length = shape_of(config, mesh)
-  traced = program.step.trace(*needs.arguments(config, program, rows, length))
+  split = layouts.Split(mesh_lib.row_shards(mesh), config.machine.micro_batches)
+  planned, shape = None, shape_of(config, split)
+  if lengths is not None:
+    planned, shape = _layouts(config, start, split, lengths)
+  arguments = needs.arguments(config, program, shape, split)
+  traced = program.step.trace(*arguments)
   states = needs.states(program, config.machine.micro_batches)
   compiled, residual_bytes, limit = (
       None,
@@ -115,51 +134,75 @@ def make(
   if hardware.compiles:
     compiled, used, limit = aot.compile_step(traced, mesh, limit)
   else:
-    residual_bytes = needs.residual_bytes(config, program, rows, length)
+    residual_bytes = needs.residual_bytes(config, program, shape)
     used = sum(states) + residual_bytes
-  model_flops, attention = _model_flops(start, rows, length)
+  needed = _model_flops(start, shape, split.groups)
   counted = products.flops(traced.jaxpr)
   if products.opaque(traced.jaxpr):
-    counted += attention  # Attention is the only kernel.
+    counted += needed.attention  # Attention is the only kernel.
   return Plan(
       hardware=hardware,
       mesh=mesh,
-      rows=rows,
-      length=length,
+      shape=shape,
+      groups=split.groups,
       parameters=needs.parameters(program),
       states=states,
       residual_bytes=residual_bytes,
-      model_flops=model_flops,
+      model_flops=needed.total,
+      head_flops=needed.head,
       flops=counted,
       compiled=compiled,
       used=used,
       limit=limit,
-      remedies=memory.remedies(config, mesh, rows),
+      remedies=memory.remedies(config, mesh, shape),
+      planned=planned,
   )
+
+
+def _layouts(
+    config: config_lib.Config,
+    start: starts.Start,
+    split: layouts.Split,
+    lengths: layouts.Lengths,
+) -> tuple[layouts.Layouts, layouts.Shape]:
+  """Returns the layouts of a known order, and the most expensive shape."""
+  counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)
+  cost = shape_search.cost_of(counted)
+  size, limit = config.train.batch_size, config.machine.layouts
+  planned = layout_plan.plan([lengths], size, split, limit, cost)
+  costs = [cost.of_shape(shape, split.groups) for shape in planned.shapes]
+  return planned, planned.shapes[int(np.argmax(costs))]
+
+
+class _ModelFlops(NamedTuple):
+  """Model FLOPs of a step: all, and parts of them."""
+
+  total: int
+  head: int
+  attention: int
 
 
 def _model_flops(
-    start: starts.Start, rows: int, length: int
-) -> tuple[int, int]:
-  """Returns the model FLOPs of a step of full rows: all, and attention's."""
+    start: starts.Start, shape: layouts.Shape, groups: int
+) -> _ModelFlops:
+  """Returns the model FLOPs of a step of full rows, all loss slots used."""
   counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)
-  lengths = np.full(rows, length)
-  total = counted.step(lengths)
-  return total, total - counted._replace(width=0).step(lengths)
+  lengths = np.full(shape.rows, shape.length)
+  loss_tokens = groups * shape.loss_slots
+  total = counted.step(lengths, loss_tokens)
+  without = counted._replace(width=0).step(lengths, loss_tokens)
+  return _ModelFlops(total, counted.head * loss_tokens, total - without)
 
 
-def shape_of(
-    config: config_lib.Config, mesh: jax.sharding.Mesh
-) -> tuple[int, int]:
-  """Returns the rows of a step and the tokens of a row.
+def shape_of(config: config_lib.Config, split: layouts.Split) -> layouts.Shape:
+  """Returns the shape of the batch of a step.
 
-  They are the config's, or the largest possible: a row for each example, as long
-  as the longest example.
+  It is the config's, or the largest possible: a row for each example, as long as
+  the longest example, and a loss slot for each token.
   """
-  parts = mesh_lib.row_shards(mesh) * config.machine.micro_batches
   rows = config.plan.rows or config.train.batch_size
+  rows = layouts.round_up(rows, split.groups)
   length = config.plan.length or config.data.max_length
-  return (
-      -(-rows // parts) * parts,
-      -(-length // batches.LENGTH_STEP) * batches.LENGTH_STEP,
-  )
+  length = layouts.round_up(length, layouts.LENGTH_STEP)
+  loss = config.plan.loss_share * (rows // split.groups * length)
+  return layouts.shape_for(rows, length, split, math.ceil(loss))

@@ -141,10 +141,16 @@ def _memory(plan: plan_lib.Plan) -> grids.Grid:
 
 def _work(plan: plan_lib.Plan) -> grids.Grid:
   """Returns the table of FLOPs and the minimum time that they take."""
-  tokens = plan.rows * plan.length
+  shape = plan.shape
+  tokens, logits = shape.rows * shape.length, plan.groups * shape.loss_slots
   rows = [
-      ["rows x tokens", f"{plan.rows} x {plan.length:,} = {tokens:,}"],
+      ["rows x tokens", f"{shape.rows} x {shape.length:,} = {tokens:,}"],
+      [
+          "positions with logits",
+          f"{plan.groups} x {shape.loss_slots:,} = {logits:,}",
+      ],
       ["model FLOPs, TFLOP", grids.number(plan.model_flops / 1e12, 1)],
+      ["those of the head", grids.share(plan.head_flops / plan.model_flops)],
       ["as traced, with repetitions", grids.number(plan.flops / 1e12, 1)],
   ]
   rows += [

@@ -6,17 +6,19 @@ segments of l tokens is
   trained kernels   2·N·P forward, 2·N·P for the gradient of what enters and
                     2·N·P for that of the kernel: 6·N·P
   frozen kernels    no gradient of the kernel: 4·N·P
+  head              the same, with the number of tokens that carry loss for N
   attention         scores and weighted values are 2·d each for every head and
                     every pair of a query and a key that it sees: 4·H·d forward
                     and twice that backward, as both factors need a gradient:
                     12·H·d a pair, in each block
 
 A segment of l tokens has l·(l + 1) / 2 pairs; where a position sees w tokens,
-itself counted, w·(w + 1) / 2 + (l - w)·w if l > w. The head counts as a kernel
-(tied or not, the vocabulary without its padding), the look-up of embeddings
-does not. Not counted are norms, activations, rotations, softmax and the
-optimizer, padding, pairs that are masked, and what remat computes again: this
-is the MFU of PaLM (2204.02311, appendix B) with the pairs counted exactly.
+itself counted, w·(w + 1) / 2 + (l - w)·w if l > w. The head (tied or not, the
+vocabulary without its padding) counts only where it is needed: for tokens that
+carry loss, a few percent in instruction data. The look-up of embeddings does not
+count. Not counted are norms, activations, rotations, softmax and the optimizer,
+padding, pairs that are masked, and what remat computes again: this is the MFU of
+PaLM (2204.02311, appendix B) with pairs and the head's tokens counted exactly.
 With adapters, gradients of what enters the first block's kernels are counted
 though nothing below is trained: less than one block's part.
 """
@@ -36,29 +38,32 @@ class Flops(NamedTuple):
   """What the model FLOPs of a step are counted from.
 
   Attributes:
-    trained: matmul parameters that are trained.
-    frozen: matmul parameters that stay.
+    trained: matmul parameters that are trained, without the head's.
+    frozen: matmul parameters that stay, without the head's.
+    head: FLOPs of the head for a token that carries loss.
     width: H·d, query heads by their width.
     blocks: number of blocks of each window; 0: they see all tokens before.
   """
 
   trained: int
   frozen: int
+  head: int
   width: int
   blocks: Mapping[int, int]
 
-  def step(self, lengths: np.ndarray) -> int:
+  def step(self, lengths: np.ndarray, loss_tokens: int) -> int:
     """Returns the model FLOPs of an update.
 
     Args:
       lengths: tokens of each segment, [B]; 0 where there is none.
+      loss_tokens: how many of them carry loss.
     """
     lengths = lengths.astype(np.int64)
     kernels = (6 * self.trained + 4 * self.frozen) * int(lengths.sum())
     pair_count = sum(
         count * pairs(lengths, window) for window, count in self.blocks.items()
     )
-    return kernels + 12 * self.width * pair_count
+    return kernels + self.head * loss_tokens + 12 * self.width * pair_count
 
   def describe(self) -> str:
     """Describes the formula, for messages."""
@@ -69,9 +74,9 @@ class Flops(NamedTuple):
     local = sum(count for window, count in self.blocks.items() if window)
     windows = f" ({local} of them in windows)" if local else ""
     return (
-        f"{weights} x real tokens + 12 x {self.width:,} x {total}"
-        f" blocks{windows} x causal pairs within segments, without"
-        " recomputation"
+        f"{weights} x real tokens + {self.head:,} x tokens with loss (the head)"
+        f" + 12 x {self.width:,} x {total} blocks{windows} x causal pairs"
+        " within segments, without recomputation"
     )
 
 
@@ -90,9 +95,11 @@ def count_flops(
     kind = arch.pattern[i % len(arch.pattern)]
     window = arch.window if kind == "local" else 0
     blocks[window] = blocks.get(window, 0) + 1
+  trained, frozen_weights = _weights(shapes, arch), _weights(frozen, arch)
   return Flops(
-      _weights(shapes, arch),
-      _weights(frozen, arch),
+      trained.body,
+      frozen_weights.body,
+      6 * trained.head + 4 * frozen_weights.head,
       arch.heads * arch.head_width,
       blocks,
   )
@@ -147,14 +154,22 @@ def peak(devices: np.ndarray) -> Peak:
   return Peak(chips.find_chip(kind), kind, devices.size)
 
 
-def _weights(tree: Mapping[str, Any], arch: config.Model) -> int:
-  """Matmul parameters of a tree; the head's without padding of vocabulary."""
-  head = arch.width * arch.vocab_size
-  total = 0
+class _Weights(NamedTuple):
+  """Numbers of matmul parameters."""
+
+  body: int
+  head: int
+
+
+def _weights(tree: Mapping[str, Any], arch: config.Model) -> _Weights:
+  """Counts the matmul parameters of a tree; the head's without padding."""
+  body = head = 0
   flat: dict[str, Any] = dict(traverse_util.flatten_dict(dict(tree), sep="/"))
   for path, leaf in flat.items():
     if path == "head/kernel" or (path == "embedding" and arch.tied):
-      total += head
+      head += arch.width * arch.vocab_size
+    elif path.startswith("head/") and path.endswith(_KERNELS):
+      head += leaf.size
     elif path.endswith(_KERNELS):
-      total += leaf.size
-  return total
+      body += leaf.size
+  return _Weights(body, head)

@@ -13,7 +13,17 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
-from zsgen.train import batches, population, starts, trees
+from zsgen.core import mesh as mesh_lib
+from zsgen.train import (
+    batches,
+    flops,
+    layout_plan,
+    layouts,
+    population,
+    shape_search,
+    starts,
+    trees,
+)
 from zsgen.train import metrics as metrics_lib
 from zsgen.train import program as program_lib
 
@@ -30,6 +40,7 @@ _COMMON = (
     "machine.logits_chunk",
     "machine.attention",
     "machine.micro_batches",
+    "machine.layouts",
     "machine.save_every",
     "profile",
 )
@@ -46,7 +57,7 @@ class Member(NamedTuple):
     config: its options.
     program: the device program of this run alone.
     feed: given the step to start at, returns what the steps consume.
-    layouts: shapes of its batches.
+    lengths: sizes of the examples of its order.
     steps: the number of steps.
     evaluators: its evaluations.
     start: parameters before the first step.
@@ -57,7 +68,7 @@ class Member(NamedTuple):
   config: config_lib.Config
   program: program_lib.Program
   feed: Callable[[int], batches.Feed]
-  layouts: batches.Layouts
+  lengths: layouts.Lengths
   steps: int
   evaluators: Sequence[metrics_lib.Evaluator]
   start: starts.Start
@@ -106,7 +117,7 @@ class Job(NamedTuple):
   path: pathlib.Path
   members: Sequence[Member]
   program: program_lib.Program
-  layouts: batches.Layouts
+  layouts: layouts.Layouts
   evaluations: Sequence[Evaluation]
   log: Callable[[str], None]
 
@@ -156,9 +167,29 @@ def make(
       path=path,
       members=members,
       program=population.join([member.program for member in members]),
-      layouts=population.join_layouts([member.layouts for member in members]),
+      layouts=_plan(members),
       evaluations=evaluations,
       log=log,
+  )
+
+
+def _plan(members: Sequence[Member]) -> layouts.Layouts:
+  """Returns the shapes in which the steps of all members fit."""
+  config = members[0].config
+  # Of several members, each is on one device.
+  is_single = len(members) == 1
+  shards = mesh_lib.row_shards(members[0].program.mesh) if is_single else 1
+  split = layouts.Split(shards, config.machine.micro_batches)
+  program = members[0].program
+  counted = flops.count_flops(
+      members[0].start.arch, program.shapes.params, program.frozen_shapes
+  )
+  return layout_plan.plan(
+      [member.lengths for member in members],
+      config.train.batch_size,
+      split,
+      config.machine.layouts,
+      shape_search.cost_of(counted),
   )
 
 

@@ -14,6 +14,7 @@ import jax
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
+from zsgen.train import layouts
 
 # A chunk of logits that is small beside everything else.
 _CHUNK = 256
@@ -62,7 +63,7 @@ def per_device(shapes: Any, shardings: Any) -> int:
 def explained(
     config: config_lib.Config,
     mesh: jax.sharding.Mesh,
-    rows: int,
+    shape: layouts.Shape,
     state_bytes: int,
 ) -> Iterator[None]:
   """Makes an InputError of a device that is out of memory.
@@ -70,7 +71,7 @@ def explained(
   Args:
     config: of the run.
     mesh: where it is computed.
-    rows: most rows of a step.
+    shape: the largest sizes of a step's batch.
     state_bytes: bytes of parameters and moments on each device.
 
   Raises:
@@ -82,7 +83,7 @@ def explained(
     if "RESOURCE_EXHAUSTED" not in str(error):
       raise
     reason = textwrap.shorten(str(error), 200)
-    lines = "\n".join(f"  {line}" for line in remedies(config, mesh, rows))
+    lines = "\n".join(f"  {line}" for line in remedies(config, mesh, shape))
     raise errors.InputError(
         f"a device is out of memory ({reason}). Parameters and optimizer"
         f" moments alone take {state_bytes / 2**30:.3g} GiB of each device. The"
@@ -126,7 +127,7 @@ def _room(mesh: jax.sharding.Mesh) -> float:
 
 
 def remedies(
-    config: config_lib.Config, mesh: jax.sharding.Mesh, rows: int
+    config: config_lib.Config, mesh: jax.sharding.Mesh, shape: layouts.Shape
 ) -> list[str]:
   """Lists the three cheapest options that need less memory, in order.
 
@@ -137,15 +138,16 @@ def remedies(
   Args:
     config: of the run; what it does already is left out.
     mesh: where it is computed.
-    rows: most rows of a step.
+    shape: the largest sizes of a step's batch.
   """
   machine, train = config.machine, config.train
-  chunk, parts = machine.logits_chunk, 2 * machine.micro_batches
+  logits = min(machine.logits_chunk or shape.loss_slots, shape.loss_slots)
+  parts = 2 * machine.micro_batches
   changed = " (another run: results differ)"
-  split = parts * mesh_lib.row_shards(mesh) <= rows
+  split = parts * mesh_lib.row_shards(mesh) <= shape.rows
   half = train.batch_size // 2
   known = [
-      (not 0 < chunk <= _CHUNK, f"--config.machine.logits_chunk={_CHUNK}"),
+      (logits > _CHUNK, f"--config.machine.logits_chunk={_CHUNK}"),
       (
           mesh.shape["data"] > 1,
           "--config.machine.mesh.data=1 --config.machine.mesh.fsdp=-1",

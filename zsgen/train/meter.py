@@ -31,6 +31,7 @@ class Meter:
     self._waiting = 0.0
     # Of all steps so far.
     self._steps = self._tokens = self._slots = self._flops = 0
+    self._loss_tokens = 0
     self._waited = 0.0
 
   @property
@@ -62,12 +63,15 @@ class Meter:
     if running is None or _is_ready(running):
       self._waiting += time.perf_counter() - begin
 
-  def step(self, lengths: np.ndarray, slots: int) -> dict[str, float]:
+  def step(
+      self, lengths: np.ndarray, slots: int, loss_tokens: int
+  ) -> dict[str, float]:
     """Ends the lap of a step.
 
     Args:
       lengths: tokens of each example, [B].
       slots: tokens of the batch with its padding.
+      loss_tokens: tokens for which logits are needed.
 
     Returns:
       Metrics of the step, by path.
@@ -76,10 +80,12 @@ class Meter:
     lengths = np.asarray(lengths)
     seconds, waited = self.lap(STEPS), self._waiting
     self._waiting = 0.0
-    tokens, step_flops = int(lengths.sum()), self._counted.step(lengths)
+    tokens = int(lengths.sum())
+    step_flops = self._counted.step(lengths, loss_tokens)
     self._steps += 1
     self._tokens += tokens
     self._slots += slots
+    self._loss_tokens += loss_tokens
     self._flops += step_flops
     self._waited += waited
     metrics = {
@@ -99,6 +105,7 @@ class Meter:
     seconds = self._seconds[STEPS]
     mfu = self._peak.mfu(self._flops / seconds)
     used = "" if mfu is None else f", MFU {mfu:.1%}"
+    head = self._counted.head * self._loss_tokens / self._flops
     evaluating = sum(self._seconds.values()) - sum(
         self._seconds.get(phase, 0.0) for phase in (STEPS, COMPILING, SAVING)
     )
@@ -116,7 +123,8 @@ class Meter:
         f" {self._tokens / seconds:,.0f} tokens/s"
         f" ({self._slots / seconds:,.0f} with padding){used};"
         f" {1 - self._tokens / self._slots:.1%} padding,"
-        f" {self._waited / seconds:.1%} waiting for data",
+        f" {self._waited / seconds:.1%} waiting for data, {head:.1%} of the"
+        " model FLOPs in the head",
         f"time     {self.total:,.1f} s: {', '.join(shares)}",
     ]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
-from zsgen.train import batches
+from zsgen.train import batches, layouts
 from zsgen.train import program as program_lib
 
 
@@ -108,26 +108,16 @@ def unstack(tree: Any, count: int) -> list[Any]:
   return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(count)]
 
 
-def join_layouts(layouts: Sequence[batches.Layouts]) -> batches.Layouts:
-  """Returns shapes that serve all members."""
-  if len(layouts) == 1:
-    return layouts[0]
-  rows = sorted({rows for layout in layouts for rows in layout.rows})
-  return batches.Layouts(tuple(rows), max(layout.length for layout in layouts))
-
-
 def lay_out(
-    examples: Sequence[batches.Examples], layouts: batches.Layouts
+    examples: Sequence[batches.Examples],
+    planned: layouts.Layouts,
+    step: int,
 ) -> batches.Batch[np.ndarray]:
-  """Packs the examples of all members, in the shape that the largest needs."""
-  packed = [batches.lay_out(member, layouts) for member in examples]
-  rows = max(batch.tokens.shape[0] for batch in packed)
-  common = batches.Layouts((rows,), layouts.length)
+  """Lays the examples of all members out in the shape of their step."""
+  shape, rows = planned.shape(step), planned.rows[:, step]
   return stack(
       [
-          batch
-          if batch.tokens.shape[0] == rows
-          else batches.lay_out(member, common)
-          for batch, member in zip(packed, examples, strict=True)
+          layouts.lay_out(member, shape, planned.split, rows_of_member)
+          for member, rows_of_member in zip(examples, rows, strict=True)
       ]
   )

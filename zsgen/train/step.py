@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from zsgen.core import mesh as mesh_lib
-from zsgen.models import arrays
+from zsgen.models import arrays, gather
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
-from zsgen.train import batches, optimizer, trees
+from zsgen.train import batches, loss_slots, optimizer, trees
 
 
 class State(NamedTuple):
@@ -46,6 +46,7 @@ def batch_shardings(
       positions=rows,
       segments=rows,
       mask=rows,
+      loss_positions=rows,
       ids=replicated,
       lengths=replicated,
   )
@@ -59,8 +60,24 @@ def per_example(
   return sums[1:]
 
 
-def loss_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
-  """Returns the weight of each token's loss, float32 [R, T].
+def loss_segments(batch: model_lib.Batch) -> jax.Array:
+  """Returns the segment of the token in each loss slot, int32 [G, K].
+
+  It is 0 in empty slots.
+  """
+  segments = gather.gather(batch.segments, batch.loss_positions)
+  return jnp.where(batch.loss_positions == loss_slots.EMPTY, 0, segments)
+
+
+def sum_losses(
+    values: arrays.Array, batch: batches.Batch[jax.Array]
+) -> jax.Array:
+  """Sums the values of loss slots [G, K] of each example, [B]."""
+  return per_example(values, loss_segments(batch), batch.ids.shape[0])
+
+
+def token_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
+  """Returns the weight of the loss of a token of each group, float32 [groups].
 
   The loss is the weighted sum of the losses of the tokens.
 
@@ -72,8 +89,19 @@ def loss_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
   slots = batch.ids.shape[0]
   counts = per_example(batch.mask, batch.segments, slots)
   counts = counts.reshape(-1, groups).sum(0)
-  weights = 1 / (jnp.maximum(counts, 1) * jnp.maximum((counts > 0).sum(), 1))
-  return batch.mask * weights[(batch.segments - 1) % groups]
+  return 1 / (jnp.maximum(counts, 1) * jnp.maximum((counts > 0).sum(), 1))
+
+
+def slot_weights(rows: model_lib.Batch, weights: jax.Array) -> jax.Array:
+  """Returns the weight of the token in each loss slot, float32 [G, K].
+
+  Args:
+    rows: the rows; the weight of an empty slot is 0.
+    weights: `token_weights` of the whole batch.
+  """
+  segments = loss_segments(rows)
+  by_segment = weights[(segments - 1) % len(weights)]
+  return jnp.where(segments > 0, by_segment, 0.0)
 
 
 def witnessed_ids(batch: batches.Batch[jax.Array]) -> jax.Array:
@@ -95,7 +123,7 @@ class _LossRows(NamedTuple):
   tokens: jax.Array
   positions: jax.Array
   segments: jax.Array
-  weights: jax.Array
+  loss_positions: jax.Array
 
 
 def train_step(
@@ -117,7 +145,7 @@ def train_step(
     batch: the packed examples of the step.
     hyper: learning rate and the like, scalars.
     model: gives the loss of each token.
-    groups: see `loss_weights`.
+    groups: see `token_weights`.
     parts: micro-batches that the rows are computed in, one after the other;
       each token counts the same in any number of them.
     first_moment: element type of Adam's first moment.
@@ -126,12 +154,14 @@ def train_step(
     The new state, and what the step reports.
   """
 
-  def loss_of(trainable: Any, rows: _LossRows) -> jax.Array:
+  def loss_of(trainable: Any, rows: _LossRows) -> arrays.Array:
     params = lora_lib.join(trainable, frozen)
-    return (model.token_nll(params, rows) * rows.weights).sum()
+    return model.loss(params, rows, slot_weights(rows, weights))
 
-  weights = loss_weights(batch, groups)
-  rows = _LossRows(batch.tokens, batch.positions, batch.segments, weights)
+  weights = token_weights(batch, groups)
+  rows = _LossRows(
+      batch.tokens, batch.positions, batch.segments, batch.loss_positions
+  )
   gradient = jax.value_and_grad(loss_of)
   if parts == 1:
     loss, grads = gradient(state.params, rows)
@@ -156,7 +186,8 @@ def _accumulated(
     parts: int,
 ) -> tuple[jax.Array, Any]:
   """Sums of losses and gradients of the parts, one after the other."""
-  # Rows r, r + parts, … form a part: none has to move to another device.
+  # Rows r, r + parts, … form a part: none has to move to another device. Row
+  # groups are numbered likewise.
   split = jax.tree.map(
       lambda array: array.reshape(-1, parts, *array.shape[1:]).swapaxes(0, 1),
       rows,

@@ -1,0 +1,266 @@
+"""Plans the layouts of all steps of an order before training.
+
+The shapes are chosen from a sample of the steps. Then every step is packed, and
+each shape becomes as small as its steps allow. A shape is used from a certain
+step on, so that programs can be compiled one after the other while the steps
+before run. The plan is a function of the order, the options and the mesh.
+"""
+
+from collections.abc import Sequence
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from zsgen.train import batches, layouts, packing, shape_search
+
+# Steps that shapes are chosen from, and the extreme ones among them.
+_SAMPLE, _EXTREMES = 256, 4
+# Another program may be needed after this share of the steps, and at the latest
+# after this many.
+_PACE, _LONGEST_PACE = 0.02, 256
+
+
+class _Steps(NamedTuple):
+  """The examples of steps. Axes: M members, S steps, B examples of a step.
+
+  Attributes:
+    tokens: int64 [M, S, B], 0 where there is no example.
+    loss: tokens with loss, int64 [M, S, B].
+  """
+
+  tokens: np.ndarray
+  loss: np.ndarray
+
+  def take(self, steps: np.ndarray) -> "_Steps":
+    """Returns some of the steps."""
+    return _Steps(self.tokens[:, steps], self.loss[:, steps])
+
+
+class _Fit(NamedTuple):
+  """Steps in a number of rows.
+
+  Attributes:
+    rows: the row of each example, int32 [M, S, B].
+    length: tokens of the longest row, int64 [S].
+    loss: most positions with loss of a row group, int64 [S].
+  """
+
+  rows: np.ndarray
+  length: np.ndarray
+  loss: np.ndarray
+
+  def fits(self, shape: layouts.Shape) -> np.ndarray:
+    """Returns which steps fit a shape, bool [S]."""
+    return (self.length <= shape.length) & (self.loss <= shape.loss_slots)
+
+
+def plan(
+    orders: Sequence[layouts.Lengths],
+    batch_size: int,
+    split: layouts.Split,
+    limit: int,
+    cost: shape_search.Cost = shape_search.SLOTS,
+) -> layouts.Layouts:
+  """Chooses the shapes for whole orders, and packs all steps.
+
+  Args:
+    orders: the examples of each member's order, of the same number of steps.
+    batch_size: examples of a step.
+    split: how the rows are split.
+    limit: how many shapes may be compiled, at the most.
+    cost: what a step costs.
+  """
+  steps = _batched(orders, batch_size)
+  sample = steps.take(_sample(steps))
+  table = shape_search.tabulate(*sample, split)
+  shapes = shape_search.choose(table, limit, split, cost)
+  shapes.sort(key=lambda shape: cost.of_shape(shape, split.groups))
+  first = _first_steps(steps, shapes, split, cost)
+  index, rows = _assign(steps, shapes, first, split)
+  remaining = np.flatnonzero(index < 0)
+  if len(remaining):
+    fits, i = _grow(steps.take(remaining), shapes, split, cost)
+    index[remaining], rows[:, remaining] = i, fits.rows
+  return _finish(steps, shapes, index, rows, split)
+
+
+def _batched(orders: Sequence[layouts.Lengths], batch_size: int) -> _Steps:
+  count = batches.steps_of(orders[0].tokens, batch_size)
+  tokens, loss = np.zeros((2, len(orders), count * batch_size), np.int64)
+  for member, order in enumerate(orders):
+    tokens[member, : len(order.tokens)] = order.tokens
+    loss[member, : len(order.loss)] = order.loss
+  shape = (len(orders), count, batch_size)
+  return _Steps(tokens.reshape(shape), loss.reshape(shape))
+
+
+def _sample(steps: _Steps) -> np.ndarray:
+  """Returns the steps from which shapes are chosen, ascending."""
+  count = steps.tokens.shape[1]
+  if count <= _SAMPLE:
+    return np.arange(count)
+  even = np.linspace(0, count - 1, _SAMPLE).round().astype(int)
+  sizes = (
+      steps.tokens.sum(2).max(0),
+      steps.tokens.max((0, 2)),
+      steps.loss.sum(2).max(0),
+  )
+  largest = [np.argsort(-size, kind="stable")[:_EXTREMES] for size in sizes]
+  return np.unique(np.concatenate([even, *largest]))
+
+
+def _pack(
+    steps: _Steps, rows: int, split: layouts.Split, target: int = 0
+) -> _Fit:
+  """Packs steps; see `packing.spread` for the target."""
+  members, count, examples = steps.tokens.shape
+  tokens = steps.tokens.reshape(-1, examples)
+  loss = steps.loss.reshape(-1, examples)
+  assigned, loads = packing.spread(tokens, rows, target)
+  placed, group_loss = packing.place_rows(assigned, rows, loss, *split)
+  return _Fit(
+      placed.reshape(steps.tokens.shape),
+      loads.max(1).reshape(members, count).max(0),
+      group_loss.max(1).reshape(members, count).max(0),
+  )
+
+
+def _assign(
+    steps: _Steps,
+    shapes: Sequence[layouts.Shape],
+    first: Sequence[int],
+    split: layouts.Split,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Packs each step into the first shape that it fits.
+
+  Args:
+    steps: the steps.
+    shapes: the shapes, the cheapest first.
+    first: the step from which on each of them may be used.
+    split: how the rows are split.
+
+  Returns:
+    The index of each step's shape, int64 [S], -1 if it fits none, and the row
+    of each example, int32 [M, S, B].
+  """
+  longest, total = steps.tokens.max((0, 2)), steps.tokens.sum(2).max(0)
+  index = np.full(len(total), -1)
+  rows = np.zeros(steps.tokens.shape, np.int32)
+  for i, shape in enumerate(shapes):
+    may_fit = (longest <= shape.length) & (total <= shape.rows * shape.length)
+    may_fit &= (index < 0) & (np.arange(len(index)) >= first[i])
+    # Short enough rows are found sooner; the shortest may have less loss.
+    for target in (shape.length, 0):
+      open_steps = np.flatnonzero(may_fit & (index < 0))
+      if not len(open_steps):
+        continue
+      packed = _pack(steps.take(open_steps), shape.rows, split, target)
+      fits = packed.fits(shape)
+      index[open_steps[fits]] = i
+      rows[:, open_steps[fits]] = packed.rows[:, fits]
+  return index, rows
+
+
+def _first_steps(
+    steps: _Steps,
+    shapes: Sequence[layouts.Shape],
+    split: layouts.Split,
+    cost: shape_search.Cost,
+) -> list[int]:
+  """Returns the step from which on each shape may be used.
+
+  One after the other, after the same number of steps. Next is the one that
+  saves the most until the one after it; several if a step fits no other.
+  """
+  count = steps.tokens.shape[1]
+  pace = min(math.ceil(_PACE * count), _LONGEST_PACE)
+  early = np.arange(min(len(shapes) * pace, count))
+  costs = np.full((len(shapes), len(early)), np.inf)
+  for i, shape in enumerate(shapes):
+    fits = _pack(steps.take(early), shape.rows, split).fits(shape)
+    costs[i, fits] = cost.of_shape(shape, split.groups)
+  first = [count] * len(shapes)
+  available: list[int] = []
+  for begin in range(0, len(early), pace):
+    window = costs[:, begin : begin + pace]
+    while len(available) < len(shapes):
+      i = shape_search.best_beside(window, available)
+      if i in available:
+        break
+      available.append(i)
+      first[i] = begin
+      if np.isfinite(window[available].min(0)).all():
+        break
+  return [min(step, len(early)) for step in first]
+
+
+def _grow(
+    steps: _Steps,
+    shapes: list[layouts.Shape],
+    split: layouts.Split,
+    cost: shape_search.Cost,
+) -> tuple[_Fit, int]:
+  """Packs steps that fit no shape into the shape that has to grow the least.
+
+  Returns:
+    The steps in the rows of the shape, and its index.
+  """
+  packed, extra = [], []
+  for shape in shapes:
+    fit = _pack(steps, shape.rows, split)
+    length = layouts.round_up(int(fit.length.max()), layouts.LENGTH_STEP)
+    loss = max(int(fit.loss.max()), shape.loss_slots)
+    grown = layouts.shape_for(
+        shape.rows, max(length, shape.length), split, loss
+    )
+    packed.append(fit)
+    extra.append(
+        cost.of_shape(grown, split.groups) - cost.of_shape(shape, split.groups)
+    )
+  best = int(np.argmin(extra))
+  return packed[best], best
+
+
+def _finish(
+    steps: _Steps,
+    shapes: Sequence[layouts.Shape],
+    index: np.ndarray,
+    rows: np.ndarray,
+    split: layouts.Split,
+) -> layouts.Layouts:
+  """Makes each shape as small as its steps allow."""
+  final: dict[layouts.Shape, int] = {}
+  renamed = np.zeros(len(shapes), np.int64)
+  for i in np.unique(index):
+    indices = np.flatnonzero(index == i)
+    length, loss = _sizes(
+        steps.take(indices),
+        rows[:, indices],
+        shapes[i].rows,
+        split,
+    )
+    length = layouts.round_up(length, layouts.LENGTH_STEP)
+    shape = layouts.shape_for(shapes[i].rows, length, split, loss)
+    renamed[i] = final.setdefault(shape, len(final))
+  ascending = sorted(final)
+  position = np.array([ascending.index(shape) for shape in final])
+  index = position[renamed[index]]
+  slots = sum(ascending[i].rows * ascending[i].length for i in index.tolist())
+  padding = 1 - float(steps.tokens.sum()) / (len(rows) * slots)
+  return layouts.Layouts(tuple(ascending), index, rows, split, padding)
+
+
+def _sizes(
+    steps: _Steps, rows: np.ndarray, count: int, split: layouts.Split
+) -> tuple[int, int]:
+  """Returns the most tokens of a row, and loss tokens of a row group."""
+  examples = rows.shape[-1]
+  flat = rows.reshape(-1, examples)
+  groups = split.group(flat, count)
+  index = np.arange(len(flat))[:, None]
+  tokens = np.zeros((len(flat), count), np.int64)
+  np.add.at(tokens, (index, flat), steps.tokens.reshape(-1, examples))
+  loss = np.zeros((len(flat), split.groups), np.int64)
+  np.add.at(loss, (index, groups), steps.loss.reshape(-1, examples))
+  return int(tokens.max()), int(loss.max())

@@ -1,0 +1,308 @@
+"""How the examples of a step are laid out in rows, and in which shape.
+
+The shapes are chosen beforehand for the whole order, so that few programs are
+compiled. They depend on the order, the options and the mesh only.
+"""
+
+import bisect
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from zsgen.core import errors
+from zsgen.train import batches, loss_slots
+
+# Row lengths are multiples of this, in tokens.
+LENGTH_STEP = 32
+# Positions with loss of a row group are multiples of this.
+LOSS_STEP = 16
+
+
+class Split(NamedTuple):
+  """How the rows of a batch are split into row groups.
+
+  Each shard has consecutive rows. In a shard, rows r, r + parts, … are those of
+  micro-batch r. The rows of a shard in a micro-batch are a row group.
+
+  Attributes:
+    shards: groups of devices that rows are split over.
+    parts: micro-batches.
+  """
+
+  shards: int = 1
+  parts: int = 1
+
+  @property
+  def groups(self) -> int:
+    """The number of row groups."""
+    return self.shards * self.parts
+
+  def group(self, row: Any, rows: int) -> Any:
+    """Returns the row group of each of some rows, an integer or an array.
+
+    Args:
+      row: the rows.
+      rows: the number of all rows.
+    """
+    per_shard = rows // self.shards
+    return row // per_shard * self.parts + row % per_shard % self.parts
+
+
+class Shape(NamedTuple):
+  """The shape of a batch, for which one program is compiled.
+
+  Attributes:
+    rows: rows of all row groups, a multiple of their number.
+    length: tokens of a row.
+    loss_slots: positions of each row group for which logits are computed; at
+      least as many as the group's positions whose next token carries loss.
+  """
+
+  rows: int
+  length: int
+  loss_slots: int
+
+
+class Lengths(NamedTuple):
+  """Sizes of the examples of an order, in tokens.
+
+  Attributes:
+    tokens: int [n].
+    loss: tokens with loss, int [n].
+  """
+
+  tokens: np.ndarray
+  loss: np.ndarray
+
+  def of_step(self, step: int, batch_size: int) -> "Lengths":
+    """Returns the sizes of the examples of one step."""
+    examples = slice(step * batch_size, (step + 1) * batch_size)
+    return Lengths(self.tokens[examples], self.loss[examples])
+
+
+class Layouts(NamedTuple):
+  """The layouts of all steps of an order. Axes: M members, B examples.
+
+  Attributes:
+    shapes: the shapes, ascending.
+    steps: the index of each step's shape, int64 [steps].
+    rows: the row of each example, int32 [M, steps, B].
+    split: how the rows are split.
+    padding: share of all slots that hold no token.
+  """
+
+  shapes: tuple[Shape, ...]
+  steps: np.ndarray
+  rows: np.ndarray
+  split: Split
+  padding: float
+
+  def shape(self, step: int) -> Shape:
+    """Returns the shape of a step."""
+    return self.shapes[self.steps[step]]
+
+  @property
+  def largest(self) -> Shape:
+    """The largest sizes of all shapes."""
+    return Shape(*map(max, zip(*self.shapes, strict=True)))
+
+  @property
+  def logits(self) -> float:
+    """Share of all slots for which logits are computed."""
+    shapes = [self.shapes[index] for index in self.steps]
+    computed = self.split.groups * sum(shape.loss_slots for shape in shapes)
+    return computed / sum(shape.rows * shape.length for shape in shapes)
+
+  def needed(self, first: int) -> list[Shape]:
+    """Returns the shapes of the steps from `first` on, in order of need."""
+    _, begins = np.unique(self.steps[first:], return_index=True)
+    return [self.shape(first + begin) for begin in sorted(begins.tolist())]
+
+  def describe(self) -> str:
+    """Describes padding, logits, shapes and their shares of the steps."""
+    used = np.bincount(self.steps, minlength=len(self.shapes)).tolist()
+    shapes = [
+        f"{shape.rows} x {shape.length:,} ({count / len(self.steps):.0%})"
+        for shape, count in zip(self.shapes, used, strict=True)
+    ]
+    count = len(shapes)
+    return (
+        f"{self.padding:.0%} padding, logits at {self.logits:.0%} of positions,"
+        f" {count} program{'s' * (count > 1)}; rows x tokens (share of steps):"
+        f" {', '.join(shapes)}"
+    )
+
+
+def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+  """Packs examples into rows: longest first, into the fullest row that fits.
+
+  Args:
+    lengths: tokens of each example, at most `capacity`; 0 is not placed.
+    capacity: tokens of a row.
+
+  Returns:
+    For each row the examples in it. Ties go to the lowest index.
+  """
+  rows: list[list[int]] = []
+  # Free tokens of each row, and its number; ascending.
+  free: list[tuple[int, int]] = []
+  for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    if not lengths[i]:
+      continue
+    index = bisect.bisect_left(free, (lengths[i], 0))
+    if index < len(free):
+      room, row = free.pop(index)
+    else:
+      room, row = capacity, len(rows)
+      rows.append([])
+    rows[row].append(i)
+    bisect.insort(free, (room - lengths[i], row))
+  return rows
+
+
+def largest(
+    tokens: np.ndarray, batch_size: int, split: Split
+) -> tuple[int, int]:
+  """Returns the size in which any `batch_size` successive examples fit.
+
+  Args:
+    tokens: tokens of each example, int [n].
+    batch_size: examples of a batch.
+    split: how the rows are split.
+
+  Returns:
+    Rows, and tokens of a row.
+  """
+  length = int(round_up(int(tokens.max()), LENGTH_STEP))
+  rows = max(
+      len(best_fit(tokens[i : i + batch_size].tolist(), length))
+      for i in range(0, len(tokens), batch_size)
+  )
+  return int(round_up(rows, split.groups)), length
+
+
+def loss_positions(
+    lengths: Lengths, rows: int, length: int, split: Split
+) -> int:
+  """Returns the most positions with loss of a row group of one step."""
+  counts = np.zeros(split.groups, np.int64)
+  packed = best_fit(lengths.tokens.tolist(), length)
+  for row, members in enumerate(packed):
+    counts[split.group(row, rows)] += lengths.loss[members].sum()
+  return int(counts.max())
+
+
+def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
+  """Returns the shape for row groups of at most `loss` positions with loss."""
+  # A few positions more do not cost much, and shapes coincide more often.
+  slots = round_up(max(loss, 1), LOSS_STEP)
+  slots = min(slots, rows // split.groups * length)
+  return Shape(rows, length, slots)
+
+
+def lay_out(
+    examples: batches.Examples,
+    shape: Shape,
+    split: Split,
+    rows: np.ndarray | None = None,
+) -> batches.Batch[np.ndarray]:
+  """Lays the examples of a step out in rows.
+
+  Args:
+    examples: what the step consumes.
+    shape: the shape that is planned for the step.
+    split: how the rows are split.
+    rows: the row of each example, int [B]; None packs them by `best_fit`.
+
+  Raises:
+    InputError: the examples do not fit.
+  """
+  lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
+  packed = _members(lengths, shape, rows)
+  _check_fit(examples, lengths, packed, shape)
+  size = (shape.rows, shape.length)
+  batch = batches.Batch[np.ndarray](
+      tokens=np.zeros(size, np.int32),
+      positions=np.zeros(size, np.int32),
+      segments=np.zeros(size, np.int32),
+      mask=np.zeros(size, np.float32),
+      loss_positions=np.full(
+          (split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32
+      ),
+      ids=examples.ids.astype(np.int32),
+      lengths=lengths,
+  )
+  for row, members in enumerate(packed):
+    begin = 0
+    for slot in members:
+      end = begin + lengths[slot]
+      batch.tokens[row, begin:end] = examples.rows[slot].tokens
+      batch.mask[row, begin:end] = examples.rows[slot].mask
+      batch.positions[row, begin:end] = np.arange(end - begin)
+      batch.segments[row, begin:end] = slot + 1
+      begin = end
+  loss_slots.fill(
+      batch.loss_positions, batch.mask, batch.positions, split.shards
+  )
+  return batch
+
+
+def batch_shapes(
+    shape: Shape, split: Split, batch_size: int
+) -> batches.Batch[jax.ShapeDtypeStruct]:
+  """Returns the shapes of the arrays of a batch."""
+  tokens = jax.ShapeDtypeStruct((shape.rows, shape.length), np.int32)
+  examples = jax.ShapeDtypeStruct((batch_size,), np.int32)
+  return batches.Batch[jax.ShapeDtypeStruct](
+      tokens=tokens,
+      positions=tokens,
+      segments=tokens,
+      mask=jax.ShapeDtypeStruct(tokens.shape, np.float32),
+      loss_positions=jax.ShapeDtypeStruct(
+          (split.groups, shape.loss_slots), np.int32
+      ),
+      ids=examples,
+      lengths=examples,
+  )
+
+
+def _members(
+    lengths: np.ndarray, shape: Shape, rows: np.ndarray | None
+) -> list[list[int]]:
+  """Returns the examples of each row."""
+  if rows is None:
+    return best_fit(lengths.tolist(), shape.length)
+  packed: list[list[int]] = [[] for _ in range(shape.rows)]
+  for slot, row in enumerate(rows.tolist()):
+    if lengths[slot]:
+      packed[row].append(slot)
+  return packed
+
+
+def _check_fit(
+    examples: batches.Examples,
+    lengths: np.ndarray,
+    packed: list[list[int]],
+    shape: Shape,
+) -> None:
+  """Raises InputError for rows that are longer than planned, or too many."""
+  if lengths.max(initial=0) > shape.length:
+    raise errors.InputError(
+        f"example {examples.ids[lengths.argmax()]} has {lengths.max()} tokens,"
+        f" more than the {shape.length} of a row: the order and the store"
+        " do not belong together."
+    )
+  longest = max((int(lengths[row].sum()) for row in packed), default=0)
+  if longest > shape.length or len(packed) > shape.rows:
+    raise errors.InputError(
+        f"{len(packed)} rows of up to {longest} tokens do not fit the planned"
+        f" {shape.rows} rows of {shape.length}: the order and the store do not"
+        " belong together."
+    )
+
+
+def round_up(value: Any, multiple: int) -> Any:
+  """Returns the smallest multiple that is at least the value, or each value."""
+  return -(-value // multiple) * multiple
