@@ -378,7 +378,9 @@ class Machine:
   logits_chunk: int = option(512, low=0, machine=True)
   # How attention is computed; auto: as is best on the platform.
   attention: str = option(
-      "auto", choices=("auto", "xla", "cudnn", "splash"), machine=True
+      "auto",
+      choices=("auto", "xla", "flash", "cudnn", "splash"),
+      machine=True,
   )
   # Element type of exported parameters.
   export_dtype: str = option(
