@@ -9,13 +9,17 @@ import sys
 import time
 import zipfile
 
+import numpy as np
 import pytest
 
-from benchmarks import bare, device, limits
-from benchmarks.parts import accuracy, breakdown, facts
+from benchmarks import bare, device, limits, train
+from benchmarks import steps as steps_lib
+from benchmarks.parts import accuracy, breakdown, facts, models
 from benchmarks.parts import results as results_lib
 from benchmarks.parts import task as task_lib
 from tests.helpers import xla
+from zsgen.core import config as config_lib
+from zsgen.models import hugging_face
 
 PARTS = "tests.helpers.parts"
 
@@ -249,6 +253,39 @@ def test_attention_is_compared_with_float32(task):
   assert len(rows) == 2
   for row in rows:
     assert 1e-4 < row["figures"]["error"] < 2e-2, row
+
+
+@pytest.mark.peer
+def test_torch_trains_the_same_steps(tmp_path):
+  torch = pytest.importorskip("torch")
+  transformers = pytest.importorskip("transformers")
+  paths = train.prepare_data("", tmp_path, 12)
+  steps = steps_lib.load(paths, batch_size=4, count=3)
+  config = config_lib.Config(
+      model=models.model_config(task_lib.REHEARSAL.small, "float32"),
+      train=config_lib.Train(learning_rate=1e-2, final_share=1.0, batch_size=4),
+  )
+  own_step = steps_lib.OwnStep(config, steps)
+  weights = tmp_path / "weights"
+  hugging_face.save(weights, own_step.state.params, config.model)
+  expected = steps_lib.timed(own_step, steps, first=1)["losses"]
+  assert expected[2] < expected[0] - 0.1
+  longest = max(int(lengths.max()) for lengths in steps.lengths)
+  packed = steps_lib.packed_rows(steps)
+  kinds = (
+      (packed, 1),
+      (packed, 2),
+      (steps_lib.padded_rows(steps, longest), 1),
+      (steps_lib.padded_rows(steps, longest, has_mask=False), 1),
+  )
+  for rows, parts in kinds:
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        weights, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    step = steps_lib.TorchStep(model, rows, config.train, "float32")
+    step.parts = parts
+    losses = steps_lib.timed(step, steps, first=1)["losses"]
+    np.testing.assert_allclose(losses, expected, rtol=2e-4)
 
 
 @pytest.mark.slow
