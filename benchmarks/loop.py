@@ -123,6 +123,7 @@ class Timed:
     self._count = 0
 
   def __call__(self, *args: Any) -> Any:
+    """Runs a step, and starts or stops the clock before it."""
     if self._count in self._marks:
       self._marks[self._count]()
     self._count += 1

@@ -31,16 +31,15 @@ def _rows():
   return small.rows([parts[:3], parts[3:], []], 16)
 
 
-def test_gradients_are_those_of_plain_operations():
+@pytest.mark.parametrize("backend", ["flash", "splash"])
+def test_gradients_are_those_of_plain_operations(backend):
   grad = jax.jit(jax.value_and_grad(_loss), static_argnums=2)
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)
-  closeness.assert_close(
-      grad(params, rows, "splash"), grad(params, rows, "xla")
-  )
+  closeness.assert_close(grad(params, rows, backend), grad(params, rows, "xla"))
 
 
-@pytest.mark.parametrize("backend", ["splash", "cudnn"])
+@pytest.mark.parametrize("backend", ["flash", "splash", "cudnn"])
 def test_prompts_are_read_as_by_plain_operations(backend):
   arch = dataclasses.replace(small.RMS, layers=1)
   tokens = np.stack(small.examples(24, [9, 9, 9]))
