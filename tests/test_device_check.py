@@ -20,6 +20,8 @@ from benchmarks.parts import task as task_lib
 from tests.helpers import xla
 from zsgen.core import config as config_lib
 from zsgen.models import hugging_face
+from zsgen.models import model as model_lib
+from zsgen.train import starts
 
 PARTS = "tests.helpers.parts"
 # Packages that the machine does not have.
@@ -245,6 +247,15 @@ def test_times_of_a_gpu_are_those_of_its_streams():
       "copies": 2,
       "unknown": 1,
   }
+
+
+def test_models_have_the_size_that_their_part_names():
+  sizes = {"small": 3.7e6, "large": 1.24e9, "largest": 6.74e9}
+  for name, expected in sizes.items():
+    fields = getattr(task_lib.FULL, name)
+    start = starts.make(models.model_config(fields, "bfloat16"), seed=0)
+    count = model_lib.parameter_count(start.shapes)
+    assert count == pytest.approx(expected, rel=0.2), name
 
 
 @pytest.fixture(name="task")
