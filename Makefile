@@ -16,7 +16,8 @@ COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
   --xla_llvm_disable_expensive_passes=true \
   --xla_cpu_use_fusion_emitters=false
 TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
-PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
+PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py \
+	tests/test_device_check.py
 
 .PHONY: demo base test test-all numerics peers tpu-check lint clean
 

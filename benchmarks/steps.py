@@ -123,6 +123,7 @@ class OwnStep:
     self.compiled = [self._compile(number) for number in self._first_steps()]
 
   def __call__(self, number: int) -> float:
+    """Trains a step and returns its loss."""
     self.state, metrics = self.program.step(
         self.state, self.frozen, *self._arguments(number)
     )
@@ -224,6 +225,7 @@ class TorchStep:
     self.parts = 1
 
   def __call__(self, number: int) -> float:
+    """Trains a step and returns its loss."""
     import torch
 
     arrays = {

@@ -9,15 +9,30 @@ import sys
 import time
 import zipfile
 
+import numpy as np
 import pytest
 
-from benchmarks import bare, device, limits
-from benchmarks.parts import accuracy, breakdown, facts
+from benchmarks import bare, device, limits, train
+from benchmarks import steps as steps_lib
+from benchmarks.parts import accuracy, breakdown, facts, models
 from benchmarks.parts import results as results_lib
 from benchmarks.parts import task as task_lib
 from tests.helpers import xla
+from zsgen.core import config as config_lib
+from zsgen.models import hugging_face
+from zsgen.models import model as model_lib
+from zsgen.train import starts
 
 PARTS = "tests.helpers.parts"
+# Packages that the machine does not have.
+_BLOCKED = (
+    "clu",
+    "rouge_score",
+    "seqio",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tensorflow_text",
+)
 
 
 def _run(tmp_path, *parts, minutes=8.0):
@@ -234,6 +249,15 @@ def test_times_of_a_gpu_are_those_of_its_streams():
   }
 
 
+def test_models_have_the_size_that_their_part_names():
+  sizes = {"small": 3.7e6, "large": 1.24e9, "largest": 6.74e9}
+  for name, expected in sizes.items():
+    fields = getattr(task_lib.FULL, name)
+    start = starts.make(models.model_config(fields, "bfloat16"), seed=0)
+    count = model_lib.parameter_count(start.shapes)
+    assert count == pytest.approx(expected, rel=0.2), name
+
+
 @pytest.fixture(name="task")
 def _task(tmp_path):
   return task_lib.Task({}, tmp_path, task_lib.REHEARSAL, 600.0)
@@ -251,11 +275,44 @@ def test_attention_is_compared_with_float32(task):
     assert 1e-4 < row["figures"]["error"] < 2e-2, row
 
 
+@pytest.mark.peer
+def test_torch_trains_the_same_steps(tmp_path):
+  torch = pytest.importorskip("torch")
+  transformers = pytest.importorskip("transformers")
+  paths = train.prepare_data("", tmp_path, 12)
+  steps = steps_lib.load(paths, batch_size=4, count=3)
+  config = config_lib.Config(
+      model=models.model_config(task_lib.REHEARSAL.small, "float32"),
+      train=config_lib.Train(learning_rate=1e-2, final_share=1.0, batch_size=4),
+  )
+  own_step = steps_lib.OwnStep(config, steps)
+  weights = tmp_path / "weights"
+  hugging_face.save(weights, own_step.state.params, config.model)
+  expected = steps_lib.timed(own_step, steps, first=1)["losses"]
+  assert expected[2] < expected[0] - 0.1
+  longest = max(int(lengths.max()) for lengths in steps.lengths)
+  packed = steps_lib.packed_rows(steps)
+  kinds = (
+      (packed, 1),
+      (packed, 2),
+      (steps_lib.padded_rows(steps, longest), 1),
+      (steps_lib.padded_rows(steps, longest, has_mask=False), 1),
+  )
+  for rows, parts in kinds:
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        weights, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    step = steps_lib.TorchStep(model, rows, config.train, "float32")
+    step.parts = parts
+    losses = steps_lib.timed(step, steps, first=1)["losses"]
+    np.testing.assert_allclose(losses, expected, rtol=2e-4)
+
+
 @pytest.mark.slow
 def test_everything_is_rehearsed_without_tensorflow(tmp_path, root):
   blocked = tmp_path / "blocked"
   blocked.mkdir()
-  for name in ("tensorflow", "seqio", "clu", "tensorflow_datasets"):
+  for name in _BLOCKED:
     (blocked / f"{name}.py").write_text("raise ImportError('blocked')")
   environment = xla.environment("--xla_backend_optimization_level=0")
   environment["PYTHONPATH"] = f"{blocked}:{root}"

@@ -20,6 +20,9 @@ _CONFIG = pathlib.Path("configs", "rewrites", "diversity.py")
 # Seconds between the request to stop and the end of the part.
 _STOPPING = 15
 _SEED = 0
+# Exit codes of a process that has finished, that was stopped before it trained,
+# and that is still stopping.
+_ENDS = (0, -signal.SIGTERM, None)
 _METRICS = ("unseen/exact_match", "seen/exact_match")
 
 
@@ -36,13 +39,14 @@ def train(task: task_lib.Task) -> Iterator[task_lib.Row]:
   if process.is_alive():
     os.kill(process.pid or 0, signal.SIGTERM)
     process.join(_STOPPING - 3)
-  runs = sorted(workdir.glob("runs/*"))
-  seconds = time.monotonic() - began
-  yield {
+  row: task_lib.Row = {
       "case": f"{task.sizes.rewrites}, {len(task.sizes.rules)} members",
-      "figures": {"s": seconds, "exit code": process.exitcode},
+      "figures": {"s": time.monotonic() - began},
   }
-  for run in runs:
+  if process.exitcode not in _ENDS:
+    row["failed"] = f"its process ended with code {process.exitcode}"
+  yield row
+  for run in sorted(workdir.glob("runs/*")):
     yield {"case": run.name, "figures": summarize(run)}
 
 
@@ -50,6 +54,7 @@ def _train(workdir: pathlib.Path, tier: str, rules: tuple[int, ...]) -> None:
   root = pathlib.Path(__file__).resolve().parents[2]
   config = runpy.run_path(str(root / _CONFIG))["get_config"](tier)
   config.sweep["seeds"] = (_SEED,)
+  del config.evals["written"]  # It needs rouge-score.
   points = dict(sweep.points(config))
   members = [points[f"rules{count}-s{_SEED}"] for count in rules]
   with contextlib.suppress(errors.Stopped):

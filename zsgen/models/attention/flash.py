@@ -74,7 +74,8 @@ def attend(
   )
   starts = _first_visible(segments, window).reshape(-1, rows, count, block)
   starts = starts.swapaxes(1, 2)
-  attended = _attend(query, key, value, starts, scale, cap, name)
+  # Pyright does not know the type of a custom_vjp's result.
+  attended: Any = _attend(query, key, value, starts, scale, cap, name)
   return _from_blocks(attended, rows, kv_heads, block)[:, :length]
 
 

@@ -206,9 +206,9 @@ class _Cursor:
   def take(self, size: int) -> bytes:
     return self._data[self._advance(size) : self.position]
 
-  def number(self, kind: str) -> int | float:
-    (value,) = self._numbers(kind, 1).tolist()
-    return value
+  def number(self, kind: str) -> int:
+    """Reads an integer of one of NumPy's types."""
+    return int(self._numbers(kind, 1)[0])
 
   def string(self) -> str:
     (size,) = _SIZE.unpack(self.take(_SIZE.size))
@@ -220,27 +220,28 @@ class _Cursor:
       return self.string()
     if kind == _ARRAY:
       return self._array()
-    (value,) = self._typed(kind, 1)
+    values = self._typed(kind, 1)
+    if values.dtype != np.float32:
+      return values[0].item()
     # The shortest number that is this float32: 1e-05, not 9.99999974e-06.
-    is_float32 = isinstance(value, np.float32)
-    return float(str(value)) if is_float32 else value.item()
+    return float(str(values[0]))
 
   def tensor(self) -> tuple[str, tuple[tuple[int, ...], int, int]]:
     """Reads the name of a tensor; its shape, type and relative offset."""
     name, axes = self.string(), self.number("<u4")
     if not 1 <= axes <= _MOST_AXES:
       raise ValueError(f"the tensor {_short(name)} has {axes} axes")
-    shape = self._numbers("<u8", int(axes))[::-1].tolist()
+    shape = self._numbers("<u8", axes)[::-1].tolist()
     number, offset = self.number("<u4"), self.number("<u8")
-    return name, (tuple(shape), int(number), int(offset))
+    return name, (tuple(shape), number, offset)
 
   def _array(self) -> Any:
-    kind, size = self.number("<u4"), int(self.number("<u8"))
+    kind, size = self.number("<u4"), self.number("<u8")
     if kind == _STRING:
       # Each string has at least its length.
       self._check(size * _SIZE.size)
       return [self.string() for _ in range(size)]
-    return self._typed(int(kind), size)
+    return self._typed(kind, size)
 
   def _typed(self, kind: int, size: int) -> np.ndarray:
     if kind not in _SCALARS:

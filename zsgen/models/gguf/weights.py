@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import pathlib
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -80,7 +81,7 @@ def _shapes(arch: config.Model) -> dict[str, tuple[int, ...]]:
   """Returns the shape of each parameter of an architecture, by path."""
   init = model.Model.from_config(arch).init
   tree = jax.eval_shape(init, jax.random.key(0))
-  flat = traverse_util.flatten_dict(tree, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
   return {path: leaf.shape for path, leaf in flat.items()}
 
 

@@ -67,7 +67,7 @@ def write(
   kind = write_config(
       directory, arch, dtype, tokens or config_files.Tokens(), base
   )
-  flat = traverse_util.flatten_dict(params, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   names = families.known()[kind].names
   pieces = _group_pieces(flat, arch, names)
   shapes = {path: leaf.shape for path, leaf in flat.items()}
