@@ -2,15 +2,18 @@
 
   python -m tests.campaigns.same_results 9972e2e          # the demo
   python -m tests.campaigns.same_results 9972e2e --all
+  python -m tests.campaigns.same_results 135454d --close
 
 Runs the same commands in a checkout of a commit and in this tree, each in a
 new workdir, and compares orders, consumed ids and metrics byte by byte. Keys
-that were renamed on purpose are in `RENAMED`. Exits with 1 if anything differs.
+that were renamed on purpose are in `RENAMED`. Exits with 1 if anything differs;
+with --close, metrics may differ by rounding (1e-5 relative).
 """
 
 import argparse
 from collections.abc import Mapping
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -20,6 +23,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Old names of metrics, and the new name and factor of each.
 RENAMED: Mapping[str, tuple[str, float]] = {}
+# Largest relative difference of metrics that only round differently.
+_ROUNDING = 1e-5
 _SHORT = ("--config.order.budget=320", "--config.machine.save_every=10")
 # Commands by name, as arguments of zsgen.main.
 CASES: Mapping[str, tuple[str, ...]] = {
@@ -82,11 +87,29 @@ def rename(line: str) -> str:
   return json.dumps(values)
 
 
+def largest_difference(old: bytes, new: bytes) -> float:
+  """Returns the largest relative difference of metrics; inf for other keys."""
+  old_lines, new_lines = old.splitlines(), new.splitlines()
+  if len(old_lines) != len(new_lines):
+    return math.inf
+  largest = 0.0
+  for before, after in zip(old_lines, new_lines, strict=True):
+    values, new_values = json.loads(before), json.loads(after)
+    if values.keys() != new_values.keys():
+      return math.inf
+    for key, value in values.items():
+      scale = max(abs(value), abs(new_values[key]))
+      if scale:
+        largest = max(largest, abs(value - new_values[key]) / scale)
+  return largest
+
+
 def main() -> None:
   """Runs all cases with both trees, and prints what differs."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("commit")
   parser.add_argument("--all", action="store_true")
+  parser.add_argument("--close", action="store_true")
   options = parser.parse_args()
   different = False
   with tempfile.TemporaryDirectory() as name:
@@ -107,11 +130,13 @@ def main() -> None:
         old, new = results
         for key in sorted(old | new):
           same = old.get(key) == new.get(key) and bool(old.get(key))
+          verdict = "same" if same else "DIFFERENT"
+          if key == "metrics" and not same:
+            difference = largest_difference(old[key], new[key])
+            verdict += f" by {difference:.1e} at most"
+            same = options.close and difference <= _ROUNDING
           different |= not same
-          count = len(old.get(key, b""))
-          print(
-              f"{case}: {key}: {'same' if same else 'DIFFERENT'}, {count:,} B"
-          )
+          print(f"{case}: {key}: {verdict}, {len(old.get(key, b'')):,} B")
     finally:
       subprocess.run([*git, "remove", "--force", str(before)], check=True)
   sys.exit(different)
