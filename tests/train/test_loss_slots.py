@@ -105,8 +105,16 @@ def _plain(model, params, batch, weights):
 
 
 @pytest.mark.numerics
-@pytest.mark.parametrize("chunk", [0, 7])
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize(
+    ("shards", "chunk"),
+    [
+        (2, 7),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((1, 0), (1, 7), (2, 0))
+        ),
+    ],
+)
 @pytest.mark.parametrize(
     ("arch", "lora"),
     [
