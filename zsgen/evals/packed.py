@@ -88,7 +88,7 @@ class Packed:
     mesh = self._context.mesh
     shards = step_lib.batch_shardings(mesh)
     if isinstance(self.rows, rows_lib.SharedRows):
-      shards = shards._replace(prefixes=mesh_lib.batch_sharding(mesh))
+      shards = shards._replace(spans=mesh_lib.batch_sharding(mesh))
     return [
         (indices, mesh_lib.put(batch, shards))
         for indices, batch in zip(slots, laid_out, strict=True)

@@ -11,10 +11,10 @@ import functools
 
 import numpy as np
 
-from zsgen.core import config
 from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api, prefixes, shared_batch
 from zsgen.models import attention
+from zsgen.models import model as model_lib
 from zsgen.train import batches, layouts
 
 # Prefixes are shared if that saves this part of all tokens.
@@ -149,7 +149,7 @@ class SharedRows(Rows):
     """
     most_rows, longest = PlainRows(self._ids, self._context).size
     slots = most_rows * longest
-    arch = self._context.model.arch
+    model = self._context.model
     candidates = []
     most = min(_LONGEST * longest, slots // self.split.groups)
     step = layouts.round_up(-(-(most - longest) // _LENGTHS), 32) or 32
@@ -158,7 +158,7 @@ class SharedRows(Rows):
       limit = slots // length // self.split.groups * self.split.groups
       number = -(-count // limit)
       rows = layouts.round_up(-(-count // number), self.split.groups)
-      cost = number * rows * length * _slot_cost(arch, length)
+      cost = number * rows * length * _slot_cost(model, length)
       candidates.append((cost, rows, length))
     _, rows, length = min(candidates, key=lambda candidate: candidate[0])
     return rows, length
@@ -228,11 +228,13 @@ def make(ids: np.ndarray, context: api.Context, share: bool) -> Rows:
   return SharedRows(ids, context, groups)
 
 
-def _slot_cost(arch: config.Model, length: int) -> float:
+def _slot_cost(model: model_lib.Model, length: int) -> float:
   """Returns the multiplications of a slot in a block, in a row of a length."""
+  arch = model.arch
   heads = arch.heads * arch.head_width
   kv_heads = arch.kv_heads * arch.head_width
   projections = 2 * arch.width * (heads + kv_heads)
   mlp = (3 if arch.gated else 2) * arch.width * arch.mlp_width
   # A slot is compared with half of its row, and mixes as many values.
-  return projections + mlp + heads * length
+  scores = heads * length if attention.reads_whole_rows(model.execution) else 0
+  return projections + mlp + scores

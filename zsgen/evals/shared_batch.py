@@ -19,15 +19,13 @@ class _Segment(NamedTuple):
     tokens: its tokens, [n].
     mask: 1 on tokens with loss, [n].
     position: the position of its first token.
-    number: its number in the batch.
-    prefix: the number of its prefix; its own if it has none.
+    number: its number in the batch; 0 for a prefix.
   """
 
   tokens: np.ndarray
   mask: np.ndarray
   position: int
   number: int
-  prefix: int
 
 
 def lay_out(
@@ -49,14 +47,16 @@ def lay_out(
     InputError: the members of a group differ in their prefix, or the groups do
       not fit.
   """
-  tokens, positions, segments, shared = np.zeros(
-      (4, shape.rows, shape.length), np.int32
-  )
-  mask = np.zeros((shape.rows, shape.length), np.float32)
+  size = (shape.rows, shape.length)
+  tokens, positions, segments = np.zeros((3, *size), np.int32)
+  mask = np.zeros(size, np.float32)
+  spans = np.zeros((*size, 3), np.int32)
+  spans[..., 0] = np.arange(shape.length)  # Padding attends to itself.
   slot = 0
   for row, groups in enumerate(rows):
     begin = 0
     for prefix, members in groups:
+      prefix_begin = begin
       for segment in _segments(examples, prefix, slot, len(members)):
         end = begin + len(segment.tokens)
         _check_fit(row, end, shape)
@@ -64,7 +64,8 @@ def lay_out(
         mask[row, begin:end] = segment.mask
         positions[row, begin:end] = np.arange(end - begin) + segment.position
         segments[row, begin:end] = segment.number
-        shared[row, begin:end] = segment.prefix
+        prefix_end = prefix_begin + segment.position
+        spans[row, begin:end] = begin, prefix_begin, prefix_end
         begin = end
       slot += len(members)
   slots = np.full((split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32)
@@ -77,7 +78,7 @@ def lay_out(
       loss_positions=slots,
       ids=examples.ids.astype(np.int32),
       lengths=np.array([len(row.tokens) for row in examples.rows], np.int32),
-      prefixes=shared,
+      spans=spans,
   )
 
 
@@ -95,12 +96,10 @@ def _segments(
   if not prefix:
     for slot in range(first, first + count):
       tokens, mask = examples.rows[slot]
-      yield _Segment(tokens, mask, 0, slot + 1, slot + 1)
+      yield _Segment(tokens, mask, 0, slot + 1)
     return
   shared = examples.rows[first].tokens[:prefix]
-  # The numbers of prefixes follow those of examples.
-  number = len(examples.ids) + 1 + first
-  yield _Segment(shared, np.zeros(prefix), 0, number, number)
+  yield _Segment(shared, np.zeros(prefix), 0, 0)
   for slot in range(first, first + count):
     tokens, mask = examples.rows[slot]
     if not np.array_equal(tokens[:prefix], shared) or mask[: prefix + 1].any():
@@ -109,7 +108,7 @@ def _segments(
           f" a prompt of {prefix} tokens and one more: the store changed while"
           " it was read. Start again."
       )
-    yield _Segment(tokens[prefix:], mask[prefix:], prefix, slot + 1, number)
+    yield _Segment(tokens[prefix:], mask[prefix:], prefix, slot + 1)
 
 
 def _check_fit(row: int, end: int, shape: layouts.Shape) -> None:

@@ -56,15 +56,13 @@ class Batch(Protocol):
 class SharedBatch(Batch, Protocol):
   """Rows whose segments may share prefixes; for evaluation.
 
-  A prefix is a segment before its members in the same row. The positions of a
-  member continue those of its prefix.
+  A prefix is before its members in the same row. The positions of a member
+  continue those of its prefix.
   """
 
   @property
-  def prefixes(self) -> Int[Array, "B T"] | None:
-    """The segment that is the prefix of each token's segment, which is its own
-    if it has none. None: there are no prefixes.
-    """
+  def spans(self) -> Int[Array, "B T 3"] | None:
+    """What each token attends to, see `attention.Spans`; None: its segment."""
     ...
 
 
@@ -314,9 +312,9 @@ class Model:
 
 def _sight(batch: Batch) -> Any:
   """Returns what the positions of a batch attend to, for the decoder."""
-  if not isinstance(batch, SharedBatch) or batch.prefixes is None:
+  if not isinstance(batch, SharedBatch) or batch.spans is None:
     return batch.segments
-  return attention.Sight(batch.segments, batch.prefixes, batch.positions)
+  return attention.Spans(*jnp.moveaxis(batch.spans, -1, 0))
 
 
 def _targets(batch: Batch) -> Int[Array, "G K"]:

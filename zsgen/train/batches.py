@@ -39,9 +39,9 @@ class Batch(NamedTuple):
   loss_positions: np.ndarray  # int32 [G, K], see `loss_slots.fill`
   ids: np.ndarray  # int32 [B]
   lengths: np.ndarray  # int32 [B], tokens of each example
-  # int32 [R, T], the segment that is the prefix of a token's segment; only in
-  # evaluations that share prefixes.
-  prefixes: np.ndarray | None = None
+  # int32 [R, T, 3], what each token attends to in its row, `attention.Spans`;
+  # only in evaluations that share prefixes, which are in segment 0.
+  spans: np.ndarray | None = None
 
 
 Feed = Callable[[int], Examples]

@@ -1,12 +1,11 @@
 """Attention of segments that share prefixes, for evaluation.
 
-A prefix is a segment of its own, before its members in the same row. The
-positions of a member begin where those of its prefix end, so that distances
-are those of a segment that holds both.
+A prefix is before its members in the same row. A member attends to itself and
+to its prefix, as a segment that holds both would.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 from jax import numpy as jnp
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Float
 from zsgen.models import execution as execution_lib
 from zsgen.models import layers
 from zsgen.models.arrays import Array
-from zsgen.models.attention import cudnn, split
+from zsgen.models.attention import cudnn, shared_blocks, split
 
 # Backends that cannot compute it: their kernels mask by equal numbers of
 # segments alone.
@@ -26,19 +25,22 @@ _SMALLEST_BLOCK, _MOST_BLOCKS = 128, 8
 _HIDDEN = -1e30
 
 
-class Sight(NamedTuple):
-  """What each position attends to. Axes: B rows, T positions.
+class Spans(NamedTuple):
+  """Which positions of its row each position attends to.
+
+  They are [begin, t] for position t, which is its own segment, and
+  [prefix_begin, prefix_end), its prefix. All are int32 [B, T].
 
   Attributes:
-    segments: the number of its segment, int32 [B, T].
-    prefixes: the number of the segment that is its prefix, int32 [B, T]; its
-      own segment if it has none.
-    positions: its position, which continues that of its prefix, int32 [B, T].
+    begin: the first position of the segment.
+    prefix_begin: the first position of the prefix.
+    prefix_end: the position after the prefix, at most `begin`; `prefix_begin`
+      if there is no prefix.
   """
 
-  segments: Array
-  prefixes: Array
-  positions: Array
+  begin: Array
+  prefix_begin: Array
+  prefix_end: Array
 
 
 def shares_prefixes(execution: execution_lib.Execution) -> bool:
@@ -46,11 +48,16 @@ def shares_prefixes(execution: execution_lib.Execution) -> bool:
   return execution.attention not in _NO_PREFIXES
 
 
+def reads_whole_rows(execution: execution_lib.Execution) -> bool:
+  """Returns whether the time of `attend_shared` grows with a row's length."""
+  return execution.attention == "cudnn" or execution.platform != "cpu"
+
+
 def attend_shared(
     query: Float[Array, "B T H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
-    sight: Sight,
+    spans: Spans,
     *,
     scale: float,
     cap: float = 0.0,
@@ -63,50 +70,58 @@ def attend_shared(
     query: H heads; head h reads key and value head h // (H / K).
     key: K heads, a divisor of H.
     value: as `key`.
-    sight: segments and their prefixes.
+    spans: segments and prefixes.
     scale: factor of the scores.
     cap: soft cap of the scores; 0 for none. The backend "cudnn" has none.
     window: number of positions to attend to, including the position itself;
-      None for all.
+      None for all. A segment continues its prefix.
     execution: the backend and the mesh. All but "cudnn" compute it in plain
-      operations.
+      operations, on CPUs in loops over the visible blocks.
 
   Returns:
     The attended values, in the type of `value`; softmax is in float32.
   """
-  if execution.attention != "cudnn":
-    return _attend_plain(
-        query, key, value, sight, scale=scale, cap=cap, window=window
-    )
-  assert not cap, "execution.choose_backend selects another backend for caps"
-  run = functools.partial(
-      _attend_cudnn,
-      scale=scale,
-      window=window,
-      is_gpu=execution.platform == "gpu",
+  if window is not None:
+    spans = _within(spans, window)
+  fields: dict[str, Any] = dict(scale=scale, cap=cap)
+  if execution.attention == "cudnn":
+    assert not cap, "execution.choose_backend selects another backend for caps"
+    implementation = "cudnn" if execution.platform == "gpu" else "xla"
+    fields = dict(scale=scale, implementation=implementation)
+    run = functools.partial(_attend_cudnn, **fields)
+  elif execution.platform == "cpu":
+    run = functools.partial(shared_blocks.attend, **fields)
+  else:
+    return _attend_plain(query, key, value, spans, **fields)
+  return split.split_over(execution.mesh, run)(query, key, value, spans)
+
+
+def _within(spans: Spans, window: int) -> Spans:
+  """Returns the spans without what is before a window."""
+  begin, prefix_begin, prefix_end = spans
+  last = jnp.arange(begin.shape[1])
+  # The position before the segment is the last one of the prefix.
+  first = prefix_end + (last - begin) - window + 1
+  return Spans(
+      jnp.maximum(begin, last - window + 1),
+      jnp.minimum(jnp.maximum(prefix_begin, first), prefix_end),
+      prefix_end,
   )
-  return split.split_over(execution.mesh, run)(query, key, value, sight)
 
 
 def _attend_cudnn(
     query: Float[Array, "B T H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
-    sight: Sight,
+    spans: Spans,
     *,
     scale: float,
-    window: int | None,
-    is_gpu: bool,
+    implementation: Literal["cudnn", "xla"],
 ) -> Float[Array, "B T H d"]:
   """Computes `attend_shared` without a cap, on one device."""
-  visible = _visible(sight, sight, window)
+  visible = _visible(spans, 0, query.shape[1])
   return cudnn.attend_visible(
-      query,
-      key,
-      value,
-      visible,
-      scale=scale,
-      implementation="cudnn" if is_gpu else "xla",
+      query, key, value, visible, scale=scale, implementation=implementation
   )
 
 
@@ -114,11 +129,10 @@ def _attend_plain(
     query: Float[Array, "B T H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
-    sight: Sight,
+    spans: Spans,
     *,
     scale: float,
     cap: float,
-    window: int | None,
 ) -> Float[Array, "B T H d"]:
   """Computes `attend_shared` on any devices: XLA partitions it by itself."""
   batch, length, heads, width = query.shape
@@ -131,7 +145,6 @@ def _attend_plain(
   blocks = []
   for begin in range(0, length, step):
     end = min(begin + step, length)
-    visible = _visible(_part(sight, begin, end), _part(sight, 0, end), window)
     scores = jnp.einsum(
         "bkgtd,bksd->bkgts",
         grouped[:, :, :, begin:end],
@@ -139,26 +152,19 @@ def _attend_plain(
         preferred_element_type=jnp.float32,
     )
     scores = layers.soft_cap(scale * scores, cap)
-    scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
+    visible = _visible(spans, begin, end)[:, None, None]
+    scores = jnp.where(visible, scores, _HIDDEN)
     weights = jax.nn.softmax(scores).astype(value.dtype)
     blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, value[:, :, :end]))
   joined = jnp.concatenate(blocks, axis=3)
   return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
 
 
-def _part(sight: Sight, begin: int, end: int) -> Sight:
-  """Returns the sight of successive positions."""
-  return jax.tree.map(lambda array: array[:, begin:end], sight)
-
-
-def _visible(
-    queries: Sight, keys: Sight, window: int | None
-) -> Bool[Array, "B t s"]:
-  """Returns which keys each query sees."""
-  segments = keys.segments[:, None]
-  visible = segments == queries.segments[..., None]
-  visible |= segments == queries.prefixes[..., None]
-  # Within a segment and its prefix, positions ascend.
-  distances = queries.positions[..., None] - keys.positions[:, None]
-  visible &= distances >= 0
-  return visible if window is None else visible & (distances < window)
+def _visible(spans: Spans, begin: int, end: int) -> Bool[Array, "B t s"]:
+  """Returns which positions before `end` those from `begin` on attend to."""
+  first, prefix_begin, prefix_end = (
+      array[:, begin:end, None] for array in spans
+  )
+  queries, keys = jnp.arange(begin, end)[:, None], jnp.arange(end)
+  own = (keys >= first) & (keys <= queries)
+  return own | ((keys >= prefix_begin) & (keys < prefix_end))
