@@ -50,8 +50,9 @@ def singles(count: int) -> list[Group]:
 def find_groups(rows: Iterable[store_lib.TokenRow]) -> list[Group]:
   """Groups examples so that prefixes save as many tokens as possible.
 
-  Each example is in one group. A prefix ends before the token from which the
-  first token with loss is predicted.
+  Each example is in one group. Groups are successive in the sequence of the
+  sorted prompts. A prefix ends before the token from which the first token with
+  loss is predicted.
 
   Args:
     rows: the examples.
@@ -126,7 +127,8 @@ def _partition(common: np.ndarray) -> list[tuple[int, int]]:
     last = end - 1
     if last and not common[last - 1]:
       first = last
-    least[first:last] = np.minimum(least[first:last], common[max(last - 1, 0)])
+    if first < last:
+      least[first:last] = np.minimum(least[first:last], common[last - 1])
     sizes = np.arange(last - first, -1, -1)
     totals = saved[first:end] + sizes * least[first:end]
     best = int(totals.argmax())
