@@ -38,8 +38,8 @@ class Group(NamedTuple):
     Args:
       lengths: tokens of each example, int [E].
     """
-    own = int(lengths[list(self.members)].sum())
-    return own - self.prefix * (len(self.members) - 1)
+    total = int(lengths[list(self.members)].sum())
+    return total - self.prefix * (len(self.members) - 1)
 
 
 def singles(count: int) -> list[Group]:
@@ -76,19 +76,19 @@ def find_groups(rows: Iterable[store_lib.TokenRow]) -> list[Group]:
 
 
 def split_groups(
-    groups: Sequence[Group], lengths: np.ndarray, most: int
+    groups: Sequence[Group], lengths: np.ndarray, row_length: int
 ) -> list[Group]:
   """Splits groups so that none has more tokens than a row.
 
   Args:
     groups: the groups.
-    lengths: tokens of each example, int [E], at most `most`.
-    most: tokens of a row.
+    lengths: tokens of each example, int [E], at most `row_length`.
+    row_length: tokens of a row.
   """
   fitting = []
   for prefix, members in groups:
     rests = (lengths[list(members)] - prefix).tolist()
-    for part in layouts.best_fit(rests, most - prefix):
+    for part in layouts.best_fit(rests, row_length - prefix):
       indices = tuple(sorted(members[i] for i in part))
       fitting.append(Group(prefix if len(indices) > 1 else 0, indices))
   return fitting

@@ -33,10 +33,12 @@ class Rows(abc.ABC):
 
   Attributes:
     split: how rows are split.
+    note: what the log says about shared prefixes; "" for nothing.
   """
 
-  def __init__(self, ids: np.ndarray, context: api.Context):
+  def __init__(self, ids: np.ndarray, context: api.Context, note: str = ""):
     self._ids = ids
+    self.note = note
     self._context = context
     self.split = layouts.Split(mesh_lib.row_shards(context.mesh))
 
@@ -44,6 +46,11 @@ class Rows(abc.ABC):
   @abc.abstractmethod
   def size(self) -> tuple[int, int]:
     """Rows of a batch, and tokens of a row."""
+
+  @property
+  def tokens(self) -> int:
+    """The number of tokens that are computed, without padding."""
+    return int(self._lengths.tokens.sum())
 
   @abc.abstractmethod
   def slots(self, rows: int, length: int) -> list[np.ndarray]:
@@ -128,6 +135,7 @@ class SharedRows(Rows):
     ids: rows of the store, int64 [E].
     context: what is read, and where it is computed.
     groups: the groups, of indices into `ids`.
+    note: see `Rows`.
   """
 
   def __init__(
@@ -135,8 +143,9 @@ class SharedRows(Rows):
       ids: np.ndarray,
       context: api.Context,
       groups: Sequence[prefixes.Group],
+      note: str = "",
   ):
-    super().__init__(ids, context)
+    super().__init__(ids, context, note)
     self._groups = groups
     # Rows of each length that was asked for.
     self._packed = functools.cache(self._pack)
@@ -151,9 +160,9 @@ class SharedRows(Rows):
     slots = most_rows * longest
     model = self._context.model
     candidates = []
-    most = min(_LONGEST * longest, slots // self.split.groups)
-    step = layouts.round_up(-(-(most - longest) // _LENGTHS), 32) or 32
-    for length in range(longest, most + 1, step):
+    longest_row = min(_LONGEST * longest, slots // self.split.groups)
+    step = layouts.round_up(-(-(longest_row - longest) // _LENGTHS), 32) or 32
+    for length in range(longest, longest_row + 1, step):
       count = len(self._packed(length))
       limit = slots // length // self.split.groups * self.split.groups
       number = -(-count // limit)
@@ -162,6 +171,15 @@ class SharedRows(Rows):
       candidates.append((cost, rows, length))
     _, rows, length = min(candidates, key=lambda candidate: candidate[0])
     return rows, length
+
+  @property
+  def tokens(self) -> int:
+    """The number of tokens that are computed, without padding."""
+    _, length = self.size
+    lengths = self._lengths.tokens
+    return sum(
+        group.tokens(lengths) for row in self._packed(length) for group in row
+    )
 
   def slots(self, rows: int, length: int) -> list[np.ndarray]:
     """Returns the indices into `ids` of each batch of `rows` rows."""
@@ -172,7 +190,7 @@ class SharedRows(Rows):
 
   def loss(self, rows: int, length: int) -> int:
     """Returns the most positions with loss of a row group of the batches."""
-    most = 0
+    largest = 0
     for batch in self._batches(rows, length):
       counts = np.zeros(self.split.groups, np.int64)
       for number, row in enumerate(batch):
@@ -180,8 +198,8 @@ class SharedRows(Rows):
         counts[self.split.group(number, rows)] += self._lengths.loss[
             members
         ].sum()
-      most = max(most, int(counts.max()))
-    return most
+      largest = max(largest, int(counts.max()))
+    return largest
 
   def lay_out(
       self, shape: layouts.Shape, count: int, size: int
@@ -218,14 +236,26 @@ def make(ids: np.ndarray, context: api.Context, share: bool) -> Rows:
     context: what is read, and where it is computed.
     share: whether prefixes are shared if that saves enough tokens.
   """
-  if not share or not attention.shares_prefixes(context.model.execution):
+  if not share:
     return PlainRows(ids, context)
   groups = prefixes.find_groups(context.store.row(i) for i in ids)
   tokens = context.store.lengths[ids]
-  computed = sum(group.tokens(tokens) for group in groups)
-  if computed > (1 - _WORTH) * tokens.sum():
+  total = int(tokens.sum())
+  saved = total - sum(group.tokens(tokens) for group in groups)
+  if saved < _WORTH * total:
     return PlainRows(ids, context)
-  return SharedRows(ids, context, groups)
+  execution = context.model.execution
+  if not attention.shares_prefixes(execution):
+    note = (
+        f"prompts have {saved / total:.0%} of {total:,} tokens in common, but"
+        f" attention {execution.attention!r} cannot share them"
+    )
+    return PlainRows(ids, context, note)
+  note = (
+      f"prompts have {saved / total:.0%} of {total:,} tokens in common, which are"
+      " computed once"
+  )
+  return SharedRows(ids, context, groups, note)
 
 
 def _slot_cost(model: model_lib.Model, length: int) -> float:

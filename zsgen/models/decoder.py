@@ -95,6 +95,7 @@ class Attention(nn.Module):
           execution=self.execution,
       )
     else:
+      assert isinstance(sight, dict), "slots are seen by kind"
       visible = sight[self.kind]
       x = attention.attend_past(
           query, key, value, past, visible, scale=scale, cap=cap

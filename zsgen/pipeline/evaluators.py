@@ -13,7 +13,8 @@ from zsgen.pipeline.experiment import Experiment
 def make(
     experiment: Experiment, mesh: jax.sharding.Mesh
 ) -> list[api.Evaluator]:
-  """Returns the evaluations; prints which do not take all examples.
+  """Returns the evaluations; prints which do not take all examples, and which
+  share prompts.
 
   Args:
     experiment: the config, and the store that is evaluated on.
@@ -44,5 +45,9 @@ def make(
       line = subsets.describe(
           evaluator.name, evaluator.examples, evaluator.split_size, tasks
       )
+      experiment.console.log(f"evals    {line}")
+    packed = getattr(evaluator, "packed", None)
+    if packed is not None and packed.rows.note:
+      line = f"{evaluator.name}: {packed.rows.note}"
       experiment.console.log(f"evals    {line}")
   return evaluators
