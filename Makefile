@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
 TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal
+COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
+  --xla_llvm_disable_expensive_passes=true \
+  --xla_cpu_use_fusion_emitters=false
 TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 
@@ -19,9 +22,11 @@ PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
 
-# XLA optimizes little here: most of the time of the tests goes into compiling.
+# XLA optimizes little here and generates simpler code: most of the time of the
+# tests goes into compiling. `make numerics` and the nightly tier compile as for
+# users.
 test: .venv/installed-test
-	XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST)
+	XLA_FLAGS="$(COMPILE_QUICKLY)" $(PYTEST)
 
 # The nightly tier too, compiled as for users.
 test-all: test

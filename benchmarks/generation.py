@@ -29,17 +29,7 @@ from zsgen.models import generation, hugging_face
 from zsgen.models import model as model_lib
 from zsgen.train import starts
 
-ARCH = config.Model(
-    init="new",
-    vocab_size=8192,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _RUNS = 4
 
 
@@ -79,6 +69,7 @@ def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
   rows = np.arange(batch, dtype=np.int32)
 
   def generate() -> np.ndarray:
+    """Returns the answers of this project."""
     return np.asarray(run(params, tokens, lengths, rows, 0))
 
   return _timed(generate, batch * new)
@@ -97,6 +88,7 @@ def transformers(
   tokens = torch.tensor(prompts(batch, length).astype(np.int64))
 
   def generate() -> np.ndarray:
+    """Returns the answers of transformers."""
     with torch.inference_mode():
       output = model.generate(
           tokens,

@@ -95,10 +95,10 @@ class Plain(model_lib.Model):
     )
     return (self._all_nll(params, x, targets) * by_token).sum()
 
-  def _all_nll(self, params: Any, x: Any, targets: Any) -> jax.Array:
+  def _all_nll(self, params: Any, x: Any, targets: Any) -> Any:
     """Returns the loss of the target of each position."""
 
-    def nll(piece: Any) -> jax.Array:
+    def nll(piece: Any) -> Any:
       logits: Any = self._head.apply({"params": params}, piece[0])
       return head_lib.nll(logits, piece[1])
 
@@ -251,7 +251,7 @@ def _ceiling(name: str, arrays: Sequence[batches.Batch]) -> float:
 
 def main() -> None:
   """Measures and prints the table."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
   parser.add_argument("--path", required=True, help="Natural Instructions.")
   parser.add_argument(
       "--tokenizer", required=True, help="A Hugging Face directory."

@@ -96,6 +96,7 @@ class Clock:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+      """Calls the function and adds its time to the part's."""
       begin = time.thread_time()
       result = function(*args, **kwargs)
       if self._begin:
@@ -117,10 +118,21 @@ class Timed:
   """
 
   def __init__(self, step: Any, clock: Clock, first: int, end: int):
-    self.lower = step.lower
-    self._call = clock.timed("dispatch", step)
+    self._step = step
+    self._clock = clock
+    self._call: Any = None
     self._marks = {first: clock.begin, end: clock.end}
     self._count = 0
+
+  def lower(self, *args: Any) -> "Timed":
+    """Lowers the program; it is the only one."""
+    self._step = self._step.lower(*args)
+    return self
+
+  def compile(self) -> "Timed":
+    """Compiles the program."""
+    self._call = self._clock.timed("dispatch", self._step.compile())
+    return self
 
   def __call__(self, *args: Any) -> Any:
     if self._count in self._marks:

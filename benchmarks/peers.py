@@ -1,10 +1,25 @@
-"""Runs a peer in a separate process and measures its peak memory."""
+"""What benchmarks against peers share: a process for each, and a model."""
 
 from collections.abc import Callable
 import multiprocessing
 from multiprocessing import connection
 import pathlib
 from typing import Any
+
+from zsgen.core import config
+
+# The architecture that peers train and decode.
+ARCH = config.Model(
+    init="new",
+    vocab_size=8192,
+    layers=6,
+    width=320,
+    heads=5,
+    kv_heads=5,
+    head_width=64,
+    mlp_width=864,
+    tied=True,
+)
 
 
 def measure(function: Callable[..., dict[str, Any]], *args: Any) -> dict:

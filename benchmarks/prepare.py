@@ -77,6 +77,7 @@ def zsgen(data: config_lib.Data, folder: pathlib.Path) -> Callable[[], int]:
   """Returns the stage, which counts the tokens of rows after cuts."""
 
   def run() -> int:
+    """Prepares a store and returns its tokens."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
       store = prepare.prepare(pathlib.Path(name) / "stores", data, seed=0)
       return int(store.lengths.sum())
@@ -129,6 +130,7 @@ def seqio_task(
   )
 
   def run() -> int:
+    """Reads the data set and returns its tokens."""
     dataset = task.get_dataset(split="train", shuffle=False)
     return sum(
         len(row["inputs"]) + len(row["targets"])

@@ -48,20 +48,10 @@ from zsgen.train import (
     starts,
 )
 
-_LENGTH, _BATCH, _VOCAB_SIZE = 1024, 16, 8192
+_LENGTH, _BATCH = 1024, 16
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
-ARCH = config_lib.Model(
-    init="new",
-    vocab_size=_VOCAB_SIZE,
-    layers=6,
-    width=320,
-    heads=5,
-    kv_heads=5,
-    head_width=64,
-    mlp_width=864,
-    tied=True,
-)
+ARCH = peers_lib.ARCH
 _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
@@ -78,13 +68,13 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
       truncate="prompt",
   )
   config.order.update(arrangement="random", embedder="", budget=_BATCH * 40)
-  config.model.update(init="new", vocab_size=_VOCAB_SIZE)
+  config.model.update(init="new", vocab_size=ARCH.vocab_size)
   tokenizer = workdir / "tokenizer"
   if not tokenizer.exists():
     data = config_lib.check(config).data
     console = rich.console.Console(stderr=True)
     scratch = workdir / "scratch"
-    tools.train_tokenizer(data, 0, _VOCAB_SIZE, tokenizer, scratch, console)
+    tools.train_tokenizer(data, 0, ARCH.vocab_size, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
   result = pipeline.run(config, workdir, ["prepare", "order"])
   weights = workdir / "weights"
@@ -119,6 +109,7 @@ def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   state = made_program.init(params)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     nonlocal state
     batch = population.lay_out([examples], planned, number)
     hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
@@ -139,6 +130,7 @@ def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, _ = _steps(paths)
 
   def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns a row for each example, padded."""
     del number
     shape = (len(examples.rows), _LENGTH)
     tokens, real, mask = np.zeros((3, *shape), np.int64)
@@ -156,6 +148,7 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   steps, planned = _steps(paths)
 
   def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
+    """Returns packed rows, with masks that separate examples."""
     batch = population.lay_out([examples], planned, number)
     is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
     is_visible = is_same_segment & np.tri(batch.tokens.shape[1], dtype=bool)
@@ -189,6 +182,7 @@ def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
     cast = torch.autocast("cpu", dtype=torch.bfloat16)
 
   def step(number: int, examples: batches.Examples) -> float:
+    """Trains on the examples and returns the loss, in nats."""
     arrays = rows(number, examples)
     batch = {k: torch.from_numpy(v) for k, v in arrays.items()}
     mask = batch.pop("mask")

@@ -128,8 +128,10 @@ def main() -> None:
   parser = argparse.ArgumentParser(
       prog="python -m launch.local", description=__doc__.partition("\n\n")[2]
   )
-  parser.add_argument("--processes", type=int, required=True)
-  parser.add_argument("command", nargs="+", help="after --")
+  parser.add_argument(
+      "--processes", type=int, required=True, help="number of processes"
+  )
+  parser.add_argument("command", nargs="+", help="the command, after --")
   options = parser.parse_args()
   if options.processes < 1:
     parser.error("--processes must be 1 or more")

@@ -1,4 +1,6 @@
-"""`python -m launch.sweep --config=configs/orders.py`: a grid over seeds.
+"""Trains several orders with several seeds, and compares them.
+
+  python -m launch.sweep --config=configs/orders.py
 
 A sweep's config file is an experiment with a section `sweep`:
 
@@ -11,9 +13,10 @@ or, for points that differ in other sections too,
 
       "points": {name: options of config, ...},
 
-All points run one after another in one workdir: those of one seed share store
-and embeddings. A cluster runs one with `--point=i`; whoever finishes the last
-one writes the comparison, to `sweeps/<name>-<hash>/` in the workdir.
+All points run one after another in one workdir, and points of one seed share a
+store and embeddings. On a cluster, run each point with `--point=i`. The command
+that finishes the last point writes the comparison to `sweeps/<name>-<hash>/` in
+the workdir.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,9 +33,13 @@ from zsgen.core import artifacts, command, errors, sections, terminal
 from zsgen.core import config as config_lib
 from zsgen.reports import comparison, comparison_report, notes
 
-_POINT = flags.DEFINE_integer("point", None, "One point, from 0.")
+_POINT = flags.DEFINE_integer(
+    "point", None, "Trains only this point, counted from 0."
+)
 _REPORT = flags.DEFINE_bool(
-    "report", False, "Train nothing; compare the points that are finished."
+    "report",
+    False,
+    "Trains nothing, and compares the points that are finished.",
 )
 
 Config = Mapping[str, Any] | ml_collections.ConfigDict

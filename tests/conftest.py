@@ -1,7 +1,6 @@
 """What tests share."""
 
 import atexit
-import functools
 import json
 import os
 import pathlib
@@ -26,7 +25,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 import ml_collections
 import pytest
 
-from tests.helpers import configs
+from tests.helpers import configs, shared
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NIV2_TASKS = {
@@ -42,19 +41,29 @@ def root() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def real(root, tmp_path_factory):
+def shared_root(tmp_path_factory) -> pathlib.Path:
+  """The directory that all workers share; see `shared.make_once`."""
+  return shared.root(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def workdirs(shared_root) -> shared.Workdirs:
+  """Finished experiments that all workers share."""
+  return shared.Workdirs(shared_root)
+
+
+@pytest.fixture(scope="session")
+def real(root, shared_root):
   """Real rows as a publisher lays them out: real("p3") is a directory."""
   build = root / "../shared/data/build.py"
   if not build.is_file():
     pytest.skip("the real data is not there (../shared/data)")
 
-  @functools.cache
-  def built(name: str) -> pathlib.Path:
-    path = tmp_path_factory.mktemp(name)
-    subprocess.run([sys.executable, build, name, path], check=True)
-    return path
+  def make(path: pathlib.Path) -> None:
+    command = [sys.executable, build, path.name, path]
+    subprocess.run(command, check=True)
 
-  return built
+  return lambda name: shared.make_once(shared_root / name, make)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The command line: one message, exit code 2, no traceback, nothing written."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -33,80 +34,121 @@ def get_config():
 BROKEN = "def get_config(:\n  pass\n"
 
 
+BAD = (
+    ([], "no experiment is named"),
+    (["--config=configs/tnt.py"], "No such file"),
+    (["--config={broken}"], "broken.py, line 1"),
+    (["--config={failing}"], "failing.py: RuntimeError: boom"),
+    (["--confg=configs/tmt.py"], "Did you mean"),
+    (["--config=configs/tmt.py", "stray"], "'stray' is not a flag"),
+    (["--config=configs/tmt.py", "--config.lrr=1"], "config.lrr"),
+    (
+        ["--config=configs/tmt.py", "--config.train.learning_rat=1"],
+        'Did you mean "learning_rate"',
+    ),
+    (
+        ["--config=configs/tmt.py", "--config.train.batch_size=x"],
+        "invalid literal",
+    ),
+    (
+        ["--config=configs/table.py", "--config.data.heldout.X.share=0.1"],
+        "config.data.heldout has no 'X'; it has: heldout.",
+    ),
+    (
+        ["--config=configs/table.py", "--config.evals.new.split=X"],
+        "write in the file: config.evals.new = dict(...)",
+    ),
+    (["--config={typo}"], "typo.py, line 4: config.order.pik is not an"),
+    (
+        ["--config=configs/tmt.py", "--config.order.measure=wsd"],
+        "It is an option of arrangement='similarity'",
+    ),
+    (
+        [
+            "--config=configs/tmt.py",
+            "--config.order.pick=farthest",
+            "--config.order.arrangement=random",
+        ],
+        "config.order.pick is not an option",
+    ),
+    (["--config=configs/tmt.py", "--stage=trian"], "--stage=trian"),
+    (
+        ["--config=configs/tmt.py", "--config.data.source=sinth"],
+        'Did you mean "synth"',
+    ),
+    (["--config=configs/niv2.py"], "no directory tasks/"),
+    (
+        ["--config=configs/tmt.py", "--config.model.init=/nowhere"],
+        "/nowhere",
+    ),
+    (
+        ["--config=configs/tmt.py", "--config.machine.mesh.data=3"],
+        "config.machine.mesh",
+    ),
+    (
+        ["--config=configs/tmt.py", "--config.plan.rows=3"],
+        "--config.plan.rows: only --stage=plan reads it",
+    ),
+)
+
+
+@pytest.fixture
+def complete(tmp_path):
+  """Puts the paths of files with errors into arguments; adds a workdir."""
+  contents = {
+      "broken": BROKEN,
+      "failing": "def get_config():\n  raise RuntimeError('boom')\n",
+      "typo": TYPO,
+  }
+  files = {name: tmp_path / f"{name}.py" for name in contents}
+  for name, file in files.items():
+    file.write_text(contents[name])
+
+  def put(arguments):
+    completed = [argument.format(**files) for argument in arguments]
+    return [*completed, f"--workdir={tmp_path / 'workdir'}"]
+
+  return put
+
+
+def _assert_refused(code, printed, message):
+  assert code == 2, printed
+  assert message in printed
+  assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        ([], "name an experiment"),
-        (["--config=configs/tnt.py"], "No such file"),
-        (["--config={broken}"], "broken.py, line 1"),
-        (["--config={failing}"], "failing.py: RuntimeError: boom"),
-        (["--confg=configs/tmt.py"], "Did you mean"),
-        (["--config=configs/tmt.py", "stray"], "'stray' is not a flag"),
-        (["--config=configs/tmt.py", "--config.lrr=1"], "config.lrr"),
-        (
-            ["--config=configs/tmt.py", "--config.train.learning_rat=1"],
-            'Did you mean "learning_rate"',
-        ),
-        (
-            ["--config=configs/tmt.py", "--config.train.batch_size=x"],
-            "invalid literal",
-        ),
-        (
-            ["--config=configs/table.py", "--config.data.heldout.X.share=0.1"],
-            "config.data.heldout has no 'X'; it has: heldout.",
-        ),
-        (
-            ["--config=configs/table.py", "--config.evals.new.split=X"],
-            "write in the file: config.evals.new = dict(...)",
-        ),
-        (["--config={typo}"], "typo.py, line 4: config.order.pik is not an"),
-        (
-            ["--config=configs/tmt.py", "--config.order.measure=wsd"],
-            "It is an option of arrangement='similarity'",
-        ),
-        (
-            [
-                "--config=configs/tmt.py",
-                "--config.order.pick=farthest",
-                "--config.order.arrangement=random",
-            ],
-            "config.order.pick is not an option",
-        ),
-        (["--config=configs/tmt.py", "--stage=trian"], "--stage=trian"),
-        (
-            ["--config=configs/tmt.py", "--config.data.source=sinth"],
-            'Did you mean "synth"',
-        ),
-        (["--config=configs/niv2.py"], "no directory tasks/"),
-        (
-            ["--config=configs/tmt.py", "--config.model.init=/nowhere"],
-            "/nowhere",
-        ),
-        (
-            ["--config=configs/tmt.py", "--config.machine.mesh.data=3"],
-            "config.machine.mesh",
-        ),
-        (
-            ["--config=configs/tmt.py", "--config.plan.rows=3"],
-            "--config.plan.rows: only --stage=plan reads it",
-        ),
+        case if case[0] == [] else pytest.param(*case, marks=pytest.mark.slow)
+        for case in BAD
     ],
 )
-def test_bad_input(root, tmp_path, arguments, said):
-  broken = tmp_path / "broken.py"
-  broken.write_text(BROKEN)
-  failing = tmp_path / "failing.py"
-  failing.write_text("def get_config():\n  raise RuntimeError('boom')\n")
-  workdir = tmp_path / "workdir"
-  typo = tmp_path / "typo.py"
-  typo.write_text(TYPO)
-  files = {"broken": broken, "failing": failing, "typo": typo}
-  arguments = [each.format(**files) for each in arguments]
-  done = command(*arguments, f"--workdir={workdir}", cwd=root)
-  assert done.returncode == 2, done.stderr
-  assert said in done.stderr
-  assert "Traceback" not in done.stderr
-  assert not list(workdir.glob("runs/*/metrics.jsonl"))
+def test_bad_input(root, tmp_path, complete, arguments, message):
+  done = command(*complete(arguments), cwd=root)
+  _assert_refused(done.returncode, done.stderr, message)
+  assert not list(tmp_path.glob("workdir/runs/*/metrics.jsonl"))
+
+
+def test_bad_input_in_forks(root, tmp_path, complete):
+  """The same in forks of one process, which imports everything once."""
+  cases = [
+      {"arguments": complete(arguments), "reach": "plan", "seconds": 300}
+      for arguments, _ in BAD
+  ]
+  done = subprocess.run(
+      [sys.executable, "-m", "tests.campaigns.option_runner", "2"],
+      input="\n".join(map(json.dumps, cases)),
+      cwd=root,
+      env={**os.environ, "PYTHONPATH": str(root)},
+      capture_output=True,
+      text=True,
+      check=True,
+  )
+  results = map(json.loads, done.stdout.splitlines())
+  for (_, message), result in zip(BAD, results, strict=True):
+    _assert_refused(result["code"], result["printed"], message)
+  assert not list(tmp_path.glob("workdir/runs/*/metrics.jsonl"))
 
 
 def test_a_workdir_that_is_a_url(root, tmp_path):

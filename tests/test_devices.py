@@ -33,6 +33,10 @@ def _run(
       check=False,
   )
   assert done.returncode == 0, done.stderr
+  return _read(workdir)
+
+
+def _read(workdir: pathlib.Path) -> dict:
   (run,) = (workdir / "runs").iterdir()
   return {
       "name": run.name,
@@ -41,23 +45,12 @@ def _run(
   }
 
 
-@pytest.fixture(scope="module")
-def alone():
-  """The run on one device, made once: alone(config, directory)."""
-  made = {}
-
-  def get(config, directory):
-    if not made:
-      made.update(_run(config, directory, 1, (-1, 1, 1), {}))
-    return made
-
-  return get
-
-
 @pytest.mark.parametrize(
     ("devices", "mesh", "how"),
     [
-        (2, (-1, 1, 1), {"micro_batches": 2}),
+        pytest.param(
+            *(2, (-1, 1, 1), {"micro_batches": 2}), marks=pytest.mark.slow
+        ),
         pytest.param(
             *(4, (-1, 1, 1), {"logits_chunk": 48}), marks=pytest.mark.slow
         ),
@@ -73,11 +66,11 @@ def alone():
     ids=["2", "4", "8", "8-fsdp", "8-tensor"],
 )
 def test_a_mesh_agrees_with_one_device(
-    small, alone, tmp_path, devices, mesh, how
+    small, workdirs, tmp_path, devices, mesh, how
 ):
   small.model.kv_heads = 2
   small.model.vocab_size = 264
-  expected = alone(small, tmp_path / "alone")
+  expected = _read(workdirs.get(small, "train"))
   found = _run(small, tmp_path / "mesh", devices, mesh, how)
   assert (expected["consumed"] >= 0).all()
   assert found["name"] == expected["name"]

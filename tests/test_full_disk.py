@@ -9,18 +9,19 @@ import sys
 
 import pytest
 
+from configs import tmt
+import zsgen
 from zsgen.core import full_disk
 
-OPTIONS = (
-    "--config=configs/tmt.py",
-    "--config.data.train_instances=4",
-    "--config.order.budget=64",
-    "--config.machine.save_every=2",
-    "--config.model.init=new",
-    "--config.model.layers=1",
-    "--config.model.width=32",
-    "--config.model.mlp_width=32",
-)
+OPTIONS = {
+    "data.train_instances": 4,
+    "order.budget": 64,
+    "machine.save_every": 2,
+    "model.init": "new",
+    "model.layers": 1,
+    "model.width": 32,
+    "model.mlp_width": 32,
+}
 THREAD = """
 import errno, pathlib, threading, time
 from zsgen.core import full_disk
@@ -55,8 +56,12 @@ def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
     ],
 )
 def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
-  job = ("-m", "zsgen.main", *OPTIONS, f"--workdir={tmp_path}")
-  assert _run([*job, f"--stage={before}"], root).returncode == 0
+  config = tmt.get_config()
+  config.update_from_flattened_dict(OPTIONS)
+  zsgen.run(config, tmp_path, [before])
+  flags = [f"--config.{name}={value}" for name, value in OPTIONS.items()]
+  job = ("-m", "zsgen.main", "--config=configs/tmt.py", *flags)
+  job = (*job, f"--workdir={tmp_path}")
   done = _run([*job, f"--stage={stage}"], root, largest)
   assert done.returncode == 2, done.stderr
   assert "Traceback" not in done.stderr

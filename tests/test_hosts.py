@@ -32,10 +32,6 @@ def get_config():
 """
 
 
-# Compiles sooner; what is compared is compiled alike.
-QUICK = "--xla_backend_optimization_level=0"
-
-
 @dataclasses.dataclass(frozen=True)
 class Ended:
   """How each process of a run ended, and what it said.
@@ -53,7 +49,7 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-  """Where compiled programs are, and what one process leaves."""
+  """Where compiled programs are."""
   path = tmp_path_factory.mktemp("shared")
   (path / "cache").mkdir()
   return path
@@ -121,7 +117,7 @@ def _processes(
   return [
       subprocess.Popen(
           [*command, *flags],
-          env={**xla.environment(QUICK), **place},
+          env={**xla.environment(), **place},
           stdout=subprocess.PIPE,
           stderr=subprocess.STDOUT,
           text=True,
@@ -182,12 +178,9 @@ def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def alone(start, shared):
-  """The workdir of a run of one process."""
-  if not (shared / "alone").exists():
-    ended = start(shared / "alone", 1)
-    assert ended.codes == [0], ended.said
-  return shared / "alone"
+def alone(small, start, workdirs):
+  """The workdir of a run of one process; `start` has changed `small`."""
+  return workdirs.get(small, "train")
 
 
 def test_two_processes_and_a_stop(start, alone, tmp_path):
@@ -288,7 +281,9 @@ def test_what_fails_in_the_first_ends_all(start):
   assert "Traceback" not in "".join(ended.said)
 
 
-@pytest.mark.parametrize("places", [_coordinator, _slurm])
+@pytest.mark.parametrize(
+    "places", [pytest.param(_coordinator, marks=pytest.mark.slow), _slurm]
+)
 def test_processes_that_differ_end_with_one_message(start, tmp_path, places):
   own = [
       ("--config.machine.save_every=5", "--config.machine.hosts.wait=100"),

@@ -28,7 +28,7 @@ ARCH = config_lib.Model(
     max_positions=2048,
     tied=False,
 )
-STEPS = 20
+STEPS = 8
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def _fine_tuned(small, llama, niv2, workdir) -> pipeline.Result:
   small.data.path = str(niv2)
   small.data.prompt = "niv2"
   small.data.train_instances = 30
-  small.data.heldout_instances = 12
+  small.data.heldout_instances = 4
   small.data.tokenizer = "hf"
   small.data.tokenizer_path = str(llama)
   small.data.max_length = 1024

@@ -113,9 +113,13 @@ def test_a_mesh_of_one():
   assert mesh_lib.replicated(mesh).is_fully_replicated
 
 
-def test_eight_devices_give_the_loss_and_gradient_of_one():
+# Few: what every kind of parameter does on a mesh of three axes.
+@pytest.mark.parametrize(
+    "meshes", ["few", pytest.param("all", marks=pytest.mark.slow)]
+)
+def test_eight_devices_give_the_loss_and_gradient_of_one(meshes):
   done = subprocess.run(
-      [sys.executable, "-m", "tests.sharded"],
+      [sys.executable, "-m", "tests.sharded", meshes],
       cwd=ROOT,
       env=xla.environment(xla.devices(8)),
       capture_output=True,

@@ -79,15 +79,16 @@ def _damage(kind: str, entries: list[pathlib.Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "count"),
     [
-        "flip at 50%",
-        pytest.param("swap", marks=pytest.mark.slow),
-        pytest.param("truncate", marks=pytest.mark.slow),
-        pytest.param("zero", marks=pytest.mark.slow),
+        ("flip at 50%", 3),
+        pytest.param("flip at 50%", None, marks=pytest.mark.slow),
+        pytest.param("swap", None, marks=pytest.mark.slow),
+        pytest.param("truncate", None, marks=pytest.mark.slow),
+        pytest.param("zero", None, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind):
+def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):
   """JAX finds programs only under the same path, so a copy would not do."""
   first = _train(small, tmp_path)
   assert first.returncode == 0, first.stderr
@@ -96,7 +97,7 @@ def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind):
   run.rename(tmp_path / "before")
   entries = sorted((tmp_path / "cache").glob("*-cache"))
   assert len(entries) > 10
-  _damage(kind, entries)
+  _damage(kind, entries[:count])
   again = _train(small, tmp_path)
   assert again.returncode == 0, again.stderr
   assert f"compiled programs in {tmp_path / 'cache'} were damaged" in (

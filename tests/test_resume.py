@@ -75,14 +75,15 @@ def unbroken(tmp_path_factory):
 @pytest.mark.parametrize(
     ("moment", "first"),
     [
-        pytest.param("step:2", "0", marks=pytest.mark.slow),
+        ("step:2", "0"),
         ("step:7", "5"),
-        pytest.param("evaluation:8", "5", marks=pytest.mark.slow),
+        ("evaluation:8", "5"),
         ("save:5", "[05]"),
-        pytest.param("save:10", "5|10", marks=pytest.mark.slow),
+        ("save:10", "5|10"),
     ],
     ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
 )
+@pytest.mark.slow
 def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
   killed = start(small, tmp_path, moment)
   assert killed.returncode == -9, killed.stderr
@@ -93,6 +94,17 @@ def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
   found = content(tmp_path)
   assert sorted(found) == sorted(expected)
   assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_killed_while_saving_and_between_saves(small, unbroken, tmp_path):
+  assert start(small, tmp_path, "save:5").returncode == -9
+  killed = start(small, tmp_path, "step:7")
+  assert killed.returncode == -9, killed.stderr
+  assert re.search("from step [05] of 10", killed.stderr)
+  again = start(small, tmp_path)
+  assert again.returncode == 0, again.stderr
+  assert "from step 5 of 10" in again.stderr
+  assert content(tmp_path) == unbroken(small)[0]
 
 
 @pytest.mark.slow
@@ -108,8 +120,8 @@ def test_training_needs_no_tensorflow(small, unbroken):
   assert said["heavy"] == []
 
 
-def test_started_again_after_the_end(small, tmp_path):
-  assert start(small, tmp_path).returncode == 0
+def test_started_again_after_the_end(small, workdirs, tmp_path):
+  workdirs.run(small, tmp_path)
   before = content(tmp_path)
   again = start(small, tmp_path)
   assert again.returncode == 0

@@ -1,4 +1,9 @@
-"""`python -m zsgen.main --config=configs/tmt.py`: flags and dispatch."""
+"""Runs an experiment: makes the data and the order, trains, and reports.
+
+  python -m zsgen.main --config=configs/tmt.py
+
+The same command resumes a run that was stopped.
+"""
 
 from collections.abc import Iterable
 
@@ -10,10 +15,13 @@ from zsgen.core import command, errors
 _STAGE = flags.DEFINE_string(
     "stage",
     None,
-    "One stage: prepare, order, train, report, export, evaluate or plan.",
+    "Runs one stage and what it needs: prepare, order, train, report, export,"
+    " evaluate or plan. By default, the first four run.",
 )
 _SHOW_BATCH = flags.DEFINE_bool(
-    "show_batch", False, "Print the first batch, loss tokens marked, and stop."
+    "show_batch",
+    False,
+    "Prints the first batch as text, with the loss tokens marked, and exits.",
 )
 
 

@@ -191,6 +191,25 @@ class Case:
     return "start" if number and self.field.startswith(HEAVY) else "job"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Option:
+  """A field of the schema, or a section that it is.
+
+  Attributes:
+    path: its dotted name.
+    hint: its type.
+    field: its default and range.
+    machine: whether it may never change a result.
+    context: what selects the component that has it; see also `CONTEXTS`.
+  """
+
+  path: str
+  hint: Any
+  field: dataclasses.Field
+  machine: bool
+  context: Mapping[str, Any]
+
+
 def cases() -> list[Case]:
   """Returns all of them, those of the plug-in in the tree too."""
   plugins.load(rewrites.PLUGINS)
@@ -206,7 +225,9 @@ def _of_section(
   """Cases of the fields of a section, and of the components it may select."""
   hints = typing.get_type_hints(kind, vars(config))
   for field in dataclasses.fields(kind):
-    yield from _of_option(place, hints[field.name], field, machine, context)
+    yield from _of_option(
+        _option(place, hints[field.name], field, machine, context)
+    )
   seen = set()
   for selector, field in schema.selectors(kind).items():
     for component in registry.components(field.metadata["selects"]):
@@ -215,59 +236,46 @@ def _of_section(
       for own in schema.own_fields(kind, component.options):
         if own.name not in seen:
           seen.add(own.name)
-          yield from _of_option(place, hints[own.name], own, machine, selected)
+          yield from _of_option(
+              _option(place, hints[own.name], own, machine, selected)
+          )
 
 
-def _of_option(
+def _option(
     place: str,
     hint: Any,
     field: dataclasses.Field,
     machine: bool,
     context: Mapping[str, Any],
-) -> Iterator[Case]:
-  """Cases of one option, or of the section that it is.
-
-  Args:
-    place: the name of its section, with a dot.
-    hint: its type.
-    field: its default and range.
-    machine: whether its section may never change a result.
-    context: what selects the component that has it.
-  """
-  path = f"{place}{field.name}"
+) -> _Option:
+  """An option of the section `place`, whose name ends with a dot."""
   own = machine or field.metadata.get("machine", False)
-  if "of" in field.metadata:
+  return _Option(f"{place}{field.name}", hint, field, own, context)
+
+
+def _of_option(option: _Option) -> Iterator[Case]:
+  """Yields the cases of one option, or of the section that it is."""
+  path, own, context = option.path, option.machine, option.context
+  if "of" in option.field.metadata:
+    kind = option.field.metadata["of"]
     names = {"evals": "heldout", "targets": "low"}
     if path in names:
-      inner = f"{path}.{names[path]}."
-      yield from _of_section(field.metadata["of"], inner, own)
+      yield from _of_section(kind, f"{path}.{names[path]}.", own)
     for value in (3, None, [], "x", {"a b": {}}, {"..": {}}, {"": {}}):
       yield Case(path, value, context, machine=own)
-  elif dataclasses.is_dataclass(hint):
-    yield from _of_section(hint, f"{path}.", own, context)
+  elif dataclasses.is_dataclass(option.hint):
+    yield from _of_section(option.hint, f"{path}.", own, context)
     yield Case(path, 3, context, machine=own)
   else:
-    yield from _of_field(path, hint, field, own, context)
+    yield from _of_field(option)
 
 
-def _of_field(
-    path: str,
-    hint: Any,
-    field: dataclasses.Field,
-    machine: bool,
-    context: Mapping[str, Any],
-) -> Iterator[Case]:
-  """Cases of one field.
-
-  Args:
-    path: its dotted name.
-    hint: its type.
-    field: its default and range.
-    machine: whether it may never change a result.
-    context: what selects the component that has it; see also `CONTEXTS`.
-  """
+def _of_field(option: _Option) -> Iterator[Case]:
+  """Yields the cases of one field."""
+  path, hint, field = option.path, option.hint, option.field
+  machine = option.machine
   fits = [name for name in CONTEXTS if _is_under(path, name)]
-  context = CONTEXTS[max(fits, key=len)] if fits else context
+  context = CONTEXTS[max(fits, key=len)] if fits else option.context
   limits, right = field.metadata, _RIGHT.get(path)
   is_tuple = typing.get_origin(hint) is tuple
   kind = typing.get_args(hint)[0] if is_tuple else hint

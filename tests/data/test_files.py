@@ -77,15 +77,15 @@ def test_names_of_splits(name, whole, part, without):
 )
 def test_held_out_files_are_not_trained_on(tmp_path, other):
   home = tmp_path / "data"
-  _check_splits(home, "train.jsonl", f"{other}.jsonl")
+  _assert_splits(home, "train.jsonl", f"{other}.jsonl")
 
 
 @pytest.mark.parametrize("other", ["dev", "Test", "validation"])
 def test_directories_are_splits(tmp_path, other):
-  _check_splits(tmp_path / "data", "train/x.jsonl", f"{other}/y.jsonl")
+  _assert_splits(tmp_path / "data", "train/x.jsonl", f"{other}/y.jsonl")
 
 
-def _check_splits(home, train, other):
+def _assert_splits(home, train, other):
   """Rows of the one file are trained on, those of the other never."""
   _write(home / train)
   _write(home / other)

@@ -72,7 +72,7 @@ _OPTIONS = st.fixed_dictionaries(
 )
 
 
-def _survives(name: str, content: bytes, options: dict) -> None:
+def _assert_suite_or_error(name: str, content: bytes, options: dict) -> None:
   """Makes a suite of a file with this content, or gets an InputError."""
   with tempfile.TemporaryDirectory() as place:
     path = pathlib.Path(place) / name
@@ -93,7 +93,7 @@ def _survives(name: str, content: bytes, options: dict) -> None:
 @SETTINGS
 @hypothesis.given(st.sampled_from(SUFFIXES), st.binary(max_size=200), _OPTIONS)
 def test_bytes(suffix, content, options):
-  _survives(f"rows.{suffix}", content, options)
+  _assert_suite_or_error(f"rows.{suffix}", content, options)
 
 
 @SETTINGS
@@ -101,7 +101,9 @@ def test_bytes(suffix, content, options):
 def test_rows(rows, options, lines):
   texts = [json.dumps(row) for row in rows]
   text = "\n".join(texts) if lines else f"[{','.join(texts)}]"
-  _survives("rows.jsonl" if lines else "rows.json", text.encode(), options)
+  _assert_suite_or_error(
+      "rows.jsonl" if lines else "rows.json", text.encode(), options
+  )
 
 
 @SETTINGS
@@ -112,7 +114,7 @@ def test_damaged_rows(rows, options, data):
   for _ in range(data.draw(st.integers(1, 3))):
     where = data.draw(st.integers(0, len(content) - 1))
     content[where] = data.draw(st.integers(0, 255))
-  _survives("rows.jsonl", bytes(content), options)
+  _assert_suite_or_error("rows.jsonl", bytes(content), options)
 
 
 @SETTINGS
@@ -123,7 +125,9 @@ def test_cells(cells, options):
   rows = [["a", "q", "a"], *cells, ["b", "q", "b"]]
   lines = [["task", "input", "target"], *rows]
   text = "\n".join(",".join(line) for line in lines)
-  _survives("rows.csv", text.encode("utf-8", "surrogatepass"), options)
+  _assert_suite_or_error(
+      "rows.csv", text.encode("utf-8", "surrogatepass"), options
+  )
 
 
 @SETTINGS
@@ -145,4 +149,4 @@ def test_parquet(cells, where, byte, options):
   content = bytearray(sink.getvalue().to_pybytes())
   if where < len(content):
     content[where] = byte
-  _survives("rows.parquet", bytes(content), options)
+  _assert_suite_or_error("rows.parquet", bytes(content), options)

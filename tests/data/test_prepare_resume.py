@@ -50,6 +50,16 @@ def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
   return path
 
 
+def _data(rows: pathlib.Path) -> config.Data:
+  """The options of `_SCRIPT`."""
+  return config.build(
+      config.Data,
+      source="table",
+      path=str(rows),
+      heldout={"h": config.Heldout(share=0.2)},
+  )
+
+
 def _start(
     root: pathlib.Path, rows: pathlib.Path, seconds: float = 0.0, **options
 ) -> subprocess.Popen:
@@ -104,7 +114,7 @@ def rows(tmp_path):
 @pytest.fixture
 def whole(tmp_path, rows):
   """What an unbroken prepare makes."""
-  _finish(_start(tmp_path / "whole", rows))
+  prepare.prepare(tmp_path / "whole", _data(rows), 0)
   return _content(tmp_path / "whole")
 
 
@@ -130,7 +140,14 @@ def test_killed_after_the_store_is_whole_leaves_nothing(tmp_path, rows, whole):
   assert _content(root) == whole
 
 
-@pytest.mark.parametrize("ahead", [0, 5, 12])
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        5,
+        pytest.param(0, marks=pytest.mark.slow),
+        pytest.param(12, marks=pytest.mark.slow),
+    ],
+)
 def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
   root = tmp_path / "two"
   first = _start(root, rows, 0.03)
@@ -196,16 +213,10 @@ def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, whole):
 
 
 def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
-  data = config.build(
-      config.Data,
-      source="table",
-      path=str(rows),
-      heldout={"h": config.Heldout(share=0.2)},
-  )
   root = tmp_path / "sizes"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   monkeypatch.setattr(chunks, "SIZE", 7)
-  made = prepare.prepare(root, data, 0)
+  made = prepare.prepare(root, _data(rows), 0)
   assert len(made) == 330  # 8 tasks of 40 rows, 2 held out of 5.
 
 
@@ -237,12 +248,7 @@ def test_a_full_scratch_says_so(tmp_path, rows, monkeypatch):
   monkeypatch.setattr(example_file, "_ROWS", 500)
   packed = tmp_path / "rows.csv"
   packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)
-  data = config.build(
-      config.Data,
-      source="table",
-      path=str(packed),
-      heldout={"h": config.Heldout(share=0.2)},
-  )
+  data = _data(packed)
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
   try:

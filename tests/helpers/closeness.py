@@ -33,6 +33,12 @@ def relative_error(actual: Any, expected: Any) -> float:
   return float(np.sqrt(difference) / norm)
 
 
+def assert_same(actual: Any, expected: Any) -> None:
+  """Raises AssertionError if two trees differ in structure or in a value."""
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
 def assert_close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
   """Raises AssertionError if `relative_error` exceeds `tolerance`."""
   error = relative_error(actual, expected)

@@ -4,6 +4,17 @@ import ml_collections
 
 from zsgen.core import config as config_lib
 
+# Of a decoder that compiles and trains fast.
+SIZES = {
+    "init": "new",
+    "layers": 2,
+    "width": 32,
+    "heads": 2,
+    "kv_heads": 1,
+    "head_width": 16,
+    "mlp_width": 48,
+}
+
 
 def small() -> ml_collections.ConfigDict:
   """Returns a config that trains in a second: few rows, a tiny decoder."""
@@ -12,13 +23,7 @@ def small() -> ml_collections.ConfigDict:
   config.data.train_instances = 4
   config.data.heldout_instances = 1
   config.order.budget = 40
-  config.model.init = "new"
-  config.model.layers = 2
-  config.model.width = 32
-  config.model.heads = 2
-  config.model.kv_heads = 1
-  config.model.head_width = 16
-  config.model.mlp_width = 48
+  config.model.update(SIZES)
   config.train.batch_size = 4
   config.train.learning_rate = 3e-3
   config.evals.heldout.every_steps = 4

@@ -2,6 +2,8 @@
 
 import os
 
+from zsgen.core import cpu_devices
+
 
 def environment(*flags: str) -> dict[str, str]:
   """Returns this process's environment with `flags` added to XLA_FLAGS.
@@ -10,7 +12,9 @@ def environment(*flags: str) -> dict[str, str]:
   set (`XLA_FLAGS=--xla_cpu_max_isa=AVX2`) in their child processes too.
   """
   set_already = os.environ.get("XLA_FLAGS", "").split()
-  return {**os.environ, "XLA_FLAGS": " ".join([*set_already, *flags])}
+  variables = {**os.environ, "XLA_FLAGS": " ".join([*set_already, *flags])}
+  cpu_devices.reserve_threads(variables)
+  return variables
 
 
 def devices(count: int) -> str:

@@ -223,7 +223,7 @@ def test_the_command_tells_errors_in_one_line(root, tmp_path):
   command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path}"]
   config = "--config=configs/orders.py"
   for flags, message in (
-      ([], "name an experiment"),
+      ([], "no experiment is named"),
       ([config, "--point=21"], "has points 0 to 20"),
   ):
     done = subprocess.run(

@@ -57,7 +57,7 @@ def plain(
   return out, gradients
 
 
-def check(
+def assert_equals_softmax(
     given: tuple[np.ndarray, ...],
     fields: dict,
     execution: execution_lib.Execution,

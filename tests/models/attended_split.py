@@ -22,7 +22,9 @@ def main() -> None:
   for (data, fsdp, tensor), backend, shape in CASES:
     mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
     execution = execution_lib.Execution(attention=backend, mesh=mesh)
-    attended.check(attended.rows(*shape), {"window": 70}, execution)
+    attended.assert_equals_softmax(
+        attended.rows(*shape), {"window": 70}, execution
+    )
 
 
 if __name__ == "__main__":

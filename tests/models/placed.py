@@ -1,7 +1,11 @@
-"""Run by test_families.py on 8 devices: each holds its slices of a model, and all answer."""
+"""Run by test_families.py on 8 devices: each holds its slices of a model, and all answer.
+
+python tests/models/placed.py FAMILY…
+"""
 
 import functools
 import pathlib
+import sys
 import tempfile
 
 import imported
@@ -63,7 +67,7 @@ def main() -> None:
   """Raises if a mesh changes what is read, written or answered."""
   assert jax.device_count() == 8
   with tempfile.TemporaryDirectory() as directory:
-    for case in MESHES:
+    for case in sys.argv[1:]:
       _check(case, pathlib.Path(directory))
   shape = config.Mesh(**MESHES["mistral"])
   alone = _answers("mistral", None)

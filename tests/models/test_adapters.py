@@ -72,7 +72,7 @@ def _say(directory, **fields):
   path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-def _refused(directory, message, asked=config.NO_LORA, base="llama2"):
+def _assert_refused(directory, message, asked=config.NO_LORA, base="llama2"):
   with pytest.raises(errors.InputError, match=message):
     _read(directory, imported.model(base)[0], asked)
 
@@ -188,7 +188,7 @@ def test_rows_that_pad_the_vocabulary_are_added_and_left_out(tmp_path):
 
 
 def test_adapters_of_another_base_are_listed():
-  _refused(
+  _assert_refused(
       HERE / "gemma2",
       r"layers\.2\.mlp\.up_proj.*does not belong to it.*trained on 'families/gemma2'",
   )
@@ -221,7 +221,7 @@ def test_adapters_of_another_base_are_listed():
 )
 def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
   _say(copy, **{field: value})
-  _refused(
+  _assert_refused(
       copy, rf"{field} is {re.escape(repr(value))}, which is not supported"
   )
 
@@ -235,7 +235,7 @@ def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
     ],
 )
 def test_a_field_that_says_otherwise_than_the_files(asked, message):
-  _refused(HERE / "llama2", message, config.Lora(**asked))
+  _assert_refused(HERE / "llama2", message, config.Lora(**asked))
 
 
 def test_a_field_that_says_the_same_is_fine():
@@ -247,15 +247,15 @@ def test_a_field_that_says_the_same_is_fine():
 
 def test_files_that_are_missing_or_damaged(copy):
   (copy / adapters.WEIGHTS).write_bytes(b"broken")
-  _refused(copy, "adapter_model.safetensors is not a safetensors file")
+  _assert_refused(copy, "adapter_model.safetensors is not a safetensors file")
   (copy / adapters.WEIGHTS).unlink()
-  _refused(copy, r"adapter_model.safetensors does not exist; pickles")
+  _assert_refused(copy, r"adapter_model.safetensors does not exist; pickles")
   _say(copy, r="eight")
-  _refused(copy, r"r is 'eight' and lora_alpha 5; both must be numbers")
+  _assert_refused(copy, r"r is 'eight' and lora_alpha 5; both must be numbers")
   (copy / adapters.CONFIG).write_text("{")
-  _refused(copy, "adapter_config.json, line 1: is not JSON")
+  _assert_refused(copy, "adapter_config.json, line 1: is not JSON")
   (copy / adapters.CONFIG).unlink()
-  _refused(copy, "adapter_config.json does not exist")
+  _assert_refused(copy, "adapter_config.json does not exist")
 
 
 def test_codes_of_a_quantization_are_refused(copy):
@@ -263,7 +263,9 @@ def test_codes_of_a_quantization_are_refused(copy):
       name: tensor.astype(np.int8) for name, tensor in _tensors(copy).items()
   }
   safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
-  _refused(copy, r"lm_head\.lora_A\.weight is int8, not a floating-point type")
+  _assert_refused(
+      copy, r"lm_head\.lora_A\.weight is int8, not a floating-point type"
+  )
 
 
 def test_a_base_that_peft_added_is_told(copy):
@@ -271,14 +273,14 @@ def test_a_base_that_peft_added_is_told(copy):
   head = np.zeros((48, 16), np.float32)
   tensors["base_model.model.lm_head.base_layer.weight"] = head
   safetensors.numpy.save_file(tensors, copy / adapters.WEIGHTS)
-  _refused(copy, r"lm_head\.base_layer.*save_embedding_layers=False")
+  _assert_refused(copy, r"lm_head\.base_layer.*save_embedding_layers=False")
 
 
 @pytest.mark.parametrize("value", [0, 0.0, "", 1, True, [0], {"a": 0}])
 def test_a_field_that_is_not_known_must_ask_for_nothing(copy, value):
   """Layer 0 is a layer: a number is no switch."""
   _say(copy, what_comes_next_year=value)
-  _refused(copy, "what_comes_next_year is .* which is not supported")
+  _assert_refused(copy, "what_comes_next_year is .* which is not supported")
 
 
 @pytest.mark.parametrize("value", [None, False, [], {}])
@@ -290,4 +292,4 @@ def test_a_field_that_asks_for_nothing_is_fine(copy, value):
 
 def test_an_adapter_nested_too_deep_is_told(copy):
   (copy / adapters.CONFIG).write_text('{"a": ' + "[" * 200_000)
-  _refused(copy, r"adapter_config\.json, line 1: is not JSON")
+  _assert_refused(copy, r"adapter_config\.json, line 1: is not JSON")

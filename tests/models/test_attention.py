@@ -30,7 +30,9 @@ pytestmark = pytest.mark.numerics
     ids=str,
 )
 def test_blocks_equal_one_softmax(length, fields):
-  attended.check(attended.rows(2, length), fields, execution_lib.PLAIN)
+  attended.assert_equals_softmax(
+      attended.rows(2, length), fields, execution_lib.PLAIN
+  )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_blocks_equal_one_softmax(length, fields):
 )
 def test_splash_equals_one_softmax(length, fields):
   execution = execution_lib.Execution(attention="splash")
-  attended.check(attended.rows(2, length), fields, execution)
+  attended.assert_equals_softmax(attended.rows(2, length), fields, execution)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_splash_equals_one_softmax(length, fields):
 )
 def test_mask_for_cudnn_is_that_of_one_softmax(length, fields):
   execution = execution_lib.Execution(attention="cudnn")
-  attended.check(attended.rows(2, length), fields, execution)
+  attended.assert_equals_softmax(attended.rows(2, length), fields, execution)
 
 
 @pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])
@@ -61,7 +63,7 @@ def test_rows_of_padding_alone_are_finite(backend):
   # One row begins with padding, as a prompt does; the other has nothing else.
   segments = np.repeat([[0, 1], [0, 0]], 96, axis=1)
   execution = execution_lib.Execution(attention=backend)
-  attended.check((query, key, value, segments), {}, execution)
+  attended.assert_equals_softmax((query, key, value, segments), {}, execution)
 
 
 @pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])

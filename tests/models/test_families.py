@@ -136,11 +136,21 @@ def test_an_exported_config_says_the_same(case, exported):
   assert _config(exported) == _config(imported.HERE / case)
 
 
-def test_eight_devices_read_write_and_answer_as_one_does():
+@pytest.mark.parametrize(
+    "families",
+    [
+        ("gpt2",),  # Fused projections and biases.
+        pytest.param(
+            ("qwen2_window", "gemma3", "mistral"), marks=pytest.mark.slow
+        ),
+    ],
+    ids=str,
+)
+def test_eight_devices_read_write_and_answer_as_one_does(families):
   script = pathlib.Path(__file__).with_name("placed.py")
   root = str(script.parents[2])
   done = subprocess.run(
-      [sys.executable, script],
+      [sys.executable, script, *families],
       env={
           **xla.environment(xla.devices(8)),
           "PYTHONPATH": root,

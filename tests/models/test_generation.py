@@ -55,7 +55,10 @@ def _forward(arch):
 
 
 def _last_logits(arch, tokens):
-  return np.array(_forward(arch)(np.array([tokens], np.int32)))[0, -1]
+  """Logits after the last token; padding behind it changes nothing."""
+  row = np.zeros((1, arch.max_positions), np.int32)
+  row[0, : len(tokens)] = tokens
+  return np.array(_forward(arch)(row))[0, len(tokens) - 1]
 
 
 @pytest.mark.parametrize(

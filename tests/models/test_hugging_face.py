@@ -12,6 +12,7 @@ import pytest
 import safetensors.numpy
 import small
 
+from tests.helpers import closeness
 from zsgen.core import config, errors
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
@@ -56,10 +57,6 @@ def _load(directory):
   return imported.load(directory, hugging_face.arch_of(directory))
 
 
-def _same(found, wanted):
-  jax.tree.map(np.testing.assert_array_equal, found, wanted)
-
-
 def test_every_weight_that_does_not_fit_is_listed(copy):
   directory = copy("qwen2")
   tensors = _weights(directory)
@@ -97,7 +94,7 @@ def test_a_tied_model_may_have_its_embedding_as_head(copy):
   directory = copy("qwen2")
   tensors = _weights(directory)
   _write(directory, {**tensors, HEAD: tensors[EMBEDDING]})
-  _same(_load(directory), imported.model("qwen2")[1])
+  closeness.assert_same(_load(directory), imported.model("qwen2")[1])
   _write(directory, {**tensors, HEAD: tensors[EMBEDDING] + 1})
   with pytest.raises(errors.InputError, match=f"{HEAD} differs from"):
     _load(directory)
@@ -112,7 +109,7 @@ def test_old_names_and_buffers_of_gpt2(copy):
   tensors["h.0.attn.bias"] = np.ones((1, 1, 32, 32), np.float32)
   tensors["h.1.attn.masked_bias"] = np.array(-1e4, np.float32)
   _write(directory, tensors)
-  _same(_load(directory), imported.model("gpt2")[1])
+  closeness.assert_same(_load(directory), imported.model("gpt2")[1])
 
 
 def test_rotary_positions_as_older_files_say_them(copy):
@@ -175,7 +172,7 @@ def test_shards_are_read_as_one_file(tmp_path):
   assert sorted(set(index["weight_map"].values())) == files
   total = model_lib.parameter_count(params)
   assert index["metadata"]["total_size"] == 4 * total
-  _same(_load(tmp_path / "out"), params)
+  closeness.assert_same(_load(tmp_path / "out"), params)
 
 
 @pytest.fixture
@@ -376,7 +373,7 @@ def test_rows_that_pad_the_vocabulary_are_not_exported(tmp_path):
     assert not np.asarray(params["embedding"])[48:].any()
     hugging_face.save(tmp_path / case, params, arch)
     assert hugging_face.arch_of(tmp_path / case) == bare
-    _same(_load(tmp_path / case), expected)
+    closeness.assert_same(_load(tmp_path / case), expected)
 
 
 def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
@@ -390,4 +387,4 @@ def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
       lambda p: np.asarray(p).astype(ml_dtypes.bfloat16).astype(np.float32),
       params,
   )
-  _same(_load(tmp_path / "out"), expected)
+  closeness.assert_same(_load(tmp_path / "out"), expected)

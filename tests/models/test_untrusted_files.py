@@ -22,7 +22,7 @@ def model(tmp_path):
   return path
 
 
-def _refused(message, call, *args):
+def _assert_refused(message, call, *args):
   with pytest.raises(errors.InputError, match=message) as caught:
     call(*args)
   assert len(str(caught.value)) < 1500
@@ -55,7 +55,7 @@ def test_an_index_stays_in_its_directory(model, name):
   shutil.copy(model / WEIGHTS, outside)
   (model / "outside.safetensors").symlink_to(outside)
   _point(model, name)
-  _refused("weight_map", files.Tensors, model)
+  _assert_refused("weight_map", files.Tensors, model)
 
 
 def _cache(model, tmp_path):
@@ -87,14 +87,16 @@ def test_the_hubs_cache_does_not_lead_out(model, tmp_path):
   _point(model, "a.safetensors")
   snapshot = _cache(model, tmp_path)
   (snapshot / "a.safetensors").symlink_to(outside)
-  _refused("weight_map.*must name a file inside", files.Tensors, snapshot)
+  _assert_refused(
+      "weight_map.*must name a file inside", files.Tensors, snapshot
+  )
 
 
 @pytest.mark.parametrize("name", ["config.json", INDEX])
 def test_json_that_is_nested_too_deep(model, name):
   (model / name).write_text('{"a": ' * 100_000)
   call = files.Tensors if name == INDEX else hugging_face.arch_of
-  _refused(f"{name}.*is not JSON", call, model)
+  _assert_refused(f"{name}.*is not JSON", call, model)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_json_that_is_nested_too_deep(model, name):
 )
 def test_headers_that_are_not_so(model, header):
   (model / WEIGHTS).write_bytes(header)
-  _refused("is not a safetensors file", files.Tensors, model)
+  _assert_refused("is not a safetensors file", files.Tensors, model)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_sizes_that_no_model_has(model, field, value):
   path = model / "config.json"
   message = json.loads(path.read_text())
   path.write_text(json.dumps({**message, field: value}))
-  _refused("config.json", hugging_face.arch_of, model)
+  _assert_refused("config.json", hugging_face.arch_of, model)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read(model):
   (model / "config.json").chmod(0)
-  _refused("config.json", hugging_face.arch_of, model)
+  _assert_refused("config.json", hugging_face.arch_of, model)

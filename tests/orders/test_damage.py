@@ -25,7 +25,7 @@ def _make(workdir, store, **changes) -> pathlib.Path:
   return order_lib.make(workdir, store, OPTIONS, **{"seed": 0, **changes}).path
 
 
-def _check(file: pathlib.Path, other: pathlib.Path, *uses) -> None:
+def _assert_noticed(file: pathlib.Path, other: pathlib.Path, *uses) -> None:
   """Each damage to a file is noticed by each use."""
   whole, others = file.read_bytes(), other.read_bytes()
   for damage, do in DAMAGES.items():
@@ -51,7 +51,7 @@ def test_orders(store, workdir):
       0,
   ).path
   for name in ("ids.npy", "order.parquet", "manifest.json"):
-    _check(
+    _assert_noticed(
         path / name,
         other / name,
         lambda: order_lib.Order.load(path),
@@ -64,12 +64,12 @@ def test_embeddings(make_store, workdir):
   store, other = make_store(0), make_store(1)
   for each in (store, other):
     embeddings.obtain(workdir, each, OPTIONS)
-  made = [embeddings.made_by(each, OPTIONS) for each in (store, other)]
+  made = [embeddings.recipe_of(each, OPTIONS) for each in (store, other)]
   path, beside = (
       workdir / "embeddings" / artifacts.name("ngram", each) for each in made
   )
   for name in ("vectors.npz", "manifest.json"):
-    _check(
+    _assert_noticed(
         path / name,
         beside / name,
         lambda: embeddings.obtain(workdir, store, OPTIONS),

@@ -69,15 +69,15 @@ def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
 
 @pytest.mark.slow
 def test_e6_five_settings(flan_mini, rows, tmp_path):
-  _check_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
+  _assert_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
 
 
 @pytest.mark.slow
 def test_e6_five_settings_of_the_whole_pool(flan_mini, rows, tmp_path):
-  _check_e6(flan_mini, rows, tmp_path, rows_per_task=10**6, budget=3000)
+  _assert_e6(flan_mini, rows, tmp_path, rows_per_task=10**6, budget=3000)
 
 
-def _check_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
+def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
   """Python's random.seed(0) samples held-out rows and shuffles RT."""
   by_task, train, heldout = rows
   store = _store(flan_mini, tmp_path, "first_sample", rows_per_task)

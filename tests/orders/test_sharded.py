@@ -16,18 +16,18 @@ pytestmark = pytest.mark.numerics
 ORDERED = pathlib.Path(__file__).parents[1] / "ordered.py"
 
 
-@pytest.fixture
-def config(tmp_path):
-  """Pool and target of a tiny encoder; the file of the config."""
-  pytest.importorskip("tokenizers")
-  directory = bert.write(tmp_path / "encoder")
+def _config(tmp_path, embedder):
+  """The file of a config; a tiny encoder embeds, or n-grams do."""
+  options = {"embedder": embedder}
+  if embedder == "encoder":
+    pytest.importorskip("tokenizers")
+    options["encoder"] = str(bert.write(tmp_path / "encoder"))
   values = {
       "data": {"train_instances": 12},
       "order": {
           "arrangement": "released",
           "budget": 300,
-          "embedder": "encoder",
-          "encoder": str(directory),
+          **options,
       },
   }
   path = tmp_path / "config.json"
@@ -72,7 +72,12 @@ def _free_port():
     return str(actual.getsockname()[1])
 
 
-def test_devices_and_processes_change_no_byte(config, tmp_path):
+# The encoder alone is divided in embedders/test_encoder.py.
+@pytest.mark.parametrize(
+    "embedder", ["ngram", pytest.param("encoder", marks=pytest.mark.slow)]
+)
+def test_devices_and_processes_change_no_byte(tmp_path, embedder):
+  config = _config(tmp_path, embedder)
   (alone,) = _orders(_start(config, tmp_path / "one"))
   assert len(alone) == 2
   (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))

@@ -65,8 +65,8 @@ def test_the_closing_table(write_run):
   run = write_run(targets={"any": {"below": 5.0}})
   out = io.StringIO()
   rich.console.Console(file=out, width=100).print(run_report.table(run))
-  assert "heldout loss          nats" in out.getvalue()
-  assert "heldout, over tasks   nats" in out.getvalue()
+  assert "heldout loss         nats" in out.getvalue()
+  assert "heldout over tasks   nats" in out.getvalue()
   assert "Targets met: 1 of 1." in out.getvalue()
 
 

@@ -7,8 +7,25 @@ import pathlib
 
 from zsgen.core import artifacts
 from zsgen.core import config as config_lib
+from zsgen.rewrites.source import options as rewrites_options
 
 _STEPS = 4
+
+
+def small_options(**changes) -> rewrites_options.Rewrites:
+  """Returns options of few and short examples, but for those in `changes`."""
+  small = {
+      "rules": 50,
+      "examples": 1000,
+      "letters": 8,
+      "x_length": 3,
+      "y_length": 3,
+      "z_length": 12,
+      "distinct": "pair",
+      "unseen": 60,
+      "seen": 100,
+  }
+  return rewrites_options.Rewrites(**{**small, **changes})
 
 
 def config(**options) -> config_lib.Config:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import rewriting
 
 from zsgen.core import errors
 from zsgen.rewrites import source as rewrites
@@ -11,22 +12,8 @@ from zsgen.rewrites.source import examples, inputs, markov, serial, watch
 from zsgen.rewrites.source import options as rewrites_options
 from zsgen.rewrites.tokenizer import Rewrites
 
-_SMALL = rewrites_options.Rewrites(
-    rules=50,
-    examples=1000,
-    letters=8,
-    x_length=3,
-    y_length=3,
-    z_length=12,
-    distinct="pair",
-    unseen=60,
-    seen=100,
-)
+_SMALL = rewriting.small_options()
 _FIELDS = examples.Block._fields
-
-
-def _with(**options) -> rewrites_options.Rewrites:
-  return dataclasses.replace(_SMALL, **options)
 
 
 def _block(options: rewrites_options.Rewrites, split: int = 0, seed: int = 0):
@@ -59,7 +46,7 @@ def _count(x: str, z: str) -> int:
     ],
 )
 def test_targets_are_those_of_the_reference(options):
-  for x, y, z, target in _texts(_block(_with(**options))):
+  for x, y, z, target in _texts(_block(rewriting.small_options(**options))):
     assert target == markov.rewrite(x, y, z)
 
 
@@ -102,7 +89,9 @@ def test_random_rewrites_equal_the_reference():
 
 
 def test_an_example_depends_on_its_numbers_only():
-  options = _with(noop_share=0.3, hard_share=0.5, occurrences=(1, 2))
+  options = rewriting.small_options(
+      noop_share=0.3, hard_share=0.5, occurrences=(1, 2)
+  )
   for split in rewrites.splits(options, 1):
     (whole,) = examples.blocks(split, options, 1, size=10**6)
     parts = [
@@ -140,7 +129,7 @@ def _by_number(block: examples.Block) -> dict:
     ],
 )
 def test_grids_are_nested(more):
-  options = _with(noop_share=0.3)
+  options = rewriting.small_options(noop_share=0.3)
   few, many = (
       _by_number(_block(each))
       for each in (options, dataclasses.replace(options, **more))
@@ -158,13 +147,15 @@ def test_unseen_examples_do_not_depend_on_training():
       {"power_law": 0.5},
       {"occurrences": (2,), "heldout_occurrences": (1,)},
   ):
-    assert _texts(_block(_with(**more), split=1)) == usual
-  assert _texts(_block(_with(unseen=20), split=1)) == usual[:20]
+    assert _texts(_block(rewriting.small_options(**more), split=1)) == usual
+  assert (
+      _texts(_block(rewriting.small_options(unseen=20), split=1)) == usual[:20]
+  )
   assert _texts(_block(_SMALL, split=1, seed=1)) != usual
 
 
 def test_seen_examples_are_new_inputs_of_training_rules():
-  options = _with(x_length=6, y_length=6, z_length=30)
+  options = rewriting.small_options(x_length=6, y_length=6, z_length=30)
   train, seen = (_texts(_block(options, split)) for split in (0, 2))
   assert {each[:2] for each in seen} == {each[:2] for each in train}
   assert not {*seen} & {*train}
@@ -172,7 +163,7 @@ def test_seen_examples_are_new_inputs_of_training_rules():
 
 def test_shares_of_noops_hold_with_one_example_a_rule_too():
   for rules in (10, 1000):
-    options = _with(
+    options = rewriting.small_options(
         rules=rules, noop_share=0.3, hard_share=0.4, letters=26, unseen=500
     )
     for split in (0, 1):
@@ -184,7 +175,7 @@ def test_shares_of_noops_hold_with_one_example_a_rule_too():
 
 
 def test_a_hard_noop_has_all_of_x_but_a_letter():
-  block = _block(_with(noop_share=1.0, hard_share=1.0))
+  block = _block(rewriting.small_options(noop_share=1.0, hard_share=1.0))
   for x, _, z, target in _texts(block):
     near = min(
         sum(a != b for a, b in zip(x, z[at : at + len(x)], strict=True))
@@ -194,7 +185,7 @@ def test_a_hard_noop_has_all_of_x_but_a_letter():
 
 
 def test_x_occurs_as_often_as_is_asked():
-  options = _with(occurrences=(1, 2, 4), letters=26)
+  options = rewriting.small_options(occurrences=(1, 2, 4), letters=26)
   block = _block(options)
   texts = _texts(block)
   assert (
@@ -207,7 +198,7 @@ def test_x_occurs_as_often_as_is_asked():
 
 
 def test_a_long_run_of_one_letter_can_be_planted_once():
-  options = _with(
+  options = rewriting.small_options(
       rules=10,
       examples=200,
       unseen=3,
@@ -222,14 +213,14 @@ def test_a_long_run_of_one_letter_can_be_planted_once():
 
 
 def test_positions_are_even():
-  options = _with(letters=26, rules=10, examples=5000)
+  options = rewriting.small_options(letters=26, rules=10, examples=5000)
   places = np.bincount(_block(options).first, minlength=10)
   assert len(places) == 10
   assert ((places - 500) ** 2 / 500).sum() < 40  # 9 degrees of freedom.
 
 
 def test_lengths_are_exact():
-  options = _with(y_length=5, noop_share=0.5)
+  options = rewriting.small_options(y_length=5, noop_share=0.5)
   block = _block(options)
   assert block.z.shape[1] == 12
   wanted = np.where(block.first < 0, 12, 12 - 3 + 5)
@@ -251,7 +242,7 @@ def test_the_papers_lengths(z, p, length):
 
 
 def test_tokens_read_as_the_example():
-  block = _block(_with(noop_share=0.5, y_length=2))
+  block = _block(rewriting.small_options(noop_share=0.5, y_length=2))
   tokens, lengths = serial.tokens(block)
   decode = Rewrites().decode
   for row, length, (x, y, z, target) in zip(
@@ -262,19 +253,22 @@ def test_tokens_read_as_the_example():
 
 
 def test_the_cipher_turns_what_was_rewritten():
-  usual, turned = (_block(_with(cipher=c, noop_share=0.4)) for c in (0, 3))
+  usual, turned = (
+      _block(rewriting.small_options(cipher=c, noop_share=0.4)) for c in (0, 3)
+  )
   done = usual.first >= 0
   assert np.array_equal(turned.z, usual.z)
   assert np.array_equal(turned.target[~done], usual.z[~done])
   assert np.array_equal(turned.target[done], (usual.target[done] + 3) % 8)
 
 
-def _watched(options: rewrites_options.Rewrites, **spoilt) -> None:
+def _watched(options: rewrites_options.Rewrites, **spoilt) -> watch.Watch:
   """Checks training examples of which some columns are replaced."""
   train = rewrites.splits(options, 0)[0]
   watched = watch.Watch(train, options)
   watched.add(_block(options)._replace(**spoilt))
   watched.end()
+  return watched
 
 
 @pytest.mark.parametrize(
@@ -287,11 +281,11 @@ def _watched(options: rewrites_options.Rewrites, **spoilt) -> None:
     ],
 )
 def test_checks_pass_what_is_made(options):
-  _watched(_with(**options))
+  assert _watched(rewriting.small_options(**options))._count == _SMALL.examples
 
 
 def test_checks_find_wrong_examples():
-  options = _with(noop_share=0.5)
+  options = rewriting.small_options(noop_share=0.5)
   block = _block(options)
   for spoilt, said in (
       ({"target": block.target[:, ::-1]}, r" makes \w+ of \w+, not "),
@@ -304,14 +298,14 @@ def test_checks_find_wrong_examples():
 
 
 def test_checks_find_a_wrong_share_and_uneven_positions():
-  wanted = _with(noop_share=0.5)
+  wanted = rewriting.small_options(noop_share=0.5)
   with pytest.raises(errors.InputError, match=r"0\.0000 of the examples"):
-    _checked_as(_block(_with()), wanted)
-  block = _block(_with())
+    _checked_as(_block(rewriting.small_options()), wanted)
+  block = _block(rewriting.small_options())
   first = np.flatnonzero(block.first == 0)
   same = [column[np.resize(first, 1000)] for column in block]
   with pytest.raises(errors.InputError, match="chi-square"):
-    _checked_as(examples.Block(*same), _with())
+    _checked_as(examples.Block(*same), rewriting.small_options())
 
 
 def _checked_as(
@@ -323,7 +317,7 @@ def _checked_as(
 
 
 def test_an_input_that_cannot_be_is_an_error_with_numbers():
-  options = _with(
+  options = rewriting.small_options(
       letters=2, x_length=1, y_length=1, z_length=40, noop_share=1.0
   )
   x = np.zeros((1, 1), np.uint8)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import rewriting
 
 from zsgen.core import errors
 from zsgen.rewrites import source as rewrites
@@ -17,17 +18,7 @@ from zsgen.rewrites.source import (
 )
 from zsgen.rewrites.source import options as rewrites_options
 
-_SMALL = rewrites_options.Rewrites(
-    rules=60,
-    examples=240,
-    letters=16,
-    x_length=2,
-    y_length=2,
-    z_length=10,
-    distinct="pair",
-    unseen=40,
-    seen=30,
-)
+_SMALL = rewriting.small_options(rules=60, examples=240)
 
 
 def _pairs(found: rules.Rules) -> list[tuple[str, str]]:

@@ -22,11 +22,12 @@ def main() -> None:
   """Raises if where an array lies changes its checksum, or if it is moved."""
   assert jax.device_count() == 8
   checksums._AT_ONCE = 40  # Each device sums several blocks.
-  for dtype in ("float32", "bfloat16"):
+  meshes = {"float32": MESHES, "bfloat16": MESHES[-1:]}
+  for dtype, cases in meshes.items():
     array = jax.random.normal(jax.random.key(3), SHAPE) * 100
     array = array.astype(jnp.dtype(dtype))
     expected = checksums.checksums(array)
-    for (data, fsdp, tensor), spec in MESHES:
+    for (data, fsdp, tensor), spec in cases:
       mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
       sharding = NamedSharding(mesh, spec)
       placed = jax.device_put(array, sharding)

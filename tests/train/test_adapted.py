@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from tests.helpers import configs, shared
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -19,15 +20,7 @@ from zsgen.pipeline.experiment import Experiment
 from zsgen.train import batches, optimizer, records, starts
 from zsgen.train import step as step_lib
 
-MODEL = config_lib.Model(
-    init="new",
-    layers=2,
-    width=32,
-    heads=2,
-    kv_heads=1,
-    head_width=16,
-    mlp_width=48,
-)
+MODEL = config_lib.Model(**configs.SIZES)
 LORA = config_lib.Lora(rank=2, targets="attention/query|mlp/down")
 
 
@@ -41,21 +34,19 @@ def adapted(small):
   return small
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture
+def made(adapted, shared_root):
   """The run of `adapted`, made once, with both exports."""
-  found = []
+  other = adapted.copy_and_resolve_references()
+  other.machine.export = "adapter"
 
-  def get(config):
-    if not found:
-      workdir = tmp_path_factory.mktemp("made")
+  def make(workdir):
+    for config in (adapted, other):
       zsgen.run(config, workdir, ["train", "export"])
-      config.machine.export = "adapter"
-      found.append(zsgen.run(config, workdir, ["train", "export"]).run)
-      config.machine.export = "merged"
-    return found[0]
 
-  return get
+  workdir = shared.make_once(shared_root / "adapted", make)
+  (run,) = (workdir / "runs").iterdir()
+  return run
 
 
 def _all(model, lora=config_lib.NO_LORA, seed=0):
@@ -120,7 +111,7 @@ def test_a_step_trains_adapters_alone():
 
 
 def test_a_checkpoint_has_adapters_and_their_moments_alone(adapted, made):
-  state = _state(made(adapted))
+  state = _state(made)
   params = [path for path in state if path.startswith("params/")]
   assert len(params) == 8
   assert all(path.rpartition("/")[2] in ("lora_a", "lora_b") for path in params)
@@ -153,11 +144,10 @@ def test_stopped_and_started_again_is_the_same_bytes(
   assert told in first and told in again
   curve = _curve(run)
   assert curve[-1] < curve[0] - 0.05
-  unbroken = made(adapted)
-  assert run.name == unbroken.name
+  assert run.name == made.name
   for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
-    assert (run / name).read_bytes() == (unbroken / name).read_bytes(), name
-  found, wanted = _state(run), _state(unbroken)
+    assert (run / name).read_bytes() == (made / name).read_bytes(), name
+  found, wanted = _state(run), _state(made)
   assert found.keys() == wanted.keys()
   for path, leaf in wanted.items():
     assert found[path].tobytes() == leaf.tobytes(), path
@@ -173,7 +163,7 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
 
 
 def test_a_run_of_adapters_is_gone_on_from(adapted, made, tmp_path):
-  run = made(adapted)
+  run = made
   merged = _all(config_lib.Model(init=f"run:{run}"))
   exported = _all(config_lib.Model(init=f"hf:{run}/export-float32"))
   jax.tree.map(np.testing.assert_array_equal, merged, exported)
@@ -190,7 +180,7 @@ def test_a_run_of_adapters_is_gone_on_from(adapted, made, tmp_path):
 
 
 def test_exported_adapters_are_gone_on_from(adapted, made, tmp_path):
-  run = made(adapted)
+  run = made
   directory = run / "export-adapter-float32"
   assert (directory / "tokenizer_config.json").is_file()
   adapted.lora = config_lib.to_dict(config_lib.Lora(init=str(directory)))
@@ -206,7 +196,7 @@ def test_exported_adapters_are_gone_on_from(adapted, made, tmp_path):
 
 
 def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
-  run = made(adapted)
+  run = made
   monkeypatch.setattr(starts.Start, "fingerprint", "another")
   message = r"no longer what it was .* drawn from the seed 0"
   with pytest.raises(errors.InputError, match=message):

@@ -1,6 +1,5 @@
 """Checksums of arrays: what they notice, and that nothing else changes them."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.helpers import xla
 from zsgen.train import checksums
 
 SHARDED = pathlib.Path(__file__).with_name("summed.py")
@@ -119,10 +119,7 @@ def test_paths_that_differ():
 def test_shardings_change_nothing():
   done = subprocess.run(
       [sys.executable, SHARDED],
-      env={
-          **os.environ,
-          "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-      },
+      env=xla.environment(xla.devices(8)),
       capture_output=True,
       text=True,
       check=False,

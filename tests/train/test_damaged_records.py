@@ -53,11 +53,9 @@ def _do(config, workdir, stage) -> str:
 
 
 @pytest.fixture(scope="module")
-def intact(config, tmp_path_factory):
+def intact(config, workdirs):
   """A workdir with a finished run."""
-  workdir = tmp_path_factory.mktemp("intact")
-  _do(config, workdir, "train")
-  return workdir
+  return workdirs.get(config, "train")
 
 
 @pytest.fixture

@@ -93,8 +93,7 @@ def _found(arch, packed=True, rows=4, parts=1, groups=1, **how):
       parts=parts,
       first_moment="float32",
   )
-  params = jax.jit(model.init)(jax.random.key(1))
-  state = step_lib.init_state(params, "float32")
+  state = step_lib.init_state(_params(arch), "float32")
   hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
   split = layouts.Split(parts=parts)
   batch = _packed(rows, split) if packed else _alone()
@@ -117,7 +116,7 @@ def test_packed_equals_unpacked(arch):
   _assert_equal(_found(arch), _found(arch, packed=False))
 
 
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_micro_batches_count_by_their_tokens(parts):
   """Rows hold from 38 to 64 tokens: a mean of means would be another."""
   _assert_equal(_found(ROTARY, parts=parts), _found(ROTARY))
@@ -129,7 +128,11 @@ def test_micro_batches_keep_groups_and_rows_of_padding():
   _assert_equal(_found(ROTARY, rows=8, parts=4, groups=2), wanted)
 
 
-@every_arch
+@pytest.mark.parametrize(
+    "arch",
+    [ROTARY, pytest.param(LEARNED, marks=pytest.mark.slow)],
+    ids=["rotary", "learned"],
+)
 def test_logits_in_chunks_give_the_same(arch):
   """24 does not divide 256, the number of loss slots."""
   _assert_equal(_found(arch, logits_chunk=24), _found(arch))
@@ -160,7 +163,9 @@ def _largest(chunk):
   return max(math.prod(map(int, each.split("x"))) for each in found)
 
 
-@pytest.mark.parametrize("remat", ["none", "full"])
+@pytest.mark.parametrize(
+    "remat", [pytest.param("none", marks=pytest.mark.slow), "full"]
+)
 def test_what_is_computed_again_changes_nothing(remat):
   _assert_equal(_found(ROTARY, remat=remat), _found(ROTARY))
 

@@ -39,7 +39,8 @@ def test_lay_out_holds_every_token_once(seed):
   lengths = rng.integers(0, 65, size=12).tolist()
   examples = _examples(lengths)
   split = layouts.Split(shards=2)
-  (shape,) = layouts.plan([_lengths(lengths)], 12, split, limit=1).shapes
+  rows, length = layouts.largest(np.array(lengths), 12, split)
+  shape = layouts.shape_for(rows, length, split, sum(lengths))
   batch = layouts.lay_out(examples, shape, split)
   assert batch.tokens.shape[0] % 2 == 0
   for slot, row in enumerate(examples.rows):
@@ -52,50 +53,22 @@ def test_lay_out_holds_every_token_once(seed):
   assert not batch.mask[batch.segments == 0].any()
 
 
-def test_plan_gives_few_shapes_that_hold_every_step():
-  rng = np.random.default_rng(0)
-  lengths = _lengths(rng.integers(1, 100, size=160))
-  split = layouts.Split(shards=2, parts=2)
-  planned = layouts.plan([lengths], 16, split, limit=3)
-  assert 1 <= len(planned.shapes) <= 3
-  for step in range(10):
-    shape = planned.shape(step)
-    needed = lengths.of_step(step, 16)
-    examples = _examples(needed.tokens.tolist())
-    batch = layouts.lay_out(examples, shape, split)
-    assert batch.tokens.shape == (shape.rows, shape.length)
-    assert (batch.segments > 0).sum() == needed.tokens.sum()
-    # Row groups: consecutive rows of a shard, every second of them.
-    groups = batch.mask.reshape(2, -1, 2, shape.length).sum((1, 3))
-    assert groups.max() <= shape.loss_slots
-    assert shape.loss_slots <= shape.rows // 4 * shape.length
-
-
-def test_plan_knows_how_often_each_shape_is_used():
-  # Two steps of one row, one of two rows; the last step is half full.
-  lengths = _lengths([30, 34, 20, 40, 60, 60, 64])
-  planned = layouts.plan([lengths], 2, layouts.Split(), limit=2)
-  assert [shape[:2] for shape in planned.shapes] == [(1, 64), (2, 64)]
-  assert planned.steps.tolist() == [0, 0, 1, 0]
-  assert planned.padding == 1 - 308 / (5 * 64)
-  assert planned.describe() == (
-      "1 x 64 tokens (75% of steps) and 2 x 64 tokens (25% of steps): 2"
-      " programs; 4% padding"
+def test_the_line_has_padding_logits_and_shares():
+  planned = layouts.Layouts(
+      shapes=(layouts.Shape(1, 64, 16), layouts.Shape(2, 1024, 32)),
+      steps=np.array([0, 1, 0, 0]),
+      rows=np.zeros((1, 4, 2), np.int32),
+      split=layouts.Split(),
+      padding=0.125,
   )
-
-
-def test_shapes_hold_the_steps_of_all_members():
-  orders = [_lengths([30, 34, 60, 60]), _lengths([60, 60, 30, 34])]
-  planned = layouts.plan(orders, 2, layouts.Split(), limit=2)
-  assert [planned.shape(step).rows for step in range(2)] == [2, 2]
-
-
-def test_padding_counts_rows_that_a_mesh_needs():
-  lengths = _lengths(np.full(4, 64))
-  planned = layouts.plan([lengths], 2, layouts.Split(shards=4), limit=2)
-  assert planned.shape(0).rows == 4
-  assert planned.padding == 0.5
-  assert planned.describe().endswith("(100% of steps): 1 program; 50% padding")
+  assert planned.describe() == (
+      "12% padding, logits at 4% of positions, 2 programs; rows x tokens (share"
+      " of steps): 1 x 64 (75%), 2 x 1,024 (25%)"
+  )
+  assert planned.needed(0) == [planned.shapes[0], planned.shapes[1]]
+  assert planned.needed(1) == [planned.shapes[1], planned.shapes[0]]
+  assert planned.needed(2) == [planned.shapes[0]]
+  assert planned.needed(4) == []
 
 
 def test_an_example_longer_than_a_row_is_an_error():
@@ -103,3 +76,12 @@ def test_an_example_longer_than_a_row_is_an_error():
     layouts.lay_out(
         _examples([3, 70]), layouts.Shape(1, 64, 64), layouts.Split()
     )
+
+
+def test_rows_that_were_planned_for_other_lengths_are_an_error():
+  examples, split = _examples([30, 40]), layouts.Split()
+  rows = np.zeros(2, np.int32)
+  with pytest.raises(errors.InputError, match="rows of up to 70 tokens"):
+    layouts.lay_out(examples, layouts.Shape(2, 64, 64), split, rows)
+  with pytest.raises(errors.InputError, match="2 rows of up to 40 tokens"):
+    layouts.lay_out(examples, layouts.Shape(1, 64, 64), split)

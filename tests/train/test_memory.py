@@ -82,7 +82,7 @@ def test_every_remedy_is_an_option():
         for part in name.split("."):
           old = old[part]
         config.update_from_flattened_dict({name: type(old)(value)})
-        config_lib.check(config)
+        assert config_lib.check(config) != config_lib.Config()
 
 
 def test_bytes_per_device():

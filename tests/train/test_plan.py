@@ -231,3 +231,23 @@ def test_a_topology_without_a_tpu(known, name):
   assert found.mesh.size == 4 and found.fits
   assert found.compiled.collectives
   assert set(found.bounds) == {"products", "memory", "links"}
+
+
+def test_shapes_of_an_order_that_has_been_made(small, tmp_path):
+  small.plan.topology, small.machine.layouts = ABSENT, 3
+
+  def printed(*stages):
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    pipeline.run(small, tmp_path, stages, console)
+    return console.file.getvalue()
+
+  before = printed("plan")
+  assert "the order has not been made (--stage=order)" in before
+  length = small.data.max_length
+  assert f"4 x {length:,} = " in before and not list(tmp_path.iterdir())
+  printed("prepare", "order")
+  after = printed("plan")
+  assert "% padding, logits at " in after and "largest step" not in after
+  assert f"4 x {length:,} = " not in after
+  small.plan.rows = 3
+  assert "layouts  " not in printed("plan")

@@ -7,22 +7,14 @@ import jax
 import numpy as np
 import pytest
 
+from tests.helpers import configs
 import zsgen
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face, presets
 from zsgen.train import starts
 
-SMALL = config.Model(
-    init="new",
-    layers=2,
-    width=32,
-    heads=2,
-    kv_heads=1,
-    head_width=16,
-    mlp_width=48,
-    max_positions=512,
-)
+SMALL = config.Model(**configs.SIZES, max_positions=512)
 
 
 def _params(start):
@@ -104,8 +96,8 @@ def test_a_start_that_is_not_known(directory):
     starts.make(config.Model(init=f"hf:{directory}-not"), seed=0)
 
 
-def test_a_checkpoint_of_a_run(small, tmp_path, capsys):
-  run = zsgen.run(small, tmp_path, ["train"]).run
+def test_a_checkpoint_of_a_run(small, workdirs, tmp_path, capsys):
+  run = workdirs.run(small, tmp_path).run
   capsys.readouterr()
   metrics = [json.loads(line) for line in (run / "metrics.jsonl").open()]
   final = [each["heldout/loss"] for each in metrics if "heldout/loss" in each]

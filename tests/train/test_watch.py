@@ -85,7 +85,7 @@ def test_a_run_tells_its_time_and_traces_steps(small, tmp_path):
   assert "steps 2 to 3" in told
   assert str(run / "profile") in told
   said = "\n".join(said)
-  for begin in ("layouts  ", "mfu      not known: ", "steps    ", "time     "):
+  for begin in ("layouts  ", "mfu      not shown", "steps    ", "time     "):
     assert said.count("\n" + begin) == 1
 
 

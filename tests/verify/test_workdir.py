@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rich.console
 
+from tests.helpers import shared
 from zsgen import pipeline, verify
 from zsgen.core import artifacts, config, errors
 from zsgen.data import store as store_lib
@@ -45,13 +46,15 @@ def _run(workdir: pathlib.Path, *stages: str) -> pipeline.Result:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> pathlib.Path:
+def whole(shared_root) -> pathlib.Path:
   """A workdir with one artifact of each kind; tests copy it."""
-  workdir = tmp_path_factory.mktemp("whole")
-  made = _run(workdir, "prepare", "order", "train", "evaluate")
-  order = order_lib.Order.load(made.order)
-  trace.make(order, store_lib.open_store(made.store))
-  return workdir
+
+  def make(workdir: pathlib.Path) -> None:
+    made = _run(workdir, "prepare", "order", "train", "evaluate")
+    order = order_lib.Order.load(made.order)
+    trace.make(order, store_lib.open_store(made.store))
+
+  return shared.make_once(shared_root / "verified", make)
 
 
 @pytest.fixture

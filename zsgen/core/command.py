@@ -33,9 +33,14 @@ from zsgen.core import (
 )
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The experiment; override options by --config.x=y."
+    "config",
+    None,
+    "The config file of the experiment, such as configs/tmt.py. To override an"
+    " option of it: --config.order.budget=320.",
 )
-WORKDIR = flags.DEFINE_string("workdir", "workdir", "Where artifacts go.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", "workdir", "The directory of all stores, orders and runs."
+)
 
 
 # What ml_collections makes of an exception of the config file.
@@ -71,7 +76,10 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
           f"{argv[1]!r} is not a flag; options look like --config.x=y."
       )
     if CONFIG.value is None:
-      raise errors.InputError("name an experiment: --config=FILE, of configs/.")
+      raise errors.InputError(
+          "no experiment is named. Add --config=FILE, such as"
+          " --config=configs/tmt.py."
+      )
     schema.check_local(WORKDIR.value, "--workdir")
     shortage.check_limits()
     chatter.hide()
@@ -225,6 +233,11 @@ class _ConfigParser(flags.ArgumentParser):
     self._loader = loader
 
   def parse(self, argument: str) -> Any:
+    """Loads the config file and applies the selectors of the command line.
+
+    Raises:
+      InputError: a selector is unknown, or an option does not exist.
+    """
     path, _, _ = argument.partition(":")
     plugins.search(pathlib.Path(path).parent)
     loaded: Any = self._loader.parse(argument)
@@ -243,6 +256,7 @@ class _ConfigParser(flags.ArgumentParser):
     return loaded
 
   def flag_type(self) -> str:
+    """Returns the type that absl shows in its help."""
     return self._loader.flag_type()
 
 

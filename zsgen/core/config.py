@@ -403,9 +403,10 @@ class Plan:
   # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "" for
   # the devices that are here.
   topology: str = option("", machine=True)
-  # Rows of a step; 0: one for each example, the most that there can be.
+  # Rows of a step; 0: as in the order's most expensive shape or, if there is no
+  # order yet, one for each example.
   rows: int = option(0, low=0, machine=True, **_STEP)
-  # Tokens of a row; 0: data.max_length.
+  # Tokens of a row; 0: likewise, or data.max_length.
   length: int = option(0, low=0, machine=True, **_POSITIONS)
   # Share of the tokens of a row group that carry loss, and need logits.
   loss_share: float = option(

@@ -20,6 +20,7 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import importlib
+import importlib.abc
 import importlib.util
 import pkgutil
 import threading
@@ -27,7 +28,8 @@ from typing import Any, TypeVar
 
 from zsgen.core import errors
 
-T = TypeVar("T")
+# A registered function or class.
+Build = TypeVar("Build", bound=Callable[..., Any])
 
 # The packages whose modules register the built-in components of a kind. They
 # are strings because this layer does not import those above it.
@@ -77,7 +79,7 @@ _LOCK = threading.RLock()
 
 def register(
     kind: str, name: str, options: type = NoOptions
-) -> Callable[[T], T]:
+) -> Callable[[Build], Build]:
   """Returns a decorator that registers a function or class.
 
   Args:
@@ -95,7 +97,8 @@ def register(
     )
   _check_options(options, f"the options of the {_kind(kind)} {name!r}")
 
-  def decorate(build: T) -> T:
+  def decorate(build: Build) -> Build:
+    """Registers a function or class, and returns it unchanged."""
     module = build.__module__ or "__main__"  # None for code in a string.
     component = Component(kind, name, build, options, module)
     if not component.module.startswith("zsgen."):
@@ -206,10 +209,17 @@ def _import_package(name: str) -> None:
   package = importlib.import_module(name)
   for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
     full_name = f"{name}.{module.name}"
-    spec = importlib.util.find_spec(full_name)
-    source = spec.loader.get_source(full_name)
-    if module.name != "__main__" and "registry" in (source or "registry"):
+    if module.name != "__main__" and _names_registry(full_name):
       importlib.import_module(full_name)
+
+
+def _names_registry(module: str) -> bool:
+  """Returns whether a module's source, if it has one, names the registry."""
+  spec = importlib.util.find_spec(module)
+  loader = spec.loader if spec else None
+  if not isinstance(loader, importlib.abc.InspectLoader):
+    return True
+  return "registry" in (loader.get_source(module) or "registry")
 
 
 def _check_options(options: type, subject: str) -> None:

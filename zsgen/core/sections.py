@@ -7,6 +7,7 @@ their values. Other values that were set for the component before are dropped,
 and a notice says so.
 """
 
+import abc
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
@@ -23,7 +24,7 @@ _PLUGINS = "plugins"
 _FREE = ("sweep",)
 
 
-class _Node(ml_collections.ConfigDict):
+class _Node(ml_collections.ConfigDict, abc.ABC):
   """A ConfigDict with a name, whose errors are `schema.UnknownOption`.
 
   It has no public methods beside those of ConfigDict, because they would hide
@@ -65,12 +66,14 @@ class _Node(ml_collections.ConfigDict):
     return _rebuild, (type(self), *state, self.is_locked)
 
   def copy_and_resolve_references(self, visit_map: Any = None) -> "_Node":
+    """Returns a copy; there are no references to resolve."""
     del visit_map
     build, state = self.__reduce__()
     return build(*state)
 
+  @abc.abstractmethod
   def _unknown(self, key: str) -> schema.UnknownOption:
-    raise NotImplementedError
+    """Returns the error for an option that there is not."""
 
   def _is_first(self, key: str) -> bool:
     del key
@@ -115,6 +118,11 @@ class Section(_Node):
           self[key] = changes[key]
 
   def get_type(self, key: str) -> type:
+    """Returns the type of an option.
+
+    Raises:
+      UnknownOption: the section does not have it.
+    """
     if key not in self._fields:
       raise self._unknown(key)
     return super().get_type(key)

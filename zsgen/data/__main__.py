@@ -1,11 +1,11 @@
-"""Tools on data.
+"""Trains a tokenizer on the data of a config.
 
   python -m zsgen.data train_tokenizer --config=configs/niv2.py \\
       --vocab_size=8000 --out=tokenizer
 
-trains a byte-level BPE on the training examples of a config's suite, prompts
-and answers in the config's own form, and writes Hugging Face's files. Use it:
-config.data.tokenizer = "hf", config.data.tokenizer_path = "tokenizer".
+trains a byte-level BPE on the training examples, with prompts and answers as the
+config formats them, and writes Hugging Face's files. To use the tokenizer, set
+config.data.tokenizer = "hf" and config.data.tokenizer_path = "tokenizer".
 """
 
 from collections.abc import Iterator

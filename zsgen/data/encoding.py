@@ -61,6 +61,7 @@ def encode(
   progress = _Progress(report, before)
 
   def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
+    """Encodes the examples of a chunk."""
     # The chunk's own: threads share no counts.
     prompt = prompts.get(data, tokenizer, seed)
     try:

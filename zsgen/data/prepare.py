@@ -25,7 +25,7 @@ from zsgen.data import (
 from zsgen.data.sources import options
 
 
-def made_by(data: config.Data, seed: int) -> dict[str, Any]:
+def recipe_of(data: config.Data, seed: int) -> dict[str, Any]:
   """Returns all that determines a store, except the content of its sources."""
   path = options.path(data)
   path = path if "://" in path else _resolved(path)
@@ -54,7 +54,7 @@ def _resolved(path: str) -> str:
 
 def path_of(root: pathlib.Path, data: config.Data, seed: int) -> pathlib.Path:
   """Returns the path of the store of `data` and `seed`."""
-  return root / artifacts.name(data.source, made_by(data, seed))
+  return root / artifacts.name(data.source, recipe_of(data, seed))
 
 
 def prepare(
@@ -80,7 +80,7 @@ def prepare(
   Raises:
     InputError: bad sources, a damaged store, or sources that changed.
   """
-  recipe = made_by(data, seed)
+  recipe = recipe_of(data, seed)
   path = path_of(root, data, seed)
   if not path.exists():
     source = sources.load(data, seed, root.parent / "scratch")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import functools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import seqio
@@ -54,6 +54,12 @@ class RowSource(seqio.DataSource):
     """True: a shard is a stride."""
     return True
 
+  def num_input_examples(self, split: str) -> int:
+    """Returns the number of ids."""
+    count = super().num_input_examples(split)
+    assert count is not None, "the constructor sets it"
+    return count
+
   def list_shards(self, split: str) -> Sequence[str]:
     """Returns the split itself: there are no files."""
     return [split]
@@ -79,7 +85,8 @@ class RowSource(seqio.DataSource):
         functools.partial(self._chunks, ids),
         output_signature=_CHUNK_SPEC | (_TEXT_SPEC if self._texts else {}),
     )
-    return chunks.flat_map(_rows_of)
+    # TensorFlow's types take the generator for one of its items.
+    return cast("tf.data.Dataset[Any]", chunks).flat_map(_rows_of)
 
   def _chunks(self, ids: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yields the rows of the ids; records why they cannot be read."""
@@ -113,7 +120,8 @@ class RowSource(seqio.DataSource):
 def _rows_of(chunk: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
   """Takes a chunk apart into its rows."""
   joined = {name: chunk[name] for name in ("tokens", "mask")}
-  single = {name: chunk[name] for name in chunk.keys() - joined.keys()}
+  # TensorFlow's types do not know structures of tensors.
+  single: Any = {name: chunk[name] for name in chunk.keys() - joined.keys()}
 
   def row(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     begin, end = fields.pop("begin"), fields.pop("end")

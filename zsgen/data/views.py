@@ -151,10 +151,12 @@ def read_order(
   dataset = mixture.get_dataset(
       split=suite.TRAIN, shuffle=False, num_epochs=1, try_in_mem_cache=False
   )
-  shift = mixture.output_features["targets"].vocabulary.shift
+  vocabulary = mixture.output_features["targets"].vocabulary
   source = seqio.TaskRegistry.get(name).source
+  assert isinstance(vocabulary, vocabularies.Vocabulary)
+  assert isinstance(source, row_source.RowSource)
   source.defers = True
-  rows = _rows(dataset.ragged_batch(_CHUNK).prefetch(1), shift)
+  rows = _rows(dataset.ragged_batch(_CHUNK).prefetch(1), vocabulary.shift)
   return itertools.chain(rows, _failure(source))
 
 
@@ -226,7 +228,9 @@ def _to_element(
 
 def _size(split: str, task: seqio.Task) -> int:
   """Returns the rate of a task in a Mixture: its number of examples."""
-  return task.num_input_examples(split)
+  count = task.num_input_examples(split)
+  assert count is not None, "a RowSource has it"
+  return count
 
 
 def _name(*parts: str) -> str:

@@ -62,15 +62,18 @@ class Vocabulary(seqio.Vocabulary):
 
   @property
   def bos_id(self) -> int | None:
+    """The token before every text; None if there is none."""
     bos = self._tokenizer.bos_id
     return None if bos is None else bos + self.shift
 
   @property
   def eos_id(self) -> int:
+    """The token that ends an answer."""
     return self._tokenizer.eos_id + self.shift
 
   @property
   def unk_id(self) -> None:
+    """None: no id stands for unknown text."""
     # seqio would put it for ids beyond the vocabulary; `decode` leaves these
     # out, and no view has one.
     return None

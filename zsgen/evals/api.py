@@ -14,6 +14,7 @@ section of that name in `config.evals`, and a `Context`:
 Logs, results, reports and comparisons read the declaration.
 """
 
+import abc
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
@@ -57,8 +58,8 @@ class Metric(metrics.Metric):
       NAME/TASK/METRIC for each task. A headline must have them.
     by_part: whether there is NAME/PART_METRIC for parts of the examples that
       the evaluator names.
-    drawn: whether it is a line in the figure of the means next to the headline,
-      whose unit it must have.
+    has_figure: whether it is a line in the figure of the means, next to the
+      headline, whose unit it must have.
   """
 
   by_task: bool = True
@@ -78,7 +79,7 @@ class Declaration:
 
   Attributes:
     headline: the metric that represents the others.
-    others: its other metrics, in the order in which tables show them.
+    other_metrics: its other metrics, in the order in which tables show them.
     figures: those of `FIGURES` that a run's page has.
     rows: what its rows are: the held-out examples, or the answers to choose
       from that belong to them.
@@ -153,14 +154,14 @@ class Context(NamedTuple):
   seed: int = 0
 
 
-class Evaluator:
+class Evaluator(abc.ABC):
   """The base class of evaluators.
 
   Args:
     name: the first part of the paths of its metrics.
     spec: its section of `config.evals`, with the options that it registered.
     context: what it reads, and where it computes.
-    without: the kind of cut examples to leave out, see `Store.cut`; "" for
+    excluded_cut: the kind of cut examples to leave out, see `Store.cut`; "" for
       none.
 
   Attributes:
@@ -168,7 +169,7 @@ class Evaluator:
     every_steps: steps between evaluations.
     ids: rows of the store that it reads, int64 [E].
     examples: ids of the examples that it judges by them.
-    of: examples of the held-out set.
+    split_size: number of examples of the held-out set.
 
   Raises:
     InputError: there is no such held-out set, or none of its examples is left.
@@ -196,9 +197,9 @@ class Evaluator:
     """The metric that represents the others."""
     return self.declaration.headline
 
+  @abc.abstractmethod
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
-    raise NotImplementedError
 
   def means(self, metric: str, values: np.ndarray) -> dict[str, float]:
     """Returns the means of a metric that is reported by task.

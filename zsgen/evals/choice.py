@@ -13,7 +13,7 @@ from zsgen.train import step as step_lib
 
 
 @registry.evaluator("choice")
-class Choice(api.Evaluator):
+class Choice(packed.PackedEvaluator):
   """Accuracy of picking the likeliest answer.
 
   Every choice is an answer to its example's prompt, end token and all. Picked
@@ -54,18 +54,14 @@ class Choice(api.Evaluator):
     self._lengths = store.loss_lengths[self.ids]
     self.packed = packed.Packed(self.ids, answer_sums, context)
 
-  def __call__(self, params: Any) -> api.Evaluation:
-    """Evaluates parameters."""
-    return self.judged(self.packed(params))
-
-  def judged(self, sums: np.ndarray) -> api.Evaluation:
+  def judged(self, values: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the loss of each choice, float32 [E]."""
-    means = sums.astype(np.float64) / self._lengths
+    means = values.astype(np.float64) / self._lengths
     metrics = self.means(
         "accuracy", self._right[picks(means, self._row_examples)]
     )
-    by_sum = self._right[picks(sums, self._row_examples)]
-    return api.Evaluation(metrics | self.means("accuracy_sum", by_sum), sums)
+    by_sum = self._right[picks(values, self._row_examples)]
+    return api.Evaluation(metrics | self.means("accuracy_sum", by_sum), values)
 
 
 def picks(losses: np.ndarray, examples: np.ndarray) -> np.ndarray:
@@ -84,7 +80,7 @@ def picks(losses: np.ndarray, examples: np.ndarray) -> np.ndarray:
 
 
 def answer_sums(
-    params: Any, batch: batches.Batch, *, model: model_lib.Model
+    params: Any, batch: batches.Batch[jax.Array], *, model: model_lib.Model
 ) -> jax.Array:
   """Returns the loss of each row's answer, in nats, float32 [B]."""
   return step_lib.sum_losses(model.token_nll(params, batch), batch)

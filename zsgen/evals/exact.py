@@ -14,7 +14,7 @@ from zsgen.train import step as step_lib
 
 
 @registry.evaluator("exact")
-class Exact(api.Evaluator):
+class Exact(packed.PackedEvaluator):
   """How often greedy decoding gives the whole answer, its end token and all.
 
   That is so if each token of the answer is the likeliest after those before
@@ -52,15 +52,11 @@ class Exact(api.Evaluator):
     """
     return {}
 
-  def __call__(self, params: Any) -> api.Evaluation:
-    """Evaluates parameters."""
-    return self.judged(self.packed(params))
-
-  def judged(self, right: np.ndarray) -> api.Evaluation:
+  def judged(self, values: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the right tokens of each answer, [E]."""
-    exact = right == self._lengths
+    exact = values == self._lengths
     means = self.means("exact_match", exact)
-    scores = {"token_accuracy": float(right.sum() / self._lengths.sum())}
+    scores = {"token_accuracy": float(values.sum() / self._lengths.sum())}
     for name, part in self._parts.items():
       scores[f"{name}_{self.headline.name}"] = float(exact[part].mean())
     paths = [f"{self.name}/{name}" for name in self.headline.names]
@@ -69,12 +65,12 @@ class Exact(api.Evaluator):
         **{f"{self.name}/{name}": value for name, value in scores.items()},
         **means,  # Now those of tasks.
     }
-    losses = (self._lengths - right).astype(np.float32)
+    losses = (self._lengths - values).astype(np.float32)
     return api.Evaluation(metrics, losses)
 
 
 def right_tokens(
-    params: Any, batch: batches.Batch, *, model: model_lib.Model
+    params: Any, batch: batches.Batch[jax.Array], *, model: model_lib.Model
 ) -> jax.Array:
   """Counts the tokens of each answer that are the likeliest, float32 [B]."""
   return step_lib.sum_losses(model.token_right(params, batch), batch)

@@ -18,7 +18,9 @@ from zsgen.models import generation
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64
 # The released code's settings (2406.11721, spec 3.6).
-_RELEASED = dict(temperature=0.9, top_p=0.9, penalty=1.2, ban_end=True)
+_RELEASED: dict[str, Any] = dict(
+    temperature=0.9, top_p=0.9, penalty=1.2, ban_end=True
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from zsgen.train import step as step_lib
 
 
 @registry.evaluator("loss")
-class Loss(api.Evaluator):
+class Loss(packed.PackedEvaluator):
   """Loss of every example of a held-out set (spec section 3.5).
 
   An example's loss is the mean over its answer tokens.
@@ -29,17 +29,13 @@ class Loss(api.Evaluator):
     super().__init__(name, spec, context)
     self.packed = packed.Packed(self.ids, example_losses, context)
 
-  def __call__(self, params: Any) -> api.Evaluation:
-    """Evaluates parameters."""
-    return self.judged(self.packed(params))
-
-  def judged(self, losses: np.ndarray) -> api.Evaluation:
+  def judged(self, values: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the loss of each example, float32 [E]."""
-    return api.Evaluation(self.means("loss", losses), losses)
+    return api.Evaluation(self.means("loss", values), values)
 
 
 def example_losses(
-    params: Any, batch: batches.Batch, *, model: model_lib.Model
+    params: Any, batch: batches.Batch[jax.Array], *, model: model_lib.Model
 ) -> jax.Array:
   """Returns the mean loss over the answer tokens of each example, [B]."""
   slots = batch.ids.shape[0]

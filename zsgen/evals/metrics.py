@@ -73,8 +73,8 @@ def _is_of_part(
   name, _, rest = path.partition("/")
   task, _, score = rest.rpartition("/")
   spec = specs.get(name)
-  metric = spec and evals.declaration(spec).metric(score)
-  if not metric:
+  metric = evals.declaration(spec).metric(score) if spec else None
+  if not spec or not metric:
     return False
   if not task:
     return metric.by_part

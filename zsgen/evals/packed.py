@@ -1,5 +1,6 @@
 """Rows of a store, laid out once and kept on the devices."""
 
+import abc
 from collections.abc import Callable
 import functools
 from typing import Any
@@ -78,7 +79,7 @@ class Packed:
     return rows_lib.SharedRows(self._ids, self._context, groups)
 
   @functools.cached_property
-  def _batches(self) -> list[tuple[np.ndarray, batches.Batch]]:
+  def _batches(self) -> list[tuple[np.ndarray, batches.Batch[jax.Array]]]:
     """Returns each batch's indices into `ids`, and it on the devices."""
     rows, length = self.rows.size
     slots = self.rows.slots(rows, length)
@@ -93,3 +94,23 @@ class Packed:
         (indices, mesh_lib.put(batch, shards))
         for indices, batch in zip(slots, laid_out, strict=True)
     ]
+
+
+class PackedEvaluator(api.Evaluator):
+  """An evaluator by one number a row.
+
+  A population computes the numbers of all its members as one program.
+
+  Attributes:
+    packed: computes the numbers.
+  """
+
+  packed: Packed
+
+  def __call__(self, params: Any) -> api.Evaluation:
+    """Evaluates parameters."""
+    return self.judged(self.packed(params))
+
+  @abc.abstractmethod
+  def judged(self, values: np.ndarray) -> api.Evaluation:
+    """Returns the evaluation, given the number of each row, float32 [E]."""

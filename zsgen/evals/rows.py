@@ -63,7 +63,7 @@ class Rows(abc.ABC):
   @abc.abstractmethod
   def lay_out(
       self, shape: layouts.Shape, count: int, size: int
-  ) -> Iterator[batches.Batch]:
+  ) -> Iterator[batches.Batch[np.ndarray]]:
     """Lays out batches of one shape, so that one program serves all.
 
     Args:
@@ -120,7 +120,7 @@ class PlainRows(Rows):
 
   def lay_out(
       self, shape: layouts.Shape, count: int, size: int
-  ) -> Iterator[batches.Batch]:
+  ) -> Iterator[batches.Batch[np.ndarray]]:
     """Lays out batches of one shape; see `Rows`."""
     slots = self.slots(shape.rows, shape.length)
     for ids in self._padded(slots, count, size):
@@ -203,7 +203,7 @@ class SharedRows(Rows):
 
   def lay_out(
       self, shape: layouts.Shape, count: int, size: int
-  ) -> Iterator[batches.Batch]:
+  ) -> Iterator[batches.Batch[np.ndarray]]:
     """Lays out batches of one shape; see `Rows`."""
     packed = self._batches(shape.rows, shape.length)
     slots = self.slots(shape.rows, shape.length)

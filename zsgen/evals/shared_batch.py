@@ -33,7 +33,7 @@ def lay_out(
     rows: Sequence[Row],
     shape: layouts.Shape,
     split: layouts.Split,
-) -> batches.Batch:
+) -> batches.Batch[np.ndarray]:
   """Lays groups of examples out in rows.
 
   Args:
@@ -70,7 +70,7 @@ def lay_out(
       slot += len(members)
   slots = np.full((split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32)
   loss_slots.fill(slots, mask, positions, split.shards)
-  return batches.Batch(
+  return batches.Batch[np.ndarray](
       tokens=tokens,
       positions=positions,
       segments=segments,

@@ -84,9 +84,10 @@ def by_task(
       tasks, return_inverse=True, return_counts=True
   )
   means = np.bincount(indices, weights=values) / counts
-  return dict(
-      zip((names[task] for task in present), means.tolist(), strict=True)
-  )
+  return {
+      names[int(task)]: mean
+      for task, mean in zip(present, means.tolist(), strict=True)
+  }
 
 
 def metrics(tasks: Mapping[str, float], name: str, kind: str) -> dict:

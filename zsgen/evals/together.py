@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from zsgen.evals import api, packed
-from zsgen.train import batches, layouts, population
+from zsgen.train import batches, layouts, metrics, population
 
 
 def evaluate_together(
-    members: Sequence[api.Evaluator], sharding: jax.sharding.NamedSharding
+    members: Sequence[metrics.Evaluator], sharding: jax.sharding.NamedSharding
 ) -> Callable[[Any], list[api.Evaluation]]:
   """Returns a function that evaluates all members, given stacked parameters.
 
@@ -22,22 +22,23 @@ def evaluate_together(
     members: the evaluator of each member.
     sharding: of arrays with the members as their first axis.
   """
-  if not all(hasattr(member, "packed") for member in members):
+  packers = [m for m in members if isinstance(m, packed.PackedEvaluator)]
+  if len(packers) < len(members):
     return functools.partial(_evaluate_members, members)
-  rows = PackedPopulation([member.packed for member in members], sharding)
+  rows = PackedPopulation([member.packed for member in packers], sharding)
 
   def evaluate(params: Any) -> list[api.Evaluation]:
     results = rows(params)
     return [
         member.judged(values)
-        for member, values in zip(members, results, strict=True)
+        for member, values in zip(packers, results, strict=True)
     ]
 
   return evaluate
 
 
 def _evaluate_members(
-    members: Sequence[api.Evaluator], params: Any
+    members: Sequence[metrics.Evaluator], params: Any
 ) -> list[api.Evaluation]:
   return [
       evaluate(jax.tree.map(lambda leaf, i=i: leaf[i], params))

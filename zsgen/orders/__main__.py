@@ -1,4 +1,4 @@
-"""Tools on orders: `python -m zsgen.orders show|diff|verify|trace PATH…`."""
+"""Inspects orders: `python -m zsgen.orders show|diff|verify|trace PATH…`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -41,16 +41,22 @@ def _parser() -> argparse.ArgumentParser:
       "python -m zsgen.orders", description=__doc__
   )
   tools = parser.add_subparsers(required=True, metavar="show|diff|verify|trace")
-  show = tools.add_parser("show", help="head and statistics of orders")
+  show = tools.add_parser(
+      "show", help="print the first examples and statistics of orders"
+  )
   show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
   show.add_argument(
-      "--head", type=_count, default=10, help="rows to print (10)"
+      "--head", type=_count, default=10, help="number of examples to print (10)"
   )
   show.set_defaults(tool=_show)
-  differ = tools.add_parser("diff", help="overlap and ranks of two orders")
+  differ = tools.add_parser(
+      "diff", help="print the overlap and rank correlation of two orders"
+  )
   differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
   differ.set_defaults(tool=_diff)
-  check = tools.add_parser("verify", help="the same as python -m zsgen.verify")
+  check = tools.add_parser(
+      "verify", help="check hashes, as python -m zsgen.verify does"
+  )
   check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
   check.set_defaults(tool=_verify)
   _add_trace(tools)
@@ -71,12 +77,12 @@ def _count(text: str) -> int:
 def _add_trace(tools: Any) -> None:
   """Adds the tool `trace` and its options."""
   trace = tools.add_parser(
-      "trace", help="distances of an order's prefixes to held-out tasks"
+      "trace", help="measure distances of an order's prefixes to held-out tasks"
   )
   trace.add_argument("path", type=pathlib.Path, metavar="ORDER")
   for name, default, description in (
-      ("batch_size", 16, "examples of a step"),
-      ("every", 10, "steps from prefix to prefix"),
+      ("batch_size", 16, "examples per step"),
+      ("every", 10, "steps between measurements"),
   ):
     trace.add_argument(
         f"--{name}",

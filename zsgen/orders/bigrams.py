@@ -23,6 +23,7 @@ import scipy.sparse
 import scipy.special
 
 from zsgen.core import errors
+from zsgen.orders import sparse
 
 # Added to held-out frequencies, so that the logarithm of an unseen bigram is
 # finite.
@@ -122,13 +123,15 @@ def prefix_kl(
     NaN where the prefix or the task has no bigrams.
   """
   new = _sums(bigrams.train[rows], np.array([0, *ends]))
-  tasks = _sums(bigrams.heldout, np.array([*starts, bigrams.heldout.shape[0]]))
+  tasks = _sums(
+      bigrams.heldout, np.array([*starts, sparse.shape_of(bigrams.heldout)[0]])
+  )
   sizes = new.sum(axis=1, dtype=np.float64).cumsum()
   sizes[sizes == 0] = np.nan
   gains = _gains(tasks)
   undefined = np.diff(tasks.indptr) == 0
   results = []
-  for weights in (np.ones(new.shape[1]), bigrams.weights):
+  for weights in (np.ones(sparse.shape_of(new)[1]), bigrams.weights):
     weighted = _with_data(new, new.data * weights[new.indices])
     total = weighted.sum(axis=1).cumsum()
     fixed = _growth(new, weights).cumsum() - total * (
@@ -182,7 +185,9 @@ def _with_data(
 
 def _rows(counts: scipy.sparse.csr_array) -> np.ndarray:
   """Returns the row of each entry."""
-  return np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+  return np.repeat(
+      np.arange(sparse.shape_of(counts)[0]), np.diff(counts.indptr)
+  )
 
 
 def _sums(
@@ -192,7 +197,7 @@ def _sums(
   size = bounds[-1]
   members = scipy.sparse.csr_array(
       (np.ones(size, np.int32), np.arange(size), bounds),
-      (len(bounds) - 1, counts.shape[0]),
+      (len(bounds) - 1, sparse.shape_of(counts)[0]),
   )
   return members @ counts
 
@@ -208,11 +213,12 @@ def _growth(new: scipy.sparse.csr_array, weights: np.ndarray) -> np.ndarray:
   """Returns what each row of counts adds to sum m c ln c, float64 [K]."""
   by_bigram = new.tocsc()
   counts = by_bigram.data.astype(np.int64)
-  columns = np.repeat(np.arange(new.shape[1]), np.diff(by_bigram.indptr))
+  rows_count, columns_count = sparse.shape_of(new)
+  columns = np.repeat(np.arange(columns_count), np.diff(by_bigram.indptr))
   # Counts before and after each row, from running sums over all bigrams.
   running = np.append(0, counts.cumsum())
   before = running[:-1] - running[by_bigram.indptr[columns]]
   after = before + counts
   added = scipy.special.xlogy(after, after)
   added -= scipy.special.xlogy(before, before)
-  return np.bincount(by_bigram.indices, added * weights[columns], new.shape[0])
+  return np.bincount(by_bigram.indices, added * weights[columns], rows_count)

@@ -44,7 +44,7 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> float | None:
   if len(first) < 2:
     return None
   ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
-  return float(np.corrcoef(*ranks)[0, 1])
+  return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _first_difference(first: np.ndarray, second: np.ndarray) -> int | None:

@@ -18,7 +18,7 @@ import scipy.sparse
 from zsgen.core import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embedders, grid
+from zsgen.orders import embedders, grid, sparse
 
 _SPARSE, _DENSE = "vectors.npz", "vectors.npy"
 # Number of rows whose texts are read at a time.
@@ -43,12 +43,16 @@ class Embeddings:
   index: np.ndarray | None = None
 
   def __len__(self) -> int:
-    return self.vectors.shape[0] if self.index is None else len(self.index)
+    return self._shape[0] if self.index is None else len(self.index)
 
   @property
   def dim(self) -> int:
     """The length of a vector."""
-    return self.vectors.shape[1]
+    return self._shape[1]
+
+  @property
+  def _shape(self) -> tuple[int, int]:
+    return sparse.shape_of(self.vectors)
 
   def block(self, start: int, stop: int) -> np.ndarray:
     """Returns rows `start` to `stop`, dense float32 [stop - start, D]."""
@@ -69,7 +73,7 @@ class Embeddings:
     return dataclasses.replace(self, index=index)
 
 
-def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   """Returns what determines the embeddings of an order.
 
   Raises:
@@ -126,7 +130,7 @@ def obtain(
   Raises:
     InputError: a text has no embedding, or the artifact is damaged.
   """
-  recipe = made_by(store, order)
+  recipe = recipe_of(store, order)
   existing = find(root, recipe)
   if existing is not None:
     return existing
@@ -142,7 +146,9 @@ def obtain(
     save(path, vectors, recipe, encoded.cut)
     shutil.rmtree(partial, ignore_errors=True)
   hosts.wait("the embeddings")
-  return find(root, recipe)
+  written = find(root, recipe)
+  assert written is not None, "the first process has just written it"
+  return written
 
 
 def _path(root: pathlib.Path, recipe: dict[str, Any]) -> pathlib.Path:
@@ -163,7 +169,7 @@ def save(
       np.save(file, vectors)
     else:
       scipy.sparse.save_npz(file, vectors, compressed=False)
-    shape = list(vectors.shape)
+    shape = list(sparse.shape_of(vectors))
     manifest = dict(kind="embeddings", made_by=recipe, shape=shape, cut=cut)
     artifacts.write_manifest(partial, manifest)
 

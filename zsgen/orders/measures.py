@@ -152,9 +152,10 @@ def _bigram_kl(released: bool, pool: pool_lib.Pool) -> Measured:
 
 def _sum(vectors: embeddings.Embeddings) -> np.ndarray:
   """Returns the sum of all vectors, float64 [D]."""
-  return sum(
-      block.sum(axis=0, dtype=np.float64) for _, block in vectors.blocks()
-  )
+  total = np.zeros(vectors.dim)
+  for _, block in vectors.blocks():
+    total += block.sum(axis=0, dtype=np.float64)
+  return total
 
 
 def _products(vectors: embeddings.Embeddings, vector: np.ndarray) -> np.ndarray:

@@ -151,19 +151,20 @@ def make(
   ids = store.split_ids(suite.TRAIN)
   arrangements.check_target(order)
   arrangements.check_size(order, len(ids))
-  recipe = {**made_by(store, order), "seed": seed, "store": store.fingerprint}
+  recipe = _recipe(store, order, seed)
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
-  path = root / "orders" / artifacts.name(_stem(order), recipe)
+  path = path_of(root, store, order, seed)
   if hosts.broadcast("order", path.exists()):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
   pool = sources.pool(root, store, log)
   arrangement = arrangements.arrange(order, pool, seed)
+  assert pool.facts is not None, "the pool is a store's"
   train, heldout = pool.facts.embed(order)
   nearest = np.full(len(arrangement.rows), np.nan, np.float32)
-  if train is not None:
+  if train is not None and heldout is not None:
     nearest = similarity.nearest_similarity(
         train.take(arrangement.rows), heldout
     )
@@ -182,7 +183,21 @@ def make(
   return Order.load(path, store)
 
 
-def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+def path_of(
+    root: pathlib.Path, store: store_lib.Store, order: config.Order, seed: int
+) -> pathlib.Path:
+  """Returns the path of an order; see `make` for the arguments."""
+  recipe = _recipe(store, order, seed)
+  return root / "orders" / artifacts.name(_stem(order), recipe)
+
+
+def _recipe(
+    store: store_lib.Store, order: config.Order, seed: int
+) -> dict[str, Any]:
+  return {**recipe_of(store, order), "seed": seed, "store": store.fingerprint}
+
+
+def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   """Returns what determines an order, except for the seed and the store.
 
   If nothing uses the target, target and text are None.
@@ -191,7 +206,7 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
     InputError: the arrangement or the embedder is unknown, or the target is not
       a held-out set.
   """
-  recipe = dict(
+  recipe: dict[str, Any] = dict(
       arrangement=order.arrangement,
       parameters=arrangements.parameters(order),
       target=None,
@@ -201,14 +216,14 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   )
   if arrangements.has_parts(order):
     recipe["parts"] = [
-        made_by(store, part) for part in arrangements.parts(order)
+        recipe_of(store, part) for part in arrangements.parts(order)
     ]
   if arrangements.looks_at_target(order):
     sources.target_ids(store, order)
     recipe.update(target=order.target, text=order.text)
     recipe["target_task"] = order.target_task or None
   if order.embedder:
-    parts = embeddings.made_by(store, order)
+    parts = embeddings.recipe_of(store, order)
     recipe["embedder"] = dict(
         name=order.embedder, parameters=parts["parameters"]
     )
@@ -217,7 +232,7 @@ def made_by(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
 
 def fingerprint(ids: np.ndarray, store: str) -> str:
   """Returns the SHA-256 (hex) of ids, int64 [n], and of their store."""
-  sha = hashlib.sha256(np.ascontiguousarray(ids, "<i8"))
+  sha = hashlib.sha256(np.ascontiguousarray(ids, "<i8").data)
   sha.update(store.encode())
   return sha.hexdigest()
 

@@ -58,7 +58,7 @@ class Pool:
   def take(self, rows: np.ndarray) -> "Pool":
     """Returns the pool of some of its rows, in their order."""
 
-    def select(values):
+    def select(values: np.ndarray | None) -> np.ndarray | None:
       return None if values is None else values[rows]
 
     return dataclasses.replace(

@@ -30,6 +30,7 @@ def pool(
 
   @functools.cache
   def embed(order: config.Order) -> pool_lib.Vectors:
+    """Returns the embeddings of the rows and of the target."""
     if not order.embedder:
       return None, None
     vectors = embeddings.obtain(root, store, order, log)
@@ -38,6 +39,7 @@ def pool(
   def texts(
       order: config.Order, rows: np.ndarray
   ) -> tuple[list[str], list[str]]:
+    """Returns the texts of rows and of the target."""
     sides = ids[rows], target_ids(store, order)
     train, heldout = (
         embeddings.texts_of(store, order.text, side) for side in sides

@@ -124,7 +124,7 @@ def make(
   _check(batch_size, every, split)
   origin = order.manifest["made_by"]
   text = text or origin["text"] or "prompt+answer"
-  description = dict(
+  description: dict[str, Any] = dict(
       batch_size=batch_size,
       every=every,
       split=split,

@@ -78,6 +78,7 @@ class _Walk:
     self._positions = np.zeros(len(heldout), np.int64)
 
   def rounds(self) -> Iterator[Round]:
+    """Yields the rows of each round, and the distances that picked them."""
     remaining = len(self._train)
     while remaining:
       self._advance()

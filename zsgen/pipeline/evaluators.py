@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from zsgen import evals
-from zsgen.evals import api, subsets
+from zsgen.evals import api, packed, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.pipeline.experiment import Experiment
@@ -46,8 +46,8 @@ def make(
           evaluator.name, evaluator.examples, evaluator.split_size, tasks
       )
       experiment.console.log(f"evals    {line}")
-    packed = getattr(evaluator, "packed", None)
-    if packed is not None and packed.rows.note:
-      line = f"{evaluator.name}: {packed.rows.note}"
-      experiment.console.log(f"evals    {line}")
+    if isinstance(evaluator, packed.PackedEvaluator):
+      note = evaluator.packed.rows.note
+      if note:
+        experiment.console.log(f"evals    {evaluator.name}: {note}")
   return evaluators

@@ -53,7 +53,7 @@ def export(experiment: Experiment) -> pathlib.Path:
 def _params(experiment: Experiment) -> trees.Params:
   """What is exported, where process 0 can read it; all processes help."""
   config, run = experiment.config, train.make_member(experiment)
-  params = loop.restore_final(run).params
+  params = loop.load_final(run)
   if config.lora.rank and config.machine.export != "adapter":
     params = lora_lib.join(params, loop.load_frozen(run))
     params = lora_lib.merge(params, config.lora)

@@ -24,7 +24,9 @@ def prepare(
   store = None
   if hosts.is_first():
     store = _make(config, workdir / "stores", console)
-  path = pathlib.Path(hosts.broadcast("store", store and str(store.path)))
+  path = pathlib.Path(
+      hosts.broadcast("store", str(store.path) if store else "")
+  )
   if store is None:
     hosts.await_file(path)
     store = store_lib.open_store(path)

@@ -16,12 +16,12 @@ def report(experiment: Experiment) -> pathlib.Path:
   """
   if experiment.run.finished() is None:
     train.train([experiment])
-  page = None
+  page = ""
   if hosts.is_first():
     run = curves.open_run(experiment.run.path)
-    page = run_report.write(run, experiment.store, experiment.order)
+    page = str(run_report.write(run, experiment.store, experiment.order))
     experiment.console.show(run_report.table(run))
     if run.lost_clocks:
       experiment.console.log(f"report   {run.lost_clocks}")
     experiment.console.log(f"report   {page}")
-  return pathlib.Path(hosts.broadcast("report", page and str(page)))
+  return pathlib.Path(hosts.broadcast("report", page))

@@ -10,6 +10,7 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
+from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
 from zsgen.train import batches, layouts, memory, optimizer
 from zsgen.train import program as program_lib
@@ -50,22 +51,11 @@ def arguments(
     config: config_lib.Config,
     program: program_lib.Program,
     shape: layouts.Shape,
-    groups: int,
+    split: layouts.Split,
 ) -> tuple[Any, ...]:
-  """Returns the shapes of the arguments of a step of some row groups."""
-  size = shape.rows, shape.length
-  tokens = jax.ShapeDtypeStruct(size, np.int32)
-  slots = jax.ShapeDtypeStruct((config.train.batch_size,), np.int32)
-  batch = batches.Batch(
-      tokens=tokens,
-      positions=tokens,
-      segments=tokens,
-      mask=jax.ShapeDtypeStruct(size, np.float32),
-      loss_positions=jax.ShapeDtypeStruct((groups, shape.loss_slots), np.int32),
-      ids=slots,
-      lengths=slots,
-  )
-  scalar = jax.ShapeDtypeStruct((), np.float32)
+  """Returns the shapes of the arguments of a step."""
+  batch = layouts.batch_shapes(shape, split, config.train.batch_size)
+  scalar: Any = jax.ShapeDtypeStruct((), np.float32)
   hyper = optimizer.Hyper(*[scalar] * len(optimizer.Hyper._fields))
   return program.shapes, program.frozen_shapes, batch, hyper
 
@@ -95,8 +85,10 @@ def residual_bytes(
   The head saves nothing: its gradient is computed in the forward pass.
   """
 
-  def backward(params: Any, frozen: Any, batch: batches.Batch) -> Any:
-    def states(trained: Any) -> jax.Array:
+  def backward(
+      params: Any, frozen: Any, batch: batches.Batch[jax.Array]
+  ) -> Any:
+    def states(trained: Any) -> arrays.Array:
       joined = lora_lib.join(trained, frozen)
       return program.model.loss_states(joined, batch)
 
@@ -104,7 +96,9 @@ def residual_bytes(
 
   shards = mesh_lib.row_shards(program.mesh)
   part = shape._replace(rows=shape.rows // config.machine.micro_batches)
-  state, frozen, batch, _ = arguments(config, program, part, shards)
+  state, frozen, batch, _ = arguments(
+      config, program, part, layouts.Split(shards)
+  )
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
   inputs = {id(variable) for variable in jaxpr.invars}
   residuals: dict[int, Any] = {

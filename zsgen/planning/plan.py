@@ -15,7 +15,14 @@ import numpy as np
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import aot, needs, products, topology
-from zsgen.train import flops, layouts, memory, starts
+from zsgen.train import (
+    flops,
+    layout_plan,
+    layouts,
+    memory,
+    shape_search,
+    starts,
+)
 from zsgen.train import program as program_lib
 
 
@@ -39,6 +46,7 @@ class Plan(NamedTuple):
     used: bytes on each device, by the compiler or as a lower bound.
     limit: memory of each device in bytes; 0 if unknown.
     remedies: options that need less memory, if the step does not fit.
+    planned: the layouts of all steps, if the order is known.
   """
 
   hardware: topology.Hardware
@@ -55,6 +63,7 @@ class Plan(NamedTuple):
   used: int
   limit: int
   remedies: list[str]
+  planned: layouts.Layouts | None = None
 
   @property
   def fits(self) -> bool:
@@ -94,6 +103,7 @@ def make(
     config: config_lib.Config,
     start: starts.Start,
     hardware: topology.Hardware,
+    lengths: layouts.Lengths | None = None,
 ) -> Plan:
   """Plans a step.
 
@@ -101,6 +111,8 @@ def make(
     config: the config of the run; `config.plan` has its rows.
     start: the shapes of its parameters.
     hardware: the hardware to plan for.
+    lengths: the examples of the order, if it is known: the step has the most
+      expensive of its shapes.
 
   Raises:
     InputError: the mesh or the model does not suit the hardware.
@@ -108,8 +120,10 @@ def make(
   mesh = mesh_lib.make(config.machine.mesh, hardware.devices)
   program = program_lib.make(config, start, mesh)
   split = layouts.Split(mesh_lib.row_shards(mesh), config.machine.micro_batches)
-  shape = shape_of(config, split)
-  arguments = needs.arguments(config, program, shape, split.groups)
+  planned, shape = None, shape_of(config, split)
+  if lengths is not None:
+    planned, shape = _layouts(config, start, split, lengths)
+  arguments = needs.arguments(config, program, shape, split)
   traced = program.step.trace(*arguments)
   states = needs.states(program, config.machine.micro_batches)
   compiled, residual_bytes, limit = (
@@ -141,7 +155,23 @@ def make(
       used=used,
       limit=limit,
       remedies=memory.remedies(config, mesh, shape),
+      planned=planned,
   )
+
+
+def _layouts(
+    config: config_lib.Config,
+    start: starts.Start,
+    split: layouts.Split,
+    lengths: layouts.Lengths,
+) -> tuple[layouts.Layouts, layouts.Shape]:
+  """Returns the layouts of a known order, and the most expensive shape."""
+  counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)
+  cost = shape_search.cost_of(counted)
+  size, limit = config.train.batch_size, config.machine.layouts
+  planned = layout_plan.plan([lengths], size, split, limit, cost)
+  costs = [cost.of_shape(shape, split.groups) for shape in planned.shapes]
+  return planned, planned.shapes[int(np.argmax(costs))]
 
 
 class _ModelFlops(NamedTuple):

@@ -155,7 +155,7 @@ def _contents(orders: Mapping[str, Any], part: str, title: str) -> grids.Grid:
 
 
 def _ranged(spread: Mapping[str, Any] | None, signed: bool = False) -> str:
-  return grids.ranged(spread and measures.Spread(**spread), signed)
+  return grids.ranged(measures.Spread(**spread) if spread else None, signed)
 
 
 def _gap(missing: Sequence[str]) -> str:

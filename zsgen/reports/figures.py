@@ -10,7 +10,7 @@ import warnings
 
 from matplotlib import axes as axes_lib
 from matplotlib import axis as axis_lib
-from matplotlib import collections, ticker
+from matplotlib import collections, layout_engine, ticker
 from matplotlib import figure as figure_lib
 from matplotlib import text as text_lib
 import numpy as np
@@ -199,10 +199,9 @@ def _powers(figure: figure_lib.Figure) -> set[text_lib.Text]:
 
 
 def _figure(height: float) -> figure_lib.Figure:
-  figure = figure_lib.Figure((_WIDTH, height), layout="constrained")
   # Room for the half of the last tick's label that is outside the axes.
-  figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)
-  return figure
+  layout = layout_engine.ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
+  return figure_lib.Figure((_WIDTH, height), layout=layout)
 
 
 def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:

@@ -64,15 +64,18 @@ def improved(evaluation: curves.Evaluation) -> float | None:
 
 def spread(values: Iterable[float | None]) -> Spread | None:
   """Returns mean and range of values; None if any is missing or there are none."""
-  listed_values = list(values)
-  if not listed_values or None in listed_values:
+  all_values = list(values)
+  known = [value for value in all_values if value is not None]
+  if not known or len(known) < len(all_values):
     return None
-  return Spread(
-      float(np.mean(listed_values)),
-      min(listed_values),
-      max(listed_values),
-      len(listed_values),
-  )
+  return Spread(float(np.mean(known)), min(known), max(known), len(known))
+
+
+def difference(value: float | None, reference: float | None) -> float | None:
+  """Returns value - reference; None if either is missing."""
+  if value is None or reference is None:
+    return None
+  return value - reference
 
 
 def paired(
@@ -88,7 +91,7 @@ def paired(
     Mean and range of value - reference; None if no seed has both.
   """
   return spread(
-      None if None in (value, reference[seed]) else value - reference[seed]
+      difference(value, reference[seed])
       for seed, value in values.items()
       if seed in reference
   )

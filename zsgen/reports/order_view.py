@@ -58,7 +58,10 @@ def cells(statistics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _mean(values: Sequence[float | None]) -> float | None:
   """Returns the mean; None if a value is unknown or all are 0 (no rounds)."""
-  return None if None in values or not any(values) else float(np.mean(values))
+  known = [value for value in values if value is not None]
+  if len(known) < len(values) or not any(known):
+    return None
+  return float(np.mean(known))
 
 
 def _statistics(
@@ -80,7 +83,7 @@ def _panels(
 ) -> list[figures.Panel]:
   """Returns panels of what changes along the order, one point per step."""
   starts = np.arange(0, len(order), run.batch_size)
-  sizes = np.diff([*starts, len(order)])
+  sizes = np.diff(starts, append=len(order))
   is_first_of_task = np.zeros(len(order))
   is_first_of_task[
       np.unique(store.task_index[order.ids], return_index=True)[1]

@@ -26,18 +26,18 @@ _COUNTED = {
     "answer_changed": "changed",
     "answer_lost": "answer lost",
 }
-# Columns that are shown only where there is something to tell, and what they
-# are.
+# Columns that are shown only if some value is not 0, and what they mean.
 _RARE = {
-    "answer_cut": "",
+    "answer_cut": "In answer: cut examples that lost a part of their answer.",
     "unknown": (
-        "Unknown: tokens that stand for text the tokenizer has no token" " for."
+        "Unknown: tokens that stand for text for which the tokenizer has no"
+        " token."
     ),
-    "unknown_loss": "",
+    "unknown_loss": "In answers: unknown tokens with a loss.",
     "lost_characters": "Lost: characters of requests that the tokenizer drops.",
     "answer_changed": (
         "Changed: answers whose characters the tokenizer changes,"
-        " as to small letters."
+        " for example by lowercasing."
     ),
     "answer_lost": (
         "Answer lost: examples left out because the tokenizer drops"
@@ -68,10 +68,10 @@ def setup(
     run: curves.Run, store: store_lib.Store, order: order_lib.Order
 ) -> str:
   """Builds the section of the options and fingerprints."""
-  default = _flat(config_lib.science(config_lib.Config()))
+  default = flatten(config_lib.science(config_lib.Config()))
   rows = [
       [option, _format(value), _format(default.get(option, grids.MISSING))]
-      for option, value in _flat(config_lib.science(run.config)).items()
+      for option, value in flatten(config_lib.science(run.config)).items()
       if value != default.get(option)
   ]
   identifiers = [
@@ -99,7 +99,7 @@ def _format(value: Any) -> str:
   if isinstance(value, list):
     return ", ".join(map(_format, value)) or "none"
   if isinstance(value, Mapping):
-    pairs = _flat(value).items()
+    pairs = flatten(value).items()
     return " ".join(
         f"{name}={_format(value_inside)}" for name, value_inside in pairs
     )
@@ -143,9 +143,9 @@ def counted(store: store_lib.Store) -> grids.Grid:
       for split in splits
   ]
   notes = [
-      "Cut: longer than config.data.max_length. In answer: a part of the"
-      " answer is lost by that. Dropped: no answer token was left, or there"
-      " was none; such examples are in no loss.",
+      "Loss: tokens that the loss covers. Cut: examples longer than"
+      " config.data.max_length. Dropped: examples without an answer token,"
+      " which are not used.",
       *(_RARE[name] for name in columns if _RARE.get(name)),
       _unknown(store),
   ]
@@ -206,12 +206,12 @@ def _lost(store: store_lib.Store) -> grids.Grid:
   return grids.Grid("", header, rows)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """Nested options as dotted names."""
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Returns nested options by their dotted names, such as "data.source"."""
   flat = {}
   for key, value in values.items():
     if isinstance(value, Mapping):
-      flat |= _flat(value, f"{prefix}{key}.")
+      flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[f"{prefix}{key}"] = value
   return flat

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from zsgen.planning import aot
 from zsgen.planning import plan as plan_lib
 from zsgen.reports import grids
 
@@ -28,7 +29,7 @@ def tables(plan: plan_lib.Plan) -> list[grids.Grid]:
   """Returns the tables of a plan in detail."""
   results = [_parameters(plan), _memory(plan), _work(plan)]
   if plan.compiled and plan.compiled.collectives:
-    results.append(_collectives(plan))
+    results.append(_collectives(plan.compiled))
   return results
 
 
@@ -166,7 +167,7 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
   )
 
 
-def _collectives(plan: plan_lib.Plan) -> grids.Grid:
+def _collectives(compiled: aot.Compiled) -> grids.Grid:
   rows = [
       [
           kind,
@@ -174,7 +175,7 @@ def _collectives(plan: plan_lib.Plan) -> grids.Grid:
           gib(collective.received),
           f"{collective.largest / 2**20:,.1f}",
       ]
-      for kind, collective in sorted(plan.compiled.collectives.items())
+      for kind, collective in sorted(compiled.collectives.items())
   ]
   return grids.Grid(
       "Collectives of a step, on each device",
@@ -185,7 +186,8 @@ def _collectives(plan: plan_lib.Plan) -> grids.Grid:
 
 def _most_mfu(plan: plan_lib.Plan) -> float | None:
   """Returns the MFU if the step takes only its lower bound."""
-  if not plan.bounds:
+  chip = plan.hardware.chip
+  if not plan.bounds or not chip:
     return None
-  peak = plan.mesh.size * plan.hardware.chip.flops
+  peak = plan.mesh.size * chip.flops
   return plan.model_flops / peak / max(plan.bounds.values())

@@ -15,6 +15,11 @@ from zsgen.train import metrics
 _MOST_PANELS = 200
 # Measures of the closing table.
 _COLUMNS = ("first", "first_tenth", "mean", "final")
+_COLUMNS_NOTE = (
+    "First tenth: mean over evaluations in the first tenth of the steps; mean:"
+    " over all evaluations after step 0; drop: share of the value at step 0 that"
+    " is gone; improved: share of examples whose own value fell."
+)
 
 
 def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
@@ -34,13 +39,14 @@ def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
       for values in [measures_by_name[mean]]
   ]
   passed = [outcome["met"] for outcome in result["targets"].values()]
+  met = f" Targets met: {sum(passed)} of {len(passed)}." if passed else ""
   header = ("", "unit", "step 0", "first tenth", "mean", "final")
   return grids.Grid(
       f"Held-out {_headlines(run)}, {run.steps} steps",
       (*header, "drop", "improved"),
       rows,
       words=2,
-      note=f"Targets met: {sum(passed)} of {len(passed)}." if passed else "",
+      note=f"{_COLUMNS_NOTE}{met}",
   )
 
 
@@ -57,7 +63,7 @@ def _shown_means(
     yield metric, metric.name, f" {metric.words}"
     if metric is declared.headline:
       _, over_tasks = metric.names
-      yield metric, over_tasks, ", over tasks"
+      yield metric, over_tasks, " over tasks"
 
 
 def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
@@ -78,13 +84,7 @@ def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
       [
           *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
-          page.text(
-              "Step 0 is zero-shot. First tenth: mean over evaluations in the"
-              " first tenth of the steps; mean: over all evaluations after"
-              " step 0; drop: share of the zero-shot value that is gone;"
-              " improved: share of examples whose own value fell. A share is"
-              " from 0 to 1."
-          ),
+          page.text("Step 0 is zero-shot. A share is from 0 to 1."),
       ],
   )
 
@@ -228,7 +228,11 @@ def _by_gain(
   by_task = {}
   for task, curve in curves_by_task.items():
     values = measures.measure(curve, steps)
-    gain = values["drop"] if falls else values["final"] - values["first"]
+    gain = (
+        values["drop"]
+        if falls
+        else measures.difference(values["final"], values["first"])
+    )
     by_task[task] = curve, values, gain
   return dict(
       sorted(by_task.items(), key=lambda item: (-(item[1][2] or 0), item[0]))

@@ -1,4 +1,4 @@
-"""What a store holds of each task, as a table that fits a terminal."""
+"""The examples and tokens of each task, as a table that fits a terminal."""
 
 import numpy as np
 
@@ -6,11 +6,12 @@ from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.reports import grids
 
-# Tasks that are shown in full; of more, so many at either end.
+# The most tasks that are all shown. If there are more, this many of the largest
+# and of the smallest are.
 _FULL = 40
 _ENDS = 10
 _HEADER = ("task", "examples", "tokens", "loss", "cut", "dropped")
-# Columns that are shown only where there is something to tell.
+# Columns that are shown only if some value is not 0.
 _RARE = ("cut", "dropped")
 
 
@@ -18,8 +19,9 @@ def grid(store: store_lib.Store) -> grids.Grid:
   """Counts each task's examples and tokens, and what was cut or dropped.
 
   Args:
-    store: of any number of tasks. Of more than 40 the 10 with the most and
-      the 10 with the fewest examples are shown, and where all of them stand.
+    store: has any number of tasks. If there are more than 40, the 10 with the
+      most and the 10 with the fewest examples are shown, and the file that has
+      all of them.
 
   Returns:
     The tasks in the store's order if all are shown, otherwise by size. A task

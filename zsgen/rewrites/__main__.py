@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
       help="runs, a directory of runs, a workdir, or a sweep's directory",
   )
   parser.add_argument(
-      "--out", type=pathlib.Path, help="directory (beside the runs)"
+      "--out",
+      type=pathlib.Path,
+      help="output directory; by default, next to the runs",
   )
   return parser
 

@@ -7,7 +7,7 @@ depend on the mesh, the ids of a step never.
 
 from collections.abc import Callable
 import math
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,23 +25,27 @@ class Examples(NamedTuple):
   rows: list[store_lib.TokenRow]  # B rows; empty where there is no example
 
 
-class Batch(NamedTuple):
+# NumPy's arrays on the host, JAX's on the devices, or their shardings.
+Leaf = TypeVar("Leaf")
+
+
+class Batch(NamedTuple, Generic[Leaf]):
   """The arrays that the device program takes.
 
   R rows of T tokens hold the segments of B examples. Logits are computed at K
   loss slots of each of G row groups (`layouts.Split`).
   """
 
-  tokens: np.ndarray  # int32 [R, T]
-  positions: np.ndarray  # int32 [R, T], 0 at the start of each segment
-  segments: np.ndarray  # int32 [R, T], 1 + slot of the example; 0 is padding
-  mask: np.ndarray  # float32 [R, T], 1 on loss tokens
-  loss_positions: np.ndarray  # int32 [G, K], see `loss_slots.fill`
-  ids: np.ndarray  # int32 [B]
-  lengths: np.ndarray  # int32 [B], tokens of each example
+  tokens: Leaf  # int32 [R, T]
+  positions: Leaf  # int32 [R, T], 0 at the start of each segment
+  segments: Leaf  # int32 [R, T], 1 + slot of the example; 0 is padding
+  mask: Leaf  # float32 [R, T], 1 on loss tokens
+  loss_positions: Leaf  # int32 [G, K], see `loss_slots.fill`
+  ids: Leaf  # int32 [B]
+  lengths: Leaf  # int32 [B], tokens of each example
   # int32 [R, T, 3], what each token attends to in its row, `attention.Spans`;
   # only in evaluations that share prefixes, which are in segment 0.
-  spans: np.ndarray | None = None
+  spans: Leaf | None = None
 
 
 Feed = Callable[[int], Examples]

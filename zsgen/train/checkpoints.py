@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import pathlib
 import textwrap
-from typing import Any
+from typing import Any, Self
 
 from absl import logging
 import jax
@@ -66,7 +66,7 @@ class Checkpoints:
         item_handlers={"state": ocp.StandardCheckpointHandler(), **_HANDLERS},
     )
 
-  def __enter__(self) -> "Checkpoints":
+  def __enter__(self) -> Self:
     return self
 
   def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:

@@ -107,6 +107,7 @@ def _program(sharding: jax.sharding.NamedSharding | None) -> Any:
   split = tuple(name for names in axes for name in names)
 
   def sums_of_part(part: jax.Array) -> jax.Array:
+    """Returns the sums of a device's part."""
     names = [*axes, *[()] * (part.ndim - len(axes))]
     begin, full_shape = [], []
     for axis, size in zip(names, part.shape, strict=True):
@@ -148,6 +149,7 @@ def _sums(
   shape = (*(1,) * axis, block_length, *part.shape[axis + 1 :])
 
   def add_block(number: jax.Array, sums: jax.Array) -> jax.Array:
+    """Adds the sums of a block."""
     *before, turn = jnp.unravel_index(number, counts)
     # The last block begins earlier; elements of the block before are left out.
     start = jnp.minimum(turn * block_length, length - block_length)

@@ -1,6 +1,7 @@
 """Explains why a loss is not finite, and what to do about it."""
 
 from collections.abc import Mapping
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +26,7 @@ class Beginning(NamedTuple):
 
   origin: str
   not_finite: Mapping[str, jax.Array] | None = None
-  sizes: Mapping[str, int] | None = None
+  sizes: Mapping[str, int] = types.MappingProxyType({})
 
 
 def look_at(params: Any, origin: str) -> Beginning:

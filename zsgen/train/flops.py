@@ -67,15 +67,16 @@ class Flops(NamedTuple):
 
   def describe(self) -> str:
     """Describes the formula, for messages."""
-    frozen = f" + 4 x {self.frozen:,} frozen" if self.frozen else ""
+    weights = f"6 x {self.trained:,} weights"
+    if self.frozen:
+      weights = f"({weights} + 4 x {self.frozen:,} frozen weights)"
     total = sum(self.blocks.values())
     local = sum(count for window, count in self.blocks.items() if window)
     windows = f" ({local} of them in windows)" if local else ""
     return (
-        f"(6 x {self.trained:,}{frozen} weights) x real tokens +"
-        f" {self.head:,} x tokens with loss (the head) + 12 x {self.width:,} x"
-        f" {total} blocks{windows} x causal pairs within segments, nothing"
-        " computed twice"
+        f"{weights} x real tokens + {self.head:,} x tokens with loss (the head)"
+        f" + 12 x {self.width:,} x {total} blocks{windows} x causal pairs"
+        " within segments, without recomputation"
     )
 
 
@@ -138,8 +139,8 @@ class Peak(NamedTuple):
     """Describes what MFU means here, or why there is none."""
     if self.chip is None:
       return (
-          f"not known: the peak of {self.kind!r} is not in zsgen/core/chips.py;"
-          f" model FLOPs of a step: {counted.describe()}"
+          f"not shown, because the peak FLOP/s of {self.kind!r} is not in"
+          " zsgen/core/chips.py"
       )
     return (
         f"({counted.describe()}) / seconds / ({self.devices} x {self.chip.name}"
@@ -163,7 +164,8 @@ class _Weights(NamedTuple):
 def _weights(tree: Mapping[str, Any], arch: config.Model) -> _Weights:
   """Counts the matmul parameters of a tree; the head's without padding."""
   body = head = 0
-  for path, leaf in traverse_util.flatten_dict(dict(tree), sep="/").items():
+  flat: dict[str, Any] = dict(traverse_util.flatten_dict(dict(tree), sep="/"))
+  for path, leaf in flat.items():
     if path == "head/kernel" or (path == "embedding" and arch.tied):
       head += arch.width * arch.vocab_size
     elif path.startswith("head/") and path.endswith(_KERNELS):

@@ -220,7 +220,7 @@ def check(members: Sequence[Member]) -> None:
 
 def _shape(member: Member) -> dict[str, Any]:
   """Returns what must be the same in all members, by name."""
-  fields = {
+  fields: dict[str, Any] = {
       f"config.{path}": functools.reduce(
           getattr, path.split("."), member.config
       )

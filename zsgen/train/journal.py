@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from zsgen.train import (
-    batches,
+    layouts,
     memory,
     meter,
     optimizer,
@@ -37,7 +37,7 @@ class Pending(NamedTuple):
 
   step: int
   hyper: optimizer.Hyper
-  metrics: step_lib.Metrics
+  metrics: step_lib.Metrics[jax.Array]
   lengths: np.ndarray
   slots: int
   loss_tokens: int
@@ -61,10 +61,10 @@ class Journal:
     self._loggers = loggers
     self._clock = clock
     self._log = log
-    # Names of the evaluations that ran; shapes that are compiled.
+    # Names of the evaluations that ran; shapes that steps had.
     self._evaluated: list[str] = []
-    self._shapes: set[tuple[int, ...]] = set()
-    # Seconds of compiling, for the record of the next step.
+    self._shapes: set[layouts.Shape] = set()
+    # Seconds of waiting for a program, for the record of the next step.
     self._compiled: dict[str, float] = {}
 
   def feeding(
@@ -73,15 +73,15 @@ class Journal:
     """Returns a context that times how the next batch is made."""
     return self._clock.feeding(pending and pending.metrics.loss)
 
-  def is_new(self, batch: batches.Batch) -> bool:
-    """Returns whether nothing was compiled for batches of this shape."""
-    return batch.tokens.shape not in self._shapes
+  def is_new(self, shape: layouts.Shape) -> bool:
+    """Returns whether there was no step of this shape."""
+    return shape not in self._shapes
 
   @contextlib.contextmanager
-  def compiling(self, batch: batches.Batch) -> Iterator[None]:
-    """Measures the time of compiling for a batch, apart from all steps."""
+  def compiling(self, shape: layouts.Shape) -> Iterator[None]:
+    """Measures how long the loop waits for a program, apart from all steps."""
     yield
-    self._shapes.add(batch.tokens.shape)
+    self._shapes.add(shape)
     self._compiled["perf/compile_seconds"] = self._clock.lap(meter.COMPILING)
 
   def step(self, pending: Pending | None) -> None:
@@ -93,7 +93,7 @@ class Journal:
     if pending is None:
       return
     count = len(self._loggers)
-    metrics: step_lib.Metrics = jax.device_get(pending.metrics)
+    metrics: step_lib.Metrics[np.ndarray] = jax.device_get(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots, pending.loss_tokens)
     perf = {**perf, **memory.used(), **self._compiled}

@@ -8,6 +8,7 @@ import bisect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from zsgen.core import errors
@@ -206,7 +207,7 @@ def lay_out(
     shape: Shape,
     split: Split,
     rows: np.ndarray | None = None,
-) -> batches.Batch:
+) -> batches.Batch[np.ndarray]:
   """Lays the examples of a step out in rows.
 
   Args:
@@ -222,7 +223,7 @@ def lay_out(
   packed = _members(lengths, shape, rows)
   _check_fit(examples, lengths, packed, shape)
   size = (shape.rows, shape.length)
-  batch = batches.Batch(
+  batch = batches.Batch[np.ndarray](
       tokens=np.zeros(size, np.int32),
       positions=np.zeros(size, np.int32),
       segments=np.zeros(size, np.int32),
@@ -246,6 +247,25 @@ def lay_out(
       batch.loss_positions, batch.mask, batch.positions, split.shards
   )
   return batch
+
+
+def batch_shapes(
+    shape: Shape, split: Split, batch_size: int
+) -> batches.Batch[jax.ShapeDtypeStruct]:
+  """Returns the shapes of the arrays of a batch."""
+  tokens = jax.ShapeDtypeStruct((shape.rows, shape.length), np.int32)
+  examples = jax.ShapeDtypeStruct((batch_size,), np.int32)
+  return batches.Batch[jax.ShapeDtypeStruct](
+      tokens=tokens,
+      positions=tokens,
+      segments=tokens,
+      mask=jax.ShapeDtypeStruct(tokens.shape, np.float32),
+      loss_positions=jax.ShapeDtypeStruct(
+          (split.groups, shape.loss_slots), np.int32
+      ),
+      ids=examples,
+      lengths=examples,
+  )
 
 
 def _members(

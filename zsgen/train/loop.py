@@ -7,10 +7,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from zsgen.core import errors, hosts, programs
+from zsgen.core import errors, hosts
 from zsgen.models import lora as lora_lib
 from zsgen.train import (
     checkpoints,
+    compiling,
     finite,
     flops,
     memory,
@@ -51,6 +52,15 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
     Stopped: SIGTERM came; a checkpoint is saved.
   """
   with contextlib.ExitStack() as stack:
+    # It closes last: a checkpoint is not kept waiting by a compilation.
+    executables = stack.enter_context(
+        compiling.Executables(
+            job.program,
+            job.layouts.split,
+            job.config.train.batch_size,
+            len(job.members),
+        )
+    )
     stack.enter_context(
         memory.explained(
             job.config,
@@ -64,13 +74,14 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(open_checkpoints(job))
-    return _train(job, saved, stop, stack)
+    return _train(job, saved, stop, executables, stack)
 
 
 def _train(
     job: job_lib.Job,
     saved: checkpoints.Checkpoints,
     stop: stopping.Stopping,
+    executables: compiling.Executables,
     stack: contextlib.ExitStack,
 ) -> list[record_digests.Digests]:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
@@ -80,6 +91,7 @@ def _train(
   latest = hosts.broadcast("newest checkpoint", saved.latest())
   first = latest or 0
   begin = _new(job) if latest is None else _restored(job, saved, latest)
+  executables.start(job.layouts.needed(first), _hyper_at(job, first))
   _describe(job, first)
 
   # Records, cut back to the checkpoint.
@@ -113,6 +125,7 @@ def _train(
       pending = journal.step(pending)
       saved.save(step, state, resuming.pack(journal.sync()))
       journal.saved(step)
+      executables.seal()
 
     if stopped:
       raise errors.Stopped(stopping.describe_stop(step, steps))
@@ -124,16 +137,13 @@ def _train(
       examples = [feed(step) for feed in feeds]
       batch = population.lay_out(examples, job.layouts, step)
       arrays = program.put(batch)
-    hyper = population.stack(
-        [optimizer.hyper_at(run.config.train, step, steps) for run in members]
-    )
-    if journal.is_new(batch):
+    hyper, shape = _hyper_at(job, step), job.layouts.shape(step)
+    if journal.is_new(shape):
       pending = journal.step(pending)
-      with journal.compiling(batch):
-        program.step.lower(state, frozen, arrays, hyper).compile()
-      programs.seal()  # A machine that dies later keeps them.
+      with journal.compiling(shape):
+        executables.wait(shape)
     trace.begin(step, state)
-    state, metrics = program.step(state, frozen, arrays, hyper)
+    state, metrics = executables.wait(shape)(state, frozen, arrays, hyper)
     journal.step(pending)
     pending = journal_lib.Pending(
         step=step,
@@ -148,6 +158,16 @@ def _train(
   if len(members) > 1:
     _save_members(job, state, digests)
   return digests
+
+
+def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
+  """Returns the hyper-parameters of a step, those of all members stacked."""
+  return population.stack(
+      [
+          optimizer.hyper_at(run.config.train, step, job.steps)
+          for run in job.members
+      ]
+  )
 
 
 class _Begin(NamedTuple):
@@ -280,15 +300,15 @@ def _save_members(
         saved.save(run.steps, placed, resuming.pack([expected]))
 
 
-def restore_final(run: job_lib.Member) -> step_lib.State:
-  """Returns the state after the last step of a finished run.
+def load_final(run: job_lib.Member) -> trees.Params:
+  """Returns the trained parameters after the last step of a finished run.
 
   Raises:
     InputError: its checkpoint is missing or damaged.
   """
-  like = checkpoints.like(run.program.shapes, run.program.shardings)
-  with open_checkpoints(run) as saved:
-    return resuming.last(saved, run.steps, like, run.path)
+  state = checkpoints.like(run.program.shapes, run.program.shardings)
+  with checkpoints.Finished(run.path, run.identity) as saved:
+    return resuming.last(saved, run.steps, state.params, run.path)
 
 
 def load_frozen(run: job_lib.Member) -> trees.Params:

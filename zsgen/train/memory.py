@@ -86,9 +86,9 @@ def explained(
     reason = textwrap.shorten(str(error), 200)
     lines = "\n".join(f"  {line}" for line in remedies(config, mesh, shape))
     raise errors.InputError(
-        f"a device is out of memory ({reason}). Parameters and moments alone"
-        f" take {state_bytes / 2**30:.3g} GiB of each. The cheapest remedies,"
-        f" any of them or together:\n{lines}"
+        f"a device is out of memory ({reason}). Parameters and optimizer"
+        f" moments alone take {state_bytes / 2**30:.3g} GiB of each device. The"
+        f" cheapest remedies, which can be combined:\n{lines}"
     ) from error
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -59,7 +60,7 @@ class Meter:
     """
     begin = time.perf_counter()
     yield
-    if running is None or running.is_ready():
+    if running is None or _is_ready(running):
       self._waiting += time.perf_counter() - begin
 
   def step(
@@ -126,3 +127,8 @@ class Meter:
         " model FLOPs in the head",
         f"time     {self.total:,.1f} s: {', '.join(shares)}",
     ]
+
+
+def _is_ready(array: Any) -> bool:
+  """Returns whether an array is computed; jax.Array does not declare it."""
+  return array.is_ready()

@@ -32,7 +32,7 @@ class Metric:
     unit: one of `UNITS`.
     better: "lower", "higher", or "" if neither is better.
     label: what tables and figures call it; "" for its name.
-    drawn: whether a run's page draws it, if not every metric is drawn.
+    has_figure: whether a run's page draws it, if not every metric is drawn.
 
   Raises:
     InputError: the unit or `better` is unknown.
@@ -47,7 +47,7 @@ class Metric:
   def __post_init__(self) -> None:
     context = f"the metric {self.name!r}"
     errors.choose(UNITS, self.unit, f"{context}: unit")
-    known = dict.fromkeys((LOWER, HIGHER, NO_DIRECTION))
+    known = {better: None for better in (LOWER, HIGHER, NO_DIRECTION)}
     errors.choose(known, self.better, f"{context}: better")
 
   @property
@@ -115,6 +115,8 @@ class Evaluator(Protocol):
   @property
   def headline(self) -> Metric:
     """The metric that represents the others."""
+    ...
 
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
+    ...

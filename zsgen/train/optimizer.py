@@ -4,24 +4,27 @@ Everything that a sweep varies is an array in `Hyper`, so that one compiled
 step serves every learning rate, and a population can carry its own.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 
 from zsgen.core import config, errors, registry, schema
 
+Scalar = np.floating | jax.Array
+
 
 class Hyper(NamedTuple):
   """Hyper-parameters of one step, float32 scalars; clip is inf for none."""
 
-  learning_rate: np.ndarray
-  b1: np.ndarray
-  b2: np.ndarray
-  eps: np.ndarray
-  weight_decay: np.ndarray
-  clip: np.ndarray
+  learning_rate: Scalar
+  b1: Scalar
+  b2: Scalar
+  eps: Scalar
+  weight_decay: Scalar
+  clip: Scalar
 
 
 def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
@@ -75,7 +78,8 @@ def transformation(
           eps=hyper.eps,
           mu_dtype=jnp.dtype(first_moment),
       ),
-      optax.add_decayed_weights(hyper.weight_decay),
+      # optax's annotation forgets NumPy's scalars.
+      optax.add_decayed_weights(cast(jax.Array, hyper.weight_decay)),
       optax.scale(-hyper.learning_rate),
   )
 

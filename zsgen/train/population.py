@@ -112,7 +112,7 @@ def lay_out(
     examples: Sequence[batches.Examples],
     planned: layouts.Layouts,
     step: int,
-) -> batches.Batch:
+) -> batches.Batch[np.ndarray]:
   """Lays the examples of all members out in the shape of their step."""
   shape, rows = planned.shape(step), planned.rows[:, step]
   return stack(

@@ -5,6 +5,7 @@ import functools
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from zsgen.core import config as config_lib
@@ -15,7 +16,7 @@ from zsgen.models import model as model_lib
 from zsgen.train import batches, memory, optimizer, starts, trees
 from zsgen.train import step as step_lib
 
-Step = Callable[..., tuple[step_lib.State, step_lib.Metrics]]
+Step = Callable[..., tuple[step_lib.State, step_lib.Metrics[jax.Array]]]
 
 
 class Program(NamedTuple):
@@ -41,7 +42,7 @@ class Program(NamedTuple):
   shardings: step_lib.State
   frozen_shapes: trees.Shapes
   frozen_shardings: trees.Shardings
-  batch_shardings: batches.Batch
+  batch_shardings: batches.Batch[jax.sharding.NamedSharding]
   first_moment: str
   plain_step: Step
   step: jax.stages.Wrapped
@@ -53,7 +54,9 @@ class Program(NamedTuple):
         self.frozen_shapes, self.frozen_shardings
     )
 
-  def put(self, batch: batches.Batch) -> batches.Batch:
+  def put(
+      self, batch: batches.Batch[np.ndarray]
+  ) -> batches.Batch[np.ndarray] | batches.Batch[jax.Array]:
     """Returns a batch as `step` takes it; on one host, the batch itself."""
     if not hosts.is_distributed():
       return batch

@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors, hosts
-from zsgen.train import checkpoints, record_digests
+from zsgen.train import checkpoints, record_digests, trees
 from zsgen.train import step as step_lib
 
 
@@ -18,7 +18,7 @@ def pack(digests: Sequence[record_digests.Digests]) -> Any:
   return list(digests) if len(digests) > 1 else digests[0]
 
 
-def unpack(records: Any) -> list[dict[str, record_digests.Prefix]]:
+def unpack(records: Any) -> list[record_digests.Digests]:
   """Returns the digests of each run; see `pack`."""
   packed = records if isinstance(records, list) else [records]
   return [record_digests.from_json(digests) for digests in packed]
@@ -60,6 +60,7 @@ def newest(
   """
 
   def read(step: int) -> tuple[step_lib.State, Any]:
+    """Returns the state of a step, and the digests of its records."""
     records = saved.records(step)
     if problem := first_problem(records):
       raise checkpoints.Damaged(
@@ -68,6 +69,7 @@ def newest(
     return saved.state(step, like), records
 
   latest = saved.latest()
+  assert latest is not None, "there is a checkpoint"
   try:
     return read(latest)
   except checkpoints.Damaged as error:
@@ -85,22 +87,24 @@ def newest(
 
 
 def last(
-    saved: checkpoints.Checkpoints,
+    saved: checkpoints.Finished,
     steps: int,
-    like: step_lib.State,
+    like: trees.Params,
     run: pathlib.Path,
-) -> step_lib.State:
-  """Returns the state after the last step of a finished run.
+) -> trees.Params:
+  """Returns the parameters after the last step of a finished run.
+
+  The moments are not read.
 
   Args:
     saved: the run's checkpoints.
     steps: the number of steps of the run.
-    like: as for `newest`.
+    like: shapes, dtypes and shardings of the parameters.
     run: the run's directory.
 
   Raises:
-    InputError: the state is missing or damaged; the message says how to train
-      it again.
+    InputError: the parameters are missing or damaged; the message says how to
+      train the run again.
   """
   advice = checkpoints.retrain(run)
   if steps not in saved.steps():
@@ -112,9 +116,9 @@ def last(
         f" {action}."
     )
   try:
-    return saved.state(steps, like)
+    return saved.params(steps, like)
   except checkpoints.Damaged as error:
-    step = saved.newest_whole(steps, lambda step: saved.state(step, like))
+    step = saved.newest_whole(steps, saved.check)
     directories = _after(saved, -1 if step is None else step)
     raise errors.InputError(
         f"{error} Delete {directories}, then {advice}: it"

@@ -1,14 +1,14 @@
 """The training step: pure, and a witness of the ids that it consumed."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from zsgen.core import mesh as mesh_lib
-from zsgen.models import gather
+from zsgen.models import arrays, gather
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.train import batches, loss_slots, optimizer, trees
@@ -21,14 +21,14 @@ class State(NamedTuple):
   moments: optax.OptState
 
 
-class Metrics(NamedTuple):
-  """What a step reports."""
+class Metrics(NamedTuple, Generic[batches.Leaf]):
+  """What a step reports, on the devices or copied to the host."""
 
-  loss: jax.Array  # float32 []
-  grad_norm: jax.Array  # float32 [], before clipping
-  tokens: jax.Array  # int32 [], all real tokens
-  loss_tokens: jax.Array  # int32 []
-  ids: jax.Array  # int32 [B], of the examples found in the rows
+  loss: batches.Leaf  # float32 []
+  grad_norm: batches.Leaf  # float32 [], before clipping
+  tokens: batches.Leaf  # int32 [], all real tokens
+  loss_tokens: batches.Leaf  # int32 []
+  ids: batches.Leaf  # int32 [B], of the examples found in the rows
 
 
 def init_state(params: trees.Params, first_moment: str) -> State:
@@ -36,7 +36,9 @@ def init_state(params: trees.Params, first_moment: str) -> State:
   return State(params, optimizer.init(params, first_moment))
 
 
-def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
+def batch_shardings(
+    mesh: jax.sharding.Mesh,
+) -> batches.Batch[jax.sharding.NamedSharding]:
   """Returns a batch's shardings: rows are split, values per example not."""
   rows, replicated = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
   return batches.Batch(
@@ -51,7 +53,7 @@ def batch_shardings(mesh: jax.sharding.Mesh) -> batches.Batch:
 
 
 def per_example(
-    values: jax.Array, segments: jax.Array, slots: int
+    values: arrays.Array, segments: arrays.Array, slots: int
 ) -> jax.Array:
   """Sums values [R, T] over the segments of each of `slots` examples."""
   sums = jax.ops.segment_sum(values.ravel(), segments.ravel(), slots + 1)
@@ -67,12 +69,14 @@ def loss_segments(batch: model_lib.Batch) -> jax.Array:
   return jnp.where(batch.loss_positions == loss_slots.EMPTY, 0, segments)
 
 
-def sum_losses(values: jax.Array, batch: batches.Batch) -> jax.Array:
+def sum_losses(
+    values: arrays.Array, batch: batches.Batch[jax.Array]
+) -> jax.Array:
   """Sums the values of loss slots [G, K] of each example, [B]."""
   return per_example(values, loss_segments(batch), batch.ids.shape[0])
 
 
-def token_weights(batch: batches.Batch, groups: int) -> jax.Array:
+def token_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
   """Returns the weight of the loss of a token of each group, float32 [groups].
 
   The loss is the weighted sum of the losses of the tokens.
@@ -100,7 +104,7 @@ def slot_weights(rows: model_lib.Batch, weights: jax.Array) -> jax.Array:
   return jnp.where(segments > 0, by_segment, 0.0)
 
 
-def witnessed_ids(batch: batches.Batch) -> jax.Array:
+def witnessed_ids(batch: batches.Batch[jax.Array]) -> jax.Array:
   """Returns ids of the examples whose tokens are all in the rows, int32 [B].
 
   Computed on the device from what was fed after packing: an example that is
@@ -125,14 +129,14 @@ class _LossRows(NamedTuple):
 def train_step(
     state: State,
     frozen: trees.Params,
-    batch: batches.Batch,
+    batch: batches.Batch[jax.Array],
     hyper: optimizer.Hyper,
     *,
     model: model_lib.Model,
     groups: int,
     parts: int,
     first_moment: str,
-) -> tuple[State, Metrics]:
+) -> tuple[State, Metrics[jax.Array]]:
   """Computes one update.
 
   Args:
@@ -150,7 +154,7 @@ def train_step(
     The new state, and what the step reports.
   """
 
-  def loss_of(trainable: Any, rows: _LossRows) -> jax.Array:
+  def loss_of(trainable: Any, rows: _LossRows) -> arrays.Array:
     params = lora_lib.join(trainable, frozen)
     return model.loss(params, rows, slot_weights(rows, weights))
 

@@ -67,7 +67,7 @@ class Logger:
       self,
       step: int,
       hyper: optimizer.Hyper,
-      metrics: step_lib.Metrics,
+      metrics: step_lib.Metrics[np.ndarray],
       perf: Mapping[str, float],
   ) -> None:
     """Logs what a step reported, and how it went.

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 import importlib.util
 import pathlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorboardX
 from tensorboardX.proto import summary_pb2
 
 from zsgen.core import artifacts, config, errors, texts
 
+# Protocol buffers make their classes when they are imported.
+_Summary: Any = vars(summary_pb2)["Summary"]
 # Characters of a tag, at most.
 _LONGEST = 200
 
@@ -19,9 +21,11 @@ class Writer(Protocol):
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
+    ...
 
   def close(self) -> None:
     """Writes the remaining values and closes the files."""
+    ...
 
 
 class TensorBoard:
@@ -36,12 +40,11 @@ class TensorBoard:
     """Writes the values of a step."""
     # One event of all values: each of its own costs as much again.
     summaries = [
-        summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
+        _Summary.Value(tag=_tag(name), simple_value=value)
         for name, value in values.items()
     ]
-    self._writer.file_writer.add_summary(
-        summary_pb2.Summary(value=summaries), step
-    )
+    assert self._writer.file_writer is not None, "it is not closed"
+    self._writer.file_writer.add_summary(_Summary(value=summaries), step)
 
   def close(self) -> None:
     """Writes the remaining values and closes the files."""
@@ -52,7 +55,8 @@ class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
   def __init__(self, path: pathlib.Path, project: str):
-    import wandb  # Heavy and optional; `check` has made sure that it is installed.
+    # Heavy and optional; `check` has made sure that it is installed.
+    import wandb  # pyright: ignore[reportMissingImports]
 
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"

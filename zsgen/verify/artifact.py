@@ -42,6 +42,7 @@ def once(check: Check) -> Check:
 
   @functools.wraps(check)
   def checked(path: pathlib.Path) -> list[str]:
+    """Returns an artifact's lines, checked once; raises its error again."""
     key = path.resolve()
     if key not in _results:
       try:

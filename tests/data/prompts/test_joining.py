@@ -217,14 +217,14 @@ def test_ids_of_other_tokenizers_are_what_they_were(tmp_path):
 
 
 def test_what_enters_the_names_of_stores(tmp_path):
-  assert "continued" not in prepare.made_by(config.build(config.Data), 0)
+  assert "continued" not in prepare.recipe_of(config.build(config.Data), 0)
   data = config.build(
       config.Data, tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path)
   )
-  assert "continued" not in prepare.made_by(data, 0)
+  assert "continued" not in prepare.recipe_of(data, 0)
   prefixed = _write(tmp_path / "x", _metaspace("first"), None)
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=prefixed)
-  made = prepare.made_by(data, 0)
+  made = prepare.recipe_of(data, 0)
   assert made["continued"] == tokenizers.continued.VERSION
 
 
@@ -242,6 +242,6 @@ def test_stores_of_templates_that_gave_other_text_are_made_again(
   data = config.build(
       config.Data, tokenizer="hf", tokenizer_path=path, template="tokenizer"
   )
-  assert ("template_environment" in prepare.made_by(data, 0)) == changed
+  assert ("template_environment" in prepare.recipe_of(data, 0)) == changed
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
-  assert "template_environment" not in prepare.made_by(data, 0)
+  assert "template_environment" not in prepare.recipe_of(data, 0)

@@ -11,7 +11,7 @@ import tokenized
 from zsgen.core import config, errors
 from zsgen.data import lost_text, prompts, suite, tokenizers
 from zsgen.data.prompts import templates
-from zsgen.data.tokenizers import guard, hf, trial
+from zsgen.data.tokenizers import guard, hf
 
 pytest.importorskip("tokenizers")
 
@@ -107,14 +107,29 @@ def test_patterns_that_take_too_long(tmp_path, monkeypatch):
     tokenizers.check_patterns(tokenizer)
 
 
-def test_harmless_patterns_pass(tmp_path):
+@pytest.fixture
+def trials(monkeypatch):
+  """What the trials of tokenizers found, one after another."""
+  results = []
+  failure = guard._failure
+
+  def record(spec):
+    results.append(failure(spec))
+    return results[-1]
+
+  monkeypatch.setattr(guard, "_failure", record)
+  return results
+
+
+def test_harmless_patterns_pass(tmp_path, trials):
   tokenizers.check_patterns(_edited(tmp_path / "a", _split(r"\p{L}+|\d{2}")))
+  assert trials == [""]
   tokenizers.check_patterns(hf.read(tokenized.unigram(tmp_path / "b")))
   tokenizers.check_patterns(tokenizers.Bytes())
+  assert set(trials) == {""}
 
 
-def test_known_patterns_are_not_tried(tmp_path, monkeypatch):
-  monkeypatch.setattr(trial, "__file__", "/absent")
+def test_known_patterns_are_not_tried(tmp_path, trials):
   for i, pattern in enumerate(guard._KNOWN):
     tokenizers.check_patterns(_edited(tmp_path / str(i), _split(pattern)))
   data = config.build(
@@ -123,6 +138,7 @@ def test_known_patterns_are_not_tried(tmp_path, monkeypatch):
       tokenizer_path=tokenized.gpt2(tmp_path / "gpt2"),
   )
   tokenizers.check_patterns(tokenizers.get(data))
+  assert not trials
 
 
 _VALUES = (

@@ -152,7 +152,7 @@ def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
 
 
 def test_devices_do_not_change_a_bit(directory, tmp_path):
-  texts = _texts(300)
+  texts = _texts(60)
   alone = _embed(directory, texts, tmp_path / "partial").vectors
   out = tmp_path / "eight.npy"
   eight = _process(directory, texts, tmp_path / "other", out, devices=8)

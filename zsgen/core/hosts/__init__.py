@@ -15,7 +15,7 @@ import pathlib
 import time
 from typing import Any, TypeVar
 
-from zsgen.core import config, errors, schema, terminal
+from zsgen.core import config, cpu_devices, errors, schema, terminal
 from zsgen.core.hosts import agreement, facts, failures, service
 from zsgen.core.hosts.failures import describe_loss, leave
 from zsgen.core.hosts.joining import start
@@ -71,6 +71,7 @@ def joined(
   Raises:
     InputError: see `joining.start`.
   """
+  cpu_devices.reserve_threads()
   collect = functools.partial(facts.collect, configs, workdir, stages)
   facts_to_compare = start(configs[0].machine.hosts, collect)
   try:

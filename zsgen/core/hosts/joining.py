@@ -230,6 +230,7 @@ def _ended_after(seconds: float, membership: Membership) -> Iterator[None]:
   is_over = threading.Event()
 
   def watch() -> None:
+    """Reports after `seconds` that the other processes were not found."""
     if is_over.wait(seconds):
       return
     address = membership.address or "the address that the cluster gives"

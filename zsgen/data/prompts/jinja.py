@@ -53,6 +53,7 @@ def renderer(source: str, names: Mapping[str, str]) -> Callable[..., str]:
     raise errors.InputError(f"{SOURCE} is broken: {error}. {ADVICE}") from error
 
   def render(turns: Sequence[suite.Turn], add_prompt: bool = False) -> str:
+    """Renders turns as text."""
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
     characters = sum(len(turn.text) for turn in turns)
     environment.work.start(len(source) + characters)

@@ -45,6 +45,7 @@ class Generation(ext.Extension):
   tags = {"generation"}
 
   def parse(self, parser):
+    """Returns the node that renders the block between the two tags."""
     line = next(parser.stream).lineno
     body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
     # As in transformers, variables that are set inside are local.
@@ -215,6 +216,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
 
     @functools.wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
+      """Calls the function and charges its work."""
       work.spend(FILTER)
       if at_once:
         return function(*args, **kwargs)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import errors
 from zsgen.data import suite as suite_lib
 from zsgen.data.sources import (
     bad_rows,
@@ -23,6 +23,7 @@ from zsgen.data.sources import (
     duplicates,
     example_file,
     heldout,
+    options,
 )
 from zsgen.data.sources import groups as groups_lib
 
@@ -34,7 +35,10 @@ class Reader(Protocol):
   rows, bad ones too.
   """
 
-  files: Sequence[pathlib.Path]
+  @property
+  def files(self) -> Sequence[pathlib.Path]:
+    """All files that the rows depend on."""
+    ...
 
   def read(self) -> Iterator[suite_lib.Example | errors.InputError]:
     """Yields every row, or its error, once.
@@ -42,12 +46,15 @@ class Reader(Protocol):
     Raises:
       InputError: no later row can be read.
     """
+    ...
 
   def locate(self, row: int) -> str:
     """Returns the file and the position of a row, for messages."""
+    ...
 
   def notes(self) -> Mapping[str, Any]:
     """Returns notes on unread parts of the source, for the manifest."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +73,7 @@ class _Catalog:
 def suite(
     name: str,
     reader: Reader,
-    data: config.Data,
+    data: options.Rows,
     seed: int,
     scratch: pathlib.Path,
     tasks_by_split: Mapping[str, Sequence[str]] | None = None,
@@ -232,7 +239,7 @@ def _unassigned(catalog: _Catalog, sets: _Sets) -> dict[str, int]:
 
 
 def _draw_rows(
-    rows: Mapping[str, Mapping[str, np.ndarray]], data: config.Data, seed: int
+    rows: Mapping[str, Mapping[str, np.ndarray]], data: options.Rows, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
   """Draws the rows of each task of each split."""
   training = {

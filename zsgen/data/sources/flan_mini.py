@@ -90,7 +90,7 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
       )
       for split, name in LISTS.items()
   }
-  records.check_disjoint(*tasks.values(), path)
+  records.check_disjoint(tasks, path)
   return tasks
 
 

@@ -145,7 +145,7 @@ class _Window:
     while True:
       try:
         value, begin, end = self._decode()
-        stop = _SPACE.match(self._text, end).end()
+        stop = _skip_space(self._text, end)
         mark = self._text[stop : stop + 1]
         if mark and mark not in ",]":
           raise json.JSONDecodeError(f"{mark!r} follows it", self._text, stop)
@@ -168,7 +168,7 @@ class _Window:
 
   def _decode(self) -> tuple[Any, int, int]:
     """Parses the value that comes next; returns it, its begin and its end."""
-    begin = _SPACE.match(self._text, self._position).end()
+    begin = _skip_space(self._text, self._position)
     value, end = self._decoder.decode_at(self._text, begin)
     return value, begin, end
 
@@ -196,3 +196,10 @@ class _Window:
       self._passed = self.byte()
       self._text, self._position = self._text[self._position :] + grown, 0
     return bool(grown)
+
+
+def _skip_space(text: str, position: int) -> int:
+  """Returns the first position from `position` on that is not white space."""
+  match = _SPACE.match(text, position)
+  assert match, "the pattern matches no characters, too"
+  return match.end()

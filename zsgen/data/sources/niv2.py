@@ -57,7 +57,7 @@ def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       HELDOUT: root / "splits" / data.track / "test_tasks.txt",
   }
   tasks = {split: _names(path) for split, path in lists.items()}
-  records.check_disjoint(*tasks.values(), lists[HELDOUT])
+  records.check_disjoint(tasks, lists[HELDOUT])
   clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
   return catalog.suite("niv2", clone, data, seed, scratch, tasks)
 

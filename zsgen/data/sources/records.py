@@ -230,13 +230,18 @@ def names(task_names: list, location: object) -> list[str]:
 
 
 def check_disjoint(
-    training: list[str], heldout: list[str], location: object
+    tasks: Mapping[str, Sequence[str]], location: object
 ) -> None:
   """Checks that no task is both trained on and held out.
+
+  Args:
+    tasks: names by split: the training tasks, then the held-out ones.
+    location: the file of the list, for the message.
 
   Raises:
     InputError: names the first such task.
   """
+  training, heldout = tasks.values()
   shared = sorted(set(training) & set(heldout))
   if shared:
     raise errors.InputError(

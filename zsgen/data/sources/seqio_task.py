@@ -45,7 +45,7 @@ def seqio_task(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       table finds wrong.
   """
   rows_path = rows(data, seed, scratch)
-  return child.suite_of("seqio", rows_path, data, seed, scratch)
+  return child.suite_of("seqio", rows_path, data, data.fields, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
@@ -65,7 +65,7 @@ def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
       "kind": "seqio",
       "dataset": data.dataset,
       "module": data.module,
-      "splits": child.splits(data),
+      "splits": child.splits(data, data.fields),
       "fields": dataclasses.asdict(data.fields),
   }
   return child.rows(request, data.on_bad_row, scratch)

@@ -1,9 +1,11 @@
 """Opens text files, decompressed, and recognizes their kind."""
 
 import bz2
+from collections.abc import Mapping
 import io
 import json
 import lzma
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,7 +30,7 @@ def open_stream(file: files.File) -> io.BufferedReader:
   if file.packed:
     packed = pa.input_stream(str(file.path), compression=file.packed)
     return io.BufferedReader(packed, _BUFFER)
-  return open(file.path, "rb", _BUFFER)
+  return io.BufferedReader(io.FileIO(file.path), _BUFFER)
 
 
 def kind(stream: io.BufferedReader, file: files.File) -> str:
@@ -70,7 +72,7 @@ def _check_lines(begin: bytes, file: files.File) -> None:
   raise errors.InputError(f"{file.path}: {describe_object(value)}")
 
 
-def describe_object(value: dict) -> str:
+def describe_object(value: Mapping[str, Any]) -> str:
   """Returns a message on a file that is one object, and what to do."""
   lists = [name for name, inner in value.items() if isinstance(inner, list)]
   names = ", ".join(map(repr, lists[:3])) + ", …" * (len(lists) > 3)

@@ -36,7 +36,7 @@ def tfds(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       does not have, or whatever the table finds wrong.
   """
   rows_path = rows(data, seed, scratch)
-  return child.suite_of("tfds", rows_path, data, seed, scratch)
+  return child.suite_of("tfds", rows_path, data, data.fields, seed, scratch)
 
 
 def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
@@ -56,7 +56,7 @@ def rows(data: Options, seed: int, scratch: pathlib.Path) -> pathlib.Path:
       "kind": "tfds",
       "dataset": data.dataset,
       "data_dir": _directory(data.path),
-      "splits": child.splits(data),
+      "splits": child.splits(data, data.fields),
       "fields": dataclasses.asdict(data.fields),
   }
   return child.rows(request, data.on_bad_row, scratch)

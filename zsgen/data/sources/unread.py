@@ -56,14 +56,14 @@ def check(
   Raises:
     InputError: one looks like data.
   """
-  nested = sorted(path.relative_to(root).as_posix() for path in nested)
-  if nested:
-    suffix = pathlib.Path(nested[0]).suffix
+  names = sorted(path.relative_to(root).as_posix() for path in nested)
+  if names:
+    suffix = pathlib.Path(names[0]).suffix
     # Buckets have no `**`: one depth at a time.
-    deep = "/*" * nested[0].count("/") if "://" in display_path else "/**"
+    deep = "/*" * names[0].count("/") if "://" in display_path else "/**"
     raise errors.InputError(
-        f"config.data.path: {display_path!r}: {nested[0]} is data that is not"
-        f" read ({_files(len(nested))}). In a directory, only its files and"
+        f"config.data.path: {display_path!r}: {names[0]} is data that is not"
+        f" read ({_files(len(names))}). In a directory, only its files and"
         " those one level below are read; in what `datasets` saved, only listed"
         " files. Move the file, or name the files to read by a glob:"
         f" --config.data.path='{display_path}{deep}/*{suffix}'."

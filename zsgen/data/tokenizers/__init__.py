@@ -7,7 +7,7 @@ Text is data: a string such as "</s>" in a text never becomes the end token. Onl
 from collections.abc import Sequence
 import pathlib
 import tempfile
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -100,9 +100,11 @@ class Tokenizer(Protocol):
 
   def save(self, directory: pathlib.Path) -> None:
     """Writes the files that `load` reads, and creates the directory if needed."""
+    ...
 
   def export(self, directory: pathlib.Path) -> None:
     """Writes the files that transformers' AutoTokenizer reads, next to a model."""
+    ...
 
 
 def get(data: config.Data) -> Tokenizer:
@@ -182,10 +184,12 @@ def load(directory: pathlib.Path) -> Tokenizer:
 
 
 def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
+  # Type checkers do not see that a cached property implements a property.
   if kind == "sentencepiece":
-    return sentencepiece.read(str(directory / sentencepiece.FILE))
+    model = str(directory / sentencepiece.FILE)
+    return cast(Tokenizer, sentencepiece.read(model))
   if kind == "hf":
-    return hf.read(str(directory))
+    return cast(Tokenizer, hf.read(str(directory)))
   if kind not in registry.names("tokenizer"):
     raise saved.damaged(directory)
   return get(config.build(config.Data, tokenizer=kind))

@@ -31,6 +31,7 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
   shards = math.prod(mesh.shape[axis] for axis in _ROWS)
 
   def run(query: Array, key: Array, value: Array, segments: Any) -> Array:
+    """Computes each device's rows and heads on that device."""
     rows = _ROWS if query.shape[0] % shards == 0 else None
     remainder = key.shape[2] % mesh.shape[_HEADS]
     heads = PartitionSpec(rows, None, None if remainder else _HEADS)

@@ -99,7 +99,7 @@ def parameters(order: config.Order) -> dict[str, Any]:
   Raises:
     InputError: there is no such file.
   """
-  values = plugins.fingerprint("arrangement", order.arrangement)
+  values: dict[str, Any] = plugins.fingerprint("arrangement", order.arrangement)
   fields = dataclasses.fields(_component(order).options)
   for field in sorted(fields, key=lambda field: field.name):
     value = getattr(order, field.name)

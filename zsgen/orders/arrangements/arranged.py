@@ -100,9 +100,11 @@ def from_rows(
 
 def join(parts: Sequence[Arranged]) -> Arranged:
   """Joins sequences one after another, without their notes."""
-  columns = ("rows", "rounds", "distances", "epochs")
   return Arranged(
-      *(np.concatenate([getattr(p, name) for p in parts]) for name in columns)
+      np.concatenate([part.rows for part in parts]),
+      np.concatenate([part.rounds for part in parts]),
+      np.concatenate([part.distances for part in parts]),
+      np.concatenate([part.epochs for part in parts]),
   )
 
 

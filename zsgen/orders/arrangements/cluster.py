@@ -1,6 +1,7 @@
 """Cluster: task by task, category by category, or cluster by cluster."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +48,11 @@ def cluster(
     seed: of the sequence of clusters, and of k-means.
   """
   rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
-  labels = {
-      "task": lambda: pool.tasks[rows],
-      "category": lambda: pool.categories[rows],
-      "kmeans": lambda: _kmeans(
-          pool.embedded()[0].take(rows), options.clusters, seed
-      ),
-  }[options.by]()
-  _, first, labels = np.unique(labels, return_index=True, return_inverse=True)
+  _, first, labels = np.unique(
+      _labels(pool, rows, options, seed),
+      return_index=True,
+      return_inverse=True,
+  )
   if options.as_released:
     # Rows of the first pass stand in the suite's order.
     turn = np.argsort(np.argsort(first, kind="stable"), kind="stable")
@@ -62,6 +60,18 @@ def cluster(
     turn = arranged.permutation("cluster", seed, len(first))
   sequence = arranged.from_rows(rows[np.argsort(turn[labels], kind="stable")])
   return sequence.with_notes(clusters=len(first))
+
+
+def _labels(
+    pool: pool_lib.Pool, rows: np.ndarray, options: Options, seed: int
+) -> np.ndarray:
+  """Returns the cluster of each row, int [n]."""
+  if options.by == "task":
+    return pool.tasks[rows]
+  if options.by == "category":
+    assert pool.categories is not None, "a store's pool has them"
+    return pool.categories[rows]
+  return _kmeans(pool.embedded()[0].take(rows), options.clusters, seed)
 
 
 def _kmeans(
@@ -86,6 +96,8 @@ def _kmeans(
         " examples to cluster. Lower it."
     )
   dense = np.concatenate([block for _, block in vectors.blocks()])
-  means = sklearn.cluster.KMeans(clusters, n_init=1, random_state=seed % 2**32)
+  # scikit-learn's annotations are guessed from its defaults.
+  estimator: Any = sklearn.cluster.KMeans
+  means = estimator(clusters, n_init=1, random_state=seed % 2**32)
   with threadpoolctl.threadpool_limits(1):
     return means.fit(dense).labels_

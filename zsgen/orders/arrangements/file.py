@@ -84,7 +84,10 @@ class _Finder:
   ):
     self._file = file
     self._locations = locations
+    assert pool.facts is not None and pool.rows is not None
     self._pool = pool
+    self._facts = pool.facts
+    self._rows = pool.rows
     self._ids = pool.facts.ids[pool.rows]
 
   def by_id(self, values: list) -> np.ndarray:
@@ -100,8 +103,8 @@ class _Finder:
 
   def by_key(self, tasks: list, keys: list) -> np.ndarray:
     """Returns the rows of tasks and the publisher's ids, int64 [n]."""
-    names = [self._pool.facts.names[task] for task in self._pool.tasks]
-    known = np.array(self._pool.facts.keys(), object)[self._pool.rows]
+    names = [self._facts.names[task] for task in self._pool.tasks]
+    known = np.array(self._facts.keys(), object)[self._rows]
     rows = {pair: i for i, pair in enumerate(zip(names, known, strict=True))}
     matches = [
         rows.get((str(t), str(k)), -1) for t, k in zip(tasks, keys, strict=True)

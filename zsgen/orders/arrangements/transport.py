@@ -113,9 +113,12 @@ def _sinkhorn(
       float(block.sum()) for _, block in similarity.distances(train, heldout)
   )
   weight = epsilon * total / pairs
+  # Its annotations name JAX's arrays; it takes NumPy's as well.
+  rows: Any = np.concatenate([block for _, block in train.blocks()])
+  columns: Any = heldout.block(0, len(heldout))
   geometry = pointcloud.PointCloud(
-      np.concatenate([block for _, block in train.blocks()]),
-      heldout.block(0, len(heldout)),
+      rows,
+      columns,
       cost_fn=costs.Euclidean(),
       epsilon=weight,
       batch_size=None if pairs <= _MOST_PAIRS else 1024,

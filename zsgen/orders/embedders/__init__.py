@@ -15,6 +15,7 @@ class Embedder(Protocol):
 
   def parameters(self) -> dict[str, Any]:
     """Returns all that determines its vectors, as JSON values."""
+    ...
 
   def embed(
       self,
@@ -34,6 +35,7 @@ class Embedder(Protocol):
     Returns:
       Their vectors, and how many were cut.
     """
+    ...
 
 
 def make(order: config.Order) -> Embedder:

@@ -46,8 +46,14 @@ class Devices:
         pooling=files.pooling,
         normalize=files.normalize,
     )
-    specs = dict(in_specs=(unsplit, rows, rows), out_specs=rows)
-    self._call = jax.jit(jax.shard_map(encode, mesh=mesh, **specs))
+    self._call = jax.jit(
+        jax.shard_map(
+            encode,
+            mesh=mesh,
+            in_specs=(unsplit, rows, rows),
+            out_specs=rows,
+        )
+    )
 
   def encode(
       self,

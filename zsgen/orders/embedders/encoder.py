@@ -173,7 +173,7 @@ class Encoder:
   def _files(self) -> "encoder_files.Files":
     from zsgen.models import encoder_files
 
-    dtypes = dict.fromkeys(DTYPES)
+    dtypes = {name: None for name in DTYPES}
     errors.choose(dtypes, self.dtype, "the encoder's dtype")
     directory = hub.locate(
         self.path, _DOWNLOADED, "config.order.encoder", "encoder"
@@ -229,6 +229,7 @@ def _assemble(
           " several processes, --workdir must be shared by all of them. If the"
           f" disk is damaged, delete {path.parent} to embed the texts again."
       )
+    assert isinstance(chunk.vectors, np.ndarray), "an encoder's are dense"
     vectors[start : start + _CHUNK] = chunk.vectors
     cut += chunk.cut
   return encoded.Encoded(vectors, cut)

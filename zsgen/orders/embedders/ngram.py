@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse
 
 from zsgen.core import registry
-from zsgen.orders import grid
+from zsgen.orders import grid, sparse
 from zsgen.orders.embedders import encoded
 
 # Runs of letters and digits, and single punctuation marks.
@@ -64,13 +64,11 @@ class Ngram:
       without words.
     """
     del partial, log
-    counts = scipy.sparse.vstack(
-        [self._counts(batch) for batch in _batches(texts)], format="csr"
-    )
+    counts = sparse.stack([self._counts(batch) for batch in _batches(texts)])
     weights = idf(counts[training])
-    starts = range(0, counts.shape[0], _BATCH)
+    starts = range(0, len(training), _BATCH)
     units = [_unit(counts[i : i + _BATCH], weights) for i in starts]
-    return encoded.Encoded(scipy.sparse.vstack(units, format="csr"))
+    return encoded.Encoded(sparse.stack(units))
 
   def _counts(self, texts: list[str]) -> scipy.sparse.csr_array:
     """Returns the sums of the signs of each text's features, int32 [n,
@@ -101,7 +99,7 @@ def idf(counts: scipy.sparse.csr_array) -> np.ndarray:
   """Returns the smooth inverse document frequency in units of 2**-10, float64
   [D].
   """
-  size, dimensions = counts.shape
+  size, dimensions = sparse.shape_of(counts)
   frequency = np.bincount(counts.indices, minlength=dimensions)
   values = np.log((1 + size) / (1 + frequency)) + 1
   return np.round(values * _IDF_GRID)

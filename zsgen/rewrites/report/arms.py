@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
+from zsgen.reports import origins
 from zsgen.rewrites.report import runs as rewrites_runs
 
 # What is no part of an arm: what it runs over, and how it is looked at.
@@ -98,7 +99,7 @@ def arranged(order: config_lib.Order) -> str:
 def _science(run: rewrites_runs.Rewriting) -> dict[str, Any]:
   """What decides the arm, flat: options, steps, and the order in words."""
   config = run.run.config
-  flat = _flat(config_lib.science(config))
+  flat = origins.flatten(config_lib.science(config))
   decisive = {
       name: value
       for name, value in flat.items()
@@ -109,21 +110,11 @@ def _science(run: rewrites_runs.Rewriting) -> dict[str, Any]:
   return {**decisive, "steps": run.run.steps, "order": arranged(config.order)}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  flat = {}
-  for key, value in values.items():
-    if isinstance(value, Mapping):
-      flat |= _flat(value, f"{prefix}{key}.")
-    else:
-      flat[f"{prefix}{key}"] = value
-  return flat
-
-
 def _label(of_run: Mapping[str, Any], varied: Sequence[str]) -> str:
   """Describes what sets an arm apart; defaults are left out."""
   if not varied:
     return "all runs"
-  usual = _flat(
+  usual = origins.flatten(
       {
           **config_lib.science(config_lib.Config()),
           "data": config_lib.science(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -27,9 +28,11 @@ class Adapted(api.Start):
   seed: int
 
   def compute_fingerprint(self) -> str:
+    """Returns the base's fingerprint."""
     return self.parent.fingerprint
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Draws the adapters, on the mesh."""
     init = model_lib.Model.from_config(self.arch, self.lora).init
 
     def adapters(key: jax.Array) -> trees.Params:
@@ -41,10 +44,13 @@ class Adapted(api.Start):
     return jax.jit(adapters, out_shardings=shardings)(key)
 
   def load_frozen(self, shardings: trees.Shardings) -> trees.Params:
+    """Loads the base, on the mesh, in the element type `lora.base`."""
     # One parameter after the other changes its element type.
-    flat = traverse_util.flatten_dict(self.parent.load(shardings))
-    for path in flat:
-      flat[path] = flat[path].astype(self.lora.base)
+    flat: dict[Any, Any] = dict(
+        traverse_util.flatten_dict(self.parent.load(shardings))
+    )
+    for path, leaf in flat.items():
+      flat[path] = leaf.astype(self.lora.base)
     return traverse_util.unflatten_dict(flat)
 
 
@@ -59,6 +65,11 @@ class AdaptedByFiles(Adapted):
   path: pathlib.Path
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Reads the adapters, onto the mesh.
+
+    Raises:
+      InputError: a file is damaged.
+    """
     return hugging_face.load_adapters(
         self.path, self.arch, self.lora, shardings
     )

@@ -20,9 +20,15 @@ class Directory(api.Start):
   path: pathlib.Path
 
   def compute_fingerprint(self) -> str:
+    """Returns a digest of the directory's files."""
     return hugging_face.digest(self.path)
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Reads the parameters, onto the mesh.
+
+    Raises:
+      InputError: a file is damaged, or a weight is missing.
+    """
     return hugging_face.load(self.path, self.arch, shardings)
 
 

@@ -21,9 +21,11 @@ class New(api.Start):
   seed: int
 
   def compute_fingerprint(self) -> str:
+    """Returns "new", whatever the seed."""
     return "new"
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Draws the parameters, on the mesh."""
     init = model_lib.Model.from_config(self.arch).init
     return jax.jit(init, out_shardings=shardings)(jax.random.key(self.seed))
 

@@ -67,10 +67,16 @@ class Continued(api.Start):
   run_made_by: Mapping[str, Any]
 
   def compute_fingerprint(self) -> str:
+    """Returns a digest of what made the run, and of the step."""
     step = self.checkpoint.step
     return artifacts.digest({"run": self.run_made_by, "step": step})
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Reads the parameters, onto the mesh.
+
+    Raises:
+      InputError: the checkpoint is damaged.
+    """
     return self.checkpoint.load(self.shapes, shardings)
 
 
@@ -85,6 +91,11 @@ class Merged(Continued):
   adapted: adapters.Adapted
 
   def load(self, shardings: trees.Shardings) -> trees.Params:
+    """Reads adapters and base, and merges them, on the mesh.
+
+    Raises:
+      InputError: the checkpoint is damaged, or the base has changed.
+    """
     if self.adapted.fingerprint != self.run_made_by["weights"]:
       raise errors.InputError(
           f"{self.checkpoint.run} holds adapters alone, and their base is no"

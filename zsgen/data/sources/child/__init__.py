@@ -21,7 +21,7 @@ from typing import Any
 
 from zsgen.core import artifacts, config, errors, texts
 from zsgen.data import store, suite
-from zsgen.data.sources import bad_rows, catalog, files, table
+from zsgen.data.sources import bad_rows, catalog, files, options, table
 
 ROWS = "rows.parquet"
 REPLY = "reply.json"
@@ -48,7 +48,7 @@ _ENVIRONMENT = {
 }
 
 
-def splits(data: config.Data) -> list[str]:
+def splits(data: options.Rows, fields: config.Fields) -> list[str]:
   """Returns the splits to read: train, and those that held-out sets name.
 
   Raises:
@@ -62,12 +62,12 @@ def splits(data: config.Data) -> list[str]:
         ' held-out set. Name one: {"heldout": {"split": "validation"}}, or by'
         " tasks, categories or share."
     )
-  if data.fields.split:
+  if fields.split:
     raise errors.InputError(
         f"config.data.fields.split: {source} data has splits of its own; name"
         " them in config.data.heldout.NAME.split."
     )
-  if not data.fields.target:
+  if not fields.target:
     raise errors.InputError(
         "config.data.fields.target: is empty; name the column of the answers."
     )
@@ -125,7 +125,8 @@ def manifest(path: pathlib.Path) -> dict[str, Any]:
 def suite_of(
     name: str,
     path: pathlib.Path,
-    data: config.Data,
+    data: options.Rows,
+    fields: config.Fields,
     seed: int,
     scratch: pathlib.Path,
 ) -> suite.Suite:
@@ -135,9 +136,7 @@ def suite_of(
   Its notes have the table's manifest as `read`.
   """
   read = manifest(path)
-  reader = table.reader_of(
-      files.find(str(path), scratch), _columns(data.fields)
-  )
+  reader = table.reader_of(files.find(str(path), scratch), _columns(fields))
   table_suite = catalog.suite(
       name, reader, data, seed, scratch, unlabelled=read["unlabelled"]
   )
@@ -198,11 +197,13 @@ def _run(request: Mapping[str, Any], out: pathlib.Path) -> dict[str, Any]:
       errors="replace",
       env=_environment(),
   )
+  stdin, stdout = process.stdin, process.stdout
+  assert stdin and stdout, "both are pipes"
   with process:
     try:
-      with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+      with contextlib.suppress(BrokenPipeError), stdin:
         stdin.write(json.dumps({**request, "out": str(out)}))
-      last = _forward(process.stdout)
+      last = _forward(stdout)
     except BaseException:
       process.kill()
       raise

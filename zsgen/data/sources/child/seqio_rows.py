@@ -242,12 +242,12 @@ def _decode(
     vocabulary: seqio.Vocabulary, location: str, ids: np.ndarray
 ) -> list[str]:
   """Returns the text of token ids up to the end token, without padding."""
-  ids = ids.tolist()
-  if vocabulary.eos_id in ids:
-    ids = ids[: ids.index(vocabulary.eos_id)]
-  while ids and ids[-1] == vocabulary.pad_id:
-    ids.pop()
-  text = vocabulary.decode(ids)
+  tokens = ids.tolist()
+  if vocabulary.eos_id in tokens:
+    tokens = tokens[: tokens.index(vocabulary.eos_id)]
+  while tokens and tokens[-1] == vocabulary.pad_id:
+    tokens.pop()
+  text = vocabulary.decode(tokens)
   if not isinstance(text, str):
     raise errors.InputError(
         f"{location}: its vocabulary ({type(vocabulary).__name__}) decodes to"

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import read_only_builder
+from tensorflow_datasets.core import naming, read_only_builder
 
 from zsgen.core import errors, paths
 from zsgen.data import suite
@@ -61,6 +61,7 @@ class Reader:
       _check_files(self._builder, split)
     features = self._builder.info.features
     self._task = self._builder.name
+    assert isinstance(features, tfds.features.FeaturesDict)
     self._columns = {
         part: _column(features, part, name, self.name)
         for part, name in request["fields"].items()
@@ -75,7 +76,7 @@ class Reader:
     """Yields training rows, then those of each further split."""
     for split in self._splits:
       dataset = self._builder.as_dataset(
-          split=split,
+          split=split,  # pyright: ignore[reportCallIssue]: it is decorated.
           shuffle_files=False,
           decoders=tfds.decode.PartialDecoding(self._feature_tree()),
           # One file after another.
@@ -125,7 +126,7 @@ class Reader:
 def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
   """Returns the data set that files describe."""
   try:
-    parsed, options = tfds.core.naming.parse_builder_name_kwargs(name)
+    parsed, options = naming.parse_builder_name_kwargs(name)
     return read_only_builder.builder_from_files(
         str(parsed), data_dir=data_dir, **options
     )

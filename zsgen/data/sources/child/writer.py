@@ -41,9 +41,11 @@ class Reader(Protocol):
 
     A row that cannot be used is yielded as its error.
     """
+    ...
 
   def files(self) -> list[str]:
     """Returns the files of this machine that they come from."""
+    ...
 
 
 def write(

@@ -1,11 +1,11 @@
 """Families on lists: filter numbers, pick an item, put a row in order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from zsgen.data.sources.synth import task, words
 
 
-def join(items: Sequence[object]) -> str:
+def join(items: Iterable[object]) -> str:
   """Joins items with commas."""
   return ", ".join(map(str, items))
 
@@ -20,7 +20,7 @@ def numbers(dice: task.Dice) -> list[int]:
   return dice.sample(range(100), dice.between(3, 5))
 
 
-def _mixed(dice: task.Dice) -> list[str]:
+def _mixed(dice: task.Dice) -> Sequence[str]:
   """Draws 3 or 4 nouns of different lengths."""
   while True:
     items = dice.sample(words.NOUNS + words.FOODS, dice.between(3, 4))

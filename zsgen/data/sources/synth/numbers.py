@@ -1,6 +1,6 @@
 """Families on numbers: sums, series, comparisons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from zsgen.data.sources.synth import lists, task, words
 
@@ -63,7 +63,7 @@ def series(dice: task.Dice) -> list[int]:
 
 
 def _series(
-    visible: Callable[[list[int]], list[object]],
+    visible: Callable[[list[int]], Sequence[object]],
     answer: Callable[[list[int]], str],
 ) -> task.Draw:
   """Shows a part of a series and asks for another."""

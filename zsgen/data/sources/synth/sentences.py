@@ -19,38 +19,47 @@ class Scene:
 
   @property
   def now(self) -> str:
+    """The statement in the present tense."""
     return f"{self.person} {self.verb[0]} near the {self.location}."
 
   @property
   def past(self) -> str:
+    """The statement in the past tense."""
     return f"{self.person} {self.verb[2]} near the {self.location}."
 
   @property
   def question(self) -> str:
+    """The statement as a question."""
     return f"Does {self.person} {self.verb[1]} near the {self.location}?"
 
   @property
   def command(self) -> str:
+    """The statement as a command."""
     return f"{self.verb[1].title()} near the {self.location}, {self.person}!"
 
   @property
   def singular(self) -> str:
+    """The description of one thing."""
     return f"The {self.noun} is {self.adjective}."
 
   @property
   def plural(self) -> str:
+    """The description of several things."""
     return f"The {words.plural(self.noun)} are {self.adjective}."
 
   @property
   def denied(self) -> str:
+    """The description denied."""
     return f"The {self.noun} is not {self.adjective}."
 
   @property
   def doubted(self) -> str:
+    """The description as a question."""
     return f"Is the {self.noun} {self.adjective}?"
 
   @property
   def turned(self) -> str:
+    """The description with the opposite adjective."""
     return f"The {self.noun} is {words.OPPOSITE[self.adjective]}."
 
 

@@ -88,7 +88,11 @@ def _story(dice: task.Dice) -> dict[str, object]:
   """Draws who saw what, where, and of which colour."""
   story = sentences.story(dice)
   friend = _other_name(dice, story["who"])
-  return story | dict(friend=friend, a_thing=words.article(story["thing"]))
+  return {
+      **story,
+      "friend": friend,
+      "a_thing": words.article(story["thing"]),
+  }
 
 
 def _event(dice: task.Dice) -> dict[str, object]:

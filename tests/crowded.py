@@ -1,0 +1,80 @@
+"""Runs programs with collectives on all devices while threads run others.
+
+  python -m tests.crowded STEPS
+
+Prints the number of steps.
+"""
+
+from collections.abc import Callable
+import functools
+import sys
+import threading
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+
+from zsgen.core import cpu_devices
+
+cpu_devices.reserve_threads()
+
+SHAPE = (256, 256)
+
+
+def main(steps: int) -> None:
+  """Runs the steps; other threads copy, compile and compute meanwhile."""
+  spec = jax.sharding.PartitionSpec
+  mesh = jax.sharding.Mesh(
+      np.array(jax.devices()).reshape(4, 2), ("fsdp", "tensor")
+  )
+  split = jax.sharding.NamedSharding(mesh, spec("fsdp", "tensor"))
+  whole = jax.sharding.NamedSharding(mesh, spec())
+  constrain = jax.lax.with_sharding_constraint
+
+  @jax.jit
+  def step(weights: jax.Array, inputs: jax.Array) -> jax.Array:
+    for _ in range(6):
+      products = constrain(inputs @ weights, split)
+      inputs = constrain(jnp.tanh(products @ weights.T), whole)
+      weights = constrain(weights + 1e-6 * inputs.T @ products, split)
+    return weights
+
+  rng = np.random.default_rng(0)
+  host = rng.normal(size=SHAPE).astype(np.float32)
+  inputs = jax.device_put(host, whole)
+  weights = step(jax.device_put(host, split), inputs)
+  first, double = weights, jax.jit(lambda array: 2 * array)
+
+  def compile_and_run(number: int) -> None:
+    jax.jit(lambda array: array + number)(first).block_until_ready()
+
+  done = threading.Event()
+  others = [
+      lambda _: np.asarray(double(first)),
+      lambda _: jax.device_put(host, split).block_until_ready(),
+      compile_and_run,
+  ]
+  threads = [
+      threading.Thread(target=functools.partial(_repeat, other, done))
+      for other in others
+  ]
+  for thread in threads:
+    thread.start()
+  for _ in range(steps):
+    weights = step(weights, inputs)
+  weights.block_until_ready()
+  done.set()
+  for thread in threads:
+    thread.join()
+  print(steps)
+
+
+def _repeat(action: Callable[[int], None], done: threading.Event) -> None:
+  number = 0
+  while not done.is_set():
+    action(number)
+    number += 1
+
+
+if __name__ == "__main__":
+  main(int(sys.argv[1]))

@@ -1,0 +1,79 @@
+"""Packing: short rows, and row groups with about as much loss."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from zsgen.train import layouts, packing
+
+
+def _loads(lengths, assigned, rows):
+  loads = np.zeros((len(lengths), rows), np.int64)
+  steps = np.arange(len(lengths))[:, None]
+  np.add.at(loads, (steps, assigned), lengths)
+  return loads
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 12, 20])
+def test_rows_hold_each_example_once(rows):
+  rng = np.random.default_rng(rows)
+  lengths = rng.integers(0, 200, (50, 12))
+  assigned, loads = packing.spread(lengths, rows)
+  assert assigned.min() >= 0 and assigned.max() < rows
+  np.testing.assert_array_equal(loads, _loads(lengths, assigned, rows))
+  # A third above what no packing is below, as of longest first.
+  bound = np.maximum(lengths.max(1), -(-lengths.sum(1) // rows))
+  assert (loads.max(1) * 3 <= bound * 4).all()
+
+
+def test_exchanges_find_the_shortest_rows_of_small_steps():
+  rng = np.random.default_rng(0)
+  lengths = rng.integers(1, 30, (40, 6))
+  _, loads = packing.spread(lengths, 2)
+  signs = np.array(list(itertools.product([0, 1], repeat=6)))
+  best = np.maximum(lengths @ signs.T, lengths @ (1 - signs).T).min(1)
+  assert (loads.max(1) == best).mean() > 0.8
+  # Longest first alone packs 3, 3, 2, 2, 2 as 3 2 2 and 3 2.
+  _, loads = packing.spread(np.array([[3, 3, 2, 2, 2]]), 2)
+  assert sorted(loads[0]) == [6, 6]
+
+
+def test_a_target_stops_early_and_steps_are_packed_apart():
+  rng = np.random.default_rng(1)
+  lengths = rng.integers(1, 200, (30, 16))
+  assigned, loads = packing.spread(lengths, 4)
+  for step in range(len(lengths)):
+    alone, _ = packing.spread(lengths[step : step + 1], 4)
+    np.testing.assert_array_equal(alone[0], assigned[step])
+  target = int(loads.max()) + 20
+  _, early = packing.spread(lengths, 4, target)
+  assert early.max() <= target
+  assert (early.max(1) >= loads.max(1)).all()
+
+
+@pytest.mark.parametrize("shards, parts", [(1, 1), (2, 1), (1, 2), (4, 2)])
+def test_row_groups_have_about_as_much_loss(shards, parts):
+  split = layouts.Split(shards, parts)
+  rng = np.random.default_rng(2)
+  rows, lengths = 16, rng.integers(0, 60, (20, 24))
+  loss = lengths // 3
+  assigned, loads = packing.spread(lengths, rows)
+  placed, groups = packing.place(assigned, rows, loss, shards, parts)
+  # The same rows, elsewhere.
+  np.testing.assert_array_equal(
+      np.sort(_loads(lengths, placed, rows)), np.sort(loads)
+  )
+  expected = np.zeros((20, split.groups), np.int64)
+  steps = np.arange(20)[:, None]
+  np.add.at(expected, (steps, split.group(placed, rows)), loss)
+  np.testing.assert_array_equal(groups, expected)
+  in_order = np.zeros_like(expected)
+  np.add.at(in_order, (steps, split.group(assigned, rows)), loss)
+  assert groups.max(1).mean() <= in_order.max(1).mean()
+
+
+def test_shards_are_consecutive_and_parts_alternate():
+  split = layouts.Split(shards=2, parts=2)
+  assert split.groups == 4
+  assert split.group(np.arange(8), 8).tolist() == [0, 1, 0, 1, 2, 3, 2, 3]

@@ -1,0 +1,90 @@
+"""Compiles the program of each shape while the steps before it run."""
+
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any
+
+import jax
+
+from zsgen.core import programs
+from zsgen.train import checkpoints, layouts, optimizer
+from zsgen.train import program as program_lib
+
+Executable = jax.stages.Compiled
+
+
+class Executables:
+  """Programs of shapes, compiled in one thread in the order of need.
+
+  They are the same as those that are compiled when they are needed. As a context
+  it waits at its end for the program that is being compiled, if any.
+
+  Args:
+    program: what is compiled.
+    split: how the rows of a batch are split.
+    batch_size: examples of a step.
+    members: the number of members.
+  """
+
+  def __init__(
+      self,
+      program: program_lib.Program,
+      split: layouts.Split,
+      batch_size: int,
+      members: int,
+  ):
+    self._program = program
+    self._split = split
+    self._batch_size = batch_size
+    self._members = members
+    self._thread = futures.ThreadPoolExecutor(1, "compiling")
+    self._pending: dict[layouts.Shape, futures.Future[Executable]] = {}
+
+  def __enter__(self) -> "Executables":
+    return self
+
+  def __exit__(self, *unused: object) -> None:
+    self._thread.shutdown(cancel_futures=True)
+
+  def start(
+      self, shapes: Sequence[layouts.Shape], hyper: optimizer.Hyper
+  ) -> None:
+    """Begins to compile.
+
+    Args:
+      shapes: the shapes, in order of need.
+      hyper: hyper-parameters of a step, stacked if there are several members.
+    """
+    for shape in shapes:
+      pending = self._thread.submit(self._compile, shape, hyper)
+      self._pending[shape] = pending
+
+  def wait(self, shape: layouts.Shape) -> Executable:
+    """Returns the program of a shape, when it is compiled.
+
+    Raises:
+      Exception: whatever the compilation raised.
+    """
+    return self._pending[shape].result()
+
+  def seal(self) -> None:
+    """Seals the programs on disk, which a machine that dies later keeps.
+
+    Not while one is being compiled: it may be half written.
+    """
+    if all(pending.done() for pending in self._pending.values()):
+      programs.seal()
+
+  def _compile(
+      self, shape: layouts.Shape, hyper: optimizer.Hyper
+  ) -> Executable:
+    program = self._program
+    batch = layouts.batch_shapes(shape, self._split, self._batch_size)
+    if self._members > 1:
+      batch = jax.tree.map(self._stacked, batch)
+    state = checkpoints.like(program.shapes, program.shardings)
+    frozen = checkpoints.like(program.frozen_shapes, program.frozen_shardings)
+    return program.step.lower(state, frozen, batch, hyper).compile()
+
+  def _stacked(self, leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((self._members, *leaf.shape), leaf.dtype)
