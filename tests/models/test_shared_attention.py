@@ -27,23 +27,6 @@ class _Elsewhere(execution_lib.Execution):
   platform = "tpu"
 
 
-def _spans(rows, length) -> attention.Spans:
-  spans = np.zeros((3, len(rows), length), np.int32)
-  spans[0] = np.arange(length)
-  for row, groups in enumerate(rows):
-    begin = 0
-    for prefix, members in groups:
-      first, end = begin, begin + prefix
-      spans[:, row, first:end] = np.array([first, first, first])[:, None]
-      for size in members:
-        begin, end = end, end + size
-        spans[:, row, begin:end] = np.array([begin, first, first + prefix])[
-            :, None
-        ]
-      begin = end
-  return attention.Spans(*spans)
-
-
 def _expected(heads, rows, fields) -> np.ndarray:
   """Attends each member by itself, after a copy of its prefix."""
   out = np.zeros(heads[0].shape)
@@ -82,7 +65,7 @@ def test_prefixes_are_seen_as_copies_are(rows, length, execution, fields):
   run = functools.partial(
       attention.attend_shared, scale=0.3, execution=execution, **fields
   )
-  actual = np.asarray(jax.jit(run)(*heads, _spans(rows, length)))
+  actual = np.asarray(jax.jit(run)(*heads, attended.spans(rows, length)))
   expected = _expected(heads, rows, fields)
   is_real = expected.any((2, 3))
   closeness.assert_close(actual[is_real], expected[is_real])
