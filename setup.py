@@ -46,6 +46,8 @@ EXTRAS = {
     ],
     # config.data.path in a bucket, gs://…
     "gcs": ["gcsfs>=2024.10"],
+    # GGUF files of llama.cpp: reads quantized blocks.
+    "gguf": ["gguf>=0.19"],
     # Hugging Face models, tokenizers, chat templates and sentence encoders,
     # from a directory or the hub; of transformers only what reads config.json.
     "hf": [

@@ -51,20 +51,32 @@ def prompts(batch: int, length: int) -> np.ndarray:
 
 def zsgen(directory: pathlib.Path, batch: int, length: int, new: int) -> dict:
   """Measures tokens per second of zsgen."""
-  start = starts.make(config.Model(init=f"hf:{directory}"), seed=0)
+  return zsgen_model(
+      config.Model(init=f"hf:{directory}"), prompts(batch, length), new
+  )
+
+
+def zsgen_model(model: config.Model, tokens: np.ndarray, new: int) -> dict:
+  """Measures tokens per second of a model of zsgen.
+
+  Args:
+    model: the model, with its start and its element type.
+    tokens: prompts of one length, int32 [B, T].
+    new: tokens to generate for each.
+  """
+  start = starts.make(model, seed=0)
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   params = start.load(mesh_lib.shardings(start.shapes, mesh))
-  tokens = prompts(batch, length)
-
   run = jax.jit(
       functools.partial(
           generation.generate,
           model=model_lib.Model.from_config(start.arch),
           decoding=generation.Decoding(max_new_tokens=new),
-          ends=(ARCH.vocab_size,),  # Never generated.
+          ends=(start.arch.vocab_size,),  # Never generated.
           pad=0,
       )
   )
+  batch, length = tokens.shape
   lengths = np.full(batch, length, np.int32)
   rows = np.arange(batch, dtype=np.int32)
 
@@ -84,22 +96,37 @@ def transformers(
 
   model = library.AutoModelForCausalLM.from_pretrained(
       directory, dtype=torch.float32
-  ).eval()
-  tokens = torch.tensor(prompts(batch, length).astype(np.int64))
+  )
+  return torch_model(model, prompts(batch, length), new)
+
+
+def torch_model(model: Any, tokens: np.ndarray, new: int) -> dict:
+  """Measures tokens per second of a model of transformers, on its device.
+
+  Args:
+    model: the model.
+    tokens: prompts of one length, int32 [B, T].
+    new: tokens to generate for each.
+  """
+  import torch
+
+  model = model.eval()
+  batch, length = tokens.shape
+  inputs = torch.tensor(tokens.astype(np.int64), device=model.device)
 
   def generate() -> np.ndarray:
     """Returns the answers of transformers."""
     with torch.inference_mode():
       output = model.generate(
-          tokens,
-          attention_mask=torch.ones_like(tokens),
+          inputs,
+          attention_mask=torch.ones_like(inputs),
           do_sample=False,
           max_new_tokens=new,
           min_new_tokens=new,
           eos_token_id=None,
           pad_token_id=0,
       )
-    return output[:, length:].numpy()
+    return output[:, length:].cpu().numpy()
 
   return _timed(generate, batch * new)
 

@@ -45,8 +45,8 @@ from zsgen.train import batches, flops, layouts, optimizer, program, starts
 
 _CHUNK = 512
 _STEPS = 40  # Of the order.
-# Tokens of a row: examples per step, and the prompt.
-_SETTINGS = {160: (8, "plain"), 1024: (4, "niv2")}
+# The prompt of each number of tokens in a row.
+_PROMPTS = {160: "plain", 1024: "niv2"}
 _GEMMA = {
     **presets.GEMMA3_1B,
     "layers": 18,
@@ -129,15 +129,14 @@ class Form(NamedTuple):
 
 
 def prepare(
-    path: str, tokenizer: str, length: int, workdir: pathlib.Path
+    path: str, tokenizer: str, length: int, size: int, workdir: pathlib.Path
 ) -> dict[str, str]:
-  """Makes the store and the order of a row length."""
-  size, prompt = _SETTINGS[length]
+  """Makes the store and the order of a row length and a batch size."""
   config = config_lib.defaults()
   config.data.update(
       source="niv2",
       path=path,
-      prompt=prompt,
+      prompt=_PROMPTS[length],
       train_instances=1,
       heldout_instances=1,
       max_length=length,
@@ -147,15 +146,17 @@ def prepare(
   )
   config.order.update(arrangement="random", embedder="", budget=size * _STEPS)
   config.model.update(init="new", vocab_size=_SMOLLM2["vocab_size"])
-  result = pipeline.run(config, workdir / str(length), ["prepare", "order"])
+  result = pipeline.run(
+      config, workdir / f"{length}-{size}", ["prepare", "order"]
+  )
   return {"store": str(result.store), "order": str(result.order)}
 
 
 def measure(
-    paths: dict[str, str], name: str, length: int, count: int
+    paths: dict[str, str], name: str, length: int, size: int, count: int
 ) -> dict[str, Any]:
   """Measures `count` steps of each form, on the same batches."""
-  shape, arrays = _batches(paths, length, count + 1)
+  shape, arrays = _batches(paths, length, size, count + 1)
   made = _program(name)
   forms = _compile(made, arrays[0])
   state = made.init(_start(name).load(made.shardings.params))
@@ -185,12 +186,11 @@ def measure(
 
 
 def _batches(
-    paths: dict[str, str], length: int, count: int
+    paths: dict[str, str], length: int, size: int, count: int
 ) -> tuple[layouts.Shape, list[batches.Batch]]:
   """Returns the first batches of the order, and the shape that holds them."""
   store = store_lib.open_store(pathlib.Path(paths["store"]))
   ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
-  size, _ = _SETTINGS[length]
   order = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
   steps, split = [order.of_step(i, size) for i in range(count)], layouts.Split()
   rows = max(
@@ -257,7 +257,8 @@ def main() -> None:
       "--tokenizer", required=True, help="A Hugging Face directory."
   )
   parser.add_argument("--models", default=",".join(_MODELS))
-  parser.add_argument("--lengths", default=",".join(map(str, _SETTINGS)))
+  parser.add_argument("--lengths", default=",".join(map(str, _PROMPTS)))
+  parser.add_argument("--examples", type=int, default=16, help="Of a step.")
   parser.add_argument("--steps", type=int, default=3)
   parser.add_argument(
       "--workdir", default="", help="Directory to keep the files."
@@ -268,9 +269,11 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as scratch:
     workdir = pathlib.Path(args.workdir or scratch).absolute()
     for length in map(int, args.lengths.split(",")):
-      paths = prepare(args.path, args.tokenizer, length, workdir)
+      paths = prepare(args.path, args.tokenizer, length, args.examples, workdir)
       for name in args.models.split(","):
-        result = peers_lib.measure(measure, paths, name, length, args.steps)
+        result = peers_lib.measure(
+            measure, paths, name, length, args.examples, args.steps
+        )
         _add_rows(table, name, result)
         console.print(result)
   console.print(table)

@@ -135,6 +135,7 @@ class Timed:
     return self
 
   def __call__(self, *args: Any) -> Any:
+    """Runs a step, and starts or stops the clock before it."""
     if self._count in self._marks:
       self._marks[self._count]()
     self._count += 1

@@ -96,7 +96,16 @@ def _seconds(run: Any, state: Any, steps: int) -> float:
 
 
 def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
-  """Measures seconds per step of all members: one after another, and together."""
+  """Measures tokens per second of all members.
+
+  Args:
+    tier: a name in the table of tiers.
+    members: how many.
+    steps: steps of a lap.
+
+  Returns:
+    The rates of one after another, and together.
+  """
   config, tokens = _config(tier)
   hyper = optimizer.hyper_at(_TRAIN, 0, 10)
   member_batches = [_batch(tokens, seed) for seed in range(members)]
@@ -116,9 +125,11 @@ def measure(tier: str, members: int, steps: int) -> tuple[float, float]:
   batch = population.stack(member_batches)
   hypers = population.stack([hyper] * members)
   put = population.stack(states, joined.shardings)
-  return members * single_seconds, _seconds(
+  joint_seconds = _seconds(
       lambda s: joined.step(s, {}, batch, hypers), put, steps
   )
+  count = _EXAMPLES * tokens
+  return count / single_seconds, members * count / joint_seconds
 
 
 def main() -> None:
@@ -128,7 +139,6 @@ def main() -> None:
   parser.add_argument("--members", default="1,4,16")
   parser.add_argument("--steps", type=int, default=20)
   args = parser.parse_args()
-  _, tokens = _config(args.tier)
   devices = jax.devices()
   table = rich.table.Table(
       "members",
@@ -140,13 +150,12 @@ def main() -> None:
   for members in map(int, args.members.split(",")):
     if members % len(devices):
       continue
-    separate_seconds, joint_seconds = measure(args.tier, members, args.steps)
-    count = members * _EXAMPLES * tokens
+    separate, joint = measure(args.tier, members, args.steps)
     table.add_row(
         str(members),
-        f"{count / separate_seconds:,.0f}",
-        f"{count / joint_seconds:,.0f}",
-        f"{separate_seconds / joint_seconds:.2f}",
+        f"{separate:,.0f}",
+        f"{joint:,.0f}",
+        f"{joint / separate:.2f}",
     )
   rich.console.Console().print(table)
 

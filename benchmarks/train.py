@@ -18,57 +18,79 @@ median of the others is reported. Losses must agree.
 """
 
 import argparse
-import contextlib
 import pathlib
 import tempfile
-import time
 from typing import Any
 
 import jax
-import numpy as np
+import ml_collections
 import rich.console
 import rich.table
 
 from benchmarks import peers as peers_lib
+from benchmarks import steps as steps_lib
 from zsgen import pipeline
 from zsgen.core import config as config_lib
-from zsgen.core import mesh as mesh_lib
 from zsgen.data import __main__ as tools
-from zsgen.data import store as store_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
-from zsgen.orders import order as order_lib
-from zsgen.train import (
-    batches,
-    layout_plan,
-    layouts,
-    optimizer,
-    population,
-    program,
-    starts,
-)
 
 _LENGTH, _BATCH = 1024, 16
 # Number of steps of a peer, and of first steps that are not counted.
 _STEPS, _FIRST = 10, 3
+# Training tasks of the embedded suite, at least.
+_EMBEDDED_TASKS = 50
 ARCH = peers_lib.ARCH
 _TRAIN = config_lib.Train(learning_rate=3e-4, final_share=1.0)
 
 
-def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
+def prepare(path: str, workdir: pathlib.Path) -> dict[str, str]:
   """Makes tokenizer, store, order and new weights, if they do not exist."""
+  paths = prepare_data(path, workdir, _BATCH * 40)
+  weights = workdir / "weights"
+  if not weights.exists():
+    params = jax.jit(model_lib.Model.from_config(ARCH).init)(jax.random.key(0))
+    hugging_face.save(weights, params, ARCH)
+  return paths
+
+
+def prepare_data(
+    path: str, workdir: pathlib.Path, budget: int
+) -> dict[str, str]:
+  """Makes a store and a random order, if they do not exist.
+
+  Args:
+    path: a clone of Natural Instructions, for which a tokenizer is trained; ""
+      for the embedded suite, in bytes.
+    workdir: where to write them.
+    budget: examples of the order.
+
+  Returns:
+    The directories of the `store` and of the `order`.
+  """
   config = config_lib.defaults()
+  config.data.max_length = _LENGTH
+  config.order.update(arrangement="random", embedder="", budget=budget)
+  config.model.update(init="new", vocab_size=ARCH.vocab_size)
+  if path:
+    _use_niv2(config, path, workdir)
+  else:
+    config.data.train_instances = -(-budget // _EMBEDDED_TASKS)
+  result = pipeline.run(config, workdir, ["prepare", "order"])
+  return {"store": str(result.store), "order": str(result.order)}
+
+
+def _use_niv2(
+    config: ml_collections.ConfigDict, path: str, workdir: pathlib.Path
+) -> None:
   config.data.update(
       source="niv2",
       path=path,
       prompt="niv2",
       train_instances=3,
       heldout_instances=1,
-      max_length=_LENGTH,
       truncate="prompt",
   )
-  config.order.update(arrangement="random", embedder="", budget=_BATCH * 40)
-  config.model.update(init="new", vocab_size=ARCH.vocab_size)
   tokenizer = workdir / "tokenizer"
   if not tokenizer.exists():
     data = config_lib.check(config).data
@@ -76,140 +98,39 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, Any]:
     scratch = workdir / "scratch"
     tools.train_tokenizer(data, 0, ARCH.vocab_size, tokenizer, scratch, console)
   config.data.update(tokenizer="hf", tokenizer_path=str(tokenizer))
-  result = pipeline.run(config, workdir, ["prepare", "order"])
-  weights = workdir / "weights"
-  if not weights.exists():
-    params = jax.jit(model_lib.Model.from_config(ARCH).init)(jax.random.key(0))
-    hugging_face.save(weights, params, ARCH)
-  return {"store": str(result.store), "order": str(result.order)}
-
-
-def _steps(paths: dict) -> tuple[list[batches.Examples], layouts.Layouts]:
-  """Returns the examples of the steps, and the shapes of all steps of the
-  order.
-  """
-  store = store_lib.open_store(pathlib.Path(paths["store"]))
-  ids = order_lib.Order.load(pathlib.Path(paths["order"]), store).ids
-  lengths = layouts.Lengths(store.lengths[ids], store.loss_lengths[ids])
-  planned = layout_plan.plan([lengths], _BATCH, layouts.Split(), limit=2)
-  feed = batches.store_feed(store, ids, _BATCH)
-  return [feed(step) for step in range(_STEPS)], planned
 
 
 def zsgen(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of the program that the loop runs."""
-  steps, planned = _steps(paths)
+  steps = steps_lib.load(paths, _BATCH, _STEPS)
   config = config_lib.Config(
       model=config_lib.Model(init=f"hf:{weights}", dtype=dtype), train=_TRAIN
   )
-  start = starts.make(config.model, seed=0)
-  mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
-  made_program = program.make(config, start, mesh)
-  params = start.load(made_program.shardings.params)
-  state = made_program.init(params)
-
-  def step(number: int, examples: batches.Examples) -> float:
-    """Trains on the examples and returns the loss, in nats."""
-    nonlocal state
-    batch = population.lay_out([examples], planned, number)
-    hyper = optimizer.hyper_at(_TRAIN, number, _STEPS)
-    state, metrics = made_program.step(state, {}, batch, hyper)
-    return float(metrics.loss)
-
-  # Every shape is compiled before its time counts.
-  for number in np.unique(planned.steps[:_STEPS], return_index=True)[1]:
-    batch = population.lay_out([steps[number]], planned, number)
-    shapes = jax.eval_shape(lambda: state)
-    hyper = optimizer.hyper_at(_TRAIN, 0, _STEPS)
-    made_program.step.lower(shapes, {}, batch, hyper).compile()
-  return _timed(step, steps)
+  return steps_lib.timed(steps_lib.OwnStep(config, steps), steps, _FIRST)
 
 
 def torch_padded(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of rows that are padded to the maximum length."""
-  steps, _ = _steps(paths)
-
-  def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
-    """Returns a row for each example, padded."""
-    del number
-    shape = (len(examples.rows), _LENGTH)
-    tokens, real, mask = np.zeros((3, *shape), np.int64)
-    for index, row in enumerate(examples.rows):
-      size = len(row.tokens)
-      tokens[index, :size], mask[index, :size] = row.tokens, row.mask
-      real[index, :size] = 1
-    return dict(input_ids=tokens, attention_mask=real, mask=mask)
-
-  return _timed(_torch_step(weights, dtype, rows), steps)
+  steps = steps_lib.load(paths, _BATCH, _STEPS)
+  rows = steps_lib.padded_rows(steps, _LENGTH)
+  return _torch(steps, rows, weights, dtype)
 
 
 def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
   """Measures steps of zsgen's rows, with a mask of segments."""
-  steps, planned = _steps(paths)
-
-  def rows(number: int, examples: batches.Examples) -> dict[str, np.ndarray]:
-    """Returns packed rows, with masks that separate examples."""
-    batch = population.lay_out([examples], planned, number)
-    is_same_segment = batch.segments[:, :, None] == batch.segments[:, None, :]
-    is_visible = is_same_segment & np.tri(batch.tokens.shape[1], dtype=bool)
-    return dict(
-        input_ids=batch.tokens.astype(np.int64),
-        position_ids=batch.positions.astype(np.int64),
-        attention_mask=is_visible[:, None],
-        mask=batch.mask.astype(np.int64),
-    )
-
-  return _timed(_torch_step(weights, dtype, rows), steps)
+  steps = steps_lib.load(paths, _BATCH, _STEPS)
+  return _torch(steps, steps_lib.packed_rows(steps), weights, dtype)
 
 
-def _torch_step(weights: str, dtype: str, rows: Any) -> Any:
-  """Returns a step of torch: Adam as in `optimizer`, loss over answer tokens."""
+def _torch(steps: steps_lib.Steps, rows: Any, weights: str, dtype: str) -> dict:
   import torch
   import transformers
 
   model = transformers.AutoModelForCausalLM.from_pretrained(
       weights, dtype=torch.float32, attn_implementation="sdpa"
-  ).train()
-  adam = torch.optim.AdamW(
-      model.parameters(),
-      lr=_TRAIN.learning_rate,
-      betas=(_TRAIN.b1, _TRAIN.b2),
-      eps=_TRAIN.eps,
-      weight_decay=0.0,
   )
-  cast = contextlib.nullcontext()
-  if dtype == "bfloat16":
-    cast = torch.autocast("cpu", dtype=torch.bfloat16)
-
-  def step(number: int, examples: batches.Examples) -> float:
-    """Trains on the examples and returns the loss, in nats."""
-    arrays = rows(number, examples)
-    batch = {k: torch.from_numpy(v) for k, v in arrays.items()}
-    mask = batch.pop("mask")
-    labels = batch["input_ids"].masked_fill(mask == 0, -100)[:, 1:]
-    with cast:
-      logits = model(**batch, use_cache=False).logits
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), labels.flatten()
-    )
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), _TRAIN.clip)
-    adam.step()
-    adam.zero_grad()
-    return loss.item()
-
-  return step
-
-
-def _timed(step: Any, steps: list[batches.Examples]) -> dict[str, Any]:
-  rates, losses = [], []
-  for number, examples in enumerate(steps):
-    began = time.perf_counter()
-    losses.append(step(number, examples))
-    seconds = time.perf_counter() - began
-    tokens = sum(len(row.tokens) for row in examples.rows)
-    rates.append(tokens / seconds)
-  return {"rate": float(np.median(rates[_FIRST:])), "losses": losses}
+  step = steps_lib.TorchStep(model, rows, _TRAIN, dtype)
+  return steps_lib.timed(step, steps, _FIRST)
 
 
 _PEERS = {

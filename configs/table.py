@@ -6,6 +6,8 @@ FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}.
 For other column names, set --config.data.fields.target=answer; for rows without
 tasks, --config.data.fields.task= (docs/data.md). A tenth of the tasks is held
 out, drawn with the seed; to change it, --config.data.heldout.heldout.share=0.2.
+Trains on 1,600 examples (100 steps). For a file with fewer training examples,
+or to train on all of them, add --config.order.budget=-1.
 """
 
 import ml_collections

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from zsgen import rewrites
 from zsgen.core import config, plugins, registry, schema
 
-# The pages have the options of the plug-in in the tree.
+# The pages name the components of the plug-in in the tree.
 plugins.load(rewrites.PLUGINS)
 
 DIRECTORY = pathlib.Path(__file__).parent
@@ -59,6 +59,8 @@ def tables(kind: type, section: str) -> str:
   for name, field in schema.selectors(kind).items():
     owners: dict[Row, list[str]] = {}
     for component in _built_in(field.metadata["selects"]):
+      if component.module.startswith(f"{rewrites.__name__}."):
+        continue  # docs/rewrites.md explains them.
       names = [f.name for f in schema.own_fields(kind, component.options)]
       for row in _rows(component.options, "", names):
         owners.setdefault(row, []).append(component.name)

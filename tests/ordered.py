@@ -14,12 +14,25 @@ def main(config: str, workdir: str, *where: str):
   if where:
     port, count, process = where
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
-  similarity.block_size = lambda examples, dim: 64
-  values = zsgen.core.artifacts.read_json(pathlib.Path(config))
+  similarity.block_size = block_size
+  for order in make(pathlib.Path(config), pathlib.Path(workdir)):
+    print("order", order)
+
+
+def block_size(examples: int, dim: int) -> int:
+  """Returns few rows, so that there are several blocks."""
+  del examples, dim
+  return 64
+
+
+def make(config: pathlib.Path, workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the orders of two settings."""
+  values = zsgen.core.artifacts.read_json(config)
+  orders = []
   for setting in ("NFT", "MAX"):
     values["order"]["setting"] = setting
-    found = zsgen.run(values, workdir, ["order"])
-    print("order", found.order)
+    orders.append(zsgen.run(values, workdir, ["order"]).order)
+  return orders
 
 
 if __name__ == "__main__":

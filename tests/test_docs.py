@@ -1,5 +1,6 @@
 """The pages on arrangements and data say what is there; pictures are of it."""
 
+import ast
 import dataclasses
 import importlib.util
 import itertools
@@ -15,6 +16,7 @@ from zsgen.core import plugins, registry, schema
 from zsgen.data import prepare, prompts, sources, store, tokenizers
 from zsgen.data.sources import draws, synth
 from zsgen.orders import arrangements
+from zsgen.rewrites.source import options as source_options
 
 IMAGES = "images/arrangements"
 # The pages have its source and tokenizer too.
@@ -164,6 +166,17 @@ def test_every_option_and_name_of_data_is_on_the_page(data_page):
       assert re.search(rf"[`.]{field.name}\b", data_page), field.name
       for choice in field.metadata.get("choices", ()):
         assert re.search(rf"[`\"]{choice}[`\"]", data_page), choice
+
+
+def test_the_table_of_rewrites_has_each_option_with_its_default(root):
+  page = (root / "docs" / "rewrites.md").read_text("utf-8")
+  rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| .+ \|$", page, re.M)
+  shown = {name: ast.literal_eval(default) for name, default in rows}
+  assert shown == dataclasses.asdict(source_options.Rewrites())
+  (snippet,) = re.findall(r"```python\n(.*?)```", page, re.S)
+  config = config_lib.defaults()
+  exec(snippet, {"config": config})
+  sources.check(config_lib.check(config).data)
 
 
 @pytest.mark.parametrize(

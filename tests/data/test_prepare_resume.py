@@ -112,9 +112,11 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def whole(tmp_path, rows):
-  """What an unbroken prepare makes."""
-  prepare.prepare(tmp_path / "whole", _data(rows), 0)
+def whole(tmp_path, rows, monkeypatch):
+  """What an unbroken prepare makes, of chunks as in `_SCRIPT`."""
+  with monkeypatch.context() as patched:
+    patched.setattr(chunks, "SIZE", 20)
+    prepare.prepare(tmp_path / "whole", _data(rows), 0)
   return _content(tmp_path / "whole")
 
 

@@ -83,7 +83,7 @@ def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
   # The closing table, the page and the result.
   table = said.getvalue()
   assert "answers answer length   tokens" in table
-  assert "answers, over tasks     tokens" in table
+  assert "answers over tasks      tokens" in table
   assert "answers long            share " in table
   page = result.report.read_text("utf-8")
   assert "<td class=w>answers long</td><td class=w>share</td>" in page
@@ -225,6 +225,9 @@ def test_means_are_over_examples_tasks_and_of_each():
     def __init__(self):
       self.name, self.examples = "x", np.arange(3)
       self.store = Store()
+
+    def __call__(self, params):
+      raise NotImplementedError
 
   class Store:
     task_index, tasks = np.array([0, 0, 1]), ("a", "b")

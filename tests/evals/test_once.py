@@ -44,10 +44,10 @@ def test_a_run_that_chooses_and_its_start_without_training(
   assert "Held-out accuracy and loss" in page
   for row, unit in {
       "choosing accuracy": "share",
-      "choosing, over tasks": "share",
+      "choosing over tasks": "share",
       "choosing accuracy by sum": "share",
       "heldout loss": "nats",
-      "heldout, over tasks": "nats",
+      "heldout over tasks": "nats",
   }.items():
     assert f"<td class=w>{row}</td><td class=w>{unit}</td>" in page
   compared = tmp_path / "compared"

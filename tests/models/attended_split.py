@@ -14,9 +14,11 @@ from zsgen.models import execution as execution_lib
 CASES = [
     # Axes of the mesh, backend, shape of the rows.
     ((2, 2, 2), "splash", (8, 192)),
+    ((2, 2, 2), "flash", (8, 192)),
     ((1, 8, 1), "cudnn", (8, 192)),
     # Neither one row nor one head can be split.
     ((2, 2, 2), "splash", (1, 64, 2, 1)),
+    ((2, 2, 2), "flash", (1, 64, 2, 1)),
 ]
 
 

@@ -5,12 +5,14 @@ import pathlib
 import subprocess
 import sys
 
+import hypothesis
+from hypothesis import strategies as st
 import jax
 from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers import xla
+from tests.helpers import closeness, xla
 from tests.models import attended
 from zsgen.models import attention
 from zsgen.models import execution as execution_lib
@@ -38,6 +40,21 @@ def test_blocks_equal_one_softmax(length, fields):
 @pytest.mark.parametrize(
     "length, fields",
     [
+        (7, {}),
+        (64, {"window": 1}),
+        (300, {"cap": 2.0}),
+        (1100, {"cap": 2.0, "window": 200}),
+    ],
+    ids=str,
+)
+def test_flash_equals_one_softmax(length, fields):
+  execution = execution_lib.Execution(attention="flash")
+  attended.check(attended.rows(2, length), fields, execution)
+
+
+@pytest.mark.parametrize(
+    "length, fields",
+    [
         (64, {}),
         (192, {"window": 1}),
         (1100, {"cap": 2.0, "window": 200}),
@@ -57,7 +74,7 @@ def test_mask_for_cudnn_is_that_of_one_softmax(length, fields):
   attended.assert_equals_softmax(attended.rows(2, length), fields, execution)
 
 
-@pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])
+@pytest.mark.parametrize("backend", ["xla", "flash", "splash", "cudnn"])
 def test_rows_of_padding_alone_are_finite(backend):
   query, key, value, _ = attended.rows(2, 192)
   # One row begins with padding, as a prompt does; the other has nothing else.
@@ -66,7 +83,7 @@ def test_rows_of_padding_alone_are_finite(backend):
   attended.assert_equals_softmax((query, key, value, segments), {}, execution)
 
 
-@pytest.mark.parametrize("backend", ["xla", "splash", "cudnn"])
+@pytest.mark.parametrize("backend", ["xla", "flash", "splash", "cudnn"])
 def test_bfloat16_stays_what_it_is(backend):
   *heads, segments = attended.rows(1, 192)
   heads = [jnp.asarray(x, jnp.bfloat16) for x in heads]
@@ -78,6 +95,80 @@ def test_bfloat16_stays_what_it_is(backend):
   np.testing.assert_allclose(
       actual.astype(np.float32), expected, rtol=0.05, atol=0.02
   )
+
+
+@hypothesis.settings(max_examples=4, deadline=None, derandomize=True)
+@hypothesis.given(
+    batch=st.integers(1, 3),
+    lengths=st.lists(st.integers(1, 90), min_size=2, max_size=4),
+    kv_heads=st.sampled_from([1, 2]),
+    shared=st.sampled_from([1, 3]),
+    window=st.sampled_from([None, 1, 90]),
+    cap=st.sampled_from([0.0, 3.0]),
+)
+def test_flash_is_the_plain_form(batch, lengths, kv_heads, shared, window, cap):
+  # Rows have the same lengths in another order.
+  orders = [np.roll(lengths, row) for row in range(batch)]
+  numbers = np.arange(len(lengths), dtype=np.int32)
+  segments = np.stack([np.repeat(numbers, order) for order in orders])
+  *heads, _ = attended.rows(
+      batch, segments.shape[1], kv_heads * shared, kv_heads
+  )
+
+  def results(backend):
+    attend = functools.partial(
+        attention.attend,
+        segments=segments,
+        scale=0.4,
+        cap=cap,
+        window=window,
+        execution=execution_lib.Execution(attention=backend),
+    )
+
+    @jax.jit
+    def run(*heads):
+      out, back = jax.vjp(attend, *heads)
+      return out, back(jnp.cos(out))
+
+    return run(*heads)
+
+  closeness.assert_close(results("flash"), results("xla"))
+
+
+def test_flash_of_members_is_that_of_each():
+  *heads, segments = attended.rows(6, 200)
+  members = [np.stack(np.split(x, 3)) for x in (*heads, segments)]
+  execution = execution_lib.Execution(attention="flash")
+
+  @jax.jit
+  def gradients(*arrays):
+    *heads, segments = arrays
+    attend = functools.partial(
+        attention.attend, segments=segments, scale=0.5, execution=execution
+    )
+    out, back = jax.vjp(attend, *heads)
+    return out, back(jnp.cos(out))
+
+  together = jax.tree.map(
+      lambda x: x.reshape(-1, *x.shape[2:]),
+      jax.jit(jax.vmap(gradients))(*members),
+  )
+  closeness.assert_close(together, gradients(*heads, segments))
+
+
+def test_flash_computes_no_block_of_two_segments():
+  """What no query sees is never read: it may be NaN."""
+  *heads, _ = attended.rows(1, 512)
+  segments = np.repeat([[1, 2]], 256, axis=1).astype(np.int32)
+  execution = execution_lib.Execution(attention="flash")
+  attend = functools.partial(
+      attention.attend, segments=segments, scale=0.5, execution=execution
+  )
+  expected = attend(*heads)
+  key, value = (x.copy() for x in heads[1:])
+  key[:, :256], value[:, :256] = np.nan, np.nan
+  actual = attend(heads[0], key, value)
+  np.testing.assert_array_equal(actual[:, 256:], expected[:, 256:])
 
 
 def _products(dtype):

@@ -24,7 +24,8 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
 @pytest.mark.parametrize(
     "device, fields, backend, why",
     [
-        (CPU, {}, "xla", "the best on platform cpu"),
+        (CPU, {}, "flash", "the best on platform cpu"),
+        (CPU, {"score_cap": 50.0}, "flash", "the best on platform cpu"),
         (TPU, {}, "splash", "the best on platform tpu"),
         (TPU, {"score_cap": 50.0, "dtype": "float32"}, "splash", "the best"),
         (_gpu(), {}, "cudnn", "the best on platform gpu"),
@@ -51,7 +52,12 @@ def test_auto_takes_the_best_that_serves(device, fields, backend, why):
 
 
 def test_what_is_asked_for_is_taken():
-  for requested, device in [("xla", TPU), ("splash", TPU), ("cudnn", _gpu())]:
+  for requested, device in [
+      ("xla", CPU),
+      ("xla", TPU),
+      ("splash", TPU),
+      ("cudnn", _gpu()),
+  ]:
     assert execution.choose_backend(requested, device, ARCH) == (
         requested,
         "requested",
@@ -62,6 +68,7 @@ def test_what_is_asked_for_is_taken():
     "asked, device, fields, why",
     [
         ("splash", CPU, {}, "needs platform tpu, and the devices are cpu"),
+        ("flash", TPU, {}, "needs platform cpu, and the devices are tpu"),
         ("splash", _gpu(), {}, "needs platform tpu, and the devices are gpu"),
         ("cudnn", TPU, {}, "needs platform gpu, and the devices are tpu"),
         ("cudnn", _gpu(), {"score_cap": 1.0}, "config.model.score_cap is 1.0"),
@@ -77,6 +84,6 @@ def test_what_cannot_serve_is_refused(asked, device, fields, why):
 def test_an_execution_has_the_backend_of_its_mesh():
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   made = execution.from_config(config.Machine(), mesh, ARCH)
-  assert (made.attention, made.platform) == ("xla", "cpu")
+  assert (made.attention, made.platform) == ("flash", "cpu")
   with pytest.raises(errors.InputError, match=r"config\.machine\.attention"):
     execution.from_config(config.Machine(attention="splash"), mesh, ARCH)

@@ -9,8 +9,11 @@ import pytest
 
 from tests.helpers import closeness
 from tests.models import small
+from zsgen.core import config
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import execution as execution_lib
 from zsgen.models import model as model_lib
+from zsgen.train import population
 
 pytestmark = pytest.mark.numerics
 
@@ -32,16 +35,30 @@ def _rows():
   return small.rows([parts[:3], parts[3:], []], 16)
 
 
-def test_gradients_are_those_of_plain_operations():
+@pytest.mark.parametrize("backend", ["flash", "splash"])
+def test_gradients_are_those_of_plain_operations(backend):
   grad = jax.jit(jax.value_and_grad(_loss), static_argnums=2)
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)
-  closeness.assert_close(
-      grad(params, rows, "splash"), grad(params, rows, "xla")
+  closeness.assert_close(grad(params, rows, backend), grad(params, rows, "xla"))
+
+
+def test_members_of_a_population_are_those_of_plain_operations():
+  rows = jax.tree.map(jnp.asarray, _rows())
+  params = small.loud(ARCH)
+  grad = jax.value_and_grad(_loss)
+  mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  members = population.mapped(
+      lambda params, rows: grad(params, rows, "flash"),
+      population.sharding(mesh, 2),
   )
+  stacked = jax.tree.map(lambda x: jnp.stack([x, x]), (params, rows))
+  actual = jax.tree.map(lambda x: x[1], jax.jit(members)(*stacked))
+  expected = jax.jit(grad, static_argnums=2)(params, rows, "xla")
+  closeness.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("backend", ["splash", "cudnn"])
+@pytest.mark.parametrize("backend", ["flash", "splash", "cudnn"])
 def test_prompts_are_read_as_by_plain_operations(backend):
   arch = dataclasses.replace(small.RMS, layers=1)
   tokens = np.stack(small.examples(24, [9, 9, 9]))

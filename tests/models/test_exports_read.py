@@ -54,9 +54,7 @@ def test_a_damaged_export_is_not_read(make, name, tmp_path):
   # Either is read all the same.
   changed = full + b" " if name.endswith(".json") else full[:-1] + b"\1"
   (directory / name).write_bytes(changed)
-  message = (
-      rf"{name}: is not what --stage=export wrote.*delete \S*manifest\.json"
-  )
+  message = rf"{name}: is not what zsgen wrote.*delete \S*manifest\.json"
   with pytest.raises(errors.InputError, match=message):
     read(directory)
   (directory / name).write_bytes(full)

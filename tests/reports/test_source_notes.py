@@ -32,7 +32,8 @@ def test_names_from_data_are_shown_as_they_are():
       "files that are not read: 1 .txt (my_notes.txt)",
       "seqio: 1 field of rows is not read: my_field (1,200)",
       (
-          "seqio: the mixture's rates are not used, each task is read completely:"
+          "seqio: the Mixture's rates are ignored, and each task is read"
+          " completely:"
           " ii_rhymes 0.5, odd a function"
       ),
       "tasks without a row: 4 of train",
@@ -41,8 +42,9 @@ def test_names_from_data_are_shown_as_they_are():
           " source: 4 of dev, 2 of no split"
       ),
       (
-          "held-out examples whose text is in the training data: 3 by input,"
-          " 1 by definition and input; such as in ii_rhymes 3"
+          "held-out examples that also occur in the training data: 3 with the"
+          " same input, 1 with the same definition and input; for example in"
+          " ii_rhymes (3)"
       ),
       "duplicates: 2",
       "shots left out: 3",

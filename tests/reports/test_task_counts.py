@@ -44,7 +44,14 @@ def test_a_few_tasks_are_shown_in_full_with_what_was_lost(made):
   grid = task_counts.grid(store)
   rows = {row[0]: row[1:] for row in grid.rows}
   assert list(rows) == store.tasks and not grid.note
-  assert grid.header == ["task", "examples", "tokens", "loss", "cut", "dropped"]
+  assert grid.header == [
+      "task",
+      "examples",
+      "tokens",
+      "loss tokens",
+      "cut",
+      "dropped",
+  ]
   # Bytes: "4, 0" and a line break, "yes" and an end.
   assert rows["t04"] == ["5", "45", "20", "0", "0"]
   assert rows["t01"] == ["2", "18", "8", "1", "1"]
@@ -53,7 +60,7 @@ def test_a_few_tasks_are_shown_in_full_with_what_was_lost(made):
 def test_columns_of_nothing_are_left_out(made):
   store = made(5)
   store.manifest.update(cut_by_task={}, dropped_by_task={})
-  assert list(task_counts.grid(store).header)[-1] == "loss"
+  assert list(task_counts.grid(store).header)[-1] == "loss tokens"
 
 
 def test_of_many_the_ends_are_shown_and_the_file_is_named(made):

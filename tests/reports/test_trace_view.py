@@ -9,7 +9,7 @@ from zsgen.orders import order as order_lib
 from zsgen.orders import trace
 from zsgen.reports import run_report, trace_view
 
-_TITLE = "How near the trained examples are"
+_TITLE = "Distance of the trained examples to held-out tasks"
 
 
 @pytest.fixture

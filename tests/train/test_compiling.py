@@ -21,11 +21,11 @@ RECORDS = ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy")
 
 def _program(step) -> program_lib.Program:
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
-  one = mesh_lib.replicated(mesh)
+  sharding = mesh_lib.replicated(mesh)
   fields = dict.fromkeys(program_lib.Program._fields)
   return program_lib.Program(**fields)._replace(
       shapes={"w": jax.ShapeDtypeStruct((), np.float32)},
-      shardings={"w": one},
+      shardings={"w": sharding},
       frozen_shapes={},
       frozen_shardings={},
       step=jax.jit(step),
@@ -98,19 +98,19 @@ def test_programs_are_not_sealed_while_one_is_compiled(monkeypatch):
 
 
 def test_programs_that_are_not_begun_are_dropped_at_the_end():
-  begun, goes_on = threading.Event(), threading.Event()
+  is_tracing, goes_on = threading.Event(), threading.Event()
   traced = []
 
   def step(state, frozen, batch, hyper):
     del frozen, hyper
     traced.append(batch.tokens.shape[0])
-    begun.set()
+    is_tracing.set()
     assert goes_on.wait(60)
     return state, batch.tokens.sum()
 
   with compiling.Executables(_program(step), SPLIT, 4, 1) as executables:
     executables.start(SHAPES, _hyper())
-    assert begun.wait(60)
+    assert is_tracing.wait(60)
     threading.Timer(0.1, goes_on.set).start()
   assert traced == [2]
 
@@ -118,7 +118,7 @@ def test_programs_that_are_not_begun_are_dropped_at_the_end():
 def test_a_run_does_not_depend_on_when_programs_are_ready(
     small, tmp_path, monkeypatch
 ):
-  """Neither on slow compilation, nor on whether it is ahead of the loop."""
+  """Compares programs that are ready early with ones that are late."""
   small.machine.layouts = 3
   small.order.budget = 32
   # Programs are cheap here, and each step is of a shape as soon as it saves.

@@ -55,20 +55,20 @@ def test_every_step_fits_its_shape(shards, parts, limit):
 def test_the_plan_depends_on_the_order_alone():
   orders = [_order(50)]
   first = layout_plan.plan(orders, BATCH, layouts.Split(), 8)
-  again = layout_plan.plan(orders, BATCH, layouts.Split(), 8)
-  assert first.shapes == again.shapes
-  np.testing.assert_array_equal(first.steps, again.steps)
-  np.testing.assert_array_equal(first.rows, again.rows)
+  repeated = layout_plan.plan(orders, BATCH, layouts.Split(), 8)
+  assert first.shapes == repeated.shapes
+  np.testing.assert_array_equal(first.steps, repeated.steps)
+  np.testing.assert_array_equal(first.rows, repeated.rows)
 
 
 def test_more_shapes_have_less_padding():
   orders = [_order(300)]
-  one, two, eight = (
+  paddings = tuple(
       layout_plan.plan(orders, BATCH, layouts.Split(), limit).padding
       for limit in (1, 2, 8)
   )
-  assert eight < two < one
-  assert eight < 0.12
+  assert paddings[2] < paddings[1] < paddings[0]
+  assert paddings[2] < 0.12
 
 
 def test_shapes_hold_the_steps_of_all_members():
@@ -91,8 +91,8 @@ def test_a_step_that_no_sample_has_still_fits():
 
 
 def test_steps_that_fit_no_shape_make_one_grow(monkeypatch):
-  few = [layouts.Shape(2, 64, 16), layouts.Shape(8, 64, 16)]
-  monkeypatch.setattr(shape_search, "choose", lambda *unused: list(few))
+  fixed = [layouts.Shape(2, 64, 16), layouts.Shape(8, 64, 16)]
+  monkeypatch.setattr(shape_search, "choose", lambda *unused: list(fixed))
   orders = [_order(40, longest=150)]
   planned = layout_plan.plan(orders, BATCH, layouts.Split(), 2)
   assert {shape.rows for shape in planned.shapes} <= {2, 8}

@@ -34,7 +34,7 @@ def test_exchanges_find_the_shortest_rows_of_small_steps():
   signs = np.array(list(itertools.product([0, 1], repeat=6)))
   best = np.maximum(lengths @ signs.T, lengths @ (1 - signs).T).min(1)
   assert (loads.max(1) == best).mean() > 0.8
-  # Longest first alone packs 3, 3, 2, 2, 2 as 3 2 2 and 3 2.
+  # Longest first single packs 3, 3, 2, 2, 2 as 3 2 2 and 3 2.
   _, loads = packing.spread(np.array([[3, 3, 2, 2, 2]]), 2)
   assert sorted(loads[0]) == [6, 6]
 
@@ -44,8 +44,8 @@ def test_a_target_stops_early_and_steps_are_packed_apart():
   lengths = rng.integers(1, 200, (30, 16))
   assigned, loads = packing.spread(lengths, 4)
   for step in range(len(lengths)):
-    alone, _ = packing.spread(lengths[step : step + 1], 4)
-    np.testing.assert_array_equal(alone[0], assigned[step])
+    single, _ = packing.spread(lengths[step : step + 1], 4)
+    np.testing.assert_array_equal(single[0], assigned[step])
   target = int(loads.max()) + 20
   _, early = packing.spread(lengths, 4, target)
   assert early.max() <= target
@@ -59,7 +59,7 @@ def test_row_groups_have_about_as_much_loss(shards, parts):
   rows, lengths = 16, rng.integers(0, 60, (20, 24))
   loss = lengths // 3
   assigned, loads = packing.spread(lengths, rows)
-  placed, groups = packing.place(assigned, rows, loss, shards, parts)
+  placed, groups = packing.place_rows(assigned, rows, loss, shards, parts)
   # The same rows, elsewhere.
   np.testing.assert_array_equal(
       np.sort(_loads(lengths, placed, rows)), np.sort(loads)

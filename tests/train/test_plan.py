@@ -119,16 +119,28 @@ def test_flops_count_turns_and_repetitions():
   assert products.flops(jax.make_jaxpr(jax.grad(run))(x)) == 3 * 4 * one
 
 
+def test_loops_of_unknown_length_are_not_counted():
+  def run(x, count):
+    return jax.lax.fori_loop(0, count, lambda _, x: x @ x, x @ x)
+
+  x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+  traced = jax.make_jaxpr(run)(x, 3)
+  assert products.flops(traced) == 2 * 8**3
+  assert products.opaque(traced)
+  assert not products.opaque(jax.make_jaxpr(lambda x: x @ x)(x))
+
+
 def test_traced_flops_are_the_models_and_what_remat_repeats(known):
-  # Heads and blocks as narrow as these leave attention small.
+  # Attention on a CPU counts as the model's: its loops have unknown lengths.
   known.machine.remat = "none"
   known.plan.rows, known.plan.length = 4, 64
   found = _plan(known, ABSENT)
-  assert 1 < found.flops / found.model_flops < 1.3
+  assert found.flops == found.model_flops
   known.machine.remat = "full"
   again = _plan(known, ABSENT)
   assert again.model_flops == found.model_flops
-  assert 1.15 < again.flops / found.flops < 4 / 3
+  # Of what is repeated, attention is not counted.
+  assert 1.1 < again.flops / found.flops < 4 / 3
 
 
 def test_collectives_of_a_known_program(eight):

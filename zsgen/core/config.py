@@ -49,19 +49,19 @@ class Heldout:
 
   # Tasks by name.
   tasks: tuple[str, ...] = option(())
-  # A file of task names, one a line.
+  # A file of task names, one per line.
   tasks_file: str = option("", kind="local", machine=True)
   # All tasks of these categories.
   categories: tuple[str, ...] = option(())
-  # A split of the source's own, such as "test".
+  # One of the source's own splits, such as "test".
   split: str = option("")
-  # Share of the tasks that are left, drawn by the seed; of the examples where
-  # the source knows no tasks.
+  # Share of the remaining tasks, drawn by the seed; if rows have no tasks, of
+  # the rows.
   share: float = option(0.0, low=0.0, high=0.9)
-  # Other held-out sets whose tasks are not in this one.
+  # Other held-out sets whose tasks this one leaves out.
   exclude: tuple[str, ...] = option((), newer=True)
-  # Draws the share, the set's instances and, with label="random", references;
-  # None: config.seed.
+  # Seed of the share, of the set's instances and, with label="random", of their
+  # references; None: config.seed.
   seed: int | None = option(None, low=0, newer=True)
 
 
@@ -94,26 +94,25 @@ class Data:
   The selected source, tokenizer, prompt and template add their own options.
   """
 
-  # Where examples come from: a name in zsgen/data/sources.
+  # Where examples come from.
   source: str = selector("synth", "source")
-  # How text becomes ids: a name in zsgen/data/tokenizers.
+  # How text becomes token ids.
   tokenizer: str = selector("bytes", "tokenizer")
-  # How definition, examples and input become a request: a name in
-  # zsgen/data/prompts.
+  # How definition, solved examples and input become a request.
   prompt: str = selector("plain", "prompt")
-  # Which reference is the answer: the first, or one drawn by the seed.
+  # Which reference is the answer: the first, or one that the seed draws.
   label: str = option("first", choices=("first", "random"))
-  # How turns become text: a name in zsgen/data/prompts.
+  # How requests and answers become text.
   template: str = selector("plain", "template")
-  # Longest example in tokens; what is longer is cut, and counted.
+  # Most tokens of an example; longer ones are cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
-  # What is cut: the tail, or the middle of the prompt.
+  # What is cut: the end, or the middle of the prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
-  # Instances of each training task (all, if it has fewer).
+  # Most examples of each training task.
   train_instances: int = option(320, low=1, **_EXAMPLES)
-  # Instances of each held-out task (all, if it has fewer).
+  # Most examples of each held-out task.
   heldout_instances: int = option(5, low=1, **_EXAMPLES)
-  # Who hands batches to the trainer: the store, or the seqio mixture over it.
+  # Where batches come from: the store, or the seqio Mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
 
 
@@ -124,15 +123,15 @@ class Order:
   The selected arrangement and the selected embedder add their own options.
   """
 
-  # A name in zsgen/orders/arrangements; docs/arrangements.md shows them all.
+  # How examples are selected and put in sequence; docs/arrangements.md.
   arrangement: str = selector("tmt", "arrangement")
-  # The held-out set that similarity looks at.
+  # The held-out set to which distances are measured.
   target: str = option("heldout")
-  # One task of that set to look at (a specialist); "": all of them.
+  # The only task of that set that counts (a specialist); "": all of them.
   target_task: str = option("")
-  # The text that is embedded; with answers the report says "oracle".
+  # The text that is compared; with answers, the report is marked "oracle".
   text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
-  # A name in zsgen/orders/embedders; "" for none (no similarity is known).
+  # What makes vectors of texts; "" for none, without distances.
   embedder: str = selector("ngram", "embedder", optional=True)
 
 
@@ -288,11 +287,11 @@ class Eval:
   The selected evaluator adds its own options.
   """
 
-  # A name in zsgen/evals; docs/evaluations.md shows them all.
+  # What is evaluated; docs/evaluations.md.
   type: str = selector("loss", "evaluator", bare=True)
   # The held-out set.
   split: str = option("heldout")
-  # Examples that are evaluated, always the same ones: the first of each task,
+  # Most examples to evaluate, always the same ones: the first of each task,
   # then the second of each, …; -1: all.
   max_examples: int = option(-1, low=-1)
   # Steps between evaluations; step 0 and the last are always evaluated.
@@ -381,7 +380,9 @@ class Machine:
   logits_chunk: int = option(512, low=0, machine=True)
   # How attention is computed; auto: as is best on the platform.
   attention: str = option(
-      "auto", choices=("auto", "xla", "cudnn", "splash"), machine=True
+      "auto",
+      choices=("auto", "xla", "flash", "cudnn", "splash"),
+      machine=True,
   )
   # Element type of exported parameters.
   export_dtype: str = option(

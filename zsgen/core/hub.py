@@ -7,6 +7,16 @@ import pathlib
 from zsgen.core import errors
 
 
+def cache() -> pathlib.Path:
+  """Returns the directory of downloads: zsgen in the user's cache."""
+  home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+  return pathlib.Path(os.path.expanduser(home)) / "zsgen"
+
+
+# A small pre-trained model, which `make base` downloads and converts.
+BASE = cache() / "smollm2-135m-instruct"
+
+
 def locate(
     name: str, patterns: Sequence[str], option: str, noun: str
 ) -> pathlib.Path:
@@ -24,6 +34,12 @@ def locate(
   directory = pathlib.Path(os.path.expanduser(name))
   if directory.is_dir():
     return directory
+  if directory == BASE:
+    raise errors.InputError(
+        f"{option}: the base {directory} is not there yet. Run `make base`, or"
+        " `python -m zsgen.models.base` (a download of 93 MB, 540 MB on disk);"
+        " or set the option to another directory."
+    )
   try:
     import huggingface_hub  # Optional: extra hf.
 

@@ -27,21 +27,21 @@ _RELEASED: dict[str, Any] = dict(
 class GenerateOptions:
   """The options of `generate`: how tokens are chosen."""
 
-  # The likeliest token; draws as the options below say; or draws as the
-  # released code does (top_p 0.9, temperature 0.9, penalty 1.2, no empty
-  # answer).
+  # How tokens are selected: the likeliest; drawn as the options below say; or
+  # drawn as the released code does (top_p 0.9, temperature 0.9, penalty 1.2, no
+  # empty answer).
   decoding: str = option("greedy", choices=("greedy", "sample", "released"))
-  # Tokens after which an answer is cut; its end token counts.
+  # Most tokens of an answer, with its end token.
   max_new_tokens: int = option(
       128, low=1, high=2**31 - 1, why="positions are int32"
   )
-  # sample: divides the logits; 0: the likeliest token.
+  # sample: the logits are divided by it; 0: the likeliest token.
   temperature: float = option(1.0, low=0.0)
-  # sample: how many of the likeliest tokens to draw from; 0: all.
+  # sample: draws from this many of the likeliest tokens; 0: all.
   top_k: int = option(0, low=0)
-  # sample: draw from the likeliest tokens whose probabilities reach it.
+  # sample: draws from the likeliest tokens whose probabilities add up to it.
   top_p: float = option(1.0, low=1e-6, high=1.0)
-  # sample: divides the logits of tokens that the answer already has.
+  # sample: the logits of tokens that the answer already has are divided by it.
   penalty: float = option(1.0, low=1.0)
 
   def check(self, location: str) -> None:

@@ -136,6 +136,7 @@ class Block(nn.Module):
       rotations: _Rotations,
       past: _Past | None,
   ) -> tuple[Float[Array, "B T D"], _Past | None]:
+    """Returns hidden states, and the keys and values if they are kept."""
     normed = layers.Norm(self.arch, name="attention_norm")(x)
     attend = Attention(
         self.arch, self.kind, self.lora, self.execution, name="attention"
@@ -172,6 +173,7 @@ class Pattern(nn.Module):
       rotations: _Rotations,
       past: dict[str, _Past] | None,
   ) -> tuple[Float[Array, "B T D"], dict[str, _Past | None]]:
+    """Returns hidden states, and what each block keeps, by its number."""
     # CSE cannot undo the remat of a scan's body.
     block = _remat(self.execution.remat, prevent_cse=False)
     key_values = {}

@@ -77,6 +77,7 @@ class Affine(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """Returns the products plus the bias, in the type of `x`."""
     kernel = self.param("kernel", _INIT, self.shape).astype(x.dtype)
     bias = self.param("bias", nn.initializers.zeros, self.out).astype(x.dtype)
     return jnp.einsum(self.letters, x, kernel) + bias
@@ -89,6 +90,7 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    """Returns normalized vectors, in the type of `x`."""
     shape, dtype = x.shape[-1:], x.dtype
     x = x.astype(jnp.float32)
     x -= x.mean(-1, keepdims=True)
@@ -107,6 +109,7 @@ class Attention(nn.Module):
   def __call__(
       self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]
   ) -> Float[Array, "B T D"]:
+    """Returns what each position attends to; `mask` is true at tokens."""
     width, heads = self.arch.width, self.arch.heads
     head_shape = (heads, width // heads)
     project = functools.partial(Affine, "BTD,DHd->BHTd", (width, *head_shape))
@@ -136,6 +139,7 @@ class Block(nn.Module):
   def __call__(
       self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]
   ) -> tuple[Float[Array, "B T D"], None]:
+    """Returns hidden states; None is what a scan would stack."""
     arch = self.arch
     x += Attention(arch, name="attention")(x, mask)
     x = Norm(arch.norm_eps, name="attention_norm")(x)

@@ -10,8 +10,8 @@ from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 
 # The best backend of each platform, if it supports the model.
-_BEST = {"tpu": "splash", "gpu": "cudnn"}
-_NEEDS = {"splash": "tpu", "cudnn": "gpu"}
+_BEST = {"cpu": "flash", "tpu": "splash", "gpu": "cudnn"}
+_NEEDS = {"flash": "cpu", "splash": "tpu", "cudnn": "gpu"}
 # Compute capabilities: cuDNN has flash attention from Ampere on, and wide heads
 # from Hopper on.
 _AMPERE, _HOPPER = 8.0, 9.0
@@ -25,7 +25,7 @@ class Execution(NamedTuple):
     remat: what the backward pass recomputes, as in `config.Machine.remat`.
     logits_chunk: positions of each row whose logits are in memory at the same
       time; 0 for all.
-    attention: the backend: "xla", "cudnn" or "splash".
+    attention: the backend: "xla", "flash", "cudnn" or "splash".
     mesh: the mesh; None for one device.
   """
 

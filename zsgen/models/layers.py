@@ -53,6 +53,7 @@ class Projection(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """Returns the products, plus bias and adapter, of type `out`."""
     init = nn.initializers.normal(self.std)
     kernel = self.param("kernel", init, self.shape).astype(x.dtype)
     out = self.out or x.dtype
@@ -132,6 +133,7 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+    """Returns normalized vectors, in the type of `x`."""
     shape, dtype = x.shape[-1:], x.dtype
     is_layer_norm = (self.kind or self.arch.norm) == "layer"
     x = x.astype(jnp.float32)
@@ -156,6 +158,7 @@ class Mlp(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    """Returns vectors of the same width, in the type of `x`."""
     arch, activation = self.arch, _ACTIVATIONS[self.arch.activation]
     up_shape, down_shape = (arch.width, arch.mlp_width), (
         arch.mlp_width,

@@ -30,12 +30,24 @@ def rotation(
   theta, scaling = arch.rope_theta, arch.rope_scaling
   if kind == "local" and arch.rope_local_theta:
     theta, scaling = arch.rope_local_theta, "none"
-  speeds = _speeds(theta, arch.head_width)
-  if scaling != "none":
-    speeds = _STRETCHED[scaling](speeds, arch)
+  speeds = speeds_of_pairs(arch, theta, scaling)
   angles = positions[..., None, None].astype(jnp.float32) * speeds
   factor = _yarn_factor(arch) if scaling == "yarn" else 1.0
   return jnp.sin(angles) * factor, jnp.cos(angles) * factor
+
+
+def speeds_of_pairs(
+    arch: config.Model, theta: float, scaling: str
+) -> np.ndarray:
+  """Returns the radians per position of each pair of a head, float32 [d/2].
+
+  Args:
+    arch: the architecture: the width of its heads, and how it is scaled.
+    theta: the base wave length.
+    scaling: "none", or a scaling that `config.model.rope_scaling` names.
+  """
+  speeds = _speeds(theta, arch.head_width)
+  return speeds if scaling == "none" else _STRETCHED[scaling](speeds, arch)
 
 
 def rotate(
@@ -49,7 +61,7 @@ def rotate(
 
 
 def _speeds(theta: float, width: int) -> np.ndarray:
-  """Returns the radians per position of each pair, float32 [d/2].
+  """Returns the radians per position of each pair before any scaling.
 
   Uses float32 throughout, like other implementations: at position 100,000 the
   last digit of a speed is a hundredth of a radian.

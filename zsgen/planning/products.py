@@ -1,7 +1,8 @@
 """Counts the FLOPs of a traced program: products, including rematerialization.
 
 Norms, activations and the like are not counted. Kernels count as they estimate
-themselves, if they do (`opaque`). Compilers count the body of a loop only once.
+themselves, if they do (`opaque`); loops whose length is only known when they
+run do not count. Compilers count the body of a loop only once.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def flops(jaxpr: Any) -> int:
     elif name == "pallas_call":
       estimate = params.get("cost_estimate")
       total += int(estimate.flops) if estimate else 0
-    else:
+    elif name != "while":
       inner = [flops(program) for program in _subprograms(params)]
       per_run = max(inner) if name == "cond" else sum(inner)
       total += per_run * _times(name, params)
@@ -33,17 +34,24 @@ def flops(jaxpr: Any) -> int:
 
 
 def opaque(jaxpr: Any) -> bool:
-  """Returns whether the program has a kernel without a cost estimate.
+  """Returns whether the program has products that `flops` does not count.
+
+  They are in kernels without a cost estimate and in loops of unknown length.
 
   Args:
     jaxpr: the program, closed or open.
   """
-  return any(
-      not eqn.params.get("cost_estimate")
-      if eqn.primitive.name == "pallas_call"
-      else any(map(opaque, _subprograms(eqn.params)))
-      for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns
-  )
+  return any(_is_opaque(eqn) for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns)
+
+
+def _is_opaque(eqn: Any) -> bool:
+  name, params = eqn.primitive.name, eqn.params
+  if name == "pallas_call":
+    return not params.get("cost_estimate")
+  programs = list(_subprograms(params))
+  if name == "while" and any(flops(program) for program in programs):
+    return True
+  return any(map(opaque, programs))
 
 
 def _times(name: str, params: dict[str, Any]) -> int:

@@ -33,7 +33,7 @@ def ordered(
               figures.plot([_panels(run, store, order)]),
               "Similarity, round and tasks along the order",
           ),
-          page.folded("Its first examples", [_head(store, order)]),
+          page.folded("First examples", [_head(store, order)]),
       ],
   )
 
@@ -75,7 +75,7 @@ def _statistics(
           ("whole", len(order)),
       )
   ]
-  return grids.Grid("What it is made of", ("", *COLUMNS.values()), rows)
+  return grids.Grid("Statistics", ("", *COLUMNS.values()), rows)
 
 
 def _panels(

@@ -16,7 +16,7 @@ _COUNTED = {
     "tasks": "tasks",
     "examples": "examples",
     "tokens": "tokens",
-    "loss_tokens": "loss",
+    "loss_tokens": "loss tokens",
     "cut": "cut",
     "answer_cut": "in answer",
     "dropped": "dropped",
@@ -88,9 +88,9 @@ def setup(
       rows,
       words=3,
   )
-  identity = grids.Grid("Made of", ("", ""), identifiers, words=2)
+  identity = grids.Grid("Inputs", ("", ""), identifiers, words=2)
   return page.section(
-      "What was run", [grids.to_html(identity), grids.to_html(options)]
+      "Setup", [grids.to_html(identity), grids.to_html(options)]
   )
 
 
@@ -143,7 +143,7 @@ def counted(store: store_lib.Store) -> grids.Grid:
       for split in splits
   ]
   notes = [
-      "Loss: tokens that the loss covers. Cut: examples longer than"
+      "Loss tokens: those that the loss covers. Cut: examples longer than"
       " config.data.max_length. Dropped: examples without an answer token,"
       " which are not used.",
       *(_RARE[name] for name in columns if _RARE.get(name)),

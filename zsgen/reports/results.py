@@ -103,7 +103,7 @@ def goals(run: curves.Run) -> str:
   ]
   if not rows:
     return ""
-  header = ("target", "", "of", "wanted", "found")
+  header = ("target", "result", "metric", "bounds", "value")
   grid = grids.Grid("", header, rows, words=3)
   return page.section("Targets", [grids.to_html(grid)])
 

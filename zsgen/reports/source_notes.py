@@ -70,7 +70,8 @@ def _rates(rates: Mapping[str, Any], suite: str) -> Iterator[str]:
   if rates:
     entries = [f"{task} {rate}" for task, rate in rates.items()]
     yield (
-        f"{suite}: the mixture's rates are not used, each task is read completely:"
+        f"{suite}: the Mixture's rates are ignored, and each task is read"
+        " completely:"
         f" {_list(entries)}"
     )
 
@@ -92,11 +93,13 @@ def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
 
 def _verbatim(verbatim: Mapping[str, Any]) -> Iterator[str]:
   if verbatim.get("inputs") or verbatim.get("prompts"):
-    entries = [f"{task} {count:,}" for task, count in verbatim["tasks"].items()]
+    entries = [
+        f"{task} ({count:,})" for task, count in verbatim["tasks"].items()
+    ]
     yield (
-        "held-out examples whose text is in the training data:"
-        f" {verbatim['inputs']:,} by input, {verbatim['prompts']:,} by"
-        f" definition and input{'; such as in ' * bool(entries)}"
+        "held-out examples that also occur in the training data:"
+        f" {verbatim['inputs']:,} with the same input, {verbatim['prompts']:,}"
+        f" with the same definition and input{'; for example in ' * bool(entries)}"
         f"{', '.join(entries)}"
     )
 

@@ -10,7 +10,7 @@ from zsgen.reports import grids
 # and of the smallest are.
 _FULL = 40
 _ENDS = 10
-_HEADER = ("task", "examples", "tokens", "loss", "cut", "dropped")
+_HEADER = ("task", "examples", "tokens", "loss tokens", "cut", "dropped")
 # Columns that are shown only if some value is not 0.
 _RARE = ("cut", "dropped")
 

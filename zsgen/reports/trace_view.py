@@ -48,7 +48,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
           ),
           page.text(_CAPTION.format(**trace.description)),
       ]
-  title = "How near the trained examples are"
+  title = "Distance of the trained examples to held-out tasks"
   return page.section(title, blocks) if blocks else ""
 
 

@@ -118,7 +118,7 @@ def _pack(
   tokens = steps.tokens.reshape(-1, examples)
   loss = steps.loss.reshape(-1, examples)
   assigned, loads = packing.spread(tokens, rows, target)
-  placed, group_loss = packing.place(assigned, rows, loss, *split)
+  placed, group_loss = packing.place_rows(assigned, rows, loss, *split)
   return _Fit(
       placed.reshape(steps.tokens.shape),
       loads.max(1).reshape(members, count).max(0),
@@ -233,8 +233,13 @@ def _finish(
   final: dict[layouts.Shape, int] = {}
   renamed = np.zeros(len(shapes), np.int64)
   for i in np.unique(index):
-    own = np.flatnonzero(index == i)
-    length, loss = _sizes(steps.take(own), rows[:, own], shapes[i].rows, split)
+    indices = np.flatnonzero(index == i)
+    length, loss = _sizes(
+        steps.take(indices),
+        rows[:, indices],
+        shapes[i].rows,
+        split,
+    )
     length = layouts.round_up(length, layouts.LENGTH_STEP)
     shape = layouts.shape_for(shapes[i].rows, length, split, loss)
     renamed[i] = final.setdefault(shape, len(final))

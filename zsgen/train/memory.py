@@ -4,7 +4,6 @@ from collections.abc import Iterator
 import contextlib
 import math
 import os
-import pathlib
 import resource
 import sys
 import textwrap
@@ -20,7 +19,7 @@ from zsgen.train import layouts
 # A chunk of logits that is small beside everything else.
 _CHUNK = 256
 _MOST_REMEDIES = 3
-_PROC = pathlib.Path("/proc/self/statm")
+_PROC = "/proc/self/statm"
 
 
 def used() -> dict[str, int]:
@@ -173,7 +172,11 @@ def _resident() -> tuple[int, int]:
   """Resident bytes of this process, now and at the most."""
   unit = 1 if sys.platform == "darwin" else 1024
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-  if not _PROC.exists():  # Not Linux.
+  try:
+    # Every step does this: pathlib would take four times as long.
+    file = os.open(_PROC, os.O_RDONLY)
+  except FileNotFoundError:  # Not Linux.
     return peak, peak
-  pages = int(_PROC.read_text().split()[1])
+  pages = int(os.read(file, 100).split()[1])
+  os.close(file)
   return pages * resource.getpagesize(), peak

@@ -84,8 +84,8 @@ def _exchange(
   top = load.argmax(1)
   is_top = row == top[:, None]
   # Examples of the fullest row come first; a row has but a few.
-  most = int(is_top.sum(1).max())
-  mine = np.argsort(~is_top, axis=1, kind="stable")[:, :most]
+  count_of_top = int(is_top.sum(1).max())
+  movable = np.argsort(~is_top, axis=1, kind="stable")[:, :count_of_top]
   # What each of them is exchanged for: another example, or nothing of a row.
   partner_row = np.concatenate(
       [row, np.broadcast_to(np.arange(load.shape[1]), load.shape)], axis=1
@@ -93,31 +93,33 @@ def _exchange(
   partner = np.concatenate([tokens, np.zeros_like(load)], axis=1)
   partner_load = np.take_along_axis(load, partner_row, axis=1)
   moved = (
-      np.take_along_axis(tokens, mine, axis=1)[:, :, None] - partner[:, None]
+      np.take_along_axis(tokens, movable, axis=1)[:, :, None] - partner[:, None]
   )
   result = np.maximum(load[every, top][:, None, None] - moved, 0)
   result = np.maximum(result, partner_load[:, None] + moved)
   is_allowed = (
       (moved > 0)
-      & np.take_along_axis(is_top, mine, axis=1)[:, :, None]
+      & np.take_along_axis(is_top, movable, axis=1)[:, :, None]
       & (partner_row != top[:, None])[:, None]
   )
   flat = np.where(is_allowed, result, _NEVER).reshape(count, -1)
   best = flat.argmin(1)
   better = flat[every, best] < load[every, top]
-  chosen, step = every[better], active[better]
-  item, other = np.divmod(best[better], partner.shape[1])
-  tokens_moved = moved[chosen, item, other]
-  to = partner_row[chosen, other]
-  loads[step, top[chosen]] -= tokens_moved
-  loads[step, to] += tokens_moved
-  is_example = other < examples
-  assigned[step[is_example], other[is_example]] = top[chosen][is_example]
-  assigned[step, mine[chosen, item]] = to
+  improved, step = every[better], active[better]
+  item, partner_index = np.divmod(best[better], partner.shape[1])
+  tokens_moved = moved[improved, item, partner_index]
+  target_row = partner_row[improved, partner_index]
+  loads[step, top[improved]] -= tokens_moved
+  loads[step, target_row] += tokens_moved
+  is_example = partner_index < examples
+  assigned[step[is_example], partner_index[is_example]] = top[improved][
+      is_example
+  ]
+  assigned[step, movable[improved, item]] = target_row
   return better
 
 
-def place(
+def place_rows(
     assigned: np.ndarray, rows: int, loss: np.ndarray, shards: int, parts: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Orders rows so that row groups have about as many positions with loss.

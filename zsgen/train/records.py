@@ -88,7 +88,7 @@ class Table:
   Args:
     path: the file.
     empty: what an empty row holds, [rows, columns].
-    kept: rows that a checkpoint counts on; 0 makes the file.
+    filled: rows that a checkpoint relies on; 0 creates the file.
 
   Raises:
     InputError: the file is damaged.
@@ -180,8 +180,9 @@ class Records:
     batch_size: examples of a step.
     steps: steps of the whole run.
     evaluated: for each evaluation its steps and the ids of its examples.
-    kept: digests of what to keep, which were checked; {} to start anew.
-    first: the step to go on from.
+    digests: digests of the records to keep, which were checked; {} for a new
+      run.
+    first: the step to continue from.
     resumed: if so, the evaluation at `first` is kept.
 
   Raises:

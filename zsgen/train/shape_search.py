@@ -90,9 +90,9 @@ def row_counts(tokens: np.ndarray, split: layouts.Split) -> np.ndarray:
     split: how the rows are split.
   """
   step, longest = split.groups, _LONGEST * int(tokens.max())
-  most = max(int((tokens > 0).sum(1).max()), 1)
+  largest_count = max(int((tokens > 0).sum(1).max()), 1)
   least = max(int(tokens.sum(1).min()) // longest, 1)
-  last = layouts.round_up(most, step) // step
+  last = layouts.round_up(largest_count, step) // step
   first = min(layouts.round_up(least, step) // step, last)
   if last - first < _ROW_COUNTS:
     return step * np.arange(first, last + 1)
@@ -117,7 +117,7 @@ def tabulate(
   losses = np.zeros_like(lengths)
   for i, count in enumerate(rows.tolist()):
     assigned, loads = packing.spread(flat, count)
-    _, group_loss = packing.place(assigned, count, flat_loss, *split)
+    _, group_loss = packing.place_rows(assigned, count, flat_loss, *split)
     lengths[i] = loads.max(1).reshape(members, steps).max(0)
     losses[i] = group_loss.max(1).reshape(members, steps).max(0)
   return Table(rows, lengths, losses)
@@ -130,20 +130,20 @@ def choose(
 
   Programs are added one by one, the one that saves the most, as long as it is
   worth its compilation. After each, every program is replaced by whichever
-  saves the most beside the others. Ties go to the smallest shape.
+  saves the most beside the remaining. Ties go to the smallest shape.
   """
   shapes = _candidates(table, split)
   costs = _costs(table, shapes, split, cost)
-  chosen: list[int] = []
+  selection: list[int] = []
   best = _NO_FIT
-  while len(chosen) < limit:
-    added = _improve(costs, [*chosen, best_beside(costs, chosen)])
+  while len(selection) < limit:
+    added = _improve(costs, [*selection, best_beside(costs, selection)])
     total = float(costs[added].min(0).sum())
     worth = max(_WORTH_SHARE, _WORTH_STEPS / costs.shape[1])
     if best < _NO_FIT and total > (1 - worth) * best:
       break
-    chosen, best = added, total
-  return _shrink(table, [shapes[i] for i in chosen], split, cost)
+    selection, best = added, total
+  return _shrink(table, [shapes[i] for i in selection], split, cost)
 
 
 def _candidates(table: Table, split: layouts.Split) -> list[layouts.Shape]:
@@ -196,28 +196,32 @@ def _costs(
   return costs
 
 
-def best_beside(costs: np.ndarray, chosen: Sequence[int]) -> int:
-  """Returns the shape that makes the steps cost the least beside others.
+def best_beside(costs: np.ndarray, selection: Sequence[int]) -> int:
+  """Returns the shape that makes the steps cost the least beside remaining.
 
   As long as there are steps that fit no shape, one that most of them fit.
   """
-  if chosen:
-    costs = np.minimum(costs, costs[chosen].min(0))
+  if selection:
+    costs = np.minimum(costs, costs[selection].min(0))
   misfits = np.isinf(costs).sum(1)
   totals = np.where(np.isinf(costs), 0, costs).sum(1)
   return int(np.lexsort((totals, misfits))[0])
 
 
-def _improve(costs: np.ndarray, chosen: list[int]) -> list[int]:
+def _improve(costs: np.ndarray, selection: list[int]) -> list[int]:
   """Replaces shapes, one at a time, until none saves anything more."""
   for _ in range(_ROUNDS):
-    before = list(chosen)
-    for i in range(len(chosen)):
-      others = chosen[:i] + chosen[i + 1 :]
-      chosen = [*chosen[:i], best_beside(costs, others), *chosen[i + 1 :]]
-    if chosen == before:
+    before = list(selection)
+    for i in range(len(selection)):
+      remaining = selection[:i] + selection[i + 1 :]
+      selection = [
+          *selection[:i],
+          best_beside(costs, remaining),
+          *selection[i + 1 :],
+      ]
+    if selection == before:
       break
-  return sorted(set(chosen))
+  return sorted(set(selection))
 
 
 def _shrink(

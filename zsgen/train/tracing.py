@@ -19,8 +19,8 @@ class Trace:
 
   Args:
     path: the run's directory.
-    asked: first and beyond, which were checked; () for none.
-    say: says a line to people.
+    interval: `config.profile`, which was checked; () for no trace.
+    log: prints a line for people.
   """
 
   def __init__(

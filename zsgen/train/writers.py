@@ -1,6 +1,7 @@
 """Where metrics go beside the run's own files: TensorBoard and W&B."""
 
 from collections.abc import Mapping
+import functools
 import importlib.util
 import pathlib
 from typing import Any, Protocol
@@ -71,6 +72,7 @@ class WandB:
     self._run.finish()
 
 
+@functools.cache  # Every step has the same names.
 def _tag(name: str) -> str:
   """Returns the name of a metric, made printable and not too long.
 

@@ -27,9 +27,9 @@ def digest_used(
   for name, written in manifest.get("files", {}).items():
     if digests.get(name, written["sha256"]) != written["sha256"]:
       raise errors.InputError(
-          f"{directory / name}: is not what --stage=export wrote: it is damaged"
-          " or was changed. Export it again; or, if it was changed on purpose,"
-          f" delete {directory / MANIFEST}, by which it is checked."
+          f"{directory / name}: is not what zsgen wrote: it is damaged or was"
+          " changed. Export or convert it again; or, if it was changed on"
+          f" purpose, delete {directory / MANIFEST}, by which it is checked."
       )
   return digests
 

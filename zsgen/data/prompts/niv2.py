@@ -37,17 +37,17 @@ from zsgen.data import suite, tokenizers
 class Options(config.Data):
   """The options of the prompt `niv2`."""
 
-  # Positive examples shown, while they fit.
+  # Most positive examples to show, as far as they fit.
   shots: int = option(2, low=0)
-  # Negative examples shown, while they fit.
+  # Most negative examples to show, as far as they fit.
   negative_shots: int = option(0, low=0)
-  # Tokens that the prompt may have.
+  # Most tokens of the prompt.
   prompt_tokens: int = option(1024, low=1)
-  # Show explanations of the examples.
+  # Whether to show the explanations of the examples.
   explanations: bool = option(False)
-  # Show the task's name.
+  # Whether to show the task's name.
   task_name: bool = option(False)
-  # Show the definition.
+  # Whether to show the definition.
   definition: bool = option(True)
 
 

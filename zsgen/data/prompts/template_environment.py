@@ -82,6 +82,7 @@ class MakeDict:
   """`dict` for templates, without access to the class."""
 
   def __call__(self, *args: Any, **kwargs: Any) -> dict:
+    """Returns `dict(...)`."""
     return dict(*args, **kwargs)
 
   def fromkeys(self, *args: Any, **kwargs: Any) -> dict:

@@ -26,7 +26,7 @@ _SHOTS = {"Positive Examples": True, "Negative Examples": False}
 class Options(options.Files):
   """The options of `niv2`."""
 
-  # Which of the official splits.
+  # The official split.
   track: str = option("default", choices=("default", "xlingual"))
 
 

@@ -19,11 +19,11 @@ class Rows(config.Data):
   heldout: Mapping[str, config.Heldout] = dataclasses.field(
       default_factory=dict, metadata=dict(of=config.Heldout)
   )
-  # A row that cannot be used: stop, or leave it out and count it.
+  # For a row that cannot be used: stop, or leave it out and count it.
   on_bad_row: str = option("error", choices=("error", "skip"))
-  # Leave out training examples whose prompt and answer came before.
+  # Whether to leave out training examples that repeat prompt and answer.
   deduplicate: bool = option(False)
-  # Which instances of a task are taken.
+  # Which examples of a task are used.
   draw: str = option("seed", choices=draws.DRAWS)
 
   def check(self, section: str) -> None:

@@ -13,7 +13,7 @@ from zsgen.data.sources import child, options
 class Options(options.Rows):
   """The options of `seqio`."""
 
-  # Name of the Task or Mixture.
+  # The name of the Task or Mixture.
   dataset: str = option("")
   # The module that registers it.
   module: str = option("")

@@ -7,6 +7,7 @@ before the text.
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+import math
 import struct
 from typing import Any, NamedTuple
 
@@ -20,12 +21,14 @@ _TEXT, _SCORE, _TYPE = 1, 2, 3
 _ENCODED, _ID, _SURFACE = 2, 2, 3
 # Values of TrainerSpec.model_type and SentencePiece.type.
 _UNIGRAM, _BPE = 1, 2
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
 # Represents a space.
-_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+  """An entry of a vocabulary; `type` is SentencePiece's number."""
+
   text: str
   score: float
   type: int
@@ -53,24 +56,51 @@ def convert(proto: bytes, bos_id: int | None) -> dict[str, Any] | None:
       kind not in (_UNIGRAM, _BPE)
       or trainer.get(_SUFFIX, 0)
       or not normalizer.get(_ESCAPE, 1)
-      or {piece.type for piece in pieces} - {_NORMAL, _UNKNOWN, _CONTROL, _BYTE}
+      or {piece.type for piece in pieces} - {NORMAL, UNKNOWN, CONTROL, BYTE}
   ):
     return None
-  special = [
-      (i, piece.text)
+  return assemble(
+      pieces,
+      model=_unigram(pieces) if kind == _UNIGRAM else bpe(pieces),
+      normalizers=_normalizers(normalizer),
+      has_prefix=bool(normalizer.get(_PREFIX, 1)),
+      bos_id=bos_id,
+  )
+
+
+def assemble(
+    pieces: Sequence[Piece],
+    model: Mapping[str, Any],
+    normalizers: Sequence[Mapping[str, Any]],
+    has_prefix: bool,
+    bos_id: int | None,
+) -> dict[str, Any]:
+  """Returns the content of a tokenizer.json.
+
+  Args:
+    pieces: the vocabulary, by id.
+    model: the model of the tokenizers library.
+    normalizers: the steps before a text is split into pieces.
+    has_prefix: whether they put a space before a text.
+    bos_id: the token before a text, or None.
+  """
+  added = [
+      describe_added(i, piece.text, piece.type != USER_DEFINED)
       for i, piece in enumerate(pieces)
-      if piece.type in (_UNKNOWN, _CONTROL)
+      if piece.type in (UNKNOWN, CONTROL, USER_DEFINED)
+      and not _is_of_spaces(piece)
   ]
+  bos = None if bos_id is None else pieces[bos_id].text
   return {
       "version": "1.0",
       "truncation": None,
       "padding": None,
-      "added_tokens": [_added(*token) for token in special],
-      "normalizer": _sequence("normalizers", _normalizers(normalizer)),
+      "added_tokens": added,
+      "normalizer": _sequence("normalizers", normalizers),
       "pre_tokenizer": None,
-      "post_processor": _bos_processor(dict(special), bos_id),
-      "decoder": _sequence("decoders", _decoders(normalizer)),
-      "model": _unigram(pieces) if kind == _UNIGRAM else _bpe(pieces),
+      "post_processor": describe_bos(bos, bos_id),
+      "decoder": _sequence("decoders", _decoders(has_prefix)),
+      "model": dict(model),
   }
 
 
@@ -129,17 +159,17 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
       return value, position
 
 
-def _piece(message: bytes) -> _Piece:
+def _piece(message: bytes) -> Piece:
   fields = dict(_fields(message))
   (score,) = struct.unpack("<f", fields.get(_SCORE, bytes(4)))
-  return _Piece(fields[_TEXT].decode(), score, fields.get(_TYPE, _NORMAL))
+  return Piece(fields[_TEXT].decode(), score, fields.get(_TYPE, NORMAL))
 
 
-def _added(i: int, text: str) -> dict[str, Any]:
-  """Returns a token that is special wherever its string occurs."""
+def describe_added(i: int, text: str, special: bool) -> dict[str, Any]:
+  """Returns a token that is matched wherever its string occurs."""
   names = ("single_word", "lstrip", "rstrip", "normalized")
   flags = dict.fromkeys(names, False)
-  return {"id": i, "content": text, **flags, "special": True}
+  return {"id": i, "content": text, **flags, "special": special}
 
 
 def _normalizers(spec: Mapping[int, Any]) -> list[dict[str, Any]]:
@@ -150,39 +180,40 @@ def _normalizers(spec: Mapping[int, Any]) -> list[dict[str, Any]]:
     steps.append({"type": "Precompiled", "precompiled_charsmap": encoded})
   if spec.get(_STRIP, 1):
     steps += [_replace(r"\A +| +\z", ""), _replace(" {2,}", " ")]
-  if spec.get(_PREFIX, 1):
-    steps.append({"type": "Prepend", "prepend": _SPACE})
-  space = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
-  return [*steps, space]
+  return [*steps, *mark_spaces(bool(spec.get(_PREFIX, 1)))]
+
+
+def mark_spaces(has_prefix: bool) -> list[dict[str, Any]]:
+  """Returns the steps that mark spaces, and the one before the text if any."""
+  space = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+  prefix = {"type": "Prepend", "prepend": SPACE}
+  return [prefix, space] if has_prefix else [space]
 
 
 def _replace(pattern: str, content: str) -> dict[str, Any]:
   return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
 
 
-def _decoders(spec: Mapping[int, Any]) -> list[dict[str, Any]]:
+def _decoders(has_prefix: bool) -> list[dict[str, Any]]:
   """Returns the steps that turn pieces into text."""
   steps = [
-      {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+      {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
       {"type": "ByteFallback"},
       {"type": "Fuse"},
   ]
-  if spec.get(_PREFIX, 1):
+  if has_prefix:
     steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
   return steps
 
 
-def _sequence(key: str, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _sequence(key: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
   return {"type": "Sequence", key: list(steps)}
 
 
-def _bos_processor(
-    special: Mapping[int, str], bos_id: int | None
-) -> dict[str, Any] | None:
-  """Returns the step that puts BOS before a text."""
-  if bos_id is None:
+def describe_bos(bos: str | None, bos_id: int | None) -> dict[str, Any] | None:
+  """Returns the step that puts BOS before a text; None without BOS."""
+  if bos is None:
     return None
-  bos = special[bos_id]
   texts = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
   first = {"SpecialToken": {"id": bos, "type_id": 0}}
   return {
@@ -193,7 +224,7 @@ def _bos_processor(
   }
 
 
-def _unigram(pieces: Sequence[_Piece]) -> dict[str, Any]:
+def _unigram(pieces: Sequence[Piece]) -> dict[str, Any]:
   """Returns a model in which the likeliest pieces win."""
   return {
       "type": "Unigram",
@@ -203,11 +234,17 @@ def _unigram(pieces: Sequence[_Piece]) -> dict[str, Any]:
   }
 
 
-def _bpe(pieces: Sequence[_Piece]) -> dict[str, Any]:
-  """Returns a model that first merges neighbours with the best score."""
+def bpe(pieces: Sequence[Piece]) -> dict[str, Any]:
+  """Returns a model that first merges neighbours with the best score.
+
+  SentencePiece takes user-defined pieces of spaces out of a text before it merges
+  anything; here, they are merged before anything else.
+  """
   ids = {piece.text: i for i, piece in enumerate(pieces)}
   normal = {
-      piece.text: piece.score for piece in pieces if piece.type == _NORMAL
+      piece.text: piece.score if piece.type == NORMAL else math.inf
+      for piece in pieces
+      if piece.type == NORMAL or _is_of_spaces(piece)
   }
   merges = [
       (-score, ids[text], ids[text[:cut]], ids[text[cut:]], text, cut)
@@ -229,9 +266,14 @@ def _bpe(pieces: Sequence[_Piece]) -> dict[str, Any]:
   }
 
 
-def _unknown(pieces: Sequence[_Piece]) -> int:
-  return next(i for i, piece in enumerate(pieces) if piece.type == _UNKNOWN)
+def _is_of_spaces(piece: Piece) -> bool:
+  """Returns whether a piece is user-defined and stands for spaces."""
+  return piece.type == USER_DEFINED and not piece.text.strip(SPACE)
 
 
-def _has_bytes(pieces: Sequence[_Piece]) -> bool:
-  return any(piece.type == _BYTE for piece in pieces)
+def _unknown(pieces: Sequence[Piece]) -> int:
+  return next(i for i, piece in enumerate(pieces) if piece.type == UNKNOWN)
+
+
+def _has_bytes(pieces: Sequence[Piece]) -> bool:
+  return any(piece.type == BYTE for piece in pieces)

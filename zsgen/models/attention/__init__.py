@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from zsgen.models import execution as execution_lib
 from zsgen.models.arrays import Array
-from zsgen.models.attention import blocks, cudnn, split
+from zsgen.models.attention import blocks, cudnn, flash, split
 from zsgen.models.attention.past import attend_past as attend_past
 from zsgen.models.attention.shared import Spans as Spans
 from zsgen.models.attention.shared import attend_shared as attend_shared
@@ -72,6 +72,11 @@ def attend(
         scale=scale,
         window=window,
         implementation="cudnn" if execution.platform == "gpu" else "xla",
+    )
+    return split.split_over(mesh, run)(query, key, value, segments)
+  if backend == "flash":
+    run = functools.partial(
+        flash.attend, scale=scale, cap=cap, window=window, name=ATTENDED
     )
     return split.split_over(mesh, run)(query, key, value, segments)
   return blocks.attend(

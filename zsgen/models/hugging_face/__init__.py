@@ -11,7 +11,12 @@ from zsgen.models.hugging_face.config_files import read as read_base
 from zsgen.models.hugging_face.families import arch_of
 from zsgen.models.hugging_face.files import digest, locate
 from zsgen.models.hugging_face.reading import load
-from zsgen.models.hugging_face.writing import save, write
+from zsgen.models.hugging_face.writing import (
+    save,
+    write,
+    write_config,
+    write_weights,
+)
 
 __all__ = [
     "Base",
@@ -27,4 +32,6 @@ __all__ = [
     "save",
     "save_adapters",
     "write",
+    "write_config",
+    "write_weights",
 ]

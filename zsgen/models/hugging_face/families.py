@@ -377,10 +377,10 @@ def _windows(
   ]
   if "local" not in kinds:
     return {}
-  return {"pattern": _repeating(kinds), "window": window}
+  return {"pattern": repeating(kinds), "window": window}
 
 
-def _repeating(kinds: Sequence[str]) -> tuple[str, ...]:
+def repeating(kinds: Sequence[str]) -> tuple[str, ...]:
   """Returns the shortest pattern that, repeated, starts with all the kinds."""
   for size in range(1, len(kinds) + 1):
     if all(kind == kinds[i % size] for i, kind in enumerate(kinds)):

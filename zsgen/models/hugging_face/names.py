@@ -7,6 +7,7 @@ separate axes, and the layers of the scanned pattern are stacked.
 
 from collections.abc import Mapping
 import dataclasses
+import math
 import re
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _LLAMA_BLOCK = {
     "mlp/down": "mlp.down_proj",
 }
 _FUSED = ("attention/query", "attention/key", "attention/value")
+HEAD = "lm_head.weight"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Names:
     block: names of weights in a block.
     flipped: whether matrices are [outputs, inputs].
     buffers: pattern of weights in old files that are not parameters.
+    head: the name of the output projection.
   """
 
   prefix: str
@@ -52,6 +55,7 @@ class Names:
   block: Mapping[str, str]
   flipped: bool = True
   buffers: str = r".*\.rotary_emb\.inv_freq"
+  head: str = HEAD
 
 
 LLAMA = Names(
@@ -88,7 +92,6 @@ GPT2 = Names(
     flipped=False,
     buffers=r".*\.attn\.(bias|masked_bias)",
 )
-HEAD = "lm_head.weight"
 
 
 class Source(NamedTuple):
@@ -118,7 +121,7 @@ def sources(path: str, arch: config.Model, names: Names) -> list[Source]:
     names: the names of its family.
   """
   if path == "head/kernel":
-    return [Source(HEAD, inputs=1, flipped=True)]
+    return [Source(names.head, inputs=1, flipped=True)]
   match = _LAYER.fullmatch(path)
   if not match:
     name, _, leaf = path.partition("/")
@@ -157,3 +160,53 @@ def _in_block(names: Names, number: int, path: str) -> Source:
       part=parts.index(module),
       parts=len(parts),
   )
+
+
+def weight_shapes(
+    shapes: Mapping[str, tuple[int, ...]], arch: config.Model, names: Names
+) -> dict[str, tuple[int, ...]]:
+  """Returns the names and shapes of the weights in a file.
+
+  Args:
+    shapes: the shape of each parameter, by path.
+    arch: the architecture.
+    names: the names of its family.
+  """
+  weights = {}
+  for path, shape in shapes.items():
+    layer = shape[1:] if path.startswith("blocks/") else shape
+    for source in sources(path, arch, names):
+      sizes = _sizes(path, layer, source, arch)
+      weights[source.name] = sizes[::-1] if source.flipped else sizes
+  return weights
+
+
+def mismatches(
+    shapes: Mapping[str, tuple[int, ...]],
+    expected: Mapping[str, tuple[int, ...]],
+) -> list[str]:
+  """Returns what is wrong with the weights of a file, in a few words each."""
+  problems = [f"{name} is missing" for name in sorted({*expected} - {*shapes})]
+  problems += [
+      f"{name} {list(shapes[name])} is left over"
+      for name in sorted({*shapes} - {*expected})
+  ]
+  problems += [
+      f"{name} is {list(shapes[name])}, not {list(expected[name])}"
+      for name in sorted({*shapes} & {*expected})
+      if shapes[name] != expected[name]
+  ]
+  return problems
+
+
+def _sizes(
+    path: str, shape: tuple[int, ...], source: Source, arch: config.Model
+) -> tuple[int, ...]:
+  """Returns the inputs and outputs of a weight in the file, or its outputs."""
+  if path in ("embedding", "head/kernel"):
+    table = (arch.vocab_size, arch.width)
+    return table if path == "embedding" else table[::-1]
+  outputs = math.prod(shape[source.inputs :]) * source.parts
+  if not source.inputs:
+    return (outputs,)
+  return math.prod(shape[: source.inputs]), outputs

@@ -83,7 +83,11 @@ class _Reader:
 
   def check(self) -> None:
     """Raises InputError that lists every weight that does not fit config.json."""
-    expected = self._expected_shapes()
+    expected = names_lib.weight_shapes(
+        {path: leaf.shape for path, leaf in self._shapes.items()},
+        self._arch,
+        self._names,
+    )
     shapes = {
         name: self._tensors.shapes[file_name]
         for name, file_name in self._file_names.items()
@@ -92,18 +96,7 @@ class _Reader:
     if self._arch.tied and names_lib.HEAD in shapes:
       self._check_tied()
       del shapes[names_lib.HEAD]
-    problems = [
-        f"{name} is missing" for name in sorted({*expected} - {*shapes})
-    ]
-    problems += [
-        f"{name} {list(shapes[name])} is left over"
-        for name in sorted({*shapes} - {*expected})
-    ]
-    problems += [
-        f"{name} is {list(shapes[name])}, not {list(expected[name])}"
-        for name in sorted({*shapes} & {*expected})
-        if shapes[name] != expected[name]
-    ]
+    problems = names_lib.mismatches(shapes, expected)
     types = {
         name: self._tensors.types[self._file_names[name]] for name in shapes
     }
@@ -157,28 +150,6 @@ class _Reader:
     matrix = matrix.T if source.flipped else matrix
     rows = out.reshape(inputs.stop - inputs.start, -1)
     rows[: matrix.shape[0], : matrix.shape[1]] = matrix
-
-  def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
-    """Returns the names and shapes that the weights must have."""
-    shapes = {}
-    for path, leaf in self._shapes.items():
-      shape = leaf.shape[1:] if path.startswith("blocks/") else leaf.shape
-      for source in names_lib.sources(path, self._arch, self._names):
-        sizes = self._sizes(path, shape, source)
-        shapes[source.name] = sizes[::-1] if source.flipped else sizes
-    return shapes
-
-  def _sizes(
-      self, path: str, shape: tuple[int, ...], source: names_lib.Source
-  ) -> tuple[int, ...]:
-    """Returns the inputs and outputs of a weight in the file, or its outputs."""
-    if path in ("embedding", "head/kernel"):
-      table = (self._arch.vocab_size, self._arch.width)
-      return table if path == "embedding" else table[::-1]
-    outputs = math.prod(shape[source.inputs :]) * source.parts
-    if not source.inputs:
-      return (outputs,)
-    return math.prod(shape[: source.inputs]), outputs
 
   def _full(self, name: str) -> str:
     prefix = self._names.prefix

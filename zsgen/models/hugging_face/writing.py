@@ -1,6 +1,6 @@
 """Writes a directory that transformers loads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import math
 import pathlib
 from typing import Any
@@ -64,31 +64,60 @@ def write(
     largest: int = _SHARD,
 ) -> None:
   """Writes the files of `save` one by one into an existing empty directory."""
-  kind, settings, generation = config_files.describe(
-      arch, dtype, tokens or config_files.Tokens(), base
+  kind = write_config(
+      directory, arch, dtype, tokens or config_files.Tokens(), base
   )
-  flat = traverse_util.flatten_dict(params, sep="/")
-  pieces = _group_pieces(flat, arch, families.known()[kind].names)
-  artifacts.write_json(directory / files.CONFIG, settings)
-  artifacts.write_json(directory / config_files.GENERATION, generation)
-  _write(directory, flat, pieces, arch, dtype, largest)
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
+  names = families.known()[kind].names
+  pieces = _group_pieces(flat, arch, names)
+  shapes = {path: leaf.shape for path, leaf in flat.items()}
+  write_weights(
+      directory,
+      names_lib.weight_shapes(shapes, arch, names),
+      lambda name: _tensor(flat, pieces[name], arch),
+      dtype,
+      largest,
+  )
 
 
-def _write(
+def write_config(
     directory: pathlib.Path,
-    flat: Mapping[str, Any],
-    pieces_of: Mapping[str, list[tuple[str, int | None, names_lib.Source]]],
     arch: config.Model,
     dtype: str,
-    largest: int,
+    tokens: config_files.Tokens,
+    base: config_files.Base | None = None,
+) -> str:
+  """Writes config.json and generation_config.json; returns the model_type.
+
+  Raises:
+    InputError: no Hugging Face family has this architecture.
+  """
+  kind, settings, generation = config_files.describe(arch, dtype, tokens, base)
+  artifacts.write_json(directory / files.CONFIG, settings)
+  artifacts.write_json(directory / config_files.GENERATION, generation)
+  return kind
+
+
+def write_weights(
+    directory: pathlib.Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    build: Callable[[str], np.ndarray],
+    dtype: str,
+    largest: int = _SHARD,
 ) -> None:
-  """Writes the weights, in one file or in shards with an index."""
+  """Writes weights to one file, or to shards with an index.
+
+  Args:
+    directory: an existing directory.
+    shapes: the shape of each weight, by name.
+    build: returns the weight of a name. Memory holds the weights of one file.
+    dtype: element type of the files: "float32" or "bfloat16".
+    largest: the largest size of a file, in bytes.
+  """
+  kind = np.dtype(_DTYPES[dtype])
   sizes = {
-      name: (
-          sum(_size(flat[path], layer) for path, layer, _ in pieces)
-          * np.dtype(_DTYPES[dtype]).itemsize
-      )
-      for name, pieces in pieces_of.items()
+      name: math.prod(shape) * kind.itemsize
+      for name, shape in sorted(shapes.items())
   }
   shards = list(_shards(sizes, largest))
   weight_map = {}
@@ -97,7 +126,7 @@ def _write(
     if len(shards) > 1:
       file = f"model-{number:05}-of-{len(shards):05}.safetensors"
     tensors = {
-        name: _tensor(flat, pieces_of[name], arch, dtype) for name in names
+        name: np.ascontiguousarray(build(name).astype(kind)) for name in names
     }
     files.write_tensors(directory / file, tensors)
     weight_map |= dict.fromkeys(names, file)
@@ -138,15 +167,10 @@ def _group_pieces(
   }
 
 
-def _size(leaf: Any, layer: int | None) -> int:
-  return math.prod(leaf.shape if layer is None else leaf.shape[1:])
-
-
 def _tensor(
     flat: Mapping[str, Any],
     pieces: list[tuple[str, int | None, names_lib.Source]],
     arch: config.Model,
-    dtype: str,
 ) -> np.ndarray:
   """Builds a weight in the layout of the file."""
   arrays = []
@@ -161,5 +185,4 @@ def _tensor(
     array = array[: arch.vocab_size]
   if path == "head/kernel":
     array = array[:, : arch.vocab_size]
-  array = array.T if source.flipped else array
-  return np.ascontiguousarray(array.astype(_DTYPES[dtype]))
+  return array.T if source.flipped else array

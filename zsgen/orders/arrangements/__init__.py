@@ -49,8 +49,8 @@ def check_size(order: config.Order, pool: int) -> None:
   if budget > pool:
     raise errors.InputError(
         f"config.order.budget is {budget}, but the pool has {pool} training"
-        " examples. Lower the budget, or raise config.data.train_instances if"
-        " the tasks have more."
+        " examples. Lower the budget (-1 is all of them), or raise"
+        " config.data.train_instances if the tasks have more."
     )
 
 

@@ -16,9 +16,9 @@ from zsgen.orders.arrangements import arranged, multiset
 class Options(multiset.Options):
   """The options of `cluster`."""
 
-  # What a cluster is; kmeans: of embeddings.
+  # What a cluster is: a task, a category, or a k-means cluster of embeddings.
   by: str = option("task", choices=("task", "category", "kmeans"))
-  # kmeans: number of clusters.
+  # Number of clusters of k-means.
   clusters: int = option(100, low=1)
 
   def check(self, location: str) -> None:

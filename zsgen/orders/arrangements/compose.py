@@ -22,7 +22,7 @@ _LONGEST = 2**30
 class Parts:
   """The option of arrangements that are put together from other orders."""
 
-  # The orders that are put together.
+  # The orders that are combined: dictionaries of options of an order.
   parts: tuple[config.Order, ...] = option(())
 
   def check(self, location: str) -> None:
@@ -55,7 +55,7 @@ class Joined(Parts, arranged.Budget):
 class Interleave(Joined):
   """The options of `interleave`."""
 
-  # Examples of each part in a turn; (): one of each.
+  # How many examples of each part are taken in turn; (): one of each.
   turns: tuple[int, ...] = option((), low=1)
 
   def check(self, location: str) -> None:
@@ -72,13 +72,13 @@ class Interleave(Joined):
 class Take(Part):
   """The options of `take`."""
 
-  # First position.
+  # The first position that is taken, from 0.
   start: int = option(0, low=0)
-  # Position beyond the last; -1: to the end. Where the part ends before,
-  # `short` in the manifest says by how much.
+  # The position after the last one that is taken; -1: the end. If the part has
+  # fewer examples, `short` in the manifest is the number that is missing.
   stop: int = option(-1, low=-1)
-  # Evenly spread, every (length // spread)-th of them, as the released
-  # `uniform` selection; 0: all.
+  # Takes every (length // spread)-th example, as the released `uniform`
+  # selection does; 0: all.
   spread: int = option(0, low=0)
 
   def check(self, location: str) -> None:
@@ -95,11 +95,11 @@ class Take(Part):
 class Repeat(Part):
   """The options of `repeat`."""
 
-  # How often.
+  # Number of repetitions.
   epochs: int = option(
       1, low=1, high=10**5, why="each epoch is arranged by itself"
   )
-  # Every epoch draws anew: epoch e from seed + e * 2**32.
+  # Whether every epoch is drawn again, epoch e with seed + e * 2**32.
   fresh: bool = option(False)
 
 

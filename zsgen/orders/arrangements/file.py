@@ -38,7 +38,7 @@ def digest(path: str) -> str:
 class Options:
   """The options of `file`."""
 
-  # The order's CSV, Parquet or text file.
+  # A CSV, Parquet or text file with the order.
   path: str = option("", kind="local", machine=True, hashed=digest)
 
 

@@ -15,8 +15,8 @@ class Options(arranged.Budget):
 
   # Most examples of one task; -1: no limit.
   per_task: int = option(-1, low=-1)
-  # Draw as the released code does (Python's and numpy's old generators, tasks
-  # in the suite's order), not by zsgen's permutations.
+  # Whether to draw as the released code does (Python's and NumPy's old
+  # generators, tasks in the suite's order) instead of with zsgen's permutations.
   as_released: bool = option(False)
 
 

@@ -15,9 +15,9 @@ from zsgen.orders.arrangements import arranged, multiset, ranked
 class Options(multiset.Options):
   """The options of `similarity`."""
 
-  # How far an example is from the held-out set.
+  # The distance of an example to the held-out set.
   measure: str = option("wsd", choices=tuple(measures.MEASURES))
-  # What is measured and sorted.
+  # What is measured and sorted: examples or tasks.
   granularity: str = option("instance", choices=("instance", "task"))
   # What comes first.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))

@@ -22,12 +22,12 @@ class Options(arranged.Budget):
 
   # What a held-out example picks in a round.
   pick: str = option("nearest", choices=("nearest", "farthest"))
-  # How rounds are put together; reversed: element by element, so that rows
-  # descend inside a round, as in the released code.
+  # The sequence of the picked examples; reversed: example by example, so that
+  # ids descend inside a round, as in the released code.
   sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
-  # The sequence of examples inside a round; id: as in the released code.
+  # The sequence inside a round; id: ascending ids, as in the released code.
   in_round: str = option("id", choices=("id", "shuffled"))
-  # Rounds [first, beyond), counted from 0 (spec E7); (): all.
+  # Uses only rounds [first, end), counted from 0; (): all.
   rounds: tuple[int, ...] = option((), low=0)
 
   def check(self, location: str) -> None:

@@ -26,9 +26,9 @@ class Options(multiset.Options):
 
   # What comes first.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))
-  # Most training x held-out pairs that are solved exactly.
+  # Most pairs of training and held-out examples that are solved exactly.
   exact_pairs: int = option(100_000, low=0)
-  # Beyond that: the entropy's weight, as a share of the mean cost.
+  # Weight of the entropy for more pairs, as a share of the mean cost.
   epsilon: float = option(0.01, low=1e-4)
 
 

@@ -1,0 +1,3 @@
+"""Parts of the device check, each run in its own process by
+`benchmarks.device`.
+"""
