@@ -89,3 +89,27 @@ def assert_equals_softmax(
   expected, others = plain(*heads, segments, into, scale=_SCALE, **fields)
   # As one tree: with a window of 1, gradients of query and key are zero.
   closeness.assert_close((actual, list(gradients)), (expected, others))
+
+
+def spans(rows: list[list[tuple]], length: int) -> attention.Spans:
+  """Returns the spans of rows with shared prefixes.
+
+  Args:
+    rows: for each group of each row, the tokens of its prefix and, as a tuple,
+      of what follows in each member.
+    length: tokens of a row.
+  """
+  filled = np.zeros((3, len(rows), length), np.int32)
+  filled[0] = np.arange(length)
+  for row, groups in enumerate(rows):
+    begin = 0
+    for prefix, members in groups:
+      first, end = begin, begin + prefix
+      filled[:, row, first:end] = np.array([first, first, first])[:, None]
+      for size in members:
+        begin, end = end, end + size
+        filled[:, row, begin:end] = np.array([begin, first, first + prefix])[
+            :, None
+        ]
+      begin = end
+  return attention.Spans(*filled)

@@ -76,7 +76,7 @@ def _alone() -> batches.Batch:
       for i in range(len(ids))
   ]
   segments = [i * (each.segments > 0) for i, each in enumerate(laid, 1)]
-  whole = batches.Batch(*map(np.concatenate, zip(*laid, strict=True)))
+  whole = jax.tree.map(lambda *arrays: np.concatenate(arrays), *laid)
   return whole._replace(segments=np.concatenate(segments).astype(np.int32))
 
 

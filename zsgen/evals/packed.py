@@ -1,7 +1,7 @@
 """Rows of a store, laid out once and kept on the devices."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import functools
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from zsgen.core import hosts
 from zsgen.core import mesh as mesh_lib
-from zsgen.evals import api
+from zsgen.evals import api, prefixes
+from zsgen.evals import rows as rows_lib
 from zsgen.train import batches, layouts
 from zsgen.train import step as step_lib
 
@@ -28,14 +29,22 @@ class Packed:
     ids: rows of the store, int64 [E].
     reduce: makes float32 [B] of parameters and a batch, given the `model`.
     context: what is read, and where it is computed.
+    share: whether rows that begin with the same tokens share them.
 
   Attributes:
     reduce: the same, with its model.
     model: what is evaluated.
   """
 
-  def __init__(self, ids: np.ndarray, reduce: Reduce, context: api.Context):
+  def __init__(
+      self,
+      ids: np.ndarray,
+      reduce: Reduce,
+      context: api.Context,
+      share: bool = True,
+  ):
     self._ids = ids
+    self._share = share
     self._context = context
     self.model = context.model
     self.reduce = functools.partial(reduce, model=context.model)
@@ -55,76 +64,36 @@ class Packed:
     return values
 
   @functools.cached_property
-  def _batches(self) -> list[tuple[np.ndarray, batches.Batch]]:
+  def rows(self) -> rows_lib.Rows:
+    """How the rows are laid out."""
+    return rows_lib.make(self._ids, self._context, self._share)
+
+  @functools.cached_property
+  def shared_rows(self) -> rows_lib.SharedRows:
+    """How they are laid out if the evaluation is one of a population, in which
+    another member shares prefixes.
+    """
+    if isinstance(self.rows, rows_lib.SharedRows):
+      return self.rows
+    groups = prefixes.singles(len(self._ids))
+    return rows_lib.SharedRows(self._ids, self._context, groups)
+
+  @functools.cached_property
+  def _batches(self) -> list[tuple[np.ndarray, batches.Batch[jax.Array]]]:
     """Returns each batch's indices into `ids`, and it on the devices."""
-    rows, length = self.size
-    slots = self.slots(rows, length)
-    shape = layouts.shape_for(
-        rows, length, self.split, self.loss(slots, rows, length)
-    )
-    shards = step_lib.batch_shardings(self._context.mesh)
-    laid_out = self.lay_out(slots, max(map(len, slots)), shape)
+    rows, length = self.rows.size
+    slots = self.rows.slots(rows, length)
+    loss = self.rows.loss(rows, length)
+    shape = layouts.shape_for(rows, length, self.rows.split, loss)
+    laid_out = self.rows.lay_out(shape, len(slots), max(map(len, slots)))
+    mesh = self._context.mesh
+    shards = step_lib.batch_shardings(mesh)
+    if isinstance(self.rows, rows_lib.SharedRows):
+      shards = shards._replace(spans=mesh_lib.batch_sharding(mesh))
     return [
         (indices, mesh_lib.put(batch, shards))
         for indices, batch in zip(slots, laid_out, strict=True)
     ]
-
-  @property
-  def split(self) -> layouts.Split:
-    """How the rows are split."""
-    return layouts.Split(mesh_lib.row_shards(self._context.mesh))
-
-  @functools.cached_property
-  def size(self) -> tuple[int, int]:
-    """Rows, and tokens of a row, in which any `batch_size` of the rows fit."""
-    size = self._context.batch_size
-    return layouts.largest(self._lengths.tokens, size, self.split)
-
-  def slots(self, rows: int, length: int) -> list[np.ndarray]:
-    """Returns the indices into `ids` of each batch of `rows` rows."""
-    packed = layouts.best_fit(self._lengths.tokens.tolist(), length)
-    return [
-        np.array(sum(packed[i : i + rows], []))
-        for i in range(0, len(packed), rows)
-    ]
-
-  def loss(self, slots: Sequence[np.ndarray], rows: int, length: int) -> int:
-    """Returns the most positions with loss of a row group of the batches."""
-    return max(
-        layouts.loss_positions(
-            layouts.Lengths(*(sizes[indices] for sizes in self._lengths)),
-            rows,
-            length,
-            self.split,
-        )
-        for indices in slots
-    )
-
-  def lay_out(
-      self, slots: Sequence[np.ndarray], size: int, shape: layouts.Shape
-  ) -> list[batches.Batch]:
-    """Lays out batches of one shape, so that one program serves all.
-
-    Args:
-      slots: the indices into `ids` of each batch.
-      size: examples of each batch, with empty ones.
-      shape: the shape.
-    """
-    padded = np.full((len(slots), size), batches.NO_EXAMPLE)
-    for ids, indices in zip(padded, slots, strict=True):
-      ids[: len(indices)] = self._ids[indices]
-    store = self._context.store
-    return [
-        layouts.lay_out(batches.look_up(store, ids), shape, self.split)
-        for ids in padded
-    ]
-
-  @property
-  def _lengths(self) -> layouts.Lengths:
-    store = self._context.store
-    return layouts.Lengths(
-        store.lengths[self._ids], store.loss_lengths[self._ids]
-    )
 
 
 class PackedEvaluator(api.Evaluator):

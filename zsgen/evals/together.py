@@ -59,7 +59,10 @@ class PackedPopulation:
       members: Sequence[packed.Packed],
       sharding: jax.sharding.NamedSharding,
   ):
-    self._members = members
+    rows = [member.rows for member in members]
+    if len({type(member_rows) for member_rows in rows}) > 1:
+      rows = [member.shared_rows for member in members]
+    self._rows = rows
     self._sharding = sharding
     reduce = functools.partial(
         members[0].reduce, model=members[0].model.on_each_device
@@ -86,19 +89,16 @@ class PackedPopulation:
   @functools.cached_property
   def _shape(self) -> layouts.Shape:
     """A shape for all members."""
-    rows, length = np.max([member.size for member in self._members], axis=0)
-    loss = [
-        member.loss(member.slots(rows, length), rows, length)
-        for member in self._members
-    ]
-    split = self._members[0].split
-    return layouts.shape_for(int(rows), int(length), split, max(loss))
+    rows, length = np.max([member.size for member in self._rows], axis=0)
+    rows, length = int(rows), int(length)
+    loss = max(member.loss(rows, length) for member in self._rows)
+    return layouts.shape_for(rows, length, self._rows[0].split, loss)
 
   @functools.cached_property
   def _slots(self) -> list[list[np.ndarray]]:
     return [
         member.slots(self._shape.rows, self._shape.length)
-        for member in self._members
+        for member in self._rows
     ]
 
   @functools.cached_property
@@ -106,12 +106,8 @@ class PackedPopulation:
     """Batches of all members, stacked; some members' last ones are empty."""
     count = max(map(len, self._slots))
     size = max(len(indices) for slots in self._slots for indices in slots)
-    no_rows = [np.zeros(0, np.int64)]
     laid_out = [
-        member.lay_out(
-            slots + no_rows * (count - len(slots)), size, self._shape
-        )
-        for member, slots in zip(self._members, self._slots, strict=True)
+        member.lay_out(self._shape, count, size) for member in self._rows
     ]
     return [
         jax.device_put(

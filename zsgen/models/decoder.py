@@ -26,9 +26,9 @@ from zsgen.models.arrays import Array
 
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
-# Which positions may be attended to: the segments [B, T] of a row or, for each
-# kind of block, a mask over the slots of the cache, [B, S].
-_Sight = Array | dict[str, Array]
+# Which positions may be attended to: the segments [B, T] of a row, the spans of
+# rows with shared prefixes or, for each kind of block, a mask over the slots of the cache, [B, S].
+_Sight = Array | attention.Spans | dict[str, Array]
 # The keys and values of a block, both [B, S, K, d].
 _Past = tuple[Array, Array]
 
@@ -82,7 +82,9 @@ class Attention(nn.Module):
     if past is None:
       window = arch.window if self.kind == "local" else None
       assert not isinstance(sight, dict), "only caches are seen by kind"
-      x = attention.attend(
+      is_shared = isinstance(sight, attention.Spans)
+      attend: Any = attention.attend_shared if is_shared else attention.attend
+      x = attend(
           query,
           key,
           value,
@@ -93,6 +95,7 @@ class Attention(nn.Module):
           execution=self.execution,
       )
     else:
+      assert isinstance(sight, dict), "slots are seen by kind"
       visible = sight[self.kind]
       x = attention.attend_past(
           query, key, value, past, visible, scale=scale, cap=cap
@@ -218,7 +221,8 @@ class Decoder(nn.Module):
       tokens: ids below `arch.vocab_size`.
       positions: from 0 within each segment.
       sight: the segment number of each position; segments are contiguous and 0
-        is padding. With a past: for each kind of block, a mask of its slots.
+        is padding. If segments share prefixes: spans. With a past: for each
+        kind of block, a mask of its slots.
       past: keys and values of earlier positions, for decoding with T = 1.
     """
     arch, dtype = self.arch, jnp.dtype(self.arch.dtype)

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 from jaxtyping import Float, Int
 
 from zsgen.core import config, errors
-from zsgen.models import decoder, gather, head
+from zsgen.models import attention, decoder, gather, head
 from zsgen.models import execution as execution_lib
 from zsgen.models import lora as lora_lib
 from zsgen.models import loss as loss_lib
@@ -49,6 +49,20 @@ class Batch(Protocol):
 
     None of them is the first of a segment.
     """
+    ...
+
+
+@runtime_checkable
+class SharedBatch(Batch, Protocol):
+  """Rows whose segments may share prefixes; for evaluation.
+
+  A prefix is before its members in the same row. The positions of a member
+  continue those of its prefix.
+  """
+
+  @property
+  def spans(self) -> Int[Array, "B T 3"] | None:
+    """What each token attends to, see `attention.Spans`; None: its segment."""
     ...
 
 
@@ -199,7 +213,7 @@ class Model:
   ) -> Float[Array, "G K D"]:
     """Returns the hidden state before each loss position."""
     x: Any = self._decoder.apply(
-        {"params": params}, batch.tokens, batch.positions, batch.segments
+        {"params": params}, batch.tokens, batch.positions, _sight(batch)
     )
     before = jnp.maximum(batch.loss_positions - 1, 0)
     return gather.gather(x, before, self.execution.mesh)
@@ -294,6 +308,13 @@ class Model:
   @property
   def _head(self) -> head.Head:
     return head.Head(self.arch, self.lora)
+
+
+def _sight(batch: Batch) -> Any:
+  """Returns what the positions of a batch attend to, for the decoder."""
+  if not isinstance(batch, SharedBatch) or batch.spans is None:
+    return batch.segments
+  return attention.Spans(*jnp.moveaxis(batch.spans, -1, 0))
 
 
 def _targets(batch: Batch) -> Int[Array, "G K"]:

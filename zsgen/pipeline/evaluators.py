@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from zsgen import evals
-from zsgen.evals import api, subsets
+from zsgen.evals import api, packed, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.pipeline.experiment import Experiment
@@ -13,7 +13,8 @@ from zsgen.pipeline.experiment import Experiment
 def make(
     experiment: Experiment, mesh: jax.sharding.Mesh
 ) -> list[api.Evaluator]:
-  """Returns the evaluations; prints which do not take all examples.
+  """Returns the evaluations; prints which do not take all examples, and which
+  share prompts.
 
   Args:
     experiment: the config, and the store that is evaluated on.
@@ -45,4 +46,8 @@ def make(
           evaluator.name, evaluator.examples, evaluator.split_size, tasks
       )
       experiment.console.log(f"evals    {line}")
+    if isinstance(evaluator, packed.PackedEvaluator):
+      note = evaluator.packed.rows.note
+      if note:
+        experiment.console.log(f"evals    {evaluator.name}: {note}")
   return evaluators

@@ -43,6 +43,9 @@ class Batch(NamedTuple, Generic[Leaf]):
   loss_positions: Leaf  # int32 [G, K], see `loss_slots.fill`
   ids: Leaf  # int32 [B]
   lengths: Leaf  # int32 [B], tokens of each example
+  # int32 [R, T, 3], what each token attends to in its row, `attention.Spans`;
+  # only in evaluations that share prefixes, which are in segment 0.
+  spans: Leaf | None = None
 
 
 Feed = Callable[[int], Examples]

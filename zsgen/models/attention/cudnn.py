@@ -4,7 +4,7 @@ from typing import Literal
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from zsgen.models.arrays import Array
 
@@ -39,6 +39,30 @@ def attend(
   if window is not None:
     positions = jnp.arange(segments.shape[1])
     visible &= positions[:, None] - positions < window
+  return attend_visible(
+      query, key, value, visible, scale=scale, implementation=implementation
+  )
+
+
+def attend_visible(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    visible: Bool[Array, "B T T"],
+    *,
+    scale: float,
+    implementation: Literal["cudnn", "xla"],
+) -> Float[Array, "B T H d"]:
+  """Attends to the visible keys that are not after the query.
+
+  Args:
+    query: H heads.
+    key: K heads.
+    value: as `key`.
+    visible: which keys each query sees; its own is one of them.
+    scale: factor of the scores.
+    implementation: "xla" computes the same without a GPU.
+  """
   return jax.nn.dot_product_attention(
       query,
       key,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import math
+from typing import Any
 
 import jax
 from jax.sharding import PartitionSpec
@@ -9,9 +10,9 @@ from jax.sharding import PartitionSpec
 from zsgen.models.arrays import Array
 
 _ROWS, _HEADS = ("data", "fsdp"), "tensor"
-# Maps query [B, T, H, d], key and value [B, T, K, d] and segments [B, T] to
-# [B, T, H, d].
-_Attend = Callable[[Array, Array, Array, Array], Array]
+# Maps query [B, T, H, d], key and value [B, T, K, d] and segments [B, T], or a
+# tree of such arrays, to [B, T, H, d].
+_Attend = Callable[[Array, Array, Array, Any], Array]
 
 
 def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
@@ -29,9 +30,9 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
     return attend
   shards = math.prod(mesh.shape[axis] for axis in _ROWS)
 
-  def run(query: Array, key: Array, value: Array, segments: Array) -> Array:
+  def run(query: Array, key: Array, value: Array, segments: Any) -> Array:
     """Computes each device's rows and heads on that device."""
-    rows = _ROWS if segments.shape[0] % shards == 0 else None
+    rows = _ROWS if query.shape[0] % shards == 0 else None
     remainder = key.shape[2] % mesh.shape[_HEADS]
     heads = PartitionSpec(rows, None, None if remainder else _HEADS)
     # The types of kernel results lack the axes over which they vary.

@@ -1,0 +1,170 @@
+"""Attention of segments that share prefixes, for evaluation.
+
+A prefix is before its members in the same row. A member attends to itself and
+to its prefix, as a segment that holds both would.
+"""
+
+import functools
+from typing import Any, Literal, NamedTuple
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Bool, Float
+
+from zsgen.models import execution as execution_lib
+from zsgen.models import layers
+from zsgen.models.arrays import Array
+from zsgen.models.attention import cudnn, shared_blocks, split
+
+# Backends that cannot compute it: their kernels mask by equal numbers of
+# segments alone.
+_NO_PREFIXES = ("splash",)
+# As in `blocks`: keys after a block of queries are skipped.
+_SMALLEST_BLOCK, _MOST_BLOCKS = 128, 8
+# Finite, so that a row can never become NaN.
+_HIDDEN = -1e30
+
+
+class Spans(NamedTuple):
+  """Which positions of its row each position attends to.
+
+  They are [begin, t] for position t, which is its own segment, and
+  [prefix_begin, prefix_end), its prefix. All are int32 [B, T].
+
+  Attributes:
+    begin: the first position of the segment.
+    prefix_begin: the first position of the prefix.
+    prefix_end: the position after the prefix, at most `begin`; `prefix_begin`
+      if there is no prefix.
+  """
+
+  begin: Array
+  prefix_begin: Array
+  prefix_end: Array
+
+
+def shares_prefixes(execution: execution_lib.Execution) -> bool:
+  """Returns whether the backend can compute `attend_shared`."""
+  return execution.attention not in _NO_PREFIXES
+
+
+def reads_whole_rows(execution: execution_lib.Execution) -> bool:
+  """Returns whether the time of `attend_shared` grows with a row's length."""
+  return execution.attention == "cudnn" or execution.platform != "cpu"
+
+
+def attend_shared(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    spans: Spans,
+    *,
+    scale: float,
+    cap: float = 0.0,
+    window: int | None = None,
+    execution: execution_lib.Execution = execution_lib.PLAIN,
+) -> Float[Array, "B T H d"]:
+  """Attends to the earlier positions of a segment and of its prefix.
+
+  Args:
+    query: H heads; head h reads key and value head h // (H / K).
+    key: K heads, a divisor of H.
+    value: as `key`.
+    spans: segments and prefixes.
+    scale: factor of the scores.
+    cap: soft cap of the scores; 0 for none. The backend "cudnn" has none.
+    window: number of positions to attend to, including the position itself;
+      None for all. A segment continues its prefix.
+    execution: the backend and the mesh. All but "cudnn" compute it in plain
+      operations, on CPUs in loops over the visible blocks.
+
+  Returns:
+    The attended values, in the type of `value`; softmax is in float32.
+  """
+  if window is not None:
+    spans = _within(spans, window)
+  fields: dict[str, Any] = dict(scale=scale, cap=cap)
+  if execution.attention == "cudnn":
+    assert not cap, "execution.choose_backend selects another backend for caps"
+    implementation = "cudnn" if execution.platform == "gpu" else "xla"
+    fields = dict(scale=scale, implementation=implementation)
+    run = functools.partial(_attend_cudnn, **fields)
+  elif execution.platform == "cpu":
+    run = functools.partial(shared_blocks.attend, **fields)
+  else:
+    return _attend_plain(query, key, value, spans, **fields)
+  return split.split_over(execution.mesh, run)(query, key, value, spans)
+
+
+def _within(spans: Spans, window: int) -> Spans:
+  """Returns the spans without what is before a window."""
+  begin, prefix_begin, prefix_end = spans
+  last = jnp.arange(begin.shape[1])
+  # The position before the segment is the last one of the prefix.
+  first = prefix_end + (last - begin) - window + 1
+  return Spans(
+      jnp.maximum(begin, last - window + 1),
+      jnp.minimum(jnp.maximum(prefix_begin, first), prefix_end),
+      prefix_end,
+  )
+
+
+def _attend_cudnn(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    spans: Spans,
+    *,
+    scale: float,
+    implementation: Literal["cudnn", "xla"],
+) -> Float[Array, "B T H d"]:
+  """Computes `attend_shared` without a cap, on one device."""
+  visible = _visible(spans, 0, query.shape[1])
+  return cudnn.attend_visible(
+      query, key, value, visible, scale=scale, implementation=implementation
+  )
+
+
+def _attend_plain(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    spans: Spans,
+    *,
+    scale: float,
+    cap: float,
+) -> Float[Array, "B T H d"]:
+  """Computes `attend_shared` on any devices: XLA partitions it by itself."""
+  batch, length, heads, width = query.shape
+  kv_heads = key.shape[2]
+  # b: batch, k: key head, g: query heads of one key head, t/s: positions.
+  grouped = query.reshape(batch, length, kv_heads, heads // kv_heads, width)
+  grouped = grouped.transpose(0, 2, 3, 1, 4)
+  key, value = key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3)
+  step = max(_SMALLEST_BLOCK, -(-length // _MOST_BLOCKS))
+  blocks = []
+  for begin in range(0, length, step):
+    end = min(begin + step, length)
+    scores = jnp.einsum(
+        "bkgtd,bksd->bkgts",
+        grouped[:, :, :, begin:end],
+        key[:, :, :end],
+        preferred_element_type=jnp.float32,
+    )
+    scores = layers.soft_cap(scale * scores, cap)
+    visible = _visible(spans, begin, end)[:, None, None]
+    scores = jnp.where(visible, scores, _HIDDEN)
+    weights = jax.nn.softmax(scores).astype(value.dtype)
+    blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, value[:, :, :end]))
+  joined = jnp.concatenate(blocks, axis=3)
+  return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
+
+
+def _visible(spans: Spans, begin: int, end: int) -> Bool[Array, "B t s"]:
+  """Returns which positions before `end` those from `begin` on attend to."""
+  first, prefix_begin, prefix_end = (
+      array[:, begin:end, None] for array in spans
+  )
+  queries, keys = jnp.arange(begin, end)[:, None], jnp.arange(end)
+  own = (keys >= first) & (keys <= queries)
+  return own | ((keys >= prefix_begin) & (keys < prefix_end))
