@@ -61,7 +61,7 @@ def test_the_first_layout_is_upgraded(tmp_path):
   (path / "one.txt").write_text("two")
   with pytest.raises(errors.InputError, match=r"one\.txt: is damaged: its SHA"):
     artifacts.check_files(path, upgraded["files"])
-  with pytest.raises(errors.InputError, match="not what --stage=export wrote"):
+  with pytest.raises(errors.InputError, match="not what zsgen wrote"):
     artifacts.digest_used(path, ["one.txt"])
 
 

@@ -19,6 +19,13 @@ pytest.importorskip("jinja2")
 LONG = "the mat and the dog and the sum of the cats " * 6
 
 
+class _Scored(judge.Judged):
+  """Scores answers that a test gives; generates none."""
+
+  def __call__(self, params):
+    raise AssertionError("no answers are generated")
+
+
 def _tokenizer(path: pathlib.Path, template: str = chatty.CHATML) -> str:
   """Answers end in <|im_end|>, texts in <|endoftext|>."""
   special = ["<|im_start|>", "<|im_end|>"]
@@ -130,9 +137,7 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
   ]
   store = _store(tmp_path, talks)
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
-  judged = judge.Judged(
-      "heldout", config.Eval(), api.Context(store, None, None, 1)
-  )
+  judged = _Scored("heldout", config.Eval(), api.Context(store, None, None, 1))
   first = store.split_ids("heldout")[0]
   assert judged.ids.tolist() == [first, first + 2]
   assert judged.split_size == 3

@@ -65,7 +65,9 @@ def _applied(arch):
 
 def logits(arch, params, rows):
   """Logits of rows, float32 [B, T, V]."""
-  return np.asarray(_applied(arch)(params, *rows))
+  return np.asarray(
+      _applied(arch)(params, rows.tokens, rows.positions, rows.segments)
+  )
 
 
 def error(found, wanted):

@@ -49,7 +49,7 @@ def test_blocks_equal_one_softmax(length, fields):
 )
 def test_flash_equals_one_softmax(length, fields):
   execution = execution_lib.Execution(attention="flash")
-  attended.check(attended.rows(2, length), fields, execution)
+  attended.assert_equals_softmax(attended.rows(2, length), fields, execution)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Rewrites as a source: what prepare makes of them."""
 
 import collections
-import dataclasses
-import re
 
 import numpy as np
 import pytest
@@ -147,13 +145,3 @@ def test_categories_are_families():
       "mirror-4",
   ]
   assert found[-1].category == "random"
-
-
-def test_every_option_is_on_the_page(root):
-  page = (root / "docs" / "data.md").read_text("utf-8")
-  section = page.partition("### rewrites\n")[2].partition("\n### ")[0]
-  rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section, re.M)
-  names = [name for names, _ in rows for name in re.findall(r"`(\w+)`", names)]
-  assert names == [
-      each.name for each in dataclasses.fields(rewrites_options.Rewrites)
-  ]

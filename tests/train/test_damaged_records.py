@@ -152,7 +152,10 @@ def test_checkpoints_that_are_gone_altogether(config, workdir, run):
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
-  with pytest.raises(errors.InputError, match=r"result.json and .* scratch"):
+  with pytest.raises(
+      errors.InputError,
+      match=r"has no checkpoints.*delete .*result.json and run",
+  ):
     _do(config, workdir, "export")
 
 

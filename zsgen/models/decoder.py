@@ -27,7 +27,8 @@ from zsgen.models.arrays import Array
 # The rotation of each kind of block; empty for learned positions.
 _Rotations = dict[str, rotary.Rotation]
 # Which positions may be attended to: the segments [B, T] of a row, the spans of
-# rows with shared prefixes or, for each kind of block, a mask over the slots of the cache, [B, S].
+# rows with shared prefixes or, for each kind of block, a mask over the slots of
+# the cache, [B, S].
 _Sight = Array | attention.Spans | dict[str, Array]
 # The keys and values of a block, both [B, S, K, d].
 _Past = tuple[Array, Array]
