@@ -61,7 +61,10 @@ def _read(workdir: pathlib.Path) -> dict:
             *(8, (2, -1, 1), {"micro_batches": 4, "remat": "full"}),
             marks=pytest.mark.slow,
         ),
-        (8, (1, 4, 2), {"micro_batches": 2, "logits_chunk": 48}),
+        pytest.param(
+            *(8, (1, 4, 2), {"micro_batches": 2, "logits_chunk": 48}),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["2", "4", "8", "8-fsdp", "8-tensor"],
 )

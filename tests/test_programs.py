@@ -78,14 +78,15 @@ def _damage(kind: str, entries: list[pathlib.Path]) -> None:
     dict(damages.damages(entry, sibling))[kind]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
         ("flip at 50%", 3),
-        pytest.param("flip at 50%", None, marks=pytest.mark.slow),
-        pytest.param("swap", None, marks=pytest.mark.slow),
-        pytest.param("truncate", None, marks=pytest.mark.slow),
-        pytest.param("zero", None, marks=pytest.mark.slow),
+        ("flip at 50%", None),
+        ("swap", None),
+        ("truncate", None),
+        ("zero", None),
     ],
 )
 def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):

@@ -115,6 +115,7 @@ def test_programs_that_are_not_begun_are_dropped_at_the_end():
   assert traced == [2]
 
 
+@pytest.mark.slow
 def test_a_run_does_not_depend_on_when_programs_are_ready(
     small, tmp_path, monkeypatch
 ):
