@@ -142,7 +142,7 @@ class OwnStep:
     """Returns the first step of every shape."""
     firsts: dict[Any, int] = {}
     for number, batch in enumerate(self._steps.packed):
-      shapes = tuple(array.shape for array in batch)
+      shapes = tuple(array.shape for array in jax.tree.leaves(batch))
       firsts.setdefault(shapes, number)
     return list(firsts.values())
 

@@ -12,12 +12,14 @@ from zsgen.train import checkpoints
 @pytest.fixture
 def hidden(caplog):
   """Hides chatter, for one test; caplog has what is left."""
-  logger = absl_logging.get_absl_logger()
-  before, verbosity = list(logger.filters), absl_logging.get_verbosity()
+  loggers = absl_logging.get_absl_logger(), logging.getLogger("asyncio")
+  before = [list(logger.filters) for logger in loggers]
+  verbosity = absl_logging.get_verbosity()
   chatter.hide()
   chatter.hide()  # Twice is as good as once.
   yield caplog
-  logger.filters[:] = before
+  for logger, filters in zip(loggers, before, strict=True):
+    logger.filters[:] = filters
   absl_logging.set_verbosity(verbosity)
 
 
@@ -35,6 +37,19 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
       "Given up: is read only=/runs/a",
   ]
   assert logging.getLogger("absl").filters.count(chatter._is_useful) == 1
+
+
+def test_of_one_failed_save_one_error_is_shown(hidden):
+  logger = logging.getLogger("asyncio")
+  logger.error(
+      "Task exception was never retrieved\nfuture: <Task finished name='Task-7'"
+      " coro=<async_serialize_from_host() done> exception=ValueError('full')>"
+  )
+  logger.error(
+      "Task exception was never retrieved\nfuture: <Task coro=<other()>"
+  )
+  (record,) = hidden.records
+  assert "other" in record.getMessage()
 
 
 def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):

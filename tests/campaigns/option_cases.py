@@ -4,6 +4,7 @@
 reads is tried with that component and, at a value that is right, without it.
 """
 
+import collections
 from collections.abc import Iterator, Mapping
 import dataclasses
 import itertools
@@ -201,6 +202,7 @@ class _Option:
     field: its default and range.
     machine: whether it may never change a result.
     context: what selects the component that has it; see also `CONTEXTS`.
+    shared: whether several components have it.
   """
 
   path: str
@@ -208,6 +210,7 @@ class _Option:
   field: dataclasses.Field
   machine: bool
   context: Mapping[str, Any]
+  shared: bool = False
 
 
 def cases() -> list[Case]:
@@ -230,14 +233,21 @@ def _of_section(
     )
   seen = set()
   for selector, field in schema.selectors(kind).items():
-    for component in registry.components(field.metadata["selects"]):
+    components = registry.components(field.metadata["selects"])
+    owners = collections.Counter(
+        own.name
+        for component in components
+        for own in schema.own_fields(kind, component.options)
+    )
+    for component in components:
       selected = {f"{place}{selector}": component.name}
       hints = typing.get_type_hints(component.options)
       for own in schema.own_fields(kind, component.options):
         if own.name not in seen:
           seen.add(own.name)
+          option = _option(place, hints[own.name], own, machine, selected)
           yield from _of_option(
-              _option(place, hints[own.name], own, machine, selected)
+              dataclasses.replace(option, shared=owners[own.name] > 1)
           )
 
 
@@ -288,7 +298,9 @@ def _of_field(option: _Option) -> Iterator[Case]:
     yield Case(path, value, context, machine=machine)
   for value in () if is_tuple else flags:
     yield Case(path, value, context, by_flag=True, machine=machine)
-  if context and path not in context and path != "order.exact_pairs":
+  # Of what several components have, the default one may be among them.
+  is_own = not option.shared and path not in context
+  if context and is_own and path != "order.exact_pairs":
     good = right if right is not None else _good(kind, limits, field.default)
     flag = path.startswith("plan.")
     yield Case(path, good, {}, flag, machine=machine, read=False)

@@ -14,16 +14,19 @@ _LINES = (
     r"Given directory is read only=",
     # Orbax, when only the parameters of a checkpoint are read.
     r'Item ".*" was found in the checkpoint, but could not be restored\.',
+    # asyncio, when Orbax has raised the error of one of several arrays that
+    # cannot be written: those of the others are the same.
+    r"Task exception was never retrieved\n.*(_wrap_awaitable|serialize)",
 )
-_CHATTER = re.compile("|".join(_LINES))
+_CHATTER = re.compile("|".join(_LINES), re.DOTALL)
 
 
 def hide() -> None:
   """Hides these lines in this process; warnings and errors are shown."""
   absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs each file.
-  logger = absl_logging.get_absl_logger()
-  if _is_useful not in logger.filters:
-    logger.addFilter(_is_useful)
+  for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
+    if _is_useful not in logger.filters:
+      logger.addFilter(_is_useful)
 
 
 def _is_useful(record: logging.LogRecord) -> bool:
