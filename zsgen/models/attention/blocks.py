@@ -1,5 +1,7 @@
 """Attention in plain operations for any platform, in blocks of queries."""
 
+from collections.abc import Callable
+
 import jax
 from jax import numpy as jnp
 from jaxtyping import Float, Int
@@ -38,6 +40,38 @@ def attend(
     window: number of positions to attend to, including the position itself;
       None for all.
   """
+
+  def visible(begin: int, end: int, first: int) -> Array:
+    return _visible(segments, begin, end, first, window)
+
+  return attend_visible(
+      query, key, value, visible, scale=scale, cap=cap, window=window
+  )
+
+
+def attend_visible(
+    query: Float[Array, "B T H d"],
+    key: Float[Array, "B T K d"],
+    value: Float[Array, "B T K d"],
+    visible: Callable[[int, int, int], Array],
+    *,
+    scale: float,
+    cap: float,
+    window: int | None = None,
+) -> Float[Array, "B T H d"]:
+  """Attends in blocks of queries to the keys that a mask shows.
+
+  Args:
+    query: H heads.
+    key: K heads.
+    value: as `key`.
+    visible: given begin and end of a block of queries and the first key that it
+      is compared with, returns which of the keys before `end` each query sees,
+      bool [B, t, s].
+    scale: factor of the scores.
+    cap: soft cap of the scores; 0 for none.
+    window: keys further before a block are skipped; None skips none.
+  """
   batch, length, heads, width = query.shape
   kv_heads = key.shape[2]
   # b: batch, k: key head, g: query heads of one key head, t/s: positions.
@@ -49,10 +83,10 @@ def attend(
   for begin in range(0, length, step):
     end = min(begin + step, length)
     first = 0 if window is None else max(0, begin - window + 1)
-    visible = _visible(segments, begin, end, first, window)
     scores = _scores(grouped[:, :, :, begin:end], key[:, :, first:end])
     scores = layers.soft_cap(scale * scores, cap)
-    scores = jnp.where(visible[:, None, None], scores, _HIDDEN)
+    is_visible = visible(begin, end, first)
+    scores = jnp.where(is_visible[:, None, None], scores, _HIDDEN)
     weights = jax.nn.softmax(scores).astype(value.dtype)
     block_values = value[:, :, first:end]
     blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, block_values))

@@ -7,22 +7,16 @@ to its prefix, as a segment that holds both would.
 import functools
 from typing import Any, Literal, NamedTuple
 
-import jax
 from jax import numpy as jnp
 from jaxtyping import Bool, Float
 
 from zsgen.models import execution as execution_lib
-from zsgen.models import layers
 from zsgen.models.arrays import Array
-from zsgen.models.attention import cudnn, shared_blocks, split
+from zsgen.models.attention import blocks, cudnn, shared_blocks, split
 
 # Backends that cannot compute it: their kernels mask by equal numbers of
 # segments alone.
 _NO_PREFIXES = ("splash",)
-# As in `blocks`: keys after a block of queries are skipped.
-_SMALLEST_BLOCK, _MOST_BLOCKS = 128, 8
-# Finite, so that a row can never become NaN.
-_HIDDEN = -1e30
 
 
 class Spans(NamedTuple):
@@ -92,7 +86,11 @@ def attend_shared(
   elif execution.platform == "cpu":
     run = functools.partial(shared_blocks.attend, **fields)
   else:
-    return _attend_plain(query, key, value, spans, **fields)
+
+    def visible(begin: int, end: int, first: int) -> Array:
+      return _visible(spans, begin, end)[:, :, first:]
+
+    return blocks.attend_visible(query, key, value, visible, **fields)
   return split.split_over(execution.mesh, run)(query, key, value, spans)
 
 
@@ -123,41 +121,6 @@ def _attend_cudnn(
   return cudnn.attend_visible(
       query, key, value, visible, scale=scale, implementation=implementation
   )
-
-
-def _attend_plain(
-    query: Float[Array, "B T H d"],
-    key: Float[Array, "B T K d"],
-    value: Float[Array, "B T K d"],
-    spans: Spans,
-    *,
-    scale: float,
-    cap: float,
-) -> Float[Array, "B T H d"]:
-  """Computes `attend_shared` on any devices: XLA partitions it by itself."""
-  batch, length, heads, width = query.shape
-  kv_heads = key.shape[2]
-  # b: batch, k: key head, g: query heads of one key head, t/s: positions.
-  grouped = query.reshape(batch, length, kv_heads, heads // kv_heads, width)
-  grouped = grouped.transpose(0, 2, 3, 1, 4)
-  key, value = key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3)
-  step = max(_SMALLEST_BLOCK, -(-length // _MOST_BLOCKS))
-  blocks = []
-  for begin in range(0, length, step):
-    end = min(begin + step, length)
-    scores = jnp.einsum(
-        "bkgtd,bksd->bkgts",
-        grouped[:, :, :, begin:end],
-        key[:, :, :end],
-        preferred_element_type=jnp.float32,
-    )
-    scores = layers.soft_cap(scale * scores, cap)
-    visible = _visible(spans, begin, end)[:, None, None]
-    scores = jnp.where(visible, scores, _HIDDEN)
-    weights = jax.nn.softmax(scores).astype(value.dtype)
-    blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, value[:, :, :end]))
-  joined = jnp.concatenate(blocks, axis=3)
-  return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
 
 
 def _visible(spans: Spans, begin: int, end: int) -> Bool[Array, "B t s"]:
