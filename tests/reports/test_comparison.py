@@ -48,14 +48,24 @@ def test_the_comparison(write_run, tmp_path):
   final = nearest["evals"]["heldout"]["final"]
   assert final["values"] == {"0": 0.75, "1": 10.75}
   assert final["spread"] == dict(mean=5.75, low=0.75, high=10.75, seeds=2)
-  assert final["difference"] == dict(mean=-0.25, low=-0.25, high=-0.25, seeds=2)
+  assert final["difference"] == dict(
+      mean=-0.25,
+      low=-0.25,
+      high=-0.25,
+      seeds=2,
+      interval=None,
+      detectable=None,
+      over_examples=[-0.25, -0.25],
+  )
   assert nearest["whole"]["0"]["examples"] == 40
   assert nearest["whole"]["0"]["rounds"] >= 1
   assert nearest["first_tenth"]["0"]["examples"] == 4
   assert found["orders"]["random"]["whole"]["0"]["rounds"] == 0
 
   text = (directory / "comparison.md").read_text("utf-8")
-  assert "| 5.750 [0.750, 10.750] | -0.250 [-0.250, -0.250] |" in text
+  assert "| 5.750 [0.750, 10.750] | -0.250 |" in text
+  assert "Fewer than three seeds" in text
+  assert "| tmt_nearest | [-0.250, -0.250] |" in text
   assert "**heldout loss (nats)**" in text and "below 0 is better" in text
   assert "Not finished: random-s2." in text
   assert "incomplete</span>" in (directory / "comparison.html").read_text()
@@ -66,6 +76,18 @@ def test_the_comparison(write_run, tmp_path):
   before = (directory / "comparison.png").read_bytes()
   comparison_report.write(directory, points)
   assert (directory / "comparison.png").read_bytes() == before
+
+
+def test_three_seeds_have_an_interval(write_run, tmp_path):
+  points = _points(write_run, seeds=(0, 1, 2))
+  summary = comparison.summary(comparison.open_points(points))
+  final = summary["orders"]["tmt_nearest"]["evals"]["heldout"]["final"]
+  # The same difference in every seed.
+  assert final["difference"]["interval"] == pytest.approx((-0.25, -0.25))
+  assert final["difference"]["detectable"] == pytest.approx(0)
+  comparison_report.write(tmp_path, points)
+  text = (tmp_path / "comparison.md").read_text("utf-8")
+  assert "| -0.250 ± 0.000 |" in text and "Fewer" not in text
 
 
 def test_without_random_the_first_order_is_the_reference(write_run):
@@ -82,5 +104,5 @@ def test_what_cannot_be_compared(write_run):
   with pytest.raises(errors.InputError, match="two runs of seed 0"):
     comparison.open_points([*points, points[0]])
   other = write_run(name="short", order={"budget": 20})
-  with pytest.raises(errors.InputError, match="evaluated at other steps"):
+  with pytest.raises(errors.InputError, match="has 5 steps, and .* 10, so"):
     comparison.open_points([*points, comparison.Point("b", 0, other.path)])

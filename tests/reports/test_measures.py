@@ -45,6 +45,37 @@ def test_differences_are_paired_within_a_seed():
   assert measures.paired({0: None}, reference) is None
 
 
+def test_an_interval_by_hand():
+  reference = dict.fromkeys(range(3), 0.0)
+  difference = measures.paired({0: 1.0, 1: 2.0, 2: 3.0}, reference)
+  # The deviation is 1, and Student's t of 2 degrees of freedom 4.3027.
+  assert difference.detectable == pytest.approx(4.302653 / 3**0.5)
+  assert tuple(difference.interval) == pytest.approx((2 - 2.48414, 2 + 2.48414))
+  two = measures.paired({0: 1.0, 1: 2.0}, reference)
+  assert two.interval is None and two.detectable is None
+
+
+def test_a_bootstrap_interval_covers_the_mean():
+  values = np.random.default_rng(3).normal(1.0, 2.0, 400)
+  low, high = measures.over_examples(values)
+  assert (low, high) == measures.over_examples(values)
+  half = 1.96 * values.std() / 20
+  assert (low, high) == pytest.approx(
+      (values.mean() - half, values.mean() + half), abs=0.02
+  )
+
+
+def test_measures_of_examples_average_to_those_of_the_curve():
+  steps = np.array([0, 5, 10, 100])
+  losses = np.random.default_rng(0).random((4, 7)).astype(np.float32)
+  evaluation = curves.Evaluation(steps, np.arange(7), losses)
+  curve = curves.Curve(steps, losses.mean(axis=1, dtype=np.float64))
+  for name, value in measures.measure(curve, 100).items():
+    if name != "drop":
+      rows = measures.of_examples(evaluation, 100, name)
+      assert rows.mean() == pytest.approx(value)
+
+
 def test_spread_is_mean_and_range():
   assert measures.spread([1.0, 2.0, 6.0]) == (3.0, 1.0, 6.0, 3)
   assert measures.spread([1.0, None]) is None

@@ -80,7 +80,10 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     `unit`, `better` and `label`; and `orders`, for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and
-              the paired `difference` to the reference
+              the paired `difference` to the reference, with its 95%
+              `interval` and the least `detectable` difference (null for fewer
+              than three seeds), and the interval `over_examples` of the same
+              mean (null where no example has a value of its own)
       whole, first_tenth   what the examples of all steps, and of the first
               tenth of them, are: statistics by seed
   """
@@ -119,7 +122,13 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 
 
 def _check_alike(run: curves.Run, first: curves.Run) -> None:
-  """Raises InputError if two runs were not evaluated at the same steps."""
+  """Raises InputError unless two runs have the same steps and evaluations."""
+  if run.steps != first.steps:
+    raise errors.InputError(
+        f"{run.path}: has {run.steps} steps, and {first.path} {first.steps}, so"
+        " that their learning rates differ at every step. Compare runs of one"
+        " length: set the same config.order.budget."
+    )
   empty = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
   for name in {*run.config.evals, *first.config.evals}:
     steps, expected = (
@@ -139,26 +148,30 @@ def _evaluated(
     comparison: Comparison, order: str, name: str
 ) -> dict[str, dict[str, Any]]:
   """Each measure of an order in the evaluation `name`."""
+  runs, reference = (
+      comparison.runs[label] for label in (order, comparison.reference)
+  )
   of_order, of_reference = (
       {
           seed: measures.measure(run.metrics[run.headline(name)], run.steps)
-          for seed, run in comparison.runs[label].items()
+          for seed, run in by_seed.items()
       }
-      for label in (order, comparison.reference)
+      for by_seed in (runs, reference)
   )
-  return {
-      measure: _compared(
-          _column(of_order, measure), _column(of_reference, measure)
+  evaluated = {}
+  for measure in ("first", *measures.COMPARED):
+    values, reference_values = (
+        {seed: measured[measure] for seed, measured in by_seed.items()}
+        for by_seed in (of_order, of_reference)
+    )
+    evaluated[measure] = _compared(values, reference_values)
+    if (difference := evaluated[measure]["difference"]) is not None:
+      difference["over_examples"] = (
+          None
+          if order == comparison.reference
+          else over_examples(runs, reference, name, measure)
       )
-      for measure in ("first", *measures.COMPARED)
-  }
-
-
-def _column(
-    values: Mapping[int, Mapping[str, float | None]], measure: str
-) -> dict[int, float | None]:
-  """One measure by seed."""
-  return {seed: measured[measure] for seed, measured in values.items()}
+  return evaluated
 
 
 def _compared(
@@ -172,3 +185,39 @@ def _compared(
       "spread": spread and spread._asdict(),
       "difference": difference and difference._asdict(),
   }
+
+
+def over_examples(
+    runs: Mapping[int, curves.Run],
+    reference: Mapping[int, curves.Run],
+    name: str,
+    measure: str,
+) -> measures.Interval | None:
+  """Returns the interval of a difference over the examples of an evaluation.
+
+  Args:
+    runs: an order's runs, by seed.
+    reference: the reference's.
+    name: an evaluation; the value of each of its rows is what is compared.
+    measure: one of `measures.measure`.
+
+  Returns:
+    None if no seed has both, the seeds have other held-out examples, or a row
+    has no value.
+  """
+  differences, ids = [], None
+  for seed, run in runs.items():
+    if seed not in reference:
+      continue
+    evaluations = run.evaluation(name), reference[seed].evaluation(name)
+    ids = evaluations[0].ids if ids is None else ids
+    if not all(np.array_equal(ids, of_run.ids) for of_run in evaluations):
+      return None
+    values, reference_values = (
+        measures.of_examples(of_run, run.steps, measure)
+        for of_run in evaluations
+    )
+    differences.append(values - reference_values)
+  if not differences or not np.isfinite(differences).all():
+    return None
+  return measures.over_examples(np.mean(differences, axis=0))

@@ -11,13 +11,20 @@ from zsgen.reports import comparison as comparison_lib
 from zsgen.reports import curves, figures, grids, measures, order_view, page
 from zsgen.train import metrics
 
+_FEW = "Fewer than three seeds: differences have no interval."
 _NOTE = (
     "Means over seeds [lowest, highest]. First tenth: mean {kind} over"
     " evaluations in the first tenth of the steps; mean: over all after step"
-    " 0. Differences are paired within a seed; {better} 0 is better."
+    " 0. Differences are paired within a seed, ± half of the 95% interval of"
+    " their mean (Student's t over seeds), which is also the least difference"
+    " that so many seeds can tell from none; {better} 0 is better."
 )
 _CAPTION = "Held-out evaluations against step"
-_BANDS = "Lines are means over seeds; bands go from the lowest to the highest."
+_BANDS = (
+    "Lines are means over seeds; bands go from the lowest to the highest, and"
+    " for differences over the 95% interval of their mean, if there are three"
+    " seeds or more."
+)
 
 
 def write(
@@ -54,10 +61,15 @@ def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
   orders = summary["orders"]
   return [
       *(
-          _values(
-              orders, summary["reference"], name, metrics.Metric(**headline)
-          )
+          table
           for name, headline in summary["evals"].items()
+          for table in (
+              _values(
+                  orders, summary["reference"], name, metrics.Metric(**headline)
+              ),
+              _over_examples(orders, summary["reference"], name),
+          )
+          if table is not None
       ),
       _contents(orders, "whole", "Examples of all steps"),
       _contents(orders, "first_tenth", "Examples of the first tenth"),
@@ -83,7 +95,7 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
         figures.Panel(name, "", f"held-out {headline.heading}", lines)
     )
     lines = [
-        figures.line(order, *differing)
+        figures.line(order, *differing, is_difference=True)
         for order, by_seed in curves_by_order.items()
         if order != reference
         and (differing := _differences(by_seed, curves_by_order[reference]))
@@ -119,15 +131,51 @@ def _values(
     for measure in measures.COMPARED:
       cell = values["evals"][name][measure]
       difference = None if order == reference else cell["difference"]
-      row += [_ranged(cell["spread"]), _ranged(difference, signed=True)]
+      row += [_ranged(cell["spread"]), _differing(difference)]
     rows.append(row)
   header = ["order"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), f"vs {reference}"]
   better = "below" if headline.better == metrics.LOWER else "above"
   legend = _NOTE.format(kind=f"held-out {headline.words}", better=better)
-  note = f"{_seeds(orders)} {legend}"
+  few = min(len(values["seeds"]) for values in orders.values())
+  note = " ".join(
+      [_seeds(orders), legend, *([_FEW] if few < measures.LEAST_SEEDS else [])]
+  )
   return grids.Grid(f"{name} {headline.heading}", header, rows, note=note)
+
+
+def _over_examples(
+    orders: Mapping[str, Any], reference: str, name: str
+) -> grids.Grid | None:
+  """The differences of one evaluation, with intervals over its examples."""
+  rows = []
+  for order, values in orders.items():
+    cells = [
+        (values["evals"][name][measure]["difference"] or {}).get(
+            "over_examples"
+        )
+        for measure in measures.COMPARED
+    ]
+    if order != reference and any(cells):
+      rows.append([order, *map(_interval, cells)])
+  if not rows:
+    return None
+  header = ["order", *(name.replace("_", " ") for name in measures.COMPARED)]
+  note = (
+      "95% intervals of the mean difference by bootstrap over held-out examples,"
+      " at these seeds: how far it depends on which examples were held out."
+      " Another training seed is not in it."
+  )
+  title = f"{name}, vs {reference}, over examples"
+  return grids.Grid(title, header, rows, note=note)
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+  if interval is None:
+    return grids.MISSING
+  low, high = interval
+  return f"[{low:+.3f}, {high:+.3f}]"
 
 
 def _seeds(orders: Mapping[str, Any]) -> str:
@@ -154,8 +202,15 @@ def _contents(orders: Mapping[str, Any], part: str, title: str) -> grids.Grid:
   return grids.Grid(f"{title}, means over seeds", header, rows)
 
 
-def _ranged(spread: Mapping[str, Any] | None, signed: bool = False) -> str:
-  return grids.ranged(measures.Spread(**spread) if spread else None, signed)
+def _ranged(spread: Mapping[str, Any] | None) -> str:
+  return grids.ranged(measures.Spread(**spread) if spread else None)
+
+
+def _differing(difference: Mapping[str, Any] | None) -> str:
+  if difference is None:
+    return grids.MISSING
+  fields = {name: difference[name] for name in measures.Difference._fields}
+  return grids.differing(measures.Difference(**fields))
 
 
 def _gap(missing: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from matplotlib import text as text_lib
 import numpy as np
 
 from zsgen.core import texts
-from zsgen.reports import curves
+from zsgen.reports import curves, measures
 
 INK, GRID = "#1b1f24", "#e4e8ec"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -36,11 +36,27 @@ _OF_NUMBERS = (
 
 
 class Line(NamedTuple):
-  """A line, and a band from the minimum to the maximum of its curves."""
+  """A line and its band.
+
+  The band goes from the minimum to the maximum of the curves; for differences,
+  it is the 95% interval of their mean, where there are enough curves for one.
+  """
 
   label: str
   x: np.ndarray  # [n]
   values: np.ndarray  # [curves, n]; the line is their mean
+  is_difference: bool = False
+
+  def band(self) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the lower and the upper edge, [n] each; None for no band."""
+    if not self.is_difference:
+      several = len(self.values) > 1
+      return (self.values.min(0), self.values.max(0)) if several else None
+    half = measures.half_widths(self.values)
+    if half is None:
+      return None
+    mean = self.values.mean(0)
+    return mean - half, mean + half
 
 
 class Panel(NamedTuple):
@@ -56,11 +72,12 @@ class Panel(NamedTuple):
   zero: bool = False
 
 
-def line(label: str, *members: curves.Curve) -> Line:
+def line(
+    label: str, *members: curves.Curve, is_difference: bool = False
+) -> Line:
   """Returns a line over curves that were evaluated at the same steps."""
-  return Line(
-      label, members[0].steps, np.stack([curve.values for curve in members])
-  )
+  values = np.stack([curve.values for curve in members])
+  return Line(label, members[0].steps, values, is_difference)
 
 
 def plot(
@@ -227,18 +244,15 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
   handles = {}
   if panel.zero:
     axes.axhline(0, color=INK, linewidth=0.8)
-  for label, x, values in panel.lines:
-    style = styles[label]
-    if len(values) > 1:
+  for line in panel.lines:
+    style = styles[line.label]
+    if (band := line.band()) is not None:
       axes.fill_between(
-          x,
-          values.min(0),
-          values.max(0),
-          color=style["color"],
-          alpha=0.15,
-          linewidth=0,
+          line.x, *band, color=style["color"], alpha=0.15, linewidth=0
       )
-    handles[label] = axes.plot(x, values.mean(0), linewidth=1.5, **style)[0]
+    handles[line.label] = axes.plot(
+        line.x, line.values.mean(0), linewidth=1.5, **style
+    )[0]
   axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold")
   axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
   axes.margins(x=0.01)

@@ -39,15 +39,21 @@ def share(value: float | None, digits: int = 0) -> str:
   return MISSING if value is None else f"{value:.{digits}%}"
 
 
-def ranged(value: measures.Spread | None, signed: bool = False) -> str:
+def ranged(value: measures.Spread | None) -> str:
   """Formats mean and range over seeds: 1.234 [1.200, 1.300]; no range for one."""
   if value is None:
     return MISSING
-  sign = "+" if signed else ""
-  numbers = [f"{number:{sign}.3f}" for number in value[:3]]
-  if value.seeds == 1:
-    return numbers[0]
-  return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+  mean, low, high, seeds = value
+  return f"{mean:.3f}" if seeds == 1 else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def differing(value: measures.Difference | None) -> str:
+  """Formats a difference and half its interval: -0.123 ± 0.045."""
+  if value is None:
+    return MISSING
+  if value.detectable is None:
+    return f"{value.mean:+.3f}"
+  return f"{value.mean:+.3f} ± {value.detectable:.3f}"
 
 
 def to_rich(grid: Grid) -> rich.table.Table:

@@ -12,11 +12,18 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from zsgen.reports import curves
 
 # The measures for comparing orders.
 COMPARED = ("first_tenth", "mean", "final")
+# Fewer seeds give no interval: the spread of two says next to nothing.
+LEAST_SEEDS = 3
+_CONFIDENCE = 0.95
+# Bootstrap samples of examples; drawn from a fixed seed, so that a report is
+# the same bytes whenever it is written.
+_SAMPLES = 10_000
 
 
 class Spread(NamedTuple):
@@ -26,6 +33,34 @@ class Spread(NamedTuple):
   low: float
   high: float
   seeds: int
+
+
+class Interval(NamedTuple):
+  """A 95% confidence interval of a mean."""
+
+  low: float
+  high: float
+
+
+class Difference(NamedTuple):
+  """Paired differences between two orders: their mean, and how sure it is.
+
+  Attributes:
+    mean: over seeds.
+    low, high: the least and the greatest one.
+    seeds: that both orders have.
+    interval: of the mean over seeds, by Student's t; None for fewer than
+      `LEAST_SEEDS` seeds.
+    detectable: half the width of `interval`: a mean difference had to be this
+      far from 0 to be told from none with so many seeds; or None.
+  """
+
+  mean: float
+  low: float
+  high: float
+  seeds: int
+  interval: Interval | None
+  detectable: float | None
 
 
 def measure(curve: curves.Curve, steps: int) -> dict[str, float | None]:
@@ -40,16 +75,33 @@ def measure(curve: curves.Curve, steps: int) -> dict[str, float | None]:
     by which the zero-shot loss decreases until the end.
   """
   evaluated_at, values = curve
-  is_trained = evaluated_at > 0
-  first = _mean(values[evaluated_at == 0])
-  final = _mean(values[-1:])
+  measured = {
+      name: _mean(values[_evaluations(evaluated_at, steps, name)])
+      for name in ("first", *COMPARED)
+  }
+  first, final = measured["first"], measured["final"]
   return {
-      "first": first,
-      "first_tenth": _mean(values[is_trained & (10 * evaluated_at <= steps)]),
-      "mean": _mean(values[is_trained]),
-      "final": final,
+      **measured,
       "drop": (first - final) / first if first and final is not None else None,
   }
+
+
+def of_examples(
+    evaluation: curves.Evaluation, steps: int, measure: str
+) -> np.ndarray:
+  """Returns a measure of every row of an evaluation, float64 [E].
+
+  Args:
+    evaluation: a value of every row at every evaluation.
+    steps: steps of the whole run.
+    measure: "first", "first_tenth", "mean" or "final", as in `measure`.
+
+  Returns:
+    NaN where no evaluation is in the range.
+  """
+  at, values = evaluation.steps, evaluation.losses.astype(np.float64)
+  rows = values[_evaluations(at, steps, measure)]
+  return rows.mean(axis=0) if len(rows) else np.full(values.shape[1], np.nan)
 
 
 def improved(evaluation: curves.Evaluation) -> float | None:
@@ -80,7 +132,7 @@ def difference(value: float | None, reference: float | None) -> float | None:
 
 def paired(
     values: Mapping[int, float | None], reference: Mapping[int, float | None]
-) -> Spread | None:
+) -> Difference | None:
   """Returns differences to a reference, within each seed that both have.
 
   Args:
@@ -88,13 +140,75 @@ def paired(
     reference: the same measure of the reference order, by seed.
 
   Returns:
-    Mean and range of value - reference; None if no seed has both.
+    value - reference over seeds; None if no seed has both.
   """
-  return spread(
+  differences = [
       difference(value, reference[seed])
       for seed, value in values.items()
       if seed in reference
-  )
+  ]
+  over_seeds = spread(differences)
+  if over_seeds is None:
+    return None
+  half_width = half_widths(np.array(differences, np.float64)[:, None])
+  if half_width is None:
+    return Difference(*over_seeds, None, None)
+  half = float(half_width[0])
+  mean = over_seeds.mean
+  return Difference(*over_seeds, Interval(mean - half, mean + half), half)
+
+
+def half_widths(values: np.ndarray) -> np.ndarray | None:
+  """Returns half the width of the 95% intervals of means, by Student's t.
+
+  Args:
+    values: float64 [seeds, n], n means over seeds.
+
+  Returns:
+    float64 [n]; None for fewer than `LEAST_SEEDS` seeds.
+  """
+  seeds = len(values)
+  if seeds < LEAST_SEEDS:
+    return None
+  quantile = special.stdtrit(seeds - 1, (1 + _CONFIDENCE) / 2)
+  return quantile * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+
+
+def over_examples(differences: np.ndarray) -> Interval:
+  """Returns the 95% interval of a mean over examples, by bootstrap.
+
+  It says how far the result depends on which examples were held out, not how
+  far another seed of training would change it.
+
+  Args:
+    differences: of each example between two orders, means over seeds, float64
+      [examples], one at least.
+  """
+  generator = np.random.Generator(np.random.PCG64(0))
+  size = len(differences)
+  means = [
+      differences[generator.integers(size, size=size)].mean()
+      for _ in range(_SAMPLES)
+  ]
+  tail = 100 * (1 - _CONFIDENCE) / 2
+  low, high = np.percentile(means, [tail, 100 - tail])
+  return Interval(float(low), float(high))
+
+
+def _evaluations(
+    evaluated_at: np.ndarray, steps: int, measure: str
+) -> np.ndarray | slice:
+  """Selects the evaluations that a measure is the mean of."""
+  match measure:
+    case "first":
+      return evaluated_at == 0
+    case "first_tenth":
+      return (evaluated_at > 0) & (10 * evaluated_at <= steps)
+    case "mean":
+      return evaluated_at > 0
+    case "final":
+      return slice(-1, None)
+  raise ValueError(measure)
 
 
 def _mean(values: np.ndarray) -> float | None:
