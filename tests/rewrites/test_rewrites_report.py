@@ -105,7 +105,7 @@ def test_published_numbers_are_asked_of_the_papers_sizes_only(tmp_path):
     del manifest["digest"]
     artifacts.write_manifest(path, manifest)
   outcome = _outcomes(tmp_path)["E1 numbers"]
-  assert (outcome.state, outcome.told) == ("fail", "600: 0.500")
+  assert (outcome.state, outcome.values) == ("fail", "600: 0.500")
 
 
 def test_no_ops(tmp_path):
@@ -126,7 +126,7 @@ def test_the_power_law_is_asked_with_the_even_runs(tmp_path):
   assert _states(tmp_path / "a")["E3"] == "pass"
   _write(tmp_path / "a", {1000: 0.9}, power_law=0.03)
   outcome = _outcomes(tmp_path / "a")["E3"]
-  assert outcome.state == "fail" and "not so" in outcome.told
+  assert outcome.state == "fail" and "not so" in outcome.values
 
 
 def test_families(tmp_path):
@@ -142,8 +142,8 @@ def test_families(tmp_path):
     _write(tmp_path, curve, families=families, ks=(3,), **free)
   states = _outcomes(tmp_path)
   assert states["E1"].state == "not run"
-  assert states["E4 rules"].told == "+0.800"
-  assert states["E4 families"].told == "+0.600"
+  assert states["E4 rules"].values == "+0.800"
+  assert states["E4 families"].values == "+0.600"
   assert states["E4 rules"].state == states["E4 families"].state == "pass"
 
 

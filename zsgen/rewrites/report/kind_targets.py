@@ -6,14 +6,10 @@ The rules are those of the spec of 2402.10891, section 4.2. For E6 it has none:
 
 from collections.abc import Mapping, Sequence
 
+from zsgen.reports.outcomes import Outcome, decided, missing
 from zsgen.rewrites.report import targets
 from zsgen.rewrites.report.arms import Arm
-from zsgen.rewrites.report.targets import (
-    Outcome,
-    decided,
-    format_accuracy,
-    missing,
-)
+from zsgen.rewrites.report.targets import format_accuracy
 
 _SLACK = 0.05
 

@@ -5,16 +5,12 @@ The rules are those of the spec of 2402.10891, section 4.2.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from zsgen.reports.outcomes import Outcome, decided, missing
 from zsgen.rewrites.report import kind_targets as rewrites_kind_targets
 from zsgen.rewrites.report import measures, targets
 from zsgen.rewrites.report.arms import Arm
 from zsgen.rewrites.report.runs import Rewriting
-from zsgen.rewrites.report.targets import (
-    Outcome,
-    decided,
-    format_accuracy,
-    missing,
-)
+from zsgen.rewrites.report.targets import format_accuracy
 
 _SLACK = 0.05
 

@@ -9,7 +9,6 @@ from zsgen.rewrites.report import measures as rewrites_measures
 from zsgen.rewrites.report import runs as rewrites_runs
 from zsgen.rewrites.report.arms import Arm
 from zsgen.rewrites.report.runs import Rewriting
-from zsgen.rewrites.report.targets import Outcome
 
 _SPLITS = (rewrites_runs.UNSEEN, rewrites_runs.SEEN_SPLIT)
 # Metrics of unseen rules beside exact match, and what they are called.
@@ -97,21 +96,6 @@ def thresholds(arms: Sequence[Arm]) -> grids.Grid:
       rows,
       "Interpolated on a log scale. The interval is a bootstrap over seeds; of"
       " few seeds it is coarse.",
-  )
-
-
-def outcomes(results: Sequence[Outcome]) -> grids.Grid:
-  """Tabulates the targets of the papers' figures."""
-  return grids.Grid(
-      "What the papers' figures show",
-      ("target", "wanted", "", "found"),
-      results,
-      words=4,
-      note=(
-          "Not run: these runs cannot answer it. Thresholds depend on lengths,"
-          " examples and steps; published numbers are asked only of runs of the"
-          " paper's sizes."
-      ),
   )
 
 

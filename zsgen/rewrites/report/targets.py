@@ -6,14 +6,13 @@ held against their own.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from zsgen.reports.outcomes import Outcome, decided, missing
 from zsgen.rewrites.report import arms as rewrites_arms
 from zsgen.rewrites.report import measures
 from zsgen.rewrites.report import runs as rewrites_runs
 from zsgen.rewrites.report.arms import Arm
 
-PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 # Below and above the step, and how steep it is at least.
 LOW, HIGH, STEEP = 0.05, 0.9, 5
 # Options at which a run is one of the first experiment; others are named.
@@ -39,18 +38,6 @@ _NUMBERS = (
     (1000, 1000, 0.96, 1.0),
     (10_000, 1_000_000, 0.98, 1.0),
 )
-
-
-class Outcome(NamedTuple):
-  """One target."""
-
-  target: str
-  # What is asked.
-  wanted: str
-  # PASS, FAIL or NOT_RUN.
-  state: str
-  # The numbers that decided, or what is missing.
-  told: str
 
 
 def varies(arms: Sequence[Arm], *names: str) -> list[Arm]:
@@ -79,16 +66,6 @@ def diversity(arms: Sequence[Arm]) -> list[Outcome]:
         for outcome in _check_arm(arm)
     ]
   return outcomes
-
-
-def missing(target: str, claim: str, reason: str) -> Outcome:
-  """Builds the outcome of a target that the runs cannot answer."""
-  return Outcome(target, claim, NOT_RUN, reason)
-
-
-def decided(target: str, claim: str, is_met: bool, values: str) -> Outcome:
-  """Builds the outcome of a target that the runs decide."""
-  return Outcome(target, claim, PASS if is_met else FAIL, values)
 
 
 def format_accuracy(values: Mapping[int, float]) -> str:
