@@ -128,11 +128,13 @@ def run(
     console.print(line, markup=False)
   workdir = pathlib.Path(workdir).absolute()
   directory = workdir / "sweeps" / _directory_name(config, todo)
+  names = {name: (_order(name, point), point.seed) for name, point in todo}
+  notes.write_sweep(directory, notes.Sweep(config.get("name", "sweep"), names))
   indices = range(len(todo)) if point is None else [point]
   due = []
   for index in () if report else indices:
     name, _ = todo[index]
-    is_finished = _finished(directory, workdir, name)
+    is_finished = notes.find_run(directory, name)
     state = ", already finished" if is_finished else ""
     console.print(f"point {index}: {name} ({index + 1} of {len(todo)}){state}")
     due += [] if is_finished else [todo[index]]
@@ -231,15 +233,9 @@ def _directory_name(
   return artifacts.name(config.get("name", "sweep"), science)
 
 
-def _finished(
-    directory: pathlib.Path, workdir: pathlib.Path, name: str
-) -> pathlib.Path | None:
-  """The run of a point that is finished; None for others."""
-  note = directory / "points" / f"{name}.json"
-  if not note.exists():
-    return None
-  path = workdir / notes.read_run(note)
-  return path if (path / "result.json").exists() else None
+def _order(name: str, config: config_lib.Config) -> str:
+  """Returns the name of the order, or other point, that a run has."""
+  return name.removesuffix(f"-s{config.seed}")
 
 
 def _train(
@@ -267,12 +263,11 @@ def _compare(
   """Writes the comparison and prints its tables and missing points."""
   finished, missing = [], []
   for name, config in todo:
-    path = _finished(directory, workdir, name)
-    order = name.removesuffix(f"-s{config.seed}")
+    path = notes.find_run(directory, name)
     if path is None:
       missing.append(name)
     else:
-      finished.append(comparison.Point(order, config.seed, path))
+      finished.append(comparison.Point(_order(name, config), config.seed, path))
   if missing:
     console.print(f"{len(finished)} of {len(todo)} points are finished.")
     if not partly:

@@ -1,10 +1,75 @@
-"""Notes the run of each point of a sweep: `sweeps/NAME/points/POINT.json`."""
+"""Notes what a sweep is, and the run of each of its points.
 
+`sweeps/NAME/sweep.json` names the sweep and its points, and
+`sweeps/NAME/points/POINT.json` the run of a point.
+"""
+
+from collections.abc import Mapping
 import pathlib
+from typing import NamedTuple
 
 from zsgen.core import artifacts, errors
 
 _ADVICE = "Delete it, and the sweep's command finds the run again."
+_SWEEP = "sweep.json"
+_SWEEP_ADVICE = "Delete it, and the sweep's command writes it again."
+
+
+class Sweep(NamedTuple):
+  """A sweep.
+
+  Attributes:
+    name: `config.name` of its config file.
+    points: order (or other point) and seed, by the name of each run's point.
+  """
+
+  name: str
+  points: Mapping[str, tuple[str, int]]
+
+
+def write_sweep(directory: pathlib.Path, sweep: Sweep) -> None:
+  """Writes `sweep.json` into a sweep's directory."""
+  directory.mkdir(parents=True, exist_ok=True)
+  value = {"name": sweep.name, "points": dict(sweep.points)}
+  artifacts.write_sealed(directory / _SWEEP, value, directory.name)
+
+
+def read_sweep(directory: pathlib.Path) -> Sweep:
+  """Reads `sweep.json`.
+
+  Raises:
+    InputError: it is missing, damaged, or that of another sweep.
+  """
+  path = directory / _SWEEP
+  value = artifacts.read_sealed(path, directory.name, _SWEEP_ADVICE)
+  try:
+    points = {
+        point: (str(order), int(seed))
+        for point, (order, seed) in value["points"].items()
+    }
+    return Sweep(str(value["name"]), points)
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise errors.InputError(
+        f"{path}: is not the description of a sweep ({error!r})."
+        f" {_SWEEP_ADVICE}"
+    ) from error
+
+
+def find_run(directory: pathlib.Path, point: str) -> pathlib.Path | None:
+  """Returns the finished run of a sweep's point; None if it is not finished.
+
+  Args:
+    directory: the sweep's, `WORKDIR/sweeps/NAME`.
+    point: a key of `Sweep.points`.
+
+  Raises:
+    InputError: the note is damaged.
+  """
+  note = directory / "points" / f"{point}.json"
+  if not note.exists():
+    return None
+  run = directory.parents[1] / read_run(note)
+  return run if (run / "result.json").exists() else None
 
 
 def write_run(note: pathlib.Path, run: str) -> None:
