@@ -1,0 +1,176 @@
+"""The page on the experiments of 2406.11721: figures, targets, comparisons."""
+
+from collections.abc import Sequence
+import pathlib
+from typing import Any
+
+import rich.table
+
+from zsgen.core import artifacts
+from zsgen.reports import (
+    comparison,
+    comparison_report,
+    grids,
+    outcomes,
+    page,
+)
+from zsgen.reports.arrangement import contact, early, figures, nearness
+from zsgen.reports.arrangement import experiments as experiments_lib
+from zsgen.reports.outcomes import Outcome
+
+_TITLE = "The experiments of 2406.11721"
+_CAPTION = (
+    "Losses are divided by the zero-shot loss (published ones by their first"
+    " value) and steps by their number: published runs are of LLaMA-2-7B with"
+    " up to 1,800 steps, and absolute losses differ even between their figures."
+)
+_NOTE = (
+    "The mean over seeds decides; the number of seeds that meet the rule by"
+    " themselves follows. Not run: these runs cannot answer it. Rules were"
+    " fixed before the runs."
+)
+# The arms that the others are compared with, the first one that there is.
+_REFERENCES = ("uniform", "RT", "random", "coarse")
+
+
+def write(
+    paths: Sequence[pathlib.Path], out: pathlib.Path | None = None
+) -> tuple[pathlib.Path, list[rich.table.Table], list[str]]:
+  """Writes arrangement.html, .md and .json, and the figures as PNG.
+
+  Args:
+    paths: directories of sweeps of `configs/arrangement`, or workdirs.
+    out: the directory to write to; None for `reports/arrangement` in the first
+      workdir.
+
+  Returns:
+    The path of the page, the closing tables, and lines on what is left out.
+
+  Raises:
+    InputError: see `experiments.find` and `Experiment.check_alike`.
+  """
+  experiments, notices = experiments_lib.find(paths)
+  judged = check(experiments)
+  out = out or experiments[0].directory.parents[1] / "reports" / "arrangement"
+  out.mkdir(parents=True, exist_ok=True)
+  pictures = {_file(e): figures.draw(e) for e in experiments}
+  for name, png in pictures.items():
+    page.save(out / f"{name}.png", png)
+  summaries = {_file(e): _summary(e) for e in experiments}
+  targets = outcomes.table("Targets", judged, _NOTE)
+  tables = {
+      name: comparison_report.tables(summary)[:2]
+      for name, summary in summaries.items()
+  }
+  value = _json(experiments, summaries, judged, notices)
+  artifacts.write_json(out / "arrangement.json", value)
+  page.save(
+      out / "arrangement.md", _markdown(experiments, tables, targets, notices)
+  )
+  written = page.save(
+      out / "arrangement.html",
+      _html(experiments, pictures, tables, targets, notices),
+  )
+  shown = [grid for grids_shown in tables.values() for grid in grids_shown]
+  return written, [grids.to_rich(t) for t in (*shown, targets)], notices
+
+
+def check(
+    experiments: Sequence[experiments_lib.Experiment],
+) -> list[Outcome]:
+  """Judges all targets, in the order of their numbers."""
+  judged = [
+      *early.check(experiments),
+      *contact.check(experiments),
+      *nearness.check(experiments),
+  ]
+  return sorted(judged, key=lambda outcome: _number(outcome.target))
+
+
+def _number(target: str) -> int:
+  return int(target.partition(" ")[0].removeprefix("R"))
+
+
+def _file(experiment: experiments_lib.Experiment) -> str:
+  """The stem of an experiment's files."""
+  sweep = experiment.directory.name.removeprefix("arrangement_")
+  return f"{sweep}-{experiment.data}" if experiment.data else sweep
+
+
+def _summary(experiment: experiments_lib.Experiment) -> dict[str, Any]:
+  """The numbers of an experiment's comparison."""
+  experiment.check_alike()
+  reference = next(
+      (arm for arm in _REFERENCES if arm in experiment.arms),
+      next(iter(experiment.arms)),
+  )
+  points = [
+      comparison.Point(arm, seed, run.path)
+      for arm, runs in experiment.arms.items()
+      for seed, run in runs.items()
+  ]
+  return comparison.summary(comparison.open_points(points, reference))
+
+
+def _json(
+    experiments: Sequence[experiments_lib.Experiment],
+    summaries: dict[str, dict[str, Any]],
+    judged: Sequence[Outcome],
+    notices: Sequence[str],
+) -> dict[str, Any]:
+  """The content of the page, as JSON values."""
+  return {
+      "experiments": {
+          _file(e): {
+              "experiment": e.name,
+              "tier": e.tier,
+              "data": e.data,
+              "seeds": e.seeds,
+              "steps": e.steps,
+              **summaries[_file(e)],
+          }
+          for e in experiments
+      },
+      "targets": [outcome._asdict() for outcome in judged],
+      "left_out": list(notices),
+  }
+
+
+def _markdown(
+    experiments: Sequence[experiments_lib.Experiment],
+    tables: dict[str, list[grids.Grid]],
+    targets: grids.Grid,
+    notices: Sequence[str],
+) -> str:
+  """arrangement.md."""
+  lines = [*(f"{line}\n" for line in notices), grids.to_markdown(targets)]
+  lines.append(f"{_CAPTION}\n")
+  for experiment in experiments:
+    name = _file(experiment)
+    lines.append(f"## {experiment.title}\n")
+    lines.append(f"![{experiment.title}]({name}.png)\n")
+    lines += map(grids.to_markdown, tables[name])
+  return "\n".join(lines)
+
+
+def _html(
+    experiments: Sequence[experiments_lib.Experiment],
+    pictures: dict[str, bytes],
+    tables: dict[str, list[grids.Grid]],
+    targets: grids.Grid,
+    notices: Sequence[str],
+) -> str:
+  """arrangement.html."""
+  blocks = [
+      *(page.badge("incomplete", line) for line in notices),
+      grids.to_html(targets),
+      page.text(_CAPTION),
+  ]
+  for experiment in experiments:
+    name = _file(experiment)
+    content = [
+        page.figure(pictures[name], f"{experiment.title}: held-out loss"),
+        *map(grids.to_html, tables[name]),
+    ]
+    blocks.append(page.section(experiment.title, content))
+  return page.page(_TITLE, blocks)

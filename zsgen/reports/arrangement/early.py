@@ -1,0 +1,170 @@
+"""Targets on the first steps: R1 to R5."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from zsgen.data import store as store_lib
+from zsgen.reports import curves
+from zsgen.reports.arrangement import experiments as experiments_lib
+from zsgen.reports.arrangement import rules
+from zsgen.reports.arrangement.rules import Verdict, View
+from zsgen.reports.outcomes import Outcome, missing
+
+# The published onset: 50 of 1,800 steps.
+_ONSET = 0.03
+_ENOUGH = 0.8
+_WRITTEN = "written"
+
+
+def check(
+    experiments: Sequence[experiments_lib.Experiment],
+) -> list[Outcome]:
+  """Judges R1 to R5."""
+  return [
+      *(
+          outcome
+          for rule in _RULES
+          for outcome in rules.check(rule, experiments)
+      ),
+      missing(
+          "R3",
+          "rewards rise and level off by 6% of the steps",
+          "no reward model is evaluated",
+      ),
+      missing(
+          "R4",
+          "rewards of correct answers above those of wrong ones: AUC 0.6 to 0.9",
+          "no reward model is evaluated",
+      ),
+  ]
+
+
+def _onset(view: View) -> Verdict:
+  """R1: most of the improvement comes in the first 3% of the steps."""
+  curve = view.curve(_arm(view))
+  zero_shot = rules.first(curve)
+  early = zero_shot - rules.at(curve, _ONSET * view.steps)
+  whole = zero_shot - float(curve.values.min())
+  share = early / whole if whole > 0 else 0.0
+  values = f"{share:.2f} of a fall of {whole:.3f} nats from {zero_shot:.3f}"
+  return Verdict(share >= _ENOUGH, values)
+
+
+def _scores(view: View) -> Verdict:
+  """R2: scores jump, then vary without a trend; the loss is steadier."""
+  arm, steps = _arm(view), view.steps
+  scores = {
+      name: view.curve(arm, f"{_WRITTEN}/{name}")
+      for name in ("rouge1", "rougeL", "exact_match")
+  }
+  plateaus = {
+      name: rules.mean(curve, 0.1 * steps, steps)
+      for name, curve in scores.items()
+  }
+  jumps = {
+      name: _share(
+          rules.first(curve), rules.at(curve, 0.05 * steps), plateaus[name]
+      )
+      for name, curve in scores.items()
+  }
+  noise = _variation(scores["exact_match"], steps)
+  loss_noise = _variation(view.curve(arm), steps)
+  is_met = (
+      min(jumps["rougeL"], jumps["exact_match"]) >= _ENOUGH
+      and plateaus["rouge1"] >= plateaus["rougeL"] > plateaus["exact_match"]
+      and noise >= 3 * loss_noise
+  )
+  values = (
+      f"share of the plateau at 5% of the steps: {rules.listed(jumps)};"
+      f" plateaus: {rules.listed(plateaus)}; variation after 10%: exact match"
+      f" {noise:.3f}, loss {loss_noise:.3f}"
+  )
+  return Verdict(is_met, values)
+
+
+def _speeds(view: View) -> Verdict:
+  """R5: tasks with short answers get better sooner."""
+  correlations = [_speed(run) for run in view.runs(_arm(view))]
+  correlation = float(np.mean(correlations))
+  return Verdict(correlation > 0, f"Spearman's correlation {correlation:+.3f}")
+
+
+def _speed(run: curves.Run) -> float:
+  """Correlates answers' lengths with steps to 90% of a task's fall."""
+  lengths = _answer_lengths(run)
+  pairs = [
+      (lengths[task], time)
+      for task, curve in run.tasks("heldout").items()
+      if task in lengths and (time := _time_to_fall(curve)) is not None
+  ]
+  if len(pairs) < 3:
+    raise rules.NotRun(f"the loss of only {len(pairs)} tasks falls")
+  correlation = stats.spearmanr(*zip(*pairs, strict=True)).statistic
+  if np.isnan(correlation):
+    raise rules.NotRun("all tasks fall at the same step")
+  return float(correlation)
+
+
+def _answer_lengths(run: curves.Run) -> dict[str, float]:
+  """Mean number of loss tokens of the held-out examples, by task."""
+  store = store_lib.open_store(run.store)
+  ids = store.split_ids(run.config.evals["heldout"].split)
+  counts, tasks = store.loss_tokens[ids], store.task_index[ids]
+  return {
+      store.tasks[task]: float(counts[tasks == task].mean())
+      for task in np.unique(tasks)
+  }
+
+
+def _time_to_fall(curve: curves.Curve) -> int | None:
+  """The first step at which 90% of the fall is done; None without a fall."""
+  start, low = curve.values[0], curve.values.min()
+  if low >= start:
+    return None
+  is_there = curve.values <= start - 0.9 * (start - low)
+  return int(curve.steps[np.argmax(is_there)])
+
+
+def _share(start: float, value: float, plateau: float) -> float:
+  return (value - start) / (plateau - start) if plateau != start else 0.0
+
+
+def _variation(curve: curves.Curve, steps: int) -> float:
+  """The coefficient of variation after a tenth of the steps."""
+  values = curve.values[curve.steps > 0.1 * steps]
+  return float(values.std() / values.mean()) if values.mean() else 0.0
+
+
+def _arm(view: View) -> str:
+  """The only arm: every data set of E1 has one order."""
+  return next(iter(view.experiment.arms))
+
+
+_RULES = (
+    rules.Rule(
+        "R1",
+        "early",
+        (),
+        "random order: at least 0.8 of the fall of the loss in the first 3% of"
+        " the steps",
+        _onset,
+    ),
+    rules.Rule(
+        "R2",
+        "early",
+        (),
+        "ROUGE-L and exact match at 0.8 of their plateau by 5% of the steps;"
+        " ROUGE-1 >= ROUGE-L > exact match; exact match varies 3 times as much"
+        " as the loss",
+        _scores,
+    ),
+    rules.Rule(
+        "R5",
+        "early",
+        (),
+        "tasks with longer answers take longer for 90% of their fall",
+        _speeds,
+    ),
+)

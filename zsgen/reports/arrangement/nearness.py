@@ -1,0 +1,152 @@
+"""Targets on near and far examples: R8 to R13."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from zsgen.reports.arrangement import experiments as experiments_lib
+from zsgen.reports.arrangement import rules
+from zsgen.reports.arrangement.rules import Verdict, View
+from zsgen.reports.outcomes import Outcome
+
+_NEAR_TO_FAR = ("NFT", "RT", "FFT")
+_SLICES = ("r0_5", "r5_10", "r10_15", "r15_20", "r20_25", "r25_30")
+_FINAL_ORDER = ("MIN", "NFT", "RT", "FFT", "MAX")
+# Losses as near as this share of the whole fall are called equal.
+_EQUAL = 0.01
+
+
+def check(
+    experiments: Sequence[experiments_lib.Experiment],
+) -> list[Outcome]:
+  """Judges R8 to R13."""
+  return [
+      outcome for rule in _RULES for outcome in rules.check(rule, experiments)
+  ]
+
+
+def _separated(view: View) -> Verdict:
+  """R8, R10: NFT < RT < FFT in the first and in the last tenth."""
+  steps = view.steps
+  early, late = (
+      {arm: rules.mean(view.curve(arm), begin, end) for arm in _NEAR_TO_FAR}
+      for begin, end in ((0, 0.1 * steps), (0.9 * steps, steps))
+  )
+  half = {arm: rules.at(view.curve(arm), steps / 2) for arm in _NEAR_TO_FAR}
+  fall = rules.first(view.curve("NFT")) - half["NFT"]
+  ratio = (half["FFT"] - half["NFT"]) / fall if fall > 0 else float("nan")
+  values = (
+      f"first tenth {rules.listed(early)}; last tenth {rules.listed(late)};"
+      f" FFT - NFT is {ratio:.2f} of the fall at half of the steps (published"
+      " TMT on Flan-mini: 0.13)"
+  )
+  return Verdict(rules.ordered(early) and rules.ordered(late), values)
+
+
+def _granularity(view: View) -> Verdict:
+  """R9: fine ends below coarse."""
+  fine, coarse = view.curve("fine"), view.curve("coarse")
+  final = {"fine": fine.values[-1], "coarse": coarse.values[-1]}
+  is_above = fine.values >= coarse.values
+  last = fine.steps[is_above].max() if is_above.any() else 0
+  values = f"final {rules.listed(final)}; fine is below after step {last}"
+  return Verdict(final["fine"] < final["coarse"], values)
+
+
+def _best(view: View) -> Verdict:
+  """R11: NFT is the lowest in nearly all evaluations."""
+  trained = {
+      arm: view.curve(arm).values[view.curve(arm).steps > 0]
+      for arm in _NEAR_TO_FAR
+  }
+  others = np.minimum(trained["RT"], trained["FFT"])
+  share = float((trained["NFT"] < others).mean())
+  return Verdict(share >= 0.9, f"in {share:.0%} of the evaluations")
+
+
+def _slices(view: View) -> Verdict:
+  """R12: earlier rounds end lower."""
+  final = {arm: float(view.curve(arm).values[-1]) for arm in _SLICES}
+  numbers = list(final.values())
+  correlation = stats.spearmanr(range(len(numbers)), numbers).statistic
+  is_met = correlation >= 0.8 and max(numbers[:2]) < min(numbers[2:])
+  return Verdict(
+      bool(is_met),
+      f"final {rules.listed(final)}; Spearman's correlation {correlation:+.2f}",
+  )
+
+
+def _settings(view: View) -> Verdict:
+  """R13: pairs are equal until the switch, and FFT recovers after it."""
+  steps, half = view.steps, view.steps / 2
+  by_arm = {arm: view.curve(arm) for arm in _FINAL_ORDER}
+  fall = rules.first(by_arm["MIN"]) - float(by_arm["MIN"].values.min())
+  before = by_arm["MIN"].steps <= 0.9 * half
+  gaps = {
+      f"{a} and {b}": float(
+          np.abs(by_arm[a].values - by_arm[b].values)[before].max()
+      )
+      for a, b in (("NFT", "MIN"), ("FFT", "MAX"))
+  }
+  at_switch, after = (
+      {arm: rules.at(by_arm[arm], step) for arm in ("FFT", "RT")}
+      for step in (half, half + 0.1 * steps)
+  )
+  behind = at_switch["FFT"] - at_switch["RT"]
+  recovered = (at_switch["FFT"] - after["FFT"]) / behind if behind > 0 else 0.0
+  final = {
+      arm: rules.mean(curve, 0.9 * steps, steps)
+      for arm, curve in by_arm.items()
+  }
+  is_met = (
+      max(gaps.values()) <= _EQUAL * fall
+      and recovered >= 0.5
+      and rules.ordered(final, ties=True)
+      and final["NFT"] < final["RT"]
+      and final["FFT"] < final["MAX"]
+  )
+  values = (
+      f"greatest gap before the switch: {rules.listed(gaps)} of a fall of"
+      f" {fall:.3f}; FFT recovers {recovered:.0%} of its distance to RT in the"
+      f" next tenth; last tenth {rules.listed(final)}"
+  )
+  return Verdict(is_met, values)
+
+
+_ORDERED = "NFT < RT < FFT in the first and in the last tenth of the steps"
+_RULES = (
+    rules.Rule("R8", "wsd", _NEAR_TO_FAR, _ORDERED, _separated),
+    rules.Rule(
+        "R9",
+        "granularity",
+        ("fine", "coarse"),
+        "fine ends below coarse",
+        _granularity,
+    ),
+    rules.Rule("R10", "tmt", _NEAR_TO_FAR, _ORDERED, _separated),
+    rules.Rule(
+        "R11",
+        "tmt",
+        _NEAR_TO_FAR,
+        "NFT is the lowest in 90% of the evaluations",
+        _best,
+    ),
+    rules.Rule(
+        "R12",
+        "slices",
+        _SLICES,
+        "Spearman's correlation of slice and final loss >= 0.8, and the first"
+        " two slices below all others",
+        _slices,
+    ),
+    rules.Rule(
+        "R13",
+        "settings",
+        _FINAL_ORDER,
+        "NFT = MIN and FFT = MAX until the switch; FFT then recovers half of its"
+        " distance to RT in a tenth of the steps; last tenth MIN <= NFT < RT <="
+        " FFT < MAX",
+        _settings,
+    ),
+)

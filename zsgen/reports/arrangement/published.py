@@ -1,0 +1,60 @@
+"""The published curves of 2406.11721, read off its figures.
+
+`assets/published/2406.11721.csv` has the columns figure, series, step, value.
+Values are within about 2% of the figures; stretches where one line hides
+another are left out. Losses at step 0 differ between the published figures,
+for reasons that are not documented, so only orderings and relative changes can
+be compared.
+"""
+
+from collections.abc import Mapping
+import csv
+import functools
+import pathlib
+
+import numpy as np
+
+from zsgen.reports import curves
+
+_FILE = pathlib.Path(__file__).parents[2] / "assets/published/2406.11721.csv"
+# The training steps that the schedules of the published runs had, by figure;
+# those of other figures are the last steps of their curves.
+_STEPS = {"tmt_flan_mini": 1800, "tmt_five_settings": 1800}
+
+
+def series(figure: str) -> dict[str, curves.Curve]:
+  """Returns the curves of a published figure, by the names of its series.
+
+  Args:
+    figure: such as "tmt_five_settings".
+
+  Returns:
+    Curves against steps of 16 examples; none for an unknown figure.
+  """
+  return dict(_figures().get(figure, {}))
+
+
+def steps(figure: str) -> int:
+  """Returns the number of steps of the runs behind a published figure."""
+  last = max(int(curve.steps[-1]) for curve in series(figure).values())
+  return _STEPS.get(figure, last)
+
+
+@functools.cache
+def _figures() -> Mapping[str, Mapping[str, curves.Curve]]:
+  points: dict[str, dict[str, list[tuple[int, float]]]] = {}
+  with _FILE.open(encoding="utf-8", newline="") as file:
+    for row in csv.DictReader(file):
+      by_series = points.setdefault(row["figure"], {})
+      by_series.setdefault(row["series"], []).append(
+          (int(row["step"]), float(row["value"]))
+      )
+  return {
+      figure: {name: _curve(pairs) for name, pairs in by_series.items()}
+      for figure, by_series in points.items()
+  }
+
+
+def _curve(pairs: list[tuple[int, float]]) -> curves.Curve:
+  at, values = zip(*sorted(pairs), strict=True)
+  return curves.Curve(np.array(at, np.int64), np.array(values, np.float64))
