@@ -74,6 +74,9 @@ ORDERS = {
             dict(arrangement="random"),
         ),
     ),
+    "matched": dict(
+        arrangement="matched", parts=(dict(arrangement="tmt", budget=400),)
+    ),
 }
 
 

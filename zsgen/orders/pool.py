@@ -21,6 +21,7 @@ class Facts:
     ids: example id of each row of the whole pool, int64.
     names: name of each task.
     keys: returns the publisher's id of each row of the whole pool.
+    lengths: returns the tokens of each row of the whole pool, int32.
   """
 
   embed: Callable[[config.Order], Vectors]
@@ -28,6 +29,7 @@ class Facts:
   ids: np.ndarray
   names: Sequence[str]
   keys: Callable[[], Sequence[str]]
+  lengths: Callable[[], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,19 @@ class Pool:
           " ''. Set an embedder, such as 'ngram'."
       )
     return self.train, self.heldout
+
+  def lengths(self) -> np.ndarray:
+    """Returns the tokens of each row, prompt and answer, int32 [N].
+
+    Raises:
+      InputError: the rows are means of examples.
+    """
+    if self.facts is None or self.rows is None:
+      raise errors.InputError(
+          "this arrangement reads lengths, which examples have and tasks do"
+          " not: set config.order.granularity to 'instance'."
+      )
+    return self.facts.lengths()[self.rows]
 
   def texts(self) -> tuple[list[str], list[str]]:
     """Returns the texts of the rows and of the target's examples.

@@ -57,6 +57,7 @@ def pool(
           ids=ids,
           names=store.tasks,
           keys=functools.cache(lambda: store.keys(ids)),
+          lengths=lambda: store.lengths[ids],
       ),
   )
 

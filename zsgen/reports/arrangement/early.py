@@ -111,7 +111,7 @@ def _answer_lengths(run: curves.Run) -> dict[str, float]:
   """Mean number of loss tokens of the held-out examples, by task."""
   store = store_lib.open_store(run.store)
   ids = store.split_ids(run.config.evals["heldout"].split)
-  counts, tasks = store.loss_tokens[ids], store.task_index[ids]
+  counts, tasks = store.loss_lengths[ids], store.task_index[ids]
   return {
       store.tasks[task]: float(counts[tasks == task].mean())
       for task in np.unique(tasks)
