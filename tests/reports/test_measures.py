@@ -50,7 +50,9 @@ def test_an_interval_by_hand():
   difference = measures.paired({0: 1.0, 1: 2.0, 2: 3.0}, reference)
   # The deviation is 1, and Student's t of 2 degrees of freedom 4.3027.
   assert difference.detectable == pytest.approx(4.302653 / 3**0.5)
-  assert tuple(difference.interval) == pytest.approx((2 - 2.484138, 2 + 2.484138))
+  assert tuple(difference.interval) == pytest.approx(
+      (2 - 2.484138, 2 + 2.484138)
+  )
   two = measures.paired({0: 1.0, 1: 2.0}, reference)
   assert two.interval is None and two.detectable is None
 

@@ -93,15 +93,17 @@ def _speeds(view: View) -> Verdict:
 
 def _speed(run: curves.Run) -> float:
   """Correlates answers' lengths with steps to 90% of a task's fall."""
-  lengths = _answer_lengths(run)
-  pairs = [
-      (lengths[task], time)
+  times = {
+      task: time
       for task, curve in run.tasks("heldout").items()
-      if task in lengths and (time := _time_to_fall(curve)) is not None
-  ]
-  if len(pairs) < 3:
-    raise rules.NotRun(f"the loss of only {len(pairs)} tasks falls")
-  correlation = stats.spearmanr(*zip(*pairs, strict=True)).statistic
+      if (time := _time_to_fall(curve)) is not None
+  }
+  if len(times) < 3:
+    raise rules.NotRun(f"the loss of only {len(times)} tasks falls")
+  lengths = _answer_lengths(run)
+  correlation = stats.spearmanr(
+      [lengths[task] for task in times], [*times.values()]
+  ).statistic
   if np.isnan(correlation):
     raise rules.NotRun("all tasks fall at the same step")
   return float(correlation)

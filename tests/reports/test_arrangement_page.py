@@ -1,0 +1,103 @@
+"""The page on the experiments of 2406.11721."""
+
+import json
+import os
+
+import pytest
+
+from zsgen.core import errors
+from zsgen.reports import __main__ as main_lib
+from zsgen.reports import arrangement, notes
+from zsgen.reports.arrangement import experiments, published
+
+ARMS = {
+    "fine": {"arrangement": "similarity"},
+    "coarse": {"arrangement": "similarity", "granularity": "task"},
+}
+
+
+@pytest.fixture
+def write_sweep(write_run, tmp_path):
+  """A function that writes a sweep of two arms and returns its directory."""
+
+  def write(name="arrangement_granularity_smoke", seeds=(0, 1)):
+    directory = tmp_path / "sweeps" / f"{name}-0123456789"
+    points = {f"{arm}-s{s}": (arm, s) for arm in ARMS for s in seeds}
+    notes.write_sweep(directory, notes.Sweep(name, points))
+    for number, (point, (arm, seed)) in enumerate(points.items()):
+      run = write_run(
+          lambda step, place, n=number: (4 + n) / (1 + step),
+          seed=seed,
+          order=ARMS[arm],
+          name=arm,
+      )
+      (run.path / "result.json").write_text("{}")
+      path = os.path.relpath(run.path, tmp_path)
+      notes.write_run(directory / "points" / f"{point}.json", path)
+    return directory
+
+  return write
+
+
+def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
+  directory = write_sweep()
+  assert main_lib.main(["arrangement", str(directory)]) == 0
+  out = tmp_path / "reports" / "arrangement"
+  names = {path.name for path in out.iterdir()}
+  picture = "granularity_smoke-0123456789.png"
+  assert names == {
+      picture,
+      *(f"arrangement.{k}" for k in ("html", "md", "json")),
+  }
+  found = json.loads((out / "arrangement.json").read_text())
+  (value,) = found["experiments"].values()
+  assert (value["experiment"], value["tier"]) == ("granularity", "smoke")
+  assert value["seeds"] == [0, 1] and value["reference"] == "coarse"
+  states = {t["target"]: t["state"] for t in found["targets"]}
+  assert states["R9 (smoke)"] == "pass"  # Arm fine has the lower numbers.
+  assert states["R13"] == "not run"
+  text = (out / "arrangement.md").read_text("utf-8")
+  assert f"![granularity, smoke]({picture})" in text
+  assert "R9 (smoke)" in capsys.readouterr().out
+  before = (out / picture).read_bytes()
+  arrangement.write([tmp_path])
+  assert (out / picture).read_bytes() == before
+
+
+def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
+  directory = write_sweep()
+  other = tmp_path / "sweeps" / "orders-0123456789"
+  notes.write_sweep(other, notes.Sweep("orders", {}))
+  for arm in ARMS:
+    (directory / "points" / f"{arm}-s1.json").unlink()
+  found, notices = experiments.find([tmp_path])
+  assert [e.seeds for e in found] == [[0]]
+  assert "coarse-s1" in notices[0] and "orders-" in notices[1]
+  with pytest.raises(errors.InputError, match="its sweep is 'orders'"):
+    experiments.find([other])
+
+
+def test_bad_input_is_one_message(tmp_path, capsys):
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 2
+  assert "neither a sweep's directory nor a workdir" in capsys.readouterr().err
+  (tmp_path / "sweeps").mkdir()
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 2
+  assert "no run of configs/arrangement is" in capsys.readouterr().err
+
+
+def test_a_damaged_sweep_is_noticed(write_sweep):
+  directory = write_sweep(seeds=(0,))
+  path = directory / "sweep.json"
+  path.write_text(path.read_text().replace("fine", "find", 1))
+  with pytest.raises(errors.InputError, match="is damaged"):
+    experiments.find([directory])
+
+
+def test_published_curves_are_those_of_the_figures():
+  settings = published.series("tmt_five_settings")
+  assert set(settings) == {"FFT", "NFT", "MAX", "MIN", "RT"}
+  final = {name: curve.values[-1] for name, curve in settings.items()}
+  assert final["MIN"] == pytest.approx(0.51, abs=0.01)
+  assert final["MAX"] == pytest.approx(0.836, abs=0.01)
+  assert published.steps("tmt_five_settings") == 1800
+  assert published.series("no such figure") == {}

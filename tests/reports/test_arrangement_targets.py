@@ -1,0 +1,273 @@
+"""Targets R1 to R13 of 2406.11721, on curves that meet them or do not."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.orders import trace as trace_lib
+from zsgen.reports import arrangement, curves
+from zsgen.reports.arrangement import contact, early, nearness
+from zsgen.reports.arrangement import experiments as experiments_lib
+
+STEPS = np.arange(0, 101, 2)
+
+
+def _run(metrics, steps=100):
+  run = curves.Run(
+      pathlib.Path("run"),
+      config_lib.check(config_lib.defaults()),
+      steps,
+      16,
+      pathlib.Path("store"),
+      pathlib.Path("order"),
+  )
+  run.__dict__["metrics"] = {
+      name: curves.Curve(STEPS, np.asarray(values, float))
+      for name, values in metrics.items()
+  }
+  return run
+
+
+def _experiment(name, losses, data="", seeds=(0, 1, 2), **others):
+  """Arms by loss(t), t the share of the steps; seeds differ by a constant."""
+  t = STEPS / 100
+  arms = {
+      arm: {
+          seed: _run(
+              {
+                  "heldout/loss": loss(t) + 0.01 * seed,
+                  **{key: f(t) for key, f in others.items()},
+              }
+          )
+          for seed in seeds
+      }
+      for arm, loss in losses.items()
+  }
+  return experiments_lib.Experiment(
+      name, "nano", data, arms, pathlib.Path("sweep")
+  )
+
+
+def _falls(end, speed=20.0, start=3.0):
+  return lambda t: end + (start - end) * np.exp(-speed * t)
+
+
+def _states(outcomes):
+  return {
+      outcome.target.partition(" ")[0]: outcome.state for outcome in outcomes
+  }
+
+
+def test_nothing_is_run_without_runs():
+  outcomes = arrangement.check([])
+  assert [outcome.target for outcome in outcomes] == [
+      f"R{number}" for number in range(1, 15)
+  ]
+  assert {outcome.state for outcome in outcomes} == {"not run"}
+  assert "configs/arrangement/settings.py" in outcomes[12].values
+
+
+@pytest.mark.parametrize(("speed", "state"), [(100, "pass"), (3, "fail")])
+def test_r1_asks_for_most_of_the_fall_at_once(speed, state):
+  experiment = _experiment("early", {"random": _falls(1.0, speed)}, "niv2")
+  outcome, *_ = early.check([experiment])
+  assert outcome.target == "R1 (nano, niv2)"
+  assert outcome.state == state
+  assert outcome.values.endswith(
+      "3 of 3 seeds" if state == "pass" else "0 of 3 seeds"
+  )
+
+
+def test_r1_needs_an_evaluation_that_early():
+  experiment = _experiment("early", {"random": _falls(1.0)})
+  for runs in experiment.arms.values():
+    for run in runs.values():
+      curve = run.metrics["heldout/loss"]
+      run.metrics["heldout/loss"] = curves.Curve(
+          curve.steps[::5], curve.values[::5]
+      )
+  outcome, *_ = early.check([experiment])
+  assert outcome.state == "not run"
+  assert "no evaluation in steps 1 to 3" in outcome.values
+
+
+@pytest.mark.parametrize(("noise", "state"), [(0.2, "pass"), (0.0, "fail")])
+def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
+  def scores(level):
+    return lambda t: np.where(
+        t > 0, level * (1 + noise * np.sin(400 * t)), 0.1 * level
+    )
+
+  experiment = _experiment(
+      "early",
+      {"random": _falls(1.0, 100)},
+      **{
+          "written/rouge1": scores(45.0),
+          "written/rougeL": scores(43.0),
+          "written/exact_match": scores(30.0),
+      },
+  )
+  assert _states(early.check([experiment]))["R2"] == state
+
+
+@pytest.mark.parametrize(
+    ("lengths", "state"), [((1, 5, 50), "pass"), ((50, 5, 1), "fail")]
+)
+def test_r5_compares_lengths_of_answers_with_speeds(
+    monkeypatch, lengths, state
+):
+  class Store:
+    tasks = ("quick", "slower", "slowest")
+    task_index = np.arange(3)
+    loss_lengths = np.array(lengths)
+
+    def split_ids(self, split):
+      return np.arange(3)
+
+  monkeypatch.setattr(early.store_lib, "open_store", lambda path: Store())
+  tasks = {
+      f"heldout/{task}/loss": _falls(1.0, speed)
+      for task, speed in zip(Store.tasks, (50, 10, 5), strict=True)
+  }
+  experiment = _experiment("early", {"random": _falls(1.0)}, **tasks)
+  assert _states(early.check([experiment]))["R5"] == state
+
+
+def test_without_written_answers_r2_is_not_run():
+  outcomes = early.check([_experiment("early", {"random": _falls(1.0)})])
+  assert _states(outcomes)["R2"] == "not run"
+
+
+NEAR_FIRST = {"NFT": 0.5, "RT": 0.6, "FFT": 0.8}
+
+
+@pytest.mark.parametrize(("name", "target"), [("wsd", "R8"), ("tmt", "R10")])
+def test_near_before_random_before_far(name, target):
+  losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
+  judge = lambda losses: _states(nearness.check([_experiment(name, losses)]))
+  assert judge(losses)[target] == "pass"
+  assert judge({**losses, "RT": _falls(0.4)})[target] == "fail"
+  # The right end alone is not enough: the first tenth counts too.
+  assert judge({**losses, "NFT": _falls(0.5, 5)})[target] == "fail"
+  del losses["FFT"]
+  assert judge(losses)[target] == "not run"
+
+
+def test_r9_is_about_the_end():
+  losses = {"fine": _falls(0.9, 10), "coarse": _falls(1.0, 30)}
+  (outcome,) = [
+      outcome
+      for outcome in nearness.check([_experiment("granularity", losses)])
+      if outcome.target.startswith("R9")
+  ]
+  assert outcome.state == "pass" and "below after step" in outcome.values
+  losses = {"fine": losses["coarse"], "coarse": losses["fine"]}
+  outcomes = nearness.check([_experiment("granularity", losses)])
+  assert _states(outcomes)["R9"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        ((0.61, 0.62, 0.65, 0.68, 0.69, 0.685), "pass"),
+        ((0.61, 0.66, 0.65, 0.68, 0.69, 0.70), "fail"),
+        ((0.69, 0.68, 0.67, 0.66, 0.65, 0.64), "fail"),
+    ],
+)
+def test_r12_asks_for_earlier_rounds_below(ends, state):
+  names = ("r0_5", "r5_10", "r10_15", "r15_20", "r20_25", "r25_30")
+  losses = dict(zip(names, map(_falls, ends), strict=True))
+  outcomes = nearness.check([_experiment("slices", losses)])
+  assert _states(outcomes)["R12"] == state
+
+
+def _switched(before, after):
+  return lambda t: np.where(
+      t <= 0.5,
+      before(t),
+      before(0.5) + (after - before(0.5)) * (1 - np.exp(-40 * (t - 0.5))),
+  )
+
+
+SETTINGS = {
+    "MIN": _falls(0.5),
+    "NFT": _switched(_falls(0.5), 0.52),
+    "RT": _falls(0.58),
+    "FFT": _switched(_falls(0.85), 0.6),
+    "MAX": _falls(0.85),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "pass"),
+        ({"NFT": _falls(0.55)}, "fail"),  # Not MIN before the switch.
+        ({"FFT": SETTINGS["MAX"]}, "fail"),  # No recovery.
+        ({"MIN": _falls(0.55), "NFT": _falls(0.55)}, "pass"),  # A tie.
+        ({"RT": _falls(0.45)}, "fail"),
+    ],
+)
+def test_r13_asks_for_equal_halves_and_recovery(change, state):
+  outcomes = nearness.check([_experiment("settings", {**SETTINGS, **change})])
+  assert _states(outcomes)["R13"] == state
+
+
+def test_arms_of_other_lengths_or_seeds_are_refused():
+  losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
+  experiment = _experiment("tmt", losses)
+  experiment.arms["RT"][1] = _run({"heldout/loss": STEPS}, steps=101)
+  with pytest.raises(errors.InputError, match="has 101 steps, and .* 100"):
+    nearness.check([experiment])
+  del experiment.arms["RT"][1]
+  with pytest.raises(errors.InputError, match="RT has the seeds 0, 2, and NFT"):
+    nearness.check([experiment])
+
+
+class _Trace:
+  """A trace of two tasks whose nearest example comes at one step each."""
+
+  tasks = ("a", "b")
+  examples = 16 * STEPS
+
+  def __init__(self, contacts):
+    self.contacts = contacts
+
+  def values(self, measure):
+    assert measure == "cosine_min"
+    return np.stack(
+        [np.where(STEPS >= step, -0.9, -0.3) for step in self.contacts], axis=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("falls", "r6", "r7"),
+    [((40, 70), "pass", "pass"), ((60, 20), "fail", "fail")],
+)
+def test_r6_and_r7_ask_for_falls_at_first_contact(monkeypatch, falls, r6, r7):
+  monkeypatch.setattr(contact.order_lib.Order, "load", lambda path: None)
+  monkeypatch.setattr(trace_lib, "find", lambda order, split: _Trace((40, 70)))
+  t = {
+      f"heldout/{task}/loss": lambda t, s=step: np.where(100 * t >= s, 1.0, 3.0)
+      for task, step in zip("ab", falls, strict=True)
+  }
+  experiment = _experiment("pilot", {"cluster": _falls(1.0)}, **t)
+  others = {f"heldout/{task}/loss": lambda t: 3 - 2 * t for task in "ab"}
+  random = _experiment("pilot", {"random": _falls(1.0)}, **others)
+  experiment = experiments_lib.Experiment(
+      "pilot", "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
+  )
+  states = _states(contact.check([experiment]))
+  assert (states["R6"], states["R7"]) == (r6, r7)
+
+
+def test_without_a_trace_r6_names_the_command(monkeypatch):
+  monkeypatch.setattr(contact.order_lib.Order, "load", lambda path: None)
+  monkeypatch.setattr(trace_lib, "find", lambda order, split: None)
+  losses = {"cluster": _falls(1.0), "random": _falls(1.0)}
+  outcome, *_ = contact.check([_experiment("pilot", losses)])
+  assert outcome.state == "not run"
+  assert "python -m zsgen.orders trace" in outcome.values
