@@ -1,0 +1,55 @@
+"""Controls that the paper does not have, for its settings (E8).
+
+  python -m launch.sweep --config=configs/arrangement/controls.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+All arms have the data, base, steps and seeds of settings.py; the page compares
+them with `uniform`.
+
+  uniform         drawn from the whole pool with equal probability
+  matched         random, with the lengths of near_rounds at the same positions
+  near_rounds     TMT, which is MIN of settings.py
+  near_shuffled   TMT, shuffled within each round: neighbours share no task
+  near_random     TMT's examples in random order
+  far_shuffled    farthest first, shuffled within each round
+  near_prompt     TMT that does not look at answers
+  near_ngram      TMT by word n-grams instead of MiniLM
+
+If uniform is better than near_rounds, looking at the held-out set does not pay;
+if near_random is as good, its effect is one of the set, not of the sequence.
+
+smoke: 8 runs of 20 steps, all by n-grams.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over the controls.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("controls", tier)
+  budget = tiers.choose(tier).budget
+  near = tiers.tmt(budget)
+  arms = {
+      "uniform": tiers.uniform(budget),
+      "matched": {"arrangement": "matched", "parts": (near,)},
+      "near_rounds": near,
+      "near_shuffled": tiers.tmt(budget, in_round="shuffled"),
+      "near_random": tiers.tmt(budget, sequence="shuffled"),
+      "far_shuffled": tiers.tmt(budget, pick="farthest", in_round="shuffled"),
+      "near_prompt": tiers.tmt(budget, text="prompt"),
+      "near_ngram": tiers.tmt(budget, embedder="ngram"),
+  }
+  return tiers.sweep_orders(config, arms, tier)

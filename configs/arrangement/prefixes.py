@@ -1,0 +1,33 @@
+"""E3: nine distances of what was trained on, beside the loss (sec. 3.2).
+
+  python -m launch.sweep --config=configs/arrangement/prefixes.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.orders trace ORDER --every=5
+  python -m zsgen.reports arrangement workdir
+
+The runs are those of pilot.py, and are not trained again if that sweep is
+finished in the same workdir. The second command measures an order: give it each
+order in workdir/orders, and every as the tier's steps between evaluations.
+Published: the least cosine distance falls when the loss under cluster falls (R7).
+
+smoke: 3 runs of 20 steps.
+"""
+
+import pathlib
+import runpy
+
+import ml_collections
+
+_FILE = pathlib.Path(__file__).with_name("pilot.py")
+_pilot = runpy.run_path(str(_FILE))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over the three orders of the pilot.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = _pilot["get_config"](tier)
+  config.name = f"arrangement_prefixes_{tier}"
+  return config

@@ -1,0 +1,33 @@
+"""E8: five settings, near and far halves in both sequences (app. C).
+
+  python -m launch.sweep --config=configs/arrangement/settings.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+NFT has the near half of its examples first and the far half, backwards, after
+it; FFT is the other way round, RT the same set shuffled; MIN is near only, MAX
+far only. NFT is MIN and FFT is MAX until half of the steps. The published losses
+at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target R13).
+
+smoke: 5 runs of 20 steps. nano, mini and paper are described in tiers.py.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over the five settings.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("settings", tier)
+  return tiers.sweep_orders(config, tiers.settings(tier), tier)

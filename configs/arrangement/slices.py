@@ -1,0 +1,41 @@
+"""E7: early and late rounds of TMT alone (sec. 4.2).
+
+  python -m launch.sweep --config=configs/arrangement/slices.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+Each run trains on five consecutive rounds of nearest picks. Published losses at
+the end: 0.61, 0.62, 0.65, 0.68, 0.69, 0.68 (R12). Every slice is cut to the same
+number of examples, so that all runs have the same steps.
+
+smoke: 6 runs of 10 steps.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over six slices of five rounds.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("slices", tier)
+  budget = tiers.choose(tier).slice_budget
+  orders = {}
+  for first in range(0, 30, 5):
+    rounds = tiers.tmt(-1, rounds=(first, first + 5))
+    orders[f"r{first}_{first + 5}"] = {
+        "arrangement": "take",
+        "stop": budget,
+        "parts": (rounds,),
+    }
+  return tiers.sweep_orders(config, orders, tier)

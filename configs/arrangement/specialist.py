@@ -1,0 +1,58 @@
+"""E9: orders for one held-out task each (released code only).
+
+  python -m launch.sweep --config=configs/arrangement/specialist.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+For each of three held-out tasks, TMT towards that task alone and a uniform
+draw; the held-out set is that task. Nothing is published about it.
+
+smoke: 6 runs of 20 steps, which evaluate all held-out tasks of the suite.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+TASKS = {
+    "smoke": ("sum_three", "second_letter", "longest_word"),
+    "nano": (
+        "task1344_glue_entailment_classification",
+        "task190_snli_classification",
+        "task1612_sick_label_classification",
+    ),
+    "paper": (
+        "super_glue/multirc:1.0.2",
+        "task050_multirc_answerability",
+        "task851_synthetic_multiply_evens",
+    ),
+}
+TASKS["mini"] = TASKS["nano"]
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over three tasks and two orders.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("specialist", tier)
+  config.data.heldout_instances = 100 if tier != "smoke" else 5
+  budget = tiers.choose(tier).budget
+  points = {}
+  for number, task in enumerate(TASKS[tier]):
+    data = {}
+    if tier != "smoke":  # The suite's held-out tasks are fixed.
+      data = {"heldout": {"heldout": {"tasks": (task,)}}}
+    for arm, order in (
+        ("NFT", tiers.tmt(budget, target_task=task)),
+        ("uniform", tiers.uniform(budget)),
+    ):
+      points[f"task{number}-{arm}"] = {"data": data, "order": order}
+  return tiers.sweep_points(config, points, tier)

@@ -1,0 +1,201 @@
+"""What the experiments of 2406.11721 share: four sizes, data, a base.
+
+Not an experiment: the files next to it load it by its path, from whatever
+directory they are started.
+
+  smoke  the embedded suite and base, on a CPU: shows that all works, no claim
+  nano   Natural Instructions and SmolLM2-135M, on a CPU
+  mini   Natural Instructions and SmolLM2-1.7B, on one accelerator
+  paper  Flan-mini and Llama 2 7B, with the published settings
+
+For nano, `make base` brings the model, and --config.data.path=CLONE names a
+clone of allenai/natural-instructions. For paper, --config.data.path=DIR names
+a directory with flan_mini.json and train_eval_key_list.json.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.models import base as base_lib
+
+Config = ml_collections.ConfigDict
+Options = dict[str, Any]
+
+
+class Tier(NamedTuple):
+  """One size of all experiments.
+
+  Attributes:
+    setup: sets data, model and optimizer.
+    budget: training examples of a run.
+    every: steps between evaluations.
+    seeds: of the runs that count.
+    slice_budget: training examples of a run on a few rounds of TMT.
+  """
+
+  setup: Callable[[Config], None]
+  budget: int
+  every: int
+  seeds: tuple[int, ...]
+  slice_budget: int
+
+
+def base(experiment: str, tier: str) -> Config:
+  """Returns what all points of an experiment have in common, in one tier.
+
+  Args:
+    experiment: names the sweep, together with the tier.
+    tier: a name in `TIERS`.
+
+  Returns:
+    An experiment without a sweep.
+
+  Raises:
+    InputError: there is no such tier.
+  """
+  size = choose(tier)
+  config = config_lib.defaults()
+  config.name = f"arrangement_{experiment}_{tier}"
+  size.setup(config)
+  config.order.budget = size.budget
+  config.evals.heldout.every_steps = size.every
+  return config
+
+
+def choose(tier: str) -> Tier:
+  """Returns a tier by its name.
+
+  Raises:
+    InputError: there is no such tier.
+  """
+  return errors.choose(TIERS, tier, "the tier, --config=FILE:TIER")
+
+
+def sweep_orders(
+    config: Config, orders: Mapping[str, Options], tier: str
+) -> Config:
+  """Adds the section `sweep`: orders by name, under the tier's seeds."""
+  points = {name: {"order": order} for name, order in orders.items()}
+  return sweep_points(config, points, tier)
+
+
+def sweep_points(
+    config: Config, points: Mapping[str, Options], tier: str
+) -> Config:
+  """Adds the section `sweep`: points by name, under the tier's seeds."""
+  config.sweep = {"points": dict(points), "seeds": choose(tier).seeds}
+  return config
+
+
+def settings(tier: str) -> dict[str, Options]:
+  """Returns the orders NFT, FFT, RT, MIN and MAX.
+
+  In `paper` they are made by the released code's algorithm, whose sets differ
+  by some examples. In the other tiers they have exactly the tier's budget, so
+  that all runs have the same steps and learning rates.
+  """
+  budget = choose(tier).budget
+  if tier == "paper":
+    return {
+        name: {"arrangement": "released", "setting": name, "budget": budget}
+        for name in ("NFT", "FFT", "RT", "MIN", "MAX")
+    }
+  near, far = (tmt(budget // 2, pick=pick) for pick in ("nearest", "farthest"))
+  nft = concatenate(near, reverse(far))
+  return {
+      "NFT": nft,
+      "FFT": concatenate(far, reverse(near)),
+      "RT": {"arrangement": "within", "parts": (nft, shuffled())},
+      "MIN": tmt(budget),
+      "MAX": tmt(budget, pick="farthest"),
+  }
+
+
+def tmt(budget: int, **options: Any) -> Options:
+  """Returns TMT, nearest first by default."""
+  return {"arrangement": "tmt", "budget": budget, **options}
+
+
+def uniform(budget: int) -> Options:
+  """Returns examples drawn from the whole pool with equal probability."""
+  return {"arrangement": "take", "stop": budget, "parts": (shuffled(),)}
+
+
+def shuffled() -> Options:
+  """Returns all examples of a pool, shuffled."""
+  return {"arrangement": "random", "budget": -1}
+
+
+def concatenate(*parts: Options) -> Options:
+  """Returns orders one after another."""
+  return {"arrangement": "concatenate", "parts": parts, "budget": -1}
+
+
+def reverse(part: Options) -> Options:
+  """Returns an order backwards."""
+  return {"arrangement": "reverse", "parts": (part,)}
+
+
+def _smoke(config: Config) -> None:
+  """The embedded suite and base: 20 steps."""
+  config.data.source = "synth"
+
+
+def _niv2(config: Config, shots: int, max_length: int) -> None:
+  """Natural Instructions, in the ids of the model's own tokenizer."""
+  config.data.source = "niv2"
+  config.data.prompt = "niv2"
+  config.data.shots = shots
+  config.data.tokenizer = "hf"
+  config.data.max_length = max_length
+  config.data.train_instances = 100
+
+
+def _nano(config: Config) -> None:
+  """Short rows and no solved examples, so that a step takes seconds."""
+  _niv2(config, shots=0, max_length=160)
+  config.data.heldout_instances = 2
+  config.data.tokenizer_path = base_lib.DIRECTORY
+  config.model.init = f"hf:{base_lib.DIRECTORY}"
+  config.order.embedder = "minilm"
+  config.train.learning_rate = 2e-5
+
+
+def _mini(config: Config) -> None:
+  """The paper's prompts, on a model that fits one accelerator."""
+  _niv2(config, shots=2, max_length=1024)
+  config.data.tokenizer_path = "HuggingFaceTB/SmolLM2-1.7B"
+  config.model.init = "hf:HuggingFaceTB/SmolLM2-1.7B"
+  config.model.dtype = "bfloat16"
+  config.order.embedder = "minilm"
+  config.train.learning_rate = 5e-6
+
+
+def _paper(config: Config) -> None:
+  """Flan-mini as released, on Llama 2 7B (spec of 2406.11721, section 5)."""
+  config.data.source = "flan_mini"
+  config.data.draw = "first_sample"
+  config.data.train_instances = 2_000_000  # More than any task has: all.
+  config.data.heldout_instances = 5
+  config.data.template = "chat"
+  config.data.tokenizer = "hf"
+  config.data.tokenizer_path = "meta-llama/Llama-2-7b-hf"
+  config.data.max_length = 2048
+  config.model.init = "hf:meta-llama/Llama-2-7b-hf"
+  config.model.dtype = "bfloat16"
+  config.order.embedder = "minilm"
+  config.train.learning_rate = 1e-6
+  config.train.loss_groups = 2  # Two devices with 8 examples each.
+
+
+TIERS = {
+    "smoke": Tier(_smoke, 320, 2, (0,), 160),
+    # Chosen on seeds 100 and 101, by random order alone.
+    "nano": Tier(_nano, 960, 5, (0, 1, 2), 640),
+    "mini": Tier(_mini, 4800, 10, (0, 1, 2), 4800),
+    "paper": Tier(_paper, 30_000, 10, (0,), 4960),
+}

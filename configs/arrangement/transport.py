@@ -1,0 +1,39 @@
+"""E9: sorting by the cost of an optimal-transport plan (released code only).
+
+  python -m launch.sweep --config=configs/arrangement/transport.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+near, far and random order of the same examples, as in wsd.py, by the cost with
+which a plan moves each to the held-out set. Nothing is published about it.
+
+smoke: 3 runs of 20 steps.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over the three orders.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("transport", tier)
+  if tier == "paper":
+    config.data.train_instances = 20
+    config.order.budget = -1
+  picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
+  orders = {
+      name: {"arrangement": "transport", "pick": pick}
+      for name, pick in picks.items()
+  }
+  return tiers.sweep_orders(config, orders, tier)

@@ -1,0 +1,45 @@
+"""E4: near, random and far first, sorted by WSD (sec. 3.2.1).
+
+  python -m launch.sweep --config=configs/arrangement/wsd.py:nano \
+    --config.data.path=CLONE
+  python -m zsgen.reports arrangement workdir
+
+The three orders have the same examples: NFT is sorted by WSD, the weighted sum
+of the least and the mean cosine distance; FFT is its reverse, RT is random.
+Published losses at the end: NFT 0.62, RT 0.66, FFT 0.71, from 1.25 (R8).
+
+smoke: 3 runs of 20 steps.
+"""
+
+import pathlib
+import runpy
+import types
+
+import ml_collections
+
+# Beside this file, from whatever directory it is started.
+_FILE = pathlib.Path(__file__).with_name("tiers.py")
+tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+
+
+def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+  """Returns a sweep over the three orders.
+
+  Args:
+    tier: smoke, nano, mini or paper.
+  """
+  config = tiers.base("wsd", tier)
+  if tier == "paper":
+    config.data.train_instances = 20
+    config.order.budget = -1
+  picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
+  orders = {
+      name: {
+          "arrangement": "similarity",
+          "measure": "wsd",
+          "pick": pick,
+          "as_released": tier == "paper",
+      }
+      for name, pick in picks.items()
+  }
+  return tiers.sweep_orders(config, orders, tier)
