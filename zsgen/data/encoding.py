@@ -106,7 +106,7 @@ def encode_chunk(
   on_bad_row = options.on_bad_row(data)
   show = prompt if on_bad_row == "error" else _or_nothing(prompt)
   segments = [show(example) for example in examples]
-  encoded = prompts.encode(segments, tokenizer)
+  encoded = prompts.encode(segments, tokenizer, data.border)
   lost = lost_text.find(segments, encoded, tokenizer)
   if on_bad_row == "error":
     lost_text.refuse(examples, lost.answers)
@@ -134,6 +134,9 @@ def encode_chunk(
       "lost_characters": pa.array(lost.dropped, pa.int32()),
       "answer_changed": pa.array(lost.changed),
       "answer_lost": [bool(characters) for characters in lost.answers],
+      "border_differs": pa.array(
+          prompts.differ(segments, tokenizer, data.border)
+      ),
       "prompt": [_text(row, loss=False) for row in segments],
       "answer": [_text(row, loss=True) for row in segments],
       "right": pa.array([example.right for example in examples], pa.bool_()),

@@ -10,6 +10,8 @@ import collections
 from zsgen.core import config, errors, registry
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_template, jinja, labels, templates
+from zsgen.data.prompts.borders import differ
+from zsgen.data.prompts.joining import split
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 from zsgen.data.sources import heldout, options
 
@@ -17,9 +19,11 @@ __all__ = [
     "Encoded",
     "Prompts",
     "Segment",
+    "differ",
     "encode",
     "ends",
     "get",
+    "split",
     "versions",
 ]
 
