@@ -49,7 +49,7 @@ class Chunk(NamedTuple):
       answer_lost: whether the answer lost characters, so that all tokens are
         left out.
       border_differs: whether the ids differ from those of the joined text.
-      prompt, answer: the text without and with loss.
+      prompt, answer, turns: the columns of `raw_texts`.
       right: null but for choices.
       and the columns of `judged`: null but for held-out examples.
     prompts: what prompts left out, counted.

@@ -43,9 +43,7 @@ def _compare(segments, tokenizer, border):
 
 @pytest.mark.parametrize("border", ["answer", "released"])
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "unigram"])
-def test_lines_at_the_border_show_what_whole_texts_show(
-    tmp_path, kind, border
-):
+def test_lines_at_the_border_show_what_whole_texts_show(tmp_path, kind, border):
   tokenizer = hf.read(tokenized.HF[kind](tmp_path / kind))
   examples = [
       _segments(request, answer)

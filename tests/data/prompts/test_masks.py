@@ -134,9 +134,9 @@ def test_loss_is_on_answers_and_their_ends(tokenizer, template):
       tokens, mask = _encoded(tokenizer, template, asked, answers)
       said = tokens[mask.astype(bool)].tolist()
       # A system turn precedes the first request of two.
-      spaces = [
-          _space(tokenizer, template, asked, len(answers) == 1)
-      ] * len(answers)
+      spaces = [_space(tokenizer, template, asked, len(answers) == 1)] * len(
+          answers
+      )
       wanted = _wanted(tokenizer, answers, spaces)
       assert said == wanted, (asked, answers)
       _check_ends(tokens, tokenizer, len(answers))
