@@ -60,11 +60,13 @@ def data_config(path: str, tokenizer: str) -> config_lib.Data:
 def write_texts(data: config_lib.Data, file: pathlib.Path) -> None:
   """Writes the texts of each example, as `prepare` tokenizes them."""
   source = sources.load(data, 0, file.parent / "scratch")
-  template = prompts.get(data, tokenizers.get(data), 0)
-  texts = [
-      [segment.text for segment in template(example)]
+  tokenizer = tokenizers.get(data)
+  template = prompts.get(data, tokenizer, 0)
+  pieces = [
+      prompts.split(template(example), tokenizer, data.border)
       for example in source.examples()
   ]
+  texts = [[piece.segment.text for piece in row] for row in pieces]
   file.write_text(json.dumps(texts), "utf-8")
 
 

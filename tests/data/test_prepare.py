@@ -53,11 +53,23 @@ def test_rows_are_prompt_answer_and_end_token(here, tmp_path):
   prompt = "Keep even ones.\nInput: 3, 4\nOutput: "
   tokens = [byte + 3 for byte in (prompt + "4").encode()] + [1]
   assert row.tokens.tolist() == tokens
-  assert row.mask.tolist() == [0] * len(prompt) + [1, 1]
+  # The space before the answer is the answer's.
+  assert row.mask.tolist() == [0] * (len(prompt) - 1) + [1, 1, 1]
   assert made.texts([1]) == [(prompt, "4")]
   assert made.lengths[1] == len(tokens)
-  assert made.loss_lengths.tolist() == [2, 2, 2, 3]
-  assert made.prompt_lengths[1] == len(prompt)
+  assert made.loss_lengths.tolist() == [3, 3, 3, 4]
+  assert made.prompt_lengths[1] == len(prompt) - 1
+
+
+def test_the_released_border_leaves_the_space_in_the_prompt(here, tmp_path):
+  ours = _prepare(tmp_path)
+  released = _prepare(tmp_path, border="released")
+  assert ours.path != released.path
+  assert released.loss_lengths.tolist() == [2, 2, 2, 3]
+  assert released.row(1).tokens.tolist() == ours.row(1).tokens.tolist()
+  # Bytes of the joined text are the same, wherever it is split.
+  for store in (ours, released):
+    assert "border_differs" not in store.manifest["counts"]["train"]
 
 
 def test_tasks_and_splits(here, tmp_path):
@@ -77,7 +89,7 @@ def test_plain_text_has_loss_on_all_but_its_first_token(here, tmp_path):
 
 
 def test_a_cut_answer_is_counted_and_a_lost_one_dropped(here, tmp_path):
-  prompt = len("Keep large ones.\nInput: 1, 99\nOutput: ")
+  prompt = len("Keep large ones.\nInput: 1, 99\nOutput:")
   made = _prepare(tmp_path, max_length=prompt + 1)
   assert made.manifest["counts"]["heldout"]["cut"] == 1
   assert made.row(3).mask.sum() == 1

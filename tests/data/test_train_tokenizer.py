@@ -59,7 +59,7 @@ def test_it_learns_the_training_texts(train):
   ours = hf.read(str(train("out")))
   assert (ours.pad_id, ours.bos_id, ours.eos_id) == (0, None, 1)
   assert ours.vocab_size <= 270
-  ids, held, odd = ours.encode_batch(["abcd", "zyxw", "🙂 <eos>\x00"])
+  ids, held, odd = ours.encode_batch([" abcd", "zyxw", "🙂 <eos>\x00"])
   assert len(ids) == 1
   assert len(held) == 4
   assert ours.decode(odd) == "🙂 <eos>\x00"
@@ -81,7 +81,7 @@ def test_texts_are_what_is_tokenized(monkeypatch, tmp_path):
   )
   assert len(found) == 40
   text = SAID["train"][0]
-  assert found[0] == [f"Do.\nInput: {text}\nOutput: ", text]
+  assert found[0] == [f"Do.\nInput: {text}\nOutput:", f" {text}"]
 
 
 def test_bad_input(train, tmp_path, monkeypatch):

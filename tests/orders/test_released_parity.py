@@ -68,6 +68,24 @@ def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_template_changes_no_order(flan_mini, tmp_path):
+  found = []
+  for template in ("plain", "chat"):
+    data = config.build(
+        config.Data,
+        source="flan_mini",
+        path=str(flan_mini),
+        template=template,
+        draw="first_sample",
+        train_instances=8,
+    )
+    store = prepare.prepare(tmp_path / "stores", data, 0)
+    options = dict(arrangement="released", budget=1200)
+    found.append(_keys(tmp_path, store, **options))
+  assert found[0] == found[1]
+
+
+@pytest.mark.slow
 def test_e6_five_settings(flan_mini, rows, tmp_path):
   _assert_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
 

@@ -26,7 +26,7 @@ def _row(turns, tokenizer, template=templates.chat):
 def test_every_turn_has_its_marks():
   tokenizer = tokenizers.Bytes()
   assert batch_view.marked(_row(TURNS, tokenizer), tokenizer).plain == (
-      "User: Grüße 猫\nAssistant: ⟦Hi 🙂⏹⟧\nUser: Bye\nAssistant: ⟦See you⏹⟧"
+      "User: Grüße 猫\nAssistant:⟦ Hi 🙂⏹⟧\nUser: Bye\nAssistant:⟦ See you⏹⟧"
   )
 
 
@@ -69,6 +69,6 @@ def test_a_batch_names_tasks_and_counts():
   found = batch_view.view(examples, tasks, tokenizer).plain
   size = len("User: Grüße 猫\nAssistant: Hi 🙂".encode()) + 1
   assert found == (
-      f"id 3  part  {size} tokens, 8 with loss\n"
-      "User: Grüße 猫\nAssistant: ⟦Hi 🙂⏹⟧\n\n(padding)\n"
+      f"id 3  part  {size} tokens, 9 with loss\n"
+      "User: Grüße 猫\nAssistant:⟦ Hi 🙂⏹⟧\n\n(padding)\n"
   )

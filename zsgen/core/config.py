@@ -104,6 +104,10 @@ class Data:
   label: str = option("first", choices=("first", "random"))
   # How requests and answers become text.
   template: str = selector("plain", "template")
+  # What white space before an answer belongs to: the answer, so that its first
+  # token is that of running text; released: as the released code has it, every
+  # piece of text is tokenized on its own, and the prompt ends in the space.
+  border: str = option("answer", choices=("answer", "released"))
   # Most tokens of an example; longer ones are cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
   # What is cut: the end, or the middle of the prompt.

@@ -50,14 +50,16 @@ def training_texts(
     InputError: whatever the source or the prompt finds wrong.
   """
   source = sources.load(data, seed, scratch)
-  template = prompts.get(data, tokenizers.Bytes(), seed)
+  tokenizer = tokenizers.Bytes()
+  template = prompts.get(data, tokenizer, seed)
   training = itertools.takewhile(
       lambda example: example.split == suite.TRAIN, source.examples()
   )
   for example in training:
     if not example.targets and not example.turns:
       continue
-    texts = [segment.text for segment in template(example)]
+    pieces = prompts.split(template(example), tokenizer, data.border)
+    texts = [piece.segment.text for piece in pieces]
     try:
       "".join(texts).encode()
     except UnicodeEncodeError as error:

@@ -23,7 +23,7 @@ from zsgen.data import ahead
 SIZE = 4096
 CHARACTERS = 1 << 24
 # Version of the files; chunks of another format are ignored.
-FORMAT = 3
+FORMAT = 4
 # Columns of the file that the table in memory does not have.
 _TOKENS, _MASK = "token_ids", "mask"
 # The key of the counts of prompts and of characters in the file's metadata.
@@ -48,7 +48,8 @@ class Chunk(NamedTuple):
       answer_changed: whether the tokenizer changes characters of the answer.
       answer_lost: whether the answer lost characters, so that all tokens are
         left out.
-      prompt, answer: the text without and with loss.
+      border_differs: whether the ids differ from those of the joined text.
+      prompt, answer, turns: the columns of `raw_texts`.
       right: null but for choices.
       and the columns of `judged`: null but for held-out examples.
     prompts: what prompts left out, counted.

@@ -17,6 +17,7 @@ from zsgen.data import (
     judged,
     lost_text,
     prompts,
+    raw_texts,
     suite,
     tokenizers,
     truncation,
@@ -104,9 +105,12 @@ def encode_chunk(
     UnicodeEncodeError: a text is not Unicode.
   """
   on_bad_row = options.on_bad_row(data)
-  show = prompt if on_bad_row == "error" else _or_nothing(prompt)
-  segments = [show(example) for example in examples]
-  encoded = prompts.encode(segments, tokenizer)
+  show = prompt.apply_template
+  if on_bad_row != "error":
+    show = _or_nothing(prompt)
+  turns = [prompt.turns(example) for example in examples]
+  segments = [show(*pair) for pair in zip(examples, turns, strict=True)]
+  encoded = prompts.encode(segments, tokenizer, data.border)
   lost = lost_text.find(segments, encoded, tokenizer)
   if on_bad_row == "error":
     lost_text.refuse(examples, lost.answers)
@@ -134,8 +138,10 @@ def encode_chunk(
       "lost_characters": pa.array(lost.dropped, pa.int32()),
       "answer_changed": pa.array(lost.changed),
       "answer_lost": [bool(characters) for characters in lost.answers],
-      "prompt": [_text(row, loss=False) for row in segments],
-      "answer": [_text(row, loss=True) for row in segments],
+      "border_differs": pa.array(
+          prompts.differ(segments, tokenizer, data.border)
+      ),
+      **raw_texts.columns(turns),
       "right": pa.array([example.right for example in examples], pa.bool_()),
       **judged.columns(examples),
   }
@@ -172,19 +178,16 @@ def _sums(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
   return np.diff(before[borders])
 
 
-def _text(segments: Sequence[prompts.Segment], loss: bool) -> str:
-  """Returns the text of the segments with, or without, loss."""
-  return "\n".join([part.text for part in segments if part.loss == loss])
-
-
 def _or_nothing(
     prompt: prompts.Prompts,
-) -> Callable[[suite.Example], list[prompts.Segment]]:
-  """Returns a prompt that counts examples it cannot show: no segments."""
+) -> Callable[..., list[prompts.Segment]]:
+  """Returns `apply_template` that counts what it cannot show: no segments."""
 
-  def show(example: suite.Example) -> list[prompts.Segment]:
+  def show(
+      example: suite.Example, turns: tuple[suite.Turn, ...]
+  ) -> list[prompts.Segment]:
     try:
-      return prompt(example)
+      return prompt.apply_template(example, turns)
     except errors.InputError:
       prompt.counts["not_shown"] += 1
       return []

@@ -19,6 +19,7 @@ _RARE = (
     "lost_characters",
     "answer_changed",
     "answer_lost",
+    "border_differs",
 )
 
 
@@ -29,8 +30,8 @@ class Ledger:
     rows: examples that are kept.
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
       loss_tokens; and where there are any unknown, unknown_loss (tokens),
-      lost_characters (of requests), answer_changed and answer_lost (examples),
-      see `chunks.Chunk`.
+      lost_characters (of requests), answer_changed, answer_lost and
+      border_differs (examples), see `chunks.Chunk`.
     dropped: examples of each task that had no answer token left.
     cut: examples of each task that were longer than a row may be.
     prompts: what prompts left out, see `prompts.Prompts`.

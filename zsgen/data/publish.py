@@ -15,6 +15,7 @@ from zsgen.data import (
     judged,
     ledger,
     lost_text,
+    raw_texts,
     store,
     suite,
     tokenizers,
@@ -30,8 +31,7 @@ _SCHEMA = pa.schema(
         "loss_tokens": pa.int32(),
         "answer_cut": pa.bool_(),
         "last_lost": pa.bool_(),
-        "prompt": pa.string(),
-        "answer": pa.string(),
+        **dict(zip(raw_texts.SCHEMA.names, raw_texts.SCHEMA.types)),
     }
 )
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
-from zsgen.data import blocks, judged, suite
+from zsgen.data import blocks, judged, raw_texts, suite
 
 FILES = (
     "tokens.bin",
@@ -38,7 +38,7 @@ FILES = (
 )
 # Version of these files; a store of another format has another name, and is
 # made again.
-FORMAT = 3
+FORMAT = 4
 # The checksums of their blocks.
 BLOCKS = "blocks.npy"
 # Exists if examples have answers to choose from.
@@ -234,9 +234,17 @@ class Store:
     return np.zeros(len(ids), bool)
 
   def texts(self, ids: Sequence[int] | np.ndarray) -> list[tuple[str, str]]:
-    """Returns prompt and answer of each id, as text."""
+    """Returns prompt and answer of each id, as text without template."""
     prompts, answers = self._column("prompt"), self._column("answer")
     return [(prompts[i], answers[i]) for i in ids]
+
+  def compared_texts(self, ids: Sequence[int] | np.ndarray) -> list[str]:
+    """Returns the text of each id that is compared, see `raw_texts.compared`."""
+    turns = self._column("turns")
+    return [
+        raw_texts.compared(*pair, turns[i])
+        for pair, i in zip(self.texts(ids), ids, strict=True)
+    ]
 
   def verify(self) -> None:
     """Raises InputError with all `problems`, a line each."""

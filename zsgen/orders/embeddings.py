@@ -203,11 +203,10 @@ def texts(store: store_lib.Store, text: str) -> Iterator[str]:
 def texts_of(
     store: store_lib.Store, text: str, ids: Sequence[int] | np.ndarray
 ) -> list[str]:
-  """Returns the texts of some rows."""
-  return [
-      prompt if text == "prompt" else f"{prompt} {answer}"
-      for prompt, answer in store.texts(ids)
-  ]
+  """Returns the texts of some rows, whatever the template."""
+  if text == "prompt+answer":
+    return store.compared_texts(ids)
+  return [prompt.strip() for prompt, _ in store.texts(ids)]
 
 
 def _unit(

@@ -25,6 +25,7 @@ _COUNTED = {
     "lost_characters": "lost",
     "answer_changed": "changed",
     "answer_lost": "answer lost",
+    "border_differs": "border",
 }
 # Columns that are shown only if some value is not 0, and what they mean.
 _RARE = {
@@ -42,6 +43,10 @@ _RARE = {
     "answer_lost": (
         "Answer lost: examples left out because the tokenizer drops"
         " characters of their answers."
+    ),
+    "border_differs": (
+        "Border: examples whose ids differ from those of their joined text"
+        " (config.data.border)."
     ),
 }
 # Unknown characters that are named.

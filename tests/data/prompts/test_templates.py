@@ -48,15 +48,15 @@ def test_one_bos_and_one_end_token_an_answer():
   assert (tokens == tokenizer.bos_id).sum() == 1 and not mask[0]
   ends = tokens == tokenizer.eos_id
   assert ends.sum() == 2 and mask[ends].all()
-  # Each segment on its own: the border of the loss is a token border.
-  pieces = tokenizer.encode_batch(["User: Hi", "\nAssistant: ", "Hello"])
+  # The border of the loss is a token border, and the space is the answer's.
+  pieces = tokenizer.encode_batch(["User: Hi\nAssistant:", " Hello"])
   first = sum(len(item) for item in pieces) + 2
   assert tokens[:first].tolist() == [
       tokenizer.bos_id,
       *np.concatenate(pieces).tolist(),
       tokenizer.eos_id,
   ]
-  assert mask[:first].sum() == len(pieces[2]) + 1
+  assert mask[:first].sum() == len(pieces[1]) + 1
 
 
 def test_plain_text_has_loss_on_all_but_its_first_token():

@@ -10,6 +10,8 @@ import collections
 from zsgen.core import config, errors, registry
 from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_template, jinja, labels, templates
+from zsgen.data.prompts.borders import differ
+from zsgen.data.prompts.joining import split
 from zsgen.data.prompts.segments import Encoded, Segment, encode
 from zsgen.data.sources import heldout, options
 
@@ -17,9 +19,11 @@ __all__ = [
     "Encoded",
     "Prompts",
     "Segment",
+    "differ",
     "encode",
     "ends",
     "get",
+    "split",
     "versions",
 ]
 
@@ -43,29 +47,37 @@ class Prompts:
   def __call__(self, example: suite.Example) -> list[Segment]:
     """Returns the segments of an example; none if it has no answer.
 
-    The turns of a conversation are unchanged. An example without definition and
-    input is plain text: only an answer.
-
     Raises:
       InputError: the template cannot render the turns.
     """
-    if example.turns:
-      return self._apply_template(example, example.turns)
-    if not example.targets:
-      return []
-    answer = self._label(example)
-    if not example.definition and not example.input:
-      return [Segment(answer, loss=True, end=True)]
-    turns = (
-        suite.Turn("user", self._request(example)),
-        suite.Turn("assistant", answer),
-    )
-    return self._apply_template(example, turns)
+    return self.apply_template(example, self.turns(example))
 
-  def _apply_template(
+  def turns(self, example: suite.Example) -> tuple[suite.Turn, ...]:
+    """Returns an example as a conversation; () if it has no answer.
+
+    The turns of a conversation are unchanged. An example without definition and
+    input is plain text: only an answer.
+    """
+    if example.turns or not example.targets:
+      return example.turns
+    answer = suite.Turn("assistant", self._label(example))
+    if not example.definition and not example.input:
+      return (answer,)
+    return suite.Turn("user", self._request(example)), answer
+
+  def apply_template(
       self, example: suite.Example, turns: tuple[suite.Turn, ...]
   ) -> list[Segment]:
-    """Returns the template's segments; errors name the example."""
+    """Returns the segments of an example's `turns`.
+
+    Raises:
+      InputError: the template cannot render them; the message names the
+        example.
+    """
+    if not turns:
+      return []
+    if len(turns) == 1 and not example.turns:
+      return [Segment(turns[0].text, loss=True, end=True)]
     try:
       return self._template(turns)
     except errors.InputError as error:

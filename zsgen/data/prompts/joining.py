@@ -1,18 +1,28 @@
-"""Joins segments into one text, for tokenizers that add a leading space.
+"""Joins the segments of an example into one text (`config.data.border="answer"`).
 
-See `zsgen.data.tokenizers.continued`. The ids of an example are those of its joined
-text except at the borders of the loss: text that follows other text gets no
-leading space, and neighbours of the same kind become one segment. A space before
-an answer is moved into the answer, so that its first word has the token of a word
-in a sentence ("▁sea"), as in the joined text.
+Language models learn the tokens of running text, in which a space belongs to the
+word that follows it: `say:` and `▁sea`, not `say:▁` and `sea`. So white space
+before an answer is moved into the answer, and neighbours of the same kind become
+one segment. The ids of an example are then those of its joined text wherever no
+token of that text crosses the border of the loss (`borders` counts the others).
+A line break stays before the answer: tokenizers join it to what precedes it, and
+chat templates end prompts with it.
+
+For tokenizers that begin a text with a space (`zsgen.data.tokenizers.continued`),
+text that follows other text gets none.
 """
 
 from collections.abc import Sequence
 import itertools
+import re
 from typing import NamedTuple
 
 from zsgen.data import tokenizers
 from zsgen.data.prompts.segment import Segment
+from zsgen.data.tokenizers import continued
+
+# White space at the end of a text, without line breaks.
+_SPACE = re.compile(r"[^\S\r\n]+\Z")
 
 
 class Piece(NamedTuple):
@@ -22,23 +32,52 @@ class Piece(NamedTuple):
   continues: bool
 
 
-def join(
-    segments: Sequence[Segment],
-    tokenizer: tokenizers.Tokenizer,
+def split(
+    segments: Sequence[Segment], tokenizer: tokenizers.Tokenizer, border: str
 ) -> list[Piece]:
-  """Returns the segments of an example as parts of its joined text.
+  """Returns the pieces of an example that are tokenized one by one.
 
   Args:
     segments: the segments of one example.
-    tokenizer: a tokenizer whose `continued` is not None.
+    tokenizer: the tokenizer.
+    border: `config.data.border`. "released": every segment is a text of its own,
+      which may begin with the tokenizer's space.
   """
+  if border == "released":
+    return [Piece(segment, False) for segment in segments]
+  return join(segments, tokenizer)
+
+
+def join(
+    segments: Sequence[Segment], tokenizer: tokenizers.Tokenizer
+) -> list[Piece]:
+  """Returns the segments of an example as parts of its joined text."""
   rule = tokenizer.continued
-  assert rule is not None, "only texts that continue are joined"
-  names = tuple(tokenizer.special_ids)
+  if rule is None:
+    moved = _moved(_merged(segments))
+    return [Piece(segment, False) for segment in moved]
+  return _continued(segments, rule, tuple(tokenizer.special_ids))
+
+
+def _continued(
+    segments: Sequence[Segment],
+    rule: continued.Continued,
+    names: tuple[str, ...],
+) -> list[Piece]:
+  """Returns the pieces for a tokenizer that begins a text with a space.
+
+  Args:
+    segments: the segments of one example.
+    rule: how text that follows other text is encoded.
+    names: the texts of special tokens.
+  """
+  merged = _merged(segments)
+  # A tokenizer that drops a space at the end begins the next text with one.
+  moved = merged if " " in rule.trailing else _moved(merged)
   pieces = []
   # The previous text; None at the beginning, "" after a special token.
   before = "" if segments and segments[0].after_special else None
-  for segment in _moved(_merged(segments), rule.trailing, names):
+  for segment in moved:
     text = segment.text
     if not text:
       continues = False
@@ -77,23 +116,21 @@ def _merged(
   return merged
 
 
-def _moved(
-    segments: Sequence[Segment],
-    trailing: frozenset[str],
-    names: tuple[str, ...],
-) -> list[Segment]:
-  """Moves a space before an answer into the answer."""
+def _moved(segments: Sequence[Segment]) -> list[Segment]:
+  """Moves white space before an answer, except line breaks, into the answer.
+
+  A request of white space only keeps it: without BOS, nothing would predict the
+  answer's first token.
+  """
   moved = list(segments)
-  for i, (request, answer) in enumerate(itertools.pairwise(moved)):
-    if (
-        answer.loss
-        and answer.text
-        and not (request.loss or request.end)
-        and request.text.endswith(" ")
-        and " " not in trailing
-        # Do not split a token of several spaces.
-        and not request.text.endswith("  ")
-    ):
-      moved[i] = request._replace(text=request.text[:-1])
-      moved[i + 1] = answer._replace(text=f" {answer.text}")
+  for i, (request, answer) in enumerate(itertools.pairwise(segments)):
+    if request.loss or request.end or not (answer.loss and answer.text):
+      continue
+    if not request.text[-1:].isspace():
+      continue
+    space = _SPACE.search(request.text)
+    if space is None or not space.start():
+      continue
+    moved[i] = request._replace(text=request.text[: space.start()])
+    moved[i + 1] = answer._replace(text=space.group() + answer.text)
   return moved

@@ -21,12 +21,15 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    examples: Sequence[Sequence[Segment]], tokenizer: tokenizers.Tokenizer
+    examples: Sequence[Sequence[Segment]],
+    tokenizer: tokenizers.Tokenizer,
+    border: str = "answer",
 ) -> list[Encoded]:
   """Tokenizes examples: BOS if the tokenizer has it, then all segments.
 
-  Segments are tokenized separately. If the tokenizer begins a text with a space,
-  they are parts of one text (see `joining`).
+  Segments are tokenized separately, so that no token is partly in the loss. By
+  default they are parts of one text (see `joining`): white space before an answer
+  is the answer's.
 
   The first token has no loss, because nothing predicts it. An example without
   segments becomes BOS or nothing.
@@ -34,28 +37,43 @@ def encode(
   Args:
     examples: the segments of each example.
     tokenizer: a tokenizer, which is called once for all text of the same kind.
+    border: `config.data.border`.
 
   Raises:
     UnicodeEncodeError: a text is not Unicode.
   """
-  if tokenizer.continued is None:
-    parts = [[(segment, False) for segment in example] for example in examples]
-  else:
-    parts = [joining.join(example, tokenizer) for example in examples]
-  ids_of = _encoders(parts, tokenizer)
+  parts = [joining.split(example, tokenizer, border) for example in examples]
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
   pieces, losses, borders = [], [], [0]
-  for example in parts:
+  for example, texts in zip(
+      parts, encode_pieces(parts, tokenizer), strict=True
+  ):
     pieces.append(bos)
     losses.append(0)
-    for segment, continues in example:
-      ids = next(ids_of[segment.special, continues])
+    for (segment, _), ids in zip(example, texts, strict=True):
       arrays = [ids, eos] if segment.end else [ids]
       pieces += arrays
       losses += [segment.loss] * len(arrays)
     borders.append(len(pieces))
   return _rows(pieces, losses, borders)
+
+
+def encode_pieces(
+    examples: Sequence[Sequence[joining.Piece]],
+    tokenizer: tokenizers.Tokenizer,
+) -> Iterator[list[np.ndarray]]:
+  """Yields the ids, uint32, of each piece of each example.
+
+  Raises:
+    UnicodeEncodeError: a text is not Unicode.
+  """
+  ids_by_kind = _encoders(examples, tokenizer)
+  for example in examples:
+    yield [
+        next(ids_by_kind[segment.special, continues])
+        for segment, continues in example
+    ]
 
 
 def _encoders(

@@ -1,0 +1,83 @@
+"""Finds examples whose ids differ from those of their joined text.
+
+Tokenizers merge characters within words and lines, so the lines on both sides of
+a border show whether a token of the joined text would cross it.
+"""
+
+from collections.abc import Sequence
+import itertools
+import re
+
+import numpy as np
+
+from zsgen.data import tokenizers
+from zsgen.data.prompts import joining, segments
+from zsgen.data.prompts.segment import Segment
+
+# A text up to the end of its first line that is not empty.
+_FIRST_LINE = re.compile(r"\s*[^\n]*")
+
+
+def differ(
+    examples: Sequence[Sequence[Segment]],
+    tokenizer: tokenizers.Tokenizer,
+    border: str,
+) -> np.ndarray:
+  """Returns which examples have other ids than their joined text, bool [n].
+
+  Pieces after an end token begin a new text, and so does text next to a
+  template's special tokens.
+
+  Args:
+    examples: the segments of each example.
+    tokenizer: the tokenizer.
+    border: `config.data.border`.
+
+  Raises:
+    UnicodeEncodeError: a text is not Unicode.
+  """
+  owners, triples = [], []
+  for owner, example in enumerate(examples):
+    pieces = joining.split(example, tokenizer, border)
+    for left, right in itertools.pairwise(pieces):
+      if _touch(left.segment, right.segment):
+        owners.append(owner)
+        triples.append(_around(left, right))
+  result = np.zeros(len(examples), bool)
+  encoded = segments.encode_pieces(triples, tokenizer)
+  for owner, (left, right, whole) in zip(owners, encoded, strict=True):
+    if not np.array_equal(np.concatenate([left, right]), whole):
+      result[owner] = True
+  return result
+
+
+def _touch(left: Segment, right: Segment) -> bool:
+  """Returns whether a token could cross the border of two segments."""
+  is_same_kind = left.special == right.special
+  return bool(is_same_kind and not left.end and left.text and right.text)
+
+
+def _around(left: joining.Piece, right: joining.Piece) -> list[joining.Piece]:
+  """Returns the text before a border, after it, and both as one piece."""
+  text = left.segment.text
+  before = text[_last_line(text) :]
+  after = _FIRST_LINE.match(right.segment.text)
+  assert after is not None, "the pattern matches the empty text"
+  return [
+      left._replace(segment=left.segment._replace(text=before, end=False)),
+      right._replace(
+          segment=right.segment._replace(text=after.group(), end=False)
+      ),
+      left._replace(
+          segment=left.segment._replace(text=before + after.group(), end=False)
+      ),
+  ]
+
+
+def _last_line(text: str) -> int:
+  """Returns where the last line begins that does not begin with white space."""
+  start = len(text.rstrip())
+  while (start := text.rfind("\n", 0, start)) >= 0:
+    if not text[start + 1].isspace():
+      return start + 1
+  return 0
