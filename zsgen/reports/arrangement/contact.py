@@ -28,7 +28,7 @@ def check(
   return [
       *(
           outcome
-          for rule in _RULES
+          for rule in RULES
           for outcome in rules.check(rule, experiments)
       ),
       missing(
@@ -126,7 +126,7 @@ def _aligned(run: curves.Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   return at, distances, losses
 
 
-_RULES = (
+RULES = (
     rules.Rule(
         "R6",
         "pilot",

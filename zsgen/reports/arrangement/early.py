@@ -25,7 +25,7 @@ def check(
   return [
       *(
           outcome
-          for rule in _RULES
+          for rule in RULES
           for outcome in rules.check(rule, experiments)
       ),
       missing(
@@ -144,7 +144,7 @@ def _arm(view: View) -> str:
   return next(iter(view.experiment.arms))
 
 
-_RULES = (
+RULES = (
     rules.Rule(
         "R1",
         "early",

@@ -22,7 +22,7 @@ def check(
 ) -> list[Outcome]:
   """Judges R8 to R13."""
   return [
-      outcome for rule in _RULES for outcome in rules.check(rule, experiments)
+      outcome for rule in RULES for outcome in rules.check(rule, experiments)
   ]
 
 
@@ -115,7 +115,7 @@ def _settings(view: View) -> Verdict:
 
 
 _ORDERED = "NFT < RT < FFT in the first and in the last tenth of the steps"
-_RULES = (
+RULES = (
     rules.Rule("R8", "wsd", _NEAR_TO_FAR, _ORDERED, _separated),
     rules.Rule(
         "R9",

@@ -1,0 +1,85 @@
+"""The configs of the experiments of 2406.11721."""
+
+import json
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+from launch import sweep
+from zsgen.core import errors
+from zsgen.reports.arrangement import contact, early, nearness
+
+NAMES = (
+    "controls",
+    "early",
+    "granularity",
+    "pilot",
+    "prefixes",
+    "selections",
+    "settings",
+    "slices",
+    "specialist",
+    "tmt",
+    "transport",
+    "wsd",
+)
+TIERS = ("smoke", "nano", "mini", "paper")
+RULES = (*early.RULES, *contact.RULES, *nearness.RULES)
+
+
+@pytest.fixture
+def load(root):
+  """A function that loads a tier of a config file, from anywhere."""
+
+  def get(name: str, tier: str):
+    path = root / "configs" / "arrangement" / f"{name}.py"
+    return runpy.run_path(str(path))["get_config"](tier)
+
+  return get
+
+
+def test_there_is_no_other_experiment(root):
+  directory = root / "configs" / "arrangement"
+  assert {path.stem for path in directory.glob("*.py")} == {*NAMES, "tiers"}
+  assert {rule.experiment for rule in RULES} <= set(NAMES)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tier_is_valid(load, name, tier):
+  config = load(name, tier)
+  points = sweep.points(config)
+  assert config.name == f"arrangement_{name}_{tier}"
+  if tier in ("nano", "mini"):
+    assert {point.seed for _, point in points} == {0, 1, 2}
+  arms = {
+      label.removesuffix(f"-s{point.seed}").rpartition("-")[2]
+      for label, point in points
+  }
+  for rule in RULES:
+    if rule.experiment == name:
+      assert set(rule.arms) <= arms
+
+
+def test_an_unknown_tier_names_those_that_there_are(load):
+  with pytest.raises(errors.InputError, match="smoke, nano, mini"):
+    load("settings", "micro")
+
+
+@pytest.mark.slow
+def test_an_experiment_runs_to_its_page(root, tmp_path):
+  workdir = tmp_path / "workdir"
+  path = "configs/arrangement/settings.py:smoke"
+  for arguments in (
+      ["launch.sweep", f"--config={path}", f"--workdir={workdir}"],
+      ["zsgen.reports", "arrangement", str(workdir)],
+  ):
+    subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=True)
+  page = workdir / "reports" / "arrangement" / "arrangement.json"
+  found = json.loads(page.read_text())
+  (experiment,) = found["experiments"].values()
+  assert set(experiment["orders"]) == {"NFT", "FFT", "RT", "MIN", "MAX"}
+  (r13,) = [t for t in found["targets"] if t["target"] == "R13 (smoke)"]
+  assert r13["state"] in ("pass", "fail")
