@@ -101,3 +101,14 @@ def test_published_curves_are_those_of_the_figures():
   assert final["MAX"] == pytest.approx(0.836, abs=0.01)
   assert published.steps("tmt_five_settings") == 1800
   assert published.series("no such figure") == {}
+
+
+def test_published_curves_begin_at_the_loss_before_training():
+  flan = published.relative("tmt_flan_mini")["NFT"]
+  assert (flan.steps[0], flan.values[0]) == (0, 1)
+  assert flan.values[-1] == pytest.approx(0.505 / 3.14, abs=0.01)
+  assert flan.steps[-1] == pytest.approx(0.49, abs=0.02)
+  p3 = published.relative("early/loss")["P3"]
+  assert p3.values[-1] == pytest.approx(1.34 / 5.07, abs=0.02)
+  task = published.relative("pilot/task851_synthetic_multiply_evens")
+  assert task["random"].values[0] == pytest.approx(1, abs=0.05)

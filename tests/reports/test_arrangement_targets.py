@@ -147,7 +147,10 @@ NEAR_FIRST = {"NFT": 0.5, "RT": 0.6, "FFT": 0.8}
 @pytest.mark.parametrize(("name", "target"), [("wsd", "R8"), ("tmt", "R10")])
 def test_near_before_random_before_far(name, target):
   losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
-  judge = lambda losses: _states(nearness.check([_experiment(name, losses)]))
+
+  def judge(losses):
+    return _states(nearness.check([_experiment(name, losses)]))
+
   assert judge(losses)[target] == "pass"
   assert judge({**losses, "RT": _falls(0.4)})[target] == "fail"
   # The right end alone is not enough: the first tenth counts too.
@@ -220,7 +223,7 @@ def test_arms_of_other_lengths_or_seeds_are_refused():
   losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
   experiment = _experiment("tmt", losses)
   experiment.arms["RT"][1] = _run({"heldout/loss": STEPS}, steps=101)
-  with pytest.raises(errors.InputError, match="has 101 steps, and .* 100"):
+  with pytest.raises(errors.InputError, match=r"has 101 steps, and .* 100"):
     nearness.check([experiment])
   del experiment.arms["RT"][1]
   with pytest.raises(errors.InputError, match="RT has the seeds 0, 2, and NFT"):

@@ -104,5 +104,5 @@ def test_what_cannot_be_compared(write_run):
   with pytest.raises(errors.InputError, match="two runs of seed 0"):
     comparison.open_points([*points, points[0]])
   other = write_run(name="short", order={"budget": 20})
-  with pytest.raises(errors.InputError, match="has 5 steps, and .* 10, so"):
+  with pytest.raises(errors.InputError, match=r"has 5 steps, and .* 10, so"):
     comparison.open_points([*points, comparison.Point("b", 0, other.path)])

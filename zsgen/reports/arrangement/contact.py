@@ -131,9 +131,8 @@ RULES = (
         "R6",
         "pilot",
         ("cluster", "random"),
-        "cluster: at least half of the tasks fall most within one evaluation of"
-        " their first contact with the nearest example, and more than in random"
-        " order",
+        "cluster: half of the tasks fall most within an evaluation of first"
+        " contact, and more than in random order",
         _drops,
     ),
     rules.Rule(

@@ -157,9 +157,8 @@ RULES = (
         "R2",
         "early",
         (),
-        "ROUGE-L and exact match at 0.8 of their plateau by 5% of the steps;"
-        " ROUGE-1 >= ROUGE-L > exact match; exact match varies 3 times as much"
-        " as the loss",
+        "ROUGE-L, exact match (EM) at 0.8 of the plateau by 5%; ROUGE-1 >="
+        " ROUGE-L > EM; EM varies 3 times as much as loss",
         _scores,
     ),
     rules.Rule(

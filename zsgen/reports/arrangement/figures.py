@@ -1,7 +1,5 @@
 """Figures of experiments beside the published ones, as PNG bytes."""
 
-import numpy as np
-
 from zsgen.reports import curves, figures
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import published
@@ -32,9 +30,9 @@ _X = "share of the steps"
 def draw(experiment: experiments_lib.Experiment) -> bytes:
   """Draws the held-out loss of all arms, and the published curves beside it.
 
-  Losses are divided by that before training (published curves by their first
-  value, at step 0 or 10), and steps by their number, because absolute losses
-  and lengths differ. Bands go from the lowest to the highest seed.
+  Losses are divided by the loss before training, and steps by their number,
+  because absolute losses and lengths differ. Bands go from the lowest to the
+  highest seed.
 
   Returns:
     A PNG.
@@ -67,18 +65,8 @@ def _published(experiment: experiments_lib.Experiment) -> tuple[str, ...]:
 
 
 def _published_lines(name: str) -> list[figures.Line]:
-  """The series of a published figure, relative to their first values."""
-  steps = published.steps(name)
-  all_series = published.series(name)
-  if name == "early/loss":  # Three data sets, each with its own start.
-    starts = {label: curve.values[0] for label, curve in all_series.items()}
-  else:
-    start = float(np.mean([curve.values[0] for curve in all_series.values()]))
-    starts = dict.fromkeys(all_series, start)
+  """The series of a published figure."""
   return [
-      figures.line(
-          label,
-          curves.Curve(curve.steps / steps, curve.values / starts[label]),
-      )
-      for label, curve in all_series.items()
+      figures.line(label, curve)
+      for label, curve in published.relative(name).items()
   ]

@@ -144,9 +144,8 @@ RULES = (
         "R13",
         "settings",
         _FINAL_ORDER,
-        "NFT = MIN and FFT = MAX until the switch; FFT then recovers half of its"
-        " distance to RT in a tenth of the steps; last tenth MIN <= NFT < RT <="
-        " FFT < MAX",
+        "NFT = MIN, FFT = MAX until the switch; FFT then recovers half to RT in"
+        " 10%; MIN <= NFT < RT <= FFT < MAX",
         _settings,
     ),
 )

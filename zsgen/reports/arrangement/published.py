@@ -20,6 +20,19 @@ _FILE = pathlib.Path(__file__).parents[2] / "assets/published/2406.11721.csv"
 # The training steps that the schedules of the published runs had, by figure;
 # those of other figures are the last steps of their curves.
 _STEPS = {"tmt_flan_mini": 1800, "tmt_five_settings": 1800}
+# Losses before training: by figure, or by figure and series.
+_ZERO_SHOT: Mapping[str, float] = {
+    "early/loss,NIV2": 4.06,
+    "early/loss,P3": 5.07,
+    "early/loss,Flan": 1.78,
+    "similarity_wsd": 1.25,
+    "granularity": 2.35,
+    "tmt_flan_mini": 3.14,
+    "tmt_sharegpt": 0.949,
+    "tmt_no_robots": 1.498,
+    "tmt_round_slices": 3.14,
+    "tmt_five_settings": 3.14,
+}
 
 
 def series(figure: str) -> dict[str, curves.Curve]:
@@ -38,6 +51,43 @@ def steps(figure: str) -> int:
   """Returns the number of steps of the runs behind a published figure."""
   last = max(int(curve.steps[-1]) for curve in series(figure).values())
   return _STEPS.get(figure, last)
+
+
+def relative(figure: str) -> dict[str, curves.Curve]:
+  """Returns the curves of a figure against the share of the steps.
+
+  Args:
+    figure: the name of a figure.
+
+  Returns:
+    Losses divided by the loss before training, which is the first point; in
+    figures that do not show it, by the mean of the first losses.
+  """
+  members = series(figure)
+  first = float(np.mean([curve.values[0] for curve in members.values()]))
+  return {
+      name: _relative(
+          curve,
+          steps(figure),
+          _ZERO_SHOT.get(f"{figure},{name}", _ZERO_SHOT.get(figure)),
+          first,
+      )
+      for name, curve in members.items()
+  }
+
+
+def _relative(
+    curve: curves.Curve, length: int, zero_shot: float | None, first: float
+) -> curves.Curve:
+  """One curve; `first` stands in for an unknown loss before training."""
+  shares, values = curve.steps / length, curve.values
+  if zero_shot is None:
+    return curves.Curve(shares, values / first)
+  is_trained = curve.steps > 0
+  return curves.Curve(
+      np.concatenate([[0.0], shares[is_trained]]),
+      np.concatenate([[1.0], values[is_trained] / zero_shot]),
+  )
 
 
 @functools.cache
