@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from zsgen.core import errors
@@ -110,5 +111,9 @@ def test_published_curves_begin_at_the_loss_before_training():
   assert flan.steps[-1] == pytest.approx(0.49, abs=0.02)
   p3 = published.relative("early/loss")["P3"]
   assert p3.values[-1] == pytest.approx(1.34 / 5.07, abs=0.02)
+  fft = published.relative("tmt_five_settings")["FFT"]  # MAX hides its half.
+  assert fft.steps[0] > 0.5
+  nft = published.relative("tmt_five_settings")["NFT"]
+  assert 0 < np.isnan(nft.values).sum() < 20
   task = published.relative("pilot/task851_synthetic_multiply_evens")
   assert task["random"].values[0] == pytest.approx(1, abs=0.05)

@@ -23,7 +23,7 @@ _CAPTION = (
     "Losses are divided by the loss before training and steps by their number:"
     " published runs are of LLaMA-2-7B with up to 1,800 steps, and absolute"
     " losses differ even between their figures. Published curves were read off"
-    " the figures; stretches that another line hides are straight. Those of the"
+    " the figures; stretches that another line hides are left out. Those of the"
     " pilot begin after 10 steps and are divided by their first losses."
 )
 _NOTE = (

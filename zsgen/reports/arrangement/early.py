@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from zsgen.data import store as store_lib
 from zsgen.reports import curves
@@ -101,12 +100,12 @@ def _speed(run: curves.Run) -> float:
   if len(times) < 3:
     raise rules.NotRun(f"the loss of only {len(times)} tasks falls")
   lengths = _answer_lengths(run)
-  correlation = stats.spearmanr(
+  correlation = rules.rank_correlation(
       [lengths[task] for task in times], [*times.values()]
-  ).statistic
+  )
   if np.isnan(correlation):
     raise rules.NotRun("all tasks fall at the same step")
-  return float(correlation)
+  return correlation
 
 
 def _answer_lengths(run: curves.Run) -> dict[str, float]:

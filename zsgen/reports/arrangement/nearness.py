@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import rules
@@ -69,10 +68,10 @@ def _slices(view: View) -> Verdict:
   """R12: earlier rounds end lower."""
   final = {arm: float(view.curve(arm).values[-1]) for arm in _SLICES}
   numbers = list(final.values())
-  correlation = stats.spearmanr(range(len(numbers)), numbers).statistic
+  correlation = rules.rank_correlation(range(len(numbers)), numbers)
   is_met = correlation >= 0.8 and max(numbers[:2]) < min(numbers[2:])
   return Verdict(
-      bool(is_met),
+      is_met,
       f"final {rules.listed(final)}; Spearman's correlation {correlation:+.2f}",
   )
 

@@ -20,6 +20,8 @@ _FILE = pathlib.Path(__file__).parents[2] / "assets/published/2406.11721.csv"
 # The training steps that the schedules of the published runs had, by figure;
 # those of other figures are the last steps of their curves.
 _STEPS = {"tmt_flan_mini": 1800, "tmt_five_settings": 1800}
+# Most steps between two points of a line without a gap.
+_GAP = 40
 # Losses before training: by figure, or by figure and series.
 _ZERO_SHOT: Mapping[str, float] = {
     "early/loss,NIV2": 4.06,
@@ -60,8 +62,9 @@ def relative(figure: str) -> dict[str, curves.Curve]:
     figure: the name of a figure.
 
   Returns:
-    Losses divided by the loss before training, which is the first point; in
-    figures that do not show it, by the mean of the first losses.
+    Losses divided by the loss before training, which is the first point unless
+    the curve begins later; in figures that do not show it, by the mean of the
+    first losses. Stretches that were left out are NaN.
   """
   members = series(figure)
   first = float(np.mean([curve.values[0] for curve in members.values()]))
@@ -80,13 +83,15 @@ def _relative(
     curve: curves.Curve, length: int, zero_shot: float | None, first: float
 ) -> curves.Curve:
   """One curve; `first` stands in for an unknown loss before training."""
-  shares, values = curve.steps / length, curve.values
-  if zero_shot is None:
-    return curves.Curve(shares, values / first)
-  is_trained = curve.steps > 0
+  at, values = curve.steps, curve.values / (zero_shot or first)
+  if zero_shot is not None and at[0] <= _GAP:
+    is_trained = at > 0
+    at = np.concatenate([[0], at[is_trained]])
+    values = np.concatenate([[1.0], values[is_trained]])
+  (gaps,) = np.nonzero(np.diff(at) > _GAP)
   return curves.Curve(
-      np.concatenate([[0.0], shares[is_trained]]),
-      np.concatenate([[1.0], values[is_trained] / zero_shot]),
+      np.insert(at, gaps + 1, at[gaps] + 1) / length,
+      np.insert(values, gaps + 1, np.nan),
   )
 
 

@@ -7,9 +7,10 @@ meet or miss. Rules are fixed before the runs that count.
 
 from collections.abc import Callable, Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from zsgen.reports import curves
 from zsgen.reports.arrangement import experiments as experiments_lib
@@ -155,6 +156,12 @@ def ordered(values: dict[str, float], ties: bool = False) -> bool:
   numbers = list(values.values())
   steps = np.diff(numbers)
   return bool((steps >= 0).all() if ties else (steps > 0).all())
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+  """Returns Spearman's correlation; NaN if either is constant."""
+  result: Any = stats.spearmanr(x, y)
+  return float(result.statistic)
 
 
 def listed(values: dict[str, float]) -> str:
