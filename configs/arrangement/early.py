@@ -64,7 +64,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   }
   points = {}
   for data, options in DATA[tier].items():
-    points[f"{data}-random"] = {"data": dict(options)}
+    points[f"{data}-random"] = {"data": {**options, "border": "answer"}}
   first = next(iter(DATA[tier]))
   points[f"{first}_released_border-random"] = {"data": {"border": "released"}}
   return tiers.sweep_points(config, points, tier)

@@ -25,6 +25,8 @@ from zsgen.models import base as base_lib
 Config = ml_collections.ConfigDict
 Options = dict[str, Any]
 
+_SETTINGS = ("NFT", "FFT", "RT", "MIN", "MAX")
+
 
 class Tier(NamedTuple):
   """One size of all experiments.
@@ -94,16 +96,13 @@ def sweep_points(
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 
-  In `paper` they are made by the released code's algorithm, whose sets differ
-  by some examples. In the other tiers they have exactly the tier's budget, so
-  that all runs have the same steps and learning rates.
+  In `paper` they are made by the released code's algorithm, without the
+  examples by which its last rounds exceed the budget: all runs have the same
+  steps and learning rates, in every tier.
   """
   budget = choose(tier).budget
   if tier == "paper":
-    return {
-        name: {"arrangement": "released", "setting": name, "budget": budget}
-        for name in ("NFT", "FFT", "RT", "MIN", "MAX")
-    }
+    return {name: released(name, budget) for name in _SETTINGS}
   near, far = (tmt(budget // 2, pick=pick) for pick in ("nearest", "farthest"))
   nft = concatenate(near, reverse(far))
   return {
@@ -113,6 +112,12 @@ def settings(tier: str) -> dict[str, Options]:
       "MIN": tmt(budget),
       "MAX": tmt(budget, pick="farthest"),
   }
+
+
+def released(name: str, budget: int) -> Options:
+  """Returns a setting of the released code, cut to the budget."""
+  order = {"arrangement": "released", "setting": name, "budget": budget}
+  return {"arrangement": "take", "stop": budget, "parts": (order,)}
 
 
 def tmt(budget: int, **options: Any) -> Options:
@@ -182,6 +187,7 @@ def _paper(config: Config) -> None:
   config.data.train_instances = 2_000_000  # More than any task has: all.
   config.data.heldout_instances = 5
   config.data.template = "chat"
+  config.data.border = "released"
   config.data.tokenizer = "hf"
   config.data.tokenizer_path = "meta-llama/Llama-2-7b-hf"
   config.data.max_length = 2048

@@ -1,17 +1,14 @@
-"""E6: TMT's near, random and far orders on three data sets (sec. 4.1).
+"""E6: TMT's near, random and far orders (sec. 4.1).
 
   python -m launch.sweep --config=configs/arrangement/tmt.py:nano \
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-NFT, RT and FFT as in settings.py, on as many data sets as the tier has. For
-paper, three data sets have a path each:
-
-  --config.sweep.points.flan_mini-NFT.data.path=DIR
-
-Published losses (Flan-mini, step 890 of 1,800): NFT 0.51, RT 0.63, FFT 0.84,
-from 3.14 (R10); on ShareGPT and NoRobots NFT is the lowest throughout, by 2% and
-0.5% (R11).
+NFT, RT and FFT as in settings.py. Published losses (Flan-mini, step 890 of
+1,800): NFT 0.51, RT 0.63, FFT 0.84, from 3.14 (R10). On ShareGPT and NoRobots,
+which have no tasks, NFT is the lowest throughout, by 2% and 0.5% (R11): the
+tiers `sharegpt` and `norobots` are those experiments, with the settings of
+`paper` and --config.data.path=FILE.
 
 smoke: 3 runs of 20 steps.
 """
@@ -26,37 +23,33 @@ import ml_collections
 _FILE = pathlib.Path(__file__).with_name("tiers.py")
 tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
 
-_ARMS = ("NFT", "RT", "FFT")
-# Conversations have no tasks; a share of them is held out.
-_CHAT = {
-    "source": "chat",
-    "heldout": {"heldout": {"share": 0.05}},
-    "train_instances": 1_000_000,
-    "heldout_instances": 200,
-    "template": "chat",
-}
-DATA = {
-    "smoke": {"synth": {}},
-    "nano": {"niv2": {}},
-    "mini": {"niv2": {}},
-    "paper": {"flan_mini": {}, "sharegpt": _CHAT, "no_robots": _CHAT},
-}
-# Published runs on conversations: 300 and 350 steps.
-_BUDGETS = {"sharegpt": 4800, "no_robots": 5600}
+# Training examples: 300 and 350 published steps.
+CONVERSATIONS = {"sharegpt": 4800, "norobots": 5600}
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
-  """Returns a sweep over data sets and the three settings.
+  """Returns a sweep over the three settings.
 
   Args:
-    tier: smoke, nano, mini or paper.
+    tier: smoke, nano, mini, paper, sharegpt or norobots.
   """
+  if tier in CONVERSATIONS:
+    return _conversations(tier)
   config = tiers.base("tmt", tier)
-  points = {}
-  for data, options in DATA[tier].items():
-    for arm in _ARMS:
-      order = dict(tiers.settings(tier)[arm])
-      if data in _BUDGETS:
-        order["budget"] = _BUDGETS[data]
-      points[f"{data}-{arm}"] = {"data": options, "order": order}
-  return tiers.sweep_points(config, points, tier)
+  orders = {arm: tiers.settings(tier)[arm] for arm in ("NFT", "RT", "FFT")}
+  return tiers.sweep_orders(config, orders, tier)
+
+
+def _conversations(name: str) -> ml_collections.ConfigDict:
+  """Returns the paper's settings on conversations, a share of them held out."""
+  config = tiers.base("tmt", "paper")
+  config.name = f"arrangement_tmt_{name}"
+  config.data.source = "chat"
+  config.data.heldout = {"heldout": {"share": 0.05}}
+  config.data.train_instances = 1_000_000  # All conversations are one task.
+  config.data.heldout_instances = 200
+  orders = {
+      arm: tiers.released(arm, CONVERSATIONS[name])
+      for arm in ("NFT", "RT", "FFT")
+  }
+  return tiers.sweep_orders(config, orders, "paper")

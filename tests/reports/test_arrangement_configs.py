@@ -1,5 +1,6 @@
 """The configs of the experiments of 2406.11721."""
 
+import itertools
 import json
 import runpy
 import subprocess
@@ -46,8 +47,14 @@ def test_there_is_no_other_experiment(root):
   assert {rule.experiment for rule in RULES} <= set(NAMES)
 
 
-@pytest.mark.parametrize("tier", TIERS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "tier"),
+    [
+        *itertools.product(NAMES, TIERS),
+        ("tmt", "sharegpt"),
+        ("tmt", "norobots"),
+    ],
+)
 def test_every_tier_is_valid(load, name, tier):
   config = load(name, tier)
   points = sweep.points(config)

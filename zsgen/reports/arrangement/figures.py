@@ -1,11 +1,13 @@
 """Figures of experiments beside the published ones, as PNG bytes."""
 
+from collections.abc import Mapping
+
 from zsgen.reports import curves, figures
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import published
 
-# The published figures of an experiment, by its data set; "" is any.
-_FIGURES = {
+# The published figures of an experiment, by its tier; "" is any other.
+_FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "early": {"": ("early/loss",)},
     "pilot": {
         "": (
@@ -16,9 +18,8 @@ _FIGURES = {
     "wsd": {"": ("similarity_wsd",)},
     "granularity": {"": ("granularity",)},
     "tmt": {
-        "flan_mini": ("tmt_flan_mini",),
         "sharegpt": ("tmt_sharegpt",),
-        "no_robots": ("tmt_no_robots",),
+        "norobots": ("tmt_no_robots",),
         "": ("tmt_flan_mini",),
     },
     "slices": {"": ("tmt_round_slices",)},
@@ -60,8 +61,8 @@ def _relative(run: curves.Run) -> curves.Curve:
 
 
 def _published(experiment: experiments_lib.Experiment) -> tuple[str, ...]:
-  by_data = _FIGURES.get(experiment.name, {})
-  return by_data.get(experiment.data, by_data.get("", ()))
+  by_tier = _FIGURES.get(experiment.name, {})
+  return by_tier.get(experiment.tier, by_tier.get("", ()))
 
 
 def _published_lines(name: str) -> list[figures.Line]:
