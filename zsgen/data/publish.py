@@ -31,7 +31,9 @@ _SCHEMA = pa.schema(
         "loss_tokens": pa.int32(),
         "answer_cut": pa.bool_(),
         "last_lost": pa.bool_(),
-        **dict(zip(raw_texts.SCHEMA.names, raw_texts.SCHEMA.types, strict=True)),
+        **dict(
+            zip(raw_texts.SCHEMA.names, raw_texts.SCHEMA.types, strict=True)
+        ),
     }
 )
 
