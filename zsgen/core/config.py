@@ -115,6 +115,9 @@ class Data:
   max_length: int = option(2048, low=2, **_POSITIONS)
   # What is cut: the end, or the middle of the prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
+  # An example whose answer is cut off completely: left out; or kept, as in the
+  # released code: ordered like all others, and trained on with weight 0.
+  unanswered: str = option("drop", choices=("drop", "keep"), newer=True)
   # Most examples of each training task.
   train_instances: int = option(320, low=1, **_EXAMPLES)
   # Most examples of each held-out task.
@@ -311,6 +314,9 @@ class Eval:
   # Hugging Face draws it, from which max_examples and per_task take the first;
   # None: that of the ids.
   draw: int | None = option(None, newer=True, **_SEED)
+  # loss: what an example counts that has no answer token, see data.unanswered:
+  # nothing; or a loss of 0, as in the released code.
+  unanswered: str = option("exclude", choices=("exclude", "zero"), newer=True)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
 

@@ -81,6 +81,8 @@ def select(
   """
   known = store.split_ids(spec.split)
   candidates = known[~store.cut(known, excluded_cut)] if excluded_cut else known
+  if spec.unanswered == "exclude":
+    candidates = candidates[store.loss_lengths[candidates] > 0]
   if not len(candidates):
     raise errors.InputError(
         f"the held-out set {spec.split!r}: all {len(known)} examples lost all"
