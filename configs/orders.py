@@ -33,5 +33,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.order.budget = 1920
   for name in ("heldout", "heldout_family"):
     config.evals[name] = {"type": "loss", "split": name, "every_steps": 4}
-  config.sweep = {"orders": ORDERS, "seeds": (0, 1, 2)}
+  config.sweep = {
+      "orders": ORDERS,
+      "seeds": (0, 1, 2),
+      "vary_heldout": True,  # A seed draws the whole suite.
+  }
   return config

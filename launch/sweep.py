@@ -13,6 +13,10 @@ or, for points that differ in other sections too,
 
       "points": {name: options of config, ...},
 
+A seed draws the training examples, the order and new parameters of its points.
+All points have the held-out examples of `config.seed`, unless `sweep` has
+"vary_heldout": True: then each seed also draws its own.
+
 All points run one after another in one workdir, and points of one seed share a
 store and embeddings. On a cluster, run each point with `--point=i`. The command
 that finishes the last point writes the comparison to `sweeps/<name>-<hash>/` in
@@ -80,6 +84,7 @@ def _points(config: Config) -> list[ml_collections.ConfigDict]:
   config = _plain(config)
   base = {key: value for key, value in config.items() if key != "sweep"}
   kind, grid, seeds = _grid(config.get("sweep"))
+  varies = config["sweep"].get("vary_heldout", False)
   configs = []
   # Sorted, as a ConfigDict does not keep the order of its keys.
   for name, options in sorted(grid.items()):
@@ -92,8 +97,16 @@ def _points(config: Config) -> list[ml_collections.ConfigDict]:
             f"config.sweep.{kind}.{name}: {error}"
         ) from error
       point.update(name=f"{name}-s{seed}", seed=seed)
+      if not varies and point.data.get("heldout_seed", seed) is None:
+        point.data.heldout_seed = _heldout_seed(base)
       configs.append(point)
   return configs
+
+
+def _heldout_seed(base: Config) -> int:
+  """Returns the seed by which an experiment draws its held-out examples."""
+  seed = base.get("data", {}).get("seed")
+  return base.get("seed", 0) if seed is None else seed
 
 
 def run(
@@ -195,11 +208,20 @@ def _grid(sweep: Any) -> tuple[str, Mapping[str, Mapping], Sequence[int]]:
     InputError: the section is malformed.
   """
   names = set(sweep) if isinstance(sweep, Mapping) else set()
-  kinds = names - {"seeds"}
-  if names == kinds or len(kinds) != 1 or not kinds <= {"orders", "points"}:
+  kinds = names - {"seeds", "vary_heldout"}
+  if (
+      "seeds" not in names
+      or len(kinds) != 1
+      or not kinds <= {"orders", "points"}
+  ):
     raise errors.InputError(
         "config.sweep must be a section with `orders` or `points`, and"
-        " `seeds`, as in configs/orders.py."
+        " `seeds`, as in configs/orders.py (and `vary_heldout`, if wanted)."
+    )
+  if type(sweep.get("vary_heldout", False)) is not bool:
+    raise errors.InputError(
+        f"config.sweep.vary_heldout is {sweep['vary_heldout']!r}; it must be True"
+        " or False."
     )
   (kind,) = kinds
   grid, seeds = sweep[kind], sweep["seeds"]

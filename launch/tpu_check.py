@@ -75,7 +75,7 @@ def _small(topology_name: str) -> dict:
 
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
-  start = starts.make(config.model, config.seed, config.lora)
+  start = starts.make(config.model, config.init_seed, config.lora)
   return plan_lib.make(
       config, start, topology.find_hardware(config.plan.topology)
   )

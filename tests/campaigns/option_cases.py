@@ -55,6 +55,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
             "definition",
         )
     },
+    "train.seed": {"model.init": "new"},
     "order.clusters": {
         "order.arrangement": "cluster",
         "order.by": "kmeans",

@@ -68,8 +68,8 @@ def test_the_released_border_leaves_the_space_in_the_prompt(here, tmp_path):
   assert released.loss_lengths.tolist() == [2, 2, 2, 3]
   assert released.row(1).tokens.tolist() == ours.row(1).tokens.tolist()
   # Bytes of the joined text are the same, wherever it is split.
-  for store in (ours, released):
-    assert "border_differs" not in store.manifest["counts"]["train"]
+  for made in (ours, released):
+    assert "border_differs" not in made.manifest["counts"]["train"]
 
 
 def test_tasks_and_splits(here, tmp_path):

@@ -155,7 +155,7 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
 
 def test_exact_matches_are_of_whole_answers(tmp_path):
   store = _store(tmp_path, [("Say 4", "4"), ("Say it", LONG)])
-  ids, count = subsets.select("heldout", -1, store, "answer_cut")
+  ids, count = subsets.select(config.Eval(), store, "answer_cut")
   assert ids.tolist() == store.split_ids("heldout")[:1].tolist()
   assert count == 2
 
@@ -165,7 +165,7 @@ def test_a_set_without_a_whole_answer_is_told(tmp_path):
   with pytest.raises(
       errors.InputError, match=r"all 1 examples lost .*Raise it"
   ):
-    subsets.select("heldout", -1, store, "answer_cut")
+    subsets.select(config.Eval(), store, "answer_cut")
 
 
 def test_stores_that_did_not_note_cuts(tmp_path):

@@ -31,14 +31,14 @@ def rows(flan_mini):
   return by_task, lists["train_key_list"], lists["eval_key_list"]
 
 
-def _store(path, workdir, draw, train_instances):
+def _store(path, workdir, draw, train_instances, **options):
   data = config.build(
       config.Data,
       source="flan_mini",
       path=str(path),
       draw=draw,
       train_instances=train_instances,
-      max_length=WHOLE,
+      **{"max_length": WHOLE, **options},
   )
   return prepare.prepare(workdir / "stores", data, 0)
 
@@ -65,6 +65,19 @@ def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
     )
     assert found == restate(pool), name
     assert len(found) == 27_340
+
+
+@pytest.mark.slow
+def test_examples_without_answer_are_ordered_like_all_others(
+    flan_mini, rows, tmp_path
+):
+  by_task, train, _ = rows
+  pool = {task: by_task[task] for task in train if task in by_task}
+  cut = dict(max_length=1024, template="chat", unanswered="keep")
+  store = _store(flan_mini, tmp_path, "first_shuffle", 20, **cut)
+  options = dict(arrangement="random", as_released=True, embedder="")
+  assert _keys(tmp_path, store, **options) == released.random_(pool)
+  assert store.manifest["counts"]["train"]["unanswered"] > 1000
 
 
 @pytest.mark.slow

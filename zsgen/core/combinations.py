@@ -21,6 +21,7 @@ def check(config: Any) -> None:
   """
   _check_names(config)
   _check_evals(config)
+  _check_seeds(config)
   _check_targets(config)
   _check_batch(config)
   _check_hosts(config.machine.hosts)
@@ -63,6 +64,45 @@ def _check_evals(config: Any) -> None:
           f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
           " for all examples."
       )
+    if spec.unanswered == "zero" and (
+        config.data.unanswered != "keep" or spec.type != "loss"
+    ):
+      raise errors.InputError(
+          f"config.evals.{name}.unanswered is 'zero', which only evaluations of"
+          " type 'loss' read, of examples that are kept: set"
+          " config.data.unanswered='keep'."
+      )
+    if not spec.per_task:
+      raise errors.InputError(
+          f"config.evals.{name}.per_task is 0; it must be 1 or more, or -1 for"
+          " all examples of a task."
+      )
+
+
+def _check_seeds(config: Any) -> None:
+  """Checks that seeds are read."""
+  draws = config.model.init == "new" or (
+      config.lora.rank and not config.lora.init
+  )
+  if config.train.seed is not None and not draws:
+    raise errors.InputError(
+        f"config.train.seed is {config.train.seed}, but nothing is drawn: all"
+        " parameters are read. Leave it out, or set config.model.init='new' or"
+        " config.lora.rank."
+    )
+  _check_parts(config.order, "config.order")
+
+
+def _check_parts(order: Any, location: str) -> None:
+  """Checks that no part of an order has a seed of its own."""
+  for number, part in enumerate(getattr(order, "parts", ())):
+    inner = f"{location}.parts[{number}]"
+    if part.seed is not None:
+      raise errors.InputError(
+          f"{inner}.seed is {part.seed}, but an order has one seed for all of"
+          " its parts. Set config.order.seed."
+      )
+    _check_parts(part, inner)
 
 
 def _check_targets(config: Any) -> None:

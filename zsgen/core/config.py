@@ -36,6 +36,7 @@ _STEP: dict[str, Any] = dict(
     high=2**20, why="the examples of a step are held in memory"
 )
 _WIDTH: dict[str, Any] = dict(high=2**20, why="no device holds a wider matrix")
+_SEED: dict[str, Any] = dict(low=0, high=2**32 - 1)
 _DECAY: dict[str, Any] = dict(
     low=0.0,
     below=1.0,
@@ -108,10 +109,15 @@ class Data:
   # token is that of running text; released: as the released code has it, every
   # piece of text is tokenized on its own, and the prompt ends in the space.
   border: str = option("answer", choices=("answer", "released"))
+  # Seed of the examples that are drawn; None: config.seed.
+  seed: int | None = option(None, newer=True, **_SEED)
   # Most tokens of an example; longer ones are cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
   # What is cut: the end, or the middle of the prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
+  # An example whose answer is cut off completely: left out; or kept, as in the
+  # released code: ordered like all others, and trained on with weight 0.
+  unanswered: str = option("drop", choices=("drop", "keep"), newer=True)
   # Most examples of each training task.
   train_instances: int = option(320, low=1, **_EXAMPLES)
   # Most examples of each held-out task.
@@ -137,6 +143,8 @@ class Order:
   text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
   # What makes vectors of texts; "" for none, without distances.
   embedder: str = selector("ngram", "embedder", optional=True)
+  # Seed of the order, of all its parts; None: config.seed.
+  seed: int | None = option(None, newer=True, **_SEED)
 
 
 # Parts inside of parts of an order.
@@ -255,6 +263,8 @@ NO_LORA = Lora()
 class Train:
   """The optimizer and its schedule (2406.11721: see spec of section 5)."""
 
+  # Seed of new parameters and adapters; None: config.seed.
+  seed: int | None = option(None, newer=True, **_SEED)
   # Examples per step.
   batch_size: int = option(16, low=1, **_STEP)
   # Peak learning rate; the first step uses it.
@@ -298,6 +308,15 @@ class Eval:
   # Most examples to evaluate, always the same ones: the first of each task,
   # then the second of each, …; -1: all.
   max_examples: int = option(-1, low=-1)
+  # Most examples of each task, in the same sequence; -1: all.
+  per_task: int = option(-1, low=-1, newer=True)
+  # Seed of a random sequence of the set's examples, as Dataset.shuffle of
+  # Hugging Face draws it, from which max_examples and per_task take the first;
+  # None: that of the ids.
+  draw: int | None = option(None, newer=True, **_SEED)
+  # loss: what an example counts that has no answer token, see data.unanswered:
+  # nothing; or a loss of 0, as in the released code.
+  unanswered: str = option("exclude", choices=("exclude", "zero"), newer=True)
   # Steps between evaluations; step 0 and the last are always evaluated.
   every_steps: int = option(10, low=1)
 
@@ -429,8 +448,9 @@ class Config:
 
   # Names the run's directory.
   name: str = option("run")
-  # Draws the suite's instances, shuffles, and new parameters.
-  seed: int = option(0, low=0, high=2**32 - 1)
+  # Draws the suite's instances, shuffles, and new parameters, except where
+  # data.seed, data.heldout_seed, order.seed or train.seed do.
+  seed: int = option(0, **_SEED)
   data: Data = section(Data)
   order: Order = section(Order)
   model: Model = section(Model)
@@ -453,6 +473,21 @@ class Config:
   plan: Plan = section(Plan, machine=True)
   # Modules that register components: next to the config file, or importable.
   plugins: tuple[str, ...] = option((), machine=True)
+
+  @property
+  def data_seed(self) -> int:
+    """The seed of the store."""
+    return self.seed if self.data.seed is None else self.data.seed
+
+  @property
+  def order_seed(self) -> int:
+    """The seed of the order."""
+    return self.seed if self.order.seed is None else self.order.seed
+
+  @property
+  def init_seed(self) -> int:
+    """The seed of new parameters and adapters."""
+    return self.seed if self.train.seed is None else self.train.seed
 
 
 def defaults() -> ml_collections.ConfigDict:

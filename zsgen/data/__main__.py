@@ -131,7 +131,7 @@ def main() -> None:
   console = terminal.Console(stderr=True)
   train_tokenizer(
       config.data,
-      config.seed,
+      config.data_seed,
       _VOCAB_SIZE.value,
       pathlib.Path(_OUT.value).expanduser(),
       pathlib.Path(command.WORKDIR.value).absolute() / "scratch",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsgen.core import errors
-from zsgen.data import suite
+from zsgen.data import chunks, suite
 
 _SUFFIX = "/choices"
 # The id of a row that is not kept.
@@ -70,7 +70,7 @@ class Table:
 
   def add(self, table: pa.Table, first: int) -> None:
     """Records a chunk's table; `first` is the id of its first row."""
-    is_kept = table["loss_tokens"].to_numpy() > 0
+    is_kept = chunks.is_kept(table)
     # An answer without its end is no answer to be ranked.
     is_whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
     ids = np.where(is_kept, first + np.cumsum(is_kept) - 1, _DROPPED)

@@ -35,13 +35,14 @@ class Chunk(NamedTuple):
   """Examples of a suite and their rows.
 
   Attributes:
-    tokens: of all rows that have loss tokens, one after another, uint32.
+    tokens: of all rows that are kept, one after another, uint32.
     mask: 1 where a token takes part in the loss, uint8.
     table: of each example
       task, category, split, key: its labels.
       tokens, loss_tokens: their number.
       cut: whether it was longer than a row may be; answer_cut, whether loss
         tokens were lost by that; last_lost, whether all of its last answer's.
+      unanswered: whether it is kept without any loss token.
       unknown, unknown_loss: the number of unknown tokens, and of those with
         loss.
       lost_characters: characters of the request that no token represents.
@@ -63,11 +64,16 @@ class Chunk(NamedTuple):
   characters: Mapping[str, int]
 
 
+def is_kept(table: pa.Table) -> np.ndarray:
+  """Returns which examples of a chunk's table become rows of the store, bool."""
+  has_loss = table["loss_tokens"].to_numpy() > 0
+  return has_loss | table["unanswered"].to_numpy(zero_copy_only=False)
+
+
 def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   """Writes a chunk to an existing folder."""
   table, sink = chunk.table, pa.BufferOutputStream()
-  is_kept = table["loss_tokens"].to_numpy() > 0
-  lengths = np.where(is_kept, table["tokens"].to_numpy(), 0)
+  lengths = np.where(is_kept(table), table["tokens"].to_numpy(), 0)
   borders = pa.array(np.cumsum([0, *lengths]), pa.int32())
   for name, values in ((_TOKENS, chunk.tokens), (_MASK, chunk.mask)):
     rows = pa.ListArray.from_arrays(borders, pa.array(values))

@@ -95,7 +95,7 @@ def encode_chunk(
     prompt: turns an example into segments, none without an answer. What it
       leaves out is counted.
     tokenizer: encodes the texts of segments.
-    data: `max_length`, `truncate`, and `on_bad_row`: under "skip" an example
+    data: `max_length`, `truncate`, `unanswered`, and `on_bad_row`: under "skip" an example
       that cannot be shown, or of whose answer characters are dropped, is a row
       without tokens.
 
@@ -124,6 +124,13 @@ def encode_chunk(
   mask = np.concatenate([row.mask for row in rows])
   lengths = np.array([len(row.tokens) for row in rows], np.int64)
   borders = np.concatenate([[0], np.cumsum(lengths)])
+  unanswered = np.array(
+      [
+          data.unanswered == "keep" and row.lost and example.right is None
+          for row, example in zip(rows, examples, strict=True)
+      ],
+      bool,
+  )
   unknown = _unknown(tokens, tokenizer)
   losses = _sums(mask, borders)
   table = {
@@ -133,6 +140,7 @@ def encode_chunk(
       "cut": [row.cut for row in rows],
       "answer_cut": [row.answer_cut for row in rows],
       "last_lost": [row.last_lost for row in rows],
+      "unanswered": pa.array(unanswered),
       "unknown": pa.array(_sums(unknown, borders), pa.int32()),
       "unknown_loss": pa.array(_sums(unknown & mask, borders), pa.int32()),
       "lost_characters": pa.array(lost.dropped, pa.int32()),
@@ -145,7 +153,7 @@ def encode_chunk(
       "right": pa.array([example.right for example in examples], pa.bool_()),
       **judged.columns(examples),
   }
-  is_kept = np.repeat(losses > 0, lengths)
+  is_kept = np.repeat((losses > 0) | unanswered, lengths)
   return chunks.Chunk(
       tokens[is_kept],
       mask[is_kept],

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from zsgen.core import errors
-from zsgen.data import suite
+from zsgen.data import chunks, suite
 
 _LABELS = ("task", "category", "split")
 _NUMBERS = ("tokens", "loss_tokens", "cut", "answer_cut")
@@ -20,6 +20,7 @@ _RARE = (
     "answer_changed",
     "answer_lost",
     "border_differs",
+    "unanswered",
 )
 
 
@@ -31,7 +32,7 @@ class Ledger:
     counts: of each split: examples, cut, answer_cut, dropped, tokens,
       loss_tokens; and where there are any unknown, unknown_loss (tokens),
       lost_characters (of requests), answer_changed, answer_lost and
-      border_differs (examples), see `chunks.Chunk`.
+      border_differs and unanswered (examples), see `chunks.Chunk`.
     dropped: examples of each task that had no answer token left.
     cut: examples of each task that were longer than a row may be.
     prompts: what prompts left out, see `prompts.Prompts`.
@@ -52,7 +53,8 @@ class Ledger:
     """Counts the examples of a chunk.
 
     Args:
-      table: see `chunks.Chunk`; an example without loss tokens is dropped.
+      table: see `chunks.Chunk`; an example without loss tokens is dropped,
+        unless it is kept as unanswered.
 
     Raises:
       InputError: the examples of a task are not contiguous, or are in two
@@ -60,6 +62,7 @@ class Ledger:
     """
     labels = zip(*(table[name].to_pylist() for name in _LABELS), strict=True)
     numbers = [table[name].to_numpy() for name in _NUMBERS]
+    numbers.append(chunks.is_kept(table))
     rare = {name: table[name].to_numpy() for name in _RARE}
     first = 0
     for (name, category, split), run in itertools.groupby(labels):
@@ -78,10 +81,10 @@ class Ledger:
       loss_tokens: np.ndarray,
       cut: np.ndarray,
       answer_cut: np.ndarray,
+      is_kept: np.ndarray,
   ) -> None:
     """Counts some examples of a task, arrays of [n]."""
     counts = self.counts.setdefault(task["split"], collections.Counter())
-    is_kept = loss_tokens > 0
     count = int(is_kept.sum())
     counts["examples"] += len(is_kept)
     counts["cut"] += int(cut.sum())

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zsgen.data import (
@@ -31,7 +30,9 @@ _SCHEMA = pa.schema(
         "loss_tokens": pa.int32(),
         "answer_cut": pa.bool_(),
         "last_lost": pa.bool_(),
-        **dict(zip(raw_texts.SCHEMA.names, raw_texts.SCHEMA.types)),
+        **dict(
+            zip(raw_texts.SCHEMA.names, raw_texts.SCHEMA.types, strict=True)
+        ),
     }
 )
 
@@ -73,9 +74,7 @@ def write(
       choice_table.add(chunk.table, first)
       counted.prompts.update(chunk.prompts)
       counted.characters.update(chunk.characters)
-      examples = chunk.table.filter(
-          pc.call_function("greater", [chunk.table["loss_tokens"], 0])
-      )
+      examples = chunk.table.filter(pa.array(chunks.is_kept(chunk.table)))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
       lengths = examples["tokens"].to_numpy().astype(np.int64)

@@ -206,7 +206,11 @@ def _prompt_and_answer(
     row: Mapping[str, tf.Tensor], shift: int
 ) -> dict[str, tf.Tensor]:
   """Splits a row before its first loss token."""
-  border = tf.argmax(row["mask"])
+  border = tf.where(
+      tf.reduce_any(row["mask"] > 0),
+      tf.argmax(row["mask"]),
+      tf.size(row["mask"], tf.int64),
+  )
   tokens = row["tokens"] + shift
   return {
       "inputs": tokens[:border],

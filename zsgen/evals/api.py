@@ -187,7 +187,7 @@ class Evaluator(abc.ABC):
     self.name = name
     self.every_steps = spec.every_steps
     self.ids, self.split_size = subsets.select(
-        spec.split, spec.max_examples, context.store, excluded_cut
+        spec, context.store, excluded_cut
     )
     self.examples = self.ids
     self.store = context.store

@@ -45,7 +45,7 @@ class Choice(packed.PackedEvaluator):
     choices = store.choices(spec.split)
     known = np.unique(choices.examples)
     tasks = store.task_index[known]
-    self.examples = subsets.choose(known, tasks, spec.max_examples)
+    self.examples = subsets.draw(known, tasks, spec)
     self.split_size = len(known)
     is_selected = np.isin(choices.examples, self.examples)
     self.ids = choices.rows[is_selected]

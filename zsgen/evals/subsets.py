@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 
 # Of a set of more, each task's metrics would be most of what a run writes.
@@ -14,11 +14,11 @@ MOST_TASKS = 1000
 def choose(ids: np.ndarray, tasks: np.ndarray, limit: int) -> np.ndarray:
   """Chooses examples so that every task is kept while there is room.
 
-  Of each task the first, then of each the second, …, lowest ids first, until
-  the number is reached.
+  Of each task the first, then of each the second, …, until the number is
+  reached.
 
   Args:
-    ids: ascending, int64 [E].
+    ids: in the sequence in which they are taken, int64 [E].
     tasks: task of each, int [E].
     limit: the highest number of examples; -1: all.
 
@@ -26,24 +26,52 @@ def choose(ids: np.ndarray, tasks: np.ndarray, limit: int) -> np.ndarray:
     The ids of the chosen examples, ascending.
   """
   if limit < 0 or limit >= len(ids):
-    return ids
+    return np.sort(ids)
+  turns = _turns(tasks)
+  return np.sort(ids[np.argsort(turns, kind="stable")[:limit]])
+
+
+def draw(ids: np.ndarray, tasks: np.ndarray, spec: config.Eval) -> np.ndarray:
+  """Chooses examples as an evaluation says.
+
+  Args:
+    ids: all examples of the set that may be evaluated, ascending, int64 [E].
+    tasks: task of each, int [E].
+    spec: `draw`, `per_task` and `max_examples` of `config.evals.NAME`.
+
+  Returns:
+    The ids of the chosen examples, ascending. Of a random sequence, the first
+    `max_examples` are taken, and so some tasks may have none.
+  """
+  if spec.draw is not None:
+    sequence = np.random.default_rng(spec.draw).permutation(len(ids))
+    ids, tasks = ids[sequence], tasks[sequence]
+  if spec.per_task >= 0:
+    is_early = _turns(tasks) < spec.per_task
+    ids, tasks = ids[is_early], tasks[is_early]
+  if spec.draw is None:
+    return choose(ids, tasks, spec.max_examples)
+  return np.sort(ids if spec.max_examples < 0 else ids[: spec.max_examples])
+
+
+def _turns(tasks: np.ndarray) -> np.ndarray:
+  """Returns how many earlier elements are of the same task, int64 [E]."""
   by_task = np.argsort(tasks, kind="stable")
   _, firsts, counts = np.unique(
       tasks[by_task], return_index=True, return_counts=True
   )
-  turn = np.empty(len(ids), np.int64)
-  turn[by_task] = np.arange(len(ids)) - np.repeat(firsts, counts)
-  return np.sort(ids[np.lexsort((ids, turn))[:limit]])
+  turns = np.empty(len(tasks), np.int64)
+  turns[by_task] = np.arange(len(tasks)) - np.repeat(firsts, counts)
+  return turns
 
 
 def select(
-    split: str, limit: int, store: store_lib.Store, excluded_cut: str = ""
+    spec: config.Eval, store: store_lib.Store, excluded_cut: str = ""
 ) -> tuple[np.ndarray, int]:
   """Returns the ids of an evaluation's examples, ascending, and the set's size.
 
   Args:
-    split: the held-out set.
-    limit: the highest number of examples; -1: all.
+    spec: the evaluation's section.
     store: the store of the set.
     excluded_cut: the kind of cut examples to leave out, see `Store.cut`; "" for
       none.
@@ -51,14 +79,16 @@ def select(
   Raises:
     InputError: there is no such set, or none of its examples is left.
   """
-  known = store.split_ids(split)
+  known = store.split_ids(spec.split)
   candidates = known[~store.cut(known, excluded_cut)] if excluded_cut else known
+  if spec.unanswered == "exclude":
+    candidates = candidates[store.loss_lengths[candidates] > 0]
   if not len(candidates):
     raise errors.InputError(
-        f"the held-out set {split!r}: all {len(known)} examples lost all"
+        f"the held-out set {spec.split!r}: all {len(known)} examples lost all"
         " or part of their last answer to config.data.max_length. Raise it."
     )
-  ids = choose(candidates, store.task_index[candidates], limit)
+  ids = draw(candidates, store.task_index[candidates], spec)
   return ids, len(known)
 
 

@@ -32,7 +32,7 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   science = config_lib.science(config)
   del science["model"]["init"]
   recipe = {
-      "seed": config.seed,  # Draws new parameters.
+      "seed": config.init_seed,  # Draws new parameters.
       "model": science["model"],
       **start.recipe(),
       **once.recipe(config.evals, store),

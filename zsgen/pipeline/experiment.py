@@ -40,7 +40,7 @@ class Experiment:
       console: rich.console.Console | None = None,
   ):
     schema.check_local(str(workdir), "--workdir")
-    self.start = starts.make(config.model, config.seed, config.lora)
+    self.start = starts.make(config.model, config.init_seed, config.lora)
     self.config = dataclasses.replace(
         config, model=self.start.arch, lora=self.start.lora
     )

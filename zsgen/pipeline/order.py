@@ -22,7 +22,7 @@ def arrange(
   """
   with console.status("order"):
     order = order_lib.make(
-        workdir, store, config.order, config.seed, console.log
+        workdir, store, config.order, config.order_seed, console.log
     )
   console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})

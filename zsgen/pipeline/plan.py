@@ -39,10 +39,10 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
   config, workdir = experiment.config, experiment.workdir
   reason = "the order has not been made (--stage=order)"
   try:
-    path = prepare.path_of(workdir / "stores", config.data, config.seed)
+    path = prepare.path_of(workdir / "stores", config.data, config.data_seed)
     if path.exists():
       opened = store.open_store(path)
-      path = order.path_of(workdir, opened, config.order, config.seed)
+      path = order.path_of(workdir, opened, config.order, config.order_seed)
       if path.exists():
         ids = order.Order.load(path, opened).ids
         sizes = opened.lengths[ids], opened.loss_lengths[ids]

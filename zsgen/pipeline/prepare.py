@@ -38,13 +38,13 @@ def _make(
     config: config_lib.Config, root: pathlib.Path, console: console_lib.Console
 ) -> store_lib.Store:
   """Opens or makes the store; prints what is in a new one."""
-  path = prepare_lib.path_of(root, config.data, config.seed)
+  path = prepare_lib.path_of(root, config.data, config.data_seed)
   is_new = not path.exists()
   with console.status("prepare"):
     store = prepare_lib.prepare(
         root,
         config.data,
-        config.seed,
+        config.data_seed,
         console.log,
         lambda suite: checks.check_splits(config, suite.heldout),
     )

@@ -26,6 +26,7 @@ _COUNTED = {
     "answer_changed": "changed",
     "answer_lost": "answer lost",
     "border_differs": "border",
+    "unanswered": "unanswered",
 }
 # Columns that are shown only if some value is not 0, and what they mean.
 _RARE = {
@@ -47,6 +48,10 @@ _RARE = {
     "border_differs": (
         "Border: examples whose ids differ from those of their joined text"
         " (config.data.border)."
+    ),
+    "unanswered": (
+        "Unanswered: examples that have lost their answer, and are kept with a"
+        " weight of 0 (config.data.unanswered)."
     ),
 }
 # Unknown characters that are named.

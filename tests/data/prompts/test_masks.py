@@ -115,7 +115,9 @@ def _space(tokenizer, template, asked, is_first) -> str:
 
 def _wanted(tokenizer, answers, spaces=("", "")) -> list[int]:
   """Each answer's tokens, with the space before it, and the end token."""
-  texts = [space + answer for space, answer in zip(spaces, answers)]
+  texts = [
+      space + answer for space, answer in zip(spaces, answers, strict=True)
+  ]
   encoded = tokenizer.encode_batch(texts)
   return sum([[*ids.tolist(), tokenizer.eos_id] for ids in encoded], [])
 

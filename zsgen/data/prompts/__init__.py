@@ -39,7 +39,8 @@ class Prompts:
   ):
     self.counts = collections.Counter()
     label = errors.choose(labels.LABELS, data.label, "config.data.label")
-    self._label = label(seed, heldout.seeds(options.heldout(data)))
+    own_seeds = heldout.seeds(options.heldout(data))
+    self._label = label((seed, options.heldout_seed(data, seed), own_seeds))
     prompt = registry.component("prompt", data.prompt, "config.data.prompt")
     self._request = prompt.build(data, tokenizer, self.counts)
     self._template = templates.build(data.template, tokenizer)

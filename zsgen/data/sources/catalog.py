@@ -117,7 +117,7 @@ def suite(
   sets = heldout.split(
       catalog.tasks,
       data.heldout,
-      seed,
+      options.heldout_seed(data, seed),
       unlabelled,
       name,
       catalog.bad_rows.explain_absence,
@@ -252,7 +252,9 @@ def _draw_rows(
       if split != suite_lib.TRAIN
   }
   caps = data.train_instances, data.heldout_instances
-  numbers = draws.draw(data.draw, (training, heldout_counts), caps, seed)
+  numbers = draws.draw(
+      data.draw, (training, heldout_counts), caps, seed, data.heldout_seed
+  )
   for split, set_seed in heldout.seeds(data.heldout).items():
     for task in rows[split]:
       numbers[task] = draws.BY_TASK[data.draw](

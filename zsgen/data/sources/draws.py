@@ -122,6 +122,7 @@ def draw(
     counts: tuple[Mapping[str, int], Mapping[str, int]],
     caps: tuple[int, int],
     seed: int,
+    heldout_seed: int | None = None,
 ) -> dict[str, RowNumbers]:
   """Draws the instances of every task.
 
@@ -131,12 +132,19 @@ def draw(
       sequence matters wherever tasks share a generator.
     caps: most instances of a training task and of a held-out task.
     seed: of the generators.
+    heldout_seed: of the generators of held-out tasks; None: they continue those
+      of the training tasks.
 
   Returns:
     For each task the numbers of its rows, in drawn sequence.
   """
+  training, heldout = counts
+  draw_training, draw_heldout = _RULES[name]
   rng = random.Random(seed)
-  selected: dict[str, RowNumbers] = {}
-  for rule, tasks, cap in zip(_RULES[name], counts, caps, strict=True):
-    selected |= zip(tasks, rule(tasks, cap, seed, rng), strict=True)
-  return selected
+  drawn = [
+      *zip(training, draw_training(training, caps[0], seed, rng), strict=True)
+  ]
+  if heldout_seed is not None:
+    seed, rng = heldout_seed, random.Random(heldout_seed)
+  drawn += zip(heldout, draw_heldout(heldout, caps[1], seed, rng), strict=True)
+  return dict(drawn)

@@ -25,6 +25,9 @@ class Rows(config.Data):
   deduplicate: bool = option(False)
   # Which examples of a task are used.
   draw: str = option("seed", choices=draws.DRAWS)
+  # Seed of held-out sets without their own: of shares, instances and references;
+  # None: drawn with the training examples.
+  heldout_seed: int | None = option(None, low=0, high=2**32 - 1, newer=True)
 
   def check(self, section: str) -> None:
     """Raises InputError for seeds of held-out sets that nothing reads."""
@@ -52,6 +55,9 @@ class Table(Files):
 class Generated(config.Data):
   """The options of sources that generate any number of examples."""
 
+  # Seed of the held-out instances; None: that of the training instances.
+  heldout_seed: int | None = option(None, low=0, high=2**32 - 1, newer=True)
+
   def check(self, section: str) -> None:
     """Raises InputError for more examples than can be made in hours."""
     for name in ("train_instances", "heldout_instances"):
@@ -67,6 +73,17 @@ class Generated(config.Data):
 def heldout(data: config.Data) -> Mapping[str, config.Heldout]:
   """Returns the held-out sets that a config names."""
   return data.heldout if isinstance(data, Rows) else {}
+
+
+def heldout_seed(data: config.Data, seed: int) -> int:
+  """Returns the seed of held-out sets without their own.
+
+  Args:
+    data: the config's section.
+    seed: the seed of the training examples.
+  """
+  own = getattr(data, "heldout_seed", None)
+  return seed if own is None else own
 
 
 def on_bad_row(data: config.Data) -> str:

@@ -86,12 +86,14 @@ def synth(
   del scratch
   counts = dict.fromkeys(SPLITS, data.heldout_instances)
   counts[suite.TRAIN] = data.train_instances
+  seeds = dict.fromkeys(SPLITS, options.heldout_seed(data, seed))
+  seeds[suite.TRAIN] = seed
 
   def examples() -> Iterator[suite.Example]:
     for name in SPLITS:
       for entry in TASKS:
         if split(entry) == name:
-          yield from _examples(entry, name, counts[name], seed)
+          yield from _examples(entry, name, counts[name], seeds[name])
 
   return suite.Suite("synth", SPLITS[1:], examples)
 

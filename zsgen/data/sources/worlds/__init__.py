@@ -49,6 +49,7 @@ def worlds(
     The suite; a text is the whole answer to an empty prompt.
   """
   del scratch
+  heldout_seed = options.heldout_seed(data, seed)
 
   def examples() -> Iterator[suite.Example]:
     for theme in THEMES:
@@ -56,7 +57,7 @@ def worlds(
       yield from _examples(theme, name, suite.TRAIN, count, seed)
     for theme in THEMES:
       name, count = f"worlds_{theme}_check", data.heldout_instances
-      yield from _examples(theme, name, HELDOUT, count, seed)
+      yield from _examples(theme, name, HELDOUT, count, heldout_seed)
 
   return suite.Suite("worlds", (HELDOUT,), examples)
 
