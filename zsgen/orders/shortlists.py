@@ -26,6 +26,8 @@ _SAMPLED = 64
 # Standard deviations by which a sample may have too many of an example's best
 # rows, before its list must be made again.
 _MARGIN = 5
+# Larger files are read only once: they may not fit into the page cache.
+_MOST_BYTES = 2**32
 
 
 class Shortlist:
@@ -189,7 +191,9 @@ def _limit(
   size = lists[0].size
   mean = size / _SAMPLED
   count = int(np.ceil(mean + _MARGIN * np.sqrt(mean) + _MARGIN))
-  if len(vectors) < 2 * _SAMPLED * count:
+  file = vectors.vectors
+  is_large_file = isinstance(file, np.memmap) and file.nbytes > _MOST_BYTES
+  if is_large_file or len(vectors) < 2 * _SAMPLED * count:
     return
   samples = [Shortlist(item.pick, len(heldout), count) for item in lists]
   sample = vectors.take(np.arange(0, len(vectors), _SAMPLED))
