@@ -20,7 +20,8 @@ def folder(tmp_path, monkeypatch):
       heldout={"h": config.Heldout(share=0.5)},
   )
 
-  def stop(*_):
+  def stop(path, encoded, *_):
+    assert len(list(encoded)) == 5
     raise KeyboardInterrupt
 
   monkeypatch.setattr(chunks, "SIZE", 5)

@@ -126,7 +126,7 @@ def test_killed_again_and_again_the_store_is_the_same(tmp_path, rows, whole):
     _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", count)
   # After the last chunk but some, and while the store is written.
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.arrow")
-  _kill_at(_start(root, rows), root, ".*[!l]/tokens.bin")
+  _kill_at(_start(root, rows), root, ".*[!l]/tasks.parquet")
   said = _finish(_start(root, rows))
   assert re.search(r"continues after 400 examples|continues after 3\d\d", said)
   assert _content(root) == whole
@@ -225,12 +225,30 @@ def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
 def test_damaged_chunks_are_told_and_gone(tmp_path, rows):
   root = tmp_path / "damaged"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
-  (kept,) = root.iterdir()
+  (kept,) = root.glob(".*.partial")
   (kept / "chunk-00001.arrow").write_bytes(b"")
   process = _start(root, rows)
   assert "is damaged" in process.communicate(timeout=60)[0]
   assert process.returncode == 1
+  assert not list(root.iterdir())
   _finish(_start(root, rows))
+
+
+def test_chunks_are_joined_while_others_are_encoded(
+    tmp_path, rows, whole, monkeypatch
+):
+  root, write, joined = tmp_path / "joined", chunks.write, []
+
+  def record(*args):
+    (tokens,) = root.glob(".*[!l]/tokens.bin")
+    joined.append(tokens.stat().st_size)
+    write(*args)
+
+  monkeypatch.setattr(chunks, "SIZE", 20)
+  monkeypatch.setattr(chunks, "write", record)
+  prepare.prepare(root, _data(rows), 0)
+  assert joined[0] == 0 and joined[-1] > 0
+  assert _content(root) == whole
 
 
 def test_another_list_of_tasks_is_another_store(tmp_path, rows):

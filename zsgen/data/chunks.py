@@ -80,7 +80,7 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
     table = table.append_column(name, rows)
   counts = json.dumps([chunk.prompts, chunk.characters])
   table = table.replace_schema_metadata({_COUNTS: counts})
-  options = pa.ipc.IpcWriteOptions(compression="zstd")
+  options = pa.ipc.IpcWriteOptions(compression="lz4")
   with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
     stream.write_table(table)
   path, content = _path(folder, number), sink.getvalue().to_pybytes()

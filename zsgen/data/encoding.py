@@ -1,8 +1,7 @@
-"""The long part of prepare: encodes a suite's examples into chunks on disk."""
+"""The long part of prepare: encodes a suite's examples into chunks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent import futures
-import itertools
 import pathlib
 import time
 
@@ -39,8 +38,10 @@ def encode(
     data: config.Data,
     seed: int,
     report: Callable[[str], None],
-) -> None:
-  """Encodes and writes the chunks that do not exist yet.
+) -> Generator[chunks.Chunk, None, None]:
+  """Yields all chunks; encodes and writes those that do not exist yet.
+
+  While the caller uses a chunk, the next ones are encoded.
 
   Args:
     folder: of the chunks; those in it are of the same source and config.
@@ -50,15 +51,18 @@ def encode(
     report: prints a line on the progress.
 
   Raises:
-    InputError: a bad row, a prompt that cannot be shown, an answer that the
-      tokenizer cannot encode whole, or text that is not Unicode.
+    InputError: a damaged chunk, a bad row, a prompt that cannot be shown, an
+      answer that the tokenizer cannot encode whole, or text that is not Unicode.
     OSError: the disk is full.
   """
   tokenizer = tokenizers.get(data)
   tokenizers.check_patterns(tokenizer)
-  first = chunks.count_complete(folder)
   batches = _batches(choices.examples(source))
-  before = sum(map(len, itertools.islice(batches, first)))
+  first = before = 0
+  for chunk in chunks.read(folder):
+    yield chunk
+    before += len(next(batches))
+    first += 1
   progress = _Progress(report, before)
 
   def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
@@ -80,6 +84,7 @@ def encode(
     for number, chunk in enumerate(encoded, first):
       chunks.write(folder, number, chunk)
       progress.add(len(chunk.table))
+      yield chunk
 
 
 def encode_chunk(

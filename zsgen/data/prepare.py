@@ -1,11 +1,13 @@
 """The prepare stage: a suite becomes a store.
 
 Examples are encoded chunk by chunk into a folder next to the store; an
-interrupted prepare continues after the last complete chunk. Then the chunks are
-joined and the folder is deleted.
+interrupted prepare continues after the last complete chunk. Each chunk is also
+joined to the store's files right away; when the store is complete, the folder is
+deleted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import os
 import pathlib
 import shutil
@@ -108,11 +110,14 @@ def _make(
   folder = path.parent / _partial(path.name, files)
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    encoding.encode(folder, source, data, recipe["seed"], report)
-    with artifacts.writing(path) as partial:
-      publish.write(
-          partial, folder, source, files, recipe, tokenizers.get(data)
-      )
+    artifacts.remove_leftovers(path)
+    encoded = encoding.encode(folder, source, data, recipe["seed"], report)
+    with (
+        artifacts.writing(path) as partial,
+        contextlib.closing(encoded),
+    ):
+      tokenizer = tokenizers.get(data)
+      publish.write(partial, encoded, source, files, recipe, tokenizer)
       _check_unchanged(files)
   except (OSError, errors.InputError) as error:
     if path.is_dir():  # The other process has deleted the chunks.

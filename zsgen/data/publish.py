@@ -1,6 +1,6 @@
-"""The end of prepare: joins chunks to a store."""
+"""Joins chunks to a store, while they are encoded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 from typing import Any
 
@@ -39,7 +39,7 @@ _SCHEMA = pa.schema(
 
 def write(
     path: pathlib.Path,
-    folder: pathlib.Path,
+    encoded: Iterable[chunks.Chunk],
     source: suite.Suite,
     sources_read: Sequence[Mapping[str, Any]],
     recipe: Mapping[str, Any],
@@ -49,15 +49,15 @@ def write(
 
   Args:
     path: an empty directory.
-    folder: the chunks, all of them.
+    encoded: all chunks, in their order.
     source: the suite that they are of.
     sources_read: its files, as `store.describe_sources` returns them.
     recipe: what made the store, for the manifest.
     tokenizer: is saved with it.
 
   Raises:
-    InputError: a damaged chunk, a task whose examples are not contiguous, or a
-      split without an example.
+    InputError: a task whose examples are not contiguous, a split without an
+      example, or an error of `encoded`.
     OSError: the disk is full.
   """
   counted, choice_table, end = ledger.Ledger(), choices.Table(), 0
@@ -68,7 +68,7 @@ def write(
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
       pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
   ):
-    for chunk in chunks.read(folder):
+    for chunk in encoded:
       first = counted.rows
       counted.add(chunk.table)
       choice_table.add(chunk.table, first)

@@ -17,5 +17,8 @@ CELLS = 2**12
 
 def snap(vectors: np.ndarray) -> np.ndarray:
   """Snaps vectors of norm at most 1 to the grid; float32, same shape."""
-  cells = np.trunc(vectors * np.float32(CELLS))
-  return np.multiply(cells, np.float32(1 / CELLS), dtype=np.float32)
+  cells = vectors * np.float32(CELLS)
+  np.trunc(cells, out=cells)
+  # In place if possible: new memory costs more than the arithmetic.
+  out = cells if cells.dtype == np.float32 else None
+  return np.multiply(cells, np.float32(1 / CELLS), out=out, dtype=np.float32)

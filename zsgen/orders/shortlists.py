@@ -1,9 +1,9 @@
 """Shortlists: the best rows of each held-out example, without the N x M matrix.
 
 One pass over the pool multiplies a block of rows at a time. For each held-out
-example it keeps the rows that beat a threshold, the worst row kept so far.
-Thresholds tighten when a buffer is full, so that after a few blocks the product
-costs only one more comparison per element.
+example it keeps the rows that beat a bound: first that of a sample of the pool,
+then the worst row kept so far, whenever a buffer is full. So nearly all rows cost
+no more than a part in the maximum of a block.
 
 A candidate is one uint64: the bits of its key, changed so that they sort like the
 key, and below them its row. Comparing two candidates compares keys and then rows,
@@ -15,11 +15,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zsgen.core import hosts
 from zsgen.orders import embeddings, similarity
 
 _EMPTY = np.uint64(2**64 - 1)
 _ROW_BITS = np.uint64(32)
 _SIGN = np.uint32(2**31)
+# One of that many rows is in the sample.
+_SAMPLED = 64
+# Standard deviations by which a sample may have too many of an example's best
+# rows, before its list must be made again.
+_MARGIN = 5
+# Larger files are read only once: they may not fit into the page cache.
+_MOST_BYTES = 2**32
 
 
 class Shortlist:
@@ -40,7 +48,20 @@ class Shortlist:
     # Columns beyond K buffer a block; `_make_room` adds them.
     self._cells = np.full((examples, size), _EMPTY)
     self._filled = np.zeros(examples, np.int64)
-    self._worst = np.full((examples, 1), np.inf, np.float32)
+    # Keys that are not smaller are not added.
+    self._bounds = np.full(examples, np.inf, np.float32)
+
+  def limit(self, keys: np.ndarray) -> None:
+    """Adds no row whose key is greater; lists may then have fewer rows.
+
+    Args:
+      keys: a key for each example, float32 [M].
+    """
+    # Above 0, the next float is so small that some code takes it for 0.
+    least = np.finfo(np.float32).tiny
+    self._bounds = np.maximum(
+        np.nextafter(keys, np.float32(np.inf)), keys + least
+    )
 
   def add(self, rows: np.ndarray, products: np.ndarray) -> None:
     """Adds a block; blocks must come by ascending row.
@@ -49,34 +70,40 @@ class Shortlist:
       rows: rows of the pool, ascending, int [R].
       products: their similarities, float32 [M, R].
     """
-    if self._is_farthest:
-      better = products < self._worst
-    else:
-      better = products > -self._worst
-    hits = np.flatnonzero(better)
-    if not len(hits):
+    # Nearest: the same comparisons with both signs changed.
+    bounds = self._bounds if self._is_farthest else -self._bounds
+    is_better = np.less if self._is_farthest else np.greater
+    best = (products.min if self._is_farthest else products.max)(axis=1)
+    examples = np.flatnonzero(is_better(best, bounds))
+    if not len(examples):
       return
-    width = products.shape[1]
-    borders = np.arange(len(products) + 1) * width
-    starts = np.searchsorted(hits, borders)
-    counts = np.diff(starts)
-    self._make_room(counts, width)
-    examples = np.repeat(np.arange(len(counts)), counts)
-    similarities = products.ravel()[hits]
-    cells = _cells(
-        similarities if self._is_farthest else -similarities,
-        rows[hits - examples * width],
+    block = products.shape[1]
+    similarities = products[examples]
+    hits = np.flatnonzero(is_better(similarities, bounds[examples, None]))
+    owners, columns = np.divmod(hits, block)
+    counts = np.bincount(owners, minlength=len(examples))
+    self._make_room(block)
+    offsets = self._filled[examples] - (np.cumsum(counts) - counts)
+    values = similarities.ravel()[hits]
+    self._cells[examples[owners], offsets[owners] + np.arange(len(hits))] = (
+        _cells(values if self._is_farthest else -values, rows[columns])
     )
-    offsets = self._filled - starts[:-1]
-    self._cells[examples, offsets[examples] + np.arange(len(hits))] = cells
-    self._filled += counts
+    self._filled[examples] += counts
+    self._shrink(min(self.size + block, 4 * self.size))
 
   def finish(self) -> None:
-    """Merges and sorts the rows of all processes; nothing can be added later."""
-    self._shrink()
-    cells = _gather(self._cells[:, : self.size])
-    self._cells = np.sort(cells, axis=1)[:, : self.size]
-    self._filled = np.count_nonzero(self._cells != _EMPTY, axis=1)
+    """Sorts the rows; nothing can be added later."""
+    self._shrink(self.size)
+    self._replace(self._cells[:, : self.size])
+
+  def merge(self) -> None:
+    """Merges the finished lists of all processes."""
+    self._replace(_gather(self._cells))
+
+  def update(self, examples: np.ndarray, lists: "Shortlist") -> None:
+    """Replaces the finished lists of some examples, int64 [m], by m others."""
+    self._cells[examples] = lists._cells
+    self._filled[examples] = lists._filled
 
   @property
   def rows(self) -> np.ndarray:
@@ -93,27 +120,27 @@ class Shortlist:
     """The number of rows of each example, int64 [M]: K, or all rows."""
     return self._filled
 
-  def _make_room(self, counts: np.ndarray, block: int) -> None:
-    """Makes sure that every example can take `counts` more rows."""
-    width = self.size + 2 * block
-    if self._cells.shape[1] < width:
-      self._cells = np.pad(
-          self._cells,
-          ((0, 0), (0, width - self._cells.shape[1])),
-          constant_values=_EMPTY,
-      )
-    if (self._filled + counts).max() > width:
-      self._shrink()
+  def _replace(self, cells: np.ndarray) -> None:
+    """Keeps the best candidates of cells, uint64 [M, C], C at least K."""
+    self._cells = np.sort(cells, axis=1)[:, : self.size]
+    self._filled = np.count_nonzero(self._cells != _EMPTY, axis=1)
 
-  def _shrink(self) -> None:
-    """Keeps the best rows and tightens thresholds."""
-    full = np.flatnonzero(self._filled > self.size)
-    if self._cells.shape[1] > self.size and len(full):
-      best = np.partition(self._cells[full], self.size - 1, axis=1)
-      best[:, self.size :] = _EMPTY
-      self._cells[full] = best
-      self._filled[full] = self.size
-      self._worst[full] = _keys(best[:, self.size - 1 : self.size])
+  def _make_room(self, block: int) -> None:
+    """Makes sure that each example can take a block of rows."""
+    # `add` leaves at most the size and a block.
+    missing = self.size + 2 * block - self._cells.shape[1]
+    if missing > 0:
+      self._cells = np.pad(
+          self._cells, ((0, 0), (0, missing)), constant_values=_EMPTY
+      )
+
+  def _shrink(self, most: int) -> None:
+    """Keeps the best rows of lists with more than `most`, and lowers bounds."""
+    for example in np.flatnonzero(self._filled > most):
+      cells = self._cells[example, : self._filled[example]]
+      cells.partition(self.size - 1)
+      self._bounds[example] = _keys(cells[self.size - 1 : self.size])[0]
+      self._filled[example] = self.size
 
 
 def make(
@@ -135,29 +162,83 @@ def make(
   Returns:
     The shortlists, in the order of `picks`.
   """
+  first, vectors = _share(train)
   lists = [Shortlist(pick, len(heldout), size) for pick in picks]
-  import jax
-
-  shares = np.array_split(np.arange(len(train)), jax.process_count())
-  share = shares[jax.process_index()]
-  vectors = train if len(share) == len(train) else train.take(share)
-  for rows, products in similarity.blocks(vectors, heldout):
+  _limit(lists, vectors, heldout)
+  _fill(lists, vectors, heldout, first)
+  _complete(lists, vectors, heldout, first)
+  if hosts.is_distributed():
     for shortlist in lists:
-      shortlist.add(share[rows], products)
+      shortlist.merge()
+  return lists
+
+
+def _share(train: embeddings.Embeddings) -> tuple[int, embeddings.Embeddings]:
+  """Returns the first row of this process's share of a pool, and the share."""
+  if not hosts.is_distributed():
+    return 0, train
+  borders = np.arange(hosts.count() + 1) * len(train) // hosts.count()
+  first, beyond = borders[hosts.index() : hosts.index() + 2]
+  return int(first), train.take(np.arange(first, beyond))
+
+
+def _limit(
+    lists: Sequence[Shortlist],
+    vectors: embeddings.Embeddings,
+    heldout: embeddings.Embeddings,
+) -> None:
+  """Limits lists to keys that a sample of the pool has about `size` times."""
+  size = lists[0].size
+  mean = size / _SAMPLED
+  count = int(np.ceil(mean + _MARGIN * np.sqrt(mean) + _MARGIN))
+  file = vectors.vectors
+  is_large_file = isinstance(file, np.memmap) and file.nbytes > _MOST_BYTES
+  if is_large_file or len(vectors) < 2 * _SAMPLED * count:
+    return
+  samples = [Shortlist(item.pick, len(heldout), count) for item in lists]
+  sample = vectors.take(np.arange(0, len(vectors), _SAMPLED))
+  _fill(samples, sample, heldout, 0)
+  for shortlist, selected in zip(lists, samples, strict=True):
+    shortlist.limit(selected.keys[:, -1])
+
+
+def _fill(
+    lists: Sequence[Shortlist],
+    vectors: embeddings.Embeddings,
+    heldout: embeddings.Embeddings,
+    first: int,
+) -> None:
+  """Adds vectors to lists, whose rows are numbered from `first`, and finishes."""
+  for rows, products in similarity.blocks(vectors, heldout):
+    numbers = np.arange(first + rows.start, first + rows.stop)
+    for shortlist in lists:
+      shortlist.add(numbers, products)
   for shortlist in lists:
     shortlist.finish()
-  return lists
+
+
+def _complete(
+    lists: Sequence[Shortlist],
+    vectors: embeddings.Embeddings,
+    heldout: embeddings.Embeddings,
+    first: int,
+) -> None:
+  """Makes lists again that a limit has left without `size` rows."""
+  for shortlist in lists:
+    size = min(shortlist.size, len(vectors))
+    short = np.flatnonzero(shortlist.filled < size)
+    if len(short):
+      again = Shortlist(shortlist.pick, len(short), shortlist.size)
+      _fill([again], vectors, heldout.take(short), first)
+      shortlist.update(short, again)
 
 
 def _gather(cells: np.ndarray) -> np.ndarray:
   """Returns the candidates of all processes, uint64 [M, P * K], from [M, K]
   each.
   """
-  import jax
   from jax.experimental import multihost_utils
 
-  if jax.process_count() == 1:
-    return cells
   # By default jax has no 64-bit integers: send two halves.
   halves = np.ascontiguousarray(cells).view(np.uint32)
   gathered = np.asarray(multihost_utils.process_allgather(halves))

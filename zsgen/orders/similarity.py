@@ -6,10 +6,12 @@ vectors on the grid are always exact.)
 """
 
 from collections.abc import Iterator
+from concurrent import futures
 
 import numpy as np
 
-from zsgen.orders import embeddings
+from zsgen.data import ahead
+from zsgen.orders import embeddings, multiplication
 
 # Number of products of a block, which fit into the cache of a core.
 _PRODUCTS = 2**20
@@ -22,26 +24,26 @@ def blocks(
 ) -> Iterator[tuple[slice, np.ndarray]]:
   """Yields similarities, a block of training rows at a time.
 
+  The next block is computed in a thread while the caller uses the current one.
+
   Args:
     train: unit vectors [N, D].
     heldout: unit vectors [M, D].
 
   Yields:
     The slice of training rows and their dot products, float32 [M, rows], which
-    the next block overwrites.
+    are valid until the next block is taken.
   """
   heldout_vectors = heldout.block(0, len(heldout))
   size = block_size(len(heldout), train.dim)
-  padded = np.zeros((size, train.dim), np.float32)
-  products = np.empty((len(heldout), size), np.float32)
-  for start in range(0, len(train), size):
-    stop = min(start + size, len(train))
-    block = train.block(start, stop)
-    if len(block) < size:
-      padded[: len(block)] = block
-      block = padded
-    np.matmul(heldout_vectors, block.T, out=products)
-    yield slice(start, stop), products[:, : stop - start]
+  multiply = multiplication.make(heldout_vectors, len(train), size)
+
+  def compute(start: int) -> tuple[slice, np.ndarray]:
+    rows = slice(start, min(start + size, len(train)))
+    return rows, multiply(train.block(rows.start, rows.stop))
+
+  with futures.ThreadPoolExecutor(1) as pool:
+    yield from ahead.results(pool, compute, range(0, len(train), size), 1)
 
 
 def block_size(examples: int, dim: int) -> int:

@@ -20,6 +20,7 @@ from zsgen.core.hosts import agreement, facts, failures, service
 from zsgen.core.hosts.failures import describe_loss, leave
 from zsgen.core.hosts.joining import start
 from zsgen.core.hosts.service import (
+    count,
     index,
     is_distributed,
     is_first,
@@ -33,6 +34,7 @@ __all__ = [
     "await_file",
     "broadcast",
     "console",
+    "count",
     "describe_loss",
     "index",
     "is_distributed",

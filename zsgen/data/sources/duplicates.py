@@ -1,11 +1,12 @@
-"""Finds texts that occur twice in a source, by 8-byte digests.
+"""Finds texts that occur twice in a source, by hashes of 64 bits.
 
-Among 10 million texts, two different ones share a digest with a probability of
-3 in a million.
+Python's hashes of texts differ between processes, but are compared in one only.
+Among 10 million texts, two different ones share a hash with a probability of 3 in
+a million.
 """
 
-from collections.abc import Mapping, Sequence
-import hashlib
+import array
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,50 +26,30 @@ class Digests(NamedTuple):
 
 
 # The digest of a row that is in no task.
-NO_DIGEST = bytes(8)
+NO_DIGEST = 0
 
 
-def digest(*texts: str) -> bytes:
-  """Returns 8 bytes that differ where the texts do."""
-  return hashlib.blake2b(_framed(texts), digest_size=8).digest()
-
-
-def _framed(texts: Sequence[str]) -> bytes:
-  """Returns the texts with their lengths: ("ab", "c") is not ("a", "bc")."""
-  return "".join([f"{len(text)}:{text}" for text in texts]).encode()
-
-
-def digests_of(example: suite.Example) -> tuple[bytes, bytes, bytes]:
+def digests_of(example: suite.Example) -> tuple[int, int, int]:
   """Returns digests of an example's input, of its prompt and of all its text.
 
   The prompt is definition and input; the text continues with the first answer,
   or is all turns. A missing input is replaced by the prompt, a missing prompt
   by the text.
   """
-  # Each text is hashed once: the full text continues the prompt's hash.
-  mixed = hashlib.blake2b(_framed((example.input,)), digest_size=8)
-  question = prompt = mixed.digest() if example.input else b""
-  mixed.update(_framed((example.definition,)))
-  if example.definition:
-    prompt = mixed.digest()
+  text, definition = example.input, example.definition
+  question = prompt = hash(text) if text else NO_DIGEST
+  if definition:
+    prompt = hash((text, definition))
   if example.turns:
-    full_text = digest(
-        *(part for turn in example.turns for part in _parts(turn))
-    )
+    whole = hash(example.turns)
   else:
-    mixed.update(_framed(example.targets[:1]))
-    full_text = mixed.digest()
-  return question or prompt or full_text, prompt or full_text, full_text
+    whole = hash((text, definition, example.targets[:1]))
+  return question or prompt or whole, prompt or whole, whole
 
 
-def as_numbers(digests: bytearray) -> np.ndarray:
-  """Returns digests, one after another in bytes, as uint64 [n]."""
-  return np.frombuffer(bytes(digests), "<u8")
-
-
-def _parts(turn: suite.Turn) -> Sequence[str]:
-  """Returns the parts that identify a turn."""
-  return turn[:2] if turn.is_trained else (*turn[:2], "not trained on")
+def as_numbers(digests: array.array) -> np.ndarray:
+  """Returns digests (signed, 8 bytes) as uint64 [n]."""
+  return np.array(digests, np.int64).view(np.uint64)
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:

@@ -33,9 +33,9 @@ class Groups:
       tasks_by_split: the tasks of each split, in order, if the source names
         them; rows of other tasks are in no group.
     """
-    self._digests = tuple(bytearray() for _ in duplicates.Digests._fields)
+    self._digests = tuple(array.array("q") for _ in duplicates.Digests._fields)
     self._rows: dict[_Group, array.array] = {}
-    self._keys: dict[_Group, bytearray] = {}
+    self._keys: dict[_Group, array.array] = {}
     self._categories: dict[_Group, str] = {}
     self._splits = {
         task: split
@@ -48,7 +48,7 @@ class Groups:
   def _begin(self, group: _Group) -> None:
     """Adds a group without a row."""
     self._rows[group] = array.array("q")
-    self._keys[group] = bytearray()
+    self._keys[group] = array.array("q")
 
   def add(
       self, row: int, example: suite.Example | None
@@ -64,7 +64,7 @@ class Groups:
     """
     if example is None or (self._splits and example.task not in self._splits):
       for column in self._digests:
-        column.extend(duplicates.NO_DIGEST)
+        column.append(duplicates.NO_DIGEST)
       return None
     split = self._splits.get(example.task, example.split)
     group = example.task, split
@@ -72,10 +72,10 @@ class Groups:
       self._begin(group)
     self._categories.setdefault(group, example.category)
     self._rows[group].append(row)
-    self._keys[group] += duplicates.digest(example.key)
+    self._keys[group].append(hash(example.key))
     digests = duplicates.digests_of(example)
     for column, digest in zip(self._digests, digests, strict=True):
-      column.extend(digest)
+      column.append(digest)
     return example
 
   def digests(self) -> duplicates.Digests:

@@ -7,6 +7,7 @@ full one, and one for text, in which every special token has a string that no
 text can have. Both have the same ids.
 """
 
+import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 import json
@@ -270,7 +271,9 @@ def _encode(
   """Returns the ids of each text, uint32, on all cores."""
   with guard.one_error(file, "cannot encode a text"):
     encodings = _library(tokenizer.encode_batch_fast, texts)
-  return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+  # Half the time of np.array, which looks at each number's type.
+  ids = (array.array("I", encoding.ids) for encoding in encodings)
+  return [np.frombuffer(row, np.uint32) for row in ids]
 
 
 def _spans(
