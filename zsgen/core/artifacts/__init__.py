@@ -29,6 +29,7 @@ from zsgen.core.artifacts.naming import (
     name,
 )
 from zsgen.core.artifacts.reading import load_array, read_json
+from zsgen.core.artifacts.recorded import RECORDS
 from zsgen.core.artifacts.sealing import (
     read_sealed,
     seal,
@@ -44,6 +45,7 @@ from zsgen.core.artifacts.writing import (
 
 __all__ = [
     "MANIFEST",
+    "RECORDS",
     "SECTIONS",
     "advise",
     "check_files",
