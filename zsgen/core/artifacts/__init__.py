@@ -37,6 +37,7 @@ from zsgen.core.artifacts.sealing import (
     write_sealed,
 )
 from zsgen.core.artifacts.writing import (
+    encode_json,
     remove_leftovers,
     write_bytes,
     write_json,
@@ -53,6 +54,7 @@ __all__ = [
     "describe_files",
     "digest",
     "digest_used",
+    "encode_json",
     "file_digest",
     "file_problems",
     "has_digest",
