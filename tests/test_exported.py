@@ -194,15 +194,6 @@ def _gone(gone, locate=hub.locate):
   return found
 
 
-def test_a_full_disk_is_an_error_of_the_system(tmp_path):
-  """safetensors raises a kind of its own, which tells no number."""
-  (tmp_path / "file").write_bytes(b"")
-  with pytest.raises(OSError) as caught:
-    hugging_face.files.write_tensors(tmp_path / "file" / "x", {})
-  assert caught.value.errno
-  assert str(caught.value.filename).endswith("x")
-
-
 def test_a_directory_is_replaced_as_a_whole(tmp_path):
   path = tmp_path / "out"
   for text in ("a", "b"):

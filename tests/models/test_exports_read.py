@@ -2,19 +2,20 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import tokenized
 
 from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files
 from zsgen.models import hugging_face
-from zsgen.models.hugging_face import files
 
 
 def _write(directory, prefix=""):
   directory.mkdir(exist_ok=True)
   (directory / f"{prefix}config.json").write_text("{}")
   tensors = {"a": np.arange(4, dtype=np.float32)}
-  files.write_tensors(directory / f"{prefix}model.safetensors", tensors)
+  path = directory / f"{prefix}model.safetensors"
+  safetensors.numpy.save_file(tensors, path)
 
 
 def _model(directory):

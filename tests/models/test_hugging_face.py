@@ -16,6 +16,7 @@ from tests.helpers import closeness
 from zsgen.core import config, errors
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
+from zsgen.models.hugging_face import reading
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
@@ -388,3 +389,36 @@ def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
       params,
   )
   closeness.assert_same(_load(tmp_path / "out"), expected)
+
+
+@pytest.mark.parametrize("piece", [64, 2**22])
+@pytest.mark.parametrize("element", [np.float32, ml_dtypes.bfloat16])
+def test_pieces_of_weights_are_transposed(
+    tmp_path, monkeypatch, element, piece
+):
+  """Matrices that are larger than a piece, and not a multiple of its rows."""
+  monkeypatch.setattr(reading, "_PIECE", piece)
+  arch = dataclasses.replace(
+      imported.model("llama2")[0], vocab_size=77, mlp_width=83
+  )
+  params = model_lib.Model.from_config(arch).init(jax.random.key(0))
+  rounded = jax.tree.map(
+      lambda leaf: np.asarray(leaf).astype(element).astype(np.float32), params
+  )
+  dtype = np.dtype(element).name
+  hugging_face.save(tmp_path / "out", params, arch, dtype)
+  closeness.assert_same(_load(tmp_path / "out"), rounded)
+
+
+def test_a_tied_head_is_compared_in_pieces(copy, monkeypatch):
+  monkeypatch.setattr(reading, "_PIECE", 64)
+  directory = copy("qwen2")
+  tensors = _weights(directory)
+  changed = tensors[EMBEDDING].copy()
+  changed[-1, -1] += 1
+  _write(directory, {**tensors, HEAD: changed})
+  with pytest.raises(errors.InputError, match=f"{HEAD} differs from"):
+    _load(directory)
+  _write(directory, {**tensors, HEAD: changed[:-1]})
+  with pytest.raises(errors.InputError, match=f"{HEAD} differs from"):
+    _load(directory)

@@ -30,8 +30,7 @@ def _assert_refused(message, call, *args):
 
 def _point(model, name):
   """Makes the index name another file for every weight."""
-  with files._open(model / WEIGHTS) as file:
-    names = list(file.keys())
+  names = list(files.Tensors(model).shapes)
   (model / INDEX).write_text(
       json.dumps({"weight_map": dict.fromkeys(names, name)})
   )

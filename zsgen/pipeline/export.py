@@ -146,11 +146,10 @@ class _Export:
   def _check_ours(self) -> None:
     """Raises InputError for files that an export did not write."""
     known = self._manifest().get("files", ())
+    expected = (*known, artifacts.MANIFEST, artifacts.RECORDS)
     for path in sorted(self._path.glob("*")):
       name = path.name
-      if name not in (*known, artifacts.MANIFEST) and (
-          known or not _WRITTEN.fullmatch(name)
-      ):
+      if name not in expected and (known or not _WRITTEN.fullmatch(name)):
         raise errors.InputError(
             f"{self._path} must be replaced, but zsgen did not write its"
             f" {name}. Move this file away, or the whole directory."

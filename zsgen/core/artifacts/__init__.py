@@ -29,6 +29,7 @@ from zsgen.core.artifacts.naming import (
     name,
 )
 from zsgen.core.artifacts.reading import load_array, read_json
+from zsgen.core.artifacts.recorded import RECORDS
 from zsgen.core.artifacts.sealing import (
     read_sealed,
     seal,
@@ -36,6 +37,7 @@ from zsgen.core.artifacts.sealing import (
     write_sealed,
 )
 from zsgen.core.artifacts.writing import (
+    encode_json,
     remove_leftovers,
     write_bytes,
     write_json,
@@ -44,6 +46,7 @@ from zsgen.core.artifacts.writing import (
 
 __all__ = [
     "MANIFEST",
+    "RECORDS",
     "SECTIONS",
     "advise",
     "check_files",
@@ -51,6 +54,7 @@ __all__ = [
     "describe_files",
     "digest",
     "digest_used",
+    "encode_json",
     "file_digest",
     "file_problems",
     "has_digest",

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors
-from zsgen.core.artifacts import hashing, manifests
+from zsgen.core.artifacts import manifests, recorded
 from zsgen.core.artifacts.naming import MANIFEST
 
 
@@ -15,14 +15,17 @@ def digest_used(
 ) -> dict[str, str]:
   """Returns the SHA-256 (hex) of files of a model, adapter or tokenizer.
 
+  Large files are not hashed if they have a valid record; see `recorded`.
+
   Args:
     directory: the files, whoever wrote them.
     names: of the files that are used; all of them exist.
 
   Raises:
-    InputError: an export's manifest is there, and a file does not match it.
+    InputError: an export's manifest is there, and a file does not match it; or
+      the records are damaged.
   """
-  digests = {name: hashing.file_digest(directory / name) for name in names}
+  digests = recorded.file_digests(directory, names)
   manifest = _read_manifest(directory)
   for name, written in manifest.get("files", {}).items():
     if digests.get(name, written["sha256"]) != written["sha256"]:

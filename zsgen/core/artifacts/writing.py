@@ -82,8 +82,13 @@ def _hidden_name(path: pathlib.Path) -> pathlib.Path:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
   """Writes JSON next to `path` and renames it: in full or not at all."""
+  write_bytes(path, encode_json(value))
+
+
+def encode_json(value: Any) -> bytes:
+  """Returns the content of the file that `write_json` writes."""
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
-  write_bytes(path, (text + "\n").encode())
+  return (text + "\n").encode()
 
 
 def write_bytes(path: pathlib.Path, data: bytes) -> None:

@@ -156,10 +156,13 @@ def has_ids_of(tokenizer: Tokenizer, directory: pathlib.Path) -> bool:
   Raises:
     InputError: the files of the other one are damaged.
   """
+  has_spec = (directory / hf_files.TOKENIZER).is_file()
+  if has_spec and isinstance(tokenizer, hf.Hf):
+    return hf_files.strings(directory).items() <= tokenizer.strings.items()
   with tempfile.TemporaryDirectory() as temporary:
     exported_path = pathlib.Path(temporary)
     tokenizer.export(exported_path)
-    if (directory / hf_files.TOKENIZER).is_file():
+    if has_spec:
       return (
           hf_files.strings(directory).items()
           <= hf_files.strings(exported_path).items()
@@ -177,19 +180,19 @@ def load(directory: pathlib.Path) -> Tokenizer:
     InputError: there is no tokenizer, or its files have changed.
   """
   record = saved.read(directory)
-  tokenizer = _load(record["kind"], directory)
+  tokenizer = _load(record["kind"], directory, record["fingerprint"])
   if tokenizer.fingerprint != record["fingerprint"]:
     raise saved.damaged(directory)
   return tokenizer
 
 
-def _load(kind: str, directory: pathlib.Path) -> Tokenizer:
+def _load(kind: str, directory: pathlib.Path, fingerprint: str) -> Tokenizer:
   # Type checkers do not see that a cached property implements a property.
   if kind == "sentencepiece":
     model = str(directory / sentencepiece.FILE)
     return cast(Tokenizer, sentencepiece.read(model))
   if kind == "hf":
-    return cast(Tokenizer, hf.read(str(directory)))
+    return cast(Tokenizer, hf.read_saved(directory, fingerprint))
   if kind not in registry.names("tokenizer"):
     raise saved.damaged(directory)
   return get(config.build(config.Data, tokenizer=kind))

@@ -8,8 +8,9 @@ text can have. Both have the same ids.
 """
 
 import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import functools
+import hashlib
 import json
 import pathlib
 import re
@@ -23,6 +24,7 @@ from zsgen.data.tokenizers import (
     continued,
     guard,
     hf_files,
+    loaded,
     losses,
     options,
     saved,
@@ -158,11 +160,29 @@ class Hf:
 
   def export(self, directory: pathlib.Path) -> None:
     """Writes the files that transformers reads; other settings are kept."""
-    spec = json.dumps(self._files.spec, ensure_ascii=False).encode()
-    artifacts.write_bytes(directory / hf_files.TOKENIZER, spec)
-    artifacts.write_json(directory / hf_files.CONFIG, self._files.describe())
+    for name, content in self._contents():
+      artifacts.write_bytes(directory / name, content)
+
+  @property
+  def strings(self) -> dict[int, str]:
+    """The string of each id."""
+    return hf_files.spec_strings(self._files.spec)
+
+  @functools.cached_property
+  def exported_digests(self) -> dict[str, str]:
+    """The SHA-256 (hex) of each file that `export` writes, by name."""
+    return {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in self._contents()
+    }
+
+  def _contents(self) -> Iterator[tuple[str, bytes]]:
+    """Yields the files that transformers reads."""
+    spec = json.dumps(self._files.spec, ensure_ascii=False)
+    yield hf_files.TOKENIZER, spec.encode()
+    yield hf_files.CONFIG, artifacts.encode_json(self._files.describe())
     for name, text in self._files.other_files.items():
-      artifacts.write_bytes(directory / name, text.encode())
+      yield name, text.encode()
 
   def _deciding(self) -> dict[str, Any]:
     """Returns what determines ids besides tokenizer.json and the chat template."""
@@ -183,7 +203,47 @@ def read(path: str) -> Hf:
     InputError: the tokenizers library is missing, there is no tokenizer.json,
       a file is malformed, or there is no end token.
   """
-  files = hf_files.read(path)
+  directory, digests = hf_files.locate(path)
+  return _loaded(directory, digests, functools.partial(_read, directory))
+
+
+def read_saved(directory: pathlib.Path, fingerprint: str) -> Hf:
+  """Reads what `Hf.save` wrote.
+
+  Args:
+    directory: the directory.
+    fingerprint: that of the tokenizer that was saved. If it is loaded, and would
+      write the same files, it is returned.
+
+  Raises:
+    InputError: see `read`.
+  """
+  _, digests = hf_files.locate(str(directory))
+
+  def load() -> Hf:
+    for tokenizer in loaded.all_loaded():
+      if (
+          isinstance(tokenizer, Hf)
+          and tokenizer.fingerprint == fingerprint
+          and tokenizer.exported_digests == digests
+      ):
+        return tokenizer
+    return _read(directory)
+
+  return _loaded(directory, digests, load)
+
+
+def _loaded(
+    directory: pathlib.Path, digests: Mapping[str, str], load: Callable[[], Hf]
+) -> Hf:
+  """Returns a tokenizer from the cache; messages name its directory."""
+  key = artifacts.digest(["hf", str(directory.resolve()), digests])
+  return loaded.get(key, load)
+
+
+def _read(directory: pathlib.Path) -> Hf:
+  """Reads the files of a directory and builds both tokenizers."""
+  files = hf_files.parse(directory)
   special = [
       token["content"]
       for token in files.spec["added_tokens"]

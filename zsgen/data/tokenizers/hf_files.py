@@ -62,12 +62,15 @@ class Files:
     return {**config, "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
-def read(path: str) -> Files:
-  """Reads a directory or, by its name, a tokenizer from the hub.
+def locate(path: str) -> tuple[pathlib.Path, dict[str, str]]:
+  """Returns a tokenizer's directory and the SHA-256 of its relevant files.
+
+  Args:
+    path: a directory, or a name on the hub.
 
   Raises:
     InputError: there is no such directory or tokenizer, tokenizer.json is
-      missing, a file is malformed, or zsgen exported it and it has changed.
+      missing, or zsgen exported the files and they have changed.
   """
   directory = hub.locate(
       path, _FILES, "config.data.tokenizer_path", "tokenizer"
@@ -75,7 +78,24 @@ def read(path: str) -> Files:
   if not (directory / TOKENIZER).is_file():
     raise errors.InputError(_no_fast_tokenizer(directory))
   present = [name for name in _FILES if (directory / name).is_file()]
-  artifacts.digest_used(directory, present)
+  return directory, artifacts.digest_used(directory, present)
+
+
+def read(path: str) -> Files:
+  """Reads a directory or, by its name, a tokenizer from the hub.
+
+  Raises:
+    InputError: see `locate`; or a file is malformed.
+  """
+  return parse(locate(path)[0])
+
+
+def parse(directory: pathlib.Path) -> Files:
+  """Reads the files of a directory that `locate` returned.
+
+  Raises:
+    InputError: a file is malformed.
+  """
   spec = _json(directory / TOKENIZER)
   config = _json(directory / CONFIG)
   sources = [config, _json(directory / MAP)]
@@ -121,7 +141,11 @@ def strings(directory: pathlib.Path) -> dict[int, str]:
   Raises:
     InputError: see `read`.
   """
-  spec = read(str(directory)).spec
+  return spec_strings(read(str(directory)).spec)
+
+
+def spec_strings(spec: Mapping[str, Any]) -> dict[int, str]:
+  """Returns the string of each id of a tokenizer.json."""
   added = {token["content"]: token["id"] for token in spec["added_tokens"]}
   return {i: content for content, i in (_vocab(spec) | added).items()}
 

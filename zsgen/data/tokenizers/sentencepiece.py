@@ -18,6 +18,7 @@ from zsgen.core import artifacts, errors, registry
 from zsgen.data.tokenizers import (
     continued,
     hf_files,
+    loaded,
     losses,
     options,
     saved,
@@ -198,13 +199,7 @@ def read(path: str) -> SentencePiece:
     InputError: the library or the file is missing, the file is not a model, or
       the model has no end token.
   """
-  try:
-    import sentencepiece
-  except ImportError as error:
-    raise errors.InputError(
-        "config.data.tokenizer='sentencepiece' needs the package: pip install"
-        " sentencepiece."
-    ) from error
+  library = _library()
   file = pathlib.Path(os.path.expanduser(path))
   if not file.is_file():
     raise errors.InputError(
@@ -212,7 +207,25 @@ def read(path: str) -> SentencePiece:
         " .model file that SentencePiece wrote."
     )
   proto = file.read_bytes()
-  processor = sentencepiece.SentencePieceProcessor()
+  key = artifacts.digest(["sentencepiece", hashlib.sha256(proto).hexdigest()])
+  return loaded.get(key, functools.partial(_load, library, proto, file))
+
+
+def _library() -> Any:
+  """Returns the module of the library, which is optional."""
+  try:
+    import sentencepiece
+  except ImportError as error:
+    raise errors.InputError(
+        "config.data.tokenizer='sentencepiece' needs the package: pip install"
+        " sentencepiece."
+    ) from error
+  return sentencepiece
+
+
+def _load(library: Any, proto: bytes, file: pathlib.Path) -> SentencePiece:
+  """Loads the content of a `.model` file."""
+  processor = library.SentencePieceProcessor()
   try:
     processor.LoadFromSerializedProto(proto)
   except RuntimeError as error:

@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from zsgen.core import artifacts, config, errors
 from zsgen.models import layers, model
-from zsgen.models.hugging_face import families, files
+from zsgen.models.hugging_face import containers, families, files
 from zsgen.models.hugging_face import names as names_lib
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -209,11 +209,15 @@ def save_adapters(
         (_A, a.reshape(-1, lora.rank)),
         (_B, b.reshape(lora.rank, -1)[:, :size]),
     ):
-      transposed = np.ascontiguousarray(matrix.T.astype(_DTYPES[dtype]))
-      tensors[piece.key + name] = transposed
+      tensors[piece.key + name] = matrix.T
   directory.mkdir(parents=True, exist_ok=True)
   artifacts.write_json(directory / CONFIG, _settings(lora, pieces, base))
-  files.write_tensors(directory / WEIGHTS, tensors)
+  containers.write(
+      directory / WEIGHTS,
+      {name: tensor.shape for name, tensor in tensors.items()},
+      np.dtype(_DTYPES[dtype]),
+      tensors.__getitem__,
+  )
 
 
 def _read_settings(directory: pathlib.Path) -> dict[str, Any]:

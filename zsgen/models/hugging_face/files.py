@@ -1,28 +1,23 @@
-"""Reads and writes a model's config.json and safetensors files.
+"""Finds and reads the files of a model: config.json and safetensors.
 
-Weights are read by slices from a file that is mapped only while it is read: a
-host reads only the slices that it holds, and memory never holds the whole file
-in addition to the parameters.
+Weights are mapped by rows, and only while they are read: a host reads only the
+rows that it holds, and memory never holds a whole file in addition to the
+parameters.
 """
 
 from collections.abc import Mapping
-import os
 import pathlib
-import re
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from zsgen.core import artifacts, errors, hub, paths, strict_json
+from zsgen.models.hugging_face import containers
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-# How the library reports an error of the operating system.
-_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 _CONVERSION = (
     "transformers.AutoModelForCausalLM.from_pretrained(DIRECTORY)"
     ".save_pretrained(ANOTHER)"
@@ -83,58 +78,29 @@ class Tensors:
 
   def __init__(self, directory: pathlib.Path):
     self.directory = directory
-    self._paths = _locate_weights(directory)
-    self.shapes: dict[str, tuple[int, ...]] = {}
-    self.types: dict[str, str] = {}
+    paths_by_name = _locate_weights(directory)
+    self._weights: dict[str, containers.Weight] = {}
     pairs = set()
-    for path in sorted(set(self._paths.values())):
-      with _open(path) as file:
-        for name in file.keys():
-          view = file.get_slice(name)
-          self.shapes[name] = tuple(view.get_shape())
-          self.types[name] = view.get_dtype()
-          pairs.add((name, path))
-    misplaced = sorted({name for name, _ in pairs ^ set(self._paths.items())})
+    for path in sorted(set(paths_by_name.values())):
+      weights = containers.read_header(path)
+      self._weights |= weights
+      pairs |= {(name, path) for name in weights}
+    misplaced = sorted({name for name, _ in pairs ^ set(paths_by_name.items())})
     if misplaced:
       raise errors.InputError(
           f"{directory}: {INDEX} and the shards disagree about the file of"
           f" {len(misplaced)} weights: {', '.join(misplaced)}. Download all of"
           " them again."
       )
+    self.shapes = {name: item.shape for name, item in self._weights.items()}
+    self.types = {name: item.type for name, item in self._weights.items()}
 
-  def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-    """Reads a slice of a weight, in the file's element type.
+  def map_rows(self, name: str, rows: slice) -> np.ndarray:
+    """Maps rows of a weight, in the file's element type.
 
-    The part of the slice that is out of bounds is left out.
+    See `containers.map_rows`.
     """
-    bounds = [
-        axis.indices(size)[:2]
-        for axis, size in zip(index, self.shapes[name], strict=True)
-    ]
-    with _open(self._paths[name]) as file:
-      if any(start >= stop for start, stop in bounds):
-        return np.zeros([max(stop - start, 0) for start, stop in bounds])
-      return file.get_slice(name)[tuple(slice(*bound) for bound in bounds)]
-
-
-def write_tensors(
-    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
-) -> None:
-  """Writes a safetensors file that transformers reads.
-
-  Raises:
-    OSError: the file cannot be written.
-  """
-  try:
-    # transformers refuses files without this field.
-    safetensors.numpy.save_file(dict(tensors), path, {"format": "pt"})
-  except safetensors.SafetensorError as error:
-    match = _ERROR_NUMBER.search(str(error))
-    if not match:
-      raise
-    code = int(match[1])
-    raise OSError(code, os.strerror(code), str(path)) from error
-  path.chmod(0o644)  # Like the other files.
+    return containers.map_rows(self._weights[name], rows)
 
 
 def _locate_weights(directory: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -164,8 +130,7 @@ def _locate_weights(directory: pathlib.Path) -> dict[str, pathlib.Path]:
     return paths_by_name
   if (directory / WEIGHTS).is_file():
     path = directory / WEIGHTS
-    with _open(path) as file:
-      return dict.fromkeys(file.keys(), path)
+    return dict.fromkeys(containers.read_header(path), path)
   pickled = sorted(path for kind in _PICKLES for path in directory.glob(kind))
   if pickled:
     raise errors.InputError(
@@ -177,12 +142,3 @@ def _locate_weights(directory: pathlib.Path) -> dict[str, pathlib.Path]:
       f"{directory}: neither {WEIGHTS} nor {INDEX} exists. Download the"
       " model's safetensors."
   )
-
-
-def _open(path: pathlib.Path) -> Any:
-  try:
-    return safetensors.safe_open(path, framework="numpy")
-  except (safetensors.SafetensorError, ValueError, OSError) as error:
-    raise errors.InputError(
-        f"{path} is not a safetensors file ({error}). Download it again."
-    ) from error

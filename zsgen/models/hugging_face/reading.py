@@ -1,14 +1,17 @@
 """Reads safetensors onto the mesh; each host reads only what it holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 import functools
 import math
+import os
 import pathlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import traverse_util
 import jax
+from jax import numpy as jnp
 import numpy as np
 
 from zsgen.core import config, errors
@@ -21,6 +24,11 @@ _ALIGNED = 64
 
 # Supported element types; others are codes of a quantization.
 _FLOATS = ("F32", "BF16", "F16", "F64")
+# Rows that are transposed together: 16 columns of float32 are a cache line.
+_ROWS = 16
+# Bytes of a weight that a thread maps at a time.
+_PIECE = 2**22
+_MOST_THREADS = 8
 
 
 def load(
@@ -48,20 +56,39 @@ def load(
   tensors = files.Tensors(directory)
   init = model.Model.from_config(arch).init
   shapes = _flat(jax.eval_shape(init, jax.random.key(0)))
-  reader = _Reader(tensors, arch, names, shapes)
-  reader.check()
   flat_shardings = _flat(shardings)
   params = {}
-  for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
-    read: Any = functools.partial(reader.read, path)
-    params[path] = jax.make_array_from_callback(
-        shapes[path].shape,
-        flat_shardings[path],
-        read,
-    )
-    # Copies run in the background; wait, to hold one at a time.
-    jax.block_until_ready(params[path])
+  threads = min(os.cpu_count() or 1, _MOST_THREADS)
+  with futures.ThreadPoolExecutor(threads) as pool:
+    reader = _Reader(tensors, arch, names, shapes, pool)
+    reader.check()
+    for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
+      read: Any = functools.partial(reader.read, path)
+      params[path] = jax.make_array_from_callback(
+          shapes[path].shape,
+          flat_shardings[path],
+          read,
+      )
+      # Copies run in the background; wait, to hold one at a time.
+      jax.block_until_ready(params[path])
   return traverse_util.unflatten_dict(params, sep="/")
+
+
+class _Piece(NamedTuple):
+  """Rows of a weight, and where they are copied to.
+
+  Attributes:
+    name: the name of the weight in the file.
+    first: the first row.
+    columns: the columns, of matrices.
+    out: float32 view of a parameter with the file's layout, [rows] or [rows,
+      columns].
+  """
+
+  name: str
+  first: int
+  columns: slice
+  out: np.ndarray
 
 
 class _Reader:
@@ -73,8 +100,10 @@ class _Reader:
       arch: config.Model,
       names: names_lib.Names,
       shapes: Mapping[str, jax.ShapeDtypeStruct],
+      pool: futures.Executor,
   ):
     self._tensors = tensors
+    self._pool = pool
     self._arch = arch
     self._names = names
     self._shapes = shapes
@@ -121,21 +150,27 @@ class _Reader:
     )
     sources = names_lib.sources(path, self._arch, self._names)
     out = _zeros([axis.stop - axis.start for axis in index])
+    pieces: list[_Piece] = []
     if path.startswith("blocks/"):
       for layer, source in enumerate(sources[index[0]]):
-        self._fill(out[layer], source, shape[1:], index[1:])
+        pieces += self._pieces(out[layer], source, shape[1:], index[1:])
     else:
-      self._fill(out, sources[0], shape, index)
+      pieces += self._pieces(out, sources[0], shape, index)
+    for _ in self._pool.map(self._copy, pieces):
+      pass  # Raises the first error.
     return out
 
-  def _fill(
+  def _pieces(
       self,
       out: np.ndarray,
       source: names_lib.Source,
       shape: tuple[int, ...],
       index: tuple[slice, ...],
-  ) -> None:
-    """Reads a slice of one layer; rows beyond those of the file remain 0."""
+  ) -> Iterator[_Piece]:
+    """Yields the pieces of a slice of one layer.
+
+    Rows and columns beyond those of the file remain 0.
+    """
     name = self._file_names[source.name]
     inputs = _flattened(shape[: source.inputs], index[: source.inputs])
     width = math.prod(shape[source.inputs :])
@@ -143,13 +178,29 @@ class _Reader:
     first = source.part * width
     outputs = slice(first + outputs.start, first + outputs.stop)
     if not source.inputs:
-      out[...] = self._tensors.read(name, (outputs,)).reshape(out.shape)
+      yield _Piece(name, outputs.start, slice(None), out.reshape(-1))
       return
-    matrix_index = (outputs, inputs) if source.flipped else (inputs, outputs)
-    matrix = self._tensors.read(name, matrix_index)
-    matrix = matrix.T if source.flipped else matrix
-    rows = out.reshape(inputs.stop - inputs.start, -1)
-    rows[: matrix.shape[0], : matrix.shape[1]] = matrix
+    target = out.reshape(inputs.stop - inputs.start, -1)
+    rows, columns = inputs, outputs
+    if source.flipped:
+      target, rows, columns = target.T, outputs, inputs
+    size = max(_PIECE // (4 * self._tensors.shapes[name][1]), 1) * _ROWS
+    for row in range(0, len(target), size):
+      piece = target[row : row + size]
+      yield _Piece(name, rows.start + row, columns, piece)
+
+  def _copy(self, piece: _Piece) -> None:
+    """Copies a piece, a few rows at a time, which stay in the cache."""
+    rows = slice(piece.first, piece.first + len(piece.out))
+    weight = self._tensors.map_rows(piece.name, rows)
+    if weight.ndim == 1:
+      piece.out[...] = _float32(weight)
+      return
+    weight = weight[:, piece.columns]
+    out = piece.out[: len(weight), : weight.shape[1]]
+    for row in range(0, len(weight), _ROWS):
+      block = slice(row, row + _ROWS)
+      out[block] = _float32(weight[block])
 
   def _full(self, name: str) -> str:
     prefix = self._names.prefix
@@ -164,17 +215,41 @@ class _Reader:
     use.
     """
     embedding = self._names.prefix + self._names.top["embedding"]
-    arrays = [
-        self._tensors.read(self._file_names[name], (slice(None), slice(None)))
+    names = [
+        self._file_names[name]
         for name in (names_lib.HEAD, embedding)
         if name in self._file_names
     ]
-    if len(arrays) == 2 and not np.array_equal(arrays[0], arrays[1]):
+    if len(names) == 2 and not self._are_equal(*names):
       raise errors.InputError(
           f"{self._tensors.directory}: {files.CONFIG} says tie_word_embeddings,"
           f" but {names_lib.HEAD} differs from {embedding}. Set it to false"
           " there, or download the model again."
       )
+
+  def _are_equal(self, first: str, second: str) -> bool:
+    """Returns whether two matrices of the file are equal."""
+    shape = self._tensors.shapes[first]
+    if self._tensors.shapes[second] != shape:
+      return False
+    size = max(_PIECE // (4 * shape[1]), 1)
+    return all(
+        np.array_equal(
+            self._tensors.map_rows(first, slice(row, row + size)),
+            self._tensors.map_rows(second, slice(row, row + size)),
+        )
+        for row in range(0, shape[0], size)
+    )
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+  """Returns an array that is assigned to float32 without the GIL."""
+  if array.dtype != jnp.bfloat16:
+    return array
+  # A bfloat16 is the first half of a float32.
+  bits = array.view(np.uint16).astype(np.uint32)
+  bits <<= 16
+  return bits.view(np.float32)
 
 
 def _zeros(shape: Sequence[int]) -> np.ndarray:

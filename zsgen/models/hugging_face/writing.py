@@ -10,7 +10,7 @@ from jax import numpy as jnp
 import numpy as np
 
 from zsgen.core import artifacts, config, errors
-from zsgen.models.hugging_face import config_files, families, files
+from zsgen.models.hugging_face import config_files, containers, families, files
 from zsgen.models.hugging_face import names as names_lib
 
 _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
@@ -30,7 +30,7 @@ def save(
   """Writes config.json, generation_config.json and safetensors.
 
   Either all files are written or none. Rows that pad the vocabulary are left
-  out. In addition to the parameters, memory holds one file of weights at a time.
+  out. In addition to the parameters, memory holds at most one weight of a layer.
 
   Args:
     directory: a directory that does not exist or is empty.
@@ -110,7 +110,7 @@ def write_weights(
   Args:
     directory: an existing directory.
     shapes: the shape of each weight, by name.
-    build: returns the weight of a name. Memory holds the weights of one file.
+    build: returns the weight of a name; memory holds only one.
     dtype: element type of the files: "float32" or "bfloat16".
     largest: the largest size of a file, in bytes.
   """
@@ -125,10 +125,9 @@ def write_weights(
     file = files.WEIGHTS
     if len(shards) > 1:
       file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-    tensors = {
-        name: np.ascontiguousarray(build(name).astype(kind)) for name in names
-    }
-    files.write_tensors(directory / file, tensors)
+    containers.write(
+        directory / file, {name: shapes[name] for name in names}, kind, build
+    )
     weight_map |= dict.fromkeys(names, file)
   if len(shards) > 1:
     index = {
