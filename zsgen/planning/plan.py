@@ -119,7 +119,7 @@ def make(
   """
   mesh = mesh_lib.make(config.machine.mesh, hardware.devices)
   program = program_lib.make(config, start, mesh)
-  split = layouts.Split(mesh_lib.row_shards(mesh), config.machine.micro_batches)
+  split = layouts.split_on(mesh, config.machine.micro_batches)
   planned, shape = None, shape_of(config, split)
   if lengths is not None:
     planned, shape = _layouts(config, start, split, lengths)
@@ -201,8 +201,9 @@ def shape_of(config: config_lib.Config, split: layouts.Split) -> layouts.Shape:
   the longest example, and a loss slot for each token.
   """
   rows = config.plan.rows or config.train.batch_size
-  rows = layouts.round_up(rows, split.groups)
+  rows = layouts.round_up(rows, split.row_step)
   length = config.plan.length or config.data.max_length
-  length = layouts.round_up(length, layouts.LENGTH_STEP)
-  loss = config.plan.loss_share * (rows // split.groups * length)
-  return layouts.shape_for(rows, length, split, math.ceil(loss))
+  layouts.check_context(split, length)
+  shape = layouts.Shape(rows, split.round_length(length), 0)
+  loss = math.ceil(config.plan.loss_share * split.positions(shape))
+  return layouts.shape_for(rows, shape.length, split, loss)

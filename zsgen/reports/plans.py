@@ -83,7 +83,7 @@ def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
       rows=list(rows),
       words=3,
       note=(
-          "Mesh: data x fsdp x tensor. A step: what the compiler allocates"
+          "Mesh: data x fsdp x context x tensor. A step: what the compiler allocates"
           " beside weights and moments, gradients among it."
       ),
   )
@@ -99,7 +99,7 @@ def _parameters(plan: plan_lib.Plan) -> grids.Grid:
       [
           parameter.name if parameter.trained else f"{parameter.name} (stays)",
           f"{' x '.join(map(str, parameter.shape))} {parameter.dtype}",
-          " ".join(axis or "·" for axis in parameter.spec) or "·",
+          " ".join(map(_axes, parameter.spec)) or "·",
           str(parameter.count),
           f"{parameter.bytes / 2**20:,.1f}",
       ]
@@ -108,6 +108,11 @@ def _parameters(plan: plan_lib.Plan) -> grids.Grid:
   header = ("parameter", "each", "split over", "arrays", "MiB")
   note = "Split over: the mesh axis of each axis. MiB: of all on each device."
   return grids.Grid("Parameters", header, rows, words=3, note=note)
+
+
+def _axes(axes: str | tuple[str, ...] | None) -> str:
+  """Returns the mesh axes of an axis of a parameter, for display."""
+  return "+".join((axes,) if isinstance(axes, str) else axes or "·")
 
 
 def _memory(plan: plan_lib.Plan) -> grids.Grid:
