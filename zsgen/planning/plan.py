@@ -14,7 +14,8 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
-from zsgen.planning import aot, needs, products, topology
+from zsgen.models import model as model_lib
+from zsgen.planning import aot, needs, products, roofline, topology
 from zsgen.train import (
     flops,
     layout_plan,
@@ -47,6 +48,8 @@ class Plan(NamedTuple):
     limit: memory of each device in bytes; 0 if unknown.
     remedies: options that need less memory, if the step does not fit.
     planned: the layouts of all steps, if the order is known.
+    rooflines: those of this mesh and of the one without `context`, if positions
+      are split and the chip is known.
   """
 
   hardware: topology.Hardware
@@ -64,6 +67,7 @@ class Plan(NamedTuple):
   limit: int
   remedies: list[str]
   planned: layouts.Layouts | None = None
+  rooflines: tuple[roofline.Roofline, ...] = ()
 
   @property
   def fits(self) -> bool:
@@ -156,7 +160,40 @@ def make(
       limit=limit,
       remedies=memory.remedies(config, mesh, shape),
       planned=planned,
+      rooflines=_rooflines(config, start, program, hardware, lengths),
   )
+
+
+def _rooflines(
+    config: config_lib.Config,
+    start: starts.Start,
+    program: program_lib.Program,
+    hardware: topology.Hardware,
+    lengths: layouts.Lengths | None,
+) -> tuple[roofline.Roofline, ...]:
+  """Returns the rooflines of a mesh that splits positions, and of none."""
+  mesh, chip = program.mesh, hardware.chip
+  if chip is None or mesh_lib.position_shards(mesh) == 1:
+    return ()
+  state = program.shapes
+  work = roofline.Work(
+      flops.count_flops(start.arch, start.shapes, start.frozen_shapes),
+      start.arch,
+      config.machine.remat,
+      model_lib.parameter_count(start.shapes),
+      model_lib.parameter_count(start.frozen_shapes),
+      sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
+  )
+  results = []
+  for shape in (mesh, mesh_lib.with_whole_rows(mesh)):
+    split = layouts.split_on(shape, config.machine.micro_batches)
+    if lengths is None:
+      planned = roofline.single_shape(shape_of(config, split), split)
+    else:
+      planned, _ = _layouts(config, start, split, lengths)
+    sizes = dict(shape.shape)
+    results.append(roofline.estimate(work, sizes, chip, planned))
+  return tuple(results)
 
 
 def _layouts(

@@ -24,7 +24,8 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
   """Returns attention in which each device computes its own rows and heads.
 
   Devices do not communicate, unless positions are split. Rows that cannot be
-  divided, such as a single prompt, are computed on every device; so are heads.
+  divided, such as a single prompt, are computed on every device; so are
+  positions and heads.
 
   Args:
     mesh: a mesh of `core.mesh.make`; None for one device.
@@ -34,19 +35,20 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
   """
   if mesh is None:
     return attend
-  positions = None
-  if mesh.shape[_POSITIONS] > 1:
-    positions, attend = _POSITIONS, functools.partial(_attend_part, attend)
   shards = math.prod(mesh.shape[axis] for axis in _ROWS)
+  context = mesh.shape[_POSITIONS]
 
   def run(query: Array, key: Array, value: Array, segments: Any) -> Array:
     """Computes each device's rows and heads on that device."""
     rows = _ROWS if query.shape[0] % shards == 0 else None
+    positions, part = None, attend
+    if context > 1 and query.shape[1] % context == 0:
+      positions, part = _POSITIONS, functools.partial(_attend_part, attend)
     remainder = key.shape[2] % mesh.shape[_HEADS]
     heads = PartitionSpec(rows, positions, None if remainder else _HEADS)
     # The types of kernel results lack the axes over which they vary.
     split = jax.shard_map(
-        attend,
+        part,
         mesh=mesh,
         in_specs=(heads, heads, heads, PartitionSpec(rows, positions)),
         out_specs=heads,
