@@ -73,9 +73,9 @@ def _v5e_16(config: Config) -> None:
 
 
 def _v5e_16_context(config: Config) -> None:
-  """Eight groups of rows: two chips share the positions of each."""
-  _v5e_16(config)
-  config.machine.mesh.context = 2
+  """Four groups of rows, and four chips share the positions of each."""
+  _machine(config, "v5e:4x4", "cheap")
+  config.machine.mesh.context = 4
 
 
 def _v5p_8(config: Config) -> None:
