@@ -180,7 +180,9 @@ def _rooflines(plan: plan_lib.Plan) -> grids.Grid:
       [
           _sizes(line.mesh),
           f"{line.slots:,.0f}",
-          grids.number(line.slots / line.tokens, 2),
+          grids.number(line.slots / line.tokens, 2)
+          if plan.planned
+          else grids.MISSING,
           *map(grids.number, (line.products, line.memory, line.links)),
           grids.number(line.seconds),
       ]

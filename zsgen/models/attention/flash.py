@@ -71,15 +71,15 @@ def attend(
   rows = _rows_of_group(batch, heads * block**2)
   padding = (0, 0), (0, -key.shape[1] % block)
   segments = jnp.pad(segments, padding, constant_values=_PADDING)
+  query, key, value = (
+      _to_blocks(_padded(x, block), rows, block, kv_heads)
+      for x in (query, key, value)
+  )
   starts = _first_visible(segments, window)
   if first is not None:
     starts = jax.lax.dynamic_slice_in_dim(starts, first, length, axis=1)
     # Queries that pad the last block attend to something.
     starts = jnp.pad(starts, ((0, 0), (0, -length % block)), mode="edge")
-  query, key, value = (
-      _to_blocks(_padded(x, block), rows, block, kv_heads)
-      for x in (query, key, value)
-  )
   starts = starts.reshape(-1, rows, count, block)
   starts = starts.swapaxes(1, 2)
   # Pyright does not know the type of a custom_vjp's result.

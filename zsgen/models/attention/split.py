@@ -41,9 +41,10 @@ def split_over(mesh: jax.sharding.Mesh | None, attend: _Attend) -> _Attend:
   def run(query: Array, key: Array, value: Array, segments: Any) -> Array:
     """Computes each device's rows and heads on that device."""
     rows = _ROWS if query.shape[0] % shards == 0 else None
-    positions, part = None, attend
-    if context > 1 and query.shape[1] % context == 0:
-      positions, part = _POSITIONS, functools.partial(_attend_part, attend)
+    positions = _POSITIONS if query.shape[1] % context == 0 else None
+    part = attend
+    if positions and context > 1:
+      part = functools.partial(_attend_part, attend)
     remainder = key.shape[2] % mesh.shape[_HEADS]
     heads = PartitionSpec(rows, positions, None if remainder else _HEADS)
     # The types of kernel results lack the axes over which they vary.
