@@ -16,6 +16,7 @@ from tests.helpers import closeness
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import model as model_lib
+from zsgen.train import layouts, loss_slots
 
 ARCH = config.Model(
     vocab_size=24, layers=2, width=16, kv_heads=2, head_width=8, mlp_width=24
@@ -36,16 +37,23 @@ ALL = dataclasses.replace(
     post_norms=True,
 )
 NONE = config.NO_LORA
+LEARNED = dataclasses.replace(ARCH, positions="learned", norm="layer")
 LORA = config.Lora(rank=3, targets=".*")
 UNTIED = dataclasses.replace(ARCH, tied=False, vocab_multiple=2)
-FEW = {(ALL, LORA): [(2, 2, 2)]}
+FEW = {(ALL, LORA): [(2, 2, 2, 1), (2, 1, 2, 2)]}
 MESHES = {
     "few": FEW,
     "all": {
         **FEW,
-        (ARCH, NONE): [(8, 1, 1), (1, 8, 1), (2, -1, 2)],
-        (ALL, NONE): [(2, 2, 2)],
-        (UNTIED, LORA): [(2, 2, 2)],
+        (ARCH, NONE): [
+            (8, 1, 1, 1),
+            (1, 8, 1, 1),
+            (2, -1, 2, 1),
+            (1, 1, 1, 8),
+        ],
+        (ALL, NONE): [(2, 2, 2, 1), (1, 2, 1, 4)],
+        (LEARNED, NONE): [(2, 2, 1, 2)],
+        (UNTIED, LORA): [(2, 2, 2, 1), (1, 2, 2, 2)],
     },
 }
 
@@ -56,20 +64,24 @@ def _loss(params, arrays, model):
   return model.loss(params, batch, weights)
 
 
-def _batch(shards: int) -> dict[str, np.ndarray]:
+def _batch(mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
+  """Rows of three segments and padding; some of the tokens carry loss."""
   rng = np.random.default_rng(0)
-  tokens = rng.integers(0, ALL.vocab_size, (8, 12))
-  positions = np.tile([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 0], (8, 1))
-  segments = np.tile([1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0], (8, 1))
-  # Some of the tokens, in one more slot than there are.
-  slots = [i for i in range(12 * 8 // shards) if i % 12 in (2, 4, 7)]
-  arrays = dict(
-      tokens=tokens,
-      positions=positions,
-      segments=segments,
-      loss_positions=np.tile([*slots, 0], (shards, 1)),
+  sizes = (5, 6, 3, 2)
+  mask = np.isin(np.arange(16), (2, 4, 7, 8, 13))
+  positions = np.concatenate([np.arange(size) for size in sizes])
+  rows = dict(
+      tokens=rng.integers(0, ALL.vocab_size, (8, 16)),
+      positions=np.tile(positions, (8, 1)),
+      segments=np.tile(np.repeat([1, 2, 3, 0], sizes), (8, 1)),
   )
-  return {name: array.astype(np.int32) for name, array in arrays.items()}
+  split = layouts.split_on(mesh)
+  # There are more slots than tokens with loss.
+  slots = np.zeros((split.groups, 8 // split.shards * 5 + 1), np.int32)
+  masks = np.tile(mask, (8, 1))
+  loss_slots.fill(slots, masks, rows["positions"], split.shards, split.context)
+  arrays = {name: array.astype(np.int32) for name, array in rows.items()}
+  return {**arrays, "loss_positions": slots}
 
 
 def _on(mesh, params, model):
@@ -77,13 +89,15 @@ def _on(mesh, params, model):
   how = model.execution._replace(mesh=mesh)
   model = dataclasses.replace(model, execution=how)
   shardings = mesh_lib.shardings(params, mesh)
-  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  rows, whole = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
+  batch = dict.fromkeys(("tokens", "positions", "segments"), rows)
+  batch["loss_positions"] = mesh_lib.group_sharding(mesh)
   step = jax.jit(
       jax.value_and_grad(functools.partial(_loss, model=model)),
-      in_shardings=(shardings, rows),
+      in_shardings=(shardings, batch),
       out_shardings=(whole, shardings),
   )
-  return step(params, _batch(mesh_lib.row_shards(mesh)))
+  return step(params, _batch(mesh))
 
 
 def _check_tensor_axis_must_divide() -> None:
@@ -97,7 +111,7 @@ def _check_tensor_axis_must_divide() -> None:
 
 
 def _check_meshes_agree(
-    arch: config.Model, lora: config.Lora, meshes: list[tuple[int, int, int]]
+    arch: config.Model, lora: config.Lora, meshes: list[tuple[int, ...]]
 ) -> None:
   model = model_lib.Model.from_config(arch, lora)
   params = jax.device_get(jax.jit(model.init)(jax.random.key(0)))
@@ -109,12 +123,13 @@ def _check_meshes_agree(
     )
   alone = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   loss, grads = jax.device_get(_on(alone, params, model))
-  for data, fsdp, tensor in meshes:
-    mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
+  for axes in meshes:
+    mesh = mesh_lib.make(config.Mesh(*axes))
     found, found_grads = _on(mesh, params, model)
     closeness.assert_close(found, loss)
     closeness.assert_close(jax.device_get(found_grads), grads)
-    assert mesh_lib.row_shards(mesh) == 8 // mesh.shape["tensor"]
+    shards = mesh_lib.row_shards(mesh) * mesh_lib.position_shards(mesh)
+    assert shards == 8 // mesh.shape["tensor"]
 
 
 def main() -> None:

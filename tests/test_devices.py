@@ -18,22 +18,33 @@ KILLED = pathlib.Path(__file__).with_name("killed.py")
 def _run(
     config, workdir: pathlib.Path, devices: int, mesh: tuple, how: dict
 ) -> dict:
+  done = _start(config, workdir, devices, mesh, how)
+  assert done.returncode == 0, done.stderr
+  return _read(workdir)
+
+
+def _start(
+    config,
+    workdir: pathlib.Path,
+    devices: int,
+    mesh: tuple,
+    how: dict,
+    moment: str = "never",
+) -> subprocess.CompletedProcess:
   config = config.copy_and_resolve_references()
   config.machine.update(how)
-  data, fsdp, tensor = mesh
-  config.machine.mesh.update(data=data, fsdp=fsdp, tensor=tensor)
-  workdir.mkdir()
+  axes = ("data", "fsdp", "tensor", "context")
+  config.machine.mesh.update(dict(zip(axes, mesh, strict=True)))
+  workdir.mkdir(exist_ok=True)
   path = workdir / "config.json"
   path.write_text(config.to_json())
-  done = subprocess.run(
-      [sys.executable, KILLED, path, workdir, "never"],
+  return subprocess.run(
+      [sys.executable, KILLED, path, workdir, moment],
       env=xla.environment(xla.devices(devices)),
       capture_output=True,
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
-  return _read(workdir)
 
 
 def _read(workdir: pathlib.Path) -> dict:
@@ -49,24 +60,39 @@ def _read(workdir: pathlib.Path) -> dict:
     ("devices", "mesh", "how"),
     [
         pytest.param(
-            *(2, (-1, 1, 1), {"micro_batches": 2}), marks=pytest.mark.slow
+            *(2, (-1, 1, 1, 1), {"micro_batches": 2}), marks=pytest.mark.slow
         ),
         pytest.param(
-            *(4, (-1, 1, 1), {"logits_chunk": 48}), marks=pytest.mark.slow
+            *(4, (-1, 1, 1, 1), {"logits_chunk": 48}), marks=pytest.mark.slow
         ),
         pytest.param(
-            *(8, (-1, 1, 1), {"remat": "none"}), marks=pytest.mark.slow
+            *(8, (-1, 1, 1, 1), {"remat": "none"}), marks=pytest.mark.slow
         ),
         pytest.param(
-            *(8, (2, -1, 1), {"micro_batches": 4, "remat": "full"}),
+            *(8, (2, -1, 1, 1), {"micro_batches": 4, "remat": "full"}),
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            *(8, (1, 4, 2), {"micro_batches": 2, "logits_chunk": 48}),
+            *(8, (1, 4, 2, 1), {"micro_batches": 2, "logits_chunk": 48}),
             marks=pytest.mark.slow,
+        ),
+        (2, (1, 1, 1, -1), {"logits_chunk": 16}),
+        pytest.param(
+            *(4, (-1, 1, 1, 2), {"attention": "xla", "remat": "none"}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(8, (1, 2, 2, -1), {"micro_batches": 2, "remat": "full"}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(8, (1, 1, 1, 8), {"micro_batches": 2}), marks=pytest.mark.slow
         ),
     ],
-    ids=["2", "4", "8", "8-fsdp", "8-tensor"],
+    ids=[
+        *("2", "4", "8", "8-fsdp", "8-tensor"),
+        *("2-context", "4-context", "8-context", "8-all-context"),
+    ],
 )
 def test_a_mesh_agrees_with_one_device(
     small, workdirs, tmp_path, devices, mesh, how
@@ -74,10 +100,43 @@ def test_a_mesh_agrees_with_one_device(
   small.model.kv_heads = 2
   small.model.vocab_size = 264
   expected = _read(workdirs.get(small, "train"))
-  found = _run(small, tmp_path / "mesh", devices, mesh, how)
+  _assert_agrees(_run(small, tmp_path / "mesh", devices, mesh, how), expected)
+
+
+def _assert_agrees(found: dict, expected: dict) -> None:
   assert (expected["consumed"] >= 0).all()
   assert found["name"] == expected["name"]
   np.testing.assert_array_equal(found["consumed"], expected["consumed"])
   assert len(found["records"]) == len(expected["records"])
   for one, other in zip(found["records"], expected["records"], strict=True):
     assert one == pytest.approx(other, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_positions_are_split(small, workdirs, tmp_path):
+  small.model.kv_heads = 2
+  small.model.vocab_size = 264
+  expected = _read(workdirs.get(small, "train"))
+  workdir = tmp_path / "moved"
+  killed = _start(small, workdir, 4, (1, 2, 1, 2), {}, "step:7")
+  assert killed.returncode == -9, killed.stderr
+  again = _start(small, workdir, 2, (1, 1, 1, 2), {}, "step:9")
+  assert again.returncode == -9, again.stderr
+  assert "from step 5 of 10" in again.stderr
+  _assert_agrees(_run(small, workdir, 2, (2, 1, 1, 1), {}), expected)
+
+
+@pytest.mark.slow
+def test_adapters_and_all_evaluations_where_positions_are_split(
+    small, workdirs, tmp_path
+):
+  small.model.kv_heads = 2
+  small.model.vocab_size = 264
+  small.lora.rank = 2
+  small.lora.targets = ".*"
+  evals = small.evals
+  evals.exact = {"type": "exact", "every_steps": 10}
+  evals.written = {"type": "generate", "every_steps": 10, "max_new_tokens": 4}
+  expected = _read(workdirs.get(small, "train"))
+  mesh = (1, 2, 1, 2)
+  _assert_agrees(_run(small, tmp_path / "mesh", 4, mesh, {}), expected)

@@ -71,7 +71,8 @@ def start(small, shared, tmp_path):
       path.mkdir()
       (path / "cache").symlink_to(shared / "cache")
     flags = [f"--config={file}", f"--workdir={path}"]
-    for axis, size in zip(("data", "fsdp", "tensor"), mesh, strict=True):
+    axes = ("data", "fsdp", "tensor", "context")
+    for axis, size in zip(axes, mesh, strict=False):
       flags.append(f"--config.machine.mesh.{axis}={size}")
     command = [sys.executable, SEVERAL, moment, *flags, *more]
     if not any(item.startswith("--stage") for item in more):
@@ -252,7 +253,7 @@ def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "mesh"),
-    [(2, (1, 2, 1)), (4, (1, 2, 2))],
+    [(2, (1, 2, 1)), (4, (1, 2, 2)), (2, (1, 1, 1, 2))],
 )
 def test_one_is_killed(start, alone, tmp_path, processes, mesh):
   """They go on from what one has saved, on another mesh; one goes on then."""

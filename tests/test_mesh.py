@@ -108,9 +108,27 @@ def test_axes_that_do_not_multiply_to_the_devices(axes):
 
 def test_a_mesh_of_one():
   mesh = _one()
-  assert dict(mesh.shape) == {"data": 1, "fsdp": 1, "tensor": 1}
+  assert dict(mesh.shape) == dict.fromkeys(mesh_lib.AXES, 1)
   assert mesh_lib.row_shards(mesh) == 1
   assert mesh_lib.replicated(mesh).is_fully_replicated
+
+
+def _split_positions():
+  """An abstract mesh of eight devices, four for the positions of each row."""
+  types = (jax.sharding.AxisType.Auto,) * 4
+  return jax.sharding.AbstractMesh((1, 2, 4, 1), mesh_lib.AXES, types)
+
+
+def test_what_fsdp_splits_is_split_over_context_too():
+  mesh = _split_positions()
+  split = mesh_lib.shardings(_shapes(width=64, mlp_width=64), mesh)
+  expected = jax.sharding.PartitionSpec("tensor", ("fsdp", "context"))
+  assert split["embedding"].spec == expected
+  message = r"mesh.fsdp x context is 8, which does not divide axis 1 .*: 12\."
+  with pytest.raises(errors.InputError, match=message):
+    mesh_lib.shardings(_shapes(width=12), mesh)
+  assert mesh_lib.row_shards(mesh) == 2
+  assert mesh_lib.position_shards(mesh) == 4
 
 
 # Few: what every kind of parameter does on a mesh of three axes.

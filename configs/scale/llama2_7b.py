@@ -72,6 +72,12 @@ def _v5e_16(config: Config) -> None:
   _machine(config, "v5e:4x4", "full")
 
 
+def _v5e_16_context(config: Config) -> None:
+  """Four groups of rows, and four chips share the positions of each."""
+  _machine(config, "v5e:4x4", "cheap")
+  config.machine.mesh.context = 4
+
+
 def _v5p_8(config: Config) -> None:
   _machine(config, "v5p:2x2x1", "cheap")
 
@@ -102,6 +108,7 @@ def _v5e_4_lora(config: Config) -> None:
 
 PRESETS: dict[str, Callable[[Config], None]] = {
     "v5e-16": _v5e_16,
+    "v5e-16-context": _v5e_16_context,
     "v5p-8": _v5p_8,
     "v6e-8": _v6e_8,
     "h200": _h200,

@@ -11,14 +11,22 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.models import attention
 from zsgen.models import execution as execution_lib
 
+WINDOW, CAPPED = {"window": 70}, {"window": 70, "cap": 2.0}
 CASES = [
-    # Axes of the mesh, backend, shape of the rows.
-    ((2, 2, 2), "splash", (8, 192)),
-    ((2, 2, 2), "flash", (8, 192)),
-    ((1, 8, 1), "cudnn", (8, 192)),
+    # Axes of the mesh (data, fsdp, tensor, context), backend, rows, options.
+    ((2, 2, 2, 1), "splash", (8, 192), WINDOW),
+    ((2, 2, 2, 1), "flash", (8, 192), WINDOW),
+    ((1, 8, 1, 1), "cudnn", (8, 192), WINDOW),
     # Neither one row nor one head can be split.
-    ((2, 2, 2), "splash", (1, 64, 2, 1)),
-    ((2, 2, 2), "flash", (1, 64, 2, 1)),
+    ((2, 2, 2, 1), "splash", (1, 64, 2, 1), WINDOW),
+    ((2, 2, 2, 1), "flash", (1, 64, 2, 1), WINDOW),
+    # Positions are split too: in parts of whole blocks, and in others.
+    ((2, 1, 2, 2), "splash", (2, 512), {}),
+    ((1, 2, 1, 4), "splash", (2, 352), CAPPED),
+    ((1, 2, 1, 4), "flash", (2, 352), CAPPED),
+    ((1, 1, 1, 8), "flash", (1, 1088, 2, 1), {}),
+    ((2, 1, 2, 2), "xla", (2, 352), CAPPED),
+    ((2, 1, 2, 2), "cudnn", (2, 352), WINDOW),
 ]
 
 
@@ -40,12 +48,10 @@ def _check_prefixes(backend: str) -> None:
 def main() -> None:
   """Raises if a mesh changes attention or its gradient."""
   assert jax.device_count() == 8
-  for (data, fsdp, tensor), backend, shape in CASES:
-    mesh = mesh_lib.make(config.Mesh(data=data, fsdp=fsdp, tensor=tensor))
+  for axes, backend, shape, options in CASES:
+    mesh = mesh_lib.make(config.Mesh(*axes))
     execution = execution_lib.Execution(attention=backend, mesh=mesh)
-    attended.assert_equals_softmax(
-        attended.rows(*shape), {"window": 70}, execution
-    )
+    attended.assert_equals_softmax(attended.rows(*shape), options, execution)
   for backend in ("xla", "cudnn"):
     _check_prefixes(backend)
 

@@ -1,6 +1,7 @@
 """Run by test_loss_slots.py on 8 devices: prints FLOPs of a loss per device."""
 
 import json
+import math
 import sys
 import types
 from typing import Any
@@ -16,18 +17,19 @@ from zsgen.models import model as model_lib
 ROWS, LENGTH, SLOTS = 8, 64, 64
 
 
-def _flops(shape: tuple[int, int, int], tied: bool, groups: int) -> float:
+def _flops(shape: tuple[int, ...], tied: bool, groups: int) -> float:
   """Returns the FLOPs of loss and gradient on each device of a mesh."""
   arch = config_lib.Model(
       init="new", vocab_size=2048, layers=1, width=32, mlp_width=32, tied=tied
   )
-  devices = jax.devices()[: shape[0] * shape[1] * shape[2]]
+  devices = jax.devices()[: math.prod(shape)]
   mesh = mesh_lib.make(config_lib.Mesh(*shape), devices)
   model = model_lib.Model(arch, execution=execution.Execution(mesh=mesh))
   params = jax.eval_shape(model.init, jax.random.key(0))
   where = mesh_lib.shardings(params, mesh)
-  rows, whole = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
-  slots = rows if groups == mesh_lib.row_shards(mesh) else whole
+  rows, whole = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
+  shards = mesh_lib.row_shards(mesh) * mesh_lib.position_shards(mesh)
+  slots = mesh_lib.group_sharding(mesh) if groups == shards else whole
   tokens = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.int32)
   positions = jax.ShapeDtypeStruct((groups, SLOTS // groups), jnp.int32)
 
@@ -55,6 +57,7 @@ def main() -> None:
   flops = {"flat": _flops((4, 1, 2), True, 1)}
   for name, tied in (("tied", True), ("untied", False)):
     flops[name] = _flops((4, 1, 2), tied, 4)
+    flops[f"{name} context"] = _flops((2, 1, 2, 2), tied, 4)
     flops[f"{name} alone"] = _flops((1, 1, 1), tied, 1)
   json.dump(flops, sys.stdout)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from zsgen.train import batches, layout_plan, layouts, shape_search
+from zsgen.core import errors
+from zsgen.train import batches, layout_plan, layouts, packing, shape_search
 
 BATCH = 8
 
@@ -25,22 +26,27 @@ def _check(planned, orders):
       lengths = order.of_step(step, BATCH)
       count = len(lengths.tokens)
       tokens = np.bincount(rows[:count], lengths.tokens, shape.rows)
-      groups = planned.split.group(rows[:count], shape.rows)
-      loss = np.bincount(groups, lengths.loss, planned.split.groups)
-      assert len(tokens) == shape.rows and shape.rows % len(loss) == 0
+      loss = packing.count_loss(
+          *(rows[None, :count], shape.rows, lengths.reshape(1, -1)),
+          *(shape.length, planned.split),
+      )
+      assert len(tokens) == shape.rows
+      assert shape.rows % planned.split.row_step == 0
       assert tokens.max() <= shape.length and loss.max() <= shape.loss_slots
       used[shape] = np.maximum(used[shape], [tokens.max(), loss.max()])
   for shape, (tokens, loss) in used.items():
-    assert shape.length == layouts.round_up(tokens, layouts.LENGTH_STEP)
+    assert shape.length == planned.split.round_length(tokens)
     assert shape == layouts.shape_for(
         shape.rows, shape.length, planned.split, loss
     )
 
 
-@pytest.mark.parametrize("shards, parts", [(1, 1), (4, 1), (2, 2)])
+@pytest.mark.parametrize(
+    "split", [(1, 1), (4, 1), (2, 2), (1, 1, 4), (2, 2, 3)]
+)
 @pytest.mark.parametrize("limit", [1, 3, 8])
-def test_every_step_fits_its_shape(shards, parts, limit):
-  split = layouts.Split(shards, parts)
+def test_every_step_fits_its_shape(split, limit):
+  split = layouts.Split(*split)
   orders = [_order(400)]
   planned = layout_plan.plan(orders, BATCH, split, limit)
   assert 1 <= len(planned.shapes) <= limit
@@ -50,6 +56,22 @@ def test_every_step_fits_its_shape(shards, parts, limit):
   _check(planned, orders)
   slots = sum(s.rows * s.length for s in map(planned.shape, range(400)))
   assert planned.padding == 1 - orders[0].tokens.sum() / slots
+
+
+def test_more_devices_than_a_row_has_positions_are_an_error():
+  orders, split = [_order(4, longest=20)], layouts.Split(context=64)
+  with pytest.raises(
+      errors.InputError, match=r"mesh.context is 64.* row of 32"
+  ):
+    layout_plan.plan(orders, BATCH, split, 8)
+
+
+def test_split_positions_need_fewer_logits_on_each_device():
+  orders = [_order(100)]
+  whole = layout_plan.plan(orders, BATCH, layouts.Split(2), 1).largest
+  split = layout_plan.plan(orders, BATCH, layouts.Split(2, 1, 2), 1).largest
+  assert whole.rows == split.rows
+  assert split.loss_slots < 0.75 * whole.loss_slots
 
 
 def test_the_plan_depends_on_the_order_alone():

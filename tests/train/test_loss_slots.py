@@ -15,7 +15,7 @@ from tests.helpers import closeness, xla
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.data import store as store_lib
-from zsgen.models import execution, head
+from zsgen.models import execution, gather, head
 from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.planning import products
@@ -54,8 +54,9 @@ def _batch(seed, split):
   examples = _examples(np.random.default_rng(seed))
   lengths = [len(row.tokens) for row in examples.rows]
   rows = len(layouts.best_fit(lengths, LENGTH))
-  rows = layouts.round_up(max(rows, ROWS), split.groups)
-  all_slots = layouts.Shape(rows, LENGTH, rows // split.groups * LENGTH)
+  rows = layouts.round_up(max(rows, ROWS), split.row_step)
+  all_slots = layouts.Shape(rows, LENGTH, 0)
+  all_slots = all_slots._replace(loss_slots=split.positions(all_slots))
   roomy = layouts.lay_out(examples, all_slots, split)
   count = int((roomy.loss_positions > 0).sum(1).max())
   return layouts.lay_out(
@@ -64,21 +65,43 @@ def _batch(seed, split):
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("split", [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    "split", [(1, 1), (2, 1), (1, 2), (2, 2), (1, 1, 4), (2, 2, 2)]
+)
 def test_slots_hold_each_token_with_loss_once(seed, split):
   split = layouts.Split(*split)
   batch = _batch(seed, split)
   rows, length = batch.tokens.shape
   places = []
+  size = length // split.context
   for row in range(rows):
-    group = split.group(row, rows)
-    before = [r for r in range(row) if split.group(r, rows) == group]
+    first = split.group(row, rows)
+    before = [r for r in range(row) if split.group(r, rows) == first]
     for position in range(length):
       if batch.mask[row, position] and batch.positions[row, position]:
-        places.append((group, len(before) * length + position))
+        # The logits of the position before are needed.
+        part, offset = divmod(position - 1, size)
+        group = split.group(row, rows, part)
+        places.append((group, len(before) * size + offset + 1))
   groups, slots = np.nonzero(batch.loss_positions)
   actual = zip(groups, batch.loss_positions[groups, slots], strict=True)
   assert sorted(actual) == sorted(places)
+
+
+@pytest.mark.parametrize("split", [(2, 1, 2), (1, 1, 8)])
+def test_split_positions_give_the_same_tokens_and_segments(split):
+  split = layouts.Split(*split)
+  batch, whole = _batch(5, split), _batch(5, layouts.Split())
+
+  def tokens(batch, context):
+    segments = step_lib.loss_segments(batch, context)
+    values = gather.gather_loss(batch.tokens, batch.loss_positions, context)
+    weights = step_lib.slot_weights(batch, jnp.ones(1), context)
+    assert ((weights > 0) == (segments > 0)).all()
+    pairs = jnp.stack([segments, values], -1)[segments > 0]
+    return sorted(map(tuple, pairs.tolist()))
+
+  assert tokens(batch, split.context) == tokens(whole, 1)
 
 
 def test_more_loss_than_slots_is_an_error():
@@ -225,5 +248,7 @@ def test_each_device_computes_the_logits_of_its_rows():
   flops = json.loads(done.stdout)
   for name in ("tied", "untied"):
     assert flops[name] < 1.1 * flops[f"{name} alone"] / 8
+    # Of all but attention: each query of a device is compared with all keys.
+    assert flops[f"{name} context"] < 1.15 * flops[f"{name} alone"] / 8
   # What a gather from a single line would cost.
   assert flops["flat"] > 1.3 * flops["tied"]

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from zsgen.train import layouts, packing
+from zsgen.data import store as store_lib
+from zsgen.train import batches, layouts, packing
 
 
 def _loads(lengths, assigned, rows):
@@ -73,7 +74,61 @@ def test_row_groups_have_about_as_much_loss(shards, parts):
   assert groups.max(1).mean() <= in_order.max(1).mean()
 
 
+@pytest.mark.parametrize("context", [1, 2, 8])
+def test_bounds_of_split_rows_are_what_a_batch_has(context):
+  """Equal if loss is at the end, and never too low."""
+  split, rng = layouts.Split(2, 2, context), np.random.default_rng(3)
+  rows, length = 8, 256
+  tokens = rng.integers(0, 60, (20, 24))
+  prompts = rng.integers(0, tokens + 1)
+  assigned, _ = packing.spread(tokens, rows)
+  for is_at_end in (True, False):
+    loss = tokens - prompts
+    masks = [
+        [np.arange(n) >= first for n, first in zip(*step, strict=True)]
+        for step in zip(tokens, prompts, strict=True)
+    ]
+    if not is_at_end:
+      masks = [
+          [mask & (rng.random(len(mask)) < 0.4) for mask in step]
+          for step in masks
+      ]
+      loss = np.array([[mask.sum() for mask in step] for step in masks])
+    sizes = layouts.Lengths(tokens, loss, prompts)
+    bounds = packing.count_loss(assigned, rows, sizes, length, split)
+    actual = np.array(
+        [
+            _slots_used(step, placed, (rows, length), split)
+            for step, placed in zip(masks, assigned, strict=True)
+        ]
+    )
+    # The first token of an example has no logits, but may be counted.
+    assert (bounds >= actual).all()
+    first_tokens = sum(mask[:1].sum() for step in masks for mask in step)
+    if is_at_end:
+      assert bounds.sum() - actual.sum() <= first_tokens
+
+
+def _slots_used(masks, rows, size, split):
+  """The positions with loss of each row group."""
+  examples = batches.Examples(
+      np.arange(len(masks)),
+      [
+          store_lib.TokenRow(np.zeros(len(mask), np.uint32), mask)
+          for mask in masks
+      ],
+  )
+  shape = layouts.Shape(*size, 0)
+  shape = shape._replace(loss_slots=split.positions(shape))
+  batch = layouts.lay_out(examples, shape, split, rows)
+  return (batch.loss_positions > 0).sum(1)
+
+
 def test_shards_are_consecutive_and_parts_alternate():
   split = layouts.Split(shards=2, parts=2)
   assert split.groups == 4
   assert split.group(np.arange(8), 8).tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+  split = split._replace(context=2)
+  assert (split.groups, split.row_step) == (8, 4)
+  parts = [split.group(np.arange(8), 8, part).tolist() for part in range(2)]
+  assert parts == [[0, 1, 0, 1, 4, 5, 4, 5], [2, 3, 2, 3, 6, 7, 6, 7]]

@@ -340,7 +340,8 @@ class Rule:
 
   # A regular expression over their whole path, such as r"blocks/.*/mlp/up/.*".
   parameters: str = option("", kind="regex")
-  # The mesh axis that splits each of their axes; "" for none.
+  # The mesh axis that splits each of their axes; "" for none. What fsdp
+  # splits, context splits too.
   axes: tuple[str, ...] = option((), choices=("data", "fsdp", "tensor", ""))
 
 
@@ -351,6 +352,8 @@ class Mesh:
   data: int = option(-1, low=-1, machine=True)
   fsdp: int = option(1, low=-1, machine=True)
   tensor: int = option(1, low=-1, machine=True)
+  # Devices that split the positions of each row, and parameters with fsdp.
+  context: int = option(1, low=-1, machine=True)
   # Instead of those of zsgen/core/mesh.py; (): they. Each parameter must match
   # exactly one, and each rule some parameter.
   rules: tuple[Rule, ...] = option((), machine=True)

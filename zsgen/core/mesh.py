@@ -14,12 +14,13 @@ from zsgen.core import config, errors
 # The type of `jax.devices()`, which JAX does not show to type checkers.
 Device: TypeAlias = Any
 
-AXES = ("data", "fsdp", "tensor")
-_ROWS = ("data", "fsdp")
+AXES = ("data", "fsdp", "context", "tensor")
+_ROWS, _POSITIONS = ("data", "fsdp"), "context"
 # The mesh axis that splits each axis of a parameter. A pattern matches the whole
 # path, and each parameter matches exactly one. Repeated blocks are under blocks/,
 # stacked along the first axis, which the scan needs unsplit; the remaining blocks
-# are under rest_0, rest_1, ….
+# are under rest_0, rest_1, …. What fsdp splits is split over context too: the
+# devices of a row compute with the same parameters.
 _KERNELS = (
     (r"attention/(query|key|value)", ("fsdp",), ("tensor", None)),
     (r"attention/out", ("tensor", None), ("fsdp",)),
@@ -64,7 +65,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 def make(
     shape: config.Mesh, devices: Sequence[Device] | None = None
 ) -> jax.sharding.Mesh:
-  """Makes a mesh with the axes data, fsdp and tensor, all of type Auto.
+  """Makes a mesh with the axes of `AXES`, all of type Auto.
 
   Args:
     shape: number of devices on each axis; one of them may be -1, for all
@@ -110,7 +111,7 @@ def shardings(
 
   def shard(path: tuple, leaf: Any) -> NamedSharding:
     name = _name(path)
-    axes = _axes(name, leaf.ndim, rules)
+    axes = _over_context(_axes(name, leaf.ndim, rules), mesh)
     _check_divides(name, leaf.shape, axes, mesh)
     return NamedSharding(mesh, PartitionSpec(*axes))
 
@@ -148,6 +149,37 @@ def unused_rules(shapes: Any, patterns: Sequence[str]) -> list[str]:
 def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
   """Returns the sharding of arrays [B, ...], rows over the axes data and fsdp."""
   return NamedSharding(mesh, PartitionSpec(_ROWS))
+
+
+def position_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """Returns the sharding of arrays [B, T, ...], positions over context."""
+  return NamedSharding(mesh, PartitionSpec(_ROWS, _POSITIONS))
+
+
+def group_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """Returns the sharding of arrays [G, ...], of which each device has its row
+  groups.
+  """
+  return NamedSharding(mesh, PartitionSpec((*_ROWS, _POSITIONS)))
+
+
+def with_whole_rows(mesh: jax.sharding.Mesh) -> jax.sharding.Mesh:
+  """Returns a mesh of the same devices whose fsdp takes those of context.
+
+  Evaluations have rows enough for all devices, so they split none.
+  """
+  if position_shards(mesh) == 1:
+    return mesh
+  data, fsdp, context, tensor = (mesh.shape[axis] for axis in AXES)
+  devices = mesh.devices.reshape(data, fsdp * context, 1, tensor)
+  return jax.sharding.Mesh(
+      devices, AXES, axis_types=(AxisType.Auto,) * len(AXES)
+  )
+
+
+def position_shards(mesh: jax.sharding.Mesh) -> int:
+  """Returns the number of parts into which the positions of a row are split."""
+  return mesh.shape[_POSITIONS]
 
 
 def row_shards(mesh: jax.sharding.Mesh) -> int:
@@ -231,17 +263,30 @@ def _axes(
   return axes
 
 
+def _over_context(
+    axes: tuple[str | None, ...], mesh: jax.sharding.Mesh
+) -> tuple[str | tuple[str, ...] | None, ...]:
+  """Splits over context too what fsdp splits, if rows are split."""
+  if position_shards(mesh) == 1:
+    return axes
+  return tuple(
+      ("fsdp", _POSITIONS) if axis == "fsdp" else axis for axis in axes
+  )
+
+
 def _check_divides(
     name: str,
     shape: tuple[int, ...],
-    axes: tuple[str | None, ...],
+    axes: tuple[str | tuple[str, ...] | None, ...],
     mesh: jax.sharding.Mesh,
 ) -> None:
   """Raises InputError if a mesh axis does not divide the axis that it splits."""
   for number, (size, axis) in enumerate(zip(shape, axes, strict=True)):
-    if axis and size % mesh.shape[axis]:
+    names = (axis,) if isinstance(axis, str) else axis or ()
+    parts = math.prod(mesh.shape[part] for part in names)
+    if size % parts:
       raise errors.InputError(
-          f"config.machine.mesh.{axis} is {mesh.shape[axis]}, which does not"
+          f"config.machine.mesh.{' x '.join(names)} is {parts}, which does not"
           f" divide axis {number} of parameter {name} {tuple(shape)}: {size}."
           " Use fewer devices on that axis."
       )

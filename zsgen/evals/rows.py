@@ -11,7 +11,6 @@ import functools
 
 import numpy as np
 
-from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api, prefixes, shared_batch
 from zsgen.models import attention
 from zsgen.models import model as model_lib
@@ -40,7 +39,7 @@ class Rows(abc.ABC):
     self._ids = ids
     self.note = note
     self._context = context
-    self.split = layouts.Split(mesh_lib.row_shards(context.mesh))
+    self.split = layouts.split_on(context.mesh)
 
   @property
   @abc.abstractmethod
@@ -110,7 +109,7 @@ class PlainRows(Rows):
     """Returns the most positions with loss of a row group of the batches."""
     return max(
         layouts.loss_positions(
-            layouts.Lengths(*(sizes[indices] for sizes in self._lengths)),
+            self._lengths.take(indices),
             rows,
             length,
             self.split,

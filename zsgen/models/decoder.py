@@ -227,12 +227,15 @@ class Decoder(nn.Module):
       past: keys and values of earlier positions, for decoding with T = 1.
     """
     arch, dtype = self.arch, jnp.dtype(self.arch.dtype)
+    mesh = self.execution.mesh
     table = layers.table(self, arch, "embedding")
+    tokens = placement.to_table(tokens, arch.width, mesh)
     x = _look_up(table, tokens, arch.vocab_size)
     rotations = {}
     if arch.positions == "learned":
       rows = layers.table(self, arch, "positions")
-      x += _look_up(rows, positions, arch.max_positions)
+      spread = placement.to_table(positions, arch.width, mesh)
+      x += _look_up(rows, spread, arch.max_positions)
     else:
       kinds = sorted(set(arch.pattern))
       rotations = {
@@ -241,7 +244,7 @@ class Decoder(nn.Module):
     x = x.astype(dtype)
     if arch.embedding_scaled:
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
-    x = placement.from_table(x, self.execution.mesh)
+    x = placement.from_table(x, mesh)
     x, key_values = self._blocks(x, sight, rotations, past or {})
     x = x[:, -1:] if self.keep else x
     x = layers.Norm(arch, name="final_norm")(x)

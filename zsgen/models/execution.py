@@ -23,8 +23,8 @@ class Execution(NamedTuple):
 
   Attributes:
     remat: what the backward pass recomputes, as in `config.Machine.remat`.
-    logits_chunk: positions of each row whose logits are in memory at the same
-      time; 0 for all.
+    logits_chunk: positions of each row group whose logits are in memory at the
+      same time; 0 for all.
     attention: the backend: "xla", "flash", "cudnn" or "splash".
     mesh: the mesh; None for one device.
   """
@@ -40,6 +40,11 @@ class Execution(NamedTuple):
     if self.mesh is None:
       return jax.default_backend()
     return self.mesh.devices.flat[0].platform
+
+  @property
+  def position_shards(self) -> int:
+    """The number of parts into which the positions of a row are split."""
+    return 1 if self.mesh is None else mesh_lib.position_shards(self.mesh)
 
 
 PLAIN = Execution()

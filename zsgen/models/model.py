@@ -25,7 +25,8 @@ class Batch(Protocol):
 
   A segment is contiguous and its number is unique in its row; 0 is padding.
   Logits are computed only for the tokens at loss positions. They are numbered
-  along the rows of each row group, of which there are G; see `gather`.
+  along the rows of each row group, of which there are G; see `gather`. If the
+  positions of a row are split, a token counts to the group of the one before it.
   """
 
   @property
@@ -171,7 +172,7 @@ class Model:
       batch: the rows.
       weights: the weight of each loss position, 0 where there is none.
     """
-    x, targets = self.loss_states(params, batch), _targets(batch)
+    x, targets = self.loss_states(params, batch), self._targets(batch)
     chunk = self.execution.logits_chunk
     return loss_lib.weighted_nll(self._head, params, x, targets, weights, chunk)
 
@@ -202,7 +203,7 @@ class Model:
       self, params: dict[str, Any], batch: Batch, kind: Any
   ) -> Float[Array, "G K"]:
     """Returns `kind` of the token at each loss position; 0 where none is."""
-    x, targets = self.loss_states(params, batch), _targets(batch)
+    x, targets = self.loss_states(params, batch), self._targets(batch)
     chunk = self.execution.logits_chunk
     values = loss_lib.judge(self._head, params, x, targets, kind, chunk)
     return jnp.where(batch.loss_positions > 0, values, 0.0)
@@ -216,7 +217,14 @@ class Model:
         {"params": params}, batch.tokens, batch.positions, _sight(batch)
     )
     before = jnp.maximum(batch.loss_positions - 1, 0)
-    return gather.gather(x, before, self.execution.mesh)
+    shards = self.execution.position_shards
+    return gather.gather(x, before, self.execution.mesh, shards)
+
+  def _targets(self, batch: Batch) -> Int[Array, "G K"]:
+    """Returns the token at each loss position."""
+    return gather.gather_loss(
+        batch.tokens, batch.loss_positions, self.execution.position_shards
+    )
 
   @_precise
   def prefill(
@@ -315,11 +323,6 @@ def _sight(batch: Batch) -> Any:
   if not isinstance(batch, SharedBatch) or batch.spans is None:
     return batch.segments
   return attention.Spans(*jnp.moveaxis(batch.spans, -1, 0))
-
-
-def _targets(batch: Batch) -> Int[Array, "G K"]:
-  """Returns the token at each loss position."""
-  return gather.gather(batch.tokens, batch.loss_positions)
 
 
 def _pad_slots(

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from zsgen import evals
+from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api, packed, subsets
 from zsgen.models import execution
 from zsgen.models import model as model_lib
@@ -18,9 +19,10 @@ def make(
 
   Args:
     experiment: the config, and the store that is evaluated on.
-    mesh: the devices.
+    mesh: the devices; those that split positions take rows of their own.
   """
   config, store = experiment.config, experiment.store
+  mesh = mesh_lib.with_whole_rows(mesh)
   device = mesh.devices.flat[0]
   attention = execution.choose_backend(
       config.machine.attention, device, config.model

@@ -45,8 +45,8 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
       path = order.path_of(workdir, opened, config.order, config.order_seed)
       if path.exists():
         ids = order.Order.load(path, opened).ids
-        sizes = opened.lengths[ids], opened.loss_lengths[ids]
-        return layouts.Lengths(*sizes)
+        context = config.machine.mesh.context
+        return layouts.sizes_of(opened, ids, context)
   except errors.InputError as error:
     reason = str(error)
   experiment.console.log(

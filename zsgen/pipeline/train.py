@@ -100,8 +100,8 @@ def make_member(experiment: Experiment) -> job.Member:
       config=config,
       program=program,
       feed=functools.partial(make_feed, config, store, order),
-      lengths=layouts.Lengths(
-          store.lengths[order.ids], store.loss_lengths[order.ids]
+      lengths=layouts.sizes_of(
+          store, order.ids, mesh_lib.position_shards(mesh)
       ),
       steps=steps,
       evaluators=evaluations,

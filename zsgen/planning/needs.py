@@ -9,7 +9,6 @@ import jax.extend
 import numpy as np
 
 from zsgen.core import config as config_lib
-from zsgen.core import mesh as mesh_lib
 from zsgen.models import arrays
 from zsgen.models import lora as lora_lib
 from zsgen.train import batches, layouts, memory, optimizer
@@ -24,7 +23,7 @@ class Parameter(NamedTuple):
     count: number of parameters.
     shape: the shape of each of them.
     dtype: the element type.
-    spec: the mesh axis that splits each axis; None if the axis is not split.
+    spec: the mesh axes that split each axis; None if the axis is not split.
     bytes: bytes on each device, for all of them.
     trained: whether they are trained.
   """
@@ -33,7 +32,7 @@ class Parameter(NamedTuple):
   count: int
   shape: tuple[int, ...]
   dtype: str
-  spec: tuple[str | None, ...]
+  spec: tuple[str | tuple[str, ...] | None, ...]
   bytes: int
   trained: bool
 
@@ -94,11 +93,9 @@ def residual_bytes(
 
     return jax.vjp(states, params)[1]
 
-  shards = mesh_lib.row_shards(program.mesh)
+  split = layouts.split_on(program.mesh)
   part = shape._replace(rows=shape.rows // config.machine.micro_batches)
-  state, frozen, batch, _ = arguments(
-      config, program, part, layouts.Split(shards)
-  )
+  state, frozen, batch, _ = arguments(config, program, part, split)
   jaxpr = jax.make_jaxpr(backward)(state.params, frozen, batch).jaxpr
   inputs = {id(variable) for variable in jaxpr.invars}
   residuals: dict[int, Any] = {
@@ -111,7 +108,7 @@ def residual_bytes(
       for key, aval in residuals.items()
       if key not in inputs
   ]
-  return sum(sizes) // shards
+  return sum(sizes) // split.groups
 
 
 def parameters(program: program_lib.Program) -> list[Parameter]:

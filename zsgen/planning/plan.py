@@ -14,7 +14,8 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
-from zsgen.planning import aot, needs, products, topology
+from zsgen.models import model as model_lib
+from zsgen.planning import aot, needs, products, roofline, topology
 from zsgen.train import (
     flops,
     layout_plan,
@@ -47,6 +48,8 @@ class Plan(NamedTuple):
     limit: memory of each device in bytes; 0 if unknown.
     remedies: options that need less memory, if the step does not fit.
     planned: the layouts of all steps, if the order is known.
+    rooflines: those of this mesh and of the one without `context`, if positions
+      are split and the chip is known.
   """
 
   hardware: topology.Hardware
@@ -64,6 +67,7 @@ class Plan(NamedTuple):
   limit: int
   remedies: list[str]
   planned: layouts.Layouts | None = None
+  rooflines: tuple[roofline.Roofline, ...] = ()
 
   @property
   def fits(self) -> bool:
@@ -119,7 +123,7 @@ def make(
   """
   mesh = mesh_lib.make(config.machine.mesh, hardware.devices)
   program = program_lib.make(config, start, mesh)
-  split = layouts.Split(mesh_lib.row_shards(mesh), config.machine.micro_batches)
+  split = layouts.split_on(mesh, config.machine.micro_batches)
   planned, shape = None, shape_of(config, split)
   if lengths is not None:
     planned, shape = _layouts(config, start, split, lengths)
@@ -156,7 +160,40 @@ def make(
       limit=limit,
       remedies=memory.remedies(config, mesh, shape),
       planned=planned,
+      rooflines=_rooflines(config, start, program, hardware, lengths),
   )
+
+
+def _rooflines(
+    config: config_lib.Config,
+    start: starts.Start,
+    program: program_lib.Program,
+    hardware: topology.Hardware,
+    lengths: layouts.Lengths | None,
+) -> tuple[roofline.Roofline, ...]:
+  """Returns the rooflines of a mesh that splits positions, and of none."""
+  mesh, chip = program.mesh, hardware.chip
+  if chip is None or mesh_lib.position_shards(mesh) == 1:
+    return ()
+  state = program.shapes
+  work = roofline.Work(
+      flops.count_flops(start.arch, start.shapes, start.frozen_shapes),
+      start.arch,
+      config.machine.remat,
+      model_lib.parameter_count(start.shapes),
+      model_lib.parameter_count(start.frozen_shapes),
+      sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
+  )
+  results = []
+  for shape in (mesh, mesh_lib.with_whole_rows(mesh)):
+    split = layouts.split_on(shape, config.machine.micro_batches)
+    if lengths is None:
+      planned = roofline.single_shape(shape_of(config, split), split)
+    else:
+      planned, _ = _layouts(config, start, split, lengths)
+    sizes = dict(shape.shape)
+    results.append(roofline.estimate(work, sizes, chip, planned))
+  return tuple(results)
 
 
 def _layouts(
@@ -201,8 +238,9 @@ def shape_of(config: config_lib.Config, split: layouts.Split) -> layouts.Shape:
   the longest example, and a loss slot for each token.
   """
   rows = config.plan.rows or config.train.batch_size
-  rows = layouts.round_up(rows, split.groups)
+  rows = layouts.round_up(rows, split.row_step)
   length = config.plan.length or config.data.max_length
-  length = layouts.round_up(length, layouts.LENGTH_STEP)
-  loss = config.plan.loss_share * (rows // split.groups * length)
-  return layouts.shape_for(rows, length, split, math.ceil(loss))
+  layouts.check_context(split, length)
+  shape = layouts.Shape(rows, split.round_length(length), 0)
+  loss = math.ceil(config.plan.loss_share * split.positions(shape))
+  return layouts.shape_for(rows, shape.length, split, loss)

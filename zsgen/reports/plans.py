@@ -1,8 +1,8 @@
 """Plans as tables: one in detail, or several side by side."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from zsgen.planning import aot
+from zsgen.planning import aot, roofline
 from zsgen.planning import plan as plan_lib
 from zsgen.reports import grids
 
@@ -28,6 +28,8 @@ _HEADER = (
 def tables(plan: plan_lib.Plan) -> list[grids.Grid]:
   """Returns the tables of a plan in detail."""
   results = [_parameters(plan), _memory(plan), _work(plan)]
+  if plan.rooflines:
+    results.append(_rooflines(plan))
   if plan.compiled and plan.compiled.collectives:
     results.append(_collectives(plan.compiled))
   return results
@@ -61,7 +63,7 @@ def row(name: str, plan: plan_lib.Plan) -> list[str]:
   return [
       name,
       plan.hardware.name,
-      " x ".join(str(size) for size in plan.mesh.shape.values()),
+      _sizes(plan.mesh.shape),
       gib(states.weights + states.frozen),
       gib(states.moments),
       gib(states.gradients),
@@ -83,7 +85,7 @@ def side_by_side(rows: Iterable[list[str]]) -> grids.Grid:
       rows=list(rows),
       words=3,
       note=(
-          "Mesh: data x fsdp x tensor. A step: what the compiler allocates"
+          "Mesh: data x fsdp x context x tensor. A step: what the compiler allocates"
           " beside weights and moments, gradients among it."
       ),
   )
@@ -99,7 +101,7 @@ def _parameters(plan: plan_lib.Plan) -> grids.Grid:
       [
           parameter.name if parameter.trained else f"{parameter.name} (stays)",
           f"{' x '.join(map(str, parameter.shape))} {parameter.dtype}",
-          " ".join(axis or "·" for axis in parameter.spec) or "·",
+          " ".join(map(_axes, parameter.spec)) or "·",
           str(parameter.count),
           f"{parameter.bytes / 2**20:,.1f}",
       ]
@@ -108,6 +110,11 @@ def _parameters(plan: plan_lib.Plan) -> grids.Grid:
   header = ("parameter", "each", "split over", "arrays", "MiB")
   note = "Split over: the mesh axis of each axis. MiB: of all on each device."
   return grids.Grid("Parameters", header, rows, words=3, note=note)
+
+
+def _axes(axes: str | tuple[str, ...] | None) -> str:
+  """Returns the mesh axes of an axis of a parameter, for display."""
+  return "+".join((axes,) if isinstance(axes, str) else axes or "·")
 
 
 def _memory(plan: plan_lib.Plan) -> grids.Grid:
@@ -165,6 +172,37 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
   return grids.Grid(
       "A step", ("what", ""), rows, note=note if plan.bounds else ""
   )
+
+
+def _rooflines(plan: plan_lib.Plan) -> grids.Grid:
+  """Returns the table of the mean step with and without split positions."""
+  rows = [
+      [
+          _sizes(line.mesh),
+          f"{line.slots:,.0f}",
+          grids.number(line.slots / line.tokens, 2)
+          if plan.planned
+          else grids.MISSING,
+          *map(grids.number, (line.products, line.memory, line.links)),
+          grids.number(line.seconds),
+      ]
+      for line in plan.rooflines
+  ]
+  header = (
+      *("mesh", "slots", "slots per token", "FLOPs, s", "HBM, s", "links, s"),
+      "seconds at least",
+  )
+  note = (
+      f"Mesh: data x fsdp x context x tensor. {roofline.FORMULA}. Chips:"
+      " zsgen/core/chips.py."
+  )
+  title = "The mean step with and without context"
+  return grids.Grid(title, header, rows, note=note)
+
+
+def _sizes(mesh: Mapping[str, int]) -> str:
+  """Returns the sizes of the axes of a mesh."""
+  return " x ".join(map(str, mesh.values()))
 
 
 def _collectives(compiled: aot.Compiled) -> grids.Grid:

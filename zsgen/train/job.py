@@ -13,7 +13,6 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
-from zsgen.core import mesh as mesh_lib
 from zsgen.train import (
     batches,
     flops,
@@ -178,9 +177,10 @@ def _plan(members: Sequence[Member]) -> layouts.Layouts:
   config = members[0].config
   # Of several members, each is on one device.
   is_single = len(members) == 1
-  shards = mesh_lib.row_shards(members[0].program.mesh) if is_single else 1
-  split = layouts.Split(shards, config.machine.micro_batches)
-  program = members[0].program
+  program, parts = members[0].program, config.machine.micro_batches
+  split = layouts.Split(parts=parts)
+  if is_single:
+    split = layouts.split_on(program.mesh, parts)
   counted = flops.count_flops(
       members[0].start.arch, program.shapes.params, program.frozen_shapes
   )

@@ -21,22 +21,6 @@ _SAMPLE, _EXTREMES = 256, 4
 _PACE, _LONGEST_PACE = 0.02, 256
 
 
-class _Steps(NamedTuple):
-  """The examples of steps. Axes: M members, S steps, B examples of a step.
-
-  Attributes:
-    tokens: int64 [M, S, B], 0 where there is no example.
-    loss: tokens with loss, int64 [M, S, B].
-  """
-
-  tokens: np.ndarray
-  loss: np.ndarray
-
-  def take(self, steps: np.ndarray) -> "_Steps":
-    """Returns some of the steps."""
-    return _Steps(self.tokens[:, steps], self.loss[:, steps])
-
-
 class _Fit(NamedTuple):
   """Steps in a number of rows.
 
@@ -70,32 +54,50 @@ def plan(
     split: how the rows are split.
     limit: how many shapes may be compiled, at the most.
     cost: what a step costs.
+
+  Raises:
+    InputError: more devices split a row than it has positions.
   """
   steps = _batched(orders, batch_size)
-  sample = steps.take(_sample(steps))
-  table = shape_search.tabulate(*sample, split)
+  layouts.check_context(split, int(steps.tokens.max()))
+  sample = steps.take(_of(_sample(steps)))
+  table = shape_search.tabulate(sample, split)
   shapes = shape_search.choose(table, limit, split, cost)
   shapes.sort(key=lambda shape: cost.of_shape(shape, split.groups))
   first = _first_steps(steps, shapes, split, cost)
   index, rows = _assign(steps, shapes, first, split)
   remaining = np.flatnonzero(index < 0)
   if len(remaining):
-    fits, i = _grow(steps.take(remaining), shapes, split, cost)
+    fits, i = _grow(steps.take(_of(remaining)), shapes, split, cost)
     index[remaining], rows[:, remaining] = i, fits.rows
   return _finish(steps, shapes, index, rows, split)
 
 
-def _batched(orders: Sequence[layouts.Lengths], batch_size: int) -> _Steps:
+def _batched(
+    orders: Sequence[layouts.Lengths], batch_size: int
+) -> layouts.Lengths:
+  """Returns the sizes of the examples of steps, each int64 [M, S, B].
+
+  They are 0 where there is no example. Axes: M members, S steps, B examples.
+  """
   count = batches.steps_of(orders[0].tokens, batch_size)
-  tokens, loss = np.zeros((2, len(orders), count * batch_size), np.int64)
+  tokens, loss, prompts = np.zeros(
+      (3, len(orders), count * batch_size), np.int64
+  )
   for member, order in enumerate(orders):
     tokens[member, : len(order.tokens)] = order.tokens
     loss[member, : len(order.loss)] = order.loss
+    prompts[member, : len(order.loss)] = order.prompt_tokens
   shape = (len(orders), count, batch_size)
-  return _Steps(tokens.reshape(shape), loss.reshape(shape))
+  return layouts.Lengths(tokens, loss, prompts).reshape(*shape)
 
 
-def _sample(steps: _Steps) -> np.ndarray:
+def _of(steps: np.ndarray) -> tuple[slice, np.ndarray]:
+  """Returns the index of some steps in arrays [M, S, B]."""
+  return slice(None), steps
+
+
+def _sample(steps: layouts.Lengths) -> np.ndarray:
   """Returns the steps from which shapes are chosen, ascending."""
   count = steps.tokens.shape[1]
   if count <= _SAMPLE:
@@ -111,14 +113,27 @@ def _sample(steps: _Steps) -> np.ndarray:
 
 
 def _pack(
-    steps: _Steps, rows: int, split: layouts.Split, target: int = 0
+    steps: layouts.Lengths,
+    rows: int,
+    split: layouts.Split,
+    target: int = 0,
+    length: int = 0,
 ) -> _Fit:
-  """Packs steps; see `packing.spread` for the target."""
+  """Packs steps into rows.
+
+  Args:
+    steps: the steps.
+    rows: the number of rows.
+    split: how the rows are split.
+    target: see `packing.spread`.
+    length: tokens of a row; 0 for as many as each step needs.
+  """
   members, count, examples = steps.tokens.shape
-  tokens = steps.tokens.reshape(-1, examples)
-  loss = steps.loss.reshape(-1, examples)
-  assigned, loads = packing.spread(tokens, rows, target)
-  placed, group_loss = packing.place_rows(assigned, rows, loss, *split)
+  flat = steps.reshape(-1, examples)
+  assigned, loads = packing.spread(flat.tokens, rows, target)
+  placed, group_loss = packing.place(
+      assigned, length or loads.max(1), rows, flat, split
+  )
   return _Fit(
       placed.reshape(steps.tokens.shape),
       loads.max(1).reshape(members, count).max(0),
@@ -127,7 +142,7 @@ def _pack(
 
 
 def _assign(
-    steps: _Steps,
+    steps: layouts.Lengths,
     shapes: Sequence[layouts.Shape],
     first: Sequence[int],
     split: layouts.Split,
@@ -155,7 +170,9 @@ def _assign(
       open_steps = np.flatnonzero(may_fit & (index < 0))
       if not len(open_steps):
         continue
-      packed = _pack(steps.take(open_steps), shape.rows, split, target)
+      packed = _pack(
+          steps.take(_of(open_steps)), shape.rows, split, target, shape.length
+      )
       fits = packed.fits(shape)
       index[open_steps[fits]] = i
       rows[:, open_steps[fits]] = packed.rows[:, fits]
@@ -163,7 +180,7 @@ def _assign(
 
 
 def _first_steps(
-    steps: _Steps,
+    steps: layouts.Lengths,
     shapes: Sequence[layouts.Shape],
     split: layouts.Split,
     cost: shape_search.Cost,
@@ -178,7 +195,10 @@ def _first_steps(
   early = np.arange(min(len(shapes) * pace, count))
   costs = np.full((len(shapes), len(early)), np.inf)
   for i, shape in enumerate(shapes):
-    fits = _pack(steps.take(early), shape.rows, split).fits(shape)
+    packed = _pack(
+        steps.take(_of(early)), shape.rows, split, length=shape.length
+    )
+    fits = packed.fits(shape)
     costs[i, fits] = cost.of_shape(shape, split.groups)
   first = [count] * len(shapes)
   available: list[int] = []
@@ -196,7 +216,7 @@ def _first_steps(
 
 
 def _grow(
-    steps: _Steps,
+    steps: layouts.Lengths,
     shapes: list[layouts.Shape],
     split: layouts.Split,
     cost: shape_search.Cost,
@@ -209,11 +229,11 @@ def _grow(
   packed, extra = [], []
   for shape in shapes:
     fit = _pack(steps, shape.rows, split)
-    length = layouts.round_up(int(fit.length.max()), layouts.LENGTH_STEP)
+    length = max(split.round_length(int(fit.length.max())), shape.length)
+    if split.context > 1:
+      fit = _pack(steps, shape.rows, split, length=length)
     loss = max(int(fit.loss.max()), shape.loss_slots)
-    grown = layouts.shape_for(
-        shape.rows, max(length, shape.length), split, loss
-    )
+    grown = layouts.shape_for(shape.rows, length, split, loss)
     packed.append(fit)
     extra.append(
         cost.of_shape(grown, split.groups) - cost.of_shape(shape, split.groups)
@@ -223,7 +243,7 @@ def _grow(
 
 
 def _finish(
-    steps: _Steps,
+    steps: layouts.Lengths,
     shapes: Sequence[layouts.Shape],
     index: np.ndarray,
     rows: np.ndarray,
@@ -235,12 +255,11 @@ def _finish(
   for i in np.unique(index):
     indices = np.flatnonzero(index == i)
     length, loss = _sizes(
-        steps.take(indices),
+        steps.take(_of(indices)),
         rows[:, indices],
         shapes[i].rows,
         split,
     )
-    length = layouts.round_up(length, layouts.LENGTH_STEP)
     shape = layouts.shape_for(shapes[i].rows, length, split, loss)
     renamed[i] = final.setdefault(shape, len(final))
   ascending = sorted(final)
@@ -252,15 +271,14 @@ def _finish(
 
 
 def _sizes(
-    steps: _Steps, rows: np.ndarray, count: int, split: layouts.Split
+    steps: layouts.Lengths, rows: np.ndarray, count: int, split: layouts.Split
 ) -> tuple[int, int]:
-  """Returns the most tokens of a row, and loss tokens of a row group."""
+  """Returns the length that rows need, and the most loss of a row group."""
   examples = rows.shape[-1]
-  flat = rows.reshape(-1, examples)
-  groups = split.group(flat, count)
+  flat, sizes = rows.reshape(-1, examples), steps.reshape(-1, examples)
   index = np.arange(len(flat))[:, None]
   tokens = np.zeros((len(flat), count), np.int64)
-  np.add.at(tokens, (index, flat), steps.tokens.reshape(-1, examples))
-  loss = np.zeros((len(flat), split.groups), np.int64)
-  np.add.at(loss, (index, groups), steps.loss.reshape(-1, examples))
-  return int(tokens.max()), int(loss.max())
+  np.add.at(tokens, (index, flat), sizes.tokens)
+  length = int(split.round_length(int(tokens.max())))
+  loss = packing.count_loss(flat, count, sizes, length, split)
+  return length, int(loss.max())

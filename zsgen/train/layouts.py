@@ -6,15 +6,18 @@ compiled. They depend on the order, the options and the mesh only.
 
 import bisect
 from collections.abc import Sequence
+import math
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
+from zsgen.data import store as store_lib
 from zsgen.train import batches, loss_slots
 
-# Row lengths are multiples of this, in tokens.
+# Row lengths are multiples of this, in tokens, and of the position shards.
 LENGTH_STEP = 32
 # Positions with loss of a row group are multiples of this.
 LOSS_STEP = 16
@@ -24,30 +27,58 @@ class Split(NamedTuple):
   """How the rows of a batch are split into row groups.
 
   Each shard has consecutive rows. In a shard, rows r, r + parts, … are those of
-  micro-batch r. The rows of a shard in a micro-batch are a row group.
+  micro-batch r. The rows of a shard in a micro-batch are a row group. If their
+  positions are split, each part of them is a row group.
 
   Attributes:
     shards: groups of devices that rows are split over.
     parts: micro-batches.
+    context: devices that the positions of a row are split over.
   """
 
   shards: int = 1
   parts: int = 1
+  context: int = 1
 
   @property
   def groups(self) -> int:
     """The number of row groups."""
+    return self.shards * self.parts * self.context
+
+  @property
+  def row_step(self) -> int:
+    """The number that the rows of a batch are a multiple of."""
     return self.shards * self.parts
 
-  def group(self, row: Any, rows: int) -> Any:
+  def group(self, row: Any, rows: int, part: Any = 0) -> Any:
     """Returns the row group of each of some rows, an integer or an array.
 
     Args:
       row: the rows.
       rows: the number of all rows.
+      part: which part of the row.
     """
-    per_shard = rows // self.shards
-    return row // per_shard * self.parts + row % per_shard % self.parts
+    shard, index = divmod(row, rows // self.shards)
+    return (shard * self.context + part) * self.parts + index % self.parts
+
+  def round_length(self, length: Any) -> Any:
+    """Returns the length of rows of at least `length` tokens, or of each."""
+    return round_up(length, math.lcm(LENGTH_STEP, self.context))
+
+  def positions(self, shape: "Shape") -> int:
+    """Returns the number of positions of a row group."""
+    return shape.rows // self.row_step * (shape.length // self.context)
+
+
+def split_on(mesh: jax.sharding.Mesh, parts: int = 1) -> Split:
+  """Returns how the rows of a batch are split on a mesh.
+
+  Args:
+    mesh: the devices.
+    parts: micro-batches.
+  """
+  shards = mesh_lib.row_shards(mesh)
+  return Split(shards, parts, mesh_lib.position_shards(mesh))
 
 
 class Shape(NamedTuple):
@@ -71,15 +102,44 @@ class Lengths(NamedTuple):
   Attributes:
     tokens: int [n].
     loss: tokens with loss, int [n].
+    prompts: tokens before the first token with loss, int [n]; None if all
+      tokens from there on carry loss. Read if positions of rows are split.
   """
 
   tokens: np.ndarray
   loss: np.ndarray
+  prompts: np.ndarray | None = None
+
+  @property
+  def prompt_tokens(self) -> np.ndarray:
+    """Tokens before the first token with loss, int [n]."""
+    return self.tokens - self.loss if self.prompts is None else self.prompts
+
+  def take(self, examples: Any) -> "Lengths":
+    """Returns the sizes of some examples, given their indices or a slice."""
+    sizes = [None if size is None else size[examples] for size in self]
+    return Lengths(*sizes)
+
+  def reshape(self, *shape: int) -> "Lengths":
+    """Returns the sizes with other axes."""
+    sizes = [None if size is None else size.reshape(shape) for size in self]
+    return Lengths(*sizes)
 
   def of_step(self, step: int, batch_size: int) -> "Lengths":
     """Returns the sizes of the examples of one step."""
-    examples = slice(step * batch_size, (step + 1) * batch_size)
-    return Lengths(self.tokens[examples], self.loss[examples])
+    return self.take(slice(step * batch_size, (step + 1) * batch_size))
+
+
+def sizes_of(store: store_lib.Store, ids: np.ndarray, context: int) -> Lengths:
+  """Returns the sizes of examples of a store.
+
+  Args:
+    store: the store.
+    ids: the examples, int64 [n].
+    context: `config.machine.mesh.context`; 1 reads no masks.
+  """
+  prompts = None if context == 1 else store.first_losses(ids)
+  return Lengths(store.lengths[ids], store.loss_lengths[ids], prompts)
 
 
 class Layouts(NamedTuple):
@@ -175,12 +235,12 @@ def largest(
   Returns:
     Rows, and tokens of a row.
   """
-  length = int(round_up(int(tokens.max()), LENGTH_STEP))
+  length = int(split.round_length(int(tokens.max())))
   rows = max(
       len(best_fit(tokens[i : i + batch_size].tolist(), length))
       for i in range(0, len(tokens), batch_size)
   )
-  return int(round_up(rows, split.groups)), length
+  return int(round_up(rows, split.row_step)), length
 
 
 def loss_positions(
@@ -197,9 +257,9 @@ def loss_positions(
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
   """Returns the shape for row groups of at most `loss` positions with loss."""
   # A few positions more do not cost much, and shapes coincide more often.
-  slots = round_up(max(loss, 1), LOSS_STEP)
-  slots = min(slots, rows // split.groups * length)
-  return Shape(rows, length, slots)
+  shape = Shape(rows, length, round_up(max(loss, 1), LOSS_STEP))
+  slots = min(shape.loss_slots, split.positions(shape))
+  return shape._replace(loss_slots=slots)
 
 
 def lay_out(
@@ -244,7 +304,9 @@ def lay_out(
       batch.segments[row, begin:end] = slot + 1
       begin = end
   loss_slots.fill(
-      batch.loss_positions, batch.mask, batch.positions, split.shards
+      *(batch.loss_positions, batch.mask, batch.positions),
+      split.shards,
+      split.context,
   )
   return batch
 
@@ -300,6 +362,22 @@ def _check_fit(
         f"{len(packed)} rows of up to {longest} tokens do not fit the planned"
         f" {shape.rows} rows of {shape.length}: the order and the store do not"
         " belong together."
+    )
+
+
+def check_context(split: Split, longest: int) -> None:
+  """Raises InputError if rows have fewer positions than devices share them.
+
+  Args:
+    split: how the rows are split.
+    longest: tokens of the longest example.
+  """
+  length = round_up(longest, LENGTH_STEP)
+  if split.context > length:
+    raise errors.InputError(
+        f"config.machine.mesh.context is {split.context}, but the longest"
+        f" example has {longest} tokens, and a row of {length} positions cannot"
+        " be split further. Lower context, and raise fsdp or data."
     )
 
 

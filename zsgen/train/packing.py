@@ -7,6 +7,8 @@ R rows, G row groups.
 
 import numpy as np
 
+from zsgen.train import layouts
+
 # Exchanges that are tried for a step before it counts as one that does not fit.
 _EXCHANGES = 24
 # Elements of the largest temporary array.
@@ -152,3 +154,72 @@ def place_rows(
     used[steps, group] += 1
     loads[steps, group] += row_loss[steps, row]
   return np.take_along_axis(new, assigned, axis=1), loads
+
+
+def place(
+    assigned: np.ndarray,
+    lengths: np.ndarray | int,
+    rows: int,
+    sizes: layouts.Lengths,
+    split: layouts.Split,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Orders rows as `place_rows` does; see `count_loss` for its arguments.
+
+  Returns:
+    The new row of each example, int32 [S, B], and the most tokens with loss of
+    each row group, int64 [S, G].
+  """
+  placed, counts = place_rows(
+      assigned, rows, sizes.loss, split.shards, split.parts
+  )
+  if split.context > 1:
+    rounded = split.round_length(lengths)
+    counts = count_loss(placed, rows, sizes, rounded, split)
+  return placed, counts
+
+
+def count_loss(
+    assigned: np.ndarray,
+    rows: int,
+    sizes: layouts.Lengths,
+    lengths: np.ndarray | int,
+    split: layouts.Split,
+) -> np.ndarray:
+  """Returns bounds of the positions with loss of row groups, int64 [S, G].
+
+  If positions are split, a token counts to the part of the token before it. A
+  part has at most as many tokens with loss of an example as there are in the
+  example, and as it has positions from the first one on.
+
+  Args:
+    assigned: the row of each example, int [S, B].
+    rows: the number of rows, a multiple of `split.row_step`.
+    sizes: of the examples, each [S, B].
+    lengths: tokens of a row of each step, [S], or of all steps.
+    split: how the rows are split.
+  """
+  steps = np.arange(len(assigned))[:, None]
+  counts = np.zeros((len(assigned), split.groups), np.int64)
+  if split.context == 1:
+    np.add.at(counts, (steps, split.group(assigned, rows)), sizes.loss)
+    return counts
+  order = np.argsort(assigned, axis=1, kind="stable")
+  row = np.take_along_axis(assigned, order, axis=1)
+  tokens, loss, prompts = (
+      np.take_along_axis(size, order, axis=1).astype(np.int64)
+      for size in (sizes.tokens, sizes.loss, sizes.prompt_tokens)
+  )
+  begins = np.cumsum(tokens, axis=1) - tokens
+  is_first = np.diff(row, axis=1, prepend=-1) != 0
+  begins -= np.maximum.accumulate(np.where(is_first, begins, 0), axis=1)
+  # Logits are needed from the token before the first with loss to the last one
+  # but one.
+  first, end = begins + np.maximum(prompts, 1) - 1, begins + tokens - 1
+  size = np.reshape(lengths, (-1, 1)) // split.context
+  for part in range(split.context):
+    overlap = np.minimum(end, (part + 1) * size) - np.maximum(
+        first, part * size
+    )
+    bound = np.clip(overlap, 0, loss)
+    np.add.at(counts, (steps, split.group(row, rows, part)), bound)
+  return counts

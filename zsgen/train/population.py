@@ -36,8 +36,8 @@ def sharding(
   if mesh.shape["data"] != mesh.size:
     raise errors.InputError(
         "config.population: members are split over config.machine.mesh.data"
-        f" alone, but the mesh is {dict(mesh.shape)}. Leave fsdp and tensor"
-        " at 1."
+        f" alone, but the mesh is {dict(mesh.shape)}. Leave fsdp, tensor and"
+        " context at 1."
     )
   return mesh_lib.batch_sharding(mesh)
 

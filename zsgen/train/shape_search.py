@@ -89,7 +89,7 @@ def row_counts(tokens: np.ndarray, split: layouts.Split) -> np.ndarray:
     tokens: tokens of each example, int [S, B].
     split: how the rows are split.
   """
-  step, longest = split.groups, _LONGEST * int(tokens.max())
+  step, longest = split.row_step, _LONGEST * int(tokens.max())
   largest_count = max(int((tokens > 0).sum(1).max()), 1)
   least = max(int(tokens.sum(1).min()) // longest, 1)
   last = layouts.round_up(largest_count, step) // step
@@ -100,24 +100,21 @@ def row_counts(tokens: np.ndarray, split: layouts.Split) -> np.ndarray:
   return step * np.unique(counts)
 
 
-def tabulate(
-    tokens: np.ndarray, loss: np.ndarray, split: layouts.Split
-) -> Table:
+def tabulate(sizes: layouts.Lengths, split: layouts.Split) -> Table:
   """Packs steps into each number of rows.
 
   Args:
-    tokens: tokens of each example of each member, int [M, S, B].
-    loss: tokens with loss of each of them, int [M, S, B].
+    sizes: of the examples of each member, each int [M, S, B].
     split: how the rows are split.
   """
-  members, steps, examples = tokens.shape
-  flat, flat_loss = tokens.reshape(-1, examples), loss.reshape(-1, examples)
-  rows = row_counts(flat, split)
+  members, steps, examples = sizes.tokens.shape
+  flat = sizes.reshape(-1, examples)
+  rows = row_counts(flat.tokens, split)
   lengths = np.zeros((len(rows), steps), np.int64)
   losses = np.zeros_like(lengths)
   for i, count in enumerate(rows.tolist()):
-    assigned, loads = packing.spread(flat, count)
-    _, group_loss = packing.place_rows(assigned, count, flat_loss, *split)
+    assigned, loads = packing.spread(flat.tokens, count)
+    _, group_loss = packing.place(assigned, loads.max(1), count, flat, split)
     lengths[i] = loads.max(1).reshape(members, steps).max(0)
     losses[i] = group_loss.max(1).reshape(members, steps).max(0)
   return Table(rows, lengths, losses)
@@ -148,12 +145,10 @@ def choose(
 
 def _candidates(table: Table, split: layouts.Split) -> list[layouts.Shape]:
   """Returns shapes of which each is what some step needs, ascending."""
-  longest = layouts.round_up(
-      _LONGEST * int(table.lengths[-1].max()), layouts.LENGTH_STEP
-  )
+  longest = split.round_length(_LONGEST * int(table.lengths[-1].max()))
   shapes = set()
   for rows, lengths, losses in zip(*table, strict=True):
-    rounded = layouts.round_up(lengths, layouts.LENGTH_STEP)
+    rounded = split.round_length(lengths)
     for length in _quantiles(rounded, _LENGTHS):
       fitting = losses[rounded <= length]
       for loss in _quantiles(fitting, _LOSSES):
@@ -162,7 +157,7 @@ def _candidates(table: Table, split: layouts.Split) -> list[layouts.Shape]:
           shapes.add(shape)
   # One that holds all steps.
   rows, length = int(table.rows[-1]), int(table.lengths[-1].max())
-  length = layouts.round_up(length, layouts.LENGTH_STEP)
+  length = split.round_length(length)
   loss = int(table.losses[-1].max())
   shapes.add(layouts.shape_for(rows, length, split, loss))
   return sorted(shapes)
@@ -238,7 +233,7 @@ def _shrink(
     for i in np.unique(used).tolist():
       rows = shapes[i].rows
       length = int(table.lengths[counts[rows]][used == i].max())
-      length = layouts.round_up(length, layouts.LENGTH_STEP)
+      length = split.round_length(length)
       loss = int(table.losses[counts[rows]][used == i].max())
       smaller.append(layouts.shape_for(rows, length, split, loss))
     if smaller == shapes:

@@ -39,14 +39,16 @@ def init_state(params: trees.Params, first_moment: str) -> State:
 def batch_shardings(
     mesh: jax.sharding.Mesh,
 ) -> batches.Batch[jax.sharding.NamedSharding]:
-  """Returns a batch's shardings: rows are split, values per example not."""
-  rows, replicated = mesh_lib.batch_sharding(mesh), mesh_lib.replicated(mesh)
+  """Returns a batch's shardings: rows and their positions are split, values per
+  example not.
+  """
+  rows, replicated = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
   return batches.Batch(
       tokens=rows,
       positions=rows,
       segments=rows,
       mask=rows,
-      loss_positions=rows,
+      loss_positions=mesh_lib.group_sharding(mesh),
       ids=replicated,
       lengths=replicated,
   )
@@ -60,12 +62,20 @@ def per_example(
   return sums[1:]
 
 
-def loss_segments(batch: model_lib.Batch) -> jax.Array:
+def loss_segments(
+    batch: model_lib.Batch, position_shards: int = 1
+) -> jax.Array:
   """Returns the segment of the token in each loss slot, int32 [G, K].
 
   It is 0 in empty slots.
+
+  Args:
+    batch: the rows.
+    position_shards: parts into which the positions of a row are split.
   """
-  segments = gather.gather(batch.segments, batch.loss_positions)
+  segments = gather.gather_loss(
+      batch.segments, batch.loss_positions, position_shards
+  )
   return jnp.where(batch.loss_positions == loss_slots.EMPTY, 0, segments)
 
 
@@ -92,14 +102,17 @@ def token_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
   return 1 / (jnp.maximum(counts, 1) * jnp.maximum((counts > 0).sum(), 1))
 
 
-def slot_weights(rows: model_lib.Batch, weights: jax.Array) -> jax.Array:
+def slot_weights(
+    rows: model_lib.Batch, weights: jax.Array, position_shards: int = 1
+) -> jax.Array:
   """Returns the weight of the token in each loss slot, float32 [G, K].
 
   Args:
     rows: the rows; the weight of an empty slot is 0.
     weights: `token_weights` of the whole batch.
+    position_shards: parts into which the positions of a row are split.
   """
-  segments = loss_segments(rows)
+  segments = loss_segments(rows, position_shards)
   by_segment = weights[(segments - 1) % len(weights)]
   return jnp.where(segments > 0, by_segment, 0.0)
 
@@ -156,7 +169,8 @@ def train_step(
 
   def loss_of(trainable: Any, rows: _LossRows) -> arrays.Array:
     params = lora_lib.join(trainable, frozen)
-    return model.loss(params, rows, slot_weights(rows, weights))
+    shards = model.execution.position_shards
+    return model.loss(params, rows, slot_weights(rows, weights, shards))
 
   weights = token_weights(batch, groups)
   rows = _LossRows(

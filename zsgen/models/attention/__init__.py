@@ -79,6 +79,7 @@ def attend(
         flash.attend, scale=scale, cap=cap, window=window, name=ATTENDED
     )
     return split.split_over(mesh, run)(query, key, value, segments)
-  return blocks.attend(
-      query, key, value, segments, scale=scale, cap=cap, window=window
-  )
+  run = functools.partial(blocks.attend, scale=scale, cap=cap, window=window)
+  if execution.position_shards > 1:
+    run = split.split_over(mesh, run)
+  return run(query, key, value, segments)

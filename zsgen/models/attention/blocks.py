@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from zsgen.models import layers
 from zsgen.models.arrays import Array
@@ -19,7 +19,7 @@ _HIDDEN = -1e30
 
 
 def attend(
-    query: Float[Array, "B T H d"],
+    query: Float[Array, "B t H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
     segments: Int[Array, "B T"],
@@ -27,7 +27,8 @@ def attend(
     scale: float,
     cap: float,
     window: int | None,
-) -> Float[Array, "B T H d"]:
+    first: Int[Array, ""] | None = None,
+) -> Float[Array, "B t H d"]:
   """Computes `attention.attend` on any devices: XLA partitions it by itself.
 
   Args:
@@ -39,18 +40,29 @@ def attend(
     cap: soft cap of the scores; 0 for none.
     window: number of positions to attend to, including the position itself;
       None for all.
+    first: the position of the first query, if these are not all queries; then
+      no key is skipped, because it is only known when the program runs.
   """
+  if first is not None:
+    visible = visible_from(segments, first, query.shape[1], window)
+    return attend_visible(
+        *(query, key, value),
+        lambda begin, end, _: visible[:, begin:end],
+        scale=scale,
+        cap=cap,
+        skip=False,
+    )
 
-  def visible(begin: int, end: int, first: int) -> Array:
+  def visible_keys(begin: int, end: int, first: int) -> Array:
     return _visible(segments, begin, end, first, window)
 
   return attend_visible(
-      query, key, value, visible, scale=scale, cap=cap, window=window
+      query, key, value, visible_keys, scale=scale, cap=cap, window=window
   )
 
 
 def attend_visible(
-    query: Float[Array, "B T H d"],
+    query: Float[Array, "B t H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
     visible: Callable[[int, int, int], Array],
@@ -58,7 +70,8 @@ def attend_visible(
     scale: float,
     cap: float,
     window: int | None = None,
-) -> Float[Array, "B T H d"]:
+    skip: bool = True,
+) -> Float[Array, "B t H d"]:
   """Attends in blocks of queries to the keys that a mask shows.
 
   Args:
@@ -71,6 +84,8 @@ def attend_visible(
     scale: factor of the scores.
     cap: soft cap of the scores; 0 for none.
     window: keys further before a block are skipped; None skips none.
+    skip: whether keys after a block are skipped; otherwise the mask is for all
+      keys.
   """
   batch, length, heads, width = query.shape
   kv_heads = key.shape[2]
@@ -83,12 +98,13 @@ def attend_visible(
   for begin in range(0, length, step):
     end = min(begin + step, length)
     first = 0 if window is None else max(0, begin - window + 1)
-    scores = _scores(grouped[:, :, :, begin:end], key[:, :, first:end])
+    last = end if skip else key.shape[2]
+    scores = _scores(grouped[:, :, :, begin:end], key[:, :, first:last])
     scores = layers.soft_cap(scale * scores, cap)
     is_visible = visible(begin, end, first)
     scores = jnp.where(is_visible[:, None, None], scores, _HIDDEN)
     weights = jax.nn.softmax(scores).astype(value.dtype)
-    block_values = value[:, :, first:end]
+    block_values = value[:, :, first:last]
     blocks.append(jnp.einsum("bkgts,bksd->bkgtd", weights, block_values))
   joined = jnp.concatenate(blocks, axis=3)
   return joined.transpose(0, 3, 1, 2, 4).reshape(query.shape)
@@ -111,3 +127,16 @@ def _visible(
     visible &= queries - keys < window
   is_same_segment = segments[:, begin:end, None] == segments[:, None, first:end]
   return visible & is_same_segment
+
+
+def visible_from(
+    segments: Int[Array, "B T"], first: Array, count: int, window: int | None
+) -> Bool[Array, "B t T"]:
+  """Returns which positions each of `count` queries from `first` on sees."""
+  queries = first + jnp.arange(count)[:, None]
+  keys = jnp.arange(segments.shape[1])
+  visible = queries >= keys
+  if window is not None:
+    visible &= queries - keys < window
+  own = jax.lax.dynamic_slice_in_dim(segments, first, count, axis=1)
+  return visible & (own[:, :, None] == segments[:, None])

@@ -7,7 +7,8 @@ never computed. All heads of a block are one batched product.
 
 Axes: N groups of rows, M blocks of a row, P rows of a group times key heads,
 Q queries of a block times query heads of a key head, S keys of a block, d width
-of a head. A block has as many positions of queries as of keys.
+of a head. A block has as many positions of queries as of keys. If queries are
+part of a row, they have m blocks, which may overlap two blocks of keys.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ _F32 = jnp.float32
 
 
 def attend(
-    query: Float[Array, "B T H d"],
+    query: Float[Array, "B t H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
     segments: Int[Array, "B T"],
@@ -46,7 +47,8 @@ def attend(
     cap: float,
     window: int | None,
     name: str,
-) -> Float[Array, "B T H d"]:
+    first: Int[Array, ""] | None = None,
+) -> Float[Array, "B t H d"]:
   """Computes `attention.attend` on one device, with products in float32.
 
   Args:
@@ -60,23 +62,34 @@ def attend(
       None for all.
     name: checkpoint name of the result and of the residuals of the backward
       pass.
+    first: the position of the first query, if these are not all queries.
   """
   batch, length, heads, _ = query.shape
   kv_heads = key.shape[2]
   count = -(-length // _LONGEST)
   block = -(-length // (count * _MULTIPLE)) * _MULTIPLE
   rows = _rows_of_group(batch, heads * block**2)
-  padding = (0, 0), (0, count * block - length)
+  padding = (0, 0), (0, -key.shape[1] % block)
   segments = jnp.pad(segments, padding, constant_values=_PADDING)
   query, key, value = (
-      _to_blocks(jnp.pad(x, (*padding, (0, 0), (0, 0))), rows, count, kv_heads)
+      _to_blocks(_padded(x, block), rows, block, kv_heads)
       for x in (query, key, value)
   )
-  starts = _first_visible(segments, window).reshape(-1, rows, count, block)
+  starts = _first_visible(segments, window)
+  if first is not None:
+    starts = jax.lax.dynamic_slice_in_dim(starts, first, length, axis=1)
+    # Queries that pad the last block attend to something.
+    starts = jnp.pad(starts, ((0, 0), (0, -length % block)), mode="edge")
+  starts = starts.reshape(-1, rows, count, block)
   starts = starts.swapaxes(1, 2)
   # Pyright does not know the type of a custom_vjp's result.
-  attended: Any = _attend(query, key, value, starts, scale, cap, name)
+  attended: Any = _attend(query, key, value, starts, first, scale, cap, name)
   return _from_blocks(attended, rows, kv_heads, block)[:, :length]
+
+
+def _padded(x: Float[Array, "B T H d"], block: int) -> Array:
+  """Pads positions to whole blocks."""
+  return jnp.pad(x, ((0, 0), (0, -x.shape[1] % block), (0, 0), (0, 0)))
 
 
 def _rows_of_group(batch: int, scores: int) -> int:
@@ -104,11 +117,11 @@ def _first_visible(
 
 
 def _to_blocks(
-    x: Float[Array, "B T H d"], rows: int, count: int, kv_heads: int
+    x: Float[Array, "B T H d"], rows: int, block: int, kv_heads: int
 ) -> Float[Array, "N M P Q d"]:
   """Returns blocks of positions, with the heads of a key head in sequence."""
   length, heads, width = x.shape[1:]
-  block, shared = length // count, heads // kv_heads
+  count, shared = length // block, heads // kv_heads
   x = x.reshape(-1, rows, count, block, kv_heads, shared, width)
   x = x.transpose(0, 2, 1, 4, 3, 5, 6)
   return x.reshape(-1, count, rows * kv_heads, block * shared, width)
@@ -125,30 +138,32 @@ def _from_blocks(
   return x.reshape(groups * rows, count * block, kv_heads * shared, width)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6, 7))
 def _attend(
-    query: Float[Array, "N M P Q d"],
+    query: Float[Array, "N m P Q d"],
     key: Float[Array, "N M P S d"],
     value: Float[Array, "N M P S d"],
-    starts: Int[Array, "N M R S"],
+    starts: Int[Array, "N m R S"],
+    first: Int[Array, ""] | None,
     scale: float,
     cap: float,
     name: str,
-) -> Float[Array, "N M P Q d"]:
+) -> Float[Array, "N m P Q d"]:
   """Attends in blocks.
 
   Args:
     query: blocks of queries.
     key: blocks of keys.
     value: blocks of values.
-    starts: the first position that each position of R rows attends to.
+    starts: the first position that each query of R rows attends to.
+    first: as in `attend`.
     scale: as in `attend`.
     cap: as in `attend`.
     name: as in `attend`.
   """
   del name
   forward = functools.partial(_forward, scale=scale, cap=cap)
-  return _one_by_one(forward)(query, key, value, starts)[0]
+  return _one_by_one(forward)(query, key, value, starts, first)[0]
 
 
 def _save(
@@ -156,28 +171,29 @@ def _save(
     key: Array,
     value: Array,
     starts: Array,
+    first: Array | None,
     scale: float,
     cap: float,
     name: str,
 ) -> tuple[Array, tuple[Array, ...]]:
   """Returns the result of `_attend`, and what its backward pass needs."""
   forward = functools.partial(_forward, scale=scale, cap=cap)
-  results = _one_by_one(forward)(query, key, value, starts)
+  results = _one_by_one(forward)(query, key, value, starts, first)
   out, log_sums = checkpoint_name(results, name)
-  return out, (query, key, value, starts, out, log_sums)
+  return out, (query, key, value, starts, first, out, log_sums)
 
 
 def _pull_back(
     scale: float,
     cap: float,
     name: str,
-    saved: tuple[Array, ...],
+    saved: tuple[Array | None, ...],
     gradient: Array,
 ) -> tuple[Array | None, ...]:
   """Returns the gradients by the arrays of `_attend`."""
   del name
   backward = functools.partial(_backward, scale=scale, cap=cap)
-  return (*_one_by_one(backward)(*saved, gradient), None)
+  return (*_one_by_one(backward)(*saved, gradient), None, None)
 
 
 _attend.defvjp(_save, _pull_back)
@@ -192,14 +208,15 @@ def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forward(
-    query: Float[Array, "N M P Q d"],
+    query: Float[Array, "N m P Q d"],
     key: Float[Array, "N M P S d"],
     value: Float[Array, "N M P S d"],
-    starts: Int[Array, "N M R S"],
+    starts: Int[Array, "N m R S"],
+    first: Int[Array, ""] | None,
     *,
     scale: float,
     cap: float,
-) -> tuple[Float[Array, "N M P Q d"], Float[Array, "N M P Q"]]:
+) -> tuple[Float[Array, "N m P Q d"], Float[Array, "N m P Q"]]:
   """Returns the attended values, and the logarithms of the softmax's sums."""
   groups, count = query.shape[:2]
 
@@ -211,7 +228,7 @@ def _forward(
       top, total, mixed = sums
       keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
       scores = layers.soft_cap(jnp.einsum("pqd,psd->pqs", queries, keys), cap)
-      visible = _visible(starts[n, i], i, j, scores.shape)
+      visible = _visible(starts[n, i], i, j, scores.shape, first)
       scores = jnp.where(visible, scores, _HIDDEN)
       new_top = jnp.maximum(top, scores.max(-1))
       weights = jnp.exp(scores - new_top[..., None])
@@ -223,8 +240,9 @@ def _forward(
 
     zeros = jnp.zeros(queries.shape[:-1], _F32)
     sums = (zeros + _HIDDEN, zeros, jnp.zeros_like(queries))
-    first = starts[n, i].min() // starts.shape[-1]
-    top, total, mixed = jax.lax.fori_loop(first, i + 1, add, sums)
+    begin = starts[n, i].min() // starts.shape[-1]
+    end = _end(i, starts.shape[-1], first)
+    top, total, mixed = jax.lax.fori_loop(begin, end, add, sums)
     out, log_sums = results
     out = out.at[n, i].set((mixed / total[..., None]).astype(out.dtype))
     return out, log_sums.at[n, i].set(top + jnp.log(total))
@@ -235,18 +253,19 @@ def _forward(
 
 
 def _backward(
-    query: Float[Array, "N M P Q d"],
+    query: Float[Array, "N m P Q d"],
     key: Float[Array, "N M P S d"],
     value: Float[Array, "N M P S d"],
-    starts: Int[Array, "N M R S"],
-    out: Float[Array, "N M P Q d"],
-    log_sums: Float[Array, "N M P Q"],
-    gradient: Float[Array, "N M P Q d"],
+    starts: Int[Array, "N m R S"],
+    first: Int[Array, ""] | None,
+    out: Float[Array, "N m P Q d"],
+    log_sums: Float[Array, "N m P Q"],
+    gradient: Float[Array, "N m P Q d"],
     *,
     scale: float,
     cap: float,
 ) -> tuple[
-    Float[Array, "N M P Q d"],
+    Float[Array, "N m P Q d"],
     Float[Array, "N M P S d"],
     Float[Array, "N M P S d"],
 ]:
@@ -268,7 +287,7 @@ def _backward(
       keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
       scores = layers.soft_cap(jnp.einsum("psd,pqd->psq", keys, queries), cap)
       shape = (len(scores), scores.shape[2], scores.shape[1])
-      visible = _visible(starts[n, i], i, j, shape).swapaxes(1, 2)
+      visible = _visible(starts[n, i], i, j, shape, first).swapaxes(1, 2)
       # The sums are finite, so that hidden weights are 0.
       hidden = jnp.where(visible, scores, _HIDDEN)
       weights = jnp.exp(hidden - log_sums[n, i][:, None])
@@ -283,9 +302,10 @@ def _backward(
       return by_query, by_key, by_value.at[n, j].add(by_value_block)
 
     by_query, *sums = gradients
-    first = starts[n, i].min() // starts.shape[-1]
+    begin = starts[n, i].min() // starts.shape[-1]
+    end = _end(i, starts.shape[-1], first)
     block_gradient, *sums = jax.lax.fori_loop(
-        first, i + 1, add, (jnp.zeros_like(queries), *sums)
+        begin, end, add, (jnp.zeros_like(queries), *sums)
     )
     block_gradient = (scale * block_gradient).astype(query.dtype)
     return by_query.at[n, i].set(block_gradient), *sums
@@ -301,8 +321,19 @@ def _backward(
   return by_query, by_key.astype(key.dtype), by_value.astype(value.dtype)
 
 
+def _end(i: Array, block: int, first: Array | None) -> Array:
+  """Returns the number of blocks of keys up to the end of a block of queries."""
+  if first is None:
+    return i + 1
+  return (first + (i + 1) * block - 1) // block + 1
+
+
 def _visible(
-    starts: Int[Array, "R S"], i: Array, j: Array, shape: tuple[int, ...]
+    starts: Int[Array, "R S"],
+    i: Array,
+    j: Array,
+    shape: tuple[int, ...],
+    first: Array | None,
 ) -> Bool[Array, "P Q S"]:
   """Returns which keys of block j the queries of block i attend to.
 
@@ -311,10 +342,13 @@ def _visible(
     i: number of the block of queries.
     j: number of the block of keys.
     shape: P, Q and S.
+    first: the position of the first of all queries.
   """
   (rows, block), (heads, size, _) = starts.shape, shape
   offsets = jnp.arange(block)
   keys, queries = j * block + offsets, i * block + offsets
+  if first is not None:
+    queries += first
   visible = (keys >= starts[..., None]) & (keys <= queries[:, None])
   by_head = (rows, heads // rows, block, size // block, block)
   return jnp.broadcast_to(visible[:, None, :, None], by_head).reshape(shape)

@@ -12,6 +12,7 @@ import jax
 from jax import numpy as jnp
 from jax.experimental.pallas.ops.tpu import splash_attention
 from jaxtyping import Float, Int
+import numpy as np
 
 from zsgen.models import execution
 from zsgen.models.arrays import Array
@@ -26,7 +27,7 @@ _PADDING = -1
 
 
 def attend(
-    query: Float[Array, "B T H d"],
+    query: Float[Array, "B t H d"],
     key: Float[Array, "B T K d"],
     value: Float[Array, "B T K d"],
     segments: Int[Array, "B T"],
@@ -36,7 +37,8 @@ def attend(
     window: int | None,
     name: str,
     interpret: bool,
-) -> Float[Array, "B T H d"]:
+    first: Int[Array, ""] | None = None,
+) -> Float[Array, "B t H d"]:
   """Computes `attention.attend` on one device.
 
   The query is scaled before it is rounded to its type; powers of two change no
@@ -54,22 +56,33 @@ def attend(
     name: checkpoint name of the result and of the residuals of the backward
       pass.
     interpret: whether to run without a TPU.
+    first: the position of the first query, if these are not all queries; a
+      multiple of their number.
   """
   length, heads = query.shape[1:3]
   block = _block(length)
-  padding = -length % block
   query = (query.astype(jnp.float32) * scale).astype(query.dtype)
   query, key, value = (
-      jnp.pad(x.swapaxes(1, 2), ((0, 0), (0, 0), (0, padding), (0, 0)))
+      jnp.pad(
+          x.swapaxes(1, 2), ((0, 0), (0, 0), (0, -x.shape[1] % block), (0, 0))
+      )
       for x in (query, key, value)
   )
-  segments = jnp.pad(
-      segments, ((0, 0), (0, padding)), constant_values=_PADDING
-  ).astype(jnp.int32)
-  kernel = _kernel(heads, length + padding, block, cap, window, name, interpret)
+  padding = (0, 0), (0, -segments.shape[1] % block)
+  key_segments = jnp.pad(segments, padding, constant_values=_PADDING)
+  key_segments = key_segments.astype(jnp.int32)
+  query_segments = key_segments
+  shards = segments.shape[1] // length
+  mask = _mask(length, shards, block, window)
+  kernel = _kernel(mask, heads, shards, block, cap, name, interpret)
+  if first is not None:
+    kernel = _part(kernel, first // length, shards)
+    own = jax.lax.dynamic_slice_in_dim(segments, first, length, axis=1)
+    padding = (0, 0), (0, -length % block)
+    query_segments = jnp.pad(own, padding, mode="edge").astype(jnp.int32)
   if query.dtype == jnp.float32:
     kernel = _precise(kernel)
-  ids = splash_attention.SegmentIds(segments, segments)
+  ids = splash_attention.SegmentIds(query_segments, key_segments)
   return jax.vmap(kernel)(query, key, value, ids)[:, :, :length].swapaxes(1, 2)
 
 
@@ -80,22 +93,69 @@ def _block(length: int) -> int:
   return min(_BLOCKS, key=lambda block: -length % block)
 
 
-def _kernel(
-    heads: int,
-    length: int,
-    block: int,
-    cap: float,
-    window: int | None,
-    name: str,
-    interpret: bool,
-) -> Callable[..., Array]:
-  """Returns a map of [H, T, d], [K, T, d] twice and segment ids [T] to [H, T,
-  d].
+def _mask(length: int, shards: int, block: int, window: int | None) -> Any:
+  """Returns the mask of the queries of all shards, by whole blocks.
+
+  Args:
+    length: queries of a shard.
+    shards: parts of a row.
+    block: side of the blocks.
+    window: as in `attend`.
   """
-  shape = (length, length)
+  padded = -(-length // block) * block
+  shape = (shards * padded, -(-shards * length // block) * block)
   mask = splash_attention.CausalMask(shape)
   if window is not None:
     mask = splash_attention.LocalMask(shape, (window - 1, 0), 0)
+  if shards > 1:
+    # What pads the queries of a shard sees the same as its last query.
+    offsets = np.minimum(np.arange(padded), length - 1)
+    begins = length * np.arange(shards)[:, None]
+    mask.q_sequence = (begins + offsets).reshape(-1).astype(np.int32)
+  return mask
+
+
+def _part(kernel: Any, index: Array, shards: int) -> Any:
+  """Returns the kernel of the queries of one shard, given that of all."""
+
+  def cut(leaf: Array | None, axis: int) -> Array | None:
+    if leaf is None:
+      return None
+    size = leaf.shape[axis] // shards
+    return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, axis)
+
+  def part(info: Any) -> Any:
+    return info._replace(
+        data_next=cut(info.data_next, 1),
+        mask_next=cut(info.mask_next, 1),
+        block_mask=cut(info.block_mask, 1),
+        q_sequence=cut(info.q_sequence, 0),
+    )
+
+  leaves, fields = kernel.tree_flatten()
+  return type(kernel).tree_unflatten(fields, map(part, leaves))
+
+
+def _kernel(
+    mask: Any,
+    heads: int,
+    shards: int,
+    block: int,
+    cap: float,
+    name: str,
+    interpret: bool,
+) -> Callable[..., Array]:
+  """Returns a map of [H, t, d], [K, T, d] twice and segment ids to [H, t, d].
+
+  Args:
+    mask: of `_mask`, for each head.
+    heads: number of query heads.
+    shards: parts of a row.
+    block: side of the blocks.
+    cap: as in `attend`.
+    name: as in `attend`.
+    interpret: as in `attend`.
+  """
   # Two backward kernels: the fused kernel stores the query's gradient once per
   # block of keys, in the type of the query, and does not skip windows.
   names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute")
@@ -109,7 +169,7 @@ def _kernel(
         block_sizes=blocks,
         attn_logits_soft_cap=cap or None,
         head_shards=1,
-        q_seq_shards=1,
+        q_seq_shards=shards,
         residual_checkpoint_name=name,
         interpret=interpret,
     )
