@@ -41,11 +41,11 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   """
   config = tiers.base("controls", tier)
   budget = tiers.choose(tier).budget
-  near = tiers.tmt(budget)
+  nearest = tiers.tmt(budget)
   arms = {
       "uniform": tiers.uniform(budget),
-      "matched": {"arrangement": "matched", "parts": (near,)},
-      "near_rounds": near,
+      "matched": {"arrangement": "matched", "parts": (nearest,)},
+      "near_rounds": nearest,
       "near_shuffled": tiers.tmt(budget, in_round="shuffled"),
       "near_random": tiers.tmt(budget, sequence="shuffled"),
       "far_shuffled": tiers.tmt(budget, pick="farthest", in_round="shuffled"),

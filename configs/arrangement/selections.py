@@ -34,8 +34,8 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config = tiers.base("selections", tier)
   budget = tiers.choose(tier).budget
   wsd = {"arrangement": "similarity", "measure": "wsd", "budget": -1}
-  far = {**wsd, "pick": "farthest"}
-  ends = tiers.concatenate(_take(wsd, stop=10), _take(far, stop=10))
+  farthest = {**wsd, "pick": "farthest"}
+  ends = tiers.concatenate(_take(wsd, stop=10), _take(farthest, stop=10))
   orders = {
       "polar": _sorted(ends, wsd, budget),
       "uniform": _sorted(_take(wsd, spread=20), wsd, budget),

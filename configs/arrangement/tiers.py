@@ -103,11 +103,13 @@ def settings(tier: str) -> dict[str, Options]:
   budget = choose(tier).budget
   if tier == "paper":
     return {name: released(name, budget) for name in _SETTINGS}
-  near, far = (tmt(budget // 2, pick=pick) for pick in ("nearest", "farthest"))
-  nft = concatenate(near, reverse(far))
+  nearest, farthest = (
+      tmt(budget // 2, pick=pick) for pick in ("nearest", "farthest")
+  )
+  nft = concatenate(nearest, reverse(farthest))
   return {
       "NFT": nft,
-      "FFT": concatenate(far, reverse(near)),
+      "FFT": concatenate(farthest, reverse(nearest)),
       "RT": {"arrangement": "within", "parts": (nft, shuffled())},
       "MIN": tmt(budget),
       "MAX": tmt(budget, pick="farthest"),

@@ -46,7 +46,7 @@ def _drops(view: View) -> Verdict:
       for arm in ("cluster", "random")
   }
   is_met = shares["cluster"] >= 0.5 and shares["cluster"] > shares["random"]
-  return Verdict(is_met, f"share of tasks: {rules.listed(shares)}")
+  return Verdict(is_met, f"share of tasks: {rules.format_values(shares)}")
 
 
 def _hits(run: curves.Run) -> float:

@@ -76,8 +76,8 @@ def _scores(view: View) -> Verdict:
       and noise >= 3 * loss_noise
   )
   values = (
-      f"share of the plateau at 5% of the steps: {rules.listed(jumps)};"
-      f" plateaus: {rules.listed(plateaus)}; variation after 10%: exact match"
+      f"share of the plateau at 5% of the steps: {rules.format_values(jumps)};"
+      f" plateaus: {rules.format_values(plateaus)}; variation after 10%: exact match"
       f" {noise:.3f}, loss {loss_noise:.3f}"
   )
   return Verdict(is_met, values)

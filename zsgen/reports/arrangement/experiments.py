@@ -89,8 +89,8 @@ class Experiment:
     for arm, runs in self.arms.items():
       if set(runs) != set(first_runs):
         raise errors.InputError(
-            f"{self.directory}: {arm} has the seeds {_listed(runs)}, and"
-            f" {first_arm} {_listed(first_runs)}. Arms are compared within a"
+            f"{self.directory}: {arm} has the seeds {_join(runs)}, and"
+            f" {first_arm} {_join(first_runs)}. Arms are compared within a"
             " seed: finish the sweep, or train all arms with the same seeds."
         )
       for run in runs.values():
@@ -193,5 +193,5 @@ def _same_steps(run: curves.Run, first: curves.Run) -> bool:
   return np.array_equal(curve.steps, expected.steps)
 
 
-def _listed(seeds: Iterable[int]) -> str:
+def _join(seeds: Iterable[int]) -> str:
   return ", ".join(map(str, sorted(seeds)))

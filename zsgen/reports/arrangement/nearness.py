@@ -36,7 +36,7 @@ def _separated(view: View) -> Verdict:
   fall = rules.first(view.curve("NFT")) - half["NFT"]
   ratio = (half["FFT"] - half["NFT"]) / fall if fall > 0 else float("nan")
   values = (
-      f"first tenth {rules.listed(early)}; last tenth {rules.listed(late)};"
+      f"first tenth {rules.format_values(early)}; last tenth {rules.format_values(late)};"
       f" FFT - NFT is {ratio:.2f} of the fall at half of the steps (published"
       " TMT on Flan-mini: 0.13)"
   )
@@ -49,7 +49,9 @@ def _granularity(view: View) -> Verdict:
   final = {"fine": fine.values[-1], "coarse": coarse.values[-1]}
   is_above = fine.values >= coarse.values
   last = fine.steps[is_above].max() if is_above.any() else 0
-  values = f"final {rules.listed(final)}; fine is below after step {last}"
+  values = (
+      f"final {rules.format_values(final)}; fine is below after step {last}"
+  )
   return Verdict(final["fine"] < final["coarse"], values)
 
 
@@ -72,7 +74,7 @@ def _slices(view: View) -> Verdict:
   is_met = correlation >= 0.8 and max(numbers[:2]) < min(numbers[2:])
   return Verdict(
       is_met,
-      f"final {rules.listed(final)}; Spearman's correlation {correlation:+.2f}",
+      f"final {rules.format_values(final)}; Spearman's correlation {correlation:+.2f}",
   )
 
 
@@ -106,9 +108,9 @@ def _settings(view: View) -> Verdict:
       and final["FFT"] < final["MAX"]
   )
   values = (
-      f"greatest gap before the switch: {rules.listed(gaps)} of a fall of"
+      f"greatest gap before the switch: {rules.format_values(gaps)} of a fall of"
       f" {fall:.3f}; FFT recovers {recovered:.0%} of its distance to RT in the"
-      f" next tenth; last tenth {rules.listed(final)}"
+      f" next tenth; last tenth {rules.format_values(final)}"
   )
   return Verdict(is_met, values)
 

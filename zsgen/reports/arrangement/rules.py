@@ -164,6 +164,6 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
   return float(result.statistic)
 
 
-def listed(values: dict[str, float]) -> str:
+def format_values(values: dict[str, float]) -> str:
   """Formats numbers by name: "NFT 1.234, RT 1.300"."""
   return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
