@@ -73,8 +73,8 @@ def write(
       out / "arrangement.html",
       _html(experiments, pictures, tables, targets, notices),
   )
-  shown = [grid for grids_shown in tables.values() for grid in grids_shown]
-  return written, [grids.to_rich(t) for t in (*shown, targets)], notices
+  printed = [grid for grids_shown in tables.values() for grid in grids_shown]
+  return written, [grids.to_rich(t) for t in (*printed, targets)], notices
 
 
 def check(

@@ -51,11 +51,11 @@ def _drops(view: View) -> Verdict:
 
 def _hits(run: curves.Run) -> float:
   """The share of tasks whose greatest fall is at their greatest approach."""
-  at, distances, losses = _aligned(run)
+  steps, distances, losses = _aligned(run)
   falls = np.argmin(np.diff(losses, axis=0), axis=0)
   approaches = np.argmin(np.diff(distances, axis=0), axis=0)
   # What comes near in the first tenth cannot be told from the first fall.
-  is_late = at[1:][approaches] > 0.1 * run.steps
+  is_late = steps[1:][approaches] > 0.1 * run.steps
   if not is_late.any():
     return 0.0
   return float((np.abs(falls - approaches) <= _SLACK)[is_late].mean())
@@ -112,18 +112,21 @@ def _aligned(run: curves.Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   tasks = run.tasks("heldout")
   names = [name for name in trace.tasks if name in tasks]
   steps = trace.examples // run.batch_size
-  at = np.intersect1d(steps, tasks[names[0]].steps)
-  if len(at) <= 2 * _LAGS:
+  shared = np.intersect1d(steps, tasks[names[0]].steps)
+  if len(shared) <= 2 * _LAGS:
     raise rules.NotRun(
-        f"the trace and the evaluations share only {len(at)} steps"
+        f"the trace and the evaluations share only {len(shared)} steps"
     )
   columns = [trace.tasks.index(name) for name in names]
-  distances = trace.values(_MEASURE)[np.isin(steps, at)][:, columns]
+  distances = trace.values(_MEASURE)[np.isin(steps, shared)][:, columns]
   losses = np.stack(
-      [tasks[name].values[np.isin(tasks[name].steps, at)] for name in names],
+      [
+          tasks[name].values[np.isin(tasks[name].steps, shared)]
+          for name in names
+      ],
       axis=1,
   )
-  return at, distances, losses
+  return shared, distances, losses
 
 
 RULES = (

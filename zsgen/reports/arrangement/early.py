@@ -43,11 +43,11 @@ def check(
 def _onset(view: View) -> Verdict:
   """R1: most of the improvement comes in the first 3% of the steps."""
   curve = view.curve(_arm(view))
-  zero_shot = rules.first(curve)
-  early = zero_shot - rules.at(curve, _ONSET * view.steps)
-  whole = zero_shot - float(curve.values.min())
-  share = early / whole if whole > 0 else 0.0
-  values = f"{share:.2f} of a fall of {whole:.3f} nats from {zero_shot:.3f}"
+  zero_shot = rules.zero_shot(curve)
+  early = zero_shot - rules.value_at(curve, _ONSET * view.steps)
+  fall = zero_shot - float(curve.values.min())
+  share = early / fall if fall > 0 else 0.0
+  values = f"{share:.2f} of a fall of {fall:.3f} nats from {zero_shot:.3f}"
   return Verdict(share >= _ENOUGH, values)
 
 
@@ -59,12 +59,14 @@ def _scores(view: View) -> Verdict:
       for name in ("rouge1", "rougeL", "exact_match")
   }
   plateaus = {
-      name: rules.mean(curve, 0.1 * steps, steps)
+      name: rules.mean_over(curve, 0.1 * steps, steps)
       for name, curve in scores.items()
   }
   jumps = {
       name: _share(
-          rules.first(curve), rules.at(curve, 0.05 * steps), plateaus[name]
+          rules.zero_shot(curve),
+          rules.value_at(curve, 0.05 * steps),
+          plateaus[name],
       )
       for name, curve in scores.items()
   }

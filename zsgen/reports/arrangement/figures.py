@@ -56,8 +56,8 @@ def _runs(experiment: experiments_lib.Experiment, arm: str) -> list[curves.Run]:
 
 
 def _relative(run: curves.Run) -> curves.Curve:
-  at, values = run.metrics[experiments_lib.LOSS]
-  return curves.Curve(at / run.steps, values / values[0])
+  steps, values = run.metrics[experiments_lib.LOSS]
+  return curves.Curve(steps / run.steps, values / values[0])
 
 
 def _published(experiment: experiments_lib.Experiment) -> tuple[str, ...]:

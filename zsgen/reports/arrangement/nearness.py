@@ -9,7 +9,7 @@ from zsgen.reports.arrangement import rules
 from zsgen.reports.arrangement.rules import Verdict, View
 from zsgen.reports.outcomes import Outcome
 
-_NEAR_TO_FAR = ("NFT", "RT", "FFT")
+_BY_NEARNESS = ("NFT", "RT", "FFT")
 _SLICES = ("r0_5", "r5_10", "r10_15", "r15_20", "r20_25", "r25_30")
 _FINAL_ORDER = ("MIN", "NFT", "RT", "FFT", "MAX")
 # Losses as near as this share of the whole fall are called equal.
@@ -29,11 +29,16 @@ def _separated(view: View) -> Verdict:
   """R8, R10: NFT < RT < FFT in the first and in the last tenth."""
   steps = view.steps
   early, late = (
-      {arm: rules.mean(view.curve(arm), begin, end) for arm in _NEAR_TO_FAR}
+      {
+          arm: rules.mean_over(view.curve(arm), begin, end)
+          for arm in _BY_NEARNESS
+      }
       for begin, end in ((0, 0.1 * steps), (0.9 * steps, steps))
   )
-  half = {arm: rules.at(view.curve(arm), steps / 2) for arm in _NEAR_TO_FAR}
-  fall = rules.first(view.curve("NFT")) - half["NFT"]
+  half = {
+      arm: rules.value_at(view.curve(arm), steps / 2) for arm in _BY_NEARNESS
+  }
+  fall = rules.zero_shot(view.curve("NFT")) - half["NFT"]
   ratio = (half["FFT"] - half["NFT"]) / fall if fall > 0 else float("nan")
   values = (
       f"first tenth {rules.format_values(early)}; last tenth {rules.format_values(late)};"
@@ -59,10 +64,10 @@ def _best(view: View) -> Verdict:
   """R11: NFT is the lowest in nearly all evaluations."""
   trained = {
       arm: view.curve(arm).values[view.curve(arm).steps > 0]
-      for arm in _NEAR_TO_FAR
+      for arm in _BY_NEARNESS
   }
-  others = np.minimum(trained["RT"], trained["FFT"])
-  share = float((trained["NFT"] < others).mean())
+  lowest_of_others = np.minimum(trained["RT"], trained["FFT"])
+  share = float((trained["NFT"] < lowest_of_others).mean())
   return Verdict(share >= 0.9, f"in {share:.0%} of the evaluations")
 
 
@@ -82,7 +87,7 @@ def _settings(view: View) -> Verdict:
   """R13: pairs are equal until the switch, and FFT recovers after it."""
   steps, half = view.steps, view.steps / 2
   by_arm = {arm: view.curve(arm) for arm in _FINAL_ORDER}
-  fall = rules.first(by_arm["MIN"]) - float(by_arm["MIN"].values.min())
+  fall = rules.zero_shot(by_arm["MIN"]) - float(by_arm["MIN"].values.min())
   before = by_arm["MIN"].steps <= 0.9 * half
   gaps = {
       f"{a} and {b}": float(
@@ -91,13 +96,15 @@ def _settings(view: View) -> Verdict:
       for a, b in (("NFT", "MIN"), ("FFT", "MAX"))
   }
   at_switch, after = (
-      {arm: rules.at(by_arm[arm], step) for arm in ("FFT", "RT")}
+      {arm: rules.value_at(by_arm[arm], step) for arm in ("FFT", "RT")}
       for step in (half, half + 0.1 * steps)
   )
-  behind = at_switch["FFT"] - at_switch["RT"]
-  recovered = (at_switch["FFT"] - after["FFT"]) / behind if behind > 0 else 0.0
+  distance = at_switch["FFT"] - at_switch["RT"]
+  recovered = (
+      (at_switch["FFT"] - after["FFT"]) / distance if distance > 0 else 0.0
+  )
   final = {
-      arm: rules.mean(curve, 0.9 * steps, steps)
+      arm: rules.mean_over(curve, 0.9 * steps, steps)
       for arm, curve in by_arm.items()
   }
   is_met = (
@@ -117,7 +124,7 @@ def _settings(view: View) -> Verdict:
 
 _ORDERED = "NFT < RT < FFT in the first and in the last tenth of the steps"
 RULES = (
-    rules.Rule("R8", "wsd", _NEAR_TO_FAR, _ORDERED, _separated),
+    rules.Rule("R8", "wsd", _BY_NEARNESS, _ORDERED, _separated),
     rules.Rule(
         "R9",
         "granularity",
@@ -125,11 +132,11 @@ RULES = (
         "fine ends below coarse",
         _granularity,
     ),
-    rules.Rule("R10", "tmt", _NEAR_TO_FAR, _ORDERED, _separated),
+    rules.Rule("R10", "tmt", _BY_NEARNESS, _ORDERED, _separated),
     rules.Rule(
         "R11",
         "tmt",
-        _NEAR_TO_FAR,
+        _BY_NEARNESS,
         "NFT is the lowest in 90% of the evaluations",
         _best,
     ),

@@ -83,14 +83,14 @@ def _relative(
     curve: curves.Curve, length: int, zero_shot: float | None, first: float
 ) -> curves.Curve:
   """One curve; `first` stands in for an unknown loss before training."""
-  at, values = curve.steps, curve.values / (zero_shot or first)
-  if zero_shot is not None and at[0] <= _GAP:
-    is_trained = at > 0
-    at = np.concatenate([[0], at[is_trained]])
+  points, values = curve.steps, curve.values / (zero_shot or first)
+  if zero_shot is not None and points[0] <= _GAP:
+    is_trained = points > 0
+    points = np.concatenate([[0], points[is_trained]])
     values = np.concatenate([[1.0], values[is_trained]])
-  (gaps,) = np.nonzero(np.diff(at) > _GAP)
+  (gaps,) = np.nonzero(np.diff(points) > _GAP)
   return curves.Curve(
-      np.insert(at, gaps + 1, at[gaps] + 1) / length,
+      np.insert(points, gaps + 1, points[gaps] + 1) / length,
       np.insert(values, gaps + 1, np.nan),
   )
 
@@ -111,5 +111,5 @@ def _figures() -> Mapping[str, Mapping[str, curves.Curve]]:
 
 
 def _curve(pairs: list[tuple[int, float]]) -> curves.Curve:
-  at, values = zip(*sorted(pairs), strict=True)
-  return curves.Curve(np.array(at, np.int64), np.array(values, np.float64))
+  points, values = zip(*sorted(pairs), strict=True)
+  return curves.Curve(np.array(points, np.int64), np.array(values, np.float64))

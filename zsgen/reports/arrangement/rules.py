@@ -111,7 +111,7 @@ def _check(rule: Rule, experiment: experiments_lib.Experiment) -> Outcome:
   return decided(target, rule.claim, verdict.is_met, values)
 
 
-def at(curve: curves.Curve, step: float) -> float:
+def value_at(curve: curves.Curve, step: float) -> float:
   """Returns the value of the last evaluation at or before a step.
 
   Raises:
@@ -123,7 +123,7 @@ def at(curve: curves.Curve, step: float) -> float:
   return float(curve.values[is_before][-1])
 
 
-def first(curve: curves.Curve) -> float:
+def zero_shot(curve: curves.Curve) -> float:
   """Returns the value before training.
 
   Raises:
@@ -134,7 +134,7 @@ def first(curve: curves.Curve) -> float:
   return float(curve.values[0])
 
 
-def mean(curve: curves.Curve, begin: float, end: float) -> float:
+def mean_over(curve: curves.Curve, begin: float, end: float) -> float:
   """Returns the mean over evaluations with begin < step <= end.
 
   Raises:
