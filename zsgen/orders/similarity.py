@@ -31,6 +31,9 @@ def blocks(
     the next block overwrites.
   """
   heldout_vectors = heldout.block(0, len(heldout))
+  scales = train.scales
+  if scales is not None and train.index is not None:
+    scales = scales[train.index]
   size = block_size(len(heldout), train.dim)
   padded = np.zeros((size, train.dim), np.float32)
   products = np.empty((len(heldout), size), np.float32)
@@ -41,6 +44,8 @@ def blocks(
       padded[: len(block)] = block
       block = padded
     np.matmul(heldout_vectors, block.T, out=products)
+    if scales is not None:
+      products[:, : stop - start] *= scales[start:stop]
     yield slice(start, stop), products[:, : stop - start]
 
 
