@@ -109,9 +109,7 @@ def test_e6_five_settings_of_the_whole_pool(flan_mini, rows, tmp_path):
   _assert_e6(flan_mini, rows, tmp_path, rows_per_task=10**6, budget=3000)
 
 
-def _assert_e6(
-    flan_mini, rows, tmp_path, rows_per_task, budget, cosine="grid"
-):
+def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget, cosine="grid"):
   """Python's random.seed(0) samples held-out rows and shuffles RT."""
   by_task, train, heldout = rows
   store = _store(flan_mini, tmp_path, "first_sample", rows_per_task)
