@@ -9,7 +9,7 @@ import pytest
 import released
 
 from zsgen.core import config, errors
-from zsgen.data import sources
+from zsgen.data import prepare, sources
 from zsgen.data.sources import flan_mini as flan_lib
 from zsgen.data.sources import json_rows
 
@@ -298,6 +298,84 @@ def test_heldout_sets_without_a_key_list(layout):
   assert splits().keys() == COUNTS.keys() - {"gone"}
   assert list(splits().values()).count("b") == 1
   assert splits()["x"] == "a"
+
+
+_TALKS = [
+    [("human", " q "), ("gpt", "a"), ("human", "r"), ("gpt", "b")],
+    [("human", "q"), ("gpt", "a"), ("human", "unanswered")],
+    [("gpt", "x"), ("human", "y")],
+    [("human", "q"), ("gpt", " ")],
+    [("human", "q")],
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, [(), (), (), (), ()]),
+        (
+            {"turns": "all"},
+            [("q", "a", "r", "b"), ("q", "a"), (), (), ()],
+        ),
+        (
+            {"as_released": True},
+            [("q", "a"), ("q", "a"), ("x", "y"), ("q", ""), ()],
+        ),
+        (
+            {"turns": "all", "as_released": True},
+            [("q", "a", "r", "b"), ("q", "a"), ("x", "y"), ("q", ""), ()],
+        ),
+    ],
+)
+def test_turns(tmp_path, options, wanted):
+  rows = [
+      {
+          "id": str(number),
+          "source": "a" if number < len(_TALKS) else "h",
+          "conversations": [{"from": who, "value": said} for who, said in talk],
+      }
+      for number, talk in enumerate([*_TALKS, _TALKS[0]])
+  ]
+  _write(tmp_path, rows, {"train_key_list": ["a"], "eval_key_list": ["h"]})
+  data = config.build(
+      config.Data,
+      source="flan_mini",
+      path=str(tmp_path),
+      draw="first",
+      **options,
+  )
+  found = list(sources.load(data, 0, tmp_path / "scratch").examples())
+  assert [tuple(t.text for t in each.turns) for each in found[:5]] == wanted
+  for each in found:
+    roles = [turn.role for turn in each.turns]
+    assert roles == ["user", "assistant"] * (len(roles) // 2)
+  assert bool(found[2].targets) == bool(wanted[2])
+  assert found[4].targets == ()
+
+
+def test_an_empty_answer_is_an_end_token(tmp_path):
+  rows = [
+      {
+          "id": str(number),
+          "source": task,
+          "conversations": [
+              {"from": "human", "value": "q"},
+              {"from": "gpt", "value": ""},
+          ],
+      }
+      for number, task in enumerate("ah")
+  ]
+  _write(tmp_path, rows, {"train_key_list": ["a"], "eval_key_list": ["h"]})
+  data = config.build(
+      config.Data,
+      source="flan_mini",
+      path=str(tmp_path),
+      as_released=True,
+      template="chat",
+  )
+  store = prepare.prepare(tmp_path / "stores", data, 0)
+  assert store.loss_lengths.tolist() == [1, 1]
+  assert store.row(0).tokens[-1] == 1
 
 
 @pytest.fixture(scope="session")

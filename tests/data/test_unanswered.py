@@ -64,6 +64,19 @@ def test_they_are_kept_and_counted(data, tmp_path):
   )
 
 
+def test_held_out_examples_have_a_length_of_their_own(data, tmp_path):
+  store = _store(data, tmp_path, max_length=200, heldout_max_length=_LIMIT)
+  heldout = store.split_ids("heldout")
+  assert store.lengths[heldout].max() == _LIMIT
+  assert store.lengths[store.split_ids("train")].max() > _LIMIT
+  assert store.manifest["counts"]["train"]["cut"] == 0
+  plain = _store(data, tmp_path, max_length=200)
+  assert plain.path != store.path
+  assert plain.lengths[plain.split_ids("heldout")].max() > _LIMIT
+  with pytest.raises(errors.InputError, match="heldout_max_length is 1"):
+    config_lib.check({"data": {"heldout_max_length": 1}})
+
+
 def _ids(store, **options):
   spec = config_lib.build(config_lib.Eval, **options)
   return len(subsets.select(spec, store, options.pop("cut", ""))[0])

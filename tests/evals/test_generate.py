@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import tokenized
 
 import zsgen
 from zsgen import evals
@@ -115,6 +116,31 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   assert 0 < sum(equal) < len(equal)
   assert exact.metrics["train/exact_match"] == np.mean(equal)
   np.testing.assert_array_equal(exact.losses == 0, equal)
+
+
+def test_released_prompts_begin_with_two_bos_tokens(small, tmp_path):
+  pytest.importorskip("tokenizers")
+  small.data.tokenizer = "hf"
+  small.data.tokenizer_path = tokenized.llama(tmp_path / "tokenizer")
+  small.model.vocab_size = 512
+  made = zsgen.run(small, tmp_path / "work", ["prepare"])
+  store = store_lib.open_store(made.store)
+  context = _context(store, config_lib.check(small).model)
+  prompts = [
+      evals.make(
+          "written",
+          config_lib.build(
+              config_lib.Eval,
+              type="generate",
+              max_new_tokens=NEW,
+              decoding=decoding,
+          ),
+          context,
+      )._prompts
+      for decoding in ("greedy", "released")
+  ]
+  for greedy, released in zip(*prompts, strict=True):
+    assert released.tolist() == [greedy[0], *greedy.tolist()]
 
 
 def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):

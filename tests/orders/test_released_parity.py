@@ -14,7 +14,7 @@ import released
 
 from zsgen.core import config
 from zsgen.data import prepare
-from zsgen.orders import embeddings, similarity
+from zsgen.orders import cosines, embeddings, similarity
 from zsgen.orders import order as order_lib
 
 # Long enough for every row.
@@ -99,8 +99,9 @@ def test_the_template_changes_no_order(flan_mini, tmp_path):
 
 
 @pytest.mark.slow
-def test_e6_five_settings(flan_mini, rows, tmp_path):
-  _assert_e6(flan_mini, rows, tmp_path, rows_per_task=8, budget=1200)
+@pytest.mark.parametrize("cosine", ["grid", "exact"])
+def test_e6_five_settings(flan_mini, rows, tmp_path, cosine):
+  _assert_e6(flan_mini, rows, tmp_path, 8, 1200, cosine)
 
 
 @pytest.mark.slow
@@ -108,7 +109,7 @@ def test_e6_five_settings_of_the_whole_pool(flan_mini, rows, tmp_path):
   _assert_e6(flan_mini, rows, tmp_path, rows_per_task=10**6, budget=3000)
 
 
-def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
+def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget, cosine="grid"):
   """Python's random.seed(0) samples held-out rows and shuffles RT."""
   by_task, train, heldout = rows
   store = _store(flan_mini, tmp_path, "first_sample", rows_per_task)
@@ -123,10 +124,9 @@ def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
   ]
   assert store.keys(target) == sum(sampled, [])
   vectors = embeddings.obtain(tmp_path, store, config.build(config.Order))
-  distance = np.empty((len(pool), len(target)), np.float32)
-  for part, products in similarity.blocks(
-      vectors.take(pool), vectors.take(target)
-  ):
+  blocks = cosines.blocks if cosine == "exact" else similarity.blocks
+  distance = np.empty((len(pool), len(target)))
+  for part, products in blocks(vectors.take(pool), vectors.take(target)):
     distance[part] = -products.T
   for setting, restate in (
       ("NFT", released.nft),
@@ -142,5 +142,6 @@ def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget):
         arrangement="released",
         setting=setting,
         budget=budget,
+        cosine=cosine,
     )
     assert found == [ids[row] for row in restate(distance, count)], setting

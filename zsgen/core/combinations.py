@@ -21,6 +21,7 @@ def check(config: Any) -> None:
   """
   _check_names(config)
   _check_evals(config)
+  _check_lengths(config.data)
   _check_seeds(config)
   _check_targets(config)
   _check_batch(config)
@@ -77,6 +78,15 @@ def _check_evals(config: Any) -> None:
           f"config.evals.{name}.per_task is 0; it must be 1 or more, or -1 for"
           " all examples of a task."
       )
+
+
+def _check_lengths(data: Any) -> None:
+  """Checks that held-out examples have room for a prompt and an answer."""
+  if data.heldout_max_length == 1:
+    raise errors.InputError(
+        "config.data.heldout_max_length is 1; it must be 2 or more, or 0 for"
+        " that of training examples."
+    )
 
 
 def _check_seeds(config: Any) -> None:

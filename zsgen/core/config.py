@@ -113,6 +113,8 @@ class Data:
   seed: int | None = option(None, newer=True, **_SEED)
   # Most tokens of an example; longer ones are cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
+  # The same for held-out examples; 0: max_length.
+  heldout_max_length: int = option(0, low=0, newer=True, **_POSITIONS)
   # What is cut: the end, or the middle of the prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
   # An example whose answer is cut off completely: left out; or kept, as in the
@@ -273,6 +275,9 @@ class Train:
   final_share: float = option(0.1, low=0.0, high=1.0)
   # How it falls from the peak to that share.
   schedule: str = selector("cosine", "schedule")
+  # The step at which it would reach that share: the number of steps; released: 1
+  # more if the last step is full, as N // batch_size + 1 in the released code.
+  schedule_end: str = option("steps", choices=("steps", "released"), newer=True)
   # Steps of linear warm-up, fewer than the order has.
   warmup_steps: int = option(0, low=0)
   # Decay of Adam's first moment, below 1.

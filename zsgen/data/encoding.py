@@ -121,9 +121,13 @@ def encode_chunk(
     lost_text.refuse(examples, lost.answers)
   rows = [
       truncation.cut(
-          *(_EMPTY if answer_lost else row), data.max_length, data.truncate
+          *(_EMPTY if answer_lost else row),
+          _max_length(example, data),
+          data.truncate,
       )
-      for row, answer_lost in zip(encoded, lost.answers, strict=True)
+      for example, row, answer_lost in zip(
+          examples, encoded, lost.answers, strict=True
+      )
   ]
   tokens = np.concatenate([row.tokens for row in rows])
   mask = np.concatenate([row.mask for row in rows])
@@ -166,6 +170,13 @@ def encode_chunk(
       dict(prompt.counts),
       lost_text.most_common(lost.characters),
   )
+
+
+def _max_length(example: suite.Example, data: config.Data) -> int:
+  """Returns the most tokens of an example."""
+  if example.split == suite.TRAIN:
+    return data.max_length
+  return data.heldout_max_length or data.max_length
 
 
 def _labels(examples: Sequence[suite.Example]) -> dict[str, pa.Array]:

@@ -29,7 +29,7 @@ class GenerateOptions:
 
   # How tokens are selected: the likeliest; drawn as the options below say; or
   # drawn as the released code does (top_p 0.9, temperature 0.9, penalty 1.2, no
-  # empty answer).
+  # empty answer, and BOS twice if the tokenizer has it).
   decoding: str = option("greedy", choices=("greedy", "sample", "released"))
   # Most tokens of an answer, with its end token.
   max_new_tokens: int = option(
@@ -82,8 +82,13 @@ class Generate(judge.Judged):
     self._context = context
     self._tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
     self._prompts = [_prompt(self.store.row(i)) for i in self.ids]
+    options = schema.options_of(spec, GenerateOptions)
+    if options.decoding == "released" and self._tokenizer.bos_id is not None:
+      # Its tokenizer writes a BOS before the one that the prompt has as text.
+      begin = np.array([self._tokenizer.bos_id], np.int32)
+      self._prompts = [np.concatenate([begin, row]) for row in self._prompts]
     self._ends = prompts.ends(self.store.template, self._tokenizer)
-    self._decoding = decoding(schema.options_of(spec, GenerateOptions))
+    self._decoding = decoding(options)
     self._check_positions()
     self._generate = jax.jit(
         functools.partial(

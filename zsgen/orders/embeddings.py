@@ -36,11 +36,14 @@ class Embeddings:
       dense ones, which may be memory-mapped, are snapped to it when read.
     digest: SHA-256 of their artifact; "" without an artifact.
     index: the selected rows, int64 [n]; None for all N.
+    scales: what `similarity.blocks` multiplies products by, float32 [N]; None for
+      nothing.
   """
 
   vectors: scipy.sparse.csr_array | np.ndarray
   digest: str = ""
   index: np.ndarray | None = None
+  scales: np.ndarray | None = None
 
   def __len__(self) -> int:
     return self._shape[0] if self.index is None else len(self.index)
@@ -60,6 +63,21 @@ class Embeddings:
     if isinstance(self.vectors, np.ndarray):
       return grid.snap(self.vectors[part])
     return self.vectors[part].toarray()
+
+  def products(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Returns the exact dot products of some rows and a vector on the grid.
+
+    Args:
+      rows: rows, int64 [n].
+      vector: float32 [D].
+
+    Returns:
+      Dot products, float64 [n], without `scales`.
+    """
+    part = rows if self.index is None else self.index[rows]
+    if isinstance(self.vectors, np.ndarray):
+      return grid.snap(self.vectors[part]).astype(np.float64) @ vector
+    return self.vectors[part] @ vector.astype(np.float64)
 
   def blocks(self, size: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
     """Yields slices of `size` rows and their vectors."""

@@ -15,12 +15,13 @@ have the same bits on every machine.
 
 from collections.abc import Callable
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
 from zsgen.core import errors
-from zsgen.orders import bigrams, embeddings, similarity
+from zsgen.orders import bigrams, cosines, embeddings, similarity
 from zsgen.orders import pool as pool_lib
 
 # Largest mean of cosine_avg for which the weight of WSD is meaningful.
@@ -40,12 +41,14 @@ OF_TEXTS = ("bigram_kl", "bigram_kl_multiset")
 Measured = tuple[np.ndarray, dict[str, Any]]
 
 
-def measure(name: str, pool: pool_lib.Pool) -> Measured:
+def measure(name: str, pool: pool_lib.Pool, cosine: str = "grid") -> Measured:
   """Measures every row of a pool.
 
   Args:
     name: a measure of the list above.
     pool: rows with embeddings or, for bigrams, with texts.
+    cosine: "exact" for cosines in float64 (of those in `EXACT`) instead of dot
+      products of vectors on the grid.
 
   Returns:
     The measure, float64 [N], and notes for the manifest.
@@ -53,7 +56,28 @@ def measure(name: str, pool: pool_lib.Pool) -> Measured:
   Raises:
     InputError: there are no embeddings, or WSD has no weight.
   """
-  return MEASURES[name](pool)
+  return (EXACT if cosine == "exact" else MEASURES)[name](pool)
+
+
+def _exact_cosines(pool: pool_lib.Pool) -> tuple[np.ndarray, ...]:
+  """Returns the mean, minimum and maximum of -cos of each row, float64 [N]."""
+  train, heldout = pool.embedded()
+  mean, least, largest = np.empty((3, len(train)))
+  for rows, values in cosines.blocks(train, heldout):
+    # Multiples of a step, so that their sum is exact.
+    mean[rows] = -np.round(values / _STEP).sum(axis=0) * _STEP / len(heldout)
+    least[rows], largest[rows] = -values.max(axis=0), -values.min(axis=0)
+  return mean, least, largest
+
+
+def _exact(index: int, pool: pool_lib.Pool) -> Measured:
+  return _exact_cosines(pool)[index], {}
+
+
+def _exact_wsd(pool: pool_lib.Pool) -> Measured:
+  mean, least, _ = _exact_cosines(pool)
+  # An exact sum: the elements are multiples of a step over the same number.
+  return _weigh(least, mean, math.fsum(mean) / len(mean))
 
 
 def _cosine(kind: str, pool: pool_lib.Pool) -> Measured:
@@ -130,16 +154,25 @@ def _wsd(pool: pool_lib.Pool) -> Measured:
   train, heldout = pool.embedded()
   nearest, total = _least(train, heldout), _products(train, _sum(heldout))
   mean = -total.sum() / len(heldout) / len(train)
+  return _weigh(nearest, -total / len(heldout), mean)
+
+
+def _weigh(nearest: np.ndarray, average: np.ndarray, mean: float) -> Measured:
+  """Returns WSD of cosine_min and cosine_avg, and its weight.
+
+  Args:
+    nearest: cosine_min of each row, float64 [N].
+    average: cosine_avg of each row, float64 [N].
+    mean: the mean of cosine_avg.
+  """
   if mean > _FLAT:
     raise errors.InputError(
         "config.order.measure='wsd' weighs two terms by the ratio of their"
         f" means, but the mean of cosine_avg is {mean:.2g}, too close to 0: the"
         " weight would be meaningless. Use 'cosine_min', or another embedder."
     )
-  weight = nearest.mean() / mean
-  return nearest - weight * (total / len(heldout)), dict(
-      wsd_weight=float(weight)
-  )
+  weight = math.fsum(nearest) / len(nearest) / mean
+  return nearest + weight * average, dict(wsd_weight=float(weight))
 
 
 def _bigram_kl(released: bool, pool: pool_lib.Pool) -> Measured:
@@ -172,4 +205,11 @@ MEASURES: dict[str, Callable[[pool_lib.Pool], Measured]] = {
     **{f"euclid_{kind}": functools.partial(_euclid, kind) for kind in _COSINES},
     "bigram_kl": functools.partial(_bigram_kl, False),
     "bigram_kl_multiset": functools.partial(_bigram_kl, True),
+}
+# Measures that `cosine="exact"` changes.
+EXACT: dict[str, Callable[[pool_lib.Pool], Measured]] = {
+    "wsd": _exact_wsd,
+    "cosine_avg": functools.partial(_exact, 0),
+    "cosine_min": functools.partial(_exact, 1),
+    "cosine_max": functools.partial(_exact, 2),
 }

@@ -35,12 +35,18 @@ def blocks(
     are valid until the next block is taken.
   """
   heldout_vectors = heldout.block(0, len(heldout))
+  scales = train.scales
+  if scales is not None and train.index is not None:
+    scales = scales[train.index]
   size = block_size(len(heldout), train.dim)
   multiply = multiplication.make(heldout_vectors, len(train), size)
 
   def compute(start: int) -> tuple[slice, np.ndarray]:
     rows = slice(start, min(start + size, len(train)))
-    return rows, multiply(train.block(rows.start, rows.stop))
+    products = multiply(train.block(rows.start, rows.stop))
+    if scales is not None:
+      products = products * scales[rows]
+    return rows, products
 
   with futures.ThreadPoolExecutor(1) as pool:
     yield from ahead.results(pool, compute, range(0, len(train), size), 1)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.orders import embeddings, shortlists
+from zsgen.orders import cosines, embeddings, shortlists
 
 # Number of rows of a list that are examined together.
 _STRIDE = 64
@@ -26,7 +26,7 @@ class Round(NamedTuple):
 
   Attributes:
     rows: rows of the pool, ascending, int64 [n].
-    keys: the smallest key that picked each row, float32 [n]: -similarity for
+    keys: the smallest key that picked each row, float [n]: -similarity for
       nearest, similarity for farthest picks.
   """
 
@@ -39,6 +39,7 @@ def rounds(
     heldout: embeddings.Embeddings,
     picks: tuple[str, ...],
     budget: int,
+    exact: bool = False,
 ) -> list[Iterator[Round]]:
   """Returns the rounds of each pick, from one pass over the pool.
 
@@ -48,6 +49,8 @@ def rounds(
     picks: a sequence of "nearest" and "farthest".
     budget: approximate number of rows that will be used; affects time and memory
       but not the result.
+    exact: whether similarities are cosines in float64 (`cosines`) instead of dot
+      products of vectors on the grid.
 
   Returns:
     The rounds of each pick, until all N rows are picked. In a round, each
@@ -56,6 +59,8 @@ def rounds(
   """
   depth = max(_SHORTEST, _DEPTH * -(-budget // len(heldout)))
   size = min(len(train), depth)
+  if exact:
+    train = cosines.scaled(train)
   lists = shortlists.make(train, heldout, picks, size)
   return [_Walk(train, heldout, shortlist).rounds() for shortlist in lists]
 
@@ -73,8 +78,7 @@ class _Walk:
     self._heldout = heldout
     self._pick = shortlist.pick
     self._is_picked = np.zeros(len(train), bool)
-    self._rows, self._keys = shortlist.rows, shortlist.keys
-    self._ends = shortlist.filled.copy()
+    self._rows, self._keys, self._ends = _read(shortlist, train, heldout)
     self._positions = np.zeros(len(heldout), np.int64)
 
   def rounds(self) -> Iterator[Round]:
@@ -84,7 +88,7 @@ class _Walk:
       self._advance()
       picked = np.arange(len(self._positions)), self._positions
       rows, indices = np.unique(self._rows[picked], return_inverse=True)
-      keys = np.full(len(rows), np.inf, np.float32)
+      keys = np.full(len(rows), np.inf, self._keys.dtype)
       np.minimum.at(keys, indices, self._keys[picked])
       self._is_picked[rows] = True
       remaining -= len(rows)
@@ -115,13 +119,28 @@ class _Walk:
     short = np.union1d(exhausted, short)
     free = np.flatnonzero(~self._is_picked)
     size = min(self._rows.shape[1], len(free))
-    shortlist = shortlists.make(
-        self._train.take(free),
-        self._heldout.take(short),
-        (self._pick,),
-        size,
-    )[0]
-    self._rows[short, :size] = free[shortlist.rows]
-    self._keys[short, :size] = shortlist.keys
-    self._ends[short] = size
+    sides = self._train.take(free), self._heldout.take(short)
+    shortlist = shortlists.make(*sides, (self._pick,), size)[0]
+    rows, keys, ends = _read(shortlist, *sides)
+    size = rows.shape[1]
+    if (missing := size - self._rows.shape[1]) > 0:
+      self._rows, self._keys = (
+          np.pad(values, ((0, 0), (0, missing)))
+          for values in (self._rows, self._keys)
+      )
+    self._rows[short, :size] = free[rows]
+    self._keys[short, :size] = keys
+    self._ends[short] = ends
     self._positions[short] = 0
+
+
+def _read(
+    shortlist: shortlists.Shortlist,
+    train: embeddings.Embeddings,
+    heldout: embeddings.Embeddings,
+) -> cosines.Lists:
+  """Returns the lists of a shortlist, by cosines if the vectors are scaled."""
+  if train.scales is not None:
+    return cosines.rank(shortlist, train, heldout)
+  ends = shortlist.filled.copy()
+  return cosines.Lists(shortlist.rows, shortlist.keys, ends)

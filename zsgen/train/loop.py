@@ -164,7 +164,13 @@ def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
   """Returns the hyper-parameters of a step, those of all members stacked."""
   return population.stack(
       [
-          optimizer.hyper_at(run.config.train, step, job.steps)
+          optimizer.hyper_at(
+              run.config.train,
+              step,
+              optimizer.schedule_steps(
+                  run.config.train, len(run.lengths.tokens)
+              ),
+          )
           for run in job.members
       ]
   )

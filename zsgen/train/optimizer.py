@@ -28,7 +28,13 @@ class Hyper(NamedTuple):
 
 
 def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
-  """Returns the hyper-parameters of update `step` of `steps`, from 0."""
+  """Returns the hyper-parameters of an update.
+
+  Args:
+    train: the config's section.
+    step: the update, from 0.
+    steps: where the schedule ends, see `schedule_steps`.
+  """
   return Hyper(
       learning_rate=np.float32(learning_rate(train, step, steps)),
       b1=np.float32(train.b1),
@@ -37,6 +43,13 @@ def hyper_at(train: config.Train, step: int, steps: int) -> Hyper:
       weight_decay=np.float32(train.weight_decay),
       clip=np.float32(train.clip or np.inf),
   )
+
+
+def schedule_steps(train: config.Train, examples: int) -> int:
+  """Returns the step at which the schedule ends, for an order of n examples."""
+  if train.schedule_end == "released":
+    return examples // train.batch_size + 1
+  return -(-examples // train.batch_size)
 
 
 def check_steps(train: config.Train, steps: int) -> None:

@@ -3,14 +3,18 @@
 Reads `flan_mini.json` as declare-lab/flan-mini publishes it (one array of
 `id`, `source`, `conversations`) and `train_eval_key_list.json` of the paper's
 released code. A task is a `source`; an example is a conversation's first
-question and answer, as in the paper's section 4.
+question and answer, as in the paper's section 4, or all of its turns, as in its
+section 3.2.
 """
 
+import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
 
 from zsgen.core import errors, registry, strict_json
+from zsgen.core.schema import option
 from zsgen.data import suite
 from zsgen.data.sources import catalog, file_reader, files, options, records
 
@@ -21,10 +25,24 @@ KEYS = "train_eval_key_list.json"
 LISTS = {suite.TRAIN: "train_key_list", HELDOUT: "eval_key_list"}
 
 
-@registry.source("flan_mini", options=options.Files)
-def flan_mini(
-    data: options.Files, seed: int, scratch: pathlib.Path
-) -> suite.Suite:
+# The speakers of turns, and their roles.
+_ROLES = {"human": "user", "gpt": "assistant"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(options.Files):
+  """The options of the source `flan_mini`."""
+
+  # Which turns of a conversation are an example: the first question and answer
+  # (E1, E3 and E6 to E8), or all (E2, E4 and E5).
+  turns: str = option("first", choices=("first", "all"), newer=True)
+  # Whether turns are read as in the released code: questions and answers in turn,
+  # whoever speaks, and empty ones too.
+  as_released: bool = option(False, newer=True)
+
+
+@registry.source("flan_mini", options=Options)
+def flan_mini(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Returns Flan-mini as a suite; tasks in the key list's order.
 
   Args:
@@ -37,7 +55,7 @@ def flan_mini(
   Returns:
     The suite. Listed tasks without a row give no example. A drawn row that
     does not begin with a question of `human` and an answer of `gpt`, or where
-    either is empty, has no targets.
+    either is empty, has no targets, unless it is read as released.
 
   Raises:
     InputError: missing or broken files, bad rows, a task in both lists, or a
@@ -52,7 +70,7 @@ def flan_mini(
   array = [file._replace(format="array") for file in listing.files]
   reader = file_reader.FileReader(
       listing._replace(files=array),
-      example,
+      functools.partial(example, data=data),
       ("id", "source", "conversations"),
       "source",
       extra_files=(keys,) if keys else (),
@@ -94,34 +112,51 @@ def key_lists(path: pathlib.Path) -> dict[str, list[str]]:
   return tasks
 
 
-def example(row: Any, origin: file_reader.Origin) -> suite.Example:
-  """Converts a conversation's first exchange into an example.
+def example(
+    row: Any, origin: file_reader.Origin, data: Options
+) -> suite.Example:
+  """Converts a conversation into an example.
+
+  Its `input` and `targets` are the first question and answer. If all turns are
+  used, or read as released, it has `turns` too.
 
   Raises:
     InputError: a field is missing or of another type.
   """
   task = records.field(row, "source", (str,), origin.location)
   turns = records.field(row, "conversations", (list,), origin.location)
-  if turns[2:]:
+  if data.turns == "first" and turns[2:]:
     origin.pass_over("conversations[2:]")
-  question, answer = _exchange(turns[:2], origin.location)
+    turns = turns[:2]
+  said = _conversation(turns, origin.location, data.as_released)
+  question, answer = (turn.text for turn in said[:2]) if said else ("", "")
   return suite.Example(
       task=task,
       category="",
       split="",
       definition="",
       input=question,
-      targets=(answer,) if answer else (),
+      targets=(answer,) if said else (),
       key=records.key(row, "id", origin.location, origin.number),
+      turns=said if data.turns == "all" or data.as_released else (),
   )
 
 
-def _exchange(turns: list[Any], location: str) -> tuple[str, str]:
-  """Returns question and answer; both empty if it is no such exchange."""
+def _conversation(
+    turns: list[Any], location: str, as_released: bool
+) -> tuple[suite.Turn, ...]:
+  """Returns questions and answers in turn; () if these are none.
+
+  A question without an answer at the end is left out.
+  """
   speakers = [records.field(turn, "from", (str,), location) for turn in turns]
   texts = [
       records.field(turn, "value", (str,), location).strip() for turn in turns
   ]
-  if speakers != ["human", "gpt"] or not all(texts):
-    return "", ""
-  return texts[0], texts[1]
+  size = len(turns) // 2 * 2
+  wanted = [*_ROLES] * (size // 2)
+  is_regular = speakers[:size] == wanted and all(texts[:size])
+  if not (is_regular or as_released):
+    return ()
+  roles = map(_ROLES.__getitem__, wanted)
+  return tuple(map(suite.Turn, roles, texts))

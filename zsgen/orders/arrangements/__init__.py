@@ -103,6 +103,8 @@ def parameters(order: config.Order) -> dict[str, Any]:
   fields = dataclasses.fields(_component(order).options)
   for field in sorted(fields, key=lambda field: field.name):
     value = getattr(order, field.name)
+    if field.metadata["newer"] and value == field.default:
+      continue
     if field.metadata["hashed"]:
       value = field.metadata["hashed"](value)
     if field.name != "parts":

@@ -18,6 +18,9 @@ class Options(arranged.Budget):
 
   # Which of the released code's settings.
   setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
+  # What nearness is: the dot product of vectors on the grid; or their cosine in
+  # float64, as in the released code but for its float32 sums.
+  cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
 
 @registry.arrangement("released", options=Options)
@@ -41,15 +44,15 @@ def released(
     options: the setting, and the rows to reach.
     seed: of RT's shuffle, Python's `random.shuffle` (the paper: 0).
   """
-  setting = options.setting
+  setting, exact = options.setting, options.cosine == "exact"
   budget = len(pool) if options.budget < 0 else options.budget
   if setting in ("MIN", "MAX"):
     pick = "nearest" if setting == "MIN" else "farthest"
-    walk = turns.rounds(*pool.embedded(), (pick,), budget)[0]
+    walk = turns.rounds(*pool.embedded(), (pick,), budget, exact)[0]
     return tmt.take(walk, pick, budget, keep_last_round=True)
   picks = ("nearest", "farthest")
   sizes = (budget - budget // 2, budget // 2)
-  walks = turns.rounds(*pool.embedded(), picks, sizes[0])
+  walks = turns.rounds(*pool.embedded(), picks, sizes[0], exact)
   nearest, farthest = (
       tmt.take(walk, pick, size, keep_last_round=True)
       for walk, pick, size in zip(walks, picks, sizes, strict=True)

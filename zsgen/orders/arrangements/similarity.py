@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from zsgen.core import registry
+from zsgen.core import errors, registry
 from zsgen.core.schema import option
 from zsgen.orders import embeddings, measures
 from zsgen.orders import pool as pool_lib
@@ -21,6 +21,18 @@ class Options(multiset.Options):
   granularity: str = option("instance", choices=("instance", "task"))
   # What comes first.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))
+  # What nearness is: the dot product of vectors on the grid; or their cosine in
+  # float64, as in the released code but for its float32 sums.
+  cosine: str = option("grid", choices=("grid", "exact"), newer=True)
+
+  def check(self, location: str) -> None:
+    """Raises InputError if the measure has no cosines that could be exact."""
+    super().check(location)
+    if self.cosine == "exact" and self.measure not in measures.EXACT:
+      raise errors.InputError(
+          f"{location}.cosine is 'exact', but the measure {self.measure} does not"
+          f" read it. Leave it out, or use one of {', '.join(measures.EXACT)}."
+      )
 
   @property
   def reads_texts(self) -> bool:
@@ -51,11 +63,13 @@ def similarity(
   rows, _ = multiset.passes(pool.tasks, options.budget, options.per_task)
   ranking = (options.pick, seed, options.as_released)
   if options.granularity == "instance":
-    keys, notes = measures.measure(options.measure, pool.take(rows))
+    keys, notes = measures.measure(
+        options.measure, pool.take(rows), options.cosine
+    )
     return ranked.ranked(rows, keys, *ranking).with_notes(**notes)
   tasks, groups = np.unique(pool.tasks[rows], return_inverse=True)
   keys, notes = measures.measure(
-      options.measure, _task_pool(pool, rows, groups)
+      options.measure, _task_pool(pool, rows, groups), options.cosine
   )
   sequence = ranked.ranked(tasks, keys, *ranking)
   rank = np.empty(len(tasks), np.int64)

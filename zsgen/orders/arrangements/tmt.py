@@ -29,6 +29,9 @@ class Options(arranged.Budget):
   in_round: str = option("id", choices=("id", "shuffled"))
   # Uses only rounds [first, end), counted from 0; (): all.
   rounds: tuple[int, ...] = option((), low=0)
+  # What nearness is: the dot product of vectors on the grid; or their cosine in
+  # float64, as in the released code but for its float32 sums.
+  cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
   def check(self, location: str) -> None:
     """Raises InputError unless rounds are (first, beyond), or () for all."""
@@ -64,7 +67,9 @@ def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
   first, stop = options.rounds or (0, None)
   needed = len(pool) if budget < 0 else budget
   needed = max(needed, (stop or 0) * len(pool.embedded()[1]))
-  walk = turns.rounds(*pool.embedded(), (pick,), min(needed, len(pool)))[0]
+  exact = options.cosine == "exact"
+  needed = min(needed, len(pool))
+  walk = turns.rounds(*pool.embedded(), (pick,), needed, exact)[0]
   sequence = take(_between(walk, first, stop), pick, budget, first)
   if options.in_round == "shuffled":
     permuted = arranged.permutation("in_round", seed, len(sequence))
