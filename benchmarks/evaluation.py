@@ -6,9 +6,11 @@ The data are held-out tasks of Natural Instructions, 5 examples each, with the
 definition and two solved examples, in at most 2,048 bytes; the model is the
 embedded base.
 
-  loss    the evaluation of the examples
-  choice  4 answers to choose from for each example: its own, and three of other
-          examples, of the same task if there are enough
+  loss      the evaluation of the examples
+  choice    4 answers to choose from for each example: its own, and three of other
+            examples, of the same task if there are enough
+  generate  greedy answers of 32 tokens to the prompts of the examples; the
+            answers of both forms must be equal
 
 Both forms run in one process and take turns. The first run of each, which
 compiles, is not counted; the least of the others is. On a machine that is not
@@ -21,6 +23,7 @@ import pathlib
 import tempfile
 import time
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -32,11 +35,11 @@ from zsgen import pipeline
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
-from zsgen.evals import api, choice, loss, packed
+from zsgen.evals import api, choice, generate, loss, packed, subsets
 from zsgen.models import model as model_lib
 from zsgen.train import starts
 
-_BATCH, _CHOICES, _LENGTH = 16, 4, 2048
+_BATCH, _CHOICES, _LENGTH, _NEW = 16, 4, 2048, 32
 _HEADER = (
     "evaluation",
     "rows of the store",
@@ -73,7 +76,7 @@ def prepare(path: str, workdir: pathlib.Path) -> dict[str, str]:
       max_length=_LENGTH,
   )
   second = pipeline.run(config, workdir / "choice", ["prepare"]).store
-  return {"loss": str(first), "choice": str(second)}
+  return {"loss": str(first), "choice": str(second), "generate": str(first)}
 
 
 def _write_choices(store: store_lib.Store, path: pathlib.Path) -> list[str]:
@@ -111,18 +114,14 @@ def measure(
   replicated = mesh_lib.replicated(mesh)
   params = start.load(jax.tree.map(lambda _: replicated, start.shapes))
   context = api.Context(store, model, mesh, _BATCH)
+  if name == "generate":
+    return measure_generation(context, params, tasks, count)
   ids, reduce = _rows(store, name, tasks)
   forms = {
       "whole": packed.Packed(ids, reduce, context, share=False),
       "shared": packed.Packed(ids, reduce, context),
   }
-  seconds, cpu, values = {}, {}, {}
-  for _ in range(count + 1):
-    for form, evaluate in forms.items():
-      wall, used = time.perf_counter(), time.process_time()
-      values[form] = evaluate(params)
-      seconds.setdefault(form, []).append(time.perf_counter() - wall)
-      cpu.setdefault(form, []).append(time.process_time() - used)
+  values, times = _take_turns(forms, params, count)
   np.testing.assert_allclose(values["shared"], values["whole"], rtol=1e-5)
   return {
       "rows": len(ids),
@@ -130,9 +129,63 @@ def measure(
           form: evaluate.rows.tokens for form, evaluate in forms.items()
       },
       "slots": {form: _slots(evaluate) for form, evaluate in forms.items()},
+      **times,
+  }
+
+
+def _take_turns(
+    forms: dict[str, Any], params: Any, count: int
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+  """Runs both forms in turn; returns their values and their least times."""
+  seconds, cpu, values = {}, {}, {}
+  for _ in range(count + 1):
+    for form, evaluate in forms.items():
+      wall, used = time.perf_counter(), time.process_time()
+      values[form] = evaluate(params)
+      seconds.setdefault(form, []).append(time.perf_counter() - wall)
+      cpu.setdefault(form, []).append(time.process_time() - used)
+  return values, {
       "seconds": {form: min(times[1:]) for form, times in seconds.items()},
       "cpu": {form: min(times[1:]) for form, times in cpu.items()},
   }
+
+
+def measure_generation(
+    context: api.Context, params: Any, tasks: int, count: int
+) -> dict[str, Any]:
+  """Measures `count` runs of each form of generation."""
+  spec = config_lib.build(config_lib.Eval, type="generate", max_new_tokens=_NEW)
+  ids, _ = _rows(context.store, "loss", tasks)
+  # Evaluators have no option for tasks.
+  with mock.patch.object(subsets, "select", lambda *_: (ids, len(ids))):
+    evaluators = {
+        form: generate.Generate("generate", spec, context, form == "shared")
+        for form in ("whole", "shared")
+    }
+  values, times = _take_turns(evaluators, params, count)
+  answers = {
+      form: [item["prediction"] for item in evaluation.predictions]
+      for form, evaluation in values.items()
+  }
+  assert answers["whole"] == answers["shared"]
+  counts = {
+      form: [_count(arrays[0]) for _, arrays in evaluator._batches]
+      for form, evaluator in evaluators.items()
+  }
+  return {
+      "rows": len(evaluators["whole"].ids),
+      "tokens": {
+          form: sum(n for n, _ in sums) for form, sums in counts.items()
+      },
+      "slots": {form: sum(n for _, n in sums) for form, sums in counts.items()},
+      **times,
+  }
+
+
+def _count(prompts: Any) -> tuple[int, int]:
+  """Returns the tokens that are read of a batch of prompts, and the slots."""
+  tokens = getattr(prompts, "tokens", prompts)
+  return int(np.count_nonzero(tokens)), tokens.size
 
 
 def _rows(

@@ -12,8 +12,8 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.core.schema import option
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
-from zsgen.evals import api, judge
-from zsgen.models import generation
+from zsgen.evals import api, judge, shared_prompts
+from zsgen.models import attention, generation
 
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64
@@ -71,15 +71,26 @@ class Generate(judge.Judged):
 
   Prompts are read from the store, up to the last answer. They are sorted by
   length; a row's answer depends on neither batch nor mesh. Prompts stay on
-  the devices.
+  the devices. If rows are not split over devices, tokens that prompts begin with
+  in common are read once.
+
+  Args:
+    share: whether prompts may share prefixes.
 
   Raises:
     InputError: prompt and answer are longer than the model's positions.
   """
 
-  def __init__(self, name: str, spec: config.Eval, context: api.Context):
+  def __init__(
+      self,
+      name: str,
+      spec: config.Eval,
+      context: api.Context,
+      share: bool = True,
+  ):
     super().__init__(name, spec, context)
     self._context = context
+    self._share = share
     self._tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
     self._prompts = [_prompt(self.store.row(i)) for i in self.ids]
     options = schema.options_of(spec, GenerateOptions)
@@ -122,6 +133,9 @@ class Generate(judge.Judged):
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, tuple]]:
     """Returns each batch's indices of prompts, and it on the devices."""
+    plan = self._plan
+    if plan is not None:
+      return [self._shared_batch(rows, plan) for rows in plan.batches]
     lengths = np.array([len(prompt) for prompt in self._prompts])
     by_length = np.argsort(lengths, kind="stable")
     shards = mesh_lib.row_shards(self._context.mesh)
@@ -133,11 +147,40 @@ class Generate(judge.Judged):
         )
     ]
 
-  def _batch(self, slots: np.ndarray, size: int) -> tuple:
-    """Prompts that end in the last slot, their lengths and ids."""
+  @functools.cached_property
+  def _plan(self) -> shared_prompts.Plan | None:
+    """Returns how prompts share prefixes; None if they do not."""
+    model, mesh = self._context.model, self._context.mesh
+    can_share = mesh.size == 1 and attention.shares_prefixes(model.execution)
+    if not (self._share and can_share):
+      return None
+    return shared_prompts.make_plan(self._prompts, self._context.batch_size)
+
+  def _shared_batch(
+      self, groups: shared_prompts.Batch, plan: shared_prompts.Plan
+  ) -> tuple[np.ndarray, tuple]:
+    """Returns the indices of a batch's prompts, and it on the devices."""
+    size = self._context.batch_size
+    slots = shared_prompts.members(groups)
+    width = self._width(slots)
+    prompts = shared_prompts.lay_out(self._prompts, groups, plan, size, width)
+    lengths, rows = np.zeros((2, size), np.int32)
+    lengths[: len(slots)] = [len(self._prompts[slot]) for slot in slots]
+    rows[: len(slots)] = self.ids[slots]
+    sharding = mesh_lib.replicated(self._context.mesh)
+    arrays = (prompts, lengths, rows)
+    return slots, mesh_lib.put(arrays, jax.tree.map(lambda _: sharding, arrays))
+
+  def _width(self, slots: np.ndarray) -> int:
+    """Returns the number of slots of prompts in the cache."""
     width = _NARROWEST
     while width < max(len(self._prompts[slot]) for slot in slots):
       width *= 2
+    return width
+
+  def _batch(self, slots: np.ndarray, size: int) -> tuple:
+    """Prompts that end in the last slot, their lengths and ids."""
+    width = self._width(slots)
     tokens = np.zeros((size, width), np.int32)
     lengths, rows = np.zeros((2, size), np.int32)
     for row, slot in enumerate(slots):

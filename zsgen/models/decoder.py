@@ -194,7 +194,8 @@ class Decoder(nn.Module):
   Attributes:
     arch: the architecture.
     keep: whether to return what generation needs: the hidden state of the last
-      position, [B, 1, D], and the keys and values of all positions.
+      position, [B, 1, D] (of all positions if segments share prefixes), and the
+      keys and values of all positions.
     lora: which projections have adapters.
     execution: how the model is computed.
   """
@@ -211,7 +212,7 @@ class Decoder(nn.Module):
       positions: Int[Array, "B T"],
       sight: _Sight,
       past: dict[str, Any] | None = None,
-  ) -> Float[Array, "B T D"] | tuple[Float[Array, "B 1 D"], dict[str, Any]]:
+  ) -> Float[Array, "B T D"] | tuple[Float[Array, "B t D"], dict[str, Any]]:
     """Returns the normalized residual stream at each position, of type
     `arch.dtype`.
 
@@ -246,7 +247,8 @@ class Decoder(nn.Module):
       x *= jnp.asarray(math.sqrt(arch.width), dtype)
     x = placement.from_table(x, mesh)
     x, key_values = self._blocks(x, sight, rotations, past or {})
-    x = x[:, -1:] if self.keep else x
+    if self.keep and not isinstance(sight, attention.Spans):
+      x = x[:, -1:]
     x = layers.Norm(arch, name="final_norm")(x)
     return (x, key_values) if self.keep else x
 

@@ -55,7 +55,7 @@ class _Progress(NamedTuple):
 
 def generate(
     params: Any,
-    tokens: Int[Array, "B T"],
+    tokens: Int[Array, "B T"] | model_lib.SharedPrompts,
     lengths: Int[Array, "B"],
     rows: Int[Array, "B"],
     seed: Int[Array, ""],
@@ -69,7 +69,7 @@ def generate(
 
   Args:
     params: the parameters of the model.
-    tokens: prompts, aligned to the right.
+    tokens: prompts, aligned to the right, or prompts that share prefixes.
     lengths: number of tokens of each prompt; 0 for an empty row, which gets no
       answer.
     rows: numbers that identify the rows, such as example ids.
@@ -85,9 +85,9 @@ def generate(
   limit = decoding.max_new_tokens
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
   # The last token needs no successor: the cache has no room for it.
-  logits, cache = model.prefill(
-      params, tokens, jnp.maximum(lengths, 1), limit - 1
-  )
+  is_shared = isinstance(tokens, model_lib.SharedPrompts)
+  prefill: Any = model.prefill_shared if is_shared else model.prefill
+  logits, cache = prefill(params, tokens, jnp.maximum(lengths, 1), limit - 1)
 
   def append(
       logits: Array, cache: model_lib.Cache, progress: _Progress

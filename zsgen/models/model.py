@@ -81,6 +81,23 @@ class Cache(NamedTuple):
   used: Array
 
 
+class SharedPrompts(NamedTuple):
+  """Prompts in rows, in which a prefix is before the prompts that share it.
+
+  Attributes:
+    tokens: the tokens of R rows, int32 [R, T].
+    positions: their positions in the prompts, int32 [R, T].
+    spans: what each token attends to, see `attention.Spans`, int32 [R, T, 3].
+    slots: where the tokens of each prompt are in the line of all rows, aligned
+      to the right, int32 [B, S]; anything before them.
+  """
+
+  tokens: Any
+  positions: Any
+  spans: Any
+  slots: Any
+
+
 def _precise(method: Callable[..., _Result]) -> Callable[..., _Result]:
   """Traces a method of a model in the precision of its element type."""
 
@@ -259,6 +276,39 @@ class Model:
     return self._last(params, x), cache
 
   @_precise
+  def prefill_shared(
+      self,
+      params: dict[str, Any],
+      prompts: "SharedPrompts",
+      lengths: Int[Array, "B"],
+      room: int,
+  ) -> tuple[Float[Array, "B V"], "Cache"]:
+    """Reads prompts of which some share a prefix, as `prefill` reads others.
+
+    Args:
+      params: the parameters of the model.
+      prompts: the prompts; all rows are on one device.
+      lengths: number of tokens in each prompt, 1 or more.
+      room: number of tokens that may follow.
+
+    Returns:
+      See `prefill`.
+    """
+    spans = attention.Spans(*jnp.moveaxis(prompts.spans, -1, 0))
+    x, key_values = self._caching_decoder.apply(
+        {"params": params}, prompts.tokens, prompts.positions, spans
+    )
+    select = functools.partial(_select_slots, slots=prompts.slots, room=room)
+    length = prompts.slots.shape[1]
+    cache = Cache(
+        jax.tree.map(select, key_values),
+        length - lengths,
+        jnp.asarray(length, jnp.int32),
+    )
+    last = x.reshape(-1, 1, x.shape[-1])[prompts.slots[:, -1]]
+    return self._last(params, last), cache
+
+  @_precise
   def decode(
       self, params: dict[str, Any], cache: "Cache", tokens: Int[Array, "B"]
   ) -> tuple[Float[Array, "B V"], "Cache"]:
@@ -332,6 +382,15 @@ def _pad_slots(
   widths = [(0, 0)] * key_values.ndim
   widths[-3] = (0, room)
   return jnp.pad(key_values, widths)
+
+
+def _select_slots(
+    key_values: Float[Array, "... R T K d"], slots: Int[Array, "B S"], room: int
+) -> Float[Array, "... B S_room K d"]:
+  """Gathers the slots of each prompt, and appends empty ones."""
+  *layers, rows, length, heads, width = key_values.shape
+  line = key_values.reshape(*layers, rows * length, heads, width)
+  return _pad_slots(jnp.take(line, slots, axis=-3), room)
 
 
 def _check(arch: config.Model) -> None:

@@ -1,0 +1,150 @@
+"""Answers to prompts that share prefixes equal those to prompts read alone."""
+
+import dataclasses
+
+import chosen
+import jax
+import numpy as np
+import pytest
+
+from tests.models import small as archs
+from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
+from zsgen.data import prepare
+from zsgen.data import store as store_lib
+from zsgen.evals import api, generate, shared_prompts
+from zsgen.models import model as model_lib
+
+pytest.importorskip("rouge_score")
+pytestmark = pytest.mark.numerics
+
+_PROMPT = "Which of the colours of this list does the painter like the most? "
+
+
+@pytest.fixture(scope="module", name="store")
+def _store(tmp_path_factory) -> store_lib.Store:
+  """A store in which the prompts of all held-out examples begin alike."""
+  from tests.helpers import configs
+
+  rows = chosen.rows()
+  for row in rows:
+    row["input"] = _PROMPT + row["input"]
+  directory = tmp_path_factory.mktemp("prompts")
+  path = chosen.write(directory / "rows.jsonl", rows)
+  config = config_lib.check(chosen.use(configs.small(), path))
+  return prepare.prepare(directory, config.data, config.seed)
+
+
+def _answers(store, name, devices=1, share=True, **fields):
+  """The evaluator, and the tokens that a random model answers each prompt."""
+  arch = dataclasses.replace(archs.ALL[name], vocab_size=264, max_positions=256)
+  mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:devices])
+  context = api.Context(
+      store, model_lib.Model.from_config(arch), mesh, 4, seed=3
+  )
+  spec = config_lib.build(
+      config_lib.Eval, type="generate", max_new_tokens=12, **fields
+  )
+  evaluator = generate.Generate("written", spec, context, share)
+  params = jax.tree.map(lambda array: array / 2, archs.loud(arch))
+  answers = np.zeros((len(evaluator.ids), 12), np.int32)
+  for slots, prompts in evaluator._batches:
+    rows = evaluator._generate(params, *prompts, context.seed)
+    answers[slots] = np.asarray(rows)[: len(slots)]
+  return evaluator, answers
+
+
+@pytest.mark.parametrize(
+    ("name", "decoding"),
+    [
+        ("rms", "released"),
+        ("gemma", "greedy"),
+        pytest.param("gpt2", "greedy", marks=pytest.mark.slow),
+        pytest.param("layer", "released", marks=pytest.mark.slow),
+    ],
+)
+def test_answers_are_those_to_prompts_read_alone(store, name, decoding):
+  alone, expected = _answers(store, name, share=False, decoding=decoding)
+  shared, actual = _answers(store, name, decoding=decoding)
+  assert alone._plan is None and shared._plan is not None
+  np.testing.assert_array_equal(actual, expected)
+  assert len(np.unique(actual, axis=0)) > 1
+
+
+@pytest.mark.parametrize("name", ["rms", "gemma"])
+def test_logits_and_caches_are_those_of_prompts_read_alone(name):
+  arch = dataclasses.replace(archs.ALL[name], vocab_size=90, max_positions=64)
+  model, params = model_lib.Model.from_config(arch), archs.loud(arch)
+  rng = np.random.default_rng(0)
+  prefix = rng.integers(1, 90, 20)
+  prompts = [
+      np.append(prefix, rng.integers(1, 90, 2 + i)).astype(np.int32)
+      for i in range(3)
+  ]
+  plan = shared_prompts.make_plan(prompts, 3)
+  assert plan is not None and len(plan.batches) == 1
+  order = shared_prompts.members(plan.batches[0])
+  lengths = np.array([len(prompts[i]) for i in order], np.int32)
+  tokens = np.zeros((3, 32), np.int32)
+  for row, index in zip(tokens, order, strict=True):
+    row[32 - len(prompts[index]) :] = prompts[index]
+  shared = shared_prompts.lay_out(prompts, plan.batches[0], plan, 3, 32)
+  expected, cache = jax.jit(model.prefill, static_argnums=3)(
+      params, tokens, lengths, 2
+  )
+  actual, shared_cache = jax.jit(model.prefill_shared, static_argnums=3)(
+      params, shared, lengths, 2
+  )
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_array_equal(shared_cache.pads, cache.pads)
+  real = np.arange(34) >= np.asarray(cache.pads)[:, None]
+  for old, new in zip(
+      jax.tree.leaves(cache.key_values),
+      jax.tree.leaves(shared_cache.key_values),
+      strict=True,
+  ):
+    assert new.shape == old.shape
+    mask = real[..., None, None]
+    np.testing.assert_allclose(new * mask, old * mask, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+def test_rows_over_several_devices_are_read_alone(store):
+  evaluator, actual = _answers(store, "rms", devices=2)
+  assert evaluator._plan is None
+  np.testing.assert_array_equal(actual, _answers(store, "rms")[1])
+
+
+def test_a_plan_reads_each_prefix_once():
+  rng = np.random.default_rng(0)
+  shared = rng.integers(5, 90, (2, 30))
+  prompts = [
+      np.append(shared[i % 2], rng.integers(5, 90, 3 + i)).astype(np.int32)
+      for i in range(9)
+  ]
+  plan = shared_prompts.make_plan(prompts, 3)
+  assert plan is not None
+  numbers = [shared_prompts.members(batch).tolist() for batch in plan.batches]
+  assert sorted(sum(numbers, [])) == list(range(9))
+  assert max(map(len, numbers)) <= 3
+  read = sum(
+      group.tokens(np.array([len(prompt) for prompt in prompts]))
+      for batch in plan.batches
+      for row in batch
+      for group in row
+  )
+  assert read < 0.6 * sum(map(len, prompts))
+  for batch, indices in zip(plan.batches, numbers, strict=True):
+    arrays = shared_prompts.lay_out(prompts, batch, plan, 3, 64)
+    for line, index in zip(arrays.slots, indices, strict=False):
+      slots = line[64 - len(prompts[index]) :]
+      actual = arrays.tokens.ravel()[slots]
+      np.testing.assert_array_equal(actual, prompts[index])
+      positions = arrays.positions.ravel()[slots]
+      np.testing.assert_array_equal(positions, np.arange(len(prompts[index])))
+
+
+def test_prompts_without_a_common_beginning_have_no_plan():
+  rng = np.random.default_rng(0)
+  prompts = [rng.integers(5, 90, 40).astype(np.int32) for _ in range(4)]
+  assert shared_prompts.make_plan(prompts, 4) is None
