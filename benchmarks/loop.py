@@ -108,38 +108,49 @@ class Clock:
 
 
 class Timed:
-  """A device program whose dispatch is timed.
+  """A device program whose dispatch is timed, for all of its shapes.
 
   Args:
-    step: the program.
-    clock: counts seconds from call number `first` until before call `end`.
-    first: the first call to count.
-    end: the first call not to count.
+    step: the program; after `lower` that of a shape, after `compile` a function.
+    clock: counts seconds from step number `first` until before step `end`.
+    first: the first step to count.
+    end: the first step not to count.
+    count: the steps so far, a list of one number that all shapes share.
   """
 
-  def __init__(self, step: Any, clock: Clock, first: int, end: int):
+  def __init__(
+      self,
+      step: Any,
+      clock: Clock,
+      first: int,
+      end: int,
+      count: list[int] | None = None,
+  ):
     self._step = step
     self._clock = clock
-    self._call: Any = None
-    self._marks = {first: clock.begin, end: clock.end}
-    self._count = 0
+    self._marks = first, end
+    self._count = [0] if count is None else count
 
   def lower(self, *args: Any) -> "Timed":
-    """Lowers the program; it is the only one."""
-    self._step = self._step.lower(*args)
-    return self
+    """Lowers the program for a shape."""
+    return self._replaced(self._step.lower(*args))
 
   def compile(self) -> "Timed":
-    """Compiles the program."""
-    self._call = self._clock.timed("dispatch", self._step.compile())
-    return self
+    """Compiles a program that is lowered."""
+    return self._replaced(self._clock.timed("dispatch", self._step.compile()))
 
   def __call__(self, *args: Any) -> Any:
     """Runs a step, and starts or stops the clock before it."""
-    if self._count in self._marks:
-      self._marks[self._count]()
-    self._count += 1
-    return self._call(*args)
+    first, end = self._marks
+    if self._count[0] == first:
+      self._clock.begin()
+    elif self._count[0] == end:
+      self._clock.end()
+    self._count[0] += 1
+    return self._step(*args)
+
+  def _replaced(self, step: Any) -> "Timed":
+    return Timed(step, self._clock, *self._marks, self._count)
 
 
 class RandomStore:

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+import types
 
 from flax import traverse_util
 import numpy as np
@@ -209,15 +210,44 @@ def test_events_hold_all_values_of_a_step(tmp_path):
   board = writers.TensorBoard(tmp_path, first=0)
   board.write(3, {"train/loss": 1.5, "perf/mfu": 0.25})
   board.close()
-  (path,) = (tmp_path / "tensorboard").iterdir()
-  data, found, at = path.read_bytes(), {}, 0
-  while at < len(data):  # Length, its checksum, the event, its checksum.
-    length = int.from_bytes(data[at : at + 8], "little")
-    event = event_pb2.Event.FromString(data[at + 12 : at + 12 + length])
+  assert _events(tmp_path) == {(3, "train/loss"): 1.5, (3, "perf/mfu"): 0.25}
+
+
+def test_steps_within_a_second_are_passed_on_together(tmp_path, monkeypatch):
+  seconds, passed = [0.0], []
+  clock = types.SimpleNamespace(monotonic=lambda: seconds[0], time=time.time)
+  monkeypatch.setattr(writers, "time", clock)
+  board = writers.TensorBoard(tmp_path, first=0)
+  add = board._writer.file_writer.add_summary
+
+  def add_summary(summary, step, moment):
+    passed.append(step)
+    add(summary, step, moment)
+
+  monkeypatch.setattr(board._writer.file_writer, "add_summary", add_summary)
+  counts = []
+  for step in range(7):
+    board.write(step, {"train/loss": step})
+    counts.append(len(passed))
+    seconds[0] += 0.3
+  assert counts == [1, 1, 1, 1, 5, 5, 5]
+  board.close()
+  assert passed == list(range(7))
+  assert _events(tmp_path) == {(step, "train/loss"): step for step in range(7)}
+
+
+def _events(run):
+  """Returns the values of all events by step and tag."""
+  (path,) = (run / "tensorboard").iterdir()
+  data, values, begin = path.read_bytes(), {}, 0
+  while begin < len(data):  # Length, its checksum, the event, its checksum.
+    length = int.from_bytes(data[begin : begin + 8], "little")
+    end = begin + 12 + length
+    event = event_pb2.Event.FromString(data[begin + 12 : end])
     for value in event.summary.value:
-      found[event.step, value.tag] = value.simple_value
-    at += 16 + length
-  assert found == {(3, "train/loss"): 1.5, (3, "perf/mfu"): 0.25}
+      values[event.step, value.tag] = value.simple_value
+    begin = end + 4
+  return values
 
 
 def test_an_evaluation_that_is_not_finite():

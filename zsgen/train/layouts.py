@@ -6,6 +6,7 @@ compiled. They depend on the order, the options and the mesh only.
 
 import bisect
 from collections.abc import Sequence
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -279,7 +280,8 @@ def lay_out(
   Raises:
     InputError: the examples do not fit.
   """
-  lengths = np.array([len(row.tokens) for row in examples.rows], np.int32)
+  # Python's integers are faster than NumPy's for so few examples.
+  lengths = [len(row.tokens) for row in examples.rows]
   packed = _members(lengths, shape, rows)
   _check_fit(examples, lengths, packed, shape)
   size = (shape.rows, shape.length)
@@ -292,15 +294,16 @@ def lay_out(
           (split.groups, shape.loss_slots), loss_slots.EMPTY, np.int32
       ),
       ids=examples.ids.astype(np.int32),
-      lengths=lengths,
+      lengths=np.array(lengths, np.int32),
   )
+  positions = _positions(shape.length)
   for row, members in enumerate(packed):
     begin = 0
     for slot in members:
       end = begin + lengths[slot]
       batch.tokens[row, begin:end] = examples.rows[slot].tokens
       batch.mask[row, begin:end] = examples.rows[slot].mask
-      batch.positions[row, begin:end] = np.arange(end - begin)
+      batch.positions[row, begin:end] = positions[: lengths[slot]]
       batch.segments[row, begin:end] = slot + 1
       begin = end
   loss_slots.fill(
@@ -330,12 +333,20 @@ def batch_shapes(
   )
 
 
+@functools.cache
+def _positions(length: int) -> np.ndarray:
+  """Returns the positions of the longest segment, int32 [length]."""
+  positions = np.arange(length, dtype=np.int32)
+  positions.flags.writeable = False
+  return positions
+
+
 def _members(
-    lengths: np.ndarray, shape: Shape, rows: np.ndarray | None
+    lengths: Sequence[int], shape: Shape, rows: np.ndarray | None
 ) -> list[list[int]]:
   """Returns the examples of each row."""
   if rows is None:
-    return best_fit(lengths.tolist(), shape.length)
+    return best_fit(lengths, shape.length)
   packed: list[list[int]] = [[] for _ in range(shape.rows)]
   for slot, row in enumerate(rows.tolist()):
     if lengths[slot]:
@@ -345,18 +356,19 @@ def _members(
 
 def _check_fit(
     examples: batches.Examples,
-    lengths: np.ndarray,
+    lengths: Sequence[int],
     packed: list[list[int]],
     shape: Shape,
 ) -> None:
   """Raises InputError for rows that are longer than planned, or too many."""
-  if lengths.max(initial=0) > shape.length:
+  longest = max(lengths, default=0)
+  if longest > shape.length:
     raise errors.InputError(
-        f"example {examples.ids[lengths.argmax()]} has {lengths.max()} tokens,"
+        f"example {examples.ids[lengths.index(longest)]} has {longest} tokens,"
         f" more than the {shape.length} of a row: the order and the store"
         " do not belong together."
     )
-  longest = max((int(lengths[row].sum()) for row in packed), default=0)
+  longest = max((sum(lengths[i] for i in row) for row in packed), default=0)
   if longest > shape.length or len(packed) > shape.rows:
     raise errors.InputError(
         f"{len(packed)} rows of up to {longest} tokens do not fit the planned"
