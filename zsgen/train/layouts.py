@@ -85,7 +85,7 @@ class Shape(NamedTuple):
   """The shape of a batch, for which one program is compiled.
 
   Attributes:
-    rows: rows of all row groups, a multiple of their number.
+    rows: rows of all shards, a multiple of `Split.row_step`.
     length: tokens of a row.
     loss_slots: positions of each row group for which logits are computed; at
       least as many as the group's positions whose next token carries loss.
