@@ -24,7 +24,15 @@ _ONLY = flags.DEFINE_list(
     "only", None, "Presets to plan, without the small steps."
 )
 _PRESETS = pathlib.Path(__file__).parents[1] / "configs/scale/llama2_7b.py"
-_SMALL = ("v4:2x2x1", "v5e:2x4", "v5p:2x2x1", "v6e:2x4", "tpu7x:2x2x1")
+# Topologies, and the chips that share the positions of a row.
+_SMALL = (
+    ("v4:2x2x1", 1),
+    ("v5e:2x4", 1),
+    ("v5e:2x4", 2),
+    ("v5p:2x2x1", 1),
+    ("v6e:2x4", 1),
+    ("tpu7x:2x2x1", 1),
+)
 
 
 def main(argv: list[str]) -> None:
@@ -48,11 +56,11 @@ def _configs(
   file = runpy.run_path(str(_PRESETS))
   for name in presets or file["PRESETS"]:
     yield name, config_lib.check(file["get_config"](name))
-  for topology_name in () if presets else _SMALL:
-    yield "small", config_lib.check(_small(topology_name))
+  for topology_name, context in () if presets else _SMALL:
+    yield "small", config_lib.check(_small(topology_name, context))
 
 
-def _small(topology_name: str) -> dict:
+def _small(topology_name: str, context: int) -> dict:
   """Returns a small decoder with the features of all families, split on every
   axis.
   """
@@ -70,7 +78,10 @@ def _small(topology_name: str) -> dict:
           "score_cap": 50.0,
           "qk_norm": True,
       },
-      "machine": {"mesh": {"fsdp": 2, "tensor": 2}, "micro_batches": 2},
+      "machine": {
+          "mesh": {"fsdp": 2, "tensor": 2, "context": context},
+          "micro_batches": 2,
+      },
   }
 
 

@@ -12,6 +12,7 @@ from tests.helpers import xla
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import model as model_lib
+from zsgen.train import population
 
 pytestmark = pytest.mark.numerics
 
@@ -98,6 +99,8 @@ def test_a_rule_for_another_number_of_axes_is_told():
         dict(data=-1, tensor=2),
         dict(data=0),
         dict(data=1, fsdp=0, tensor=-1),
+        dict(context=2),
+        dict(data=1, context=0),
     ],
 )
 def test_axes_that_do_not_multiply_to_the_devices(axes):
@@ -129,6 +132,15 @@ def test_what_fsdp_splits_is_split_over_context_too():
     mesh_lib.shardings(_shapes(width=12), mesh)
   assert mesh_lib.row_shards(mesh) == 2
   assert mesh_lib.position_shards(mesh) == 4
+
+
+def test_populations_split_no_positions():
+  with pytest.raises(errors.InputError, match="fsdp, tensor and context at 1"):
+    population.sharding(_split_positions(), 8)
+
+
+def test_a_mesh_of_whole_rows_has_the_same_devices():
+  assert mesh_lib.with_whole_rows(_one()) == _one()
 
 
 # Few: what every kind of parameter does on a mesh of three axes.

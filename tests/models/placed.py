@@ -22,7 +22,7 @@ from zsgen.models import model as model_lib
 MESHES = {
     "gpt2": dict(data=2, fsdp=2, tensor=2),
     "qwen2_window": dict(data=1, fsdp=4, tensor=2),
-    "gemma3": dict(data=1, fsdp=8, tensor=1),
+    "gemma3": dict(data=1, fsdp=4, tensor=1, context=2),
     "mistral": dict(data=2, fsdp=2, tensor=2),
 }
 

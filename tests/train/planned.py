@@ -7,10 +7,12 @@ import jax
 from jax import numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from zsgen.core import chips
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import hlo, topology
 from zsgen.planning import plan as plan_lib
+from zsgen.reports import plans
 from zsgen.train import starts
 
 WIDTH, TURNS = 64, 5
@@ -62,9 +64,33 @@ def _planned() -> dict:
   }
 
 
+def _compared() -> dict:
+  """The plan of a mesh that splits positions, for chips that are known."""
+  config = config_lib.check(
+      {
+          "model": {"init": "new", "vocab_multiple": 8},
+          "plan": {"rows": 2, "length": 64},
+          "machine": {"mesh": {"data": 1, "fsdp": 2, "context": 4}},
+      }
+  )
+  start = starts.make(config.model, config.seed, config.lora)
+  hardware = topology.find_hardware("")._replace(
+      chip=chips.find_chip("TPU v5e"), compiles=False
+  )
+  found = plan_lib.make(config, start, hardware)
+  parameters, _, _, compared = plans.tables(found)
+  return {
+      "groups": found.groups,
+      "rooflines": found.rooflines,
+      "parameters": str(parameters.rows),
+      "formula": compared.note,
+  }
+
+
 def main() -> None:
   """Prints one JSON object."""
-  json.dump({"known": _known(), "plan": _planned()}, sys.stdout)
+  results = {"known": _known(), "plan": _planned(), "context": _compared()}
+  json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

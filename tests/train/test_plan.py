@@ -17,7 +17,7 @@ from zsgen.core import chips, errors
 from zsgen.core import config as config_lib
 from zsgen.models import presets
 from zsgen.planning import plan as plan_lib
-from zsgen.planning import products, topology
+from zsgen.planning import products, roofline, topology
 from zsgen.train import optimizer, starts
 
 PLANNED = pathlib.Path(__file__).with_name("planned.py")
@@ -143,6 +143,19 @@ def test_traced_flops_are_the_models_and_what_remat_repeats(known):
   assert 1.1 < again.flops / found.flops < 4 / 3
 
 
+def test_a_mesh_that_splits_positions_is_compared_with_one_that_does_not(eight):
+  found = eight["context"]
+  assert found["groups"] == 2 * 4 and "+" in found["parameters"]
+  split, whole = (roofline.Roofline(*line) for line in found["rooflines"])
+  assert split.mesh == {"data": 1, "fsdp": 2, "context": 4, "tensor": 1}
+  assert whole.mesh == {"data": 1, "fsdp": 8, "context": 1, "tensor": 1}
+  assert split.slots == 2 * 64 and whole.slots == 8 * 64
+  # Logits of split positions are needed at as many places at the most.
+  assert split.products == pytest.approx(whole.products / 4)
+  assert split.memory == whole.memory
+  assert "passes" in found["formula"]
+
+
 def test_collectives_of_a_known_program(eight):
   gathered = 64 * 64 * F32
   assert eight["known"]["all-gather"] == [5, 5 * gathered * 7 // 8, gathered]
@@ -234,12 +247,15 @@ def test_what_the_tpu_compiler_says_of_too_much(known, said, monkeypatch):
 
 
 @pytest.mark.tpu
-@pytest.mark.parametrize("name", ["v5e:2x2", "v4:2x2x1"])
-def test_a_topology_without_a_tpu(known, name):
+@pytest.mark.parametrize(
+    "name, context", [("v5e:2x2", 1), ("v4:2x2x1", 1), ("v5e:2x2", 2)]
+)
+def test_a_topology_without_a_tpu(known, name, context):
   pytest.importorskip("libtpu")
   known.model.update(dtype="bfloat16", head_width=128, vocab_multiple=128)
-  known.machine.mesh.update(data=1, fsdp=4)
+  known.machine.mesh.update(data=1, fsdp=-1, context=context)
   found = _plan(known, name)
+  assert len(found.rooflines) == 2 * (context > 1)
   assert found.mesh.size == 4 and found.fits
   assert found.compiled.collectives
   assert set(found.bounds) == {"products", "memory", "links"}

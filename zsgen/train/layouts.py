@@ -86,7 +86,7 @@ class Shape(NamedTuple):
   """The shape of a batch, for which one program is compiled.
 
   Attributes:
-    rows: rows of all row groups, a multiple of their number.
+    rows: rows of all shards, a multiple of `Split.row_step`.
     length: tokens of a row.
     loss_slots: positions of each row group for which logits are computed; at
       least as many as the group's positions whose next token carries loss.
@@ -118,13 +118,15 @@ class Lengths(NamedTuple):
 
   def take(self, examples: Any) -> "Lengths":
     """Returns the sizes of some examples, given their indices or a slice."""
-    sizes = [None if size is None else size[examples] for size in self]
-    return Lengths(*sizes)
+    prompts = None if self.prompts is None else self.prompts[examples]
+    return Lengths(self.tokens[examples], self.loss[examples], prompts)
 
   def reshape(self, *shape: int) -> "Lengths":
     """Returns the sizes with other axes."""
-    sizes = [None if size is None else size.reshape(shape) for size in self]
-    return Lengths(*sizes)
+    prompts = None if self.prompts is None else self.prompts.reshape(shape)
+    return Lengths(
+        self.tokens.reshape(shape), self.loss.reshape(shape), prompts
+    )
 
   def of_step(self, step: int, batch_size: int) -> "Lengths":
     """Returns the sizes of the examples of one step."""

@@ -175,7 +175,7 @@ def _save(
     scale: float,
     cap: float,
     name: str,
-) -> tuple[Array, tuple[Array, ...]]:
+) -> tuple[Array, tuple[Array | None, ...]]:
   """Returns the result of `_attend`, and what its backward pass needs."""
   forward = functools.partial(_forward, scale=scale, cap=cap)
   results = _one_by_one(forward)(query, key, value, starts, first)
