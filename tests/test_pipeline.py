@@ -98,7 +98,7 @@ def test_show_batch_marks_the_loss(small, tmp_path, capsys):
   pipeline.show_batch(small, tmp_path)
   shown = capsys.readouterr().out
   assert shown.count("⟦") == shown.count("⏹⟧") == 4
-  assert "Output: ⟦" in shown
+  assert "Output:⟦ " in shown
 
 
 def _niv2(small, path: pathlib.Path):

@@ -33,11 +33,11 @@ def write_run(small, tmp_path):
       order: Mapping[str, str] | None = None,
       name: str = "small",
       targets: Mapping[str, Mapping] | None = None,
-      template: str = "plain",
+      prompt: str = "plain",
       max_length: int = 2048,
   ) -> curves.Run:
     small.name, small.seed = name, seed
-    small.data.template, small.data.max_length = template, max_length
+    small.data.prompt, small.data.max_length = prompt, max_length
     small.order.update(order or {})
     small.targets = targets or {}
     small.evals.heldout.every_steps = 1

@@ -7,9 +7,8 @@ import pytest
 import rich.console
 
 from zsgen.core import registry
-from zsgen.data import prompts
 from zsgen.data import store as store_lib
-from zsgen.data.prompts import templates
+from zsgen.data.prompts import requests
 from zsgen.orders import order as order_lib
 from zsgen.reports import origins, run_report
 
@@ -99,18 +98,15 @@ def test_answers_in_the_order_make_an_oracle(write_run):
 
 def test_text_from_data_is_escaped(write_run, monkeypatch):
   evil = "<script>alert(1)</script>"
-  known = dict(registry._COMPONENTS["template"])
-  monkeypatch.setitem(registry._COMPONENTS, "template", known)
+  known = dict(registry._COMPONENTS["prompt"])
+  monkeypatch.setitem(registry._COMPONENTS, "prompt", known)
 
-  @registry.template("evil")
-  def build_evil(tokenizer):
-    del tokenizer
-    return lambda turns: [
-        prompts.Segment(evil, False),
-        *templates.plain(turns),
-    ]
+  @registry.prompt("evil")
+  def build_evil(data, tokenizer, counts):
+    del data, tokenizer, counts
+    return lambda example: evil + requests.plain(example)
 
-  page = _page(write_run(template="evil"))
+  page = _page(write_run(prompt="evil"))
   assert evil not in page
   assert "&lt;script&gt;" in page
 
