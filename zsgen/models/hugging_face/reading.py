@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 import functools
 import math
+import mmap
 import os
 import pathlib
 import re
@@ -18,9 +19,6 @@ from zsgen.core import config, errors
 from zsgen.models import model
 from zsgen.models.hugging_face import families, files
 from zsgen.models.hugging_face import names as names_lib
-
-# Alignment of buffers that JAX uses without a copy, in bytes.
-_ALIGNED = 64
 
 # Supported element types; others are codes of a quantization.
 _FLOATS = ("F32", "BF16", "F16", "F64")
@@ -253,11 +251,14 @@ def _float32(array: np.ndarray) -> np.ndarray:
 
 
 def _zeros(shape: Sequence[int]) -> np.ndarray:
-  """Returns float32 zeros that CPU devices use without a copy."""
-  size = 4 * math.prod(shape)
-  raw = np.zeros(size + _ALIGNED, np.uint8)
-  first = -raw.ctypes.data % _ALIGNED
-  return raw[first : first + size].view(np.float32).reshape(shape)
+  """Returns float32 zeros that CPU devices use without a copy.
+
+  They begin at a page. NumPy's own zeros ask for huge pages, for which a kernel
+  whose memory is fragmented moves pages: that took most of the time.
+  """
+  count = math.prod(shape)
+  buffer = mmap.mmap(-1, max(4 * count, 1))
+  return np.frombuffer(buffer, np.float32, count).reshape(shape)
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
