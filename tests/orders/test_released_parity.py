@@ -91,6 +91,7 @@ def test_the_template_changes_no_order(flan_mini, tmp_path):
         template=template,
         draw="first_sample",
         train_instances=8,
+        max_length=WHOLE,
     )
     store = prepare.prepare(tmp_path / "stores", data, 0)
     options = dict(arrangement="released", budget=1200)
