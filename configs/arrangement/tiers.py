@@ -190,14 +190,19 @@ def _paper(config: Config) -> None:
   config.data.heldout_instances = 5
   config.data.template = "chat"
   config.data.border = "released"
+  config.data.unanswered = "keep"
   config.data.tokenizer = "hf"
   config.data.tokenizer_path = "meta-llama/Llama-2-7b-hf"
   config.data.max_length = 2048
+  config.data.heldout_max_length = 1024
   config.model.init = "hf:meta-llama/Llama-2-7b-hf"
   config.model.dtype = "bfloat16"
   config.order.embedder = "minilm"
+  config.order.cosine = "exact"
   config.train.learning_rate = 1e-6
+  config.train.schedule_end = "released"
   config.train.loss_groups = 2  # Two devices with 8 examples each.
+  config.evals.heldout.unanswered = "zero"
 
 
 TIERS = {

@@ -28,8 +28,9 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     tier: smoke, nano, mini or paper.
   """
   config = tiers.base("transport", tier)
-  if tier == "paper":
+  if tier == "paper":  # Up to 20 examples of each task, with all turns.
     config.data.train_instances = 20
+    config.data.turns = "all"
     config.order.budget = -1
   picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
   orders = {
