@@ -39,6 +39,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   if tier == "paper":  # The first 20 examples of each task, all of them.
     config.data.draw = "first_shuffle"
     config.data.train_instances = 20
+    config.data.turns = "all"
     config.data.max_length = 1024
     config.train.loss_groups = 1
     config.order.budget = -1
