@@ -360,6 +360,8 @@ def _good(kind: Any, limits: Mapping[str, Any], default: Any) -> Any:
     return "other"
   if isinstance(default, tuple):
     return [*default, 2]
+  if default is None:
+    return 2
   return default + 1 if default >= 0 else 2
 
 

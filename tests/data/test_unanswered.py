@@ -12,6 +12,7 @@ from zsgen.core import errors
 from zsgen.data import prepare
 from zsgen.data import store as store_lib
 from zsgen.evals import subsets
+from zsgen.pipeline import checks
 
 # "Input: …\nOutput:" of a short and of a long request, and the limit.
 _SHORT, _LONG, _LIMIT = "1", "2" * 60, 40
@@ -86,10 +87,20 @@ def test_evaluations_leave_them_out_or_count_them_as_0(data, tmp_path):
   store = _store(data, tmp_path, unanswered="keep")
   assert _ids(store) == 2
   assert _ids(store, unanswered="zero") == 3
-  for evals in ({"unanswered": "zero"}, {"type": "exact"}):
-    bad = {"heldout": {**evals, "unanswered": "zero"}}
-    with pytest.raises(errors.InputError, match="unanswered is 'zero'"):
-      config_lib.check({"evals": bad})
+  zero = {"heldout": {"unanswered": "zero"}}
+  with pytest.raises(errors.InputError, match="are dropped: set"):
+    config_lib.check({"evals": zero})
+
+
+def test_only_losses_count_them():
+  config = config_lib.check(
+      {
+          "data": {"unanswered": "keep"},
+          "evals": {"heldout": {"type": "exact", "unanswered": "zero"}},
+      }
+  )
+  with pytest.raises(errors.InputError, match="type 'exact' cannot"):
+    checks.check_config(config)
 
 
 def test_a_run_trains_on_them_with_weight_0(data, tmp_path):

@@ -80,7 +80,7 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   """Trained until some answers are right and others are not."""
   small.order = dict(
       arrangement="repeat",
-      epochs=30,
+      epochs=80,
       parts=(dict(arrangement="random", budget=24),),
   )
   small.evals.heldout.every_steps = 100

@@ -65,13 +65,10 @@ def _check_evals(config: Any) -> None:
           f"config.evals.{name}.max_examples is 0; it must be 1 or more, or -1"
           " for all examples."
       )
-    if spec.unanswered == "zero" and (
-        config.data.unanswered != "keep" or spec.type != "loss"
-    ):
+    if spec.unanswered == "zero" and config.data.unanswered != "keep":
       raise errors.InputError(
-          f"config.evals.{name}.unanswered is 'zero', which only evaluations of"
-          " type 'loss' read, of examples that are kept: set"
-          " config.data.unanswered='keep'."
+          f"config.evals.{name}.unanswered is 'zero', but examples without an"
+          " answer are dropped: set config.data.unanswered='keep'."
       )
     if not spec.per_task:
       raise errors.InputError(

@@ -83,6 +83,8 @@ class Declaration:
     figures: those of `FIGURES` that a run's page has.
     rows: what its rows are: the held-out examples, or the answers to choose
       from that belong to them.
+    counts_unanswered: whether an example without an answer token may count as
+      0 (`unanswered="zero"`).
 
   Raises:
     InputError: two metrics have one name, or a metric, a figure or `rows` is
@@ -93,6 +95,7 @@ class Declaration:
   other_metrics: tuple[Metric, ...] = ()
   figures: tuple[str, ...] = ("means", "tasks")
   rows: str = EXAMPLES
+  counts_unanswered: bool = False
 
   @property
   def metrics(self) -> tuple[Metric, ...]:

@@ -23,6 +23,7 @@ class Loss(packed.PackedEvaluator):
   declaration = api.Declaration(
       api.Metric("loss", "nats", "lower"),
       figures=("means", "tasks", "distances"),
+      counts_unanswered=True,
   )
 
   def __init__(self, name: str, spec: config.Eval, context: api.Context):

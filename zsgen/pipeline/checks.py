@@ -26,6 +26,9 @@ def check_config(config: config_lib.Config) -> None:
   """
   sources.check(config.data)
   metrics.check_targets(config.evals, config.targets)
+  for name, spec in config.evals.items():
+    if spec.unanswered == "zero":
+      _check_counts_unanswered(name, spec)
   if heldout := options.heldout(config.data):
     check_splits(config, heldout)
   arrangements.check_target(config.order)
@@ -36,6 +39,15 @@ def check_config(config: config_lib.Config) -> None:
     raise errors.InputError(
         "config.machine.export is 'adapter', but config.lora.rank is 0: there"
         " are no adapters. Set a rank, or config.machine.export='merged'."
+    )
+
+
+def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:
+  if not evals.declaration(spec).counts_unanswered:
+    raise errors.InputError(
+        f"config.evals.{name}.unanswered is 'zero', but evaluations of type"
+        f" {spec.type!r} cannot count examples without an answer. Set it to"
+        " 'exclude'."
     )
 
 

@@ -113,8 +113,9 @@ def _space(tokenizer, template, asked, is_first) -> str:
   return "" if is_first and space == asked else space
 
 
-def _wanted(tokenizer, answers, spaces=("", "")) -> list[int]:
+def _wanted(tokenizer, answers, spaces=()) -> list[int]:
   """Each answer's tokens, with the space before it, and the end token."""
+  spaces = spaces or [""] * len(answers)
   texts = [
       space + answer for space, answer in zip(spaces, answers, strict=True)
   ]
