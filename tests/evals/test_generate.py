@@ -83,7 +83,7 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
       epochs=80,
       parts=(dict(arrangement="random", budget=24),),
   )
-  small.evals.heldout.every_steps = 100
+  small.evals.heldout.every_steps = small.machine.save_every = 1000
   made = zsgen.run(small, tmp_path, ["prepare", "train"])
   store = store_lib.open_store(made.store)
   start = starts.make(config_lib.Model(init=f"run:{made.run}"), seed=0)
