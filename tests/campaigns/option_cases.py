@@ -55,7 +55,6 @@ CONTEXTS: dict[str, dict[str, Any]] = {
             "definition",
         )
     },
-    "train.seed": {"model.init": "new"},
     "order.clusters": {
         "order.arrangement": "cluster",
         "order.by": "kmeans",

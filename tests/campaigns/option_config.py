@@ -15,7 +15,7 @@ from zsgen import rewrites
 def get_config(options: str = "{}") -> ml_collections.ConfigDict:
   """An experiment of seconds, with every section that can have fields."""
   config = zsgen.default_config()
-  config.name = "options"
+  config.name, config.seed = "options", 7  # Other seeds may be 0.
   config.plugins = rewrites.PLUGINS
   config.data.update(train_instances=2, heldout_instances=1)
   config.order.update(arrangement="random", budget=8)
