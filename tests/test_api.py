@@ -131,3 +131,11 @@ def test_a_wrong_path_is_never_to_be_deleted(tmp_path, load):
   with pytest.raises(zsgen.InputError, match="check the path") as raised:
     load(tmp_path)
   assert "delete" not in str(raised.value)
+
+
+def test_configs_load_what_they_share_by_path(tmp_path):
+  (tmp_path / "shared.py").write_text("SIZE = 3\n")
+  config = str(tmp_path / "config.py")
+  assert zsgen.load_beside(config, "shared.py").SIZE == 3
+  with pytest.raises(zsgen.InputError, match=r"config\.py: loads other\.py"):
+    zsgen.load_beside(config, "other.py")

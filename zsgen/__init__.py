@@ -21,7 +21,7 @@ if TYPE_CHECKING:
   from zsgen.core.registry import template as register_template
   from zsgen.core.registry import tokenizer as register_tokenizer
   from zsgen.core.schema import option
-  from zsgen.loading import load_order, load_run, load_store
+  from zsgen.loading import load_beside, load_order, load_run, load_store
   from zsgen.pipeline import run
 
 # Otherwise etils selects TensorFlow's file systems for the whole process if
@@ -34,6 +34,7 @@ __all__ = [
     "InputError",
     "__version__",
     "default_config",
+    "load_beside",
     "load_order",
     "load_run",
     "load_store",
@@ -54,6 +55,7 @@ __all__ = [
 _PUBLIC = {
     "InputError": ("zsgen.core.errors", "InputError"),
     "default_config": ("zsgen.core.config", "defaults"),
+    "load_beside": ("zsgen.loading", "load_beside"),
     "load_order": ("zsgen.loading", "load_order"),
     "load_run": ("zsgen.loading", "load_run"),
     "load_store": ("zsgen.loading", "load_store"),

@@ -1,8 +1,12 @@
-"""Opens what experiments have written, for notebooks and analyses."""
+"""Opens stores, orders and runs, and Python files next to a config."""
 
 import os
 import pathlib
+import runpy
+import types
 from typing import TYPE_CHECKING
+
+from zsgen.core import errors
 
 if TYPE_CHECKING:
   from zsgen.data import store as store_lib
@@ -67,3 +71,26 @@ def load_run(path: str | os.PathLike[str]) -> "curves.Run":
   from zsgen.reports import curves
 
   return curves.open_run(pathlib.Path(path))
+
+
+def load_beside(file: str, name: str) -> types.SimpleNamespace:
+  """Runs a Python file next to a config and returns its names.
+
+  A config is loaded by its path, so that it cannot import its neighbors.
+
+  Args:
+    file: `__file__` of the config.
+    name: the other file, in the same directory, such as "tiers.py".
+
+  Returns:
+    A namespace with everything that the file defines.
+
+  Raises:
+    InputError: there is no such file.
+  """
+  path = pathlib.Path(file).with_name(name)
+  if not path.is_file():
+    raise errors.InputError(
+        f"{file}: loads {name}, which is not in its directory. Copy it there."
+    )
+  return types.SimpleNamespace(**runpy.run_path(str(path)))

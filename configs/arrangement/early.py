@@ -18,15 +18,11 @@ For mini and paper, three data sets have a path each:
 smoke: 2 runs of 40 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 # Data sets beside the tier's own.
 _P3 = {

@@ -11,15 +11,11 @@ fine 0.94, coarse 1.06, from 2.35; coarse is lower between steps 45 and 230 of
 smoke: 2 runs of 20 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
@@ -29,10 +25,8 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     tier: smoke, nano, mini or paper.
   """
   config = tiers.base("granularity", tier)
-  if tier == "paper":  # Up to 20 examples of each task, with all turns.
-    config.data.train_instances = 20
-    config.data.turns = "all"
-    config.order.budget = -1
+  if tier == "paper":
+    tiers.sample_each_task(config)
   granularities = {"fine": "instance", "coarse": "task"}
   orders = {
       name: {

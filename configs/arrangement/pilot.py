@@ -14,15 +14,11 @@ after training, for each order:
 smoke: 3 runs of 20 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
@@ -36,11 +32,9 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       name: {"arrangement": name, "as_released": tier == "paper"}
       for name in ("round_robin", "random", "cluster")
   }
-  if tier == "paper":  # The first 20 examples of each task, all of them.
+  if tier == "paper":
+    tiers.sample_each_task(config)
     config.data.draw = "first_shuffle"
-    config.data.train_instances = 20
-    config.data.turns = "all"
     config.data.max_length = 1024
     config.train.loss_groups = 1
-    config.order.budget = -1
   return tiers.sweep_orders(config, orders, tier)

@@ -13,13 +13,11 @@ Published: the least cosine distance falls when the loss under cluster falls (R7
 smoke: 3 runs of 20 steps.
 """
 
-import pathlib
-import runpy
-
 import ml_collections
 
-_FILE = pathlib.Path(__file__).with_name("pilot.py")
-_pilot = runpy.run_path(str(_FILE))
+import zsgen
+
+_pilot = zsgen.load_beside(__file__, "pilot.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
@@ -28,6 +26,6 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   Args:
     tier: smoke, nano, mini or paper.
   """
-  config = _pilot["get_config"](tier)
+  config = _pilot.get_config(tier)
   config.name = f"arrangement_prefixes_{tier}"
   return config

@@ -14,15 +14,11 @@ published about them.
 smoke: 3 runs of 20 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:

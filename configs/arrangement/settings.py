@@ -12,15 +12,11 @@ at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target R13).
 smoke: 5 runs of 20 steps. nano, mini and paper are described in tiers.py.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:

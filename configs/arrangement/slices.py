@@ -11,15 +11,11 @@ number of examples, so that all runs have the same steps.
 smoke: 6 runs of 10 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:

@@ -10,15 +10,11 @@ draw; the held-out set is that task. Nothing is published about it.
 smoke: 6 runs of 20 steps, which evaluate all held-out tasks of the suite.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 TASKS = {
     "smoke": ("sum_three", "letter_last", "kind_food"),

@@ -93,6 +93,13 @@ def sweep_points(
   return config
 
 
+def sample_each_task(config: Config) -> None:
+  """Trains on 20 examples of each task, with all turns (E2, E4, E5)."""
+  config.data.train_instances = 20
+  config.data.turns = "all"
+  config.order.budget = -1
+
+
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 

@@ -13,15 +13,11 @@ tiers `sharegpt` and `norobots` are those experiments, with the settings of
 smoke: 3 runs of 20 steps.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 # Training examples: 300 and 350 published steps.
 CONVERSATIONS = {"sharegpt": 4800, "norobots": 5600}

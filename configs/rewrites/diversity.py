@@ -17,15 +17,11 @@ mini and paper are for an accelerator and were not run; the paper's grid is 48
 runs of about 2e17 FLOP each.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 RULES = {
     "smoke": (10, 1000),

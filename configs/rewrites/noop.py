@@ -13,15 +13,11 @@ nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
 for an accelerator.
 """
 
-import pathlib
-import runpy
-import types
-
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 RULES = {
     "smoke": (1000,),

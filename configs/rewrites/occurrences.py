@@ -14,16 +14,13 @@ for an accelerator. The paper does not tell its lengths here; 500 letters are
 this project's choice.
 """
 
-import pathlib
-import runpy
-import types
 from typing import NamedTuple
 
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 class Grid(NamedTuple):

@@ -16,18 +16,14 @@ times as dear as one of `diversity.py`.
 """
 
 import itertools
-import pathlib
-import runpy
-import types
 from typing import NamedTuple
 
 import ml_collections
 
+import zsgen
 from zsgen.rewrites.source import patterns
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 FAMILIES = ("repeat", "period", "mirror")
 _FEWER = tuple(

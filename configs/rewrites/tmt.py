@@ -13,16 +13,13 @@ smoke takes 67 s on 2 CPU cores; the others were not run: nano is for CPUs, mini
 and paper for an accelerator.
 """
 
-import pathlib
-import runpy
-import types
 from typing import Any
 
 import ml_collections
 
-# Beside this file, from whatever directory it is started.
-_FILE = pathlib.Path(__file__).with_name("tiers.py")
-tiers = types.SimpleNamespace(**runpy.run_path(str(_FILE)))
+import zsgen
+
+tiers = zsgen.load_beside(__file__, "tiers.py")
 
 ORDERS = {
     "random": {"arrangement": "random"},

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from zsgen.core import errors
+from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
+from zsgen.orders import trace
 from zsgen.reports import __main__ as main_lib
 from zsgen.reports import arrangement, notes
-from zsgen.reports.arrangement import experiments, published
+from zsgen.reports.arrangement import experiments, figures, published
 
 ARMS = {
     "fine": {"arrangement": "similarity"},
@@ -45,9 +48,11 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert main_lib.main(["arrangement", str(directory)]) == 0
   out = tmp_path / "reports" / "arrangement"
   names = {path.name for path in out.iterdir()}
-  picture = "granularity_smoke-0123456789.png"
+  stem = "granularity_smoke-0123456789"
+  picture = f"{stem}-loss.png"
   assert names == {
       picture,
+      f"{stem}-tasks.png",
       *(f"arrangement.{k}" for k in ("html", "md", "json")),
   }
   found = json.loads((out / "arrangement.json").read_text())
@@ -58,7 +63,7 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert states["R9 (smoke)"] == "pass"  # Arm fine has the lower numbers.
   assert states["R13"] == "not run"
   text = (out / "arrangement.md").read_text("utf-8")
-  assert f"![granularity, smoke]({picture})" in text
+  assert f"![granularity, smoke: held-out loss]({picture})" in text
   assert "R9 (smoke)" in capsys.readouterr().out
   before = (out / picture).read_bytes()
   arrangement.write([tmp_path])
@@ -76,6 +81,41 @@ def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
   assert "coarse-s1" in notices[0] and "orders-" in notices[1]
   with pytest.raises(errors.InputError, match="its sweep is 'orders'"):
     experiments.find([other])
+
+
+def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
+  directory = write_sweep(seeds=(0,))
+  (experiment,), _ = experiments.find([directory])
+  orders = [runs[0].order for runs in experiment.arms.values()]
+  for path in orders[:-1]:
+    _trace(path)
+  names = [picture.name for picture in figures.draw(experiment)]
+  assert names == ["loss", "tasks"]  # An arm without distances is missing.
+  _trace(orders[-1])
+  pictures = {picture.name: picture for picture in figures.draw(experiment)}
+  assert list(pictures) == ["loss", "similarity", "tasks"]
+  assert len({picture.png for picture in pictures.values()}) == 3
+
+
+def _trace(path):
+  order = order_lib.Order.load(path)
+  trace.make(order, store_lib.open_store(order.store_path), batch_size=4)
+
+
+def test_the_front_page_links_what_was_written(write_sweep, tmp_path, capsys):
+  assert main_lib.main(["front", str(tmp_path)]) == 2
+  assert "no page on the papers' experiments" in capsys.readouterr().err
+  arrangement.write([write_sweep()])
+  assert main_lib.main(["front", str(tmp_path)]) == 0
+  shown = capsys.readouterr().out
+  assert "2406.11721" in shown and "2402.10891" not in shown
+  text = (tmp_path / "reports" / "index.html").read_text("utf-8")
+  assert 'href="arrangement/arrangement.html"' in text
+  assert "R9 (smoke)" in text
+  path = tmp_path / "reports" / "arrangement" / "arrangement.json"
+  path.write_text('{"targets": [{"target": "R1"}]}')
+  assert main_lib.main(["front", str(tmp_path)]) == 2
+  assert f"{path}: is not what" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_message(tmp_path, capsys):

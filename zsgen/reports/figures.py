@@ -5,7 +5,7 @@ Colours are those of Okabe and Ito (2008), which colour-blind readers can distin
 
 from collections.abc import Iterable, Mapping, Sequence
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import warnings
 
 from matplotlib import axes as axes_lib
@@ -104,64 +104,74 @@ def plot(
   )
   panels = [panel for row in rows for panel in row]
   labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
-  styles = _styles([label for label in labels if label != inked], inked)
+  styles = _styles(labels, inked)
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
     handles |= _draw(axes, panel, styles)
-  if len(labels) > 1:
-    figure.legend(
-        [handles[label] for label in labels],
-        labels,
-        loc="outside lower center",
-        ncols=_columns(labels),
-        frameon=False,
-    )
+  _add_legend(figure, {label: handles[label] for label in labels})
   return png(figure)
 
 
 def small_multiples(
-    curves_by_name: Mapping[str, curves.Curve], columns: int = 5
+    panels: Mapping[str, Mapping[str, curves.Curve]], columns: int = 5
 ) -> bytes:
-  """Draws curves in small panels, from 0 to their own largest values.
+  """Draws small panels, each from 0 to the largest of its values.
 
   Args:
-    curves_by_name: curves by name, in the order of the panels.
+    panels: curves by their labels, for each panel by its name. A legend tells
+      several labels apart; below the panel of a single curve are its first and
+      last value.
     columns: panels in a row.
 
   Returns:
-    A PNG; below each panel its name, first and last value.
+    A PNG.
   """
-  rows = -(-len(curves_by_name) // columns)
+  rows = -(-len(panels) // columns)
   figure = _figure(rows)
   axes = figure.subplots()
   # One pair of axes holds all panels: a hundred pairs take seconds to draw.
   axes.set(xlim=(0, columns), ylim=(rows, 0))
   axes.axis("off")
-  shapes, floors = [], []
-  for index, (name, curve) in enumerate(curves_by_name.items()):
+  labels = dict.fromkeys(label for lines in panels.values() for label in lines)
+  shapes: dict[str, list[np.ndarray]] = {label: [] for label in labels}
+  floors = []
+  for index, (name, lines) in enumerate(panels.items()):
     left, floor = index % columns, index // columns + 0.6
-    x = left + 0.9 * curve.steps / max(curve.steps[-1], 1)
-    y = floor - 0.55 * curve.values / (max(curve.values.max(), 0) or 1)
-    shapes.append(np.column_stack([x, y]))
+    top = max(curve.values.max() for curve in lines.values())
+    for label, curve in lines.items():
+      x = left + 0.9 * curve.steps / max(curve.steps[-1], 1)
+      y = floor - 0.55 * curve.values / (max(top, 0) or 1)
+      shapes[label].append(np.column_stack([x, y]))
     floors.append([(left, floor), (left + 0.9, floor)])
-    first, last = curve.values[[0, -1]]
-    label = texts.short(texts.printable(name), 26)
-    axes.text(left, floor + 0.03, label, va="top", fontsize=7.5)
-    axes.text(
-        left,
-        floor + 0.18,
-        f"{first:.2f} → {last:.2f}",
-        va="top",
-        fontsize=7,
-        color=_QUIET,
-    )
+    _write_below(axes, left, floor, name, lines)
   axes.add_collection(
       collections.LineCollection(floors, colors=_FLOOR, linewidths=0.8)
   )
-  axes.add_collection(
-      collections.LineCollection(shapes, colors=HUES[0], linewidths=1.4)
-  )
+  handles = {
+      label: axes.add_collection(
+          collections.LineCollection(shapes[label], linewidths=1.4, **style)
+      )
+      for label, style in _styles(labels).items()
+  }
+  _add_legend(figure, handles)
   return png(figure)
+
+
+def _write_below(
+    axes: axes_lib.Axes,
+    left: float,
+    floor: float,
+    name: str,
+    lines: Mapping[str, curves.Curve],
+) -> None:
+  """Writes the name of a panel, and the ends of its curve if it has one."""
+  label = texts.short(texts.printable(name), 26)
+  axes.text(left, floor + 0.03, label, va="top", fontsize=7.5)
+  if len(lines) == 1:
+    (curve,) = lines.values()
+    first, last = curve.values[[0, -1]]
+    ends = f"{first:.2f} → {last:.2f}"
+    axes.text(left, floor + 0.18, ends, va="top", fontsize=7, color=_QUIET)
 
 
 def png(figure: figure_lib.Figure) -> bytes:
@@ -221,16 +231,30 @@ def _figure(height: float) -> figure_lib.Figure:
   return figure_lib.Figure((_WIDTH, height), layout=layout)
 
 
-def _styles(labels: Sequence[str], inked: str) -> dict[str, dict]:
-  """Returns the colour and dash of each label."""
+def _styles(labels: Iterable[str], inked: str = "") -> dict[str, dict]:
+  """Returns the colour and dash of each label; `inked` is black."""
   styles = {
       label: {
           "color": HUES[i % len(HUES)],
           "linestyle": _DASHES[i // len(HUES) % len(_DASHES)],
       }
-      for i, label in enumerate(labels)
+      for i, label in enumerate(label for label in labels if label != inked)
   }
-  return {**styles, inked: {"color": INK, "linestyle": "-"}}
+  if inked:
+    styles[inked] = {"color": INK, "linestyle": "-"}
+  return styles
+
+
+def _add_legend(figure: figure_lib.Figure, handles: Mapping[str, Any]) -> None:
+  """Adds a legend below the panels, if there are several lines."""
+  if len(handles) > 1:
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=_columns(handles),
+        frameon=False,
+    )
 
 
 def _columns(labels: Iterable[str]) -> int:

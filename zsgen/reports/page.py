@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable
 import pathlib
+import urllib.parse
 
 from zsgen.core import artifacts, texts
 
@@ -41,6 +42,12 @@ def heading(words: str) -> str:
 def command(words: str) -> str:
   """Returns a command to copy."""
   return f"<p><code>{texts.escape_html(words)}</code></p>"
+
+
+def link(address: str, words: str) -> str:
+  """Returns a paragraph that links a file, by its path from the page."""
+  target = texts.escape_html(urllib.parse.quote(address))
+  return f'<p><a href="{target}">{texts.escape_html(words)}</a></p>'
 
 
 def badge(words: str, explanation: str) -> str:

@@ -135,7 +135,9 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
       blocks.append(page.text("It has too many tasks to show each of them."))
       continue
     if len(only) <= _MOST_PANELS:
-      plot = figures.small_multiples(only)
+      plot = figures.small_multiples(
+          {task: {"": c} for task, c in only.items()}
+      )
       title = f"{name}, task by task: {headline.heading}"
       blocks.append(page.figure(plot, title))
     blocks.append(page.folded("As a table", [grids.to_html(grid)]))

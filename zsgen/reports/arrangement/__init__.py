@@ -56,8 +56,9 @@ def write(
   out = out or experiments[0].directory.parents[1] / "reports" / "arrangement"
   out.mkdir(parents=True, exist_ok=True)
   pictures = {_file(e): figures.draw(e) for e in experiments}
-  for name, png in pictures.items():
-    page.save(out / f"{name}.png", png)
+  for stem, drawn in pictures.items():
+    for picture in drawn:
+      page.save(out / _png(stem, picture), picture.png)
   summaries = {_file(e): _summary(e) for e in experiments}
   targets = outcomes.table("Targets", judged, _NOTE)
   tables = {
@@ -67,7 +68,8 @@ def write(
   value = _json(experiments, summaries, judged, notices)
   artifacts.write_json(out / "arrangement.json", value)
   page.save(
-      out / "arrangement.md", _markdown(experiments, tables, targets, notices)
+      out / "arrangement.md",
+      _markdown(experiments, pictures, tables, targets, notices),
   )
   written = page.save(
       out / "arrangement.html",
@@ -138,8 +140,14 @@ def _json(
   }
 
 
+def _png(stem: str, picture: figures.Picture) -> str:
+  """The file of a figure."""
+  return f"{stem}-{picture.name}.png"
+
+
 def _markdown(
     experiments: Sequence[experiments_lib.Experiment],
+    pictures: dict[str, list[figures.Picture]],
     tables: dict[str, list[grids.Grid]],
     targets: grids.Grid,
     notices: Sequence[str],
@@ -150,14 +158,17 @@ def _markdown(
   for experiment in experiments:
     name = _file(experiment)
     lines.append(f"## {experiment.title}\n")
-    lines.append(f"![{experiment.title}]({name}.png)\n")
+    lines += [
+        f"![{experiment.title}: {picture.title}]({_png(name, picture)})\n"
+        for picture in pictures[name]
+    ]
     lines += map(grids.to_markdown, tables[name])
   return "\n".join(lines)
 
 
 def _html(
     experiments: Sequence[experiments_lib.Experiment],
-    pictures: dict[str, bytes],
+    pictures: dict[str, list[figures.Picture]],
     tables: dict[str, list[grids.Grid]],
     targets: grids.Grid,
     notices: Sequence[str],
@@ -170,9 +181,14 @@ def _html(
   ]
   for experiment in experiments:
     name = _file(experiment)
+    figures_shown = [
+        page.figure(picture.png, f"{experiment.title}: {picture.title}")
+        for picture in pictures[name]
+    ]
     content = [
-        page.figure(pictures[name], f"{experiment.title}: held-out loss"),
+        *figures_shown[:-1],
         *map(grids.to_html, tables[name]),
+        page.folded(pictures[name][-1].title, figures_shown[-1:]),
     ]
     blocks.append(page.section(experiment.title, content))
   return page.page(_TITLE, blocks)

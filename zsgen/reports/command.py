@@ -1,0 +1,59 @@
+"""The command line of pages on several runs."""
+
+import argparse
+from collections.abc import Callable, Sequence
+import pathlib
+
+import rich.table
+
+from zsgen.core import chatter, errors, terminal
+
+# Writes a page; returns its path, closing tables, and lines on what it lacks.
+Write = Callable[
+    [Sequence[pathlib.Path], pathlib.Path | None],
+    tuple[pathlib.Path, list[rich.table.Table], list[str]],
+]
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, metavar: str, paths: str, out: str
+) -> None:
+  """Adds the arguments of a page: its inputs, and --out.
+
+  Args:
+    parser: the command's parser.
+    metavar: what the inputs are called, such as "RUNS".
+    paths: describes the inputs.
+    out: the default output directory, in words.
+  """
+  parser.add_argument(
+      "paths", nargs="+", type=pathlib.Path, metavar=metavar, help=paths
+  )
+  parser.add_argument(
+      "--out",
+      type=pathlib.Path,
+      help=f"output directory; by default, {out}",
+  )
+
+
+def write_page(
+    write: Write, paths: Sequence[pathlib.Path], out: pathlib.Path | None
+) -> int:
+  """Writes a page and prints its closing tables.
+
+  Returns:
+    The exit code: 0, or 2 for bad input, which is one message.
+  """
+  console = terminal.Console()
+  chatter.hide()
+  try:
+    page, tables, notices = write(paths, out)
+  except errors.InputError as error:
+    terminal.print_message(error)
+    return 2
+  for notice in notices:
+    console.print(notice, markup=False)
+  for table in tables:
+    console.print(table)
+  console.print(f"report   {page}", markup=False)
+  return 0

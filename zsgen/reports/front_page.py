@@ -1,0 +1,114 @@
+"""The front page: all pages on the papers' experiments, and their targets."""
+
+from collections import Counter
+from collections.abc import Sequence
+import os
+import pathlib
+from typing import NamedTuple
+
+import rich.table
+
+from zsgen.core import artifacts, errors
+from zsgen.reports import grids, outcomes, page
+from zsgen.reports.outcomes import Outcome
+
+_TITLE = "The papers' experiments"
+# The stem of a page's files, by its directory in `reports`, and its paper.
+_PAPERS = {
+    "arrangement": "He et al., 2406.11721: the order of instruction data",
+    "rewrites": "Zhang et al., 2402.10891: the number of instructions",
+}
+
+
+class _Page(NamedTuple):
+  """A page on a paper's experiments that is there.
+
+  Attributes:
+    paper: the paper, in words.
+    path: its HTML file.
+    judged: its targets.
+    notices: what it leaves out.
+  """
+
+  paper: str
+  path: pathlib.Path
+  judged: list[Outcome]
+  notices: list[str]
+
+
+def write(
+    workdirs: Sequence[pathlib.Path], out: pathlib.Path | None = None
+) -> tuple[pathlib.Path, list[rich.table.Table], list[str]]:
+  """Writes index.html, which links the pages on both papers.
+
+  Args:
+    workdirs: workdirs whose pages `zsgen.reports` and `zsgen.rewrites` wrote,
+      for the workdir or for one of its sweeps.
+    out: the directory to write to; None for `reports` in the first workdir.
+
+  Returns:
+    The path of the page, a table of all targets, and what the pages leave out.
+
+  Raises:
+    InputError: no workdir has such a page, or a page is damaged.
+  """
+  pages = [found for workdir in workdirs for found in _find(workdir.absolute())]
+  if not pages:
+    raise errors.InputError(
+        f"{', '.join(map(str, workdirs))}: no page on the papers' experiments."
+        " Write one with `python -m zsgen.reports arrangement WORKDIR` or"
+        " `python -m zsgen.rewrites WORKDIR`, and name the workdir."
+    )
+  out = (out or workdirs[0] / "reports").absolute()
+  out.mkdir(parents=True, exist_ok=True)
+  table = _table(pages)
+  blocks = [block for item in pages for block in _section(item, out)]
+  written = page.save(out / "index.html", page.page(_TITLE, blocks))
+  notices = [notice for item in pages for notice in item.notices]
+  return written, [grids.to_rich(table)], notices
+
+
+def _find(workdir: pathlib.Path) -> list[_Page]:
+  """Opens the pages of a workdir and of its sweeps."""
+  pages = []
+  for stem, paper in _PAPERS.items():
+    for path in sorted(
+        [
+            *workdir.glob(f"reports/{stem}/{stem}.json"),
+            *workdir.glob(f"sweeps/*/reports/{stem}/{stem}.json"),
+        ]
+    ):
+      pages.append(_open(path, paper))
+  return pages
+
+
+def _open(path: pathlib.Path, paper: str) -> _Page:
+  value = artifacts.read_json(path)
+  try:
+    judged = [Outcome(**target) for target in value["targets"]]
+    notices = list(value["left_out"])
+  except (KeyError, TypeError) as error:
+    raise errors.InputError(
+        f"{path}: is not what the page's command writes. Write the page again."
+    ) from error
+  return _Page(paper, path.with_suffix(".html"), judged, notices)
+
+
+def _table(pages: Sequence[_Page]) -> grids.Grid:
+  """Counts the states of the targets, a row for each page."""
+  states = (outcomes.PASS, outcomes.FAIL, outcomes.NOT_RUN)
+  rows = []
+  for item in pages:
+    counts = Counter(outcome.state for outcome in item.judged)
+    rows.append([item.paper, *(str(counts[state]) for state in states)])
+  return grids.Grid("Targets", ("page", *states), rows)
+
+
+def _section(item: _Page, out: pathlib.Path) -> list[str]:
+  """The blocks on a page: its link, its targets, and what it leaves out."""
+  link = os.path.relpath(item.path, out)
+  return [
+      page.section(item.paper, [page.link(link, "figures, tables and curves")]),
+      *(page.badge("incomplete", line) for line in item.notices),
+      grids.to_html(outcomes.table("Targets", item.judged, "")),
+  ]
