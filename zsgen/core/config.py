@@ -17,9 +17,8 @@ import ml_collections
 from zsgen.core import (
     artifacts,
     combinations,
-    errors,
+    order_parts,
     plugins,
-    registry,
     schema,
     sections,
 )
@@ -147,12 +146,6 @@ class Order:
   embedder: str = selector("ngram", "embedder", optional=True)
   # Seed of the order, of all its parts; None: config.seed.
   seed: int | None = option(None, newer=True, **_SEED)
-
-
-# Parts inside of parts of an order.
-_DEEPEST = 32
-# What an order looks at; its parts do too, unless they set it themselves.
-_LOOKING = ("target", "target_task", "text", "embedder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -559,44 +552,8 @@ def check(values: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
   if isinstance(values, Mapping) and "plugins" in values:
     plugins.load(values["plugins"])
   if isinstance(values, Mapping) and "order" in values:
-    values = {**values, "order": _inherited(values["order"])}
+    order = order_parts.inherit(values["order"], Order.embedder)
+    values = {**values, "order": order}
   config = schema.check_section(Config, values, "config")
   combinations.check(config)
   return config
-
-
-def _inherited(order: Any, depth: int = 0) -> Any:
-  """Parts of an order look at what it looks at, unless they say otherwise."""
-  if depth > _DEEPEST:
-    raise errors.InputError(
-        f"config.order.parts are nested more than {_DEEPEST} deep. Nest"
-        " fewer parts."
-    )
-  if not isinstance(order, Mapping) or not order.get("parts"):
-    return order
-  if not isinstance(order["parts"], list | tuple):
-    return order  # The schema names the type that it must have.
-  parts = [
-      _inherited({**_looked_at(order, part), **part}, depth + 1)
-      if isinstance(part, Mapping)
-      else part
-      for part in order["parts"]
-  ]
-  return {**order, "parts": parts}
-
-
-def _looked_at(order: Mapping[str, Any], part: Mapping[str, Any]) -> Any:
-  """Returns the options that a part of an order has from the order.
-
-  Those of the embedder are among them if the part has the same embedder.
-  """
-  names = set(_LOOKING)
-  embedder = order.get("embedder", Order.embedder)
-  if not isinstance(embedder, str):
-    return {}  # The schema names the type that it must have.
-  if embedder and part.get("embedder", embedder) == embedder:
-    component = registry.component(
-        "embedder", embedder, "config.order.embedder"
-    )
-    names |= {field.name for field in dataclasses.fields(component.options)}
-  return {name: order[name] for name in names if name in order}
