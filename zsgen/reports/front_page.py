@@ -52,7 +52,7 @@ def write(
   Raises:
     InputError: no workdir has such a page, or a page is damaged.
   """
-  pages = [found for workdir in workdirs for found in _find(workdir.absolute())]
+  pages = [item for workdir in workdirs for item in _find(workdir.absolute())]
   if not pages:
     raise errors.InputError(
         f"{', '.join(map(str, workdirs))}: no page on the papers' experiments."
