@@ -20,8 +20,12 @@ _REQUESTS = (
     "naïve\u3000",
     "a\n\n b",
     "the ca",
+    # More words than are compared.
+    "on the mat the cat sat  on the mat and on the\tmat the ca",
+    "on the mat the cat sat on the mat and on the mat the cat: ",
 )
 _ANSWERS = ("sat on the mat", "12", "\ncafé.", " two  spaces", "Say\nit", "t")
+_ANSWERS += ("t sat on the mat and the cat sat on the mat\nthe cat",)
 
 
 def _segments(request, answer):

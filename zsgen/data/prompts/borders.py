@@ -1,7 +1,8 @@
 """Finds examples whose ids differ from those of their joined text.
 
-Tokenizers merge characters within words and lines, so the lines on both sides of
-a border show whether a token of the joined text would cross it.
+Tokenizers merge characters within lines, and hardly ever across words, so a few
+words of the lines on both sides of a border show whether a token of the joined
+text would cross it. (In languages without spaces, a line is one word.)
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,12 @@ from zsgen.data import tokenizers
 from zsgen.data.prompts import joining, segments
 from zsgen.data.prompts.segment import Segment
 
-# A text up to the end of its first line that is not empty.
-_FIRST_LINE = re.compile(r"\s*[^\n]*")
+# Words on each side of a border that are compared.
+_WORDS = 4
+# The first words of a text, which end with its first line that is not empty.
+_FIRST_WORDS = re.compile(
+    rf"\s*(?:\S+(?:[^\S\n]+\S+){{0,{_WORDS - 1}}}[^\S\n]*)?"
+)
 
 
 def differ(
@@ -60,8 +65,8 @@ def _touch(left: Segment, right: Segment) -> bool:
 def _around(left: joining.Piece, right: joining.Piece) -> list[joining.Piece]:
   """Returns the text before a border, after it, and both as one piece."""
   text = left.segment.text
-  before = text[_last_line(text) :]
-  after = _FIRST_LINE.match(right.segment.text)
+  before = _last_words(text[_last_line(text) :])
+  after = _FIRST_WORDS.match(right.segment.text)
   assert after is not None, "the pattern matches the empty text"
   return [
       left._replace(segment=left.segment._replace(text=before, end=False)),
@@ -81,3 +86,9 @@ def _last_line(text: str) -> int:
     if not text[start + 1].isspace():
       return start + 1
   return 0
+
+
+def _last_words(text: str) -> str:
+  """Returns the last words of a text, with the space before and after them."""
+  parts = text.rsplit(maxsplit=_WORDS)
+  return text[len(parts[0]) :] if len(parts) > _WORDS else text
