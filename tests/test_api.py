@@ -30,7 +30,7 @@ LIGHT = (
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory) -> dict[str, str]:
-  """A store and a random order of it."""
+  """Makes a store and a random order of it."""
   workdir = tmp_path_factory.mktemp("workdir")
   data = config_lib.build(
       config_lib.Data, train_instances=2, heldout_instances=1
@@ -79,7 +79,7 @@ def test_every_public_name_resolves():
 
 
 def test_type_checkers_see_the_names_that_there_are(root):
-  """The imports under TYPE_CHECKING are the objects that names resolve to."""
+  """Checks that TYPE_CHECKING imports the objects that names resolve to."""
   tree = ast.parse((root / "zsgen" / "__init__.py").read_text("utf-8"))
   (block,) = (node for node in tree.body if isinstance(node, ast.If))
   typed = {}

@@ -53,10 +53,16 @@ def test_of_one_failed_save_one_error_is_shown(hidden):
 
 
 def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
-  """As `run:DIR` does; the words are those of the orbax that is installed."""
+  """Opens a run as `run:DIR` does; words are those of the installed orbax."""
   (tmp_path / "checkpoints").mkdir()
-  made = {"made_by": {}, "store": "", "order": "", "batch_size": 1, "steps": 1}
-  artifacts.write_manifest(tmp_path, {"kind": "run", **made})
-  with checkpoints.Finished(tmp_path) as there:
-    assert not there.steps()
+  fields = {
+      "made_by": {},
+      "store": "",
+      "order": "",
+      "batch_size": 1,
+      "steps": 1,
+  }
+  artifacts.write_manifest(tmp_path, {"kind": "run", **fields})
+  with checkpoints.Finished(tmp_path) as finished:
+    assert not finished.steps()
   assert not [item.getMessage() for item in hidden.records]

@@ -18,7 +18,7 @@ def test_overrides_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"trian": {}}, r'config\.trian .* Did you mean "train"'),
         ({"train": {"learning_rte": 1.0}}, 'Did you mean "learning_rate"'),
@@ -101,8 +101,8 @@ def test_overrides_are_kept():
         ),
     ],
 )
-def test_bad_values_name_the_field(values, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_values_name_the_field(values, message):
+  with pytest.raises(errors.InputError, match=message):
     config_lib.check(values)
 
 
@@ -136,5 +136,5 @@ def test_machine_options_are_no_science():
   )
   assert config_lib.science(machine) == config_lib.science(base)
   assert "machine" not in config_lib.science(base)
-  other = config_lib.check({"train": {"b2": 0.9}})
-  assert config_lib.science(other) != config_lib.science(base)
+  changed = config_lib.check({"train": {"b2": 0.9}})
+  assert config_lib.science(changed) != config_lib.science(base)

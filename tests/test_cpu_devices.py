@@ -34,7 +34,7 @@ def test_the_number_of_the_user_is_kept():
 def test_collectives_finish_while_other_programs_run(root):
   timeout = "--xla_cpu_collective_call_terminate_timeout_seconds=20"
   variables = xla.environment(xla.devices(8), timeout)
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, "-m", "tests.crowded", "800"],
       cwd=root,
       env=variables,
@@ -42,5 +42,5 @@ def test_collectives_finish_while_other_programs_run(root):
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
-  assert done.stdout == "800\n"
+  assert completed.returncode == 0, completed.stderr
+  assert completed.stdout == "800\n"

@@ -18,7 +18,7 @@ FACTS = {"config.seed": "0", "config.train.learning_rate": "0.0003"}
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-  """Times of a test."""
+  """Shortens the times that a test waits."""
   monkeypatch.setattr(reception, "_GRACE", 0.3)
   monkeypatch.setattr(reception, "_GREETING", 0.3)
   monkeypatch.setattr(meeting, "_FOREIGN", 0.5)
@@ -37,22 +37,22 @@ def address():
 def meet(address):
   """Lets processes meet; each is (count, index) or (count, index, facts)."""
 
-  def one(count, index, facts=FACTS, wait=20.0, there=address):
+  def join(count, index, facts=FACTS, wait=20.0, target=address):
     try:
-      meeting.meet(there, count, index, facts, wait)
+      meeting.meet(target, count, index, facts, wait)
     except errors.InputError as error:
       return str(error)
     if index == 0:  # The port is free at once: it is jax's now.
       jax.enter_context(_listening(address.port))
     return ""
 
-  def all_of_them(*places, **kwargs) -> list[str]:
-    """What they hear; "" if they agree."""
-    with futures.ThreadPoolExecutor(len(places)) as pool:
-      return [*pool.map(lambda place: one(*place, **kwargs), places)]
+  def meet_all(*members, **kwargs) -> list[str]:
+    """Returns the error of each process; "" if they agree."""
+    with futures.ThreadPoolExecutor(len(members)) as pool:
+      return [*pool.map(lambda member: join(*member, **kwargs), members)]
 
   with contextlib.ExitStack() as jax:
-    yield all_of_them
+    yield meet_all
 
 
 def _listening(port: int) -> socket.socket:
@@ -73,26 +73,26 @@ def test_ipv6(meet, address):
     socket.create_server(("::1", 0), family=socket.AF_INET6).close()
   except OSError:
     pytest.skip("no IPv6 here")
-  there = addresses.parse(f"[::1]:{address.port}", "option")
-  assert meet((2, 0), (2, 1), there=there) == ["", ""]
+  target = addresses.parse(f"[::1]:{address.port}", "option")
+  assert meet((2, 0), (2, 1), target=target) == ["", ""]
 
 
 def test_a_port_that_is_forwarded(meet, address, monkeypatch):
-  """What others connect to is not the port on which jax listens."""
+  """Connects others to another port than the one on which jax listens."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
   monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", f"[::]:{port}")
   (message,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
   assert f"process 0 cannot reach itself at {address}" in message
-  there = address._replace(port=port)
-  (message,) = meet((2, 0), wait=0.5, there=there)
-  assert f"process 1 of 2 did not connect to {there}" in message
+  forwarded = address._replace(port=port)
+  (message,) = meet((2, 0), wait=0.5, target=forwarded)
+  assert f"process 1 of 2 did not connect to {forwarded}" in message
 
 
 def test_a_difference_is_one_message_for_all(meet):
-  other = {**FACTS, "config.train.learning_rate": "0.001"}
-  message = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))
+  other_facts = {**FACTS, "config.train.learning_rate": "0.001"}
+  message = meet((4, 0), (4, 1), (4, 2, other_facts), (4, 3, other_facts))
   assert {*message} == {
       "the processes of this run do not agree: config.train.learning_rate is"
       " 0.0003 in process 0 and 0.001 in processes 2 and 3. Start all processes"
@@ -101,14 +101,14 @@ def test_a_difference_is_one_message_for_all(meet):
   }
 
 
-@pytest.mark.parametrize("places", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
-def test_another_count(meet, places):
-  """It is heard although neither sees all that it waits for."""
-  first, second = meet(*places)
+@pytest.mark.parametrize("members", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
+def test_another_count(meet, members):
+  """Checks that it is reported although neither sees all that it awaits."""
+  first, second = meet(*members)
   assert first == second
-  (mine, _), (other, index) = places
+  (first_count, _), (second_count, index) = members
   assert (
-      f"config.machine.hosts.count is {mine} in process 0 and {other} in"
+      f"config.machine.hosts.count is {first_count} in process 0 and {second_count} in"
       f" process {index}. Start all" in first
   )
 
@@ -139,7 +139,7 @@ def test_process_0_never_comes(meet, address):
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_unknown_host(meet, address, index):
   nowhere = address._replace(host="nowhere.invalid")
-  (message,) = meet((2, index), wait=0.5, there=nowhere)
+  (message,) = meet((2, index), wait=0.5, target=nowhere)
   assert f" at nowhere.invalid:{address.port} after" in message
   assert "the host is not known" in message
   assert "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)" in message
@@ -150,7 +150,7 @@ def test_what_ends_process_0_ends_the_others(meet, address):
 
   with futures.ThreadPoolExecutor(1) as pool:
     second = pool.submit(meet, (2, 1))
-    (first,) = meet((2, 0), wait=0.5, there=nowhere)
+    (first,) = meet((2, 0), wait=0.5, target=nowhere)
     assert second.result() == [first]
 
 
@@ -254,11 +254,11 @@ def test_one_that_is_gone_may_come_again(meet, address):
   hello = reception.Hello(1, "", "gone", {})
   with futures.ThreadPoolExecutor(1) as pool:
     first = pool.submit(meet, (3, 0))
-    with _connected(address) as gone:
+    with _connected(address) as connection:
       facts = {"config.machine.hosts.count": "3", **FACTS}
       message = {**hello.to_message(), "facts": facts}
-      gone.sendall(frames.pack(message))
-      assert frames.receive(gone, 10)["seconds"] > 0
+      connection.sendall(frames.pack(message))
+      assert frames.receive(connection, 10)["seconds"] > 0
     time.sleep(0.3)
     rest = meet((3, 1), (3, 2))
     assert [*first.result(), *rest] == [""] * 3
@@ -291,8 +291,8 @@ def test_messages_name_what_differs():
 
 
 def test_long_values_are_short_and_distinct():
-  long, other = "x" * 1000, "x" * 999 + "y"
-  assert agreement.fact(long) != agreement.fact(other)
+  long, similar = "x" * 1000, "x" * 999 + "y"
+  assert agreement.fact(long) != agreement.fact(similar)
   assert len(agreement.fact(long)) < 120
   assert json.loads(agreement.fact("ü\x1b")) == "ü\x1b"
   assert agreement.fact("ü\x1b").isascii()

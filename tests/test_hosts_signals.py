@@ -91,15 +91,17 @@ def test_one_that_works_is_left_alone():
     ],
 )
 def test_a_signal_that_a_callback_lost_comes_again(lost, number):
-  heard, others = threading.Event(), []
+  heard, passed_on = threading.Event(), []
   before = {
-      item: signal.signal(item, lambda got, _: got == number and heard.set())
+      item: signal.signal(
+          item, lambda received, _: received == number and heard.set()
+      )
       for item in (signal.SIGTERM, signal.SIGINT)
   }
   try:
-    command._unraisable(others.append, types.SimpleNamespace(exc_value=lost))
+    command._unraisable(passed_on.append, types.SimpleNamespace(exc_value=lost))
     assert heard.wait(20 if number else 0.2) == bool(number)
   finally:
     for item, handler in before.items():
       signal.signal(item, handler)
-  assert len(others) == (number is None)
+  assert len(passed_on) == (number is None)

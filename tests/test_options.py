@@ -163,8 +163,8 @@ def test_bigrams_read_text_and_target_without_an_embedder(small, tmp_path):
         embedder="",
         text=text,
     )
-    made = order_lib.recipe_of(store, order)
-    assert (made["text"], made["target"]) == (text, "heldout")
+    recipe = order_lib.recipe_of(store, order)
+    assert (recipe["text"], recipe["target"]) == (text, "heldout")
     names.append(order_lib.make(tmp_path, store, order, 0).path.name)
   assert len(set(names)) == 2
 

@@ -90,7 +90,7 @@ def _damage(kind: str, entries: list[pathlib.Path]) -> None:
     ],
 )
 def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):
-  """JAX finds programs only under the same path, so a copy would not do."""
+  """Damages programs in place: JAX finds them only under the same path."""
   first = _train(small, tmp_path)
   assert first.returncode == 0, first.stderr
   results = _results(tmp_path)
@@ -99,10 +99,10 @@ def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):
   entries = sorted((tmp_path / "cache").glob("*-cache"))
   assert len(entries) > 10
   _damage(kind, entries[:count])
-  again = _train(small, tmp_path)
-  assert again.returncode == 0, again.stderr
+  rerun = _train(small, tmp_path)
+  assert rerun.returncode == 0, rerun.stderr
   assert f"compiled programs in {tmp_path / 'cache'} were damaged" in (
-      again.stderr
+      rerun.stderr
   )
   assert _results(tmp_path) == results
 

@@ -100,10 +100,10 @@ def test_copies_are_configs_of_their_own(duplicate):
   config.sweep = {"orders": {"a": {}}, "seeds": (0,)}
   del config.evals["heldout"]
   config.lock()
-  other = duplicate(config)
-  assert other == config
-  assert other.is_locked
-  other.order.arrangement = "tmt"
+  copied = duplicate(config)
+  assert copied == config
+  assert copied.is_locked
+  copied.order.arrangement = "tmt"
   assert config.order.arrangement == "random"
 
 

@@ -68,7 +68,7 @@ def test_an_address_space_in_which_jax_only_aborts(monkeypatch):
     ],
 )
 def test_processes_with_little(root, tmp_path, limit, value, message):
-  done = subprocess.run(
+  completed = subprocess.run(
       [
           *(sys.executable, "-m", "zsgen.main"),
           *(f"--config={CONFIG}", f"--workdir={tmp_path}"),
@@ -80,6 +80,6 @@ def test_processes_with_little(root, tmp_path, limit, value, message):
       text=True,
       check=False,
   )
-  assert done.returncode == 2
-  assert message in done.stderr
-  assert "Traceback" not in done.stderr
+  assert completed.returncode == 2
+  assert message in completed.stderr
+  assert "Traceback" not in completed.stderr

@@ -6,7 +6,7 @@ from zsgen.core import errors, strict_json
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", r"x\.json, line 1: is not JSON \(Expecting value"),
         (b'{"a":\n 1,\n "b" 2}', r"line 3: is not JSON \(.*column 6\)"),
@@ -20,10 +20,10 @@ from zsgen.core import errors, strict_json
         (b'"\xff"', "is not UTF-8"),
     ],
 )
-def test_what_is_wrong_is_one_message(tmp_path, content, said):
+def test_what_is_wrong_is_one_message(tmp_path, content, message):
   path = tmp_path / "x.json"
   path.write_bytes(content)
-  with pytest.raises(errors.InputError, match=said) as error:
+  with pytest.raises(errors.InputError, match=message) as error:
     strict_json.read(path, "Mend it.")
   assert str(error.value).endswith(" Mend it.")
 
@@ -40,7 +40,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
 
 
 def test_configs_may_have_a_key_twice(tmp_path):
-  """Programs that write them take the last one."""
+  """Reads as the programs that write them do, which take the last one."""
   path = tmp_path / "x.json"
   path.write_text('{"a": 1, "a": 2}')
   assert strict_json.read(path, unique=False) == {"a": 2}

@@ -8,7 +8,7 @@ import pytest
 
 from zsgen.core import errors
 
-SAYS = """
+PRINT_MEMBERSHIP = """
 import os
 print(os.environ["JAX_PROCESS_ID"], "of", os.environ["JAX_NUM_PROCESSES"])
 print(os.environ["JAX_COORDINATOR_ADDRESS"])
@@ -35,9 +35,9 @@ local.main()
 """
 
 
-def _start(root, script, *how):
+def _start(root, script, *launcher):
   return subprocess.Popen(
-      [*how, "--processes=2", "--", sys.executable, "-c", script],
+      [*launcher, "--processes=2", "--", sys.executable, "-c", script],
       cwd=root,
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -51,13 +51,13 @@ def module():
 
 
 def test_each_process_is_told_where_it_is(root, module):
-  process = _start(root, SAYS, *module)
+  process = _start(root, PRINT_MEMBERSHIP, *module)
   message, _ = process.communicate(timeout=60)
   assert process.returncode == 0
   lines = message.splitlines()
   assert {"[0] 0 of 2", "[1] 1 of 2"} <= {*lines}
-  places = [line[4:] for line in lines if ":" in line]
-  assert len(places) == 2 and len({*places}) == 1
+  addresses = [line[4:] for line in lines if ":" in line]
+  assert len(addresses) == 2 and len({*addresses}) == 1
 
 
 def test_one_that_fails_ends_the_others(root):

@@ -19,7 +19,7 @@ NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
 
 @pytest.fixture
 def config(small):
-  """A sweep of two orders under two seeds."""
+  """Returns a config of a sweep of two orders under two seeds."""
   small.sweep = {"orders": ORDERS, "seeds": (0, 3)}
   return small
 
@@ -171,13 +171,13 @@ def test_a_run_that_was_deleted_is_trained_again(
 def test_real_runs_end_in_a_comparison(config, tmp_path):
   config.sweep.seeds = (0,)
   config.order.budget = 12
-  path, said = _run(config, tmp_path)
+  path, output = _run(config, tmp_path)
   actual = artifacts.read_json(path / "comparison.json")
   assert list(actual["orders"]) == ["near", "random"]  # Keys are sorted.
   assert actual["reference"] == "random"
-  near = actual["orders"]["near"]["evals"]["heldout"]["final"]
-  assert near["difference"]["seeds"] == 1
-  assert "comparison.html" in said
+  nearest = actual["orders"]["near"]["evals"]["heldout"]["final"]
+  assert nearest["difference"]["seeds"] == 1
+  assert "comparison.html" in output
   assert len(list((tmp_path / "stores").iterdir())) == 1
 
 
@@ -204,8 +204,11 @@ def test_malformed_sweeps_are_told(small, section, message):
 
 def test_what_points_set_cannot_be_set_for_all(config, small):
   sweep.check_overrides(config, ["train.batch_size", "sweep.seeds"])
-  own = "near set it.*config.sweep.orders.near.pick"
-  for name, message in (("order.pick", own), ("seed", "config.sweep.seeds")):
+  point_message = "near set it.*config.sweep.orders.near.pick"
+  for name, message in (
+      ("order.pick", point_message),
+      ("seed", "config.sweep.seeds"),
+  ):
     with pytest.raises(errors.InputError, match=message):
       sweep.check_overrides(config, [name])
   points = {"a": {"train": {"clip": 1.0}}, "b": {"train": {"clip": 2.0}}}
@@ -226,14 +229,14 @@ def test_the_command_tells_errors_in_one_line(root, tmp_path):
       ([], "no experiment is named"),
       ([config, "--point=21"], "has points 0 to 20"),
   ):
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, *flags],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
     assert not list(tmp_path.iterdir())

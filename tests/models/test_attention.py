@@ -149,15 +149,15 @@ def test_flash_of_members_is_that_of_each():
     out, back = jax.vjp(attend, *heads)
     return out, back(jnp.cos(out))
 
-  together = jax.tree.map(
+  actual = jax.tree.map(
       lambda x: x.reshape(-1, *x.shape[2:]),
       jax.jit(jax.vmap(gradients))(*members),
   )
-  closeness.assert_close(together, gradients(*heads, segments))
+  closeness.assert_close(actual, gradients(*heads, segments))
 
 
 def test_flash_computes_no_block_of_two_segments():
-  """What no query sees is never read: it may be NaN."""
+  """Checks that keys which no query sees are not read: they may be NaN."""
   *heads, _ = attended.rows(1, 512)
   segments = np.repeat([[1, 2]], 256, axis=1).astype(np.int32)
   execution = execution_lib.Execution(attention="flash")
@@ -197,7 +197,7 @@ def test_kernels_of_float32_multiply_in_float32():
 
 
 def test_a_mesh_splits_kernels_and_changes_nothing():
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, "-m", "tests.models.attended_split"],
       env=xla.environment(xla.devices(8)),
       cwd=pathlib.Path(__file__).parents[2],
@@ -205,4 +205,4 @@ def test_a_mesh_splits_kernels_and_changes_nothing():
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr

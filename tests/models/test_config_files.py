@@ -18,7 +18,7 @@ def _json(path):
 def _base(directory, same_ids=True, generation=None, **fields):
   """The files of a Llama, with other fields and a generation_config.json."""
   directory.mkdir()
-  message = _json(imported.HERE / "llama2" / "config.json")
+  message = _json(imported.FAMILIES / "llama2" / "config.json")
   (directory / "config.json").write_text(json.dumps({**message, **fields}))
   if generation is not None:
     text = json.dumps(generation)
@@ -36,22 +36,22 @@ def _exported(tmp_path, base, case="llama2", dtype="float32", **tokens):
 
 @every_case
 def test_config_json_comes_back(case, tmp_path):
-  """All of it but for the element type, whatever the family."""
-  base = hugging_face.read_base(imported.HERE / case, same_ids=True)
+  """Compares all of it but for the element type, whatever the family."""
+  base = hugging_face.read_base(imported.FAMILIES / case, same_ids=True)
   message, _ = _exported(tmp_path, base, case)
-  before = _json(imported.HERE / case / "config.json")
+  before = _json(imported.FAMILIES / case / "config.json")
   # Files that say no dtype are given one.
   assert message.pop("dtype", message.pop("torch_dtype", None)) == "float32"
   for field in ("dtype", "torch_dtype"):
     before.pop(field, None)
   assert message == before
   assert hugging_face.arch_of(tmp_path / "out") == (
-      hugging_face.arch_of(imported.HERE / case)
+      hugging_face.arch_of(imported.FAMILIES / case)
   )
 
 
 def test_fields_that_nothing_here_reads_stay(tmp_path):
-  more = {
+  extra = {
       "pretraining_tp": 1,
       "initializer_range": 0.013,
       "transformers_version": "4.42.3",
@@ -68,15 +68,15 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
       "transformers_version": "4.42.3",
       "suppress_tokens": [7],
   }
-  base = _base(tmp_path / "base", generation=generation, **more)
+  base = _base(tmp_path / "base", generation=generation, **extra)
   ids = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": None}
   message, generated = _exported(tmp_path, base, ids=ids, ends=(2,))
-  assert {field: message[field] for field in more} == more
+  assert {field: message[field] for field in extra} == extra
   assert generated == generation
 
 
 @pytest.mark.parametrize(
-    ("known", "ends", "wanted"),
+    ("known", "ends", "expected"),
     [
         (None, (), None),
         (None, (2,), 2),
@@ -87,12 +87,12 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
         (0, (2,), [0, 2]),
     ],
 )
-def test_every_end_of_an_answer_is_there(tmp_path, known, ends, wanted):
+def test_every_end_of_an_answer_is_there(tmp_path, known, ends, expected):
   base = _base(
       tmp_path / "base", generation={**SAMPLING, "eos_token_id": known}
   )
   _, generated = _exported(tmp_path, base, ends=ends)
-  assert generated == {**SAMPLING, "eos_token_id": wanted}
+  assert generated == {**SAMPLING, "eos_token_id": expected}
 
 
 def test_a_new_model_says_every_end(tmp_path):
@@ -113,8 +113,8 @@ def test_ids_of_another_tokenizer_are_left_out(tmp_path):
       "begin_suppress_tokens": [7],
       "sequence_bias": [[[45], -0.6]],
   }
-  more = {"eos_token_id": 2, "bos_token_id": 1, "image_token_id": 9}
-  base = _base(tmp_path / "base", False, generation, **more)
+  extra = {"eos_token_id": 2, "bos_token_id": 1, "image_token_id": 9}
+  base = _base(tmp_path / "base", False, generation, **extra)
   ids = {"bos_token_id": None, "eos_token_id": 11, "pad_token_id": None}
   message, generated = _exported(tmp_path, base, ids=ids, ends=(11,))
   assert generated == {**SAMPLING, "max_new_tokens": 99, **ids}
@@ -138,6 +138,6 @@ def test_the_element_type_is_that_of_the_weights(tmp_path, name):
 
 
 def test_a_base_of_another_architecture_is_not_taken(tmp_path):
-  base = hugging_face.read_base(imported.HERE / "gpt2", same_ids=True)
+  base = hugging_face.read_base(imported.FAMILIES / "gpt2", same_ids=True)
   message, _ = _exported(tmp_path, base)
   assert message["model_type"] == "llama"

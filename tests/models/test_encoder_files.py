@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there(directory, name):
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"model_type": "mpnet"}, "model_type is 'mpnet'.*only encoders"),
         ({"position_embedding_type": "relative_key"}, "is 'relative_key'"),
@@ -137,14 +137,14 @@ def test_a_file_that_is_not_there(directory, name):
         ({"num_attention_heads": 5}, "does not divide"),
     ],
 )
-def test_models_that_are_not_computed(directory, fields, said):
+def test_models_that_are_not_computed(directory, fields, message):
   _change(directory, "config.json", **fields)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     encoder_files.read(directory)
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "said"),
+    ("name", "fields", "message"),
     [
         ("1_Pooling/config.json", {"pooling_mode": "last"}, "by last, but"),
         (
@@ -160,9 +160,9 @@ def test_models_that_are_not_computed(directory, fields, said):
         ),
     ],
 )
-def test_settings_that_are_not_computed(directory, name, fields, said):
+def test_settings_that_are_not_computed(directory, name, fields, message):
   _change(directory, name, **fields)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     encoder_files.read(directory)
 
 

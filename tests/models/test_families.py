@@ -23,7 +23,7 @@ pytestmark = pytest.mark.numerics
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
-MOST = 1e-4
+TOLERANCE = 1e-4
 LENGTH = 20
 IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 # Where it was read; what layer_types says too.
@@ -65,9 +65,9 @@ def _bytes(array):
 
 @pytest.fixture
 def exported(case, tmp_path):
-  """The directory that a case is exported to."""
+  """Exports a case. Returns the directory."""
   arch, params = imported.model(case)
-  message = _config(imported.HERE / case)
+  message = _config(imported.FAMILIES / case)
   hugging_face.save(
       tmp_path / "out",
       params,
@@ -81,7 +81,9 @@ def exported(case, tmp_path):
 
 
 def test_every_family_has_a_case():
-  kinds = {families.kind_of(imported.HERE / case) for case in imported.CASES}
+  kinds = {
+      families.kind_of(imported.FAMILIES / case) for case in imported.CASES
+  }
   assert kinds == set(families.known())
 
 
@@ -100,7 +102,7 @@ def test_logits_of_an_imported_model_are_those_of_transformers(case):
   real = rows.segments > 0
   error = imported.error(actual[real], imported.stored(case)["logits"][real])
   print(f"\n{case}: import {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @every_case
@@ -112,7 +114,7 @@ def test_packed_examples_are_those_of_transformers(case):
   expected = np.concatenate([second[2], third[2]])
   error = imported.error(actual[: len(expected)], expected)
   print(f"\n{case}: packed {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @every_case
@@ -125,7 +127,7 @@ def test_import_export_import_is_the_same_bytes(case, exported):
 
 @every_case
 def test_what_is_exported_is_what_was_imported(case, exported):
-  actual, expected = map(_tensors, (exported, imported.HERE / case))
+  actual, expected = map(_tensors, (exported, imported.FAMILIES / case))
   assert actual.keys() == expected.keys()
   for name, tensor in expected.items():
     assert _bytes(actual[name]) == _bytes(tensor), name
@@ -133,7 +135,7 @@ def test_what_is_exported_is_what_was_imported(case, exported):
 
 @every_case
 def test_an_exported_config_says_the_same(case, exported):
-  assert _config(exported) == _config(imported.HERE / case)
+  assert _config(exported) == _config(imported.FAMILIES / case)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_an_exported_config_says_the_same(case, exported):
 def test_eight_devices_read_write_and_answer_as_one_does(families):
   script = pathlib.Path(__file__).with_name("placed.py")
   root = str(script.parents[2])
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, script, *families],
       env={
           **xla.environment(xla.devices(8)),
@@ -159,7 +161,7 @@ def test_eight_devices_read_write_and_answer_as_one_does(families):
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.peer
@@ -184,4 +186,4 @@ def test_transformers_loads_what_is_exported(case, exported):
   real = arrays["mask"] > 0
   error = imported.error(actual[real], arrays["logits"][real])
   print(f"\n{case}: export {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE

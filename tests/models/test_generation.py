@@ -112,8 +112,8 @@ def test_a_row_is_the_same_in_any_batch():
   np.testing.assert_array_equal(part, full[2:])
   wider = np.pad(tokens, ((0, 0), (8, 0)), constant_values=3)
   np.testing.assert_array_equal(_generate(small.RMS, sample, wider), full)
-  other = _generate(small.RMS, sample, tokens, seed=1)
-  assert (other != full).any()
+  reseeded = _generate(small.RMS, sample, tokens, seed=1)
+  assert (reseeded != full).any()
 
 
 def test_one_likeliest_token_is_greedy():

@@ -31,7 +31,7 @@ def _config(directory):
 
 @pytest.fixture
 def llama(tmp_path):
-  """A file of the architecture of Llama."""
+  """Writes a file of the architecture of Llama."""
   weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["llama"])
   return llamacpp.write(tmp_path / "model.gguf", "llama", weights)
 

@@ -47,9 +47,9 @@ def path(tmp_path):
 def _raw(kind, rows, columns):
   """Random blocks; no scale in them is infinite."""
   block, size = gguf.GGML_QUANT_SIZES[kind]
-  drawn = np.random.default_rng(int(kind))
+  rng = np.random.default_rng(int(kind))
   shape = (rows, columns // block * size)
-  return drawn.integers(0, 256, shape, np.uint8) & 0xBF
+  return rng.integers(0, 256, shape, np.uint8) & 0xBF
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
@@ -108,10 +108,10 @@ def test_a_file_that_ends_early_is_one_error_wherever_it_ends(path):
     llamacpp.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
   llamacpp.close(writer)
-  whole = path.read_bytes()
-  ends = np.random.default_rng(0).integers(0, len(whole) - 1, 60)
-  for end in [0, 1, 4, 8, 23, 24, *ends.tolist(), len(whole) - 1]:
-    path.write_bytes(whole[:end])
+  content = path.read_bytes()
+  ends = np.random.default_rng(0).integers(0, len(content) - 1, 60)
+  for end in [0, 1, 4, 8, 23, 24, *ends.tolist(), len(content) - 1]:
+    path.write_bytes(content[:end])
     with pytest.raises(errors.InputError, match="not a complete GGUF"):
       files.File(path)
 
@@ -122,10 +122,10 @@ def test_no_flipped_byte_of_a_header_raises_anything_else(path):
     llamacpp.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
   llamacpp.close(writer)
-  whole = path.read_bytes()
-  for position in range(len(whole) - 3 * 32 * 4):
+  content = path.read_bytes()
+  for position in range(len(content) - 3 * 32 * 4):
     for value in (0x00, 0x7F, 0xFF):
-      damaged = bytearray(whole)
+      damaged = bytearray(content)
       damaged[position] = value
       path.write_bytes(damaged)
       try:

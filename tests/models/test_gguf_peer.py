@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 # transformers drops biases and scaled positions of Llama's files.
 NAMES = ("llama", "llama-untied", "qwen2", "qwen3", "gemma2", "gemma3")
 TYPES = {"F32": "F32", "mixed": "Q4_1"}
-MOST = 1e-3
+TOLERANCE = 1e-3
 
 
 def _type_of(name):
@@ -56,7 +56,7 @@ def test_logits_are_those_of_transformers(name, kind, tmp_path):
   expected = _logits(transformers, torch, tmp_path, gguf_file=path.name)
   error = np.abs(actual - expected).max() / np.abs(expected).max()
   print(f"\n{name} {kind}: {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @pytest.mark.peer

@@ -22,18 +22,18 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
 NORM = "model.norm.weight"
 EMBEDDING = "model.embed_tokens.weight"
-UP = "model.layers.1.mlp.up_proj.weight"
+UP_KERNEL = "model.layers.1.mlp.up_proj.weight"
 HEAD = "lm_head.weight"
 
 
 @pytest.fixture
 def copy(tmp_path):
-  """copy("qwen2") is a directory to spoil."""
+  """Returns a function: copy("qwen2") is a directory to spoil."""
 
-  def of(case):
-    return shutil.copytree(imported.HERE / case, tmp_path / case)
+  def copy_case(case):
+    return shutil.copytree(imported.FAMILIES / case, tmp_path / case)
 
-  return of
+  return copy_case
 
 
 def _edit(directory, **fields):
@@ -62,7 +62,7 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   directory = copy("qwen2")
   tensors = _weights(directory)
   del tensors[NORM]
-  tensors[UP] = tensors[UP][:, :5].copy()
+  tensors[UP_KERNEL] = tensors[UP_KERNEL][:, :5].copy()
   tensors["model.adapter"] = np.zeros((2, 3), np.float32)
   _write(directory, tensors)
   with pytest.raises(errors.InputError) as caught:
@@ -70,7 +70,7 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   message = str(caught.value)
   assert "3 weights do not fit" in message
   assert f"{NORM} is missing" in message
-  assert f"{UP} is [24, 5], not [24, 16]" in message
+  assert f"{UP_KERNEL} is [24, 5], not [24, 16]" in message
   assert "model.adapter [2, 3] is left over" in message
   assert "Nothing was loaded" in message
 
@@ -155,7 +155,7 @@ def test_other_floats_are_read_as_float32(copy, element):
 def test_quantized_weights_are_refused(copy, element):
   directory = copy("qwen2")
   tensors = _weights(directory)
-  tensors[UP] = (10 * tensors[UP]).astype(element)
+  tensors[UP_KERNEL] = (10 * tensors[UP_KERNEL]).astype(element)
   _write(directory, tensors)
   with pytest.raises(errors.InputError, match=r"up_proj.*(I8|F8_E4M3)"):
     _load(directory)
@@ -199,28 +199,28 @@ def test_a_shard_that_is_not_there_is_named(sharded):
 
 def test_an_index_that_names_a_wrong_shard_is_told(sharded):
   first = min(path.name for path in sharded.glob("*.safetensors"))
-  _edit_index(sharded, lambda places: places.update({NORM: first}))
+  _edit_index(sharded, lambda weight_map: weight_map.update({NORM: first}))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
 def test_a_weight_that_the_index_leaves_out_is_told(sharded):
-  _edit_index(sharded, lambda places: places.pop(NORM))
+  _edit_index(sharded, lambda weight_map: weight_map.pop(NORM))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
 def test_an_index_does_not_lead_out_of_the_directory(sharded):
-  _edit_index(sharded, lambda places: places.update({NORM: "../a"}))
+  _edit_index(sharded, lambda weight_map: weight_map.update({NORM: "../a"}))
   with pytest.raises(errors.InputError, match="file of the directory"):
     _load(sharded)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 100, 20_000])
-def test_a_file_that_was_cut_is_told(copy, kept):
+@pytest.mark.parametrize("size", [0, 5, 100, 20_000])
+def test_a_file_that_was_cut_is_told(copy, size):
   directory = copy("qwen2")
   path = directory / "model.safetensors"
-  path.write_bytes(path.read_bytes()[:kept])
+  path.write_bytes(path.read_bytes()[:size])
   with pytest.raises(errors.InputError, match="is not a safetensors file"):
     _load(directory)
 
@@ -369,7 +369,7 @@ def test_rows_that_pad_the_vocabulary_are_not_exported(tmp_path):
   for case in ("llama2", "qwen2"):  # A head, and none.
     bare, expected = imported.model(case)
     arch = dataclasses.replace(bare, vocab_multiple=32)
-    params = imported.load(imported.HERE / case, arch)
+    params = imported.load(imported.FAMILIES / case, arch)
     assert params["embedding"].shape == (64, 16)
     assert not np.asarray(params["embedding"])[48:].any()
     hugging_face.save(tmp_path / case, params, arch)

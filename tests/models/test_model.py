@@ -99,10 +99,10 @@ def test_packed_equals_alone_and_padding_does_nothing(arch):
   examples = small.examples(arch.vocab_size, LENGTHS)
   batch = _two_rows(examples)
   packed = _nll(arch, params, batch)
-  places = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
-  for item, actual in zip(examples, places, strict=True):
-    alone = _nll(arch, params, small.rows([[item], []], length=9))[0]
-    closeness.assert_close(actual, alone[: len(item)])
+  spans = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
+  for item, actual in zip(examples, spans, strict=True):
+    expected = _nll(arch, params, small.rows([[item], []], length=9))[0]
+    closeness.assert_close(actual, expected[: len(item)])
   bare = _nll(arch, params, small.rows([[examples[2]]], length=6))
   closeness.assert_close(packed[1, :6], bare[0])
   assert packed.dtype == np.float32
@@ -161,9 +161,9 @@ def test_new_parameters_are_float32_and_scaled_by_depth():
   jax.tree.map(np.testing.assert_array_equal, params, second_result)
   louder = _new(dataclasses.replace(arch, init_std=0.08))
   flat, _ = jax.tree.flatten_with_path(params)
-  for (path, leaf), other in zip(flat, jax.tree.leaves(louder), strict=True):
+  for (path, leaf), scaled in zip(flat, jax.tree.leaves(louder), strict=True):
     times = 1 if path[-1].key in ("scale", "bias") else 4
-    np.testing.assert_allclose(other, times * leaf, rtol=1e-6, err_msg=path)
+    np.testing.assert_allclose(scaled, times * leaf, rtol=1e-6, err_msg=path)
 
 
 def test_tiny_is_the_default_and_has_0_9_million_parameters():

@@ -18,7 +18,7 @@ INDEX, WEIGHTS = files.INDEX, files.WEIGHTS
 @pytest.fixture
 def model(tmp_path):
   path = tmp_path / "model"
-  shutil.copytree(imported.HERE / "qwen2", path)
+  shutil.copytree(imported.FAMILIES / "qwen2", path)
   return path
 
 

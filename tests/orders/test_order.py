@@ -50,9 +50,9 @@ def test_fingerprint_is_that_of_ids_and_store(store, workdir):
 def test_made_once(store, workdir):
   first = _make(workdir, store)
   written = (first.path / "manifest.json").stat().st_mtime_ns
-  again = _make(workdir, store)
-  assert (again.path / "manifest.json").stat().st_mtime_ns == written
-  assert again.ids.tolist() == first.ids.tolist()
+  second = _make(workdir, store)
+  assert (second.path / "manifest.json").stat().st_mtime_ns == written
+  assert second.ids.tolist() == first.ids.tolist()
 
 
 def test_the_name_depends_on_what_matters_only(store, workdir):
@@ -157,8 +157,8 @@ def test_damage_is_an_error(store, workdir, name):
 
 def test_a_manifest_that_does_not_match_names_the_field(store, workdir):
   order = _make(workdir, store)
-  made_by = {**order.manifest["made_by"], "seed": 5}
-  manifest = {**order.manifest, "made_by": made_by}
+  recipe = {**order.manifest["made_by"], "seed": 5}
+  manifest = {**order.manifest, "made_by": recipe}
   del manifest["digest"]
   artifacts.write_manifest(order.path, manifest)
   with pytest.raises(errors.InputError, match=r"made_by\.seed is 5"):

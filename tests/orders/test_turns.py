@@ -10,10 +10,10 @@ import released
 from zsgen.orders import similarity, turns
 
 
-def _all(train, heldout, pick, wanted):
+def _all_rounds(train, heldout, pick, budget):
   """All rounds, as lists of rows."""
   walk = turns.rounds(
-      pools.embedded(train), pools.embedded(heldout), (pick,), wanted
+      pools.embedded(train), pools.embedded(heldout), (pick,), budget
   )[0]
   return [item.rows.tolist() for item in walk]
 
@@ -36,7 +36,7 @@ def test_equals_the_released_code_with_lists_that_run_out(
   monkeypatch.setattr(turns, "_STRIDE", 1 + case % 5)
   monkeypatch.setattr(similarity, "block_size", lambda examples, dim: 64)
   train, heldout = pools.tied(case)
-  actual = list(itertools.chain(*_all(train, heldout, pick, 1)))
+  actual = list(itertools.chain(*_all_rounds(train, heldout, pick, 1)))
   assert actual == _released(train, heldout, pick)
 
 
@@ -45,7 +45,7 @@ def test_equals_the_released_code_on_a_large_pool(pick):
   rng = np.random.default_rng(7)
   train = rng.integers(-2, 3, (3000, 4)).astype(np.float32)
   heldout = rng.integers(-2, 3, (200, 4)).astype(np.float32)
-  actual = list(itertools.chain(*_all(train, heldout, pick, 3000)))
+  actual = list(itertools.chain(*_all_rounds(train, heldout, pick, 3000)))
   assert actual == _released(train, heldout, pick)
 
 
@@ -58,7 +58,7 @@ def test_both_picks_in_one_pass_are_those_of_each_alone():
       10,
   )
   for walk, pick in zip(pair, ("nearest", "farthest"), strict=True):
-    assert [item.rows.tolist() for item in walk] == _all(
+    assert [item.rows.tolist() for item in walk] == _all_rounds(
         train, heldout, pick, 10
     )
 

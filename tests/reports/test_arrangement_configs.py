@@ -32,7 +32,7 @@ RULES = (*early.RULES, *contact.RULES, *nearness.RULES)
 
 @pytest.fixture
 def load(root):
-  """A function that loads a tier of a config file, from anywhere."""
+  """Returns a function that loads a tier of a config file, from anywhere."""
 
   def get(name: str, tier: str):
     path = root / "configs" / "arrangement" / f"{name}.py"
@@ -85,8 +85,8 @@ def test_an_experiment_runs_to_its_page(root, tmp_path):
   ):
     subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=True)
   page = workdir / "reports" / "arrangement" / "arrangement.json"
-  found = json.loads(page.read_text())
-  (experiment,) = found["experiments"].values()
+  report = json.loads(page.read_text())
+  (experiment,) = report["experiments"].values()
   assert set(experiment["orders"]) == {"NFT", "FFT", "RT", "MIN", "MAX"}
-  (r13,) = [t for t in found["targets"] if t["target"] == "R13 (smoke)"]
+  (r13,) = [t for t in report["targets"] if t["target"] == "R13 (smoke)"]
   assert r13["state"] in ("pass", "fail")

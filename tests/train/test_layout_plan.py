@@ -68,10 +68,10 @@ def test_more_devices_than_a_row_has_positions_are_an_error():
 
 def test_split_positions_need_fewer_logits_on_each_device():
   orders = [_order(100)]
-  whole = layout_plan.plan(orders, BATCH, layouts.Split(2), 1).largest
+  unsplit = layout_plan.plan(orders, BATCH, layouts.Split(2), 1).largest
   split = layout_plan.plan(orders, BATCH, layouts.Split(2, 1, 2), 1).largest
-  assert whole.rows == split.rows
-  assert split.loss_slots < 0.75 * whole.loss_slots
+  assert unsplit.rows == split.rows
+  assert split.loss_slots < 0.75 * unsplit.loss_slots
 
 
 def test_the_plan_depends_on_the_order_alone():

@@ -76,7 +76,7 @@ def test_row_groups_have_about_as_much_loss(shards, parts):
 
 @pytest.mark.parametrize("context", [1, 2, 8])
 def test_bounds_of_split_rows_are_what_a_batch_has(context):
-  """Equal if loss is at the end, and never too low."""
+  """Checks that bounds are equal if loss is at the end, and never too low."""
   split, rng = layouts.Split(2, 2, context), np.random.default_rng(3)
   rows, length = 8, 256
   tokens = rng.integers(0, 60, (20, 24))

@@ -36,19 +36,19 @@ def _texts(size, seed=0, longest=90):
   return [" ".join(rng.choice(bert.WORDS, length)) for length in lengths]
 
 
-def _embed(directory, texts, partial, say=lambda line: None):
+def _embed(directory, texts, partial, report=lambda line: None):
   return encoder.Encoder(str(directory)).embed(
-      iter(texts), np.ones(len(texts), bool), partial, say
+      iter(texts), np.ones(len(texts), bool), partial, report
   )
 
 
-def _process(directory, texts, partial, out, *where, devices=1):
+def _process(directory, texts, partial, out, *membership, devices=1):
   """Starts embedded.py."""
   path = out.with_suffix(".json")
   path.write_text(json.dumps(texts))
   environment = xla.environment(xla.devices(devices))
   return subprocess.Popen(
-      [sys.executable, EMBEDDED, directory, path, partial, out, *where],
+      [sys.executable, EMBEDDED, directory, path, partial, out, *membership],
       env={**environment, "PYTHONPATH": str(EMBEDDED.parents[1])},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -153,10 +153,10 @@ def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
 
 def test_devices_do_not_change_a_bit(directory, tmp_path):
   texts = _texts(60)
-  alone = _embed(directory, texts, tmp_path / "partial").vectors
+  expected = _embed(directory, texts, tmp_path / "partial").vectors
   out = tmp_path / "eight.npy"
   eight = _process(directory, texts, tmp_path / "other", out, devices=8)
-  assert _vectors(eight, out).tobytes() == alone.tobytes()
+  assert _vectors(eight, out).tobytes() == expected.tobytes()
 
 
 def test_processes_share_the_chunks(directory, tmp_path):
@@ -170,8 +170,8 @@ def test_processes_share_the_chunks(directory, tmp_path):
       for process, out in enumerate(outs)
   ]
   actual = [_vectors(item, out) for item, out in zip(pair, outs, strict=True)]
-  alone = _embed(directory, texts, tmp_path / "one").vectors
-  assert [item.tobytes() for item in actual] == [alone.tobytes()] * 2
+  expected = _embed(directory, texts, tmp_path / "one").vectors
+  assert [item.tobytes() for item in actual] == [expected.tobytes()] * 2
   assert len(list((tmp_path / "two").iterdir())) == 4
 
 
@@ -192,8 +192,8 @@ def test_only_a_chunk_that_is_missing_is_made_again(
   second_result = _embed(directory, changed, partial)
   assert second_result.vectors.tobytes() == first.vectors.tobytes()
   assert second_result.cut == first.cut
-  same = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
-  assert [a == b for a, b in zip(times, same, strict=True)] == [
+  new_times = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
+  assert [a == b for a, b in zip(times, new_times, strict=True)] == [
       *(True, True, False, True)
   ]
 
@@ -249,14 +249,17 @@ def test_two_stops_lose_nothing_that_was_done(
   remaining = [row for path in files for row in parts._read(path)["rows"]]
   assert len(remaining) == len({*remaining}) == 25
   kill(1000)
-  add, made = parts.Chunk.add, []
+  add, computed = parts.Chunk.add, []
   monkeypatch.setattr(
       parts.Chunk,
       "add",
-      lambda chunk, rows, actual: (made.extend(rows), add(chunk, rows, actual)),
+      lambda chunk, rows, actual: (
+          computed.extend(rows),
+          add(chunk, rows, actual),
+      ),
   )
   actual = _embed(directory, texts, partial, message.append)
-  assert sorted([*remaining, *made]) == [*range(40)]  # Each once.
+  assert sorted([*remaining, *computed]) == [*range(40)]  # Each once.
   assert "embedding resumes: 25 of 40 texts are done" in message
   assert actual.vectors.tobytes() == unbroken.vectors.tobytes()
   assert actual.cut == unbroken.cut == 1
@@ -349,8 +352,8 @@ def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
       "normalize": True,
       "prefix": "",
   }
-  other = encoder.Encoder(str(directory), "bfloat16").parameters()
-  assert other == {**actual, "dtype": "bfloat16"}
+  in_bfloat16 = encoder.Encoder(str(directory), "bfloat16").parameters()
+  assert in_bfloat16 == {**actual, "dtype": "bfloat16"}
 
 
 def test_vectors_that_are_not_finite(directory, tmp_path):

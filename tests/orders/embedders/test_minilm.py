@@ -20,9 +20,9 @@ from zsgen.data import suite
 from zsgen.data.prompts import requests
 from zsgen.orders.embedders import batches, minilm
 
-HERE = pathlib.Path(__file__).resolve().parent
-STORED = HERE / "data" / "minilm.npz"
-DATA = HERE.parents[3] / "shared" / "data"
+DIRECTORY = pathlib.Path(__file__).resolve().parent
+STORED = DIRECTORY / "data" / "minilm.npz"
+DATA = DIRECTORY.parents[3] / "shared" / "data"
 INVENTED = [
     "",
     " \n\t",

@@ -56,10 +56,10 @@ def test_products_are_exact_in_any_order():
   shuffled = np.random.default_rng(1).permutation(dense.shape[1])
   second_result = dense[:, shuffled] @ dense[:, shuffled].T
   assert product.tobytes() == second_result.tobytes()
-  one_by_one = np.zeros_like(product)
+  column_sum = np.zeros_like(product)
   for column in dense.T:
-    one_by_one += np.outer(column, column)
-  assert product.tobytes() == one_by_one.tobytes()
+    column_sum += np.outer(column, column)
+  assert product.tobytes() == column_sum.tobytes()
 
 
 def test_norms_are_one_but_for_the_grid():

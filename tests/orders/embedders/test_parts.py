@@ -20,7 +20,7 @@ def _add(chunk, *rows) -> None:
 
 @pytest.fixture
 def files(path, monkeypatch):
-  """Two parts, which have the rows 0, 4 and 1."""
+  """Writes two parts, which have the rows 0, 4 and 1."""
   monkeypatch.setattr(parts, "_SECONDS", 0)
   chunk = parts.Chunk(path, SHAPE)
   _add(chunk, 0, 4)
@@ -55,9 +55,9 @@ def test_a_part_is_of_some_seconds(path, monkeypatch):
 def test_every_bit_of_a_part_is_noticed(path, files):
   remaining, part = files
   full = part.read_bytes()
-  for place in range(len(full)):
+  for position in range(len(full)):
     data = bytearray(full)
-    data[place] ^= 1 << place % 8
+    data[position] ^= 1 << position % 8
     part.write_bytes(data)
     assert parts._read(part) is None
   for data in (b"", full[:31], full[:-1], full + b"x"):
