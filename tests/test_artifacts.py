@@ -8,7 +8,7 @@ import pytest
 from zsgen.core import artifacts, errors
 
 
-def test_nothing_is_left_of_what_failed(tmp_path):
+def test_failed_writes_leave_nothing(tmp_path):
   with (
       pytest.raises(RuntimeError, match="no"),
       artifacts.writing(tmp_path / "a") as partial,
@@ -18,7 +18,7 @@ def test_nothing_is_left_of_what_failed(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_whoever_comes_second_keeps_what_is_there(tmp_path):
+def test_a_second_writer_keeps_the_existing_artifact(tmp_path):
   path = tmp_path / "a"
   with artifacts.writing(path) as second:
     (second / "file").write_text("second")
@@ -28,7 +28,7 @@ def test_whoever_comes_second_keeps_what_is_there(tmp_path):
   assert (path / "file").read_text() == "first"
 
 
-def test_names_are_hashes_of_what_makes_them():
+def test_names_are_hashes_of_recipes():
   name = artifacts.name("order", {"seed": 0, "pick": "nearest"})
   assert name == artifacts.name("order", {"pick": "nearest", "seed": 0})
   assert name != artifacts.name("order", {"pick": "nearest", "seed": 1})
@@ -44,7 +44,7 @@ def test_names_are_hashes_of_what_makes_them():
         ({"kind": "run", "made_by": {}}, "the field store is missing"),
     ],
 )
-def test_manifests_that_are_wrong(tmp_path, manifest, message):
+def test_invalid_manifests(tmp_path, manifest, message):
   if manifest is not None:
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
   with pytest.raises(errors.InputError, match=message):
@@ -81,7 +81,7 @@ def test_any_changed_field_of_a_manifest_is_noticed(tmp_path):
       }
 
 
-def test_a_field_that_differs_is_named_as_deep_as_it_is(tmp_path):
+def test_a_differing_field_is_named_by_its_full_path(tmp_path):
   path = _write(
       tmp_path / "a", made_by={"model": {"width": 8, "pattern": (1,)}}
   )
@@ -94,7 +94,7 @@ def test_a_field_that_differs_is_named_as_deep_as_it_is(tmp_path):
     artifacts.check_made_by(path, expected)
 
 
-def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
+def test_a_misnamed_directory_is_refused(tmp_path):
   recipe = {"seed": 0}
   path = _write(tmp_path / artifacts.name("tmt-a", recipe), made_by=recipe)
   assert artifacts.read_manifest(path)["steps"] == 9
@@ -119,7 +119,7 @@ def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
         ("photos", "check the path"),
     ],
 )
-def test_advice_depends_on_what_lies_there(tmp_path, location, message):
+def test_advice_depends_on_the_directory(tmp_path, location, message):
   (tmp_path / location).mkdir(parents=True)
   for content in (None, "", "{", "[" * 10**6, "\x00"):
     if content is not None:
@@ -128,7 +128,7 @@ def test_advice_depends_on_what_lies_there(tmp_path, location, message):
       artifacts.read_manifest(tmp_path / location)
 
 
-def test_files_that_changed_are_all_named(tmp_path):
+def test_all_changed_files_are_named(tmp_path):
   (tmp_path / "a").mkdir()
   for name in ("a/one", "two", "three"):
     (tmp_path / name).write_text(name)

@@ -39,7 +39,7 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
   assert logging.getLogger("absl").filters.count(chatter._is_useful) == 1
 
 
-def test_of_one_failed_save_one_error_is_shown(hidden):
+def test_one_failed_save_shows_one_error(hidden):
   logger = logging.getLogger("asyncio")
   logger.error(
       "Task exception was never retrieved\nfuture: <Task finished name='Task-7'"
@@ -52,7 +52,7 @@ def test_of_one_failed_save_one_error_is_shown(hidden):
   assert "other" in record.getMessage()
 
 
-def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
+def test_opening_a_finished_run_logs_nothing(hidden, tmp_path):
   """Opens a run as `run:DIR` does; words are those of the installed orbax."""
   (tmp_path / "checkpoints").mkdir()
   fields = {

@@ -175,7 +175,7 @@ def test_a_workdir_that_is_a_file(root, tmp_path):
   assert str(file) in completed.stderr
 
 
-def test_a_run_that_stopped_is_not_done(monkeypatch, capsys, tmp_path):
+def test_a_stopped_run_exits_with_code_75(monkeypatch, capsys, tmp_path):
   def run():
     raise errors.Stopped("stopped before step 6 of 10")
 

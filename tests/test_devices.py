@@ -120,7 +120,7 @@ def _assert_agrees(actual: dict, expected: dict) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_positions_are_split(small, workdirs, tmp_path):
+def test_a_run_resumes_with_split_positions(small, workdirs, tmp_path):
   small.model.kv_heads = 2
   small.model.vocab_size = 264
   expected = _read(workdirs.get(small, "train"))
@@ -134,7 +134,7 @@ def test_a_run_goes_on_where_positions_are_split(small, workdirs, tmp_path):
 
 
 @pytest.mark.slow
-def test_adapters_and_all_evaluations_where_positions_are_split(
+def test_adapters_and_all_evaluations_with_split_positions(
     small, workdirs, tmp_path
 ):
   small.model.kv_heads = 2

@@ -67,7 +67,7 @@ def test_every_snippet_is_a_config(page):
   assert set(registry.names("arrangement")) - names == {"round_robin"}
 
 
-def test_the_table_has_every_arrangement_and_what_it_reads(page):
+def test_the_table_has_every_arrangement_and_its_options(page):
   rows = dict(re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", page, re.M))
   documented = {name: set(re.findall(r"`(\w+)`", rows[name])) for name in rows}
   assert documented == {
@@ -97,20 +97,20 @@ def test_the_tables_of_options_are_those_of_the_registry(name):
 
 
 @pytest.mark.parametrize("name", ["arrangements", "data"])
-def test_links_inside_a_page_lead_somewhere(root, name):
+def test_links_inside_a_page_resolve(root, name):
   page = (root / "docs" / f"{name}.md").read_text("utf-8")
   titles = re.findall(r"^##+ (.*)$", page, re.M)
   slugs = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
   assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= slugs
 
 
-def test_every_picture_is_linked_drawn_and_there(page, pictures):
+def test_every_picture_is_linked_drawn_and_present(page, pictures):
   linked = set(re.findall(rf"\]\({IMAGES}/(\w+)\.png\)", page))
   stems = {path.stem for path in pictures.DIRECTORY.iterdir()}
   assert linked == stems == set(pictures.GROUPS)
 
 
-def test_pictures_show_what_arrangements_give_now(pictures):
+def test_pictures_show_the_current_arrangements(pictures):
   for name, orders in pictures.GROUPS.items():
     with Image.open(pictures.DIRECTORY / f"{name}.png") as image:
       digest = image.text[pictures.DIGEST]
@@ -191,7 +191,7 @@ def test_the_table_of_rewrites_has_each_option_with_its_default(root):
         ("tokenizer", registry.names("tokenizer")),
     ],
 )
-def test_the_table_of_names_has_them_all(data_page, option, known):
+def test_the_table_of_names_is_complete(data_page, option, known):
   titles = rf"^\| `{option}` \|.*\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)
   rows = re.findall(r"^\| \[?`\"?(\w+)", table, re.M)
@@ -215,7 +215,7 @@ def test_the_table_of_files_has_those_of_a_store(data_page, tmp_path):
   assert sorted(documented) == sorted({*names, store.CHOICES})
 
 
-def test_evaluations(root):
+def test_the_page_on_evaluations_has_every_kind_and_metric(root):
   text = (root / "docs" / "evaluations.md").read_text("utf-8")
   for snippet in re.findall(r"```python\n(.*?)```", text, re.S):
     config = config_lib.defaults()

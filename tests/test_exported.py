@@ -196,7 +196,7 @@ def _locate_without(missing, locate=hub.locate):
   return locate_present
 
 
-def test_a_directory_is_replaced_as_a_whole(tmp_path):
+def test_a_directory_is_replaced_atomically(tmp_path):
   path = tmp_path / "out"
   for text in ("a", "b"):
     with artifacts.writing(path, replace=True) as partial:

@@ -94,7 +94,7 @@ def test_a_thread_that_cannot_write_ends_the_program(root):
         (KeyError("No space left on device"), ""),
     ],
 )
-def test_what_is_told(tmp_path, error, expected):
+def test_messages_explain_the_full_disk(tmp_path, error, expected):
   """Checks the message on the error, and on one that it led to."""
   wrapper = RuntimeError("stopped")
   wrapper.__cause__ = error

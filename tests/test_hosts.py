@@ -114,7 +114,7 @@ def _slurm(count: int) -> list[dict[str, str]]:
 def _processes(
     command: list, count: int, environments=_coordinator, own_flags=()
 ) -> list[subprocess.Popen]:
-  """Starts processes; `own` has further flags of each."""
+  """Starts processes; `own_flags` has further flags of each."""
   return [
       subprocess.Popen(
           [*command, *flags],
@@ -188,7 +188,7 @@ def single_workdir(small, start, workdirs):
   return workdirs.get(small, "train")
 
 
-def test_two_processes_and_a_stop(start, single_workdir, tmp_path):
+def test_two_processes_stop_and_resume(start, single_workdir, tmp_path):
   """Stops one of them by SIGTERM; resumed, they leave what one process does."""
   stopped = start("stopped", 2, "SIGTERM:1:2")
   assert stopped.codes == [errors.STOPPED] * 2, stopped.output
@@ -227,7 +227,7 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
 
 
 @pytest.mark.slow
-def test_all_are_told_of_a_damaged_checkpoint(start, single_workdir, tmp_path):
+def test_all_processes_report_a_damaged_checkpoint(start, single_workdir, tmp_path):
   """Checks that what one has saved and two read is found by both."""
   first = start("moved", 1, "SIGTERM:0:7")
   assert first.codes == [errors.STOPPED], first.output
@@ -259,7 +259,7 @@ def test_all_are_told_of_a_damaged_checkpoint(start, single_workdir, tmp_path):
     ("processes", "mesh"),
     [(2, (1, 2, 1)), (4, (1, 2, 2)), (2, (1, 1, 1, 2))],
 )
-def test_one_is_killed(start, single_workdir, tmp_path, processes, mesh):
+def test_one_process_is_killed(start, single_workdir, tmp_path, processes, mesh):
   """Resumes what one has saved, on another mesh, and then one resumes."""
   first = start("moved", 1, "SIGTERM:0:2")
   assert first.codes == [75], first.output
@@ -277,7 +277,7 @@ def test_one_is_killed(start, single_workdir, tmp_path, processes, mesh):
   _check_same(tmp_path / "moved", single_workdir)
 
 
-def test_what_fails_in_the_first_ends_all(start):
+def test_a_failure_of_the_first_process_ends_all(start):
   niv2 = ("--config.data.source=niv2", "--config.data.path=nowhere")
   ended = start("w", 2, "never", (-1, 1, 1), *niv2)
   assert ended.codes == [2, 2], ended.output
@@ -348,7 +348,7 @@ def _slurm_alone(count: int) -> list[dict[str, str]]:
         (_slurm_alone, 1, "process 0 of 2 did not find the others at"),
     ],
 )
-def test_where_others_do_not_come(start, environments, count, message):
+def test_missing_processes_are_reported(start, environments, count, message):
   ended = start(
       "w",
       count,
@@ -373,7 +373,7 @@ def test_sigterm_while_a_process_waits_for_others(start, environments):
 
 
 @pytest.mark.slow
-def test_sigterm_where_another_process_hangs(start, tmp_path):
+def test_sigterm_while_another_process_hangs(start, tmp_path):
   """Checks a process in a collective, where no handler of Python runs."""
   ended = start("w", 2, "HANG:1:6")
   assert ended.codes == [128 + signal.SIGTERM, 1], ended.output
@@ -385,7 +385,7 @@ def test_sigterm_where_another_process_hangs(start, tmp_path):
   assert "train    from step 5 of 10" in second_result.output[0]
 
 
-def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):
+def test_sigterm_with_nothing_to_save(start, tmp_path):
   ended = start("w", 1, "SIGTERM:0:prepare")
   assert ended.codes == [128 + signal.SIGTERM]
   assert (

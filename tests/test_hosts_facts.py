@@ -32,7 +32,7 @@ def _all_fields(value, prefix="config") -> set[str]:
   return set().union(*parts)
 
 
-def test_every_option_is_compared_but_those_of_one_process():
+def test_every_option_is_compared_except_per_process_ones():
   evals = {"a": config.Eval(), "b": config.Eval(split="other")}
   parts = ({"arrangement": "tmt"}, {"arrangement": "random"})
   order = config.build(config.Order, arrangement="concatenate", parts=parts)
@@ -55,7 +55,7 @@ def _different(facts: dict[str, str]) -> set[str]:
   return {name for name in first if facts.get(name) != first[name]}
 
 
-def test_facts_beside_the_config(monkeypatch, tmp_path):
+def test_facts_outside_the_config(monkeypatch, tmp_path):
   assert _collect() == _collect()
   assert _different(_collect(stages=("order",))) == {"--stage"}
   monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/x")
@@ -124,7 +124,7 @@ def processes(monkeypatch):
   return run
 
 
-def test_what_each_has_read_is_compared(processes, monkeypatch):
+def test_inputs_read_by_each_process_are_compared(processes, monkeypatch):
   monkeypatch.setattr(hosts, "is_distributed", lambda: True)
   monkeypatch.setattr(hosts, "_key", lambda name: name)
   recipes = [{"seed": 0, "parameters": {"path": name}} for name in "aab"]

@@ -37,7 +37,7 @@ def test_one_process_starts_nothing(bare):
   assert joining._find_membership(config.Hosts()) is None
 
 
-def test_options_go_before_variables(bare):
+def test_options_take_precedence_over_variables(bare):
   _set(bare, dict(zip(NAMES, ("a:1", "3", "2"), strict=True)))
   actual = joining._find_membership(config.Hosts(coordinator="b:2"))
   assert actual == joining.Membership(
@@ -45,7 +45,7 @@ def test_options_go_before_variables(bare):
   )
 
 
-def test_what_jax_finds_need_not_be_said(bare):
+def test_values_that_jax_detects_need_no_options(bare):
   _set(bare, SLURM)
   expected = joining.Membership(None, count=4, index=3, is_detected=True)
   assert joining._find_membership(config.Hosts()) == expected
@@ -92,7 +92,7 @@ def test_what_jax_finds_need_not_be_said(bare):
         (("a b:1", "3", "1"), "it must be HOST:PORT"),
     ],
 )
-def test_what_is_not_enough_is_told(bare, values, message):
+def test_incomplete_settings_are_reported(bare, values, message):
   _set(bare, dict(zip(NAMES, values, strict=True)))
   with pytest.raises(errors.InputError, match=message):
     joining._find_membership(config.Hosts())

@@ -102,26 +102,26 @@ def test_a_difference_is_one_message_for_all(meet):
 
 
 @pytest.mark.parametrize("members", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
-def test_another_count(meet, members):
+def test_a_different_count_is_reported(meet, members):
   """Checks that it is reported although neither sees all that it awaits."""
   first, second = meet(*members)
   assert first == second
   (first_count, _), (second_count, index) = members
   assert (
-      f"config.machine.hosts.count is {first_count} in process 0 and {second_count} in"
-      f" process {index}. Start all" in first
+      f"config.machine.hosts.count is {first_count} in process 0 and"
+      f" {second_count} in process {index}. Start all" in first
   )
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_two_with_one_number(meet, index):
+def test_two_processes_with_one_index_are_reported(meet, index):
   message = meet((3, 0), (3, 1), (3, index))
   assert len({*message}) == 1
   assert f"two processes have the number {index} (config.machine." in message[0]
   assert "from 0 to 2" in message[0]
 
 
-def test_one_that_never_comes(meet, address):
+def test_a_missing_process_is_reported(meet, address):
   message = meet((3, 0), (3, 2), wait=0.5)
   assert message[0] == message[1]
   assert message[0].startswith(
@@ -130,7 +130,7 @@ def test_one_that_never_comes(meet, address):
   )
 
 
-def test_process_0_never_comes(meet, address):
+def test_a_missing_process_0_is_reported(meet, address):
   (message,) = meet((2, 1), wait=0.5)
   assert f"process 1 cannot reach process 0 at {address}" in message
   assert "Connection refused. Start process 0 within" in message
@@ -178,7 +178,7 @@ def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
     assert second.result() == [message]
 
 
-def test_a_port_of_another_program(meet, address):
+def test_a_port_used_by_another_program(meet, address):
   with _listening(address.port):
     message = meet((2, 0), (2, 1))
   assert f"process 0 cannot listen on port {address.port}" in message[0]
@@ -186,7 +186,7 @@ def test_a_port_of_another_program(meet, address):
   assert "another program, or a run that has begun" in message[1]
 
 
-def test_a_port_that_is_free_a_little_later(meet, address):
+def test_a_port_that_becomes_free(meet, address):
   old = _listening(address.port)
   with futures.ThreadPoolExecutor(2) as pool:
     message = pool.submit(meet, (2, 0), (2, 1))
@@ -214,7 +214,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("sent", STRANGERS.values(), ids=STRANGERS)
-def test_strangers_do_not_disturb(meet, address, sent):
+def test_unrelated_connections_are_ignored(meet, address, sent):
   with (
       futures.ThreadPoolExecutor(1) as pool,
       contextlib.ExitStack() as stack,
@@ -250,7 +250,7 @@ def test_a_flood_of_silent_connections(meet, address, monkeypatch):
     assert first.result() == [""]
 
 
-def test_one_that_is_gone_may_come_again(meet, address):
+def test_a_lost_process_may_reconnect(meet, address):
   hello = reception.Hello(1, "", "gone", {})
   with futures.ThreadPoolExecutor(1) as pool:
     first = pool.submit(meet, (3, 0))
@@ -274,7 +274,7 @@ def test_frames_in_pieces():
     frames.pack({"a": "a" * frames.MOST_BYTES})
 
 
-def test_messages_name_what_differs():
+def test_messages_name_the_differences():
   first = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}
   comparison = agreement.Comparison(first)
   comparison.add(1, first)
@@ -290,7 +290,7 @@ def test_messages_name_what_differs():
   assert "e is 5 in process 0 and (absent) in process 5; and 1 more" in message
 
 
-def test_long_values_are_short_and_distinct():
+def test_long_values_are_shortened_and_stay_distinct():
   long, similar = "x" * 1000, "x" * 999 + "y"
   assert agreement.fact(long) != agreement.fact(similar)
   assert len(agreement.fact(long)) < 120

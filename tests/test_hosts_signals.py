@@ -72,13 +72,13 @@ def _ended(script: str, number: signal.Signals) -> tuple[int, str]:
   return process.returncode, message
 
 
-def test_one_that_waits_in_a_library_ends():
+def test_a_process_that_waits_in_a_library_ends():
   code, message = _ended(STUCK, signal.SIGTERM)
   assert code == 128 + signal.SIGTERM
   assert "zsgen: stopped by SIGTERM while it waited for other proc" in message
 
 
-def test_one_that_works_is_left_alone():
+def test_a_working_process_is_not_interrupted():
   assert _ended(BUSY, signal.SIGTERM) == (0, "done\n")
 
 
@@ -90,7 +90,7 @@ def test_one_that_works_is_left_alone():
         (ValueError(), None),
     ],
 )
-def test_a_signal_that_a_callback_lost_comes_again(lost, number):
+def test_a_signal_lost_in_a_callback_is_sent_again(lost, number):
   heard, passed_on = threading.Event(), []
   before = {
       item: signal.signal(

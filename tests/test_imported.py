@@ -82,7 +82,7 @@ def test_fine_tuned_and_exported(small, llama, niv2, tmp_path):
 
 
 @pytest.mark.peer
-def test_transformers_finds_the_same_loss(small, llama, niv2, tmp_path):
+def test_transformers_computes_the_same_loss(small, llama, niv2, tmp_path):
   torch = pytest.importorskip("torch")
   import transformers
 

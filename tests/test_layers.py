@@ -96,7 +96,7 @@ def circle(package: pathlib.Path) -> list[str]:
   return []
 
 
-def test_layers_are_all_there_are():
+def test_the_list_of_layers_is_complete():
   folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
   assert folders == set(LAYERS)
 

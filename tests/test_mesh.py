@@ -61,7 +61,7 @@ def test_every_parameter_has_its_rule(fields):
   assert jax.tree.structure(shardings) == jax.tree.structure(shapes)
 
 
-def test_every_rule_is_for_a_parameter():
+def test_every_rule_matches_a_parameter():
   shapes = [
       _shapes(**LAYER, **BIASES, lora=LORA),
       _shapes(**GEMMA, **BIASES, lora=LORA),
@@ -85,7 +85,7 @@ def test_a_parameter_with_two_rules_is_named(monkeypatch):
     mesh_lib.shardings(_shapes(), _single_device())
 
 
-def test_a_rule_for_another_number_of_axes_is_told():
+def test_a_rule_with_a_wrong_number_of_axes_is_reported():
   shapes = {"embedding": jax.ShapeDtypeStruct((8,), "float32")}
   with pytest.raises(errors.InputError, match=r"has 1 axes.* is for 2"):
     mesh_lib.shardings(shapes, _single_device())
@@ -103,13 +103,13 @@ def test_a_rule_for_another_number_of_axes_is_told():
         dict(data=1, context=0),
     ],
 )
-def test_axes_that_do_not_multiply_to_the_devices(axes):
+def test_axes_must_multiply_to_the_device_count(axes):
   shape = dataclasses.replace(config.Mesh(), **axes)
   with pytest.raises(errors.InputError, match="there are 1 devices"):
     mesh_lib.make(shape, jax.devices()[:1])
 
 
-def test_a_mesh_of_one():
+def test_a_mesh_of_one_device():
   mesh = _single_device()
   assert dict(mesh.shape) == dict.fromkeys(mesh_lib.AXES, 1)
   assert mesh_lib.row_shards(mesh) == 1
@@ -122,7 +122,7 @@ def _split_positions():
   return jax.sharding.AbstractMesh((1, 2, 4, 1), mesh_lib.AXES, types)
 
 
-def test_what_fsdp_splits_is_split_over_context_too():
+def test_context_splits_what_fsdp_splits():
   mesh = _split_positions()
   split = mesh_lib.shardings(_shapes(width=64, mlp_width=64), mesh)
   expected = jax.sharding.PartitionSpec("tensor", ("fsdp", "context"))
@@ -163,7 +163,7 @@ def _rule(parameters, *axes):
   return config.Rule(parameters, axes)
 
 
-def test_rules_of_the_config_take_the_place_of_the_others():
+def test_rules_of_the_config_replace_the_defaults():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("emb.*", "fsdp", "")]
   mesh_lib.check_rules(shapes, rules)
@@ -173,7 +173,7 @@ def test_rules_of_the_config_take_the_place_of_the_others():
     mesh_lib.shardings({"head": shapes["embedding"]}, _single_device(), rules)
 
 
-def test_a_rule_of_the_config_that_matches_nothing_is_told():
+def test_an_unused_rule_of_the_config_is_reported():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("embedding", "fsdp", ""), _rule("embeding", "fsdp")]
   message = (

@@ -20,7 +20,7 @@ def _metrics(run: pathlib.Path) -> list[dict]:
   return [json.loads(line) for line in (run / "metrics.jsonl").open()]
 
 
-def test_the_whole_job(small, tmp_path, capsys):
+def test_the_full_pipeline(small, tmp_path, capsys):
   small.targets.learns = {"metric": "heldout/loss", "below": 5.5}
   outputs = zsgen.run(small, tmp_path)
   records = _metrics(outputs.run)
@@ -75,7 +75,7 @@ def test_one_stage_at_a_time(small, tmp_path):
     zsgen.run(small, tmp_path, ["trian"])
 
 
-def test_export_goes_on_from_where_it_ended(small, workdirs, tmp_path):
+def test_training_continues_from_an_export(small, workdirs, tmp_path):
   run = workdirs.run(small, tmp_path).run
   zsgen.run(small, tmp_path, ["export"])
   final = _metrics(run)[-1]["heldout/loss"]
@@ -114,7 +114,7 @@ def _niv2(small, path: pathlib.Path):
   return small
 
 
-def test_natural_instructions_of_the_publishers_layout(small, niv2, tmp_path):
+def test_natural_instructions_in_the_published_layout(small, niv2, tmp_path):
   config = _niv2(small, niv2)
   config.order.budget = 20
   outputs = zsgen.run(config, tmp_path / "w")
@@ -163,7 +163,7 @@ def _slice_of_real(tmp_path: pathlib.Path) -> pathlib.Path:
   return clone
 
 
-def test_an_evaluation_of_no_set_is_found_by_the_config(small, tmp_path):
+def test_an_evaluation_of_an_unknown_set_fails_before_any_work(small, tmp_path):
   small.data.source = "table"
   small.data.path = str(tmp_path / "nothing.jsonl")
   small.data.heldout = {"far": {"share": 0.1}, "near": {"share": 0.1}}
@@ -208,7 +208,7 @@ def test_a_checkpoint_of_another_run_is_named(small, workdirs, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["consumed.npy", "evals/heldout/loss.npy"])
-def test_records_that_are_lost_are_not_made_anew(
+def test_lost_records_are_not_recreated(
     small, workdirs, tmp_path, lost
 ):
   run = workdirs.run(small, tmp_path).run
@@ -240,7 +240,7 @@ def test_a_heldout_loss_that_is_not_finite_stops_the_run(small, tmp_path):
   assert "NaN" not in (run / "metrics.jsonl").read_text()
 
 
-def test_a_finished_run_with_a_cut_log_is_told(small, workdirs, tmp_path):
+def test_a_truncated_log_of_a_finished_run_is_reported(small, workdirs, tmp_path):
   run = workdirs.run(small, tmp_path).run
   log = run / "metrics.jsonl"
   log.write_text("".join(log.open().readlines()[:3]))
@@ -257,7 +257,7 @@ def test_targets_may_change_after_the_end(small, tmp_path):
   assert result["targets"]["learns"]["met"] is True
 
 
-def test_the_file_of_an_order_is_written_after_the_store(small, tmp_path):
+def test_an_order_file_may_be_written_after_the_store(small, tmp_path):
   file = tmp_path / "order.txt"
   small.order = dict(arrangement="file", path=str(file))
   with pytest.raises(

@@ -111,7 +111,7 @@ def _train_separately(members, workdir, quiet):
   ]
 
 
-def test_members_are_what_they_are_alone(members, tmp_path, quiet):
+def test_members_equal_separate_runs(members, tmp_path, quiet):
   runs = pipeline.run_population(members, tmp_path, quiet)
   for run, single_run in zip(
       runs, _train_separately(members, tmp_path / "alone", quiet), strict=True
@@ -150,7 +150,7 @@ def _check_verification(workdir):
   consumed.write_bytes(original)
 
 
-def test_a_stopped_population_goes_on_with_the_same_bytes(
+def test_a_resumed_population_has_the_same_bytes(
     members, tmp_path, quiet, monkeypatch
 ):
   class Stopped(Exception):
@@ -178,7 +178,7 @@ def test_a_stopped_population_goes_on_with_the_same_bytes(
       assert (run / name).read_bytes() == (unbroken / name).read_bytes()
 
 
-def test_members_of_other_shapes_are_told(small, tmp_path, quiet):
+def test_members_of_different_shapes_are_refused(small, tmp_path, quiet):
   wide = small.copy_and_resolve_references()
   wide.name, wide.model.width = "wide", 2 * small.model.width
   configs = [config_lib.check(member) for member in (small, wide)]
@@ -187,7 +187,7 @@ def test_members_of_other_shapes_are_told(small, tmp_path, quiet):
     pipeline.run_population(configs, tmp_path, quiet)
 
 
-def test_members_of_other_lengths_are_told(small, tmp_path, quiet):
+def test_members_of_different_lengths_are_refused(small, tmp_path, quiet):
   short = small.copy_and_resolve_references()
   short.name, short.order.budget = "short", small.order.budget // 2
   configs = [config_lib.check(member) for member in (small, short)]

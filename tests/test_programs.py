@@ -23,7 +23,7 @@ def _write(directory: pathlib.Path, **contents: bytes) -> list[pathlib.Path]:
   return entries
 
 
-def test_sealed_programs_stay(tmp_path):
+def test_sealed_programs_are_kept(tmp_path):
   entries = _write(tmp_path, a=b"one", b=b"two")
   programs.seal(tmp_path)
   assert programs.delete_damaged(tmp_path) == 0
@@ -47,7 +47,7 @@ def test_programs_of_a_process_that_was_killed_are_deleted(tmp_path):
   assert not entry.exists()
 
 
-def test_a_directory_that_is_not_there_is_empty(tmp_path):
+def test_a_missing_directory_is_empty(tmp_path):
   programs.seal(tmp_path / "cache")
   assert programs.delete_damaged(tmp_path / "cache") == 0
 

@@ -116,7 +116,7 @@ def test_damaged_records_are_errors(directory, hashed):
   assert _digests(directory) == _expected(directory)
 
 
-def test_a_directory_that_cannot_be_written_to(directory, hashed, monkeypatch):
+def test_a_read_only_directory(directory, hashed, monkeypatch):
   def fail(*_):
     raise PermissionError(13, "Permission denied", str(directory))
 

@@ -103,7 +103,7 @@ def test_options_are_a_frozen_dataclass_of_the_schema():
 
 
 @pytest.mark.usefixtures("clean")
-def test_home_packages_are_imported_at_first_use(
+def test_home_packages_are_imported_on_first_use(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
   package = tmp_path / "home_of_sources"

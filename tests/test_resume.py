@@ -84,7 +84,7 @@ def unbroken(tmp_path_factory):
     ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
 )
 @pytest.mark.slow
-def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
+def test_resumes_after_a_kill(small, unbroken, tmp_path, moment, first):
   killed = start(small, tmp_path, moment)
   assert killed.returncode == -9, killed.stderr
   resumed = start(small, tmp_path)
@@ -96,7 +96,7 @@ def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
   assert [name for name in actual if actual[name] != expected[name]] == []
 
 
-def test_killed_while_saving_and_between_saves(small, unbroken, tmp_path):
+def test_resumes_after_kills_while_saving_and_between_saves(small, unbroken, tmp_path):
   assert start(small, tmp_path, "save:5").returncode == -9
   killed = start(small, tmp_path, "step:7")
   assert killed.returncode == -9, killed.stderr
@@ -108,7 +108,7 @@ def test_killed_while_saving_and_between_saves(small, unbroken, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_three_times(small, unbroken, tmp_path):
+def test_resumes_after_three_kills(small, unbroken, tmp_path):
   for moment in ("evaluation:0", "step:6", "step:9"):
     assert start(small, tmp_path, moment).returncode == -9
   assert start(small, tmp_path).returncode == 0
@@ -120,7 +120,7 @@ def test_training_needs_no_tensorflow(small, unbroken):
   assert report["heavy"] == []
 
 
-def test_started_again_after_the_end(small, workdirs, tmp_path):
+def test_restarting_a_finished_run_changes_nothing(small, workdirs, tmp_path):
   workdirs.run(small, tmp_path)
   before = content(tmp_path)
   rerun = start(small, tmp_path)

@@ -79,7 +79,7 @@ def _texts(seed, heldout_seed):
   return inputs[True], inputs[False]
 
 
-def test_held_out_instances_have_a_seed_of_their_own():
+def test_held_out_instances_have_their_own_seed():
   training, heldout = _texts(1, None)
   assert _texts(1, 1) == (training, heldout)
   other_training, other_heldout = _texts(2, 1)
@@ -124,13 +124,13 @@ class TestDraws:
     spec = config_lib.build(config_lib.Eval, **options)
     return subsets.draw(self.ids, self.tasks, spec)
 
-  def test_as_the_library_shuffles(self):
+  def test_matches_the_shuffle_of_the_library(self):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict({"id": self.ids})
     expected = rows.shuffle(seed=1).select(range(12))["id"]
     assert self.draw(draw=1, max_examples=12).tolist() == sorted(expected)
 
-  def test_the_first_of_each_task(self):
+  def test_takes_the_first_of_each_task(self):
     sequence = np.random.default_rng(2).permutation(60)
     expected = [
         self.ids[row]

@@ -34,7 +34,7 @@ def test_printable(text, expected):
   assert texts.printable(expected) == expected
 
 
-def test_layout_stays_where_it_is_wanted():
+def test_layout_is_kept_on_request():
   assert texts.printable("a\n\tb\x1b", layout=True) == "a\n\tb\\x1b"
 
 

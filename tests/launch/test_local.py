@@ -50,7 +50,7 @@ def module():
   return sys.executable, "-m", "launch.local"
 
 
-def test_each_process_is_told_where_it_is(root, module):
+def test_each_process_is_given_its_index_and_the_address(root, module):
   process = _start(root, PRINT_MEMBERSHIP, *module)
   message, _ = process.communicate(timeout=60)
   assert process.returncode == 0
@@ -60,7 +60,7 @@ def test_each_process_is_told_where_it_is(root, module):
   assert len(addresses) == 2 and len({*addresses}) == 1
 
 
-def test_one_that_fails_ends_the_others(root):
+def test_one_failed_process_ends_the_others(root):
   process = _start(root, FAILS, sys.executable, "-c", HURRIED)
   message, _ = process.communicate(timeout=60)
   assert process.returncode == 3
@@ -76,7 +76,7 @@ def test_a_signal_is_passed_on(root, module):
   assert process.returncode == 0
 
 
-def test_processes_that_stopped_are_not_done(root, module):
+def test_stopped_processes_exit_with_code_75(root, module):
   stops = WAITS.replace("sys.exit(0)", "sys.exit(75)")
   process = _start(root, stops, *module)
   for _ in range(2):

@@ -119,7 +119,7 @@ def test_the_last_point_of_a_cluster_compares(
   assert started == ["random-s3", "near-s0", "random-s0", "near-s3"]
 
 
-def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
+def test_a_stopped_point_stops_the_sweep(config, tmp_path, started):
   train = zsgen.pipeline.run_population
 
   def stop(configs, workdir):
@@ -137,7 +137,7 @@ def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
   assert started == NAMES
 
 
-def test_notes_of_points_that_were_exchanged(
+def test_exchanged_notes_of_points(
     config, tmp_path, started, compared
 ):
   _run(config, tmp_path)
@@ -156,7 +156,7 @@ def test_notes_of_points_that_were_exchanged(
   assert started == NAMES
 
 
-def test_a_run_that_was_deleted_is_trained_again(
+def test_a_deleted_run_is_retrained(
     config, tmp_path, started, compared
 ):
   _run(config, tmp_path, point=0)
@@ -194,7 +194,7 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
         ({"orders": {"a": {"pik": "nearest"}}, "seeds": (0,)}, '"pick"'),
     ],
 )
-def test_malformed_sweeps_are_told(small, section, message):
+def test_malformed_sweeps_are_reported(small, section, message):
   values = small.to_dict()
   if section is not None:
     values["sweep"] = section
@@ -202,7 +202,7 @@ def test_malformed_sweeps_are_told(small, section, message):
     sweep.points(values)
 
 
-def test_what_points_set_cannot_be_set_for_all(config, small):
+def test_options_of_points_cannot_be_set_for_all(config, small):
   sweep.check_overrides(config, ["train.batch_size", "sweep.seeds"])
   point_message = "near set it.*config.sweep.orders.near.pick"
   for name, message in (
@@ -217,12 +217,12 @@ def test_what_points_set_cannot_be_set_for_all(config, small):
     sweep.check_overrides(small, ["train.clip"])
 
 
-def test_a_point_that_is_not_there(config, tmp_path):
+def test_a_missing_point(config, tmp_path):
   with pytest.raises(errors.InputError, match="has points 0 to 3"):
     _run(config, tmp_path, point=4)
 
 
-def test_the_command_tells_errors_in_one_line(root, tmp_path):
+def test_the_command_prints_errors_in_one_line(root, tmp_path):
   command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path}"]
   config = "--config=configs/orders.py"
   for flags, message in (

@@ -32,20 +32,20 @@ def test_flags_of_gpus_are_known():
   assert xla_flags.CHIPS["h200"] == xla_flags.CHIPS["h100"]
 
 
-def test_flags_that_are_set_stay(monkeypatch):
+def test_flags_already_set_are_kept(monkeypatch):
   monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
   completed = _start("h200", "import jax; print(jax.device_count())")
   assert completed.stdout.strip() == "3"
 
 
-def test_a_flag_that_is_not_known_stops_at_once(monkeypatch):
+def test_an_unknown_flag_stops_at_once(monkeypatch):
   flags = {"xla_gpu_no_such_flag": "true"}
   monkeypatch.setitem(xla_flags.CHIPS, "h100", ("XLA_FLAGS", flags))
   completed = _start("h100", START)
   assert completed.returncode and "xla_gpu_no_such_flag" in completed.stderr
 
 
-def test_chips_that_there_are_not(monkeypatch):
+def test_unknown_chips(monkeypatch):
   monkeypatch.setattr(sys, "argv", ["xla_flags", "v9"])
   with pytest.raises(SystemExit, match="v4, v5e, v5p, v6e, h100, h200"):
     xla_flags.main()

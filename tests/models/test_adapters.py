@@ -80,7 +80,7 @@ def _assert_refused(
 
 
 @every_case
-def test_logits_of_imported_adapters_are_those_of_peft(case):
+def test_logits_of_imported_adapters_equal_those_of_peft(case):
   arch, base = imported.model(case)
   lora, actual = _read(DIRECTORY / case, arch)
   full = lora_lib.join(actual, base)
@@ -109,7 +109,7 @@ def test_files_bring_rank_alpha_and_targets():
 
 
 @pytest.mark.parametrize("case", ["gemma2", "llama2"])
-def test_what_is_exported_is_what_peft_wrote(case, tmp_path):
+def test_exported_adapters_equal_those_of_peft(case, tmp_path):
   arch, _ = imported.model(case)
   lora, actual = _read(DIRECTORY / case, arch)
   hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
@@ -221,7 +221,7 @@ def test_adapters_of_another_base_are_listed():
         ("what_comes_next_year", 7),
     ],
 )
-def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
+def test_unsupported_fields_are_refused_by_name(copy, field, value):
   _set_fields(copy, **{field: value})
   _assert_refused(
       copy, rf"{field} is {re.escape(repr(value))}, which is not supported"
@@ -236,18 +236,18 @@ def test_what_is_not_computed_is_refused_by_its_field(copy, field, value):
         (dict(targets="mlp/.*"), r"config\.lora\.targets is 'mlp/\.\*', but"),
     ],
 )
-def test_a_field_that_says_otherwise_than_the_files(requested, message):
+def test_a_field_that_contradicts_the_files(requested, message):
   _assert_refused(DIRECTORY / "llama2", message, config.Lora(**requested))
 
 
-def test_a_field_that_says_the_same_is_fine():
+def test_a_field_that_agrees_is_accepted():
   targets = r"attention/(out|query|value)|head|.*/down"
   requested = config.Lora(rank=3, alpha=5.0, targets=targets)
   lora, _ = _read(DIRECTORY / "llama2", imported.model("llama2")[0], requested)
   assert lora.rank == 3
 
 
-def test_files_that_are_missing_or_damaged(copy):
+def test_missing_or_damaged_files(copy):
   (copy / adapters.WEIGHTS).write_bytes(b"broken")
   _assert_refused(copy, "adapter_model.safetensors is not a safetensors file")
   (copy / adapters.WEIGHTS).unlink()
@@ -270,7 +270,7 @@ def test_codes_of_a_quantization_are_refused(copy):
   )
 
 
-def test_a_base_that_peft_added_is_told(copy):
+def test_a_base_saved_by_peft_is_reported(copy):
   tensors = _tensors(copy)
   head = np.zeros((48, 16), np.float32)
   tensors["base_model.model.lm_head.base_layer.weight"] = head
@@ -279,19 +279,19 @@ def test_a_base_that_peft_added_is_told(copy):
 
 
 @pytest.mark.parametrize("value", [0, 0.0, "", 1, True, [0], {"a": 0}])
-def test_a_field_that_is_not_known_must_ask_for_nothing(copy, value):
+def test_an_unknown_field_must_be_off(copy, value):
   """Checks that no number is a switch: layer 0 is a layer."""
   _set_fields(copy, what_comes_next_year=value)
   _assert_refused(copy, "what_comes_next_year is .* which is not supported")
 
 
 @pytest.mark.parametrize("value", [None, False, [], {}])
-def test_a_field_that_asks_for_nothing_is_fine(copy, value):
+def test_an_unknown_field_that_is_off_is_accepted(copy, value):
   _set_fields(copy, what_comes_next_year=value)
   lora, _ = _read(copy, imported.model("llama2")[0], config.NO_LORA)
   assert lora.rank == 3
 
 
-def test_an_adapter_nested_too_deep_is_told(copy):
+def test_an_adapter_nested_too_deep_is_reported(copy):
   (copy / adapters.CONFIG).write_text('{"a": ' + "[" * 200_000)
   _assert_refused(copy, r"adapter_config\.json, line 1: is not JSON")

@@ -43,7 +43,7 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
         (_gpu(), {"score_cap": 50.0}, "xla", "score_cap is 50.0"),
     ],
 )
-def test_auto_takes_the_best_that_serves(device, fields, backend, reason):
+def test_auto_chooses_the_best_supported_backend(device, fields, backend, reason):
   arch = dataclasses.replace(ARCH, **fields)
   choice = execution.choose_backend("auto", device, arch)
   assert choice.backend == backend
@@ -51,7 +51,7 @@ def test_auto_takes_the_best_that_serves(device, fields, backend, reason):
     raise AssertionError(choice.reason)
 
 
-def test_what_is_asked_for_is_taken():
+def test_a_requested_backend_is_used():
   for requested, device in [
       ("xla", CPU),
       ("xla", TPU),
@@ -74,7 +74,7 @@ def test_what_is_asked_for_is_taken():
         ("cudnn", _gpu(), {"score_cap": 1.0}, "config.model.score_cap is 1.0"),
     ],
 )
-def test_what_cannot_serve_is_refused(backend, device, fields, reason):
+def test_an_unsupported_backend_is_refused(backend, device, fields, reason):
   arch = dataclasses.replace(ARCH, **fields)
   message = f"config.machine.attention is '{backend}', but .*{reason}.*'xla'"
   with pytest.raises(errors.InputError, match=message):

@@ -35,7 +35,7 @@ def _exported(tmp_path, base, case="llama2", dtype="float32", **tokens):
 
 
 @every_case
-def test_config_json_comes_back(case, tmp_path):
+def test_config_json_round_trips(case, tmp_path):
   """Compares all of it but for the element type, whatever the family."""
   base = hugging_face.read_base(imported.FAMILIES / case, same_ids=True)
   message, _ = _exported(tmp_path, base, case)
@@ -50,7 +50,7 @@ def test_config_json_comes_back(case, tmp_path):
   )
 
 
-def test_fields_that_nothing_here_reads_stay(tmp_path):
+def test_unread_fields_are_kept(tmp_path):
   extra = {
       "pretraining_tp": 1,
       "initializer_range": 0.013,
@@ -87,7 +87,7 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
         (0, (2,), [0, 2]),
     ],
 )
-def test_every_end_of_an_answer_is_there(tmp_path, known, ends, expected):
+def test_every_end_token_is_exported(tmp_path, known, ends, expected):
   base = _base(
       tmp_path / "base", generation={**SAMPLING, "eos_token_id": known}
   )
@@ -95,7 +95,7 @@ def test_every_end_of_an_answer_is_there(tmp_path, known, ends, expected):
   assert generated == {**SAMPLING, "eos_token_id": expected}
 
 
-def test_a_new_model_says_every_end(tmp_path):
+def test_a_new_model_lists_every_end_token(tmp_path):
   ids = {"bos_token_id": None, "eos_token_id": 1, "pad_token_id": 4}
   message, generated = _exported(tmp_path, None, ids=ids, ends=(1, 3))
   assert generated == {**ids, "eos_token_id": [1, 3]}
@@ -122,7 +122,7 @@ def test_ids_of_another_tokenizer_are_left_out(tmp_path):
   assert "image_token_id" not in message
 
 
-def test_code_that_is_not_there_is_not_pointed_to(tmp_path):
+def test_missing_code_is_not_referenced(tmp_path):
   base = _base(tmp_path / "base", auto_map={"AutoModel": "modeling_x.X"})
   assert "auto_map" not in _exported(tmp_path, base)[0]
 
@@ -137,7 +137,7 @@ def test_the_element_type_is_that_of_the_weights(tmp_path, name):
   assert {"dtype", "torch_dtype"} & message.keys() == {name}
 
 
-def test_a_base_of_another_architecture_is_not_taken(tmp_path):
+def test_a_base_of_another_architecture_is_ignored(tmp_path):
   base = hugging_face.read_base(imported.FAMILIES / "gpt2", same_ids=True)
   message, _ = _exported(tmp_path, base)
   assert message["model_type"] == "llama"

@@ -75,7 +75,7 @@ def test_a_damaged_export_is_not_read(make, name, tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"\xff{", b"[1]", b'{"kind": "other", "files": {"a": 1}}']
 )
-def test_manifests_of_others_are_nothing_to_us(content, tmp_path):
+def test_manifests_of_other_programs_are_ignored(content, tmp_path):
   read = _model(tmp_path)
   before = read(tmp_path)
   (tmp_path / artifacts.MANIFEST).write_bytes(content)

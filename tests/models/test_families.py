@@ -94,7 +94,7 @@ def test_every_case_is_in_the_table_of_the_docs(root):
 
 
 @every_case
-def test_logits_of_an_imported_model_are_those_of_transformers(case):
+def test_logits_of_an_imported_model_equal_those_of_transformers(case):
   arch, params = imported.model(case)
   examples = imported.examples(case)
   rows = imported.batch([[item] for item in examples], LENGTH)
@@ -106,7 +106,7 @@ def test_logits_of_an_imported_model_are_those_of_transformers(case):
 
 
 @every_case
-def test_packed_examples_are_those_of_transformers(case):
+def test_packed_examples_equal_those_of_transformers(case):
   arch, params = imported.model(case)
   first, second, third = imported.examples(case)
   rows = imported.batch([[first], [second, third], []], LENGTH)
@@ -118,7 +118,7 @@ def test_packed_examples_are_those_of_transformers(case):
 
 
 @every_case
-def test_import_export_import_is_the_same_bytes(case, exported):
+def test_import_export_import_gives_the_same_bytes(case, exported):
   arch, params = imported.model(case)
   assert hugging_face.arch_of(exported) == arch
   second_result = imported.load(exported, arch)
@@ -126,7 +126,7 @@ def test_import_export_import_is_the_same_bytes(case, exported):
 
 
 @every_case
-def test_what_is_exported_is_what_was_imported(case, exported):
+def test_exported_weights_equal_imported_weights(case, exported):
   actual, expected = map(_tensors, (exported, imported.FAMILIES / case))
   assert actual.keys() == expected.keys()
   for name, tensor in expected.items():
@@ -134,7 +134,7 @@ def test_what_is_exported_is_what_was_imported(case, exported):
 
 
 @every_case
-def test_an_exported_config_says_the_same(case, exported):
+def test_an_exported_config_is_read_back_equal(case, exported):
   assert _config(exported) == _config(imported.FAMILIES / case)
 
 
@@ -148,7 +148,7 @@ def test_an_exported_config_says_the_same(case, exported):
     ],
     ids=str,
 )
-def test_eight_devices_read_write_and_answer_as_one_does(families):
+def test_eight_devices_read_write_and_answer_like_one(families):
   script = pathlib.Path(__file__).with_name("placed.py")
   root = str(script.parents[2])
   completed = subprocess.run(
@@ -166,7 +166,7 @@ def test_eight_devices_read_write_and_answer_as_one_does(families):
 
 @pytest.mark.peer
 @every_case
-def test_transformers_loads_what_is_exported(case, exported):
+def test_transformers_loads_exported_models(case, exported):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 

@@ -158,7 +158,7 @@ def test_top_k_and_top_p_draw_from_the_likeliest_only():
   assert set(actual.nonzero()[0]) == set(likeliest[:size])
 
 
-def test_the_penalty_is_for_what_the_answer_has_said():
+def test_the_penalty_is_for_tokens_of_the_answer():
   arch = small.RMS
   examples, tokens = _prompts(arch)
   decoding = generation.Decoding(max_new_tokens=6, penalty=1.7)

@@ -26,7 +26,7 @@ def _prompts(vocab_size):
 
 @pytest.mark.peer
 @pytest.mark.parametrize("case", imported.CASES)
-def test_greedy_is_transformers_token_for_token(case):
+def test_greedy_equals_transformers_token_for_token(case):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 

@@ -53,7 +53,7 @@ def _raw(kind, rows, columns):
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
-def test_blocks_are_what_the_package_makes_of_them(name, path):
+def test_blocks_equal_those_of_the_package(name, path):
   kind = gguf.GGMLQuantizationType[name]
   raw = _raw(kind, 3, 512)
   writer = gguf.GGUFWriter(str(path), "llama")
@@ -69,7 +69,7 @@ def test_blocks_are_what_the_package_makes_of_them(name, path):
   np.testing.assert_array_equal(file.read("first"), np.arange(5))
 
 
-def test_fields_are_those_of_the_package(path):
+def test_fields_equal_those_of_the_package(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   fields = {
       "a.string": "naïve 日本",
@@ -96,13 +96,13 @@ def test_fields_are_those_of_the_package(path):
   assert type(files.File(path).fields["a.bool"]) is bool
 
 
-def test_a_float32_is_the_shortest_number_that_it_may_stand_for(path):
+def test_a_float32_is_read_as_its_shortest_decimal(path):
   for number in (1e-5, 9.99e-6, 1e-6, 500000.0, 0.1):
     _write(path, [_field("eps", 6, struct.pack("<f", number))])
     assert files.File(path).fields["eps"] == number
 
 
-def test_a_file_that_ends_early_is_one_error_wherever_it_ends(path):
+def test_a_truncated_file_is_one_error_at_any_length(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   for key, value in llamacpp.byte_level().items():
     llamacpp.add_field(writer, key, value)
@@ -116,7 +116,7 @@ def test_a_file_that_ends_early_is_one_error_wherever_it_ends(path):
       files.File(path)
 
 
-def test_no_flipped_byte_of_a_header_raises_anything_else(path):
+def test_a_flipped_byte_of_a_header_raises_no_other_error(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   for key, value in {"a.b": [1, 2], "c": "text", "d": ["x", "y"]}.items():
     llamacpp.add_field(writer, key, value)

@@ -45,7 +45,7 @@ def _write(path, name, kind="F32"):
 @pytest.mark.peer
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_are_those_of_transformers(name, kind, tmp_path):
+def test_logits_equal_those_of_transformers(name, kind, tmp_path):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
@@ -61,7 +61,7 @@ def test_logits_are_those_of_transformers(name, kind, tmp_path):
 
 @pytest.mark.peer
 @pytest.mark.parametrize("pre", ["gpt-2", "llama-bpe"])
-def test_tokens_are_those_of_transformers(pre, tmp_path):
+def test_tokens_equal_those_of_transformers(pre, tmp_path):
   pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 

@@ -75,7 +75,7 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   assert "Nothing was loaded" in message
 
 
-def test_a_flipped_square_matrix_of_another_family_is_not_taken(copy):
+def test_a_transposed_square_matrix_of_another_family_is_refused(copy):
   directory = copy("llama2")
   _edit(directory, model_type="qwen2")
   with pytest.raises(errors.InputError, match=r"q_proj\.bias is missing"):
@@ -113,7 +113,7 @@ def test_old_names_and_buffers_of_gpt2(copy):
   closeness.assert_same(_load(directory), imported.model("gpt2")[1])
 
 
-def test_rotary_positions_as_older_files_say_them(copy):
+def test_rotary_positions_of_older_files(copy):
   directory = copy("llama3")
   message = json.loads((directory / "config.json").read_text())[
       "rope_parameters"
@@ -124,7 +124,7 @@ def test_rotary_positions_as_older_files_say_them(copy):
   assert hugging_face.arch_of(directory) == imported.model("llama3")[0]
 
 
-def test_gemma_as_older_files_say_it(copy):
+def test_gemma_of_older_files(copy):
   directory = copy("gemma3")
   _edit(
       directory,
@@ -190,21 +190,21 @@ def _edit_index(directory, edit):
   path.write_text(json.dumps(index))
 
 
-def test_a_shard_that_is_not_there_is_named(sharded):
+def test_a_missing_shard_is_named(sharded):
   shard = sorted(sharded.glob("*.safetensors"))[1]
   shard.unlink()
   with pytest.raises(errors.InputError, match=f"{shard.name} does not exist"):
     _load(sharded)
 
 
-def test_an_index_that_names_a_wrong_shard_is_told(sharded):
+def test_an_index_that_names_a_wrong_shard_is_reported(sharded):
   first = min(path.name for path in sharded.glob("*.safetensors"))
   _edit_index(sharded, lambda weight_map: weight_map.update({NORM: first}))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
-def test_a_weight_that_the_index_leaves_out_is_told(sharded):
+def test_a_weight_missing_from_the_index_is_reported(sharded):
   _edit_index(sharded, lambda weight_map: weight_map.pop(NORM))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
@@ -217,7 +217,7 @@ def test_an_index_does_not_lead_out_of_the_directory(sharded):
 
 
 @pytest.mark.parametrize("size", [0, 5, 100, 20_000])
-def test_a_file_that_was_cut_is_told(copy, size):
+def test_a_truncated_file_is_reported(copy, size):
   directory = copy("qwen2")
   path = directory / "model.safetensors"
   path.write_bytes(path.read_bytes()[:size])
@@ -260,7 +260,7 @@ def test_pickles_are_never_read(copy):
         (dict(layer_types=["chunked_attention"] * 2), "layer_types"),
     ],
 )
-def test_a_model_that_is_not_computed_is_refused(copy, fields, message):
+def test_an_unsupported_model_is_refused(copy, fields, message):
   directory = copy("qwen2_window")
   if "layer_types" in fields:
     fields = {**fields, "num_hidden_layers": 2}
@@ -290,7 +290,7 @@ def test_a_model_that_is_not_computed_is_refused(copy, fields, message):
         (dict(rope_type="default", partial_rotary_factor=0.5), "partial_rot"),
     ],
 )
-def test_rotary_positions_that_are_not_computed_are_refused(
+def test_unsupported_rotary_positions_are_refused(
     copy, turns, message
 ):
   directory = copy("llama2")
@@ -299,7 +299,7 @@ def test_rotary_positions_that_are_not_computed_are_refused(
     hugging_face.arch_of(directory)
 
 
-def test_a_cap_that_transformers_leaves_out_is_refused(copy):
+def test_a_cap_that_transformers_ignores_is_refused(copy):
   directory = copy("gemma3")
   _edit(directory, attn_logit_softcapping=50.0)
   with pytest.raises(errors.InputError, match="softcapping is 50"):
@@ -323,7 +323,7 @@ def test_scaled_positions_of_local_blocks_are_refused(copy):
         ("[]", "is not a JSON object"),
     ],
 )
-def test_a_config_that_is_no_config_is_told(copy, content, message):
+def test_an_invalid_config_is_reported(copy, content, message):
   path = copy("qwen2") / "config.json"
   path.unlink()
   if content is not None:
@@ -350,14 +350,14 @@ def test_a_name_that_is_neither_directory_nor_model(tmp_path, monkeypatch):
   assert hugging_face.locate("a/b") == actual
 
 
-def test_weights_are_never_written_over(tmp_path):
+def test_weights_are_never_overwritten(tmp_path):
   arch, params = imported.model("qwen2")
   (tmp_path / "mine").write_text("mine")
   with pytest.raises(errors.InputError, match="is not empty"):
     hugging_face.save(tmp_path, params, arch)
 
 
-def test_an_architecture_that_no_family_has_is_told(tmp_path):
+def test_an_architecture_that_no_family_has_is_reported(tmp_path):
   params = small.loud(small.GEMMA)
   message = "No Hugging Face family .*gemma3_text: score_cap 0.0"
   with pytest.raises(errors.InputError, match=message):

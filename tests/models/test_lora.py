@@ -151,7 +151,7 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
   closeness.assert_close(grads, wanted_grads)
 
 
-def test_merged_is_the_same_function():
+def test_merged_parameters_are_the_same_function():
   params = _loud()
   merged = lora_lib.merge(params, EVERY_KERNEL)
   assert jax.tree.structure(merged) == jax.tree.structure(_shapes())
@@ -163,7 +163,7 @@ def test_merged_is_the_same_function():
   )
 
 
-def test_generation_has_the_adapters_too():
+def test_generation_uses_the_adapters():
   params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
   actual = []
   for item, lora in [
@@ -188,7 +188,7 @@ def test_generation_has_the_adapters_too():
         (r".*/(out|down)", {"attention/out", "mlp/down"}),
     ],
 )
-def test_targets_are_matched_as_a_whole(targets, adapted):
+def test_targets_match_full_paths(targets, adapted):
   arch = dataclasses.replace(small.LAYER, layers=3, pattern=("global",) * 2)
   flat = _flat(_shapes(arch, config.Lora(rank=2, targets=targets)))
   actual = {path for path in flat if path.endswith("/lora_a")}
@@ -200,7 +200,7 @@ def test_targets_are_matched_as_a_whole(targets, adapted):
   }
 
 
-def test_a_base_in_bfloat16_is_all_that_is_rounded():
+def test_only_the_base_is_rounded_to_bfloat16():
   params = _loud()
   adapters, base = lora_lib.split(params, EVERY_KERNEL)
   rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base)
@@ -233,7 +233,7 @@ def test_rank_512_with_alpha_1024():
   assert a.shape == (4, 512, 512)
 
 
-def test_what_is_trained_is_told_in_numbers():
+def test_trained_parameters_are_reported():
   adapters, base = lora_lib.split(
       _shapes(small.RMS, EVERY_KERNEL), EVERY_KERNEL
   )
@@ -264,12 +264,12 @@ def test_what_is_trained_is_told_in_numbers():
         ),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(fields, message):
+def test_incompatible_fields_are_refused(fields, message):
   with pytest.raises(errors.InputError, match=message):
     model_lib.Model.from_config(small.RMS, config.Lora(**fields))
 
 
-def test_dropout_is_no_option_and_ranges_are_checked():
+def test_dropout_is_not_an_option_and_ranges_are_checked():
   with pytest.raises(
       errors.InputError, match=r"lora\.dropout is not an option"
   ):

@@ -94,7 +94,7 @@ def test_activations_are_those_of_the_reference(activation):
 
 
 @every_arch
-def test_packed_equals_alone_and_padding_does_nothing(arch):
+def test_packed_equals_unpacked_and_padding_does_nothing(arch):
   params = small.loud(arch)
   examples = small.examples(arch.vocab_size, LENGTHS)
   batch = _two_rows(examples)
@@ -124,7 +124,7 @@ def test_a_token_changes_no_loss_before_it(arch):
   assert (after[5:] != before[5:]).all()
 
 
-def test_tokens_and_positions_that_are_not_there_give_nan():
+def test_tokens_and_positions_out_of_range_give_nan():
   params = small.loud(small.LAYER)
   (tokens,) = small.examples(small.LAYER.vocab_size, [4])
   batch = small.rows([[tokens]], length=4)
@@ -172,14 +172,14 @@ def test_tiny_is_the_default_and_has_0_9_million_parameters():
   assert model_lib.parameter_count(shapes) == 886_912
 
 
-def test_norms_that_add_one_begin_as_the_others():
+def test_norms_that_add_one_start_like_the_others():
   params = _new(small.GEMMA)
   assert not params["final_norm"]["scale"].any()
   assert not params["rest_0"]["attention"]["query_norm"]["scale"].any()
   assert (_new(small.RMS)["final_norm"]["scale"] == 1).all()
 
 
-def test_rows_that_pad_the_vocabulary_are_nothing():
+def test_rows_that_pad_the_vocabulary_have_no_effect():
   arch, bare = small.GEMMA, dataclasses.replace(small.GEMMA, vocab_multiple=1)
   params = small.loud(arch)
   assert params["embedding"].shape[0] == 32
@@ -219,6 +219,6 @@ def test_rotation_of_a_pair_is_by_its_angle():
         ),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(wrong, message):
+def test_incompatible_fields_are_refused(wrong, message):
   with pytest.raises(errors.InputError, match=message):
     model_lib.Model.from_config(dataclasses.replace(small.RMS, **wrong))

@@ -29,7 +29,7 @@ def test_every_preset_is_counted():
 
 
 @pytest.mark.parametrize("name, count", COUNTS.items())
-def test_parameters_are_as_many_as_published(name, count):
+def test_parameter_counts_are_as_published(name, count):
   fields = {"init": "new", **getattr(presets, name)}
   arch = schema.check_section(config.Model, fields, "config.model")
   model = model_lib.Model.from_config(arch)

@@ -60,7 +60,7 @@ def _expected(heads, rows, fields) -> np.ndarray:
         (CUDNN, {"window": 3}),
     ],
 )
-def test_prefixes_are_seen_as_copies_are(rows, length, execution, fields):
+def test_shared_prefixes_equal_copies(rows, length, execution, fields):
   *heads, _ = attended.rows(2, length)
   run = functools.partial(
       attention.attend_shared, scale=0.3, execution=execution, **fields

@@ -111,7 +111,7 @@ def test_json_that_is_nested_too_deep(model, name):
         b"",
     ],
 )
-def test_headers_that_are_not_so(model, header):
+def test_invalid_headers(model, header):
   (model / WEIGHTS).write_bytes(header)
   _assert_refused("is not a safetensors file", files.Tensors, model)
 
@@ -129,7 +129,7 @@ def test_headers_that_are_not_so(model, header):
         ("num_hidden_layers", -1),
     ],
 )
-def test_sizes_that_no_model_has(model, field, value):
+def test_impossible_sizes(model, field, value):
   path = model / "config.json"
   message = json.loads(path.read_text())
   path.write_text(json.dumps({**message, field: value}))
@@ -137,6 +137,6 @@ def test_sizes_that_no_model_has(model, field, value):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read(model):
+def test_an_unreadable_file(model):
   (model / "config.json").chmod(0)
   _assert_refused("config.json", hugging_face.arch_of, model)

@@ -94,13 +94,13 @@ def _make(workdir, order):
   return order_lib.Order.load(result.order)
 
 
-def test_every_arrangement_is_here():
+def test_every_arrangement_is_tested():
   names = {order["arrangement"] for order in ORDERS.values()}
   assert names | {"file"} == set(registry.names("arrangement"))
 
 
 @pytest.mark.parametrize("name", ORDERS)
-def test_is_made_from_a_config(workdir, name):
+def test_every_arrangement_is_built_from_a_config(workdir, name):
   order = dict(ORDERS[name])
   if name == "specialist":
     order["target_task"] = _heldout_task(workdir)
@@ -120,7 +120,7 @@ def _heldout_task(workdir):
   return store.tasks[store.split_tasks("heldout")[0]]
 
 
-def test_a_specialist_looks_at_one_task(workdir):
+def test_a_specialist_reads_one_task(workdir):
   task = _heldout_task(workdir)
   options = dict(arrangement="tmt", budget=60)
   specialist = _make(workdir, options | dict(target_task=task))

@@ -44,7 +44,7 @@ def _assert_noticed(
     use()
 
 
-def test_orders(store, workdir):
+def test_damaged_orders(store, workdir):
   path = _make(workdir, store)
   other_path = order_lib.make(
       workdir,
@@ -62,7 +62,7 @@ def test_orders(store, workdir):
     )
 
 
-def test_embeddings(make_store, workdir):
+def test_damaged_embeddings(make_store, workdir):
   store, other_store = make_store(0), make_store(1)
   for any_store in (store, other_store):
     embeddings.obtain(workdir, any_store, OPTIONS)
@@ -94,7 +94,7 @@ def test_the_advice_works(store, workdir, section):
   assert len(verify.verify(workdir)) == 3
 
 
-def test_orders_that_changed_names(store, workdir):
+def test_orders_under_another_name(store, workdir):
   path = _make(workdir, store)
   other_path = order_lib.make(workdir, store, OPTIONS, 1).path
   backup = shutil.copytree(path, workdir / "kept")

@@ -147,7 +147,7 @@ def test_verify_names_the_first_step_that_differs(order, run, capsys):
   assert f"expected id {order.ids[5]}, found {order.ids[5] + 1}" in output
 
 
-def test_verify_tells_how_far_an_unfinished_run_is(run, capsys):
+def test_verify_reports_the_progress_of_an_unfinished_run(run, capsys):
   consumed = np.load(run / "consumed.npy")
   consumed[2] = -1
   np.save(run / "consumed.npy", consumed)
@@ -175,13 +175,13 @@ def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
     ("value", "message"),
     [("x", "not an integer"), (str(10**30), "is more than")],
 )
-def test_numbers_that_no_order_has(order, capsys, value, message):
+def test_batch_sizes_out_of_range(order, capsys, value, message):
   with pytest.raises(SystemExit):
     tools.main(["trace", str(order.path), f"--batch_size={value}"])
   assert message in capsys.readouterr().err
 
 
-def test_a_path_that_is_no_artifact_is_one_message(workdir):
+def test_a_path_without_an_artifact_is_one_message(workdir):
   completed = subprocess.run(
       [sys.executable, "-m", "zsgen.orders", "verify", workdir / "none"],
       capture_output=True,

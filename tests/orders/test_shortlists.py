@@ -34,7 +34,7 @@ def test_equals_a_stable_sort(case):
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("is_typical", [True, False])
-def test_a_sample_limits_lists_and_never_changes_them(pick, is_typical):
+def test_a_sample_shortens_lists_and_never_changes_them(pick, is_typical):
   """Samples rows that are like the others, or better than all of them."""
   rng = np.random.default_rng(5)
   train = rng.integers(-9, 10, (2000, 3)).astype(np.float32)

@@ -34,7 +34,7 @@ def test_take_keeps_the_order_of_rows():
   np.testing.assert_array_equal(subset.block(0, 2), vectors.block(0, 6)[[4, 1]])
 
 
-def test_made_once_and_shared(store, workdir):
+def test_embeddings_are_computed_once_and_shared(store, workdir):
   first = embeddings.obtain(workdir, store, PROMPT)
   second = embeddings.obtain(workdir, store, PROMPT)
   assert first.digest == second.digest

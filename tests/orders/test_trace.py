@@ -78,7 +78,7 @@ def _call(capsys, *arguments):
   return code, captured.out, captured.err
 
 
-def test_the_tool_writes_beside_the_order(order, store, capsys):
+def test_the_tool_writes_next_to_the_order(order, store, capsys):
   before = sorted(path.name for path in order.path.iterdir())
   code, output, _ = _call(
       capsys, order.path, "--batch_size", 4, "--every", 2, "--split", "heldout"
@@ -107,7 +107,7 @@ def test_the_tool_writes_beside_the_order(order, store, capsys):
   assert not list(path.parent.glob(".*"))
 
 
-def test_values_are_of_the_orders_own_vectors(store, workdir):
+def test_values_use_the_vectors_of_the_order(store, workdir):
   options = config.build(config.Order, budget=10, text="prompt")
   order = order_lib.make(workdir, store, options, 0)
   actual = trace.make(order, store, batch_size=3, every=1)
@@ -171,7 +171,7 @@ def test_bad_options_are_one_message(order, capsys, arguments, message):
   assert not list(order.path.parent.glob("*.parquet"))
 
 
-def test_an_order_whose_workdir_is_gone_is_one_message(order, workdir, capsys):
+def test_an_order_without_its_workdir_is_one_message(order, workdir, capsys):
   moved = order.path.rename(workdir / order.path.name)
   code, _, err = _call(capsys, moved)
   assert (code, err.count("\n")) == (2, 1)
@@ -221,7 +221,7 @@ def test_a_damaged_trace_never_reads_as_another(order, store):
     trace.find(order, "heldout")
 
 
-def test_other_parquet_files_are_no_trace(order, store):
+def test_other_parquet_files_are_refused(order, store):
   original = trace.make(order, store)
   pq.write_table(order.table, original.path)
   with pytest.raises(errors.InputError, match="cannot be read as a trace"):

@@ -28,7 +28,7 @@ def _released(train, heldout, pick):
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("case", range(20))
-def test_equals_the_released_code_with_lists_that_run_out(
+def test_equals_the_released_code_if_lists_run_out(
     case, pick, monkeypatch
 ):
   monkeypatch.setattr(turns, "_SHORTEST", 1 + case % 7)
@@ -49,7 +49,7 @@ def test_equals_the_released_code_on_a_large_pool(pick):
   assert actual == _released(train, heldout, pick)
 
 
-def test_both_picks_in_one_pass_are_those_of_each_alone():
+def test_both_picks_in_one_pass_equal_single_passes():
   train, heldout = pools.tied(3)
   pair = turns.rounds(
       pools.embedded(train),
@@ -63,7 +63,7 @@ def test_both_picks_in_one_pass_are_those_of_each_alone():
     )
 
 
-def test_a_row_that_several_pick_has_the_key_of_the_nearest():
+def test_a_row_picked_twice_has_the_nearest_key():
   walk = turns.rounds(
       pools.embedded([[0.5, 0.9], [0.1, 0.2]]),
       pools.embedded(np.eye(2)),

@@ -14,7 +14,7 @@ from zsgen.orders import order as order_lib
 from zsgen.reports import curves
 from zsgen.train import records
 
-# Loss of example `place` at `step`.
+# Loss of example `index` at `step`.
 Losses = Callable[[int, int], float]
 
 

@@ -41,7 +41,7 @@ def load(root):
   return get
 
 
-def test_there_is_no_other_experiment(root):
+def test_every_experiment_is_listed(root):
   directory = root / "configs" / "arrangement"
   assert {path.stem for path in directory.glob("*.py")} == {*NAMES, "tiers"}
   assert {rule.experiment for rule in RULES} <= set(NAMES)
@@ -70,13 +70,13 @@ def test_every_tier_is_valid(load, name, tier):
       assert set(rule.arms) <= arms
 
 
-def test_an_unknown_tier_names_those_that_there_are(load):
+def test_an_unknown_tier_lists_the_known_ones(load):
   with pytest.raises(errors.InputError, match="smoke, nano, mini"):
     load("settings", "micro")
 
 
 @pytest.mark.slow
-def test_an_experiment_runs_to_its_page(root, tmp_path):
+def test_an_experiment_runs_up_to_its_page(root, tmp_path):
   workdir = tmp_path / "workdir"
   path = "configs/arrangement/settings.py:smoke"
   for arguments in (

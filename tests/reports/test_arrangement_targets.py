@@ -61,7 +61,7 @@ def _states(outcomes):
   }
 
 
-def test_nothing_is_run_without_runs():
+def test_targets_without_runs_are_not_run():
   outcomes = arrangement.check([])
   assert [outcome.target for outcome in outcomes] == [
       f"R{number}" for number in range(1, 15)

@@ -49,7 +49,7 @@ def test_spaces_at_the_borders_are_shown():
   assert actual.plain == "<s>yes<unk>⟦ no⏹⟧"
 
 
-def test_two_end_tokens_stand_where_they_are():
+def test_two_end_tokens_are_marked_in_place():
   tokenizer = tokenizers.Bytes()
   row = store.TokenRow(
       np.array([100, 1, 101, 1], np.uint32), np.array([0, 1, 1, 1], np.uint8)

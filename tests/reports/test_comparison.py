@@ -97,7 +97,7 @@ def test_without_random_the_first_order_is_the_reference(write_run):
   comparison_report.figure(actual)
 
 
-def test_what_cannot_be_compared(write_run):
+def test_incomparable_runs_are_refused(write_run):
   with pytest.raises(errors.InputError, match="no finished run"):
     comparison.open_points([])
   points = _points(write_run, seeds=(0,))

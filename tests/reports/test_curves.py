@@ -24,7 +24,7 @@ def test_tasks_are_those_of_one_evaluation(write_run):
   assert "a/b" in tasks and "x" not in tasks and "loss" not in tasks
 
 
-def test_evaluations_not_done_yet_are_left_out(tmp_path):
+def test_pending_evaluations_are_left_out(tmp_path):
   losses = np.array([[3, 2], [1, np.nan], [np.nan, np.nan]], np.float32)
   for name, values in dict(loss=losses, steps=[0, 5, 9], ids=[7, 8]).items():
     np.save(tmp_path / f"{name}.npy", values)
@@ -33,7 +33,7 @@ def test_evaluations_not_done_yet_are_left_out(tmp_path):
   assert actual.losses.shape == (2, 2)
 
 
-def test_damage_is_told(write_run, tmp_path):
+def test_damage_is_reported(write_run, tmp_path):
   run = write_run()
   log = run.path / "metrics.jsonl"
   log.write_text(log.read_text() + '{"step": 1')

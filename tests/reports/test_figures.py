@@ -16,7 +16,7 @@ def _size(png):
   return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
-def test_a_plot_is_the_same_bytes_again():
+def test_a_plot_is_reproducible():
   lines = [
       figures.line(f"order {i}", _curve(i + 1), _curve(i + 2)) for i in range(9)
   ]

@@ -22,7 +22,7 @@ def test_measures_by_hand():
   }
 
 
-def test_no_evaluation_in_the_first_tenth_is_no_number():
+def test_without_an_early_evaluation_the_first_tenth_is_none():
   actual = measures.measure(_curve({0: 4, 50: 2, 100: 1}), 100)
   assert actual["first_tenth"] is None
   assert actual["mean"] == 1.5

@@ -69,7 +69,7 @@ def test_the_closing_table(write_run):
   assert "Targets met: 1 of 1." in out.getvalue()
 
 
-def test_the_page_stands_alone(write_run):
+def test_the_page_is_self_contained(write_run):
   run = write_run()
   page = _page(run)
   assert page.count('<img alt="') == page.count('src="data:image/png;base64,')
@@ -111,7 +111,7 @@ def test_text_from_data_is_escaped(write_run, monkeypatch):
   assert "&lt;script&gt;" in page
 
 
-def test_dropped_answers_are_told(write_run):
+def test_dropped_answers_are_reported(write_run):
   # The longest prompts leave no room for an answer.
   run = write_run(max_length=100)
   section = origins.prepared(store_lib.open_store(run.store))

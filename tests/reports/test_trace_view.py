@@ -27,7 +27,7 @@ def order(run, store):
   return order_lib.Order.load(run.order, store)
 
 
-def test_the_page_draws_a_trace_that_is_there(run, store, order):
+def test_the_page_draws_an_existing_trace(run, store, order):
   before = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE not in before
   trace.make(order, store, batch_size=4, every=2)
@@ -38,7 +38,7 @@ def test_the_page_draws_a_trace_that_is_there(run, store, order):
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])
-def test_panels_stand_on_the_steps_of_the_run(
+def test_panels_use_the_steps_of_the_run(
     run, store, order, batch_size, every
 ):
   actual = trace.make(order, store, batch_size, every)

@@ -75,7 +75,7 @@ def _state(run):
   }
 
 
-def test_a_step_trains_adapters_alone():
+def test_a_step_trains_adapters_only():
   model = model_lib.Model.from_config(MODEL, LORA)
   params = jax.jit(model.init)(jax.random.key(0))
   adapters, frozen = lora_lib.split(params, LORA)
@@ -112,7 +112,7 @@ def test_a_step_trains_adapters_alone():
   assert metrics.grad_norm > 0
 
 
-def test_a_checkpoint_has_adapters_and_their_moments_alone(
+def test_a_checkpoint_has_adapters_and_their_moments_only(
     adapted, adapted_run
 ):
   state = _state(adapted_run)
@@ -124,7 +124,7 @@ def test_a_checkpoint_has_adapters_and_their_moments_alone(
   assert all(state[path].any() for path in params)
 
 
-def test_stopped_and_started_again_is_the_same_bytes(
+def test_a_resumed_run_has_the_same_bytes(
     adapted, adapted_run, tmp_path, monkeypatch, capsys
 ):
   class Stopped(Exception):
@@ -166,7 +166,7 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
   assert len(names) == 4
 
 
-def test_a_run_of_adapters_is_gone_on_from(adapted, adapted_run, tmp_path):
+def test_training_continues_from_a_run_of_adapters(adapted, adapted_run, tmp_path):
   run = adapted_run
   merged = _all_params(config_lib.Model(init=f"run:{run}"))
   exported = _all_params(config_lib.Model(init=f"hf:{run}/export-float32"))
@@ -183,7 +183,7 @@ def test_a_run_of_adapters_is_gone_on_from(adapted, adapted_run, tmp_path):
   assert _curve(continued)[0] == pytest.approx(final, rel=1e-6)
 
 
-def test_exported_adapters_are_gone_on_from(adapted, adapted_run, tmp_path):
+def test_training_continues_from_exported_adapters(adapted, adapted_run, tmp_path):
   run = adapted_run
   directory = run / "export-adapter-float32"
   assert (directory / "tokenizer_config.json").is_file()
@@ -201,7 +201,7 @@ def test_exported_adapters_are_gone_on_from(adapted, adapted_run, tmp_path):
     np.testing.assert_array_equal(leaf, saved[f"params/{name}"])
 
 
-def test_a_base_that_has_changed_is_told(adapted, adapted_run, monkeypatch):
+def test_a_changed_base_is_reported(adapted, adapted_run, monkeypatch):
   run = adapted_run
   monkeypatch.setattr(starts.Start, "fingerprint", "another")
   message = r"no longer what it was .* drawn from the seed 0"
@@ -221,7 +221,7 @@ def test_a_base_that_has_changed_is_told(adapted, adapted_run, monkeypatch):
         ({"lora.init": "/nowhere"}, r"/nowhere/adapter_config.json does not"),
     ],
 )
-def test_wrong_adapters_are_told_before_any_work(
+def test_wrong_adapters_are_reported_before_any_work(
     adapted, tmp_path, changes, message
 ):
   adapted.update_from_flattened_dict(changes)
@@ -236,7 +236,7 @@ def test_adapters_of_a_run_without_any_are_not_exported(small, tmp_path):
     zsgen.run(small, tmp_path / "workdir")
 
 
-def test_new_adapters_are_the_seeds():
+def test_new_adapters_depend_on_the_seed():
   first, second, other_seed = (
       _all_params(MODEL, LORA, seed) for seed in (3, 3, 4)
   )

@@ -110,7 +110,7 @@ def _save_under_old_meta(run: pathlib.Path, state: step_lib.State) -> None:
 
 
 @pytest.mark.parametrize(("name", "element", "bit"), FLIPS)
-def test_one_bit_is_noticed(run, name, element, bit):
+def test_one_flipped_bit_is_noticed(run, name, element, bit):
   _save_under_old_meta(run, _change(_state(10), name, element, bit))
   with pytest.raises(
       checkpoints.Damaged, match=rf"10: .*checksum mismatch in {name}\)"
@@ -123,7 +123,7 @@ def test_the_same_state_saved_again_is_no_damage(run):
   closeness.assert_same(_read(run, 10), _state(10))
 
 
-def test_directories_that_were_exchanged_or_copied(run, intact):
+def test_exchanged_or_copied_directories(run, intact):
   _step(run, 10).rename(_step(run, 20))
   with pytest.raises(
       checkpoints.Damaged, match=r"20: .*of step 10 and was ren"
@@ -155,7 +155,7 @@ def test_directories_that_were_exchanged_or_copied(run, intact):
         lambda meta: [meta.clear(), meta.update(step=10)],
     ],
 )
-def test_meta_that_was_changed(run, change):
+def test_changed_metadata(run, change):
   file = _step(run, 10) / "meta" / "metadata"
   meta = json.loads(file.read_text())
   change(meta)

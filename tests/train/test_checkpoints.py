@@ -43,7 +43,7 @@ def _small_files(size: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     "saves_again", [True, False], ids=["next-save", "exit"]
 )
-def test_a_save_that_fails_in_the_background_is_told(tmp_path, saves_again):
+def test_a_failed_background_save_is_reported(tmp_path, saves_again):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     saved.save(1, STATE, {})
@@ -57,7 +57,7 @@ def test_a_save_that_fails_in_the_background_is_told(tmp_path, saves_again):
     assert saved.steps() == [1]
 
 
-def test_a_place_that_is_gone_is_told_at_once(tmp_path):
+def test_a_replaced_directory_is_reported_at_once(tmp_path):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     saved.save(1, STATE, {})
@@ -68,7 +68,7 @@ def test_a_place_that_is_gone_is_told_at_once(tmp_path):
       saved.save(2, STATE, {})
 
 
-def test_what_is_saved_comes_back(tmp_path):
+def test_saved_state_is_restored(tmp_path):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     for step in (1, 2, 3):
@@ -81,7 +81,7 @@ def test_what_is_saved_comes_back(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, saved.state(3, template), STATE)
 
 
-def test_one_start_holds_a_run(tmp_path):
+def test_one_process_locks_a_run(tmp_path):
   holder = subprocess.Popen(
       [sys.executable, "-c", HOLD_LOCK, tmp_path],
       stdout=subprocess.PIPE,

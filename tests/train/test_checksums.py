@@ -63,7 +63,7 @@ def test_elements_of_64_bits(dtype):
   assert _sum(_array(dtype)) == wide
 
 
-def test_values_that_compare_equal_are_told_apart():
+def test_equal_values_with_different_bits_differ():
   zeros = np.zeros(3, np.float32)
   assert _sum(zeros) != _sum(-zeros)
   nan = np.array([0x7FC00000, 0x7FC00001], np.uint32).view(np.float32)
@@ -88,7 +88,7 @@ def test_blocks_are_summed_as_one(monkeypatch):
   checksums._program.cache_clear()
 
 
-def test_what_a_checksum_is():
+def test_a_checksum_equals_its_definition():
   """Computes it in plain Python: a checkpoint is checked by any version."""
   array = _array("bfloat16", (3, 4)).view(np.uint16)
   first = second = 0

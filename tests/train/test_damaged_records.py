@@ -28,7 +28,7 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def config():
-  """Returns a config of 10 steps: evaluated at 0, 4, 8, 10, saved at 5, 10."""
+  """Returns a config of 10 steps, evaluated every 4 and saved every 5."""
   small = config_lib.defaults()
   small.name = "small"
   small.data.train_instances, small.data.heldout_instances = 4, 1
@@ -97,7 +97,7 @@ def _content(run: pathlib.Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_record_of_a_finished_run(run, damage):
+def test_damage_to_every_record_of_a_finished_run_is_noticed(run, damage):
   (digests := record_digests.check_finished(run)).pop("metrics.jsonl")
   assert {*digests, "metrics.jsonl"} == {*RECORDS, *_arrays(run)}
   for name in RECORDS:
@@ -136,7 +136,7 @@ def test_a_report_or_an_export_of_a_damaged_run_is_refused(
   proof.check(run)
 
 
-def test_a_last_checkpoint_that_is_gone(config, workdir, run):
+def test_a_missing_last_checkpoint(config, workdir, run):
   before = _content(run)
   shutil.rmtree(run / "checkpoints" / "10")
   assert "already finished" in _do(config, workdir, "train")
@@ -148,7 +148,7 @@ def test_a_last_checkpoint_that_is_gone(config, workdir, run):
   assert _content(run) == before
 
 
-def test_checkpoints_that_are_gone_altogether(config, workdir, run):
+def test_missing_checkpoints(config, workdir, run):
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
@@ -160,7 +160,7 @@ def test_checkpoints_that_are_gone_altogether(config, workdir, run):
 
 
 @pytest.mark.slow
-def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
+def test_a_run_without_checkpoints_is_retrained(config, workdir, run):
   before = _content(run)
   shutil.rmtree(run / "checkpoints")
   (run / "result.json").unlink()
@@ -178,7 +178,7 @@ def _start_from(config, init: str):
   return other_config
 
 
-def test_a_start_from_checkpoints_that_are_gone(config, workdir, run):
+def test_a_start_from_missing_checkpoints(config, workdir, run):
   shutil.rmtree(run / "checkpoints" / "10")
   other_config = _start_from(config, f"run:{run}")
   with pytest.raises(
@@ -194,7 +194,7 @@ def test_a_start_from_checkpoints_that_are_gone(config, workdir, run):
       _do(_start_from(config, init), workdir, "evaluate")
 
 
-def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
+def test_a_start_from_an_exchanged_checkpoint(config, workdir, run):
   checkpoints = run / "checkpoints"
   shutil.rmtree(checkpoints / "10" / "state")
   shutil.copytree(checkpoints / "5" / "state", checkpoints / "10" / "state")
@@ -229,7 +229,7 @@ def test_clocks_never_block_a_report(config, workdir, run, damage):
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
 @pytest.mark.parametrize("damage", ["flip", "spoil", "truncate", "empty"])
-def test_results_and_configs_that_were_changed(run, name, damage):
+def test_changed_results_and_configs(run, name, damage):
   DAMAGES[damage](run / name)
   if damage == "truncate":  # Of the last line's end.
     curves.open_run(run)
@@ -239,13 +239,13 @@ def test_results_and_configs_that_were_changed(run, name, damage):
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
-def test_files_of_another_run_are_not_taken(run, name):
+def test_files_of_another_run_are_refused(run, name):
   artifacts.write_sealed(run / name, _read(run / name), "another run")
   with pytest.raises(errors.InputError, match=f"{name}: .*was copied here"):
     curves.open_run(run)
 
 
-def test_a_result_that_was_changed_is_written_again(config, workdir, run):
+def test_a_changed_result_is_rewritten(config, workdir, run):
   before = _content(run)
   result = _read(run / "result.json")
   result["evals"]["heldout"]["loss"]["final"] = 0.1
@@ -283,7 +283,7 @@ def test_runs_of_an_older_version_are_read(config, workdir, run):
   assert record_digests.check_finished(run)
 
 
-def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
+def test_a_resumed_run_checks_its_records(config, workdir, run):
   (run / "result.json").unlink()
   shutil.rmtree(run / "checkpoints" / "10")
   line = f"run {run}: 9 records verified"
@@ -300,7 +300,7 @@ def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
     (run / name).write_bytes(before)
 
 
-def test_what_every_start_writes_costs_no_training(config, workdir, run):
+def test_damaged_files_that_every_start_rewrites_cost_no_training(config, workdir, run):
   before = _content(run)
   _flip(run / "evals/heldout/ids.npy")
   (run / "evals/heldout/steps.npy").unlink()
@@ -324,7 +324,7 @@ def test_a_finished_run_is_hashed_a_few_times(config, workdir, monkeypatch):
   assert hashed.count("metrics.jsonl") <= 4
 
 
-def test_rows_are_filled_in_one_after_another(tmp_path):
+def test_rows_are_written_in_sequence(tmp_path):
   path = tmp_path / "table.npy"
   table = records.Table(path, np.full((3, 2), np.nan, np.float32), 0)
   table.write(0, np.array([1.0, 2.0]))

@@ -46,7 +46,7 @@ def test_a_step_by_hand():
   assert _count().step(lengths, loss_tokens=2) == expected
 
 
-def test_windows_see_less():
+def test_windows_count_fewer_pairs():
   actual = _count(pattern=("local", "global"), window=2)
   assert actual.blocks == {2: 2, 0: 1}
   # Of 5 tokens in windows of 2: 1 + 2 + 2 + 2 + 2.
@@ -74,13 +74,13 @@ def test_adapters_of_the_head_count_with_it():
 
 @pytest.mark.parametrize("rank", [0, 8])
 def test_the_compiler_counts_the_same(rank):
-  """Counts one block without a mask: each of T positions sees all T."""
+  """Counts one block, no mask: each of T positions sees T, not T(T+1)/2."""
   arch = config.Model(
       init="new", layers=1, width=256, heads=4, kv_heads=2, mlp_width=512
   )
   lora = config.Lora(rank=rank, targets=".*") if rank else config.NO_LORA
-  unmodified = execution.Execution(remat="none")
-  model = model_lib.Model.from_config(arch, lora, unmodified)
+  no_remat = execution.Execution(remat="none")
+  model = model_lib.Model.from_config(arch, lora, no_remat)
   trained, frozen = lora_lib.split(
       jax.eval_shape(model.init, jax.random.key(0)), lora
   )

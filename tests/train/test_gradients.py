@@ -135,12 +135,12 @@ def test_micro_batches_keep_groups_and_rows_of_padding():
     [ROTARY, pytest.param(LEARNED, marks=pytest.mark.slow)],
     ids=["rotary", "learned"],
 )
-def test_logits_in_chunks_give_the_same(arch):
+def test_chunked_logits_give_the_same_step(arch):
   """Uses chunks of 24, which do not divide 256, the number of loss slots."""
   _assert_equal(_run_step(arch, logits_chunk=24), _run_step(arch))
 
 
-def test_logits_in_chunks_are_never_held_whole():
+def test_chunked_logits_are_never_held_in_full():
   """Checks that of 256 loss slots x 400 logits the program holds 32 slots."""
   sizes = {chunk: _largest(chunk) for chunk in (0, 32)}
   assert sizes[0] >= 256 * 400 > 2 * sizes[32]
@@ -168,7 +168,7 @@ def _largest(chunk):
 @pytest.mark.parametrize(
     "remat", [pytest.param("none", marks=pytest.mark.slow), "full"]
 )
-def test_what_is_computed_again_changes_nothing(remat):
+def test_recomputation_changes_nothing(remat):
   _assert_equal(_run_step(ROTARY, remat=remat), _run_step(ROTARY))
 
 

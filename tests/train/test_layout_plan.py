@@ -112,7 +112,7 @@ def test_a_step_that_no_sample_has_still_fits():
   _check(planned, orders)
 
 
-def test_steps_that_fit_no_shape_make_one_grow(monkeypatch):
+def test_steps_that_fit_no_shape_enlarge_one(monkeypatch):
   fixed = [layouts.Shape(2, 64, 16), layouts.Shape(8, 64, 16)]
   monkeypatch.setattr(shape_search, "choose", lambda *unused: list(fixed))
   orders = [_order(40, longest=150)]

@@ -36,7 +36,7 @@ def _remedies(mesh=None, rows=8, slots=512, **changes):
   return memory.remedies(config_lib.check(config), mesh or _mesh(), shape)
 
 
-def test_the_cheapest_come_first():
+def test_the_cheapest_remedies_come_first():
   assert _remedies() == [
       "--config.machine.logits_chunk=256",
       "--config.machine.micro_batches=2",
@@ -44,7 +44,7 @@ def test_the_cheapest_come_first():
   ]
 
 
-def test_what_is_done_already_is_not_told():
+def test_remedies_in_use_are_not_listed():
   settings = {
       "machine.logits_chunk": 128,
       "machine.micro_batches": 4,
@@ -94,7 +94,7 @@ def test_bytes_per_device():
   assert memory.per_device(shapes, shardings) == 32 + 6
 
 
-def test_the_cpu_tells_host_memory():
+def test_the_cpu_reports_host_memory():
   before = memory.used()
   buffer = np.ones(2**25, np.uint8)
   after = memory.used()
@@ -107,7 +107,7 @@ def test_the_cpu_tells_host_memory():
   assert after["perf/host_memory_peak_bytes"] >= buffer.nbytes
 
 
-def test_devices_that_count_tell_the_fullest(monkeypatch):
+def test_devices_with_statistics_report_the_fullest(monkeypatch):
   class Device:
 
     def __init__(self, now, peak):

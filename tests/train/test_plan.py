@@ -96,7 +96,7 @@ def test_logits_are_planned_for_a_share_of_the_tokens(known):
   assert plan.flops == everywhere.flops - saved
 
 
-def test_what_is_kept_by_remat(known):
+def test_remat_keeps_fewer_residuals(known):
   residuals = []
   for known.machine.remat in ("none", "cheap", "full"):
     residuals.append(_plan(known, ABSENT).residual_bytes)
@@ -130,7 +130,7 @@ def test_loops_of_unknown_length_are_not_counted():
   assert not products.opaque(jax.make_jaxpr(lambda x: x @ x)(x))
 
 
-def test_traced_flops_are_the_models_and_what_remat_repeats(known):
+def test_traced_flops_are_the_model_and_its_recomputation(known):
   # Attention on a CPU counts as the model's: its loops have unknown lengths.
   known.machine.remat = "none"
   known.plan.rows, known.plan.length = 4, 64
@@ -176,7 +176,7 @@ def test_parameters_over_eight_devices(eight):
   assert plan["collectives"]["all-reduce"][2] <= block + 2 * F32 * 128
 
 
-def test_a_chip_that_is_not_here(known):
+def test_an_absent_chip(known):
   known.model.update(presets.LLAMA2_7B)
   known.machine.remat = "full"
   known.model.dtype = "bfloat16"
@@ -203,12 +203,12 @@ def test_the_stage_prints_and_writes_nothing(known, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["v9:2x2", "v5e:", "v5e4x4:", ":4x4"])
-def test_topologies_that_there_are_not(name):
+def test_unknown_topologies(name):
   with pytest.raises(errors.InputError, match=r"such as v5e:4x4; .* v6e:2x2"):
     topology.find_hardware(name)
 
 
-def test_chips_that_there_are_not():
+def test_unknown_chips():
   with pytest.raises(errors.InputError, match='Did you mean "H200 SXM"'):
     topology.find_hardware("H200 SXN")
 
@@ -230,7 +230,7 @@ def test_a_topology_without_libtpu(monkeypatch):
         " temporaries (18.50G) exceeds available HBM (15.75G).",
     ],
 )
-def test_what_the_tpu_compiler_says_of_too_much(known, message, monkeypatch):
+def test_out_of_memory_errors_of_the_tpu_compiler_are_parsed(known, message, monkeypatch):
   hardware = topology.find_hardware("")._replace(
       chip=chips.find_chip("TPU v5 lite")
   )
@@ -261,7 +261,7 @@ def test_a_topology_without_a_tpu(known, name, context):
   assert set(plan.bounds) == {"products", "memory", "links"}
 
 
-def test_shapes_of_an_order_that_has_been_made(small, tmp_path):
+def test_shapes_of_an_existing_order(small, tmp_path):
   small.plan.topology, small.machine.layouts = ABSENT, 3
 
   def printed(*stages):

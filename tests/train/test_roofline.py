@@ -53,14 +53,14 @@ def test_each_bound_is_what_the_formula_says():
   )
 
 
-def test_a_device_alone_receives_nothing_and_less_remat_computes_less():
+def test_a_single_device_receives_nothing_and_less_remat_computes_less():
   single = dict.fromkeys(MESH, 1)
   full, cheap = (_estimate(_work(remat), single) for remat in ("full", "cheap"))
   assert full.links == cheap.links == 0
   assert cheap.products < full.products and cheap.memory < full.memory
 
 
-def test_weights_that_stay_have_no_gradients():
+def test_frozen_weights_have_no_gradients():
   trained, frozen = (
       _estimate(_work(trained=n, frozen=6000 - n), MESH) for n in (6000, 100)
   )

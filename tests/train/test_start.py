@@ -29,7 +29,7 @@ def directory(tmp_path):
   return tmp_path / "model"
 
 
-def test_new_parameters_are_the_seeds():
+def test_new_parameters_depend_on_the_seed():
   first, second, other_seed = (starts.make(SMALL, seed) for seed in (3, 3, 4))
   jax.tree.map(np.testing.assert_array_equal, _params(first), _params(second))
   kernels = [
@@ -73,7 +73,7 @@ def test_the_vocabulary_is_padded_by_zeros_and_the_padding_undone(
   ).read_bytes()
 
 
-def test_a_field_that_says_otherwise_is_an_error(directory):
+def test_a_contradicting_field_is_an_error(directory):
   requested = config.Model(init=f"hf:{directory}", layers=6)
   message = r"config\.model\.layers is 6, but the Hugging Face .* has 2"
   with pytest.raises(errors.InputError, match=message):
@@ -83,12 +83,12 @@ def test_a_field_that_says_otherwise_is_an_error(directory):
     starts.make(requested, seed=0)
 
 
-def test_rotary_positions_are_a_bound_that_may_be_moved(directory):
+def test_the_bound_of_rotary_positions_may_be_changed(directory):
   requested = config.Model(init=f"hf:{directory}", max_positions=64)
   assert starts.make(requested, seed=0).arch.max_positions == 64
 
 
-def test_a_start_that_is_not_known(directory):
+def test_an_unknown_start(directory):
   with pytest.raises(errors.InputError, match=r"'tinny'; it must be 'new'"):
     starts.make(config.Model(init="tinny"), seed=0)
   with pytest.raises(errors.InputError, match="is a directory: say of which"):

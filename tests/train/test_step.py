@@ -62,7 +62,7 @@ def test_a_group_without_loss_tokens_does_not_count():
   assert _loss(4) == pytest.approx(expected)
 
 
-def test_witnessed_ids_are_those_whose_tokens_are_all_there():
+def test_witnessed_ids_have_all_their_tokens():
   assert step_lib.witnessed_ids(BATCH).tolist() == [7, 8, 9, 4]
   short = BATCH._replace(segments=BATCH.segments.copy())
   short.segments[0, 2] = 0

@@ -54,7 +54,7 @@ def _steps(run):
   return [entry for entry in entries if "perf/step_seconds" in entry]
 
 
-def test_a_run_tells_its_time_and_traces_steps(small, tmp_path):
+def test_a_run_reports_its_time_and_traces_steps(small, tmp_path):
   small.machine.layouts = 2
   small.profile = (2, 4)
   run, output = _run(small, tmp_path)
@@ -134,7 +134,7 @@ class Running:
     self.is_ready = lambda: ready
 
 
-def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
+def test_a_meter_separates_steps_from_other_time(monkeypatch):
   clock = Clock(monkeypatch)
   counted = flops.Flops(trained=600, frozen=0, head=12_000, width=0, blocks={})
   chip = chips.find_chip("NVIDIA H200")._replace(flops=60_000.0)
@@ -168,7 +168,7 @@ def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
     ("running", "share"),
     [(None, 0.25), (Running(True), 0.25), (Running(False), 0.0)],
 )
-def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
+def test_only_an_idle_device_waits_for_data(monkeypatch, running, share):
   clock = Clock(monkeypatch)
   counted = flops.Flops(1, 0, 0, 0, {})
   timer = meter.Meter(counted, flops.Peak(None, "cpu", 1))
@@ -183,7 +183,7 @@ def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
   assert timer.step(np.array([1]), 1, 0)["perf/data_wait_share"] == 0
 
 
-def test_a_meter_without_steps_tells_nothing():
+def test_a_meter_without_steps_reports_nothing():
   counted = flops.Flops(1, 0, 0, 0, {})
   assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).describe() == []
 
@@ -318,7 +318,7 @@ def _advice(small, step, params, origin="", **options):
   return finite.advise(beginning, config_lib.check(small), step)
 
 
-def test_advice_is_of_use_at_its_step(small):
+def test_advice_fits_its_step(small):
   lower = "Lower config.train.learning_rate."
   good, bad = {"a": np.ones(3)}, {"a": np.array([1, np.inf, np.nan])}
   assert _advice(small, 3, bad) == lower

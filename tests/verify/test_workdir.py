@@ -108,7 +108,7 @@ def test_one_artifact_or_all_of_a_kind(workdir, capsys, section):
   assert _call(capsys, workdir / section)[0] == 0
 
 
-def test_all_damages_are_listed_and_said_once(workdir, capsys):
+def test_all_damage_is_listed_once(workdir, capsys):
   store, order = _artifact(workdir, "stores"), _artifact(workdir, "orders")
   _flip(store / "mask.bin")
   _flip(store / "examples.parquet")
@@ -178,7 +178,7 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
 
 
 @pytest.mark.parametrize("section", ["stores", "orders", "evaluations", "runs"])
-def test_an_artifact_under_another_name_is_found(workdir, section):
+def test_a_renamed_artifact_is_noticed(workdir, section):
   path = _artifact(workdir, section)
   moved = path.rename(path.with_name(f"{path.name[:-10]}0123456789"))
   with pytest.raises(
@@ -191,7 +191,7 @@ def test_an_artifact_under_another_name_is_found(workdir, section):
   assert verify.verify(renamed)[-1].startswith(f"{section[:-1]} {renamed}: ")
 
 
-def test_wrong_paths_are_never_advised_to_be_deleted(workdir, tmp_path, capsys):
+def test_advice_never_deletes_wrong_paths(workdir, tmp_path, capsys):
   (tmp_path / "empty").mkdir()
   for path, message in (
       (workdir.parent, "neither an artifact nor a workdir"),
@@ -206,14 +206,14 @@ def test_wrong_paths_are_never_advised_to_be_deleted(workdir, tmp_path, capsys):
     assert message in err and "elete" not in err
 
 
-def test_a_directory_with_a_manifest_of_its_own_is_left_alone(tmp_path, capsys):
+def test_advice_never_deletes_directories_of_other_programs(tmp_path, capsys):
   (tmp_path / "app").mkdir()
   (tmp_path / "app" / "manifest.json").write_text('{"name": "an app"}')
   code, _, err = _call(capsys, tmp_path / "app")
   assert code == 2 and "Check the path" in err and "elete" not in err
 
 
-def test_what_stopped_commands_left_is_told(workdir, capsys):
+def test_leftovers_of_stopped_commands_are_reported(workdir, capsys):
   store = _artifact(workdir, "stores")
   (store.parent / f".{store.name}.0123456789ab").mkdir()
   (store.parent / f".{store.name}.0123456789.partial").mkdir()
@@ -237,7 +237,7 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   assert f"run {waiting}: unfinished: training has not begun" in out
 
 
-def test_an_unfinished_run_is_told(workdir, capsys):
+def test_an_unfinished_run_is_reported(workdir, capsys):
   finished = _artifact(workdir, "runs")
   run = workdir / "runs" / "part"
   run.mkdir()
@@ -270,7 +270,7 @@ def test_manifests_of_an_older_zsgen_are_read(workdir, capsys):
   assert (code, out.count("an older zsgen wrote no digest")) == (0, 2)
 
 
-def test_an_order_without_its_store_says_how_to_go_on(workdir):
+def test_an_order_without_its_store_says_how_to_continue(workdir):
   store, order = _artifact(workdir, "stores"), _artifact(workdir, "orders")
   store.rename(workdir / "away")
   with pytest.raises(errors.InputError, match=f"{store}, does not exist"):

@@ -29,7 +29,7 @@ FARTHEST = NEAREST | dict(pick="farthest")
 ROBIN = dict(arrangement="round_robin")
 
 
-def test_concatenate_keeps_first_places_and_tells():
+def test_concatenate_keeps_first_positions_and_counts_repeats():
   first = dict(arrangement="take", stop=4, parts=(NEAREST,))
   actual = _arrange(arrangement="concatenate", parts=(first, ROBIN))
   head = _rows(**NEAREST)[:4]
@@ -75,7 +75,7 @@ def test_repeat_counts_epochs():
   assert all(sorted(epoch) == list(range(9)) for epoch in epochs.tolist())
 
 
-def test_by_task_arranges_each_task_alone():
+def test_by_task_arranges_each_task_separately():
   actual = _arrange(
       arrangement="by_task",
       parts=(dict(arrangement="take", stop=3, parts=(NEAREST,)),),
@@ -131,7 +131,7 @@ def test_first_rounds_then_random():
   assert len(set(actual.rows.tolist())) == 7
 
 
-def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
+def test_parts_inherit_the_target_and_may_override_options():
   parts = (dict(arrangement="tmt"), dict(arrangement="tmt", text="prompt"))
   order = config.check(
       {"order": dict(arrangement="concatenate", target="far", parts=parts)}
@@ -182,7 +182,7 @@ def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
         (dict(arrangement="tmt", rounds=(0, "x")), r"rounds\[1\] must be"),
     ],
 )
-def test_what_cannot_be_is_an_error(order, message):
+def test_impossible_options_are_errors(order, message):
   if message is None:
     assert len(_arrange(**order)) == 9
     return

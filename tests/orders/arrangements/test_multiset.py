@@ -27,7 +27,7 @@ def test_same_multiset_of_exactly_the_budget(budget):
   assert len(set(rows[0])) == budget
 
 
-def test_shares_are_even_the_remainder_to_the_lowest():
+def test_shares_are_even_and_the_lowest_get_the_remainder():
   tasks = np.repeat(np.arange(4, dtype=np.int32), 10)
   shares = collections.Counter(tasks[_arrange("random", 18, tasks=tasks).rows])
   assert shares == {0: 5, 1: 5, 2: 4, 3: 4}

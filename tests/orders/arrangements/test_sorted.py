@@ -23,7 +23,7 @@ def test_worked_example():
   assert "wsd_weight" in actual.notes
 
 
-def test_nearest_farthest_and_random_are_one_set_that_of_random():
+def test_nearest_farthest_and_random_are_the_same_set():
   pool = _random_pool()
   nearest, farthest, sampled = (
       _arrange(pool, budget=17, pick=pick)
@@ -36,7 +36,7 @@ def test_nearest_farthest_and_random_are_one_set_that_of_random():
   assert (np.diff(nearest.distances) >= 0).all()
 
 
-def test_ties_go_to_the_lowest_row_but_as_released():
+def test_ties_go_to_the_lowest_row_unless_as_released():
   pool = pools.make(np.ones((4, 2)))
   nearest, farthest = (
       _arrange(pool, measure="cosine_min", pick=pick)
@@ -56,7 +56,7 @@ def test_as_released_random_is_pandas_sample():
   assert actual.rows.tolist() == nearest.rows[permutation].tolist()
 
 
-def test_by_task_sorts_mean_vectors_and_keeps_tasks_whole():
+def test_by_task_sorts_mean_vectors_and_keeps_tasks_together():
   pool = _random_pool()
   actual = _arrange(pool, granularity="task", measure="cosine_avg")
   vectors = pool.train.block(0, 40)

@@ -155,7 +155,7 @@ def test_in_round_shuffled_keeps_rounds_together():
         (dict(rounds=(0, 1), budget=4), "the rounds have 3"),
     ],
 )
-def test_what_cannot_be_is_an_error(options, message):
+def test_impossible_options_are_errors(options, message):
   known = dict(budget=-1, pick="nearest") | options
   with pytest.raises(errors.InputError, match=message):
     _arrange(WORKED, **known)

@@ -48,7 +48,7 @@ def test_equals_the_best_of_all_assignments():
   assert farthest.rows.tolist() == actual.rows.tolist()[::-1]
 
 
-def test_sinkhorn_is_near_to_the_exact_plan():
+def test_sinkhorn_approximates_the_exact_plan():
   pytest.importorskip("ott")
   pool = _pool(60, 12)
   exact, approximate = _arrange(pool), _arrange(pool, exact_pairs=0)

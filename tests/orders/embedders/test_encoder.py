@@ -65,7 +65,7 @@ def _vectors(process, out):
   return np.load(out)
 
 
-def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
+def test_vectors_equal_those_of_bert_on_truncated_texts(directory, tmp_path):
   texts, message = _texts(30), []
   actual = _embed(directory, texts, tmp_path / "partial", message.append)
   expected = [bert.vector(text) for text in texts]
@@ -77,7 +77,7 @@ def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
   assert message[-1] == cut
 
 
-def test_the_prefix_is_before_each_text(tmp_path):
+def test_the_prefix_precedes_each_text(tmp_path):
   prompts = {"prompts": {"a": "sort , "}, "default_prompt_name": "a"}
   directory = bert.write(
       tmp_path / "model",
@@ -93,7 +93,7 @@ def test_the_prefix_is_before_each_text(tmp_path):
 @pytest.mark.peer
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
+def test_settings_match_sentence_transformers_live(tmp_path, pooling, normalize):
   peer = pytest.importorskip("sentence_transformers")
   paths = {"Transformer": "", "Pooling": "1_Pooling"}
   paths |= {"Normalize": "2_Normalize"} if normalize else {}
@@ -126,7 +126,7 @@ def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
   assert np.abs(actual - expected).max() < 1e-5
 
 
-def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
+def test_texts_are_lowercased_if_the_tokenizer_does_not(
     directory, tmp_path
 ):
   path = directory / "tokenizer.json"
@@ -141,7 +141,7 @@ def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
   np.testing.assert_array_equal(upper, lower)
 
 
-def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
+def test_equal_texts_have_equal_bits_in_any_row(directory, tmp_path):
   texts = _texts(300)
   order = np.random.default_rng(1).permutation(300)
   actual = _embed(directory, texts, tmp_path / "a").vectors
@@ -175,7 +175,7 @@ def test_processes_share_the_chunks(directory, tmp_path):
   assert len(list((tmp_path / "two").iterdir())) == 4
 
 
-def test_only_a_chunk_that_is_missing_is_made_again(
+def test_only_missing_chunks_are_recomputed(
     directory, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(encoder, "_CHUNK", 10)
@@ -198,7 +198,7 @@ def test_only_a_chunk_that_is_missing_is_made_again(
   ]
 
 
-def test_progress_is_said(directory, tmp_path, monkeypatch):
+def test_progress_is_reported(directory, tmp_path, monkeypatch):
   monkeypatch.setattr(encoder, "_SECONDS", 0)
   message = []
   _embed(directory, ["give"] * 9, tmp_path / "partial", message.append)
@@ -231,7 +231,7 @@ def kill(monkeypatch):
   return after
 
 
-def test_two_stops_lose_nothing_that_was_done(
+def test_two_stops_lose_no_finished_work(
     directory, tmp_path, kill, monkeypatch
 ):
   # Of two lengths, and so two programs.
@@ -283,7 +283,7 @@ np.save(out, found.vectors)
 
 
 @pytest.mark.slow
-def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
+def test_real_kills_lose_no_finished_work(directory, tmp_path):
   texts, out = _texts(6000), tmp_path / "out.npy"
   entries = tmp_path / "texts.json"
   entries.write_text(json.dumps(texts))
@@ -312,7 +312,7 @@ def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
   assert _vectors(last, out).tobytes() == unbroken.tobytes()
 
 
-def test_a_damaged_chunk_is_made_again(directory, tmp_path):
+def test_a_damaged_chunk_is_recomputed(directory, tmp_path):
   texts, partial, message = ["give", "sort"] * 3, tmp_path / "partial", []
   first = _embed(directory, texts, partial)
   (path,) = partial.iterdir()
@@ -340,7 +340,7 @@ def test_no_texts(directory, tmp_path):
   assert actual.vectors.shape == (0, 32)
 
 
-def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
+def test_parameters_describe_the_model_and_not_its_path(directory, tmp_path):
   actual = encoder.Encoder(str(directory)).parameters()
   elsewhere = bert.write(tmp_path / "elsewhere")
   assert encoder.Encoder(str(elsewhere)).parameters() == actual

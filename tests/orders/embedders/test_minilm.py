@@ -88,7 +88,7 @@ def _peer(texts):
 
 @pytest.mark.peer
 @wheel
-def test_real_texts_as_sentence_transformers_live(tmp_path):
+def test_real_texts_match_sentence_transformers_live(tmp_path):
   pytest.importorskip("sentence_transformers")
   texts = _niv2()
   expected, model = _peer(texts)
@@ -103,7 +103,7 @@ def test_real_texts_as_sentence_transformers_live(tmp_path):
 
 @wheel
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_real_texts_as_stored(tmp_path, monkeypatch, every):
+def test_real_texts_match_stored_vectors(tmp_path, monkeypatch, every):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   texts = _niv2()[::16]
   with np.load(STORED) as stored:
@@ -114,7 +114,7 @@ def test_real_texts_as_stored(tmp_path, monkeypatch, every):
 
 
 @wheel
-def test_invented_texts_as_stored(tmp_path, monkeypatch):
+def test_invented_texts_match_stored_vectors(tmp_path, monkeypatch):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   with np.load(STORED) as stored:
     expected = stored["invented"]
@@ -154,7 +154,7 @@ def test_the_wheel_must_be_installed(monkeypatch):
     minilm.Minilm().parameters()
 
 
-def test_other_files_than_the_wheels(monkeypatch, tmp_path):
+def test_files_that_differ_from_the_wheel(monkeypatch, tmp_path):
   model = _installed(monkeypatch, tmp_path)
   with pytest.raises(errors.InputError, match=r"config\.json is missing"):
     minilm.Minilm().parameters()

@@ -62,13 +62,13 @@ def test_products_are_exact_in_any_order():
   assert product.tobytes() == column_sum.tobytes()
 
 
-def test_norms_are_one_but_for_the_grid():
+def test_norms_are_one_up_to_the_grid():
   norms = np.linalg.norm(_embed(_texts(60)).toarray().astype(float), axis=1)
   assert norms.max() <= 1
   assert norms.min() > 0.99
 
 
-def test_equal_texts_have_equal_vectors_wherever_they_stand():
+def test_equal_texts_have_equal_vectors_in_any_row():
   texts = _texts(5000, seed=2)
   texts[4999] = texts[3] = "Sort the list . 1 2 33"
   vectors = _embed(texts)
