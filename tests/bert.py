@@ -99,7 +99,9 @@ def states(
     tensors: dict[str, np.ndarray], tokens: list[int], config: dict = CONFIG
 ) -> np.ndarray:
   """Returns the states of one text's tokens, float64 [T, D] (1810.04805)."""
-  parameters = {name: item.astype(np.float64) for name, item in tensors.items()}
+  parameters = {
+      name: tensor.astype(np.float64) for name, tensor in tensors.items()
+  }
 
   def norm(x, name):
     x = x - x.mean(-1, keepdims=True)

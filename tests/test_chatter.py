@@ -32,7 +32,7 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
   absl_logging.info("Wrote a file.")
   absl_logging.warning("The disk is slow.")
   absl_logging.error("Given up: is read only=/runs/a")
-  assert [item.getMessage() for item in hidden.records] == [
+  assert [record.getMessage() for record in hidden.records] == [
       "The disk is slow.",
       "Given up: is read only=/runs/a",
   ]
@@ -65,4 +65,4 @@ def test_opening_a_finished_run_logs_nothing(hidden, tmp_path):
   artifacts.write_manifest(tmp_path, {"kind": "run", **fields})
   with checkpoints.Finished(tmp_path) as finished:
     assert not finished.steps()
-  assert not [item.getMessage() for item in hidden.records]
+  assert not [record.getMessage() for record in hidden.records]

@@ -98,6 +98,6 @@ def test_messages_explain_the_full_disk(tmp_path, error, expected):
   """Checks the message on the error, and on one that it led to."""
   wrapper = RuntimeError("stopped")
   wrapper.__cause__ = error
-  for item in (error, wrapper):
-    message = full_disk.explain(item, tmp_path / "new")
+  for raised in (error, wrapper):
+    message = full_disk.explain(raised, tmp_path / "new")
     assert (expected in message) if expected else message == ""

@@ -75,7 +75,7 @@ def start(small, shared, tmp_path):
     for axis, size in zip(axes, mesh, strict=False):
       flags.append(f"--config.machine.mesh.{axis}={size}")
     command = [sys.executable, SEVERAL_SCRIPT, moment, *flags, *overrides]
-    if not any(item.startswith("--stage") for item in overrides):
+    if not any(flag.startswith("--stage") for flag in overrides):
       command.append("--stage=train")
     return _ended(_processes(command, processes, **kwargs))
 
@@ -133,18 +133,18 @@ def _ended(processes: list[subprocess.Popen]) -> Ended:
   ends = []
 
   def read(process: subprocess.Popen) -> str:
-    message, _ = process.communicate(timeout=240)
+    process_output, _ = process.communicate(timeout=240)
     ends.append(time.monotonic())
-    return message
+    return process_output
 
   try:
     with futures.ThreadPoolExecutor(len(processes)) as pool:
-      message = list(pool.map(read, processes))
+      output = list(pool.map(read, processes))
   finally:
-    for item in processes:
-      item.kill()
-  codes = [item.returncode for item in processes]
-  return Ended(codes, message, max(ends) - min(ends))
+    for process in processes:
+      process.kill()
+  codes = [process.returncode for process in processes]
+  return Ended(codes, output, max(ends) - min(ends))
 
 
 def _free_port() -> int:
@@ -160,7 +160,7 @@ def _run(workdir: pathlib.Path) -> dict:
       "name": path.name,
       "consumed": np.load(path / "consumed.npy"),
       "losses": np.load(path / "evals/heldout/loss.npy"),
-      "metrics": [json.loads(item) for item in (path / "metrics.jsonl").open()],
+      "metrics": [json.loads(line) for line in (path / "metrics.jsonl").open()],
       "bytes": (path / "metrics.jsonl").read_bytes(),
   }
 
@@ -171,15 +171,15 @@ def _check_same(workdir: pathlib.Path, expected_workdir: pathlib.Path) -> None:
   assert (expected["consumed"] >= 0).all()
   np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
   closeness.assert_close(actual["losses"], expected["losses"])
-  for item, expected_item in zip(
+  for record, expected_record in zip(
       actual["metrics"], expected["metrics"], strict=True
   ):
-    assert item == pytest.approx(expected_item, rel=1e-5)
+    assert record == pytest.approx(expected_record, rel=1e-5)
 
 
 def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
-  files = [item for item in (workdir / kind).rglob("*") if item.is_file()]
-  return {str(item.relative_to(workdir)): item.read_bytes() for item in files}
+  files = [path for path in (workdir / kind).rglob("*") if path.is_file()]
+  return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -227,16 +227,18 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
 
 
 @pytest.mark.slow
-def test_all_processes_report_a_damaged_checkpoint(start, single_workdir, tmp_path):
+def test_all_processes_report_a_damaged_checkpoint(
+    start, single_workdir, tmp_path
+):
   """Checks that what one has saved and two read is found by both."""
   first = start("moved", 1, "SIGTERM:0:7")
   assert first.codes == [errors.STOPPED], first.output
   (run,) = (tmp_path / "moved" / "runs").iterdir()
   saved = run / "checkpoints"
-  for item in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
-    damaged = saved / "7" / "state" / item
+  for name in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
+    damaged = saved / "7" / "state" / name
     shutil.rmtree(damaged) if damaged.is_dir() else damaged.unlink()
-    older = saved / "5" / "state" / item
+    older = saved / "5" / "state" / name
     copy = shutil.copytree if older.is_dir() else shutil.copy
     copy(older, damaged)
   ended = start("moved", 2, "never", (1, 2, 1))
@@ -248,9 +250,9 @@ def test_all_processes_report_a_damaged_checkpoint(start, single_workdir, tmp_pa
     assert "checkpoint is that of step 5: delete" in message
     assert "Traceback" not in message
   shutil.rmtree(saved / "7")
-  second_result = start("moved", 2, "never", (1, 2, 1))
-  assert second_result.codes == [0, 0], second_result.output
-  assert "train    from step 5 of 10" in second_result.output[0]
+  resumed = start("moved", 2, "never", (1, 2, 1))
+  assert resumed.codes == [0, 0], resumed.output
+  assert "train    from step 5 of 10" in resumed.output[0]
   _check_same(tmp_path / "moved", single_workdir)
 
 
@@ -259,7 +261,9 @@ def test_all_processes_report_a_damaged_checkpoint(start, single_workdir, tmp_pa
     ("processes", "mesh"),
     [(2, (1, 2, 1)), (4, (1, 2, 2)), (2, (1, 1, 1, 2))],
 )
-def test_one_process_is_killed(start, single_workdir, tmp_path, processes, mesh):
+def test_one_process_is_killed(
+    start, single_workdir, tmp_path, processes, mesh
+):
   """Resumes what one has saved, on another mesh, and then one resumes."""
   first = start("moved", 1, "SIGTERM:0:2")
   assert first.codes == [75], first.output
@@ -380,9 +384,9 @@ def test_sigterm_while_another_process_hangs(start, tmp_path):
   message = "stopped by SIGTERM while it waited for other processes"
   assert f"zsgen: {message}" in ended.output[0]
   assert f"zsgen: process 0: {message}" in ended.output[1]
-  second_result = start("w", 2)
-  assert second_result.codes == [0, 0], second_result.output
-  assert "train    from step 5 of 10" in second_result.output[0]
+  resumed = start("w", 2)
+  assert resumed.codes == [0, 0], resumed.output
+  assert "train    from step 5 of 10" in resumed.output[0]
 
 
 def test_sigterm_with_nothing_to_save(start, tmp_path):

@@ -92,8 +92,8 @@ def test_a_port_that_is_forwarded(meet, address, monkeypatch):
 
 def test_a_difference_is_one_message_for_all(meet):
   other_facts = {**FACTS, "config.train.learning_rate": "0.001"}
-  message = meet((4, 0), (4, 1), (4, 2, other_facts), (4, 3, other_facts))
-  assert {*message} == {
+  messages = meet((4, 0), (4, 1), (4, 2, other_facts), (4, 3, other_facts))
+  assert {*messages} == {
       "the processes of this run do not agree: config.train.learning_rate is"
       " 0.0003 in process 0 and 0.001 in processes 2 and 3. Start all processes"
       " by the same command, with the same config, the same installation and"
@@ -115,16 +115,18 @@ def test_a_different_count_is_reported(meet, members):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_two_processes_with_one_index_are_reported(meet, index):
-  message = meet((3, 0), (3, 1), (3, index))
-  assert len({*message}) == 1
-  assert f"two processes have the number {index} (config.machine." in message[0]
-  assert "from 0 to 2" in message[0]
+  messages = meet((3, 0), (3, 1), (3, index))
+  assert len({*messages}) == 1
+  assert (
+      f"two processes have the number {index} (config.machine." in messages[0]
+  )
+  assert "from 0 to 2" in messages[0]
 
 
 def test_a_missing_process_is_reported(meet, address):
-  message = meet((3, 0), (3, 2), wait=0.5)
-  assert message[0] == message[1]
-  assert message[0].startswith(
+  messages = meet((3, 0), (3, 2), wait=0.5)
+  assert messages[0] == messages[1]
+  assert messages[0].startswith(
       f"process 1 of 3 did not connect to {address} within 0.5 seconds"
       " (config.machine.hosts.wait). Start all 3 processes"
   )
@@ -180,19 +182,19 @@ def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
 
 def test_a_port_used_by_another_program(meet, address):
   with _listening(address.port):
-    message = meet((2, 0), (2, 1))
-  assert f"process 0 cannot listen on port {address.port}" in message[0]
-  assert "Address already in use" in message[0]
-  assert "another program, or a run that has begun" in message[1]
+    messages = meet((2, 0), (2, 1))
+  assert f"process 0 cannot listen on port {address.port}" in messages[0]
+  assert "Address already in use" in messages[0]
+  assert "another program, or a run that has begun" in messages[1]
 
 
 def test_a_port_that_becomes_free(meet, address):
   old = _listening(address.port)
   with futures.ThreadPoolExecutor(2) as pool:
-    message = pool.submit(meet, (2, 0), (2, 1))
+    pending = pool.submit(meet, (2, 0), (2, 1))
     time.sleep(0.2)
     old.close()
-    assert message.result() == ["", ""]
+    assert pending.result() == ["", ""]
 
 
 STRANGERS = {

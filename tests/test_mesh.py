@@ -67,7 +67,7 @@ def test_every_rule_matches_a_parameter():
       _shapes(**GEMMA, **BIASES, lora=LORA),
   ]
   patterns = [pattern for pattern, _ in mesh_lib.RULES]
-  unused = [set(mesh_lib.unused_rules(item, patterns)) for item in shapes]
+  unused = [set(mesh_lib.unused_rules(tree, patterns)) for tree in shapes]
   assert not set.intersection(*unused)
   assert "rest_" in "".join(unused[0]) and "positions" in unused[1]
 

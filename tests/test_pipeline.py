@@ -208,9 +208,7 @@ def test_a_checkpoint_of_another_run_is_named(small, workdirs, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["consumed.npy", "evals/heldout/loss.npy"])
-def test_lost_records_are_not_recreated(
-    small, workdirs, tmp_path, lost
-):
+def test_lost_records_are_not_recreated(small, workdirs, tmp_path, lost):
   run = workdirs.run(small, tmp_path).run
   (run / "result.json").unlink()
   original = (run / lost).read_bytes()
@@ -240,7 +238,9 @@ def test_a_heldout_loss_that_is_not_finite_stops_the_run(small, tmp_path):
   assert "NaN" not in (run / "metrics.jsonl").read_text()
 
 
-def test_a_truncated_log_of_a_finished_run_is_reported(small, workdirs, tmp_path):
+def test_a_truncated_log_of_a_finished_run_is_reported(
+    small, workdirs, tmp_path
+):
   run = workdirs.run(small, tmp_path).run
   log = run / "metrics.jsonl"
   log.write_text("".join(log.open().readlines()[:3]))

@@ -58,9 +58,7 @@ def test_a_users_arrangement(write, small, tmp_path):
     small.order.skiped = 1
 
 
-def test_its_source_changes_the_name_of_the_order_only(
-    write, small, tmp_path
-):
+def test_its_source_changes_the_name_of_the_order_only(write, small, tmp_path):
   name = write("plug_named", BACKWARDS)
   plain = zsgen.run(small, tmp_path, ["prepare", "order"])
   small.plugins = (name,)

@@ -96,7 +96,9 @@ def test_resumes_after_a_kill(small, unbroken, tmp_path, moment, first):
   assert [name for name in actual if actual[name] != expected[name]] == []
 
 
-def test_resumes_after_kills_while_saving_and_between_saves(small, unbroken, tmp_path):
+def test_resumes_after_kills_while_saving_and_between_saves(
+    small, unbroken, tmp_path
+):
   assert start(small, tmp_path, "save:5").returncode == -9
   killed = start(small, tmp_path, "step:7")
   assert killed.returncode == -9, killed.stderr

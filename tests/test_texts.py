@@ -79,7 +79,7 @@ def _console(width=80, **options):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [item for item in NASTY.items() if "\n" not in item[0]],
+    [pair for pair in NASTY.items() if "\n" not in pair[0]],
 )
 def test_a_console_shows_text_as_it_is(text, expected):
   """Prints text in every way: as lines, cells, titles, styled text."""
@@ -90,10 +90,10 @@ def test_a_console_shows_text_as_it_is(text, expected):
   console.print(text)
   console.print(rich.text.Text(text, "bold"))
   console.print(table)
-  message = console.file.getvalue()
+  output = console.file.getvalue()
   # Rich drops some control characters of styled text by itself.
-  assert message.count(expected) >= (4 if "\x07" not in text else 3)
-  assert not set(message) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
+  assert output.count(expected) >= (4 if "\x07" not in text else 3)
+  assert not set(output) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
 
 
 def test_styles_and_cursors_work_on_a_terminal():
@@ -102,9 +102,9 @@ def test_styles_and_cursors_work_on_a_terminal():
   assert console.file.getvalue() == "\x1b[1m\\x1b[31mred\x1b[0m\n"
   with progress.Progress(0, 2, console) as line:
     line.show(1, {"[red]a\x1b[2Jb": "1"})
-  message = console.file.getvalue()
-  assert "[red]a\\x1b[2Jb" in message
-  assert "\x1b[?25h" in message  # The cursor is shown again.
+  output = console.file.getvalue()
+  assert "[red]a\\x1b[2Jb" in output
+  assert "\x1b[?25h" in output  # The cursor is shown again.
 
 
 def test_messages_on_stderr(capsys):

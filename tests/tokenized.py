@@ -113,7 +113,7 @@ def bert(directory: pathlib.Path, **config: Any) -> str:
   tokenizer.enable_truncation(8)
   names = ("pad", "unk", "cls", "sep", "mask")
   special_tokens = {
-      f"{name}_token": item for name, item in zip(names, special, strict=True)
+      f"{name}_token": token for name, token in zip(names, special, strict=True)
   }
   return write(directory, tokenizer, **{**special_tokens, **config})
 

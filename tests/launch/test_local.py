@@ -52,9 +52,9 @@ def module():
 
 def test_each_process_is_given_its_index_and_the_address(root, module):
   process = _start(root, PRINT_MEMBERSHIP, *module)
-  message, _ = process.communicate(timeout=60)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == 0
-  lines = message.splitlines()
+  lines = output.splitlines()
   assert {"[0] 0 of 2", "[1] 1 of 2"} <= {*lines}
   addresses = [line[4:] for line in lines if ":" in line]
   assert len(addresses) == 2 and len({*addresses}) == 1
@@ -62,9 +62,9 @@ def test_each_process_is_given_its_index_and_the_address(root, module):
 
 def test_one_failed_process_ends_the_others(root):
   process = _start(root, FAILS, sys.executable, "-c", HURRIED)
-  message, _ = process.communicate(timeout=60)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == 3
-  assert "process 1 ended with exit code 3; the others will exit too" in message
+  assert "process 1 ended with exit code 3; the others will exit too" in output
 
 
 def test_a_signal_is_passed_on(root, module):
@@ -82,6 +82,6 @@ def test_stopped_processes_exit_with_code_75(root, module):
   for _ in range(2):
     assert process.stdout.readline().endswith("waits\n")
   process.send_signal(signal.SIGTERM)
-  message, _ = process.communicate(timeout=60)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == errors.STOPPED == 75
-  assert "has saved and stopped (exit code 75)" in message
+  assert "has saved and stopped (exit code 75)" in output

@@ -91,12 +91,12 @@ def test_points_are_trained_together(config, tmp_path, started, compared):
 
 
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
-  path, message = _run(config, tmp_path)
+  path, output = _run(config, tmp_path)
   assert started == NAMES
-  assert "point 2: random-s0 (3 of 4)" in message
+  assert "point 2: random-s0 (3 of 4)" in output
   assert path.parent == tmp_path / "sweeps"
   [(points, missing)] = compared
-  assert [f"{item.order}-s{item.seed}" for item in points] == NAMES
+  assert [f"{point.order}-s{point.seed}" for point in points] == NAMES
   assert missing == []
   # Again: nothing is trained, the comparison is made anew.
   assert _run(config, tmp_path)[0] == path
@@ -107,9 +107,9 @@ def test_the_last_point_of_a_cluster_compares(
     config, tmp_path, started, compared
 ):
   for point in (3, 0, 2):
-    path, message = _run(config, tmp_path, point=point)
+    path, output = _run(config, tmp_path, point=point)
     assert path is None
-  assert "3 of 4 points are finished" in message
+  assert "3 of 4 points are finished" in output
   assert not compared
   path, _ = _run(config, tmp_path, report=True)
   assert path is not None
@@ -137,9 +137,7 @@ def test_a_stopped_point_stops_the_sweep(config, tmp_path, started):
   assert started == NAMES
 
 
-def test_exchanged_notes_of_points(
-    config, tmp_path, started, compared
-):
+def test_exchanged_notes_of_points(config, tmp_path, started, compared):
   _run(config, tmp_path)
   first, second, *_ = sorted(tmp_path.glob("sweeps/*/points/*.json"))
   text = first.read_text()
@@ -156,9 +154,7 @@ def test_exchanged_notes_of_points(
   assert started == NAMES
 
 
-def test_a_deleted_run_is_retrained(
-    config, tmp_path, started, compared
-):
+def test_a_deleted_run_is_retrained(config, tmp_path, started, compared):
   _run(config, tmp_path, point=0)
   (tmp_path / "runs" / "near-s0" / "result.json").unlink()
   (tmp_path / "runs" / "near-s0").rmdir()

@@ -53,7 +53,7 @@ def batch(packed, length):
   """Returns rows of examples: row i holds those of packed[i] in turn."""
   rows = small.rows([[tokens for tokens, *_ in row] for row in packed], length)
   for row, members in enumerate(packed):
-    positions = np.concatenate([[], *(item[1] for item in members)])
+    positions = np.concatenate([[], *(example[1] for example in members)])
     rows.positions[row, : len(positions)] = positions
   return rows
 

@@ -35,8 +35,8 @@ def _check(case: str, directory: pathlib.Path) -> None:
   assert len(split) > len(jax.tree.leaves(placed)) / 2
   jax.tree.map(np.testing.assert_array_equal, placed, expected)
   hugging_face.save(directory / case, placed, arch)
-  second_result = imported.load(directory / case, arch)
-  jax.tree.map(np.testing.assert_array_equal, second_result, expected)
+  reimported = imported.load(directory / case, arch)
+  jax.tree.map(np.testing.assert_array_equal, reimported, expected)
 
 
 def _answers(case: str, shape: config.Mesh | None) -> np.ndarray:

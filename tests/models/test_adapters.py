@@ -117,8 +117,8 @@ def test_exported_adapters_equal_those_of_peft(case, tmp_path):
   assert written.keys() == reference.keys()
   for name, tensor in reference.items():
     np.testing.assert_array_equal(written[name], tensor)
-  second_result, _ = _read(tmp_path / "out", arch)
-  assert dataclasses.replace(second_result, init=lora.init) == lora
+  reimported, _ = _read(tmp_path / "out", arch)
+  assert dataclasses.replace(reimported, init=lora.init) == lora
 
 
 @pytest.mark.peer
@@ -172,9 +172,9 @@ def test_a_fused_matrix_has_no_adapters_of_its_parts(tmp_path):
   mlp = {path: leaf for path, leaf in mlp.items() if "mlp" in path}
   actual = traverse_util.unflatten_dict(mlp, sep="/")
   hugging_face.save_adapters(tmp_path / "out", actual, arch, lora)
-  message = json.loads((tmp_path / "out" / adapters.CONFIG).read_text())
-  assert message["fan_in_fan_out"] is True
-  assert message["target_modules"] == ["mlp.c_proj"]
+  adapter_config = json.loads((tmp_path / "out" / adapters.CONFIG).read_text())
+  assert adapter_config["fan_in_fan_out"] is True
+  assert adapter_config["target_modules"] == ["mlp.c_proj"]
 
 
 def test_rows_that_pad_the_vocabulary_are_added_and_left_out(tmp_path):

@@ -106,7 +106,9 @@ def test_bfloat16_inputs_give_bfloat16(backend):
     window=st.sampled_from([None, 1, 90]),
     cap=st.sampled_from([0.0, 3.0]),
 )
-def test_flash_equals_the_plain_form(batch, lengths, kv_heads, shared, window, cap):
+def test_flash_equals_the_plain_form(
+    batch, lengths, kv_heads, shared, window, cap
+):
   # Rows have the same lengths in another order.
   orders = [np.roll(lengths, row) for row in range(batch)]
   numbers = np.arange(len(lengths), dtype=np.int32)

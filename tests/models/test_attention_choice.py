@@ -43,7 +43,9 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
         (_gpu(), {"score_cap": 50.0}, "xla", "score_cap is 50.0"),
     ],
 )
-def test_auto_chooses_the_best_supported_backend(device, fields, backend, reason):
+def test_auto_chooses_the_best_supported_backend(
+    device, fields, backend, reason
+):
   arch = dataclasses.replace(ARCH, **fields)
   choice = execution.choose_backend("auto", device, arch)
   assert choice.backend == backend

@@ -33,9 +33,7 @@ def _write(path, arrays, dtype=FLOAT32):
 
 @pytest.mark.parametrize("piece", [1, 40, 2**22])
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16])
-def test_files_equal_those_of_the_library(
-    tmp_path, monkeypatch, dtype, piece
-):
+def test_files_equal_those_of_the_library(tmp_path, monkeypatch, dtype, piece):
   monkeypatch.setattr(containers, "_PIECE", piece)
   arrays = _arrays()
   _write(tmp_path / "file", arrays, dtype)

@@ -25,12 +25,12 @@ def _encode(files, dtype="float32", params=None):
   """Vectors of TEXTS, padded."""
   ids = [bert.ids(text) for text in TEXTS]
   tokens = np.zeros((len(ids), 20), np.int32)
-  for row, item in enumerate(ids):
-    tokens[row, : len(item)] = item
+  for row, row_ids in enumerate(ids):
+    tokens[row, : len(row_ids)] = row_ids
   return encoder.encode(
       files.params() if params is None else params,
       tokens,
-      np.array([len(item) for item in ids]),
+      np.array([len(row_ids) for row_ids in ids]),
       arch=files.arch,
       dtype=dtype,
       pooling=files.pooling,
@@ -109,10 +109,10 @@ def test_the_digest_covers_what_determines_vectors(directory, tmp_path):
   digest = encoder_files.read(directory).digest
   (directory / "README.md").write_text("words")
   assert encoder_files.read(directory).digest == digest
-  second_result = bert.write(tmp_path / "elsewhere")
-  assert encoder_files.read(second_result).digest == digest
-  _change(second_result, "1_Pooling/config.json", pooling_mode="cls")
-  assert encoder_files.read(second_result).digest != digest
+  other_directory = bert.write(tmp_path / "elsewhere")
+  assert encoder_files.read(other_directory).digest == digest
+  _change(other_directory, "1_Pooling/config.json", pooling_mode="cls")
+  assert encoder_files.read(other_directory).digest != digest
   _rewrite(directory, lambda t: {**t, "pooler.dense.bias": np.ones(32)})
   assert encoder_files.read(directory).digest != digest
 

@@ -46,17 +46,17 @@ def _config(directory):
   """What transformers reads in config.json, with what goes without saying."""
   import transformers
 
-  message = transformers.AutoConfig.from_pretrained(directory).to_dict()
-  message = {k: v for k, v in message.items() if k not in NO_MATTER}
-  if message["model_type"] != "gpt2":
-    default = message["hidden_size"] // message["num_attention_heads"]
-    message["head_dim"] = message.get("head_dim") or default
+  fields = transformers.AutoConfig.from_pretrained(directory).to_dict()
+  fields = {k: v for k, v in fields.items() if k not in NO_MATTER}
+  if fields["model_type"] != "gpt2":
+    default = fields["hidden_size"] // fields["num_attention_heads"]
+    fields["head_dim"] = fields.get("head_dim") or default
   else:
-    message["n_inner"] = message["n_inner"] or 4 * message["n_embd"]
-  turns = message.get("rope_parameters", {})
+    fields["n_inner"] = fields["n_inner"] or 4 * fields["n_embd"]
+  turns = fields.get("rope_parameters", {})
   if turns.get("rope_type") == "yarn":
-    message["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
-  return message
+    fields["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
+  return fields
 
 
 def _bytes(array):
@@ -67,7 +67,7 @@ def _bytes(array):
 def exported(case, tmp_path):
   """Exports a case. Returns the directory."""
   arch, params = imported.model(case)
-  message = _config(imported.FAMILIES / case)
+  fields = _config(imported.FAMILIES / case)
   hugging_face.save(
       tmp_path / "out",
       params,
@@ -75,7 +75,7 @@ def exported(case, tmp_path):
       dtype=_dtype(case),
       # transformers must find its way through an index of ours, too.
       largest=12_000 if case == "mistral" else 10**9,
-      tokens=hugging_face.Tokens({name: message[name] for name in IDS}),
+      tokens=hugging_face.Tokens({name: fields[name] for name in IDS}),
   )
   return tmp_path / "out"
 
@@ -97,7 +97,7 @@ def test_every_case_is_in_the_table_of_the_docs(root):
 def test_logits_of_an_imported_model_equal_those_of_transformers(case):
   arch, params = imported.model(case)
   examples = imported.examples(case)
-  rows = imported.batch([[item] for item in examples], LENGTH)
+  rows = imported.batch([[example] for example in examples], LENGTH)
   actual = imported.logits(arch, params, rows)
   real = rows.segments > 0
   error = imported.error(actual[real], imported.stored(case)["logits"][real])
@@ -121,8 +121,8 @@ def test_packed_examples_equal_those_of_transformers(case):
 def test_import_export_import_gives_the_same_bytes(case, exported):
   arch, params = imported.model(case)
   assert hugging_face.arch_of(exported) == arch
-  second_result = imported.load(exported, arch)
-  assert jax.tree.map(_bytes, second_result) == jax.tree.map(_bytes, params)
+  reimported = imported.load(exported, arch)
+  assert jax.tree.map(_bytes, reimported) == jax.tree.map(_bytes, params)
 
 
 @every_case

@@ -167,7 +167,9 @@ def test_a_pattern_that_does_not_fit_the_blocks_is_refused(pattern, tmp_path):
     conversion.convert(path, tmp_path / "out")
 
 
-def test_frequencies_that_differ_from_llama_3_are_refused(tmp_path, monkeypatch):
+def test_frequencies_that_differ_from_llama_3_are_refused(
+    tmp_path, monkeypatch
+):
   arch = llamacpp.ARCHS["llama-scaled"]
   weights = llamacpp.save(tmp_path / "original", arch)
   divisors = llamacpp._divisors(arch)

@@ -39,11 +39,11 @@ def copy(tmp_path):
 def _edit(directory, **fields):
   """Changes what config.json says; None takes a field out."""
   path = directory / "config.json"
-  message = json.loads(path.read_text()) | fields
-  message = {
-      name: value for name, value in message.items() if value is not None
+  content = json.loads(path.read_text()) | fields
+  content = {
+      name: value for name, value in content.items() if value is not None
   }
-  path.write_text(json.dumps(message))
+  path.write_text(json.dumps(content))
 
 
 def _weights(directory):
@@ -115,12 +115,14 @@ def test_old_names_and_buffers_of_gpt2(copy):
 
 def test_rotary_positions_of_older_files(copy):
   directory = copy("llama3")
-  message = json.loads((directory / "config.json").read_text())[
+  parameters = json.loads((directory / "config.json").read_text())[
       "rope_parameters"
   ]
-  theta = message.pop("rope_theta")
-  message["type"] = message.pop("rope_type")
-  _edit(directory, rope_parameters=None, rope_theta=theta, rope_scaling=message)
+  theta = parameters.pop("rope_theta")
+  parameters["type"] = parameters.pop("rope_type")
+  _edit(
+      directory, rope_parameters=None, rope_theta=theta, rope_scaling=parameters
+  )
   assert hugging_face.arch_of(directory) == imported.model("llama3")[0]
 
 
@@ -290,9 +292,7 @@ def test_an_unsupported_model_is_refused(copy, fields, message):
         (dict(rope_type="default", partial_rotary_factor=0.5), "partial_rot"),
     ],
 )
-def test_unsupported_rotary_positions_are_refused(
-    copy, turns, message
-):
+def test_unsupported_rotary_positions_are_refused(copy, turns, message):
   directory = copy("llama2")
   _edit(directory, rope_parameters={"rope_theta": 10000.0, **turns})
   with pytest.raises(errors.InputError, match=message):
@@ -381,8 +381,8 @@ def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
   arch = config.Model(**{**config.Model().__dict__, "init": "new"})
   params = model_lib.Model.from_config(arch).init(jax.random.key(0))
   hugging_face.save(tmp_path / "out", params, arch, dtype="bfloat16")
-  message = json.loads((tmp_path / "out/config.json").read_text())
-  assert message["architectures"] == ["LlamaForCausalLM"]
+  exported_config = json.loads((tmp_path / "out/config.json").read_text())
+  assert exported_config["architectures"] == ["LlamaForCausalLM"]
   assert hugging_face.arch_of(tmp_path / "out") == arch
   expected = jax.tree.map(
       lambda p: np.asarray(p).astype(ml_dtypes.bfloat16).astype(np.float32),

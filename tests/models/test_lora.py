@@ -87,7 +87,7 @@ def _added(params, lora):
       if path.startswith("blocks/"):
         assert a.ndim == axes + 2
         product = jnp.stack(
-            [multiply(*item) for item in zip(a, b, strict=True)]
+            [multiply(*factors) for factors in zip(a, b, strict=True)]
         )
       else:
         product = multiply(a, b)
@@ -166,15 +166,17 @@ def test_merged_parameters_are_the_same_function():
 def test_generation_uses_the_adapters():
   params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
   actual = []
-  for item, lora in [
+  for parameters, lora in [
       (params, EVERY_KERNEL),
       (lora_lib.merge(params, EVERY_KERNEL), config.NO_LORA),
   ]:
     model = model_lib.Model.from_config(ARCH, lora)
     first, cache = jax.jit(functools.partial(model.prefill, room=1))(
-        item, tokens, np.array([4], np.int32)
+        parameters, tokens, np.array([4], np.int32)
     )
-    actual.append((first, jax.jit(model.decode)(item, cache, tokens[:, 0])[0]))
+    actual.append(
+        (first, jax.jit(model.decode)(parameters, cache, tokens[:, 0])[0])
+    )
   for adapted, merged in zip(*actual, strict=True):
     closeness.assert_close(adapted, merged)
 
@@ -206,8 +208,8 @@ def test_only_the_base_is_rounded_to_bfloat16():
   rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base)
   actual = _nll(lora_lib.join(adapters, rounded), EVERY_KERNEL)
   assert actual.dtype == np.float32
-  second_result = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
-  expected = _nll(lora_lib.join(adapters, second_result), EVERY_KERNEL)
+  widened = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
+  expected = _nll(lora_lib.join(adapters, widened), EVERY_KERNEL)
   closeness.assert_close(actual, expected)
   assert (actual != _nll(params, EVERY_KERNEL)).any()
   merged = lora_lib.merge(lora_lib.join(adapters, rounded), EVERY_KERNEL)

@@ -100,9 +100,9 @@ def test_packed_equals_unpacked_and_padding_does_nothing(arch):
   batch = _two_rows(examples)
   packed = _nll(arch, params, batch)
   spans = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
-  for item, actual in zip(examples, spans, strict=True):
-    expected = _nll(arch, params, small.rows([[item], []], length=9))[0]
-    closeness.assert_close(actual, expected[: len(item)])
+  for example, actual in zip(examples, spans, strict=True):
+    expected = _nll(arch, params, small.rows([[example], []], length=9))[0]
+    closeness.assert_close(actual, expected[: len(example)])
   bare = _nll(arch, params, small.rows([[examples[2]]], length=6))
   closeness.assert_close(packed[1, :6], bare[0])
   assert packed.dtype == np.float32
@@ -157,8 +157,8 @@ def test_new_parameters_are_float32_and_scaled_by_depth():
   assert np.std(mlp["up"]["kernel"]) == pytest.approx(0.02, rel=0.05)
   assert np.std(mlp["down"]["kernel"]) == pytest.approx(0.005, rel=0.05)
   assert (mlp["up"]["kernel"][0] != mlp["up"]["kernel"][1]).all()
-  second_result = _new.__wrapped__(arch)  # Not those that are kept.
-  jax.tree.map(np.testing.assert_array_equal, params, second_result)
+  recomputed = _new.__wrapped__(arch)  # Not those that are kept.
+  jax.tree.map(np.testing.assert_array_equal, params, recomputed)
   louder = _new(dataclasses.replace(arch, init_std=0.08))
   flat, _ = jax.tree.flatten_with_path(params)
   for (path, leaf), scaled in zip(flat, jax.tree.leaves(louder), strict=True):

@@ -131,8 +131,8 @@ def test_invalid_headers(model, header):
 )
 def test_impossible_sizes(model, field, value):
   path = model / "config.json"
-  message = json.loads(path.read_text())
-  path.write_text(json.dumps({**message, field: value}))
+  config = json.loads(path.read_text())
+  path.write_text(json.dumps({**config, field: value}))
   _assert_refused("config.json", hugging_face.arch_of, model)
 
 

@@ -43,7 +43,7 @@ def test_rounds_are_those_of_the_full_matrix(case, pick, monkeypatch):
   train, heldout = _without_zeros(case)
   sides = pools.embedded(train), pools.embedded(heldout)
   (walk,) = turns.rounds(*sides, (pick,), 1, exact=True)
-  actual = [item.rows.tolist() for item in walk]
+  actual = [picked.rows.tolist() for picked in walk]
   select = released.select_min if pick == "nearest" else released.select_max
   expected = select(-_matrix(train, heldout), len(train))
   assert list(itertools.chain(*actual)) == expected

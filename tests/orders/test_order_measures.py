@@ -19,7 +19,7 @@ def _unit(rng, size, width):
 
 def _expected(name, train, heldout):
   """By the definition, in float64, on the grid."""
-  x, y = (grid.snap(item).astype(np.float64) for item in (train, heldout))
+  x, y = (grid.snap(vectors).astype(np.float64) for vectors in (train, heldout))
   space, kind = name.split("_")
   if kind == "centroid":
     y = y.mean(axis=0, keepdims=True)

@@ -55,13 +55,13 @@ def _orders(*processes):
   actual = []
   for process in processes:
     try:
-      message, _ = process.communicate(timeout=240)
+      output, _ = process.communicate(timeout=240)
     finally:
       process.kill()
-    assert process.returncode == 0, message
+    assert process.returncode == 0, output
     paths = [
         pathlib.Path(line.removeprefix("order ").strip())
-        for line in message.splitlines()
+        for line in output.splitlines()
         if line.startswith("order ") and "/" in line and "   " not in line
     ]
     actual.append([(path / "ids.npy").read_bytes() for path in paths])

@@ -15,7 +15,7 @@ def _all_rounds(train, heldout, pick, budget):
   walk = turns.rounds(
       pools.embedded(train), pools.embedded(heldout), (pick,), budget
   )[0]
-  return [item.rows.tolist() for item in walk]
+  return [picked.rows.tolist() for picked in walk]
 
 
 def _released(train, heldout, pick):
@@ -28,9 +28,7 @@ def _released(train, heldout, pick):
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("case", range(20))
-def test_equals_the_released_code_if_lists_run_out(
-    case, pick, monkeypatch
-):
+def test_equals_the_released_code_if_lists_run_out(case, pick, monkeypatch):
   monkeypatch.setattr(turns, "_SHORTEST", 1 + case % 7)
   monkeypatch.setattr(turns, "_DEPTH", 1)
   monkeypatch.setattr(turns, "_STRIDE", 1 + case % 5)
@@ -58,7 +56,7 @@ def test_both_picks_in_one_pass_equal_single_passes():
       10,
   )
   for walk, pick in zip(pair, ("nearest", "farthest"), strict=True):
-    assert [item.rows.tolist() for item in walk] == _all_rounds(
+    assert [picked.rows.tolist() for picked in walk] == _all_rounds(
         train, heldout, pick, 10
     )
 

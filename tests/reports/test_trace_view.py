@@ -38,9 +38,7 @@ def test_the_page_draws_an_existing_trace(run, store, order):
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])
-def test_panels_use_the_steps_of_the_run(
-    run, store, order, batch_size, every
-):
+def test_panels_use_the_steps_of_the_run(run, store, order, batch_size, every):
   actual = trace.make(order, store, batch_size, every)
   rows = trace_view.panels(run, "heldout", actual)
   assert [len(row) for row in rows] == [2] * 5

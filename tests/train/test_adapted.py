@@ -112,9 +112,7 @@ def test_a_step_trains_adapters_only():
   assert metrics.grad_norm > 0
 
 
-def test_a_checkpoint_has_adapters_and_their_moments_only(
-    adapted, adapted_run
-):
+def test_a_checkpoint_has_adapters_and_their_moments_only(adapted, adapted_run):
   state = _state(adapted_run)
   params = [path for path in state if path.startswith("params/")]
   assert len(params) == 8
@@ -166,7 +164,9 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
   assert len(names) == 4
 
 
-def test_training_continues_from_a_run_of_adapters(adapted, adapted_run, tmp_path):
+def test_training_continues_from_a_run_of_adapters(
+    adapted, adapted_run, tmp_path
+):
   run = adapted_run
   merged = _all_params(config_lib.Model(init=f"run:{run}"))
   exported = _all_params(config_lib.Model(init=f"hf:{run}/export-float32"))
@@ -183,7 +183,9 @@ def test_training_continues_from_a_run_of_adapters(adapted, adapted_run, tmp_pat
   assert _curve(continued)[0] == pytest.approx(final, rel=1e-6)
 
 
-def test_training_continues_from_exported_adapters(adapted, adapted_run, tmp_path):
+def test_training_continues_from_exported_adapters(
+    adapted, adapted_run, tmp_path
+):
   run = adapted_run
   directory = run / "export-adapter-float32"
   assert (directory / "tokenizer_config.json").is_file()

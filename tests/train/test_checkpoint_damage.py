@@ -132,12 +132,12 @@ def test_exchanged_or_copied_directories(run, intact):
   with pytest.raises(checkpoints.Damaged, match="copied here from another run"):
     _read(run, 5, OTHER_RUN)
   # Items alone.
-  for item in ("state", "meta"):
+  for directory in ("state", "meta"):
     shutil.rmtree(_step(run, 20))
     shutil.copytree(_step(intact, 10), _step(run, 20))
     _step(run, 20).rename(_step(run, 10))
-    shutil.rmtree(_step(run, 10) / item)
-    shutil.copytree(_step(run, 5) / item, _step(run, 10) / item)
+    shutil.rmtree(_step(run, 10) / directory)
+    shutil.copytree(_step(run, 5) / directory, _step(run, 10) / directory)
     with pytest.raises(checkpoints.Damaged, match="/10: "):
       _read(run, 10)
     _step(run, 10).rename(_step(run, 20))

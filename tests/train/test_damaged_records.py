@@ -300,7 +300,9 @@ def test_a_resumed_run_checks_its_records(config, workdir, run):
     (run / name).write_bytes(before)
 
 
-def test_damaged_files_that_every_start_rewrites_cost_no_training(config, workdir, run):
+def test_damaged_files_that_every_start_rewrites_cost_no_training(
+    config, workdir, run
+):
   before = _content(run)
   _flip(run / "evals/heldout/ids.npy")
   (run / "evals/heldout/steps.npy").unlink()

@@ -230,7 +230,9 @@ def test_a_topology_without_libtpu(monkeypatch):
         " temporaries (18.50G) exceeds available HBM (15.75G).",
     ],
 )
-def test_out_of_memory_errors_of_the_tpu_compiler_are_parsed(known, message, monkeypatch):
+def test_out_of_memory_errors_of_the_tpu_compiler_are_parsed(
+    known, message, monkeypatch
+):
   hardware = topology.find_hardware("")._replace(
       chip=chips.find_chip("TPU v5 lite")
   )

@@ -95,8 +95,7 @@ def test_real_texts_match_sentence_transformers_live(tmp_path):
   actual = _embed(texts, tmp_path)
   assert np.abs(actual.vectors - expected).max() < 1e-5
   lengths = [
-      len(item)
-      for item in model.tokenizer(texts, truncation=False)["input_ids"]
+      len(ids) for ids in model.tokenizer(texts, truncation=False)["input_ids"]
   ]
   assert actual.cut == sum(length > 256 for length in lengths) > 50
 

@@ -54,8 +54,8 @@ def test_products_are_exact_in_any_order():
   product = dense @ dense.T
   np.testing.assert_array_equal(product.astype(np.float64) * 2**24, exact)
   shuffled = np.random.default_rng(1).permutation(dense.shape[1])
-  second_result = dense[:, shuffled] @ dense[:, shuffled].T
-  assert product.tobytes() == second_result.tobytes()
+  shuffled_product = dense[:, shuffled] @ dense[:, shuffled].T
+  assert product.tobytes() == shuffled_product.tobytes()
   column_sum = np.zeros_like(product)
   for column in dense.T:
     column_sum += np.outer(column, column)
