@@ -126,7 +126,7 @@ def test_the_blocks_of_the_page_run(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("load", [zsgen.load_store, zsgen.load_run])
-def test_advice_never_deletes_a_wrong_path(tmp_path, load):
+def test_a_wrong_path_is_never_to_be_removed(tmp_path, load):
   (tmp_path / "mine.txt").write_text("precious")
   with pytest.raises(zsgen.InputError, match="check the path") as raised:
     load(tmp_path)

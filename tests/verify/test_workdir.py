@@ -191,7 +191,7 @@ def test_a_renamed_artifact_is_noticed(workdir, section):
   assert verify.verify(renamed)[-1].startswith(f"{section[:-1]} {renamed}: ")
 
 
-def test_advice_never_deletes_wrong_paths(workdir, tmp_path, capsys):
+def test_wrong_paths_are_never_to_be_removed(workdir, tmp_path, capsys):
   (tmp_path / "empty").mkdir()
   for path, message in (
       (workdir.parent, "neither an artifact nor a workdir"),
@@ -206,7 +206,7 @@ def test_advice_never_deletes_wrong_paths(workdir, tmp_path, capsys):
     assert message in err and "elete" not in err
 
 
-def test_advice_never_deletes_directories_of_other_programs(tmp_path, capsys):
+def test_directories_of_other_programs_are_never_to_be_removed(tmp_path, capsys):
   (tmp_path / "app").mkdir()
   (tmp_path / "app" / "manifest.json").write_text('{"name": "an app"}')
   code, _, err = _call(capsys, tmp_path / "app")
