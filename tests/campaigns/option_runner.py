@@ -27,7 +27,7 @@ from zsgen.pipeline import experiment as experiment_lib
 from zsgen.pipeline import train
 
 _POLL = 0.005
-_SHOWN = 2000
+_END_LENGTH = 2000
 # Bytes that a case may take: what is too much fails, and harms nobody.
 _MEMORY = 6 * 2**30
 
@@ -84,9 +84,9 @@ def _child(case: dict, names: pathlib.Path) -> int:
     if case["reach"] == "plan":
       _main.main()
       return
-    whole = case["reach"] == "job"
-    told = _start(command.CONFIG.value, command.WORKDIR.value, whole)
-    names.write_text(json.dumps(told))
+    is_job = case["reach"] == "job"
+    artifacts = _start(command.CONFIG.value, command.WORKDIR.value, is_job)
+    names.write_text(json.dumps(artifacts))
 
   try:
     command.start(start)
@@ -95,26 +95,26 @@ def _child(case: dict, names: pathlib.Path) -> int:
   return 0
 
 
-def _start(config: Any, workdir: str, whole: bool) -> list[str]:
+def _start(config: Any, workdir: str, makes_artifacts: bool) -> list[str]:
   """What `pipeline.run` does before the first step; names of artifacts.
 
-  Where not the whole of it is wanted, nothing is made, and nothing named.
+  Unless `makes_artifacts`, it checks the experiment only and returns no names.
   """
-  made = []
-  if not whole:
+  paths = []
+  if not makes_artifacts:
     checked = config_lib.check(config)
     experiment_lib.Experiment(checked, pathlib.Path(workdir))
-    return made
+    return paths
 
   def job(experiment: experiment_lib.Experiment) -> pathlib.Path:
-    made.extend([experiment.store.path, experiment.order.path])
+    paths.extend([experiment.store.path, experiment.order.path])
     train.make_member(experiment)
-    made.append(experiment.run.path)
+    paths.append(experiment.run.path)
     return experiment.run.path
 
   pipeline._RUN["train"] = job
   pipeline.run(config, workdir, ["train"])
-  return [path.name for path in made]
+  return [path.name for path in paths]
 
 
 def _ended(child: _Child, results: list) -> bool:
@@ -140,7 +140,11 @@ def _ended(child: _Child, results: list) -> bool:
 def _printed(log: pathlib.Path) -> str:
   """What was printed, but for the middle of what is long."""
   text = log.read_text(errors="replace")
-  return text if len(text) < 2 * _SHOWN else text[:_SHOWN] + text[-_SHOWN:]
+  return (
+      text
+      if len(text) < 2 * _END_LENGTH
+      else text[:_END_LENGTH] + text[-_END_LENGTH:]
+  )
 
 
 def main() -> None:

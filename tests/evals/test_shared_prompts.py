@@ -63,16 +63,16 @@ def _answers(store, name, share=True, **fields):
         pytest.param("layer", "released", marks=pytest.mark.slow),
     ],
 )
-def test_answers_are_those_to_prompts_read_alone(store, name, decoding):
-  alone, expected = _answers(store, name, share=False, decoding=decoding)
+def test_answers_equal_those_to_separate_prompts(store, name, decoding):
+  separate, expected = _answers(store, name, share=False, decoding=decoding)
   shared, actual = _answers(store, name, decoding=decoding)
-  assert alone._plan is None and shared._plan is not None
+  assert separate._plan is None and shared._plan is not None
   np.testing.assert_array_equal(actual, expected)
   assert len(np.unique(actual, axis=0)) > 1
 
 
 @pytest.mark.parametrize("name", ["rms", "gemma"])
-def test_logits_and_caches_are_those_of_prompts_read_alone(name):
+def test_logits_and_caches_equal_those_of_separate_prompts(name):
   arch = dataclasses.replace(archs.ALL[name], vocab_size=90, max_positions=64)
   model, params = model_lib.Model.from_config(arch), archs.loud(arch)
   rng = np.random.default_rng(0)
