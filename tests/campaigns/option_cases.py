@@ -327,24 +327,15 @@ def _values(
   if kind is bool:
     return [True, False, None, 3, "x"], ["maybe", "true", _HUGE]
   if kind is int:
-    neighbours = [end + step for end in ends for step in (-1, 1)]
-    values = [*ends, *neighbours, 2**31, 2**63 - 1, 2**63, -1, -(2**63), _HUGE]
+    adjacent = [end + step for end in ends for step in (-1, 1)]
+    values = [*ends, *adjacent, 2**31, 2**63 - 1, 2**63, -1, -(2**63), _HUGE]
     values += [1.5, "x", True, math.nan, *_WRONG]
     return _once(values), [_HUGE, "x", "", 1.5]
   if kind is float:
-    neighbours = [
+    adjacent = [
         math.nextafter(end, s * math.inf) for end in ends for s in (-1, 1)
     ]
-    values = [
-        *ends,
-        *neighbours,
-        -1.0,
-        1e300,
-        5e-324,
-        _HUGE,
-        math.nan,
-        math.inf,
-    ]
+    values = [*ends, *adjacent, -1.0, 1e300, 5e-324, _HUGE, math.nan, math.inf]
     values += [-math.inf, "x", True, *_WRONG]
     return _once(values), ["nan", "inf", "-inf", "1e400", "x", ""]
   choices = list(limits.get("choices", ()))

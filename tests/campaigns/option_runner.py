@@ -27,7 +27,7 @@ from zsgen.pipeline import experiment as experiment_lib
 from zsgen.pipeline import train
 
 _POLL = 0.005
-_END_LENGTH = 2000
+_LIMIT = 2000
 # Bytes that a case may take: what is too much fails, and harms nobody.
 _MEMORY = 6 * 2**30
 
@@ -140,11 +140,7 @@ def _ended(child: _Child, results: list) -> bool:
 def _printed(log: pathlib.Path) -> str:
   """What was printed, but for the middle of what is long."""
   text = log.read_text(errors="replace")
-  return (
-      text
-      if len(text) < 2 * _END_LENGTH
-      else text[:_END_LENGTH] + text[-_END_LENGTH:]
-  )
+  return text if len(text) < 2 * _LIMIT else text[:_LIMIT] + text[-_LIMIT:]
 
 
 def main() -> None:

@@ -66,8 +66,8 @@ def test_rules_differ_by_seed_and_split():
 
 def test_letters_are_even():
   options = rewrites_options.Rewrites(letters=16)
-  drawn_rules = rules.draw(options, "train", 0, 2000)
-  for side in (drawn_rules.x, drawn_rules.y):
+  table = rules.draw(options, "train", 0, 2000)
+  for side in (table.x, table.y):
     times = np.bincount(side.ravel(), minlength=16)
     assert len(times) == 16
     assert ((times - 2500) ** 2 / 2500).sum() < 60  # 15 degrees of freedom.
@@ -100,30 +100,16 @@ def test_kinds_have_equal_shares_until_one_is_used_up():
       distinct="pair",
   )
   large = dataclasses.replace(options, ks=(3, 4))
-  drawn_rules = rules.draw(large, "train", 0, 900)
-  assert np.bincount(drawn_rules.kind).tolist() == [150] * 6
-  drawn_rules = rules.draw(options, "train", 0, 9000)
-  shares = np.bincount(drawn_rules.kind)
+  table = rules.draw(large, "train", 0, 900)
+  assert np.bincount(table.kind).tolist() == [150] * 6
+  table = rules.draw(options, "train", 0, 9000)
+  shares = np.bincount(table.kind)
   # k = 12 is one letter: all families are one, with less than 26 x 25 pairs.
-  assert [kind.k for kind in drawn_rules.kinds] == [
-      3,
-      3,
-      3,
-      4,
-      4,
-      4,
-      12,
-      12,
-      12,
-  ]
+  assert [kind.k for kind in table.kinds] == [3, 3, 3, 4, 4, 4, 12, 12, 12]
   assert shares[6:].sum() < 26 * 25
   assert shares.sum() == 9000 and shares[:6].min() > 1300
-  base = patterns.base(
-      drawn_rules.kinds[0], drawn_rules.x[drawn_rules.kind == 0]
-  )
-  assert np.array_equal(
-      drawn_rules.x[drawn_rules.kind == 0], np.repeat(base, 3, axis=1)
-  )
+  base = patterns.base(table.kinds[0], table.x[table.kind == 0])
+  assert np.array_equal(table.x[table.kind == 0], np.repeat(base, 3, axis=1))
 
 
 def test_unseen_rules_may_have_other_families():

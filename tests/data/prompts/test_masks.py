@@ -115,7 +115,7 @@ def _space(tokenizer, template, request, is_first) -> str:
   return "" if is_first and space == request else space
 
 
-def _expected_ids(tokenizer, answers, spaces=()) -> list[int]:
+def _ids(tokenizer, answers, spaces=()) -> list[int]:
   """Each answer's tokens, with the space before it, and the end token."""
   spaces = spaces or [""] * len(answers)
   texts = [
@@ -142,7 +142,7 @@ def test_loss_is_on_answers_and_their_ends(tokenizer, template):
       spaces = [_space(tokenizer, template, request, len(answers) == 1)] * len(
           answers
       )
-      expected = _expected_ids(tokenizer, answers, spaces)
+      expected = _ids(tokenizer, answers, spaces)
       assert loss_ids == expected, (request, answers)
       _check_ends(tokens, tokenizer, len(answers))
 
@@ -151,9 +151,9 @@ def test_plain_text_is_all_loss_but_its_first_token(tokenizer):
   for text in _TEXTS:
     tokens, mask = _encoded(tokenizer, "plain", "", (text,))
     assert mask.tolist() == [0] + [1] * (len(tokens) - 1)
-    assert tokens[
-        -len(_expected_ids(tokenizer, (text,))) :
-    ].tolist() == _expected_ids(tokenizer, (text,))
+    assert tokens[-len(_ids(tokenizer, (text,))) :].tolist() == _ids(
+        tokenizer, (text,)
+    )
     _check_ends(tokens, tokenizer, 1)
 
 
@@ -177,10 +177,7 @@ def test_cuts_keep_the_beginning_and_never_gain(tokenizer, policy):
       assert cut.tokens[0] == row.tokens[0]
       loss_ids = cut.tokens[cut.mask.astype(bool)].tolist()
       space = _space(tokenizer, "chat", request, True)
-      assert (
-          loss_ids
-          == _expected_ids(tokenizer, (answer,), [space])[: len(loss_ids)]
-      )
+      assert loss_ids == _ids(tokenizer, (answer,), [space])[: len(loss_ids)]
       assert cut.answer_cut == (len(loss_ids) < answered)
       if policy == "prompt":
         assert len(loss_ids) == min(answered, length - 1)

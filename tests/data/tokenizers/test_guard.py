@@ -207,14 +207,8 @@ def test_damaged_files_are_one_message_or_work(tmp_path, kind):
 def _use(tokenizer):
   """All that is done with a tokenizer."""
   turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
-  template_names = (
-      "plain",
-      "chat",
-      *["tokenizer"] * bool(tokenizer.chat_template),
-  )
-  segments = [
-      templates.build(name, tokenizer)(turns) for name in template_names
-  ]
+  names = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
+  segments = [templates.build(name, tokenizer)(turns) for name in names]
   rows = prompts.encode(segments, tokenizer)
   lost_text.find(segments, rows, tokenizer)
   tokenizer.decode(rows[0].tokens)

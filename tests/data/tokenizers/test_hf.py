@@ -147,16 +147,12 @@ def test_save_and_load(directory, tmp_path):
       (tokenizer.encode_batch, restored.encode_batch),
       (tokenizer.encode_special, restored.encode_special),
   ):
-    for ids, restored_ids in zip(
+    for ids, copy_ids in zip(
         encode(tokenized.SAID), encode_restored(tokenized.SAID), strict=True
     ):
-      np.testing.assert_array_equal(ids, restored_ids)
-  restored_ids = pickle.loads(pickle.dumps(tokenizer)).encode_batch(["a cat"])[
-      0
-  ]
-  np.testing.assert_array_equal(
-      restored_ids, tokenizer.encode_batch(["a cat"])[0]
-  )
+      np.testing.assert_array_equal(ids, copy_ids)
+  copy_ids = pickle.loads(pickle.dumps(tokenizer)).encode_batch(["a cat"])[0]
+  np.testing.assert_array_equal(copy_ids, tokenizer.encode_batch(["a cat"])[0])
 
 
 def test_fingerprint_is_of_content(directories, tmp_path):
