@@ -14,16 +14,16 @@ from zsgen.data.sources.synth import (
     HELDOUT_FAMILY,
     SPLITS,
     TASKS,
+    Options,
     synth,
 )
+from zsgen.data.sources.synth.languages import families
 from zsgen.data.sources.synth.task import Dice, family
 from zsgen.data.sources.synth.words import KINDS, OPPOSITE, WORDS
 
 
 def _examples(seed: int = 0, train: int = 40, heldout: int = 5) -> list:
-  data = config.build(
-      config.Data, train_instances=train, heldout_instances=heldout
-  )
+  data = Options(train_instances=train, heldout_instances=heldout)
   return list(synth(data, seed).examples())
 
 
@@ -65,14 +65,14 @@ def test_splits_counts_and_sequence():
   assert list(dict.fromkeys(example.split for example in examples)) == list(
       SPLITS
   )
-  assert synth(config.build(config.Data), 0).heldout == SPLITS[1:]
+  assert synth(Options(), 0).heldout == SPLITS[1:]
   tasks = [example.task for example in examples]
   changes = sum(a != b for a, b in itertools.pairwise(tasks))
   assert changes == len(splits) - 1
 
 
 def test_the_default_pool_is_large_distinct_and_short():
-  examples = list(synth(config.build(config.Data), 0).examples())
+  examples = list(synth(Options(), 0).examples())
   train = [example for example in examples if example.split == suite.TRAIN]
   assert len(train) >= 5 * config.build(config.Order).budget
   assert len({(example.task, example.input) for example in examples}) == len(
@@ -211,3 +211,31 @@ def test_a_noun_is_of_one_kind():
   nouns = [noun for kind in KINDS.values() for noun in kind]
   assert len(set(nouns)) == len(nouns)
   assert len(set(WORDS)) == len(WORDS) and min(map(len, WORDS)) >= 3
+
+
+def test_far_families_are_added_to_the_training_tasks():
+  base = _examples(train=6)
+  data = Options(train_instances=6, heldout_instances=5, far_families=3)
+  examples = list(synth(data, 0).examples())
+  assert [x for x in examples if not x.category.startswith("language")] == base
+  far_examples = [x for x in examples if x.category.startswith("language")]
+  assert {x.split for x in far_examples} == {suite.TRAIN}
+  assert len({x.task for x in far_examples}) == 9 and len(far_examples) == 54
+  assert len({x.definition for x in far_examples}) == 9
+  words = [set(f"{x.input} {x.targets[0]}".split()) for x in far_examples]
+  known = set(" ".join(x.input for x in base).split())
+  assert not set.union(*words) & known
+
+
+def test_a_far_task_has_one_answer_for_every_input():
+  forward, backward, pick = families(1)
+  pairs = [forward.draw(Dice(seed, "a")) for seed in range(50)]
+  dictionary = {}
+  for text, answer in pairs:
+    for word, meaning in zip(text.split(), answer.split(), strict=True):
+      assert dictionary.setdefault(word, meaning) == meaning
+  for text, answer in (backward.draw(Dice(seed, "b")) for seed in range(20)):
+    for word, meaning in zip(text.split(), answer.split(), strict=True):
+      assert dictionary.get(meaning, word) == word
+  text, answer = pick.draw(Dice(0, "c"))
+  assert answer in text.split() and len(text.split()) == 3
