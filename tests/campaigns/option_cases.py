@@ -260,7 +260,7 @@ def _option(
     machine: bool,
     context: Mapping[str, Any],
 ) -> _Option:
-  """An option of the section `place`, whose name ends with a dot."""
+  """Returns an option of a section; `prefix` is its path and a dot."""
   is_machine = machine or field.metadata.get("machine", False)
   return _Option(f"{prefix}{field.name}", hint, field, is_machine, context)
 
@@ -352,7 +352,7 @@ def _once(values: list) -> list:
 
 
 def _good(kind: Any, limits: Mapping[str, Any], default: Any) -> Any:
-  """A right value that is not the default."""
+  """Returns a right value that is not the default."""
   if kind is bool:
     return not default
   if limits.get("choices"):
@@ -367,7 +367,7 @@ def _good(kind: Any, limits: Mapping[str, Any], default: Any) -> Any:
 
 
 def _crossed() -> Iterator[Case]:
-  """Options that do not go together."""
+  """Yields options that contradict each other."""
   target = {"metric": "heldout/loss", "measure": "final"}
   combinations: list[tuple[str, Any, dict[str, Any]]] = [
       ("data.path", "x", {}),

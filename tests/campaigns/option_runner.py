@@ -77,7 +77,7 @@ def _fork(number: int, case: dict, folder: pathlib.Path) -> _Child:
 
 
 def _child(case: dict, names: pathlib.Path) -> int:
-  """The command, up to the first step; returns its exit code."""
+  """Runs the command up to the first step; returns its exit code."""
   sys.argv = ["zsgen.main", *case["arguments"]]
 
   def start() -> None:
@@ -96,7 +96,7 @@ def _child(case: dict, names: pathlib.Path) -> int:
 
 
 def _start(config: Any, workdir: str, makes_artifacts: bool) -> list[str]:
-  """What `pipeline.run` does before the first step; names of artifacts.
+  """Runs `pipeline.run` up to the first step; returns names of artifacts.
 
   Unless `makes_artifacts`, it checks the experiment only and returns no names.
   """
@@ -118,7 +118,7 @@ def _start(config: Any, workdir: str, makes_artifacts: bool) -> list[str]:
 
 
 def _ended(child: _Child, results: list) -> bool:
-  """Whether a case has ended; puts down its result."""
+  """Returns whether a case has ended, and records its result."""
   pid, status = os.waitpid(child.pid, os.WNOHANG)
   seconds = time.monotonic() - child.begin
   late = not pid and seconds > child.case["seconds"]
@@ -138,7 +138,7 @@ def _ended(child: _Child, results: list) -> bool:
 
 
 def _printed(log: pathlib.Path) -> str:
-  """What was printed, but for the middle of what is long."""
+  """Returns the output, without the middle of a long one."""
   text = log.read_text(errors="replace")
   return text if len(text) < 2 * _LIMIT else text[:_LIMIT] + text[-_LIMIT:]
 

@@ -176,7 +176,7 @@ def _files(workdir: Workdir, pattern: str) -> list[pathlib.Path]:
 
 
 def _sibling(workdir: Workdir, name: pathlib.Path) -> pathlib.Path | None:
-  """The same file of the other seed; a file beside it if there is none."""
+  """Returns the same file of the other seed, or else one next to it."""
   artifact = "/".join(name.parts[:2])
   if sibling := workdir.siblings.get(artifact):
     file = workdir.path / sibling / name.relative_to(artifact)
@@ -202,7 +202,7 @@ def _outcome(
 
 
 def _decided_by(name: pathlib.Path, expected: Results) -> Results:
-  """Results that must not depend on a damaged file.
+  """Returns the results that must not depend on a damaged file.
 
   The clocks of a run decide nothing: its page says that they are lost.
   """

@@ -23,7 +23,7 @@ _PROCESSES = 15
 
 
 def _run(cases, root, workdir) -> list[dict]:
-  """Results of cases, which one process after the other forks."""
+  """Returns results of cases, which one process after the other forks."""
   lines = [
       json.dumps(
           {
@@ -47,7 +47,7 @@ def _run(cases, root, workdir) -> list[dict]:
 
 
 def _verdict(case, result, before) -> str:
-  """What came of a case: refused, accepted, or what must not be.
+  """Returns the verdict on a case: refused, accepted, or a failure.
 
   Args:
     case: what was set.
@@ -70,7 +70,7 @@ def _verdict(case, result, before) -> str:
 
 
 def _is_set(case) -> bool:
-  """Whether the context has the value already."""
+  """Returns whether the context has the value already."""
   config = option_config.get_config(json.dumps(dict(case.context))).to_dict()
   try:
     value = functools.reduce(operator.getitem, case.field.split("."), config)

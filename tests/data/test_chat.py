@@ -14,7 +14,7 @@ SHARE = {"heldout": config.Heldout(share=0.25)}
 
 
 def _build_turns(*texts, names=("human", "gpt"), begin=0):
-  """ShareGPT's turns."""
+  """Returns turns in ShareGPT's layout."""
   return [
       {"from": names[(i + begin) % 2], "value": text}
       for i, text in enumerate(texts)
@@ -108,7 +108,7 @@ def test_parquet_with_the_publishers_splits(tmp_path):
 
 
 def _file(path: pathlib.Path, turns, **fields) -> pathlib.Path:
-  """Three good conversations, and these turns."""
+  """Writes three good conversations, and these turns."""
   rows = [{"conversations": _build_turns(f"q{i}", "a")} for i in range(3)]
   rows.append({"conversations": turns} | fields)
   path.write_text("\n".join(map(json.dumps, rows)))
@@ -195,7 +195,7 @@ def test_a_rows_system_prompt_comes_first(tmp_path):
 
 
 def _weighted(*weights):
-  """An answer for each weight."""
+  """Returns turns with an answer for each weight."""
   turns = _build_turns(
       *(text for i in range(len(weights)) for text in (f"q{i}", f"a{i}"))
   )

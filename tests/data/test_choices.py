@@ -37,7 +37,7 @@ def _prepare(tmp_path, **options):
 
 
 def _expected_choices():
-  """Choice, and whether it is right, of all held-out rows."""
+  """Returns the choices of all held-out rows, and whether each is right."""
   rows = sorted(
       (row for row in chosen.rows() if row["task"] in TASKS),
       key=lambda row: row["task"],

@@ -8,7 +8,7 @@ from zsgen.data.sources import example_file
 
 
 def _example(number: int) -> suite.Example:
-  """An example whose fields depend on its number."""
+  """Returns an example whose fields depend on its number."""
   solved = suite.Shot("1", "2", "", bool(number % 2))
   turn = suite.Turn("assistant", f"turn é {number}", bool(number % 3))
   return suite.Example(

@@ -86,7 +86,7 @@ def test_directories_are_splits(tmp_path, name):
 
 
 def _assert_splits(home, train, heldout_path):
-  """Rows of the one file are trained on, those of the other never."""
+  """Checks that only rows of the first file are trained on."""
   _write(home / train)
   _write(home / heldout_path)
   suite = _suite(home)

@@ -32,7 +32,7 @@ def _row(number: int, task: str) -> dict:
 
 
 def _tasks() -> list[str]:
-  """The task of each row; tasks stand mixed, as publishers may leave them."""
+  """Returns the task of each row; tasks are mixed, as in published files."""
   tasks = [task for task, count in COUNTS.items() for _ in range(count)]
   random.Random(7).shuffle(tasks)
   return tasks
@@ -71,7 +71,7 @@ def _examples(path, draw="first", train=20, heldout=5, seed=0):
 
 
 def _keys(*args, **kwargs):
-  """Drawn ids by task, in the suite's sequence."""
+  """Returns drawn ids by task, in the suite's sequence."""
   keys = collections.defaultdict(list)
   for example in _examples(*args, **kwargs):
     keys[example.task].append(example.key)
@@ -79,7 +79,7 @@ def _keys(*args, **kwargs):
 
 
 def _ids(path):
-  """All ids by task, in file order."""
+  """Returns all ids by task, in file order."""
   ids = collections.defaultdict(list)
   for row in _rows(path):
     ids[row["source"]].append(row["id"])
@@ -95,7 +95,7 @@ def _sampled(ids, tasks, cap, draws=random):
 
 
 def _seen_first(ids, tasks, cap, seed):
-  """Dataset.shuffle(seed), then the first of each task that are met."""
+  """Returns the first of each task that are met after Dataset.shuffle(seed)."""
   rows = [(task, key) for task in tasks for key in ids[task]]
   samples = {task: [] for task in tasks if ids[task]}
   for i in np.random.default_rng(seed).permutation(len(rows)):

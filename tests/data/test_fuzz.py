@@ -37,7 +37,7 @@ _VALUES = st.recursive(
 
 
 def _good(task: str) -> dict:
-  """A row that every source can use."""
+  """Returns a row that every source can use."""
   turns = [("user", f"q of {task}"), ("assistant", "a")]
   return {
       "task": task,

@@ -15,7 +15,7 @@ SETS = {
 
 
 def _tasks(count=20):
-  """Tasks of two categories; every fifth is the source's own test task."""
+  """Returns tasks of two categories; every fifth is the source's test task."""
   return {
       f"t{i:02}": groups.Task(
           category="maths" if i % 10 == 3 else "words",

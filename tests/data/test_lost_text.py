@@ -24,14 +24,14 @@ def _write(directory, model, special=("<s>", "</s>"), **steps):
 
 
 def _no_unknown(directory, **steps):
-  """A BPE of letters only, which drops all others."""
+  """Writes a BPE of letters only, which drops all others."""
   vocab = {char: i for i, char in enumerate(LETTERS)}
   steps.setdefault("pre_tokenizer", lib.pre_tokenizers.Whitespace())
   return _write(directory, lib.models.BPE(vocab=vocab, merges=[]), **steps)
 
 
 def _words(directory):
-  """A table of words with an unknown one."""
+  """Writes a table of words with an unknown one."""
   vocab = {"[UNK]": 0, "moon": 1, "sun": 2, "Input": 3, "Output": 4, ":": 5}
   model = lib.models.WordLevel(vocab=vocab, unk_token="[UNK]")
   steps = {"pre_tokenizer": lib.pre_tokenizers.Whitespace()}

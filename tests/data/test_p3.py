@@ -79,7 +79,7 @@ def test_the_split_of_t0(tmp_path, layout):
 
 
 def _saved(path, rows):
-  """A directory as `datasets` 2 to 5 save it: Arrow streams and a list."""
+  """Writes a directory as `datasets` 2 to 5 does: Arrow streams and a list."""
   path.mkdir(parents=True)
   names = ["data-00000-of-00002.arrow", "data-00001-of-00002.arrow"]
   table = pa.Table.from_pylist(rows)

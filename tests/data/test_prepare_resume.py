@@ -41,7 +41,7 @@ except errors.InputError as error:
 
 
 def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
-  """A table of 400 rows, 10 tasks and 20 chunks."""
+  """Writes a table of 400 rows, 10 tasks and 20 chunks."""
   rows = [
       {"task": f"t{i % 10}", "input": f"{i} " * (i % 40 + 1), "target": answer}
       for i in range(400)
@@ -51,7 +51,7 @@ def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
 
 
 def _data(rows: pathlib.Path) -> config.Data:
-  """The options of `_SCRIPT`."""
+  """Returns the options of `_SCRIPT`."""
   return config.build(
       config.Data,
       source="table",
@@ -74,7 +74,7 @@ def _start(
 
 
 def _finish(process: subprocess.Popen) -> str:
-  """What it said; it must have ended well."""
+  """Returns the output of a process that must succeed."""
   output = process.communicate(timeout=60)[0]
   assert process.returncode == 0, output
   return output
@@ -94,7 +94,7 @@ def _kill_at(
 
 
 def _content(root: pathlib.Path) -> dict[str, str]:
-  """Digest of every file below a directory, hidden ones too."""
+  """Returns the digest of every file below a directory, hidden ones too."""
   return {
       str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
       for path in root.rglob("*")

@@ -45,7 +45,7 @@ def _store(file, template):
 
 
 def _texts(store, text):
-  """The text of each example, sorted."""
+  """Returns the text of each example, sorted."""
   return sorted(embeddings.texts_of(store, text, range(len(store))))
 
 

@@ -44,7 +44,7 @@ def store_path(tmp_path_factory) -> pathlib.Path:
 
 
 def _content(store: store_lib.Store) -> list:
-  """Everything that a store can be asked."""
+  """Reads all that a store can return."""
   ids = np.arange(len(store))
   heldout = store.split_ids("heldout")
   return [

@@ -28,7 +28,7 @@ def _examples(seed: int = 0, train: int = 40, heldout: int = 5) -> list:
 
 
 def _answers(name: str, count: int = 100) -> list[tuple[str, str]]:
-  """Drawn (input, answer) pairs of a task."""
+  """Returns drawn (input, answer) pairs of a task."""
   (task,) = [task for task in TASKS if task.name == name]
   dice = Dice(3, name)
   return [task.draw(dice) for _ in range(count)]

@@ -193,7 +193,7 @@ def test_bad_names(prepared, options, message):
 
 
 def _copy(prepared, tmp_path):
-  """The data set at another place, writable."""
+  """Copies the data set to another, writable directory."""
   copy = tmp_path / "here_qa/plain/1.2.0"
   shutil.copytree(prepared / "here_qa/plain/1.2.0", copy)
   return copy

@@ -21,7 +21,7 @@ TEXTS = {"train": ["abcd abcd <eos>", "abcd abcd é"], "heldout": ["zyxw"]}
 
 
 def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
-  """Two training examples, many times, and one that nobody may read."""
+  """Returns two training examples, many times, and one not to be read."""
   del data, seed
 
   def examples():

@@ -7,7 +7,7 @@ from zsgen.data import truncation
 
 
 def _cut(mask, max_length, policy):
-  """The places that are kept, and the flags."""
+  """Returns the positions that remain, and the flags."""
   mask = np.array(mask, np.uint8)
   result = truncation.cut(
       np.arange(len(mask), dtype=np.uint32), mask, max_length, policy

@@ -28,7 +28,7 @@ BATCH = 4
 
 
 def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
-  """Four tasks in three splits."""
+  """Returns four tasks in three splits."""
   del data, seed
 
   def examples():
@@ -81,7 +81,7 @@ def order(small_store, tmp_path) -> pathlib.Path:
 
 
 def _read(name: str, split: str = "train", **options) -> list[dict]:
-  """All elements of a view, not shuffled, one epoch."""
+  """Reads all elements of a view, unshuffled, for one epoch."""
   options = {"shuffle": False, "num_epochs": 1, **options}
   view = seqio.get_mixture_or_task(name)
   return list(view.get_dataset(split=split, **options).as_numpy_iterator())
@@ -92,7 +92,7 @@ def _ids(elements: list[dict]) -> list[int]:
 
 
 def _assert_rows(elements: list[dict], row_store: store.Store) -> None:
-  """Tokens and masks are the store's."""
+  """Checks that tokens and masks are the store's."""
   for element in elements:
     row = row_store.row(element["id"])
     np.testing.assert_array_equal(element["targets"], row.tokens)
@@ -337,7 +337,7 @@ def test_views_of_every_tokenizer(kind, tmp_path):
 
 
 def _tokenizer(kind: str, path: pathlib.Path) -> dict[str, str]:
-  """Options for a tokenizer that is built here."""
+  """Builds a tokenizer and returns its options."""
   if kind == "sentencepiece":
     model = tokenized.sentencepiece(path / "a.model")
     return {"tokenizer": kind, "tokenizer_path": model}
@@ -357,7 +357,7 @@ def test_views_need_no_tokenizer_files_beside_the_store(tmp_path):
 
 
 def _evaluate(row_store: store.Store, name: str, split: str, predict) -> dict:
-  """What `seqio.Evaluator` says of a predictor of token rows."""
+  """Returns the scores of `seqio.Evaluator` for a predictor of token rows."""
   views.register_suite(row_store)
   evaluator = seqio.Evaluator(
       name,
@@ -383,7 +383,7 @@ def _evaluate(row_store: store.Store, name: str, split: str, predict) -> dict:
 
 
 def _answer(features: dict) -> np.ndarray:
-  """The answer's tokens, end token included."""
+  """Returns the answer's tokens, end token included."""
   return features["decoder_target_tokens"][features["decoder_loss_weights"] > 0]
 
 

@@ -18,7 +18,7 @@ def _examples(seed: int = 0, train: int = 300, heldout: int = 3) -> list:
 
 
 def _runs(text: str, length: int = 5) -> set[tuple[str, ...]]:
-  """All runs of so many words."""
+  """Returns all runs of `length` words."""
   words = re.findall(r"[a-z0-9]+", text.lower())
   return {tuple(words[i:][:length]) for i in range(len(words) - length + 1)}
 

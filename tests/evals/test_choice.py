@@ -35,13 +35,13 @@ def make_context(small, tmp_path):
 
 
 def _params(context):
-  """Parameters that are large enough to tell answers apart."""
+  """Returns parameters that are large enough to tell answers apart."""
   params = jax.jit(context.model.init)(jax.random.key(0))
   return jax.tree.map(lambda leaf: 3 * leaf, params)
 
 
 def _score_rows(context, params):
-  """Sum and count of each choice's answer, a row of its own; by example."""
+  """Returns sum and count of each choice in a row of its own, by example."""
   nll_of = jax.jit(context.model.token_nll)
   scores = {}
   choices = context.store.choices("heldout")
@@ -91,7 +91,7 @@ def test_picks_equal_those_of_separate_rows(make_context):
 
 
 def _picked(context, params):
-  """The text that is picked for each example, by mean."""
+  """Returns the text that is picked for each example, by mean."""
   choices = context.store.choices("heldout")
   sums = choice.Choice("c", SPEC, context)(params).losses
   means = sums.astype(np.float64) / context.store.loss_lengths[choices.rows]

@@ -55,7 +55,7 @@ def _talk(*texts: str) -> list[dict[str, str]]:
 
 
 def _store(tmp_path, heldout, template=chatty.CHATML, **options):
-  """A store of conversations whose rows have at most 64 tokens."""
+  """Prepares a store of conversations; rows have at most 64 tokens."""
   path = _tokenizer(tmp_path / "tokenizer", template)
   _add_special(path)
   rows = [{"split": "train", "messages": _talk("Say 3", "3")}]
@@ -83,7 +83,7 @@ def _store(tmp_path, heldout, template=chatty.CHATML, **options):
 
 
 def _ends(store) -> set[str]:
-  """The strings of the tokens that end answers to a store's prompts."""
+  """Returns the strings of the tokens that end answers to a store's prompts."""
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
   strings = {i: text for text, i in tokenizer.special_ids.items()}
   return {strings[i] for i in prompts.ends(store.template, tokenizer)}

@@ -27,7 +27,7 @@ def parts(small, tmp_path):
 
 
 def _compute_loss(store, nll_of, params, example):
-  """Mean loss over the answer of one example in a row of its own."""
+  """Returns the mean loss of one example's answer, in a row of its own."""
   examples = batches.look_up(store, np.array([example]))
   batch = layouts.lay_out(examples, layouts.Shape(1, 192, 192), layouts.Split())
   nll = np.asarray(nll_of(params, batch), np.float64)

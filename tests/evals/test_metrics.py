@@ -28,7 +28,7 @@ def context(small, tmp_path):
 
 
 def _metric_names(evaluator) -> set[str]:
-  """Metrics of an evaluation whose rows all have the value 1."""
+  """Returns the metrics of an evaluation whose rows all have the value 1."""
   values = np.ones(len(evaluator.ids), np.float32)
   if hasattr(evaluator, "judged"):
     return set(evaluator.judged(values).metrics)

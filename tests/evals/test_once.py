@@ -20,7 +20,7 @@ def choosing(small, tmp_path):
 
 
 def _first(run):
-  """What a run found at step 0."""
+  """Returns the metrics of a run at step 0."""
   metrics = {}
   for line in (run / "metrics.jsonl").open():
     record = json.loads(line)

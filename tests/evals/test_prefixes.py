@@ -8,7 +8,7 @@ from zsgen.evals import prefixes
 
 
 def _row(prompt, answer=2) -> store_lib.TokenRow:
-  """A row whose prompt ends with a token that no prefix has."""
+  """Returns a row whose prompt ends with a token that no prefix has."""
   tokens = np.array([*prompt, 7, *[8] * answer], np.uint32)
   mask = np.array([0] * (len(prompt) + 1) + [1] * answer, np.uint8)
   return store_lib.TokenRow(tokens, mask)
@@ -24,7 +24,7 @@ def _cut(items):
 
 
 def _saved(prompts, groups) -> int:
-  """Tokens that prefixes of groups save; those under 16 tokens save none."""
+  """Counts tokens that prefixes save; those under 16 tokens save none."""
   total = 0
   for members in groups:
     columns = zip(*(prompts[i] for i in members), strict=False)

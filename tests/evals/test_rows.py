@@ -55,7 +55,7 @@ def _context(store, name="rms", batch_size=4) -> api.Context:
 
 
 def _compute_both(ids, reduce, context) -> list[np.ndarray]:
-  """The values without and with shared prefixes."""
+  """Returns the values without and with shared prefixes."""
   params = archs.loud(context.model.arch)
   forms = [
       packed.Packed(ids, reduce, context, share) for share in (False, True)

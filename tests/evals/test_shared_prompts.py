@@ -23,7 +23,7 @@ _PROMPT = "Which of the colours of this list does the painter like the most? "
 
 @pytest.fixture(scope="module", name="store")
 def _store(tmp_path_factory) -> store_lib.Store:
-  """A store in which the prompts of all held-out examples begin alike."""
+  """Prepares a store whose held-out prompts all begin alike."""
   from tests.helpers import configs
 
   rows = chosen.rows()
@@ -36,7 +36,7 @@ def _store(tmp_path_factory) -> store_lib.Store:
 
 
 def _answers(store, name, share=True, **fields):
-  """The evaluator, and the tokens that a random model answers each prompt."""
+  """Returns the evaluator, and a random model's tokens for each prompt."""
   arch = dataclasses.replace(archs.ALL[name], vocab_size=264, max_positions=256)
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
   context = api.Context(

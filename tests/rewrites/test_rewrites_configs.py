@@ -74,7 +74,7 @@ def test_every_tier_is_possible(load, name, tier):
 
 
 def _check_rules(point, kinds):
-  """The alphabet gives the rules of both sets; each kind of set once."""
+  """Checks that the alphabet has the rules of both sets, once for each kind."""
   options = point.data.rewrites
   for split, count in (
       (suite.TRAIN, options.rules),
@@ -87,7 +87,7 @@ def _check_rules(point, kinds):
 
 
 def _epochs(point):
-  """Positions that the repeated part gives before it is cut."""
+  """Returns the positions that the repeated part gives before it is cut."""
   (part,) = point.order.parts
   options = point.data.rewrites
   budget = part.parts[0].budget

@@ -17,14 +17,14 @@ _FIELDS = examples.Block._fields
 
 
 def _block(options: rewrites_options.Rewrites, split: int = 0, seed: int = 0):
-  """All examples of a split."""
+  """Returns all examples of a split."""
   split_data = rewrites.splits(options, seed)[split]
   (block,) = examples.blocks(split_data, options, seed, size=10**6)
   return block
 
 
 def _texts(block: examples.Block) -> list[tuple[str, ...]]:
-  """x, y, z and target of each example."""
+  """Returns x, y, z and target of each example."""
   columns = [serial.texts(letters) for letters in (block.x, block.y, block.z)]
   return list(zip(*columns, serial.targets(block), strict=True))
 

@@ -32,7 +32,7 @@ def _segments(request, answer):
 
 
 def _compare(segments, tokenizer, border):
-  """Whether the ids are not those of the whole text, the slow way."""
+  """Returns whether the ids differ from those of the whole text."""
   (row,) = prompts.encode([segments], tokenizer, border)
   text = "".join(segment.text for segment in segments)
   (text_ids,) = tokenizer.encode_batch([text])

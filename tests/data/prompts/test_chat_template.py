@@ -23,7 +23,7 @@ def _turns(*texts, system=None):
 
 
 def _render(tokenizer, turns):
-  """The text, with the loss between brackets and `end` as $."""
+  """Returns the text, with the loss in brackets and each `end` as $."""
   segments = templates.build("tokenizer", tokenizer)(turns)
   parts = (segment.text + "$" * segment.end for segment in segments)
   return "".join(
@@ -88,7 +88,7 @@ def test_the_tokenizers_end_token_where_the_template_has_none():
 
 
 def _specials(tokenizer, encoded):
-  """Special tokens and whether they have loss."""
+  """Returns the special tokens, and whether they have loss."""
   special = tokenizer.special_ids.values()
   return [pair for pair in zip(*encoded, strict=True) if pair[0] in special]
 

@@ -31,7 +31,7 @@ FILES = {
 
 
 def _tokenizer(template, examples):
-  """One of each kind: bytes, Llama's with BOS, ChatML with its own end."""
+  """Returns bytes, Llama's kind with BOS, or ChatML's with its own end."""
   if template == "plain":
     return tokenizers.Bytes()
   if template == "tokenizer":

@@ -54,7 +54,7 @@ KINDS = {
 
 
 def _write(directory, splitter, template):
-  """A BPE with <unk>, <s> and </s>, which begins texts by a space."""
+  """Writes a BPE with <unk>, <s> and </s> that begins texts by a space."""
   tokenizer = lib.Tokenizer(lib.models.BPE(unk_token="<unk>"))
   tokenizer.pre_tokenizer = splitter
   is_bytes = isinstance(splitter, lib.pre_tokenizers.ByteLevel)
@@ -133,7 +133,7 @@ def test_templates_give_the_ids_of_the_joined_text(
 
 
 def _runs(mask):
-  """Where the loss begins and ends."""
+  """Returns where the loss begins and ends."""
   steps = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
   return zip(steps[::2], steps[1::2], strict=True)
 
@@ -208,7 +208,7 @@ def test_tokenizers_without_a_prefix_space():
 
 
 def _digest(tokenizer, names):
-  """Of tokens and masks of all conversations, by each template."""
+  """Returns a digest of tokens and masks of all conversations by templates."""
   digest = hashlib.sha256()
   for name, texts in itertools.product(names, TALK):
     _, row = _encoded(tokenizer, name, texts, "released")

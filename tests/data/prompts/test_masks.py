@@ -42,7 +42,7 @@ _CORPUS = [
 
 
 def _bpe(path) -> tokenizers.Tokenizer:
-  """A byte-level BPE with a BOS and a chat template."""
+  """Returns a byte-level BPE with a BOS and a chat template."""
   pytest.importorskip("tokenizers")
   pytest.importorskip("jinja2")
   bpe.write(bpe.train(_CORPUS, 300), path)
@@ -58,7 +58,7 @@ def _bpe(path) -> tokenizers.Tokenizer:
 
 
 def _sentencepiece(path) -> tokenizers.Tokenizer:
-  """A small model with byte pieces; it has a BOS."""
+  """Returns a small model with byte pieces and a BOS."""
   library = pytest.importorskip("sentencepiece")
   model = io.BytesIO()
   library.SentencePieceTrainer.train(
@@ -81,7 +81,7 @@ _TOKENIZERS = {
 
 
 def _example(request: str, answers: tuple[str, ...]) -> suite.Example:
-  """A conversation with so many answers; with none asked, plain text."""
+  """Returns a conversation with these answers; plain text if no request."""
   if not request:
     return suite.Example("t", "", "train", "", "", answers, "0")
   turns = [suite.Turn("system", request)] if len(answers) > 1 else []
@@ -106,7 +106,7 @@ def _encoded(tokenizer, template, request, answers):
 
 
 def _space(tokenizer, template, request, is_first) -> str:
-  """The white space before an answer, which becomes a part of it."""
+  """Returns the white space before an answer, which becomes a part of it."""
   if tokenizer.continued is not None:
     return ""  # The model of this test drops it and begins texts with one.
   if template == "chat":
@@ -116,7 +116,7 @@ def _space(tokenizer, template, request, is_first) -> str:
 
 
 def _ids(tokenizer, answers, spaces=()) -> list[int]:
-  """Each answer's tokens, with the space before it, and the end token."""
+  """Returns each answer's tokens, with its space before and its end token."""
   spaces = spaces or [""] * len(answers)
   texts = [
       space + answer for space, answer in zip(spaces, answers, strict=True)
@@ -126,7 +126,7 @@ def _ids(tokenizer, answers, spaces=()) -> list[int]:
 
 
 def _check_ends(tokens, tokenizer, answers: int) -> None:
-  """One BOS, at the start, and so many end tokens."""
+  """Checks for one BOS, at the start, and one end token for each answer."""
   begins = np.flatnonzero(tokens == tokenizer.bos_id).tolist()
   assert begins == ([] if tokenizer.bos_id is None else [0])
   assert (tokens == tokenizer.eos_id).sum() == answers

@@ -27,7 +27,7 @@ def _example(definition="Add the numbers ", request="4, 4"):
 
 
 def _build_request(example=None, tokenizer=None, **options):
-  """The request of an example, and what was counted."""
+  """Returns the request of an example, and the prompt's counts."""
   prompt = prompts.get(
       config.build(config.Data, prompt="niv2", **options),
       tokenizer or tokenizers.Bytes(),

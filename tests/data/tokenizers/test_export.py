@@ -18,7 +18,7 @@ _PIECES = (
 
 
 def _texts():
-  """A few hundred texts; none spells a special token."""
+  """Returns a few hundred texts; none spells a special token."""
   rng = np.random.default_rng(0)
   plain = [text for text in tokenized.SAID if not set("<[") & set(text)]
   random_texts = [
@@ -29,7 +29,7 @@ def _texts():
 
 
 def _load_exported(tokenizer, directory):
-  """AutoTokenizer gives the ids, special ones too; returns it."""
+  """Exports, checks the ids of AutoTokenizer, and returns it."""
   tokenizer.export(directory)
   exported = transformers.AutoTokenizer.from_pretrained(directory)
   texts = _texts()

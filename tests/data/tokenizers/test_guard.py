@@ -17,7 +17,7 @@ pytest.importorskip("tokenizers")
 
 
 def _edited(directory, edit):
-  """A GPT-2 whose tokenizer.json was edited."""
+  """Returns a GPT-2 whose tokenizer.json was edited."""
   path = tokenized.gpt2(directory)
   file = directory / "tokenizer.json"
   spec = json.loads(file.read_text())
@@ -158,7 +158,7 @@ _VALUES = (
 
 
 def _positions(node, position=()):
-  """The places in a file, of long lists the first."""
+  """Yields positions in a file; of long lists the first ones."""
   if position:
     yield position
   children = ()
@@ -205,7 +205,7 @@ def test_damaged_files_are_one_message_or_work(tmp_path, kind):
 
 
 def _use(tokenizer):
-  """All that is done with a tokenizer."""
+  """Does all that is done with a tokenizer."""
   turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
   names = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
   segments = [templates.build(name, tokenizer)(turns) for name in names]

@@ -39,7 +39,7 @@ def directory(request, directories) -> str:
 
 
 def _edit(directory: str, target: pathlib.Path, name: str, change) -> str:
-  """A copy of a directory with one JSON file changed."""
+  """Copies a directory with one JSON file changed; returns the path."""
   target.mkdir()
   for file in pathlib.Path(directory).iterdir():
     (target / file.name).write_bytes(file.read_bytes())
@@ -51,7 +51,7 @@ def _edit(directory: str, target: pathlib.Path, name: str, change) -> str:
 
 
 def _special_ids(directory: str) -> set[int]:
-  """Ids that no text may have; unknown text has its own."""
+  """Returns ids that no text may have; unknown text has its own."""
   spec = json.loads((pathlib.Path(directory) / "tokenizer.json").read_text())
   return {
       token["id"]
