@@ -205,7 +205,7 @@ def test_damaged_files_are_one_message_or_work(tmp_path, kind):
 
 
 def _use(tokenizer):
-  """Does all that is done with a tokenizer."""
+  """Uses a tokenizer in all ways that prepare does."""
   turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
   names = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
   segments = [templates.build(name, tokenizer)(turns) for name in names]
