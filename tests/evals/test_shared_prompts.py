@@ -23,7 +23,7 @@ _PROMPT = "Which of the colours of this list does the painter like the most? "
 
 @pytest.fixture(scope="module", name="store")
 def _store(tmp_path_factory) -> store_lib.Store:
-  """A store in which the prompts of all held-out examples begin alike."""
+  """Prepares a store whose held-out prompts all begin alike."""
   from tests.helpers import configs
 
   rows = chosen.rows()
@@ -36,7 +36,7 @@ def _store(tmp_path_factory) -> store_lib.Store:
 
 
 def _answers(store, name, share=True, **fields):
-  """The evaluator, and the tokens that a random model answers each prompt."""
+  """Returns the evaluator, and a random model's tokens for each prompt."""
   arch = dataclasses.replace(archs.ALL[name], vocab_size=264, max_positions=256)
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
   context = api.Context(
@@ -63,16 +63,17 @@ def _answers(store, name, share=True, **fields):
         pytest.param("layer", "released", marks=pytest.mark.slow),
     ],
 )
-def test_answers_are_those_to_prompts_read_alone(store, name, decoding):
-  alone, expected = _answers(store, name, share=False, decoding=decoding)
+def test_answers_equal_those_to_separate_prompts(store, name, decoding):
+  separate, expected = _answers(store, name, share=False, decoding=decoding)
   shared, actual = _answers(store, name, decoding=decoding)
-  assert alone._shared_batches is None and shared._shared_batches is not None
+  assert separate._shared_batches is None
+  assert shared._shared_batches is not None
   np.testing.assert_array_equal(actual, expected)
   assert len(np.unique(actual, axis=0)) > 1
 
 
 @pytest.mark.parametrize("name", ["rms", "gemma"])
-def test_logits_and_caches_are_those_of_prompts_read_alone(name):
+def test_logits_and_caches_equal_those_of_separate_prompts(name):
   arch = dataclasses.replace(archs.ALL[name], vocab_size=90, max_positions=64)
   model, params = model_lib.Model.from_config(arch), archs.loud(arch)
   rng = np.random.default_rng(0)

@@ -206,7 +206,9 @@ def test_wrong_paths_are_never_to_be_removed(workdir, tmp_path, capsys):
     assert message in err and "elete" not in err
 
 
-def test_directories_of_other_programs_are_never_to_be_removed(tmp_path, capsys):
+def test_directories_of_other_programs_are_never_to_be_removed(
+    tmp_path, capsys
+):
   (tmp_path / "app").mkdir()
   (tmp_path / "app" / "manifest.json").write_text('{"name": "an app"}')
   code, _, err = _call(capsys, tmp_path / "app")

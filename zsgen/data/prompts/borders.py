@@ -24,9 +24,8 @@ _FIRST_WORDS = re.compile(
 
 
 def differ(
-    examples: Sequence[Sequence[Segment]],
+    parts: Sequence[Sequence[joining.Piece]],
     tokenizer: tokenizers.Tokenizer,
-    border: str,
 ) -> np.ndarray:
   """Returns which examples have other ids than their joined text, bool [n].
 
@@ -34,25 +33,25 @@ def differ(
   template's special tokens.
 
   Args:
-    examples: the segments of each example.
+    parts: the pieces of each example, from `joining.split`.
     tokenizer: the tokenizer.
-    border: `config.data.border`.
 
   Raises:
     UnicodeEncodeError: a text is not Unicode.
   """
-  owners, triples = [], []
-  for owner, example in enumerate(examples):
-    pieces = joining.split(example, tokenizer, border)
+  # Many examples have the same words at their border.
+  owners: dict[tuple[joining.Piece, ...], list[int]] = {}
+  for owner, pieces in enumerate(parts):
     for left, right in itertools.pairwise(pieces):
       if _touch(left.segment, right.segment):
-        owners.append(owner)
-        triples.append(_around(left, right))
-  result = np.zeros(len(examples), bool)
-  encoded = segments.encode_pieces(triples, tokenizer)
-  for owner, (left, right, whole) in zip(owners, encoded, strict=True):
-    if not np.array_equal(np.concatenate([left, right]), whole):
-      result[owner] = True
+        owners.setdefault(_around(left, right), []).append(owner)
+  result = np.zeros(len(parts), bool)
+  encoded = segments.encode_pieces(list(owners), tokenizer)
+  for members, (left, right, joined) in zip(
+      owners.values(), encoded, strict=True
+  ):
+    if not np.array_equal(np.concatenate([left, right]), joined):
+      result[members] = True
   return result
 
 
@@ -62,21 +61,19 @@ def _touch(left: Segment, right: Segment) -> bool:
   return bool(is_same_kind and not left.end and left.text and right.text)
 
 
-def _around(left: joining.Piece, right: joining.Piece) -> list[joining.Piece]:
+def _around(
+    left: joining.Piece, right: joining.Piece
+) -> tuple[joining.Piece, ...]:
   """Returns the text before a border, after it, and both as one piece."""
   text = left.segment.text
   before = _last_words(text[_last_line(text) :])
   after = _FIRST_WORDS.match(right.segment.text)
   assert after is not None, "the pattern matches the empty text"
-  return [
-      left._replace(segment=left.segment._replace(text=before, end=False)),
-      right._replace(
-          segment=right.segment._replace(text=after.group(), end=False)
-      ),
-      left._replace(
-          segment=left.segment._replace(text=before + after.group(), end=False)
-      ),
-  ]
+  texts = (before, after.group(), before + after.group())
+  return tuple(
+      piece._replace(segment=piece.segment._replace(text=words, end=False))
+      for piece, words in zip((left, right, left), texts, strict=True)
+  )
 
 
 def _last_line(text: str) -> int:
