@@ -40,11 +40,11 @@ NO_LORA = config.NO_LORA
 LEARNED = dataclasses.replace(ARCH, positions="learned", norm="layer")
 LORA = config.Lora(rank=3, targets=".*")
 UNTIED = dataclasses.replace(ARCH, tied=False, vocab_multiple=2)
-FEW_MESHES = {(EVERY_OPTION, LORA): [(2, 2, 2, 1), (2, 1, 2, 2)]}
+FEW_MESHES = {(EVERY_OPTION, LORA): [(1, 2, 2, 2)]}
 MESHES = {
     "few": FEW_MESHES,
     "all": {
-        **FEW_MESHES,
+        (EVERY_OPTION, LORA): [(1, 2, 2, 2), (2, 2, 2, 1), (2, 1, 2, 2)],
         (ARCH, NO_LORA): [
             (8, 1, 1, 1),
             (1, 8, 1, 1),

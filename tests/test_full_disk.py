@@ -50,8 +50,8 @@ def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
 @pytest.mark.parametrize(
     ("before", "stage", "largest"),
     [
-        pytest.param("prepare", "order", 4096, marks=pytest.mark.slow),
-        ("order", "train", 20_000),
+        ("prepare", "order", 4096),
+        pytest.param("order", "train", 20_000, marks=pytest.mark.slow),
         pytest.param("train", "export", 20_000, marks=pytest.mark.slow),
     ],
 )

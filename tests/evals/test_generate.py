@@ -74,6 +74,7 @@ def _context(store, arch, devices=1, batch_size=4):
   return api.Context(store, model, mesh, batch_size, seed=3)
 
 
+@pytest.mark.slow
 def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
     small, tmp_path
 ):

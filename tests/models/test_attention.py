@@ -198,6 +198,7 @@ def test_kernels_of_float32_multiply_in_float32():
   assert _products("bfloat16") == (10, 0)
 
 
+@pytest.mark.slow
 def test_a_mesh_splits_kernels_and_changes_nothing():
   completed = subprocess.run(
       [sys.executable, "-m", "tests.models.attended_split"],

@@ -141,7 +141,8 @@ def test_an_exported_config_is_read_back_equal(case, exported):
 @pytest.mark.parametrize(
     "families",
     [
-        ("gpt2",),  # Fused projections and biases.
+        # Fused projections and biases.
+        pytest.param(("gpt2",), marks=pytest.mark.slow),
         pytest.param(
             ("qwen2_window", "gemma3", "mistral"), marks=pytest.mark.slow
         ),

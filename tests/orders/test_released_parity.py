@@ -50,6 +50,7 @@ def _keys(workdir, store, **options):
   return store.keys(order.ids)
 
 
+@pytest.mark.slow
 def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
   by_task, train, _ = rows
   pool = {task: by_task[task] for task in train if task in by_task}

@@ -84,8 +84,9 @@ def test_devices_and_processes_change_no_byte(tmp_path, monkeypatch, embedder):
   orders = ordered.make(config, tmp_path / "one")
   expected = [(order / "ids.npy").read_bytes() for order in orders]
   assert len(expected) == 2
-  (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))
-  assert eight == expected
+  if embedder == "encoder":  # NumPy counts n-grams, on no device.
+    (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))
+    assert eight == expected
   port, shared = _free_port(), tmp_path / "two"
   pair = _orders(*(_start(config, shared, port, "2", str(i)) for i in range(2)))
   assert pair == [expected, expected]

@@ -72,7 +72,7 @@ def test_adapters_of_the_head_count_with_it():
   assert actual.head == 4 * 80 + 6 * 2 * (8 + 10)
 
 
-@pytest.mark.parametrize("rank", [0, 8])
+@pytest.mark.parametrize("rank", [0, pytest.param(8, marks=pytest.mark.slow)])
 def test_the_compiler_counts_the_same(rank):
   """Counts one block, no mask: each of T positions sees T, not T(T+1)/2."""
   arch = config.Model(

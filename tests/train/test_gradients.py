@@ -35,9 +35,6 @@ ROTARY = config_lib.Model(
 LEARNED = dataclasses.replace(
     ROTARY, positions="learned", norm="layer", tied=False, logit_cap=5.0
 )
-every_arch = pytest.mark.parametrize(
-    "arch", [ROTARY, LEARNED], ids=["rotary", "learned"]
-)
 LENGTHS = (60, 3, 31, 17, 44, 2, 29, 38)
 ALL_ROWS = layouts.Split()
 IDS = np.array([5, 0, 9, 3, 21, 7, 8, 1])
@@ -113,7 +110,9 @@ def _assert_equal(actual, expected, tolerance=1e-5):
   closeness.assert_close(gradient, expected_gradient, tolerance)
 
 
-@every_arch
+@pytest.mark.parametrize(
+    "arch", [ROTARY, pytest.param(LEARNED, marks=pytest.mark.slow)]
+)
 def test_packed_equals_unpacked(arch):
   _assert_equal(_run_step(arch), _run_step(arch, packed=False))
 

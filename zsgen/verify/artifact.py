@@ -123,9 +123,9 @@ def check_order(path: pathlib.Path) -> list[str]:
   return [*lines, f"order {path}: {len(order)} ids verified{_age(manifest)}"]
 
 
-def _differs(path: pathlib.Path, what: str) -> errors.InputError:
+def _differs(path: pathlib.Path, entry: str) -> errors.InputError:
   return errors.InputError(
-      f"{path}: {what} is not what was written; it was changed or is damaged:"
+      f"{path}: {entry} is not what was written; it was changed or is damaged:"
       f" {artifacts.advise(path.parent)}."
   )
 

@@ -101,7 +101,7 @@ def test_real_texts_match_sentence_transformers_live(tmp_path):
 
 
 @wheel
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_real_texts_match_stored_vectors(tmp_path, monkeypatch, every):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   texts = _niv2()[::16]
