@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import rich.box
+import rich.console
 import rich.table
 import rich.text
 
@@ -11,6 +12,10 @@ from zsgen.core import texts
 from zsgen.reports import measures
 
 MISSING = "\N{EN DASH}"
+# Columns of words need no more characters: words wrap.
+_NARROWEST = 12
+# Characters between columns, and at both edges together.
+_GAP, _EDGES = 3, 2
 # Largest number of characters of a cell: in terminals and Markdown, and on pages.
 _LINE, _PAGE = 120, 1000
 # Markdown's alignment of words and of numbers.
@@ -57,8 +62,8 @@ def differing(value: measures.Difference | None) -> str:
 
 
 def to_rich(grid: Grid) -> rich.table.Table:
-  """Returns a table for the terminal."""
-  table = rich.table.Table(
+  """Returns a table for the terminal, which is a list where it is too wide."""
+  table = _Table(
       box=rich.box.SIMPLE,
       pad_edge=False,
       title=rich.text.Text(_terminal_cell(grid.title), "bold"),
@@ -66,6 +71,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
       title_justify="left",
       caption_justify="left",
   )
+  table.grid = grid
   for i, name in enumerate(grid.header):
     justify = "left" if i < grid.words else "right"
     # Words may wrap, but numbers may not.
@@ -78,6 +84,42 @@ def to_rich(grid: Grid) -> rich.table.Table:
   for row in grid.rows:
     table.add_row(*(rich.text.Text(_terminal_cell(cell)) for cell in row))
   return table
+
+
+class _Table(rich.table.Table):
+  """A table that is printed as a list where its numbers do not fit."""
+
+  grid: Grid
+
+  def __rich_console__(
+      self,
+      console: rich.console.Console,
+      options: rich.console.ConsoleOptions,
+  ) -> rich.console.RenderResult:
+    """Yields the table, or a paragraph for each of its rows."""
+    if _narrowest(self.grid) <= options.max_width:
+      yield from super().__rich_console__(console, options)
+      return
+    yield self.title or ""
+    words = self.grid.words
+    names = [_terminal_cell(name) for name in self.grid.header[words:]]
+    for row in self.grid.rows:
+      cells = [_terminal_cell(cell) for cell in row]
+      yield rich.text.Text(" ".join(cells[:words]), "bold")
+      for name, cell in zip(names, cells[words:], strict=True):
+        yield rich.text.Text(f"  {name}: {cell}")
+    yield self.caption or ""
+
+
+def _narrowest(grid: Grid) -> int:
+  """Returns the least width at which no number is cut."""
+  columns = zip(grid.header, *grid.rows, strict=True)
+  widths = [
+      max(len(_terminal_cell(cell)) for cell in cells) for cells in columns
+  ]
+  words = [min(width, _NARROWEST) for width in widths[: grid.words]]
+  gaps = _GAP * (len(widths) - 1) + _EDGES
+  return sum(words) + sum(widths[grid.words :]) + gaps
 
 
 def to_markdown(grid: Grid) -> str:

@@ -1,0 +1,44 @@
+"""Tables of text for terminals."""
+
+import io
+
+import pytest
+import rich.console
+
+from zsgen.reports import grids
+
+GRID = grids.Grid(
+    "loss",
+    ("order", "first tenth", "vs uniform"),
+    [
+        ("near_shuffled", "1.285 [1.159, 1.377]", "+0.047"),
+        ("[b]\x1b", "2", "3"),
+    ],
+    note="Means.",
+)
+
+
+def _print(width):
+  output = io.StringIO()
+  rich.console.Console(file=output, width=width).print(grids.to_rich(GRID))
+  return output.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_table_that_fits_keeps_its_columns(width):
+  lines = _print(width).splitlines()
+  (row,) = [line for line in lines if "near_shuffled" in line]
+  assert row.split("   ")[-1].strip() == "+0.047"
+  assert "1.285 [1.159, 1.377]" in row
+
+
+def test_a_table_that_is_too_wide_becomes_a_list_that_lacks_nothing():
+  lines = [line.rstrip() for line in _print(40).splitlines()]
+  assert lines[:4] == [
+      "loss",
+      "near_shuffled",
+      "  first tenth: 1.285 [1.159, 1.377]",
+      "  vs uniform: +0.047",
+  ]
+  assert lines[-1] == "Means."
+  assert "\x1b" not in "".join(lines) and "[b]" in lines[4]
