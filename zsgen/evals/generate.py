@@ -13,7 +13,7 @@ from zsgen.core.schema import option
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import api, judge, shared_prompts
-from zsgen.models import attention, generation
+from zsgen.models import generation
 
 # Widths of prompts are doubled from this, in tokens: few programs.
 _NARROWEST = 64
@@ -150,9 +150,7 @@ class Generate(judge.Judged):
   @functools.cached_property
   def _plan(self) -> shared_prompts.Plan | None:
     """Returns how prompts share prefixes; None if they do not."""
-    model, mesh = self._context.model, self._context.mesh
-    can_share = mesh.size == 1 and attention.shares_prefixes(model.execution)
-    if not (self._share and can_share):
+    if not self._share or self._context.mesh.size > 1:
       return None
     return shared_prompts.make_plan(self._prompts, self._context.batch_size)
 
