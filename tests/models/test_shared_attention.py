@@ -104,7 +104,8 @@ def test_splash_of_members_is_that_of_each():
   )
   expected = [run(*(x[i : i + 2] for x in heads), spans=spans) for i in (0, 2)]
   members = [x.reshape(2, 2, *x.shape[1:]) for x in heads]
-  actual = jax.vmap(functools.partial(run, spans=spans))(*members)
+  together = jax.vmap(functools.partial(run, spans=spans))
+  actual = jax.jit(together)(*members)
   closeness.assert_close(list(actual), expected)
 
 
