@@ -31,6 +31,7 @@ CORE = [
     "safetensors>=0.5",
     "scipy>=1.14",
     "tensorboardX>=2.6.2,<3",
+    "threadpoolctl>=3.5",
 ]
 EXTRAS = {
     # seqio and TFDS, and with them TensorFlow: never needed for training.

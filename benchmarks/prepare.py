@@ -146,10 +146,10 @@ PEERS = {"zsgen": zsgen, "bare": bare, "seqio": seqio_task}
 
 
 def _timed(
-    name: str, data: config_lib.Data, folder: pathlib.Path
+    name: str, path: str, tokenizer: str, folder: pathlib.Path
 ) -> dict[str, float]:
   """Returns seconds, CPU seconds and tokens of a peer."""
-  run = PEERS[name](data, folder)
+  run = PEERS[name](data_config(path, tokenizer), folder)
   clock, cpu = time.perf_counter(), time.process_time()
   tokens = run()
   return {
@@ -160,13 +160,17 @@ def _timed(
 
 
 def compare(
-    data: config_lib.Data, folder: pathlib.Path, peers: list[str], repeat: int
+    path: str,
+    tokenizer: str,
+    folder: pathlib.Path,
+    peers: list[str],
+    repeat: int,
 ) -> dict[str, dict]:
   """Returns the fastest run of each peer."""
   best: dict[str, dict] = {}
   for _ in range(repeat):
     for peer in peers:
-      result = peers_lib.measure(_timed, peer, data, folder)
+      result = peers_lib.measure(_timed, peer, path, tokenizer, folder)
       load = round(os.getloadavg()[0], 1)
       print(json.dumps({"peer": peer, "load": load, **result}), file=sys.stderr)
       previous = best.get(peer, result)
@@ -228,10 +232,9 @@ def main() -> None:
     tokenizer = options.tokenizer or str(folder / "tokenizer")
     if not options.tokenizer:
       train(options.path, folder / "tokenizer")
-    data = data_config(options.path, tokenizer)
-    write_texts(data, folder / "texts.json")
+    write_texts(data_config(options.path, tokenizer), folder / "texts.json")
     peers = list(dict.fromkeys(["bare", *options.peers]))
-    results = compare(data, folder, peers, options.repeat)
+    results = compare(options.path, tokenizer, folder, peers, options.repeat)
   rich.console.Console(width=80).print(table(results))
 
 

@@ -25,17 +25,17 @@ CONFIG = {
 
 
 def weights(config: dict[str, Any] = CONFIG) -> dict[str, np.ndarray]:
-  """Weights under their names in Hugging Face's files; none vanishes."""
+  """Returns weights by their names in Hugging Face's files; none vanishes."""
   width, mlp = config["hidden_size"], config["intermediate_size"]
   shapes = {"embeddings.LayerNorm": (width,), "pooler.dense": (width, width)}
   for layer in range(config["num_hidden_layers"]):
-    at = f"encoder.layer.{layer}"
+    prefix = f"encoder.layer.{layer}"
     for name in ("self.query", "self.key", "self.value", "output.dense"):
-      shapes[f"{at}.attention.{name}"] = (width, width)
-    shapes[f"{at}.attention.output.LayerNorm"] = (width,)
-    shapes[f"{at}.intermediate.dense"] = (mlp, width)
-    shapes[f"{at}.output.dense"] = (width, mlp)
-    shapes[f"{at}.output.LayerNorm"] = (width,)
+      shapes[f"{prefix}.attention.{name}"] = (width, width)
+    shapes[f"{prefix}.attention.output.LayerNorm"] = (width,)
+    shapes[f"{prefix}.intermediate.dense"] = (mlp, width)
+    shapes[f"{prefix}.output.dense"] = (width, mlp)
+    shapes[f"{prefix}.output.LayerNorm"] = (width,)
   shapes = {
       **{f"{name}.weight": shape for name, shape in shapes.items()},
       **{f"{name}.bias": shape[:1] for name, shape in shapes.items()},
@@ -86,7 +86,7 @@ def _tokenizer() -> Any:
 
 
 def ids(text: str, longest: int = CONFIG["max_position_embeddings"]) -> list:
-  """Token ids of words with spaces between."""
+  """Returns token ids of words with spaces between."""
   known = (*SPECIAL, *WORDS)
   inner = [
       known.index(word) if word in known else known.index("[UNK]")
@@ -98,28 +98,30 @@ def ids(text: str, longest: int = CONFIG["max_position_embeddings"]) -> list:
 def states(
     tensors: dict[str, np.ndarray], tokens: list[int], config: dict = CONFIG
 ) -> np.ndarray:
-  """States of one text's tokens, float64 [T, D] (1810.04805)."""
-  held = {name: item.astype(np.float64) for name, item in tensors.items()}
+  """Returns the states of one text's tokens, float64 [T, D] (1810.04805)."""
+  parameters = {
+      name: tensor.astype(np.float64) for name, tensor in tensors.items()
+  }
 
   def norm(x, name):
     x = x - x.mean(-1, keepdims=True)
     x /= np.sqrt(x.var(-1, keepdims=True) + config["layer_norm_eps"])
-    return x * held[f"{name}.weight"] + held[f"{name}.bias"]
+    return x * parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
 
   def affine(x, name):
-    return x @ held[f"{name}.weight"].T + held[f"{name}.bias"]
+    return x @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
 
-  x = held["embeddings.word_embeddings.weight"][tokens]
-  x = x + held["embeddings.position_embeddings.weight"][: len(tokens)]
+  x = parameters["embeddings.word_embeddings.weight"][tokens]
+  x = x + parameters["embeddings.position_embeddings.weight"][: len(tokens)]
   x = norm(
-      x + held["embeddings.token_type_embeddings.weight"][0],
+      x + parameters["embeddings.token_type_embeddings.weight"][0],
       "embeddings.LayerNorm",
   )
   for layer in range(config["num_hidden_layers"]):
-    at = f"encoder.layer.{layer}"
+    prefix = f"encoder.layer.{layer}"
     query, key, value = (
         np.split(
-            affine(x, f"{at}.attention.self.{name}"),
+            affine(x, f"{prefix}.attention.self.{name}"),
             config["num_attention_heads"],
             axis=-1,
         )
@@ -129,17 +131,17 @@ def states(
         scipy.special.softmax(q @ k.T / np.sqrt(k.shape[1]), axis=-1) @ v
         for q, k, v in zip(query, key, value, strict=True)
     ]
-    out = affine(np.concatenate(heads, -1), f"{at}.attention.output.dense")
-    x = norm(x + out, f"{at}.attention.output.LayerNorm")
-    hidden = affine(x, f"{at}.intermediate.dense")
+    out = affine(np.concatenate(heads, -1), f"{prefix}.attention.output.dense")
+    x = norm(x + out, f"{prefix}.attention.output.LayerNorm")
+    hidden = affine(x, f"{prefix}.intermediate.dense")
     hidden *= scipy.special.ndtr(hidden)
-    out = affine(hidden, f"{at}.output.dense")
-    x = norm(x + out, f"{at}.output.LayerNorm")
+    out = affine(hidden, f"{prefix}.output.dense")
+    x = norm(x + out, f"{prefix}.output.LayerNorm")
   return x
 
 
 def vector(text: str, pooling: str = "mean", longest: int = 72) -> np.ndarray:
-  """Vector of a text by the weights of `weights`, of length 1, float64 [D]."""
+  """Returns a text's vector by `weights`, of length 1, float64 [D]."""
   actual = states(weights(), ids(text, longest))
   pools = {"mean": actual.mean(0), "cls": actual[0], "max": actual.max(0)}
   return pools[pooling] / np.linalg.norm(pools[pooling])

@@ -62,10 +62,10 @@ class Chatty:
 
   def __post_init__(self):
     added = self.library.get_added_tokens_decoder().items()
-    self.special_ids = {each.content: i for i, each in added if each.special}
+    self.special_ids = {token.content: i for i, token in added if token.special}
     ids = {
-        name: self.special_ids[each]
-        for name, each in self.special_tokens.items()
+        name: self.special_ids[token]
+        for name, token in self.special_tokens.items()
     }
     self.eos_id = ids["eos_token"]
     self.pad_id = ids.get("pad_token", self.eos_id)
@@ -80,8 +80,8 @@ class Chatty:
 
   def _encode(self, texts, special):
     self.library.encode_special_tokens = not special
-    found = self.library.encode_batch(list(texts), add_special_tokens=False)
-    return [np.array(each.ids, np.uint32) for each in found]
+    encodings = self.library.encode_batch(list(texts), add_special_tokens=False)
+    return [np.array(encoding.ids, np.uint32) for encoding in encodings]
 
   def decode(self, ids):
     return self.library.decode(list(map(int, ids)), skip_special_tokens=True)
@@ -93,7 +93,7 @@ def byte_level(
     eos="<|im_end|>",
     bos=None,
 ):
-  """Bytes with merges, as GPT-2; BOS only where one is named."""
+  """Returns a tokenizer of bytes with merges, as GPT-2; BOS only if named."""
   library = tokenizers.Tokenizer(tokenizers.models.BPE())
   library.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
       add_prefix_space=False
@@ -105,7 +105,7 @@ def byte_level(
 
 
 def metaspace(chat_template=None, texts=TEXT):
-  """Pieces with a mark for spaces, as Llama 2: BOS <s>, EOS </s>."""
+  """Returns one that marks spaces, as Llama 2: BOS <s>, EOS </s>."""
   library = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
   library.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
   library.decoder = tokenizers.decoders.Metaspace()
@@ -119,8 +119,12 @@ def metaspace(chat_template=None, texts=TEXT):
 
 
 def unigram(chat_template=None):
-  """Scored pieces of normalized text, as T5; its pieces have </s>."""
-  pieces = [("<unk>", 0.0), ("</s>", 0.0), *((each, -3.0) for each in "▁yes/")]
+  """Returns one of scored pieces of normalized text, as T5; it has </s>."""
+  pieces = [
+      ("<unk>", 0.0),
+      ("</s>", 0.0),
+      *((piece, -3.0) for piece in "▁yes/"),
+  ]
   library = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, 0))
   library.normalizer = tokenizers.normalizers.NFKC()
   library.add_special_tokens(["<unk>", "</s>"])

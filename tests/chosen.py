@@ -8,25 +8,25 @@ COLOURS = ("red", "blue", "green", "a very dark shade of orange")
 
 
 def rows(turned: int = 0) -> list[dict[str, Any]]:
-  """Rows of two training tasks and two held-out ones; choices are rotated."""
-  made = []
+  """Returns rows of two training and two held-out tasks, choices rotated."""
+  examples = []
   for i in range(24):
-    shown = [COLOURS[(i + j + turned) % 4] for j in range(2 + i % 3)]
-    right = sorted(shown)[i % len(shown)]
-    made.append(
+    choices = [COLOURS[(i + j + turned) % 4] for j in range(2 + i % 3)]
+    right = sorted(choices)[i % len(choices)]
+    examples.append(
         {
             "task": ("sing", "draw", "name", "pick")[i % 4],
             "input": f"Colour {i}?",
             "target": [right, "none"],
-            "from": shown,
+            "from": choices,
         }
     )
-  return made
+  return examples
 
 
-def write(path: pathlib.Path, found: list[dict[str, Any]]) -> pathlib.Path:
+def write(path: pathlib.Path, records: list[dict[str, Any]]) -> pathlib.Path:
   """Writes rows as lines of JSON."""
-  path.write_text("\n".join(map(json.dumps, found)))
+  path.write_text("\n".join(map(json.dumps, records)))
   return path
 
 

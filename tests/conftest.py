@@ -36,25 +36,25 @@ NIV2_TASKS = {
 
 @pytest.fixture(scope="session")
 def root() -> pathlib.Path:
-  """The checkout."""
+  """Returns the root of the checkout."""
   return ROOT
 
 
 @pytest.fixture(scope="session")
 def shared_root(tmp_path_factory) -> pathlib.Path:
-  """The directory that all workers share; see `shared.make_once`."""
+  """Returns the directory that all workers share; see `shared.make_once`."""
   return shared.root(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def workdirs(shared_root) -> shared.Workdirs:
-  """Finished experiments that all workers share."""
+  """Returns finished experiments that all workers share."""
   return shared.Workdirs(shared_root)
 
 
 @pytest.fixture(scope="session")
 def real(root, shared_root):
-  """Real rows as a publisher lays them out: real("p3") is a directory."""
+  """Returns a function: real("p3") is a directory of rows as a publisher's."""
   build = root / "../shared/data/build.py"
   if not build.is_file():
     pytest.skip("the real data is not there (../shared/data)")
@@ -68,26 +68,26 @@ def real(root, shared_root):
 
 @pytest.fixture(scope="session")
 def flan_mini(real) -> pathlib.Path:
-  """Real rows and the paper's key list, as Flan-mini is published."""
+  """Returns real rows and the paper's key list, as Flan-mini is published."""
   return real("flan_mini")
 
 
 @pytest.fixture
 def small() -> ml_collections.ConfigDict:
-  """A config that trains in a second; see `configs.small`."""
+  """Returns a config that trains in a second; see `configs.small`."""
   return configs.small()
 
 
 @pytest.fixture
 def niv2(tmp_path: pathlib.Path) -> pathlib.Path:
-  """A small clone in the layout of allenai/natural-instructions."""
+  """Writes a small clone in the layout of allenai/natural-instructions."""
   clone = tmp_path / "natural-instructions"
   for split, names in NIV2_TASKS.items():
     for number, name in enumerate(names):
       _write_task(clone / "tasks" / f"{name}.json", name, number)
-    listed = clone / "splits" / "default" / f"{split}_tasks.txt"
-    listed.parent.mkdir(parents=True, exist_ok=True)
-    listed.write_text("\n".join(names) + "\n")
+    task_list = clone / "splits" / "default" / f"{split}_tasks.txt"
+    task_list.parent.mkdir(parents=True, exist_ok=True)
+    task_list.write_text("\n".join(names) + "\n")
   return clone
 
 

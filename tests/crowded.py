@@ -28,50 +28,50 @@ def main(steps: int) -> None:
       np.array(jax.devices()).reshape(4, 2), ("fsdp", "tensor")
   )
   split = jax.sharding.NamedSharding(mesh, spec("fsdp", "tensor"))
-  whole = jax.sharding.NamedSharding(mesh, spec())
+  replicated = jax.sharding.NamedSharding(mesh, spec())
   constrain = jax.lax.with_sharding_constraint
 
   @jax.jit
   def step(weights: jax.Array, inputs: jax.Array) -> jax.Array:
     for _ in range(6):
       products = constrain(inputs @ weights, split)
-      inputs = constrain(jnp.tanh(products @ weights.T), whole)
+      inputs = constrain(jnp.tanh(products @ weights.T), replicated)
       weights = constrain(weights + 1e-6 * inputs.T @ products, split)
     return weights
 
   rng = np.random.default_rng(0)
   host = rng.normal(size=SHAPE).astype(np.float32)
-  inputs = jax.device_put(host, whole)
+  inputs = jax.device_put(host, replicated)
   weights = step(jax.device_put(host, split), inputs)
   first, double = weights, jax.jit(lambda array: 2 * array)
 
   def compile_and_run(number: int) -> None:
     jax.jit(lambda array: array + number)(first).block_until_ready()
 
-  done = threading.Event()
-  others = [
+  finished = threading.Event()
+  actions = [
       lambda _: np.asarray(double(first)),
       lambda _: jax.device_put(host, split).block_until_ready(),
       compile_and_run,
   ]
   threads = [
-      threading.Thread(target=functools.partial(_repeat, other, done))
-      for other in others
+      threading.Thread(target=functools.partial(_repeat, action, finished))
+      for action in actions
   ]
   for thread in threads:
     thread.start()
   for _ in range(steps):
     weights = step(weights, inputs)
   weights.block_until_ready()
-  done.set()
+  finished.set()
   for thread in threads:
     thread.join()
   print(steps)
 
 
-def _repeat(action: Callable[[int], None], done: threading.Event) -> None:
+def _repeat(action: Callable[[int], None], finished: threading.Event) -> None:
   number = 0
-  while not done.is_set():
+  while not finished.is_set():
     action(number)
     number += 1
 

@@ -13,18 +13,18 @@ import numpy as np
 from zsgen.orders.embedders import encoder
 
 
-def main(directory: str, texts: str, partial: str, out: str, *where: str):
+def main(directory: str, texts: str, partial: str, out: str, *membership: str):
   """Writes the vectors of the JSON list `texts` to `out`."""
-  if where:
-    port, count, process = where
+  if membership:
+    port, count, process = membership
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
   encoder._CHUNK = 40
-  listed = json.loads(pathlib.Path(texts).read_text("utf-8"))
-  found = encoder.Encoder(directory).embed(
-      iter(listed), np.ones(len(listed), bool), pathlib.Path(partial), print
+  strings = json.loads(pathlib.Path(texts).read_text("utf-8"))
+  result = encoder.Encoder(directory).embed(
+      iter(strings), np.ones(len(strings), bool), pathlib.Path(partial), print
   )
-  np.save(out, found.vectors)
-  print(f"cut {found.cut}")
+  np.save(out, result.vectors)
+  print(f"cut {result.cut}")
 
 
 if __name__ == "__main__":

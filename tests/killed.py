@@ -17,7 +17,7 @@ from zsgen.train import checkpoints, loop, records
 
 
 def kill() -> None:
-  """As a machine that dies: nothing is flushed, nothing is caught."""
+  """Kills this process: nothing is flushed, nothing is caught."""
   os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -53,11 +53,11 @@ def _commit_at_once() -> None:
   checkpoints.Checkpoints.save = save_and_wait
 
 
-def _before(owner: type, name: str, when) -> None:
+def _before(owner: type, name: str, condition) -> None:
   method = getattr(owner, name)
 
   def armed(self, *args):
-    if when(*args):
+    if condition(*args):
       kill()
     return method(self, *args)
 

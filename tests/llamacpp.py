@@ -114,9 +114,9 @@ def save(
   shapes = jax.eval_shape(
       model_lib.Model.from_config(arch).init, jax.random.key(0)
   )
-  drawn = np.random.default_rng(seed)
+  rng = np.random.default_rng(seed)
   params = jax.tree.map(
-      lambda leaf: drawn.normal(0, 0.3, leaf.shape).astype(np.float32), shapes
+      lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), shapes
   )
   hugging_face.save(directory, params, arch)
   return safetensors.numpy.load_file(directory / "model.safetensors")

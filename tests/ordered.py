@@ -9,10 +9,10 @@ import zsgen
 from zsgen.orders import similarity
 
 
-def main(config: str, workdir: str, *where: str):
+def main(config: str, workdir: str, *membership: str):
   """Runs the order stage of a config for two settings."""
-  if where:
-    port, count, process = where
+  if membership:
+    port, count, process = membership
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
   similarity.block_size = block_size
   for order in make(pathlib.Path(config), pathlib.Path(workdir)):

@@ -10,4 +10,6 @@ from zsgen.core import config as config_lib
 if __name__ == "__main__":
   path, workdir = sys.argv[1:]
   configs = json.loads(pathlib.Path(path).read_text())
-  pipeline.run_population([config_lib.check(each) for each in configs], workdir)
+  pipeline.run_population(
+      [config_lib.check(fields) for fields in configs], workdir
+  )

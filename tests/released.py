@@ -10,12 +10,12 @@ import numpy as np
 
 
 def cluster(rows_by_task: dict, cap: int = 20) -> list:
-  """The first `cap` rows of each task, task by task."""
+  """Returns the first `cap` rows of each task, task by task."""
   return [row for rows in rows_by_task.values() for row in rows[:cap]]
 
 
 def round_robin(rows_by_task: dict, cap: int = 20) -> list:
-  """A row of each task in turn, while it has rows, `cap` times."""
+  """Takes a row of each task in turn, while it has rows, `cap` times."""
   left = {task: list(rows) for task, rows in rows_by_task.items()}
   order = []
   for _ in range(cap):
@@ -26,7 +26,7 @@ def round_robin(rows_by_task: dict, cap: int = 20) -> list:
 
 
 def random_(rows_by_task: dict, cap: int = 20, seed: int = 0) -> list:
-  """The cluster order, shuffled by Python's generator."""
+  """Returns the cluster order, shuffled by Python's generator."""
   order = cluster(rows_by_task, cap)
   random.seed(seed)
   random.shuffle(order)
@@ -34,7 +34,7 @@ def random_(rows_by_task: dict, cap: int = 20, seed: int = 0) -> list:
 
 
 def select_min(distance: np.ndarray, count: int) -> list[int]:
-  """Rounds of nearest rows until at least `count` are taken.
+  """Takes rounds of nearest rows until at least `count` are taken.
 
   Args:
     distance: [N, M], of training rows to held-out rows.
@@ -52,34 +52,34 @@ def select_min(distance: np.ndarray, count: int) -> list[int]:
 
 
 def select_max(distance: np.ndarray, count: int) -> list[int]:
-  """Rounds of farthest rows; otherwise as select_min."""
+  """Takes rounds of farthest rows; otherwise as select_min."""
   return select_min(-distance, count)
 
 
 def min_(distance: np.ndarray, count: int) -> list[int]:
-  """MIN: near rounds only."""
+  """Returns MIN: near rounds only."""
   return select_min(distance, count)
 
 
 def max_(distance: np.ndarray, count: int) -> list[int]:
-  """MAX: far rounds only."""
+  """Returns MAX: far rounds only."""
   return select_max(distance, count)
 
 
 def nft(distance: np.ndarray, half: int) -> list[int]:
-  """NFT: `half` near, then `half` far the other way round."""
-  near, far = select_min(distance, half), select_max(distance, half)
-  return list(dict.fromkeys(near + far[::-1]))
+  """Returns NFT: `half` near, then `half` far the other way round."""
+  nearest, farthest = select_min(distance, half), select_max(distance, half)
+  return list(dict.fromkeys(nearest + farthest[::-1]))
 
 
 def fft(distance: np.ndarray, half: int) -> list[int]:
-  """FFT: `half` far, then `half` near the other way round."""
-  near, far = select_min(distance, half), select_max(distance, half)
-  return list(dict.fromkeys(far + near[::-1]))
+  """Returns FFT: `half` far, then `half` near the other way round."""
+  nearest, farthest = select_min(distance, half), select_max(distance, half)
+  return list(dict.fromkeys(farthest + nearest[::-1]))
 
 
 def rt(distance: np.ndarray, half: int, seed: int = 0) -> list[int]:
-  """RT: NFT's rows, shuffled by Python's generator."""
+  """Returns RT: NFT's rows, shuffled by Python's generator."""
   order = nft(distance, half)
   random.seed(seed)
   random.shuffle(order)

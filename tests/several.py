@@ -28,9 +28,9 @@ def later(seconds: float) -> None:
   timer.start()
 
 
-def hang(process: str, at: str, now: str) -> None:
-  """One process hangs at a step, and the others are asked to end."""
-  if now != at:
+def hang(process: str, point: str, now: str) -> None:
+  """Hangs one process at a step, while the others are asked to end."""
+  if now != point:
     return
   signals._watching().patience = 2
   signals.move(first=True)
@@ -42,15 +42,15 @@ def hang(process: str, at: str, now: str) -> None:
 
 def arm(moment: str) -> None:
   """Makes the signal come at the moment."""
-  name, process, at = moment.split(":")
+  name, process, point = moment.split(":")
   reached, prepared = stopping.Stopping.reached, prepare.prepare
-  if at == "join":
+  if point == "join":
     later(3)
 
   def send(now: str) -> None:
     if name == "HANG":
-      hang(process, at, now)
-    elif hosts.index() == int(process) and now == at:
+      hang(process, point, now)
+    elif hosts.index() == int(process) and now == point:
       os.kill(os.getpid(), signal.Signals[name])
 
   def armed(self, step: int) -> bool:
@@ -66,7 +66,7 @@ def arm(moment: str) -> None:
 
 
 if __name__ == "__main__":
-  chosen = sys.argv.pop(1)
-  if chosen != "never":
-    arm(chosen)
+  requested = sys.argv.pop(1)
+  if requested != "never":
+    arm(requested)
   command.start(main_lib.main)

@@ -23,7 +23,7 @@ ARCH = config.Model(
 )
 # All that a block can have, a repeat of the pattern and a block left over; the
 # vocabulary is divided by padding only.
-ALL = dataclasses.replace(
+EVERY_OPTION = dataclasses.replace(
     ARCH,
     vocab_size=23,
     vocab_multiple=8,
@@ -36,23 +36,23 @@ ALL = dataclasses.replace(
     qk_norm=True,
     post_norms=True,
 )
-NONE = config.NO_LORA
+NO_LORA = config.NO_LORA
 LEARNED = dataclasses.replace(ARCH, positions="learned", norm="layer")
 LORA = config.Lora(rank=3, targets=".*")
 UNTIED = dataclasses.replace(ARCH, tied=False, vocab_multiple=2)
-FEW = {(ALL, LORA): [(2, 2, 2, 1), (2, 1, 2, 2)]}
+FEW_MESHES = {(EVERY_OPTION, LORA): [(2, 2, 2, 1), (2, 1, 2, 2)]}
 MESHES = {
-    "few": FEW,
+    "few": FEW_MESHES,
     "all": {
-        **FEW,
-        (ARCH, NONE): [
+        **FEW_MESHES,
+        (ARCH, NO_LORA): [
             (8, 1, 1, 1),
             (1, 8, 1, 1),
             (2, -1, 2, 1),
             (1, 1, 1, 8),
         ],
-        (ALL, NONE): [(2, 2, 2, 1), (1, 2, 1, 4)],
-        (LEARNED, NONE): [(2, 2, 1, 2)],
+        (EVERY_OPTION, NO_LORA): [(2, 2, 2, 1), (1, 2, 1, 4)],
+        (LEARNED, NO_LORA): [(2, 2, 1, 2)],
         (UNTIED, LORA): [(2, 2, 2, 1), (1, 2, 2, 2)],
     },
 }
@@ -71,7 +71,7 @@ def _batch(mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
   mask = np.isin(np.arange(16), (2, 4, 7, 8, 13))
   positions = np.concatenate([np.arange(size) for size in sizes])
   rows = dict(
-      tokens=rng.integers(0, ALL.vocab_size, (8, 16)),
+      tokens=rng.integers(0, EVERY_OPTION.vocab_size, (8, 16)),
       positions=np.tile(positions, (8, 1)),
       segments=np.tile(np.repeat([1, 2, 3, 0], sizes), (8, 1)),
   )
@@ -84,18 +84,18 @@ def _batch(mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
   return {**arrays, "loss_positions": slots}
 
 
-def _on(mesh, params, model):
+def _evaluate_on(mesh, params, model):
   """Loss and gradient on a mesh; gradients lie as their parameters do."""
-  how = model.execution._replace(mesh=mesh)
-  model = dataclasses.replace(model, execution=how)
+  split_execution = model.execution._replace(mesh=mesh)
+  model = dataclasses.replace(model, execution=split_execution)
   shardings = mesh_lib.shardings(params, mesh)
-  rows, whole = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
+  rows, replicated = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
   batch = dict.fromkeys(("tokens", "positions", "segments"), rows)
   batch["loss_positions"] = mesh_lib.group_sharding(mesh)
   step = jax.jit(
       jax.value_and_grad(functools.partial(_loss, model=model)),
       in_shardings=(shardings, batch),
-      out_shardings=(whole, shardings),
+      out_shardings=(replicated, shardings),
   )
   return step(params, _batch(mesh))
 
@@ -121,13 +121,13 @@ def _check_meshes_agree(
         lambda leaf: leaf + rng.normal(0, 0.1, leaf.shape).astype(leaf.dtype),
         params,
     )
-  alone = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  loss, grads = jax.device_get(_on(alone, params, model))
+  single = mesh_lib.make(config.Mesh(), jax.devices()[:1])
+  loss, grads = jax.device_get(_evaluate_on(single, params, model))
   for axes in meshes:
     mesh = mesh_lib.make(config.Mesh(*axes))
-    found, found_grads = _on(mesh, params, model)
-    closeness.assert_close(found, loss)
-    closeness.assert_close(jax.device_get(found_grads), grads)
+    actual, actual_grads = _evaluate_on(mesh, params, model)
+    closeness.assert_close(actual, loss)
+    closeness.assert_close(jax.device_get(actual_grads), grads)
     shards = mesh_lib.row_shards(mesh) * mesh_lib.position_shards(mesh)
     assert shards == 8 // mesh.shape["tensor"]
 

@@ -30,7 +30,7 @@ LIGHT = (
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory) -> dict[str, str]:
-  """A store and a random order of it."""
+  """Makes a store and a random order of it."""
   workdir = tmp_path_factory.mktemp("workdir")
   data = config_lib.build(
       config_lib.Data, train_instances=2, heldout_instances=1
@@ -78,8 +78,8 @@ def test_every_public_name_resolves():
     zsgen.rum  # noqa: B018 - the attribute access is what raises.
 
 
-def test_type_checkers_see_the_names_that_there_are(root):
-  """The imports under TYPE_CHECKING are the objects that names resolve to."""
+def test_type_checkers_see_the_public_names(root):
+  """Checks that TYPE_CHECKING imports the objects that names resolve to."""
   tree = ast.parse((root / "zsgen" / "__init__.py").read_text("utf-8"))
   (block,) = (node for node in tree.body if isinstance(node, ast.If))
   typed = {}
@@ -126,7 +126,7 @@ def test_the_blocks_of_the_page_run(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("load", [zsgen.load_store, zsgen.load_run])
-def test_a_wrong_path_is_never_to_be_deleted(tmp_path, load):
+def test_a_wrong_path_is_never_to_be_removed(tmp_path, load):
   (tmp_path / "mine.txt").write_text("precious")
   with pytest.raises(zsgen.InputError, match="check the path") as raised:
     load(tmp_path)

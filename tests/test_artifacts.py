@@ -8,34 +8,34 @@ import pytest
 from zsgen.core import artifacts, errors
 
 
-def test_nothing_is_left_of_what_failed(tmp_path):
+def test_failed_writes_leave_nothing(tmp_path):
   with (
       pytest.raises(RuntimeError, match="no"),
-      artifacts.writing(tmp_path / "a") as beside,
+      artifacts.writing(tmp_path / "a") as partial,
   ):
-    (beside / "file").write_text("half")
+    (partial / "file").write_text("half")
     raise RuntimeError("no")
   assert not list(tmp_path.iterdir())
 
 
-def test_whoever_comes_second_keeps_what_is_there(tmp_path):
+def test_a_second_writer_keeps_the_existing_artifact(tmp_path):
   path = tmp_path / "a"
   with artifacts.writing(path) as second:
     (second / "file").write_text("second")
     with artifacts.writing(path) as first:
       (first / "file").write_text("first")
-  assert [each.name for each in tmp_path.iterdir()] == ["a"]
+  assert [child.name for child in tmp_path.iterdir()] == ["a"]
   assert (path / "file").read_text() == "first"
 
 
-def test_names_are_hashes_of_what_makes_them():
-  one = artifacts.name("order", {"seed": 0, "pick": "nearest"})
-  assert one == artifacts.name("order", {"pick": "nearest", "seed": 0})
-  assert one != artifacts.name("order", {"pick": "nearest", "seed": 1})
+def test_names_are_hashes_of_recipes():
+  name = artifacts.name("order", {"seed": 0, "pick": "nearest"})
+  assert name == artifacts.name("order", {"pick": "nearest", "seed": 0})
+  assert name != artifacts.name("order", {"pick": "nearest", "seed": 1})
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "message"),
     [
         (None, "has no manifest.json"),
         ([], "is not the manifest of a run"),
@@ -44,10 +44,10 @@ def test_names_are_hashes_of_what_makes_them():
         ({"kind": "run", "made_by": {}}, "the field store is missing"),
     ],
 )
-def test_manifests_that_are_wrong(tmp_path, manifest, said):
+def test_invalid_manifests(tmp_path, manifest, message):
   if manifest is not None:
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     artifacts.read_manifest(tmp_path, "run")
 
 
@@ -64,10 +64,10 @@ def test_any_changed_field_of_a_manifest_is_noticed(tmp_path):
   manifest = artifacts.read_manifest(path, "run")
   assert manifest["made_by"] == {"a": [1, 2.5], "7": None}
   file = path / artifacts.MANIFEST
-  whole = file.read_bytes()
-  for place in range(len(whole)):
-    changed = bytearray(whole)
-    changed[place] ^= 2
+  content = file.read_bytes()
+  for position in range(len(content)):
+    changed = bytearray(content)
+    changed[position] ^= 2
     file.write_bytes(changed)
     try:
       read = artifacts.read_manifest(path, "run")
@@ -81,7 +81,7 @@ def test_any_changed_field_of_a_manifest_is_noticed(tmp_path):
       }
 
 
-def test_a_field_that_differs_is_named_as_deep_as_it_is(tmp_path):
+def test_a_differing_field_is_named_by_its_full_path(tmp_path):
   path = _write(
       tmp_path / "a", made_by={"model": {"width": 8, "pattern": (1,)}}
   )
@@ -94,21 +94,21 @@ def test_a_field_that_differs_is_named_as_deep_as_it_is(tmp_path):
     artifacts.check_made_by(path, expected)
 
 
-def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
-  made_by = {"seed": 0}
-  path = _write(tmp_path / artifacts.name("tmt-a", made_by), made_by=made_by)
+def test_a_misnamed_directory_is_refused(tmp_path):
+  recipe = {"seed": 0}
+  path = _write(tmp_path / artifacts.name("tmt-a", recipe), made_by=recipe)
   assert artifacts.read_manifest(path)["steps"] == 9
-  other = path.rename(tmp_path / artifacts.name("tmt-a", {"seed": 1}))
+  moved = path.rename(tmp_path / artifacts.name("tmt-a", {"seed": 1}))
   with pytest.raises(errors.InputError, match=f"this run is {path.name}"):
-    artifacts.read_manifest(other)
+    artifacts.read_manifest(moved)
   link = tmp_path / "latest-0123456789"
-  other.rename(path)
+  moved.rename(path)
   link.symlink_to(path)
   assert artifacts.read_manifest(link)["steps"] == 9
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("location", "message"),
     [
         (
             "orders/tmt-0123456789",
@@ -119,16 +119,16 @@ def test_a_directory_with_the_name_of_another_is_refused(tmp_path):
         ("photos", "check the path"),
     ],
 )
-def test_advice_depends_on_what_lies_there(tmp_path, place, said):
-  (tmp_path / place).mkdir(parents=True)
+def test_advice_depends_on_the_directory(tmp_path, location, message):
+  (tmp_path / location).mkdir(parents=True)
   for content in (None, "", "{", "[" * 10**6, "\x00"):
     if content is not None:
-      (tmp_path / place / "manifest.json").write_text(content)
-    with pytest.raises(errors.InputError, match=said):
-      artifacts.read_manifest(tmp_path / place)
+      (tmp_path / location / "manifest.json").write_text(content)
+    with pytest.raises(errors.InputError, match=message):
+      artifacts.read_manifest(tmp_path / location)
 
 
-def test_files_that_changed_are_all_named(tmp_path):
+def test_all_changed_files_are_named(tmp_path):
   (tmp_path / "a").mkdir()
   for name in ("a/one", "two", "three"):
     (tmp_path / name).write_text(name)
@@ -141,11 +141,11 @@ def test_files_that_changed_are_all_named(tmp_path):
   assert "a/one: is damaged" in first and "two: is missing" in second
 
 
-@pytest.mark.parametrize("place", range(0, 128, 3))
-def test_a_damaged_array_is_one_error(tmp_path, place):
+@pytest.mark.parametrize("position", range(0, 128, 3))
+def test_a_damaged_array_is_one_error(tmp_path, position):
   np.save(tmp_path / "a.npy", np.arange(9))
   content = bytearray((tmp_path / "a.npy").read_bytes())
-  content[place] ^= 0x21
+  content[position] ^= 0x21
   (tmp_path / "a.npy").write_bytes(content)
   try:
     assert artifacts.load_array(tmp_path / "a.npy").size < 10

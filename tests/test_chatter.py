@@ -32,14 +32,14 @@ def test_chatter_is_hidden_and_warnings_are_not(hidden):
   absl_logging.info("Wrote a file.")
   absl_logging.warning("The disk is slow.")
   absl_logging.error("Given up: is read only=/runs/a")
-  assert [item.getMessage() for item in hidden.records] == [
+  assert [record.getMessage() for record in hidden.records] == [
       "The disk is slow.",
       "Given up: is read only=/runs/a",
   ]
   assert logging.getLogger("absl").filters.count(chatter._is_useful) == 1
 
 
-def test_of_one_failed_save_one_error_is_shown(hidden):
+def test_one_failed_save_shows_one_error(hidden):
   logger = logging.getLogger("asyncio")
   logger.error(
       "Task exception was never retrieved\nfuture: <Task finished name='Task-7'"
@@ -52,11 +52,17 @@ def test_of_one_failed_save_one_error_is_shown(hidden):
   assert "other" in record.getMessage()
 
 
-def test_a_finished_run_is_opened_without_a_word(hidden, tmp_path):
-  """As `run:DIR` does; the words are those of the orbax that is installed."""
+def test_opening_a_finished_run_logs_nothing(hidden, tmp_path):
+  """Opens a run as `run:DIR` does; words are those of the installed orbax."""
   (tmp_path / "checkpoints").mkdir()
-  made = {"made_by": {}, "store": "", "order": "", "batch_size": 1, "steps": 1}
-  artifacts.write_manifest(tmp_path, {"kind": "run", **made})
-  with checkpoints.Finished(tmp_path) as there:
-    assert not there.steps()
-  assert not [item.getMessage() for item in hidden.records]
+  fields = {
+      "made_by": {},
+      "store": "",
+      "order": "",
+      "batch_size": 1,
+      "steps": 1,
+  }
+  artifacts.write_manifest(tmp_path, {"kind": "run", **fields})
+  with checkpoints.Finished(tmp_path) as finished:
+    assert not finished.steps()
+  assert not [record.getMessage() for record in hidden.records]

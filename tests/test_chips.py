@@ -6,7 +6,7 @@ import pytest
 from zsgen.core import chips
 
 
-def test_every_kind_is_of_one_chip():
+def test_every_kind_belongs_to_one_chip():
   kinds = [kind for chip in chips.CHIPS for kind in chip.kinds]
   assert len(kinds) == len(set(kinds))
   names = [chip.name for chip in chips.CHIPS]
@@ -22,7 +22,7 @@ def test_figures_are_in_their_units(chip):
   assert 1e10 < chip.links < chip.bandwidth
 
 
-def test_a_chip_by_its_kind():
+def test_a_chip_is_found_by_its_kind():
   assert chips.find_chip("NVIDIA H200").name == "H200 SXM"
   assert chips.find_chip("TPU v5 lite") == chips.find_chip("TPU v5e")
   assert chips.find_chip(jax.devices("cpu")[0].device_kind) is None

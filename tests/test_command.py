@@ -125,18 +125,18 @@ def _assert_refused(code, printed, message):
     ],
 )
 def test_bad_input(root, tmp_path, complete, arguments, message):
-  done = command(*complete(arguments), cwd=root)
-  _assert_refused(done.returncode, done.stderr, message)
+  completed = command(*complete(arguments), cwd=root)
+  _assert_refused(completed.returncode, completed.stderr, message)
   assert not list(tmp_path.glob("workdir/runs/*/metrics.jsonl"))
 
 
 def test_bad_input_in_forks(root, tmp_path, complete):
-  """The same in forks of one process, which imports everything once."""
+  """Checks the same in forks of one process, which imports everything once."""
   cases = [
       {"arguments": complete(arguments), "reach": "plan", "seconds": 300}
       for arguments, _ in BAD
   ]
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, "-m", "tests.campaigns.option_runner", "2"],
       input="\n".join(map(json.dumps, cases)),
       cwd=root,
@@ -145,18 +145,18 @@ def test_bad_input_in_forks(root, tmp_path, complete):
       text=True,
       check=True,
   )
-  results = map(json.loads, done.stdout.splitlines())
+  results = map(json.loads, completed.stdout.splitlines())
   for (_, message), result in zip(BAD, results, strict=True):
     _assert_refused(result["code"], result["printed"], message)
   assert not list(tmp_path.glob("workdir/runs/*/metrics.jsonl"))
 
 
 def test_a_workdir_that_is_a_url(root, tmp_path):
-  done = command(
+  completed = command(
       f"--config={root}/configs/tmt.py", "--workdir=gs://bucket/x", cwd=root
   )
-  assert done.returncode == 2
-  assert "--workdir is 'gs://bucket/x', which is a URL" in done.stderr
+  assert completed.returncode == 2
+  assert "--workdir is 'gs://bucket/x', which is a URL" in completed.stderr
   assert not (root / "gs:").exists()
 
 
@@ -169,13 +169,13 @@ def test_help_shows_what_is_needed(root):
 def test_a_workdir_that_is_a_file(root, tmp_path):
   file = tmp_path / "file"
   file.write_text("")
-  done = command("--config=configs/tmt.py", f"--workdir={file}", cwd=root)
-  assert done.returncode == 2
-  assert "Traceback" not in done.stderr
-  assert str(file) in done.stderr
+  completed = command("--config=configs/tmt.py", f"--workdir={file}", cwd=root)
+  assert completed.returncode == 2
+  assert "Traceback" not in completed.stderr
+  assert str(file) in completed.stderr
 
 
-def test_a_run_that_stopped_is_not_done(monkeypatch, capsys, tmp_path):
+def test_a_stopped_run_exits_with_code_75(monkeypatch, capsys, tmp_path):
   def run():
     raise errors.Stopped("stopped before step 6 of 10")
 

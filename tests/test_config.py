@@ -18,7 +18,7 @@ def test_overrides_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"trian": {}}, r'config\.trian .* Did you mean "train"'),
         ({"train": {"learning_rte": 1.0}}, 'Did you mean "learning_rate"'),
@@ -101,12 +101,12 @@ def test_overrides_are_kept():
         ),
     ],
 )
-def test_bad_values_name_the_field(values, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_values_name_the_field(values, message):
+  with pytest.raises(errors.InputError, match=message):
     config_lib.check(values)
 
 
-def test_parts_inside_of_parts_have_an_end():
+def test_the_depth_of_nested_parts_is_limited():
   order = {}
   for _ in range(100):
     order = {"arrangement": "reverse", "parts": (order,)}
@@ -114,14 +114,14 @@ def test_parts_inside_of_parts_have_an_end():
     config_lib.check({"order": order})
 
 
-def test_ends_of_ranges_are_in_them():
+def test_ranges_include_their_ends():
   config = config_lib.check(
       {"train": {"b1": 0.0, "clip": 0.0, "eps": 1e-30, "batch_size": 2**20}}
   )
   assert config.train.b1 == config.train.clip == 0.0
 
 
-def test_machine_options_are_no_science():
+def test_machine_options_are_not_part_of_the_science():
   base = config_lib.check({"data": {"source": "table"}})
   machine = config_lib.check(
       {
@@ -136,5 +136,5 @@ def test_machine_options_are_no_science():
   )
   assert config_lib.science(machine) == config_lib.science(base)
   assert "machine" not in config_lib.science(base)
-  other = config_lib.check({"train": {"b2": 0.9}})
-  assert config_lib.science(other) != config_lib.science(base)
+  changed = config_lib.check({"train": {"b2": 0.9}})
+  assert config_lib.science(changed) != config_lib.science(base)

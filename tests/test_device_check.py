@@ -43,7 +43,7 @@ def _run(tmp_path, *parts, minutes=8.0):
   return results.rows
 
 
-def test_a_part_that_fails_is_a_row_with_the_reason(tmp_path):
+def test_a_failed_part_is_a_row_with_the_reason(tmp_path):
   names = ("measure", "fail", "end")
   parts = [device.Part(name, f"{PARTS}:{name}", 120) for name in names]
   rows = _run(tmp_path, *parts)
@@ -62,7 +62,7 @@ def test_a_part_that_fails_is_a_row_with_the_reason(tmp_path):
   assert "not measured: ValueError: no / memory is left" in table
 
 
-def test_a_part_that_hangs_is_killed_and_the_next_one_runs(tmp_path):
+def test_a_hanging_part_is_killed_and_the_next_one_runs(tmp_path):
   parts = [
       device.Part("hang", f"{PARTS}:hang", 2),
       device.Part("measure", f"{PARTS}:measure", 120),
@@ -75,7 +75,7 @@ def test_a_part_that_hangs_is_killed_and_the_next_one_runs(tmp_path):
   assert [row["case"] for row in rows][-2:] == ["first", "second"]
 
 
-def test_killing_a_part_kills_what_it_has_started():
+def test_killing_a_part_kills_its_children():
   rows = limits.stream(f"{PARTS}:hang", None, seconds=120, environment={})
   pid = next(rows)["pid"]
   assert _is_running(pid)
@@ -139,7 +139,7 @@ def test_the_table_has_ratios_to_the_best_row_of_the_same_model():
   assert "| 1B | fast | 6 tokens/s |  |  | 1 |" in lines
 
 
-def test_wheels_that_the_machine_lacks_are_installed(tmp_path, monkeypatch):
+def test_missing_wheels_are_installed(tmp_path, monkeypatch):
   monkeypatch.setattr(sys, "path", [*sys.path])
   name = "zsgen_no_such_package"
   wheels = tmp_path / "wheels"
@@ -249,7 +249,7 @@ def test_times_of_a_gpu_are_those_of_its_streams():
   }
 
 
-def test_models_have_the_size_that_their_part_names():
+def test_models_have_the_size_in_the_name_of_their_part():
   sizes = {"small": 3.7e6, "large": 1.24e9, "largest": 6.74e9}
   for name, expected in sizes.items():
     fields = getattr(task_lib.FULL, name)

@@ -16,10 +16,10 @@ KILLED = pathlib.Path(__file__).with_name("killed.py")
 
 
 def _run(
-    config, workdir: pathlib.Path, devices: int, mesh: tuple, how: dict
+    config, workdir: pathlib.Path, devices: int, mesh: tuple, machine: dict
 ) -> dict:
-  done = _start(config, workdir, devices, mesh, how)
-  assert done.returncode == 0, done.stderr
+  completed = _start(config, workdir, devices, mesh, machine)
+  assert completed.returncode == 0, completed.stderr
   return _read(workdir)
 
 
@@ -28,11 +28,11 @@ def _start(
     workdir: pathlib.Path,
     devices: int,
     mesh: tuple,
-    how: dict,
+    machine: dict,
     moment: str = "never",
 ) -> subprocess.CompletedProcess:
   config = config.copy_and_resolve_references()
-  config.machine.update(how)
+  config.machine.update(machine)
   axes = ("data", "fsdp", "tensor", "context")
   config.machine.mesh.update(dict(zip(axes, mesh, strict=True)))
   workdir.mkdir(exist_ok=True)
@@ -57,7 +57,7 @@ def _read(workdir: pathlib.Path) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("devices", "mesh", "how"),
+    ("devices", "mesh", "machine"),
     [
         pytest.param(
             *(2, (-1, 1, 1, 1), {"micro_batches": 2}), marks=pytest.mark.slow
@@ -98,39 +98,43 @@ def _read(workdir: pathlib.Path) -> dict:
     ],
 )
 def test_a_mesh_agrees_with_one_device(
-    small, workdirs, tmp_path, devices, mesh, how
+    small, workdirs, tmp_path, devices, mesh, machine
 ):
   small.model.kv_heads = 2
   small.model.vocab_size = 264
   expected = _read(workdirs.get(small, "train"))
-  _assert_agrees(_run(small, tmp_path / "mesh", devices, mesh, how), expected)
+  _assert_agrees(
+      _run(small, tmp_path / "mesh", devices, mesh, machine), expected
+  )
 
 
-def _assert_agrees(found: dict, expected: dict) -> None:
+def _assert_agrees(actual: dict, expected: dict) -> None:
   assert (expected["consumed"] >= 0).all()
-  assert found["name"] == expected["name"]
-  np.testing.assert_array_equal(found["consumed"], expected["consumed"])
-  assert len(found["records"]) == len(expected["records"])
-  for one, other in zip(found["records"], expected["records"], strict=True):
-    assert one == pytest.approx(other, rel=1e-5)
+  assert actual["name"] == expected["name"]
+  np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
+  assert len(actual["records"]) == len(expected["records"])
+  for actual_record, expected_record in zip(
+      actual["records"], expected["records"], strict=True
+  ):
+    assert actual_record == pytest.approx(expected_record, rel=1e-5)
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_positions_are_split(small, workdirs, tmp_path):
+def test_a_run_resumes_with_split_positions(small, workdirs, tmp_path):
   small.model.kv_heads = 2
   small.model.vocab_size = 264
   expected = _read(workdirs.get(small, "train"))
   workdir = tmp_path / "moved"
   killed = _start(small, workdir, 4, (1, 2, 1, 2), {}, "step:7")
   assert killed.returncode == -9, killed.stderr
-  again = _start(small, workdir, 2, (1, 1, 1, 2), {}, "step:9")
-  assert again.returncode == -9, again.stderr
-  assert "from step 5 of 10" in again.stderr
+  resumed = _start(small, workdir, 2, (1, 1, 1, 2), {}, "step:9")
+  assert resumed.returncode == -9, resumed.stderr
+  assert "from step 5 of 10" in resumed.stderr
   _assert_agrees(_run(small, workdir, 2, (2, 1, 1, 1), {}), expected)
 
 
 @pytest.mark.slow
-def test_adapters_and_all_evaluations_where_positions_are_split(
+def test_adapters_and_all_evaluations_with_split_positions(
     small, workdirs, tmp_path
 ):
   small.model.kv_heads = 2

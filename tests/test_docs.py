@@ -31,7 +31,7 @@ def page(root) -> str:
 
 @pytest.fixture(scope="module")
 def pictures(root):
-  """The script that draws the pictures."""
+  """Loads the script that draws the pictures."""
   spec = importlib.util.spec_from_file_location(
       "pictures", root / "docs" / "pictures.py"
   )
@@ -46,29 +46,31 @@ def data_page(root) -> str:
   return text.partition("\n## Options\n")[0]  # Those tables are generated.
 
 
-def _named(order: config_lib.Order) -> set[str]:
-  return {order.arrangement}.union(*map(_named, arrangements.parts(order)))
+def _arrangement_names(order: config_lib.Order) -> set[str]:
+  return {order.arrangement}.union(
+      *map(_arrangement_names, arrangements.parts(order))
+  )
 
 
 def test_every_snippet_is_a_config(page):
   snippets = re.findall(r"```python\n(.*?)```", page, re.S)
   assert len(snippets) > 10
-  shown = set()
+  names = set()
   for snippet in snippets:
     config = config_lib.defaults()
     exec(snippet, {"config": config})
     order = config_lib.check(config).order
     arrangements.check_target(order)
     assert order.target_task in ("", *synth.HELDOUT)
-    shown |= _named(order)
+    names |= _arrangement_names(order)
   # One baseline's lines stand for those of the other.
-  assert set(registry.names("arrangement")) - shown == {"round_robin"}
+  assert set(registry.names("arrangement")) - names == {"round_robin"}
 
 
-def test_the_table_has_every_arrangement_and_what_it_reads(page):
+def test_the_table_has_every_arrangement_and_its_options(page):
   rows = dict(re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", page, re.M))
-  told = {name: set(re.findall(r"`(\w+)`", rows[name])) for name in rows}
-  assert told == {
+  documented = {name: set(re.findall(r"`(\w+)`", rows[name])) for name in rows}
+  assert documented == {
       component.name: {f.name for f in dataclasses.fields(component.options)}
       for component in registry.components("arrangement")
   }
@@ -77,8 +79,8 @@ def test_the_table_has_every_arrangement_and_what_it_reads(page):
 def test_every_option_and_choice_of_an_order_is_on_the_page(page):
   kinds = [
       config_lib.Order,
-      *(each.options for each in registry.components("arrangement")),
-      *(each.options for each in registry.components("embedder")),
+      *(component.options for component in registry.components("arrangement")),
+      *(component.options for component in registry.components("embedder")),
   ]
   for field in itertools.chain(*map(dataclasses.fields, kinds)):
     assert re.search(rf"[`.]{field.name}\b", page), field.name
@@ -95,41 +97,41 @@ def test_the_tables_of_options_are_those_of_the_registry(name):
 
 
 @pytest.mark.parametrize("name", ["arrangements", "data"])
-def test_links_inside_a_page_lead_somewhere(root, name):
+def test_links_inside_a_page_resolve(root, name):
   page = (root / "docs" / f"{name}.md").read_text("utf-8")
   titles = re.findall(r"^##+ (.*)$", page, re.M)
   slugs = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
   assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= slugs
 
 
-def test_every_picture_is_linked_drawn_and_there(page, pictures):
+def test_every_picture_is_linked_drawn_and_present(page, pictures):
   linked = set(re.findall(rf"\]\({IMAGES}/(\w+)\.png\)", page))
-  there = {path.stem for path in pictures.DIRECTORY.iterdir()}
-  assert linked == there == set(pictures.GROUPS)
+  stems = {path.stem for path in pictures.DIRECTORY.iterdir()}
+  assert linked == stems == set(pictures.GROUPS)
 
 
-def test_pictures_show_what_arrangements_give_now(pictures):
+def test_pictures_show_the_current_arrangements(pictures):
   for name, orders in pictures.GROUPS.items():
     with Image.open(pictures.DIRECTORY / f"{name}.png") as image:
-      shown = image.text[pictures.DIGEST]
-    assert shown == pictures.digest(
+      digest = image.text[pictures.DIGEST]
+    assert digest == pictures.digest(
         pictures.arrange(orders)
     ), f"{name}.png is out of date: run `python -m docs.pictures`"
 
 
 def test_every_snippet_on_data_is_a_config(data_page):
-  shown = set()
+  names = set()
   for snippet in re.findall(r"```python\n(.*?)```", data_page, re.S):
     if "import " in snippet:
       continue
     config = config_lib.defaults()
     exec(snippet, {"config": config})
     data = config_lib.check(config).data
-    shown.add(data.source)
+    names.add(data.source)
     sources.check(data)
     prompts.get(data, tokenizers.Bytes(), seed=0)
   # The two embedded suites have the same lines.
-  assert set(registry.names("source")) - shown <= {"synth"}
+  assert set(registry.names("source")) - names <= {"synth"}
 
 
 def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
@@ -137,9 +139,9 @@ def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
   data = config_lib.build(
       config_lib.Data, train_instances=2, heldout_instances=1
   )
-  made = prepare.prepare(tmp_path / "stores", data, seed=0)
+  prepared = prepare.prepare(tmp_path / "stores", data, seed=0)
   (snippet,) = re.findall(r"```python\n(import .*?)```", data_page, re.S)
-  names = {"STORE": made.path}
+  names = {"STORE": prepared.path}
   exec(snippet, names)
   assert "zsgen:synth:heldout" in names["names"]
   assert names["evaluator"].eval_tasks
@@ -147,8 +149,8 @@ def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
 
 def test_the_table_of_sources_has_the_options_of_each(data_page):
   rows = re.findall(r"^\| \[`(\w+)`\].*?\|.*?\| (.*?) \|", data_page, re.M)
-  shown = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
-  assert shown == {
+  documented = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
+  assert documented == {
       component.name: {
           field.name
           for field in schema.own_fields(config_lib.Data, component.options)
@@ -171,8 +173,8 @@ def test_every_option_and_name_of_data_is_on_the_page(data_page):
 def test_the_table_of_rewrites_has_each_option_with_its_default(root):
   page = (root / "docs" / "rewrites.md").read_text("utf-8")
   rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| .+ \|$", page, re.M)
-  shown = {name: ast.literal_eval(default) for name, default in rows}
-  assert shown == dataclasses.asdict(source_options.Rewrites())
+  documented = {name: ast.literal_eval(default) for name, default in rows}
+  assert documented == dataclasses.asdict(source_options.Rewrites())
   (snippet,) = re.findall(r"```python\n(.*?)```", page, re.S)
   config = config_lib.defaults()
   exec(snippet, {"config": config})
@@ -189,7 +191,7 @@ def test_the_table_of_rewrites_has_each_option_with_its_default(root):
         ("tokenizer", registry.names("tokenizer")),
     ],
 )
-def test_the_table_of_names_has_them_all(data_page, option, known):
+def test_the_table_of_names_is_complete(data_page, option, known):
   titles = rf"^\| `{option}` \|.*\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)
   rows = re.findall(r"^\| \[?`\"?(\w+)", table, re.M)
@@ -197,23 +199,23 @@ def test_the_table_of_names_has_them_all(data_page, option, known):
 
 
 def test_the_table_of_fields_has_each_with_its_default(data_page):
-  told = dict(re.findall(r'^\| `(\w+)` \| `"(\w*)"` \|', data_page, re.M))
-  assert told == dataclasses.asdict(config_lib.Fields())
+  documented = dict(re.findall(r'^\| `(\w+)` \| `"(\w*)"` \|', data_page, re.M))
+  assert documented == dataclasses.asdict(config_lib.Fields())
 
 
 def test_the_table_of_files_has_those_of_a_store(data_page, tmp_path):
   data = config_lib.build(
       config_lib.Data, train_instances=1, heldout_instances=1
   )
-  made = prepare.prepare(tmp_path / "stores", data, seed=0)
+  prepared = prepare.prepare(tmp_path / "stores", data, seed=0)
   titles = r"^\| file \| contents \|\n\|[- |]+\n((?:\|.*\n)+)"
   (table,) = re.findall(titles, data_page, re.M)
-  told = re.findall(r"^\| `([\w.]+)/?`", table, re.M)
-  there = {each.name for each in made.path.iterdir()}
-  assert sorted(told) == sorted({*there, store.CHOICES})
+  documented = re.findall(r"^\| `([\w.]+)/?`", table, re.M)
+  names = {path.name for path in prepared.path.iterdir()}
+  assert sorted(documented) == sorted({*names, store.CHOICES})
 
 
-def test_evaluations(root):
+def test_the_page_on_evaluations_has_every_kind_and_metric(root):
   text = (root / "docs" / "evaluations.md").read_text("utf-8")
   for snippet in re.findall(r"```python\n(.*?)```", text, re.S):
     config = config_lib.defaults()

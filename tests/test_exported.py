@@ -27,7 +27,7 @@ ARCH = config_lib.Model(
     mlp_width=16,
     max_positions=2048,
 )
-SAID = {
+FIELDS = {
     "config.json": {
         "bos_token_id": 1,
         "eos_token_id": [2, 7],
@@ -57,12 +57,12 @@ def _json(path):
 
 @pytest.fixture
 def base(tmp_path):
-  """A Llama as others save it, with fields that nothing here reads."""
+  """Writes a Llama as others save it, with fields that nothing here reads."""
   path = tmp_path / "base"
   init = jax.jit(model_lib.Model.from_config(ARCH).init)
   hugging_face.save(path, init(jax.random.key(7)), ARCH)
   tokenized.llama(path)
-  for name, fields in SAID.items():
+  for name, fields in FIELDS.items():
     before = _json(path / name) if (path / name).exists() else {}
     (path / name).write_text(json.dumps({**before, **fields}))
   (path / "chat_template.jinja").write_text("{{ messages[0].content }}\n")
@@ -82,18 +82,20 @@ def job(small, base):
 
 
 def _export(job, tmp_path):
-  made = zsgen.run(job, tmp_path / "work", ["train", "export"])
-  return made.run / "export-float32"
+  result = zsgen.run(job, tmp_path / "work", ["train", "export"])
+  return result.run / "export-float32"
 
 
 def _bytes(path):
-  return {each.name: each.read_bytes() for each in path.iterdir()}
+  return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
 def test_an_export(job, base, tmp_path, capsys):
   path = _export(job, tmp_path)
-  for name in (*SAID, "chat_template.jinja"):
-    before, after = ((each / name).read_text() for each in (base, path))
+  for name in (*FIELDS, "chat_template.jinja"):
+    before, after = (
+        (directory / name).read_text() for directory in (base, path)
+    )
     if name.endswith(".json"):
       before, after = json.loads(before), json.loads(after)
     if name == "tokenizer_config.json":
@@ -107,24 +109,24 @@ def test_an_export(job, base, tmp_path, capsys):
 def _check_again(job, path, tmp_path):
   """The same command on what is there, damaged, or somebody else's."""
   # Again: what is there and whole stays.
-  times = {each.name: each.stat().st_mtime_ns for each in path.iterdir()}
+  times = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
   assert _export(job, tmp_path) == path
   assert times == {
-      each.name: each.stat().st_mtime_ns for each in path.iterdir()
+      file.name: file.stat().st_mtime_ns for file in path.iterdir()
   }
 
   # What was changed is made again, and what was killed before is gone.
-  whole = _bytes(path)
+  content = _bytes(path)
   with open(path / "model.safetensors", "r+b") as file:
     file.seek(-1, os.SEEK_END)
     file.write(b"\x55")
   left = [path.with_name(f".{path.name}.{'0123456789ab'}")]
   left.append(left[0].with_name(f".{left[0].name}.{'ba9876543210'}"))
   busy = path.with_name(f".{path.name}.{'f' * 12}")
-  own = path.with_name(f".{path.name}.mine")
-  for each in (*left, busy, own):
-    each.mkdir()
-    (each / "half").write_bytes(b"half")
+  foreign = path.with_name(f".{path.name}.mine")
+  for directory in (*left, busy, foreign):
+    directory.mkdir()
+    (directory / "half").write_bytes(b"half")
   handle = os.open(busy, os.O_RDONLY)
   fcntl.flock(handle, fcntl.LOCK_EX)  # As an export that goes on does.
   damaged = r"model\.safetensors: is damaged.*--stage=export makes it again"
@@ -132,12 +134,12 @@ def _check_again(job, path, tmp_path):
     workdir.verify(path.parent)
   _export(job, tmp_path)  # As it says, though nothing need be deleted.
   os.close(handle)
-  said = "\n".join(workdir.verify(path.parent))
-  assert f"export {path}: 7 files verified" in said
-  assert _bytes(path) == whole
-  assert not any(each.exists() for each in left)
+  output = "\n".join(workdir.verify(path.parent))
+  assert f"export {path}: 7 files verified" in output
+  assert _bytes(path) == content
+  assert not any(directory.exists() for directory in left)
   assert busy.is_dir()
-  assert own.is_dir()
+  assert foreign.is_dir()
 
   # Files of somebody else's are not thrown away.
   (path / "config.json").write_text("{}")
@@ -146,7 +148,7 @@ def _check_again(job, path, tmp_path):
     _export(job, tmp_path)
   (path / "README.md").rename(tmp_path / "README.md")  # As it says.
   _export(job, tmp_path)
-  assert _bytes(path) == whole
+  assert _bytes(path) == content
 
 
 def _check_upon(job, base, path, tmp_path, capsys):
@@ -155,12 +157,12 @@ def _check_upon(job, base, path, tmp_path, capsys):
   job.model = config_lib.to_dict(config_lib.Model(init=f"run:{path.parent}"))
   job.data.tokenizer_path = tokenized.gpt2(tmp_path / "gpt2")
   capsys.readouterr()
-  again = _export(job, tmp_path)
+  export = _export(job, tmp_path)
   assert "has another tokenizer: token ids" in " ".join(
       capsys.readouterr().err.split()
   )
-  generation = _json(again / "generation_config.json")
-  end = json.loads((again / "tokenizer.json").read_text())["added_tokens"][0]
+  generation = _json(export / "generation_config.json")
+  end = json.loads((export / "tokenizer.json").read_text())["added_tokens"][0]
   assert end["content"] == "<|endoftext|>"
   assert generation == {
       "bos_token_id": None,
@@ -169,39 +171,39 @@ def _check_upon(job, base, path, tmp_path, capsys):
       "temperature": 0.6,
       "top_p": 0.9,
   }
-  assert _json(again / "config.json")["pretraining_tp"] == 1
+  assert _json(export / "config.json")["pretraining_tp"] == 1
 
   # A base that is gone is told.
-  shutil.rmtree(again)
+  shutil.rmtree(export)
   shutil.rmtree(base)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(hub, "locate", _gone(str(base)))
+    patch.setattr(hub, "locate", _locate_without(str(base)))
     _export(job, tmp_path)
   assert "cannot be read, so config.json has only" in " ".join(
       capsys.readouterr().err.split()
   )
-  assert "pretraining_tp" not in _json(again / "config.json")
+  assert "pretraining_tp" not in _json(export / "config.json")
 
 
-def _gone(gone, locate=hub.locate):
+def _locate_without(missing, locate=hub.locate):
   """Finds everything but one directory, as offline."""
 
-  def found(name, *args):
-    if name == gone:
+  def locate_present(name, *args):
+    if name == missing:
       raise errors.InputError(f"{name} is not a directory")
     return locate(name, *args)
 
-  return found
+  return locate_present
 
 
-def test_a_directory_is_replaced_as_a_whole(tmp_path):
+def test_a_directory_is_replaced_atomically(tmp_path):
   path = tmp_path / "out"
   for text in ("a", "b"):
-    with artifacts.writing(path, replace=True) as beside:
-      (beside / text).write_text(text)
-  assert [each.name for each in path.iterdir()] == ["b"]
+    with artifacts.writing(path, replace=True) as partial:
+      (partial / text).write_text(text)
+  assert [child.name for child in path.iterdir()] == ["b"]
   with pytest.raises(ValueError, match="stopped"):
-    with artifacts.writing(path, replace=True) as beside:
-      (beside / "c").write_text("c")
+    with artifacts.writing(path, replace=True) as partial:
+      (partial / "c").write_text("c")
       raise ValueError("stopped")
-  assert [each.name for each in tmp_path.rglob("*")] == ["out", "b"]
+  assert [child.name for child in tmp_path.rglob("*")] == ["out", "b"]

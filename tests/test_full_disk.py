@@ -62,10 +62,10 @@ def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
   flags = [f"--config.{name}={value}" for name, value in OPTIONS.items()]
   job = ("-m", "zsgen.main", "--config=configs/tmt.py", *flags)
   job = (*job, f"--workdir={tmp_path}")
-  done = _run([*job, f"--stage={stage}"], root, largest)
-  assert done.returncode == 2, done.stderr
-  assert "Traceback" not in done.stderr
-  last = done.stderr.splitlines()[-1]
+  completed = _run([*job, f"--stage={stage}"], root, largest)
+  assert completed.returncode == 2, completed.stderr
+  assert "Traceback" not in completed.stderr
+  last = completed.stderr.splitlines()[-1]
   assert last.startswith("zsgen: a file is larger than")
   assert str(tmp_path) in last and "free" in last and "are kept" in last
   assert not list(tmp_path.glob("*/.*"))
@@ -75,13 +75,13 @@ def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
 
 
 def test_a_thread_that_cannot_write_ends_the_program(root):
-  done = _run(["-c", THREAD], root)
-  assert (done.returncode, "Traceback" in done.stderr) == (2, False)
-  assert "the disk is full" in done.stderr
+  completed = _run(["-c", THREAD], root)
+  assert (completed.returncode, "Traceback" in completed.stderr) == (2, False)
+  assert "the disk is full" in completed.stderr
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
         (OSError(errno.ENOSPC, "No space", "/w/x"), "full: /w/x cannot"),
         (OSError("1920 requested and 1008 written"), "the disk is full: "),
@@ -94,10 +94,10 @@ def test_a_thread_that_cannot_write_ends_the_program(root):
         (KeyError("No space left on device"), ""),
     ],
 )
-def test_what_is_told(tmp_path, error, said):
-  """Of the error, and of one that it led to."""
-  other = RuntimeError("stopped")
-  other.__cause__ = error
-  for item in (error, other):
-    message = full_disk.explain(item, tmp_path / "new")
-    assert (said in message) if said else message == ""
+def test_messages_explain_the_full_disk(tmp_path, error, expected):
+  """Checks the message on the error, and on one that it led to."""
+  wrapper = RuntimeError("stopped")
+  wrapper.__cause__ = error
+  for raised in (error, wrapper):
+    message = full_disk.explain(raised, tmp_path / "new")
+    assert (expected in message) if expected else message == ""

@@ -22,7 +22,7 @@ import pytest
 from tests.helpers import closeness, xla
 from zsgen.core import errors
 
-SEVERAL = pathlib.Path(__file__).with_name("several.py")
+SEVERAL_SCRIPT = pathlib.Path(__file__).with_name("several.py")
 CONFIG = """
 import json
 import ml_collections
@@ -34,22 +34,22 @@ def get_config():
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-  """How each process of a run ended, and what it said.
+  """How each process of a run ended, and its output.
 
   Attributes:
     codes: exit codes.
-    said: stdout and stderr.
+    output: stdout and stderr.
     seconds_after_first: from the end of the first to that of the last.
   """
 
   codes: list[int]
-  said: list[str]
+  output: list[str]
   seconds_after_first: float
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-  """Where compiled programs are."""
+  """Makes the directory of compiled programs."""
   path = tmp_path_factory.mktemp("shared")
   (path / "cache").mkdir()
   return path
@@ -64,7 +64,7 @@ def start(small, shared, tmp_path):
   file.write_text(CONFIG.format(text=small.to_json()))
 
   def run(
-      workdir, processes, moment="never", mesh=(-1, 1, 1), *more, **kwargs
+      workdir, processes, moment="never", mesh=(-1, 1, 1), *overrides, **kwargs
   ) -> Ended:
     path = tmp_path / workdir
     if not path.exists():
@@ -74,8 +74,8 @@ def start(small, shared, tmp_path):
     axes = ("data", "fsdp", "tensor", "context")
     for axis, size in zip(axes, mesh, strict=False):
       flags.append(f"--config.machine.mesh.{axis}={size}")
-    command = [sys.executable, SEVERAL, moment, *flags, *more]
-    if not any(item.startswith("--stage") for item in more):
+    command = [sys.executable, SEVERAL_SCRIPT, moment, *flags, *overrides]
+    if not any(flag.startswith("--stage") for flag in overrides):
       command.append("--stage=train")
     return _ended(_processes(command, processes, **kwargs))
 
@@ -112,18 +112,20 @@ def _slurm(count: int) -> list[dict[str, str]]:
 
 
 def _processes(
-    command: list, count: int, places=_coordinator, own=()
+    command: list, count: int, environments=_coordinator, own_flags=()
 ) -> list[subprocess.Popen]:
-  """Starts processes; `own` has further flags of each."""
+  """Starts processes; `own_flags` has further flags of each."""
   return [
       subprocess.Popen(
           [*command, *flags],
-          env={**xla.environment(), **place},
+          env={**xla.environment(), **environment},
           stdout=subprocess.PIPE,
           stderr=subprocess.STDOUT,
           text=True,
       )
-      for place, flags in zip(places(count), own or [()] * count, strict=True)
+      for environment, flags in zip(
+          environments(count), own_flags or [()] * count, strict=True
+      )
   ]
 
 
@@ -131,18 +133,18 @@ def _ended(processes: list[subprocess.Popen]) -> Ended:
   ends = []
 
   def read(process: subprocess.Popen) -> str:
-    message, _ = process.communicate(timeout=240)
+    process_output, _ = process.communicate(timeout=240)
     ends.append(time.monotonic())
-    return message
+    return process_output
 
   try:
     with futures.ThreadPoolExecutor(len(processes)) as pool:
-      message = list(pool.map(read, processes))
+      output = list(pool.map(read, processes))
   finally:
-    for item in processes:
-      item.kill()
-  codes = [item.returncode for item in processes]
-  return Ended(codes, message, max(ends) - min(ends))
+    for process in processes:
+      process.kill()
+  codes = [process.returncode for process in processes]
+  return Ended(codes, output, max(ends) - min(ends))
 
 
 def _free_port() -> int:
@@ -158,57 +160,59 @@ def _run(workdir: pathlib.Path) -> dict:
       "name": path.name,
       "consumed": np.load(path / "consumed.npy"),
       "losses": np.load(path / "evals/heldout/loss.npy"),
-      "metrics": [json.loads(item) for item in (path / "metrics.jsonl").open()],
+      "metrics": [json.loads(line) for line in (path / "metrics.jsonl").open()],
       "bytes": (path / "metrics.jsonl").read_bytes(),
   }
 
 
-def _check_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
-  actual, expected = _run(workdir), _run(other)
+def _check_same(workdir: pathlib.Path, expected_workdir: pathlib.Path) -> None:
+  actual, expected = _run(workdir), _run(expected_workdir)
   assert actual["name"] == expected["name"]
   assert (expected["consumed"] >= 0).all()
   np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
   closeness.assert_close(actual["losses"], expected["losses"])
-  for item, wanted in zip(actual["metrics"], expected["metrics"], strict=True):
-    assert item == pytest.approx(wanted, rel=1e-5)
+  for record, expected_record in zip(
+      actual["metrics"], expected["metrics"], strict=True
+  ):
+    assert record == pytest.approx(expected_record, rel=1e-5)
 
 
 def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
-  files = [item for item in (workdir / kind).rglob("*") if item.is_file()]
-  return {str(item.relative_to(workdir)): item.read_bytes() for item in files}
+  files = [path for path in (workdir / kind).rglob("*") if path.is_file()]
+  return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
 
 
 @pytest.fixture
-def alone(small, start, workdirs):
-  """The workdir of a run of one process; `start` has changed `small`."""
+def single_workdir(small, start, workdirs):
+  """Runs one process; `start` has changed `small`. Returns its workdir."""
   return workdirs.get(small, "train")
 
 
-def test_two_processes_and_a_stop(start, alone, tmp_path):
-  """SIGTERM comes to one of them; resumed, they leave what one process does."""
+def test_two_processes_stop_and_resume(start, single_workdir, tmp_path):
+  """Stops one of them by SIGTERM; resumed, they leave what one process does."""
   stopped = start("stopped", 2, "SIGTERM:1:2")
-  assert stopped.codes == [errors.STOPPED] * 2, stopped.said
-  assert "train    from step 0 of 10" in stopped.said[0]
-  for message in stopped.said:  # They agree on a step.
+  assert stopped.codes == [errors.STOPPED] * 2, stopped.output
+  assert "train    from step 0 of 10" in stopped.output[0]
+  for message in stopped.output:  # They agree on a step.
     assert "zsgen: stopped before step 6 of 10" in message
     assert "resume with the same command" in message
   assert len(_run(tmp_path / "stopped")["metrics"]) == 6 + 2
   for kind in ("orders", "embeddings"):
     artifacts = _artifacts(tmp_path / "stopped", kind)
-    assert artifacts == _artifacts(alone, kind)
+    assert artifacts == _artifacts(single_workdir, kind)
   resumed = start("stopped", 2)
-  assert resumed.codes == [0, 0], resumed.said
-  assert "train    from step 6 of 10" in resumed.said[0]
-  assert "zsgen" not in re.sub("Gloo.*", "", resumed.said[1])  # It is silent.
-  _check_same(tmp_path / "stopped", alone)
+  assert resumed.codes == [0, 0], resumed.output
+  assert "train    from step 6 of 10" in resumed.output[0]
+  assert "zsgen" not in re.sub("Gloo.*", "", resumed.output[1])  # It is silent.
+  _check_same(tmp_path / "stopped", single_workdir)
 
 
 @pytest.mark.slow
 def test_a_stop_changes_no_byte_and_one_process_may_resume(
-    start, alone, tmp_path
+    start, single_workdir, tmp_path
 ):
   unbroken = start("unbroken", 2)
-  assert unbroken.codes == [0, 0], unbroken.said
+  assert unbroken.codes == [0, 0], unbroken.output
   assert start("stopped", 2, "SIGTERM:1:2").codes == [errors.STOPPED] * 2
   shutil.copytree(tmp_path / "stopped", tmp_path / "moved", symlinks=True)
   assert start("stopped", 2).codes == [0, 0]
@@ -217,37 +221,39 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
   np.testing.assert_array_equal(actual["losses"], expected["losses"])
   np.testing.assert_array_equal(actual["consumed"], expected["consumed"])
   single = start("moved", 1)
-  assert single.codes == [0], single.said
-  assert "train    from step 6 of 10" in single.said[0]
-  _check_same(tmp_path / "moved", alone)
+  assert single.codes == [0], single.output
+  assert "train    from step 6 of 10" in single.output[0]
+  _check_same(tmp_path / "moved", single_workdir)
 
 
 @pytest.mark.slow
-def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
-  """What one has saved and two read is found by both, and they go on."""
-  one = start("moved", 1, "SIGTERM:0:7")
-  assert one.codes == [errors.STOPPED], one.said
+def test_all_processes_report_a_damaged_checkpoint(
+    start, single_workdir, tmp_path
+):
+  """Checks that what one has saved and two read is found by both."""
+  first = start("moved", 1, "SIGTERM:0:7")
+  assert first.codes == [errors.STOPPED], first.output
   (run,) = (tmp_path / "moved" / "runs").iterdir()
   saved = run / "checkpoints"
-  for item in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
-    place = saved / "7" / "state" / item
-    shutil.rmtree(place) if place.is_dir() else place.unlink()
-    other = saved / "5" / "state" / item
-    copy = shutil.copytree if other.is_dir() else shutil.copy
-    copy(other, place)
+  for name in ("manifest.ocdbt", "d", "ocdbt.process_0"):  # The arrays alone.
+    damaged = saved / "7" / "state" / name
+    shutil.rmtree(damaged) if damaged.is_dir() else damaged.unlink()
+    older = saved / "5" / "state" / name
+    copy = shutil.copytree if older.is_dir() else shutil.copy
+    copy(older, damaged)
   ended = start("moved", 2, "never", (1, 2, 1))
-  assert ended.codes == [2, 2], ended.said
-  for message in ended.said:
+  assert ended.codes == [2, 2], ended.output
+  for message in ended.output:
     assert re.search(
         r"checkpoints/7: the checkpoint is damaged .*chec", message
     )
     assert "checkpoint is that of step 5: delete" in message
     assert "Traceback" not in message
   shutil.rmtree(saved / "7")
-  second_result = start("moved", 2, "never", (1, 2, 1))
-  assert second_result.codes == [0, 0], second_result.said
-  assert "train    from step 5 of 10" in second_result.said[0]
-  _check_same(tmp_path / "moved", alone)
+  resumed = start("moved", 2, "never", (1, 2, 1))
+  assert resumed.codes == [0, 0], resumed.output
+  assert "train    from step 5 of 10" in resumed.output[0]
+  _check_same(tmp_path / "moved", single_workdir)
 
 
 @pytest.mark.slow
@@ -255,38 +261,44 @@ def test_all_are_told_of_a_damaged_checkpoint(start, alone, tmp_path):
     ("processes", "mesh"),
     [(2, (1, 2, 1)), (4, (1, 2, 2)), (2, (1, 1, 1, 2))],
 )
-def test_one_is_killed(start, alone, tmp_path, processes, mesh):
-  """They go on from what one has saved, on another mesh; one goes on then."""
-  one = start("moved", 1, "SIGTERM:0:2")
-  assert one.codes == [75], one.said
-  assert "zsgen: stopped before step 2 of 10" in one.said[0]
+def test_one_process_is_killed(
+    start, single_workdir, tmp_path, processes, mesh
+):
+  """Resumes what one has saved, on another mesh, and then one resumes."""
+  first = start("moved", 1, "SIGTERM:0:2")
+  assert first.codes == [75], first.output
+  assert "zsgen: stopped before step 2 of 10" in first.output[0]
   killed = processes // 2
   ended = start("moved", processes, f"SIGKILL:{killed}:8", mesh)
-  assert "from step 2 of 10" in ended.said[0]
+  assert "from step 2 of 10" in ended.output[0]
   assert ended.codes[killed] == -signal.SIGKILL
   assert 0 not in ended.codes and ended.seconds_after_first < 60
   for index in {*range(processes)} - {killed}:
-    assert "another" in ended.said[index], ended.said[index]
+    assert "another" in ended.output[index], ended.output[index]
   last = start("moved", 1)
-  assert last.codes == [0], last.said
-  assert re.search("from step [25] of 10", last.said[0])
-  _check_same(tmp_path / "moved", alone)
+  assert last.codes == [0], last.output
+  assert re.search("from step [25] of 10", last.output[0])
+  _check_same(tmp_path / "moved", single_workdir)
 
 
-def test_what_fails_in_the_first_ends_all(start):
+def test_a_failure_of_the_first_process_ends_all(start):
   niv2 = ("--config.data.source=niv2", "--config.data.path=nowhere")
   ended = start("w", 2, "never", (-1, 1, 1), *niv2)
-  assert ended.codes == [2, 2], ended.said
-  assert "zsgen: " in ended.said[0] and "nowhere" in ended.said[0]
-  assert "zsgen: process 0: " in ended.said[1] and "nowhere" in ended.said[1]
-  assert "Traceback" not in "".join(ended.said)
+  assert ended.codes == [2, 2], ended.output
+  assert "zsgen: " in ended.output[0] and "nowhere" in ended.output[0]
+  assert (
+      "zsgen: process 0: " in ended.output[1] and "nowhere" in ended.output[1]
+  )
+  assert "Traceback" not in "".join(ended.output)
 
 
 @pytest.mark.parametrize(
-    "places", [pytest.param(_coordinator, marks=pytest.mark.slow), _slurm]
+    "environments", [pytest.param(_coordinator, marks=pytest.mark.slow), _slurm]
 )
-def test_processes_that_differ_end_with_one_message(start, tmp_path, places):
-  own = [
+def test_processes_that_differ_end_with_one_message(
+    start, tmp_path, environments
+):
+  own_flags = [
       ("--config.machine.save_every=5", "--config.machine.hosts.wait=100"),
       (
           "--config.machine.save_every=7",
@@ -295,10 +307,10 @@ def test_processes_that_differ_end_with_one_message(start, tmp_path, places):
           "--config.machine.tensorboard=True",
       ),
   ]
-  ended = start("w", 2, places=places, own=own)
-  assert ended.codes == [2, 2], ended.said
-  for said in ended.said:
-    (message,) = re.findall("^zsgen: .*", said, re.M)
+  ended = start("w", 2, environments=environments, own_flags=own_flags)
+  assert ended.codes == [2, 2], ended.output
+  for output in ended.output:
+    (message,) = re.findall("^zsgen: .*", output, re.M)
     assert message == (
         "zsgen: the processes of this run do not agree:"
         " config.train.learning_rate is 0.003 in process 0 and 0.25 in process"
@@ -306,15 +318,15 @@ def test_processes_that_differ_end_with_one_message(start, tmp_path, places):
         " Start all processes by the same command, with the same config, the"
         " same installation and the same files."
     )
-    assert "Traceback" not in said
+    assert "Traceback" not in output
   assert not list((tmp_path / "w").glob("stores"))
 
 
 def _nowhere(count: int) -> list[dict[str, str]]:
-  places = _coordinator(count)
-  for place in places:
-    place["JAX_COORDINATOR_ADDRESS"] = "nowhere.invalid:1234"
-  return places
+  environments = _coordinator(count)
+  for environment in environments:
+    environment["JAX_COORDINATOR_ADDRESS"] = "nowhere.invalid:1234"
+  return environments
 
 
 def _only(index: int):
@@ -328,7 +340,7 @@ def _slurm_alone(count: int) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("places", "count", "message"),
+    ("environments", "count", "message"),
     [
         (_nowhere, 2, r"at nowhere\.invalid:1234.* the host is not known"),
         (
@@ -340,47 +352,47 @@ def _slurm_alone(count: int) -> list[dict[str, str]]:
         (_slurm_alone, 1, "process 0 of 2 did not find the others at"),
     ],
 )
-def test_where_others_do_not_come(start, places, count, message):
+def test_missing_processes_are_reported(start, environments, count, message):
   ended = start(
       "w",
       count,
       "never",
       (-1, 1, 1),
       "--config.machine.hosts.wait=3",
-      places=places,
+      environments=environments,
   )
-  assert ended.codes == [2] * count, ended.said
-  for said in ended.said:
-    (line,) = re.findall("^zsgen: .*", said, re.M)
+  assert ended.codes == [2] * count, ended.output
+  for output in ended.output:
+    (line,) = re.findall("^zsgen: .*", output, re.M)
     assert re.search(message, line)
-    assert "Stack trace" not in said and "Traceback" not in said
+    assert "Stack trace" not in output and "Traceback" not in output
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alone", [_only(0), _only(1), _slurm_alone])
-def test_sigterm_while_a_process_waits_for_others(start, alone):
-  ended = start("w", 1, "SIGTERM:0:join", places=alone)
-  assert ended.codes == [128 + signal.SIGTERM], ended.said
-  assert "zsgen: stopped" in ended.said[0]
+@pytest.mark.parametrize("environments", [_only(0), _only(1), _slurm_alone])
+def test_sigterm_while_a_process_waits_for_others(start, environments):
+  ended = start("w", 1, "SIGTERM:0:join", environments=environments)
+  assert ended.codes == [128 + signal.SIGTERM], ended.output
+  assert "zsgen: stopped" in ended.output[0]
 
 
 @pytest.mark.slow
-def test_sigterm_where_another_process_hangs(start, tmp_path):
-  """In a collective no handler of Python would ever run."""
+def test_sigterm_while_another_process_hangs(start, tmp_path):
+  """Checks a process in a collective, where no handler of Python runs."""
   ended = start("w", 2, "HANG:1:6")
-  assert ended.codes == [128 + signal.SIGTERM, 1], ended.said
+  assert ended.codes == [128 + signal.SIGTERM, 1], ended.output
   message = "stopped by SIGTERM while it waited for other processes"
-  assert f"zsgen: {message}" in ended.said[0]
-  assert f"zsgen: process 0: {message}" in ended.said[1]
-  second_result = start("w", 2)
-  assert second_result.codes == [0, 0], second_result.said
-  assert "train    from step 5 of 10" in second_result.said[0]
+  assert f"zsgen: {message}" in ended.output[0]
+  assert f"zsgen: process 0: {message}" in ended.output[1]
+  resumed = start("w", 2)
+  assert resumed.codes == [0, 0], resumed.output
+  assert "train    from step 5 of 10" in resumed.output[0]
 
 
-def test_sigterm_where_there_is_nothing_to_save(start, tmp_path):
+def test_sigterm_with_nothing_to_save(start, tmp_path):
   ended = start("w", 1, "SIGTERM:0:prepare")
   assert ended.codes == [128 + signal.SIGTERM]
   assert (
-      "zsgen: stopped; run the same command again to resume." in ended.said[0]
+      "zsgen: stopped; run the same command again to resume." in ended.output[0]
   )
   assert not list((tmp_path / "w").glob("stores/[!.]*"))

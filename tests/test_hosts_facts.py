@@ -11,7 +11,7 @@ from zsgen.core import config, errors, hosts, schema
 from zsgen.core.hosts import facts, service
 
 # What one process may have of its own; all other options are compared.
-OWN = {
+PER_PROCESS = {
     "config.machine.hosts.coordinator",
     "config.machine.hosts.count",
     "config.machine.hosts.index",
@@ -21,25 +21,27 @@ OWN = {
 }
 
 
-def _all_fields(value, where="config") -> set[str]:
+def _all_fields(value, prefix="config") -> set[str]:
   if not dataclasses.is_dataclass(value):
-    return {where}
+    return {prefix}
   fields = dataclasses.fields(value)
   parts = [
-      _all_fields(getattr(value, field.name), f"{where}.{field.name}")
+      _all_fields(getattr(value, field.name), f"{prefix}.{field.name}")
       for field in fields
   ]
   return set().union(*parts)
 
 
-def test_every_option_is_compared_but_those_of_one_process():
+def test_every_option_is_compared_except_per_process_ones():
   evals = {"a": config.Eval(), "b": config.Eval(split="other")}
   parts = ({"arrangement": "tmt"}, {"arrangement": "random"})
   order = config.build(config.Order, arrangement="concatenate", parts=parts)
   changed = dataclasses.replace(config.Config(), evals=evals, order=order)
   names = {*schema.shared_fields(changed, "config")}
   empty = {"config.targets", "config.data.heldout", "config.evals"}
-  assert _all_fields(changed) - names - empty == OWN | {"config.order.parts"}
+  assert _all_fields(changed) - names - empty == PER_PROCESS | {
+      "config.order.parts"
+  }
   assert "config.evals.b.split" in names
   assert "config.order.parts[1].arrangement" in names
 
@@ -48,22 +50,22 @@ def _collect(changed=None, workdir="w", stages=("train",)) -> dict[str, str]:
   return facts.collect([changed or config.Config()], workdir, stages)
 
 
-def _different(found: dict[str, str]) -> set[str]:
+def _different(facts: dict[str, str]) -> set[str]:
   first = _collect()
-  return {name for name in first if found.get(name) != first[name]}
+  return {name for name in first if facts.get(name) != first[name]}
 
 
-def test_facts_beside_the_config(monkeypatch, tmp_path):
+def test_facts_outside_the_config(monkeypatch, tmp_path):
   assert _collect() == _collect()
   assert _different(_collect(stages=("order",))) == {"--stage"}
   monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/x")
   assert not _different(_collect())
-  other = {"XLA_FLAGS"}
+  changed = {"XLA_FLAGS"}
   first = _collect()
   monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX2 --xla_dump_to=/x")
-  assert {k for k, v in _collect().items() if v != first[k]} == other
+  assert {k for k, v in _collect().items() if v != first[k]} == changed
   monkeypatch.chdir(tmp_path)
-  assert {k for k, v in _collect().items() if v != first[k]} == other | {
+  assert {k for k, v in _collect().items() if v != first[k]} == changed | {
       "--workdir"
   }
 
@@ -85,16 +87,16 @@ def test_source_files_are_compared(monkeypatch, tmp_path):
 @pytest.fixture
 def processes(monkeypatch):
   """Runs a function in threads that stand for processes."""
-  table, there, me = {}, threading.Condition(), threading.local()
+  table, changed, me = {}, threading.Condition(), threading.local()
 
   def publish(key, value):
-    with there:
+    with changed:
       table.setdefault(key, value)
-      there.notify_all()
+      changed.notify_all()
 
   def await_message(key):
-    with there:
-      assert there.wait_for(lambda: key in table, 20)
+    with changed:
+      assert changed.wait_for(lambda: key in table, 20)
       return table[key]
 
   fake = types.SimpleNamespace(
@@ -108,7 +110,7 @@ def processes(monkeypatch):
     monkeypatch.setattr(service, name, function)
 
   def run(function) -> list[str]:
-    def one(index):
+    def call(index):
       me.index = index
       try:
         function(index)
@@ -117,19 +119,21 @@ def processes(monkeypatch):
       return ""
 
     with futures.ThreadPoolExecutor(3) as pool:
-      return [*pool.map(one, range(3))]
+      return [*pool.map(call, range(3))]
 
   return run
 
 
-def test_what_each_has_read_is_compared(processes, monkeypatch):
+def test_inputs_read_by_each_process_are_compared(processes, monkeypatch):
   monkeypatch.setattr(hosts, "is_distributed", lambda: True)
-  monkeypatch.setattr(hosts, "_key", lambda what: what)
-  made = [{"seed": 0, "parameters": {"path": name}} for name in "aab"]
-  assert processes(lambda i: hosts.agree("one", {"order": made[0]})) == [""] * 3
-  said = processes(lambda i: hosts.agree("two", {"order": made[i]}))
-  assert len({*said}) == 1
+  monkeypatch.setattr(hosts, "_key", lambda name: name)
+  recipes = [{"seed": 0, "parameters": {"path": name}} for name in "aab"]
+  assert (
+      processes(lambda i: hosts.agree("one", {"order": recipes[0]})) == [""] * 3
+  )
+  messages = processes(lambda i: hosts.agree("two", {"order": recipes[i]}))
+  assert len({*messages}) == 1
   assert (
       'order.parameters.path is "a" in process 0 and "b" in process 2.'
-      in said[0]
+      in messages[0]
   )

@@ -19,7 +19,7 @@ SLURM = {
 
 @pytest.fixture
 def bare(monkeypatch):
-  """An environment that says nothing of other processes."""
+  """Returns an environment that says nothing of other processes."""
   for name in (*NAMES, *SLURM, "OMPI_MCA_orte_hnp_uri", "TPU_WORKER_HOSTNAMES"):
     monkeypatch.delenv(name, raising=False)
   monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -37,29 +37,31 @@ def test_one_process_starts_nothing(bare):
   assert joining._find_membership(config.Hosts()) is None
 
 
-def test_options_go_before_variables(bare):
+def test_options_take_precedence_over_variables(bare):
   _set(bare, dict(zip(NAMES, ("a:1", "3", "2"), strict=True)))
-  found = joining._find_membership(config.Hosts(coordinator="b:2"))
-  assert found == joining.Membership(
+  actual = joining._find_membership(config.Hosts(coordinator="b:2"))
+  assert actual == joining.Membership(
       ("b", 2), count=3, index=2, is_detected=False
   )
 
 
-def test_what_jax_finds_need_not_be_said(bare):
+def test_values_that_jax_detects_need_no_options(bare):
   _set(bare, SLURM)
-  found = joining.Membership(None, count=4, index=3, is_detected=True)
-  assert joining._find_membership(config.Hosts()) == found
+  expected = joining.Membership(None, count=4, index=3, is_detected=True)
+  assert joining._find_membership(config.Hosts()) == expected
   # Given an address, the processes meet there before jax starts.
-  there = dataclasses.replace(found, address=("b", 2))
-  assert joining._find_membership(config.Hosts(coordinator="b:2")) == there
+  with_address = dataclasses.replace(expected, address=("b", 2))
+  assert (
+      joining._find_membership(config.Hosts(coordinator="b:2")) == with_address
+  )
   # What is said goes before what the cluster says.
-  three = dataclasses.replace(there, count=3, index=1)
-  said = config.Hosts(coordinator="b:2", count=3, index=1)
-  assert joining._find_membership(said) == dataclasses.replace(
+  three = dataclasses.replace(with_address, count=3, index=1)
+  options = config.Hosts(coordinator="b:2", count=3, index=1)
+  assert joining._find_membership(options) == dataclasses.replace(
       three, is_detected=False
   )
-  said = dataclasses.replace(said, coordinator="")
-  assert joining._find_membership(said) == dataclasses.replace(
+  options = dataclasses.replace(options, coordinator="")
+  assert joining._find_membership(options) == dataclasses.replace(
       three, address=None
   )
   assert joining._find_membership(config.Hosts(count=1)) is None
@@ -68,7 +70,7 @@ def test_what_jax_finds_need_not_be_said(bare):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         (("a:1", "3", ""), "missing: index"),
         (("", "3", "1"), "missing: coordinator"),
@@ -90,9 +92,9 @@ def test_what_jax_finds_need_not_be_said(bare):
         (("a b:1", "3", "1"), "it must be HOST:PORT"),
     ],
 )
-def test_what_is_not_enough_is_told(bare, values, said):
+def test_incomplete_settings_are_reported(bare, values, message):
   _set(bare, dict(zip(NAMES, values, strict=True)))
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     joining._find_membership(config.Hosts())
 
 
@@ -100,6 +102,6 @@ def test_what_is_not_enough_is_told(bare, values, said):
     "text", ["node_1.lan.:22", "10.0.0.1:9", "[::1]:65535"]
 )
 def test_addresses_are_parsed_and_shown(text):
-  found = addresses.parse(text, "option")
-  assert str(found) == text
-  assert not found.host.startswith("[")
+  address = addresses.parse(text, "option")
+  assert str(address) == text
+  assert not address.host.startswith("[")

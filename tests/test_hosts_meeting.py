@@ -18,7 +18,7 @@ FACTS = {"config.seed": "0", "config.train.learning_rate": "0.0003"}
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-  """Times of a test."""
+  """Shortens the times that a test waits."""
   monkeypatch.setattr(reception, "_GRACE", 0.3)
   monkeypatch.setattr(reception, "_GREETING", 0.3)
   monkeypatch.setattr(meeting, "_FOREIGN", 0.5)
@@ -37,22 +37,22 @@ def address():
 def meet(address):
   """Lets processes meet; each is (count, index) or (count, index, facts)."""
 
-  def one(count, index, facts=FACTS, wait=20.0, there=address):
+  def join(count, index, facts=FACTS, wait=20.0, target=address):
     try:
-      meeting.meet(there, count, index, facts, wait)
+      meeting.meet(target, count, index, facts, wait)
     except errors.InputError as error:
       return str(error)
     if index == 0:  # The port is free at once: it is jax's now.
       jax.enter_context(_listening(address.port))
     return ""
 
-  def all_of_them(*places, **kwargs) -> list[str]:
-    """What they hear; "" if they agree."""
-    with futures.ThreadPoolExecutor(len(places)) as pool:
-      return [*pool.map(lambda place: one(*place, **kwargs), places)]
+  def meet_all(*members, **kwargs) -> list[str]:
+    """Returns the error of each process; "" if they agree."""
+    with futures.ThreadPoolExecutor(len(members)) as pool:
+      return [*pool.map(lambda member: join(*member, **kwargs), members)]
 
   with contextlib.ExitStack() as jax:
-    yield all_of_them
+    yield meet_all
 
 
 def _listening(port: int) -> socket.socket:
@@ -73,27 +73,27 @@ def test_ipv6(meet, address):
     socket.create_server(("::1", 0), family=socket.AF_INET6).close()
   except OSError:
     pytest.skip("no IPv6 here")
-  there = addresses.parse(f"[::1]:{address.port}", "option")
-  assert meet((2, 0), (2, 1), there=there) == ["", ""]
+  target = addresses.parse(f"[::1]:{address.port}", "option")
+  assert meet((2, 0), (2, 1), target=target) == ["", ""]
 
 
 def test_a_port_that_is_forwarded(meet, address, monkeypatch):
-  """What others connect to is not the port on which jax listens."""
+  """Connects others to another port than the one on which jax listens."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
   monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", f"[::]:{port}")
   (message,) = meet((2, 0), wait=0.5)  # Nobody forwards it here.
   assert f"process 0 cannot reach itself at {address}" in message
-  there = address._replace(port=port)
-  (message,) = meet((2, 0), wait=0.5, there=there)
-  assert f"process 1 of 2 did not connect to {there}" in message
+  forwarded = address._replace(port=port)
+  (message,) = meet((2, 0), wait=0.5, target=forwarded)
+  assert f"process 1 of 2 did not connect to {forwarded}" in message
 
 
 def test_a_difference_is_one_message_for_all(meet):
-  other = {**FACTS, "config.train.learning_rate": "0.001"}
-  message = meet((4, 0), (4, 1), (4, 2, other), (4, 3, other))
-  assert {*message} == {
+  other_facts = {**FACTS, "config.train.learning_rate": "0.001"}
+  messages = meet((4, 0), (4, 1), (4, 2, other_facts), (4, 3, other_facts))
+  assert {*messages} == {
       "the processes of this run do not agree: config.train.learning_rate is"
       " 0.0003 in process 0 and 0.001 in processes 2 and 3. Start all processes"
       " by the same command, with the same config, the same installation and"
@@ -101,36 +101,38 @@ def test_a_difference_is_one_message_for_all(meet):
   }
 
 
-@pytest.mark.parametrize("places", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
-def test_another_count(meet, places):
-  """It is heard although neither sees all that it waits for."""
-  first, second = meet(*places)
+@pytest.mark.parametrize("members", [[(3, 0), (2, 1)], [(2, 0), (3, 2)]])
+def test_a_different_count_is_reported(meet, members):
+  """Checks that it is reported although neither sees all that it awaits."""
+  first, second = meet(*members)
   assert first == second
-  (mine, _), (other, index) = places
+  (first_count, _), (second_count, index) = members
   assert (
-      f"config.machine.hosts.count is {mine} in process 0 and {other} in"
-      f" process {index}. Start all" in first
+      f"config.machine.hosts.count is {first_count} in process 0 and"
+      f" {second_count} in process {index}. Start all" in first
   )
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_two_with_one_number(meet, index):
-  message = meet((3, 0), (3, 1), (3, index))
-  assert len({*message}) == 1
-  assert f"two processes have the number {index} (config.machine." in message[0]
-  assert "from 0 to 2" in message[0]
+def test_two_processes_with_one_index_are_reported(meet, index):
+  messages = meet((3, 0), (3, 1), (3, index))
+  assert len({*messages}) == 1
+  assert (
+      f"two processes have the number {index} (config.machine." in messages[0]
+  )
+  assert "from 0 to 2" in messages[0]
 
 
-def test_one_that_never_comes(meet, address):
-  message = meet((3, 0), (3, 2), wait=0.5)
-  assert message[0] == message[1]
-  assert message[0].startswith(
+def test_a_missing_process_is_reported(meet, address):
+  messages = meet((3, 0), (3, 2), wait=0.5)
+  assert messages[0] == messages[1]
+  assert messages[0].startswith(
       f"process 1 of 3 did not connect to {address} within 0.5 seconds"
       " (config.machine.hosts.wait). Start all 3 processes"
   )
 
 
-def test_process_0_never_comes(meet, address):
+def test_a_missing_process_0_is_reported(meet, address):
   (message,) = meet((2, 1), wait=0.5)
   assert f"process 1 cannot reach process 0 at {address}" in message
   assert "Connection refused. Start process 0 within" in message
@@ -139,7 +141,7 @@ def test_process_0_never_comes(meet, address):
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_unknown_host(meet, address, index):
   nowhere = address._replace(host="nowhere.invalid")
-  (message,) = meet((2, index), wait=0.5, there=nowhere)
+  (message,) = meet((2, index), wait=0.5, target=nowhere)
   assert f" at nowhere.invalid:{address.port} after" in message
   assert "the host is not known" in message
   assert "config.machine.hosts.coordinator (JAX_COORDINATOR_ADDRESS)" in message
@@ -150,7 +152,7 @@ def test_what_ends_process_0_ends_the_others(meet, address):
 
   with futures.ThreadPoolExecutor(1) as pool:
     second = pool.submit(meet, (2, 1))
-    (first,) = meet((2, 0), wait=0.5, there=nowhere)
+    (first,) = meet((2, 0), wait=0.5, target=nowhere)
     assert second.result() == [first]
 
 
@@ -178,21 +180,21 @@ def test_a_stop_of_process_0_ends_the_others(meet, address, monkeypatch):
     assert second.result() == [message]
 
 
-def test_a_port_of_another_program(meet, address):
+def test_a_port_used_by_another_program(meet, address):
   with _listening(address.port):
-    message = meet((2, 0), (2, 1))
-  assert f"process 0 cannot listen on port {address.port}" in message[0]
-  assert "Address already in use" in message[0]
-  assert "another program, or a run that has begun" in message[1]
+    messages = meet((2, 0), (2, 1))
+  assert f"process 0 cannot listen on port {address.port}" in messages[0]
+  assert "Address already in use" in messages[0]
+  assert "another program, or a run that has begun" in messages[1]
 
 
-def test_a_port_that_is_free_a_little_later(meet, address):
+def test_a_port_that_becomes_free(meet, address):
   old = _listening(address.port)
   with futures.ThreadPoolExecutor(2) as pool:
-    message = pool.submit(meet, (2, 0), (2, 1))
+    pending = pool.submit(meet, (2, 0), (2, 1))
     time.sleep(0.2)
     old.close()
-    assert message.result() == ["", ""]
+    assert pending.result() == ["", ""]
 
 
 STRANGERS = {
@@ -214,7 +216,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("sent", STRANGERS.values(), ids=STRANGERS)
-def test_strangers_do_not_disturb(meet, address, sent):
+def test_unrelated_connections_are_ignored(meet, address, sent):
   with (
       futures.ThreadPoolExecutor(1) as pool,
       contextlib.ExitStack() as stack,
@@ -250,15 +252,15 @@ def test_a_flood_of_silent_connections(meet, address, monkeypatch):
     assert first.result() == [""]
 
 
-def test_one_that_is_gone_may_come_again(meet, address):
+def test_a_lost_process_may_reconnect(meet, address):
   hello = reception.Hello(1, "", "gone", {})
   with futures.ThreadPoolExecutor(1) as pool:
     first = pool.submit(meet, (3, 0))
-    with _connected(address) as gone:
+    with _connected(address) as connection:
       facts = {"config.machine.hosts.count": "3", **FACTS}
       message = {**hello.to_message(), "facts": facts}
-      gone.sendall(frames.pack(message))
-      assert frames.receive(gone, 10)["seconds"] > 0
+      connection.sendall(frames.pack(message))
+      assert frames.receive(connection, 10)["seconds"] > 0
     time.sleep(0.3)
     rest = meet((3, 1), (3, 2))
     assert [*first.result(), *rest] == [""] * 3
@@ -274,7 +276,7 @@ def test_frames_in_pieces():
     frames.pack({"a": "a" * frames.MOST_BYTES})
 
 
-def test_messages_name_what_differs():
+def test_messages_name_the_differences():
   first = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}
   comparison = agreement.Comparison(first)
   comparison.add(1, first)
@@ -290,9 +292,9 @@ def test_messages_name_what_differs():
   assert "e is 5 in process 0 and (absent) in process 5; and 1 more" in message
 
 
-def test_long_values_are_short_and_distinct():
-  long, other = "x" * 1000, "x" * 999 + "y"
-  assert agreement.fact(long) != agreement.fact(other)
+def test_long_values_are_shortened_and_stay_distinct():
+  long, similar = "x" * 1000, "x" * 999 + "y"
+  assert agreement.fact(long) != agreement.fact(similar)
   assert len(agreement.fact(long)) < 120
   assert json.loads(agreement.fact("ü\x1b")) == "ü\x1b"
   assert agreement.fact("ü\x1b").isascii()

@@ -66,19 +66,19 @@ def _ended(script: str, number: signal.Signals) -> tuple[int, str]:
   try:
     assert process.stdout.readline() == "waits\n"
     process.send_signal(number)
-    message, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
   finally:
     process.kill()
-  return process.returncode, message
+  return process.returncode, output
 
 
-def test_one_that_waits_in_a_library_ends():
-  code, message = _ended(STUCK, signal.SIGTERM)
+def test_a_process_that_waits_in_a_library_ends():
+  code, output = _ended(STUCK, signal.SIGTERM)
   assert code == 128 + signal.SIGTERM
-  assert "zsgen: stopped by SIGTERM while it waited for other proc" in message
+  assert "zsgen: stopped by SIGTERM while it waited for other proc" in output
 
 
-def test_one_that_works_is_left_alone():
+def test_a_working_process_is_not_interrupted():
   assert _ended(BUSY, signal.SIGTERM) == (0, "done\n")
 
 
@@ -90,16 +90,18 @@ def test_one_that_works_is_left_alone():
         (ValueError(), None),
     ],
 )
-def test_a_signal_that_a_callback_lost_comes_again(lost, number):
-  heard, others = threading.Event(), []
+def test_a_signal_lost_in_a_callback_is_sent_again(lost, number):
+  heard, passed_on = threading.Event(), []
   before = {
-      item: signal.signal(item, lambda got, _: got == number and heard.set())
-      for item in (signal.SIGTERM, signal.SIGINT)
+      signum: signal.signal(
+          signum, lambda received, _: received == number and heard.set()
+      )
+      for signum in (signal.SIGTERM, signal.SIGINT)
   }
   try:
-    command._unraisable(others.append, types.SimpleNamespace(exc_value=lost))
+    command._unraisable(passed_on.append, types.SimpleNamespace(exc_value=lost))
     assert heard.wait(20 if number else 0.2) == bool(number)
   finally:
-    for item, handler in before.items():
-      signal.signal(item, handler)
-  assert len(others) == (number is None)
+    for signum, handler in before.items():
+      signal.signal(signum, handler)
+  assert len(passed_on) == (number is None)

@@ -33,7 +33,7 @@ STEPS = 8
 
 @pytest.fixture
 def llama(tmp_path) -> pathlib.Path:
-  """A small Llama of random weights, with a tokenizer of its own."""
+  """Writes a small Llama of random weights, with a tokenizer of its own."""
   path = tmp_path / "llama"
   init = jax.jit(model_lib.Model.from_config(ARCH).init)
   hugging_face.save(path, init(jax.random.key(7)), ARCH)
@@ -62,44 +62,46 @@ def _final_losses(run: pathlib.Path) -> np.ndarray:
 
 def _curve(run: pathlib.Path) -> list[float]:
   lines = map(json.loads, (run / "metrics.jsonl").open())
-  return [each["heldout/loss"] for each in lines if "heldout/loss" in each]
+  return [
+      record["heldout/loss"] for record in lines if "heldout/loss" in record
+  ]
 
 
 def test_fine_tuned_and_exported(small, llama, niv2, tmp_path):
-  made = _fine_tuned(small, llama, niv2, tmp_path / "w")
-  before, after = _curve(made.run)
+  result = _fine_tuned(small, llama, niv2, tmp_path / "w")
+  before, after = _curve(result.run)
   assert after < before
-  assert f"{STEPS} steps verified" in " ".join(verify.verify(made.run))
-  export = made.run / "export-float32"
+  assert f"{STEPS} steps verified" in " ".join(verify.verify(result.run))
+  export = result.run / "export-float32"
   assert hugging_face.arch_of(export) == hugging_face.arch_of(llama)
   small.model.init = f"hf:{export}"
   small.data.tokenizer_path = str(export)
-  again = zsgen.run(small, tmp_path / "w", ["train", "prepare"])
-  assert again.store == made.store  # The same tokenizer: the same store.
-  assert _curve(again.run)[0] == after
+  continued = zsgen.run(small, tmp_path / "w", ["train", "prepare"])
+  assert continued.store == result.store  # The same tokenizer: the same store.
+  assert _curve(continued.run)[0] == after
 
 
 @pytest.mark.peer
-def test_transformers_finds_the_same_loss(small, llama, niv2, tmp_path):
+def test_transformers_computes_the_same_loss(small, llama, niv2, tmp_path):
   torch = pytest.importorskip("torch")
   import transformers
 
-  made = _fine_tuned(small, llama, niv2, tmp_path / "w")
-  export = made.run / "export-float32"
+  result = _fine_tuned(small, llama, niv2, tmp_path / "w")
+  export = result.run / "export-float32"
   model = transformers.AutoModelForCausalLM.from_pretrained(export)
   tokenizer = transformers.AutoTokenizer.from_pretrained(export)
-  store = store_lib.open_store(made.store)
-  found = []
-  for i in np.load(made.run / "evals/heldout/ids.npy"):
+  store = store_lib.open_store(result.store)
+  losses = []
+  for i in np.load(result.run / "evals/heldout/ids.npy"):
     row = store.row(int(i))
     tokens = torch.tensor(row.tokens.astype(np.int64))[None]
     with torch.no_grad():
-      said = torch.log_softmax(model(tokens).logits.float(), -1)
-    nll = -said[0, :-1].gather(-1, tokens[0, 1:, None])[:, 0].numpy()
+      log_probs = torch.log_softmax(model(tokens).logits.float(), -1)
+    nll = -log_probs[0, :-1].gather(-1, tokens[0, 1:, None])[:, 0].numpy()
     mask = row.mask[1:].astype(bool)
-    found.append(nll[mask].mean())
+    losses.append(nll[mask].mean())
     text = tokenizer.decode(row.tokens[row.mask.astype(bool)])
     assert text.endswith("</s>")
-  np.testing.assert_allclose(found, _final_losses(made.run), rtol=1e-4)
-  print(f"held-out loss: {np.mean(found):.6f} by transformers,", end=" ")
-  print(f"{_final_losses(made.run).mean():.6f} here")
+  np.testing.assert_allclose(losses, _final_losses(result.run), rtol=1e-4)
+  print(f"held-out loss: {np.mean(losses):.6f} by transformers,", end=" ")
+  print(f"{_final_losses(result.run).mean():.6f} here")

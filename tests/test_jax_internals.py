@@ -41,7 +41,7 @@ def test_an_import_is_found(tmp_path):
     assert _imports_internals(path)
 
 
-def test_the_coordination_service_has_what_is_used():
+def test_the_coordination_service_has_the_methods_used():
   for name in ("client", "num_processes", "process_id"):
     assert hasattr(jax_internals.coordination, name)
 

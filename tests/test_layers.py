@@ -63,16 +63,16 @@ def imported(path: pathlib.Path, known: set[str]) -> Iterator[tuple[str, bool]]:
 def upward(package: pathlib.Path) -> list[str]:
   """Returns the imports that point to a higher layer."""
   files = modules(package)
-  found = []
+  violations = []
   for name, path in files.items():
     layer, *_ = name.split(".")[1:] or [""]
     if layer not in LAYERS or name.endswith(".__main__"):
       continue
-    for other, _ in imported(path, set(files)):
-      target, *_ = other.split(".")[1:] or [""]
+    for dependency, _ in imported(path, set(files)):
+      target, *_ = dependency.split(".")[1:] or [""]
       if target not in LAYERS or LAYERS.index(target) < LAYERS.index(layer):
-        found.append(f"{name} imports {other}")
-  return found
+        violations.append(f"{name} imports {dependency}")
+  return violations
 
 
 def circle(package: pathlib.Path) -> list[str]:
@@ -80,7 +80,11 @@ def circle(package: pathlib.Path) -> list[str]:
   files = modules(package)
   graph = {
       name: (
-          {other for other, eager in imported(path, set(files)) if eager}
+          {
+              dependency
+              for dependency, eager in imported(path, set(files))
+              if eager
+          }
           - {name}
       )
       for name, path in files.items()
@@ -92,7 +96,7 @@ def circle(package: pathlib.Path) -> list[str]:
   return []
 
 
-def test_layers_are_all_there_are():
+def test_the_list_of_layers_is_complete():
   folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
   assert folders == set(LAYERS)
 
@@ -106,7 +110,9 @@ def test_nothing_imports_the_plug_in():
   plug_in = {name for name in files if name.startswith("zsgen.rewrites")}
   assert plug_in
   for name in files.keys() - plug_in:
-    assert not plug_in & {other for other, _ in imported(files[name], {*files})}
+    assert not plug_in & {
+        dependency for dependency, _ in imported(files[name], {*files})
+    }
 
 
 def test_no_modules_import_each_other_in_a_circle():

@@ -44,7 +44,7 @@ def test_the_writer_describes_the_files(tmp_path):
   artifacts.check_files(path, fields["files"])
 
 
-def test_kinds_whose_files_grow_have_none(tmp_path):
+def test_manifests_of_growing_kinds_list_no_files(tmp_path):
   artifacts.write_manifest(tmp_path, {"kind": "population", "made_by": {}})
   assert "files" not in artifacts.read_manifest(tmp_path)
 
@@ -79,7 +79,7 @@ def test_embeddings_of_the_first_layout(tmp_path, kind, name):
   assert not artifacts.has_digest(manifest)
 
 
-def test_another_length_is_damage_without_hashing(tmp_path):
+def test_a_changed_length_is_damage_without_hashing(tmp_path):
   path = _export(tmp_path / "a")
   (path / "one.txt").write_text("one more")
   problems = artifacts.file_problems(path, _content(path)["files"])

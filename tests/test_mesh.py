@@ -39,7 +39,7 @@ def _shapes(lora=config.NO_LORA, **fields):
   return jax.eval_shape(model.init, jax.random.key(0))
 
 
-def _one():
+def _single_device():
   return mesh_lib.make(config.Mesh(), jax.devices()[:1])
 
 
@@ -57,17 +57,17 @@ def _one():
 )
 def test_every_parameter_has_its_rule(fields):
   shapes = _shapes(**fields)
-  shardings = mesh_lib.shardings(shapes, _one())
+  shardings = mesh_lib.shardings(shapes, _single_device())
   assert jax.tree.structure(shardings) == jax.tree.structure(shapes)
 
 
-def test_every_rule_is_for_a_parameter():
+def test_every_rule_matches_a_parameter():
   shapes = [
       _shapes(**LAYER, **BIASES, lora=LORA),
       _shapes(**GEMMA, **BIASES, lora=LORA),
   ]
   patterns = [pattern for pattern, _ in mesh_lib.RULES]
-  unused = [set(mesh_lib.unused_rules(item, patterns)) for item in shapes]
+  unused = [set(mesh_lib.unused_rules(tree, patterns)) for tree in shapes]
   assert not set.intersection(*unused)
   assert "rest_" in "".join(unused[0]) and "positions" in unused[1]
 
@@ -75,20 +75,20 @@ def test_every_rule_is_for_a_parameter():
 def test_a_parameter_without_a_rule_is_named():
   shapes = {"blocks": {"adapter": jax.ShapeDtypeStruct((2, 4), "float32")}}
   with pytest.raises(errors.InputError, match="blocks/adapter matches 0 rules"):
-    mesh_lib.shardings(shapes, _one())
+    mesh_lib.shardings(shapes, _single_device())
 
 
 def test_a_parameter_with_two_rules_is_named(monkeypatch):
   twice = (*mesh_lib.RULES, (r"embed.*", (None, None)))
   monkeypatch.setattr(mesh_lib, "RULES", twice)
   with pytest.raises(errors.InputError, match="embedding matches 2 rules"):
-    mesh_lib.shardings(_shapes(), _one())
+    mesh_lib.shardings(_shapes(), _single_device())
 
 
-def test_a_rule_for_another_number_of_axes_is_told():
+def test_a_rule_with_a_wrong_number_of_axes_is_reported():
   shapes = {"embedding": jax.ShapeDtypeStruct((8,), "float32")}
   with pytest.raises(errors.InputError, match=r"has 1 axes.* is for 2"):
-    mesh_lib.shardings(shapes, _one())
+    mesh_lib.shardings(shapes, _single_device())
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_a_rule_for_another_number_of_axes_is_told():
         dict(data=1, context=0),
     ],
 )
-def test_axes_that_do_not_multiply_to_the_devices(axes):
+def test_axes_must_multiply_to_the_device_count(axes):
   shape = dataclasses.replace(config.Mesh(), **axes)
   with pytest.raises(errors.InputError, match="there are 1 devices"):
     mesh_lib.make(shape, jax.devices()[:1])
 
 
-def test_a_mesh_of_one():
-  mesh = _one()
+def test_a_mesh_of_one_device():
+  mesh = _single_device()
   assert dict(mesh.shape) == dict.fromkeys(mesh_lib.AXES, 1)
   assert mesh_lib.row_shards(mesh) == 1
   assert mesh_lib.replicated(mesh).is_fully_replicated
@@ -122,7 +122,7 @@ def _split_positions():
   return jax.sharding.AbstractMesh((1, 2, 4, 1), mesh_lib.AXES, types)
 
 
-def test_what_fsdp_splits_is_split_over_context_too():
+def test_context_splits_what_fsdp_splits():
   mesh = _split_positions()
   split = mesh_lib.shardings(_shapes(width=64, mlp_width=64), mesh)
   expected = jax.sharding.PartitionSpec("tensor", ("fsdp", "context"))
@@ -140,7 +140,7 @@ def test_populations_split_no_positions():
 
 
 def test_a_mesh_of_whole_rows_has_the_same_devices():
-  assert mesh_lib.with_whole_rows(_one()) == _one()
+  assert mesh_lib.with_whole_rows(_single_device()) == _single_device()
 
 
 # Few: what every kind of parameter does on a mesh of three axes.
@@ -148,7 +148,7 @@ def test_a_mesh_of_whole_rows_has_the_same_devices():
     "meshes", ["few", pytest.param("all", marks=pytest.mark.slow)]
 )
 def test_eight_devices_give_the_loss_and_gradient_of_one(meshes):
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, "-m", "tests.sharded", meshes],
       cwd=ROOT,
       env=xla.environment(xla.devices(8)),
@@ -156,24 +156,24 @@ def test_eight_devices_give_the_loss_and_gradient_of_one(meshes):
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr
 
 
 def _rule(parameters, *axes):
   return config.Rule(parameters, axes)
 
 
-def test_rules_of_the_config_take_the_place_of_the_others():
+def test_rules_of_the_config_replace_the_defaults():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("emb.*", "fsdp", "")]
   mesh_lib.check_rules(shapes, rules)
-  actual = mesh_lib.shardings(shapes, _one(), rules)["embedding"]
+  actual = mesh_lib.shardings(shapes, _single_device(), rules)["embedding"]
   assert actual.spec == jax.sharding.PartitionSpec("fsdp", None)
   with pytest.raises(errors.InputError, match="head matches 0 rules of config"):
-    mesh_lib.shardings({"head": shapes["embedding"]}, _one(), rules)
+    mesh_lib.shardings({"head": shapes["embedding"]}, _single_device(), rules)
 
 
-def test_a_rule_of_the_config_that_matches_nothing_is_told():
+def test_an_unused_rule_of_the_config_is_reported():
   shapes = {"embedding": jax.ShapeDtypeStruct((8, 4), "float32")}
   rules = [_rule("embedding", "fsdp", ""), _rule("embeding", "fsdp")]
   message = (

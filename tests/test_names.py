@@ -57,7 +57,7 @@ def test_finds_attributes_aliases_and_exceptions():
   assert texts == {"found", "of", "each", "one"}
 
 
-def test_a_name_is_vague_only_if_all_its_words_are():
+def test_a_name_is_vague_if_all_its_words_are():
   assert RULES.is_vague("_one_of")
   assert RULES.is_vague("FOUND")
   assert not RULES.is_vague("found_rows")

@@ -114,7 +114,7 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
         ({"machine": {"wandb": "project"}}, "wandb is not installed. Run `pip"),
     ],
 )
-def test_what_nothing_reads_is_refused_before_any_work(
+def test_unused_options_are_refused_before_any_work(
     small, tmp_path, options, message
 ):
   with pytest.raises(errors.InputError, match=message):
@@ -123,7 +123,7 @@ def test_what_nothing_reads_is_refused_before_any_work(
   assert not (tmp_path / "w").exists()
 
 
-def test_an_order_that_is_there_does_not_hide_an_option(small, tmp_path):
+def test_an_existing_order_does_not_hide_an_option(small, tmp_path):
   small.order.arrangement = "cluster"
   zsgen.run(small, tmp_path, ["order"])
   small.order.clusters = 3
@@ -131,7 +131,7 @@ def test_an_order_that_is_there_does_not_hide_an_option(small, tmp_path):
     zsgen.run(small, tmp_path, ["order"])
 
 
-def test_what_only_the_store_and_the_order_know(small, tmp_path):
+def test_options_that_depend_on_the_store_and_the_order(small, tmp_path):
   small.train.warmup_steps = 10
   with pytest.raises(errors.InputError, match="Lower it to 9 or less"):
     zsgen.run(small, tmp_path, ["train"])
@@ -163,13 +163,13 @@ def test_bigrams_read_text_and_target_without_an_embedder(small, tmp_path):
         embedder="",
         text=text,
     )
-    made = order_lib.recipe_of(store, order)
-    assert (made["text"], made["target"]) == (text, "heldout")
+    recipe = order_lib.recipe_of(store, order)
+    assert (recipe["text"], recipe["target"]) == (text, "heldout")
     names.append(order_lib.make(tmp_path, store, order, 0).path.name)
   assert len(set(names)) == 2
 
 
-def test_without_a_clip_gradients_are_as_they_are():
+def test_without_a_clip_gradients_are_unchanged():
   gradients = {"w": np.array([3.0, -4.0], np.float32)}
   updates = []
   for clip in (0.0, 1e9, 1.0):
@@ -186,14 +186,14 @@ def test_without_a_clip_gradients_are_as_they_are():
   assert not np.allclose(updates[0], updates[2])
 
 
-def test_parameters_that_no_device_holds(monkeypatch, small, tmp_path):
+def test_parameters_too_large_for_any_device(monkeypatch, small, tmp_path):
   monkeypatch.setattr(memory, "_room", lambda mesh: 2**16)
   with pytest.raises(errors.InputError, match="parameters and moments take"):
     zsgen.run(small, tmp_path, ["train"])
   assert not (tmp_path / "runs").exists()
 
 
-def test_epochs_that_no_memory_holds(small, tmp_path, monkeypatch):
+def test_epochs_too_large_for_memory(small, tmp_path, monkeypatch):
   small.order = {
       "arrangement": "repeat",
       "parts": PARTS,

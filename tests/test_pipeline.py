@@ -20,31 +20,31 @@ def _metrics(run: pathlib.Path) -> list[dict]:
   return [json.loads(line) for line in (run / "metrics.jsonl").open()]
 
 
-def test_the_whole_job(small, tmp_path, capsys):
+def test_the_full_pipeline(small, tmp_path, capsys):
   small.targets.learns = {"metric": "heldout/loss", "below": 5.5}
-  made = zsgen.run(small, tmp_path)
-  records = _metrics(made.run)
+  outputs = zsgen.run(small, tmp_path)
+  records = _metrics(outputs.run)
   curve = [r["heldout/loss"] for r in records if "heldout/loss" in r]
   assert len(curve) == 4
   assert curve[-1] < curve[0]
   assert [r["step"] for r in records if "train/loss" in r] == list(range(10))
-  consumed = np.load(made.run / "consumed.npy")
-  order = np.load(made.order / "ids.npy")
+  consumed = np.load(outputs.run / "consumed.npy")
+  order = np.load(outputs.order / "ids.npy")
   assert consumed.ravel().tolist() == order.tolist()
-  losses = np.load(made.run / "evals/heldout/loss.npy")
+  losses = np.load(outputs.run / "evals/heldout/loss.npy")
   assert losses.mean(1, dtype=np.float64) == pytest.approx(curve)
-  assert "10 steps verified" in " ".join(verify.verify(made.run))
-  assert "heldout" in made.report.read_text()
-  result = json.loads((made.run / "result.json").read_text())
+  assert "10 steps verified" in " ".join(verify.verify(outputs.run))
+  assert "heldout" in outputs.report.read_text()
+  result = json.loads((outputs.run / "result.json").read_text())
   assert result["targets"]["learns"]["met"] is True
   capsys.readouterr()
-  again = zsgen.run(small, tmp_path)
-  assert again == made
+  repeated = zsgen.run(small, tmp_path)
+  assert repeated == outputs
   assert "already finished" in capsys.readouterr().err
 
 
 def test_epochs_of_a_composed_order_are_trained_and_verified(small, tmp_path):
-  """A batch may hold an example twice, where one epoch follows another."""
+  """Trains batches with an example twice, where an epoch follows another."""
   small.order = dict(
       arrangement="repeat",
       epochs=3,
@@ -60,9 +60,9 @@ def test_epochs_of_a_composed_order_are_trained_and_verified(small, tmp_path):
           ),
       ),
   )
-  made = zsgen.run(small, tmp_path)
-  assert "12 steps verified of 12" in " ".join(verify.verify(made.run))
-  consumed = np.load(made.run / "consumed.npy").ravel()[:45].reshape(3, 15)
+  outputs = zsgen.run(small, tmp_path)
+  assert "12 steps verified of 12" in " ".join(verify.verify(outputs.run))
+  consumed = np.load(outputs.run / "consumed.npy").ravel()[:45].reshape(3, 15)
   assert all(len(set(epoch)) == 15 for epoch in consumed.tolist())
 
 
@@ -75,30 +75,32 @@ def test_one_stage_at_a_time(small, tmp_path):
     zsgen.run(small, tmp_path, ["trian"])
 
 
-def test_export_goes_on_from_where_it_ended(small, workdirs, tmp_path):
+def test_training_continues_from_an_export(small, workdirs, tmp_path):
   run = workdirs.run(small, tmp_path).run
   zsgen.run(small, tmp_path, ["export"])
   final = _metrics(run)[-1]["heldout/loss"]
   small.model.init = f"hf:{run}/export-float32"
-  again = zsgen.run(small, tmp_path, ["train"]).run
-  assert again != run
-  assert _metrics(again)[0]["heldout/loss"] == pytest.approx(final, rel=1e-6)
+  continued = zsgen.run(small, tmp_path, ["train"]).run
+  assert continued != run
+  assert _metrics(continued)[0]["heldout/loss"] == pytest.approx(
+      final, rel=1e-6
+  )
 
 
 def test_the_seqio_feed_gives_equal_metrics(small, workdirs, tmp_path):
   pytest.importorskip("seqio")
-  one = workdirs.run(small, tmp_path / "store").run
+  from_store = workdirs.run(small, tmp_path / "store").run
   small.data.feed = "seqio"
-  other = zsgen.run(small, tmp_path / "seqio", ["train"]).run
+  from_seqio = zsgen.run(small, tmp_path / "seqio", ["train"]).run
   for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
-    assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert (from_store / name).read_bytes() == (from_seqio / name).read_bytes()
 
 
 def test_show_batch_marks_the_loss(small, tmp_path, capsys):
   pipeline.show_batch(small, tmp_path)
-  shown = capsys.readouterr().out
-  assert shown.count("⟦") == shown.count("⏹⟧") == 4
-  assert "Output:⟦ " in shown
+  output = capsys.readouterr().out
+  assert output.count("⟦") == output.count("⏹⟧") == 4
+  assert "Output:⟦ " in output
 
 
 def _niv2(small, path: pathlib.Path):
@@ -112,50 +114,56 @@ def _niv2(small, path: pathlib.Path):
   return small
 
 
-def test_natural_instructions_of_the_publishers_layout(small, niv2, tmp_path):
+def test_natural_instructions_in_the_published_layout(small, niv2, tmp_path):
   config = _niv2(small, niv2)
   config.order.budget = 20
-  made = zsgen.run(config, tmp_path / "w")
-  curve = [r["heldout/loss"] for r in _metrics(made.run) if "heldout/loss" in r]
+  outputs = zsgen.run(config, tmp_path / "w")
+  curve = [
+      r["heldout/loss"] for r in _metrics(outputs.run) if "heldout/loss" in r
+  ]
   assert len(curve) == 3
   assert curve[-1] < curve[0]
-  assert "task004_large" in made.report.read_text()
+  assert "task004_large" in outputs.report.read_text()
 
 
 @pytest.mark.slow
 def test_real_natural_instructions(small, tmp_path):
-  """A slice of the real data: ten training and four held-out tasks."""
+  """Trains on real data: ten training and four held-out tasks."""
   if not (REAL / "build.py").exists():
     pytest.skip("the real Natural Instructions are not beside the checkout")
   clone = _slice_of_real(tmp_path)
   config = _niv2(small, clone)
   config.data.max_length = 2048
-  made = zsgen.run(config, tmp_path / "w")
-  curve = [r["heldout/loss"] for r in _metrics(made.run) if "heldout/loss" in r]
+  outputs = zsgen.run(config, tmp_path / "w")
+  curve = [
+      r["heldout/loss"] for r in _metrics(outputs.run) if "heldout/loss" in r
+  ]
   assert len(curve) == 6
   assert curve[-1] < curve[0] - 0.5
-  counts = json.loads((made.store / "manifest.json").read_text())["counts"]
+  counts = json.loads((outputs.store / "manifest.json").read_text())["counts"]
   assert counts["train"]["tasks"] == 10
   assert counts["heldout"]["tasks"] == 4
 
 
 def _slice_of_real(tmp_path: pathlib.Path) -> pathlib.Path:
-  whole, clone = tmp_path / "whole", tmp_path / "clone"
-  subprocess.run([sys.executable, REAL / "build.py", "niv2", whole], check=True)
+  source, clone = tmp_path / "whole", tmp_path / "clone"
+  subprocess.run(
+      [sys.executable, REAL / "build.py", "niv2", source], check=True
+  )
   for split, count in (("train", 10), ("test", 4)):
-    listed = f"splits/default/{split}_tasks.txt"
-    names = (whole / listed).read_text().split()[:count]
-    (clone / listed).parent.mkdir(parents=True, exist_ok=True)
-    (clone / listed).write_text("\n".join(names))
+    task_list = f"splits/default/{split}_tasks.txt"
+    names = (source / task_list).read_text().split()[:count]
+    (clone / task_list).parent.mkdir(parents=True, exist_ok=True)
+    (clone / task_list).write_text("\n".join(names))
     (clone / "tasks").mkdir(exist_ok=True)
     for name in names:
-      (whole / "tasks" / f"{name}.json").rename(
+      (source / "tasks" / f"{name}.json").rename(
           clone / "tasks" / f"{name}.json"
       )
   return clone
 
 
-def test_an_evaluation_of_no_set_is_found_by_the_config(small, tmp_path):
+def test_an_evaluation_of_an_unknown_set_fails_before_any_work(small, tmp_path):
   small.data.source = "table"
   small.data.path = str(tmp_path / "nothing.jsonl")
   small.data.heldout = {"far": {"share": 0.1}, "near": {"share": 0.1}}
@@ -190,23 +198,21 @@ def test_a_damaged_checkpoint_is_named(small, workdirs, tmp_path):
 def test_a_checkpoint_of_another_run_is_named(small, workdirs, tmp_path):
   run = workdirs.run(small, tmp_path).run
   rate, small.train.learning_rate = small.train.learning_rate, 1e-3
-  other = zsgen.run(small, tmp_path, ["train"]).run
+  other_run = zsgen.run(small, tmp_path, ["train"]).run
   (run / "result.json").unlink()
   (run / "checkpoints").rename(run / "old")
-  (other / "checkpoints").rename(run / "checkpoints")
+  (other_run / "checkpoints").rename(run / "checkpoints")
   small.train.learning_rate = rate
   with pytest.raises(errors.InputError, match="copied here from another run"):
     zsgen.run(small, tmp_path, ["train"])
 
 
 @pytest.mark.parametrize("lost", ["consumed.npy", "evals/heldout/loss.npy"])
-def test_records_that_are_lost_are_not_made_anew(
-    small, workdirs, tmp_path, lost
-):
+def test_lost_records_are_not_recreated(small, workdirs, tmp_path, lost):
   run = workdirs.run(small, tmp_path).run
   (run / "result.json").unlink()
-  whole = (run / lost).read_bytes()
-  for content in (None, whole[:40]):
+  original = (run / lost).read_bytes()
+  for content in (None, original[:40]):
     (run / lost).unlink(missing_ok=True)
     if content:
       (run / lost).write_bytes(content)
@@ -214,7 +220,7 @@ def test_records_that_are_lost_are_not_made_anew(
         errors.InputError, match=f"{lost}: (cannot be read|has 40)"
     ):
       zsgen.run(small, tmp_path, ["train"])
-  (run / lost).write_bytes(whole)
+  (run / lost).write_bytes(original)
   rows = np.load(run / lost, mmap_mode="r+")
   rows[1] = -1 if lost == "consumed.npy" else np.nan
   rows.flush()
@@ -232,7 +238,9 @@ def test_a_heldout_loss_that_is_not_finite_stops_the_run(small, tmp_path):
   assert "NaN" not in (run / "metrics.jsonl").read_text()
 
 
-def test_a_finished_run_with_a_cut_log_is_told(small, workdirs, tmp_path):
+def test_a_truncated_log_of_a_finished_run_is_reported(
+    small, workdirs, tmp_path
+):
   run = workdirs.run(small, tmp_path).run
   log = run / "metrics.jsonl"
   log.write_text("".join(log.open().readlines()[:3]))
@@ -249,7 +257,7 @@ def test_targets_may_change_after_the_end(small, tmp_path):
   assert result["targets"]["learns"]["met"] is True
 
 
-def test_the_file_of_an_order_is_written_after_the_store(small, tmp_path):
+def test_an_order_file_may_be_written_after_the_store(small, tmp_path):
   file = tmp_path / "order.txt"
   small.order = dict(arrangement="file", path=str(file))
   with pytest.raises(
@@ -257,8 +265,8 @@ def test_the_file_of_an_order_is_written_after_the_store(small, tmp_path):
   ):
     zsgen.run(small, tmp_path, ["train"])
   assert not (tmp_path / "stores").exists()
-  made = zsgen.run(small, tmp_path, ["prepare"])
-  examples = pq.read_table(made.store / "examples.parquet").to_pylist()
+  outputs = zsgen.run(small, tmp_path, ["prepare"])
+  examples = pq.read_table(outputs.store / "examples.parquet").to_pylist()
   ids = [row["id"] for row in examples if row["split"] == "train"][:8]
   file.write_text("\n".join(map(str, ids[::-1])))
   order = zsgen.run(small, tmp_path, ["order"]).order

@@ -46,7 +46,7 @@ def write(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     sys.modules.pop(name, None)
 
 
-def test_an_arrangement_of_a_user(write, small, tmp_path):
+def test_a_users_arrangement(write, small, tmp_path):
   small.plugins = (write("plug_backwards", BACKWARDS),)
   small.order.arrangement = "backwards"
   small.order.skipped = 3
@@ -58,9 +58,7 @@ def test_an_arrangement_of_a_user(write, small, tmp_path):
     small.order.skiped = 1
 
 
-def test_its_source_is_in_the_name_of_the_order_and_of_nothing_else(
-    write, small, tmp_path
-):
+def test_its_source_changes_the_name_of_the_order_only(write, small, tmp_path):
   name = write("plug_named", BACKWARDS)
   plain = zsgen.run(small, tmp_path, ["prepare", "order"])
   small.plugins = (name,)
@@ -100,21 +98,21 @@ def test_plugins_of_a_plain_dictionary(write):
         ),
     ],
 )
-def test_a_module_that_is_wrong_is_one_message(write, content, message):
+def test_an_invalid_module_is_one_message(write, content, message):
   name = write("plug_bad", content)
   for _ in range(2):  # It is not half loaded the second time.
     with pytest.raises(errors.InputError, match=message):
       plugins.load([name])
 
 
-def test_a_module_that_does_not_exist():
+def test_a_missing_module():
   with pytest.raises(errors.InputError, match=r"Put no_such_plugin\.py next"):
     plugins.load(["no_such_plugin"])
   with pytest.raises(errors.InputError, match="give a tuple of modules"):
     plugins.load("no_such_plugin")
 
 
-def test_a_package_is_hashed_whole(write, tmp_path):
+def test_all_files_of_a_package_are_hashed(write, tmp_path):
   package = tmp_path / "configs" / "plug_package"
   package.mkdir()
   (package / "__init__.py").write_text("from plug_package import inner\n")

@@ -39,12 +39,12 @@ def test_the_components_of_the_page_train(blocks, small, tmp_path):
   config.model = small.model
   config.machine = small.machine
   workdir = tmp_path / "workdir"
-  done = zsgen.run(config, workdir, ["prepare", "order", "train"])
-  order = zsgen.load_order(done.order, zsgen.load_store(done.store))
-  made_by = order.manifest["made_by"]
+  outputs = zsgen.run(config, workdir, ["prepare", "order", "train"])
+  order = zsgen.load_order(outputs.order, zsgen.load_store(outputs.store))
+  recipe = order.manifest["made_by"]
   digests = plugins.digests()
-  assert made_by["parameters"]["plugin"] == digests["my_arrangement"]
-  embedder = made_by["embedder"]
+  assert recipe["parameters"]["plugin"] == digests["my_arrangement"]
+  embedder = recipe["embedder"]
   assert embedder["parameters"]["plugin"] == digests["my_embedder"]
-  lines = (done.run / "metrics.jsonl").read_text().splitlines()
+  lines = (outputs.run / "metrics.jsonl").read_text().splitlines()
   assert any("heldout/confidence" in json.loads(line) for line in lines)

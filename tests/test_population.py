@@ -33,13 +33,13 @@ MEMBERS = {
 
 @pytest.fixture
 def members(small):
-  """Configs of members; saved before steps 5 and 10."""
+  """Returns configs of members; saved before steps 5 and 10."""
   return _members(small, MEMBERS)
 
 
 @pytest.fixture
-def more(small):
-  """Configs of three members, trained for longer."""
+def long_members(small):
+  """Returns configs of three members, trained for longer."""
   small.evals.heldout.every_steps = 25
   small.machine.save_every = 20
   third = {"order": {"pick": "farthest"}, "train": {"b2": 0.98}}
@@ -49,13 +49,13 @@ def more(small):
 def _members(small, options_of, steps=STEPS):
   small.order.budget = steps * small.train.batch_size
   small.train.warmup_steps = 5
-  found = []
+  configs = []
   for name, options in options_of.items():
-    each = small.copy_and_resolve_references()
-    each.name = name
-    each.update(options)
-    found.append(config_lib.check(each))
-  return found
+    config = small.copy_and_resolve_references()
+    config.name = name
+    config.update(options)
+    configs.append(config_lib.check(config))
+  return configs
 
 
 @pytest.fixture
@@ -67,50 +67,58 @@ def _lines(path):
   return [json.loads(line) for line in path.open()]
 
 
-def _assert_equal(run, alone):
-  assert run.name == alone.name
+def _assert_equal(run, reference):
+  assert run.name == reference.name
   np.testing.assert_array_equal(
-      np.load(run / "consumed.npy"), np.load(alone / "consumed.npy")
+      np.load(run / "consumed.npy"), np.load(reference / "consumed.npy")
   )
-  found, wanted = _lines(run / "metrics.jsonl"), _lines(alone / "metrics.jsonl")
-  assert len(found) == len(wanted) > len(np.load(run / "consumed.npy"))
-  for each, other in zip(found, wanted, strict=True):
-    assert each == pytest.approx(other, rel=1e-4)
-  losses = [np.load(path / "evals/heldout/loss.npy") for path in (run, alone)]
+  actual, expected = _lines(run / "metrics.jsonl"), _lines(
+      reference / "metrics.jsonl"
+  )
+  assert len(actual) == len(expected) > len(np.load(run / "consumed.npy"))
+  for record, expected_record in zip(actual, expected, strict=True):
+    assert record == pytest.approx(expected_record, rel=1e-4)
+  losses = [
+      np.load(path / "evals/heldout/loss.npy") for path in (run, reference)
+  ]
   closeness.assert_close(*losses, tolerance=1e-4)
 
 
 def _on_two_devices(members, workdir):
   workdir.mkdir()
   path = workdir / "configs.json"
-  path.write_text(json.dumps([config_lib.to_dict(each) for each in members]))
-  done = subprocess.run(
+  path.write_text(
+      json.dumps([config_lib.to_dict(member) for member in members])
+  )
+  completed = subprocess.run(
       [sys.executable, PEOPLED, path, workdir],
       env=xla.environment(xla.devices(2)),
       capture_output=True,
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
-  found = {
+  assert completed.returncode == 0, completed.stderr
+  paths = {
       path.name.rpartition("-")[0]: path
       for path in (workdir / "runs").iterdir()
   }
-  return [found[each.name] for each in members]
+  return [paths[member.name] for member in members]
 
 
-def _alone(members, workdir, quiet):
-  return [pipeline.run(each, workdir, ["train"], quiet).run for each in members]
+def _train_separately(members, workdir, quiet):
+  return [
+      pipeline.run(member, workdir, ["train"], quiet).run for member in members
+  ]
 
 
-def test_members_are_what_they_are_alone(members, tmp_path, quiet):
+def test_members_equal_separate_runs(members, tmp_path, quiet):
   runs = pipeline.run_population(members, tmp_path, quiet)
-  for run, other in zip(
-      runs, _alone(members, tmp_path / "alone", quiet), strict=True
+  for run, single_run in zip(
+      runs, _train_separately(members, tmp_path / "alone", quiet), strict=True
   ):
-    _assert_equal(run, other)
-    with checkpoints.Finished(run) as there:
-      assert there.steps() == [STEPS]
+    _assert_equal(run, single_run)
+    with checkpoints.Finished(run) as finished:
+      assert finished.steps() == [STEPS]
   # Again: nothing is trained.
   before = (runs[0] / "metrics.jsonl").stat().st_mtime_ns
   assert pipeline.run_population(members, tmp_path, quiet) == runs
@@ -118,14 +126,14 @@ def test_members_are_what_they_are_alone(members, tmp_path, quiet):
 
 
 @pytest.mark.slow
-def test_more_members_on_two_devices(more, tmp_path, quiet):
-  alone = _alone(more, tmp_path / "alone", quiet)
-  runs = pipeline.run_population(more, tmp_path / "one", quiet)
-  for run, other in zip(runs, alone, strict=True):
-    _assert_equal(run, other)
-  split = _on_two_devices(more[:2], tmp_path / "two")
-  for run, other in zip(split, alone[:2], strict=True):
-    _assert_equal(run, other)
+def test_more_members_on_two_devices(long_members, tmp_path, quiet):
+  single_runs = _train_separately(long_members, tmp_path / "alone", quiet)
+  runs = pipeline.run_population(long_members, tmp_path / "one", quiet)
+  for run, single_run in zip(runs, single_runs, strict=True):
+    _assert_equal(run, single_run)
+  split = _on_two_devices(long_members[:2], tmp_path / "two")
+  for run, single_run in zip(split, single_runs[:2], strict=True):
+    _assert_equal(run, single_run)
 
 
 def _check_verification(workdir):
@@ -133,14 +141,16 @@ def _check_verification(workdir):
   lines = " ".join(verify.verify(workdir / "populations"))
   assert "checkpoint of step 10: verified" in lines
   consumed = next(workdir.glob("runs/two-*/consumed.npy"))
-  whole = consumed.read_bytes()
-  consumed.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+  original = consumed.read_bytes()
+  consumed.write_bytes(
+      original[:200] + bytes([original[200] ^ 1]) + original[201:]
+  )
   with pytest.raises(errors.InputError, match=f"{consumed}: "):
     verify.verify(workdir / "populations")
-  consumed.write_bytes(whole)
+  consumed.write_bytes(original)
 
 
-def test_a_stopped_population_goes_on_with_the_same_bytes(
+def test_a_resumed_population_has_the_same_bytes(
     members, tmp_path, quiet, monkeypatch
 ):
   class Stopped(Exception):
@@ -154,7 +164,7 @@ def test_a_stopped_population_goes_on_with_the_same_bytes(
     consumed(self, step, ids)
 
   # Steps 2 and 3 are traced.
-  members = [dataclasses.replace(each, profile=(2, 4)) for each in members]
+  members = [dataclasses.replace(member, profile=(2, 4)) for member in members]
   runs = pipeline.run_population(members, tmp_path / "whole", quiet)
   assert list((tmp_path / "whole" / "populations").rglob("*.xplane.pb"))
   with monkeypatch.context() as patched:
@@ -162,25 +172,25 @@ def test_a_stopped_population_goes_on_with_the_same_bytes(
     with pytest.raises(Stopped):
       pipeline.run_population(members, tmp_path / "stopped", quiet)
   _check_verification(tmp_path / "stopped")
-  again = pipeline.run_population(members, tmp_path / "stopped", quiet)
-  for run, other in zip(again, runs, strict=True):
+  resumed = pipeline.run_population(members, tmp_path / "stopped", quiet)
+  for run, unbroken in zip(resumed, runs, strict=True):
     for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
-      assert (run / name).read_bytes() == (other / name).read_bytes()
+      assert (run / name).read_bytes() == (unbroken / name).read_bytes()
 
 
-def test_members_of_other_shapes_are_told(small, tmp_path, quiet):
-  other = small.copy_and_resolve_references()
-  other.name, other.model.width = "wide", 2 * small.model.width
-  configs = [config_lib.check(each) for each in (small, other)]
+def test_members_of_different_shapes_are_refused(small, tmp_path, quiet):
+  wide = small.copy_and_resolve_references()
+  wide.name, wide.model.width = "wide", 2 * small.model.width
+  configs = [config_lib.check(member) for member in (small, wide)]
   message = r"config.population: config.model is .* in wide and .*one shape"
   with pytest.raises(errors.InputError, match=message):
     pipeline.run_population(configs, tmp_path, quiet)
 
 
-def test_members_of_other_lengths_are_told(small, tmp_path, quiet):
-  other = small.copy_and_resolve_references()
-  other.name, other.order.budget = "short", small.order.budget // 2
-  configs = [config_lib.check(each) for each in (small, other)]
+def test_members_of_different_lengths_are_refused(small, tmp_path, quiet):
+  short = small.copy_and_resolve_references()
+  short.name, short.order.budget = "short", small.order.budget // 2
+  configs = [config_lib.check(member) for member in (small, short)]
   with pytest.raises(
       errors.InputError, match=r"population: steps is \d+ in sh"
   ):

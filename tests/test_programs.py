@@ -23,7 +23,7 @@ def _write(directory: pathlib.Path, **contents: bytes) -> list[pathlib.Path]:
   return entries
 
 
-def test_sealed_programs_stay(tmp_path):
+def test_sealed_programs_are_kept(tmp_path):
   entries = _write(tmp_path, a=b"one", b=b"two")
   programs.seal(tmp_path)
   assert programs.delete_damaged(tmp_path) == 0
@@ -47,7 +47,7 @@ def test_programs_of_a_process_that_was_killed_are_deleted(tmp_path):
   assert not entry.exists()
 
 
-def test_a_directory_that_is_not_there_is_empty(tmp_path):
+def test_a_missing_directory_is_empty(tmp_path):
   programs.seal(tmp_path / "cache")
   assert programs.delete_damaged(tmp_path / "cache") == 0
 
@@ -90,7 +90,7 @@ def _damage(kind: str, entries: list[pathlib.Path]) -> None:
     ],
 )
 def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):
-  """JAX finds programs only under the same path, so a copy would not do."""
+  """Damages programs in place: JAX finds them only under the same path."""
   first = _train(small, tmp_path)
   assert first.returncode == 0, first.stderr
   results = _results(tmp_path)
@@ -99,10 +99,10 @@ def test_a_run_compiles_damaged_programs_again(small, tmp_path, kind, count):
   entries = sorted((tmp_path / "cache").glob("*-cache"))
   assert len(entries) > 10
   _damage(kind, entries[:count])
-  again = _train(small, tmp_path)
-  assert again.returncode == 0, again.stderr
+  rerun = _train(small, tmp_path)
+  assert rerun.returncode == 0, rerun.stderr
   assert f"compiled programs in {tmp_path / 'cache'} were damaged" in (
-      again.stderr
+      rerun.stderr
   )
   assert _results(tmp_path) == results
 

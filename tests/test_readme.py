@@ -44,7 +44,7 @@ def _load(path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_and_modules_that_are_named_exist(root, page):
+def test_named_files_and_modules_exist(root, page):
   text = (root / page).read_text()
   for name in re.findall(r"--config=([\w/.]+)", text):
     # A reader's own files are called my_….
@@ -55,7 +55,7 @@ def test_files_and_modules_that_are_named_exist(root, page):
     assert ((root / page).parent / name).exists(), name
 
 
-def test_options_that_the_readme_overrides_exist(root):
+def test_overridden_options_exist(root):
   known = config_lib.defaults()
   names = re.findall(r"--config\.([\w.]+)=", (root / "README.md").read_text())
   assert names
@@ -75,7 +75,7 @@ def _options_of_components(kind: type) -> set[str]:
   }
 
 
-def test_make_targets_that_are_named_exist(root):
+def test_named_make_targets_exist(root):
   makefile = (root / "Makefile").read_text()
   for page in PAGES:
     for name in re.findall(r"^make (\w+)", (root / page).read_text(), re.M):

@@ -13,7 +13,7 @@ from zsgen.pipeline import conversion
 
 @pytest.fixture
 def hashed(monkeypatch):
-  """The names of the files that are hashed; every file counts as large."""
+  """Returns the names of hashed files; every file counts as large."""
   names = []
   original = hashing.file_digest
 
@@ -105,8 +105,10 @@ def test_damaged_records_are_errors(directory, hashed):
   path = directory / artifacts.RECORDS
   content = json.loads(path.read_text())
   content["files"]["large"]["sha256"] = "0" * 64
-  without = {name: value for name, value in content.items() if name != "digest"}
-  for text in (json.dumps(content), json.dumps(without), "[]", "{", ""):
+  unsealed = {
+      name: value for name, value in content.items() if name != "digest"
+  }
+  for text in (json.dumps(content), json.dumps(unsealed), "[]", "{", ""):
     path.write_text(text)
     with pytest.raises(errors.InputError, match="delete it, and the files"):
       _digests(directory)
@@ -114,7 +116,7 @@ def test_damaged_records_are_errors(directory, hashed):
   assert _digests(directory) == _expected(directory)
 
 
-def test_a_directory_that_cannot_be_written_to(directory, hashed, monkeypatch):
+def test_a_read_only_directory(directory, hashed, monkeypatch):
   def fail(*_):
     raise PermissionError(13, "Permission denied", str(directory))
 
@@ -125,7 +127,7 @@ def test_a_directory_that_cannot_be_written_to(directory, hashed, monkeypatch):
 
 
 def test_an_export_is_compared_with_its_records(directory, hashed):
-  """The manifest decides, whoever hashed the file."""
+  """Checks that the manifest decides, whoever hashed the file."""
   manifest = {"kind": "export", "made_by": {}}
   artifacts.write_manifest(directory, manifest)
   names = ["large", "small"]

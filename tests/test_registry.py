@@ -17,7 +17,7 @@ from zsgen.orders import pool as pool_lib
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-  """A registry without components, whose kinds have no home packages."""
+  """Empties the registry, whose kinds then have no home packages."""
   empty = {kind: {} for kind in registry.KINDS}
   monkeypatch.setattr(registry, "_COMPONENTS", empty)
   homes = dict.fromkeys(registry.KINDS, ())
@@ -36,12 +36,12 @@ class Options:
 @pytest.mark.usefixtures("clean")
 def test_decorator_registers_and_returns_the_function():
   @registry.arrangement("mine", options=Options)
-  def mine() -> str:
+  def arrange() -> str:
     return "built"
 
   component = registry.component("arrangement", "mine", "config.order")
-  assert mine() == "built"
-  assert component.build is mine
+  assert arrange() == "built"
+  assert component.build is arrange
   assert component.options is Options
   assert component.module == __name__
   assert registry.names("arrangement") == ("mine",)
@@ -103,7 +103,7 @@ def test_options_are_a_frozen_dataclass_of_the_schema():
 
 
 @pytest.mark.usefixtures("clean")
-def test_home_packages_are_imported_at_first_use(
+def test_home_packages_are_imported_on_first_use(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
   package = tmp_path / "home_of_sources"

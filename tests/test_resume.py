@@ -36,16 +36,16 @@ def start(config, workdir: pathlib.Path, moment: str = "never"):
 
 
 def content(workdir: pathlib.Path) -> dict[str, bytes]:
-  """Everything that must be equal: metrics, evaluations, ids, parameters."""
+  """Reads all that must be equal: metrics, evaluations, ids, parameters."""
   (run,) = (workdir / "runs").iterdir()
   files = ["metrics.jsonl", "consumed.npy", "result.json"]
   files += [path.relative_to(run) for path in (run / "evals").rglob("*.npy")]
-  found = {str(name): (run / name).read_bytes() for name in files}
-  return found | parameters(run)
+  results = {str(name): (run / name).read_bytes() for name in files}
+  return results | parameters(run)
 
 
 def parameters(run: pathlib.Path) -> dict[str, bytes]:
-  """Bytes of every array of the last checkpoint."""
+  """Returns the bytes of every array of the last checkpoint."""
   newest = max(int(p.name) for p in (run / "checkpoints").iterdir())
   state = ocp.StandardCheckpointer().restore(
       (run / "checkpoints" / str(newest) / "state").absolute()
@@ -57,16 +57,16 @@ def parameters(run: pathlib.Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
   """Runs configs without a break, once each."""
-  done = {}
+  cache = {}
 
   def get(config):
     key = config.to_json()
-    if key not in done:
+    if key not in cache:
       workdir = tmp_path_factory.mktemp("unbroken")
       finished = start(config, workdir)
       assert finished.returncode == 0, finished.stderr
-      done[key] = content(workdir), json.loads(finished.stdout)
-    return done[key]
+      cache[key] = content(workdir), json.loads(finished.stdout)
+    return cache[key]
 
   return get
 
@@ -84,31 +84,33 @@ def unbroken(tmp_path_factory):
     ids=["before-the-first-save", "mid-run", "evaluation", "save", "last-save"],
 )
 @pytest.mark.slow
-def test_killed_and_started_again(small, unbroken, tmp_path, moment, first):
+def test_resumes_after_a_kill(small, unbroken, tmp_path, moment, first):
   killed = start(small, tmp_path, moment)
   assert killed.returncode == -9, killed.stderr
-  again = start(small, tmp_path)
-  assert again.returncode == 0, again.stderr
-  assert re.search(f"from step ({first}) of 10", again.stderr)
+  resumed = start(small, tmp_path)
+  assert resumed.returncode == 0, resumed.stderr
+  assert re.search(f"from step ({first}) of 10", resumed.stderr)
   expected, _ = unbroken(small)
-  found = content(tmp_path)
-  assert sorted(found) == sorted(expected)
-  assert [name for name in found if found[name] != expected[name]] == []
+  actual = content(tmp_path)
+  assert sorted(actual) == sorted(expected)
+  assert [name for name in actual if actual[name] != expected[name]] == []
 
 
-def test_killed_while_saving_and_between_saves(small, unbroken, tmp_path):
+def test_resumes_after_kills_while_saving_and_between_saves(
+    small, unbroken, tmp_path
+):
   assert start(small, tmp_path, "save:5").returncode == -9
   killed = start(small, tmp_path, "step:7")
   assert killed.returncode == -9, killed.stderr
   assert re.search("from step [05] of 10", killed.stderr)
-  again = start(small, tmp_path)
-  assert again.returncode == 0, again.stderr
-  assert "from step 5 of 10" in again.stderr
+  resumed = start(small, tmp_path)
+  assert resumed.returncode == 0, resumed.stderr
+  assert "from step 5 of 10" in resumed.stderr
   assert content(tmp_path) == unbroken(small)[0]
 
 
 @pytest.mark.slow
-def test_killed_three_times(small, unbroken, tmp_path):
+def test_resumes_after_three_kills(small, unbroken, tmp_path):
   for moment in ("evaluation:0", "step:6", "step:9"):
     assert start(small, tmp_path, moment).returncode == -9
   assert start(small, tmp_path).returncode == 0
@@ -116,14 +118,14 @@ def test_killed_three_times(small, unbroken, tmp_path):
 
 
 def test_training_needs_no_tensorflow(small, unbroken):
-  _, said = unbroken(small)
-  assert said["heavy"] == []
+  _, report = unbroken(small)
+  assert report["heavy"] == []
 
 
-def test_started_again_after_the_end(small, workdirs, tmp_path):
+def test_restarting_a_finished_run_changes_nothing(small, workdirs, tmp_path):
   workdirs.run(small, tmp_path)
   before = content(tmp_path)
-  again = start(small, tmp_path)
-  assert again.returncode == 0
-  assert "already finished" in again.stderr
+  rerun = start(small, tmp_path)
+  assert rerun.returncode == 0
+  assert "already finished" in rerun.stderr
   assert content(tmp_path) == before

@@ -31,7 +31,7 @@ def test_presets_are_configs_of_7b(file):
     assert config.plan.topology and config.name == f"llama2_7b-{name}"
 
 
-def test_a_preset_that_there_is_not(file):
+def test_an_unknown_preset(file):
   with pytest.raises(errors.InputError, match='Did you mean "v5e-16"'):
     file["get_config"]("v5e-18")
 

@@ -16,7 +16,7 @@ def test_defaults_are_those_of_the_schema():
   assert not sections.notices(config)
 
 
-def test_a_selector_decides_which_options_there_are():
+def test_a_selector_determines_the_options():
   config = zsgen.default_config()
   config.order.arrangement = "similarity"
   config.order.measure = "cosine_min"
@@ -94,16 +94,16 @@ def test_types_are_checked_where_they_are_set():
     "duplicate",
     [copy.deepcopy, copy.copy, lambda c: pickle.loads(pickle.dumps(c))],
 )
-def test_copies_are_configs_of_their_own(duplicate):
+def test_copies_are_independent(duplicate):
   config = zsgen.default_config()
   config.order.arrangement = "random"
   config.sweep = {"orders": {"a": {}}, "seeds": (0,)}
   del config.evals["heldout"]
   config.lock()
-  other = duplicate(config)
-  assert other == config
-  assert other.is_locked
-  other.order.arrangement = "tmt"
+  copied = duplicate(config)
+  assert copied == config
+  assert copied.is_locked
+  copied.order.arrangement = "tmt"
   assert config.order.arrangement == "random"
 
 

@@ -72,18 +72,18 @@ def _texts(seed, heldout_seed):
   data = config_lib.check(
       {"data": {"train_instances": 2, "heldout_seed": heldout_seed}}
   ).data
-  found = {}
+  inputs = {}
   for example in synth.synth(data, seed).examples():
     is_train = example.split == suite.TRAIN
-    found.setdefault(is_train, []).append(example.input)
-  return found[True], found[False]
+    inputs.setdefault(is_train, []).append(example.input)
+  return inputs[True], inputs[False]
 
 
-def test_held_out_instances_have_a_seed_of_their_own():
+def test_held_out_instances_have_their_own_seed():
   training, heldout = _texts(1, None)
   assert _texts(1, 1) == (training, heldout)
-  other_training, same = _texts(2, 1)
-  assert same == heldout and other_training != training
+  other_training, other_heldout = _texts(2, 1)
+  assert other_heldout == heldout and other_training != training
   assert _texts(1, 2)[0] == training and _texts(1, 2)[1] != heldout
 
 
@@ -91,17 +91,17 @@ def test_held_out_instances_have_a_seed_of_their_own():
 def test_every_draw_takes_a_seed_of_the_held_out_sets(name):
   counts = {"a": 30, "b": 20}, {"c": 40, "d": 10}
 
-  def drawn(*seeds):
-    found = draws.draw(name, counts, (5, 5), *seeds)
-    return [{task: list(found[task]) for task in tasks} for tasks in counts]
+  def draw_rows(*seeds):
+    picked = draws.draw(name, counts, (5, 5), *seeds)
+    return [{task: list(picked[task]) for task in tasks} for tasks in counts]
 
-  training, heldout = drawn(1, 7)
-  assert drawn(2, 7)[1] == heldout
-  assert drawn(1, 8)[0] == training
+  training, heldout = draw_rows(1, 7)
+  assert draw_rows(2, 7)[1] == heldout
+  assert draw_rows(1, 8)[0] == training
   if name != "first":
-    assert drawn(1, 8)[1] != heldout
+    assert draw_rows(1, 8)[1] != heldout
   if name != "sample":  # Its training tasks take from the same generator.
-    assert drawn(7)[1] == heldout
+    assert draw_rows(7)[1] == heldout
 
 
 def test_orders_of_one_store_by_several_seeds(tmp_path):
@@ -124,29 +124,29 @@ class TestDraws:
     spec = config_lib.build(config_lib.Eval, **options)
     return subsets.draw(self.ids, self.tasks, spec)
 
-  def test_as_the_library_shuffles(self):
+  def test_matches_the_shuffle_of_the_library(self):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict({"id": self.ids})
-    wanted = rows.shuffle(seed=1).select(range(12))["id"]
-    assert self.draw(draw=1, max_examples=12).tolist() == sorted(wanted)
+    expected = rows.shuffle(seed=1).select(range(12))["id"]
+    assert self.draw(draw=1, max_examples=12).tolist() == sorted(expected)
 
-  def test_the_first_of_each_task(self):
+  def test_takes_the_first_of_each_task(self):
     sequence = np.random.default_rng(2).permutation(60)
-    wanted = [
+    expected = [
         self.ids[row]
         for task in (3, 1, 2)
         for row in [row for row in sequence if self.tasks[row] == task][:5]
     ]
-    assert self.draw(draw=2, per_task=5).tolist() == sorted(wanted)
+    assert self.draw(draw=2, per_task=5).tolist() == sorted(expected)
     assert self.draw(per_task=2).tolist() == [100, 101, 120, 121, 140, 141]
     assert self.draw(per_task=2, max_examples=4).tolist() == [
         *(100, 101, 120, 140)
     ]
 
   def test_seeds_differ_and_repeat(self):
-    found = [self.draw(draw=seed, max_examples=9).tolist() for seed in (0, 1)]
-    assert found[0] != found[1]
-    assert found[0] == self.draw(draw=0, max_examples=9).tolist()
+    actual = [self.draw(draw=seed, max_examples=9).tolist() for seed in (0, 1)]
+    assert actual[0] != actual[1]
+    assert actual[0] == self.draw(draw=0, max_examples=9).tolist()
     assert self.draw().tolist() == self.ids.tolist()
     assert self.draw(draw=0).tolist() == self.ids.tolist()
 

@@ -36,7 +36,7 @@ CONFIG = "tests/campaigns/option_config.py"
         (RuntimeError("can't start new thread"), "`ulimit -u`"),
     ],
 )
-def test_what_is_said(error, message):
+def test_messages_explain_the_shortage(error, message):
   assert message in shortage.explain(error)
   try:
     try:
@@ -47,7 +47,7 @@ def test_what_is_said(error, message):
     assert message in shortage.explain(outer)
 
 
-def test_other_errors_are_left_alone():
+def test_other_errors_are_not_explained():
   assert not shortage.explain(ValueError("x"))
   assert not shortage.explain(FileNotFoundError(errno.ENOENT, "no file", "x"))
 
@@ -67,8 +67,8 @@ def test_an_address_space_in_which_jax_only_aborts(monkeypatch):
         (resource.RLIMIT_AS, 2**30, "`ulimit -v` limits this process to 1 GiB"),
     ],
 )
-def test_processes_with_little(root, tmp_path, limit, value, message):
-  done = subprocess.run(
+def test_processes_with_low_limits(root, tmp_path, limit, value, message):
+  completed = subprocess.run(
       [
           *(sys.executable, "-m", "zsgen.main"),
           *(f"--config={CONFIG}", f"--workdir={tmp_path}"),
@@ -80,6 +80,6 @@ def test_processes_with_little(root, tmp_path, limit, value, message):
       text=True,
       check=False,
   )
-  assert done.returncode == 2
-  assert message in done.stderr
-  assert "Traceback" not in done.stderr
+  assert completed.returncode == 2
+  assert message in completed.stderr
+  assert "Traceback" not in completed.stderr

@@ -6,7 +6,7 @@ from zsgen.core import errors, strict_json
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", r"x\.json, line 1: is not JSON \(Expecting value"),
         (b'{"a":\n 1,\n "b" 2}', r"line 3: is not JSON \(.*column 6\)"),
@@ -20,27 +20,27 @@ from zsgen.core import errors, strict_json
         (b'"\xff"', "is not UTF-8"),
     ],
 )
-def test_what_is_wrong_is_one_message(tmp_path, content, said):
+def test_every_problem_is_one_message(tmp_path, content, message):
   path = tmp_path / "x.json"
   path.write_bytes(content)
-  with pytest.raises(errors.InputError, match=said) as error:
+  with pytest.raises(errors.InputError, match=message) as error:
     strict_json.read(path, "Mend it.")
   assert str(error.value).endswith(" Mend it.")
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file(tmp_path):
   with pytest.raises(errors.InputError, match="cannot be read"):
     strict_json.read(tmp_path / "x.json")
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path):
+def test_a_byte_order_mark_is_skipped(tmp_path):
   path = tmp_path / "x.json"
   path.write_bytes(b'\xef\xbb\xbf{"a": "\\u0000\\ud83d\\ude00"}')
   assert strict_json.read(path) == {"a": "\0\N{GRINNING FACE}"}
 
 
-def test_configs_may_have_a_key_twice(tmp_path):
-  """Programs that write them take the last one."""
+def test_configs_may_repeat_a_key(tmp_path):
+  """Reads as the programs that write them do, which take the last one."""
   path = tmp_path / "x.json"
   path.write_text('{"a": 1, "a": 2}')
   assert strict_json.read(path, unique=False) == {"a": 2}

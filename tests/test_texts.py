@@ -25,37 +25,37 @@ NASTY = {
     "US$%EUR$ ii_rhymes ~^{}\\#": "US$%EUR$ ii_rhymes ~^{}\\#",
     "日本 🙂 👩\u200d🔬 é": "日本 🙂 👩\u200d🔬 é",
 }
-BOTH = pytest.mark.parametrize(("text", "shown"), NASTY.items())
+NASTY_TEXTS = pytest.mark.parametrize(("text", "expected"), NASTY.items())
 
 
-@BOTH
-def test_printable(text, shown):
-  assert texts.printable(text) == shown
-  assert texts.printable(shown) == shown
+@NASTY_TEXTS
+def test_printable(text, expected):
+  assert texts.printable(text) == expected
+  assert texts.printable(expected) == expected
 
 
-def test_layout_stays_where_it_is_wanted():
+def test_layout_is_kept_on_request():
   assert texts.printable("a\n\tb\x1b", layout=True) == "a\n\tb\\x1b"
 
 
 def test_long_words_of_messages_are_cut():
   path = "/a" * 200
-  shown = texts.message(f"{path}: {'x' * 10_000} is wrong")
-  assert shown.startswith(f"{path}: xxx")
-  assert shown.endswith("x… is wrong")
-  assert len(shown) < 700
+  actual = texts.message(f"{path}: {'x' * 10_000} is wrong")
+  assert actual.startswith(f"{path}: xxx")
+  assert actual.endswith("x… is wrong")
+  assert len(actual) < 700
 
 
 def test_html():
-  shown = texts.escape_html("<script>alert('\x1b')</script>\n\"&\u202e")
-  assert shown == (
+  actual = texts.escape_html("<script>alert('\x1b')</script>\n\"&\u202e")
+  assert actual == (
       "&lt;script&gt;alert(&#x27;\\x1b&#x27;)&lt;/script&gt;\n"
       "&quot;&amp;\\u202e"
   )
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("ii_rhymes", "ii_rhymes"),
         ("_a_ __b__", r"\_a\_ \_\_b\_\_"),
@@ -69,8 +69,8 @@ def test_html():
         ("1.234 [1.200, -0.300]", "1.234 [1.200, -0.300]"),
     ],
 )
-def test_markdown(text, shown):
-  assert texts.escape_markdown(text) == shown
+def test_markdown(text, expected):
+  assert texts.escape_markdown(text) == expected
 
 
 def _console(width=80, **options):
@@ -78,10 +78,11 @@ def _console(width=80, **options):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [item for item in NASTY.items() if "\n" not in item[0]]
+    ("text", "expected"),
+    [pair for pair in NASTY.items() if "\n" not in pair[0]],
 )
-def test_a_console_shows_text_as_it_is(text, shown):
-  """By whatever way it comes: lines, cells, titles, styled text."""
+def test_a_console_shows_text_as_it_is(text, expected):
+  """Prints text in every way: as lines, cells, titles, styled text."""
   console = _console()
   table = rich.table.Table(title=text)
   table.add_column(text)
@@ -89,10 +90,10 @@ def test_a_console_shows_text_as_it_is(text, shown):
   console.print(text)
   console.print(rich.text.Text(text, "bold"))
   console.print(table)
-  message = console.file.getvalue()
+  output = console.file.getvalue()
   # Rich drops some control characters of styled text by itself.
-  assert message.count(shown) >= (4 if "\x07" not in text else 3)
-  assert not set(message) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
+  assert output.count(expected) >= (4 if "\x07" not in text else 3)
+  assert not set(output) & set("\x1b\x9b\x07\x00\r\u202e\u2028\u2066")
 
 
 def test_styles_and_cursors_work_on_a_terminal():
@@ -101,9 +102,9 @@ def test_styles_and_cursors_work_on_a_terminal():
   assert console.file.getvalue() == "\x1b[1m\\x1b[31mred\x1b[0m\n"
   with progress.Progress(0, 2, console) as line:
     line.show(1, {"[red]a\x1b[2Jb": "1"})
-  message = console.file.getvalue()
-  assert "[red]a\\x1b[2Jb" in message
-  assert "\x1b[?25h" in message  # The cursor is shown again.
+  output = console.file.getvalue()
+  assert "[red]a\\x1b[2Jb" in output
+  assert "\x1b[?25h" in output  # The cursor is shown again.
 
 
 def test_messages_on_stderr(capsys):

@@ -16,7 +16,7 @@ BUILD = "from setuptools import build_meta; build_meta.build_wheel('dist')"
 
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory) -> pathlib.Path:
-  """A wheel that is built from a copy, so that the checkout stays clean."""
+  """Builds a wheel from a copy, so that the checkout stays clean."""
   copy = tmp_path_factory.mktemp("checkout")
   for name in ("README.md", "LICENSE", "pyproject.toml", "setup.py"):
     shutil.copy(root / name, copy)
@@ -93,8 +93,8 @@ def test_an_installation_imports_and_has_the_command(wheel, tmp_path):
     assert process.returncode in (0, 1), process.stderr  # 1: absl's --help.
     return process.stdout
 
-  shown = run("import zsgen; print(zsgen.__version__, zsgen.__file__)")
-  assert shown.split() == [zsgen.__version__, str(site / "zsgen/__init__.py")]
+  output = run("import zsgen; print(zsgen.__version__, zsgen.__file__)")
+  assert output.split() == [zsgen.__version__, str(site / "zsgen/__init__.py")]
   start = (
       "import sys; sys.argv[0] = 'zsgen'; from zsgen.main import start; start()"
   )

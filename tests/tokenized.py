@@ -35,7 +35,7 @@ def write(directory: pathlib.Path, tokenizer: Any, **config: Any) -> str:
 
 
 def gpt2(directory: pathlib.Path, **config: Any) -> str:
-  """Byte-level BPE: id 0 is "!", one special token, the last id."""
+  """Writes byte-level BPE: id 0 is "!", one special token, the last id."""
   import tokenizers as lib
 
   tokenizer = lib.Tokenizer(lib.models.BPE())
@@ -49,12 +49,12 @@ def gpt2(directory: pathlib.Path, **config: Any) -> str:
   tokenizer.train_from_iterator(TEXTS, trainer)
   tokenizer.add_special_tokens(["<|endoftext|>"])
   tokenizer.add_tokens(["    "])  # An ordinary added token, as GPT-NeoX's.
-  named = dict.fromkeys(("bos_token", "eos_token"), "<|endoftext|>")
-  return write(directory, tokenizer, **named, **config)
+  special_tokens = dict.fromkeys(("bos_token", "eos_token"), "<|endoftext|>")
+  return write(directory, tokenizer, **special_tokens, **config)
 
 
 def llama(directory: pathlib.Path, **config: Any) -> str:
-  """BPE over "▁" words with byte fallback: unk 0, bos 1, eos 2, no pad."""
+  """Writes BPE over "▁" words and bytes: unk 0, bos 1, eos 2, no pad."""
   import tokenizers as lib
 
   special = ["<unk>", "<s>", "</s>"]
@@ -85,12 +85,16 @@ def llama(directory: pathlib.Path, **config: Any) -> str:
   spec = json.loads(tokenizer.to_str())
   spec["added_tokens"] = spec["added_tokens"][: len(special)]
   tokenizer = lib.Tokenizer.from_str(json.dumps(spec))
-  named = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
-  return write(directory, tokenizer, **named, **config)
+  special_tokens = {
+      "unk_token": "<unk>",
+      "bos_token": "<s>",
+      "eos_token": "</s>",
+  }
+  return write(directory, tokenizer, **special_tokens, **config)
 
 
 def bert(directory: pathlib.Path, **config: Any) -> str:
-  """WordPiece: pad 0, [CLS] and [SEP]; padding and truncation switched on."""
+  """Writes WordPiece: pad 0, [CLS], [SEP]; padding and truncation are on."""
   import tokenizers as lib
 
   special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -108,14 +112,14 @@ def bert(directory: pathlib.Path, **config: Any) -> str:
   tokenizer.enable_padding(length=64)
   tokenizer.enable_truncation(8)
   names = ("pad", "unk", "cls", "sep", "mask")
-  named = {
-      f"{name}_token": item for name, item in zip(names, special, strict=True)
+  special_tokens = {
+      f"{name}_token": token for name, token in zip(names, special, strict=True)
   }
-  return write(directory, tokenizer, **{**named, **config})
+  return write(directory, tokenizer, **{**special_tokens, **config})
 
 
 def unigram(directory: pathlib.Path, **config: Any) -> str:
-  """T5's kind: pad 0, eos 1, unk 2, all of them in the model's vocabulary."""
+  """Writes T5's kind: pad 0, eos 1, unk 2, all in the model's vocabulary."""
   import tokenizers as lib
 
   special = ["<pad>", "</s>", "<unk>"]
@@ -132,8 +136,12 @@ def unigram(directory: pathlib.Path, **config: Any) -> str:
   tokenizer.post_processor = lib.processors.TemplateProcessing(
       single="$A </s>", special_tokens=[("</s>", 1)]
   )
-  named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-  return write(directory, tokenizer, **named, **config)
+  special_tokens = {
+      "pad_token": "<pad>",
+      "eos_token": "</s>",
+      "unk_token": "<unk>",
+  }
+  return write(directory, tokenizer, **special_tokens, **config)
 
 
 HF = {"gpt2": gpt2, "llama": llama, "bert": bert, "unigram": unigram}

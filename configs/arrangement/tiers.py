@@ -171,8 +171,8 @@ def _niv2(config: Config, shots: int, max_length: int) -> None:
 
 def _nano(config: Config) -> None:
   """Short rows and no solved examples, so that a step takes seconds."""
-  _niv2(config, shots=0, max_length=160)
-  config.data.heldout_instances = 2
+  _niv2(config, shots=0, max_length=128)
+  config.data.heldout_instances = 3
   config.data.tokenizer_path = base_lib.DIRECTORY
   config.model.init = f"hf:{base_lib.DIRECTORY}"
   config.order.embedder = "minilm"

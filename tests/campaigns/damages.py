@@ -25,8 +25,8 @@ def zero(file: pathlib.Path) -> None:
 
 def swap(file: pathlib.Path, sibling: pathlib.Path) -> None:
   """Exchanges the contents of two files."""
-  data, other = file.read_bytes(), sibling.read_bytes()
-  file.write_bytes(other)
+  data, sibling_data = file.read_bytes(), sibling.read_bytes()
+  file.write_bytes(sibling_data)
   sibling.write_bytes(data)
 
 

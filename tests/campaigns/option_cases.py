@@ -172,7 +172,7 @@ class Case:
   read: bool = True
 
   def arguments(self, workdir: str) -> list[str]:
-    """The command line."""
+    """Returns the command line."""
     options, flags = dict(self.context), []
     if self.by_flag:
       flags = [f"--config.{self.field}={self.value}"]
@@ -221,7 +221,7 @@ def cases() -> list[Case]:
 
 def _of_section(
     kind: type,
-    place: str,
+    prefix: str,
     machine: bool,
     context: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> Iterator[Case]:
@@ -229,53 +229,55 @@ def _of_section(
   hints = typing.get_type_hints(kind, vars(config))
   for field in dataclasses.fields(kind):
     yield from _of_option(
-        _option(place, hints[field.name], field, machine, context)
+        _option(prefix, hints[field.name], field, machine, context)
     )
-  seen = set()
+  field_names = set()
   for selector, field in schema.selectors(kind).items():
     components = registry.components(field.metadata["selects"])
     owners = collections.Counter(
-        own.name
+        own_field.name
         for component in components
-        for own in schema.own_fields(kind, component.options)
+        for own_field in schema.own_fields(kind, component.options)
     )
     for component in components:
-      selected = {f"{place}{selector}": component.name}
+      selected = {f"{prefix}{selector}": component.name}
       hints = typing.get_type_hints(component.options)
-      for own in schema.own_fields(kind, component.options):
-        if own.name not in seen:
-          seen.add(own.name)
-          option = _option(place, hints[own.name], own, machine, selected)
+      for own_field in schema.own_fields(kind, component.options):
+        if own_field.name not in field_names:
+          field_names.add(own_field.name)
+          option = _option(
+              prefix, hints[own_field.name], own_field, machine, selected
+          )
           yield from _of_option(
-              dataclasses.replace(option, shared=owners[own.name] > 1)
+              dataclasses.replace(option, shared=owners[own_field.name] > 1)
           )
 
 
 def _option(
-    place: str,
+    prefix: str,
     hint: Any,
     field: dataclasses.Field,
     machine: bool,
     context: Mapping[str, Any],
 ) -> _Option:
-  """An option of the section `place`, whose name ends with a dot."""
-  own = machine or field.metadata.get("machine", False)
-  return _Option(f"{place}{field.name}", hint, field, own, context)
+  """Returns an option of a section; `prefix` is its path and a dot."""
+  is_machine = machine or field.metadata.get("machine", False)
+  return _Option(f"{prefix}{field.name}", hint, field, is_machine, context)
 
 
 def _of_option(option: _Option) -> Iterator[Case]:
   """Yields the cases of one option, or of the section that it is."""
-  path, own, context = option.path, option.machine, option.context
+  path, machine, context = option.path, option.machine, option.context
   if "of" in option.field.metadata:
     kind = option.field.metadata["of"]
     names = {"evals": "heldout", "targets": "low"}
     if path in names:
-      yield from _of_section(kind, f"{path}.{names[path]}.", own)
+      yield from _of_section(kind, f"{path}.{names[path]}.", machine)
     for value in (3, None, [], "x", {"a b": {}}, {"..": {}}, {"": {}}):
-      yield Case(path, value, context, machine=own)
+      yield Case(path, value, context, machine=machine)
   elif dataclasses.is_dataclass(option.hint):
-    yield from _of_section(option.hint, f"{path}.", own, context)
-    yield Case(path, 3, context, machine=own)
+    yield from _of_section(option.hint, f"{path}.", machine, context)
+    yield Case(path, 3, context, machine=machine)
   else:
     yield from _of_field(option)
 
@@ -325,36 +327,36 @@ def _values(
   if kind is bool:
     return [True, False, None, 3, "x"], ["maybe", "true", _HUGE]
   if kind is int:
-    beyond = [end + step for end in ends for step in (-1, 1)]
-    values = [*ends, *beyond, 2**31, 2**63 - 1, 2**63, -1, -(2**63), _HUGE]
+    adjacent = [end + step for end in ends for step in (-1, 1)]
+    values = [*ends, *adjacent, 2**31, 2**63 - 1, 2**63, -1, -(2**63), _HUGE]
     values += [1.5, "x", True, math.nan, *_WRONG]
     return _once(values), [_HUGE, "x", "", 1.5]
   if kind is float:
-    beyond = [
+    adjacent = [
         math.nextafter(end, s * math.inf) for end in ends for s in (-1, 1)
     ]
-    values = [*ends, *beyond, -1.0, 1e300, 5e-324, _HUGE, math.nan, math.inf]
+    values = [*ends, *adjacent, -1.0, 1e300, 5e-324, _HUGE, math.nan, math.inf]
     values += [-math.inf, "x", True, *_WRONG]
     return _once(values), ["nan", "inf", "-inf", "1e400", "x", ""]
   choices = list(limits.get("choices", ()))
   values = [*choices, *_TEXTS, 3, *_WRONG]
-  values += [each.upper() for each in choices[:1]]
+  values += [choice.upper() for choice in choices[:1]]
   return _once(values), [f"{default}x", "日本"]
 
 
 def _once(values: list) -> list:
   """Values without those that come again; 1, 1.0 and True are three."""
   return list(
-      {f"{type(each).__name__} {each!r}": each for each in values}.values()
+      {f"{type(value).__name__} {value!r}": value for value in values}.values()
   )
 
 
 def _good(kind: Any, limits: Mapping[str, Any], default: Any) -> Any:
-  """A right value that is not the default."""
+  """Returns a right value that is not the default."""
   if kind is bool:
     return not default
   if limits.get("choices"):
-    return next(each for each in limits["choices"] if each != default)
+    return next(choice for choice in limits["choices"] if choice != default)
   if kind is str:
     return "other"
   if isinstance(default, tuple):
@@ -365,9 +367,9 @@ def _good(kind: Any, limits: Mapping[str, Any], default: Any) -> Any:
 
 
 def _crossed() -> Iterator[Case]:
-  """Options that do not go together."""
+  """Yields options that contradict each other."""
   target = {"metric": "heldout/loss", "measure": "final"}
-  together: list[tuple[str, Any, dict[str, Any]]] = [
+  combinations: list[tuple[str, Any, dict[str, Any]]] = [
       ("data.path", "x", {}),
       ("data.tokenizer_path", "x", {}),
       ("order.path", "x.csv", {}),
@@ -419,8 +421,8 @@ def _crossed() -> Iterator[Case]:
           for name in (".", "..", "a/b", "a\0", "x" * 65, "a\n", "", "train")
       ),
       *(
-          ("targets", {"t": {**target, **more}}, {})
-          for more in (
+          ("targets", {"t": {**target, **fields}}, {})
+          for fields in (
               {"metric": "nobody/loss", "below": 1.0},
               {"metric": "heldout/rougeL", "below": 1.0},
               {"metric": "heldout/no_task/loss", "below": 1.0},
@@ -432,10 +434,10 @@ def _crossed() -> Iterator[Case]:
       ),
       *(("name", name, {}) for name in (".", "..", "a/b", "\0", "", ".x")),
   ]
-  for field, value, context in together:
+  for field, value, context in combinations:
     yield Case(field, value, context, machine=True, read=False)
 
 
 def sample(every: int) -> list[Case]:
-  """One of each so many cases."""
+  """Returns every n-th case, where n is `every`."""
   return list(itertools.islice(cases(), 0, None, every))

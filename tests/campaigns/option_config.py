@@ -13,7 +13,7 @@ from zsgen import rewrites
 
 
 def get_config(options: str = "{}") -> ml_collections.ConfigDict:
-  """An experiment of seconds, with every section that can have fields."""
+  """Returns an experiment of seconds that has all sections with fields."""
   config = zsgen.default_config()
   config.name, config.seed = "options", 7  # Other seeds may be 0.
   config.plugins = rewrites.PLUGINS

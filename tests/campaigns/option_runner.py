@@ -27,7 +27,7 @@ from zsgen.pipeline import experiment as experiment_lib
 from zsgen.pipeline import train
 
 _POLL = 0.005
-_SHOWN = 2000
+_LIMIT = 2000
 # Bytes that a case may take: what is too much fails, and harms nobody.
 _MEMORY = 6 * 2**30
 
@@ -77,16 +77,16 @@ def _fork(number: int, case: dict, folder: pathlib.Path) -> _Child:
 
 
 def _child(case: dict, names: pathlib.Path) -> int:
-  """The command, up to the first step; returns its exit code."""
+  """Runs the command up to the first step; returns its exit code."""
   sys.argv = ["zsgen.main", *case["arguments"]]
 
   def start() -> None:
     if case["reach"] == "plan":
       _main.main()
       return
-    whole = case["reach"] == "job"
-    told = _start(command.CONFIG.value, command.WORKDIR.value, whole)
-    names.write_text(json.dumps(told))
+    is_job = case["reach"] == "job"
+    artifacts = _start(command.CONFIG.value, command.WORKDIR.value, is_job)
+    names.write_text(json.dumps(artifacts))
 
   try:
     command.start(start)
@@ -95,30 +95,30 @@ def _child(case: dict, names: pathlib.Path) -> int:
   return 0
 
 
-def _start(config: Any, workdir: str, whole: bool) -> list[str]:
-  """What `pipeline.run` does before the first step; names of artifacts.
+def _start(config: Any, workdir: str, makes_artifacts: bool) -> list[str]:
+  """Runs `pipeline.run` up to the first step; returns names of artifacts.
 
-  Where not the whole of it is wanted, nothing is made, and nothing named.
+  Unless `makes_artifacts`, it checks the experiment only and returns no names.
   """
-  made = []
-  if not whole:
+  paths = []
+  if not makes_artifacts:
     checked = config_lib.check(config)
     experiment_lib.Experiment(checked, pathlib.Path(workdir))
-    return made
+    return paths
 
   def job(experiment: experiment_lib.Experiment) -> pathlib.Path:
-    made.extend([experiment.store.path, experiment.order.path])
+    paths.extend([experiment.store.path, experiment.order.path])
     train.make_member(experiment)
-    made.append(experiment.run.path)
+    paths.append(experiment.run.path)
     return experiment.run.path
 
   pipeline._RUN["train"] = job
   pipeline.run(config, workdir, ["train"])
-  return [path.name for path in made]
+  return [path.name for path in paths]
 
 
 def _ended(child: _Child, results: list) -> bool:
-  """Whether a case has ended; puts down its result."""
+  """Returns whether a case has ended, and records its result."""
   pid, status = os.waitpid(child.pid, os.WNOHANG)
   seconds = time.monotonic() - child.begin
   late = not pid and seconds > child.case["seconds"]
@@ -138,9 +138,9 @@ def _ended(child: _Child, results: list) -> bool:
 
 
 def _printed(log: pathlib.Path) -> str:
-  """What was printed, but for the middle of what is long."""
+  """Returns the output, without the middle of a long one."""
   text = log.read_text(errors="replace")
-  return text if len(text) < 2 * _SHOWN else text[:_SHOWN] + text[-_SHOWN:]
+  return text if len(text) < 2 * _LIMIT else text[:_LIMIT] + text[-_LIMIT:]
 
 
 def main() -> None:

@@ -129,13 +129,13 @@ def main() -> None:
           results.append(read(workdir))
         old, new = results
         for key in sorted(old | new):
-          same = old.get(key) == new.get(key) and bool(old.get(key))
-          verdict = "same" if same else "DIFFERENT"
-          if key == "metrics" and not same:
+          is_same = old.get(key) == new.get(key) and bool(old.get(key))
+          verdict = "same" if is_same else "DIFFERENT"
+          if key == "metrics" and not is_same:
             difference = largest_difference(old[key], new[key])
             verdict += f" by {difference:.1e} at most"
-            same = options.close and difference <= _ROUNDING
-          different |= not same
+            is_same = options.close and difference <= _ROUNDING
+          different |= not is_same
           print(f"{case}: {key}: {verdict}, {len(old.get(key, b'')):,} B")
     finally:
       subprocess.run([*git, "remove", "--force", str(before)], check=True)

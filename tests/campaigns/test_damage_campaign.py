@@ -53,11 +53,11 @@ def _run_of(workdir: Workdir) -> pathlib.Path:
 
 
 def _train(workdir: Workdir) -> Results:
-  made = workdir.run("order", "train", "report")
+  outputs = workdir.run("order", "train", "report")
   names = ["metrics.jsonl", "consumed.npy", "result.json"]
   names += [f"evals/{name}/loss.npy" for name in workdir.config.evals]
-  results = {name: (made.run / name).read_bytes() for name in names}
-  return {**results, "ids": (made.order / "ids.npy").read_bytes()}
+  results = {name: (outputs.run / name).read_bytes() for name in names}
+  return {**results, "ids": (outputs.order / "ids.npy").read_bytes()}
 
 
 def _order(workdir: Workdir) -> Results:
@@ -138,48 +138,48 @@ def _artifacts(path: pathlib.Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-  """A workdir that has every artifact of two seeds."""
+def complete_workdir(tmp_path_factory):
+  """Returns a workdir that has every artifact of two seeds."""
   path = tmp_path_factory.mktemp("whole")
   config = configs.small()
   config.machine.keep = 3
   config.evals.written = dict(
       type="generate", max_new_tokens=3, every_steps=10, max_examples=2
   )
-  other = config.copy_and_resolve_references()
-  other.seed = 1
-  Workdir(path, other, {}).run("report", "evaluate")
+  other_config = config.copy_and_resolve_references()
+  other_config.seed = 1
+  Workdir(path, other_config, {}).run("report", "evaluate")
   before = _artifacts(path)
   Workdir(path, config, {}).run("report", "evaluate")
-  made = _artifacts(path) - before
+  artifacts = _artifacts(path) - before
   kind_of = {name.partition("/")[0]: name for name in before}
-  siblings = {name: kind_of[name.partition("/")[0]] for name in made}
+  siblings = {name: kind_of[name.partition("/")[0]] for name in artifacts}
   return Workdir(path, config, siblings)
 
 
-def _copy(whole: Workdir, path: pathlib.Path, scenario: Scenario) -> Workdir:
+def _copy(original: Workdir, path: pathlib.Path, scenario: Scenario) -> Workdir:
   """Returns a copy in which the stages from the scenario's on did not run."""
   shutil.rmtree(path, ignore_errors=True)
-  shutil.copytree(whole.path, path)
+  shutil.copytree(original.path, path)
   for pattern in scenario.removed:
-    for found in path.glob(pattern):
-      shutil.rmtree(found) if found.is_dir() else found.unlink()
-  return dataclasses.replace(whole, path=path)
+    for artifact in path.glob(pattern):
+      shutil.rmtree(artifact) if artifact.is_dir() else artifact.unlink()
+  return dataclasses.replace(original, path=path)
 
 
 def _files(workdir: Workdir, pattern: str) -> list[pathlib.Path]:
   """Returns the config's files that match, relative to the workdir."""
   files = (file for file in workdir.path.glob(pattern) if file.is_file())
   names = sorted(file.relative_to(workdir.path) for file in files)
-  mine = tuple(workdir.siblings)
-  return [name for name in names if str(name).startswith(mine)]
+  artifacts = tuple(workdir.siblings)
+  return [name for name in names if str(name).startswith(artifacts)]
 
 
 def _sibling(workdir: Workdir, name: pathlib.Path) -> pathlib.Path | None:
-  """The same file of the other seed; a file beside it if there is none."""
+  """Returns the same file of the other seed, or else one next to it."""
   artifact = "/".join(name.parts[:2])
-  if other := workdir.siblings.get(artifact):
-    file = workdir.path / other / name.relative_to(artifact)
+  if sibling := workdir.siblings.get(artifact):
+    file = workdir.path / sibling / name.relative_to(artifact)
     if file.is_file():
       return file
   directory = (workdir.path / name).parent
@@ -202,7 +202,7 @@ def _outcome(
 
 
 def _decided_by(name: pathlib.Path, expected: Results) -> Results:
-  """Results that must not depend on a damaged file.
+  """Returns the results that must not depend on a damaged file.
 
   The clocks of a run decide nothing: its page says that they are lost.
   """
@@ -212,15 +212,19 @@ def _decided_by(name: pathlib.Path, expected: Results) -> Results:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_damage_is_noticed_or_has_no_effect(scenario, whole, tmp_path):
-  workdir = _copy(whole, tmp_path / "workdir", scenario)
+def test_damage_is_noticed_or_has_no_effect(
+    scenario, complete_workdir, tmp_path
+):
+  workdir = _copy(complete_workdir, tmp_path / "workdir", scenario)
   expected = scenario.use(workdir)
   counts, faults = collections.Counter(), []
-  for name in _files(_copy(whole, workdir.path, scenario), scenario.files):
+  for name in _files(
+      _copy(complete_workdir, workdir.path, scenario), scenario.files
+  ):
     file, sibling = workdir.path / name, _sibling(workdir, name)
     kinds = [kind for kind, _ in damages.damages(file, sibling)]
     for kind in kinds:
-      _copy(whole, workdir.path, scenario)
+      _copy(complete_workdir, workdir.path, scenario)
       dict(damages.damages(file, sibling))[kind]()
       outcome, details = _outcome(
           scenario, workdir, _decided_by(name, expected)

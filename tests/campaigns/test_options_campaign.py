@@ -23,7 +23,7 @@ _PROCESSES = 15
 
 
 def _run(cases, root, workdir) -> list[dict]:
-  """Results of cases, which one process after the other forks."""
+  """Returns results of cases, which one process after the other forks."""
   lines = [
       json.dumps(
           {
@@ -34,7 +34,7 @@ def _run(cases, root, workdir) -> list[dict]:
       )
       for case in cases
   ]
-  done = subprocess.run(
+  process = subprocess.run(
       [sys.executable, "-m", "tests.campaigns.option_runner", "2"],
       input="\n".join(lines),
       cwd=root,
@@ -43,11 +43,11 @@ def _run(cases, root, workdir) -> list[dict]:
       text=True,
       check=True,
   )
-  return [json.loads(line) for line in done.stdout.splitlines()]
+  return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 def _verdict(case, result, before) -> str:
-  """What came of a case: refused, accepted, or what must not be.
+  """Returns the verdict on a case: refused, accepted, or a failure.
 
   Args:
     case: what was set.
@@ -61,16 +61,16 @@ def _verdict(case, result, before) -> str:
     return "abort" if code < 0 or code >= 128 else "traceback"
   if code == 2:
     return "refused" if printed.count("zsgen: ") == 1 else "many messages"
-  same = result["names"] == before
+  is_same = result["names"] == before
   if not _is_set(case) and not case.read:
     return "ignored"
-  if _is_set(case) or case.reach != "job" or same == case.machine:
+  if _is_set(case) or case.reach != "job" or is_same == case.machine:
     return "accepted"
   return "changes names" if case.machine else "ignored"
 
 
 def _is_set(case) -> bool:
-  """Whether the context has the value already."""
+  """Returns whether the context has the value already."""
   config = option_config.get_config(json.dumps(dict(case.context))).to_dict()
   try:
     value = functools.reduce(operator.getitem, case.field.split("."), config)
@@ -90,44 +90,44 @@ def _campaign(cases, root, workdir) -> dict[str, list[str]]:
   before, results = {}, _run([*plain, *cases], root, workdir)
   for context, result in zip(contexts, results, strict=False):
     before[context] = result["names"]
-  found = collections.defaultdict(list)
+  verdicts = collections.defaultdict(list)
   for case, result in zip(cases, results[len(plain) :], strict=True):
     verdict = _verdict(case, result, before[json.dumps(dict(case.context))])
     last = (result["printed"].strip().splitlines() or [""])[-1]
-    found[verdict].append(f"{case.field}={case.value!r:.60}: {last:.200}")
-  return found
+    verdicts[verdict].append(f"{case.field}={case.value!r:.60}: {last:.200}")
+  return verdicts
 
 
 @pytest.mark.slow
-def test_no_value_is_ignored_or_ends_in_a_trace(root, tmp_path, capsys):
+def test_no_value_is_ignored_or_ends_in_a_traceback(root, tmp_path, capsys):
   cases = option_cases.sample(_NIGHTLY)
-  found = _campaign(cases, root, tmp_path)
-  counts = {verdict: len(lines) for verdict, lines in found.items()}
+  verdicts = _campaign(cases, root, tmp_path)
+  counts = {verdict: len(lines) for verdict, lines in verdicts.items()}
   with capsys.disabled():
     print(f"\n{len(cases)} option values: {counts}")
   assert len(cases) >= 300
-  assert set(found) == {"refused", "accepted"}, {
+  assert set(verdicts) == {"refused", "accepted"}, {
       verdict: lines
-      for verdict, lines in found.items()
+      for verdict, lines in verdicts.items()
       if verdict not in ("refused", "accepted")
   }
 
 
 def test_a_few_values(root, tmp_path):
-  """What `test_no_value_is_ignored_or_ends_in_a_trace` does, in seconds."""
-  found = _campaign(option_cases.sample(_QUICK), root, tmp_path)
-  assert set(found) == {"refused", "accepted"}, dict(found)
+  """Checks a few values as the test of all values does, in seconds."""
+  verdicts = _campaign(option_cases.sample(_QUICK), root, tmp_path)
+  assert set(verdicts) == {"refused", "accepted"}, dict(verdicts)
 
 
 @pytest.mark.slow
-def test_processes_of_their_own_end_alike(root, tmp_path):
-  """What a fork of the campaign prints is what the command prints."""
+def test_forks_print_what_separate_processes_print(root, tmp_path):
+  """Checks that a fork of the campaign prints what the command prints."""
   cases = [case for case in option_cases.sample(_FORKED) if case.reach == "job"]
   results = zip(cases, _run(cases, root, tmp_path), strict=True)
   refused = [(case, fork) for case, fork in results if fork["code"] == 2]
   assert len(refused) >= _PROCESSES
   for case, fork in refused[:_PROCESSES]:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "zsgen.main", *case.arguments(str(tmp_path))],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -135,8 +135,8 @@ def test_processes_of_their_own_end_alike(root, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == fork["printed"].splitlines()[-1]
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == fork["printed"].splitlines()[-1]
 
 
 def test_every_field_has_cases():

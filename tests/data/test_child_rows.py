@@ -21,11 +21,11 @@ def rows(tmp_path, monkeypatch):
   monkeypatch.setattr(child, "_run", run)
   monkeypatch.setattr(child, "_versions", lambda kind: {})
 
-  def ask(**changes):
+  def read_rows(**changes):
     path = child.rows({**REQUEST, **changes}, "error", tmp_path / "scratch")
     return path, len(started)
 
-  return ask
+  return read_rows
 
 
 @pytest.mark.parametrize("name", [child.ROWS, artifacts.MANIFEST])
@@ -43,19 +43,19 @@ def test_a_damaged_table_is_read_again(rows, name, change):
   path, count = rows()
   assert rows() == (path, count) == (path, 1)
   file = path.parent / name
-  whole = file.read_bytes()
+  content = file.read_bytes()
   if change is None:
     file.unlink()
   else:
-    file.write_bytes(change(whole))
+    file.write_bytes(change(content))
   assert rows() == (path, 2)
-  assert file.read_bytes() == whole
+  assert file.read_bytes() == content
 
 
 def test_tables_that_changed_places_are_read_again(rows):
   path, _ = rows()
-  other, _ = rows(dataset="there")
+  other_path, _ = rows(dataset="there")
   path.parent.rename(path.parent.with_name("kept"))
-  other.parent.rename(path.parent)
+  other_path.parent.rename(path.parent)
   assert rows() == (path, 3)
   assert path.read_bytes() == b"rows of here"

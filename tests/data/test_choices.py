@@ -36,40 +36,44 @@ def _prepare(tmp_path, **options):
   return prepare.prepare(tmp_path / "stores", _data(path, **options), 0)
 
 
-def _wanted():
-  """Choice, and whether it is right, of all held-out rows."""
+def _expected_choices():
+  """Returns the choices of all held-out rows, and whether each is right."""
   rows = sorted(
       (row for row in chosen.rows() if row["task"] in TASKS),
       key=lambda row: row["task"],
   )
-  return [(each, each in row["target"]) for row in rows for each in row["from"]]
+  return [
+      (choice, choice in row["target"])
+      for row in rows
+      for choice in row["from"]
+  ]
 
 
 @pytest.mark.parametrize("template", ["plain", "chat"])
-def test_a_row_a_choice_after_all_others(tmp_path, template):
+def test_choices_have_rows_after_all_examples(tmp_path, template):
   store = _prepare(tmp_path, template=template)
   store.verify()
-  found = store.choices("heldout")
-  assert found.rows.tolist() == list(range(store.examples, len(store)))
-  texts = store.texts(found.rows)
+  choices = store.choices("heldout")
+  assert choices.rows.tolist() == list(range(store.examples, len(store)))
+  texts = store.texts(choices.rows)
   answers = [answer for _, answer in texts]
-  assert list(zip(answers, found.right, strict=True)) == _wanted()
-  assert np.unique(found.examples).tolist() == (
+  assert list(zip(answers, choices.right, strict=True)) == _expected_choices()
+  assert np.unique(choices.examples).tolist() == (
       store.split_ids("heldout").tolist()
   )
   for row, example, (prompt, _) in zip(
-      found.rows, found.examples, texts, strict=True
+      choices.rows, choices.examples, texts, strict=True
   ):
     assert prompt == store.texts([example])[0][0]
-    whole = store.row(example)
-    asked = whole.mask.argmax()
-    assert store.row(row).mask.argmax() == asked
+    full_row = store.row(example)
+    answer_start = full_row.mask.argmax()
+    assert store.row(row).mask.argmax() == answer_start
     np.testing.assert_array_equal(
-        store.row(row).tokens[:asked], whole.tokens[:asked]
+        store.row(row).tokens[:answer_start], full_row.tokens[:answer_start]
     )
 
 
-def test_nothing_else_meets_the_rows_of_choices(tmp_path):
+def test_rows_of_choices_change_nothing_else(tmp_path):
   store = _prepare(tmp_path)
   path = tmp_path / "t.jsonl"
   data = _data(path, fields=config_lib.Fields())
@@ -102,11 +106,11 @@ def test_an_example_that_loses_its_answers_has_no_choices(tmp_path):
   assert store.manifest["counts"]["heldout"]["dropped"] == 1
   lost = len(rows[2]["from"])
   assert store.manifest["counts"]["heldout/choices"]["dropped"] == lost
-  assert len(store.choices("heldout").rows) == len(_wanted()) - lost
+  assert len(store.choices("heldout").rows) == len(_expected_choices()) - lost
 
 
 def test_a_choice_without_its_end_is_not_compared(tmp_path):
-  """Half a choice has fewer tokens to lose by than a whole one."""
+  """Checks that half a choice, with fewer tokens to lose by, is left out."""
   rows = chosen.rows()
   rows[2]["from"] = [rows[2]["target"][0], "a shade " * 12]
   path = chosen.write(tmp_path / "t.jsonl", rows)
@@ -114,16 +118,16 @@ def test_a_choice_without_its_end_is_not_compared(tmp_path):
   counts = store.manifest["counts"]
   assert counts["heldout/choices"]["answer_cut"] == 1
   assert counts["heldout/choices"].get("dropped", 0) == 0
-  found = store.choices("heldout")
-  (example,) = set(store.split_ids("heldout")) - set(found.examples)
+  choices = store.choices("heldout")
+  (example,) = set(store.split_ids("heldout")) - set(choices.examples)
   assert rows[2]["input"] in store.texts([example])[0][0]
 
 
 def test_a_damaged_table_of_choices_is_named(tmp_path):
   store = _prepare(tmp_path)
   path = store.path / store_lib.CHOICES
-  whole = path.read_bytes()
-  path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+  content = path.read_bytes()
+  path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
   with pytest.raises(errors.InputError, match=r"choices\.npy: is damaged"):
     store.verify()
   path.unlink()
@@ -132,7 +136,7 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("choices", "said"),
+    ("choices", "message"),
     [
         ([], 'the field "from" has no choice'),
         (["red", 3], "must be a list of texts, not a list with a number: 3"),
@@ -142,22 +146,22 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
         (["blue"], r"none of the choices .*\['blue'\], is the answer, 'red'"),
     ],
 )
-def test_choices_that_cannot_be_chosen_from(tmp_path, choices, said):
+def test_invalid_choices(tmp_path, choices, message):
   rows = chosen.rows()
   rows[3].update({"target": "red", "from": choices})
   path = chosen.write(tmp_path / "t.jsonl", rows)
-  with pytest.raises(errors.InputError, match=rf"line 4: .*{said}"):
+  with pytest.raises(errors.InputError, match=rf"line 4: .*{message}"):
     sources.load(_data(path), 0, tmp_path / "scratch")
-  made = sources.load(_data(path, on_bad_row="skip"), 0, tmp_path / "scratch")
-  assert made.notes["bad_rows"]["count"] == 1
+  suite = sources.load(_data(path, on_bad_row="skip"), 0, tmp_path / "scratch")
+  assert suite.notes["bad_rows"]["count"] == 1
 
 
-def test_a_column_that_is_not_there(tmp_path):
+def test_a_missing_column(tmp_path):
   rows = chosen.rows()
   del rows[0]["from"]
   path = chosen.write(tmp_path / "t.jsonl", rows)
-  said = r"no column 'from', which config\.data\.fields\.choices names"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"no column 'from', which config\.data\.fields\.choices names"
+  with pytest.raises(errors.InputError, match=message):
     sources.load(_data(path), 0, tmp_path / "scratch")
 
 
@@ -171,7 +175,7 @@ def _p3(choices):
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_p3_has_choices_where_a_template_has_some(tmp_path, kind):
+def test_p3_has_the_choices_of_its_templates(tmp_path, kind):
   trained = {**_p3(None), "task": "imdb_x"}
   rows = [trained, _p3([" True", "False\n"]), _p3(None)]
   path = tmp_path / f"p3.{kind}"
@@ -182,9 +186,9 @@ def test_p3_has_choices_where_a_template_has_some(tmp_path, kind):
   data = config_lib.build(
       config_lib.Data, source="p3", path=str(path), draw="first"
   )
-  made = sources.load(data, 0, tmp_path / "scratch")
-  found = [example.choices for example in made.examples()]
-  assert found == [(), ("True", "False"), ()]
+  suite = sources.load(data, 0, tmp_path / "scratch")
+  choices = [example.choices for example in suite.examples()]
+  assert choices == [(), ("True", "False"), ()]
   store = prepare.prepare(tmp_path / "stores", data, 0)
   assert store.choices("heldout").right.tolist() == [True, False]
 

@@ -11,7 +11,7 @@ from zsgen.data import chunks, prepare, publish
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  """Chunks of five examples, left by a prepare that was stopped."""
+  """Returns chunks of five examples, left by an interrupted prepare."""
   path = chosen.write(tmp_path / "rows.jsonl", chosen.rows())
   data = config.build(
       config.Data,
@@ -28,31 +28,31 @@ def folder(tmp_path, monkeypatch):
   monkeypatch.setattr(publish, "write", stop)
   with pytest.raises(KeyboardInterrupt):
     prepare.prepare(tmp_path / "stores", data, 0)
-  (found,) = (tmp_path / "stores").iterdir()
-  assert chunks.count_complete(found) == 5
-  return found
+  (partial,) = (tmp_path / "stores").iterdir()
+  assert chunks.count_complete(partial) == 5
+  return partial
 
 
 def test_any_flip_is_noticed(folder):
   file = folder / "chunk-00001.arrow"
-  whole = file.read_bytes()
-  for place in range(0, len(whole), 1 + len(whole) // 60):
-    changed = bytearray(whole)
-    changed[place] ^= 4
+  content = file.read_bytes()
+  for position in range(0, len(content), 1 + len(content) // 60):
+    changed = bytearray(content)
+    changed[position] ^= 4
     file.write_bytes(changed)
     with pytest.raises(errors.InputError, match=r"chunk-00001\.arrow: is dam"):
       list(chunks.read(folder))
 
 
 @pytest.mark.parametrize("length", [0, 31, 32, -1])
-def test_a_file_that_is_cut_is_noticed(folder, length):
+def test_a_truncated_file_is_noticed(folder, length):
   file = folder / "chunk-00001.arrow"
   file.write_bytes(file.read_bytes()[:length])
   with pytest.raises(errors.InputError, match="is damaged"):
     list(chunks.read(folder))
 
 
-def test_chunks_that_changed_places_are_noticed(folder):
+def test_swapped_chunks_are_noticed(folder):
   first, last = (folder / f"chunk-0000{i}.arrow" for i in (0, 2))
   shutil.move(first, folder / "kept")
   shutil.move(last, first)

@@ -30,12 +30,12 @@ synth = config.build(config.Data, source="synth", train_instances=3, **tokenizer
 for data in (table, synth):
   prepare.prepare(pathlib.Path(root), data, 3)
 """
-_ONE = {
+_ENVIRONMENT = {
     "PYTHONHASHSEED": "1",
     "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-_OTHERS = [
+_OTHER_ENVIRONMENTS = [
     {"PYTHONHASHSEED": "77", "RAYON_NUM_THREADS": "4"},
     {
         "LC_ALL": "C",
@@ -49,7 +49,7 @@ _OTHERS = [
 
 @pytest.fixture
 def arguments(tmp_path):
-  """A table of texts of many scripts, a list of its tasks, a tokenizer."""
+  """Returns the paths of a table in many scripts, a task list, a tokenizer."""
   texts = [f"猫 {i} 😀 Grüße {i % 7}" for i in range(200)]
   rows = [
       {"task": f"tü/{i % 7}", "input": text, "target": [f"ß{i % 5}", "שלום"]}
@@ -79,7 +79,7 @@ def _run(root, arguments, environment):
 
 
 def test_same_bytes_in_every_process(tmp_path, arguments):
-  first = _run(tmp_path / "first", arguments, _ONE)
+  first = _run(tmp_path / "first", arguments, _ENVIRONMENT)
   assert len(first) > 10
-  for number, environment in enumerate(_OTHERS):
+  for number, environment in enumerate(_OTHER_ENVIRONMENTS):
     assert _run(tmp_path / str(number), arguments, environment) == first

@@ -8,7 +8,7 @@ from zsgen.data.sources import example_file
 
 
 def _example(number: int) -> suite.Example:
-  """An example whose fields depend on its number."""
+  """Returns an example whose fields depend on its number."""
   solved = suite.Shot("1", "2", "", bool(number % 2))
   turn = suite.Turn("assistant", f"turn é {number}", bool(number % 3))
   return suite.Example(
@@ -26,8 +26,8 @@ def _example(number: int) -> suite.Example:
 
 
 @pytest.fixture(params=[(3, 1 << 24), (4096, 40), (4096, 1 << 24)])
-def kept(request, tmp_path, monkeypatch):
-  """A file of ten rows, the fifth without an example."""
+def ten_rows(request, tmp_path, monkeypatch):
+  """Writes a file of ten rows, the fifth without an example."""
   rows, characters = request.param
   monkeypatch.setattr(example_file, "_ROWS", rows)
   monkeypatch.setattr(example_file, "_CHARACTERS", characters)
@@ -39,17 +39,19 @@ def kept(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("read", [2, 4096])
-def test_examples_come_back_in_the_sequence_asked_for(kept, monkeypatch, read):
+def test_examples_are_read_in_the_requested_sequence(
+    ten_rows, monkeypatch, read
+):
   monkeypatch.setattr(example_file, "_READ", read)
   for rows in ([], [9], [0, 1, 2, 3, 4, 6, 7, 8, 9], [8, 0, 9, 2, 2, 7]):
-    examples = list(kept.read(np.array(rows, np.int64), "t", "train"))
+    examples = list(ten_rows.read(np.array(rows, np.int64), "t", "train"))
     assert examples == [_example(number) for number in rows]
 
 
-def test_task_and_split_are_those_asked_for(kept):
-  (example,) = kept.read(np.array([3]), "t.test", "test")
+def test_task_and_split_are_those_requested(ten_rows):
+  (example,) = ten_rows.read(np.array([3]), "t.test", "test")
   assert example == _example(3)._replace(task="t.test", split="test")
 
 
-def test_no_file_has_a_name(kept, tmp_path):
+def test_no_file_has_a_name(ten_rows, tmp_path):
   assert not list(tmp_path.rglob("scratch/*"))

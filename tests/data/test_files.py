@@ -38,12 +38,12 @@ def _suite(path, **options):
   return sources.load(data, 0, path.parent / "scratch")
 
 
-def _inputs(made, split="train"):
-  return {e.input.split()[0] for e in made.examples() if e.split == split}
+def _inputs(suite, split="train"):
+  return {e.input.split()[0] for e in suite.examples() if e.split == split}
 
 
 @pytest.mark.parametrize(
-    ("name", "whole", "part", "without"),
+    ("name", "split_of_name", "part", "stripped"),
     [
         ("train", "train", "train", ""),
         ("Training", "train", "train", ""),
@@ -62,50 +62,50 @@ def _inputs(made, split="train"):
         ("data-00000-of-00002", "", "", "data-00000-of-00002"),
     ],
 )
-def test_names_of_splits(name, whole, part, without):
-  assert split_names.of_name(name) == whole
+def test_names_of_splits(name, split_of_name, part, stripped):
+  assert split_names.of_name(name) == split_of_name
   assert split_names.in_name(name) == part
-  assert split_names.strip_split(name, True) == without
+  assert split_names.strip_split(name, True) == stripped
 
 
 @pytest.mark.parametrize(
-    "other",
+    "name",
     [
         *("dev", "val", "valid", "validation", "test", "eval", "heldout"),
         *("dev-00000-of-00001", "mine_dev", "mine.test", "dev-v2"),
     ],
 )
-def test_held_out_files_are_not_trained_on(tmp_path, other):
+def test_held_out_files_are_not_trained_on(tmp_path, name):
   home = tmp_path / "data"
-  _assert_splits(home, "train.jsonl", f"{other}.jsonl")
+  _assert_splits(home, "train.jsonl", f"{name}.jsonl")
 
 
-@pytest.mark.parametrize("other", ["dev", "Test", "validation"])
-def test_directories_are_splits(tmp_path, other):
-  _assert_splits(tmp_path / "data", "train/x.jsonl", f"{other}/y.jsonl")
+@pytest.mark.parametrize("name", ["dev", "Test", "validation"])
+def test_directories_are_splits(tmp_path, name):
+  _assert_splits(tmp_path / "data", "train/x.jsonl", f"{name}/y.jsonl")
 
 
-def _assert_splits(home, train, other):
-  """Rows of the one file are trained on, those of the other never."""
+def _assert_splits(home, train, heldout_path):
+  """Checks that only rows of the first file are trained on."""
   _write(home / train)
-  _write(home / other)
-  made = _suite(home)
-  assert _inputs(made) == {train.rpartition("/")[2]}
-  assert made.notes["unassigned_tasks"] == 3
-  name = other.removesuffix(".jsonl").partition("/")[0]
+  _write(home / heldout_path)
+  suite = _suite(home)
+  assert _inputs(suite) == {train.rpartition("/")[2]}
+  assert suite.notes["unassigned_tasks"] == 3
+  name = heldout_path.removesuffix(".jsonl").partition("/")[0]
   sets = {"heldout": config.Heldout(split=split_names.in_name(name))}
-  made = _suite(home, heldout=sets)
-  assert _inputs(made, "heldout") == {other.rpartition("/")[2]}
+  suite = _suite(home, heldout=sets)
+  assert _inputs(suite, "heldout") == {heldout_path.rpartition("/")[2]}
 
 
-def test_a_split_beside_files_of_none_is_an_error(tmp_path):
+def test_a_split_beside_files_without_one_is_an_error(tmp_path):
   home = tmp_path / "data"
   for name in ("dev.jsonl", "more.jsonl", "train.jsonl"):
     _write(home / name)
-  said = (
+  message = (
       r"dev\.jsonl is named after the split 'dev', but more\.jsonl after none"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _suite(home)
   # The message's advice: call it by its split.
   (home / "more.jsonl").rename(home / "train-2.jsonl")
@@ -114,24 +114,24 @@ def test_a_split_beside_files_of_none_is_an_error(tmp_path):
   assert _inputs(_suite(home / "train*.jsonl")) == {"train.jsonl", "more.jsonl"}
 
 
-def test_a_column_tells_the_split_of_files_of_any_name(tmp_path):
+def test_a_column_gives_the_split_of_files_of_any_name(tmp_path):
   home = tmp_path / "data"
   for name, split in (("dev.jsonl", "test"), ("more.jsonl", "train")):
     rows = [row | {"part": split} for row in _rows(name)]
     _write(home / name, "\n".join(map(json.dumps, rows)).encode())
-  made = _suite(
+  suite = _suite(
       home,
       fields=config.Fields(split="part"),
       heldout={"heldout": config.Heldout(split="test")},
   )
-  assert _inputs(made) == {"more.jsonl"}
+  assert _inputs(suite) == {"more.jsonl"}
 
 
 def test_only_held_out_files_leave_nothing_to_train_on(tmp_path):
   _write(tmp_path / "dev.jsonl")
-  said = "left to train on.* not held out belong to the splits dev"
+  message = "left to train on.* not held out belong to the splits dev"
   for path in (tmp_path, tmp_path / "dev.jsonl"):
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
       _suite(path)
 
 
@@ -152,28 +152,28 @@ def test_one_file_that_the_user_names_may_end_like_a_split(tmp_path):
         "test.txt",
     ],
 )
-def test_what_looks_like_data_is_not_passed_over(tmp_path, name):
+def test_unreadable_data_files_are_not_ignored(tmp_path, name):
   home = tmp_path / "data"
   _write(home / "a.jsonl")
   _write(home / name, b"?")
-  said = rf"{name} looks like data, but cannot be read \(1 such file\)"
-  with pytest.raises(errors.InputError, match=said):
+  message = rf"{name} looks like data, but cannot be read \(1 such file\)"
+  with pytest.raises(errors.InputError, match=message):
     _suite(home)
   # The message's advice.
   assert _inputs(_suite(home / "*.jsonl")) == {"a.jsonl"}
 
 
-def test_data_that_lies_too_deep_is_not_passed_over(tmp_path):
+def test_data_in_deep_directories_is_not_ignored(tmp_path):
   home = tmp_path / "data"
   for name in ("a.jsonl", "x/b.jsonl", "x/y/c.jsonl", "x/y/z/d.jsonl"):
     _write(home / name)
-  said = (
+  message = (
       r"x/y/c\.jsonl is data that is not read \(2 such files\).*\*\*/\*\.jsonl"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _suite(home)
-  made = _suite(home / "**/*.jsonl")
-  assert _inputs(made) == {"a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"}
+  suite = _suite(home / "**/*.jsonl")
+  assert _inputs(suite) == {"a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"}
 
 
 def test_a_workdir_beside_the_data_is_no_data(tmp_path):
@@ -193,15 +193,15 @@ def test_other_files_are_counted_and_companions_are_not(tmp_path):
     _write(home / name, b"?")
   for name in (".gitattributes", "dataset_infos.json", "sub/.hidden.jsonl"):
     _write(home / name, b"?")
-  told = _suite(home).notes
-  assert told["unread_files"] == {
+  notes = _suite(home).notes
+  assert notes["unread_files"] == {
       ".bak": {"count": 1, "first": "a.jsonl.bak"},
       ".txt": {"count": 2, "first": "notes.txt"},
       "": {"count": 1, "first": "odd"},
       ".PNG": {"count": 1, "first": "plot.PNG"},
   }
   lines = source_notes.describe(
-      {"source": told, "suite": "table", "prompts": {}}
+      {"source": notes, "suite": "table", "prompts": {}}
   )
   assert (
       "files that are not read: 1 .bak (a.jsonl.bak), 2 .txt (notes.txt, …), 1"
@@ -209,11 +209,11 @@ def test_other_files_are_counted_and_companions_are_not(tmp_path):
   ) in lines
 
 
-def test_directories_that_a_glob_matches_are_told(tmp_path):
+def test_directories_that_a_glob_matches_are_reported(tmp_path):
   _write(tmp_path / "data/a.jsonl")
   _write(tmp_path / "data/sub/b.jsonl")
-  told = _suite(tmp_path / "data/*").notes
-  assert told["unread_files"] == {"/": {"count": 1, "first": "sub/"}}
+  notes = _suite(tmp_path / "data/*").notes
+  assert notes["unread_files"] == {"/": {"count": 1, "first": "sub/"}}
 
 
 @pytest.mark.parametrize("suffix", [".bz2", ".xz"])
@@ -241,7 +241,7 @@ def test_feather_is_arrow(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather", "arrow"])
-def test_a_column_that_is_there_twice(tmp_path, kind):
+def test_a_repeated_column(tmp_path, kind):
   path = tmp_path / f"a.{kind}"
   columns = [pa.array(["t0", "t1"])] * 4
   names = ["task", "input", "target", "input"]
@@ -252,8 +252,8 @@ def test_a_column_that_is_there_twice(tmp_path, kind):
     new = pa.ipc.new_file if kind == "feather" else pa.ipc.new_stream
     with new(str(path), table.schema) as file:
       file.write_table(table)
-  said = rf"a\.{kind}: names the column 'input' twice"
-  with pytest.raises(errors.InputError, match=said):
+  message = rf"a\.{kind}: names the column 'input' twice"
+  with pytest.raises(errors.InputError, match=message):
     _suite(path, on_bad_row="skip")
 
 

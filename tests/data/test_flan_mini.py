@@ -16,7 +16,7 @@ from zsgen.data.sources import json_rows
 # Rows of each task; "gone" is listed, but has none.
 COUNTS = {"b": 30, "gone": 0, "a": 2, "long": 7, "x": 12, "c": 3}
 TRAIN, HELDOUT = ("b", "gone", "a"), ("long", "x", "c")
-ALL = 1000
+ALL_ROWS = 1000
 
 
 def _row(number: int, task: str) -> dict:
@@ -25,12 +25,14 @@ def _row(number: int, task: str) -> dict:
   return {
       "id": f"flan_{number}",
       "source": task,
-      "conversations": [{"from": who, "value": what} for who, what in turns],
+      "conversations": [
+          {"from": speaker, "value": text} for speaker, text in turns
+      ],
   }
 
 
 def _tasks() -> list[str]:
-  """The task of each row; tasks stand mixed, as publishers may leave them."""
+  """Returns the task of each row; tasks are mixed, as in published files."""
   tasks = [task for task, count in COUNTS.items() for _ in range(count)]
   random.Random(7).shuffle(tasks)
   return tasks
@@ -38,7 +40,7 @@ def _tasks() -> list[str]:
 
 @pytest.fixture
 def layout(tmp_path):
-  """A small directory in the published layout."""
+  """Writes a small directory in the published layout."""
   rows = [_row(number, task) for number, task in enumerate(_tasks())]
   _write(tmp_path, rows, {"train_key_list": TRAIN, "eval_key_list": HELDOUT})
   return tmp_path
@@ -69,15 +71,15 @@ def _examples(path, draw="first", train=20, heldout=5, seed=0):
 
 
 def _keys(*args, **kwargs):
-  """Drawn ids by task, in the suite's sequence."""
+  """Returns drawn ids by task, in the suite's sequence."""
   keys = collections.defaultdict(list)
-  for each in _examples(*args, **kwargs):
-    keys[each.task].append(each.key)
+  for example in _examples(*args, **kwargs):
+    keys[example.task].append(example.key)
   return dict(keys)
 
 
 def _ids(path):
-  """All ids by task, in file order."""
+  """Returns all ids by task, in file order."""
   ids = collections.defaultdict(list)
   for row in _rows(path):
     ids[row["source"]].append(row["id"])
@@ -93,14 +95,14 @@ def _sampled(ids, tasks, cap, draws=random):
 
 
 def _seen_first(ids, tasks, cap, seed):
-  """Dataset.shuffle(seed), then the first of each task that are met."""
+  """Returns the first of each task that are met after Dataset.shuffle(seed)."""
   rows = [(task, key) for task in tasks for key in ids[task]]
-  seen = {task: [] for task in tasks if ids[task]}
+  samples = {task: [] for task in tasks if ids[task]}
   for i in np.random.default_rng(seed).permutation(len(rows)):
     task, key = rows[i]
-    if len(seen[task]) < cap:
-      seen[task].append(key)
-  return seen
+    if len(samples[task]) < cap:
+      samples[task].append(key)
+  return samples
 
 
 def _first(ids, tasks, cap):
@@ -108,16 +110,16 @@ def _first(ids, tasks, cap):
 
 
 def test_an_example_is_the_first_exchange_stripped(layout):
-  examples = _examples(layout, train=ALL)
-  assert [each.task for each in examples[:32]] == ["b"] * 30 + ["a"] * 2
+  examples = _examples(layout, train=ALL_ROWS)
+  assert [example.task for example in examples[:32]] == ["b"] * 30 + ["a"] * 2
   rows = {row["id"]: row for row in _rows(layout)}
-  for each in examples:
-    number = each.key.removeprefix("flan_")
-    assert each.input == f"ask {number}"
-    assert each.targets == (f"say é {number}",)
-    assert each.definition == each.category == ""
-    assert rows[each.key]["source"] == each.task
-    assert each.split == ("train" if each.task in TRAIN else "heldout")
+  for example in examples:
+    number = example.key.removeprefix("flan_")
+    assert example.input == f"ask {number}"
+    assert example.targets == (f"say é {number}",)
+    assert example.definition == example.category == ""
+    assert rows[example.key]["source"] == example.task
+    assert example.split == ("train" if example.task in TRAIN else "heldout")
 
 
 def test_first_is_file_order(layout):
@@ -127,13 +129,13 @@ def test_first_is_file_order(layout):
 
 
 def test_seed_draws_each_task_alone(layout):
-  def drawn(seed):
+  def draw(seed):
     return _keys(layout, "seed", train=10, heldout=2, seed=seed)
 
-  before = drawn(0)
-  assert before == drawn(0) != drawn(1)
+  before = draw(0)
+  assert before == draw(0) != draw(1)
   _write(layout, lists={"train_key_list": ["b", "a"], "eval_key_list": ["c"]})
-  assert drawn(0)["c"] == before["c"]
+  assert draw(0)["c"] == before["c"]
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -141,18 +143,18 @@ def test_sample_goes_through_training_tasks_first(layout, seed):
   ids = _ids(layout)
   random.seed(seed)
   expected = _sampled(ids, TRAIN, 20) | _sampled(ids, HELDOUT, 5)
-  drawn = _keys(layout, "sample", seed=seed)
-  assert list(drawn.items()) == list(expected.items())
+  actual = _keys(layout, "sample", seed=seed)
+  assert list(actual.items()) == list(expected.items())
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_first_sample_spends_the_generator_on_heldout_tasks(layout, seed):
   ids = _ids(layout)
   random.seed(seed)
-  expected = _first(ids, TRAIN, ALL) | _sampled(ids, HELDOUT, 5)
-  drawn = _keys(layout, "first_sample", train=ALL, seed=seed)
-  assert list(drawn.items()) == list(expected.items())
-  assert drawn["x"] != _keys(layout, "sample", train=ALL, seed=seed)["x"]
+  expected = _first(ids, TRAIN, ALL_ROWS) | _sampled(ids, HELDOUT, 5)
+  actual = _keys(layout, "first_sample", train=ALL_ROWS, seed=seed)
+  assert list(actual.items()) == list(expected.items())
+  assert actual["x"] != _keys(layout, "sample", train=ALL_ROWS, seed=seed)["x"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -173,23 +175,23 @@ def test_a_file_is_read_in_pieces(layout, monkeypatch, indent):
   assert _examples(layout, "sample") == expected
 
 
-def test_what_is_no_exchange_is_drawn_but_has_no_target(layout):
+def test_incomplete_exchanges_are_drawn_but_have_no_target(layout):
   rows = _rows(layout)
-  before = _keys(layout, "sample", train=ALL, heldout=ALL)
+  before = _keys(layout, "sample", train=ALL_ROWS, heldout=ALL_ROWS)
   rows[0]["conversations"][1]["value"] = " \n"
   rows[1]["conversations"].pop(0)
   rows[2]["conversations"] = []
   rows[3]["conversations"][0]["value"] = ""
   _write(layout, rows)
-  examples = _examples(layout, "sample", train=ALL, heldout=ALL)
-  bare = {each.key for each in examples if not each.targets}
+  examples = _examples(layout, "sample", train=ALL_ROWS, heldout=ALL_ROWS)
+  bare = {example.key for example in examples if not example.targets}
   # One turn less of a long conversation leaves gpt first; never skipped.
   assert bare == {"flan_0", "flan_1", "flan_2", "flan_3"}
-  assert _keys(layout, "sample", train=ALL, heldout=ALL) == before
+  assert _keys(layout, "sample", train=ALL_ROWS, heldout=ALL_ROWS) == before
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda r: r[4].pop("source"), 'row 4: .*"source" is missing'),
         (lambda r: r[4].update(source=3), "row 4: .*not a str"),
@@ -201,17 +203,17 @@ def test_what_is_no_exchange_is_drawn_but_has_no_target(layout):
         (list.clear, "has no row that can be used.$"),
     ],
 )
-def test_bad_rows_are_named(layout, change, said):
+def test_bad_rows_are_named(layout, change, message):
   rows = _rows(layout)
   change(rows)
   _write(layout, rows)
-  with pytest.raises(errors.InputError, match=said) as error:
-    _examples(layout, train=ALL, heldout=ALL)
+  with pytest.raises(errors.InputError, match=message) as error:
+    _examples(layout, train=ALL_ROWS, heldout=ALL_ROWS)
   assert "flan_mini.json" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "must be a JSON array"),
         (b'{"a": 1}', "must be a JSON array"),
@@ -228,14 +230,14 @@ def test_bad_rows_are_named(layout, change, said):
         (b'["\xff"]', "not UTF-8"),
     ],
 )
-def test_broken_files(layout, content, said):
+def test_broken_files(layout, content, message):
   (layout / flan_lib.ROWS).write_bytes(content)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _examples(layout)
 
 
 @pytest.mark.parametrize(
-    ("lists", "said"),
+    ("lists", "message"),
     [
         ({"train_key_list": ["b"]}, '"eval_key_list" is missing'),
         ({"train_key_list": "b", "eval_key_list": ["c"]}, "not a list"),
@@ -247,9 +249,9 @@ def test_broken_files(layout, content, said):
         ([], "must be a JSON object"),
     ],
 )
-def test_bad_key_lists(layout, lists, said):
+def test_bad_key_lists(layout, lists, message):
   _write(layout, lists=lists)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _examples(layout)
 
 
@@ -275,7 +277,7 @@ def test_missing_files(layout, tmp_path):
         ("flan_mini", "sampel", 'Did you mean "sample"'),
     ],
 )
-def test_a_draw_that_a_source_cannot_do(source, draw, known):
+def test_a_draw_that_a_source_does_not_support(source, draw, known):
   with pytest.raises(errors.InputError, match=known):
     config.build(config.Data, source=source, draw=draw)
 
@@ -288,12 +290,12 @@ def test_heldout_sets_without_a_key_list(layout):
 
   def splits():
     examples = sources.load(data, 0, layout / "scratch").examples()
-    return {each.task: each.split for each in examples}
+    return {example.task: example.split for example in examples}
 
-  listed = splits()
+  assignment = splits()
   (layout / flan_lib.KEYS).unlink()
   # Of the list's held-out tasks only what a set names is there.
-  assert listed.keys() == {"a", "b", "x"}
+  assert assignment.keys() == {"a", "b", "x"}
   # The file's order, and no task that is only listed.
   assert splits().keys() == COUNTS.keys() - {"gone"}
   assert list(splits().values()).count("b") == 1
@@ -310,7 +312,7 @@ _TALKS = [
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "expected"),
     [
         ({}, [(), (), (), (), ()]),
         (
@@ -327,12 +329,14 @@ _TALKS = [
         ),
     ],
 )
-def test_turns(tmp_path, options, wanted):
+def test_turns(tmp_path, options, expected):
   rows = [
       {
           "id": str(number),
           "source": "a" if number < len(_TALKS) else "h",
-          "conversations": [{"from": who, "value": said} for who, said in talk],
+          "conversations": [
+              {"from": speaker, "value": text} for speaker, text in talk
+          ],
       }
       for number, talk in enumerate([*_TALKS, _TALKS[0]])
   ]
@@ -344,13 +348,15 @@ def test_turns(tmp_path, options, wanted):
       draw="first",
       **options,
   )
-  found = list(sources.load(data, 0, tmp_path / "scratch").examples())
-  assert [tuple(t.text for t in each.turns) for each in found[:5]] == wanted
-  for each in found:
-    roles = [turn.role for turn in each.turns]
+  examples = list(sources.load(data, 0, tmp_path / "scratch").examples())
+  assert [
+      tuple(t.text for t in example.turns) for example in examples[:5]
+  ] == expected
+  for example in examples:
+    roles = [turn.role for turn in example.turns]
     assert roles == ["user", "assistant"] * (len(roles) // 2)
-  assert bool(found[2].targets) == bool(wanted[2])
-  assert found[4].targets == ()
+  assert bool(examples[2].targets) == bool(expected[2])
+  assert examples[4].targets == ()
 
 
 def test_an_empty_answer_is_an_end_token(tmp_path):
@@ -380,27 +386,27 @@ def test_an_empty_answer_is_an_end_token(tmp_path):
 
 @pytest.fixture(scope="session")
 def real_ids(flan_mini):
-  """Ids by task in file order, and the two key lists."""
+  """Returns ids by task in file order, and the two key lists."""
   lists = json.loads((flan_mini / flan_lib.KEYS).read_text())
   return _ids(flan_mini), lists["train_key_list"], lists["eval_key_list"]
 
 
 def test_real_pool_and_heldout_sample(flan_mini, real_ids):
-  """Section 4: all training rows; random.seed(0) samples held-out tasks."""
+  """Checks section 4: all training rows; random.seed(0) samples the others."""
   ids, train, heldout = real_ids
   assert (len(train), len(heldout)) == (1600, 225)
   random.seed(0)
   expected = _first(ids, train, 10**6) | _sampled(ids, heldout, 5)
-  drawn = _keys(flan_mini, "first_sample", train=10**6)
-  assert list(drawn.items()) == list(expected.items())
-  pool = [len(drawn[task]) for task in train if task in drawn]
-  sample = [len(drawn[task]) for task in heldout if task in drawn]
+  actual = _keys(flan_mini, "first_sample", train=10**6)
+  assert list(actual.items()) == list(expected.items())
+  pool = [len(actual[task]) for task in train if task in actual]
+  sample = [len(actual[task]) for task in heldout if task in actual]
   assert (len(pool), sum(pool)) == (1370, 91997)
   assert len(sample) == 187
 
 
 def test_real_samples(flan_mini, real_ids):
-  """Section 3.2: training tasks are sampled first, then held-out tasks."""
+  """Checks section 3.2: training tasks are sampled before held-out tasks."""
   ids, train, heldout = real_ids
   random.seed(0)
   expected = _sampled(ids, train, 20) | _sampled(ids, heldout, 5)
@@ -408,19 +414,19 @@ def test_real_samples(flan_mini, real_ids):
 
 
 def test_real_orders_of_one_multiset(flan_mini, real_ids):
-  """Section 3.1: three orders of the first 20 rows of each training task."""
+  """Checks section 3.1: three orders of the first 20 rows of each task."""
   ids, train, heldout = real_ids
-  drawn = _keys(flan_mini, "first_shuffle", seed=1)
-  assert {t: drawn[t] for t in heldout if t in drawn} == _seen_first(
+  actual = _keys(flan_mini, "first_shuffle", seed=1)
+  assert {t: actual[t] for t in heldout if t in actual} == _seen_first(
       ids, heldout, 5, seed=1
   )
-  pool = {task: drawn[task] for task in train if task in drawn}
-  whole = {task: ids[task] for task in train}
-  assert released.cluster(pool) == released.cluster(whole)
-  assert released.round_robin(pool) == released.round_robin(whole)
-  assert released.random_(pool) == released.random_(whole)
+  pool = {task: actual[task] for task in train if task in actual}
+  all_ids = {task: ids[task] for task in train}
+  assert released.cluster(pool) == released.cluster(all_ids)
+  assert released.round_robin(pool) == released.round_robin(all_ids)
+  assert released.random_(pool) == released.random_(all_ids)
   orders = [
-      order(whole)
+      order(all_ids)
       for order in (released.cluster, released.round_robin, released.random_)
   ]
   assert {len(order) for order in orders} == {27340}

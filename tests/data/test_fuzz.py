@@ -37,7 +37,7 @@ _VALUES = st.recursive(
 
 
 def _good(task: str) -> dict:
-  """A row that every source can use."""
+  """Returns a row that every source can use."""
   turns = [("user", f"q of {task}"), ("assistant", "a")]
   return {
       "task": task,
@@ -74,20 +74,20 @@ _OPTIONS = st.fixed_dictionaries(
 
 def _assert_suite_or_error(name: str, content: bytes, options: dict) -> None:
   """Makes a suite of a file with this content, or gets an InputError."""
-  with tempfile.TemporaryDirectory() as place:
-    path = pathlib.Path(place) / name
+  with tempfile.TemporaryDirectory() as directory:
+    path = pathlib.Path(directory) / name
     path.write_bytes(content)
     shares = {"heldout": config.Heldout(share=0.5)}
     data = config.build(config.Data, path=str(path), heldout=shares, **options)
     try:
-      made = sources.load(data, 0, pathlib.Path(place) / "scratch")
+      loaded_suite = sources.load(data, 0, pathlib.Path(directory) / "scratch")
     except errors.InputError as error:
       assert str(path) in str(error) or "config.data" in str(error)
       return
-    examples = list(made.examples())
-    assert {each.split for each in examples} == {"train", "heldout"}
-    assert all(isinstance(each, suite.Example) for each in examples)
-    json.dumps(made.notes)
+    examples = list(loaded_suite.examples())
+    assert {example.split for example in examples} == {"train", "heldout"}
+    assert all(isinstance(example, suite.Example) for example in examples)
+    json.dumps(loaded_suite.notes)
 
 
 @SETTINGS
@@ -109,11 +109,11 @@ def test_rows(rows, options, lines):
 @SETTINGS
 @hypothesis.given(_ROWS, _OPTIONS, st.data())
 def test_damaged_rows(rows, options, data):
-  """A good file with a few bytes changed, or cut."""
+  """Reads a good file with a few bytes changed, or cut."""
   content = bytearray("\n".join(map(json.dumps, rows)).encode() + b"\n")
   for _ in range(data.draw(st.integers(1, 3))):
-    where = data.draw(st.integers(0, len(content) - 1))
-    content[where] = data.draw(st.integers(0, 255))
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] = data.draw(st.integers(0, 255))
   _assert_suite_or_error("rows.jsonl", bytes(content), options)
 
 
@@ -137,8 +137,8 @@ def test_cells(cells, options):
     st.integers(0, 255),
     _OPTIONS,
 )
-def test_parquet(cells, where, byte, options):
-  """Columns of raw bytes that say they are text, and damage."""
+def test_parquet(cells, position, byte, options):
+  """Reads columns of raw bytes that are declared text, and damage."""
   column = pa.array([b"a", *cells, b"b"], pa.binary())
   text = pa.Array.from_buffers(pa.string(), len(column), column.buffers())
   names = ["task", "input", "target", "inputs_pretokenized"]
@@ -147,6 +147,6 @@ def test_parquet(cells, where, byte, options):
   sink = pa.BufferOutputStream()
   pq.write_table(table, sink)
   content = bytearray(sink.getvalue().to_pybytes())
-  if where < len(content):
-    content[where] = byte
+  if position < len(content):
+    content[position] = byte
   _assert_suite_or_error("rows.parquet", bytes(content), options)

@@ -15,7 +15,7 @@ SETS = {
 
 
 def _tasks(count=20):
-  """Tasks of two categories; every fifth is the source's own test task."""
+  """Returns tasks of two categories; every fifth is the source's test task."""
   return {
       f"t{i:02}": groups.Task(
           category="maths" if i % 10 == 3 else "words",
@@ -27,58 +27,58 @@ def _tasks(count=20):
 
 
 def _split(sets, tasks=None, seed=0, unlabelled="table"):
-  made = heldout.split(tasks or _tasks(), sets, seed, unlabelled, "here")
-  return {name: list(members) for name, members in made.items()}
+  splits = heldout.split(tasks or _tasks(), sets, seed, unlabelled, "here")
+  return {name: list(members) for name, members in splits.items()}
 
 
 def test_sets_side_by_side():
-  made = _split(SETS)
-  assert list(made) == ["train", "far", "near"]
-  assert made["far"] == ["t03", "t13"]
-  assert made["near"] == ["t00", "t05", "t07", "t10", "t15"]
-  assert sorted(sum(made.values(), [])) == list(_tasks())
-  assert made["train"] == sorted(made["train"])
+  splits = _split(SETS)
+  assert list(splits) == ["train", "far", "near"]
+  assert splits["far"] == ["t03", "t13"]
+  assert splits["near"] == ["t00", "t05", "t07", "t10", "t15"]
+  assert sorted(sum(splits.values(), [])) == list(_tasks())
+  assert splits["train"] == sorted(splits["train"])
 
 
 def test_the_sources_own_splits():
   tasks = {
-      name: each._replace(split=each.split or "train")
-      for name, each in _tasks().items()
+      name: task._replace(split=task.split or "train")
+      for name, task in _tasks().items()
   }
-  made = _split({}, tasks)
-  assert made["test"] == ["t00", "t05", "t10", "t15"]
-  assert len(made["train"]) == 16
+  splits = _split({}, tasks)
+  assert splits["test"] == ["t00", "t05", "t10", "t15"]
+  assert len(splits["train"]) == 16
   with pytest.raises(errors.InputError, match="no training task of its own"):
     _split({})
-  bare = {name: each._replace(split="") for name, each in tasks.items()}
+  bare = {name: task._replace(split="") for name, task in tasks.items()}
   with pytest.raises(errors.InputError, match=r"no held-out tasks.*'share'"):
     _split({}, bare)
 
 
-def test_shares_of_the_tasks_that_are_left():
+def test_shares_of_the_remaining_tasks():
   sets = SETS | {
       "a": config.Heldout(share=0.25),
       "b": config.Heldout(share=0.1, tasks=("t19",)),
   }
-  made = _split(sets)
+  splits = _split(sets)
   # 12 tasks are left: 3 and 1.
-  assert len(made["a"]) == 3
-  assert len(made["b"]) == 2
-  assert "t19" in made["b"]
-  assert made == _split(sets)
-  assert made != _split(sets, seed=1)
-  assert sorted(sum(made.values(), [])) == list(_tasks())
+  assert len(splits["a"]) == 3
+  assert len(splits["b"]) == 2
+  assert "t19" in splits["b"]
+  assert splits == _split(sets)
+  assert splits != _split(sets, seed=1)
+  assert sorted(sum(splits.values(), [])) == list(_tasks())
 
 
 def test_a_share_depends_on_names_only():
-  """Tasks in another sequence are drawn alike."""
+  """Checks that tasks in another sequence are drawn alike."""
   sets = {"a": config.Heldout(share=0.3)}
-  other = dict(reversed(_tasks().items()))
-  made = _split(sets)
+  reversed_tasks = dict(reversed(_tasks().items()))
+  splits = _split(sets)
   # Of 16: the source's own test tasks are not drawn from.
-  assert len(made["a"]) == 5
-  assert made["a"] != made["train"][:5]
-  assert sorted(_split(sets, other)["a"]) == made["a"]
+  assert len(splits["a"]) == 5
+  assert splits["a"] != splits["train"][:5]
+  assert sorted(_split(sets, reversed_tasks)["a"]) == splits["a"]
 
 
 def test_a_set_without_the_tasks_of_another():
@@ -86,37 +86,43 @@ def test_a_set_without_the_tasks_of_another():
       "far": config.Heldout(categories=("maths",), exclude=("own",)),
       "own": config.Heldout(split="test", tasks=("t03",)),
   }
-  made = _split(sets)
-  assert made["far"] == ["t13"]
-  assert made["own"] == ["t00", "t03", "t05", "t10", "t15"]
-  without = {
+  splits = _split(sets)
+  assert splits["far"] == ["t13"]
+  assert splits["own"] == ["t00", "t03", "t05", "t10", "t15"]
+  plain_sets = {
       name: config.Heldout(
           tasks=s.tasks, split=s.split, categories=s.categories
       )
       for name, s in sets.items()
   }
-  said = r"task t03 is in far and in own.*own = \{…, 'exclude': \('far',\)\}"
-  with pytest.raises(errors.InputError, match=said):
-    _split(without)
+  message = r"task t03 is in far and in own.*own = \{…, 'exclude': \('far',\)\}"
+  with pytest.raises(errors.InputError, match=message):
+    _split(plain_sets)
   # The message's advice.
-  named = dict(tasks=("t03",), split="test")
-  made = _split(without | {"own": config.Heldout(**named, exclude=("far",))})
-  assert made["far"] == ["t03", "t13"]
-  assert made["own"] == ["t00", "t05", "t10", "t15"]
+  options = dict(tasks=("t03",), split="test")
+  splits = _split(
+      plain_sets | {"own": config.Heldout(**options, exclude=("far",))}
+  )
+  assert splits["far"] == ["t03", "t13"]
+  assert splits["own"] == ["t00", "t05", "t10", "t15"]
 
 
-def test_what_an_excluded_set_excludes_itself_stays():
+def test_exclusions_may_be_chained():
   sets = {
       "a": config.Heldout(tasks=("t01", "t02", "t03"), exclude=("b",)),
       "b": config.Heldout(tasks=("t02", "t03", "t04"), exclude=("c",)),
       "c": config.Heldout(tasks=("t04",)),
   }
-  made = _split(sets)
-  assert (made["a"], made["b"], made["c"]) == (["t01"], ["t02", "t03"], ["t04"])
+  splits = _split(sets)
+  assert (splits["a"], splits["b"], splits["c"]) == (
+      ["t01"],
+      ["t02", "t03"],
+      ["t04"],
+  )
 
 
 @pytest.mark.parametrize(
-    ("sets", "said"),
+    ("sets", "message"),
     [
         (
             {"a": config.Heldout(tasks=("t01",), exclude=("b",))},
@@ -149,8 +155,8 @@ def test_what_an_excluded_set_excludes_itself_stays():
         ),
     ],
 )
-def test_wrong_exclusions(sets, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_wrong_exclusions(sets, message):
+  with pytest.raises(errors.InputError, match=message):
     _split(sets)
 
 
@@ -160,24 +166,27 @@ def test_a_share_with_a_seed_is_the_same_in_all_runs(unlabelled):
   if unlabelled:
     tasks = {"table": groups.Task("", "", np.arange(60))}
 
-  def drawn(sets, seed):
-    made = heldout.split(tasks, sets, seed, "table", "here")
+  def draw(sets, seed):
+    splits = heldout.split(tasks, sets, seed, "table", "here")
     return {
-        name: {task: each.rows.tolist() for task, each in members.items()}
-        for name, members in made.items()
+        name: {task: group.rows.tolist() for task, group in members.items()}
+        for name, members in splits.items()
     }
 
-  own = {"m": config.Heldout(share=0.2, seed=5)}
-  alone = drawn(own, 0)
-  assert drawn(own, 1) == alone
-  more = own | {"a": config.Heldout(share=0.3), "z": config.Heldout(share=0.2)}
-  first, second = drawn(more, 0), drawn(more, 1)
-  assert first["m"] == second["m"] == alone["m"]
+  sets = {"m": config.Heldout(share=0.2, seed=5)}
+  expected = draw(sets, 0)
+  assert draw(sets, 1) == expected
+  all_sets = sets | {
+      "a": config.Heldout(share=0.3),
+      "z": config.Heldout(share=0.2),
+  }
+  first, second = draw(all_sets, 0), draw(all_sets, 1)
+  assert first["m"] == second["m"] == expected["m"]
   assert first["a"] != second["a"]
-  other = drawn({"m": config.Heldout(share=0.2, seed=6)}, 0)
-  assert other["m"] != alone["m"]
+  reseeded = draw({"m": config.Heldout(share=0.2, seed=6)}, 0)
+  assert reseeded["m"] != expected["m"]
   # At its default nothing has changed: the run's seed draws.
-  assert drawn({"m": config.Heldout(share=0.2)}, 5) == alone
+  assert draw({"m": config.Heldout(share=0.2)}, 5) == expected
   rows = [row for m in first.values() for rows in m.values() for row in rows]
   assert len(rows) == len(set(rows))
 
@@ -189,23 +198,23 @@ def test_a_set_that_is_newer_than_a_store_does_not_rename_it():
   assert newer == plain | {"seed": 0, "exclude": ["a"]}
 
 
-def test_what_the_source_holds_out_is_never_trained_on():
-  made = _split({"far": config.Heldout(categories=("maths",))})
-  own = {name for name, task in _tasks().items() if task.split == "test"}
-  assert own
-  assert not own & set(made["train"])
+def test_held_out_tasks_of_the_source_are_never_trained_on():
+  splits = _split({"far": config.Heldout(categories=("maths",))})
+  test_tasks = {name for name, task in _tasks().items() if task.split == "test"}
+  assert test_tasks
+  assert not test_tasks & set(splits["train"])
 
 
 def test_a_share_of_the_rows_that_name_no_task():
   rows = np.arange(40)
   tasks = {"table": groups.Task("", "", rows)}
   sets = {"a": config.Heldout(share=0.25), "b": config.Heldout(share=0.001)}
-  made = heldout.split(tasks, sets, 0, "table", "here")
+  splits = heldout.split(tasks, sets, 0, "table", "here")
   parts = {
       split: next(iter(members.values())).rows
-      for split, members in made.items()
+      for split, members in splits.items()
   }
-  assert list(made["a"]) == ["table.a"]
+  assert list(splits["a"]) == ["table.a"]
   assert {split: len(part) for split, part in parts.items()} == {
       "train": 29,
       "a": 10,
@@ -216,20 +225,20 @@ def test_a_share_of_the_rows_that_name_no_task():
 
 
 def test_a_file_of_names(tmp_path):
-  listed = tmp_path / "tasks.txt"
-  listed.write_bytes(b"\xef\xbb\xbft03\r\n\n t01 \n")
-  sets = {"a": config.Heldout(tasks_file=str(listed))}
+  tasks_file = tmp_path / "tasks.txt"
+  tasks_file.write_bytes(b"\xef\xbb\xbft03\r\n\n t01 \n")
+  sets = {"a": config.Heldout(tasks_file=str(tasks_file))}
   assert _split(sets)["a"] == ["t01", "t03"]
-  assert heldout.files(sets) == (listed,)
-  for content, said in [
+  assert heldout.files(sets) == (tasks_file,)
+  for content, message in [
       (b"t03\nt3\n", r"tasks\.txt: the source has no task 't3'. Did you mean"),
       (b"t03\nt03\n", "names t03 twice"),
       ("t03\u2028t01\n".encode(), "no task 't03.u2028t01'"),  # One name.
       (b"\n", "names no task"),
       (b"\xff", "cannot be read"),
   ]:
-    listed.write_bytes(content)
-    with pytest.raises(errors.InputError, match=said):
+    tasks_file.write_bytes(content)
+    with pytest.raises(errors.InputError, match=message):
       _split(sets)
   sets = {"a": config.Heldout(tasks_file=str(pathlib.Path("nowhere")))}
   with pytest.raises(errors.InputError, match="nowhere: cannot be read"):
@@ -237,7 +246,7 @@ def test_a_file_of_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sets", "said"),
+    ("sets", "message"),
     [
         (
             {"a": config.Heldout(tasks=("t3",))},
@@ -267,8 +276,8 @@ def test_a_file_of_names(tmp_path):
         ),
     ],
 )
-def test_wrong_sets(sets, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_wrong_sets(sets, message):
+  with pytest.raises(errors.InputError, match=message):
     _split(sets)
 
 

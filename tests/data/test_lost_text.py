@@ -24,14 +24,14 @@ def _write(directory, model, special=("<s>", "</s>"), **steps):
 
 
 def _no_unknown(directory, **steps):
-  """A BPE of letters only, which drops all others."""
+  """Writes a BPE of letters only, which drops all others."""
   vocab = {char: i for i, char in enumerate(LETTERS)}
   steps.setdefault("pre_tokenizer", lib.pre_tokenizers.Whitespace())
   return _write(directory, lib.models.BPE(vocab=vocab, merges=[]), **steps)
 
 
 def _words(directory):
-  """A table of words with an unknown one."""
+  """Writes a table of words with an unknown one."""
   vocab = {"[UNK]": 0, "moon": 1, "sun": 2, "Input": 3, "Output": 4, ":": 5}
   model = lib.models.WordLevel(vocab=vocab, unk_token="[UNK]")
   steps = {"pre_tokenizer": lib.pre_tokenizers.Whitespace()}
@@ -41,10 +41,15 @@ def _words(directory):
 def _data(tmp_path, path, rows, **options):
   (tmp_path / "data").mkdir(exist_ok=True)
   lines = [
-      {"task": f"t{i % 2}", "input": asked, "target": said, "id": f"row-{i}"}
-      for i, (asked, said) in enumerate(rows)
+      {
+          "task": f"t{i % 2}",
+          "input": request,
+          "target": answer,
+          "id": f"row-{i}",
+      }
+      for i, (request, answer) in enumerate(rows)
   ]
-  text = "\n".join(json.dumps(each) for each in lines)
+  text = "\n".join(json.dumps(line) for line in lines)
   (tmp_path / "data" / "rows.jsonl").write_text(text, "utf-8")
   data = {
       "source": "table",
@@ -74,8 +79,8 @@ def test_an_answer_that_loses_text_is_refused(tmp_path):
   data = _data(tmp_path, _no_unknown(tmp_path / "tok"), rows, on_bad_row="skip")
   store = prepare.prepare(tmp_path / "stores", data, 0)
   counts = store.manifest["counts"]
-  assert sum(each.get("answer_lost", 0) for each in counts.values()) == 2
-  assert sum(each["dropped"] for each in counts.values()) == 2
+  assert sum(split.get("answer_lost", 0) for split in counts.values()) == 2
+  assert sum(split["dropped"] for split in counts.values()) == 2
   assert len(store) == len(ROWS)
   assert store.manifest["unknown_characters"] == {"日": 1, "本": 1, "🙂": 1}
   grid = origins.counted(store)
@@ -88,7 +93,7 @@ def test_a_request_that_loses_text_is_counted(tmp_path):
   data = _data(tmp_path, _no_unknown(tmp_path / "tok"), rows)
   store = prepare.prepare(tmp_path / "stores", data, 0)
   counts = store.manifest["counts"].values()
-  assert sum(each.get("lost_characters", 0) for each in counts) == 1
+  assert sum(split.get("lost_characters", 0) for split in counts) == 1
   assert "Lost: characters of requests" in origins.counted(store).note
 
 
@@ -97,22 +102,24 @@ def test_unknown_tokens_are_counted(tmp_path):
   data = _data(tmp_path, _words(tmp_path / "tok"), rows)
   store = prepare.prepare(tmp_path / "stores", data, 0)
   counts = store.manifest["counts"].values()
-  assert sum(each.get("unknown_loss", 0) for each in counts) == 1
+  assert sum(split.get("unknown_loss", 0) for split in counts) == 1
   # Of the requests "a" to "d", too.
-  assert sum(each.get("unknown", 0) for each in counts) == 5
+  assert sum(split.get("unknown", 0) for split in counts) == 5
   assert store.manifest["unknown_characters"]["日"] == 1
   grid = origins.counted(store)
   assert {"unknown", "in answers"} <= set(grid.header)
   assert f"They are {1 / store.loss_lengths.sum():.2%}" in grid.note
 
 
-def test_nothing_is_shown_where_nothing_is_lost(tmp_path):
+def test_no_loss_is_shown_if_nothing_is_lost(tmp_path):
   path = tokenized.gpt2(tmp_path / "tok")
   data = _data(tmp_path, path, [*ROWS, ("日", "moon 🙂")])
   store = prepare.prepare(tmp_path / "stores", data, 0)
   assert store.manifest["unknown_characters"] == {}
   assert "unknown" not in origins.counted(store).header
-  names = {name for each in store.manifest["counts"].values() for name in each}
+  names = {
+      name for split in store.manifest["counts"].values() for name in split
+  }
   assert not names & {"unknown", "lost_characters", "answer_lost"}
 
 
@@ -128,8 +135,8 @@ def _lost(tokenizer, text):
   return lost_text.find(segments, encoded, tokenizer)
 
 
-def test_bytes_that_are_missing_are_found(tmp_path):
-  """A byte-level BPE without the whole alphabet drops parts of characters."""
+def test_missing_bytes_are_detected(tmp_path):
+  """Checks a BPE without the full alphabet: it drops parts of characters."""
   vocab = {char: i for i, char in enumerate(LETTERS.replace(" ", "Ġ"))}
   vocab["Ã"] = len(vocab)  # The first byte of é, not its second.
   path = _write(
@@ -142,7 +149,7 @@ def test_bytes_that_are_missing_are_found(tmp_path):
   assert _lost(hf.read(path), "a cafe").answers == [""]
 
 
-def test_what_a_normalizer_composes_is_known(tmp_path):
+def test_composed_characters_are_not_lost(tmp_path):
   vocab = {char: i for i, char in enumerate(LETTERS + "é")}
   model = lib.models.BPE(vocab=vocab, merges=[])
   path = _write(tmp_path, model, normalizer=lib.normalizers.NFC())
@@ -151,7 +158,7 @@ def test_what_a_normalizer_composes_is_known(tmp_path):
   assert _lost(hf.read(path), "cafe\u0302").answers == ["e\u0302"]
 
 
-def test_what_a_normalizer_or_a_splitter_deletes(tmp_path):
+def test_text_that_a_normalizer_or_a_splitter_deletes(tmp_path):
   deletes = lib.normalizers.Replace("x", "")
   path = _no_unknown(tmp_path / "a", normalizer=deletes)
   assert _lost(hf.read(path), "axb").answers == ["x"]
@@ -162,9 +169,9 @@ def test_what_a_normalizer_or_a_splitter_deletes(tmp_path):
 
 def test_answers_that_are_changed(tmp_path):
   path = _no_unknown(tmp_path / "a", normalizer=lib.normalizers.Lowercase())
-  found = _lost(hf.read(path), "Moon")
-  assert found.changed.tolist() == [True]
-  assert found.answers == [""]
+  lost = _lost(hf.read(path), "Moon")
+  assert lost.changed.tolist() == [True]
+  assert lost.answers == [""]
   assert not _lost(hf.read(path), "moon").changed.any()
 
 
@@ -179,20 +186,20 @@ def test_special_tokens_of_a_template_are_not_lost(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bert", "unigram"])
-def test_unknown_text_of_words_and_pieces(tmp_path, kind):
-  named = {"eos_token": "[SEP]"} if kind == "bert" else {}
-  tokenizer = hf.read(tokenized.HF[kind](tmp_path, **named))
-  found = _lost(tokenizer, "the cat 日本")
-  assert found.answers == [""]
-  assert found.characters == {"日": 1, "本": 1}
+def test_unknown_text_of_word_and_unigram_tokenizers(tmp_path, kind):
+  special_tokens = {"eos_token": "[SEP]"} if kind == "bert" else {}
+  tokenizer = hf.read(tokenized.HF[kind](tmp_path, **special_tokens))
+  lost = _lost(tokenizer, "the cat 日本")
+  assert lost.answers == [""]
+  assert lost.characters == {"日": 1, "本": 1}
 
 
 def test_sentencepiece(tmp_path):
   pytest.importorskip("sentencepiece")
   tokenizer = sentencepiece.read(tokenized.sentencepiece(tmp_path / "a.model"))
-  found = _lost(tokenizer, "the cat 日本 ate")
-  assert found.characters == {"日": 1, "本": 1}
-  assert not found.changed.any()
+  lost = _lost(tokenizer, "the cat 日本 ate")
+  assert lost.characters == {"日": 1, "本": 1}
+  assert not lost.changed.any()
   assert _lost(tokenizer, "\uff37e").changed.any()  # A wide W, by NFKC.
   identity = dict(normalization_rule_name="identity")
   path = tokenized.sentencepiece(

@@ -18,29 +18,31 @@ def _suite(clone, seed=0, **options):
 def test_official_split_and_caps(niv2):
   suite = _suite(niv2, train_instances=10, heldout_instances=5)
   examples = list(suite.examples())
-  counts = collections.Counter((each.task, each.split) for each in examples)
+  counts = collections.Counter(
+      (example.task, example.split) for example in examples
+  )
   assert counts == {
       ("task001_even", "train"): 10,
       ("task002_odd", "train"): 10,
       ("task003_copy", "train"): 10,
       ("task004_large", "heldout"): 5,
   }
-  assert len({each.key for each in examples}) == len(examples)
+  assert len({example.key for example in examples}) == len(examples)
   assert examples[0].definition == "From a list of numbers give even ones."
   assert len(suite.files) == 6
 
 
 def test_the_seed_draws_instances(niv2):
   def keys(seed):
-    return [each.key for each in _suite(niv2, seed).examples()]
+    return [example.key for example in _suite(niv2, seed).examples()]
 
   assert keys(0) == keys(0)
   assert keys(0) != keys(1)
 
 
 def test_a_task_in_both_lists(niv2):
-  listed = niv2 / "splits/default/test_tasks.txt"
-  listed.write_text("task001_even\n")
+  tasks_file = niv2 / "splits/default/test_tasks.txt"
+  tasks_file.write_text("task001_even\n")
   with pytest.raises(errors.InputError, match="task001_even is a held-out"):
     _suite(niv2)
 
@@ -53,7 +55,7 @@ def _rewrite(niv2, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda t: t.pop("Definition"), '"Definition" is missing'),
         (lambda t: t.update(Definition=[3]), "is not text"),
@@ -64,9 +66,9 @@ def _rewrite(niv2, change):
         (lambda t: t["Instances"].__setitem__(7, "x"), "JSON object"),
     ],
 )
-def test_bad_fields_name_file_and_place(niv2, change, said):
+def test_bad_fields_name_file_and_position(niv2, change, message):
   _rewrite(niv2, change)
-  with pytest.raises(errors.InputError, match=said) as error:
+  with pytest.raises(errors.InputError, match=message) as error:
     list(_suite(niv2).examples())
   assert "task002_odd.json" in str(error.value)
 
@@ -91,15 +93,15 @@ def test_missing_paths(niv2, tmp_path):
 
 
 def test_lists_and_files_in_other_encodings(niv2):
-  listed = niv2 / "splits/default/train_tasks.txt"
+  tasks_file = niv2 / "splits/default/train_tasks.txt"
   task = niv2 / "tasks/task001_even.json"
-  for path in (listed, task):
+  for path in (tasks_file, task):
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
   assert len(list(_suite(niv2).examples())) == 95
-  listed.write_bytes("t\xe4sk".encode("latin-1"))
+  tasks_file.write_bytes("t\xe4sk".encode("latin-1"))
   with pytest.raises(errors.InputError, match="not UTF-8"):
     _suite(niv2)
-  listed.write_text("../task001_even")
+  tasks_file.write_text("../task001_even")
   with pytest.raises(errors.InputError, match="no task name"):
     _suite(niv2)
 
@@ -115,11 +117,11 @@ def test_json_that_python_refuses(niv2, content):
 
 def test_a_split_whose_tasks_were_all_left_out(niv2):
   (niv2 / "tasks/task004_large.json").write_text("{")
-  said = (
+  message = (
       r"no row of the 1 tasks of heldout.* 1 bad row of task004_large was"
       r" left out: .*task004_large\.json, line 1: is not JSON"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _suite(niv2, on_bad_row="skip")
 
 
@@ -131,17 +133,17 @@ def test_skipped_rows_are_counted(niv2):
 
   _rewrite(niv2, change)
   (niv2 / "tasks/task003_copy.json").write_text("{")
-  said = r"^4 bad rows:\n.*Instances\[7\].*(\n.*){4}on_bad_row=skip\.$"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"^4 bad rows:\n.*Instances\[7\].*(\n.*){4}on_bad_row=skip\.$"
+  with pytest.raises(errors.InputError, match=message):
     _suite(niv2)
   suite = _suite(niv2, on_bad_row="skip")
-  counts = collections.Counter(each.task for each in suite.examples())
+  counts = collections.Counter(example.task for example in suite.examples())
   assert counts == {"task001_even": 30, "task002_odd": 27, "task004_large": 5}
-  told = suite.notes
-  assert told["bad_rows"]["count"] == 4
-  assert "task003_copy.json, line 1" in told["bad_rows"]["first"][2]
-  assert "came before in task task002_odd" in told["bad_rows"]["first"][3]
-  assert told["absent_tasks"] == {"train": 1, "heldout": 0}
+  notes = suite.notes
+  assert notes["bad_rows"]["count"] == 4
+  assert "task003_copy.json, line 1" in notes["bad_rows"]["first"][2]
+  assert "came before in task task002_odd" in notes["bad_rows"]["first"][3]
+  assert notes["absent_tasks"] == {"train": 1, "heldout": 0}
 
 
 def test_shots_categories_and_references(niv2):
@@ -178,18 +180,18 @@ def test_the_cross_lingual_track(niv2):
   with pytest.raises(errors.InputError, match=r"xlingual/train_tasks\.txt"):
     _suite(niv2, track="xlingual")
   for split, tasks in (("train", "task004_large"), ("test", "task001_even")):
-    listed = niv2 / "splits/xlingual" / f"{split}_tasks.txt"
-    listed.parent.mkdir(exist_ok=True)
-    listed.write_text(tasks)
+    tasks_file = niv2 / "splits/xlingual" / f"{split}_tasks.txt"
+    tasks_file.parent.mkdir(exist_ok=True)
+    tasks_file.write_text(tasks)
   splits = {e.task: e.split for e in _suite(niv2, track="xlingual").examples()}
   assert splits == {"task004_large": "train", "task001_even": "heldout"}
 
 
-def test_heldout_sets_of_ones_own(niv2):
+def test_custom_heldout_sets(niv2):
   heldout = {"a": config.Heldout(tasks=("task002_odd",), split="heldout")}
   suite = _suite(niv2, heldout=heldout, train_instances=1, heldout_instances=2)
   assert suite.heldout == ("a",)
-  assert [each.task for each in suite.examples()] == [
+  assert [example.task for example in suite.examples()] == [
       "task001_even",
       "task003_copy",
       *["task002_odd"] * 2,
@@ -200,13 +202,13 @@ def test_heldout_sets_of_ones_own(niv2):
 def test_every_draw(niv2):
   """Draws that go from task to task take a clone's tasks, too."""
   for draw in ("first_shuffle", "first_sample", "sample"):
-    keys = [each.key for each in _suite(niv2, draw=draw).examples()]
+    keys = [example.key for example in _suite(niv2, draw=draw).examples()]
     assert len(set(keys)) == 95
 
 
 def test_the_real_clone(real):
   suite = _suite(real("niv2"), train_instances=10**6, heldout_instances=10**6)
-  told = suite.notes
-  assert told["bad_rows"]["count"] == 0
-  assert told["verbatim"]["inputs"] == 1
-  assert next(iter(told["verbatim"]["tasks"])).startswith("task349_")
+  notes = suite.notes
+  assert notes["bad_rows"]["count"] == 0
+  assert notes["verbatim"]["inputs"] == 1
+  assert next(iter(notes["verbatim"]["tasks"])).startswith("task349_")

@@ -41,7 +41,7 @@ except errors.InputError as error:
 
 
 def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
-  """A table of 400 rows, 10 tasks and 20 chunks."""
+  """Writes a table of 400 rows, 10 tasks and 20 chunks."""
   rows = [
       {"task": f"t{i % 10}", "input": f"{i} " * (i % 40 + 1), "target": answer}
       for i in range(400)
@@ -51,7 +51,7 @@ def _rows(path: pathlib.Path, answer: str = "yes") -> pathlib.Path:
 
 
 def _data(rows: pathlib.Path) -> config.Data:
-  """The options of `_SCRIPT`."""
+  """Returns the options of `_SCRIPT`."""
   return config.build(
       config.Data,
       source="table",
@@ -74,10 +74,10 @@ def _start(
 
 
 def _finish(process: subprocess.Popen) -> str:
-  """What it said; it must have ended well."""
-  said = process.communicate(timeout=60)[0]
-  assert process.returncode == 0, said
-  return said
+  """Returns the output of a process that must succeed."""
+  output = process.communicate(timeout=60)[0]
+  assert process.returncode == 0, output
+  return output
 
 
 def _kill_at(
@@ -94,7 +94,7 @@ def _kill_at(
 
 
 def _content(root: pathlib.Path) -> dict[str, str]:
-  """Digest of every file below a directory, hidden ones too."""
+  """Returns the digest of every file below a directory, hidden ones too."""
   return {
       str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
       for path in root.rglob("*")
@@ -112,34 +112,38 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def whole(tmp_path, rows, monkeypatch):
-  """What an unbroken prepare makes, of chunks as in `_SCRIPT`."""
+def expected_content(tmp_path, rows, monkeypatch):
+  """Returns what an uninterrupted prepare makes, of chunks as in `_SCRIPT`."""
   with monkeypatch.context() as patched:
     patched.setattr(chunks, "SIZE", 20)
     prepare.prepare(tmp_path / "whole", _data(rows), 0)
   return _content(tmp_path / "whole")
 
 
-def test_killed_again_and_again_the_store_is_the_same(tmp_path, rows, whole):
+def test_a_store_survives_repeated_kills(tmp_path, rows, expected_content):
   root = tmp_path / "killed"
   for count in (1, 4, 9):
     _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", count)
   # After the last chunk but some, and while the store is written.
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/chunk-00012.arrow")
   _kill_at(_start(root, rows), root, ".*[!l]/tasks.parquet")
-  said = _finish(_start(root, rows))
-  assert re.search(r"continues after 400 examples|continues after 3\d\d", said)
-  assert _content(root) == whole
+  output = _finish(_start(root, rows))
+  assert re.search(
+      r"continues after 400 examples|continues after 3\d\d", output
+  )
+  assert _content(root) == expected_content
 
 
-def test_killed_after_the_store_is_whole_leaves_nothing(tmp_path, rows, whole):
+def test_a_kill_after_the_store_is_complete_leaves_nothing(
+    tmp_path, rows, expected_content
+):
   root = tmp_path / "killed"
   _finish(_start(root, rows))
   (store,) = root.iterdir()
   for stale in ("1234567890ab", "1234567890.partial"):
     shutil.copytree(store, root / f".{store.name}.{stale}")
   _finish(_start(root, rows))
-  assert _content(root) == whole
+  assert _content(root) == expected_content
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_killed_after_the_store_is_whole_leaves_nothing(tmp_path, rows, whole):
         pytest.param(12, marks=pytest.mark.slow),
     ],
 )
-def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
+def test_two_processes_make_one_store(tmp_path, rows, expected_content, ahead):
   root = tmp_path / "two"
   first = _start(root, rows, 0.03)
   while len(list(root.glob(".*.partial/*.arrow"))) < ahead:
@@ -159,10 +163,10 @@ def test_two_at_once_make_one_store(tmp_path, rows, whole, ahead):
   second = _start(root, rows, 0.3)
   _finish(first)
   _finish(second)
-  assert _content(root) == whole
+  assert _content(root) == expected_content
 
 
-def test_other_files_are_encoded_anew(tmp_path, rows, whole):
+def test_changed_files_are_encoded_again(tmp_path, rows, expected_content):
   root = tmp_path / "changed"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   (first,) = _partial(root)
@@ -175,10 +179,10 @@ def test_other_files_are_encoded_anew(tmp_path, rows, whole):
   _finish(_start(root, rows))
   fresh = tmp_path / "fresh"
   _finish(_start(fresh, rows))
-  assert _content(root) == _content(fresh) != whole
+  assert _content(root) == _content(fresh) != expected_content
 
 
-def test_a_touched_file_goes_on(tmp_path, rows):
+def test_a_touched_file_is_not_encoded_again(tmp_path, rows):
   root = tmp_path / "touched"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   rows.touch()
@@ -191,42 +195,42 @@ def test_a_file_that_changes_meanwhile_makes_no_store(tmp_path, rows):
   while len(list(root.glob(".*.partial/*.arrow"))) < 3:
     time.sleep(0.005)
   _rows(rows, "no")
-  said = process.communicate(timeout=60)[0]
+  output = process.communicate(timeout=60)[0]
   assert process.returncode == 1
-  assert "said: " in said and "changed while" in said
+  assert "said: " in output and "changed while" in output
   assert not list(root.iterdir())
 
 
-def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, whole):
+def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, expected_content):
   root = tmp_path / "full"
 
   def limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
   process = _start(root, rows, preexec_fn=limited)
-  said = process.communicate(timeout=60)[0]
+  output = process.communicate(timeout=60)[0]
   assert process.returncode == 1
-  assert said.count("said: ") == 1 and "cannot be written" in said
-  (kept,) = root.iterdir()
-  assert {path.suffix for path in kept.iterdir()} == {".arrow"}
-  assert not list(kept.glob(".*"))
+  assert output.count("said: ") == 1 and "cannot be written" in output
+  (partial,) = root.iterdir()
+  assert {path.suffix for path in partial.iterdir()} == {".arrow"}
+  assert not list(partial.glob(".*"))
   _finish(_start(root, rows))
-  assert _content(root) == whole
+  assert _content(root) == expected_content
 
 
-def test_chunks_of_another_size_are_not_taken(tmp_path, rows, monkeypatch):
+def test_chunks_of_another_size_are_not_reused(tmp_path, rows, monkeypatch):
   root = tmp_path / "sizes"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
   monkeypatch.setattr(chunks, "SIZE", 7)
-  made = prepare.prepare(root, _data(rows), 0)
-  assert len(made) == 330  # 8 tasks of 40 rows, 2 held out of 5.
+  store = prepare.prepare(root, _data(rows), 0)
+  assert len(store) == 330  # 8 tasks of 40 rows, 2 held out of 5.
 
 
-def test_damaged_chunks_are_told_and_gone(tmp_path, rows):
+def test_damaged_chunks_are_reported_and_removed(tmp_path, rows):
   root = tmp_path / "damaged"
   _kill_at(_start(root, rows, 0.05), root, ".*.partial/*.arrow", 3)
-  (kept,) = root.glob(".*.partial")
-  (kept / "chunk-00001.arrow").write_bytes(b"")
+  (partial,) = root.glob(".*.partial")
+  (partial / "chunk-00001.arrow").write_bytes(b"")
   process = _start(root, rows)
   assert "is damaged" in process.communicate(timeout=60)[0]
   assert process.returncode == 1
@@ -235,7 +239,7 @@ def test_damaged_chunks_are_told_and_gone(tmp_path, rows):
 
 
 def test_chunks_are_joined_while_others_are_encoded(
-    tmp_path, rows, whole, monkeypatch
+    tmp_path, rows, expected_content, monkeypatch
 ):
   root, write, joined = tmp_path / "joined", chunks.write, []
 
@@ -248,23 +252,23 @@ def test_chunks_are_joined_while_others_are_encoded(
   monkeypatch.setattr(chunks, "write", record)
   prepare.prepare(root, _data(rows), 0)
   assert joined[0] == 0 and joined[-1] > 0
-  assert _content(root) == whole
+  assert _content(root) == expected_content
 
 
 def test_another_list_of_tasks_is_another_store(tmp_path, rows):
   for name in ("a", "b"):
-    listed = tmp_path / f"{name}.txt"
-    listed.write_text({"a": "t1", "b": "t2"}[name])
-    sets = {"h": config.Heldout(tasks_file=str(listed))}
+    tasks_file = tmp_path / f"{name}.txt"
+    tasks_file.write_text({"a": "t1", "b": "t2"}[name])
+    sets = {"h": config.Heldout(tasks_file=str(tasks_file))}
     data = config.build(
         config.Data, source="table", path=str(rows), heldout=sets
     )
-    made = prepare.prepare(tmp_path / "stores", data, 0)
-    task = made.tasks[made.split_tasks("h")[0]]
-    assert task == listed.read_text()
+    store = prepare.prepare(tmp_path / "stores", data, 0)
+    task = store.tasks[store.split_tasks("h")[0]]
+    assert task == tasks_file.read_text()
 
 
-def test_a_full_scratch_says_so(tmp_path, rows, monkeypatch):
+def test_a_full_scratch_is_reported(tmp_path, rows, monkeypatch):
   monkeypatch.setattr(example_file, "_ROWS", 500)
   packed = tmp_path / "rows.csv"
   packed.write_text("task,input,target\n" + "a,b,c\n" * 2000)

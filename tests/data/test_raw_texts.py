@@ -45,12 +45,12 @@ def _store(file, template):
 
 
 def _texts(store, text):
-  """The text of each example, sorted."""
+  """Returns the text of each example, sorted."""
   return sorted(embeddings.texts_of(store, text, range(len(store))))
 
 
 @pytest.mark.parametrize("template", _TEMPLATES)
-def test_they_are_request_space_and_answer(file, template):
+def test_texts_are_request_space_and_answer(file, template):
   store = _store(file, template)
   assert _texts(store, "prompt+answer") == sorted(
       [" ".join(text.strip() for text in texts) for _, texts in _ROWS]
@@ -65,13 +65,13 @@ def test_they_are_request_space_and_answer(file, template):
 
 @pytest.mark.parametrize("text", ["prompt+answer", "prompt"])
 def test_orders_do_not_depend_on_the_template(file, tmp_path, text):
-  found = []
+  results = []
   for template in _TEMPLATES:
     store = _store(file, template)
     order = config.build(config.Order, text=text, budget=4)
-    made = order_lib.make(tmp_path / "work", store, order, 0)
-    found.append((made.ids.tolist(), made.distances.tolist()))
-  assert found[0] == found[1]
+    artifact = order_lib.make(tmp_path / "work", store, order, 0)
+    results.append((artifact.ids.tolist(), artifact.distances.tolist()))
+  assert results[0] == results[1]
 
 
 def test_empty_texts_leave_no_space():

@@ -25,7 +25,7 @@ class _Bucket(DirFileSystem):
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-  """The directory of gs://data."""
+  """Returns the directory of gs://data."""
   from etils.epath import backend
 
   system = _Bucket(path=str(tmp_path / "gs"), fs=LocalFileSystem())
@@ -48,32 +48,32 @@ def _suite(path, scratch):
 def test_a_directory_a_glob_and_a_file(bucket, tmp_path):
   scratch = tmp_path / "scratch"
   suite = _suite("gs://data", scratch)
-  assert [each.task for each in suite.examples()] == ["a", "b"]
+  assert [example.task for example in suite.examples()] == ["a", "b"]
   assert all(scratch in file.parents for file in suite.files)
   changed = (bucket / "more/two.jsonl").read_text().replace('"b"', '"c"')
   (bucket / "more/three.jsonl").write_text(changed)
   suite = _suite("gs://data/mor*/t*.jsonl", scratch)
-  assert [each.task for each in suite.examples()] == ["c", "b"]
+  assert [example.task for example in suite.examples()] == ["c", "b"]
   with pytest.raises(errors.InputError, match="no task 'b'"):
     _suite("gs://data/one.jsonl", scratch)
 
 
-def test_what_lies_too_deep_is_told(bucket, tmp_path):
+def test_files_that_are_too_deep_are_reported(bucket, tmp_path):
   deep = bucket / "more/x/y/z/three.jsonl"
   deep.parent.mkdir(parents=True)
   deep.write_text((bucket / "one.jsonl").read_text())
-  said = (
+  message = (
       r"'gs://data': more/x/y/z/three\.jsonl is data that is not read"
       r".*config\.data\.path='gs://data/\*/\*/\*/\*/\*\.jsonl'\.$"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _suite("gs://data", tmp_path / "scratch")
   with pytest.raises(errors.InputError, match="no task 'b'"):
     # The message's advice: this file alone.
     _suite("gs://data/*/*/*/*/*.jsonl", tmp_path / "scratch")
 
 
-def test_copied_once_and_again_when_newer(bucket, tmp_path):
+def test_files_are_copied_once_and_again_when_newer(bucket, tmp_path):
   scratch = tmp_path / "scratch"
   copies = _suite("gs://data", scratch).files
   before = [copy.stat().st_mtime_ns for copy in copies]
@@ -84,7 +84,7 @@ def test_copied_once_and_again_when_newer(bucket, tmp_path):
   later = changed.stat().st_mtime + 100
   os.utime(changed, (later, later))
   examples = _suite("gs://data", scratch).examples()
-  assert [each.input for each in examples] == ["r", "q"]
+  assert [example.input for example in examples] == ["r", "q"]
   row = changed.read_text()
   changed.unlink()
   (bucket / "other.jsonl").write_text(row)
@@ -92,13 +92,13 @@ def test_copied_once_and_again_when_newer(bucket, tmp_path):
   assert [copy.name for copy in copies] == ["other.jsonl", "two.jsonl"]
 
 
-def test_what_is_not_there(bucket, tmp_path):
+def test_missing_paths(bucket, tmp_path):
   for path in ("gs://data/none.jsonl", "gs://data/*.csv", "no://where"):
     with pytest.raises(errors.InputError, match=r"where|not there"):
       _suite(path, tmp_path / "scratch")
 
 
-def test_the_extra_is_named_where_its_package_is_missing(tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_with_its_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "gcsfs", None)
   with pytest.raises(errors.InputError, match=r"gcsfs.*pip install .*\[gcs\]"):
     _suite("gs://data/one.jsonl", tmp_path)

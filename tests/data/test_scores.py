@@ -11,8 +11,8 @@ pytest.importorskip("rouge_score")
 
 
 def test_the_best_over_references():
-  found = scores.score(["a red fox", "The dog!"], " the dog ")
-  assert found == {
+  actual = scores.score(["a red fox", "The dog!"], " the dog ")
+  assert actual == {
       "exact_match": 0.0,
       "normalized_match": 100.0,
       "rouge1": 100.0,
@@ -25,20 +25,20 @@ def test_articles_count():
   assert scores.matches(["the dog"], "dog")["normalized_match"] == 0
 
 
-def test_punctuation_is_right_only_as_it_stands():
+def test_punctuation_must_match_exactly():
   """Brackets, say: normalised, every answer of marks is right."""
-  found = scores.matches(["))"], "(")
-  assert found == {"exact_match": 0.0, "normalized_match": 100.0}
+  actual = scores.matches(["))"], "(")
+  assert actual == {"exact_match": 0.0, "normalized_match": 100.0}
 
 
 def test_rouge_of_one_pair():
-  """3 of 4 words, in order 2: F1 of 3/4 and 3/5, of 2/4 and 2/5."""
-  found = scores.rouge(["one two three four five"], "three one six two")
-  assert found["rouge1"] == pytest.approx(200 * 3 / 9)
-  assert found["rougeL"] == pytest.approx(200 * 2 / 9)
+  """Scores 3 of 4 words, 2 in order: F1 of 3/4 and 3/5, of 2/4 and 2/5."""
+  actual = scores.rouge(["one two three four five"], "three one six two")
+  assert actual["rouge1"] == pytest.approx(200 * 3 / 9)
+  assert actual["rougeL"] == pytest.approx(200 * 2 / 9)
 
 
-def test_nothing_to_compare_with():
+def test_scores_need_references():
   with pytest.raises(errors.InputError, match="without references"):
     scores.score([], "answer")
 
@@ -58,12 +58,12 @@ ENGLISH = [
 def test_english_scores_are_those_of_rouge_score():
   from rouge_score import rouge_scorer
 
-  theirs = rouge_scorer.RougeScorer(scores.ROUGE, use_stemmer=True)
+  scorer = rouge_scorer.RougeScorer(scores.ROUGE, use_stemmer=True)
   for reference in ENGLISH:
     for answer in (*ENGLISH, reference[: len(reference) // 2]):
-      found = scores.rouge([reference], answer)
-      wanted = theirs.score(reference, answer)
-      assert found == {k: 100 * v.fmeasure for k, v in wanted.items()}
+      actual = scores.rouge([reference], answer)
+      expected = scorer.score(reference, answer)
+      assert actual == {k: 100 * v.fmeasure for k, v in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_copy_is_perfect_in_every_script(text):
     ],
 )
 def test_words_of_other_scripts(reference, answer, rouge1):
-  found = scores.rouge([reference], answer)["rouge1"]
-  assert found == pytest.approx(rouge1)
+  actual = scores.rouge([reference], answer)["rouge1"]
+  assert actual == pytest.approx(rouge1)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_words_of_other_scripts(reference, answer, rouge1):
     [("是。", "是"), ("¿Qué?", "qué"), ("«oui»", "oui"), ("e\u0301", "\u00e9")],
 )
 def test_punctuation_of_every_script_is_normalised(reference, answer):
-  found = scores.matches([reference], answer)
-  assert found == {"exact_match": 0, "normalized_match": 100}
+  actual = scores.matches([reference], answer)
+  assert actual == {"exact_match": 0, "normalized_match": 100}
 
 
 def test_ascii_is_normalised_as_string_punctuation_says():
   text = "".join(map(chr, range(128)))
-  kept = text.lower().translate(str.maketrans("", "", string.punctuation))
-  assert words.normalize(text) == " ".join(kept.split())
+  stripped = text.lower().translate(str.maketrans("", "", string.punctuation))
+  assert words.normalize(text) == " ".join(stripped.split())

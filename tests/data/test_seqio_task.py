@@ -128,7 +128,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> pathlib.Path:
-  """A directory with the user's modules."""
+  """Returns a directory with the user's modules."""
   path = tmp_path_factory.mktemp("user")
   (path / "here_helpers.py").write_text(HELPERS)
   (path / "here_tasks.py").write_text(TASKS)
@@ -136,8 +136,8 @@ def home(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def done(home, root) -> dict:
-  """What a process of the user's has read."""
+def result(home, root) -> dict:
+  """Returns what a process of the user's has read."""
   run = subprocess.run(
       [sys.executable, "-c", READ],
       cwd=home,
@@ -151,7 +151,7 @@ def done(home, root) -> dict:
 
 @pytest.fixture(scope="module")
 def loaded(home):
-  """The user's modules, imported in this process."""
+  """Imports the user's modules in this process."""
   with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(home)
     yield modules.load("here_tasks")
@@ -162,8 +162,8 @@ def loaded(home):
   seqio.MixtureRegistry.remove("three")
 
 
-def _of(done: dict, task: str) -> list[dict]:
-  return [each for each in done["examples"] if each["task"] == task]
+def _examples_of(result: dict, task: str) -> list[dict]:
+  return [example for example in result["examples"] if example["task"] == task]
 
 
 def _reader(loaded, dataset, splits=("train",), **fields) -> seqio_rows.Reader:
@@ -172,8 +172,10 @@ def _reader(loaded, dataset, splits=("train",), **fields) -> seqio_rows.Reader:
   return seqio_rows.Reader(request, loaded)
 
 
-def test_a_mixture_is_its_tasks_one_by_one(done):
-  splits = [(each["task"], each["split"]) for each in done["examples"]]
+def test_a_mixture_is_its_tasks_one_by_one(result):
+  splits = [
+      (example["task"], example["split"]) for example in result["examples"]
+  ]
   assert list(dict.fromkeys(splits)) == [
       ("noisy_a", "train"),
       ("noisy_b", "train"),
@@ -181,68 +183,80 @@ def test_a_mixture_is_its_tasks_one_by_one(done):
       ("noisy_b.validation", "next"),
       ("odd", "odd"),
   ]
-  assert done["heldout"] == ["next", "odd"]
+  assert result["heldout"] == ["next", "odd"]
   counts = {"train": {"noisy_a": 40, "noisy_b": 40, "odd": 3}}
   counts["validation"] = {"noisy_a": 3, "noisy_b": 3}
-  told = done["told"]["read"]
-  assert told["rows"] == counts
+  notes = result["told"]["read"]
+  assert notes["rows"] == counts
   rates = {"noisy_a": 1.0, "noisy_b": 3.0, "odd": "a function"}
-  assert told["rates_ignored"] == rates
+  assert notes["rates_ignored"] == rates
 
 
-def test_the_users_preprocessors_are_kept_and_the_sequence_too(done):
-  texts = [each["targets"][0] for each in _of(done, "noisy_a")]
+def test_preprocessors_and_the_sequence_are_kept(result):
+  texts = [example["targets"][0] for example in _examples_of(result, "noisy_a")]
   assert texts == [str(i) for i in range(40)]
-  for each in _of(done, "noisy_a"):
-    assert each["input"].startswith(f"TRAIN {each['targets'][0]} é ")
-  assert [each["key"] for each in _of(done, "odd")] == ["0", "1", "2"]
-  assert [each["targets"] for each in _of(done, "odd")] == [["1"], ["3"], ["5"]]
+  for example in _examples_of(result, "noisy_a"):
+    assert example["input"].startswith(f"TRAIN {example['targets'][0]} é ")
+  assert [example["key"] for example in _examples_of(result, "odd")] == [
+      "0",
+      "1",
+      "2",
+  ]
+  assert [example["targets"] for example in _examples_of(result, "odd")] == [
+      ["1"],
+      ["3"],
+      ["5"],
+  ]
 
 
-def test_what_is_drawn_depends_on_nothing_else(done):
-  """The same steps draw the same, though one is decoded from tokens."""
-  told = done["told"]["read"]["text"]
-  assert told["noisy_a"]["input"] == "inputs (decoded)"
-  assert told["noisy_b"]["input"] == "inputs_pretokenized (pretokenized)"
-  one, other = (_of(done, name) for name in ("noisy_a", "noisy_b"))
-  assert [each["input"] for each in one] == [each["input"] for each in other]
-  assert len({each["input"].split()[-1] for each in one}) > 30
+def test_random_draws_do_not_depend_on_decoding(result):
+  """Checks that the same steps draw the same, though one decodes tokens."""
+  notes = result["told"]["read"]["text"]
+  assert notes["noisy_a"]["input"] == "inputs (decoded)"
+  assert notes["noisy_b"]["input"] == "inputs_pretokenized (pretokenized)"
+  decoded, pretokenized = (
+      _examples_of(result, name) for name in ("noisy_a", "noisy_b")
+  )
+  assert [example["input"] for example in decoded] == [
+      example["input"] for example in pretokenized
+  ]
+  assert len({example["input"].split()[-1] for example in decoded}) > 30
 
 
-def test_the_parent_never_loads_tensorflow(done):
-  assert not {"tensorflow", "seqio"} & set(done["loaded"])
-  assert "seqio three: 89 rows, done" in done["stderr"]
+def test_the_parent_never_loads_tensorflow(result):
+  assert not {"tensorflow", "seqio"} & set(result["loaded"])
+  assert "seqio three: 89 rows, done" in result["stderr"]
 
 
-def test_a_second_call_reads_the_table(done):
-  assert done["kept"]
-  assert done["stderr"].count("done") == 1
+def test_a_second_call_reads_the_table(result):
+  assert result["kept"]
+  assert result["stderr"].count("done") == 1
 
 
-def test_a_changed_module_is_read_again(done, home, monkeypatch):
-  files = {pathlib.Path(each).name for each in done["files"]}
+def test_a_changed_module_is_read_again(result, home, monkeypatch):
+  files = {pathlib.Path(file_path).name for file_path in result["files"]}
   assert files == {"rows.parquet", "here_tasks.py", "here_helpers.py"}
-  path = pathlib.Path(done["rows"])
-  asked = []
+  path = pathlib.Path(result["rows"])
+  requests = []
 
   def run(request, out):
-    asked.append(request)
+    requests.append(request)
     raise errors.InputError("read again")
 
   monkeypatch.setattr(child, "_run", run)
-  made_by = dict(child.manifest(path)["made_by"])
-  made_by.pop("versions")
-  assert child.rows(made_by, "error", path.parents[1]) == path
+  recipe = dict(child.manifest(path)["made_by"])
+  recipe.pop("versions")
+  assert child.rows(recipe, "error", path.parents[1]) == path
   with (home / "here_helpers.py").open("a") as file:
     file.write("# changed\n")
   with pytest.raises(errors.InputError, match="read again"):
-    child.rows(made_by, "error", path.parents[1])
-  assert asked == [made_by]
+    child.rows(recipe, "error", path.parents[1])
+  assert requests == [recipe]
 
 
 def test_features_by_name(loaded):
-  named = {"task": "kind", "input": "q", "target": "a", "category": "kind"}
-  reader = _reader(loaded, "labelled", **named, choices="a")
+  columns = {"task": "kind", "input": "q", "target": "a", "category": "kind"}
+  reader = _reader(loaded, "labelled", **columns, choices="a")
   rows = list(reader.rows())
   assert rows[1] == suite.Example(
       "kind é",
@@ -255,9 +269,9 @@ def test_features_by_name(loaded):
       choices=("1",),
   )
   assert reader.notes["unlabelled"] == ""
-  told = reader.notes["text"]["labelled"]
-  assert told["input"] == "q_pretokenized (pretokenized)"
-  assert told["category"] == "kind (text)"
+  notes = reader.notes["text"]["labelled"]
+  assert notes["input"] == "q_pretokenized (pretokenized)"
+  assert notes["category"] == "kind (text)"
 
 
 def test_bytes_that_are_no_text_are_a_bad_row(loaded):
@@ -265,16 +279,16 @@ def test_bytes_that_are_no_text_are_a_bad_row(loaded):
   assert "train, row 0: is not UTF-8" in str(next(rows))
 
 
-def test_files_of_a_source_are_told(loaded):
+def test_files_of_a_source_are_listed(loaded):
   reader = _reader(loaded, "lines")
   assert [row.input for row in reader.rows()] == ["one", "two"]
-  names = [pathlib.Path(each).name for each in reader.files()]
+  names = [pathlib.Path(file).name for file in reader.files()]
   assert names == ["here_helpers.py", "here_tasks.py", "lines.txt"]
   assert reader.notes["unlabelled"] == "lines"
 
 
 @pytest.mark.parametrize(
-    ("dataset", "options", "said"),
+    ("dataset", "options", "message"),
     [
         ("nosy_a", {}, "no Task or Mixture 'nosy_a'. Did you mean \"noisy_a\""),
         ("no_train", {}, "no split 'train'. It has: test"),
@@ -289,13 +303,13 @@ def test_files_of_a_source_are_told(loaded):
         ("fails", {}, "train, row 3: .*preprocessor.*three is no answer"),
     ],
 )
-def test_bad_tasks(loaded, dataset, options, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_tasks(loaded, dataset, options, message):
+  with pytest.raises(errors.InputError, match=message):
     list(_reader(loaded, dataset, **options).rows())
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [
         ("import no_such_thing", "cannot be imported.*no_such_thing"),
         ("x = (", "cannot be imported.*SyntaxError"),
@@ -303,11 +317,11 @@ def test_bad_tasks(loaded, dataset, options, said):
         ("import os\nprint('gone', flush=True)\nos._exit(3)", "status 3: gone"),
     ],
 )
-def test_a_module_that_does_not_import(tmp_path, monkeypatch, module, said):
+def test_a_module_that_does_not_import(tmp_path, monkeypatch, module, message):
   (tmp_path / "broken_tasks.py").write_text(textwrap.dedent(module))
   monkeypatch.syspath_prepend(tmp_path)
   data = _data(module="broken_tasks")
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     seqio_task.rows(data, 0, tmp_path / "scratch")
   assert not list((tmp_path / "scratch").iterdir())
 
@@ -322,7 +336,7 @@ def _data(**options) -> config.Data:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"module": ""}, "config.data.module: is empty"),
         ({"dataset": ""}, "config.data.dataset: is empty"),
@@ -333,6 +347,6 @@ def _data(**options) -> config.Data:
         ({"fields": config.Fields(target="")}, "fields.target: is empty"),
     ],
 )
-def test_bad_options(tmp_path, options, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_options(tmp_path, options, message):
+  with pytest.raises(errors.InputError, match=message):
     seqio_task.seqio_task(_data(**options), 0, tmp_path)

@@ -36,15 +36,15 @@ def _make(root: pathlib.Path, seed: int = 0) -> store_lib.Store:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> pathlib.Path:
-  """A directory with the stores of two seeds."""
+def store_path(tmp_path_factory) -> pathlib.Path:
+  """Prepares the stores of two seeds and returns the path of one."""
   root = tmp_path_factory.mktemp("made")
   _make(root, seed=1)
   return _make(root).path
 
 
 def _content(store: store_lib.Store) -> list:
-  """Everything that a store can be asked."""
+  """Reads all that a store can return."""
   ids = np.arange(len(store))
   heldout = store.split_ids("heldout")
   return [
@@ -62,23 +62,23 @@ def _content(store: store_lib.Store) -> list:
   ]
 
 
-def _same(file: pathlib.Path, other: pathlib.Path) -> bool:
-  return file.read_bytes() == other.read_bytes()
+def _has_same_bytes(file: pathlib.Path, sibling: pathlib.Path) -> bool:
+  return file.read_bytes() == sibling.read_bytes()
 
 
-def _flip(place: float):
+def _flip(position: float):
   def flip(file: pathlib.Path, _):
     content = bytearray(file.read_bytes())
-    content[int(place * (len(content) - 1))] ^= 1
+    content[int(position * (len(content) - 1))] ^= 1
     file.write_bytes(content)
 
   return flip
 
 
-def _exchange(file: pathlib.Path, other: pathlib.Path):
+def _exchange(file: pathlib.Path, sibling: pathlib.Path):
   content = file.read_bytes()
-  file.write_bytes(other.read_bytes())
-  other.write_bytes(content)
+  file.write_bytes(sibling.read_bytes())
+  sibling.write_bytes(content)
 
 
 DAMAGES = {
@@ -94,15 +94,21 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_any_damage_is_named(made, tmp_path, name):
+def test_any_damage_is_named(store_path, tmp_path, name):
   root = tmp_path / "root"
-  shutil.copytree(made.parent, root / "stores")
-  path = root / "stores" / made.name
-  other = next(each for each in made.parent.iterdir() if each != made)
+  shutil.copytree(store_path.parent, root / "stores")
+  path = root / "stores" / store_path.name
+  sibling = next(
+      candidate
+      for candidate in store_path.parent.iterdir()
+      if candidate != store_path
+  )
   for damage, do in DAMAGES.items():
-    if damage == "exchange" and _same(made / name, other / name):
+    if damage == "exchange" and _has_same_bytes(
+        store_path / name, sibling / name
+    ):
       continue
-    shutil.copy(other / name, tmp_path / "other")
+    shutil.copy(sibling / name, tmp_path / "other")
     do(path / name, tmp_path / "other")
     with pytest.raises(errors.InputError) as caught:
       _content(store_lib.open_store(path))
@@ -111,7 +117,7 @@ def test_any_damage_is_named(made, tmp_path, name):
       assert store_lib.problems(path), damage
     except errors.InputError as error:  # There is no manifest to go by.
       assert name == artifacts.MANIFEST, error
-    shutil.copy(made / name, path / name)
+    shutil.copy(store_path / name, path / name)
   assert not store_lib.problems(path)
 
 
@@ -128,7 +134,7 @@ def test_the_advice_works(tmp_path, name):
 
 @pytest.fixture
 def small_blocks(monkeypatch, tmp_path) -> store_lib.Store:
-  """A store whose blocks are of 64 bytes: rows span several."""
+  """Returns a store whose blocks are of 64 bytes: rows span several."""
   monkeypatch.setattr(blocks, "SIZE", 64)
   return _make(tmp_path)
 
@@ -169,7 +175,7 @@ def test_blocks_in_the_middle_of_a_row_are_checked(small_blocks):
     store_lib.open_store(small_blocks.path).row(longest)
 
 
-def test_two_blocks_that_changed_places_are_found(small_blocks):
+def test_swapped_blocks_are_detected(small_blocks):
   file = small_blocks.path / "tokens.bin"
   content = file.read_bytes()
   assert content[:64] != content[128:192]
@@ -207,21 +213,21 @@ def test_all_damages_are_listed(small_blocks):
         lambda offsets: offsets[None],
     ],
 )
-def test_borders_that_do_not_fit_are_damage(tmp_path, change):
+def test_inconsistent_offsets_are_damage(tmp_path, change):
   store = _make(tmp_path)
-  about = dict(store.manifest)
+  manifest = dict(store.manifest)
   offsets = np.load(store.path / "offsets.npy")
   np.save(store.path / "offsets.npy", change(offsets))
   for name in (store_lib.BLOCKS, artifacts.MANIFEST):
     (store.path / name).unlink()
   for field in ("kind", "files", "fingerprint", "digest"):
-    del about[field]
-  store_lib.seal(store.path, about)  # All hashes are right.
+    del manifest[field]
+  store_lib.seal(store.path, manifest)  # All hashes are right.
   with pytest.raises(errors.InputError, match=r"offsets\.npy: is damaged"):
     store_lib.open_store(store.path)
 
 
-def test_stores_of_an_older_format_are_to_be_made_again(tmp_path):
+def test_stores_of_an_older_format_must_be_prepared_again(tmp_path):
   store = _make(tmp_path)
   manifest = json.loads((store.path / artifacts.MANIFEST).read_text())
   del manifest["files"][store_lib.BLOCKS]

@@ -14,22 +14,22 @@ from zsgen.data.sources.synth import (
     HELDOUT_FAMILY,
     SPLITS,
     TASKS,
+    Options,
     synth,
 )
+from zsgen.data.sources.synth.languages import families
 from zsgen.data.sources.synth.task import Dice, family
 from zsgen.data.sources.synth.words import KINDS, OPPOSITE, WORDS
 
 
 def _examples(seed: int = 0, train: int = 40, heldout: int = 5) -> list:
-  data = config.build(
-      config.Data, train_instances=train, heldout_instances=heldout
-  )
+  data = Options(train_instances=train, heldout_instances=heldout)
   return list(synth(data, seed).examples())
 
 
 def _answers(name: str, count: int = 100) -> list[tuple[str, str]]:
-  """Drawn (input, answer) pairs of a task."""
-  (task,) = [each for each in TASKS if each.name == name]
+  """Returns drawn (input, answer) pairs of a task."""
+  (task,) = [task for task in TASKS if task.name == name]
   dice = Dice(3, name)
   return [task.draw(dice) for _ in range(count)]
 
@@ -55,42 +55,54 @@ def test_families_have_one_sibling_held_out():
 
 def test_splits_counts_and_sequence():
   examples = _examples()
-  counts = collections.Counter(each.task for each in examples)
-  splits = {each.task: each.split for each in examples}
-  assert len({(each.task, each.split) for each in examples}) == len(splits)
+  counts = collections.Counter(example.task for example in examples)
+  splits = {example.task: example.split for example in examples}
+  assert len({(example.task, example.split) for example in examples}) == len(
+      splits
+  )
   for name, split in splits.items():
     assert counts[name] == (40 if split == suite.TRAIN else 5), name
-  assert list(dict.fromkeys(each.split for each in examples)) == list(SPLITS)
-  assert synth(config.build(config.Data), 0).heldout == SPLITS[1:]
-  tasks = [each.task for each in examples]
+  assert list(dict.fromkeys(example.split for example in examples)) == list(
+      SPLITS
+  )
+  assert synth(Options(), 0).heldout == SPLITS[1:]
+  tasks = [example.task for example in examples]
   changes = sum(a != b for a, b in itertools.pairwise(tasks))
   assert changes == len(splits) - 1
 
 
 def test_the_default_pool_is_large_distinct_and_short():
-  examples = list(synth(config.build(config.Data), 0).examples())
-  train = [each for each in examples if each.split == suite.TRAIN]
+  examples = list(synth(Options(), 0).examples())
+  train = [example for example in examples if example.split == suite.TRAIN]
   assert len(train) >= 5 * config.build(config.Order).budget
-  assert len({(each.task, each.input) for each in examples}) == len(examples)
-  assert len({(each.task, each.key) for each in examples}) == len(examples)
-  for each in examples:
-    (answer,) = each.targets
-    whole = f"{each.definition}\nInput: {each.input}\nOutput: {answer}"
-    assert whole.isascii() and len(whole) <= 190
-    assert len(each.definition) <= 80 and len(each.input) <= 45
+  assert len({(example.task, example.input) for example in examples}) == len(
+      examples
+  )
+  assert len({(example.task, example.key) for example in examples}) == len(
+      examples
+  )
+  for example in examples:
+    (answer,) = example.targets
+    text = f"{example.definition}\nInput: {example.input}\nOutput: {answer}"
+    assert text.isascii() and len(text) <= 190
+    assert len(example.definition) <= 80 and len(example.input) <= 45
     assert 1 <= len(answer) <= 35
 
 
 def test_instances_are_a_function_of_seed_and_task():
   assert _examples(seed=1) == _examples(seed=1)
   first, second = (
-      [each.input for each in _examples(seed=seed)] for seed in (1, 2)
+      [example.input for example in _examples(seed=seed)] for seed in (1, 2)
   )
   assert sum(a == b for a, b in zip(first, second, strict=True)) < 20
   # More instances continue the same stream.
-  fewer = [each for each in _examples(train=7) if each.task == "sum_add"]
-  more = [each for each in _examples(train=9) if each.task == "sum_add"]
-  assert fewer == more[:7]
+  fewer = [
+      example for example in _examples(train=7) if example.task == "sum_add"
+  ]
+  larger = [
+      example for example in _examples(train=9) if example.task == "sum_add"
+  ]
+  assert fewer == larger[:7]
 
 
 def test_a_task_that_runs_out_gives_all_it_has(monkeypatch):
@@ -99,7 +111,7 @@ def test_a_task_that_runs_out_gives_all_it_has(monkeypatch):
   )
   module = sys.modules["zsgen.data.sources.synth"]
   monkeypatch.setattr(module, "TASKS", coins)
-  assert sorted(each.input for each in _examples()) == ["a", "b"]
+  assert sorted(example.input for example in _examples()) == ["a", "b"]
 
 
 def test_dice():
@@ -113,9 +125,11 @@ def test_dice():
 
 
 NUMBERS = {
-    "filter_even": lambda n: [each for each in n if each % 2 == 0],
-    "filter_large": lambda n: [each for each in n if each >= 51],
-    "filter_tens": lambda n: [each for each in n if str(each)[-1] in "05"],
+    "filter_even": lambda n: [number for number in n if number % 2 == 0],
+    "filter_large": lambda n: [number for number in n if number >= 51],
+    "filter_tens": lambda n: [
+        number for number in n if str(number)[-1] in "05"
+    ],
     "pick_largest": lambda n: [sorted(n)[-1]],
     "order_down": lambda n: sorted(n, reverse=True),
     "order_rotate": lambda n: [*n[1:], n[0]],
@@ -135,7 +149,7 @@ NUMBERS = {
 def test_answers_on_numbers(name):
   for text, answer in _answers(name):
     assert _ints(answer) == NUMBERS[name](_ints(text))
-    assert all(0 <= each <= 99 for each in _ints(text + " " + answer))
+    assert all(0 <= number <= 99 for number in _ints(text + " " + answer))
 
 
 TEXTS = {
@@ -179,8 +193,10 @@ def test_the_found_noun_is_the_only_one_of_its_kind():
 
 def test_ages():
   for text, answer in _answers("compare_older"):
-    one, first, two, second = re.findall(r"[A-Z]\w+|\d+", text)
-    elder = one if int(first) > int(second) else two
+    first_name, first_age, second_name, second_age = re.findall(
+        r"[A-Z]\w+|\d+", text
+    )
+    elder = first_name if int(first_age) > int(second_age) else second_name
     assert answer == f"{elder} is older"
 
 
@@ -195,3 +211,31 @@ def test_a_noun_is_of_one_kind():
   nouns = [noun for kind in KINDS.values() for noun in kind]
   assert len(set(nouns)) == len(nouns)
   assert len(set(WORDS)) == len(WORDS) and min(map(len, WORDS)) >= 3
+
+
+def test_far_families_are_added_to_the_training_tasks():
+  base = _examples(train=6)
+  data = Options(train_instances=6, heldout_instances=5, far_families=3)
+  examples = list(synth(data, 0).examples())
+  assert [x for x in examples if not x.category.startswith("language")] == base
+  far_examples = [x for x in examples if x.category.startswith("language")]
+  assert {x.split for x in far_examples} == {suite.TRAIN}
+  assert len({x.task for x in far_examples}) == 9 and len(far_examples) == 54
+  assert len({x.definition for x in far_examples}) == 9
+  words = [set(f"{x.input} {x.targets[0]}".split()) for x in far_examples]
+  known = set(" ".join(x.input for x in base).split())
+  assert not set.union(*words) & known
+
+
+def test_a_far_task_has_one_answer_for_every_input():
+  forward, backward, pick = families(1)
+  pairs = [forward.draw(Dice(seed, "a")) for seed in range(50)]
+  dictionary = {}
+  for text, answer in pairs:
+    for word, meaning in zip(text.split(), answer.split(), strict=True):
+      assert dictionary.setdefault(word, meaning) == meaning
+  for text, answer in (backward.draw(Dice(seed, "b")) for seed in range(20)):
+    for word, meaning in zip(text.split(), answer.split(), strict=True):
+      assert dictionary.get(meaning, word) == word
+  text, answer = pick.draw(Dice(0, "c"))
+  assert answer in text.split() and len(text.split()) == 3

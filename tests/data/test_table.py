@@ -45,10 +45,10 @@ def test_every_format_gives_the_same_suite(tmp_path, name):
       *[("b", "test")] * 2,
   ]
   by_key = {row["name"]: row for row in rows}
-  for each in examples:
-    row = by_key[each.key]
-    assert (each.input, each.targets) == (row["input"], (row["target"],))
-    assert (each.definition, each.category) == (row["about"], row["kind"])
+  for example in examples:
+    row = by_key[example.key]
+    assert (example.input, example.targets) == (row["input"], (row["target"],))
+    assert (example.definition, example.category) == (row["about"], row["kind"])
 
 
 def test_a_directory_and_a_glob(tmp_path):
@@ -69,9 +69,9 @@ def test_a_directory_and_a_glob(tmp_path):
         len(tables.examples(tmp_path / pattern, fields, heldout=tables.PLAIN))
         == 3
     )
-  for nothing in ("nowhere", "*.parquet", "data/README.md"):
+  for empty_path in ("nowhere", "*.parquet", "data/README.md"):
     with pytest.raises(errors.InputError, match="has no file"):
-      tables.load(tmp_path / nothing, fields, heldout=tables.PLAIN)
+      tables.load(tmp_path / empty_path, fields, heldout=tables.PLAIN)
   with pytest.raises(errors.InputError, match=r"config\.data\.path is empty"):
     sources.load(config.build(config.Data, source="table"), 0, tmp_path)
 
@@ -97,7 +97,7 @@ def test_a_scratch_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_files_that_are_named_after_splits(tmp_path):
-  """The same tasks in both: the held-out part is a task of its own."""
+  """Checks tasks in both: the held-out part is a task of its own."""
   tables.write(tmp_path / "train-00000-of-00002.parquet", tables.rows()[:3])
   tables.write(tmp_path / "train-00001-of-00002.parquet", tables.rows()[3:])
   tables.write(tmp_path / "validation.parquet", tables.rows(2))
@@ -121,7 +121,7 @@ def test_no_task_column_and_several_answers(tmp_path):
       "more": config.Heldout(share=0.1),
   }
   examples = tables.examples(path, fields, heldout=share)
-  tasks = [each.task for each in examples]
+  tasks = [example.task for example in examples]
   assert tasks == [*["table"] * 14, *["table.heldout"] * 4, *["table.more"] * 2]
   assert sorted(e.key for e in examples) == sorted(map(str, range(20)))
   assert examples[0].targets == ("x", "y")
@@ -144,8 +144,8 @@ def test_plain_text_without_input(tmp_path):
 def test_definitions_and_choices_may_be_left_out_row_by_row(tmp_path):
   path = tmp_path / "t.jsonl"
   rows = [
-      row | {"about": about, "from": choices, "target": "x"}
-      for row, about, choices in zip(
+      row | {"about": definition, "from": choices, "target": "x"}
+      for row, definition, choices in zip(
           tables.rows(),
           ("Say it.", "", None, " ", "Say it.", "Say it."),
           (["x", "y"], None, None, ["x"], ["x"], ["x"]),
@@ -155,8 +155,8 @@ def test_definitions_and_choices_may_be_left_out_row_by_row(tmp_path):
   path.write_text("\n".join(map(json.dumps, rows)))
   fields = config.Fields(definition="about", choices="from", key="name")
   suite = tables.load(path, fields, heldout=tables.PLAIN)
-  found = {e.key: (e.definition, e.choices) for e in suite.examples()}
-  assert [found[f"row-{i}"] for i in range(4)] == [
+  actual = {e.key: (e.definition, e.choices) for e in suite.examples()}
+  assert [actual[f"row-{i}"] for i in range(4)] == [
       ("Say it.", ("x", "y")),
       ("", ()),
       ("", ()),
@@ -174,10 +174,10 @@ def test_columns_that_nothing_reads_are_counted(tmp_path):
   rows[0]["odd\ud800"] = 1
   path = tmp_path / "t.jsonl"
   path.write_text("\n".join(map(json.dumps, rows)))
-  told = tables.load(path).notes
-  assert told["unread_fields"] == {"unread": 6, "odd\\ud800": 1}
+  notes = tables.load(path).notes
+  assert notes["unread_fields"] == {"unread": 6, "odd\\ud800": 1}
   lines = source_notes.describe(
-      {"source": told, "suite": "table", "prompts": {}}
+      {"source": notes, "suite": "table", "prompts": {}}
   )
   assert (
       "table: 2 fields of rows are not read: unread (6), odd\\ud800 (1)"
@@ -196,7 +196,7 @@ def test_a_held_out_set_with_a_seed_is_the_same_in_all_runs(tmp_path):
   ]
   tables.write(path, rows)
 
-  def drawn(config_seed, set_seed):
+  def draw(config_seed, set_seed):
     options = dict(
         draw="seed",
         train_instances=4,
@@ -204,27 +204,29 @@ def test_a_held_out_set_with_a_seed_is_the_same_in_all_runs(tmp_path):
         label="random",
         heldout={"heldout": config.Heldout(share=0.4, seed=set_seed)},
     )
-    made = tables.load(path, config.Fields(), config_seed, **options)
+    suite = tables.load(path, config.Fields(), config_seed, **options)
     data = config.build(config.Data, source="table", **options)
     show = prompts.get(data, tokenizers.Bytes(), config_seed)
     splits = {"train": [], "heldout": []}
-    for each in made.examples():
-      answer = [s.text for s in show(each) if s.loss]
-      splits[each.split].append((each.task, each.key, answer))
+    for example in suite.examples():
+      answer = [s.text for s in show(example) if s.loss]
+      splits[example.split].append((example.task, example.key, answer))
     return splits
 
-  one, two = drawn(1, 7), drawn(2, 7)
-  assert one["heldout"] == two["heldout"] != drawn(1, 8)["heldout"]
-  assert one["train"] != two["train"]
-  assert drawn(1, None)["heldout"] != drawn(2, None)["heldout"]
-  assert drawn(1, None) == drawn(1, 1)
+  first, second = draw(1, 7), draw(2, 7)
+  assert first["heldout"] == second["heldout"] != draw(1, 8)["heldout"]
+  assert first["train"] != second["train"]
+  assert draw(1, None)["heldout"] != draw(2, None)["heldout"]
+  assert draw(1, None) == draw(1, 1)
 
 
 def test_a_seed_of_a_set_where_all_sets_are_drawn_together(tmp_path):
   tables.write(tmp_path / "t.jsonl", tables.rows())
   sets = {"heldout": config.Heldout(tasks=("b",), seed=1)}
-  said = r"heldout\.seed: config\.data\.draw='sample' draws all .* seed, first"
-  with pytest.raises(errors.InputError, match=said):
+  message = (
+      r"heldout\.seed: config\.data\.draw='sample' draws all .* seed, first"
+  )
+  with pytest.raises(errors.InputError, match=message):
     tables.load(tmp_path / "t.jsonl", heldout=sets, draw="sample")
   assert (
       len(tables.examples(tmp_path / "t.jsonl", heldout=sets, draw="first"))
@@ -239,11 +241,11 @@ def test_a_listed_task_whose_rows_were_left_out(tmp_path):
       row["input"] = 3
   path = tmp_path / "t.jsonl"
   path.write_text("\n".join(map(json.dumps, rows)))
-  said = (
+  message = (
       r"no task 'b'.* 3 bad rows of b were left out: .*line 2: the field"
       r' "input" .* must be text, not a number'
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path, config.Fields(), heldout=tables.PLAIN, on_bad_row="skip")
 
 
@@ -267,17 +269,20 @@ def test_a_file_that_changes_under_the_suite(tmp_path, name, change):
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.csv", "t.parquet"])
 def test_a_row_is_checked_once(tmp_path, name, monkeypatch):
-  places = []
+  positions = []
   check = records.check_texts
   monkeypatch.setattr(
       records,
       "check_texts",
-      lambda example, place: (places.append(place), check(example, place)),
+      lambda example, position: (
+          positions.append(position),
+          check(example, position),
+      ),
   )
   tables.write(tmp_path / name, tables.rows())
   suite = tables.load(tmp_path / name)
   assert list(suite.examples()) == list(suite.examples())
-  assert len(places) == len(set(places)) == 6
+  assert len(positions) == len(set(positions)) == 6
 
 
 def test_other_sources_are_not_imported(tmp_path):
@@ -294,25 +299,25 @@ data = config.build(
 list(sources.load(data, 0, home).examples())
 print(*sys.modules)
 """
-  done = subprocess.run(
+  process = subprocess.run(
       [sys.executable, "-c", script, str(tmp_path)],
       check=True,
       capture_output=True,
       text=True,
   )
-  loaded = set(done.stdout.split())
+  loaded = set(process.stdout.split())
   assert "zsgen.data.sources.table" in loaded
-  others = ("synth", "worlds", "rewrites", "chat", "p3", "child")
-  assert not loaded & {f"zsgen.data.sources.{name}" for name in others}
+  source_names = ("synth", "worlds", "rewrites", "chat", "p3", "child")
+  assert not loaded & {f"zsgen.data.sources.{name}" for name in source_names}
 
 
-def test_keys_that_come_twice(tmp_path):
+def test_repeated_keys(tmp_path):
   rows = tables.rows()
   rows[3]["name"] = "row-0"
   rows[4]["name"] = "row-0"  # Another task's.
   tables.write(tmp_path / "t.jsonl", rows)
-  said = r"row 3: its key 'row-0' came before in task a"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"row 3: its key 'row-0' came before in task a"
+  with pytest.raises(errors.InputError, match=message):
     tables.load(tmp_path / "t.jsonl")
   suite = tables.load(tmp_path / "t.jsonl", on_bad_row="skip")
   assert suite.notes["bad_rows"]["count"] == 1
@@ -348,8 +353,8 @@ def test_options_of_other_sources(tmp_path):
       ("synth", dict(heldout=tables.PLAIN)),
       ("worlds", dict(path="x")),
   ]:
-    said = f"config.data.{next(iter(option))} is not an option. It is an"
-    with pytest.raises(errors.InputError, match=said):
+    message = f"config.data.{next(iter(option))} is not an option. It is an"
+    with pytest.raises(errors.InputError, match=message):
       sources.load(
           config.build(config.Data, source=source, **option), 0, tmp_path
       )

@@ -18,8 +18,8 @@ def test_an_empty_file_beside_others(tmp_path, name, content):
   home = tmp_path / "data"
   home.mkdir()
   tables.write(home / "a.jsonl", tables.rows())
-  whole = gzip.compress(content) if name.endswith(".gz") else content
-  (home / name).write_bytes(whole)
+  data = gzip.compress(content) if name.endswith(".gz") else content
+  (home / name).write_bytes(data)
   assert len(tables.examples(home, heldout=tables.PLAIN)) == 6
   (home / "a.jsonl").unlink()
   with pytest.raises(
@@ -37,16 +37,16 @@ def test_an_empty_file_beside_others(tmp_path, name, content):
     ],
 )
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
-def test_one_object_is_no_rows(tmp_path, name, content):
+def test_a_single_object_is_no_table(tmp_path, name, content):
   path = tmp_path / name
   path.write_text(content)
-  said = (
+  message = (
       r"is one JSON object; rows must be an array.*may be in 'data':"
       " save only that list"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path, on_bad_row="skip")
   # The message's advice.
   path.write_text(json.dumps(json.loads(content)["data"]))
@@ -54,14 +54,14 @@ def test_one_object_is_no_rows(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.json"])
-def test_a_key_twice_is_a_bad_row(tmp_path, name):
+def test_a_repeated_key_is_a_bad_row(tmp_path, name):
   texts = [json.dumps(row) for row in tables.rows()]
   texts[2] = texts[2][:-1] + ', "input": "another"}'
   text = "\n".join(texts) if name == "t.jsonl" else f"[{','.join(texts)}]"
   path = tmp_path / name
   path.write_text(text)
-  said = r"(line 3:|row 2 is) broken JSON \(the key 'input' is there twice\)"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"(line 3:|row 2 is) broken JSON \(the key 'input' is there twice\)"
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path)
   assert len(tables.examples(path, on_bad_row="skip")) == 5
 
@@ -72,19 +72,19 @@ def test_lines_that_end_in_carriage_returns_only(tmp_path, name):
   tables.write(
       path, [{k: "x" + v[:1] for k, v in row.items()} for row in tables.rows()]
   )
-  whole = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n\n", b"\n")
-  path.write_bytes(whole.replace(b"\n", b"\r"))
-  said = (
+  data = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n\n", b"\n")
+  path.write_bytes(data.replace(b"\n", b"\r"))
+  message = (
       rf"t\{path.suffix}, line 1: contains carriage returns .* tr '\\r' '\\n'"
   )
   for count in (1, 20_000):  # The whole file is a line, which may be too long.
     path.write_bytes(path.read_bytes() * count)
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
       tables.load(path)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json"])
-def test_utf_16_is_told(tmp_path, name):
+def test_utf_16_is_reported(tmp_path, name):
   path = tmp_path / name
   tables.write(path, tables.rows())
   path.write_bytes(path.read_bytes().decode("utf-8-sig").encode("utf-16"))
@@ -93,7 +93,7 @@ def test_utf_16_is_told(tmp_path, name):
 
 
 def test_unusual_values_of_json(tmp_path):
-  """NUL is text; numbers that JSON does not have are no text."""
+  """Checks NUL, which is text, and numbers that JSON lacks, which are not."""
   rows = tables.rows()
   rows[0]["input"], rows[1]["unread"] = "a\0b", float("nan")
   path = tmp_path / "t.jsonl"
@@ -119,14 +119,16 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), BAD)
-def test_bad_rows_name_file_and_line(tmp_path, change, said):
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_rows_name_file_and_line(tmp_path, change, message):
   path = tmp_path / "t.jsonl"
   rows = tables.rows()
   rows[2] |= change
   path.write_text("\n".join(map(json.dumps, rows)))
   fields = config.Fields()
-  with pytest.raises(errors.InputError, match=rf"t\.jsonl, line 3: .*{said}"):
+  with pytest.raises(
+      errors.InputError, match=rf"t\.jsonl, line 3: .*{message}"
+  ):
     tables.load(path, fields, heldout=tables.PLAIN)
   skipped = tables.load(path, fields, heldout=tables.PLAIN, on_bad_row="skip")
   assert len(list(skipped.examples())) == 5
@@ -140,17 +142,17 @@ def test_bad_rows_of_all_files_are_counted(tmp_path):
   lines = [b"1" * 5000, json.dumps(tables.rows()[1]).encode(), b"\x00"]
   (tmp_path / "two.jsonl").write_bytes(b"\n".join(lines))
   fields = config.Fields()
-  said = (
+  message = (
       r"^7 bad rows, of which the first 5 are:\n  .*one\.jsonl, line 2: broken"
       r" JSON.*column 2.*\n.*line 3.*\n.*\n.*line 5: is not UTF-8.*\n.*line 6:"
       r" broken JSON \(nested too deeply\)\.\nFix .*on_bad_row=skip\.$"
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     tables.load(tmp_path, fields, heldout=tables.PLAIN)
   suite = tables.load(tmp_path, fields, heldout=tables.PLAIN, on_bad_row="skip")
-  told = suite.notes["bad_rows"]
-  assert (told["count"], len(told["first"])) == (7, 5)
-  assert "line 5: is not UTF-8" in told["first"][3]
+  bad_rows = suite.notes["bad_rows"]
+  assert (bad_rows["count"], len(bad_rows["first"])) == (7, 5)
+  assert "line 5: is not UTF-8" in bad_rows["first"][3]
   assert [e.key for e in suite.examples()] == ["one:0", "two:1"]
 
 
@@ -160,8 +162,8 @@ def test_a_row_of_20_mb_is_one_bad_row(tmp_path, name):
   rows[1]["input"] = "x" * 20_000_000
   path = tmp_path / name
   tables.write(path, rows)
-  said = r"longer than 10 MB|field larger than field limit"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"longer than 10 MB|field larger than field limit"
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path)
   suite = tables.load(path, on_bad_row="skip")
   assert [e.key for e in suite.examples()] == [
@@ -171,7 +173,7 @@ def test_a_row_of_20_mb_is_one_bad_row(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz", "t.json"])
 def test_rows_that_are_nested_deeply(tmp_path, name):
-  """Near the depth that Python can read, and beyond: never a traceback."""
+  """Reads rows near the depth that Python can read, and beyond it."""
   plain = tmp_path / name.removesuffix(".gz")
   for depth in (*range(880, 1000, 7), 5000):
     rows = [json.dumps(row) for row in tables.rows()]
@@ -188,7 +190,7 @@ def test_rows_that_are_nested_deeply(tmp_path, name):
       assert "broken JSON" in str(error)
 
 
-def test_a_row_that_grows_too_long(tmp_path, monkeypatch):
+def test_a_row_that_is_too_long(tmp_path, monkeypatch):
   monkeypatch.setattr(records, "LONGEST", 400)
   rows = tables.rows()
   rows[1]["input"] = "x" * 400
@@ -199,14 +201,14 @@ def test_a_row_that_grows_too_long(tmp_path, monkeypatch):
 
 def test_broken_tables(tmp_path):
   path = tmp_path / "t.csv"
-  for content, said in [
+  for content, message in [
       ("a,b,a\n", "names the column 'a' twice"),
       ("task,input,target\na,b,c\nx,y\n", "line 3: has 2 cells, but .* has 3"),
       ("task,input\na,b\n", "no column 'target', which config.data.fields"),
       ("", "has no row"),
   ]:
     path.write_text(content)
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
       tables.load(path, config.Fields())
   path.write_bytes(b"task,input,target\nb,i,t\n\xff,i,t\na,i,t\n")
   with pytest.raises(errors.InputError, match="line 3: is not UTF-8"):
@@ -214,8 +216,8 @@ def test_broken_tables(tmp_path):
   for name in ("t.parquet", "t.arrow", "t.jsonl.gz", "t.jsonl.zst"):
     broken = tmp_path / name
     tables.write(broken, tables.rows())
-    whole = broken.read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"not at all"):
+    data = broken.read_bytes()
+    for content in (data[: len(data) // 2], b"", b"not at all"):
       broken.write_bytes(content)
       with pytest.raises(errors.InputError, match=rf"{name}: |has no "):
         tables.load(broken)
@@ -227,21 +229,23 @@ def test_columns_of_other_names(tmp_path, name):
   tables.write(
       path, [{"task": t, "question": "q", "answers": "a"} for t in "ab"]
   )
-  for fields, said in [
+  for fields, message in [
       (config.Fields(), r"fields\.input names\. .* task, question, answers\."),
       (config.Fields(input="question", target="answer"), 'mean "answers"'),
       (config.Fields(input="", target=""), r"fields\.target is empty"),
   ]:
     for on_bad_row in ("error", "skip"):
-      with pytest.raises(errors.InputError, match=said):
+      with pytest.raises(errors.InputError, match=message):
         tables.load(path, fields, heldout=tables.PLAIN, on_bad_row=on_bad_row)
 
 
 def test_no_task_column_is_offered(tmp_path):
   path = tmp_path / "t.jsonl"
   tables.write(path, [{"input": f"q{i}", "target": "a"} for i in range(9)])
-  said = r"fields\.task=NAME\. .* with --config\.data\.fields\.task= all rows"
-  with pytest.raises(errors.InputError, match=said):
+  message = (
+      r"fields\.task=NAME\. .* with --config\.data\.fields\.task= all rows"
+  )
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path, config.Fields(), heldout=tables.PLAIN)
   share = {"heldout": config.Heldout(share=0.2)}
   assert len(tables.examples(path, config.Fields(task=""), heldout=share)) == 9
@@ -253,7 +257,7 @@ def _lines(count=300):
 
 
 @pytest.mark.parametrize(
-    ("changes", "opened", "last", "count", "said"),
+    ("changes", "opened", "last", "count", "message"),
     [
         ({9: 'a,"q,t'}, 10, 301, 292, "is not closed"),
         ({9: 'a,q,"t'}, 10, 301, 292, "is not closed"),
@@ -270,17 +274,17 @@ def _lines(count=300):
         ({0: 'task,input,"target'}, 1, 301, 301, "is not closed"),
     ],
 )
-def test_a_quote_that_is_left_open(
-    tmp_path, changes, opened, last, count, said
-):
-  """Every line that it swallows is told and counted."""
+def test_an_unclosed_quote(tmp_path, changes, opened, last, count, message):
+  """Checks that every line that it swallows is reported and counted."""
   path = tmp_path / "t.csv"
   lines = _lines()
   for number, line in changes.items():
     lines[number] = line
   path.write_text("\n".join(lines) + "\n")
-  said = rf"line {opened}: the quote .*{said}.* {count} lines .* line {last}\."
-  with pytest.raises(errors.InputError, match=said):
+  message = (
+      rf"line {opened}: the quote .*{message}.* {count} lines .* line {last}\."
+  )
+  with pytest.raises(errors.InputError, match=message):
     tables.load(path, config.Fields(), heldout=tables.PLAIN)
   if opened > 1:
     options = dict(
@@ -301,4 +305,4 @@ def test_cells_of_many_lines_are_no_open_quotes(tmp_path):
   examples = tables.examples(
       tmp_path / "t.csv", config.Fields(), heldout=tables.PLAIN
   )
-  assert [each.input.count("\n") for each in examples] == [0, 0, 149, 0]
+  assert [example.input.count("\n") for example in examples] == [0, 0, 149, 0]

@@ -80,7 +80,7 @@ def _line(split: str, i: int) -> dict:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> pathlib.Path:
-  """A directory of prepared data sets."""
+  """Returns a directory of prepared data sets."""
   files = tmp_path_factory.mktemp("files")
   for split, count in ROWS.items():
     lines = [json.dumps(_line(split, i)) for i in range(count)]
@@ -119,15 +119,15 @@ def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
   monkeypatch.setattr(child, "_run", None)
   suite = source.tfds(data, 0, tmp_path)
   assert "tfds here_qa/plain/1.2.0: 9 rows, done" in capfd.readouterr().err
-  found = {}
-  for each in suite.examples():
-    assert each.definition == "Do it."
-    found.setdefault((each.task, each.split), []).append(each.key)
-    number = int(each.key)
-    assert each.input.endswith(f" {number} é?")
-    assert each.targets == (f"a{number}", "b")[: number % 2 + 1]
-    assert each.choices == each.targets
-  assert found == {
+  keys = {}
+  for example in suite.examples():
+    assert example.definition == "Do it."
+    keys.setdefault((example.task, example.split), []).append(example.key)
+    number = int(example.key)
+    assert example.input.endswith(f" {number} é?")
+    assert example.targets == (f"a{number}", "b")[: number % 2 + 1]
+    assert example.choices == example.targets
+  assert keys == {
       ("odd", "train"): ["0", "2"],
       ("even", "train"): ["1", "3", "5"],
       ("odd.test", "heldout"): ["0", "2"],
@@ -164,7 +164,7 @@ def test_values_become_text(prepared, target, split, expected):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             {"dataset": "here_qu"},
@@ -187,13 +187,13 @@ def test_values_become_text(prepared, target, split, expected):
         ({"target": "grid"}, "is no text: Tensor"),
     ],
 )
-def test_bad_names(prepared, options, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_names(prepared, options, message):
+  with pytest.raises(errors.InputError, match=message):
     _reader(prepared, **options)
 
 
 def _copy(prepared, tmp_path):
-  """The data set at another place, writable."""
+  """Copies the data set to another, writable directory."""
   copy = tmp_path / "here_qa/plain/1.2.0"
   shutil.copytree(prepared / "here_qa/plain/1.2.0", copy)
   return copy
@@ -210,13 +210,13 @@ def test_damaged_files(prepared, tmp_path):
 
 
 def test_files_elsewhere_are_not_read(prepared, tmp_path):
-  """The description says what files are called."""
+  """Checks that the names in the description cannot lead elsewhere."""
   copy = _copy(prepared, tmp_path)
   (train,) = copy.glob("*train*")
   train.rename(tmp_path / train.name)
   train.symlink_to(tmp_path / train.name)
-  said = r"dataset_info\.json: splits: .*train.* must name a file inside"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"dataset_info\.json: splits: .*train.* must name a file inside"
+  with pytest.raises(errors.InputError, match=message):
     _reader(tmp_path)
   train.unlink()
   info = copy / "dataset_info.json"
@@ -224,12 +224,12 @@ def test_files_elsewhere_are_not_read(prepared, tmp_path):
   template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
   assert template in text
   info.write_text(text.replace(template, f"../../../{template}"))
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     _reader(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"dataset": ""}, "config.data.dataset: is empty"),
         ({"path": ""}, "config.data.path: is empty"),
@@ -237,10 +237,10 @@ def test_files_elsewhere_are_not_read(prepared, tmp_path):
         ({"heldout": {}}, "config.data.heldout: is empty"),
     ],
 )
-def test_bad_options(tmp_path, options, said):
+def test_bad_options(tmp_path, options, message):
   heldout = {"heldout": config.Heldout(split="test")}
   options = {"dataset": "d", "path": "p", "heldout": heldout} | options
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     source.tfds(
         config.build(config.Data, source="tfds", **options), 0, tmp_path
     )

@@ -17,16 +17,16 @@ from zsgen.data.tokenizers import bpe, hf
 pytest.importorskip("tokenizers")
 
 # What the suite of these tests says; the held-out word must not be learnt.
-SAID = {"train": ["abcd abcd <eos>", "abcd abcd é"], "heldout": ["zyxw"]}
+TEXTS = {"train": ["abcd abcd <eos>", "abcd abcd é"], "heldout": ["zyxw"]}
 
 
 def _suite(data: config.Data, seed: int, scratch) -> suite.Suite:
-  """Two training examples, many times, and one that nobody may read."""
+  """Returns two training examples, many times, and one not to be read."""
   del data, seed
 
   def examples():
     for i in range(40):
-      text = SAID["train"][i % 2]
+      text = TEXTS["train"][i % 2]
       yield suite.Example("t", "", "train", "Do.", text, (text,), str(i))
     yield suite.Example("t", "", "train", "Do.", "no answer", (), "none")
     yield suite.Example("u", "", "heldout", "Do.", "zyxw", ("zyxw",), "0")
@@ -55,33 +55,33 @@ def train(monkeypatch, tmp_path):
   return train
 
 
-def test_it_learns_the_training_texts(train):
-  ours = hf.read(str(train("out")))
-  assert (ours.pad_id, ours.bos_id, ours.eos_id) == (0, None, 1)
-  assert ours.vocab_size <= 270
-  ids, held, odd = ours.encode_batch([" abcd", "zyxw", "🙂 <eos>\x00"])
+def test_a_tokenizer_learns_the_training_texts(train):
+  tokenizer = hf.read(str(train("out")))
+  assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) == (0, None, 1)
+  assert tokenizer.vocab_size <= 270
+  ids, heldout, odd = tokenizer.encode_batch([" abcd", "zyxw", "🙂 <eos>\x00"])
   assert len(ids) == 1
-  assert len(held) == 4
-  assert ours.decode(odd) == "🙂 <eos>\x00"
+  assert len(heldout) == 4
+  assert tokenizer.decode(odd) == "🙂 <eos>\x00"
   assert not {0, 1} & set(odd.tolist())
 
 
 def test_the_same_texts_give_the_same_bytes(train):
-  one, other = train("one"), train("other")
-  for file in one.iterdir():
-    assert file.read_bytes() == (other / file.name).read_bytes()
+  first, second = train("one"), train("other")
+  for file in first.iterdir():
+    assert file.read_bytes() == (second / file.name).read_bytes()
 
 
-def test_texts_are_what_is_tokenized(monkeypatch, tmp_path):
+def test_training_texts_are_those_that_are_tokenized(monkeypatch, tmp_path):
   components.add(monkeypatch, "source", "here", _suite)
-  found = list(
+  texts = list(
       tools.training_texts(
           config.build(config.Data, source="here"), 0, tmp_path
       )
   )
-  assert len(found) == 40
-  text = SAID["train"][0]
-  assert found[0] == [f"Do.\nInput: {text}\nOutput:", f" {text}"]
+  assert len(texts) == 40
+  text = TEXTS["train"][0]
+  assert texts[0] == [f"Do.\nInput: {text}\nOutput:", f" {text}"]
 
 
 def test_bad_input(train, tmp_path, monkeypatch):
@@ -90,15 +90,15 @@ def test_bad_input(train, tmp_path, monkeypatch):
   (tmp_path / "there").mkdir()
   with pytest.raises(errors.InputError, match="already exists"):
     train("there")
-  monkeypatch.setitem(SAID, "train", ["a", "\ud800"])
+  monkeypatch.setitem(TEXTS, "train", ["a", "\ud800"])
   with pytest.raises(errors.InputError, match="example 1 of t"):
     train("out")
 
-  def none(data, seed, scratch):
+  def empty_source(data, seed, scratch):
     del data, seed, scratch
     return suite.Suite("here", ("heldout",), lambda: iter(()))
 
-  components.add(monkeypatch, "source", "here", none)
+  components.add(monkeypatch, "source", "here", empty_source)
   with pytest.raises(errors.InputError, match="no training example"):
     train("out")
   monkeypatch.setitem(sys.modules, "tokenizers", None)
@@ -130,21 +130,23 @@ def test_the_command(root, tmp_path):
   )
   outs = [tmp_path / "one", tmp_path / "other"]
   for out, threads in zip(outs, ("1", "4"), strict=True):
-    done = _command(root, *arguments, f"--out={out}", RAYON_NUM_THREADS=threads)
-    assert done.returncode == 0, done.stderr
-    assert f"{out}: 400 ids" in done.stderr
+    process = _command(
+        root, *arguments, f"--out={out}", RAYON_NUM_THREADS=threads
+    )
+    assert process.returncode == 0, process.stderr
+    assert f"{out}: 400 ids" in process.stderr
   names = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
   assert {path.name for path in outs[0].iterdir()} == names
   for name in names:
     assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
   assert hf.read(str(outs[0])).vocab_size == 400
-  done = _command(root, *arguments, f"--out={outs[0]}")
-  assert done.returncode == 2
-  assert "already exists" in done.stderr
+  process = _command(root, *arguments, f"--out={outs[0]}")
+  assert process.returncode == 2
+  assert "already exists" in process.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "name a tool"),
         (["train_tokeniser"], "name a tool"),
@@ -153,13 +155,13 @@ def test_the_command(root, tmp_path):
         (["train_tokenizer", "--vocab_sise=3"], "vocab_sise"),
     ],
 )
-def test_bad_commands(root, arguments, said):
-  done = _command(root, *arguments)
-  assert done.returncode == 2
-  assert said in done.stderr
-  assert "Traceback" not in done.stderr
+def test_bad_commands(root, arguments, message):
+  process = _command(root, *arguments)
+  assert process.returncode == 2
+  assert message in process.stderr
+  assert "Traceback" not in process.stderr
 
 
-def test_smallest_is_what_it_says():
+def test_the_smallest_vocabulary():
   trained = bpe.train([["a"]], bpe.SMALLEST)
   assert trained.get_vocab_size() == bpe.SMALLEST

@@ -7,21 +7,21 @@ from zsgen.data import truncation
 
 
 def _cut(mask, max_length, policy):
-  """The places that are kept, and the flags."""
+  """Returns the positions that remain, and the flags."""
   mask = np.array(mask, np.uint8)
-  made = truncation.cut(
+  result = truncation.cut(
       np.arange(len(mask), dtype=np.uint32), mask, max_length, policy
   )
-  assert (made.tokens.dtype, made.mask.dtype) == (np.uint32, np.uint8)
-  assert made.mask.tolist() == mask[made.tokens].tolist()
-  return made.tokens.tolist(), (made.cut, made.answer_cut, made.lost)
+  assert (result.tokens.dtype, result.mask.dtype) == (np.uint32, np.uint8)
+  assert result.mask.tolist() == mask[result.tokens].tolist()
+  return result.tokens.tolist(), (result.cut, result.answer_cut, result.lost)
 
 
 CUT, ANSWER_CUT = (True, False, False), (True, True, False)
 
 
 @pytest.mark.parametrize(
-    ("policy", "max_length", "kept", "flags"),
+    ("policy", "max_length", "positions", "flags"),
     [
         ("tail", 9, range(9), (False, False, False)),
         ("tail", 8, range(8), ANSWER_CUT),
@@ -35,10 +35,10 @@ CUT, ANSWER_CUT = (True, False, False), (True, True, False)
     ],
 )
 def test_six_tokens_of_prompt_and_three_of_answer(
-    policy, max_length, kept, flags
+    policy, max_length, positions, flags
 ):
-  found = _cut([0] * 6 + [1] * 3, max_length, policy)
-  assert found == (list(kept), flags)
+  actual = _cut([0] * 6 + [1] * 3, max_length, policy)
+  assert actual == (list(positions), flags)
 
 
 def test_only_the_first_prompt_of_a_conversation_is_cut():
@@ -47,7 +47,7 @@ def test_only_the_first_prompt_of_a_conversation_is_cut():
   assert _cut(mask, 6, "prompt") == ([0, *range(4, 9)], ANSWER_CUT)
 
 
-def test_what_never_had_loss_is_cut_but_not_lost():
+def test_rows_without_loss_are_cut_but_not_lost():
   for policy in ("tail", "prompt"):
     assert _cut([0] * 5, 3, policy) == ([0, 1, 2], CUT)
 
@@ -62,21 +62,26 @@ def test_any_lengths(seed):
     mask[:1] = 0
     limit = int(rng.integers(1, 40))
     for policy in ("tail", "prompt"):
-      kept, (cut, answer_cut, lost) = _cut(mask, limit, policy)
-      assert len(kept) == min(limit, len(mask))
-      assert kept == sorted(set(kept)) and kept[:1] == [0][: len(mask)]
-      assert cut == (len(kept) < len(mask))
-      assert answer_cut == (mask[kept].sum() < mask.sum())
-      assert lost == (mask.any() and not mask[kept].any())
+      positions, (cut, answer_cut, lost) = _cut(mask, limit, policy)
+      assert len(positions) == min(limit, len(mask))
+      assert (
+          positions == sorted(set(positions))
+          and positions[:1] == [0][: len(mask)]
+      )
+      assert cut == (len(positions) < len(mask))
+      assert answer_cut == (mask[positions].sum() < mask.sum())
+      assert lost == (mask.any() and not mask[positions].any())
       if policy == "prompt" and mask.any():
         prompt = int(mask.argmax())
         rest = len(mask) - prompt
         # The answers stay whole where one token of prompt and they fit.
         if rest < limit:
-          assert kept[len(kept) - rest :] == list(range(prompt, len(mask)))
+          assert positions[len(positions) - rest :] == list(
+              range(prompt, len(mask))
+          )
           assert not answer_cut
         # What goes from the prompt is one stretch in its middle.
-        ours = [i for i in kept if i < prompt]
-        head = (len(ours) + 1) // 2
-        tail = len(ours) - head
-        assert ours == [*range(head), *range(prompt - tail, prompt)]
+        prompt_positions = [i for i in positions if i < prompt]
+        head = (len(prompt_positions) + 1) // 2
+        tail = len(prompt_positions) - head
+        assert prompt_positions == [*range(head), *range(prompt - tail, prompt)]

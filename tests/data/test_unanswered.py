@@ -43,7 +43,7 @@ def _store(data, path, **options):
   return prepare.prepare(path / "stores", section, 0)
 
 
-def test_they_are_kept_and_counted(data, tmp_path):
+def test_unanswered_examples_are_kept_and_counted(data, tmp_path):
   plain = _store(data, tmp_path)
   assert plain.tasks == ["a", "h"]
   assert plain.manifest["dropped_by_task"] == {"b": 8, "h": 1}
@@ -83,7 +83,9 @@ def _ids(store, **options):
   return len(subsets.select(spec, store, options.pop("cut", ""))[0])
 
 
-def test_evaluations_leave_them_out_or_count_them_as_0(data, tmp_path):
+def test_evaluations_skip_unanswered_examples_or_count_them_as_0(
+    data, tmp_path
+):
   store = _store(data, tmp_path, unanswered="keep")
   assert _ids(store) == 2
   assert _ids(store, unanswered="zero") == 3
@@ -92,7 +94,7 @@ def test_evaluations_leave_them_out_or_count_them_as_0(data, tmp_path):
     config_lib.check({"evals": zero})
 
 
-def test_only_losses_count_them():
+def test_only_losses_count_unanswered_examples():
   config = config_lib.check(
       {
           "data": {"unanswered": "keep"},
@@ -103,34 +105,34 @@ def test_only_losses_count_them():
     checks.check_config(config)
 
 
-def test_a_run_trains_on_them_with_weight_0(data, tmp_path):
-  """Two of its steps have no loss token at all."""
+def test_a_run_trains_on_unanswered_examples_with_weight_0(data, tmp_path):
+  """Checks a run of which two steps have no loss token at all."""
   config = configs.small()
   config.data.source = "table"
   config.data.update(**data, unanswered="keep", train_instances=20)
   config.data.heldout_instances = 5
   config.order.update(arrangement="cluster", as_released=True, budget=-1)
   config.evals.heldout.unanswered = "zero"
-  made = pipeline.run(config, tmp_path / "work", ["order", "train"])
-  consumed = np.load(made.run / "consumed.npy")
-  order = np.load(made.order / "ids.npy")
+  result = pipeline.run(config, tmp_path / "work", ["order", "train"])
+  consumed = np.load(result.run / "consumed.npy")
+  order = np.load(result.order / "ids.npy")
   assert consumed.ravel()[: len(order)].tolist() == order.tolist()
   assert len(order) == 11
-  lines = (made.run / "metrics.jsonl").read_text().splitlines()
+  lines = (result.run / "metrics.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   tokens = [row["train/loss_tokens"] for row in rows if "train/loss" in row]
   assert tokens == [3 * 3, 0, 0]
   assert [row["train/loss"] for row in rows if "train/loss" in row][1:] == [
       *(0.0, 0.0)
   ]
-  losses = np.load(made.run / "evals/heldout/loss.npy")
+  losses = np.load(result.run / "evals/heldout/loss.npy")
   assert losses.shape[1] == 3
   assert ((losses == 0).sum(axis=1) == 1).all()
   means = [row["heldout/loss"] for row in rows if "heldout/loss" in row]
   assert means == pytest.approx(losses.mean(axis=1))
 
 
-def test_views_have_no_targets_for_them(data, tmp_path):
+def test_views_have_no_targets_for_unanswered_examples(data, tmp_path):
   pytest.importorskip("seqio")
   from zsgen.data import views
 

@@ -22,12 +22,12 @@ def test_exact_match():
 
 
 def test_rouge():
-  """Three of four words in sequence, one stem apart; then order alone."""
+  """Scores three of four words in sequence, one a stem; then order alone."""
   pytest.importorskip("rouge_score")
-  found = view_metrics.rouge(
+  actual = view_metrics.rouge(
       ["the dogs ran home", "a b c d"], ["The dog ran away", "d c b a"]
   )
-  assert found == pytest.approx(
+  assert actual == pytest.approx(
       {"rouge1": (75 + 100) / 2, "rougeL": (75 + 25) / 2}
   )
 

@@ -18,14 +18,16 @@ def _examples(seed: int = 0, train: int = 300, heldout: int = 3) -> list:
 
 
 def _runs(text: str, length: int = 5) -> set[tuple[str, ...]]:
-  """All runs of so many words."""
+  """Returns all runs of `length` words."""
   words = re.findall(r"[a-z0-9]+", text.lower())
   return {tuple(words[i:][:length]) for i in range(len(words) - length + 1)}
 
 
 def test_splits_and_counts():
   examples = _examples()
-  counts = collections.Counter((each.task, each.split) for each in examples)
+  counts = collections.Counter(
+      (example.task, example.split) for example in examples
+  )
   assert counts == {
       (f"worlds_{theme}{end}", split): count
       for theme in THEMES
@@ -35,7 +37,7 @@ def test_splits_and_counts():
       )
   }
   assert worlds(config.build(config.Data), 0).heldout == ("heldout",)
-  assert {each.definition + each.input for each in examples} == {""}
+  assert {example.definition + example.input for example in examples} == {""}
 
 
 def test_texts_are_a_function_of_the_seed():
@@ -45,7 +47,7 @@ def test_texts_are_a_function_of_the_seed():
 
 
 def test_texts_differ_and_have_their_length():
-  texts = [each.targets[0] for each in _examples()]
+  texts = [example.targets[0] for example in _examples()]
   assert len(set(texts)) == len(texts)
   assert all(text.isascii() and 100 <= len(text) <= 240 for text in texts)
   assert 150 <= sum(map(len, texts)) / len(texts) <= 200
@@ -56,26 +58,26 @@ def test_no_instruction_of_the_suite_occurs():
   wordings = [
       wording
       for facts in THEMES.values()
-      for each in facts
-      for wording in each.wordings
+      for fact in facts
+      for wording in fact.wordings
   ]
-  texts = [each.targets[0] for each in _examples()]
+  texts = [example.targets[0] for example in _examples()]
   for text in wordings + texts:
     assert not _runs(text) & instructions, text
     assert "input:" not in text.lower() and "output:" not in text.lower()
 
 
-def test_every_wording_can_be_said():
+def test_every_wording_can_be_filled():
   dice = Dice(0, "wordings")
   for facts in THEMES.values():
-    for each in facts:
-      for wording in each.wordings:
-        said = wording.format_map(each.fields(dice))
-        assert said and "{" not in said
+    for fact in facts:
+      for wording in fact.wordings:
+        text = wording.format_map(fact.fields(dice))
+        assert text and "{" not in text
 
 
-def test_what_they_say_is_so():
-  text = "\n".join(each.targets[0] for each in _examples(train=1500))
+def test_statements_are_true():
+  text = "\n".join(example.targets[0] for example in _examples(train=1500))
   sums = re.findall(r"^(\d+) \+ (\d+) = (\d+)$", text, re.M)
   larger = re.findall(r"(\d+) is larger than (\d+)\.", text)
   counted = re.findall(r"^([a-z]+) has (\d+) letters", text, re.M)
@@ -86,6 +88,6 @@ def test_what_they_say_is_so():
   assert all(int(a) > int(b) for a, b in larger)
   assert all(len(word) == int(count) for word, count in counted)
   for every, even in evens:
-    kept = [n for n in every.split(", ") if int(n) % 2 == 0]
-    assert kept == even.split(", ")
+    expected = [n for n in every.split(", ") if int(n) % 2 == 0]
+    assert expected == even.split(", ")
   assert all(a.split()[::-1] == b.split() for a, b in turned)

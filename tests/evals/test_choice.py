@@ -20,7 +20,7 @@ SPEC = config_lib.Eval()
 
 
 @pytest.fixture
-def context(small, tmp_path):
+def make_context(small, tmp_path):
   """Returns a function that builds a context from rows."""
 
   def make(rows, name="t"):
@@ -35,17 +35,17 @@ def context(small, tmp_path):
 
 
 def _params(context):
-  """Parameters that are large enough to tell answers apart."""
+  """Returns parameters that are large enough to tell answers apart."""
   params = jax.jit(context.model.init)(jax.random.key(0))
-  return jax.tree.map(lambda each: 3 * each, params)
+  return jax.tree.map(lambda leaf: 3 * leaf, params)
 
 
-def _alone(context, params):
-  """Sum and count of each choice's answer, a row of its own; by example."""
+def _score_rows(context, params):
+  """Returns sum and count of each choice in a row of its own, by example."""
   nll_of = jax.jit(context.model.token_nll)
   scores = {}
-  found = context.store.choices("heldout")
-  for row, example in zip(found.rows, found.examples, strict=True):
+  choices = context.store.choices("heldout")
+  for row, example in zip(choices.rows, choices.examples, strict=True):
     examples = batches.look_up(context.store, np.array([row]))
     batch = layouts.lay_out(
         examples, layouts.Shape(1, 192, 192), layouts.Split()
@@ -55,67 +55,73 @@ def _alone(context, params):
   return scores
 
 
-def test_picks_are_those_of_each_choice_alone(context):
-  there = context(chosen.rows())
-  params = _params(there)
-  found = choice.Choice("choosing", SPEC, there)(params)
-  scores = _alone(there, params)
+def test_picks_equal_those_of_separate_rows(make_context):
+  context = make_context(chosen.rows())
+  params = _params(context)
+  evaluation = choice.Choice("choosing", SPEC, context)(params)
+  scores = _score_rows(context, params)
   right = {}
-  choices = there.store.choices("heldout")
+  choices = context.store.choices("heldout")
   for example, flag in zip(choices.examples, choices.right, strict=True):
     right.setdefault(example, []).append(flag)
-  sums = [total for each in scores.values() for total, _ in each]
-  closeness.assert_close(found.losses, np.array(sums))
+  sums = [
+      total for example_scores in scores.values() for total, _ in example_scores
+  ]
+  closeness.assert_close(evaluation.losses, np.array(sums))
   for suffix, score in (("", lambda s, n: s / n), ("_sum", lambda s, n: s)):
     hits = {
-        example: right[example][int(np.argmin([score(*x) for x in each]))]
-        for example, each in scores.items()
+        example: right[example][
+            int(np.argmin([score(*x) for x in example_scores]))
+        ]
+        for example, example_scores in scores.items()
     }
-    assert found.metrics[f"choosing/accuracy{suffix}"] == pytest.approx(
+    assert evaluation.metrics[f"choosing/accuracy{suffix}"] == pytest.approx(
         np.mean(list(hits.values()))
     )
-    tasks = there.store.task_index
+    tasks = context.store.task_index
     means = []
-    for task in there.store.split_tasks("heldout"):
-      of_task = [hit for each, hit in hits.items() if tasks[each] == task]
-      path = f"choosing/{there.store.tasks[task]}/accuracy{suffix}"
+    for task in context.store.split_tasks("heldout"):
+      of_task = [hit for example, hit in hits.items() if tasks[example] == task]
+      path = f"choosing/{context.store.tasks[task]}/accuracy{suffix}"
       means.append(np.mean(of_task))
-      assert found.metrics[path] == pytest.approx(means[-1])
-    assert found.metrics[f"choosing/task_mean_accuracy{suffix}"] == (
+      assert evaluation.metrics[path] == pytest.approx(means[-1])
+    assert evaluation.metrics[f"choosing/task_mean_accuracy{suffix}"] == (
         pytest.approx(np.mean(means))
     )
 
 
 def _picked(context, params):
-  """The text that is picked for each example, by mean."""
-  found = context.store.choices("heldout")
+  """Returns the text that is picked for each example, by mean."""
+  choices = context.store.choices("heldout")
   sums = choice.Choice("c", SPEC, context)(params).losses
-  means = sums.astype(np.float64) / context.store.loss_lengths[found.rows]
-  rows = found.rows[choice.picks(means, found.examples)]
+  means = sums.astype(np.float64) / context.store.loss_lengths[choices.rows]
+  rows = choices.rows[choice.picks(means, choices.examples)]
   return [answer for _, answer in context.store.texts(rows)]
 
 
-def test_the_sequence_of_choices_does_not_matter(context):
+def test_the_sequence_of_choices_does_not_matter(make_context):
   rows = chosen.rows()
   turned = [{**row, "from": row["from"][::-1]} for row in rows]
-  one, other = context(rows), context(turned, "turned")
-  params = _params(one)
-  assert _picked(one, params) == _picked(other, params)
-  assert len(set(_picked(one, params))) > 1
+  context, turned_context = make_context(rows), make_context(turned, "turned")
+  params = _params(context)
+  assert _picked(context, params) == _picked(turned_context, params)
+  assert len(set(_picked(context, params))) > 1
 
 
-def test_sums_favour_short_answers_and_means_do_not(context):
-  """A model to which all tokens are alike."""
-  rows = [{**each, "target": "red"} for each in chosen.rows()]
+def test_sums_favour_short_answers_and_means_do_not(make_context):
+  """Evaluates a model to which all tokens are alike."""
+  rows = [{**row, "target": "red"} for row in chosen.rows()]
   for row in rows:
     row["from"] = ["a very dark shade of orange", "red", "blue"]
-  there = context(rows)
-  params = jax.tree.map(np.zeros_like, _params(there))
-  evaluate = choice.Choice("c", SPEC, there)
-  found = evaluate(params)
-  assert found.metrics["c/accuracy_sum"] == 1.0
-  lengths = there.store.loss_lengths[evaluate.ids]
-  np.testing.assert_allclose(found.losses / lengths, np.log(264), rtol=1e-6)
+  context = make_context(rows)
+  params = jax.tree.map(np.zeros_like, _params(context))
+  evaluate = choice.Choice("c", SPEC, context)
+  evaluation = evaluate(params)
+  assert evaluation.metrics["c/accuracy_sum"] == 1.0
+  lengths = context.store.loss_lengths[evaluate.ids]
+  np.testing.assert_allclose(
+      evaluation.losses / lengths, np.log(264), rtol=1e-6
+  )
 
 
 def test_ties_go_to_the_first():
@@ -124,20 +130,22 @@ def test_ties_go_to_the_first():
   assert choice.picks(losses, examples).tolist() == [1, 3, 5]
 
 
-def test_a_part_of_the_examples_keeps_their_choices_together(context):
-  there = context(chosen.rows())
-  whole = choice.Choice("c", SPEC, there)
+def test_a_part_of_the_examples_keeps_their_choices_together(make_context):
+  context = make_context(chosen.rows())
+  full = choice.Choice("c", SPEC, context)
   spec = config_lib.Eval(max_examples=3)
-  part = choice.Choice("c", spec, there)
-  assert (len(part.examples), part.split_size) == (3, len(whole.examples))
-  names = [there.store.tasks[there.store.task_index[i]] for i in part.examples]
+  part = choice.Choice("c", spec, context)
+  assert (len(part.examples), part.split_size) == (3, len(full.examples))
+  names = [
+      context.store.tasks[context.store.task_index[i]] for i in part.examples
+  ]
   assert names == ["name", "name", "pick"]
-  found = there.store.choices("heldout")
-  kept = np.isin(found.examples, part.examples)
-  assert part.ids.tolist() == found.rows[kept].tolist()
+  choices = context.store.choices("heldout")
+  is_in_part = np.isin(choices.examples, part.examples)
+  assert part.ids.tolist() == choices.rows[is_in_part].tolist()
 
 
-def test_a_set_that_is_not_there(context):
+def test_an_unknown_set(make_context):
   spec = config_lib.Eval(split="heldot")
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
-    choice.Choice("c", spec, context(chosen.rows()))
+    choice.Choice("c", spec, make_context(chosen.rows()))

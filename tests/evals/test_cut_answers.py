@@ -38,7 +38,7 @@ def _add_special(path: str) -> None:
   """Gives the two tokens of the template an id each."""
   file = pathlib.Path(path) / "tokenizer.json"
   spec = json.loads(file.read_text())
-  last = max(each["id"] for each in spec["added_tokens"])
+  last = max(token["id"] for token in spec["added_tokens"])
   for number, content in enumerate(("<|im_start|>", "<|im_end|>"), last + 1):
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
     added = {"id": number, "content": content, "normalized": False, **flags}
@@ -55,7 +55,7 @@ def _talk(*texts: str) -> list[dict[str, str]]:
 
 
 def _store(tmp_path, heldout, template=chatty.CHATML, **options):
-  """A store of conversations whose rows have at most 64 tokens."""
+  """Prepares a store of conversations; rows have at most 64 tokens."""
   path = _tokenizer(tmp_path / "tokenizer", template)
   _add_special(path)
   rows = [{"split": "train", "messages": _talk("Say 3", "3")}]
@@ -83,7 +83,7 @@ def _store(tmp_path, heldout, template=chatty.CHATML, **options):
 
 
 def _ends(store) -> set[str]:
-  """The strings of the tokens that end answers to a store's prompts."""
+  """Returns the strings of the tokens that end answers to a store's prompts."""
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
   strings = {i: text for text, i in tokenizer.special_ids.items()}
   return {strings[i] for i in prompts.ends(store.template, tokenizer)}
@@ -129,7 +129,7 @@ def test_other_templates_end_in_the_tokenizers_token(template):
 
 
 def test_prompts_are_those_of_the_last_answers(tmp_path):
-  """What lost its last answer is not asked for an earlier one."""
+  """Checks that examples without their last answer are not asked another."""
   talks = [
       ("Say 4", "4", "Say 5", "5"),
       ("Say 4", "4", LONG, "5"),
@@ -141,16 +141,16 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
   first = store.split_ids("heldout")[0]
   assert judged.ids.tolist() == [first, first + 2]
   assert judged.split_size == 3
-  assert [each.references for each in judged.answered] == [
+  assert [example.references for example in judged.answered] == [
       ["5"],
       [LONG.strip()],
   ]
-  asked = [
+  requests = [
       tokenizer.decode(generate._prompt(store.row(i)).tolist())
       for i in judged.ids
   ]
-  assert "Say 5" in asked[0]
-  assert "Say it" in asked[1]
+  assert "Say 5" in requests[0]
+  assert "Say it" in requests[1]
 
 
 def test_exact_matches_are_of_whole_answers(tmp_path):
@@ -160,7 +160,7 @@ def test_exact_matches_are_of_whole_answers(tmp_path):
   assert count == 2
 
 
-def test_a_set_without_a_whole_answer_is_told(tmp_path):
+def test_a_set_without_a_whole_answer_is_reported(tmp_path):
   store = _store(tmp_path, [("Say it", LONG)])
   with pytest.raises(
       errors.InputError, match=r"all 1 examples lost .*Raise it"
@@ -168,8 +168,8 @@ def test_a_set_without_a_whole_answer_is_told(tmp_path):
     subsets.select(config.Eval(), store, "answer_cut")
 
 
-def test_stores_that_did_not_note_cuts(tmp_path):
-  """They are read where nothing was cut; else they are made again."""
+def test_stores_without_records_of_cuts(tmp_path):
+  """Checks that they are read if nothing was cut, and refused otherwise."""
   store = _store(tmp_path, [("Say 4", "4"), ("Say it", LONG)])
   path = store.path / "examples.parquet"
   table = pq.read_table(path).drop_columns(["answer_cut", "last_lost"])

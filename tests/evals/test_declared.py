@@ -18,7 +18,7 @@ from zsgen.reports import comparison, comparison_report, run_report
 from zsgen.train import metrics, progress
 
 # What a user's file has.
-OWN = '''
+EVALUATOR = '''
 from zsgen.core import registry
 from zsgen.evals import api
 
@@ -40,12 +40,12 @@ class AnswerLength(api.Evaluator):
 
 
 @pytest.fixture
-def own(monkeypatch, tmp_path):
-  """Registers the evaluator of `OWN` from a file, until the test ends."""
+def answer_length(monkeypatch, tmp_path):
+  """Registers the evaluator of `EVALUATOR` from a file, until the test ends."""
   evals.names()  # Finds the evaluators in the tree first.
   known = dict(registry._COMPONENTS["evaluator"])
   monkeypatch.setitem(registry._COMPONENTS, "evaluator", known)
-  (tmp_path / "own_evaluator.py").write_text(OWN)
+  (tmp_path / "own_evaluator.py").write_text(EVALUATOR)
   monkeypatch.syspath_prepend(tmp_path)
   __import__("own_evaluator")
 
@@ -54,19 +54,19 @@ def _records(run: pathlib.Path) -> list[dict[str, float]]:
   return list(map(json.loads, (run / "metrics.jsonl").open()))
 
 
-def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
-  shown = []
+def test_an_evaluator_in_one_file(answer_length, small, tmp_path, monkeypatch):
+  logs = []
   monkeypatch.setattr(
-      progress.Progress, "show", lambda self, step, values: shown.append(values)
+      progress.Progress, "show", lambda self, step, values: logs.append(values)
   )
   small.evals.answers = {"type": "answer_length", "every_steps": 5}
   small.targets = {"short": {"metric": "answers/length", "below": 99.0}}
-  said = io.StringIO()
-  console = rich.console.Console(file=said, width=120)
+  output = io.StringIO()
+  console = rich.console.Console(file=output, width=120)
   result = zsgen.run(small, tmp_path / "w", console=console)
 
   # The log.
-  first, *_ = [values["answers"] for values in shown if "answers" in values]
+  first, *_ = [values["answers"] for values in logs if "answers" in values]
   assert " tokens (" in first
   records = _records(result.run)
   last = [record for record in records if "answers/long" in record][-1]
@@ -81,18 +81,18 @@ def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
   }
 
   # The closing table, the page and the result.
-  table = said.getvalue()
+  table = output.getvalue()
   assert "answers answer length   tokens" in table
   assert "answers over tasks      tokens" in table
   assert "answers long            share " in table
   page = result.report.read_text("utf-8")
   assert "<td class=w>answers long</td><td class=w>share</td>" in page
   assert "answers/length, final (tokens)" in page
-  found = run_report.result(result.run)
-  assert found["evals"]["answers"]["length"]["final"] == value
-  assert found["evals"]["answers"]["improved"] == 0
-  assert "drop" not in found["evals"]["answers"]["long"]
-  assert found["targets"]["short"]["met"]
+  summary = run_report.result(result.run)
+  assert summary["evals"]["answers"]["length"]["final"] == value
+  assert summary["evals"]["answers"]["improved"] == 0
+  assert "drop" not in summary["evals"]["answers"]["long"]
+  assert summary["targets"]["short"]["met"]
 
   # The comparison.
   points = [comparison.Point("only", 0, result.run)]
@@ -105,7 +105,7 @@ def test_an_evaluator_in_one_file(own, small, tmp_path, monkeypatch):
   assert json.loads((evaluated / "metrics.json").read_text())[
       "answers/length"
   ] == pytest.approx(value)
-  assert "answers      long            share    " in said.getvalue()
+  assert "answers      long            share    " in output.getvalue()
 
 
 def test_every_evaluator_declares_what_tables_need():
@@ -117,7 +117,7 @@ def test_every_evaluator_declares_what_tables_need():
 
 
 def test_the_default_evaluator_has_no_options():
-  """So a config with it need not import the evaluators, and JAX."""
+  """Checks that a config with it does not import the evaluators, nor JAX."""
   name = config_lib.Eval().type
   component = registry.component("evaluator", name, "config.evals")
   assert component.options is registry.NoOptions
@@ -140,8 +140,8 @@ def _constants(path: pathlib.Path) -> set[str]:
   }
 
 
-def test_nothing_outside_of_it_knows_an_evaluator(root):
-  """Neither by its type nor by the name of a metric."""
+def test_no_other_module_names_an_evaluator(root):
+  """Looks for types of evaluators and for names of their metrics."""
   types = set(evals.names())
   names = {
       metric.name
@@ -192,14 +192,14 @@ def test_nothing_outside_of_it_knows_an_evaluator(root):
         (dict(rows="rows"), "'rows' is unknown"),
     ],
 )
-def test_a_declaration_that_is_wrong(arguments, message):
+def test_invalid_declarations(arguments, message):
   with pytest.raises(errors.InputError, match=message):
-    given = {"headline": ("a", "nats", "lower"), **arguments}
-    given["headline"] = api.Metric(*given["headline"])
-    given["other_metrics"] = tuple(
-        api.Metric(*other) for other in given.get("other_metrics", ())
+    fields = {"headline": ("a", "nats", "lower"), **arguments}
+    fields["headline"] = api.Metric(*fields["headline"])
+    fields["other_metrics"] = tuple(
+        api.Metric(*metric) for metric in fields.get("other_metrics", ())
     )
-    api.Declaration(**given)
+    api.Declaration(**fields)
 
 
 def test_one_figure_has_one_unit():
@@ -210,7 +210,7 @@ def test_one_figure_has_one_unit():
     )
 
 
-def test_a_type_that_is_not_there(small):
+def test_an_unknown_type(small):
   config = small.to_dict()
   config["evals"] = {"heldout": {"type": "los"}}
   message = r"config\.evals\.heldout\.type: 'los' is not known.*\"loss\""
@@ -218,7 +218,7 @@ def test_a_type_that_is_not_there(small):
     config_lib.check(config)
 
 
-def test_means_are_over_examples_tasks_and_of_each():
+def test_means_over_examples_over_tasks_and_by_task():
   class Half(api.Evaluator):
     declaration = api.Declaration(api.Metric("half", "share", "higher"))
 

@@ -45,27 +45,27 @@ def run(small, tmp_path):
 
 def test_scores_in_the_metrics_and_answers_in_files(run):
   metrics = [
-      each
-      for each in _lines(run / "metrics.jsonl")
-      if any(key.startswith("written/") for key in each)
+      record
+      for record in _lines(run / "metrics.jsonl")
+      if any(key.startswith("written/") for key in record)
   ]
-  assert [each["step"] for each in metrics] == [0, 5, 10]
-  for each in metrics:
-    path = run / f"evals/written/predictions-{each['step']}.jsonl"
+  assert [record["step"] for record in metrics] == [0, 5, 10]
+  for record in metrics:
+    path = run / f"evals/written/predictions-{record['step']}.jsonl"
     answers = _lines(path)
     assert len(answers) == 6
     for kind in ("rouge1", "rougeL", "exact_match", "normalized_match"):
       mean = np.mean([answer[kind] for answer in answers])
-      assert each[f"written/{kind}"] == pytest.approx(mean)
-  kept = np.load(run / "evals/written/loss.npy")
-  wanted = [answer["rougeL"] for answer in answers]
-  np.testing.assert_allclose(kept[-1], wanted, rtol=1e-6)
+      assert record[f"written/{kind}"] == pytest.approx(mean)
+  losses = np.load(run / "evals/written/loss.npy")
+  expected = [answer["rougeL"] for answer in answers]
+  np.testing.assert_allclose(losses[-1], expected, rtol=1e-6)
   result = json.loads((run / "result.json").read_text())
   assert "task_mean_rougeL" in result["evals"]["written"]
   assert "exact match" in (run / "report.html").read_text()
   perf = _lines(run / "perf.jsonl")
-  shares = [each for each in perf if "perf/written_share" in each]
-  assert all(0 < each["perf/written_share"] < 1 for each in shares)
+  shares = [record for record in perf if "perf/written_share" in record]
+  assert all(0 < record["perf/written_share"] < 1 for record in shares)
 
 
 def _context(store, arch, devices=1, batch_size=4):
@@ -77,23 +77,23 @@ def _context(store, arch, devices=1, batch_size=4):
 def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
     small, tmp_path
 ):
-  """Trained until some answers are right and others are not."""
+  """Trains until some answers are right and others are not."""
   small.order = dict(
       arrangement="repeat",
       epochs=80,
       parts=(dict(arrangement="random", budget=24),),
   )
   small.evals.heldout.every_steps = small.machine.save_every = 1000
-  made = zsgen.run(small, tmp_path, ["prepare", "train"])
-  store = store_lib.open_store(made.store)
-  start = starts.make(config_lib.Model(init=f"run:{made.run}"), seed=0)
+  result = zsgen.run(small, tmp_path, ["prepare", "train"])
+  store = store_lib.open_store(result.store)
+  start = starts.make(config_lib.Model(init=f"run:{result.run}"), seed=0)
   context = _context(store, start.arch)
   params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
   spec = config_lib.build(
       config_lib.Eval, type="generate", split="train", max_new_tokens=64
   )
-  found = evals.make("train", spec, context)(params)
-  tokenizer = tokenizers.load(made.store / store_lib.TOKENIZER)
+  evaluation = evals.make("train", spec, context)(params)
+  tokenizer = tokenizers.load(result.store / store_lib.TOKENIZER)
   exact = evals.make(
       "train",
       config_lib.Eval(type="exact", split="train"),
@@ -101,7 +101,9 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
   )(params)
   forced = jax.jit(context.model.logits)
   equal = []
-  for i, said in zip(store.split_ids("train"), found.predictions, strict=True):
+  for i, prediction in zip(
+      store.split_ids("train"), evaluation.predictions, strict=True
+  ):
     row = store.row(i)
     width = 64 * -(-len(row.tokens) // 64)
     tokens, real = np.zeros((2, 1, width), np.int32)
@@ -110,8 +112,11 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
     likeliest = np.asarray(logits).argmax(-1)[0, :-1]
     answer = np.flatnonzero(row.mask)
     right = (likeliest[answer - 1] == row.tokens[answer]).all()
-    wanted = tokenizer.decode(row.tokens[answer[:-1]].tolist()).strip()
-    assert right == (said["prediction"] == wanted), (said, wanted)
+    expected = tokenizer.decode(row.tokens[answer[:-1]].tolist()).strip()
+    assert right == (prediction["prediction"] == expected), (
+        prediction,
+        expected,
+    )
     equal.append(right)
   assert 0 < sum(equal) < len(equal)
   assert exact.metrics["train/exact_match"] == np.mean(equal)
@@ -123,8 +128,8 @@ def test_released_prompts_begin_with_two_bos_tokens(small, tmp_path):
   small.data.tokenizer = "hf"
   small.data.tokenizer_path = tokenized.llama(tmp_path / "tokenizer")
   small.model.vocab_size = 512
-  made = zsgen.run(small, tmp_path / "work", ["prepare"])
-  store = store_lib.open_store(made.store)
+  result = zsgen.run(small, tmp_path / "work", ["prepare"])
+  store = store_lib.open_store(result.store)
   context = _context(store, config_lib.check(small).model)
   prompts = [
       evals.make(
@@ -144,28 +149,34 @@ def test_released_prompts_begin_with_two_bos_tokens(small, tmp_path):
 
 
 def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
-  made = zsgen.run(small, tmp_path, ["prepare", "order"])
-  store = store_lib.open_store(made.store)
+  result = zsgen.run(small, tmp_path, ["prepare", "order"])
+  store = store_lib.open_store(result.store)
   arch = config_lib.check(small).model
   spec = config_lib.build(
       config_lib.Eval, type="generate", max_new_tokens=NEW, decoding="released"
   )
   start = starts.make(arch, seed=0)
-  said = []
+  predictions = []
   for devices, size in ((1, 4), (1, 5)):
     context = _context(store, arch, devices, size)
     params = start.load(mesh_lib.shardings(start.shapes, context.mesh))
-    found = evals.make("written", spec, context)(params)
-    said.append([each["prediction"] for each in found.predictions])
-  assert said[0] == said[1]
-  assert all(len(set(each)) > 1 for each in said)
+    evaluation = evals.make("written", spec, context)(params)
+    predictions.append(
+        [prediction["prediction"] for prediction in evaluation.predictions]
+    )
+  assert predictions[0] == predictions[1]
+  assert all(len(set(texts)) > 1 for texts in predictions)
 
 
 def test_the_released_decoding():
-  found = generate.decoding(generate.GenerateOptions(decoding="released"))
-  assert (found.temperature, found.top_p, found.penalty) == (0.9, 0.9, 1.2)
-  assert found.ban_end
-  assert found.top_k == 0
+  decoding = generate.decoding(generate.GenerateOptions(decoding="released"))
+  assert (decoding.temperature, decoding.top_p, decoding.penalty) == (
+      0.9,
+      0.9,
+      1.2,
+  )
+  assert decoding.ban_end
+  assert decoding.top_k == 0
 
 
 @pytest.mark.parametrize(
@@ -194,16 +205,16 @@ def test_copies_of_natural_instructions(small, niv2, tmp_path):
   small.evals = dict(
       input=dict(type="copy_input"), example=dict(type="copy_first_example")
   )
-  made = zsgen.run(small, tmp_path, ["evaluate", "prepare"])
-  store = store_lib.open_store(made.store)
+  result = zsgen.run(small, tmp_path, ["evaluate", "prepare"])
+  store = store_lib.open_store(result.store)
   task = json.loads((niv2 / "tasks/task004_large.json").read_text())
-  shown = task["Positive Examples"][0]["output"]
+  expected = task["Positive Examples"][0]["output"]
   (example,) = store.answered(store.split_ids("heldout"))
   lines = {
-      name: _lines(made.evaluation / f"evals/{name}/predictions.jsonl")
+      name: _lines(result.evaluation / f"evals/{name}/predictions.jsonl")
       for name in ("input", "example")
   }
-  assert [each["prediction"] for each in lines["example"]] == [shown]
-  assert [each["prediction"] for each in lines["input"]] == [example.input]
-  metrics = json.loads((made.evaluation / "metrics.json").read_text())
+  assert [line["prediction"] for line in lines["example"]] == [expected]
+  assert [line["prediction"] for line in lines["input"]] == [example.input]
+  metrics = json.loads((result.evaluation / "metrics.json").read_text())
   assert metrics["example/rougeL"] == lines["example"][0]["rougeL"]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.numerics
 
 @pytest.fixture
 def parts(small, tmp_path):
-  """A store, a model with parameters, and a mesh of one device."""
+  """Returns a store, a model, its parameters, and a mesh of one device."""
   small.data.heldout_instances = 2
   config = config_lib.check(small)
   store = prepare.prepare(tmp_path, config.data, config.seed)
@@ -26,8 +26,8 @@ def parts(small, tmp_path):
   return store, model, params, mesh_lib.make(config.machine.mesh)
 
 
-def _alone(store, nll_of, params, example):
-  """Mean loss over the answer of one example in a row of its own."""
+def _compute_loss(store, nll_of, params, example):
+  """Returns the mean loss of one example's answer, in a row of its own."""
   examples = batches.look_up(store, np.array([example]))
   batch = layouts.lay_out(examples, layouts.Shape(1, 192, 192), layouts.Split())
   nll = np.asarray(nll_of(params, batch), np.float64)
@@ -35,18 +35,18 @@ def _alone(store, nll_of, params, example):
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
-def test_packed_evaluation_equals_each_example_alone(parts, batch_size):
+def test_packed_evaluation_equals_separate_rows(parts, batch_size):
   store, model, params, mesh = parts
   context = api.Context(store, model, mesh, batch_size)
   evaluate = loss.Loss("heldout", config_lib.Eval(), context)
-  found = evaluate(params)
+  evaluation = evaluate(params)
   nll_of = jax.jit(model.token_nll)
-  expected = [_alone(store, nll_of, params, i) for i in evaluate.ids]
-  closeness.assert_close(found.losses, np.array(expected))
-  assert found.metrics["heldout/loss"] == pytest.approx(np.mean(expected))
+  expected = [_compute_loss(store, nll_of, params, i) for i in evaluate.ids]
+  closeness.assert_close(evaluation.losses, np.array(expected))
+  assert evaluation.metrics["heldout/loss"] == pytest.approx(np.mean(expected))
   by_task = np.reshape(expected, (-1, 2)).mean(1)
   names = [store.tasks[i] for i in store.split_tasks("heldout")]
   for name, value in zip(names, by_task, strict=True):
-    assert found.metrics[f"heldout/{name}/loss"] == pytest.approx(value)
-  task_mean = found.metrics["heldout/task_mean_loss"]
+    assert evaluation.metrics[f"heldout/{name}/loss"] == pytest.approx(value)
+  task_mean = evaluation.metrics["heldout/task_mean_loss"]
   assert task_mean == pytest.approx(by_task.mean())

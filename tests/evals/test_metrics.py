@@ -16,7 +16,7 @@ from zsgen.train import starts
 
 @pytest.fixture
 def context(small, tmp_path):
-  """A store, and a decoder that computes nothing here."""
+  """Returns a store, and a model that computes nothing here."""
   store = store_lib.open_store(zsgen.run(small, tmp_path, ["prepare"]).store)
   arch = starts.make(config.check(small).model, 0).arch
   return api.Context(
@@ -27,23 +27,23 @@ def context(small, tmp_path):
   )
 
 
-def _given(made) -> set[str]:
-  """Metrics of an evaluation whose rows all have the value 1."""
-  ones = np.ones(len(made.ids), np.float32)
-  if hasattr(made, "judged"):
-    return set(made.judged(ones).metrics)
-  return set(made.judge([""] * len(made.ids)).metrics)
+def _metric_names(evaluator) -> set[str]:
+  """Returns the metrics of an evaluation whose rows all have the value 1."""
+  values = np.ones(len(evaluator.ids), np.float32)
+  if hasattr(evaluator, "judged"):
+    return set(evaluator.judged(values).metrics)
+  return set(evaluator.judge([""] * len(evaluator.ids)).metrics)
 
 
 @pytest.mark.parametrize("kind", ["loss", "exact", "generate", "copy_input"])
-def test_names_are_those_that_are_given(context, kind):
+def test_names_are_those_of_reported_metrics(context, kind):
   short = {"max_new_tokens": 4} if kind == "generate" else {}
   spec = config.build(config.Eval, type=kind, **short)
-  given = _given(evals.make("x", spec, context))
+  reported = _metric_names(evals.make("x", spec, context))
   names = {name for name in metrics.names({"x": spec}) if name.startswith("x/")}
-  assert names == {name for name in given if name.count("/") == 1}
+  assert names == {name for name in reported if name.count("/") == 1}
   tasks = {"heldout": context.store.tasks}
-  for name in given:
+  for name in reported:
     target = config.Target(metric=name, below=1.0)
     metrics.check_targets({"x": spec}, {"t": target}, tasks)
 

@@ -20,7 +20,7 @@ def choosing(small, tmp_path):
 
 
 def _first(run):
-  """What a run found at step 0."""
+  """Returns the metrics of a run at step 0."""
   metrics = {}
   for line in (run / "metrics.jsonl").open():
     record = json.loads(line)
@@ -36,11 +36,11 @@ def _first(run):
 def test_a_run_that_chooses_and_its_start_without_training(
     choosing, tmp_path, capsys
 ):
-  made = zsgen.run(choosing, tmp_path / "w")
-  said = capsys.readouterr().err
-  assert said.count("part: 5 of 12 examples, 2 tasks") == 1
-  assert " share " in said and " nats " in said
-  page = made.report.read_text()
+  run_result = zsgen.run(choosing, tmp_path / "w")
+  output = capsys.readouterr().err
+  assert output.count("part: 5 of 12 examples, 2 tasks") == 1
+  assert " share " in output and " nats " in output
+  page = run_result.report.read_text()
   assert "Held-out accuracy and loss" in page
   for row, unit in {
       "choosing accuracy": "share",
@@ -51,24 +51,34 @@ def test_a_run_that_chooses_and_its_start_without_training(
   }.items():
     assert f"<td class=w>{row}</td><td class=w>{unit}</td>" in page
   compared = tmp_path / "compared"
-  comparison_report.write(compared, [comparison.Point("random", 0, made.run)])
+  comparison_report.write(
+      compared, [comparison.Point("random", 0, run_result.run)]
+  )
   text = (compared / "comparison.md").read_text()
   assert "**choosing accuracy (share)**" in text and "above 0 is better" in text
-  result = json.loads((made.run / "result.json").read_text())
+  result = json.loads((run_result.run / "result.json").read_text())
   assert 0 <= result["evals"]["choosing"]["accuracy"]["final"] <= 1
 
   evaluated = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
-  said = capsys.readouterr().err
-  assert "accuracy by sum" in said and "share" in said and "12" in said
+  output = capsys.readouterr().err
+  assert "accuracy by sum" in output and "share" in output and "12" in output
   metrics = json.loads((evaluated / "metrics.json").read_text())
-  assert metrics == _first(made.run)
+  assert metrics == _first(run_result.run)
   for name in ("heldout", "choosing", "part"):
-    one, other = (path / "evals" / name for path in (evaluated, made.run))
-    losses = np.load(one / "loss.npy")
-    np.testing.assert_array_equal(losses, np.load(other / "loss.npy")[:1])
-    assert (one / "ids.npy").read_bytes() == (other / "ids.npy").read_bytes()
-  again = zsgen.run(choosing, tmp_path / "w", ["evaluate"]).evaluation
-  assert again == evaluated
+    evaluation, run_evaluation = (
+        path / "evals" / name for path in (evaluated, run_result.run)
+    )
+    losses = np.load(evaluation / "loss.npy")
+    np.testing.assert_array_equal(
+        losses, np.load(run_evaluation / "loss.npy")[:1]
+    )
+    assert (evaluation / "ids.npy").read_bytes() == (
+        run_evaluation / "ids.npy"
+    ).read_bytes()
+  second_evaluation = zsgen.run(
+      choosing, tmp_path / "w", ["evaluate"]
+  ).evaluation
+  assert second_evaluation == evaluated
   assert len(list((tmp_path / "w/evaluations").iterdir())) == 1
 
 
@@ -94,11 +104,11 @@ def test_no_order_is_made(choosing, tmp_path):
   assert not (tmp_path / "w/runs").exists()
 
 
-def test_nothing_to_choose_from_is_found_before_training(choosing, tmp_path):
+def test_missing_choices_are_reported_before_training(choosing, tmp_path):
   choosing.data.fields.choices = ""
-  said = r"config\.evals\.choosing: .*config\.data\.fields\.choices"
+  message = r"config\.evals\.choosing: .*config\.data\.fields\.choices"
   for stage in ("prepare", "train", "evaluate"):
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
       zsgen.run(choosing, tmp_path / "w", [stage])
   assert not (tmp_path / "w/orders").exists()
 
@@ -110,7 +120,7 @@ def test_rows_longer_than_the_model(choosing, tmp_path):
   assert not (tmp_path / "w/evaluations").exists()
 
 
-def test_what_an_evaluation_may_be(choosing):
+def test_ranges_of_evaluations_and_targets(choosing):
   choosing.evals.part.max_examples = 0
   with pytest.raises(errors.InputError, match="max_examples is 0; it must"):
     config_lib.check(choosing)

@@ -8,7 +8,7 @@ from zsgen.evals import prefixes
 
 
 def _row(prompt, answer=2) -> store_lib.TokenRow:
-  """A row whose prompt ends with a token that no prefix has."""
+  """Returns a row whose prompt ends with a token that no prefix has."""
   tokens = np.array([*prompt, 7, *[8] * answer], np.uint32)
   mask = np.array([0] * (len(prompt) + 1) + [1] * answer, np.uint8)
   return store_lib.TokenRow(tokens, mask)
@@ -24,12 +24,12 @@ def _cut(items):
 
 
 def _saved(prompts, groups) -> int:
-  """Tokens that prefixes of groups save; those under 16 tokens save none."""
+  """Counts tokens that prefixes save; those under 16 tokens save none."""
   total = 0
   for members in groups:
     columns = zip(*(prompts[i] for i in members), strict=False)
-    same = [len(set(column)) == 1 for column in columns]
-    common = same.index(False) if False in same else len(same)
+    is_common = [len(set(column)) == 1 for column in columns]
+    common = is_common.index(False) if False in is_common else len(is_common)
     total += (len(members) - 1) * (common if common >= 16 else 0)
   return total
 
@@ -63,7 +63,7 @@ def test_a_prefix_ends_before_the_token_that_predicts_the_answer():
     assert not row.mask[: group.prefix + 1].any()
 
 
-def test_short_prefixes_and_answers_alone_are_not_shared():
+def test_short_prefixes_and_bare_answers_are_not_shared():
   short = [_row([1] * 15), _row([1] * 15)]
   assert prefixes.find_groups(short) == prefixes.singles(2)
   answers = [store_lib.TokenRow(np.ones(40, np.uint32), np.ones(40, np.uint8))]
@@ -90,9 +90,9 @@ def test_the_sequence_of_examples_does_not_matter():
 def test_groups_are_split_to_fit():
   lengths = np.array([50, 60, 70, 80, 30])
   groups = [prefixes.Group(40, (0, 1, 2, 3)), prefixes.Group(0, (4,))]
-  for most in (80, 100, 160, 300):
-    parts = prefixes.split_groups(groups, lengths, most)
-    assert max(part.tokens(lengths) for part in parts) <= most
+  for limit in (80, 100, 160, 300):
+    parts = prefixes.split_groups(groups, lengths, limit)
+    assert max(part.tokens(lengths) for part in parts) <= limit
     members = sorted(i for part in parts for i in part.members)
     assert members == list(range(5))
     # A member by itself is an example without a prefix.

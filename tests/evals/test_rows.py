@@ -36,7 +36,7 @@ _PROMPT = "Which of the colours of this list does the painter like the most? "
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> store_lib.Store:
-  """A store in which all held-out examples and their choices share prompts."""
+  """Returns a store whose held-out examples and choices all share prompts."""
   from tests.helpers import configs
 
   rows = chosen.rows()
@@ -56,8 +56,8 @@ def _context(store, name="rms", batch_size=4, attention="xla") -> api.Context:
   return api.Context(store, model, mesh_lib.make(config_lib.Mesh()), batch_size)
 
 
-def _both(ids, reduce, context) -> list[np.ndarray]:
-  """The values without and with shared prefixes."""
+def _compute_both(ids, reduce, context) -> list[np.ndarray]:
+  """Returns the values without and with shared prefixes."""
   params = archs.loud(context.model.arch)
   forms = [
       packed.Packed(ids, reduce, context, share) for share in (False, True)
@@ -71,7 +71,7 @@ def _both(ids, reduce, context) -> list[np.ndarray]:
 def test_the_loss_of_each_example_is_the_same(store, name):
   context = _context(store, name)
   ids = store.split_ids("heldout/choices")
-  plain, shared = _both(ids, loss.example_losses, context)
+  plain, shared = _compute_both(ids, loss.example_losses, context)
   np.testing.assert_allclose(shared, plain, rtol=1e-5)
   assert len(np.unique(plain)) > len(plain) // 2
 
@@ -85,19 +85,19 @@ def test_the_loss_of_each_example_is_the_same(store, name):
 )
 def test_splash_gives_the_same_loss(store, name):
   ids = store.split_ids("heldout/choices")
-  plain, shared = _both(
+  plain, shared = _compute_both(
       ids, loss.example_losses, _context(store, name, attention="splash")
   )
   np.testing.assert_allclose(shared, plain, rtol=1e-5)
-  _, others = _both(ids, loss.example_losses, _context(store, name))
+  _, others = _compute_both(ids, loss.example_losses, _context(store, name))
   np.testing.assert_allclose(shared, others, rtol=1e-5)
 
 
 def test_answers_and_their_right_tokens_are_the_same(store):
   context, ids = _context(store, "gemma"), store.split_ids("heldout/choices")
-  plain, shared = _both(ids, choice.answer_sums, context)
+  plain, shared = _compute_both(ids, choice.answer_sums, context)
   np.testing.assert_allclose(shared, plain, rtol=1e-5)
-  plain, shared = _both(ids, exact.right_tokens, context)
+  plain, shared = _compute_both(ids, exact.right_tokens, context)
   np.testing.assert_array_equal(shared, plain)
 
 
@@ -106,7 +106,7 @@ def test_the_values_do_not_depend_on_the_batch_size(store):
   values = []
   for batch_size in (1, 32):
     context = _context(store, batch_size=batch_size)
-    values.append(_both(ids, choice.answer_sums, context)[1])
+    values.append(_compute_both(ids, choice.answer_sums, context)[1])
   closeness.assert_close(*values)
 
 

@@ -23,7 +23,7 @@ _PROMPT = "Which of the colours of this list does the painter like the most? "
 
 @pytest.fixture(scope="module", name="store")
 def _store(tmp_path_factory) -> store_lib.Store:
-  """A store in which the prompts of all held-out examples begin alike."""
+  """Prepares a store whose held-out prompts all begin alike."""
   from tests.helpers import configs
 
   rows = chosen.rows()
@@ -36,7 +36,7 @@ def _store(tmp_path_factory) -> store_lib.Store:
 
 
 def _answers(store, name, share=True, **fields):
-  """The evaluator, and the tokens that a random model answers each prompt."""
+  """Returns the evaluator, and a random model's tokens for each prompt."""
   arch = dataclasses.replace(archs.ALL[name], vocab_size=264, max_positions=256)
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
   context = api.Context(
@@ -63,16 +63,17 @@ def _answers(store, name, share=True, **fields):
         pytest.param("layer", "released", marks=pytest.mark.slow),
     ],
 )
-def test_answers_are_those_to_prompts_read_alone(store, name, decoding):
-  alone, expected = _answers(store, name, share=False, decoding=decoding)
+def test_answers_equal_those_to_separate_prompts(store, name, decoding):
+  separate, expected = _answers(store, name, share=False, decoding=decoding)
   shared, actual = _answers(store, name, decoding=decoding)
-  assert alone._plan is None and shared._plan is not None
+  assert separate._shared_batches is None
+  assert shared._shared_batches is not None
   np.testing.assert_array_equal(actual, expected)
   assert len(np.unique(actual, axis=0)) > 1
 
 
 @pytest.mark.parametrize("name", ["rms", "gemma"])
-def test_logits_and_caches_are_those_of_prompts_read_alone(name):
+def test_logits_and_caches_equal_those_of_separate_prompts(name):
   arch = dataclasses.replace(archs.ALL[name], vocab_size=90, max_positions=64)
   model, params = model_lib.Model.from_config(arch), archs.loud(arch)
   rng = np.random.default_rng(0)
@@ -81,14 +82,14 @@ def test_logits_and_caches_are_those_of_prompts_read_alone(name):
       np.append(prefix, rng.integers(1, 90, 2 + i)).astype(np.int32)
       for i in range(3)
   ]
-  plan = shared_prompts.make_plan(prompts, 3)
-  assert plan is not None and len(plan.batches) == 1
-  order = shared_prompts.members(plan.batches[0])
+  batches = shared_prompts.make_batches(prompts, 3)
+  assert batches is not None and len(batches) == 1
+  order = shared_prompts.members(batches[0])
   lengths = np.array([len(prompts[i]) for i in order], np.int32)
-  tokens = np.zeros((3, 32), np.int32)
+  tokens = np.zeros((3, 64), np.int32)
   for row, index in zip(tokens, order, strict=True):
-    row[32 - len(prompts[index]) :] = prompts[index]
-  shared = shared_prompts.lay_out(prompts, plan.batches[0], plan, 3, 32)
+    row[64 - len(prompts[index]) :] = prompts[index]
+  shared = shared_prompts.lay_out(prompts, batches[0], 3)
   expected, cache = jax.jit(model.prefill, static_argnums=3)(
       params, tokens, lengths, 2
   )
@@ -97,7 +98,7 @@ def test_logits_and_caches_are_those_of_prompts_read_alone(name):
   )
   np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
   np.testing.assert_array_equal(shared_cache.pads, cache.pads)
-  real = np.arange(34) >= np.asarray(cache.pads)[:, None]
+  real = np.arange(66) >= np.asarray(cache.pads)[:, None]
   for old, new in zip(
       jax.tree.leaves(cache.key_values),
       jax.tree.leaves(shared_cache.key_values),
@@ -115,20 +116,20 @@ def test_a_plan_reads_each_prefix_once():
       np.append(shared[i % 2], rng.integers(5, 90, 3 + i)).astype(np.int32)
       for i in range(9)
   ]
-  plan = shared_prompts.make_plan(prompts, 3)
-  assert plan is not None
-  numbers = [shared_prompts.members(batch).tolist() for batch in plan.batches]
+  batches = shared_prompts.make_batches(prompts, 3)
+  assert batches is not None
+  numbers = [shared_prompts.members(batch).tolist() for batch in batches]
   assert sorted(sum(numbers, [])) == list(range(9))
   assert max(map(len, numbers)) <= 3
   read = sum(
       group.tokens(np.array([len(prompt) for prompt in prompts]))
-      for batch in plan.batches
-      for row in batch
+      for batch in batches
+      for row in batch.groups
       for group in row
   )
   assert read < 0.6 * sum(map(len, prompts))
-  for batch, indices in zip(plan.batches, numbers, strict=True):
-    arrays = shared_prompts.lay_out(prompts, batch, plan, 3, 64)
+  for batch, indices in zip(batches, numbers, strict=True):
+    arrays = shared_prompts.lay_out(prompts, batch, 3)
     for line, index in zip(arrays.slots, indices, strict=False):
       slots = line[64 - len(prompts[index]) :]
       actual = arrays.tokens.ravel()[slots]
@@ -140,4 +141,17 @@ def test_a_plan_reads_each_prefix_once():
 def test_prompts_without_a_common_beginning_have_no_plan():
   rng = np.random.default_rng(0)
   prompts = [rng.integers(5, 90, 40).astype(np.int32) for _ in range(4)]
-  assert shared_prompts.make_plan(prompts, 4) is None
+  assert shared_prompts.make_batches(prompts, 4) is None
+
+
+def test_long_prompts_do_not_lengthen_the_rows_of_short_ones():
+  rng = np.random.default_rng(0)
+  prompts = [
+      np.append(prefix, rng.integers(5, 90, 3)).astype(np.int32)
+      for prefix in (rng.integers(5, 90, 20), rng.integers(5, 90, 200))
+      for _ in range(4)
+  ]
+  short, long = shared_prompts.make_batches(prompts, 4)
+  assert (short.width, long.width) == (64, 256)
+  assert (short.rows, short.length) == (1, 20 + 4 * 3)
+  assert (long.rows, long.length) == (1, 200 + 4 * 3)

@@ -10,7 +10,7 @@ TASKS = np.array([1, 1, 1, 2, 2, 0, 3])
 
 
 @pytest.mark.parametrize(
-    ("most", "kept"),
+    ("limit", "expected"),
     [
         (1, [3]),
         (2, [3, 7]),
@@ -22,5 +22,5 @@ TASKS = np.array([1, 1, 1, 2, 2, 0, 3])
         (-1, IDS),
     ],
 )
-def test_every_task_is_kept_while_there_is_room(most, kept):
-  assert subsets.choose(IDS, TASKS, most).tolist() == list(kept)
+def test_every_task_is_kept_while_there_is_room(limit, expected):
+  assert subsets.choose(IDS, TASKS, limit).tolist() == list(expected)

@@ -21,15 +21,17 @@ def relative_error(actual: Any, expected: Any) -> float:
   """
   assert jax.tree.structure(actual) == jax.tree.structure(expected)
   pairs = [
-      (np.asarray(leaf, np.float64), np.asarray(other, np.float64))
-      for leaf, other in zip(
+      (np.asarray(leaf, np.float64), np.asarray(reference, np.float64))
+      for leaf, reference in zip(
           jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
       )
   ]
-  assert all(leaf.shape == other.shape for leaf, other in pairs)
-  norm = np.sqrt(sum(np.sum(np.square(other)) for _, other in pairs))
+  assert all(leaf.shape == reference.shape for leaf, reference in pairs)
+  norm = np.sqrt(sum(np.sum(np.square(reference)) for _, reference in pairs))
   assert norm > 0, "all of `expected` is zero: there is nothing to compare with"
-  difference = sum(np.sum(np.square(leaf - other)) for leaf, other in pairs)
+  difference = sum(
+      np.sum(np.square(leaf - reference)) for leaf, reference in pairs
+  )
   return float(np.sqrt(difference) / norm)
 
 

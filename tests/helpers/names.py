@@ -39,11 +39,11 @@ class Counts:
   vague: list[Finding] = dataclasses.field(default_factory=list)
   verbless: list[Finding] = dataclasses.field(default_factory=list)
 
-  def add(self, other: "Counts") -> None:
-    self.names += other.names
-    self.docstrings += other.docstrings
-    self.vague += other.vague
-    self.verbless += other.verbless
+  def add(self, counts: "Counts") -> None:
+    self.names += counts.names
+    self.docstrings += counts.docstrings
+    self.vague += counts.vague
+    self.verbless += counts.verbless
 
   def shares(self) -> tuple[float, float]:
     """Returns the percentages of vague names and of verbless docstrings."""
@@ -195,14 +195,14 @@ def _print_layers(layers: dict[str, Counts], rules: Rules) -> bool:
   for layer, counts in layers.items():
     total.add(counts)
     shares = counts.shares()
-    within = all(
+    passes = all(
         share <= limit
         for share, limit in zip(shares, rules.limits[layer], strict=True)
     )
-    is_within &= within
+    is_within &= passes
     note = (
         ""
-        if within
+        if passes
         else "  above the limit of {}%, {}%".format(*rules.limits[layer])
     )
     print(_format_row(layer, counts) + note)

@@ -30,7 +30,7 @@ def end(task: Any) -> Iterator[dict[str, Any]]:
 
 
 def hang(task: Any) -> Iterator[dict[str, Any]]:
-  """Never ends, and neither does a process that it has started."""
+  """Hangs, as does a process that it has started."""
   del task
   sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
   yield {"case": "before", "pid": subprocess.Popen(sleep).pid}

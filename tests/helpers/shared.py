@@ -21,8 +21,10 @@ import zsgen
 def root(factory: pytest.TempPathFactory) -> pathlib.Path:
   """Returns the directory that all workers of this session share."""
   base = factory.getbasetemp()
-  own = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-  path = own / "shared"
+  session_directory = (
+      base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+  )
+  path = session_directory / "shared"
   path.mkdir(exist_ok=True)
   return path
 
@@ -36,12 +38,12 @@ def make_once(
     path: the directory; tests only read it.
     make: fills it. If it raises, the next caller tries again.
   """
-  whole = path.with_name(f"{path.name}.whole")
+  marker = path.with_name(f"{path.name}.whole")
   with _lock(path.with_name(f"{path.name}.lock")):
-    if not whole.exists():
+    if not marker.exists():
       shutil.rmtree(path, ignore_errors=True)
       make(path)
-      whole.touch()
+      marker.touch()
   return path
 
 
@@ -74,7 +76,7 @@ class Workdirs:
       workdir: pathlib.Path,
       stages: Sequence[str] = ("train",),
   ):
-    """Does what `zsgen.run` does, in a copy of a workdir that is finished.
+    """Runs stages as `zsgen.run` does, in a copy of a finished workdir.
 
     Args:
       config: the options.

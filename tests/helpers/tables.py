@@ -75,8 +75,8 @@ def write(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
         stream.write_table(table, max_chunksize=2)
   if path.suffix == ".gz":
     # Two members, as `cat a.gz b.gz` makes them.
-    whole = plain.read_bytes()
-    path.write_bytes(gzip.compress(whole[:50]) + gzip.compress(whole[50:]))
+    content = plain.read_bytes()
+    path.write_bytes(gzip.compress(content[:50]) + gzip.compress(content[50:]))
   if path.suffix == ".zst":
     with pa.output_stream(str(path), compression="zstd") as stream:
       stream.write(plain.read_bytes())

@@ -8,7 +8,7 @@ import pytest
 
 from zsgen.core import errors
 
-SAYS = """
+PRINT_MEMBERSHIP = """
 import os
 print(os.environ["JAX_PROCESS_ID"], "of", os.environ["JAX_NUM_PROCESSES"])
 print(os.environ["JAX_COORDINATOR_ADDRESS"])
@@ -35,9 +35,9 @@ local.main()
 """
 
 
-def _start(root, script, *how):
+def _start(root, script, *launcher):
   return subprocess.Popen(
-      [*how, "--processes=2", "--", sys.executable, "-c", script],
+      [*launcher, "--processes=2", "--", sys.executable, "-c", script],
       cwd=root,
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -50,21 +50,21 @@ def module():
   return sys.executable, "-m", "launch.local"
 
 
-def test_each_process_is_told_where_it_is(root, module):
-  process = _start(root, SAYS, *module)
-  message, _ = process.communicate(timeout=60)
+def test_each_process_is_given_its_index_and_the_address(root, module):
+  process = _start(root, PRINT_MEMBERSHIP, *module)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == 0
-  lines = message.splitlines()
+  lines = output.splitlines()
   assert {"[0] 0 of 2", "[1] 1 of 2"} <= {*lines}
-  places = [line[4:] for line in lines if ":" in line]
-  assert len(places) == 2 and len({*places}) == 1
+  addresses = [line[4:] for line in lines if ":" in line]
+  assert len(addresses) == 2 and len({*addresses}) == 1
 
 
-def test_one_that_fails_ends_the_others(root):
+def test_one_failed_process_ends_the_others(root):
   process = _start(root, FAILS, sys.executable, "-c", HURRIED)
-  message, _ = process.communicate(timeout=60)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == 3
-  assert "process 1 ended with exit code 3; the others will exit too" in message
+  assert "process 1 ended with exit code 3; the others will exit too" in output
 
 
 def test_a_signal_is_passed_on(root, module):
@@ -76,12 +76,12 @@ def test_a_signal_is_passed_on(root, module):
   assert process.returncode == 0
 
 
-def test_processes_that_stopped_are_not_done(root, module):
+def test_stopped_processes_exit_with_code_75(root, module):
   stops = WAITS.replace("sys.exit(0)", "sys.exit(75)")
   process = _start(root, stops, *module)
   for _ in range(2):
     assert process.stdout.readline().endswith("waits\n")
   process.send_signal(signal.SIGTERM)
-  message, _ = process.communicate(timeout=60)
+  output, _ = process.communicate(timeout=60)
   assert process.returncode == errors.STOPPED == 75
-  assert "has saved and stopped (exit code 75)" in message
+  assert "has saved and stopped (exit code 75)" in output

@@ -19,7 +19,7 @@ NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
 
 @pytest.fixture
 def config(small):
-  """A sweep of two orders under two seeds."""
+  """Returns a config of a sweep of two orders under two seeds."""
   small.sweep = {"orders": ORDERS, "seeds": (0, 3)}
   return small
 
@@ -91,12 +91,12 @@ def test_points_are_trained_together(config, tmp_path, started, compared):
 
 
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
-  path, message = _run(config, tmp_path)
+  path, output = _run(config, tmp_path)
   assert started == NAMES
-  assert "point 2: random-s0 (3 of 4)" in message
+  assert "point 2: random-s0 (3 of 4)" in output
   assert path.parent == tmp_path / "sweeps"
   [(points, missing)] = compared
-  assert [f"{item.order}-s{item.seed}" for item in points] == NAMES
+  assert [f"{point.order}-s{point.seed}" for point in points] == NAMES
   assert missing == []
   # Again: nothing is trained, the comparison is made anew.
   assert _run(config, tmp_path)[0] == path
@@ -107,9 +107,9 @@ def test_the_last_point_of_a_cluster_compares(
     config, tmp_path, started, compared
 ):
   for point in (3, 0, 2):
-    path, message = _run(config, tmp_path, point=point)
+    path, output = _run(config, tmp_path, point=point)
     assert path is None
-  assert "3 of 4 points are finished" in message
+  assert "3 of 4 points are finished" in output
   assert not compared
   path, _ = _run(config, tmp_path, report=True)
   assert path is not None
@@ -119,7 +119,7 @@ def test_the_last_point_of_a_cluster_compares(
   assert started == ["random-s3", "near-s0", "random-s0", "near-s3"]
 
 
-def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
+def test_a_stopped_point_stops_the_sweep(config, tmp_path, started):
   train = zsgen.pipeline.run_population
 
   def stop(configs, workdir):
@@ -137,9 +137,7 @@ def test_a_point_that_is_stopped_stops_the_sweep(config, tmp_path, started):
   assert started == NAMES
 
 
-def test_notes_of_points_that_were_exchanged(
-    config, tmp_path, started, compared
-):
+def test_exchanged_notes_of_points(config, tmp_path, started, compared):
   _run(config, tmp_path)
   first, second, *_ = sorted(tmp_path.glob("sweeps/*/points/*.json"))
   text = first.read_text()
@@ -156,9 +154,7 @@ def test_notes_of_points_that_were_exchanged(
   assert started == NAMES
 
 
-def test_a_run_that_was_deleted_is_trained_again(
-    config, tmp_path, started, compared
-):
+def test_a_deleted_run_is_retrained(config, tmp_path, started, compared):
   _run(config, tmp_path, point=0)
   (tmp_path / "runs" / "near-s0" / "result.json").unlink()
   (tmp_path / "runs" / "near-s0").rmdir()
@@ -171,13 +167,13 @@ def test_a_run_that_was_deleted_is_trained_again(
 def test_real_runs_end_in_a_comparison(config, tmp_path):
   config.sweep.seeds = (0,)
   config.order.budget = 12
-  path, said = _run(config, tmp_path)
+  path, output = _run(config, tmp_path)
   actual = artifacts.read_json(path / "comparison.json")
   assert list(actual["orders"]) == ["near", "random"]  # Keys are sorted.
   assert actual["reference"] == "random"
-  near = actual["orders"]["near"]["evals"]["heldout"]["final"]
-  assert near["difference"]["seeds"] == 1
-  assert "comparison.html" in said
+  nearest = actual["orders"]["near"]["evals"]["heldout"]["final"]
+  assert nearest["difference"]["seeds"] == 1
+  assert "comparison.html" in output
   assert len(list((tmp_path / "stores").iterdir())) == 1
 
 
@@ -194,7 +190,7 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
         ({"orders": {"a": {"pik": "nearest"}}, "seeds": (0,)}, '"pick"'),
     ],
 )
-def test_malformed_sweeps_are_told(small, section, message):
+def test_malformed_sweeps_are_reported(small, section, message):
   values = small.to_dict()
   if section is not None:
     values["sweep"] = section
@@ -202,10 +198,13 @@ def test_malformed_sweeps_are_told(small, section, message):
     sweep.points(values)
 
 
-def test_what_points_set_cannot_be_set_for_all(config, small):
+def test_options_of_points_cannot_be_set_for_all(config, small):
   sweep.check_overrides(config, ["train.batch_size", "sweep.seeds"])
-  own = "near set it.*config.sweep.orders.near.pick"
-  for name, message in (("order.pick", own), ("seed", "config.sweep.seeds")):
+  point_message = "near set it.*config.sweep.orders.near.pick"
+  for name, message in (
+      ("order.pick", point_message),
+      ("seed", "config.sweep.seeds"),
+  ):
     with pytest.raises(errors.InputError, match=message):
       sweep.check_overrides(config, [name])
   points = {"a": {"train": {"clip": 1.0}}, "b": {"train": {"clip": 2.0}}}
@@ -214,26 +213,26 @@ def test_what_points_set_cannot_be_set_for_all(config, small):
     sweep.check_overrides(small, ["train.clip"])
 
 
-def test_a_point_that_is_not_there(config, tmp_path):
+def test_a_missing_point(config, tmp_path):
   with pytest.raises(errors.InputError, match="has points 0 to 3"):
     _run(config, tmp_path, point=4)
 
 
-def test_the_command_tells_errors_in_one_line(root, tmp_path):
+def test_the_command_prints_errors_in_one_line(root, tmp_path):
   command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path}"]
   config = "--config=configs/orders.py"
   for flags, message in (
       ([], "no experiment is named"),
       ([config, "--point=21"], "has points 0 to 20"),
   ):
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, *flags],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
     assert not list(tmp_path.iterdir())

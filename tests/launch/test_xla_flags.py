@@ -9,7 +9,9 @@ import pytest
 from launch import xla_flags
 
 START = "import jax; jax.devices()"
-PLACE = "from zsgen.planning import topology; topology.find_hardware('{}')"
+FIND_HARDWARE = (
+    "from zsgen.planning import topology; topology.find_hardware('{}')"
+)
 
 
 def _start(chip, code):
@@ -25,25 +27,25 @@ def _start(chip, code):
 
 
 def test_flags_of_gpus_are_known():
-  done = _start("h100", START)
-  assert done.returncode == 0, done.stderr
+  completed = _start("h100", START)
+  assert completed.returncode == 0, completed.stderr
   assert xla_flags.CHIPS["h200"] == xla_flags.CHIPS["h100"]
 
 
-def test_flags_that_are_set_stay(monkeypatch):
+def test_flags_already_set_are_kept(monkeypatch):
   monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
-  done = _start("h200", "import jax; print(jax.device_count())")
-  assert done.stdout.strip() == "3"
+  completed = _start("h200", "import jax; print(jax.device_count())")
+  assert completed.stdout.strip() == "3"
 
 
-def test_a_flag_that_is_not_known_stops_at_once(monkeypatch):
+def test_an_unknown_flag_stops_at_once(monkeypatch):
   flags = {"xla_gpu_no_such_flag": "true"}
   monkeypatch.setitem(xla_flags.CHIPS, "h100", ("XLA_FLAGS", flags))
-  done = _start("h100", START)
-  assert done.returncode and "xla_gpu_no_such_flag" in done.stderr
+  completed = _start("h100", START)
+  assert completed.returncode and "xla_gpu_no_such_flag" in completed.stderr
 
 
-def test_chips_that_there_are_not(monkeypatch):
+def test_unknown_chips(monkeypatch):
   monkeypatch.setattr(sys, "argv", ["xla_flags", "v9"])
   with pytest.raises(SystemExit, match="v4, v5e, v5p, v6e, h100, h200"):
     xla_flags.main()
@@ -51,7 +53,7 @@ def test_chips_that_there_are_not(monkeypatch):
 
 @pytest.mark.tpu
 @pytest.mark.parametrize(
-    ("chip", "place"),
+    ("chip", "topology"),
     [
         ("v4", "v4:2x2x1"),
         ("v5e", "v5e:2x2"),
@@ -59,7 +61,7 @@ def test_chips_that_there_are_not(monkeypatch):
         ("v6e", "v6e:2x2"),
     ],
 )
-def test_flags_of_tpus_are_known(chip, place):
+def test_flags_of_tpus_are_known(chip, topology):
   pytest.importorskip("libtpu")
-  done = _start(chip, PLACE.format(place))
-  assert done.returncode == 0, done.stderr
+  completed = _start(chip, FIND_HARDWARE.format(topology))
+  assert completed.returncode == 0, completed.stderr

@@ -15,7 +15,7 @@ _SCALE = 0.3
 def rows(
     batch: int, length: int, heads: int = 4, kv_heads: int = 2, width: int = 8
 ) -> tuple[np.ndarray, ...]:
-  """Random query, key, value and segments; padding, 0, comes last."""
+  """Returns random query, key, value and segments; padding, 0, comes last."""
   rng = np.random.default_rng(length)
   shape = (batch, length, heads, width)
   query = rng.normal(size=shape).astype(np.float32)
@@ -26,11 +26,11 @@ def rows(
 
 
 def plain(
-    query, key, value, segments, into, *, scale, cap=0.0, window=None
+    query, key, value, segments, cotangent, *, scale, cap=0.0, window=None
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-  """The result, and gradients of query, key, value for `into`, its own."""
-  inputs = [np.asarray(x, np.float64) for x in (query, key, value, into)]
-  query, key, value, into = inputs
+  """Returns attention, and gradients of query, key, value for `cotangent`."""
+  inputs = [np.asarray(x, np.float64) for x in (query, key, value, cotangent)]
+  query, key, value, cotangent = inputs
   length, heads = query.shape[1:3]
   visible = segments[:, :, None] == segments[:, None, :]
   visible &= np.tril(np.ones((length, length), bool))
@@ -48,30 +48,30 @@ def plain(
     weights = np.where(visible, np.exp(scores), 0)
     weights /= weights.sum(-1, keepdims=True)
     out[:, :, head] = weights @ v
-    back = into[:, :, head] @ v.swapaxes(1, 2)
+    back = cotangent[:, :, head] @ v.swapaxes(1, 2)
     back -= (back * weights).sum(-1, keepdims=True)
     back *= weights * slope
     gradients[0][:, :, head] = back @ k
     gradients[1][:, :, shared] += back.swapaxes(1, 2) @ q
-    gradients[2][:, :, shared] += weights.swapaxes(1, 2) @ into[:, :, head]
+    gradients[2][:, :, shared] += weights.swapaxes(1, 2) @ cotangent[:, :, head]
   return out, gradients
 
 
 def assert_equals_softmax(
-    given: tuple[np.ndarray, ...],
+    arrays: tuple[np.ndarray, ...],
     fields: dict,
     execution: execution_lib.Execution,
 ) -> None:
   """Raises if attention or a gradient of it is not that of one softmax.
 
   Args:
-    given: query, key, value and segments, as of `rows`.
+    arrays: query, key, value and segments, as of `rows`.
     fields: `cap` and `window`.
     execution: the backend, and where.
   """
-  *heads, segments = given
-  into = np.random.default_rng(0).normal(size=heads[0].shape)
-  into = into.astype(np.float32)
+  *heads, segments = arrays
+  cotangent = np.random.default_rng(0).normal(size=heads[0].shape)
+  cotangent = cotangent.astype(np.float32)
 
   @jax.jit
   def run(*heads):
@@ -83,12 +83,16 @@ def assert_equals_softmax(
         **fields,
     )
     out, back = jax.vjp(attend, *heads)
-    return out, back(into)
+    return out, back(cotangent)
 
   actual, gradients = run(*heads)
-  expected, others = plain(*heads, segments, into, scale=_SCALE, **fields)
+  expected, expected_gradients = plain(
+      *heads, segments, cotangent, scale=_SCALE, **fields
+  )
   # As one tree: with a window of 1, gradients of query and key are zero.
-  closeness.assert_close((actual, list(gradients)), (expected, others))
+  closeness.assert_close(
+      (actual, list(gradients)), (expected, expected_gradients)
+  )
 
 
 def spans(rows: list[list[tuple]], length: int) -> attention.Spans:

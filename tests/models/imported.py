@@ -12,12 +12,12 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.models import hugging_face
 from zsgen.models import model as model_lib
 
-HERE = pathlib.Path(__file__).with_name("families")
-CASES = sorted(path.parent.name for path in HERE.glob("*/logits.npz"))
+FAMILIES = pathlib.Path(__file__).with_name("families")
+CASES = sorted(path.parent.name for path in FAMILIES.glob("*/logits.npz"))
 
 
 def load(directory, arch, shape=None):
-  """The parameters of a directory, on a mesh; of one device by default."""
+  """Loads the parameters of a directory on a mesh, by default of one device."""
   init = model_lib.Model.from_config(arch).init
   shapes = jax.eval_shape(init, jax.random.key(0))
   devices = jax.devices() if shape else jax.devices()[:1]
@@ -27,20 +27,20 @@ def load(directory, arch, shape=None):
 
 @functools.cache
 def model(case):
-  """Architecture and parameters of a case."""
-  arch = hugging_face.arch_of(HERE / case)
-  return arch, load(HERE / case, arch)
+  """Returns the architecture and the parameters of a case."""
+  arch = hugging_face.arch_of(FAMILIES / case)
+  return arch, load(FAMILIES / case, arch)
 
 
 @functools.cache
 def stored(case):
-  """Inputs of a case, and the logits of transformers."""
-  with np.load(HERE / case / "logits.npz") as arrays:
+  """Returns the inputs of a case, and the logits of transformers."""
+  with np.load(FAMILIES / case / "logits.npz") as arrays:
     return dict(arrays)
 
 
 def examples(case):
-  """Tokens, positions and logits of each row without its padding."""
+  """Returns tokens, positions and logits of each row without its padding."""
   arrays = stored(case)
   names = ("tokens", "positions", "logits")
   return [
@@ -50,10 +50,10 @@ def examples(case):
 
 
 def batch(packed, length):
-  """Rows of examples: row i holds those of packed[i], side by side."""
+  """Returns rows of examples: row i holds those of packed[i] in turn."""
   rows = small.rows([[tokens for tokens, *_ in row] for row in packed], length)
   for row, members in enumerate(packed):
-    positions = np.concatenate([[], *(item[1] for item in members)])
+    positions = np.concatenate([[], *(example[1] for example in members)])
     rows.positions[row, : len(positions)] = positions
   return rows
 
@@ -64,14 +64,14 @@ def _applied(arch):
 
 
 def logits(arch, params, rows):
-  """Logits of rows, float32 [B, T, V]."""
+  """Returns the logits of rows, float32 [B, T, V]."""
   return np.asarray(
       _applied(arch)(params, rows.tokens, rows.positions, rows.segments)
   )
 
 
-def error(found, wanted):
-  """Largest difference, relative to the largest logit."""
-  assert found.shape == wanted.shape
-  assert found.dtype == wanted.dtype == np.float32
-  return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+def error(actual, expected):
+  """Returns the largest difference, relative to the largest logit."""
+  assert actual.shape == expected.shape
+  assert actual.dtype == expected.dtype == np.float32
+  return float(np.abs(actual - expected).max() / np.abs(expected).max())

@@ -28,15 +28,15 @@ MESHES = {
 
 
 def _check(case: str, directory: pathlib.Path) -> None:
-  arch, alone = imported.model(case)
+  arch, expected = imported.model(case)
   shape = config.Mesh(**MESHES[case])
-  placed = imported.load(imported.HERE / case, arch, shape)
+  placed = imported.load(imported.FAMILIES / case, arch, shape)
   split = [p for p in jax.tree.leaves(placed) if not p.is_fully_replicated]
   assert len(split) > len(jax.tree.leaves(placed)) / 2
-  jax.tree.map(np.testing.assert_array_equal, placed, alone)
+  jax.tree.map(np.testing.assert_array_equal, placed, expected)
   hugging_face.save(directory / case, placed, arch)
-  second_result = imported.load(directory / case, arch)
-  jax.tree.map(np.testing.assert_array_equal, second_result, alone)
+  reimported = imported.load(directory / case, arch)
+  jax.tree.map(np.testing.assert_array_equal, reimported, expected)
 
 
 def _answers(case: str, shape: config.Mesh | None) -> np.ndarray:
@@ -44,7 +44,7 @@ def _answers(case: str, shape: config.Mesh | None) -> np.ndarray:
   arch, _ = imported.model(case)
   devices = jax.devices() if shape else jax.devices()[:1]
   mesh = mesh_lib.make(shape or config.Mesh(), devices)
-  params = imported.load(imported.HERE / case, arch, shape)
+  params = imported.load(imported.FAMILIES / case, arch, shape)
   rng = np.random.default_rng(2)
   rows = np.arange(8, dtype=np.int32)
   tokens = rng.integers(3, arch.vocab_size, (8, 10)).astype(np.int32)
@@ -70,8 +70,8 @@ def main() -> None:
     for case in sys.argv[1:]:
       _check(case, pathlib.Path(directory))
   shape = config.Mesh(**MESHES["mistral"])
-  alone = _answers("mistral", None)
-  np.testing.assert_array_equal(_answers("mistral", shape), alone)
+  expected = _answers("mistral", None)
+  np.testing.assert_array_equal(_answers("mistral", shape), expected)
 
 
 if __name__ == "__main__":

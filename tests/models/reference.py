@@ -13,7 +13,7 @@ from jax.scipy import special
 
 
 def example_nll(params, arch, tokens):
-  """Loss of each token of one example but the first, float64 [T - 1]."""
+  """Returns the loss of each token but the first, float64 [T - 1]."""
   x = params["embedding"][tokens]
   if arch.positions == "learned":
     x = x + params["positions"][: len(tokens)]
@@ -25,15 +25,15 @@ def example_nll(params, arch, tokens):
   x = _norm(params["final_norm"], arch, arch.norm, x)
   table = params["embedding"].T if arch.tied else params["head"]["kernel"]
   logits = _cap(arch.logit_cap, x @ table[:, : arch.vocab_size])[:-1]
-  taken = logits[jnp.arange(len(tokens) - 1), tokens[1:]]
-  return special.logsumexp(logits, axis=-1) - taken
+  target_logits = logits[jnp.arange(len(tokens) - 1), tokens[1:]]
+  return special.logsumexp(logits, axis=-1) - target_logits
 
 
 def _of_layer(params, arch, layer):
-  repeat, place = divmod(layer, len(arch.pattern))
+  repeat, position = divmod(layer, len(arch.pattern))
   if repeat == arch.layers // len(arch.pattern):
-    return params[f"rest_{place}"]
-  stacked = params["blocks"][str(place)]
+    return params[f"rest_{position}"]
+  stacked = params["blocks"][str(position)]
   return jax.tree.map(lambda array: array[repeat], stacked)
 
 
@@ -83,8 +83,8 @@ def _attention(params, arch, kind, x):
       key = _norm(params["key_norm"], arch, "rms", key)
     query, key = _turn(arch, theta, query), _turn(arch, theta, key)
     scores = query @ key.T / math.sqrt(arch.query_width or arch.head_width)
-    seen = jnp.exp(_cap(arch.score_cap, scores)) * visible
-    weights = seen / seen.sum(-1, keepdims=True)
+    exponentials = jnp.exp(_cap(arch.score_cap, scores)) * visible
+    weights = exponentials / exponentials.sum(-1, keepdims=True)
     result = result + weights @ value @ params["out"]["kernel"][head]
   return result + params["out"].get("bias", 0.0)
 

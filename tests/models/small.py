@@ -73,14 +73,14 @@ class Rows(NamedTuple):
 
 @functools.cache
 def shapes(arch: config.Model) -> dict:
-  """Shapes of the parameters."""
+  """Returns the shapes of the parameters."""
   init = model_lib.Model.from_config(arch).init
   return jax.eval_shape(init, jax.random.key(0))
 
 
 @functools.cache
 def loud(arch: config.Model) -> dict:
-  """Parameters that are far from small: no term of the model vanishes."""
+  """Returns parameters that are far from small: no term vanishes."""
   rng = np.random.default_rng(0)
   return jax.tree.map(
       lambda p: rng.normal(0, 0.4, p.shape).astype(np.float32), shapes(arch)
@@ -88,13 +88,13 @@ def loud(arch: config.Model) -> dict:
 
 
 def examples(vocab_size: int, lengths: list[int], seed: int = 0) -> list:
-  """Random token ids of examples."""
+  """Returns random token ids of examples."""
   rng = np.random.default_rng(seed)
   return [rng.integers(0, vocab_size, n).astype(np.int32) for n in lengths]
 
 
 def rows(packed: list[list[np.ndarray]], length: int) -> Rows:
-  """A batch whose row i holds the examples packed[i]."""
+  """Returns a batch whose row i holds the examples packed[i]."""
   shape = (len(packed), length)
   tokens, positions, segments = np.zeros((3, *shape), np.int32)
   number = 0
@@ -102,9 +102,9 @@ def rows(packed: list[list[np.ndarray]], length: int) -> Rows:
     begin = 0
     for example in members:
       number += 1
-      place = (row, slice(begin, begin + len(example)))
-      tokens[place] = example
-      positions[place] = np.arange(len(example))
-      segments[place] = number
+      span = (row, slice(begin, begin + len(example)))
+      tokens[span] = example
+      positions[span] = np.arange(len(example))
+      segments[span] = number
       begin += len(example)
   return Rows(tokens, positions, segments, losses.every_position(positions))

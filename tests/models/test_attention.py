@@ -69,7 +69,7 @@ def test_splash_equals_one_softmax(length, fields):
 @pytest.mark.parametrize(
     "length, fields", [(64, {}), (192, {"window": 1}), (1088, {"window": 200})]
 )
-def test_mask_for_cudnn_is_that_of_one_softmax(length, fields):
+def test_the_mask_for_cudnn_equals_one_softmax(length, fields):
   execution = execution_lib.Execution(attention="cudnn")
   attended.assert_equals_softmax(attended.rows(2, length), fields, execution)
 
@@ -84,7 +84,7 @@ def test_rows_of_padding_alone_are_finite(backend):
 
 
 @pytest.mark.parametrize("backend", ["xla", "flash", "splash", "cudnn"])
-def test_bfloat16_stays_what_it_is(backend):
+def test_bfloat16_inputs_give_bfloat16(backend):
   *heads, segments = attended.rows(1, 192)
   heads = [jnp.asarray(x, jnp.bfloat16) for x in heads]
   execution = execution_lib.Execution(attention=backend)
@@ -106,7 +106,9 @@ def test_bfloat16_stays_what_it_is(backend):
     window=st.sampled_from([None, 1, 90]),
     cap=st.sampled_from([0.0, 3.0]),
 )
-def test_flash_is_the_plain_form(batch, lengths, kv_heads, shared, window, cap):
+def test_flash_equals_the_plain_form(
+    batch, lengths, kv_heads, shared, window, cap
+):
   # Rows have the same lengths in another order.
   orders = [np.roll(lengths, row) for row in range(batch)]
   numbers = np.arange(len(lengths), dtype=np.int32)
@@ -135,7 +137,7 @@ def test_flash_is_the_plain_form(batch, lengths, kv_heads, shared, window, cap):
   closeness.assert_close(results("flash"), results("xla"))
 
 
-def test_flash_of_members_is_that_of_each():
+def test_flash_of_members_equals_flash_of_each():
   *heads, segments = attended.rows(6, 200)
   members = [np.stack(np.split(x, 3)) for x in (*heads, segments)]
   execution = execution_lib.Execution(attention="flash")
@@ -149,15 +151,15 @@ def test_flash_of_members_is_that_of_each():
     out, back = jax.vjp(attend, *heads)
     return out, back(jnp.cos(out))
 
-  together = jax.tree.map(
+  actual = jax.tree.map(
       lambda x: x.reshape(-1, *x.shape[2:]),
       jax.jit(jax.vmap(gradients))(*members),
   )
-  closeness.assert_close(together, gradients(*heads, segments))
+  closeness.assert_close(actual, gradients(*heads, segments))
 
 
 def test_flash_computes_no_block_of_two_segments():
-  """What no query sees is never read: it may be NaN."""
+  """Checks that keys which no query sees are not read: they may be NaN."""
   *heads, _ = attended.rows(1, 512)
   segments = np.repeat([[1, 2]], 256, axis=1).astype(np.int32)
   execution = execution_lib.Execution(attention="flash")
@@ -197,7 +199,7 @@ def test_kernels_of_float32_multiply_in_float32():
 
 
 def test_a_mesh_splits_kernels_and_changes_nothing():
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, "-m", "tests.models.attended_split"],
       env=xla.environment(xla.devices(8)),
       cwd=pathlib.Path(__file__).parents[2],
@@ -205,4 +207,4 @@ def test_a_mesh_splits_kernels_and_changes_nothing():
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr

@@ -22,7 +22,7 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
 
 
 @pytest.mark.parametrize(
-    "device, fields, backend, why",
+    "device, fields, backend, reason",
     [
         (CPU, {}, "flash", "the best on platform cpu"),
         (CPU, {"score_cap": 50.0}, "flash", "the best on platform cpu"),
@@ -43,15 +43,17 @@ def _gpu(capability="9.0", kind="NVIDIA H100"):
         (_gpu(), {"score_cap": 50.0}, "xla", "score_cap is 50.0"),
     ],
 )
-def test_auto_takes_the_best_that_serves(device, fields, backend, why):
+def test_auto_chooses_the_best_supported_backend(
+    device, fields, backend, reason
+):
   arch = dataclasses.replace(ARCH, **fields)
-  chosen = execution.choose_backend("auto", device, arch)
-  assert chosen.backend == backend
-  with pytest.raises(AssertionError, match=why):
-    raise AssertionError(chosen.reason)
+  choice = execution.choose_backend("auto", device, arch)
+  assert choice.backend == backend
+  with pytest.raises(AssertionError, match=reason):
+    raise AssertionError(choice.reason)
 
 
-def test_what_is_asked_for_is_taken():
+def test_a_requested_backend_is_used():
   for requested, device in [
       ("xla", CPU),
       ("xla", TPU),
@@ -65,7 +67,7 @@ def test_what_is_asked_for_is_taken():
 
 
 @pytest.mark.parametrize(
-    "asked, device, fields, why",
+    "backend, device, fields, reason",
     [
         ("splash", CPU, {}, "needs platform tpu, and the devices are cpu"),
         ("flash", TPU, {}, "needs platform cpu, and the devices are tpu"),
@@ -74,16 +76,16 @@ def test_what_is_asked_for_is_taken():
         ("cudnn", _gpu(), {"score_cap": 1.0}, "config.model.score_cap is 1.0"),
     ],
 )
-def test_what_cannot_serve_is_refused(asked, device, fields, why):
+def test_an_unsupported_backend_is_refused(backend, device, fields, reason):
   arch = dataclasses.replace(ARCH, **fields)
-  message = f"config.machine.attention is '{asked}', but .*{why}.*'xla'"
+  message = f"config.machine.attention is '{backend}', but .*{reason}.*'xla'"
   with pytest.raises(errors.InputError, match=message):
-    execution.choose_backend(asked, device, arch)
+    execution.choose_backend(backend, device, arch)
 
 
 def test_an_execution_has_the_backend_of_its_mesh():
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
-  made = execution.from_config(config.Machine(), mesh, ARCH)
-  assert (made.attention, made.platform) == ("flash", "cpu")
+  actual = execution.from_config(config.Machine(), mesh, ARCH)
+  assert (actual.attention, actual.platform) == ("flash", "cpu")
   with pytest.raises(errors.InputError, match=r"config\.machine\.attention"):
     execution.from_config(config.Machine(attention="splash"), mesh, ARCH)

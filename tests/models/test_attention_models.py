@@ -36,14 +36,14 @@ def _rows():
 
 
 @pytest.mark.parametrize("backend", ["flash", "splash"])
-def test_gradients_are_those_of_plain_operations(backend):
+def test_gradients_equal_those_of_plain_operations(backend):
   grad = jax.jit(jax.value_and_grad(_loss), static_argnums=2)
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)
   closeness.assert_close(grad(params, rows, backend), grad(params, rows, "xla"))
 
 
-def test_members_of_a_population_are_those_of_plain_operations():
+def test_members_of_a_population_equal_plain_operations():
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)
   grad = jax.value_and_grad(_loss)
@@ -59,7 +59,7 @@ def test_members_of_a_population_are_those_of_plain_operations():
 
 
 @pytest.mark.parametrize("backend", ["flash", "splash", "cudnn"])
-def test_prompts_are_read_as_by_plain_operations(backend):
+def test_prefill_equals_plain_operations(backend):
   arch = dataclasses.replace(small.RMS, layers=1)
   tokens = np.stack(small.examples(24, [9, 9, 9]))
   lengths = np.array([9, 4, 1], np.int32)

@@ -70,9 +70,7 @@ def test_a_damaged_base_is_fetched_again(downloads, tmp_path):
   assert len(downloads) == 2
 
 
-def test_another_file_than_the_expected_one_is_refused(
-    downloads, tmp_path, monkeypatch
-):
+def test_an_unexpected_file_is_refused(downloads, tmp_path, monkeypatch):
   monkeypatch.setattr(command, "_SHA256", "0" * 64)
   with pytest.raises(errors.InputError, match="its SHA-256 is not 000"):
     command.fetch(tmp_path / "base")

@@ -18,8 +18,8 @@ def _json(path):
 def _base(directory, same_ids=True, generation=None, **fields):
   """The files of a Llama, with other fields and a generation_config.json."""
   directory.mkdir()
-  message = _json(imported.HERE / "llama2" / "config.json")
-  (directory / "config.json").write_text(json.dumps({**message, **fields}))
+  published = _json(imported.FAMILIES / "llama2" / "config.json")
+  (directory / "config.json").write_text(json.dumps({**published, **fields}))
   if generation is not None:
     text = json.dumps(generation)
     (directory / "generation_config.json").write_text(text)
@@ -35,23 +35,26 @@ def _exported(tmp_path, base, case="llama2", dtype="float32", **tokens):
 
 
 @every_case
-def test_config_json_comes_back(case, tmp_path):
-  """All of it but for the element type, whatever the family."""
-  base = hugging_face.read_base(imported.HERE / case, same_ids=True)
-  message, _ = _exported(tmp_path, base, case)
-  before = _json(imported.HERE / case / "config.json")
+def test_config_json_round_trips(case, tmp_path):
+  """Compares all of it but for the element type, whatever the family."""
+  base = hugging_face.read_base(imported.FAMILIES / case, same_ids=True)
+  exported_config, _ = _exported(tmp_path, base, case)
+  before = _json(imported.FAMILIES / case / "config.json")
   # Files that say no dtype are given one.
-  assert message.pop("dtype", message.pop("torch_dtype", None)) == "float32"
+  assert (
+      exported_config.pop("dtype", exported_config.pop("torch_dtype", None))
+      == "float32"
+  )
   for field in ("dtype", "torch_dtype"):
     before.pop(field, None)
-  assert message == before
+  assert exported_config == before
   assert hugging_face.arch_of(tmp_path / "out") == (
-      hugging_face.arch_of(imported.HERE / case)
+      hugging_face.arch_of(imported.FAMILIES / case)
   )
 
 
-def test_fields_that_nothing_here_reads_stay(tmp_path):
-  more = {
+def test_unread_fields_are_kept(tmp_path):
+  extra = {
       "pretraining_tp": 1,
       "initializer_range": 0.013,
       "transformers_version": "4.42.3",
@@ -68,15 +71,15 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
       "transformers_version": "4.42.3",
       "suppress_tokens": [7],
   }
-  base = _base(tmp_path / "base", generation=generation, **more)
+  base = _base(tmp_path / "base", generation=generation, **extra)
   ids = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": None}
-  message, generated = _exported(tmp_path, base, ids=ids, ends=(2,))
-  assert {field: message[field] for field in more} == more
+  exported_config, generated = _exported(tmp_path, base, ids=ids, ends=(2,))
+  assert {field: exported_config[field] for field in extra} == extra
   assert generated == generation
 
 
 @pytest.mark.parametrize(
-    ("known", "ends", "wanted"),
+    ("known", "ends", "expected"),
     [
         (None, (), None),
         (None, (2,), 2),
@@ -87,20 +90,20 @@ def test_fields_that_nothing_here_reads_stay(tmp_path):
         (0, (2,), [0, 2]),
     ],
 )
-def test_every_end_of_an_answer_is_there(tmp_path, known, ends, wanted):
+def test_every_end_token_is_exported(tmp_path, known, ends, expected):
   base = _base(
       tmp_path / "base", generation={**SAMPLING, "eos_token_id": known}
   )
   _, generated = _exported(tmp_path, base, ends=ends)
-  assert generated == {**SAMPLING, "eos_token_id": wanted}
+  assert generated == {**SAMPLING, "eos_token_id": expected}
 
 
-def test_a_new_model_says_every_end(tmp_path):
+def test_a_new_model_lists_every_end_token(tmp_path):
   ids = {"bos_token_id": None, "eos_token_id": 1, "pad_token_id": 4}
-  message, generated = _exported(tmp_path, None, ids=ids, ends=(1, 3))
+  exported_config, generated = _exported(tmp_path, None, ids=ids, ends=(1, 3))
   assert generated == {**ids, "eos_token_id": [1, 3]}
-  assert message["eos_token_id"] == [1, 3]
-  assert message["pad_token_id"] == 4
+  assert exported_config["eos_token_id"] == [1, 3]
+  assert exported_config["pad_token_id"] == 4
 
 
 def test_ids_of_another_tokenizer_are_left_out(tmp_path):
@@ -113,16 +116,16 @@ def test_ids_of_another_tokenizer_are_left_out(tmp_path):
       "begin_suppress_tokens": [7],
       "sequence_bias": [[[45], -0.6]],
   }
-  more = {"eos_token_id": 2, "bos_token_id": 1, "image_token_id": 9}
-  base = _base(tmp_path / "base", False, generation, **more)
+  extra = {"eos_token_id": 2, "bos_token_id": 1, "image_token_id": 9}
+  base = _base(tmp_path / "base", False, generation, **extra)
   ids = {"bos_token_id": None, "eos_token_id": 11, "pad_token_id": None}
-  message, generated = _exported(tmp_path, base, ids=ids, ends=(11,))
+  exported_config, generated = _exported(tmp_path, base, ids=ids, ends=(11,))
   assert generated == {**SAMPLING, "max_new_tokens": 99, **ids}
-  assert {name: message[name] for name in ids} == ids
-  assert "image_token_id" not in message
+  assert {name: exported_config[name] for name in ids} == ids
+  assert "image_token_id" not in exported_config
 
 
-def test_code_that_is_not_there_is_not_pointed_to(tmp_path):
+def test_missing_code_is_not_referenced(tmp_path):
   base = _base(tmp_path / "base", auto_map={"AutoModel": "modeling_x.X"})
   assert "auto_map" not in _exported(tmp_path, base)[0]
 
@@ -130,14 +133,14 @@ def test_code_that_is_not_there_is_not_pointed_to(tmp_path):
 @pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
 def test_the_element_type_is_that_of_the_weights(tmp_path, name):
   base = _base(tmp_path / "base")
-  message = {k: v for k, v in base.config.items() if "dtype" not in k}
-  base = base._replace(config={**message, name: "float16"})
-  message, _ = _exported(tmp_path, base, dtype="bfloat16")
-  assert message[name] == "bfloat16"
-  assert {"dtype", "torch_dtype"} & message.keys() == {name}
+  config = {k: v for k, v in base.config.items() if "dtype" not in k}
+  base = base._replace(config={**config, name: "float16"})
+  config, _ = _exported(tmp_path, base, dtype="bfloat16")
+  assert config[name] == "bfloat16"
+  assert {"dtype", "torch_dtype"} & config.keys() == {name}
 
 
-def test_a_base_of_another_architecture_is_not_taken(tmp_path):
-  base = hugging_face.read_base(imported.HERE / "gpt2", same_ids=True)
-  message, _ = _exported(tmp_path, base)
-  assert message["model_type"] == "llama"
+def test_a_base_of_another_architecture_is_ignored(tmp_path):
+  base = hugging_face.read_base(imported.FAMILIES / "gpt2", same_ids=True)
+  exported_config, _ = _exported(tmp_path, base)
+  assert exported_config["model_type"] == "llama"

@@ -33,9 +33,7 @@ def _write(path, arrays, dtype=FLOAT32):
 
 @pytest.mark.parametrize("piece", [1, 40, 2**22])
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16])
-def test_files_have_the_bytes_of_the_library(
-    tmp_path, monkeypatch, dtype, piece
-):
+def test_files_equal_those_of_the_library(tmp_path, monkeypatch, dtype, piece):
   monkeypatch.setattr(containers, "_PIECE", piece)
   arrays = _arrays()
   _write(tmp_path / "file", arrays, dtype)
@@ -63,7 +61,7 @@ def test_one_weight_at_a_time_is_held(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("element", [np.float16, np.float64, BFLOAT16, FLOAT32])
-def test_rows_are_those_of_the_library(tmp_path, element):
+def test_rows_equal_those_of_the_library(tmp_path, element):
   arrays = {
       name: np.ascontiguousarray(array.astype(element))
       for name, array in _arrays().items()
@@ -83,7 +81,7 @@ def test_rows_are_those_of_the_library(tmp_path, element):
       containers.map_rows(header["b.weight"], slice(None))[0] = 1
 
 
-def test_a_file_that_is_cut_while_it_is_read(tmp_path):
+def test_a_file_truncated_while_it_is_read(tmp_path):
   _write(tmp_path / "file", _arrays())
   header = containers.read_header(tmp_path / "file")
   os.truncate(tmp_path / "file", 100)

@@ -25,12 +25,12 @@ def _encode(files, dtype="float32", params=None):
   """Vectors of TEXTS, padded."""
   ids = [bert.ids(text) for text in TEXTS]
   tokens = np.zeros((len(ids), 20), np.int32)
-  for row, item in enumerate(ids):
-    tokens[row, : len(item)] = item
+  for row, row_ids in enumerate(ids):
+    tokens[row, : len(row_ids)] = row_ids
   return encoder.encode(
       files.params() if params is None else params,
       tokens,
-      np.array([len(item) for item in ids]),
+      np.array([len(row_ids) for row_ids in ids]),
       arch=files.arch,
       dtype=dtype,
       pooling=files.pooling,
@@ -52,7 +52,7 @@ def _rewrite(directory, change):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-def test_vectors_are_those_of_bert(directory, pooling):
+def test_vectors_equal_those_of_bert(directory, pooling):
   _change(directory, "1_Pooling/config.json", pooling_mode=pooling)
   actual = _encode(encoder_files.read(directory))
   expected = [bert.vector(text, pooling) for text in TEXTS]
@@ -67,7 +67,7 @@ def test_bfloat16_is_near(directory):
   assert np.abs(actual - np.array(expected)).max() > 1e-5
 
 
-def test_vectors_are_left_long_where_no_module_shortens_them(directory):
+def test_vectors_are_not_normalized_without_a_module_for_it(directory):
   modules = [
       {"type": "sentence_transformers.models.Transformer", "path": ""},
       {"type": "sentence_transformers.models.Pooling", "path": "2_Pool"},
@@ -105,14 +105,14 @@ def test_longest_text_and_prefix(directory):
   assert files().prefix == "give the "
 
 
-def test_the_digest_is_of_what_decides_vectors(directory, tmp_path):
+def test_the_digest_covers_what_determines_vectors(directory, tmp_path):
   digest = encoder_files.read(directory).digest
   (directory / "README.md").write_text("words")
   assert encoder_files.read(directory).digest == digest
-  second_result = bert.write(tmp_path / "elsewhere")
-  assert encoder_files.read(second_result).digest == digest
-  _change(second_result, "1_Pooling/config.json", pooling_mode="cls")
-  assert encoder_files.read(second_result).digest != digest
+  other_directory = bert.write(tmp_path / "elsewhere")
+  assert encoder_files.read(other_directory).digest == digest
+  _change(other_directory, "1_Pooling/config.json", pooling_mode="cls")
+  assert encoder_files.read(other_directory).digest != digest
   _rewrite(directory, lambda t: {**t, "pooler.dense.bias": np.ones(32)})
   assert encoder_files.read(directory).digest != digest
 
@@ -120,14 +120,14 @@ def test_the_digest_is_of_what_decides_vectors(directory, tmp_path):
 @pytest.mark.parametrize(
     "name", ["config.json", "model.safetensors", "tokenizer.json"]
 )
-def test_a_file_that_is_not_there(directory, name):
+def test_a_missing_file(directory, name):
   (directory / name).unlink()
   with pytest.raises(errors.InputError, match=f"{name} does not exist"):
     encoder_files.read(directory)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"model_type": "mpnet"}, "model_type is 'mpnet'.*only encoders"),
         ({"position_embedding_type": "relative_key"}, "is 'relative_key'"),
@@ -137,14 +137,14 @@ def test_a_file_that_is_not_there(directory, name):
         ({"num_attention_heads": 5}, "does not divide"),
     ],
 )
-def test_models_that_are_not_computed(directory, fields, said):
+def test_unsupported_models(directory, fields, message):
   _change(directory, "config.json", **fields)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     encoder_files.read(directory)
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "said"),
+    ("name", "fields", "message"),
     [
         ("1_Pooling/config.json", {"pooling_mode": "last"}, "by last, but"),
         (
@@ -160,20 +160,20 @@ def test_models_that_are_not_computed(directory, fields, said):
         ),
     ],
 )
-def test_settings_that_are_not_computed(directory, name, fields, said):
+def test_unsupported_settings(directory, name, fields, message):
   _change(directory, name, **fields)
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     encoder_files.read(directory)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_files_that_are_damaged(directory, content):
+def test_damaged_files(directory, content):
   (directory / "config.json").write_text(content)
   with pytest.raises(errors.InputError, match=r"config.json.* is not.*JSON"):
     encoder_files.read(directory)
 
 
-def test_a_module_that_is_not_computed(directory):
+def test_an_unsupported_module(directory):
   module = {"type": "sentence_transformers.models.Dense", "path": "3_Dense"}
   (directory / "modules.json").write_text(json.dumps([module]))
   with pytest.raises(errors.InputError, match="module Dense is not"):
@@ -198,7 +198,7 @@ def test_every_weight_that_does_not_fit_is_listed(directory):
   )
 
 
-def test_what_is_not_safetensors(directory):
+def test_weights_that_are_not_safetensors(directory):
   (directory / "model.safetensors").write_bytes(b"weights")
   with pytest.raises(errors.InputError, match="not a safetensors file"):
     encoder_files.read(directory).params()

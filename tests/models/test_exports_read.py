@@ -30,7 +30,7 @@ def _adapter(directory):
 
 def _tokenizer(directory):
   tokenized.gpt2(directory)
-  return lambda place: hf_files.read(str(place))
+  return lambda path: hf_files.read(str(path))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_damaged_export_is_not_read(make, name, tmp_path):
 
   # The manifest itself; without it nothing can be checked, as it says.
   written = (directory / artifacts.MANIFEST).read_bytes()
-  other = written.replace(b'"files"', b'"filer"')
-  (directory / artifacts.MANIFEST).write_bytes(other)
+  changed_manifest = written.replace(b'"files"', b'"filer"')
+  (directory / artifacts.MANIFEST).write_bytes(changed_manifest)
   with pytest.raises(errors.InputError, match=r"manifest\.json: was changed"):
     read(directory)
   (directory / artifacts.MANIFEST).unlink()
@@ -75,7 +75,7 @@ def test_a_damaged_export_is_not_read(make, name, tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"\xff{", b"[1]", b'{"kind": "other", "files": {"a": 1}}']
 )
-def test_manifests_of_others_are_nothing_to_us(content, tmp_path):
+def test_manifests_of_other_programs_are_ignored(content, tmp_path):
   read = _model(tmp_path)
   before = read(tmp_path)
   (tmp_path / artifacts.MANIFEST).write_bytes(content)

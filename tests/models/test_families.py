@@ -23,7 +23,7 @@ pytestmark = pytest.mark.numerics
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
-MOST = 1e-4
+TOLERANCE = 1e-4
 LENGTH = 20
 IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 # Where it was read; what layer_types says too.
@@ -46,17 +46,17 @@ def _config(directory):
   """What transformers reads in config.json, with what goes without saying."""
   import transformers
 
-  message = transformers.AutoConfig.from_pretrained(directory).to_dict()
-  message = {k: v for k, v in message.items() if k not in NO_MATTER}
-  if message["model_type"] != "gpt2":
-    default = message["hidden_size"] // message["num_attention_heads"]
-    message["head_dim"] = message.get("head_dim") or default
+  fields = transformers.AutoConfig.from_pretrained(directory).to_dict()
+  fields = {k: v for k, v in fields.items() if k not in NO_MATTER}
+  if fields["model_type"] != "gpt2":
+    default = fields["hidden_size"] // fields["num_attention_heads"]
+    fields["head_dim"] = fields.get("head_dim") or default
   else:
-    message["n_inner"] = message["n_inner"] or 4 * message["n_embd"]
-  turns = message.get("rope_parameters", {})
+    fields["n_inner"] = fields["n_inner"] or 4 * fields["n_embd"]
+  turns = fields.get("rope_parameters", {})
   if turns.get("rope_type") == "yarn":
-    message["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
-  return message
+    fields["rope_parameters"] = {"beta_fast": 32.0, "beta_slow": 1.0, **turns}
+  return fields
 
 
 def _bytes(array):
@@ -65,9 +65,9 @@ def _bytes(array):
 
 @pytest.fixture
 def exported(case, tmp_path):
-  """The directory that a case is exported to."""
+  """Exports a case. Returns the directory."""
   arch, params = imported.model(case)
-  message = _config(imported.HERE / case)
+  fields = _config(imported.FAMILIES / case)
   hugging_face.save(
       tmp_path / "out",
       params,
@@ -75,13 +75,15 @@ def exported(case, tmp_path):
       dtype=_dtype(case),
       # transformers must find its way through an index of ours, too.
       largest=12_000 if case == "mistral" else 10**9,
-      tokens=hugging_face.Tokens({name: message[name] for name in IDS}),
+      tokens=hugging_face.Tokens({name: fields[name] for name in IDS}),
   )
   return tmp_path / "out"
 
 
 def test_every_family_has_a_case():
-  kinds = {families.kind_of(imported.HERE / case) for case in imported.CASES}
+  kinds = {
+      families.kind_of(imported.FAMILIES / case) for case in imported.CASES
+  }
   assert kinds == set(families.known())
 
 
@@ -92,19 +94,19 @@ def test_every_case_is_in_the_table_of_the_docs(root):
 
 
 @every_case
-def test_logits_of_an_imported_model_are_those_of_transformers(case):
+def test_logits_of_an_imported_model_equal_those_of_transformers(case):
   arch, params = imported.model(case)
   examples = imported.examples(case)
-  rows = imported.batch([[item] for item in examples], LENGTH)
+  rows = imported.batch([[example] for example in examples], LENGTH)
   actual = imported.logits(arch, params, rows)
   real = rows.segments > 0
   error = imported.error(actual[real], imported.stored(case)["logits"][real])
   print(f"\n{case}: import {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @every_case
-def test_packed_examples_are_those_of_transformers(case):
+def test_packed_examples_equal_those_of_transformers(case):
   arch, params = imported.model(case)
   first, second, third = imported.examples(case)
   rows = imported.batch([[first], [second, third], []], LENGTH)
@@ -112,28 +114,28 @@ def test_packed_examples_are_those_of_transformers(case):
   expected = np.concatenate([second[2], third[2]])
   error = imported.error(actual[: len(expected)], expected)
   print(f"\n{case}: packed {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @every_case
-def test_import_export_import_is_the_same_bytes(case, exported):
+def test_import_export_import_gives_the_same_bytes(case, exported):
   arch, params = imported.model(case)
   assert hugging_face.arch_of(exported) == arch
-  second_result = imported.load(exported, arch)
-  assert jax.tree.map(_bytes, second_result) == jax.tree.map(_bytes, params)
+  reimported = imported.load(exported, arch)
+  assert jax.tree.map(_bytes, reimported) == jax.tree.map(_bytes, params)
 
 
 @every_case
-def test_what_is_exported_is_what_was_imported(case, exported):
-  actual, expected = map(_tensors, (exported, imported.HERE / case))
+def test_exported_weights_equal_imported_weights(case, exported):
+  actual, expected = map(_tensors, (exported, imported.FAMILIES / case))
   assert actual.keys() == expected.keys()
   for name, tensor in expected.items():
     assert _bytes(actual[name]) == _bytes(tensor), name
 
 
 @every_case
-def test_an_exported_config_says_the_same(case, exported):
-  assert _config(exported) == _config(imported.HERE / case)
+def test_an_exported_config_is_read_back_equal(case, exported):
+  assert _config(exported) == _config(imported.FAMILIES / case)
 
 
 @pytest.mark.parametrize(
@@ -146,10 +148,10 @@ def test_an_exported_config_says_the_same(case, exported):
     ],
     ids=str,
 )
-def test_eight_devices_read_write_and_answer_as_one_does(families):
+def test_eight_devices_read_write_and_answer_like_one(families):
   script = pathlib.Path(__file__).with_name("placed.py")
   root = str(script.parents[2])
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, script, *families],
       env={
           **xla.environment(xla.devices(8)),
@@ -159,12 +161,12 @@ def test_eight_devices_read_write_and_answer_as_one_does(families):
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.peer
 @every_case
-def test_transformers_loads_what_is_exported(case, exported):
+def test_transformers_loads_exported_models(case, exported):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
@@ -184,4 +186,4 @@ def test_transformers_loads_what_is_exported(case, exported):
   real = arrays["mask"] > 0
   error = imported.error(actual[real], arrays["logits"][real])
   print(f"\n{case}: export {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE

@@ -75,13 +75,13 @@ def test_greedy_is_the_argmax_of_full_passes(name):
   examples, tokens = _prompts(arch)
   actual = _generate(arch, GREEDY, tokens)
   for example, answer in zip(examples, actual, strict=True):
-    message = list(example)
+    sequence = list(example)
     for token in answer:
-      assert token == _last_logits(arch, message).argmax()
-      message.append(token)
+      assert token == _last_logits(arch, sequence).argmax()
+      sequence.append(token)
       if token == END:
         break
-    assert (answer[len(message) - len(example) :] == PAD).all()
+    assert (answer[len(sequence) - len(example) :] == PAD).all()
 
 
 def test_an_answer_ends_with_the_end_token_unless_it_is_banned():
@@ -112,8 +112,8 @@ def test_a_row_is_the_same_in_any_batch():
   np.testing.assert_array_equal(part, full[2:])
   wider = np.pad(tokens, ((0, 0), (8, 0)), constant_values=3)
   np.testing.assert_array_equal(_generate(small.RMS, sample, wider), full)
-  other = _generate(small.RMS, sample, tokens, seed=1)
-  assert (other != full).any()
+  reseeded = _generate(small.RMS, sample, tokens, seed=1)
+  assert (reseeded != full).any()
 
 
 def test_one_likeliest_token_is_greedy():
@@ -158,16 +158,18 @@ def test_top_k_and_top_p_draw_from_the_likeliest_only():
   assert set(actual.nonzero()[0]) == set(likeliest[:size])
 
 
-def test_the_penalty_is_for_what_the_answer_has_said():
+def test_the_penalty_is_for_tokens_of_the_answer():
   arch = small.RMS
   examples, tokens = _prompts(arch)
   decoding = generation.Decoding(max_new_tokens=6, penalty=1.7)
   actual = _generate(arch, decoding, tokens, end=arch.vocab_size + 1)
   for example, answer in zip(examples, actual, strict=True):
-    message = []
+    generated = []
     for token in answer:
-      logits = _last_logits(arch, [*example, *message])
-      for item in set(message):
-        logits[item] *= 1.7 if logits[item] < 0 else 1 / 1.7
+      logits = _last_logits(arch, [*example, *generated])
+      for generated_token in set(generated):
+        logits[generated_token] *= (
+            1.7 if logits[generated_token] < 0 else 1 / 1.7
+        )
       assert token == logits.argmax()
-      message.append(int(token))
+      generated.append(int(token))

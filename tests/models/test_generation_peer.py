@@ -26,7 +26,7 @@ def _prompts(vocab_size):
 
 @pytest.mark.peer
 @pytest.mark.parametrize("case", imported.CASES)
-def test_greedy_is_transformers_token_for_token(case):
+def test_greedy_equals_transformers_token_for_token(case):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
@@ -47,7 +47,7 @@ def test_greedy_is_transformers_token_for_token(case):
       params, tokens.astype(np.int32), np.array(LENGTHS, np.int32), rows, 0
   )
   model = transformers.AutoModelForCausalLM.from_pretrained(
-      imported.HERE / case, attn_implementation="eager", dtype=torch.float32
+      imported.FAMILIES / case, attn_implementation="eager", dtype=torch.float32
   )
   expected = model.eval().generate(
       torch.tensor(np.where(real, tokens, 0)),

@@ -31,7 +31,7 @@ def _config(directory):
 
 @pytest.fixture
 def llama(tmp_path):
-  """A file of the architecture of Llama."""
+  """Writes a file of the architecture of Llama."""
   weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["llama"])
   return llamacpp.write(tmp_path / "model.gguf", "llama", weights)
 
@@ -167,7 +167,9 @@ def test_a_pattern_that_does_not_fit_the_blocks_is_refused(pattern, tmp_path):
     conversion.convert(path, tmp_path / "out")
 
 
-def test_other_frequencies_than_llama_3_has_are_refused(tmp_path, monkeypatch):
+def test_frequencies_that_differ_from_llama_3_are_refused(
+    tmp_path, monkeypatch
+):
   arch = llamacpp.ARCHS["llama-scaled"]
   weights = llamacpp.save(tmp_path / "original", arch)
   divisors = llamacpp._divisors(arch)
@@ -184,7 +186,7 @@ def test_an_architecture_that_is_not_supported_is_named(llama, tmp_path):
     conversion.convert(tmp_path / "other.gguf", tmp_path / "out")
 
 
-def test_a_directory_that_is_whole_is_kept(llama, tmp_path):
+def test_a_complete_directory_is_kept(llama, tmp_path):
   out = tmp_path / "out"
   assert conversion.convert(llama, out)
   before = (out / "model.safetensors").stat().st_mtime_ns
@@ -192,7 +194,7 @@ def test_a_directory_that_is_whole_is_kept(llama, tmp_path):
   assert (out / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_damaged_directory_is_noticed_and_made_again(llama, tmp_path):
+def test_a_damaged_directory_is_noticed_and_rewritten(llama, tmp_path):
   out = tmp_path / "out"
   conversion.convert(llama, out)
   before = (out / "model.safetensors").read_bytes()

@@ -47,13 +47,13 @@ def path(tmp_path):
 def _raw(kind, rows, columns):
   """Random blocks; no scale in them is infinite."""
   block, size = gguf.GGML_QUANT_SIZES[kind]
-  drawn = np.random.default_rng(int(kind))
+  rng = np.random.default_rng(int(kind))
   shape = (rows, columns // block * size)
-  return drawn.integers(0, 256, shape, np.uint8) & 0xBF
+  return rng.integers(0, 256, shape, np.uint8) & 0xBF
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
-def test_blocks_are_what_the_package_makes_of_them(name, path):
+def test_blocks_equal_those_of_the_package(name, path):
   kind = gguf.GGMLQuantizationType[name]
   raw = _raw(kind, 3, 512)
   writer = gguf.GGUFWriter(str(path), "llama")
@@ -69,7 +69,7 @@ def test_blocks_are_what_the_package_makes_of_them(name, path):
   np.testing.assert_array_equal(file.read("first"), np.arange(5))
 
 
-def test_fields_are_those_of_the_package(path):
+def test_fields_equal_those_of_the_package(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   fields = {
       "a.string": "naïve 日本",
@@ -96,36 +96,36 @@ def test_fields_are_those_of_the_package(path):
   assert type(files.File(path).fields["a.bool"]) is bool
 
 
-def test_a_float32_is_the_shortest_number_that_it_may_stand_for(path):
+def test_a_float32_is_read_as_its_shortest_decimal(path):
   for number in (1e-5, 9.99e-6, 1e-6, 500000.0, 0.1):
     _write(path, [_field("eps", 6, struct.pack("<f", number))])
     assert files.File(path).fields["eps"] == number
 
 
-def test_a_file_that_ends_early_is_one_error_wherever_it_ends(path):
+def test_a_truncated_file_is_one_error_at_any_length(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   for key, value in llamacpp.byte_level().items():
     llamacpp.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
   llamacpp.close(writer)
-  whole = path.read_bytes()
-  ends = np.random.default_rng(0).integers(0, len(whole) - 1, 60)
-  for end in [0, 1, 4, 8, 23, 24, *ends.tolist(), len(whole) - 1]:
-    path.write_bytes(whole[:end])
+  content = path.read_bytes()
+  ends = np.random.default_rng(0).integers(0, len(content) - 1, 60)
+  for end in [0, 1, 4, 8, 23, 24, *ends.tolist(), len(content) - 1]:
+    path.write_bytes(content[:end])
     with pytest.raises(errors.InputError, match="not a complete GGUF"):
       files.File(path)
 
 
-def test_no_flipped_byte_of_a_header_raises_anything_else(path):
+def test_a_flipped_byte_of_a_header_raises_no_other_error(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   for key, value in {"a.b": [1, 2], "c": "text", "d": ["x", "y"]}.items():
     llamacpp.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
   llamacpp.close(writer)
-  whole = path.read_bytes()
-  for position in range(len(whole) - 3 * 32 * 4):
+  content = path.read_bytes()
+  for position in range(len(content) - 3 * 32 * 4):
     for value in (0x00, 0x7F, 0xFF):
-      damaged = bytearray(whole)
+      damaged = bytearray(content)
       damaged[position] = value
       path.write_bytes(damaged)
       try:

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 # transformers drops biases and scaled positions of Llama's files.
 NAMES = ("llama", "llama-untied", "qwen2", "qwen3", "gemma2", "gemma3")
 TYPES = {"F32": "F32", "mixed": "Q4_1"}
-MOST = 1e-3
+TOLERANCE = 1e-3
 
 
 def _type_of(name):
@@ -45,7 +45,7 @@ def _write(path, name, kind="F32"):
 @pytest.mark.peer
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_are_those_of_transformers(name, kind, tmp_path):
+def test_logits_equal_those_of_transformers(name, kind, tmp_path):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
@@ -56,12 +56,12 @@ def test_logits_are_those_of_transformers(name, kind, tmp_path):
   expected = _logits(transformers, torch, tmp_path, gguf_file=path.name)
   error = np.abs(actual - expected).max() / np.abs(expected).max()
   print(f"\n{name} {kind}: {error:.1e}")
-  assert error <= MOST
+  assert error <= TOLERANCE
 
 
 @pytest.mark.peer
 @pytest.mark.parametrize("pre", ["gpt-2", "llama-bpe"])
-def test_tokens_are_those_of_transformers(pre, tmp_path):
+def test_tokens_equal_those_of_transformers(pre, tmp_path):
   pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 

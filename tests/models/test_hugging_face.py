@@ -22,28 +22,28 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
 NORM = "model.norm.weight"
 EMBEDDING = "model.embed_tokens.weight"
-UP = "model.layers.1.mlp.up_proj.weight"
+UP_KERNEL = "model.layers.1.mlp.up_proj.weight"
 HEAD = "lm_head.weight"
 
 
 @pytest.fixture
 def copy(tmp_path):
-  """copy("qwen2") is a directory to spoil."""
+  """Returns a function: copy("qwen2") is a directory to spoil."""
 
-  def of(case):
-    return shutil.copytree(imported.HERE / case, tmp_path / case)
+  def copy_case(case):
+    return shutil.copytree(imported.FAMILIES / case, tmp_path / case)
 
-  return of
+  return copy_case
 
 
 def _edit(directory, **fields):
   """Changes what config.json says; None takes a field out."""
   path = directory / "config.json"
-  message = json.loads(path.read_text()) | fields
-  message = {
-      name: value for name, value in message.items() if value is not None
+  content = json.loads(path.read_text()) | fields
+  content = {
+      name: value for name, value in content.items() if value is not None
   }
-  path.write_text(json.dumps(message))
+  path.write_text(json.dumps(content))
 
 
 def _weights(directory):
@@ -62,7 +62,7 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   directory = copy("qwen2")
   tensors = _weights(directory)
   del tensors[NORM]
-  tensors[UP] = tensors[UP][:, :5].copy()
+  tensors[UP_KERNEL] = tensors[UP_KERNEL][:, :5].copy()
   tensors["model.adapter"] = np.zeros((2, 3), np.float32)
   _write(directory, tensors)
   with pytest.raises(errors.InputError) as caught:
@@ -70,12 +70,12 @@ def test_every_weight_that_does_not_fit_is_listed(copy):
   message = str(caught.value)
   assert "3 weights do not fit" in message
   assert f"{NORM} is missing" in message
-  assert f"{UP} is [24, 5], not [24, 16]" in message
+  assert f"{UP_KERNEL} is [24, 5], not [24, 16]" in message
   assert "model.adapter [2, 3] is left over" in message
   assert "Nothing was loaded" in message
 
 
-def test_a_flipped_square_matrix_of_another_family_is_not_taken(copy):
+def test_a_transposed_square_matrix_of_another_family_is_refused(copy):
   directory = copy("llama2")
   _edit(directory, model_type="qwen2")
   with pytest.raises(errors.InputError, match=r"q_proj\.bias is missing"):
@@ -113,18 +113,20 @@ def test_old_names_and_buffers_of_gpt2(copy):
   closeness.assert_same(_load(directory), imported.model("gpt2")[1])
 
 
-def test_rotary_positions_as_older_files_say_them(copy):
+def test_rotary_positions_of_older_files(copy):
   directory = copy("llama3")
-  message = json.loads((directory / "config.json").read_text())[
+  parameters = json.loads((directory / "config.json").read_text())[
       "rope_parameters"
   ]
-  theta = message.pop("rope_theta")
-  message["type"] = message.pop("rope_type")
-  _edit(directory, rope_parameters=None, rope_theta=theta, rope_scaling=message)
+  theta = parameters.pop("rope_theta")
+  parameters["type"] = parameters.pop("rope_type")
+  _edit(
+      directory, rope_parameters=None, rope_theta=theta, rope_scaling=parameters
+  )
   assert hugging_face.arch_of(directory) == imported.model("llama3")[0]
 
 
-def test_gemma_as_older_files_say_it(copy):
+def test_gemma_of_older_files(copy):
   directory = copy("gemma3")
   _edit(
       directory,
@@ -155,7 +157,7 @@ def test_other_floats_are_read_as_float32(copy, element):
 def test_quantized_weights_are_refused(copy, element):
   directory = copy("qwen2")
   tensors = _weights(directory)
-  tensors[UP] = (10 * tensors[UP]).astype(element)
+  tensors[UP_KERNEL] = (10 * tensors[UP_KERNEL]).astype(element)
   _write(directory, tensors)
   with pytest.raises(errors.InputError, match=r"up_proj.*(I8|F8_E4M3)"):
     _load(directory)
@@ -190,37 +192,37 @@ def _edit_index(directory, edit):
   path.write_text(json.dumps(index))
 
 
-def test_a_shard_that_is_not_there_is_named(sharded):
+def test_a_missing_shard_is_named(sharded):
   shard = sorted(sharded.glob("*.safetensors"))[1]
   shard.unlink()
   with pytest.raises(errors.InputError, match=f"{shard.name} does not exist"):
     _load(sharded)
 
 
-def test_an_index_that_names_a_wrong_shard_is_told(sharded):
+def test_an_index_that_names_a_wrong_shard_is_reported(sharded):
   first = min(path.name for path in sharded.glob("*.safetensors"))
-  _edit_index(sharded, lambda places: places.update({NORM: first}))
+  _edit_index(sharded, lambda weight_map: weight_map.update({NORM: first}))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
-def test_a_weight_that_the_index_leaves_out_is_told(sharded):
-  _edit_index(sharded, lambda places: places.pop(NORM))
+def test_a_weight_missing_from_the_index_is_reported(sharded):
+  _edit_index(sharded, lambda weight_map: weight_map.pop(NORM))
   with pytest.raises(errors.InputError, match=f"disagree .*{NORM}"):
     _load(sharded)
 
 
 def test_an_index_does_not_lead_out_of_the_directory(sharded):
-  _edit_index(sharded, lambda places: places.update({NORM: "../a"}))
+  _edit_index(sharded, lambda weight_map: weight_map.update({NORM: "../a"}))
   with pytest.raises(errors.InputError, match="file of the directory"):
     _load(sharded)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 100, 20_000])
-def test_a_file_that_was_cut_is_told(copy, kept):
+@pytest.mark.parametrize("size", [0, 5, 100, 20_000])
+def test_a_truncated_file_is_reported(copy, size):
   directory = copy("qwen2")
   path = directory / "model.safetensors"
-  path.write_bytes(path.read_bytes()[:kept])
+  path.write_bytes(path.read_bytes()[:size])
   with pytest.raises(errors.InputError, match="is not a safetensors file"):
     _load(directory)
 
@@ -260,7 +262,7 @@ def test_pickles_are_never_read(copy):
         (dict(layer_types=["chunked_attention"] * 2), "layer_types"),
     ],
 )
-def test_a_model_that_is_not_computed_is_refused(copy, fields, message):
+def test_an_unsupported_model_is_refused(copy, fields, message):
   directory = copy("qwen2_window")
   if "layer_types" in fields:
     fields = {**fields, "num_hidden_layers": 2}
@@ -290,16 +292,14 @@ def test_a_model_that_is_not_computed_is_refused(copy, fields, message):
         (dict(rope_type="default", partial_rotary_factor=0.5), "partial_rot"),
     ],
 )
-def test_rotary_positions_that_are_not_computed_are_refused(
-    copy, turns, message
-):
+def test_unsupported_rotary_positions_are_refused(copy, turns, message):
   directory = copy("llama2")
   _edit(directory, rope_parameters={"rope_theta": 10000.0, **turns})
   with pytest.raises(errors.InputError, match=message):
     hugging_face.arch_of(directory)
 
 
-def test_a_cap_that_transformers_leaves_out_is_refused(copy):
+def test_a_cap_that_transformers_ignores_is_refused(copy):
   directory = copy("gemma3")
   _edit(directory, attn_logit_softcapping=50.0)
   with pytest.raises(errors.InputError, match="softcapping is 50"):
@@ -323,7 +323,7 @@ def test_scaled_positions_of_local_blocks_are_refused(copy):
         ("[]", "is not a JSON object"),
     ],
 )
-def test_a_config_that_is_no_config_is_told(copy, content, message):
+def test_an_invalid_config_is_reported(copy, content, message):
   path = copy("qwen2") / "config.json"
   path.unlink()
   if content is not None:
@@ -350,14 +350,14 @@ def test_a_name_that_is_neither_directory_nor_model(tmp_path, monkeypatch):
   assert hugging_face.locate("a/b") == actual
 
 
-def test_weights_are_never_written_over(tmp_path):
+def test_weights_are_never_overwritten(tmp_path):
   arch, params = imported.model("qwen2")
   (tmp_path / "mine").write_text("mine")
   with pytest.raises(errors.InputError, match="is not empty"):
     hugging_face.save(tmp_path, params, arch)
 
 
-def test_an_architecture_that_no_family_has_is_told(tmp_path):
+def test_an_architecture_that_no_family_has_is_reported(tmp_path):
   params = small.loud(small.GEMMA)
   message = "No Hugging Face family .*gemma3_text: score_cap 0.0"
   with pytest.raises(errors.InputError, match=message):
@@ -369,7 +369,7 @@ def test_rows_that_pad_the_vocabulary_are_not_exported(tmp_path):
   for case in ("llama2", "qwen2"):  # A head, and none.
     bare, expected = imported.model(case)
     arch = dataclasses.replace(bare, vocab_multiple=32)
-    params = imported.load(imported.HERE / case, arch)
+    params = imported.load(imported.FAMILIES / case, arch)
     assert params["embedding"].shape == (64, 16)
     assert not np.asarray(params["embedding"])[48:].any()
     hugging_face.save(tmp_path / case, params, arch)
@@ -381,8 +381,8 @@ def test_new_models_of_this_project_are_exported_as_llama(tmp_path):
   arch = config.Model(**{**config.Model().__dict__, "init": "new"})
   params = model_lib.Model.from_config(arch).init(jax.random.key(0))
   hugging_face.save(tmp_path / "out", params, arch, dtype="bfloat16")
-  message = json.loads((tmp_path / "out/config.json").read_text())
-  assert message["architectures"] == ["LlamaForCausalLM"]
+  exported_config = json.loads((tmp_path / "out/config.json").read_text())
+  assert exported_config["architectures"] == ["LlamaForCausalLM"]
   assert hugging_face.arch_of(tmp_path / "out") == arch
   expected = jax.tree.map(
       lambda p: np.asarray(p).astype(ml_dtypes.bfloat16).astype(np.float32),

@@ -19,7 +19,7 @@ from zsgen.models import model as model_lib
 
 pytestmark = pytest.mark.numerics
 
-ALL = config.Lora(rank=3, alpha=5.0, targets=".*")
+EVERY_KERNEL = config.Lora(rank=3, alpha=5.0, targets=".*")
 # All kinds of projections.
 ARCH = dataclasses.replace(
     small.RMS, tied=False, qkv_bias=True, vocab_multiple=16
@@ -47,7 +47,7 @@ def _loud():
   rng = np.random.default_rng(0)
   return jax.tree.map(
       lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32),
-      _shapes(ARCH, ALL),
+      _shapes(ARCH, EVERY_KERNEL),
   )
 
 
@@ -76,28 +76,30 @@ def _added(params, lora):
   """Kernels with A·B added, layer by layer, as the paper says it."""
   flat, actual = _flat(params), {}
   for path, leaf in flat.items():
-    place = path.rpartition("/")[0]
+    module = path.rpartition("/")[0]
     if path.endswith(("lora_a", "lora_b")):
       continue
     actual[path] = leaf
-    if path.endswith("kernel") and f"{place}/lora_a" in flat:
-      a, b = flat[f"{place}/lora_a"], flat[f"{place}/lora_b"]
-      axes = 2 if place.endswith(TWO) else 1
-      one = functools.partial(jnp.tensordot, axes=1)
+    if path.endswith("kernel") and f"{module}/lora_a" in flat:
+      a, b = flat[f"{module}/lora_a"], flat[f"{module}/lora_b"]
+      axes = 2 if module.endswith(TWO) else 1
+      multiply = functools.partial(jnp.tensordot, axes=1)
       if path.startswith("blocks/"):
         assert a.ndim == axes + 2
-        product = jnp.stack([one(*item) for item in zip(a, b, strict=True)])
+        product = jnp.stack(
+            [multiply(*factors) for factors in zip(a, b, strict=True)]
+        )
       else:
-        product = one(a, b)
+        product = multiply(a, b)
       actual[path] = leaf + lora.alpha / lora.rank * product
   return _nested(actual)
 
 
 def test_new_adapters_change_nothing():
-  params = _new(ARCH, ALL)
-  adapters, base = lora_lib.split(params, ALL)
+  params = _new(ARCH, EVERY_KERNEL)
+  adapters, base = lora_lib.split(params, EVERY_KERNEL)
   expected = _nll(base)
-  closeness.assert_close(_nll(params, ALL), expected)
+  closeness.assert_close(_nll(params, EVERY_KERNEL), expected)
   for path, leaf in _flat(adapters).items():
     assert leaf.dtype == np.float32
     assert path.endswith("lora_a") == bool(leaf.any())
@@ -106,7 +108,7 @@ def test_new_adapters_change_nothing():
 
 def test_a_is_drawn_as_peft_draws_it():
   arch = dataclasses.replace(small.RMS, width=64, layers=3)
-  flat = _flat(_new(arch, dataclasses.replace(ALL, rank=8)))
+  flat = _flat(_new(arch, dataclasses.replace(EVERY_KERNEL, rank=8)))
   a = flat["blocks/0/mlp/up/lora_a"]
   assert a.shape == (3, 64, 8)
   bound = 1 / math.sqrt(64)
@@ -120,8 +122,8 @@ def test_a_is_drawn_as_peft_draws_it():
 
 def test_loss_and_gradients_are_those_of_the_float64_restatement():
   params = _loud()
-  model = model_lib.Model.from_config(ARCH, ALL)
-  adapters, base = lora_lib.split(params, ALL)
+  model = model_lib.Model.from_config(ARCH, EVERY_KERNEL)
+  adapters, base = lora_lib.split(params, EVERY_KERNEL)
   # Of one length, so that the restatement is compiled once.
   lengths = [4, 4, 4]
 
@@ -132,7 +134,7 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
     return model.loss(full, batch, weights)
 
   def plain(adapters, base, tokens):
-    full = _added(lora_lib.join(adapters, base), ALL)
+    full = _added(lora_lib.join(adapters, base), EVERY_KERNEL)
     return reference.example_nll(full, ARCH, tokens).sum()
 
   actual, grads = jax.jit(jax.value_and_grad(loss))(adapters)
@@ -140,7 +142,7 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
     exact = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
     step = jax.jit(jax.value_and_grad(plain))
     results = [
-        step(*lora_lib.split(exact, ALL), tokens)
+        step(*lora_lib.split(exact, EVERY_KERNEL), tokens)
         for tokens in small.examples(ARCH.vocab_size, lengths)
     ]
     expected, wanted_grads = jax.tree.map(lambda *parts: sum(parts), *results)
@@ -149,30 +151,34 @@ def test_loss_and_gradients_are_those_of_the_float64_restatement():
   closeness.assert_close(grads, wanted_grads)
 
 
-def test_merged_is_the_same_function():
+def test_merged_parameters_are_the_same_function():
   params = _loud()
-  merged = lora_lib.merge(params, ALL)
+  merged = lora_lib.merge(params, EVERY_KERNEL)
   assert jax.tree.structure(merged) == jax.tree.structure(_shapes())
-  closeness.assert_close(merged, _added(params, ALL))
-  actual, expected = _nll(merged), _nll(params, ALL)
+  closeness.assert_close(merged, _added(params, EVERY_KERNEL))
+  actual, expected = _nll(merged), _nll(params, EVERY_KERNEL)
   closeness.assert_close(actual, expected)
-  assert np.abs(actual - _nll(lora_lib.split(params, ALL)[1])).max() > 0.1
+  assert (
+      np.abs(actual - _nll(lora_lib.split(params, EVERY_KERNEL)[1])).max() > 0.1
+  )
 
 
-def test_generation_has_the_adapters_too():
+def test_generation_uses_the_adapters():
   params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
   actual = []
-  for item, lora in [
-      (params, ALL),
-      (lora_lib.merge(params, ALL), config.NO_LORA),
+  for parameters, lora in [
+      (params, EVERY_KERNEL),
+      (lora_lib.merge(params, EVERY_KERNEL), config.NO_LORA),
   ]:
     model = model_lib.Model.from_config(ARCH, lora)
     first, cache = jax.jit(functools.partial(model.prefill, room=1))(
-        item, tokens, np.array([4], np.int32)
+        parameters, tokens, np.array([4], np.int32)
     )
-    actual.append((first, jax.jit(model.decode)(item, cache, tokens[:, 0])[0]))
-  for ours, theirs in zip(*actual, strict=True):
-    closeness.assert_close(ours, theirs)
+    actual.append(
+        (first, jax.jit(model.decode)(parameters, cache, tokens[:, 0])[0])
+    )
+  for adapted, merged in zip(*actual, strict=True):
+    closeness.assert_close(adapted, merged)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +190,7 @@ def test_generation_has_the_adapters_too():
         (r".*/(out|down)", {"attention/out", "mlp/down"}),
     ],
 )
-def test_targets_are_matched_as_a_whole(targets, adapted):
+def test_targets_match_full_paths(targets, adapted):
   arch = dataclasses.replace(small.LAYER, layers=3, pattern=("global",) * 2)
   flat = _flat(_shapes(arch, config.Lora(rank=2, targets=targets)))
   actual = {path for path in flat if path.endswith("/lora_a")}
@@ -196,17 +202,17 @@ def test_targets_are_matched_as_a_whole(targets, adapted):
   }
 
 
-def test_a_base_in_bfloat16_is_all_that_is_rounded():
+def test_only_the_base_is_rounded_to_bfloat16():
   params = _loud()
-  adapters, base = lora_lib.split(params, ALL)
+  adapters, base = lora_lib.split(params, EVERY_KERNEL)
   rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base)
-  actual = _nll(lora_lib.join(adapters, rounded), ALL)
+  actual = _nll(lora_lib.join(adapters, rounded), EVERY_KERNEL)
   assert actual.dtype == np.float32
-  second_result = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
-  expected = _nll(lora_lib.join(adapters, second_result), ALL)
+  widened = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), rounded)
+  expected = _nll(lora_lib.join(adapters, widened), EVERY_KERNEL)
   closeness.assert_close(actual, expected)
-  assert (actual != _nll(params, ALL)).any()
-  merged = lora_lib.merge(lora_lib.join(adapters, rounded), ALL)
+  assert (actual != _nll(params, EVERY_KERNEL)).any()
+  merged = lora_lib.merge(lora_lib.join(adapters, rounded), EVERY_KERNEL)
   dtypes = {leaf.dtype for leaf in jax.tree.leaves(merged)}
   assert dtypes == {np.dtype(np.float32)}
 
@@ -214,7 +220,7 @@ def test_a_base_in_bfloat16_is_all_that_is_rounded():
 def test_activations_in_bfloat16_stay_near():
   params = jax.tree.map(lambda leaf: leaf / 2, _loud())
   exact, actual = (
-      _nll(params, ALL, dtype) for dtype in ("float32", "bfloat16")
+      _nll(params, EVERY_KERNEL, dtype) for dtype in ("float32", "bfloat16")
   )
   assert actual.dtype == np.float32
   assert (actual != exact).any()
@@ -229,9 +235,11 @@ def test_rank_512_with_alpha_1024():
   assert a.shape == (4, 512, 512)
 
 
-def test_what_is_trained_is_told_in_numbers():
-  adapters, base = lora_lib.split(_shapes(small.RMS, ALL), ALL)
-  assert lora_lib.describe(ALL, adapters, base) == (
+def test_trained_parameters_are_reported():
+  adapters, base = lora_lib.split(
+      _shapes(small.RMS, EVERY_KERNEL), EVERY_KERNEL
+  )
+  assert lora_lib.describe(EVERY_KERNEL, adapters, base) == (
       "rank 3 on 14 projections: 1,392 parameters are trained, 32.34% of the"
       " base's 4,304"
   )
@@ -258,12 +266,12 @@ def test_what_is_trained_is_told_in_numbers():
         ),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(fields, message):
+def test_incompatible_fields_are_refused(fields, message):
   with pytest.raises(errors.InputError, match=message):
     model_lib.Model.from_config(small.RMS, config.Lora(**fields))
 
 
-def test_dropout_is_no_option_and_ranges_are_checked():
+def test_dropout_is_not_an_option_and_ranges_are_checked():
   with pytest.raises(
       errors.InputError, match=r"lora\.dropout is not an option"
   ):

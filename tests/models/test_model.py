@@ -94,15 +94,15 @@ def test_activations_are_those_of_the_reference(activation):
 
 
 @every_arch
-def test_packed_equals_alone_and_padding_does_nothing(arch):
+def test_packed_equals_unpacked_and_padding_does_nothing(arch):
   params = small.loud(arch)
   examples = small.examples(arch.vocab_size, LENGTHS)
   batch = _two_rows(examples)
   packed = _nll(arch, params, batch)
-  places = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
-  for item, actual in zip(examples, places, strict=True):
-    alone = _nll(arch, params, small.rows([[item], []], length=9))[0]
-    closeness.assert_close(actual, alone[: len(item)])
+  spans = [packed[0, :5], packed[0, 5:8], packed[1, :6]]
+  for example, actual in zip(examples, spans, strict=True):
+    expected = _nll(arch, params, small.rows([[example], []], length=9))[0]
+    closeness.assert_close(actual, expected[: len(example)])
   bare = _nll(arch, params, small.rows([[examples[2]]], length=6))
   closeness.assert_close(packed[1, :6], bare[0])
   assert packed.dtype == np.float32
@@ -124,7 +124,7 @@ def test_a_token_changes_no_loss_before_it(arch):
   assert (after[5:] != before[5:]).all()
 
 
-def test_tokens_and_positions_that_are_not_there_give_nan():
+def test_tokens_and_positions_out_of_range_give_nan():
   params = small.loud(small.LAYER)
   (tokens,) = small.examples(small.LAYER.vocab_size, [4])
   batch = small.rows([[tokens]], length=4)
@@ -157,13 +157,13 @@ def test_new_parameters_are_float32_and_scaled_by_depth():
   assert np.std(mlp["up"]["kernel"]) == pytest.approx(0.02, rel=0.05)
   assert np.std(mlp["down"]["kernel"]) == pytest.approx(0.005, rel=0.05)
   assert (mlp["up"]["kernel"][0] != mlp["up"]["kernel"][1]).all()
-  second_result = _new.__wrapped__(arch)  # Not those that are kept.
-  jax.tree.map(np.testing.assert_array_equal, params, second_result)
+  recomputed = _new.__wrapped__(arch)  # Not those that are kept.
+  jax.tree.map(np.testing.assert_array_equal, params, recomputed)
   louder = _new(dataclasses.replace(arch, init_std=0.08))
   flat, _ = jax.tree.flatten_with_path(params)
-  for (path, leaf), other in zip(flat, jax.tree.leaves(louder), strict=True):
+  for (path, leaf), scaled in zip(flat, jax.tree.leaves(louder), strict=True):
     times = 1 if path[-1].key in ("scale", "bias") else 4
-    np.testing.assert_allclose(other, times * leaf, rtol=1e-6, err_msg=path)
+    np.testing.assert_allclose(scaled, times * leaf, rtol=1e-6, err_msg=path)
 
 
 def test_tiny_is_the_default_and_has_0_9_million_parameters():
@@ -172,14 +172,14 @@ def test_tiny_is_the_default_and_has_0_9_million_parameters():
   assert model_lib.parameter_count(shapes) == 886_912
 
 
-def test_norms_that_add_one_begin_as_the_others():
+def test_norms_that_add_one_start_like_the_others():
   params = _new(small.GEMMA)
   assert not params["final_norm"]["scale"].any()
   assert not params["rest_0"]["attention"]["query_norm"]["scale"].any()
   assert (_new(small.RMS)["final_norm"]["scale"] == 1).all()
 
 
-def test_rows_that_pad_the_vocabulary_are_nothing():
+def test_rows_that_pad_the_vocabulary_have_no_effect():
   arch, bare = small.GEMMA, dataclasses.replace(small.GEMMA, vocab_multiple=1)
   params = small.loud(arch)
   assert params["embedding"].shape[0] == 32
@@ -219,6 +219,6 @@ def test_rotation_of_a_pair_is_by_its_angle():
         ),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(wrong, message):
+def test_incompatible_fields_are_refused(wrong, message):
   with pytest.raises(errors.InputError, match=message):
     model_lib.Model.from_config(dataclasses.replace(small.RMS, **wrong))

@@ -29,7 +29,7 @@ def test_every_preset_is_counted():
 
 
 @pytest.mark.parametrize("name, count", COUNTS.items())
-def test_parameters_are_as_many_as_published(name, count):
+def test_parameter_counts_are_as_published(name, count):
   fields = {"init": "new", **getattr(presets, name)}
   arch = schema.check_section(config.Model, fields, "config.model")
   model = model_lib.Model.from_config(arch)
@@ -46,7 +46,7 @@ def test_every_preset_is_a_family(name):
 
   fields = {"init": "new", **getattr(presets, name)}
   arch = schema.check_section(config.Model, fields, "config.model")
-  kind, message = families.family_of(arch)
+  kind, family_config = families.family_of(arch)
   begins = name.lower().rstrip("b_0123456789")
   assert kind.startswith({"tiny": "llama"}.get(begins, begins))
-  assert message["vocab_size"] == arch.vocab_size
+  assert family_config["vocab_size"] == arch.vocab_size

@@ -42,13 +42,13 @@ def _expected(heads, rows, fields) -> np.ndarray:
       shared = list(range(begin, begin + prefix))
       begin += prefix
       for size in members:
-        whole = [*shared, *range(begin, begin + size)]
-        copies = [array[row : row + 1, whole] for array in heads]
-        segments = np.ones((1, len(whole)), np.int32)
+        visible = [*shared, *range(begin, begin + size)]
+        copies = [array[row : row + 1, visible] for array in heads]
+        segments = np.ones((1, len(visible)), np.int32)
         plain, _ = attended.plain(
             *copies, segments, copies[0], scale=0.3, **fields
         )
-        out[row, whole] = plain[0]
+        out[row, visible] = plain[0]
         begin += size
   return out
 
@@ -69,7 +69,7 @@ def _expected(heads, rows, fields) -> np.ndarray:
         (SPLASH, {"window": 70}),
     ],
 )
-def test_prefixes_are_seen_as_copies_are(rows, length, execution, fields):
+def test_shared_prefixes_equal_copies(rows, length, execution, fields):
   *heads, _ = attended.rows(2, length)
   run = functools.partial(
       attention.attend_shared, scale=0.3, execution=execution, **fields

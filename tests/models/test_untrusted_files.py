@@ -18,7 +18,7 @@ INDEX, WEIGHTS = files.INDEX, files.WEIGHTS
 @pytest.fixture
 def model(tmp_path):
   path = tmp_path / "model"
-  shutil.copytree(imported.HERE / "qwen2", path)
+  shutil.copytree(imported.FAMILIES / "qwen2", path)
   return path
 
 
@@ -111,7 +111,7 @@ def test_json_that_is_nested_too_deep(model, name):
         b"",
     ],
 )
-def test_headers_that_are_not_so(model, header):
+def test_invalid_headers(model, header):
   (model / WEIGHTS).write_bytes(header)
   _assert_refused("is not a safetensors file", files.Tensors, model)
 
@@ -129,14 +129,14 @@ def test_headers_that_are_not_so(model, header):
         ("num_hidden_layers", -1),
     ],
 )
-def test_sizes_that_no_model_has(model, field, value):
+def test_impossible_sizes(model, field, value):
   path = model / "config.json"
-  message = json.loads(path.read_text())
-  path.write_text(json.dumps({**message, field: value}))
+  config = json.loads(path.read_text())
+  path.write_text(json.dumps({**config, field: value}))
   _assert_refused("config.json", hugging_face.arch_of, model)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read(model):
+def test_an_unreadable_file(model):
   (model / "config.json").chmod(0)
   _assert_refused("config.json", hugging_face.arch_of, model)

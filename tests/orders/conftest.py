@@ -22,10 +22,10 @@ def _examples(seed: int):
 
 
 def _example(task: str, split: str, i: int, seed: int) -> suite.Example:
-  asked = f"{i}, {i + seed}, {len(task)}"
+  question = f"{i}, {i + seed}, {len(task)}"
   definition = f"From a list of numbers give the {task} ones."
   return suite.Example(
-      task, "numbers", split, definition, asked, (str(i),), f"{task}-{i}"
+      task, "numbers", split, definition, question, (str(i),), f"{task}-{i}"
   )
 
 

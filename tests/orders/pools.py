@@ -21,14 +21,14 @@ WORKED = np.array(
 
 
 def embedded(vectors: np.ndarray) -> embeddings.Embeddings:
-  """Vectors [n, D] as they are: sparse ones are not put on the grid."""
+  """Returns vectors [n, D] as they are: sparse ones are not put on the grid."""
   return embeddings.Embeddings(
       scipy.sparse.csr_array(np.asarray(vectors, np.float32))
   )
 
 
-def of(train: np.ndarray, heldout: np.ndarray | None = None, tasks=None):
-  """A pool of vectors; without `heldout`, `train` is the similarity [N, M]."""
+def make(train: np.ndarray, heldout: np.ndarray | None = None, tasks=None):
+  """Makes a pool; without `heldout`, `train` is the similarity [N, M]."""
   if heldout is None:
     heldout = np.eye(np.shape(train)[1])
   if tasks is None:
@@ -40,9 +40,9 @@ def of(train: np.ndarray, heldout: np.ndarray | None = None, tasks=None):
   )
 
 
-def tied(case: int, most: tuple[int, int] = (300, 20)):
-  """Small-integer vectors with many ties: train [N, D], held-out [M, D]."""
+def tied(case: int, limits: tuple[int, int] = (300, 20)):
+  """Returns small integers with many ties: train [N, D], held-out [M, D]."""
   rng = np.random.default_rng(case)
-  size, heldout, width = rng.integers((1, 1, 1), (*most, 6))
+  size, heldout, width = rng.integers((1, 1, 1), (*limits, 6))
   shapes = ((size, width), (heldout, width))
   return [rng.integers(-2, 3, shape).astype(np.float32) for shape in shapes]

@@ -9,7 +9,7 @@ from zsgen.core import registry
 from zsgen.orders import measures
 from zsgen.orders import order as order_lib
 
-NEAR = dict(arrangement="similarity", measure="cosine_min")
+NEAREST = dict(arrangement="similarity", measure="cosine_min")
 ORDERS = {
     "random": dict(arrangement="random", budget=400),
     "round_robin": dict(arrangement="round_robin", per_task=5),
@@ -53,11 +53,11 @@ ORDERS = {
     ),
     "interleave": dict(
         arrangement="interleave",
-        parts=(NEAR, NEAR | dict(pick="farthest")),
+        parts=(NEAREST, NEAREST | dict(pick="farthest")),
         budget=400,
     ),
-    "reverse": dict(arrangement="reverse", parts=(NEAR,)),
-    "take": dict(arrangement="take", stop=400, parts=(NEAR,)),
+    "reverse": dict(arrangement="reverse", parts=(NEAREST,)),
+    "take": dict(arrangement="take", stop=400, parts=(NEAREST,)),
     "repeat": dict(
         arrangement="repeat",
         epochs=2,
@@ -65,7 +65,7 @@ ORDERS = {
     ),
     "by_task": dict(
         arrangement="by_task",
-        parts=(dict(arrangement="take", stop=4, parts=(NEAR,)),),
+        parts=(dict(arrangement="take", stop=4, parts=(NEAREST,)),),
     ),
     "within": dict(
         arrangement="within",
@@ -90,41 +90,41 @@ def _make(workdir, order):
   config.data.train_instances = 30
   for name, value in order.items():
     config.order[name] = value
-  found = zsgen.run(config, workdir, ["order"])
-  return order_lib.Order.load(found.order)
+  result = zsgen.run(config, workdir, ["order"])
+  return order_lib.Order.load(result.order)
 
 
-def test_every_arrangement_is_here():
-  made = {order["arrangement"] for order in ORDERS.values()}
-  assert made | {"file"} == set(registry.names("arrangement"))
+def test_every_arrangement_is_tested():
+  names = {order["arrangement"] for order in ORDERS.values()}
+  assert names | {"file"} == set(registry.names("arrangement"))
 
 
 @pytest.mark.parametrize("name", ORDERS)
-def test_is_made_from_a_config(workdir, name):
+def test_every_arrangement_is_built_from_a_config(workdir, name):
   order = dict(ORDERS[name])
   if name == "specialist":
     order["target_task"] = _heldout_task(workdir)
-  found = _make(workdir, order)
+  actual = _make(workdir, order)
   if "budget" in order and order["arrangement"] != "released":
-    assert len(found) == order["budget"]
-  assert found.manifest["made_by"]["arrangement"] == order["arrangement"]
-  assert np.isfinite(found.similarity).all()
-  again = _make(workdir, order)
-  assert again.path == found.path
+    assert len(actual) == order["budget"]
+  assert actual.manifest["made_by"]["arrangement"] == order["arrangement"]
+  assert np.isfinite(actual.similarity).all()
+  repeated = _make(workdir, order)
+  assert repeated.path == actual.path
 
 
 def _heldout_task(workdir):
   """The first held-out task of the suite."""
-  found = _make(workdir, ORDERS["random"])
-  store = zsgen.data.store.open_store(found.store_path)
+  order = _make(workdir, ORDERS["random"])
+  store = zsgen.data.store.open_store(order.store_path)
   return store.tasks[store.split_tasks("heldout")[0]]
 
 
-def test_a_specialist_looks_at_one_task(workdir):
+def test_a_specialist_reads_one_task(workdir):
   task = _heldout_task(workdir)
   options = dict(arrangement="tmt", budget=60)
-  one = _make(workdir, options | dict(target_task=task))
-  assert one.ids.tolist() != _make(workdir, options).ids.tolist()
-  assert one.manifest["made_by"]["target_task"] == task
+  specialist = _make(workdir, options | dict(target_task=task))
+  assert specialist.ids.tolist() != _make(workdir, options).ids.tolist()
+  assert specialist.manifest["made_by"]["target_task"] == task
   with pytest.raises(zsgen.core.errors.InputError, match="target_task"):
     _make(workdir, options | dict(target_task=task + "x"))

@@ -36,17 +36,17 @@ def _without_zeros(case):
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("case", range(12))
 def test_rounds_are_those_of_the_full_matrix(case, pick, monkeypatch):
-  """Of vectors with many ties, whose norms are not 1."""
+  """Compares rounds of vectors with many ties, whose norms are not 1."""
   monkeypatch.setattr(turns, "_SHORTEST", 1 + case % 7)
   monkeypatch.setattr(turns, "_DEPTH", 1)
   monkeypatch.setattr(similarity, "block_size", lambda examples, dim: 64)
   train, heldout = _without_zeros(case)
   sides = pools.embedded(train), pools.embedded(heldout)
   (walk,) = turns.rounds(*sides, (pick,), 1, exact=True)
-  found = [item.rows.tolist() for item in walk]
+  actual = [picked.rows.tolist() for picked in walk]
   select = released.select_min if pick == "nearest" else released.select_max
-  wanted = select(-_matrix(train, heldout), len(train))
-  assert list(itertools.chain(*found)) == wanted
+  expected = select(-_matrix(train, heldout), len(train))
+  assert list(itertools.chain(*actual)) == expected
 
 
 def _dense(seed, size, width=8):
@@ -78,11 +78,11 @@ def test_lists_precede_all_rows_outside(size):
   (shortlist,) = shortlists.make(scaled, heldout, ("nearest",), size)
   lists = cosines.rank(shortlist, scaled, heldout)
   keys = -np.concatenate([part for _, part in cosines.blocks(train, heldout)])
-  wanted = np.argsort(keys, axis=1, kind="stable")
+  expected = np.argsort(keys, axis=1, kind="stable")
   assert lists.ends.min() >= 1
   for example, end in enumerate(lists.ends):
     rows = lists.rows[example, :end]
-    assert rows.tolist() == wanted[example, :end].tolist()
+    assert rows.tolist() == expected[example, :end].tolist()
     assert (lists.keys[example, :end] == keys[example, rows]).all()
 
 
@@ -90,31 +90,31 @@ def test_sparse_and_dense_vectors_have_the_same_cosines():
   dense = _dense(2, 300)
   snapped = grid.snap(dense.vectors)
   heldout = _dense(3, 5)
-  for one, other in zip(
+  for dense_block, sparse_block in zip(
       cosines.blocks(dense, heldout),
       cosines.blocks(pools.embedded(snapped), heldout),
       strict=True,
   ):
-    assert (one[1] == other[1]).all()
+    assert (dense_block[1] == sparse_block[1]).all()
 
 
 def test_measures():
   train, heldout = _without_zeros(5)
-  pool = pools.of(train, heldout)
+  pool = pools.make(train, heldout)
   matrix = -_matrix(train, heldout)
-  wanted = {
+  expected = {
       "cosine_avg": matrix.mean(1),
       "cosine_min": matrix.min(1),
       "cosine_max": matrix.max(1),
   }
-  for name, values in wanted.items():
-    found, notes = measures.measure(name, pool, "exact")
-    assert found == pytest.approx(values, abs=1e-9) and not notes
-  found, notes = measures.measure("wsd", pools.of(pools.WORKED), "exact")
+  for name, values in expected.items():
+    actual, notes = measures.measure(name, pool, "exact")
+    assert actual == pytest.approx(values, abs=1e-9) and not notes
+  actual, notes = measures.measure("wsd", pools.make(pools.WORKED), "exact")
   rows = pools.WORKED / np.linalg.norm(pools.WORKED, axis=1, keepdims=True)
   weight = rows.max(1).mean() / rows.mean(1).mean()
   assert notes["wsd_weight"] == pytest.approx(weight, rel=1e-6)
-  assert found == pytest.approx(-rows.max(1) - weight * rows.mean(1), rel=1e-6)
+  assert actual == pytest.approx(-rows.max(1) - weight * rows.mean(1), rel=1e-6)
 
 
 def test_only_measures_with_cosines_read_it():

@@ -72,7 +72,7 @@ def test_a_device_that_rounds_is_not_used(monkeypatch):
   monkeypatch.setattr(multiplication, "_make_for_accelerator", make)
   monkeypatch.setattr(multiplication, "has_accelerator", lambda: True)
   monkeypatch.setattr(multiplication, "_FEWEST", 0)
-  multiply = multiplication.make(heldout, 64, 16)
+  multiply, _ = multiplication.make(heldout, 64, 16)
   for start in range(0, 64, 16):
     block = train[start : start + 16]
     np.testing.assert_array_equal(multiply(block), heldout @ block.T)

@@ -47,15 +47,15 @@ def test_fingerprint_is_that_of_ids_and_store(store, workdir):
   assert order.fingerprint == hashlib.sha256(content).hexdigest()
 
 
-def test_made_once(store, workdir):
+def test_an_order_is_written_once(store, workdir):
   first = _make(workdir, store)
   written = (first.path / "manifest.json").stat().st_mtime_ns
-  again = _make(workdir, store)
-  assert (again.path / "manifest.json").stat().st_mtime_ns == written
-  assert again.ids.tolist() == first.ids.tolist()
+  second = _make(workdir, store)
+  assert (second.path / "manifest.json").stat().st_mtime_ns == written
+  assert second.ids.tolist() == first.ids.tolist()
 
 
-def test_the_name_depends_on_what_matters_only(store, workdir):
+def test_the_name_depends_on_relevant_options_only(store, workdir):
   def name(**options):
     return _make(workdir, store, **options).path.name
 
@@ -77,7 +77,7 @@ def test_the_name_depends_on_what_matters_only(store, workdir):
   assert len(set(distinct)) == len(distinct)
 
 
-def test_without_an_embedder_nothing_looks_at_the_target(store, workdir):
+def test_without_an_embedder_the_target_is_unused(store, workdir):
   order = _make(workdir, store, arrangement="cluster", embedder="")
   assert np.isnan(order.similarity).all()
   assert order.manifest["statistics"]["mean_similarity"] is None
@@ -128,7 +128,7 @@ def _forge(order, store, ids):
   artifacts.write_manifest(order.path, manifest)
 
 
-def test_an_id_twice_in_an_epoch_is_an_error(store, workdir):
+def test_a_repeated_id_in_an_epoch_is_an_error(store, workdir):
   order = _make(workdir, store)
   _forge(order, store, [3, 1, 3])
   with pytest.raises(errors.InputError, match="id 3 occurs twice"):
@@ -136,7 +136,7 @@ def test_an_id_twice_in_an_epoch_is_an_error(store, workdir):
 
 
 @pytest.mark.parametrize("wrong", [-1, 21, 10**6])
-def test_ids_that_are_no_training_examples_are_errors(store, workdir, wrong):
+def test_ids_outside_the_training_set_are_errors(store, workdir, wrong):
   order = _make(workdir, store)
   _forge(order, store, [3, wrong])
   with pytest.raises(errors.InputError, match=f"position 1 is {wrong}"):
@@ -157,8 +157,8 @@ def test_damage_is_an_error(store, workdir, name):
 
 def test_a_manifest_that_does_not_match_names_the_field(store, workdir):
   order = _make(workdir, store)
-  made_by = {**order.manifest["made_by"], "seed": 5}
-  manifest = {**order.manifest, "made_by": made_by}
+  recipe = {**order.manifest["made_by"], "seed": 5}
+  manifest = {**order.manifest, "made_by": recipe}
   del manifest["digest"]
   artifacts.write_manifest(order.path, manifest)
   with pytest.raises(errors.InputError, match=r"made_by\.seed is 5"):

@@ -19,7 +19,7 @@ def _unit(rng, size, width):
 
 def _expected(name, train, heldout):
   """By the definition, in float64, on the grid."""
-  x, y = (grid.snap(item).astype(np.float64) for item in (train, heldout))
+  x, y = (grid.snap(vectors).astype(np.float64) for vectors in (train, heldout))
   space, kind = name.split("_")
   if kind == "centroid":
     y = y.mean(axis=0, keepdims=True)
@@ -55,7 +55,7 @@ def test_equals_its_definition(pool, space, kind):
 
 
 def test_wsd_of_the_worked_example():
-  actual, notes = measures.measure("wsd", pools.of(pools.WORKED))
+  actual, notes = measures.measure("wsd", pools.make(pools.WORKED))
   expected = [-1.5467, -1.7701, -1.8162, -1.4814, -1.1389, -1.2467]
   np.testing.assert_allclose(actual, expected, atol=1e-4)
   assert notes["wsd_weight"] == pytest.approx(1.6168, abs=1e-4)
@@ -65,7 +65,7 @@ def test_wsd_of_the_worked_example():
 @pytest.mark.parametrize("sign", [0, -1])
 def test_wsd_without_a_weight_is_an_error(sign):
   with pytest.raises(errors.InputError, match="mean of cosine_avg"):
-    measures.measure("wsd", pools.of(sign * pools.WORKED))
+    measures.measure("wsd", pools.make(sign * pools.WORKED))
 
 
 def test_blocks_and_their_order_change_no_bit(pool, monkeypatch):
@@ -78,8 +78,8 @@ def test_blocks_and_their_order_change_no_bit(pool, monkeypatch):
   after = [
       measures.measure(name, pool.take(turned))[0] for name in (*names, "wsd")
   ]
-  for one, two in zip(before, after, strict=True):
-    assert one.tobytes() == two[::-1].tobytes()
+  for expected, actual in zip(before, after, strict=True):
+    assert expected.tobytes() == actual[::-1].tobytes()
 
 
 def test_no_embeddings_is_an_error():

@@ -23,7 +23,7 @@ def order(store, workdir):
 
 @pytest.fixture
 def run(order, store, workdir) -> pathlib.Path:
-  """A run of three steps whose last batch has one empty slot."""
+  """Writes a run of three steps whose last batch has one empty slot."""
   path = workdir / "runs" / "run"
   path.mkdir(parents=True)
   consumed = np.append(order.ids, -1).reshape(3, BATCH)
@@ -44,37 +44,37 @@ def run(order, store, workdir) -> pathlib.Path:
 
 def _call(capsys, *arguments):
   code = tools.main([str(argument) for argument in arguments])
-  said = capsys.readouterr()
-  return code, said.out + said.err
+  captured = capsys.readouterr()
+  return code, captured.out + captured.err
 
 
 def test_show_prints_head_and_statistics(order, store, capsys):
-  code, said = _call(capsys, "show", order.path, "--head", 3)
+  code, output = _call(capsys, "show", order.path, "--head", 3)
   assert code == 0
-  assert order.path.name in said
-  assert "From a list of numbers" in said
-  assert "loss tokens" in said
+  assert order.path.name in output
+  assert "From a list of numbers" in output
+  assert "loss tokens" in output
 
 
 def test_diff_compares_orders_of_one_store(order, store, workdir, capsys):
-  other = order_lib.make(
+  other_order = order_lib.make(
       workdir,
       store,
       config.build(config.Order, budget=8, sequence="reversed"),
       0,
   )
-  code, said = _call(capsys, "diff", order.path, other.path)
+  code, output = _call(capsys, "diff", order.path, other_order.path)
   assert code == 0
-  assert "-1.0000" in said
+  assert "-1.0000" in output
 
 
 def test_diff_refuses_orders_of_two_stores(order, make_store, workdir, capsys):
-  other = order_lib.make(
+  other_order = order_lib.make(
       workdir, make_store(1), config.build(config.Order, budget=8), 1
   )
-  code, said = _call(capsys, "diff", order.path, other.path)
+  code, output = _call(capsys, "diff", order.path, other_order.path)
   assert code == 2
-  assert "different stores" in said
+  assert "different stores" in output
 
 
 def test_diff_numbers():
@@ -88,27 +88,27 @@ def test_diff_numbers():
   )
   assert diff.compare(first, first)["first_difference"] is None
   assert diff.compare(first, first[:2])["first_difference"] == 2
-  apart = diff.compare(first, np.array([3]))
-  assert (apart["jaccard"], apart["rank_correlation"]) == (0, None)
+  disjoint = diff.compare(first, np.array([3]))
+  assert (disjoint["jaccard"], disjoint["rank_correlation"]) == (0, None)
 
 
 def test_verify_passes_order_store_and_run(order, store, run, capsys):
-  code, said = _call(capsys, "verify", order.path, store.path, run)
+  code, output = _call(capsys, "verify", order.path, store.path, run)
   assert code == 0
-  assert "8 ids verified" in said
-  assert "3 steps verified of 3" in said
+  assert "8 ids verified" in output
+  assert "3 steps verified of 3" in output
 
 
 @pytest.mark.parametrize("name", ["ids.npy", "order.parquet"])
 def test_verify_fails_for_any_byte_of_an_order(order, capsys, name):
   file = order.path / name
   content = file.read_bytes()
-  for place in np.linspace(0, len(content) - 1, 25).astype(int):
+  for position in np.linspace(0, len(content) - 1, 25).astype(int):
     changed = bytearray(content)
-    changed[place] ^= 1
+    changed[position] ^= 1
     file.write_bytes(changed)
-    code, said = _call(capsys, "verify", order.path)
-    assert code == 2, (place, said)
+    code, output = _call(capsys, "verify", order.path)
+    assert code == 2, (position, output)
 
 
 @pytest.mark.parametrize(
@@ -133,61 +133,61 @@ def test_verify_fails_for_a_changed_store(order, store, run, capsys):
   content[-1] ^= 1
   file.write_bytes(content)
   for path in (order.path, store.path, run):
-    code, said = _call(capsys, "verify", path)
-    assert (code, "tokens.bin" in said) == (2, True)
+    code, output = _call(capsys, "verify", path)
+    assert (code, "tokens.bin" in output) == (2, True)
 
 
 def test_verify_names_the_first_step_that_differs(order, run, capsys):
   consumed = np.load(run / "consumed.npy")
   consumed[1, 2] += 1
   np.save(run / "consumed.npy", consumed)
-  code, said = _call(capsys, "verify", run)
+  code, output = _call(capsys, "verify", run)
   assert code == 2
-  assert "step 1, position 2" in said
-  assert f"expected id {order.ids[5]}, found {order.ids[5] + 1}" in said
+  assert "step 1, position 2" in output
+  assert f"expected id {order.ids[5]}, found {order.ids[5] + 1}" in output
 
 
-def test_verify_tells_how_far_an_unfinished_run_is(run, capsys):
+def test_verify_reports_the_progress_of_an_unfinished_run(run, capsys):
   consumed = np.load(run / "consumed.npy")
   consumed[2] = -1
   np.save(run / "consumed.npy", consumed)
-  code, said = _call(capsys, "verify", run)
+  code, output = _call(capsys, "verify", run)
   assert code == 0
-  assert "2 steps verified of 3; 1 not recorded yet" in said
+  assert "2 steps verified of 3; 1 not recorded yet" in output
   consumed[0] = -1  # A step in between is no longer recorded.
   np.save(run / "consumed.npy", consumed)
-  code, said = _call(capsys, "verify", run)
-  assert (code, "step 0, position 0" in said) == (2, True)
+  code, output = _call(capsys, "verify", run)
+  assert (code, "step 0, position 0" in output) == (2, True)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3)])
 def test_verify_refuses_a_record_of_another_shape(run, capsys, shape):
   np.save(run / "consumed.npy", np.full(shape, -1))
-  code, said = _call(capsys, "verify", run)
-  assert (code, "shape" in said) == (2, True)
+  code, output = _call(capsys, "verify", run)
+  assert (code, "shape" in output) == (2, True)
   (run / "metrics.jsonl").touch()
   (run / "consumed.npy").unlink()
-  code, said = _call(capsys, "verify", run)
-  assert (code, "not begun" in said) == (2, True)
+  code, output = _call(capsys, "verify", run)
+  assert (code, "not begun" in output) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [("x", "not an integer"), (str(10**30), "is more than")],
 )
-def test_numbers_that_no_order_has(order, capsys, value, message):
+def test_batch_sizes_out_of_range(order, capsys, value, message):
   with pytest.raises(SystemExit):
     tools.main(["trace", str(order.path), f"--batch_size={value}"])
   assert message in capsys.readouterr().err
 
 
-def test_a_path_that_is_no_artifact_is_one_message(workdir):
-  made = subprocess.run(
+def test_a_path_without_an_artifact_is_one_message(workdir):
+  completed = subprocess.run(
       [sys.executable, "-m", "zsgen.orders", "verify", workdir / "none"],
       capture_output=True,
       text=True,
       check=False,
   )
-  assert made.returncode == 2
-  assert made.stderr.count("\n") == 1
-  assert "Traceback" not in made.stderr
+  assert completed.returncode == 2
+  assert completed.stderr.count("\n") == 1
+  assert "Traceback" not in completed.stderr

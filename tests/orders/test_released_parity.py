@@ -18,12 +18,12 @@ from zsgen.orders import cosines, embeddings, similarity
 from zsgen.orders import order as order_lib
 
 # Long enough for every row.
-WHOLE = 1 << 20
+UNLIMITED = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def rows(flan_mini):
-  """Ids of each task in file order, and the two key lists."""
+  """Returns the ids of each task in file order, and the two key lists."""
   by_task = collections.defaultdict(list)
   for row in json.loads((flan_mini / "flan_mini.json").read_text("utf-8")):
     by_task[row["source"]].append(row["id"])
@@ -38,7 +38,7 @@ def _store(path, workdir, draw, train_instances, **options):
       path=str(path),
       draw=draw,
       train_instances=train_instances,
-      **{"max_length": WHOLE, **options},
+      **{"max_length": UNLIMITED, **options},
   )
   return prepare.prepare(workdir / "stores", data, 0)
 
@@ -60,11 +60,11 @@ def test_e2_three_orders_of_the_first_twenty_rows(flan_mini, rows, tmp_path):
       "random": released.random_,
   }
   for name, restate in restated.items():
-    found = _keys(
+    actual = _keys(
         tmp_path, store, arrangement=name, as_released=True, embedder=""
     )
-    assert found == restate(pool), name
-    assert len(found) == 27_340
+    assert actual == restate(pool), name
+    assert len(actual) == 27_340
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_examples_without_answer_are_ordered_like_all_others(
 
 @pytest.mark.slow
 def test_the_template_changes_no_order(flan_mini, tmp_path):
-  found = []
+  orders = []
   for template in ("plain", "chat"):
     data = config.build(
         config.Data,
@@ -91,12 +91,12 @@ def test_the_template_changes_no_order(flan_mini, tmp_path):
         template=template,
         draw="first_sample",
         train_instances=8,
-        max_length=WHOLE,
+        max_length=UNLIMITED,
     )
     store = prepare.prepare(tmp_path / "stores", data, 0)
     options = dict(arrangement="released", budget=1200)
-    found.append(_keys(tmp_path, store, **options))
-  assert found[0] == found[1]
+    orders.append(_keys(tmp_path, store, **options))
+  assert orders[0] == orders[1]
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget, cosine="grid"):
       ("MAX", released.max_),
   ):
     count = budget if setting in ("MIN", "MAX") else budget // 2
-    found = _keys(
+    actual = _keys(
         tmp_path,
         store,
         arrangement="released",
@@ -145,4 +145,4 @@ def _assert_e6(flan_mini, rows, tmp_path, rows_per_task, budget, cosine="grid"):
         budget=budget,
         cosine=cosine,
     )
-    assert found == [ids[row] for row in restate(distance, count)], setting
+    assert actual == [ids[row] for row in restate(distance, count)], setting

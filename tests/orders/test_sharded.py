@@ -37,9 +37,9 @@ def _config(tmp_path, embedder):
   return path
 
 
-def _start(config, workdir, *where, devices=1):
+def _start(config, workdir, *membership, devices=1):
   return subprocess.Popen(
-      [sys.executable, ORDERED, config, workdir, *where],
+      [sys.executable, ORDERED, config, workdir, *membership],
       env={
           **xla.environment(xla.devices(devices)),
           "PYTHONPATH": str(ORDERED.parents[1]),
@@ -55,13 +55,13 @@ def _orders(*processes):
   actual = []
   for process in processes:
     try:
-      message, _ = process.communicate(timeout=240)
+      output, _ = process.communicate(timeout=240)
     finally:
       process.kill()
-    assert process.returncode == 0, message
+    assert process.returncode == 0, output
     paths = [
         pathlib.Path(line.removeprefix("order ").strip())
-        for line in message.splitlines()
+        for line in output.splitlines()
         if line.startswith("order ") and "/" in line and "   " not in line
     ]
     actual.append([(path / "ids.npy").read_bytes() for path in paths])
@@ -82,10 +82,10 @@ def test_devices_and_processes_change_no_byte(tmp_path, monkeypatch, embedder):
   config = _config(tmp_path, embedder)
   monkeypatch.setattr(similarity, "block_size", ordered.block_size)
   orders = ordered.make(config, tmp_path / "one")
-  alone = [(order / "ids.npy").read_bytes() for order in orders]
-  assert len(alone) == 2
+  expected = [(order / "ids.npy").read_bytes() for order in orders]
+  assert len(expected) == 2
   (eight,) = _orders(_start(config, tmp_path / "eight", devices=8))
-  assert eight == alone
+  assert eight == expected
   port, shared = _free_port(), tmp_path / "two"
   pair = _orders(*(_start(config, shared, port, "2", str(i)) for i in range(2)))
-  assert pair == [alone, alone]
+  assert pair == [expected, expected]

@@ -16,14 +16,14 @@ def small_blocks(monkeypatch):
 def test_equals_a_stable_sort(case):
   train, heldout = pools.tied(case)
   size = int(np.random.default_rng(case).integers(1, len(train) + 1))
-  near, far = shortlists.make(
+  nearest, farthest = shortlists.make(
       pools.embedded(train),
       pools.embedded(heldout),
       ("nearest", "farthest"),
       size,
   )
   products = heldout @ train.T
-  for actual, keys in ((near, -products), (far, products)):
+  for actual, keys in ((nearest, -products), (farthest, products)):
     order = np.argsort(keys, axis=1, kind="stable")[:, :size]
     np.testing.assert_array_equal(actual.rows, order)
     np.testing.assert_array_equal(
@@ -34,8 +34,8 @@ def test_equals_a_stable_sort(case):
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("is_typical", [True, False])
-def test_a_sample_limits_lists_and_never_changes_them(pick, is_typical):
-  """Rows that are sampled are like the others, or better than all of them."""
+def test_a_sample_shortens_lists_and_never_changes_them(pick, is_typical):
+  """Samples rows that are like the others, or better than all of them."""
   rng = np.random.default_rng(5)
   train = rng.integers(-9, 10, (2000, 3)).astype(np.float32)
   heldout = rng.integers(-9, 10, (7, 3)).astype(np.float32)

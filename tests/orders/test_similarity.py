@@ -20,29 +20,29 @@ def test_blocks_make_up_the_product(size):
   rng = np.random.default_rng(size)
   train, heldout = _embedded(rng, size, 7), _embedded(rng, 5, 7)
   expected = heldout.block(0, 5) @ train.block(0, size).T
-  found = [each.copy() for _, each in similarity.blocks(train, heldout)]
-  np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
+  blocks = [block for _, block in similarity.blocks(train, heldout)]
+  np.testing.assert_array_equal(np.concatenate(blocks, axis=1), expected)
   np.testing.assert_array_equal(
       similarity.nearest_similarity(train, heldout), expected.max(axis=0)
   )
 
 
 def test_take_keeps_the_order_of_rows():
-  whole = _embedded(np.random.default_rng(0), 6, 4)
-  taken = whole.take(np.array([4, 1]))
-  assert (len(taken), taken.dim) == (2, 4)
-  np.testing.assert_array_equal(taken.block(0, 2), whole.block(0, 6)[[4, 1]])
+  vectors = _embedded(np.random.default_rng(0), 6, 4)
+  subset = vectors.take(np.array([4, 1]))
+  assert (len(subset), subset.dim) == (2, 4)
+  np.testing.assert_array_equal(subset.block(0, 2), vectors.block(0, 6)[[4, 1]])
 
 
-def test_made_once_and_shared(store, workdir):
-  made = embeddings.obtain(workdir, store, PROMPT)
-  again = embeddings.obtain(workdir, store, PROMPT)
-  assert made.digest == again.digest
+def test_embeddings_are_computed_once_and_shared(store, workdir):
+  first = embeddings.obtain(workdir, store, PROMPT)
+  second = embeddings.obtain(workdir, store, PROMPT)
+  assert first.digest == second.digest
   np.testing.assert_array_equal(
-      made.block(0, len(store)), again.block(0, len(store))
+      first.block(0, len(store)), second.block(0, len(store))
   )
   oracle = embeddings.obtain(workdir, store, config.build(config.Order))
-  assert oracle.digest != made.digest
+  assert oracle.digest != first.digest
   names = sorted(path.name for path in (workdir / "embeddings").iterdir())
   assert len(names) == 2
   assert all(name.startswith("ngram-") for name in names)

@@ -10,12 +10,12 @@ import released
 from zsgen.orders import similarity, turns
 
 
-def _all(train, heldout, pick, wanted):
+def _all_rounds(train, heldout, pick, budget):
   """All rounds, as lists of rows."""
   walk = turns.rounds(
-      pools.embedded(train), pools.embedded(heldout), (pick,), wanted
+      pools.embedded(train), pools.embedded(heldout), (pick,), budget
   )[0]
-  return [item.rows.tolist() for item in walk]
+  return [picked.rows.tolist() for picked in walk]
 
 
 def _released(train, heldout, pick):
@@ -28,15 +28,13 @@ def _released(train, heldout, pick):
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
 @pytest.mark.parametrize("case", range(20))
-def test_equals_the_released_code_with_lists_that_run_out(
-    case, pick, monkeypatch
-):
+def test_equals_the_released_code_if_lists_run_out(case, pick, monkeypatch):
   monkeypatch.setattr(turns, "_SHORTEST", 1 + case % 7)
   monkeypatch.setattr(turns, "_DEPTH", 1)
   monkeypatch.setattr(turns, "_STRIDE", 1 + case % 5)
   monkeypatch.setattr(similarity, "block_size", lambda examples, dim: 64)
   train, heldout = pools.tied(case)
-  actual = list(itertools.chain(*_all(train, heldout, pick, 1)))
+  actual = list(itertools.chain(*_all_rounds(train, heldout, pick, 1)))
   assert actual == _released(train, heldout, pick)
 
 
@@ -45,11 +43,11 @@ def test_equals_the_released_code_on_a_large_pool(pick):
   rng = np.random.default_rng(7)
   train = rng.integers(-2, 3, (3000, 4)).astype(np.float32)
   heldout = rng.integers(-2, 3, (200, 4)).astype(np.float32)
-  actual = list(itertools.chain(*_all(train, heldout, pick, 3000)))
+  actual = list(itertools.chain(*_all_rounds(train, heldout, pick, 3000)))
   assert actual == _released(train, heldout, pick)
 
 
-def test_both_picks_in_one_pass_are_those_of_each_alone():
+def test_both_picks_in_one_pass_equal_single_passes():
   train, heldout = pools.tied(3)
   pair = turns.rounds(
       pools.embedded(train),
@@ -58,12 +56,12 @@ def test_both_picks_in_one_pass_are_those_of_each_alone():
       10,
   )
   for walk, pick in zip(pair, ("nearest", "farthest"), strict=True):
-    assert [item.rows.tolist() for item in walk] == _all(
+    assert [picked.rows.tolist() for picked in walk] == _all_rounds(
         train, heldout, pick, 10
     )
 
 
-def test_a_row_that_several_pick_has_the_key_of_the_nearest():
+def test_a_row_picked_twice_has_the_nearest_key():
   walk = turns.rounds(
       pools.embedded([[0.5, 0.9], [0.1, 0.2]]),
       pools.embedded(np.eye(2)),

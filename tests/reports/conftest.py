@@ -14,18 +14,18 @@ from zsgen.orders import order as order_lib
 from zsgen.reports import curves
 from zsgen.train import records
 
-# Loss of example `place` at `step`.
+# Loss of example `index` at `step`.
 Losses = Callable[[int, int], float]
 
 
-def falling(step: int, place: int) -> float:
-  """From 3 + place / 10 down to about 1."""
-  return 1 + (2 + place / 10) * float(np.exp(-step / 4))
+def falling(step: int, index: int) -> float:
+  """Falls from 3 + index / 10 to about 1."""
+  return 1 + (2 + index / 10) * float(np.exp(-step / 4))
 
 
 @pytest.fixture
 def write_run(small, tmp_path):
-  """A function that writes a run of the synthetic suite and opens it."""
+  """Returns a function that writes a run of the synthetic suite."""
 
   def write(
       losses: Losses = falling,
@@ -55,14 +55,14 @@ def _write(
   path.mkdir(parents=True)
   size = config.train.batch_size
   steps = len(order) // size
-  made_by = {"order": order.fingerprint}
-  owner = artifacts.digest(made_by)
+  recipe = {"order": order.fingerprint}
+  owner = artifacts.digest(recipe)
   artifacts.write_sealed(
       path / "config.json", config_lib.to_dict(config), owner
   )
   manifest = {
       "kind": "run",
-      "made_by": made_by,
+      "made_by": recipe,
       "store": os.path.relpath(store.path, path),
       "order": os.path.relpath(order.path, path),
       "batch_size": size,
@@ -70,14 +70,14 @@ def _write(
   }
   artifacts.write_manifest(path, manifest)
   ids = store.split_ids("heldout")
-  at = range(steps + 1)
+  eval_steps = range(steps + 1)
   record = records.Records(
-      path, size, steps, {"heldout": (at, ids)}, {}, 0, False
+      path, size, steps, {"heldout": (eval_steps, ids)}, {}, 0, False
   )
-  for step in at:
-    found = np.array([losses(step, i) for i in range(len(ids))], np.float32)
-    record.evaluated("heldout", step, found)
-    record.metrics({"step": step, **_metrics(store, ids, found)})
+  for step in eval_steps:
+    values = np.array([losses(step, i) for i in range(len(ids))], np.float32)
+    record.evaluated("heldout", step, values)
+    record.metrics({"step": step, **_metrics(store, ids, values)})
     record.perf({"step": step, "perf/heldout_seconds": 0.5})
     if step < steps:
       record.metrics(

@@ -32,7 +32,7 @@ RULES = (*early.RULES, *contact.RULES, *nearness.RULES)
 
 @pytest.fixture
 def load(root):
-  """A function that loads a tier of a config file, from anywhere."""
+  """Returns a function that loads a tier of a config file, from anywhere."""
 
   def get(name: str, tier: str):
     path = root / "configs" / "arrangement" / f"{name}.py"
@@ -41,7 +41,7 @@ def load(root):
   return get
 
 
-def test_there_is_no_other_experiment(root):
+def test_every_experiment_is_listed(root):
   directory = root / "configs" / "arrangement"
   assert {path.stem for path in directory.glob("*.py")} == {*NAMES, "tiers"}
   assert {rule.experiment for rule in RULES} <= set(NAMES)
@@ -70,13 +70,13 @@ def test_every_tier_is_valid(load, name, tier):
       assert set(rule.arms) <= arms
 
 
-def test_an_unknown_tier_names_those_that_there_are(load):
+def test_an_unknown_tier_lists_the_known_ones(load):
   with pytest.raises(errors.InputError, match="smoke, nano, mini"):
     load("settings", "micro")
 
 
 @pytest.mark.slow
-def test_an_experiment_runs_to_its_page(root, tmp_path):
+def test_an_experiment_runs_up_to_its_page(root, tmp_path):
   workdir = tmp_path / "workdir"
   path = "configs/arrangement/settings.py:smoke"
   for arguments in (
@@ -85,8 +85,8 @@ def test_an_experiment_runs_to_its_page(root, tmp_path):
   ):
     subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=True)
   page = workdir / "reports" / "arrangement" / "arrangement.json"
-  found = json.loads(page.read_text())
-  (experiment,) = found["experiments"].values()
+  report = json.loads(page.read_text())
+  (experiment,) = report["experiments"].values()
   assert set(experiment["orders"]) == {"NFT", "FFT", "RT", "MIN", "MAX"}
-  (r13,) = [t for t in found["targets"] if t["target"] == "R13 (smoke)"]
+  (r13,) = [t for t in report["targets"] if t["target"] == "R13 (smoke)"]
   assert r13["state"] in ("pass", "fail")

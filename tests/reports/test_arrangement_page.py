@@ -22,7 +22,7 @@ ARMS = {
 
 @pytest.fixture
 def write_sweep(write_run, tmp_path):
-  """A function that writes a sweep of two arms and returns its directory."""
+  """Returns a function that writes a sweep of two arms."""
 
   def write(name="arrangement_granularity_smoke", seeds=(0, 1)):
     directory = tmp_path / "sweeps" / f"{name}-0123456789"
@@ -30,7 +30,7 @@ def write_sweep(write_run, tmp_path):
     notes.write_sweep(directory, notes.Sweep(name, points))
     for number, (point, (arm, seed)) in enumerate(points.items()):
       run = write_run(
-          lambda step, place, n=number: (4 + n) / (1 + step),
+          lambda step, index, n=number: (4 + n) / (1 + step),
           seed=seed,
           order=ARMS[arm],
           name=arm,
@@ -55,11 +55,11 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
       f"{stem}-tasks.png",
       *(f"arrangement.{k}" for k in ("html", "md", "json")),
   }
-  found = json.loads((out / "arrangement.json").read_text())
-  (value,) = found["experiments"].values()
+  report = json.loads((out / "arrangement.json").read_text())
+  (value,) = report["experiments"].values()
   assert (value["experiment"], value["tier"]) == ("granularity", "smoke")
   assert value["seeds"] == [0, 1] and value["reference"] == "coarse"
-  states = {t["target"]: t["state"] for t in found["targets"]}
+  states = {t["target"]: t["state"] for t in report["targets"]}
   assert states["R9 (smoke)"] == "pass"  # Arm fine has the lower numbers.
   assert states["R13"] == "not run"
   text = (out / "arrangement.md").read_text("utf-8")
@@ -72,15 +72,15 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
 
 def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
   directory = write_sweep()
-  other = tmp_path / "sweeps" / "orders-0123456789"
-  notes.write_sweep(other, notes.Sweep("orders", {}))
+  other_sweep = tmp_path / "sweeps" / "orders-0123456789"
+  notes.write_sweep(other_sweep, notes.Sweep("orders", {}))
   for arm in ARMS:
     (directory / "points" / f"{arm}-s1.json").unlink()
-  found, notices = experiments.find([tmp_path])
-  assert [e.seeds for e in found] == [[0]]
+  matches, notices = experiments.find([tmp_path])
+  assert [e.seeds for e in matches] == [[0]]
   assert "coarse-s1" in notices[0] and "orders-" in notices[1]
   with pytest.raises(errors.InputError, match="its sweep is 'orders'"):
-    experiments.find([other])
+    experiments.find([other_sweep])
 
 
 def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
@@ -107,8 +107,8 @@ def test_the_front_page_links_what_was_written(write_sweep, tmp_path, capsys):
   assert "no page on the papers' experiments" in capsys.readouterr().err
   arrangement.write([write_sweep()])
   assert main_lib.main(["front", str(tmp_path)]) == 0
-  shown = capsys.readouterr().out
-  assert "2406.11721" in shown and "2402.10891" not in shown
+  output = capsys.readouterr().out
+  assert "2406.11721" in output and "2402.10891" not in output
   text = (tmp_path / "reports" / "index.html").read_text("utf-8")
   assert 'href="arrangement/arrangement.html"' in text
   assert "R9 (smoke)" in text

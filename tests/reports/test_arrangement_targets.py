@@ -31,7 +31,7 @@ def _run(metrics, steps=100):
   return run
 
 
-def _experiment(name, losses, data="", seeds=(0, 1, 2), **others):
+def _experiment(name, losses, data="", seeds=(0, 1, 2), **metrics):
   """Arms by loss(t), t the share of the steps; seeds differ by a constant."""
   t = STEPS / 100
   arms = {
@@ -39,7 +39,7 @@ def _experiment(name, losses, data="", seeds=(0, 1, 2), **others):
           seed: _run(
               {
                   "heldout/loss": loss(t) + 0.01 * seed,
-                  **{key: f(t) for key, f in others.items()},
+                  **{key: f(t) for key, f in metrics.items()},
               }
           )
           for seed in seeds
@@ -61,7 +61,7 @@ def _states(outcomes):
   }
 
 
-def test_nothing_is_run_without_runs():
+def test_targets_without_runs_are_not_run():
   outcomes = arrangement.check([])
   assert [outcome.target for outcome in outcomes] == [
       f"R{number}" for number in range(1, 15)
@@ -258,8 +258,8 @@ def test_r6_and_r7_ask_for_falls_at_first_contact(monkeypatch, falls, r6, r7):
       for task, step in zip("ab", falls, strict=True)
   }
   experiment = _experiment("pilot", {"cluster": _falls(1.0)}, **t)
-  others = {f"heldout/{task}/loss": lambda t: 3 - 2 * t for task in "ab"}
-  random = _experiment("pilot", {"random": _falls(1.0)}, **others)
+  falls_slowly = {f"heldout/{task}/loss": lambda t: 3 - 2 * t for task in "ab"}
+  random = _experiment("pilot", {"random": _falls(1.0)}, **falls_slowly)
   experiment = experiments_lib.Experiment(
       "pilot", "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
   )

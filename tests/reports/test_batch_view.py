@@ -34,8 +34,8 @@ def test_tokens_of_several_bytes_and_special_tokens():
   pytest.importorskip("jinja2")
   tokenizer = chatty.byte_level()
   template = templates.build("tokenizer", tokenizer)
-  found = batch_view.marked(_row(TURNS, tokenizer, template), tokenizer)
-  assert found.plain == (
+  actual = batch_view.marked(_row(TURNS, tokenizer, template), tokenizer)
+  assert actual.plain == (
       "<|im_start|>user\nGrüße 猫⏹\n<|im_start|>assistant\n⟦Hi 🙂⏹⟧\n"
       "<|im_start|>user\nBye⏹\n<|im_start|>assistant\n⟦See you⏹⟧\n"
   )
@@ -44,12 +44,12 @@ def test_tokens_of_several_bytes_and_special_tokens():
 def test_spaces_at_the_borders_are_shown():
   tokenizer = chatty.metaspace()
   turns = [suite.Turn("user", "yes"), suite.Turn("assistant", "no")]
-  found = batch_view.marked(_row(turns, tokenizer, templates.plain), tokenizer)
+  actual = batch_view.marked(_row(turns, tokenizer, templates.plain), tokenizer)
   # The piece of the answer begins with the mark of a space.
-  assert found.plain == "<s>yes<unk>⟦ no⏹⟧"
+  assert actual.plain == "<s>yes<unk>⟦ no⏹⟧"
 
 
-def test_two_end_tokens_stand_where_they_are():
+def test_two_end_tokens_are_marked_in_place():
   tokenizer = tokenizers.Bytes()
   row = store.TokenRow(
       np.array([100, 1, 101, 1], np.uint32), np.array([0, 1, 1, 1], np.uint8)
@@ -66,9 +66,9 @@ def test_a_batch_names_tasks_and_counts():
   tasks = types.SimpleNamespace(
       tasks=["greet", "part"], task_index=np.array([0, 0, 0, 1])
   )
-  found = batch_view.view(examples, tasks, tokenizer).plain
+  actual = batch_view.view(examples, tasks, tokenizer).plain
   size = len("User: Grüße 猫\nAssistant: Hi 🙂".encode()) + 1
-  assert found == (
+  assert actual == (
       f"id 3  part  {size} tokens, 9 with loss\n"
       "User: Grüße 猫\nAssistant:⟦ Hi 🙂⏹⟧\n\n(padding)\n"
   )

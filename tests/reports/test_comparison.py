@@ -23,7 +23,7 @@ def _points(write_run, seeds=(0, 1)):
     for seed in seeds:
       # Seeds lie far apart, so that only paired differences are small.
       run = write_run(
-          lambda step, place, base=ADDED[order] + 10 * seed: base + 11 - step,
+          lambda step, index, base=ADDED[order] + 10 * seed: base + 11 - step,
           seed=seed,
           order=options,
           name=order,
@@ -35,16 +35,16 @@ def _points(write_run, seeds=(0, 1)):
 def test_the_comparison(write_run, tmp_path):
   points = _points(write_run)
   directory = tmp_path / "sweeps" / "orders"
-  shown = comparison_report.write(directory, points, missing=["random-s2"])
+  tables = comparison_report.write(directory, points, missing=["random-s2"])
   assert {path.name for path in directory.iterdir()} == {
       f"comparison.{kind}" for kind in ("json", "md", "html", "png")
   }
-  found = json.loads((directory / "comparison.json").read_text())
-  assert found["missing"] == ["random-s2"]
-  assert found["evals"]["heldout"] == dict(
+  actual = json.loads((directory / "comparison.json").read_text())
+  assert actual["missing"] == ["random-s2"]
+  assert actual["evals"]["heldout"] == dict(
       name="loss", unit="nats", better="lower", label=""
   )
-  nearest = found["orders"]["tmt_nearest"]
+  nearest = actual["orders"]["tmt_nearest"]
   final = nearest["evals"]["heldout"]["final"]
   assert final["values"] == {"0": 0.75, "1": 10.75}
   assert final["spread"] == dict(mean=5.75, low=0.75, high=10.75, seeds=2)
@@ -60,7 +60,7 @@ def test_the_comparison(write_run, tmp_path):
   assert nearest["whole"]["0"]["examples"] == 40
   assert nearest["whole"]["0"]["rounds"] >= 1
   assert nearest["first_tenth"]["0"]["examples"] == 4
-  assert found["orders"]["random"]["whole"]["0"]["rounds"] == 0
+  assert actual["orders"]["random"]["whole"]["0"]["rounds"] == 0
 
   text = (directory / "comparison.md").read_text("utf-8")
   assert "| 5.750 [0.750, 10.750] | -0.250 |" in text
@@ -70,7 +70,7 @@ def test_the_comparison(write_run, tmp_path):
   assert "Not finished: random-s2." in text
   assert "incomplete</span>" in (directory / "comparison.html").read_text()
   console = rich.console.Console(file=io.StringIO(), width=150)
-  console.print(*shown)
+  console.print(*tables)
   assert "Examples of the first tenth" in console.file.getvalue()
 
   before = (directory / "comparison.png").read_bytes()
@@ -92,17 +92,17 @@ def test_three_seeds_have_an_interval(write_run, tmp_path):
 
 def test_without_random_the_first_order_is_the_reference(write_run):
   points = _points(write_run, seeds=(0,))[:1]
-  found = comparison.open_points(points)
-  assert found.reference == "tmt_nearest"
-  comparison_report.figure(found)
+  actual = comparison.open_points(points)
+  assert actual.reference == "tmt_nearest"
+  comparison_report.figure(actual)
 
 
-def test_what_cannot_be_compared(write_run):
+def test_incomparable_runs_are_refused(write_run):
   with pytest.raises(errors.InputError, match="no finished run"):
     comparison.open_points([])
   points = _points(write_run, seeds=(0,))
   with pytest.raises(errors.InputError, match="two runs of seed 0"):
     comparison.open_points([*points, points[0]])
-  other = write_run(name="short", order={"budget": 20})
+  short_run = write_run(name="short", order={"budget": 20})
   with pytest.raises(errors.InputError, match=r"has 5 steps, and .* 10, so"):
-    comparison.open_points([*points, comparison.Point("b", 0, other.path)])
+    comparison.open_points([*points, comparison.Point("b", 0, short_run.path)])

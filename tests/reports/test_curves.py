@@ -8,7 +8,7 @@ from zsgen.reports import curves
 
 
 def test_metrics_are_curves_by_path(write_run):
-  run = write_run(lambda step, place: 5.0 - step / 10)
+  run = write_run(lambda step, index: 5.0 - step / 10)
   assert run.steps == 10
   assert run.metrics["heldout/loss"].steps.tolist() == list(range(11))
   assert run.metrics["train/loss"].steps.tolist() == list(range(10))
@@ -18,22 +18,22 @@ def test_metrics_are_curves_by_path(write_run):
 
 def test_tasks_are_those_of_one_evaluation(write_run):
   run = write_run()
-  held = {"heldout_family/x/loss": None, "heldout/a/b/loss": None}
-  run.__dict__["metrics"] = {**run.metrics, **held}
+  extra = {"heldout_family/x/loss": None, "heldout/a/b/loss": None}
+  run.__dict__["metrics"] = {**run.metrics, **extra}
   tasks = run.tasks("heldout")
   assert "a/b" in tasks and "x" not in tasks and "loss" not in tasks
 
 
-def test_evaluations_not_done_yet_are_left_out(tmp_path):
+def test_pending_evaluations_are_left_out(tmp_path):
   losses = np.array([[3, 2], [1, np.nan], [np.nan, np.nan]], np.float32)
   for name, values in dict(loss=losses, steps=[0, 5, 9], ids=[7, 8]).items():
     np.save(tmp_path / f"{name}.npy", values)
-  found = curves.read_evaluation(tmp_path)
-  assert found.steps.tolist() == [0, 5]
-  assert found.losses.shape == (2, 2)
+  actual = curves.read_evaluation(tmp_path)
+  assert actual.steps.tolist() == [0, 5]
+  assert actual.losses.shape == (2, 2)
 
 
-def test_damage_is_told(write_run, tmp_path):
+def test_damage_is_reported(write_run, tmp_path):
   run = write_run()
   log = run.path / "metrics.jsonl"
   log.write_text(log.read_text() + '{"step": 1')

@@ -16,7 +16,7 @@ def _size(png):
   return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
-def test_a_plot_is_the_same_bytes_again():
+def test_a_plot_is_reproducible():
   lines = [
       figures.line(f"order {i}", _curve(i + 1), _curve(i + 2)) for i in range(9)
   ]
@@ -30,10 +30,10 @@ def test_a_plot_is_the_same_bytes_again():
 @pytest.mark.parametrize("count", [1, 7, 119])
 def test_small_multiples_grow_with_the_tasks(count):
   names = [f"task{i}_with_a_name_that_is_long" for i in range(count)]
-  one = {name: {"": _curve(i)} for i, name in enumerate(names)}
-  png = figures.small_multiples(one)
+  single = {name: {"": _curve(i)} for i, name in enumerate(names)}
+  png = figures.small_multiples(single)
   assert _size(png)[1] == 150 * -(-count // 5)
   assert len(png) < 1_500_000
-  two = {name: {"a": _curve(1), "b": _curve(2)} for name in names}
-  assert _size(figures.small_multiples(two)) == _size(png)
-  assert figures.small_multiples(two) != png
+  double = {name: {"a": _curve(1), "b": _curve(2)} for name in names}
+  assert _size(figures.small_multiples(double)) == _size(png)
+  assert figures.small_multiples(double) != png

@@ -22,10 +22,10 @@ def test_measures_by_hand():
   }
 
 
-def test_no_evaluation_in_the_first_tenth_is_no_number():
-  found = measures.measure(_curve({0: 4, 50: 2, 100: 1}), 100)
-  assert found["first_tenth"] is None
-  assert found["mean"] == 1.5
+def test_without_an_early_evaluation_the_first_tenth_is_none():
+  actual = measures.measure(_curve({0: 4, 50: 2, 100: 1}), 100)
+  assert actual["first_tenth"] is None
+  assert actual["mean"] == 1.5
 
 
 def test_improved_counts_examples():
@@ -38,9 +38,9 @@ def test_improved_counts_examples():
 def test_differences_are_paired_within_a_seed():
   # The seeds lie far apart; the order is 0.1 better in each.
   reference = {0: 1.0, 1: 5.0, 2: 9.0}
-  found = measures.paired({2: 8.9, 0: 0.9, 7: 100.0}, reference)
-  assert found.seeds == 2
-  assert found[:3] == pytest.approx((-0.1, -0.1, -0.1))
+  actual = measures.paired({2: 8.9, 0: 0.9, 7: 100.0}, reference)
+  assert actual.seeds == 2
+  assert actual[:3] == pytest.approx((-0.1, -0.1, -0.1))
   assert measures.paired({7: 1.0}, reference) is None
   assert measures.paired({0: None}, reference) is None
 

@@ -45,15 +45,15 @@ HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 def _hidden(text):
   """Characters that do something, those of layout aside."""
   return {
-      each
-      for each in text
-      if unicodedata.category(each) in HIDDEN and each not in "\n\t"
+      character
+      for character in text
+      if unicodedata.category(character) in HIDDEN and character not in "\n\t"
   }
 
 
 @pytest.fixture
 def write_named(small, write_run, tmp_path):
-  """As `write_run`, on tasks of these names, four examples each."""
+  """Returns `write_run` on tasks of these names, four examples each."""
   rows = [
       {"task": f"{name}{split}", "input": f"{i}: {name[:50]}?"}
       | {"category": name, "target": str(i), "split": split}
@@ -80,8 +80,8 @@ def test_a_report(write_named, tmp_path, capsys):
   text = re.sub('base64,[^"]*', "", page)
   assert not _hidden(text)
   assert "<script" not in text
-  for shown in ("US$%EUR$test", r"$\frac{1}{2}$", r"\x1b[2J", r"a\u202egnp"):
-    assert shown in text
+  for escaped in ("US$%EUR$test", r"$\frac{1}{2}$", r"\x1b[2J", r"a\u202egnp"):
+    assert escaped in text
   assert max(map(len, text.split())) < 2000
   # Files of data have the names as they are.
   assert {f"heldout/{name}test/loss" for name in NAMES} <= run.metrics.keys()
@@ -95,9 +95,9 @@ def test_a_report(write_named, tmp_path, capsys):
       ["trace", str(order.path), "--every=5", "--embedder=ngram"],
   ):
     assert tools.main(command) == 0
-  said = capsys.readouterr().out
-  assert not _hidden(said)
-  assert "[bold]x[/bold] [/red]" in said
+  output = capsys.readouterr().out
+  assert not _hidden(output)
+  assert "[bold]x[/bold] [/red]" in output
   assert run_report.write(run, store, order).exists()  # With the trace.
 
 
@@ -132,9 +132,9 @@ def test_figures_draw_names_as_text(name):
   before = matplotlib.rcParams["text.parse_math"]
   assert figures.png(figure).startswith(b"\x89PNG")
   assert matplotlib.rcParams["text.parse_math"] == before
-  said = {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
-  assert not _hidden("".join(said))
-  assert max(map(len, said)) <= 60
+  labels = {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
+  assert not _hidden("".join(labels))
+  assert max(map(len, labels)) <= 60
 
 
 def test_logarithmic_axes_keep_their_powers():
@@ -153,10 +153,10 @@ def test_tags_of_tensorboard(tmp_path):
   writer.write(1, {f"heldout/{name}/loss": 1.0 for name in NAMES})
   writer.close()
   (path,) = (tmp_path / "tensorboard").iterdir()
-  found = _tags(path.read_bytes())
-  assert len(set(found)) == len(NAMES)
-  assert not _hidden("".join(found))
-  assert all(len(tag) < 200 and tag.endswith("/loss") for tag in found)
+  tags = _tags(path.read_bytes())
+  assert len(set(tags)) == len(NAMES)
+  assert not _hidden("".join(tags))
+  assert all(len(tag) < 200 and tag.endswith("/loss") for tag in tags)
 
 
 def _tags(data):

@@ -22,20 +22,20 @@ def _page(run):
 
 
 def test_result_holds_the_measures(write_run):
-  run = write_run(lambda step, place: 11.0 - step)
-  found = run_report.result(run.path)
-  assert json.loads(json.dumps(found)) == found
-  assert found["steps"] == 10
-  assert found["evals"]["heldout"]["loss"] == pytest.approx(
+  run = write_run(lambda step, index: 11.0 - step)
+  result = run_report.result(run.path)
+  assert json.loads(json.dumps(result)) == result
+  assert result["steps"] == 10
+  assert result["evals"]["heldout"]["loss"] == pytest.approx(
       {"first": 11, "first_tenth": 10, "mean": 5.5, "final": 1, "drop": 10 / 11}
   )
-  assert found["evals"]["heldout"]["improved"] == 1.0
-  assert found["targets"] == {}
+  assert result["evals"]["heldout"]["improved"] == 1.0
+  assert result["targets"] == {}
 
 
 def test_targets_are_checked(write_run):
   run = write_run(
-      lambda step, place: 11.0 - step,
+      lambda step, index: 11.0 - step,
       targets={
           "learns": {"metric": "heldout/loss", "below": 1.5},
           "early": {"measure": "first_tenth", "below": 10.0},
@@ -44,16 +44,16 @@ def test_targets_are_checked(write_run):
           "above": {"above": 1.0},
       },
   )
-  found = run_report.result(run.path)["targets"]
-  assert {name: each["met"] for name, each in found.items()} == {
+  targets = run_report.result(run.path)["targets"]
+  assert {name: target["met"] for name, target in targets.items()} == {
       "learns": True,
       "early": False,
       "typo": False,
       "between": True,
       "above": False,
   }
-  assert found["early"]["value"] == 10.0
-  assert 'Did you mean "heldout/loss"?' in found["typo"]["note"]
+  assert targets["early"]["value"] == 10.0
+  assert 'Did you mean "heldout/loss"?' in targets["typo"]["note"]
   page = _page(run)
   assert "above 0.5 and below 1.5" in page
   assert "heldout/loss, final (nats)" in page
@@ -69,7 +69,7 @@ def test_the_closing_table(write_run):
   assert "Targets met: 1 of 1." in out.getvalue()
 
 
-def test_the_page_stands_alone(write_run):
+def test_the_page_is_self_contained(write_run):
   run = write_run()
   page = _page(run)
   assert page.count('<img alt="') == page.count('src="data:image/png;base64,')
@@ -111,7 +111,7 @@ def test_text_from_data_is_escaped(write_run, monkeypatch):
   assert "&lt;script&gt;" in page
 
 
-def test_dropped_answers_are_told(write_run):
+def test_dropped_answers_are_reported(write_run):
   # The longest prompts leave no room for an answer.
   run = write_run(max_length=100)
   section = origins.prepared(store_lib.open_store(run.store))

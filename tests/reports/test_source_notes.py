@@ -51,12 +51,12 @@ def test_names_from_data_are_shown_as_they_are():
   ]
 
 
-def test_a_generated_suite_has_nothing_to_remark():
+def test_a_generated_suite_has_no_remarks():
   manifest = {"suite": "synth", "prompts": {}, "source": {}}
   assert source_notes.describe(manifest) == []
 
 
-def test_long_lists_end():
+def test_long_lists_are_cut():
   fields = {f"f{i:02}": 1 + (i == 7) for i in range(40)}
   manifest = {"suite": "t", "prompts": {}, "source": {"unread_fields": fields}}
   (line,) = source_notes.describe(manifest)

@@ -11,7 +11,7 @@ from zsgen.reports import task_counts
 
 
 @pytest.fixture
-def made(tmp_path):
+def make_store(tmp_path):
   """Makes a store of tasks of 1, 2, 3, … rows."""
 
   def make(tasks: int):
@@ -39,8 +39,8 @@ def made(tmp_path):
   return make
 
 
-def test_a_few_tasks_are_shown_in_full_with_what_was_lost(made):
-  store = made(5)
+def test_few_tasks_are_shown_in_full_with_cut_and_dropped_examples(make_store):
+  store = make_store(5)
   grid = task_counts.grid(store)
   rows = {row[0]: row[1:] for row in grid.rows}
   assert list(rows) == store.tasks and not grid.note
@@ -57,14 +57,14 @@ def test_a_few_tasks_are_shown_in_full_with_what_was_lost(made):
   assert rows["t01"] == ["2", "18", "8", "1", "1"]
 
 
-def test_columns_of_nothing_are_left_out(made):
-  store = made(5)
+def test_empty_columns_are_left_out(make_store):
+  store = make_store(5)
   store.manifest.update(cut_by_task={}, dropped_by_task={})
   assert list(task_counts.grid(store).header)[-1] == "loss tokens"
 
 
-def test_of_many_the_ends_are_shown_and_the_file_is_named(made):
-  store = made(41)
+def test_many_tasks_show_both_ends_and_name_the_file(make_store):
+  store = make_store(41)
   grid = task_counts.grid(store)
   sizes = [int(row[1]) for row in grid.rows]
   assert sizes == [*range(41, 31, -1), *range(10, 0, -1)]

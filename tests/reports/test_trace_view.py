@@ -27,7 +27,7 @@ def order(run, store):
   return order_lib.Order.load(run.order, store)
 
 
-def test_the_page_draws_a_trace_that_is_there(run, store, order):
+def test_the_page_draws_an_existing_trace(run, store, order):
   before = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE not in before
   trace.make(order, store, batch_size=4, every=2)
@@ -38,27 +38,25 @@ def test_the_page_draws_a_trace_that_is_there(run, store, order):
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])
-def test_panels_stand_on_the_steps_of_the_run(
-    run, store, order, batch_size, every
-):
-  found = trace.make(order, store, batch_size, every)
-  rows = trace_view.panels(run, "heldout", found)
+def test_panels_use_the_steps_of_the_run(run, store, order, batch_size, every):
+  actual = trace.make(order, store, batch_size, every)
+  rows = trace_view.panels(run, "heldout", actual)
   assert [len(row) for row in rows] == [2] * 5
   loss, *measures = [panel for row in rows for panel in row]
   np.testing.assert_array_equal(loss.lines[0].x, np.arange(11))
   assert len({panel.title for panel in measures}) == 9
   for panel in measures:
     (line,) = panel.lines
-    np.testing.assert_allclose(line.x * 4, found.examples)
+    np.testing.assert_allclose(line.x * 4, actual.examples)
     assert line.x[-1] == run.steps
-  shown = {tuple(panel.lines[0].values[0]) for panel in measures}
-  assert shown == {tuple(found.means(name)) for name in trace.MEASURES}
+  plotted = {tuple(panel.lines[0].values[0]) for panel in measures}
+  assert plotted == {tuple(actual.means(name)) for name in trace.MEASURES}
 
 
 def test_a_trace_of_another_order_is_refused(run, store, order, write_run):
-  other = write_run(name="other", order={"arrangement": "random"})
-  theirs = trace.make(order_lib.Order.load(other.order), store)
-  mine = trace.path_of(order.path, "heldout")
-  mine.write_bytes(theirs.path.read_bytes())
+  other_run = write_run(name="other", order={"arrangement": "random"})
+  other_trace = trace.make(order_lib.Order.load(other_run.order), store)
+  path = trace.path_of(order.path, "heldout")
+  path.write_bytes(other_trace.path.read_bytes())
   with pytest.raises(errors.InputError, match="of another order"):
     run_report.write(run, store, order)

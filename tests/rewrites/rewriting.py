@@ -29,7 +29,7 @@ def small_options(**changes) -> rewrites_options.Rewrites:
 
 
 def config(**options) -> config_lib.Config:
-  """The config of a run; options are those of config.data.rewrites."""
+  """Returns the config of a run; options are those of config.data.rewrites."""
   evals = {
       name: {"type": "exact", "split": name, "every_steps": 2}
       for name in ("unseen", "seen")
@@ -62,14 +62,14 @@ def write(
   """Writes a finished run: accuracy on unseen rules, control on seen ones."""
   values = config_lib.to_dict(config(**options)) | {"seed": seed}
   values |= changes or {}
-  made_by = {"options": options, "seed": seed, "c": changes}
-  made_by["accuracy"] = accuracy
-  path = root / "runs" / artifacts.name("run", made_by)
+  recipe = {"options": options, "seed": seed, "c": changes}
+  recipe["accuracy"] = accuracy
+  path = root / "runs" / artifacts.name("run", recipe)
   path.mkdir(parents=True)
   artifacts.write_json(path / "config.json", values)
   manifest = {
       "kind": "run",
-      "made_by": made_by,
+      "made_by": recipe,
       "store": os.path.relpath(store or root / "gone", path),
       "order": "gone",
       "batch_size": 4,
@@ -78,19 +78,21 @@ def write(
   artifacts.write_manifest(path, manifest)
   with open(path / "metrics.jsonl", "w", encoding="utf-8") as log:
     for step, share in ((0, 0.0), (2, 0.25), (_STEPS, 1.0)):
-      found = _metrics(accuracy * share, control * share, options)
-      log.write(json.dumps({"step": step, **found}) + "\n")
+      metrics = _metrics(accuracy * share, control * share, options)
+      log.write(json.dumps({"step": step, **metrics}) + "\n")
   artifacts.write_json(path / "result.json", {})
   return path
 
 
-def _metrics(unseen: float, seen: float, options: Mapping) -> dict[str, float]:
-  found = {
+def _metrics(
+    unseen: float, control: float, options: Mapping
+) -> dict[str, float]:
+  metrics = {
       "unseen/exact_match": unseen,
       "unseen/has_op_exact_match": unseen,
       "unseen/token_accuracy": 0.5 + unseen / 2,
-      "seen/exact_match": seen,
+      "seen/exact_match": control,
   }
   if options.get("noop_share"):
-    found["unseen/no_op_exact_match"] = 1.0
-  return found
+    metrics["unseen/no_op_exact_match"] = 1.0
+  return metrics

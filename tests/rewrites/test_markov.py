@@ -27,7 +27,7 @@ def test_the_papers_algorithm_adds_the_reverse(text):
   assert last == text + text[::-1]
 
 
-def test_its_steps():
+def test_steps_of_an_algorithm():
   assert len(list(markov.steps("abb", _MIRROR))) == 11
   assert list(itertools.islice(markov.steps("ab", _MIRROR), 2)) == [
       "Aab",
@@ -36,7 +36,7 @@ def test_its_steps():
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "text", "said"),
+    ("left", "right", "text", "expected"),
     [
         ("aa", "bac", "caaba", "cbacba"),
         ("iss", "art", "mississippi", "martissippi"),
@@ -46,11 +46,11 @@ def test_its_steps():
         ("aa", "b", "aaa", "ba"),
     ],
 )
-def test_one_rewrite(left, right, text, said):
-  assert markov.rewrite(left, right, text) == said
+def test_one_rewrite(left, right, text, expected):
+  assert markov.rewrite(left, right, text) == expected
 
 
-def test_rules_come_in_their_order_and_the_leftmost_place_first():
+def test_rules_apply_in_their_order_and_at_the_leftmost_position():
   rules = [markov.Rule("b", "1"), markov.Rule("a", "2")]
   assert list(markov.steps("aba", rules)) == ["a1a", "21a", "212"]
 

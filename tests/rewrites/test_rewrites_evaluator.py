@@ -60,7 +60,7 @@ def test_parts_of_the_examples_are_reported(tmp_path):
   metrics.check_targets(specs, {"t": target})
 
 
-def test_its_source_enters_the_names_of_runs():
+def test_the_source_of_the_evaluator_enters_the_names_of_runs():
   spec = config.build(config.Eval, type="rewrites")
   assert (
       evals.science(spec)["plugin"]

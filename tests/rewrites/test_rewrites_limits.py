@@ -8,16 +8,16 @@ from zsgen.data import sources
 
 def _check(values: dict, **data):
   """Loads the source of these options, as a config file sets them."""
-  wanted = config.defaults()
-  wanted.data.source = "rewrites"
-  wanted.data.update(data)
-  wanted.data.rewrites.update(values)
-  checked = config.check(wanted)
+  settings = config.defaults()
+  settings.data.source = "rewrites"
+  settings.data.update(data)
+  settings.data.rewrites.update(values)
+  checked = config.check(settings)
   return sources.load(checked.data, 0, None)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"x_length": 51}, r"x_length is 51, longer than .* z_length=50"),
         (
@@ -76,13 +76,13 @@ def _check(values: dict, **data):
         ({"unseen": 0}, "unseen is 0; it must be at least 1"),
     ],
 )
-def test_bad_values(values, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_values(values, message):
+  with pytest.raises(errors.InputError, match=message):
     _check(values)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ({"train_instances": 5}, "train_instances is 5: .* does not read it"),
         ({"heldout_instances": 9}, "heldout_instances is 9: .* not read it"),
@@ -97,13 +97,13 @@ def test_bad_values(values, said):
         ),
     ],
 )
-def test_bad_options_around_it(data, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_options_of_data(data, message):
+  with pytest.raises(errors.InputError, match=message):
     _check({"rules": 7}, **data)
 
 
 def test_longest_examples_are_those_of_has_ops_or_no_ops():
-  """Shorter y: has-ops are shorter than no-ops, and there may be none."""
+  """Checks a shorter y: has-ops are shorter, and there may be no no-ops."""
   longest = {"tokenizer": "rewrites", "max_length": 5 + 20 + 10 + 50 + 40}
   values = {"y_length": 10, "rules": 2, "unseen": 1, "examples": 2}
   _check(values, **longest)

@@ -22,13 +22,15 @@ STEP = {10: 0.0, 100: 0.02, 300: 0.98, 1000: 0.99}
 
 
 def _outcomes(root):
-  found, _ = rewrites_runs.find([root])
-  arms = rewrites_arms.arms(found)
-  return {each.target: each for each in rewrites_more_targets.check(arms)}
+  runs, _ = rewrites_runs.find([root])
+  arms = rewrites_arms.arms(runs)
+  return {
+      outcome.target: outcome for outcome in rewrites_more_targets.check(arms)
+  }
 
 
 def _states(root):
-  return {name: each.state for name, each in _outcomes(root).items()}
+  return {name: outcome.state for name, outcome in _outcomes(root).items()}
 
 
 def _write(root, curve, seeds=(0,), **options):
@@ -38,10 +40,10 @@ def _write(root, curve, seeds=(0,), **options):
 
 
 def test_the_report(tmp_path, capsys):
-  for seed, apart in ((1, -0.02), (2, 0.0), (3, 0.02)):
+  for seed, offset in ((1, -0.02), (2, 0.0), (3, 0.02)):
     for rules, value in STEP.items():
-      found = float(np.clip(value + apart, 0, 1))
-      rewriting.write(tmp_path, found, rules=rules, seed=seed)
+      accuracy = float(np.clip(value + offset, 0, 1))
+      rewriting.write(tmp_path, accuracy, rules=rules, seed=seed)
   assert command.main([str(tmp_path)]) == 0
   out = tmp_path / "reports" / "rewrites"
   names = {path.name for path in out.iterdir()}
@@ -51,15 +53,15 @@ def test_the_report(tmp_path, capsys):
       "rewrites.json",
       "rewrites.md",
   }
-  shown = capsys.readouterr().out
-  assert "0.020 [0.000, 0.040]" in shown
-  assert "E1 step" in shown and "not run" in shown
-  assert str(out / "rewrites.html") in shown
-  found = json.loads((out / "rewrites.json").read_text())
-  arm = found["arms"]["all runs"]
+  output = capsys.readouterr().out
+  assert "0.020 [0.000, 0.040]" in output
+  assert "E1 step" in output and "not run" in output
+  assert str(out / "rewrites.html") in output
+  result = json.loads((out / "rewrites.json").read_text())
+  arm = result["arms"]["all runs"]
   assert arm["unseen"]["300"] == {"1": 0.96, "2": 0.98, "3": 1.0}
   assert 100 < arm["i50"]["low"] <= arm["i50"]["rules"] <= arm["i50"]["high"]
-  assert found["published"]["400"] == 0.13
+  assert result["published"]["400"] == 0.13
   text = (out / "rewrites.md").read_text()
   assert "| 1,000 | 1 | 1,000 | 3 | 0.987 [0.970, 1.000] |" in text
   assert "data:image/png;base64" in (out / "rewrites.html").read_text()
@@ -86,7 +88,7 @@ def test_the_first_experiment_passes_and_fails(tmp_path):
   assert states["E1 plateau"] == "not run"
 
 
-def test_published_numbers_are_asked_of_the_papers_sizes_only(tmp_path):
+def test_published_numbers_apply_to_the_papers_sizes_only(tmp_path):
   sizes = {
       "examples": 1_000_000,
       "x_length": 20,
@@ -119,7 +121,7 @@ def test_no_ops(tmp_path):
   assert states["E2 step"] == states["E2 plateau"] == "fail"
 
 
-def test_the_power_law_is_asked_with_the_even_runs(tmp_path):
+def test_the_power_law_is_compared_with_the_even_runs(tmp_path):
   _write(tmp_path / "a", {1000: 0.99}, power_law=2.0)
   assert _states(tmp_path / "a")["E3"] == "not run"
   _write(tmp_path / "a", STEP)
@@ -155,8 +157,8 @@ def test_occurrences(tmp_path):
       (1, 2, 3): {500: 0.6, 1000: 0.9},
   }
   for counts, curve in curves.items():
-    asked = {"occurrences": counts, "heldout_occurrences": (1, 2, 3)}
-    _write(tmp_path, curve, **asked)
+    options = {"occurrences": counts, "heldout_occurrences": (1, 2, 3)}
+    _write(tmp_path, curve, **options)
   states = _states(tmp_path)
   assert states["E1"] == "not run"  # Of (1,): it is tested on others.
   assert states["E5 mixed"] == states["E5 middle"] == "pass"
@@ -187,11 +189,11 @@ def test_half_is_reached_between_rules():
       pytest.approx(40)
   )
   values = {10: {0: 0.0, 1: 0.0, 2: 0.0}, 1000: {0: 1.0, 1: 0.4, 2: 1.0}}
-  found = rewrites_measures.threshold(values)
-  assert found == rewrites_measures.threshold(values)
-  assert found.low == pytest.approx(100) and found.low < found.rules
+  threshold = rewrites_measures.threshold(values)
+  assert threshold == rewrites_measures.threshold(values)
+  assert threshold.low == pytest.approx(100) and threshold.low < threshold.rules
   # All three draws are the seed that never comes there: once in 27.
-  assert found.without == pytest.approx(1 / 27, abs=0.02)
+  assert threshold.without == pytest.approx(1 / 27, abs=0.02)
   assert rewrites_measures.threshold({10: {0: 0.0}, 20: {0: 1.0}}).low is None
 
 
@@ -208,12 +210,12 @@ def test_half_is_reached_between_rules():
     ],
 )
 def test_classes_of_answers(written, expected):
-  asked = rewrites_errors.Question("aa", "bac", "caaba", "cbacba")
-  assert rewrites_errors.classify(asked, written) == expected
+  question = rewrites_errors.Question("aa", "bac", "caaba", "cbacba")
+  assert rewrites_errors.classify(question, written) == expected
 
 
 @pytest.mark.parametrize("cipher", [0, 3])
-def test_written_answers_are_held_against_the_store(tmp_path, cipher):
+def test_written_answers_are_compared_with_the_store(tmp_path, cipher):
   options = {
       "rules": 5,
       "unseen": 8,
@@ -235,17 +237,17 @@ def test_written_answers_are_held_against_the_store(tmp_path, cipher):
   rows = [
       {
           "id": int(i),
-          "prediction": text[1] if place == first else _input(text[0]),
+          "prediction": text[1] if position == first else _input(text[0]),
       }
-      for place, (i, text) in enumerate(zip(ids, texts, strict=True))
+      for position, (i, text) in enumerate(zip(ids, texts, strict=True))
   ]
   lines = "\n".join(map(json.dumps, rows))
   (evals / "predictions-4.jsonl").write_text(lines + "\n")
   (run,), _ = rewrites_runs.find([path])
-  found = rewrites_errors.shares(run)
+  shares = rewrites_errors.shares(run)
   count = sum(operations)
-  assert found["right"] == 1 / count
-  assert found["ignored"] == 1 - 1 / count
+  assert shares["right"] == 1 / count
+  assert shares["ignored"] == 1 - 1 / count
 
 
 def _input(prompt):
@@ -260,11 +262,11 @@ def test_runs_of_several_sizes_make_a_heat_map(tmp_path):
   assert heat == rewrites_figures.examples_per_rule(
       {(10, 100): 0.0, (100, 10): 1.0, (10, 200): 0.0, (100, 20): 0.5}
   )
-  found = json.loads((page.parent / "rewrites.json").read_text())
-  assert list(found["arms"]) == ["examples 1000", "examples 2000"]
+  result = json.loads((page.parent / "rewrites.json").read_text())
+  assert list(result["arms"]) == ["examples 1000", "examples 2000"]
 
 
-def test_unfinished_runs_are_told_and_left_out(tmp_path, capsys):
+def test_unfinished_runs_are_reported_and_left_out(tmp_path, capsys):
   _write(tmp_path, STEP)
   path = rewriting.write(tmp_path, 0.5, rules=500)
   (path / "result.json").unlink()
@@ -290,37 +292,37 @@ def test_a_sweep_names_its_runs(tmp_path):
   assert page == tmp_path / "out" / "rewrites.html"
 
 
-def test_what_cannot_be_reported(tmp_path, capsys):
+def test_runs_that_cannot_be_reported(tmp_path, capsys):
   assert command.main([str(tmp_path)]) == 2
   assert "there is no finished run" in capsys.readouterr().err
   path = rewriting.write(tmp_path, 0.5, rules=500)
-  other = rewriting.write(tmp_path, 0.6, rules=500, changes={"name": "b"})
+  other_path = rewriting.write(tmp_path, 0.6, rules=500, changes={"name": "b"})
   with pytest.raises(errors.InputError, match="Report them apart"):
     rewrites.write([tmp_path])
-  values = artifacts.read_json(other / "config.json")
+  values = artifacts.read_json(other_path / "config.json")
   rules = values["data"].pop("rewrites")
   values["data"]["source"] = "synth"
-  artifacts.write_json(other / "config.json", values)
+  artifacts.write_json(other_path / "config.json", values)
   with pytest.raises(errors.InputError, match="source is 'synth'"):
-    rewrites.write([path, other])
+    rewrites.write([path, other_path])
   values["data"] |= {"source": "rewrites", "rewrites": rules}
   del values["evals"]["unseen"]
-  artifacts.write_json(other / "config.json", values)
+  artifacts.write_json(other_path / "config.json", values)
   with pytest.raises(errors.InputError, match="nothing to report"):
-    rewrites.write([other])
+    rewrites.write([other_path])
 
 
 def _judged(path, ids, wrong):
   """Writes the evaluation of unseen rules: two wrong tokens, or none."""
-  found = path / "evals" / "unseen"
-  found.mkdir(parents=True)
+  directory = path / "evals" / "unseen"
+  directory.mkdir(parents=True)
   last = np.where(wrong, 2.0, 0.0).astype(np.float32)
-  np.save(found / "ids.npy", ids)
-  np.save(found / "steps.npy", np.array([0, 4]))
-  np.save(found / "loss.npy", np.stack([np.ones_like(last), last]))
+  np.save(directory / "ids.npy", ids)
+  np.save(directory / "steps.npy", np.array([0, 4]))
+  np.save(directory / "loss.npy", np.stack([np.ones_like(last), last]))
 
 
-def test_exact_match_by_place(tmp_path):
+def test_exact_match_by_position(tmp_path):
   options = {
       "rules": 4,
       "examples": 10,
@@ -333,17 +335,17 @@ def test_exact_match_by_place(tmp_path):
   store = prepare.prepare(tmp_path / "stores", config.data, 0)
   path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
   ids = store.split_ids("unseen")
-  at = []
+  positions = []
   for prompt, _ in store.texts(ids):
     rule, z = prompt.strip().split("\n\n")
-    at.append(z.find(rule.split(" -> ")[0]))
-  at = np.array(at)
-  assert set(at) == set(range(-1, 10))
+    positions.append(z.find(rule.split(" -> ")[0]))
+  positions = np.array(positions)
+  assert set(positions) == set(range(-1, 10))
   # Right at places 0, 1, 2 and 9, and where there is no x.
-  _judged(path, ids, (at > 2) & (at < 9))
+  _judged(path, ids, (positions > 2) & (positions < 9))
   (run,), _ = rewrites_runs.find([path])
-  second = (at == 2).sum() / ((at == 2) | (at == 3)).sum()
-  last = (at == 9).sum() / ((at == 8) | (at == 9)).sum()
+  second = (positions == 2).sum() / ((positions == 2) | (positions == 3)).sum()
+  last = (positions == 9).sum() / ((positions == 8) | (positions == 9)).sum()
   expected = dict(
       zip(rewrites_errors.FIFTHS, (1.0, second, 0.0, 0.0, last), strict=True)
   )

@@ -21,8 +21,8 @@ from zsgen.rewrites.source import options as rewrites_options
 _SMALL = rewriting.small_options(rules=60, examples=240)
 
 
-def _pairs(found: rules.Rules) -> list[tuple[str, str]]:
-  return list(zip(serial.texts(found.x), serial.texts(found.y), strict=True))
+def _pairs(table: rules.Rules) -> list[tuple[str, str]]:
+  return list(zip(serial.texts(table.x), serial.texts(table.y), strict=True))
 
 
 def _letters(text: str) -> np.ndarray:
@@ -30,7 +30,7 @@ def _letters(text: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("family", "k", "made"),
+    ("family", "k", "expected"),
     [
         ("repeat", 3, "aaabbbccc"),
         ("period", 2, "abcabc"),
@@ -38,24 +38,24 @@ def _letters(text: str) -> np.ndarray:
         ("random", 1, "abc"),
     ],
 )
-def test_families(family, k, made):
+def test_families(family, k, expected):
   kind = patterns.Kind(family, k)
-  found = patterns.build(kind, _letters("abc"))
-  assert serial.texts(found) == [made]
-  assert serial.texts(patterns.base(kind, found)) == ["abc"]
+  pattern = patterns.build(kind, _letters("abc"))
+  assert serial.texts(pattern) == [expected]
+  assert serial.texts(patterns.base(kind, pattern)) == ["abc"]
 
 
 def test_kinds_have_k_1_once():
-  found = patterns.kinds(("repeat", "period"), (1, 2))
-  assert [each.name for each in found] == ["random", "repeat-2", "period-2"]
+  kinds = patterns.kinds(("repeat", "period"), (1, 2))
+  assert [kind.name for kind in kinds] == ["random", "repeat-2", "period-2"]
   assert patterns.divisors(60, 3, 12) == (3, 4, 5, 6, 10, 12)
 
 
-def test_rules_of_few_are_the_first_of_many():
+def test_fewer_rules_are_the_first_of_more():
   for options in (rewrites_options.Rewrites(), _SMALL):
-    many = _pairs(rules.draw(options, "train", 3, 3000))
+    pairs = _pairs(rules.draw(options, "train", 3, 3000))
     for count in (1, 10, 300):
-      assert _pairs(rules.draw(options, "train", 3, count)) == many[:count]
+      assert _pairs(rules.draw(options, "train", 3, count)) == pairs[:count]
 
 
 def test_rules_differ_by_seed_and_split():
@@ -66,8 +66,8 @@ def test_rules_differ_by_seed_and_split():
 
 def test_letters_are_even():
   options = rewrites_options.Rewrites(letters=16)
-  found = rules.draw(options, "train", 0, 2000)
-  for side in (found.x, found.y):
+  table = rules.draw(options, "train", 0, 2000)
+  for side in (table.x, table.y):
     times = np.bincount(side.ravel(), minlength=16)
     assert len(times) == 16
     assert ((times - 2500) ** 2 / 2500).sum() < 60  # 15 degrees of freedom.
@@ -82,11 +82,13 @@ def test_no_pattern_of_unseen_rules_is_in_training():
 
 
 def test_a_share_of_the_patterns_is_withheld():
-  drawn = np.random.default_rng(0).integers(26, size=(20_000, 20), dtype="u1")
+  letters = np.random.default_rng(0).integers(26, size=(20_000, 20), dtype="u1")
   key = np.array(1, np.uint64)
-  assert abs(patterns.withheld(drawn, 0.25, key).mean() - 0.25) < 0.015
-  few, more = (patterns.withheld(drawn, share, key) for share in (0.1, 0.25))
-  assert few.any() and not (few & ~more).any()
+  assert abs(patterns.withheld(letters, 0.25, key).mean() - 0.25) < 0.015
+  smaller, larger = (
+      patterns.withheld(letters, share, key) for share in (0.1, 0.25)
+  )
+  assert smaller.any() and not (smaller & ~larger).any()
 
 
 def test_kinds_have_equal_shares_until_one_is_used_up():
@@ -98,16 +100,16 @@ def test_kinds_have_equal_shares_until_one_is_used_up():
       distinct="pair",
   )
   large = dataclasses.replace(options, ks=(3, 4))
-  found = rules.draw(large, "train", 0, 900)
-  assert np.bincount(found.kind).tolist() == [150] * 6
-  found = rules.draw(options, "train", 0, 9000)
-  shares = np.bincount(found.kind)
+  table = rules.draw(large, "train", 0, 900)
+  assert np.bincount(table.kind).tolist() == [150] * 6
+  table = rules.draw(options, "train", 0, 9000)
+  shares = np.bincount(table.kind)
   # k = 12 is one letter: all families are one, with less than 26 x 25 pairs.
-  assert [each.k for each in found.kinds] == [3, 3, 3, 4, 4, 4, 12, 12, 12]
+  assert [kind.k for kind in table.kinds] == [3, 3, 3, 4, 4, 4, 12, 12, 12]
   assert shares[6:].sum() < 26 * 25
   assert shares.sum() == 9000 and shares[:6].min() > 1300
-  base = patterns.base(found.kinds[0], found.x[found.kind == 0])
-  assert np.array_equal(found.x[found.kind == 0], np.repeat(base, 3, axis=1))
+  base = patterns.base(table.kinds[0], table.x[table.kind == 0])
+  assert np.array_equal(table.x[table.kind == 0], np.repeat(base, 3, axis=1))
 
 
 def test_unseen_rules_may_have_other_families():
@@ -120,22 +122,22 @@ def test_unseen_rules_may_have_other_families():
       heldout_families=("repeat", "mirror"),
       heldout_ks=(1, 2),
   )
-  train, unseen, seen = rewrites.splits(options, 0)
-  assert [each.name for each in train.rules.kinds] == ["repeat-3", "repeat-6"]
-  assert [each.name for each in unseen.rules.kinds] == [
+  train, unseen, seen_split = rewrites.splits(options, 0)
+  assert [kind.name for kind in train.rules.kinds] == ["repeat-3", "repeat-6"]
+  assert [kind.name for kind in unseen.rules.kinds] == [
       "random",
       "repeat-2",
       "mirror-2",
   ]
-  assert seen.rules is train.rules
+  assert seen_split.rules is train.rules
 
 
 def test_rules_used_up_are_an_error_with_numbers():
   options = rewrites_options.Rewrites(
       letters=2, x_length=2, y_length=2, z_length=9
   )
-  said = r"of 5 distinct rules of train \d were found .* with letters=2"
-  with pytest.raises(errors.InputError, match=said):
+  message = r"of 5 distinct rules of train \d were found .* with letters=2"
+  with pytest.raises(errors.InputError, match=message):
     rules.draw(options, "train", 0, 5)
 
 
@@ -157,29 +159,29 @@ def test_all_rules_have_as_many_examples_and_the_lowest_the_rest():
 def test_power_laws_are_those_of_the_papers_figure(
     shape, number, hundred, effective
 ):
-  """Rules with 100 examples or more, and effective ones (Fig. 3, simulated)."""
+  """Checks rules with 100 or more examples, and effective ones (Fig. 3)."""
   options = rewrites_options.Rewrites(
       rules=number, examples=10**6, power_law=shape
   )
   for seed in range(3):
-    found = counts.of_rules(options, seed)
-    assert found.sum() == 10**6
-    assert hundred[0] <= (found >= 100).sum() <= hundred[1]
-    assert effective[0] <= counts.effective(found) <= effective[1]
+    sizes = counts.of_rules(options, seed)
+    assert sizes.sum() == 10**6
+    assert hundred[0] <= (sizes >= 100).sum() <= hundred[1]
+    assert effective[0] <= counts.effective(sizes) <= effective[1]
 
 
 def test_a_subsample_is_even_or_has_a_long_tail():
   half = rewrites_options.Rewrites(rules=100, examples=10_000, subsample=0.5)
   assert counts.of_rules(half, 0).tolist() == [50] * 100
   tail = dataclasses.replace(half, subsample_power_law=0.2)
-  found = counts.of_rules(tail, 0)
-  assert found.sum() == 5000 and found.max() == 100 and found.min() < 5
-  assert counts.effective(found) < 80
+  sizes = counts.of_rules(tail, 0)
+  assert sizes.sum() == 5000 and sizes.max() == 100 and sizes.min() < 5
+  assert counts.effective(sizes) < 80
 
 
-def test_apportioned_numbers_stay_below_the_most():
-  found = counts.apportion(np.array([8.0, 1.0, 1.0]), 10, np.array([3, 9, 9]))
-  assert found.tolist() == [3, 4, 3]
+def test_apportioned_numbers_stay_below_the_limits():
+  sizes = counts.apportion(np.array([8.0, 1.0, 1.0]), 10, np.array([3, 9, 9]))
+  assert sizes.tolist() == [3, 4, 3]
   assert counts.apportion(np.ones(2), 4, np.array([2, 2])).tolist() == [2, 2]
 
 
@@ -193,12 +195,12 @@ def _idle(train: rules.Rules, unseen: rules.Rules):
 
 
 def _twice(train: rules.Rules, unseen: rules.Rules):
-  x, y = (np.concatenate([each[1:2], each[1:]]) for each in train[:2])
+  x, y = (np.concatenate([column[1:2], column[1:]]) for column in train[:2])
   return train._replace(x=x, y=y), unseen
 
 
 def _fewer(train: rules.Rules, unseen: rules.Rules):
-  return rules.Rules(*(each[1:] for each in train[:3]), train.kinds), unseen
+  return rules.Rules(*(column[1:] for column in train[:3]), train.kinds), unseen
 
 
 def _known(train: rules.Rules, unseen: rules.Rules):
@@ -206,7 +208,7 @@ def _known(train: rules.Rules, unseen: rules.Rules):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (_known, "in training rules and are y of unseen"),
         (_fewer, "59 training rules, not 60"),
@@ -215,15 +217,15 @@ def _known(train: rules.Rules, unseen: rules.Rules):
         (_no_repeats, "patterns of train are not repeat-2"),
     ],
 )
-def test_checks_find_wrong_rules(spoil, said):
+def test_checks_find_wrong_rules(spoil, message):
   train, unseen, _ = rewrites.splits(_SMALL, 0)
   checks.check_rules(train, unseen, _SMALL)
   wrong = spoil(train.rules, unseen.rules)
   train, unseen = (
-      split._replace(rules=each)
-      for split, each in zip((train, unseen), wrong, strict=True)
+      split._replace(rules=wrong_rules)
+      for split, wrong_rules in zip((train, unseen), wrong, strict=True)
   )
-  with pytest.raises(errors.InputError, match=said):
+  with pytest.raises(errors.InputError, match=message):
     checks.check_rules(train, unseen, _SMALL)
 
 

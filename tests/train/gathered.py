@@ -26,10 +26,10 @@ def _flops(shape: tuple[int, ...], tied: bool, groups: int) -> float:
   mesh = mesh_lib.make(config_lib.Mesh(*shape), devices)
   model = model_lib.Model(arch, execution=execution.Execution(mesh=mesh))
   params = jax.eval_shape(model.init, jax.random.key(0))
-  where = mesh_lib.shardings(params, mesh)
-  rows, whole = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
+  shardings = mesh_lib.shardings(params, mesh)
+  rows, replicated = mesh_lib.position_sharding(mesh), mesh_lib.replicated(mesh)
   shards = mesh_lib.row_shards(mesh) * mesh_lib.position_shards(mesh)
-  slots = mesh_lib.group_sharding(mesh) if groups == shards else whole
+  slots = mesh_lib.group_sharding(mesh) if groups == shards else replicated
   tokens = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.int32)
   positions = jax.ShapeDtypeStruct((groups, SLOTS // groups), jnp.int32)
 
@@ -45,8 +45,8 @@ def _flops(shape: tuple[int, ...], tied: bool, groups: int) -> float:
 
   step = jax.jit(
       jax.value_and_grad(loss),
-      in_shardings=(where, rows, slots),
-      out_shardings=(whole, where),
+      in_shardings=(shardings, rows, slots),
+      out_shardings=(replicated, shardings),
   )
   compiled = step.lower(params, tokens, positions).compile()
   return compiled.cost_analysis()["flops"]

@@ -22,11 +22,11 @@ def _known() -> dict[str, hlo.Collective]:
   """A gather of a [64, 64] matrix in each of 5 turns, and one sum of scalars."""
   mesh = mesh_lib.make(config_lib.Mesh(data=1, fsdp=8))
   rows = NamedSharding(mesh, PartitionSpec("fsdp"))
-  whole = mesh_lib.replicated(mesh)
+  replicated = mesh_lib.replicated(mesh)
 
   def run(stack: jax.Array, x: jax.Array) -> jax.Array:
     def turn(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, None]:
-      kernel = jax.lax.with_sharding_constraint(kernel, whole)
+      kernel = jax.lax.with_sharding_constraint(kernel, replicated)
       x = jnp.tanh(x @ kernel)
       return jax.lax.with_sharding_constraint(x, rows), None
 
@@ -35,8 +35,8 @@ def _known() -> dict[str, hlo.Collective]:
   stack = jax.ShapeDtypeStruct((TURNS, WIDTH, WIDTH), jnp.float32)
   x = jax.ShapeDtypeStruct((16, WIDTH), jnp.float32)
   split = NamedSharding(mesh, PartitionSpec(None, "fsdp"))
-  made = jax.jit(run, in_shardings=(split, rows), out_shardings=whole)
-  return hlo.collectives(made.lower(stack, x).compile().as_text(), 8)
+  step = jax.jit(run, in_shardings=(split, rows), out_shardings=replicated)
+  return hlo.collectives(step.lower(stack, x).compile().as_text(), 8)
 
 
 def _planned() -> dict:
@@ -55,12 +55,12 @@ def _planned() -> dict:
       }
   )
   start = starts.make(config.model, config.seed, config.lora)
-  found = plan_lib.make(config, start, topology.find_hardware(""))
+  plan = plan_lib.make(config, start, topology.find_hardware(""))
   return {
-      "states": found.states._asdict(),
-      "held": found.compiled.arguments,
-      "copied": found.compiled.copied,
-      "collectives": found.compiled.collectives,
+      "states": plan.states._asdict(),
+      "held": plan.compiled.arguments,
+      "copied": plan.compiled.copied,
+      "collectives": plan.compiled.collectives,
   }
 
 
@@ -77,11 +77,11 @@ def _compared() -> dict:
   hardware = topology.find_hardware("")._replace(
       chip=chips.find_chip("TPU v5e"), compiles=False
   )
-  found = plan_lib.make(config, start, hardware)
-  parameters, _, _, compared = plans.tables(found)
+  plan = plan_lib.make(config, start, hardware)
+  parameters, _, _, compared = plans.tables(plan)
   return {
-      "groups": found.groups,
-      "rooflines": found.rooflines,
+      "groups": plan.groups,
+      "rooflines": plan.rooflines,
       "parameters": str(parameters.rows),
       "formula": compared.note,
   }

@@ -26,7 +26,7 @@ LORA = config_lib.Lora(rank=2, targets="attention/query|mlp/down")
 
 @pytest.fixture
 def adapted(small):
-  """`small` with adapters, of a base that is held in bfloat16."""
+  """Returns `small` with adapters, of a base that is held in bfloat16."""
   small.lora.rank = 4
   small.lora.base = "bfloat16"
   small.lora.targets = r"attention/.*"
@@ -35,13 +35,13 @@ def adapted(small):
 
 
 @pytest.fixture
-def made(adapted, shared_root):
-  """The run of `adapted`, made once, with both exports."""
-  other = adapted.copy_and_resolve_references()
-  other.machine.export = "adapter"
+def adapted_run(adapted, shared_root):
+  """Returns the run of `adapted`, trained once, with both exports."""
+  adapter_only = adapted.copy_and_resolve_references()
+  adapter_only.machine.export = "adapter"
 
   def make(workdir):
-    for config in (adapted, other):
+    for config in (adapted, adapter_only):
       zsgen.run(config, workdir, ["train", "export"])
 
   workdir = shared.make_once(shared_root / "adapted", make)
@@ -49,7 +49,7 @@ def made(adapted, shared_root):
   return run
 
 
-def _all(model, lora=config_lib.NO_LORA, seed=0):
+def _all_params(model, lora=config_lib.NO_LORA, seed=0):
   """All parameters that a run begins with."""
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])
   return starts.make(model, seed, lora).load_all(mesh)
@@ -57,7 +57,9 @@ def _all(model, lora=config_lib.NO_LORA, seed=0):
 
 def _curve(run):
   lines = map(json.loads, (run / "metrics.jsonl").open())
-  return [each["heldout/loss"] for each in lines if "heldout/loss" in each]
+  return [
+      record["heldout/loss"] for record in lines if "heldout/loss" in record
+  ]
 
 
 def _state(run):
@@ -73,18 +75,18 @@ def _state(run):
   }
 
 
-def test_a_step_trains_adapters_alone():
+def test_a_step_trains_adapters_only():
   model = model_lib.Model.from_config(MODEL, LORA)
   params = jax.jit(model.init)(jax.random.key(0))
   adapters, frozen = lora_lib.split(params, LORA)
   frozen = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), frozen)
   row = np.arange(1, 9, dtype=np.int32)[None]
-  ones = np.ones_like(row)
+  ones_row = np.ones_like(row)
   batch = batches.Batch(
       tokens=row,
       positions=row - 1,
-      segments=ones,
-      mask=ones.astype(np.float32),
+      segments=ones_row,
+      mask=ones_row.astype(np.float32),
       loss_positions=row[:, :-1],
       ids=np.array([7], np.int32),
       lengths=np.array([8], np.int32),
@@ -110,8 +112,8 @@ def test_a_step_trains_adapters_alone():
   assert metrics.grad_norm > 0
 
 
-def test_a_checkpoint_has_adapters_and_their_moments_alone(adapted, made):
-  state = _state(made)
+def test_a_checkpoint_has_adapters_and_their_moments_only(adapted, adapted_run):
+  state = _state(adapted_run)
   params = [path for path in state if path.startswith("params/")]
   assert len(params) == 8
   assert all(path.rpartition("/")[2] in ("lora_a", "lora_b") for path in params)
@@ -120,8 +122,8 @@ def test_a_checkpoint_has_adapters_and_their_moments_alone(adapted, made):
   assert all(state[path].any() for path in params)
 
 
-def test_stopped_and_started_again_is_the_same_bytes(
-    adapted, made, tmp_path, monkeypatch, capsys
+def test_a_resumed_run_has_the_same_bytes(
+    adapted, adapted_run, tmp_path, monkeypatch, capsys
 ):
   class Stopped(Exception):
     pass
@@ -138,19 +140,19 @@ def test_stopped_and_started_again_is_the_same_bytes(
     zsgen.run(adapted, tmp_path, ["train"])
   monkeypatch.undo()
   run = zsgen.run(adapted, tmp_path, ["train"]).run
-  first, again = " ".join(capsys.readouterr().err.split()).split("start ")[1:]
+  first, second = " ".join(capsys.readouterr().err.split()).split("start ")[1:]
   assert "seed 0 (config.model.init='new'), which stays; adapters: new" in first
-  told = "lora rank 4 on 8 projections: 1,792 parameters are trained, 7.48% of"
-  assert told in first and told in again
+  line = "lora rank 4 on 8 projections: 1,792 parameters are trained, 7.48% of"
+  assert line in first and line in second
   curve = _curve(run)
   assert curve[-1] < curve[0] - 0.05
-  assert run.name == made.name
+  assert run.name == adapted_run.name
   for name in ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy"):
-    assert (run / name).read_bytes() == (made / name).read_bytes(), name
-  found, wanted = _state(run), _state(made)
-  assert found.keys() == wanted.keys()
-  for path, leaf in wanted.items():
-    assert found[path].tobytes() == leaf.tobytes(), path
+    assert (run / name).read_bytes() == (adapted_run / name).read_bytes(), name
+  actual, expected = _state(run), _state(adapted_run)
+  assert actual.keys() == expected.keys()
+  for path, leaf in expected.items():
+    assert actual[path].tobytes() == leaf.tobytes(), path
 
 
 def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
@@ -162,12 +164,14 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
   assert len(names) == 4
 
 
-def test_a_run_of_adapters_is_gone_on_from(adapted, made, tmp_path):
-  run = made
-  merged = _all(config_lib.Model(init=f"run:{run}"))
-  exported = _all(config_lib.Model(init=f"hf:{run}/export-float32"))
+def test_training_continues_from_a_run_of_adapters(
+    adapted, adapted_run, tmp_path
+):
+  run = adapted_run
+  merged = _all_params(config_lib.Model(init=f"run:{run}"))
+  exported = _all_params(config_lib.Model(init=f"hf:{run}/export-float32"))
   jax.tree.map(np.testing.assert_array_equal, merged, exported)
-  base = _all(config_lib.check(adapted).model)
+  base = _all_params(config_lib.check(adapted).model)
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), merged, base)
   query = moved["blocks"]["0"]["attention"]["query"]["kernel"]
   assert query > 10 * moved["embedding"] > 0  # That of bfloat16.
@@ -175,32 +179,36 @@ def test_a_run_of_adapters_is_gone_on_from(adapted, made, tmp_path):
   adapted.model = config_lib.to_dict(config_lib.Model(init=f"run:{run}"))
   adapted.lora = config_lib.to_dict(config_lib.Lora(rank=1))
   adapted.order.budget = 4
-  again = zsgen.run(adapted, tmp_path, ["train"]).run
-  assert _curve(again)[0] == pytest.approx(final, rel=1e-6)
+  continued = zsgen.run(adapted, tmp_path, ["train"]).run
+  assert _curve(continued)[0] == pytest.approx(final, rel=1e-6)
 
 
-def test_exported_adapters_are_gone_on_from(adapted, made, tmp_path):
-  run = made
+def test_training_continues_from_exported_adapters(
+    adapted, adapted_run, tmp_path
+):
+  run = adapted_run
   directory = run / "export-adapter-float32"
   assert (directory / "tokenizer_config.json").is_file()
   adapted.lora = config_lib.to_dict(config_lib.Lora(init=str(directory)))
   config = Experiment(config_lib.check(adapted), tmp_path).config
   assert (config.lora.rank, config.lora.alpha) == (4, 16.0)
-  found, _ = lora_lib.split(_all(config.model, config.lora), config.lora)
+  adapters, _ = lora_lib.split(
+      _all_params(config.model, config.lora), config.lora
+  )
   saved = _state(run)
-  leaves = jax.tree_util.tree_leaves_with_path(found)
+  leaves = jax.tree_util.tree_leaves_with_path(adapters)
   assert len(leaves) == 8
   for path, leaf in leaves:
     name = jax.tree_util.keystr(path, simple=True, separator="/")
     np.testing.assert_array_equal(leaf, saved[f"params/{name}"])
 
 
-def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
-  run = made
+def test_a_changed_base_is_reported(adapted, adapted_run, monkeypatch):
+  run = adapted_run
   monkeypatch.setattr(starts.Start, "fingerprint", "another")
   message = r"no longer what it was .* drawn from the seed 0"
   with pytest.raises(errors.InputError, match=message):
-    _all(config_lib.Model(init=f"run:{run}"))
+    _all_params(config_lib.Model(init=f"run:{run}"))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +223,7 @@ def test_a_base_that_has_changed_is_told(adapted, made, monkeypatch):
         ({"lora.init": "/nowhere"}, r"/nowhere/adapter_config.json does not"),
     ],
 )
-def test_wrong_adapters_are_told_before_any_work(
+def test_wrong_adapters_are_reported_before_any_work(
     adapted, tmp_path, changes, message
 ):
   adapted.update_from_flattened_dict(changes)
@@ -230,10 +238,17 @@ def test_adapters_of_a_run_without_any_are_not_exported(small, tmp_path):
     zsgen.run(small, tmp_path / "workdir")
 
 
-def test_new_adapters_are_the_seeds():
-  one, again, other = (_all(MODEL, LORA, seed) for seed in (3, 3, 4))
-  jax.tree.map(np.testing.assert_array_equal, one, again)
-  a = [each["blocks"]["0"]["mlp"]["down"]["lora_a"] for each in (one, other)]
+def test_new_adapters_depend_on_the_seed():
+  first, second, other_seed = (
+      _all_params(MODEL, LORA, seed) for seed in (3, 3, 4)
+  )
+  jax.tree.map(np.testing.assert_array_equal, first, second)
+  a = [
+      params["blocks"]["0"]["mlp"]["down"]["lora_a"]
+      for params in (first, other_seed)
+  ]
   assert (a[0] != a[1]).all()
-  frozen = lora_lib.split(one, LORA)[1]
-  jax.tree.map(np.testing.assert_array_equal, frozen, _all(MODEL, seed=3))
+  frozen = lora_lib.split(first, LORA)[1]
+  jax.tree.map(
+      np.testing.assert_array_equal, frozen, _all_params(MODEL, seed=3)
+  )

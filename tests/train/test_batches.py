@@ -9,5 +9,5 @@ def test_ids_of_covers_the_order_once():
   order = np.arange(100, 110)
   steps = batches.steps_of(order, 4)
   assert steps == 3
-  found = np.concatenate([batches.ids_of(order, 4, s) for s in range(steps)])
-  assert found.tolist() == [*order.tolist(), -1, -1]
+  ids = np.concatenate([batches.ids_of(order, 4, s) for s in range(steps)])
+  assert ids.tolist() == [*order.tolist(), -1, -1]

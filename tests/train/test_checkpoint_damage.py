@@ -16,7 +16,7 @@ from zsgen.core import artifacts, errors
 from zsgen.train import checkpoints, resuming
 from zsgen.train import step as step_lib
 
-RUN, OTHER = "0f" * 32, "1e" * 32
+RUN, OTHER_RUN = "0f" * 32, "1e" * 32
 STEPS = (5, 10)
 # Arrays, an element of each, and a bit of it.
 FLIPS = [
@@ -50,8 +50,10 @@ def _state(step: int) -> step_lib.State:
 
 
 def _like():
-  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  return checkpoints.like(_state(0), jax.tree.map(lambda _: place, _state(0)))
+  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  return checkpoints.like(
+      _state(0), jax.tree.map(lambda _: sharding, _state(0))
+  )
 
 
 def _open(path: pathlib.Path, run: str = RUN) -> checkpoints.Checkpoints:
@@ -65,7 +67,7 @@ def _read(path: pathlib.Path, step: int, run: str = RUN) -> step_lib.State:
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory) -> pathlib.Path:
-  """The directory of a run that saved two steps."""
+  """Saves two steps. Returns the directory of the run."""
   path = tmp_path_factory.mktemp("run")
   with _open(path) as saved:
     for step in STEPS:
@@ -75,7 +77,7 @@ def intact(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def run(intact, tmp_path) -> pathlib.Path:
-  """A copy of it to damage, with the manifest of a run."""
+  """Copies it, with the manifest of a run, to damage the copy."""
   path = tmp_path / "run"
   shutil.copytree(intact, path)
   return path
@@ -101,14 +103,14 @@ def _change(state: step_lib.State, name: str, element: int, bit: int):
 
 def _save_under_old_meta(run: pathlib.Path, state: step_lib.State) -> None:
   """Puts another state into the checkpoint of step 10."""
-  place = _step(run, 10) / "state"
-  shutil.rmtree(place)
+  directory = _step(run, 10) / "state"
+  shutil.rmtree(directory)
   with ocp.StandardCheckpointer() as writer:
-    writer.save(place.absolute(), state)
+    writer.save(directory.absolute(), state)
 
 
 @pytest.mark.parametrize(("name", "element", "bit"), FLIPS)
-def test_one_bit_is_noticed(run, name, element, bit):
+def test_one_flipped_bit_is_noticed(run, name, element, bit):
   _save_under_old_meta(run, _change(_state(10), name, element, bit))
   with pytest.raises(
       checkpoints.Damaged, match=rf"10: .*checksum mismatch in {name}\)"
@@ -121,21 +123,21 @@ def test_the_same_state_saved_again_is_no_damage(run):
   closeness.assert_same(_read(run, 10), _state(10))
 
 
-def test_directories_that_were_exchanged_or_copied(run, intact):
+def test_exchanged_or_copied_directories(run, intact):
   _step(run, 10).rename(_step(run, 20))
   with pytest.raises(
       checkpoints.Damaged, match=r"20: .*of step 10 and was ren"
   ):
     _read(run, 20)
   with pytest.raises(checkpoints.Damaged, match="copied here from another run"):
-    _read(run, 5, OTHER)
+    _read(run, 5, OTHER_RUN)
   # Items alone.
-  for item in ("state", "meta"):
+  for directory in ("state", "meta"):
     shutil.rmtree(_step(run, 20))
     shutil.copytree(_step(intact, 10), _step(run, 20))
     _step(run, 20).rename(_step(run, 10))
-    shutil.rmtree(_step(run, 10) / item)
-    shutil.copytree(_step(run, 5) / item, _step(run, 10) / item)
+    shutil.rmtree(_step(run, 10) / directory)
+    shutil.copytree(_step(run, 5) / directory, _step(run, 10) / directory)
     with pytest.raises(checkpoints.Damaged, match="/10: "):
       _read(run, 10)
     _step(run, 10).rename(_step(run, 20))
@@ -153,7 +155,7 @@ def test_directories_that_were_exchanged_or_copied(run, intact):
         lambda meta: [meta.clear(), meta.update(step=10)],
     ],
 )
-def test_meta_that_was_changed(run, change):
+def test_changed_metadata(run, change):
   file = _step(run, 10) / "meta" / "metadata"
   meta = json.loads(file.read_text())
   change(meta)
@@ -170,8 +172,8 @@ def test_checkpoints_of_an_older_version_are_read(run):
   with _open(run) as saved:
     assert saved.has_checksums(5) and not saved.has_checksums(10)
     assert saved.records(10) == {"metrics.jsonl": (7, "")}
-    found = saved.state(10, _like())
-  jax.tree.map(np.testing.assert_array_equal, found, _state(10))
+    state = saved.state(10, _like())
+  jax.tree.map(np.testing.assert_array_equal, state, _state(10))
   file.write_text(json.dumps({"step": 10, "lengths": [{"a": 7}, {"a": 8}]}))
   with _open(run) as saved:
     assert saved.records(10) == [{"a": (7, "")}, {"a": (8, "")}]
@@ -181,31 +183,31 @@ def test_checkpoints_of_an_older_version_are_read(run):
 
 
 def test_every_file_truncated_or_zeroed(run, intact):
-  """It is noticed, or what is read is what was saved."""
+  """Checks that damage is noticed, or that what is read is what was saved."""
   files = [f for f in _step(intact, 10).rglob("*") if f.is_file()]
   assert len(files) > 8
   noticed = set()
   for file in files:
-    other, data = run / file.relative_to(intact), file.read_bytes()
+    damaged_file, data = run / file.relative_to(intact), file.read_bytes()
     for damaged in (data[: len(data) // 2], b"\0" * len(data), None):
       if damaged is None:
-        other.unlink()
+        damaged_file.unlink()
       else:
-        other.write_bytes(damaged)
+        damaged_file.write_bytes(damaged)
       try:
-        found = _read(run, 10)
-        jax.tree.map(np.testing.assert_array_equal, found, _state(10))
+        state = _read(run, 10)
+        jax.tree.map(np.testing.assert_array_equal, state, _state(10))
       except checkpoints.Damaged as error:
         noticed.add(file.name)
         assert str(error).count("\n") == 0 and len(str(error)) < 700
-      other.write_bytes(data)
+      damaged_file.write_bytes(data)
   assert {"metadata", "_METADATA", "manifest.ocdbt"} < noticed
   jax.tree.map(np.testing.assert_array_equal, _read(run, 10), _state(10))
 
 
 @pytest.mark.slow
 def test_random_flips_of_bits_in_files(run, intact, capsys):
-  """The nightly campaign: no flip gives wrong values or a trace."""
+  """Checks nightly that no flip gives wrong values or a trace."""
   files = [f for f in _step(intact, 10).rglob("*") if f.is_file()]
   sizes = np.array([file.stat().st_size for file in files], float)
   arrays = np.array(["state" in f.parts and "d" in f.parts for f in files])
@@ -214,22 +216,24 @@ def test_random_flips_of_bits_in_files(run, intact, capsys):
   shares += 0.2 / len(files)
   rng, counts = np.random.default_rng(0), collections.Counter()
   for _ in range(200):
-    place = rng.choice(len(files), p=shares)
-    data = bytearray(files[place].read_bytes())
+    index = rng.choice(len(files), p=shares)
+    data = bytearray(files[index].read_bytes())
     data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
-    damaged = run / files[place].relative_to(intact)
+    damaged = run / files[index].relative_to(intact)
     damaged.write_bytes(data)
-    kind = "arrays" if arrays[place] else "other files"
+    kind = "arrays" if arrays[index] else "other files"
     try:
-      found = jax.device_get(_read(run, 10))
+      state = jax.device_get(_read(run, 10))
     except checkpoints.Damaged as error:
       checked = "checksum" in str(error)
       counts[kind, "checksum" if checked else "cannot be read"] += 1
     else:
-      same = jax.tree.map(np.array_equal, found, jax.device_get(_state(10)))
-      whole = all(jax.tree.leaves(same))
-      counts[kind, "no effect" if whole else "WRONG"] += 1
-    damaged.write_bytes(files[place].read_bytes())
+      equalities = jax.tree.map(
+          np.array_equal, state, jax.device_get(_state(10))
+      )
+      is_equal = all(jax.tree.leaves(equalities))
+      counts[kind, "no effect" if is_equal else "WRONG"] += 1
+    damaged.write_bytes(files[index].read_bytes())
   with capsys.disabled():
     print(f"\n200 flips: {dict(counts)}")
   assert not [outcome for _, outcome in counts if outcome == "WRONG"]
@@ -249,11 +253,13 @@ def _newest(run: pathlib.Path, problem: str = "", below: int = 0):
 def test_advice_to_resume_works(run):
   assert int(_newest(run)[0].moments["count"]) == 10
   _save_under_old_meta(run, _change(_state(10), *FLIPS[0]))
-  place = _step(run, 10)
-  advice = f"newest whole checkpoint is that of step 5: delete {place} to resu"
+  directory = _step(run, 10)
+  advice = (
+      f"newest whole checkpoint is that of step 5: delete {directory} to resu"
+  )
   with pytest.raises(errors.InputError, match=advice):
     _newest(run)
-  shutil.rmtree(place)
+  shutil.rmtree(directory)
   state, records = _newest(run)
   assert int(state.moments["count"]) == 5
   assert records == {"metrics.jsonl": [5, ""]}
@@ -277,12 +283,14 @@ def test_advice_where_the_last_checkpoint_of_a_finished_run_is_bad(run):
   (run / "result.json").write_text("{}")
   jax.tree.map(np.testing.assert_array_equal, _last(run), _state(10).params)
   _save_under_old_meta(run, _change(_state(10), *FLIPS[-1]))
-  where = f"Delete {_step(run, 10)}, then delete {run}/result.json and run"
-  with pytest.raises(errors.InputError, match=where + ".* resumes from step 5"):
+  advice = f"Delete {_step(run, 10)}, then delete {run}/result.json and run"
+  with pytest.raises(
+      errors.InputError, match=advice + ".* resumes from step 5"
+  ):
     _last(run)
   shutil.rmtree(_step(run, 10))
-  again = f"gone. .*, delete {run}/result.json and .* resumes from step 5"
-  with pytest.raises(errors.InputError, match=again):
+  gone_advice = f"gone. .*, delete {run}/result.json and .* resumes from step 5"
+  with pytest.raises(errors.InputError, match=gone_advice):
     _last(run)
   shutil.rmtree(_step(run, 5))
   with pytest.raises(
@@ -291,21 +299,21 @@ def test_advice_where_the_last_checkpoint_of_a_finished_run_is_bad(run):
     _last(run)
 
 
-def _manifest(run: pathlib.Path, made_by: dict) -> None:
-  fields = dict(kind="run", made_by=made_by, store="", order="", batch_size=1)
+def _manifest(run: pathlib.Path, recipe: dict) -> None:
+  fields = dict(kind="run", made_by=recipe, store="", order="", batch_size=1)
   artifacts.write_json(run / "manifest.json", {**fields, "steps": 10})
 
 
 def test_arrays_are_checked_one_by_one(run):
-  made_by = {"seed": 3}
-  _manifest(run, made_by)
+  recipe = {"seed": 3}
+  _manifest(run, recipe)
   with pytest.raises(checkpoints.Damaged, match="another run"):
     with checkpoints.Finished(run) as saved:
       saved.check(5)
   for step in STEPS:  # As if this run had saved them.
     file = _step(run, step) / "meta" / "metadata"
     meta = artifacts.unseal(json.loads(file.read_text()), RUN)
-    meta["run"] = artifacts.digest(made_by)
+    meta["run"] = artifacts.digest(recipe)
     file.write_text(json.dumps(artifacts.seal(meta, meta["run"])))
   _save_under_old_meta(run, _change(_state(10), "moments/nu", 3, 4))
   with checkpoints.Finished(run) as saved:

@@ -20,7 +20,7 @@ STATE = step_lib.State(
     {"count": jax.numpy.zeros(())},
 )
 RUN = "0f" * 32
-HELD = """
+HOLD_LOCK = """
 import pathlib, sys, time
 from zsgen.train import records
 with records.lock(pathlib.Path(sys.argv[1])):
@@ -40,22 +40,24 @@ def _small_files(size: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("again", [True, False], ids=["next-save", "exit"])
-def test_a_save_that_fails_in_the_background_is_told(tmp_path, again):
+@pytest.mark.parametrize(
+    "saves_again", [True, False], ids=["next-save", "exit"]
+)
+def test_a_failed_background_save_is_reported(tmp_path, saves_again):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     saved.save(1, STATE, {})
   with pytest.raises(ValueError, match="File too large"):
     with _small_files(5000), checkpoints.Checkpoints(path, 2, RUN) as saved:
       saved.save(2, STATE, {})
-      if again:
+      if saves_again:
         saved.save(3, STATE, {})
         raise AssertionError("nothing was raised")
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     assert saved.steps() == [1]
 
 
-def test_a_place_that_is_gone_is_told_at_once(tmp_path):
+def test_a_replaced_directory_is_reported_at_once(tmp_path):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     saved.save(1, STATE, {})
@@ -66,22 +68,24 @@ def test_a_place_that_is_gone_is_told_at_once(tmp_path):
       saved.save(2, STATE, {})
 
 
-def test_what_is_saved_comes_back(tmp_path):
+def test_saved_state_is_restored(tmp_path):
   path = tmp_path / checkpoints.NAME
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     for step in (1, 2, 3):
       saved.save(step, STATE, {"metrics.jsonl": [step, "ab"]})
-  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  wanted = checkpoints.like(STATE, jax.tree.map(lambda _: place, STATE))
+  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  template = checkpoints.like(STATE, jax.tree.map(lambda _: sharding, STATE))
   with checkpoints.Checkpoints(path, 2, RUN) as saved:
     assert saved.steps() == [2, 3]
     assert saved.records(3) == {"metrics.jsonl": [3, "ab"]}
-    jax.tree.map(np.testing.assert_array_equal, saved.state(3, wanted), STATE)
+    jax.tree.map(np.testing.assert_array_equal, saved.state(3, template), STATE)
 
 
-def test_one_start_holds_a_run(tmp_path):
+def test_one_process_locks_a_run(tmp_path):
   holder = subprocess.Popen(
-      [sys.executable, "-c", HELD, tmp_path], stdout=subprocess.PIPE, text=True
+      [sys.executable, "-c", HOLD_LOCK, tmp_path],
+      stdout=subprocess.PIPE,
+      text=True,
   )
   try:
     assert holder.stdout.readline() == "held\n"

@@ -48,8 +48,8 @@ def test_any_change_is_noticed(dtype):
       assert _sum(changed.view(array.dtype)) != right
   zeroed = raw.copy()
   zeroed.flat[100:200] = 0
-  for other in (zeroed, raw[::-1], raw[:, ::-1], np.roll(raw, 1), 0 * raw):
-    assert _sum(np.ascontiguousarray(other).view(array.dtype)) != right
+  for variant in (zeroed, raw[::-1], raw[:, ::-1], np.roll(raw, 1), 0 * raw):
+    assert _sum(np.ascontiguousarray(variant).view(array.dtype)) != right
   assert _sum(array) == right
 
 
@@ -63,7 +63,7 @@ def test_elements_of_64_bits(dtype):
   assert _sum(_array(dtype)) == wide
 
 
-def test_values_that_compare_equal_are_told_apart():
+def test_equal_values_with_different_bits_differ():
   zeros = np.zeros(3, np.float32)
   assert _sum(zeros) != _sum(-zeros)
   nan = np.array([0x7FC00000, 0x7FC00001], np.uint32).view(np.float32)
@@ -72,8 +72,8 @@ def test_values_that_compare_equal_are_told_apart():
 
 def test_shape_and_type_count():
   array = _array("float32")
-  others = (array.view(np.int32), array.reshape(37, 55), array[..., None])
-  assert len({_sum(array), *map(_sum, others)}) == 4
+  variants = (array.view(np.int32), array.reshape(37, 55), array[..., None])
+  assert len({_sum(array), *map(_sum, variants)}) == 4
 
 
 def test_blocks_are_summed_as_one(monkeypatch):
@@ -88,8 +88,8 @@ def test_blocks_are_summed_as_one(monkeypatch):
   checksums._program.cache_clear()
 
 
-def test_what_a_checksum_is():
-  """Plain Python gives the same: a checkpoint is checked by any version."""
+def test_a_checksum_equals_its_definition():
+  """Computes it in plain Python: a checkpoint is checked by any version."""
   array = _array("bfloat16", (3, 4)).view(np.uint16)
   first = second = 0
   for i, j in np.ndindex(array.shape):
@@ -117,11 +117,11 @@ def test_paths_that_differ():
 
 
 def test_shardings_change_nothing():
-  done = subprocess.run(
+  completed = subprocess.run(
       [sys.executable, SHARDED],
       env=xla.environment(xla.devices(8)),
       capture_output=True,
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
+  assert completed.returncode == 0, completed.stderr

@@ -43,7 +43,7 @@ def _batch(shape):
   )
 
 
-def test_in_the_order_of_need_beside_the_caller():
+def test_programs_are_compiled_in_order_of_need_in_the_background():
   traced = []
 
   def step(state, frozen, batch, hyper):
@@ -97,7 +97,7 @@ def test_programs_are_not_sealed_while_one_is_compiled(monkeypatch):
   assert sealed == [True]
 
 
-def test_programs_that_are_not_begun_are_dropped_at_the_end():
+def test_programs_not_yet_started_are_dropped_at_the_end():
   is_tracing, goes_on = threading.Event(), threading.Event()
   traced = []
 

@@ -28,7 +28,7 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def config():
-  """Of 10 steps, evaluated at 0, 4, 8, 10 and saved before 5 and 10."""
+  """Returns a config of 10 steps, evaluated every 4 and saved every 5."""
   small = config_lib.defaults()
   small.name = "small"
   small.data.train_instances, small.data.heldout_instances = 4, 1
@@ -46,21 +46,21 @@ def config():
 
 def _do(config, workdir, stage) -> str:
   """Runs a stage; returns what it said."""
-  said = io.StringIO()
-  console = rich.console.Console(file=said, soft_wrap=True)
+  output = io.StringIO()
+  console = rich.console.Console(file=output, soft_wrap=True)
   pipeline.run(config, workdir, [stage], console)
-  return said.getvalue()
+  return output.getvalue()
 
 
 @pytest.fixture(scope="module")
 def intact(config, workdirs):
-  """A workdir with a finished run."""
+  """Returns a workdir with a finished run."""
   return workdirs.get(config, "train")
 
 
 @pytest.fixture
 def workdir(intact, tmp_path):
-  """A copy to damage."""
+  """Copies the workdir, to damage the copy."""
   shutil.copytree(intact, tmp_path / "workdir")
   return tmp_path / "workdir"
 
@@ -97,7 +97,7 @@ def _content(run: pathlib.Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_record_of_a_finished_run(run, damage):
+def test_damage_to_every_record_of_a_finished_run_is_noticed(run, damage):
   (digests := record_digests.check_finished(run)).pop("metrics.jsonl")
   assert {*digests, "metrics.jsonl"} == {*RECORDS, *_arrays(run)}
   for name in RECORDS:
@@ -136,7 +136,7 @@ def test_a_report_or_an_export_of_a_damaged_run_is_refused(
   proof.check(run)
 
 
-def test_a_last_checkpoint_that_is_gone(config, workdir, run):
+def test_a_missing_last_checkpoint(config, workdir, run):
   before = _content(run)
   shutil.rmtree(run / "checkpoints" / "10")
   assert "already finished" in _do(config, workdir, "train")
@@ -148,7 +148,7 @@ def test_a_last_checkpoint_that_is_gone(config, workdir, run):
   assert _content(run) == before
 
 
-def test_checkpoints_that_are_gone_altogether(config, workdir, run):
+def test_missing_checkpoints(config, workdir, run):
   shutil.rmtree(run / "checkpoints")
   assert "already finished" in _do(config, workdir, "train")
   assert "report.html" in _do(config, workdir, "report")
@@ -160,7 +160,7 @@ def test_checkpoints_that_are_gone_altogether(config, workdir, run):
 
 
 @pytest.mark.slow
-def test_a_run_without_checkpoints_is_trained_anew(config, workdir, run):
+def test_a_run_without_checkpoints_is_retrained(config, workdir, run):
   before = _content(run)
   shutil.rmtree(run / "checkpoints")
   (run / "result.json").unlink()
@@ -173,53 +173,55 @@ def _read(path: pathlib.Path) -> dict:
 
 
 def _start_from(config, init: str):
-  other = config.copy_and_resolve_references()
-  other.model, other.name = {"init": init}, "other"
-  return other
+  other_config = config.copy_and_resolve_references()
+  other_config.model, other_config.name = {"init": init}, "other"
+  return other_config
 
 
-def test_a_start_from_checkpoints_that_are_gone(config, workdir, run):
+def test_a_start_from_missing_checkpoints(config, workdir, run):
   shutil.rmtree(run / "checkpoints" / "10")
-  other = _start_from(config, f"run:{run}")
+  other_config = _start_from(config, f"run:{run}")
   with pytest.raises(
       errors.InputError, match=r"that of step 5 of 10.*@5'\. To"
   ):
-    _do(other, workdir, "evaluate")
+    _do(other_config, workdir, "evaluate")
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
   shutil.rmtree(run / "checkpoints")
   for init in (f"run:{run}", f"run:{run}@5"):
-    again = f"delete {run}/result.json and run the command"
-    with pytest.raises(errors.InputError, match=again):
+    advice = f"delete {run}/result.json and run the command"
+    with pytest.raises(errors.InputError, match=advice):
       _do(_start_from(config, init), workdir, "evaluate")
 
 
-def test_a_start_from_a_checkpoint_that_was_exchanged(config, workdir, run):
+def test_a_start_from_an_exchanged_checkpoint(config, workdir, run):
   checkpoints = run / "checkpoints"
   shutil.rmtree(checkpoints / "10" / "state")
   shutil.copytree(checkpoints / "5" / "state", checkpoints / "10" / "state")
-  other = _start_from(config, f"run:{run}")
+  other_config = _start_from(config, f"run:{run}")
   newest = r"10: .*mismatch in params.*:.*@5'\. To .*elete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
-    _do(other, workdir, "evaluate")
-  again = r"checkpoints/10: .*damaged.* delete .*/10, then delete .*result.json"
-  with pytest.raises(errors.InputError, match=again):
+    _do(other_config, workdir, "evaluate")
+  advice = (
+      r"checkpoints/10: .*damaged.* delete .*/10, then delete .*result.json"
+  )
+  with pytest.raises(errors.InputError, match=advice):
     proof.check(run)
   at_5 = _start_from(config, f"run:{run}@5")
   assert "the checkpoint of step 5" in _do(at_5, workdir, "evaluate")
   (checkpoints / "10" / "meta" / "metadata").write_text("{}")
   newest = r"10: .*expected fields.*'run:.*@5'\. To .*elete .*/10, then delete"
   with pytest.raises(errors.InputError, match=newest):
-    _do(other, workdir, "evaluate")
+    _do(other_config, workdir, "evaluate")
 
 
 @pytest.mark.parametrize("damage", ["spoil", "truncate", "empty", "delete"])
 def test_clocks_never_block_a_report(config, workdir, run, damage):
   DAMAGES[damage](run / "perf.jsonl")
-  said = _do(config, workdir, "report")
+  output = _do(config, workdir, "report")
   lost = "imes of this run are lost"
-  assert (lost in said) == (damage != "truncate")  # Of the last line's end.
-  assert (lost in (run / "report.html").read_text()) == (lost in said)
+  assert (lost in output) == (damage != "truncate")  # Of the last line's end.
+  assert (lost in (run / "report.html").read_text()) == (lost in output)
   (run / "result.json").unlink()
   assert "at step 10" not in _do(config, workdir, "train")
   proof.check(run)
@@ -227,7 +229,7 @@ def test_clocks_never_block_a_report(config, workdir, run, damage):
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
 @pytest.mark.parametrize("damage", ["flip", "spoil", "truncate", "empty"])
-def test_results_and_configs_that_were_changed(run, name, damage):
+def test_changed_results_and_configs(run, name, damage):
   DAMAGES[damage](run / name)
   if damage == "truncate":  # Of the last line's end.
     curves.open_run(run)
@@ -237,13 +239,13 @@ def test_results_and_configs_that_were_changed(run, name, damage):
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
-def test_files_of_another_run_are_not_taken(run, name):
+def test_files_of_another_run_are_refused(run, name):
   artifacts.write_sealed(run / name, _read(run / name), "another run")
   with pytest.raises(errors.InputError, match=f"{name}: .*was copied here"):
     curves.open_run(run)
 
 
-def test_a_result_that_was_changed_is_written_again(config, workdir, run):
+def test_a_changed_result_is_rewritten(config, workdir, run):
   before = _content(run)
   result = _read(run / "result.json")
   result["evals"]["heldout"]["loss"]["final"] = 0.1
@@ -263,25 +265,25 @@ def test_runs_of_an_older_version_are_read(config, workdir, run):
   (run / "result.json").write_text(json.dumps(result))
   (run / "config.json").write_text(json.dumps(_read(run / "config.json")))
   for path in (run / "checkpoints").glob("*/meta/metadata"):
-    kept = json.loads(path.read_text())["records"]
-    lengths = {n: kept[n][0] for n in ("metrics.jsonl", "perf.jsonl")}
+    saved_records = json.loads(path.read_text())["records"]
+    lengths = {n: saved_records[n][0] for n in ("metrics.jsonl", "perf.jsonl")}
     meta = {"step": int(path.parts[-3]), "lengths": lengths}
     path.write_text(json.dumps(meta))
-  said = "\n".join(proof.check(run))
-  assert "records are not checked: an older version" in said
-  assert "checkpoint of step 10: not checked: an older version" in said
+  output = "\n".join(proof.check(run))
+  assert "records are not checked: an older version" in output
+  assert "checkpoint of step 10: not checked: an older version" in output
   assert "report.html" in _do(config, workdir, "report")
   before = _content(run)
   (run / "result.json").unlink()
   shutil.rmtree(run / "checkpoints" / "10")
-  said = _do(config, workdir, "train")
-  assert "from step 5 of 10" in said and "not checked: an older" in said
+  output = _do(config, workdir, "train")
+  assert "from step 5 of 10" in output and "not checked: an older" in output
   after = _content(run)
   assert {n: after[n] for n in RECORDS} == {n: before[n] for n in RECORDS}
   assert record_digests.check_finished(run)
 
 
-def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
+def test_a_resumed_run_checks_its_records(config, workdir, run):
   (run / "result.json").unlink()
   shutil.rmtree(run / "checkpoints" / "10")
   line = f"run {run}: 9 records verified"
@@ -298,7 +300,9 @@ def test_a_run_that_goes_on_checks_what_it_counts_on(config, workdir, run):
     (run / name).write_bytes(before)
 
 
-def test_what_every_start_writes_costs_no_training(config, workdir, run):
+def test_damaged_files_that_every_start_rewrites_cost_no_training(
+    config, workdir, run
+):
   before = _content(run)
   _flip(run / "evals/heldout/ids.npy")
   (run / "evals/heldout/steps.npy").unlink()
@@ -311,18 +315,18 @@ def test_what_every_start_writes_costs_no_training(config, workdir, run):
 
 def test_a_finished_run_is_hashed_a_few_times(config, workdir, monkeypatch):
   hashed = []
-  one = record_digests.hash_prefix
+  original = record_digests.hash_prefix
   monkeypatch.setattr(
       record_digests,
       "hash_prefix",
-      lambda path, size: hashed.append(path.name) or one(path, size),
+      lambda path, size: hashed.append(path.name) or original(path, size),
   )
   pipeline.run(config, workdir, console=rich.console.Console(quiet=True))
   # To train, for result.json, to report, and where the report opens it.
   assert hashed.count("metrics.jsonl") <= 4
 
 
-def test_rows_are_filled_in_one_after_another(tmp_path):
+def test_rows_are_written_in_sequence(tmp_path):
   path = tmp_path / "table.npy"
   table = records.Table(path, np.full((3, 2), np.nan, np.float32), 0)
   table.write(0, np.array([1.0, 2.0]))
@@ -334,6 +338,6 @@ def test_rows_are_filled_in_one_after_another(tmp_path):
       first.sha256 == record_digests.hash_prefix(path, first.size).hexdigest()
   )
   table.write(1, np.array([3.0, 4.0], np.float64))
-  again = records.Table(path, np.full((3, 2), np.nan, np.float32), 1)
-  assert again.sync() == first
+  reopened = records.Table(path, np.full((3, 2), np.nan, np.float32), 1)
+  assert reopened.sync() == first
   assert np.isnan(np.load(path)[1:]).all()

@@ -35,8 +35,8 @@ def _count(lora=config.NO_LORA, **fields):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_head_counts_once_and_the_look_up_never(tied):
-  found = _count(tied=tied, vocab_multiple=16)
-  assert found == flops.Flops(3 * _BLOCK, 0, 6 * 80, 8, {0: 3})
+  actual = _count(tied=tied, vocab_multiple=16)
+  assert actual == flops.Flops(3 * _BLOCK, 0, 6 * 80, 8, {0: 3})
 
 
 def test_a_step_by_hand():
@@ -46,48 +46,48 @@ def test_a_step_by_hand():
   assert _count().step(lengths, loss_tokens=2) == expected
 
 
-def test_windows_see_less():
-  found = _count(pattern=("local", "global"), window=2)
-  assert found.blocks == {2: 2, 0: 1}
+def test_windows_count_fewer_pairs():
+  actual = _count(pattern=("local", "global"), window=2)
+  assert actual.blocks == {2: 2, 0: 1}
   # Of 5 tokens in windows of 2: 1 + 2 + 2 + 2 + 2.
   assert flops.pairs(np.array([5, 2]), 2) == 9 + 3
   assert flops.pairs(np.array([5, 2]), 0) == 15 + 3
   kernels = 6 * 3 * _BLOCK * 7
-  assert found.step(np.array([5, 2]), 0) == kernels + 12 * 8 * (2 * 12 + 18)
+  assert actual.step(np.array([5, 2]), 0) == kernels + 12 * 8 * (2 * 12 + 18)
 
 
 def test_frozen_weights_need_no_gradient():
   lora = config.Lora(rank=2, targets="attention/query")
   adapters = 3 * (8 * 2 + 2 * 8)
-  found = _count(lora)
-  assert (found.trained, found.frozen) == (adapters, 3 * _BLOCK)
-  expected = (4 * found.frozen + 6 * adapters) * 5 + 12 * 8 * 3 * 15
-  assert found.step(np.array([5]), 3) == expected + 4 * 80 * 3
+  actual = _count(lora)
+  assert (actual.trained, actual.frozen) == (adapters, 3 * _BLOCK)
+  expected = (4 * actual.frozen + 6 * adapters) * 5 + 12 * 8 * 3 * 15
+  assert actual.step(np.array([5]), 3) == expected + 4 * 80 * 3
 
 
 def test_adapters_of_the_head_count_with_it():
   lora = config.Lora(rank=2, targets="head")
-  found = _count(lora, tied=False)
-  assert (found.trained, found.frozen) == (0, 3 * _BLOCK)
-  assert found.head == 4 * 80 + 6 * 2 * (8 + 10)
+  actual = _count(lora, tied=False)
+  assert (actual.trained, actual.frozen) == (0, 3 * _BLOCK)
+  assert actual.head == 4 * 80 + 6 * 2 * (8 + 10)
 
 
 @pytest.mark.parametrize("rank", [0, 8])
 def test_the_compiler_counts_the_same(rank):
-  """Of one block, no mask: each of T positions sees all T, not T(T+1)/2."""
+  """Counts one block, no mask: each of T positions sees T, not T(T+1)/2."""
   arch = config.Model(
       init="new", layers=1, width=256, heads=4, kv_heads=2, mlp_width=512
   )
   lora = config.Lora(rank=rank, targets=".*") if rank else config.NO_LORA
-  how = execution.Execution(remat="none")
-  model = model_lib.Model.from_config(arch, lora, how)
+  no_remat = execution.Execution(remat="none")
+  model = model_lib.Model.from_config(arch, lora, no_remat)
   trained, frozen = lora_lib.split(
       jax.eval_shape(model.init, jax.random.key(0)), lora
   )
   rows, length, slots = 4, 128, 64
-  whole = jax.ShapeDtypeStruct((rows, length), jnp.int32)
+  tokens = jax.ShapeDtypeStruct((rows, length), jnp.int32)
   positions = jax.ShapeDtypeStruct((1, slots), jnp.int32)
-  batch = batches.Batch(whole, whole, whole, whole, positions, None, None)
+  batch = batches.Batch(tokens, tokens, tokens, tokens, positions, None, None)
 
   def loss(trained, frozen, batch):
     weights = jnp.ones((1, slots))
@@ -95,10 +95,10 @@ def test_the_compiler_counts_the_same(rank):
 
   lowered = jax.jit(jax.grad(loss)).lower(trained, frozen, batch)
   counted = flops.count_flops(arch, trained, frozen)
-  ours = counted.step(np.full(rows, length), slots)
+  expected = counted.step(np.full(rows, length), slots)
   masked = rows * length * (length - 1) // 2
-  ours += 12 * counted.width * masked
-  assert lowered.cost_analysis()["flops"] == pytest.approx(ours, rel=0.04)
+  expected += 12 * counted.width * masked
+  assert lowered.cost_analysis()["flops"] == pytest.approx(expected, rel=0.04)
 
 
 def test_mfu_is_a_share_of_all_devices():

@@ -64,10 +64,10 @@ def _packed(rows=4, split=ALL_ROWS) -> batches.Batch:
   return layouts.lay_out(_examples(), layouts.Shape(rows, 64, slots), split)
 
 
-def _alone() -> batches.Batch:
+def _unpacked() -> batches.Batch:
   """Each example in a row of its own."""
   ids, rows = _examples()
-  laid = [
+  singles = [
       layouts.lay_out(
           batches.Examples(ids[i : i + 1], rows[i : i + 1]),
           layouts.Shape(1, 64, 64),
@@ -75,16 +75,16 @@ def _alone() -> batches.Batch:
       )
       for i in range(len(ids))
   ]
-  segments = [i * (each.segments > 0) for i, each in enumerate(laid, 1)]
-  whole = jax.tree.map(lambda *arrays: np.concatenate(arrays), *laid)
-  return whole._replace(segments=np.concatenate(segments).astype(np.int32))
+  segments = [i * (single.segments > 0) for i, single in enumerate(singles, 1)]
+  joined = jax.tree.map(lambda *arrays: np.concatenate(arrays), *singles)
+  return joined._replace(segments=np.concatenate(segments).astype(np.int32))
 
 
 @functools.cache
-def _found(arch, packed=True, rows=4, parts=1, groups=1, **how):
+def _run_step(arch, packed=True, rows=4, parts=1, groups=1, **fields):
   """What a step reports, and the gradient: ten times Adam's first moment."""
   model = model_lib.Model.from_config(
-      arch, config_lib.NO_LORA, execution.Execution(**how)
+      arch, config_lib.NO_LORA, execution.Execution(**fields)
   )
   step = functools.partial(
       step_lib.train_step,
@@ -96,36 +96,38 @@ def _found(arch, packed=True, rows=4, parts=1, groups=1, **how):
   state = step_lib.init_state(_params(arch), "float32")
   hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
   split = layouts.Split(parts=parts)
-  batch = _packed(rows, split) if packed else _alone()
+  batch = _packed(rows, split) if packed else _unpacked()
   new, metrics = jax.jit(step)(state, {}, batch, hyper)
   return metrics, jax.tree.map(lambda leaf: 10 * leaf, new.moments[1].mu)
 
 
-def _assert_equal(found, wanted, most=1e-5):
+def _assert_equal(actual, expected, tolerance=1e-5):
   """To 1e-5 of the loss, and of the gradient's global norm."""
-  (metrics, gradient), (others, other) = found, wanted
-  assert float(metrics.loss) == pytest.approx(float(others.loss), rel=most)
-  assert metrics.ids.tolist() == others.ids.tolist() == IDS.tolist()
-  assert metrics.loss_tokens == others.loss_tokens
-  assert optax.tree.norm(other) > 0.01
-  closeness.assert_close(gradient, other, most)
+  (metrics, gradient), (expected_metrics, expected_gradient) = actual, expected
+  assert float(metrics.loss) == pytest.approx(
+      float(expected_metrics.loss), rel=tolerance
+  )
+  assert metrics.ids.tolist() == expected_metrics.ids.tolist() == IDS.tolist()
+  assert metrics.loss_tokens == expected_metrics.loss_tokens
+  assert optax.tree.norm(expected_gradient) > 0.01
+  closeness.assert_close(gradient, expected_gradient, tolerance)
 
 
 @every_arch
 def test_packed_equals_unpacked(arch):
-  _assert_equal(_found(arch), _found(arch, packed=False))
+  _assert_equal(_run_step(arch), _run_step(arch, packed=False))
 
 
 @pytest.mark.parametrize("parts", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_micro_batches_count_by_their_tokens(parts):
-  """Rows hold from 38 to 64 tokens: a mean of means would be another."""
-  _assert_equal(_found(ROTARY, parts=parts), _found(ROTARY))
+  """Trains on rows of 38 to 64 tokens: a mean of means would differ."""
+  _assert_equal(_run_step(ROTARY, parts=parts), _run_step(ROTARY))
 
 
 def test_micro_batches_keep_groups_and_rows_of_padding():
-  wanted = _found(ROTARY, groups=2)
-  assert float(wanted[0].loss) != float(_found(ROTARY)[0].loss)
-  _assert_equal(_found(ROTARY, rows=8, parts=4, groups=2), wanted)
+  expected = _run_step(ROTARY, groups=2)
+  assert float(expected[0].loss) != float(_run_step(ROTARY)[0].loss)
+  _assert_equal(_run_step(ROTARY, rows=8, parts=4, groups=2), expected)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +135,13 @@ def test_micro_batches_keep_groups_and_rows_of_padding():
     [ROTARY, pytest.param(LEARNED, marks=pytest.mark.slow)],
     ids=["rotary", "learned"],
 )
-def test_logits_in_chunks_give_the_same(arch):
-  """24 does not divide 256, the number of loss slots."""
-  _assert_equal(_found(arch, logits_chunk=24), _found(arch))
+def test_chunked_logits_give_the_same_step(arch):
+  """Uses chunks of 24, which do not divide 256, the number of loss slots."""
+  _assert_equal(_run_step(arch, logits_chunk=24), _run_step(arch))
 
 
-def test_logits_in_chunks_are_never_held_whole():
-  """Of 256 loss slots x 400 logits the program holds 32 slots."""
+def test_chunked_logits_are_never_held_in_full():
+  """Checks that of 256 loss slots x 400 logits the program holds 32 slots."""
   sizes = {chunk: _largest(chunk) for chunk in (0, 32)}
   assert sizes[0] >= 256 * 400 > 2 * sizes[32]
 
@@ -159,27 +161,27 @@ def _largest(chunk):
     return model.loss(params, batch, weights)
 
   text = jax.jit(jax.grad(loss)).lower(shapes).as_text()
-  found = re.findall(r"tensor<([\dx]+)xf32>", text)
-  return max(math.prod(map(int, each.split("x"))) for each in found)
+  matches = re.findall(r"tensor<([\dx]+)xf32>", text)
+  return max(math.prod(map(int, dims.split("x"))) for dims in matches)
 
 
 @pytest.mark.parametrize(
     "remat", [pytest.param("none", marks=pytest.mark.slow), "full"]
 )
-def test_what_is_computed_again_changes_nothing(remat):
-  _assert_equal(_found(ROTARY, remat=remat), _found(ROTARY))
+def test_recomputation_changes_nothing(remat):
+  _assert_equal(_run_step(ROTARY, remat=remat), _run_step(ROTARY))
 
 
 def test_a_first_moment_in_bfloat16_is_the_rounded_one():
   params = {"a": np.array([1.0, -2.0, 0.5], np.float32)}
   grads = {"a": np.array([0.3, -0.7, 1e-3], np.float32)}
   hyper = optimizer.hyper_at(config_lib.Train(clip=1e9), 0, 10)
-  found = {}
+  updated = {}
   for kind in ("float32", "bfloat16"):
     adam = optimizer.transformation(hyper, kind)
-    found[kind] = adam.update(grads, optimizer.init(params, kind), params)
-  updates, moments = zip(*found.values(), strict=True)
-  full, half = (each[1] for each in moments)
+    updated[kind] = adam.update(grads, optimizer.init(params, kind), params)
+  updates, moments = zip(*updated.values(), strict=True)
+  full, half = (moment[1] for moment in moments)
   assert half.mu["a"].dtype == jnp.bfloat16
   assert half.nu["a"].dtype == updates[1]["a"].dtype == jnp.float32
   np.testing.assert_array_equal(half.nu["a"], full.nu["a"])

@@ -58,8 +58,8 @@ replica_groups={{0,1},{2,3}}, to_apply=%add
 
 
 def test_loops_channels_and_asynchronous_forms():
-  found = hlo.collectives(TPU, 16)
-  assert found == {
+  actual = hlo.collectives(TPU, 16)
+  assert actual == {
       # 6 turns; a device has one of 16 parts of 128 bytes.
       "all-gather": (6, 6 * 120, 128),
       # What arrives is the result, once for each of the 15 others.

@@ -68,10 +68,10 @@ def test_more_devices_than_a_row_has_positions_are_an_error():
 
 def test_split_positions_need_fewer_logits_on_each_device():
   orders = [_order(100)]
-  whole = layout_plan.plan(orders, BATCH, layouts.Split(2), 1).largest
+  unsplit = layout_plan.plan(orders, BATCH, layouts.Split(2), 1).largest
   split = layout_plan.plan(orders, BATCH, layouts.Split(2, 1, 2), 1).largest
-  assert whole.rows == split.rows
-  assert split.loss_slots < 0.75 * whole.loss_slots
+  assert unsplit.rows == split.rows
+  assert split.loss_slots < 0.75 * unsplit.loss_slots
 
 
 def test_the_plan_depends_on_the_order_alone():
@@ -112,7 +112,7 @@ def test_a_step_that_no_sample_has_still_fits():
   _check(planned, orders)
 
 
-def test_steps_that_fit_no_shape_make_one_grow(monkeypatch):
+def test_steps_that_fit_no_shape_enlarge_one(monkeypatch):
   fixed = [layouts.Shape(2, 64, 16), layouts.Shape(8, 64, 16)]
   monkeypatch.setattr(shape_search, "choose", lambda *unused: list(fixed))
   orders = [_order(40, longest=150)]

@@ -44,11 +44,11 @@ def test_lay_out_holds_every_token_once(seed):
   batch = layouts.lay_out(examples, shape, split)
   assert batch.tokens.shape[0] % 2 == 0
   for slot, row in enumerate(examples.rows):
-    where = batch.segments == slot + 1
-    assert len(set(np.nonzero(where)[0])) <= 1
-    assert batch.tokens[where].tolist() == row.tokens.tolist()
-    assert batch.mask[where].tolist() == row.mask.tolist()
-    assert batch.positions[where].tolist() == list(range(len(row.tokens)))
+    in_slot = batch.segments == slot + 1
+    assert len(set(np.nonzero(in_slot)[0])) <= 1
+    assert batch.tokens[in_slot].tolist() == row.tokens.tolist()
+    assert batch.mask[in_slot].tolist() == row.mask.tolist()
+    assert batch.positions[in_slot].tolist() == list(range(len(row.tokens)))
   assert (batch.segments > 0).sum() == sum(lengths)
   assert not batch.mask[batch.segments == 0].any()
 

@@ -72,7 +72,7 @@ def test_slots_hold_each_token_with_loss_once(seed, split):
   split = layouts.Split(*split)
   batch = _batch(seed, split)
   rows, length = batch.tokens.shape
-  places = []
+  expected = []
   size = length // split.context
   for row in range(rows):
     first = split.group(row, rows)
@@ -82,16 +82,16 @@ def test_slots_hold_each_token_with_loss_once(seed, split):
         # The logits of the position before are needed.
         part, offset = divmod(position - 1, size)
         group = split.group(row, rows, part)
-        places.append((group, len(before) * size + offset + 1))
+        expected.append((group, len(before) * size + offset + 1))
   groups, slots = np.nonzero(batch.loss_positions)
   actual = zip(groups, batch.loss_positions[groups, slots], strict=True)
-  assert sorted(actual) == sorted(places)
+  assert sorted(actual) == sorted(expected)
 
 
 @pytest.mark.parametrize("split", [(2, 1, 2), (1, 1, 8)])
 def test_split_positions_give_the_same_tokens_and_segments(split):
   split = layouts.Split(*split)
-  batch, whole = _batch(5, split), _batch(5, layouts.Split())
+  batch, unsplit = _batch(5, split), _batch(5, layouts.Split())
 
   def tokens(batch, context):
     segments = step_lib.loss_segments(batch, context)
@@ -101,7 +101,7 @@ def test_split_positions_give_the_same_tokens_and_segments(split):
     pairs = jnp.stack([segments, values], -1)[segments > 0]
     return sorted(map(tuple, pairs.tolist()))
 
-  assert tokens(batch, split.context) == tokens(whole, 1)
+  assert tokens(batch, split.context) == tokens(unsplit, 1)
 
 
 def test_more_loss_than_slots_is_an_error():
@@ -165,8 +165,8 @@ def test_loss_and_gradient_are_those_of_all_logits(arch, lora, shards, chunk):
   actual = jax.jit(jax.value_and_grad(gathered))(trained, frozen)
   closeness.assert_close(actual[0], expected[0])
   closeness.assert_close(actual[1], expected[1])
-  alone = jax.jit(gathered)(trained, frozen)
-  closeness.assert_close(alone, expected[0])
+  loss = jax.jit(gathered)(trained, frozen)
+  closeness.assert_close(loss, expected[0])
 
 
 @pytest.mark.numerics
@@ -208,7 +208,7 @@ def test_rows_without_loss_have_no_gradient():
 )
 @pytest.mark.parametrize("chunk", [0, 32, 48])
 def test_nothing_of_the_head_is_computed_twice(lora, products_per_slot, chunk):
-  """A frozen head has no gradient of its kernel; chunks pad next to nothing."""
+  """Counts FLOPs: a frozen head has no gradient; chunks pad next to nothing."""
   arch = dataclasses.replace(TIED, vocab_size=4096)
 
   def count(vocab_size, slots):
@@ -236,16 +236,16 @@ def test_nothing_of_the_head_is_computed_twice(lora, products_per_slot, chunk):
 
 
 def test_each_device_computes_the_logits_of_its_rows():
-  """On 4 x 2 devices, the FLOPs of one are an eighth of those of all."""
-  done = subprocess.run(
+  """Checks that one of 4 x 2 devices has an eighth of the FLOPs of all."""
+  completed = subprocess.run(
       [sys.executable, GATHERED],
       env=xla.environment(xla.devices(8), "--xla_backend_optimization_level=0"),
       capture_output=True,
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
-  flops = json.loads(done.stdout)
+  assert completed.returncode == 0, completed.stderr
+  flops = json.loads(completed.stdout)
   for name in ("tied", "untied"):
     assert flops[name] < 1.1 * flops[f"{name} alone"] / 8
     # Of all but attention: each query of a device is compared with all keys.

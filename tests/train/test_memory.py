@@ -36,7 +36,7 @@ def _remedies(mesh=None, rows=8, slots=512, **changes):
   return memory.remedies(config_lib.check(config), mesh or _mesh(), shape)
 
 
-def test_the_cheapest_come_first():
+def test_the_cheapest_remedies_come_first():
   assert _remedies() == [
       "--config.machine.logits_chunk=256",
       "--config.machine.micro_batches=2",
@@ -44,21 +44,23 @@ def test_the_cheapest_come_first():
   ]
 
 
-def test_what_is_done_already_is_not_told():
-  taken = {
+def test_remedies_in_use_are_not_listed():
+  settings = {
       "machine.logits_chunk": 128,
       "machine.micro_batches": 4,
       "machine.remat": "full",
   }
-  found = _remedies(**taken)
-  assert found[0] == "--config.machine.micro_batches=8"
-  assert _remedies(rows=4, **taken)[0].startswith("--config.model.dtype=")
+  remedies = _remedies(**settings)
+  assert remedies[0] == "--config.machine.micro_batches=8"
+  assert _remedies(rows=4, **settings)[0].startswith("--config.model.dtype=")
 
 
 def test_few_loss_slots_need_no_chunks():
   assert _remedies(slots=256)[0] == "--config.machine.micro_batches=2"
-  whole = {"machine.logits_chunk": 0}
-  assert _remedies(slots=272, **whole)[0].startswith("--config.machine.logits")
+  unchunked = {"machine.logits_chunk": 0}
+  assert _remedies(slots=272, **unchunked)[0].startswith(
+      "--config.machine.logits"
+  )
 
 
 def test_several_devices_split_parameters():
@@ -68,12 +70,12 @@ def test_several_devices_split_parameters():
 
 
 def test_every_remedy_is_an_option():
-  taken = [
+  cases = [
       {},
       {"machine.remat": "full", "machine.logits_chunk": 256},
       {"model.dtype": "bfloat16", "train.first_moment": "bfloat16"},
   ]
-  for changes in taken:
+  for changes in cases:
     for line in _remedies(_wide(2), rows=1, **changes):
       for flag in line.removesuffix(" (another run: results differ)").split():
         name, _, value = flag.removeprefix("--config.").partition("=")
@@ -88,28 +90,28 @@ def test_every_remedy_is_an_option():
 def test_bytes_per_device():
   mesh = _mesh()
   shapes = {"a": jnp.zeros((4, 2)), "b": jnp.zeros(3, jnp.bfloat16)}
-  where = jax.tree.map(lambda _: mesh_lib.replicated(mesh), shapes)
-  assert memory.per_device(shapes, where) == 32 + 6
+  shardings = jax.tree.map(lambda _: mesh_lib.replicated(mesh), shapes)
+  assert memory.per_device(shapes, shardings) == 32 + 6
 
 
-def test_the_cpu_tells_host_memory():
+def test_the_cpu_reports_host_memory():
   before = memory.used()
-  kept = np.ones(2**25, np.uint8)
+  buffer = np.ones(2**25, np.uint8)
   after = memory.used()
   assert sorted(after) == [
       "perf/host_memory_bytes",
       "perf/host_memory_peak_bytes",
   ]
   grown = after["perf/host_memory_bytes"] - before["perf/host_memory_bytes"]
-  assert grown > kept.nbytes // 2
-  assert after["perf/host_memory_peak_bytes"] >= kept.nbytes
+  assert grown > buffer.nbytes // 2
+  assert after["perf/host_memory_peak_bytes"] >= buffer.nbytes
 
 
-def test_devices_that_count_tell_the_fullest(monkeypatch):
+def test_devices_with_statistics_report_the_fullest(monkeypatch):
   class Device:
 
-    def __init__(self, now, most):
-      self._stats = {"bytes_in_use": now, "peak_bytes_in_use": most}
+    def __init__(self, now, peak):
+      self._stats = {"bytes_in_use": now, "peak_bytes_in_use": peak}
 
     def memory_stats(self):
       return self._stats
@@ -131,7 +133,7 @@ def test_other_errors_pass():
 
 
 def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
-  """The device really refuses: 35 TB of embedding."""
+  """Refuses on the device itself: 35 TB of embedding."""
   small.model.vocab_size = 2**24
   small.model.width = 2**19
   with pytest.raises(errors.InputError, match=r"take .* GiB of each"):

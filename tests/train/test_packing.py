@@ -40,7 +40,7 @@ def test_exchanges_find_the_shortest_rows_of_small_steps():
   assert sorted(loads[0]) == [6, 6]
 
 
-def test_a_target_stops_early_and_steps_are_packed_apart():
+def test_a_target_stops_early_and_steps_are_packed_separately():
   rng = np.random.default_rng(1)
   lengths = rng.integers(1, 200, (30, 16))
   assigned, loads = packing.spread(lengths, 4)
@@ -54,7 +54,7 @@ def test_a_target_stops_early_and_steps_are_packed_apart():
 
 
 @pytest.mark.parametrize("shards, parts", [(1, 1), (2, 1), (1, 2), (4, 2)])
-def test_row_groups_have_about_as_much_loss(shards, parts):
+def test_row_groups_have_about_equal_loss(shards, parts):
   split = layouts.Split(shards, parts)
   rng = np.random.default_rng(2)
   rows, lengths = 16, rng.integers(0, 60, (20, 24))
@@ -75,8 +75,8 @@ def test_row_groups_have_about_as_much_loss(shards, parts):
 
 
 @pytest.mark.parametrize("context", [1, 2, 8])
-def test_bounds_of_split_rows_are_what_a_batch_has(context):
-  """Equal if loss is at the end, and never too low."""
+def test_bounds_of_split_rows_match_the_batch(context):
+  """Checks that bounds are equal if loss is at the end, and never too low."""
   split, rng = layouts.Split(2, 2, context), np.random.default_rng(3)
   rows, length = 8, 256
   tokens = rng.integers(0, 60, (20, 24))

@@ -26,48 +26,48 @@ F32 = 4
 ABSENT = "H200 SXM"
 
 
-def _plan(config, place=""):
+def _plan(config, name=""):
   config = config_lib.check(config)
   start = starts.make(config.model, config.seed, config.lora)
-  return plan_lib.make(config, start, topology.find_hardware(place))
+  return plan_lib.make(config, start, topology.find_hardware(name))
 
 
 @pytest.fixture
 def known(small):
-  """A config whose step is 8 rows of 128 tokens."""
+  """Returns a config whose step is 8 rows of 128 tokens."""
   small.plan.rows, small.plan.length = 8, 100
   return small
 
 
 @pytest.fixture(scope="module")
 def eight():
-  """What planned.py finds on 8 devices."""
-  done = subprocess.run(
+  """Returns what planned.py reports on 8 devices."""
+  completed = subprocess.run(
       [sys.executable, PLANNED],
       env=xla.environment(xla.devices(8)),
       capture_output=True,
       text=True,
       check=False,
   )
-  assert done.returncode == 0, done.stderr
-  return json.loads(done.stdout)
+  assert completed.returncode == 0, completed.stderr
+  return json.loads(completed.stdout)
 
 
 def test_states_are_those_of_the_parameters(known):
-  found = _plan(known)
-  assert (*found.shape, found.groups) == (8, 128, 8 * 128, 1)
+  plan = _plan(known)
+  assert (*plan.shape, plan.groups) == (8, 128, 8 * 128, 1)
   start = starts.make(config_lib.check(known).model, 0)
   size = F32 * sum(leaf.size for leaf in jax.tree.leaves(start.shapes))
-  assert found.states.weights == found.states.gradients == size
-  assert found.states.moments == pytest.approx(2 * size, abs=8)
-  assert sum(each.bytes for each in found.parameters) == size
+  assert plan.states.weights == plan.states.gradients == size
+  assert plan.states.moments == pytest.approx(2 * size, abs=8)
+  assert sum(parameter.bytes for parameter in plan.parameters) == size
   # Held between steps: states, the batch and hyper-parameters.
   batch = 5 * 8 * 128 * 4 + 2 * 4 * 4
   hyper = F32 * len(optimizer.Hyper._fields)
-  assert found.compiled.arguments == size + found.states.moments + batch + hyper
+  assert plan.compiled.arguments == size + plan.states.moments + batch + hyper
   # New states take the place of the old ones: only metrics are beside them.
-  assert found.compiled.copied < 1000
-  assert found.fits and not found.bounds
+  assert plan.compiled.copied < 1000
+  assert plan.fits and not plan.bounds
 
 
 def test_states_by_what_is_trained(known):
@@ -77,32 +77,32 @@ def test_states_by_what_is_trained(known):
   known.machine.micro_batches = 2
   assert _plan(known, ABSENT).states.gradients == 2 * states.weights
   known.lora.rank = 2
-  whole = _plan(known, ABSENT).states
+  full = _plan(known, ABSENT).states
   known.lora.base = "bfloat16"
   half = _plan(known, ABSENT).states
-  assert half.frozen * 2 == whole.frozen > 0
-  assert half.moments == whole.moments < whole.frozen
+  assert half.frozen * 2 == full.frozen > 0
+  assert half.moments == full.moments < full.frozen
 
 
 def test_logits_are_planned_for_a_share_of_the_tokens(known):
   everywhere = _plan(known, ABSENT)
   known.plan.loss_share, known.machine.micro_batches = 0.06, 2
-  found = _plan(known, ABSENT)
+  plan = _plan(known, ABSENT)
   # 6% of 4 x 128 positions, in steps of 16.
-  assert (found.groups, found.shape.loss_slots) == (2, 32)
-  assert found.head_flops == everywhere.head_flops / 16
-  saved = everywhere.head_flops - found.head_flops
-  assert everywhere.model_flops - found.model_flops == saved
-  assert found.flops == everywhere.flops - saved
+  assert (plan.groups, plan.shape.loss_slots) == (2, 32)
+  assert plan.head_flops == everywhere.head_flops / 16
+  saved = everywhere.head_flops - plan.head_flops
+  assert everywhere.model_flops - plan.model_flops == saved
+  assert plan.flops == everywhere.flops - saved
 
 
-def test_what_is_kept_by_remat(known):
-  kept = []
+def test_remat_keeps_fewer_residuals(known):
+  residuals = []
   for known.machine.remat in ("none", "cheap", "full"):
-    kept.append(_plan(known, ABSENT).residual_bytes)
-  assert kept[0] > kept[1] > kept[2] > 0
+    residuals.append(_plan(known, ABSENT).residual_bytes)
+  assert residuals[0] > residuals[1] > residuals[2] > 0
   known.machine.micro_batches = 2
-  assert _plan(known, ABSENT).residual_bytes < 0.6 * kept[2]
+  assert _plan(known, ABSENT).residual_bytes < 0.6 * residuals[2]
 
 
 def test_flops_count_turns_and_repetitions():
@@ -113,10 +113,10 @@ def test_flops_count_turns_and_repetitions():
     return jax.lax.scan(turn, x, length=3)[0].sum()
 
   x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
-  one = 2 * 8**3
-  assert products.flops(jax.make_jaxpr(run)(x)) == 3 * one
+  product = 2 * 8**3
+  assert products.flops(jax.make_jaxpr(run)(x)) == 3 * product
   # Two gradients of each product, and the product again.
-  assert products.flops(jax.make_jaxpr(jax.grad(run))(x)) == 3 * 4 * one
+  assert products.flops(jax.make_jaxpr(jax.grad(run))(x)) == 3 * 4 * product
 
 
 def test_loops_of_unknown_length_are_not_counted():
@@ -130,30 +130,30 @@ def test_loops_of_unknown_length_are_not_counted():
   assert not products.opaque(jax.make_jaxpr(lambda x: x @ x)(x))
 
 
-def test_traced_flops_are_the_models_and_what_remat_repeats(known):
+def test_traced_flops_are_the_model_and_its_recomputation(known):
   # Attention on a CPU counts as the model's: its loops have unknown lengths.
   known.machine.remat = "none"
   known.plan.rows, known.plan.length = 4, 64
-  found = _plan(known, ABSENT)
-  assert found.flops == found.model_flops
+  plan = _plan(known, ABSENT)
+  assert plan.flops == plan.model_flops
   known.machine.remat = "full"
-  again = _plan(known, ABSENT)
-  assert again.model_flops == found.model_flops
+  rematerialized = _plan(known, ABSENT)
+  assert rematerialized.model_flops == plan.model_flops
   # Of what is repeated, attention is not counted.
-  assert 1.1 < again.flops / found.flops < 4 / 3
+  assert 1.1 < rematerialized.flops / plan.flops < 4 / 3
 
 
 def test_a_mesh_that_splits_positions_is_compared_with_one_that_does_not(eight):
-  found = eight["context"]
-  assert found["groups"] == 2 * 4 and "+" in found["parameters"]
-  split, whole = (roofline.Roofline(*line) for line in found["rooflines"])
+  plan = eight["context"]
+  assert plan["groups"] == 2 * 4 and "+" in plan["parameters"]
+  split, unsplit = (roofline.Roofline(*line) for line in plan["rooflines"])
   assert split.mesh == {"data": 1, "fsdp": 2, "context": 4, "tensor": 1}
-  assert whole.mesh == {"data": 1, "fsdp": 8, "context": 1, "tensor": 1}
-  assert split.slots == 2 * 64 and whole.slots == 8 * 64
+  assert unsplit.mesh == {"data": 1, "fsdp": 8, "context": 1, "tensor": 1}
+  assert split.slots == 2 * 64 and unsplit.slots == 8 * 64
   # Logits of split positions are needed at as many places at the most.
-  assert split.products == pytest.approx(whole.products / 4)
-  assert split.memory == whole.memory
-  assert "passes" in found["formula"]
+  assert split.products == pytest.approx(unsplit.products / 4)
+  assert split.memory == unsplit.memory
+  assert "passes" in plan["formula"]
 
 
 def test_collectives_of_a_known_program(eight):
@@ -176,16 +176,16 @@ def test_parameters_over_eight_devices(eight):
   assert plan["collectives"]["all-reduce"][2] <= block + 2 * F32 * 128
 
 
-def test_a_chip_that_is_not_here(known):
+def test_an_absent_chip(known):
   known.model.update(presets.LLAMA2_7B)
   known.machine.remat = "full"
   known.model.dtype = "bfloat16"
-  found = _plan(known, ABSENT)
-  assert found.compiled is None and found.fits
-  assert sum(found.states) == pytest.approx(16 * 6.738e9, rel=1e-3)
+  plan = _plan(known, ABSENT)
+  assert plan.compiled is None and plan.fits
+  assert sum(plan.states) == pytest.approx(16 * 6.738e9, rel=1e-3)
   # What enters each of 32 blocks, of type bfloat16, at the least.
-  assert found.residual_bytes >= 32 * 8 * 128 * 4096 * 2
-  assert found.bounds["products"] == found.flops / 989.5e12
+  assert plan.residual_bytes >= 32 * 8 * 128 * 4096 * 2
+  assert plan.bounds["products"] == plan.flops / 989.5e12
   less = _plan(known, "L4")
   assert not less.fits and "logits_chunk" in less.remedies[0]
 
@@ -196,19 +196,19 @@ def test_the_stage_prints_and_writes_nothing(known, tmp_path):
   known.data.source = "niv2"  # There is none: a plan reads no data.
   console = rich.console.Console(file=io.StringIO(), width=150)
   pipeline.run(known, tmp_path, ["plan"], console)
-  said = console.file.getvalue()
-  assert "8 x 128 = 1,024" in said and "blocks/*/mlp/up/kernel" in said
-  assert "does not fit: each device lacks" in said
+  output = console.file.getvalue()
+  assert "8 x 128 = 1,024" in output and "blocks/*/mlp/up/kernel" in output
+  assert "does not fit: each device lacks" in output
   assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["v9:2x2", "v5e:", "v5e4x4:", ":4x4"])
-def test_topologies_that_there_are_not(name):
+def test_unknown_topologies(name):
   with pytest.raises(errors.InputError, match=r"such as v5e:4x4; .* v6e:2x2"):
     topology.find_hardware(name)
 
 
-def test_chips_that_there_are_not():
+def test_unknown_chips():
   with pytest.raises(errors.InputError, match='Did you mean "H200 SXM"'):
     topology.find_hardware("H200 SXN")
 
@@ -223,27 +223,29 @@ def test_a_topology_without_libtpu(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "Ran out of memory in memory space hbm. Used 18.50G of 15.75G hbm.",
         "Ran out of memory on HBM, the total memory required for HLO"
         " temporaries (18.50G) exceeds available HBM (15.75G).",
     ],
 )
-def test_what_the_tpu_compiler_says_of_too_much(known, said, monkeypatch):
-  place = topology.find_hardware("")._replace(
+def test_out_of_memory_errors_of_the_tpu_compiler_are_parsed(
+    known, message, monkeypatch
+):
+  hardware = topology.find_hardware("")._replace(
       chip=chips.find_chip("TPU v5 lite")
   )
 
   def compile_(_):
-    raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {said}")
+    raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {message}")
 
   monkeypatch.setattr(jax.stages.Lowered, "compile", compile_)
   config = config_lib.check(known)
   start = starts.make(config.model, config.seed, config.lora)
-  found = plan_lib.make(config, start, place)
-  assert not found.fits and found.compiled is None
-  assert found.used - found.limit == 2.75 * 2**30
+  plan = plan_lib.make(config, start, hardware)
+  assert not plan.fits and plan.compiled is None
+  assert plan.used - plan.limit == 2.75 * 2**30
 
 
 @pytest.mark.tpu
@@ -254,14 +256,14 @@ def test_a_topology_without_a_tpu(known, name, context):
   pytest.importorskip("libtpu")
   known.model.update(dtype="bfloat16", head_width=128, vocab_multiple=128)
   known.machine.mesh.update(data=1, fsdp=-1, context=context)
-  found = _plan(known, name)
-  assert len(found.rooflines) == 2 * (context > 1)
-  assert found.mesh.size == 4 and found.fits
-  assert found.compiled.collectives
-  assert set(found.bounds) == {"products", "memory", "links"}
+  plan = _plan(known, name)
+  assert len(plan.rooflines) == 2 * (context > 1)
+  assert plan.mesh.size == 4 and plan.fits
+  assert plan.compiled.collectives
+  assert set(plan.bounds) == {"products", "memory", "links"}
 
 
-def test_shapes_of_an_order_that_has_been_made(small, tmp_path):
+def test_shapes_of_an_existing_order(small, tmp_path):
   small.plan.topology, small.machine.layouts = ABSENT, 3
 
   def printed(*stages):

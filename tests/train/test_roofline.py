@@ -29,17 +29,17 @@ def _estimate(work, mesh, padding=0.25):
 
 
 def test_each_bound_is_what_the_formula_says():
-  found = _estimate(_work(), MESH)
+  estimate = _estimate(_work(), MESH)
   slots = (128 + 512 + 128) / 3
-  assert (found.slots, found.tokens) == (slots, 0.75 * slots)
+  assert (estimate.slots, estimate.tokens) == (slots, 0.75 * slots)
   body = sum(
       6 * 1000 * rows * length + 12 * 16 * 3 * rows * length * (length + 1) // 2
       for rows, length in ((4, 32), (8, 64), (4, 32))
   )
   products = (body * 4 / 3 + 3 * 60 * 16 * 16) / 3
-  assert found.products == pytest.approx(products / 32 / 1e12)
+  assert estimate.products == pytest.approx(products / 32 / 1e12)
   memory = 2 * 60_000 / 16 + 3 * 2 * 5000 / 2
-  assert found.memory == pytest.approx(memory / 1e9)
+  assert estimate.memory == pytest.approx(memory / 1e9)
   weights, rows = 2 * 5000 / 2, slots / 4
   received = (
       (3 * weights + weights) * 7 / 8
@@ -47,18 +47,20 @@ def test_each_bound_is_what_the_formula_says():
       + 4 * 3 * 3 * (2 * 8 * rows / 4) * 1 / 2
       + 2 * (4 * 5000 / 16) * 1 / 2
   )
-  assert found.links == pytest.approx(received / 1e8)
-  assert found.seconds == max(found.products, found.memory, found.links)
+  assert estimate.links == pytest.approx(received / 1e8)
+  assert estimate.seconds == max(
+      estimate.products, estimate.memory, estimate.links
+  )
 
 
-def test_a_device_alone_receives_nothing_and_less_remat_computes_less():
+def test_a_single_device_receives_nothing_and_less_remat_computes_less():
   single = dict.fromkeys(MESH, 1)
   full, cheap = (_estimate(_work(remat), single) for remat in ("full", "cheap"))
   assert full.links == cheap.links == 0
   assert cheap.products < full.products and cheap.memory < full.memory
 
 
-def test_weights_that_stay_have_no_gradients():
+def test_frozen_weights_have_no_gradients():
   trained, frozen = (
       _estimate(_work(trained=n, frozen=6000 - n), MESH) for n in (6000, 100)
   )

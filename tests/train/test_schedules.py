@@ -17,11 +17,14 @@ def test_the_released_schedule_is_one_step_longer_after_a_full_step(
       config.build(config.Train, schedule_end=end)
       for end in ("steps", "released")
   ]
-  assert tuple(optimizer.schedule_steps(one, examples) for one in train) == ends
+  assert (
+      tuple(optimizer.schedule_steps(options, examples) for options in train)
+      == ends
+  )
 
 
 def test_rates_of_the_released_code():
-  """max(0.1, 0.1 + 0.45 (1 + cos(pi n / T))) of the peak (spec 3.4)."""
+  """Checks max(0.1, 0.1 + 0.45 (1 + cos(pi n / T))) of the peak (spec 3.4)."""
   size, batch = 64, 16
   train = config.build(
       config.Train,
@@ -33,5 +36,5 @@ def test_rates_of_the_released_code():
   assert optimizer.schedule_steps(train, size) == end
   for step in range(size // batch):
     rate = optimizer.learning_rate(train, step, end)
-    wanted = 0.1 + 0.45 * (1 + np.cos(np.pi * step / end))
-    assert rate == pytest.approx(wanted * 1e-6, rel=1e-6)
+    expected = 0.1 + 0.45 * (1 + np.cos(np.pi * step / end))
+    assert rate == pytest.approx(expected * 1e-6, rel=1e-6)

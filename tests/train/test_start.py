@@ -29,13 +29,16 @@ def directory(tmp_path):
   return tmp_path / "model"
 
 
-def test_new_parameters_are_the_seeds():
-  one, again, other = (starts.make(SMALL, seed) for seed in (3, 3, 4))
-  jax.tree.map(np.testing.assert_array_equal, _params(one), _params(again))
-  kernels = [each["blocks"]["0"]["mlp"] for each in map(_params, (one, other))]
+def test_new_parameters_depend_on_the_seed():
+  first, second, other_seed = (starts.make(SMALL, seed) for seed in (3, 3, 4))
+  jax.tree.map(np.testing.assert_array_equal, _params(first), _params(second))
+  kernels = [
+      params["blocks"]["0"]["mlp"]
+      for params in map(_params, (first, other_seed))
+  ]
   assert (kernels[0]["up"]["kernel"] != kernels[1]["up"]["kernel"]).all()
-  assert one.fingerprint == "new"
-  assert one.description.startswith("new parameters, drawn from the seed 3")
+  assert first.fingerprint == "new"
+  assert first.description.startswith("new parameters, drawn from the seed 3")
 
 
 def test_the_embedded_base():
@@ -46,10 +49,10 @@ def test_the_embedded_base():
 
 
 def test_a_directory_brings_its_architecture(directory):
-  asked = config.Model(init=f"hf:{directory}", dtype="bfloat16")
-  start = starts.make(asked, seed=0)
-  wanted = dict(init=asked.init, dtype="bfloat16")
-  assert start.arch == dataclasses.replace(SMALL, **wanted)
+  requested = config.Model(init=f"hf:{directory}", dtype="bfloat16")
+  start = starts.make(requested, seed=0)
+  expected = dict(init=requested.init, dtype="bfloat16")
+  assert start.arch == dataclasses.replace(SMALL, **expected)
   new = _params(starts.make(SMALL, seed=3))
   jax.tree.map(np.testing.assert_array_equal, _params(start), new)
   assert str(directory) in start.description
@@ -58,8 +61,8 @@ def test_a_directory_brings_its_architecture(directory):
 def test_the_vocabulary_is_padded_by_zeros_and_the_padding_undone(
     directory, tmp_path
 ):
-  asked = config.Model(init=f"hf:{directory}", vocab_multiple=128)
-  start = starts.make(asked, seed=0)
+  requested = config.Model(init=f"hf:{directory}", vocab_multiple=128)
+  start = starts.make(requested, seed=0)
   params = _params(start)
   assert params["embedding"].shape == (384, 32)
   assert not params["embedding"][264:].any()
@@ -70,22 +73,22 @@ def test_the_vocabulary_is_padded_by_zeros_and_the_padding_undone(
   ).read_bytes()
 
 
-def test_a_field_that_says_otherwise_is_an_error(directory):
-  asked = config.Model(init=f"hf:{directory}", layers=6)
+def test_a_contradicting_field_is_an_error(directory):
+  requested = config.Model(init=f"hf:{directory}", layers=6)
   message = r"config\.model\.layers is 6, but the Hugging Face .* has 2"
   with pytest.raises(errors.InputError, match=message):
-    starts.make(asked, seed=0)
-  asked = config.Model(activation="relu")
+    starts.make(requested, seed=0)
+  requested = config.Model(activation="relu")
   with pytest.raises(errors.InputError, match="'tiny' has 'silu'"):
-    starts.make(asked, seed=0)
+    starts.make(requested, seed=0)
 
 
-def test_rotary_positions_are_a_bound_that_may_be_moved(directory):
-  asked = config.Model(init=f"hf:{directory}", max_positions=64)
-  assert starts.make(asked, seed=0).arch.max_positions == 64
+def test_the_bound_of_rotary_positions_may_be_changed(directory):
+  requested = config.Model(init=f"hf:{directory}", max_positions=64)
+  assert starts.make(requested, seed=0).arch.max_positions == 64
 
 
-def test_a_start_that_is_not_known(directory):
+def test_an_unknown_start(directory):
   with pytest.raises(errors.InputError, match=r"'tinny'; it must be 'new'"):
     starts.make(config.Model(init="tinny"), seed=0)
   with pytest.raises(errors.InputError, match="is a directory: say of which"):
@@ -100,14 +103,16 @@ def test_a_checkpoint_of_a_run(small, workdirs, tmp_path, capsys):
   run = workdirs.run(small, tmp_path).run
   capsys.readouterr()
   metrics = [json.loads(line) for line in (run / "metrics.jsonl").open()]
-  final = [each["heldout/loss"] for each in metrics if "heldout/loss" in each]
+  final = [
+      record["heldout/loss"] for record in metrics if "heldout/loss" in record
+  ]
   small.model = config.to_dict(config.Model(init=f"run:{run}"))
-  again = zsgen.run(small, tmp_path, ["train"]).run
-  assert again != run
-  first = json.loads((again / "metrics.jsonl").open().readline())
+  continued = zsgen.run(small, tmp_path, ["train"]).run
+  assert continued != run
+  first = json.loads((continued / "metrics.jsonl").open().readline())
   assert first["heldout/loss"] == final[-1]
-  said = " ".join(capsys.readouterr().err.split())
-  assert f"the checkpoint of step 10 of {run}" in said
+  output = " ".join(capsys.readouterr().err.split())
+  assert f"the checkpoint of step 10 of {run}" in output
   with pytest.raises(errors.InputError, match=r"no such checkpoint\. .* 10\."):
     starts.make(config.Model(init=f"run:{run}@3"), seed=0)
   with pytest.raises(errors.InputError, match="number of a step"):

@@ -62,7 +62,7 @@ def test_a_group_without_loss_tokens_does_not_count():
   assert _loss(4) == pytest.approx(expected)
 
 
-def test_witnessed_ids_are_those_whose_tokens_are_all_there():
+def test_witnessed_ids_have_all_their_tokens():
   assert step_lib.witnessed_ids(BATCH).tolist() == [7, 8, 9, 4]
   short = BATCH._replace(segments=BATCH.segments.copy())
   short.segments[0, 2] = 0
@@ -90,10 +90,12 @@ def test_learning_rate_of_the_paper():
 def test_weights_decay_by_the_rate():
   train = config.Train(learning_rate=0.1, weight_decay=0.5)
   hyper = optimizer.hyper_at(train, 0, 10)
-  params, nothing = np.array([2.0, -4.0], np.float32), np.zeros(2, np.float32)
+  params, zero_grads = np.array([2.0, -4.0], np.float32), np.zeros(
+      2, np.float32
+  )
   adam = optimizer.transformation(hyper, "float32")
   moments = optimizer.init(params, "float32")
-  updates, _ = adam.update(nothing, moments, params)
+  updates, _ = adam.update(zero_grads, moments, params)
   np.testing.assert_allclose(updates, -0.1 * 0.5 * params, rtol=1e-6)
 
 

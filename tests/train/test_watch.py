@@ -39,10 +39,10 @@ STEP = {
 
 def _run(config, workdir):
   """Trains; returns the run's directory and the lines that were said."""
-  said = io.StringIO()
-  console = rich.console.Console(file=said, soft_wrap=True, highlight=False)
+  output = io.StringIO()
+  console = rich.console.Console(file=output, soft_wrap=True, highlight=False)
   result = pipeline.run(config, workdir, ["train"], console)
-  return result.run, said.getvalue().splitlines()
+  return result.run, output.getvalue().splitlines()
 
 
 def _lines(path):
@@ -50,44 +50,44 @@ def _lines(path):
 
 
 def _steps(run):
-  found = _lines(run / "perf.jsonl")
-  return [each for each in found if "perf/step_seconds" in each]
+  entries = _lines(run / "perf.jsonl")
+  return [entry for entry in entries if "perf/step_seconds" in entry]
 
 
-def test_a_run_tells_its_time_and_traces_steps(small, tmp_path):
+def test_a_run_reports_its_time_and_traces_steps(small, tmp_path):
   small.machine.layouts = 2
   small.profile = (2, 4)
-  run, said = _run(small, tmp_path)
+  run, output = _run(small, tmp_path)
   steps = _steps(run)
-  assert [each["step"] for each in steps] == list(range(10))
-  compiled = [each for each in steps if "perf/compile_seconds" in each]
+  assert [entry["step"] for entry in steps] == list(range(10))
+  compiled = [entry for entry in steps if "perf/compile_seconds" in entry]
   assert 1 <= len(compiled) <= 2
   assert compiled[0]["step"] == 0
-  for each in steps:
-    assert set(each) - {"perf/compile_seconds"} == STEP
-    padded = each["perf/padded_tokens_per_second"]
-    real = padded * (1 - each["perf/padding_share"])
-    assert each["perf/tokens_per_second"] == pytest.approx(real)
-    assert 0 <= each["perf/data_wait_share"] <= 1
+  for entry in steps:
+    assert set(entry) - {"perf/compile_seconds"} == STEP
+    padded = entry["perf/padded_tokens_per_second"]
+    real = padded * (1 - entry["perf/padding_share"])
+    assert entry["perf/tokens_per_second"] == pytest.approx(real)
+    assert 0 <= entry["perf/data_wait_share"] <= 1
   tokens = [
-      each["train/tokens"]
-      for each in _lines(run / "metrics.jsonl")
-      if "train/tokens" in each
+      entry["train/tokens"]
+      for entry in _lines(run / "metrics.jsonl")
+      if "train/tokens" in entry
   ]
   rates = [
-      each["perf/tokens_per_second"] * each["perf/step_seconds"]
-      for each in steps
+      entry["perf/tokens_per_second"] * entry["perf/step_seconds"]
+      for entry in steps
   ]
   assert rates == pytest.approx(tokens)
   saves = [e for e in _lines(run / "perf.jsonl") if "perf/save_seconds" in e]
-  assert [each["step"] for each in saves] == [5, 10]
+  assert [entry["step"] for entry in saves] == [5, 10]
   assert list((run / "profile").rglob("*.xplane.pb"))
-  (told,) = [line for line in said if line.startswith("profile")]
-  assert "steps 2 to 3" in told
-  assert str(run / "profile") in told
-  said = "\n".join(said)
+  (profile_line,) = [line for line in output if line.startswith("profile")]
+  assert "steps 2 to 3" in profile_line
+  assert str(run / "profile") in profile_line
+  output = "\n".join(output)
   for begin in ("layouts  ", "mfu      not shown", "steps    ", "time     "):
-    assert said.count("\n" + begin) == 1
+    assert output.count("\n" + begin) == 1
 
 
 def test_a_loss_that_is_not_finite(small, tmp_path):
@@ -96,24 +96,24 @@ def test_a_loss_that_is_not_finite(small, tmp_path):
     _run(small, tmp_path)
   (path,) = tmp_path.glob("runs/*/nan-1.json")
   assert str(path) in str(caught.value)
-  found = json.loads(path.read_text())
+  report = json.loads(path.read_text())
   order = np.load(next(tmp_path.glob("orders/*/ids.npy")))
-  assert found["ids"] == order[4:8].tolist()
-  assert "nan" in found["metrics"].values()
-  assert len(found["tasks"]) == len(found["keys"]) == 4
+  assert report["ids"] == order[4:8].tolist()
+  assert "nan" in report["metrics"].values()
+  assert len(report["tasks"]) == len(report["keys"]) == 4
   consumed = np.load(path.parent / "consumed.npy")
   assert consumed[0].tolist() == order[:4].tolist()
   assert (consumed[1:] == -1).all()
   small.train.learning_rate = 1e-3
-  other, _ = _run(small, tmp_path)
-  assert other != path.parent
+  other_run, _ = _run(small, tmp_path)
+  assert other_run != path.parent
 
 
 @pytest.mark.parametrize(
-    "asked", [(3,), (1, 2, 3), (3, 3), (4, 2), (9, 11), (20, 30)]
+    "steps", [(3,), (1, 2, 3), (3, 3), (4, 2), (9, 11), (20, 30)]
 )
-def test_steps_that_cannot_be_traced(small, tmp_path, asked):
-  small.profile = asked
+def test_steps_that_cannot_be_traced(small, tmp_path, steps):
+  small.profile = steps
   with pytest.raises(errors.InputError, match=r"profile is \(.*run's 10"):
     _run(small, tmp_path)
   assert not list(tmp_path.glob("runs/*/checkpoints"))
@@ -134,26 +134,26 @@ class Running:
     self.is_ready = lambda: ready
 
 
-def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
+def test_a_meter_separates_steps_from_other_time(monkeypatch):
   clock = Clock(monkeypatch)
   counted = flops.Flops(trained=600, frozen=0, head=12_000, width=0, blocks={})
   chip = chips.find_chip("NVIDIA H200")._replace(flops=60_000.0)
-  found = meter.Meter(counted, flops.Peak(chip, "", 2))
+  timer = meter.Meter(counted, flops.Peak(chip, "", 2))
   clock.now += 6
-  assert found.lap(meter.COMPILING) == 6
+  assert timer.lap(meter.COMPILING) == 6
   clock.now += 2
   # 10 of 16 slots, 6 x 600 x 10 + 2 x 12,000 FLOPs in 2 s of 2 x 60,000 a
   # second.
-  step = found.step(np.array([7, 0, 3]), 16, 2)
+  step = timer.step(np.array([7, 0, 3]), 16, 2)
   assert step["perf/step_seconds"] == 2
   assert step["perf/tokens_per_second"] == 5
   assert step["perf/padded_tokens_per_second"] == 8
   assert step["perf/padding_share"] == pytest.approx(6 / 16)
   assert step["perf/mfu"] == pytest.approx(0.25)
   clock.now += 2
-  found.lap("evals/heldout")
-  assert found.share("evals/heldout") == 0.2
-  steps, shares = found.describe()
+  timer.lap("evals/heldout")
+  assert timer.share("evals/heldout") == 0.2
+  steps, shares = timer.describe()
   assert steps == (
       "steps    2 s each, 5 tokens/s (8 with padding), MFU 25.0%; 37.5%"
       " padding, 0.0% waiting for data, 40.0% of the model FLOPs in the head"
@@ -168,22 +168,22 @@ def test_a_meter_keeps_what_is_not_steps_apart(monkeypatch):
     ("running", "share"),
     [(None, 0.25), (Running(True), 0.25), (Running(False), 0.0)],
 )
-def test_only_a_device_that_waits_waits_for_data(monkeypatch, running, share):
+def test_only_an_idle_device_waits_for_data(monkeypatch, running, share):
   clock = Clock(monkeypatch)
   counted = flops.Flops(1, 0, 0, 0, {})
-  found = meter.Meter(counted, flops.Peak(None, "cpu", 1))
-  with found.feeding(running):
+  timer = meter.Meter(counted, flops.Peak(None, "cpu", 1))
+  with timer.feeding(running):
     clock.now += 1
   clock.now += 3
-  step = found.step(np.array([1]), 1, 0)
+  step = timer.step(np.array([1]), 1, 0)
   assert step["perf/data_wait_share"] == share
   assert "perf/mfu" not in step
   # It is counted once.
   clock.now += 1
-  assert found.step(np.array([1]), 1, 0)["perf/data_wait_share"] == 0
+  assert timer.step(np.array([1]), 1, 0)["perf/data_wait_share"] == 0
 
 
-def test_a_meter_without_steps_tells_nothing():
+def test_a_meter_without_steps_reports_nothing():
   counted = flops.Flops(1, 0, 0, 0, {})
   assert meter.Meter(counted, flops.Peak(None, "cpu", 1)).describe() == []
 
@@ -256,23 +256,23 @@ def test_an_evaluation_that_is_not_finite():
     ids = np.array([7, 8, 9])
 
   losses = np.array([1, np.inf, np.nan], np.float32)
-  found = metrics.Evaluation({}, losses)
+  evaluation = metrics.Evaluation({}, losses)
   with pytest.raises(
       errors.InputError, match="heldout now: the loss of 2 of 3"
   ):
-    watch.check_finite(Broken(), found, "now", lambda: "Stop.")
+    watch.check_finite(Broken(), evaluation, "now", lambda: "Stop.")
 
 
 def test_the_page_has_every_metric(root):
   page = (root / "docs" / "watching.md").read_text("utf-8")
-  beside = {
+  optional = {
       "perf/mfu",
       "perf/compile_seconds",
       "perf/save_seconds",
       "perf/device_memory_bytes",
       "perf/device_memory_peak_bytes",
   }
-  for name in (STEP | beside) - {"step"}:
+  for name in (STEP | optional) - {"step"}:
     assert f"`{name}`" in page
 
 
@@ -284,7 +284,7 @@ def _spoil(params, *names):
   return traverse_util.unflatten_dict(flat, sep="/")
 
 
-ONE = "blocks/0/mlp/down/kernel"
+KERNEL = "blocks/0/mlp/down/kernel"
 
 
 @pytest.mark.parametrize("evaluated", [True, False])
@@ -295,28 +295,30 @@ def test_parameters_that_are_not_finite_are_named(
   monkeypatch.setattr(
       model_lib.Model,
       "init",
-      lambda self, key: _spoil(init(self, key), ONE, "final_norm/scale"),
+      lambda self, key: _spoil(init(self, key), KERNEL, "final_norm/scale"),
   )
   if not evaluated:  # By the model: then the first step finds it.
     small.evals.heldout.type = "copy_input"
   with pytest.raises(errors.InputError) as caught:
     _run(small, tmp_path)
-  said = str(caught.value)
-  assert ("heldout at step 0" if evaluated else "of step 0 is nan") in said
-  assert f"{ONE} (1 of 3,072), final_norm/scale (1 of 32)" in said
-  assert "drawn from the seed 0" in said
-  assert "Lower config.train.learning_rate" not in said
+  message = str(caught.value)
+  assert ("heldout at step 0" if evaluated else "of step 0 is nan") in message
+  assert f"{KERNEL} (1 of 3,072), final_norm/scale (1 of 32)" in message
+  assert "drawn from the seed 0" in message
+  assert "Lower config.train.learning_rate" not in message
 
 
-def _advice(small, step, params, said="", **options):
+def _advice(small, step, params, origin="", **options):
   for name, value in options.items():
     section, _, field = name.partition("__")
     setattr(small[section], field, value)
-  beginning = finite.look_at(params, said) if params else finite.Beginning(said)
+  beginning = (
+      finite.look_at(params, origin) if params else finite.Beginning(origin)
+  )
   return finite.advise(beginning, config_lib.check(small), step)
 
 
-def test_advice_is_of_use_at_its_step(small):
+def test_advice_fits_its_step(small):
   lower = "Lower config.train.learning_rate."
   good, bad = {"a": np.ones(3)}, {"a": np.array([1, np.inf, np.nan])}
   assert _advice(small, 3, bad) == lower
@@ -330,12 +332,12 @@ def test_advice_is_of_use_at_its_step(small):
   )
   assert base.endswith("to other parameters. These come from: b.")
   # Without a learning rate no step changes anything.
-  still = _advice(small, 3, bad, train__learning_rate=0.0)
-  assert "a (2 of 3)" in still and lower not in still
+  message = _advice(small, 3, bad, train__learning_rate=0.0)
+  assert "a (2 of 3)" in message and lower not in message
   assert lower not in _advice(small, 3, None)
 
 
 def test_many_arrays_are_not_all_named(small):
   bad = {f"p{i}": np.full(2, np.nan) for i in range(9)}
-  said = _advice(small, 0, bad)
-  assert "p2 (2 of 2) and 6 more arrays." in said and "p3" not in said
+  message = _advice(small, 0, bad)
+  assert "p2 (2 of 2) and 6 more arrays." in message and "p3" not in message

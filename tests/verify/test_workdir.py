@@ -46,26 +46,26 @@ def _run(workdir: pathlib.Path, *stages: str) -> pipeline.Result:
 
 
 @pytest.fixture(scope="module")
-def whole(shared_root) -> pathlib.Path:
-  """A workdir with one artifact of each kind; tests copy it."""
+def finished_workdir(shared_root) -> pathlib.Path:
+  """Makes a workdir with one artifact of each kind; tests copy it."""
 
   def make(workdir: pathlib.Path) -> None:
-    made = _run(workdir, "prepare", "order", "train", "evaluate")
-    order = order_lib.Order.load(made.order)
-    trace.make(order, store_lib.open_store(made.store))
+    outputs = _run(workdir, "prepare", "order", "train", "evaluate")
+    order = order_lib.Order.load(outputs.order)
+    trace.make(order, store_lib.open_store(outputs.store))
 
   return shared.make_once(shared_root / "verified", make)
 
 
 @pytest.fixture
-def workdir(whole, tmp_path) -> pathlib.Path:
+def workdir(finished_workdir, tmp_path) -> pathlib.Path:
   path = tmp_path / "workdir"
-  return shutil.copytree(whole, path, ignore=lambda *_: {"cache"})
+  return shutil.copytree(finished_workdir, path, ignore=lambda *_: {"cache"})
 
 
-def _one(workdir: pathlib.Path, section: str) -> pathlib.Path:
+def _artifact(workdir: pathlib.Path, section: str) -> pathlib.Path:
   """The artifact of a kind."""
-  (path,) = (each for each in (workdir / section).iterdir() if each.is_dir())
+  (path,) = (child for child in (workdir / section).iterdir() if child.is_dir())
   return path
 
 
@@ -102,29 +102,29 @@ def test_everything_under_a_workdir_is_checked(workdir, capsys):
     "section", ["stores", "embeddings", "orders", "evaluations", "runs"]
 )
 def test_one_artifact_or_all_of_a_kind(workdir, capsys, section):
-  path = _one(workdir, section)
+  path = _artifact(workdir, section)
   code, out, _ = _call(capsys, path)
   assert (code, f" {path}: " in out) == (0, True)
   assert _call(capsys, workdir / section)[0] == 0
 
 
-def test_all_damages_are_listed_and_said_once(workdir, capsys):
-  store, order = _one(workdir, "stores"), _one(workdir, "orders")
+def test_all_damage_is_listed_once(workdir, capsys):
+  store, order = _artifact(workdir, "stores"), _artifact(workdir, "orders")
   _flip(store / "mask.bin")
   _flip(store / "examples.parquet")
-  (vectors,) = _one(workdir, "embeddings").glob("vectors*")
+  (vectors,) = _artifact(workdir, "embeddings").glob("vectors*")
   _flip(vectors)
-  (_one(workdir, "evaluations") / "metrics.json").unlink()
+  (_artifact(workdir, "evaluations") / "metrics.json").unlink()
   (traced,) = (workdir / "orders").glob("*.parquet")
   traced.write_bytes(traced.read_bytes()[:-9])
   code, out, err = _call(capsys, workdir)
   problems = err.splitlines()
   assert (code, out) == (2, "")
   for damaged in ("mask.bin", "examples.parquet", "metrics.json"):
-    assert sum(f"/{damaged}: is" in each for each in problems) == 1
-  assert sum(each.startswith(f"{vectors}: is") for each in problems) == 1
-  assert sum(each.startswith(f"{traced}: ") for each in problems) == 1
-  for path in (order, _one(workdir, "runs")):
+    assert sum(f"/{damaged}: is" in problem for problem in problems) == 1
+  assert sum(problem.startswith(f"{vectors}: is") for problem in problems) == 1
+  assert sum(problem.startswith(f"{traced}: ") for problem in problems) == 1
+  for path in (order, _artifact(workdir, "runs")):
     assert f"{path}: was not verified, because its inputs were not" in err
   assert problems[-1] == "6 of 6 could not be verified."
   with pytest.raises(verify.Damaged, match=r"mask\.bin") as caught:
@@ -145,10 +145,10 @@ def test_damage_stops_the_stage_and_the_advice_works(
     workdir, section, name, stage
 ):
   before = verify.verify(workdir)
-  path = _one(workdir, section)
+  path = _artifact(workdir, section)
   _flip(path / name)
   if section == "embeddings":
-    shutil.rmtree(_one(workdir, "orders"))  # Only a new order reads them.
+    shutil.rmtree(_artifact(workdir, "orders"))  # Only a new order reads them.
   with pytest.raises(errors.InputError, match=f"elete {path} to "):
     _run(workdir, stage)
   shutil.rmtree(path)
@@ -157,7 +157,7 @@ def test_damage_stops_the_stage_and_the_advice_works(
 
 
 def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
-  run = _one(workdir, "runs")
+  run = _artifact(workdir, "runs")
   manifest = (run / "manifest.json").read_bytes()
   consumed = (run / "consumed.npy").stat().st_mtime_ns
   for damage in (b"", manifest.replace(b'"steps": 2', b'"steps": 3'), None):
@@ -167,9 +167,9 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
       (run / "manifest.json").write_bytes(damage)
     with pytest.raises(errors.InputError) as caught:
       verify.verify(run)
-    said = str(caught.value)
-    assert f"delete {run / 'manifest.json'} if it exists" in said
-    assert f"elete {run} " not in said and "elete the dir" not in said
+    message = str(caught.value)
+    assert f"delete {run / 'manifest.json'} if it exists" in message
+    assert f"elete {run} " not in message and "elete the dir" not in message
     (run / "manifest.json").unlink(missing_ok=True)
     _run(workdir, "train")
     assert (run / "manifest.json").read_bytes() == manifest
@@ -178,8 +178,8 @@ def test_a_damaged_manifest_of_a_run_never_costs_the_run(workdir):
 
 
 @pytest.mark.parametrize("section", ["stores", "orders", "evaluations", "runs"])
-def test_an_artifact_under_another_name_is_found(workdir, section):
-  path = _one(workdir, section)
+def test_a_renamed_artifact_is_noticed(workdir, section):
+  path = _artifact(workdir, section)
   moved = path.rename(path.with_name(f"{path.name[:-10]}0123456789"))
   with pytest.raises(
       errors.InputError, match=f" is {path.name}. If it was renamed"
@@ -187,43 +187,45 @@ def test_an_artifact_under_another_name_is_found(workdir, section):
     verify.verify(moved)
   moved.rename(path)  # The advice.
   verify.verify(workdir)
-  own = shutil.copytree(path, path.with_name("mine"))
-  assert verify.verify(own)[-1].startswith(f"{section[:-1]} {own}: ")
+  renamed = shutil.copytree(path, path.with_name("mine"))
+  assert verify.verify(renamed)[-1].startswith(f"{section[:-1]} {renamed}: ")
 
 
-def test_wrong_paths_are_never_advised_to_be_deleted(workdir, tmp_path, capsys):
+def test_wrong_paths_are_never_to_be_removed(workdir, tmp_path, capsys):
   (tmp_path / "empty").mkdir()
-  for path, said in (
+  for path, message in (
       (workdir.parent, "neither an artifact nor a workdir"),
       (tmp_path / "empty", "neither an artifact nor a workdir"),
-      (_one(workdir, "runs") / "checkpoints", "neither an artifact"),
-      (_one(workdir, "stores") / "tokenizer", "neither an artifact"),
-      (_one(workdir, "orders") / "ids.npy", "is a file"),
+      (_artifact(workdir, "runs") / "checkpoints", "neither an artifact"),
+      (_artifact(workdir, "stores") / "tokenizer", "neither an artifact"),
+      (_artifact(workdir, "orders") / "ids.npy", "is a file"),
       (tmp_path / "none", "there is no such directory"),
   ):
     code, out, err = _call(capsys, path)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err and "elete" not in err
+    assert message in err and "elete" not in err
 
 
-def test_a_directory_with_a_manifest_of_its_own_is_left_alone(tmp_path, capsys):
+def test_directories_of_other_programs_are_never_to_be_removed(
+    tmp_path, capsys
+):
   (tmp_path / "app").mkdir()
   (tmp_path / "app" / "manifest.json").write_text('{"name": "an app"}')
   code, _, err = _call(capsys, tmp_path / "app")
   assert code == 2 and "Check the path" in err and "elete" not in err
 
 
-def test_what_stopped_commands_left_is_told(workdir, capsys):
-  store = _one(workdir, "stores")
+def test_leftovers_of_stopped_commands_are_reported(workdir, capsys):
+  store = _artifact(workdir, "stores")
   (store.parent / f".{store.name}.0123456789ab").mkdir()
   (store.parent / f".{store.name}.0123456789.partial").mkdir()
   (workdir / "orders" / "notes").mkdir()
   (workdir / "sweeps").mkdir()
-  manifest = artifacts.read_manifest(_one(workdir, "runs"))
+  manifest = artifacts.read_manifest(_artifact(workdir, "runs"))
   del manifest["digest"]
-  begun = workdir / "runs" / "small-0123456789"
-  begun.mkdir()
-  (begun / ".lock").touch()
+  started = workdir / "runs" / "small-0123456789"
+  started.mkdir()
+  (started / ".lock").touch()
   waiting = workdir / "runs" / "waiting"
   waiting.mkdir()
   artifacts.write_manifest(waiting, manifest)
@@ -233,18 +235,18 @@ def test_what_stopped_commands_left_is_told(workdir, capsys):
   assert f"{store.name}.0123456789.partial: unfinished: the progress of" in out
   assert "notes: not an artifact of zsgen; not checked" in out
   assert f"{workdir}: not checked: sweeps" in out
-  assert f"run {begun}: unfinished: it has only just begun" in out
+  assert f"run {started}: unfinished: it has only just begun" in out
   assert f"run {waiting}: unfinished: training has not begun" in out
 
 
-def test_an_unfinished_run_is_told(workdir, capsys):
-  whole = _one(workdir, "runs")
+def test_an_unfinished_run_is_reported(workdir, capsys):
+  finished = _artifact(workdir, "runs")
   run = workdir / "runs" / "part"
   run.mkdir()
-  manifest = artifacts.read_manifest(whole, "run")
+  manifest = artifacts.read_manifest(finished, "run")
   del manifest["digest"]
   artifacts.write_manifest(run, manifest)
-  consumed = np.load(whole / "consumed.npy")
+  consumed = np.load(finished / "consumed.npy")
   consumed[1] = -1
   np.save(run / "consumed.npy", consumed)
   code, out, _ = _call(capsys, run)
@@ -255,7 +257,7 @@ def test_an_unfinished_run_is_told(workdir, capsys):
 
 def test_manifests_of_an_older_zsgen_are_read(workdir, capsys):
   for section in ("orders", "embeddings"):
-    path = _one(workdir, section)
+    path = _artifact(workdir, section)
     manifest = artifacts.read_manifest(path)
     digests = {n: f["sha256"] for n, f in manifest.pop("files").items()}
     del manifest["digest"], manifest["format"]
@@ -270,8 +272,8 @@ def test_manifests_of_an_older_zsgen_are_read(workdir, capsys):
   assert (code, out.count("an older zsgen wrote no digest")) == (0, 2)
 
 
-def test_an_order_without_its_store_says_how_to_go_on(workdir):
-  store, order = _one(workdir, "stores"), _one(workdir, "orders")
+def test_an_order_without_its_store_says_how_to_continue(workdir):
+  store, order = _artifact(workdir, "stores"), _artifact(workdir, "orders")
   store.rename(workdir / "away")
   with pytest.raises(errors.InputError, match=f"{store}, does not exist"):
     verify.verify(order)

@@ -115,7 +115,8 @@ def encode_chunk(
     show = _or_nothing(prompt)
   turns = [prompt.turns(example) for example in examples]
   segments = [show(*pair) for pair in zip(examples, turns, strict=True)]
-  encoded = prompts.encode(segments, tokenizer, data.border)
+  parts = [prompts.split(row, tokenizer, data.border) for row in segments]
+  encoded = prompts.encode_split(parts, tokenizer)
   lost = lost_text.find(segments, encoded, tokenizer)
   if on_bad_row == "error":
     lost_text.refuse(examples, lost.answers)
@@ -155,9 +156,7 @@ def encode_chunk(
       "lost_characters": pa.array(lost.dropped, pa.int32()),
       "answer_changed": pa.array(lost.changed),
       "answer_lost": [bool(characters) for characters in lost.answers],
-      "border_differs": pa.array(
-          prompts.differ(segments, tokenizer, data.border)
-      ),
+      "border_differs": pa.array(prompts.differ(parts, tokenizer)),
       **raw_texts.columns(turns),
       "right": pa.array([example.right for example in examples], pa.bool_()),
       **judged.columns(examples),

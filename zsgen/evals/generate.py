@@ -15,8 +15,6 @@ from zsgen.data import store as store_lib
 from zsgen.evals import api, judge, shared_prompts
 from zsgen.models import generation
 
-# Widths of prompts are doubled from this, in tokens: few programs.
-_NARROWEST = 64
 # The released code's settings (2406.11721, spec 3.6).
 _RELEASED: dict[str, Any] = dict(
     temperature=0.9, top_p=0.9, penalty=1.2, ban_end=True
@@ -133,9 +131,8 @@ class Generate(judge.Judged):
   @functools.cached_property
   def _batches(self) -> list[tuple[np.ndarray, tuple]]:
     """Returns each batch's indices of prompts, and it on the devices."""
-    plan = self._plan
-    if plan is not None:
-      return [self._shared_batch(rows, plan) for rows in plan.batches]
+    if (shared := self._shared_batches) is not None:
+      return [self._shared_batch(batch) for batch in shared]
     lengths = np.array([len(prompt) for prompt in self._prompts])
     by_length = np.argsort(lengths, kind="stable")
     shards = mesh_lib.row_shards(self._context.mesh)
@@ -148,20 +145,19 @@ class Generate(judge.Judged):
     ]
 
   @functools.cached_property
-  def _plan(self) -> shared_prompts.Plan | None:
-    """Returns how prompts share prefixes; None if they do not."""
+  def _shared_batches(self) -> list[shared_prompts.Batch] | None:
+    """Returns batches of prompts that share prefixes; None if they do not."""
     if not self._share or self._context.mesh.size > 1:
       return None
-    return shared_prompts.make_plan(self._prompts, self._context.batch_size)
+    return shared_prompts.make_batches(self._prompts, self._context.batch_size)
 
   def _shared_batch(
-      self, groups: shared_prompts.Batch, plan: shared_prompts.Plan
+      self, batch: shared_prompts.Batch
   ) -> tuple[np.ndarray, tuple]:
     """Returns the indices of a batch's prompts, and it on the devices."""
     size = self._context.batch_size
-    slots = shared_prompts.members(groups)
-    width = self._width(slots)
-    prompts = shared_prompts.lay_out(self._prompts, groups, plan, size, width)
+    slots = shared_prompts.members(batch)
+    prompts = shared_prompts.lay_out(self._prompts, batch, size)
     lengths, rows = np.zeros((2, size), np.int32)
     lengths[: len(slots)] = [len(self._prompts[slot]) for slot in slots]
     rows[: len(slots)] = self.ids[slots]
@@ -169,16 +165,10 @@ class Generate(judge.Judged):
     arrays = (prompts, lengths, rows)
     return slots, mesh_lib.put(arrays, jax.tree.map(lambda _: sharding, arrays))
 
-  def _width(self, slots: np.ndarray) -> int:
-    """Returns the number of slots of prompts in the cache."""
-    width = _NARROWEST
-    while width < max(len(self._prompts[slot]) for slot in slots):
-      width *= 2
-    return width
-
   def _batch(self, slots: np.ndarray, size: int) -> tuple:
     """Prompts that end in the last slot, their lengths and ids."""
-    width = self._width(slots)
+    longest = max(len(self._prompts[slot]) for slot in slots)
+    width = shared_prompts.cache_width(longest)
     tokens = np.zeros((size, width), np.int32)
     lengths, rows = np.zeros((2, size), np.int32)
     for row, slot in enumerate(slots):

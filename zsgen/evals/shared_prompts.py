@@ -19,26 +19,37 @@ from zsgen.train import layouts
 _WORTH = 0.05
 # Rows are at most this many times as long as the longest prompt.
 _LONGEST = 2
+# Widths of prompts are doubled from this, in tokens: few programs.
+_NARROWEST = 64
 
-# The groups of each row of a batch.
-Batch = Sequence[Sequence[prefixes.Group]]
 
-
-class Plan(NamedTuple):
-  """Batches of prompts, all of one shape.
+class Batch(NamedTuple):
+  """Prompts that are read together; those of one width have one shape.
 
   Attributes:
-    batches: the batches.
-    rows: rows of a batch.
+    groups: the groups of each row that has any.
+    width: slots of a prompt in the cache.
+    rows: rows, of which the last may be empty.
     length: tokens of a row.
   """
 
-  batches: list[Batch]
+  groups: list[list[prefixes.Group]]
+  width: int
   rows: int
   length: int
 
 
-def make_plan(prompts: Sequence[np.ndarray], size: int) -> Plan | None:
+def cache_width(longest: int) -> int:
+  """Returns the slots in the cache of prompts of at most `longest` tokens."""
+  width = _NARROWEST
+  while width < longest:
+    width *= 2
+  return width
+
+
+def make_batches(
+    prompts: Sequence[np.ndarray], size: int
+) -> list[Batch] | None:
   """Returns batches of prompts that share prefixes; None if that saves little.
 
   Args:
@@ -53,42 +64,43 @@ def make_plan(prompts: Sequence[np.ndarray], size: int) -> Plan | None:
       for group in prefixes.split_groups(groups, lengths, length)
       for part in _split(group, size)
   ]
-  sizes = [group.tokens(lengths) for group in groups]
-  if sum(sizes) > (1 - _WORTH) * lengths.sum():
+  if sum(_sizes(groups, lengths)) > (1 - _WORTH) * lengths.sum():
     return None
-  length = max(sizes)
-  batches = [
-      _pack(batch, lengths, length) for batch in _fill(groups, lengths, size)
+  by_width: dict[int, list[list[prefixes.Group]]] = {}
+  for batch in _fill(groups, lengths, size):
+    longest = max(_longest(group, lengths) for group in batch)
+    by_width.setdefault(cache_width(longest), []).append(batch)
+  return [
+      batch
+      for width, members_of in by_width.items()
+      for batch in _shape(members_of, lengths, width)
   ]
-  return Plan(batches, max(map(len, batches)), length)
 
 
 def members(batch: Batch) -> np.ndarray:
   """Returns the indices of the prompts of a batch, int64 [n]."""
-  return np.array([i for row in batch for group in row for i in group.members])
+  return np.array(
+      [i for row in batch.groups for group in row for i in group.members]
+  )
 
 
 def lay_out(
     prompts: Sequence[np.ndarray],
     batch: Batch,
-    plan: Plan,
     size: int,
-    width: int,
 ) -> model_lib.SharedPrompts:
   """Lays a batch out in rows.
 
   Args:
     prompts: the tokens of each prompt of the evaluation.
-    batch: its groups.
-    plan: has the shape of the rows.
+    batch: the batch.
     size: prompts of the result; those beyond the batch's `members` are empty.
-    width: slots of a prompt in the cache.
   """
-  tokens, positions = np.zeros((2, plan.rows, plan.length), np.int32)
-  spans = np.zeros((plan.rows, plan.length, 3), np.int32)
-  spans[..., 0] = np.arange(plan.length)  # Padding attends to itself.
-  slots, number = np.zeros((size, width), np.int32), 0
-  for row, groups in enumerate(batch):
+  tokens, positions = np.zeros((2, batch.rows, batch.length), np.int32)
+  spans = np.zeros((batch.rows, batch.length, 3), np.int32)
+  spans[..., 0] = np.arange(batch.length)  # Padding attends to itself.
+  slots, number = np.zeros((size, batch.width), np.int32), 0
+  for row, groups in enumerate(batch.groups):
     end = 0
     for prefix, indices in groups:
       first, end = end, end + prefix
@@ -102,8 +114,8 @@ def lay_out(
         tokens[row, begin:end] = rest
         positions[row, begin:end] = prefix + np.arange(len(rest))
         spans[row, begin:end] = begin, first, first + prefix
-        line = np.append(shared, np.arange(begin, end)) + row * plan.length
-        slots[number, width - len(line) :] = line
+        line = np.append(shared, np.arange(begin, end)) + row * batch.length
+        slots[number, batch.width - len(line) :] = line
         number += 1
   return model_lib.SharedPrompts(tokens, positions, spans, slots)
 
@@ -130,12 +142,8 @@ def _fill(
     groups: Sequence[prefixes.Group], lengths: np.ndarray, size: int
 ) -> list[list[prefixes.Group]]:
   """Fills batches with whole groups, short prompts first."""
-
-  def longest(group: prefixes.Group) -> int:
-    return int(lengths[list(group.members)].max())
-
   batches, count = [], size
-  for group in sorted(groups, key=longest):
+  for group in sorted(groups, key=lambda g: _longest(g, lengths)):
     if count + len(group.members) > size:
       batches.append([])
       count = 0
@@ -144,9 +152,27 @@ def _fill(
   return batches
 
 
-def _pack(
-    groups: Sequence[prefixes.Group], lengths: np.ndarray, length: int
-) -> Batch:
-  """Packs the groups of a batch into rows."""
-  sizes = [group.tokens(lengths) for group in groups]
-  return [[groups[i] for i in row] for row in layouts.best_fit(sizes, length)]
+def _shape(
+    batches: Sequence[list[prefixes.Group]], lengths: np.ndarray, width: int
+) -> list[Batch]:
+  """Packs batches of one width into rows, all of one shape."""
+  length = max(max(_sizes(groups, lengths)) for groups in batches)
+  packed = [
+      [
+          [groups[i] for i in row]
+          for row in layouts.best_fit(_sizes(groups, lengths), length)
+      ]
+      for groups in batches
+  ]
+  rows = max(map(len, packed))
+  return [Batch(groups, width, rows, length) for groups in packed]
+
+
+def _sizes(groups: Sequence[prefixes.Group], lengths: np.ndarray) -> list[int]:
+  """Returns the tokens of each group."""
+  return [group.tokens(lengths) for group in groups]
+
+
+def _longest(group: prefixes.Group, lengths: np.ndarray) -> int:
+  """Returns the tokens of the longest prompt of a group."""
+  return int(lengths[list(group.members)].max())

@@ -3,10 +3,13 @@
 NumPy's BLAS computes them, or JAX if this process has an accelerator. Products of
 vectors on the grid are exact in float32, so that both give the same bits; TF32
 and bfloat16 products would not, which is why JAX is asked for full precision.
+
+On CPUs, each core computes a block of its own with one thread of BLAS: threads
+that share a product wait for each other, and do nothing else while they wait.
 """
 
 from collections.abc import Callable
-import itertools
+import os
 import sys
 
 import numpy as np
@@ -17,23 +20,26 @@ Multiply = Callable[[np.ndarray], np.ndarray]
 _FEWEST = 2**34
 
 
-def make(heldout: np.ndarray, rows: int, size: int) -> Multiply:
+def make(heldout: np.ndarray, rows: int, size: int) -> tuple[Multiply, int]:
   """Returns what multiplies a block of training vectors with the held-out ones.
 
-  Its results are valid until the call after the next one. They have the same
-  bits on every device: if those of an accelerator differ from NumPy's in the
-  first block, NumPy computes the other blocks as well.
+  Its results have the same bits on every device: if those of an accelerator
+  differ from NumPy's in the first block, NumPy computes the other blocks too.
 
   Args:
     heldout: held-out vectors, float32 [M, D].
     rows: training vectors of all blocks together.
     size: training vectors of a block; the last block may have fewer.
+
+  Returns:
+    The function, and the number of threads that should call it at once, if
+    BLAS has one thread for each.
   """
   multiply = _make_for_cpu(heldout, size)
   is_large = rows * heldout.size >= _FEWEST
   if is_large and has_accelerator():
-    return _Checked(_make_for_accelerator(heldout, size), multiply)
-  return multiply
+    return _Checked(_make_for_accelerator(heldout, size), multiply), 1
+  return multiply, os.cpu_count() or 1
 
 
 def has_accelerator() -> bool:
@@ -65,14 +71,10 @@ class _Checked:
 
 
 def _make_for_cpu(heldout: np.ndarray, size: int) -> Multiply:
-  """Multiplies by BLAS, into two buffers in turn."""
-  shape = (len(heldout), size)
-  buffers = itertools.cycle([np.empty(shape, np.float32) for _ in range(2)])
+  """Multiplies by BLAS."""
 
   def multiply(block: np.ndarray) -> np.ndarray:
-    products = next(buffers)
-    np.matmul(heldout, _pad(block, size).T, out=products)
-    return products[:, : len(block)]
+    return (heldout @ _pad(block, size).T)[:, : len(block)]
 
   return multiply
 

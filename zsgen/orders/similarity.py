@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent import futures
 
 import numpy as np
+import threadpoolctl
 
 from zsgen.data import ahead
 from zsgen.orders import embeddings, multiplication
@@ -24,22 +25,21 @@ def blocks(
 ) -> Iterator[tuple[slice, np.ndarray]]:
   """Yields similarities, a block of training rows at a time.
 
-  The next block is computed in a thread while the caller uses the current one.
+  The next blocks are computed in threads while the caller uses the current one.
 
   Args:
     train: unit vectors [N, D].
     heldout: unit vectors [M, D].
 
   Yields:
-    The slice of training rows and their dot products, float32 [M, rows], which
-    are valid until the next block is taken.
+    The slice of training rows and their dot products, float32 [M, rows].
   """
   heldout_vectors = heldout.block(0, len(heldout))
   scales = train.scales
   if scales is not None and train.index is not None:
     scales = scales[train.index]
   size = block_size(len(heldout), train.dim)
-  multiply = multiplication.make(heldout_vectors, len(train), size)
+  multiply, threads = multiplication.make(heldout_vectors, len(train), size)
 
   def compute(start: int) -> tuple[slice, np.ndarray]:
     rows = slice(start, min(start + size, len(train)))
@@ -48,8 +48,12 @@ def blocks(
       products = products * scales[rows]
     return rows, products
 
-  with futures.ThreadPoolExecutor(1) as pool:
-    yield from ahead.results(pool, compute, range(0, len(train), size), 1)
+  starts = range(0, len(train), size)
+  with (
+      threadpoolctl.threadpool_limits(1 if threads > 1 else None, "blas"),
+      futures.ThreadPoolExecutor(threads) as pool,
+  ):
+    yield from ahead.results(pool, compute, starts, threads)
 
 
 def block_size(examples: int, dim: int) -> int:

@@ -13,24 +13,19 @@ from zsgen.reports import grids, outcomes, page
 from zsgen.reports.outcomes import Outcome
 
 _TITLE = "The papers' experiments"
-# The stem of a page's files, by its directory in `reports`, and its paper.
-_PAPERS = {
-    "arrangement": "He et al., 2406.11721: the order of instruction data",
-    "rewrites": "Zhang et al., 2402.10891: the number of instructions",
-}
 
 
 class _Page(NamedTuple):
   """A page on a paper's experiments that is there.
 
   Attributes:
-    paper: the paper, in words.
+    title: its title.
     path: its HTML file.
     judged: its targets.
     notices: what it leaves out.
   """
 
-  paper: str
+  title: str
   path: pathlib.Path
   judged: list[Outcome]
   notices: list[str]
@@ -42,8 +37,8 @@ def write(
   """Writes index.html, which links the pages on both papers.
 
   Args:
-    workdirs: workdirs whose pages `zsgen.reports` and `zsgen.rewrites` wrote,
-      for the workdir or for one of its sweeps.
+    workdirs: workdirs with such pages, of the workdir or of one of its sweeps:
+      reports/NAME/NAME.html, with the targets in NAME.json.
     out: the directory to write to; None for `reports` in the first workdir.
 
   Returns:
@@ -56,8 +51,8 @@ def write(
   if not pages:
     raise errors.InputError(
         f"{', '.join(map(str, workdirs))}: no page on the papers' experiments."
-        " Write one with `python -m zsgen.reports arrangement WORKDIR` or"
-        " `python -m zsgen.rewrites WORKDIR`, and name the workdir."
+        " Write one, as with `python -m zsgen.reports arrangement WORKDIR`, and"
+        " name the workdir."
     )
   out = (out or workdirs[0] / "reports").absolute()
   out.mkdir(parents=True, exist_ok=True)
@@ -70,28 +65,25 @@ def write(
 
 def _find(workdir: pathlib.Path) -> list[_Page]:
   """Opens the pages of a workdir and of its sweeps."""
-  pages = []
-  for stem, paper in _PAPERS.items():
-    for path in sorted(
-        [
-            *workdir.glob(f"reports/{stem}/{stem}.json"),
-            *workdir.glob(f"sweeps/*/reports/{stem}/{stem}.json"),
-        ]
-    ):
-      pages.append(_open(path, paper))
-  return pages
+  paths = [
+      *workdir.glob("reports/*/*.json"),
+      *workdir.glob("sweeps/*/reports/*/*.json"),
+  ]
+  return [
+      _open(path) for path in sorted(paths) if path.stem == path.parent.name
+  ]
 
 
-def _open(path: pathlib.Path, paper: str) -> _Page:
+def _open(path: pathlib.Path) -> _Page:
   value = artifacts.read_json(path)
   try:
     judged = [Outcome(**target) for target in value["targets"]]
-    notices = list(value["left_out"])
+    title, notices = str(value["title"]), list(value["left_out"])
   except (KeyError, TypeError) as error:
     raise errors.InputError(
         f"{path}: is not what the page's command writes. Write the page again."
     ) from error
-  return _Page(paper, path.with_suffix(".html"), judged, notices)
+  return _Page(title, path.with_suffix(".html"), judged, notices)
 
 
 def _table(pages: Sequence[_Page]) -> grids.Grid:
@@ -100,7 +92,7 @@ def _table(pages: Sequence[_Page]) -> grids.Grid:
   rows = []
   for item in pages:
     counts = Counter(outcome.state for outcome in item.judged)
-    rows.append([item.paper, *(str(counts[state]) for state in states)])
+    rows.append([item.title, *(str(counts[state]) for state in states)])
   return grids.Grid("Targets", ("page", *states), rows)
 
 
@@ -108,7 +100,7 @@ def _section(item: _Page, out: pathlib.Path) -> list[str]:
   """The blocks on a page: its link, its targets, and what it leaves out."""
   link = os.path.relpath(item.path, out)
   return [
-      page.section(item.paper, [page.link(link, "figures, tables and curves")]),
+      page.section(item.title, [page.link(link, "figures, tables and curves")]),
       *(page.badge("incomplete", line) for line in item.notices),
       grids.to_html(outcomes.table("Targets", item.judged, "")),
   ]

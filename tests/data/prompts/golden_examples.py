@@ -125,7 +125,7 @@ User: who am I?|You.
 Opposite of hot|cold
 Stop|.
 """
-_MORE = """
+_CHAT_TURNS = """
 Hi|Hello!|How are you?|Well, thanks.
 Count|1|Go on|2|Go on|3
 system:Be brief.|Why?|Because.|Why so?|It is.
@@ -151,15 +151,15 @@ Sort: b a|a b|Reverse|b a
 
 def _niv2():
   for task, (definition, right, wrong, instances) in _NIV2.items():
-    shots = [suite.Shot(*each, positive=True) for each in right]
+    shots = [suite.Shot(*shot, positive=True) for shot in right]
     shots += [suite.Shot(*wrong, positive=False)] if wrong else []
-    for number, (asked, answers) in enumerate(instances):
+    for number, (request, answers) in enumerate(instances):
       yield suite.Example(
           task,
           "invented",
           "train",
           definition,
-          asked,
+          request,
           tuple(answers.split("|")),
           f"{task}-{number}",
           tuple(shots),
@@ -167,17 +167,17 @@ def _niv2():
 
 
 def _rows(table):
-  for key, (task, asked, answer) in enumerate(_lines(table)):
-    yield suite.Example(task, "", "train", "", asked, (answer,), str(key))
+  for key, (task, request, answer) in enumerate(_lines(table)):
+    yield suite.Example(task, "", "train", "", request, (answer,), str(key))
 
 
 def _conversations(table):
-  for key, said in enumerate(_lines(table)):
+  for key, texts in enumerate(_lines(table)):
     turns = []
-    if said[0].startswith("system:"):
-      turns.append(suite.Turn("system", said.pop(0).removeprefix("system:")))
+    if texts[0].startswith("system:"):
+      turns.append(suite.Turn("system", texts.pop(0).removeprefix("system:")))
     for role, text in zip(
-        itertools.cycle(("user", "assistant")), said, strict=False
+        itertools.cycle(("user", "assistant")), texts, strict=False
     ):
       turns.append(suite.Turn(role, text))
     yield suite.Example(
@@ -191,8 +191,8 @@ def _lines(table):
 
 
 def _synth():
-  made = synth.synth(config.build(config.Data, train_instances=1), 0)
-  return itertools.islice(made.examples(), 20)
+  synth_suite = synth.synth(config.build(config.Data, train_instances=1), 0)
+  return itertools.islice(synth_suite.examples(), 20)
 
 
 SOURCES = {
@@ -200,6 +200,6 @@ SOURCES = {
     "flan_mini": lambda: _rows(_FLAN),
     "p3": lambda: _rows(_P3),
     "chat": lambda: _conversations(_CHAT),
-    "chat_turns": lambda: _conversations(_MORE),
+    "chat_turns": lambda: _conversations(_CHAT_TURNS),
     "synth": _synth,
 }

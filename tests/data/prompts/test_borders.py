@@ -20,8 +20,12 @@ _REQUESTS = (
     "naïve\u3000",
     "a\n\n b",
     "the ca",
+    # More words than are compared.
+    "on the mat the cat sat  on the mat and on the\tmat the ca",
+    "on the mat the cat sat on the mat and on the mat the cat: ",
 )
 _ANSWERS = ("sat on the mat", "12", "\ncafé.", " two  spaces", "Say\nit", "t")
+_ANSWERS += ("t sat on the mat and the cat sat on the mat\nthe cat",)
 
 
 def _segments(request, answer):
@@ -31,13 +35,18 @@ def _segments(request, answer):
   ]
 
 
+def _differ(examples, tokenizer, border):
+  parts = [prompts.split(segments, tokenizer, border) for segments in examples]
+  return prompts.differ(parts, tokenizer)
+
+
 def _compare(segments, tokenizer, border):
-  """Whether the ids are not those of the whole text, the slow way."""
+  """Returns whether the ids differ from those of the whole text."""
   (row,) = prompts.encode([segments], tokenizer, border)
   text = "".join(segment.text for segment in segments)
-  (whole,) = tokenizer.encode_batch([text])
+  (text_ids,) = tokenizer.encode_batch([text])
   return row.tokens[int(tokenizer.bos_id is not None) : -1].tolist() != (
-      whole.tolist()
+      text_ids.tolist()
   )
 
 
@@ -49,35 +58,35 @@ def test_lines_at_the_border_show_what_whole_texts_show(tmp_path, kind, border):
       _segments(request, answer)
       for request, answer in itertools.product(_REQUESTS, _ANSWERS)
   ]
-  wanted = [_compare(row, tokenizer, border) for row in examples]
-  assert prompts.differ(examples, tokenizer, border).tolist() == wanted
-  assert any(wanted)  # "the ca" and "t" are one word.
+  expected = [_compare(row, tokenizer, border) for row in examples]
+  assert _differ(examples, tokenizer, border).tolist() == expected
+  assert any(expected)  # "the ca" and "t" are one word.
   if border == "answer":
-    assert not all(wanted)
+    assert not all(expected)
 
 
 def test_a_space_is_a_part_of_the_word_that_follows_it(tmp_path):
-  """The ids of a prompt that ends in a space and of its answer."""
+  """Checks the ids of a prompt that ends in a space and of its answer."""
   tokenizer = hf.read(tokenized.gpt2(tmp_path))
   turns = (suite.Turn("user", "the mat"), suite.Turn("assistant", "the cat"))
   segments = templates.chat(turns)
   text = "".join(segment.text for segment in segments)
-  (whole,) = tokenizer.encode_batch([text])
-  (ours,) = prompts.encode([segments], tokenizer)
+  (text_ids,) = tokenizer.encode_batch([text])
+  (row,) = prompts.encode([segments], tokenizer)
   (released,) = prompts.encode([segments], tokenizer, "released")
   begin = int(tokenizer.bos_id is not None)
-  assert ours.tokens[begin:-1].tolist() == whole.tolist()
-  assert released.tokens[begin:-1].tolist() != whole.tolist()
-  answer = ours.tokens[ours.mask.astype(bool)][:-1]
+  assert row.tokens[begin:-1].tolist() == text_ids.tolist()
+  assert released.tokens[begin:-1].tolist() != text_ids.tolist()
+  answer = row.tokens[row.mask.astype(bool)][:-1]
   assert tokenizer.decode(answer) == " the cat"
   answer = released.tokens[released.mask.astype(bool)][:-1]
   assert tokenizer.decode(answer) == "the cat"
-  assert not prompts.differ([segments], tokenizer, "answer").any()
-  assert prompts.differ([segments], tokenizer, "released").all()
+  assert not _differ([segments], tokenizer, "answer").any()
+  assert _differ([segments], tokenizer, "released").all()
 
 
 @pytest.mark.parametrize(
-    ("request_text", "wanted"),
+    ("request_text", "expected"),
     [
         ("Say:  ", ("Say:", "  yes")),
         ("Say:\n", ("Say:\n", "yes")),
@@ -87,11 +96,11 @@ def test_a_space_is_a_part_of_the_word_that_follows_it(tmp_path):
         ("  ", ("  ", "yes")),
     ],
 )
-def test_all_white_space_but_line_breaks_moves(request_text, wanted):
+def test_all_white_space_but_line_breaks_moves(request_text, expected):
   pieces = prompts.split(
       _segments(request_text, "yes"), tokenizers.Bytes(), "answer"
   )
-  assert tuple(piece.segment.text for piece in pieces) == wanted
+  assert tuple(piece.segment.text for piece in pieces) == expected
   assert [piece.segment.end for piece in pieces] == [False, True]
 
 
@@ -105,8 +114,8 @@ def test_nothing_moves_over_an_end_token_or_to_an_empty_answer():
   for segments in (ended, empty):
     pieces = prompts.split(segments, tokenizer, "answer")
     assert [piece.segment for piece in pieces] == segments
-  assert not prompts.differ([ended, empty, []], tokenizer, "answer").any()
-  assert prompts.differ([], tokenizer, "answer").shape == (0,)
+  assert not _differ([ended, empty, []], tokenizer, "answer").any()
+  assert _differ([], tokenizer, "answer").shape == (0,)
 
 
 def test_every_turn_of_a_conversation_has_its_space(tmp_path):

@@ -16,7 +16,7 @@ from zsgen.reports import batch_view
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 PROMPTS = {"niv2": "niv2", "flan_mini": "joined", "p3": "joined"}
-ALL_SHOWN = dict(negative_shots=1, explanations=True, task_name=True)
+OPTIONAL_PARTS = dict(negative_shots=1, explanations=True, task_name=True)
 # File: source, template and options.
 FILES = {
     **{
@@ -24,14 +24,14 @@ FILES = {
         for source in golden_examples.SOURCES
         for template in ("plain", "chat", "tokenizer")
     },
-    "niv2_all_shown": ("niv2", "plain", ALL_SHOWN),
+    "niv2_all_shown": ("niv2", "plain", OPTIONAL_PARTS),
     "niv2_fit": ("niv2", "plain", dict(prompt_tokens=205)),
     "niv2_cut": ("niv2", "plain", dict(prompt_tokens=85)),
 }
 
 
 def _tokenizer(template, examples):
-  """One of each kind: bytes, Llama's with BOS, ChatML with its own end."""
+  """Returns bytes, Llama's kind with BOS, or ChatML's with its own end."""
   if template == "plain":
     return tokenizers.Bytes()
   if template == "tokenizer":
@@ -41,7 +41,7 @@ def _tokenizer(template, examples):
 
 
 def page(source, template, options):
-  """The examples of a source as the batch view shows them."""
+  """Returns the examples of a source as the batch view shows them."""
   examples = list(golden_examples.SOURCES[source]())
   tokenizer = _tokenizer(template, examples)
   data = config.build(
@@ -51,7 +51,7 @@ def page(source, template, options):
       **options,
   )
   prompt = prompts.get(data, tokenizer, seed=0)
-  encoded = prompts.encode([prompt(each) for each in examples], tokenizer)
+  encoded = prompts.encode([prompt(example) for example in examples], tokenizer)
   return "".join(
       f"--- {example.task} {example.key}\n"
       f"{batch_view.marked(store.TokenRow(*row), tokenizer).plain}\n"
@@ -63,11 +63,11 @@ def page(source, template, options):
 def test_masks_are_those_that_people_read(name):
   if name.endswith("_tokenizer"):
     pytest.importorskip("jinja2")
-  want = (GOLDEN / f"{name}.txt").read_text("utf-8")
-  assert want.count("--- ") == 20
-  assert page(*FILES[name]) == want
+  expected = (GOLDEN / f"{name}.txt").read_text("utf-8")
+  assert expected.count("--- ") == 20
+  assert page(*FILES[name]) == expected
 
 
 if __name__ == "__main__":
-  for each, made in FILES.items():
-    (GOLDEN / f"{each}.txt").write_text(page(*made), "utf-8")
+  for file, arguments in FILES.items():
+    (GOLDEN / f"{file}.txt").write_text(page(*arguments), "utf-8")

@@ -54,7 +54,7 @@ KINDS = {
 
 
 def _write(directory, splitter, template):
-  """A BPE with <unk>, <s> and </s>, which begins texts by a space."""
+  """Writes a BPE with <unk>, <s> and </s> that begins texts by a space."""
   tokenizer = lib.Tokenizer(lib.models.BPE(unk_token="<unk>"))
   tokenizer.pre_tokenizer = splitter
   is_bytes = isinstance(splitter, lib.pre_tokenizers.ByteLevel)
@@ -72,8 +72,14 @@ def _write(directory, splitter, template):
   tokenizer.post_processor = lib.processors.TemplateProcessing(
       single="<s> $A", special_tokens=[("<s>", 1)]
   )
-  named = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
-  return tokenized.write(directory, tokenizer, **named, chat_template=template)
+  special_tokens = {
+      "unk_token": "<unk>",
+      "bos_token": "<s>",
+      "eos_token": "</s>",
+  }
+  return tokenized.write(
+      directory, tokenizer, **special_tokens, chat_template=template
+  )
 
 
 def _turns(texts):
@@ -93,18 +99,18 @@ def test_a_chat_template_gives_the_ids_of_transformers(
 ):
   transformers = pytest.importorskip("transformers")
   path = _write(tmp_path / kind, KINDS[kind](), template)
-  theirs = transformers.AutoTokenizer.from_pretrained(path)
+  reference = transformers.AutoTokenizer.from_pretrained(path)
   messages = [{"role": t.role, "content": t.text} for t in _turns(texts)]
-  text = theirs.apply_chat_template(messages, tokenize=False)
-  wanted = theirs(text, add_special_tokens=False)["input_ids"]
-  ours = hf.read(path)
-  _, found = _encoded(ours, "tokenizer", texts)
-  tokens = found.tokens.tolist()
-  assert ours.bos_id == tokens[0]
+  text = reference.apply_chat_template(messages, tokenize=False)
+  expected = reference(text, add_special_tokens=False)["input_ids"]
+  tokenizer = hf.read(path)
+  _, row = _encoded(tokenizer, "tokenizer", texts)
+  tokens = row.tokens.tolist()
+  assert tokenizer.bos_id == tokens[0]
   if template == INST:
-    assert tokens == wanted
+    assert tokens == expected
   else:  # It writes no BOS of its own; "<s>" begins each turn.
-    assert tokens[1:] == wanted[1:] or tokens == wanted
+    assert tokens[1:] == expected[1:] or tokens == expected
 
 
 @pytest.mark.parametrize("texts", TALK[::2])
@@ -115,19 +121,19 @@ def test_templates_give_the_ids_of_the_joined_text(
 ):
   transformers = pytest.importorskip("transformers")
   path = _write(tmp_path / kind, KINDS[kind](), None)
-  segments, found = _encoded(hf.read(path), template, texts)
-  text = "".join(each.text + "</s>" * each.end for each in segments)
-  theirs = transformers.AutoTokenizer.from_pretrained(path)
-  assert found.tokens.tolist() == theirs(text)["input_ids"]
+  segments, row = _encoded(hf.read(path), template, texts)
+  text = "".join(segment.text + "</s>" * segment.end for segment in segments)
+  reference = transformers.AutoTokenizer.from_pretrained(path)
+  assert row.tokens.tolist() == reference(text)["input_ids"]
   # The loss falls on the answers, their end tokens, and nothing else.
-  for begin, end in _runs(found.mask):
-    assert theirs.convert_ids_to_tokens(int(found.tokens[end - 1])) == "</s>"
-    said = theirs.decode(found.tokens[begin : end - 1]).strip()
-    assert said in [each.strip() for each in texts[1::2]]
+  for begin, end in _runs(row.mask):
+    assert reference.convert_ids_to_tokens(int(row.tokens[end - 1])) == "</s>"
+    answer = reference.decode(row.tokens[begin : end - 1]).strip()
+    assert answer in [turn.strip() for turn in texts[1::2]]
 
 
 def _runs(mask):
-  """Where the loss begins and ends."""
+  """Returns where the loss begins and ends."""
   steps = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
   return zip(steps[::2], steps[1::2], strict=True)
 
@@ -135,52 +141,56 @@ def _runs(mask):
 @pytest.mark.parametrize("template", ["plain", "chat"])
 @pytest.mark.parametrize("kind", ["llama", "unigram", "model"])
 def test_no_space_is_added_between_segments(tmp_path, kind, template):
-  """Llama 2's normalizer, a Unigram model, and a model of SentencePiece's."""
+  """Checks Llama 2's normalizer, a Unigram model and SentencePiece."""
   if kind == "model":
     pytest.importorskip("sentencepiece")
-    ours = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
+    tokenizer = sentencepiece.read(
+        tokenized.sentencepiece(tmp_path / "x.model")
+    )
   else:
-    ours = hf.read(tokenized.HF[kind](tmp_path / kind))
-  segments, found = _encoded(ours, template, ("The cat", "sat", "on", "a mat"))
-  said = [each.text + " " * each.end for each in segments]
-  wanted = ours.decode(ours.encode_batch(["".join(said)])[0])
-  read = ours.decode(found.tokens)
+    tokenizer = hf.read(tokenized.HF[kind](tmp_path / kind))
+  segments, row = _encoded(
+      tokenizer, template, ("The cat", "sat", "on", "a mat")
+  )
+  texts = [segment.text + " " * segment.end for segment in segments]
+  expected = tokenizer.decode(tokenizer.encode_batch(["".join(texts)])[0])
+  read = tokenizer.decode(row.tokens)
   if kind == "model":  # Line breaks are spaces, and one is enough.
-    assert read.split() == wanted.split()
+    assert read.split() == expected.split()
   else:
-    assert "".join(read.split()) == "".join(wanted.split())
+    assert "".join(read.split()) == "".join(expected.split())
     assert "  " not in read
 
 
 def test_white_space_that_a_model_drops_is_a_border_of_words(tmp_path):
   pytest.importorskip("sentencepiece")
-  ours = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
-  (joined,) = ours.encode_batch(["The cat sat"])
+  tokenizer = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
+  (joined,) = tokenizer.encode_batch(["The cat sat"])
   for parts in (("The cat ", "sat"), ("The cat", " sat"), ("The c", "at sat")):
     segments = [
         prompts.Segment(parts[0], loss=False),
         prompts.Segment(parts[1], loss=True),
     ]
-    (found,) = prompts.encode([segments], ours)
-    assert ours.decode(found.tokens) == "The cat sat"
+    (row,) = prompts.encode([segments], tokenizer)
+    assert tokenizer.decode(row.tokens) == "The cat sat"
     if parts[0] != "The c":
-      assert found.tokens.tolist() == [ours.bos_id, *joined]
+      assert row.tokens.tolist() == [tokenizer.bos_id, *joined]
 
 
-def test_tokens_that_were_added_begin_a_text_again(tmp_path):
-  """As the library has it: Metaspace "always" marks what follows them."""
+def test_added_tokens_restart_the_prefix_space(tmp_path):
+  """Follows the library: Metaspace "always" marks the text after them."""
   path = _write(tmp_path / "x", _metaspace("always"), None)
-  ours = hf.read(path)
-  (whole,) = ours.encode_special(["cat</s>sat"])
-  (inside,) = ours.continued.encode(["cat</s>sat"], True)
-  end = whole.tolist().index(ours.eos_id)
-  assert inside.tolist()[-len(whole[end:]) :] == whole[end:].tolist()
-  (plain,) = ours.continued.encode(["cat"], False)
+  tokenizer = hf.read(path)
+  (expected,) = tokenizer.encode_special(["cat</s>sat"])
+  (inside,) = tokenizer.continued.encode(["cat</s>sat"], True)
+  end = expected.tolist().index(tokenizer.eos_id)
+  assert inside.tolist()[-len(expected[end:]) :] == expected[end:].tolist()
+  (plain,) = tokenizer.continued.encode(["cat"], False)
   assert inside.tolist()[: len(plain)] == plain.tolist()
 
 
-def test_what_begins_no_text_by_a_space():
-  """Their ids do not change, and so neither do the names of their stores."""
+def test_tokenizers_without_a_prefix_space():
+  """Checks that neither their ids nor the names of their stores change."""
   for splitter in (
       None,
       lib.pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -198,25 +208,27 @@ def test_what_begins_no_text_by_a_space():
 
 
 def _digest(tokenizer, names):
-  """Of tokens and masks of all conversations, by each template."""
-  found = hashlib.sha256()
+  """Returns a digest of tokens and masks of all conversations by templates."""
+  digest = hashlib.sha256()
   for name, texts in itertools.product(names, TALK):
     _, row = _encoded(tokenizer, name, texts, "released")
-    found.update(row.tokens.tobytes() + row.mask.tobytes())
-  return found.hexdigest()[:16]
+    digest.update(row.tokens.tobytes() + row.mask.tobytes())
+  return digest.hexdigest()[:16]
 
 
 def test_the_released_border_keeps_the_ids_of_version_0_2(tmp_path):
   """Digests of the version before texts were joined."""
-  made = _digest(tokenizers.Bytes(), ("plain", "chat"))
-  assert made == "66cc90d0d741f9ff"
-  asking = "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
-  path = tokenized.gpt2(tmp_path, chat_template=CHATML + asking)
-  made = _digest(hf.read(path), ("plain", "chat", "tokenizer"))
-  assert made == "731c7fcdd9a18599"
+  digest = _digest(tokenizers.Bytes(), ("plain", "chat"))
+  assert digest == "66cc90d0d741f9ff"
+  generation_prompt = (
+      "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
+  )
+  path = tokenized.gpt2(tmp_path, chat_template=CHATML + generation_prompt)
+  digest = _digest(hf.read(path), ("plain", "chat", "tokenizer"))
+  assert digest == "731c7fcdd9a18599"
 
 
-def test_what_enters_the_names_of_stores(tmp_path):
+def test_prefix_spaces_enter_the_names_of_stores(tmp_path):
   assert "continued" not in prepare.recipe_of(config.build(config.Data), 0)
   data = config.build(
       config.Data, tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path)
@@ -224,8 +236,8 @@ def test_what_enters_the_names_of_stores(tmp_path):
   assert "continued" not in prepare.recipe_of(data, 0)
   prefixed = _write(tmp_path / "x", _metaspace("first"), None)
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=prefixed)
-  made = prepare.recipe_of(data, 0)
-  assert made["continued"] == tokenizers.continued.VERSION
+  recipe = prepare.recipe_of(data, 0)
+  assert recipe["continued"] == tokenizers.continued.VERSION
 
 
 @pytest.mark.parametrize(
@@ -235,7 +247,7 @@ def test_what_enters_the_names_of_stores(tmp_path):
         (CHATML + "{{ messages | tojson }}", True),
     ],
 )
-def test_stores_of_templates_that_gave_other_text_are_made_again(
+def test_stores_of_changed_templates_are_prepared_again(
     tmp_path, template, changed
 ):
   path = tokenized.gpt2(tmp_path, chat_template=template)

@@ -41,24 +41,24 @@ _CORPUS = [
 ]
 
 
-def _bpe(place) -> tokenizers.Tokenizer:
-  """A byte-level BPE with a BOS and a chat template."""
+def _bpe(path) -> tokenizers.Tokenizer:
+  """Returns a byte-level BPE with a BOS and a chat template."""
   pytest.importorskip("tokenizers")
   pytest.importorskip("jinja2")
-  bpe.write(bpe.train(_CORPUS, 300), place)
-  spec = json.loads((place / "tokenizer.json").read_text("utf-8"))
+  bpe.write(bpe.train(_CORPUS, 300), path)
+  spec = json.loads((path / "tokenizer.json").read_text("utf-8"))
   first = spec["added_tokens"][0]
   begin = {**first, "id": len(spec["model"]["vocab"]), "content": "<s>"}
   spec["added_tokens"].append(begin)
-  (place / "tokenizer.json").write_text(json.dumps(spec), "utf-8")
-  said = json.loads((place / "tokenizer_config.json").read_text("utf-8"))
-  said |= dict(bos_token="<s>", add_bos_token=True, chat_template=_TEMPLATE)
-  (place / "tokenizer_config.json").write_text(json.dumps(said), "utf-8")
-  return hf.read(str(place))
+  (path / "tokenizer.json").write_text(json.dumps(spec), "utf-8")
+  settings = json.loads((path / "tokenizer_config.json").read_text("utf-8"))
+  settings |= dict(bos_token="<s>", add_bos_token=True, chat_template=_TEMPLATE)
+  (path / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+  return hf.read(str(path))
 
 
-def _sentencepiece(place) -> tokenizers.Tokenizer:
-  """A small model with byte pieces; it has a BOS."""
+def _sentencepiece(path) -> tokenizers.Tokenizer:
+  """Returns a small model with byte pieces and a BOS."""
   library = pytest.importorskip("sentencepiece")
   model = io.BytesIO()
   library.SentencePieceTrainer.train(
@@ -69,52 +69,54 @@ def _sentencepiece(place) -> tokenizers.Tokenizer:
       byte_fallback=True,
       minloglevel=2,
   )
-  place.with_suffix(".model").write_bytes(model.getvalue())
-  return sentencepiece.read(str(place.with_suffix(".model")))
+  path.with_suffix(".model").write_bytes(model.getvalue())
+  return sentencepiece.read(str(path.with_suffix(".model")))
 
 
-_MADE = {
-    "bytes": lambda place: tokenizers.Bytes(),
+_TOKENIZERS = {
+    "bytes": lambda path: tokenizers.Bytes(),
     "bpe": _bpe,
     "sentencepiece": _sentencepiece,
 }
 
 
-def _example(asked: str, answers: tuple[str, ...]) -> suite.Example:
-  """A conversation with so many answers; with none asked, plain text."""
-  if not asked:
+def _example(request: str, answers: tuple[str, ...]) -> suite.Example:
+  """Returns a conversation with these answers; plain text if no request."""
+  if not request:
     return suite.Example("t", "", "train", "", "", answers, "0")
-  turns = [suite.Turn("system", asked)] if len(answers) > 1 else []
+  turns = [suite.Turn("system", request)] if len(answers) > 1 else []
   for answer in answers:
-    turns += [suite.Turn("user", asked), suite.Turn("assistant", answer)]
+    turns += [suite.Turn("user", request), suite.Turn("assistant", answer)]
   return suite.Example("t", "", "train", "", "", (), "0", turns=tuple(turns))
 
 
-@pytest.fixture(scope="module", params=_MADE)
+@pytest.fixture(scope="module", params=_TOKENIZERS)
 def tokenizer(request, tmp_path_factory):
-  return _MADE[request.param](tmp_path_factory.mktemp("tokenizer") / "made")
+  return _TOKENIZERS[request.param](
+      tmp_path_factory.mktemp("tokenizer") / "made"
+  )
 
 
-def _encoded(tokenizer, template, asked, answers):
+def _encoded(tokenizer, template, request, answers):
   prompt = prompts.get(
       config.build(config.Data, template=template), tokenizer, 0
   )
-  segments = prompt(_example(asked, answers))
+  segments = prompt(_example(request, answers))
   return prompts.encode([segments], tokenizer)[0]
 
 
-def _space(tokenizer, template, asked, is_first) -> str:
-  """The white space before an answer, which becomes a part of it."""
+def _space(tokenizer, template, request, is_first) -> str:
+  """Returns the white space before an answer, which becomes a part of it."""
   if tokenizer.continued is not None:
     return ""  # The model of this test drops it and begins texts with one.
   if template == "chat":
     return " "
-  space = asked[len(asked.rstrip(" \t\u3000")) :]
-  return "" if is_first and space == asked else space
+  space = request[len(request.rstrip(" \t\u3000")) :]
+  return "" if is_first and space == request else space
 
 
-def _wanted(tokenizer, answers, spaces=()) -> list[int]:
-  """Each answer's tokens, with the space before it, and the end token."""
+def _ids(tokenizer, answers, spaces=()) -> list[int]:
+  """Returns each answer's tokens, with its space before and its end token."""
   spaces = spaces or [""] * len(answers)
   texts = [
       space + answer for space, answer in zip(spaces, answers, strict=True)
@@ -124,7 +126,7 @@ def _wanted(tokenizer, answers, spaces=()) -> list[int]:
 
 
 def _check_ends(tokens, tokenizer, answers: int) -> None:
-  """One BOS, at the start, and so many end tokens."""
+  """Checks for one BOS, at the start, and one end token for each answer."""
   begins = np.flatnonzero(tokens == tokenizer.bos_id).tolist()
   assert begins == ([] if tokenizer.bos_id is None else [0])
   assert (tokens == tokenizer.eos_id).sum() == answers
@@ -132,16 +134,16 @@ def _check_ends(tokens, tokenizer, answers: int) -> None:
 
 @pytest.mark.parametrize("template", ["plain", "chat"])
 def test_loss_is_on_answers_and_their_ends(tokenizer, template):
-  for asked, answer in itertools.product(_TEXTS, _TEXTS):
-    for answers in ((answer,), (answer, asked)):
-      tokens, mask = _encoded(tokenizer, template, asked, answers)
-      said = tokens[mask.astype(bool)].tolist()
+  for request, answer in itertools.product(_TEXTS, _TEXTS):
+    for answers in ((answer,), (answer, request)):
+      tokens, mask = _encoded(tokenizer, template, request, answers)
+      loss_ids = tokens[mask.astype(bool)].tolist()
       # A system turn precedes the first request of two.
-      spaces = [_space(tokenizer, template, asked, len(answers) == 1)] * len(
+      spaces = [_space(tokenizer, template, request, len(answers) == 1)] * len(
           answers
       )
-      wanted = _wanted(tokenizer, answers, spaces)
-      assert said == wanted, (asked, answers)
+      expected = _ids(tokenizer, answers, spaces)
+      assert loss_ids == expected, (request, answers)
       _check_ends(tokens, tokenizer, len(answers))
 
 
@@ -149,7 +151,7 @@ def test_plain_text_is_all_loss_but_its_first_token(tokenizer):
   for text in _TEXTS:
     tokens, mask = _encoded(tokenizer, "plain", "", (text,))
     assert mask.tolist() == [0] + [1] * (len(tokens) - 1)
-    assert tokens[-len(_wanted(tokenizer, (text,))) :].tolist() == _wanted(
+    assert tokens[-len(_ids(tokenizer, (text,))) :].tolist() == _ids(
         tokenizer, (text,)
     )
     _check_ends(tokens, tokenizer, 1)
@@ -157,25 +159,25 @@ def test_plain_text_is_all_loss_but_its_first_token(tokenizer):
 
 def test_loss_by_a_chat_template(tmp_path):
   tokenizer = _bpe(tmp_path)
-  for asked, answer in itertools.product(_TEXTS, _TEXTS):
-    tokens, mask = _encoded(tokenizer, "tokenizer", asked, (answer, asked))
-    said = tokens[mask.astype(bool)]
-    assert tokenizer.decode(said) == answer + asked
+  for request, answer in itertools.product(_TEXTS, _TEXTS):
+    tokens, mask = _encoded(tokenizer, "tokenizer", request, (answer, request))
+    loss_ids = tokens[mask.astype(bool)]
+    assert tokenizer.decode(loss_ids) == answer + request
     _check_ends(tokens, tokenizer, 2)
 
 
 @pytest.mark.parametrize("policy", ["tail", "prompt"])
 def test_cuts_keep_the_beginning_and_never_gain(tokenizer, policy):
-  for asked, answer in itertools.product(_TEXTS[:6], _TEXTS):
-    whole = _encoded(tokenizer, "chat", asked, (answer,))
-    answered = int(whole.mask.sum())
-    for length in range(2, len(whole.tokens) + 1):
-      kept = truncation.cut(*whole, length, policy)
-      assert len(kept.tokens) == len(kept.mask) == length
-      assert kept.tokens[0] == whole.tokens[0]
-      said = kept.tokens[kept.mask.astype(bool)].tolist()
-      space = _space(tokenizer, "chat", asked, True)
-      assert said == _wanted(tokenizer, (answer,), [space])[: len(said)]
-      assert kept.answer_cut == (len(said) < answered)
+  for request, answer in itertools.product(_TEXTS[:6], _TEXTS):
+    row = _encoded(tokenizer, "chat", request, (answer,))
+    answered = int(row.mask.sum())
+    for length in range(2, len(row.tokens) + 1):
+      cut = truncation.cut(*row, length, policy)
+      assert len(cut.tokens) == len(cut.mask) == length
+      assert cut.tokens[0] == row.tokens[0]
+      loss_ids = cut.tokens[cut.mask.astype(bool)].tolist()
+      space = _space(tokenizer, "chat", request, True)
+      assert loss_ids == _ids(tokenizer, (answer,), [space])[: len(loss_ids)]
+      assert cut.answer_cut == (len(loss_ids) < answered)
       if policy == "prompt":
-        assert len(said) == min(answered, length - 1)
+        assert len(loss_ids) == min(answered, length - 1)

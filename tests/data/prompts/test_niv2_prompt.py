@@ -20,14 +20,14 @@ WRONG = " Negative Example 1 -\nInput: 2, 2.\n Output: 5.\n\n"
 QUERY = "Now complete the following example -\nInput: 4, 4.\nOutput: "
 
 
-def _example(definition="Add the numbers ", asked="4, 4"):
+def _example(definition="Add the numbers ", request="4, 4"):
   return suite.Example(
-      "task1_add", "", "train", definition, asked, ("8",), "0", shots=SHOTS
+      "task1_add", "", "train", definition, request, ("8",), "0", shots=SHOTS
   )
 
 
-def _asked(example=None, tokenizer=None, **options):
-  """The request of an example, and what was counted."""
+def _build_request(example=None, tokenizer=None, **options):
+  """Returns the request of an example, and the prompt's counts."""
   prompt = prompts.get(
       config.build(config.Data, prompt="niv2", **options),
       tokenizer or tokenizers.Bytes(),
@@ -37,7 +37,7 @@ def _asked(example=None, tokenizer=None, **options):
 
 
 @pytest.mark.parametrize(
-    ("options", "want"),
+    ("options", "expected"),
     [
         ({}, DEFINITION + FIRST + SECOND + QUERY),
         (dict(shots=0), DEFINITION + QUERY),
@@ -62,51 +62,53 @@ def _asked(example=None, tokenizer=None, **options):
         ),
     ],
 )
-def test_what_is_shown(options, want):
-  shown = want.count("Example ")
-  assert _asked(**options) == (
-      want,
-      {"shots_shown": shown, "shots_left_out": 0},
+def test_requests_show_the_selected_parts(options, expected):
+  shots = expected.count("Example ")
+  assert _build_request(**options) == (
+      expected,
+      {"shots_shown": shots, "shots_left_out": 0},
   )
 
 
 def test_punctuation_is_added_where_there_is_none():
-  query = _asked(_example("Add them:", "猫。"), shots=0)[0]
+  query = _build_request(_example("Add them:", "猫。"), shots=0)[0]
   assert query.startswith("Definition: Add them:\n\nNow")
   # Only ASCII punctuation counts, as in the released code.
   assert "Input: 猫。.\n" in query
-  assert "Definition" not in _asked(_example(""), shots=0)[0]
+  assert "Definition" not in _build_request(_example(""), shots=0)[0]
 
 
 def test_shots_are_added_while_they_fit():
   for shots in ([], [FIRST], [FIRST, SECOND]):
-    whole = DEFINITION + "".join(shots) + QUERY
+    full_text = DEFINITION + "".join(shots) + QUERY
     left = 2 - len(shots)
     counts = {"shots_shown": len(shots), "shots_left_out": left}
-    assert _asked(prompt_tokens=len(whole)) == (whole, counts)
-  whole = DEFINITION + FIRST + SECOND + QUERY
-  assert _asked(prompt_tokens=len(whole) - 1)[1]["shots_shown"] == 1
+    assert _build_request(prompt_tokens=len(full_text)) == (full_text, counts)
+  full_text = DEFINITION + FIRST + SECOND + QUERY
+  assert _build_request(prompt_tokens=len(full_text) - 1)[1]["shots_shown"] == 1
 
 
 def test_a_negative_shot_may_fit_where_a_positive_does_not():
-  whole = DEFINITION + FIRST + WRONG + QUERY
+  full_text = DEFINITION + FIRST + WRONG + QUERY
   assert len(WRONG) < len(SECOND)
-  assert _asked(prompt_tokens=len(whole), negative_shots=1) == (
-      whole,
+  assert _build_request(prompt_tokens=len(full_text), negative_shots=1) == (
+      full_text,
       {"shots_shown": 2, "shots_left_out": 1},
   )
 
 
 def test_the_tail_of_a_query_that_is_too_long_is_cut():
-  text, counts = _asked(prompt_tokens=60)
+  text, counts = _build_request(prompt_tokens=60)
   assert text == (DEFINITION + QUERY)[:60] + "\n"  # The template's.
   assert counts == dict(shots_shown=0, shots_left_out=2, prompts_cut=1)
 
 
-def test_bos_takes_its_place():
+def test_bos_counts_towards_the_limit():
   tokenizer = chatty.metaspace(texts=[*chatty.TEXT, DEFINITION, FIRST, QUERY])
-  whole = DEFINITION + FIRST + QUERY
-  size = len(tokenizer.encode_batch([whole])[0])
+  full_text = DEFINITION + FIRST + QUERY
+  size = len(tokenizer.encode_batch([full_text])[0])
   options = dict(tokenizer=tokenizer, shots=1)
-  assert _asked(prompt_tokens=size + 1, **options)[1]["shots_shown"] == 1
-  assert _asked(prompt_tokens=size, **options)[1]["shots_shown"] == 0
+  assert (
+      _build_request(prompt_tokens=size + 1, **options)[1]["shots_shown"] == 1
+  )
+  assert _build_request(prompt_tokens=size, **options)[1]["shots_shown"] == 0

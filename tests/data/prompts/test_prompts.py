@@ -12,10 +12,10 @@ TURNS = (suite.Turn("user", "Hi"), suite.Turn("assistant", "Hello"))
 
 
 def _example(
-    definition="Add.", asked="1, 2", targets=("3",), key="0", **kwargs
+    definition="Add.", request="1, 2", targets=("3",), key="0", **kwargs
 ):
   return suite.Example(
-      "sum", "maths", "train", definition, asked, targets, key, **kwargs
+      "sum", "maths", "train", definition, request, targets, key, **kwargs
   )
 
 
@@ -26,7 +26,7 @@ def _get(seed=0, **options):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "definition", "asked", "said"),
+    ("prompt", "definition", "request_text", "prompt_text"),
     [
         ("plain", "Add.", "1, 2", "Add.\nInput: 1, 2\nOutput: "),
         ("plain", "", "1, 2", "Input: 1, 2\nOutput: "),
@@ -35,10 +35,10 @@ def _get(seed=0, **options):
         ("joined", "Say hello.", "", "Say hello.\n"),
     ],
 )
-def test_requests(prompt, definition, asked, said):
-  found = _get(prompt=prompt)(_example(definition, asked))
-  assert found == [
-      prompts.Segment(said, loss=False),
+def test_requests(prompt, definition, request_text, prompt_text):
+  segments = _get(prompt=prompt)(_example(definition, request_text))
+  assert segments == [
+      prompts.Segment(prompt_text, loss=False),
       prompts.Segment("3", loss=True, end=True),
   ]
 
@@ -46,8 +46,10 @@ def test_requests(prompt, definition, asked, said):
 @pytest.mark.parametrize("prompt", ["plain", "joined", "niv2"])
 @pytest.mark.parametrize("template", ["plain", "chat"])
 def test_without_definition_and_input_it_is_plain_text(prompt, template):
-  found = _get(prompt=prompt, template=template)(_example("", "", ("A cat.",)))
-  assert found == [prompts.Segment("A cat.", loss=True, end=True)]
+  segments = _get(prompt=prompt, template=template)(
+      _example("", "", ("A cat.",))
+  )
+  assert segments == [prompts.Segment("A cat.", loss=True, end=True)]
 
 
 def test_without_an_answer_there_are_no_segments():
@@ -85,11 +87,11 @@ def test_random_labels_depend_on_seed_task_and_key_only():
 
 def _labels(examples, seed):
   prompt = _get(label="random", seed=seed)
-  return [prompt(each)[1].text for each in examples]
+  return [prompt(example)[1].text for example in examples]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (dict(prompt="niv3"), 'Did you mean "niv2"'),
         (dict(template="chatty"), 'Did you mean "chat"'),
@@ -102,8 +104,8 @@ def _labels(examples, seed):
         (dict(template="tokenizer"), "no chat template"),
     ],
 )
-def test_options_that_cannot_be(options, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_invalid_options(options, message):
+  with pytest.raises(errors.InputError, match=message):
     _get(**options)
 
 

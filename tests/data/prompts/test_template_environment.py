@@ -23,12 +23,12 @@ def _messages(talk=TALK):
   return [{"role": role, "content": content} for role, content in talk]
 
 
-def _theirs(source):
-  theirs = pytest.importorskip("transformers.utils.chat_template_utils")
-  return theirs._compile_jinja_template(source)
+def _compile_reference(source):
+  library = pytest.importorskip("transformers.utils.chat_template_utils")
+  return library._compile_jinja_template(source)
 
 
-def _ours(source):
+def _compile(source):
   from zsgen.data.prompts import template_environment
 
   environment = template_environment.Environment()
@@ -36,49 +36,59 @@ def _ours(source):
   return environment.from_string(source)
 
 
-def _context(**more):
-  named = dict(tools=None, documents=None, add_generation_prompt=False)
-  return {"messages": _messages(), **named, **NAMES, **more}
+def _context(**variables):
+  defaults = dict(tools=None, documents=None, add_generation_prompt=False)
+  return {"messages": _messages(), **defaults, **NAMES, **variables}
 
 
 @pytest.mark.parametrize("source", model_templates.CONSTRUCTS)
 def test_constructs(source):
   context = _context()
-  assert _ours(source).render(**context) == _theirs(source).render(**context)
+  assert _compile(source).render(**context) == _compile_reference(
+      source
+  ).render(**context)
 
 
 @pytest.mark.parametrize("tools", [None, TOOLS])
-@pytest.mark.parametrize("asking", [False, True])
+@pytest.mark.parametrize("add_generation_prompt", [False, True])
 @pytest.mark.parametrize("system", [None, "Be brief."])
 @pytest.mark.parametrize("name", model_templates.MODELS)
-def test_templates_of_models(name, system, asking, tools, monkeypatch):
+def test_templates_of_models(
+    name, system, add_generation_prompt, tools, monkeypatch
+):
   from zsgen.data.prompts import template_environment
 
   source = model_templates.MODELS[name]
   talk = TALK if system is None else [("system", system), *TALK]
   context = _context(
-      messages=_messages(talk), add_generation_prompt=asking, tools=tools
+      messages=_messages(talk),
+      add_generation_prompt=add_generation_prompt,
+      tools=tools,
   )
-  theirs = _theirs(source)
-  theirs.environment.globals["strftime_now"] = (
+  reference = _compile_reference(source)
+  reference.environment.globals["strftime_now"] = (
       template_environment.DATE.strftime
   )
-  actual = _ours(source).render(**context)
-  assert actual == theirs.render(**context)
+  actual = _compile(source).render(**context)
+  assert actual == reference.render(**context)
   assert "See you" in actual
   if name == "llama_3":  # What it has where it knows no date.
     assert "Today Date: 26 Jul 2024" in actual
 
 
-def test_everything_that_transformers_defines_is_there():
-  ours, theirs = (item("").environment for item in (_ours, _theirs))
-  assert set(theirs.filters) <= set(ours.filters)
-  assert set(theirs.globals) <= set(ours.globals)
-  assert set(theirs.tests) <= set(ours.tests)
+def test_environment_defines_all_that_transformers_does():
+  actual, reference = (
+      item("").environment for item in (_compile, _compile_reference)
+  )
+  assert set(reference.filters) <= set(actual.filters)
+  assert set(reference.globals) <= set(actual.globals)
+  assert set(reference.tests) <= set(actual.tests)
   for option in ("trim_blocks", "lstrip_blocks", "keep_trailing_newline"):
-    assert getattr(theirs, option) == getattr(ours, option)
-  tags = {tag for item in theirs.extensions.values() for tag in item.tags}
-  assert tags <= {tag for item in ours.extensions.values() for tag in item.tags}
+    assert getattr(reference, option) == getattr(actual, option)
+  tags = {tag for item in reference.extensions.values() for tag in item.tags}
+  assert tags <= {
+      tag for item in actual.extensions.values() for tag in item.tags
+  }
 
 
 @pytest.mark.parametrize(
@@ -94,8 +104,8 @@ def test_everything_that_transformers_defines_is_there():
         "{% do 1 %}",
     ],
 )
-def test_what_is_refused_is_refused(source):
-  for compiled in (_theirs, _ours):
+def test_sources_that_transformers_refuses_are_refused(source):
+  for compiled in (_compile_reference, _compile):
     with pytest.raises((jinja2.TemplateError, TypeError)):
       compiled(source).render(**_context())
 
@@ -103,7 +113,7 @@ def test_what_is_refused_is_refused(source):
 @pytest.mark.parametrize(
     "source", ["{{ [1, 2] | random }}", "{{ lipsum(n=1) }}"]
 )
-def test_what_differs_from_run_to_run_is_refused(source):
+def test_nondeterministic_templates_are_refused(source):
   with pytest.raises(errors.InputError, match="is random"):
     jinja.renderer(source, NAMES)([suite.Turn("user", "x")])
 

@@ -104,7 +104,7 @@ NUMBERS = [
     "{{ 1.5 | round(10**9) }}",
     "{{ ('f' * 900000) | int(base=16) }}",
 ]
-OTHERS = [
+DEEP_AND_LONG = [
     "{% set ns = namespace() %}{% set ns.a = [ns, ns] %}{{ ns | string }}",
     "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}",
     "{% block a %}{{ self.a() }}{{ self.a() }}{% endblock %}",
@@ -141,26 +141,26 @@ def test_large_numbers(source):
   assert "it makes a number of more than" in _refused(source)
 
 
-@pytest.mark.parametrize("source", OTHERS)
+@pytest.mark.parametrize("source", DEEP_AND_LONG)
 def test_deep_and_long_sources(source):
   assert "\n" not in _refused(source)
 
 
 @pytest.mark.parametrize("name", model_templates.MODELS)
 def test_long_conversations_are_within_the_limits(name):
-  """1,000 turns, and two of a million characters."""
+  """Renders 1,000 turns, and two of a million characters."""
   render = jinja.renderer(
       model_templates.MODELS[name], {"bos_token": "<s>", "eos_token": "</s>"}
   )
-  many = [
+  turns = [
       suite.Turn(("user", "assistant")[i % 2], f"Turn {i}. " * 20)
       for i in range(1000)
   ]
-  assert "Turn 999." in render(many)
+  assert "Turn 999." in render(turns)
   long = [suite.Turn("user", "x " * 500_000), suite.Turn("assistant", "y")]
   assert len(render(long)) > 999_000
   # The limits are those of each rendering.
-  assert render(many) == render(many)
+  assert render(turns) == render(turns)
 
 
 def test_nested_loops_over_a_long_conversation_are_within_the_limits():

@@ -6,7 +6,7 @@ import numpy as np
 from zsgen.data import prompts, suite, tokenizers
 from zsgen.data.prompts import templates
 
-SYSTEM, ASKED, SAID, MORE, LAST = (
+SYSTEM, REQUEST, ANSWER, FOLLOW_UP, LAST = (
     suite.Turn("system", "Be brief."),
     suite.Turn("user", "Hi"),
     suite.Turn("assistant", "Hello"),
@@ -16,7 +16,7 @@ SYSTEM, ASKED, SAID, MORE, LAST = (
 
 
 def test_plain_has_no_words_of_its_own():
-  actual = templates.plain((SYSTEM, ASKED, SAID, MORE, LAST))
+  actual = templates.plain((SYSTEM, REQUEST, ANSWER, FOLLOW_UP, LAST))
   assert [item[:4] for item in actual] == [
       ("Be brief.\n\n", False, False, False),
       ("Hi\n", False, False, False),
@@ -26,8 +26,8 @@ def test_plain_has_no_words_of_its_own():
   ]
 
 
-def test_chat_is_the_papers():
-  actual = templates.chat((ASKED, SAID, MORE, LAST))
+def test_chat_has_the_format_of_the_paper():
+  actual = templates.chat((REQUEST, ANSWER, FOLLOW_UP, LAST))
   assert [item[:4] for item in actual] == [
       ("User: Hi", False, False, False),
       ("\nAssistant: ", False, False, False),
@@ -36,13 +36,13 @@ def test_chat_is_the_papers():
       ("\nAssistant: ", False, False, False),
       ("", True, True, False),
   ]
-  assert templates.chat((SYSTEM, ASKED))[0].text == "System: Be brief."
-  assert templates.chat((SYSTEM, ASKED))[1].text == "\nUser: Hi"
+  assert templates.chat((SYSTEM, REQUEST))[0].text == "System: Be brief."
+  assert templates.chat((SYSTEM, REQUEST))[1].text == "\nUser: Hi"
 
 
 def test_one_bos_and_one_end_token_an_answer():
   tokenizer = chatty.metaspace()
-  turns = (ASKED, SAID, MORE, LAST)
+  turns = (REQUEST, ANSWER, FOLLOW_UP, LAST)
   tokens, mask = prompts.encode([templates.chat(turns)], tokenizer)[0]
   assert (tokens.dtype, mask.dtype) == (np.uint32, np.uint8)
   assert (tokens == tokenizer.bos_id).sum() == 1 and not mask[0]
@@ -74,7 +74,7 @@ def test_examples_without_segments():
   assert prompts.encode([], tokenizers.Bytes()) == []
 
 
-def test_special_tokens_only_where_they_are_meant():
+def test_only_marked_segments_become_special_tokens():
   tokenizer = chatty.byte_level()
   message = [
       prompts.Segment("<|im_start|>", False, special=True),

@@ -18,28 +18,28 @@ _PIECES = (
 
 
 def _texts():
-  """A few hundred texts; none spells a special token."""
-  drawn = np.random.default_rng(0)
+  """Returns a few hundred texts; none spells a special token."""
+  rng = np.random.default_rng(0)
   plain = [text for text in tokenized.SAID if not set("<[") & set(text)]
-  made = [
-      " ".join(drawn.choice(_PIECES, size=drawn.integers(1, 12)))
+  random_texts = [
+      " ".join(rng.choice(_PIECES, size=rng.integers(1, 12)))
       for _ in range(300)
   ]
-  return [*tokenized.TEXTS[:3], *plain, *made]
+  return [*tokenized.TEXTS[:3], *plain, *random_texts]
 
 
-def _same(ours, directory):
-  """AutoTokenizer gives the ids, special ones too; returns it."""
-  ours.export(directory)
-  theirs = transformers.AutoTokenizer.from_pretrained(directory)
+def _load_exported(tokenizer, directory):
+  """Exports, checks the ids of AutoTokenizer, and returns it."""
+  tokenizer.export(directory)
+  exported = transformers.AutoTokenizer.from_pretrained(directory)
   texts = _texts()
-  for text, ids in zip(texts, ours.encode_batch(texts), strict=True):
-    found = theirs(text, add_special_tokens=False)["input_ids"]
-    assert found == ids.tolist(), text
-  assert theirs.eos_token_id == ours.eos_id
-  for string, i in ours.special_ids.items():
-    assert theirs.convert_tokens_to_ids(string) == i
-  return theirs
+  for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+    actual = exported(text, add_special_tokens=False)["input_ids"]
+    assert actual == ids.tolist(), text
+  assert exported.eos_token_id == tokenizer.eos_id
+  for string, i in tokenizer.special_ids.items():
+    assert exported.convert_tokens_to_ids(string) == i
+  return exported
 
 
 @pytest.fixture
@@ -49,28 +49,32 @@ def directory(tmp_path):
 
 
 def test_bytes(directory):
-  theirs = _same(tokenizers.get(config.build(config.Data)), directory)
-  assert theirs.pad_token_id == 0
+  exported = _load_exported(
+      tokenizers.get(config.build(config.Data)), directory
+  )
+  assert exported.pad_token_id == 0
 
 
 @pytest.mark.parametrize("kind", tokenized.HF)
 def test_hf(kind, tmp_path, directory):
   path = tokenized.HF[kind](tmp_path / kind, **_ends(kind))
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
-  ours = tokenizers.get(data)
-  theirs = _same(ours, directory)
-  if ours.bos_id is not None:
-    assert theirs("a")["input_ids"][0] == ours.bos_id
+  tokenizer = tokenizers.get(data)
+  exported = _load_exported(tokenizer, directory)
+  if tokenizer.bos_id is not None:
+    assert exported("a")["input_ids"][0] == tokenizer.bos_id
 
 
-@pytest.mark.parametrize("given", ["LlamaTokenizer", "GPT2Tokenizer"])
-def test_what_the_source_says_stays(given, tmp_path, directory):
-  """But for the class: those of transformers 5 make other ids of one file."""
+@pytest.mark.parametrize("tokenizer_class", ["LlamaTokenizer", "GPT2Tokenizer"])
+def test_settings_of_the_source_are_exported(
+    tokenizer_class, tmp_path, directory
+):
+  """Checks all but the class: those of transformers 5 give other ids."""
   plain = dict.fromkeys(
       ("lstrip", "rstrip", "normalized", "single_word"), False
   )
   names = {"0": "<unk>", "1": "<s>", "2": "</s>"}
-  said = {
+  settings = {
       "legacy": False,
       "add_bos_token": True,
       "model_max_length": 4096,
@@ -83,13 +87,15 @@ def test_what_the_source_says_stays(given, tmp_path, directory):
       },
       "chat_template": [{"name": "default", "template": "a"}],
   }
-  path = tokenized.llama(tmp_path / "source", tokenizer_class=given, **said)
+  path = tokenized.llama(
+      tmp_path / "source", tokenizer_class=tokenizer_class, **settings
+  )
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
-  theirs = _same(tokenizers.get(data), directory)
-  assert theirs("a")["input_ids"][0] == 1
-  found = json.loads((directory / "tokenizer_config.json").read_text())
-  assert {name: found[name] for name in said} == said
-  assert found["tokenizer_class"] == "PreTrainedTokenizerFast"
+  exported = _load_exported(tokenizers.get(data), directory)
+  assert exported("a")["input_ids"][0] == 1
+  actual = json.loads((directory / "tokenizer_config.json").read_text())
+  assert {name: actual[name] for name in settings} == settings
+  assert actual["tokenizer_class"] == "PreTrainedTokenizerFast"
 
 
 def _ends(kind):
@@ -116,17 +122,17 @@ def _ends(kind):
 def test_sentencepiece(options, tmp_path, directory):
   pytest.importorskip("sentencepiece")
   path = tokenized.sentencepiece(tmp_path / "a.model", **options)
-  ours = sentencepiece.read(path)
-  theirs = _same(ours, directory)
-  (ids,) = ours.encode_batch(["The cat sat"])
-  bos = [] if ours.bos_id is None else [ours.bos_id]
-  assert theirs("The cat sat")["input_ids"] == [*bos, *ids]
+  tokenizer = sentencepiece.read(path)
+  exported = _load_exported(tokenizer, directory)
+  (ids,) = tokenizer.encode_batch(["The cat sat"])
+  bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+  assert exported("The cat sat")["input_ids"] == [*bos, *ids]
   written = "The</s>cat sat</s>"
-  (ids,) = ours.encode_special([written])
-  found = theirs(written, add_special_tokens=False)["input_ids"]
-  assert found == ids.tolist()
-  said = theirs.decode(ids, skip_special_tokens=True)
-  assert said.replace(" ", "") == ours.decode(ids).replace(" ", "")
+  (ids,) = tokenizer.encode_special([written])
+  actual = exported(written, add_special_tokens=False)["input_ids"]
+  assert actual == ids.tolist()
+  text = exported.decode(ids, skip_special_tokens=True)
+  assert text.replace(" ", "") == tokenizer.decode(ids).replace(" ", "")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ def test_sentencepiece_without_a_counterpart(options, tmp_path, directory):
   pytest.importorskip("sentencepiece")
   path = tokenized.sentencepiece(tmp_path / "a.model", **options)
   sentencepiece.read(path).export(directory)
-  assert sorted(each.name for each in directory.iterdir()) == [
+  assert sorted(file.name for file in directory.iterdir()) == [
       "tokenizer.model",
       "tokenizer_config.json",
   ]

@@ -55,7 +55,7 @@ def _load(fields, directory, size=10**6):
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-  """The tokenizer.json of a byte-level BPE."""
+  """Returns the tokenizer.json of a byte-level BPE."""
   path = tmp_path_factory.mktemp("gpt2")
   tokenized.gpt2(path)
   return json.loads((path / "tokenizer.json").read_text())
@@ -81,13 +81,13 @@ def _steps(pre):
 
 @pytest.mark.parametrize("pre", ["gpt-2", "smollm", "llama-bpe"])
 def test_a_byte_level_tokenizer_has_the_ids_of_its_model(pre, spec, tmp_path):
-  _, ours = _load(llamacpp.byte_level(pre, **spec), tmp_path)
-  theirs = lib.Tokenizer.from_str(json.dumps(spec))
-  theirs.pre_tokenizer = _steps(pre)
-  ids = ours.encode_special(TEXTS)
+  _, tokenizer = _load(llamacpp.byte_level(pre, **spec), tmp_path)
+  reference = lib.Tokenizer.from_str(json.dumps(spec))
+  reference.pre_tokenizer = _steps(pre)
+  ids = tokenizer.encode_special(TEXTS)
   for text, actual in zip(TEXTS, ids, strict=True):
-    assert actual.tolist() == theirs.encode(text).ids, text
-    assert ours.decode(actual) == theirs.decode(actual.tolist())
+    assert actual.tolist() == reference.encode(text).ids, text
+    assert tokenizer.decode(actual) == reference.decode(actual.tolist())
 
 
 def test_digits_are_split_as_the_name_says(spec, tmp_path):
@@ -98,22 +98,22 @@ def test_digits_are_split_as_the_name_says(spec, tmp_path):
   counts = {}
   for pre in ("gpt-2", "smollm", "llama-bpe", "qwen2"):
     fields = llamacpp.byte_level(pre, **{**spec, "model": merged})
-    _, ours = _load(fields, tmp_path / pre)
-    counts[pre] = len(ours.encode_batch(["123123"])[0])
+    _, tokenizer = _load(fields, tmp_path / pre)
+    counts[pre] = len(tokenizer.encode_batch(["123123"])[0])
   assert counts == {"gpt-2": 2, "smollm": 6, "llama-bpe": 2, "qwen2": 6}
 
 
-def test_qwen_2_is_what_transformers_makes_of_its_files(spec, tmp_path):
+def test_qwen_2_has_the_ids_of_transformers(spec, tmp_path):
   transformers = pytest.importorskip("transformers")
   fields = llamacpp.byte_level("qwen2", **spec)
-  _, ours = _load(fields, tmp_path)
-  theirs = transformers.Qwen2Tokenizer(
+  _, tokenizer = _load(fields, tmp_path)
+  reference = transformers.Qwen2Tokenizer(
       vocab=spec["model"]["vocab"],
       merges=[tuple(pair) for pair in spec["model"]["merges"]],
   )
   plain = [text for text in TEXTS if "<|" not in text and "    " not in text]
-  for text, ids in zip(plain, ours.encode_batch(plain), strict=True):
-    assert ids.tolist() == theirs(text)["input_ids"], text
+  for text, ids in zip(plain, tokenizer.encode_batch(plain), strict=True):
+    assert ids.tolist() == reference(text)["input_ids"], text
 
 
 @pytest.mark.parametrize("prefix", [True, False])
@@ -131,14 +131,14 @@ def test_pieces_are_those_of_sentencepiece(prefix, user_defined, tmp_path):
       user_defined_symbols=[text.replace(" ", "▁") for text in user_defined],
   )
   fields = llamacpp.pieces(path, user_defined, add_space_prefix=prefix)
-  converted, ours = _load(fields, tmp_path / "out")
-  theirs = sentencepiece.SentencePieceProcessor(model_file=path)
+  converted, tokenizer = _load(fields, tmp_path / "out")
+  reference = sentencepiece.SentencePieceProcessor(model_file=path)
   # A special token's string, and an added token, begin a text again in HF's.
   texts = [text for text in TEXTS if "<" not in text or not prefix]
   texts = [text for text in texts if "\n" not in text or not prefix]
-  for text, ids in zip(texts, ours.encode_batch(texts), strict=True):
-    assert ids.tolist() == theirs.encode(text), text
-  assert ours.bos_id == theirs.bos_id()
+  for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+    assert ids.tolist() == reference.encode(text), text
+  assert tokenizer.bos_id == reference.bos_id()
   assert converted.ids == {
       "bos_token_id": 1,
       "eos_token_id": 2,
@@ -163,15 +163,15 @@ def test_special_tokens_and_ends(spec, tmp_path):
       "tokenizer.chat_template": "{{ messages }}",
       "tokenizer.ggml.fim_pre_token_id": 7,
   }
-  converted, ours = _load(fields, tmp_path)
-  last = ours.special_ids["<|endoftext|>"]
+  converted, tokenizer = _load(fields, tmp_path)
+  last = tokenizer.special_ids["<|endoftext|>"]
   assert converted.ends == (last, 5)
-  assert converted.ids["pad_token_id"] == ours.pad_id == 6
-  assert ours.eos_id == last
-  assert ours.bos_id is None  # Nothing says that texts begin with it.
-  assert ours.chat_template == "{{ messages }}"
+  assert converted.ids["pad_token_id"] == tokenizer.pad_id == 6
+  assert tokenizer.eos_id == last
+  assert tokenizer.bos_id is None  # Nothing says that texts begin with it.
+  assert tokenizer.chat_template == "{{ messages }}"
   # Added, but not special: it stays in texts.
-  assert "    " not in ours.special_ids
+  assert "    " not in tokenizer.special_ids
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ def test_bos_is_added_where_the_file_or_the_name_says(
   fields = llamacpp.byte_level(pre, **spec)
   if flag is not None:
     fields["tokenizer.ggml.add_bos_token"] = flag
-  _, ours = _load(fields, tmp_path)
-  assert (ours.bos_id is not None) == adds
-  theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
-  ids = theirs("The cat")["input_ids"]
-  assert ids.count(theirs.bos_token_id) == int(adds)
-  assert (ids[0] == theirs.bos_token_id) == adds
+  _, tokenizer = _load(fields, tmp_path)
+  assert (tokenizer.bos_id is not None) == adds
+  reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+  ids = reference("The cat")["input_ids"]
+  assert ids.count(reference.bos_token_id) == int(adds)
+  assert (ids[0] == reference.bos_token_id) == adds
 
 
 @pytest.mark.parametrize(

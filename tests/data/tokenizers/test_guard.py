@@ -17,7 +17,7 @@ pytest.importorskip("tokenizers")
 
 
 def _edited(directory, edit):
-  """A GPT-2 whose tokenizer.json was edited."""
+  """Returns a GPT-2 whose tokenizer.json was edited."""
   path = tokenized.gpt2(directory)
   file = directory / "tokenizer.json"
   spec = json.loads(file.read_text())
@@ -48,7 +48,7 @@ def test_a_panic_of_reading_is_one_message(tmp_path, table, capfd):
   assert "panicked" not in capfd.readouterr().err
 
 
-def test_only_reports_of_panics_are_kept_back(capfd):
+def test_only_reports_of_panics_are_suppressed(capfd):
   with guard.no_panic_report(), guard.no_panic_report():
     print("seen", file=sys.stderr, flush=True)
   with pytest.raises(ValueError), guard.no_panic_report():
@@ -92,7 +92,7 @@ def test_files_that_are_nested_too_deeply(tmp_path, deep):
 @pytest.mark.parametrize(
     "pattern", [r"(a+)+$", r"(x|xx)+y", r"([0-9]+)*z", r"(\s*\w*)*!"]
 )
-def test_patterns_that_backtrack_are_found_before_any_text(tmp_path, pattern):
+def test_patterns_that_backtrack_are_refused_before_any_text(tmp_path, pattern):
   tokenizer = _edited(tmp_path, _split(pattern))
   with pytest.raises(errors.InputError, match="backtracks") as caught:
     tokenizers.check_patterns(tokenizer)
@@ -100,7 +100,7 @@ def test_patterns_that_backtrack_are_found_before_any_text(tmp_path, pattern):
 
 
 def test_patterns_that_take_too_long(tmp_path, monkeypatch):
-  """Below the library's own limit at each place, but for each place again."""
+  """Checks a pattern below the library's limit at each position, many times."""
   monkeypatch.setattr(guard, "_SECONDS", 1.0)
   tokenizer = _edited(tmp_path, _split(r"\s+\s+$"))
   with pytest.raises(errors.InputError, match="does not encode"):
@@ -109,7 +109,7 @@ def test_patterns_that_take_too_long(tmp_path, monkeypatch):
 
 @pytest.fixture
 def trials(monkeypatch):
-  """What the trials of tokenizers found, one after another."""
+  """Records the results of all trials of tokenizers, in their sequence."""
   results = []
   failure = guard._failure
 
@@ -157,23 +157,23 @@ _VALUES = (
 )
 
 
-def _places(node, place=()):
-  """The places in a file, of long lists the first."""
-  if place:
-    yield place
+def _positions(node, position=()):
+  """Yields positions in a file; of long lists the first ones."""
+  if position:
+    yield position
   children = ()
   if isinstance(node, dict):
     children = list(node.items())[:30]
   elif isinstance(node, list):
     children = list(enumerate(node))[:8]
   for key, child in children:
-    yield from _places(child, (*place, key))
+    yield from _positions(child, (*position, key))
 
 
 def _damaged(files, draw):
   """Files with one value less, or another one."""
   name = draw.choice(sorted(files))
-  *path, last = draw.choice(list(_places(files[name])))
+  *path, last = draw.choice(list(_positions(files[name])))
   node = files[name]
   for key in path:
     node = node[key]
@@ -186,14 +186,14 @@ def _damaged(files, draw):
 @pytest.mark.parametrize("kind", tokenized.HF)
 def test_damaged_files_are_one_message_or_work(tmp_path, kind):
   draw = random.Random(kind)
-  named = {"eos_token": "[SEP]"} if kind == "bert" else {}
+  special_tokens = {"eos_token": "[SEP]"} if kind == "bert" else {}
   template = "{% for m in messages %}{{ m.content + eos_token }}{% endfor %}"
-  tokenized.HF[kind](tmp_path, **named, chat_template=template)
+  tokenized.HF[kind](tmp_path, **special_tokens, chat_template=template)
   names = ("tokenizer.json", "tokenizer_config.json")
-  whole = {name: (tmp_path / name).read_text() for name in names}
+  texts = {name: (tmp_path / name).read_text() for name in names}
   refused = 0
   for _ in range(40):
-    files = {name: json.loads(text) for name, text in whole.items()}
+    files = {name: json.loads(text) for name, text in texts.items()}
     _damaged(files, draw)
     for name, content in files.items():
       (tmp_path / name).write_text(json.dumps(content))
@@ -205,10 +205,10 @@ def test_damaged_files_are_one_message_or_work(tmp_path, kind):
 
 
 def _use(tokenizer):
-  """All that is done with a tokenizer."""
+  """Uses a tokenizer in all ways that prepare does."""
   turns = (suite.Turn("user", "the cat 日 </s>"), suite.Turn("assistant", "🙂"))
-  made = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
-  segments = [templates.build(name, tokenizer)(turns) for name in made]
+  names = ("plain", "chat", *["tokenizer"] * bool(tokenizer.chat_template))
+  segments = [templates.build(name, tokenizer)(turns) for name in names]
   rows = prompts.encode(segments, tokenizer)
   lost_text.find(segments, rows, tokenizer)
   tokenizer.decode(rows[0].tokens)

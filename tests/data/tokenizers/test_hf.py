@@ -23,7 +23,7 @@ EOS = {"gpt2": None, "llama": None, "bert": "[SEP]", "unigram": None}
 
 @pytest.fixture(scope="module")
 def directories(tmp_path_factory) -> dict[str, str]:
-  """A directory of each kind; BERT's is given an end token."""
+  """Returns a directory of each kind; BERT's is given an end token."""
   root = tmp_path_factory.mktemp("hf")
   return {
       kind: build(
@@ -38,124 +38,128 @@ def directory(request, directories) -> str:
   return directories[request.param]
 
 
-def _edit(directory: str, to: pathlib.Path, name: str, change) -> str:
-  """A copy of a directory with one JSON file changed."""
-  to.mkdir()
+def _edit(directory: str, target: pathlib.Path, name: str, change) -> str:
+  """Copies a directory with one JSON file changed; returns the path."""
+  target.mkdir()
   for file in pathlib.Path(directory).iterdir():
-    (to / file.name).write_bytes(file.read_bytes())
-  file = to / name
+    (target / file.name).write_bytes(file.read_bytes())
+  file = target / name
   content = json.loads(file.read_text()) if file.exists() else {}
   change(content)
   file.write_text(json.dumps(content))
-  return str(to)
+  return str(target)
 
 
 def _special_ids(directory: str) -> set[int]:
-  """Ids that no text may have; unknown text has its own."""
+  """Returns ids that no text may have; unknown text has its own."""
   spec = json.loads((pathlib.Path(directory) / "tokenizer.json").read_text())
   return {
-      each["id"]
-      for each in spec["added_tokens"]
-      if each["special"] and "unk" not in each["content"].lower()
+      token["id"]
+      for token in spec["added_tokens"]
+      if token["special"] and "unk" not in token["content"].lower()
   }
 
 
 def test_ids_are_those_of_transformers(directory):
   transformers = pytest.importorskip("transformers")
-  theirs = transformers.AutoTokenizer.from_pretrained(directory)
-  ours = hf.read(directory)
+  reference = transformers.AutoTokenizer.from_pretrained(directory)
+  tokenizer = hf.read(directory)
   for text in tokenized.SAID:
-    expected = theirs(text, add_special_tokens=False)["input_ids"]
-    assert ours.encode_special([text])[0].tolist() == expected
+    expected = reference(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.encode_special([text])[0].tolist() == expected
     if not {"<", "["} & set(text):
-      assert ours.encode_batch([text])[0].tolist() == expected
+      assert tokenizer.encode_batch([text])[0].tolist() == expected
   for name in ("eos_token", "bos_token", "pad_token"):
-    assert ours.special_tokens.get(name) == getattr(theirs, name)
-  assert ours.vocab_size == len(theirs)
+    assert tokenizer.special_tokens.get(name) == getattr(reference, name)
+  assert tokenizer.vocab_size == len(reference)
   if "unigram" not in directory:  # There transformers lets "</s>" through.
     for text in tokenized.SAID:
-      expected = theirs(
+      expected = reference(
           text, add_special_tokens=False, split_special_tokens=True
       )
-      assert ours.encode_batch([text])[0].tolist() == expected["input_ids"]
+      assert tokenizer.encode_batch([text])[0].tolist() == expected["input_ids"]
 
 
 def test_text_never_becomes_a_special_token(directory):
-  ours = hf.read(directory)
+  tokenizer = hf.read(directory)
   special = _special_ids(directory)
-  whole = lib.Tokenizer.from_file(f"{directory}/tokenizer.json")
-  strings = [whole.id_to_token(i) for i in special]
-  texts = [*tokenized.SAID, *strings, *(f"a{each}b" for each in strings)]
-  for ids in ours.encode_batch(texts):
+  raw_tokenizer = lib.Tokenizer.from_file(f"{directory}/tokenizer.json")
+  strings = [raw_tokenizer.id_to_token(i) for i in special]
+  texts = [*tokenized.SAID, *strings, *(f"a{string}b" for string in strings)]
+  for ids in tokenizer.encode_batch(texts):
     assert ids.dtype == np.uint32
     assert not special & set(ids.tolist())
-  for string, ids in zip(strings, ours.encode_special(strings), strict=True):
+  for string, ids in zip(
+      strings, tokenizer.encode_special(strings), strict=True
+  ):
     assert special & set(ids.tolist()), string
 
 
 def test_the_librarys_own_switch_is_not_enough(directories):
-  """Why `_hidden` is there; when this fails, it may go."""
-  whole = lib.Tokenizer.from_file(f"{directories['unigram']}/tokenizer.json")
-  whole.encode_special_tokens = True
-  assert 1 in whole.encode("a</s>b", add_special_tokens=False).ids
+  """Shows why `_hidden` is needed; once this fails, it can be removed."""
+  raw_tokenizer = lib.Tokenizer.from_file(
+      f"{directories['unigram']}/tokenizer.json"
+  )
+  raw_tokenizer.encode_special_tokens = True
+  assert 1 in raw_tokenizer.encode("a</s>b", add_special_tokens=False).ids
 
 
-def test_what_each_kind_pads_begins_and_ends_with(directories):
-  found = {kind: hf.read(each) for kind, each in directories.items()}
+def test_special_ids_of_each_kind(directories):
+  by_kind = {kind: hf.read(path) for kind, path in directories.items()}
   ids = {
-      kind: (each.pad_id, each.bos_id, each.eos_id)
-      for kind, each in found.items()
+      kind: (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+      for kind, tokenizer in by_kind.items()
   }
-  last = found["gpt2"].vocab_size - 2
+  last = by_kind["gpt2"].vocab_size - 2
   assert ids == {
       "gpt2": (last, None, last),  # It names a BOS and never writes it.
       "llama": (2, 1, 2),
       "bert": (0, None, 3),
       "unigram": (0, None, 1),
   }
-  assert found["gpt2"].encode_batch(["!"])[0].tolist() == [0]
-  assert found["llama"].special_tokens["bos_token"] == "<s>"
+  assert by_kind["gpt2"].encode_batch(["!"])[0].tolist() == [0]
+  assert by_kind["llama"].special_tokens["bos_token"] == "<s>"
 
 
 def test_padding_truncation_and_special_tokens_are_off(directories):
-  ours = hf.read(directories["bert"])
-  short, long = ours.encode_batch(["cat", "the cat sat " * 50])
+  tokenizer = hf.read(directories["bert"])
+  short, long = tokenizer.encode_batch(["cat", "the cat sat " * 50])
   assert 0 not in short and len(long) >= 150
   assert not {2, 3} & {*short.tolist(), *long.tolist()}
 
 
 def test_decode_is_the_text(directories):
   for kind in ("gpt2", "llama"):
-    ours = hf.read(directories[kind])
+    tokenizer = hf.read(directories[kind])
     for text in tokenized.SAID:
-      ids = ours.encode_batch([text])[0].tolist()
-      assert ours.decode([*ids, ours.eos_id, 10**6, -1]) == text
+      ids = tokenizer.encode_batch([text])[0].tolist()
+      assert tokenizer.decode([*ids, tokenizer.eos_id, 10**6, -1]) == text
 
 
 def test_save_and_load(directory, tmp_path):
-  ours = hf.read(directory)
-  ours.save(tmp_path / "tokenizer")
-  again = tokenizers.load(tmp_path / "tokenizer")
-  assert again.fingerprint == ours.fingerprint
+  tokenizer = hf.read(directory)
+  tokenizer.save(tmp_path / "tokenizer")
+  restored = tokenizers.load(tmp_path / "tokenizer")
+  assert restored.fingerprint == tokenizer.fingerprint
   for field in ("vocab_size", "pad_id", "bos_id", "eos_id", "special_tokens"):
-    assert getattr(again, field) == getattr(ours, field)
-  for one, other in (
-      (ours.encode_batch, again.encode_batch),
-      (ours.encode_special, again.encode_special),
+    assert getattr(restored, field) == getattr(tokenizer, field)
+  for encode, encode_restored in (
+      (tokenizer.encode_batch, restored.encode_batch),
+      (tokenizer.encode_special, restored.encode_special),
   ):
-    for ids, same in zip(
-        one(tokenized.SAID), other(tokenized.SAID), strict=True
+    for ids, copy_ids in zip(
+        encode(tokenized.SAID), encode_restored(tokenized.SAID), strict=True
     ):
-      np.testing.assert_array_equal(ids, same)
-  same = pickle.loads(pickle.dumps(ours)).encode_batch(["a cat"])[0]
-  np.testing.assert_array_equal(same, ours.encode_batch(["a cat"])[0])
+      np.testing.assert_array_equal(ids, copy_ids)
+  copy_ids = pickle.loads(pickle.dumps(tokenizer)).encode_batch(["a cat"])[0]
+  np.testing.assert_array_equal(copy_ids, tokenizer.encode_batch(["a cat"])[0])
 
 
 def test_fingerprint_is_of_content(directories, tmp_path):
   directory = directories["llama"]
-  found = hf.read(directory).fingerprint
-  same = _edit(directory, tmp_path / "same", "README.json", dict)
-  assert hf.read(same).fingerprint == found
+  fingerprint = hf.read(directory).fingerprint
+  copy = _edit(directory, tmp_path / "same", "README.json", dict)
+  assert hf.read(copy).fingerprint == fingerprint
 
   def template(content):
     content["chat_template"] = "{{ messages }}"
@@ -173,8 +177,8 @@ def test_fingerprint_is_of_content(directories, tmp_path):
           ("tokenizer.json", token),
       ]
   ):
-    other = _edit(directory, tmp_path / str(number), name, change)
-    assert hf.read(other).fingerprint != found
+    changed = _edit(directory, tmp_path / str(number), name, change)
+    assert hf.read(changed).fingerprint != fingerprint
 
 
 def test_a_changed_copy_is_refused(directories, tmp_path):
@@ -206,18 +210,18 @@ def test_specials_of_the_other_files(directories, tmp_path):
     hf.read(first)
   ids = {"eos_token_id": [2, 400], "bos_token_id": 1, "pad_token_id": -1}
   second = _edit(
-      first, tmp_path / "b", "config.json", lambda each: each.update(ids)
+      first, tmp_path / "b", "config.json", lambda content: content.update(ids)
   )
-  ours = hf.read(second)
-  assert (ours.eos_id, ours.bos_id, ours.pad_id) == (2, None, 2)
-  assert 400 not in ours.encode_batch(["a<|im_end|>"])[0]
-  assert ours.encode_special(["<|im_end|>"])[0].tolist()[-1] == 400
-  assert ours.vocab_size == 401
+  tokenizer = hf.read(second)
+  assert (tokenizer.eos_id, tokenizer.bos_id, tokenizer.pad_id) == (2, None, 2)
+  assert 400 not in tokenizer.encode_batch(["a<|im_end|>"])[0]
+  assert tokenizer.encode_special(["<|im_end|>"])[0].tolist()[-1] == 400
+  assert tokenizer.vocab_size == 401
   wrong = _edit(
       second,
       tmp_path / "c",
       "tokenizer_config.json",
-      lambda each: each.update(
+      lambda content: content.update(
           added_tokens_decoder={"999": {"content": "<|im_end|>"}}
       ),
   )
@@ -226,7 +230,7 @@ def test_specials_of_the_other_files(directories, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "template",
     [
         "text",
         [
@@ -235,19 +239,19 @@ def test_specials_of_the_other_files(directories, tmp_path):
         ],
     ],
 )
-def test_chat_template(directories, tmp_path, given):
-  one = _edit(
+def test_chat_template(directories, tmp_path, template):
+  path = _edit(
       directories["llama"],
       tmp_path / "a",
       "tokenizer_config.json",
-      lambda each: each.update(chat_template=given),
+      lambda content: content.update(chat_template=template),
   )
   assert hf.read(directories["llama"]).chat_template is None
-  assert hf.read(one).chat_template == "text"
+  assert hf.read(path).chat_template == "text"
   (tmp_path / "a" / "chat_template.jinja").write_text("file")
-  ours = hf.read(one)
-  assert ours.chat_template == "file"
-  ours.save(tmp_path / "saved")
+  tokenizer = hf.read(path)
+  assert tokenizer.chat_template == "file"
+  tokenizer.save(tmp_path / "saved")
   assert tokenizers.load(tmp_path / "saved").chat_template == "file"
 
 
@@ -261,7 +265,7 @@ def test_bad_directories(directories, tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match=r"with spiece\.model"):
     hf.read(str(tmp_path / "slow"))
   file = tmp_path / "slow" / "tokenizer.json"
-  for content, said in (
+  for content, message in (
       (b"{", "is not JSON"),
       (b"\xff", "is not JSON"),
       (b"[]", "not a JSON object"),
@@ -269,7 +273,7 @@ def test_bad_directories(directories, tmp_path, monkeypatch):
       (b'{"model": {"vocab": {}}}', "cannot be read|no end token"),
   ):
     file.write_bytes(content)
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
       hf.read(str(tmp_path / "slow"))
   monkeypatch.setitem(sys.modules, "huggingface_hub", None)
   with pytest.raises(errors.InputError, match="is not a directory"):
@@ -286,7 +290,7 @@ def test_a_template_of_broken_text(directories, tmp_path):
     hf.read(copy)
 
 
-def test_a_hub_that_is_not_there_is_told_in_one_line(monkeypatch):
+def test_an_unreachable_hub_is_reported_in_one_line(monkeypatch):
   hub = pytest.importorskip("huggingface_hub")
 
   def download(*args, **kwargs):
@@ -324,22 +328,22 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sum(map(sum, before)))
 
 
 def test_threads_and_forks_change_nothing(directories, root):
-  """A fork after threads were used neither hangs nor gives other ids.
+  """Checks that a fork after threads neither hangs nor gives other ids.
 
   With the variable set to "true" it hangs: the user asked the library for it.
   """
-  said = set()
+  outputs = set()
   env = {**os.environ, "PYTHONPATH": str(root)}
   env.pop("TOKENIZERS_PARALLELISM", None)
-  for each in (env, {**env, "TOKENIZERS_PARALLELISM": "false"}):
-    done = subprocess.run(
+  for environment in (env, {**env, "TOKENIZERS_PARALLELISM": "false"}):
+    process = subprocess.run(
         [sys.executable, "-c", _FORKED, directories["gpt2"]],
-        env=each,
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    said.add(done.stdout)
-  assert len(said) == 1
-  assert said.pop().startswith("0 ")
+    outputs.add(process.stdout)
+  assert len(outputs) == 1
+  assert outputs.pop().startswith("0 ")

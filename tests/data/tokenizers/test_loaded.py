@@ -14,7 +14,7 @@ from zsgen.data.tokenizers import hf, loaded, sentencepiece
 
 @pytest.fixture
 def loads(monkeypatch):
-  """The directories whose tokenizers are built; the cache is empty."""
+  """Records the directories whose tokenizers are built; empties the cache."""
   monkeypatch.setattr(loaded, "_tokenizers", type(loaded._tokenizers)())
   directories = []
   original = hf._read
@@ -67,7 +67,7 @@ def test_changed_files_are_loaded_again(tmp_path, loads):
 
 
 def test_a_damaged_store_is_not_hidden(tmp_path, loads):
-  """By a loaded tokenizer with the fingerprint of its record."""
+  """Checks that a loaded tokenizer of the same fingerprint does not hide it."""
   hf.read(tokenized.llama(tmp_path / "a")).save(tmp_path / "saved")
   file = tmp_path / "saved" / "tokenizer.json"
   content = json.loads(file.read_text())
@@ -86,7 +86,7 @@ def test_errors_are_raised_again(tmp_path, loads):
   assert loads == ["bert", "bert"]
 
 
-def test_the_oldest_is_dropped(tmp_path, loads, monkeypatch):
+def test_the_oldest_tokenizer_is_dropped(tmp_path, loads, monkeypatch):
   monkeypatch.setattr(loaded, "_MOST", 2)
   paths = [tokenized.gpt2(tmp_path / name) for name in "abc"]
   for number in (0, 1, 0, 2, 0, 1):

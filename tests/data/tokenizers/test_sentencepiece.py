@@ -20,17 +20,19 @@ def model(tmp_path_factory) -> str:
 
 
 def test_ids_are_the_librarys(model):
-  theirs = lib.SentencePieceProcessor(model_file=model)
-  ours = sentencepiece.read(model)
+  reference = lib.SentencePieceProcessor(model_file=model)
+  tokenizer = sentencepiece.read(model)
   for text, ids in zip(
-      tokenized.SAID, ours.encode_batch(tokenized.SAID), strict=True
+      tokenized.SAID, tokenizer.encode_batch(tokenized.SAID), strict=True
   ):
     assert ids.dtype == np.uint32
-    assert ids.tolist() == theirs.encode(text)
-    assert ours.decode([*ids, 2, 1, 10**6, -1]) == theirs.decode(ids.tolist())
-  assert (ours.bos_id, ours.eos_id, ours.pad_id) == (1, 2, 2)
-  assert ours.vocab_size == len(theirs)
-  assert ours.special_tokens == {
+    assert ids.tolist() == reference.encode(text)
+    assert tokenizer.decode([*ids, 2, 1, 10**6, -1]) == reference.decode(
+        ids.tolist()
+    )
+  assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id) == (1, 2, 2)
+  assert tokenizer.vocab_size == len(reference)
+  assert tokenizer.special_tokens == {
       "bos_token": "<s>",
       "eos_token": "</s>",
       "unk_token": "<unk>",
@@ -38,11 +40,11 @@ def test_ids_are_the_librarys(model):
 
 
 def test_text_never_becomes_a_control_piece(model):
-  ours = sentencepiece.read(model)
-  for ids in ours.encode_batch(tokenized.SAID):
+  tokenizer = sentencepiece.read(model)
+  for ids in tokenizer.encode_batch(tokenized.SAID):
     assert not {1, 2} & set(ids.tolist())
-  the, cat = ours.encode_batch(["The", "cat"])
-  actual = ours.encode_special(["<s>The</s>cat</s>", "The", ""])
+  the, cat = tokenizer.encode_batch(["The", "cat"])
+  actual = tokenizer.encode_special(["<s>The</s>cat</s>", "The", ""])
   assert actual[0].tolist() == [1, *the, 2, *cat, 2]
   assert actual[1].tolist() == the.tolist()
   assert actual[2].tolist() == []
@@ -52,17 +54,17 @@ def test_t5s_kind(tmp_path):
   path = tokenized.sentencepiece(
       tmp_path / "t5.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1
   )
-  ours = sentencepiece.read(path)
-  assert (ours.pad_id, ours.bos_id, ours.eos_id) == (0, None, 1)
+  tokenizer = sentencepiece.read(path)
+  assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) == (0, None, 1)
 
 
 def test_save_and_load(model, tmp_path):
-  ours = sentencepiece.read(model)
-  ours.save(tmp_path / "tokenizer")
+  tokenizer = sentencepiece.read(model)
+  tokenizer.save(tmp_path / "tokenizer")
   second_result = tokenizers.load(tmp_path / "tokenizer")
-  assert second_result.fingerprint == ours.fingerprint
-  other = tokenized.sentencepiece(tmp_path / "b.model", pad_id=3)
-  assert sentencepiece.read(other).fingerprint != ours.fingerprint
+  assert second_result.fingerprint == tokenizer.fingerprint
+  other_model = tokenized.sentencepiece(tmp_path / "b.model", pad_id=3)
+  assert sentencepiece.read(other_model).fingerprint != tokenizer.fingerprint
 
 
 def test_bad_models(model, tmp_path, monkeypatch):

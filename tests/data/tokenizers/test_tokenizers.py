@@ -7,7 +7,7 @@ from zsgen.data import tokenizers
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"tokenizer": "byte"}, 'Did you mean "bytes"'),
         ({"tokenizer_path": "x"}, "It is an option of tokenizer='hf'"),
@@ -15,21 +15,21 @@ from zsgen.data import tokenizers
         ({"tokenizer": "sentencepiece"}, "needs config.data.tokenizer_path"),
     ],
 )
-def test_bad_options(options, said):
-  with pytest.raises(errors.InputError, match=said):
+def test_bad_options(options, message):
+  with pytest.raises(errors.InputError, match=message):
     tokenizers.get(config.build(config.Data, **options))
 
 
 def test_bytes_are_saved_and_loaded(tmp_path):
-  ours = tokenizers.get(config.build(config.Data))
-  ours.save(tmp_path / "tokenizer")
-  again = tokenizers.load(tmp_path / "tokenizer")
-  assert isinstance(again, tokenizers.Bytes)
-  assert again.fingerprint == ours.fingerprint
-  assert ours.encode_special(["</s>"])[0].tolist() == [63, 50, 118, 65]
+  tokenizer = tokenizers.get(config.build(config.Data))
+  tokenizer.save(tmp_path / "tokenizer")
+  restored = tokenizers.load(tmp_path / "tokenizer")
+  assert isinstance(restored, tokenizers.Bytes)
+  assert restored.fingerprint == tokenizer.fingerprint
+  assert tokenizer.encode_special(["</s>"])[0].tolist() == [63, 50, 118, 65]
 
 
-def test_fingerprint_of_bytes_stays():
+def test_fingerprint_of_bytes_is_unchanged():
   """Stores that are there keep their names."""
   assert tokenizers.Bytes.fingerprint.startswith("561f5140a8a6")
 

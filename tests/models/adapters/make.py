@@ -16,7 +16,7 @@ import peft
 import torch
 import transformers
 
-HERE = pathlib.Path(__file__).parent
+DIRECTORY = pathlib.Path(__file__).parent
 STD = 0.3
 # Base and fields of each case.
 CASES = {
@@ -40,7 +40,7 @@ CASES = {
 
 def make(case: str) -> None:
   """Writes one case."""
-  base = HERE.parent / "families" / case
+  base = DIRECTORY.parent / "families" / case
   model = transformers.AutoModelForCausalLM.from_pretrained(
       base, attn_implementation="eager", dtype=torch.float32
   )
@@ -53,15 +53,17 @@ def make(case: str) -> None:
         parameter.normal_(0, STD)
   model.peft_config["default"].base_model_name_or_path = f"families/{case}"
   # PEFT would add the base's own head to an adapter of it.
-  model.save_pretrained(HERE / case, save_embedding_layers=False)
-  (HERE / case / "README.md").unlink()
-  for path in (HERE / case).iterdir():
+  model.save_pretrained(DIRECTORY / case, save_embedding_layers=False)
+  (DIRECTORY / case / "README.md").unlink()
+  for path in (DIRECTORY / case).iterdir():
     path.chmod(0o644)
-  np.savez_compressed(HERE / case / "logits.npz", logits=logits(model, base))
+  np.savez_compressed(
+      DIRECTORY / case / "logits.npz", logits=logits(model, base)
+  )
 
 
 def logits(model: torch.nn.Module, base: pathlib.Path) -> np.ndarray:
-  """Logits of the stored tokens of a base."""
+  """Returns the logits of the stored tokens of a base."""
   with np.load(base / "logits.npz") as stored:
     inputs = dict(
         input_ids=stored["tokens"],
@@ -75,5 +77,5 @@ def logits(model: torch.nn.Module, base: pathlib.Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-  for each in CASES:
-    make(each)
+  for case_name in CASES:
+    make(case_name)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import transformers
 
-HERE = pathlib.Path(__file__).parent
+DIRECTORY = pathlib.Path(__file__).parent
 LENGTHS = (20, 13, 7)
 STD = 0.3
 _SIZES = dict(
@@ -149,7 +149,7 @@ SHARDED = ("mistral",)
 
 
 def model_of(case: str) -> torch.nn.Module:
-  """The model of a case; its parameters follow from its name."""
+  """Returns the model of a case; its parameters follow from its name."""
   kind, fields = CASES[case]
   fields = dict(fields if kind == "gpt2" else {**_SIZES, **fields})
   dtype = fields.pop("dtype", "float32")
@@ -167,7 +167,7 @@ def model_of(case: str) -> torch.nn.Module:
 
 
 def inputs_of(case: str, model: torch.nn.Module) -> dict[str, np.ndarray]:
-  """Right-padded rows; positions are far apart where the model has many."""
+  """Returns right-padded rows; positions are far apart if there are many."""
   rng = np.random.default_rng(zlib.crc32(case.encode()))
   shape = (len(LENGTHS), max(LENGTHS))
   mask = (np.arange(shape[1]) < np.array(LENGTHS)[:, None]).astype(np.int32)
@@ -175,8 +175,8 @@ def inputs_of(case: str, model: torch.nn.Module) -> dict[str, np.ndarray]:
   positions = np.tile(np.arange(shape[1]), (shape[0], 1))
   if last > _SIZES["max_position_embeddings"]:
     for row, length in enumerate(LENGTHS):
-      far = np.sort(rng.choice(last, length, replace=False))
-      positions[row, :length] = [*far[:-1], last - 1]
+      sampled = np.sort(rng.choice(last, length, replace=False))
+      positions[row, :length] = [*sampled[:-1], last - 1]
   tokens = rng.integers(0, model.config.vocab_size, shape)
   return dict(
       tokens=(tokens * mask).astype(np.int32),
@@ -188,7 +188,7 @@ def inputs_of(case: str, model: torch.nn.Module) -> dict[str, np.ndarray]:
 def logits_of(
     model: torch.nn.Module, inputs: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-  """Float32 logits [B, T, V], 0 at padding."""
+  """Returns float32 logits [B, T, V], 0 at padding."""
   with torch.no_grad():
     logits = model(
         input_ids=torch.tensor(inputs["tokens"], dtype=torch.long),
@@ -202,7 +202,7 @@ def logits_of(
 def make(case: str) -> None:
   """Writes the directory of a case."""
   transformers.utils.logging.disable_progress_bar()
-  directory = HERE / case
+  directory = DIRECTORY / case
   shutil.rmtree(directory, ignore_errors=True)
   model = model_of(case)
   shard = "12KB" if case in SHARDED else "1GB"
@@ -217,5 +217,5 @@ def make(case: str) -> None:
 
 
 if __name__ == "__main__":
-  for each in sys.argv[1:] or CASES:
-    make(each)
+  for case_name in sys.argv[1:] or CASES:
+    make(case_name)

@@ -12,7 +12,7 @@ TASKS = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2], np.int32)
 
 def _pool():
   rng = np.random.default_rng(4)
-  return pools.of(rng.random((9, 3)), tasks=TASKS)
+  return pools.make(rng.random((9, 3)), tasks=TASKS)
 
 
 def _arrange(seed=0, pool=None, **order):
@@ -24,24 +24,24 @@ def _rows(**order):
   return _arrange(**order).rows.tolist()
 
 
-NEAR = dict(arrangement="similarity", measure="cosine_min")
-FAR = NEAR | dict(pick="farthest")
+NEAREST = dict(arrangement="similarity", measure="cosine_min")
+FARTHEST = NEAREST | dict(pick="farthest")
 ROBIN = dict(arrangement="round_robin")
 
 
-def test_concatenate_keeps_first_places_and_tells():
-  first = dict(arrangement="take", stop=4, parts=(NEAR,))
-  found = _arrange(arrangement="concatenate", parts=(first, ROBIN))
-  head = _rows(**NEAR)[:4]
+def test_concatenate_keeps_first_positions_and_counts_repeats():
+  first = dict(arrangement="take", stop=4, parts=(NEAREST,))
+  actual = _arrange(arrangement="concatenate", parts=(first, ROBIN))
+  head = _rows(**NEAREST)[:4]
   rest = [row for row in _rows(**ROBIN) if row not in head]
-  assert found.rows.tolist() == head + rest
-  assert found.notes["in_several"] == 4
+  assert actual.rows.tolist() == head + rest
+  assert actual.notes["in_several"] == 4
   cut = _rows(arrangement="concatenate", parts=(first, ROBIN), budget=6)
   assert cut == (head + rest)[:6]
 
 
 def test_interleave_takes_turns():
-  found = _rows(
+  actual = _rows(
       arrangement="interleave",
       turns=(2, 1),
       parts=(
@@ -50,7 +50,7 @@ def test_interleave_takes_turns():
       ),
   )
   r = _rows(**ROBIN)
-  assert found == [r[0], r[1], r[4], r[2], r[3], r[5], r[6], r[7], r[8]]
+  assert actual == [r[0], r[1], r[4], r[2], r[3], r[5], r[6], r[7], r[8]]
 
 
 def test_reverse_and_take():
@@ -65,9 +65,9 @@ def test_reverse_and_take():
 
 def test_repeat_counts_epochs():
   shuffle = dict(arrangement="random")
-  found = _arrange(arrangement="repeat", epochs=3, parts=(shuffle,))
-  assert found.epochs.tolist() == np.repeat(range(3), 9).tolist()
-  assert found.rows.tolist() == _rows(**shuffle) * 3
+  actual = _arrange(arrangement="repeat", epochs=3, parts=(shuffle,))
+  assert actual.epochs.tolist() == np.repeat(range(3), 9).tolist()
+  assert actual.rows.tolist() == _rows(**shuffle) * 3
   fresh = _arrange(arrangement="repeat", epochs=3, fresh=True, parts=(shuffle,))
   epochs = fresh.rows.reshape(3, 9)
   assert epochs[0].tolist() == _rows(**shuffle)
@@ -75,47 +75,49 @@ def test_repeat_counts_epochs():
   assert all(sorted(epoch) == list(range(9)) for epoch in epochs.tolist())
 
 
-def test_by_task_arranges_each_task_alone():
-  found = _arrange(
+def test_by_task_arranges_each_task_separately():
+  actual = _arrange(
       arrangement="by_task",
-      parts=(dict(arrangement="take", stop=3, parts=(NEAR,)),),
+      parts=(dict(arrangement="take", stop=3, parts=(NEAREST,)),),
   )
-  assert TASKS[found.rows].tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
-  assert (found.notes["tasks"], found.notes["short"]) == (3, 1)
-  near = _rows(**NEAR)
+  assert TASKS[actual.rows].tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
+  assert (actual.notes["tasks"], actual.notes["short"]) == (3, 1)
+  nearest = _rows(**NEAREST)
   for task in range(3):
-    inside = [row for row in near if TASKS[row] == task][:3]
-    own = [row for row in found.rows.tolist() if TASKS[row] == task]
-    assert own == inside
+    inside = [row for row in nearest if TASKS[row] == task][:3]
+    rows = [row for row in actual.rows.tolist() if TASKS[row] == task]
+    assert rows == inside
 
 
 def test_polar_selection():
-  """Spec E9: of each task the nearest and the farthest, then sorted."""
+  """Checks spec E9: the nearest and the farthest of each task, then sorted."""
   ends = dict(
       arrangement="concatenate",
       parts=(
-          dict(arrangement="take", stop=1, parts=(NEAR,)),
-          dict(arrangement="take", stop=1, parts=(FAR,)),
+          dict(arrangement="take", stop=1, parts=(NEAREST,)),
+          dict(arrangement="take", stop=1, parts=(FARTHEST,)),
       ),
   )
-  chosen = dict(arrangement="by_task", parts=(ends,))
-  found = _rows(arrangement="within", parts=(chosen, NEAR))
-  near = _rows(**NEAR)
+  ends_by_task = dict(arrangement="by_task", parts=(ends,))
+  actual = _rows(arrangement="within", parts=(ends_by_task, NEAREST))
+  nearest = _rows(**NEAREST)
   expected = set()
   for task in range(3):
-    inside = [row for row in near if TASKS[row] == task]
+    inside = [row for row in nearest if TASKS[row] == task]
     expected |= {inside[0], inside[-1]}
-  assert found == [row for row in near if row in expected]
+  assert actual == [row for row in nearest if row in expected]
 
 
 def test_within_shuffles_a_set():
-  chosen = dict(arrangement="take", stop=5, parts=(NEAR,))
-  found = _rows(arrangement="within", parts=(chosen, {"arrangement": "random"}))
-  assert sorted(found) == sorted(_rows(**NEAR)[:5])
+  subset = dict(arrangement="take", stop=5, parts=(NEAREST,))
+  actual = _rows(
+      arrangement="within", parts=(subset, {"arrangement": "random"})
+  )
+  assert sorted(actual) == sorted(_rows(**NEAREST)[:5])
 
 
 def test_first_rounds_then_random():
-  found = _arrange(
+  actual = _arrange(
       arrangement="concatenate",
       parts=(
           dict(arrangement="tmt", rounds=(0, 1)),
@@ -124,12 +126,12 @@ def test_first_rounds_then_random():
       budget=7,
   )
   picked = _arrange(arrangement="tmt", rounds=(0, 1))
-  assert found.rows[: len(picked)].tolist() == picked.rows.tolist()
-  assert (found.rounds > 0).sum() == len(picked)
-  assert len(set(found.rows.tolist())) == 7
+  assert actual.rows[: len(picked)].tolist() == picked.rows.tolist()
+  assert (actual.rounds > 0).sum() == len(picked)
+  assert len(set(actual.rows.tolist())) == 7
 
 
-def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
+def test_parts_inherit_the_target_and_may_override_options():
   parts = (dict(arrangement="tmt"), dict(arrangement="tmt", text="prompt"))
   order = config.check(
       {"order": dict(arrangement="concatenate", target="far", parts=parts)}
@@ -142,27 +144,32 @@ def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
     "order, message",
     [
         (dict(arrangement="concatenate"), "needs at least one part"),
-        (dict(arrangement="reverse", parts=(NEAR, FAR)), "one part, not 2"),
         (
-            dict(arrangement="interleave", turns=(1,), parts=(NEAR, FAR)),
+            dict(arrangement="reverse", parts=(NEAREST, FARTHEST)),
+            "one part, not 2",
+        ),
+        (
+            dict(
+                arrangement="interleave", turns=(1,), parts=(NEAREST, FARTHEST)
+            ),
             "1 numbers for 2 parts",
         ),
-        (dict(arrangement="concatenate", parts=(NEAR,), budget=9), None),
+        (dict(arrangement="concatenate", parts=(NEAREST,), budget=9), None),
         (
             dict(
                 arrangement="concatenate",
-                parts=(dict(arrangement="take", stop=3, parts=(NEAR,)),),
+                parts=(dict(arrangement="take", stop=3, parts=(NEAREST,)),),
                 budget=4,
             ),
             "parts have 3",
         ),
-        (dict(arrangement="take", start=9, parts=(NEAR,)), "no example"),
+        (dict(arrangement="take", start=9, parts=(NEAREST,)), "no example"),
         (
             dict(
                 arrangement="within",
                 parts=(
-                    dict(arrangement="repeat", epochs=2, parts=(NEAR,)),
-                    NEAR,
+                    dict(arrangement="repeat", epochs=2, parts=(NEAREST,)),
+                    NEAREST,
                 ),
             ),
             "several epochs",
@@ -175,7 +182,7 @@ def test_parts_look_where_the_whole_looks_unless_they_say_otherwise():
         (dict(arrangement="tmt", rounds=(0, "x")), r"rounds\[1\] must be"),
     ],
 )
-def test_what_cannot_be_is_an_error(order, message):
+def test_impossible_options_are_errors(order, message):
   if message is None:
     assert len(_arrange(**order)) == 9
     return

@@ -56,9 +56,9 @@ def test_epochs(make):
 
 
 def test_the_name_follows_the_content(make):
-  one, two = make("a.txt", "5\n0\n"), make("b.txt", "5\n0\n")
-  assert one.path == two.path
-  assert make("a.txt", "0\n5\n").path != one.path
+  first, second = make("a.txt", "5\n0\n"), make("b.txt", "5\n0\n")
+  assert first.path == second.path
+  assert make("a.txt", "0\n5\n").path != first.path
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_no_file_is_an_error(store, workdir, path):
 
 
 def test_an_order_can_be_read_back(store, workdir):
-  """What one order lists is an order again."""
+  """Checks that the order which another one lists is that order."""
   options = config.build(config.Order, arrangement="tmt", budget=9)
   first = order_lib.make(workdir, store, options, 0)
-  again = config.build(
+  from_file = config.build(
       config.Order, arrangement="file", path=str(first.path / order_lib.TABLE)
   )
-  found = order_lib.make(workdir, store, again, 0)
-  np.testing.assert_array_equal(found.ids, first.ids)
-  assert found.fingerprint == first.fingerprint
+  actual = order_lib.make(workdir, store, from_file, 0)
+  np.testing.assert_array_equal(actual.ids, first.ids)
+  assert actual.fingerprint == first.fingerprint

@@ -73,7 +73,7 @@ def test_the_whole_pool_is_a_permutation():
   assert control.notes["same"] == 100
 
 
-def test_what_has_no_lengths_is_refused():
+def test_parts_without_example_lengths_are_refused():
   pool = dataclasses.replace(_pool([1, 2, 3]), rows=None)
   with pytest.raises(errors.InputError, match="granularity"):
     _arrange(pool, **_part(2))

@@ -27,7 +27,7 @@ def test_same_multiset_of_exactly_the_budget(budget):
   assert len(set(rows[0])) == budget
 
 
-def test_shares_are_even_the_remainder_to_the_lowest():
+def test_shares_are_even_and_the_lowest_get_the_remainder():
   tasks = np.repeat(np.arange(4, dtype=np.int32), 10)
   shares = collections.Counter(tasks[_arrange("random", 18, tasks=tasks).rows])
   assert shares == {0: 5, 1: 5, 2: 4, 3: 4}
@@ -61,9 +61,9 @@ def test_cluster_goes_task_by_task_in_seeded_order():
 
 
 def test_random_follows_the_seed():
-  one, two = _arrange("random", 15, 1), _arrange("random", 15, 2)
-  assert one.rows.tolist() != two.rows.tolist()
-  assert one.rows.tolist() == _arrange("random", 15, 1).rows.tolist()
+  first, second = _arrange("random", 15, 1), _arrange("random", 15, 2)
+  assert first.rows.tolist() != second.rows.tolist()
+  assert first.rows.tolist() == _arrange("random", 15, 1).rows.tolist()
 
 
 def test_random_is_the_same_on_every_machine():
@@ -94,7 +94,7 @@ def test_per_task_is_a_cap(name):
 
 @pytest.mark.parametrize("cap", [1, 2, 20])
 def test_equals_the_released_code(cap):
-  """Spec 2.2: key order, first rows, Python's shuffle."""
+  """Compares with spec 2.2: key order, first rows, Python's shuffle."""
   by_task = {
       task: np.flatnonzero(TASKS == task).tolist() for task in (0, 1, 2, 4)
   }
@@ -107,8 +107,8 @@ def test_equals_the_released_code(cap):
     order = config.build(
         config.Order, arrangement=name, per_task=cap, as_released=True
     )
-    found = arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
-    assert found.rows.tolist() == rows
+    actual = arrangements.arrange(order, pool_lib.Pool(TASKS), 0)
+    assert actual.rows.tolist() == rows
 
 
 def test_unknown_names_and_budgets_beyond_the_pool_are_errors():

@@ -21,7 +21,7 @@ def _arrange(pool, budget, setting, seed=0):
 
 
 def test_worked_example():
-  pool = pools.of(pools.WORKED)
+  pool = pools.make(pools.WORKED)
   nft, fft = (_arrange(pool, 4, setting) for setting in ("NFT", "FFT"))
   assert nft.rows.tolist() == [0, 1, 3, 4]
   assert fft.rows.tolist() == [0, 3, 4, 1]
@@ -36,24 +36,24 @@ def test_worked_example():
 @pytest.mark.parametrize("case", range(8))
 def test_equals_the_released_code_on_ties(case):
   train, heldout = pools.tied(case)
-  pool, distance = pools.of(train, heldout), -(train @ heldout.T)
+  pool, distance = pools.make(train, heldout), -(train @ heldout.T)
   half = int(np.random.default_rng(case).integers(1, len(train) // 2 + 2))
   half = min(half, max(len(train) // 2, 1))
   budget = min(2 * half, len(train))
   if budget == 2 * half:
     for setting, restate in SETTINGS.items():
-      found = _arrange(pool, budget, setting)
-      assert found.rows.tolist() == restate(distance, half)
-  found = _arrange(pool, budget, "MIN").rows.tolist()
-  assert found == restated.min_(distance, budget)
-  found = _arrange(pool, budget, "MAX").rows.tolist()
-  assert found == restated.max_(distance, budget)
+      actual = _arrange(pool, budget, setting)
+      assert actual.rows.tolist() == restate(distance, half)
+  actual = _arrange(pool, budget, "MIN").rows.tolist()
+  assert actual == restated.min_(distance, budget)
+  actual = _arrange(pool, budget, "MAX").rows.tolist()
+  assert actual == restated.max_(distance, budget)
 
 
 def test_three_settings_are_one_set():
   train, heldout = pools.tied(5)
-  found = [
-      set(_arrange(pools.of(train, heldout), 40, setting).rows.tolist())
+  sets = [
+      set(_arrange(pools.make(train, heldout), 40, setting).rows.tolist())
       for setting in SETTINGS
   ]
-  assert found[0] == found[1] == found[2]
+  assert sets[0] == sets[1] == sets[2]

@@ -14,15 +14,15 @@ WORKED = pools.WORKED
 
 def _arrange(similarity, budget, pick="nearest", **options):
   """Arranges by a similarity [N, M]: held-out points are unit vectors."""
-  pool = pools.of(np.asarray(similarity, np.float32))
+  pool = pools.make(np.asarray(similarity, np.float32))
   return _tmt(pool, budget, pick, **options)
 
 
 def _tmt(pool, budget, pick, **options):
   seed = options.pop("seed", 0)
-  chosen = tmt.Options(budget=budget, pick=pick, **options)
-  chosen.check("config.order")
-  return tmt.tmt(pool, chosen, seed)
+  settings = tmt.Options(budget=budget, pick=pick, **options)
+  settings.check("config.order")
+  return tmt.tmt(pool, settings, seed)
 
 
 def test_worked_example_with_the_whole_pool():
@@ -65,13 +65,13 @@ def test_shuffled_is_the_same_set_and_follows_the_seed():
   rng = np.random.default_rng(0)
   similarity = rng.random((40, 3))
   plain = _arrange(similarity, 30)
-  one, two = (
+  first, second = (
       _arrange(similarity, 30, sequence="shuffled", seed=i) for i in (1, 2)
   )
-  assert one.rows.tolist() != two.rows.tolist()
-  assert sorted(one.rows) == sorted(two.rows) == sorted(plain.rows)
+  assert first.rows.tolist() != second.rows.tolist()
+  assert sorted(first.rows) == sorted(second.rows) == sorted(plain.rows)
   rounds = dict(zip(plain.rows, plain.rounds, strict=True))
-  assert [rounds[row] for row in one.rows] == one.rounds.tolist()
+  assert [rounds[row] for row in first.rows] == first.rounds.tolist()
 
 
 @pytest.mark.parametrize("pick", ["nearest", "farthest"])
@@ -79,10 +79,10 @@ def test_shuffled_is_the_same_set_and_follows_the_seed():
 def test_equals_the_released_code_on_ties(case, pick):
   train, heldout = pools.tied(case)
   budget = int(np.random.default_rng(case).integers(1, len(train) + 1))
-  order = _tmt(pools.of(train, heldout), budget, pick)
+  order = _tmt(pools.make(train, heldout), budget, pick)
   score = (train @ heldout.T) * (1 if pick == "farthest" else -1)
-  *whole, last = _turns(score, budget)
-  expected = [(row, n) for n, turn in enumerate(whole, 1) for row in turn]
+  *full_rounds, last = _turns(score, budget)
+  expected = [(row, n) for n, turn in enumerate(full_rounds, 1) for row in turn]
   # The last round is cut: best of what its pickers see, then lowest row.
   used = [row for row, _ in expected]
   free = np.setdiff1d(np.arange(len(train)), used)
@@ -94,33 +94,35 @@ def test_equals_the_released_code_on_ties(case, pick):
       )
       for row in last
   }
-  kept = sorted(last, key=lambda row: (picker[row], row))[: budget - len(used)]
-  expected += [(row, len(whole) + 1) for row in sorted(kept)]
+  last_rows = sorted(last, key=lambda row: (picker[row], row))[
+      : budget - len(used)
+  ]
+  expected += [(row, len(full_rounds) + 1) for row in sorted(last_rows)]
   assert list(zip(order.rows, order.rounds, strict=True)) == expected
-  ends = order.distances[-len(kept) :]
+  ends = order.distances[-len(last_rows) :]
   sign = 1 if pick == "nearest" else -1
-  assert ends.tolist() == [1 + sign * picker[row] for row in sorted(kept)]
+  assert ends.tolist() == [1 + sign * picker[row] for row in sorted(last_rows)]
 
 
 def _turns(score, budget):
   """Rounds of the released selection, by how the order grows."""
-  turns, taken = [], []
-  while len(taken) < budget:
-    grown = released.select_min(score, len(taken) + 1)
-    turns.append(grown[len(taken) :])
-    taken = grown
+  turns, order = [], []
+  while len(order) < budget:
+    grown = released.select_min(score, len(order) + 1)
+    turns.append(grown[len(order) :])
+    order = grown
   return turns
 
 
 def test_rounds_are_a_slice_that_counts_from_zero():
   rng = np.random.default_rng(0)
   similarity = rng.random((60, 4))
-  whole = _arrange(similarity, -1)
-  assert len(whole) == 60
+  every_round = _arrange(similarity, -1)
+  assert len(every_round) == 60
   part = _arrange(similarity, -1, rounds=(2, 5))
-  inside = (whole.rounds > 2) & (whole.rounds <= 5)
-  assert part.rows.tolist() == whole.rows[inside].tolist()
-  assert part.rounds.tolist() == whole.rounds[inside].tolist()
+  inside = (every_round.rounds > 2) & (every_round.rounds <= 5)
+  assert part.rows.tolist() == every_round.rows[inside].tolist()
+  assert part.rounds.tolist() == every_round.rounds[inside].tolist()
   assert part.notes["rounds"] == 3
   cut = _arrange(similarity, 5, rounds=(2, 5))
   assert len(cut) == 5
@@ -131,14 +133,14 @@ def test_in_round_shuffled_keeps_rounds_together():
   rng = np.random.default_rng(0)
   similarity = rng.random((200, 30))
   plain = _arrange(similarity, 100)
-  one, two = (
+  first, second = (
       _arrange(similarity, 100, in_round="shuffled", seed=i) for i in (1, 2)
   )
-  assert one.rounds.tolist() == plain.rounds.tolist()
-  assert one.rows.tolist() != plain.rows.tolist()
-  assert one.rows.tolist() != two.rows.tolist()
+  assert first.rounds.tolist() == plain.rounds.tolist()
+  assert first.rows.tolist() != plain.rows.tolist()
+  assert first.rows.tolist() != second.rows.tolist()
   for number in set(plain.rounds.tolist()):
-    assert set(one.rows[one.rounds == number]) == set(
+    assert set(first.rows[first.rounds == number]) == set(
         plain.rows[plain.rounds == number]
     )
 
@@ -153,7 +155,7 @@ def test_in_round_shuffled_keeps_rounds_together():
         (dict(rounds=(0, 1), budget=4), "the rounds have 3"),
     ],
 )
-def test_what_cannot_be_is_an_error(options, message):
+def test_impossible_options_are_errors(options, message):
   known = dict(budget=-1, pick="nearest") | options
   with pytest.raises(errors.InputError, match=message):
     _arrange(WORKED, **known)

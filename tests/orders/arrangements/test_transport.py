@@ -33,27 +33,27 @@ def _pool(size, heldout):
 def test_equals_the_best_of_all_assignments():
   rng = np.random.default_rng(3)
   train, heldout = rng.random((5, 3)), rng.random((5, 3))
-  pool = pools.of(train, heldout)
+  pool = pools.make(train, heldout)
   cost = np.linalg.norm(train[:, None] - heldout, axis=-1)
   best = min(
       itertools.permutations(range(5)),
       key=lambda plan: cost[range(5), plan].sum(),
   )
-  own = cost[range(5), best]
-  found = _arrange(pool)
-  assert found.rows.tolist() == np.argsort(own).tolist()
-  np.testing.assert_allclose(found.distances, np.sort(own), atol=1e-5)
-  assert found.notes["solver"] == "linear program"
-  far = _arrange(pool, pick="farthest")
-  assert far.rows.tolist() == found.rows.tolist()[::-1]
+  pair_costs = cost[range(5), best]
+  actual = _arrange(pool)
+  assert actual.rows.tolist() == np.argsort(pair_costs).tolist()
+  np.testing.assert_allclose(actual.distances, np.sort(pair_costs), atol=1e-5)
+  assert actual.notes["solver"] == "linear program"
+  farthest = _arrange(pool, pick="farthest")
+  assert farthest.rows.tolist() == actual.rows.tolist()[::-1]
 
 
-def test_sinkhorn_is_near_to_the_exact_plan():
+def test_sinkhorn_approximates_the_exact_plan():
   pytest.importorskip("ott")
   pool = _pool(60, 12)
-  exact, near = _arrange(pool), _arrange(pool, exact_pairs=0)
-  assert near.notes["solver"] == "sinkhorn"
-  costs = [each.notes["transport_cost"] for each in (exact, near)]
+  exact, approximate = _arrange(pool), _arrange(pool, exact_pairs=0)
+  assert approximate.notes["solver"] == "sinkhorn"
+  costs = [plan.notes["transport_cost"] for plan in (exact, approximate)]
   assert costs[0] <= costs[1] * (1 + 1e-4) <= 1.02 * costs[0]
-  ranks = [np.argsort(each.rows) for each in (exact, near)]
+  ranks = [np.argsort(plan.rows) for plan in (exact, approximate)]
   assert np.corrcoef(*ranks)[0, 1] > 0.95

@@ -36,19 +36,19 @@ def _texts(size, seed=0, longest=90):
   return [" ".join(rng.choice(bert.WORDS, length)) for length in lengths]
 
 
-def _embed(directory, texts, partial, say=lambda line: None):
+def _embed(directory, texts, partial, report=lambda line: None):
   return encoder.Encoder(str(directory)).embed(
-      iter(texts), np.ones(len(texts), bool), partial, say
+      iter(texts), np.ones(len(texts), bool), partial, report
   )
 
 
-def _process(directory, texts, partial, out, *where, devices=1):
+def _process(directory, texts, partial, out, *membership, devices=1):
   """Starts embedded.py."""
   path = out.with_suffix(".json")
   path.write_text(json.dumps(texts))
   environment = xla.environment(xla.devices(devices))
   return subprocess.Popen(
-      [sys.executable, EMBEDDED, directory, path, partial, out, *where],
+      [sys.executable, EMBEDDED, directory, path, partial, out, *membership],
       env={**environment, "PYTHONPATH": str(EMBEDDED.parents[1])},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -58,26 +58,26 @@ def _process(directory, texts, partial, out, *where, devices=1):
 
 def _vectors(process, out):
   try:
-    message, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=120)
   finally:
     process.kill()
-  assert process.returncode == 0, message
+  assert process.returncode == 0, output
   return np.load(out)
 
 
-def test_vectors_are_those_of_bert_cut_at_the_end(directory, tmp_path):
-  texts, message = _texts(30), []
-  actual = _embed(directory, texts, tmp_path / "partial", message.append)
+def test_vectors_equal_those_of_bert_on_truncated_texts(directory, tmp_path):
+  texts, lines = _texts(30), []
+  actual = _embed(directory, texts, tmp_path / "partial", lines.append)
   expected = [bert.vector(text) for text in texts]
   np.testing.assert_allclose(actual.vectors, expected, atol=2e-6)
   assert actual.vectors.dtype == np.float32
   long = sum(len(text.split()) > 70 for text in texts)
   assert actual.cut == long > 1
   cut = f"{long} of 30 texts were cut to 72 tokens"
-  assert message[-1] == cut
+  assert lines[-1] == cut
 
 
-def test_the_prefix_is_before_each_text(tmp_path):
+def test_the_prefix_precedes_each_text(tmp_path):
   prompts = {"prompts": {"a": "sort , "}, "default_prompt_name": "a"}
   directory = bert.write(
       tmp_path / "model",
@@ -93,7 +93,9 @@ def test_the_prefix_is_before_each_text(tmp_path):
 @pytest.mark.peer
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
+def test_settings_match_sentence_transformers_live(
+    tmp_path, pooling, normalize
+):
   peer = pytest.importorskip("sentence_transformers")
   paths = {"Transformer": "", "Pooling": "1_Pooling"}
   paths |= {"Normalize": "2_Normalize"} if normalize else {}
@@ -126,9 +128,7 @@ def test_settings_as_sentence_transformers_live(tmp_path, pooling, normalize):
   assert np.abs(actual - expected).max() < 1e-5
 
 
-def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
-    directory, tmp_path
-):
+def test_texts_are_lowercased_if_the_tokenizer_does_not(directory, tmp_path):
   path = directory / "tokenizer.json"
   described = json.loads(path.read_text())
   described["normalizer"]["lowercase"] = False
@@ -141,22 +141,22 @@ def test_texts_are_made_lowercase_where_the_tokenizer_does_not(
   np.testing.assert_array_equal(upper, lower)
 
 
-def test_equal_texts_have_equal_bits_wherever_they_stand(directory, tmp_path):
+def test_equal_texts_have_equal_bits_in_any_row(directory, tmp_path):
   texts = _texts(300)
   order = np.random.default_rng(1).permutation(300)
   actual = _embed(directory, texts, tmp_path / "a").vectors
-  second_result = _embed(
+  reordered = _embed(
       directory, [texts[i] for i in order], tmp_path / "b"
   ).vectors
-  np.testing.assert_array_equal(second_result, actual[order])
+  np.testing.assert_array_equal(reordered, actual[order])
 
 
 def test_devices_do_not_change_a_bit(directory, tmp_path):
   texts = _texts(60)
-  alone = _embed(directory, texts, tmp_path / "partial").vectors
+  expected = _embed(directory, texts, tmp_path / "partial").vectors
   out = tmp_path / "eight.npy"
   eight = _process(directory, texts, tmp_path / "other", out, devices=8)
-  assert _vectors(eight, out).tobytes() == alone.tobytes()
+  assert _vectors(eight, out).tobytes() == expected.tobytes()
 
 
 def test_processes_share_the_chunks(directory, tmp_path):
@@ -169,15 +169,15 @@ def test_processes_share_the_chunks(directory, tmp_path):
       _process(directory, texts, tmp_path / "two", out, port, "2", str(process))
       for process, out in enumerate(outs)
   ]
-  actual = [_vectors(item, out) for item, out in zip(pair, outs, strict=True)]
-  alone = _embed(directory, texts, tmp_path / "one").vectors
-  assert [item.tobytes() for item in actual] == [alone.tobytes()] * 2
+  actual = [
+      _vectors(process, out) for process, out in zip(pair, outs, strict=True)
+  ]
+  expected = _embed(directory, texts, tmp_path / "one").vectors
+  assert [vectors.tobytes() for vectors in actual] == [expected.tobytes()] * 2
   assert len(list((tmp_path / "two").iterdir())) == 4
 
 
-def test_only_a_chunk_that_is_missing_is_made_again(
-    directory, tmp_path, monkeypatch
-):
+def test_only_missing_chunks_are_recomputed(directory, tmp_path, monkeypatch):
   monkeypatch.setattr(encoder, "_CHUNK", 10)
   texts, partial = _texts(35), tmp_path / "partial"
   first = _embed(directory, texts, partial)
@@ -189,20 +189,20 @@ def test_only_a_chunk_that_is_missing_is_made_again(
   chunks[2].unlink()
   # Were another chunk made again, it would be of these texts.
   changed = ["sort"] * 20 + texts[20:30] + ["sort"] * 5
-  second_result = _embed(directory, changed, partial)
-  assert second_result.vectors.tobytes() == first.vectors.tobytes()
-  assert second_result.cut == first.cut
-  same = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
-  assert [a == b for a, b in zip(times, same, strict=True)] == [
+  rebuilt = _embed(directory, changed, partial)
+  assert rebuilt.vectors.tobytes() == first.vectors.tobytes()
+  assert rebuilt.cut == first.cut
+  new_times = [path.stat().st_mtime_ns for path in sorted(partial.iterdir())]
+  assert [a == b for a, b in zip(times, new_times, strict=True)] == [
       *(True, True, False, True)
   ]
 
 
-def test_progress_is_said(directory, tmp_path, monkeypatch):
+def test_progress_is_reported(directory, tmp_path, monkeypatch):
   monkeypatch.setattr(encoder, "_SECONDS", 0)
-  message = []
-  _embed(directory, ["give"] * 9, tmp_path / "partial", message.append)
-  (line,) = message
+  lines = []
+  _embed(directory, ["give"] * 9, tmp_path / "partial", lines.append)
+  (line,) = lines
   assert line.startswith("embedded 9 of 9 texts, ")
 
 
@@ -231,11 +231,11 @@ def kill(monkeypatch):
   return after
 
 
-def test_two_stops_lose_nothing_that_was_done(
+def test_two_stops_lose_no_finished_work(
     directory, tmp_path, kill, monkeypatch
 ):
   # Of two lengths, and so two programs.
-  texts, partial, message = _texts(40, longest=28), tmp_path / "partial", []
+  texts, partial, lines = _texts(40, longest=28), tmp_path / "partial", []
   kill(1000)
   unbroken = _embed(directory, texts, tmp_path / "unbroken")
   for number in (2, 3):
@@ -249,15 +249,18 @@ def test_two_stops_lose_nothing_that_was_done(
   remaining = [row for path in files for row in parts._read(path)["rows"]]
   assert len(remaining) == len({*remaining}) == 25
   kill(1000)
-  add, made = parts.Chunk.add, []
+  add, computed = parts.Chunk.add, []
   monkeypatch.setattr(
       parts.Chunk,
       "add",
-      lambda chunk, rows, actual: (made.extend(rows), add(chunk, rows, actual)),
+      lambda chunk, rows, actual: (
+          computed.extend(rows),
+          add(chunk, rows, actual),
+      ),
   )
-  actual = _embed(directory, texts, partial, message.append)
-  assert sorted([*remaining, *made]) == [*range(40)]  # Each once.
-  assert "embedding resumes: 25 of 40 texts are done" in message
+  actual = _embed(directory, texts, partial, lines.append)
+  assert sorted([*remaining, *computed]) == [*range(40)]  # Each once.
+  assert "embedding resumes: 25 of 40 texts are done" in lines
   assert actual.vectors.tobytes() == unbroken.vectors.tobytes()
   assert actual.cut == unbroken.cut == 1
   assert [path.name for path in partial.iterdir()] == ["chunk-00000.vectors"]
@@ -280,7 +283,7 @@ np.save(out, found.vectors)
 
 
 @pytest.mark.slow
-def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
+def test_real_kills_lose_no_finished_work(directory, tmp_path):
   texts, out = _texts(6000), tmp_path / "out.npy"
   entries = tmp_path / "texts.json"
   entries.write_text(json.dumps(texts))
@@ -302,26 +305,26 @@ def test_real_kills_lose_nothing_that_was_done(directory, tmp_path):
       assert killed.poll() is None
       time.sleep(0.01)
     killed.send_signal(number)
-    message, _ = killed.communicate(timeout=60)
-    assert ("embedding resumes" in message) == bool(remaining)
+    output, _ = killed.communicate(timeout=60)
+    assert ("embedding resumes" in output) == bool(remaining)
     remaining = len(list(partial.glob("*.part-*")))
   last = start(partial)
   assert _vectors(last, out).tobytes() == unbroken.tobytes()
 
 
-def test_a_damaged_chunk_is_made_again(directory, tmp_path):
-  texts, partial, message = ["give", "sort"] * 3, tmp_path / "partial", []
+def test_a_damaged_chunk_is_recomputed(directory, tmp_path):
+  texts, partial, lines = ["give", "sort"] * 3, tmp_path / "partial", []
   first = _embed(directory, texts, partial)
   (path,) = partial.iterdir()
   data = path.read_bytes()
   path.write_bytes(data[:-40])
-  actual = _embed(directory, texts, partial, message.append)
-  assert message[0] == f"{path} was damaged; its texts are embedded again"
+  actual = _embed(directory, texts, partial, lines.append)
+  assert lines[0] == f"{path} was damaged; its texts are embedded again"
   assert actual.vectors.tobytes() == first.vectors.tobytes()
   assert path.read_bytes() == data
   # One of other texts.
-  _embed(directory, texts[:4], partial, message.append)
-  assert message[0] in message[1:]
+  _embed(directory, texts[:4], partial, lines.append)
+  assert lines[0] in lines[1:]
 
 
 def test_a_chunk_that_another_process_wrote_elsewhere(
@@ -337,7 +340,7 @@ def test_no_texts(directory, tmp_path):
   assert actual.vectors.shape == (0, 32)
 
 
-def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
+def test_parameters_describe_the_model_and_not_its_path(directory, tmp_path):
   actual = encoder.Encoder(str(directory)).parameters()
   elsewhere = bert.write(tmp_path / "elsewhere")
   assert encoder.Encoder(str(elsewhere)).parameters() == actual
@@ -349,8 +352,8 @@ def test_parameters_are_of_the_model_and_not_of_its_place(directory, tmp_path):
       "normalize": True,
       "prefix": "",
   }
-  other = encoder.Encoder(str(directory), "bfloat16").parameters()
-  assert other == {**actual, "dtype": "bfloat16"}
+  in_bfloat16 = encoder.Encoder(str(directory), "bfloat16").parameters()
+  assert in_bfloat16 == {**actual, "dtype": "bfloat16"}
 
 
 def test_vectors_that_are_not_finite(directory, tmp_path):

@@ -20,9 +20,9 @@ from zsgen.data import suite
 from zsgen.data.prompts import requests
 from zsgen.orders.embedders import batches, minilm
 
-HERE = pathlib.Path(__file__).resolve().parent
-STORED = HERE / "data" / "minilm.npz"
-DATA = HERE.parents[3] / "shared" / "data"
+DIRECTORY = pathlib.Path(__file__).resolve().parent
+STORED = DIRECTORY / "data" / "minilm.npz"
+DATA = DIRECTORY.parents[3] / "shared" / "data"
 INVENTED = [
     "",
     " \n\t",
@@ -88,22 +88,21 @@ def _peer(texts):
 
 @pytest.mark.peer
 @wheel
-def test_real_texts_as_sentence_transformers_live(tmp_path):
+def test_real_texts_match_sentence_transformers_live(tmp_path):
   pytest.importorskip("sentence_transformers")
   texts = _niv2()
   expected, model = _peer(texts)
   actual = _embed(texts, tmp_path)
   assert np.abs(actual.vectors - expected).max() < 1e-5
   lengths = [
-      len(item)
-      for item in model.tokenizer(texts, truncation=False)["input_ids"]
+      len(ids) for ids in model.tokenizer(texts, truncation=False)["input_ids"]
   ]
   assert actual.cut == sum(length > 256 for length in lengths) > 50
 
 
 @wheel
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_real_texts_as_stored(tmp_path, monkeypatch, every):
+def test_real_texts_match_stored_vectors(tmp_path, monkeypatch, every):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   texts = _niv2()[::16]
   with np.load(STORED) as stored:
@@ -114,7 +113,7 @@ def test_real_texts_as_stored(tmp_path, monkeypatch, every):
 
 
 @wheel
-def test_invented_texts_as_stored(tmp_path, monkeypatch):
+def test_invented_texts_match_stored_vectors(tmp_path, monkeypatch):
   monkeypatch.setattr(batches, "_TOKENS", 512)
   with np.load(STORED) as stored:
     expected = stored["invented"]
@@ -154,7 +153,7 @@ def test_the_wheel_must_be_installed(monkeypatch):
     minilm.Minilm().parameters()
 
 
-def test_other_files_than_the_wheels(monkeypatch, tmp_path):
+def test_files_that_differ_from_the_wheel(monkeypatch, tmp_path):
   model = _installed(monkeypatch, tmp_path)
   with pytest.raises(errors.InputError, match=r"config\.json is missing"):
     minilm.Minilm().parameters()

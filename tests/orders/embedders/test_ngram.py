@@ -54,21 +54,21 @@ def test_products_are_exact_in_any_order():
   product = dense @ dense.T
   np.testing.assert_array_equal(product.astype(np.float64) * 2**24, exact)
   shuffled = np.random.default_rng(1).permutation(dense.shape[1])
-  second_result = dense[:, shuffled] @ dense[:, shuffled].T
-  assert product.tobytes() == second_result.tobytes()
-  one_by_one = np.zeros_like(product)
+  shuffled_product = dense[:, shuffled] @ dense[:, shuffled].T
+  assert product.tobytes() == shuffled_product.tobytes()
+  column_sum = np.zeros_like(product)
   for column in dense.T:
-    one_by_one += np.outer(column, column)
-  assert product.tobytes() == one_by_one.tobytes()
+    column_sum += np.outer(column, column)
+  assert product.tobytes() == column_sum.tobytes()
 
 
-def test_norms_are_one_but_for_the_grid():
+def test_norms_are_one_up_to_the_grid():
   norms = np.linalg.norm(_embed(_texts(60)).toarray().astype(float), axis=1)
   assert norms.max() <= 1
   assert norms.min() > 0.99
 
 
-def test_equal_texts_have_equal_vectors_wherever_they_stand():
+def test_equal_texts_have_equal_vectors_in_any_row():
   texts = _texts(5000, seed=2)
   texts[4999] = texts[3] = "Sort the list . 1 2 33"
   vectors = _embed(texts)

@@ -20,7 +20,7 @@ def _add(chunk, *rows) -> None:
 
 @pytest.fixture
 def files(path, monkeypatch):
-  """Two parts, which have the rows 0, 4 and 1."""
+  """Writes two parts, which have the rows 0, 4 and 1."""
   monkeypatch.setattr(parts, "_SECONDS", 0)
   chunk = parts.Chunk(path, SHAPE)
   _add(chunk, 0, 4)
@@ -28,7 +28,7 @@ def files(path, monkeypatch):
   return sorted(path.parent.iterdir())
 
 
-def test_parts_are_taken_and_then_one_chunk(path, files):
+def test_parts_are_resumed_and_merged_into_one_chunk(path, files):
   chunk = parts.Chunk(path, SHAPE)
   assert chunk.is_done.tolist() == [True, True, False, False, True, False]
   assert not chunk.damaged and parts.read_chunk(path, SHAPE) is None
@@ -42,7 +42,7 @@ def test_parts_are_taken_and_then_one_chunk(path, files):
   assert parts.read_chunk(path, (5, 3)) is None
 
 
-def test_a_part_is_of_some_seconds(path, monkeypatch):
+def test_a_part_is_written_after_some_seconds(path, monkeypatch):
   chunk = parts.Chunk(path, SHAPE)
   _add(chunk, 0)
   assert not [*path.parent.iterdir()]
@@ -52,12 +52,12 @@ def test_a_part_is_of_some_seconds(path, monkeypatch):
   assert parts._read(part)["rows"].tolist() == [0, 4]
 
 
-def test_every_bit_of_a_part_is_noticed(path, files):
+def test_every_flipped_bit_of_a_part_is_noticed(path, files):
   remaining, part = files
   full = part.read_bytes()
-  for place in range(len(full)):
+  for position in range(len(full)):
     data = bytearray(full)
-    data[place] ^= 1 << place % 8
+    data[position] ^= 1 << position % 8
     part.write_bytes(data)
     assert parts._read(part) is None
   for data in (b"", full[:31], full[:-1], full + b"x"):
@@ -72,5 +72,5 @@ def test_every_bit_of_a_part_is_noticed(path, files):
 
 
 @pytest.mark.parametrize(("shape", "lost"), [((4, 3), 1), ((6, 2), 2)])
-def test_parts_of_other_texts_are_not_taken(path, files, shape, lost):
+def test_parts_of_other_texts_are_ignored(path, files, shape, lost):
   assert parts.Chunk(path, shape).damaged == files[:lost]

@@ -12,7 +12,12 @@ from zsgen.data import suite, tokenizers
 from zsgen.data.prompts import chat_template, jinja, labels, templates
 from zsgen.data.prompts.borders import differ
 from zsgen.data.prompts.joining import split
-from zsgen.data.prompts.segments import Encoded, Segment, encode
+from zsgen.data.prompts.segments import (
+    Encoded,
+    Segment,
+    encode,
+    encode_split,
+)
 from zsgen.data.sources import heldout, options
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "Segment",
     "differ",
     "encode",
+    "encode_split",
     "ends",
     "get",
     "split",

@@ -14,15 +14,18 @@ text that follows other text gets none.
 
 from collections.abc import Sequence
 import itertools
-import re
 from typing import NamedTuple
 
 from zsgen.data import tokenizers
 from zsgen.data.prompts.segment import Segment
 from zsgen.data.tokenizers import continued
 
-# White space at the end of a text, without line breaks.
-_SPACE = re.compile(r"[^\S\r\n]+\Z")
+# All white space but line breaks; U+3000 is the last.
+_SPACE = "".join(
+    character
+    for character in map(chr, range(0x3001))
+    if character.isspace() and character not in "\r\n"
+)
 
 
 class Piece(NamedTuple):
@@ -126,11 +129,10 @@ def _moved(segments: Sequence[Segment]) -> list[Segment]:
   for i, (request, answer) in enumerate(itertools.pairwise(segments)):
     if request.loss or request.end or not (answer.loss and answer.text):
       continue
-    if not request.text[-1:].isspace():
+    text = request.text.rstrip(_SPACE)
+    if not text or text == request.text:
       continue
-    space = _SPACE.search(request.text)
-    if space is None or not space.start():
-      continue
-    moved[i] = request._replace(text=request.text[: space.start()])
-    moved[i + 1] = answer._replace(text=space.group() + answer.text)
+    moved[i] = request._replace(text=text)
+    space = request.text[len(text) :]
+    moved[i + 1] = answer._replace(text=space + answer.text)
   return moved

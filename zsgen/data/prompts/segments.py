@@ -43,6 +43,22 @@ def encode(
     UnicodeEncodeError: a text is not Unicode.
   """
   parts = [joining.split(example, tokenizer, border) for example in examples]
+  return encode_split(parts, tokenizer)
+
+
+def encode_split(
+    parts: Sequence[Sequence[joining.Piece]],
+    tokenizer: tokenizers.Tokenizer,
+) -> list[Encoded]:
+  """Tokenizes examples that are split already; see `encode`.
+
+  Args:
+    parts: the pieces of each example, from `joining.split`.
+    tokenizer: the tokenizer.
+
+  Raises:
+    UnicodeEncodeError: a text is not Unicode.
+  """
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
   pieces, losses, borders = [], [], [0]

@@ -103,7 +103,7 @@ def attend(
   prefix_kernel = make(_PrefixMask((size, size), window or size))
 
   def attend_row(
-      arrays: Any, segments: Array, prefixes: Array, positions: Array
+      arrays: Any, segments: jax.Array, prefixes: jax.Array, positions: Array
   ) -> Float[Array, "H t d"]:
     own = splash_attention.SegmentIds(segments, segments)
     prefix = splash_attention.SegmentIds(prefixes, segments)
@@ -119,7 +119,7 @@ def attend(
 
 def _numbers(
     spans: tuple[Array, Array, Array], size: int
-) -> tuple[Int[Array, "B t"], Int[Array, "B t"], Int[Array, "B t"]]:
+) -> tuple[Int[jax.Array, "B t"], Int[jax.Array, "B t"], Int[jax.Array, "B t"]]:
   """Returns what kernels mask by, padded to whole blocks.
 
   Args:
@@ -135,7 +135,7 @@ def _numbers(
   prefixes = jnp.where(has_prefix, prefix_begin, _NO_PREFIX)
   positions = prefix_end + jnp.arange(begin.shape[1]) - begin
 
-  def pad(x: Array, rest: int) -> Array:
+  def pad(x: Array, rest: int) -> jax.Array:
     padding = (0, 0), (0, size - x.shape[1])
     return jnp.pad(x, padding, constant_values=rest).astype(jnp.int32)
 

@@ -18,7 +18,7 @@ from zsgen.reports.arrangement import contact, early, figures, nearness
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.outcomes import Outcome
 
-_TITLE = "The experiments of 2406.11721"
+_TITLE = "The order of instruction data: the experiments of 2406.11721"
 _CAPTION = (
     "Losses are divided by the loss before training and steps by their number:"
     " published runs are of LLaMA-2-7B with up to 1,800 steps, and absolute"
@@ -124,6 +124,7 @@ def _json(
 ) -> dict[str, Any]:
   """The content of the page, as JSON values."""
   return {
+      "title": _TITLE,
       "experiments": {
           _file(e): {
               "experiment": e.name,

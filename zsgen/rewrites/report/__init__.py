@@ -19,7 +19,7 @@ from zsgen.rewrites.report import tables as rewrites_tables
 from zsgen.rewrites.report import targets as rewrites_targets
 from zsgen.rewrites.report.arms import Arm
 
-_TITLE = "String rewrites: accuracy against the number of rules"
+_TITLE = "String rewrites: the experiments of 2402.10891"
 _BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest."
     " Unseen rules have an x and a y that are in no training rule."
@@ -109,6 +109,7 @@ def _figures(arms: Sequence[Arm]) -> dict[str, bytes]:
 def _numbers(arms: Sequence[Arm], notices: Sequence[str]) -> dict[str, Any]:
   """Returns the content of the tables, as JSON values."""
   return {
+      "title": _TITLE,
       "arms": {
           arm.label: {
               "unseen": _plain(arm.values()),

@@ -5,13 +5,16 @@ family is held out ("heldout"), and one whole family is ("heldout_family").
 """
 
 from collections.abc import Iterator
+import dataclasses
 import pathlib
 
 from zsgen.core import registry
+from zsgen.core.schema import option
 from zsgen.data import suite
 from zsgen.data.sources import options
 from zsgen.data.sources.synth import (
     kinds,
+    languages,
     letters,
     lists,
     numbers,
@@ -68,14 +71,29 @@ def split(entry: task.Task) -> str:
   return "heldout" if entry.name in HELDOUT else suite.TRAIN
 
 
-@registry.source("synth", options=options.Generated)
+@dataclasses.dataclass(frozen=True)
+class Options(options.Generated):
+  """The options of `synth`."""
+
+  # Further families of three training tasks, on made-up languages: far from all
+  # held-out tasks.
+  far_families: int = option(
+      0,
+      low=0,
+      high=languages.MOST,
+      why="no more languages have names",
+      newer=True,
+  )
+
+
+@registry.source("synth", options=Options)
 def synth(
-    data: options.Generated, seed: int, scratch: pathlib.Path | None = None
+    data: Options, seed: int, scratch: pathlib.Path | None = None
 ) -> suite.Suite:
   """Returns the embedded suite.
 
   Args:
-    data: how many instances each task gives.
+    data: how many instances each task gives, and the number of far families.
     seed: draws the instances.
     scratch: unused; nothing is kept on disk.
 
@@ -91,7 +109,7 @@ def synth(
 
   def examples() -> Iterator[suite.Example]:
     for name in SPLITS:
-      for entry in TASKS:
+      for entry in (*TASKS, *languages.families(data.far_families)):
         if split(entry) == name:
           yield from _examples(entry, name, counts[name], seeds[name])
 
