@@ -15,7 +15,8 @@ PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal
 COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
   --xla_llvm_disable_expensive_passes=true \
   --xla_cpu_use_fusion_emitters=false
-TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py
+TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py \
+  tests/models/test_shared_attention.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py \
 	tests/test_device_check.py
 

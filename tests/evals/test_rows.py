@@ -48,9 +48,11 @@ def store(tmp_path_factory) -> store_lib.Store:
   return prepare.prepare(directory, config.data, config.seed)
 
 
-def _context(store, name="rms", batch_size=4) -> api.Context:
+def _context(store, name="rms", batch_size=4, attention="xla") -> api.Context:
   arch = dataclasses.replace(archs.ALL[name], vocab_size=264, max_positions=192)
+  execution = execution_lib.Execution(attention=attention)
   model = model_lib.Model.from_config(arch)
+  model = dataclasses.replace(model, execution=execution)
   return api.Context(store, model, mesh_lib.make(config_lib.Mesh()), batch_size)
 
 
@@ -72,6 +74,23 @@ def test_the_loss_of_each_example_is_the_same(store, name):
   plain, shared = _compute_both(ids, loss.example_losses, context)
   np.testing.assert_allclose(shared, plain, rtol=1e-5)
   assert len(np.unique(plain)) > len(plain) // 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "gemma" else [pytest.mark.slow])
+        for name in sorted(archs.ALL)
+    ],
+)
+def test_splash_gives_the_same_loss(store, name):
+  ids = store.split_ids("heldout/choices")
+  plain, shared = _compute_both(
+      ids, loss.example_losses, _context(store, name, attention="splash")
+  )
+  np.testing.assert_allclose(shared, plain, rtol=1e-5)
+  _, others = _compute_both(ids, loss.example_losses, _context(store, name))
+  np.testing.assert_allclose(shared, others, rtol=1e-5)
 
 
 def test_answers_and_their_right_tokens_are_the_same(store):
@@ -129,16 +148,11 @@ def test_members_of_a_population_may_share_or_not(store):
 def test_without_prefixes_to_share_rows_are_plain(store):
   ids = store.split_ids("heldout")
   context = _context(store)
-  splash = execution_lib.Execution(attention="splash")
-  model = dataclasses.replace(context.model, execution=splash)
-  unsupported = rows_lib.make(ids, context._replace(model=model), share=True)
   for plain in (
       rows_lib.make(ids, context, share=False),
       rows_lib.make(ids[:1], context, share=True),
-      unsupported,
   ):
     assert isinstance(plain, rows_lib.PlainRows)
-  assert "attention 'splash' cannot share them" in unsupported.note
   shared = rows_lib.make(ids, context, share=True)
   assert "tokens in common, which are computed once" in shared.note
 

@@ -52,7 +52,7 @@ def main() -> None:
     mesh = mesh_lib.make(config.Mesh(*axes))
     execution = execution_lib.Execution(attention=backend, mesh=mesh)
     attended.assert_equals_softmax(attended.rows(*shape), options, execution)
-  for backend in ("xla", "cudnn"):
+  for backend in ("xla", "cudnn", "splash"):
     _check_prefixes(backend)
 
 

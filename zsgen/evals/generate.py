@@ -13,7 +13,7 @@ from zsgen.core.schema import option
 from zsgen.data import prompts, tokenizers
 from zsgen.data import store as store_lib
 from zsgen.evals import api, judge, shared_prompts
-from zsgen.models import attention, generation
+from zsgen.models import generation
 
 # The released code's settings (2406.11721, spec 3.6).
 _RELEASED: dict[str, Any] = dict(
@@ -147,9 +147,7 @@ class Generate(judge.Judged):
   @functools.cached_property
   def _shared_batches(self) -> list[shared_prompts.Batch] | None:
     """Returns batches of prompts that share prefixes; None if they do not."""
-    model, mesh = self._context.model, self._context.mesh
-    can_share = mesh.size == 1 and attention.shares_prefixes(model.execution)
-    if not (self._share and can_share):
+    if not self._share or self._context.mesh.size > 1:
       return None
     return shared_prompts.make_batches(self._prompts, self._context.batch_size)
 

@@ -243,13 +243,6 @@ def make(ids: np.ndarray, context: api.Context, share: bool) -> Rows:
   saved = total - sum(group.tokens(tokens) for group in groups)
   if saved < _WORTH * total:
     return PlainRows(ids, context)
-  execution = context.model.execution
-  if not attention.shares_prefixes(execution):
-    note = (
-        f"prompts have {saved / total:.0%} of {total:,} tokens in common, but"
-        f" attention {execution.attention!r} cannot share them"
-    )
-    return PlainRows(ids, context, note)
   note = (
       f"prompts have {saved / total:.0%} of {total:,} tokens in common, which are"
       " computed once"
@@ -265,5 +258,5 @@ def _slot_cost(model: model_lib.Model, length: int) -> float:
   projections = 2 * arch.width * (heads + kv_heads)
   mlp = (3 if arch.gated else 2) * arch.width * arch.mlp_width
   # A slot is compared with half of its row, and mixes as many values.
-  scores = heads * length if attention.reads_whole_rows(model.execution) else 0
+  scores = attention.row_reads(model.execution) * heads * length
   return projections + mlp + scores

@@ -13,8 +13,7 @@ from zsgen.models.attention import blocks, cudnn, flash, split
 from zsgen.models.attention.past import attend_past as attend_past
 from zsgen.models.attention.shared import Spans as Spans
 from zsgen.models.attention.shared import attend_shared as attend_shared
-from zsgen.models.attention.shared import reads_whole_rows as reads_whole_rows
-from zsgen.models.attention.shared import shares_prefixes as shares_prefixes
+from zsgen.models.attention.shared import row_reads as row_reads
 
 # Checkpoint name of the output of a kernel.
 ATTENDED = "attended"

@@ -14,16 +14,12 @@ from zsgen.models import execution as execution_lib
 from zsgen.models.arrays import Array
 from zsgen.models.attention import blocks, cudnn, shared_blocks, split
 
-# Backends that cannot compute it: their kernels mask by equal numbers of
-# segments alone.
-_NO_PREFIXES = ("splash",)
-
 
 class Spans(NamedTuple):
   """Which positions of its row each position attends to.
 
   They are [begin, t] for position t, which is its own segment, and
-  [prefix_begin, prefix_end), its prefix. All are int32 [B, T].
+  [prefix_begin, prefix_end), its prefix, a whole segment. All are int32 [B, T].
 
   Attributes:
     begin: the first position of the segment.
@@ -37,14 +33,14 @@ class Spans(NamedTuple):
   prefix_end: Array
 
 
-def shares_prefixes(execution: execution_lib.Execution) -> bool:
-  """Returns whether the backend can compute `attend_shared`."""
-  return execution.attention not in _NO_PREFIXES
+def row_reads(execution: execution_lib.Execution) -> int:
+  """Returns how often `attend_shared` compares a position with its whole row.
 
-
-def reads_whole_rows(execution: execution_lib.Execution) -> bool:
-  """Returns whether the time of `attend_shared` grows with a row's length."""
-  return execution.attention == "cudnn" or execution.platform != "cpu"
+  If it is 0, the time does not depend on the length of the rows.
+  """
+  if execution.attention == "splash":
+    return 2
+  return int(execution.attention == "cudnn" or execution.platform != "cpu")
 
 
 def attend_shared(
@@ -69,15 +65,26 @@ def attend_shared(
     cap: soft cap of the scores; 0 for none. The backend "cudnn" has none.
     window: number of positions to attend to, including the position itself;
       None for all. A segment continues its prefix.
-    execution: the backend and the mesh. All but "cudnn" compute it in plain
-      operations, on CPUs in loops over the visible blocks.
+    execution: the backend and the mesh. All but "splash" and "cudnn" compute
+      it in plain operations, on CPUs in loops over the visible blocks.
 
   Returns:
     The attended values, in the type of `value`; softmax is in float32.
   """
+  fields: dict[str, Any] = dict(scale=scale, cap=cap)
+  if execution.attention == "splash":
+    # Pallas takes a third of a second to import, and only this needs it.
+    from zsgen.models.attention import shared_splash
+
+    run = functools.partial(
+        shared_splash.attend,
+        window=window,
+        interpret=execution.platform != "tpu",
+        **fields,
+    )
+    return split.split_over(execution.mesh, run)(query, key, value, spans)
   if window is not None:
     spans = _within(spans, window)
-  fields: dict[str, Any] = dict(scale=scale, cap=cap)
   if execution.attention == "cudnn":
     assert not cap, "execution.choose_backend selects another backend for caps"
     implementation = "cudnn" if execution.platform == "gpu" else "xla"

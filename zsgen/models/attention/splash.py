@@ -23,7 +23,7 @@ _LANES = 128
 _BLOCKS = (512, 384, 256)
 # The segment of positions that pad the last block. They come after all other
 # positions, so that causality hides them; they attend to each other.
-_PADDING = -1
+PADDING = -1
 
 
 def attend(
@@ -60,20 +60,16 @@ def attend(
       multiple of their number.
   """
   length, heads = query.shape[1:3]
-  block = _block(length)
-  query = (query.astype(jnp.float32) * scale).astype(query.dtype)
+  block = block_side(length)
   query, key, value = (
-      jnp.pad(
-          x.swapaxes(1, 2), ((0, 0), (0, 0), (0, -x.shape[1] % block), (0, 0))
-      )
-      for x in (query, key, value)
+      to_blocks(x, block) for x in (scaled(query, scale), key, value)
   )
   padding = (0, 0), (0, -segments.shape[1] % block)
-  key_segments = jnp.pad(segments, padding, constant_values=_PADDING)
+  key_segments = jnp.pad(segments, padding, constant_values=PADDING)
   key_segments = key_segments.astype(jnp.int32)
   query_segments = key_segments
   shards = segments.shape[1] // length
-  mask = _mask(length, shards, block, window)
+  mask = causal_mask(length, shards, block, window)
   kernel = _kernel(mask, heads, shards, block, cap, name, interpret)
   if first is not None:
     kernel = _part(kernel, first // length, shards)
@@ -86,14 +82,31 @@ def attend(
   return jax.vmap(kernel)(query, key, value, ids)[:, :, :length].swapaxes(1, 2)
 
 
-def _block(length: int) -> int:
+def scaled(
+    query: Float[Array, "B T H d"], scale: float
+) -> Float[Array, "B T H d"]:
+  """Multiplies in float32, and returns the type of the query."""
+  return (query.astype(jnp.float32) * scale).astype(query.dtype)
+
+
+def to_blocks(
+    x: Float[Array, "B T H d"], block: int
+) -> Float[Array, "B H t d"]:
+  """Moves heads to the front and pads positions to whole blocks."""
+  padding = (0, 0), (0, 0), (0, -x.shape[1] % block), (0, 0)
+  return jnp.pad(x.swapaxes(1, 2), padding)
+
+
+def block_side(length: int) -> int:
   """Returns the side of the square blocks, with the least padding."""
   if length <= _BLOCKS[0]:
     return -(-length // _LANES) * _LANES
   return min(_BLOCKS, key=lambda block: -length % block)
 
 
-def _mask(length: int, shards: int, block: int, window: int | None) -> Any:
+def causal_mask(
+    length: int, shards: int, block: int, window: int | None
+) -> Any:
   """Returns the mask of the queries of all shards, by whole blocks.
 
   Args:
@@ -148,7 +161,7 @@ def _kernel(
   """Returns a map of [H, t, d], [K, T, d] twice and segment ids to [H, t, d].
 
   Args:
-    mask: of `_mask`, for each head.
+    mask: of `causal_mask`, for each head.
     heads: number of query heads.
     shards: parts of a row.
     block: side of the blocks.
