@@ -281,6 +281,7 @@ def test_one_process_is_killed(
   _check_same(tmp_path / "moved", single_workdir)
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_first_process_ends_all(start):
   niv2 = ("--config.data.source=niv2", "--config.data.path=nowhere")
   ended = start("w", 2, "never", (-1, 1, 1), *niv2)

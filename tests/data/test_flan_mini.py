@@ -391,6 +391,7 @@ def real_ids(flan_mini):
   return _ids(flan_mini), lists["train_key_list"], lists["eval_key_list"]
 
 
+@pytest.mark.slow
 def test_real_pool_and_heldout_sample(flan_mini, real_ids):
   """Checks section 4: all training rows; random.seed(0) samples the others."""
   ids, train, heldout = real_ids
@@ -405,6 +406,7 @@ def test_real_pool_and_heldout_sample(flan_mini, real_ids):
   assert len(sample) == 187
 
 
+@pytest.mark.slow
 def test_real_samples(flan_mini, real_ids):
   """Checks section 3.2: training tasks are sampled before held-out tasks."""
   ids, train, heldout = real_ids
@@ -413,6 +415,7 @@ def test_real_samples(flan_mini, real_ids):
   assert _keys(flan_mini, "sample") == expected
 
 
+@pytest.mark.slow
 def test_real_orders_of_one_multiset(flan_mini, real_ids):
   """Checks section 3.1: three orders of the first 20 rows of each task."""
   ids, train, heldout = real_ids

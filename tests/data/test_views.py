@@ -309,7 +309,17 @@ def test_missing_seqio_is_reported_with_what_to_install(
     seqio_feed.seqio_feed(small_store, order, BATCH, 0)
 
 
-@pytest.mark.parametrize("kind", [*sorted(tokenized.HF), "sentencepiece"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "gpt2",
+        "sentencepiece",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in sorted({*tokenized.HF} - {"gpt2"})
+        ),
+    ],
+)
 def test_views_of_every_tokenizer(kind, tmp_path):
   """Checks that ids of views are the store's, plus 1 if 0 is a text token."""
   row_store = _prepare(tmp_path / "stores", **_tokenizer(kind, tmp_path))

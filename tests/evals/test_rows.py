@@ -76,13 +76,8 @@ def test_the_loss_of_each_example_is_the_same(store, name):
   assert len(np.unique(plain)) > len(plain) // 2
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name == "gemma" else [pytest.mark.slow])
-        for name in sorted(archs.ALL)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(archs.ALL))
 def test_splash_gives_the_same_loss(store, name):
   ids = store.split_ids("heldout/choices")
   plain, shared = _compute_both(

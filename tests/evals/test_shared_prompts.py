@@ -57,7 +57,7 @@ def _answers(store, name, share=True, **fields):
 @pytest.mark.parametrize(
     ("name", "decoding"),
     [
-        ("rms", "released"),
+        pytest.param("rms", "released", marks=pytest.mark.slow),
         ("gemma", "greedy"),
         pytest.param("gpt2", "greedy", marks=pytest.mark.slow),
         pytest.param("layer", "released", marks=pytest.mark.slow),

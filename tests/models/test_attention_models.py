@@ -43,6 +43,7 @@ def test_gradients_equal_those_of_plain_operations(backend):
   closeness.assert_close(grad(params, rows, backend), grad(params, rows, "xla"))
 
 
+@pytest.mark.slow
 def test_members_of_a_population_equal_plain_operations():
   rows = jax.tree.map(jnp.asarray, _rows())
   params = small.loud(ARCH)

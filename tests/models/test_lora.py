@@ -163,6 +163,7 @@ def test_merged_parameters_are_the_same_function():
   )
 
 
+@pytest.mark.slow
 def test_generation_uses_the_adapters():
   params, tokens = _loud(), np.array([[3, 1, 4, 1]], np.int32)
   actual = []

@@ -93,7 +93,14 @@ def test_activations_are_those_of_the_reference(activation):
   closeness.assert_close(actual[0], np.array([0.0, *expected]))
 
 
-@every_arch
+@pytest.mark.parametrize(
+    "arch",
+    [
+        pytest.param(arch, marks=[] if name == "gemma" else [pytest.mark.slow])
+        for name, arch in small.ALL.items()
+    ],
+    ids=small.ALL.keys(),
+)
 def test_packed_equals_unpacked_and_padding_does_nothing(arch):
   params = small.loud(arch)
   examples = small.examples(arch.vocab_size, LENGTHS)

@@ -164,6 +164,7 @@ def test_a_run_is_named_by_its_adapters(adapted, small, tmp_path):
   assert len(names) == 4
 
 
+@pytest.mark.slow
 def test_training_continues_from_a_run_of_adapters(
     adapted, adapted_run, tmp_path
 ):

@@ -215,7 +215,16 @@ def test_a_start_from_an_exchanged_checkpoint(config, workdir, run):
     _do(other_config, workdir, "evaluate")
 
 
-@pytest.mark.parametrize("damage", ["spoil", "truncate", "empty", "delete"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "spoil",
+        *(
+            pytest.param(damage, marks=pytest.mark.slow)
+            for damage in ("truncate", "empty", "delete")
+        ),
+    ],
+)
 def test_clocks_never_block_a_report(config, workdir, run, damage):
   DAMAGES[damage](run / "perf.jsonl")
   output = _do(config, workdir, "report")

@@ -235,6 +235,7 @@ def test_nothing_of_the_head_is_computed_twice(lora, products_per_slot, chunk):
   assert per_slot * slots <= head_flops <= per_slot * (slots + padding)
 
 
+@pytest.mark.slow
 def test_each_device_computes_the_logits_of_its_rows():
   """Checks that one of 4 x 2 devices has an eighth of the FLOPs of all."""
   completed = subprocess.run(

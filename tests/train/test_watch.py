@@ -287,7 +287,9 @@ def _spoil(params, *names):
 KERNEL = "blocks/0/mlp/down/kernel"
 
 
-@pytest.mark.parametrize("evaluated", [True, False])
+@pytest.mark.parametrize(
+    "evaluated", [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_parameters_that_are_not_finite_are_named(
     small, tmp_path, monkeypatch, evaluated
 ):

@@ -159,6 +159,7 @@ def test_devices_do_not_change_a_bit(directory, tmp_path):
   assert _vectors(eight, out).tobytes() == expected.tobytes()
 
 
+@pytest.mark.slow
 def test_processes_share_the_chunks(directory, tmp_path):
   texts = _texts(130)
   with socket.socket() as free:
