@@ -7,6 +7,7 @@ reads is tried with that component and, at a value that is right, without it.
 import collections
 from collections.abc import Iterator, Mapping
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -302,10 +303,22 @@ def _of_field(option: _Option) -> Iterator[Case]:
     yield Case(path, value, context, by_flag=True, machine=machine)
   # Of what several components have, the default one may be among them.
   is_own = not option.shared and path not in context
-  if context and is_own and path != "order.exact_pairs":
+  if not _is_default(context) and is_own and path != "order.exact_pairs":
     good = right if right is not None else _good(kind, limits, field.default)
     flag = path.startswith("plan.")
     yield Case(path, good, {}, flag, machine=machine, read=False)
+
+
+def _is_default(context: Mapping[str, Any]) -> bool:
+  """Returns whether a context selects what is selected without it."""
+  values = config.defaults().to_dict()
+  return all(
+      functools.reduce(
+          lambda section, key: section.get(key, {}), name.split("."), values
+      )
+      == value
+      for name, value in context.items()
+  )
 
 
 def _is_under(path: str, name: str) -> bool:
