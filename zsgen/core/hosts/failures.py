@@ -36,6 +36,8 @@ _BROKEN = (
 )
 _ADVICE = "Start all processes again with the same command to resume."
 _is_over = threading.Event()
+# Held by the thread that ends this process.
+_leaving = threading.Lock()
 
 
 @functools.cache
@@ -85,9 +87,15 @@ def describe_loss(error: BaseException) -> str:
 
 
 def leave(code: int) -> NoReturn:
-  """Exits at once; jax's orderly exit would wait for the other processes."""
+  """Exits at once; jax's orderly exit would wait for the other processes.
+
+  The first thread that leaves decides the code: the others' failures follow from
+  it, such as that of a collective whose other processes have been notified.
+  """
   import jax
 
+  if not _leaving.acquire(blocking=False):
+    threading.Event().wait()
   sys.stdout.flush()
   sys.stderr.flush()
   with contextlib.suppress(jax.errors.JaxRuntimeError):

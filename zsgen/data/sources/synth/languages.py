@@ -61,8 +61,8 @@ def _translate(pairs: list[tuple[str, str]]) -> task.Draw:
   """Translates a few words, one by one."""
   return task.skill(
       lambda dice: dice.sample(pairs, dice.between(2, 4)),
-      lambda chosen: " ".join(first for first, _ in chosen),
-      lambda chosen: " ".join(second for _, second in chosen),
+      lambda words: " ".join(first for first, _ in words),
+      lambda words: " ".join(second for _, second in words),
   )
 
 
