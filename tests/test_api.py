@@ -25,6 +25,8 @@ LIGHT = (
     "from zsgen.verify.command import main; assert not main([{store!r}])",
     "from zsgen.verify.command import main; assert not main([{order!r}])",
     "import zsgen.main",
+    "from zsgen.core.artifacts import provenance;"
+    " assert 'device' not in provenance.describe_process()",
 )
 
 
