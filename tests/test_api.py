@@ -22,6 +22,7 @@ LIGHT = (
     "from zsgen.orders.__main__ import main; assert not main(['show', {order!r}])",
     "from zsgen.orders.__main__ import main; assert not main(['diff', {order!r},"
     " {order!r}])",
+    "from zsgen.reports.store_view import main; assert not main([{store!r}])",
     "from zsgen.verify.command import main; assert not main([{store!r}])",
     "from zsgen.verify.command import main; assert not main([{order!r}])",
     "import zsgen.main",
