@@ -35,7 +35,7 @@ from zsgen.orders.arrangements import arranged
 IDS = "ids.npy"
 TABLE = "order.parquet"
 # Parameters that are part of the name of an order's directory.
-_NAMING = ("by", "measure", "setting", "pick", "sequence")
+_NAMING = ("by", "score", "measure", "setting", "pick", "sequence")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,9 @@ class Facts:
     names: name of each task.
     keys: returns the publisher's id of each row of the whole pool.
     lengths: returns the tokens of each row of the whole pool, int32.
+    scores: returns the named score of each row of the whole pool, float64.
+    file_scores: returns the score of each row of the whole pool that a column
+      of a file has, float64, given path and column; NaN where it has none.
   """
 
   embed: Callable[[config.Order], Vectors]
@@ -30,6 +33,8 @@ class Facts:
   names: Sequence[str]
   keys: Callable[[], Sequence[str]]
   lengths: Callable[[], np.ndarray]
+  scores: Callable[[str], np.ndarray]
+  file_scores: Callable[[str, str], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)

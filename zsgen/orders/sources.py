@@ -9,8 +9,16 @@ import numpy as np
 from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, score_files
 from zsgen.orders import pool as pool_lib
+
+# Scores that a store has: the tokens of each example, of its prompt, and with
+# loss.
+_LENGTHS: dict[str, Callable[[store_lib.Store], np.ndarray]] = {
+    "tokens": lambda store: store.lengths,
+    "prompt_tokens": lambda store: store.prompt_lengths,
+    "loss_tokens": lambda store: store.loss_lengths,
+}
 
 
 def pool(
@@ -46,8 +54,13 @@ def pool(
     )
     return train, heldout
 
+  @functools.cache
+  def file_scores(path: str, column: str) -> np.ndarray:
+    """Returns the scores of a file, which is read once for all its parts."""
+    return score_files.read(whole, path, column)
+
   _, categories = np.unique(store.categories, return_inverse=True)
-  return pool_lib.Pool(
+  whole = pool_lib.Pool(
       tasks=tasks,
       categories=categories[tasks],
       rows=np.arange(len(ids)),
@@ -58,8 +71,11 @@ def pool(
           names=store.tasks,
           keys=functools.cache(lambda: store.keys(ids)),
           lengths=lambda: store.lengths[ids],
+          scores=lambda name: _LENGTHS[name](store)[ids].astype(np.float64),
+          file_scores=file_scores,
       ),
   )
+  return whole
 
 
 def target_ids(store: store_lib.Store, order: config.Order) -> np.ndarray:
