@@ -13,12 +13,12 @@ SIZES = (1, 2, 3, 7, 10, 11, 12, 16, 25, 97, 100, 333)
 
 
 def fold(items: list, layers: int) -> list:
-  """Items 0, L, 2 L, … then 1, 1 + L, …"""
+  """Returns items 0, L, 2 L, … then 1, 1 + L, …"""
   return [x for layer in range(layers) for x in items[layer::layers]]
 
 
 def zigzag(items: list, layers: int) -> list:
-  """As folding, but layers 1, 3, … run backwards."""
+  """Folds items, layers 1, 3, … backwards."""
   result = []
   for layer in range(layers):
     part = items[layer::layers]

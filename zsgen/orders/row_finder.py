@@ -65,12 +65,12 @@ class RowFinder:
         raise self.error(index, f"{column} is {value!r}, no whole number")
     return np.array([int(value) for value in values], np.int64)
 
-  def id_of(self, row: int | np.integer) -> int:
-    """Returns the example id of a row of the pool."""
+  def id_of(self, row: Any) -> int:
+    """Returns the example id of a row of the pool, an integer."""
     return int(self._ids[row])
 
-  def error(self, index: int | np.integer, problem: str) -> errors.InputError:
-    """Returns the error of a row of the table."""
+  def error(self, index: Any, problem: str) -> errors.InputError:
+    """Returns the error of a row of the table, given its integer index."""
     return errors.InputError(
         f"{self._table.path}, {self._table.locations[index]}: {problem}. Give"
         " ids of the store's training examples (its examples.parquet lists"
@@ -120,4 +120,4 @@ class RowFinder:
     """Returns task and key of each row of the pool."""
     keys = np.array(self._facts.keys(), object)[self._positions]
     names = [self._facts.names[task] for task in self._pool.tasks]
-    return list(zip(names, keys.tolist(), strict=True))
+    return list(zip(map(str, names), keys.tolist(), strict=True))

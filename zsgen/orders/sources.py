@@ -9,7 +9,7 @@ import numpy as np
 from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embeddings, score_files
+from zsgen.orders import embeddings, model_scores, score_files
 from zsgen.orders import pool as pool_lib
 
 # Scores that a store has: the tokens of each example, of its prompt, and with
@@ -25,6 +25,7 @@ def pool(
     root: pathlib.Path,
     store: store_lib.Store,
     log: Callable[[str], None] = lambda line: None,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
 ) -> pool_lib.Pool:
   """Returns the training rows of a store, in the suite's order.
 
@@ -32,6 +33,7 @@ def pool(
     root: the workdir, for embeddings.
     store: the rows.
     log: is called with lines about the progress of long work.
+    scorer: scores rows by a model.
   """
   ids = store.split_ids(suite.TRAIN)
   tasks = store.task_index[ids]
@@ -55,6 +57,13 @@ def pool(
     return train, heldout
 
   @functools.cache
+  def scores(name: str) -> np.ndarray:
+    """Returns the named scores of all rows, those of a store or of a model."""
+    if name in _LENGTHS:
+      return _LENGTHS[name](store)[ids].astype(np.float64)
+    return scorer.obtain(name).astype(np.float64)
+
+  @functools.cache
   def file_scores(path: str, column: str) -> np.ndarray:
     """Returns the scores of a file, which is read once for all its parts."""
     return score_files.read(whole, path, column)
@@ -71,7 +80,7 @@ def pool(
           names=store.tasks,
           keys=functools.cache(lambda: store.keys(ids)),
           lengths=lambda: store.lengths[ids],
-          scores=lambda name: _LENGTHS[name](store)[ids].astype(np.float64),
+          scores=scores,
           file_scores=file_scores,
       ),
   )

@@ -25,6 +25,7 @@ FORMAT = 2
 _FIELDS = {
     "store": ("made_by", "files", "suite", "heldout", "counts", "sources"),
     "embeddings": ("made_by", "files", "shape"),
+    "scores": ("made_by", "files", "store", "count"),
     "order": ("made_by", "files", "store", "count", "statistics"),
     "evaluation": ("made_by", "files", "store"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
@@ -32,7 +33,13 @@ _FIELDS = {
     "rows": ("made_by", "files", "sources", "bad_rows"),
     "export": ("made_by", "files"),
 }
-_ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
+_ARTICLES = {
+    "store": "a",
+    "embeddings": "some",
+    "scores": "some",
+    "run": "a",
+    "rows": "some",
+}
 
 
 def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:

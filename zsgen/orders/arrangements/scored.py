@@ -6,7 +6,7 @@ import numpy as np
 
 from zsgen.core import errors, registry
 from zsgen.core.schema import option, show
-from zsgen.orders import measures, sequences, tables
+from zsgen.orders import measures, model_scores, sequences, tables
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged, multiset, ranked
 
@@ -36,9 +36,13 @@ def _digest(path: str) -> str:
 class Options(multiset.Selection):
   """The options of `scored`."""
 
-  # The number that sorts examples: that of a file, their tokens (of prompt and
-  # answer, of the prompt, with loss), or a distance to the held-out set.
-  score: str = option("tokens", choices=(_FILE, *_LENGTHS, *measures.MEASURES))
+  # The number that sorts examples: that of a file; their tokens (of prompt and
+  # answer, of the prompt, with loss); a loss by the parameters that the run
+  # starts from; or a distance to the held-out set.
+  score: str = option(
+      "tokens",
+      choices=(_FILE, *_LENGTHS, *model_scores.NAMES, *measures.MEASURES),
+  )
   # The sequence of the sorted examples.
   sequence: str = option(
       "ascending",
@@ -114,6 +118,11 @@ class Options(multiset.Selection):
           f" {getattr(self, selector)!r}: only {', '.join(readers)} read it."
           " Leave it out."
       )
+
+  @property
+  def model_score(self) -> str:
+    """The score by a model that is read; "" for none."""
+    return self.score if self.score in model_scores.NAMES else ""
 
   @property
   def reads_texts(self) -> bool:
