@@ -57,7 +57,7 @@ def test_small_examples():
   assert sequences.stair(10, 2, 0.2, 2).tolist() == expected
   # The window is 3, 5 and, backwards, 6, 4.
   expected = [0, 1, 2, 3, 5, 6, 4, 7, 8, 9]
-  assert sequences.saw(10, 2, 0.2, 2).tolist() == expected
+  assert sequences.saw_teeth(10, 2, 0.2, 2).tolist() == expected
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -69,7 +69,7 @@ def test_stair_and_saw(size, sections, radius, layers):
   items = list(range(size))
   for actual, rearrange in (
       (sequences.stair(size, sections, radius, layers), fold),
-      (sequences.saw(size, sections, radius, layers), zigzag),
+      (sequences.saw_teeth(size, sections, radius, layers), zigzag),
   ):
     expected = around(
         items, sections, radius, lambda x, f=rearrange: f(x, layers)

@@ -51,11 +51,14 @@ class RowFinder:
       )
     if "task" in columns:
       pairs = zip(columns["task"], columns["key"], strict=True)
-      return self._look_up(
-          dict(zip(self._pairs(), range(len(self._ids)), strict=True)),
-          [(str(task), str(key)) for task, key in pairs],
-      )
+      names = [(str(task), str(key)) for task, key in pairs]
+      return self._look_up(self._rows_by_pair(), names)
     return self._look_up(self._rows_by_key(), map(str, columns["key"]))
+
+  def find_pairs(self, names: Iterable[tuple[str, str]]) -> np.ndarray:
+    """Returns the row of each task and key, int64 [n]; -1 for none."""
+    rows = self._rows_by_pair()
+    return np.array([rows.get(name, -1) for name in names], np.int64)
 
   def numbers(self, column: str, values: list[Any]) -> np.ndarray:
     """Parses whole numbers from 0, int64 [n]."""
@@ -108,6 +111,10 @@ class RowFinder:
         raise self.error(index, f"{owner} no training example {key!r}")
       matches.append(row)
     return np.array(matches, np.int64)
+
+  def _rows_by_pair(self) -> dict[tuple[str, str], int]:
+    """Returns the row of each task and key."""
+    return {pair: row for row, pair in enumerate(self._pairs())}
 
   def _rows_by_key(self) -> dict[str, int]:
     """Returns the row of each key, `_AMBIGUOUS` if it has several."""

@@ -31,7 +31,9 @@ def stair(size: int, sections: int, radius: float, layers: int) -> np.ndarray:
   return _around_borders(size, sections, radius, folded)
 
 
-def saw(size: int, sections: int, radius: float, layers: int) -> np.ndarray:
+def saw_teeth(
+    size: int, sections: int, radius: float, layers: int
+) -> np.ndarray:
   """Zigzags through the positions around the borders of sections (SAW)."""
   zigzagged = functools.partial(zigzag, layers=layers)
   return _around_borders(size, sections, radius, zigzagged)

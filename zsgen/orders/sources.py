@@ -9,7 +9,7 @@ import numpy as np
 from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embeddings, model_scores, score_files
+from zsgen.orders import embeddings, model_scores, score_files, text_hashes
 from zsgen.orders import pool as pool_lib
 
 # Scores that a store has: the tokens of each example, of its prompt, and with
@@ -66,10 +66,10 @@ def pool(
   @functools.cache
   def file_scores(path: str, column: str) -> np.ndarray:
     """Returns the scores of a file, which is read once for all its parts."""
-    return score_files.read(whole, path, column)
+    return score_files.read(pool_of_store, path, column)
 
   _, categories = np.unique(store.categories, return_inverse=True)
-  whole = pool_lib.Pool(
+  pool_of_store = pool_lib.Pool(
       tasks=tasks,
       categories=categories[tasks],
       rows=np.arange(len(ids)),
@@ -82,9 +82,10 @@ def pool(
           lengths=lambda: store.lengths[ids],
           scores=scores,
           file_scores=file_scores,
+          text_hashes=lambda rows: text_hashes.compute(store, ids[rows]),
       ),
   )
-  return whole
+  return pool_of_store
 
 
 def target_ids(store: store_lib.Store, order: config.Order) -> np.ndarray:

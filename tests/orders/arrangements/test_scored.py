@@ -81,7 +81,7 @@ def test_the_sequences_are_the_published_ones(make, scores):
       "fold": [up[p] for p in sequences.fold(21, 5)],
       "zigzag": [up[p] for p in sequences.zigzag(21, 5)],
       "stair": [up[p] for p in sequences.stair(21, 2, 0.225, 3)],
-      "saw": [up[p] for p in sequences.saw(21, 3, 0.075, 2)],
+      "saw": [up[p] for p in sequences.saw_teeth(21, 3, 0.075, 2)],
   }
   for name, expected in cases.items():
     assert make(sequence=name, **scores).ids.tolist() == expected, name

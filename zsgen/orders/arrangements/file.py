@@ -6,8 +6,8 @@ import numpy as np
 
 from zsgen.core import registry
 from zsgen.core.schema import option
+from zsgen.orders import exported, row_finder, tables
 from zsgen.orders import pool as pool_lib
-from zsgen.orders import row_finder, tables
 from zsgen.orders.arrangements import arranged
 
 
@@ -26,22 +26,32 @@ def file(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
   Args:
     pool: the rows, with their ids, task names and keys.
     options: the path of a table (`tables.read`) whose columns name examples
-      (`row_finder`), and perhaps `epoch`, counted from 0.
+      (`row_finder`), and perhaps `epoch`, counted from 0; or an exported
+      order (`exported`), whose rounds and distances are read too.
     seed: unused; nothing is drawn.
 
   Raises:
     InputError: a line (or row) is no training example, or is repeated in an
-      epoch; the message names it.
+      epoch; the message names it. Or see `exported.find`.
   """
   del seed
-  table = tables.read(options.path, (*row_finder.COLUMNS, "epoch"))
+  columns = (*row_finder.COLUMNS, *exported.COLUMNS, "epoch")
+  table = tables.read(options.path, columns)
   finder = row_finder.RowFinder(table, pool)
-  rows = finder.find()
+  is_exported = exported.HASH in table.columns
+  rows = exported.find(table, pool) if is_exported else finder.find()
   epochs = np.zeros(len(rows), np.int64)
   if "epoch" in table.columns:
     epochs = finder.numbers("epoch", table.columns["epoch"])
   _check_once(finder, rows, epochs)
-  return arranged.from_rows(rows, epochs=epochs)
+  if not is_exported:
+    return arranged.from_rows(rows, epochs=epochs)
+  return arranged.from_rows(
+      rows,
+      rounds=exported.numbers(table, "round", 0),
+      distances=exported.numbers(table, "distance", np.nan),
+      epochs=epochs,
+  )
 
 
 def _check_once(

@@ -187,7 +187,7 @@ def _positions(options: Options, size: int, seed: int) -> np.ndarray:
   if name == "zigzag":
     return sequences.zigzag(size, layers)
   sections, radius = _BORDERS[name]
-  arrange = sequences.stair if name == "stair" else sequences.saw
+  arrange = sequences.stair if name == "stair" else sequences.saw_teeth
   return arrange(
       size, options.sections or sections, options.radius or radius, layers
   )
@@ -207,11 +207,11 @@ def _scores(pool: pool_lib.Pool, options: Options) -> measures.Measured:
   scores = pool.facts.file_scores(options.path, options.column)[pool.rows]
   missing = np.sort(pool.facts.ids[pool.rows[np.isnan(scores)]])
   if len(missing):
-    listed = ", ".join(map(str, missing[:5].tolist()))
+    first_ids = ", ".join(map(str, missing[:5].tolist()))
     raise errors.InputError(
         f"{options.path}: the column {options.column} has no score for"
         f" {len(missing)} of the {len(pool)} training examples of the order,"
-        f" the first ids are {listed}. Add their rows, or set config.order.budget or per_task so"
+        f" the first ids are {first_ids}. Add their rows, or set config.order.budget or per_task so"
         " that the order does without them."
     )
   return scores, {}
