@@ -26,6 +26,7 @@ from zsgen.data import suite
 from zsgen.orders import (
     arrangements,
     embeddings,
+    model_scores,
     similarity,
     sources,
     statistics,
@@ -35,7 +36,7 @@ from zsgen.orders.arrangements import arranged
 IDS = "ids.npy"
 TABLE = "order.parquet"
 # Parameters that are part of the name of an order's directory.
-_NAMING = ("by", "measure", "setting", "pick", "sequence")
+_NAMING = ("by", "score", "measure", "setting", "pick", "sequence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +133,7 @@ def make(
     order: config.Order,
     seed: int,
     log: Callable[[str], None] = lambda line: None,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
 ) -> Order:
   """Loads the order that a config describes; makes it if necessary.
 
@@ -144,6 +146,7 @@ def make(
     order: the config's section.
     seed: the seed of all draws.
     log: is called with lines about the progress of long work.
+    scorer: scores examples by a model, for orders that need it.
 
   Raises:
     InputError: an option is invalid, or an artifact is damaged.
@@ -151,15 +154,15 @@ def make(
   ids = store.split_ids(suite.TRAIN)
   arrangements.check_target(order)
   arrangements.check_size(order, len(ids))
-  recipe = _recipe(store, order, seed)
+  recipe = _recipe(store, order, seed, scorer)
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
-  path = path_of(root, store, order, seed)
+  path = path_of(root, store, order, seed, scorer)
   if hosts.broadcast("order", path.exists()):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
-  pool = sources.pool(root, store, log)
+  pool = sources.pool(root, store, log, scorer)
   arrangement = arrangements.arrange(order, pool, seed)
   assert pool.facts is not None, "the pool is a store's"
   train, heldout = pool.facts.embed(order)
@@ -184,20 +187,32 @@ def make(
 
 
 def path_of(
-    root: pathlib.Path, store: store_lib.Store, order: config.Order, seed: int
+    root: pathlib.Path,
+    store: store_lib.Store,
+    order: config.Order,
+    seed: int,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
 ) -> pathlib.Path:
   """Returns the path of an order; see `make` for the arguments."""
-  recipe = _recipe(store, order, seed)
+  recipe = _recipe(store, order, seed, scorer)
   return root / "orders" / artifacts.name(_stem(order), recipe)
 
 
 def _recipe(
-    store: store_lib.Store, order: config.Order, seed: int
+    store: store_lib.Store,
+    order: config.Order,
+    seed: int,
+    scorer: model_scores.Scorer,
 ) -> dict[str, Any]:
-  return {**recipe_of(store, order), "seed": seed, "store": store.fingerprint}
+  recipe = recipe_of(store, order, scorer)
+  return {**recipe, "seed": seed, "store": store.fingerprint}
 
 
-def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+def recipe_of(
+    store: store_lib.Store,
+    order: config.Order,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
+) -> dict[str, Any]:
   """Returns what determines an order, except for the seed and the store.
 
   If nothing uses the target, target and text are None.
@@ -216,7 +231,7 @@ def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   )
   if arrangements.has_parts(order):
     recipe["parts"] = [
-        recipe_of(store, part) for part in arrangements.parts(order)
+        recipe_of(store, part, scorer) for part in arrangements.parts(order)
     ]
   if arrangements.looks_at_target(order):
     sources.target_ids(store, order)
@@ -227,6 +242,8 @@ def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
     recipe["embedder"] = dict(
         name=order.embedder, parameters=parts["parameters"]
     )
+  if score := getattr(order, "model_score", ""):
+    recipe["scores"] = scorer.recipe(score)
   return recipe
 
 

@@ -58,7 +58,9 @@ class Experiment:
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order, arranged if it is not there yet."""
-    return order.arrange(self.config, self.workdir, self.store, self.console)
+    return order.arrange(
+        self.config, self.workdir, self.store, self.start, self.console
+    )
 
   @functools.cached_property
   def run(self) -> run_directory.RunDirectory:

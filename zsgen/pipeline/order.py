@@ -7,12 +7,15 @@ from zsgen.core import hosts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import console as console_lib
+from zsgen.pipeline import score
+from zsgen.train import starts
 
 
 def arrange(
     config: config_lib.Config,
     workdir: pathlib.Path,
     store: store_lib.Store,
+    start: starts.Start,
     console: console_lib.Console,
 ) -> order_lib.Order:
   """Loads the order of a config; makes it if it is not there.
@@ -20,9 +23,12 @@ def arrange(
   Raises:
     InputError: bad options, a damaged artifact, or processes that differ.
   """
+  scorer = score.make_scorer(config, workdir, store, start, console)
   with console.status("order"):
     order = order_lib.make(
-        workdir, store, config.order, config.order_seed, console.log
+        *(workdir, store, config.order, config.order_seed),
+        log=console.log,
+        scorer=scorer,
     )
   console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})

@@ -3,6 +3,7 @@
 from zsgen.core import errors
 from zsgen.data import prepare, store
 from zsgen.orders import order
+from zsgen.pipeline import score
 from zsgen.pipeline.experiment import Experiment
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import topology
@@ -42,7 +43,12 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
     path = prepare.path_of(workdir / "stores", config.data, config.data_seed)
     if path.exists():
       opened = store.open_store(path)
-      path = order.path_of(workdir, opened, config.order, config.order_seed)
+      scorer = score.make_scorer(
+          config, workdir, opened, experiment.start, experiment.console
+      )
+      path = order.path_of(
+          workdir, opened, config.order, config.order_seed, scorer
+      )
       if path.exists():
         ids = order.Order.load(path, opened).ids
         context = config.machine.mesh.context

@@ -25,6 +25,7 @@ FORMAT = 2
 _FIELDS = {
     "store": ("made_by", "files", "suite", "heldout", "counts", "sources"),
     "embeddings": ("made_by", "files", "shape"),
+    "scores": ("made_by", "files", "store", "count"),
     "order": ("made_by", "files", "store", "count", "statistics"),
     "evaluation": ("made_by", "files", "store"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
@@ -33,8 +34,14 @@ _FIELDS = {
     "export": ("made_by", "files"),
 }
 # Artifacts that are whole when their manifest is written; runs grow.
-_WITH_PROVENANCE = ("store", "embeddings", "order", "evaluation")
-_ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
+_WITH_PROVENANCE = ("store", "embeddings", "scores", "order", "evaluation")
+_ARTICLES = {
+    "store": "a",
+    "embeddings": "some",
+    "scores": "some",
+    "run": "a",
+    "rows": "some",
+}
 
 
 def write_manifest(
