@@ -382,8 +382,11 @@ class Machine:
   hosts: Hosts = section(Hosts, machine=True)
   # Steps between checkpoints; the last step is always saved.
   save_every: int = option(50, low=1, machine=True)
-  # Checkpoints that are kept.
+  # Checkpoints that are kept, the newest ones.
   keep: int = option(2, low=1, machine=True)
+  # Steps that are saved and whose checkpoints are kept too, whatever save_every
+  # and keep are; at most the steps of the order.
+  keep_steps: tuple[int, ...] = option((), low=1, machine=True)
   # Shapes of steps that training may compile, at the most: more have less
   # padding.
   layouts: int = option(

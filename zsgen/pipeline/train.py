@@ -14,6 +14,7 @@ from zsgen.pipeline import checks, evaluators
 from zsgen.pipeline.experiment import Experiment
 from zsgen.train import (
     batches,
+    checkpoints,
     job,
     layouts,
     loop,
@@ -89,6 +90,7 @@ def make_member(experiment: Experiment) -> job.Member:
   steps = batches.steps_of(order.ids, config.train.batch_size)
   optimizer.check_steps(config.train, steps)
   tracing.check(config.profile, steps)
+  checkpoints.check_steps(config.machine.keep_steps, steps)
   mesh = mesh_lib.make(config.machine.mesh)
   program = program_lib.make(config, experiment.start, mesh)
   memory.check_room(mesh, program.state_bytes)

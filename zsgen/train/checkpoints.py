@@ -5,7 +5,7 @@ checksum of every array on the devices, and the digests of the run's records at
 that step. Everything is checked before it is used.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import pathlib
 import textwrap
@@ -15,6 +15,7 @@ from absl import logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as managers
 
 from zsgen.core import artifacts, errors, hosts
 from zsgen.train import checksums, record_digests
@@ -45,17 +46,26 @@ class Checkpoints:
 
   Args:
     path: their directory.
-    keep: the number of checkpoints to keep.
+    keep: the number of newest checkpoints to keep.
     run: the identity of the run; a checkpoint of another run is damaged.
+    keep_steps: steps whose checkpoints are kept too.
   """
 
-  def __init__(self, path: pathlib.Path, keep: int, run: str):
+  def __init__(
+      self,
+      path: pathlib.Path,
+      keep: int,
+      run: str,
+      keep_steps: Sequence[int] = (),
+  ):
     self.path = path
     self._run = run
     self._manager = ocp.CheckpointManager(
         path.absolute(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
+            preservation_policy=managers.AnyPreservationPolicy(
+                [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
+            ),
             cleanup_tmp_directories=True,
             create=True,
             # Made later and failing, it leaves threads that wait for it.
@@ -368,6 +378,16 @@ class Finished(Checkpoints):
       )
     self._check_sums(step, meta, sums)
     return "arrays" in meta
+
+
+def check_steps(keep_steps: Sequence[int], steps: int) -> None:
+  """Raises InputError for a step to keep that a run of `steps` never reaches."""
+  if keep_steps and max(keep_steps) > steps:
+    raise errors.InputError(
+        f"config.machine.keep_steps names step {max(keep_steps)}, but the order"
+        f" has {steps} steps: there is no such checkpoint to keep. Name steps"
+        f" from 1 to {steps}."
+    )
 
 
 def like(shapes: Any, shardings: Any) -> Any:

@@ -41,6 +41,7 @@ _COMMON = (
     "machine.micro_batches",
     "machine.layouts",
     "machine.save_every",
+    "machine.keep_steps",
     "profile",
 )
 

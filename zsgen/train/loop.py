@@ -86,6 +86,7 @@ def _train(
 ) -> list[record_digests.Digests]:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   members, program, steps = job.members, job.program, job.steps
+  machine = job.config.machine
 
   # The state: a checkpoint's, or new.
   latest = hosts.broadcast("newest checkpoint", saved.latest())
@@ -120,10 +121,14 @@ def _train(
 
     # Save; whatever the checkpoint counts is durable before it.
     stopped = step < steps and stop.reached(step)
-    due = step and job_lib.is_due(step, job.config.machine.save_every, steps)
-    if (due or stopped) and not resumed_here:
+    is_kept = step in machine.keep_steps
+    due = step and job_lib.is_due(step, machine.save_every, steps)
+    if (due or stopped or is_kept) and not resumed_here:
       pending = journal.step(pending)
-      saved.save(step, state, resuming.pack(journal.sync()))
+      digests = journal.sync()
+      if is_kept and len(members) > 1:  # If killed, it is done again.
+        _save_members(job, step, state, digests)
+      saved.save(step, state, resuming.pack(digests))
       journal.saved(step)
       executables.seal()
 
@@ -156,7 +161,7 @@ def _train(
   journal.summarize()
   digests = journal.sync()
   if len(members) > 1:
-    _save_members(job, state, digests)
+    _save_members(job, steps, state, digests)
   return digests
 
 
@@ -294,16 +299,17 @@ def _open_journal(
 
 def _save_members(
     job: job_lib.Job,
+    step: int,
     state: step_lib.State,
     digests: list[record_digests.Digests],
 ) -> None:
-  """Saves each member's own checkpoint of the last step."""
+  """Saves each member's own checkpoint of a step, unless it is there."""
   states = population.unstack(jax.device_get(state), len(job.members))
-  for run, final, expected in zip(job.members, states, digests, strict=True):
+  for run, values, expected in zip(job.members, states, digests, strict=True):
     with open_checkpoints(run) as saved:
-      if saved.latest() is None:
-        placed = jax.device_put(final, run.program.shardings)
-        saved.save(run.steps, placed, resuming.pack([expected]))
+      if step not in saved.steps():
+        placed = jax.device_put(values, run.program.shardings)
+        saved.save(step, placed, resuming.pack([expected]))
 
 
 def load_final(run: job_lib.Member) -> trees.Params:
@@ -326,5 +332,7 @@ def open_checkpoints(
     owner: job_lib.Job | job_lib.Member,
 ) -> checkpoints.Checkpoints:
   """Opens the checkpoints of a job or of a run, to read and write them."""
-  path, keep = owner.path / checkpoints.NAME, owner.config.machine.keep
-  return checkpoints.Checkpoints(path, keep, owner.identity)
+  path, machine = owner.path / checkpoints.NAME, owner.config.machine
+  return checkpoints.Checkpoints(
+      path, machine.keep, owner.identity, machine.keep_steps
+  )
