@@ -26,6 +26,9 @@ from zsgen.core.schema import option, section, selector
 
 T = TypeVar("T")
 
+# Which part of an order a fork may consume.
+REST, ALL, TAIL = PARTS = ("rest", "all", "tail")
+
 # Bounds that several options have, and the reason.
 _EXAMPLES: dict[str, Any] = dict(
     high=2**31 - 1, why="ids of examples are int32"
@@ -468,6 +471,13 @@ class Config:
   targets: Mapping[str, Target] = dataclasses.field(
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
+  # "RUN@STEP": the run begins with the full state of another run's checkpoint
+  # and goes on under the order of this config; "": it begins with step 0.
+  fork: str = option("", kind="local", newer=True)
+  # What a fork consumes. rest: the order of the examples that RUN did not
+  # consume before STEP; all: the order of all examples, some of which may come
+  # again; tail: what that order has from STEP on.
+  fork_order: str = option("rest", choices=PARTS, newer=True)
   machine: Machine = section(Machine, machine=True)
   # Points of a sweep that are trained as one program.
   population: int = option(1, low=1, machine=True)

@@ -42,9 +42,9 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
     path = prepare.path_of(workdir / "stores", config.data, config.data_seed)
     if path.exists():
       opened = store.open_store(path)
-      path = order.path_of(workdir, opened, config.order, config.order_seed)
+      path = experiment.order_path(opened)
       if path.exists():
-        ids = order.Order.load(path, opened).ids
+        ids = experiment.planned_ids(order.Order.load(path, opened).ids)
         context = config.machine.mesh.context
         return layouts.sizes_of(opened, ids, context)
   except errors.InputError as error:

@@ -13,7 +13,7 @@ from zsgen import evals
 from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
 from zsgen.evals import api
-from zsgen.train import record_digests
+from zsgen.train import lineage, record_digests
 
 
 class Curve(NamedTuple):
@@ -42,6 +42,8 @@ class Run:
     batch_size: examples of a step.
     store: directory of the store.
     order: directory of the order.
+    fork: what it was forked from; None if it began with step 0. Its records
+      have the steps of the parent before that.
   """
 
   path: pathlib.Path
@@ -50,6 +52,22 @@ class Run:
   batch_size: int
   store: pathlib.Path
   order: pathlib.Path
+  fork: lineage.Fork | None = None
+
+  @property
+  def first_of_order(self) -> int:
+    """The step that consumes the beginning of the order."""
+    return self.fork.begin if self.fork else 0
+
+  @functools.cached_property
+  def parent_metrics(self) -> Mapping[str, Curve]:
+    """Curves of the parent of a fork; {} if they cannot be read."""
+    if self.fork is None:
+      return {}
+    try:
+      return read_log(self.fork.run / "metrics.jsonl")
+    except errors.InputError:
+      return {}  # The run itself has all that it needs.
 
   @functools.cached_property
   def metrics(self) -> Mapping[str, Curve]:
@@ -115,6 +133,7 @@ def open_run(path: pathlib.Path) -> Run:
       batch_size=manifest["batch_size"],
       store=(path / manifest["store"]).resolve(),
       order=(path / manifest["order"]).resolve(),
+      fork=lineage.find_fork(path, manifest),
   )
 
 

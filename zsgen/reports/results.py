@@ -9,7 +9,7 @@ from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.evals import metrics as eval_metrics
 from zsgen.reports import curves, figures, grids, measures, page, targets
-from zsgen.train import metrics
+from zsgen.train import lineage, metrics
 
 # Panels that are drawn of an evaluation's tasks, at the most.
 _MOST_PANELS = 200
@@ -85,7 +85,17 @@ def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
           *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text("Step 0 is zero-shot. A share is from 0 to 1."),
+          *([page.text(_lineage(run.fork))] if run.fork else []),
       ],
+  )
+
+
+def _lineage(fork: lineage.Fork) -> str:
+  """Returns a sentence on the parent of a fork."""
+  return (
+      f"This run was forked from {fork.run.name} at step {fork.step}: all values"
+      " before that step, and those measures that cover it, are its parent's"
+      " too."
   )
 
 
@@ -175,7 +185,10 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
   examples, by_task = (
       run.metrics[f"{name}/{mean}"] for mean in declared.headline.names
   )
-  lines = [figures.line("mean over examples", examples)]
+  lines = []
+  if parent := run.parent_metrics.get(f"{name}/{declared.headline.name}"):
+    lines.append(figures.line("parent, mean over examples", parent))
+  lines.append(figures.line("mean over examples", examples))
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))

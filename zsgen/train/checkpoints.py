@@ -141,6 +141,21 @@ class Checkpoints:
     """
     return self._meta(step).keys() != _OLD
 
+  def digest(self, step: int) -> str:
+    """Returns a digest of the state of a step, by its checksums.
+
+    Raises:
+      Damaged: see `state`.
+      InputError: an older version saved no checksums.
+    """
+    meta = self._meta(step)
+    if "arrays" not in meta:
+      raise errors.InputError(
+          f"{self.directory(step)}: cannot be identified, because {OLDER}. Train"
+          " the run again."
+      )
+    return artifacts.digest([step, self._run, meta["arrays"]])
+
   def state(self, step: int, like: step_lib.State) -> step_lib.State:
     """Restores the state of a step, and checks it on the devices.
 
@@ -155,14 +170,17 @@ class Checkpoints:
     """
     meta = self._meta(step)
     self._compare(step, self._metadata(step, meta), _described(like))
-    args = ocp.args.StandardRestore(like)
-    state = self._restore(step, state=args)["state"]
+    state = self._restore(step, state=self._restoring(like))["state"]
     try:
       self._check_sums(step, meta, checksums.checksums(state))
     except Damaged:
       del state  # The error holds this frame, and another step may be read.
       raise
     return state
+
+  def _restoring(self, like: Any) -> Any:
+    """Returns Orbax's arguments to restore a whole state."""
+    return ocp.args.StandardRestore(like)
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
     """Returns the newest step before another one that can be read, or None.
@@ -334,13 +352,7 @@ class Finished(Checkpoints):
         if name.startswith("params/")
     }
     self._compare(step, saved, _described({"params": like}))
-    args = ocp.args.PyTreeRestore(
-        item={"params": like},
-        restore_args=ocp.checkpoint_utils.construct_restore_args(
-            {"params": like}
-        ),
-        partial_restore=True,
-    )
+    args = self._restoring({"params": like}, partial=True)
     tree = self._restore(step, state=args)["state"]
     try:
       self._check_sums(step, meta, checksums.checksums(tree), "params/")
@@ -348,6 +360,14 @@ class Finished(Checkpoints):
       del tree  # As in `state`.
       raise
     return tree["params"]
+
+  def _restoring(self, like: Any, partial: bool = False) -> Any:
+    """Returns Orbax's arguments to restore a state, or a part of it."""
+    return ocp.args.PyTreeRestore(
+        item=like,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+        partial_restore=partial,
+    )
 
   def check(self, step: int) -> bool:
     """Checks all arrays of a step, one after the other, on one device.

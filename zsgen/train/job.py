@@ -18,6 +18,7 @@ from zsgen.train import (
     flops,
     layout_plan,
     layouts,
+    lineage,
     population,
     shape_search,
     starts,
@@ -62,6 +63,7 @@ class Member(NamedTuple):
     evaluators: its evaluations.
     start: parameters before the first step.
     identity: a digest of all that decides the result; marks its checkpoints.
+    fork: what it was forked from; None if it begins with step 0.
   """
 
   path: pathlib.Path
@@ -73,21 +75,36 @@ class Member(NamedTuple):
   evaluators: Sequence[metrics_lib.Evaluator]
   start: starts.Start
   identity: str
+  fork: lineage.Fork | None = None
+
+  @property
+  def first(self) -> int:
+    """The step that it begins with."""
+    return self.fork.step if self.fork else 0
 
   def evaluated(self) -> dict[str, tuple[list[int], np.ndarray]]:
-    """Returns the steps of each evaluation, and the ids of its rows."""
-    every_step = range(self.steps + 1)
+    """Returns the steps of each evaluation, and the ids of its rows.
+
+    Raises:
+      InputError: it is a fork, and its parent's evaluations cannot be read.
+    """
     return {
-        evaluator.name: (
-            [
-                step
-                for step in every_step
-                if is_due(step, evaluator.every_steps, self.steps)
-            ],
-            evaluator.ids,
-        )
+        evaluator.name: (self._evaluated_steps(evaluator), evaluator.ids)
         for evaluator in self.evaluators
     }
+
+  def _evaluated_steps(self, evaluator: metrics_lib.Evaluator) -> list[int]:
+    """Returns the steps of an evaluation, those of the parent included."""
+    before, first = [], 0
+    if self.fork:
+      before = lineage.evaluated_steps(self.fork, evaluator.name)
+      first = self.fork.step + 1
+    due = [
+        step
+        for step in range(first, self.steps + 1)
+        if is_due(step, evaluator.every_steps, self.steps)
+    ]
+    return before + due
 
 
 class Evaluation(NamedTuple):
@@ -230,6 +247,7 @@ def _shape(member: Member) -> dict[str, Any]:
   fields["config.evals"] = [
       (evaluator.name, evaluator.every_steps) for evaluator in member.evaluators
   ]
+  fields["the step of config.fork"] = member.first
   return {**fields, "steps": member.steps}
 
 

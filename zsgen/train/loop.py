@@ -14,6 +14,7 @@ from zsgen.train import (
     compiling,
     finite,
     flops,
+    forking,
     memory,
     meter,
     optimizer,
@@ -88,15 +89,14 @@ def _train(
   members, program, steps = job.members, job.program, job.steps
   machine = job.config.machine
 
-  # The state: a checkpoint's, or new.
-  latest = hosts.broadcast("newest checkpoint", saved.latest())
-  first = latest or 0
-  begin = _new(job) if latest is None else _restored(job, saved, latest)
+  # The state: a checkpoint's, the parent's, or new.
+  begin = _begin(job, saved)
+  first, is_continued = begin.first, begin.is_continued
   executables.start(job.layouts.needed(first), _hyper_at(job, first))
   _describe(job, first)
 
   # Records, cut back to the checkpoint.
-  journal = _open_journal(job, begin, latest, stack)
+  journal = _open_journal(job, begin, stack)
   state, frozen = begin.state, begin.frozen
   del begin  # The first step overwrites its state.
 
@@ -108,7 +108,7 @@ def _train(
   pending = None
   stop.listen()
   for step in range(first, steps + 1):
-    resumed_here = step == first and latest is not None
+    resumed_here = step == first and is_continued
     trace.end(step, state)
 
     # Evaluate; a checkpoint is saved after its step's evaluation.
@@ -185,16 +185,31 @@ class _Begin(NamedTuple):
   """What training starts from.
 
   Attributes:
+    first: the first step.
+    is_continued: whether `first` was evaluated and saved before.
     state: of all members, on the devices.
     frozen: the parameters of all members that are not trained.
-    digests: of the records to keep, for each member.
+    digests: of the records to keep, for each member; those of the parents if
+      the members are forks that have not saved yet.
     advice: what `finite.advise` needs, of each member.
+    is_fork: whether the records are those of the parents.
   """
 
+  first: int
+  is_continued: bool
   state: step_lib.State
   frozen: trees.Params
   digests: list[record_digests.Digests]
   advice: list[finite.Beginning]
+  is_fork: bool = False
+
+
+def _begin(job: job_lib.Job, saved: checkpoints.Checkpoints) -> _Begin:
+  """Returns what training starts from: the newest checkpoint if there is one."""
+  latest = hosts.broadcast("newest checkpoint", saved.latest())
+  if latest is not None:
+    return _restored(job, saved, latest)
+  return _forked(job) if job.members[0].fork else _new(job)
 
 
 def _new(job: job_lib.Job) -> _Begin:
@@ -211,10 +226,36 @@ def _new(job: job_lib.Job) -> _Begin:
       for run, state, params in zip(job.members, states, frozen, strict=True)
   ]
   return _Begin(
+      first=0,
+      is_continued=False,
       state=population.stack(states, job.program.shardings),
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=[{} for _ in job.members],
       advice=advice,
+  )
+
+
+def _forked(job: job_lib.Job) -> _Begin:
+  """Loads the checkpoints that the members were forked from."""
+  states, digests = [], []
+  for run in job.members:
+    assert run.fork is not None, "members begin with the same step"
+    job.log(
+        f"start    the state of step {run.first} of {run.fork.run}, which goes"
+        " on under another order"
+    )
+    state, records_before = forking.load(run, run.fork)
+    states.append(state)
+    digests.append(records_before)
+  frozen = [load_frozen(run) for run in job.members]
+  return _Begin(
+      first=job.members[0].first,
+      is_continued=True,
+      state=population.stack(states, job.program.shardings),
+      frozen=population.stack(frozen, job.program.frozen_shardings),
+      digests=digests,
+      advice=[finite.Beginning(run.start.description) for run in job.members],
+      is_fork=True,
   )
 
 
@@ -235,6 +276,8 @@ def _restored(
       job.log(f"start    {line}")
   frozen = [load_frozen(run) for run in job.members]
   return _Begin(
+      first=latest,
+      is_continued=True,
       state=state,
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=digests,
@@ -259,7 +302,6 @@ def _describe(job: job_lib.Job, first: int) -> None:
 def _open_journal(
     job: job_lib.Job,
     begin: _Begin,
-    latest: int | None,
     stack: contextlib.ExitStack,
 ) -> journal_lib.Journal:
   """Opens the records of each member, cut back to a checkpoint."""
@@ -269,27 +311,29 @@ def _open_journal(
   )
   peak = flops.peak(program.mesh.devices)
   job.log(f"mfu      {peak.describe(counted)}")
-  first = latest or 0
   line = stack.enter_context(
-      progress.Progress(first, job.steps, hosts.console())
+      progress.Progress(begin.first, job.steps, hosts.console())
   )
   loggers = []
   for run, digests, advice in zip(
       job.members, begin.digests, begin.advice, strict=True
   ):
+    is_kept = begin.is_continued and not begin.is_fork
     record = records.open_records(
         path=run.path,
         batch_size=run.config.train.batch_size,
         steps=run.steps,
         evaluated=run.evaluated(),
-        digests=digests,
-        first=first,
-        resumed=latest is not None,
+        digests=digests if is_kept else {},
+        first=begin.first if is_kept else 0,
+        resumed=is_kept,
     )
     stack.callback(record.close)
+    if begin.is_fork:
+      forking.inherit(record, run, digests)
     sinks = []
     if hosts.is_first():
-      sinks = writers.make(run.config.machine, run.path, first)
+      sinks = writers.make(run.config.machine, run.path, begin.first)
     for sink in sinks:
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)
