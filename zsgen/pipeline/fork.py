@@ -40,8 +40,10 @@ def open_fork(
         " that of a run and a step: 'workdir/runs/NAME@100'."
     )
   manifest = artifacts.read_manifest(path, "run")
-  made_by = manifest["made_by"]
-  for name, value, expected in _differing(_continued(made_by), config, start):
+  parent_recipe = manifest["made_by"]
+  for name, value, expected in _compare_options(
+      _common_options(parent_recipe), config, start
+  ):
     raise errors.InputError(
         f"config.fork: config.{name} is {value!r}, but {expected!r} in {path}."
         " A fork has the model, the batch size, the moments and the evaluations"
@@ -49,7 +51,7 @@ def open_fork(
         " alone, set config.model.init='run:RUN@STEP' instead of config.fork."
     )
   _check_data(config, path, manifest)
-  identity = artifacts.digest(made_by)
+  identity = artifacts.digest(parent_recipe)
   return lineage.Fork(path.resolve(), step, config.fork_order, identity)
 
 
@@ -67,31 +69,31 @@ def check_store(fork: lineage.Fork, store: store_lib.Store) -> None:
     )
 
 
-def _continued(made_by: Mapping[str, Any]) -> dict[str, Any]:
+def _common_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
   """Returns what a fork has in common with its parent, by option.
 
   Args:
-    made_by: all that decides the result of a run.
+    recipe: all that decides the result of a run.
   """
-  lora = dict(made_by.get("lora", {}))
+  lora = dict(recipe.get("lora", {}))
   if lora:
     lora["init"] = lora.pop("adapters")
   common = {
-      "model": {**made_by["model"], "init": made_by["weights"]},
+      "model": {**recipe["model"], "init": recipe["weights"]},
       "lora": lora,
-      "train": {name: made_by["train"].get(name) for name in _TRAIN},
+      "train": {name: recipe["train"].get(name) for name in _TRAIN},
       "evals": {
           name: {k: v for k, v in spec.items() if k != "every_steps"}
-          for name, spec in made_by["evals"].items()
+          for name, spec in recipe["evals"].items()
       },
   }
   if lora:  # The base that is not trained may be drawn from the seed.
-    seed = made_by["train"].get("seed")
-    common["train"]["seed"] = made_by["seed"] if seed is None else seed
+    seed = recipe["train"].get("seed")
+    common["train"]["seed"] = recipe["seed"] if seed is None else seed
   return _flatten(common)
 
 
-def _differing(
+def _compare_options(
     expected: Mapping[str, Any],
     config: config_lib.Config,
     start: starts.Start,
@@ -99,7 +101,7 @@ def _differing(
   """Yields options that differ from the parent's, and both their values."""
   science = config_lib.science(config)
   science["model"].pop("init")
-  actual = _continued(
+  actual = _common_options(
       {
           **{name: science[name] for name in ("seed", "model", "train")},
           "evals": {
@@ -122,7 +124,7 @@ def _check_data(
   if not store.is_dir():
     return
   recipe = prepare.recipe_of(config.data, config.data_seed)
-  before = artifacts.read_manifest(store, "store")["made_by"]
+  parent_recipe = artifacts.read_manifest(store, "store")["made_by"]
   actual, expected = (
       _flatten(
           {
@@ -131,11 +133,11 @@ def _check_data(
               if name != "path"
           }
       )
-      for values in (recipe, before)
+      for values in (recipe, parent_recipe)
   )
-  for name, value, other in _differences(actual, expected):
+  for name, value, parent_value in _differences(actual, expected):
     raise errors.InputError(
-        f"config.fork: config.data.{name} is {value!r}, but {other!r} in the"
+        f"config.fork: config.data.{name} is {value!r}, but {parent_value!r} in the"
         f" data of {path}. A fork has the data of its parent: set"
         f" config.data.{name} as there."
     )

@@ -148,6 +148,12 @@ class Job(NamedTuple):
     """The number of steps, the same for all members."""
     return self.members[0].steps
 
+  def is_saved(self, step: int) -> bool:
+    """Returns whether the state before a step is saved."""
+    machine = self.config.machine
+    is_regular = step > 0 and is_due(step, machine.save_every, self.steps)
+    return is_regular or step in machine.keep_steps
+
   @property
   def identity(self) -> str:
     """What marks the checkpoints of the job."""

@@ -119,7 +119,10 @@ def planned_ids(run: pathlib.Path, fork: Fork | None = None) -> np.ndarray:
       the one that was forked.
   """
   manifest = artifacts.read_manifest(run, "run")
-  if fork is not None and artifacts.digest(manifest["made_by"]) != fork.identity:
+  if (
+      fork is not None
+      and artifacts.digest(manifest["made_by"]) != fork.identity
+  ):
     raise errors.InputError(
         f"{run}: is not the run that was forked. Put that run back to where it"
         " was."

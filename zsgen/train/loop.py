@@ -87,7 +87,6 @@ def _train(
 ) -> list[record_digests.Digests]:
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   members, program, steps = job.members, job.program, job.steps
-  machine = job.config.machine
 
   # The state: a checkpoint's, the parent's, or new.
   begin = _begin(job, saved)
@@ -121,15 +120,9 @@ def _train(
 
     # Save; whatever the checkpoint counts is durable before it.
     stopped = step < steps and stop.reached(step)
-    is_kept = step in machine.keep_steps
-    due = step and job_lib.is_due(step, machine.save_every, steps)
-    if (due or stopped or is_kept) and not resumed_here:
+    if (job.is_saved(step) or stopped) and not resumed_here:
       pending = journal.step(pending)
-      digests = journal.sync()
-      if is_kept and len(members) > 1:  # If killed, it is done again.
-        _save_members(job, step, state, digests)
-      saved.save(step, state, resuming.pack(digests))
-      journal.saved(step)
+      _save(job, saved, journal, step, state)
       executables.seal()
 
     if stopped:
@@ -329,8 +322,8 @@ def _open_journal(
         resumed=is_kept,
     )
     stack.callback(record.close)
-    if begin.is_fork:
-      forking.inherit(record, run, digests)
+    if begin.is_fork and run.fork:
+      forking.inherit(record, run, run.fork, digests)
     sinks = []
     if hosts.is_first():
       sinks = writers.make(run.config.machine, run.path, begin.first)
@@ -339,6 +332,21 @@ def _open_journal(
     advise = functools.partial(finite.advise, advice, run.config)
     loggers.append(watch.Logger(run.path, record, sinks, line, advise))
   return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
+
+
+def _save(
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    journal: journal_lib.Journal,
+    step: int,
+    state: step_lib.State,
+) -> None:
+  """Saves the state before a step, and of steps to keep that of each member."""
+  digests = journal.sync()
+  if len(job.members) > 1 and step in job.config.machine.keep_steps:
+    _save_members(job, step, state, digests)
+  saved.save(step, state, resuming.pack(digests))
+  journal.saved(step)
 
 
 def _save_members(
