@@ -26,6 +26,7 @@ def check(config: Any) -> None:
   _check_targets(config)
   _check_batch(config)
   _check_fork(config)
+  _check_averages(config.train)
   _check_hosts(config.machine.hosts)
 
 
@@ -156,6 +157,16 @@ def _check_fork(config: Any) -> None:
     raise errors.InputError(
         f"config.fork_order is {config.fork_order!r}, but config.fork is '':"
         " only a fork reads it."
+    )
+
+
+def _check_averages(train: Any) -> None:
+  """Checks that snapshots are taken if their distance is set."""
+  if not train.mean_of and train.mean_every != type(train).mean_every:
+    raise errors.InputError(
+        f"config.train.mean_every is {train.mean_every}, but"
+        " config.train.mean_of is 0: no snapshots are taken. Set how many of"
+        " them are averaged."
     )
 
 

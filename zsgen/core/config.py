@@ -29,6 +29,9 @@ T = TypeVar("T")
 # Which part of an order a fork may consume.
 REST, ALL, TAIL = PARTS = ("rest", "all", "tail")
 
+# Averages of parameters.
+EMA, MEAN = AVERAGES = ("ema", "mean")
+
 # Bounds that several options have, and the reason.
 _EXAMPLES: dict[str, Any] = dict(
     high=2**31 - 1, why="ids of examples are int32"
@@ -290,6 +293,20 @@ class Train:
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
   first_moment: str = option("float32", choices=("float32", "bfloat16"))
+  # Decay of an exponential moving average of the parameters over the steps, which
+  # is evaluated beside them as NAME@ema; 0: there is none.
+  ema: float = option(0.0, newer=True, **_DECAY)
+  # Snapshots of the parameters, the newest ones, whose mean is evaluated beside
+  # them as NAME@mean; 0: there is none.
+  mean_of: int = option(
+      0,
+      low=0,
+      high=1024,
+      why="each is held on the devices",
+      newer=True,
+  )
+  # Steps between these snapshots; step 0 is the first.
+  mean_every: int = option(10, low=1, newer=True)
   # 1: mean over the loss tokens of the batch. n: mean of the n token means of
   # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
   loss_groups: int = option(1, low=1)
@@ -489,6 +506,19 @@ class Config:
   plugins: tuple[str, ...] = option((), machine=True)
 
   @property
+  def evaluations(self) -> Mapping[str, Eval]:
+    """What is evaluated, by name: `evals`, and averages of parameters by them.
+
+    An average is evaluated as the parameters are, under NAME@AVERAGE.
+    """
+    averaged = {
+        averaged_name(name, average): spec
+        for name, spec in self.evals.items()
+        for average in averages(self.train)
+    }
+    return {**self.evals, **averaged}
+
+  @property
   def data_seed(self) -> int:
     """The seed of the store."""
     return self.seed if self.data.seed is None else self.data.seed
@@ -502,6 +532,17 @@ class Config:
   def init_seed(self) -> int:
     """The seed of new parameters and adapters."""
     return self.seed if self.train.seed is None else self.train.seed
+
+
+def averages(train: Train) -> tuple[str, ...]:
+  """Returns the names of the averages of parameters that are evaluated."""
+  is_set = {EMA: train.ema > 0, MEAN: train.mean_of > 0}
+  return tuple(name for name in AVERAGES if is_set[name])
+
+
+def averaged_name(evaluation: str, average: str) -> str:
+  """Returns the name of an evaluation of an average: "heldout@ema"."""
+  return f"{evaluation}@{average}"
 
 
 def defaults() -> ml_collections.ConfigDict:

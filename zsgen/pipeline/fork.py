@@ -15,8 +15,8 @@ from zsgen.data import prepare
 from zsgen.data import store as store_lib
 from zsgen.train import lineage, starts
 
-# Of `config.train`: what the moments and the records of a step depend on.
-_TRAIN = ("batch_size", "first_moment")
+# Of `config.train`: what the checkpoint and the records of a step depend on.
+_TRAIN = ("batch_size", "first_moment", "ema", "mean_of", "mean_every")
 
 
 def open_fork(

@@ -10,6 +10,7 @@ from zsgen.evals import together
 from zsgen.pipeline import checks, evaluators
 from zsgen.pipeline.experiment import Experiment
 from zsgen.train import (
+    averages,
     batches,
     checkpoints,
     job,
@@ -91,8 +92,11 @@ def make_member(experiment: Experiment) -> job.Member:
   checkpoints.check_steps(config.machine.keep_steps, steps)
   mesh = mesh_lib.make(config.machine.mesh)
   program = program_lib.make(config, experiment.start, mesh)
-  memory.check_room(mesh, program.state_bytes)
+  averaged = averages.Averages(config.train, program.shardings.params, 1)
+  held = averaged.bytes_per_device(program.shapes.params)
+  memory.check_room(mesh, program.state_bytes + held)
   evaluations = evaluators.make(experiment, mesh)
+  evaluations += averages.make_evaluators(config.train, evaluations)
   ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
   checks.check_lengths(config, store, ids)
   return job.Member(

@@ -67,7 +67,8 @@ def open_points(
     reference = points[0].order
   runs = {reference: runs[reference], **runs}
   evals = {
-      name: first.declaration(name).headline for name in first.config.evals
+      name: first.declaration(name).headline
+      for name in first.config.evaluations
   }
   return Comparison(runs, reference, evals)
 
@@ -130,10 +131,10 @@ def _check_alike(run: curves.Run, first: curves.Run) -> None:
         " length: set the same config.order.budget."
     )
   empty = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
-  for name in {*run.config.evals, *first.config.evals}:
+  for name in {*run.config.evaluations, *first.config.evaluations}:
     steps, expected = (
         compared.metrics.get(compared.headline(name), empty).steps
-        if name in compared.config.evals
+        if name in compared.config.evaluations
         else empty.steps
         for compared in (run, first)
     )

@@ -101,7 +101,7 @@ class Run:
 
   def declaration(self, name: str) -> api.Declaration:
     """Returns what the evaluator of the evaluation `name` declares."""
-    return evals.declaration(self.config.evals[name])
+    return evals.declaration(self.config.evaluations[name])
 
   def headline(self, name: str) -> str:
     """Returns the path of the headline metric of an evaluation."""

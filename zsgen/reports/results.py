@@ -203,14 +203,15 @@ def _headlines(run: curves.Run) -> str:
   """What was evaluated: "loss", "accuracy" or several of them."""
   return " and ".join(
       dict.fromkeys(
-          run.declaration(name).headline.words for name in run.config.evals
+          run.declaration(name).headline.words
+          for name in run.config.evaluations
       )
   )
 
 
 def _unit(run: curves.Run, path: str) -> str:
   """The unit of a metric in parentheses, after a space; "" if it has none."""
-  metric = eval_metrics.find(run.config.evals, path)
+  metric = eval_metrics.find(run.config.evaluations, path)
   return metric.with_unit("") if metric else ""
 
 
@@ -218,7 +219,7 @@ def _evaluations_with(run: curves.Run, figure: str) -> list[str]:
   """The evaluations whose evaluator wants a figure."""
   return [
       name
-      for name in run.config.evals
+      for name in run.config.evaluations
       if figure in run.declaration(name).figures
   ]
 
@@ -227,7 +228,7 @@ def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
-    candidates = store.choices(run.config.evals[name].split)
+    candidates = store.choices(run.config.evaluations[name].split)
     ids = np.unique(candidates.examples[np.isin(candidates.rows, ids)])
   return np.bincount(store.task_index[ids], minlength=len(store.tasks))
 
@@ -263,7 +264,7 @@ def _clock(run: curves.Run) -> str:
   rate = np.median(perf["perf/tokens_per_second"].values)
   evaluating = sum(
       perf[metric].values.sum()
-      for metric in (f"perf/{name}_seconds" for name in run.config.evals)
+      for metric in (f"perf/{name}_seconds" for name in run.config.evaluations)
       if metric in perf
   )
   part = evaluating / (evaluating + seconds.sum())

@@ -19,7 +19,6 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from zsgen.core import artifacts, errors, hosts
 from zsgen.train import checksums, record_digests
-from zsgen.train import step as step_lib
 
 # The directory of checkpoints in a run's directory.
 NAME = "checkpoints"
@@ -96,12 +95,13 @@ class Checkpoints:
     """Returns the directory of the checkpoint of a step."""
     return self.path / str(step)
 
-  def save(self, step: int, state: step_lib.State, records: Any) -> None:
+  def save(self, step: int, state: Any, records: Any) -> None:
     """Starts to save; waits for the save before it, and raises its error.
 
     Args:
       step: the step before which the state is.
-      state: on the devices, where its checksums are computed first.
+      state: a tree of arrays on the devices, where its checksums are computed
+        first.
       records: digests of the records at that step, as JSON values.
     """
     meta = {
@@ -156,7 +156,7 @@ class Checkpoints:
       )
     return artifacts.digest([step, self._run, meta["arrays"]])
 
-  def state(self, step: int, like: step_lib.State) -> step_lib.State:
+  def state(self, step: int, like: Any) -> Any:
     """Restores the state of a step, and checks it on the devices.
 
     Args:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from zsgen.train import (
     records,
     resuming,
 )
-from zsgen.train import step as step_lib
 
 # What Orbax calls a checkpoint of step 5 that it has not saved completely.
 _UNFINISHED = "{}.orbax-checkpoint-tmp*"
@@ -53,13 +53,14 @@ def check(fork: lineage.Fork) -> None:
 
 
 def load(
-    run: job.Member, fork: lineage.Fork
-) -> tuple[step_lib.State, record_digests.Digests]:
+    run: pathlib.Path, fork: lineage.Fork, like: Any
+) -> tuple[Any, record_digests.Digests]:
   """Returns the state that a run begins with, and its parent's records.
 
   Args:
-    run: the fork; its directory has a manifest.
+    run: the fork's directory, which has a manifest.
     fork: its parent.
+    like: shapes, dtypes and shardings to restore to.
 
   Returns:
     The state on the devices, and the digests of the parent's records.
@@ -68,13 +69,12 @@ def load(
     InputError: there is no such checkpoint, it is damaged, or it is not the one
       that the fork began with before.
   """
-  like = checkpoints.like(run.program.shapes, run.program.shardings)
   with checkpoints.Finished(fork.run) as saved:
     _check_step(fork, saved)
     try:
       state = saved.state(fork.step, like)
       (digests,) = resuming.unpack(saved.records(fork.step))
-      _check_same(run.path, fork, saved.digest(fork.step))
+      _check_same(run, fork, saved.digest(fork.step))
     except checkpoints.Damaged as error:
       raise _explain_damage(error, fork, saved) from error
   return state, digests

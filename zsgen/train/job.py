@@ -14,6 +14,7 @@ import numpy as np
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.train import (
+    averages,
     batches,
     flops,
     layout_plan,
@@ -35,6 +36,9 @@ _COMMON = (
     "train.batch_size",
     "train.loss_groups",
     "train.first_moment",
+    "train.ema",
+    "train.mean_of",
+    "train.mean_every",
     "machine.mesh",
     "machine.remat",
     "machine.logits_chunk",
@@ -113,10 +117,12 @@ class Evaluation(NamedTuple):
   Attributes:
     evaluators: that of each member.
     run: given the parameters of the job, returns the result of each member.
+    average: the average of the parameters that is evaluated; "" for none.
   """
 
   evaluators: Sequence[metrics_lib.Evaluator]
   run: Evaluate
+  average: str = ""
 
 
 class Job(NamedTuple):
@@ -147,6 +153,14 @@ class Job(NamedTuple):
   def steps(self) -> int:
     """The number of steps, the same for all members."""
     return self.members[0].steps
+
+  def due_evaluations(self, step: int) -> list[Evaluation]:
+    """Returns the evaluations of a step."""
+    return [
+        evaluation
+        for evaluation in self.evaluations
+        if is_due(step, evaluation.evaluators[0].every_steps, self.steps)
+    ]
 
   def is_saved(self, step: int) -> bool:
     """Returns whether the state before a step is saved."""
@@ -180,20 +194,44 @@ def make(
     InputError: the members do not fit into one program.
   """
   check(members)
-  evaluations = [
-      Evaluation(evaluators, evaluate(evaluators))
-      for evaluators in zip(
-          *(member.evaluators for member in members), strict=True
-      )
-  ]
+  evaluations: dict[str, Evaluation] = {}
+  for evaluators in zip(
+      *(member.evaluators for member in members), strict=True
+  ):
+    name, first = evaluators[0].name, evaluators[0]
+    if isinstance(first, averages.Evaluator):
+      run = evaluations[first.evaluator.name].run
+      evaluations[name] = _averaged(evaluators, first.average, run)
+    else:
+      evaluations[name] = Evaluation(evaluators, evaluate(evaluators))
   return Job(
       path=path,
       members=members,
       program=population.join([member.program for member in members]),
       layouts=_plan(members),
-      evaluations=evaluations,
+      evaluations=list(evaluations.values()),
       log=log,
   )
+
+
+def _averaged(
+    evaluators: Sequence[averages.Evaluator], average: str, run: Evaluate
+) -> Evaluation:
+  """Returns the evaluation of an average, computed as that of the parameters.
+
+  Args:
+    evaluators: of the average, that of each member.
+    average: its name.
+    run: evaluates parameters.
+  """
+
+  def rename(params: trees.Params) -> list[metrics_lib.Evaluation]:
+    return [
+        evaluator.rename(result)
+        for evaluator, result in zip(evaluators, run(params), strict=True)
+    ]
+
+  return Evaluation(evaluators, rename, average)
 
 
 def _plan(members: Sequence[Member]) -> layouts.Layouts:

@@ -1,5 +1,6 @@
 """The training loop, from top to bottom in the order things must happen."""
 
+from collections.abc import Sequence
 import contextlib
 import functools
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from zsgen.core import errors, hosts
 from zsgen.models import lora as lora_lib
 from zsgen.train import (
+    averages,
     checkpoints,
     compiling,
     finite,
@@ -89,7 +91,8 @@ def _train(
   members, program, steps = job.members, job.program, job.steps
 
   # The state: a checkpoint's, the parent's, or new.
-  begin = _begin(job, saved)
+  averaged = _averages(job, len(members))
+  begin = _begin(job, saved, averaged)
   first, is_continued = begin.first, begin.is_continued
   executables.start(job.layouts.needed(first), _hyper_at(job, first))
   _describe(job, first)
@@ -111,18 +114,17 @@ def _train(
     trace.end(step, state)
 
     # Evaluate; a checkpoint is saved after its step's evaluation.
-    for evaluators, evaluate in job.evaluations:
-      every = evaluators[0].every_steps
-      if job_lib.is_due(step, every, steps) and not resumed_here:
+    if not resumed_here:
+      averaged.update(step, state.params)
+      if due := job.due_evaluations(step):
         pending = journal.step(pending)
-        results = evaluate(lora_lib.join(state.params, frozen))
-        journal.evaluation(evaluators, step, results)
+        _evaluate(due, journal, step, averaged, state, frozen)
 
     # Save; whatever the checkpoint counts is durable before it.
     stopped = step < steps and stop.reached(step)
     if (job.is_saved(step) or stopped) and not resumed_here:
       pending = journal.step(pending)
-      _save(job, saved, journal, step, state)
+      _save(job, saved, journal, step, averaged.pack(state))
       executables.seal()
 
     if stopped:
@@ -154,8 +156,33 @@ def _train(
   journal.summarize()
   digests = journal.sync()
   if len(members) > 1:
-    _save_members(job, steps, state, digests)
+    _save_members(job, steps, averaged.pack(state), digests)
   return digests
+
+
+def _averages(
+    owner: job_lib.Job | job_lib.Member, members: int
+) -> averages.Averages:
+  """Returns the averages of a job of several members, or of a run."""
+  shardings = owner.program.shardings.params
+  return averages.Averages(owner.config.train, shardings, members)
+
+
+def _evaluate(
+    evaluations: Sequence[job_lib.Evaluation],
+    journal: journal_lib.Journal,
+    step: int,
+    averaged: averages.Averages,
+    state: step_lib.State,
+    frozen: trees.Params,
+) -> None:
+  """Evaluates parameters, and averages of them, and logs the results."""
+  for evaluation in evaluations:
+    params = state.params
+    if evaluation.average:
+      params = averaged.params(evaluation.average, step)
+    results = evaluation.run(lora_lib.join(params, frozen))
+    journal.evaluation(evaluation.evaluators, step, results)
 
 
 def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
@@ -197,12 +224,16 @@ class _Begin(NamedTuple):
   is_fork: bool = False
 
 
-def _begin(job: job_lib.Job, saved: checkpoints.Checkpoints) -> _Begin:
+def _begin(
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    averaged: averages.Averages,
+) -> _Begin:
   """Returns what training starts from: the newest checkpoint if there is one."""
   latest = hosts.broadcast("newest checkpoint", saved.latest())
   if latest is not None:
-    return _restored(job, saved, latest)
-  return _forked(job) if job.members[0].fork else _new(job)
+    return _restored(job, saved, latest, averaged)
+  return _forked(job, averaged) if job.members[0].fork else _new(job)
 
 
 def _new(job: job_lib.Job) -> _Begin:
@@ -228,7 +259,7 @@ def _new(job: job_lib.Job) -> _Begin:
   )
 
 
-def _forked(job: job_lib.Job) -> _Begin:
+def _forked(job: job_lib.Job, averaged: averages.Averages) -> _Begin:
   """Loads the checkpoints that the members were forked from."""
   states, digests = [], []
   for run in job.members:
@@ -237,14 +268,20 @@ def _forked(job: job_lib.Job) -> _Begin:
         f"start    the state of step {run.first} of {run.fork.run}, which goes"
         " on under another order"
     )
-    state, records_before = forking.load(run, run.fork)
+    single, program = _averages(run, 1), run.program
+    like = checkpoints.like(
+        single.shapes(program.shapes), single.shardings(program.shardings)
+    )
+    state, records_before = forking.load(run.path, run.fork, like)
     states.append(state)
     digests.append(records_before)
   frozen = [load_frozen(run) for run in job.members]
   return _Begin(
       first=job.members[0].first,
       is_continued=True,
-      state=population.stack(states, job.program.shardings),
+      state=averaged.unpack(
+          population.stack(states, averaged.shardings(job.program.shardings))
+      ),
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=digests,
       advice=[finite.Beginning(run.start.description) for run in job.members],
@@ -253,13 +290,19 @@ def _forked(job: job_lib.Job) -> _Begin:
 
 
 def _restored(
-    job: job_lib.Job, saved: checkpoints.Checkpoints, latest: int
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    latest: int,
+    averaged: averages.Averages,
 ) -> _Begin:
   """Loads the newest checkpoint, and checks what it depends on."""
   job.log(f"start    the checkpoint of step {latest}: this run stopped there")
   runs = [run.path for run in job.members]
   problem = functools.partial(resuming.first_problem, runs)
-  like = checkpoints.like(job.program.shapes, job.program.shardings)
+  like = checkpoints.like(
+      averaged.shapes(job.program.shapes),
+      averaged.shardings(job.program.shardings),
+  )
   state, packed = resuming.newest(saved, like, problem, job.path)
   if not saved.has_checksums(latest):
     job.log(f"start    {checkpoints.UNCHECKED}")
@@ -271,7 +314,7 @@ def _restored(
   return _Begin(
       first=latest,
       is_continued=True,
-      state=state,
+      state=averaged.unpack(state),
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=digests,
       advice=[finite.Beginning(run.start.description) for run in job.members],
@@ -339,7 +382,7 @@ def _save(
     saved: checkpoints.Checkpoints,
     journal: journal_lib.Journal,
     step: int,
-    state: step_lib.State,
+    state: step_lib.State | averages.Averaged,
 ) -> None:
   """Saves the state before a step, and of steps to keep that of each member."""
   digests = journal.sync()
@@ -352,7 +395,7 @@ def _save(
 def _save_members(
     job: job_lib.Job,
     step: int,
-    state: step_lib.State,
+    state: step_lib.State | averages.Averaged,
     digests: list[record_digests.Digests],
 ) -> None:
   """Saves each member's own checkpoint of a step, unless it is there."""
@@ -360,7 +403,8 @@ def _save_members(
   for run, values, expected in zip(job.members, states, digests, strict=True):
     with open_checkpoints(run) as saved:
       if step not in saved.steps():
-        placed = jax.device_put(values, run.program.shardings)
+        shardings = _averages(run, 1).shardings(run.program.shardings)
+        placed = jax.device_put(values, shardings)
         saved.save(step, placed, resuming.pack([expected]))
 
 
