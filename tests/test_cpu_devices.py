@@ -35,7 +35,7 @@ def test_collectives_finish_while_other_programs_run(root):
   timeout = "--xla_cpu_collective_call_terminate_timeout_seconds=20"
   variables = xla.environment(xla.devices(8), timeout)
   completed = subprocess.run(
-      [sys.executable, "-m", "tests.crowded", "800"],
+      [sys.executable, "-m", "tests.helpers.collectives", "800"],
       cwd=root,
       env=variables,
       capture_output=True,

@@ -12,7 +12,7 @@ from tests.helpers import xla
 
 pytestmark = pytest.mark.numerics
 
-KILLED = pathlib.Path(__file__).with_name("killed.py")
+KILL_RUN = pathlib.Path(__file__).parent / "helpers" / "kill_run.py"
 
 
 def _run(
@@ -39,7 +39,7 @@ def _start(
   path = workdir / "config.json"
   path.write_text(config.to_json())
   return subprocess.run(
-      [sys.executable, KILLED, path, workdir, moment],
+      [sys.executable, KILL_RUN, path, workdir, moment],
       env=xla.environment(xla.devices(devices)),
       capture_output=True,
       text=True,

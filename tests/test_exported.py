@@ -7,8 +7,8 @@ import shutil
 
 import jax
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 import zsgen
 from zsgen.core import artifacts, errors, hub
 from zsgen.core import config as config_lib
@@ -61,7 +61,7 @@ def base(tmp_path):
   path = tmp_path / "base"
   init = jax.jit(model_lib.Model.from_config(ARCH).init)
   hugging_face.save(path, init(jax.random.key(7)), ARCH)
-  tokenized.llama(path)
+  tiny_tokenizers.llama(path)
   for name, fields in FIELDS.items():
     before = _json(path / name) if (path / name).exists() else {}
     (path / name).write_text(json.dumps({**before, **fields}))
@@ -155,7 +155,7 @@ def _check_upon(job, base, path, tmp_path, capsys):
   """A run upon the run, with another tokenizer, and with the base gone."""
   # A run upon the run knows the base; with another tokenizer, not its ids.
   job.model = config_lib.to_dict(config_lib.Model(init=f"run:{path.parent}"))
-  job.data.tokenizer_path = tokenized.gpt2(tmp_path / "gpt2")
+  job.data.tokenizer_path = tiny_tokenizers.gpt2(tmp_path / "gpt2")
   capsys.readouterr()
   export = _export(job, tmp_path)
   assert "has another tokenizer: token ids" in " ".join(

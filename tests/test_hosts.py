@@ -22,7 +22,7 @@ import pytest
 from tests.helpers import closeness, xla
 from zsgen.core import errors
 
-SEVERAL_SCRIPT = pathlib.Path(__file__).with_name("several.py")
+SIGNAL_RUN = pathlib.Path(__file__).parent / "helpers" / "signal_run.py"
 CONFIG = """
 import json
 import ml_collections
@@ -57,7 +57,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def start(small, shared, tmp_path):
-  """Runs the train stage as several processes; moment as of several.py."""
+  """Runs the train stage as several processes; moment see signal_run.py."""
   small.model.kv_heads = 2
   small.model.vocab_size = 264
   file = tmp_path / "config.py"
@@ -74,7 +74,7 @@ def start(small, shared, tmp_path):
     axes = ("data", "fsdp", "tensor", "context")
     for axis, size in zip(axes, mesh, strict=False):
       flags.append(f"--config.machine.mesh.{axis}={size}")
-    command = [sys.executable, SEVERAL_SCRIPT, moment, *flags, *overrides]
+    command = [sys.executable, SIGNAL_RUN, moment, *flags, *overrides]
     if not any(flag.startswith("--stage") for flag in overrides):
       command.append("--stage=train")
     return _ended(_processes(command, processes, **kwargs))

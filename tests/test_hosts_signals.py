@@ -78,6 +78,7 @@ def test_a_process_that_waits_in_a_library_ends():
   assert "zsgen: stopped by SIGTERM while it waited for other proc" in output
 
 
+@pytest.mark.slow
 def test_a_working_process_is_not_interrupted():
   assert _ended(BUSY, signal.SIGTERM) == (0, "done\n")
 

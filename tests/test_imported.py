@@ -6,8 +6,8 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 import zsgen
 from zsgen import pipeline, verify
 from zsgen.core import config as config_lib
@@ -37,7 +37,7 @@ def llama(tmp_path) -> pathlib.Path:
   path = tmp_path / "llama"
   init = jax.jit(model_lib.Model.from_config(ARCH).init)
   hugging_face.save(path, init(jax.random.key(7)), ARCH)
-  tokenized.llama(path)
+  tiny_tokenizers.llama(path)
   return path
 
 

@@ -149,7 +149,7 @@ def test_a_mesh_of_whole_rows_has_the_same_devices():
 )
 def test_eight_devices_give_the_loss_and_gradient_of_one(meshes):
   completed = subprocess.run(
-      [sys.executable, "-m", "tests.sharded", meshes],
+      [sys.executable, "-m", "tests.helpers.compare_meshes", meshes],
       cwd=ROOT,
       env=xla.environment(xla.devices(8)),
       capture_output=True,

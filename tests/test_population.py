@@ -18,7 +18,9 @@ from zsgen.train import checkpoints, records
 
 pytestmark = pytest.mark.numerics
 
-PEOPLED = pathlib.Path(__file__).with_name("peopled.py")
+TRAIN_POPULATION = (
+    pathlib.Path(__file__).parent / "helpers" / "train_population.py"
+)
 STEPS = 15
 # Members differ in seed, order, and what the optimizer is given.
 MEMBERS = {
@@ -91,7 +93,7 @@ def _on_two_devices(members, workdir):
       json.dumps([config_lib.to_dict(member) for member in members])
   )
   completed = subprocess.run(
-      [sys.executable, PEOPLED, path, workdir],
+      [sys.executable, TRAIN_POPULATION, path, workdir],
       env=xla.environment(xla.devices(2)),
       capture_output=True,
       text=True,
@@ -153,6 +155,7 @@ def _check_verification(workdir):
   consumed.write_bytes(original)
 
 
+@pytest.mark.slow
 def test_a_resumed_population_has_the_same_bytes(
     members, tmp_path, quiet, monkeypatch
 ):

@@ -12,7 +12,7 @@ import pytest
 from tests.campaigns import damages
 from zsgen.core import programs
 
-KILLED = pathlib.Path(__file__).with_name("killed.py")
+KILL_RUN = pathlib.Path(__file__).parent / "helpers" / "kill_run.py"
 
 
 def _write(directory: pathlib.Path, **contents: bytes) -> list[pathlib.Path]:
@@ -59,7 +59,7 @@ def _train(config, workdir: pathlib.Path) -> subprocess.CompletedProcess:
   environment = {**os.environ}
   environment.pop("JAX_COMPILATION_CACHE_DIR", None)
   return subprocess.run(
-      [sys.executable, KILLED, path, workdir, "never"],
+      [sys.executable, KILL_RUN, path, workdir, "never"],
       env=environment,
       capture_output=True,
       text=True,

@@ -3,12 +3,12 @@
 import dataclasses
 import json
 
-import chosen
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers import choice_tables
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.data import prepare, sources, views
@@ -32,14 +32,14 @@ def _data(path, **options):
 
 
 def _prepare(tmp_path, **options):
-  path = chosen.write(tmp_path / "t.jsonl", chosen.rows())
+  path = choice_tables.write(tmp_path / "t.jsonl", choice_tables.rows())
   return prepare.prepare(tmp_path / "stores", _data(path, **options), 0)
 
 
 def _expected_choices():
   """Returns the choices of all held-out rows, and whether each is right."""
   rows = sorted(
-      (row for row in chosen.rows() if row["task"] in TASKS),
+      (row for row in choice_tables.rows() if row["task"] in TASKS),
       key=lambda row: row["task"],
   )
   return [
@@ -99,9 +99,9 @@ def test_views_are_of_examples(tmp_path):
 
 
 def test_an_example_that_loses_its_answers_has_no_choices(tmp_path):
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   rows[2]["input"] = "long " * 40
-  path = chosen.write(tmp_path / "t.jsonl", rows)
+  path = choice_tables.write(tmp_path / "t.jsonl", rows)
   store = prepare.prepare(tmp_path / "s", _data(path, max_length=120), 0)
   assert store.manifest["counts"]["heldout"]["dropped"] == 1
   lost = len(rows[2]["from"])
@@ -111,9 +111,9 @@ def test_an_example_that_loses_its_answers_has_no_choices(tmp_path):
 
 def test_a_choice_without_its_end_is_not_compared(tmp_path):
   """Checks that half a choice, with fewer tokens to lose by, is left out."""
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   rows[2]["from"] = [rows[2]["target"][0], "a shade " * 12]
-  path = chosen.write(tmp_path / "t.jsonl", rows)
+  path = choice_tables.write(tmp_path / "t.jsonl", rows)
   store = prepare.prepare(tmp_path / "s", _data(path, max_length=60), 0)
   counts = store.manifest["counts"]
   assert counts["heldout/choices"]["answer_cut"] == 1
@@ -147,9 +147,9 @@ def test_a_damaged_table_of_choices_is_named(tmp_path):
     ],
 )
 def test_invalid_choices(tmp_path, choices, message):
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   rows[3].update({"target": "red", "from": choices})
-  path = chosen.write(tmp_path / "t.jsonl", rows)
+  path = choice_tables.write(tmp_path / "t.jsonl", rows)
   with pytest.raises(errors.InputError, match=rf"line 4: .*{message}"):
     sources.load(_data(path), 0, tmp_path / "scratch")
   suite = sources.load(_data(path, on_bad_row="skip"), 0, tmp_path / "scratch")
@@ -157,9 +157,9 @@ def test_invalid_choices(tmp_path, choices, message):
 
 
 def test_a_missing_column(tmp_path):
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   del rows[0]["from"]
-  path = chosen.write(tmp_path / "t.jsonl", rows)
+  path = choice_tables.write(tmp_path / "t.jsonl", rows)
   message = r"no column 'from', which config\.data\.fields\.choices names"
   with pytest.raises(errors.InputError, match=message):
     sources.load(_data(path), 0, tmp_path / "scratch")

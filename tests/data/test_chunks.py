@@ -2,9 +2,9 @@
 
 import shutil
 
-import chosen
 import pytest
 
+from tests.helpers import choice_tables
 from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, publish
 
@@ -12,7 +12,7 @@ from zsgen.data import chunks, prepare, publish
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
   """Returns chunks of five examples, left by an interrupted prepare."""
-  path = chosen.write(tmp_path / "rows.jsonl", chosen.rows())
+  path = choice_tables.write(tmp_path / "rows.jsonl", choice_tables.rows())
   data = config.build(
       config.Data,
       source="table",

@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 import pytest
-import released
 
+from tests.helpers import released_code
 from zsgen.core import config, errors
 from zsgen.data import prepare, sources
 from zsgen.data.sources import flan_mini as flan_lib
@@ -425,12 +425,16 @@ def test_real_orders_of_one_multiset(flan_mini, real_ids):
   )
   pool = {task: actual[task] for task in train if task in actual}
   all_ids = {task: ids[task] for task in train}
-  assert released.cluster(pool) == released.cluster(all_ids)
-  assert released.round_robin(pool) == released.round_robin(all_ids)
-  assert released.random_(pool) == released.random_(all_ids)
+  assert released_code.cluster(pool) == released_code.cluster(all_ids)
+  assert released_code.round_robin(pool) == released_code.round_robin(all_ids)
+  assert released_code.random_(pool) == released_code.random_(all_ids)
   orders = [
       order(all_ids)
-      for order in (released.cluster, released.round_robin, released.random_)
+      for order in (
+          released_code.cluster,
+          released_code.round_robin,
+          released_code.random_,
+      )
   ]
   assert {len(order) for order in orders} == {27340}
   assert len({tuple(sorted(order)) for order in orders}) == 1

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import config, errors
 from zsgen.data import lost_text, prepare, prompts, tokenizers
 from zsgen.data.tokenizers import hf, sentencepiece
@@ -20,7 +20,7 @@ def _write(directory, model, special=("<s>", "</s>"), **steps):
   for name, step in steps.items():
     setattr(tokenizer, name, step)
   tokenizer.add_special_tokens(list(special))
-  return tokenized.write(directory, tokenizer, eos_token="</s>")
+  return tiny_tokenizers.write(directory, tokenizer, eos_token="</s>")
 
 
 def _no_unknown(directory, **steps):
@@ -112,7 +112,7 @@ def test_unknown_tokens_are_counted(tmp_path):
 
 
 def test_no_loss_is_shown_if_nothing_is_lost(tmp_path):
-  path = tokenized.gpt2(tmp_path / "tok")
+  path = tiny_tokenizers.gpt2(tmp_path / "tok")
   data = _data(tmp_path, path, [*ROWS, ("日", "moon 🙂")])
   store = prepare.prepare(tmp_path / "stores", data, 0)
   assert store.manifest["unknown_characters"] == {}
@@ -125,7 +125,7 @@ def test_no_loss_is_shown_if_nothing_is_lost(tmp_path):
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 def test_tokenizers_of_bytes_lose_nothing(tmp_path, kind):
-  assert hf.read(tokenized.HF[kind](tmp_path)).lost is None
+  assert hf.read(tiny_tokenizers.HF[kind](tmp_path)).lost is None
   assert tokenizers.Bytes().lost is None
 
 
@@ -188,7 +188,7 @@ def test_special_tokens_of_a_template_are_not_lost(tmp_path):
 @pytest.mark.parametrize("kind", ["bert", "unigram"])
 def test_unknown_text_of_word_and_unigram_tokenizers(tmp_path, kind):
   special_tokens = {"eos_token": "[SEP]"} if kind == "bert" else {}
-  tokenizer = hf.read(tokenized.HF[kind](tmp_path, **special_tokens))
+  tokenizer = hf.read(tiny_tokenizers.HF[kind](tmp_path, **special_tokens))
   lost = _lost(tokenizer, "the cat 日本")
   assert lost.answers == [""]
   assert lost.characters == {"日": 1, "本": 1}
@@ -196,13 +196,15 @@ def test_unknown_text_of_word_and_unigram_tokenizers(tmp_path, kind):
 
 def test_sentencepiece(tmp_path):
   pytest.importorskip("sentencepiece")
-  tokenizer = sentencepiece.read(tokenized.sentencepiece(tmp_path / "a.model"))
+  tokenizer = sentencepiece.read(
+      tiny_tokenizers.sentencepiece(tmp_path / "a.model")
+  )
   lost = _lost(tokenizer, "the cat 日本 ate")
   assert lost.characters == {"日": 1, "本": 1}
   assert not lost.changed.any()
   assert _lost(tokenizer, "\uff37e").changed.any()  # A wide W, by NFKC.
   identity = dict(normalization_rule_name="identity")
-  path = tokenized.sentencepiece(
+  path = tiny_tokenizers.sentencepiece(
       tmp_path / "b.model", byte_fallback=True, vocab_size=340, **identity
   )
   assert sentencepiece.read(path).lost is None

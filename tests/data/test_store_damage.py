@@ -4,10 +4,10 @@ import json
 import pathlib
 import shutil
 
-import chosen
 import numpy as np
 import pytest
 
+from tests.helpers import choice_tables
 from zsgen.core import artifacts, config, errors
 from zsgen.data import blocks, prepare, tokenizers
 from zsgen.data import store as store_lib
@@ -24,7 +24,7 @@ FILES = (
 def _make(root: pathlib.Path, seed: int = 0) -> store_lib.Store:
   path = root / "rows.jsonl"
   if not path.exists():
-    chosen.write(path, chosen.rows())
+    choice_tables.write(path, choice_tables.rows())
   data = config.build(
       config.Data,
       source="table",

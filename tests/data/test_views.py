@@ -14,8 +14,7 @@ from zsgen.train import batches, seqio_feed
 
 seqio = pytest.importorskip("seqio")
 
-import tokenized  # noqa: E402
-
+from tests.helpers import tiny_tokenizers  # noqa: E402
 from zsgen.data import views  # noqa: E402
 
 TASKS = {
@@ -316,7 +315,7 @@ def test_missing_seqio_is_reported_with_what_to_install(
         "sentencepiece",
         *(
             pytest.param(kind, marks=pytest.mark.slow)
-            for kind in sorted({*tokenized.HF} - {"gpt2"})
+            for kind in sorted({*tiny_tokenizers.HF} - {"gpt2"})
         ),
     ],
 )
@@ -349,10 +348,10 @@ def test_views_of_every_tokenizer(kind, tmp_path):
 def _tokenizer(kind: str, path: pathlib.Path) -> dict[str, str]:
   """Builds a tokenizer and returns its options."""
   if kind == "sentencepiece":
-    model = tokenized.sentencepiece(path / "a.model")
+    model = tiny_tokenizers.sentencepiece(path / "a.model")
     return {"tokenizer": kind, "tokenizer_path": model}
   special_tokens = {"eos_token": "[SEP]"} if kind == "bert" else {}
-  directory = tokenized.HF[kind](path / kind, **special_tokens)
+  directory = tiny_tokenizers.HF[kind](path / kind, **special_tokens)
   return {"tokenizer": "hf", "tokenizer_path": directory}
 
 

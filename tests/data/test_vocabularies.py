@@ -7,8 +7,8 @@ from zsgen.data.tokenizers import hf
 
 seqio = pytest.importorskip("seqio")
 import tensorflow as tf  # noqa: E402
-import tokenized  # noqa: E402
 
+from tests.helpers import tiny_tokenizers  # noqa: E402
 from zsgen.data import vocabularies  # noqa: E402
 
 
@@ -40,7 +40,7 @@ def test_vocabulary_is_its_tokenizer():
 
 def test_ids_are_one_more_where_zero_is_a_token(tmp_path):
   """Checks GPT-2, whose "!" is id 0: seqio would take it for padding."""
-  tokenizer = hf.read(tokenized.gpt2(tmp_path))
+  tokenizer = hf.read(tiny_tokenizers.gpt2(tmp_path))
   vocabulary = vocabularies.adapt(tokenizer)
   assert tokenizer.encode_batch(["!"])[0].tolist() == [0]
   assert (
@@ -52,7 +52,7 @@ def test_ids_are_one_more_where_zero_is_a_token(tmp_path):
   assert vocabulary.pad_id == 0
   assert vocabulary.vocab_size == tokenizer.vocab_size + 1
   assert (vocabulary.eos_id, vocabulary.bos_id) == (tokenizer.eos_id + 1, None)
-  for text in tokenized.SAID:
+  for text in tiny_tokenizers.SAID:
     ids = vocabulary.encode(text)
     assert 0 not in ids
     ended = [*ids, vocabulary.eos_id, 5, 0, 0]

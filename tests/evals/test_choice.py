@@ -1,11 +1,10 @@
 """Choices ranked by likelihood, against each choice scored on its own."""
 
-import chosen
 import jax
 import numpy as np
 import pytest
 
-from tests.helpers import closeness
+from tests.helpers import choice_tables, closeness
 from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
@@ -24,8 +23,8 @@ def make_context(small, tmp_path):
   """Returns a function that builds a context from rows."""
 
   def make(rows, name="t"):
-    path = chosen.write(tmp_path / f"{name}.jsonl", rows)
-    config = config_lib.check(chosen.use(small, path))
+    path = choice_tables.write(tmp_path / f"{name}.jsonl", rows)
+    config = config_lib.check(choice_tables.use(small, path))
     store = prepare.prepare(tmp_path / "stores", config.data, config.seed)
     model = model_lib.Model.from_config(config.model)
     mesh = mesh_lib.make(config.machine.mesh)
@@ -56,7 +55,7 @@ def _score_rows(context, params):
 
 
 def test_picks_equal_those_of_separate_rows(make_context):
-  context = make_context(chosen.rows())
+  context = make_context(choice_tables.rows())
   params = _params(context)
   evaluation = choice.Choice("choosing", SPEC, context)(params)
   scores = _score_rows(context, params)
@@ -100,7 +99,7 @@ def _picked(context, params):
 
 
 def test_the_sequence_of_choices_does_not_matter(make_context):
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   turned = [{**row, "from": row["from"][::-1]} for row in rows]
   context, turned_context = make_context(rows), make_context(turned, "turned")
   params = _params(context)
@@ -110,7 +109,7 @@ def test_the_sequence_of_choices_does_not_matter(make_context):
 
 def test_sums_favour_short_answers_and_means_do_not(make_context):
   """Evaluates a model to which all tokens are alike."""
-  rows = [{**row, "target": "red"} for row in chosen.rows()]
+  rows = [{**row, "target": "red"} for row in choice_tables.rows()]
   for row in rows:
     row["from"] = ["a very dark shade of orange", "red", "blue"]
   context = make_context(rows)
@@ -131,7 +130,7 @@ def test_ties_go_to_the_first():
 
 
 def test_a_part_of_the_examples_keeps_their_choices_together(make_context):
-  context = make_context(chosen.rows())
+  context = make_context(choice_tables.rows())
   full = choice.Choice("c", SPEC, context)
   spec = config_lib.Eval(max_examples=3)
   part = choice.Choice("c", spec, context)
@@ -148,4 +147,4 @@ def test_a_part_of_the_examples_keeps_their_choices_together(make_context):
 def test_an_unknown_set(make_context):
   spec = config_lib.Eval(split="heldot")
   with pytest.raises(errors.InputError, match="no held-out set 'heldot'"):
-    choice.Choice("c", spec, make_context(chosen.rows()))
+    choice.Choice("c", spec, make_context(choice_tables.rows()))

@@ -3,12 +3,11 @@
 import json
 import pathlib
 
-import chatty
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tokenized
 
+from tests.helpers import chat_tokenizers, tiny_tokenizers
 from zsgen.core import config, errors
 from zsgen.data import prepare, prompts, tokenizers
 from zsgen.data import store as store_lib
@@ -26,10 +25,12 @@ class _Scored(judge.Judged):
     raise AssertionError("no answers are generated")
 
 
-def _tokenizer(path: pathlib.Path, template: str = chatty.CHATML) -> str:
+def _tokenizer(
+    path: pathlib.Path, template: str = chat_tokenizers.CHATML
+) -> str:
   """Answers end in <|im_end|>, texts in <|endoftext|>."""
   special = ["<|im_start|>", "<|im_end|>"]
-  return tokenized.gpt2(
+  return tiny_tokenizers.gpt2(
       path, additional_special_tokens=special, chat_template=template
   )
 
@@ -54,7 +55,7 @@ def _talk(*texts: str) -> list[dict[str, str]]:
   ]
 
 
-def _store(tmp_path, heldout, template=chatty.CHATML, **options):
+def _store(tmp_path, heldout, template=chat_tokenizers.CHATML, **options):
   """Prepares a store of conversations; rows have at most 64 tokens."""
   path = _tokenizer(tmp_path / "tokenizer", template)
   _add_special(path)
@@ -106,13 +107,13 @@ def test_ends_are_the_templates_and_the_tokenizers(tmp_path, heldout):
 
 
 def test_a_template_that_ends_nothing_adds_no_end(tmp_path):
-  store = _store(tmp_path, [("Say 4", "4")], chatty.BARE)
+  store = _store(tmp_path, [("Say 4", "4")], chat_tokenizers.BARE)
   assert _ends(store) == {"<|endoftext|>"}
 
 
 def test_a_template_that_wants_a_system_turn_has_its_end(tmp_path):
   needs = "{% if messages[0].role != 'system' %}{{ raise_exception('no') }}"
-  template = needs + "{% endif %}" + chatty.CHATML
+  template = needs + "{% endif %}" + chat_tokenizers.CHATML
   path = _tokenizer(tmp_path / "tokenizer", template)
   _add_special(path)
   tokenizer = tokenizers.get(

@@ -5,8 +5,8 @@ import json
 import jax
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 import zsgen
 from zsgen import evals
 from zsgen.core import config as config_lib
@@ -127,7 +127,7 @@ def test_an_answer_is_right_where_every_forced_token_is_the_likeliest(
 def test_released_prompts_begin_with_two_bos_tokens(small, tmp_path):
   pytest.importorskip("tokenizers")
   small.data.tokenizer = "hf"
-  small.data.tokenizer_path = tokenized.llama(tmp_path / "tokenizer")
+  small.data.tokenizer_path = tiny_tokenizers.llama(tmp_path / "tokenizer")
   small.model.vocab_size = 512
   result = zsgen.run(small, tmp_path / "work", ["prepare"])
   store = store_lib.open_store(result.store)

@@ -2,10 +2,10 @@
 
 import json
 
-import chosen
 import numpy as np
 import pytest
 
+from tests.helpers import choice_tables
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -14,9 +14,9 @@ from zsgen.reports import comparison, comparison_report
 
 @pytest.fixture
 def choosing(small, tmp_path):
-  path = chosen.write(tmp_path / "t.jsonl", chosen.rows())
+  path = choice_tables.write(tmp_path / "t.jsonl", choice_tables.rows())
   small.evals.part = {"split": "heldout", "max_examples": 5, "every_steps": 2}
-  return chosen.use(small, path)
+  return choice_tables.use(small, path)
 
 
 def _first(run):

@@ -2,12 +2,11 @@
 
 import dataclasses
 
-import chosen
 import jax
 import numpy as np
 import pytest
 
-from tests.helpers import closeness
+from tests.helpers import choice_tables, closeness
 from tests.models import small as archs
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -39,12 +38,12 @@ def store(tmp_path_factory) -> store_lib.Store:
   """Returns a store whose held-out examples and choices all share prompts."""
   from tests.helpers import configs
 
-  rows = chosen.rows()
+  rows = choice_tables.rows()
   for row in rows:
     row["input"] = _PROMPT + row["input"]
   directory = tmp_path_factory.mktemp("shared")
-  path = chosen.write(directory / "rows.jsonl", rows)
-  config = config_lib.check(chosen.use(configs.small(), path))
+  path = choice_tables.write(directory / "rows.jsonl", rows)
+  config = config_lib.check(choice_tables.use(configs.small(), path))
   return prepare.prepare(directory, config.data, config.seed)
 
 

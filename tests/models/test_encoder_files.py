@@ -2,12 +2,11 @@
 
 import json
 
-import bert
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from tests.helpers import closeness
+from tests.helpers import bert_models, closeness
 from zsgen.core import errors
 from zsgen.models import encoder, encoder_files
 
@@ -18,12 +17,12 @@ TEXTS = ["", "even odd", "give the first word of the list , 1 2 33 ."]
 
 @pytest.fixture
 def directory(tmp_path):
-  return bert.write(tmp_path / "model")
+  return bert_models.write(tmp_path / "model")
 
 
 def _encode(files, dtype="float32", params=None):
   """Vectors of TEXTS, padded."""
-  ids = [bert.ids(text) for text in TEXTS]
+  ids = [bert_models.ids(text) for text in TEXTS]
   tokens = np.zeros((len(ids), 20), np.int32)
   for row, row_ids in enumerate(ids):
     tokens[row, : len(row_ids)] = row_ids
@@ -55,14 +54,14 @@ def _rewrite(directory, change):
 def test_vectors_equal_those_of_bert(directory, pooling):
   _change(directory, "1_Pooling/config.json", pooling_mode=pooling)
   actual = _encode(encoder_files.read(directory))
-  expected = [bert.vector(text, pooling) for text in TEXTS]
+  expected = [bert_models.vector(text, pooling) for text in TEXTS]
   np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 def test_bfloat16_is_near(directory):
   actual = _encode(encoder_files.read(directory), "bfloat16")
   assert actual.dtype == np.float32
-  expected = [bert.vector(text) for text in TEXTS]
+  expected = [bert_models.vector(text) for text in TEXTS]
   np.testing.assert_allclose(actual, expected, atol=0.03)
   assert np.abs(actual - np.array(expected)).max() > 1e-5
 
@@ -75,7 +74,7 @@ def test_vectors_are_not_normalized_without_a_module_for_it(directory):
   (directory / "modules.json").write_text(json.dumps(modules))
   _change(directory, "2_Pool/config.json", pooling_mode_cls_token=True)
   files = encoder_files.read(directory)
-  states = bert.states(bert.weights(), bert.ids(TEXTS[1]))
+  states = bert_models.states(bert_models.weights(), bert_models.ids(TEXTS[1]))
   np.testing.assert_allclose(_encode(files)[1], states[0], atol=1e-5)
 
 
@@ -109,7 +108,7 @@ def test_the_digest_covers_what_determines_vectors(directory, tmp_path):
   digest = encoder_files.read(directory).digest
   (directory / "README.md").write_text("words")
   assert encoder_files.read(directory).digest == digest
-  other_directory = bert.write(tmp_path / "elsewhere")
+  other_directory = bert_models.write(tmp_path / "elsewhere")
   assert encoder_files.read(other_directory).digest == digest
   _change(other_directory, "1_Pooling/config.json", pooling_mode="cls")
   assert encoder_files.read(other_directory).digest != digest

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import safetensors.numpy
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import artifacts, errors
 from zsgen.data.tokenizers import hf_files
 from zsgen.models import hugging_face
@@ -29,7 +29,7 @@ def _adapter(directory):
 
 
 def _tokenizer(directory):
-  tokenized.gpt2(directory)
+  tiny_tokenizers.gpt2(directory)
   return lambda path: hf_files.read(str(path))
 
 

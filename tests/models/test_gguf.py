@@ -3,11 +3,11 @@
 import hashlib
 import json
 
-import llamacpp
 import numpy as np
 import pytest
 import safetensors.numpy
 
+from tests.helpers import gguf_files
 from zsgen.core import errors
 from zsgen.models import hugging_face
 from zsgen.models.gguf import __main__ as command
@@ -17,7 +17,7 @@ from zsgen.pipeline import conversion
 gguf = pytest.importorskip("gguf", reason="the extra gguf is not installed")
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
-every_arch = pytest.mark.parametrize("name", llamacpp.ARCHS)
+every_arch = pytest.mark.parametrize("name", gguf_files.ARCHS)
 QUANTIZATIONS = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 
 
@@ -32,20 +32,20 @@ def _config(directory):
 @pytest.fixture
 def llama(tmp_path):
   """Writes a file of the architecture of Llama."""
-  weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["llama"])
-  return llamacpp.write(tmp_path / "model.gguf", "llama", weights)
+  weights = gguf_files.save(tmp_path / "original", gguf_files.ARCHS["llama"])
+  return gguf_files.write(tmp_path / "model.gguf", "llama", weights)
 
 
 def _rewrite(tmp_path, name="llama", **fields):
   weights = _weights(tmp_path / "original")
-  return llamacpp.write(tmp_path / "other.gguf", name, weights, **fields)
+  return gguf_files.write(tmp_path / "other.gguf", name, weights, **fields)
 
 
 @every_arch
 def test_a_file_has_the_weights_and_the_config_of_its_model(name, tmp_path):
-  arch = llamacpp.ARCHS[name]
-  weights = llamacpp.save(tmp_path / "original", arch)
-  path = llamacpp.write(tmp_path / "model.gguf", name, weights)
+  arch = gguf_files.ARCHS[name]
+  weights = gguf_files.save(tmp_path / "original", arch)
+  path = gguf_files.write(tmp_path / "model.gguf", name, weights)
   assert conversion.convert(path, tmp_path / "out")
   actual = _weights(tmp_path / "out")
   assert actual.keys() == weights.keys()
@@ -70,8 +70,8 @@ def test_a_file_has_the_weights_and_the_config_of_its_model(name, tmp_path):
 
 @pytest.mark.parametrize("kind", QUANTIZATIONS)
 def test_quantized_matrices_have_the_values_of_their_blocks(kind, tmp_path):
-  weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["qwen3"])
-  path = llamacpp.write(
+  weights = gguf_files.save(tmp_path / "original", gguf_files.ARCHS["qwen3"])
+  path = gguf_files.write(
       tmp_path / "model.gguf", "qwen3", weights, lambda _: kind
   )
   conversion.convert(path, tmp_path / "out")
@@ -95,9 +95,9 @@ def test_bfloat16_rounds_the_weights(llama, tmp_path):
 
 
 def test_sizes_that_only_the_largest_gemma_has_change_the_scores(tmp_path):
-  arch = llamacpp.ARCHS["gemma3"]
-  weights = llamacpp.save(tmp_path / "original", arch)
-  path = llamacpp.write(tmp_path / "model.gguf", "gemma3", weights)
+  arch = gguf_files.ARCHS["gemma3"]
+  weights = gguf_files.save(tmp_path / "original", arch)
+  path = gguf_files.write(tmp_path / "model.gguf", "gemma3", weights)
   file = archs.files.File(path)
   assert archs.arch_of(file).query_width == 0
   file.fields["gemma3.block_count"] = 62
@@ -110,10 +110,10 @@ def test_sizes_that_only_the_largest_gemma_has_change_the_scores(tmp_path):
     "pattern, expected", [(2, ["local", "global"]), ([True] * 8, ["local"])]
 )
 def test_the_file_may_say_which_blocks_are_local(pattern, expected, tmp_path):
-  arch = llamacpp.ARCHS["gemma3"]
-  weights = llamacpp.save(tmp_path / "original", arch)
+  arch = gguf_files.ARCHS["gemma3"]
+  weights = gguf_files.save(tmp_path / "original", arch)
   fields = {"attention__sliding_window_pattern": pattern}
-  path = llamacpp.write(tmp_path / "m.gguf", "gemma3", weights, **fields)
+  path = gguf_files.write(tmp_path / "m.gguf", "gemma3", weights, **fields)
   conversion.convert(path, tmp_path / "out")
   actual = hugging_face.arch_of(tmp_path / "out").pattern
   assert actual == tuple(expected)
@@ -159,10 +159,10 @@ def test_fields_that_are_not_supported_are_named(
 
 @pytest.mark.parametrize("pattern", [0, [True, False], "x"])
 def test_a_pattern_that_does_not_fit_the_blocks_is_refused(pattern, tmp_path):
-  arch = llamacpp.ARCHS["gemma3"]
-  weights = llamacpp.save(tmp_path / "original", arch)
+  arch = gguf_files.ARCHS["gemma3"]
+  weights = gguf_files.save(tmp_path / "original", arch)
   fields = {"attention__sliding_window_pattern": pattern}
-  path = llamacpp.write(tmp_path / "m.gguf", "gemma3", weights, **fields)
+  path = gguf_files.write(tmp_path / "m.gguf", "gemma3", weights, **fields)
   with pytest.raises(errors.InputError, match="sliding_window_pattern is"):
     conversion.convert(path, tmp_path / "out")
 
@@ -170,18 +170,18 @@ def test_a_pattern_that_does_not_fit_the_blocks_is_refused(pattern, tmp_path):
 def test_frequencies_that_differ_from_llama_3_are_refused(
     tmp_path, monkeypatch
 ):
-  arch = llamacpp.ARCHS["llama-scaled"]
-  weights = llamacpp.save(tmp_path / "original", arch)
-  divisors = llamacpp._divisors(arch)
-  monkeypatch.setattr(llamacpp, "_divisors", lambda _: divisors + 0.1)
-  path = llamacpp.write(tmp_path / "model.gguf", "llama-scaled", weights)
+  arch = gguf_files.ARCHS["llama-scaled"]
+  weights = gguf_files.save(tmp_path / "original", arch)
+  divisors = gguf_files._divisors(arch)
+  monkeypatch.setattr(gguf_files, "_divisors", lambda _: divisors + 0.1)
+  path = gguf_files.write(tmp_path / "model.gguf", "llama-scaled", weights)
   with pytest.raises(errors.InputError, match=r"rope_freqs\.weight does not"):
     conversion.convert(path, tmp_path / "out")
 
 
 def test_an_architecture_that_is_not_supported_is_named(llama, tmp_path):
   writer = gguf.GGUFWriter(str(tmp_path / "other.gguf"), "mamba")
-  llamacpp.close(writer)
+  gguf_files.close(writer)
   with pytest.raises(errors.InputError, match=r"'mamba' is not.*llama, qwen2"):
     conversion.convert(tmp_path / "other.gguf", tmp_path / "out")
 

@@ -2,10 +2,10 @@
 
 import struct
 
-import llamacpp
 import numpy as np
 import pytest
 
+from tests.helpers import gguf_files
 from zsgen.core import errors
 from zsgen.models.gguf import files
 
@@ -60,7 +60,7 @@ def test_blocks_equal_those_of_the_package(name, path):
   # Something before it, so that its offset counts.
   writer.add_tensor("first", np.arange(5, dtype=np.float32))
   writer.add_tensor("matrix", raw, raw_dtype=kind)
-  llamacpp.close(writer)
+  gguf_files.close(writer)
   file = files.File(path)
   assert file.tensors["matrix"].shape == (3, 512)
   actual = file.read("matrix")
@@ -82,11 +82,11 @@ def test_fields_equal_those_of_the_package(path):
       "a.bools": [True, False],
   }
   for key, value in fields.items():
-    llamacpp.add_field(writer, key, value)
+    gguf_files.add_field(writer, key, value)
   writer.add_uint64("a.long", 2**60)
   writer.add_int8("a.short", -3)
   writer.add_float64("a.double", 0.1)
-  llamacpp.close(writer)
+  gguf_files.close(writer)
   actual = files.File(path).fields
   assert actual.pop("general.architecture") == "llama"
   for key, value in fields.items():
@@ -104,10 +104,10 @@ def test_a_float32_is_read_as_its_shortest_decimal(path):
 
 def test_a_truncated_file_is_one_error_at_any_length(path):
   writer = gguf.GGUFWriter(str(path), "llama")
-  for key, value in llamacpp.byte_level().items():
-    llamacpp.add_field(writer, key, value)
+  for key, value in gguf_files.byte_level().items():
+    gguf_files.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
-  llamacpp.close(writer)
+  gguf_files.close(writer)
   content = path.read_bytes()
   ends = np.random.default_rng(0).integers(0, len(content) - 1, 60)
   for end in [0, 1, 4, 8, 23, 24, *ends.tolist(), len(content) - 1]:
@@ -119,9 +119,9 @@ def test_a_truncated_file_is_one_error_at_any_length(path):
 def test_a_flipped_byte_of_a_header_raises_no_other_error(path):
   writer = gguf.GGUFWriter(str(path), "llama")
   for key, value in {"a.b": [1, 2], "c": "text", "d": ["x", "y"]}.items():
-    llamacpp.add_field(writer, key, value)
+    gguf_files.add_field(writer, key, value)
   writer.add_tensor("matrix", np.ones((3, 32), np.float32))
-  llamacpp.close(writer)
+  gguf_files.close(writer)
   content = path.read_bytes()
   for position in range(len(content) - 3 * 32 * 4):
     for value in (0x00, 0x7F, 0xFF):

@@ -1,10 +1,9 @@
 """Converted GGUF files against transformers' own reading of the same file."""
 
-import llamacpp
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import gguf_files, tiny_tokenizers
 from zsgen.pipeline import conversion
 
 pytest.importorskip("gguf", reason="the extra gguf is not installed")
@@ -33,13 +32,13 @@ def _logits(transformers, torch, *arguments, **options):
 
 
 def _write(path, name, kind="F32"):
-  arch = llamacpp.ARCHS[name]
+  arch = gguf_files.ARCHS[name]
   if name == "gemma3":  # transformers does not read its scaled positions.
     fields = {"rope__scaling__type": None, "rope__scaling__factor": None}
   else:
     fields = {}
-  weights = llamacpp.save(path.parent / "original", arch)
-  return llamacpp.write(path, name, weights, _type_of(kind), **fields)
+  weights = gguf_files.save(path.parent / "original", arch)
+  return gguf_files.write(path, name, weights, _type_of(kind), **fields)
 
 
 @pytest.mark.peer
@@ -65,18 +64,22 @@ def test_tokens_equal_those_of_transformers(pre, tmp_path):
   pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
-  weights = llamacpp.save(tmp_path / "original", llamacpp.ARCHS["llama"])
-  path = llamacpp.write(
+  weights = gguf_files.save(tmp_path / "original", gguf_files.ARCHS["llama"])
+  path = gguf_files.write(
       tmp_path / "model.gguf",
       "llama",
       weights,
-      tokenizer=llamacpp.byte_level(pre),
+      tokenizer=gguf_files.byte_level(pre),
   )
   conversion.convert(path, tmp_path / "out")
   actual = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
   expected = transformers.AutoTokenizer.from_pretrained(
       tmp_path, gguf_file=path.name
   )
-  for text in [*tokenized.SAID, *tokenized.TEXTS[:3], "12345 x\r\n\n  1,000"]:
+  for text in [
+      *tiny_tokenizers.SAID,
+      *tiny_tokenizers.TEXTS[:3],
+      "12345 x\r\n\n  1,000",
+  ]:
     ids = actual(text, add_special_tokens=False)["input_ids"]
     assert ids == expected(text, add_special_tokens=False)["input_ids"], text

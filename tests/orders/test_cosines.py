@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pools
 import pytest
-import released
 
+from tests.helpers import released_code
 from zsgen.core import config, errors
 from zsgen.orders import (
     cosines,
@@ -44,7 +44,11 @@ def test_rounds_are_those_of_the_full_matrix(case, pick, monkeypatch):
   sides = pools.embedded(train), pools.embedded(heldout)
   (walk,) = turns.rounds(*sides, (pick,), 1, exact=True)
   actual = [picked.rows.tolist() for picked in walk]
-  select = released.select_min if pick == "nearest" else released.select_max
+  select = (
+      released_code.select_min
+      if pick == "nearest"
+      else released_code.select_max
+  )
   expected = select(-_matrix(train, heldout), len(train))
   assert list(itertools.chain(*actual)) == expected
 

@@ -6,16 +6,14 @@ import socket
 import subprocess
 import sys
 
-import bert
-import ordered
 import pytest
 
-from tests.helpers import xla
+from tests.helpers import bert_models, make_orders, xla
 from zsgen.orders import similarity
 
 pytestmark = pytest.mark.numerics
 
-ORDERED = pathlib.Path(ordered.__file__)
+MAKE_ORDERS = pathlib.Path(make_orders.__file__)
 
 
 def _config(tmp_path, embedder):
@@ -23,7 +21,7 @@ def _config(tmp_path, embedder):
   options = {"embedder": embedder}
   if embedder == "encoder":
     pytest.importorskip("tokenizers")
-    options["encoder"] = str(bert.write(tmp_path / "encoder"))
+    options["encoder"] = str(bert_models.write(tmp_path / "encoder"))
   values = {
       "data": {"train_instances": 12},
       "order": {
@@ -39,10 +37,10 @@ def _config(tmp_path, embedder):
 
 def _start(config, workdir, *membership, devices=1):
   return subprocess.Popen(
-      [sys.executable, ORDERED, config, workdir, *membership],
+      [sys.executable, MAKE_ORDERS, config, workdir, *membership],
       env={
           **xla.environment(xla.devices(devices)),
-          "PYTHONPATH": str(ORDERED.parents[1]),
+          "PYTHONPATH": str(MAKE_ORDERS.parents[2]),
       },
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -80,8 +78,8 @@ def _free_port():
 )
 def test_devices_and_processes_change_no_byte(tmp_path, monkeypatch, embedder):
   config = _config(tmp_path, embedder)
-  monkeypatch.setattr(similarity, "block_size", ordered.block_size)
-  orders = ordered.make(config, tmp_path / "one")
+  monkeypatch.setattr(similarity, "block_size", make_orders.block_size)
+  orders = make_orders.make(config, tmp_path / "one")
   expected = [(order / "ids.npy").read_bytes() for order in orders]
   assert len(expected) == 2
   if embedder == "encoder":  # NumPy counts n-grams, on no device.

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pools
 import pytest
-import released
 
+from tests.helpers import released_code
 from zsgen.orders import similarity, turns
 
 
@@ -21,7 +21,11 @@ def _all_rounds(train, heldout, pick, budget):
 def _released(train, heldout, pick):
   """All rounds by the released code: an argmin over everything a round."""
   distance = -(train @ heldout.T)
-  select = released.select_min if pick == "nearest" else released.select_max
+  select = (
+      released_code.select_min
+      if pick == "nearest"
+      else released_code.select_max
+  )
   order = select(distance, len(train))
   return order
 

@@ -2,10 +2,10 @@
 
 import types
 
-import chatty
 import numpy as np
 import pytest
 
+from tests.helpers import chat_tokenizers
 from zsgen.data import prompts, store, suite, tokenizers
 from zsgen.data.prompts import templates
 from zsgen.reports import batch_view
@@ -32,7 +32,7 @@ def test_every_turn_has_its_marks():
 
 def test_tokens_of_several_bytes_and_special_tokens():
   pytest.importorskip("jinja2")
-  tokenizer = chatty.byte_level()
+  tokenizer = chat_tokenizers.byte_level()
   template = templates.build("tokenizer", tokenizer)
   actual = batch_view.marked(_row(TURNS, tokenizer, template), tokenizer)
   assert actual.plain == (
@@ -42,7 +42,7 @@ def test_tokens_of_several_bytes_and_special_tokens():
 
 
 def test_spaces_at_the_borders_are_shown():
-  tokenizer = chatty.metaspace()
+  tokenizer = chat_tokenizers.metaspace()
   turns = [suite.Turn("user", "yes"), suite.Turn("assistant", "no")]
   actual = batch_view.marked(_row(turns, tokenizer, templates.plain), tokenizer)
   # The piece of the answer begins with the mark of a space.

@@ -145,6 +145,7 @@ def test_the_page_describes_every_experiment(root):
   }
 
 
+@pytest.mark.slow
 def test_a_sweep_and_its_report(load, tmp_path):
   config = load("diversity").get_config("smoke")
   config.data.rewrites.update(examples=400, unseen=20, seen=20)

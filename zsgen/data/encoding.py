@@ -116,7 +116,8 @@ def encode_chunk(
   turns = [prompt.turns(example) for example in examples]
   segments = [show(*pair) for pair in zip(examples, turns, strict=True)]
   parts = [prompts.split(row, tokenizer, data.border) for row in segments]
-  encoded = prompts.encode_split(parts, tokenizer)
+  ids = list(prompts.encode_pieces(parts, tokenizer))
+  encoded = prompts.join_pieces(parts, ids, tokenizer)
   lost = lost_text.find(segments, encoded, tokenizer)
   if on_bad_row == "error":
     lost_text.refuse(examples, lost.answers)
@@ -156,7 +157,7 @@ def encode_chunk(
       "lost_characters": pa.array(lost.dropped, pa.int32()),
       "answer_changed": pa.array(lost.changed),
       "answer_lost": [bool(characters) for characters in lost.answers],
-      "border_differs": pa.array(prompts.differ(parts, tokenizer)),
+      "border_differs": pa.array(prompts.differ(parts, ids, tokenizer)),
       **raw_texts.columns(turns),
       "right": pa.array([example.right for example in examples], pa.bool_()),
       **judged.columns(examples),

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.data import prompts, suite, tokenizers
 from zsgen.data.prompts import templates
 from zsgen.data.tokenizers import hf
@@ -37,7 +37,8 @@ def _segments(request, answer):
 
 def _differ(examples, tokenizer, border):
   parts = [prompts.split(segments, tokenizer, border) for segments in examples]
-  return prompts.differ(parts, tokenizer)
+  ids = list(prompts.encode_pieces(parts, tokenizer))
+  return prompts.differ(parts, ids, tokenizer)
 
 
 def _compare(segments, tokenizer, border):
@@ -53,7 +54,7 @@ def _compare(segments, tokenizer, border):
 @pytest.mark.parametrize("border", ["answer", "released"])
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "unigram"])
 def test_lines_at_the_border_show_what_whole_texts_show(tmp_path, kind, border):
-  tokenizer = hf.read(tokenized.HF[kind](tmp_path / kind))
+  tokenizer = hf.read(tiny_tokenizers.HF[kind](tmp_path / kind))
   examples = [
       _segments(request, answer)
       for request, answer in itertools.product(_REQUESTS, _ANSWERS)
@@ -67,7 +68,7 @@ def test_lines_at_the_border_show_what_whole_texts_show(tmp_path, kind, border):
 
 def test_a_space_is_a_part_of_the_word_that_follows_it(tmp_path):
   """Checks the ids of a prompt that ends in a space and of its answer."""
-  tokenizer = hf.read(tokenized.gpt2(tmp_path))
+  tokenizer = hf.read(tiny_tokenizers.gpt2(tmp_path))
   turns = (suite.Turn("user", "the mat"), suite.Turn("assistant", "the cat"))
   segments = templates.chat(turns)
   text = "".join(segment.text for segment in segments)
@@ -119,7 +120,7 @@ def test_nothing_moves_over_an_end_token_or_to_an_empty_answer():
 
 
 def test_every_turn_of_a_conversation_has_its_space(tmp_path):
-  tokenizer = hf.read(tokenized.gpt2(tmp_path))
+  tokenizer = hf.read(tiny_tokenizers.gpt2(tmp_path))
   texts = ("the cat", "sat", "on", "the mat")
   roles = itertools.cycle(("user", "assistant"))
   segments = templates.chat(tuple(map(suite.Turn, roles, texts)))

@@ -1,15 +1,15 @@
 """Masks of every source and template, in files that people read.
 
-`python tests/data/prompts/test_golden.py` (with tests/ on PYTHONPATH) writes
+`python tests/data/prompts/test_golden.py` (with PYTHONPATH=.) writes
 them again; look at what changed before you commit it.
 """
 
 import pathlib
 
-import chatty
 import golden_examples
 import pytest
 
+from tests.helpers import chat_tokenizers
 from zsgen.core import config
 from zsgen.data import prompts, store, tokenizers
 from zsgen.reports import batch_view
@@ -35,9 +35,9 @@ def _tokenizer(template, examples):
   if template == "plain":
     return tokenizers.Bytes()
   if template == "tokenizer":
-    return chatty.byte_level()
+    return chat_tokenizers.byte_level()
   texts = [str(example) for example in examples]
-  return chatty.metaspace(texts=[*chatty.TEXT, "\n", *texts])
+  return chat_tokenizers.metaspace(texts=[*chat_tokenizers.TEXT, "\n", *texts])
 
 
 def page(source, template, options):

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import config
 from zsgen.data import prepare, prompts, suite, tokenizers
 from zsgen.data.prompts import templates
@@ -61,7 +61,11 @@ def _write(directory, splitter, template):
   decoders = lib.decoders
   tokenizer.decoder = decoders.ByteLevel() if is_bytes else decoders.Metaspace()
   alphabet = lib.pre_tokenizers.ByteLevel.alphabet()
-  texts = [*tokenized.TEXTS, *itertools.chain(*TALK), "[INST] [/INST] user"]
+  texts = [
+      *tiny_tokenizers.TEXTS,
+      *itertools.chain(*TALK),
+      "[INST] [/INST] user",
+  ]
   trainer = lib.trainers.BpeTrainer(
       vocab_size=450,
       special_tokens=["<unk>", "<s>", "</s>"],
@@ -77,7 +81,7 @@ def _write(directory, splitter, template):
       "bos_token": "<s>",
       "eos_token": "</s>",
   }
-  return tokenized.write(
+  return tiny_tokenizers.write(
       directory, tokenizer, **special_tokens, chat_template=template
   )
 
@@ -145,10 +149,10 @@ def test_no_space_is_added_between_segments(tmp_path, kind, template):
   if kind == "model":
     pytest.importorskip("sentencepiece")
     tokenizer = sentencepiece.read(
-        tokenized.sentencepiece(tmp_path / "x.model")
+        tiny_tokenizers.sentencepiece(tmp_path / "x.model")
     )
   else:
-    tokenizer = hf.read(tokenized.HF[kind](tmp_path / kind))
+    tokenizer = hf.read(tiny_tokenizers.HF[kind](tmp_path / kind))
   segments, row = _encoded(
       tokenizer, template, ("The cat", "sat", "on", "a mat")
   )
@@ -164,7 +168,9 @@ def test_no_space_is_added_between_segments(tmp_path, kind, template):
 
 def test_white_space_that_a_model_drops_is_a_border_of_words(tmp_path):
   pytest.importorskip("sentencepiece")
-  tokenizer = sentencepiece.read(tokenized.sentencepiece(tmp_path / "x.model"))
+  tokenizer = sentencepiece.read(
+      tiny_tokenizers.sentencepiece(tmp_path / "x.model")
+  )
   (joined,) = tokenizer.encode_batch(["The cat sat"])
   for parts in (("The cat ", "sat"), ("The cat", " sat"), ("The c", "at sat")):
     segments = [
@@ -223,7 +229,9 @@ def test_the_released_border_keeps_the_ids_of_version_0_2(tmp_path):
   generation_prompt = (
       "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
   )
-  path = tokenized.gpt2(tmp_path, chat_template=CHATML + generation_prompt)
+  path = tiny_tokenizers.gpt2(
+      tmp_path, chat_template=CHATML + generation_prompt
+  )
   digest = _digest(hf.read(path), ("plain", "chat", "tokenizer"))
   assert digest == "731c7fcdd9a18599"
 
@@ -231,7 +239,7 @@ def test_the_released_border_keeps_the_ids_of_version_0_2(tmp_path):
 def test_prefix_spaces_enter_the_names_of_stores(tmp_path):
   assert "continued" not in prepare.recipe_of(config.build(config.Data), 0)
   data = config.build(
-      config.Data, tokenizer="hf", tokenizer_path=tokenized.gpt2(tmp_path)
+      config.Data, tokenizer="hf", tokenizer_path=tiny_tokenizers.gpt2(tmp_path)
   )
   assert "continued" not in prepare.recipe_of(data, 0)
   prefixed = _write(tmp_path / "x", _metaspace("first"), None)
@@ -250,7 +258,7 @@ def test_prefix_spaces_enter_the_names_of_stores(tmp_path):
 def test_stores_of_changed_templates_are_prepared_again(
     tmp_path, template, changed
 ):
-  path = tokenized.gpt2(tmp_path, chat_template=template)
+  path = tiny_tokenizers.gpt2(tmp_path, chat_template=template)
   data = config.build(
       config.Data, tokenizer="hf", tokenizer_path=path, template="tokenizer"
   )

@@ -1,8 +1,8 @@
 """The prompt of Super-NaturalInstructions, to the character."""
 
-import chatty
 import pytest
 
+from tests.helpers import chat_tokenizers
 from zsgen.core import config
 from zsgen.data import prompts, suite, tokenizers
 
@@ -104,7 +104,9 @@ def test_the_tail_of_a_query_that_is_too_long_is_cut():
 
 
 def test_bos_counts_towards_the_limit():
-  tokenizer = chatty.metaspace(texts=[*chatty.TEXT, DEFINITION, FIRST, QUERY])
+  tokenizer = chat_tokenizers.metaspace(
+      texts=[*chat_tokenizers.TEXT, DEFINITION, FIRST, QUERY]
+  )
   full_text = DEFINITION + FIRST + QUERY
   size = len(tokenizer.encode_batch([full_text])[0])
   options = dict(tokenizer=tokenizer, shots=1)

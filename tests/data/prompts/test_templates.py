@@ -1,8 +1,8 @@
 """Conversations as segments, and segments as tokens."""
 
-import chatty
 import numpy as np
 
+from tests.helpers import chat_tokenizers
 from zsgen.data import prompts, suite, tokenizers
 from zsgen.data.prompts import templates
 
@@ -41,7 +41,7 @@ def test_chat_has_the_format_of_the_paper():
 
 
 def test_one_bos_and_one_end_token_an_answer():
-  tokenizer = chatty.metaspace()
+  tokenizer = chat_tokenizers.metaspace()
   turns = (REQUEST, ANSWER, FOLLOW_UP, LAST)
   tokens, mask = prompts.encode([templates.chat(turns)], tokenizer)[0]
   assert (tokens.dtype, mask.dtype) == (np.uint32, np.uint8)
@@ -64,7 +64,7 @@ def test_plain_text_has_loss_on_all_but_its_first_token():
   assert prompts.encode([message], tokenizers.Bytes())[0].mask.tolist() == [
       *(0, 1, 1, 1)
   ]
-  with_bos = prompts.encode([message], chatty.metaspace())[0].mask
+  with_bos = prompts.encode([message], chat_tokenizers.metaspace())[0].mask
   assert with_bos.tolist() == [0, *[1] * (len(with_bos) - 1)]
 
 
@@ -75,7 +75,7 @@ def test_examples_without_segments():
 
 
 def test_only_marked_segments_become_special_tokens():
-  tokenizer = chatty.byte_level()
+  tokenizer = chat_tokenizers.byte_level()
   message = [
       prompts.Segment("<|im_start|>", False, special=True),
       prompts.Segment("<|im_start|>", False),

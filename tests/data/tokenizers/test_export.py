@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import config
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import sentencepiece
@@ -20,12 +20,12 @@ _PIECES = (
 def _texts():
   """Returns a few hundred texts; none spells a special token."""
   rng = np.random.default_rng(0)
-  plain = [text for text in tokenized.SAID if not set("<[") & set(text)]
+  plain = [text for text in tiny_tokenizers.SAID if not set("<[") & set(text)]
   random_texts = [
       " ".join(rng.choice(_PIECES, size=rng.integers(1, 12)))
       for _ in range(300)
   ]
-  return [*tokenized.TEXTS[:3], *plain, *random_texts]
+  return [*tiny_tokenizers.TEXTS[:3], *plain, *random_texts]
 
 
 def _load_exported(tokenizer, directory):
@@ -55,9 +55,9 @@ def test_bytes(directory):
   assert exported.pad_token_id == 0
 
 
-@pytest.mark.parametrize("kind", tokenized.HF)
+@pytest.mark.parametrize("kind", tiny_tokenizers.HF)
 def test_hf(kind, tmp_path, directory):
-  path = tokenized.HF[kind](tmp_path / kind, **_ends(kind))
+  path = tiny_tokenizers.HF[kind](tmp_path / kind, **_ends(kind))
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
   tokenizer = tokenizers.get(data)
   exported = _load_exported(tokenizer, directory)
@@ -87,7 +87,7 @@ def test_settings_of_the_source_are_exported(
       },
       "chat_template": [{"name": "default", "template": "a"}],
   }
-  path = tokenized.llama(
+  path = tiny_tokenizers.llama(
       tmp_path / "source", tokenizer_class=tokenizer_class, **settings
   )
   data = config.build(config.Data, tokenizer="hf", tokenizer_path=path)
@@ -121,7 +121,7 @@ def _ends(kind):
 )
 def test_sentencepiece(options, tmp_path, directory):
   pytest.importorskip("sentencepiece")
-  path = tokenized.sentencepiece(tmp_path / "a.model", **options)
+  path = tiny_tokenizers.sentencepiece(tmp_path / "a.model", **options)
   tokenizer = sentencepiece.read(path)
   exported = _load_exported(tokenizer, directory)
   (ids,) = tokenizer.encode_batch(["The cat sat"])
@@ -140,7 +140,7 @@ def test_sentencepiece(options, tmp_path, directory):
 )
 def test_sentencepiece_without_a_counterpart(options, tmp_path, directory):
   pytest.importorskip("sentencepiece")
-  path = tokenized.sentencepiece(tmp_path / "a.model", **options)
+  path = tiny_tokenizers.sentencepiece(tmp_path / "a.model", **options)
   sentencepiece.read(path).export(directory)
   assert sorted(file.name for file in directory.iterdir()) == [
       "tokenizer.model",

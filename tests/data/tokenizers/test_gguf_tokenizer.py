@@ -3,11 +3,10 @@
 import json
 import pathlib
 
-import llamacpp
 import numpy as np
 import pytest
-import tokenized
 
+from tests.helpers import gguf_files, tiny_tokenizers
 from zsgen.core import config, errors
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import gguf
@@ -16,8 +15,8 @@ lib = pytest.importorskip("tokenizers", reason="the extra hf is not installed")
 
 SOURCE = pathlib.Path("model.gguf")
 TEXTS = [
-    *tokenized.SAID,
-    *tokenized.TEXTS[:3],
+    *tiny_tokenizers.SAID,
+    *tiny_tokenizers.TEXTS[:3],
     "1234567890 3.14159 0x1F 10,000 12 cats",
     "I'll we've they're DON'T It'S",
     "\tTabs\t\tand\r\nlines\n\n\n\nend   ",
@@ -57,7 +56,7 @@ def _load(fields, directory, size=10**6):
 def spec(tmp_path_factory):
   """Returns the tokenizer.json of a byte-level BPE."""
   path = tmp_path_factory.mktemp("gpt2")
-  tokenized.gpt2(path)
+  tiny_tokenizers.gpt2(path)
   return json.loads((path / "tokenizer.json").read_text())
 
 
@@ -81,7 +80,7 @@ def _steps(pre):
 
 @pytest.mark.parametrize("pre", ["gpt-2", "smollm", "llama-bpe"])
 def test_a_byte_level_tokenizer_has_the_ids_of_its_model(pre, spec, tmp_path):
-  _, tokenizer = _load(llamacpp.byte_level(pre, **spec), tmp_path)
+  _, tokenizer = _load(gguf_files.byte_level(pre, **spec), tmp_path)
   reference = lib.Tokenizer.from_str(json.dumps(spec))
   reference.pre_tokenizer = _steps(pre)
   ids = tokenizer.encode_special(TEXTS)
@@ -97,7 +96,7 @@ def test_digits_are_split_as_the_name_says(spec, tmp_path):
   merged["merges"] = [*merged["merges"], ["1", "2"], ["12", "3"]]
   counts = {}
   for pre in ("gpt-2", "smollm", "llama-bpe", "qwen2"):
-    fields = llamacpp.byte_level(pre, **{**spec, "model": merged})
+    fields = gguf_files.byte_level(pre, **{**spec, "model": merged})
     _, tokenizer = _load(fields, tmp_path / pre)
     counts[pre] = len(tokenizer.encode_batch(["123123"])[0])
   assert counts == {"gpt-2": 2, "smollm": 6, "llama-bpe": 2, "qwen2": 6}
@@ -105,7 +104,7 @@ def test_digits_are_split_as_the_name_says(spec, tmp_path):
 
 def test_qwen_2_has_the_ids_of_transformers(spec, tmp_path):
   transformers = pytest.importorskip("transformers")
-  fields = llamacpp.byte_level("qwen2", **spec)
+  fields = gguf_files.byte_level("qwen2", **spec)
   _, tokenizer = _load(fields, tmp_path)
   reference = transformers.Qwen2Tokenizer(
       vocab=spec["model"]["vocab"],
@@ -120,7 +119,7 @@ def test_qwen_2_has_the_ids_of_transformers(spec, tmp_path):
 @pytest.mark.parametrize("user_defined", [[], ["\n", "  ", "<b>"]])
 def test_pieces_are_those_of_sentencepiece(prefix, user_defined, tmp_path):
   sentencepiece = pytest.importorskip("sentencepiece")
-  path = tokenized.sentencepiece(
+  path = tiny_tokenizers.sentencepiece(
       tmp_path / "m.model",
       model_type="bpe",
       vocab_size=400,
@@ -130,7 +129,7 @@ def test_pieces_are_those_of_sentencepiece(prefix, user_defined, tmp_path):
       add_dummy_prefix=prefix,
       user_defined_symbols=[text.replace(" ", "▁") for text in user_defined],
   )
-  fields = llamacpp.pieces(path, user_defined, add_space_prefix=prefix)
+  fields = gguf_files.pieces(path, user_defined, add_space_prefix=prefix)
   converted, tokenizer = _load(fields, tmp_path / "out")
   reference = sentencepiece.SentencePieceProcessor(model_file=path)
   # A special token's string, and an added token, begin a text again in HF's.
@@ -148,16 +147,16 @@ def test_pieces_are_those_of_sentencepiece(prefix, user_defined, tmp_path):
 
 def test_merges_of_the_file_come_before_scores(tmp_path):
   pytest.importorskip("sentencepiece")
-  path = tokenized.sentencepiece(
+  path = tiny_tokenizers.sentencepiece(
       tmp_path / "m.model", model_type="bpe", vocab_size=90
   )
-  fields = llamacpp.pieces(path, merges=["a t", "▁ t"])
+  fields = gguf_files.pieces(path, merges=["a t", "▁ t"])
   converted, _ = _load(fields, tmp_path / "out")
   assert converted.spec["model"]["merges"] == [["a", "t"], ["▁", "t"]]
 
 
 def test_special_tokens_and_ends(spec, tmp_path):
-  fields = llamacpp.byte_level("smollm", **spec) | {
+  fields = gguf_files.byte_level("smollm", **spec) | {
       "tokenizer.ggml.eot_token_id": 5,
       "tokenizer.ggml.padding_token_id": 6,
       "tokenizer.chat_template": "{{ messages }}",
@@ -186,7 +185,7 @@ def test_bos_is_added_where_the_file_or_the_name_says(
     pre, flag, adds, spec, tmp_path
 ):
   transformers = pytest.importorskip("transformers")
-  fields = llamacpp.byte_level(pre, **spec)
+  fields = gguf_files.byte_level(pre, **spec)
   if flag is not None:
     fields["tokenizer.ggml.add_bos_token"] = flag
   _, tokenizer = _load(fields, tmp_path)
@@ -219,7 +218,7 @@ def test_bos_is_added_where_the_file_or_the_name_says(
     ],
 )
 def test_fields_that_are_not_supported_are_named(changes, message, spec):
-  fields = llamacpp.byte_level("smollm", **spec)
+  fields = gguf_files.byte_level("smollm", **spec)
   fields |= {f"tokenizer.ggml.{key}": value for key, value in changes.items()}
   fields = {key: value for key, value in fields.items() if value is not None}
   with pytest.raises(errors.InputError, match=message) as caught:
@@ -228,6 +227,6 @@ def test_fields_that_are_not_supported_are_named(changes, message, spec):
 
 
 def test_more_tokens_than_the_embedding_has_rows_are_refused(spec):
-  fields = _fields(llamacpp.byte_level("smollm", **spec))
+  fields = _fields(gguf_files.byte_level("smollm", **spec))
   with pytest.raises(errors.InputError, match=r"302 tokens, but .* 301 rows"):
     gguf.convert(fields, 301, SOURCE)

@@ -6,8 +6,8 @@ import random
 import sys
 
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import config, errors
 from zsgen.data import lost_text, prompts, suite, tokenizers
 from zsgen.data.prompts import templates
@@ -18,7 +18,7 @@ pytest.importorskip("tokenizers")
 
 def _edited(directory, edit):
   """Returns a GPT-2 whose tokenizer.json was edited."""
-  path = tokenized.gpt2(directory)
+  path = tiny_tokenizers.gpt2(directory)
   file = directory / "tokenizer.json"
   spec = json.loads(file.read_text())
   edit(spec)
@@ -83,7 +83,7 @@ def test_interruptions_are_not_caught(tmp_path):
 
 @pytest.mark.parametrize("deep", ["[" * 100_000, '{"a":' * 100_000])
 def test_files_that_are_nested_too_deeply(tmp_path, deep):
-  path = tokenized.gpt2(tmp_path)
+  path = tiny_tokenizers.gpt2(tmp_path)
   (tmp_path / "tokenizer.json").write_text(deep)
   with pytest.raises(errors.InputError, match=r"nested too deeply|not JSON"):
     hf.read(path)
@@ -124,7 +124,7 @@ def trials(monkeypatch):
 def test_harmless_patterns_pass(tmp_path, trials):
   tokenizers.check_patterns(_edited(tmp_path / "a", _split(r"\p{L}+|\d{2}")))
   assert trials == [""]
-  tokenizers.check_patterns(hf.read(tokenized.unigram(tmp_path / "b")))
+  tokenizers.check_patterns(hf.read(tiny_tokenizers.unigram(tmp_path / "b")))
   tokenizers.check_patterns(tokenizers.Bytes())
   assert set(trials) == {""}
 
@@ -135,7 +135,7 @@ def test_known_patterns_are_not_tried(tmp_path, trials):
   data = config.build(
       config.Data,
       tokenizer="hf",
-      tokenizer_path=tokenized.gpt2(tmp_path / "gpt2"),
+      tokenizer_path=tiny_tokenizers.gpt2(tmp_path / "gpt2"),
   )
   tokenizers.check_patterns(tokenizers.get(data))
   assert not trials
@@ -183,12 +183,12 @@ def _damaged(files, draw):
     node[last] = draw.choice(_VALUES)
 
 
-@pytest.mark.parametrize("kind", tokenized.HF)
+@pytest.mark.parametrize("kind", tiny_tokenizers.HF)
 def test_damaged_files_are_one_message_or_work(tmp_path, kind):
   draw = random.Random(kind)
   special_tokens = {"eos_token": "[SEP]"} if kind == "bert" else {}
   template = "{% for m in messages %}{{ m.content + eos_token }}{% endfor %}"
-  tokenized.HF[kind](tmp_path, **special_tokens, chat_template=template)
+  tiny_tokenizers.HF[kind](tmp_path, **special_tokens, chat_template=template)
   names = ("tokenizer.json", "tokenizer_config.json")
   texts = {name: (tmp_path / name).read_text() for name in names}
   refused = 0

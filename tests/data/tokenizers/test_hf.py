@@ -16,7 +16,7 @@ from zsgen.data.tokenizers import hf
 
 lib = pytest.importorskip("tokenizers")
 
-import tokenized  # noqa: E402
+from tests.helpers import tiny_tokenizers  # noqa: E402
 
 EOS = {"gpt2": None, "llama": None, "bert": "[SEP]", "unigram": None}
 
@@ -29,11 +29,11 @@ def directories(tmp_path_factory) -> dict[str, str]:
       kind: build(
           root / kind, **({"eos_token": EOS[kind]} if EOS[kind] else {})
       )
-      for kind, build in tokenized.HF.items()
+      for kind, build in tiny_tokenizers.HF.items()
   }
 
 
-@pytest.fixture(params=sorted(tokenized.HF))
+@pytest.fixture(params=sorted(tiny_tokenizers.HF))
 def directory(request, directories) -> str:
   return directories[request.param]
 
@@ -64,7 +64,7 @@ def test_ids_are_those_of_transformers(directory):
   transformers = pytest.importorskip("transformers")
   reference = transformers.AutoTokenizer.from_pretrained(directory)
   tokenizer = hf.read(directory)
-  for text in tokenized.SAID:
+  for text in tiny_tokenizers.SAID:
     expected = reference(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.encode_special([text])[0].tolist() == expected
     if not {"<", "["} & set(text):
@@ -73,7 +73,7 @@ def test_ids_are_those_of_transformers(directory):
     assert tokenizer.special_tokens.get(name) == getattr(reference, name)
   assert tokenizer.vocab_size == len(reference)
   if "unigram" not in directory:  # There transformers lets "</s>" through.
-    for text in tokenized.SAID:
+    for text in tiny_tokenizers.SAID:
       expected = reference(
           text, add_special_tokens=False, split_special_tokens=True
       )
@@ -85,7 +85,11 @@ def test_text_never_becomes_a_special_token(directory):
   special = _special_ids(directory)
   raw_tokenizer = lib.Tokenizer.from_file(f"{directory}/tokenizer.json")
   strings = [raw_tokenizer.id_to_token(i) for i in special]
-  texts = [*tokenized.SAID, *strings, *(f"a{string}b" for string in strings)]
+  texts = [
+      *tiny_tokenizers.SAID,
+      *strings,
+      *(f"a{string}b" for string in strings),
+  ]
   for ids in tokenizer.encode_batch(texts):
     assert ids.dtype == np.uint32
     assert not special & set(ids.tolist())
@@ -131,7 +135,7 @@ def test_padding_truncation_and_special_tokens_are_off(directories):
 def test_decode_is_the_text(directories):
   for kind in ("gpt2", "llama"):
     tokenizer = hf.read(directories[kind])
-    for text in tokenized.SAID:
+    for text in tiny_tokenizers.SAID:
       ids = tokenizer.encode_batch([text])[0].tolist()
       assert tokenizer.decode([*ids, tokenizer.eos_id, 10**6, -1]) == text
 
@@ -148,7 +152,9 @@ def test_save_and_load(directory, tmp_path):
       (tokenizer.encode_special, restored.encode_special),
   ):
     for ids, copy_ids in zip(
-        encode(tokenized.SAID), encode_restored(tokenized.SAID), strict=True
+        encode(tiny_tokenizers.SAID),
+        encode_restored(tiny_tokenizers.SAID),
+        strict=True,
     ):
       np.testing.assert_array_equal(ids, copy_ids)
   copy_ids = pickle.loads(pickle.dumps(tokenizer)).encode_batch(["a cat"])[0]
@@ -257,7 +263,7 @@ def test_chat_template(directories, tmp_path, template):
 
 def test_bad_directories(directories, tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match="no end token"):
-    hf.read(tokenized.bert(tmp_path / "bert"))
+    hf.read(tiny_tokenizers.bert(tmp_path / "bert"))
   (tmp_path / "slow").mkdir()
   with pytest.raises(errors.InputError, match="save_pretrained"):
     hf.read(str(tmp_path / "slow"))

@@ -5,8 +5,8 @@ import pathlib
 import shutil
 
 import pytest
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import errors
 from zsgen.data import tokenizers
 from zsgen.data.tokenizers import hf, loaded, sentencepiece
@@ -28,13 +28,13 @@ def loads(monkeypatch):
 
 
 def test_a_directory_is_loaded_once(tmp_path, loads):
-  path = tokenized.gpt2(tmp_path / "a")
+  path = tiny_tokenizers.gpt2(tmp_path / "a")
   assert hf.read(path) is hf.read(path)
   assert loads == ["a"]
 
 
 def test_a_store_has_the_tokenizer_that_is_loaded(tmp_path, loads):
-  tokenizer = hf.read(tokenized.llama(tmp_path / "a"))
+  tokenizer = hf.read(tiny_tokenizers.llama(tmp_path / "a"))
   tokenizer.save(tmp_path / "saved")
   for _ in range(2):
     assert tokenizers.load(tmp_path / "saved") is tokenizer
@@ -42,7 +42,7 @@ def test_a_store_has_the_tokenizer_that_is_loaded(tmp_path, loads):
 
 
 def test_a_store_of_another_process(tmp_path, loads):
-  hf.read(tokenized.llama(tmp_path / "a")).save(tmp_path / "saved")
+  hf.read(tiny_tokenizers.llama(tmp_path / "a")).save(tmp_path / "saved")
   loaded._tokenizers.clear()
   for _ in range(2):
     tokenizers.load(tmp_path / "saved")
@@ -50,7 +50,7 @@ def test_a_store_of_another_process(tmp_path, loads):
 
 
 def test_a_copy_is_loaded_for_its_own_messages(tmp_path, loads):
-  path = tokenized.gpt2(tmp_path / "a")
+  path = tiny_tokenizers.gpt2(tmp_path / "a")
   shutil.copytree(path, tmp_path / "b")
   hf.read(path)
   hf.read(str(tmp_path / "b"))
@@ -58,7 +58,7 @@ def test_a_copy_is_loaded_for_its_own_messages(tmp_path, loads):
 
 
 def test_changed_files_are_loaded_again(tmp_path, loads):
-  path = tokenized.gpt2(tmp_path / "a")
+  path = tiny_tokenizers.gpt2(tmp_path / "a")
   before = hf.read(path)
   for file in pathlib.Path(path).iterdir():
     file.write_text(file.read_text().replace("endoftext", "endoftexx"))
@@ -68,7 +68,7 @@ def test_changed_files_are_loaded_again(tmp_path, loads):
 
 def test_a_damaged_store_is_not_hidden(tmp_path, loads):
   """Checks that a loaded tokenizer of the same fingerprint does not hide it."""
-  hf.read(tokenized.llama(tmp_path / "a")).save(tmp_path / "saved")
+  hf.read(tiny_tokenizers.llama(tmp_path / "a")).save(tmp_path / "saved")
   file = tmp_path / "saved" / "tokenizer.json"
   content = json.loads(file.read_text())
   content["normalizer"] = {"type": "Lowercase"}
@@ -79,7 +79,7 @@ def test_a_damaged_store_is_not_hidden(tmp_path, loads):
 
 
 def test_errors_are_raised_again(tmp_path, loads):
-  path = tokenized.bert(tmp_path / "bert")
+  path = tiny_tokenizers.bert(tmp_path / "bert")
   for _ in range(2):
     with pytest.raises(errors.InputError, match="no end token"):
       hf.read(path)
@@ -88,22 +88,22 @@ def test_errors_are_raised_again(tmp_path, loads):
 
 def test_the_oldest_tokenizer_is_dropped(tmp_path, loads, monkeypatch):
   monkeypatch.setattr(loaded, "_MOST", 2)
-  paths = [tokenized.gpt2(tmp_path / name) for name in "abc"]
+  paths = [tiny_tokenizers.gpt2(tmp_path / name) for name in "abc"]
   for number in (0, 1, 0, 2, 0, 1):
     hf.read(paths[number])
   assert loads == ["a", "b", "c", "b"]
 
 
 def test_sentencepiece_models_of_equal_content(tmp_path):
-  path = tokenized.sentencepiece(tmp_path / "a.model")
+  path = tiny_tokenizers.sentencepiece(tmp_path / "a.model")
   tokenizer = sentencepiece.read(path)
   tokenizer.save(tmp_path / "saved")
   assert tokenizers.load(tmp_path / "saved") is tokenizer
 
 
 def test_ids_are_compared_without_files(tmp_path, loads):
-  tokenizer = hf.read(tokenized.llama(tmp_path / "a"))
+  tokenizer = hf.read(tiny_tokenizers.llama(tmp_path / "a"))
   assert tokenizers.has_ids_of(tokenizer, tmp_path / "a")
-  tokenized.gpt2(tmp_path / "b")
+  tiny_tokenizers.gpt2(tmp_path / "b")
   assert not tokenizers.has_ids_of(tokenizer, tmp_path / "b")
   assert loads == ["a"]

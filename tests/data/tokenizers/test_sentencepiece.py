@@ -11,19 +11,23 @@ from zsgen.data.tokenizers import sentencepiece
 
 lib = pytest.importorskip("sentencepiece")
 
-import tokenized  # noqa: E402
+from tests.helpers import tiny_tokenizers  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-  return tokenized.sentencepiece(tmp_path_factory.mktemp("sp") / "a.model")
+  return tiny_tokenizers.sentencepiece(
+      tmp_path_factory.mktemp("sp") / "a.model"
+  )
 
 
 def test_ids_are_the_librarys(model):
   reference = lib.SentencePieceProcessor(model_file=model)
   tokenizer = sentencepiece.read(model)
   for text, ids in zip(
-      tokenized.SAID, tokenizer.encode_batch(tokenized.SAID), strict=True
+      tiny_tokenizers.SAID,
+      tokenizer.encode_batch(tiny_tokenizers.SAID),
+      strict=True,
   ):
     assert ids.dtype == np.uint32
     assert ids.tolist() == reference.encode(text)
@@ -41,7 +45,7 @@ def test_ids_are_the_librarys(model):
 
 def test_text_never_becomes_a_control_piece(model):
   tokenizer = sentencepiece.read(model)
-  for ids in tokenizer.encode_batch(tokenized.SAID):
+  for ids in tokenizer.encode_batch(tiny_tokenizers.SAID):
     assert not {1, 2} & set(ids.tolist())
   the, cat = tokenizer.encode_batch(["The", "cat"])
   actual = tokenizer.encode_special(["<s>The</s>cat</s>", "The", ""])
@@ -51,7 +55,7 @@ def test_text_never_becomes_a_control_piece(model):
 
 
 def test_t5s_kind(tmp_path):
-  path = tokenized.sentencepiece(
+  path = tiny_tokenizers.sentencepiece(
       tmp_path / "t5.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1
   )
   tokenizer = sentencepiece.read(path)
@@ -63,12 +67,12 @@ def test_save_and_load(model, tmp_path):
   tokenizer.save(tmp_path / "tokenizer")
   second_result = tokenizers.load(tmp_path / "tokenizer")
   assert second_result.fingerprint == tokenizer.fingerprint
-  other_model = tokenized.sentencepiece(tmp_path / "b.model", pad_id=3)
+  other_model = tiny_tokenizers.sentencepiece(tmp_path / "b.model", pad_id=3)
   assert sentencepiece.read(other_model).fingerprint != tokenizer.fingerprint
 
 
 def test_bad_models(model, tmp_path, monkeypatch):
-  path = tokenized.sentencepiece(tmp_path / "endless.model", eos_id=-1)
+  path = tiny_tokenizers.sentencepiece(tmp_path / "endless.model", eos_id=-1)
   with pytest.raises(errors.InputError, match="no end token"):
     sentencepiece.read(path)
   with pytest.raises(errors.InputError, match="is not a file"):

@@ -4,8 +4,8 @@ import collections
 
 import numpy as np
 import pytest
-import released
 
+from tests.helpers import released_code
 from zsgen.core import config, errors
 from zsgen.orders import arrangements
 from zsgen.orders import pool as pool_lib
@@ -99,9 +99,9 @@ def test_equals_the_released_code(cap):
       task: np.flatnonzero(TASKS == task).tolist() for task in (0, 1, 2, 4)
   }
   expected = {
-      "cluster": released.cluster(by_task, cap),
-      "random": released.random_(by_task, cap, seed=0),
-      "round_robin": released.round_robin(by_task, cap),
+      "cluster": released_code.cluster(by_task, cap),
+      "random": released_code.random_(by_task, cap, seed=0),
+      "round_robin": released_code.round_robin(by_task, cap),
   }
   for name, rows in expected.items():
     order = config.build(

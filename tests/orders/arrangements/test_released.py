@@ -3,8 +3,8 @@
 import numpy as np
 import pools
 import pytest
-import released as restated
 
+from tests.helpers import released_code as restated
 from zsgen.orders.arrangements import released
 
 SETTINGS = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pools
 import pytest
-import released
 
+from tests.helpers import released_code
 from zsgen.core import errors
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import tmt
@@ -108,7 +108,7 @@ def _turns(score, budget):
   """Rounds of the released selection, by how the order grows."""
   turns, order = [], []
   while len(order) < budget:
-    grown = released.select_min(score, len(order) + 1)
+    grown = released_code.select_min(score, len(order) + 1)
     turns.append(grown[len(order) :])
     order = grown
   return turns

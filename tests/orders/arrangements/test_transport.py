@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pools
 import pytest
+import scipy.optimize
+import scipy.sparse
 
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, similarity
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import transport
 
@@ -43,7 +45,7 @@ def test_equals_the_best_of_all_assignments():
   actual = _arrange(pool)
   assert actual.rows.tolist() == np.argsort(pair_costs).tolist()
   np.testing.assert_allclose(actual.distances, np.sort(pair_costs), atol=1e-5)
-  assert actual.notes["solver"] == "linear program"
+  assert actual.notes["solver"] == "network simplex"
   farthest = _arrange(pool, pick="farthest")
   assert farthest.rows.tolist() == actual.rows.tolist()[::-1]
 
@@ -57,3 +59,31 @@ def test_sinkhorn_approximates_the_exact_plan():
   assert costs[0] <= costs[1] * (1 + 1e-4) <= 1.02 * costs[0]
   ranks = [np.argsort(plan.rows) for plan in (exact, approximate)]
   assert np.corrcoef(*ranks)[0, 1] > 0.95
+
+
+def test_many_pairs_equal_a_linear_program():
+  """Solves 90,000 pairs exactly; the optimum is unique, so costs agree."""
+  pool = _pool(600, 150)
+  cost = np.concatenate(
+      [block for _, block in similarity.distances(pool.train, pool.heldout)],
+      axis=1,
+  ).T
+  solved = scipy.optimize.linprog(
+      cost.ravel(),
+      A_eq=scipy.sparse.vstack(
+          [
+              scipy.sparse.kron(scipy.sparse.eye_array(600), np.ones((1, 150))),
+              scipy.sparse.kron(np.ones((1, 600)), scipy.sparse.eye_array(150)),
+          ],
+          format="csr",
+      ),
+      b_eq=np.concatenate([np.full(600, 1 / 600), np.full(150, 1 / 150)]),
+      method="highs-ds",
+  )
+  expected = (solved.x.reshape(cost.shape) * cost).sum(axis=1) * 600
+  actual = _arrange(pool)
+  assert actual.notes["solver"] == "network simplex"
+  assert actual.notes["transport_cost"] == pytest.approx(solved.fun)
+  np.testing.assert_allclose(
+      actual.distances[np.argsort(actual.rows)], expected, atol=1e-6
+  )

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 
-import bert
 import numpy as np
 import pytest
 
-from tests.helpers import xla
+from tests.helpers import bert_models, xla
 from zsgen.core import errors
 from zsgen.orders.embedders import batches, encoder, parts
 
@@ -21,19 +20,19 @@ pytestmark = pytest.mark.numerics
 
 pytest.importorskip("tokenizers", reason="the extra minilm brings tokenizers")
 
-EMBEDDED = pathlib.Path(bert.__file__).with_name("embedded.py")
+EMBED_TEXTS = pathlib.Path(bert_models.__file__).with_name("embed_texts.py")
 
 
 @pytest.fixture
 def directory(tmp_path):
-  return bert.write(tmp_path / "model")
+  return bert_models.write(tmp_path / "model")
 
 
 def _texts(size, seed=0, longest=90):
   """Empty, short and over-long texts."""
   rng = np.random.default_rng(seed)
   lengths = [0, 200, *rng.integers(1, longest, size - 2)]
-  return [" ".join(rng.choice(bert.WORDS, length)) for length in lengths]
+  return [" ".join(rng.choice(bert_models.WORDS, length)) for length in lengths]
 
 
 def _embed(directory, texts, partial, report=lambda line: None):
@@ -43,13 +42,13 @@ def _embed(directory, texts, partial, report=lambda line: None):
 
 
 def _process(directory, texts, partial, out, *membership, devices=1):
-  """Starts embedded.py."""
+  """Starts embed_texts.py."""
   path = out.with_suffix(".json")
   path.write_text(json.dumps(texts))
   environment = xla.environment(xla.devices(devices))
   return subprocess.Popen(
-      [sys.executable, EMBEDDED, directory, path, partial, out, *membership],
-      env={**environment, "PYTHONPATH": str(EMBEDDED.parents[1])},
+      [sys.executable, EMBED_TEXTS, directory, path, partial, out, *membership],
+      env={**environment, "PYTHONPATH": str(EMBED_TEXTS.parents[2])},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
@@ -68,7 +67,7 @@ def _vectors(process, out):
 def test_vectors_equal_those_of_bert_on_truncated_texts(directory, tmp_path):
   texts, lines = _texts(30), []
   actual = _embed(directory, texts, tmp_path / "partial", lines.append)
-  expected = [bert.vector(text) for text in texts]
+  expected = [bert_models.vector(text) for text in texts]
   np.testing.assert_allclose(actual.vectors, expected, atol=2e-6)
   assert actual.vectors.dtype == np.float32
   long = sum(len(text.split()) > 70 for text in texts)
@@ -79,14 +78,16 @@ def test_vectors_equal_those_of_bert_on_truncated_texts(directory, tmp_path):
 
 def test_the_prefix_precedes_each_text(tmp_path):
   prompts = {"prompts": {"a": "sort , "}, "default_prompt_name": "a"}
-  directory = bert.write(
+  directory = bert_models.write(
       tmp_path / "model",
       config_sentence_transformers=prompts,
       sentence_bert_config={"max_seq_length": 40},
   )
   texts = _texts(5)
   actual = _embed(directory, texts, tmp_path / "partial").vectors
-  expected = [bert.vector(f"sort , {text}", longest=40) for text in texts]
+  expected = [
+      bert_models.vector(f"sort , {text}", longest=40) for text in texts
+  ]
   np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
@@ -100,9 +101,9 @@ def test_settings_match_sentence_transformers_live(
   paths = {"Transformer": "", "Pooling": "1_Pooling"}
   paths |= {"Normalize": "2_Normalize"} if normalize else {}
   kinds = "sentence_transformers.models."
-  directory = bert.write(
+  directory = bert_models.write(
       tmp_path / "model",
-      config={**bert.CONFIG, "architectures": ["BertModel"]},
+      config={**bert_models.CONFIG, "architectures": ["BertModel"]},
       modules=[
           {"idx": i, "name": str(i), "path": path, "type": kinds + name}
           for i, (name, path) in enumerate(paths.items())
@@ -292,7 +293,7 @@ def test_real_kills_lose_no_finished_work(directory, tmp_path):
   def start(partial):
     return subprocess.Popen(
         [sys.executable, "-c", KILLED, directory, entries, partial, out],
-        env={**os.environ, "PYTHONPATH": str(EMBEDDED.parents[1])},
+        env={**os.environ, "PYTHONPATH": str(EMBED_TEXTS.parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -343,7 +344,7 @@ def test_no_texts(directory, tmp_path):
 
 def test_parameters_describe_the_model_and_not_its_path(directory, tmp_path):
   actual = encoder.Encoder(str(directory)).parameters()
-  elsewhere = bert.write(tmp_path / "elsewhere")
+  elsewhere = bert_models.write(tmp_path / "elsewhere")
   assert encoder.Encoder(str(elsewhere)).parameters() == actual
   assert json.loads(json.dumps(actual)) == {
       "model": actual["model"],
@@ -358,11 +359,11 @@ def test_parameters_describe_the_model_and_not_its_path(directory, tmp_path):
 
 
 def test_vectors_that_are_not_finite(directory, tmp_path):
-  tensors = bert.weights()
+  tensors = bert_models.weights()
   tensors["embeddings.word_embeddings.weight"][5] = np.nan
   path = directory / "model.safetensors"
-  bert.safetensors.numpy.save_file(tensors, path)
-  texts = ["give", bert.WORDS[1]]
+  bert_models.safetensors.numpy.save_file(tensors, path)
+  texts = ["give", bert_models.WORDS[1]]
   with pytest.raises(errors.InputError, match="of 'the' is not finite"):
     _embed(directory, texts, tmp_path / "partial")
   assert not list((tmp_path / "partial").iterdir())

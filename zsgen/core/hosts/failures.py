@@ -25,6 +25,9 @@ _FAILED, _LEFT = "zsgen/failed", "zsgen/left"
 _SLICE = 1.0
 # Seconds that process 0, which serves the messages, waits for others to leave.
 _PATIENCE = 5.0
+# Seconds that the others get for their exit after they have been counted: jax
+# aborts a process that outlives process 0.
+_GRACE = 0.5
 # Words in errors of libraries when the connection to another process breaks.
 _BROKEN = (
     "Connection closed by peer",
@@ -99,16 +102,20 @@ def leave(code: int) -> NoReturn:
   sys.stdout.flush()
   sys.stderr.flush()
   with contextlib.suppress(jax.errors.JaxRuntimeError):
-    left = service.add_one(_LEFT)
-    begin = time.monotonic()
-    while (
-        service.is_first()
-        and left < service.count()
-        and time.monotonic() - begin < _PATIENCE
-    ):
-      time.sleep(0.1)
-      left = int(service.look_up(_LEFT) or 0)
+    service.add_one(_LEFT)
+    if service.is_first():
+      _wait_for_others()
   os._exit(code)
+
+
+def _wait_for_others() -> None:
+  """Waits until the other processes have left, for a limited time."""
+  begin = time.monotonic()
+  while time.monotonic() - begin < _PATIENCE:
+    if int(service.look_up(_LEFT) or 0) >= service.count():
+      break
+    time.sleep(0.1)
+  time.sleep(_GRACE)
 
 
 def _listen() -> None:

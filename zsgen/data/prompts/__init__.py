@@ -16,7 +16,8 @@ from zsgen.data.prompts.segments import (
     Encoded,
     Segment,
     encode,
-    encode_split,
+    encode_pieces,
+    join_pieces,
 )
 from zsgen.data.sources import heldout, options
 
@@ -26,9 +27,10 @@ __all__ = [
     "Segment",
     "differ",
     "encode",
-    "encode_split",
+    "encode_pieces",
     "ends",
     "get",
+    "join_pieces",
     "split",
     "versions",
 ]

@@ -5,9 +5,10 @@ words of the lines on both sides of a border show whether a token of the joined
 text would cross it. (In languages without spaces, a line is one word.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import itertools
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ _FIRST_WORDS = re.compile(
 
 def differ(
     parts: Sequence[Sequence[joining.Piece]],
+    ids: Sequence[Sequence[np.ndarray]],
     tokenizer: tokenizers.Tokenizer,
 ) -> np.ndarray:
   """Returns which examples have other ids than their joined text, bool [n].
@@ -34,25 +36,69 @@ def differ(
 
   Args:
     parts: the pieces of each example, from `joining.split`.
+    ids: of each piece of each example, from `segments.encode_pieces`.
     tokenizer: the tokenizer.
 
   Raises:
     UnicodeEncodeError: a text is not Unicode.
   """
+  borders = list(_borders(parts, ids))
   # Many examples have the same words at their border.
-  owners: dict[tuple[joining.Piece, ...], list[int]] = {}
-  for owner, pieces in enumerate(parts):
-    for left, right in itertools.pairwise(pieces):
-      if _touch(left.segment, right.segment):
-        owners.setdefault(_around(left, right), []).append(owner)
+  texts = list(dict.fromkeys(border.words[2] for border in borders))
+  encoded = segments.encode_pieces([[text] for text in texts], tokenizer)
+  joined = {text: words for text, (words,) in zip(texts, encoded, strict=True)}
+  suspects = [
+      border for border in borders if not _has(border, joined[border.words[2]])
+  ]
+  # Words at the beginning of a text may have other ids than inside it. So the
+  # words before and after these borders are encoded on their own, too.
   result = np.zeros(len(parts), bool)
-  encoded = segments.encode_pieces(list(owners), tokenizer)
-  for members, (left, right, joined) in zip(
-      owners.values(), encoded, strict=True
-  ):
-    if not np.array_equal(np.concatenate([left, right]), joined):
-      result[members] = True
+  encoded = segments.encode_pieces([b.words for b in suspects], tokenizer)
+  for border, (left, right, words) in zip(suspects, encoded, strict=True):
+    if not np.array_equal(np.concatenate([left, right]), words):
+      result[border.owner] = True
   return result
+
+
+class _Border(NamedTuple):
+  """A border between two pieces of an example.
+
+  Attributes:
+    owner: the number of the example.
+    words: the text before the border, after it, and both as one piece.
+    left: the ids of the piece before the border.
+    right: the ids of the piece after it.
+  """
+
+  owner: int
+  words: tuple[joining.Piece, joining.Piece, joining.Piece]
+  left: np.ndarray
+  right: np.ndarray
+
+
+def _borders(
+    parts: Sequence[Sequence[joining.Piece]],
+    ids: Sequence[Sequence[np.ndarray]],
+) -> Iterator[_Border]:
+  """Yields the borders that a token could cross."""
+  for owner, (pieces, arrays) in enumerate(zip(parts, ids, strict=True)):
+    for (left, right), ids_around in zip(
+        itertools.pairwise(pieces), itertools.pairwise(arrays), strict=True
+    ):
+      if _touch(left.segment, right.segment):
+        yield _Border(owner, _around(left, right), *ids_around)
+
+
+def _has(border: _Border, words: np.ndarray) -> bool:
+  """Returns whether ids from both sides of a border are those of its words."""
+  size = len(words)
+  left, right = border.left[-size:], border.right[:size]
+  around, target = np.concatenate([left, right]).tobytes(), words.tobytes()
+  middle = len(left) * words.itemsize
+  begins = range(
+      max(0, middle - len(target) + words.itemsize), middle, words.itemsize
+  )
+  return any(around.startswith(target, begin) for begin in begins)
 
 
 def _touch(left: Segment, right: Segment) -> bool:
@@ -63,16 +109,19 @@ def _touch(left: Segment, right: Segment) -> bool:
 
 def _around(
     left: joining.Piece, right: joining.Piece
-) -> tuple[joining.Piece, ...]:
+) -> tuple[joining.Piece, joining.Piece, joining.Piece]:
   """Returns the text before a border, after it, and both as one piece."""
   text = left.segment.text
   before = _last_words(text[_last_line(text) :])
   after = _FIRST_WORDS.match(right.segment.text)
   assert after is not None, "the pattern matches the empty text"
+  special = left.segment.special
   texts = (before, after.group(), before + after.group())
-  return tuple(
-      piece._replace(segment=piece.segment._replace(text=words, end=False))
-      for piece, words in zip((left, right, left), texts, strict=True)
+  first, second, both = (Segment(t, False, special=special) for t in texts)
+  return (
+      joining.Piece(first, left.continues),
+      joining.Piece(second, right.continues),
+      joining.Piece(both, left.continues),
   )
 
 

@@ -1,6 +1,6 @@
 """Encodes the segments of examples as tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
 from typing import NamedTuple
 
@@ -43,32 +43,29 @@ def encode(
     UnicodeEncodeError: a text is not Unicode.
   """
   parts = [joining.split(example, tokenizer, border) for example in examples]
-  return encode_split(parts, tokenizer)
+  return join_pieces(parts, encode_pieces(parts, tokenizer), tokenizer)
 
 
-def encode_split(
+def join_pieces(
     parts: Sequence[Sequence[joining.Piece]],
+    ids: Iterable[Sequence[np.ndarray]],
     tokenizer: tokenizers.Tokenizer,
 ) -> list[Encoded]:
-  """Tokenizes examples that are split already; see `encode`.
+  """Joins the ids of the pieces of each example; see `encode`.
 
   Args:
     parts: the pieces of each example, from `joining.split`.
+    ids: of each piece of each example, from `encode_pieces`.
     tokenizer: the tokenizer.
-
-  Raises:
-    UnicodeEncodeError: a text is not Unicode.
   """
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   bos, eos = (np.array(ids, np.uint32) for ids in (begin, [tokenizer.eos_id]))
   pieces, losses, borders = [], [], [0]
-  for example, texts in zip(
-      parts, encode_pieces(parts, tokenizer), strict=True
-  ):
+  for example, ids_of_pieces in zip(parts, ids, strict=True):
     pieces.append(bos)
     losses.append(0)
-    for (segment, _), ids in zip(example, texts, strict=True):
-      arrays = [ids, eos] if segment.end else [ids]
+    for (segment, _), piece in zip(example, ids_of_pieces, strict=True):
+      arrays = [piece, eos] if segment.end else [piece]
       pieces += arrays
       losses += [segment.loss] * len(arrays)
     borders.append(len(pieces))

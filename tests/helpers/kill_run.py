@@ -1,6 +1,6 @@
 """Runs a config and kills itself, hard, at a named moment.
 
-  python tests/killed.py CONFIG.json WORKDIR MOMENT
+  python tests/helpers/kill_run.py CONFIG.json WORKDIR MOMENT
 
 MOMENT: step:N, evaluation:N (checkpoints before it are committed), save:N
 (files of the save are being written) or never. The last stage is train.

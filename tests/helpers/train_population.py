@@ -1,4 +1,4 @@
-"""Trains configs as a population: python tests/peopled.py CONFIGS.json DIR."""
+"""Trains configs as a population: python tests/helpers/train_population.py CONFIGS.json DIR."""
 
 import json
 import pathlib

@@ -1,6 +1,6 @@
 """Runs zsgen.main, and at a named moment sends itself a signal.
 
-  python tests/several.py MOMENT FLAGS…
+  python tests/helpers/signal_run.py MOMENT FLAGS…
 
 MOMENT: never; or SIGNAL:PROCESS:STEP, such as SIGKILL:2:8, when that process
 has come to that step; or SIGTERM:0:prepare; or SIGTERM:0:join, some

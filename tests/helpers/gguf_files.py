@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-import tokenized
 
+from tests.helpers import tiny_tokenizers
 from zsgen.core import config
 from zsgen.models import hugging_face
 
@@ -210,7 +210,7 @@ def byte_level(pre: str = "gpt-2", **spec: Any) -> dict[str, Any]:
 
   Args:
     pre: the name of its steps.
-    **spec: a tokenizer.json; that of `tokenized.gpt2` by default.
+    **spec: a tokenizer.json; that of `tiny_tokenizers.gpt2` by default.
   """
   spec = spec or _spec()
   ids = spec["model"]["vocab"] | {
@@ -284,7 +284,7 @@ def _type_of_piece(lib: Any, i: int) -> int:
 
 def _spec() -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as directory:
-    tokenized.gpt2(pathlib.Path(directory))
+    tiny_tokenizers.gpt2(pathlib.Path(directory))
     return json.loads((pathlib.Path(directory) / "tokenizer.json").read_text())
 
 

@@ -1,6 +1,6 @@
 """Run by test_mesh.py on 8 devices: meshes agree, and wrong ones are told.
 
-python -m tests.sharded few|all
+python -m tests.helpers.compare_meshes few|all
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Runs programs with collectives on all devices while threads run others.
 
-  python -m tests.crowded STEPS
+  python -m tests.helpers.collectives STEPS
 
 Prints the number of steps.
 """

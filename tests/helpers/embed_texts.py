@@ -1,6 +1,6 @@
 """Embeds texts in a process of its own; run by tests of the encoder.
 
-embedded.py DIRECTORY TEXTS PARTIAL OUT [PORT PROCESSES PROCESS]
+embed_texts.py DIRECTORY TEXTS PARTIAL OUT [PORT PROCESSES PROCESS]
 """
 
 import json
