@@ -13,7 +13,7 @@ from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import run_report
-from zsgen.train import batches, record_digests, starts
+from zsgen.train import batches, forking, lineage, record_digests, starts
 
 
 class RunDirectory:
@@ -25,6 +25,7 @@ class RunDirectory:
     store: what the run reads.
     order: what it consumes.
     start: what it starts from.
+    fork: what it is forked from; None if it begins with step 0.
   """
 
   def __init__(
@@ -34,12 +35,14 @@ class RunDirectory:
       store: store_lib.Store,
       order: order_lib.Order,
       start: starts.Start,
+      fork: lineage.Fork | None = None,
   ):
     self._config = config
     self._workdir = workdir
     self._store = store
     self._order = order
     self._start = start
+    self._fork = fork
 
   @functools.cached_property
   def _recipe(self) -> dict[str, Any]:
@@ -56,6 +59,8 @@ class RunDirectory:
         **self._start.recipe(),
     }
     schedule = self._config.train.schedule
+    if self._fork:
+      recipe["fork"] = self._fork.recipe()
     recipe["train"] |= plugins.fingerprint("schedule", schedule)
     # Each process reads the weights, and what they bring along, by itself.
     hosts.agree("run", {"run": recipe})
@@ -132,15 +137,22 @@ class RunDirectory:
     config = config_lib.to_dict(self._config)
     artifacts.write_sealed(self.path / "config.json", config, self.identity)
     if is_new:
-      size = self._config.train.batch_size
-      artifacts.write_manifest(
-          self.path,
-          {
-              "kind": "run",
-              "made_by": self._recipe,
-              "store": os.path.relpath(self._store.path, self.path),
-              "order": os.path.relpath(self._order.path, self.path),
-              "batch_size": size,
-              "steps": batches.steps_of(self._order.ids, size),
-          },
+      artifacts.write_manifest(self.path, self._describe())
+
+  def _describe(self) -> dict[str, Any]:
+    """Returns the manifest."""
+    size, ids = self._config.train.batch_size, self._order.ids
+    manifest = {
+        "kind": "run",
+        "made_by": self._recipe,
+        "store": os.path.relpath(self._store.path, self.path),
+        "order": os.path.relpath(self._order.path, self.path),
+        "batch_size": size,
+        "steps": batches.steps_of(ids, size),
+    }
+    if self._fork:
+      manifest["steps"] = len(lineage.follow(self._fork, ids, size))
+      manifest[lineage.LINEAGE] = lineage.describe_parent(
+          self.path, self._fork, forking.find_digest(self._fork)
       )
+    return manifest

@@ -107,7 +107,7 @@ def _why_not(
 ) -> str:
   """Returns why an evaluation of two runs cannot be compared; "" if it can."""
   for member, owner in ((run, "it"), (reference, "the reference")):
-    if name not in member.config.evals:
+    if name not in member.config.evaluations:
       return f"{owner} has no such evaluation."
     if member.headline(name) not in member.metrics:
       return f"{owner} has not been evaluated."

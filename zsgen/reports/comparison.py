@@ -48,7 +48,7 @@ class Comparison:
     return {
         seed: run.metrics[run.headline(name)]
         for seed, run in self.runs[label].items()
-        if name in run.config.evals and run.headline(name) in run.metrics
+        if name in run.config.evaluations and run.headline(name) in run.metrics
     }
 
   def pairs(self, label: str, name: str) -> dict[int, alignment.Pair]:
@@ -133,7 +133,7 @@ def open_points(
   evals: dict[str, api.Metric] = {}
   for by_seed in runs.values():
     for run in by_seed.values():
-      for name in run.config.evals:
+      for name in run.config.evaluations:
         evals.setdefault(name, run.declaration(name).headline)
   return Comparison(runs, reference, evals)
 

@@ -13,7 +13,7 @@ from zsgen import evals
 from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
 from zsgen.evals import api
-from zsgen.train import record_digests
+from zsgen.train import lineage, record_digests
 
 
 class Curve(NamedTuple):
@@ -44,6 +44,8 @@ class RunRecords:
     order: directory of the order.
     may_grow: whether the run may be training, so that records may be missing
       and the last line of a file may be incomplete.
+    fork: what it was forked from; None if it began with step 0. Its records
+      have the steps of the parent before that.
   """
 
   path: pathlib.Path
@@ -53,6 +55,22 @@ class RunRecords:
   store: pathlib.Path
   order: pathlib.Path
   may_grow: bool = False
+  fork: lineage.Fork | None = None
+
+  @property
+  def first_of_order(self) -> int:
+    """The step that consumes the beginning of the order."""
+    return self.fork.begin if self.fork else 0
+
+  @functools.cached_property
+  def parent_metrics(self) -> Mapping[str, Curve]:
+    """Curves of the parent of a fork; {} if they cannot be read."""
+    if self.fork is None:
+      return {}
+    try:
+      return read_log(self.fork.run / "metrics.jsonl")
+    except errors.InputError:
+      return {}  # The run itself has all that it needs.
 
   @functools.cached_property
   def metrics(self) -> Mapping[str, Curve]:
@@ -92,7 +110,7 @@ class RunRecords:
 
   def declaration(self, name: str) -> api.Declaration:
     """Returns what the evaluator of the evaluation `name` declares."""
-    return evals.declaration(self.config.evals[name])
+    return evals.declaration(self.config.evaluations[name])
 
   def headline(self, name: str) -> str:
     """Returns the path of the headline metric of an evaluation."""
@@ -145,6 +163,7 @@ def open_run(path: pathlib.Path, may_grow: bool = False) -> RunRecords:
       store=(path / manifest["store"]).resolve(),
       order=(path / manifest["order"]).resolve(),
       may_grow=may_grow and not (path / record_digests.RESULT).exists(),
+      fork=lineage.find_fork(path, manifest),
   )
 
 

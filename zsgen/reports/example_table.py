@@ -71,7 +71,7 @@ def _examples(
     run: curves.RunRecords, store: store_lib.Store, name: str, ids: np.ndarray
 ) -> np.ndarray:
   """Returns the examples that answers to choose from belong to, int64 [E]."""
-  candidates = store.choices(run.config.evals[name].split)
+  candidates = store.choices(run.config.evaluations[name].split)
   return candidates.examples[np.searchsorted(candidates.rows, ids)]
 
 

@@ -99,7 +99,7 @@ def _panels(
   if order.rounds.any():
     sums = np.add.reduceat(order.rounds, starts)
     curves_by_title["round"] = sums / sizes
-  steps = np.arange(len(starts))
+  steps = run.first_of_order + np.arange(len(starts))
   return [
       figures.Panel(
           title,

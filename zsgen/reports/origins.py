@@ -92,6 +92,12 @@ def setup(
       ["order", order.fingerprint],
       ["run", str(run.path.name)],
   ]
+  if run.fork:
+    parent = f"step {run.fork.step} of {run.fork.run.name}"
+    identifiers += [
+        ["forked from", parent],
+        ["identity of that run", run.fork.identity],
+    ]
   options = grids.Grid(
       "Options that are not at their default",
       ("option", "value", "default"),

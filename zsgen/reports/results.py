@@ -9,7 +9,7 @@ from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.evals import metrics as eval_metrics
 from zsgen.reports import curves, figures, grids, measures, page, targets
-from zsgen.train import metrics
+from zsgen.train import lineage, metrics
 
 # Panels that are drawn of an evaluation's tasks, at the most.
 _MOST_PANELS = 200
@@ -85,7 +85,17 @@ def heldout(run: curves.RunRecords, result: Mapping[str, Any]) -> str:
           *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text("Step 0 is zero-shot. A share is from 0 to 1."),
+          *([page.text(_lineage(run.fork))] if run.fork else []),
       ],
+  )
+
+
+def _lineage(fork: lineage.Fork) -> str:
+  """Returns a sentence on the parent of a fork."""
+  return (
+      f"This run was forked from {fork.run.name} at step {fork.step}: all values"
+      " before that step, and those measures that cover it, are its parent's"
+      " too."
   )
 
 
@@ -175,7 +185,10 @@ def _means(run: curves.RunRecords, name: str) -> list[figures.Line]:
   examples, by_task = (
       run.metrics[f"{name}/{mean}"] for mean in declared.headline.names
   )
-  lines = [figures.line("mean over examples", examples)]
+  lines = []
+  if parent := run.parent_metrics.get(f"{name}/{declared.headline.name}"):
+    lines.append(figures.line("parent, mean over examples", parent))
+  lines.append(figures.line("mean over examples", examples))
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))
@@ -190,14 +203,15 @@ def _headlines(run: curves.RunRecords) -> str:
   """What was evaluated: "loss", "accuracy" or several of them."""
   return " and ".join(
       dict.fromkeys(
-          run.declaration(name).headline.words for name in run.config.evals
+          run.declaration(name).headline.words
+          for name in run.config.evaluations
       )
   )
 
 
 def _unit(run: curves.RunRecords, path: str) -> str:
   """The unit of a metric in parentheses, after a space; "" if it has none."""
-  metric = eval_metrics.find(run.config.evals, path)
+  metric = eval_metrics.find(run.config.evaluations, path)
   return metric.with_unit("") if metric else ""
 
 
@@ -205,7 +219,7 @@ def _evaluations_with(run: curves.RunRecords, figure: str) -> list[str]:
   """The evaluations whose evaluator wants a figure."""
   return [
       name
-      for name in run.config.evals
+      for name in run.config.evaluations
       if figure in run.declaration(name).figures
   ]
 
@@ -216,7 +230,7 @@ def _examples(
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
-    candidates = store.choices(run.config.evals[name].split)
+    candidates = store.choices(run.config.evaluations[name].split)
     ids = np.unique(candidates.examples[np.isin(candidates.rows, ids)])
   return np.bincount(store.task_index[ids], minlength=len(store.tasks))
 
@@ -252,7 +266,7 @@ def _clock(run: curves.RunRecords) -> str:
   rate = np.median(perf["perf/tokens_per_second"].values)
   evaluating = sum(
       perf[metric].values.sum()
-      for metric in (f"perf/{name}_seconds" for name in run.config.evals)
+      for metric in (f"perf/{name}_seconds" for name in run.config.evaluations)
       if metric in perf
   )
   part = evaluating / (evaluating + seconds.sum())

@@ -42,7 +42,7 @@ def result(path: pathlib.Path) -> dict[str, Any]:
 def _result(run: curves.RunRecords) -> dict[str, Any]:
   return {
       "steps": run.steps,
-      "evals": {name: _evaluated(run, name) for name in run.config.evals},
+      "evals": {name: _evaluated(run, name) for name in run.config.evaluations},
       "targets": {
           name: outcome._asdict()
           for name, outcome in targets.check(run).items()

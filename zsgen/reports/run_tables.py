@@ -63,7 +63,7 @@ class Run:
   @property
   def evaluations(self) -> list[str]:
     """Names of its evaluations."""
-    return list(self.records.config.evals)
+    return list(self.records.config.evaluations)
 
   @functools.cached_property
   def metrics(self) -> pa.Table:
@@ -101,7 +101,9 @@ class Run:
     Raises:
       InputError: the run has no such evaluation, or files are damaged.
     """
-    errors.choose(self.records.config.evals, name, f"{self.path}: evaluation")
+    errors.choose(
+        self.records.config.evaluations, name, f"{self.path}: evaluation"
+    )
     return example_table.build(self.records, self._store, name)
 
   @functools.cached_property

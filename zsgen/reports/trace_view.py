@@ -46,10 +46,17 @@ def section(run: curves.RunRecords, order: order_lib.Order) -> str:
               figures.plot(rows, _held_out(run, name), one_x=True),
               f"{name}: {words} and distances of what was trained on",
           ),
-          page.text(_CAPTION.format(**trace.description)),
+          page.text(_CAPTION.format(**trace.description) + _remark(run)),
       ]
   title = "Distance of the trained examples to held-out tasks"
   return page.section(title, blocks) if blocks else ""
+
+
+def _remark(run: curves.RunRecords) -> str:
+  """Returns what the distances of a fork leave out; "" for other runs."""
+  if run.fork is None:
+    return ""
+  return " They are those of this run's order alone, without its parent's."
 
 
 def panels(
@@ -99,5 +106,6 @@ def _line(
     run: curves.RunRecords, trace: trace_lib.Trace, measure: str
 ) -> figures.Line:
   """A measure against steps of the run."""
-  steps = np.minimum(trace.examples / run.batch_size, run.steps)
+  steps = run.first_of_order + trace.examples / run.batch_size
+  steps = np.minimum(steps, run.steps)
   return figures.Line("distance", steps, trace.means(measure)[None])
