@@ -12,7 +12,8 @@ import re
 import shlex
 
 from launch import render
-from zsgen.core import errors, texts
+from launch.tpu import __main__ as tpu
+from zsgen.core import errors, terminal, texts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = ("docs/cloud.md", "tests/launch/golden.md")
@@ -26,8 +27,14 @@ def _render(arguments: Sequence[str]) -> None:
   print(render.render(arguments), end="")
 
 
+def _tpu(arguments: Sequence[str]) -> None:
+  assert "--dry-run" in arguments
+  tpu.run(arguments, terminal.Console())
+
+
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "launch.render": _render,
+    "launch.tpu": _tpu,
 }
 
 

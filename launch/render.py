@@ -1,4 +1,4 @@
-"""Prints the job script, manifest or command of a job for one scheduler.
+"""Prints the job script, manifest or commands of a job for one scheduler.
 
   python -m launch.render TARGET [options] -- COMMAND…
 
@@ -7,6 +7,7 @@ jobset    a Kubernetes JobSet: TPU slices or GPU nodes in GKE
 xpk       a call of xpk, for clusters that xpk made
 gcluster  a call of Cluster Toolkit's gcluster
 sky       a task file for SkyPilot
+tpu       the calls of gcloud that python -m launch.tpu makes
 
 Nothing is started. `@FILE` stands for the options in a file.
 """
@@ -17,6 +18,7 @@ import sys
 
 from launch import clusters, jobset, sky, slurm
 from launch import job as jobs
+from launch.tpu import commands
 from zsgen.core import errors, terminal
 
 # The fields of a job that each target uses, and its function.
@@ -26,6 +28,7 @@ TARGETS: dict[str, tuple[Sequence[str], Callable[[jobs.Job], str]]] = {
     "xpk": (clusters.XPK_FIELDS, clusters.xpk),
     "gcluster": (clusters.GCLUSTER_FIELDS, clusters.gcluster),
     "sky": (sky.FIELDS, sky.render),
+    "tpu": (commands.FIELDS, commands.render),
 }
 
 

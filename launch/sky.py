@@ -77,7 +77,7 @@ def _count_nodes(
   if isinstance(accelerator, accelerators.Slice) and job.count > 1:
     raise errors.InputError(
         f"--count={job.count}: SkyPilot does not connect several TPU slices."
-        " Use python -m launch.render jobset."
+        " Use python -m launch.render jobset, or python -m launch.tpu."
     )
   return job.count
 

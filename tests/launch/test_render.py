@@ -17,6 +17,7 @@ SWEEP = ["--", "python", "-m", "launch.sweep", "--config=configs/orders.py"]
 JOBSET = ["jobset", "--accelerator=v5e-16", "--image=zsgen", "--volume=v"]
 SKY = ["sky", "--accelerator=v5e-16", "--nfs=10.0.0.2:/s"]
 GKE = [*JOBSET[1:], "--cluster=c", "--location=l"]
+TPU = ["tpu", "--accelerator=v5e-16", "--zone=us-west4-a", "--nfs=a:/b"]
 
 
 @pytest.mark.parametrize("page", transcripts.PAGES)
@@ -67,6 +68,10 @@ def test_transcripts_are_what_the_commands_print(root, page):
         ([*SKY, "--runtime=v2-alpha-tpuv6e", *TRAIN], "is for v6e. v5e has"),
         ([*SKY[:2], *TRAIN], "--nfs is missing: the disk of a VM is deleted"),
         ([*SKY, "--restarts=3", *TRAIN], "unrecognized arguments: --restarts"),
+        ([*TPU, "--zone=us-west4", *TRAIN], "such as us-central2-b"),
+        ([*TPU, "--nfs=/share", *TRAIN], "such as 10.0.0.2:/share"),
+        ([*TPU[:3], *TRAIN], "--nfs is missing"),
+        ([*TPU, "--runtime=tpu-ubuntu2204-base", *TRAIN], "is for v4. v5e has"),
     ],
 )
 def test_bad_descriptions_have_one_message(arguments, message):
