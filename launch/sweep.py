@@ -97,7 +97,8 @@ def _points(config: Config) -> list[ml_collections.ConfigDict]:
             f"config.sweep.{kind}.{name}: {error}"
         ) from error
       point.update(name=f"{name}-s{seed}", seed=seed)
-      if not varies and point.data.get("heldout_seed", seed) is None:
+      is_free = not varies and not point.fork  # A fork has its parent's data.
+      if is_free and point.data.get("heldout_seed", seed) is None:
         point.data.heldout_seed = _heldout_seed(base)
       configs.append(point)
   return configs

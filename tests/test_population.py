@@ -113,14 +113,17 @@ def _train_separately(members, workdir, quiet):
   ]
 
 
-def test_members_equal_separate_runs(members, tmp_path, quiet):
+def test_members_equal_separate_runs(small, tmp_path, quiet):
+  small.machine.keep_steps = (7,)  # Each member has its own checkpoint of it.
+  members = _members(small, MEMBERS)
   runs = pipeline.run_population(members, tmp_path, quiet)
   for run, single_run in zip(
       runs, _train_separately(members, tmp_path / "alone", quiet), strict=True
   ):
     _assert_equal(run, single_run)
     with checkpoints.Finished(run) as finished:
-      assert finished.steps() == [STEPS]
+      assert finished.steps() == [7, STEPS]
+      assert all(map(finished.check, finished.steps()))
   # Again: nothing is trained.
   before = (runs[0] / "metrics.jsonl").stat().st_mtime_ns
   assert pipeline.run_population(members, tmp_path, quiet) == runs

@@ -1,57 +1,11 @@
 """A run that is killed and started again leaves the bytes of an unbroken one."""
 
 import json
-import pathlib
 import re
-import subprocess
-import sys
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
-KILL_RUN = pathlib.Path(__file__).parent / "helpers" / "kill_run.py"
-
-
-def start(config, workdir: pathlib.Path, moment: str = "never"):
-  """Runs the train stage in a process of its own.
-
-  What was compiled for one run of these tests is there for the others, as it
-  is for a run that was killed.
-  """
-  workdir.mkdir(exist_ok=True)
-  path = workdir / "config.json"
-  path.write_text(config.to_json())
-  compiled = workdir.parent / "compiled"
-  compiled.mkdir(exist_ok=True)
-  if not (workdir / "cache").exists():
-    (workdir / "cache").symlink_to(compiled)
-  return subprocess.run(
-      [sys.executable, KILL_RUN, path, workdir, moment],
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-
-
-def content(workdir: pathlib.Path) -> dict[str, bytes]:
-  """Reads all that must be equal: metrics, evaluations, ids, parameters."""
-  (run,) = (workdir / "runs").iterdir()
-  files = ["metrics.jsonl", "consumed.npy", "result.json"]
-  files += [path.relative_to(run) for path in (run / "evals").rglob("*.npy")]
-  results = {str(name): (run / name).read_bytes() for name in files}
-  return results | parameters(run)
-
-
-def parameters(run: pathlib.Path) -> dict[str, bytes]:
-  """Returns the bytes of every array of the last checkpoint."""
-  newest = max(int(p.name) for p in (run / "checkpoints").iterdir())
-  state = ocp.StandardCheckpointer().restore(
-      (run / "checkpoints" / str(newest) / "state").absolute()
-  )
-  leaves = jax.tree_util.tree_leaves_with_path(state)
-  return {jax.tree_util.keystr(k): np.asarray(v).tobytes() for k, v in leaves}
+from tests.helpers.restarts import content, start
 
 
 @pytest.fixture(scope="module")

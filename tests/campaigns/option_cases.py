@@ -150,6 +150,7 @@ _RIGHT = {
     "model.pattern": ["local"],
     "machine.mesh.rules": [{"parameters": "x", "axes": ["data"]}],
     "profile": [0, 1],
+    "machine.keep_steps": [1],
 }
 # What ranges of these ask for is work for hours: only what comes before it.
 HEAVY = (

@@ -72,6 +72,15 @@ def test_points_are_orders_by_seeds(config):
   assert "sweep" in config  # The caller's config is as it was.
 
 
+def test_held_out_examples_of_a_fork_are_its_parents(config):
+  seeds = [point.data.heldout_seed for _, point in sweep.points(config)]
+  assert seeds == [0, 0, 0, 0]
+  config.fork = "runs/parent@5"
+  seeds = [point.data.heldout_seed for _, point in sweep.points(config)]
+  assert seeds == [None, None, None, None]
+  assert {point.fork for _, point in sweep.points(config)} == {config.fork}
+
+
 def test_points_may_differ_in_any_section(small):
   pair = {"train": {"learning_rate": 0.5}, "order": {"pick": "farthest"}}
   points = {"fast": {"train": {"learning_rate": 0.5}}, "both": pair}

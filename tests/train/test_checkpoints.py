@@ -81,6 +81,34 @@ def test_saved_state_is_restored(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, saved.state(3, template), STATE)
 
 
+def test_steps_to_keep_are_kept_beside_the_newest(tmp_path):
+  path = tmp_path / checkpoints.NAME
+  with checkpoints.Checkpoints(path, 2, RUN, keep_steps=(1, 3)) as saved:
+    for step in (1, 2, 3, 4):
+      saved.save(step, STATE, {})
+    saved._manager.wait_until_finished()
+    assert saved.steps() == [1, 3, 4]
+  with checkpoints.Checkpoints(path, 2, RUN, keep_steps=(3,)) as saved:
+    saved.save(5, STATE, {})
+    saved._manager.wait_until_finished()
+    assert saved.steps() == [3, 4, 5]
+
+
+def test_a_step_to_keep_that_never_comes_is_an_error():
+  checkpoints.check_steps((), 10)
+  checkpoints.check_steps((3, 10), 10)
+  message = r"keep_steps names step 12, but the order has 10 steps"
+  with pytest.raises(errors.InputError, match=message):
+    checkpoints.check_steps((3, 12), 10)
+
+
+def test_a_run_saves_and_keeps_named_steps(small, tmp_path, workdirs):
+  small.machine.update(keep=1, keep_steps=(3, 7))
+  run = workdirs.run(small, tmp_path).run
+  with checkpoints.Finished(run) as saved:
+    assert saved.steps() == [3, 7, 10]
+
+
 def test_one_process_locks_a_run(tmp_path):
   holder = subprocess.Popen(
       [sys.executable, "-c", HOLD_LOCK, tmp_path],

@@ -25,6 +25,8 @@ def check(config: Any) -> None:
   _check_seeds(config)
   _check_targets(config)
   _check_batch(config)
+  _check_fork(config)
+  _check_averages(config.train)
   _check_hosts(config.machine.hosts)
 
 
@@ -140,6 +142,31 @@ def _check_batch(config: Any) -> None:
         f"config.machine.micro_batches is {machine.micro_batches}; it must be"
         f" at most config.train.batch_size, {train.batch_size}, because a step"
         " does not have more rows than examples."
+    )
+
+
+def _check_fork(config: Any) -> None:
+  """Checks that a fork names a step, and that its options are read."""
+  _, separator, step = config.fork.rpartition("@")
+  if config.fork and not (separator and step.isascii() and step.isdigit()):
+    raise errors.InputError(
+        f"config.fork is {schema.show(config.fork)}; it must be a run's"
+        " directory, @ and the number of a step: 'RUN@STEP'."
+    )
+  if not config.fork and config.fork_order != type(config).fork_order:
+    raise errors.InputError(
+        f"config.fork_order is {config.fork_order!r}, but config.fork is '':"
+        " only a fork reads it."
+    )
+
+
+def _check_averages(train: Any) -> None:
+  """Checks that snapshots are taken if their distance is set."""
+  if not train.mean_of and train.mean_every != type(train).mean_every:
+    raise errors.InputError(
+        f"config.train.mean_every is {train.mean_every}, but"
+        " config.train.mean_of is 0: no snapshots are taken. Set how many of"
+        " them are averaged."
     )
 
 

@@ -26,6 +26,12 @@ from zsgen.core.schema import option, section, selector
 
 T = TypeVar("T")
 
+# Which part of an order a fork may consume.
+REST, ALL, TAIL = PARTS = ("rest", "all", "tail")
+
+# Averages of parameters.
+EMA, MEAN = AVERAGES = ("ema", "mean")
+
 # Bounds that several options have, and the reason.
 _EXAMPLES: dict[str, Any] = dict(
     high=2**31 - 1, why="ids of examples are int32"
@@ -287,6 +293,20 @@ class Train:
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
   first_moment: str = option("float32", choices=("float32", "bfloat16"))
+  # Decay of an exponential moving average of the parameters over the steps, which
+  # is evaluated beside them as NAME@ema; 0: there is none.
+  ema: float = option(0.0, newer=True, **_DECAY)
+  # Snapshots of the parameters, the newest ones, whose mean is evaluated beside
+  # them as NAME@mean; 0: there is none.
+  mean_of: int = option(
+      0,
+      low=0,
+      high=1024,
+      why="each is held on the devices",
+      newer=True,
+  )
+  # Steps between these snapshots; step 0 is the first.
+  mean_every: int = option(10, low=1, newer=True)
   # 1: mean over the loss tokens of the batch. n: mean of the n token means of
   # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
   loss_groups: int = option(1, low=1)
@@ -382,8 +402,11 @@ class Machine:
   hosts: Hosts = section(Hosts, machine=True)
   # Steps between checkpoints; the last step is always saved.
   save_every: int = option(50, low=1, machine=True)
-  # Checkpoints that are kept.
+  # Checkpoints that are kept, the newest ones.
   keep: int = option(2, low=1, machine=True)
+  # Steps that are saved and whose checkpoints are kept too, whatever save_every
+  # and keep are; at most the steps of the order.
+  keep_steps: tuple[int, ...] = option((), low=1, machine=True)
   # Shapes of steps that training may compile, at the most: more have less
   # padding.
   layouts: int = option(
@@ -465,6 +488,13 @@ class Config:
   targets: Mapping[str, Target] = dataclasses.field(
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
+  # "RUN@STEP": the run begins with the full state of another run's checkpoint
+  # and goes on under the order of this config; "": it begins with step 0.
+  fork: str = option("", kind="local", newer=True)
+  # What a fork consumes. rest: the order of the examples that RUN did not
+  # consume before STEP; all: the order of all examples, some of which may come
+  # again; tail: what that order has from STEP on.
+  fork_order: str = option("rest", choices=PARTS, newer=True)
   machine: Machine = section(Machine, machine=True)
   # Points of a sweep that are trained as one program.
   population: int = option(1, low=1, machine=True)
@@ -474,6 +504,19 @@ class Config:
   plan: Plan = section(Plan, machine=True)
   # Modules that register components: next to the config file, or importable.
   plugins: tuple[str, ...] = option((), machine=True)
+
+  @property
+  def evaluations(self) -> Mapping[str, Eval]:
+    """What is evaluated, by name: `evals`, and averages of parameters by them.
+
+    An average is evaluated as the parameters are, under NAME@AVERAGE.
+    """
+    averaged = {
+        averaged_name(name, average): spec
+        for name, spec in self.evals.items()
+        for average in averages(self.train)
+    }
+    return {**self.evals, **averaged}
 
   @property
   def data_seed(self) -> int:
@@ -489,6 +532,17 @@ class Config:
   def init_seed(self) -> int:
     """The seed of new parameters and adapters."""
     return self.seed if self.train.seed is None else self.train.seed
+
+
+def averages(train: Train) -> tuple[str, ...]:
+  """Returns the names of the averages of parameters that are evaluated."""
+  is_set = {EMA: train.ema > 0, MEAN: train.mean_of > 0}
+  return tuple(name for name in AVERAGES if is_set[name])
+
+
+def averaged_name(evaluation: str, average: str) -> str:
+  """Returns the name of an evaluation of an average: "heldout@ema"."""
+  return f"{evaluation}@{average}"
 
 
 def defaults() -> ml_collections.ConfigDict:

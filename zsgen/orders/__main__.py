@@ -15,6 +15,7 @@ import rich.console
 import rich.table
 
 from zsgen.core import chatter, errors, terminal, texts
+from zsgen.data import differing_text
 from zsgen.data import store as store_lib
 from zsgen.orders import diff, exchange
 from zsgen.orders import order as order_lib
@@ -231,23 +232,24 @@ def _measured(trace: trace_lib.Trace) -> rich.table.Table:
 def _head(
     order: order_lib.Order, store: store_lib.Store, size: int
 ) -> rich.table.Table:
-  """Returns a table of the first rows of an order, with the start of each
-  prompt.
+  """Returns a table of the first rows of an order.
+
+  Of each prompt it has the beginning of what differs within its task.
   """
   table = rich.table.Table(title=order.path.name)
   for name in ("position", "id", "task", "round", "distance", "text"):
     # Numbers never wrap; long texts do, on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  prompts = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, prompts, strict=True):
+  prompts = differing_text.differing_parts(store, order.ids[:size])
+  for row, prompt in zip(rows, prompts, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
         texts.short(row["task"], _TEXT),
         str(row["round"] or "-"),
         _number(row["distance"]),
-        " ".join(prompt.split())[:_TEXT],
+        texts.short(" ".join(prompt.split()), _TEXT),
     )
   return table
 

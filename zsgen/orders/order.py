@@ -134,6 +134,7 @@ def make(
     seed: int,
     log: Callable[[str], None] = lambda line: None,
     scorer: model_scores.Scorer = model_scores.NO_SCORER,
+    excluded: np.ndarray | None = None,
 ) -> Order:
   """Loads the order that a config describes; makes it if necessary.
 
@@ -147,23 +148,31 @@ def make(
     seed: the seed of all draws.
     log: is called with lines about the progress of long work.
     scorer: scores examples by a model, for orders that need it.
+    excluded: ids of training examples that are not in the pool, ascending;
+      None for none.
 
   Raises:
-    InputError: an option is invalid, or an artifact is damaged.
+    InputError: an option is invalid, an artifact is damaged, or nothing is
+      left in the pool.
   """
   ids = store.split_ids(suite.TRAIN)
+  rows = np.arange(len(ids))
+  if excluded is not None:
+    rows = _remaining(ids, excluded)
   arrangements.check_target(order)
-  arrangements.check_size(order, len(ids))
-  recipe = _recipe(store, order, seed, scorer)
+  arrangements.check_size(order, len(rows))
+  recipe = _recipe(store, order, seed, scorer, excluded)
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
-  path = path_of(root, store, order, seed, scorer)
+  path = path_of(root, store, order, seed, scorer, excluded)
   if hosts.broadcast("order", path.exists()):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
   pool = sources.pool(root, store, log, scorer)
-  arrangement = arrangements.arrange(order, pool, seed)
+  if excluded is not None:
+    pool = pool.take(rows)
+  arrangement = arrangements.arrange(order, pool, seed).map_rows(rows)
   assert pool.facts is not None, "the pool is a store's"
   train, heldout = pool.facts.embed(order)
   nearest = np.full(len(arrangement.rows), np.nan, np.float32)
@@ -186,15 +195,28 @@ def make(
   return Order.load(path, store)
 
 
+def _remaining(ids: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+  """Returns the rows of the ids that are not excluded, int64."""
+  rows = np.flatnonzero(~np.isin(ids, excluded))
+  if not len(rows):
+    raise errors.InputError(
+        f"config.fork_order is 'rest', but all {len(ids)} training examples"
+        " were consumed before the fork. Fork an earlier step, or set"
+        " config.fork_order='all'."
+    )
+  return rows
+
+
 def path_of(
     root: pathlib.Path,
     store: store_lib.Store,
     order: config.Order,
     seed: int,
     scorer: model_scores.Scorer = model_scores.NO_SCORER,
+    excluded: np.ndarray | None = None,
 ) -> pathlib.Path:
   """Returns the path of an order; see `make` for the arguments."""
-  recipe = _recipe(store, order, seed, scorer)
+  recipe = _recipe(store, order, seed, scorer, excluded)
   return root / "orders" / artifacts.name(_stem(order), recipe)
 
 
@@ -203,8 +225,11 @@ def _recipe(
     order: config.Order,
     seed: int,
     scorer: model_scores.Scorer,
+    excluded: np.ndarray | None,
 ) -> dict[str, Any]:
   recipe = recipe_of(store, order, scorer)
+  if excluded is not None:
+    recipe["excluded"] = fingerprint(excluded, store.fingerprint)
   return {**recipe, "seed": seed, "store": store.fingerprint}
 
 

@@ -156,8 +156,9 @@ def show_batch(
   checks.check_order(experiment.config)
   store = experiment.store
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
-  feed = train.make_feed(experiment.config, store, experiment.order, 0)
-  terminal.Console().print(batch_view.view(feed(0), store, tokenizer))
+  first = experiment.fork.step if experiment.fork else 0
+  feed = train.make_feed(experiment, first)
+  terminal.Console().print(batch_view.view(feed(first), store, tokenizer))
 
 
 def _open(

@@ -25,7 +25,7 @@ def check_config(config: config_lib.Config) -> None:
     config: with the architecture and the adapters of the start.
   """
   sources.check(config.data)
-  metrics.check_targets(config.evals, config.targets)
+  metrics.check_targets(config.evaluations, config.targets)
   for name, spec in config.evals.items():
     if spec.unanswered == "zero":
       _check_counts_unanswered(name, spec)
@@ -112,7 +112,7 @@ def check_store(config: config_lib.Config, store: store_lib.Store) -> None:
       split: [store.tasks[task] for task in store.split_tasks(split)]
       for split in store.manifest["heldout"]
   }
-  metrics.check_targets(config.evals, config.targets, evaluated)
+  metrics.check_targets(config.evaluations, config.targets, evaluated)
 
 
 def check_lengths(

@@ -4,15 +4,17 @@ import dataclasses
 import functools
 import pathlib
 
+import numpy as np
 import rich.console
 
 from zsgen.core import config as config_lib
-from zsgen.core import schema
+from zsgen.core import hosts, schema
+from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.pipeline import checks, order, prepare, run_directory
+from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
 from zsgen.pipeline import console as console_lib
-from zsgen.train import starts
+from zsgen.train import batches, forking, lineage, starts
 
 
 class Experiment:
@@ -26,11 +28,12 @@ class Experiment:
   Attributes:
     start: parameters before the first step.
     config: the options, with the architecture and adapters of the start.
+    fork: what the run is forked from; None if it begins with step 0.
     workdir: its absolute path.
     console: prints lines and tables.
 
   Raises:
-    InputError: see `checks.check_config`.
+    InputError: see `checks.check_config` and `fork.open_fork`.
   """
 
   def __init__(
@@ -47,24 +50,88 @@ class Experiment:
     self.workdir = workdir.absolute()
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
+    self.fork = fork.open_fork(self.config, self.start)
 
   @functools.cached_property
   def store(self) -> store_lib.Store:
     """The store, prepared if it is not there yet."""
-    store = prepare.prepare(self.config, self.workdir, self.console)
-    checks.check_store(self.config, store)
+    config = self.config
+    if self.fork:
+      root = self.workdir / "stores"
+      self._check_checkpoint(
+          prepare_lib.path_of(root, config.data, config.data_seed)
+      )
+    store = prepare.prepare(config, self.workdir, self.console)
+    checks.check_store(config, store)
+    if self.fork:
+      fork.check_store(self.fork, store)
     return store
 
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order, arranged if it is not there yet."""
+    self._check_checkpoint(self.order_path(self.store))
     return order.arrange(
-        self.config, self.workdir, self.store, self.start, self.console
+        self.config,
+        self.workdir,
+        self.store,
+        self.start,
+        self.console,
+        self.excluded,
     )
+
+  def order_path(self, store: store_lib.Store) -> pathlib.Path:
+    """Returns the path of the order, which may not be there yet."""
+    config = self.config
+    scorer = score.make_scorer(
+        config, self.workdir, store, self.start, self.console
+    )
+    return order_lib.path_of(
+        self.workdir,
+        store,
+        config.order,
+        config.order_seed,
+        scorer,
+        self.excluded,
+    )
+
+  @functools.cached_property
+  def excluded(self) -> np.ndarray | None:
+    """The ids that are left out of the order's pool, ascending, or None."""
+    if self.fork and self.fork.part == config_lib.REST:
+      return lineage.consumed_ids(self.fork)
+    return None
+
+  def planned_ids(self, ids: np.ndarray) -> np.ndarray:
+    """Returns the ids that all steps consume, int64; -1 where there is none.
+
+    Args:
+      ids: the order, int64 [n]. A run that is not forked consumes these.
+    """
+    if self.fork is None:
+      return ids
+    size = self.config.train.batch_size
+    table = lineage.follow(self.fork, ids, size).ravel()
+    used = np.flatnonzero(table != batches.NO_EXAMPLE)
+    return table[: used[-1] + 1]
 
   @functools.cached_property
   def run(self) -> run_directory.RunDirectory:
     """The run's directory, which may not be there yet."""
     return run_directory.RunDirectory(
-        self.config, self.workdir, self.store, self.order, self.start
+        self.config,
+        self.workdir,
+        self.store,
+        self.order,
+        self.start,
+        self.fork,
     )
+
+  def _check_checkpoint(self, artifact: pathlib.Path) -> None:
+    """Checks the checkpoint of a fork before an artifact is made for it.
+
+    Several processes leave it to the start of training, which checks it too.
+    """
+    if self.fork and not artifact.exists() and not hosts.is_distributed():
+      with self.console.status("fork"):
+        forking.check(self.fork)

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 from zsgen.core import config as config_lib
 from zsgen.core import hosts
 from zsgen.data import store as store_lib
@@ -17,8 +19,16 @@ def arrange(
     store: store_lib.Store,
     start: starts.Start,
     console: console_lib.Console,
+    excluded: np.ndarray | None = None,
 ) -> order_lib.Order:
   """Loads the order of a config; makes it if it is not there.
+
+  Args:
+    config: the options.
+    workdir: the directory of all artifacts.
+    store: the store of the config.
+    console: prints lines.
+    excluded: ids of training examples to leave out, see `order_lib.make`.
 
   Raises:
     InputError: bad options, a damaged artifact, or processes that differ.
@@ -29,6 +39,12 @@ def arrange(
         *(workdir, store, config.order, config.order_seed),
         log=console.log,
         scorer=scorer,
+        excluded=excluded,
+    )
+  if excluded is not None:
+    console.log(
+        f"order    without the {len(excluded):,} examples that were consumed"
+        " before the fork"
     )
   console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})

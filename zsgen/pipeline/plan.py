@@ -3,7 +3,6 @@
 from zsgen.core import errors
 from zsgen.data import prepare, store
 from zsgen.orders import order
-from zsgen.pipeline import score
 from zsgen.pipeline.experiment import Experiment
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import topology
@@ -43,14 +42,9 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
     path = prepare.path_of(workdir / "stores", config.data, config.data_seed)
     if path.exists():
       opened = store.open_store(path)
-      scorer = score.make_scorer(
-          config, workdir, opened, experiment.start, experiment.console
-      )
-      path = order.path_of(
-          workdir, opened, config.order, config.order_seed, scorer
-      )
+      path = experiment.order_path(opened)
       if path.exists():
-        ids = order.Order.load(path, opened).ids
+        ids = experiment.planned_ids(order.Order.load(path, opened).ids)
         context = config.machine.mesh.context
         return layouts.sizes_of(opened, ids, context)
   except errors.InputError as error:

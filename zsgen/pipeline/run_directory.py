@@ -5,13 +5,15 @@ import os
 import pathlib
 from typing import Any
 
+import jax
+
 from zsgen import evals
 from zsgen.core import artifacts, hosts, plugins
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import run_report
-from zsgen.train import batches, record_digests, starts
+from zsgen.train import batches, forking, lineage, record_digests, starts
 
 
 class RunDirectory:
@@ -23,6 +25,7 @@ class RunDirectory:
     store: what the run reads.
     order: what it consumes.
     start: what it starts from.
+    fork: what it is forked from; None if it begins with step 0.
   """
 
   def __init__(
@@ -32,12 +35,14 @@ class RunDirectory:
       store: store_lib.Store,
       order: order_lib.Order,
       start: starts.Start,
+      fork: lineage.Fork | None = None,
   ):
     self._config = config
     self._workdir = workdir
     self._store = store
     self._order = order
     self._start = start
+    self._fork = fork
 
   @functools.cached_property
   def _recipe(self) -> dict[str, Any]:
@@ -54,6 +59,8 @@ class RunDirectory:
         **self._start.recipe(),
     }
     schedule = self._config.train.schedule
+    if self._fork:
+      recipe["fork"] = self._fork.recipe()
     recipe["train"] |= plugins.fingerprint("schedule", schedule)
     # Each process reads the weights, and what they bring along, by itself.
     hosts.agree("run", {"run": recipe})
@@ -70,8 +77,12 @@ class RunDirectory:
     """What marks the files of the run: a digest of what decides its result."""
     return artifacts.digest(self._recipe)
 
-  def begin(self) -> None:
+  def begin(self, mesh: jax.sharding.Mesh | None = None) -> None:
     """Makes the directory, or checks that it is this run's.
+
+    Args:
+      mesh: the devices that train it from now on, which its provenance gets;
+        None if the run is finished.
 
     Raises:
       InputError: it is another run's, or its manifest is damaged.
@@ -79,6 +90,8 @@ class RunDirectory:
     if hosts.is_first():
       self.path.mkdir(parents=True, exist_ok=True)
       self._write_manifest()
+      if mesh is not None:
+        artifacts.add_provenance(self.path, dict(mesh.shape))
     hosts.wait("the run's directory")
     hosts.await_file(self.path)
 
@@ -124,15 +137,22 @@ class RunDirectory:
     config = config_lib.to_dict(self._config)
     artifacts.write_sealed(self.path / "config.json", config, self.identity)
     if is_new:
-      size = self._config.train.batch_size
-      artifacts.write_manifest(
-          self.path,
-          {
-              "kind": "run",
-              "made_by": self._recipe,
-              "store": os.path.relpath(self._store.path, self.path),
-              "order": os.path.relpath(self._order.path, self.path),
-              "batch_size": size,
-              "steps": batches.steps_of(self._order.ids, size),
-          },
+      artifacts.write_manifest(self.path, self._describe())
+
+  def _describe(self) -> dict[str, Any]:
+    """Returns the manifest."""
+    size, ids = self._config.train.batch_size, self._order.ids
+    manifest = {
+        "kind": "run",
+        "made_by": self._recipe,
+        "store": os.path.relpath(self._store.path, self.path),
+        "order": os.path.relpath(self._order.path, self.path),
+        "batch_size": size,
+        "steps": batches.steps_of(ids, size),
+    }
+    if self._fork:
+      manifest["steps"] = len(lineage.follow(self._fork, ids, size))
+      manifest[lineage.LINEAGE] = lineage.describe_parent(
+          self.path, self._fork, forking.find_digest(self._fork)
       )
+    return manifest

@@ -5,15 +5,14 @@ import functools
 import pathlib
 
 from zsgen.core import artifacts
-from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
-from zsgen.data import store as store_lib
 from zsgen.evals import together
-from zsgen.orders import order as order_lib
 from zsgen.pipeline import checks, evaluators
 from zsgen.pipeline.experiment import Experiment
 from zsgen.train import (
+    averages,
     batches,
+    checkpoints,
     job,
     layouts,
     loop,
@@ -59,7 +58,7 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   members = [make_member(experiment) for experiment in experiments]
   first, log = experiments[0], experiments[0].console.log
   if len(members) == 1:
-    first.run.begin()
+    first.run.begin(members[0].program.mesh)
     return job.make_single(members[0], log)
   split = population.sharding(members[0].program.mesh, len(members))
   evaluate = functools.partial(together.evaluate_together, sharding=split)
@@ -69,7 +68,7 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   joined = job.make(path, members, evaluate, log)
   memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
-    experiment.run.begin()
+    experiment.run.begin(joined.program.mesh)
   if (path / artifacts.MANIFEST).exists():
     artifacts.check_made_by(path, recipe)
   else:
@@ -86,38 +85,40 @@ def make_member(experiment: Experiment) -> job.Member:
     InputError: the config does not fit its order, the devices or the store.
   """
   config, store, order = experiment.config, experiment.store, experiment.order
-  steps = batches.steps_of(order.ids, config.train.batch_size)
+  planned = experiment.planned_ids(order.ids)
+  steps = batches.steps_of(planned, config.train.batch_size)
   optimizer.check_steps(config.train, steps)
   tracing.check(config.profile, steps)
+  checkpoints.check_steps(config.machine.keep_steps, steps)
   mesh = mesh_lib.make(config.machine.mesh)
   program = program_lib.make(config, experiment.start, mesh)
-  memory.check_room(mesh, program.state_bytes)
+  averaged = averages.Averages(config.train, program.shardings.params, 1)
+  held = averaged.bytes_per_device(program.shapes.params)
+  memory.check_room(mesh, program.state_bytes + held)
   evaluations = evaluators.make(experiment, mesh)
+  evaluations += averages.make_evaluators(config.train, evaluations)
   ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
   checks.check_lengths(config, store, ids)
   return job.Member(
       path=experiment.run.path,
       config=config,
       program=program,
-      feed=functools.partial(make_feed, config, store, order),
-      lengths=layouts.sizes_of(
-          store, order.ids, mesh_lib.position_shards(mesh)
-      ),
+      feed=functools.partial(make_feed, experiment),
+      lengths=layouts.sizes_of(store, planned, mesh_lib.position_shards(mesh)),
       steps=steps,
       evaluators=evaluations,
       start=experiment.start,
       identity=experiment.run.identity,
+      fork=experiment.fork,
   )
 
 
-def make_feed(
-    config: config_lib.Config,
-    store: store_lib.Store,
-    order: order_lib.Order,
-    first: int,
-) -> batches.Feed:
+def make_feed(experiment: Experiment, first: int) -> batches.Feed:
   """Returns batches from step `first` on, from the store or seqio over it."""
-  size = config.train.batch_size
+  config, store, order = experiment.config, experiment.store, experiment.order
+  size, fork = config.train.batch_size, experiment.fork
   if config.data.feed == "seqio":
-    return seqio_feed.seqio_feed(store, order.path, size, first)
-  return batches.store_feed(store, order.ids, size)
+    begin = fork.begin if fork else 0
+    feed = seqio_feed.seqio_feed(store, order.path, size, first - begin)
+    return lambda step: feed(step - begin)
+  return batches.store_feed(store, experiment.planned_ids(order.ids), size)

@@ -9,7 +9,7 @@ from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.evals import metrics as eval_metrics
 from zsgen.reports import curves, figures, grids, measures, page, targets
-from zsgen.train import metrics
+from zsgen.train import lineage, metrics
 
 # Panels that are drawn of an evaluation's tasks, at the most.
 _MOST_PANELS = 200
@@ -22,7 +22,7 @@ _COLUMNS_NOTE = (
 )
 
 
-def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
+def measured(run: curves.RunRecords, result: Mapping[str, Any]) -> grids.Grid:
   """Builds the closing table of a result (see `run_report.result`)."""
   rows = [
       [
@@ -66,7 +66,7 @@ def _shown_means(
       yield metric, over_tasks, " over tasks"
 
 
-def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
+def heldout(run: curves.RunRecords, result: Mapping[str, Any]) -> str:
   """Builds the section of held-out curves and their measures."""
   title = f"Held-out {_headlines(run)}"
   panels = [
@@ -85,11 +85,21 @@ def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
           *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text("Step 0 is zero-shot. A share is from 0 to 1."),
+          *([page.text(_lineage(run.fork))] if run.fork else []),
       ],
   )
 
 
-def goals(run: curves.Run) -> str:
+def _lineage(fork: lineage.Fork) -> str:
+  """Returns a sentence on the parent of a fork."""
+  return (
+      f"This run was forked from {fork.run.name} at step {fork.step}: all values"
+      " before that step, and those measures that cover it, are its parent's"
+      " too."
+  )
+
+
+def goals(run: curves.RunRecords) -> str:
   """Builds the section of the config's targets, met or not."""
   rows = [
       [
@@ -108,7 +118,7 @@ def goals(run: curves.Run) -> str:
   return page.section("Targets", [grids.to_html(grid)])
 
 
-def tasks(run: curves.Run, store: store_lib.Store) -> str:
+def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
   """Builds the section of each task's curves, the largest gain first."""
   blocks = []
   for name in _evaluations_with(run, "tasks"):
@@ -147,7 +157,7 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
   return page.section("Task by task", [page.text(note), *blocks])
 
 
-def training(run: curves.Run) -> str:
+def training(run: curves.RunRecords) -> str:
   """Builds the section of the training loss and of the time spent."""
   panels = [
       figures.Panel(
@@ -169,13 +179,16 @@ def training(run: curves.Run) -> str:
   )
 
 
-def _means(run: curves.Run, name: str) -> list[figures.Line]:
+def _means(run: curves.RunRecords, name: str) -> list[figures.Line]:
   """Means over examples and over tasks, as two lines where they differ."""
   declared = run.declaration(name)
   examples, by_task = (
       run.metrics[f"{name}/{mean}"] for mean in declared.headline.names
   )
-  lines = [figures.line("mean over examples", examples)]
+  lines = []
+  if parent := run.parent_metrics.get(f"{name}/{declared.headline.name}"):
+    lines.append(figures.line("parent, mean over examples", parent))
+  lines.append(figures.line("mean over examples", examples))
   # Tasks of one size have one mean.
   if not np.allclose(examples.values, by_task.values):
     lines.append(figures.line("mean over tasks", by_task))
@@ -186,35 +199,38 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
   return lines
 
 
-def _headlines(run: curves.Run) -> str:
+def _headlines(run: curves.RunRecords) -> str:
   """What was evaluated: "loss", "accuracy" or several of them."""
   return " and ".join(
       dict.fromkeys(
-          run.declaration(name).headline.words for name in run.config.evals
+          run.declaration(name).headline.words
+          for name in run.config.evaluations
       )
   )
 
 
-def _unit(run: curves.Run, path: str) -> str:
+def _unit(run: curves.RunRecords, path: str) -> str:
   """The unit of a metric in parentheses, after a space; "" if it has none."""
-  metric = eval_metrics.find(run.config.evals, path)
+  metric = eval_metrics.find(run.config.evaluations, path)
   return metric.with_unit("") if metric else ""
 
 
-def _evaluations_with(run: curves.Run, figure: str) -> list[str]:
+def _evaluations_with(run: curves.RunRecords, figure: str) -> list[str]:
   """The evaluations whose evaluator wants a figure."""
   return [
       name
-      for name in run.config.evals
+      for name in run.config.evaluations
       if figure in run.declaration(name).figures
   ]
 
 
-def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
+def _examples(
+    run: curves.RunRecords, store: store_lib.Store, name: str
+) -> np.ndarray:
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
-    candidates = store.choices(run.config.evals[name].split)
+    candidates = store.choices(run.config.evaluations[name].split)
     ids = np.unique(candidates.examples[np.isin(candidates.rows, ids)])
   return np.bincount(store.task_index[ids], minlength=len(store.tasks))
 
@@ -241,7 +257,7 @@ def _by_gain(
   )
 
 
-def _clock(run: curves.Run) -> str:
+def _clock(run: curves.RunRecords) -> str:
   """Speed, and the share of the time that evaluations took."""
   perf = run.perf
   if "perf/tokens_per_second" not in perf:
@@ -250,7 +266,7 @@ def _clock(run: curves.Run) -> str:
   rate = np.median(perf["perf/tokens_per_second"].values)
   evaluating = sum(
       perf[metric].values.sum()
-      for metric in (f"perf/{name}_seconds" for name in run.config.evals)
+      for metric in (f"perf/{name}_seconds" for name in run.config.evaluations)
       if metric in perf
   )
   part = evaluating / (evaluating + seconds.sum())

@@ -21,7 +21,7 @@ _CAPTION = (
 )
 
 
-def section(run: curves.Run, order: order_lib.Order) -> str:
+def section(run: curves.RunRecords, order: order_lib.Order) -> str:
   """Returns the nine measures of each held-out set whose trace is there.
 
   An evaluation's page has them if its evaluator wants the figure "distances".
@@ -46,14 +46,21 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
               figures.plot(rows, _held_out(run, name), one_x=True),
               f"{name}: {words} and distances of what was trained on",
           ),
-          page.text(_CAPTION.format(**trace.description)),
+          page.text(_CAPTION.format(**trace.description) + _remark(run)),
       ]
   title = "Distance of the trained examples to held-out tasks"
   return page.section(title, blocks) if blocks else ""
 
 
+def _remark(run: curves.RunRecords) -> str:
+  """Returns what the distances of a fork leave out; "" for other runs."""
+  if run.fork is None:
+    return ""
+  return " They are those of this run's order alone, without its parent's."
+
+
 def panels(
-    run: curves.Run, name: str, trace: trace_lib.Trace
+    run: curves.RunRecords, name: str, trace: trace_lib.Trace
 ) -> list[list[figures.Panel]]:
   """Builds panels of headline and bigram KL, above those of the distances.
 
@@ -86,7 +93,7 @@ def panels(
   return rows
 
 
-def _held_out(run: curves.Run, name: str) -> str:
+def _held_out(run: curves.RunRecords, name: str) -> str:
   """Returns the headline of an evaluation in words, without its unit."""
   return f"held-out {run.declaration(name).headline.words}"
 
@@ -96,8 +103,9 @@ def _panel(title: str, line: figures.Line) -> figures.Panel:
 
 
 def _line(
-    run: curves.Run, trace: trace_lib.Trace, measure: str
+    run: curves.RunRecords, trace: trace_lib.Trace, measure: str
 ) -> figures.Line:
   """A measure against steps of the run."""
-  steps = np.minimum(trace.examples / run.batch_size, run.steps)
+  steps = run.first_of_order + trace.examples / run.batch_size
+  steps = np.minimum(steps, run.steps)
   return figures.Line("distance", steps, trace.means(measure)[None])

@@ -64,6 +64,15 @@ def ids_of(ids: np.ndarray, batch_size: int, step: int) -> np.ndarray:
   return batch
 
 
+def table(ids: np.ndarray, batch_size: int) -> np.ndarray:
+  """Returns the ids of all steps, int64 [steps, B]; see `ids_of`."""
+  padded = np.full(
+      (steps_of(ids, batch_size), batch_size), NO_EXAMPLE, np.int64
+  )
+  padded.flat[: len(ids)] = ids
+  return padded
+
+
 def store_feed(
     store: store_lib.Store, ids: np.ndarray, batch_size: int
 ) -> Feed:

@@ -5,7 +5,7 @@ checksum of every array on the devices, and the digests of the run's records at
 that step. Everything is checked before it is used.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import pathlib
 import textwrap
@@ -15,10 +15,10 @@ from absl import logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as managers
 
 from zsgen.core import artifacts, errors, hosts
 from zsgen.train import checksums, record_digests
-from zsgen.train import step as step_lib
 
 # The directory of checkpoints in a run's directory.
 NAME = "checkpoints"
@@ -45,17 +45,26 @@ class Checkpoints:
 
   Args:
     path: their directory.
-    keep: the number of checkpoints to keep.
+    keep: the number of newest checkpoints to keep.
     run: the identity of the run; a checkpoint of another run is damaged.
+    keep_steps: steps whose checkpoints are kept too.
   """
 
-  def __init__(self, path: pathlib.Path, keep: int, run: str):
+  def __init__(
+      self,
+      path: pathlib.Path,
+      keep: int,
+      run: str,
+      keep_steps: Sequence[int] = (),
+  ):
     self.path = path
     self._run = run
     self._manager = ocp.CheckpointManager(
         path.absolute(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
+            preservation_policy=managers.AnyPreservationPolicy(
+                [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
+            ),
             cleanup_tmp_directories=True,
             create=True,
             # Made later and failing, it leaves threads that wait for it.
@@ -86,12 +95,13 @@ class Checkpoints:
     """Returns the directory of the checkpoint of a step."""
     return self.path / str(step)
 
-  def save(self, step: int, state: step_lib.State, records: Any) -> None:
+  def save(self, step: int, state: Any, records: Any) -> None:
     """Starts to save; waits for the save before it, and raises its error.
 
     Args:
       step: the step before which the state is.
-      state: on the devices, where its checksums are computed first.
+      state: a tree of arrays on the devices, where its checksums are computed
+        first.
       records: digests of the records at that step, as JSON values.
     """
     meta = {
@@ -131,7 +141,22 @@ class Checkpoints:
     """
     return self._meta(step).keys() != _OLD
 
-  def state(self, step: int, like: step_lib.State) -> step_lib.State:
+  def digest(self, step: int) -> str:
+    """Returns a digest of the state of a step, by its checksums.
+
+    Raises:
+      Damaged: see `state`.
+      InputError: an older version saved no checksums.
+    """
+    meta = self._meta(step)
+    if "arrays" not in meta:
+      raise errors.InputError(
+          f"{self.directory(step)}: cannot be identified, because {OLDER}. Train"
+          " the run again."
+      )
+    return artifacts.digest([step, self._run, meta["arrays"]])
+
+  def state(self, step: int, like: Any) -> Any:
     """Restores the state of a step, and checks it on the devices.
 
     Args:
@@ -145,14 +170,17 @@ class Checkpoints:
     """
     meta = self._meta(step)
     self._compare(step, self._metadata(step, meta), _described(like))
-    args = ocp.args.StandardRestore(like)
-    state = self._restore(step, state=args)["state"]
+    state = self._restore(step, state=self._restoring(like))["state"]
     try:
       self._check_sums(step, meta, checksums.checksums(state))
     except Damaged:
       del state  # The error holds this frame, and another step may be read.
       raise
     return state
+
+  def _restoring(self, like: Any) -> Any:
+    """Returns Orbax's arguments to restore a whole state."""
+    return ocp.args.StandardRestore(like)
 
   def newest_whole(self, before: int, read: Callable[[int], Any]) -> int | None:
     """Returns the newest step before another one that can be read, or None.
@@ -324,13 +352,7 @@ class Finished(Checkpoints):
         if name.startswith("params/")
     }
     self._compare(step, saved, _described({"params": like}))
-    args = ocp.args.PyTreeRestore(
-        item={"params": like},
-        restore_args=ocp.checkpoint_utils.construct_restore_args(
-            {"params": like}
-        ),
-        partial_restore=True,
-    )
+    args = self._restoring({"params": like}, partial=True)
     tree = self._restore(step, state=args)["state"]
     try:
       self._check_sums(step, meta, checksums.checksums(tree), "params/")
@@ -338,6 +360,14 @@ class Finished(Checkpoints):
       del tree  # As in `state`.
       raise
     return tree["params"]
+
+  def _restoring(self, like: Any, partial: bool = False) -> Any:
+    """Returns Orbax's arguments to restore a state, or a part of it."""
+    return ocp.args.PyTreeRestore(
+        item=like,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+        partial_restore=partial,
+    )
 
   def check(self, step: int) -> bool:
     """Checks all arrays of a step, one after the other, on one device.
@@ -368,6 +398,16 @@ class Finished(Checkpoints):
       )
     self._check_sums(step, meta, sums)
     return "arrays" in meta
+
+
+def check_steps(keep_steps: Sequence[int], steps: int) -> None:
+  """Raises InputError for a step to keep that a run of `steps` never reaches."""
+  if keep_steps and max(keep_steps) > steps:
+    raise errors.InputError(
+        f"config.machine.keep_steps names step {max(keep_steps)}, but the order"
+        f" has {steps} steps: there is no such checkpoint to keep. Name steps"
+        f" from 1 to {steps}."
+    )
 
 
 def like(shapes: Any, shardings: Any) -> Any:

@@ -14,10 +14,12 @@ import numpy as np
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.train import (
+    averages,
     batches,
     flops,
     layout_plan,
     layouts,
+    lineage,
     population,
     shape_search,
     starts,
@@ -34,6 +36,9 @@ _COMMON = (
     "train.batch_size",
     "train.loss_groups",
     "train.first_moment",
+    "train.ema",
+    "train.mean_of",
+    "train.mean_every",
     "machine.mesh",
     "machine.remat",
     "machine.logits_chunk",
@@ -41,6 +46,7 @@ _COMMON = (
     "machine.micro_batches",
     "machine.layouts",
     "machine.save_every",
+    "machine.keep_steps",
     "profile",
 )
 
@@ -61,6 +67,7 @@ class Member(NamedTuple):
     evaluators: its evaluations.
     start: parameters before the first step.
     identity: a digest of all that decides the result; marks its checkpoints.
+    fork: what it was forked from; None if it begins with step 0.
   """
 
   path: pathlib.Path
@@ -72,21 +79,36 @@ class Member(NamedTuple):
   evaluators: Sequence[metrics_lib.Evaluator]
   start: starts.Start
   identity: str
+  fork: lineage.Fork | None = None
+
+  @property
+  def first(self) -> int:
+    """The step that it begins with."""
+    return self.fork.step if self.fork else 0
 
   def evaluated(self) -> dict[str, tuple[list[int], np.ndarray]]:
-    """Returns the steps of each evaluation, and the ids of its rows."""
-    every_step = range(self.steps + 1)
+    """Returns the steps of each evaluation, and the ids of its rows.
+
+    Raises:
+      InputError: it is a fork, and its parent's evaluations cannot be read.
+    """
     return {
-        evaluator.name: (
-            [
-                step
-                for step in every_step
-                if is_due(step, evaluator.every_steps, self.steps)
-            ],
-            evaluator.ids,
-        )
+        evaluator.name: (self._evaluated_steps(evaluator), evaluator.ids)
         for evaluator in self.evaluators
     }
+
+  def _evaluated_steps(self, evaluator: metrics_lib.Evaluator) -> list[int]:
+    """Returns the steps of an evaluation, those of the parent included."""
+    before, first = [], 0
+    if self.fork:
+      before = lineage.evaluated_steps(self.fork, evaluator.name)
+      first = self.fork.step + 1
+    due = [
+        step
+        for step in range(first, self.steps + 1)
+        if is_due(step, evaluator.every_steps, self.steps)
+    ]
+    return before + due
 
 
 class Evaluation(NamedTuple):
@@ -95,10 +117,12 @@ class Evaluation(NamedTuple):
   Attributes:
     evaluators: that of each member.
     run: given the parameters of the job, returns the result of each member.
+    average: the average of the parameters that is evaluated; "" for none.
   """
 
   evaluators: Sequence[metrics_lib.Evaluator]
   run: Evaluate
+  average: str = ""
 
 
 class Job(NamedTuple):
@@ -130,6 +154,20 @@ class Job(NamedTuple):
     """The number of steps, the same for all members."""
     return self.members[0].steps
 
+  def due_evaluations(self, step: int) -> list[Evaluation]:
+    """Returns the evaluations of a step."""
+    return [
+        evaluation
+        for evaluation in self.evaluations
+        if is_due(step, evaluation.evaluators[0].every_steps, self.steps)
+    ]
+
+  def is_saved(self, step: int) -> bool:
+    """Returns whether the state before a step is saved."""
+    machine = self.config.machine
+    is_regular = step > 0 and is_due(step, machine.save_every, self.steps)
+    return is_regular or step in machine.keep_steps
+
   @property
   def identity(self) -> str:
     """What marks the checkpoints of the job."""
@@ -156,20 +194,44 @@ def make(
     InputError: the members do not fit into one program.
   """
   check(members)
-  evaluations = [
-      Evaluation(evaluators, evaluate(evaluators))
-      for evaluators in zip(
-          *(member.evaluators for member in members), strict=True
-      )
-  ]
+  evaluations: dict[str, Evaluation] = {}
+  for evaluators in zip(
+      *(member.evaluators for member in members), strict=True
+  ):
+    name, first = evaluators[0].name, evaluators[0]
+    if isinstance(first, averages.Evaluator):
+      run = evaluations[first.evaluator.name].run
+      evaluations[name] = _averaged(evaluators, first.average, run)
+    else:
+      evaluations[name] = Evaluation(evaluators, evaluate(evaluators))
   return Job(
       path=path,
       members=members,
       program=population.join([member.program for member in members]),
       layouts=_plan(members),
-      evaluations=evaluations,
+      evaluations=list(evaluations.values()),
       log=log,
   )
+
+
+def _averaged(
+    evaluators: Sequence[averages.Evaluator], average: str, run: Evaluate
+) -> Evaluation:
+  """Returns the evaluation of an average, computed as that of the parameters.
+
+  Args:
+    evaluators: of the average, that of each member.
+    average: its name.
+    run: evaluates parameters.
+  """
+
+  def rename(params: trees.Params) -> list[metrics_lib.Evaluation]:
+    return [
+        evaluator.rename(result)
+        for evaluator, result in zip(evaluators, run(params), strict=True)
+    ]
+
+  return Evaluation(evaluators, rename, average)
 
 
 def _plan(members: Sequence[Member]) -> layouts.Layouts:
@@ -229,6 +291,7 @@ def _shape(member: Member) -> dict[str, Any]:
   fields["config.evals"] = [
       (evaluator.name, evaluator.every_steps) for evaluator in member.evaluators
   ]
+  fields["the step of config.fork"] = member.first
   return {**fields, "steps": member.steps}
 
 

@@ -157,7 +157,7 @@ class Journal:
       if share > _MUCH:
         self._log(
             f"evals    more than {_MUCH:.0%} went into {name}: raise"
-            f" config.evals.{name}.every_steps, or set its max_examples"
+            f" config.evals.{name.partition('@')[0]}.every_steps, or set its max_examples"
         )
 
 

@@ -138,11 +138,19 @@ def sizes_of(store: store_lib.Store, ids: np.ndarray, context: int) -> Lengths:
 
   Args:
     store: the store.
-    ids: the examples, int64 [n].
+    ids: the examples, int64 [n]; sizes are 0 where there is none.
     context: `config.machine.mesh.context`; 1 reads no masks.
   """
-  prompts = None if context == 1 else store.first_losses(ids)
-  return Lengths(store.lengths[ids], store.loss_lengths[ids], prompts)
+  is_example = ids != batches.NO_EXAMPLE
+  known = np.where(is_example, ids, 0)
+  prompts = None
+  if context > 1:
+    prompts = np.where(is_example, store.first_losses(known), 0)
+  return Lengths(
+      np.where(is_example, store.lengths[known], 0),
+      np.where(is_example, store.loss_lengths[known], 0),
+      prompts,
+  )
 
 
 class Layouts(NamedTuple):

@@ -1,5 +1,6 @@
 """The training loop, from top to bottom in the order things must happen."""
 
+from collections.abc import Sequence
 import contextlib
 import functools
 from typing import NamedTuple
@@ -10,10 +11,12 @@ import numpy as np
 from zsgen.core import errors, hosts
 from zsgen.models import lora as lora_lib
 from zsgen.train import (
+    averages,
     checkpoints,
     compiling,
     finite,
     flops,
+    forking,
     memory,
     meter,
     optimizer,
@@ -87,15 +90,15 @@ def _train(
   """`train`, with its checkpoints; what it opens is closed by the stack."""
   members, program, steps = job.members, job.program, job.steps
 
-  # The state: a checkpoint's, or new.
-  latest = hosts.broadcast("newest checkpoint", saved.latest())
-  first = latest or 0
-  begin = _new(job) if latest is None else _restored(job, saved, latest)
+  # The state: a checkpoint's, the parent's, or new.
+  averaged = _averages(job, len(members))
+  begin = _begin(job, saved, averaged)
+  first, is_continued = begin.first, begin.is_continued
   executables.start(job.layouts.needed(first), _hyper_at(job, first))
   _describe(job, first)
 
   # Records, cut back to the checkpoint.
-  journal = _open_journal(job, begin, latest, stack)
+  journal = _open_journal(job, begin, stack)
   state, frozen = begin.state, begin.frozen
   del begin  # The first step overwrites its state.
 
@@ -107,24 +110,21 @@ def _train(
   pending = None
   stop.listen()
   for step in range(first, steps + 1):
-    resumed_here = step == first and latest is not None
+    resumed_here = step == first and is_continued
     trace.end(step, state)
 
     # Evaluate; a checkpoint is saved after its step's evaluation.
-    for evaluators, evaluate in job.evaluations:
-      every = evaluators[0].every_steps
-      if job_lib.is_due(step, every, steps) and not resumed_here:
+    if not resumed_here:
+      averaged.update(step, state.params)
+      if due := job.due_evaluations(step):
         pending = journal.step(pending)
-        results = evaluate(lora_lib.join(state.params, frozen))
-        journal.evaluation(evaluators, step, results)
+        _evaluate(due, journal, step, averaged, state, frozen)
 
     # Save; whatever the checkpoint counts is durable before it.
     stopped = step < steps and stop.reached(step)
-    due = step and job_lib.is_due(step, job.config.machine.save_every, steps)
-    if (due or stopped) and not resumed_here:
+    if (job.is_saved(step) or stopped) and not resumed_here:
       pending = journal.step(pending)
-      saved.save(step, state, resuming.pack(journal.sync()))
-      journal.saved(step)
+      _save(job, saved, journal, step, averaged.pack(state))
       executables.seal()
 
     if stopped:
@@ -156,8 +156,33 @@ def _train(
   journal.summarize()
   digests = journal.sync()
   if len(members) > 1:
-    _save_members(job, state, digests)
+    _save_members(job, steps, averaged.pack(state), digests)
   return digests
+
+
+def _averages(
+    owner: job_lib.Job | job_lib.Member, members: int
+) -> averages.Averages:
+  """Returns the averages of a job of several members, or of a run."""
+  shardings = owner.program.shardings.params
+  return averages.Averages(owner.config.train, shardings, members)
+
+
+def _evaluate(
+    evaluations: Sequence[job_lib.Evaluation],
+    journal: journal_lib.Journal,
+    step: int,
+    averaged: averages.Averages,
+    state: step_lib.State,
+    frozen: trees.Params,
+) -> None:
+  """Evaluates parameters, and averages of them, and logs the results."""
+  for evaluation in evaluations:
+    params = state.params
+    if evaluation.average:
+      params = averaged.params(evaluation.average, step)
+    results = evaluation.run(lora_lib.join(params, frozen))
+    journal.evaluation(evaluation.evaluators, step, results)
 
 
 def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
@@ -180,16 +205,35 @@ class _Begin(NamedTuple):
   """What training starts from.
 
   Attributes:
+    first: the first step.
+    is_continued: whether `first` was evaluated and saved before.
     state: of all members, on the devices.
     frozen: the parameters of all members that are not trained.
-    digests: of the records to keep, for each member.
+    digests: of the records to keep, for each member; those of the parents if
+      the members are forks that have not saved yet.
     advice: what `finite.advise` needs, of each member.
+    is_fork: whether the records are those of the parents.
   """
 
+  first: int
+  is_continued: bool
   state: step_lib.State
   frozen: trees.Params
   digests: list[record_digests.Digests]
   advice: list[finite.Beginning]
+  is_fork: bool = False
+
+
+def _begin(
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    averaged: averages.Averages,
+) -> _Begin:
+  """Returns what training starts from: the newest checkpoint if there is one."""
+  latest = hosts.broadcast("newest checkpoint", saved.latest())
+  if latest is not None:
+    return _restored(job, saved, latest, averaged)
+  return _forked(job, averaged) if job.members[0].fork else _new(job)
 
 
 def _new(job: job_lib.Job) -> _Begin:
@@ -206,6 +250,8 @@ def _new(job: job_lib.Job) -> _Begin:
       for run, state, params in zip(job.members, states, frozen, strict=True)
   ]
   return _Begin(
+      first=0,
+      is_continued=False,
       state=population.stack(states, job.program.shardings),
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=[{} for _ in job.members],
@@ -213,14 +259,50 @@ def _new(job: job_lib.Job) -> _Begin:
   )
 
 
+def _forked(job: job_lib.Job, averaged: averages.Averages) -> _Begin:
+  """Loads the checkpoints that the members were forked from."""
+  states, digests = [], []
+  for run in job.members:
+    assert run.fork is not None, "members begin with the same step"
+    job.log(
+        f"start    the state of step {run.first} of {run.fork.run}, which goes"
+        " on under another order"
+    )
+    single, program = _averages(run, 1), run.program
+    like = checkpoints.like(
+        single.shapes(program.shapes), single.shardings(program.shardings)
+    )
+    state, records_before = forking.load(run.path, run.fork, like)
+    states.append(state)
+    digests.append(records_before)
+  frozen = [load_frozen(run) for run in job.members]
+  return _Begin(
+      first=job.members[0].first,
+      is_continued=True,
+      state=averaged.unpack(
+          population.stack(states, averaged.shardings(job.program.shardings))
+      ),
+      frozen=population.stack(frozen, job.program.frozen_shardings),
+      digests=digests,
+      advice=[finite.Beginning(run.start.description) for run in job.members],
+      is_fork=True,
+  )
+
+
 def _restored(
-    job: job_lib.Job, saved: checkpoints.Checkpoints, latest: int
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    latest: int,
+    averaged: averages.Averages,
 ) -> _Begin:
   """Loads the newest checkpoint, and checks what it depends on."""
   job.log(f"start    the checkpoint of step {latest}: this run stopped there")
   runs = [run.path for run in job.members]
   problem = functools.partial(resuming.first_problem, runs)
-  like = checkpoints.like(job.program.shapes, job.program.shardings)
+  like = checkpoints.like(
+      averaged.shapes(job.program.shapes),
+      averaged.shardings(job.program.shardings),
+  )
   state, packed = resuming.newest(saved, like, problem, job.path)
   if not saved.has_checksums(latest):
     job.log(f"start    {checkpoints.UNCHECKED}")
@@ -230,7 +312,9 @@ def _restored(
       job.log(f"start    {line}")
   frozen = [load_frozen(run) for run in job.members]
   return _Begin(
-      state=state,
+      first=latest,
+      is_continued=True,
+      state=averaged.unpack(state),
       frozen=population.stack(frozen, job.program.frozen_shardings),
       digests=digests,
       advice=[finite.Beginning(run.start.description) for run in job.members],
@@ -254,7 +338,6 @@ def _describe(job: job_lib.Job, first: int) -> None:
 def _open_journal(
     job: job_lib.Job,
     begin: _Begin,
-    latest: int | None,
     stack: contextlib.ExitStack,
 ) -> journal_lib.Journal:
   """Opens the records of each member, cut back to a checkpoint."""
@@ -264,27 +347,29 @@ def _open_journal(
   )
   peak = flops.peak(program.mesh.devices)
   job.log(f"mfu      {peak.describe(counted)}")
-  first = latest or 0
   line = stack.enter_context(
-      progress.Progress(first, job.steps, hosts.console())
+      progress.Progress(begin.first, job.steps, hosts.console())
   )
   loggers = []
   for run, digests, advice in zip(
       job.members, begin.digests, begin.advice, strict=True
   ):
+    is_kept = begin.is_continued and not begin.is_fork
     record = records.open_records(
         path=run.path,
         batch_size=run.config.train.batch_size,
         steps=run.steps,
         evaluated=run.evaluated(),
-        digests=digests,
-        first=first,
-        resumed=latest is not None,
+        digests=digests if is_kept else {},
+        first=begin.first if is_kept else 0,
+        resumed=is_kept,
     )
     stack.callback(record.close)
+    if begin.is_fork and run.fork:
+      forking.inherit(record, run, run.fork, digests)
     sinks = []
     if hosts.is_first():
-      sinks = writers.make(run.config.machine, run.path, first)
+      sinks = writers.make(run.config.machine, run.path, begin.first)
     for sink in sinks:
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)
@@ -292,18 +377,35 @@ def _open_journal(
   return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
 
 
+def _save(
+    job: job_lib.Job,
+    saved: checkpoints.Checkpoints,
+    journal: journal_lib.Journal,
+    step: int,
+    state: step_lib.State | averages.Averaged,
+) -> None:
+  """Saves the state before a step, and of steps to keep that of each member."""
+  digests = journal.sync()
+  if len(job.members) > 1 and step in job.config.machine.keep_steps:
+    _save_members(job, step, state, digests)
+  saved.save(step, state, resuming.pack(digests))
+  journal.saved(step)
+
+
 def _save_members(
     job: job_lib.Job,
-    state: step_lib.State,
+    step: int,
+    state: step_lib.State | averages.Averaged,
     digests: list[record_digests.Digests],
 ) -> None:
-  """Saves each member's own checkpoint of the last step."""
+  """Saves each member's own checkpoint of a step, unless it is there."""
   states = population.unstack(jax.device_get(state), len(job.members))
-  for run, final, expected in zip(job.members, states, digests, strict=True):
+  for run, values, expected in zip(job.members, states, digests, strict=True):
     with open_checkpoints(run) as saved:
-      if saved.latest() is None:
-        placed = jax.device_put(final, run.program.shardings)
-        saved.save(run.steps, placed, resuming.pack([expected]))
+      if step not in saved.steps():
+        shardings = _averages(run, 1).shardings(run.program.shardings)
+        placed = jax.device_put(values, shardings)
+        saved.save(step, placed, resuming.pack([expected]))
 
 
 def load_final(run: job_lib.Member) -> trees.Params:
@@ -326,5 +428,7 @@ def open_checkpoints(
     owner: job_lib.Job | job_lib.Member,
 ) -> checkpoints.Checkpoints:
   """Opens the checkpoints of a job or of a run, to read and write them."""
-  path, keep = owner.path / checkpoints.NAME, owner.config.machine.keep
-  return checkpoints.Checkpoints(path, keep, owner.identity)
+  path, machine = owner.path / checkpoints.NAME, owner.config.machine
+  return checkpoints.Checkpoints(
+      path, machine.keep, owner.identity, machine.keep_steps
+  )

@@ -3,7 +3,7 @@
 import pathlib
 
 from zsgen.core import artifacts, errors
-from zsgen.train import checkpoints, record_digests
+from zsgen.train import checkpoints, forking, lineage, record_digests
 
 _RESUME = "Run the command that trains the run: it says how to resume."
 
@@ -38,6 +38,35 @@ def check(run: pathlib.Path) -> list[str]:
   if problems:
     raise errors.InputError("\n".join(problems))
   return lines
+
+
+def check_parent(run: pathlib.Path, fork: lineage.Fork) -> str:
+  """Compares the checkpoint that a fork began with with its lineage.
+
+  Its arrays are checked with those of the parent.
+
+  Args:
+    run: the fork.
+    fork: its parent.
+
+  Returns:
+    A line about the check.
+
+  Raises:
+    InputError: the checkpoint is damaged or another one.
+  """
+  title = f"run {run}: forked from step {fork.step} of {fork.run}"
+  written = artifacts.read_manifest(run, "run")[lineage.LINEAGE]["checkpoint"]
+  digest = forking.find_digest(fork)
+  if digest is None or written is None:
+    return f"{title}, whose checkpoint is no longer there"
+  if digest != written:
+    raise errors.InputError(
+        f"{run}: its parent, {fork.run}, has another checkpoint of step"
+        f" {fork.step} than the one that it began with: the parent was trained"
+        " again since."
+    )
+  return f"{title}: lineage verified"
 
 
 def check_population(population: pathlib.Path) -> list[str]:

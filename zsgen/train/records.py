@@ -20,7 +20,8 @@ import numpy as np
 from zsgen.core import artifacts, errors, hosts
 from zsgen.train import batches, record_digests
 
-LOGS = ("metrics.jsonl", record_digests.PERF)
+METRICS, CONSUMED = "metrics.jsonl", "consumed.npy"
+LOGS = (METRICS, record_digests.PERF)
 
 
 @contextlib.contextmanager
@@ -206,7 +207,7 @@ class Records:
         for name in LOGS
     }
     empty = np.full((steps, batch_size), batches.NO_EXAMPLE, np.int64)
-    self._consumed = Table(path / "consumed.npy", empty, first)
+    self._consumed = Table(path / CONSUMED, empty, first)
     self._rows = {}
     self._losses = {}
     # Digests of files that are written once.
@@ -242,7 +243,7 @@ class Records:
       self, evaluation: str, step: int, digests: record_digests.Digests
   ) -> None:
     """Keeps the digest of answers that were written before."""
-    name = _predictions(evaluation, step)
+    name = predictions(evaluation, step)
     path = self._path / name
     if name in digests:
       self._written[name] = digests[name]
@@ -253,7 +254,7 @@ class Records:
 
   def metrics(self, record: Mapping[str, Any]) -> None:
     """Appends to metrics.jsonl."""
-    self._logs["metrics.jsonl"].write(record)
+    self._logs[METRICS].write(record)
 
   def perf(self, record: Mapping[str, Any]) -> None:
     """Appends to perf.jsonl."""
@@ -272,7 +273,7 @@ class Records:
   ) -> None:
     """Writes down the answers of an evaluation, if it wrote any."""
     if records:
-      self._write_whole(_predictions(name, step), prediction_lines(records))
+      self._write_whole(predictions(name, step), prediction_lines(records))
 
   def sync(self) -> dict[str, record_digests.Prefix]:
     """Makes everything durable.
@@ -281,7 +282,7 @@ class Records:
       Digests of all files; for perf.jsonl the size only.
     """
     tables = {f"evals/{name}/loss.npy": t for name, t in self._losses.items()}
-    growing = {**self._logs, **tables, "consumed.npy": self._consumed}
+    growing = {**self._logs, **tables, CONSUMED: self._consumed}
     digests = {name: file.sync() for name, file in growing.items()}
     clocks = digests[record_digests.PERF]._replace(sha256="")
     return {**digests, **self._written, record_digests.PERF: clocks}
@@ -293,6 +294,6 @@ class Records:
       log.close()
 
 
-def _predictions(evaluation: str, step: int) -> str:
+def predictions(evaluation: str, step: int) -> str:
   """Returns the file of an evaluation's answers at a step."""
   return f"evals/{evaluation}/predictions-{step}.jsonl"

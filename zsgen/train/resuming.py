@@ -6,7 +6,6 @@ from typing import Any
 
 from zsgen.core import errors, hosts
 from zsgen.train import checkpoints, record_digests, trees
-from zsgen.train import step as step_lib
 
 
 def pack(digests: Sequence[record_digests.Digests]) -> Any:
@@ -42,10 +41,10 @@ def first_problem(runs: Sequence[pathlib.Path], records: Any) -> str:
 
 def newest(
     saved: checkpoints.Checkpoints,
-    like: step_lib.State,
+    like: Any,
     first_problem: Callable[[Any], str],
     directory: pathlib.Path,
-) -> tuple[step_lib.State, Any]:
+) -> tuple[Any, Any]:
   """Returns the state of the newest checkpoint, and its records' digests.
 
   Args:
@@ -59,7 +58,7 @@ def newest(
       to resume from the newest whole checkpoint.
   """
 
-  def read(step: int) -> tuple[step_lib.State, Any]:
+  def read(step: int) -> tuple[Any, Any]:
     """Returns the state of a step, and the digests of its records."""
     records = saved.records(step)
     if problem := first_problem(records):

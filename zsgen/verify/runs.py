@@ -7,10 +7,9 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.orders import order as order_lib
+from zsgen.train import batches, lineage
 from zsgen.verify import artifact
 
-# The id in consumed.npy at positions where no example was consumed.
-_NO_ID = -1
 # Errors of np.load for a file that is missing or has a damaged header.
 _UNREADABLE = (
     OSError,
@@ -67,8 +66,11 @@ def _run(path: pathlib.Path) -> list[str]:
     raise _differs(path / artifacts.MANIFEST, "batch_size")
   if run["made_by"].get("order") != order.fingerprint:
     raise _differs(path / artifacts.MANIFEST, "made_by.order")
-  expected = np.full((-(-len(order) // size), size), _NO_ID, np.int64)
-  expected.flat[: len(order)] = order.ids
+  if fork := lineage.find_fork(path, run):
+    lines += _parent(path, fork)
+    expected = lineage.follow(fork, order.ids, size)
+  else:
+    expected = batches.table(order.ids, size)
   if len(expected) != steps:
     raise _differs(path / artifacts.MANIFEST, "steps")
   problems = []
@@ -95,6 +97,37 @@ def _run(path: pathlib.Path) -> list[str]:
   return lines
 
 
+def _parent(path: pathlib.Path, fork: lineage.Fork) -> list[str]:
+  """Checks what a fork continues: orders of its parents, and a checkpoint.
+
+  Args:
+    path: the fork's directory.
+    fork: its parent.
+
+  Returns:
+    A line for each check that passed.
+
+  Raises:
+    InputError: the parent is gone or is another run, or one of these is
+      damaged.
+  """
+  if not fork.run.is_dir():
+    raise errors.InputError(
+        f"{path}: the run that it was forked from, {fork.run}, does not exist,"
+        f" so that its first {fork.step} steps cannot be verified. Put it back"
+        " to where it was."
+    )
+  parent = artifacts.read_manifest(fork.run, "run")
+  lines = []
+  if before := lineage.find_fork(fork.run, parent):
+    lines += _parent(fork.run, before)
+  lines += artifact.check_order((fork.run / parent["order"]).resolve())
+  lineage.planned_ids(fork.run, fork)  # It is the run that was forked.
+  from zsgen.train import proof  # Imports jax and orbax.
+
+  return [*lines, proof.check_parent(path, fork)]
+
+
 def compare(
     consumed: np.ndarray, expected: np.ndarray, path: pathlib.Path
 ) -> int:
@@ -110,7 +143,7 @@ def compare(
     InputError: a step differs; the message names the first step and position.
       A step that is recorded after one that is not differs too.
   """
-  recorded = (consumed != _NO_ID).any(axis=1)
+  recorded = (consumed != batches.NO_EXAMPLE).any(axis=1)
   steps = int(np.flatnonzero(recorded)[-1]) + 1 if recorded.any() else 0
   differ = consumed[:steps] != expected[:steps]
   if differ.any():

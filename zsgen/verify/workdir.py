@@ -162,6 +162,7 @@ def _artifact(path: pathlib.Path) -> Result:
   """Returns the result of an artifact."""
   try:
     kind = artifacts.kind_of(artifacts.read_manifest(path))
+    artifacts.read_provenance(path)
     return Result(path, _CHECKS[kind](path), [])
   except errors.InputError as error:
     return Result(path, [], artifact.problems_of(error))

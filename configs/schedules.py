@@ -1,0 +1,48 @@
+"""Crosses three orders with three schedules, with averages of parameters.
+
+  python -m launch.sweep --config=configs/schedules.py
+
+trains 9 points on the embedded suite, from the embedded base, 120 steps each.
+Beside the parameters, their exponential moving average and the mean of their
+last 5 snapshots are evaluated (`heldout@ema`, `heldout@mean`). docs/beyond.md
+has the table.
+"""
+
+import ml_collections
+
+from zsgen.core import config as config_lib
+
+ORDERS = {
+    "random": {"arrangement": "random"},
+    "nearest": {"pick": "nearest"},
+    "farthest": {"pick": "farthest"},
+}
+SCHEDULES = {
+    "constant": {"schedule": "constant"},
+    "cosine": {"schedule": "cosine"},
+    "wsd": {"schedule": "wsd", "decay_share": 0.2},
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the experiment that all points share, and the section `sweep`."""
+  config = config_lib.defaults()
+  config.name = "schedules"
+  config.order.arrangement = "tmt"
+  config.order.budget = 1920
+  config.train.update(ema=0.9, mean_of=5, mean_every=4)
+  config.sweep = {
+      "points": {
+          # "random", with the default schedule, is the reference.
+          order
+          if schedule == "cosine"
+          else f"{order}_{schedule}": {
+              "order": options,
+              "train": how,
+          }
+          for order, options in ORDERS.items()
+          for schedule, how in SCHEDULES.items()
+      },
+      "seeds": (0,),
+  }
+  return config
