@@ -42,6 +42,7 @@ ORDERS = {
         )
         for setting in ("NFT", "FFT", "RT", "MIN", "MAX")
     },
+    "scored": dict(arrangement="scored", sequence="saw", window=8, budget=400),
     "transport": dict(arrangement="transport", budget=300),
     "concatenate": dict(
         arrangement="concatenate",

@@ -90,13 +90,28 @@ def compute(
       out_shardings=mesh_lib.replicated(context.mesh),
   )
   shards = step_lib.batch_shardings(context.mesh)
+  results = (
+      reduce(params, mesh_lib.put(batch, shards))
+      for batch in hosts.moves(plan.lay_out(progress.batches))
+  )
   reported = time.monotonic()
-  for batch in hosts.moves(plan.lay_out(progress.batches)):
-    progress.add(np.asarray(reduce(params, mesh_lib.put(batch, shards))))
+  for losses in _started_ahead(results):
+    progress.add(np.asarray(losses))
     if time.monotonic() - reported > _REPORTED:
       reported = time.monotonic()
       log(f"scores   {progress.batches:,} of {len(plan.slots):,} batches")
   return progress.values
+
+
+def _started_ahead(results: Iterator[jax.Array]) -> Iterator[jax.Array]:
+  """Yields each result after the devices have been given the next one."""
+  previous = None
+  for result in results:
+    if previous is not None:
+      yield previous
+    previous = result
+  if previous is not None:
+    yield previous
 
 
 class _Progress:

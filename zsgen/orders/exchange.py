@@ -6,17 +6,15 @@ An exported order is a directory of
   README.md      a card: fingerprint, recipes of order and store, versions
 """
 
-import importlib.metadata
 import json
 import pathlib
-import platform
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen.core import artifacts, config, errors, texts
+from zsgen.core import artifacts, config, errors, software, texts
 from zsgen.data import store as store_lib
 from zsgen.orders import exported, text_hashes
 from zsgen.orders import order as order_lib
@@ -164,7 +162,7 @@ def _card(order: order_lib.Order, store: store_lib.Store, digest: str) -> str:
       "suite": store.suite,
       "fingerprint of the store": store.fingerprint,
       "SHA-256 of order.parquet": digest,
-      **_versions(),
+      **software.versions(),
   }
   facts = "\n".join(
       f"| {name} | {texts.escape_markdown(str(value))} |"
@@ -176,23 +174,6 @@ def _card(order: order_lib.Order, store: store_lib.Store, digest: str) -> str:
       order=_code(recipe),
       store=_code({**store.manifest["made_by"], "sources": sources}),
   )
-
-
-def _versions() -> dict[str, str]:
-  """Returns the versions of what wrote the order, by name."""
-  return {
-      "zsgen": _version("zsgen"),
-      "Python": platform.python_version(),
-      "NumPy": np.__version__,
-      "PyArrow": pa.__version__,
-  }
-
-
-def _version(package: str) -> str:
-  try:
-    return importlib.metadata.version(package)
-  except importlib.metadata.PackageNotFoundError:
-    return "not installed"
 
 
 def _code(value: Any) -> str:

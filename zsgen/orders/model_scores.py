@@ -4,7 +4,7 @@
 example in the order of ids; and manifest.json. A layer above computes them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import os
 import pathlib
 from typing import Any, NamedTuple, NoReturn
@@ -69,8 +69,17 @@ def save(
     recipe: dict[str, Any],
     store: store_lib.Store,
     values: np.ndarray,
+    mesh: Mapping[str, int],
 ) -> None:
-  """Writes the artifact, for `find`."""
+  """Writes the artifact, for `find`.
+
+  Args:
+    root: the workdir.
+    recipe: all that decides the scores.
+    store: the examples.
+    values: the score of each training example, float [n].
+    mesh: sizes of the axes of the devices that computed them.
+  """
   path = path_of(root, recipe)
   with artifacts.writing(path) as partial:
     np.save(partial / VALUES, values.astype(np.float32))
@@ -80,4 +89,4 @@ def save(
         store=os.path.relpath(store.path, path),
         count=len(values),
     )
-    artifacts.write_manifest(partial, manifest)
+    artifacts.write_manifest(partial, manifest, mesh)

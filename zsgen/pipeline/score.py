@@ -106,7 +106,8 @@ class _Scoring:
     else:
       values = self._ratios(begin, partial)
     if hosts.is_first():
-      model_scores.save(self._workdir, recipe, self._store, values)
+      mesh = dict(self._mesh.shape)
+      model_scores.save(self._workdir, recipe, self._store, values, mesh)
       shutil.rmtree(partial, ignore_errors=True)
     hosts.wait("the scores")
 
