@@ -22,9 +22,12 @@ LIGHT = (
     "from zsgen.orders.__main__ import main; assert not main(['show', {order!r}])",
     "from zsgen.orders.__main__ import main; assert not main(['diff', {order!r},"
     " {order!r}])",
+    "from zsgen.reports.store_view import main; assert not main([{store!r}])",
     "from zsgen.verify.command import main; assert not main([{store!r}])",
     "from zsgen.verify.command import main; assert not main([{order!r}])",
     "import zsgen.main",
+    "from zsgen.core.artifacts import provenance;"
+    " assert 'device' not in provenance.describe_process()",
 )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness, xla
-from zsgen.core import errors
+from zsgen.core import artifacts, errors
 
 SIGNAL_RUN = pathlib.Path(__file__).parent / "helpers" / "signal_run.py"
 CONFIG = """
@@ -178,7 +178,11 @@ def _check_same(workdir: pathlib.Path, expected_workdir: pathlib.Path) -> None:
 
 
 def _artifacts(workdir: pathlib.Path, kind: str) -> dict[str, bytes]:
-  files = [path for path in (workdir / kind).rglob("*") if path.is_file()]
+  files = [
+      path
+      for path in (workdir / kind).rglob("*")
+      if path.is_file() and path.name != artifacts.PROVENANCE
+  ]
   return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
 
 

@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 from zsgen.core import jax_internals
 
@@ -44,6 +46,15 @@ def test_an_import_is_found(tmp_path):
 def test_the_coordination_service_has_the_methods_used():
   for name in ("client", "num_processes", "process_id"):
     assert hasattr(jax_internals.coordination, name)
+
+
+def test_devices_are_not_started_to_see_whether_they_are():
+  code = (
+      "import jax; from zsgen.core import jax_internals as internals;"
+      " assert not internals.has_devices(); assert not internals.has_devices();"
+      " jax.devices(); assert internals.has_devices()"
+  )
+  subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_slurm_is_detected(monkeypatch):

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
   from zsgen.core.registry import template as register_template
   from zsgen.core.registry import tokenizer as register_tokenizer
   from zsgen.core.schema import option
-  from zsgen.loading import load_beside, load_order, load_run, load_store
+  from zsgen.loading import (
+      compare,
+      load_beside,
+      load_order,
+      load_run,
+      load_store,
+  )
   from zsgen.pipeline import run
 
 # Otherwise etils selects TensorFlow's file systems for the whole process if
@@ -33,6 +39,7 @@ __version__ = "0.2.0"
 __all__ = [
     "InputError",
     "__version__",
+    "compare",
     "default_config",
     "load_beside",
     "load_order",
@@ -54,6 +61,7 @@ __all__ = [
 # The module and the name behind each public name except register_KIND.
 _PUBLIC = {
     "InputError": ("zsgen.core.errors", "InputError"),
+    "compare": ("zsgen.loading", "compare"),
     "default_config": ("zsgen.core.config", "defaults"),
     "load_beside": ("zsgen.loading", "load_beside"),
     "load_order": ("zsgen.loading", "load_order"),

@@ -1,5 +1,6 @@
-"""Opens stores, orders and runs, and Python files next to a config."""
+"""Opens stores, orders, runs and files next to a config, and compares runs."""
 
+from collections.abc import Sequence
 import os
 import pathlib
 import runpy
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 from zsgen.core import errors
 
 if TYPE_CHECKING:
+  import pyarrow as pa
+
   from zsgen.data import store as store_lib
   from zsgen.orders import order as order_lib
-  from zsgen.reports import curves
+  from zsgen.reports import run_tables
 
 
 def load_store(path: str | os.PathLike[str]) -> "store_lib.Store":
@@ -56,21 +59,60 @@ def load_order(
   return order_lib.Order.load(pathlib.Path(path), store)
 
 
-def load_run(path: str | os.PathLike[str]) -> "curves.Run":
-  """Opens a run: its config and the curves of its metrics.
+def load_run(path: str | os.PathLike[str]) -> "run_tables.Run":
+  """Opens a run, finished or not: what it measured, as Arrow tables.
 
   Args:
     path: its directory, such as workdir/runs/tmt-0123456789ab.
 
   Returns:
-    The run, which reports are written from. `metrics` has its curves.
+    The run. Its tables are `metrics`, `tasks`, `evaluation(name)`, `order`,
+    `consumed`, `config` and `provenance`.
 
   Raises:
     InputError: there is no run, or the records of a finished run are damaged.
   """
-  from zsgen.reports import curves
+  from zsgen.reports import run_tables
 
-  return curves.open_run(pathlib.Path(path))
+  return run_tables.load(pathlib.Path(path))
+
+
+def compare(
+    runs: "Sequence[str | os.PathLike[str] | run_tables.Run]",
+    reference: str = "",
+) -> "pa.Table":
+  """Compares finished runs with a reference, step by step and seed by seed.
+
+  Runs whose configs differ only in name and seed have one label. A run is
+  compared with the reference's run of the same seed, at the steps and over the
+  held-out examples that both have.
+
+  Args:
+    runs: runs that `load_run` opened, or paths: of runs, directories of runs,
+      sweeps or workdirs.
+    reference: the label that the others are compared with; by default "random"
+      or, if there is none, that of the first run.
+
+  Returns:
+    `label`, `seed`, `evaluation`, `metric` (its headline), `unit`, `step`,
+    `value`, `reference_value` and `difference`, a row for each shared step. The
+    metadata of its schema has the `reference`, and `notes` on what is not
+    shared, a line each.
+
+  Raises:
+    InputError: there is no finished run, a run is damaged, or the reference is
+      unknown.
+  """
+  from zsgen.reports import comparison, comparison_tables, points, run_tables
+
+  paths = [
+      run.path if isinstance(run, run_tables.Run) else pathlib.Path(run)
+      for run in runs
+  ]
+  members = points.find(paths)
+  return comparison_tables.differences(
+      comparison.open_points(members.runs, reference)
+  )
 
 
 def load_beside(file: str, name: str) -> types.SimpleNamespace:

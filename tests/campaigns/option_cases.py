@@ -64,6 +64,25 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "order.pick": {"order.arrangement": "tmt"},
     "order.rounds": {"order.arrangement": "tmt", "order.budget": -1},
     "order.setting": {"order.arrangement": "released", "order.budget": -1},
+    **{
+        f"order.{name}": {
+            "order.arrangement": "scored",
+            "order.sequence": sequence,
+        }
+        for name, sequence in (
+            ("layers", "fold"),
+            ("highest_first", "zigzag"),
+            ("sections", "stair"),
+            ("radius", "saw"),
+            ("front", "segment"),
+            ("back", "segment"),
+        )
+    },
+    "order.column": {
+        "order.arrangement": "scored",
+        "order.score": "file",
+        "order.path": "tests/campaigns/scores.csv",
+    },
     "order.epsilon": {"order.arrangement": "transport", "order.exact_pairs": 0},
     "order.parts": {"order.arrangement": "concatenate", "order.parts": _PARTS},
     "order.turns": {"order.arrangement": "interleave", "order.parts": _PARTS},
@@ -127,6 +146,7 @@ _RIGHT = {
     "order.parts": _PARTS,
     "order.stop": 4,
     "order.start": 1,
+    "order.column": "points",
     "model.pattern": ["local"],
     "machine.mesh.rules": [{"parameters": "x", "axes": ["data"]}],
     "profile": [0, 1],
@@ -394,6 +414,9 @@ def _crossed() -> Iterator[Case]:
       ("order.encoder_dtype", "bfloat16", {}),
       ("order.parts", _PARTS, {}),
       ("order.clusters", 3, {"order.arrangement": "cluster"}),
+      ("order.layers", 3, {"order.arrangement": "scored"}),
+      ("order.window", 9, {"order.arrangement": "scored"}),
+      ("order.score", "file", {"order.arrangement": "scored"}),
       ("order.stop", 2, {**CONTEXTS["order.start"], "order.start": 2}),
       ("order.rounds", [3, 3], CONTEXTS["order.rounds"]),
       ("order.rounds", [1], CONTEXTS["order.rounds"]),

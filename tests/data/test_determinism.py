@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from zsgen.core import artifacts
 from zsgen.data.tokenizers import bpe
 
 pytest.importorskip("tokenizers")
@@ -74,7 +75,7 @@ def _run(root, arguments, environment):
   return {
       str(path.relative_to(root)): path.read_bytes()
       for path in root.rglob("*")
-      if path.is_file()
+      if path.is_file() and path.name != artifacts.PROVENANCE
   }
 
 

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from zsgen.core import config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.data import chunks, prepare, sources
 from zsgen.data.sources import example_file
 
@@ -94,11 +94,14 @@ def _kill_at(
 
 
 def _content(root: pathlib.Path) -> dict[str, str]:
-  """Returns the digest of every file below a directory, hidden ones too."""
+  """Returns the digest of every file below a directory, hidden ones too.
+
+  The provenance has the time and the command, and so it differs.
+  """
   return {
       str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
       for path in root.rglob("*")
-      if path.is_file()
+      if path.is_file() and path.name != artifacts.PROVENANCE
   }
 
 

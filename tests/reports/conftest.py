@@ -35,7 +35,7 @@ def write_run(small, tmp_path):
       targets: Mapping[str, Mapping] | None = None,
       prompt: str = "plain",
       max_length: int = 2048,
-  ) -> curves.Run:
+  ) -> curves.RunRecords:
     small.name, small.seed = name, seed
     small.data.prompt, small.data.max_length = prompt, max_length
     small.order.update(order or {})
@@ -48,7 +48,7 @@ def write_run(small, tmp_path):
 
 def _write(
     root: pathlib.Path, config: config_lib.Config, losses: Losses
-) -> curves.Run:
+) -> curves.RunRecords:
   store = prepare.prepare(root / "stores", config.data, config.seed)
   order = order_lib.make(root, store, config.order, config.seed)
   path = root / "runs" / f"{config.name}-{config.seed}"

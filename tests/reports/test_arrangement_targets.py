@@ -16,7 +16,7 @@ STEPS = np.arange(0, 101, 2)
 
 
 def _run(metrics, steps=100):
-  run = curves.Run(
+  run = curves.RunRecords(
       pathlib.Path("run"),
       config_lib.check(config_lib.defaults()),
       steps,

@@ -37,10 +37,16 @@ def test_the_comparison(write_run, tmp_path):
   directory = tmp_path / "sweeps" / "orders"
   tables = comparison_report.write(directory, points, missing=["random-s2"])
   assert {path.name for path in directory.iterdir()} == {
-      f"comparison.{kind}" for kind in ("json", "md", "html", "png")
+      *(f"comparison.{kind}" for kind in ("json", "md", "html", "png")),
+      *(
+          f"comparison-{table}.{kind}"
+          for table in ("curves", "differences")
+          for kind in ("csv", "parquet")
+      ),
   }
   actual = json.loads((directory / "comparison.json").read_text())
   assert actual["missing"] == ["random-s2"]
+  assert actual["notes"] == []
   assert actual["evals"]["heldout"] == dict(
       name="loss", unit="nats", better="lower", label=""
   )
@@ -103,6 +109,28 @@ def test_incomparable_runs_are_refused(write_run):
   points = _points(write_run, seeds=(0,))
   with pytest.raises(errors.InputError, match="two runs of seed 0"):
     comparison.open_points([*points, points[0]])
-  short_run = write_run(name="short", order={"budget": 20})
-  with pytest.raises(errors.InputError, match=r"has 5 steps, and .* 10, so"):
-    comparison.open_points([*points, comparison.Point("b", 0, short_run.path)])
+  with pytest.raises(errors.InputError, match=r"'rendom' is unknown\. Did you"):
+    comparison.open_points(points, "rendom")
+
+
+def test_runs_of_other_lengths_are_compared_on_what_they_share(
+    write_run, tmp_path
+):
+  points = _points(write_run, seeds=(0,))
+  short_run = write_run(
+      lambda step, index: 12 - step, name="short", order={"budget": 20}
+  )
+  points.append(comparison.Point("short", 0, short_run.path))
+  comparison_report.write(tmp_path / "out", points)
+  actual = json.loads((tmp_path / "out" / "comparison.json").read_text())
+  lengths, steps = actual["notes"]
+  assert lengths.startswith("short: it has 5 steps, and the reference 10, so")
+  assert steps == (
+      "short, heldout: differences are at the 6 evaluation steps (of 6 and 11)"
+      " that both have. (seed 0)"
+  )
+  measured = actual["orders"]["short"]["evals"]["heldout"]
+  assert measured["final"]["values"] == {"0": 7.0}
+  assert measured["final"]["difference"]["mean"] == 1.0  # At step 5 of both.
+  page = (tmp_path / "out" / "comparison.html").read_text()
+  assert "not shared</span>" in page and "order.budget" in page

@@ -12,14 +12,21 @@
 - `find_cluster`: the environment (a TPU pod, SLURM, Open MPI, Kubernetes) that
   `jax.distributed.initialize` would detect. It is needed before, because the
   processes compare themselves before jax starts.
+- `has_devices`: whether jax has started its devices. All public functions that
+  return devices start them, and so take a GPU from other processes.
 """
 
 import warnings
 
-from jax._src import clusters, distributed
+from jax._src import clusters, distributed, xla_bridge
 
 ClusterEnv = clusters.ClusterEnv
 coordination = distributed.global_state
+
+
+def has_devices() -> bool:
+  """Returns whether jax has started its devices; starts none."""
+  return xla_bridge.backends_are_initialized()
 
 
 def find_cluster() -> type[ClusterEnv] | None:

@@ -1,4 +1,8 @@
-"""Trains a tokenizer on the data of a config.
+"""Shows the examples of a store, or trains a tokenizer on a config's data.
+
+  python -m zsgen.data show workdir/stores/niv2-… --task=task001 --cut
+
+prints examples as a model reads them (`show --help`).
 
   python -m zsgen.data train_tokenizer --config=configs/niv2.py \\
       --vocab_size=8000 --out=tokenizer
@@ -28,7 +32,7 @@ _VOCAB_SIZE = flags.DEFINE_integer(
     upper_bound=2**24,
 )
 _OUT = flags.DEFINE_string("out", None, "The directory to write.")
-_TOOLS = ("train_tokenizer",)
+_SHOW, _TRAIN = "show", "train_tokenizer"
 # Examples from one line of progress to the next.
 _EVERY = 20_000
 
@@ -140,14 +144,18 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  if sys.argv[1:2] and sys.argv[1] in _TOOLS:
+  if sys.argv[1:2] == [_TRAIN]:
     del sys.argv[1]
     command.start(main)
+  elif sys.argv[1:2] == [_SHOW]:
+    from zsgen.reports import store_view  # A layer above data.
+
+    sys.exit(store_view.main(sys.argv[2:]))
   elif sys.argv[1:] in (["--help"], ["-h"]):
     print(__doc__)
   else:
     print(
-        f"zsgen: name a tool: python -m zsgen.data {'|'.join(_TOOLS)} --help",
+        f"zsgen: name a tool: python -m zsgen.data {_SHOW}|{_TRAIN} --help",
         file=sys.stderr,
     )
     sys.exit(2)

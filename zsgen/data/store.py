@@ -461,7 +461,7 @@ def seal(path: pathlib.Path, fields: Mapping[str, Any]) -> None:
   names = [
       file.relative_to(path).as_posix()
       for file in path.rglob("*")
-      if file.is_file()
+      if file.is_file() and file.name != artifacts.PROVENANCE
   ]
   files, sums = {}, []
   for name in sorted(names):

@@ -1,4 +1,7 @@
-"""Inspects orders: `python -m zsgen.orders show|diff|verify|trace PATH…`."""
+"""Inspects and exchanges orders: `python -m zsgen.orders TOOL PATH…`.
+
+The tools are show, diff, verify, trace, export and import.
+"""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -12,8 +15,9 @@ import rich.console
 import rich.table
 
 from zsgen.core import chatter, errors, terminal, texts
+from zsgen.data import differing_text
 from zsgen.data import store as store_lib
-from zsgen.orders import diff
+from zsgen.orders import diff, exchange
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
@@ -40,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
       "python -m zsgen.orders", description=__doc__
   )
-  tools = parser.add_subparsers(required=True, metavar="show|diff|verify|trace")
+  tools = parser.add_subparsers(
+      required=True, metavar="show|diff|verify|trace|export|import"
+  )
   show = tools.add_parser(
       "show", help="print the first examples and statistics of orders"
   )
@@ -60,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
   check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
   check.set_defaults(tool=_verify)
   _add_trace(tools)
+  _add_exchange(tools)
   return parser
 
 
@@ -103,6 +110,29 @@ def _add_trace(tools: Any) -> None:
   trace.set_defaults(tool=_trace)
 
 
+def _add_exchange(tools: Any) -> None:
+  """Adds the tools `export` and `import`."""
+  export = tools.add_parser(
+      "export", help="write an order for other machines, with a card"
+  )
+  export.add_argument("path", type=pathlib.Path, metavar="ORDER")
+  export.add_argument(
+      "out", type=pathlib.Path, metavar="OUT", help="the new directory"
+  )
+  export.set_defaults(tool=_export)
+  importer = tools.add_parser(
+      "import", help="make an exported order over a store of the same source"
+  )
+  importer.add_argument("path", type=pathlib.Path, metavar="DIR")
+  importer.add_argument(
+      "--store",
+      type=pathlib.Path,
+      required=True,
+      help="the store, in the directory stores of a workdir",
+  )
+  importer.set_defaults(tool=_import)
+
+
 def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
   for path in options.paths:
     order = order_lib.Order.load(path)
@@ -128,6 +158,36 @@ def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
 
   del console
   command.report(options.paths)
+
+
+def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
+  order = order_lib.Order.load(options.path)
+  store = store_lib.open_store(order.store_path)
+  order = order_lib.Order.load(options.path, store)
+  exchange.write(order, store, options.out)
+  console.print(
+      f"export {options.out}: {len(order):,} examples, fingerprint"
+      f" {order.fingerprint}",
+      markup=False,
+  )
+
+
+def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
+  store = store_lib.open_store(options.store)
+  order, is_same = exchange.read(options.path, store)
+  console.print(f"order {order.path}", markup=False)
+  if is_same:
+    console.print(f"the same fingerprint: {order.fingerprint}")
+  else:
+    console.print(
+        f"all {len(order):,} texts are the same, in the same order; the stores"
+        f" differ in tokens or ids, and so do the fingerprints: {order.fingerprint}"
+    )
+  console.print(
+      "to train on it: --config.order.arrangement=file"
+      f" --config.order.path={options.path / order_lib.TABLE}",
+      markup=False,
+  )
 
 
 def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
@@ -172,23 +232,24 @@ def _measured(trace: trace_lib.Trace) -> rich.table.Table:
 def _head(
     order: order_lib.Order, store: store_lib.Store, size: int
 ) -> rich.table.Table:
-  """Returns a table of the first rows of an order, with the start of each
-  prompt.
+  """Returns a table of the first rows of an order.
+
+  Of each prompt it has the beginning of what differs within its task.
   """
   table = rich.table.Table(title=order.path.name)
   for name in ("position", "id", "task", "round", "distance", "text"):
     # Numbers never wrap; long texts do, on narrow terminals.
     table.add_column(name, no_wrap=name not in ("task", "text"))
   rows = order.table.slice(0, size).to_pylist()
-  prompts = store.texts(order.ids[:size])
-  for row, (prompt, _) in zip(rows, prompts, strict=True):
+  prompts = differing_text.differing_parts(store, order.ids[:size])
+  for row, prompt in zip(rows, prompts, strict=True):
     table.add_row(
         str(row["position"]),
         str(row["id"]),
         texts.short(row["task"], _TEXT),
         str(row["round"] or "-"),
         _number(row["distance"]),
-        " ".join(prompt.split())[:_TEXT],
+        texts.short(" ".join(prompt.split()), _TEXT),
     )
   return table
 

@@ -26,6 +26,7 @@ from zsgen.data import suite
 from zsgen.orders import (
     arrangements,
     embeddings,
+    model_scores,
     similarity,
     sources,
     statistics,
@@ -35,7 +36,7 @@ from zsgen.orders.arrangements import arranged
 IDS = "ids.npy"
 TABLE = "order.parquet"
 # Parameters that are part of the name of an order's directory.
-_NAMING = ("by", "measure", "setting", "pick", "sequence")
+_NAMING = ("by", "score", "measure", "setting", "pick", "sequence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +133,7 @@ def make(
     order: config.Order,
     seed: int,
     log: Callable[[str], None] = lambda line: None,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
     excluded: np.ndarray | None = None,
 ) -> Order:
   """Loads the order that a config describes; makes it if necessary.
@@ -145,6 +147,7 @@ def make(
     order: the config's section.
     seed: the seed of all draws.
     log: is called with lines about the progress of long work.
+    scorer: scores examples by a model, for orders that need it.
     excluded: ids of training examples that are not in the pool, ascending;
       None for none.
 
@@ -158,15 +161,15 @@ def make(
     rows = _remaining(ids, excluded)
   arrangements.check_target(order)
   arrangements.check_size(order, len(rows))
-  recipe = _recipe(store, order, seed, excluded)
+  recipe = _recipe(store, order, seed, scorer, excluded)
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
-  path = path_of(root, store, order, seed, excluded)
+  path = path_of(root, store, order, seed, scorer, excluded)
   if hosts.broadcast("order", path.exists()):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
-  pool = sources.pool(root, store, log)
+  pool = sources.pool(root, store, log, scorer)
   if excluded is not None:
     pool = pool.take(rows)
   arrangement = arrangements.arrange(order, pool, seed).map_rows(rows)
@@ -209,10 +212,11 @@ def path_of(
     store: store_lib.Store,
     order: config.Order,
     seed: int,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
     excluded: np.ndarray | None = None,
 ) -> pathlib.Path:
   """Returns the path of an order; see `make` for the arguments."""
-  recipe = _recipe(store, order, seed, excluded)
+  recipe = _recipe(store, order, seed, scorer, excluded)
   return root / "orders" / artifacts.name(_stem(order), recipe)
 
 
@@ -220,15 +224,20 @@ def _recipe(
     store: store_lib.Store,
     order: config.Order,
     seed: int,
+    scorer: model_scores.Scorer,
     excluded: np.ndarray | None,
 ) -> dict[str, Any]:
-  recipe = recipe_of(store, order)
+  recipe = recipe_of(store, order, scorer)
   if excluded is not None:
     recipe["excluded"] = fingerprint(excluded, store.fingerprint)
   return {**recipe, "seed": seed, "store": store.fingerprint}
 
 
-def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+def recipe_of(
+    store: store_lib.Store,
+    order: config.Order,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
+) -> dict[str, Any]:
   """Returns what determines an order, except for the seed and the store.
 
   If nothing uses the target, target and text are None.
@@ -247,7 +256,7 @@ def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
   )
   if arrangements.has_parts(order):
     recipe["parts"] = [
-        recipe_of(store, part) for part in arrangements.parts(order)
+        recipe_of(store, part, scorer) for part in arrangements.parts(order)
     ]
   if arrangements.looks_at_target(order):
     sources.target_ids(store, order)
@@ -258,6 +267,8 @@ def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
     recipe["embedder"] = dict(
         name=order.embedder, parameters=parts["parameters"]
     )
+  if score := getattr(order, "model_score", ""):
+    recipe["scores"] = scorer.recipe(score)
   return recipe
 
 

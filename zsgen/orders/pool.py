@@ -22,6 +22,10 @@ class Facts:
     names: name of each task.
     keys: returns the publisher's id of each row of the whole pool.
     lengths: returns the tokens of each row of the whole pool, int32.
+    scores: returns the named score of each row of the whole pool, float64.
+    file_scores: returns the score of each row of the whole pool that a column
+      of a file has, float64, given path and column; NaN where it has none.
+    text_hashes: returns the SHA-256 of the texts of rows of the whole pool.
   """
 
   embed: Callable[[config.Order], Vectors]
@@ -30,6 +34,9 @@ class Facts:
   names: Sequence[str]
   keys: Callable[[], Sequence[str]]
   lengths: Callable[[], np.ndarray]
+  scores: Callable[[str], np.ndarray]
+  file_scores: Callable[[str, str], np.ndarray]
+  text_hashes: Callable[[np.ndarray], list[str]]
 
 
 @dataclasses.dataclass(frozen=True)

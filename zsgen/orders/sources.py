@@ -9,14 +9,23 @@ import numpy as np
 from zsgen.core import config, errors
 from zsgen.data import store as store_lib
 from zsgen.data import suite
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, model_scores, score_files, text_hashes
 from zsgen.orders import pool as pool_lib
+
+# Scores that a store has: the tokens of each example, of its prompt, and with
+# loss.
+_LENGTHS: dict[str, Callable[[store_lib.Store], np.ndarray]] = {
+    "tokens": lambda store: store.lengths,
+    "prompt_tokens": lambda store: store.prompt_lengths,
+    "loss_tokens": lambda store: store.loss_lengths,
+}
 
 
 def pool(
     root: pathlib.Path,
     store: store_lib.Store,
     log: Callable[[str], None] = lambda line: None,
+    scorer: model_scores.Scorer = model_scores.NO_SCORER,
 ) -> pool_lib.Pool:
   """Returns the training rows of a store, in the suite's order.
 
@@ -24,6 +33,7 @@ def pool(
     root: the workdir, for embeddings.
     store: the rows.
     log: is called with lines about the progress of long work.
+    scorer: scores rows by a model.
   """
   ids = store.split_ids(suite.TRAIN)
   tasks = store.task_index[ids]
@@ -46,8 +56,20 @@ def pool(
     )
     return train, heldout
 
+  @functools.cache
+  def scores(name: str) -> np.ndarray:
+    """Returns the named scores of all rows, those of a store or of a model."""
+    if name in _LENGTHS:
+      return _LENGTHS[name](store)[ids].astype(np.float64)
+    return scorer.obtain(name).astype(np.float64)
+
+  @functools.cache
+  def file_scores(path: str, column: str) -> np.ndarray:
+    """Returns the scores of a file, which is read once for all its parts."""
+    return score_files.read(pool_of_store, path, column)
+
   _, categories = np.unique(store.categories, return_inverse=True)
-  return pool_lib.Pool(
+  pool_of_store = pool_lib.Pool(
       tasks=tasks,
       categories=categories[tasks],
       rows=np.arange(len(ids)),
@@ -58,8 +80,12 @@ def pool(
           names=store.tasks,
           keys=functools.cache(lambda: store.keys(ids)),
           lengths=lambda: store.lengths[ids],
+          scores=scores,
+          file_scores=file_scores,
+          text_hashes=lambda rows: text_hashes.compute(store, ids[rows]),
       ),
   )
+  return pool_of_store
 
 
 def target_ids(store: store_lib.Store, order: config.Order) -> np.ndarray:

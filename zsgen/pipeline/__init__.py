@@ -2,7 +2,8 @@
 
 Each leaves an artifact under the workdir and is skipped when it is there:
 
-  stores/ embeddings/ orders/   shared by every run that needs the same
+  stores/ embeddings/ scores/ orders/
+                                shared by every run that needs the same
   runs/<name>-<hash>/           one run
   evaluations/<name>-<hash>/    what parameters show without training
   cache/                        compiled programs

@@ -72,7 +72,7 @@ def _compute(
         "made_by": recipe,
         "store": os.path.relpath(store.path, path),
     }
-    artifacts.write_manifest(directory, manifest)
+    artifacts.write_manifest(directory, manifest, mesh.shape)
 
 
 def _advise(experiment: Experiment, params: trees.Params) -> str:

@@ -4,10 +4,9 @@ import jax
 import numpy as np
 
 from zsgen import evals
-from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api, packed, subsets
 from zsgen.models import execution
-from zsgen.models import model as model_lib
+from zsgen.pipeline import contexts
 from zsgen.pipeline.experiment import Experiment
 
 
@@ -22,21 +21,13 @@ def make(
     mesh: the devices; those that split positions take rows of their own.
   """
   config, store = experiment.config, experiment.store
-  mesh = mesh_lib.with_whole_rows(mesh)
   device = mesh.devices.flat[0]
   attention = execution.choose_backend(
       config.machine.attention, device, config.model
   )
   if device.platform != "cpu":  # There it is no choice.
     experiment.console.log(f"attend   {attention.backend}: {attention.reason}")
-  method = execution.from_config(config.machine, mesh, config.model)
-  context = api.Context(
-      store=store,
-      model=model_lib.Model.from_config(config.model, config.lora, method),
-      mesh=mesh,
-      batch_size=config.train.batch_size,
-      seed=config.seed,
-  )
+  context = contexts.make(config, store, mesh)
   evaluators = [
       evals.make(name, spec, context) for name, spec in config.evals.items()
   ]

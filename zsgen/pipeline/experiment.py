@@ -12,7 +12,7 @@ from zsgen.core import hosts, schema
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.pipeline import checks, fork, order, prepare, run_directory
+from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
 from zsgen.pipeline import console as console_lib
 from zsgen.train import batches, forking, lineage, starts
 
@@ -70,16 +70,27 @@ class Experiment:
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order, arranged if it is not there yet."""
-    self._check_checkpoint(self.order_path(self.store))
+    if self.fork:
+      self._check_checkpoint(self.order_path(self.store))
     return order.arrange(
-        self.config, self.workdir, self.store, self.console, self.excluded
+        self.config,
+        self.workdir,
+        self.store,
+        self.start,
+        self.console,
+        self.excluded,
     )
 
   def order_path(self, store: store_lib.Store) -> pathlib.Path:
     """Returns the path of the order, which may not be there yet."""
     config = self.config
+    scorer = score.make_scorer(
+        config, self.workdir, store, self.start, self.console
+    )
     return order_lib.path_of(
-        self.workdir, store, config.order, config.order_seed, self.excluded
+        *(self.workdir, store, config.order, config.order_seed),
+        scorer=scorer,
+        excluded=self.excluded,
     )
 
   @functools.cached_property

@@ -9,12 +9,15 @@ from zsgen.core import hosts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import console as console_lib
+from zsgen.pipeline import score
+from zsgen.train import starts
 
 
 def arrange(
     config: config_lib.Config,
     workdir: pathlib.Path,
     store: store_lib.Store,
+    start: starts.Start,
     console: console_lib.Console,
     excluded: np.ndarray | None = None,
 ) -> order_lib.Order:
@@ -30,9 +33,13 @@ def arrange(
   Raises:
     InputError: bad options, a damaged artifact, or processes that differ.
   """
+  scorer = score.make_scorer(config, workdir, store, start, console)
   with console.status("order"):
     order = order_lib.make(
-        workdir, store, config.order, config.order_seed, console.log, excluded
+        *(workdir, store, config.order, config.order_seed),
+        log=console.log,
+        scorer=scorer,
+        excluded=excluded,
     )
   if excluded is not None:
     console.log(

@@ -5,6 +5,8 @@ import os
 import pathlib
 from typing import Any
 
+import jax
+
 from zsgen import evals
 from zsgen.core import artifacts, hosts, plugins
 from zsgen.core import config as config_lib
@@ -75,8 +77,12 @@ class RunDirectory:
     """What marks the files of the run: a digest of what decides its result."""
     return artifacts.digest(self._recipe)
 
-  def begin(self) -> None:
+  def begin(self, mesh: jax.sharding.Mesh | None = None) -> None:
     """Makes the directory, or checks that it is this run's.
+
+    Args:
+      mesh: the devices that train it from now on, which its provenance gets;
+        None if the run is finished.
 
     Raises:
       InputError: it is another run's, or its manifest is damaged.
@@ -84,6 +90,8 @@ class RunDirectory:
     if hosts.is_first():
       self.path.mkdir(parents=True, exist_ok=True)
       self._write_manifest()
+      if mesh is not None:
+        artifacts.add_provenance(self.path, dict(mesh.shape))
     hosts.wait("the run's directory")
     hosts.await_file(self.path)
 

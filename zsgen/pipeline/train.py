@@ -58,7 +58,7 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   members = [make_member(experiment) for experiment in experiments]
   first, log = experiments[0], experiments[0].console.log
   if len(members) == 1:
-    first.run.begin()
+    first.run.begin(members[0].program.mesh)
     return job.make_single(members[0], log)
   split = population.sharding(members[0].program.mesh, len(members))
   evaluate = functools.partial(together.evaluate_together, sharding=split)
@@ -68,7 +68,7 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   joined = job.make(path, members, evaluate, log)
   memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
-    experiment.run.begin()
+    experiment.run.begin(joined.program.mesh)
   if (path / artifacts.MANIFEST).exists():
     artifacts.check_made_by(path, recipe)
   else:

@@ -1,16 +1,24 @@
-"""Pages on several runs: `python -m zsgen.reports arrangement SWEEPS…`."""
+"""Pages on several runs: `python -m zsgen.reports compare PATHS…`."""
 
 import argparse
 from collections.abc import Sequence
+import functools
 import sys
 
-from zsgen.reports import arrangement, command, front_page
+from zsgen.reports import (
+    arrangement,
+    command,
+    comparison_command,
+    front_page,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Writes a page; returns the exit code: 0, or 2 for bad input."""
-  options = _parser().parse_args(arguments)
-  return command.write_page(options.write, options.paths, options.out)
+  options = vars(_parser().parse_args(arguments))
+  write, paths, out = (options.pop(name) for name in ("write", "paths", "out"))
+  # The others are options of the page.
+  return command.write_page(functools.partial(write, **options), paths, out)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,6 +26,25 @@ def _parser() -> argparse.ArgumentParser:
       "python -m zsgen.reports", description=__doc__
   )
   pages = parser.add_subparsers(required=True, metavar="PAGE")
+  compare = pages.add_parser(
+      "compare",
+      help="finished runs, sweeps and evaluations: curves, paired differences,"
+      " options that differ, and the numbers as CSV and Parquet",
+  )
+  command.add_arguments(
+      compare,
+      "PATHS",
+      "runs, evaluations, sweeps, directories of these, or workdirs",
+      "comparison.html in the current directory",
+      out_help="the page, a file that ends in .html",
+  )
+  compare.add_argument(
+      "--reference",
+      default="",
+      help="the label that others are compared with; by default, random or the"
+      " first one",
+  )
+  compare.set_defaults(write=comparison_command.write)
   on_arrangement = pages.add_parser(
       "arrangement",
       help="the experiments of 2406.11721 beside the published curves",

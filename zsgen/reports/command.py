@@ -16,7 +16,11 @@ Write = Callable[
 
 
 def add_arguments(
-    parser: argparse.ArgumentParser, metavar: str, paths: str, out: str
+    parser: argparse.ArgumentParser,
+    metavar: str,
+    paths: str,
+    out: str,
+    out_help: str = "output directory",
 ) -> None:
   """Adds the arguments of a page: its inputs, and --out.
 
@@ -24,7 +28,8 @@ def add_arguments(
     parser: the command's parser.
     metavar: what the inputs are called, such as "RUNS".
     paths: describes the inputs.
-    out: the default output directory, in words.
+    out: the default of --out, in words.
+    out_help: what --out is.
   """
   parser.add_argument(
       "paths", nargs="+", type=pathlib.Path, metavar=metavar, help=paths
@@ -32,7 +37,7 @@ def add_arguments(
   parser.add_argument(
       "--out",
       type=pathlib.Path,
-      help=f"output directory; by default, {out}",
+      help=f"{out_help}; by default, {out}",
   )
 
 

@@ -1,6 +1,7 @@
-"""Orders compared over seeds: the numbers."""
+"""Runs compared over seeds: the numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -11,66 +12,149 @@ from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, measures, order_view
+from zsgen.reports import alignment, curves, measures, order_view
+
+OpenRecords = Callable[[pathlib.Path], curves.RunRecords]
+# The label that others are compared with, if there is one of this name.
+_REFERENCE = "random"
 
 
 class Point(NamedTuple):
   """One finished run of a comparison."""
 
-  # The name of its order; runs of one name differ in their seed.
+  # The name of its order, or another label; runs of one differ in their seed.
   order: str
   seed: int
   path: pathlib.Path
 
 
-class Comparison(NamedTuple):
-  """Runs by order and seed, all evaluated at the same steps."""
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """Runs by label and seed, which may share only a part of their evaluations.
 
-  # The reference comes first.
-  runs: Mapping[str, Mapping[int, curves.Run]]
-  # The order that the others are compared with.
+  Attributes:
+    runs: by label (the name of an order, in a sweep) and seed; the reference
+      comes first.
+    reference: the label that the others are compared with.
+    evals: the headline metric of each evaluation.
+  """
+
+  runs: Mapping[str, Mapping[int, curves.RunRecords]]
   reference: str
-  # The headline metric of each evaluation.
   evals: Mapping[str, api.Metric]
+
+  def headlines(self, label: str, name: str) -> dict[int, curves.Curve]:
+    """Returns the headline of an evaluation, by the seeds that have it."""
+    return {
+        seed: run.metrics[run.headline(name)]
+        for seed, run in self.runs[label].items()
+        if name in run.config.evaluations and run.headline(name) in run.metrics
+    }
+
+  def pairs(self, label: str, name: str) -> dict[int, alignment.Pair]:
+    """Returns runs with the reference's, by the seeds that can be compared."""
+    return {
+        seed: aligned.pair
+        for seed, aligned in self._aligned[label, name].items()
+        if aligned.pair is not None
+    }
+
+  def notes(self) -> list[str]:
+    """Returns a sentence about each thing that runs do not share."""
+    return [
+        f"{note} ({_seeds(seeds)})"
+        for note, seeds in self._seeds_by_note().items()
+    ]
+
+  def _seeds_by_note(self) -> dict[str, list[int]]:
+    """Returns what is not shared, and the seeds of which that is so."""
+    noted: dict[str, list[int]] = {}
+    references = self.runs[self.reference]
+    for label, runs in self.runs.items():
+      for seed, run in runs.items():
+        for note in _differences_of_runs(label, run, references.get(seed)):
+          noted.setdefault(note, []).append(seed)
+      for name in self.evals:
+        for seed, aligned in self._aligned[label, name].items():
+          for note in aligned.notes if label != self.reference else ():
+            noted.setdefault(f"{label}, {name}: {note}", []).append(seed)
+    return noted
+
+  @functools.cached_property
+  def _aligned(self) -> dict[tuple[str, str], dict[int, alignment.Aligned]]:
+    """Every run aligned with the reference's, by label, evaluation and seed."""
+    open_store = functools.cache(store_lib.open_store)
+    references = self.runs[self.reference]
+    return {
+        (label, name): {
+            seed: alignment.align(run, references[seed], name, open_store)
+            for seed, run in runs.items()
+            if seed in references
+        }
+        for label, runs in self.runs.items()
+        for name in self.evals
+    }
 
 
 def open_points(
-    points: Sequence[Point], reference: str = "random"
+    points: Sequence[Point],
+    reference: str = "",
+    open_records: OpenRecords = curves.open_run,
 ) -> Comparison:
   """Opens runs to compare them.
 
   Args:
     points: finished runs.
-    reference: the order that the others are compared with; the first one, if
-      there is none of this name.
+    reference: the label that the others are compared with; by default "random"
+      or, if there is none, the first one.
+    open_records: opens what a point names.
 
   Raises:
-    InputError: there is no run, or a run is damaged, comes twice, or was
-      evaluated at other steps than the first.
+    InputError: there is no run, or a run is damaged or comes twice; or the
+      reference is unknown.
   """
   if not points:
     raise errors.InputError("there is no finished run to compare.")
-  runs: dict[str, dict[int, curves.Run]] = {}
+  runs: dict[str, dict[int, curves.RunRecords]] = {}
   for point in points:
-    of_order = runs.setdefault(point.order, {})
-    if point.seed in of_order:
+    by_seed = runs.setdefault(point.order, {})
+    if point.seed in by_seed:
       raise errors.InputError(
           f"{point.path}: {point.order} has two runs of seed {point.seed}."
           " Give each order other seeds."
       )
-    of_order[point.seed] = curves.open_run(point.path)
-  first = runs[points[0].order][points[0].seed]
-  for of_order in runs.values():
-    for run in of_order.values():
-      _check_alike(run, first)
-  if reference not in runs:
-    reference = points[0].order
-  runs = {reference: runs[reference], **runs}
-  evals = {
-      name: first.declaration(name).headline
-      for name in first.config.evaluations
+    by_seed[point.seed] = open_records(point.path)
+  if not reference:
+    reference = _REFERENCE if _REFERENCE in runs else points[0].order
+  runs = {
+      reference: errors.choose(runs, reference, "the reference"),
+      **runs,
   }
+  evals: dict[str, api.Metric] = {}
+  for by_seed in runs.values():
+    for run in by_seed.values():
+      for name in run.config.evaluations:
+        evals.setdefault(name, run.declaration(name).headline)
   return Comparison(runs, reference, evals)
+
+
+def _differences_of_runs(
+    label: str, run: curves.RunRecords, reference: curves.RunRecords | None
+) -> Iterator[str]:
+  """Yields what a run does not share with the reference's run of its seed."""
+  if reference is None:
+    yield f"{label}: the reference has no such seed, so it has no difference."
+  elif run.steps != reference.steps:
+    yield (
+        f"{label}: it has {run.steps:,} steps, and the reference"
+        f" {reference.steps:,}, so that their learning rates differ at every"
+        " step."
+    )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+  words = ", ".join(map(str, dict.fromkeys(seeds)))
+  return f"seed {words}" if len(set(seeds)) == 1 else f"seeds {words}"
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
@@ -78,7 +162,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 
   Returns:
     `reference`; `evals`, the headline metric of each, with its `name`,
-    `unit`, `better` and `label`; and `orders`, for each order
+    `unit`, `better` and `label`; `notes` on what is not shared; and `orders`,
+    for each order
       seeds   which it has
       evals   by evaluation and measure: `values` by seed, their `spread`, and
               the paired `difference` to the reference, with its 95%
@@ -94,7 +179,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     orders[name] = {
         "seeds": list(runs),
         "evals": {
-            evaluation: _evaluated(comparison, name, evaluation)
+            evaluation: evaluation_measures(comparison, name, evaluation)
             for evaluation in comparison.evals
         },
         "whole": {},
@@ -118,105 +203,87 @@ def summary(comparison: Comparison) -> dict[str, Any]:
           }
           for name, metric in comparison.evals.items()
       },
+      "notes": comparison.notes(),
       "orders": orders,
   }
 
 
-def _check_alike(run: curves.Run, first: curves.Run) -> None:
-  """Raises InputError unless two runs have the same steps and evaluations."""
-  if run.steps != first.steps:
-    raise errors.InputError(
-        f"{run.path}: has {run.steps} steps, and {first.path} {first.steps}, so"
-        " that their learning rates differ at every step. Compare runs of one"
-        " length: set the same config.order.budget."
-    )
-  empty = curves.Curve(np.zeros(0, np.int64), np.zeros(0))
-  for name in {*run.config.evaluations, *first.config.evaluations}:
-    steps, expected = (
-        compared.metrics.get(compared.headline(name), empty).steps
-        if name in compared.config.evaluations
-        else empty.steps
-        for compared in (run, first)
-    )
-    if not np.array_equal(steps, expected):
-      raise errors.InputError(
-          f"{run.path}: {name} was evaluated at other steps than in"
-          f" {first.path}. Compare runs of one length and config.evals."
-      )
-
-
-def _evaluated(
-    comparison: Comparison, order: str, name: str
+def evaluation_measures(
+    comparison: Comparison, label: str, name: str
 ) -> dict[str, dict[str, Any]]:
-  """Each measure of an order in the evaluation `name`."""
-  runs, reference = (
-      comparison.runs[label] for label in (order, comparison.reference)
-  )
-  of_order, of_reference = (
-      {
-          seed: measures.measure(run.metrics[run.headline(name)], run.steps)
-          for seed, run in by_seed.items()
-      }
-      for by_seed in (runs, reference)
-  )
-  evaluated = {}
-  for measure in ("first", *measures.COMPARED):
-    values, reference_values = (
-        {seed: measured[measure] for seed, measured in by_seed.items()}
-        for by_seed in (of_order, of_reference)
-    )
-    evaluated[measure] = _compared(values, reference_values)
-    if (difference := evaluated[measure]["difference"]) is not None:
-      difference["over_examples"] = (
-          None
-          if order == comparison.reference
-          else over_examples(runs, reference, name, measure)
-      )
-  return evaluated
+  """Returns each measure of the evaluation `name` of a label's runs.
 
+  Values are over all that the runs evaluated, differences over what they share
+  with the reference.
 
-def _compared(
-    values: Mapping[int, float | None], reference: Mapping[int, float | None]
-) -> dict[str, Any]:
-  """A measure by seed, and what comes of it."""
-  spread = measures.spread(values.values())
-  difference = measures.paired(values, reference)
-  return {
-      "values": {str(seed): value for seed, value in values.items()},
-      "spread": spread and spread._asdict(),
-      "difference": difference and difference._asdict(),
+  Returns:
+    By measure what `summary` describes.
+  """
+  runs = comparison.runs[label]
+  by_seed = {
+      seed: measures.measure(curve, runs[seed].steps)
+      for seed, curve in comparison.headlines(label, name).items()
   }
+  pairs = comparison.pairs(label, name)
+  values_of_pairs, reference_values = (
+      {
+          seed: measures.measure(curve, pairs[seed].steps)
+          for seed, curve in side.items()
+      }
+      for side in (
+          {seed: pair.curve for seed, pair in pairs.items()},
+          {seed: pair.reference_curve for seed, pair in pairs.items()},
+      )
+  )
+  by_measure = {}
+  for measure in ("first", *measures.COMPARED):
+    difference = measures.paired(
+        _select(values_of_pairs, measure), _select(reference_values, measure)
+    )
+    described = difference and difference._asdict()
+    if described is not None:
+      described["over_examples"] = (
+          None
+          if label == comparison.reference
+          else over_examples(list(pairs.values()), measure)
+      )
+    values = _select(by_seed, measure)
+    spread = measures.spread(values.values())
+    by_measure[measure] = {
+        "values": {str(seed): value for seed, value in values.items()},
+        "spread": spread and spread._asdict(),
+        "difference": described,
+    }
+  return by_measure
+
+
+def _select(
+    by_seed: Mapping[int, Mapping[str, float | None]], measure: str
+) -> dict[int, float | None]:
+  """Returns one measure of each seed."""
+  return {seed: measured[measure] for seed, measured in by_seed.items()}
 
 
 def over_examples(
-    runs: Mapping[int, curves.Run],
-    reference: Mapping[int, curves.Run],
-    name: str,
-    measure: str,
+    pairs: Sequence[alignment.Pair], measure: str
 ) -> measures.Interval | None:
   """Returns the interval of a difference over the examples of an evaluation.
 
   Args:
-    runs: an order's runs, by seed.
-    reference: the reference's.
-    name: an evaluation; the value of each of its rows is what is compared.
+    pairs: of one evaluation, a seed each.
     measure: one of `measures.measure`.
 
   Returns:
-    None if no seed has both, the seeds have other held-out examples, or a row
+    None if there is no pair, the seeds have other held-out examples, or a row
     has no value.
   """
-  differences, ids = [], None
-  for seed, run in runs.items():
-    if seed not in reference:
-      continue
-    evaluations = run.evaluation(name), reference[seed].evaluation(name)
-    ids = evaluations[0].ids if ids is None else ids
-    if not all(np.array_equal(ids, of_run.ids) for of_run in evaluations):
+  differences = []
+  for pair in pairs:
+    if not np.array_equal(pair.evaluation.ids, pairs[0].evaluation.ids):
       return None
     values, reference_values = (
-        measures.of_examples(of_run, run.steps, measure)
-        for of_run in evaluations
+        measures.of_examples(evaluation, pair.steps, measure)
+        for evaluation in (pair.evaluation, pair.reference_evaluation)
     )
     differences.append(values - reference_values)
   if not differences or not np.isfinite(differences).all():

@@ -1,14 +1,27 @@
-"""Orders compared over seeds: tables, the figure, and the files."""
+"""Runs compared over seeds: tables, the figure, and the files."""
 
 from collections.abc import Mapping, Sequence
+import os
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import rich.table
 
-from zsgen.core import artifacts, texts
+from zsgen.core import artifacts, errors, texts
+from zsgen.reports import (
+    alignment,
+    comparison_sections,
+    comparison_tables,
+    curves,
+    figures,
+    grids,
+    measures,
+    order_view,
+    page,
+)
 from zsgen.reports import comparison as comparison_lib
-from zsgen.reports import curves, figures, grids, measures, order_view, page
+from zsgen.reports import evaluations as evaluations_lib
+from zsgen.reports.alignment import share_steps
 from zsgen.train import metrics
 
 _FEW = "Fewer than three seeds: differences have no interval."
@@ -19,6 +32,7 @@ _NOTE = (
     " their mean (Student's t over seeds), which is also the least difference"
     " that so many seeds can tell from none; {better} 0 is better."
 )
+_NOT_FINISHED = "Not finished: "
 _CAPTION = "Held-out evaluations against step"
 _BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest, and"
@@ -31,13 +45,22 @@ def write(
     directory: pathlib.Path,
     points: Sequence[comparison_lib.Point],
     missing: Sequence[str] = (),
+    evaluations: Sequence[comparison_lib.Point] = (),
+    reference: str = "",
+    stem: str = "comparison",
 ) -> list[rich.table.Table]:
-  """Writes comparison.json, .md, .html and .png.
+  """Writes STEM.json, .md, .html and .png, and the numbers as data files.
+
+  STEM-curves and STEM-differences are each a .csv and a .parquet file.
 
   Args:
     directory: the directory of the files; created if absent.
     points: finished runs.
     missing: names of runs that are not finished; the files name them.
+    evaluations: evaluations without training, which get a table of their own.
+    reference: the label that others are compared with, as for
+      `comparison.open_points`.
+    stem: the beginning of the names of the files.
 
   Returns:
     The tables, for the terminal.
@@ -45,15 +68,135 @@ def write(
   Raises:
     InputError: see `comparison.open_points`.
   """
-  comparison = comparison_lib.open_points(points)
-  summary = {**comparison_lib.summary(comparison), "missing": list(missing)}
-  grids_shown, png = tables(summary), figure(comparison)
+  parts = _open(points, evaluations, reference)
+  summary = {**_summary(parts), "missing": list(missing)}
+  grids_shown = _tables(parts, summary)
+  png = figure(parts.runs) if parts.runs else None
   directory.mkdir(parents=True, exist_ok=True)
-  artifacts.write_json(directory / "comparison.json", summary)
-  page.save(directory / "comparison.png", png)
-  page.save(directory / "comparison.md", _markdown(grids_shown, missing))
-  page.save(directory / "comparison.html", _html(grids_shown, png, missing))
+  files = _write_tables(parts, directory / stem)
+  artifacts.write_json(directory / f"{stem}.json", summary)
+  picture = ""
+  if png is not None:
+    picture = f"{stem}.png"
+    page.save(directory / picture, png)
+  notices = [*([_gap(missing)] if missing else ()), *parts.notes]
+  content = _Content(grids_shown, png, picture, notices, files)
+  page.save(directory / f"{stem}.md", _markdown(content))
+  html = _html(content, _links(parts, directory))
+  page.save(directory / f"{stem}.html", html)
+  if parts.notes:
+    grids_shown.append(comparison_sections.not_shared(parts.notes))
   return [grids.to_rich(grid) for grid in grids_shown]
+
+
+class _Parts(NamedTuple):
+  """The comparisons of a page; None where there is nothing to compare."""
+
+  runs: comparison_lib.Comparison | None
+  evaluations: comparison_lib.Comparison | None
+
+  @property
+  def comparisons(self) -> list[comparison_lib.Comparison]:
+    """Returns those that there are."""
+    return [part for part in self if part is not None]
+
+  @property
+  def notes(self) -> list[str]:
+    """Returns a sentence about each thing that is not shared."""
+    return [note for part in self.comparisons for note in part.notes()]
+
+
+class _Content(NamedTuple):
+  """What the page and the Markdown file show."""
+
+  tables: Sequence[grids.Grid]
+  png: bytes | None
+  # The file of the figure; "" for none.
+  picture: str
+  notices: Sequence[str]
+  files: Sequence[str]
+
+
+def _open(
+    points: Sequence[comparison_lib.Point],
+    evaluations: Sequence[comparison_lib.Point],
+    reference: str,
+) -> _Parts:
+  """Opens what is compared; the reference may be a run or an evaluation.
+
+  Raises:
+    InputError: see `comparison.open_points`.
+  """
+  labels, evaluated_labels = (
+      {point.order: point for point in part} for part in (points, evaluations)
+  )
+  if reference:
+    errors.choose(labels | evaluated_labels, reference, "the reference")
+  runs = evaluated = None
+  if points or not evaluations:
+    runs = comparison_lib.open_points(
+        points, reference if reference in labels else ""
+    )
+  if evaluations:
+    evaluated = comparison_lib.open_points(
+        evaluations,
+        reference if reference in evaluated_labels else "",
+        evaluations_lib.open_evaluation,
+    )
+  return _Parts(runs, evaluated)
+
+
+def _summary(parts: _Parts) -> dict[str, Any]:
+  """Returns the content of the JSON file, without the missing runs."""
+  summary = comparison_lib.summary(parts.runs) if parts.runs else {}
+  if parts.evaluations:
+    summary["evaluations"] = comparison_sections.evaluation_numbers(
+        parts.evaluations
+    )
+  return summary
+
+
+def _tables(parts: _Parts, summary: Mapping[str, Any]) -> list[grids.Grid]:
+  """Returns the tables of the page, in their sequence."""
+  all_tables = tables(summary) if parts.runs else []
+  if parts.evaluations:
+    all_tables.append(comparison_sections.evaluation_table(parts.evaluations))
+  for kind, part in zip(_Parts._fields, parts, strict=True):
+    if part is not None:
+      options = comparison_sections.differing_options(part, kind)
+      all_tables += [options] if options.rows else []
+      all_tables.append(comparison_sections.members(part, kind))
+  return all_tables
+
+
+def _write_tables(parts: _Parts, stem: pathlib.Path) -> list[str]:
+  """Writes the numbers of the runs as data files; returns their names."""
+  if not parts.runs:
+    return []
+  by_name = {
+      "curves": comparison_tables.all_curves(parts.runs),
+      "differences": comparison_tables.differences(parts.runs),
+  }
+  return [
+      file
+      for name, table in by_name.items()
+      for file in comparison_tables.write(
+          table, stem.with_name(f"{stem.name}-{name}")
+      )
+  ]
+
+
+def _links(parts: _Parts, directory: pathlib.Path) -> list[str]:
+  """Returns links to the config of each run."""
+  return [
+      page.link(
+          os.path.relpath(run.path / "config.json", directory),
+          f"{label}, seed {seed}: config.json",
+      )
+      for part in parts.comparisons
+      for label, by_seed in part.runs.items()
+      for seed, run in by_seed.items()
+  ]
 
 
 def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
@@ -81,24 +224,19 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
   reference = comparison.reference
   values, differences = [], []
   for name, headline in comparison.evals.items():
-    curves_by_order = {
-        order: {
-            seed: run.metrics[run.headline(name)] for seed, run in runs.items()
-        }
-        for order, runs in comparison.runs.items()
-    }
     lines = [
-        figures.line(order, *by_seed.values())
-        for order, by_seed in curves_by_order.items()
+        figures.line(order, *members)
+        for order in comparison.runs
+        if (members := share_steps(comparison.headlines(order, name)))
     ]
     values.append(
         figures.Panel(name, "", f"held-out {headline.heading}", lines)
     )
     lines = [
         figures.line(order, *differing, is_difference=True)
-        for order, by_seed in curves_by_order.items()
+        for order in comparison.runs
         if order != reference
-        and (differing := _differences(by_seed, curves_by_order[reference]))
+        and (differing := _differences(comparison.pairs(order, name)))
     ]
     title = headline.with_unit(f"{headline.words} - {reference}, same seed")
     differences.append(
@@ -108,14 +246,10 @@ def figure(comparison: comparison_lib.Comparison) -> bytes:
 
 
 def _differences(
-    by_seed: Mapping[int, curves.Curve], reference: Mapping[int, curves.Curve]
+    pairs: Mapping[int, alignment.Pair],
 ) -> list[curves.Curve]:
-  """Differences to the reference within each seed that both have."""
-  return [
-      curves.Curve(curve.steps, curve.values - reference[seed].values)
-      for seed, curve in by_seed.items()
-      if seed in reference
-  ]
+  """Returns differences to the reference, at the steps that all seeds share."""
+  return share_steps({seed: pair.differences for seed, pair in pairs.items()})
 
 
 def _values(
@@ -158,7 +292,7 @@ def _over_examples(
         for measure in measures.COMPARED
     ]
     if order != reference and any(cells):
-      rows.append([order, *map(_interval, cells)])
+      rows.append([order, *map(comparison_sections.interval, cells)])
   if not rows:
     return None
   header = ["order", *(name.replace("_", " ") for name in measures.COMPARED)]
@@ -169,13 +303,6 @@ def _over_examples(
   )
   title = f"{name}, vs {reference}, over examples"
   return grids.Grid(title, header, rows, note=note)
-
-
-def _interval(interval: Sequence[float] | None) -> str:
-  if interval is None:
-    return grids.MISSING
-  low, high = interval
-  return f"[{low:+.3f}, {high:+.3f}]"
 
 
 def _seeds(orders: Mapping[str, Any]) -> str:
@@ -214,26 +341,31 @@ def _differing(difference: Mapping[str, Any] | None) -> str:
 
 
 def _gap(missing: Sequence[str]) -> str:
-  return f"Not finished: {', '.join(missing)}."
+  return f"{_NOT_FINISHED}{', '.join(missing)}."
 
 
-def _markdown(tables: Sequence[grids.Grid], missing: Sequence[str]) -> str:
-  """comparison.md."""
-  blocks = [f"![{_CAPTION}](comparison.png)\n", f"{_BANDS}\n"]
-  if missing:
-    blocks.insert(0, f"{texts.escape_markdown(_gap(missing))}\n")
-  return "\n".join([*blocks, *map(grids.to_markdown, tables)])
+def _markdown(content: _Content) -> str:
+  """Returns the Markdown file."""
+  blocks = [f"{texts.escape_markdown(notice)}\n" for notice in content.notices]
+  if content.picture:
+    blocks += [f"![{_CAPTION}]({content.picture})\n", f"{_BANDS}\n"]
+  return "\n".join([*blocks, *map(grids.to_markdown, content.tables)])
 
 
-def _html(
-    tables: Sequence[grids.Grid], png: bytes, missing: Sequence[str]
-) -> str:
-  """comparison.html."""
+def _html(content: _Content, links: Sequence[str]) -> str:
+  """Returns the page."""
   blocks = [
-      page.figure(png, f"{_CAPTION}, a line an order"),
-      page.text(_BANDS),
-      *map(grids.to_html, tables),
+      page.badge("incomplete", notice)
+      if notice.startswith(_NOT_FINISHED)
+      else page.badge("not shared", notice)
+      for notice in content.notices
   ]
-  if missing:
-    blocks.insert(0, page.badge("incomplete", _gap(missing)))
+  if content.png is not None:
+    description = f"{_CAPTION}, a line an order"
+    blocks += [page.figure(content.png, description), page.text(_BANDS)]
+  blocks += map(grids.to_html, content.tables)
+  blocks.append(page.folded("Configs", links))
+  if content.files:
+    downloads = [page.link(file, file) for file in content.files]
+    blocks.append(page.section("Numbers to download", downloads))
   return page.page("Orders compared", blocks)

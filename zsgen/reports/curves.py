@@ -32,8 +32,8 @@ class Evaluation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-  """A run's directory that was opened.
+class RunRecords:
+  """What a run wrote down.
 
   Attributes:
     path: its directory.
@@ -42,6 +42,8 @@ class Run:
     batch_size: examples of a step.
     store: directory of the store.
     order: directory of the order.
+    may_grow: whether the run may be training, so that records may be missing
+      and the last line of a file may be incomplete.
     fork: what it was forked from; None if it began with step 0. Its records
       have the steps of the parent before that.
   """
@@ -52,6 +54,7 @@ class Run:
   batch_size: int
   store: pathlib.Path
   order: pathlib.Path
+  may_grow: bool = False
   fork: lineage.Fork | None = None
 
   @property
@@ -65,14 +68,14 @@ class Run:
     if self.fork is None:
       return {}
     try:
-      return read_log(self.fork.run / "metrics.jsonl")
+      return read_log(self.fork.run / "metrics.jsonl", may_grow=True)
     except errors.InputError:
       return {}  # The run itself has all that it needs.
 
   @functools.cached_property
   def metrics(self) -> Mapping[str, Curve]:
     """Curves of metrics.jsonl by path, such as "heldout/loss"."""
-    return read_log(self.path / "metrics.jsonl")
+    return read_log(self.path / "metrics.jsonl", self.may_grow)
 
   @property
   def perf(self) -> Mapping[str, Curve]:
@@ -88,9 +91,15 @@ class Run:
   def _clocks(self) -> tuple[dict[str, Curve], str]:
     return read_clocks(self.path / record_digests.PERF)
 
-  def tasks(self, name: str) -> dict[str, Curve]:
-    """Returns the curves of the tasks of the evaluation `name`, by task."""
-    begin, end = f"{name}/", f"/{self.declaration(name).headline.name}"
+  def tasks(self, name: str, metric: str = "") -> dict[str, Curve]:
+    """Returns the curves of the tasks of the evaluation `name`, by task.
+
+    Args:
+      name: the evaluation.
+      metric: one of its metrics; by default the headline.
+    """
+    metric = metric or self.declaration(name).headline.name
+    begin, end = f"{name}/", f"/{metric}"
     return {
         metric.removeprefix(begin).removesuffix(end): curve
         for metric, curve in self.metrics.items()
@@ -109,11 +118,36 @@ class Run:
 
   def evaluation(self, name: str) -> Evaluation:
     """Reads the losses of every example of the evaluation `name`."""
-    return read_evaluation(self.path / "evals" / name)
+    path = self.path / "evals" / name
+    if self.may_grow and not path.is_dir():
+      return Evaluation(
+          np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0))
+      )
+    return read_evaluation(path)
+
+  def predictions(self, name: str, step: int) -> dict[int, str]:
+    """Reads the answers that an evaluation wrote at a step.
+
+    Args:
+      name: the evaluation.
+      step: a step at which it was done.
+
+    Returns:
+      Answers by the ids of the examples; {} if it writes none.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    file = self.path / "evals" / name / f"predictions-{step}.jsonl"
+    return read_predictions(file)
 
 
-def open_run(path: pathlib.Path) -> Run:
+def open_run(path: pathlib.Path, may_grow: bool = False) -> RunRecords:
   """Opens a run's directory.
+
+  Args:
+    path: the directory.
+    may_grow: whether a run that is not finished is expected, see `RunRecords`.
 
   Raises:
     InputError: it is not a run; or it has ended, and its records are not what
@@ -121,29 +155,46 @@ def open_run(path: pathlib.Path) -> Run:
   """
   manifest = artifacts.read_manifest(path, "run")
   record_digests.check_finished(path)
+  return RunRecords(
+      path=path,
+      config=read_config(path),
+      steps=manifest["steps"],
+      batch_size=manifest["batch_size"],
+      store=(path / manifest["store"]).resolve(),
+      order=(path / manifest["order"]).resolve(),
+      may_grow=may_grow and not (path / record_digests.RESULT).exists(),
+      fork=lineage.find_fork(path, manifest),
+  )
+
+
+def read_config(path: pathlib.Path) -> config_lib.Config:
+  """Reads the config of a run; its records are not checked.
+
+  Raises:
+    InputError: the path is not a run, or its config is damaged.
+  """
   config = artifacts.read_sealed(
       path / "config.json",
       record_digests.identity(path),
       "Start the command that trains the run: it writes the file again.",
   )
-  return Run(
-      path=path,
-      config=saved_config.read(config, f"{path}/config.json"),
-      steps=manifest["steps"],
-      batch_size=manifest["batch_size"],
-      store=(path / manifest["store"]).resolve(),
-      order=(path / manifest["order"]).resolve(),
-      fork=lineage.find_fork(path, manifest),
-  )
+  return saved_config.read(config, f"{path}/config.json")
 
 
-def read_log(path: pathlib.Path) -> dict[str, Curve]:
+def read_log(path: pathlib.Path, may_grow: bool = False) -> dict[str, Curve]:
   """Reads the curves of a file of JSON lines, by metric.
+
+  Args:
+    path: the file.
+    may_grow: whether a process may be writing it. Then it may be missing, and
+      a last line without an end is ignored.
 
   Raises:
     InputError: it is missing or damaged; the message names the line.
   """
-  curves, wrong = _read_lines(path)
+  if may_grow and not path.exists():
+    return {}
+  curves, wrong = _read_lines(path, may_grow)
   if wrong:
     raise _unreadable(path, wrong[0])
   return curves
@@ -169,8 +220,32 @@ def read_clocks(path: pathlib.Path) -> tuple[dict[str, Curve], str]:
   return curves, f"Times of this run are lost: {path} is damaged ({lost})."
 
 
-def _read_lines(path: pathlib.Path) -> tuple[dict[str, Curve], list[str]]:
+def read_predictions(path: pathlib.Path) -> dict[int, str]:
+  """Reads a file of answers that an evaluation wrote; {} if there is none.
+
+  Returns:
+    Answers by the ids of the examples.
+
+  Raises:
+    InputError: the file is damaged.
+  """
+  if not path.exists():
+    return {}
+  try:
+    records = map(json.loads, path.read_text("utf-8").splitlines())
+    return {int(record["id"]): str(record["prediction"]) for record in records}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise _unreadable(path, str(error)) from error
+
+
+def _read_lines(
+    path: pathlib.Path, may_grow: bool = False
+) -> tuple[dict[str, Curve], list[str]]:
   """Returns the curves of all valid lines, and the problems of the others.
+
+  Args:
+    path: the file.
+    may_grow: whether to leave out a last line that has no end.
 
   Raises:
     InputError: the file is not there.
@@ -178,7 +253,9 @@ def _read_lines(path: pathlib.Path) -> tuple[dict[str, Curve], list[str]]:
   points: dict[str, list[tuple[int, float]]] = {}
   wrong = []
   try:
-    lines = path.read_bytes().splitlines()
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1 if may_grow else len(content)
+    lines = content[:end].splitlines()
   except OSError as error:
     raise _unreadable(path, str(error)) from error
   for number, line in enumerate(lines, 1):

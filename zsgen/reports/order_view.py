@@ -22,7 +22,7 @@ _EXAMPLES, _CHARACTERS = 10, 160
 
 
 def ordered(
-    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+    run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> str:
   """Returns the section on an order and its composition along the steps."""
   return page.section(
@@ -38,7 +38,7 @@ def ordered(
   )
 
 
-def first_tenth(run: curves.Run) -> int:
+def first_tenth(run: curves.RunRecords) -> int:
   """Returns the number of examples in the first tenth of the steps (at least
   one).
   """
@@ -65,7 +65,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _statistics(
-    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+    run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> grids.Grid:
   """Returns statistics of the whole order and of its first tenth."""
   rows = [
@@ -79,7 +79,7 @@ def _statistics(
 
 
 def _panels(
-    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+    run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> list[figures.Panel]:
   """Returns panels of what changes along the order, one point per step."""
   starts = np.arange(0, len(order), run.batch_size)

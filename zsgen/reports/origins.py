@@ -75,7 +75,7 @@ def oracle(order: order_lib.Order) -> list[str]:
 
 
 def setup(
-    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+    run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> str:
   """Builds the section of the options and fingerprints."""
   default = flatten(config_lib.science(config_lib.Config()))
@@ -191,7 +191,7 @@ def _unknown(store: store_lib.Store) -> str:
   return f"The tokenizer does not know: {listing}.{share}"
 
 
-def proof(run: curves.Run) -> str:
+def proof(run: curves.RunRecords) -> str:
   """Builds the section on checking that the run trained on its order."""
   return page.section(
       "Proof",

@@ -22,7 +22,7 @@ _COLUMNS_NOTE = (
 )
 
 
-def measured(run: curves.Run, result: Mapping[str, Any]) -> grids.Grid:
+def measured(run: curves.RunRecords, result: Mapping[str, Any]) -> grids.Grid:
   """Builds the closing table of a result (see `run_report.result`)."""
   rows = [
       [
@@ -66,7 +66,7 @@ def _shown_means(
       yield metric, over_tasks, " over tasks"
 
 
-def heldout(run: curves.Run, result: Mapping[str, Any]) -> str:
+def heldout(run: curves.RunRecords, result: Mapping[str, Any]) -> str:
   """Builds the section of held-out curves and their measures."""
   title = f"Held-out {_headlines(run)}"
   panels = [
@@ -99,7 +99,7 @@ def _lineage(fork: lineage.Fork) -> str:
   )
 
 
-def goals(run: curves.Run) -> str:
+def goals(run: curves.RunRecords) -> str:
   """Builds the section of the config's targets, met or not."""
   rows = [
       [
@@ -118,7 +118,7 @@ def goals(run: curves.Run) -> str:
   return page.section("Targets", [grids.to_html(grid)])
 
 
-def tasks(run: curves.Run, store: store_lib.Store) -> str:
+def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
   """Builds the section of each task's curves, the largest gain first."""
   blocks = []
   for name in _evaluations_with(run, "tasks"):
@@ -157,7 +157,7 @@ def tasks(run: curves.Run, store: store_lib.Store) -> str:
   return page.section("Task by task", [page.text(note), *blocks])
 
 
-def training(run: curves.Run) -> str:
+def training(run: curves.RunRecords) -> str:
   """Builds the section of the training loss and of the time spent."""
   panels = [
       figures.Panel(
@@ -179,7 +179,7 @@ def training(run: curves.Run) -> str:
   )
 
 
-def _means(run: curves.Run, name: str) -> list[figures.Line]:
+def _means(run: curves.RunRecords, name: str) -> list[figures.Line]:
   """Means over examples and over tasks, as two lines where they differ."""
   declared = run.declaration(name)
   examples, by_task = (
@@ -199,7 +199,7 @@ def _means(run: curves.Run, name: str) -> list[figures.Line]:
   return lines
 
 
-def _headlines(run: curves.Run) -> str:
+def _headlines(run: curves.RunRecords) -> str:
   """What was evaluated: "loss", "accuracy" or several of them."""
   return " and ".join(
       dict.fromkeys(
@@ -209,13 +209,13 @@ def _headlines(run: curves.Run) -> str:
   )
 
 
-def _unit(run: curves.Run, path: str) -> str:
+def _unit(run: curves.RunRecords, path: str) -> str:
   """The unit of a metric in parentheses, after a space; "" if it has none."""
   metric = eval_metrics.find(run.config.evaluations, path)
   return metric.with_unit("") if metric else ""
 
 
-def _evaluations_with(run: curves.Run, figure: str) -> list[str]:
+def _evaluations_with(run: curves.RunRecords, figure: str) -> list[str]:
   """The evaluations whose evaluator wants a figure."""
   return [
       name
@@ -224,7 +224,9 @@ def _evaluations_with(run: curves.Run, figure: str) -> list[str]:
   ]
 
 
-def _examples(run: curves.Run, store: store_lib.Store, name: str) -> np.ndarray:
+def _examples(
+    run: curves.RunRecords, store: store_lib.Store, name: str
+) -> np.ndarray:
   """Examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
@@ -255,7 +257,7 @@ def _by_gain(
   )
 
 
-def _clock(run: curves.Run) -> str:
+def _clock(run: curves.RunRecords) -> str:
   """Speed, and the share of the time that evaluations took."""
   perf = run.perf
   if "perf/tokens_per_second" not in perf:

@@ -39,7 +39,7 @@ def result(path: pathlib.Path) -> dict[str, Any]:
   return _result(curves.open_run(path))
 
 
-def _result(run: curves.Run) -> dict[str, Any]:
+def _result(run: curves.RunRecords) -> dict[str, Any]:
   return {
       "steps": run.steps,
       "evals": {name: _evaluated(run, name) for name in run.config.evaluations},
@@ -50,13 +50,13 @@ def _result(run: curves.Run) -> dict[str, Any]:
   }
 
 
-def table(run: curves.Run) -> rich.table.Table:
+def table(run: curves.RunRecords) -> rich.table.Table:
   """Builds the closing table, for the terminal."""
   return grids.to_rich(results.measured(run, _result(run)))
 
 
 def write(
-    run: curves.Run, store: store_lib.Store, order: order_lib.Order
+    run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> pathlib.Path:
   """Writes `report.html` into a run's directory.
 
@@ -87,7 +87,7 @@ def write(
   return page.save(run.path / "report.html", page.page(title, blocks))
 
 
-def _evaluated(run: curves.Run, name: str) -> dict[str, Any]:
+def _evaluated(run: curves.RunRecords, name: str) -> dict[str, Any]:
   """Measures of one evaluation, which must have been done to the end."""
   declared = run.declaration(name)
   values = {}

@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     )
 
 
-def check(run: curves.Run) -> dict[str, Outcome]:
+def check(run: curves.RunRecords) -> dict[str, Outcome]:
   """Checks the targets of a run's config, by name.
 
   A metric that the run does not have is a target that is not met: training is
@@ -41,7 +41,7 @@ def check(run: curves.Run) -> dict[str, Outcome]:
   }
 
 
-def _check(run: curves.Run, target: config.Target) -> Outcome:
+def _check(run: curves.RunRecords, target: config.Target) -> Outcome:
   value, note = None, ""
   if target.metric in run.metrics:
     curve = run.metrics[target.metric]

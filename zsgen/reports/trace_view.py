@@ -21,7 +21,7 @@ _CAPTION = (
 )
 
 
-def section(run: curves.Run, order: order_lib.Order) -> str:
+def section(run: curves.RunRecords, order: order_lib.Order) -> str:
   """Returns the nine measures of each held-out set whose trace is there.
 
   An evaluation's page has them if its evaluator wants the figure "distances".
@@ -52,7 +52,7 @@ def section(run: curves.Run, order: order_lib.Order) -> str:
   return page.section(title, blocks) if blocks else ""
 
 
-def _remark(run: curves.Run) -> str:
+def _remark(run: curves.RunRecords) -> str:
   """Returns what the distances of a fork leave out; "" for other runs."""
   if run.fork is None:
     return ""
@@ -60,7 +60,7 @@ def _remark(run: curves.Run) -> str:
 
 
 def panels(
-    run: curves.Run, name: str, trace: trace_lib.Trace
+    run: curves.RunRecords, name: str, trace: trace_lib.Trace
 ) -> list[list[figures.Panel]]:
   """Builds panels of headline and bigram KL, above those of the distances.
 
@@ -93,7 +93,7 @@ def panels(
   return rows
 
 
-def _held_out(run: curves.Run, name: str) -> str:
+def _held_out(run: curves.RunRecords, name: str) -> str:
   """Returns the headline of an evaluation in words, without its unit."""
   return f"held-out {run.declaration(name).headline.words}"
 
@@ -103,7 +103,7 @@ def _panel(title: str, line: figures.Line) -> figures.Panel:
 
 
 def _line(
-    run: curves.Run, trace: trace_lib.Trace, measure: str
+    run: curves.RunRecords, trace: trace_lib.Trace, measure: str
 ) -> figures.Line:
   """A measure against steps of the run."""
   steps = run.first_of_order + trace.examples / run.batch_size

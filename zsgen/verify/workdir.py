@@ -16,6 +16,7 @@ _CHECKS: dict[str, artifact.Check] = {
     "export": artifact.check_files,
     "order": artifact.check_order,
     "rows": artifact.check_files,
+    "scores": artifact.check_files,
     "population": runs.check_population,
     "run": runs.check_run,
     "store": artifact.check_store,
@@ -161,6 +162,7 @@ def _artifact(path: pathlib.Path) -> Result:
   """Returns the result of an artifact."""
   try:
     kind = artifacts.kind_of(artifacts.read_manifest(path))
+    artifacts.read_provenance(path)
     return Result(path, _CHECKS[kind](path), [])
   except errors.InputError as error:
     return Result(path, [], artifact.problems_of(error))
@@ -191,6 +193,6 @@ def _left_over(path: pathlib.Path) -> str:
 
 
 _ADVICE = (
-    "Name the directory of a store, embeddings, an order, an evaluation or a"
-    " run, or a workdir."
+    "Name the directory of a store, embeddings, scores, an order, an evaluation"
+    " or a run, or a workdir."
 )

@@ -36,6 +36,11 @@ def make(store, workdir):
             "order.csv",
             "task,key\neven,even-5\neven,even-0\ncopy,copy-3\n",
         ),
+        ("order.jsonl", '{"id": 5}\n{"id": 0, "x": 1}\n{"id": "20"}\n'),
+        (
+            "order.jsonl",
+            '{"key": "even-5"}\n{"key": "even-0"}\n{"key": "copy-3"}\n',
+        ),
         (
             "order.parquet",
             {
@@ -65,12 +70,12 @@ def test_the_name_follows_the_content(make):
     "name, content, message",
     [
         ("order.txt", "5\n5\n", r"order.txt, line 2: example 5 is there twice"),
-        ("order.txt", "5\n99\n", r"line 2: 99 is no training example"),
-        ("order.txt", "5\n21\n", r"line 2: 21 is no training example"),
+        ("order.txt", "5\n99\n", r"line 2: id 99 is no training example"),
+        ("order.txt", "5\n21\n", r"line 2: id 21 is no training example"),
         ("order.txt", "5\n-1\n", r"line 2: id is '-1', no whole number"),
         ("order.txt", "5\n\n0\n", r"line 2: id is '', no whole number"),
-        ("order.txt", "", "the order is empty"),
-        ("order.csv", "id\n", "the order is empty"),
+        ("order.txt", "", "order.txt: is empty"),
+        ("order.csv", "id\n", "order.csv: is empty"),
         ("order.csv", "number\n5\n", "has no column id"),
         (
             "order.csv",
@@ -86,7 +91,11 @@ def test_the_name_follows_the_content(make):
         ("order.csv", "id,epoch\n5,1.5\n", r"line 2: epoch is '1.5'"),
         ("order.parquet", {"id": [5.5]}, r"row 0: id is 5.5"),
         ("order.parquet", "not parquet", "cannot be read"),
-        ("order.json", "[5]", "no .csv, .parquet or .txt file"),
+        ("order.json", "[5]", "no .csv, .jsonl, .parquet or .txt file"),
+        ("order.jsonl", "[5]\n", "line 1: is no JSON object"),
+        ("order.jsonl", '{"id": 5}\n{"id"\n', "line 2: broken JSON"),
+        ("order.jsonl", '{"id": 5}\n{"key": 5}\n', "line 2: id is None"),
+        ("order.csv", "key\nodd-1\nodd-9\n", "line 3: there is no training"),
     ],
 )
 def test_bad_files_leave_nothing_behind(make, workdir, name, content, message):

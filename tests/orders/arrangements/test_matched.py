@@ -19,6 +19,9 @@ def _pool(lengths):
       names=("task",),
       keys=lambda: [str(i) for i in range(size)],
       lengths=lambda: np.asarray(lengths, np.int32),
+      scores=lambda name: np.zeros(size),
+      file_scores=lambda path, column: np.zeros(size),
+      text_hashes=lambda rows: [""] * len(rows),
   )
   return pool_lib.Pool(
       np.zeros(size, np.int32), rows=np.arange(size), facts=facts

@@ -248,7 +248,7 @@ def test_two_stops_lose_no_finished_work(
   assert [path.name for path in files] == [
       f"chunk-00000.part-0000{number}.vectors" for number in range(5)
   ]
-  remaining = [row for path in files for row in parts._read(path)["rows"]]
+  remaining = [row for path in files for row in parts.read_arrays(path)["rows"]]
   assert len(remaining) == len({*remaining}) == 25
   kill(1000)
   add, computed = parts.Chunk.add, []
@@ -332,7 +332,7 @@ def test_a_damaged_chunk_is_recomputed(directory, tmp_path):
 def test_a_chunk_that_another_process_wrote_elsewhere(
     directory, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(parts, "_write", lambda path, **arrays: None)
+  monkeypatch.setattr(parts, "write_arrays", lambda path, **arrays: None)
   with pytest.raises(errors.InputError, match=r"chunk-00000.* by all of them"):
     _embed(directory, _texts(5), tmp_path / "partial")
 

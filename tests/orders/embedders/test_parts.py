@@ -49,7 +49,7 @@ def test_a_part_is_written_after_some_seconds(path, monkeypatch):
   monkeypatch.setattr(parts, "_SECONDS", 0)
   _add(chunk, 4)
   (part,) = path.parent.iterdir()
-  assert parts._read(part)["rows"].tolist() == [0, 4]
+  assert parts.read_arrays(part)["rows"].tolist() == [0, 4]
 
 
 def test_every_flipped_bit_of_a_part_is_noticed(path, files):
@@ -59,7 +59,7 @@ def test_every_flipped_bit_of_a_part_is_noticed(path, files):
     data = bytearray(full)
     data[position] ^= 1 << position % 8
     part.write_bytes(data)
-    assert parts._read(part) is None
+    assert parts.read_arrays(part) is None
   for data in (b"", full[:31], full[:-1], full + b"x"):
     part.write_bytes(data)
     chunk = parts.Chunk(path, SHAPE)

@@ -15,10 +15,12 @@ from zsgen.core.artifacts.files import (
 )
 from zsgen.core.artifacts.hashing import digest, file_digest
 from zsgen.core.artifacts.manifests import (
+    add_provenance,
     check_made_by,
     has_digest,
     kind_of,
     read_manifest,
+    read_provenance,
     write_manifest,
 )
 from zsgen.core.artifacts.naming import (
@@ -28,6 +30,7 @@ from zsgen.core.artifacts.naming import (
     is_hashed,
     name,
 )
+from zsgen.core.artifacts.provenance import PROVENANCE
 from zsgen.core.artifacts.reading import load_array, read_json
 from zsgen.core.artifacts.recorded import RECORDS
 from zsgen.core.artifacts.sealing import (
@@ -46,8 +49,10 @@ from zsgen.core.artifacts.writing import (
 
 __all__ = [
     "MANIFEST",
+    "PROVENANCE",
     "RECORDS",
     "SECTIONS",
+    "add_provenance",
     "advise",
     "check_files",
     "check_made_by",
@@ -64,6 +69,7 @@ __all__ = [
     "name",
     "read_json",
     "read_manifest",
+    "read_provenance",
     "read_sealed",
     "remove_leftovers",
     "seal",

@@ -16,7 +16,7 @@ from typing import Any
 
 from zsgen.core import errors
 from zsgen.core.artifacts import files as files_lib
-from zsgen.core.artifacts import hashing, naming, reading, sealing
+from zsgen.core.artifacts import hashing, naming, provenance, reading, sealing
 from zsgen.core.artifacts.naming import MANIFEST
 
 # The version of the layout; readers upgrade older ones.
@@ -25,6 +25,7 @@ FORMAT = 2
 _FIELDS = {
     "store": ("made_by", "files", "suite", "heldout", "counts", "sources"),
     "embeddings": ("made_by", "files", "shape"),
+    "scores": ("made_by", "files", "store", "count"),
     "order": ("made_by", "files", "store", "count", "statistics"),
     "evaluation": ("made_by", "files", "store"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
@@ -32,24 +33,63 @@ _FIELDS = {
     "rows": ("made_by", "files", "sources", "bad_rows"),
     "export": ("made_by", "files"),
 }
-_ARTICLES = {"store": "a", "embeddings": "some", "run": "a", "rows": "some"}
+# Artifacts that are whole when their manifest is written; runs grow.
+_WITH_PROVENANCE = ("store", "embeddings", "scores", "order", "evaluation")
+_ARTICLES = {
+    "store": "a",
+    "embeddings": "some",
+    "scores": "some",
+    "run": "a",
+    "rows": "some",
+}
 
 
-def write_manifest(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
-  """Writes the manifest of an artifact.
+def write_manifest(
+    path: pathlib.Path,
+    manifest: Mapping[str, Any],
+    mesh: Mapping[str, int] | None = None,
+) -> None:
+  """Writes the manifest of an artifact and, next to it, its provenance.
 
   Args:
     path: the artifact's directory, which has all of its files.
     manifest: `kind`, and the fields that this kind requires. If it requires
       `files`, they are described here unless they are given.
+    mesh: sizes of the axes of the devices that computed the artifact, if any.
   """
   content = {**manifest, "format": FORMAT}
   if "files" in _FIELDS[content["kind"]] and "files" not in content:
     files = files_lib.describe_files(path)
-    files.pop(MANIFEST, None)  # It is about to be replaced.
+    for name in (MANIFEST, provenance.PROVENANCE):
+      files.pop(name, None)  # They are about to be replaced.
     content["files"] = files
   content = json.loads(json.dumps(content, allow_nan=False))
+  if content["kind"] in _WITH_PROVENANCE:
+    provenance.write(path, content["made_by"], mesh)
   sealing.write_sealed(path / MANIFEST, content)
+
+
+def read_provenance(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the processes that wrote an artifact; see `provenance.read`.
+
+  Raises:
+    InputError: its manifest or its provenance is damaged.
+  """
+  return provenance.read(path, read_manifest(path)["made_by"])
+
+
+def add_provenance(path: pathlib.Path, mesh: Mapping[str, int]) -> None:
+  """Appends this process to those that worked on an artifact.
+
+  Args:
+    path: its directory, which has a manifest.
+    mesh: sizes of the axes of the devices that it uses.
+
+  Raises:
+    InputError: its manifest or its provenance is damaged.
+  """
+  recipe = read_manifest(path)["made_by"]
+  provenance.write(path, recipe, mesh, provenance.read(path, recipe))
 
 
 def has_digest(manifest: Mapping[str, Any]) -> bool:

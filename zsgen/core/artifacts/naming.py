@@ -12,6 +12,7 @@ MANIFEST = "manifest.json"
 SECTIONS = {
     "stores": "store",
     "embeddings": "embeddings",
+    "scores": "scores",
     "orders": "order",
     "evaluations": "evaluation",
     "runs": "run",

@@ -3,26 +3,13 @@
 from collections.abc import Sequence
 import functools
 import hashlib
-import importlib.metadata
 import os
 import pathlib
 import platform
 
-from zsgen.core import artifacts, config, plugins, schema
+from zsgen.core import artifacts, config, plugins, schema, software
 from zsgen.core.hosts import agreement
 
-# Libraries that affect what all processes compute or agree on.
-_LIBRARIES = (
-    "zsgen",
-    "jax",
-    "jaxlib",
-    "flax",
-    "numpy",
-    "optax",
-    "orbax-checkpoint",
-    "scipy",
-    "tokenizers",
-)
 # Settings of jax, and so of its variables, that change programs or numbers.
 _SETTINGS = (
     "jax_platforms",
@@ -66,7 +53,10 @@ def _software() -> dict[str, str]:
   """Returns the versions of Python and libraries, and their settings."""
   import jax
 
-  versions = {name: _version(name) for name in _LIBRARIES}
+  versions = {
+      name: software.version(name) or "(not installed)"
+      for name in software.LIBRARIES
+  }
   versions["Python"] = ".".join(platform.python_version_tuple()[:2])
   labelled = {
       f"the version of {name}": version for name, version in versions.items()
@@ -75,13 +65,6 @@ def _software() -> dict[str, str]:
   flags = os.environ.get("XLA_FLAGS", "").split()
   shared = [flag for flag in flags if not flag.startswith(_OWN_FLAGS)]
   return labelled | settings | {"XLA_FLAGS": agreement.fact(" ".join(shared))}
-
-
-def _version(name: str) -> str:
-  try:
-    return importlib.metadata.version(name)
-  except importlib.metadata.PackageNotFoundError:
-    return "(not installed)"
 
 
 def _plugins() -> dict[str, str]:

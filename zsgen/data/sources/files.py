@@ -36,6 +36,7 @@ _WORKDIR_FOLDERS = (
     "stores",
     "orders",
     "embeddings",
+    "scores",
     "runs",
     "evaluations",
     "scratch",

@@ -10,11 +10,17 @@ from zsgen.orders.arrangements import arranged
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(arranged.Budget):
-  """The options of arrangements of the shared examples."""
+class Selection(arranged.Budget):
+  """The options that select the shared examples; see `passes`."""
 
   # Most examples of one task; -1: no limit.
   per_task: int = option(-1, low=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Selection):
+  """The options of arrangements of the shared examples."""
+
   # Whether to draw as the released code does (Python's and NumPy's old
   # generators, tasks in the suite's order) instead of with zsgen's permutations.
   as_released: bool = option(False)

@@ -5,6 +5,19 @@ import numpy as np
 from zsgen.orders.arrangements import arranged
 
 
+def rank(
+    rows: np.ndarray, keys: np.ndarray, is_descending: bool = False
+) -> np.ndarray:
+  """Returns the indices that sort rows by their keys; ties to the lowest row.
+
+  Args:
+    rows: rows of the pool, int64 [n].
+    keys: what they are sorted by, float [n].
+    is_descending: whether the highest key comes first.
+  """
+  return np.lexsort((rows, -keys if is_descending else keys))
+
+
 def ranked(
     rows: np.ndarray,
     keys: np.ndarray,
@@ -24,7 +37,7 @@ def ranked(
       "random" shuffles that as pandas' `sample(frac=1, random_state=seed)`.
   """
   if as_released:
-    ranking = np.lexsort((rows, keys))
+    ranking = rank(rows, keys)
     if pick == "farthest":
       ranking = ranking[::-1]
     elif pick == "random":
@@ -32,5 +45,5 @@ def ranked(
   elif pick == "random":
     ranking = arranged.permutation("random", seed, len(rows))
   else:
-    ranking = np.lexsort((rows, -keys if pick == "farthest" else keys))
+    ranking = rank(rows, keys, pick == "farthest")
   return arranged.from_rows(rows[ranking], distances=keys[ranking])

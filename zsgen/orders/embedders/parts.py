@@ -36,7 +36,7 @@ def read_chunk(
     path: the file.
     shape: the expected shape of its vectors.
   """
-  arrays = _read(path)
+  arrays = read_arrays(path)
   if arrays is None or arrays["vectors"].shape != shape:
     return None
   return encoded.Encoded(arrays["vectors"], int(arrays["cut"]))
@@ -75,7 +75,7 @@ class Chunk:
       part = self._path.with_name(
           f"{self._path.stem}.part-{self._next:05d}{_SUFFIX}"
       )
-      _write(part, rows=rows, vectors=self._vectors[rows])
+      write_arrays(part, rows=rows, vectors=self._vectors[rows])
       self._parts.append(part)
       self._next += 1
       self._pending = []
@@ -87,13 +87,13 @@ class Chunk:
     Args:
       cut: the number of its texts that were cut.
     """
-    _write(self._path, vectors=self._vectors, cut=np.array(cut))
+    write_arrays(self._path, vectors=self._vectors, cut=np.array(cut))
     for part in self._parts:
       part.unlink(missing_ok=True)
 
   def _take(self, part: pathlib.Path) -> None:
     """Reads the vectors of a part; deletes it if it is damaged."""
-    arrays = _read(part)
+    arrays = read_arrays(part)
     if arrays is None or not self._fits(arrays):
       self._drop(part)
       self._parts.remove(part)
@@ -118,14 +118,15 @@ def _number(part: pathlib.Path) -> int:
   return int(digits) if digits.isdecimal() else -1
 
 
-def _write(path: pathlib.Path, **arrays: np.ndarray) -> None:
+def write_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
+  """Writes arrays by name, with a digest, in full or not at all."""
   data = io.BytesIO()
   np.savez(data, allow_pickle=False, **arrays)
   content = data.getvalue()
   artifacts.write_bytes(path, hashlib.sha256(content).digest() + content)
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
   """Returns the arrays of a file; None if it is missing or damaged."""
   try:
     data = path.read_bytes()

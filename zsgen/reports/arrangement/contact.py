@@ -49,7 +49,7 @@ def _drops(view: View) -> Verdict:
   return Verdict(is_met, f"share of tasks: {rules.format_values(shares)}")
 
 
-def _hits(run: curves.Run) -> float:
+def _hits(run: curves.RunRecords) -> float:
   """The share of tasks whose greatest fall is at their greatest approach."""
   steps, distances, losses = _aligned(run)
   falls = np.argmin(np.diff(losses, axis=0), axis=0)
@@ -72,7 +72,7 @@ def _lags(view: View) -> Verdict:
   return Verdict(peak > 0 and best in (0, 1), values)
 
 
-def _cross_correlation(run: curves.Run) -> np.ndarray:
+def _cross_correlation(run: curves.RunRecords) -> np.ndarray:
   """Correlations of approach and later fall by lag, means over tasks."""
   _, distances, losses = _aligned(run)
   approaches, falls = -np.diff(distances, axis=0), -np.diff(losses, axis=0)
@@ -97,7 +97,9 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
   return float(((x * y).sum(axis=0)[varies] / scale[varies]).mean())
 
 
-def _aligned(run: curves.Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _aligned(
+    run: curves.RunRecords,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Steps [n], and distances and losses [n, T] at them, of all traced tasks.
 
   Raises:

@@ -92,7 +92,7 @@ def _speeds(view: View) -> Verdict:
   return Verdict(correlation > 0, f"Spearman's correlation {correlation:+.3f}")
 
 
-def _speed(run: curves.Run) -> float:
+def _speed(run: curves.RunRecords) -> float:
   """Correlates answers' lengths with steps to 90% of a task's fall."""
   times = {
       task: time
@@ -110,7 +110,7 @@ def _speed(run: curves.Run) -> float:
   return correlation
 
 
-def _answer_lengths(run: curves.Run) -> dict[str, float]:
+def _answer_lengths(run: curves.RunRecords) -> dict[str, float]:
   """Mean number of loss tokens of the held-out examples, by task."""
   store = store_lib.open_store(run.store)
   ids = store.split_ids(run.config.evals["heldout"].split)

@@ -33,7 +33,7 @@ class Experiment:
   name: str
   tier: str
   data: str
-  arms: Mapping[str, Mapping[int, curves.Run]]
+  arms: Mapping[str, Mapping[int, curves.RunRecords]]
   directory: pathlib.Path
 
   @property
@@ -51,7 +51,7 @@ class Experiment:
     """The number of steps of its runs."""
     return self.run().steps
 
-  def run(self, arm: str = "", seed: int | None = None) -> curves.Run:
+  def run(self, arm: str = "", seed: int | None = None) -> curves.RunRecords:
     """Returns a run; by default, the first one of all."""
     by_seed = self.arms[arm or next(iter(self.arms))]
     return by_seed[next(iter(by_seed)) if seed is None else seed]
@@ -166,7 +166,7 @@ def _open(
     directory: pathlib.Path, sweep: notes.Sweep, experiment: str, tier: str
 ) -> tuple[list[Experiment], list[str]]:
   """The experiments of a sweep, one for each data set."""
-  by_data: dict[str, dict[str, dict[int, curves.Run]]] = {}
+  by_data: dict[str, dict[str, dict[int, curves.RunRecords]]] = {}
   unfinished = []
   for point, (order, seed) in sweep.points.items():
     path = notes.find_run(directory, point)
@@ -186,7 +186,7 @@ def _open(
   return experiments, missing
 
 
-def _same_steps(run: curves.Run, first: curves.Run) -> bool:
+def _same_steps(run: curves.RunRecords, first: curves.RunRecords) -> bool:
   curve, expected = run.metrics.get(LOSS), first.metrics.get(LOSS)
   if curve is None or expected is None:
     return curve is expected

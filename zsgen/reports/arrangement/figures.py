@@ -145,11 +145,13 @@ def _loss_lines(experiment: experiments_lib.Experiment) -> list[figures.Line]:
   ]
 
 
-def _runs(experiment: experiments_lib.Experiment, arm: str) -> list[curves.Run]:
+def _runs(
+    experiment: experiments_lib.Experiment, arm: str
+) -> list[curves.RunRecords]:
   return [experiment.arms[arm][seed] for seed in experiment.seeds]
 
 
-def _relative(run: curves.Run) -> curves.Curve:
+def _relative(run: curves.RunRecords) -> curves.Curve:
   steps, values = run.metrics[experiments_lib.LOSS]
   return curves.Curve(steps / run.steps, values / values[0])
 

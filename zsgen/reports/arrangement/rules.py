@@ -40,7 +40,7 @@ class View:
       raise NotRun(f"{arm} has no metric {metric}")
     return curve
 
-  def runs(self, arm: str) -> list[curves.Run]:
+  def runs(self, arm: str) -> list[curves.RunRecords]:
     """Returns the arm's runs of the view's seeds."""
     runs = self.experiment.arms[arm]
     seeds = self.experiment.seeds if self.seed is None else [self.seed]

@@ -21,7 +21,7 @@ EXACT = ("exact", evaluator.NAME)
 class Rewriting:
   """A finished run on rewrites."""
 
-  run: curves.Run
+  run: curves.RunRecords
 
   @property
   def options(self) -> rewrites_options.Rewrites:

@@ -1,0 +1,83 @@
+"""Scores of the training examples by a model, an artifact of a workdir.
+
+`scores/<name>-<hash>/` holds values.npy, float32 [n], a score for each training
+example in the order of ids; and manifest.json. A layer above computes them.
+"""
+
+from collections.abc import Callable
+import os
+import pathlib
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from zsgen.core import artifacts, errors, hosts
+from zsgen.data import store as store_lib
+
+VALUES = "values.npy"
+# loss: the mean over the tokens with loss of an example, in nats. ifd: the
+# mean loss of the answer with its prompt, over that without it (2308.12032).
+NAMES = ("loss", "ifd")
+
+
+class Scorer(NamedTuple):
+  """What scores the training examples of a store by a model.
+
+  Attributes:
+    recipe: returns all that decides the named scores, as JSON values.
+    obtain: returns the named score of each training example, float32 [n]; it
+      is computed if it does not exist yet.
+  """
+
+  recipe: Callable[[str], dict[str, Any]]
+  obtain: Callable[[str], np.ndarray]
+
+
+def _refuse(name: str) -> NoReturn:
+  raise errors.InputError(
+      f"config.order.score is {name!r}, which needs the model of a config: make"
+      " the order by python -m zsgen.main --stage=order."
+  )
+
+
+# Stands where no model is known.
+NO_SCORER = Scorer(_refuse, _refuse)
+
+
+def path_of(root: pathlib.Path, recipe: dict[str, Any]) -> pathlib.Path:
+  """Returns the path of the scores of a recipe in a workdir."""
+  return root / "scores" / artifacts.name(recipe["score"], recipe)
+
+
+def find(root: pathlib.Path, recipe: dict[str, Any]) -> np.ndarray | None:
+  """Returns the scores of a recipe, float32 [n], or None if there are none.
+
+  Raises:
+    InputError: the artifact is damaged.
+  """
+  path = path_of(root, recipe)
+  if not hosts.broadcast("scores", path.exists()):
+    return None
+  hosts.await_file(path)
+  manifest = artifacts.check_made_by(path, recipe)
+  artifacts.check_files(path, manifest["files"])
+  return artifacts.load_array(path / VALUES)
+
+
+def save(
+    root: pathlib.Path,
+    recipe: dict[str, Any],
+    store: store_lib.Store,
+    values: np.ndarray,
+) -> None:
+  """Writes the artifact, for `find`."""
+  path = path_of(root, recipe)
+  with artifacts.writing(path) as partial:
+    np.save(partial / VALUES, values.astype(np.float32))
+    manifest = dict(
+        kind="scores",
+        made_by=recipe,
+        store=os.path.relpath(store.path, path),
+        count=len(values),
+    )
+    artifacts.write_manifest(partial, manifest)
