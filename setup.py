@@ -27,6 +27,7 @@ CORE = [
     "optax>=0.2.6,<0.3",
     "orbax-checkpoint>=0.11.30,<0.13",
     "pyarrow>=18",
+    "pyyaml>=6",  # launch.render; flax and ml-collections need it too.
     "rich>=13",
     "safetensors>=0.5",
     "scipy>=1.14",

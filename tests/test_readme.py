@@ -18,6 +18,7 @@ PAGES = (
     "docs/api.md",
     "docs/arrangements.md",
     "docs/checkpoints.md",
+    "docs/cloud.md",
     "docs/data.md",
     "docs/design.md",
     "docs/evaluations.md",
