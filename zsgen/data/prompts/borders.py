@@ -117,11 +117,11 @@ def _around(
   assert after is not None, "the pattern matches the empty text"
   special = left.segment.special
   texts = (before, after.group(), before + after.group())
-  first, second, both = (Segment(t, False, special=special) for t in texts)
+  first, second, joined = (Segment(t, False, special=special) for t in texts)
   return (
       joining.Piece(first, left.continues),
       joining.Piece(second, right.continues),
-      joining.Piece(both, left.continues),
+      joining.Piece(joined, left.continues),
   )
 
 
