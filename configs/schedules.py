@@ -35,13 +35,13 @@ def get_config() -> ml_collections.ConfigDict:
       "points": {
           # "random", with the default schedule, is the reference.
           order
-          if schedule == "cosine"
-          else f"{order}_{schedule}": {
+          if name == "cosine"
+          else f"{order}_{name}": {
               "order": options,
-              "train": how,
+              "train": schedule,
           }
           for order, options in ORDERS.items()
-          for schedule, how in SCHEDULES.items()
+          for name, schedule in SCHEDULES.items()
       },
       "seeds": (0,),
   }

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import rich.console
 
@@ -91,6 +92,13 @@ def test_verify_and_the_page_follow_the_lineage(forked, parent, tmp_path):
   lines = verify.verify(run)
   assert f"{title}: lineage verified" in lines
   assert any("10 steps verified of 10" in line for line in lines)
+  tables = zsgen.load_run(run)
+  assert (
+      tables.order["step"].to_pylist()
+      == tables.consumed.filter(
+          pc.greater_equal(tables.consumed["step"], STEP)
+      )["step"].to_pylist()
+  )
   page = (run / "report.html").read_text("utf-8")
   assert f"step 5 of {parent.name}" in page
   assert f"forked from {parent.name} at step 5" in page

@@ -67,9 +67,10 @@ def test_one_member_keeps_its_program(small, tmp_path):
   assert "shard_map" not in text and "manual" not in text
   assert (single.path, single.identity) == (member.path, member.identity)
   assert single.layouts.shapes == (layouts.Shape(4, 64, 16),)
-  ((evaluators, evaluate),) = single.evaluations
-  assert evaluators == (member.evaluators[0],)
-  assert evaluate("params") == ["params"]
+  (evaluation,) = single.evaluations
+  assert evaluation.evaluators == (member.evaluators[0],)
+  assert evaluation.run("params") == ["params"]
+  assert not evaluation.average
 
 
 def test_several_members_have_a_leading_axis(small, tmp_path):

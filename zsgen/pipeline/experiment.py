@@ -70,7 +70,8 @@ class Experiment:
   @functools.cached_property
   def order(self) -> order_lib.Order:
     """The order, arranged if it is not there yet."""
-    self._check_checkpoint(self.order_path(self.store))
+    if self.fork:
+      self._check_checkpoint(self.order_path(self.store))
     return order.arrange(
         self.config,
         self.workdir,
@@ -87,12 +88,9 @@ class Experiment:
         config, self.workdir, store, self.start, self.console
     )
     return order_lib.path_of(
-        self.workdir,
-        store,
-        config.order,
-        config.order_seed,
-        scorer,
-        self.excluded,
+        *(self.workdir, store, config.order, config.order_seed),
+        scorer=scorer,
+        excluded=self.excluded,
     )
 
   @functools.cached_property

@@ -68,7 +68,7 @@ class RunRecords:
     if self.fork is None:
       return {}
     try:
-      return read_log(self.fork.run / "metrics.jsonl")
+      return read_log(self.fork.run / "metrics.jsonl", may_grow=True)
     except errors.InputError:
       return {}  # The run itself has all that it needs.
 

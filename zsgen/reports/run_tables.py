@@ -108,10 +108,14 @@ class Run:
 
   @functools.cached_property
   def order(self) -> pa.Table:
-    """`step` and the columns of order.parquet: the examples to train on."""
+    """`step` and the columns of order.parquet: the examples to train on.
+
+    The order of a fork is that of its own steps; `consumed` has all steps.
+    """
     loaded = order_lib.Order.load(self.records.order)
     table = pq.read_table(loaded.path / order_lib.TABLE)
     steps = np.arange(len(table)) // self.records.batch_size
+    steps += self.records.first_of_order
     return table.add_column(0, "step", pa.array(steps, pa.int64()))
 
   @functools.cached_property

@@ -102,13 +102,13 @@ class Averages:
     # The members are the first axis of all arrays.
     self._axis = 1 if members > 1 else 0
     self._values: dict[str, Any] = {}
-    several = self._several(shardings)
+    of_snapshots = self._snapshot_shardings(shardings)
     keep = functools.partial(_keep, axis=self._axis)
     mean = functools.partial(_mean, axis=self._axis)
     self._copy = jax.jit(_copy, out_shardings=shardings)
     self._move = jax.jit(_move, donate_argnums=0, out_shardings=shardings)
-    self._repeat = jax.jit(self._repeated, out_shardings=several)
-    self._keep = jax.jit(keep, donate_argnums=0, out_shardings=several)
+    self._repeat = jax.jit(self._repeated, out_shardings=of_snapshots)
+    self._keep = jax.jit(keep, donate_argnums=0, out_shardings=of_snapshots)
     self._mean = jax.jit(mean, out_shardings=shardings)
 
   def update(self, step: int, params: trees.Params) -> None:
@@ -146,9 +146,10 @@ class Averages:
 
   def bytes_per_device(self, shapes: trees.Shapes) -> int:
     """Returns the bytes of all averages on each device, given the shapes."""
-    held = self._held(shapes, self._repeated_shapes)
-    places = self._held(self._shardings, self._several)
-    return memory.per_device(held, places)
+    return memory.per_device(
+        self._by_name(shapes, self._snapshot_shapes),
+        self._by_name(self._shardings, self._snapshot_shardings),
+    )
 
   def pack(self, state: step_lib.State) -> step_lib.State | Averaged:
     """Returns what a checkpoint holds: the state, and averages if any."""
@@ -162,33 +163,35 @@ class Averages:
 
   def shapes(self, state: step_lib.State) -> step_lib.State | Averaged:
     """Returns the shapes of what a checkpoint holds, given those of a state."""
-    held = self._held(state.params, self._repeated_shapes)
-    return Averaged(*state, held) if held else state
+    shapes = self._by_name(state.params, self._snapshot_shapes)
+    return Averaged(*state, shapes) if shapes else state
 
   def shardings(self, state: step_lib.State) -> step_lib.State | Averaged:
     """Returns the shardings of what a checkpoint holds."""
-    held = self._held(state.params, self._several)
-    return Averaged(*state, held) if held else state
+    shardings = self._by_name(state.params, self._snapshot_shardings)
+    return Averaged(*state, shardings) if shardings else state
 
-  def _held(self, params: Any, several: Callable[[Any], Any]) -> dict[str, Any]:
+  def _by_name(
+      self, params: Any, repeat: Callable[[Any], Any]
+  ) -> dict[str, Any]:
     """Returns facts about the arrays of all averages, by name.
 
     Args:
       params: the facts about the parameters.
-      several: returns the facts about snapshots, given those.
+      repeat: returns the facts about snapshots, given those.
     """
-    held = {}
+    facts = {}
     if self._train.ema:
-      held[EMA] = params
+      facts[EMA] = params
     if self._train.mean_of:
-      held[MEAN] = several(params)
-    return held
+      facts[MEAN] = repeat(params)
+    return facts
 
-  def _several(self, shardings: trees.Shardings) -> trees.Shardings:
+  def _snapshot_shardings(self, shardings: trees.Shardings) -> trees.Shardings:
     """Returns the shardings of snapshots."""
     return jax.tree.map(self._sharding, shardings)
 
-  def _repeated_shapes(self, shapes: trees.Shapes) -> trees.Shapes:
+  def _snapshot_shapes(self, shapes: trees.Shapes) -> trees.Shapes:
     """Returns the shapes of snapshots."""
     return jax.eval_shape(self._repeated, shapes)
 
