@@ -124,6 +124,7 @@ def test_verify_reports_a_parent_that_is_gone_or_another(
     verify.verify(run)
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_fork_that_ends_in_a_partial_step(small, forked, tmp_path):
   first = _train(forked, tmp_path / "first")
   second_config = _fork(small, first, 10, "all")
@@ -140,6 +141,7 @@ def test_a_fork_of_a_fork_that_ends_in_a_partial_step(small, forked, tmp_path):
   assert sum("lineage verified" in line for line in lines) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_fork_has_the_bytes_of_an_unbroken_one(forked, tmp_path):
   forked.machine.save_every = 8
   unbroken = _train(forked, tmp_path / "unbroken")

@@ -43,6 +43,7 @@ def test_the_full_pipeline(small, tmp_path, capsys):
   assert "already finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_epochs_of_a_composed_order_are_trained_and_verified(small, tmp_path):
   """Trains batches with an example twice, where an epoch follows another."""
   small.order = dict(

@@ -113,6 +113,7 @@ def _train_separately(members, workdir, quiet):
   ]
 
 
+@pytest.mark.slow
 def test_members_equal_separate_runs(small, tmp_path, quiet):
   small.machine.keep_steps = (7,)  # Each member has its own checkpoint of it.
   members = _members(small, MEMBERS)

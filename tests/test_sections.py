@@ -21,7 +21,7 @@ def test_a_selector_determines_the_options():
   config.order.arrangement = "similarity"
   config.order.measure = "cosine_min"
   assert config_lib.check(config).order.measure == "cosine_min"
-  with pytest.raises(schema.UnknownOption, match="arrangement='tmt'"):
+  with pytest.raises(schema.UnknownOption, match="'scored' or 'tmt'"):
     config.order.sequence = "reversed"
   with pytest.raises(AttributeError, match='Did you mean "measure"'):
     config.order.mesure = "wsd"

@@ -99,6 +99,7 @@ def test_training_is_the_same_with_averages(small, averaging, workdirs):
   assert set(result["evals"]) == {"heldout", "heldout@ema", "heldout@mean"}
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_its_averages(averaging, workdirs, tmp_path):
   killed = restarts.start(averaging, tmp_path, "step:7")
   assert killed.returncode == -9, killed.stderr
@@ -110,6 +111,7 @@ def test_a_killed_run_resumes_its_averages(averaging, workdirs, tmp_path):
   assert restarts.parameters(run) == restarts.parameters(unbroken)
 
 
+@pytest.mark.slow
 def test_a_fork_continues_the_averages(small, averaging, workdirs, tmp_path):
   parent = _run_of(workdirs.get(averaging, "train"))
   averaging.update(fork=f"{parent}@5", fork_order="tail")

@@ -50,6 +50,7 @@ def test_equals_the_best_of_all_assignments():
   assert farthest.rows.tolist() == actual.rows.tolist()[::-1]
 
 
+@pytest.mark.slow
 def test_sinkhorn_approximates_the_exact_plan():
   pytest.importorskip("ott")
   pool = _pool(60, 12)
