@@ -11,7 +11,11 @@ from zsgen.core import errors
 _KINDS = (
     ("login", r"active account|reauthentication|auth login|invalid_grant"),
     ("api", r"SERVICE_DISABLED|has not been used in project|API .*disabled"),
-    ("project", r"\[project\] property|[Pp]roject .*(not found|not valid)"),
+    (
+        "project",
+        r"\[project\] property|attribute \[project\]"
+        r"|[Pp]roject .*(not found|not valid)",
+    ),
     ("exists", r"ALREADY_EXISTS|already exists"),
     (
         "zone",

@@ -42,6 +42,12 @@ ERROR = "ERROR: (gcloud.compute.tpus.queued-resources.create) "
             "Give --project",
         ),
         (
+            "Error parsing [queued_resource]. The [queued_resource] resource is"
+            " not properly specified. Failed to find attribute [project].",
+            "project",
+            "Give --project",
+        ),
+        (
             "PERMISSION_DENIED: Permission 'tpu.queuedResources.create' denied"
             " on resource '//tpu.googleapis.com/projects/p' (or it may not"
             " exist).",
