@@ -54,7 +54,10 @@ def test_devices_are_not_started_to_see_whether_they_are():
       " assert not internals.has_devices(); assert not internals.has_devices();"
       " jax.devices(); assert internals.has_devices()"
   )
-  subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+  completed = subprocess.run(
+      [sys.executable, "-c", code], cwd=ROOT, check=False
+  )
+  assert completed.returncode == 0
 
 
 def test_slurm_is_detected(monkeypatch):
