@@ -66,8 +66,8 @@ def load_run(path: str | os.PathLike[str]) -> "run_tables.Run":
     path: its directory, such as workdir/runs/tmt-0123456789ab.
 
   Returns:
-    The run. Its tables are `metrics`, `tasks`, `evaluation(name)`, `order`,
-    `consumed`, `config` and `provenance`.
+    The run. Its tables are `metrics`, `tasks`, `intervals`, `evaluation(name)`,
+    `order`, `consumed`, `config` and `provenance`.
 
   Raises:
     InputError: there is no run, or the records of a finished run are damaged.

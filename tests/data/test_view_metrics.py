@@ -1,4 +1,4 @@
-"""Metrics of views: the paper's definitions, in percent."""
+"""Metrics of views: the paper's definitions, as shares."""
 
 import sys
 
@@ -13,11 +13,11 @@ def test_exact_match():
   predictions = ["a dog", "the cat", "8", "its"]
   assert view_metrics.exact_match(targets, predictions) == {
       "exact_match": 0.0,
-      "normalized_match": 75.0,
+      "normalized_match": 0.75,
   }
   assert view_metrics.exact_match(["a", "b"], ["a", "c"]) == {
-      "exact_match": 50.0,
-      "normalized_match": 50.0,
+      "exact_match": 0.5,
+      "normalized_match": 0.5,
   }
 
 
@@ -28,7 +28,7 @@ def test_rouge():
       ["the dogs ran home", "a b c d"], ["The dog ran away", "d c b a"]
   )
   assert actual == pytest.approx(
-      {"rouge1": (75 + 100) / 2, "rougeL": (75 + 25) / 2}
+      {"rouge1": (0.75 + 1) / 2, "rougeL": (0.75 + 0.25) / 2}
   )
 
 

@@ -407,7 +407,7 @@ def test_evaluator_over_a_heldout_split(kind, tmp_path, monkeypatch):
       row_store, "zsgen:small_suite:heldout", "heldout", _answer
   )
   measures = ("exact_match", "normalized_match", "rouge1", "rougeL")
-  assert perfect == {name: dict.fromkeys(measures, 100.0)}
+  assert perfect == {name: dict.fromkeys(measures, 1.0)}
   wrong = _evaluate(
       row_store, name, "heldout", lambda features: _answer(features)[:0]
   )
@@ -429,9 +429,9 @@ def test_evaluator_scores_partly_right_answers(
   # The third answer has letters, but none of a to z.
   assert scores["zsgen:small_suite:mood"] == pytest.approx(
       {
-          "exact_match": 100 / 3,
-          "normalized_match": 200 / 3,
-          "rouge1": 200 / 3,
-          "rougeL": 200 / 3,
+          "exact_match": 1 / 3,
+          "normalized_match": 2 / 3,
+          "rouge1": 2 / 3,
+          "rougeL": 2 / 3,
       }
   )

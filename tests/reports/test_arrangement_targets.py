@@ -105,9 +105,9 @@ def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
       "early",
       {"random": _falls(1.0, 100)},
       **{
-          "written/rouge1": scores(45.0),
-          "written/rougeL": scores(43.0),
-          "written/exact_match": scores(30.0),
+          "written/rouge1": scores(0.45),
+          "written/rougeL": scores(0.43),
+          "written/exact_match": scores(0.3),
       },
   )
   assert _states(early.check([experiment]))["R2"] == state

@@ -88,7 +88,7 @@ def test_a_report(write_named, tmp_path, capsys):
 
   console = terminal.Console()
   console.print(grids.to_rich(task_counts.grid(store)))
-  console.print(run_report.table(run))
+  console.print(*run_report.tables(run))
   for command in (
       ["show", str(order.path), "--head=99"],
       ["diff", str(order.path), str(order.path)],

@@ -26,7 +26,9 @@ def test_result_holds_the_measures(write_run):
   result = run_report.result(run.path)
   assert json.loads(json.dumps(result)) == result
   assert result["steps"] == 10
-  assert result["evals"]["heldout"]["loss"] == pytest.approx(
+  loss = result["evals"]["heldout"]["loss"]
+  assert loss.pop("interval") == [1, 1]
+  assert loss == pytest.approx(
       {"first": 11, "first_tenth": 10, "mean": 5.5, "final": 1, "drop": 10 / 11}
   )
   assert result["evals"]["heldout"]["improved"] == 1.0
@@ -63,10 +65,12 @@ def test_targets_are_checked(write_run):
 def test_the_closing_table(write_run):
   run = write_run(targets={"any": {"below": 5.0}})
   out = io.StringIO()
-  rich.console.Console(file=out, width=100).print(run_report.table(run))
+  rich.console.Console(file=out, width=100).print(*run_report.tables(run))
   assert "heldout loss         nats" in out.getvalue()
   assert "heldout over tasks   nats" in out.getvalue()
   assert "Targets met: 1 of 1." in out.getvalue()
+  assert "95% interval" in out.getvalue()
+  assert "majority" not in out.getvalue()  # A loss has no baseline.
 
 
 def test_the_page_is_self_contained(write_run):

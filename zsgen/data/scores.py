@@ -1,7 +1,7 @@
 """Scores of an answer against its references (2406.11721, section 3).
 
-All in percent, the best over the references. Answers are compared twice:
-unchanged and normalised. Where an answer is punctuation, a
+All are shares, from 0 to 1: the best over the references. Answers are compared
+twice: unchanged and normalised. Where an answer is punctuation, a
 bracket or a minus sign, only the first means anything: normalised, every such
 answer is right.
 """
@@ -15,14 +15,20 @@ from zsgen.data import words
 
 ROUGE = ("rouge1", "rougeL")
 MATCHES = ("exact_match", "normalized_match")
+# How ROUGE splits texts into words: those of any script; or as rouge-score does,
+# which knows only the letters a to z and the digits.
+WORDS = ("any_script", "rouge_score")
 
 
-def score(references: Sequence[str], answer: str) -> dict[str, float]:
+def score(
+    references: Sequence[str], answer: str, split: str = WORDS[0]
+) -> dict[str, float]:
   """Returns all scores of an answer.
 
   Args:
     references: one or more.
     answer: is compared without the white space at its ends.
+    split: how ROUGE splits texts into words, one of `WORDS`.
 
   Raises:
     InputError: no reference, or rouge-score is not installed.
@@ -31,7 +37,7 @@ def score(references: Sequence[str], answer: str) -> dict[str, float]:
     raise errors.InputError(
         "an answer without references cannot be scored: leave the example out."
     )
-  return {**matches(references, answer), **rouge(references, answer)}
+  return {**matches(references, answer), **rouge(references, answer, split)}
 
 
 def matches(references: Sequence[str], answer: str) -> dict[str, float]:
@@ -46,30 +52,39 @@ def matches(references: Sequence[str], answer: str) -> dict[str, float]:
       normalized == words.normalize(reference) for reference in references
   )
   return {
-      "exact_match": 100.0 * plain,
-      "normalized_match": 100.0 * is_normalized_match,
+      "exact_match": float(plain),
+      "normalized_match": float(is_normalized_match),
   }
 
 
-def rouge(references: Sequence[str], answer: str) -> dict[str, float]:
+def rouge(
+    references: Sequence[str], answer: str, split: str = WORDS[0]
+) -> dict[str, float]:
   """Returns ROUGE-1 and ROUGE-L, F1, by rouge-score with its stemmer.
 
   ASCII text is scored as rouge-score does. Other text is split into the words
   of its scripts (`words.split_words`); English words in it are stemmed. Text
   without a letter or a digit has no words and scores 0.
 
+  Args:
+    references: one or more.
+    answer: the text that is scored.
+    split: "any_script", as above; or "rouge_score": any text is scored as
+      rouge-score does.
+
   Raises:
     InputError: rouge-score is not installed.
   """
-  results = [_scorer().score(reference, answer) for reference in references]
+  scorer = _scorer(split)
+  results = [scorer.score(reference, answer) for reference in references]
   return {
-      name: 100.0 * max(result[name].fmeasure for result in results)
+      name: max(result[name].fmeasure for result in results)
       for name in ROUGE
   }
 
 
 @functools.cache
-def _scorer() -> Any:
+def _scorer(split: str) -> Any:
   try:
     from rouge_score import rouge_scorer, tokenizers
   except ImportError as error:
@@ -77,7 +92,8 @@ def _scorer() -> Any:
         "ROUGE needs the package rouge-score: pip install rouge-score."
     ) from error
   english = tokenizers.DefaultTokenizer(use_stemmer=True)
-  return rouge_scorer.RougeScorer(ROUGE, tokenizer=_Words(english))
+  tokenizer = english if split == "rouge_score" else _Words(english)
+  return rouge_scorer.RougeScorer(ROUGE, tokenizer=tokenizer)
 
 
 class _Words:

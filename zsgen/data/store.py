@@ -209,6 +209,18 @@ class Store:
     examples, _, right = self._choices[is_selected].T
     return Choices(rows[is_selected], examples, right.astype(bool))
 
+  def choices_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the examples that choices belong to, and which are right.
+
+    Args:
+      rows: choices, rows of the store, int64 [C].
+
+    Returns:
+      int64 [C] and bool [C].
+    """
+    examples, _, right = self._choices[rows - self.examples].T
+    return examples, right.astype(bool)
+
   def answered(self, ids: np.ndarray) -> list[judged.Answered]:
     """Returns the references for answers to held-out examples.
 

@@ -1,7 +1,7 @@
 """Metrics of the suite's seqio Tasks, as `seqio.Evaluator` calls them.
 
 An answer is compared with the example's first reference, the only one in a
-view. Results are means over a task's examples, in percent; see `scores`.
+view. Results are means over a task's examples, shares from 0 to 1; see `scores`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def postprocess(text: str, **unused: Any) -> str:
 def exact_match(
     targets: Sequence[str], predictions: Sequence[str]
 ) -> dict[str, float]:
-  """Returns the percentages of equal answers, unchanged and normalised."""
+  """Returns the shares of equal answers, unchanged and normalised."""
   return _means(scores.matches, targets, predictions)
 
 

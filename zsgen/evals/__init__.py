@@ -6,10 +6,19 @@
 
 from typing import Any
 
+import numpy as np
+
 from zsgen.core import config, plugins, registry
 from zsgen.evals import api
 
-__all__ = ["declaration", "make", "names", "science"]
+__all__ = [
+    "baselines",
+    "declaration",
+    "example_values",
+    "make",
+    "names",
+    "science",
+]
 
 _KIND = "evaluator"
 
@@ -31,10 +40,34 @@ def declaration(spec: config.Eval) -> api.Declaration:
 def science(spec: config.Eval) -> dict[str, Any]:
   """Returns what of an evaluation its results depend on.
 
-  That is its options and, if a plug-in registers its evaluator, the digest of
-  the plug-in's source.
+  That is its options, the version and the identity of its evaluator and, if a
+  plug-in registers it, the digest of the plug-in's source.
   """
-  return {**config.science(spec), **plugins.fingerprint(_KIND, spec.type)}
+  evaluator = _component(spec).build
+  version = evaluator.declaration.version
+  return {
+      **config.science(spec),
+      **({"version": version} if version else {}),
+      **evaluator.identity(spec),
+      **plugins.fingerprint(_KIND, spec.type),
+  }
+
+
+def example_values(
+    spec: config.Eval,
+    ids: np.ndarray,
+    losses: np.ndarray,
+    open_store: api.OpenStore,
+) -> api.Values:
+  """Returns the values of each example; see `api.Evaluator.example_values`."""
+  return _component(spec).build.example_values(ids, losses, open_store)
+
+
+def baselines(
+    spec: config.Eval, ids: np.ndarray, open_store: api.OpenStore
+) -> dict[str, api.Baseline]:
+  """Returns accuracies without a model; see `api.Evaluator.baselines`."""
+  return _component(spec).build.baselines(ids, open_store)
 
 
 def make(name: str, spec: config.Eval, context: api.Context) -> api.Evaluator:

@@ -15,6 +15,7 @@ Logs, results, reports and comparisons read the declaration.
 """
 
 import abc
+from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
@@ -32,11 +33,14 @@ __all__ = [
     "CHOICES",
     "EXAMPLES",
     "FIGURES",
+    "Baseline",
     "Context",
     "Declaration",
     "Evaluation",
     "Evaluator",
     "Metric",
+    "OpenStore",
+    "Values",
 ]
 
 # Figures that a run's page can draw of an evaluation: means against steps; a
@@ -45,6 +49,34 @@ __all__ = [
 FIGURES = ("means", "tasks", "distances")
 # What the rows of an evaluator are.
 EXAMPLES, CHOICES = "examples", "choices"
+OpenStore = Callable[[], store_lib.Store]
+
+
+class Values(NamedTuple):
+  """The values of each example, of which metrics are the means.
+
+  Attributes:
+    examples: ids of the examples, int64 [E].
+    by_metric: their values at n evaluations, by the name of the metric, float64
+      [n, E].
+  """
+
+  examples: np.ndarray
+  by_metric: Mapping[str, np.ndarray]
+
+
+class Baseline(NamedTuple):
+  """What an accuracy is without a model.
+
+  Attributes:
+    chance: of a guess, drawn from the answers to choose from; None if any text
+      may be the answer.
+    majority: of the answer that is right most often in each task, given to all
+      examples of the task.
+  """
+
+  chance: float | None
+  majority: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +117,8 @@ class Declaration:
       from that belong to them.
     counts_unanswered: whether an example without an answer token may count as
       0 (`unanswered="zero"`).
+    version: raised when the same options give other values; part of the
+      identity of runs and evaluations if it is not 0.
 
   Raises:
     InputError: two metrics have one name, or a metric, a figure or `rows` is
@@ -96,6 +130,7 @@ class Declaration:
   figures: tuple[str, ...] = ("means", "tasks")
   rows: str = EXAMPLES
   counts_unanswered: bool = False
+  version: int = 0
 
   @property
   def metrics(self) -> tuple[Metric, ...]:
@@ -203,6 +238,46 @@ class Evaluator(abc.ABC):
   @abc.abstractmethod
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
+
+  @classmethod
+  def identity(cls, spec: config.Eval) -> dict[str, Any]:
+    """Returns what decides results besides the options, such as a digest of
+    files that an option names.
+
+    Args:
+      spec: its section of `config.evals`.
+    """
+    del spec  # The options decide.
+    return {}
+
+  @classmethod
+  def example_values(
+      cls, ids: np.ndarray, losses: np.ndarray, open_store: OpenStore
+  ) -> Values:
+    """Returns the values of each example, of which metrics are the means.
+
+    By default, these are the numbers that `Evaluation.losses` has, and the
+    headline is their mean.
+
+    Args:
+      ids: rows of the store, int64 [R].
+      losses: what evaluations returned, float32 [n, R].
+      open_store: opens the store, if it is needed.
+    """
+    del open_store  # The rows are the examples.
+    name = cls.declaration.headline.name
+    return Values(ids, {name: losses.astype(np.float64)})
+
+  @classmethod
+  def baselines(cls, ids: np.ndarray, open_store: OpenStore) -> dict[str, Baseline]:
+    """Returns what each accuracy is without a model, by the metric's name.
+
+    Args:
+      ids: rows of the store that are evaluated, int64 [R].
+      open_store: opens the store, if it is needed.
+    """
+    del ids, open_store  # Not every metric is an accuracy.
+    return {}
 
   def means(self, metric: str, values: np.ndarray) -> dict[str, float]:
     """Returns the means of a metric that is reported by task.

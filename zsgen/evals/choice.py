@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from zsgen.core import config, registry
-from zsgen.evals import api, packed, subsets
+from zsgen.evals import api, majority, packed, subsets
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 from zsgen.train import step as step_lib
@@ -53,6 +53,43 @@ class Choice(packed.PackedEvaluator):
     self._row_examples = choices.examples[is_selected]
     self._lengths = store.loss_lengths[self.ids]
     self.packed = packed.Packed(self.ids, answer_sums, context)
+
+  @classmethod
+  def example_values(
+      cls, ids: np.ndarray, losses: np.ndarray, open_store: api.OpenStore
+  ) -> api.Values:
+    """Returns whether the choice that is picked is right, by both means."""
+    store = open_store()
+    examples, right = store.choices_of(ids)
+    by_sum = losses.astype(np.float32)
+    by_mean = by_sum.astype(np.float64) / store.loss_lengths[ids]
+    return api.Values(
+        np.unique(examples),
+        {
+            name: np.array(
+                [right[picks(row, examples)] for row in values], np.float64
+            ).reshape(len(values), len(np.unique(examples)))
+            for name, values in (
+                ("accuracy", by_mean),
+                ("accuracy_sum", by_sum),
+            )
+        },
+    )
+
+  @classmethod
+  def baselines(
+      cls, ids: np.ndarray, open_store: api.OpenStore
+  ) -> dict[str, api.Baseline]:
+    """Returns the accuracies of a guess and of each task's majority answer."""
+    store = open_store()
+    examples, right = store.choices_of(ids)
+    _, slots, counts = np.unique(
+        examples, return_inverse=True, return_counts=True
+    )
+    chance = np.bincount(slots, weights=right) / counts
+    share = majority.share(store, ids[right], examples[right])
+    baseline = api.Baseline(float(chance.mean()), share)
+    return {metric.name: baseline for metric in cls.declaration.metrics}
 
   def judged(self, values: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the loss of each choice, float32 [E]."""

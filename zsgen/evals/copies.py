@@ -38,14 +38,14 @@ class Copy(judge.Judged):
     return self.judge(self._answers)
 
 
-@registry.evaluator("copy_input")
+@registry.evaluator("copy_input", options=judge.JudgedOptions)
 class CopyInput(Copy):
   """Answers with the example's input."""
 
   part = "input"
 
 
-@registry.evaluator("copy_first_example")
+@registry.evaluator("copy_first_example", options=judge.JudgedOptions)
 class CopyFirstExample(Copy):
   """Answers with the answer of the example's first solved one."""
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from zsgen.core import config, registry
-from zsgen.evals import api, packed
+from zsgen.evals import api, majority, packed
 from zsgen.models import model as model_lib
 from zsgen.train import batches
 from zsgen.train import step as step_lib
@@ -51,6 +51,24 @@ class Exact(packed.PackedEvaluator):
       returns some declares a headline with `by_part`.
     """
     return {}
+
+  @classmethod
+  def example_values(
+      cls, ids: np.ndarray, losses: np.ndarray, open_store: api.OpenStore
+  ) -> api.Values:
+    """Returns 1 for each answer of which no token is wrong, otherwise 0."""
+    del open_store
+    return api.Values(
+        ids, {cls.declaration.headline.name: (losses == 0).astype(np.float64)}
+    )
+
+  @classmethod
+  def baselines(
+      cls, ids: np.ndarray, open_store: api.OpenStore
+  ) -> dict[str, api.Baseline]:
+    """Returns the share of the most frequent answer of each task."""
+    share = majority.share(open_store(), ids, ids)
+    return {cls.declaration.headline.name: api.Baseline(None, share)}
 
   def judged(self, values: np.ndarray) -> api.Evaluation:
     """Returns the evaluation, given the right tokens of each answer, [E]."""

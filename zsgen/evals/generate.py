@@ -22,7 +22,7 @@ _RELEASED: dict[str, Any] = dict(
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateOptions:
+class GenerateOptions(judge.JudgedOptions):
   """The options of `generate`: how tokens are chosen."""
 
   # How tokens are selected: the likeliest; drawn as the options below say; or

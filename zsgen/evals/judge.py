@@ -1,46 +1,78 @@
 """The base class of evaluators that score written answers."""
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from zsgen.core import config
+from zsgen.core import config, schema
+from zsgen.core.schema import option
 from zsgen.data import scores
-from zsgen.evals import api
+from zsgen.evals import api, majority
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedOptions:
+  """The options of evaluators that score written answers."""
+
+  # How ROUGE splits texts into words: those of any script; or the letters a to
+  # z and digits only, as rouge-score does.
+  rouge_words: str = option("any_script", choices=scores.WORDS, newer=True)
 
 
 class Judged(api.Evaluator):
   """Scores of the answers to some examples of a held-out set.
 
   ROUGE-1, ROUGE-L and whether an answer is right, as written and normalised
-  (`scores`), in percent.
+  (`scores`), as shares.
   """
 
   declaration = api.Declaration(
-      api.Metric("rougeL", "percent", "higher", "ROUGE-L"),
+      api.Metric("rougeL", "share", "higher", "ROUGE-L"),
       (
-          api.Metric("rouge1", "percent", "higher", "ROUGE-1"),
-          api.Metric("exact_match", "percent", "higher", has_figure=True),
+          api.Metric("rouge1", "share", "higher", "ROUGE-1"),
+          api.Metric("exact_match", "share", "higher", has_figure=True),
           api.Metric(
               "normalized_match",
-              "percent",
+              "share",
               "higher",
               "normalised exact match",
               has_figure=True,
           ),
       ),
+      version=1,  # Scores were in percent.
   )
 
   def __init__(self, name: str, spec: config.Eval, context: api.Context):
     # What is before a lost answer asks for an earlier one.
     super().__init__(name, spec, context, excluded_cut="last_lost")
     self.answered = self.store.answered(self.ids)
+    self._words = schema.options_of(spec, JudgedOptions).rouge_words
+
+  @classmethod
+  def baselines(
+      cls, ids: np.ndarray, open_store: api.OpenStore
+  ) -> dict[str, api.Baseline]:
+    """Returns the matches of the most frequent reference of each task."""
+    store = open_store()
+    references = [example.references for example in store.answered(ids)]
+    answers = majority.most_frequent(
+        [texts[0].strip() for texts in references], store.task_index[ids]
+    )
+    matches = [
+        scores.matches(texts, answer)
+        for texts, answer in zip(references, answers, strict=True)
+    ]
+    return {
+        name: api.Baseline(None, float(np.mean([m[name] for m in matches])))
+        for name in scores.MATCHES
+    }
 
   def judge(self, answers: Sequence[str]) -> api.Evaluation:
     """Returns the evaluation, given an answer to each example."""
     scored = [
-        scores.score(example.references, answer)
+        scores.score(example.references, answer, self._words)
         for example, answer in zip(self.answered, answers, strict=True)
     ]
     metrics: dict[str, float] = {}

@@ -47,7 +47,8 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   hosts.await_file(path)
   manifest = artifacts.check_made_by(path, recipe)
   artifacts.check_files(path, manifest["files"])
-  experiment.console.show(evaluation_table.grid(path, config))
+  for grid in evaluation_table.grids_of(path, config, store.path):
+    experiment.console.show(grid)
   experiment.console.log(f"evaluate {path}")
   return path
 
@@ -66,6 +67,7 @@ def _compute(
   advise = functools.partial(_advise, experiment, params)
   with _writing(path) as directory:
     once.write(directory, evaluations, params, store, advise)
+    evaluation_table.write_intervals(directory, config, store.path)
     artifacts.write_json(directory / "config.json", config_lib.to_dict(config))
     manifest = {
         "kind": "evaluation",

@@ -20,7 +20,8 @@ def report(experiment: Experiment) -> pathlib.Path:
   if hosts.is_first():
     run = curves.open_run(experiment.run.path)
     page = str(run_report.write(run, experiment.store, experiment.order))
-    experiment.console.show(run_report.table(run))
+    for table in run_report.tables(run):
+      experiment.console.show(table)
     if run.lost_clocks:
       experiment.console.log(f"report   {run.lost_clocks}")
     experiment.console.log(f"report   {page}")

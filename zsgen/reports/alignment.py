@@ -70,7 +70,7 @@ def align(
   if reason := _why_not(run, reference, name):
     return Aligned(None, [reason])
   sides = [
-      _Side(member.metrics[member.headline(name)], member.evaluation(name))
+      _Side(member.metrics[member.headline(name)], member.headline_values(name))
       for member in (run, reference)
   ]
   rows = _shared_rows(run, reference, sides, open_store)

@@ -1,17 +1,18 @@
 """Reads what a run wrote down."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import json
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zsgen import evals
 from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
+from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.train import lineage, record_digests
 
@@ -28,7 +29,7 @@ class Evaluation(NamedTuple):
 
   steps: np.ndarray  # int64 [n], ascending
   ids: np.ndarray  # int64 [E]
-  losses: np.ndarray  # float32 [n, E]
+  losses: np.ndarray  # float [n, E]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +126,36 @@ class RunRecords:
       )
     return read_evaluation(path)
 
+  def values(self, name: str) -> api.Values:
+    """Returns the values of each example, of which metrics are the means.
+
+    They are at the steps of `evaluation`. Of written answers, only the headline
+    has values here.
+
+    Args:
+      name: the evaluation.
+
+    Raises:
+      InputError: a file is damaged.
+    """
+    _, ids, losses = self.evaluation(name)
+    spec = self.config.evaluations[name]
+    return evals.example_values(spec, ids, losses, self.open_store)
+
+  def headline_values(self, name: str) -> Evaluation:
+    """Returns the headline of every example at every evaluation."""
+    examples, by_metric = self.values(name)
+    values = by_metric[self.declaration(name).headline.name]
+    return Evaluation(self.evaluation(name).steps, examples, values)
+
+  def open_store(self) -> store_lib.Store:
+    """Opens the store.
+
+    Raises:
+      InputError: it is missing or damaged.
+    """
+    return store_lib.open_store(self.store)
+
   def predictions(self, name: str, step: int) -> dict[int, str]:
     """Reads the answers that an evaluation wrote at a step.
 
@@ -138,8 +169,28 @@ class RunRecords:
     Raises:
       InputError: the file is damaged.
     """
-    file = self.path / "evals" / name / f"predictions-{step}.jsonl"
-    return read_predictions(file)
+    return read_predictions(self.prediction_file(name, step))
+
+  def scores(self, name: str, step: int) -> dict[str, np.ndarray]:
+    """Reads the scores of the answers that an evaluation wrote at a step.
+
+    Args:
+      name: the evaluation.
+      step: a step at which it was done.
+
+    Returns:
+      Scores of each example, float64 [E], by metric; {} if it writes none.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    file = self.prediction_file(name, step)
+    names = [metric.name for metric in self.declaration(name).metrics]
+    return read_scores(file, names) if file.exists() else {}
+
+  def prediction_file(self, name: str, step: int) -> pathlib.Path:
+    """Returns the path of the answers that an evaluation wrote at a step."""
+    return self.path / "evals" / name / f"predictions-{step}.jsonl"
 
 
 def open_run(path: pathlib.Path, may_grow: bool = False) -> RunRecords:
@@ -155,9 +206,11 @@ def open_run(path: pathlib.Path, may_grow: bool = False) -> RunRecords:
   """
   manifest = artifacts.read_manifest(path, "run")
   record_digests.check_finished(path)
+  config = read_config(path)
+  check_versions(path, manifest, config)
   return RunRecords(
       path=path,
-      config=read_config(path),
+      config=config,
       steps=manifest["steps"],
       batch_size=manifest["batch_size"],
       store=(path / manifest["store"]).resolve(),
@@ -165,6 +218,20 @@ def open_run(path: pathlib.Path, may_grow: bool = False) -> RunRecords:
       may_grow=may_grow and not (path / record_digests.RESULT).exists(),
       fork=lineage.find_fork(path, manifest),
   )
+
+
+def check_versions(
+    path: pathlib.Path, manifest: Mapping[str, Any], config: config_lib.Config
+) -> None:
+  """Raises InputError if an older version of an evaluator wrote the results."""
+  for name, recipe in manifest["made_by"].get("evals", {}).items():
+    expected = evals.declaration(config.evals[name]).version
+    if recipe.get("version", 0) != expected:
+      raise errors.InputError(
+          f"{path}: values of the evaluation {name!r} have another unit or"
+          " meaning in this version of zsgen (docs/evaluations.md, units). Read"
+          " the run with the version that wrote it, or train it again."
+      )
 
 
 def read_config(path: pathlib.Path) -> config_lib.Config:
@@ -234,6 +301,31 @@ def read_predictions(path: pathlib.Path) -> dict[int, str]:
   try:
     records = map(json.loads, path.read_text("utf-8").splitlines())
     return {int(record["id"]): str(record["prediction"]) for record in records}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise _unreadable(path, str(error)) from error
+
+
+def read_scores(
+    path: pathlib.Path, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+  """Reads the scores in a file of answers that an evaluation wrote.
+
+  Args:
+    path: the file.
+    names: the metrics that each answer has.
+
+  Returns:
+    Scores of each example, float64 [E], by metric.
+
+  Raises:
+    InputError: the file is damaged.
+  """
+  try:
+    records = list(map(json.loads, path.read_text("utf-8").splitlines()))
+    return {
+        name: np.array([float(record[name]) for record in records])
+        for name in names
+    }
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise _unreadable(path, str(error)) from error
 

@@ -1,11 +1,53 @@
-"""The closing table of `--stage=evaluate`."""
+"""The closing tables of `--stage=evaluate`."""
 
 import pathlib
 
 from zsgen import evals
 from zsgen.core import artifacts, config
 from zsgen.evals import once
-from zsgen.reports import grids
+from zsgen.reports import certainty, evaluations, grids
+
+
+INTERVALS = "intervals.json"
+
+
+def write_intervals(
+    path: pathlib.Path, evaluated: config.Config, store: pathlib.Path
+) -> None:
+  """Writes intervals.json: by evaluation, what `certainty.describe` returns.
+
+  Args:
+    path: the directory that `once.write` filled.
+    evaluated: the config whose evaluations they are.
+    store: the directory of the store.
+  """
+  records = evaluations.records(path, evaluated, store)
+  described = {
+      name: certainty.describe(records, name) for name in evaluated.evals
+  }
+  artifacts.write_json(path / INTERVALS, described)
+
+
+def grids_of(
+    path: pathlib.Path, evaluated: config.Config, store: pathlib.Path
+) -> list[grids.Grid]:
+  """Returns the tables of means, and of intervals and baselines.
+
+  Args:
+    path: the directory of the evaluation.
+    evaluated: the config whose evaluations they are.
+    store: the directory of the store.
+
+  Raises:
+    InputError: a file is missing or damaged.
+  """
+  tables = [grid(path, evaluated)]
+  if (path / INTERVALS).exists():  # Older versions wrote none.
+    records = evaluations.records(path, evaluated, store)
+    described = artifacts.read_json(path / INTERVALS)
+    values = artifacts.read_json(path / once.METRICS)
+    tables.append(certainty.grid(records, described, values))
+  return tables
 
 
 def grid(path: pathlib.Path, evaluated: config.Config) -> grids.Grid:

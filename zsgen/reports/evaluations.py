@@ -31,6 +31,11 @@ class EvaluationRecords(curves.RunRecords):
     )
     return curves.Evaluation(np.zeros(1, np.int64), ids, losses)
 
+  def prediction_file(self, name: str, step: int) -> pathlib.Path:
+    """Returns the path of the answers that an evaluation wrote."""
+    del step  # There is one.
+    return self.path / "evals" / name / "predictions.jsonl"
+
 
 def open_evaluation(path: pathlib.Path) -> EvaluationRecords:
   """Opens the directory of an evaluation.
@@ -40,12 +45,21 @@ def open_evaluation(path: pathlib.Path) -> EvaluationRecords:
   """
   manifest = artifacts.read_manifest(path, "evaluation")
   artifacts.check_files(path, manifest["files"])
+  config = read_config(path)
+  curves.check_versions(path, manifest, config)
+  return records(path, config, (path / manifest["store"]).resolve())
+
+
+def records(
+    path: pathlib.Path, config: config_lib.Config, store: pathlib.Path
+) -> EvaluationRecords:
+  """Returns the records of an evaluation; files are not checked."""
   return EvaluationRecords(
       path=path,
-      config=read_config(path),
+      config=config,
       steps=0,
       batch_size=0,
-      store=(path / manifest["store"]).resolve(),
+      store=store,
       order=path,  # It has none.
   )
 

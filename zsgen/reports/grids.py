@@ -39,8 +39,11 @@ def number(value: float | None, digits: int = 3) -> str:
   return MISSING if value is None else f"{value:,.{digits}f}"
 
 
-def share(value: float | None, digits: int = 0) -> str:
-  """Formats a share as a percentage; `MISSING` for None."""
+def percent(value: float | None, digits: int = 0) -> str:
+  """Formats a part of a machine's work, such as MFU; `MISSING` for None.
+
+  Shares of examples and scores are from 0 to 1 everywhere: use `number`.
+  """
   return MISSING if value is None else f"{value:.{digits}%}"
 
 

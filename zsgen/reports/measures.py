@@ -24,6 +24,8 @@ _CONFIDENCE = 0.95
 # Bootstrap samples of examples; drawn from a fixed seed, so that a report is
 # the same bytes whenever it is written.
 _SAMPLES = 10_000
+# Samples that are in memory at a time.
+_BLOCK = 100
 
 
 class Spread(NamedTuple):
@@ -174,25 +176,42 @@ def half_widths(values: np.ndarray) -> np.ndarray | None:
   return quantile * values.std(axis=0, ddof=1) / np.sqrt(seeds)
 
 
-def over_examples(differences: np.ndarray) -> Interval:
+def over_examples(values: np.ndarray) -> Interval:
   """Returns the 95% interval of a mean over examples, by bootstrap.
 
   It says how far the result depends on which examples were held out, not how
   far another seed of training would change it.
 
   Args:
-    differences: of each example between two orders, means over seeds, float64
-      [examples], one at least.
+    values: of each example, float64 [examples], one at least; such as
+      differences between two orders, means over seeds.
+  """
+  low, high = intervals(values[None])
+  return Interval(float(low[0]), float(high[0]))
+
+
+def intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the 95% intervals of means over the same examples, by bootstrap.
+
+  Args:
+    values: float64 [n, examples].
+
+  Returns:
+    The lower and the upper bounds, both float64 [n].
   """
   generator = np.random.Generator(np.random.PCG64(0))
-  size = len(differences)
-  means = [
-      differences[generator.integers(size, size=size)].mean()
-      for _ in range(_SAMPLES)
-  ]
+  size = values.shape[1]
+  means = np.empty((_SAMPLES, len(values)))
+  for first in range(0, _SAMPLES, _BLOCK):
+    counts = [
+        np.bincount(generator.integers(size, size=size), minlength=size)
+        for _ in range(_BLOCK)
+    ]
+    sums = np.array(counts, np.float64) @ values.T
+    means[first : first + _BLOCK] = sums / size
   tail = 100 * (1 - _CONFIDENCE) / 2
-  low, high = np.percentile(means, [tail, 100 - tail])
-  return Interval(float(low), float(high))
+  low, high = np.percentile(means, [tail, 100 - tail], axis=0)
+  return low, high
 
 
 def _evaluations(

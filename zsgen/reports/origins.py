@@ -214,7 +214,7 @@ def _lost(store: store_lib.Store) -> grids.Grid:
       [
           task,
           grids.number(count, 0),
-          grids.share(count / (count + sizes.get(task, 0))),
+          grids.number(count / (count + sizes.get(task, 0))),
       ]
       for task, count in sorted(dropped.items(), key=lambda x: (-x[1], x[0]))
   ]

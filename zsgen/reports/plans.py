@@ -72,7 +72,7 @@ def row(name: str, plan: plan_lib.Plan) -> list[str]:
       gib(plan.limit) if plan.limit else grids.MISSING,
       f"{(plan.limit - plan.used) / _GIB:+.2f}" if plan.limit else "",
       grids.number(bound, 2) if bound else grids.MISSING,
-      grids.share(_most_mfu(plan)),
+      grids.percent(_most_mfu(plan)),
       f"{compiled.seconds:.0f} s" if compiled else grids.MISSING,
   ]
 
@@ -157,7 +157,7 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
           f"{plan.groups} x {shape.loss_slots:,} = {logits:,}",
       ],
       ["model FLOPs, TFLOP", grids.number(plan.model_flops / 1e12, 1)],
-      ["those of the head", grids.share(plan.head_flops / plan.model_flops)],
+      ["those of the head", grids.percent(plan.head_flops / plan.model_flops)],
       ["as traced, with repetitions", grids.number(plan.flops / 1e12, 1)],
   ]
   rows += [
@@ -167,7 +167,7 @@ def _work(plan: plan_lib.Plan) -> grids.Grid:
   if plan.bounds:
     bound = max(plan.bounds.values())
     rows.append(["tokens/s at most", grids.number(tokens / bound, 0)])
-    rows.append(["MFU at most", grids.share(_most_mfu(plan), 1)])
+    rows.append(["MFU at most", grids.percent(_most_mfu(plan), 1)])
   note = "A lower bound of the step, from the peaks of zsgen/core/chips.py."
   return grids.Grid(
       "A step", ("what", ""), rows, note=note if plan.bounds else ""

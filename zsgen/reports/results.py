@@ -8,7 +8,15 @@ import numpy as np
 from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.evals import metrics as eval_metrics
-from zsgen.reports import curves, figures, grids, measures, page, targets
+from zsgen.reports import (
+    certainty,
+    curves,
+    figures,
+    grids,
+    measures,
+    page,
+    targets,
+)
 from zsgen.train import lineage, metrics
 
 # Panels that are drawn of an evaluation's tasks, at the most.
@@ -18,7 +26,8 @@ _COLUMNS = ("first", "first_tenth", "mean", "final")
 _COLUMNS_NOTE = (
     "First tenth: mean over evaluations in the first tenth of the steps; mean:"
     " over all evaluations after step 0; drop: share of the value at step 0 that"
-    " is gone; improved: share of examples whose own value fell."
+    " is gone; improved: share of examples whose own value fell. Shares are from"
+    " 0 to 1."
 )
 
 
@@ -29,8 +38,8 @@ def measured(run: curves.RunRecords, result: Mapping[str, Any]) -> grids.Grid:
           f"{name}{words}",
           metric.unit_sign,
           *(grids.number(values[column]) for column in _COLUMNS),
-          grids.share(values.get("drop")),
-          grids.share(measures_by_name.get("improved") if i == 0 else None),
+          grids.number(values.get("drop")),
+          grids.number(measures_by_name.get("improved") if i == 0 else None),
       ]
       for name, measures_by_name in result["evals"].items()
       for i, (metric, mean, words) in enumerate(
@@ -48,6 +57,26 @@ def measured(run: curves.RunRecords, result: Mapping[str, Any]) -> grids.Grid:
       words=2,
       note=f"{_COLUMNS_NOTE}{met}",
   )
+
+
+def certain(run: curves.RunRecords, result: Mapping[str, Any]) -> grids.Grid:
+  """Builds the table of intervals and baselines of a result."""
+  values = {
+      f"{name}/{mean}": measured["final"]
+      for name, by_name in result["evals"].items()
+      for mean, measured in by_name.items()
+      if isinstance(measured, Mapping)
+  }
+  described = {
+      name: {
+          mean: measured
+          for mean, measured in by_name.items()
+          if isinstance(measured, Mapping)
+          and {"interval", "majority"} & measured.keys()
+      }
+      for name, by_name in result["evals"].items()
+  }
+  return certainty.grid(run, described, values)
 
 
 def _shown_means(
@@ -84,7 +113,8 @@ def heldout(run: curves.RunRecords, result: Mapping[str, Any]) -> str:
       [
           *(page.figure(plot, f"{title} against step") for plot in plots),
           grids.to_html(measured(run, result)._replace(title="")),
-          page.text("Step 0 is zero-shot. A share is from 0 to 1."),
+          page.text("Step 0 is zero-shot."),
+          grids.to_html(certain(run, result)),
           *([page.text(_lineage(run.fork))] if run.fork else []),
       ],
   )
@@ -131,12 +161,12 @@ def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
             task,
             str(counts[store.tasks.index(task)]),
             *(grids.number(values[measure]) for measure in ("first", "final")),
-            grids.share(gain) if falls else grids.number(gain),
+            grids.number(gain),
         ]
         for task, (_, values, gain) in ranked.items()
     ]
     step_0, final = map(headline.with_unit, ("step 0", "final"))
-    gained = "drop" if falls else headline.with_unit("gain")
+    gained = "drop (share)" if falls else headline.with_unit("gain")
     header = ("task", "examples", step_0, final, gained)
     grid = grids.Grid("", header, rows)
     only = {task: curve for task, (curve, *_) in ranked.items()}

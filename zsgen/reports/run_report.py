@@ -9,6 +9,7 @@ from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import (
+    certainty,
     curves,
     grids,
     measures,
@@ -30,8 +31,9 @@ def result(path: pathlib.Path) -> dict[str, Any]:
 
   Returns:
     `steps`; `evals`: for each evaluation the measures (see `measures`) of the
-    metrics that its evaluator declares, and the share of examples `improved`
-    if its headline is better when lower; `targets` by name.
+    metrics that its evaluator declares, how sure the last ones are (see
+    `certainty`), and the share of examples `improved` if its headline is better
+    when lower; `targets` by name.
 
   Raises:
     InputError: the run is damaged.
@@ -50,9 +52,13 @@ def _result(run: curves.RunRecords) -> dict[str, Any]:
   }
 
 
-def table(run: curves.RunRecords) -> rich.table.Table:
-  """Builds the closing table, for the terminal."""
-  return grids.to_rich(results.measured(run, _result(run)))
+def tables(run: curves.RunRecords) -> list[rich.table.Table]:
+  """Builds the closing tables, for the terminal."""
+  result = _result(run)
+  return [
+      grids.to_rich(results.measured(run, result)),
+      grids.to_rich(results.certain(run, result)),
+  ]
 
 
 def write(
@@ -102,6 +108,8 @@ def _evaluated(run: curves.RunRecords, name: str) -> dict[str, Any]:
       values[mean] = measures.measure(curve, run.steps)
       if metric.better != train_metrics.LOWER:
         del values[mean]["drop"]  # Of what should fall only.
+  for metric, known in certainty.describe(run, name).items():
+    values[metric] |= known
   if declared.headline.better == train_metrics.LOWER:
     values["improved"] = measures.improved(run.evaluation(name))
   return values

@@ -15,7 +15,7 @@ from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, example_table, origins
+from zsgen.reports import certainty, curves, example_table, origins
 from zsgen.train import batches
 
 # Columns of a provenance that every process has, or may have.
@@ -85,6 +85,16 @@ class Run:
         for task, curve in self.records.tasks(name, metric.name).items()
     ]
     return pa.concat_tables([_TASKS.empty_table(), *parts]).combine_chunks()
+
+  @functools.cached_property
+  def intervals(self) -> pa.Table:
+    """The mean of each evaluation at each step, with its 95% interval.
+
+    `evaluation`, `metric`, `unit`, `step` and `value`; `low` and `high`, by
+    bootstrap over the held-out examples; and, for accuracies, `chance` and
+    `majority`, what they are without a model (null where that has no meaning).
+    """
+    return certainty.table(self.records)
 
   def evaluation(self, name: str) -> pa.Table:
     """Returns every example of an evaluation at every step, in the order of steps.

@@ -17,8 +17,8 @@ UNITS: Mapping[str, str] = {
     "": "",
     "nats": "nats",
     "share": "share",
-    "percent": "%",
     "tokens": "tokens",
+    "logits": "logits",
 }
 LOWER, HIGHER, NO_DIRECTION = "lower", "higher", ""
 

@@ -84,7 +84,7 @@ def thresholds(arms: Sequence[Arm]) -> grids.Grid:
             arm.label,
             grids.number(threshold.rules, 0),
             interval,
-            grids.share(threshold.without)
+            grids.number(threshold.without)
             if threshold.low is not None
             else grids.MISSING,
         ]
