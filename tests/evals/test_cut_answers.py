@@ -147,7 +147,7 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
       [LONG.strip()],
   ]
   requests = [
-      tokenizer.decode(generate._prompt(store.row(i)).tolist())
+      tokenizer.decode(generate.prompt_of(store.row(i)).tolist())
       for i in judged.ids
   ]
   assert "Say 5" in requests[0]

@@ -90,7 +90,7 @@ class Generate(judge.Judged):
     self._context = context
     self._share = share
     self._tokenizer = tokenizers.load(self.store.path / store_lib.TOKENIZER)
-    self._prompts = [_prompt(self.store.row(i)) for i in self.ids]
+    self._prompts = [prompt_of(self.store.row(i)) for i in self.ids]
     options = schema.options_of(spec, GenerateOptions)
     if options.decoding == "released" and self._tokenizer.bos_id is not None:
       # Its tokenizer writes a BOS before the one that the prompt has as text.
@@ -112,6 +112,10 @@ class Generate(judge.Judged):
 
   def __call__(self, params: Any) -> api.Evaluation:
     """Generates and scores an answer to each example."""
+    return self.judge(self.write(params))
+
+  def write(self, params: Any) -> list[str]:
+    """Generates an answer to each example."""
     generated = [
         (slots, self._generate(params, *prompts, self._context.seed))
         for slots, prompts in hosts.moves(self._batches)
@@ -120,7 +124,7 @@ class Generate(judge.Judged):
     for slots, rows in hosts.moves(generated):
       for slot, row in zip(slots, np.asarray(rows), strict=False):
         answers[slot] = self._text(row)
-    return self.judge(answers)
+    return answers
 
   def _text(self, row: np.ndarray) -> str:
     """Returns the text of an answer, up to its end token."""
@@ -205,7 +209,7 @@ def decoding(options: GenerateOptions) -> generation.Decoding:
   )
 
 
-def _prompt(row: store_lib.TokenRow) -> np.ndarray:
-  """The tokens before the last answer, which the row has; int32."""
+def prompt_of(row: store_lib.TokenRow) -> np.ndarray:
+  """Returns the tokens before the last answer, which the row has; int32."""
   begins = np.flatnonzero(np.diff(row.mask.astype(np.int8), prepend=0) == 1)
   return row.tokens[: begins[-1]].astype(np.int32)

@@ -117,6 +117,33 @@ class ChatTemplate:
       result[0] = result[0]._replace(after_special=True)
     return result
 
+  def without_loss(
+      self, turns: Sequence[suite.Turn]
+  ) -> list[segments.Segment]:
+    """Returns a conversation without borders of a loss, for a reader of it.
+
+    Ids are those of transformers, unless data spells a special token, and no end
+    token is added to the template's.
+
+    Raises:
+      InputError: the template refuses the turns; or a turn spells a special
+        token, and `__call__` raises it.
+    """
+    rendered = self._render(turns)
+    text = rendered.removeprefix(self._bos)
+    names = self._special.findall(text)
+    is_spelled = any(self._special.search(turn.text) for turn in turns)
+    if not is_spelled and self._makes(text, names):
+      after_special = text != rendered
+      return [segments.Segment(text, False, False, True, after_special)]
+    first, *rest = [
+        segment._replace(loss=False, end=False) for segment in self(turns)
+    ]
+    run = self._joined([first, *rest])
+    if run and first.after_special:
+      run[0] = run[0]._replace(after_special=True)
+    return run
+
   def _joined(self, run: Sequence[segments.Segment]) -> list[segments.Segment]:
     """Joins segments into one, unless data would make special tokens in it."""
     text = "".join(segment.text for segment in run)

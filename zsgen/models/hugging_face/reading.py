@@ -30,7 +30,10 @@ _MOST_THREADS = 8
 
 
 def load(
-    directory: pathlib.Path, arch: config.Model, shardings: Mapping[str, Any]
+    directory: pathlib.Path,
+    arch: config.Model,
+    shardings: Mapping[str, Any],
+    separate: Sequence[str] = (),
 ) -> dict[str, Any]:
   """Reads all weights, or none.
 
@@ -42,6 +45,7 @@ def load(
     arch: the result of `arch_of`; `vocab_multiple` pads the vocabulary with
       zeros.
     shardings: the shardings of the parameters, as nested dictionaries.
+    separate: names of weights that the caller reads.
 
   Returns:
     Nested dictionaries of float32 arrays with those shardings.
@@ -59,7 +63,7 @@ def load(
   threads = min(os.cpu_count() or 1, _MOST_THREADS)
   with futures.ThreadPoolExecutor(threads) as pool:
     reader = _Reader(tensors, arch, names, shapes, pool)
-    reader.check()
+    reader.check(separate)
     for path in sorted(shapes, key=lambda path: (-shapes[path].size, path)):
       read: Any = functools.partial(reader.read, path)
       params[path] = jax.make_array_from_callback(
@@ -108,8 +112,12 @@ class _Reader:
     # Names in the file: those of models without a head have no prefix.
     self._file_names = {self._full(name): name for name in tensors.shapes}
 
-  def check(self) -> None:
-    """Raises InputError that lists every weight that does not fit config.json."""
+  def check(self, separate: Sequence[str]) -> None:
+    """Raises InputError that lists every weight that does not fit config.json.
+
+    Args:
+      separate: names of weights that are read by others.
+    """
     expected = names_lib.weight_shapes(
         {path: leaf.shape for path, leaf in self._shapes.items()},
         self._arch,
@@ -119,6 +127,7 @@ class _Reader:
         name: self._tensors.shapes[file_name]
         for name, file_name in self._file_names.items()
         if not re.fullmatch(self._names.buffers, name)
+        and file_name not in separate
     }
     if self._arch.tied and names_lib.HEAD in shapes:
       self._check_tied()
