@@ -50,6 +50,8 @@ EXTRAS = {
     "gcs": ["gcsfs>=2024.10"],
     # GGUF files of llama.cpp: reads quantized blocks.
     "gguf": ["gguf>=0.19"],
+    # Evaluations of type harness; without torch.
+    "harness": ["lm-eval>=0.4.13,<0.5"],
     # Hugging Face models, tokenizers, chat templates and sentence encoders,
     # from a directory or the hub; of transformers only what reads config.json.
     "hf": [

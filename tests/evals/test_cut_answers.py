@@ -138,7 +138,8 @@ def test_prompts_are_those_of_the_last_answers(tmp_path):
   ]
   store = _store(tmp_path, talks)
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
-  judged = _Scored("heldout", config.Eval(), api.Context(store, None, None, 1))
+  spec = config.build(config.Eval, type="copy_input")
+  judged = _Scored("heldout", spec, api.Context(store, None, None, 1))
   first = store.split_ids("heldout")[0]
   assert judged.ids.tolist() == [first, first + 2]
   assert judged.split_size == 3

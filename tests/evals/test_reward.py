@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import reward_models
+from tests.helpers import tiny_models
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -16,8 +16,8 @@ pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
 @pytest.fixture
 def reward_model(tmp_path):
-  directory = reward_models.write(tmp_path / "reward", "llama2")
-  return reward_models.with_tokenizer(directory)
+  directory = tiny_models.reward(tmp_path / "reward", "llama2")
+  return tiny_models.with_tokenizer(directory)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_rewards_of_references_and_of_generated_answers(rewarded, tmp_path):
     np.testing.assert_allclose([r["reward"] for r in records], values)
     assert metrics[f"{name}/reward"] == pytest.approx(values.mean(), rel=1e-5)
   assert metrics["right/exact_match"] == metrics["right/rougeL"] == 1
-  assert metrics["right/cut"] == 0 and metrics["written/cut"] == 1
+  assert metrics["right/cut_texts"] == 0 and metrics["written/cut_texts"] == 1
   intervals = json.loads((path / "intervals.json").read_text())
   low, high = intervals["right"]["reward"]["interval"]
   assert low < metrics["right/reward"] < high

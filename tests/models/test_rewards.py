@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers import reward_models
+from tests.helpers import tiny_models
 from zsgen.core import config, errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.data.tokenizers import hf
@@ -51,13 +51,13 @@ def _compute(directory, texts, rows):
 
 
 def test_packed_texts_have_the_rewards_of_texts_alone(tmp_path):
-  directory = reward_models.write(tmp_path / "m", "llama2")
+  directory = tiny_models.reward(tmp_path / "m", "llama2")
   texts = _texts()
   packed = _compute(directory, texts, [[1, 2, 3], [0]])
   alone = _compute(directory, texts, [[0], [1], [2], [3]])
   np.testing.assert_allclose(packed, alone, atol=1e-5)
   assert len(set(alone.round(3))) == len(texts)
-  ultra = reward_models.write(
+  ultra = tiny_models.reward(
       tmp_path / "u", "llama2", name="regression_head.weight"
   )
   np.testing.assert_array_equal(
@@ -71,7 +71,7 @@ def test_rewards_equal_those_of_transformers(case, tmp_path):
   torch = pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
-  directory = reward_models.write(tmp_path / "m", case)
+  directory = tiny_models.reward(tmp_path / "m", case)
   texts = _texts()
   actual = _compute(directory, texts, [[1, 2, 3], [0]])
   model = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -93,8 +93,8 @@ def test_ids_of_a_chat_are_those_of_transformers(tmp_path):
   pytest.importorskip("torch", reason="torch is not installed")
   import transformers
 
-  directory = reward_models.with_tokenizer(
-      reward_models.write(tmp_path / "m", "llama2")
+  directory = tiny_models.with_tokenizer(
+      tiny_models.reward(tmp_path / "m", "llama2")
   )
   pairs = [("What is the sum?", "7"), ("Say it!", ""), ("a\n\nb", " the cat ")]
   encode = reward_texts.encoder("template", hf.read(str(directory)))
@@ -109,8 +109,8 @@ def test_ids_of_a_chat_are_those_of_transformers(tmp_path):
 
 
 def test_the_published_form(tmp_path):
-  directory = reward_models.with_tokenizer(
-      reward_models.write(tmp_path / "m", "llama2")
+  directory = tiny_models.with_tokenizer(
+      tiny_models.reward(tmp_path / "m", "llama2")
   )
   tokenizer = hf.read(str(directory))
   (tokens,) = reward_texts.encoder("ultra", tokenizer)(["ask </s>"], ["say"])
@@ -121,11 +121,11 @@ def test_the_published_form(tmp_path):
 
 
 def test_what_is_no_reward_model_is_refused(tmp_path):
-  directory = reward_models.write(tmp_path / "m", "llama2", name="other.weight")
+  directory = tiny_models.reward(tmp_path / "m", "llama2", name="other.weight")
   mesh = mesh_lib.make(config.Mesh(), jax.devices()[:1])
   with pytest.raises(errors.InputError, match=r"neither score\.weight nor"):
     rewards.open_model(directory, "float32", mesh)
-  directory = reward_models.write(tmp_path / "n", "llama2")
+  directory = tiny_models.reward(tmp_path / "n", "llama2")
   settings = json.loads((directory / "config.json").read_text())
   settings["id2label"]["1"] = "LABEL_1"
   (directory / "config.json").write_text(json.dumps(settings))

@@ -117,6 +117,8 @@ class Declaration:
       from that belong to them.
     counts_unanswered: whether an example without an answer token may count as
       0 (`unanswered="zero"`).
+    in_training: whether a run can be evaluated while it trains; otherwise only
+      by `--stage=evaluate`.
     version: raised when the same options give other values; part of the
       identity of runs and evaluations if it is not 0.
 
@@ -130,6 +132,7 @@ class Declaration:
   figures: tuple[str, ...] = ("means", "tasks")
   rows: str = EXAMPLES
   counts_unanswered: bool = False
+  in_training: bool = True
   version: int = 0
 
   @property
@@ -269,7 +272,9 @@ class Evaluator(abc.ABC):
     return Values(ids, {name: losses.astype(np.float64)})
 
   @classmethod
-  def baselines(cls, ids: np.ndarray, open_store: OpenStore) -> dict[str, Baseline]:
+  def baselines(
+      cls, ids: np.ndarray, open_store: OpenStore
+  ) -> dict[str, Baseline]:
     """Returns what each accuracy is without a model, by the metric's name.
 
     Args:

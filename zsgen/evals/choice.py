@@ -66,9 +66,11 @@ class Choice(packed.PackedEvaluator):
     return api.Values(
         np.unique(examples),
         {
-            name: np.array(
-                [right[picks(row, examples)] for row in values], np.float64
-            ).reshape(len(values), len(np.unique(examples)))
+            name: (
+                np.array(
+                    [right[picks(row, examples)] for row in values], np.float64
+                ).reshape(len(values), len(np.unique(examples)))
+            )
             for name, values in (
                 ("accuracy", by_mean),
                 ("accuracy_sum", by_sum),

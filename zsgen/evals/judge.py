@@ -21,6 +21,10 @@ class JudgedOptions:
   rouge_words: str = option("any_script", choices=scores.WORDS, newer=True)
 
 
+# The score that represents the others.
+_HEADLINE = "rougeL"
+
+
 class Judged(api.Evaluator):
   """Scores of the answers to some examples of a held-out set.
 
@@ -29,7 +33,7 @@ class Judged(api.Evaluator):
   """
 
   declaration = api.Declaration(
-      api.Metric("rougeL", "share", "higher", "ROUGE-L"),
+      api.Metric(_HEADLINE, "share", "higher", "ROUGE-L"),
       (
           api.Metric("rouge1", "share", "higher", "ROUGE-1"),
           api.Metric("exact_match", "share", "higher", has_figure=True),
@@ -79,7 +83,7 @@ class Judged(api.Evaluator):
     for metric in (*scores.ROUGE, *scores.MATCHES):
       values = np.array([score[metric] for score in scored])
       metrics |= self.means(metric, values)
-    headlines = [score[self.headline.name] for score in scored]
+    headlines = [score[_HEADLINE] for score in scored]
     return api.Evaluation(
         metrics,
         np.array(headlines, np.float32),

@@ -41,7 +41,9 @@ def most_frequent(answers: Sequence[str], tasks: np.ndarray) -> list[str]:
   counters: dict[int, collections.Counter[str]] = {}
   for answer, task in zip(answers, tasks.tolist(), strict=True):
     counters.setdefault(task, collections.Counter())[answer] += 1
-  best = {task: counts.most_common(1)[0][0] for task, counts in counters.items()}
+  best = {
+      task: counts.most_common(1)[0][0] for task, counts in counters.items()
+  }
   return [best[task] for task in tasks.tolist()]
 
 

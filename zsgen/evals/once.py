@@ -12,7 +12,7 @@ from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.train import records, watch
 
-METRICS, COUNTS = "metrics.json", "counts.json"
+METRICS, COUNTS, DETAILS = "metrics.json", "counts.json", "details.json"
 
 
 def recipe(
@@ -36,7 +36,8 @@ def write(
 
   Writes metrics.json; counts.json, of each evaluation its `tasks`, its
   `examples`, and `of` how many; and as a run does with one evaluation,
-  evals/<name>/loss.npy [1, E] and ids.npy.
+  evals/<name>/loss.npy [1, E] and ids.npy. What an evaluator adds is in
+  evals/<name>/details.json.
 
   Args:
     path: an existing directory.
@@ -53,7 +54,7 @@ def write(
     evaluation = evaluator(params)
     watch.check_finite(evaluator, evaluation, "before any training", advise)
     metrics |= evaluation.metrics
-    counts[evaluator.name] = {
+    counts[evaluator.name] = evaluation.details.get("counts") or {
         "tasks": len(np.unique(store.task_index[evaluator.examples])),
         "examples": len(evaluator.examples),
         "of": evaluator.split_size,
@@ -65,5 +66,7 @@ def write(
     if evaluation.predictions:
       lines = records.prediction_lines(evaluation.predictions)
       artifacts.write_bytes(directory / "predictions.jsonl", lines)
+    if evaluation.details:
+      artifacts.write_json(directory / DETAILS, dict(evaluation.details))
   artifacts.write_json(path / METRICS, metrics)
   artifacts.write_json(path / COUNTS, counts)

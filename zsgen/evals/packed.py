@@ -15,19 +15,20 @@ from zsgen.evals import rows as rows_lib
 from zsgen.train import batches, layouts
 from zsgen.train import step as step_lib
 
-# Of parameters and a batch, one float32 a slot: [B].
+# Of parameters and a batch, float32 values of each slot: [B] or [B, n].
 Reduce = Callable[..., jax.Array]
 
 
 class Packed:
-  """One number a row, for any parameters.
+  """One number a row, or several, for any parameters.
 
   The shapes depend on the rows, the batch size and the mesh only: an
   evaluation gives the same bytes under every order, and under none.
 
   Args:
     ids: rows of the store, int64 [E].
-    reduce: makes float32 [B] of parameters and a batch, given the `model`.
+    reduce: makes float32 [B] or [B, n] of parameters and a batch, given the
+      `model`.
     context: what is read, and where it is computed.
     share: whether rows that begin with the same tokens share them.
 
@@ -53,12 +54,13 @@ class Packed:
     )
 
   def __call__(self, params: Any) -> np.ndarray:
-    """Returns the number of each row, float32 [E]."""
+    """Returns the numbers of each row, float32 [E] or [E, n]."""
     reduced = [
         (slots, self._reduce(params, batch))
         for slots, batch in hosts.moves(self._batches)
     ]
-    values = np.empty(len(self._ids), np.float32)
+    rest = reduced[0][1].shape[1:]
+    values = np.empty((len(self._ids), *rest), np.float32)
     for slots, numbers in hosts.moves(reduced):
       values[slots] = np.asarray(numbers)[: len(slots)]
     return values

@@ -32,7 +32,7 @@ class RewardOptions(generate.GenerateOptions):
   # The text that the reward model reads: by its own chat template; or "Human: …",
   # a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
   form: str = option("template", choices=reward_texts.FORMS)
-  # Longer texts are cut at the end; the metric `cut` is the share of these.
+  # Longer texts are cut at the end; the metric `cut_texts` is the share of these.
   reward_length: int = option(
       2048, low=1, high=2**31 - 1, why="positions are int32"
   )
@@ -77,7 +77,7 @@ class Reward(judge.Judged):
               dataclasses.replace(metric, has_figure=False)
               for metric in judge.Judged.declaration.metrics
           ),
-          api.Metric("cut", "share", "lower", "cut texts", by_task=False),
+          api.Metric("cut_texts", "share", "lower", by_task=False),
       ),
       figures=("means",),
   )
@@ -100,7 +100,7 @@ class Reward(judge.Judged):
     values, is_cut = self._scorer(self._prompts, answers)
     judged = self.judge(answers)
     predictions = [
-        {**record, "reward": float(value), "cut": float(cut)}
+        {**record, "reward": float(value), "cut_texts": float(cut)}
         for record, value, cut in zip(
             judged.predictions, values, is_cut, strict=True
         )
@@ -108,7 +108,7 @@ class Reward(judge.Judged):
     metrics = {
         **self.means("reward", values),
         **judged.metrics,
-        f"{self.name}/cut": float(is_cut.mean()),
+        f"{self.name}/cut_texts": float(is_cut.mean()),
     }
     return api.Evaluation(metrics, values, predictions)
 

@@ -202,7 +202,7 @@ class Model:
 
     It is 0 where there is no loss position.
     """
-    return self._judge(params, batch, head.nll)
+    return self._judge(params, batch, head.nll)[0]
 
   @_precise
   def token_right(
@@ -214,16 +214,33 @@ class Model:
     Greedy decoding reproduces an answer if and only if all of its tokens are 1
     here.
     """
-    return self._judge(params, batch, head.is_likeliest)
+    return self._judge(params, batch, head.is_likeliest)[0]
+
+  @_precise
+  def token_scores(
+      self, params: dict[str, Any], batch: Batch
+  ) -> tuple[Float[Array, "G K"], Float[Array, "G K"]]:
+    """Returns `token_nll` and `token_right`, from one pass of the decoder."""
+    nll, right = self._judge(params, batch, head.nll, head.is_likeliest)
+    return nll, right
 
   def _judge(
-      self, params: dict[str, Any], batch: Batch, kind: Any
-  ) -> Float[Array, "G K"]:
-    """Returns `kind` of the token at each loss position; 0 where none is."""
+      self, params: dict[str, Any], batch: Batch, *kinds: Any
+  ) -> list[Float[Array, "G K"]]:
+    """Returns each kind of judgement of the tokens at loss positions, 0 where
+    there is none.
+    """
     x, targets = self.loss_states(params, batch), self._targets(batch)
     chunk = self.execution.logits_chunk
-    values = loss_lib.judge(self._head, params, x, targets, kind, chunk)
-    return jnp.where(batch.loss_positions > 0, values, 0.0)
+    is_used = batch.loss_positions > 0
+    return [
+        jnp.where(
+            is_used,
+            loss_lib.judge(self._head, params, x, targets, kind, chunk),
+            0.0,
+        )
+        for kind in kinds
+    ]
 
   @_precise
   def loss_states(

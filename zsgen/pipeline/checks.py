@@ -42,6 +42,18 @@ def check_config(config: config_lib.Config) -> None:
     )
 
 
+def check_evaluators(config: config_lib.Config) -> None:
+  """Raises InputError for an evaluation that a run cannot do while it trains."""
+  for name, spec in config.evals.items():
+    if not evals.declaration(spec).in_training:
+      raise errors.InputError(
+          f"config.evals.{name}: evaluations of type {spec.type!r} are not done"
+          " during training. Leave it out, train with --stage=train, and"
+          " evaluate with --stage=evaluate and config.model.init='run:DIR' (the"
+          " last step) or 'run:DIR@STEP'."
+      )
+
+
 def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:
   if not evals.declaration(spec).counts_unanswered:
     raise errors.InputError(
@@ -127,7 +139,10 @@ def check_lengths(
     store: the rows.
     ids: of all rows that are used, int64 [n] each.
   """
-  longest = int(store.lengths[np.concatenate(ids)].max())
+  rows = np.concatenate(ids)
+  if not len(rows):
+    return  # Evaluations of examples that the store does not have.
+  longest = int(store.lengths[rows].max())
   if longest > config.model.max_positions:
     raise errors.InputError(
         f"config.model.max_positions is {config.model.max_positions}, but the"

@@ -38,6 +38,7 @@ def train(experiments: Sequence[Experiment]) -> list[pathlib.Path]:
   """
   due = []
   for experiment in experiments:
+    checks.check_evaluators(experiment.config)
     run = experiment.run
     digests = run.finished()
     if digests is None:

@@ -286,6 +286,8 @@ def over_examples(
         for evaluation in (pair.evaluation, pair.reference_evaluation)
     )
     differences.append(values - reference_values)
-  if not differences or not np.isfinite(differences).all():
+  if not differences or not differences[0].size:
+    return None
+  if not np.isfinite(differences).all():
     return None
   return measures.over_examples(np.mean(differences, axis=0))

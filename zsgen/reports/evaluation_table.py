@@ -7,7 +7,6 @@ from zsgen.core import artifacts, config
 from zsgen.evals import once
 from zsgen.reports import certainty, evaluations, grids
 
-
 INTERVALS = "intervals.json"
 
 
@@ -31,7 +30,7 @@ def write_intervals(
 def grids_of(
     path: pathlib.Path, evaluated: config.Config, store: pathlib.Path
 ) -> list[grids.Grid]:
-  """Returns the tables of means, and of intervals and baselines.
+  """Returns the tables of means, of details, and of intervals and baselines.
 
   Args:
     path: the directory of the evaluation.
@@ -42,11 +41,16 @@ def grids_of(
     InputError: a file is missing or damaged.
   """
   tables = [grid(path, evaluated)]
+  for name in evaluated.evals:
+    details = path / "evals" / name / once.DETAILS
+    if details.exists() and (table := artifacts.read_json(details)["table"]):
+      tables.append(grids.Grid(**table))
   if (path / INTERVALS).exists():  # Older versions wrote none.
     records = evaluations.records(path, evaluated, store)
     described = artifacts.read_json(path / INTERVALS)
     values = artifacts.read_json(path / once.METRICS)
     tables.append(certainty.grid(records, described, values))
+  tables = [table for table in tables if table.rows]
   return tables
 
 

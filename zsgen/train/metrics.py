@@ -6,6 +6,7 @@ that unit, and tables and figures name it.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import types
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -92,11 +93,15 @@ class Evaluation(NamedTuple):
     losses: a value for each row, float32 [E], in the order of `Evaluator.ids`:
       its loss, or the score of its answer.
     predictions: records of the answers that were written.
+    details: JSON values that `--stage=evaluate` writes to a file of their own.
+      "table" has the fields of `grids.Grid`; "counts" replaces those of
+      `once.write`, of an evaluator whose examples are not in the store.
   """
 
   metrics: dict[str, float]
   losses: np.ndarray
   predictions: Sequence[Mapping[str, Any]] = ()
+  details: Mapping[str, Any] = types.MappingProxyType({})
 
 
 class Evaluator(Protocol):

@@ -117,9 +117,7 @@ class ChatTemplate:
       result[0] = result[0]._replace(after_special=True)
     return result
 
-  def without_loss(
-      self, turns: Sequence[suite.Turn]
-  ) -> list[segments.Segment]:
+  def without_loss(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """Returns a conversation without borders of a loss, for a reader of it.
 
     Ids are those of transformers, unless data spells a special token, and no end
