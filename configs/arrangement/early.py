@@ -9,7 +9,17 @@ ROUGE-L, exact match) every few steps. Published: at least 80% of the fall of
 the loss comes in the first 50 of 1,800 steps (R1), scores jump as early and
 then vary without a trend (R2). `released_border` leaves the space before an
 answer at the end of the prompt, as the released code does; part of the early
-fall is then the tokenizer's. Rewards are not evaluated (R3, R4).
+fall is then the tokenizer's.
+
+With a reward model, the answers also have rewards, which rise and level off
+(R3), and are higher for correct answers than for wrong ones (R4):
+
+  --config=configs/arrangement/early.py:paper,openbmb/UltraRM-13b
+
+That is a directory in Hugging Face's layout with safetensors, or a name on the
+hub. For a model with a chat template of its own, add
+
+  --config.evals.written.form=template
 
 For mini and paper, three data sets have a path each:
 
@@ -41,12 +51,14 @@ DATA = {
 }
 
 
-def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
+def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
   """Returns a sweep over data sets and both borders.
 
   Args:
-    tier: smoke, nano, mini or paper.
+    argument: smoke, nano, mini or paper; and a comma and a reward model, to have
+      the answers scored by it.
   """
+  tier, _, reward_model = argument.partition(",")
   config = tiers.base("early", tier)
   # Twice the steps of the other experiments: the onset is 3% of them.
   config.order = {
@@ -58,6 +70,13 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       "max_examples": 120,
       "every_steps": tiers.choose(tier).every,
   }
+  if reward_model:
+    config.evals.written = {
+        **config.evals.written,
+        "type": "reward",
+        "reward_model": reward_model,
+        "form": "ultra",
+    }
   points = {}
   for data, options in DATA[tier].items():
     points[f"{data}-random"] = {"data": {**options, "border": "answer"}}

@@ -134,6 +134,19 @@ CONTEXTS: dict[str, dict[str, Any]] = {
             "penalty",
         )
     },
+    "evals.heldout.rouge_words": {
+        "targets": {},
+        "evals.heldout.type": "generate",
+        "evals.heldout.max_new_tokens": 4,
+    },
+    **{
+        f"evals.heldout.{name}": {
+            "targets": {},
+            "evals.heldout.type": "harness",
+            "evals.heldout.tasks": ["arc_easy"],
+        }
+        for name in ("tasks", "few_shot", "chat_template", "bos")
+    },
     "plan": {"plan.topology": "H200 SXM"},
 }
 # A right value that is not the default, of options that need one.

@@ -18,22 +18,27 @@ dataset_kwargs:
 test_split: test
 """
 TASKS = {
-    "own_choice": """
+    "own_choice": (
+        """
 output_type: multiple_choice
 doc_to_text: "{{question}}"
 doc_to_choice: ["yes", "no"]
 doc_to_target: "{{answer}}"
 metric_list:
   - metric: acc
-""",
-    "own_text": """
+"""
+    ),
+    "own_text": (
+        """
 output_type: loglikelihood_rolling
 doc_to_text: ""
 doc_to_target: "{{question}}"
 metric_list:
   - metric: word_perplexity
-""",
-    "own_writing": """
+"""
+    ),
+    "own_writing": (
+        """
 output_type: generate_until
 doc_to_text: "{{question}}"
 doc_to_target: "{{answer}}"
@@ -42,7 +47,8 @@ generation_kwargs:
   max_gen_toks: 4
 metric_list:
   - metric: exact_match
-""",
+"""
+    ),
 }
 
 

@@ -99,7 +99,9 @@ def test_ids_of_a_chat_are_those_of_transformers(tmp_path):
   pairs = [("What is the sum?", "7"), ("Say it!", ""), ("a\n\nb", " the cat ")]
   encode = reward_texts.encoder("template", hf.read(str(directory)))
   peer = transformers.AutoTokenizer.from_pretrained(directory)
-  for tokens, pair in zip(encode(*zip(*pairs, strict=True)), pairs, strict=True):
+  for tokens, pair in zip(
+      encode(*zip(*pairs, strict=True)), pairs, strict=True
+  ):
     messages = [
         {"role": role, "content": text}
         for role, text in zip(("user", "assistant"), pair, strict=True)

@@ -47,6 +47,15 @@ def test_every_experiment_is_listed(root):
   assert {rule.experiment for rule in RULES} <= set(NAMES)
 
 
+def test_early_with_a_reward_model(load):
+  written = load("early", "smoke,MODEL").evals.written
+  assert written.type == "reward" and written.reward_model == "MODEL"
+  assert written.form == "ultra" and written.max_examples == 120
+  assert load("early", "smoke").evals.written.type == "generate"
+  config = load("early", "nano,MODEL")
+  assert sweep.points(config)
+
+
 @pytest.mark.parametrize(
     ("name", "tier"),
     [

@@ -113,6 +113,45 @@ def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
   assert _states(early.check([experiment]))["R2"] == state
 
 
+@pytest.mark.parametrize(("speed", "state"), [(60, "pass"), (5, "fail")])
+def test_r3_asks_for_rewards_that_rise_early(speed, state):
+  experiment = _experiment(
+      "early",
+      {"random": _falls(1.0, 100)},
+      **{"written/reward": _falls(-3.7, speed, start=-4.1)},
+  )
+  assert _states(early.check([experiment]))["R3"] == state
+
+
+@pytest.mark.parametrize(
+    ("rewards", "state"),
+    [
+        ((2, 2.5, 3, 0), "pass"),  # 3 of 4 pairs.
+        ((2, 1, 3, 0), "fail"),  # All.
+        ((2, 3, 1, 0), "fail"),
+        ((4, 4, 4, 4), "fail"),
+    ],
+)
+def test_r4_asks_for_higher_rewards_of_correct_answers(rewards, state):
+  experiment = _experiment(
+      "early",
+      {"random": _falls(1.0, 100)},
+      **{"written/reward": _falls(-3.7, 60, start=-4.1)},
+  )
+  for run in experiment.arms["random"].values():
+    run.__dict__["scores"] = lambda name, step: {
+        "reward": np.array(rewards, float),
+        "normalized_match": np.array([1.0, 0.0, 1.0, 0.0]),
+    }
+  assert _states(early.check([experiment]))["R4"] == state
+
+
+def test_r3_and_r4_need_a_reward_model():
+  experiment = _experiment("early", {"random": _falls(1.0, 100)})
+  states = _states(early.check([experiment]))
+  assert states["R3"] == states["R4"] == "not run"
+
+
 @pytest.mark.parametrize(
     ("lengths", "state"), [((1, 5, 50), "pass"), ((50, 5, 1), "fail")]
 )

@@ -78,8 +78,7 @@ def rouge(
   scorer = _scorer(split)
   results = [scorer.score(reference, answer) for reference in references]
   return {
-      name: max(result[name].fmeasure for result in results)
-      for name in ROUGE
+      name: max(result[name].fmeasure for result in results) for name in ROUGE
   }
 
 

@@ -9,11 +9,14 @@ from zsgen.reports import curves
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import rules
 from zsgen.reports.arrangement.rules import Verdict, View
-from zsgen.reports.outcomes import Outcome, missing
+from zsgen.reports.outcomes import Outcome
 
 # The published onset: 50 of 1,800 steps.
 _ONSET = 0.03
 _ENOUGH = 0.8
+# The published rewards are level after 100 of 1,800 steps.
+_LEVEL = 0.06
+_AREAS = 0.6, 0.9
 _WRITTEN = "written"
 
 
@@ -22,21 +25,7 @@ def check(
 ) -> list[Outcome]:
   """Judges R1 to R5."""
   return [
-      *(
-          outcome
-          for rule in RULES
-          for outcome in rules.check(rule, experiments)
-      ),
-      missing(
-          "R3",
-          "rewards rise and level off by 6% of the steps",
-          "no reward model is evaluated",
-      ),
-      missing(
-          "R4",
-          "rewards of correct answers above those of wrong ones: AUC 0.6 to 0.9",
-          "no reward model is evaluated",
-      ),
+      outcome for rule in RULES for outcome in rules.check(rule, experiments)
   ]
 
 
@@ -83,6 +72,50 @@ def _scores(view: View) -> Verdict:
       f" {noise:.3f}, loss {loss_noise:.3f}"
   )
   return Verdict(is_met, values)
+
+
+def _rewards(view: View) -> Verdict:
+  """R3: rewards rise and level off early."""
+  curve, steps = _reward(view), view.steps
+  begin = rules.zero_shot(curve)
+  plateau = rules.mean_over(curve, 0.1 * steps, steps)
+  share = _share(begin, rules.value_at(curve, _LEVEL * steps), plateau)
+  values = (
+      f"{share:.2f} of a rise from {begin:.3f} to {plateau:.3f} at 6% of the"
+      " steps"
+  )
+  return Verdict(plateau > begin and share >= _ENOUGH, values)
+
+
+def _reward_tells(view: View) -> Verdict:
+  """R4: rewards of correct answers are above those of wrong ones."""
+  last = int(_reward(view).steps[-1])
+  areas = []
+  for run in view.runs(_arm(view)):
+    scores = run.scores(_WRITTEN, last)
+    is_right = scores["normalized_match"] > 0
+    if is_right.all() or not is_right.any():
+      raise rules.NotRun("all answers are correct, or all are wrong")
+    areas.append(_area(scores["reward"], is_right))
+  area = float(np.mean(areas))
+  low, high = _AREAS
+  return Verdict(low <= area <= high, f"AUC {area:.3f}")
+
+
+def _reward(view: View) -> curves.Curve:
+  """Returns the mean reward of the written answers."""
+  try:
+    return view.curve(_arm(view), f"{_WRITTEN}/reward")
+  except rules.NotRun as error:
+    raise rules.NotRun(
+        "no reward model: --config=configs/arrangement/early.py:TIER,DIR"
+    ) from error
+
+
+def _area(values: np.ndarray, is_right: np.ndarray) -> float:
+  """Returns the probability that a right value is above a wrong one."""
+  right, wrong = values[is_right][:, None], values[~is_right]
+  return float(np.mean((right > wrong) + 0.5 * (right == wrong)))
 
 
 def _speeds(view: View) -> Verdict:
@@ -161,6 +194,20 @@ RULES = (
         "ROUGE-L, exact match (EM) at 0.8 of the plateau by 5%; ROUGE-1 >="
         " ROUGE-L > EM; EM varies 3 times as much as loss",
         _scores,
+    ),
+    rules.Rule(
+        "R3",
+        "early",
+        (),
+        "rewards rise, and are at 0.8 of the rise to their plateau by 6%",
+        _rewards,
+    ),
+    rules.Rule(
+        "R4",
+        "early",
+        (),
+        "rewards of correct answers above those of wrong ones: AUC 0.6 to 0.9",
+        _reward_tells,
     ),
     rules.Rule(
         "R5",
