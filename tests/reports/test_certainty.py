@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import zsgen
+from zsgen import evals
 from zsgen.core import errors
-from zsgen.reports import certainty, measures
+from zsgen.reports import certainty, curves, measures
 
 
 def test_intervals_at_every_step(write_run):
@@ -48,6 +49,9 @@ def test_values_of_an_older_version_are_not_read(write_run, monkeypatch):
   run = write_run()
   declared = run.declaration("heldout")
   newer = type(declared)(declared.headline, version=1)
-  monkeypatch.setattr("zsgen.evals.declaration", lambda spec: newer)
+  monkeypatch.setattr(evals, "declaration", lambda spec: newer)
+  manifest = {"made_by": {"evals": {"heldout": {"type": "loss"}}}}
   with pytest.raises(errors.InputError, match="have another unit or meaning"):
-    zsgen.load_run(run.path)
+    curves.check_versions(run.path, manifest, run.config)
+  manifest["made_by"]["evals"]["heldout"]["version"] = 1
+  curves.check_versions(run.path, manifest, run.config)

@@ -62,7 +62,7 @@ class Harness(api.Evaluator):
   """
 
   declaration = api.Declaration(
-      api.Metric("score", "", "higher", "first metric"),
+      api.Metric("first_metric", "", "higher"),
       figures=(),
       in_training=False,
   )
@@ -133,10 +133,10 @@ class Harness(api.Evaluator):
     scores = [next(iter(by_task[task].values())) for task in tasks]
     sizes = [results["n-samples"][task]["effective"] for task in tasks]
     return {
-        f"{self.name}/score": float(np.average(scores, weights=sizes)),
-        f"{self.name}/task_mean_score": float(np.mean(scores)),
+        f"{self.name}/first_metric": float(np.average(scores, weights=sizes)),
+        f"{self.name}/task_mean_first_metric": float(np.mean(scores)),
         **{
-            f"{self.name}/{task}/score": float(score)
+            f"{self.name}/{task}/first_metric": float(score)
             for task, score in zip(tasks, scores, strict=True)
         },
         **{
