@@ -16,7 +16,7 @@ from zsgen.models import rewards
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
 TOLERANCE = 1e-4
-CASES = ("llama2", "llama3", "qwen3", "gemma2", "mistral")
+CASES = ("llama2", "llama3", "qwen3", "gemma2", "qwen2")
 LENGTHS = (9, 14, 4, 1)
 
 

@@ -156,9 +156,9 @@ def _evaluate(
     InputError: the harness is missing, or does not know or cannot load a task.
   """
   try:
-    from lm_eval import evaluator
-    from lm_eval import tasks as tasks_lib
-    from lm_eval.api import model
+    from lm_eval import evaluator  # pyright: ignore[reportMissingImports]
+    from lm_eval import tasks as tasks_lib  # pyright: ignore[reportMissingImports]
+    from lm_eval.api import model  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise errors.InputError(
         "type='harness' needs lm-evaluation-harness: pip install"

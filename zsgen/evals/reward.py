@@ -155,7 +155,8 @@ class Scorer:
           f"{location}.reward_length is {self._limit:,}, and {directory} has"
           f" {positions:,} positions. Lower it."
       )
-    self._encode = reward_texts.encoder(options.form, hf.read(str(directory)))
+    tokenizer: Any = hf.read(str(directory))  # See `tokenizers.load`.
+    self._encode = reward_texts.encoder(options.form, tokenizer)
     shards = mesh_lib.row_shards(context.mesh)
     self._rows = -(-context.batch_size // shards) * shards
     self._mesh = context.mesh
