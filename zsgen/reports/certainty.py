@@ -42,10 +42,12 @@ def describe(run: curves.RunRecords, name: str) -> dict[str, dict[str, Any]]:
     answers to choose from, `chance`; see `api.Baseline`.
   """
   steps = run.evaluation(name).steps
-  described: dict[str, dict[str, Any]] = {
-      metric: {"interval": list(measures.over_examples(values[-1]))}
-      for metric, values in _values(run, name, steps[-1:]).items()
-  }
+  last = _values(run, name, steps[-1:])
+  described: dict[str, dict[str, Any]] = {}
+  if last:  # One bootstrap for all metrics of the same examples.
+    bounds = measures.intervals(np.concatenate([*last.values()]))
+    for metric, low, high in zip(last, *bounds, strict=True):
+      described[metric] = {"interval": [float(low), float(high)]}
   for metric, baseline in _baselines(run, name).items():
     known = {
         word: value
