@@ -18,7 +18,7 @@ from zsgen.models import model as model_lib
 
 pytest.importorskip("transformers", reason="the extra hf brings transformers")
 
-POSITIONS = 48
+POSITIONS = 24
 TOLERANCE = 1e-4
 TEXT = "What is the sum of 3 and 4?  Say it! The cat sat on the mat. "
 PAIRS = [
