@@ -113,6 +113,16 @@ def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
   assert _states(early.check([experiment]))["R2"] == state
 
 
+def _score_answers(experiment, rewards):
+  """Gives four answers, of which the first and the third are right, rewards."""
+  scores = {
+      "reward": np.array(rewards, float),
+      "normalized_match": np.array([1.0, 0.0, 1.0, 0.0]),
+  }
+  for run in experiment.arms["random"].values():
+    run.__dict__["scores"] = lambda name, step: scores
+
+
 @pytest.mark.parametrize(("speed", "state"), [(60, "pass"), (5, "fail")])
 def test_r3_asks_for_rewards_that_rise_early(speed, state):
   experiment = _experiment(
@@ -120,6 +130,7 @@ def test_r3_asks_for_rewards_that_rise_early(speed, state):
       {"random": _falls(1.0, 100)},
       **{"written/reward": _falls(-3.7, speed, start=-4.1)},
   )
+  _score_answers(experiment, (2, 1, 3, 0))
   assert _states(early.check([experiment]))["R3"] == state
 
 
@@ -138,11 +149,7 @@ def test_r4_asks_for_higher_rewards_of_correct_answers(rewards, state):
       {"random": _falls(1.0, 100)},
       **{"written/reward": _falls(-3.7, 60, start=-4.1)},
   )
-  for run in experiment.arms["random"].values():
-    run.__dict__["scores"] = lambda name, step: {
-        "reward": np.array(rewards, float),
-        "normalized_match": np.array([1.0, 0.0, 1.0, 0.0]),
-    }
+  _score_answers(experiment, rewards)
   assert _states(early.check([experiment]))["R4"] == state
 
 
