@@ -120,20 +120,16 @@ def test_bos_and_the_chat_template_are_as_set(make_requests, tmp_path):
     make_requests(gpt2, chat_template=True)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"do_sample": True, "temperature": 0.8}, "draws tokens"),
-        ({"num_beams": 4}, "has num_beams"),
-        ({"max_gen_toks": POSITIONS}, "no room is left for a prompt"),
-    ],
-)
-def test_what_is_not_supported_is_refused(
-    make_requests, tmp_path, options, message
-):
+def test_what_is_not_supported_is_refused(make_requests, tmp_path):
   directory = tiny_models.causal(tmp_path / "m", "llama2", POSITIONS)
-  with pytest.raises(errors.InputError, match=message):
-    make_requests(directory).generate_until([Instance(("Say", options))])
+  requests = make_requests(directory)
+  for options, message in (
+      ({"do_sample": True, "temperature": 0.8}, "draws tokens"),
+      ({"num_beams": 4}, "has num_beams"),
+      ({"max_gen_toks": POSITIONS}, "no room is left for a prompt"),
+  ):
+    with pytest.raises(errors.InputError, match=message):
+      requests.generate_until([Instance(("Say", options))])
 
 
 @pytest.mark.peer

@@ -39,6 +39,7 @@ def rewarded(small, reward_model):
   return small
 
 
+@pytest.mark.slow
 def test_rewards_of_references_and_of_generated_answers(rewarded, tmp_path):
   path = zsgen.run(rewarded, tmp_path / "w", ["evaluate"]).evaluation
   metrics = json.loads((path / "metrics.json").read_text())
@@ -83,6 +84,7 @@ def test_options_without_effect(rewarded, options, message):
     config_lib.check(rewarded)
 
 
+@pytest.mark.slow
 def test_more_tokens_than_the_reward_model_has_positions(rewarded, tmp_path):
   rewarded.evals.right["reward_length"] = 513
   with pytest.raises(errors.InputError, match="reward_length is 513, and"):
