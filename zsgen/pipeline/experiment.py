@@ -14,7 +14,7 @@ from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
 from zsgen.pipeline import console as console_lib
-from zsgen.train import batches, forking, lineage, starts
+from zsgen.train import batches, forking, lineage, remaking, starts
 
 
 class Experiment:
@@ -114,6 +114,19 @@ class Experiment:
     return table[: used[-1] + 1]
 
   @functools.cached_property
+  def remake_steps(self) -> tuple[int, ...]:
+    """The steps before which the rest of the order is arranged anew.
+
+    Raises:
+      InputError: nothing is left at one of them.
+    """
+    steps = batches.steps_of(
+        self.planned_ids(self.order.ids), self.config.train.batch_size
+    )
+    first = self.fork.step if self.fork else 0
+    return remaking.find_steps(self.config.order, first, steps)
+
+  @functools.cached_property
   def run(self) -> run_directory.RunDirectory:
     """The run's directory, which may not be there yet."""
     return run_directory.RunDirectory(
@@ -123,6 +136,7 @@ class Experiment:
         self.order,
         self.start,
         self.fork,
+        self.remake_steps,
     )
 
   def _check_checkpoint(self, artifact: pathlib.Path) -> None:

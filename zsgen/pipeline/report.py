@@ -19,7 +19,8 @@ def report(experiment: Experiment) -> pathlib.Path:
   page = ""
   if hosts.is_first():
     run = curves.open_run(experiment.run.path)
-    page = str(run_report.write(run, experiment.store, experiment.order))
+    order = run.load_order(experiment.store)
+    page = str(run_report.write(run, experiment.store, order))
     experiment.console.show(run_report.table(run))
     if run.lost_clocks:
       experiment.console.log(f"report   {run.lost_clocks}")

@@ -53,7 +53,10 @@ def section(run: curves.RunRecords, order: order_lib.Order) -> str:
 
 
 def _remark(run: curves.RunRecords) -> str:
-  """Returns what the distances of a fork leave out; "" for other runs."""
+  """Returns what the distances leave out; "" for nothing."""
+  order = run.config.order
+  if order.remake_every or order.remake_steps:
+    return " They are those of the order before it was arranged anew."
   if run.fork is None:
     return ""
   return " They are those of this run's order alone, without its parent's."

@@ -17,6 +17,7 @@ from zsgen.train import (
     finite,
     flops,
     forking,
+    layouts,
     memory,
     meter,
     optimizer,
@@ -24,6 +25,7 @@ from zsgen.train import (
     progress,
     record_digests,
     records,
+    remaking,
     resuming,
     stopping,
     tracing,
@@ -94,16 +96,14 @@ def _train(
   averaged = _averages(job, len(members))
   begin = _begin(job, saved, averaged)
   first, is_continued = begin.first, begin.is_continued
-  executables.start(job.layouts.needed(first), _hyper_at(job, first))
-  _describe(job, first)
+  course = job.course(first)
+  executables.start(course.layouts.needed(first), _hyper_at(job, first))
+  _describe(job, first, course.layouts)
 
   # Records, cut back to the checkpoint.
   journal = _open_journal(job, begin, stack)
   state, frozen = begin.state, begin.frozen
   del begin  # The first step overwrites its state.
-
-  # What feeds the device program.
-  feeds = [member.feed(first) for member in members]
 
   trace = tracing.Trace(job.path, job.config.profile, job.log)
   stack.callback(trace.close)
@@ -132,12 +132,18 @@ def _train(
     if step == steps:
       break
 
+    # Arrange the rest of the order anew; it is written before it is consumed.
+    if course.is_remade(step):
+      pending = journal.step(pending)
+      with journal.remaking(step):
+        course.remake(step, lora_lib.join(state.params, frozen))
+      executables.start(course.layouts.needed(step), _hyper_at(job, step))
+
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
-      examples = [feed(step) for feed in feeds]
-      batch = population.lay_out(examples, job.layouts, step)
+      batch = course.batch(step)
       arrays = program.put(batch)
-    hyper, shape = _hyper_at(job, step), job.layouts.shape(step)
+    hyper, shape = _hyper_at(job, step), course.layouts.shape(step)
     if journal.is_new(shape):
       pending = journal.step(pending)
       with journal.compiling(shape):
@@ -321,7 +327,9 @@ def _restored(
   )
 
 
-def _describe(job: job_lib.Job, first: int) -> None:
+def _describe(
+    job: job_lib.Job, first: int, planned: layouts.Layouts
+) -> None:
   """Prints what is about to be trained."""
   start, program = job.members[0].start, job.members[0].program
   if start.lora.rank:
@@ -332,7 +340,7 @@ def _describe(job: job_lib.Job, first: int) -> None:
   count = len(job.members)
   members = f"{count} members " if count > 1 else ""
   job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
-  job.log(f"layouts  {job.layouts.describe()}")
+  job.log(f"layouts  {planned.describe()}")
 
 
 def _open_journal(
@@ -374,7 +382,8 @@ def _open_journal(
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)
     loggers.append(watch.Logger(run.path, record, sinks, line, advise))
-  return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
+  clock = meter.Meter(counted, peak)
+  return journal_lib.Journal(loggers, clock, job.log, job.steps)
 
 
 def _save(
