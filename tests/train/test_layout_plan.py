@@ -187,3 +187,31 @@ def test_large_batches_are_planned():
   planned = layout_plan.plan(orders, 512, layouts.Split(4), 8)
   assert planned.padding < 0.1
   assert batches.steps_of(tokens, 512) == len(planned.steps) == 6
+
+
+def test_later_steps_use_earlier_shapes_where_they_fit():
+  split = layouts.Split(2)
+  first, second = _order(60), _order(40, seed=1)
+  planned = layout_plan.plan([first], BATCH, split, 4)
+  later = layout_plan.plan([second], BATCH, split, 4, earlier=planned.shapes)
+  assert set(later.shapes) <= set(planned.shapes)
+  for step in range(40):
+    shape, rows = later.shape(step), later.rows[0, step]
+    lengths = second.of_step(step, BATCH).tokens
+    tokens = np.bincount(rows[: len(lengths)], lengths, shape.rows)
+    assert tokens.max() <= shape.length
+  joined = planned.followed_by(later)
+  assert joined.shapes == planned.shapes
+  assert [joined.shape(step) for step in range(100)] == [
+      *map(planned.shape, range(60)),
+      *map(later.shape, range(40)),
+  ]
+  slots = sum(s.rows * s.length for s in map(joined.shape, range(100)))
+  tokens = first.tokens.sum() + second.tokens.sum()
+  assert joined.padding == pytest.approx(1 - tokens / slots)
+  # Much longer or much shorter examples get shapes of their own.
+  for longest in (600, 20):
+    other = _order(40, seed=2, longest=longest)
+    own = layout_plan.plan([other], BATCH, split, 4, earlier=planned.shapes)
+    assert own.shapes == layout_plan.plan([other], BATCH, split, 4).shapes
+    assert not set(own.shapes) & set(planned.shapes)

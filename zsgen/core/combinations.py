@@ -226,7 +226,7 @@ def _check_remake(config: Any) -> None:
       ),
       "config.probe.around": (
           config.probe.examples and config.probe.around,
-          "no one knows beforehand which step consumes an example; set it to"
+          "which step consumes an example is not known beforehand; set it to"
           " False",
       ),
   }

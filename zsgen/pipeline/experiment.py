@@ -11,6 +11,7 @@ from zsgen.core import config as config_lib
 from zsgen.core import hosts, schema
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
+from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
 from zsgen.pipeline import console as console_lib
@@ -72,6 +73,7 @@ class Experiment:
     """The order, arranged if it is not there yet."""
     if self.fork:
       self._check_checkpoint(self.order_path(self.store))
+    self._check_remake()
     return order.arrange(
         self.config,
         self.workdir,
@@ -120,6 +122,8 @@ class Experiment:
     Raises:
       InputError: nothing is left at one of them.
     """
+    if not remaking.is_set(self.config.order):
+      return ()
     steps = batches.steps_of(
         self.planned_ids(self.order.ids), self.config.train.batch_size
     )
@@ -138,6 +142,22 @@ class Experiment:
         self.fork,
         self.remake_steps,
     )
+
+  def _check_remake(self) -> None:
+    """Checks that the order has the steps before which it is arranged anew.
+
+    Before anything is scored, that is known of its length at the most.
+    """
+    if not remaking.is_set(self.config.order):
+      return
+    size = len(self.store.split_ids(suite.TRAIN))
+    if self.excluded is not None:
+      size -= len(self.excluded)
+    budget = getattr(self.config.order, "budget", -1)
+    longest = size if budget < 0 else min(size, budget)
+    steps = -(-longest // self.config.train.batch_size)
+    first, begin = (self.fork.step, self.fork.begin) if self.fork else (0, 0)
+    remaking.find_steps(self.config.order, first, begin + steps)
 
   def _check_checkpoint(self, artifact: pathlib.Path) -> None:
     """Checks the checkpoint of a fork before an artifact is made for it.

@@ -133,6 +133,11 @@ class Course:
     self.layouts = self.layouts.followed_by(planned)
 
 
+def is_set(order: config_lib.Order) -> bool:
+  """Returns whether what is left of an order is arranged anew."""
+  return bool(order.remake_every or order.remake_steps)
+
+
 def find_steps(
     order: config_lib.Order, first: int, steps: int
 ) -> tuple[int, ...]:

@@ -1,0 +1,65 @@
+"""Trajectories of runs as tables."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import zsgen
+from zsgen.core import errors
+from zsgen.reports import __main__ as reports
+
+
+def test_steps_losses_and_examples(write_run):
+  records = write_run(lambda step, index: step + index / 8)
+  ids = np.load(records.path / "consumed.npy")
+  ids[:2] = [[5, 6, 7, 8], [1, 2, -1, -1]]
+  np.save(records.path / "consumed.npy", ids)
+  steps, losses, examples = zsgen.load_run(records.path).trajectory
+  assert steps.column_names == ["step", "ids", "loss", "learning_rate"]
+  assert steps["ids"].to_pylist()[:2] == [[5, 6, 7, 8], [1, 2]]
+  store = zsgen.load_store(records.store)
+  heldout = store.split_ids("heldout")
+  assert len(losses) == 11 * len(heldout)
+  row = losses.slice(3 * len(heldout) + 2, 1).to_pylist()[0]
+  assert row == {
+      **{"step": 3, "evaluation": "heldout"},
+      **{"id": int(heldout[2]), "loss": 3.25},
+  }
+  described = {row["id"]: row for row in examples.to_pylist()}
+  assert set(heldout.tolist()) < set(described)
+  assert {described[i]["split"] for i in heldout.tolist()} == {"heldout"}
+  assert (described[5]["split"], described[5]["tokens"]) == (
+      *("train", store.lengths[5]),
+  )
+  assert described[5]["key"] == store.keys(np.array([5]))[0]
+
+
+def test_the_command_writes_a_directory_for_each_run(
+    write_run, tmp_path, capsys
+):
+  run = write_run()
+  out = tmp_path / "out"
+  assert reports.main(["trajectory", str(run.path), f"--out={out}"]) == 0
+  directory = out / run.path.name
+  assert f"report   {out}" in capsys.readouterr().out
+  for name in ("steps", "losses", "examples"):
+    table = pq.read_table(directory / f"{name}.parquet")
+    assert table.equals(
+        getattr(zsgen.load_run(run.path).trajectory, name)
+    )
+  card = (directory / "README.md").read_text("utf-8")
+  assert run.path.name.replace("-", "") in card.replace("\\", "").replace(
+      "-", ""
+  )
+  assert reports.main(["trajectory", str(run.path), f"--out={out}"]) == 2
+  assert "exists already" in capsys.readouterr().err
+
+
+def test_a_damaged_run_writes_nothing(write_run, tmp_path):
+  run = write_run()
+  (run.path / "evals" / "heldout" / "loss.npy").write_bytes(b"")
+  from zsgen.reports import trajectory
+
+  with pytest.raises(errors.InputError, match="loss.npy|evals/heldout"):
+    trajectory.write(run.path, tmp_path / "out")
+  assert not (tmp_path / "out").exists()
