@@ -11,7 +11,9 @@ import zsgen
 from zsgen import pipeline
 from zsgen.core import config as config_lib
 from zsgen.core import errors
+from zsgen.core import mesh as mesh_lib
 from zsgen.data import suite
+from zsgen.pipeline import experiment, probe
 from zsgen.reports import curves, example_table, probe_view
 
 EXAMPLES = 3
@@ -43,6 +45,7 @@ def _lines(run):
   return [json.loads(line) for line in (run / "metrics.jsonl").open()]
 
 
+@pytest.mark.slow
 def test_the_sample_is_evaluated_around_each_of_its_steps(probed, workdirs):
   run = _run_of(workdirs.get(probed, "train"))
   consumed = np.load(run / "consumed.npy")
@@ -65,6 +68,7 @@ def test_the_sample_is_evaluated_around_each_of_its_steps(probed, workdirs):
   assert values["probe/loss"] == pytest.approx(probe.losses[-1].mean())
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_a_probe(probed, plain, workdirs):
   run = _run_of(workdirs.get(probed, "train"))
   expected = _run_of(workdirs.get(plain, "train"))
@@ -72,6 +76,10 @@ def test_training_is_the_same_with_a_probe(probed, plain, workdirs):
   lines = [line for line in _lines(run) if "probe/loss" not in line]
   assert lines == _lines(expected)
   assert restarts.parameters(run) == restarts.parameters(expected)
+
+
+def test_a_default_probe_changes_no_name(plain):
+  assert "probe" not in config_lib.science(config_lib.check(plain))
 
 
 def test_times_of_use_are_counted_before_each_evaluation():
@@ -104,11 +112,15 @@ def test_bad_options(probed, tmp_path, options, message):
   assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_without_a_probe(plain, workdirs):
-  run = zsgen.load_run(_run_of(workdirs.get(plain, "train")))
-  with pytest.raises(errors.InputError, match="has no probe. Train a run"):
-    run.probe  # noqa: B018
-  assert "probe" not in config_lib.science(config_lib.check(plain))
+def test_steps_around_each_use_are_known_before_training(probed, tmp_path):
+  owner = experiment.Experiment(config_lib.check(probed), tmp_path)
+  ids = owner.planned_ids(owner.order.ids)
+  mesh = mesh_lib.make(owner.config.machine.mesh)
+  (evaluator,) = probe.make(owner, ids, mesh)
+  uses = np.flatnonzero(np.isin(ids, evaluator.ids)) // 4
+  assert len(uses) == EXAMPLES
+  due = [step for step in range(11) if evaluator.is_due(step, 10)]
+  assert due == sorted({0, 6, 9, 10, *uses.tolist(), *(uses + 1).tolist()})
 
 
 @pytest.mark.slow
@@ -146,9 +158,7 @@ def test_members_of_a_population_have_probes_of_their_own(probed, tmp_path):
     probes = [curves.open_run(path).probe() for path in (run, single)]
     np.testing.assert_array_equal(probes[0].ids, probes[1].ids)
     np.testing.assert_array_equal(probes[0].steps, probes[1].steps)
-    closeness.assert_close(
-        probes[0].losses, probes[1].losses, tolerance=1e-4
-    )
+    closeness.assert_close(probes[0].losses, probes[1].losses, tolerance=1e-4)
     steps.append(probes[0].steps.tolist())
   assert steps[0] != steps[1]
 
@@ -171,5 +181,5 @@ def test_a_fork_has_the_probe_of_its_parent(probed, workdirs, tmp_path):
   run = zsgen.run(fork, tmp_path, ["train"]).run
   assert restarts.records(run) == restarts.records(parent)
   fork.probe.seed = 5
-  with pytest.raises(errors.InputError, match="config.probe.seed is 5, but"):
+  with pytest.raises(errors.InputError, match=r"probe\.seed is 5, but"):
     zsgen.run(fork, tmp_path, ["train"])

@@ -15,6 +15,7 @@ from zsgen.core import errors
 from zsgen.evals import example_losses
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
+from zsgen.pipeline import experiment
 from zsgen.train import lineage, remaking
 
 # Of 10 steps of 4 examples.
@@ -92,7 +93,9 @@ def test_each_segment_is_the_rest_sorted_again(finished):
     ids, manifest = _segment(finished, step)
     assert sorted(ids.tolist()) == sorted(rest.tolist())
     assert ids.tolist() != rest.tolist()
-    np.testing.assert_array_equal(consumed[step * 4 : stop], ids[: stop - step * 4])
+    np.testing.assert_array_equal(
+        consumed[step * 4 : stop], ids[: stop - step * 4]
+    )
     store = manifest["made_by"]["store"]
     assert manifest["fingerprint"] == order_lib.fingerprint(ids, store)
     assert manifest["shapes"]
@@ -130,12 +133,10 @@ def test_verify_checks_segment_by_segment(finished, tmp_path):
     verify.verify(run)
 
 
-def test_the_name_depends_on_the_steps_and_the_arrangement(remade, tmp_path):
-  from zsgen.pipeline import experiment
-
+def test_the_name_depends_on_the_steps(remade, finished):
   def identity():
     checked = config_lib.check(remade)
-    return experiment.Experiment(checked, tmp_path).run.identity
+    return experiment.Experiment(checked, finished.parents[1]).run.identity
 
   every = identity()
   remade.order.update(remake_every=0, remake_steps=STEPS)
@@ -194,12 +195,13 @@ def test_nothing_left_to_remake(order, first):
     ],
 )
 def test_bad_options_are_refused_before_any_step(
-    remade, tmp_path, options, message
+    remade, finished, tmp_path, options, message
 ):
+  workdir = _copy(finished, tmp_path).parents[1]  # It has scores of the start.
   remade.update(options)
   with pytest.raises(errors.InputError, match=message):
-    zsgen.run(remade, tmp_path, ["train"])
-  assert not list((tmp_path / "runs").glob("*/metrics.jsonl"))
+    zsgen.run(remade, workdir, ["train"])
+  assert len(list((workdir / "runs").iterdir())) == 1
 
 
 def test_a_part_of_an_order_is_not_remade(small):

@@ -242,9 +242,7 @@ def _decided_by(name: pathlib.Path, expected: Results) -> Results:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_damage_is_noticed_or_has_no_effect(
-    scenario, request, tmp_path
-):
+def test_damage_is_noticed_or_has_no_effect(scenario, request, tmp_path):
   complete_workdir = request.getfixturevalue(scenario.workdir)
   workdir = _copy(complete_workdir, tmp_path / "workdir", scenario)
   expected = scenario.use(workdir)

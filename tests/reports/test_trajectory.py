@@ -7,6 +7,7 @@ import pytest
 import zsgen
 from zsgen.core import errors
 from zsgen.reports import __main__ as reports
+from zsgen.reports import trajectory
 
 
 def test_steps_losses_and_examples(write_run):
@@ -44,9 +45,7 @@ def test_the_command_writes_a_directory_for_each_run(
   assert f"report   {out}" in capsys.readouterr().out
   for name in ("steps", "losses", "examples"):
     table = pq.read_table(directory / f"{name}.parquet")
-    assert table.equals(
-        getattr(zsgen.load_run(run.path).trajectory, name)
-    )
+    assert table.equals(getattr(zsgen.load_run(run.path).trajectory, name))
   card = (directory / "README.md").read_text("utf-8")
   assert run.path.name.replace("-", "") in card.replace("\\", "").replace(
       "-", ""
@@ -58,8 +57,12 @@ def test_the_command_writes_a_directory_for_each_run(
 def test_a_damaged_run_writes_nothing(write_run, tmp_path):
   run = write_run()
   (run.path / "evals" / "heldout" / "loss.npy").write_bytes(b"")
-  from zsgen.reports import trajectory
-
-  with pytest.raises(errors.InputError, match="loss.npy|evals/heldout"):
+  with pytest.raises(errors.InputError, match="evals/heldout"):
     trajectory.write(run.path, tmp_path / "out")
   assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_a_probe(write_run):
+  run = zsgen.load_run(write_run().path)
+  with pytest.raises(errors.InputError, match="has no probe"):
+    run.probe  # noqa: B018

@@ -194,14 +194,25 @@ def test_later_steps_use_earlier_shapes_where_they_fit():
   first, second = _order(60), _order(40, seed=1)
   planned = layout_plan.plan([first], BATCH, split, 4)
   later = layout_plan.plan([second], BATCH, split, 4, earlier=planned.shapes)
-  assert set(later.shapes) <= set(planned.shapes)
+  own = layout_plan.plan([second], BATCH, split, 4)
+  assert len({*later.shapes} - {*planned.shapes}) < len(own.shapes)
+  costs = [
+      sum(s.rows * s.length for s in map(plan.shape, range(40)))
+      for plan in (later, own)
+  ]
+  assert costs[0] <= 1.05 * costs[1]
   for step in range(40):
     shape, rows = later.shape(step), later.rows[0, step]
-    lengths = second.of_step(step, BATCH).tokens
-    tokens = np.bincount(rows[: len(lengths)], lengths, shape.rows)
-    assert tokens.max() <= shape.length
+    lengths = second.of_step(step, BATCH)
+    count = len(lengths.tokens)
+    tokens = np.bincount(rows[:count], lengths.tokens, shape.rows)
+    loss = packing.count_loss(
+        *(rows[None, :count], shape.rows, lengths.reshape(1, -1)),
+        *(shape.length, split),
+    )
+    assert tokens.max() <= shape.length and loss.max() <= shape.loss_slots
   joined = planned.followed_by(later)
-  assert joined.shapes == planned.shapes
+  assert joined.shapes == tuple(sorted({*planned.shapes, *later.shapes}))
   assert [joined.shape(step) for step in range(100)] == [
       *map(planned.shape, range(60)),
       *map(later.shape, range(40)),
@@ -209,9 +220,12 @@ def test_later_steps_use_earlier_shapes_where_they_fit():
   slots = sum(s.rows * s.length for s in map(joined.shape, range(100)))
   tokens = first.tokens.sum() + second.tokens.sum()
   assert joined.padding == pytest.approx(1 - tokens / slots)
-  # Much longer or much shorter examples get shapes of their own.
-  for longest in (600, 20):
-    other = _order(40, seed=2, longest=longest)
-    own = layout_plan.plan([other], BATCH, split, 4, earlier=planned.shapes)
-    assert own.shapes == layout_plan.plan([other], BATCH, split, 4).shapes
-    assert not set(own.shapes) & set(planned.shapes)
+
+
+@pytest.mark.parametrize("longest", [600, 20])
+def test_other_steps_get_shapes_of_their_own(longest):
+  earlier = layout_plan.plan([_order(60)], BATCH, layouts.Split(), 4).shapes
+  other = _order(40, seed=2, longest=longest)
+  own = layout_plan.plan([other], BATCH, layouts.Split(), 4)
+  later = layout_plan.plan([other], BATCH, layouts.Split(), 4, earlier=earlier)
+  assert later.shapes == own.shapes and not set(own.shapes) & set(earlier)

@@ -18,9 +18,7 @@ class Probe(packed.PackedEvaluator):
     context: what is read, and where it is computed.
   """
 
-  declaration = api.Declaration(
-      api.Metric("loss", "nats", "lower"), figures=()
-  )
+  declaration = api.Declaration(api.Metric("loss", "nats", "lower"), figures=())
 
   def __init__(
       self,

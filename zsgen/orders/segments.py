@@ -135,7 +135,9 @@ def load(
   made_by = recipe(identity, step, rest, store)
   manifest = artifacts.check_made_by(path, made_by)
   artifacts.check_files(path, manifest["files"])
-  segment = Segment(path, step, artifacts.load_array(path / order_lib.IDS), manifest)
+  segment = Segment(
+      path, step, artifacts.load_array(path / order_lib.IDS), manifest
+  )
   is_same = (
       order_lib.fingerprint(segment.ids, store) == segment.fingerprint
       and np.array_equal(np.sort(segment.ids), np.sort(rest))

@@ -46,7 +46,9 @@ def make(
   context = contexts.make(experiment.config, experiment.store, mesh)
   evaluator = probe.Probe(sample, options.every_steps, steps, context)
   first = experiment.fork.step + 1 if experiment.fork else 0
-  due = [step for step in range(first, total + 1) if evaluator.is_due(step, total)]
+  due = [
+      step for step in range(first, total + 1) if evaluator.is_due(step, total)
+  ]
   experiment.console.log(
       f"probe    {len(sample)} training examples, evaluated {len(due)} times"
   )

@@ -186,8 +186,10 @@ class Losses:
         "alone": answer_stores.PromptlessStore(self._store, self._begin),
     }
     losses = {
-        part: self._losses(view, params, advise, partial / part).astype(
-            np.float64
+        part: (
+            self._losses(view, params, advise, partial / part).astype(
+                np.float64
+            )
         )
         for part, view in views.items()
     }

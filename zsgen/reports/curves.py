@@ -65,9 +65,7 @@ class RunRecords:
     """The step that consumes the beginning of the order."""
     return self.fork.begin if self.fork else 0
 
-  def load_order(
-      self, store: store_lib.Store | None = None
-  ) -> order_lib.Order:
+  def load_order(self, store: store_lib.Store | None = None) -> order_lib.Order:
     """Loads the order, with its segments if it was arranged anew.
 
     Args:

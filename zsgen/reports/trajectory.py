@@ -124,7 +124,7 @@ def _losses(run: curves.RunRecords) -> pa.Table:
         pa.table(
             {
                 "step": np.repeat(evaluation.steps, count),
-                "evaluation": [name] * evaluation.losses.size,
+                "evaluation": pa.repeat(name, evaluation.losses.size),
                 "id": np.tile(evaluation.ids, len(evaluation.steps)),
                 "loss": evaluation.losses.astype(np.float32).ravel(),
             },

@@ -13,6 +13,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
+from zsgen.models import lora as lora_lib
 from zsgen.train import (
     averages,
     batches,
@@ -173,6 +174,19 @@ class Job(NamedTuple):
         members[0].remake,
         first,
     )
+
+  def describe(self, first: int, planned: layouts.Layouts) -> None:
+    """Prints what is trained from a step on, in which shapes."""
+    start, program = self.members[0].start, self.members[0].program
+    if start.lora.rank:
+      line = lora_lib.describe(
+          start.lora, program.shapes.params, program.frozen_shapes
+      )
+      self.log(f"lora     {line}")
+    count = len(self.members)
+    members = f"{count} members " if count > 1 else ""
+    self.log(f"train    {members}from step {first} of {self.steps}: {self.path}")
+    self.log(f"layouts  {planned.describe()}")
 
   def due_evaluations(self, step: int) -> list[Evaluation]:
     """Returns the evaluations of a step, those of any member."""
@@ -348,4 +362,3 @@ def _shape(member: Member) -> dict[str, Any]:
   ]
   fields["the step of config.fork"] = member.first
   return {**fields, "steps": member.steps}
-

@@ -17,7 +17,7 @@ from zsgen.train import batches, layouts, packing, shape_search
 # Steps that shapes are chosen from, and the extreme ones among them.
 _SAMPLE, _EXTREMES = 256, 4
 # Earlier shapes are used again unless that costs more than this, relative to
-# shapes that are chosen for the steps: each of those is a program to compile.
+# shapes that are chosen for the steps: each new one is a program to compile.
 _WORTH = 1.05
 # Another program may be needed after this share of the steps, and at the latest
 # after this many.
@@ -66,9 +66,9 @@ def plan(
   steps = _batched(orders, batch_size)
   layouts.check_context(split, int(steps.tokens.max()))
   planned = _choose(steps, split, limit, cost)
-  again = _reuse(steps, earlier, split, cost)
-  if again is None:
+  if not earlier:
     return planned
+  again = _reuse(steps, earlier, split, limit, cost)
   limit_of_cost = _WORTH * _total(planned, cost)
   return again if _total(again, cost) <= limit_of_cost else planned
 
@@ -97,16 +97,21 @@ def _reuse(
     steps: layouts.Lengths,
     shapes: Sequence[layouts.Shape],
     split: layouts.Split,
+    limit: int,
     cost: shape_search.Cost,
-) -> layouts.Layouts | None:
-  """Packs steps into shapes that there are; None if a step fits none."""
-  shapes = sorted(
+) -> layouts.Layouts:
+  """Packs steps into shapes that there are, and chooses shapes for the others."""
+  ascending = sorted(
       shapes, key=lambda shape: cost.of_shape(shape, split.groups)
   )
-  index, rows = _assign(steps, shapes, [0] * len(shapes), split)
-  if (index < 0).any():
-    return None
-  return _name_shapes(steps, dict(enumerate(shapes)), index, rows, split)
+  index, rows = _assign(steps, ascending, [0] * len(ascending), split)
+  remaining = np.flatnonzero(index < 0)
+  if len(remaining):
+    others = _choose(steps.take(_of(remaining)), split, limit, cost)
+    index[remaining] = len(ascending) + others.steps
+    rows[:, remaining] = others.rows
+    ascending += others.shapes
+  return _name_shapes(steps, dict(enumerate(ascending)), index, rows, split)
 
 
 def _total(planned: layouts.Layouts, cost: shape_search.Cost) -> float:

@@ -17,7 +17,6 @@ from zsgen.train import (
     finite,
     flops,
     forking,
-    layouts,
     memory,
     meter,
     optimizer,
@@ -25,7 +24,6 @@ from zsgen.train import (
     progress,
     record_digests,
     records,
-    remaking,
     resuming,
     stopping,
     tracing,
@@ -98,7 +96,7 @@ def _train(
   first, is_continued = begin.first, begin.is_continued
   course = job.course(first)
   executables.start(course.layouts.needed(first), _hyper_at(job, first))
-  _describe(job, first, course.layouts)
+  job.describe(first, course.layouts)
 
   # Records, cut back to the checkpoint.
   journal = _open_journal(job, begin, stack)
@@ -135,9 +133,8 @@ def _train(
     # Arrange the rest of the order anew; it is written before it is consumed.
     if course.is_remade(step):
       pending = journal.step(pending)
-      with journal.remaking(step):
-        course.remake(step, lora_lib.join(state.params, frozen))
-      executables.start(course.layouts.needed(step), _hyper_at(job, step))
+      params = lora_lib.join(state.params, frozen)
+      _remake(job, course, journal, executables, step, params)
 
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
@@ -189,6 +186,20 @@ def _evaluate(
       params = averaged.params(evaluation.average, step)
     results = evaluation.run(lora_lib.join(params, frozen))
     journal.evaluation(evaluation.evaluators, step, results)
+
+
+def _remake(
+    job: job_lib.Job,
+    course: remaking.Course,
+    journal: journal_lib.Journal,
+    executables: compiling.Executables,
+    step: int,
+    params: trees.Params,
+) -> None:
+  """Begins a segment of the order, and to compile the programs it needs."""
+  with journal.remaking(step):
+    course.remake(step, params)
+  executables.start(course.layouts.needed(step), _hyper_at(job, step))
 
 
 def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
@@ -325,22 +336,6 @@ def _restored(
       digests=digests,
       advice=[finite.Beginning(run.start.description) for run in job.members],
   )
-
-
-def _describe(
-    job: job_lib.Job, first: int, planned: layouts.Layouts
-) -> None:
-  """Prints what is about to be trained."""
-  start, program = job.members[0].start, job.members[0].program
-  if start.lora.rank:
-    line = lora_lib.describe(
-        start.lora, program.shapes.params, program.frozen_shapes
-    )
-    job.log(f"lora     {line}")
-  count = len(job.members)
-  members = f"{count} members " if count > 1 else ""
-  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
-  job.log(f"layouts  {planned.describe()}")
 
 
 def _open_journal(

@@ -123,9 +123,7 @@ class Course:
     sizes = self._remake.sizes(ids[:stop])
     return self._plan(sizes, self.layouts.shapes)
 
-  def _begin(
-      self, segment: segments.Segment, planned: layouts.Layouts
-  ) -> None:
+  def _begin(self, segment: segments.Segment, planned: layouts.Layouts) -> None:
     """Consumes a segment from its first step on."""
     assert self._remake is not None, "the order is not static"
     self._ids[segment.step * self._batch_size :] = segment.ids
