@@ -13,7 +13,8 @@ from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.data import suite
-from zsgen.pipeline import experiment, probe
+from zsgen.pipeline import experiment
+from zsgen.pipeline import probe as probe_lib
 from zsgen.reports import curves, example_table, probe_view
 
 EXAMPLES = 3
@@ -62,7 +63,7 @@ def test_the_sample_is_evaluated_around_each_of_its_steps(probed, workdirs):
     step = int(np.flatnonzero((consumed == row["id"]).any(axis=1))[0])
     assert row["consumed"] == (row["step"] > step)
   memory = probe_view.measure(curves.open_run(run))
-  assert len(memory.memorised) == memory.consumed == EXAMPLES
+  assert len(memory.memorised) == memory.trained_on == EXAMPLES
   assert memory.memorised.mean() > 0  # A step lowers the loss of its examples.
   values = {k: v for line in _lines(run) for k, v in line.items()}
   assert values["probe/loss"] == pytest.approx(probe.losses[-1].mean())
@@ -116,7 +117,7 @@ def test_steps_around_each_use_are_known_before_training(probed, tmp_path):
   owner = experiment.Experiment(config_lib.check(probed), tmp_path)
   ids = owner.planned_ids(owner.order.ids)
   mesh = mesh_lib.make(owner.config.machine.mesh)
-  (evaluator,) = probe.make(owner, ids, mesh)
+  (evaluator,) = probe_lib.make(owner, ids, mesh)
   uses = np.flatnonzero(np.isin(ids, evaluator.ids)) // 4
   assert len(uses) == EXAMPLES
   due = [step for step in range(11) if evaluator.is_due(step, 10)]
@@ -135,7 +136,7 @@ def test_a_sample_of_all_training_examples(probed, tmp_path):
     records = curves.open_run(run)
     samples.append(records.probe().ids)
     memory = probe_view.measure(records)
-    assert 0 < memory.consumed < 60
+    assert 0 < memory.trained_on < 60
     assert "The probe" in (run / "report.html").read_text("utf-8")
   np.testing.assert_array_equal(*samples)
   store = zsgen.load_store(records.store)

@@ -36,7 +36,6 @@ def remade(small):
       "remake_every": 4,
   }
   config.machine.keep = 5
-  config.probe = {"examples": 5, "around": False, "steps": (3,)}
   return config
 
 
@@ -44,6 +43,14 @@ def remade(small):
 def finished(remade, workdirs):
   """Returns a finished run of it; not to be changed."""
   return _run_of(workdirs.get(remade, "train"))
+
+
+@pytest.fixture
+def probed(remade):
+  """Returns the same config, with examples that are followed."""
+  config = remade.copy_and_resolve_references()
+  config.probe = {"examples": 5, "around": False, "steps": (3,)}
+  return config
 
 
 def _run_of(workdir):
@@ -185,7 +192,7 @@ def test_nothing_left_to_remake(order, first):
         ),
         ({"data": {"feed": "seqio"}}, "remake_every and config.data.feed"),
         ({"population": 2}, "remake_every and config.population cannot"),
-        ({"probe": {"around": True}}, "config.probe.around cannot be used"),
+        ({"probe": {"examples": 1}}, "config.probe.around cannot be used"),
         ({"order": {"score": "tokens"}}, "reads nothing of the model"),
         (
             {"order": {"window": 7}},
@@ -218,9 +225,7 @@ def test_a_part_of_an_order_is_not_remade(small):
 def test_scores_are_the_losses_of_the_parameters_of_that_step(
     remade, finished, tmp_path
 ):
-  remade.model.init, remade.probe.examples = f"run:{finished}@4", 0
-  remade.probe.around, remade.probe.steps = True, ()
-  remade.order.remake_every = 0
+  remade.model.init, remade.order.remake_every = f"run:{finished}@4", 0
   order = order_lib.Order.load(zsgen.run(remade, tmp_path, ["order"]).order)
   expected = dict(zip(order.ids.tolist(), order.distances, strict=True))
   table = segments.Segment(
@@ -241,18 +246,19 @@ def test_scores_are_the_losses_of_the_parameters_of_that_step(
     "moments", [("step:3", "segment:4"), ("step:4", "save:8"), ("step:9",)]
 )
 def test_a_killed_run_has_the_bytes_of_an_unbroken_one(
-    remade, finished, tmp_path, moments
+    probed, workdirs, tmp_path, moments
 ):
   for moment in moments:
-    killed = restarts.start(remade, tmp_path / "killed", moment)
+    killed = restarts.start(probed, tmp_path / "killed", moment)
     assert killed.returncode == -9, killed.stderr
-  resumed = restarts.start(remade, tmp_path / "killed")
+  resumed = restarts.start(probed, tmp_path / "killed")
   assert resumed.returncode == 0, resumed.stderr
-  run = _run_of(tmp_path / "killed")
-  assert restarts.content(run.parents[1]) == restarts.content(
-      finished.parents[1]
+  run, unbroken = map(
+      _run_of, (tmp_path / "killed", workdirs.get(probed, "train"))
   )
-  assert _segment_bytes(run) == _segment_bytes(finished)
+  contents = [restarts.content(path.parents[1]) for path in (run, unbroken)]
+  assert contents[0] == contents[1]
+  assert _segment_bytes(run) == _segment_bytes(unbroken)
 
 
 @pytest.mark.slow
@@ -296,9 +302,10 @@ def test_a_damaged_segment_is_noticed_and_made_again(
 
 @pytest.mark.slow
 def test_a_fork_of_a_remade_run_that_remakes_its_order_at_once(
-    remade, finished, tmp_path
+    probed, workdirs, tmp_path
 ):
-  config = remade.copy_and_resolve_references()
+  finished = _run_of(workdirs.get(probed, "train"))
+  config = probed.copy_and_resolve_references()
   config.name, config.fork = "fork", f"{finished}@8"
   config.order.update(budget=12, remake_every=0, remake_steps=(8, 10))
   run = zsgen.run(config, tmp_path).run

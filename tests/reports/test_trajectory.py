@@ -7,7 +7,7 @@ import pytest
 import zsgen
 from zsgen.core import errors
 from zsgen.reports import __main__ as reports
-from zsgen.reports import trajectory
+from zsgen.reports import curves, probe_view, trajectory
 
 
 def test_steps_losses_and_examples(write_run):
@@ -66,3 +66,29 @@ def test_a_run_without_a_probe(write_run):
   run = zsgen.load_run(write_run().path)
   with pytest.raises(errors.InputError, match="has no probe"):
     run.probe  # noqa: B018
+
+
+def test_losses_are_aligned_at_the_step_that_trains_on_an_example(
+    write_run, monkeypatch
+):
+  run = write_run()
+  evaluation = curves.Evaluation(
+      np.arange(11), np.array([3, 5, 8]), np.zeros((11, 3), np.float32)
+  )
+  evaluation.losses[:] = 4.0
+  evaluation.losses[3:, 0] = 2.0  # Trained on at step 2: it remembers.
+  evaluation.losses[5:, 1] = 3.0  # Trained on at step 4: it forgets a half.
+  evaluation.losses[7:, 1] = 3.5
+  consumed = np.full((10, 4), 1)
+  consumed[2, 1], consumed[4, 0] = 3, 5
+  monkeypatch.setattr(curves.RunRecords, "probe", lambda self: evaluation)
+  monkeypatch.setattr(curves.RunRecords, "consumed", lambda self: consumed)
+  memory = probe_view.measure(run)
+  assert memory.memorised.tolist() == [2.0, 1.0]
+  assert memory.forgotten.tolist() == [0.0, 0.5]
+  assert (memory.trained_on, memory.examples) == (2, 3)
+  steps, values = probe_view.align(run)
+  by_step = dict(zip(steps.tolist(), values.tolist(), strict=True))
+  assert by_step[0] == 0 and by_step[1] == -1.5
+  assert max(by_step[step] for step in by_step if step < 0) == 0
+  assert by_step[9.0] == -2.0  # Only the first one is evaluated that late.

@@ -76,5 +76,5 @@ def _sample(experiment: Experiment, ids: np.ndarray) -> np.ndarray:
         f"{config.probe.among!r}). Lower it."
     )
   seed = config.seed if config.probe.seed is None else config.probe.seed
-  drawn = arranged.permutation("probe", seed, len(candidates))[:count]
-  return np.sort(candidates[drawn])
+  permutation = arranged.permutation("probe", seed, len(candidates))[:count]
+  return np.sort(candidates[permutation])

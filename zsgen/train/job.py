@@ -175,19 +175,6 @@ class Job(NamedTuple):
         first,
     )
 
-  def describe(self, first: int, planned: layouts.Layouts) -> None:
-    """Prints what is trained from a step on, in which shapes."""
-    start, program = self.members[0].start, self.members[0].program
-    if start.lora.rank:
-      line = lora_lib.describe(
-          start.lora, program.shapes.params, program.frozen_shapes
-      )
-      self.log(f"lora     {line}")
-    count = len(self.members)
-    members = f"{count} members " if count > 1 else ""
-    self.log(f"train    {members}from step {first} of {self.steps}: {self.path}")
-    self.log(f"layouts  {planned.describe()}")
-
   def due_evaluations(self, step: int) -> list[Evaluation]:
     """Returns the evaluations of a step, those of any member."""
     return [
@@ -258,6 +245,20 @@ def make(
       evaluations=list(evaluations.values()),
       log=log,
   )
+
+
+def describe(job: Job, first: int, planned: layouts.Layouts) -> None:
+  """Prints what is trained from a step on, in which shapes."""
+  start, program = job.members[0].start, job.members[0].program
+  if start.lora.rank:
+    line = lora_lib.describe(
+        start.lora, program.shapes.params, program.frozen_shapes
+    )
+    job.log(f"lora     {line}")
+  count = len(job.members)
+  members = f"{count} members " if count > 1 else ""
+  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
+  job.log(f"layouts  {planned.describe()}")
 
 
 def _averaged(

@@ -68,9 +68,9 @@ def plan(
   planned = _choose(steps, split, limit, cost)
   if not earlier:
     return planned
-  again = _reuse(steps, earlier, split, limit, cost)
-  limit_of_cost = _WORTH * _total(planned, cost)
-  return again if _total(again, cost) <= limit_of_cost else planned
+  reused = _reuse(steps, earlier, split, limit, cost)
+  most = _WORTH * _total(planned, cost)
+  return reused if _total(reused, cost) <= most else planned
 
 
 def _choose(
@@ -107,10 +107,10 @@ def _reuse(
   index, rows = _assign(steps, ascending, [0] * len(ascending), split)
   remaining = np.flatnonzero(index < 0)
   if len(remaining):
-    others = _choose(steps.take(_of(remaining)), split, limit, cost)
-    index[remaining] = len(ascending) + others.steps
-    rows[:, remaining] = others.rows
-    ascending += others.shapes
+    extra = _choose(steps.take(_of(remaining)), split, limit, cost)
+    index[remaining] = len(ascending) + extra.steps
+    rows[:, remaining] = extra.rows
+    ascending += extra.shapes
   return _name_shapes(steps, dict(enumerate(ascending)), index, rows, split)
 
 

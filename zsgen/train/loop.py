@@ -24,6 +24,7 @@ from zsgen.train import (
     progress,
     record_digests,
     records,
+    remaking,
     resuming,
     stopping,
     tracing,
@@ -96,7 +97,7 @@ def _train(
   first, is_continued = begin.first, begin.is_continued
   course = job.course(first)
   executables.start(course.layouts.needed(first), _hyper_at(job, first))
-  job.describe(first, course.layouts)
+  job_lib.describe(job, first, course.layouts)
 
   # Records, cut back to the checkpoint.
   journal = _open_journal(job, begin, stack)
@@ -133,8 +134,7 @@ def _train(
     # Arrange the rest of the order anew; it is written before it is consumed.
     if course.is_remade(step):
       pending = journal.step(pending)
-      params = lora_lib.join(state.params, frozen)
-      _remake(job, course, journal, executables, step, params)
+      _remake(job, course, journal, executables, step, state, frozen)
 
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
@@ -194,11 +194,12 @@ def _remake(
     journal: journal_lib.Journal,
     executables: compiling.Executables,
     step: int,
-    params: trees.Params,
+    state: step_lib.State,
+    frozen: trees.Params,
 ) -> None:
   """Begins a segment of the order, and to compile the programs it needs."""
   with journal.remaking(step):
-    course.remake(step, params)
+    course.remake(step, lora_lib.join(state.params, frozen))
   executables.start(course.layouts.needed(step), _hyper_at(job, step))
 
 

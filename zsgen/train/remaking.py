@@ -118,7 +118,7 @@ class Course:
   def _plan_segment(self, step: int, ids: np.ndarray) -> layouts.Layouts:
     """Returns the shapes of the steps of a segment."""
     assert self._remake is not None, "the order is not static"
-    later = [other for other in self._remake.steps if other > step]
+    later = [number for number in self._remake.steps if number > step]
     stop = (later[0] - step) * self._batch_size if later else None
     sizes = self._remake.sizes(ids[:stop])
     return self._plan(sizes, self.layouts.shapes)
