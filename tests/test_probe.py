@@ -127,7 +127,7 @@ def test_steps_around_each_use_are_known_before_training(probed, tmp_path):
 @pytest.mark.slow
 def test_a_sample_of_all_training_examples(probed, tmp_path):
   """The sample is the same under every order, and some are never used."""
-  probed.probe.update(examples=60, among="train", seed=3)
+  probed.probe.update(examples=60, among="train", seed=3, steps=())
   samples = []
   for name, arrangement in (("a", "random"), ("b", "round_robin")):
     probed.name, probed.order.arrangement = name, arrangement
@@ -162,16 +162,6 @@ def test_members_of_a_population_have_probes_of_their_own(probed, tmp_path):
     closeness.assert_close(probes[0].losses, probes[1].losses, tolerance=1e-4)
     steps.append(probes[0].steps.tolist())
   assert steps[0] != steps[1]
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_its_probe(probed, workdirs, tmp_path):
-  killed = restarts.start(probed, tmp_path, "step:7")
-  assert killed.returncode == -9, killed.stderr
-  resumed = restarts.start(probed, tmp_path)
-  assert "from step 5 of 10" in resumed.stderr, resumed.stderr
-  expected = workdirs.get(probed, "train")
-  assert restarts.content(tmp_path) == restarts.content(expected)
 
 
 @pytest.mark.slow
