@@ -131,10 +131,10 @@ SCENARIOS = {
         "scores/*/*", _ARRANGED, _order, "remade_workdir"
     ),
     "segments, then resume": Scenario(
-        "runs/*/segments/**/*", _STOPPED, _train, "remade_workdir"
+        "runs/*/segments/8/*", _STOPPED, _train, "remade_workdir"
     ),
     "segments, then report": Scenario(
-        "runs/*/segments/**/*", _REPORTED, _report, "remade_workdir"
+        "runs/*/segments/4/*", _REPORTED, _report, "remade_workdir"
     ),
 }
 
