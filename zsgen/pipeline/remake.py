@@ -9,9 +9,8 @@ belongs into the pool of `_Remaking._arrange`, and its name into
 `arrangements.reads_model`.
 """
 
-from collections.abc import Callable
 import dataclasses
-import functools
+import pathlib
 import shutil
 from typing import Any
 
@@ -88,7 +87,7 @@ class _Remaking:
     self._losses(ids[first * size :]).check(name)
     zeros = np.zeros(len(experiment.store.split_ids(suite.TRAIN)))
     try:
-      self._arrange(ids[last * size :], lambda name: zeros)
+      self._arrange(ids[last * size :], zeros)
     except errors.InputError as error:
       raise errors.InputError(
           f"{error} This is what is left at step {last}, when the order is"
@@ -138,45 +137,60 @@ class _Remaking:
       params: trees.Params,
       plan: remaking.Plan,
   ) -> None:
-    """Arranges what is left, and writes the segment."""
+    """Scores and arranges what is left, and writes the segment."""
     run, store = self._experiment.run, self._experiment.store
     path = segments.path_of(run.path, step)
     partial = path.with_name(f".{step}.partial")
-    left = np.sort(rest)
-
-    @functools.cache
-    def scores(name: str) -> np.ndarray:
-      """Returns the named score of the examples that are left; NaN of others."""
-      train = store.split_ids(suite.TRAIN)
-      values = np.full(len(train), np.nan)
-      values[np.searchsorted(train, left)] = self._losses(left).compute(
-          name, params, lambda _: self._advise(step), partial / name
-      )
-      return values
-
-    table, notes = self._arrange(left, scores)
-    planned = plan(table["id"].to_numpy())
-    made_by = segments.recipe(run.identity, step, rest, store.fingerprint)
-    if hosts.is_first():
+    scores = self._score(step, np.sort(rest), params, partial)
+    if hosts.is_first():  # Others may lack what was scored before a kill.
+      table, notes = self._arrange(rest, scores)
+      shapes = plan(table["id"].to_numpy()).shapes
       segments.save(
           run.path,
-          made_by,
+          segments.recipe(run.identity, step, rest, store.fingerprint),
           store,
           table,
           dict(self._mesh.shape),
-          shapes=[list(map(int, shape)) for shape in planned.shapes],
+          shapes=[list(map(int, shape)) for shape in shapes],
           notes=notes,
       )
       shutil.rmtree(partial, ignore_errors=True)
 
+  def _score(
+      self,
+      step: int,
+      ids: np.ndarray,
+      params: trees.Params,
+      partial: pathlib.Path,
+  ) -> np.ndarray:
+    """Returns the score of examples that the order reads, by parameters.
+
+    Args:
+      step: the step of the parameters.
+      ids: the examples, int64 [n], ascending.
+      params: all parameters, on the mesh.
+      partial: a directory for what is computed; it survives a kill.
+
+    Returns:
+      float64 [N], of all training examples; NaN of those that are not asked for.
+    """
+    name = arrangements.model_score(self._experiment.config.order)
+    scores = self._losses(ids).compute(
+        name, params, lambda _: self._advise(step), partial
+    )
+    train = self._experiment.store.split_ids(suite.TRAIN)
+    values = np.full(len(train), np.nan)
+    values[np.searchsorted(train, ids)] = scores.astype(np.float32)
+    return values
+
   def _arrange(
-      self, rest: np.ndarray, scores: Callable[[str], np.ndarray]
+      self, rest: np.ndarray, scores: np.ndarray
   ) -> tuple[pa.Table, dict[str, Any]]:
     """Arranges what is left; see `order_lib.tabulate`.
 
     Args:
       rest: the ids that are left, int64 [n].
-      scores: returns the named score of each training example, float64.
+      scores: of all training examples, float64; those that are left are read.
 
     Raises:
       InputError: the arrangement does not fit what is left.
@@ -184,7 +198,7 @@ class _Remaking:
     experiment = self._experiment
     order = _take_all(experiment.config.order)
     store, log = experiment.store, experiment.console.log
-    scorer = model_scores.NO_SCORER._replace(obtain=scores)
+    scorer = model_scores.NO_SCORER._replace(obtain=lambda _: scores)
     pool = sources.pool(experiment.workdir, store, log, scorer)
     assert pool.facts is not None, "the pool is a store's"
     rows = np.searchsorted(pool.facts.ids, np.sort(rest))

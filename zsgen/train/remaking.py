@@ -28,7 +28,8 @@ class Remake(NamedTuple):
     ids: what all steps consume by the order that was made before training,
       int64 [n].
     obtain: given a step, the ids that are left, all parameters and a plan of
-      shapes, reads the segment or, if there is none yet, makes and writes it.
+      shapes, reads the segment or, if there is none yet, makes and writes it
+      with the shapes that the plan gives its ids.
     load: given a step and the ids that are left, reads a segment.
     sizes: returns the sizes of examples.
     feed: given the ids of all steps, returns what feeds the steps.
@@ -78,8 +79,7 @@ class Course:
       self._ids = remake.ids.copy()
       for step in remake.steps:
         if step < first:
-          segment = remake.load(step, self._rest(step))
-          self._begin(segment, self._plan_segment(step, segment.ids))
+          self._begin(remake.load(step, self._rest(step)))
 
   def batch(self, step: int) -> batches.Batch[np.ndarray]:
     """Returns what a step consumes, laid out in the shape of the step."""
@@ -101,15 +101,13 @@ class Course:
       InputError: a loss is not finite, or the segment is damaged.
     """
     assert self._remake is not None, "the order is not static"
-    planned: list[layouts.Layouts] = []
-
-    def plan(ids: np.ndarray) -> layouts.Layouts:
-      planned.append(self._plan_segment(step, ids))
-      return planned[-1]
-
-    rest = self._rest(step)
-    segment = self._remake.obtain(step, rest, params, plan)
-    self._begin(segment, planned[-1] if planned else plan(segment.ids))
+    segment = self._remake.obtain(
+        step,
+        self._rest(step),
+        params,
+        lambda ids: self._plan_segment(step, ids),
+    )
+    self._begin(segment)
 
   def _rest(self, step: int) -> np.ndarray:
     """Returns the ids of the steps from one on, as planned so far."""
@@ -123,12 +121,13 @@ class Course:
     sizes = self._remake.sizes(ids[:stop])
     return self._plan(sizes, self.layouts.shapes)
 
-  def _begin(self, segment: segments.Segment, planned: layouts.Layouts) -> None:
+  def _begin(self, segment: segments.Segment) -> None:
     """Consumes a segment from its first step on."""
     assert self._remake is not None, "the order is not static"
+    planned = self._plan_segment(segment.step, segment.ids)
+    self.layouts = self.layouts.followed_by(planned)
     self._ids[segment.step * self._batch_size :] = segment.ids
     self._feeds = [self._remake.feed(self._ids)]
-    self.layouts = self.layouts.followed_by(planned)
 
 
 def is_set(order: config_lib.Order) -> bool:
