@@ -139,7 +139,7 @@ def _evaluations(
 ) -> Iterator[tuple[str, curves.Evaluation]]:
   """Yields the evaluations of losses, and the probe if there is one."""
   for name in run.config.evaluations:
-    if run.declaration(name).headline.name == "loss":
+    if run.declaration(name).headline.unit == "nats":
       yield name, run.evaluation(name)
   if run.config.probe.examples:
     yield config_lib.PROBE, run.evaluation(config_lib.PROBE)
