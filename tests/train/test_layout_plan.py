@@ -207,8 +207,7 @@ def test_later_steps_use_earlier_shapes_where_they_fit():
     count = len(lengths.tokens)
     tokens = np.bincount(rows[:count], lengths.tokens, shape.rows)
     loss = packing.count_loss(
-        *(rows[None, :count], shape.rows, lengths.reshape(1, -1)),
-        *(shape.length, split),
+        rows[None, :count], shape.rows, lengths.loss[None], split
     )
     assert tokens.max() <= shape.length and loss.max() <= shape.loss_slots
   joined = planned.followed_by(later)

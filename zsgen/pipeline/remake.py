@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from zsgen.core import config as config_lib
 from zsgen.core import errors, hosts
-from zsgen.core import mesh as mesh_lib
 from zsgen.data import suite
 from zsgen.orders import arrangements, model_scores, segments, sources
 from zsgen.orders import order as order_lib
@@ -54,13 +53,12 @@ def make(
   work = _Remaking(experiment, mesh)
   work.rehearse(ids)
   config, store = experiment.config, experiment.store
-  context = mesh_lib.position_shards(mesh)
   return remaking.Remake(
       steps=experiment.remake_steps,
       ids=ids,
       obtain=work.obtain,
       load=work.load,
-      sizes=lambda rest: layouts.sizes_of(store, rest, context),
+      sizes=lambda rest: layouts.sizes_of(store, rest),
       feed=lambda planned: batches.store_feed(
           store, planned, config.train.batch_size
       ),
