@@ -27,6 +27,7 @@ _END = "<!-- End of the tables of options. -->"
 PAGES: dict[str, tuple[type, str]] = {
     "arrangements": (config.Order, "config.order"),
     "data": (config.Data, "config.data"),
+    "beyond": (config.Probe, "config.probe"),
     "evaluations": (config.Eval, "config.evals.NAME"),
 }
 

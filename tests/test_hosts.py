@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import closeness, xla
+from zsgen import verify
 from zsgen.core import artifacts, errors
 
 SIGNAL_RUN = pathlib.Path(__file__).parent / "helpers" / "signal_run.py"
@@ -228,6 +229,26 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
   assert single.codes == [0], single.output
   assert "train    from step 6 of 10" in single.output[0]
   _check_same(tmp_path / "moved", single_workdir)
+
+
+@pytest.mark.slow
+def test_all_processes_consume_the_segments_that_one_has_written(
+    start, tmp_path
+):
+  order = {"arrangement": "scored", "score": "loss", "remake_every": 4}
+  flags = [f"--config.order.{name}={value}" for name, value in order.items()]
+  stopped = start("remade", 2, "SIGTERM:1:2", (-1, 1, 1), *flags)
+  assert stopped.codes == [errors.STOPPED] * 2, stopped.output
+  (run,) = (tmp_path / "remade" / "runs").iterdir()
+  written = _artifacts(run, "segments")
+  assert {name.split("/")[1] for name in written} == {"4"}
+  resumed = start("remade", 2, "never", (-1, 1, 1), *flags)
+  assert resumed.codes == [0, 0], resumed.output
+  segments = _artifacts(run, "segments")
+  assert written.items() <= segments.items()
+  lines = verify.verify(run)
+  assert sum("ids verified, fingerprint" in line for line in lines) == 2
+  assert any("10 steps verified of 10" in line for line in lines)
 
 
 @pytest.mark.slow

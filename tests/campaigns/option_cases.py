@@ -83,6 +83,15 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "order.score": "file",
         "order.path": "tests/campaigns/scores.csv",
     },
+    **{
+        f"order.{name}": {
+            "order.arrangement": "scored",
+            "order.score": "loss",
+            "order.embedder": "",
+        }
+        for name in ("remake_every", "remake_steps")
+    },
+    "probe": {"probe.examples": 2},
     "order.epsilon": {"order.arrangement": "transport", "order.exact_pairs": 0},
     "order.parts": {"order.arrangement": "concatenate", "order.parts": _PARTS},
     "order.turns": {"order.arrangement": "interleave", "order.parts": _PARTS},
@@ -160,6 +169,8 @@ _RIGHT = {
     "order.stop": 4,
     "order.start": 1,
     "order.column": "points",
+    "order.remake_steps": [1],
+    "probe.steps": [1],
     "model.pattern": ["local"],
     "machine.mesh.rules": [{"parameters": "x", "axes": ["data"]}],
     "profile": [0, 1],
@@ -428,6 +439,25 @@ def _crossed() -> Iterator[Case]:
       ("order.parts", _PARTS, {}),
       ("order.clusters", 3, {"order.arrangement": "cluster"}),
       ("order.layers", 3, {"order.arrangement": "scored"}),
+      (
+          "order.remake_steps",
+          [1, 1],
+          CONTEXTS["order.remake_steps"],
+      ),
+      (
+          "order.remake_steps",
+          [1],
+          {**CONTEXTS["order.remake_steps"], "order.remake_every": 1},
+      ),
+      ("order.remake_every", 2, CONTEXTS["order.remake_every"]),
+      (
+          "order.remake_every",
+          1,
+          {**CONTEXTS["order.remake_every"], "probe.examples": 2},
+      ),
+      ("probe.examples", 9, {}),
+      ("probe.steps", [3], CONTEXTS["probe"]),
+      ("evals", {"probe": {}}, {"targets": {}}),
       ("order.window", 9, {"order.arrangement": "scored"}),
       ("order.score", "file", {"order.arrangement": "scored"}),
       ("order.stop", 2, {**CONTEXTS["order.start"], "order.start": 2}),

@@ -97,11 +97,13 @@ class Scenario:
     files: pattern of the files that are damaged.
     removed: patterns of what a workdir before that stage does not have.
     use: runs the stage on a workdir and returns its results.
+    workdir: the fixture with the workdir that is damaged.
   """
 
   files: str
   removed: tuple[str, ...]
   use: Callable[[Workdir], Results]
+  workdir: str = "complete_workdir"
 
 
 _ARRANGED = ("orders/*", "runs/*")
@@ -125,11 +127,20 @@ SCENARIOS = {
         "runs/*/checkpoints/10/**/*", (), _evaluate_checkpoint
     ),
     "evaluation, then evaluate": Scenario("evaluations/*/**/*", (), _evaluate),
+    "scores, then order": Scenario(
+        "scores/*/*", _ARRANGED, _order, "remade_workdir"
+    ),
+    "segments, then resume": Scenario(
+        "runs/*/segments/8/*", _STOPPED, _train, "remade_workdir"
+    ),
+    "segments, then report": Scenario(
+        "runs/*/segments/4/*", _REPORTED, _report, "remade_workdir"
+    ),
 }
 
 
 def _artifacts(path: pathlib.Path) -> set[str]:
-  kinds = ("stores", "embeddings", "orders", "runs", "evaluations")
+  kinds = ("stores", "embeddings", "scores", "orders", "runs", "evaluations")
   return {
       f"{kind}/{artifact.name}"
       for kind in kinds
@@ -146,11 +157,30 @@ def complete_workdir(tmp_path_factory):
   config.evals.written = dict(
       type="generate", max_new_tokens=3, every_steps=10, max_examples=2
   )
+  return _make_two(path, config, "report", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def remade_workdir(tmp_path_factory):
+  """Returns a workdir with orders by scores, arranged anew, of two seeds."""
+  path = tmp_path_factory.mktemp("remade")
+  config = configs.small()
+  config.data.train_instances, config.machine.keep = 1, 5
+  config.order = dict(
+      arrangement="scored", score="loss", embedder="", remake_every=4, budget=40
+  )
+  return _make_two(path, config, "report")
+
+
+def _make_two(
+    path: pathlib.Path, config: ml_collections.ConfigDict, *stages: str
+) -> Workdir:
+  """Runs the stages of a config, and of one that differs in its seed."""
   other_config = config.copy_and_resolve_references()
   other_config.seed = 1
-  Workdir(path, other_config, {}).run("report", "evaluate")
+  Workdir(path, other_config, {}).run(*stages)
   before = _artifacts(path)
-  Workdir(path, config, {}).run("report", "evaluate")
+  Workdir(path, config, {}).run(*stages)
   artifacts = _artifacts(path) - before
   kind_of = {name.partition("/")[0]: name for name in before}
   siblings = {name: kind_of[name.partition("/")[0]] for name in artifacts}
@@ -212,9 +242,8 @@ def _decided_by(name: pathlib.Path, expected: Results) -> Results:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_damage_is_noticed_or_has_no_effect(
-    scenario, complete_workdir, tmp_path
-):
+def test_damage_is_noticed_or_has_no_effect(scenario, request, tmp_path):
+  complete_workdir = request.getfixturevalue(scenario.workdir)
   workdir = _copy(complete_workdir, tmp_path / "workdir", scenario)
   expected = scenario.use(workdir)
   counts, faults = collections.Counter(), []

@@ -155,6 +155,7 @@ def test_no_other_module_names_an_evaluator(root):
       "evaluations.py": {"loss"},  # loss.npy.
       "example_table.py": {"loss"},  # A column.
       "task_counts.py": {"loss"},  # Tokens with loss, a column.
+      "trajectory.py": {"loss"},  # A column.
       "watch.py": {"loss"},  # Training's own, on the line.
       "metrics.py": {"loss"},  # Training's own.
       "once.py": {"loss"},  # loss.npy.

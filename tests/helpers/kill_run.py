@@ -2,8 +2,8 @@
 
   python tests/helpers/kill_run.py CONFIG.json WORKDIR MOMENT
 
-MOMENT: step:N, evaluation:N (checkpoints before it are committed), save:N
-(files of the save are being written) or never. The last stage is train.
+MOMENT: step:N, evaluation:N, segment:N (checkpoints before it are committed),
+save:N (files of the save are being written) or never. The last stage is train.
 """
 
 import json
@@ -13,6 +13,7 @@ import signal
 import sys
 
 import zsgen
+from zsgen.orders import segments
 from zsgen.train import checkpoints, loop, records
 
 
@@ -24,13 +25,17 @@ def kill() -> None:
 def arm(moment: str) -> None:
   """Makes the process die at the moment."""
   kind, _, number = moment.partition(":")
-  if kind in ("step", "evaluation"):
+  if kind in ("step", "evaluation", "segment"):
     _commit_at_once()
   if kind == "step":
     _before(records.Records, "consumed", lambda step, *_: step == int(number))
   elif kind == "evaluation":
     _before(
         records.Records, "evaluated", lambda _, step, *__: step == int(number)
+    )
+  elif kind == "segment":
+    _before(
+        segments, "save", lambda made_by, *_: made_by["step"] == int(number)
     )
   elif kind == "save":
     save = checkpoints.Checkpoints.save
@@ -53,13 +58,13 @@ def _commit_at_once() -> None:
   checkpoints.Checkpoints.save = save_and_wait
 
 
-def _before(owner: type, name: str, condition) -> None:
+def _before(owner, name: str, condition) -> None:
   method = getattr(owner, name)
 
-  def armed(self, *args):
+  def armed(self, *args, **kwargs):
     if condition(*args):
       kill()
-    return method(self, *args)
+    return method(self, *args, **kwargs)
 
   setattr(owner, name, armed)
 

@@ -10,7 +10,7 @@ from zsgen.core import config as config_lib
 from zsgen.core import errors
 from zsgen.core import mesh as mesh_lib
 from zsgen.planning import needs
-from zsgen.train import job, layouts, population, resuming, starts
+from zsgen.train import job, layouts, metrics, population, resuming, starts
 from zsgen.train import program as program_lib
 from zsgen.train.record_digests import Prefix
 
@@ -23,6 +23,9 @@ class Evaluator:
   name, every_steps = "heldout", 4
   ids = examples = np.array([7, 9])
   of = 2
+
+  def is_due(self, step, steps):
+    return metrics.is_due(step, self.every_steps, steps)
 
   def __call__(self, params):
     return params

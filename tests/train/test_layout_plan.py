@@ -187,3 +187,49 @@ def test_large_batches_are_planned():
   planned = layout_plan.plan(orders, 512, layouts.Split(4), 8)
   assert planned.padding < 0.1
   assert batches.steps_of(tokens, 512) == len(planned.steps) == 6
+
+
+def test_later_steps_use_earlier_shapes_where_they_fit():
+  split = layouts.Split(2)
+  first, second = _order(60), _order(40, seed=1)
+  planned = layout_plan.plan([first], BATCH, split, 4)
+  later = layout_plan.plan([second], BATCH, split, 4, earlier=planned.shapes)
+  own = layout_plan.plan([second], BATCH, split, 4)
+  assert len({*later.shapes} - {*planned.shapes}) < len(own.shapes)
+  costs = [
+      sum(s.rows * s.length for s in map(plan.shape, range(40)))
+      for plan in (later, own)
+  ]
+  assert costs[0] <= 1.05 * costs[1]
+  for step in range(40):
+    shape, rows = later.shape(step), later.rows[0, step]
+    lengths = second.of_step(step, BATCH)
+    count = len(lengths.tokens)
+    tokens = np.bincount(rows[:count], lengths.tokens, shape.rows)
+    loss = packing.count_loss(
+        rows[None, :count], shape.rows, lengths.loss[None], split
+    )
+    assert tokens.max() <= shape.length and loss.max() <= shape.loss_slots
+  joined = planned.followed_by(later)
+  assert joined.shapes == tuple(sorted({*planned.shapes, *later.shapes}))
+  assert [joined.shape(step) for step in range(100)] == [
+      *map(planned.shape, range(60)),
+      *map(later.shape, range(40)),
+  ]
+  slots = sum(s.rows * s.length for s in map(joined.shape, range(100)))
+  tokens = first.tokens.sum() + second.tokens.sum()
+  assert joined.padding == pytest.approx(1 - tokens / slots)
+
+
+@pytest.mark.parametrize("longest", [600, 20])
+def test_steps_that_do_not_fit_get_shapes_of_their_own(longest):
+  earlier = layout_plan.plan([_order(60)], BATCH, layouts.Split(), 4).shapes
+  order = _order(40, seed=2, longest=longest)
+  own = layout_plan.plan([order], BATCH, layouts.Split(), 4)
+  later = layout_plan.plan([order], BATCH, layouts.Split(), 4, earlier=earlier)
+  assert set(later.shapes) - set(earlier)
+  costs = [
+      sum(s.rows * s.length for s in map(plan.shape, range(40)))
+      for plan in (later, own)
+  ]
+  assert costs[0] <= 1.05 * costs[1]

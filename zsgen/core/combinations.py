@@ -4,13 +4,17 @@ These checks run with the schema, before any component is loaded. A component
 checks its own options.
 """
 
+import dataclasses
+import itertools
 from typing import Any
 
 from zsgen.core import errors, schema
 
 # Names of evaluations whose metrics would mix with those of training.
-_RESERVED = ("train", "perf")
+_RESERVED = ("train", "perf", "probe")
 _NAME_CHARACTERS, _NAME_BYTES = 64, 192
+# When an order is arranged anew.
+_REMAKE = ("remake_every", "remake_steps")
 
 
 def check(config: Any) -> None:
@@ -27,6 +31,8 @@ def check(config: Any) -> None:
   _check_batch(config)
   _check_fork(config)
   _check_averages(config.train)
+  _check_probe(config)
+  _check_remake(config)
   _check_hosts(config.machine.hosts)
 
 
@@ -59,7 +65,7 @@ def _check_evals(config: Any) -> None:
   for name, spec in config.evals.items():
     if name in _RESERVED:
       raise errors.InputError(
-          f"config.evals.{name}: training already has metrics named {name}/…."
+          f"config.evals.{name}: a run already has metrics named {name}/…."
           " Choose another name."
       )
     if not spec.max_examples:
@@ -103,7 +109,7 @@ def _check_seeds(config: Any) -> None:
 
 
 def _check_parts(order: Any, location: str) -> None:
-  """Checks that no part of an order has a seed of its own."""
+  """Checks that no part of an order has options of the whole order."""
   for number, part in enumerate(getattr(order, "parts", ())):
     inner = f"{location}.parts[{number}]"
     if part.seed is not None:
@@ -111,6 +117,12 @@ def _check_parts(order: Any, location: str) -> None:
           f"{inner}.seed is {part.seed}, but an order has one seed for all of"
           " its parts. Set config.order.seed."
       )
+    for name in _REMAKE:
+      if getattr(part, name):
+        raise errors.InputError(
+            f"{inner}.{name} is {schema.show(getattr(part, name))}, but only an"
+            f" order as a whole is arranged anew. Set config.order.{name}."
+        )
     _check_parts(part, inner)
 
 
@@ -168,6 +180,62 @@ def _check_averages(train: Any) -> None:
         " config.train.mean_of is 0: no snapshots are taken. Set how many of"
         " them are averaged."
     )
+
+
+def _check_probe(config: Any) -> None:
+  """Checks that options of the probe are read."""
+  probe = config.probe
+  if probe.examples:
+    return
+  for field in dataclasses.fields(probe):
+    value = getattr(probe, field.name)
+    if value != field.default:
+      raise errors.InputError(
+          f"config.probe.{field.name} is {schema.show(value)}, but"
+          " config.probe.examples is 0: nothing is followed. Set the number of"
+          " examples."
+      )
+
+
+def _check_remake(config: Any) -> None:
+  """Checks that an order may be arranged anew while the run trains."""
+  order = config.order
+  if not (order.remake_every or order.remake_steps):
+    return
+  if order.remake_every and order.remake_steps:
+    raise errors.InputError(
+        f"config.order.remake_every is {order.remake_every}, but"
+        f" config.order.remake_steps is {schema.show(order.remake_steps)}. Set"
+        " one of them."
+    )
+  steps = order.remake_steps
+  if any(a >= b for a, b in itertools.pairwise(steps)):
+    raise errors.InputError(
+        f"config.order.remake_steps is {schema.show(steps)}; its steps must"
+        " ascend."
+    )
+  name = "remake_steps" if steps else "remake_every"
+  conflicts = {
+      "config.data.feed='seqio'": (
+          config.data.feed == "seqio",
+          "a Mixture has the order that was made before training",
+      ),
+      "config.population": (
+          config.population > 1,
+          "each member would have shapes of its own",
+      ),
+      "config.probe.around": (
+          config.probe.examples and config.probe.around,
+          "which step consumes an example is not known beforehand; set it to"
+          " False",
+      ),
+  }
+  for option, (is_set, reason) in conflicts.items():
+    if is_set:
+      raise errors.InputError(
+          f"config.order.{name} and {option} cannot be used together:"
+          f" {reason}."
+      )
 
 
 def _check_hosts(machines: Any) -> None:

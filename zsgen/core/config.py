@@ -22,6 +22,7 @@ from zsgen.core import (
     machine_options,
     order_parts,
     plugins,
+    probe_options,
     schema,
     sections,
 )
@@ -34,6 +35,9 @@ Hosts = machine_options.Hosts
 Machine = machine_options.Machine
 Mesh = machine_options.Mesh
 Rule = machine_options.Rule
+# The class of `config.probe`, and the name of its evaluation.
+Probe = probe_options.Probe
+PROBE = "probe"
 
 # Which part of an order a fork may consume.
 REST, ALL, TAIL = PARTS = ("rest", "all", "tail")
@@ -158,6 +162,11 @@ class Order:
   embedder: str = selector("ngram", "embedder", optional=True)
   # Seed of the order, of all its parts; None: config.seed.
   seed: int | None = option(None, newer=True, **_SEED)
+  # Steps after which what is left of the order is arranged anew, by the
+  # parameters of that time; 0: never.
+  remake_every: int = option(0, low=0, newer=True)
+  # The same at these steps, ascending.
+  remake_steps: tuple[int, ...] = option((), low=0, newer=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -398,6 +407,8 @@ class Config:
   evals: Mapping[str, Eval] = dataclasses.field(
       default_factory=lambda: {"heldout": build(Eval)}, metadata=dict(of=Eval)
   )
+  # Training examples whose losses are followed.
+  probe: Probe = section(Probe, newer=True)
   # What the run should show, by name.
   targets: Mapping[str, Target] = dataclasses.field(
       default_factory=dict, metadata=dict(of=Target, machine=True)
@@ -487,7 +498,7 @@ def science(config: Any) -> dict[str, Any]:
     if field.metadata.get("machine"):
       continue
     value = getattr(config, field.name)
-    if field.metadata.get("newer") and value == field.default:
+    if field.metadata.get("newer") and value == _default(field):
       continue
     if isinstance(value, Mapping):
       plain[field.name] = {key: science(item) for key, item in value.items()}
@@ -496,6 +507,13 @@ def science(config: Any) -> dict[str, Any]:
     else:
       plain[field.name] = science(value)
   return plain
+
+
+def _default(field: dataclasses.Field) -> Any:
+  """Returns the default of an option or of a section."""
+  if field.default_factory is dataclasses.MISSING:
+    return field.default
+  return field.default_factory()
 
 
 def run_name(config: Config) -> str:

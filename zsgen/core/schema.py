@@ -106,9 +106,15 @@ def selector(
   return dataclasses.field(default=default, metadata=metadata)
 
 
-def section(kind: type, machine: bool = False) -> Any:
-  """Returns a field that is a section of its own."""
-  metadata = dict(machine=machine)
+def section(kind: type, machine: bool = False, newer: bool = False) -> Any:
+  """Returns a field that is a section of its own.
+
+  Args:
+    kind: its dataclass.
+    machine: whether no option of it ever changes a result.
+    newer: whether it was added after artifacts were named; see `option`.
+  """
+  metadata = dict(machine=machine, newer=newer)
   build_default = functools.partial(check_section, kind, {}, kind.__name__)
   return dataclasses.field(default_factory=build_default, metadata=metadata)
 

@@ -238,6 +238,10 @@ class Evaluator(abc.ABC):
     """The metric that represents the others."""
     return self.declaration.headline
 
+  def is_due(self, step: int, steps: int) -> bool:
+    """Returns whether parameters are evaluated before a step of `steps`."""
+    return metrics.is_due(step, self.every_steps, steps)
+
   @abc.abstractmethod
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""

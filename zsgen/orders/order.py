@@ -31,6 +31,7 @@ from zsgen.orders import (
     sources,
     statistics,
 )
+from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
 IDS = "ids.npy"
@@ -172,27 +173,61 @@ def make(
   pool = sources.pool(root, store, log, scorer)
   if excluded is not None:
     pool = pool.take(rows)
-  arrangement = arrangements.arrange(order, pool, seed).map_rows(rows)
-  assert pool.facts is not None, "the pool is a store's"
+  table, notes = tabulate(store, order, pool, seed)
+  manifest = dict(
+      made_by=recipe,
+      store=os.path.relpath(store.path, path),
+      **describe(store, table),
+      notes=notes,
+  )
+  if hosts.is_first():
+    _write(path, table, manifest)
+  hosts.wait("the order")
+  hosts.await_file(path)
+  return Order.load(path, store)
+
+
+def tabulate(
+    store: store_lib.Store,
+    order: config.Order,
+    pool: pool_lib.Pool,
+    seed: int,
+) -> tuple[pa.Table, dict[str, Any]]:
+  """Arranges a pool; writes nothing.
+
+  Args:
+    store: has the rows.
+    order: the config's section.
+    pool: training rows of the store.
+    seed: the seed of all draws.
+
+  Returns:
+    The content of order.parquet, and notes for the manifest.
+
+  Raises:
+    InputError: see `arrangements.arrange`.
+  """
+  assert pool.facts is not None and pool.rows is not None, "rows of a store"
+  arrangement = arrangements.arrange(order, pool, seed).map_rows(pool.rows)
   train, heldout = pool.facts.embed(order)
-  nearest = np.full(len(arrangement.rows), np.nan, np.float32)
+  nearest = np.full(len(arrangement), np.nan, np.float32)
   if train is not None and heldout is not None:
     nearest = similarity.nearest_similarity(
         train.take(arrangement.rows), heldout
     )
-  ids = ids[arrangement.rows]
-  manifest = dict(
-      made_by=recipe,
-      store=os.path.relpath(store.path, path),
-      fingerprint=fingerprint(ids, store.fingerprint),
-      statistics=statistics.summary(store, ids, arrangement.rounds, nearest),
-      notes=dict(arrangement.notes),
+  ids = store.split_ids(suite.TRAIN)[arrangement.rows]
+  return _table(store, ids, arrangement, nearest), dict(arrangement.notes)
+
+
+def describe(store: store_lib.Store, table: pa.Table) -> dict[str, Any]:
+  """Returns the fingerprint and the statistics of a table of `tabulate`."""
+  ids, rounds, nearest = (
+      table[name].to_numpy() for name in ("id", "round", "similarity")
   )
-  if hosts.is_first():
-    _write(path, _table(store, ids, arrangement, nearest), manifest)
-  hosts.wait("the order")
-  hosts.await_file(path)
-  return Order.load(path, store)
+  return dict(
+      fingerprint=fingerprint(ids, store.fingerprint),
+      statistics=statistics.summary(store, ids, rounds, nearest),
+  )
 
 
 def _remaining(ids: np.ndarray, excluded: np.ndarray) -> np.ndarray:
@@ -267,7 +302,7 @@ def recipe_of(
     recipe["embedder"] = dict(
         name=order.embedder, parameters=parts["parameters"]
     )
-  if score := getattr(order, "model_score", ""):
+  if score := arrangements.model_score(order):
     recipe["scores"] = scorer.recipe(score)
   return recipe
 

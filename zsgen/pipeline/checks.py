@@ -32,6 +32,7 @@ def check_config(config: config_lib.Config) -> None:
   if heldout := options.heldout(config.data):
     check_splits(config, heldout)
   arrangements.check_target(config.order)
+  _check_remake(config.order)
   if hosts.is_first():
     writers.check(config.machine)
   model_lib.Model.from_config(config.model, config.lora)
@@ -52,6 +53,20 @@ def check_evaluators(config: config_lib.Config) -> None:
           " evaluate with --stage=evaluate and config.model.init='run:DIR' (the"
           " last step) or 'run:DIR@STEP'."
       )
+
+
+def _check_remake(order: config_lib.Order) -> None:
+  """Raises InputError if an order has no reason to be arranged anew."""
+  name = "remake_steps" if order.remake_steps else "remake_every"
+  value = getattr(order, name)
+  if value and not arrangements.reads_model(order):
+    raise errors.InputError(
+        f"config.order.{name} is {value}, but the arrangement"
+        f" {order.arrangement!r} with these options reads nothing of the model:"
+        " it would be the same sequence again. Set"
+        " config.order.arrangement='scored' with config.order.score='loss' or"
+        " 'ifd', or leave it out."
+    )
 
 
 def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:

@@ -11,10 +11,11 @@ from zsgen.core import config as config_lib
 from zsgen.core import hosts, schema
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
+from zsgen.data import suite
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
 from zsgen.pipeline import console as console_lib
-from zsgen.train import batches, forking, lineage, starts
+from zsgen.train import batches, forking, lineage, remaking, starts
 
 
 class Experiment:
@@ -72,6 +73,7 @@ class Experiment:
     """The order, arranged if it is not there yet."""
     if self.fork:
       self._check_checkpoint(self.order_path(self.store))
+    self._check_remake()
     return order.arrange(
         self.config,
         self.workdir,
@@ -114,6 +116,21 @@ class Experiment:
     return table[: used[-1] + 1]
 
   @functools.cached_property
+  def remake_steps(self) -> tuple[int, ...]:
+    """The steps before which the rest of the order is arranged anew.
+
+    Raises:
+      InputError: nothing is left at one of them.
+    """
+    if not remaking.is_set(self.config.order):
+      return ()
+    steps = batches.steps_of(
+        self.planned_ids(self.order.ids), self.config.train.batch_size
+    )
+    first = self.fork.step if self.fork else 0
+    return remaking.find_steps(self.config.order, first, steps)
+
+  @functools.cached_property
   def run(self) -> run_directory.RunDirectory:
     """The run's directory, which may not be there yet."""
     return run_directory.RunDirectory(
@@ -123,7 +140,24 @@ class Experiment:
         self.order,
         self.start,
         self.fork,
+        self.remake_steps,
     )
+
+  def _check_remake(self) -> None:
+    """Checks that the order has the steps before which it is arranged anew.
+
+    Before anything is scored, that is known of its length at the most.
+    """
+    if not remaking.is_set(self.config.order):
+      return
+    size = len(self.store.split_ids(suite.TRAIN))
+    if self.excluded is not None:
+      size -= len(self.excluded)
+    budget = getattr(self.config.order, "budget", -1)
+    longest = size if budget < 0 else min(size, budget)
+    steps = -(-longest // self.config.train.batch_size)
+    first, begin = (self.fork.step, self.fork.begin) if self.fork else (0, 0)
+    remaking.find_steps(self.config.order, first, begin + steps)
 
   def _check_checkpoint(self, artifact: pathlib.Path) -> None:
     """Checks the checkpoint of a fork before an artifact is made for it.

@@ -15,6 +15,8 @@ from zsgen.data import prepare
 from zsgen.data import store as store_lib
 from zsgen.train import lineage, starts
 
+# Of `config.probe`: when its examples are evaluated.
+_PROBE_TIMES = ("every_steps", "steps", "around")
 # Of `config.train`: what the checkpoint and the records of a step depend on.
 _TRAIN = ("batch_size", "first_moment", "ema", "mean_of", "mean_every")
 
@@ -75,7 +77,7 @@ def _common_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
   Args:
     recipe: all that decides the result of a run.
   """
-  lora = dict(recipe.get("lora", {}))
+  lora, probe = (dict(recipe.get(name, {})) for name in ("lora", "probe"))
   if lora:
     lora["init"] = lora.pop("adapters")
   common = {
@@ -86,6 +88,7 @@ def _common_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
           name: {k: v for k, v in spec.items() if k != "every_steps"}
           for name, spec in recipe["evals"].items()
       },
+      "probe": {k: v for k, v in probe.items() if k not in _PROBE_TIMES},
   }
   if lora:  # The base that is not trained may be drawn from the seed.
     seed = recipe["train"].get("seed")
@@ -108,6 +111,7 @@ def _compare_options(
               name: evals.science(spec) for name, spec in config.evals.items()
           },
           **start.recipe(),
+          "probe": science.get("probe", {}),
       }
   )
   yield from _differences(actual, expected)

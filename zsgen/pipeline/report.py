@@ -19,7 +19,8 @@ def report(experiment: Experiment) -> pathlib.Path:
   page = ""
   if hosts.is_first():
     run = curves.open_run(experiment.run.path)
-    page = str(run_report.write(run, experiment.store, experiment.order))
+    order = run.load_order(experiment.store)
+    page = str(run_report.write(run, experiment.store, order))
     for table in run_report.tables(run):
       experiment.console.show(table)
     if run.lost_clocks:

@@ -1,5 +1,6 @@
 """The directory of a run: its name, its manifest and its end."""
 
+from collections.abc import Sequence
 import functools
 import os
 import pathlib
@@ -12,6 +13,7 @@ from zsgen.core import artifacts, hosts, plugins
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.reports import run_report
 from zsgen.train import batches, forking, lineage, record_digests, starts
 
@@ -26,6 +28,7 @@ class RunDirectory:
     order: what it consumes.
     start: what it starts from.
     fork: what it is forked from; None if it begins with step 0.
+    remake_steps: before which the rest of the order is arranged anew.
   """
 
   def __init__(
@@ -36,6 +39,7 @@ class RunDirectory:
       order: order_lib.Order,
       start: starts.Start,
       fork: lineage.Fork | None = None,
+      remake_steps: Sequence[int] = (),
   ):
     self._config = config
     self._workdir = workdir
@@ -43,6 +47,7 @@ class RunDirectory:
     self._order = order
     self._start = start
     self._fork = fork
+    self._remake_steps = remake_steps
 
   @functools.cached_property
   def _recipe(self) -> dict[str, Any]:
@@ -61,6 +66,14 @@ class RunDirectory:
     schedule = self._config.train.schedule
     if self._fork:
       recipe["fork"] = self._fork.recipe()
+    if self._remake_steps:
+      # Another arrangement may begin with the same order.
+      recipe[segments.REMAKE] = {
+          "steps": list(self._remake_steps),
+          "order": artifacts.digest(self._order.manifest["made_by"]),
+      }
+    if self._config.probe.examples:
+      recipe[config_lib.PROBE] = science[config_lib.PROBE]
     recipe["train"] |= plugins.fingerprint("schedule", schedule)
     # Each process reads the weights, and what they bring along, by itself.
     hosts.agree("run", {"run": recipe})

@@ -1,5 +1,6 @@
-"""The stage before the order: scores of the training examples by the start."""
+"""Scores of training examples by a model: by the start, before the order."""
 
+from collections.abc import Callable
 import functools
 import pathlib
 import shutil
@@ -18,6 +19,9 @@ from zsgen.orders import model_scores
 from zsgen.pipeline import checks, contexts
 from zsgen.pipeline import console as console_lib
 from zsgen.train import finite, starts, trees
+
+# Given parameters, returns what to do about a loss that is not finite.
+Advise = Callable[[trees.Params], str]
 
 # Tokens with loss that an example needs, if the first one does not count.
 _LEAST = 2
@@ -94,32 +98,100 @@ class _Scoring:
 
   def _compute(self, name: str, recipe: dict[str, Any]) -> None:
     """Computes scores, and writes them."""
-    checks.check_vocabulary(self._config)
-    checks.check_lengths(self._config, self._store, [self._ids])
-    begin = tokenizers.load(self._store.path / store_lib.TOKENIZER).bos_id
-    self._check_answers(name, begin)
+    mesh = mesh_lib.make(self._config.machine.mesh)
+    losses = Losses(
+        self._config, self._store, self._ids, mesh, self._console.log
+    )
+    losses.check(name)
     path = model_scores.path_of(self._workdir, recipe)
     partial = path.with_name(f".{path.name}.partial")
     self._console.log(f"scores   {name} by {self._start.description}")
-    if name == "loss":
-      values = self._losses(self._store, partial)
-    else:
-      values = self._ratios(begin, partial)
+    rules = self._config.machine.mesh.rules
+    params = self._start.load_all(mesh, rules)
+    values = losses.compute(name, params, self._advise, partial)
     if hosts.is_first():
-      mesh = dict(self._mesh.shape)
-      model_scores.save(self._workdir, recipe, self._store, values, mesh)
+      shape = dict(mesh.shape)
+      model_scores.save(self._workdir, recipe, self._store, values, shape)
       shutil.rmtree(partial, ignore_errors=True)
     hosts.wait("the scores")
 
-  def _ratios(self, begin: int | None, partial: pathlib.Path) -> np.ndarray:
-    """Returns the IFD ratio of each training example, float64 [n]."""
+  def _advise(self, params: trees.Params) -> str:
+    """Returns what to do about a loss of the start that is not finite."""
+    beginning = finite.look_at(params, self._start.description)
+    return finite.explain(beginning, self._config.model)
+
+
+class Losses:
+  """Scores of examples by losses of parameters.
+
+  Args:
+    config: the options, with the architecture of the parameters.
+    store: the examples.
+    ids: which of them, int64 [n].
+    mesh: the devices.
+    log: prints a line on the progress.
+  """
+
+  def __init__(
+      self,
+      config: config_lib.Config,
+      store: store_lib.Store,
+      ids: np.ndarray,
+      mesh: jax.sharding.Mesh,
+      log: Callable[[str], None],
+  ):
+    self._config = config
+    self._store = store
+    self._ids = ids
+    self._mesh = mesh
+    self._log = log
+
+  def check(self, name: str) -> None:
+    """Raises InputError for examples that the named score does not have."""
+    checks.check_vocabulary(self._config)
+    checks.check_lengths(self._config, self._store, [self._ids])
+    least = _LEAST if name == "ifd" and self._begin is None else 1
+    is_short = self._store.loss_lengths[self._ids] < least
+    if is_short.any():
+      raise errors.InputError(
+          f"config.order.score is {name!r}, but {is_short.sum()} training"
+          f" examples have fewer than {least} tokens with loss, the first is"
+          f" example {self._ids[is_short.argmax()]}. Raise"
+          " config.data.max_length, leave out config.data.unanswered, or use"
+          " another score."
+      )
+
+  def compute(
+      self,
+      name: str,
+      params: trees.Params,
+      advise: Advise,
+      partial: pathlib.Path,
+  ) -> np.ndarray:
+    """Returns the named score of each example, float [n].
+
+    Args:
+      name: one of `model_scores.NAMES`.
+      params: all parameters, on the mesh.
+      advise: returns what to do about a loss that is not finite.
+      partial: a directory for what is computed; it survives a kill.
+
+    Raises:
+      InputError: a loss is not finite, or there is no ratio.
+    """
+    if name == "loss":
+      return self._losses(self._store, params, advise, partial)
     views = {
-        "prompt": answer_stores.AnswerStore(self._store, begin),
-        "alone": answer_stores.PromptlessStore(self._store, begin),
+        "prompt": answer_stores.AnswerStore(self._store, self._begin),
+        "alone": answer_stores.PromptlessStore(self._store, self._begin),
     }
     losses = {
-        name: self._losses(view, partial / name).astype(np.float64)
-        for name, view in views.items()
+        part: (
+            self._losses(view, params, advise, partial / part).astype(
+                np.float64
+            )
+        )
+        for part, view in views.items()
     }
     is_zero = losses["alone"] == 0
     if is_zero.any():
@@ -132,16 +204,20 @@ class _Scoring:
     return losses["prompt"] / losses["alone"]
 
   def _losses(
-      self, store: store_lib.Store, partial: pathlib.Path
+      self,
+      store: store_lib.Store,
+      params: trees.Params,
+      advise: Advise,
+      partial: pathlib.Path,
   ) -> np.ndarray:
-    """Returns the mean loss of each training example, float32 [n].
+    """Returns the mean loss of each example, float32 [n].
 
     Raises:
       InputError: a loss is not finite.
     """
     context = contexts.make(self._config, store, self._mesh)
     values = example_losses.compute(
-        self._params, self._ids, context, partial, self._console.log
+        params, self._ids, context, partial, self._log
     )
     is_wrong = ~np.isfinite(values)
     # After a kill, only process 0 has those that were computed before.
@@ -149,33 +225,16 @@ class _Scoring:
         "losses", [int(is_wrong.sum()), int(is_wrong.argmax())]
     )
     if count:
-      beginning = finite.look_at(self._params, self._start.description)
+      advice = advise(params)
       shutil.rmtree(partial, ignore_errors=True)
       raise errors.InputError(
           f"config.order.score: the loss of {count} of {len(values)} training"
           f" examples is not finite, the first is example {self._ids[first]}."
-          f" {finite.explain(beginning, self._config.model)}"
+          f" {advice}"
       )
     return values
 
-  def _check_answers(self, name: str, begin: int | None) -> None:
-    """Raises InputError for examples without a loss to compare."""
-    least = _LEAST if name == "ifd" and begin is None else 1
-    is_short = self._store.loss_lengths[self._ids] < least
-    if is_short.any():
-      raise errors.InputError(
-          f"config.order.score is {name!r}, but {is_short.sum()} training"
-          f" examples have fewer than {least} tokens with loss, the first is"
-          f" example {self._ids[is_short.argmax()]}. Raise"
-          " config.data.max_length, leave out config.data.unanswered, or use"
-          " another score."
-      )
-
   @functools.cached_property
-  def _mesh(self) -> jax.sharding.Mesh:
-    return mesh_lib.make(self._config.machine.mesh)
-
-  @functools.cached_property
-  def _params(self) -> trees.Params:
-    """All parameters, on the mesh."""
-    return self._start.load_all(self._mesh, self._config.machine.mesh.rules)
+  def _begin(self) -> int | None:
+    """The token that begins a text; None if there is none."""
+    return tokenizers.load(self._store.path / store_lib.TOKENIZER).bos_id

@@ -7,7 +7,7 @@ import pathlib
 from zsgen.core import artifacts
 from zsgen.core import mesh as mesh_lib
 from zsgen.evals import together
-from zsgen.pipeline import checks, evaluators
+from zsgen.pipeline import checks, evaluators, probe, remake
 from zsgen.pipeline.experiment import Experiment
 from zsgen.train import (
     averages,
@@ -98,6 +98,7 @@ def make_member(experiment: Experiment) -> job.Member:
   memory.check_room(mesh, program.state_bytes + held)
   evaluations = evaluators.make(experiment, mesh)
   evaluations += averages.make_evaluators(config.train, evaluations)
+  evaluations += probe.make(experiment, planned, mesh)
   ids = [order.ids, *(evaluator.ids for evaluator in evaluations)]
   checks.check_lengths(config, store, ids)
   return job.Member(
@@ -111,6 +112,7 @@ def make_member(experiment: Experiment) -> job.Member:
       start=experiment.start,
       identity=experiment.run.identity,
       fork=experiment.fork,
+      remake=remake.make(experiment, planned, mesh),
   )
 
 

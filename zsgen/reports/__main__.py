@@ -1,4 +1,4 @@
-"""Pages on several runs: `python -m zsgen.reports compare PATHS…`."""
+"""Pages and tables on runs: `python -m zsgen.reports compare PATHS…`."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from zsgen.reports import (
     command,
     comparison_command,
     front_page,
+    trajectory_command,
 )
 
 
@@ -56,6 +57,19 @@ def _parser() -> argparse.ArgumentParser:
       "in the workdir",
   )
   on_arrangement.set_defaults(write=arrangement.write)
+  steps = pages.add_parser(
+      "trajectory",
+      help="the ids that runs consumed at each step, and the losses of held-out"
+      " and probe examples, as Parquet files",
+  )
+  command.add_arguments(
+      steps,
+      "RUNS",
+      "directories of runs",
+      "trajectories in the current directory",
+      out_help="where a directory for each run goes",
+  )
+  steps.set_defaults(write=trajectory_command.write)
   front = pages.add_parser(
       "front",
       help="one page that links the pages on both papers, with their targets",

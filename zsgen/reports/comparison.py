@@ -11,7 +11,6 @@ import numpy as np
 from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.evals import api
-from zsgen.orders import order as order_lib
 from zsgen.reports import alignment, curves, measures, order_view
 
 OpenRecords = Callable[[pathlib.Path], curves.RunRecords]
@@ -187,7 +186,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     }
     for seed, run in runs.items():
       store = open_store(run.store)
-      order = order_lib.Order.load(run.order, store)
+      order = run.load_order(store)
       orders[name]["whole"][str(seed)] = order.statistics(store)
       orders[name]["first_tenth"][str(seed)] = order.statistics(
           store, order_view.first_tenth(run)

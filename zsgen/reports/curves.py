@@ -14,6 +14,8 @@ from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
 from zsgen.evals import api
+from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.train import lineage, record_digests
 
 
@@ -62,6 +64,20 @@ class RunRecords:
   def first_of_order(self) -> int:
     """The step that consumes the beginning of the order."""
     return self.fork.begin if self.fork else 0
+
+  def load_order(self, store: store_lib.Store | None = None) -> order_lib.Order:
+    """Loads the order, with its segments if it was arranged anew.
+
+    Args:
+      store: the run's store, to check the order with it; None for no check.
+
+    Raises:
+      InputError: the order or a segment is damaged.
+    """
+    order = order_lib.Order.load(self.order, store)
+    manifest = artifacts.read_manifest(self.path, "run")
+    read = lineage.find_segments(self.path, manifest, order)
+    return segments.join(order, read, self.first_of_order, self.batch_size)
 
   @functools.cached_property
   def parent_metrics(self) -> Mapping[str, Curve]:
@@ -155,6 +171,30 @@ class RunRecords:
       InputError: it is missing or damaged.
     """
     return store_lib.open_store(self.store)
+
+  def probe(self) -> Evaluation:
+    """Reads the losses of the examples of `config.probe` before each step.
+
+    Raises:
+      InputError: the run has no probe, or a file is damaged.
+    """
+    if not self.config.probe.examples:
+      raise errors.InputError(
+          f"{self.path}: has no probe. Train a run with"
+          " config.probe.examples=32, or as many as you want to follow."
+      )
+    return self.evaluation(config_lib.PROBE)
+
+  def consumed(self) -> np.ndarray:
+    """Reads the ids of all steps, int64 [steps, B]; -1 where there is none.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    file = self.path / "consumed.npy"
+    if self.may_grow and not file.exists():
+      return np.zeros((0, self.batch_size), np.int64)
+    return artifacts.load_array(file, "r")
 
   def predictions(self, name: str, step: int) -> dict[int, str]:
     """Reads the answers that an evaluation wrote at a step.

@@ -48,6 +48,52 @@ def build(
   )
 
 
+def build_probe(run: curves.RunRecords, store: store_lib.Store) -> pa.Table:
+  """Returns the table of the probe; see `run_tables.Run.probe`.
+
+  Args:
+    run: what the run wrote down.
+    store: its store.
+
+  Raises:
+    InputError: the run has no probe, or a file is damaged.
+  """
+  evaluation = run.probe()
+  ids, times = evaluation.ids, len(evaluation.steps)
+  prompts, answers = _texts(store, ids)
+  tasks = [store.tasks[task] for task in store.task_index[ids]]
+  return pa.table(
+      {
+          "step": np.repeat(evaluation.steps, len(ids)),
+          "id": np.tile(ids, times),
+          "task": _repeat(tasks, times),
+          "loss": evaluation.losses.ravel(),
+          "consumed": count_consumed(run.consumed(), evaluation).ravel(),
+          "text": _repeat(prompts, times),
+          "answer": _repeat(answers, times),
+      }
+  )
+
+
+def count_consumed(
+    consumed: np.ndarray, evaluation: curves.Evaluation
+) -> np.ndarray:
+  """Returns how often examples were trained on before evaluations.
+
+  Args:
+    consumed: the ids of all steps, int64 [steps, B].
+    evaluation: of E examples at n steps.
+
+  Returns:
+    int64 [n, E].
+  """
+  counts = np.zeros((len(consumed) + 1, len(evaluation.ids)), np.int64)
+  steps, slots = np.nonzero(np.isin(consumed, evaluation.ids))
+  rows = np.searchsorted(evaluation.ids, consumed[steps, slots])
+  np.add.at(counts, (steps + 1, rows), 1)
+  return counts.cumsum(axis=0)[np.minimum(evaluation.steps, len(consumed))]
+
+
 def _predictions(
     run: curves.RunRecords, name: str, evaluation: curves.Evaluation
 ) -> pa.Array:

@@ -9,6 +9,7 @@ from zsgen.core import config as config_lib
 from zsgen.data import choices, suite
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.reports import curves, grids, page, source_notes
 
 # Counts of a split, and what they are called.
@@ -97,6 +98,11 @@ def setup(
     identifiers += [
         ["forked from", parent],
         ["identity of that run", run.fork.identity],
+    ]
+  if isinstance(order, segments.RemadeOrder):
+    identifiers += [
+        [f"order from step {segment.step} on", segment.fingerprint]
+        for segment in order.segments
     ]
   options = grids.Grid(
       "Options that are not at their default",

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.data import store as store_lib
-from zsgen.orders import order as order_lib
-from zsgen.reports import certainty, curves, example_table, origins
+from zsgen.reports import certainty, curves, example_table, origins, trajectory
 from zsgen.train import batches
 
 # Columns of a provenance that every process has, or may have.
@@ -117,13 +115,30 @@ class Run:
     return example_table.build(self.records, self._store, name)
 
   @functools.cached_property
+  def probe(self) -> pa.Table:
+    """Every example of `config.probe` at every evaluation, in the order of steps.
+
+    `step`; `id`; `task`; `loss`, by the parameters before that step; `consumed`,
+    how often it had been trained on by then; `text`, the prompt; `answer`.
+
+    Raises:
+      InputError: the run has no probe, or files are damaged.
+    """
+    return example_table.build_probe(self.records, self._store)
+
+  @functools.cached_property
+  def trajectory(self) -> trajectory.Trajectory:
+    """What each step consumed, and all losses; see `trajectory.Trajectory`."""
+    return trajectory.build(self.records, self._store)
+
+  @functools.cached_property
   def order(self) -> pa.Table:
     """`step` and the columns of order.parquet: the examples to train on.
 
-    The order of a fork is that of its own steps; `consumed` has all steps.
+    The order of a fork is that of its own steps; `consumed` has all steps. Of an
+    order that is arranged anew, it has the segments that there are.
     """
-    loaded = order_lib.Order.load(self.records.order)
-    table = pq.read_table(loaded.path / order_lib.TABLE)
+    table = self.records.load_order().table
     steps = np.arange(len(table)) // self.records.batch_size
     steps += self.records.first_of_order
     return table.add_column(0, "step", pa.array(steps, pa.int64()))
@@ -159,11 +174,7 @@ class Run:
   @functools.cached_property
   def consumed(self) -> pa.Table:
     """`step`, `position` in the batch and `id` of what was trained on."""
-    file = self.path / "consumed.npy"
-    if self.records.may_grow and not file.exists():
-      ids = np.zeros((0, 1), np.int64)
-    else:
-      ids = artifacts.load_array(file, "r")
+    ids = self.records.consumed()
     steps, positions = np.nonzero(ids != batches.NO_EXAMPLE)
     return pa.table(
         {

@@ -3,6 +3,7 @@
 import numpy as np
 
 from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.orders import trace as trace_lib
 from zsgen.reports import curves, figures, page
 
@@ -46,14 +47,16 @@ def section(run: curves.RunRecords, order: order_lib.Order) -> str:
               figures.plot(rows, _held_out(run, name), one_x=True),
               f"{name}: {words} and distances of what was trained on",
           ),
-          page.text(_CAPTION.format(**trace.description) + _remark(run)),
+          page.text(_CAPTION.format(**trace.description) + _remark(run, order)),
       ]
   title = "Distance of the trained examples to held-out tasks"
   return page.section(title, blocks) if blocks else ""
 
 
-def _remark(run: curves.RunRecords) -> str:
-  """Returns what the distances of a fork leave out; "" for other runs."""
+def _remark(run: curves.RunRecords, order: order_lib.Order) -> str:
+  """Returns what the distances leave out; "" for nothing."""
+  if isinstance(order, segments.RemadeOrder):
+    return " They are those of the order before it was arranged anew."
   if run.fork is None:
     return ""
   return " They are those of this run's order alone, without its parent's."

@@ -60,6 +60,10 @@ class Evaluator:
     """The metric that represents the others."""
     return self.evaluator.headline
 
+  def is_due(self, step: int, steps: int) -> bool:
+    """Returns whether it is called before a step, as for the parameters."""
+    return self.evaluator.is_due(step, steps)
+
   def __call__(self, params: Any) -> metrics_lib.Evaluation:
     """Evaluates the parameters of the average."""
     return self.rename(self.evaluator(params))

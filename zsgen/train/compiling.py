@@ -49,13 +49,15 @@ class Executables:
   def start(
       self, shapes: Sequence[layouts.Shape], hyper: optimizer.Hyper
   ) -> None:
-    """Begins to compile.
+    """Begins to compile those that are not yet, or being, compiled.
 
     Args:
       shapes: the shapes, in order of need.
       hyper: hyper-parameters of a step, stacked if there are several members.
     """
     for shape in shapes:
+      if shape in self._pending:
+        continue
       pending = self._thread.submit(self._compile, shape, hyper)
       self._pending[shape] = pending
 

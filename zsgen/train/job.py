@@ -13,6 +13,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
+from zsgen.models import lora as lora_lib
 from zsgen.train import (
     averages,
     batches,
@@ -21,6 +22,7 @@ from zsgen.train import (
     layouts,
     lineage,
     population,
+    remaking,
     shape_search,
     starts,
     trees,
@@ -68,6 +70,7 @@ class Member(NamedTuple):
     start: parameters before the first step.
     identity: a digest of all that decides the result; marks its checkpoints.
     fork: what it was forked from; None if it begins with step 0.
+    remake: arranges the rest of its order anew; None for a static order.
   """
 
   path: pathlib.Path
@@ -80,6 +83,7 @@ class Member(NamedTuple):
   start: starts.Start
   identity: str
   fork: lineage.Fork | None = None
+  remake: remaking.Remake | None = None
 
   @property
   def first(self) -> int:
@@ -106,7 +110,7 @@ class Member(NamedTuple):
     due = [
         step
         for step in range(first, self.steps + 1)
-        if is_due(step, evaluator.every_steps, self.steps)
+        if evaluator.is_due(step, self.steps)
     ]
     return before + due
 
@@ -132,7 +136,8 @@ class Job(NamedTuple):
     path: the directory of its checkpoints; a single run's own.
     members: the runs, at least one.
     program: the device program of all members.
-    layouts: shapes of the batches of all members.
+    layouts: shapes of the batches of all members, up to the step before which
+      their orders are remade.
     evaluations: what is evaluated.
     log: prints a line for people.
   """
@@ -154,19 +159,47 @@ class Job(NamedTuple):
     """The number of steps, the same for all members."""
     return self.members[0].steps
 
+  def course(self, first: int) -> remaking.Course:
+    """Returns what the steps consume, of which `first` is the first.
+
+    Raises:
+      InputError: see `remaking.Course`.
+    """
+    members = self.members
+    return remaking.Course(
+        [member.feed(first) for member in members],
+        self.layouts,
+        self.config.train.batch_size,
+        lambda sizes, earlier: plan_layouts(members, [sizes], earlier),
+        members[0].remake,
+        first,
+    )
+
   def due_evaluations(self, step: int) -> list[Evaluation]:
-    """Returns the evaluations of a step."""
+    """Returns the evaluations of a step, those of any member."""
     return [
         evaluation
         for evaluation in self.evaluations
-        if is_due(step, evaluation.evaluators[0].every_steps, self.steps)
+        if any(
+            evaluator.is_due(step, self.steps)
+            for evaluator in evaluation.evaluators
+        )
     ]
 
   def is_saved(self, step: int) -> bool:
     """Returns whether the state before a step is saved."""
     machine = self.config.machine
-    is_regular = step > 0 and is_due(step, machine.save_every, self.steps)
-    return is_regular or step in machine.keep_steps
+    is_regular = step > 0 and metrics_lib.is_due(
+        step, machine.save_every, self.steps
+    )
+    # What an order is remade by is saved first: a kill repeats no step.
+    return is_regular or step in (*machine.keep_steps, *self.remade_before)
+
+  @property
+  def remade_before(self) -> tuple[int, ...]:
+    """The steps before which the rest of the order is arranged anew."""
+    remake = self.members[0].remake
+    return remake.steps if remake else ()
 
   @property
   def identity(self) -> str:
@@ -214,6 +247,20 @@ def make(
   )
 
 
+def describe(job: Job, first: int, planned: layouts.Layouts) -> None:
+  """Prints what is trained from a step on, in which shapes."""
+  start, program = job.members[0].start, job.members[0].program
+  if start.lora.rank:
+    line = lora_lib.describe(
+        start.lora, program.shapes.params, program.frozen_shapes
+    )
+    job.log(f"lora     {line}")
+  count = len(job.members)
+  members = f"{count} members " if count > 1 else ""
+  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
+  job.log(f"layouts  {planned.describe()}")
+
+
 def _averaged(
     evaluators: Sequence[averages.Evaluator], average: str, run: Evaluate
 ) -> Evaluation:
@@ -235,7 +282,29 @@ def _averaged(
 
 
 def _plan(members: Sequence[Member]) -> layouts.Layouts:
-  """Returns the shapes in which the steps of all members fit."""
+  """Returns the shapes in which the steps of all members fit.
+
+  Of an order that is remade, these are the steps before that.
+  """
+  lengths = [member.lengths for member in members]
+  if remake := members[0].remake:
+    end = remake.steps[0] * members[0].config.train.batch_size
+    lengths = [lengths[0].take(slice(end))]
+  return plan_layouts(members, lengths)
+
+
+def plan_layouts(
+    members: Sequence[Member],
+    lengths: Sequence[layouts.Lengths],
+    earlier: Sequence[layouts.Shape] = (),
+) -> layouts.Layouts:
+  """Returns the shapes of successive steps.
+
+  Args:
+    members: of one program.
+    lengths: of the examples of each member's steps.
+    earlier: shapes of steps before these.
+  """
   config = members[0].config
   # Of several members, each is on one device.
   is_single = len(members) == 1
@@ -247,11 +316,12 @@ def _plan(members: Sequence[Member]) -> layouts.Layouts:
       members[0].start.arch, program.shapes.params, program.frozen_shapes
   )
   return layout_plan.plan(
-      [member.lengths for member in members],
+      lengths,
       config.train.batch_size,
       split,
       config.machine.layouts,
       shape_search.cost_of(counted),
+      earlier,
   )
 
 
@@ -293,8 +363,3 @@ def _shape(member: Member) -> dict[str, Any]:
   ]
   fields["the step of config.fork"] = member.first
   return {**fields, "steps": member.steps}
-
-
-def is_due(step: int, every: int, steps: int) -> bool:
-  """Returns whether something is due: at 0, every, 2·every, …, and last."""
-  return step % every == 0 or step == steps

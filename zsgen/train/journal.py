@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from zsgen.core import config as config_lib
 from zsgen.train import (
     layouts,
     memory,
@@ -50,6 +51,7 @@ class Journal:
     loggers: of each member.
     clock: measures the time of all members together.
     log: prints a line for people.
+    steps: steps of the whole run.
   """
 
   def __init__(
@@ -57,7 +59,9 @@ class Journal:
       loggers: Sequence[watch.Logger],
       clock: meter.Meter,
       log: Callable[[str], None],
+      steps: int,
   ):
+    self._steps = steps
     self._loggers = loggers
     self._clock = clock
     self._log = log
@@ -114,7 +118,7 @@ class Journal:
       step: int,
       results: Sequence[metrics_lib.Evaluation],
   ) -> None:
-    """Logs the results of an evaluation.
+    """Logs the results of an evaluation, of each member that it is due for.
 
     Args:
       evaluators: that of each member.
@@ -133,7 +137,17 @@ class Journal:
     for logger, evaluator, result in zip(
         self._loggers, evaluators, results, strict=True
     ):
-      logger.record_evaluation(evaluator, step, result, perf)
+      if evaluator.is_due(step, self._steps):
+        logger.record_evaluation(evaluator, step, result, perf)
+
+  @contextlib.contextmanager
+  def remaking(self, step: int) -> Iterator[None]:
+    """Measures how long an order is remade, and records the new segment."""
+    yield
+    seconds = self._clock.lap(meter.REMAKING)
+    for logger in self._loggers:
+      logger.record.segment(step)
+      logger.record.perf({"step": step, "perf/remake_seconds": seconds})
 
   def saved(self, step: int) -> None:
     """Logs the time that a save took from the loop."""
@@ -156,9 +170,16 @@ class Journal:
     for name, share in shares.items():
       if share > _MUCH:
         self._log(
-            f"evals    more than {_MUCH:.0%} went into {name}: raise"
-            f" config.evals.{name.partition('@')[0]}.every_steps, or set its max_examples"
+            f"evals    more than {_MUCH:.0%} went into {name}: {_advise(name)}"
         )
+
+
+def _advise(evaluation: str) -> str:
+  """Returns how an evaluation takes less time."""
+  if evaluation == config_lib.PROBE:
+    return "set config.probe.around=False, or lower config.probe.examples"
+  section = f"config.evals.{evaluation.partition('@')[0]}"
+  return f"raise {section}.every_steps, or set its max_examples"
 
 
 def _lap(evaluation: str) -> str:

@@ -6,7 +6,7 @@ step on, so that programs can be compiled one after the other while the steps
 before run. The plan is a function of the order, the options and the mesh.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import math
 from typing import NamedTuple
 
@@ -16,6 +16,9 @@ from zsgen.train import batches, layouts, packing, shape_search
 
 # Steps that shapes are chosen from, and the extreme ones among them.
 _SAMPLE, _EXTREMES = 256, 4
+# Earlier shapes are used again unless that costs more than this, relative to
+# shapes that are chosen for the steps: each new one is a program to compile.
+_WORTH = 1.05
 # Another program may be needed after this share of the steps, and at the latest
 # after this many.
 _PACE, _LONGEST_PACE = 0.02, 256
@@ -45,8 +48,9 @@ def plan(
     split: layouts.Split,
     limit: int,
     cost: shape_search.Cost = shape_search.SLOTS,
+    earlier: Sequence[layouts.Shape] = (),
 ) -> layouts.Layouts:
-  """Chooses the shapes for whole orders, and packs all steps.
+  """Chooses the shapes for whole orders, or parts of them, and packs all steps.
 
   Args:
     orders: the examples of each member's order, of the same number of steps.
@@ -54,12 +58,28 @@ def plan(
     split: how the rows are split.
     limit: how many shapes may be compiled, at the most.
     cost: what a step costs.
+    earlier: shapes of the steps before these, which have programs already.
 
   Raises:
     InputError: more devices split a row than it has positions.
   """
   steps = _batched(orders, batch_size)
   layouts.check_context(split, int(steps.tokens.max()))
+  planned = _choose(steps, split, limit, cost)
+  if not earlier:
+    return planned
+  reused = _reuse(steps, earlier, split, limit, cost)
+  most = _WORTH * _total(planned, cost)
+  return reused if _total(reused, cost) <= most else planned
+
+
+def _choose(
+    steps: layouts.Lengths,
+    split: layouts.Split,
+    limit: int,
+    cost: shape_search.Cost,
+) -> layouts.Layouts:
+  """Chooses shapes for steps, and packs them."""
   sample = steps.take(_of(_sample(steps)))
   table = shape_search.tabulate(sample, split)
   shapes = shape_search.choose(table, limit, split, cost)
@@ -71,6 +91,35 @@ def plan(
     fits, i = _grow(steps.take(_of(remaining)), shapes, split, cost)
     index[remaining], rows[:, remaining] = i, fits.rows
   return _finish(steps, shapes, index, rows, split)
+
+
+def _reuse(
+    steps: layouts.Lengths,
+    shapes: Sequence[layouts.Shape],
+    split: layouts.Split,
+    limit: int,
+    cost: shape_search.Cost,
+) -> layouts.Layouts:
+  """Packs steps into shapes that there are, and chooses shapes for the others."""
+  ascending = sorted(
+      shapes, key=lambda shape: cost.of_shape(shape, split.groups)
+  )
+  index, rows = _assign(steps, ascending, [0] * len(ascending), split)
+  remaining = np.flatnonzero(index < 0)
+  if len(remaining):
+    extra = _choose(steps.take(_of(remaining)), split, limit, cost)
+    index[remaining] = len(ascending) + extra.steps
+    rows[:, remaining] = extra.rows
+    ascending += extra.shapes
+  return _name_shapes(steps, dict(enumerate(ascending)), index, rows, split)
+
+
+def _total(planned: layouts.Layouts, cost: shape_search.Cost) -> float:
+  """Returns the cost of all steps."""
+  costs = [
+      cost.of_shape(shape, planned.split.groups) for shape in planned.shapes
+  ]
+  return float(np.array(costs)[planned.steps].sum())
 
 
 def _batched(
@@ -237,9 +286,8 @@ def _finish(
     split: layouts.Split,
 ) -> layouts.Layouts:
   """Makes each shape as small as its steps allow."""
-  final: dict[layouts.Shape, int] = {}
-  renamed = np.zeros(len(shapes), np.int64)
-  for i in np.unique(index):
+  smallest = {}
+  for i in np.unique(index).tolist():
     indices = np.flatnonzero(index == i)
     length, loss = _sizes(
         steps.take(_of(indices)),
@@ -247,11 +295,32 @@ def _finish(
         shapes[i].rows,
         split,
     )
-    shape = layouts.shape_for(shapes[i].rows, length, split, loss)
-    renamed[i] = final.setdefault(shape, len(final))
-  ascending = sorted(final)
-  position = np.array([ascending.index(shape) for shape in final])
-  index = position[renamed[index]]
+    smallest[i] = layouts.shape_for(shapes[i].rows, length, split, loss)
+  return _name_shapes(steps, smallest, index, rows, split)
+
+
+def _name_shapes(
+    steps: layouts.Lengths,
+    shapes: Mapping[int, layouts.Shape],
+    index: np.ndarray,
+    rows: np.ndarray,
+    split: layouts.Split,
+) -> layouts.Layouts:
+  """Returns the layouts of packed steps, whose shapes ascend.
+
+  Args:
+    steps: the steps.
+    shapes: the shapes that are used, and perhaps more, by their index.
+    index: the index of each step's shape, int64 [S].
+    rows: the row of each example, int32 [M, S, B].
+    split: how the rows are split.
+  """
+  used = np.unique(index).tolist()
+  ascending = sorted({shapes[i] for i in used})
+  renamed = np.zeros(max(used) + 1, np.int64)
+  for i in used:
+    renamed[i] = ascending.index(shapes[i])
+  index = renamed[index]
   slots = sum(ascending[i].rows * ascending[i].length for i in index.tolist())
   padding = 1 - float(steps.tokens.sum()) / (len(rows) * slots)
   return layouts.Layouts(tuple(ascending), index, rows, split, padding)

@@ -178,6 +178,25 @@ class Layouts(NamedTuple):
     _, begins = np.unique(self.steps[first:], return_index=True)
     return [self.shape(first + begin) for begin in sorted(begins.tolist())]
 
+  def followed_by(self, later: "Layouts") -> "Layouts":
+    """Returns the layouts of these steps and of those after them."""
+    shapes = tuple(sorted({*self.shapes, *later.shapes}))
+    steps = [
+        np.array([shapes.index(shape) for shape in part.shapes])[part.steps]
+        for part in (self, later)
+    ]
+    slots = [
+        sum(shapes[i].rows * shapes[i].length for i in part.tolist())
+        for part in steps
+    ]
+    return Layouts(
+        shapes,
+        np.concatenate(steps),
+        np.concatenate([self.rows, later.rows], axis=1),
+        self.split,
+        float(np.average([self.padding, later.padding], weights=slots)),
+    )
+
   def describe(self) -> str:
     """Describes padding, logits, shapes and their shares of the steps."""
     used = np.bincount(self.steps, minlength=len(self.shapes)).tolist()

@@ -16,6 +16,7 @@ import numpy as np
 from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.train import batches, record_digests
 
 # The manifest's field with the parent's directory and its checkpoint's digest.
@@ -133,6 +134,59 @@ def planned_ids(run: pathlib.Path, fork: Fork | None = None) -> np.ndarray:
         f"{run}: its order, {order.path}, is not the one that it was made from."
         " Put that order back to where it was."
     )
+  table = _first_plan(run, manifest, order)
+  needed = fork.step if fork else 0
+  for segment in find_segments(run, manifest, order, needed):
+    table[segment.step :] = batches.table(segment.ids, table.shape[1])
+  return table
+
+
+def find_segments(
+    run: pathlib.Path,
+    manifest: Mapping[str, Any],
+    order: order_lib.Order,
+    needed: int = 0,
+) -> list[segments.Segment]:
+  """Reads the segments of a run's order that are written, ascending.
+
+  Args:
+    run: the run's directory.
+    manifest: its manifest.
+    order: its order, as it was made before training.
+    needed: all segments that begin before this step must be there.
+
+  Raises:
+    InputError: a segment is missing or damaged, or see `planned_ids`.
+  """
+  due = segments.steps_of(manifest)
+  if not due:
+    return []
+  identity = artifacts.digest(manifest["made_by"])
+  store = order.manifest["made_by"]["store"]
+  table = _first_plan(run, manifest, order)
+  read = []
+  for step in due:
+    path = segments.path_of(run, step)
+    if not path.is_dir():
+      if step < needed:
+        raise errors.InputError(
+            f"{path}: is missing, but the run consumed it. Delete the"
+            f" checkpoints of {run} after step {step}, and the command that"
+            " trains the run makes it again."
+        )
+      break
+    rest = table[step:]
+    rest = rest[rest != batches.NO_EXAMPLE]
+    segment = segments.load(run, identity, step, rest, store)
+    table[step:] = batches.table(segment.ids, table.shape[1])
+    read.append(segment)
+  return read
+
+
+def _first_plan(
+    run: pathlib.Path, manifest: Mapping[str, Any], order: order_lib.Order
+) -> np.ndarray:
+  """Returns the ids that the steps of a run consume unless it is remade."""
   parent = find_fork(run, manifest)
   if parent is None:
     return batches.table(order.ids, manifest["batch_size"])

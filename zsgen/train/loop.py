@@ -24,6 +24,7 @@ from zsgen.train import (
     progress,
     record_digests,
     records,
+    remaking,
     resuming,
     stopping,
     tracing,
@@ -94,16 +95,14 @@ def _train(
   averaged = _averages(job, len(members))
   begin = _begin(job, saved, averaged)
   first, is_continued = begin.first, begin.is_continued
-  executables.start(job.layouts.needed(first), _hyper_at(job, first))
-  _describe(job, first)
+  course = job.course(first)
+  executables.start(course.layouts.needed(first), _hyper_at(job, first))
+  job_lib.describe(job, first, course.layouts)
 
   # Records, cut back to the checkpoint.
   journal = _open_journal(job, begin, stack)
   state, frozen = begin.state, begin.frozen
   del begin  # The first step overwrites its state.
-
-  # What feeds the device program.
-  feeds = [member.feed(first) for member in members]
 
   trace = tracing.Trace(job.path, job.config.profile, job.log)
   stack.callback(trace.close)
@@ -132,12 +131,16 @@ def _train(
     if step == steps:
       break
 
+    # Arrange the rest of the order anew; it is written before it is consumed.
+    if course.is_remade(step):
+      pending = journal.step(pending)
+      _remake(job, course, journal, executables, step, state, frozen)
+
     # Train, and log the step before while this one runs.
     with journal.feeding(pending):
-      examples = [feed(step) for feed in feeds]
-      batch = population.lay_out(examples, job.layouts, step)
+      batch = course.batch(step)
       arrays = program.put(batch)
-    hyper, shape = _hyper_at(job, step), job.layouts.shape(step)
+    hyper, shape = _hyper_at(job, step), course.layouts.shape(step)
     if journal.is_new(shape):
       pending = journal.step(pending)
       with journal.compiling(shape):
@@ -183,6 +186,21 @@ def _evaluate(
       params = averaged.params(evaluation.average, step)
     results = evaluation.run(lora_lib.join(params, frozen))
     journal.evaluation(evaluation.evaluators, step, results)
+
+
+def _remake(
+    job: job_lib.Job,
+    course: remaking.Course,
+    journal: journal_lib.Journal,
+    executables: compiling.Executables,
+    step: int,
+    state: step_lib.State,
+    frozen: trees.Params,
+) -> None:
+  """Begins a segment of the order, and to compile the programs it needs."""
+  with journal.remaking(step):
+    course.remake(step, lora_lib.join(state.params, frozen))
+  executables.start(course.layouts.needed(step), _hyper_at(job, step))
 
 
 def _hyper_at(job: job_lib.Job, step: int) -> optimizer.Hyper:
@@ -321,20 +339,6 @@ def _restored(
   )
 
 
-def _describe(job: job_lib.Job, first: int) -> None:
-  """Prints what is about to be trained."""
-  start, program = job.members[0].start, job.members[0].program
-  if start.lora.rank:
-    line = lora_lib.describe(
-        start.lora, program.shapes.params, program.frozen_shapes
-    )
-    job.log(f"lora     {line}")
-  count = len(job.members)
-  members = f"{count} members " if count > 1 else ""
-  job.log(f"train    {members}from step {first} of {job.steps}: {job.path}")
-  job.log(f"layouts  {job.layouts.describe()}")
-
-
 def _open_journal(
     job: job_lib.Job,
     begin: _Begin,
@@ -374,7 +378,8 @@ def _open_journal(
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)
     loggers.append(watch.Logger(run.path, record, sinks, line, advise))
-  return journal_lib.Journal(loggers, meter.Meter(counted, peak), job.log)
+  clock = meter.Meter(counted, peak)
+  return journal_lib.Journal(loggers, clock, job.log, job.steps)
 
 
 def _save(

@@ -12,6 +12,8 @@ from zsgen.train import flops
 
 # What laps are put down to, beside evaluations by their name.
 STEPS, COMPILING, SAVING = "steps", "compiling", "saving"
+REMAKING = "remaking the order"
+_NO_EVALUATIONS = (STEPS, COMPILING, SAVING, REMAKING)
 
 
 class Meter:
@@ -107,7 +109,7 @@ class Meter:
     used = "" if mfu is None else f", MFU {mfu:.1%}"
     head = self._counted.head * self._loss_tokens / self._flops
     evaluating = sum(self._seconds.values()) - sum(
-        self._seconds.get(phase, 0.0) for phase in (STEPS, COMPILING, SAVING)
+        self._seconds.get(phase, 0.0) for phase in _NO_EVALUATIONS
     )
     parts = {
         STEPS: seconds,
@@ -115,6 +117,8 @@ class Meter:
         COMPILING: self._seconds.get(COMPILING, 0.0),
         SAVING: self._seconds.get(SAVING, 0.0),
     }
+    if REMAKING in self._seconds:
+      parts[REMAKING] = self._seconds[REMAKING]
     shares = [
         f"{phase} {part / self.total:.1%}" for phase, part in parts.items()
     ]

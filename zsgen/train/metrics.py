@@ -122,6 +122,15 @@ class Evaluator(Protocol):
     """The metric that represents the others."""
     ...
 
+  def is_due(self, step: int, steps: int) -> bool:
+    """Returns whether it is called before a step; see `is_due`."""
+    ...
+
   def __call__(self, params: Any) -> Evaluation:
     """Evaluates parameters."""
     ...
+
+
+def is_due(step: int, every: int, steps: int) -> bool:
+  """Returns whether something is due: at 0, every, 2·every, …, and last."""
+  return step % every == 0 or step == steps

@@ -65,8 +65,13 @@ def without_rewritten(digests: Digests) -> dict[str, Prefix]:
   return {
       name: prefix
       for name, prefix in digests.items()
-      if pathlib.PurePath(name).name not in REWRITTEN
+      if not _is_rewritten(pathlib.PurePath(name))
   }
+
+
+def _is_rewritten(name: pathlib.PurePath) -> bool:
+  """Returns whether every start writes a record of an evaluation again."""
+  return name.parts[0] == "evals" and name.name in REWRITTEN
 
 
 def hash_prefix(path: pathlib.Path, size: int) -> "hashlib._Hash":

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from zsgen.core import artifacts, errors, hosts
+from zsgen.orders import segments
 from zsgen.train import batches, record_digests
 
 METRICS, CONSUMED = "metrics.jsonl", "consumed.npy"
@@ -160,6 +161,9 @@ class Silent:
   ) -> None:
     """Discards its arguments."""
 
+  def segment(self, step: int) -> None:
+    """Discards its arguments."""
+
   def sync(self) -> dict[str, record_digests.Prefix]:
     """Returns no digests."""
     return {}
@@ -211,7 +215,11 @@ class Records:
     self._rows = {}
     self._losses = {}
     # Digests of files that are written once.
-    self._written: dict[str, record_digests.Prefix] = {}
+    self._written: dict[str, record_digests.Prefix] = {
+        name: prefix
+        for name, prefix in digests.items()
+        if name.startswith(f"{segments.NAME}/")
+    }
     for name, (steps_evaluated, ids) in evaluated.items():
       self._rows[name] = {step: row for row, step in enumerate(steps_evaluated)}
       empty = np.full((len(steps_evaluated), len(ids)), np.nan, np.float32)
@@ -248,9 +256,13 @@ class Records:
     if name in digests:
       self._written[name] = digests[name]
     elif path.exists():  # The checkpoint is of an older version.
-      size = path.stat().st_size
-      sha256 = record_digests.hash_prefix(path, size).hexdigest()
-      self._written[name] = record_digests.Prefix(size, sha256)
+      self._add_digest(name)
+
+  def _add_digest(self, name: str) -> None:
+    """Adds the digest of a whole file that is there."""
+    size = (self._path / name).stat().st_size
+    sha256 = record_digests.hash_prefix(self._path / name, size).hexdigest()
+    self._written[name] = record_digests.Prefix(size, sha256)
 
   def metrics(self, record: Mapping[str, Any]) -> None:
     """Appends to metrics.jsonl."""
@@ -274,6 +286,12 @@ class Records:
     """Writes down the answers of an evaluation, if it wrote any."""
     if records:
       self._write_whole(predictions(name, step), prediction_lines(records))
+
+  def segment(self, step: int) -> None:
+    """Records the files of a segment, from whose first step on it is consumed."""
+    directory = segments.path_of(self._path, step)
+    for name in segments.FILES:
+      self._add_digest(str((directory / name).relative_to(self._path)))
 
   def sync(self) -> dict[str, record_digests.Prefix]:
     """Makes everything durable.

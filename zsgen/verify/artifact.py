@@ -86,7 +86,7 @@ def check_embeddings(path: pathlib.Path) -> list[str]:
 
 @once
 def check_files(path: pathlib.Path) -> list[str]:
-  """Checks the hashes of scores, an evaluation, an export, or a child's rows."""
+  """Checks the hashes of an artifact's files, without its inputs."""
   manifest = artifacts.read_manifest(path)
   if problems := list(artifacts.file_problems(path, manifest["files"])):
     raise Damaged(problems)

@@ -1,7 +1,9 @@
 """Checks that a run consumed its order."""
 
+from collections.abc import Mapping
 import pathlib
 import tokenize
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +77,9 @@ def _run(path: pathlib.Path) -> list[str]:
     raise _differs(path / artifacts.MANIFEST, "steps")
   problems = []
   try:
-    recorded = compare(_consumed(path, expected.shape), expected, path)
+    consumed = _consumed(path, expected.shape)
+    lines += _segments(path, run, order, expected, count_recorded(consumed))
+    recorded = compare(consumed, expected, path)
     rest = steps - recorded
     tail = f"; {rest} not recorded yet" if rest else ""
     lines.append(f"run {path}: {recorded} steps verified of {steps}{tail}")
@@ -143,8 +147,7 @@ def compare(
     InputError: a step differs; the message names the first step and position.
       A step that is recorded after one that is not differs too.
   """
-  recorded = (consumed != batches.NO_EXAMPLE).any(axis=1)
-  steps = int(np.flatnonzero(recorded)[-1]) + 1 if recorded.any() else 0
+  steps = count_recorded(consumed)
   differ = consumed[:steps] != expected[:steps]
   if differ.any():
     step, position = (int(i) for i in np.argwhere(differ)[0])
@@ -154,6 +157,46 @@ def compare(
         " The run did not consume its order; delete it and train again."
     )
   return steps
+
+
+def count_recorded(consumed: np.ndarray) -> int:
+  """Returns the steps of int64 [steps, B] up to the last one that is recorded."""
+  recorded = (consumed != batches.NO_EXAMPLE).any(axis=1)
+  return int(np.flatnonzero(recorded)[-1]) + 1 if recorded.any() else 0
+
+
+def _segments(
+    path: pathlib.Path,
+    run: Mapping[str, Any],
+    order: order_lib.Order,
+    expected: np.ndarray,
+    recorded: int,
+) -> list[str]:
+  """Checks the segments of an order that was arranged anew.
+
+  Args:
+    path: the run's directory.
+    run: its manifest.
+    order: its order, as it was made before training.
+    expected: ids of the order, int64 [steps, B]; those of the segments replace
+      them.
+    recorded: the number of steps that the run has recorded.
+
+  Returns:
+    A line for each segment.
+
+  Raises:
+    InputError: a segment is damaged, or missing although it was consumed.
+  """
+  lines = []
+  for segment in lineage.find_segments(path, run, order, recorded):
+    size = expected.shape[1]
+    expected[segment.step :] = batches.table(segment.ids, size)
+    lines.append(
+        f"run {path}: segment of step {segment.step}: {len(segment.ids)} ids"
+        f" verified, fingerprint {segment.fingerprint[:12]}…"
+    )
+  return lines
 
 
 def _consumed(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,6 +17,7 @@ _CHECKS: dict[str, artifact.Check] = {
     "order": artifact.check_order,
     "rows": artifact.check_files,
     "scores": artifact.check_files,
+    "segment": artifact.check_files,
     "population": runs.check_population,
     "run": runs.check_run,
     "store": artifact.check_store,

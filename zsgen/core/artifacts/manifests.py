@@ -27,6 +27,7 @@ _FIELDS = {
     "embeddings": ("made_by", "files", "shape"),
     "scores": ("made_by", "files", "store", "count"),
     "order": ("made_by", "files", "store", "count", "statistics"),
+    "segment": ("made_by", "files", "store", "count", "fingerprint"),
     "evaluation": ("made_by", "files", "store"),
     "run": ("made_by", "store", "order", "batch_size", "steps"),
     "population": ("made_by",),
@@ -34,7 +35,14 @@ _FIELDS = {
     "export": ("made_by", "files"),
 }
 # Artifacts that are whole when their manifest is written; runs grow.
-_WITH_PROVENANCE = ("store", "embeddings", "scores", "order", "evaluation")
+_WITH_PROVENANCE = (
+    "store",
+    "embeddings",
+    "scores",
+    "order",
+    "segment",
+    "evaluation",
+)
 _ARTICLES = {
     "store": "a",
     "embeddings": "some",

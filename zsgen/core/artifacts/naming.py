@@ -58,6 +58,8 @@ def advise(path: pathlib.Path, kind: str = "") -> str:
   is_export = actual.name.startswith("export")
   if is_export and actual.parent.parent.name == "runs":
     return f"delete {path}, and --stage=export makes it again"
+  if [folder.name for folder in actual.parents[:3:2]] == ["segments", "runs"]:
+    return f"delete {path}, and the command that trains the run makes it again"
   if not section_kind and not is_hashed(actual.name):
     return "check the path"  # zsgen may not have made this directory.
   if kind in ("run", "population"):  # It may hold days of training.

@@ -80,6 +80,19 @@ def looks_at_target(order: config.Order) -> bool:
   return bool(order.embedder) or getattr(order, "reads_texts", False)
 
 
+def reads_model(order: config.Order) -> bool:
+  """Returns whether an order, parts apart, depends on parameters of a model.
+
+  Only such an order is another one after some steps, and may be arranged anew.
+  """
+  return bool(model_score(order))
+
+
+def model_score(order: config.Order) -> str:
+  """Returns the score by a model that an order reads; "" for none."""
+  return getattr(order, "model_score", "")
+
+
 def parts(order: config.Order) -> tuple[config.Order, ...]:
   """Returns the orders that an order is put together from; () for none."""
   return getattr(order, "parts", ())

@@ -1,0 +1,324 @@
+"""The rest of an order may be arranged anew by the model that it trains."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.campaigns import damages
+from tests.helpers import closeness, restarts
+import zsgen
+from zsgen import verify
+from zsgen.core import config as config_lib
+from zsgen.core import errors
+from zsgen.evals import example_losses
+from zsgen.orders import order as order_lib
+from zsgen.orders import segments
+from zsgen.pipeline import experiment
+from zsgen.train import lineage, remaking
+
+# Of 10 steps of 4 examples.
+STEPS = (4, 8)
+
+
+@pytest.fixture
+def remade(small):
+  """Returns a config whose order is sorted by loss again at steps 4 and 8."""
+  config = small.copy_and_resolve_references()
+  config.name, config.data.train_instances = "remade", 1
+  config.order = {
+      "arrangement": "scored",
+      "score": "loss",
+      "sequence": "descending",
+      "embedder": "",
+      "budget": 38,
+      "remake_every": 4,
+  }
+  config.machine.keep = 5
+  return config
+
+
+@pytest.fixture
+def finished(remade, workdirs):
+  """Returns a finished run of it; not to be changed."""
+  return _run_of(workdirs.get(remade, "train"))
+
+
+@pytest.fixture
+def probed(remade):
+  """Returns the same config, with examples that are followed."""
+  config = remade.copy_and_resolve_references()
+  config.probe = {"examples": 5, "around": False, "steps": (3,)}
+  return config
+
+
+def _run_of(workdir):
+  (run,) = (workdir / "runs").iterdir()
+  return run
+
+
+def _consumed(run):
+  ids = np.load(run / "consumed.npy").ravel()
+  return ids[ids >= 0]
+
+
+def _order_of(run):
+  (path,) = (run.parents[1] / "orders").iterdir()
+  return order_lib.Order.load(path)
+
+
+def _segment(run, step):
+  directory = segments.path_of(run, step)
+  return np.load(directory / "ids.npy"), json.loads(
+      (directory / "manifest.json").read_text()
+  )
+
+
+def _segment_bytes(run):
+  """Returns the content of the files of all segments, by name."""
+  return {
+      f"{step}/{name}": (segments.path_of(run, step) / name).read_bytes()
+      for step in STEPS
+      for name in segments.FILES
+  }
+
+
+def _copy(run, tmp_path):
+  """Returns the run in a copy of its workdir."""
+  copied = shutil.copytree(run.parents[1], tmp_path / "copied", symlinks=True)
+  return _run_of(copied)
+
+
+def test_each_segment_is_the_rest_sorted_again(finished):
+  consumed, order = _consumed(finished), _order_of(finished)
+  np.testing.assert_array_equal(consumed[:16], order.ids[:16])
+  assert sorted(consumed.tolist()) == sorted(order.ids.tolist())
+  rest = order.ids
+  for step, stop in zip(STEPS, (32, 38), strict=True):
+    rest = rest[16:]
+    ids, manifest = _segment(finished, step)
+    assert sorted(ids.tolist()) == sorted(rest.tolist())
+    assert ids.tolist() != rest.tolist()
+    np.testing.assert_array_equal(
+        consumed[step * 4 : stop], ids[: stop - step * 4]
+    )
+    store = manifest["made_by"]["store"]
+    assert manifest["fingerprint"] == order_lib.fingerprint(ids, store)
+    assert manifest["shapes"]
+    rest = ids
+  table = zsgen.load_run(finished).order
+  assert table["id"].to_pylist() == consumed.tolist()
+  assert table["position"].to_pylist() == list(range(38))
+  for begin, stop in ((0, 16), (16, 32), (32, 38)):
+    losses = table["distance"].to_pylist()[begin:stop]
+    assert losses == sorted(losses, reverse=True)
+  perf = [json.loads(line) for line in (finished / "perf.jsonl").open()]
+  steps = [line["step"] for line in perf if "perf/remake_seconds" in line]
+  assert steps == list(STEPS)
+
+
+def test_verify_checks_segment_by_segment(finished, tmp_path):
+  lines = verify.verify(finished)
+  for step in STEPS:
+    ids, manifest = _segment(finished, step)
+    line = (
+        f"run {finished}: segment of step {step}: {len(ids)} ids verified,"
+        f" fingerprint {manifest['fingerprint'][:12]}…"
+    )
+    assert line in lines
+  assert f"run {finished}: 10 steps verified of 10" in lines
+  run = _copy(finished, tmp_path)
+  # The run did not consume what the segment says.
+  consumed = np.load(run / "consumed.npy", mmap_mode="r+")
+  consumed[5, [0, 1]] = consumed[5, [1, 0]]
+  consumed.flush()
+  with pytest.raises(errors.InputError, match="step 5, position 0: expected"):
+    verify.verify(run)
+  shutil.rmtree(segments.path_of(run, 8))
+  with pytest.raises(errors.InputError, match="segments/8: is missing, but"):
+    verify.verify(run)
+
+
+def test_the_name_depends_on_the_steps(remade, finished):
+  def identity():
+    checked = config_lib.check(remade)
+    return experiment.Experiment(checked, finished.parents[1]).run.identity
+
+  every = identity()
+  remade.order.update(remake_every=0, remake_steps=STEPS)
+  assert identity() == every
+  remade.order.remake_steps = (4,)
+  assert identity() != every
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "expected"),
+    [
+        ({"remake_every": 4}, 0, (4, 8)),
+        ({"remake_every": 5}, 5, (5,)),
+        ({"remake_steps": (1, 9)}, 0, (1, 9)),
+        ({"remake_steps": (3, 9)}, 3, (3, 9)),
+        ({}, 0, ()),
+    ],
+)
+def test_steps(order, first, expected):
+  options = config_lib.build(config_lib.Order, **order)
+  assert remaking.find_steps(options, first, 10) == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [
+        ({"remake_every": 10}, 0),
+        ({"remake_steps": (4, 10)}, 0),
+        ({"remake_steps": (0,)}, 0),
+        ({"remake_steps": (2, 7)}, 5),
+    ],
+)
+def test_nothing_left_to_remake(order, first):
+  options = config_lib.build(config_lib.Order, **order)
+  with pytest.raises(errors.InputError, match="arranged anew at steps"):
+    remaking.find_steps(options, first, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": {"remake_steps": (4,)}}, "Set one of them"),
+        (
+            {"order": {"remake_every": 0, "remake_steps": (4, 4)}},
+            "its steps must ascend",
+        ),
+        ({"data": {"feed": "seqio"}}, "remake_every and config.data.feed"),
+        ({"population": 2}, "remake_every and config.population cannot"),
+        ({"probe": {"examples": 1}}, "config.probe.around cannot be used"),
+        ({"order": {"score": "tokens"}}, "reads nothing of the model"),
+        (
+            {"order": {"window": 7}},
+            "window is 7, but .* This is what is left at step 8",
+        ),
+        ({"order": {"remake_every": 10}}, "arranged anew at steps 1 to 9"),
+    ],
+)
+def test_bad_options_are_refused_before_any_step(
+    remade, finished, tmp_path, options, message
+):
+  workdir = _copy(finished, tmp_path).parents[1]  # It has scores of the start.
+  remade.update(options)
+  with pytest.raises(errors.InputError, match=message):
+    zsgen.run(remade, workdir, ["train"])
+  assert len(list((workdir / "runs").iterdir())) == 1
+
+
+def test_a_part_of_an_order_is_not_remade(small):
+  small.order = {
+      "arrangement": "concatenate",
+      "parts": ({"arrangement": "scored", "score": "loss", "remake_every": 2},),
+  }
+  with pytest.raises(errors.InputError, match=r"parts\[0\].remake_every is 2"):
+    config_lib.check(small)
+
+
+@pytest.mark.slow
+@pytest.mark.numerics
+def test_scores_are_the_losses_of_the_parameters_of_that_step(
+    remade, finished, tmp_path
+):
+  remade.model.init, remade.order.remake_every = f"run:{finished}@4", 0
+  order = order_lib.Order.load(zsgen.run(remade, tmp_path, ["order"]).order)
+  expected = dict(zip(order.ids.tolist(), order.distances, strict=True))
+  table = segments.Segment(
+      segments.path_of(finished, 4), 4, np.zeros(0, np.int64), {}
+  ).table()
+  ids = [i for i in table["id"].to_pylist() if i in expected]
+  actual = dict(
+      zip(table["id"].to_pylist(), table["distance"].to_numpy(), strict=True)
+  )
+  assert len(ids) == 22
+  closeness.assert_close(
+      np.array([actual[i] for i in ids]), np.array([expected[i] for i in ids])
+  )
+
+
+@pytest.mark.slow
+def test_a_killed_run_has_the_bytes_of_an_unbroken_one(
+    probed, workdirs, tmp_path
+):
+  # Before a segment is written; before it is consumed; while it is saved.
+  for moment in ("segment:4", "step:4", "save:8"):
+    killed = restarts.start(probed, tmp_path / "killed", moment)
+    assert killed.returncode == -9, killed.stderr
+  resumed = restarts.start(probed, tmp_path / "killed")
+  assert resumed.returncode == 0, resumed.stderr
+  run, unbroken = map(
+      _run_of, (tmp_path / "killed", workdirs.get(probed, "train"))
+  )
+  contents = [restarts.content(path.parents[1]) for path in (run, unbroken)]
+  assert contents[0] == contents[1]
+  assert _segment_bytes(run) == _segment_bytes(unbroken)
+
+
+@pytest.mark.slow
+def test_a_written_segment_is_never_computed_again(
+    remade, finished, tmp_path, monkeypatch
+):
+  run = _copy(finished, tmp_path)
+  (run / "result.json").unlink()
+  for step in (5, 8, 10):
+    shutil.rmtree(run / "checkpoints" / str(step))
+  monkeypatch.setattr(example_losses, "compute", None)
+  zsgen.run(remade, run.parents[1], ["train"])
+  assert restarts.records(run) == restarts.records(finished)
+  assert restarts.parameters(run) == restarts.parameters(finished)
+
+
+@pytest.mark.slow
+def test_a_damaged_segment_is_noticed_and_made_again(
+    remade, finished, tmp_path
+):
+  run = _copy(finished, tmp_path)
+  (run / "result.json").unlink()
+  damages.flip(segments.path_of(run, 4) / "ids.npy", 0.9)
+  with pytest.raises(errors.InputError) as raised:
+    zsgen.run(remade, run.parents[1], ["train"])
+  message = str(raised.value)
+  assert "segments/4/ids.npy: was changed" in message
+  assert "The newest whole checkpoint is that of step 4: delete" in message
+  for step in (5, 8, 10):
+    assert str(run / "checkpoints" / str(step)) in message
+    shutil.rmtree(run / "checkpoints" / str(step))
+  with pytest.raises(
+      errors.InputError, match=r"segments/4/ids.npy: is damaged.*delete .*/4,"
+  ):
+    zsgen.run(remade, run.parents[1], ["train"])
+  shutil.rmtree(segments.path_of(run, 4))
+  zsgen.run(remade, run.parents[1], ["train"])
+  assert restarts.records(run) == restarts.records(finished)
+  assert _segment_bytes(run) == _segment_bytes(finished)
+
+
+@pytest.mark.slow
+def test_a_fork_of_a_remade_run_that_remakes_its_order_at_once(
+    probed, workdirs, tmp_path
+):
+  finished = _run_of(workdirs.get(probed, "train"))
+  config = probed.copy_and_resolve_references()
+  config.name, config.fork = "fork", f"{finished}@8"
+  config.order.update(budget=12, remake_every=0, remake_steps=(8, 10))
+  run = zsgen.run(config, tmp_path).run
+  consumed = np.load(run / "consumed.npy")
+  np.testing.assert_array_equal(
+      consumed[:8], np.load(finished / "consumed.npy")[:8]
+  )
+  rest = consumed[8:][consumed[8:] >= 0]
+  assert len(rest) == 12 and not np.isin(rest, consumed[:8]).any()
+  np.testing.assert_array_equal(lineage.planned_ids(run), consumed)
+  lines = verify.verify(run)
+  assert any("lineage verified" in line for line in lines)
+  assert any("segment of step 8: 12 ids verified" in line for line in lines)
+  assert zsgen.load_run(run).order["id"].to_pylist() == rest.tolist()
+  assert "order from step 10 on" in (run / "report.html").read_text("utf-8")
+  # The fork follows the examples of its parent.
+  probe = [np.load(path / "evals/probe/ids.npy") for path in (run, finished)]
+  np.testing.assert_array_equal(*probe)
