@@ -93,32 +93,38 @@ class _Models:
     Raises:
       InputError: files are damaged, or do not fit the devices.
     """
-    rules = self._config.machine.mesh.rules
     if not name:
-      start = self._start
-      parts = (
-          part(mesh_lib.shardings(shapes, self._mesh, rules))
-          for part, shapes in (
-              (start.load, start.shapes),
-              (start.load_frozen, start.frozen_shapes),
-          )
-      )
-      model = self._model(start, dtype)
-      return by_model.Loaded(model, *parts, self._mesh, start.description)
+      return self._load_start(dtype)
     snapshot = self._open(name)
-    loaded = snapshot.load(self._mesh, rules, with_moments)
-    result = by_model.Loaded(
+    rules = self._config.machine.mesh.rules
+    state = snapshot.load(self._mesh, rules, with_moments)
+    loaded = by_model.Loaded(
         model=self._model(snapshot.own, dtype),
-        trained=loaded.trained,
-        frozen=loaded.frozen,
+        trained=state.trained,
+        frozen=state.frozen,
         mesh=self._mesh,
         description=f"the checkpoint of step {snapshot.step} of {snapshot.run}",
     )
-    if loaded.moments is None:
-      return result
-    return result._replace(
-        moments=(loaded.moments.mu, loaded.moments.nu),
-        adam=_constants(snapshot, loaded.moments.count),
+    if state.moments is None:
+      return loaded
+    return loaded._replace(
+        moments=(state.moments.mu, state.moments.nu),
+        adam=_constants(snapshot, state.moments.count),
+    )
+
+  def _load_start(self, dtype: str) -> by_model.Loaded:
+    """Reads the parameters that the run starts from, onto the mesh."""
+    start, mesh = self._start, self._mesh
+    rules = self._config.machine.mesh.rules
+    mesh_lib.check_rules(start.all_shapes, rules)
+    return by_model.Loaded(
+        model=self._model(start, dtype),
+        trained=start.load(mesh_lib.shardings(start.shapes, mesh, rules)),
+        frozen=start.load_frozen(
+            mesh_lib.shardings(start.frozen_shapes, mesh, rules)
+        ),
+        mesh=mesh,
+        description=start.description,
     )
 
   def _model(self, start: starts.Start, dtype: str) -> model_lib.Model:
@@ -128,7 +134,7 @@ class _Models:
     return model_lib.Model.from_config(arch, start.lora, method)
 
   def _open_snapshot(self, name: str) -> snapshots.Snapshot:
-    return snapshots.open_snapshot(name, _LOCATION, self._config.model.dtype)
+    return snapshots.open_snapshot(name, _LOCATION)
 
   @functools.cached_property
   def _mesh(self) -> jax.sharding.Mesh:

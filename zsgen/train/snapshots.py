@@ -123,13 +123,12 @@ class Snapshot:
         ) from error
 
 
-def open_snapshot(name: str, location: str, dtype: str) -> Snapshot:
+def open_snapshot(name: str, location: str) -> Snapshot:
   """Returns the checkpoint of a run.
 
   Args:
     name: a run's directory, @ and a step.
     location: the option that names it, for messages.
-    dtype: element type of the model's activations.
 
   Raises:
     InputError: there is no such run or checkpoint, or the run is damaged.
@@ -162,8 +161,6 @@ def open_snapshot(name: str, location: str, dtype: str) -> Snapshot:
       for kind, key in ((config.Model, "model"), (config.Train, "train"))
   )
   init = f"run:{run}@{step}"
-  start = starts.make(
-      dataclasses.replace(model, init=init, dtype=dtype), values["seed"]
-  )
+  start = starts.make(dataclasses.replace(model, init=init), values["seed"])
   assert isinstance(start, run_lib.Continued), "run: continues a run"
   return Snapshot(run, step, start, train)

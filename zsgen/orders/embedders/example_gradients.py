@@ -36,13 +36,13 @@ class Projected(NamedTuple):
 
   Attributes:
     model: the model, which computes on each device separately.
-    key: a typed key, which decides the projection.
+    seed: decides the projection.
     dim: the length of a vector.
     mesh: the devices that rows are split over.
   """
 
   model: model_lib.Model
-  key: jax.Array
+  seed: int
   dim: int
   mesh: jax.sharding.Mesh
 
@@ -140,26 +140,31 @@ def make(
   moments = loaded.moments and tuple(
       {path: flatten(tree)[path] for path in chosen} for tree in loaded.moments
   )
-  key = jax.random.key(seed)
-  projected = Projected(row_model(loaded.model), key, dim, loaded.mesh)
-  embed = jax.jit(
-      functools.partial(vectors, projected=projected, adam=loaded.adam),
-      out_shardings=mesh_lib.replicated(loaded.mesh),
-  )
+  projected = Projected(row_model(loaded.model), seed, dim, loaded.mesh)
+  embed = _compile(projected)
   size = sum(leaf.size for leaf in chosen.values())
-  arrays = chosen, {**others, **flatten(loaded.frozen)}, moments
+  arrays = chosen, {**others, **flatten(loaded.frozen)}, moments, loaded.adam
   return functools.partial(embed, *arrays), size
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(projected: Projected) -> Callable[..., jax.Array]:
+  """Returns `vectors`, whose result every device has, compiled once."""
+  return jax.jit(
+      functools.partial(vectors, projected=projected),
+      out_shardings=mesh_lib.replicated(projected.mesh),
+  )
 
 
 def vectors(
     chosen: Flat,
     others: Flat,
     moments: tuple[Flat, Flat] | None,
+    adam: by_model.Adam | None,
     is_training: Bool[Array, "R"],
     batch: row_batches.RowBatch,
     *,
     projected: Projected,
-    adam: by_model.Adam | None,
 ) -> Float[Array, "R d"]:
   """Returns the projected gradient of each row.
 
@@ -168,15 +173,16 @@ def vectors(
     others: all other parameters, by path.
     moments: the first and the second moments of the chosen parameters, by path;
       None preconditions no gradient.
+    adam: the optimizer's constants; None without moments.
     is_training: the rows whose gradients Adam preconditions.
     batch: the rows; the gradient of an empty one is 0 before Adam.
     projected: how gradients become vectors.
-    adam: the optimizer's constants; None without moments.
   """
   rows = jax.vmap(lambda row: gradient(chosen, others, row, projected.model))
   gradients = rows(batch)
   total = jnp.zeros((len(is_training), projected.dim), jnp.float32)
   sharding = mesh_lib.batch_sharding(projected.mesh)
+  key = jax.random.key(projected.seed)
   for number, path in enumerate(sorted(gradients)):
     leaf = gradients[path].astype(jnp.float32)
     if adam is not None and moments is not None:
@@ -184,7 +190,7 @@ def vectors(
       is_moved = is_training.reshape(-1, *(1 for _ in leaf.shape[1:]))
       leaf = jnp.where(is_moved, moved, leaf)
     leaf = jax.lax.with_sharding_constraint(leaf, sharding)
-    key = jax.random.fold_in(projected.key, number)
     flat = leaf.reshape(len(leaf), -1)
-    total += projection.project(flat, key, projected.dim)
+    leaf_key = jax.random.fold_in(key, number)
+    total += projection.project(flat, leaf_key, projected.dim)
   return total

@@ -7,7 +7,6 @@ and end token included.
 
 from collections.abc import Callable
 import dataclasses
-import functools
 import pathlib
 from typing import Any
 
@@ -113,8 +112,6 @@ def compute(
       them in memory only.
     log: is called with lines about the progress.
   """
-  import jax
-
   from zsgen.core import mesh as mesh_lib
   from zsgen.models import lora
   from zsgen.orders.embedders import pooling, row_batches
@@ -127,10 +124,7 @@ def compute(
       lambda length: max(1, _TOKENS // length) * shards,
   )
   params = lora.join(loaded.trained, loaded.frozen)
-  pool = jax.jit(
-      functools.partial(pooling.weighted_means, model=loaded.model, layer=layer),
-      out_shardings=mesh_lib.replicated(loaded.mesh),
-  )
+  pool = pooling.make(loaded.model, layer, loaded.mesh)
   width = loaded.model.arch.width
   return row_batches.compute(
       plan,

@@ -1,15 +1,32 @@
 """Means of hidden states over the tokens of each row."""
 
+from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
 from jax import numpy as jnp
 from jaxtyping import Float
 
+from zsgen.core import mesh as mesh_lib
 from zsgen.models import depth
 from zsgen.models import model as model_lib
 from zsgen.models.arrays import Array
 from zsgen.orders.embedders import row_batches
+
+
+@functools.lru_cache(maxsize=8)
+def make(
+    model: model_lib.Model, layer: int, mesh: jax.sharding.Mesh
+) -> Callable[[Any, row_batches.RowBatch], jax.Array]:
+  """Returns `weighted_means` of all parameters and a batch, compiled once.
+
+  Every device has the result.
+  """
+  return jax.jit(
+      functools.partial(weighted_means, model=model, layer=layer),
+      out_shardings=mesh_lib.replicated(mesh),
+  )
 
 
 def weighted_means(
