@@ -77,7 +77,7 @@ class _Models:
 
   def shapes(self, name: str) -> tuple[config_lib.Model, trees.Shapes]:
     """Returns the architecture, and the shapes of the trained parameters."""
-    start = self._open(name).own if name else self._start
+    start = self._open(name).run_start if name else self._start
     return start.arch, start.shapes
 
   def load(
@@ -99,7 +99,7 @@ class _Models:
     rules = self._config.machine.mesh.rules
     state = snapshot.load(self._mesh, rules, with_moments)
     loaded = by_model.Loaded(
-        model=self._model(snapshot.own, dtype),
+        model=self._model(snapshot.run_start, dtype),
         trained=state.trained,
         frozen=state.frozen,
         mesh=self._mesh,

@@ -55,7 +55,7 @@ class Snapshot:
   train: config.Train
 
   @property
-  def own(self) -> starts.Start:
+  def run_start(self) -> starts.Start:
     """The start whose shapes are those of the run: adapters are not merged."""
     if isinstance(self.start, run_lib.Merged):
       return self.start.adapted
@@ -96,7 +96,7 @@ class Snapshot:
     """
     first_moment = self.train.first_moment
     init = functools.partial(step_lib.init_state, first_moment=first_moment)
-    shapes = jax.eval_shape(init, self.own.shapes)
+    shapes = jax.eval_shape(init, self.run_start.shapes)
     shardings = program.state_shardings(shapes, mesh, rules, first_moment)
     like = checkpoints.like(shapes, shardings)
     names = ("params", "moments") if with_moments else ("params",)
@@ -104,7 +104,7 @@ class Snapshot:
     frozen, moments = {}, None
     if isinstance(self.start, run_lib.Merged):
       frozen = self.start.load_base(
-          mesh_lib.shardings(self.own.frozen_shapes, mesh, rules)
+          mesh_lib.shardings(self.run_start.frozen_shapes, mesh, rules)
       )
     for state in parts.get("moments", ()):
       if isinstance(state, optax.ScaleByAdamState):

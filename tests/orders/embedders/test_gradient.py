@@ -169,11 +169,11 @@ def test_chosen_parameters_alone(store):
   options = gradient.Options(gradient_dim=DIM, gradient_parameters=pattern)
   bare = loaded._replace(moments=None, adam=None)
   (actual,) = gradient.compute(bare, store, ids, options)
-  chosen, _ = example_gradients.select(
+  subset, _ = example_gradients.select(
       _gradient(loaded, store.row(3)), pattern
   )
-  assert set(chosen) == {f"blocks/0/mlp/{n}/kernel" for n in ("up", "down")}
-  closeness.assert_close(actual, _projected(chosen, 0))
+  assert set(subset) == {f"blocks/0/mlp/{n}/kernel" for n in ("up", "down")}
+  closeness.assert_close(actual, _projected(subset, 0))
 
 
 def test_products_survive_the_projection():

@@ -1,6 +1,7 @@
 """The embedder `hidden`: means of hidden states, and what they depend on."""
 
 import dataclasses
+import functools
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers import closeness, xla
+from tests.helpers import closeness, configs, xla
 import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
@@ -22,6 +23,9 @@ from zsgen.orders import embeddings
 from zsgen.orders import order as order_lib
 from zsgen.orders.embedders import by_model, hidden, progress, row_batches
 
+# Tokens of the longest example, at least.
+LONGEST = 192
+
 
 @pytest.fixture
 def config(small):
@@ -32,10 +36,8 @@ def config(small):
 
 
 @pytest.fixture(scope="module")
-def made(workdirs):
+def setup(workdirs):
   """Returns a store, and random parameters of a small model."""
-  from tests.helpers import configs
-
   small = configs.small()
   small.data.train_instances = 1
   workdir = workdirs.get(small, "prepare")
@@ -48,48 +50,58 @@ def made(workdirs):
   return store, by_model.Loaded(model, params, {}, mesh, "drawn")
 
 
-def _states(loaded, tokens, layer):
-  """Returns the hidden states of one example, float64 [T, D]."""
-  tokens = jnp.asarray(tokens, jnp.int32)[None]
-  row = jnp.arange(tokens.shape[1])[None]
-  states = depth.hidden_states(
-      loaded.model, loaded.trained, tokens, row, jnp.ones_like(row), layer
+@functools.cache
+def _compiled(model, layer):
+  return jax.jit(
+      functools.partial(depth.hidden_states, model, layer=layer)
   )
-  return np.asarray(states[0], np.float64)
 
 
-@pytest.mark.parametrize("text", ["prompt+answer", "prompt"])
-def test_vectors_are_position_weighted_means(made, text):
-  store, loaded = made
+def _states(loaded, tokens, layer=-1):
+  """Returns the hidden states of one example, float64 [T, D]."""
+  length = len(tokens)
+  row = np.zeros((1, LONGEST), np.int32)
+  row[0, :length] = tokens
+  positions = np.arange(LONGEST)[None] % length
+  segments = (np.arange(LONGEST) < length).astype(np.int32)[None]
+  compute = _compiled(loaded.model, layer)
+  states = compute(loaded.trained, row, positions, segments)
+  return np.asarray(states[0, :length], np.float64)
+
+
+def test_vectors_are_position_weighted_means(setup):
+  store, loaded = setup
   ids = np.array([3, 50, 7, 0])
-  actual = hidden.compute(loaded, store, ids, text)
-  for vector, example in zip(actual, ids, strict=True):
-    row = store.row(example)
-    end = len(row.tokens) if text != "prompt" else row.mask.argmax()
-    states = _states(loaded, row.tokens[:end], -1)
-    weights = np.arange(1, end + 1)
-    expected = weights @ states / weights.sum()
-    closeness.assert_close(vector, expected)
+  for text in ("prompt+answer", "prompt"):
+    vectors = hidden.compute(loaded, store, ids, text)
+    for vector, example in zip(vectors, ids, strict=True):
+      row = store.row(example)
+      end = len(row.tokens) if text != "prompt" else row.mask.argmax()
+      weights = np.arange(1, end + 1)
+      states = _states(loaded, row.tokens[:end])
+      closeness.assert_close(vector, weights @ states / weights.sum())
 
 
-def test_a_layer_is_the_output_of_so_many_blocks(made):
-  _, loaded = made
+@pytest.mark.slow
+def test_a_layer_is_the_output_of_so_many_blocks(setup):
+  _, loaded = setup
   tokens = np.arange(5)
   embedding = np.asarray(loaded.trained["embedding"])[tokens]
   np.testing.assert_array_equal(_states(loaded, tokens, 0), embedding)
-  first = loaded.model.arch
-  alone = dataclasses.replace(first, layers=1)
+  arch = loaded.model.arch
   params = {
       **loaded.trained,
       "blocks": jax.tree.map(lambda leaf: leaf[:1], loaded.trained["blocks"]),
   }
-  model = dataclasses.replace(loaded.model, arch=alone)
-  expected = _states(loaded._replace(model=model, trained=params), tokens, 1)
+  alone = dataclasses.replace(
+      loaded.model, arch=dataclasses.replace(arch, layers=1)
+  )
+  expected = _states(loaded._replace(model=alone, trained=params), tokens, 1)
   np.testing.assert_array_equal(_states(loaded, tokens, 1), expected)
   # The last block, before the norm and after it.
-  last, normed = (_states(loaded, tokens, n) for n in (2, -1))
+  last, normed = (_states(loaded, tokens, layer) for layer in (2, -1))
   scale = np.asarray(loaded.trained["final_norm"]["scale"], np.float64)
-  rms = np.sqrt((last**2).mean(-1, keepdims=True) + first.norm_eps)
+  rms = np.sqrt((last**2).mean(-1, keepdims=True) + arch.norm_eps)
   closeness.assert_close(normed, last / rms * scale)
 
 
@@ -127,8 +139,8 @@ def test_layers_of_a_pattern(layers):
       closeness.assert_close(np.asarray(final), np.asarray(states) / norm)
 
 
-def test_a_kill_loses_little_and_changes_nothing(made, tmp_path, monkeypatch):
-  store, loaded = made
+def test_a_kill_loses_little_and_changes_nothing(setup, tmp_path, monkeypatch):
+  store, loaded = setup
   ids = np.arange(store.examples)
   monkeypatch.setattr(hidden, "_TOKENS", 512)
   expected = hidden.compute(loaded, store, ids)
@@ -155,6 +167,7 @@ def test_a_kill_loses_little_and_changes_nothing(made, tmp_path, monkeypatch):
   np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.slow
 def test_an_order_by_the_start(config, tmp_path, capsys):
   order = order_lib.Order.load(zsgen.run(config, tmp_path, ["order"]).order)
   recipe = order.manifest["made_by"]["embedder"]
@@ -165,7 +178,7 @@ def test_an_order_by_the_start(config, tmp_path, capsys):
   vectors = np.load(artifact / "vectors.npy")
   assert vectors.shape[1] == 32
   closeness.assert_close(np.linalg.norm(vectors, axis=1), np.ones(len(vectors)))
-  assert f"embeddings {artifact}: 1 files verified" in verify.verify(tmp_path)
+  assert any(str(artifact) in line for line in verify.verify(tmp_path))
   assert "states of new parameters" in capsys.readouterr().err
   # Other options make other vectors.
   config.order.feature_dtype = "bfloat16"
@@ -175,9 +188,7 @@ def test_an_order_by_the_start(config, tmp_path, capsys):
   assert 0 < closeness.relative_error(rounded, vectors) < 0.03
 
 
-def test_an_order_by_a_checkpoint(small, config, workdirs, tmp_path):
-  from tests.helpers import configs
-
+def test_an_order_by_a_checkpoint(config, workdirs, tmp_path):
   (run,) = (workdirs.get(configs.small(), "train") / "runs").iterdir()
   config.order.checkpoint = f"{run}@5"
   order = order_lib.Order.load(zsgen.run(config, tmp_path, ["order"]).order)
@@ -214,8 +225,6 @@ def test_bad_options_are_errors_before_any_work(
 def test_a_step_that_is_gone_lists_those_that_are_there(
     config, workdirs, tmp_path
 ):
-  from tests.helpers import configs
-
   (run,) = (workdirs.get(configs.small(), "train") / "runs").iterdir()
   config.order.checkpoint = f"{run}@7"
   message = "has no checkpoint of step 7.*those of steps 5, 10"
@@ -223,15 +232,15 @@ def test_a_step_that_is_gone_lists_those_that_are_there(
     zsgen.run(config, tmp_path, ["order"])
 
 
-def test_without_a_model_it_is_an_error(made, tmp_path):
-  store, _ = made
+def test_without_a_model_it_is_an_error(setup, tmp_path):
+  store, _ = setup
   order = config_lib.build(config_lib.Order, embedder="hidden")
   with pytest.raises(errors.InputError, match="needs the model of a config"):
     embeddings.obtain(tmp_path, store, order)
 
 
-def test_vectors_that_are_not_finite_are_an_error(made):
-  _, loaded = made
+def test_vectors_that_are_not_finite_are_an_error(setup):
+  _, loaded = setup
   vectors = np.array([[1.0, 2.0], [np.nan, 1.0]], np.float32)
   with pytest.raises(errors.InputError, match="1 of 2 examples.*example 9.*dr"):
     by_model.check_finite(vectors, np.array([8, 9]), loaded, "float32")

@@ -31,7 +31,7 @@ class Row(NamedTuple):
   loss_positions: Array
 
 
-class Projected(NamedTuple):
+class Projection(NamedTuple):
   """How gradients become vectors.
 
   Attributes:
@@ -50,8 +50,8 @@ class Projected(NamedTuple):
 def select(trained: Any, pattern: str) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns the parameters whose path a pattern fully matches, and the rest."""
   flat = flatten(trained)
-  chosen = {path: flat[path] for path in flat if re.fullmatch(pattern, path)}
-  return chosen, {path: flat[path] for path in flat if path not in chosen}
+  subset = {path: flat[path] for path in flat if re.fullmatch(pattern, path)}
+  return subset, {path: flat[path] for path in flat if path not in subset}
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -69,15 +69,15 @@ def row_model(model: model_lib.Model) -> model_lib.Model:
 
 
 def gradient(
-    chosen: Flat, others: Flat, row: row_batches.RowBatch, model: model_lib.Model
+    subset: Flat, rest: Flat, row: row_batches.RowBatch, model: model_lib.Model
 ) -> dict[str, Array]:
-  """Returns the gradient of the loss of one example by the chosen parameters.
+  """Returns the gradient of the loss of one example by a subset of the parameters.
 
   The loss is the mean over its tokens with loss; without such tokens it is 0.
 
   Args:
-    chosen: the parameters to differentiate by, by path.
-    others: all other parameters, by path.
+    subset: the parameters to differentiate by, by path.
+    rest: all other parameters, by path.
     row: a single row: tokens [T], a length [], and loss positions [K].
     model: see `row_model`.
   """
@@ -90,10 +90,10 @@ def gradient(
   weights = has_loss / jnp.maximum(has_loss.sum(), 1)
 
   def loss(parameters: Any) -> Array:
-    tree = traverse_util.unflatten_dict({**parameters, **others}, sep="/")
+    tree = traverse_util.unflatten_dict({**parameters, **rest}, sep="/")
     return model.loss(tree, batch, weights)
 
-  return jax.grad(loss)(dict(chosen))
+  return jax.grad(loss)(dict(subset))
 
 
 def direction(
@@ -136,61 +136,61 @@ def make(
     batch, which returns `vectors` on all devices; and the number of elements of
     a gradient.
   """
-  chosen, others = select(loaded.trained, pattern)
+  subset, rest = select(loaded.trained, pattern)
   moments = loaded.moments and tuple(
-      {path: flatten(tree)[path] for path in chosen} for tree in loaded.moments
+      {path: flatten(tree)[path] for path in subset} for tree in loaded.moments
   )
-  projected = Projected(row_model(loaded.model), seed, dim, loaded.mesh)
-  embed = _compile(projected)
-  size = sum(leaf.size for leaf in chosen.values())
-  arrays = chosen, {**others, **flatten(loaded.frozen)}, moments, loaded.adam
+  method = Projection(row_model(loaded.model), seed, dim, loaded.mesh)
+  embed = _compile(method)
+  size = sum(leaf.size for leaf in subset.values())
+  arrays = subset, {**rest, **flatten(loaded.frozen)}, moments, loaded.adam
   return functools.partial(embed, *arrays), size
 
 
 @functools.lru_cache(maxsize=8)
-def _compile(projected: Projected) -> Callable[..., jax.Array]:
+def _compile(method: Projection) -> Callable[..., jax.Array]:
   """Returns `vectors`, whose result every device has, compiled once."""
   return jax.jit(
-      functools.partial(vectors, projected=projected),
-      out_shardings=mesh_lib.replicated(projected.mesh),
+      functools.partial(vectors, method=method),
+      out_shardings=mesh_lib.replicated(method.mesh),
   )
 
 
 def vectors(
-    chosen: Flat,
-    others: Flat,
+    subset: Flat,
+    rest: Flat,
     moments: tuple[Flat, Flat] | None,
     adam: by_model.Adam | None,
     is_training: Bool[Array, "R"],
     batch: row_batches.RowBatch,
     *,
-    projected: Projected,
+    method: Projection,
 ) -> Float[Array, "R d"]:
   """Returns the projected gradient of each row.
 
   Args:
-    chosen: the parameters to differentiate by, by path.
-    others: all other parameters, by path.
-    moments: the first and the second moments of the chosen parameters, by path;
+    subset: the parameters to differentiate by, by path.
+    rest: all other parameters, by path.
+    moments: the first and the second moments of the subset, by path;
       None preconditions no gradient.
     adam: the optimizer's constants; None without moments.
     is_training: the rows whose gradients Adam preconditions.
     batch: the rows; the gradient of an empty one is 0 before Adam.
-    projected: how gradients become vectors.
+    method: how gradients become vectors.
   """
-  rows = jax.vmap(lambda row: gradient(chosen, others, row, projected.model))
+  rows = jax.vmap(lambda row: gradient(subset, rest, row, method.model))
   gradients = rows(batch)
-  total = jnp.zeros((len(is_training), projected.dim), jnp.float32)
-  sharding = mesh_lib.batch_sharding(projected.mesh)
-  key = jax.random.key(projected.seed)
+  total = jnp.zeros((len(is_training), method.dim), jnp.float32)
+  sharding = mesh_lib.batch_sharding(method.mesh)
+  key = jax.random.key(method.seed)
   for number, path in enumerate(sorted(gradients)):
     leaf = gradients[path].astype(jnp.float32)
     if adam is not None and moments is not None:
-      moved = direction(leaf, moments[0][path], moments[1][path], adam)
-      is_moved = is_training.reshape(-1, *(1 for _ in leaf.shape[1:]))
-      leaf = jnp.where(is_moved, moved, leaf)
+      update = direction(leaf, moments[0][path], moments[1][path], adam)
+      condition = is_training.reshape(-1, *(1 for _ in leaf.shape[1:]))
+      leaf = jnp.where(condition, update, leaf)
     leaf = jax.lax.with_sharding_constraint(leaf, sharding)
     flat = leaf.reshape(len(leaf), -1)
     leaf_key = jax.random.fold_in(key, number)
-    total += projection.project(flat, leaf_key, projected.dim)
+    total += projection.project(flat, leaf_key, method.dim)
   return total

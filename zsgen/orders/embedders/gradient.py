@@ -131,15 +131,15 @@ class Gradient(by_model.ModelEmbedder):
     from zsgen.orders.embedders import example_gradients
 
     options = self._options
-    chosen, others = example_gradients.select(
+    subset, rest = example_gradients.select(
         shapes, options.gradient_parameters
     )
-    count = sum(math.prod(leaf.shape) for leaf in chosen.values())
-    if not chosen:
+    count = sum(math.prod(leaf.shape) for leaf in subset.values())
+    if not subset:
       raise errors.InputError(
           f"{_LOCATION}.gradient_parameters is"
           f" {options.gradient_parameters!r}, which fully matches no trained"
-          f" parameter. They are: {', '.join(others)}."
+          f" parameter. They are: {', '.join(rest)}."
       )
     if options.gradient_dim > count:
       raise errors.InputError(
