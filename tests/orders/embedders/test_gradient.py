@@ -1,6 +1,7 @@
 """The embedder `gradient`: equal to gradients of single examples."""
 
 import dataclasses
+import functools
 import math
 import subprocess
 import sys
@@ -77,21 +78,30 @@ def _loaded(lora=config_lib.NO_LORA):
   )
 
 
+@functools.cache
+def _compiled(model):
+  """Returns the gradient of a weighted loss of tokens, from their logits."""
+
+  def loss(trained, frozen, tokens, weights):
+    params = lora_lib.join(trained, frozen)
+    positions = jnp.arange(tokens.shape[1])[None]
+    # What follows an example changes nothing before it.
+    segments = jnp.ones_like(positions)
+    logits = model.logits(params, tokens, positions, segments)
+    scores = jax.nn.log_softmax(logits[0, :-1])
+    nll = -jnp.take_along_axis(scores, tokens[0, 1:, None], axis=1)[:, 0]
+    return (nll * weights[1:]).sum()
+
+  return jax.jit(jax.grad(loss))
+
+
 def _gradient(loaded, row):
-  """Returns the gradient of the mean loss of an example, from its logits."""
-  tokens = jnp.asarray(row.tokens, jnp.int32)[None]
-  positions = jnp.arange(tokens.shape[1])[None]
-  losses = np.flatnonzero(row.mask)
-
-  def loss(trained):
-    params = lora_lib.join(trained, loaded.frozen)
-    logits = loaded.model.logits(
-        params, tokens, positions, jnp.ones_like(positions)
-    )
-    scores = jax.nn.log_softmax(logits[0, losses - 1])
-    return -scores[np.arange(len(losses)), tokens[0, losses]].mean()
-
-  return jax.grad(loss)(loaded.trained)
+  """Returns the gradient of the mean loss of an example."""
+  tokens, weights = np.zeros((1, 192), np.int32), np.zeros(192, np.float32)
+  tokens[0, : len(row.tokens)] = row.tokens
+  weights[: len(row.mask)] = row.mask / row.mask.sum()
+  compute = _compiled(loaded.model)
+  return compute(loaded.trained, loaded.frozen, tokens, weights)
 
 
 def _projected(gradients, seed):
@@ -113,7 +123,9 @@ def _projected(gradients, seed):
   return total
 
 
-@pytest.mark.parametrize("lora", [config_lib.NO_LORA, LORA])
+@pytest.mark.parametrize(
+    "lora", [config_lib.NO_LORA, pytest.param(LORA, marks=pytest.mark.slow)]
+)
 def test_vectors_are_those_of_single_examples(store, lora, monkeypatch):
   monkeypatch.setattr(projection, "_ELEMENTS", 500 * DIM)
   loaded = _loaded(lora)
@@ -186,7 +198,8 @@ def test_products_survive_the_projection():
   np.testing.assert_allclose(actual, expected, rtol=0.1)
 
 
-def test_an_order_by_two_checkpoints(config, run, tmp_path):
+def test_an_order_by_two_checkpoints(config, run, tmp_path, monkeypatch):
+  monkeypatch.setattr(row_batches, "_STEP", 256)  # One program.
   config.order.checkpoints = (f"{run}@5", f"{run}@10")
   order = order_lib.Order.load(zsgen.run(config, tmp_path, ["order"]).order)
   assert len(order) == 8

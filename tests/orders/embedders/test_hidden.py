@@ -188,7 +188,8 @@ def test_an_order_by_the_start(config, tmp_path, capsys):
   assert 0 < closeness.relative_error(rounded, vectors) < 0.03
 
 
-def test_an_order_by_a_checkpoint(config, workdirs, tmp_path):
+def test_an_order_by_a_checkpoint(config, workdirs, tmp_path, monkeypatch):
+  monkeypatch.setattr(row_batches, "_STEP", 256)  # One program.
   (run,) = (workdirs.get(configs.small(), "train") / "runs").iterdir()
   config.order.checkpoint = f"{run}@5"
   order = order_lib.Order.load(zsgen.run(config, tmp_path, ["order"]).order)
