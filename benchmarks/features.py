@@ -84,9 +84,7 @@ def _cases(
   ]
   for name, pattern in _PARAMETERS.items():
     for dim in dims:
-      options = gradient.Options(
-          gradient_parameters=pattern, gradient_dim=dim
-      )
+      options = gradient.Options(gradient_parameters=pattern, gradient_dim=dim)
       cases.append(
           _Case(
               f"gradient, {name}",

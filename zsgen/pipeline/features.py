@@ -80,9 +80,7 @@ class _Models:
     start = self._open(name).run_start if name else self._start
     return start.arch, start.shapes
 
-  def load(
-      self, name: str, dtype: str, with_moments: bool
-  ) -> by_model.Loaded:
+  def load(self, name: str, dtype: str, with_moments: bool) -> by_model.Loaded:
     """Reads parameters onto the mesh.
 
     Args:
@@ -142,9 +140,7 @@ class _Models:
     return mesh_lib.with_whole_rows(mesh)
 
 
-def _constants(
-    snapshot: snapshots.Snapshot, count: jax.Array
-) -> by_model.Adam:
+def _constants(snapshot: snapshots.Snapshot, count: jax.Array) -> by_model.Adam:
   """Returns the optimizer's constants at a checkpoint."""
   train = snapshot.train
   return by_model.Adam(

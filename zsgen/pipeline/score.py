@@ -145,13 +145,16 @@ class _Scoring:
         self._params, self._ids, context, partial, self._console.log
     )
     is_wrong = ~np.isfinite(values)
-    if is_wrong.any():
+    # After a kill, only process 0 has those that were computed before.
+    count, first = hosts.broadcast(
+        "losses", [int(is_wrong.sum()), int(is_wrong.argmax())]
+    )
+    if count:
       beginning = finite.look_at(self._params, self._start.description)
       shutil.rmtree(partial, ignore_errors=True)
       raise errors.InputError(
-          f"config.order.score: the loss of {is_wrong.sum()} of {len(values)}"
-          " training examples is not finite, the first is example"
-          f" {self._ids[is_wrong.argmax()]}."
+          f"config.order.score: the loss of {count} of {len(values)} training"
+          f" examples is not finite, the first is example {self._ids[first]}."
           f" {finite.explain(beginning, self._config.model)}"
       )
     return values

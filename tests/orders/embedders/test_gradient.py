@@ -167,7 +167,9 @@ def test_batches_do_not_matter(store, monkeypatch, tmp_path):
     gradient.compute(loaded, store, ids, options, tmp_path)
   monkeypatch.setattr(row_batches.Plan, "_fill", fill)
   lines = []
-  resumed = gradient.compute(loaded, store, ids, options, tmp_path, lines.append)
+  resumed = gradient.compute(
+      loaded, store, ids, options, tmp_path, lines.append
+  )
   assert "continues after" in lines[0]
   np.testing.assert_array_equal(
       resumed, gradient.compute(loaded, store, ids, options)
@@ -181,9 +183,7 @@ def test_chosen_parameters_alone(store):
   options = gradient.Options(gradient_dim=DIM, gradient_parameters=pattern)
   bare = loaded._replace(moments=None, adam=None)
   (actual,) = gradient.compute(bare, store, ids, options)
-  subset, _ = example_gradients.select(
-      _gradient(loaded, store.row(3)), pattern
-  )
+  subset, _ = example_gradients.select(_gradient(loaded, store.row(3)), pattern)
   assert set(subset) == {f"blocks/0/mlp/{n}/kernel" for n in ("up", "down")}
   closeness.assert_close(actual, _projected(subset, 0))
 
@@ -213,17 +213,13 @@ def test_an_order_by_two_checkpoints(config, run, tmp_path, monkeypatch):
   rates = [optimizer.learning_rate(train, step, 10) for step in (4, 9)]
   for half, rate in zip(np.split(vectors, 2, axis=1), rates, strict=True):
     lengths = np.linalg.norm(half, axis=1)
-    np.testing.assert_allclose(
-        lengths, math.sqrt(rate / sum(rates)), rtol=1e-5
-    )
+    np.testing.assert_allclose(lengths, math.sqrt(rate / sum(rates)), rtol=1e-5)
 
 
 def test_a_checkpoint_brings_its_moments(config, run):
   config = config_lib.check(config)
   start = starts.make(config.model, 0)
-  loaded = features.make_models(config, start).load(
-      f"{run}@5", "float32", True
-  )
+  loaded = features.make_models(config, start).load(f"{run}@5", "float32", True)
   assert loaded.adam is not None and loaded.moments is not None
   assert loaded.adam.count == 5
   assert loaded.adam._replace(count=0, learning_rate=0.0) == by_model.Adam(
@@ -259,7 +255,10 @@ def test_a_checkpoint_of_adapters(config, tmp_path):
     ("options", "message"),
     [
         (dict(gradient_dim=50_000), "the gradient has .* would be larger"),
-        (dict(gradient_parameters="mlp"), "matches no trained parameter.*blocks"),
+        (
+            dict(gradient_parameters="mlp"),
+            "matches no trained parameter.*blocks",
+        ),
         (dict(text="prompt"), "has no loss to differentiate"),
         (dict(checkpoints=("a@b",)), r"checkpoints\[0\] is 'a@b'"),
     ],

@@ -52,9 +52,7 @@ def setup(workdirs):
 
 @functools.cache
 def _compiled(model, layer):
-  return jax.jit(
-      functools.partial(depth.hidden_states, model, layer=layer)
-  )
+  return jax.jit(functools.partial(depth.hidden_states, model, layer=layer))
 
 
 def _states(loaded, tokens, layer=-1):
@@ -126,9 +124,7 @@ def test_layers_of_a_pattern(layers):
     smaller = dataclasses.replace(arch, layers=layer)
     cut = depth.truncate(params, arch, layer)
     if layer:
-      shapes = jax.eval_shape(
-          model_lib.Model(smaller).init, jax.random.key(0)
-      )
+      shapes = jax.eval_shape(model_lib.Model(smaller).init, jax.random.key(0))
       assert jax.tree.map(jnp.shape, cut) == jax.tree.map(jnp.shape, shapes)
     states = depth.hidden_states(
         model, params, row, row, jnp.ones_like(row), layer

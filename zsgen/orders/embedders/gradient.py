@@ -131,9 +131,7 @@ class Gradient(by_model.ModelEmbedder):
     from zsgen.orders.embedders import example_gradients
 
     options = self._options
-    subset, rest = example_gradients.select(
-        shapes, options.gradient_parameters
-    )
+    subset, rest = example_gradients.select(shapes, options.gradient_parameters)
     count = sum(math.prod(leaf.shape) for leaf in subset.values())
     if not subset:
       raise errors.InputError(

@@ -158,7 +158,9 @@ def compute(
 def _bucket(lengths: np.ndarray) -> np.ndarray:
   """Returns the length of the row of each example, int64 [n]."""
   exponents = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
-  return _round_up(lengths.astype(np.int64), np.maximum(_STEP, 2**exponents // 8))
+  return _round_up(
+      lengths.astype(np.int64), np.maximum(_STEP, 2**exponents // 8)
+  )
 
 
 def _round_up(value: Any, multiple: Any) -> Any:
