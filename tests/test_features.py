@@ -39,7 +39,8 @@ def test_every_arrangement_reads_vectors_of_a_model(small, tmp_path, embedder):
   # All of them read one artifact, and a trace finds it.
   assert len(list(tmp_path.glob("embeddings/[!.]*"))) == 1
   store = store_lib.open_store(order.store_path)
-  assert len(trace.make(order, store, batch_size=4, every=4).ends)
+  measured = trace.make(order, store, batch_size=4, every=4)
+  assert measured.description["embedder"] == embedder["embedder"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import jax
+import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
@@ -107,7 +108,7 @@ class _Models:
       return loaded
     return loaded._replace(
         moments=(state.moments.mu, state.moments.nu),
-        adam=_constants(snapshot, state.moments.count),
+        adam=_constants(snapshot, int(np.asarray(state.moments.count))),
     )
 
   def _load_start(self, dtype: str) -> by_model.Loaded:
@@ -140,11 +141,11 @@ class _Models:
     return mesh_lib.with_whole_rows(mesh)
 
 
-def _constants(snapshot: snapshots.Snapshot, count: jax.Array) -> by_model.Adam:
-  """Returns the optimizer's constants at a checkpoint."""
+def _constants(snapshot: snapshots.Snapshot, count: int) -> by_model.Adam:
+  """Returns the optimizer's constants at a checkpoint after `count` updates."""
   train = snapshot.train
   return by_model.Adam(
-      count=int(count),
+      count=count,
       b1=train.b1,
       b2=train.b2,
       eps=train.eps,

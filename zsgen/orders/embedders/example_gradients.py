@@ -12,8 +12,6 @@ from jax import numpy as jnp
 from jaxtyping import Bool, Float
 
 from zsgen.core import mesh as mesh_lib
-from zsgen.models import execution
-from zsgen.models import lora as lora_lib
 from zsgen.models import model as model_lib
 from zsgen.models.arrays import Array
 from zsgen.orders.embedders import by_model, pooling, projection, row_batches
@@ -122,7 +120,7 @@ def direction(
 
 def make(
     loaded: by_model.Loaded, pattern: str, seed: int, dim: int
-) -> tuple[Callable[[Array, row_batches.RowBatch], Array], int]:
+) -> tuple[Callable[[Any, row_batches.RowBatch], jax.Array], int]:
   """Returns what embeds a batch of rows, and the size of their gradients.
 
   Args:
