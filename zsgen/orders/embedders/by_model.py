@@ -7,6 +7,7 @@ checkpoint of any run. Nothing here imports jax.
 import abc
 from collections.abc import Callable
 import pathlib
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -173,7 +174,7 @@ def check_rows(
 
 
 def check_finite(
-    vectors: np.ndarray, ids: np.ndarray, loaded: Loaded, dtype: str
+    vectors: np.ndarray, ids: np.ndarray, loaded: Loaded, partial: pathlib.Path
 ) -> None:
   """Raises InputError for vectors that are not finite.
 
@@ -181,18 +182,17 @@ def check_finite(
     vectors: float32 [n, D].
     ids: the example of each, int64 [n].
     loaded: the parameters.
-    dtype: element type of activations.
+    partial: the directory of computed vectors, which is deleted then.
   """
   is_wrong = ~np.isfinite(vectors).all(axis=1)
   if is_wrong.any():
-    advice = (
-        " Set config.order.feature_dtype='float32'."
-        if dtype != "float32"
-        else " Use other parameters."
-    )
+    shutil.rmtree(partial, ignore_errors=True)
+    advice = "Use other parameters."
+    if loaded.model.arch.dtype != "float32":
+      advice = "Set config.order.feature_dtype='float32'."
     raise errors.InputError(
         f"config.order.embedder: the vectors of {is_wrong.sum()} of {len(ids)}"
         f" examples are not finite, the first is example"
         f" {ids[is_wrong.argmax()]}. They come from: {loaded.description}."
-        f"{advice}"
+        f" {advice}"
     )

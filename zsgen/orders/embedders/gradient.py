@@ -93,7 +93,7 @@ class Gradient(by_model.ModelEmbedder):
     """Raises InputError if there are too few parameters to project."""
     for name in self.checkpoints:
       _, shapes = models.shapes(name)
-      self._count(shapes)
+      self._check_size(shapes)
 
   def embed_rows(
       self,
@@ -105,29 +105,38 @@ class Gradient(by_model.ModelEmbedder):
   ) -> encoded.Encoded:
     """Embeds the examples of a store; see `by_model.ModelEmbedder`."""
     del text  # It is checked.
-    ids = np.arange(store.examples)
     _check_losses(store)
     vectors, rates = [], []
     for number, name in enumerate(self.checkpoints):
-      arch, _ = models.shapes(name)
-      by_model.check_rows(store, store.lengths[ids], arch)
-      loaded = models.load(name, self._options.feature_dtype, True)
-      log(f"gradient of the losses of {loaded.description}")
       part = partial / str(number)
-      values = compute(loaded, store, ids, self._options, part, log)
-      by_model.check_finite(values, ids, loaded, self._options.feature_dtype)
-      vectors.append(_unit(values, ids, loaded))
-      rates.append(loaded.adam.learning_rate if loaded.adam else 1.0)
+      values, rate = self._embed_at(name, store, models, part, log)
+      vectors.append(values)
+      rates.append(rate)
     weights = _weights(rates)
     scaled = [w * v for w, v in zip(weights, vectors, strict=True)]
     return encoded.Encoded(np.concatenate(scaled, axis=1))
 
-  def _count(self, shapes: Any) -> int:
-    """Returns the number of parameters that gradients are taken by.
+  def _embed_at(
+      self,
+      name: str,
+      store: store_lib.Store,
+      models: by_model.Models,
+      partial: pathlib.Path,
+      log: Callable[[str], None],
+  ) -> tuple[np.ndarray, float]:
+    """Returns vectors of length 1 at a checkpoint, and its learning rate."""
+    ids, dtype = np.arange(store.examples), self._options.feature_dtype
+    arch, _ = models.shapes(name)
+    by_model.check_rows(store, store.lengths[ids], arch)
+    loaded = models.load(name, dtype, True)
+    log(f"gradient of the losses of {loaded.description}")
+    values = compute(loaded, store, ids, self._options, partial, log)
+    by_model.check_finite(values, ids, loaded, partial)
+    rate = loaded.adam.learning_rate if loaded.adam else 1.0
+    return _unit(values, ids, loaded), rate
 
-    Raises:
-      InputError: there are none, or fewer than dimensions.
-    """
+  def _check_size(self, shapes: Any) -> None:
+    """Raises InputError for fewer parameters than dimensions, or none."""
     from zsgen.orders.embedders import example_gradients
 
     options = self._options
@@ -146,7 +155,6 @@ class Gradient(by_model.ModelEmbedder):
           " what it projects. Lower it, or choose more parameters by"
           f" {_LOCATION}.gradient_parameters."
       )
-    return count
 
 
 def compute(

@@ -85,7 +85,7 @@ class Hidden(by_model.ModelEmbedder):
     log(f"hidden   states of {loaded.description}")
     layer = self._options.hidden_layer
     vectors = compute(loaded, store, ids, text, layer, partial, log)
-    by_model.check_finite(vectors, ids, loaded, self._options.feature_dtype)
+    by_model.check_finite(vectors, ids, loaded, partial)
     return encoded.Encoded(vectors)
 
 
