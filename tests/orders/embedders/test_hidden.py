@@ -184,6 +184,7 @@ def test_an_order_by_the_start(config, tmp_path, capsys):
   assert 0 < closeness.relative_error(rounded, vectors) < 0.03
 
 
+@pytest.mark.slow
 def test_an_order_by_a_checkpoint(config, workdirs, tmp_path, monkeypatch):
   monkeypatch.setattr(row_batches, "_STEP", 256)  # One program.
   (run,) = (workdirs.get(configs.small(), "train") / "runs").iterdir()
