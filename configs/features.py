@@ -32,6 +32,7 @@ def get_config(names: str = ",".join(EMBEDDERS)) -> ml_collections.ConfigDict:
   """
   config = config_lib.defaults()
   config.name = "features"
+  config.data.train_instances = 100  # A pool that is embedded in minutes.
   config.order.arrangement = "tmt"
   config.order.budget = 1920
   for name in ("heldout", "heldout_family"):
