@@ -279,7 +279,9 @@ def test_weights_of_checkpoints():
 
 def test_a_gradient_of_zero_is_an_error():
   vectors = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
-  with pytest.raises(errors.InputError, match=r"1 examples are zero.*example 6"):
+  with pytest.raises(
+      errors.InputError, match=r"1 examples are zero.*example 6"
+  ):
     gradient._unit(vectors, np.array([5, 6]), _loaded())
 
 

@@ -240,7 +240,9 @@ def test_without_a_model_it_is_an_error(setup, tmp_path):
 def test_vectors_that_are_not_finite_are_an_error(setup, tmp_path):
   _, loaded = setup
   vectors = np.array([[1.0, 2.0], [np.nan, 1.0]], np.float32)
-  with pytest.raises(errors.InputError, match=r"1 of 2 examples.*example 9.*dr"):
+  with pytest.raises(
+      errors.InputError, match=r"1 of 2 examples.*example 9.*dr"
+  ):
     by_model.check_finite(vectors, np.array([8, 9]), loaded, tmp_path)
   assert not tmp_path.exists()
 
