@@ -150,8 +150,8 @@ def read_lengths(
   lengths = store.lengths[ids]
   if text != "prompt":
     return lengths
-  has_loss = store.loss_lengths[ids] > 0
-  lengths = np.where(has_loss, store.first_losses(ids), lengths)
+  first_losses = [int(store.row(i).mask.argmax()) for i in ids]
+  lengths = np.where(store.loss_lengths[ids] > 0, first_losses, lengths)
   if not lengths.all():
     raise errors.InputError(
         f"config.order.text is 'prompt', but {(lengths == 0).sum()} examples"
