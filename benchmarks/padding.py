@@ -36,12 +36,11 @@ class _Order(NamedTuple):
   cost: shape_search.Cost
 
 
-def load_order(config: str, workdir: pathlib.Path) -> _Order:
-  """Prepares the order of a config.
+def load_config(config: str) -> config_lib.Config:
+  """Returns a config.
 
   Args:
     config: the file, and optionally `=` and `config.data.path`.
-    workdir: the directory of the artifacts.
   """
   file, _, path = config.partition("=")
   spec = importlib.util.spec_from_file_location("config", file)
@@ -50,7 +49,17 @@ def load_order(config: str, workdir: pathlib.Path) -> _Order:
   values = module.get_config()
   if path:
     values.data.path = path
-  checked = config_lib.check(values)
+  return config_lib.check(values)
+
+
+def load_order(config: str, workdir: pathlib.Path) -> _Order:
+  """Prepares the order of a config.
+
+  Args:
+    config: see `load_config`.
+    workdir: the directory of the artifacts.
+  """
+  checked = load_config(config)
   owner = experiment.Experiment(checked, workdir)
   store, ids, start = owner.store, owner.order.ids, owner.start
   counted = flops.count_flops(start.arch, start.shapes, start.frozen_shapes)

@@ -21,6 +21,7 @@ from zsgen.evals import loss as loss_lib
 from zsgen.models import model as model_lib
 from zsgen.orders import model_scores
 from zsgen.orders import order as order_lib
+from zsgen.orders.embedders import progress
 from zsgen.train import batches, layouts
 
 
@@ -101,7 +102,7 @@ def test_views_count_the_same_answer_tokens(parts, begin, tmp_path):
 def test_a_kill_loses_little_and_changes_nothing(parts, tmp_path, monkeypatch):
   context, params, ids = parts
   expected = example_losses.compute(params, ids, context, tmp_path / "whole")
-  monkeypatch.setattr(example_losses, "_SECONDS", 0.0)
+  monkeypatch.setattr(progress, "_SECONDS", 0.0)
   computed = []
   lay_out = layouts.lay_out
 

@@ -108,6 +108,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         for name in ("epochs", "fresh")
     },
     "order.encoder_dtype": {"order.embedder": "minilm"},
+    "order.feature_dtype": {"order.embedder": "hidden"},
     "model.window": {"model.pattern": ["local"], "model.window": 8},
     "model.rope_local_theta": {
         "model.pattern": ["local", "global"],
@@ -436,6 +437,9 @@ def _crossed() -> Iterator[Case]:
       ("order.text", "prompt", {"order.embedder": ""}),
       ("order.target_task", "x", {"order.embedder": ""}),
       ("order.encoder_dtype", "bfloat16", {}),
+      ("order.feature_dtype", "bfloat16", {}),
+      ("order.text", "prompt", {"order.embedder": "gradient"}),
+      ("order.checkpoint", "run", {"order.embedder": "hidden"}),
       ("order.parts", _PARTS, {}),
       ("order.clusters", 3, {"order.arrangement": "cluster"}),
       ("order.layers", 3, {"order.arrangement": "scored"}),

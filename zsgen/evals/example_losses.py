@@ -8,7 +8,6 @@ every few seconds.
 from collections.abc import Callable, Iterator
 import functools
 import pathlib
-import time
 from typing import Any
 
 import jax
@@ -19,14 +18,9 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.evals import api
 from zsgen.evals import loss as loss_lib
 from zsgen.evals import rows as rows_lib
-from zsgen.orders.embedders import parts
+from zsgen.orders.embedders import progress
 from zsgen.train import batches, layouts
 from zsgen.train import step as step_lib
-
-# Seconds of work that a kill may lose.
-_SECONDS = 5.0
-# Seconds between two lines of progress.
-_REPORTED = 10.0
 
 
 class Plan:
@@ -82,96 +76,15 @@ def compute(
     log: prints a line on the progress.
   """
   plan = Plan(ids, context)
-  progress = _Progress(partial, plan, len(ids))
-  if progress.batches:
-    log(f"scores   continues after {progress.batches:,} batches")
+  state = progress.Progress(partial, plan.digest, plan.slots, (len(ids),))
   reduce = jax.jit(
       functools.partial(loss_lib.example_losses, model=context.model),
       out_shardings=mesh_lib.replicated(context.mesh),
   )
   shards = step_lib.batch_shardings(context.mesh)
-  results = (
-      reduce(params, mesh_lib.put(batch, shards))
-      for batch in hosts.moves(plan.lay_out(progress.batches))
-  )
-  reported = time.monotonic()
-  for losses in _started_ahead(results):
-    progress.add(np.asarray(losses))
-    if time.monotonic() - reported > _REPORTED:
-      reported = time.monotonic()
-      log(f"scores   {progress.batches:,} of {len(plan.slots):,} batches")
-  return progress.values
 
+  def results(first: int) -> Iterator[jax.Array]:
+    for batch in hosts.moves(plan.lay_out(first)):
+      yield reduce(params, mesh_lib.put(batch, shards))
 
-def _started_ahead(results: Iterator[jax.Array]) -> Iterator[jax.Array]:
-  """Yields each result after the devices have been given the next one."""
-  previous = None
-  for result in results:
-    if previous is not None:
-      yield previous
-    previous = result
-  if previous is not None:
-    yield previous
-
-
-class _Progress:
-  """The losses of the batches so far, on the disk and in memory.
-
-  Args:
-    directory: of the parts, which are `<plan>-<first batch>.losses`.
-    plan: the batches.
-    size: the number of examples.
-
-  Attributes:
-    values: the losses, float32 [n]; NaN where there is none yet.
-    batches: the number of batches that are computed.
-  """
-
-  def __init__(self, directory: pathlib.Path, plan: Plan, size: int):
-    self.values = np.full(size, np.nan, np.float32)
-    self.batches = 0
-    self._directory = directory
-    self._plan = plan
-    if hosts.is_first():
-      directory.mkdir(parents=True, exist_ok=True)
-      while self._read():
-        pass
-    self.batches = hosts.broadcast("scored batches", self.batches)
-    self._written = self.batches
-    self._last = time.monotonic()
-
-  def add(self, losses: np.ndarray) -> None:
-    """Adds the losses of the next batch, float32 [B]."""
-    slots = self._plan.slots[self.batches]
-    self.values[slots] = losses[: len(slots)]
-    self.batches += 1
-    is_last = self.batches == len(self._plan.slots)
-    if is_last or time.monotonic() - self._last > _SECONDS:
-      self._write()
-
-  def _path(self, first: int) -> pathlib.Path:
-    return self._directory / f"{self._plan.digest}-{first:08d}.losses"
-
-  def _indices(self, first: int, end: int) -> np.ndarray:
-    return np.concatenate(self._plan.slots[first:end])
-
-  def _write(self) -> None:
-    """Writes the batches since the last part."""
-    if hosts.is_first():
-      losses = self.values[self._indices(self._written, self.batches)]
-      end = np.array(self.batches)
-      parts.write_arrays(self._path(self._written), losses=losses, end=end)
-    self._written = self.batches
-    self._last = time.monotonic()
-
-  def _read(self) -> bool:
-    """Reads the next part; returns whether there is one that is whole."""
-    if self.batches == len(self._plan.slots):
-      return False
-    arrays = parts.read_arrays(self._path(self.batches))
-    if arrays is None:
-      return False
-    end = int(arrays["end"])
-    self.values[self._indices(self.batches, end)] = arrays["losses"]
-    self.batches = end
-    return True
+  return progress.collect(results, state, log, "scores")

@@ -198,12 +198,14 @@ class Decoder(nn.Module):
       keys and values of all positions.
     lora: which projections have adapters.
     execution: how the model is computed.
+    is_normed: whether the final norm is applied.
   """
 
   arch: config.Model
   keep: bool = False
   lora: config.Lora = config.NO_LORA
   execution: execution_lib.Execution = execution_lib.PLAIN
+  is_normed: bool = True
 
   @nn.compact
   def __call__(
@@ -213,8 +215,8 @@ class Decoder(nn.Module):
       sight: _Sight,
       past: dict[str, Any] | None = None,
   ) -> Float[Array, "B T D"] | tuple[Float[Array, "B t D"], dict[str, Any]]:
-    """Returns the normalized residual stream at each position, of type
-    `arch.dtype`.
+    """Returns the residual stream at each position, normalized if `is_normed`,
+    of type `arch.dtype`.
 
     An unknown token or learned position gives NaN, never the embedding of
     another one.
@@ -249,7 +251,8 @@ class Decoder(nn.Module):
     x, key_values = self._blocks(x, sight, rotations, past or {})
     if self.keep and not isinstance(sight, attention.Spans):
       x = x[:, -1:]
-    x = layers.Norm(arch, name="final_norm")(x)
+    if self.is_normed:
+      x = layers.Norm(arch, name="final_norm")(x)
     return (x, key_values) if self.keep else x
 
   def _blocks(

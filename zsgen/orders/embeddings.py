@@ -19,6 +19,7 @@ from zsgen.core import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import embedders, grid, sparse
+from zsgen.orders.embedders import by_model, encoded
 
 _SPARSE, _DENSE = "vectors.npz", "vectors.npy"
 # Number of rows whose texts are read at a time.
@@ -91,13 +92,17 @@ class Embeddings:
     return dataclasses.replace(self, index=index)
 
 
-def recipe_of(store: store_lib.Store, order: config.Order) -> dict[str, Any]:
+def recipe_of(
+    store: store_lib.Store,
+    order: config.Order,
+    models: by_model.Models = by_model.NO_MODELS,
+) -> dict[str, Any]:
   """Returns what determines the embeddings of an order.
 
   Raises:
     InputError: an option is invalid.
   """
-  parameters = embedders.parameters(order)
+  parameters = embedders.parameters(order, models)
   return described(store, order.embedder, parameters, order.text)
 
 
@@ -132,6 +137,7 @@ def obtain(
     store: store_lib.Store,
     order: config.Order,
     log: Callable[[str], None] = lambda line: None,
+    models: by_model.Models = by_model.NO_MODELS,
 ) -> Embeddings:
   """Returns the embeddings of every row of a store; makes them if necessary.
 
@@ -141,6 +147,7 @@ def obtain(
     order: has the embedder and the text: "prompt+answer" (the paper's; an
       oracle, because it uses the answers of held-out examples) or "prompt".
     log: is called with lines about the progress of long work.
+    models: gives the models of embedders by a model.
 
   Returns:
     Embeddings, [N, D], by example id.
@@ -148,25 +155,37 @@ def obtain(
   Raises:
     InputError: a text has no embedding, or the artifact is damaged.
   """
-  recipe = recipe_of(store, order)
+  recipe = recipe_of(store, order, models)
   existing = find(root, recipe)
   if existing is not None:
     return existing
   path = _path(root, recipe)
-  training = np.zeros(store.examples, bool)
-  training[store.split_ids(suite.TRAIN)] = True
   partial = path.with_name(f".{path.name}.partial")
-  encoded = embedders.make(order).embed(
-      texts(store, order.text), training, partial, log
-  )
-  vectors = _unit(encoded.vectors, store)
+  result = _embed(store, order, partial, log, models)
+  vectors = _unit(result.vectors, store)
   if hosts.is_first():
-    save(path, vectors, recipe, encoded.cut)
+    save(path, vectors, recipe, result.cut)
     shutil.rmtree(partial, ignore_errors=True)
   hosts.wait("the embeddings")
   written = find(root, recipe)
   assert written is not None, "the first process has just written it"
   return written
+
+
+def _embed(
+    store: store_lib.Store,
+    order: config.Order,
+    partial: pathlib.Path,
+    log: Callable[[str], None],
+    models: by_model.Models,
+) -> encoded.Encoded:
+  """Computes the vectors of every row; see `obtain` for the arguments."""
+  embedder = embedders.make(order)
+  if isinstance(embedder, by_model.ModelEmbedder):
+    return embedder.embed_rows(store, order.text, models, partial, log)
+  training = np.zeros(store.examples, bool)
+  training[store.split_ids(suite.TRAIN)] = True
+  return embedder.embed(texts(store, order.text), training, partial, log)
 
 
 def _path(root: pathlib.Path, recipe: dict[str, Any]) -> pathlib.Path:

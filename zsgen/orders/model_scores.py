@@ -13,6 +13,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors, hosts
 from zsgen.data import store as store_lib
+from zsgen.orders.embedders import by_model
 
 VALUES = "values.npy"
 # loss: the mean over the tokens with loss of an example, in nats. ifd: the
@@ -21,16 +22,18 @@ NAMES = ("loss", "ifd")
 
 
 class Scorer(NamedTuple):
-  """What scores the training examples of a store by a model.
+  """What scores the training examples of a store by a model, or embeds all.
 
   Attributes:
     recipe: returns all that decides the named scores, as JSON values.
     obtain: returns the named score of each training example, float32 [n]; it
       is computed if it does not exist yet.
+    models: gives the models of embedders by a model.
   """
 
   recipe: Callable[[str], dict[str, Any]]
   obtain: Callable[[str], np.ndarray]
+  models: by_model.Models = by_model.NO_MODELS
 
 
 def _refuse(name: str) -> NoReturn:

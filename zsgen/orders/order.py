@@ -148,7 +148,7 @@ def make(
     order: the config's section.
     seed: the seed of all draws.
     log: is called with lines about the progress of long work.
-    scorer: scores examples by a model, for orders that need it.
+    scorer: scores or embeds examples by a model, for orders that need it.
     excluded: ids of training examples that are not in the pool, ascending;
       None for none.
 
@@ -298,7 +298,7 @@ def recipe_of(
     recipe.update(target=order.target, text=order.text)
     recipe["target_task"] = order.target_task or None
   if order.embedder:
-    parts = embeddings.recipe_of(store, order)
+    parts = embeddings.recipe_of(store, order, scorer.models)
     recipe["embedder"] = dict(
         name=order.embedder, parameters=parts["parameters"]
     )

@@ -33,7 +33,7 @@ def pool(
     root: the workdir, for embeddings.
     store: the rows.
     log: is called with lines about the progress of long work.
-    scorer: scores rows by a model.
+    scorer: scores or embeds rows by a model.
   """
   ids = store.split_ids(suite.TRAIN)
   tasks = store.task_index[ids]
@@ -43,7 +43,7 @@ def pool(
     """Returns the embeddings of the rows and of the target."""
     if not order.embedder:
       return None, None
-    vectors = embeddings.obtain(root, store, order, log)
+    vectors = embeddings.obtain(root, store, order, log, scorer.models)
     return vectors.take(ids), vectors.take(target_ids(store, order))
 
   def texts(

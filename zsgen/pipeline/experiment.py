@@ -13,7 +13,15 @@ from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import order as order_lib
-from zsgen.pipeline import checks, fork, order, prepare, run_directory, score
+from zsgen.pipeline import (
+    checks,
+    features,
+    fork,
+    order,
+    prepare,
+    run_directory,
+    score,
+)
 from zsgen.pipeline import console as console_lib
 from zsgen.train import batches, forking, lineage, remaking, starts
 
@@ -51,6 +59,7 @@ class Experiment:
     self.workdir = workdir.absolute()
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
+    features.check(self.config, self.start)
     self.fork = fork.open_fork(self.config, self.start)
 
   @functools.cached_property

@@ -16,7 +16,7 @@ from zsgen.data import store as store_lib
 from zsgen.data import suite, tokenizers
 from zsgen.evals import answer_stores, example_losses
 from zsgen.orders import model_scores
-from zsgen.pipeline import checks, contexts
+from zsgen.pipeline import checks, contexts, features
 from zsgen.pipeline import console as console_lib
 from zsgen.train import finite, starts, trees
 
@@ -34,7 +34,7 @@ def make_scorer(
     start: starts.Start,
     console: console_lib.Console,
 ) -> model_scores.Scorer:
-  """Returns what scores the training examples of a store by a start.
+  """Returns what scores and embeds the examples of a store by a model.
 
   Nothing is read or computed before it is needed.
 
@@ -42,11 +42,12 @@ def make_scorer(
     config: the options, with the architecture of the start.
     workdir: the directory of all artifacts.
     store: the examples.
-    start: the parameters.
+    start: the parameters that score; embedders may name others.
     console: prints the progress.
   """
   scoring = _Scoring(config, workdir, store, start, console)
-  return model_scores.Scorer(scoring.recipe, scoring.obtain)
+  models = features.make_models(config, start)
+  return model_scores.Scorer(scoring.recipe, scoring.obtain, models)
 
 
 class _Scoring:

@@ -229,7 +229,7 @@ class Checkpoints:
       step: int,
       meta: Mapping[str, Any],
       actual: Mapping[str, str],
-      below: str = "",
+      below: str | tuple[str, ...] = "",
   ) -> None:
     """Raises Damaged if arrays are not those that were saved.
 
@@ -237,7 +237,7 @@ class Checkpoints:
       step: the step of the checkpoint.
       meta: its meta.
       actual: checksums of the restored arrays.
-      below: the prefix of the paths to compare.
+      below: the prefixes of the paths to compare.
     """
     if "arrays" not in meta:
       return
@@ -345,21 +345,35 @@ class Finished(Checkpoints):
       Damaged: as for `state`.
       InputError: the checkpoint is of other parameters.
     """
+    return self.parts(step, {"params": like})["params"]
+
+  def parts(self, step: int, like: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns parts of the state of a step, such as "params" and "moments".
+
+    Args:
+      step: a committed step.
+      like: shapes, dtypes and shardings to restore to, by part.
+
+    Raises:
+      Damaged: as for `state`.
+      InputError: a part has another structure.
+    """
+    below = tuple(f"{name}/" for name in like)
     meta = self._meta(step)
     saved = {
         name: leaf
         for name, leaf in self._metadata(step, meta).items()
-        if name.startswith("params/")
+        if name.startswith(below)
     }
-    self._compare(step, saved, _described({"params": like}))
-    args = self._restoring({"params": like}, partial=True)
+    self._compare(step, saved, _described(like))
+    args = self._restoring(like, partial=True)
     tree = self._restore(step, state=args)["state"]
     try:
-      self._check_sums(step, meta, checksums.checksums(tree), "params/")
+      self._check_sums(step, meta, checksums.checksums(tree), below)
     except Damaged:
       del tree  # As in `state`.
       raise
-    return tree["params"]
+    return tree
 
   def _restoring(self, like: Any, partial: bool = False) -> Any:
     """Returns Orbax's arguments to restore a state, or a part of it."""

@@ -1,6 +1,6 @@
 """The device program of a step, and the shardings of its arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ def make(
   first_moment = config.train.first_moment
   init = functools.partial(step_lib.init_state, first_moment=first_moment)
   shapes = jax.eval_shape(init, start.shapes)
-  shardings = _state_shardings(shapes, mesh, config)
+  shardings = state_shardings(shapes, mesh, rules, first_moment)
   frozen = mesh_lib.shardings(start.frozen_shapes, mesh, rules)
   batch = step_lib.batch_shardings(mesh)
   plain = functools.partial(
@@ -115,15 +115,23 @@ def make(
   )
 
 
-def _state_shardings(
+def state_shardings(
     shapes: step_lib.State,
     mesh: jax.sharding.Mesh,
-    config: config_lib.Config,
+    rules: Sequence[config_lib.Rule],
+    first_moment: str,
 ) -> step_lib.State:
-  """Returns a state's shardings: moments have those of their parameters."""
-  params = mesh_lib.shardings(shapes.params, mesh, config.machine.mesh.rules)
+  """Returns a state's shardings: moments have those of their parameters.
+
+  Args:
+    shapes: of the state.
+    mesh: the devices.
+    rules: see `mesh.shardings`.
+    first_moment: element type of Adam's first moment.
+  """
+  params = mesh_lib.shardings(shapes.params, mesh, rules)
   moments = optax.tree_utils.tree_map_params(
-      functools.partial(optimizer.init, first_moment=config.train.first_moment),
+      functools.partial(optimizer.init, first_moment=first_moment),
       lambda _, sharding: sharding,
       shapes.moments,
       params,

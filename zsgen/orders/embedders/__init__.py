@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from zsgen.core import config, plugins, registry, schema
-from zsgen.orders.embedders import encoded
+from zsgen.orders.embedders import by_model, encoded
 
 
 class Embedder(Protocol):
-  """What an embedder does."""
+  """What an embedder of texts does; see `by_model` for those of rows."""
 
   def parameters(self) -> dict[str, Any]:
     """Returns all that determines its vectors, as JSON values."""
@@ -38,7 +38,7 @@ class Embedder(Protocol):
     ...
 
 
-def make(order: config.Order) -> Embedder:
+def make(order: config.Order) -> Embedder | by_model.ModelEmbedder:
   """Returns the embedder that an order names, with its options.
 
   Raises:
@@ -50,13 +50,26 @@ def make(order: config.Order) -> Embedder:
   return component.build(schema.options_of(order, component.options))
 
 
-def parameters(order: config.Order) -> dict[str, Any]:
+def parameters(
+    order: config.Order, models: by_model.Models = by_model.NO_MODELS
+) -> dict[str, Any]:
   """Returns all that decides the vectors of an order's embedder, JSON-able.
 
-  The digest of a plug-in's source is among it.
+  The digest of a plug-in's source is among it, and what decides the parameters
+  of models.
+
+  Args:
+    order: names the embedder.
+    models: gives the models of an embedder by a model.
 
   Raises:
     InputError: there is no such embedder, or its files are damaged.
   """
-  source = plugins.fingerprint("embedder", order.embedder)
-  return {**make(order).parameters(), **source}
+  embedder = make(order)
+  values = {
+      **embedder.parameters(),
+      **plugins.fingerprint("embedder", order.embedder),
+  }
+  if isinstance(embedder, by_model.ModelEmbedder):
+    values["models"] = [models.recipe(name) for name in embedder.checkpoints]
+  return values

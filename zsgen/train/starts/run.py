@@ -96,13 +96,7 @@ class Merged(Continued):
     Raises:
       InputError: the checkpoint is damaged, or the base has changed.
     """
-    if self.adapted.fingerprint != self.run_made_by["weights"]:
-      raise errors.InputError(
-          f"{self.checkpoint.run} holds adapters alone, and their base is no"
-          " longer what it was when they were trained:"
-          f" {self.adapted.description}. Put it back, or start from the run's"
-          " merged export: config.model.init='hf:DIRECTORY'."
-      )
+    self._check_base()
     replicated = mesh_lib.replicated(jax.tree.leaves(shardings)[0].mesh)
     shapes = self.adapted.shapes
     trained = self.checkpoint.load(
@@ -111,6 +105,28 @@ class Merged(Continued):
     frozen = self.adapted.load_frozen(shardings)
     merged = lora_lib.merge(lora_lib.join(trained, frozen), self.adapted.lora)
     return jax.device_put(merged, shardings)
+
+  def load_base(self, shardings: trees.Shardings) -> trees.Params:
+    """Reads the base that the adapters were trained on, onto the mesh.
+
+    Args:
+      shardings: of each of its parameters.
+
+    Raises:
+      InputError: the base has changed.
+    """
+    self._check_base()
+    return self.adapted.load_frozen(shardings)
+
+  def _check_base(self) -> None:
+    """Raises InputError if the base is not the one of the run."""
+    if self.adapted.fingerprint != self.run_made_by["weights"]:
+      raise errors.InputError(
+          f"{self.checkpoint.run} holds adapters alone, and their base is no"
+          " longer what it was when they were trained:"
+          f" {self.adapted.description}. Put it back, or start from the run's"
+          " merged export: config.model.init='hf:DIRECTORY'."
+      )
 
 
 def make(
