@@ -65,6 +65,7 @@ EXTRAS = {
     "orders": ["ott-jax>=0.6,<0.7", "pot>=0.9.5,<0.10", "scikit-learn>=1.5"],
     "tpu": ["jax[tpu]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
+    "trackio": ["trackio>=0.30"],
     "wandb": ["wandb>=0.19"],
     "test": [
         "beartype>=0.22",
@@ -74,6 +75,7 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
+        "selenium>=4.30",
         "setuptools>=75",
         "zstandard>=0.22",
     ],

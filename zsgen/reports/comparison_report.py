@@ -18,10 +18,13 @@ from zsgen.reports import (
     measures,
     order_view,
     page,
+    run_report,
 )
 from zsgen.reports import comparison as comparison_lib
 from zsgen.reports import evaluations as evaluations_lib
 from zsgen.reports.alignment import share_steps
+from zsgen.reports.interactive import embedded as embedded_lib
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import metrics
 
 _FEW = "Fewer than three seeds: differences have no interval."
@@ -82,7 +85,7 @@ def write(
   notices = [*([_gap(missing)] if missing else ()), *parts.notes]
   content = _Content(grids_shown, png, picture, notices, files)
   page.save(directory / f"{stem}.md", _markdown(content))
-  html = _html(content, _links(parts, directory))
+  html = _html(parts, content, _links(parts, directory))
   page.save(directory / f"{stem}.html", html)
   if parts.notes:
     grids_shown.append(comparison_sections.not_shared(parts.notes))
@@ -221,28 +224,39 @@ def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
 
 def figure(comparison: comparison_lib.Comparison) -> bytes:
   """Draws headlines against step, below them the difference; PNG."""
-  reference = comparison.reference
-  values, differences = [], []
-  for name, headline in comparison.evals.items():
-    lines = [
-        figures.line(order, *members)
-        for order in comparison.runs
-        if (members := share_steps(comparison.headlines(order, name)))
-    ]
-    values.append(
-        figures.Panel(name, "", f"held-out {headline.heading}", lines)
-    )
-    lines = [
-        figures.line(order, *differing, is_difference=True)
-        for order in comparison.runs
-        if order != reference
-        and (differing := _differences(comparison.pairs(order, name)))
-    ]
-    title = headline.with_unit(f"{headline.words} - {reference}, same seed")
-    differences.append(
-        figures.Panel("", "step", title, lines, height=2.6, zero=True)
-    )
-  return figures.plot([values, differences], inked=reference)
+  rows = [
+      [panel(comparison, name) for name in comparison.evals]
+      for panel in (values_panel, differences_panel)
+  ]
+  return figures.plot(rows, inked=comparison.reference)
+
+
+def values_panel(
+    comparison: comparison_lib.Comparison, name: str
+) -> figures.Panel:
+  """Builds the panel of the headline of an evaluation against step."""
+  lines = [
+      figures.line(order, *members)
+      for order in comparison.runs
+      if (members := share_steps(comparison.headlines(order, name)))
+  ]
+  title = f"held-out {comparison.evals[name].heading}"
+  return figures.Panel(name, "", title, lines)
+
+
+def differences_panel(
+    comparison: comparison_lib.Comparison, name: str
+) -> figures.Panel:
+  """Builds the panel of an evaluation's differences to the reference."""
+  reference, headline = comparison.reference, comparison.evals[name]
+  lines = [
+      figures.line(order, *differing, is_difference=True)
+      for order in comparison.runs
+      if order != reference
+      and (differing := _differences(comparison.pairs(order, name)))
+  ]
+  title = headline.with_unit(f"{headline.words} - {reference}, same seed")
+  return figures.Panel("", "step", title, lines, height=2.6, zero=True)
 
 
 def _differences(
@@ -352,20 +366,33 @@ def _markdown(content: _Content) -> str:
   return "\n".join([*blocks, *map(grids.to_markdown, content.tables)])
 
 
-def _html(content: _Content, links: Sequence[str]) -> str:
+def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   """Returns the page."""
+  subject = subject_lib.from_comparisons(parts.comparisons)
+  embedded = embedded_lib.embed(subject)
   blocks = [
       page.badge("incomplete", notice)
       if notice.startswith(_NOT_FINISHED)
       else page.badge("not shared", notice)
       for notice in content.notices
   ]
-  if content.png is not None:
-    description = f"{_CAPTION}, a line an order"
-    blocks += [page.figure(content.png, description), page.text(_BANDS)]
-  blocks += map(grids.to_html, content.tables)
-  blocks.append(page.folded("Configs", links))
+  blocks += [
+      page.slot("selection"),
+      page.section(
+          "Held-out evaluations", [page.slot("heldout"), page.text(_BANDS)]
+      ),
+      page.section("Tables", map(grids.to_html, content.tables)),
+      run_report.examples(subject),
+  ]
+  if parts.runs:
+    blocks += [
+        page.section("The orders", [page.slot("order")]),
+        page.section("Training", [page.slot("training")]),
+    ]
+  configs = [page.slot("configs"), page.folded("Config files", links)]
+  blocks.append(page.section("Configs", configs))
   if content.files:
     downloads = [page.link(file, file) for file in content.files]
     blocks.append(page.section("Numbers to download", downloads))
-  return page.page("Orders compared", blocks)
+  blocks.append(embedded.notes)
+  return page.page("Runs compared", blocks, embedded.data)

@@ -142,10 +142,12 @@ def to_html(grid: Grid) -> str:
   body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
   title = f"<h3>{texts.escape_html(grid.title)}</h3>\n" if grid.title else ""
   note = f"<p>{texts.escape_html(grid.note)}</p>" if grid.note else ""
+  name = texts.escape_html(grid.title or "table")
   return (
-      f"{title}<table>\n"
+      f'{title}<div class="scroll" tabindex="0" role="region"'
+      f' aria-label="{name}"><table>\n'
       f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
-      f"<tbody>\n{body}\n</tbody>\n</table>\n{note}"
+      f"<tbody>\n{body}\n</tbody>\n</table></div>\n{note}"
   )
 
 
