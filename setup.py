@@ -67,6 +67,7 @@ EXTRAS = {
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "trackio": ["trackio>=0.30"],
     "wandb": ["wandb>=0.19"],
+    # Some tests need Chromium with its driver too (Debian: chromium-driver).
     "test": [
         "beartype>=0.22",
         "hypothesis>=6.100",

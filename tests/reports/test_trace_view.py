@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from tests.helpers import page_data
 from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace
 from zsgen.reports import run_report, trace_view
 
-_TITLE = "Distance of the trained examples to held-out tasks"
+_TITLE = "Distance of all examples trained on so far"
 
 
 @pytest.fixture
@@ -30,11 +31,17 @@ def order(run, store):
 def test_the_page_draws_an_existing_trace(run, store, order):
   before = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE not in before
-  trace.make(order, store, batch_size=4, every=2)
+  made = trace.make(order, store, batch_size=4, every=2)
   page = run_report.write(run, store, order).read_text("utf-8")
-  assert page.count("<img") == before.count("<img") + 1
   assert _TITLE in page and "Smaller is nearer" in page
   assert "ngram vectors of prompt+answer" in page
+  paths = [
+      {metric["path"] for metric in page_data.read(text)["metrics"]}
+      for text in (before, page)
+  ]
+  assert len(paths[1] - paths[0]) == len(trace.MEASURES)
+  curve = trace_view.distances(run, order)["bigram KL (nats), to heldout"]
+  np.testing.assert_array_equal(curve.values, made.means("bigram_kl"))
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])
