@@ -21,11 +21,12 @@ function isShown(member) {
   return shown.labels.has(label) && shown.seeds.has(seed);
 }
 
+const hasSeveralSeeds = shown.seeds.size > 1;
+
 // Returns the name of a member: its label, and its seed if there are several.
 function nameOf(member) {
   const {label, seed} = DATA.members[member];
-  return shown.seeds.size > 1 || new Set(DATA.members.map((m) => m.seed)).size > 1
-    ? `${DATA.labels[label]}, seed ${seed}` : DATA.labels[label];
+  return hasSeveralSeeds ? `${DATA.labels[label]}, seed ${seed}` : DATA.labels[label];
 }
 
 // Numbers as tables write them; values of the data have six digits at most.

@@ -38,7 +38,7 @@ function row(title, boxes, members, all) {
 const VIEWS = {
   selection: selection,
   heldout: () => [new Figure("Held-out evaluations", ["heldout"], new Tasks()).node],
-  examples: () => [new Examples().node],
+  examples: () => [DATA.examples.length ? new Examples().node : note("No example is on this page.")],
   order: () => [
     ...(DATA.metrics.some((metric) => metric.group === "order") ? [new Figure("The order", ["order"]).node] : []),
     ...(DATA.orders.length ? [new Composition().node] : []),

@@ -45,7 +45,8 @@ class Plot {
       };
       const stroke = line.label === null ? colour("--ink") : strokeOf(line.label);
       if (line.low) {
-        series.push({width: 0, points: {show: false}}, {width: 0, points: {show: false}});
+        const edge = {width: 0, spanGaps: true, points: {show: false}};
+        series.push({...edge}, {...edge});
         data.push(spread(line.high), spread(line.low));
         bands.push({series: [data.length - 2, data.length - 1], fill: stroke + "2e"});
       }

@@ -49,6 +49,8 @@ def build(
   if vectors is None or not len(ids):
     return None
   consumed = _read_consumed(run)
+  if not len(consumed.ids):
+    return None
   nearest, cosines = _search(
       vectors.take(consumed.ids), vectors.take(ids), len(ids)
   )
