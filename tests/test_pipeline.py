@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import zsgen
-from zsgen import main as _  # Defines the flags.
+import zsgen.main
 from zsgen import pipeline, verify
 from zsgen.core import errors
 

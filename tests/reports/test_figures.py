@@ -34,16 +34,16 @@ def test_many_lines_have_dashes_and_markers():
   assert len(set(list(styles.values())[:18])) == 18
   lines = [figures.line(label, _curve(i + 1)) for i, label in enumerate(labels)]
   panel = figures.Panel("", "step", "loss", lines)
-  drawn = {}
+  looks = {}
   for count in (7, 40):
     panel = panel._replace(lines=lines[:count])
     (axes,) = figures.draw([[panel]], "order 3").axes
-    drawn[count] = [
+    looks[count] = [
         (line.get_color(), str(line.get_linestyle()), line.get_marker())
         for line in axes.lines
     ]
-  assert {marker for *_, marker in drawn[7]} == {"None"}
-  assert len(set(drawn[40])) == 40
+  assert {marker for *_, marker in looks[7]} == {"None"}
+  assert len(set(looks[40])) == 40
 
 
 def test_an_svg_is_reproducible():

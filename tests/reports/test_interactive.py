@@ -72,14 +72,16 @@ def test_neighbours_are_the_nearest_of_what_was_consumed(run, values):
   (nearest,) = part["neighbours"]
   consumed = np.load(run.path / "consumed.npy")
   (path,) = run.path.parents[1].glob("embeddings/*")
-  vectors = embeddings.load(path, json.loads((path / "manifest.json").read_text()))
+  vectors = embeddings.load(
+      path, json.loads((path / "manifest.json").read_text())
+  )
   trained = np.unique(consumed[consumed >= 0])
   rows = vectors.take(trained).block(0, len(trained))
-  for i, found in zip(part["ids"], nearest["rows"], strict=True):
+  for i, neighbours_of_example in zip(part["ids"], nearest["rows"], strict=True):
     products = rows @ vectors.take(np.array([i])).block(0, 1)[0]
     best = np.argsort(-products, kind="stable")[:5]
-    assert [row[0] for row in found] == trained[best].tolist()
-    for example, cosine, step in found:
+    assert [row[0] for row in neighbours_of_example] == trained[best].tolist()
+    for example, cosine, step in neighbours_of_example:
       assert example in consumed[step] and example not in consumed[:step]
       assert cosine == pytest.approx(products[trained == example][0], rel=1e-5)
       assert part["trained"][example]["prompt"]
@@ -100,14 +102,20 @@ def test_compositions_count_every_example(run, values):
 
 
 def test_a_page_has_a_limit_and_states_its_sample(run, monkeypatch):
-  monkeypatch.setattr(payload, "_EXAMPLES", 10_000)
-  monkeypatch.setattr(payload, "_TASKS", 700)
-  monkeypatch.setattr(payload, "_CURVES", 3_000)
+  full, _ = payload.build(subject_lib.from_run(run))
+  names = ("metrics", "curves", "differences")
+  budgets = {
+      "_CURVES": encoding.size({name: full[name] for name in names}) - 1,
+      "_TASKS": encoding.size(full["tasks"]["heldout"]) - 1,
+      "_EXAMPLES": encoding.size(full["examples"][0]) - 1,
+  }
+  for name, budget in budgets.items():
+    monkeypatch.setattr(payload, name, budget)
   values, notes = payload.build(subject_lib.from_run(run))
   (part,) = values["examples"]
   assert 0 < len(part["ids"]) < part["total"] == 15
-  assert encoding.size(part) <= 10_000
-  assert encoding.size(values["tasks"]["heldout"]) <= 700
+  assert encoding.size(part) <= budgets["_EXAMPLES"]
+  assert encoding.size(values["tasks"]["heldout"]) <= budgets["_TASKS"]
   points_note, tasks_note, examples_note = notes
   assert "points of each curve" in points_note
   assert "tasks are on this page" in tasks_note
@@ -172,5 +180,5 @@ def test_a_page_calls_no_server(run, tmp_path):
   assert reports.main(["compare", str(run.path), f"--out={out}"]) == 0
   text = out.read_text("utf-8")
   assert "default-src 'none'" in text
-  shown = page_data.without_scripts(text)
-  assert "https:" not in shown and "http:" not in shown and "src=" not in shown
+  text = page_data.without_scripts(text)
+  assert "https:" not in text and "http:" not in text and "src=" not in text

@@ -57,7 +57,11 @@ def hostile(workdirs, tmp_path_factory) -> pathlib.Path:
   """Returns the page of a run whose tasks and texts are attacks."""
   file = tmp_path_factory.mktemp("rows") / "rows.jsonl"
   rows = [
-      {"task": f"{ATTACK}{split}{n}", "input": f"{i} {ATTACK}", "target": ATTACK}
+      {
+          "task": f"{ATTACK}{split}{n}",
+          "input": f"{i} {ATTACK}",
+          "target": ATTACK,
+      }
       | {"split": split}
       for split in ("train", "test")
       for n in range(3)
@@ -80,23 +84,23 @@ def _errors(driver) -> list[str]:
   return [entry["message"] for entry in driver.get_log("browser")]
 
 
-def _readout(driver, place: str = HELDOUT) -> dict[str, float]:
+def _readout(driver, slot: str = HELDOUT) -> dict[str, float]:
   """Returns the values below a figure, by the names of its lines."""
   values = {}
-  for row in browser.find_all(driver, f"{place} .readout tr"):
+  for row in browser.find_all(driver, f"{slot} .readout tr"):
     name, value, *_ = (cell.text for cell in browser.find_all(row, "td"))
     values[name] = float(value)
   return values
 
 
-def _step(driver, place: str = HELDOUT) -> int:
-  words = browser.find(driver, f"{place} .plot + .note").text
+def _step(driver, slot: str = HELDOUT) -> int:
+  words = browser.find(driver, f"{slot} .plot + .note").text
   return int(words.removeprefix("step "))
 
 
-def _choose(driver, label: str, text: str, place: str = HELDOUT) -> None:
+def _choose(driver, label: str, text: str, slot: str = HELDOUT) -> None:
   """Selects an option of a list by the words of both."""
-  for box in browser.find_all(driver, f"{place} label"):
+  for box in browser.find_all(driver, f"{slot} label"):
     if box.text.startswith(label):
       for option in browser.find_all(box, "option"):
         if option.text == text:
@@ -105,9 +109,9 @@ def _choose(driver, label: str, text: str, place: str = HELDOUT) -> None:
   raise AssertionError(f"{label}: there is no {text}")
 
 
-def _toggle(driver, label: str, place: str) -> None:
+def _toggle(driver, label: str, slot: str) -> None:
   """Clicks the checkbox of a label."""
-  for box in browser.find_all(driver, f"{place} label"):
+  for box in browser.find_all(driver, f"{slot} label"):
     if box.text.strip() == label:
       browser.find(box, "input").click()
       return
@@ -147,8 +151,8 @@ def test_pages_fit_and_have_no_errors(driver, request, page, width, scheme):
   is_dark = sum(map(int, paper.strip("rgb()").split(","))) < 100
   assert is_dark == (scheme == "dark")
   assert len(browser.find_all(driver, "canvas")) >= 4
-  for slot in browser.find_all(driver, "[data-view]"):
-    assert slot.get_attribute("data-view") == "selection" or slot.text
+  for item in browser.find_all(driver, "[data-view]"):
+    assert item.get_attribute("data-view") == "selection" or item.text
 
 
 def test_toggles_change_the_figure(driver, comparison, runs):
@@ -191,8 +195,8 @@ def test_hover_and_keys_show_the_values_of_the_data(driver, comparison, runs):
     steps.add(step)
     for order in ("random", "tmt"):
       expected = _mean(runs, order, "heldout/loss", step)
-      shown = _readout(driver)[f"{order}, mean of 2 seeds"]
-      assert shown == pytest.approx(expected, rel=1e-5)
+      value = _readout(driver)[f"{order}, mean of 2 seeds"]
+      assert value == pytest.approx(expected, rel=1e-5)
   assert len(steps) == 3
   plot.send_keys(keys.HOME)
   assert _step(driver) == 0
@@ -208,9 +212,7 @@ def test_differences_are_those_of_the_tables(driver, comparison):
   browser.show(driver, comparison)
   _choose(driver, "Show", "differences to random")
   table = pq.read_table(comparison.with_name("comparison-differences.parquet"))
-  last = [
-      row["difference"] for row in table.to_pylist() if row["step"] == 10
-  ]
+  last = [row["difference"] for row in table.to_pylist() if row["step"] == 10]
   assert len(last) == 2
   expected = {"tmt, mean of 2 seeds": pytest.approx(np.mean(last), rel=1e-4)}
   assert _readout(driver) == expected
@@ -225,8 +227,8 @@ def test_tasks_are_searched_and_drawn(driver, comparison, runs):
   assert task in row.text
   browser.find(row, "input").click()
   expected = _mean(runs, "tmt", f"heldout/{task}/loss", 10)
-  shown = _readout(driver)["tmt, mean of 2 seeds"]
-  assert shown == pytest.approx(expected, rel=1e-5)
+  value = _readout(driver)["tmt, mean of 2 seeds"]
+  assert value == pytest.approx(expected, rel=1e-5)
   # The keyboard stays where it was.
   focused = driver.switch_to.active_element
   assert focused.get_attribute("aria-label") == f"draw {task}"
@@ -234,22 +236,25 @@ def test_tasks_are_searched_and_drawn(driver, comparison, runs):
 
 def test_examples_have_their_texts_and_losses(driver, comparison, runs):
   browser.show(driver, comparison)
-  place = "[data-view=examples]"
-  _choose(driver, "Evaluation", "heldout, seed 1", place)
+  slot = "[data-view=examples]"
+  _choose(driver, "Evaluation", "heldout, seed 1", slot)
   run = runs["tmt", 1]
   evaluation = run.evaluation("heldout")
-  options = browser.find_all(driver, f"{place} select.examples option")
+  options = browser.find_all(driver, f"{slot} select.examples option")
   assert len(options) == len(evaluation.ids)
   options[3].click()
   prompt, answer = store_lib.open_store(run.store).texts(evaluation.ids)[3]
-  texts = [pre.get_attribute("textContent") for pre in browser.find_all(driver, f"{place} pre")]
+  texts = [
+      pre.get_attribute("textContent")
+      for pre in browser.find_all(driver, f"{slot} pre")
+  ]
   assert texts[:2] == [prompt, answer]
   last = evaluation.losses[-1, 3]
-  assert _readout(driver, place)["tmt, seed 1"] == pytest.approx(last, rel=1e-5)
-  assert len(browser.find_all(driver, f"{place} details")) == 5
-  search = browser.find(driver, f"{place} input[type=search]")
+  assert _readout(driver, slot)["tmt, seed 1"] == pytest.approx(last, rel=1e-5)
+  assert len(browser.find_all(driver, f"{slot} details")) == 5
+  search = browser.find(driver, f"{slot} input[type=search]")
   search.send_keys("no text has this")
-  assert "No example matches" in browser.find(driver, place).text
+  assert "No example matches" in browser.find(driver, slot).text
 
 
 def test_the_figure_is_downloaded_as_csv(driver, comparison, runs):

@@ -31,7 +31,7 @@ def order(run, store):
 def test_the_page_draws_an_existing_trace(run, store, order):
   before = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE not in before
-  made = trace.make(order, store, batch_size=4, every=2)
+  expected = trace.make(order, store, batch_size=4, every=2)
   page = run_report.write(run, store, order).read_text("utf-8")
   assert _TITLE in page and "Smaller is nearer" in page
   assert "ngram vectors of prompt+answer" in page
@@ -41,7 +41,7 @@ def test_the_page_draws_an_existing_trace(run, store, order):
   ]
   assert len(paths[1] - paths[0]) == len(trace.MEASURES)
   curve = trace_view.distances(run, order)["bigram KL (nats), to heldout"]
-  np.testing.assert_array_equal(curve.values, made.means("bigram_kl"))
+  np.testing.assert_array_equal(curve.values, expected.means("bigram_kl"))
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])

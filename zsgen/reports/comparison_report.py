@@ -36,6 +36,8 @@ _NOTE = (
     " that so many seeds can tell from none; {better} 0 is better."
 )
 _NOT_FINISHED = "Not finished: "
+# Notices, and rows of a table, that are shown without a click.
+_MOST_NOTICES, _MOST_ROWS = 4, 30
 _CAPTION = "Held-out evaluations against step"
 _BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest, and"
@@ -370,18 +372,13 @@ def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   """Returns the page."""
   subject = subject_lib.from_comparisons(parts.comparisons)
   embedded = embedded_lib.embed(subject)
-  blocks = [
-      page.badge("incomplete", notice)
-      if notice.startswith(_NOT_FINISHED)
-      else page.badge("not shared", notice)
-      for notice in content.notices
-  ]
+  blocks = _notices(content.notices)
   blocks += [
       page.slot("selection"),
       page.section(
           "Held-out evaluations", [page.slot("heldout"), page.text(_BANDS)]
       ),
-      page.section("Tables", map(grids.to_html, content.tables)),
+      page.section("Tables", map(_table, content.tables)),
       run_report.examples(subject),
   ]
   if parts.runs:
@@ -396,3 +393,24 @@ def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
     blocks.append(page.section("Numbers to download", downloads))
   blocks.append(embedded.notes)
   return page.page("Runs compared", blocks, embedded.data)
+
+
+def _notices(notices: Sequence[str]) -> list[str]:
+  """Returns badges, folded where there are many."""
+  badges = [
+      page.badge("incomplete", notice)
+      if notice.startswith(_NOT_FINISHED)
+      else page.badge("not shared", notice)
+      for notice in notices
+  ]
+  if len(badges) <= _MOST_NOTICES:
+    return badges
+  title = f"{len(badges)} things that the runs do not share"
+  return [page.folded(title, badges)]
+
+
+def _table(grid: grids.Grid) -> str:
+  """Returns a table, folded if it is long."""
+  if len(grid.rows) <= _MOST_ROWS:
+    return grids.to_html(grid)
+  return page.folded(grid.title, [grids.to_html(grid)])

@@ -23,7 +23,13 @@ from zsgen.reports import curves, measures
 INK, GRID = "#1b1f24", "#e4e8ec"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _FLOOR, _QUIET = "#c4cad0", "#57606a"
-_DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2))
+_DASHES: tuple[tuple[int, ...], ...] = (
+    (),
+    (6, 3),
+    (2, 2),
+    (9, 3, 2, 3),
+    (12, 6),
+)
 _MARKERS = "osD^vPX<>*"
 # Inches; at 150 dots per inch, a figure has twice the width of a README.
 _WIDTH = 9.0
@@ -117,10 +123,10 @@ def draw(
   )
   panels = [panel for row in rows for panel in row]
   labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
-  drawn = _marked(_drawn(labels, inked))
+  line_styles = _marked(_drawn(labels, inked))
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
-    handles |= _draw(axes, panel, drawn)
+    handles |= _draw(axes, panel, line_styles)
   _add_legend(figure, {label: handles[label] for label in labels})
   return figure
 
@@ -279,12 +285,10 @@ class Style(NamedTuple):
 
 def styles(labels: Iterable[str], inked: str = "") -> dict[str, Style]:
   """Returns the style of each label, in their sequence; `inked` is black."""
-  others = [label for label in dict.fromkeys(labels) if label != inked]
+  remaining = [label for label in dict.fromkeys(labels) if label != inked]
   by_label = {
-      label: Style(
-          HUES[i % len(HUES)], _DASHES[i // len(HUES) % len(_DASHES)]
-      )
-      for i, label in enumerate(others)
+      label: Style(HUES[i % len(HUES)], _DASHES[i // len(HUES) % len(_DASHES)])
+      for i, label in enumerate(remaining)
   }
   by_label[inked] = Style(INK)
   return {label: by_label[label] for label in dict.fromkeys(labels)}
@@ -301,10 +305,10 @@ def _drawn(labels: Iterable[str], inked: str = "") -> dict[str, dict]:
   }
 
 
-def _marked(drawn: Mapping[str, dict]) -> dict[str, dict]:
+def _marked(line_styles: Mapping[str, dict]) -> dict[str, dict]:
   """Adds markers if there are so many lines that colours alone are too few."""
-  if len(drawn) <= len(HUES) + 1:
-    return dict(drawn)
+  if len(line_styles) <= len(HUES) + 1:
+    return dict(line_styles)
   return {
       label: {
           **style,
@@ -312,7 +316,7 @@ def _marked(drawn: Mapping[str, dict]) -> dict[str, dict]:
           "markevery": 0.12,
           "markersize": 4,
       }
-      for i, (label, style) in enumerate(drawn.items())
+      for i, (label, style) in enumerate(line_styles.items())
   }
 
 

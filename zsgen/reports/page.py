@@ -33,6 +33,7 @@ _SCRIPTS = tuple(
 )
 _NO_SCRIPT = "The figures need JavaScript. The tables have the same numbers."
 
+
 def text(words: str) -> str:
   """Returns a paragraph."""
   return f"<p>{texts.escape_html(words)}</p>"

@@ -79,7 +79,9 @@ def _figures(
   for metric in metrics.TRAINING:
     if metric.has_figure:
       by_label = _by_label(comparison, f"train/{metric.name}")
-      yield f"train-{metric.name}", _draw(_panel(metric.heading, by_label), inked)
+      yield f"train-{metric.name}", _draw(
+          _panel(metric.heading, by_label), inked
+      )
   for title, by_label in _order_curves(comparison).items():
     yield f"order-{title}", _draw(_panel(title, by_label), inked)
 
@@ -107,8 +109,8 @@ def _values(comparison: comparison_lib.Comparison, name: str) -> figures.Panel:
   Of runs of one label, the panel has the other metrics with a figure too.
   """
   panel = comparison_report.values_panel(comparison, name)
-  (runs, *others) = comparison.runs.values()
-  if others:
+  runs, *rest = comparison.runs.values()
+  if rest:
     return panel
   declared = next(iter(runs.values())).declaration(name)
   extra = [
@@ -125,9 +127,7 @@ def _by_label(
     comparison: comparison_lib.Comparison, path: str
 ) -> dict[str, list[curves.Curve]]:
   """Returns a metric of the runs of each label."""
-  return {
-      label: _shared(runs, path) for label, runs in comparison.runs.items()
-  }
+  return {label: _shared(runs, path) for label, runs in comparison.runs.items()}
 
 
 def _shared(

@@ -126,14 +126,13 @@ def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
     gained = "drop" if falls else headline.with_unit("gain")
     header = ("task", "examples", step_0, final, gained)
     grid = grids.Grid("", header, rows)
-    blocks.append(page.heading(name))
-    if not rows:
-      blocks.append(page.text("It has too many tasks to show each of them."))
-      continue
-    blocks.append(page.folded("As a table", [grids.to_html(grid)]))
-  if not blocks:
-    return ""
-  return page.section("Task by task", blocks)
+    if rows:
+      blocks.append(page.folded(f"{name}: every task", [grids.to_html(grid)]))
+    else:
+      blocks.append(
+          page.text(f"{name} has too many tasks to show each of them.")
+      )
+  return page.section("Task by task", blocks) if blocks else ""
 
 
 def training(run: curves.RunRecords) -> str:

@@ -88,7 +88,11 @@ class Progress:
   def _print(self) -> None:
     """Prints a plain line every few seconds, until training is over."""
     while not self._is_over.wait(self._every):
-      parts = [f"train    {self._step}/{self._steps}", self._text(), self._left()]
+      parts = [
+          f"train    {self._step}/{self._steps}",
+          self._text(),
+          self._left(),
+      ]
       self._console.print("  ".join(filter(None, parts)))
 
   def _left(self) -> str:

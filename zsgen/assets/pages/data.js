@@ -29,12 +29,12 @@ function nameOf(member) {
   return hasSeveralSeeds ? `${DATA.labels[label]}, seed ${seed}` : DATA.labels[label];
 }
 
-// Numbers as tables write them; values of the data have six digits at most.
+// Numbers with five digits; those of the data have six.
 function number(value) {
   if (value === null || value === undefined) return "–";
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(2);
   if (Math.abs(value) >= 1e5) return Math.round(value).toLocaleString("en");
-  return String(Number(value.toPrecision(6)));
+  return String(Number(value.toPrecision(5)));
 }
 
 // Returns curves [{steps, values, half}] at the steps that all of them have.

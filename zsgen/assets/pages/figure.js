@@ -1,10 +1,6 @@
 "use strict";
 // A figure of metrics against steps, with its controls.
 
-const BANDS = [
-  ["range", "range over seeds"], ["seeds", "95% over seeds"],
-  ["examples", "95% over examples"], ["none", "none"],
-];
 const SMOOTHING = [["1", "off"], ["5", "5 points"], ["15", "15 points"], ["51", "51 points"]];
 
 class Figure {
@@ -13,6 +9,7 @@ class Figure {
       .map((metric, index) => ({...metric, index}))
       .filter((metric) => groups.includes(metric.group));
     this.metric = this.metrics[0];
+    this.isHeldout = groups.includes("heldout");
     this.view = "value";
     this.plot = new Plot(title);
     this.tasks = tasks;
@@ -33,7 +30,18 @@ class Figure {
 
   defaultBand() {
     if (this.seedCount > 2 && this.view === "difference") return "seeds";
-    return this.seedCount > 1 ? "range" : "examples";
+    if (this.seedCount > 1) return "range";
+    return this.isHeldout ? "examples" : "none";
+  }
+
+  // Returns the bands that these runs can have.
+  bands() {
+    return [
+      ...(this.seedCount > 1 ? [["range", "range over seeds"]] : []),
+      ...(this.seedCount > 2 ? [["seeds", "95% over seeds"]] : []),
+      ...(this.isHeldout ? [["examples", "95% over examples"]] : []),
+      ["none", "none"],
+    ];
   }
 
   controls() {
@@ -42,11 +50,11 @@ class Figure {
       this.draw();
     };
     const options = this.metrics.map((metric, i) => [String(i), metric.label]);
-    const bands = choice("Band", BANDS, this.band, set((value) => { this.band = value; }));
+    const bands = choice("Band", this.bands(), this.band, set((value) => { this.band = value; }));
     const rows = [
       choice("Metric", options, "0", set((value) => { this.metric = this.metrics[Number(value)]; })),
     ];
-    if (DATA.differences.length && this.metrics.some((metric) => metric.group === "heldout")) {
+    if (DATA.differences.length && this.isHeldout) {
       const views = [["value", "values"], ["difference", `differences to ${DATA.reference}`]];
       rows.push(choice("Show", views, "value", set((value) => {
         this.view = value;
@@ -54,7 +62,7 @@ class Figure {
         bands.querySelector("select").value = this.band;
       })));
     }
-    rows.push(bands);
+    if (this.bands().length > 1) rows.push(bands);
     if (this.seedCount > 1) rows.push(checkbox("each seed", false, set((value) => { this.isEach = value; })));
     rows.push(
       choice("Smoothing", SMOOTHING, "1", set((value) => { this.width = Number(value); })),

@@ -101,6 +101,10 @@ class Plot {
         ctx.lineTo(bbox.left + bbox.width, y);
       }
     }
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.strokeStyle = colour("--quiet");
+    ctx.setLineDash([4, 4]);
     for (const {step} of this.options.marks || []) {
       const x = chart.valToPos(step, "x", true);
       if (x >= bbox.left && x <= bbox.left + bbox.width) {

@@ -34,4 +34,6 @@ def build(subject: subject_lib.Subject) -> dict[int, dict[str, str]]:
 def flatten(run: curves.RunRecords) -> Mapping[str, str]:
   """Returns the options of a run as JSON, by their dotted names."""
   values: dict[str, Any] = origins.flatten(config_lib.to_dict(run.config))
-  return {name: json.dumps(value, default=str) for name, value in values.items()}
+  return {
+      name: json.dumps(value, default=str) for name, value in values.items()
+  }

@@ -25,7 +25,7 @@ MOST_POINTS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
+class Display:
   """A metric of a page.
 
   Attributes:
@@ -47,21 +47,21 @@ class _Line(NamedTuple):
   """A curve of a member."""
 
   member: int
-  metric: Shown
+  metric: Display
   curve: curves.Curve
   # Half of the 95% interval over examples, [n], if it is known.
   half: np.ndarray | None = None
 
 
 def build(
-    subject: subject_lib.Subject, steps: steps_lib.Steps, most: int
+    subject: subject_lib.Subject, steps: steps_lib.Steps, limit: int
 ) -> dict[str, Any]:
   """Returns the metrics, the curves and the differences of a page.
 
   Args:
     subject: what the page shows.
     steps: numbers the steps of curves.
-    most: points of a curve, at the most; 0 for no curve.
+    limit: points of a curve, at the most; 0 for no curve.
 
   Raises:
     InputError: a record is damaged.
@@ -69,18 +69,18 @@ def build(
   lines = [
       line for i in range(len(subject.members)) for line in _lines(subject, i)
   ]
-  shown = dict.fromkeys(line.metric for line in lines)
-  rank = {metric: i for i, metric in enumerate(sorted(shown, key=_rank))}
+  displays = dict.fromkeys(line.metric for line in lines)
+  rank = {metric: i for i, metric in enumerate(sorted(displays, key=_rank))}
   return {
       "metrics": [dataclasses.asdict(metric) for metric in rank],
       "curves": [
           {
               "member": line.member,
               "metric": rank[line.metric],
-              **_points(line.curve, line.half, steps, most),
+              **_points(line.curve, line.half, steps, limit),
           }
           for line in lines
-          if most
+          if limit
       ],
       "differences": [
           {
@@ -92,11 +92,11 @@ def build(
                   compared.pair.differences,
                   _half_of_difference(compared.pair),
                   steps,
-                  most,
+                  limit,
               ),
           }
           for compared in subject.compared
-          if most
+          if limit
       ],
   }
 
@@ -114,7 +114,7 @@ def longest(subject: subject_lib.Subject) -> int:
   )
 
 
-def _rank(metric: Shown) -> tuple[int, bool]:
+def _rank(metric: Display) -> tuple[int, bool]:
   """Sorts by figure, headlines first."""
   return GROUPS.index(metric.group), not metric.headline
 
@@ -133,29 +133,29 @@ def _lines(subject: subject_lib.Subject, member: int) -> Iterator[_Line]:
     return
   for path, name in _PERF.items():
     if path in run.perf:
-      yield _Line(member, Shown(path, name, TRAINING), run.perf[path])
+      yield _Line(member, Display(path, name, TRAINING), run.perf[path])
   order = subject.load_order(run.order)
   store = subject.open_store(run.store)
   along = order_view.along(run, store, order)
   for name, curve in {**along, **trace_view.distances(run, order)}.items():
-    yield _Line(member, Shown(f"order/{name}", name, ORDER), curve)
+    yield _Line(member, Display(f"order/{name}", name, ORDER), curve)
 
 
-def _describe(run: curves.RunRecords, path: str) -> Shown | None:
+def _describe(run: curves.RunRecords, path: str) -> Display | None:
   """Returns how a metric is shown; None for those of tasks."""
   name, _, rest = path.partition("/")
   if "/" in rest:
     return None
   known = eval_metrics.find(run.config.evaluations, path)
   if name == "train":
-    return Shown(path, known.heading if known else rest, TRAINING)
+    return Display(path, known.heading if known else rest, TRAINING)
   if name not in run.config.evaluations:
     return None
   if "means" not in run.declaration(name).figures:
     return None
   is_headline = path == run.headline(name)
   words = _words(known, rest)
-  return Shown(path, f"{name}: {words}", HELDOUT, name, is_headline)
+  return Display(path, f"{name}: {words}", HELDOUT, name, is_headline)
 
 
 def _words(known: metrics.Metric | None, name: str) -> str:
@@ -170,7 +170,7 @@ def _words(known: metrics.Metric | None, name: str) -> str:
 
 
 def _half_over_examples(
-    run: curves.RunRecords, metric: Shown, curve: curves.Curve
+    run: curves.RunRecords, metric: Display, curve: curves.Curve
 ) -> np.ndarray | None:
   """Returns half of the 95% interval of a mean over examples, [n].
 
@@ -187,11 +187,13 @@ def _half_over_examples(
 
 def _half_of_difference(pair: alignment.Pair) -> np.ndarray | None:
   """Returns half of the 95% interval of a difference over examples, [n]."""
-  own, reference = pair.evaluation, pair.reference_evaluation
-  if not np.array_equal(own.steps, pair.curve.steps):
+  values, reference = pair.evaluation, pair.reference_evaluation
+  if not np.array_equal(values.steps, pair.curve.steps):
     return None
-  differences = own.losses.astype(np.float64) - reference.losses
-  if not np.allclose(differences.mean(axis=1), pair.differences.values, atol=1e-3):
+  differences = values.losses.astype(np.float64) - reference.losses
+  if not np.allclose(
+      differences.mean(axis=1), pair.differences.values, atol=1e-3
+  ):
     return None
   return measures.half_widths(differences.T)
 
@@ -211,10 +213,10 @@ def _points(
     curve: curves.Curve,
     half: np.ndarray | None,
     steps: steps_lib.Steps,
-    most: int,
+    limit: int,
 ) -> Mapping[str, Any]:
-  """Returns a curve as JSON values, thinned to `most` points."""
-  rows = encoding.spaced(len(curve.steps), most)
+  """Returns a curve as JSON values, thinned to `limit` points."""
+  rows = encoding.spaced(len(curve.steps), limit)
   return {
       "steps": steps.number(curve.steps[rows]),
       "values": encoding.numbers(curve.values[rows]),

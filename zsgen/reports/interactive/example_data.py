@@ -31,14 +31,14 @@ class Part(NamedTuple):
 
 def parts(subject: subject_lib.Subject) -> list[Part]:
   """Returns evaluations by store: seeds have other examples."""
-  found: dict[tuple[str, pathlib.Path], Part] = {}
+  by_key: dict[tuple[str, pathlib.Path], Part] = {}
   for name in subject.evaluations:
     for member, run in subject.runs.items():
       if name in run.config.evaluations:
         key = name, run.store
-        part = found.setdefault(key, Part(*key, {}))
+        part = by_key.setdefault(key, Part(*key, {}))
         part.members[member] = run
-  return list(found.values())
+  return list(by_key.values())
 
 
 def ids_of(part: Part) -> np.ndarray:
@@ -51,7 +51,7 @@ def build(
     subject: subject_lib.Subject,
     part: Part,
     steps: steps_lib.Steps,
-    most: int,
+    limit: int,
 ) -> dict[str, Any]:
   """Returns examples of an evaluation with what the runs made of them.
 
@@ -59,19 +59,19 @@ def build(
     subject: what the page shows.
     part: an evaluation and its runs.
     steps: numbers the steps of curves.
-    most: examples, at the most; they are evenly spaced.
+    limit: examples, at the most; they are evenly spaced.
   """
   store = subject.open_store(part.store)
   all_ids = ids_of(part)
-  ids = all_ids[encoding.spaced(len(all_ids), most)] if most else all_ids[:0]
+  ids = all_ids[encoding.spaced(len(all_ids), limit)] if limit else all_ids[:0]
   texts = store.texts(ids)
   seeds = dict.fromkeys(subject.members[i].seed for i in part.members)
   nearest = _neighbours(subject, part, store, ids)
   trained = {
       row[0] for item in nearest for rows in item["rows"] for row in rows
   }
-  many = len({member.seed for member in subject.members}) > 1
-  suffix = f", seed {', '.join(map(str, seeds))}" if many else ""
+  has_seeds = len({member.seed for member in subject.members}) > 1
+  suffix = f", seed {', '.join(map(str, seeds))}" if has_seeds else ""
   return {
       "title": f"{part.evaluation}{suffix}",
       "total": len(all_ids),

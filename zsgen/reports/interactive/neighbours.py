@@ -60,7 +60,9 @@ def build(
       "rows": [
           [
               [int(consumed.ids[row]), cosine, int(consumed.steps[row])]
-              for row, cosine in zip(rows, encoding.numbers(values), strict=True)
+              for row, cosine in zip(
+                  rows, encoding.numbers(values), strict=True
+              )
           ]
           for rows, values in zip(nearest, cosines, strict=True)
       ],

@@ -12,15 +12,15 @@ from zsgen.reports.interactive import subject as subject_lib
 _BINS, _TASKS = 60, 20
 
 
-def build(subject: subject_lib.Subject, most: int) -> list[dict[str, Any]]:
+def build(subject: subject_lib.Subject, limit: int) -> list[dict[str, Any]]:
   """Returns the tasks along the orders of the first runs.
 
   Args:
     subject: what the page shows.
-    most: runs, at the most; an order that several have counts once.
+    limit: runs, at the most; an order that several have counts once.
   """
   first = {run.order: i for i, run in reversed(subject.trained.items())}
-  members = sorted(first.values())[:most]
+  members = sorted(first.values())[:limit]
   return [
       {"member": i, **_composition(subject, subject.trained[i])}
       for i in members
@@ -56,14 +56,14 @@ def _composition(
   totals = np.bincount(tasks, minlength=len(store.tasks))
   ranked = np.argsort(-totals, kind="stable")
   ranked = ranked[totals[ranked] > 0]
-  shown = ranked[:_TASKS] if len(ranked) > _TASKS + 1 else ranked
-  rows = np.full(len(store.tasks), len(shown))
-  rows[shown] = np.arange(len(shown))
-  counts = np.zeros((len(shown) + 1, bins), np.int64)
+  listed_tasks = ranked[:_TASKS] if len(ranked) > _TASKS + 1 else ranked
+  rows = np.full(len(store.tasks), len(listed_tasks))
+  rows[listed_tasks] = np.arange(len(listed_tasks))
+  counts = np.zeros((len(listed_tasks) + 1, bins), np.int64)
   np.add.at(counts, (rows[tasks], stretch), 1)
-  names = [encoding.words(store.tasks[task]) for task in shown]
-  if len(ranked) > len(shown):
-    names.append(f"{len(ranked) - len(shown):,} other tasks")
+  names = [encoding.words(store.tasks[task]) for task in listed_tasks]
+  if len(ranked) > len(listed_tasks):
+    names.append(f"{len(ranked) - len(listed_tasks):,} other tasks")
   return {
       "names": names,
       "begins": (run.first_of_order + begins).tolist(),

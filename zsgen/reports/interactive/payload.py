@@ -94,9 +94,9 @@ def _curves(
     subject: subject_lib.Subject, steps: steps_lib.Steps, notes: list[str]
 ) -> dict[str, Any]:
   longest = curve_data.longest(subject)
-  most = min(longest, curve_data.MOST_POINTS)
+  limit = min(longest, curve_data.MOST_POINTS)
   part, points = encoding.fit(
-      lambda count: curve_data.build(subject, steps, count), most, _CURVES
+      lambda count: curve_data.build(subject, steps, count), limit, _CURVES
   )
   if points < longest:
     notes.append(
@@ -115,7 +115,7 @@ def _tasks(
     if not total:
       continue
     parts[name], count = encoding.fit(
-        lambda most, name=name: task_data.build(subject, name, steps, most),
+        lambda limit, name=name: task_data.build(subject, name, steps, limit),
         total,
         _TASKS // len(subject.evaluations),
     )
@@ -131,13 +131,13 @@ def _examples(
     subject: subject_lib.Subject, steps: steps_lib.Steps, notes: list[str]
 ) -> list[dict[str, Any]]:
   parts = []
-  whole = example_data.parts(subject)
-  for item in whole:
+  all_parts = example_data.parts(subject)
+  for item in all_parts:
     total = len(example_data.ids_of(item))
     part, count = encoding.fit(
-        lambda most, item=item: example_data.build(subject, item, steps, most),
+        lambda limit, item=item: example_data.build(subject, item, steps, limit),
         min(total, _MOST_EXAMPLES),
-        _EXAMPLES // len(whole),
+        _EXAMPLES // len(all_parts),
     )
     parts += [part] if count else []
     if count < total:
@@ -154,7 +154,7 @@ def _orders(
 ) -> list[dict[str, Any]]:
   total = order_data.count(subject)
   parts, count = encoding.fit(
-      lambda most: order_data.build(subject, most), total, _ORDERS
+      lambda limit: order_data.build(subject, limit), total, _ORDERS
   )
   if count < total:
     notes.append(

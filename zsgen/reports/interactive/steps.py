@@ -15,5 +15,5 @@ class Steps:
 
   @property
   def arrays(self) -> list[list[int | float]]:
-    """All arrays, by number."""
+    """The arrays, by number."""
     return [list(steps) for steps in self._numbers]

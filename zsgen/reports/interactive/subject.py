@@ -67,7 +67,7 @@ class Subject:
 
   @functools.cached_property
   def runs(self) -> dict[int, curves.RunRecords]:
-    """Runs with examples, by their positions among the members."""
+    """The runs with examples, by their positions among the members."""
     return {
         i: member.run
         for i, member in enumerate(self.members)
@@ -76,26 +76,28 @@ class Subject:
 
   @functools.cached_property
   def trained(self) -> dict[int, curves.RunRecords]:
-    """Runs with an order, by their positions among the members."""
+    """The runs with an order, by their positions among the members."""
     return {i: run for i, run in self.runs.items() if run.steps}
 
   @functools.cached_property
   def evaluations(self) -> list[str]:
-    """Names of all evaluations."""
+    """The names of all evaluations."""
     return list(
         dict.fromkeys(
-            name for run in self.runs.values() for name in run.config.evaluations
+            name
+            for run in self.runs.values()
+            for name in run.config.evaluations
         )
     )
 
   @functools.cached_property
   def open_store(self) -> Callable[[pathlib.Path], store_lib.Store]:
-    """Opens a store once."""
+    """The function that opens a store, once."""
     return functools.cache(store_lib.open_store)
 
   @functools.cached_property
   def load_order(self) -> Callable[[pathlib.Path], order_lib.Order]:
-    """Loads an order once."""
+    """The function that loads an order, once."""
     return functools.cache(order_lib.Order.load)
 
 

@@ -14,7 +14,7 @@ def count(subject: subject_lib.Subject, name: str) -> int:
 
 
 def build(
-    subject: subject_lib.Subject, name: str, steps: steps_lib.Steps, most: int
+    subject: subject_lib.Subject, name: str, steps: steps_lib.Steps, limit: int
 ) -> dict[str, Any]:
   """Returns the tasks of an evaluation, with the curves of each run.
 
@@ -22,27 +22,27 @@ def build(
     subject: what the page shows.
     name: the evaluation.
     steps: numbers the steps of curves.
-    most: tasks, at the most; they are evenly spaced.
+    limit: tasks, at the most; they are evenly spaced.
 
   Returns:
     `total`, the number of all tasks; `names` and `counts` (of examples) of those
     on the page; `better`; and `curves`, a row of values for each of them or None.
   """
   names = _names(subject, name)
-  selected = [names[i] for i in encoding.spaced(len(names), most)]
+  selected = [names[i] for i in encoding.spaced(len(names), limit)]
   by_member = []
   for member, run in subject.runs.items():
     if name not in run.config.evaluations:
       continue
     by_task = run.tasks(name)
-    own = [by_task[task] for task in selected if task in by_task]
+    selected_curves = [by_task[task] for task in selected if task in by_task]
     # All tasks of a run are evaluated at the same steps.
-    if own:
+    if selected_curves:
       rows = [
           encoding.numbers(by_task[task].values) if task in by_task else None
           for task in selected
       ]
-      number = steps.number(own[0].steps)
+      number = steps.number(selected_curves[0].steps)
       by_member.append({"member": member, "steps": number, "values": rows})
   return {
       "total": len(names),
