@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import zsgen
-import zsgen.main
 from zsgen import pipeline, verify
 from zsgen.core import errors
+import zsgen.main
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -77,7 +77,9 @@ def test_neighbours_are_the_nearest_of_what_was_consumed(run, values):
   )
   trained = np.unique(consumed[consumed >= 0])
   rows = vectors.take(trained).block(0, len(trained))
-  for i, neighbours_of_example in zip(part["ids"], nearest["rows"], strict=True):
+  for i, neighbours_of_example in zip(
+      part["ids"], nearest["rows"], strict=True
+  ):
     products = rows @ vectors.take(np.array([i])).block(0, 1)[0]
     best = np.argsort(-products, kind="stable")[:5]
     assert [row[0] for row in neighbours_of_example] == trained[best].tolist()

@@ -375,9 +375,7 @@ def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   blocks = _notices(content.notices)
   blocks += [
       page.slot("selection"),
-      page.section(
-          "Held-out evaluations", [page.slot("heldout"), page.text(_BANDS)]
-      ),
+      page.section("Held-out evaluations", [page.slot("heldout")]),
       page.section("Tables", map(_table, content.tables)),
       run_report.examples(subject),
   ]

@@ -30,7 +30,7 @@ _DASHES: tuple[tuple[int, ...], ...] = (
     (9, 3, 2, 3),
     (12, 6),
 )
-_MARKERS = "osD^vPX<>*"
+_MARKERS = "osD^vPX<>*p"
 # Inches; at 150 dots per inch, a figure has twice the width of a README.
 _WIDTH = 9.0
 _DPI = 150

@@ -7,6 +7,7 @@ and, if there are more than seven, by markers.
 from collections.abc import Iterator, Mapping
 import pathlib
 import re
+import textwrap
 
 from matplotlib import figure as figure_lib
 
@@ -25,7 +26,9 @@ from zsgen.reports import comparison as comparison_lib
 from zsgen.train import metrics
 
 # Inches and points of the text, and dots per inch of a PNG.
-_WIDTH, _HEIGHT, _FONT, _DPI = 3.35, 2.4, 8.0, 300
+_WIDTH, _HEIGHT, _FONT, _DPI = 3.35, 2.2, 8.0, 300
+# Letters of a line next to an axis, and inches of a row of the legend.
+_LETTERS, _LEGEND = 28, 0.17
 # Panels of tasks in a figure, at the most.
 _MOST_PANELS = 200
 
@@ -87,7 +90,13 @@ def _figures(
 
 
 def _draw(panel: figures.Panel, inked: str) -> figure_lib.Figure:
-  panel = panel._replace(xlabel="step", height=_HEIGHT)
+  """Draws a panel; the figure is higher if its legend is."""
+  rows = -(-len(panel.lines) // 2) if len(panel.lines) > 1 else 0
+  panel = panel._replace(
+      xlabel="step",
+      ylabel=textwrap.fill(panel.ylabel, _LETTERS),
+      height=_HEIGHT + rows * _LEGEND,
+  )
   return figures.draw([[panel]], inked, width=_WIDTH)
 
 

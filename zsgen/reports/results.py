@@ -170,7 +170,7 @@ def _evaluations_with(run: curves.RunRecords, figure: str) -> list[str]:
 def examples_by_task(
     run: curves.RunRecords, store: store_lib.Store, name: str
 ) -> np.ndarray:
-  """Examples of each of the store's tasks in the evaluation `name`."""
+  """Returns the examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
     candidates = store.choices(run.config.evaluations[name].split)

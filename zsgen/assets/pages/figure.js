@@ -31,7 +31,7 @@ class Figure {
   defaultBand() {
     if (this.seedCount > 2 && this.view === "difference") return "seeds";
     if (this.seedCount > 1) return "range";
-    return this.isHeldout ? "examples" : "none";
+    return this.isHeldout && DATA.labels.length === 1 ? "examples" : "none";
   }
 
   // Returns the bands that these runs can have.

@@ -12,7 +12,7 @@ class Composition {
     });
     this.node = element("div", {}, element("h3", {}, "Tasks along the order"),
       ...(options.length > 1 ? [element("div", {class: "row controls"}, picker)] : []), this.box,
-      note("A row is a task, those with most examples first; darker is a larger share of the examples of these steps."));
+      note("A row is a task, those with most examples first; a stronger colour is a larger share of the examples of these steps."));
     this.render();
   }
 

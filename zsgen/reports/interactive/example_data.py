@@ -31,12 +31,13 @@ class Part(NamedTuple):
 
 def parts(subject: subject_lib.Subject) -> list[Part]:
   """Returns evaluations by store: seeds have other examples."""
-  by_key: dict[tuple[str, pathlib.Path], Part] = {}
+  by_key: dict[tuple[str, str], Part] = {}
   for name in subject.evaluations:
     for member, run in subject.runs.items():
       if name in run.config.evaluations:
-        key = name, run.store
-        part = by_key.setdefault(key, Part(*key, {}))
+        # Workdirs may have equal stores.
+        key = name, subject.open_store(run.store).fingerprint
+        part = by_key.setdefault(key, Part(name, run.store, {}))
         part.members[member] = run
   return list(by_key.values())
 

@@ -135,7 +135,9 @@ def _examples(
   for item in all_parts:
     total = len(example_data.ids_of(item))
     part, count = encoding.fit(
-        lambda limit, item=item: example_data.build(subject, item, steps, limit),
+        lambda limit, item=item: example_data.build(
+            subject, item, steps, limit
+        ),
         min(total, _MOST_EXAMPLES),
         _EXAMPLES // len(all_parts),
     )
