@@ -257,8 +257,10 @@ def test_trackio_has_the_same_interface(tmp_path, monkeypatch):
   (writer,) = writers.make(machine, tmp_path / "tmt-1", 0, ["heldout/loss"])
   writer.write(3, {"heldout/loss": 0.5})
   writer.close()
-  assert calls == [
-      {"project": "orders", "name": "tmt-1", "resume": "allow"},
+  options, *rest = calls
+  assert options["project"] == "orders" and options["name"] == "tmt-1"
+  assert options["resume"] == "allow"
+  assert rest == [
       (3, {"0_headlines/heldout/loss": 0.5}),
       "finish",
   ]

@@ -133,7 +133,8 @@ class WandB:
 class Trackio:
   """A Trackio run of the same name, resumed with it.
 
-  Its data stay on this machine, where `trackio show` displays them.
+  Its data stay on this machine, where `trackio show` displays them. Steps that
+  are redone after an interruption are in it twice.
   """
 
   def __init__(self, path: pathlib.Path, project: str, tags: Tags):
@@ -141,7 +142,14 @@ class Trackio:
     import trackio  # pyright: ignore[reportMissingImports]
 
     self._tags = tags
-    self._run = trackio.init(project=project, name=path.name, resume="allow")
+    self._run = trackio.init(
+        project=project,
+        name=path.name,
+        resume="allow",
+        # perf.jsonl has the use of the devices.
+        auto_log_gpu=False,
+        auto_log_cpu=False,
+    )
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
