@@ -45,19 +45,15 @@ def test_the_page_draws_an_existing_trace(run, store, order):
 
 
 @pytest.mark.parametrize("batch_size, every", [(4, 1), (3, 2), (40, 1)])
-def test_panels_use_the_steps_of_the_run(run, store, order, batch_size, every):
+def test_curves_use_the_steps_of_the_run(run, store, order, batch_size, every):
   actual = trace.make(order, store, batch_size, every)
-  rows = trace_view.panels(run, "heldout", actual)
-  assert [len(row) for row in rows] == [2] * 5
-  loss, *measures = [panel for row in rows for panel in row]
-  np.testing.assert_array_equal(loss.lines[0].x, np.arange(11))
-  assert len({panel.title for panel in measures}) == 9
-  for panel in measures:
-    (line,) = panel.lines
-    np.testing.assert_allclose(line.x * 4, actual.examples)
-    assert line.x[-1] == run.steps
-  plotted = {tuple(panel.lines[0].values[0]) for panel in measures}
-  assert plotted == {tuple(actual.means(name)) for name in trace.MEASURES}
+  by_title = trace_view.distances(run, order)
+  assert len(by_title) == 9
+  for measure in trace.MEASURES:
+    curve = by_title[f"{trace_view.title(measure)}, to heldout"]
+    np.testing.assert_allclose(curve.steps * 4, actual.examples)
+    assert curve.steps[-1] == run.steps
+    np.testing.assert_array_equal(curve.values, actual.means(measure))
 
 
 def test_a_trace_of_another_order_is_refused(run, store, order, write_run):

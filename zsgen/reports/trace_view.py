@@ -4,7 +4,7 @@ import numpy as np
 
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
-from zsgen.reports import curves, figures, page
+from zsgen.reports import curves, page
 
 _TITLES = {
     "avg": "mean",
@@ -95,54 +95,3 @@ def _remark(run: curves.RunRecords) -> str:
   if run.fork is None:
     return ""
   return " They are those of this run's order alone, without its parent's."
-
-
-def panels(
-    run: curves.RunRecords, name: str, trace: trace_lib.Trace
-) -> list[list[figures.Panel]]:
-  """Builds panels of headline and bigram KL, above those of the distances.
-
-  Against steps of the run, whatever the trace's batch size.
-  """
-  headline = run.declaration(name).headline
-  words = _held_out(run, name)
-  title = headline.with_unit(f"{words}, mean over tasks")
-  _, over_tasks = headline.names
-  line = figures.line(words, run.metrics[f"{name}/{over_tasks}"])
-  rows = [
-      [
-          _panel(title, line),
-          _panel("bigram KL (nats)", _line(run, trace, "bigram_kl")),
-      ]
-  ]
-  for measure, words in _TITLES.items():
-    rows.append(
-        [
-            _panel(
-                f"{title}, {words}", _line(run, trace, f"{distance}_{measure}")
-            )
-            for distance, title in (
-                ("cosine", "negative cosine"),
-                ("euclid", "Euclid"),
-            )
-        ]
-    )
-  rows[-1] = [panel._replace(xlabel="step") for panel in rows[-1]]
-  return rows
-
-
-def _held_out(run: curves.RunRecords, name: str) -> str:
-  """Returns the headline of an evaluation in words, without its unit."""
-  return f"held-out {run.declaration(name).headline.words}"
-
-
-def _panel(title: str, line: figures.Line) -> figures.Panel:
-  return figures.Panel(title, "", "", [line], height=1.7)
-
-
-def _line(
-    run: curves.RunRecords, trace: trace_lib.Trace, measure: str
-) -> figures.Line:
-  """A measure against steps of the run."""
-  steps, values = curve(run, trace, measure)
-  return figures.Line("distance", steps, values[None])
