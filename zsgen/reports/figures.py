@@ -3,7 +3,7 @@
 Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import io
 from typing import Any, NamedTuple
@@ -113,7 +113,11 @@ def draw(
 ) -> figure_lib.Figure:
   """Returns the figure of `plot`, `width` inches wide."""
   heights = [row[0].height for row in rows]
-  figure = _figure(sum(heights), width)
+  panels = [panel for row in rows for panel in row]
+  labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
+  # Panels have room for two rows of the legend.
+  extra = _legend_height(labels, width, 2)
+  figure = _figure(sum(heights) + extra, width)
   grid = figure.subplots(
       len(rows),
       len(rows[0]),
@@ -121,8 +125,6 @@ def draw(
       height_ratios=heights,
       sharex=one_x,
   )
-  panels = [panel for row in rows for panel in row]
-  labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
   line_styles = _marked(_drawn(labels, inked))
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
@@ -153,12 +155,12 @@ def draw_small(
 ) -> figure_lib.Figure:
   """Returns the figure of `small_multiples`."""
   rows = -(-len(panels) // columns)
-  figure = _figure(rows)
+  labels = dict.fromkeys(label for lines in panels.values() for label in lines)
+  figure = _figure(rows + _legend_height(labels, _WIDTH, 1))
   axes = figure.subplots()
   # One pair of axes holds all panels: a hundred pairs take seconds to draw.
   axes.set(xlim=(0, columns), ylim=(rows, 0))
   axes.axis("off")
-  labels = dict.fromkeys(label for lines in panels.values() for label in lines)
   shapes: dict[str, list[np.ndarray]] = {label: [] for label in labels}
   floors = []
   for index, (name, lines) in enumerate(panels.items()):
@@ -327,15 +329,24 @@ def _add_legend(figure: figure_lib.Figure, handles: Mapping[str, Any]) -> None:
         list(handles.values()),
         list(handles),
         loc="outside lower center",
-        ncols=_columns(handles, int(_ROW * figure.get_figwidth() / _WIDTH)),
+        ncols=_columns(handles, figure.get_figwidth()),
         frameon=False,
     )
 
 
-def _columns(labels: Iterable[str], row: int) -> int:
-  """Returns the columns, at most 4, of a legend with `row` characters a row."""
+def _columns(labels: Iterable[str], width: float) -> int:
+  """Returns the columns, at most 4, of a legend that is `width` inches wide."""
+  row = int(_ROW * width / _WIDTH)
   lengths = [min(len(label), _LONGEST) for label in labels]
   return max(1, min(len(lengths), 4, row // (8 + max(lengths))))
+
+
+def _legend_height(labels: Collection[str], width: float, rows: int) -> float:
+  """Returns the inches that a legend has beyond a number of rows."""
+  if len(labels) < 2:
+    return 0.0
+  further = -(-len(labels) // _columns(labels, width)) - rows
+  return max(further, 0) * 1.5 * matplotlib.rcParams["font.size"] / 72
 
 
 def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:

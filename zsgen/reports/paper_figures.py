@@ -7,10 +7,10 @@ and, if there are more than seven, by markers.
 from collections.abc import Iterator, Mapping
 import pathlib
 import re
-import textwrap
 
 from matplotlib import figure as figure_lib
 
+from zsgen.core import texts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import (
@@ -26,9 +26,9 @@ from zsgen.reports import comparison as comparison_lib
 from zsgen.train import metrics
 
 # Inches and points of the text, and dots per inch of a PNG.
-_WIDTH, _HEIGHT, _FONT, _DPI = 3.35, 2.2, 8.0, 300
-# Letters of a line next to an axis, and inches of a row of the legend.
-_LETTERS, _LEGEND = 28, 0.17
+_WIDTH, _HEIGHT, _FONT, _DPI = 3.35, 2.4, 8.0, 300
+# Letters of the reference's label, next to an axis.
+_LETTERS = 12
 # Panels of tasks in a figure, at the most.
 _MOST_PANELS = 200
 
@@ -70,9 +70,7 @@ def _figures(
   for name in comparison.evals:
     panels = {
         f"heldout-{name}": _values(comparison, name),
-        f"differences-{name}": comparison_report.differences_panel(
-            comparison, name
-        ),
+        f"differences-{name}": _differences(comparison, name),
     }
     for title, panel in panels.items():
       if panel.lines:
@@ -90,13 +88,7 @@ def _figures(
 
 
 def _draw(panel: figures.Panel, inked: str) -> figure_lib.Figure:
-  """Draws a panel; the figure is higher if its legend is."""
-  rows = -(-len(panel.lines) // 2) if len(panel.lines) > 1 else 0
-  panel = panel._replace(
-      xlabel="step",
-      ylabel=textwrap.fill(panel.ylabel, _LETTERS),
-      height=_HEIGHT + rows * _LEGEND,
-  )
+  panel = panel._replace(xlabel="step", height=_HEIGHT)
   return figures.draw([[panel]], inked, width=_WIDTH)
 
 
@@ -130,6 +122,17 @@ def _values(comparison: comparison_lib.Comparison, name: str) -> figures.Panel:
   ]
   lines = [line._replace(label=declared.headline.words) for line in panel.lines]
   return panel._replace(lines=[*lines, *extra])
+
+
+def _differences(
+    comparison: comparison_lib.Comparison, name: str
+) -> figures.Panel:
+  """Returns the differences of an evaluation, with a short label."""
+  headline = comparison.evals[name]
+  reference = texts.short(comparison.reference, _LETTERS)
+  title = headline.with_unit(f"{headline.words} - {reference}")
+  panel = comparison_report.differences_panel(comparison, name)
+  return panel._replace(ylabel=title)
 
 
 def _by_label(
