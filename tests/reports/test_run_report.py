@@ -76,6 +76,7 @@ def test_the_page_is_self_contained(write_run):
   views = ("selection", "heldout", "examples", "order", "training")
   for view in views:
     assert page.count(f'data-view="{view}"') == 1
+  assert "The MIT License" in page
   assert page.count("<script") == 3 and page.count("sha256-") == 3
   text = page_data.without_scripts(page)
   assert "http:" not in text and "https:" not in text and "src=" not in text

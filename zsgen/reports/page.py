@@ -16,7 +16,7 @@ from zsgen.core import artifacts, texts
 _ASSETS = pathlib.Path(__file__).parents[1] / "assets"
 _STYLES = ("uplot/uPlot.min.css", "pages/page.css")
 # The charting library, and what draws the figures, in the order of need.
-_LIBRARY = "uplot/uPlot.iife.min.js"
+_LIBRARY, _LICENSE = "uplot/uPlot.iife.min.js", "uplot/LICENSE"
 _SCRIPTS = tuple(
     f"pages/{name}.js"
     for name in (
@@ -117,7 +117,9 @@ def page(title: str, blocks: Iterable[str], data: str = "") -> str:
   head = texts.escape_html(title)
   body = "\n".join(blocks)
   style = _read(*_STYLES)
-  scripts = [_read(_LIBRARY), _read(*_SCRIPTS)] if data else []
+  # The library's licence asks for its text in every copy.
+  library = f"/*\n{_read(_LICENSE)}*/\n{_read(_LIBRARY)}"
+  scripts = [library, _read(*_SCRIPTS)] if data else []
   embedded = (
       f'<script type="application/json" id="data">{data}</script>\n'
       if data
