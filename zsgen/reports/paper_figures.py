@@ -10,7 +10,6 @@ import re
 
 from matplotlib import figure as figure_lib
 
-from zsgen.core import texts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.reports import (
@@ -27,7 +26,7 @@ from zsgen.train import metrics
 
 # Inches and points of the text, and dots per inch of a PNG.
 _WIDTH, _HEIGHT, _FONT, _DPI = 3.35, 2.4, 8.0, 300
-# Letters of the reference's label, next to an axis.
+# Letters of the reference's label, at the most, next to an axis.
 _LETTERS = 12
 # Panels of tasks in a figure, at the most.
 _MOST_PANELS = 200
@@ -129,7 +128,9 @@ def _differences(
 ) -> figures.Panel:
   """Returns the differences of an evaluation, with a short label."""
   headline = comparison.evals[name]
-  reference = texts.short(comparison.reference, _LETTERS)
+  reference = comparison.reference
+  if len(reference) > _LETTERS:
+    reference = "reference"
   title = headline.with_unit(f"{headline.words} - {reference}")
   panel = comparison_report.differences_panel(comparison, name)
   return panel._replace(ylabel=title)
