@@ -5,6 +5,7 @@ import io
 import pytest
 import rich.console
 
+from zsgen.core import terminal
 from zsgen.reports import grids
 
 GRID = grids.Grid(
@@ -42,3 +43,13 @@ def test_a_table_that_is_too_wide_becomes_a_list_that_lacks_nothing():
   ]
   assert lines[-1] == "Means."
   assert "\x1b" not in "".join(lines) and "[b]" in lines[4]
+
+
+def test_a_list_and_its_note_fit_a_console_that_does_not_wrap():
+  output = io.StringIO()
+  note = "Means over seeds, and the range. " * 5
+  grid = GRID._replace(note=note.strip())
+  terminal.Console(file=output, width=50).print(grids.to_rich(grid))
+  lines = output.getvalue().splitlines()
+  assert max(map(len, lines)) <= 50
+  assert " ".join(lines[-4:]) == note.strip()

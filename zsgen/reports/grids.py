@@ -1,6 +1,7 @@
 """A table of text, for terminals, Markdown and HTML."""
 
 from collections.abc import Iterable, Sequence
+import textwrap
 from typing import NamedTuple
 
 import rich.box
@@ -108,7 +109,7 @@ class _Table(rich.table.Table):
       yield rich.text.Text(" ".join(cells[:words]), "bold")
       for name, cell in zip(names, cells[words:], strict=True):
         yield rich.text.Text(f"  {name}: {cell}")
-    yield self.caption or ""
+    yield rich.text.Text(textwrap.fill(self.grid.note, options.max_width))
 
 
 def _narrowest(grid: Grid) -> int:
