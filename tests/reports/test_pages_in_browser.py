@@ -10,8 +10,9 @@ import pytest
 
 from tests.helpers import browser, configs
 from zsgen.data import store as store_lib
+from zsgen.orders import order as order_lib
 from zsgen.reports import __main__ as reports
-from zsgen.reports import curves
+from zsgen.reports import curves, run_report
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +80,16 @@ def hostile(workdirs, tmp_path_factory) -> pathlib.Path:
   return page
 
 
+@pytest.fixture(scope="module")
+def evaluations(workdirs, tmp_path_factory) -> pathlib.Path:
+  """Returns a page on an evaluation without training."""
+  workdir = workdirs.get(configs.small(), "train", "evaluate")
+  out = tmp_path_factory.mktemp("evaluations") / "page.html"
+  arguments = ["compare", f"{workdir}/evaluations", f"--out={out}"]
+  assert reports.main(arguments) == 0
+  return out
+
+
 def _errors(driver) -> list[str]:
   """Returns what the page wrote to the console."""
   return [entry["message"] for entry in driver.get_log("browser")]
@@ -136,7 +147,7 @@ def _mean(runs, order: str, path: str, step: int) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])
-@pytest.mark.parametrize("page", ["comparison", "hostile"])
+@pytest.mark.parametrize("page", ["comparison", "hostile", "evaluations"])
 def test_pages_fit_and_have_no_errors(driver, request, page, width, scheme):
   browser.show(driver, request.getfixturevalue(page), width, scheme)
   assert not _errors(driver)
@@ -150,7 +161,8 @@ def test_pages_fit_and_have_no_errors(driver, request, page, width, scheme):
   )
   is_dark = sum(map(int, paper.strip("rgb()").split(","))) < 100
   assert is_dark == (scheme == "dark")
-  assert len(browser.find_all(driver, "canvas")) >= 4
+  least = 2 if page == "evaluations" else 4
+  assert len(browser.find_all(driver, "canvas")) >= least
   for item in browser.find_all(driver, "[data-view]"):
     assert item.get_attribute("data-view") == "selection" or item.text
 
@@ -255,6 +267,31 @@ def test_examples_have_their_texts_and_losses(driver, comparison, runs):
   search = browser.find(driver, f"{slot} input[type=search]")
   search.send_keys("no text has this")
   assert "No example matches" in browser.find(driver, slot).text
+
+
+def test_written_answers_are_shown_by_step(driver, write_run):
+  run = write_run()
+  store = store_lib.open_store(run.store)
+  ids = run.evaluation("heldout").ids.tolist()
+  for step in (0, 10):
+    file = run.path / "evals" / "heldout" / f"predictions-{step}.jsonl"
+    lines = [
+        json.dumps({"id": i, "prediction": f"{ATTACK} at {step}: {i}"})
+        for i in ids
+    ]
+    file.write_text("\n".join(lines))
+  order = order_lib.Order.load(run.order, store)
+  browser.show(driver, run_report.write(run, store, order))
+  slot = "[data-view=examples]"
+  browser.find_all(driver, f"{slot} select.examples option")[2].click()
+  rows = [
+      [cell.text for cell in browser.find_all(row, "td")]
+      for row in browser.find_all(driver, f"{slot} table:not(.readout) tr")
+  ]
+  assert rows[1:] == [
+      [str(step), f"{ATTACK} at {step}: {ids[2]}"] for step in (0, 10)
+  ]
+  assert not _errors(driver)
 
 
 def test_the_figure_is_downloaded_as_csv(driver, comparison, runs):

@@ -1,6 +1,6 @@
 """A table of text, for terminals, Markdown and HTML."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import textwrap
 from typing import NamedTuple
 
@@ -68,9 +68,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
       box=rich.box.SIMPLE,
       pad_edge=False,
       title=rich.text.Text(_terminal_cell(grid.title), "bold"),
-      caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
-      caption_justify="left",
   )
   table.grid = grid
   for i, name in enumerate(grid.header):
@@ -97,11 +95,18 @@ class _Table(rich.table.Table):
       console: rich.console.Console,
       options: rich.console.ConsoleOptions,
   ) -> rich.console.RenderResult:
-    """Yields the table, or a paragraph for each of its rows."""
+    """Yields the table, or a paragraph for each of its rows; then the note."""
     if _narrowest(self.grid) <= options.max_width:
       yield from super().__rich_console__(console, options)
-      return
-    yield self.title or ""
+    else:
+      yield from self._paragraphs()
+    if self.grid.note:
+      # Consoles that do not wrap would leave it as it is.
+      yield rich.text.Text(textwrap.fill(self.grid.note, options.max_width))
+
+  def _paragraphs(self) -> Iterator[rich.text.Text]:
+    """Yields the title, and the lines of each row."""
+    yield rich.text.Text(_terminal_cell(self.grid.title), "bold")
     words = self.grid.words
     names = [_terminal_cell(name) for name in self.grid.header[words:]]
     for row in self.grid.rows:
@@ -109,7 +114,6 @@ class _Table(rich.table.Table):
       yield rich.text.Text(" ".join(cells[:words]), "bold")
       for name, cell in zip(names, cells[words:], strict=True):
         yield rich.text.Text(f"  {name}: {cell}")
-    yield rich.text.Text(textwrap.fill(self.grid.note, options.max_width))
 
 
 def _narrowest(grid: Grid) -> int:
