@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import page_data
 from zsgen.orders import embeddings
 from zsgen.reports import __main__ as reports
-from zsgen.reports import curves
+from zsgen.reports import curves, measures
 from zsgen.reports.interactive import encoding, neighbours, payload
 from zsgen.reports.interactive import subject as subject_lib
 
@@ -184,3 +184,17 @@ def test_a_page_calls_no_server(run, tmp_path):
   assert "default-src 'none'" in text
   text = page_data.without_scripts(text)
   assert "https:" not in text and "http:" not in text and "src=" not in text
+
+
+def test_intervals_over_seeds_have_their_quantiles(write_run):
+  members = [
+      subject_lib.Member("tmt", seed, run, run.metrics)
+      for seed in range(4)
+      for run in [write_run(seed=seed, name=f"tmt{seed}")]
+  ]
+  values, _ = payload.build(subject_lib.Subject(members, "tmt"))
+  assert len(values["quantiles"]) == 5
+  losses = np.array([[1.0], [2.0], [4.0], [3.0]])
+  half = values["quantiles"][4] * losses.std(ddof=1) / 2
+  assert measures.half_widths(losses) == pytest.approx(half)
+  assert len(values["examples"]) == 4  # Seeds have other examples.

@@ -63,8 +63,7 @@ function halfInterval(values) {
   if (values.length < 3 || center === null) return null;
   const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
   const deviation = Math.sqrt(squares / (values.length - 1));
-  const quantile = DATA.quantiles[Math.min(values.length, DATA.quantiles.length - 1)];
-  return quantile * deviation / Math.sqrt(values.length);
+  return DATA.quantiles[values.length] * deviation / Math.sqrt(values.length);
 }
 
 // Returns the mean over curves with the edges of a band.

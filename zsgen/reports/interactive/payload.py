@@ -1,10 +1,9 @@
 """All data of a page, within its budget, and what the page lacks of the runs."""
 
+import collections
 from typing import Any, NamedTuple
 
-from scipy import special
-
-from zsgen.reports import figures
+from zsgen.reports import figures, measures
 from zsgen.reports.interactive import (
     config_data,
     curve_data,
@@ -21,8 +20,6 @@ from zsgen.reports.interactive import subject as subject_lib
 _CURVES, _TASKS, _EXAMPLES, _ORDERS = 900_000, 600_000, 800_000, 150_000
 # Examples of an evaluation, at the most.
 _MOST_EXAMPLES = 200
-# Seeds for which the quantiles of intervals are embedded.
-_SEEDS = 64
 
 
 class Payload(NamedTuple):
@@ -49,7 +46,7 @@ def build(subject: subject_lib.Subject) -> Payload:
       "reference": encoding.words(subject.reference),
       "labels": [encoding.words(label) for label in subject.labels],
       "styles": _styles(subject),
-      "quantiles": [0, 0, *(_quantile(n) for n in range(2, _SEEDS))],
+      "quantiles": _quantiles(subject),
       "members": _members(subject),
       **_curves(subject, steps, notes),
       "tasks": _tasks(subject, steps, notes),
@@ -59,9 +56,11 @@ def build(subject: subject_lib.Subject) -> Payload:
   return Payload({**values, "steps": steps.arrays}, notes)
 
 
-def _quantile(seeds: int) -> float:
-  """Returns the quantile of 95% intervals of means over seeds."""
-  return round(float(special.stdtrit(seeds - 1, 0.975)), 6)
+def _quantiles(subject: subject_lib.Subject) -> list[float]:
+  """Returns the quantiles of 95% intervals, by the number of seeds."""
+  labels = collections.Counter(member.label for member in subject.members)
+  most_seeds = max(labels.values())
+  return [0, 0, *map(measures.quantile, range(2, most_seeds + 1))]
 
 
 def _styles(subject: subject_lib.Subject) -> list[dict[str, Any]]:
