@@ -67,7 +67,9 @@ EXTRAS = {
     "orders": ["ott-jax>=0.6,<0.7", "pot>=0.9.5,<0.10", "scikit-learn>=1.5"],
     "tpu": ["jax[tpu]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
+    "trackio": ["trackio>=0.43"],
     "wandb": ["wandb>=0.19"],
+    # Some tests need Chromium with its driver too (Debian: chromium-driver).
     "test": [
         "beartype>=0.22",
         "hypothesis>=6.100",
@@ -76,6 +78,7 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
+        "selenium>=4.30",
         "setuptools>=75",
         "zstandard>=0.22",
     ],

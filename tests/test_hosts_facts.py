@@ -17,6 +17,7 @@ PER_PROCESS = {
     "config.machine.hosts.index",
     "config.machine.hosts.wait",
     "config.machine.tensorboard",
+    "config.machine.trackio",
     "config.machine.wandb",
 }
 

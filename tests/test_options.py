@@ -111,6 +111,7 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
             {"targets": {"t": {**TARGET, "metric": "heldout/a/rougeL"}}},
             "which no evaluation reports",
         ),
+        ({"machine": {"trackio": "project"}}, "trackio is not installed. Run"),
         ({"machine": {"wandb": "project"}}, "wandb is not installed. Run `pip"),
     ],
 )

@@ -1,10 +1,13 @@
 """The main job in process: stages, feeds, real layouts."""
 
+import copy
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
+from absl import flags
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +15,7 @@ import pytest
 import zsgen
 from zsgen import pipeline, verify
 from zsgen.core import errors
+import zsgen.main
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -102,6 +106,38 @@ def test_show_batch_marks_the_loss(small, tmp_path, capsys):
   output = capsys.readouterr().out
   assert output.count("⟦") == output.count("⏹⟧") == 4
   assert "Output:⟦ " in output
+  order = np.load(next(tmp_path.glob("orders/*/ids.npy")))
+  for step in (0, 9):
+    pipeline.show_batch(small, tmp_path, step)
+    ids = re.findall(r"^id (\d+) ", capsys.readouterr().out, re.MULTILINE)
+    assert list(map(int, ids)) == order[4 * step :][:4].tolist()
+  with pytest.raises(errors.InputError, match="steps of this run are 0 to 9"):
+    pipeline.show_batch(small, tmp_path, 10)
+
+
+@pytest.mark.parametrize(
+    "argument, value",
+    [
+        ("--show_batch", "first"),
+        ("--show_batch=0", 0),
+        ("--show_batch=12", 12),
+        ("--noshow_batch", None),
+        ("--nothing", None),
+    ],
+)
+def test_show_batch_takes_a_step_or_none(argument, value):
+  flag = copy.deepcopy(flags.FLAGS["show_batch"])
+  values = flags.FlagValues()
+  flags.DEFINE_flag(flag, values)
+  values(["zsgen", argument], known_only=True)
+  assert values.show_batch == value
+
+
+@pytest.mark.parametrize("step", ["-1", "x", "1.5", ""])
+def test_show_batch_refuses_what_is_no_step(step):
+  flag = copy.deepcopy(flags.FLAGS["show_batch"])
+  with pytest.raises(flags.IllegalFlagValueError, match="is not a step"):
+    flag.parse(step)
 
 
 def _niv2(small, path: pathlib.Path):

@@ -12,16 +12,47 @@ from ml_collections import config_flags
 
 from zsgen.core import command, errors
 
+# The value of --show_batch without a step.
+_FIRST = "first"
 _STAGE = flags.DEFINE_string(
     "stage",
     None,
     "Runs one stage and what it needs: prepare, order, train, report, export,"
     " evaluate or plan. By default, the first four run.",
 )
-_SHOW_BATCH = flags.DEFINE_bool(
-    "show_batch",
-    False,
-    "Prints the first batch as text, with the loss tokens marked, and exits.",
+
+
+class _StepParser(flags.ArgumentParser):
+  """Parses a flag with a step, or without one for the first step."""
+
+  syntactic_help = "a step; none for the first one"
+
+  def parse(self, argument: str | int) -> str | int | None:
+    """Returns the step, `_FIRST` if the flag has none, or None for no flag."""
+    if argument in ("true", _FIRST):
+      return _FIRST
+    if argument == "false":
+      return None
+    if not str(argument).isdecimal():
+      raise ValueError(f"{argument!r} is not a step, such as 0 or 12")
+    return int(argument)
+
+  def flag_type(self) -> str:
+    """Returns the type that absl shows in its help."""
+    return "step"
+
+
+_SHOW_BATCH = flags.DEFINE_flag(
+    flags.Flag(
+        _StepParser(),
+        flags.ArgumentSerializer(),
+        "show_batch",
+        None,
+        "Prints the batch of a step as text, with the loss tokens marked, and"
+        " exits: --show_batch for the first step, --show_batch=STEP for another"
+        " one.",
+        boolean=True,
+    )
 )
 
 
@@ -48,8 +79,9 @@ def main() -> None:
 
   flag = flags.FLAGS[command.CONFIG.name]
   check_stage(_STAGE.value, config_flags.get_override_values(flag))
-  if _SHOW_BATCH.value:
-    pipeline.show_batch(command.CONFIG.value, command.WORKDIR.value)
+  if _SHOW_BATCH.value is not None:
+    step = None if _SHOW_BATCH.value == _FIRST else _SHOW_BATCH.value
+    pipeline.show_batch(command.CONFIG.value, command.WORKDIR.value, step)
   else:
     stages = [_STAGE.value] if _STAGE.value else None
     pipeline.run(command.CONFIG.value, command.WORKDIR.value, stages)

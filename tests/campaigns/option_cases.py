@@ -487,6 +487,7 @@ def _crossed() -> Iterator[Case]:
       ("machine.mesh.rules", [{"parameters": "(", "axes": []}], {}),
       ("machine.mesh.rules", [{"parameters": "x{99999}", "axes": []}], {}),
       ("machine.mesh.rules", [{"parameters": "", "axes": []}], {}),
+      ("machine.trackio", "project", {}),
       ("machine.wandb", "project", {}),
       ("population", 2, {}),
       ("machine.hosts.index", 1, {"machine.hosts.count": 1}),

@@ -83,6 +83,38 @@ def test_only_evaluations(paths, tmp_path):
   assert not out.with_suffix(".png").exists()
 
 
+@pytest.mark.slow
+def test_figures_for_papers(paths, tmp_path, capsys):
+  out, figures = tmp_path / "out.html", tmp_path / "figures"
+  arguments = ["compare", *paths, f"--out={out}", f"--figures={figures}"]
+  assert reports.main(arguments) == 0
+  names = {path.stem for path in figures.glob("*.png")}
+  assert names == {path.stem for path in figures.glob("*.svg")}
+  assert names >= {
+      "heldout-heldout",
+      "differences-heldout",
+      "tasks-heldout",
+      "train-loss",
+      "order-round",
+  }
+  assert f"{2 * len(names)} files in {figures}" in capsys.readouterr().out
+  width = int.from_bytes((figures / "train-loss.png").read_bytes()[16:20])
+  assert width == round(3.35 * 300)
+  alone = tmp_path / "alone"
+  arguments = ["compare", paths[0], f"--out={out}", f"--figures={alone}"]
+  assert reports.main(arguments) == 0
+  assert not list(alone.glob("differences-*"))
+
+
+def test_evaluations_have_no_figures(paths, tmp_path, capsys):
+  out, figures = tmp_path / "out.html", tmp_path / "figures"
+  names = [f"{path}/evaluations" for path in paths]
+  arguments = ["compare", *names, f"--out={out}", f"--figures={figures}"]
+  assert reports.main(arguments) == 2
+  assert "--figures" in capsys.readouterr().err
+  assert not out.exists() and not figures.exists()
+
+
 def test_wrong_arguments(paths, tmp_path, capsys):
   for arguments, message in (
       ([f"--out={tmp_path / 'a.htm'}"], "must end in .html"),

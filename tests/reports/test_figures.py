@@ -22,9 +22,35 @@ def test_a_plot_is_reproducible():
   ]
   panels = [figures.Panel("held-out", "step", "loss", lines, zero=True)]
   png = figures.plot([panels, panels], inked="order 3")
-  assert _size(png) == (1350, 960)
+  # The third row of the legend adds to the height.
+  assert _size(png) == (1350, 991)
   assert png == figures.plot([panels, panels], inked="order 3")
   assert b"Software" not in png
+
+
+def test_many_lines_have_dashes_and_markers():
+  labels = [f"order {i}" for i in range(40)]
+  styles = figures.styles(labels, "order 3")
+  assert styles["order 3"] == figures.Style(figures.INK)
+  assert len(set(list(styles.values())[:18])) == 18
+  lines = [figures.line(label, _curve(i + 1)) for i, label in enumerate(labels)]
+  panel = figures.Panel("", "step", "loss", lines)
+  looks = {}
+  for count in (7, 40):
+    panel = panel._replace(lines=lines[:count])
+    (axes,) = figures.draw([[panel]], "order 3").axes
+    looks[count] = [
+        (line.get_color(), line.get_marker()) for line in axes.lines
+    ]
+  assert {marker for *_, marker in looks[7]} == {"None"}
+  assert len(set(looks[40])) == 40
+
+
+def test_an_svg_is_reproducible():
+  panels = [[figures.Panel("", "step", "$x$", [figures.line("a", _curve())])]]
+  first, second = (figures.svg(figures.draw(panels)) for _ in range(2))
+  assert first == second
+  assert first.startswith(b"<?xml") and b"<dc:date>" not in first
 
 
 @pytest.mark.parametrize("count", [1, 7, 119])

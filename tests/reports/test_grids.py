@@ -5,6 +5,7 @@ import io
 import pytest
 import rich.console
 
+from zsgen.core import terminal
 from zsgen.reports import grids
 
 GRID = grids.Grid(
@@ -42,3 +43,14 @@ def test_a_table_that_is_too_wide_becomes_a_list_that_lacks_nothing():
   ]
   assert lines[-1] == "Means."
   assert "\x1b" not in "".join(lines) and "[b]" in lines[4]
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_the_note_fits_a_console_that_does_not_wrap(width):
+  output = io.StringIO()
+  note = " ".join(["Means over seeds, and the range."] * 5)
+  grid = GRID._replace(note=note)
+  terminal.Console(file=output, width=width).print(grids.to_rich(grid))
+  lines = output.getvalue().splitlines()
+  assert max(map(len, lines)) <= width
+  assert " ".join(lines).endswith(note)

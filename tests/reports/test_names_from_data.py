@@ -1,7 +1,6 @@
 """Tasks of any name: reports are made, and nobody is fooled by them."""
 
 import json
-import re
 import unicodedata
 
 import matplotlib
@@ -9,6 +8,7 @@ from matplotlib import figure as figure_lib
 import pytest
 from tensorboardX.proto import event_pb2
 
+from tests.helpers import page_data
 from zsgen.core import terminal
 from zsgen.data import store as store_lib
 from zsgen.orders import __main__ as tools
@@ -77,8 +77,11 @@ def test_a_report(write_named, tmp_path, capsys):
   store = store_lib.open_store(run.store)
   order = order_lib.Order.load(run.order, store)
   page = run_report.write(run, store, order).read_text("utf-8")
-  text = re.sub('base64,[^"]*', "", page)
-  assert not _hidden(text)
+  assert not _hidden(page)
+  names = page_data.read(page)["tasks"]["heldout"]["names"]
+  assert {"$\\frac{1}{2}$test", r"\x1b[2J\x1b]0;owned\x07test"} <= set(names)
+  assert max(map(len, names)) <= 200
+  text = page_data.without_scripts(page)
   assert "<script" not in text
   for escaped in ("US$%EUR$test", r"$\frac{1}{2}$", r"\x1b[2J", r"a\u202egnp"):
     assert escaped in text

@@ -6,6 +6,7 @@ import json
 import pytest
 import rich.console
 
+from tests.helpers import page_data
 from zsgen.core import registry
 from zsgen.data import store as store_lib
 from zsgen.data.prompts import requests
@@ -76,9 +77,13 @@ def test_the_closing_table(write_run):
 def test_the_page_is_self_contained(write_run):
   run = write_run()
   page = _page(run)
-  assert page.count('<img alt="') == page.count('src="data:image/png;base64,')
-  assert page.count("<img") == 4
-  assert "<script" not in page and "http" not in page
+  views = ("selection", "heldout", "examples", "order", "training")
+  for view in views:
+    assert page.count(f'data-view="{view}"') == 1
+  assert "The MIT License" in page
+  assert page.count("<script") == 3 and page.count("sha256-") == 3
+  text = page_data.without_scripts(page)
+  assert "http:" not in text and "https:" not in text and "src=" not in text
   assert f"python -m zsgen.orders verify {run.path}" in page
   assert "train.learning_rate" in page and "0.003" in page
   assert "evaluations took 52% of the time" in page
@@ -113,6 +118,8 @@ def test_text_from_data_is_escaped(write_run, monkeypatch):
   page = _page(write_run(prompt="evil"))
   assert evil not in page
   assert "&lt;script&gt;" in page
+  prompts = page_data.read(page)["examples"][0]["prompts"]
+  assert all(prompt.startswith(evil) for prompt in prompts)
 
 
 def test_dropped_answers_are_reported(write_run):

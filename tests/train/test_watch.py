@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import time
 import types
 
@@ -211,6 +212,58 @@ def test_events_hold_all_values_of_a_step(tmp_path):
   board.write(3, {"train/loss": 1.5, "perf/mfu": 0.25})
   board.close()
   assert _events(tmp_path) == {(3, "train/loss"): 1.5, (3, "perf/mfu"): 0.25}
+
+
+def test_headlines_come_first_and_tasks_have_a_folder(tmp_path):
+  tags = writers.Tags(["heldout/loss", "train/loss"])
+  board = writers.TensorBoard(tmp_path, 0, tags)
+  names = ("heldout/loss", "heldout/task_mean_loss", "heldout/a/b/loss")
+  board.write(1, {name: 0.5 for name in (*names, "train/loss", "perf/mfu")})
+  board.close()
+  assert [tag for _, tag in sorted(_events(tmp_path))] == [
+      "0_headlines/heldout/loss",
+      "0_headlines/train/loss",
+      "heldout/task_mean_loss",
+      "perf/mfu",
+      "tasks/heldout/a/b/loss",
+  ]
+
+
+def test_the_headlines_of_a_run(small, tmp_path):
+  small.machine.tensorboard = True
+  run, _ = _run(small, tmp_path)
+  tags = {tag for _, tag in _events(run)}
+  assert {tag for tag in tags if tag.startswith("0_headlines/")} == {
+      "0_headlines/heldout/loss",
+      "0_headlines/train/loss",
+  }
+  assert any(tag.startswith("tasks/heldout/") for tag in tags)
+
+
+def test_trackio_has_the_same_interface(tmp_path, monkeypatch):
+  calls = []
+  run = types.SimpleNamespace(
+      log=lambda values, step: calls.append((step, values)),
+      finish=lambda: calls.append("finish"),
+  )
+
+  def init(**options):
+    calls.append(options)
+    return run
+
+  package = types.SimpleNamespace(init=init)
+  monkeypatch.setitem(sys.modules, "trackio", package)
+  machine = config_lib.Machine(tensorboard=False, trackio="orders")
+  (writer,) = writers.make(machine, tmp_path / "tmt-1", 0, ["heldout/loss"])
+  writer.write(3, {"heldout/loss": 0.5})
+  writer.close()
+  options, *rest = calls
+  assert options["project"] == "orders" and options["name"] == "tmt-1"
+  assert options["resume"] == "allow"
+  assert rest == [
+      (3, {"0_headlines/heldout/loss": 0.5}),
+      "finish",
+  ]
 
 
 def test_steps_within_a_second_are_passed_on_together(tmp_path, monkeypatch):

@@ -101,3 +101,5 @@ class Machine:
   tensorboard: bool = option(True, machine=True, per_process=True)
   # Weights & Biases project to write to; "" for none (extra: wandb).
   wandb: str = option("", machine=True, per_process=True)
+  # Trackio project to write to, on this machine; "" for none (extra: trackio).
+  trackio: str = option("", machine=True, per_process=True)

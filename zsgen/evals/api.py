@@ -43,9 +43,9 @@ __all__ = [
     "Values",
 ]
 
-# Figures that a run's page can draw of an evaluation: means against steps; a
-# small panel for each task; means next to the distances of the order's
-# prefixes, if `python -m zsgen.orders trace` measured them.
+# Figures that a run's page can have of an evaluation: means against steps; the
+# curve of each task; the distances of the order's prefixes, if `python -m
+# zsgen.orders trace` measured them.
 FIGURES = ("means", "tasks", "distances")
 # What the rows of an evaluator are.
 EXAMPLES, CHOICES = "examples", "choices"
@@ -90,8 +90,8 @@ class Metric(metrics.Metric):
       NAME/TASK/METRIC for each task. A headline must have them.
     by_part: whether there is NAME/PART_METRIC for parts of the examples that
       the evaluator names.
-    has_figure: whether it is a line in the figure of the means, next to the
-      headline, whose unit it must have.
+    has_figure: whether it is a line next to the headline, whose unit it must
+      have, in the figure of a run for papers.
   """
 
   by_task: bool = True

@@ -128,8 +128,19 @@ def find(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
   if not hosts.broadcast("embeddings", path.exists()):
     return None
   hosts.await_file(path)
-  manifest = artifacts.check_made_by(path, recipe)
-  return load(path, manifest)
+  return read(root, recipe)
+
+
+def read(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
+  """Returns the same as `find`, for one process alone.
+
+  Raises:
+    InputError: the artifact is damaged.
+  """
+  path = _path(root, recipe)
+  if not path.exists():
+    return None
+  return load(path, artifacts.check_made_by(path, recipe))
 
 
 def obtain(

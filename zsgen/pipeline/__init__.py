@@ -31,6 +31,7 @@ from zsgen.pipeline import (
 )
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view
+from zsgen.train import batches
 
 _RUN: dict[str, Callable[[Experiment], Any]] = {
     "prepare": lambda experiment: experiment.store.path,
@@ -150,15 +151,43 @@ def run_population(
 def show_batch(
     config: Mapping[str, object] | ml_collections.ConfigDict,
     workdir: str | os.PathLike = "workdir",
+    step: int | None = None,
 ) -> None:
-  """Prints the first batch as text, with the loss tokens marked."""
+  """Prints a batch as text, with the loss tokens marked.
+
+  Args:
+    config: as for `run`.
+    workdir: directory of all artifacts.
+    step: the step that consumes it; None for the first of the run.
+
+  Raises:
+    InputError: the run has no such step, or see `run`.
+  """
   experiment = _open(config_lib.check(config), workdir)
   checks.check_order(experiment.config)
   store = experiment.store
   tokenizer = tokenizers.load(store.path / store_lib.TOKENIZER)
+  step = _check_step(experiment, step)
+  feed = train.make_feed(experiment, step)
+  terminal.Console().print(batch_view.view(feed(step), store, tokenizer))
+
+
+def _check_step(experiment: Experiment, step: int | None) -> int:
+  """Returns a step of a run; its first one for None.
+
+  Raises:
+    InputError: the run has no such step.
+  """
   first = experiment.fork.step if experiment.fork else 0
-  feed = train.make_feed(experiment, first)
-  terminal.Console().print(batch_view.view(feed(first), store, tokenizer))
+  ids = experiment.planned_ids(experiment.order.ids)
+  last = batches.steps_of(ids, experiment.config.train.batch_size) - 1
+  if step is None:
+    return first
+  if not first <= step <= last:
+    raise errors.InputError(
+        f"--show_batch={step}: the steps of this run are {first} to {last}."
+    )
+  return step
 
 
 def _open(

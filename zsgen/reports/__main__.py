@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 import functools
+import pathlib
 import sys
 
 from zsgen.reports import (
@@ -44,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
       default="",
       help="the label that others are compared with; by default, random or the"
       " first one",
+  )
+  compare.add_argument(
+      "--figures",
+      type=pathlib.Path,
+      metavar="DIR",
+      help="also write each figure for a paper, as PNG and SVG, to a directory",
   )
   compare.set_defaults(write=comparison_command.write)
   on_arrangement = pages.add_parser(

@@ -122,6 +122,15 @@ def _why_not(
   )
 
 
+def is_mean(curve: curves.Curve, evaluation: curves.Evaluation) -> bool:
+  """Returns whether a curve is the mean over the values of the examples."""
+  curve = _select_steps(curve, evaluation.steps)
+  if len(curve.steps) < len(evaluation.steps):
+    return False
+  means = evaluation.losses.mean(axis=1, dtype=np.float64)
+  return bool(np.allclose(means, curve.values, rtol=_ROUNDING, atol=1e-6))
+
+
 def share_steps(by_seed: Mapping[int, curves.Curve]) -> list[curves.Curve]:
   """Returns curves at the steps that all of them have; [] if there is none."""
   steps = None
@@ -141,11 +150,7 @@ class _Side(NamedTuple):
   @property
   def is_mean(self) -> bool:
     """Whether the headline is the mean over the values of the examples."""
-    curve = _select_steps(self.curve, self.evaluation.steps)
-    if len(curve.steps) < len(self.evaluation.steps):
-      return False
-    means = self.evaluation.losses.mean(axis=1, dtype=np.float64)
-    return bool(np.allclose(means, curve.values, rtol=_ROUNDING, atol=1e-6))
+    return is_mean(self.curve, self.evaluation)
 
   def with_rows(self, rows: np.ndarray) -> "_Side":
     """Returns the evaluation of some rows, and the curve of their mean."""

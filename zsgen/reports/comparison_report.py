@@ -18,10 +18,13 @@ from zsgen.reports import (
     measures,
     order_view,
     page,
+    run_report,
 )
 from zsgen.reports import comparison as comparison_lib
 from zsgen.reports import evaluations as evaluations_lib
 from zsgen.reports.alignment import share_steps
+from zsgen.reports.interactive import embedded as embedded_lib
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import metrics
 
 _FEW = "Fewer than three seeds: differences have no interval."
@@ -33,6 +36,8 @@ _NOTE = (
     " that so many seeds can tell from none; {better} 0 is better."
 )
 _NOT_FINISHED = "Not finished: "
+# Notices, and rows of a table, that are shown without a click.
+_MOST_NOTICES, _MOST_ROWS = 4, 30
 _CAPTION = "Held-out evaluations against step"
 _BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest, and"
@@ -82,7 +87,7 @@ def write(
   notices = [*([_gap(missing)] if missing else ()), *parts.notes]
   content = _Content(grids_shown, png, picture, notices, files)
   page.save(directory / f"{stem}.md", _markdown(content))
-  html = _html(content, _links(parts, directory))
+  html = _html(parts, content, _links(parts, directory))
   page.save(directory / f"{stem}.html", html)
   if parts.notes:
     grids_shown.append(comparison_sections.not_shared(parts.notes))
@@ -221,28 +226,39 @@ def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
 
 def figure(comparison: comparison_lib.Comparison) -> bytes:
   """Draws headlines against step, below them the difference; PNG."""
-  reference = comparison.reference
-  values, differences = [], []
-  for name, headline in comparison.evals.items():
-    lines = [
-        figures.line(order, *members)
-        for order in comparison.runs
-        if (members := share_steps(comparison.headlines(order, name)))
-    ]
-    values.append(
-        figures.Panel(name, "", f"held-out {headline.heading}", lines)
-    )
-    lines = [
-        figures.line(order, *differing, is_difference=True)
-        for order in comparison.runs
-        if order != reference
-        and (differing := _differences(comparison.pairs(order, name)))
-    ]
-    title = headline.with_unit(f"{headline.words} - {reference}, same seed")
-    differences.append(
-        figures.Panel("", "step", title, lines, height=2.6, zero=True)
-    )
-  return figures.plot([values, differences], inked=reference)
+  rows = [
+      [panel(comparison, name) for name in comparison.evals]
+      for panel in (values_panel, differences_panel)
+  ]
+  return figures.plot(rows, inked=comparison.reference)
+
+
+def values_panel(
+    comparison: comparison_lib.Comparison, name: str
+) -> figures.Panel:
+  """Builds the panel of the headline of an evaluation against step."""
+  lines = [
+      figures.line(order, *members)
+      for order in comparison.runs
+      if (members := share_steps(comparison.headlines(order, name)))
+  ]
+  title = f"held-out {comparison.evals[name].heading}"
+  return figures.Panel(name, "", title, lines)
+
+
+def differences_panel(
+    comparison: comparison_lib.Comparison, name: str
+) -> figures.Panel:
+  """Builds the panel of an evaluation's differences to the reference."""
+  reference, headline = comparison.reference, comparison.evals[name]
+  lines = [
+      figures.line(order, *differing, is_difference=True)
+      for order in comparison.runs
+      if order != reference
+      and (differing := _differences(comparison.pairs(order, name)))
+  ]
+  title = headline.with_unit(f"{headline.words} - {reference}, same seed")
+  return figures.Panel("", "step", title, lines, height=2.6, zero=True)
 
 
 def _differences(
@@ -352,20 +368,47 @@ def _markdown(content: _Content) -> str:
   return "\n".join([*blocks, *map(grids.to_markdown, content.tables)])
 
 
-def _html(content: _Content, links: Sequence[str]) -> str:
+def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   """Returns the page."""
-  blocks = [
-      page.badge("incomplete", notice)
-      if notice.startswith(_NOT_FINISHED)
-      else page.badge("not shared", notice)
-      for notice in content.notices
+  subject = subject_lib.from_comparisons(parts.comparisons)
+  embedded = embedded_lib.embed(subject)
+  blocks = _notices(content.notices)
+  blocks += [
+      page.slot("selection"),
+      page.section("Held-out evaluations", [page.slot("heldout")]),
+      page.section("Tables", map(_table, content.tables)),
+      run_report.examples(subject),
   ]
-  if content.png is not None:
-    description = f"{_CAPTION}, a line an order"
-    blocks += [page.figure(content.png, description), page.text(_BANDS)]
-  blocks += map(grids.to_html, content.tables)
-  blocks.append(page.folded("Configs", links))
+  if parts.runs:
+    blocks += [
+        page.section("The orders", [page.slot("order")]),
+        page.section("Training", [page.slot("training")]),
+    ]
+  configs = [page.slot("configs"), page.folded("Config files", links)]
+  blocks.append(page.section("Configs", configs))
   if content.files:
     downloads = [page.link(file, file) for file in content.files]
     blocks.append(page.section("Numbers to download", downloads))
-  return page.page("Orders compared", blocks)
+  blocks.append(embedded.notes)
+  return page.page("Runs compared", blocks, embedded.data)
+
+
+def _notices(notices: Sequence[str]) -> list[str]:
+  """Returns badges, folded where there are many."""
+  badges = [
+      page.badge("incomplete", notice)
+      if notice.startswith(_NOT_FINISHED)
+      else page.badge("not shared", notice)
+      for notice in notices
+  ]
+  if len(badges) <= _MOST_NOTICES:
+    return badges
+  title = f"{len(badges)} things that the runs do not share"
+  return [page.folded(title, badges)]
+
+
+def _table(grid: grids.Grid) -> str:
+  """Returns a table, folded if it is long."""
+  if len(grid.rows) <= _MOST_ROWS:
+    return grids.to_html(grid)
+  return page.folded(grid.title, [grids.to_html(grid)])

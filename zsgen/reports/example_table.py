@@ -34,7 +34,7 @@ def build(
       "id": np.tile(ids, times),
   }
   if run.declaration(name).rows == api.CHOICES:
-    columns["example"] = np.tile(_examples(run, store, name, ids), times)
+    columns["example"] = np.tile(examples_of(run, store, name, ids), times)
   tasks = [store.tasks[task] for task in store.task_index[ids]]
   return pa.table(
       {
@@ -113,7 +113,7 @@ def _texts(
   return [prompt for prompt, _ in pairs], [answer for _, answer in pairs]
 
 
-def _examples(
+def examples_of(
     run: curves.RunRecords, store: store_lib.Store, name: str, ids: np.ndarray
 ) -> np.ndarray:
   """Returns the examples that answers to choose from belong to, int64 [E]."""

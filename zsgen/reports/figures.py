@@ -3,11 +3,13 @@
 Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import io
 from typing import Any, NamedTuple
 import warnings
 
+import matplotlib
 from matplotlib import axes as axes_lib
 from matplotlib import axis as axis_lib
 from matplotlib import collections, layout_engine, ticker
@@ -21,7 +23,14 @@ from zsgen.reports import curves, measures
 INK, GRID = "#1b1f24", "#e4e8ec"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _FLOOR, _QUIET = "#c4cad0", "#57606a"
-_DASHES = ("-", "--", ":")
+_DASHES: tuple[tuple[int, ...], ...] = (
+    (),
+    (6, 3),
+    (2, 2),
+    (9, 3, 2, 3),
+    (12, 6),
+)
+_MARKERS = "osD^vPX<>*p"
 # Inches; at 150 dots per inch, a figure has twice the width of a README.
 _WIDTH = 9.0
 _DPI = 150
@@ -93,8 +102,22 @@ def plot(
   Returns:
     A PNG.
   """
+  return png(draw(rows, inked, one_x))
+
+
+def draw(
+    rows: Sequence[Sequence[Panel]],
+    inked: str = "",
+    one_x: bool = False,
+    width: float = _WIDTH,
+) -> figure_lib.Figure:
+  """Returns the figure of `plot`, `width` inches wide."""
   heights = [row[0].height for row in rows]
-  figure = _figure(sum(heights))
+  panels = [panel for row in rows for panel in row]
+  labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
+  # Panels have room for two rows of the legend.
+  extra = _legend_height(labels, width, 2)
+  figure = _figure(sum(heights) + extra, width)
   grid = figure.subplots(
       len(rows),
       len(rows[0]),
@@ -102,14 +125,12 @@ def plot(
       height_ratios=heights,
       sharex=one_x,
   )
-  panels = [panel for row in rows for panel in row]
-  labels = dict.fromkeys(item.label for panel in panels for item in panel.lines)
-  styles = _styles(labels, inked)
+  line_styles = _marked(_drawn(labels, inked))
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
-    handles |= _draw(axes, panel, styles)
+    handles |= _draw(axes, panel, line_styles)
   _add_legend(figure, {label: handles[label] for label in labels})
-  return png(figure)
+  return figure
 
 
 def small_multiples(
@@ -126,13 +147,20 @@ def small_multiples(
   Returns:
     A PNG.
   """
+  return png(draw_small(panels, columns))
+
+
+def draw_small(
+    panels: Mapping[str, Mapping[str, curves.Curve]], columns: int = 5
+) -> figure_lib.Figure:
+  """Returns the figure of `small_multiples`."""
   rows = -(-len(panels) // columns)
-  figure = _figure(rows)
+  labels = dict.fromkeys(label for lines in panels.values() for label in lines)
+  figure = _figure(rows + _legend_height(labels, _WIDTH, 1))
   axes = figure.subplots()
   # One pair of axes holds all panels: a hundred pairs take seconds to draw.
   axes.set(xlim=(0, columns), ylim=(rows, 0))
   axes.axis("off")
-  labels = dict.fromkeys(label for lines in panels.values() for label in lines)
   shapes: dict[str, list[np.ndarray]] = {label: [] for label in labels}
   floors = []
   for index, (name, lines) in enumerate(panels.items()):
@@ -151,10 +179,10 @@ def small_multiples(
       label: axes.add_collection(
           collections.LineCollection(shapes[label], linewidths=1.4, **style)
       )
-      for label, style in _styles(labels).items()
+      for label, style in _drawn(labels).items()
   }
   _add_legend(figure, handles)
-  return png(figure)
+  return figure
 
 
 def _write_below(
@@ -174,12 +202,32 @@ def _write_below(
     axes.text(left, floor + 0.18, ends, va="top", fontsize=7, color=_QUIET)
 
 
-def png(figure: figure_lib.Figure) -> bytes:
+@contextlib.contextmanager
+def font(points: float) -> Iterator[None]:
+  """Sets the size of all text of figures that are drawn and saved meanwhile."""
+  with matplotlib.rc_context({"font.size": points}):
+    yield
+
+
+def png(figure: figure_lib.Figure, dpi: int = _DPI) -> bytes:
   """Returns a figure as PNG, with the same bytes for the same figure.
 
   Text is not interpreted: "$" does not start a formula, invisible characters are
   escaped, and long texts are cut.
   """
+  # Matplotlib's own version would change the bytes.
+  return _save(figure, format="png", dpi=dpi, metadata={"Software": None})
+
+
+def svg(figure: figure_lib.Figure) -> bytes:
+  """Returns a figure as SVG, in the same way as `png`; letters are shapes."""
+  metadata = {"Date": None, "Creator": None}
+  with matplotlib.rc_context({"svg.hashsalt": "zsgen"}):
+    return _save(figure, format="svg", metadata=metadata)
+
+
+def _save(figure: figure_lib.Figure, **options: Any) -> bytes:
+  """Returns the bytes of a file of a figure, whose text is made displayable."""
   for axis in _axes(figure):
     if not isinstance(axis.get_major_formatter(), _OF_NUMBERS):
       axis.set_major_formatter(_DisplayedFormatter(axis.get_major_formatter()))
@@ -187,11 +235,10 @@ def png(figure: figure_lib.Figure) -> bytes:
     text.set_parse_math(False)
     text.set_text(_displayed(text.get_text()))
   buffer = io.BytesIO()
-  # Matplotlib's own version would change the bytes.
   with warnings.catch_warnings():
     # If the font lacks a letter, the figure shows a box; tables have it.
     warnings.filterwarnings("ignore", "Glyph .* missing from")
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    figure.savefig(buffer, **options)
   return buffer.getvalue()
 
 
@@ -225,24 +272,54 @@ def _powers(figure: figure_lib.Figure) -> set[text_lib.Text]:
   }
 
 
-def _figure(height: float) -> figure_lib.Figure:
+def _figure(height: float, width: float = _WIDTH) -> figure_lib.Figure:
   # Room for the half of the last tick's label that is outside the axes.
   layout = layout_engine.ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
-  return figure_lib.Figure((_WIDTH, height), layout=layout)
+  return figure_lib.Figure((width, height), layout=layout)
 
 
-def _styles(labels: Iterable[str], inked: str = "") -> dict[str, dict]:
-  """Returns the colour and dash of each label; `inked` is black."""
-  styles = {
-      label: {
-          "color": HUES[i % len(HUES)],
-          "linestyle": _DASHES[i // len(HUES) % len(_DASHES)],
-      }
-      for i, label in enumerate(label for label in labels if label != inked)
+class Style(NamedTuple):
+  """The colour of a line and its dashes, in points; no dash for a solid line."""
+
+  color: str
+  dash: tuple[int, ...] = ()
+
+
+def styles(labels: Iterable[str], inked: str = "") -> dict[str, Style]:
+  """Returns the style of each label, in their sequence; `inked` is black."""
+  remaining = [label for label in dict.fromkeys(labels) if label != inked]
+  by_label = {
+      label: Style(HUES[i % len(HUES)], _DASHES[i // len(HUES) % len(_DASHES)])
+      for i, label in enumerate(remaining)
   }
-  if inked:
-    styles[inked] = {"color": INK, "linestyle": "-"}
-  return styles
+  by_label[inked] = Style(INK)
+  return {label: by_label[label] for label in dict.fromkeys(labels)}
+
+
+def _drawn(labels: Iterable[str], inked: str = "") -> dict[str, dict]:
+  """Returns what matplotlib draws the line of each label with."""
+  return {
+      label: {
+          "color": style.color,
+          "linestyle": (0, style.dash) if style.dash else "-",
+      }
+      for label, style in styles(labels, inked).items()
+  }
+
+
+def _marked(line_styles: Mapping[str, dict]) -> dict[str, dict]:
+  """Adds markers if there are so many lines that colours alone are too few."""
+  if len(line_styles) <= len(HUES) + 1:
+    return dict(line_styles)
+  return {
+      label: {
+          **style,
+          "marker": _MARKERS[i % len(_MARKERS)],
+          "markevery": 0.12,
+          "markersize": 4,
+      }
+      for i, (label, style) in enumerate(line_styles.items())
+  }
 
 
 def _add_legend(figure: figure_lib.Figure, handles: Mapping[str, Any]) -> None:
@@ -252,15 +329,24 @@ def _add_legend(figure: figure_lib.Figure, handles: Mapping[str, Any]) -> None:
         list(handles.values()),
         list(handles),
         loc="outside lower center",
-        ncols=_columns(handles),
+        ncols=_columns(handles, figure.get_figwidth()),
         frameon=False,
     )
 
 
-def _columns(labels: Iterable[str]) -> int:
-  """Returns the number of columns of a legend that fit the width, at most 4."""
+def _columns(labels: Iterable[str], width: float) -> int:
+  """Returns the columns, at most 4, of a legend that is `width` inches wide."""
+  row = int(_ROW * width / _WIDTH)
   lengths = [min(len(label), _LONGEST) for label in labels]
-  return max(1, min(len(lengths), 4, _ROW // (8 + max(lengths))))
+  return max(1, min(len(lengths), 4, row // (8 + max(lengths))))
+
+
+def _legend_height(labels: Collection[str], width: float, rows: int) -> float:
+  """Returns the inches that a legend has beyond a number of rows."""
+  if len(labels) < 2:
+    return 0.0
+  further = -(-len(labels) // _columns(labels, width)) - rows
+  return max(further, 0) * 1.5 * matplotlib.rcParams["font.size"] / 72
 
 
 def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
@@ -277,7 +363,7 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
     handles[line.label] = axes.plot(
         line.x, line.values.mean(0), linewidth=1.5, **style
     )[0]
-  axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold")
+  axes.set_title(panel.title, loc="left", fontsize="medium", fontweight="bold")
   axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
   axes.margins(x=0.01)
   axes.grid(color=GRID)

@@ -1,6 +1,7 @@
 """A table of text, for terminals, Markdown and HTML."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+import textwrap
 from typing import NamedTuple
 
 import rich.box
@@ -70,9 +71,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
       box=rich.box.SIMPLE,
       pad_edge=False,
       title=rich.text.Text(_terminal_cell(grid.title), "bold"),
-      caption=rich.text.Text(grid.note) if grid.note else None,
       title_justify="left",
-      caption_justify="left",
   )
   table.grid = grid
   for i, name in enumerate(grid.header):
@@ -99,11 +98,18 @@ class _Table(rich.table.Table):
       console: rich.console.Console,
       options: rich.console.ConsoleOptions,
   ) -> rich.console.RenderResult:
-    """Yields the table, or a paragraph for each of its rows."""
+    """Yields the table, or a paragraph for each of its rows; then the note."""
     if _narrowest(self.grid) <= options.max_width:
       yield from super().__rich_console__(console, options)
-      return
-    yield self.title or ""
+    else:
+      yield from self._paragraphs()
+    if self.grid.note:
+      # Consoles that do not wrap would leave it as it is.
+      yield rich.text.Text(textwrap.fill(self.grid.note, options.max_width))
+
+  def _paragraphs(self) -> Iterator[rich.text.Text]:
+    """Yields the title, and the lines of each row."""
+    yield rich.text.Text(_terminal_cell(self.grid.title), "bold")
     words = self.grid.words
     names = [_terminal_cell(name) for name in self.grid.header[words:]]
     for row in self.grid.rows:
@@ -111,7 +117,6 @@ class _Table(rich.table.Table):
       yield rich.text.Text(" ".join(cells[:words]), "bold")
       for name, cell in zip(names, cells[words:], strict=True):
         yield rich.text.Text(f"  {name}: {cell}")
-    yield self.caption or ""
 
 
 def _narrowest(grid: Grid) -> int:
@@ -145,10 +150,12 @@ def to_html(grid: Grid) -> str:
   body = "\n".join(_html_row(grid, "td", row) for row in grid.rows)
   title = f"<h3>{texts.escape_html(grid.title)}</h3>\n" if grid.title else ""
   note = f"<p>{texts.escape_html(grid.note)}</p>" if grid.note else ""
+  name = texts.escape_html(grid.title or "table")
   return (
-      f"{title}<table>\n"
+      f'{title}<div class="scroll" tabindex="0" role="region"'
+      f' aria-label="{name}"><table>\n'
       f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
-      f"<tbody>\n{body}\n</tbody>\n</table>\n{note}"
+      f"<tbody>\n{body}\n</tbody>\n</table></div>\n{note}"
   )
 
 

@@ -172,8 +172,12 @@ def half_widths(values: np.ndarray) -> np.ndarray | None:
   seeds = len(values)
   if seeds < LEAST_SEEDS:
     return None
-  quantile = special.stdtrit(seeds - 1, (1 + _CONFIDENCE) / 2)
-  return quantile * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+  return quantile(seeds) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+
+
+def quantile(seeds: int) -> float:
+  """Returns Student's t quantile of the 95% interval of a mean over seeds."""
+  return float(special.stdtrit(seeds - 1, (1 + _CONFIDENCE) / 2))
 
 
 def over_examples(values: np.ndarray) -> Interval:

@@ -7,7 +7,7 @@ import numpy as np
 
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves, figures, grids, page
+from zsgen.reports import curves, grids, page
 
 # Columns of every comparison of orders.
 COLUMNS = {
@@ -24,15 +24,12 @@ _EXAMPLES, _CHARACTERS = 10, 160
 def ordered(
     run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
 ) -> str:
-  """Returns the section on an order and its composition along the steps."""
+  """Returns the section on an order, with its interactive figures."""
   return page.section(
       "The order",
       [
           grids.to_html(_statistics(run, store, order)),
-          page.figure(
-              figures.plot([_panels(run, store, order)]),
-              "Similarity, round and tasks along the order",
-          ),
+          page.slot("order"),
           page.folded("First examples", [_head(store, order)]),
       ],
   )
@@ -78,10 +75,10 @@ def _statistics(
   return grids.Grid("Statistics", ("", *COLUMNS.values()), rows)
 
 
-def _panels(
+def along(
     run: curves.RunRecords, store: store_lib.Store, order: order_lib.Order
-) -> list[figures.Panel]:
-  """Returns panels of what changes along the order, one point per step."""
+) -> dict[str, curves.Curve]:
+  """Returns what changes along the order, by titles, one point per step."""
   starts = np.arange(0, len(order), run.batch_size)
   sizes = np.diff(starts, append=len(order))
   is_first_of_task = np.zeros(len(order))
@@ -100,16 +97,10 @@ def _panels(
     sums = np.add.reduceat(order.rounds, starts)
     curves_by_title["round"] = sums / sizes
   steps = run.first_of_order + np.arange(len(starts))
-  return [
-      figures.Panel(
-          title,
-          "step",
-          "",
-          [figures.Line("order", steps, values[None])],
-          height=2.6,
-      )
+  return {
+      title: curves.Curve(steps, values.astype(np.float64))
       for title, values in curves_by_title.items()
-  ]
+  }
 
 
 def _head(store: store_lib.Store, order: order_lib.Order) -> str:

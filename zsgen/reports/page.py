@@ -1,32 +1,37 @@
-"""Pages that are single files: text, tables and figures, without scripts."""
+"""Pages that are single files, and call no server.
+
+They have text and tables, figures as pictures, and, where data is embedded,
+interactive figures. A page's own policy lets a browser run the scripts of
+`zsgen/assets` and no others, and load nothing.
+"""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+import hashlib
 import pathlib
 import urllib.parse
 
 from zsgen.core import artifacts, texts
 
-_STYLE = """
-body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24;
-  background: #fff; font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin-bottom: 0; }
-h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #d0d7de; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p { margin: .3rem 0; }
-img { max-width: 100%; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .7rem; border-bottom: 1px solid #e4e8ec;
-  text-align: right; vertical-align: top; }
-th.w, td.w { text-align: left; overflow-wrap: anywhere;
-  white-space: pre-line; }
-th { font-weight: 600; }
-code { background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }
-.badge { background: #b3400b; color: #fff; padding: .1rem .5rem;
-  border-radius: .3rem; font-weight: 600; }
-details { margin: .5rem 0; }
-summary { cursor: pointer; }
-""".strip()
+_ASSETS = pathlib.Path(__file__).parents[1] / "assets"
+_STYLES = ("uplot/uPlot.min.css", "pages/page.css")
+# The charting library, and what draws the figures, in the order of need.
+_LIBRARY, _LICENSE = "uplot/uPlot.iife.min.js", "uplot/LICENSE"
+_SCRIPTS = tuple(
+    f"pages/{name}.js"
+    for name in (
+        "data",
+        "dom",
+        "plot",
+        "tasks",
+        "figure",
+        "examples",
+        "orders",
+        "configs",
+        "main",
+    )
+)
+_NO_SCRIPT = "The figures need JavaScript. The tables have the same numbers."
 
 
 def text(words: str) -> str:
@@ -48,6 +53,16 @@ def link(address: str, words: str) -> str:
   """Returns a paragraph that links a file, by its path from the page."""
   target = texts.escape_html(urllib.parse.quote(address))
   return f'<p><a href="{target}">{texts.escape_html(words)}</a></p>'
+
+
+def download(name: str, content: bytes, words: str) -> str:
+  """Returns a paragraph that saves a file which the page contains."""
+  data = base64.b64encode(content).decode()
+  return (
+      f'<p><a download="{texts.escape_html(name)}"'
+      f' href="data:application/octet-stream;base64,{data}">'
+      f"{texts.escape_html(words)}</a></p>"
+  )
 
 
 def badge(words: str, explanation: str) -> str:
@@ -78,15 +93,68 @@ def section(title: str, blocks: Iterable[str]) -> str:
   return "\n".join([f"<h2>{texts.escape_html(title)}</h2>", *blocks])
 
 
-def page(title: str, blocks: Iterable[str]) -> str:
-  """Returns the whole page."""
+def slot(view: str) -> str:
+  """Returns the place of an interactive figure.
+
+  Args:
+    view: one of `VIEWS` in assets/pages/main.js.
+  """
+  return (
+      f'<section class="slot" data-view="{view}">'
+      f"<noscript>{text(_NO_SCRIPT)}</noscript></section>"
+  )
+
+
+def page(title: str, blocks: Iterable[str], data: str = "") -> str:
+  """Returns the whole page.
+
+  Args:
+    title: its heading.
+    blocks: its content.
+    data: what interactive figures show, by `encoding.encode`; "" for a page
+      without scripts.
+  """
   head = texts.escape_html(title)
   body = "\n".join(blocks)
+  style = _read(*_STYLES)
+  # The library's licence asks for its text in every copy.
+  library = f"/*\n{_read(_LICENSE)}*/\n{_read(_LIBRARY)}"
+  scripts = [library, _read(*_SCRIPTS)] if data else []
+  embedded = (
+      f'<script type="application/json" id="data">{data}</script>\n'
+      if data
+      else ""
+  )
   return (
       '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-      f"<title>{head}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n"
-      f"<body>\n<h1>{head}</h1>\n{body}\n</body>\n</html>\n"
+      f"{_policy(style, scripts)}"
+      '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+      f"<title>{head}</title>\n<style>{style}</style>\n</head>\n"
+      f"<body>\n<h1>{head}</h1>\n{body}\n{embedded}"
+      + "".join(f"<script>{script}</script>\n" for script in scripts)
+      + "</body>\n</html>\n"
   )
+
+
+def _read(*names: str) -> str:
+  """Returns the text of assets, joined."""
+  return "\n".join((_ASSETS / name).read_text("utf-8") for name in names)
+
+
+def _policy(style: str, scripts: Sequence[str]) -> str:
+  """Returns what a browser may do: these styles and scripts, nothing else."""
+  allowed = " ".join(map(_source, scripts)) or "'none'"
+  content = (
+      "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:;"
+      f" style-src {_source(style)}; script-src {allowed}"
+  )
+  return f'<meta http-equiv="Content-Security-Policy" content="{content}">\n'
+
+
+def _source(content: str) -> str:
+  """Returns how a policy names an inline style or script: by its hash."""
+  digest = hashlib.sha256(content.encode("utf-8")).digest()
+  return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def save(path: pathlib.Path, content: str | bytes) -> pathlib.Path:

@@ -8,19 +8,9 @@ import numpy as np
 from zsgen.data import store as store_lib
 from zsgen.evals import api
 from zsgen.evals import metrics as eval_metrics
-from zsgen.reports import (
-    certainty,
-    curves,
-    figures,
-    grids,
-    measures,
-    page,
-    targets,
-)
+from zsgen.reports import certainty, curves, grids, measures, page, targets
 from zsgen.train import lineage, metrics
 
-# Panels that are drawn of an evaluation's tasks, at the most.
-_MOST_PANELS = 200
 # Measures of the closing table.
 _COLUMNS = ("first", "first_tenth", "mean", "final")
 _COLUMNS_NOTE = (
@@ -96,22 +86,11 @@ def _shown_means(
 
 
 def heldout(run: curves.RunRecords, result: Mapping[str, Any]) -> str:
-  """Builds the section of held-out curves and their measures."""
-  title = f"Held-out {_headlines(run)}"
-  panels = [
-      figures.Panel(
-          name,
-          "step",
-          run.declaration(name).headline.heading,
-          _means(run, name),
-      )
-      for name in _evaluations_with(run, "means")
-  ]
-  plots = [figures.plot([panels])] if panels else []
+  """Builds the section of held-out curves, of tasks too, and their measures."""
   return page.section(
-      title,
+      f"Held-out {_headlines(run)}",
       [
-          *(page.figure(plot, f"{title} against step") for plot in plots),
+          page.slot("heldout"),
           grids.to_html(measured(run, result)._replace(title="")),
           page.text("Step 0 is zero-shot."),
           grids.to_html(certain(run, result)),
@@ -154,7 +133,7 @@ def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
   for name in _evaluations_with(run, "tasks"):
     headline = run.declaration(name).headline
     falls = headline.better == metrics.LOWER
-    counts = _examples(run, store, name)
+    counts = examples_by_task(run, store, name)
     ranked = _by_gain(run.tasks(name), run.steps, falls)
     rows = [
         [
@@ -169,64 +148,20 @@ def tasks(run: curves.RunRecords, store: store_lib.Store) -> str:
     gained = "drop (share)" if falls else headline.with_unit("gain")
     header = ("task", "examples", step_0, final, gained)
     grid = grids.Grid("", header, rows)
-    only = {task: curve for task, (curve, *_) in ranked.items()}
-    blocks.append(page.heading(name))
-    if not only:
-      blocks.append(page.text("It has too many tasks to show each of them."))
-      continue
-    if len(only) <= _MOST_PANELS:
-      plot = figures.small_multiples(
-          {task: {"": c} for task, c in only.items()}
+    if rows:
+      blocks.append(page.folded(f"{name}: every task", [grids.to_html(grid)]))
+    else:
+      blocks.append(
+          page.text(f"{name} has too many tasks to show each of them.")
       )
-      title = f"{name}, task by task: {headline.heading}"
-      blocks.append(page.figure(plot, title))
-    blocks.append(page.folded("As a table", [grids.to_html(grid)]))
-  if not blocks:
-    return ""
-  note = "Each panel goes from 0 to the largest value of its task."
-  return page.section("Task by task", [page.text(note), *blocks])
+  return page.section("Task by task", blocks) if blocks else ""
 
 
 def training(run: curves.RunRecords) -> str:
   """Builds the section of the training loss and of the time spent."""
-  panels = [
-      figures.Panel(
-          metric.heading,
-          "step",
-          "",
-          [figures.line("run", run.metrics[f"train/{metric.name}"])],
-          height=2.6,
-      )
-      for metric in metrics.TRAINING
-      if metric.has_figure
-  ]
   return page.section(
-      "Training",
-      [
-          page.figure(figures.plot([panels]), "Training loss against step"),
-          page.text(_clock(run)),
-      ],
+      "Training", [page.slot("training"), page.text(_clock(run))]
   )
-
-
-def _means(run: curves.RunRecords, name: str) -> list[figures.Line]:
-  """Means over examples and over tasks, as two lines where they differ."""
-  declared = run.declaration(name)
-  examples, by_task = (
-      run.metrics[f"{name}/{mean}"] for mean in declared.headline.names
-  )
-  lines = []
-  if parent := run.parent_metrics.get(f"{name}/{declared.headline.name}"):
-    lines.append(figures.line("parent, mean over examples", parent))
-  lines.append(figures.line("mean over examples", examples))
-  # Tasks of one size have one mean.
-  if not np.allclose(examples.values, by_task.values):
-    lines.append(figures.line("mean over tasks", by_task))
-  for metric in declared.other_metrics:
-    if metric.has_figure:
-      curve = run.metrics[f"{name}/{metric.name}"]
-      lines.append(figures.line(metric.words, curve))
-  return lines
 
 
 def _headlines(run: curves.RunRecords) -> str:
@@ -254,10 +189,10 @@ def _evaluations_with(run: curves.RunRecords, figure: str) -> list[str]:
   ]
 
 
-def _examples(
+def examples_by_task(
     run: curves.RunRecords, store: store_lib.Store, name: str
 ) -> np.ndarray:
-  """Examples of each of the store's tasks in the evaluation `name`."""
+  """Returns the examples of each of the store's tasks in the evaluation `name`."""
   ids = run.evaluation(name).ids
   if run.declaration(name).rows == api.CHOICES:
     candidates = store.choices(run.config.evaluations[name].split)

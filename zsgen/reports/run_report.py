@@ -21,6 +21,8 @@ from zsgen.reports import (
     targets,
     trace_view,
 )
+from zsgen.reports.interactive import embedded as embedded_lib
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import metrics as train_metrics
 
 
@@ -78,21 +80,42 @@ def write(
   Raises:
     InputError: the run is damaged.
   """
+  subject = subject_lib.from_run(run)
+  embedded = embedded_lib.embed(subject)
   blocks = [
       *origins.oracle(order),
+      page.slot("selection"),
       results.heldout(run, _result(run)),
-      trace_view.section(run, order),
       results.goals(run),
-      origins.setup(run, store, order),
-      order_view.ordered(run, store, order),
       results.tasks(run, store),
       probe_view.section(run),
+      examples(subject),
+      order_view.ordered(run, store, order),
+      *trace_view.notes(run, order),
       results.training(run),
+      origins.setup(run, store, order),
       origins.prepared(store),
       origins.proof(run),
+      _files(run),
+      embedded.notes,
   ]
   title = f"{run.config.name}: {order.path.name}, seed {run.config.seed}"
-  return page.save(run.path / "report.html", page.page(title, blocks))
+  content = page.page(title, blocks, embedded.data)
+  return page.save(run.path / "report.html", content)
+
+
+def examples(subject: subject_lib.Subject) -> str:
+  """Builds the section of held-out examples; "" if nothing was evaluated."""
+  if not subject.evaluations:
+    return ""
+  return page.section("Held-out examples", [page.slot("examples")])
+
+
+def _files(run: curves.RunRecords) -> str:
+  """Builds the section of files, which are next to the page or in it."""
+  names = ("config.json", "metrics.jsonl", "perf.jsonl")
+  blocks = [page.link(name, name) for name in names]
+  return page.section("Files", [*blocks, embedded_lib.metrics_file(run)])
 
 
 def _evaluated(run: curves.RunRecords, name: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""How near the order's prefixes come to the held-out set, under its curve."""
+"""How near the order's prefixes come to the held-out set."""
 
 import numpy as np
 
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
 from zsgen.orders import trace as trace_lib
-from zsgen.reports import curves, figures, page
+from zsgen.reports import curves, page
 
 _TITLES = {
     "avg": "mean",
@@ -22,10 +22,10 @@ _CAPTION = (
 )
 
 
-def section(run: curves.RunRecords, order: order_lib.Order) -> str:
-  """Returns the nine measures of each held-out set whose trace is there.
-
-  An evaluation's page has them if its evaluator wants the figure "distances".
+def find(
+    run: curves.RunRecords, order: order_lib.Order
+) -> dict[str, trace_lib.Trace]:
+  """Returns the traces of the evaluations that want the figure "distances".
 
   Args:
     run: the run.
@@ -34,23 +34,61 @@ def section(run: curves.RunRecords, order: order_lib.Order) -> str:
   Raises:
     InputError: a trace is damaged, or of another order.
   """
-  blocks: list[str] = []
-  for name, spec in run.config.evals.items():
-    trace = trace_lib.find(order, spec.split)
-    declared = run.declaration(name)
-    if trace is not None and "distances" in declared.figures:
-      rows = panels(run, name, trace)
-      words = declared.headline.words
-      blocks += [
-          page.heading(name),
-          page.figure(
-              figures.plot(rows, _held_out(run, name), one_x=True),
-              f"{name}: {words} and distances of what was trained on",
-          ),
-          page.text(_CAPTION.format(**trace.description) + _remark(run, order)),
-      ]
-  title = "Distance of the trained examples to held-out tasks"
-  return page.section(title, blocks) if blocks else ""
+  traces = {
+      name: trace_lib.find(order, spec.split)
+      for name, spec in run.config.evals.items()
+      if "distances" in run.declaration(name).figures
+  }
+  return {name: trace for name, trace in traces.items() if trace is not None}
+
+
+def distances(
+    run: curves.RunRecords, order: order_lib.Order
+) -> dict[str, curves.Curve]:
+  """Returns the measures of all traces by title, where they have a value.
+
+  Raises:
+    InputError: see `find`.
+  """
+  by_title = {}
+  for name, trace in find(run, order).items():
+    for measure in trace_lib.MEASURES:
+      steps, values = curve(run, trace, measure)
+      is_finite = np.isfinite(values)
+      by_title[f"{title(measure)}, to {name}"] = curves.Curve(
+          steps[is_finite], values[is_finite]
+      )
+  return by_title
+
+
+def notes(run: curves.RunRecords, order: order_lib.Order) -> list[str]:
+  """Returns what the figure of the order says about the measures.
+
+  Raises:
+    InputError: see `find`.
+  """
+  captions = [
+      f"{name}: {_CAPTION.format(**trace.description)}{_remark(run, order)}"
+      for name, trace in find(run, order).items()
+  ]
+  return list(map(page.text, captions))
+
+
+def title(measure: str) -> str:
+  """Returns what one of `trace.MEASURES` is called, with its unit."""
+  distance, _, kind = measure.partition("_")
+  if distance == "bigram":
+    return "bigram KL (nats)"
+  words = {"cosine": "negative cosine", "euclid": "Euclidean distance"}
+  return f"{words[distance]}, {_TITLES[kind]}"
+
+
+def curve(
+    run: curves.RunRecords, trace: trace_lib.Trace, measure: str
+) -> curves.Curve:
+  """Returns a measure, mean over tasks, against steps of the run."""
+  steps = run.first_of_order + trace.examples / run.batch_size
+  return curves.Curve(np.minimum(steps, run.steps), trace.means(measure))
 
 
 def _remark(run: curves.RunRecords, order: order_lib.Order) -> str:
@@ -60,55 +98,3 @@ def _remark(run: curves.RunRecords, order: order_lib.Order) -> str:
   if run.fork is None:
     return ""
   return " They are those of this run's order alone, without its parent's."
-
-
-def panels(
-    run: curves.RunRecords, name: str, trace: trace_lib.Trace
-) -> list[list[figures.Panel]]:
-  """Builds panels of headline and bigram KL, above those of the distances.
-
-  Against steps of the run, whatever the trace's batch size.
-  """
-  headline = run.declaration(name).headline
-  words = _held_out(run, name)
-  title = headline.with_unit(f"{words}, mean over tasks")
-  _, over_tasks = headline.names
-  line = figures.line(words, run.metrics[f"{name}/{over_tasks}"])
-  rows = [
-      [
-          _panel(title, line),
-          _panel("bigram KL (nats)", _line(run, trace, "bigram_kl")),
-      ]
-  ]
-  for measure, words in _TITLES.items():
-    rows.append(
-        [
-            _panel(
-                f"{title}, {words}", _line(run, trace, f"{distance}_{measure}")
-            )
-            for distance, title in (
-                ("cosine", "negative cosine"),
-                ("euclid", "Euclid"),
-            )
-        ]
-    )
-  rows[-1] = [panel._replace(xlabel="step") for panel in rows[-1]]
-  return rows
-
-
-def _held_out(run: curves.RunRecords, name: str) -> str:
-  """Returns the headline of an evaluation in words, without its unit."""
-  return f"held-out {run.declaration(name).headline.words}"
-
-
-def _panel(title: str, line: figures.Line) -> figures.Panel:
-  return figures.Panel(title, "", "", [line], height=1.7)
-
-
-def _line(
-    run: curves.RunRecords, trace: trace_lib.Trace, measure: str
-) -> figures.Line:
-  """A measure against steps of the run."""
-  steps = run.first_of_order + trace.examples / run.batch_size
-  steps = np.minimum(steps, run.steps)
-  return figures.Line("distance", steps, trace.means(measure)[None])

@@ -90,6 +90,15 @@ class Member(NamedTuple):
     """The step that it begins with."""
     return self.fork.step if self.fork else 0
 
+  @property
+  def headlines(self) -> list[str]:
+    """Paths of the metrics that dashboards show first."""
+    paths = [
+        f"{evaluator.name}/{evaluator.headline.name}"
+        for evaluator in self.evaluators
+    ]
+    return [*paths, "train/loss"]
+
   def evaluated(self) -> dict[str, tuple[list[int], np.ndarray]]:
     """Returns the steps of each evaluation, and the ids of its rows.
 

@@ -373,7 +373,9 @@ def _open_journal(
       forking.inherit(record, run, run.fork, digests)
     sinks = []
     if hosts.is_first():
-      sinks = writers.make(run.config.machine, run.path, begin.first)
+      sinks = writers.make(
+          run.config.machine, run.path, begin.first, run.headlines
+      )
     for sink in sinks:
       stack.callback(sink.close)
     advise = functools.partial(finite.advise, advice, run.config)

@@ -1,7 +1,6 @@
-"""Where metrics go beside the run's own files: TensorBoard and W&B."""
+"""Where metrics go beside the run's own files: TensorBoard, W&B, Trackio."""
 
-from collections.abc import Mapping
-import functools
+from collections.abc import Collection, Mapping
 import importlib.util
 import math
 import pathlib
@@ -21,6 +20,10 @@ _DELAY = 1.0
 _QUEUE = 10_000
 # Characters of a tag, at most.
 _LONGEST = 200
+# Dashboards group tags by what is before the first slash, and sort groups.
+_HEADLINES, _TASKS = "0_headlines", "tasks"
+# Optional packages, by the option that needs them.
+_PACKAGES = ("wandb", "trackio")
 
 
 class Writer(Protocol):
@@ -35,6 +38,35 @@ class Writer(Protocol):
     ...
 
 
+class Tags:
+  """Returns the names under which dashboards show metrics.
+
+  Headlines come first, and metrics of single tasks are in a folder of their own:
+  0_headlines/heldout/loss, heldout/task_mean_loss, tasks/heldout/TASK/loss.
+
+  Args:
+    headlines: paths of the metrics that come first.
+  """
+
+  def __init__(self, headlines: Collection[str] = ()):
+    self._headlines = frozenset(headlines)
+    self._tags: dict[str, str] = {}  # Every step has the same names.
+
+  def rename(self, values: Mapping[str, float]) -> dict[str, float]:
+    """Returns the values of metrics by their tags."""
+    return {self._tag(name): value for name, value in values.items()}
+
+  def _tag(self, name: str) -> str:
+    if name not in self._tags:
+      folder = ""
+      if name in self._headlines:
+        folder = f"{_HEADLINES}/"
+      elif name.count("/") > 1:
+        folder = f"{_TASKS}/"
+      self._tags[name] = _printable(f"{folder}{name}")
+    return self._tags[name]
+
+
 class TensorBoard:
   """Event files in `<run>/tensorboard`; steps from `first` on are redone.
 
@@ -42,7 +74,8 @@ class TensorBoard:
   for every step takes several times as long as all the rest.
   """
 
-  def __init__(self, path: pathlib.Path, first: int):
+  def __init__(self, path: pathlib.Path, first: int, tags: Tags | None = None):
+    self._tags = tags or Tags()
     self._writer = tensorboardX.SummaryWriter(
         str(path / "tensorboard"), purge_step=first or None, max_queue=_QUEUE
     )
@@ -52,7 +85,7 @@ class TensorBoard:
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step, at the latest with a step a second later."""
-    self._waiting.append((step, time.time(), dict(values)))
+    self._waiting.append((step, time.time(), self._tags.rename(values)))
     if time.monotonic() - self._passed_on > _DELAY:
       self._pass_on()
 
@@ -67,8 +100,8 @@ class TensorBoard:
     for step, moment, values in self._waiting:
       # One event of all values: each of its own costs as much again.
       summaries = [
-          _Summary.Value(tag=_tag(name), simple_value=value)
-          for name, value in values.items()
+          _Summary.Value(tag=tag, simple_value=value)
+          for tag, value in values.items()
       ]
       summary = _Summary(value=summaries)
       self._writer.file_writer.add_summary(summary, step, moment)
@@ -79,25 +112,55 @@ class TensorBoard:
 class WandB:
   """A Weights & Biases run of the same name, resumed with it."""
 
-  def __init__(self, path: pathlib.Path, project: str):
+  def __init__(self, path: pathlib.Path, project: str, tags: Tags):
     # Heavy and optional; `check` has made sure that it is installed.
     import wandb  # pyright: ignore[reportMissingImports]
 
+    self._tags = tags
     self._run = wandb.init(
         project=project, id=path.name, dir=str(path), resume="allow"
     )
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step."""
-    self._run.log({_tag(k): v for k, v in values.items()}, step=step)
+    self._run.log(self._tags.rename(values), step=step)
 
   def close(self) -> None:
     """Writes the remaining values and closes the files."""
     self._run.finish()
 
 
-@functools.cache  # Every step has the same names.
-def _tag(name: str) -> str:
+class Trackio:
+  """A Trackio run of the same name, resumed with it.
+
+  Its data stay on this machine, where `trackio show` displays them. Steps that
+  are redone after an interruption are in it twice.
+  """
+
+  def __init__(self, path: pathlib.Path, project: str, tags: Tags):
+    # Heavy and optional; `check` has made sure that it is installed.
+    import trackio  # pyright: ignore[reportMissingImports]
+
+    self._tags = tags
+    self._run = trackio.init(
+        project=project,
+        name=path.name,
+        resume="allow",
+        # perf.jsonl has the use of the devices.
+        auto_log_gpu=False,
+        auto_log_cpu=False,
+    )
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes the values of a step."""
+    self._run.log(self._tags.rename(values), step=step)
+
+  def close(self) -> None:
+    """Writes the remaining values and closes the files."""
+    self._run.finish()
+
+
+def _printable(name: str) -> str:
   """Returns the name of a metric, made printable and not too long.
 
   A long name keeps its beginning and its end, and gets a hash.
@@ -111,20 +174,35 @@ def _tag(name: str) -> str:
 
 def check(machine: config.Machine) -> None:
   """Raises InputError if a writer's package is not installed."""
-  if machine.wandb and importlib.util.find_spec("wandb") is None:
-    raise errors.InputError(
-        f"config.machine.wandb is {machine.wandb!r}, but wandb is not"
-        " installed. Run `pip install 'zsgen[wandb]'`, or do not set it."
-    )
+  for package in _PACKAGES:
+    project = getattr(machine, package)
+    if project and importlib.util.find_spec(package) is None:
+      raise errors.InputError(
+          f"config.machine.{package} is {project!r}, but {package} is not"
+          f" installed. Run `pip install 'zsgen[{package}]'`, or do not set it."
+      )
 
 
 def make(
-    machine: config.Machine, path: pathlib.Path, first: int
+    machine: config.Machine,
+    path: pathlib.Path,
+    first: int,
+    headlines: Collection[str] = (),
 ) -> list[Writer]:
-  """Returns the writers that the config selects."""
+  """Returns the writers that the config selects.
+
+  Args:
+    machine: selects them.
+    path: the run's directory.
+    first: the step to go on from.
+    headlines: paths of the metrics that come first.
+  """
   writers: list[Writer] = []
+  tags = Tags(headlines)
   if machine.tensorboard:
-    writers.append(TensorBoard(path, first))
+    writers.append(TensorBoard(path, first, tags))
   if machine.wandb:
-    writers.append(WandB(path, machine.wandb))
+    writers.append(WandB(path, machine.wandb, tags))
+  if machine.trackio:
+    writers.append(Trackio(path, machine.trackio, tags))
   return writers

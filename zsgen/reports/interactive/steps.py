@@ -1,0 +1,19 @@
+"""The steps of curves, which many curves have in common."""
+
+import numpy as np
+
+
+class Steps:
+  """Numbers the different arrays of steps of a page."""
+
+  def __init__(self) -> None:
+    self._numbers: dict[tuple[int, ...], int] = {}
+
+  def number(self, steps: np.ndarray) -> int:
+    """Returns the number of an array of steps, [n], in `arrays`."""
+    return self._numbers.setdefault(tuple(steps.tolist()), len(self._numbers))
+
+  @property
+  def arrays(self) -> list[list[int | float]]:
+    """The arrays, by number."""
+    return [list(steps) for steps in self._numbers]
