@@ -26,6 +26,19 @@ def split_of(heldout: str) -> str:
   return heldout + _SUFFIX
 
 
+def check_name(heldout: str, source: suite.Suite) -> None:
+  """Checks that a held-out set may have choices.
+
+  Raises:
+    InputError: another held-out set has the name of its choices.
+  """
+  if split_of(heldout) in source.heldout:
+    raise errors.InputError(
+        f"config.data.heldout: the name {split_of(heldout)!r} is that"
+        f" of the choices of {heldout!r}. Take another."
+    )
+
+
 def examples(source: suite.Suite) -> Iterator[suite.Example]:
   """Yields the suite's examples, then their choices in the same sequence.
 
@@ -40,15 +53,11 @@ def examples(source: suite.Suite) -> Iterator[suite.Example]:
       waiting.append(example)
     yield example
   for example in waiting:
-    if split_of(example.split) in source.heldout:
-      raise errors.InputError(
-          f"config.data.heldout: the name {split_of(example.split)!r} is that"
-          f" of the choices of {example.split!r}. Take another."
-      )
-    yield from _expand(example)
+    check_name(example.split, source)
+    yield from expand(example)
 
 
-def _expand(example: suite.Example) -> Iterator[suite.Example]:
+def expand(example: suite.Example) -> Iterator[suite.Example]:
   """Yields the choices of an example as examples."""
   for choice in example.choices:
     yield example._replace(

@@ -1,0 +1,81 @@
+"""Prepares the store of a config, in one process or by shards.
+
+  python -m zsgen.data prepare --config=configs/niv2.py
+
+makes the store in this process. Several processes, which share the workdir,
+each run
+
+  python -m zsgen.data prepare --config=configs/niv2.py --shard=INDEX/COUNT
+
+until all say that they are done, which takes two rounds: in the first one they
+scan the source, in the second one they encode what is drawn from all of it.
+Restarts skip what exists. Then
+
+  python -m zsgen.data prepare --config=configs/niv2.py --merge
+
+makes the store, which has the bytes of one that a single process makes.
+"""
+
+import pathlib
+
+from absl import flags
+
+from zsgen.core import command, errors, terminal
+from zsgen.core import config as config_lib
+from zsgen.data import prepare, shards, store
+
+SHARD = flags.DEFINE_string(
+    "shard", None, "INDEX/COUNT: do this part of the work, such as 0/2."
+)
+MERGE = flags.DEFINE_bool("merge", False, "Join what all shards have made.")
+# The most numbers of work items that a line lists.
+_MAX_NUMBERS = 10
+
+
+def main() -> None:
+  """Makes a store, a shard of one, or joins the shards, as the flags say.
+
+  Raises:
+    InputError: both flags, or see `prepare`, `prepare_shard` and `merge`.
+  """
+  if SHARD.value is not None and MERGE.value:
+    raise errors.InputError(
+        "--shard and --merge are two commands: run --merge when all shards are"
+        " done."
+    )
+  config = config_lib.check(command.CONFIG.value)
+  root = pathlib.Path(command.WORKDIR.value).absolute() / "stores"
+  console = terminal.Console(stderr=True)
+  arguments = root, config.data, config.data_seed
+  if SHARD.value is not None:
+    shard = shards.parse_shard(SHARD.value)
+    progress = shards.prepare_shard(*arguments, shard, console.print)
+    console.print(describe_progress(progress, shard))
+  elif MERGE.value:
+    console.print(describe_store(shards.merge(*arguments)))
+  else:
+    made = prepare.prepare(*arguments, console.print)
+    console.print(describe_store(made))
+
+
+def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:
+  """Returns a line on what a shard has done, and what to do next."""
+  name = f"shard {shard.index}/{shard.count}"
+  if not progress.unscanned:
+    return (
+        f"{name}: encoded {progress.chunks:,} chunks, {progress.rows:,} rows,"
+        f" {progress.tokens:,} tokens. Once all shards have, run --merge."
+    )
+  numbers = progress.unscanned
+  listed = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
+  more = ", …" * (len(numbers) > _MAX_NUMBERS)
+  return (
+      f"{name}: scanned {progress.items:,} work items. Other shards have to scan"
+      f" {len(numbers):,} ({listed}{more}) before rows are drawn. Run the same"
+      " command again then."
+  )
+
+
+def describe_store(made: store.Store) -> str:
+  """Returns a line on a store."""
+  return f"{made.path}: {len(made):,} rows, fingerprint {made.fingerprint}"
