@@ -162,7 +162,12 @@ def test_sources_of_files(tmp_path, write):
 
 def test_natural_instructions(tmp_path, niv2):
   data = config.build(
-      config.Data, source="niv2", path=str(niv2), shots=1, train_instances=30
+      config.Data,
+      source="niv2",
+      path=str(niv2),
+      prompt="niv2",
+      shots=1,
+      train_instances=30,
   )
   _check_bytes(tmp_path, data, (2,))
 
@@ -300,8 +305,11 @@ def test_shards_of_another_config_are_named(tmp_path, table):
 
 def _options(data: config.Data) -> dict:
   """Returns the options of a table as `config.build` takes them."""
-  names = ("source", "path", "fields", "heldout", "on_bad_row", "deduplicate")
-  return {name: getattr(data, name) for name in names}
+  names = ("source", "path", "fields", "heldout", "label")
+  return {name: getattr(data, name) for name in names} | {
+      "deduplicate": True,
+      "on_bad_row": "skip",
+  }
 
 
 def test_another_tokenizer_is_named(tmp_path, table, monkeypatch):

@@ -228,7 +228,16 @@ def _open_corpus(
 def _describe(
     corpus: catalog.Corpus, recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Returns the fields of a new job."""
+  """Returns the fields of a new job.
+
+  Raises:
+    InputError: a file of the source is missing.
+  """
+  for path in corpus.files:
+    if not path.is_file():
+      raise errors.InputError(
+          f"{path}: is not there, but the source {corpus.name} needs it."
+      )
   return {
       "format": _FORMAT,
       "made_by": recipe,

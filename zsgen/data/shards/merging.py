@@ -1,25 +1,19 @@
 """Joins the chunks of all shards to a store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import pathlib
 import shutil
 
 from zsgen.core import artifacts, config, errors
 from zsgen.data import plan as plan_lib
 from zsgen.data import prepare, publish, store, tokenizers
-from zsgen.data import suite as suite_lib
 from zsgen.data.shards import job as job_lib
 
 # The most numbers that a message lists.
 _MAX_NUMBERS = 10
 
 
-def merge(
-    root: pathlib.Path,
-    data: config.Data,
-    seed: int,
-    check: Callable[[suite_lib.Suite], None] = lambda suite: None,
-) -> store.Store:
+def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
   """Makes the store of chunks that shards have encoded, and opens it.
 
   The store has the bytes of one that a single process makes. The shards are
@@ -29,7 +23,6 @@ def merge(
     root: the directory of the stores.
     data: the config's section.
     seed: draws the suite's instances.
-    check: raises InputError for a suite that is of no use to the caller.
 
   Raises:
     InputError: names shards that are missing, damaged, or of another config or
@@ -40,7 +33,6 @@ def merge(
   if not path.exists():
     job = job_lib.open_job(root, data, seed, create=False)
     plan = _complete_plan(job)
-    check(plan.suite)
     artifacts.remove_leftovers(path)
     with artifacts.writing(path) as partial:
       encoded = job.read_chunks(range(len(plan)))

@@ -1,13 +1,13 @@
 """The work of a shard: scans rows, then encodes chunks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import pathlib
 from typing import NamedTuple
 
 from zsgen.core import config
 from zsgen.data import chunks, encoding
-from zsgen.data import suite as suite_lib
+from zsgen.data import plan as plan_lib
 from zsgen.data.shards import job as job_lib
 
 
@@ -38,7 +38,6 @@ def prepare_shard(
     seed: int,
     shard: job_lib.Shard,
     report: Callable[[str], None] = lambda line: None,
-    check: Callable[[suite_lib.Suite], None] = lambda suite: None,
 ) -> Progress:
   """Does a shard's part of the work that is possible now.
 
@@ -52,7 +51,6 @@ def prepare_shard(
     seed: draws the suite's instances.
     shard: which work to do.
     report: prints a line on the progress.
-    check: raises InputError for a suite that is of no use to the caller.
 
   Raises:
     InputError: bad rows, a source that is prepared on one host only, or other
@@ -67,7 +65,36 @@ def prepare_shard(
       report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
   if unscanned := job.missing_parts():
     return Progress(len(numbers), tuple(unscanned))
-  return _encode(job, data, seed, shard, report, check)
+  return _encode(job, data, seed, shard, report)
+
+
+def encode_chunks(
+    job: job_lib.Job,
+    plan: plan_lib.Plan,
+    numbers: Sequence[int],
+    data: config.Data,
+    seed: int,
+) -> Iterator[chunks.Chunk]:
+  """Yields chunks, first those that exist; encodes and commits the others.
+
+  Args:
+    job: the common work.
+    plan: its plan.
+    numbers: of the chunks.
+    data: the config's section.
+    seed: draws labels.
+
+  Raises:
+    InputError: a chunk is damaged, or see `encoding.encode`.
+  """
+  missing = {*job.missing_chunks(len(plan))}
+  yield from job.read_chunks([n for n in numbers if n not in missing])
+  due = [number for number in numbers if number in missing]
+  batches = map(plan.batch, due)
+  with contextlib.closing(encoding.encode(batches, data, seed)) as encoded:
+    for number, chunk in zip(due, encoded, strict=True):
+      chunks.write(job.path, number, chunk, job.digest)
+      yield chunk
 
 
 def _encode(
@@ -76,33 +103,17 @@ def _encode(
     seed: int,
     shard: job_lib.Shard,
     report: Callable[[str], None],
-    check: Callable[[suite_lib.Suite], None],
 ) -> Progress:
-  """Encodes the chunks of a shard that are missing; reads the others."""
+  """Encodes the chunks of a shard; returns what all of them have."""
   plan = job.open_plan()
-  check(plan.suite)
   numbers = shard.share(range(len(plan)))
-  missing = {*job.missing_chunks(len(plan))}
-  due = [number for number in numbers if number in missing]
-  present = [number for number in numbers if number not in missing]
   rows = tokens = 0
-  for chunk in job.read_chunks(present):
-    rows, tokens = rows + _count_rows(chunk), tokens + len(chunk.tokens)
-  progress = encoding.Progress(report, rows)
-  batches = map(plan.batch, due)
-  with contextlib.closing(encoding.encode(batches, data, seed)) as encoded:
-    for number, chunk in zip(due, encoded, strict=True):
-      chunks.write(job.path, number, chunk, job.digest)
-      progress.add(len(chunk.table))
-      rows, tokens = rows + _count_rows(chunk), tokens + len(chunk.tokens)
+  progress = encoding.Progress(report, 0)
+  for chunk in encode_chunks(job, plan, numbers, data, seed):
+    progress.add(len(chunk.table))
+    rows += int(chunks.is_kept(chunk.table).sum())
+    tokens += len(chunk.tokens)
+  paths = [chunks.path_of(job.path, number) for number in numbers]
+  digests = {path.name: chunks.read_digest(path) for path in paths}
   items = len(shard.share(range(len(job.items))))
-  digests = {
-      path.name: chunks.read_digest(path)
-      for path in (chunks.path_of(job.path, number) for number in numbers)
-  }
   return Progress(items, (), len(numbers), rows, tokens, digests)
-
-
-def _count_rows(chunk: chunks.Chunk) -> int:
-  """Returns the number of a chunk's rows in the store."""
-  return int(chunks.is_kept(chunk.table).sum())

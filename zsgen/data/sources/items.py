@@ -5,12 +5,12 @@ They depend on the source alone, never on how many workers share them.
 
 import pathlib
 import re
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen.data.sources import files, json_rows, streams
+from zsgen.data.sources import files, json_rows, records, streams
 
 # The end of an item that is a whole file, and its number of rows, which only a
 # scan tells.
@@ -98,12 +98,17 @@ def _lines(path: pathlib.Path, number: int) -> list[Item]:
   return parts
 
 
-def _rest_of_line(file, text: bytes) -> bytes:
-  """Reads up to the end of a line; returns its beginning and its end."""
+def _rest_of_line(file: BinaryIO, text: bytes) -> bytes:
+  """Reads up to the end of a line, and returns what it read.
+
+  Of a line that is too long, the beginning is returned: it is a row.
+  """
   if text.endswith(b"\n"):
     return b""
-  rest = file.readline(SIZE)
-  json_rows.skip_line(file, rest)
+  rest = file.readline(records.LONGEST + 1)
+  if len(rest) > records.LONGEST:
+    json_rows.skip_line(file, rest)
+    return b"(long)"
   return rest
 
 
