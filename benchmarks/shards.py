@@ -232,9 +232,7 @@ def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
   )
 
 
-def compare(
-    folder: pathlib.Path, options: argparse.Namespace
-) -> Iterator[Any]:
+def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
   """Measures what the flags name; yields what is to be printed."""
   path, fingerprints = str(folder), {}
   workers = {}

@@ -403,9 +403,7 @@ def test_damaged_scans_are_found_before_the_draw(tmp_path, table, name):
 
 def test_bad_rows_are_reported_by_the_draw(tmp_path, table):
   root = tmp_path / "stores"
-  data = config.build(
-      config.Data, **{**_options(table), "on_bad_row": "error"}
-  )
+  data = config.build(config.Data, **{**_options(table), "on_bad_row": "error"})
   with pytest.raises(errors.InputError) as expected:
     prepare.prepare(tmp_path / "whole/stores", data, 3)
   with pytest.raises(errors.InputError) as error:

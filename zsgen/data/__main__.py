@@ -155,8 +155,7 @@ if __name__ == "__main__":
     from zsgen.data.shards import command as shards_command
 
     del sys.argv[1]
-    own_flags = [shards_command.SHARD, shards_command.MERGE]
-    command.start(shards_command.main, own_flags)
+    command.start(shards_command.main, shards_command.FLAGS)
   elif sys.argv[1:2] == [_SHOW]:
     from zsgen.reports import store_view  # A layer above data.
 

@@ -90,7 +90,9 @@ class Plan:
     """Returns the examples of a chunk."""
     begin, end = self._arrays["borders"][number : number + 2].tolist()
     batch = []
-    for index in range(bisect.bisect(self._firsts, begin) - 1, len(self._spans)):
+    for index in range(
+        bisect.bisect(self._firsts, begin) - 1, len(self._spans)
+    ):
       first, stop = self._firsts[index : index + 2]
       if first >= end:
         break
@@ -181,7 +183,11 @@ def open_plan(
   index = artifacts.read_sealed(folder / _INDEX, owner, advice)
   artifacts.check_files(folder, index["files"])
   suite = suite_lib.Suite(
-      index["name"], tuple(index["heldout"]), _no_examples, files, index["notes"]
+      index["name"],
+      tuple(index["heldout"]),
+      _no_examples,
+      files,
+      index["notes"],
   )
   arrays = {
       name: artifacts.load_array(folder / f"{name}.npy", mmap_mode="r")

@@ -14,9 +14,12 @@ Restarts skip what exists. Then
   python -m zsgen.data prepare --config=configs/niv2.py --merge
 
 makes the store, which has the bytes of one that a single process makes.
+--runner=direct|flink|spark|dataflow lets Apache Beam run all shards, and merges
+them; --beam passes an option to it, such as --beam=--direct_num_workers=2.
 """
 
 import pathlib
+import types
 
 from absl import flags
 
@@ -28,6 +31,14 @@ SHARD = flags.DEFINE_string(
     "shard", None, "INDEX/COUNT: do this part of the work, such as 0/2."
 )
 MERGE = flags.DEFINE_bool("merge", False, "Join what all shards have made.")
+RUNNER = flags.DEFINE_enum(
+    "runner",
+    None,
+    ["direct", "flink", "spark", "dataflow"],
+    "Let Apache Beam run all shards, and merge them.",
+)
+BEAM = flags.DEFINE_multi_string("beam", [], "An option of Apache Beam.")
+FLAGS = (SHARD, MERGE, RUNNER, BEAM)
 # The most numbers of work items that a line lists.
 _MAX_NUMBERS = 10
 
@@ -36,13 +47,10 @@ def main() -> None:
   """Makes a store, a shard of one, or joins the shards, as the flags say.
 
   Raises:
-    InputError: both flags, or see `prepare`, `prepare_shard` and `merge`.
+    InputError: flags of two commands, no Beam, or see `prepare`,
+      `prepare_shard`, `merge` and `beam.run`.
   """
-  if SHARD.value is not None and MERGE.value:
-    raise errors.InputError(
-        "--shard and --merge are two commands: run --merge when all shards are"
-        " done."
-    )
+  _check_flags()
   config = config_lib.check(command.CONFIG.value)
   root = pathlib.Path(command.WORKDIR.value).absolute() / "stores"
   console = terminal.Console(stderr=True)
@@ -51,11 +59,50 @@ def main() -> None:
     shard = shards.parse_shard(SHARD.value)
     progress = shards.prepare_shard(*arguments, shard, console.print)
     console.print(describe_progress(progress, shard))
+  elif RUNNER.value:
+    _import_beam().run(root, config, RUNNER.value, BEAM.value)
+    console.print(describe_store(shards.merge(*arguments)))
   elif MERGE.value:
     console.print(describe_store(shards.merge(*arguments)))
   else:
     made = prepare.prepare(*arguments, console.print)
     console.print(describe_store(made))
+
+
+def _check_flags() -> None:
+  """Raises InputError for flags of two commands."""
+  if SHARD.value is not None and MERGE.value:
+    raise errors.InputError(
+        "--shard and --merge are two commands: run --merge when all shards are"
+        " done."
+    )
+  if RUNNER.value and (SHARD.value is not None or MERGE.value):
+    raise errors.InputError(
+        "--runner runs all shards and merges them: leave --shard and --merge"
+        " out."
+    )
+  if BEAM.value and not RUNNER.value:
+    raise errors.InputError(
+        f"--beam={BEAM.value[0]}: is an option of --runner. Name a runner, such"
+        " as --runner=direct."
+    )
+
+
+def _import_beam() -> types.ModuleType:
+  """Returns the module that runs shards on Apache Beam.
+
+  Raises:
+    InputError: Beam is not installed.
+  """
+  try:
+    from zsgen.data.shards import beam
+  except ImportError as error:
+    raise errors.InputError(
+        f"--runner={RUNNER.value}: Apache Beam cannot be imported ({error})."
+        " Install it into an environment of its own: pip install -e"
+        " '.[beam,hf]' (docs/corpora.md)."
+    ) from error
+  return beam
 
 
 def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:

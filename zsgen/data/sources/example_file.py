@@ -99,9 +99,7 @@ class Batches:
       self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def open_batches(
-    path: pathlib.Path, description: Mapping[str, Any]
-) -> Batches:
+def open_batches(path: pathlib.Path, description: Mapping[str, Any]) -> Batches:
   """Opens a file that `ExampleFile` wrote.
 
   Args:
@@ -184,7 +182,9 @@ class Examples:
     columns = [column.to_pylist() for column in table.columns[:-1]]
     selected: list[tuple] = [()] * len(rows)
     for position, row in zip(
-        by_batch.tolist(), zip(*columns, shots.tolist(), strict=True), strict=True
+        by_batch.tolist(),
+        zip(*columns, shots.tolist(), strict=True),
+        strict=True,
     ):
       selected[position] = row
     return selected
@@ -246,9 +246,7 @@ class ExampleFile:
     if self._name:
       self._write(self._batch().serialize())
     last = self._batch() if self._columns[0] else None
-    return Batches(
-        self._file, self._rows, self._bytes, list(self._shots), last
-    )
+    return Batches(self._file, self._rows, self._bytes, list(self._shots), last)
 
   def _batch(self) -> pa.RecordBatch:
     """Returns the pending rows as a batch, and clears them."""

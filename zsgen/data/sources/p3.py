@@ -80,9 +80,7 @@ EVALUATED = (
 
 
 @registry.source("p3", options=options.Files)
-def p3(
-    data: options.Files, seed: int, scratch: pathlib.Path
-) -> catalog.Corpus:
+def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> catalog.Corpus:
   """Returns P3, not scanned yet; tasks in the order in which they occur.
 
   Args:
