@@ -85,7 +85,7 @@ def data_config(folder: pathlib.Path) -> config_lib.Data:
 
 
 def work(folder: str, name: str, index: int, count: int) -> dict[str, Any]:
-  """Does what is due of a shard; returns its rows and CPU seconds."""
+  """Prepares what is due of a shard; returns its rows and CPU seconds."""
   path = pathlib.Path(folder)
   progress = shards.prepare_shard(
       path / name / "stores", data_config(path), 0, shards.Shard(index, count)
@@ -244,19 +244,19 @@ def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
     yield describe_merge(merged, copied)
   yield worker_table(options.rows, workers)
   if options.whole:
-    whole = peers.measure(run_whole, path)
-    fingerprints["one process"] = whole["fingerprint"]
+    single = peers.measure(run_whole, path)
+    fingerprints["one process"] = single["fingerprint"]
     yield (
-        f"one process, all cores: {whole['seconds']:.1f} s, {whole['cpu']:.1f}"
-        f" CPU s, peak {whole['peak_mb'] / 1024:.2f} GB"
+        f"one process, all cores: {single['seconds']:.1f} s, {single['cpu']:.1f}"
+        f" CPU s, peak {single['peak_mb'] / 1024:.2f} GB"
     )
   if options.many:
-    many = peers.measure(run_many, path, "many", options.many)
+    sequence = peers.measure(run_many, path, "many", options.many)
     merged = peers.measure(run_merge, path, "many")
     fingerprints[f"{options.many:,} shards"] = merged["fingerprint"]
     yield (
-        f"{options.many:,} shards one after another: {many['seconds']:.1f} s,"
-        f" peak {many['peak_mb'] / 1024:.2f} GB; merge"
+        f"{options.many:,} shards one after another: {sequence['seconds']:.1f} s,"
+        f" peak {sequence['peak_mb'] / 1024:.2f} GB; merge"
         f" {merged['seconds']:.1f} s"
     )
   for name, fingerprint in fingerprints.items():

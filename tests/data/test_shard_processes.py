@@ -95,7 +95,7 @@ def test_the_commands_of_the_page(tmp_path, config):
 
 
 def test_workers_that_are_killed_and_started_again(tmp_path, config):
-  """Three workers of two shards at a time, most of them killed."""
+  """Kills most of three workers of two shards at a time."""
   _finish(_start(config, "whole"))
   rng, kills, stores = random.Random(0), 0, tmp_path / "killed" / "stores"
   for _ in range(6):

@@ -239,9 +239,9 @@ def test_stopped_work_continues(
   progress = _run_all(root, table, 1)
   job = _job(root, table, progress[0])
   store = shards.merge(root, table, 3)
-  whole = {"save": len(job.items), "write": progress[0].chunks}
+  counts = {"save": len(job.items), "write": progress[0].chunks}
   if count:
-    assert len(calls) == whole[name] - count
+    assert len(calls) == counts[name] - count
   assert progress[0].rows == len(store)
   prepare.prepare(tmp_path / "whole/stores", table, 3)
   assert _content(root) == _content(tmp_path / "whole/stores")
@@ -259,7 +259,7 @@ def test_retries_change_nothing(tmp_path, table):
 
 
 def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
-  """Two processes do the same work item at the same time."""
+  """Simulates two processes that do the same work item at the same time."""
   root, save = tmp_path / "stores", job_lib.parts.save
   finished = []
 
@@ -296,11 +296,11 @@ def test_missing_shards_are_named(tmp_path, table):
 def test_shards_of_another_config_are_named(tmp_path, table):
   root = tmp_path / "stores"
   _run(root, table, 0, 1)
-  other = config.build(
+  changed = config.build(
       config.Data,
       **{**_options(table), "max_length": table.max_length - 1},
   )
-  _check_refused(root, other, "another config: max_length is")
+  _check_refused(root, changed, "another config: max_length is")
 
 
 def _options(data: config.Data) -> dict:
@@ -370,19 +370,19 @@ def test_a_file_that_changes_during_its_scan(tmp_path, table, monkeypatch):
 def test_files_of_another_job_are_refused(tmp_path, table):
   root = tmp_path / "stores"
   job = _begin(root, table)
-  other = job_lib.path_of(prepare.path_of(root, table, 4))
+  second = job_lib.path_of(prepare.path_of(root, table, 4))
   shards.prepare_shard(root, table, 4, shards.Shard(0, 1))
-  shutil.copy(other / "chunk-00001.arrow", job.path)
+  shutil.copy(second / "chunk-00001.arrow", job.path)
   _check_refused(root, table, r"chunk-00001.arrow: is damaged. It may be of")
   (job.path / "chunk-00001.arrow").unlink()
   _run(root, table, 0, 1)
   for name in ("plan", "rows-00003"):
-    kept = job.path / f"kept-{name}"
-    (job.path / name).rename(kept)
-    shutil.copytree(other / name, job.path / name)
+    backup = job.path / f"kept-{name}"
+    (job.path / name).rename(backup)
+    shutil.copytree(second / name, job.path / name)
     _check_refused(root, table, f"{name}/.*.json: is damaged, was changed or")
     shutil.rmtree(job.path / name)
-    kept.rename(job.path / name)
+    backup.rename(job.path / name)
   shards.merge(root, table, 3)
 
 

@@ -21,7 +21,7 @@ from zsgen.data.sources import catalog, example_file
 _INDEX = "plan.json"
 _ARRAYS = ("rows", "answers", "borders")
 # Rows whose characters are listed at a time.
-_LISTED = 1 << 16
+_BATCH = 1 << 16
 
 
 class Span(NamedTuple):
@@ -134,7 +134,7 @@ class Plan:
       yield from itertools.islice(choices.expand(example), answer, answer + 1)
 
 
-def build(drawn: catalog.Drawn) -> Plan:
+def build(selection: catalog.Drawn) -> Plan:
   """Returns the plan of the rows that were drawn.
 
   Raises:
@@ -142,14 +142,14 @@ def build(drawn: catalog.Drawn) -> Plan:
   """
   spans = [
       Span(split, task, len(rows), False)
-      for split, tasks in drawn.rows.items()
+      for split, tasks in selection.rows.items()
       for task, rows in tasks.items()
   ]
-  rows = [rows for tasks in drawn.rows.values() for rows in tasks.values()]
-  sizes = drawn.column("characters")
+  rows = [rows for tasks in selection.rows.values() for rows in tasks.values()]
+  sizes = selection.column("characters")
   characters = [sizes[numbers] for numbers in rows]
   answers = [np.zeros(0, np.int32)]
-  for span, numbers, numbered, lengths in _choices(drawn):
+  for span, numbers, numbered, lengths in _choices(selection):
     spans.append(span)
     rows.append(numbers)
     answers.append(numbered)
@@ -159,7 +159,7 @@ def build(drawn: catalog.Drawn) -> Plan:
       "answers": np.concatenate(answers),
       "borders": _borders(characters),
   }
-  return Plan(drawn.suite, spans, arrays, drawn.examples, drawn.check)
+  return Plan(selection.suite, spans, arrays, selection.examples, selection.check)
 
 
 def open_plan(
@@ -201,23 +201,23 @@ def _no_examples() -> Iterator[suite_lib.Example]:
 
 
 def _choices(
-    drawn: catalog.Drawn,
+    selection: catalog.Drawn,
 ) -> Iterator[tuple[Span, np.ndarray, np.ndarray, np.ndarray]]:
   """Yields the choices of each held-out task that has some.
 
   Yields:
     Their span, the row of their example, their number and their characters.
   """
-  counts = drawn.column("choices")
-  for split, tasks in drawn.rows.items():
+  counts = selection.column("choices")
+  for split, tasks in selection.rows.items():
     for task, rows in tasks.items():
       answered = rows[counts[rows] > 0]
       if split == suite_lib.TRAIN or not len(answered):
         continue
-      choices.check_name(split, drawn.suite)
+      choices.check_name(split, selection.suite)
       lengths = [
           choice.count_characters()
-          for example in drawn.examples.read(answered, task, split)
+          for example in selection.examples.read(answered, task, split)
           for choice in choices.expand(example)
       ]
       numbers = [np.arange(n, dtype=np.int32) for n in counts[answered]]
@@ -234,8 +234,8 @@ def _borders(characters: list[np.ndarray]) -> np.ndarray:
   sizes = (
       size
       for array in characters
-      for first in range(0, len(array), _LISTED)
-      for size in array[first : first + _LISTED].tolist()
+      for first in range(0, len(array), _BATCH)
+      for size in array[first : first + _BATCH].tolist()
   )
   count, borders = 0, [0]
   for count, is_last in enumerate(chunks.find_ends(sizes), 1):

@@ -65,8 +65,7 @@ def main() -> None:
   elif MERGE.value:
     console.print(describe_store(shards.merge(*arguments)))
   else:
-    made = prepare.prepare(*arguments, console.print)
-    console.print(describe_store(made))
+    console.print(describe_store(prepare.prepare(*arguments, console.print)))
 
 
 def _check_flags() -> None:
@@ -114,15 +113,16 @@ def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:
         f" {progress.tokens:,} tokens. Once all shards have, run --merge."
     )
   numbers = progress.unscanned
-  listed = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
-  more = ", …" * (len(numbers) > _MAX_NUMBERS)
+  text = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
+  text += ", …" * (len(numbers) > _MAX_NUMBERS)
   return (
       f"{name}: scanned {progress.items:,} work items. Other shards have to scan"
-      f" {len(numbers):,} ({listed}{more}) before rows are drawn. Run the same"
+      f" {len(numbers):,} ({text}) before rows are drawn. Run the same"
       " command again then."
   )
 
 
-def describe_store(made: store.Store) -> str:
+def describe_store(row_store: store.Store) -> str:
   """Returns a line on a store."""
-  return f"{made.path}: {len(made):,} rows, fingerprint {made.fingerprint}"
+  count, fingerprint = len(row_store), row_store.fingerprint
+  return f"{row_store.path}: {count:,} rows, fingerprint {fingerprint}"

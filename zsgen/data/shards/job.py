@@ -33,6 +33,8 @@ _LIBRARIES = (
     "sentencepiece",
     "jinja2",
 )
+# The code that does.
+_CODE = ("the file zsgen/core/", "the file zsgen/data/")
 _Value = TypeVar("_Value")
 
 
@@ -133,9 +135,9 @@ class Job:
     scanned = self.read_parts(thorough=not self.plan_path.is_dir())
     if not self.plan_path.is_dir():
       artifacts.remove_leftovers(self.plan_path)
-      made = plan.build(catalog.draw(self.corpus, scanned))
+      new_plan = plan.build(catalog.draw(self.corpus, scanned))
       with artifacts.writing(self.plan_path) as partial:
-        made.save(partial, self.digest)
+        new_plan.save(partial, self.digest)
     examples = example_file.Examples([part.batches for part in scanned])
     return plan.open_plan(
         self.plan_path, self.digest, self.corpus.files, examples
@@ -151,12 +153,12 @@ class Job:
 
   def check_file(self, number: int) -> None:
     """Raises InputError if a source file is not the one that was listed."""
-    listed = self.files[number]
-    path = pathlib.Path(listed["path"])
+    description = self.files[number]
+    path = pathlib.Path(description["path"])
     stat = path.stat() if path.is_file() else None
-    is_same = stat is not None and stat.st_size == listed["bytes"]
-    if is_same and stat and stat.st_mtime_ns != listed["mtime_ns"]:
-      is_same = artifacts.file_digest(path) == listed["sha256"]
+    is_same = stat is not None and stat.st_size == description["bytes"]
+    if is_same and stat and stat.st_mtime_ns != description["mtime_ns"]:
+      is_same = artifacts.file_digest(path) == description["sha256"]
     if not is_same:
       raise errors.InputError(
           f"{path}: changed since the shards of {self.path} were begun."
@@ -255,7 +257,12 @@ def _software() -> dict[str, str]:
       for name in _LIBRARIES
   }
   python = "{}.{}".format(*sys.version_info)
-  return {"the version of Python": python, **versions, **software.sources()}
+  code = {
+      name: digest
+      for name, digest in software.sources().items()
+      if name.startswith(_CODE)
+  }
+  return {"the version of Python": python, **versions, **code}
 
 
 def _check_fields(
@@ -267,33 +274,33 @@ def _check_fields(
         f"{path}: another version of zsgen began these shards. Use that"
         f" version, or delete {path} to begin again."
     )
-  for field, theirs, ours in artifacts.differences(fields["made_by"], recipe):
+  for field, job_value, own_value in artifacts.differences(fields["made_by"], recipe):
     raise errors.InputError(
-        f"{path}: its shards are of another config: {field[1:]} is {theirs!r}"
-        f" there and {ours!r} here. Delete {path} to begin again."
+        f"{path}: its shards are of another config: {field[1:]} is {job_value!r}"
+        f" there and {own_value!r} here. Delete {path} to begin again."
     )
-  for name, theirs, ours in artifacts.differences(
+  for name, job_value, own_value in artifacts.differences(
       fields["software"], _software()
   ):
     raise errors.InputError(
         f"{path}: its shards are of another installation: {name[1:]} is"
-        f" {theirs or '(absent)'} there and {ours or '(absent)'} here. Use the"
+        f" {job_value or '(absent)'} there and {own_value or '(absent)'} here. Use the"
         f" same installation for all shards, or delete {path} to begin again."
     )
 
 
 def _check_files(job: Job) -> None:
   """Raises InputError if the source's files are not those of the job."""
-  listed = [file["path"] for file in job.files]
+  expected = [file["path"] for file in job.files]
   present = [str(path.resolve()) for path in job.corpus.files]
-  if listed != present:
-    different = {*listed} ^ {*present} or {"their order"}
+  if expected != present:
+    different = {*expected} ^ {*present} or {"their order"}
     raise errors.InputError(
         f"{job.path}: the source's files are others than when its shards were"
         f" begun ({min(different)}). Restore them, or delete {job.path} to"
         " begin again."
     )
-  for number in range(len(listed)):
+  for number in range(len(expected)):
     job.check_file(number)
 
 
@@ -303,11 +310,11 @@ def _describe_absence(path: pathlib.Path, recipe: Mapping[str, Any]) -> str:
       f"{path}: no shard of this config is prepared. Run --shard=INDEX/COUNT"
       " for all shards first."
   )
-  for other in sorted(path.parent.glob(f".*.shards/{_JOB}")):
-    fields = artifacts.read_json(other)
-    for name, theirs, ours in artifacts.differences(fields["made_by"], recipe):
+  for job_file in sorted(path.parent.glob(f".*.shards/{_JOB}")):
+    fields = artifacts.read_json(job_file)
+    for name, job_value, own_value in artifacts.differences(fields["made_by"], recipe):
       return (
-          f"{message} The shards in {other.parent} are of another config:"
-          f" {name[1:]} is {theirs!r} there and {ours!r} here."
+          f"{message} The shards in {job_file.parent} are of another config:"
+          f" {name[1:]} is {job_value!r} there and {own_value!r} here."
       )
   return message

@@ -64,11 +64,11 @@ def _describe(
     job: job_lib.Job, kind: str, missing: Sequence[int], total: int
 ) -> str:
   """Returns the message on missing work."""
-  listed = ", ".join(map(str, missing[:_MAX_NUMBERS]))
-  more = ", …" * (len(missing) > _MAX_NUMBERS)
+  text = ", ".join(map(str, missing[:_MAX_NUMBERS]))
+  text += ", …" * (len(missing) > _MAX_NUMBERS)
   state = "scanned" if kind == "work item" else "encoded"
   return (
       f"{job.path}: {len(missing):,} of {total:,} {kind}s are not {state}:"
-      f" {listed}{more}. No store is made. Run --shard=INDEX/COUNT again for all"
+      f" {text}. No store is made. Run --shard=INDEX/COUNT again for all"
       " shards of one COUNT; what exists is skipped."
   )

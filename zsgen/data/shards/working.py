@@ -39,7 +39,7 @@ def prepare_shard(
     shard: job_lib.Shard,
     report: Callable[[str], None] = lambda line: None,
 ) -> Progress:
-  """Does a shard's part of the work that is possible now.
+  """Scans and encodes what a shard can at this time.
 
   It scans the shard's work items. If the work items of all shards are scanned,
   it encodes the shard's chunks; otherwise it must be called again when they
