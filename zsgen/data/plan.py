@@ -159,7 +159,9 @@ def build(selection: catalog.Drawn) -> Plan:
       "answers": np.concatenate(answers),
       "borders": _borders(characters),
   }
-  return Plan(selection.suite, spans, arrays, selection.examples, selection.check)
+  return Plan(
+      selection.suite, spans, arrays, selection.examples, selection.check
+  )
 
 
 def open_plan(

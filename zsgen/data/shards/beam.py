@@ -12,6 +12,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
+# pyright: reportMissingImports=false
 import apache_beam as beam
 from apache_beam.options import pipeline_options
 from apache_beam.runners.portability import fn_api_runner

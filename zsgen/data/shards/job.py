@@ -274,7 +274,9 @@ def _check_fields(
         f"{path}: another version of zsgen began these shards. Use that"
         f" version, or delete {path} to begin again."
     )
-  for field, job_value, own_value in artifacts.differences(fields["made_by"], recipe):
+  for field, job_value, own_value in artifacts.differences(
+      fields["made_by"], recipe
+  ):
     raise errors.InputError(
         f"{path}: its shards are of another config: {field[1:]} is {job_value!r}"
         f" there and {own_value!r} here. Delete {path} to begin again."
@@ -312,7 +314,9 @@ def _describe_absence(path: pathlib.Path, recipe: Mapping[str, Any]) -> str:
   )
   for job_file in sorted(path.parent.glob(f".*.shards/{_JOB}")):
     fields = artifacts.read_json(job_file)
-    for name, job_value, own_value in artifacts.differences(fields["made_by"], recipe):
+    for name, job_value, own_value in artifacts.differences(
+        fields["made_by"], recipe
+    ):
       return (
           f"{message} The shards in {job_file.parent} are of another config:"
           f" {name[1:]} is {job_value!r} there and {own_value!r} here."
