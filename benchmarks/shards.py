@@ -7,7 +7,7 @@
 Writes rows of 50 tasks as JSON lines (about 700 bytes each), and prepares them
 with a byte-level BPE: by one worker and by two, where each worker is a process
 on one core of its own, as in a SLURM array with one CPU a task, so that the
-tokenizer has one thread. A worker runs twice, to scan and to encode. Then the
+tokenizer has one thread. A worker waits for the other's scan. Then the
 shards are merged, and the store's files are copied for comparison. --many
 prepares the rows by so many shards one after another, in one process.
 
@@ -42,6 +42,8 @@ _VOCAB_SIZE = 8000
 # Rows that the tokenizer is trained on.
 _TRAINED = 5000
 _MAX_INSTANCES = 10**9
+# Seconds that a worker waits for others.
+_WAIT = 10_000.0
 
 
 def generate(count: int) -> Iterator[dict[str, Any]]:
@@ -87,33 +89,30 @@ def data_config(folder: pathlib.Path) -> config_lib.Data:
 def work(folder: str, name: str, index: int, count: int) -> dict[str, Any]:
   """Prepares what is due of a shard; returns its rows and CPU seconds."""
   path = pathlib.Path(folder)
-  progress = shards.prepare_shard(
-      path / name / "stores", data_config(path), 0, shards.Shard(index, count)
-  )
+  shard, root = shards.Shard(index, count), path / name / "stores"
+  progress = shards.prepare_shard(root, data_config(path), 0, shard, _WAIT)
   return {"rows": progress.rows, "cpu": time.process_time()}
 
 
 def run_workers(folder: pathlib.Path, name: str, count: int) -> dict[str, Any]:
-  """Runs both rounds of all shards, each on a core of its own.
+  """Runs all shards, each on a core of its own.
 
   Returns:
-    `scan` and `encode`, the wall seconds of the rounds; `cpu`, the CPU seconds
-    of all workers; `peak_mb`, the largest of any worker.
+    `seconds`; `cpu`, the CPU seconds of all workers; `peak_mb`, the largest of
+    any worker.
   """
-  measured: dict[str, Any] = {"cpu": 0.0, "peak_mb": 0.0}
   cores = sorted(os.sched_getaffinity(0))
-  for stage in ("scan", "encode"):
-    clock = time.perf_counter()
-    started = [
-        _start(folder, name, index, count, cores[index % len(cores)])
-        for index in range(count)
-    ]
-    results = [json.loads(child.communicate()[0]) for child in started]
-    measured[stage] = time.perf_counter() - clock
-    measured["cpu"] += sum(result["cpu"] for result in results)
-    peaks = [result["peak_mb"] for result in results]
-    measured["peak_mb"] = max(measured["peak_mb"], *peaks)
-  return measured
+  clock = time.perf_counter()
+  started = [
+      _start(folder, name, index, count, cores[index % len(cores)])
+      for index in range(count)
+  ]
+  results = [json.loads(child.communicate()[0]) for child in started]
+  return {
+      "seconds": time.perf_counter() - clock,
+      "cpu": sum(result["cpu"] for result in results),
+      "peak_mb": max(result["peak_mb"] for result in results),
+  }
 
 
 def _start(
@@ -200,17 +199,14 @@ def worker_table(
   """Returns seconds, rates and memory by the number of workers."""
   grid = rich.table.Table(title="Workers with one core each")
   for column in (
-      *("workers", "scan s", "encode s", "rows/s", "CPU s", "rows/CPU s"),
-      "peak GB",
+      *("workers", "seconds", "rows/s", "CPU s", "rows/CPU s", "peak GB"),
   ):
     grid.add_column(column, justify="right")
   for count, result in measured.items():
-    seconds = result["scan"] + result["encode"]
     grid.add_row(
         str(count),
-        f"{result['scan']:.1f}",
-        f"{result['encode']:.1f}",
-        f"{rows / seconds:,.0f}",
+        f"{result['seconds']:.1f}",
+        f"{rows / result['seconds']:,.0f}",
         f"{result['cpu']:.1f}",
         f"{rows / result['cpu']:,.0f}",
         f"{result['peak_mb'] / 1024:.2f}",

@@ -82,11 +82,19 @@ def test_the_commands_of_the_page(tmp_path, config):
   assert "fingerprint" in whole
   first = _finish(_start(config, "shards", "--shard=0/2"))
   assert "Other shards have to scan" in first
+  second = _finish(_start(config, "shards", "--shard=1/2"))
+  assert "All are scanned" in second
   assert "encoded" in _finish(_start(config, "shards", "--shard=1/2"))
   refused = _finish(_start(config, "shards", "--merge"), 2)
   assert "chunks are not encoded: 0, 2, 4" in refused
   assert "encoded" in _finish(_start(config, "shards", "--shard=0/2"))
   merged = _finish(_start(config, "shards", "--merge"))
+  waiting = [
+      _start(config, "waiting", f"--shard={i}/2", "--wait=100") for i in (0, 1)
+  ]
+  assert all("encoded" in _finish(process) for process in waiting)
+  _finish(_start(config, "waiting", "--merge"))
+  assert _content(tmp_path / "waiting") == _content(tmp_path / "whole")
   assert merged.split("fingerprint")[1] == whole.split("fingerprint")[1]
   assert _content(tmp_path / "shards") == _content(tmp_path / "whole")
   both = _finish(_start(config, "shards", "--merge", "--shard=0/2"), 2)
@@ -111,7 +119,7 @@ def test_workers_that_are_killed_and_started_again(tmp_path, config):
         kills += 1
       process.communicate()
   assert kills > 5
-  for index in (0, 1, 0):
+  for index in (0, 1, 0, 1):
     _finish(_start(config, "killed", f"--shard={index}/2"))
   merge = _start(config, "killed", "--merge")
   while not list(stores.glob(".*[!s]/tokens.bin")) and merge.poll() is None:

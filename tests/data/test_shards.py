@@ -1,5 +1,6 @@
 """Shards make the bytes of one process, whoever makes them, and how often."""
 
+from concurrent import futures
 import functools
 import hashlib
 import json
@@ -173,15 +174,31 @@ def test_natural_instructions(tmp_path, niv2):
 
 
 def test_the_scan_of_all_is_drawn_from(tmp_path, table):
-  progress = [_run(tmp_path / "stores", table, i, 2) for i in range(2)]
-  assert progress[0].unscanned and not progress[0].chunks
-  assert not progress[1].unscanned and progress[1].chunks
+  root = tmp_path / "stores"
+  progress = [_run(root, table, i, 2) for i in (0, 1, 1)]
+  assert progress[0].unscanned and not progress[0].is_encoded
+  assert not progress[1].unscanned and not progress[1].is_encoded
+  assert progress[2].is_encoded and progress[2].chunks
+
+
+def test_shards_that_wait_run_once(tmp_path, table):
+  """Runs two shards in threads, which wait for each other."""
+  prepare.prepare(tmp_path / "whole/stores", table, 3)
+  root = tmp_path / "stores"
+
+  def run(index):
+    return shards.prepare_shard(root, table, 3, shards.Shard(index, 2), 60.0)
+
+  with futures.ThreadPoolExecutor(2) as pool:
+    assert all(progress.is_encoded for progress in pool.map(run, (1, 0)))
+  shards.merge(root, table, 3)
+  assert _content(root) == _content(tmp_path / "whole/stores")
 
 
 def test_shards_of_different_counts_may_overlap(tmp_path, table):
   prepare.prepare(tmp_path / "whole/stores", table, 3)
   root = tmp_path / "stores"
-  for index, count in ((0, 2), (1, 3), (2, 3), (0, 3), (1, 2), (0, 2)):
+  for index, count in ((0, 2), (1, 3), (2, 3), (0, 3), (1, 2), (0, 2), (0, 3)):
     _run(root, table, index, count)
   shards.merge(root, table, 3)
   assert _content(root) == _content(tmp_path / "whole/stores")
@@ -289,6 +306,8 @@ def test_missing_shards_are_named(tmp_path, table):
   _check_refused(root, table, "no shard of this config is prepared")
   _run(root, table, 0, 2)
   _check_refused(root, table, r"work items are not scanned: 1, 3, 5, .*…")
+  _run(root, table, 1, 2)
+  _check_refused(root, table, r"chunks are not encoded: 0, 1, 2, .*…")
   _run(root, table, 1, 2)
   _check_refused(root, table, r"chunks are not encoded: 0, 2, 4, .*No store")
 

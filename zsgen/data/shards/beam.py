@@ -74,7 +74,9 @@ def run(
     with beam.Pipeline(engine, parsed) as pipeline:
       _build(pipeline, task, len(job.items))
   except Exception as error:
-    if match := _MESSAGE.search(str(error)):
+    # One of a worker in this process is raised itself.
+    text = f"{type(error).__module__}.{type(error).__name__}: {error}"
+    if match := _MESSAGE.search(text):
       raise errors.InputError(match[1]) from error
     raise
 

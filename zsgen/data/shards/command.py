@@ -7,9 +7,9 @@ each run
 
   python -m zsgen.data prepare --config=configs/niv2.py --shard=INDEX/COUNT
 
-until all say that they are done, which takes two rounds: in the first one they
-scan the source, in the second one they encode what is drawn from all of it.
-Restarts skip what exists. Then
+twice: at first they scan the source, and then they encode what is drawn from
+all of it. Restarts skip what exists. With --wait=SECONDS, a process waits for the
+others, and once is enough if all run at the same time. Then
 
   python -m zsgen.data prepare --config=configs/niv2.py --merge
 
@@ -31,6 +31,12 @@ SHARD = flags.DEFINE_string(
     "shard", None, "INDEX/COUNT: do this part of the work, such as 0/2."
 )
 MERGE = flags.DEFINE_bool("merge", False, "Join what all shards have made.")
+WAIT = flags.DEFINE_float(
+    "wait",
+    0.0,
+    "With --shard: the most seconds to wait for other shards to scan.",
+    lower_bound=0.0,
+)
 RUNNER = flags.DEFINE_enum(
     "runner",
     None,
@@ -38,7 +44,7 @@ RUNNER = flags.DEFINE_enum(
     "Let Apache Beam run all shards, and merge them.",
 )
 BEAM = flags.DEFINE_multi_string("beam", [], "An option of Apache Beam.")
-FLAGS = (SHARD, MERGE, RUNNER, BEAM)
+FLAGS = (SHARD, MERGE, WAIT, RUNNER, BEAM)
 # The most numbers of work items that a line lists.
 _MAX_NUMBERS = 10
 
@@ -57,7 +63,9 @@ def main() -> None:
   arguments = root, config.data, config.data_seed
   if SHARD.value is not None:
     shard = shards.parse_shard(SHARD.value)
-    progress = shards.prepare_shard(*arguments, shard, console.print)
+    progress = shards.prepare_shard(
+        *arguments, shard, WAIT.value, console.print
+    )
     console.print(describe_progress(progress, shard))
   elif RUNNER.value:
     _import_beam().run(root, config, RUNNER.value, BEAM.value)
@@ -80,6 +88,8 @@ def _check_flags() -> None:
         "--runner runs all shards and merges them: leave --shard and --merge"
         " out."
     )
+  if WAIT.value and SHARD.value is None:
+    raise errors.InputError("--wait is an option of --shard.")
   if BEAM.value and not RUNNER.value:
     raise errors.InputError(
         f"--beam={BEAM.value[0]}: is an option of --runner. Name a runner, such"
@@ -107,10 +117,15 @@ def _import_beam() -> types.ModuleType:
 def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:
   """Returns a line on what a shard has done, and what to do next."""
   name = f"shard {shard.index}/{shard.count}"
-  if not progress.unscanned:
+  if progress.is_encoded:
     return (
         f"{name}: encoded {progress.chunks:,} chunks, {progress.rows:,} rows,"
         f" {progress.tokens:,} tokens. Once all shards have, run --merge."
+    )
+  if not progress.unscanned:
+    return (
+        f"{name}: scanned {progress.items:,} work items. All are scanned: run"
+        " the commands of all shards again to encode."
     )
   numbers = progress.unscanned
   text = ", ".join(map(str, numbers[:_MAX_NUMBERS]))

@@ -1,14 +1,18 @@
 """The work of a shard: scans rows, then encodes chunks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import pathlib
+import time
 from typing import NamedTuple
 
 from zsgen.core import config
 from zsgen.data import chunks, encoding
 from zsgen.data import plan as plan_lib
 from zsgen.data.shards import job as job_lib
+
+# Seconds from one look at the work of other shards to the next.
+_POLL = 0.5
 
 
 class Progress(NamedTuple):
@@ -18,7 +22,9 @@ class Progress(NamedTuple):
     items: the number of work items that it has scanned, or that were scanned.
     unscanned: the numbers of work items that other shards have to scan before
       any can encode.
-    chunks: the number of chunks that it has encoded, or that were encoded.
+    is_encoded: whether its chunks are encoded; otherwise it must be called
+      again.
+    chunks: the number of its chunks.
     rows: the number of rows in them.
     tokens: the number of tokens in them.
     digests: the SHA-256 of each of their files, by its name.
@@ -26,10 +32,11 @@ class Progress(NamedTuple):
 
   items: int
   unscanned: tuple[int, ...] = ()
+  is_encoded: bool = False
   chunks: int = 0
   rows: int = 0
   tokens: int = 0
-  digests: dict[str, str] = {}
+  digests: Mapping[str, str] = {}
 
 
 def prepare_shard(
@@ -37,19 +44,20 @@ def prepare_shard(
     data: config.Data,
     seed: int,
     shard: job_lib.Shard,
+    wait: float = 0.0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Progress:
-  """Scans and encodes what a shard can at this time.
+  """Scans what a shard has to scan; if that was done before, encodes.
 
-  It scans the shard's work items. If the work items of all shards are scanned,
-  it encodes the shard's chunks; otherwise it must be called again when they
-  are. What exists already is skipped.
+  What exists already is skipped. One shard of one does both at once; so does
+  one that waits for the others.
 
   Args:
     root: the directory of the stores.
     data: the config's section.
     seed: draws the suite's instances.
     shard: which work to do.
+    wait: the most seconds to wait for the scans of other shards.
     report: prints a line on the progress.
 
   Raises:
@@ -59,13 +67,28 @@ def prepare_shard(
   job = job_lib.open_job(root, data, seed, create=True)
   numbers = shard.share(range(len(job.items)))
   unscanned = {*job.missing_parts()}
-  for number in numbers:
-    if number in unscanned:
-      job.scan(number)
-      report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
-  if unscanned := job.missing_parts():
-    return Progress(len(numbers), tuple(unscanned))
-  return _encode(job, data, seed, shard, report)
+  due = [number for number in numbers if number in unscanned]
+  for number in due:
+    job.scan(number)
+    report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
+  if due:
+    _wait(job, shard, wait)
+  if missing := job.missing_parts():
+    return Progress(len(numbers), tuple(missing))
+  plan = job.open_plan()
+  # Others would wait for this shard's chunks before they begin theirs.
+  if due and shard.count > 1 and not wait:
+    return Progress(len(numbers))
+  return _encode(job, plan, data, seed, shard, report)
+
+
+def _wait(job: job_lib.Job, shard: job_lib.Shard, seconds: float) -> None:
+  """Waits until all is scanned; shards but the first, until rows are drawn."""
+  end = time.monotonic() + seconds
+  while time.monotonic() < end and not job.plan_path.is_dir():
+    if shard.index == 0 and not job.missing_parts():
+      return
+    time.sleep(_POLL)
 
 
 def encode_chunks(
@@ -99,13 +122,13 @@ def encode_chunks(
 
 def _encode(
     job: job_lib.Job,
+    plan: plan_lib.Plan,
     data: config.Data,
     seed: int,
     shard: job_lib.Shard,
     report: Callable[[str], None],
 ) -> Progress:
   """Encodes the chunks of a shard; returns what all of them have."""
-  plan = job.open_plan()
   numbers = shard.share(range(len(plan)))
   rows = tokens = 0
   progress = encoding.Progress(report, 0)
@@ -116,4 +139,4 @@ def _encode(
   paths = [chunks.path_of(job.path, number) for number in numbers]
   digests = {path.name: chunks.read_digest(path) for path in paths}
   items = len(shard.share(range(len(job.items))))
-  return Progress(items, (), len(numbers), rows, tokens, digests)
+  return Progress(items, (), True, len(numbers), rows, tokens, digests)
