@@ -13,6 +13,9 @@ from zsgen.data.shards import job as job_lib
 
 # Seconds from one look at the work of other shards to the next.
 _POLL = 0.5
+# Seconds that the first shard has to draw rows; if it fails, others draw them and
+# fail in the same way.
+_DRAW = 600.0
 
 
 class Progress(NamedTuple):
@@ -71,8 +74,7 @@ def prepare_shard(
   for number in due:
     job.scan(number)
     report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
-  if due:
-    _wait(job, shard, wait)
+  _wait(job, shard, wait)
   if missing := job.missing_parts():
     return Progress(len(numbers), tuple(missing))
   plan = job.open_plan()
@@ -83,10 +85,12 @@ def prepare_shard(
 
 
 def _wait(job: job_lib.Job, shard: job_lib.Shard, seconds: float) -> None:
-  """Waits until all is scanned; shards but the first, until rows are drawn."""
-  end = time.monotonic() + seconds
+  """Waits until all is scanned, and then for the first shard to draw."""
+  end, is_scanned = time.monotonic() + seconds, False
   while time.monotonic() < end and not job.plan_path.is_dir():
-    if shard.index == 0 and not job.missing_parts():
+    if not is_scanned and not job.missing_parts():
+      is_scanned, end = True, min(end, time.monotonic() + _DRAW)
+    if is_scanned and shard.index == 0:
       return
     time.sleep(_POLL)
 
