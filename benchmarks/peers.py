@@ -56,10 +56,10 @@ def _child(
   except ImportError as error:
     pipe.send({"failed": str(error)})
     return
-  pipe.send({**result, "peak_mb": _peak_mb()})
+  pipe.send({**result, "peak_mb": peak_mb()})
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
   """Returns the peak resident set of this process.
 
   That of getrusage includes the parent's.

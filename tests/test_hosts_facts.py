@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from zsgen.core import config, errors, hosts, schema
+from zsgen.core import config, errors, hosts, schema, software
 from zsgen.core.hosts import facts, service
 
 # What one process may have of its own; all other options are compared.
@@ -75,8 +75,8 @@ def test_source_files_are_compared(monkeypatch, tmp_path):
   (tmp_path / "core").mkdir()
   for name in ("a.py", "core/b.py"):
     (tmp_path / name).write_text("x = 1\n")
-  monkeypatch.setattr(facts, "_PACKAGE", tmp_path)
-  read = facts._sources.__wrapped__
+  monkeypatch.setattr(software, "_PACKAGE", tmp_path)
+  read = software.sources.__wrapped__
   first = read()
   assert {*first} == {"the file zsgen/a.py", "the file zsgen/core/b.py"}
   (tmp_path / "core/b.py").write_text("x = 2\n")

@@ -19,6 +19,7 @@ PAGES = (
     "docs/arrangements.md",
     "docs/checkpoints.md",
     "docs/cloud.md",
+    "docs/corpora.md",
     "docs/data.md",
     "docs/design.md",
     "docs/evaluations.md",

@@ -34,8 +34,7 @@ def ten_rows(request, tmp_path, monkeypatch):
   file = example_file.ExampleFile(tmp_path / "scratch")
   for number in range(10):
     file.append(None if number == 5 else _example(number))
-  file.finish()
-  return file
+  return example_file.Examples([file.finish()])
 
 
 @pytest.mark.parametrize("read", [2, 4096])

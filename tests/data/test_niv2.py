@@ -6,13 +6,13 @@ import json
 import pytest
 
 from zsgen.core import config, errors
+from zsgen.data import sources
 from zsgen.data import suite as suite_lib
-from zsgen.data.sources import niv2 as niv2_lib
 
 
 def _suite(clone, seed=0, **options):
   data = config.build(config.Data, source="niv2", path=str(clone), **options)
-  return niv2_lib.niv2(data, seed, clone.parent / "scratch")
+  return sources.load(data, seed, clone.parent / "scratch")
 
 
 def test_official_split_and_caps(niv2):

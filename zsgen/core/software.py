@@ -1,6 +1,7 @@
 """Versions of this package and of the libraries that results depend on."""
 
 import functools
+import hashlib
 import importlib.metadata
 import pathlib
 import platform
@@ -47,6 +48,17 @@ def versions() -> dict[str, str]:
       "python": platform.python_version(),
       **libraries,
       "zsgen": code_version,
+  }
+
+
+@functools.cache
+def sources() -> dict[str, str]:
+  """Returns a digest of each source file of this package."""
+  return {
+      f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
+          hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+      )
+      for path in sorted(_PACKAGE.rglob("*.py"))
   }
 
 

@@ -1,8 +1,12 @@
-"""Shows the examples of a store, or trains a tokenizer on a config's data.
+"""Shows the examples of a store, prepares one, or trains a tokenizer.
 
   python -m zsgen.data show workdir/stores/niv2-… --task=task001 --cut
 
 prints examples as a model reads them (`show --help`).
+
+  python -m zsgen.data prepare --config=configs/niv2.py --shard=0/2
+
+prepares a store, or a part of one (`prepare --help`).
 
   python -m zsgen.data train_tokenizer --config=configs/niv2.py \\
       --vocab_size=8000 --out=tokenizer
@@ -32,7 +36,7 @@ _VOCAB_SIZE = flags.DEFINE_integer(
     upper_bound=2**24,
 )
 _OUT = flags.DEFINE_string("out", None, "The directory to write.")
-_SHOW, _TRAIN = "show", "train_tokenizer"
+_SHOW, _TRAIN, _PREPARE = "show", "train_tokenizer", "prepare"
 # Examples from one line of progress to the next.
 _EVERY = 20_000
 
@@ -147,6 +151,11 @@ if __name__ == "__main__":
   if sys.argv[1:2] == [_TRAIN]:
     del sys.argv[1]
     command.start(main)
+  elif sys.argv[1:2] == [_PREPARE]:
+    from zsgen.data.shards import command as shards_command
+
+    del sys.argv[1]
+    command.start(shards_command.main, shards_command.FLAGS)
   elif sys.argv[1:2] == [_SHOW]:
     from zsgen.reports import store_view  # A layer above data.
 
@@ -155,7 +164,8 @@ if __name__ == "__main__":
     print(__doc__)
   else:
     print(
-        f"zsgen: name a tool: python -m zsgen.data {_SHOW}|{_TRAIN} --help",
+        "zsgen: name a tool: python -m zsgen.data"
+        f" {_SHOW}|{_PREPARE}|{_TRAIN} --help",
         file=sys.stderr,
     )
     sys.exit(2)

@@ -26,6 +26,19 @@ def split_of(heldout: str) -> str:
   return heldout + _SUFFIX
 
 
+def check_name(heldout: str, source: suite.Suite) -> None:
+  """Checks that a held-out set may have choices.
+
+  Raises:
+    InputError: another held-out set has the name of its choices.
+  """
+  if split_of(heldout) in source.heldout:
+    raise errors.InputError(
+        f"config.data.heldout: the name {split_of(heldout)!r} is that"
+        f" of the choices of {heldout!r}. Take another."
+    )
+
+
 def examples(source: suite.Suite) -> Iterator[suite.Example]:
   """Yields the suite's examples, then their choices in the same sequence.
 
@@ -40,15 +53,11 @@ def examples(source: suite.Suite) -> Iterator[suite.Example]:
       waiting.append(example)
     yield example
   for example in waiting:
-    if split_of(example.split) in source.heldout:
-      raise errors.InputError(
-          f"config.data.heldout: the name {split_of(example.split)!r} is that"
-          f" of the choices of {example.split!r}. Take another."
-      )
-    yield from _expand(example)
+    check_name(example.split, source)
+    yield from expand(example)
 
 
-def _expand(example: suite.Example) -> Iterator[suite.Example]:
+def expand(example: suite.Example) -> Iterator[suite.Example]:
   """Yields the choices of an example as examples."""
   for choice in example.choices:
     yield example._replace(
@@ -61,12 +70,10 @@ def _expand(example: suite.Example) -> Iterator[suite.Example]:
 
 
 class Table:
-  """Records the rows of a store, and which of them are choices."""
+  """Records the held-out rows of a store, and which of them are choices."""
 
   def __init__(self):
-    # By task and key: the example's id, and the rows of its choices.
-    self._examples: dict[tuple[str, str], int] = {}
-    self._choices: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
+    self._parts: list[pa.Table] = []
 
   def add(self, table: pa.Table, first: int) -> None:
     """Records a chunk's table; `first` is the id of its first row."""
@@ -75,19 +82,12 @@ class Table:
     is_whole = ~table["answer_cut"].to_numpy(zero_copy_only=False)
     ids = np.where(is_kept, first + np.cumsum(is_kept) - 1, _DROPPED)
     heldout = pc.call_function("not_equal", [table["split"], suite.TRAIN])
-    columns = (
+    self._parts.append(
         table.select(("task", "key", "right"))
         .add_column(0, "id", pa.array(ids))
         .add_column(1, "whole", pa.array(is_whole))
         .filter(heldout)
-        .to_pydict()
     )
-    for row, is_whole, task, key, right in zip(*columns.values(), strict=True):
-      if right is None:
-        self._examples[task + _SUFFIX, key] = row
-      else:
-        choices = self._choices.setdefault((task, key), [])
-        choices.append((row, is_whole, right))
 
   def array(self) -> np.ndarray:
     """Returns the rows that are choices, ascending, the last of the store.
@@ -96,14 +96,31 @@ class Table:
       int64 [rows, 3]: the id of the example, the position among its choices,
       and 1 where it is right. The id is -1 if any choice was cut or dropped.
     """
+    if all(part["right"].null_count == len(part) for part in self._parts):
+      return np.zeros((0, 3), np.int64)
+    return np.array(self._entries(), np.int64).reshape(-1, 3)
+
+  def _entries(self) -> list[tuple[int, int, bool]]:
+    """Returns the rows of `array`."""
+    # By task and key: the example's id, and the rows of its choices.
+    examples: dict[tuple[str, str], int] = {}
+    choices: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
+    columns = pa.concat_tables(self._parts).to_pydict()
+    for row, is_whole, task, key, right in zip(*columns.values(), strict=True):
+      if right is None:
+        examples[task + _SUFFIX, key] = row
+      else:
+        choices.setdefault((task, key), []).append((row, is_whole, right))
     entries = []
-    for name, choices in self._choices.items():
-      example = self._examples[name]
-      is_kept = [row != _DROPPED and is_whole for row, is_whole, _ in choices]
+    for name, candidates in choices.items():
+      example = examples[name]
+      is_kept = [
+          row != _DROPPED and is_whole for row, is_whole, _ in candidates
+      ]
       comparable = all(is_kept) and example != _DROPPED
       entries += [
           (example if comparable else _DROPPED, position, right)
-          for position, (row, _, right) in enumerate(choices)
+          for position, (row, _, right) in enumerate(candidates)
           if row != _DROPPED
       ]
-    return np.array(entries, np.int64).reshape(-1, 3)
+    return entries

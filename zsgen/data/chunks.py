@@ -6,7 +6,7 @@ is an Arrow stream `chunk-00000.arrow`, an example a row; the file begins with
 the SHA-256 of its name and of the rest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent import futures
 import hashlib
 import json
@@ -70,8 +70,32 @@ def is_kept(table: pa.Table) -> np.ndarray:
   return has_loss | table["unanswered"].to_numpy(zero_copy_only=False)
 
 
-def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
-  """Writes a chunk to an existing folder."""
+def find_ends(characters: Iterable[int]) -> Iterator[bool]:
+  """Yields for each example whether it is the last one of its chunk.
+
+  Args:
+    characters: of each example, see `suite.Example.count_characters`.
+  """
+  count = total = 0
+  for size in characters:
+    count, total = count + 1, total + size
+    is_last = count == SIZE or total >= CHARACTERS
+    yield is_last
+    if is_last:
+      count = total = 0
+
+
+def write(
+    folder: pathlib.Path, number: int, chunk: Chunk, owner: str = ""
+) -> None:
+  """Writes a chunk to an existing folder.
+
+  Args:
+    folder: of the chunks.
+    number: of the chunk.
+    chunk: its content.
+    owner: what the chunk belongs to, if the folder does not say it.
+  """
   table, sink = chunk.table, pa.BufferOutputStream()
   lengths = np.where(is_kept(table), table["tokens"].to_numpy(), 0)
   borders = pa.array(np.cumsum([0, *lengths]), pa.int32())
@@ -83,14 +107,14 @@ def write(folder: pathlib.Path, number: int, chunk: Chunk) -> None:
   options = pa.ipc.IpcWriteOptions(compression="lz4")
   with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
     stream.write_table(table)
-  path, content = _path(folder, number), sink.getvalue().to_pybytes()
-  artifacts.write_bytes(path, _digest(path, content) + content)
+  path, content = path_of(folder, number), sink.getvalue().to_pybytes()
+  artifacts.write_bytes(path, _digest(path, content, owner) + content)
 
 
 def count_complete(folder: pathlib.Path) -> int:
   """Returns how many chunks are complete, counted from the first."""
   number = 0
-  while _path(folder, number).is_file():
+  while path_of(folder, number).is_file():
     number += 1
   return number
 
@@ -101,25 +125,41 @@ def read(folder: pathlib.Path) -> Iterator[Chunk]:
   Raises:
     InputError: one is damaged; the caller must then drop them all.
   """
-  paths = [_path(folder, number) for number in range(count_complete(folder))]
-  # The next chunk is read while the current one is used.
-  with futures.ThreadPoolExecutor(1) as pool:
-    yield from ahead.results(pool, _read, paths, 1)
+  advice = (
+      "All chunks were dropped; run again to have the examples encoded again."
+  )
+  yield from read_some(folder, range(count_complete(folder)), "", advice)
 
 
-def _read(path: pathlib.Path) -> Chunk:
-  """Returns the chunk of a file.
+def read_some(
+    folder: pathlib.Path, numbers: Iterable[int], owner: str, advice: str
+) -> Iterator[Chunk]:
+  """Yields chunks by their numbers.
+
+  Args:
+    folder: of the chunks.
+    numbers: of chunks that exist.
+    owner: as for `write`.
+    advice: a sentence that says what to do if a chunk is damaged.
 
   Raises:
-    InputError: the file is damaged.
+    InputError: a chunk is damaged, or belongs to another owner.
   """
+
+  def chunk_of(number: int) -> Chunk:
+    return _read(path_of(folder, number), owner, advice)
+
+  # The next chunk is read while the current one is used.
+  with futures.ThreadPoolExecutor(1) as pool:
+    yield from ahead.results(pool, chunk_of, numbers, 1)
+
+
+def _read(path: pathlib.Path, owner: str, advice: str) -> Chunk:
+  """Returns the chunk of a file; see `read_some`."""
   content = memoryview(path.read_bytes())
   digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-  if digest != _digest(path, content):
-    raise errors.InputError(
-        f"{path}: is damaged. All chunks were dropped; run again to have the"
-        " examples encoded again."
-    )
+  if digest != _digest(path, content, owner):
+    raise errors.InputError(f"{path}: is damaged. {advice}")
   table = pa.ipc.open_stream(content).read_all()
   tokens, mask = (
       table[name].combine_chunks().flatten().to_numpy()
@@ -129,12 +169,21 @@ def _read(path: pathlib.Path) -> Chunk:
   return Chunk(tokens, mask, table.drop_columns([_TOKENS, _MASK]), *counts)
 
 
-def _digest(path: pathlib.Path, content: bytes | memoryview) -> bytes:
-  """Returns the SHA-256 of a file's name and of its content."""
-  digest = hashlib.sha256(path.name.encode())
+def read_digest(path: pathlib.Path) -> str:
+  """Returns the digest (hex) that a chunk's file begins with."""
+  with open(path, "rb") as file:
+    return file.read(_DIGEST_BYTES).hex()
+
+
+def _digest(
+    path: pathlib.Path, content: bytes | memoryview, owner: str
+) -> bytes:
+  """Returns the SHA-256 of a file's owner, of its name and of its content."""
+  digest = hashlib.sha256((owner + path.name).encode())
   digest.update(content)
   return digest.digest()
 
 
-def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
+def path_of(folder: pathlib.Path, number: int) -> pathlib.Path:
+  """Returns the path of a chunk."""
   return folder / f"chunk-{number:05d}.arrow"

@@ -1,9 +1,20 @@
 """The long part of prepare: encodes a suite's examples into chunks."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent import futures
+import contextlib
+import dataclasses
+import itertools
+import os
 import pathlib
 import time
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +28,13 @@ from zsgen.data import (
     lost_text,
     prompts,
     raw_texts,
-    suite,
     tokenizers,
     truncation,
 )
+from zsgen.data import suite as suite_lib
 from zsgen.data.sources import options
 
-# Threads that encode chunks.
+# Threads that encode chunks, at most.
 _ENCODERS = 2
 # Chunks that are encoded, or wait for it, while the next one is read.
 _AHEAD = 2
@@ -32,40 +43,84 @@ _SECONDS = 5.0
 _EMPTY = prompts.Encoded(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
 
 
-def encode(
+class Work(Protocol):
+  """The examples of a suite, split into batches; each becomes a chunk."""
+
+  @property
+  def suite(self) -> suite_lib.Suite:
+    """The suite."""
+    ...
+
+  def batches(self, first: int) -> Iterator[list[suite_lib.Example]]:
+    """Yields the batches from number `first` on."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+  """The work of a suite whose examples come one after another."""
+
+  suite: suite_lib.Suite
+
+  def batches(self, first: int) -> Iterator[list[suite_lib.Example]]:
+    """Yields the batches from number `first` on."""
+    batches = _batches(choices.examples(self.suite))
+    return itertools.islice(batches, first, None)
+
+
+def encode_rest(
     folder: pathlib.Path,
-    source: suite.Suite,
+    work: Work,
     data: config.Data,
     seed: int,
     report: Callable[[str], None],
 ) -> Generator[chunks.Chunk, None, None]:
   """Yields all chunks; encodes and writes those that do not exist yet.
 
-  While the caller uses a chunk, the next ones are encoded.
-
   Args:
     folder: of the chunks; those in it are of the same source and config.
-    source: the suite.
+    work: the batches of all examples.
     data: the config's section.
     seed: draws labels.
     report: prints a line on the progress.
 
   Raises:
-    InputError: a damaged chunk, a bad row, a prompt that cannot be shown, an
-      answer that the tokenizer cannot encode whole, or text that is not Unicode.
+    InputError: a damaged chunk, or see `encode`.
     OSError: the disk is full.
   """
-  tokenizer = tokenizers.get(data)
-  tokenizers.check_patterns(tokenizer)
-  batches = _batches(choices.examples(source))
   first = before = 0
   for chunk in chunks.read(folder):
     yield chunk
-    before += len(next(batches))
+    before += len(chunk.table)
     first += 1
-  progress = _Progress(report, before)
+  progress = Progress(report, before)
+  with contextlib.closing(encode(work.batches(first), data, seed)) as encoded:
+    for number, chunk in enumerate(encoded, first):
+      chunks.write(folder, number, chunk)
+      progress.add(len(chunk.table))
+      yield chunk
 
-  def chunk_of(batch: list[suite.Example]) -> chunks.Chunk:
+
+def encode(
+    batches: Iterable[list[suite_lib.Example]], data: config.Data, seed: int
+) -> Generator[chunks.Chunk, None, None]:
+  """Yields the chunk of each batch.
+
+  While the caller uses a chunk, the next ones are encoded.
+
+  Args:
+    batches: examples; they are read in this thread.
+    data: the config's section.
+    seed: draws labels.
+
+  Raises:
+    InputError: a bad row, a prompt that cannot be shown, an answer that the
+      tokenizer cannot encode whole, or text that is not Unicode.
+  """
+  tokenizer = tokenizers.get(data)
+  tokenizers.check_patterns(tokenizer)
+
+  def chunk_of(batch: list[suite_lib.Example]) -> chunks.Chunk:
     """Encodes the examples of a chunk."""
     # The chunk's own: threads share no counts.
     prompt = prompts.get(data, tokenizer, seed)
@@ -79,16 +134,12 @@ def encode(
 
   # This thread reads. While one encodes in the tokenizer's own threads, which
   # are as many as there are cores, the other makes rows of what it has.
-  with futures.ThreadPoolExecutor(_ENCODERS) as pool:
-    encoded = ahead.results(pool, chunk_of, batches, _AHEAD)
-    for number, chunk in enumerate(encoded, first):
-      chunks.write(folder, number, chunk)
-      progress.add(len(chunk.table))
-      yield chunk
+  with futures.ThreadPoolExecutor(min(_ENCODERS, _count_cores())) as pool:
+    yield from ahead.results(pool, chunk_of, batches, _AHEAD)
 
 
 def encode_chunk(
-    examples: Sequence[suite.Example],
+    examples: Sequence[suite_lib.Example],
     prompt: prompts.Prompts,
     tokenizer: tokenizers.Tokenizer,
     data: config.Data,
@@ -172,14 +223,21 @@ def encode_chunk(
   )
 
 
-def _max_length(example: suite.Example, data: config.Data) -> int:
+def _count_cores() -> int:
+  """Returns the number of cores that this process may use."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def _max_length(example: suite_lib.Example, data: config.Data) -> int:
   """Returns the most tokens of an example."""
-  if example.split == suite.TRAIN:
+  if example.split == suite_lib.TRAIN:
     return data.max_length
   return data.heldout_max_length or data.max_length
 
 
-def _labels(examples: Sequence[suite.Example]) -> dict[str, pa.Array]:
+def _labels(examples: Sequence[suite_lib.Example]) -> dict[str, pa.Array]:
   """Returns the columns of labels."""
   return {
       name: pa.array([getattr(row, name) for row in examples], pa.string())
@@ -208,7 +266,7 @@ def _or_nothing(
   """Returns `apply_template` that counts what it cannot show: no segments."""
 
   def show(
-      example: suite.Example, turns: tuple[suite.Turn, ...]
+      example: suite_lib.Example, turns: tuple[suite_lib.Turn, ...]
   ) -> list[prompts.Segment]:
     try:
       return prompt.apply_template(example, turns)
@@ -220,21 +278,21 @@ def _or_nothing(
 
 
 def _batches(
-    examples: Iterator[suite.Example],
-) -> Iterator[list[suite.Example]]:
+    examples: Iterator[suite_lib.Example],
+) -> Iterator[list[suite_lib.Example]]:
   """Yields the examples of a chunk; memory is independent of their length."""
-  batch, characters = [], 0
-  for example in examples:
+  batch, (examples, copies) = [], itertools.tee(examples)
+  ends = chunks.find_ends(example.count_characters() for example in copies)
+  for example, is_last in zip(examples, ends, strict=True):
     batch.append(example)
-    characters += example.count_characters()
-    if len(batch) == chunks.SIZE or characters >= chunks.CHARACTERS:
+    if is_last:
       yield batch
-      batch, characters = [], 0
+      batch = []
   if batch:
     yield batch
 
 
-class _Progress:
+class Progress:
   """Reports the progress of the encoding every few seconds."""
 
   def __init__(self, report: Callable[[str], None], before: int):

@@ -17,6 +17,7 @@ from zsgen.core import artifacts, config, errors, plugins
 from zsgen.data import (
     chunks,
     encoding,
+    plan,
     prompts,
     publish,
     sources,
@@ -24,7 +25,7 @@ from zsgen.data import (
     suite,
     tokenizers,
 )
-from zsgen.data.sources import options
+from zsgen.data.sources import catalog, options
 
 
 def recipe_of(data: config.Data, seed: int) -> dict[str, Any]:
@@ -85,9 +86,22 @@ def prepare(
   recipe = recipe_of(data, seed)
   path = path_of(root, data, seed)
   if not path.exists():
-    source = sources.load(data, seed, root.parent / "scratch")
-    check(source)
-    _make(path, source, data, recipe, report)
+    work = _plan_work(data, seed, root.parent / "scratch")
+    check(work.suite)
+    _make(path, work, data, recipe, report)
+  return open_made(path, recipe)
+
+
+def open_made(path: pathlib.Path, recipe: Mapping[str, Any]) -> store.Store:
+  """Opens a store that exists, and deletes what is left of making it.
+
+  Args:
+    path: the store.
+    recipe: as `recipe_of` returns it.
+
+  Raises:
+    InputError: a damaged store, or sources that changed.
+  """
   _tidy(path)
   artifacts.check_made_by(path, recipe)
   opened = store.open_store(path)
@@ -95,9 +109,19 @@ def prepare(
   return opened
 
 
+def _plan_work(
+    data: config.Data, seed: int, scratch: pathlib.Path
+) -> encoding.Work:
+  """Scans the source, and returns the batches of its suite."""
+  source = sources.open_source(data, seed, scratch)
+  if isinstance(source, catalog.Corpus):
+    return plan.build(catalog.scan_and_draw(source, scratch))
+  return encoding.Listed(source)
+
+
 def _make(
     path: pathlib.Path,
-    source: suite.Suite,
+    work: encoding.Work,
     data: config.Data,
     recipe: Mapping[str, Any],
     report: Callable[[str], None],
@@ -106,12 +130,13 @@ def _make(
 
   Chunks are kept for the next start, unless the source is at fault.
   """
+  source = work.suite
   files = store.describe_sources(source.files)
   folder = path.parent / _partial(path.name, files)
   try:
     folder.mkdir(parents=True, exist_ok=True)
     artifacts.remove_leftovers(path)
-    encoded = encoding.encode(folder, source, data, recipe["seed"], report)
+    encoded = encoding.encode_rest(folder, work, data, recipe["seed"], report)
     with (
         artifacts.writing(path) as partial,
         contextlib.closing(encoded),

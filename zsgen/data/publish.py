@@ -1,6 +1,7 @@
 """Joins chunks to a store, while they are encoded."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen.data import (
+    ahead,
     choices,
     chunks,
     judged,
@@ -60,32 +62,9 @@ def write(
       example, or an error of `encoded`.
     OSError: the disk is full.
   """
-  counted, choice_table, end = ledger.Ledger(), choices.Table(), 0
-  borders = [np.zeros(1, np.int64)]
-  with (
-      open(path / "tokens.bin", "wb") as tokens,
-      open(path / "mask.bin", "wb") as mask,
-      pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
-      pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
-  ):
-    for chunk in encoded:
-      first = counted.rows
-      counted.add(chunk.table)
-      choice_table.add(chunk.table, first)
-      counted.prompts.update(chunk.prompts)
-      counted.characters.update(chunk.characters)
-      examples = chunk.table.filter(pa.array(chunks.is_kept(chunk.table)))
-      chunk.tokens.tofile(tokens)
-      chunk.mask.tofile(mask)
-      lengths = examples["tokens"].to_numpy().astype(np.int64)
-      # A chunk may have lost all of its rows.
-      borders.append(end + np.cumsum(lengths))
-      end += int(lengths.sum())
-      ids = pa.array(range(first, counted.rows), pa.int64())
-      examples = examples.append_column("id", ids)
-      table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
-      answers.write_table(judged.of_chunk(examples))
-  np.save(path / "offsets.npy", np.concatenate(borders))
+  counted, choice_table = ledger.Ledger(), choices.Table()
+  rows = _count(encoded, counted, choice_table)
+  np.save(path / "offsets.npy", _write_rows(path, rows))
   if len(table := choice_table.array()):
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(source), path / "tasks.parquet")
@@ -105,3 +84,49 @@ def write(
           "sources": list(sources_read),
       },
   )
+
+
+def _count(
+    encoded: Iterable[chunks.Chunk],
+    counted: ledger.Ledger,
+    choice_table: choices.Table,
+) -> Iterator[tuple[chunks.Chunk, int]]:
+  """Yields chunks and the id of their first row; counts what is in them."""
+  for chunk in encoded:
+    first = counted.rows
+    counted.add(chunk.table)
+    choice_table.add(chunk.table, first)
+    counted.prompts.update(chunk.prompts)
+    counted.characters.update(chunk.characters)
+    yield chunk, first
+
+
+def _write_rows(
+    path: pathlib.Path, rows: Iterator[tuple[chunks.Chunk, int]]
+) -> np.ndarray:
+  """Writes tokens, masks and tables; returns the borders of rows, int64 [N+1].
+
+  A thread writes a chunk while the next one is read and counted.
+  """
+  with (
+      open(path / "tokens.bin", "wb") as tokens,
+      open(path / "mask.bin", "wb") as mask,
+      pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
+      pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
+      futures.ThreadPoolExecutor(1) as pool,
+  ):
+
+    def append(part: tuple[chunks.Chunk, int]) -> np.ndarray:
+      """Appends a chunk to all files; returns the lengths of its rows."""
+      chunk, first = part
+      examples = chunk.table.filter(pa.array(chunks.is_kept(chunk.table)))
+      chunk.tokens.tofile(tokens)
+      chunk.mask.tofile(mask)
+      ids = np.arange(first, first + len(examples), dtype=np.int64)
+      examples = examples.append_column("id", pa.array(ids))
+      table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
+      answers.write_table(judged.of_chunk(examples))
+      return examples["tokens"].to_numpy().astype(np.int64)
+
+    lengths = list(ahead.results(pool, append, rows, 1))
+  return np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)

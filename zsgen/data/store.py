@@ -17,6 +17,7 @@ compared with blocks.npy first (`zsgen.data.blocks`).
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -43,6 +44,8 @@ FORMAT = 4
 BLOCKS = "blocks.npy"
 # Exists if examples have answers to choose from.
 CHOICES = "choices.npy"
+# Threads that hash files.
+_HASHERS = 2
 # The directory of the tokenizer that it was made with.
 TOKENIZER = "tokenizer"
 
@@ -463,9 +466,11 @@ def seal(path: pathlib.Path, fields: Mapping[str, Any]) -> None:
       if file.is_file() and file.name != artifacts.PROVENANCE
   ]
   files, sums = {}, []
-  for name in sorted(names):
-    files[name], of_file = _describe(path / name)
-    sums += of_file
+  with futures.ThreadPoolExecutor(_HASHERS) as pool:
+    described = pool.map(_describe, [path / name for name in sorted(names)])
+  for name, description in zip(sorted(names), described, strict=True):
+    files[name] = description[0]
+    sums += description[1]
   np.save(path / BLOCKS, np.array(sums, np.uint32))
   files[BLOCKS], _ = _describe(path / BLOCKS)
   artifacts.write_manifest(

@@ -17,6 +17,7 @@ from zsgen.core.artifacts.hashing import digest, file_digest
 from zsgen.core.artifacts.manifests import (
     add_provenance,
     check_made_by,
+    differences,
     has_digest,
     kind_of,
     read_manifest,
@@ -57,6 +58,7 @@ __all__ = [
     "check_files",
     "check_made_by",
     "describe_files",
+    "differences",
     "digest",
     "digest_used",
     "encode_json",

@@ -263,7 +263,7 @@ def check_made_by(
     InputError: names a field that differs; or see `read_manifest`.
   """
   manifest = _read_checked(path, "")
-  for field, written, expected in _differences(manifest["made_by"], recipe):
+  for field, written, expected in differences(manifest["made_by"], recipe):
     raise errors.InputError(
         f"{path / MANIFEST}: field made_by{field} is {written!r}, but this"
         f" config makes {expected!r}. Use another workdir, or"
@@ -273,14 +273,24 @@ def check_made_by(
   return manifest
 
 
-def _differences(
+def differences(
     written: Any, expected: Any, field: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-  """Fields that differ, as dotted names, and both their values."""
+  """Yields the fields in which two values differ.
+
+  Args:
+    written: a JSON value.
+    expected: another one.
+    field: the name of both.
+
+  Yields:
+    The field, as a dotted name after that of both, and its value in each; None
+    where it is absent.
+  """
   if isinstance(written, Mapping) and isinstance(expected, Mapping):
     for key in sorted({*written, *expected}):
       pair = written.get(key), expected.get(key)
-      yield from _differences(*pair, f"{field}.{key}")
+      yield from differences(*pair, f"{field}.{key}")
   elif hashing.digest(written) != hashing.digest(
       expected
   ):  # A tuple is a list in JSON.

@@ -1,10 +1,7 @@
 """Collects the facts of this process: options, code and libraries."""
 
 from collections.abc import Sequence
-import functools
-import hashlib
 import os
-import pathlib
 import platform
 
 from zsgen.core import artifacts, config, plugins, schema, software
@@ -22,7 +19,6 @@ _SETTINGS = (
 _OWN_FLAGS = ("--xla_dump", "--xla_gpu_dump")
 # If there are more options than this, they are compared as a whole.
 _MOST_OPTIONS = 10_000
-_PACKAGE = pathlib.Path(__file__).parents[2]
 
 
 def collect(
@@ -46,7 +42,7 @@ def collect(
   options["--stage"] = ", ".join(stages)
   options["--workdir"] = os.path.abspath(workdir)
   facts = {name: agreement.fact(value) for name, value in options.items()}
-  return facts | _software() | _sources() | _plugins()
+  return facts | _software() | software.sources() | _plugins()
 
 
 def _software() -> dict[str, str]:
@@ -72,15 +68,4 @@ def _plugins() -> dict[str, str]:
   return {
       f"the plug-in {name}": digest[:12]
       for name, digest in plugins.digests().items()
-  }
-
-
-@functools.cache
-def _sources() -> dict[str, str]:
-  """Returns a digest of each source file of zsgen."""
-  return {
-      f"the file zsgen/{path.relative_to(_PACKAGE).as_posix()}": (
-          hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-      )
-      for path in sorted(_PACKAGE.rglob("*.py"))
   }

@@ -2,13 +2,15 @@
 
 A source is a function of the section `config.data` (an instance of its own
 options), the seed and a directory that it may keep files in, which need not
-exist. It is registered in its module by `registry.source`.
+exist. It is registered in its module by `registry.source`. It returns a suite,
+or a `catalog.Corpus`, which is scanned first, by one process or several.
 """
 
 import pathlib
 
 from zsgen.core import config, errors, registry
 from zsgen.data import suite
+from zsgen.data.sources import catalog
 
 # The prompt that shows solved examples of a task, and the source that has some.
 _SHOWING, _SOLVED = "niv2", "niv2"
@@ -17,6 +19,25 @@ _EXAMPLE_OPTIONS = ("shots", "negative_shots", "explanations")
 
 def load(data: config.Data, seed: int, scratch: pathlib.Path) -> suite.Suite:
   """Returns the suite that `config.data` names.
+
+  Args:
+    data: the config's section.
+    seed: draws held-out shares and instances.
+    scratch: a directory that the source may keep files in; it need not exist.
+
+  Raises:
+    InputError: see `check`, or an error of the source.
+  """
+  source = open_source(data, seed, scratch)
+  if isinstance(source, catalog.Corpus):
+    return catalog.suite(source, scratch)
+  return source
+
+
+def open_source(
+    data: config.Data, seed: int, scratch: pathlib.Path
+) -> suite.Suite | catalog.Corpus:
+  """Returns what a source registered; a corpus is not scanned yet.
 
   Args:
     data: the config's section.

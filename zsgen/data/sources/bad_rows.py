@@ -46,6 +46,33 @@ class BadRows:
       if len(self._first_of_task) < _TASKS:
         self._first_of_task.setdefault(task, str(error))
 
+  def update(self, later: "BadRows") -> None:
+    """Adds the bad rows of a later part of the source."""
+    self.count += later.count
+    self._first = [*self._first, *later._first][:_MAX_MESSAGES]
+    self._by_task.update(later._by_task)
+    for task, message in later._first_of_task.items():
+      if len(self._first_of_task) < _TASKS:
+        self._first_of_task.setdefault(task, message)
+
+  def to_json(self) -> list[Any]:
+    """Returns JSON values that `from_json` takes."""
+    return [
+        self.count,
+        self._first,
+        list(self._by_task.items()),
+        list(self._first_of_task.items()),
+    ]
+
+  @classmethod
+  def from_json(cls, values: Sequence[Any]) -> "BadRows":
+    """Returns the bad rows that `to_json` described."""
+    bad = cls()
+    bad.count, bad._first, by_task, first_of_task = values
+    bad._by_task.update(dict(by_task))
+    bad._first_of_task.update(first_of_task)
+    return bad
+
   def error(self) -> errors.InputError:
     """Returns the error that reports all bad rows."""
     return refuse(self.count, self._first)

@@ -63,8 +63,8 @@ class Options(options.Table):
 
 
 @registry.source("chat", options=Options)
-def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Returns conversations as a suite.
+def chat(data: Options, seed: int, scratch: pathlib.Path) -> catalog.Corpus:
+  """Returns conversations, not scanned yet.
 
   Args:
     data: `path` names the files. `fields.task`, `category`, `split` and `key`
@@ -74,7 +74,7 @@ def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory for copies of files that cannot be read in place.
 
   Raises:
-    InputError: no such file, bad rows, or no held-out set.
+    InputError: no such file.
   """
   fields = data.fields
   listing = files.find(data.path, scratch, fields.split)
@@ -93,7 +93,7 @@ def chat(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       columns,
       fields.task,
   )
-  return catalog.suite("chat", reader, data, seed, scratch, unlabelled=TASK)
+  return catalog.Corpus("chat", reader, data, seed, unlabelled=TASK)
 
 
 def example(

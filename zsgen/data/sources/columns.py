@@ -1,6 +1,6 @@
 """Parquet, and the Arrow files of Hugging Face `datasets` on disk."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 import functools
 import pathlib
 from typing import Any
@@ -17,9 +17,18 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 def parquet(
-    path: pathlib.Path, columns: Collection[str]
+    path: pathlib.Path,
+    columns: Collection[str],
+    groups: Sequence[int] | None = None,
+    before: int = 0,
 ) -> Iterator[records.Record]:
   """Yields every row of a Parquet file, with those of `columns` it has.
+
+  Args:
+    path: of the file.
+    columns: the names of columns.
+    groups: the row groups to read; by default all.
+    before: the number of rows that come before them.
 
   Raises:
     InputError: the file is no Parquet file, is damaged, or has a column twice.
@@ -28,7 +37,8 @@ def parquet(
     with pq.ParquetFile(path) as file:
       names = records.distinct(file.schema_arrow.names, path)
       selected = [name for name in names if name in columns]
-      yield from _rows(file.iter_batches(_BATCH, columns=selected), path)
+      batches = file.iter_batches(_BATCH, groups, columns=selected)
+      yield from _rows(batches, path, before)
   except _BROKEN as error:
     raise errors.InputError(f"{path}: is no Parquet file ({error}).") from error
 
@@ -92,10 +102,10 @@ def _batches(
 
 
 def _rows(
-    batches: Iterator[pa.RecordBatch], path: pathlib.Path
+    batches: Iterator[pa.RecordBatch], path: pathlib.Path, before: int = 0
 ) -> Iterator[records.Record]:
-  """Yields the rows of the batches, numbered through."""
-  number = 0
+  """Yields the rows of the batches, numbered through from `before` on."""
+  number = before
   for batch in batches:
     for value in _values(batch):
       location = f"{path}: row {number}"

@@ -1,13 +1,13 @@
 """Finds texts that occur twice in a source, by hashes of 64 bits.
 
-Python's hashes of texts differ between processes, but are compared in one only.
-Among 10 million texts, two different ones share a hash with a probability of 3 in
-a million.
+They are the same in every process, so that parts of a source can be scanned by
+several. Among 10 million texts, two different ones share a hash with a
+probability of 3 in a million.
 """
 
-import array
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +17,17 @@ from zsgen.data import suite
 _MAX_TASKS = 5
 
 
-class Digests(NamedTuple):
-  """The digests of every row of a source; 0 if a row is in no task."""
-
-  inputs: np.ndarray  # uint64
-  prompts: np.ndarray  # uint64
-  wholes: np.ndarray  # uint64
-
-
 # The digest of a row that is in no task.
 NO_DIGEST = 0
+
+
+def digest(*texts: str) -> int:
+  """Returns a hash of texts and of where each ends, of 64 bits."""
+  lengths = ",".join([str(len(text)) for text in texts])
+  content = f"{lengths}:{''.join(texts)}".encode("utf-8", "surrogatepass")
+  return int.from_bytes(
+      hashlib.blake2b(content, digest_size=8).digest(), "little"
+  )
 
 
 def digests_of(example: suite.Example) -> tuple[int, int, int]:
@@ -37,19 +38,14 @@ def digests_of(example: suite.Example) -> tuple[int, int, int]:
   by the text.
   """
   text, definition = example.input, example.definition
-  question = prompt = hash(text) if text else NO_DIGEST
+  question = prompt = digest(text) if text else NO_DIGEST
   if definition:
-    prompt = hash((text, definition))
+    prompt = digest(text, definition)
   if example.turns:
-    whole = hash(example.turns)
+    whole = digest(*(str(part) for turn in example.turns for part in turn), "")
   else:
-    whole = hash((text, definition, example.targets[:1]))
+    whole = digest(text, definition, *example.targets[:1])
   return question or prompt or whole, prompt or whole, whole
-
-
-def as_numbers(digests: array.array) -> np.ndarray:
-  """Returns digests (signed, 8 bytes) as uint64 [n]."""
-  return np.array(digests, np.int64).view(np.uint64)
 
 
 def repeated(digests: np.ndarray) -> np.ndarray:
@@ -80,13 +76,15 @@ def distinct(
 
 
 def verbatim(
-    selected: Mapping[str, Mapping[str, np.ndarray]], digests: Digests
+    selected: Mapping[str, Mapping[str, np.ndarray]],
+    digests: Callable[[str], np.ndarray],
 ) -> dict[str, Any]:
   """Counts held-out examples whose question is in training.
 
   Args:
     selected: row numbers of each task of each split.
-    digests: of all rows.
+    digests: returns the digests of all rows, uint64: of their "input", or of
+      their "prompt".
 
   Returns:
     `inputs`: those whose input is a training input, and `tasks`: how many of
@@ -100,8 +98,8 @@ def verbatim(
       for task, numbers in tasks.items()
       if split != suite.TRAIN
   }
-  inputs = _count_hits(heldout, training, digests.inputs)
-  prompts = _count_hits(heldout, training, digests.prompts)
+  inputs = _count_hits(heldout, training, digests("input"))
+  prompts = _count_hits(heldout, training, digests("prompt"))
   return {
       "inputs": sum(inputs.values()),
       "prompts": sum(prompts.values()),
@@ -113,7 +111,17 @@ def _count_hits(
     heldout: Mapping[str, np.ndarray], training: np.ndarray, digests: np.ndarray
 ) -> dict[str, int]:
   """Returns how many rows of each task have a training row's digest."""
-  hits = np.isin(digests[_concatenate(heldout)], digests[training])
+  # Few are held out: sorting all training rows would take the memory of three
+  # copies.
+  known, numbers = np.unique(
+      digests[_concatenate(heldout)], return_inverse=True
+  )
+  is_known = np.zeros(len(known), bool)
+  if len(known):
+    trained = digests[training]
+    nearest = np.searchsorted(known[:-1], trained)
+    is_known[nearest[known[nearest] == trained]] = True
+  hits = is_known[numbers]
   borders = np.cumsum([len(numbers) for numbers in heldout.values()])[:-1]
   counts = zip(heldout, np.split(hits, borders), strict=True)
   return {task: int(hit.sum()) for task, hit in counts if hit.any()}

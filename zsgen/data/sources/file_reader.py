@@ -1,7 +1,5 @@
 """Reads the rows of a source's files, each once, as examples."""
 
-import bisect
-import collections
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import pathlib
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ from zsgen.data.sources import (
     bad_rows,
     columns,
     files,
+    items,
     json_rows,
     records,
     separated,
@@ -25,9 +24,6 @@ _TEXTS = {
     "tsv": separated.tab,
 }
 _COLUMNS = {"parquet": columns.parquet, "arrow": columns.arrow}
-# The most fields that are counted by name.
-_MOST_FIELDS = 1000
-_OTHER_FIELDS = "(others)"
 
 
 class Origin(NamedTuple):
@@ -44,6 +40,8 @@ class Origin(NamedTuple):
   pass_over: Callable[[str], None]
 
 
+# Counts a field that is not read: its name, and the number of rows.
+PassOver = Callable[..., None]
 Convert = Callable[[Any, Origin], suite.Example]
 
 
@@ -74,61 +72,79 @@ class FileReader:
     self.files = (*(file.path for file in listing.files), *extra_files)
     self._files = listing.files
     self._unread_files = listing.unread
-    self._unread_fields: collections.Counter[str] = collections.Counter()
     self._convert = convert
     self._columns = frozenset(filter(None, columns))
     self._task_column = task_column
-    # The number of the first row of each file.
-    self._firsts: list[int] = []
 
-  def read(self) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row, or its error.
+  def file_items(self) -> list[items.Item]:
+    """Returns an item for each file."""
+    return [items.Item(number) for number in range(len(self._files))]
+
+  def work_items(self) -> list[items.Item]:
+    """Returns the items of each file; see `items.split`."""
+    return [
+        item
+        for number, file in enumerate(self._files)
+        for item in items.split(file, number)
+    ]
+
+  def read(
+      self, item: items.Item, pass_over: PassOver
+  ) -> Iterator[suite.Example | errors.InputError]:
+    """Yields every row of an item, or its error.
+
+    Args:
+      item: one of `file_items` or of `work_items`.
+      pass_over: counts fields that are not read.
 
     Raises:
       InputError: a file that cannot be read to its end.
     """
-    count = 0
-    for file in self._files:
-      self._firsts.append(count)
-      try:
-        for example in self._read(file):
-          count += 1
-          yield example
-      except streams.BROKEN as error:
-        raise errors.InputError(
-            f"{file.path}: cannot be read ({error}). It may be damaged."
-        ) from error
-      self._count_unread_columns(file, count - self._firsts[-1])
+    file, count = self._files[item.file], 0
+    try:
+      for example in self._read(file, item, pass_over):
+        count += 1
+        yield example
+    except streams.BROKEN as error:
+      raise errors.InputError(
+          f"{file.path}: cannot be read ({error}). It may be damaged."
+      ) from error
+    for name in columns.names(file.path, file.format) if count else ():
+      if name not in self._columns:
+        pass_over(name, count)
 
-  def locate(self, row: int) -> str:
-    """Returns the file and the number of a row, for messages."""
-    index = bisect.bisect_right(self._firsts, row) - 1
-    return f"{self._files[index].path}: row {row - self._firsts[index]}"
+  def locate(self, item: items.Item, offset: int) -> str:
+    """Returns the file and the number of a row of an item, for messages."""
+    return f"{self._files[item.file].path}: row {item.row + offset}"
 
-  def notes(self) -> dict[str, Any]:
-    """Returns what is not read of the source, once all rows were.
+  def notes(self, unread_fields: Mapping[str, int]) -> dict[str, Any]:
+    """Returns what is not read of the source.
+
+    Args:
+      unread_fields: the number of rows that have each field.
 
     Returns:
-      `unread_files`, see `unread.check`; `unread_fields`, the number of rows
-      that have each.
+      `unread_files`, see `unread.check`, and `unread_fields`.
     """
     return {
         "unread_files": dict(self._unread_files),
-        "unread_fields": dict(self._unread_fields),
+        "unread_fields": dict(unread_fields),
     }
 
   def _read(
-      self, file: files.File
+      self, file: files.File, item: items.Item, pass_over: PassOver
   ) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every row of a file, or its error."""
+    """Yields every row of an item of a file, or its error."""
     prefix = f"{file.name}:" if len(self._files) > 1 else ""
     first = None
-    for number, record in enumerate(_scan(file, self._columns)):
+    rows = enumerate(_scan(file, self._columns, item), item.row)
+    for number, record in rows:
       origin = Origin(
-          file, number, record.location, f"{prefix}{number}", self._pass_over
+          file, number, record.location, f"{prefix}{number}", pass_over
       )
       example = self._example(record, origin)
-      if not number and isinstance(example, errors.InputError):
+      is_first = not number and item.end == items.WHOLE
+      if is_first and isinstance(example, errors.InputError):
         # The message depends on whether it is the only row.
         first = example, record.value
         continue
@@ -155,33 +171,35 @@ class FileReader:
     # In the row's own sequence: a set's differs between processes.
     for name, content in value.items():
       if name not in self._columns and records.has_content(content):
-        self._pass_over(name)
+        origin.pass_over(name)
     return example
-
-  def _count_unread_columns(self, file: files.File, rows: int) -> None:
-    """Counts the columns that are not read of a file in columns."""
-    for name in columns.names(file.path, file.format) if rows else ():
-      if name not in self._columns:
-        self._pass_over(name, rows)
-
-  def _pass_over(self, name: str, rows: int = 1) -> None:
-    """Counts a field that is not read."""
-    name = records.printable(name)
-    known = name in self._unread_fields
-    room = len(self._unread_fields) < _MOST_FIELDS
-    self._unread_fields[name if known or room else _OTHER_FIELDS] += rows
 
 
 def _scan(
-    file: files.File, column_names: Collection[str]
+    file: files.File, column_names: Collection[str], item: items.Item
 ) -> Iterator[records.Record]:
-  """Yields every row of a file."""
+  """Yields every row of an item of a file."""
+  if item.end != items.WHOLE:
+    yield from _scan_part(file, column_names, item)
+    return
   if file.format in _COLUMNS:
     yield from _COLUMNS[file.format](file.path, column_names)
     return
   with streams.open_stream(file) as stream:
     kind = streams.kind(stream, file)
     yield from _TEXTS[kind](stream, file.path)
+
+
+def _scan_part(
+    file: files.File, column_names: Collection[str], item: items.Item
+) -> Iterator[records.Record]:
+  """Yields every row of some lines, or row groups, of a file."""
+  if file.format == "parquet":
+    groups = range(item.begin, item.end)
+    yield from columns.parquet(file.path, column_names, groups, item.row)
+    return
+  with streams.open_range(file, item.begin, item.end) as stream:
+    yield from json_rows.lines(stream, file.path, item.line)
 
 
 def _explain_only_row(

@@ -42,8 +42,10 @@ class Options(options.Files):
 
 
 @registry.source("flan_mini", options=Options)
-def flan_mini(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Returns Flan-mini as a suite; tasks in the key list's order.
+def flan_mini(
+    data: Options, seed: int, scratch: pathlib.Path
+) -> catalog.Corpus:
+  """Returns Flan-mini, not scanned yet; tasks in the key list's order.
 
   Args:
     data: `path` is a directory with both files. With held-out sets of the
@@ -53,13 +55,12 @@ def flan_mini(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory to copy remote files to.
 
   Returns:
-    The suite. Listed tasks without a row give no example. A drawn row that
+    The corpus. Listed tasks without a row give no example. A drawn row that
     does not begin with a question of `human` and an answer of `gpt`, or where
     either is empty, has no targets, unless it is read as released.
 
   Raises:
-    InputError: missing or broken files, bad rows, a task in both lists, or a
-      split none of whose tasks has a row.
+    InputError: missing files, or a task in both lists.
   """
   rows_path = _file(data, ROWS)
   # The key list names the tasks that there are, and their order.
@@ -75,7 +76,7 @@ def flan_mini(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
       "source",
       extra_files=(keys,) if keys else (),
   )
-  return catalog.suite("flan_mini", reader, data, seed, scratch, tasks_by_split)
+  return catalog.Corpus("flan_mini", reader, data, seed, tasks_by_split)
 
 
 def _path(data: options.Files, name: str) -> pathlib.Path:

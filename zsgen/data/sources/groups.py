@@ -1,7 +1,8 @@
-"""Groups rows by task and split, while a source is scanned."""
+"""Groups rows by task and split, while a source is scanned and afterwards."""
 
 import array
 from collections.abc import Iterator, Mapping, Sequence
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,23 @@ from zsgen.data import suite
 from zsgen.data.sources import duplicates
 
 # A task and one of the source's own splits.
-_Group = tuple[str, str]
+Group = tuple[str, str]
+TasksBySplit = Mapping[str, Sequence[str]] | None
+# What a scan notes of a row: the number of its group, digests (see
+# `duplicates`), its characters and its answers to choose from.
+ROW = np.dtype(
+    [
+        ("group", np.int32),
+        ("key", np.uint64),
+        ("input", np.uint64),
+        ("prompt", np.uint64),
+        ("whole", np.uint64),
+        ("characters", np.int32),
+        ("choices", np.int32),
+    ]
+)
+# A row that is bad, or of a task that is not read.
+_NO_ROW = (-1, *(duplicates.NO_DIGEST,) * 4, 0, 0)
 
 
 class Task(NamedTuple):
@@ -23,75 +40,102 @@ class Task(NamedTuple):
   rows: np.ndarray  # int64
 
 
-class Groups:
-  """Collects rows one after another; finds tasks and repeated keys."""
+class Notes:
+  """Notes on rows that are scanned one after another.
 
-  def __init__(self, tasks_by_split: Mapping[str, Sequence[str]] | None):
+  Attributes:
+    groups: the category of the first row of each group, by number.
+  """
+
+  def __init__(self, tasks_by_split: TasksBySplit):
     """Starts without a row.
 
     Args:
-      tasks_by_split: the tasks of each split, in order, if the source names
-        them; rows of other tasks are in no group.
+      tasks_by_split: the tasks of each split, if the source names them; rows
+        of other tasks are in no group.
     """
-    self._digests = tuple(array.array("q") for _ in duplicates.Digests._fields)
-    self._rows: dict[_Group, array.array] = {}
-    self._keys: dict[_Group, array.array] = {}
-    self._categories: dict[_Group, str] = {}
-    self._splits = {
-        task: split
-        for split, names in (tasks_by_split or {}).items()
-        for task in names
-    }
-    for group in self._splits.items():
-      self._begin(group)
+    self._columns = tuple(array.array(c) for c in "iQQQQii")
+    self._splits = _splits(tasks_by_split)
+    self._numbers: dict[Group, int] = {}
+    self.groups: dict[Group, str] = {}
 
-  def _begin(self, group: _Group) -> None:
-    """Adds a group without a row."""
-    self._rows[group] = array.array("q")
-    self._keys[group] = array.array("q")
+  def __len__(self) -> int:
+    return len(self._columns[0])
 
-  def add(
-      self, row: int, example: suite.Example | None
-  ) -> suite.Example | None:
-    """Adds a row; the first row of a group sets its category.
+  def add(self, example: suite.Example | None) -> suite.Example | None:
+    """Adds the next row.
 
     Args:
-      row: its number.
       example: None if the row is bad.
 
     Returns:
       The example; None if it is in no group.
     """
-    if example is None or (self._splits and example.task not in self._splits):
-      for column in self._digests:
-        column.append(duplicates.NO_DIGEST)
-      return None
-    split = self._splits.get(example.task, example.split)
-    group = example.task, split
-    if group not in self._rows:
-      self._begin(group)
-    self._categories.setdefault(group, example.category)
-    self._rows[group].append(row)
-    self._keys[group].append(hash(example.key))
-    digests = duplicates.digests_of(example)
-    for column, digest in zip(self._digests, digests, strict=True):
-      column.append(digest)
+    if example is not None and not self._is_read(example.task):
+      example = None
+    values = _NO_ROW if example is None else self._describe(example)
+    for column, value in zip(self._columns, values, strict=True):
+      column.append(value)
     return example
 
-  def digests(self) -> duplicates.Digests:
-    """Returns the digests of all rows."""
-    return duplicates.Digests(*map(duplicates.as_numbers, self._digests))
+  def _is_read(self, task: str) -> bool:
+    return not self._splits or task in self._splits
+
+  def _describe(self, example: suite.Example) -> tuple[int, ...]:
+    """Returns the values of `ROW` of an example."""
+    group = example.task, self._splits.get(example.task, example.split)
+    number = self._numbers.setdefault(group, len(self._numbers))
+    self.groups.setdefault(group, example.category)
+    return (
+        number,
+        duplicates.digest(example.key),
+        *duplicates.digests_of(example),
+        example.count_characters(),
+        len(example.choices),
+    )
+
+  def rows(self) -> np.ndarray:
+    """Returns the notes on all rows, ROW [n]."""
+    rows = np.empty(len(self), ROW)
+    for name, column in zip(ROW.names or (), self._columns, strict=True):
+      rows[name] = column
+    return rows
+
+
+class Groups:
+  """The groups of all rows of a source."""
+
+  def __init__(
+      self,
+      parts: Sequence[tuple[np.ndarray, Mapping[Group, str]]],
+      tasks_by_split: TasksBySplit,
+  ):
+    """Joins the notes on the parts of a source, in its order.
+
+    Args:
+      parts: rows, ROW [n], and groups of each, as in `Notes`.
+      tasks_by_split: as for `Notes`; sets the order of the tasks.
+    """
+    self._categories: dict[Group, str] = {}
+    groups = dict.fromkeys(_splits(tasks_by_split).items())
+    numbers = []
+    for rows, categories in parts:
+      groups |= dict.fromkeys(categories)
+      for group, category in categories.items():
+        self._categories.setdefault(group, category)
+      numbers.append((rows, list(categories)))
+    self._groups = list(groups)
+    self._rows = _rows_by_group(numbers, self._groups)
+    keys = [rows["key"] for rows, _ in parts]
+    self._is_repeated = _find_repeated(self._rows, keys)
 
   def repeated(self) -> Iterator[tuple[str, int]]:
     """Yields task and number of each row whose key came before in its group."""
-    for (task, split), rows in self._rows.items():
-      is_repeated = self._find_repeated((task, split))
-      for row in np.asarray(rows)[is_repeated].tolist():
+    for (task, _), rows, is_repeated in zip(
+        self._groups, self._rows, self._is_repeated, strict=True
+    ):
+      for row in rows[is_repeated].tolist():
         yield task, row
-
-  def _find_repeated(self, group: _Group) -> np.ndarray:
-    """Returns which rows of a group have a key that came before, bool [n]."""
-    return duplicates.repeated(duplicates.as_numbers(self._keys[group]))
 
   def tasks(self) -> dict[str, Task]:
     """Returns the tasks, without rows whose key came before.
@@ -100,20 +144,56 @@ class Groups:
       InputError: the name of a task's part is that of another task.
     """
     splits: dict[str, list[str]] = {}
-    for task, split in self._rows:
+    for task, split in self._groups:
       splits.setdefault(task, []).append(split)
     tasks: dict[str, Task] = {}
-    for group, rows in self._rows.items():
-      name = _name(group, splits)
-      tasks[name] = Task(
+    for group, rows, is_repeated in zip(
+        self._groups, self._rows, self._is_repeated, strict=True
+    ):
+      tasks[_name(group, splits)] = Task(
           category=self._categories.get(group, ""),
           split=group[1],
-          rows=np.asarray(rows)[~self._find_repeated(group)],
+          rows=rows[~is_repeated],
       )
     return tasks
 
 
-def _name(group: _Group, splits: Mapping[str, Sequence[str]]) -> str:
+def _splits(tasks_by_split: TasksBySplit) -> dict[str, str]:
+  """Returns the split of each task that the source names."""
+  return {
+      task: split
+      for split, names in (tasks_by_split or {}).items()
+      for task in names
+  }
+
+
+def _rows_by_group(
+    parts: Sequence[tuple[np.ndarray, Sequence[Group]]],
+    groups: Sequence[Group],
+) -> list[np.ndarray]:
+  """Returns the numbers of the rows of each group, int64, ascending."""
+  positions = {group: number for number, group in enumerate(groups)}
+  numbers = [np.zeros(0, np.int32)]
+  for rows, names in parts:
+    # The last number is that of no group, -1.
+    known = np.array([*(positions[name] for name in names), -1], np.int32)
+    numbers.append(known[rows["group"]])
+  joined = np.concatenate(numbers)
+  order = np.argsort(joined, kind="stable")
+  # Rows of no group come first.
+  borders = np.cumsum(np.bincount(joined + 1, minlength=len(groups) + 1))
+  return [order[i:j] for i, j in itertools.pairwise(borders)]
+
+
+def _find_repeated(
+    rows_by_group: Sequence[np.ndarray], keys: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+  """Returns which rows of each group have a key that came before, bool [n]."""
+  joined = np.concatenate([np.zeros(0, np.uint64), *keys])
+  return [duplicates.repeated(joined[rows]) for rows in rows_by_group]
+
+
+def _name(group: Group, splits: Mapping[str, Sequence[str]]) -> str:
   """Returns the name of a group's task; a task is in one split only."""
   task, split = group
   if len(splits[task]) == 1 or split == suite.TRAIN:

@@ -26,15 +26,18 @@ _CLOSE = re.compile(r"[ \t\r\n]*\]")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def lines(stream: BinaryIO, path: pathlib.Path) -> Iterator[records.Record]:
+def lines(
+    stream: BinaryIO, path: pathlib.Path, before: int = 0
+) -> Iterator[records.Record]:
   """Yields every line that is not blank.
 
   Args:
-    stream: the bytes of the file, UTF-8.
+    stream: the bytes of the file, UTF-8, or of lines of it.
     path: its name, for messages.
+    before: the number of lines that come before.
   """
   decoder = strict_json.Decoder()
-  for number in itertools.count(1):
+  for number in itertools.count(before + 1):
     line = stream.readline(records.LONGEST + 1)
     if not line:
       return

@@ -5,8 +5,7 @@ Reads `tasks/*.json` and an official split, `splits/default` or
 `test_tasks.txt`; tasks in the split's order.
 """
 
-import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from zsgen.core import errors, registry, strict_json
 from zsgen.core.schema import option
 from zsgen.data import suite
-from zsgen.data.sources import bad_rows, catalog, options, records
+from zsgen.data.sources import bad_rows, catalog, items, options, records
 
 HELDOUT = "heldout"
 # The fields of a task's solved examples, and whether they are to be followed.
@@ -31,20 +30,23 @@ class Options(options.Files):
 
 
 @registry.source("niv2", options=Options)
-def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Returns Natural Instructions as a suite.
+def niv2(data: Options, seed: int, scratch: pathlib.Path) -> catalog.Corpus:
+  """Returns Natural Instructions, not scanned yet.
 
   Args:
     data: `path` is the clone, `track` the official split. Examples have all
       references as targets and the task's positive and negative examples as
       shots, in the file's order.
     seed: draws the instances.
-    scratch: a directory for examples until they are drawn.
+    scratch: is not used.
+
+  Returns:
+    The corpus. A task file that cannot be used counts as one bad row.
 
   Raises:
-    InputError: a path that does not exist, a task in both lists, or bad rows. A
-      task file that cannot be used counts as one bad row.
+    InputError: a path that does not exist, or a task in both lists.
   """
+  del scratch
   root = pathlib.Path(os.path.expanduser(data.path))
   if not data.path or not (root / "tasks").is_dir():
     raise errors.InputError(
@@ -59,7 +61,7 @@ def niv2(data: Options, seed: int, scratch: pathlib.Path) -> suite.Suite:
   tasks = {split: _names(path) for split, path in lists.items()}
   records.check_disjoint(tasks, lists[HELDOUT])
   clone = _Clone(root, tuple(lists.values()), sum(tasks.values(), []))
-  return catalog.suite("niv2", clone, data, seed, scratch, tasks)
+  return catalog.Corpus("niv2", clone, data, seed, tasks)
 
 
 def _names(path: pathlib.Path) -> list[str]:
@@ -99,36 +101,44 @@ class _Clone:
       names: Sequence[str],
   ):
     self._names = names
-    self._paths = [root / "tasks" / f"{name}.json" for name in names]
-    self.files = (*lists, *self._paths)
-    # The number of the first row of each task.
-    self._firsts: list[int] = []
+    paths = [root / "tasks" / f"{name}.json" for name in names]
+    self.files = (*lists, *paths)
+    self._before = len(lists)
 
-  def read(self) -> Iterator[suite.Example | errors.InputError]:
-    """Yields every instance, or what is wrong with it or with its task."""
-    count = 0
-    for name, path in zip(self._names, self._paths, strict=True):
-      self._firsts.append(count)
+  def file_items(self) -> list[items.Item]:
+    """Returns an item for each task."""
+    files = range(self._before, len(self.files))
+    return [items.Item(number) for number in files]
+
+  work_items = file_items
+
+  def read(
+      self, item: items.Item, pass_over: Callable[..., None]
+  ) -> Iterator[suite.Example | errors.InputError]:
+    """Yields every instance of a task, or what is wrong with it or the task.
+
+    Fields that are not read are not counted: `pass_over` is not called.
+    """
+    del pass_over
+    name, path = self._names[item.file - self._before], self.files[item.file]
+    try:
+      card = _card(path)
+    except errors.InputError as error:
+      yield bad_rows.BadRow(str(error), name)
+      return
+    for index in range(len(card.instances)):
       try:
-        card = _card(path)
+        yield _example(name, path, card, index)
       except errors.InputError as error:
         yield bad_rows.BadRow(str(error), name)
-        count += 1
-        continue
-      for index in range(len(card.instances)):
-        try:
-          yield _example(name, path, card, index)
-        except errors.InputError as error:
-          yield bad_rows.BadRow(str(error), name)
-      count += len(card.instances)
 
-  def locate(self, row: int) -> str:
+  def locate(self, item: items.Item, offset: int) -> str:
     """Returns the file and the index of an instance."""
-    number = bisect.bisect_right(self._firsts, row) - 1
-    return f"{self._paths[number]}: Instances[{row - self._firsts[number]}]"
+    return f"{self.files[item.file]}: Instances[{offset}]"
 
-  def notes(self) -> dict[str, Any]:
+  def notes(self, unread_fields: Mapping[str, int]) -> dict[str, Any]:
     """Returns nothing: only tasks that the split does not name are unread."""
+    del unread_fields
     return {}
 
 

@@ -80,8 +80,8 @@ EVALUATED = (
 
 
 @registry.source("p3", options=options.Files)
-def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Returns P3 as a suite; tasks in the order in which they occur.
+def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> catalog.Corpus:
+  """Returns P3, not scanned yet; tasks in the order in which they occur.
 
   Args:
     data: `path` names the files. Texts are stripped, as the released code of
@@ -90,15 +90,15 @@ def p3(data: options.Files, seed: int, scratch: pathlib.Path) -> suite.Suite:
     scratch: a directory for copies of files that cannot be read in place.
 
   Returns:
-    The suite. Tasks of neither list are in no split of their own.
+    The corpus. Tasks of neither list are in no split of their own.
 
   Raises:
-    InputError: no such file, or bad rows.
+    InputError: no such file.
   """
   listing = files.find(data.path, scratch, names_are_tasks=True)
   fields = ("task", INPUT, TARGET, CHOICES)
   reader = file_reader.FileReader(listing, example, fields, "task")
-  return catalog.suite("p3", reader, data, seed, scratch)
+  return catalog.Corpus("p3", reader, data, seed)
 
 
 def example(row: Any, origin: file_reader.Origin) -> suite.Example:

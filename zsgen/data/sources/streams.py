@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import io
 import json
 import lzma
+import pathlib
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,25 @@ def open_stream(file: files.File) -> io.BufferedReader:
     packed = pa.input_stream(str(file.path), compression=file.packed)
     return io.BufferedReader(packed, _BUFFER)
   return io.BufferedReader(io.FileIO(file.path), _BUFFER)
+
+
+class _Range(io.FileIO):
+  """Bytes of a file, from one position to another."""
+
+  def __init__(self, path: pathlib.Path, begin: int, end: int):
+    super().__init__(path)
+    self.seek(begin)
+    self._end = end
+
+  def readinto(self, buffer: Any) -> int:
+    """Fills a buffer; returns the number of bytes, 0 at the end."""
+    size = max(0, min(len(buffer), self._end - self.tell()))
+    return super().readinto(memoryview(buffer)[:size]) if size else 0
+
+
+def open_range(file: files.File, begin: int, end: int) -> io.BufferedReader:
+  """Opens bytes of a file that is not compressed."""
+  return io.BufferedReader(_Range(file.path, begin, end), _BUFFER)
 
 
 def kind(stream: io.BufferedReader, file: files.File) -> str:

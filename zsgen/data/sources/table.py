@@ -43,17 +43,19 @@ _MAX_COLUMNS = 20
 
 
 @registry.source("table", options=options.Table)
-def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
-  """Returns the user's tables as a suite; tasks in the order they appear in.
+def table(
+    data: options.Table, seed: int, scratch: pathlib.Path
+) -> catalog.Corpus:
+  """Returns the user's tables, not scanned yet; tasks as they appear.
 
   Args:
     data: `path` and `fields`. Texts are unchanged. A row without
       columns for definition and input is plain text: answer only.
     seed: draws the instances.
-    scratch: a directory for examples until they are drawn.
+    scratch: a directory for copies of remote files.
 
   Raises:
-    InputError: no such file, bad rows, or no held-out set.
+    InputError: no such file, or no column of answers is named.
   """
   fields = data.fields
   listing = files.find(data.path, scratch, fields.split)
@@ -62,7 +64,7 @@ def table(data: options.Table, seed: int, scratch: pathlib.Path) -> suite.Suite:
         "config.data.fields.target is empty: name the column of the answers."
     )
   reader = reader_of(listing, fields)
-  return catalog.suite("table", reader, data, seed, scratch, unlabelled=TASK)
+  return catalog.Corpus("table", reader, data, seed, unlabelled=TASK)
 
 
 def reader_of(

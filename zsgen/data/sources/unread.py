@@ -29,6 +29,34 @@ _DATA = (
 )
 
 
+# The most fields that are counted by name, and the name of all others.
+_MAX_FIELDS = 1000
+_OTHERS = "(others)"
+# The most of a part of a source. If one has more, how many rows have a field
+# may depend on the parts.
+_MAX_FIELDS_OF_PART = 100_000
+
+
+class Fields:
+  """Counts fields of rows that are not read.
+
+  Attributes:
+    counts: the number of rows that have each, in the order of the first ones.
+  """
+
+  def __init__(self, of_part: bool = False):
+    """Starts without a field; `of_part` allows for more of them."""
+    self.counts: dict[str, int] = {}
+    self._limit = _MAX_FIELDS_OF_PART if of_part else _MAX_FIELDS
+
+  def add(self, name: str, rows: int = 1) -> None:
+    """Counts a field by its name."""
+    name = records.printable(name)
+    if name not in self.counts and len(self.counts) >= self._limit:
+      name = _OTHERS
+    self.counts[name] = self.counts.get(name, 0) + rows
+
+
 def is_companion(path: pathlib.Path) -> bool:
   """Returns whether publishers usually add such a file to data."""
   return bool(_COMPANION.fullmatch(path.name))

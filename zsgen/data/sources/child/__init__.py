@@ -137,9 +137,9 @@ def suite_of(
   """
   read = manifest(path)
   reader = table.reader_of(files.find(str(path), scratch), _columns(fields))
-  table_suite = catalog.suite(
-      name, reader, data, seed, scratch, unlabelled=read["unlabelled"]
-  )
+  unlabelled = read["unlabelled"]
+  corpus = catalog.Corpus(name, reader, data, seed, unlabelled=unlabelled)
+  table_suite = catalog.suite(corpus, scratch)
   read_from = [pathlib.Path(source["path"]) for source in read.pop("sources")]
   return dataclasses.replace(
       table_suite,

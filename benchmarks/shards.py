@@ -1,0 +1,284 @@
+"""Shards of one store: workers, memory, the merge, and many shards.
+
+  python -m benchmarks.shards
+  python -m benchmarks.shards --rows=1000000 --folder=DIR
+  python -m benchmarks.shards --rows=200000 --many=1000
+
+Writes rows of 50 tasks as JSON lines (about 700 bytes each), and prepares them
+with a byte-level BPE: by one worker and by two, where each worker is a process
+on one core of its own, as in a SLURM array with one CPU a task, so that the
+tokenizer has one thread. A worker waits for the other's scan. Then the
+shards are merged, and the store's files are copied for comparison. --many
+prepares the rows by so many shards one after another, in one process.
+
+Wall time and CPU time are those of processes, starts included. On a machine
+with other work only CPU seconds can be compared.
+"""
+
+import argparse
+from collections.abc import Iterator
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import rich.console
+import rich.table
+
+from benchmarks import peers
+from zsgen.core import config as config_lib
+from zsgen.data import prepare, shards
+from zsgen.data.tokenizers import bpe
+
+_TASKS = 50
+_VOCAB_SIZE = 8000
+# Rows that the tokenizer is trained on.
+_TRAINED = 5000
+_MAX_INSTANCES = 10**9
+# Seconds that a worker waits for others.
+_WAIT = 10_000.0
+
+
+def generate(count: int) -> Iterator[dict[str, Any]]:
+  """Yields rows of random words; the same for every call."""
+  rng = random.Random(0)
+  letters = "abcdefghijklmnopqrstuvwxyz"
+  words = [
+      "".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(5000)
+  ]
+  for i in range(count):
+    yield {
+        "task": f"task{i % _TASKS:02d}",
+        "about": " ".join(words[i % 13 : i % 13 + 12]),
+        "input": " ".join(rng.choices(words, k=rng.randint(10, 80))),
+        "target": " ".join(rng.choices(words, k=rng.randint(1, 40))),
+        "name": f"row-{i}",
+    }
+
+
+def write(folder: pathlib.Path, count: int) -> None:
+  """Writes rows.jsonl, and a tokenizer that is trained on some of them."""
+  texts = [[row["input"], row["target"]] for row in generate(_TRAINED)]
+  bpe.write(bpe.train(texts, _VOCAB_SIZE), folder / "tokenizer")
+  with open(folder / "rows.jsonl", "w") as file:
+    file.writelines(json.dumps(row) + "\n" for row in generate(count))
+
+
+def data_config(folder: pathlib.Path) -> config_lib.Data:
+  """Returns the config of a table of which every row is taken."""
+  data = {
+      "source": "table",
+      "path": str(folder / "rows.jsonl"),
+      "fields": {"definition": "about", "key": "name"},
+      "heldout": {"heldout": {"share": 0.2}},
+      "train_instances": _MAX_INSTANCES,
+      "heldout_instances": _MAX_INSTANCES,
+      "tokenizer": "hf",
+      "tokenizer_path": str(folder / "tokenizer"),
+  }
+  return config_lib.check({"data": data}).data
+
+
+def work(folder: str, name: str, index: int, count: int) -> dict[str, Any]:
+  """Prepares what is due of a shard; returns its rows and CPU seconds."""
+  path = pathlib.Path(folder)
+  shard, root = shards.Shard(index, count), path / name / "stores"
+  progress = shards.prepare_shard(root, data_config(path), 0, shard, _WAIT)
+  return {"rows": progress.rows, "cpu": time.process_time()}
+
+
+def run_workers(folder: pathlib.Path, name: str, count: int) -> dict[str, Any]:
+  """Runs all shards, each on a core of its own.
+
+  Returns:
+    `seconds`; `cpu`, the CPU seconds of all workers; `peak_mb`, the largest of
+    any worker.
+  """
+  cores = sorted(os.sched_getaffinity(0))
+  clock = time.perf_counter()
+  started = [
+      _start(folder, name, index, count, cores[index % len(cores)])
+      for index in range(count)
+  ]
+  results = [json.loads(child.communicate()[0]) for child in started]
+  return {
+      "seconds": time.perf_counter() - clock,
+      "cpu": sum(result["cpu"] for result in results),
+      "peak_mb": max(result["peak_mb"] for result in results),
+  }
+
+
+def _start(
+    folder: pathlib.Path, name: str, index: int, count: int, core: int
+) -> subprocess.Popen:
+  """Starts a worker that prints what it measured as JSON."""
+  script = (
+      "import json, os, sys; os.sched_setaffinity(0, [int(sys.argv[1])]);"
+      "from benchmarks import peers, shards;"
+      "result = shards.work(*sys.argv[2:4], *map(int, sys.argv[4:]));"
+      "print(json.dumps({**result, 'peak_mb': peers.peak_mb()}))"
+  )
+  arguments = [core, folder, name, index, count]
+  return subprocess.Popen(
+      [sys.executable, "-c", script, *map(str, arguments)],
+      stdout=subprocess.PIPE,
+      text=True,
+  )
+
+
+def run_merge(folder: str, name: str) -> dict[str, Any]:
+  """Merges the shards; returns seconds, CPU seconds, bytes, fingerprint."""
+  path = pathlib.Path(folder)
+  root = path / name / "stores"
+  read = _bytes(root)
+  clock, cpu = time.perf_counter(), time.process_time()
+  store = shards.merge(root, data_config(path), 0)
+  os.sync()
+  return {
+      "seconds": time.perf_counter() - clock,
+      "cpu": time.process_time() - cpu,
+      "read": read,
+      "written": _bytes(root),
+      "rows": len(store),
+      "fingerprint": store.fingerprint,
+  }
+
+
+def run_copy(folder: str, name: str) -> dict[str, Any]:
+  """Copies the store; returns seconds and bytes."""
+  root = pathlib.Path(folder) / name / "stores"
+  os.sync()
+  clock = time.perf_counter()
+  shutil.copytree(root, root.with_name("copy"))
+  os.sync()
+  seconds = time.perf_counter() - clock
+  shutil.rmtree(root.with_name("copy"))
+  return {"seconds": seconds, "written": _bytes(root)}
+
+
+def run_whole(folder: str) -> dict[str, Any]:
+  """Prepares the store in one process, with all cores."""
+  path = pathlib.Path(folder)
+  clock, cpu = time.perf_counter(), time.process_time()
+  store = prepare.prepare(path / "whole" / "stores", data_config(path), 0)
+  return {
+      "seconds": time.perf_counter() - clock,
+      "cpu": time.process_time() - cpu,
+      "fingerprint": store.fingerprint,
+  }
+
+
+def run_many(folder: str, name: str, count: int) -> dict[str, Any]:
+  """Runs both rounds of many shards, one after another."""
+  path = pathlib.Path(folder)
+  root, data = path / name / "stores", data_config(path)
+  files = resource.getrlimit(resource.RLIMIT_NOFILE)
+  resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, files[1]), files[1]))
+  clock = time.perf_counter()
+  for _ in ("scan", "encode"):
+    for index in range(count):
+      shards.prepare_shard(root, data, 0, shards.Shard(index, count))
+  return {"seconds": time.perf_counter() - clock}
+
+
+def _bytes(folder: pathlib.Path) -> int:
+  """Returns the size of all files below a directory."""
+  return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def worker_table(
+    rows: int, measured: dict[int, dict[str, Any]]
+) -> rich.table.Table:
+  """Returns seconds, rates and memory by the number of workers."""
+  grid = rich.table.Table(title="Workers with one core each")
+  for column in (
+      *("workers", "seconds", "rows/s", "CPU s", "rows/CPU s", "peak GB"),
+  ):
+    grid.add_column(column, justify="right")
+  for count, result in measured.items():
+    grid.add_row(
+        str(count),
+        f"{result['seconds']:.1f}",
+        f"{rows / result['seconds']:,.0f}",
+        f"{result['cpu']:.1f}",
+        f"{rows / result['cpu']:,.0f}",
+        f"{result['peak_mb'] / 1024:.2f}",
+    )
+  return grid
+
+
+def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
+  """Returns a line on the merge next to a copy of its result."""
+  rates = [
+      result["written"] / 1e6 / result["seconds"] for result in (merged, copied)
+  ]
+  return (
+      f"merge: {merged['rows']:,} rows, {merged['read'] / 1e6:,.0f} MB read,"
+      f" {merged['written'] / 1e6:,.0f} MB written in {merged['seconds']:.1f} s"
+      f" ({merged['cpu']:.1f} CPU s), {rates[0]:,.0f} MB/s; a copy of the store:"
+      f" {copied['seconds']:.1f} s, {rates[1]:,.0f} MB/s; ratio"
+      f" {rates[0] / rates[1]:.2f}; peak {merged['peak_mb'] / 1024:.2f} GB"
+  )
+
+
+def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
+  """Measures what the flags name; yields what is to be printed."""
+  path, fingerprints = str(folder), {}
+  workers = {}
+  for count in options.workers:
+    workers[count] = run_workers(folder, f"{count}", count)
+    merged = peers.measure(run_merge, path, f"{count}")
+    copied = peers.measure(run_copy, path, f"{count}")
+    fingerprints[f"{count} workers"] = merged["fingerprint"]
+    yield describe_merge(merged, copied)
+  yield worker_table(options.rows, workers)
+  if options.whole:
+    single = peers.measure(run_whole, path)
+    fingerprints["one process"] = single["fingerprint"]
+    yield (
+        f"one process, all cores: {single['seconds']:.1f} s, {single['cpu']:.1f}"
+        f" CPU s, peak {single['peak_mb'] / 1024:.2f} GB"
+    )
+  if options.many:
+    sequence = peers.measure(run_many, path, "many", options.many)
+    merged = peers.measure(run_merge, path, "many")
+    fingerprints[f"{options.many:,} shards"] = merged["fingerprint"]
+    yield (
+        f"{options.many:,} shards one after another: {sequence['seconds']:.1f} s,"
+        f" peak {sequence['peak_mb'] / 1024:.2f} GB; merge"
+        f" {merged['seconds']:.1f} s"
+    )
+  for name, fingerprint in fingerprints.items():
+    yield f"{name}: {fingerprint[:16]}"
+  assert len({*fingerprints.values()}) == 1, "the stores differ"
+
+
+def main() -> None:
+  """Measures what the flags name."""
+  parser = argparse.ArgumentParser(
+      "python -m benchmarks.shards",
+      description=__doc__,
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  parser.add_argument("--rows", type=int, default=200_000)
+  parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+  parser.add_argument("--many", type=int, default=0)
+  parser.add_argument("--whole", action="store_true")
+  parser.add_argument("--folder", help="for all files; a new one by default")
+  options = parser.parse_args()
+  console = rich.console.Console(width=80)
+  with tempfile.TemporaryDirectory(dir=options.folder) as name:
+    write(pathlib.Path(name), options.rows)
+    for result in compare(pathlib.Path(name), options):
+      console.print(result)
+
+
+if __name__ == "__main__":
+  main()

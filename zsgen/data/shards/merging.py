@@ -1,0 +1,74 @@
+"""Joins the chunks of all shards to a store."""
+
+from collections.abc import Sequence
+import pathlib
+import shutil
+
+from zsgen.core import artifacts, config, errors
+from zsgen.data import plan as plan_lib
+from zsgen.data import prepare, publish, store, tokenizers
+from zsgen.data.shards import job as job_lib
+
+# The most numbers that a message lists.
+_MAX_NUMBERS = 10
+
+
+def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
+  """Makes the store of chunks that shards have encoded, and opens it.
+
+  The store has the bytes of one that a single process makes. The shards are
+  deleted then. A store that exists is opened.
+
+  Args:
+    root: the directory of the stores.
+    data: the config's section.
+    seed: draws the suite's instances.
+
+  Raises:
+    InputError: names shards that are missing, damaged, or of another config or
+      installation, or a source file that has changed; no store is made then.
+  """
+  path = prepare.path_of(root, data, seed)
+  recipe = prepare.recipe_of(data, seed)
+  if not path.exists():
+    job = job_lib.open_job(root, data, seed, create=False)
+    plan = _complete_plan(job)
+    artifacts.remove_leftovers(path)
+    with artifacts.writing(path) as partial:
+      encoded = job.read_chunks(range(len(plan)))
+      tokenizer = tokenizers.get(data)
+      files = job.files
+      publish.write(partial, encoded, plan.suite, files, recipe, tokenizer)
+      for number in range(len(files)):
+        job.check_file(number)
+    shutil.rmtree(job.path, ignore_errors=True)
+  return prepare.open_made(path, recipe)
+
+
+def _complete_plan(job: job_lib.Job) -> plan_lib.Plan:
+  """Returns the plan of a job of which nothing is missing.
+
+  Raises:
+    InputError: names what is missing.
+  """
+  total = len(job.items)
+  if missing := job.missing_parts():
+    raise errors.InputError(_describe(job, "work item", missing, total))
+  plan = job.open_plan()
+  if missing := job.missing_chunks(len(plan)):
+    raise errors.InputError(_describe(job, "chunk", missing, len(plan)))
+  return plan
+
+
+def _describe(
+    job: job_lib.Job, kind: str, missing: Sequence[int], total: int
+) -> str:
+  """Returns the message on missing work."""
+  text = ", ".join(map(str, missing[:_MAX_NUMBERS]))
+  text += ", …" * (len(missing) > _MAX_NUMBERS)
+  state = "scanned" if kind == "work item" else "encoded"
+  return (
+      f"{job.path}: {len(missing):,} of {total:,} {kind}s are not {state}:"
+      f" {text}. No store is made. Run --shard=INDEX/COUNT again for all"
+      " shards of one COUNT; what exists is skipped."
+  )
