@@ -84,7 +84,7 @@ def prepare(
   """
   recipe = recipe_of(data, seed)
   path = path_of(root, data, seed)
-  if not path.exists():
+  if not artifacts.exists(path):
     source = sources.load(data, seed, root.parent / "scratch")
     check(source)
     _make(path, source, data, recipe, report)

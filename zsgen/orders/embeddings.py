@@ -120,7 +120,7 @@ def find(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
     InputError: the artifact is damaged.
   """
   path = _path(root, recipe)
-  if not hosts.broadcast("embeddings", path.exists()):
+  if not hosts.broadcast("embeddings", artifacts.exists(path)):
     return None
   hosts.await_file(path)
   manifest = artifacts.check_made_by(path, recipe)

@@ -7,8 +7,9 @@ import pathlib
 import numpy as np
 import rich.console
 
+from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
-from zsgen.core import hosts, schema
+from zsgen.core import hosts, storage
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
@@ -42,7 +43,6 @@ class Experiment:
       workdir: pathlib.Path,
       console: rich.console.Console | None = None,
   ):
-    schema.check_local(str(workdir), "--workdir")
     self.start = starts.make(config.model, config.init_seed, config.lora)
     self.config = dataclasses.replace(
         config, model=self.start.arch, lora=self.start.lora
@@ -50,6 +50,11 @@ class Experiment:
     self.workdir = workdir.absolute()
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
+    if config.fork and storage.find(self.workdir):
+      raise errors.InputError(
+          "config.fork: a run in a bucket cannot be a fork, because its parent"
+          " is local to this host. Use a local --workdir."
+      )
     self.fork = fork.open_fork(self.config, self.start)
 
   @functools.cached_property
@@ -130,6 +135,6 @@ class Experiment:
 
     Several processes leave it to the start of training, which checks it too.
     """
-    if self.fork and not artifact.exists() and not hosts.is_distributed():
+    if self.fork and not artifacts.exists(artifact) and not hosts.is_distributed():
       with self.console.status("fork"):
         forking.check(self.fork)

@@ -3,7 +3,7 @@
 import pathlib
 
 from zsgen.core import config as config_lib
-from zsgen.core import hosts
+from zsgen.core import artifacts, hosts
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.pipeline import checks
@@ -39,7 +39,7 @@ def _make(
 ) -> store_lib.Store:
   """Opens or makes the store; prints what is in a new one."""
   path = prepare_lib.path_of(root, config.data, config.data_seed)
-  is_new = not path.exists()
+  is_new = not artifacts.exists(path)
   with console.status("prepare"):
     store = prepare_lib.prepare(
         root,

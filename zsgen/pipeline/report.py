@@ -6,6 +6,7 @@ from zsgen.core import hosts
 from zsgen.pipeline import train
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import curves, run_report
+from zsgen.train import run_copies
 
 
 def report(experiment: Experiment) -> pathlib.Path:
@@ -20,6 +21,7 @@ def report(experiment: Experiment) -> pathlib.Path:
   if hosts.is_first():
     run = curves.open_run(experiment.run.path)
     page = str(run_report.write(run, experiment.store, experiment.order))
+    run_copies.push(run.path, {})
     experiment.console.show(run_report.table(run))
     if run.lost_clocks:
       experiment.console.log(f"report   {run.lost_clocks}")

@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
-from zsgen.core import artifacts, errors, hosts
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.train import checksums, record_digests
 
 # The directory of checkpoints in a run's directory.
@@ -57,10 +57,10 @@ class Checkpoints:
       run: str,
       keep_steps: Sequence[int] = (),
   ):
-    self.path = path
+    self.path = storage.direct(path)
     self._run = run
     self._manager = ocp.CheckpointManager(
-        path.absolute(),
+        storage.direct(path.absolute()),
         options=ocp.CheckpointManagerOptions(
             preservation_policy=managers.AnyPreservationPolicy(
                 [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
@@ -320,7 +320,7 @@ class Finished(Checkpoints):
   """
 
   def __init__(self, run: pathlib.Path, owner: str | None = None):
-    self.path = run / NAME
+    self.path = path_of(run)
     self._run = record_digests.identity(run) if owner is None else owner
     if not self.path.is_dir():
       raise errors.InputError(
@@ -329,7 +329,7 @@ class Finished(Checkpoints):
       )
     with _quiet():
       self._manager = ocp.CheckpointManager(
-          self.path.absolute(),
+          storage.direct((run / NAME).absolute()),
           options=ocp.CheckpointManagerOptions(read_only=True),
           item_handlers={"state": ocp.PyTreeCheckpointHandler(), **_HANDLERS},
       )
@@ -398,6 +398,11 @@ class Finished(Checkpoints):
       )
     self._check_sums(step, meta, sums)
     return "arrays" in meta
+
+
+def path_of(run: pathlib.Path) -> pathlib.Path:
+  """Returns the directory of a run's checkpoints, which may be in a bucket."""
+  return storage.direct(run / NAME)
 
 
 def check_steps(keep_steps: Sequence[int], steps: int) -> None:
