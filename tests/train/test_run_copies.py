@@ -1,0 +1,148 @@
+"""Runs of workdirs in buckets: parts, and their local copies."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from zsgen.core import errors, storage
+from zsgen.train import records, run_copies
+
+IDS = np.arange(3)
+
+
+def open_records(
+    run: pathlib.Path, digests: dict | None = None, first: int = 0
+) -> records.Records:
+  """Opens the records of a run of six steps with two evaluations."""
+  run.mkdir(parents=True, exist_ok=True)
+  return records.Records(
+      path=run,
+      batch_size=2,
+      steps=6,
+      evaluated={"heldout": ([0, 3, 6], IDS)},
+      digests=digests or {},
+      first=first,
+      resumed=bool(digests),
+  )
+
+
+def train(record: records.Records, steps: range) -> dict:
+  """Writes the records of steps, and uploads them."""
+  for step in steps:
+    if step % 3 == 0:
+      record.evaluated("heldout", step, np.full(3, step, np.float32))
+    record.metrics({"step": step, "loss": step / 7})
+    record.perf({"step": step})
+    record.consumed(step, np.array([step, step + 1]))
+  return record.sync()
+
+
+def files(run: pathlib.Path) -> dict[str, bytes]:
+  """Reads the files of a run."""
+  return {
+      file.relative_to(run).as_posix(): file.read_bytes()
+      for file in run.rglob("*")
+      if file.is_file() and not file.name.startswith(".")
+  }
+
+
+@pytest.fixture
+def hosts(bucket_url, tmp_path) -> list[pathlib.Path]:
+  """Returns the directory of one run on two hosts."""
+  return [
+      storage.mount(bucket_url, tmp_path / name) / "runs" / "r-0123456789"
+      for name in ("first", "second")
+  ]
+
+
+def test_readers_join_the_parts(hosts, bucket_url):
+  here, there = hosts
+  record = open_records(here)
+  train(record, range(2))
+  train(record, range(2, 4))
+  run_copies.pull(there)
+  assert files(there) == files(here)
+  parts = storage.Bucket(bucket_url).list("runs/r-0123456789/metrics.jsonl.parts")
+  assert len(parts) == 2
+  losses = np.load(there / "evals/heldout/loss.npy")
+  np.testing.assert_array_equal(losses[:, 0], [0, 3, np.nan])
+
+
+def test_a_resume_deletes_parts_beyond_its_checkpoint(hosts):
+  here, there = hosts
+  record = open_records(here)
+  digests = train(record, range(2))
+  expected = files(here)
+  train(record, range(2, 5))
+  run_copies.pull(there)
+  resumed = open_records(there, digests, first=2)
+  run_copies.pull(here)
+  assert files(here) == expected
+  train(resumed, range(2, 6))
+  run_copies.pull(here)
+  assert files(here) == files(there)
+  assert np.load(here / "consumed.npy")[:, 0].tolist() == list(range(6))
+
+
+def test_a_start_from_scratch_keeps_nothing(hosts):
+  here, there = hosts
+  train(open_records(here), range(5))
+  run_copies.pull(there)
+  open_records(there)
+  run_copies.pull(here)
+  assert (here / "metrics.jsonl").read_bytes() == b""
+  assert (np.load(here / "consumed.npy") == -1).all()
+
+
+def test_a_part_after_a_gap_is_ignored(hosts, bucket_url):
+  here, there = hosts
+  record = open_records(here)
+  digests = train(record, range(1))
+  expected = files(here)
+  train(record, range(1, 2))
+  train(record, range(2, 3))
+  bucket = storage.Bucket(bucket_url)
+  for name in ("metrics.jsonl", "perf.jsonl", "consumed.npy"):
+    parts = sorted(bucket.list(f"runs/r-0123456789/{name}.parts"))
+    bucket.delete(parts[1:2])  # As if killed in the middle of a resume.
+  run_copies.pull(there)
+  assert files(there) == expected
+  open_records(there, digests, first=1)
+  assert len(bucket.list("runs/r-0123456789/metrics.jsonl.parts")) == 1
+
+
+def test_local_leftovers_do_not_survive(hosts):
+  here, there = hosts
+  train(open_records(here), range(1))
+  there.mkdir(parents=True)
+  for name in ("metrics.jsonl", "result.json"):
+    (there / name).write_text("of a start that was killed")
+  run_copies.pull(there)
+  assert files(there) == files(here)
+
+
+def test_two_hosts_do_not_train_one_run(hosts):
+  here, there = hosts
+  for run in hosts:
+    run.mkdir(parents=True)
+  with records.lock(here, 0.8):
+    with pytest.raises(errors.InputError, match="another process works on"):
+      with records.lock(there, 0.8):
+        pass
+  with records.lock(there, 0.8):
+    pass
+
+
+def test_nothing_is_written_without_the_lease(hosts, bucket_url):
+  here, there = hosts
+  here.mkdir(parents=True)
+  with records.lock(here, 60):
+    record = open_records(here)
+    train(record, range(1))
+    before = storage.Bucket(bucket_url).list("runs")
+    run_copies._copies[here].lease._lost_to = "another process"
+    with pytest.raises(errors.InputError, match="lost its lease"):
+      train(record, range(1, 2))
+    assert storage.Bucket(bucket_url).list("runs") == before
+    run_copies._copies[here].lease._lost_to = ""
