@@ -26,7 +26,7 @@ def results(run: pathlib.Path) -> dict[str, bytes]:
       for path in run.rglob("*")
       if path.is_file()
       and path.name not in CLOCKS
-      and path.relative_to(run).parts[0] not in (checkpoints.NAME, "export")
+      and path.relative_to(run).parts[0] not in (checkpoints.NAME, "export-float32")
       and not path.name.startswith(".")
   }
   with checkpoints.Finished(run) as saved:
@@ -85,7 +85,7 @@ def test_all_stages_on_several_hosts(
     assert f"{kind} {bucket_url}/" in printed
   objects = storage.Bucket(bucket_url).list(f"runs/{local.run.name}")
   names = " ".join(objects)
-  for name in ("report.html", "tensorboard/events", "export/manifest.json"):
+  for name in ("report.html", "tensorboard/events", "export-float32/manifest.json"):
     assert name in names
   page = tmp_path / "page.html"
   assert reports.main(["compare", bucket_url, "--out", str(page)]) == 0
@@ -101,7 +101,7 @@ def test_killed_ten_times_the_bytes_are_the_same(
     small, workdirs, bucket_url, tmp_path, monkeypatch
 ):
   small.machine.save_every = 2
-  small.machine.lease = 1
+  small.machine.lease = 4
   (run,) = (workdirs.get(small, "train") / "runs").iterdir()
   expected = results(run)
   generator = random.Random(0)

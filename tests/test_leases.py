@@ -39,9 +39,9 @@ def test_exactly_one_of_many_creates(objects):
 
 
 def test_second_holder_is_refused_while_the_first_renews(objects):
-  with storage.Lease(objects, "lease", 0.8) as lease:
+  with storage.Lease(objects, "lease", 4) as lease:
     with pytest.raises(errors.InputError, match="another process works on"):
-      with storage.Lease(objects, "lease", 0.8):
+      with storage.Lease(objects, "lease", 4):
         pass
     lease.check()
 

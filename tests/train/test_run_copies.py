@@ -91,7 +91,7 @@ def test_a_start_from_scratch_keeps_nothing(hosts):
   run_copies.pull(there)
   open_records(there)
   run_copies.pull(here)
-  assert (here / "metrics.jsonl").read_bytes() == b""
+  assert not (here / "metrics.jsonl").exists()  # Nothing is in it.
   assert (np.load(here / "consumed.npy") == -1).all()
 
 
@@ -105,7 +105,7 @@ def test_a_part_after_a_gap_is_ignored(hosts, bucket_url):
   bucket = storage.Bucket(bucket_url)
   for name in ("metrics.jsonl", "perf.jsonl", "consumed.npy"):
     parts = sorted(bucket.list(f"runs/r-0123456789/{name}.parts"))
-    bucket.delete(parts[1:2])  # As if killed in the middle of a resume.
+    bucket.delete(parts[-2:-1])  # As if killed in the middle of a resume.
   run_copies.pull(there)
   assert files(there) == expected
   open_records(there, digests, first=1)
@@ -126,11 +126,11 @@ def test_two_hosts_do_not_train_one_run(hosts):
   here, there = hosts
   for run in hosts:
     run.mkdir(parents=True)
-  with records.lock(here, 0.8):
+  with records.lock(here, 4):
     with pytest.raises(errors.InputError, match="another process works on"):
-      with records.lock(there, 0.8):
+      with records.lock(there, 4):
         pass
-  with records.lock(there, 0.8):
+  with records.lock(there, 4):
     pass
 
 
@@ -141,8 +141,10 @@ def test_nothing_is_written_without_the_lease(hosts, bucket_url):
     record = open_records(here)
     train(record, range(1))
     before = storage.Bucket(bucket_url).list("runs")
-    run_copies._copies[here].lease._lost_to = "another process"
+    lease = run_copies._copies[here].lease
+    assert lease is not None
+    lease._lost_to = "another process"
     with pytest.raises(errors.InputError, match="lost its lease"):
       train(record, range(1, 2))
     assert storage.Bucket(bucket_url).list("runs") == before
-    run_copies._copies[here].lease._lost_to = ""
+    lease._lost_to = ""

@@ -89,7 +89,9 @@ def _guarded(
           "no experiment is named. Add --config=FILE, such as"
           " --config=configs/tmt.py."
       )
-    if not in_buckets:
+    if in_buckets and storage.is_url(WORKDIR.value):
+      storage.check_workdir(WORKDIR.value, "--workdir")
+    else:
       schema.check_local(WORKDIR.value, "--workdir")
     shortage.check_limits()
     chatter.hide()

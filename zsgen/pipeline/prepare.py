@@ -24,10 +24,10 @@ def prepare(
   store = None
   if hosts.is_first():
     store = _make(config, workdir / "stores", console)
-  path = pathlib.Path(
-      hosts.broadcast("store", str(store.path) if store else "")
-  )
+  # Copies of a bucket may be elsewhere on another host.
+  name = hosts.broadcast("store", store.path.name if store else "")
   if store is None:
+    path = workdir / "stores" / name
     hosts.await_file(path)
     store = store_lib.open_store(path)
   hosts.agree("store", {"the store's fingerprint": store.fingerprint})

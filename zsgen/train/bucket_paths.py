@@ -37,7 +37,7 @@ def open_copy(
   # Not the copies that a run on this host may be writing.
   local = storage.mount(workdir, parent or storage.cache() / "read")
   target = local / name
-  matches = _artifacts(target)
+  matches, exports = _artifacts(target)
   if not matches:
     raise errors.InputError(
         f"{url}: there is no run and no other artifact. Check the path; the"
@@ -48,6 +48,8 @@ def open_copy(
       run_copies.pull(artifact)
     elif whole or artifact == target or artifact.parent.name in _READ:
       artifacts.exists(artifact)
+  for export in exports if whole else ():
+    artifacts.exists(export)
   return target
 
 
@@ -62,17 +64,22 @@ def _split(url: str) -> tuple[str, str]:
   return url, ""
 
 
-def _artifacts(target: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the local directories of the artifacts at a path of a bucket."""
+def _artifacts(
+    target: pathlib.Path,
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+  """Returns the local directories of artifacts at a path, and of exports."""
   mounted = storage.find(target)
   assert mounted is not None, "the path is mounted"
   bucket, name = mounted
   root = target
   for _ in name.split("/") if name else ():
     root = root.parent
-  parts = {tuple(entry.split("/")[:2]) for entry in bucket.list(name)}
-  return [
-      root.joinpath(*pair)
-      for pair in sorted(parts)
-      if len(pair) == 2 and pair[0] in artifacts.SECTIONS
-  ]
+  entries = [entry.split("/") for entry in bucket.list(name)]
+  inside = [entry for entry in entries if entry[0] in artifacts.SECTIONS]
+  matches = {root.joinpath(*entry[:2]) for entry in inside if entry[2:]}
+  exports = {
+      root.joinpath(*entry[:3])
+      for entry in inside
+      if entry[3:] == [artifacts.MANIFEST] and entry[2].startswith("export")
+  }
+  return sorted(matches), sorted(exports)

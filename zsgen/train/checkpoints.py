@@ -91,7 +91,7 @@ class Checkpoints:
     """Returns the steps of all committed checkpoints, ascending."""
     return sorted(self._manager.all_steps())
 
-  def directory(self, step: int) -> pathlib.Path:
+  def directory(self, step: int) -> pathlib.PurePath:
     """Returns the directory of the checkpoint of a step."""
     return self.path / str(step)
 
@@ -400,8 +400,8 @@ class Finished(Checkpoints):
     return "arrays" in meta
 
 
-def path_of(run: pathlib.Path) -> pathlib.Path:
-  """Returns the directory of a run's checkpoints, which may be in a bucket."""
+def path_of(run: pathlib.Path) -> Any:
+  """Returns the directory of a run's checkpoints, as `storage.direct` does."""
   return storage.direct(run / NAME)
 
 

@@ -61,10 +61,17 @@ class Bucket:
     return fsspec.filesystem(scheme, use_listings_cache=False)
 
   def check(self) -> None:
-    """Writes and deletes an object, to raise the error of either at once."""
+    """Does all that a run does with a bucket, to raise an error before work.
+
+    Orbax reads the bucket's metadata when it deletes a checkpoint.
+    """
     name = f"check-{uuid.uuid4().hex}"
     self.write(name, b"")
     self.delete([name])
+    bucket = self._path.partition("/")[0]
+    with self._explained("read", ""):
+      if "kind" not in self._fs.info(bucket):  # fsspec hides the error.
+        raise PermissionError(f"storage.buckets.get on {bucket}")
 
   def list(self, prefix: str = "") -> dict[str, Entry]:
     """Returns the objects whose names begin with a directory, by name.
@@ -207,8 +214,9 @@ def _explain(url: str, action: str, error: Exception) -> errors.InputError:
   ):
     return errors.InputError(
         f"{text}: no permission ({reason}). Log in (gcloud auth"
-        " application-default login), or ask for the role Storage Object User"
-        " (roles/storage.objectUser) on the bucket."
+        " application-default login), or ask for the roles Storage Object User"
+        " and Storage Legacy Bucket Reader (roles/storage.objectUser,"
+        " roles/storage.legacyBucketReader) on the bucket."
     )
   if isinstance(error, _UNREACHABLE) or "connect" in reason.lower():
     text += ": the bucket cannot be reached"
