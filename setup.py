@@ -19,6 +19,7 @@ CORE = [
     "absl-py>=2.1",
     "etils[epath]>=1.9",
     "flax>=0.12.6,<0.13",
+    "fsspec>=2024.10",
     "jax>=0.10,<0.13",
     "jaxtyping>=0.3",
     "matplotlib>=3.9",

@@ -82,6 +82,12 @@ class Bucket:
     root = f"{self._path}/{prefix}" if prefix else self._path
     with self._explained("listed", prefix):
       listing = self._fs.find(root, detail=True)
+    for name in listing:
+      if ".." in name.split("/"):  # It would lead out of the copies.
+        raise errors.InputError(
+            f"{self.url}: has an object that zsgen did not write, {name!r}."
+            " Delete it, or use another path of the bucket."
+        )
     return {
         name.removeprefix(f"{self._path}/"): Entry(
             int(info["size"]), info["mtime"]
