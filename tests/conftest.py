@@ -82,9 +82,9 @@ def gcs(tmp_path_factory) -> Iterator[dict[str, str]]:
   """
   with gcs_server.serve(tmp_path_factory.mktemp("gcs")) as variables:
     with gcs_server.environment(variables):
-      import fsspec
+      from fsspec import config
 
-      fsspec.config.set_conf_env(fsspec.config.conf)  # Perhaps imported before.
+      config.set_conf_env(config.conf)  # Perhaps imported before.
       yield variables
 
 

@@ -3,11 +3,13 @@
 import os
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.helpers import xla
 import zsgen
 from zsgen.core import errors, storage
 from zsgen.reports import __main__ as reports
@@ -26,7 +28,8 @@ def results(run: pathlib.Path) -> dict[str, bytes]:
       for path in run.rglob("*")
       if path.is_file()
       and path.name not in CLOCKS
-      and path.relative_to(run).parts[0] not in (checkpoints.NAME, "export-float32")
+      and path.relative_to(run).parts[0]
+      not in (checkpoints.NAME, "export-float32")
       and not path.name.startswith(".")
   }
   with checkpoints.Finished(run) as saved:
@@ -40,14 +43,23 @@ def elsewhere(monkeypatch, tmp_path: pathlib.Path) -> None:
 
 
 def start(
-    small, url: str, tmp_path: pathlib.Path, count: int = 0, host: str = "a"
+    small,
+    url: str,
+    tmp_path: pathlib.Path,
+    count: int = 0,
+    host: str = "a",
+    **environment: str,
 ) -> subprocess.Popen:
   """Runs a config in a process of its own, on a host with copies of its own."""
   path = tmp_path / "config.json"
   path.write_text(small.to_json())
   return subprocess.Popen(
       [sys.executable, KILL, path, url, str(count)],
-      env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / host)},
+      env={
+          **xla.environment(),
+          **environment,
+          "XDG_CACHE_HOME": str(tmp_path / host),
+      },
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -59,6 +71,7 @@ def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(
 ):
   (expected,) = (workdirs.get(small, "train") / "runs").iterdir()
   run = zsgen.run(small, bucket_url, ["train"]).run
+  assert run is not None
   assert results(run) == results(expected)
   elsewhere(monkeypatch, tmp_path)
   loaded = zsgen.load_run(f"{bucket_url}/runs/{run.name}")
@@ -74,6 +87,7 @@ def test_all_stages_on_several_hosts(
   small.machine.tensorboard = True
   stages = ["prepare", "order", "train", "report", "export", "evaluate"]
   local = zsgen.run(small, tmp_path / "local", stages)
+  assert local.run is not None and local.store is not None
   for number, stage in enumerate(stages):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"host-{number}"))
     zsgen.run(small, bucket_url, [stage])
@@ -85,7 +99,11 @@ def test_all_stages_on_several_hosts(
     assert f"{kind} {bucket_url}/" in printed
   objects = storage.Bucket(bucket_url).list(f"runs/{local.run.name}")
   names = " ".join(objects)
-  for name in ("report.html", "tensorboard/events", "export-float32/manifest.json"):
+  for name in (
+      "report.html",
+      "tensorboard/events",
+      "export-float32/manifest.json",
+  ):
     assert name in names
   page = tmp_path / "page.html"
   assert reports.main(["compare", bucket_url, "--out", str(page)]) == 0
@@ -108,7 +126,9 @@ def test_killed_ten_times_the_bytes_are_the_same(
   deaths = 0
   for _ in range(40):
     host = generator.choice("abc")
-    process = start(small, bucket_url, tmp_path, generator.randint(1, 160), host)
+    process = start(
+        small, bucket_url, tmp_path, generator.randint(1, 160), host
+    )
     _, err = process.communicate()
     deaths += process.returncode == -9
     assert process.returncode in (-9, 0), err
@@ -145,6 +165,33 @@ def test_of_two_starts_the_second_is_refused(small, bucket_url, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_share_nothing_but_the_bucket(
+    small, workdirs, bucket_url, tmp_path, monkeypatch
+):
+  (local,) = (workdirs.get(small, "train") / "runs").iterdir()
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+  processes = [
+      start(
+          *(small, bucket_url, tmp_path),
+          host=f"host-{index}",
+          JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
+          JAX_NUM_PROCESSES="2",
+          JAX_PROCESS_ID=str(index),
+      )
+      for index in range(2)
+  ]
+  for process in processes:
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+  elsewhere(monkeypatch, tmp_path)
+  assert verify_command.main([bucket_url]) == 0
+  run = zsgen.load_run(f"{bucket_url}/runs/{local.name}")
+  assert run.consumed == zsgen.load_run(local).consumed
+
+
+@pytest.mark.slow
 def test_an_unreachable_bucket_is_one_message(small, tmp_path):
   path = tmp_path / "config.py"
   path.write_text(
@@ -152,8 +199,10 @@ def test_an_unreachable_bucket_is_one_message(small, tmp_path):
       "  return config.defaults()\n"
   )
   done = subprocess.run(
-      [sys.executable, "-m", "zsgen.main", f"--config={path}"]
-      + ["--workdir=gs://zsgen-test/path"],
+      [
+          *(sys.executable, "-m", "zsgen.main", f"--config={path}"),
+          "--workdir=gs://zsgen-test/path",
+      ],
       env=os.environ | {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"},
       capture_output=True,
       text=True,
@@ -172,14 +221,16 @@ def test_no_permission_is_one_message(bucket_url, monkeypatch):
       raise OSError("Forbidden: https://storage.googleapis.com/… 403")
 
   monkeypatch.setattr(storage.Bucket, "_fs", Forbidden())
-  with pytest.raises(errors.InputError, match="no permission.*objectUser"):
+  with pytest.raises(errors.InputError, match=r"no permission.*objectUser"):
     storage.open_workdir(bucket_url)
 
 
 def test_a_fork_is_refused(small, bucket_url, workdirs):
   (run,) = (workdirs.get(small, "train") / "runs").iterdir()
   small.fork = f"{run}@5"
-  with pytest.raises(errors.InputError, match="config.fork: a run in a bucket"):
+  with pytest.raises(
+      errors.InputError, match=r"config\.fork: a run in a bucket"
+  ):
     zsgen.run(small, bucket_url, ["train"])
 
 

@@ -156,7 +156,9 @@ def test_a_workdir_that_is_a_url(root, tmp_path):
       f"--config={root}/configs/tmt.py", "--workdir=s3://bucket/x", cwd=root
   )
   assert completed.returncode == 2
-  assert "--workdir is 's3://bucket/x'; of buckets, only gs://" in completed.stderr
+  assert (
+      "--workdir is 's3://bucket/x'; of buckets, only gs://" in completed.stderr
+  )
   assert not (root / "gs:").exists()
 
 

@@ -16,8 +16,8 @@ HELDOUT = {"heldout": config.Heldout(tasks=("b",))}
 def bucket(monkeypatch):
   """Returns the empty file system of memory://, with two files in data/."""
   system = fsspec.filesystem("memory")
-  monkeypatch.setattr(system, "store", {})
-  monkeypatch.setattr(system, "pseudo_dirs", [""])
+  monkeypatch.setattr(type(system), "store", {})
+  monkeypatch.setattr(type(system), "pseudo_dirs", [""])
   for name, task in (("one.jsonl", "a"), ("more/two.jsonl", "b")):
     row = {"task": task, "input": "q", "target": "a"}
     system.pipe(f"/data/{name}", json.dumps(row).encode())
@@ -80,7 +80,8 @@ def test_missing_paths(bucket, tmp_path):
 
 def test_a_missing_package_is_reported_with_its_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "gcsfs", None)
-  monkeypatch.delitem(fsspec.registry._registry, "gs", raising=False)
+  known = vars(sys.modules["fsspec.registry"])["_registry"]
+  monkeypatch.delitem(known, "gs", raising=False)  # Perhaps imported before.
   with pytest.raises(errors.InputError, match=r"gcsfs.*pip install .*\[gcs\]"):
     _suite("gs://data/one.jsonl", tmp_path)
 

@@ -6,6 +6,7 @@ COUNT: the request to the bucket, by fsspec, before which it dies; 0 for none.
 It prints the number of requests at the end.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ import gcsfs
 
 import zsgen
 
-_requests = 0
+_numbers = itertools.count(1)
 
 
 def arm(count: int) -> None:
@@ -24,9 +25,7 @@ def arm(count: int) -> None:
   call = gcsfs.GCSFileSystem._call
 
   async def counted(*args, **kwargs):
-    global _requests
-    _requests += 1
-    if _requests == count:
+    if next(_numbers) == count:
       os.kill(os.getpid(), signal.SIGKILL)
     return await call(*args, **kwargs)
 
@@ -37,4 +36,4 @@ if __name__ == "__main__":
   path, url, number = sys.argv[1:]
   arm(int(number))
   zsgen.run(json.loads(pathlib.Path(path).read_text()), url)
-  print(_requests)
+  print(next(_numbers) - 1)

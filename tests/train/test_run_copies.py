@@ -57,91 +57,93 @@ def hosts(bucket_url, tmp_path) -> list[pathlib.Path]:
 
 
 def test_readers_join_the_parts(hosts, bucket_url):
-  here, there = hosts
-  record = open_records(here)
+  first_host, second_host = hosts
+  record = open_records(first_host)
   train(record, range(2))
   train(record, range(2, 4))
-  run_copies.pull(there)
-  assert files(there) == files(here)
-  parts = storage.Bucket(bucket_url).list("runs/r-0123456789/metrics.jsonl.parts")
+  run_copies.pull(second_host)
+  assert files(second_host) == files(first_host)
+  parts = storage.Bucket(bucket_url).list(
+      "runs/r-0123456789/metrics.jsonl.parts"
+  )
   assert len(parts) == 2
-  losses = np.load(there / "evals/heldout/loss.npy")
+  losses = np.load(second_host / "evals/heldout/loss.npy")
   np.testing.assert_array_equal(losses[:, 0], [0, 3, np.nan])
 
 
 def test_a_resume_deletes_parts_beyond_its_checkpoint(hosts):
-  here, there = hosts
-  record = open_records(here)
+  first_host, second_host = hosts
+  record = open_records(first_host)
   digests = train(record, range(2))
-  expected = files(here)
+  expected = files(first_host)
   train(record, range(2, 5))
-  run_copies.pull(there)
-  resumed = open_records(there, digests, first=2)
-  run_copies.pull(here)
-  assert files(here) == expected
+  run_copies.pull(second_host)
+  resumed = open_records(second_host, digests, first=2)
+  run_copies.pull(first_host)
+  assert files(first_host) == expected
   train(resumed, range(2, 6))
-  run_copies.pull(here)
-  assert files(here) == files(there)
-  assert np.load(here / "consumed.npy")[:, 0].tolist() == list(range(6))
+  run_copies.pull(first_host)
+  assert files(first_host) == files(second_host)
+  assert np.load(first_host / "consumed.npy")[:, 0].tolist() == list(range(6))
 
 
 def test_a_start_from_scratch_keeps_nothing(hosts):
-  here, there = hosts
-  train(open_records(here), range(5))
-  run_copies.pull(there)
-  open_records(there)
-  run_copies.pull(here)
-  assert not (here / "metrics.jsonl").exists()  # Nothing is in it.
-  assert (np.load(here / "consumed.npy") == -1).all()
+  first_host, second_host = hosts
+  train(open_records(first_host), range(5))
+  run_copies.pull(second_host)
+  open_records(second_host)
+  run_copies.pull(first_host)
+  assert not (first_host / "metrics.jsonl").exists()  # Nothing is in it.
+  assert (np.load(first_host / "consumed.npy") == -1).all()
 
 
 def test_a_part_after_a_gap_is_ignored(hosts, bucket_url):
-  here, there = hosts
-  record = open_records(here)
+  first_host, second_host = hosts
+  record = open_records(first_host)
   digests = train(record, range(1))
-  expected = files(here)
+  expected = files(first_host)
   train(record, range(1, 2))
   train(record, range(2, 3))
   bucket = storage.Bucket(bucket_url)
   for name in ("metrics.jsonl", "perf.jsonl", "consumed.npy"):
     parts = sorted(bucket.list(f"runs/r-0123456789/{name}.parts"))
     bucket.delete(parts[-2:-1])  # As if killed in the middle of a resume.
-  run_copies.pull(there)
-  assert files(there) == expected
-  open_records(there, digests, first=1)
+  run_copies.pull(second_host)
+  assert files(second_host) == expected
+  open_records(second_host, digests, first=1)
   assert len(bucket.list("runs/r-0123456789/metrics.jsonl.parts")) == 1
 
 
 def test_local_leftovers_do_not_survive(hosts):
-  here, there = hosts
-  train(open_records(here), range(1))
-  there.mkdir(parents=True)
+  first_host, second_host = hosts
+  train(open_records(first_host), range(1))
+  second_host.mkdir(parents=True)
   for name in ("metrics.jsonl", "result.json"):
-    (there / name).write_text("of a start that was killed")
-  run_copies.pull(there)
-  assert files(there) == files(here)
+    (second_host / name).write_text("of a start that was killed")
+  run_copies.pull(second_host)
+  assert files(second_host) == files(first_host)
 
 
 def test_two_hosts_do_not_train_one_run(hosts):
-  here, there = hosts
+  first_host, second_host = hosts
   for run in hosts:
     run.mkdir(parents=True)
-  with records.lock(here, 4):
+  with records.lock(first_host, 4):
     with pytest.raises(errors.InputError, match="another process works on"):
-      with records.lock(there, 4):
+      with records.lock(second_host, 4):
         pass
-  with records.lock(there, 4):
+  with records.lock(second_host, 4):
     pass
 
 
 def test_nothing_is_written_without_the_lease(hosts, bucket_url):
-  here, there = hosts
-  here.mkdir(parents=True)
-  with records.lock(here, 60):
-    record = open_records(here)
+  first_host, _ = hosts
+  first_host.mkdir(parents=True)
+  with records.lock(first_host, 60):
+    record = open_records(first_host)
     train(record, range(1))
     before = storage.Bucket(bucket_url).list("runs")
-    lease = run_copies._copies[here].lease
+    lease = run_copies._copies[first_host].lease
     assert lease is not None
     lease._lost_to = "another process"
     with pytest.raises(errors.InputError, match="lost its lease"):

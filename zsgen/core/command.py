@@ -73,11 +73,14 @@ def start(
         sys.argv[0], flags.FLAGS[flag.name]
     )
   signal.signal(signal.SIGTERM, _terminate)
-  app.run(functools.partial(_guarded, run, in_buckets), flags_parser=_parse)
+  app.run(
+      functools.partial(_guarded, run, in_buckets=in_buckets),
+      flags_parser=_parse,
+  )
 
 
 def _guarded(
-    run: Callable[[], None], in_buckets: bool, argv: Sequence[str]
+    run: Callable[[], None], argv: Sequence[str], in_buckets: bool = False
 ) -> None:
   try:
     if len(argv) > 1:

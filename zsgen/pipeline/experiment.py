@@ -135,6 +135,10 @@ class Experiment:
 
     Several processes leave it to the start of training, which checks it too.
     """
-    if self.fork and not artifacts.exists(artifact) and not hosts.is_distributed():
+    if (
+        self.fork
+        and not artifacts.exists(artifact)
+        and not hosts.is_distributed()
+    ):
       with self.console.status("fork"):
         forking.check(self.fork)

@@ -32,9 +32,7 @@ def add_arguments(
     out: the default of --out, in words.
     out_help: what --out is.
   """
-  parser.add_argument(
-      "paths", nargs="+", metavar=metavar, help=paths
-  )
+  parser.add_argument("paths", nargs="+", metavar=metavar, help=paths)
   parser.add_argument(
       "--out",
       type=pathlib.Path,

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       nargs="+",
       metavar="PATH",
       help="a store, embeddings, an order, an evaluation, a run or a workdir;"
-          " local, or in a bucket (gs://BUCKET/PATH)",
+      " local, or in a bucket (gs://BUCKET/PATH)",
   )
   chatter.hide()
   try:

@@ -25,7 +25,7 @@ class Folder:
     root = self._path / prefix if prefix else self._path
     entries = {}
     for file in sorted(root.rglob("[!.]*")):
-      if (modified := self.modified(name := str(file.relative_to(self._path)))):
+      if modified := self.modified(name := str(file.relative_to(self._path))):
         entries[name] = bucket.Entry(file.stat().st_size, modified)
     return entries
 

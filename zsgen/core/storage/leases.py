@@ -128,8 +128,8 @@ class Lease:
     owner = holder.get("owner", "an unknown process")
     return errors.InputError(
         f"{self._objects.url}/{self._name}: another process works on this"
-        f" {self._noun}: {owner}, since {holder.get('since', '?')}. Wait for"
-        f" it, or end it: its lease lasts {self._seconds:g} seconds more."
+        f" {self._noun}: {owner}. Wait for it, or end it; if it is killed, its"
+        f" lease ends after {self._seconds:g} seconds."
     )
 
   def _latest(self) -> tuple[int, dict[str, Any]]:
@@ -164,7 +164,6 @@ class Lease:
     content = {
         "owner": self._owner,
         "token": self._token,
-        "since": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
         "is_free": is_free,
     }
     data = json.dumps(content).encode()

@@ -137,7 +137,10 @@ def direct(path: pathlib.Path) -> Any:
   """
   if mounted := find(path):
     from etils import epath
+    from fsspec import config
 
+    # Orbax must see what other hosts have written.
+    config.conf.setdefault("gs", {})["use_listings_cache"] = False
     return epath.Path(mounted.url)
   return path
 
