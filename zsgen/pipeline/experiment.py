@@ -7,9 +7,8 @@ import pathlib
 import numpy as np
 import rich.console
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.core import config as config_lib
-from zsgen.core import hosts, storage
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from zsgen.core import config as config_lib
 from zsgen.core import artifacts, hosts
+from zsgen.core import config as config_lib
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.pipeline import checks

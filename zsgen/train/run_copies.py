@@ -40,16 +40,16 @@ class _Copy:
 
   Attributes:
     parts: of each file that grows, ascending and without gaps.
-    beyond: objects of parts after a gap, which nothing counts on.
-    whole: length and time of modification (ns) of the other local files, as
+    stray: objects of parts after a gap, which nothing counts on.
+    identities: length and time of modification (ns) of the other local files, as
       they were when they were uploaded or downloaded.
     lease: held by this process, if it trains the run.
   """
 
   def __init__(self):
     self.parts: dict[str, list[_Part]] = {}
-    self.beyond: list[str] = []
-    self.whole: dict[str, tuple[int, int]] = {}
+    self.stray: list[str] = []
+    self.identities: dict[str, tuple[int, int]] = {}
     self.lease: storage.Lease | None = None
 
 
@@ -131,15 +131,15 @@ def pull(run: pathlib.Path) -> None:
   }
   copy = _copies[run] = _Copy()
   objects = [name for name in sizes if not _APART.fullmatch(name)]
-  whole = [name for name in objects if not _PART.fullmatch(name)]
+  singles = [name for name in objects if not _PART.fullmatch(name)]
   _find_parts(copy, {name: sizes[name] for name in objects})
-  bucket.download((f"{prefix}/{name}", run / name) for name in whole)
+  bucket.download((f"{prefix}/{name}", run / name) for name in singles)
   for name, parts in copy.parts.items():
     _join(mounted, run / name, name, parts)
   for file in _files(run):
-    if (name := file.relative_to(run).as_posix()) not in {*whole, *copy.parts}:
+    if (name := file.relative_to(run).as_posix()) not in {*singles, *copy.parts}:
       file.unlink()
-  copy.whole = {name: _identify(run / name) for name in whole}
+  copy.identities = {name: _identify(run / name) for name in singles}
 
 
 def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
@@ -162,8 +162,8 @@ def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
   if copy.lease:
     copy.lease.check()
   bucket, prefix = mounted
-  bucket.delete(f"{prefix}/{name}" for name in copy.beyond)
-  copy.beyond = []
+  bucket.delete(f"{prefix}/{name}" for name in copy.stray)
+  copy.stray = []
   for name, size in sizes.items():
     parts = copy.parts.setdefault(name, [])
     _trim(mounted, name, parts, size)
@@ -172,10 +172,10 @@ def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
   for file in _files(run):
     name = file.relative_to(run).as_posix()
     identity = _identify(file)
-    if name not in copy.parts and copy.whole.get(name) != identity:
+    if name not in copy.parts and copy.identities.get(name) != identity:
       changed[name] = identity
   bucket.upload((run / name, f"{prefix}/{name}") for name in changed)
-  copy.whole |= changed
+  copy.identities |= changed
 
 
 def _find_parts(copy: _Copy, sizes: Mapping[str, int]) -> None:
@@ -186,7 +186,7 @@ def _find_parts(copy: _Copy, sizes: Mapping[str, int]) -> None:
       if begin == (parts[-1].end if parts else 0):
         parts.append(_Part(begin, begin + sizes[name]))
       else:
-        copy.beyond.append(name)
+        copy.stray.append(name)
 
 
 def _join(
@@ -233,9 +233,9 @@ def _trim(
     mounted: storage.Mounted, name: str, parts: list[_Part], size: int
 ) -> None:
   """Deletes the parts of a file that are beyond its length."""
-  beyond = [part for part in parts if part.begin >= size]
-  mounted.bucket.delete(_object(mounted, name, part.begin) for part in beyond)
-  del parts[len(parts) - len(beyond) :]
+  stale = [part for part in parts if part.begin >= size]
+  mounted.bucket.delete(_object(mounted, name, part.begin) for part in stale)
+  del parts[len(parts) - len(stale) :]
 
 
 def _append(

@@ -15,9 +15,15 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors
-from zsgen.core.artifacts import copies
+from zsgen.core.artifacts import (
+  copies,
+  hashing,
+  naming,
+  provenance,
+  reading,
+  sealing,
+)
 from zsgen.core.artifacts import files as files_lib
-from zsgen.core.artifacts import hashing, naming, provenance, reading, sealing
 from zsgen.core.artifacts.naming import MANIFEST
 
 # The version of the layout; readers upgrade older ones.

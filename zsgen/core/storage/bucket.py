@@ -54,14 +54,14 @@ class Bucket:
 
   @functools.cached_property
   def _fs(self) -> Any:
-    """The file system of fsspec; it must not remember listings."""
+    """Returns the file system of fsspec, which must not remember listings."""
     import fsspec
 
     scheme = self.url.partition("://")[0]
     return fsspec.filesystem(scheme, use_listings_cache=False)
 
   def check(self) -> None:
-    """Does all that a run does with a bucket, to raise an error before work.
+    """Tries all that a run does with a bucket, to raise an error before work.
 
     Orbax reads the bucket's metadata when it deletes a checkpoint.
     """

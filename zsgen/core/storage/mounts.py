@@ -32,7 +32,7 @@ class Mounted(NamedTuple):
 
   @property
   def url(self) -> str:
-    """The URL of what the path stands for."""
+    """Returns the URL of what the path stands for."""
     return f"{self.bucket.url}/{self.name}" if self.name else self.bucket.url
 
 
