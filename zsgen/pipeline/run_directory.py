@@ -128,15 +128,17 @@ class RunDirectory:
     Raises:
       InputError: the run is finished, and its records are damaged.
     """
-    is_finished, digests = False, {}
+    path = self.path  # All processes agree on it.
+    is_finished = False
+    digests: record_digests.Digests = {}
     if hosts.is_first():
-      run_copies.pull_head(self.path, record_digests.RESULT)
-      is_finished = (self.path / record_digests.RESULT).exists()
+      run_copies.pull_head(path, record_digests.RESULT)
+      is_finished = (path / record_digests.RESULT).exists()
     if is_finished and hosts.is_first():
-      run_copies.pull(self.path)
-      if not (self.path / artifacts.MANIFEST).exists():
+      run_copies.pull(path)
+      if not (path / artifacts.MANIFEST).exists():
         self._write_manifest()  # It was damaged and deleted, as advised.
-      digests = record_digests.check_finished(self.path)
+      digests = record_digests.check_finished(path)
     return digests if hosts.broadcast("finished", is_finished) else None
 
   def _write_manifest(self) -> None:
