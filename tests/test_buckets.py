@@ -118,8 +118,7 @@ def test_all_stages_on_several_hosts(
 def test_killed_ten_times_the_bytes_are_the_same(
     small, workdirs, bucket_url, tmp_path, monkeypatch
 ):
-  small.machine.save_every = 2
-  small.machine.lease = 4
+  small.machine.save_every = small.machine.lease = 2
   (run,) = (workdirs.get(small, "train") / "runs").iterdir()
   expected = results(run)
   generator = random.Random(0)

@@ -131,7 +131,7 @@ class Bucket:
 
   def delete(self, names: Iterable[str]) -> None:
     """Deletes objects; those that are not there are ignored."""
-    self._all(self._delete, [(name,) for name in names])
+    self._call_all(self._delete, [(name,) for name in names])
 
   def upload(self, files: Iterable[tuple[pathlib.Path, str]]) -> None:
     """Writes objects with the content of files.
@@ -139,7 +139,7 @@ class Bucket:
     Args:
       files: local files, and the names of their objects.
     """
-    self._all(self._upload, files)
+    self._call_all(self._upload, files)
 
   def download(self, files: Iterable[tuple[str, pathlib.Path]]) -> None:
     """Writes files with the content of objects.
@@ -147,7 +147,7 @@ class Bucket:
     Args:
       files: names of objects, and local files, whose directories are made.
     """
-    self._all(self._download, files)
+    self._call_all(self._download, files)
 
   def _delete(self, name: str) -> None:
     with self._explained("deleted", name):
@@ -165,7 +165,7 @@ class Bucket:
       self._fs.get_file(self._full(name), str(partial))
     os.replace(partial, file)
 
-  def _all(
+  def _call_all(
       self, call: Callable[..., None], arguments: Iterable[tuple[Any, ...]]
   ) -> None:
     """Calls a function in several threads; raises the first error."""

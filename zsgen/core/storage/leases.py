@@ -117,14 +117,14 @@ class Lease:
       first = number if first is None else first
       is_free = not holder or holder.get("is_free")
       if number != first and not is_free:  # Renewed or taken meanwhile.
-        raise self._held(holder)
+        raise self._refusal(holder)
       if is_free or self._is_stale(number):
         if self._claim(number + 1):
           return
         continue
       time.sleep(self._seconds / _RENEWALS / 2)
 
-  def _held(self, holder: Mapping[str, Any]) -> errors.InputError:
+  def _refusal(self, holder: Mapping[str, Any]) -> errors.InputError:
     owner = holder.get("owner", "an unknown process")
     return errors.InputError(
         f"{self._objects.url}/{self._name}: another process works on this"
@@ -153,10 +153,10 @@ class Lease:
     self._objects.create(probe, b"")
     now = self._objects.modified(probe)
     self._objects.delete([probe])
-    then = self._objects.modified(self._object(number))
-    if now is None or then is None:
+    modified = self._objects.modified(self._object(number))
+    if now is None or modified is None:
       return False
-    return (now - then).total_seconds() > self._seconds
+    return (now - modified).total_seconds() > self._seconds
 
   def _claim(self, number: int, is_free: bool = False) -> bool:
     """Creates a number; returns whether this process has the lease then."""
