@@ -19,23 +19,23 @@ import rich.console
 
 from zsgen.core import config as config_lib
 from zsgen.core import (
-  errors,
-  hosts,
-  programs,
-  schema,
-  sections,
-  storage,
-  terminal,
+    errors,
+    hosts,
+    programs,
+    schema,
+    sections,
+    storage,
+    terminal,
 )
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import (
-  checks,
-  evaluate,
-  export,
-  plan,
-  report,
-  train,
+    checks,
+    evaluate,
+    export,
+    plan,
+    report,
+    train,
 )
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import batch_view

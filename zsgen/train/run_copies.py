@@ -137,7 +137,10 @@ def pull(run: pathlib.Path) -> None:
   for name, parts in copy.parts.items():
     _join(mounted, run / name, name, parts)
   for file in _files(run):
-    if (name := file.relative_to(run).as_posix()) not in {*singles, *copy.parts}:
+    if (name := file.relative_to(run).as_posix()) not in {
+        *singles,
+        *copy.parts,
+    }:
       file.unlink()
   copy.identities = {name: _identify(run / name) for name in singles}
 

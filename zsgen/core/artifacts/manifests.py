@@ -16,12 +16,12 @@ from typing import Any
 
 from zsgen.core import errors
 from zsgen.core.artifacts import (
-  copies,
-  hashing,
-  naming,
-  provenance,
-  reading,
-  sealing,
+    copies,
+    hashing,
+    naming,
+    provenance,
+    reading,
+    sealing,
 )
 from zsgen.core.artifacts import files as files_lib
 from zsgen.core.artifacts.naming import MANIFEST
