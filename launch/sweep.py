@@ -33,7 +33,14 @@ import ml_collections
 from ml_collections import config_flags
 import rich.console
 
-from zsgen.core import artifacts, command, errors, sections, terminal
+from zsgen.core import (
+    artifacts,
+    command,
+    errors,
+    schema,
+    sections,
+    terminal,
+)
 from zsgen.core import config as config_lib
 from zsgen.reports import comparison, comparison_report, notes
 
@@ -132,6 +139,7 @@ def run(
   Raises:
     InputError: bad options, or see `zsgen.pipeline.run`.
   """
+  schema.check_local(str(workdir), "--workdir")
   todo = points(config)
   if point is not None and not 0 <= point < len(todo):
     raise errors.InputError(

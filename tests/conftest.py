@@ -1,6 +1,7 @@
 """What tests share."""
 
 import atexit
+from collections.abc import Iterator
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 
 # Set before JAX is imported anywhere: tests run on the CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -25,7 +27,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 import ml_collections
 import pytest
 
-from tests.helpers import configs, shared
+from tests.helpers import configs, gcs_server, shared
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NIV2_TASKS = {
@@ -70,6 +72,27 @@ def real(root, shared_root):
 def flan_mini(real) -> pathlib.Path:
   """Returns real rows and the paper's key list, as Flan-mini is published."""
   return real("flan_mini")
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory) -> Iterator[dict[str, str]]:
+  """Serves the bucket gs://zsgen-test; yields the environment of its clients.
+
+  It is that of this process, too.
+  """
+  with gcs_server.serve(tmp_path_factory.mktemp("gcs")) as variables:
+    with gcs_server.environment(variables):
+      from fsspec import config
+
+      config.set_conf_env(config.conf)  # Perhaps imported before.
+      yield variables
+
+
+@pytest.fixture
+def bucket_url(gcs, tmp_path, monkeypatch) -> str:
+  """Returns the URL of a new workdir in a bucket; copies are in `tmp_path`."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  return f"gs://{gcs_server.BUCKET}/{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture

@@ -153,10 +153,12 @@ def test_bad_input_in_forks(root, tmp_path, complete):
 
 def test_a_workdir_that_is_a_url(root, tmp_path):
   completed = command(
-      f"--config={root}/configs/tmt.py", "--workdir=gs://bucket/x", cwd=root
+      f"--config={root}/configs/tmt.py", "--workdir=s3://bucket/x", cwd=root
   )
   assert completed.returncode == 2
-  assert "--workdir is 'gs://bucket/x', which is a URL" in completed.stderr
+  assert (
+      "--workdir is 's3://bucket/x'; of buckets, only gs://" in completed.stderr
+  )
   assert not (root / "gs:").exists()
 
 

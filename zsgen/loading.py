@@ -32,8 +32,9 @@ def load_store(path: str | os.PathLike[str]) -> "store_lib.Store":
     InputError: there is no store, it has an older format, or it is damaged.
   """
   from zsgen.data import store as store_lib
+  from zsgen.train import bucket_paths
 
-  return store_lib.open_store(pathlib.Path(path))
+  return store_lib.open_store(bucket_paths.open_copy(path))
 
 
 def load_order(
@@ -55,15 +56,17 @@ def load_order(
       store.
   """
   from zsgen.orders import order as order_lib
+  from zsgen.train import bucket_paths
 
-  return order_lib.Order.load(pathlib.Path(path), store)
+  return order_lib.Order.load(bucket_paths.open_copy(path), store)
 
 
 def load_run(path: str | os.PathLike[str]) -> "run_tables.Run":
   """Opens a run, finished or not: what it measured, as Arrow tables.
 
   Args:
-    path: its directory, such as workdir/runs/tmt-0123456789ab.
+    path: its directory, such as workdir/runs/tmt-0123456789ab, or in a bucket,
+      gs://bucket/workdir/runs/tmt-0123456789ab.
 
   Returns:
     The run. Its tables are `metrics`, `tasks`, `intervals`, `evaluation(name)`,
@@ -73,8 +76,9 @@ def load_run(path: str | os.PathLike[str]) -> "run_tables.Run":
     InputError: there is no run, or the records of a finished run are damaged.
   """
   from zsgen.reports import run_tables
+  from zsgen.train import bucket_paths
 
-  return run_tables.load(pathlib.Path(path))
+  return run_tables.load(bucket_paths.open_copy(path))
 
 
 def compare(
@@ -104,9 +108,12 @@ def compare(
       unknown.
   """
   from zsgen.reports import comparison, comparison_tables, points, run_tables
+  from zsgen.train import bucket_paths
 
   paths = [
-      run.path if isinstance(run, run_tables.Run) else pathlib.Path(run)
+      run.path
+      if isinstance(run, run_tables.Run)
+      else bucket_paths.open_copy(run)
       for run in runs
   ]
   members = points.find(paths)

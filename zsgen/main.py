@@ -89,7 +89,7 @@ def main() -> None:
 
 def start() -> None:
   """Runs the command `zsgen`; the flags of this module are in its --help."""
-  command.start(main, [_STAGE, _SHOW_BATCH])
+  command.start(main, [_STAGE, _SHOW_BATCH], in_buckets=True)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def test_bad_descriptions_have_one_message(arguments, message):
   assert message in str(caught.value)
 
 
+def test_a_workdir_in_a_bucket_needs_no_shared_storage():
+  command = ["--", "python", "-m", "zsgen.main", "--workdir=gs://b/tmt"]
+  assert "volumeMounts" not in render.render([*JOBSET[:3], *command])
+  assert "mount" not in render.render([*SKY[:2], *command])
+
+
 def test_errors_are_one_line_and_exit_code_2(root):
   completed = subprocess.run(
       [sys.executable, "-m", "launch.render", *JOBSET[:2], *TRAIN],

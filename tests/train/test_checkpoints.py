@@ -23,7 +23,7 @@ RUN = "0f" * 32
 HOLD_LOCK = """
 import pathlib, sys, time
 from zsgen.train import records
-with records.lock(pathlib.Path(sys.argv[1])):
+with records.lock(pathlib.Path(sys.argv[1]), 60):
   print("held", flush=True)
   time.sleep(600)
 """
@@ -118,10 +118,10 @@ def test_one_process_locks_a_run(tmp_path):
   try:
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(errors.InputError, match="another process trains"):
-      with records.lock(tmp_path):
+      with records.lock(tmp_path, 60):
         pass
   finally:
     holder.kill()
     holder.wait()
-  with records.lock(tmp_path):
+  with records.lock(tmp_path, 60):
     pass

@@ -29,6 +29,7 @@ from zsgen.core import (
     schema,
     sections,
     shortage,
+    storage,
     terminal,
 )
 
@@ -39,7 +40,10 @@ CONFIG = config_flags.DEFINE_config_file(
     " option of it: --config.order.budget=320.",
 )
 WORKDIR = flags.DEFINE_string(
-    "workdir", "workdir", "The directory of all stores, orders and runs."
+    "workdir",
+    "workdir",
+    "The directory of all stores, orders and runs; of zsgen.main also in a"
+    " bucket, gs://BUCKET/PATH.",
 )
 
 
@@ -52,13 +56,16 @@ class _Terminated(KeyboardInterrupt):
 
 
 def start(
-    run: Callable[[], None], module_flags: Sequence[flags.FlagHolder] = ()
+    run: Callable[[], None],
+    module_flags: Sequence[flags.FlagHolder] = (),
+    in_buckets: bool = False,
 ) -> None:
   """Parses flags and runs; a user's error is one line and exit code 2.
 
   Args:
     run: the command.
     module_flags: the flags of its module.
+    in_buckets: whether its --workdir may be in a bucket.
   """
   # --help shows the flags of the main module only.
   for flag in (CONFIG, WORKDIR, *module_flags):
@@ -66,10 +73,15 @@ def start(
         sys.argv[0], flags.FLAGS[flag.name]
     )
   signal.signal(signal.SIGTERM, _terminate)
-  app.run(functools.partial(_guarded, run), flags_parser=_parse)
+  app.run(
+      functools.partial(_guarded, run, in_buckets=in_buckets),
+      flags_parser=_parse,
+  )
 
 
-def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
+def _guarded(
+    run: Callable[[], None], argv: Sequence[str], in_buckets: bool = False
+) -> None:
   try:
     if len(argv) > 1:
       raise errors.InputError(
@@ -80,10 +92,13 @@ def _guarded(run: Callable[[], None], argv: Sequence[str]) -> None:
           "no experiment is named. Add --config=FILE, such as"
           " --config=configs/tmt.py."
       )
-    schema.check_local(WORKDIR.value, "--workdir")
+    if in_buckets and storage.is_url(WORKDIR.value):
+      storage.check_workdir(WORKDIR.value, "--workdir")
+    else:
+      schema.check_local(WORKDIR.value, "--workdir")
     shortage.check_limits()
     chatter.hide()
-    full_disk.watch(pathlib.Path(WORKDIR.value))
+    full_disk.watch(_local_workdir())
     sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     run()
   except errors.Stopped as stopped:
@@ -126,6 +141,12 @@ def _unraisable(
   timer.start()
 
 
+def _local_workdir() -> pathlib.Path:
+  """Returns the directory that fills the local disk."""
+  is_remote = storage.is_url(WORKDIR.value)
+  return storage.cache() if is_remote else pathlib.Path(WORKDIR.value)
+
+
 def _exit(code: int) -> NoReturn:
   """Exits; if there are several processes, without waiting for them."""
   from zsgen.core import hosts
@@ -139,7 +160,7 @@ def _fail(error: Exception) -> None:
   """Prints what is wrong and exits; returns if only a traceback helps."""
   from zsgen.core import hosts
 
-  full = full_disk.explain(error, pathlib.Path(WORKDIR.value))
+  full = full_disk.explain(error, _local_workdir())
   if full and not hosts.is_distributed():
     full_disk.leave(full)
   if lost := hosts.describe_loss(error):

@@ -85,7 +85,7 @@ def prepare(
   """
   recipe = recipe_of(data, seed)
   path = path_of(root, data, seed)
-  if not path.exists():
+  if not artifacts.exists(path):
     work = _plan_work(data, seed, root.parent / "scratch")
     check(work.suite)
     _make(path, work, data, recipe, report)

@@ -125,7 +125,7 @@ def find(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
     InputError: the artifact is damaged.
   """
   path = _path(root, recipe)
-  if not hosts.broadcast("embeddings", path.exists()):
+  if not hosts.broadcast("embeddings", artifacts.exists(path)):
     return None
   hosts.await_file(path)
   return read(root, recipe)
@@ -138,7 +138,7 @@ def read(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
     InputError: the artifact is damaged.
   """
   path = _path(root, recipe)
-  if not path.exists():
+  if not artifacts.exists(path):
     return None
   return load(path, artifacts.check_made_by(path, recipe))
 

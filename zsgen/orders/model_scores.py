@@ -59,7 +59,7 @@ def find(root: pathlib.Path, recipe: dict[str, Any]) -> np.ndarray | None:
     InputError: the artifact is damaged.
   """
   path = path_of(root, recipe)
-  if not hosts.broadcast("scores", path.exists()):
+  if not hosts.broadcast("scores", artifacts.exists(path)):
     return None
   hosts.await_file(path)
   manifest = artifacts.check_made_by(path, recipe)

@@ -166,7 +166,7 @@ def make(
   # Each process reads an order's file, or an encoder's, by itself.
   hosts.agree("order's making", {"order": recipe})
   path = path_of(root, store, order, seed, scorer, excluded)
-  if hosts.broadcast("order", path.exists()):
+  if hosts.broadcast("order", artifacts.exists(path)):
     hosts.await_file(path)
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)

@@ -18,7 +18,15 @@ import ml_collections
 import rich.console
 
 from zsgen.core import config as config_lib
-from zsgen.core import errors, hosts, programs, sections, terminal
+from zsgen.core import (
+    errors,
+    hosts,
+    programs,
+    schema,
+    sections,
+    storage,
+    terminal,
+)
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.pipeline import (
@@ -70,13 +78,13 @@ def run(
 
   Args:
     config: the options; unknown or wrong ones raise.
-    workdir: directory of all artifacts.
+    workdir: directory of all artifacts; a local one, or gs://BUCKET/PATH.
     stages: of `STAGES` and `EXTRA_STAGES`; what they need is run too. All of
       `STAGES` by default.
     console: where lines for people go.
 
   Returns:
-    Where the artifacts are.
+    Where the artifacts are; of those in a bucket, where the local copies are.
 
   Raises:
     InputError: bad options, sources, orders or artifacts.
@@ -135,6 +143,7 @@ def run_population(
     InputError: they are not of one shape, there are several processes, or see
       `run`.
   """
+  schema.check_local(str(workdir), "--workdir")
   with hosts.joined(configs, workdir, ["train"]):
     if hosts.is_distributed() and len(configs) > 1:
       raise errors.InputError(
@@ -196,7 +205,7 @@ def _open(
     console: rich.console.Console | None = None,
 ) -> Experiment:
   """Opens an experiment; compiled programs are kept in its workdir."""
-  experiment = Experiment(config, pathlib.Path(workdir), console)
+  experiment = Experiment(config, storage.open_workdir(workdir), console)
   cache = experiment.workdir / "cache"
   if damaged := programs.keep(cache):
     experiment.console.log(

@@ -5,7 +5,7 @@ import contextlib
 import rich.console
 import rich.table
 
-from zsgen.core import hosts, texts
+from zsgen.core import hosts, storage, texts
 from zsgen.reports import grids
 
 
@@ -21,7 +21,8 @@ class Console:
 
   def log(self, line: str) -> None:
     """Prints a line."""
-    self._console.print(texts.message(line), markup=False, emoji=False)
+    line = texts.message(storage.public(line))
+    self._console.print(line, markup=False, emoji=False)
 
   def show(self, table: grids.Grid | rich.table.Table) -> None:
     """Prints a table."""

@@ -41,7 +41,7 @@ def evaluate(experiment: Experiment) -> pathlib.Path:
   hosts.agree("weights", {"evaluation": recipe})
   root = experiment.workdir / "evaluations"
   path = root / artifacts.name(config.name, recipe)
-  if not hosts.broadcast("evaluation", path.exists()):
+  if not hosts.broadcast("evaluation", artifacts.exists(path)):
     _compute(experiment, path, recipe)
   hosts.wait("the evaluation")
   hosts.await_file(path)

@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import rich.console
 
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.core import config as config_lib
-from zsgen.core import hosts, schema
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.data import suite
@@ -51,7 +51,6 @@ class Experiment:
       workdir: pathlib.Path,
       console: rich.console.Console | None = None,
   ):
-    schema.check_local(str(workdir), "--workdir")
     self.start = starts.make(config.model, config.init_seed, config.lora)
     self.config = dataclasses.replace(
         config, model=self.start.arch, lora=self.start.lora
@@ -60,6 +59,8 @@ class Experiment:
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
     features.check(self.config, self.start)
+    if storage.find(self.workdir):
+      _check_bucket(config)
     self.fork = fork.open_fork(self.config, self.start)
 
   @functools.cached_property
@@ -173,6 +174,25 @@ class Experiment:
 
     Several processes leave it to the start of training, which checks it too.
     """
-    if self.fork and not artifact.exists() and not hosts.is_distributed():
+    if (
+        self.fork
+        and not artifacts.exists(artifact)
+        and not hosts.is_distributed()
+    ):
       with self.console.status("fork"):
         forking.check(self.fork)
+
+
+def _check_bucket(config: config_lib.Config) -> None:
+  """Raises InputError for what a run in a bucket cannot do."""
+  if config.fork:
+    raise errors.InputError(
+        "config.fork: a run in a bucket cannot be a fork, because its parent"
+        " is local to this host. Use a local --workdir."
+    )
+  if remaking.is_set(config.order):
+    raise errors.InputError(
+        "config.order: a run in a bucket cannot arrange its order anew, because"
+        " the segments are files of one host. Use a local --workdir, or leave"
+        " remake_every and remake_steps out."
+    )

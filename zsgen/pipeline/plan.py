@@ -1,6 +1,6 @@
 """The stage plan: what a step needs, before anything is there."""
 
-from zsgen.core import errors
+from zsgen.core import artifacts, errors
 from zsgen.data import prepare, store
 from zsgen.orders import order
 from zsgen.pipeline.experiment import Experiment
@@ -40,10 +40,10 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
   reason = "the order has not been made (--stage=order)"
   try:
     path = prepare.path_of(workdir / "stores", config.data, config.data_seed)
-    if path.exists():
+    if artifacts.exists(path):
       opened = store.open_store(path)
       path = experiment.order_path(opened)
-      if path.exists():
+      if artifacts.exists(path):
         ids = experiment.planned_ids(order.Order.load(path, opened).ids)
         return layouts.sizes_of(opened, ids)
   except errors.InputError as error:

@@ -2,8 +2,8 @@
 
 import pathlib
 
+from zsgen.core import artifacts, hosts
 from zsgen.core import config as config_lib
-from zsgen.core import hosts
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
 from zsgen.pipeline import checks
@@ -24,10 +24,10 @@ def prepare(
   store = None
   if hosts.is_first():
     store = _make(config, workdir / "stores", console)
-  path = pathlib.Path(
-      hosts.broadcast("store", str(store.path) if store else "")
-  )
+  # Copies of a bucket may be elsewhere on another host.
+  name = hosts.broadcast("store", store.path.name if store else "")
   if store is None:
+    path = workdir / "stores" / name
     hosts.await_file(path)
     store = store_lib.open_store(path)
   hosts.agree("store", {"the store's fingerprint": store.fingerprint})
@@ -39,7 +39,7 @@ def _make(
 ) -> store_lib.Store:
   """Opens or makes the store; prints what is in a new one."""
   path = prepare_lib.path_of(root, config.data, config.data_seed)
-  is_new = not path.exists()
+  is_new = not artifacts.exists(path)
   with console.status("prepare"):
     store = prepare_lib.prepare(
         root,

@@ -6,6 +6,7 @@ from zsgen.core import hosts
 from zsgen.pipeline import train
 from zsgen.pipeline.experiment import Experiment
 from zsgen.reports import curves, run_report
+from zsgen.train import run_copies
 
 
 def report(experiment: Experiment) -> pathlib.Path:
@@ -21,6 +22,7 @@ def report(experiment: Experiment) -> pathlib.Path:
     run = curves.open_run(experiment.run.path)
     order = run.load_order(experiment.store)
     page = str(run_report.write(run, experiment.store, order))
+    run_copies.push(run.path, {})
     for table in run_report.tables(run):
       experiment.console.show(table)
     if run.lost_clocks:

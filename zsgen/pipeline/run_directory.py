@@ -15,7 +15,14 @@ from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
 from zsgen.reports import run_report
-from zsgen.train import batches, forking, lineage, record_digests, starts
+from zsgen.train import (
+    batches,
+    forking,
+    lineage,
+    record_digests,
+    run_copies,
+    starts,
+)
 
 
 class RunDirectory:
@@ -102,9 +109,11 @@ class RunDirectory:
     """
     if hosts.is_first():
       self.path.mkdir(parents=True, exist_ok=True)
+      run_copies.pull_head(self.path)
       self._write_manifest()
       if mesh is not None:
         artifacts.add_provenance(self.path, dict(mesh.shape))
+      run_copies.push_head(self.path)
     hosts.wait("the run's directory")
     hosts.await_file(self.path)
 
@@ -120,7 +129,9 @@ class RunDirectory:
       if digests:
         result["records"] = record_digests.without_clocks(digests)
       path = self.path / record_digests.RESULT
+      run_copies.push(self.path, {})
       artifacts.write_sealed(path, result, self.identity)
+      run_copies.push(self.path, {})
 
   def finished(self) -> record_digests.Digests | None:
     """Returns the digests of a finished run's records; None of an unfinished.
@@ -130,12 +141,17 @@ class RunDirectory:
     Raises:
       InputError: the run is finished, and its records are damaged.
     """
-    is_finished = (self.path / record_digests.RESULT).exists()
+    path = self.path  # All processes agree on it.
+    is_finished = False
     digests: record_digests.Digests = {}
+    if hosts.is_first():
+      run_copies.pull_head(path, record_digests.RESULT)
+      is_finished = (path / record_digests.RESULT).exists()
     if is_finished and hosts.is_first():
-      if not (self.path / artifacts.MANIFEST).exists():
+      run_copies.pull(path)
+      if not (path / artifacts.MANIFEST).exists():
         self._write_manifest()  # It was damaged and deleted, as advised.
-      digests = record_digests.check_finished(self.path)
+      digests = record_digests.check_finished(path)
     return digests if hosts.broadcast("finished", is_finished) else None
 
   def _write_manifest(self) -> None:

@@ -7,6 +7,7 @@ import pathlib
 import rich.table
 
 from zsgen.core import chatter, errors, terminal
+from zsgen.train import bucket_paths
 
 # Writes a page; returns its path, closing tables, and lines on what it lacks.
 Write = Callable[
@@ -31,9 +32,7 @@ def add_arguments(
     out: the default of --out, in words.
     out_help: what --out is.
   """
-  parser.add_argument(
-      "paths", nargs="+", type=pathlib.Path, metavar=metavar, help=paths
-  )
+  parser.add_argument("paths", nargs="+", metavar=metavar, help=paths)
   parser.add_argument(
       "--out",
       type=pathlib.Path,
@@ -42,9 +41,14 @@ def add_arguments(
 
 
 def write_page(
-    write: Write, paths: Sequence[pathlib.Path], out: pathlib.Path | None
+    write: Write, paths: Sequence[str], out: pathlib.Path | None
 ) -> int:
   """Writes a page and prints its closing tables.
+
+  Args:
+    write: writes the page.
+    paths: its inputs, local or in buckets.
+    out: as `write` takes it.
 
   Returns:
     The exit code: 0, or 2 for bad input, which is one message.
@@ -52,7 +56,8 @@ def write_page(
   console = terminal.Console()
   chatter.hide()
   try:
-    page, tables, notices = write(paths, out)
+    copies = [bucket_paths.open_copy(path) for path in paths]
+    page, tables, notices = write(copies, out)
   except errors.InputError as error:
     terminal.print_message(error)
     return 2

@@ -166,7 +166,7 @@ class Run:
     processes = [
         {"artifact": kind, **process}
         for kind, path in paths.items()
-        if path.is_dir()
+        if artifacts.exists(path)
         for process in artifacts.read_provenance(path)
     ]
     return _process_table(processes)

@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
-from zsgen.core import artifacts, errors, hosts
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.train import checksums, record_digests
 
 # The directory of checkpoints in a run's directory.
@@ -57,10 +57,10 @@ class Checkpoints:
       run: str,
       keep_steps: Sequence[int] = (),
   ):
-    self.path = path
+    self.path = storage.direct(path)
     self._run = run
     self._manager = ocp.CheckpointManager(
-        path.absolute(),
+        storage.direct(path.absolute()),
         options=ocp.CheckpointManagerOptions(
             preservation_policy=managers.AnyPreservationPolicy(
                 [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
@@ -91,7 +91,7 @@ class Checkpoints:
     """Returns the steps of all committed checkpoints, ascending."""
     return sorted(self._manager.all_steps())
 
-  def directory(self, step: int) -> pathlib.Path:
+  def directory(self, step: int) -> pathlib.PurePath:
     """Returns the directory of the checkpoint of a step."""
     return self.path / str(step)
 
@@ -320,7 +320,7 @@ class Finished(Checkpoints):
   """
 
   def __init__(self, run: pathlib.Path, owner: str | None = None):
-    self.path = run / NAME
+    self.path = path_of(run)
     self._run = record_digests.identity(run) if owner is None else owner
     if not self.path.is_dir():
       raise errors.InputError(
@@ -329,7 +329,7 @@ class Finished(Checkpoints):
       )
     with _quiet():
       self._manager = ocp.CheckpointManager(
-          self.path.absolute(),
+          storage.direct((run / NAME).absolute()),
           options=ocp.CheckpointManagerOptions(read_only=True),
           item_handlers={"state": ocp.PyTreeCheckpointHandler(), **_HANDLERS},
       )
@@ -412,6 +412,11 @@ class Finished(Checkpoints):
       )
     self._check_sums(step, meta, sums)
     return "arrays" in meta
+
+
+def path_of(run: pathlib.Path) -> Any:
+  """Returns the directory of a run's checkpoints, as `storage.direct` does."""
+  return storage.direct(run / NAME)
 
 
 def check_steps(keep_steps: Sequence[int], steps: int) -> None:

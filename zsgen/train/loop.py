@@ -74,7 +74,9 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
         )
     )
     for member in job.members:
-      stack.enter_context(records.lock(member.path))
+      stack.enter_context(
+          records.lock(member.path, member.config.machine.lease)
+      )
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(open_checkpoints(job))

@@ -17,17 +17,24 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import artifacts, errors, hosts
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.orders import segments
-from zsgen.train import batches, record_digests
+from zsgen.train import batches, record_digests, run_copies
 
 METRICS, CONSUMED = "metrics.jsonl", "consumed.npy"
 LOGS = (METRICS, record_digests.PERF)
 
 
 @contextlib.contextmanager
-def lock(path: pathlib.Path) -> Iterator[None]:
+def lock(path: pathlib.Path, seconds: float) -> Iterator[None]:
   """Locks a run's directory, until the end of the process at the latest.
+
+  The lock of a run in a bucket is a lease, and its local copy is brought up to
+  date.
+
+  Args:
+    path: the directory.
+    seconds: the time of a lease.
 
   Raises:
     InputError: another start of the run holds it.
@@ -35,6 +42,15 @@ def lock(path: pathlib.Path) -> Iterator[None]:
   if not hosts.is_first():
     yield
     return
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(_flock(path))
+    stack.enter_context(run_copies.leased(path, seconds))
+    yield
+
+
+@contextlib.contextmanager
+def _flock(path: pathlib.Path) -> Iterator[None]:
+  """Locks a directory of this host."""
   with open(path / ".lock", "wb") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,6 +247,8 @@ class Records:
         self._write_array(f"evals/{name}/{file}", array, digests)
       for step in steps_evaluated[:filled]:
         self._keep_predictions(name, step, digests)
+    if storage.find(path):
+      self.sync()  # Deletes what the bucket has beyond the checkpoint.
 
   def _write_array(
       self, name: str, array: np.ndarray, digests: record_digests.Digests
@@ -302,6 +320,8 @@ class Records:
     tables = {f"evals/{name}/loss.npy": t for name, t in self._losses.items()}
     growing = {**self._logs, **tables, CONSUMED: self._consumed}
     digests = {name: file.sync() for name, file in growing.items()}
+    sizes = {name: prefix.size for name, prefix in digests.items()}
+    run_copies.push(self._path, sizes)
     clocks = digests[record_digests.PERF]._replace(sha256="")
     return {**digests, **self._written, record_digests.PERF: clocks}
 

@@ -100,7 +100,7 @@ def check_order(path: pathlib.Path) -> list[str]:
   manifest = artifacts.read_manifest(path, "order")
   problems = list(artifacts.file_problems(path, manifest["files"]))
   store_path = (path / manifest["store"]).resolve()
-  if not store_path.is_dir():
+  if not artifacts.exists(store_path):
     raise Damaged(
         [
             *problems,

@@ -4,8 +4,10 @@ import argparse
 from collections.abc import Sequence
 import pathlib
 import sys
+import tempfile
 
-from zsgen.core import chatter, errors, texts
+from zsgen.core import chatter, errors, storage, texts
+from zsgen.train import bucket_paths
 from zsgen.verify import workdir
 
 
@@ -18,15 +20,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument(
       "paths",
       nargs="+",
-      type=pathlib.Path,
       metavar="PATH",
-      help="a store, embeddings, an order, an evaluation, a run or a workdir",
+      help="a store, embeddings, an order, an evaluation, a run or a workdir;"
+      " local, or in a bucket (gs://BUCKET/PATH)",
   )
   chatter.hide()
   try:
-    report(parser.parse_args(arguments).paths)
+    with tempfile.TemporaryDirectory() as scratch:
+      # What was copied before is not trusted.
+      paths = [
+          bucket_paths.open_copy(path, pathlib.Path(scratch), whole=True)
+          for path in parser.parse_args(arguments).paths
+      ]
+      report(paths)
   except errors.InputError as error:
-    print(texts.message(str(error)), file=sys.stderr)
+    print(texts.message(storage.public(str(error))), file=sys.stderr)
     return 2
   return 0
 
@@ -41,7 +49,7 @@ def report(paths: Sequence[pathlib.Path]) -> None:
   for path in paths:
     for result in workdir.check(path):
       for line in result.lines:
-        print(texts.message(line), flush=True)
+        print(texts.message(storage.public(line)), flush=True)
       problems += result.problems
       damaged += bool(result.problems)
       count += 1

@@ -7,6 +7,7 @@ directory's name ends in a hash of what made it. Both are checked whenever a
 manifest is read.
 """
 
+from zsgen.core.artifacts.copies import exists
 from zsgen.core.artifacts.exports import digest_used
 from zsgen.core.artifacts.files import (
     check_files,
@@ -62,6 +63,7 @@ __all__ = [
     "digest",
     "digest_used",
     "encode_json",
+    "exists",
     "file_digest",
     "file_problems",
     "has_digest",

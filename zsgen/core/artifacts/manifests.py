@@ -15,8 +15,15 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors
+from zsgen.core.artifacts import (
+    copies,
+    hashing,
+    naming,
+    provenance,
+    reading,
+    sealing,
+)
 from zsgen.core.artifacts import files as files_lib
-from zsgen.core.artifacts import hashing, naming, provenance, reading, sealing
 from zsgen.core.artifacts.naming import MANIFEST
 
 # The version of the layout; readers upgrade older ones.
@@ -129,6 +136,7 @@ def read_manifest(path: pathlib.Path, kind: str = "") -> dict[str, Any]:
 def _read_checked(path: pathlib.Path, kind: str) -> dict[str, Any]:
   """Returns the checked manifest, whatever the directory's name is."""
   expected = kind or naming.SECTIONS.get(path.resolve().parent.name, "artifact")
+  copies.refresh(path)
   if not path.is_dir():
     raise errors.InputError(
         f"{path}: there is no such directory, so there is no finished"

@@ -11,6 +11,8 @@ import shutil
 from typing import Any
 import uuid
 
+from zsgen.core.artifacts import copies
+
 
 @contextlib.contextmanager
 def writing(
@@ -19,7 +21,7 @@ def writing(
   """Yields a directory to write to; it becomes `path` if nothing raises.
 
   If another process made `path` in the meantime, its artifact is kept: equal
-  names have equal content.
+  names have equal content. In a workdir in a bucket, it is uploaded at the end.
 
   Args:
     path: the final directory.
@@ -38,6 +40,7 @@ def writing(
       except OSError:
         if not path.is_dir():
           raise
+    copies.publish(path, replace)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)

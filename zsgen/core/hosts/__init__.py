@@ -15,7 +15,7 @@ import pathlib
 import time
 from typing import Any, TypeVar
 
-from zsgen.core import config, cpu_devices, errors, schema, terminal
+from zsgen.core import artifacts, config, cpu_devices, errors, schema, terminal
 from zsgen.core.hosts import agreement, facts, failures, service
 from zsgen.core.hosts.failures import describe_loss, leave
 from zsgen.core.hosts.joining import start
@@ -147,7 +147,7 @@ def await_file(path: pathlib.Path) -> None:
     InputError: the file does not appear, so the file system is not shared.
   """
   begin = time.monotonic()
-  while not path.exists():
+  while not artifacts.exists(path):
     if time.monotonic() - begin > _FILE_TIMEOUT:
       raise errors.InputError(
           f"process {index()} cannot see {path}, which process 0 has"

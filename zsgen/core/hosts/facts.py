@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import os
 import platform
 
-from zsgen.core import artifacts, config, plugins, schema, software
+from zsgen.core import artifacts, config, plugins, schema, software, storage
 from zsgen.core.hosts import agreement
 
 # Settings of jax, and so of its variables, that change programs or numbers.
@@ -40,7 +40,7 @@ def collect(
   if len(options) > _MOST_OPTIONS:
     options = {"config": artifacts.digest(options)}
   options["--stage"] = ", ".join(stages)
-  options["--workdir"] = os.path.abspath(workdir)
+  options["--workdir"] = storage.absolute(workdir)
   facts = {name: agreement.fact(value) for name, value in options.items()}
   return facts | _software() | software.sources() | _plugins()
 

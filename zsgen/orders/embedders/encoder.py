@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zsgen.core import errors, hosts, hub, registry
+from zsgen.core import errors, hosts, hub, registry, storage
 from zsgen.core.schema import option
 from zsgen.orders.embedders import encoded, parts
 
@@ -114,13 +114,20 @@ class Encoder:
       Vectors and the number of cut texts; the same in every process.
 
     Raises:
-      InputError: the encoder's files do not match, a vector is not finite, or
-        the file of another process does not appear.
+      InputError: the encoder's files do not match, a vector is not finite,
+        the file of another process does not appear, or several processes have
+        a workdir in a bucket.
     """
     import jax
 
     from zsgen.orders.embedders import batches
 
+    if jax.process_count() > 1 and storage.find(partial):
+      raise errors.InputError(
+          "config.order.embedder: several processes exchange vectors through"
+          " files, which a bucket does not show to other hosts. Make the order"
+          " in one process first (--stage=order), then train in all of them."
+      )
     count, width = len(training), self._files.arch.width
     partial.mkdir(parents=True, exist_ok=True)
     chunks = [

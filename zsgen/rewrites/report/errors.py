@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
 from zsgen.rewrites import source as rewrites
 from zsgen.rewrites.report import runs as rewrites_runs
@@ -74,7 +74,7 @@ def shares(run: rewrites_runs.Rewriting) -> dict[str, float] | None:
     InputError: a file of the run is damaged.
   """
   path = _written(run)
-  if path is None or not run.run.store.is_dir():
+  if path is None or not artifacts.exists(run.run.store):
     return None
   counts = Counter(_classes(run, path))
   total = counts.total()
@@ -121,7 +121,7 @@ def _unseen(
 ) -> tuple[store_lib.Store, np.ndarray, np.ndarray] | None:
   """The store, ids of unseen rules, and which are right in the end."""
   name = run.exact(rewrites_runs.UNSEEN)
-  if name is None or not run.run.store.is_dir():
+  if name is None or not artifacts.exists(run.run.store):
     return None
   store = store_lib.open_store(run.run.store)
   evaluation = run.run.evaluation(name)

@@ -1,0 +1,238 @@
+"""Experiments whose workdir is in a bucket."""
+
+import os
+import pathlib
+import random
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import xla
+import zsgen
+from zsgen.core import errors, storage
+from zsgen.reports import __main__ as reports
+from zsgen.train import checkpoints
+from zsgen.verify import command as verify_command
+
+KILL = pathlib.Path(__file__).with_name("helpers") / "kill_requests.py"
+# Files whose content is not a function of the config.
+CLOCKS = {"perf.jsonl", "provenance.json", "report.html"}
+
+
+def results(run: pathlib.Path) -> dict[str, bytes]:
+  """Reads what must be equal: all files that a config decides."""
+  files = {
+      path.relative_to(run).as_posix(): path.read_bytes()
+      for path in run.rglob("*")
+      if path.is_file()
+      and path.name not in CLOCKS
+      and path.relative_to(run).parts[0]
+      not in (checkpoints.NAME, "export-float32")
+      and not path.name.startswith(".")
+  }
+  with checkpoints.Finished(run) as saved:
+    steps = saved.steps()
+    return files | {"checkpoint": saved.digest(steps[-1]).encode()}
+
+
+def elsewhere(monkeypatch, tmp_path: pathlib.Path) -> None:
+  """Makes this process one of a host that has no copies."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+
+
+def start(
+    small,
+    url: str,
+    tmp_path: pathlib.Path,
+    count: int = 0,
+    host: str = "a",
+    **environment: str,
+) -> subprocess.Popen:
+  """Runs a config in a process of its own, on a host with copies of its own."""
+  path = tmp_path / "config.json"
+  path.write_text(small.to_json())
+  return subprocess.Popen(
+      [sys.executable, KILL, path, url, str(count)],
+      env={
+          **xla.environment(),
+          **environment,
+          "XDG_CACHE_HOME": str(tmp_path / host),
+      },
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+  )
+
+
+def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(
+    small, workdirs, bucket_url, tmp_path, monkeypatch
+):
+  (expected,) = (workdirs.get(small, "train") / "runs").iterdir()
+  run = zsgen.run(small, bucket_url, ["train"]).run
+  assert run is not None
+  assert results(run) == results(expected)
+  elsewhere(monkeypatch, tmp_path)
+  loaded = zsgen.load_run(f"{bucket_url}/runs/{run.name}")
+  assert loaded.metrics == zsgen.load_run(expected).metrics
+  assert loaded.order.num_rows == small.order.budget
+  assert not list(storage.cache().glob("read/**/stores"))  # Not read yet.
+
+
+@pytest.mark.slow
+def test_all_stages_on_several_hosts(
+    small, bucket_url, tmp_path, monkeypatch, capsys
+):
+  small.machine.tensorboard = True
+  stages = ["prepare", "order", "train", "report", "export", "evaluate"]
+  local = zsgen.run(small, tmp_path / "local", stages)
+  assert local.run is not None and local.store is not None
+  for number, stage in enumerate(stages):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"host-{number}"))
+    zsgen.run(small, bucket_url, [stage])
+  elsewhere(monkeypatch, tmp_path)
+  assert verify_command.main([bucket_url]) == 0
+  printed = capsys.readouterr().out
+  assert f"run {bucket_url}/runs/{local.run.name}: 10 steps" in printed
+  for kind in ("store", "order", "evaluation"):
+    assert f"{kind} {bucket_url}/" in printed
+  objects = storage.Bucket(bucket_url).list(f"runs/{local.run.name}")
+  names = " ".join(objects)
+  for name in (
+      "report.html",
+      "tensorboard/events",
+      "export-float32/manifest.json",
+  ):
+    assert name in names
+  page = tmp_path / "page.html"
+  assert reports.main(["compare", bucket_url, "--out", str(page)]) == 0
+  assert "small" in page.read_text()
+  table = zsgen.compare([f"{bucket_url}/runs/{local.run.name}"])
+  assert table.schema.metadata[b"reference"] == b"small"
+  store = zsgen.load_store(f"{bucket_url}/stores/{local.store.name}")
+  assert store.fingerprint == zsgen.load_store(local.store).fingerprint
+
+
+@pytest.mark.slow
+def test_killed_ten_times_the_bytes_are_the_same(
+    small, workdirs, bucket_url, tmp_path, monkeypatch
+):
+  small.machine.save_every = small.machine.lease = 2
+  (run,) = (workdirs.get(small, "train") / "runs").iterdir()
+  expected = results(run)
+  generator = random.Random(0)
+  deaths = 0
+  for _ in range(40):
+    host = generator.choice("abc")
+    process = start(
+        small, bucket_url, tmp_path, generator.randint(1, 160), host
+    )
+    _, err = process.communicate()
+    deaths += process.returncode == -9
+    assert process.returncode in (-9, 0), err
+    if deaths == 10:
+      break
+  process = start(small, bucket_url, tmp_path, host="d")
+  _, err = process.communicate()
+  assert process.returncode == 0, err
+  assert deaths == 10
+  elsewhere(monkeypatch, tmp_path)
+  (name,) = {
+      entry.split("/")[1] for entry in storage.Bucket(bucket_url).list("runs")
+  }
+  loaded = zsgen.load_run(f"{bucket_url}/runs/{name}")
+  assert results(loaded.path) == expected
+  assert verify_command.main([bucket_url]) == 0
+
+
+@pytest.mark.slow
+def test_of_two_starts_the_second_is_refused(small, bucket_url, tmp_path):
+  small.machine.lease = 4
+  zsgen.run(small, bucket_url, ["order"])
+  processes = [
+      start(small, bucket_url, tmp_path, host=host) for host in ("a", "b")
+  ]
+  codes, messages = [], []
+  for process in processes:
+    _, err = process.communicate()
+    codes.append(process.returncode)
+    messages.append(err)
+  assert sorted(codes) == [0, 1], messages
+  refused = messages[codes.index(1)]
+  assert "another process works on this run" in refused
+
+
+@pytest.mark.slow
+def test_processes_share_nothing_but_the_bucket(
+    small, workdirs, bucket_url, tmp_path, monkeypatch
+):
+  (local,) = (workdirs.get(small, "train") / "runs").iterdir()
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+  processes = [
+      start(
+          *(small, bucket_url, tmp_path),
+          host=f"host-{index}",
+          JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
+          JAX_NUM_PROCESSES="2",
+          JAX_PROCESS_ID=str(index),
+      )
+      for index in range(2)
+  ]
+  for process in processes:
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+  elsewhere(monkeypatch, tmp_path)
+  assert verify_command.main([bucket_url]) == 0
+  run = zsgen.load_run(f"{bucket_url}/runs/{local.name}")
+  assert run.consumed == zsgen.load_run(local).consumed
+
+
+@pytest.mark.slow
+def test_an_unreachable_bucket_is_one_message(small, tmp_path):
+  path = tmp_path / "config.py"
+  path.write_text(
+      "from zsgen.core import config\ndef get_config():\n"
+      "  return config.defaults()\n"
+  )
+  done = subprocess.run(
+      [
+          *(sys.executable, "-m", "zsgen.main", f"--config={path}"),
+          "--workdir=gs://zsgen-test/path",
+      ],
+      env=os.environ | {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"},
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 2
+  assert done.stderr.startswith("zsgen: gs://zsgen-test/path/")
+  assert "cannot be reached" in done.stderr
+  assert done.stderr.count("\n") == 1
+
+
+def test_no_permission_is_one_message(bucket_url, monkeypatch):
+  class Forbidden:
+
+    def pipe_file(self, *_):
+      raise OSError("Forbidden: https://storage.googleapis.com/… 403")
+
+  monkeypatch.setattr(storage.Bucket, "_fs", Forbidden())
+  with pytest.raises(errors.InputError, match=r"no permission.*objectUser"):
+    storage.open_workdir(bucket_url)
+
+
+def test_a_fork_is_refused(small, bucket_url, workdirs):
+  (run,) = (workdirs.get(small, "train") / "runs").iterdir()
+  small.fork = f"{run}@5"
+  with pytest.raises(
+      errors.InputError, match=r"config\.fork: a run in a bucket"
+  ):
+    zsgen.run(small, bucket_url, ["train"])
+
+
+def test_nothing_to_read_is_one_message(bucket_url):
+  with pytest.raises(errors.InputError, match="there is no run"):
+    zsgen.load_run(f"{bucket_url}/runs/none-0123456789")
