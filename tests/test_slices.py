@@ -49,14 +49,16 @@ def test_only_the_axis_of_the_network_crosses_slices(axis):
     is_crossed = bool(np.diff(numbers, axis=number).any())
     assert is_crossed == (name == axis), name
   # The slice is the major part of its axis.
-  (first, *_) = np.moveaxis(numbers, mesh_lib.AXES.index(axis), 0)
+  first, *_ = np.moveaxis(numbers, mesh_lib.AXES.index(axis), 0)
   assert not first.any()
 
 
 def test_slices_are_those_that_devices_name():
   devices = [
       dataclasses.replace(device, slice_index=index)
-      for device, index in zip(_processes(1, 1, 1, 1), (5, 5, 3, 3), strict=True)
+      for device, index in zip(
+          _processes(1, 1, 1, 1), (5, 5, 3, 3), strict=True
+      )
   ]
   assert slices.indices(devices) == [1, 1, 0, 0]
   same = [dataclasses.replace(device, slice_index=0) for device in devices]
