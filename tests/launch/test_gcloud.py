@@ -173,9 +173,16 @@ def test_another_job_on_a_host_is_not_this_one():
 def test_gcloud_knows_the_commands(root, tmp_path):
   """Parses what the pages show as gcloud does, without an account."""
   text = "".join((root / page).read_text("utf-8") for page in transcripts.PAGES)
-  lines = re.findall(r"^gcloud compute tpus queued-resources .*$", text, re.M)
-  actions = {line.split()[4] for line in lines}
+  text = text.replace("'\"'\"'", "")  # Quotes in a quoted script.
+  lines = re.findall(r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \| |$)", text, re.M)
+  actions = {
+      line.split()[4]
+      for line in lines
+      if line.startswith("gcloud compute tpus queued-resources ")
+  }
   assert actions == {"create", "describe", "delete", "scp", "ssh"}
+  others = {line.split()[2] for line in lines}
+  assert others >= {"instance-groups", "instance-templates", "resource-policies"}
   environment = {
       **os.environ,
       "CLOUDSDK_CONFIG": str(tmp_path),
