@@ -82,17 +82,21 @@ def render(job: jobs.Job) -> str:
   return _SCRIPT.format(
       title=f"{slice_.accelerator_type} ({slice_.topology}, {slice_.hosts} VMs)"
       " as a managed instance group.",
-      list=jobs.join([
-          *(*group, "list-instances", job.name, *location),
-          "--format=value(instance.basename())",
-      ]),
+      list=jobs.join(
+          [
+              *(*group, "list-instances", job.name, *location),
+              "--format=value(instance.basename())",
+          ]
+      ),
       ssh_all=f'{jobs.join(ssh)} --command="$1"',
       create=_indent(_create(job, slice_)),
       pack=jobs.join(commands.pack(job)),
-      copy=jobs.join([
-          *("gcloud", "compute", "scp", commands.archive(job)),
-          *("@HOST@:zsgen.tar.gz", *location, "--quiet"),
-      ]),
+      copy=jobs.join(
+          [
+              *("gcloud", "compute", "scp", commands.archive(job)),
+              *("@HOST@:zsgen.tar.gz", *location, "--quiet"),
+          ]
+      ),
       install=shlex.quote(commands.install_script(job)),
       ssh=one,
       start=_start(job, slice_),
@@ -191,7 +195,10 @@ def _template(
     ]
   if job.label:
     words.append(f"--labels={','.join(job.label)}")
-  location = [f"--instance-template-region={region}", f"--project={job.project}"]
+  location = [
+      f"--instance-template-region={region}",
+      f"--project={job.project}",
+  ]
   return [*words, *location, "--quiet"]
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from typing import NamedTuple
 
+import rich.box
 import rich.console
 import rich.live
 import rich.table

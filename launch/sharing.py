@@ -163,7 +163,9 @@ def _claim(
   return claimed
 
 
-def _train_together(sweep: Sweep, due: Sequence[tuple[str, config_lib.Config]]) -> None:
+def _train_together(
+    sweep: Sweep, due: Sequence[tuple[str, config_lib.Config]]
+) -> None:
   """Trains points, several as one program, and notes where their runs are."""
   from zsgen import pipeline  # After flags: --help and typos answer at once.
 

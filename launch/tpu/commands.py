@@ -147,9 +147,8 @@ def logs(job: jobs.Job, lines: int) -> list[str]:
 def install_script(job: jobs.Job) -> str:
   """Returns what a host does to install zsgen."""
   words = [job.extras, job.nfs] if job.nfs else [job.extras]
-  return (
-      "mkdir -p zsgen && tar -xzf zsgen.tar.gz -C zsgen && "
-      + shlex.join(["bash", _HOST, "install", *words])
+  return "mkdir -p zsgen && tar -xzf zsgen.tar.gz -C zsgen && " + shlex.join(
+      ["bash", _HOST, "install", *words]
   )
 
 

@@ -174,7 +174,9 @@ def test_gcloud_knows_the_commands(root, tmp_path):
   """Parses what the pages show as gcloud does, without an account."""
   text = "".join((root / page).read_text("utf-8") for page in transcripts.PAGES)
   text = text.replace("'\"'\"'", "")  # Quotes in a quoted script.
-  lines = re.findall(r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \| |$)", text, re.M)
+  lines = re.findall(
+      r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \| |$)", text, re.M
+  )
   actions = {
       line.split()[4]
       for line in lines
@@ -182,7 +184,11 @@ def test_gcloud_knows_the_commands(root, tmp_path):
   }
   assert actions == {"create", "describe", "delete", "scp", "ssh"}
   others = {line.split()[2] for line in lines}
-  assert others >= {"instance-groups", "instance-templates", "resource-policies"}
+  assert others >= {
+      "instance-groups",
+      "instance-templates",
+      "resource-policies",
+  }
   environment = {
       **os.environ,
       "CLOUDSDK_CONFIG": str(tmp_path),

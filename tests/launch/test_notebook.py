@@ -9,9 +9,7 @@ from PIL import Image
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("nbclient")
-
-from docs import notebook as notebook_lib
+notebook_lib = pytest.importorskip("docs.notebook")
 
 
 @pytest.fixture(scope="module")

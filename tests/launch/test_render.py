@@ -228,14 +228,12 @@ def managed(tmp_path, monkeypatch):
   It returns what each call of gcloud was, in their order.
   """
   log = tmp_path / "calls"
-  (tmp_path / "gcloud").write_text(
-      f"""#!/bin/bash
+  (tmp_path / "gcloud").write_text(f"""#!/bin/bash
 printf '%s\\x1f' "$@" >>{log}
 echo >>{log}
 [[ $* == *list-instances* ]] && printf 'a-2\\na-1\\n'
 exit 0
-"""
-  )
+""")
   (tmp_path / "gcloud").chmod(0o755)
   monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
   monkeypatch.chdir(tmp_path)
@@ -267,7 +265,9 @@ def test_a_managed_group_is_made_and_deleted(managed):
   assert f"--workload-policy={policy}" in calls[2]
   code, calls = managed("delete", *TRAIN)
   names = ["instance-groups", "instance-templates", "resource-policies"]
-  assert [call[1] for call in calls[4:]] == names  # The policy is used by others.
+  assert [
+      call[1] for call in calls[4:]
+  ] == names  # The policy is used by others.
   assert managed("deleet", *TRAIN)[0] == 2
 
 

@@ -231,7 +231,9 @@ def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
   assert started == ["+".join([NAMES[0], *NAMES[2:]]), NAMES[1]]
 
 
-def test_a_point_that_another_process_trains(config, tmp_path, started):
+def test_a_point_that_another_process_trains(
+    config, tmp_path, started, compared
+):
   directory = _directory(config, tmp_path)
   pattern = (
       rf"near-s3 of {directory.name} is trained by process {os.getpid()} on .*"
@@ -260,7 +262,10 @@ def test_a_file_system_without_locks(
 def test_the_states_of_points(config, tmp_path, started, compared):
   directory = _directory(config, tmp_path)
   _run(config, tmp_path, point=0)
-  manifest = {"kind": "run", "made_by": {}, "steps": 9}
+  manifest = {
+      **{"kind": "run", "made_by": {}, "store": "s", "order": "o"},
+      **{"batch_size": 4, "steps": 9},
+  }
   artifacts.write_manifest(tmp_path / "runs/near-s0", manifest)
   for name in NAMES[1:3]:
     run = tmp_path / "runs" / f"{name}-0123456789"
