@@ -259,19 +259,20 @@ def test_a_file_system_without_locks(
   assert output.count("without locks: start this sweep only once") == 1
 
 
-def test_the_states_of_points(config, tmp_path, started, compared):
+def test_the_states_of_points(config, tmp_path, compared):
   directory = _directory(config, tmp_path)
-  _run(config, tmp_path, point=0)
   manifest = {
       **{"kind": "run", "made_by": {}, "store": "s", "order": "o"},
       **{"batch_size": 4, "steps": 9},
   }
-  artifacts.write_manifest(tmp_path / "runs/near-s0", manifest)
-  for name in NAMES[1:3]:
-    run = tmp_path / "runs" / f"{name}-0123456789"
-    run.mkdir()
+  for name in NAMES[:3]:
+    run = tmp_path / "runs" / artifacts.name(name, {})
+    run.mkdir(parents=True)
     artifacts.write_manifest(run, manifest)
     (run / "metrics.jsonl").write_text('{"step": 3}\n{"step": 4}\n{"ste')
+  run = f"runs/{artifacts.name(NAMES[0], {})}"
+  (tmp_path / run / "result.json").write_text("{}")
+  notes.write_run(directory / f"points/{NAMES[0]}.json", run)
   with claims.hold(directory, "near-s3"):
     states = progress.find_states(directory, NAMES)
   assert [state.state for state in states] == [
@@ -280,7 +281,7 @@ def test_the_states_of_points(config, tmp_path, started, compared):
       progress.FREE,
       progress.FREE,
   ]
-  assert [state.steps for state in states] == ["0 of 9", *["4 of 9"] * 2, ""]
+  assert [state.steps for state in states] == [*["4 of 9"] * 3, ""]
   assert states[1].holder.startswith(f"process {os.getpid()} on ")
   console = rich.console.Console(file=io.StringIO(), width=200)
   progress.watch(lambda: states, console)
