@@ -78,7 +78,7 @@ def render(job: jobs.Job) -> str:
   location = [f"--zone={job.zone}", f"--project={job.project}"]
   group = ["gcloud", "compute", "instance-groups", "managed"]
   ssh = ["gcloud", "compute", "ssh", "@HOST@", *location, "--quiet"]
-  one = jobs.join(ssh).replace("@HOST@", '"$host"')
+  ssh_host = jobs.join(ssh).replace("@HOST@", '"$host"')
   return _SCRIPT.format(
       title=f"{slice_.accelerator_type} ({slice_.topology}, {slice_.hosts} VMs)"
       " as a managed instance group.",
@@ -98,7 +98,7 @@ def render(job: jobs.Job) -> str:
           ]
       ),
       install=shlex.quote(commands.install_script(job)),
-      ssh=one,
+      ssh=ssh_host,
       start=_start(job, slice_),
       status=shlex.quote(commands.STATUS),
       logs=shlex.quote(f"{commands.LOGS} 20"),

@@ -187,10 +187,10 @@ def test_points_of_other_processes_are_left_to_them(
     config, tmp_path, started, compared, monkeypatch
 ):
   directory = _directory(config, tmp_path)
-  with contextlib.ExitStack() as other:
-    other.enter_context(claims.hold(directory, NAMES[0]))
+  with contextlib.ExitStack() as worker:
+    worker.enter_context(claims.hold(directory, NAMES[0]))
     # It dies while this process waits.
-    monkeypatch.setattr(sharing.time, "sleep", lambda _: other.close())
+    monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
     path, output = _run(config, tmp_path)
   assert started == [*NAMES[1:], NAMES[0]]
   assert output.count("waits for what others train: near-s0\n") == 1
@@ -218,12 +218,12 @@ def test_points_that_others_finish_are_not_trained(
 def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
   config.population = 3
   directory = _directory(config, tmp_path)
-  with contextlib.ExitStack() as other:
-    other.enter_context(claims.hold(directory, NAMES[1]))
+  with contextlib.ExitStack() as worker:
+    worker.enter_context(claims.hold(directory, NAMES[1]))
     train = zsgen.pipeline.run_population
 
     def run(configs, workdir):
-      other.close()
+      worker.close()
       return train(configs, workdir)
 
     zsgen.pipeline.run_population = run
@@ -290,7 +290,7 @@ def test_the_states_of_points(config, tmp_path, compared):
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
-  """Two processes share four points; one is killed while it trains."""
+  """Kills one of two processes that share four points, while it trains."""
   config.order.budget = 80
   values = json.dumps(config.to_dict())
   (tmp_path / "config.py").write_text(
@@ -304,7 +304,7 @@ def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
       subprocess.Popen([*command, *flags], cwd=root, **pipes) for _ in range(2)
   )
   try:
-    while not (held := list((tmp_path / "w").glob("runs/*/metrics.jsonl"))):
+    while not (logs := list((tmp_path / "w").glob("runs/*/metrics.jsonl"))):
       assert first.poll() is None
       time.sleep(0.05)
     first.kill()
@@ -312,7 +312,7 @@ def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
   finally:
     first.kill()
     second.kill()
-  assert held and second.returncode == 0, output
+  assert logs and second.returncode == 0, output
   runs = list((tmp_path / "w/runs").iterdir())
   assert sorted(run.name.rpartition("-")[0] for run in runs) == NAMES
   assert all((run / "result.json").exists() for run in runs)
