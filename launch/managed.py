@@ -38,6 +38,7 @@ on_hosts() {{
 }}
 case ${{1-}} in
 create)
+  trap 'echo "stopped; bash FILE delete deletes what was made" >&2' ERR
 {create}
   ;;
 run)
@@ -58,7 +59,9 @@ logs)
   on_hosts {logs}
   ;;
 delete)
+  code=0
 {delete}
+  exit $code
   ;;
 *)
   echo "usage: bash FILE create|run|status|logs|delete" >&2
@@ -80,8 +83,8 @@ def render(job: jobs.Job) -> str:
   ssh = ["gcloud", "compute", "ssh", "@HOST@", *location, "--quiet"]
   ssh_host = jobs.join(ssh).replace("@HOST@", '"$host"')
   return _SCRIPT.format(
-      title=f"{slice_.accelerator_type} ({slice_.topology}, {slice_.hosts} VMs)"
-      " as a managed instance group.",
+      title=f"{slice_.accelerator_type} (topology {slice_.topology}, VMs:"
+      f" {slice_.hosts}) as a managed instance group.",
       list=jobs.join(
           [
               *(*group, "list-instances", job.name, *location),
@@ -102,7 +105,7 @@ def render(job: jobs.Job) -> str:
       start=_start(job, slice_),
       status=shlex.quote(commands.STATUS),
       logs=shlex.quote(f"{commands.LOGS} 20"),
-      delete=_indent(_delete(job, slice_)),
+      delete=_indent(_delete(job, slice_), " || code=$?"),
   )
 
 
@@ -235,6 +238,6 @@ def _start(job: jobs.Job, slice_: accelerators.Slice) -> str:
   return f" --command={begin}{addresses}{command}"
 
 
-def _indent(lines: Sequence[list[str]]) -> str:
-  """Returns commands as lines of a case of the script."""
-  return "\n".join(f"  {jobs.join(line)}" for line in lines)
+def _indent(lines: Sequence[list[str]], end: str = "") -> str:
+  """Returns commands as lines of a case of the script; `end` ends each."""
+  return "\n".join(f"  {jobs.join(line)}{end}" for line in lines)

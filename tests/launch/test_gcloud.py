@@ -173,9 +173,8 @@ def test_another_job_on_a_host_is_not_this_one():
 def test_gcloud_knows_the_commands(root, tmp_path):
   """Parses what the pages show as gcloud does, without an account."""
   text = "".join((root / page).read_text("utf-8") for page in transcripts.PAGES)
-  text = text.replace("'\"'\"'", "")  # Quotes in a quoted script.
   lines = re.findall(
-      r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \| |$)", text, re.M
+      r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \|+ |$)", text, re.M
   )
   actions = {
       line.split()[4]

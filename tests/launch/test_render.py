@@ -232,7 +232,7 @@ def managed(tmp_path, monkeypatch):
 printf '%s\\x1f' "$@" >>{log}
 echo >>{log}
 [[ $* == *list-instances* ]] && printf 'a-2\\na-1\\n'
-exit 0
+[[ $* != *${{FAILS-never}}* ]]
 """)
   (tmp_path / "gcloud").chmod(0o755)
   monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -269,6 +269,18 @@ def test_a_managed_group_is_made_and_deleted(managed):
       call[1] for call in calls[4:]
   ] == names  # The policy is used by others.
   assert managed("deleet", *TRAIN)[0] == 2
+
+
+def test_a_slice_that_is_partly_made_is_deleted_in_full(
+    managed, monkeypatch, capfd
+):
+  monkeypatch.setenv("FAILS", "create a --size")
+  code, calls = managed("create", *TRAIN)
+  assert code and calls[-1][1] == "instance-groups"
+  assert "delete deletes what was made" in capfd.readouterr().err
+  monkeypatch.setenv("FAILS", "managed delete")
+  code, calls = managed("delete", *TRAIN)
+  assert code and calls[-1][1] == "resource-policies"
 
 
 def test_each_vm_of_a_managed_group_gets_its_index(managed):
