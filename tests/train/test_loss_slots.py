@@ -73,19 +73,30 @@ def test_slots_hold_each_token_with_loss_once(seed, split):
   batch = _batch(seed, split)
   rows, length = batch.tokens.shape
   expected = []
-  size = length // split.context
   for row in range(rows):
-    first = split.group(row, rows)
-    before = [r for r in range(row) if split.group(r, rows) == first]
+    group = split.group(row, rows)
+    before = [r for r in range(row) if split.group(r, rows) == group]
     for position in range(length):
       if batch.mask[row, position] and batch.positions[row, position]:
-        # The logits of the position before are needed.
-        part, offset = divmod(position - 1, size)
-        group = split.group(row, rows, part)
-        expected.append((group, len(before) * size + offset + 1))
-  groups, slots = np.nonzero(batch.loss_positions)
-  actual = zip(groups, batch.loss_positions[groups, slots], strict=True)
+        expected.append((group, len(before) * length + position))
+  shares, slots = np.nonzero(batch.loss_positions)
+  # Shares are numbered by shard, device of the shard, and micro-batch.
+  shard, part = shares // (split.context * split.parts), shares % split.parts
+  groups = shard * split.parts + part
+  actual = zip(groups, batch.loss_positions[shares, slots], strict=True)
   assert sorted(actual) == sorted(expected)
+
+
+def test_loss_at_the_end_of_rows_is_shared_evenly():
+  split = layouts.Split(shards=2, context=4)
+  mask = np.tile(np.arange(32) >= 22, (4, 1))  # All in the last of four parts.
+  slots = np.zeros((split.groups, 5), np.int32)
+  loss_slots.fill(
+      slots, mask, np.tile(np.arange(32), (4, 1)), split.shards, split.context
+  )
+  assert (slots > 0).all()
+  expected = [*range(22, 32), *range(54, 64)]
+  assert slots[:4].ravel().tolist() == slots[4:].ravel().tolist() == expected
 
 
 @pytest.mark.parametrize("split", [(2, 1, 2), (1, 1, 8)])
@@ -95,7 +106,9 @@ def test_split_positions_give_the_same_tokens_and_segments(split):
 
   def tokens(batch, context):
     segments = step_lib.loss_segments(batch, context)
-    values = gather.gather_loss(batch.tokens, batch.loss_positions, context)
+    values = gather.gather(
+        batch.tokens, batch.loss_positions, position_shards=context
+    )
     weights = step_lib.slot_weights(batch, jnp.ones(1), context)
     assert ((weights > 0) == (segments > 0)).all()
     pairs = jnp.stack([segments, values], -1)[segments > 0]

@@ -60,7 +60,7 @@ def test_row_groups_have_about_equal_loss(shards, parts):
   rows, lengths = 16, rng.integers(0, 60, (20, 24))
   loss = lengths // 3
   assigned, loads = packing.spread(lengths, rows)
-  placed, groups = packing.place_rows(assigned, rows, loss, shards, parts)
+  placed, groups = packing.place_rows(assigned, rows, loss, split)
   # The same rows, elsewhere.
   np.testing.assert_array_equal(
       np.sort(_loads(lengths, placed, rows)), np.sort(loads)
@@ -74,43 +74,33 @@ def test_row_groups_have_about_equal_loss(shards, parts):
   assert groups.max(1).mean() <= in_order.max(1).mean()
 
 
-@pytest.mark.parametrize("context", [1, 2, 8])
-def test_bounds_of_split_rows_match_the_batch(context):
-  """Checks that bounds are equal if loss is at the end, and never too low."""
-  split, rng = layouts.Split(2, 2, context), np.random.default_rng(3)
+@pytest.mark.parametrize("split", [(1, 1, 1), (2, 2, 1), (2, 2, 8)])
+def test_counts_are_the_slots_that_a_batch_uses(split):
+  split, rng = layouts.Split(*split), np.random.default_rng(3)
   rows, length = 8, 256
   tokens = rng.integers(0, 60, (20, 24))
-  prompts = rng.integers(0, tokens + 1)
   assigned, _ = packing.spread(tokens, rows)
-  for is_at_end in (True, False):
-    loss = tokens - prompts
-    masks = [
-        [np.arange(n) >= first for n, first in zip(*step, strict=True)]
-        for step in zip(tokens, prompts, strict=True)
-    ]
-    if not is_at_end:
-      masks = [
-          [mask & (rng.random(len(mask)) < 0.4) for mask in step]
-          for step in masks
+  # The first token of an example has no logits, and here no loss.
+  masks = [
+      [(np.arange(n) > 0) & (rng.random(n) < 0.4) for n in step]
+      for step in tokens
+  ]
+  loss = np.array([[mask.sum() for mask in step] for step in masks])
+  counts = packing.count_loss(assigned, rows, loss, split)
+  used = np.array(
+      [
+          _slots_used(step, placed, (rows, length), split)
+          for step, placed in zip(masks, assigned, strict=True)
       ]
-      loss = np.array([[mask.sum() for mask in step] for step in masks])
-    sizes = layouts.Lengths(tokens, loss, prompts)
-    bounds = packing.count_loss(assigned, rows, sizes, length, split)
-    actual = np.array(
-        [
-            _slots_used(step, placed, (rows, length), split)
-            for step, placed in zip(masks, assigned, strict=True)
-        ]
-    )
-    # The first token of an example has no logits, but may be counted.
-    assert (bounds >= actual).all()
-    first_tokens = sum(mask[:1].sum() for step in masks for mask in step)
-    if is_at_end:
-      assert bounds.sum() - actual.sum() <= first_tokens
+  )
+  # The shares of a row group are beside each other, on an axis of their own.
+  shares = used.reshape(20, split.shards, split.context, split.parts)
+  largest = shares.max(2).reshape(20, -1)
+  np.testing.assert_array_equal(largest, counts)
 
 
 def _slots_used(masks, rows, size, split):
-  """The positions with loss of each row group."""
+  """The slots of each share that a step uses."""
   examples = batches.Examples(
       np.arange(len(masks)),
       [
@@ -130,5 +120,5 @@ def test_shards_are_consecutive_and_parts_alternate():
   assert split.group(np.arange(8), 8).tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
   split = split._replace(context=2)
   assert (split.groups, split.row_step) == (8, 4)
-  parts = [split.group(np.arange(8), 8, part).tolist() for part in range(2)]
-  assert parts == [[0, 1, 0, 1, 4, 5, 4, 5], [2, 3, 2, 3, 6, 7, 6, 7]]
+  assert split.group(np.arange(8), 8).tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+  assert split.share(np.array([0, 1, 4])).tolist() == [0, 1, 2]

@@ -43,7 +43,7 @@ def test_each_bound_is_what_the_formula_says():
   weights, rows = 2 * 5000 / 2, slots / 4
   received = (
       (3 * weights + weights) * 7 / 8
-      + 4 * 3 * (2 * 2 * 2 * 4 * rows / 2) * 3 / 4
+      + (4 * 3 * (2 * 2 * 2 * 4 * rows / 2) + 2 * (2 * 8 * rows)) * 3 / 4
       + 4 * 3 * 3 * (2 * 8 * rows / 4) * 1 / 2
       + 2 * (4 * 5000 / 16) * 1 / 2
   )

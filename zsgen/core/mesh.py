@@ -175,9 +175,7 @@ def position_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 
 def group_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
-  """Returns the sharding of arrays [G, ...], of which each device has its row
-  groups.
-  """
+  """Returns the sharding of arrays [G, ...], shares of row groups over devices."""
   return NamedSharding(mesh, PartitionSpec((*_ROWS, _POSITIONS)))
 
 

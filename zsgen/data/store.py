@@ -117,19 +117,6 @@ class Store:
     """Tokens without loss of each example, int32 [N]."""
     return self.lengths - self.loss_lengths
 
-  def first_losses(self, ids: np.ndarray) -> np.ndarray:
-    """Returns the position of the first token with loss of each example id.
-
-    It reads their masks; the result is int32 [n].
-    """
-    ends = self._offsets[ids + 1].tolist()
-    begins = self._offsets[ids].tolist()
-    firsts = [
-        self._mask.read(begin, end).argmax()
-        for begin, end in zip(begins, ends, strict=True)
-    ]
-    return np.array(firsts, np.int32)
-
   @property
   def suite(self) -> str:
     """Name of the suite."""

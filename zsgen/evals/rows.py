@@ -57,7 +57,7 @@ class Rows(abc.ABC):
 
   @abc.abstractmethod
   def loss(self, rows: int, length: int) -> int:
-    """Returns the most positions with loss of a row group of the batches."""
+    """Returns the most positions with loss of a share of the batches."""
 
   @abc.abstractmethod
   def lay_out(
@@ -106,7 +106,7 @@ class PlainRows(Rows):
     ]
 
   def loss(self, rows: int, length: int) -> int:
-    """Returns the most positions with loss of a row group of the batches."""
+    """Returns the most positions with loss of a share of the batches."""
     return max(
         layouts.loss_positions(
             self._lengths.take(indices),
@@ -188,16 +188,16 @@ class SharedRows(Rows):
     ]
 
   def loss(self, rows: int, length: int) -> int:
-    """Returns the most positions with loss of a row group of the batches."""
+    """Returns the most positions with loss of a share of the batches."""
     largest = 0
     for batch in self._batches(rows, length):
-      counts = np.zeros(self.split.groups, np.int64)
+      counts = np.zeros(self.split.row_step, np.int64)
       for number, row in enumerate(batch):
         members = [i for group in row for i in group.members]
         counts[self.split.group(number, rows)] += self._lengths.loss[
             members
         ].sum()
-      largest = max(largest, int(counts.max()))
+      largest = max(largest, int(self.split.share(counts.max())))
     return largest
 
   def lay_out(

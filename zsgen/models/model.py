@@ -25,8 +25,8 @@ class Batch(Protocol):
 
   A segment is contiguous and its number is unique in its row; 0 is padding.
   Logits are computed only for the tokens at loss positions. They are numbered
-  along the rows of each row group, of which there are G; see `gather`. If the
-  positions of a row are split, a token counts to the group of the one before it.
+  along the rows of each row group, each of which has one share of them, or
+  several if the positions of rows are split; there are G shares; see `gather`.
   """
 
   @property
@@ -239,8 +239,9 @@ class Model:
 
   def _targets(self, batch: Batch) -> Int[Array, "G K"]:
     """Returns the token at each loss position."""
-    return gather.gather_loss(
-        batch.tokens, batch.loss_positions, self.execution.position_shards
+    shards = self.execution.position_shards
+    return gather.gather(
+        batch.tokens, batch.loss_positions, position_shards=shards
     )
 
   @_precise

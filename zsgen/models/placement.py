@@ -28,13 +28,27 @@ def by_rows(
   return jax.lax.with_sharding_constraint(x, mesh_lib.position_sharding(mesh))
 
 
+def by_whole_rows(
+    x: Shaped[Array, "B ..."], mesh: jax.sharding.Mesh | None
+) -> Shaped[Array, "B ..."]:
+  """Shards the rows of `x`; each device has all positions of its rows.
+
+  Args:
+    x: rows first; returned as it is if they cannot be divided evenly.
+    mesh: the mesh; None for one device.
+  """
+  if mesh is None or x.shape[0] % mesh_lib.row_shards(mesh):
+    return x
+  return jax.lax.with_sharding_constraint(x, mesh_lib.batch_sharding(mesh))
+
+
 def by_groups(
     x: Shaped[Array, "G ..."], mesh: jax.sharding.Mesh | None
 ) -> Shaped[Array, "G ..."]:
-  """Shards row groups over the devices that have them.
+  """Shards row groups, or their shares, over the devices that have them.
 
   Args:
-    x: row groups first; returned as it is if they cannot be divided evenly.
+    x: groups first; returned as it is if they cannot be divided evenly.
     mesh: the mesh; None for one device.
   """
   if mesh is None:

@@ -47,8 +47,7 @@ def known_lengths(experiment: Experiment) -> layouts.Lengths | None:
       path = experiment.order_path(opened)
       if path.exists():
         ids = experiment.planned_ids(order.Order.load(path, opened).ids)
-        context = config.machine.mesh.context
-        return layouts.sizes_of(opened, ids, context)
+        return layouts.sizes_of(opened, ids)
   except errors.InputError as error:
     reason = str(error)
   experiment.console.log(

@@ -104,7 +104,7 @@ def make_member(experiment: Experiment) -> job.Member:
       config=config,
       program=program,
       feed=functools.partial(make_feed, experiment),
-      lengths=layouts.sizes_of(store, planned, mesh_lib.position_shards(mesh)),
+      lengths=layouts.sizes_of(store, planned),
       steps=steps,
       evaluators=evaluations,
       start=experiment.start,

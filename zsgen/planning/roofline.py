@@ -14,15 +14,16 @@ from zsgen.core import config as config_lib
 from zsgen.train import flops, layouts
 
 FORMULA = (
-    "seconds: the largest of FLOPs, HBM and links. n: fsdp x context; passes: 3"
-    " with remat 'full', otherwise 2; w: bytes of the weights of a tensor shard in"
-    " the type of activations, g: of those that are trained; kv: bytes of keys and"
-    " values of the whole rows of a chip, x: of its residual stream, in all"
-    " blocks. FLOPs: those of all slots (forward, backward, what remat repeats) /"
-    " chips / peak. HBM: (2 x (weights + moments) of a chip + passes x w) /"
-    " bandwidth. Links: ((passes x w + g) x (n - 1) / n + (passes + 1) x kv x"
-    " (context - 1) / context + 4 x passes x x x (tensor - 1) / tensor + 2 x"
-    " gradients of a chip x (data - 1) / data) / bandwidth"
+    "seconds: the largest of FLOPs, HBM and links. n: fsdp x context; passes: "
+    "3 with remat 'full', otherwise 2; w: bytes of the weights of a tensor "
+    "shard in the type of activations, g: of those that are trained; kv: bytes"
+    " of keys and values of the whole rows of a chip, x: of its residual "
+    "stream, in all blocks; h: of the last hidden states of its rows. FLOPs: "
+    "those of all slots (forward, backward, what remat repeats) / chips / "
+    "peak. HBM: (2 x (weights + moments) of a chip + passes x w) / bandwidth. "
+    "Links: ((passes x w + g) x (n - 1) / n + ((passes + 1) x kv + 2 x h) x "
+    "(context - 1) / context + 4 x passes x x x (tensor - 1) / tensor + 2 x "
+    "gradients of a chip x (data - 1) / data) / bandwidth"
 )
 
 
@@ -142,11 +143,14 @@ def _received(work: Work, mesh: Mapping[str, int], slots: float) -> float:
   weights = trained + item * work.frozen / tensor
   row_slots = slots / (data * mesh["fsdp"])
   key_values = 2 * item * arch.kv_heads * arch.head_width * row_slots / tensor
-  residual = item * arch.width * row_slots / context
+  # From these, the devices of a row compute equal shares of its logits.
+  hidden = item * arch.width * row_slots
+  residual = hidden / context
   gradients = 4 * work.trained / shards / tensor
   return (
       (passes * weights + trained) * _remaining(shards)
-      + (passes + 1) * arch.layers * key_values * _remaining(context)
+      + ((passes + 1) * arch.layers * key_values + 2 * hidden)
+      * _remaining(context)
       + 4 * arch.layers * passes * residual * _remaining(tensor)
       + 2 * gradients * _remaining(data)
   )

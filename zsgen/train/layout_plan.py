@@ -27,7 +27,7 @@ class _Fit(NamedTuple):
   Attributes:
     rows: the row of each example, int32 [M, S, B].
     length: tokens of the longest row, int64 [S].
-    loss: most positions with loss of a row group, int64 [S].
+    loss: most positions with loss of a share of a row group, int64 [S].
   """
 
   rows: np.ndarray
@@ -81,15 +81,12 @@ def _batched(
   They are 0 where there is no example. Axes: M members, S steps, B examples.
   """
   count = batches.steps_of(orders[0].tokens, batch_size)
-  tokens, loss, prompts = np.zeros(
-      (3, len(orders), count * batch_size), np.int64
-  )
+  tokens, loss = np.zeros((2, len(orders), count * batch_size), np.int64)
   for member, order in enumerate(orders):
     tokens[member, : len(order.tokens)] = order.tokens
     loss[member, : len(order.loss)] = order.loss
-    prompts[member, : len(order.loss)] = order.prompt_tokens
   shape = (len(orders), count, batch_size)
-  return layouts.Lengths(tokens, loss, prompts).reshape(*shape)
+  return layouts.Lengths(tokens, loss).reshape(*shape)
 
 
 def _of(steps: np.ndarray) -> tuple[slice, np.ndarray]:
@@ -117,7 +114,6 @@ def _pack(
     rows: int,
     split: layouts.Split,
     target: int = 0,
-    length: int = 0,
 ) -> _Fit:
   """Packs steps into rows.
 
@@ -126,14 +122,11 @@ def _pack(
     rows: the number of rows.
     split: how the rows are split.
     target: see `packing.spread`.
-    length: tokens of a row; 0 for as many as each step needs.
   """
   members, count, examples = steps.tokens.shape
   flat = steps.reshape(-1, examples)
   assigned, loads = packing.spread(flat.tokens, rows, target)
-  placed, group_loss = packing.place(
-      assigned, length or loads.max(1), rows, flat, split
-  )
+  placed, group_loss = packing.place_rows(assigned, rows, flat.loss, split)
   return _Fit(
       placed.reshape(steps.tokens.shape),
       loads.max(1).reshape(members, count).max(0),
@@ -170,9 +163,7 @@ def _assign(
       open_steps = np.flatnonzero(may_fit & (index < 0))
       if not len(open_steps):
         continue
-      packed = _pack(
-          steps.take(_of(open_steps)), shape.rows, split, target, shape.length
-      )
+      packed = _pack(steps.take(_of(open_steps)), shape.rows, split, target)
       fits = packed.fits(shape)
       index[open_steps[fits]] = i
       rows[:, open_steps[fits]] = packed.rows[:, fits]
@@ -195,9 +186,7 @@ def _first_steps(
   early = np.arange(min(len(shapes) * pace, count))
   costs = np.full((len(shapes), len(early)), np.inf)
   for i, shape in enumerate(shapes):
-    packed = _pack(
-        steps.take(_of(early)), shape.rows, split, length=shape.length
-    )
+    packed = _pack(steps.take(_of(early)), shape.rows, split)
     fits = packed.fits(shape)
     costs[i, fits] = cost.of_shape(shape, split.groups)
   first = [count] * len(shapes)
@@ -230,8 +219,6 @@ def _grow(
   for shape in shapes:
     fit = _pack(steps, shape.rows, split)
     length = max(split.round_length(int(fit.length.max())), shape.length)
-    if split.context > 1:
-      fit = _pack(steps, shape.rows, split, length=length)
     loss = max(int(fit.loss.max()), shape.loss_slots)
     grown = layouts.shape_for(shape.rows, length, split, loss)
     packed.append(fit)
@@ -273,12 +260,12 @@ def _finish(
 def _sizes(
     steps: layouts.Lengths, rows: np.ndarray, count: int, split: layouts.Split
 ) -> tuple[int, int]:
-  """Returns the length that rows need, and the most loss of a row group."""
+  """Returns the length that rows need, and the most loss of a share."""
   examples = rows.shape[-1]
   flat, sizes = rows.reshape(-1, examples), steps.reshape(-1, examples)
   index = np.arange(len(flat))[:, None]
   tokens = np.zeros((len(flat), count), np.int64)
   np.add.at(tokens, (index, flat), sizes.tokens)
   length = int(split.round_length(int(tokens.max())))
-  loss = packing.count_loss(flat, count, sizes, length, split)
+  loss = packing.count_loss(flat, count, sizes.loss, split)
   return length, int(loss.max())

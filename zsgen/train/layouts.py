@@ -28,8 +28,8 @@ class Split(NamedTuple):
   """How the rows of a batch are split into row groups.
 
   Each shard has consecutive rows. In a shard, rows r, r + parts, … are those of
-  micro-batch r. The rows of a shard in a micro-batch are a row group. If their
-  positions are split, each part of them is a row group.
+  micro-batch r. The rows of a shard in a micro-batch are a row group. The
+  devices that split its positions compute equal shares of its logits.
 
   Attributes:
     shards: groups of devices that rows are split over.
@@ -43,31 +43,34 @@ class Split(NamedTuple):
 
   @property
   def groups(self) -> int:
-    """The number of row groups."""
+    """The number of shares of all row groups."""
     return self.shards * self.parts * self.context
 
   @property
   def row_step(self) -> int:
-    """The number that the rows of a batch are a multiple of."""
+    """The number of row groups, of which the rows of a batch are a multiple."""
     return self.shards * self.parts
 
-  def group(self, row: Any, rows: int, part: Any = 0) -> Any:
+  def group(self, row: Any, rows: int) -> Any:
     """Returns the row group of each of some rows, an integer or an array.
 
     Args:
       row: the rows.
       rows: the number of all rows.
-      part: which part of the row.
     """
     shard, index = divmod(row, rows // self.shards)
-    return (shard * self.context + part) * self.parts + index % self.parts
+    return shard * self.parts + index % self.parts
+
+  def share(self, positions: Any) -> Any:
+    """Returns the size of the shares of that many positions of a row group."""
+    return -(-positions // self.context)
 
   def round_length(self, length: Any) -> Any:
     """Returns the length of rows of at least `length` tokens, or of each."""
     return round_up(length, math.lcm(LENGTH_STEP, self.context))
 
   def positions(self, shape: "Shape") -> int:
-    """Returns the number of positions of a row group."""
+    """Returns the number of positions of a share of a row group."""
     return shape.rows // self.row_step * (shape.length // self.context)
 
 
@@ -88,8 +91,9 @@ class Shape(NamedTuple):
   Attributes:
     rows: rows of all shards, a multiple of `Split.row_step`.
     length: tokens of a row.
-    loss_slots: positions of each row group for which logits are computed; at
-      least as many as the group's positions whose next token carries loss.
+    loss_slots: positions of each share of a row group for which logits are
+      computed; at least as many as the share has positions whose next token
+      carries loss.
   """
 
   rows: int
@@ -103,53 +107,36 @@ class Lengths(NamedTuple):
   Attributes:
     tokens: int [n].
     loss: tokens with loss, int [n].
-    prompts: tokens before the first token with loss, int [n]; None if all
-      tokens from there on carry loss. Read if positions of rows are split.
   """
 
   tokens: np.ndarray
   loss: np.ndarray
-  prompts: np.ndarray | None = None
-
-  @property
-  def prompt_tokens(self) -> np.ndarray:
-    """Tokens before the first token with loss, int [n]."""
-    return self.tokens - self.loss if self.prompts is None else self.prompts
 
   def take(self, examples: Any) -> "Lengths":
     """Returns the sizes of some examples, given their indices or a slice."""
-    prompts = None if self.prompts is None else self.prompts[examples]
-    return Lengths(self.tokens[examples], self.loss[examples], prompts)
+    return Lengths(self.tokens[examples], self.loss[examples])
 
   def reshape(self, *shape: int) -> "Lengths":
     """Returns the sizes with other axes."""
-    prompts = None if self.prompts is None else self.prompts.reshape(shape)
-    return Lengths(
-        self.tokens.reshape(shape), self.loss.reshape(shape), prompts
-    )
+    return Lengths(self.tokens.reshape(shape), self.loss.reshape(shape))
 
   def of_step(self, step: int, batch_size: int) -> "Lengths":
     """Returns the sizes of the examples of one step."""
     return self.take(slice(step * batch_size, (step + 1) * batch_size))
 
 
-def sizes_of(store: store_lib.Store, ids: np.ndarray, context: int) -> Lengths:
+def sizes_of(store: store_lib.Store, ids: np.ndarray) -> Lengths:
   """Returns the sizes of examples of a store.
 
   Args:
     store: the store.
     ids: the examples, int64 [n]; sizes are 0 where there is none.
-    context: `config.machine.mesh.context`; 1 reads no masks.
   """
   is_example = ids != batches.NO_EXAMPLE
   known = np.where(is_example, ids, 0)
-  prompts = None
-  if context > 1:
-    prompts = np.where(is_example, store.first_losses(known), 0)
   return Lengths(
       np.where(is_example, store.lengths[known], 0),
       np.where(is_example, store.loss_lengths[known], 0),
-      prompts,
   )
 
 
@@ -257,16 +244,16 @@ def largest(
 def loss_positions(
     lengths: Lengths, rows: int, length: int, split: Split
 ) -> int:
-  """Returns the most positions with loss of a row group of one step."""
-  counts = np.zeros(split.groups, np.int64)
+  """Returns the most positions with loss of a share of one step."""
+  counts = np.zeros(split.row_step, np.int64)
   packed = best_fit(lengths.tokens.tolist(), length)
   for row, members in enumerate(packed):
     counts[split.group(row, rows)] += lengths.loss[members].sum()
-  return int(counts.max())
+  return int(split.share(counts.max()))
 
 
 def shape_for(rows: int, length: int, split: Split, loss: int) -> Shape:
-  """Returns the shape for row groups of at most `loss` positions with loss."""
+  """Returns the shape for shares of at most `loss` positions with loss."""
   # A few positions more do not cost much, and shapes coincide more often.
   shape = Shape(rows, length, round_up(max(loss, 1), LOSS_STEP))
   slots = min(shape.loss_slots, split.positions(shape))

@@ -24,8 +24,9 @@ def fill(
   """Writes the positions of the tokens with loss into the slots, ascending.
 
   A position is numbered along the rows of its row group. The first token of a
-  segment is left out: nothing precedes it. If the positions of a row are split,
-  a token counts to the group of the token before it, as the position after that.
+  segment is left out: nothing precedes it. If the positions of rows are split,
+  each device of a row group has a share of its loss positions; all shares but
+  the last ones have the same number.
 
   Args:
     slots: int32 [shards x context x parts, K], EMPTY; see `layouts.Split`.
@@ -35,22 +36,23 @@ def fill(
     context: devices that the positions of a row are split over.
 
   Raises:
-    InputError: a row group has more than K such positions.
+    InputError: a row group has more than K x context such positions.
   """
   groups, room = slots.shape
-  _, length = mask.shape
   parts = groups // (shards * context)
-  # Whether the logits of a position are needed.
-  lines = np.roll((mask > 0) & (positions > 0), -1, axis=1)
+  shares = slots.reshape(shards, context, parts, room)
+  has_loss = (mask > 0) & (positions > 0)
   # Rows r, r + parts, … of a shard are those of a row group.
-  lines = lines.reshape(shards, -1, parts, context, length // context)
-  lines = lines.transpose(0, 3, 2, 1, 4)
-  for row, line in zip(slots, lines.reshape(groups, -1), strict=True):
-    indices = np.flatnonzero(line) + 1
-    if len(indices) > room:
+  lines = has_loss.reshape(shards, -1, parts, mask.shape[1]).swapaxes(1, 2)
+  for shard, part in np.ndindex(shards, parts):
+    indices = np.flatnonzero(lines[shard, part])
+    if len(indices) > room * context:
       raise errors.InputError(
           f"a row group has {len(indices)} positions with loss, more than the"
-          f" {room} of its shape: the order and the store do not belong"
-          " together."
+          f" {room * context} of its shape: the order and the store do not"
+          " belong together."
       )
-    row[: len(indices)] = indices
+    size = -(-len(indices) // context)
+    for share in range(context):
+      own = indices[share * size : (share + 1) * size]
+      shares[shard, share, part, : len(own)] = own

@@ -122,7 +122,7 @@ def _exchange(
 
 
 def place_rows(
-    assigned: np.ndarray, rows: int, loss: np.ndarray, shards: int, parts: int
+    assigned: np.ndarray, rows: int, loss: np.ndarray, split: layouts.Split
 ) -> tuple[np.ndarray, np.ndarray]:
   """Orders rows so that row groups have about as many positions with loss.
 
@@ -130,96 +130,39 @@ def place_rows(
     assigned: the row of each example, int [S, B].
     rows: the number of rows, a multiple of the number of row groups.
     loss: tokens with loss of each example, int [S, B].
-    shards: groups of devices that have consecutive rows.
-    parts: micro-batches.
+    split: how the rows are split.
 
   Returns:
-    The new row of each example, int32 [S, B], and the tokens with loss of each
-    row group, int64 [S, G].
+    The new row of each example, int32 [S, B], and the tokens with loss of a
+    share of each row group, int64 [S, G].
   """
-  steps, groups = np.arange(len(assigned)), shards * parts
+  steps, groups = np.arange(len(assigned)), split.row_step
   row_loss = np.zeros((len(assigned), rows), np.int64)
   np.add.at(row_loss, (steps[:, None], assigned), loss)
   if groups == 1:
-    return assigned, row_loss.sum(1, keepdims=True)
+    return assigned, split.share(row_loss.sum(1, keepdims=True))
   room = rows // groups
   loads = np.zeros((len(assigned), groups), np.int64)
   used = np.zeros_like(loads)
   new = np.zeros(row_loss.shape, np.int32)
   for row in np.argsort(-row_loss, axis=1, kind="stable").T:
     group = np.where(used < room, loads, _NEVER).argmin(1)
-    shard, part = np.divmod(group, parts)
+    shard, part = np.divmod(group, split.parts)
     index = used[steps, group]
-    new[steps, row] = (shard * room + index) * parts + part
+    new[steps, row] = (shard * room + index) * split.parts + part
     used[steps, group] += 1
     loads[steps, group] += row_loss[steps, row]
-  return np.take_along_axis(new, assigned, axis=1), loads
-
-
-def place(
-    assigned: np.ndarray,
-    lengths: np.ndarray | int,
-    rows: int,
-    sizes: layouts.Lengths,
-    split: layouts.Split,
-) -> tuple[np.ndarray, np.ndarray]:
-  """Orders rows as `place_rows` does; see `count_loss` for its arguments.
-
-  Returns:
-    The new row of each example, int32 [S, B], and the most tokens with loss of
-    each row group, int64 [S, G].
-  """
-  placed, counts = place_rows(
-      assigned, rows, sizes.loss, split.shards, split.parts
-  )
-  if split.context > 1:
-    rounded = split.round_length(lengths)
-    counts = count_loss(placed, rows, sizes, rounded, split)
-  return placed, counts
+  return np.take_along_axis(new, assigned, axis=1), split.share(loads)
 
 
 def count_loss(
-    assigned: np.ndarray,
-    rows: int,
-    sizes: layouts.Lengths,
-    lengths: np.ndarray | int,
-    split: layouts.Split,
+    assigned: np.ndarray, rows: int, loss: np.ndarray, split: layouts.Split
 ) -> np.ndarray:
-  """Returns bounds of the positions with loss of row groups, int64 [S, G].
+  """Returns the tokens with loss of a share of each row group, int64 [S, G].
 
-  If positions are split, a token counts to the part of the token before it. A
-  part has at most as many tokens with loss of an example as there are in the
-  example, and as it has positions from the first one on.
-
-  Args:
-    assigned: the row of each example, int [S, B].
-    rows: the number of rows, a multiple of `split.row_step`.
-    sizes: of the examples, each [S, B].
-    lengths: tokens of a row of each step, [S], or of all steps.
-    split: how the rows are split.
+  See `place_rows` for the arguments.
   """
+  counts = np.zeros((len(assigned), split.row_step), np.int64)
   steps = np.arange(len(assigned))[:, None]
-  counts = np.zeros((len(assigned), split.groups), np.int64)
-  if split.context == 1:
-    np.add.at(counts, (steps, split.group(assigned, rows)), sizes.loss)
-    return counts
-  order = np.argsort(assigned, axis=1, kind="stable")
-  row = np.take_along_axis(assigned, order, axis=1)
-  tokens, loss, prompts = (
-      np.take_along_axis(size, order, axis=1).astype(np.int64)
-      for size in (sizes.tokens, sizes.loss, sizes.prompt_tokens)
-  )
-  begins = np.cumsum(tokens, axis=1) - tokens
-  is_first = np.diff(row, axis=1, prepend=-1) != 0
-  begins -= np.maximum.accumulate(np.where(is_first, begins, 0), axis=1)
-  # Logits are needed from the token before the first with loss to the last one
-  # but one.
-  first, end = begins + np.maximum(prompts, 1) - 1, begins + tokens - 1
-  size = np.reshape(lengths, (-1, 1)) // split.context
-  for part in range(split.context):
-    overlap = np.minimum(end, (part + 1) * size) - np.maximum(
-        first, part * size
-    )
-    bound = np.clip(overlap, 0, loss)
-    np.add.at(counts, (steps, split.group(row, rows, part)), bound)
-  return counts
+  np.add.at(counts, (steps, split.group(assigned, rows)), loss)
+  return split.share(counts)

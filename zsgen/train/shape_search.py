@@ -74,7 +74,7 @@ class Table(NamedTuple):
   Attributes:
     rows: the row counts, int [C].
     lengths: tokens of the longest row, int [C, S].
-    losses: most positions with loss of a row group, int [C, S].
+    losses: most positions with loss of a share of a row group, int [C, S].
   """
 
   rows: np.ndarray
@@ -114,7 +114,7 @@ def tabulate(sizes: layouts.Lengths, split: layouts.Split) -> Table:
   losses = np.zeros_like(lengths)
   for i, count in enumerate(rows.tolist()):
     assigned, loads = packing.spread(flat.tokens, count)
-    _, group_loss = packing.place(assigned, loads.max(1), count, flat, split)
+    _, group_loss = packing.place_rows(assigned, count, flat.loss, split)
     lengths[i] = loads.max(1).reshape(members, steps).max(0)
     losses[i] = group_loss.max(1).reshape(members, steps).max(0)
   return Table(rows, lengths, losses)

@@ -71,10 +71,10 @@ def loss_segments(
 
   Args:
     batch: the rows.
-    position_shards: parts into which the positions of a row are split.
+    position_shards: see `gather.gather`.
   """
-  segments = gather.gather_loss(
-      batch.segments, batch.loss_positions, position_shards
+  segments = gather.gather(
+      batch.segments, batch.loss_positions, position_shards=position_shards
   )
   return jnp.where(batch.loss_positions == loss_slots.EMPTY, 0, segments)
 
@@ -110,7 +110,7 @@ def slot_weights(
   Args:
     rows: the rows; the weight of an empty slot is 0.
     weights: `token_weights` of the whole batch.
-    position_shards: parts into which the positions of a row are split.
+    position_shards: see `gather.gather`.
   """
   segments = loss_segments(rows, position_shards)
   by_segment = weights[(segments - 1) % len(weights)]
