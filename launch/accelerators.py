@@ -10,6 +10,9 @@ import math
 
 from zsgen.core import errors
 
+# Families of images in the project `ubuntu-os-accelerator-images`.
+_IMAGE = "ubuntu-accel-2204-amd64-tpu-v5e-v5p-v6e"
+_IMAGE_7X = "ubuntu-accel-2404-amd64-tpu-tpu7x"
 _FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 
 
@@ -26,6 +29,8 @@ class Tpu:
     label: `cloud.google.com/gke-tpu-accelerator` of its nodes in GKE.
     machine: the machine type of these nodes, with the chips as a field.
     topologies: the shapes of slices, in chips.
+    image: the family of the images of VMs of Compute Engine; "" if there are none.
+    disk: the type of their boot disks; "" for the default.
   """
 
   name: str
@@ -36,6 +41,8 @@ class Tpu:
   label: str
   machine: str
   topologies: tuple[str, ...]
+  image: str = ""
+  disk: str = ""
 
   def slices(self) -> dict[str, "Slice"]:
     """Returns all slices by accelerator type, from the smallest."""
@@ -175,6 +182,7 @@ TPUS = {
                 "8x8x12",
                 "8x8x16",
             ),
+            image=_IMAGE,
         ),
         Tpu(
             name="v6e",
@@ -185,6 +193,30 @@ TPUS = {
             label="tpu-v6e-slice",
             machine="ct6e-standard-{}t",
             topologies=_FLAT,
+            image=_IMAGE,
+        ),
+        Tpu(
+            name="tpu7x",
+            prefix="tpu7x",
+            cores=2,
+            vm_chips=4,
+            runtimes=(),
+            label="tpu7x",
+            machine="tpu7x-standard-{}t",
+            # Slices above 1,024 chips exist too; add a line to use them.
+            topologies=(
+                "2x2x1",
+                "2x2x2",
+                "2x2x4",
+                "2x4x4",
+                "4x4x4",
+                "4x4x8",
+                "4x8x8",
+                "8x8x8",
+                "8x8x16",
+            ),
+            image=_IMAGE_7X,
+            disk="hyperdisk-balanced",
         ),
     )
 }
@@ -256,8 +288,13 @@ def choose_runtime(tpu: Tpu, runtime: str) -> str:
     runtime: the value of --runtime; "" for the default.
 
   Raises:
-    InputError: the image is not for this version.
+    InputError: the image is not for this version, or it has no queued resources.
   """
+  if not tpu.runtimes:
+    raise errors.InputError(
+        f"{tpu.name} has no queued resources. python -m launch.render mig makes"
+        " a script for VMs of Compute Engine, and jobset a manifest for GKE."
+    )
   if runtime in ("", *tpu.runtimes):
     return runtime or tpu.runtimes[0]
   owners = [kind.name for kind in TPUS.values() if runtime in kind.runtimes]

@@ -7,6 +7,7 @@ jobset    a Kubernetes JobSet: TPU slices or GPU nodes in GKE
 xpk       a call of xpk, for clusters that xpk made
 gcluster  a call of Cluster Toolkit's gcluster
 sky       a task file for SkyPilot
+mig       a script for a managed instance group of TPU VMs (v5p, v6e, TPU7x)
 tpu       the calls of gcloud that python -m launch.tpu makes
 
 Nothing is started. `@FILE` stands for the options in a file.
@@ -16,7 +17,7 @@ import argparse
 from collections.abc import Callable, Sequence
 import sys
 
-from launch import clusters, jobset, sky, slurm
+from launch import clusters, jobset, managed, sky, slurm
 from launch import job as jobs
 from launch.tpu import commands
 from zsgen.core import errors, terminal
@@ -28,6 +29,7 @@ TARGETS: dict[str, tuple[Sequence[str], Callable[[jobs.Job], str]]] = {
     "xpk": (clusters.XPK_FIELDS, clusters.xpk),
     "gcluster": (clusters.GCLUSTER_FIELDS, clusters.gcluster),
     "sky": (sky.FIELDS, sky.render),
+    "mig": (managed.FIELDS, managed.render),
     "tpu": (commands.FIELDS, commands.render),
 }
 

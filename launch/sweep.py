@@ -17,10 +17,12 @@ A seed draws the training examples, the order and new parameters of its points.
 All points have the held-out examples of `config.seed`, unless `sweep` has
 "vary_heldout": True: then each seed also draws its own.
 
-All points run one after another in one workdir, and points of one seed share a
-store and embeddings. On a cluster, run each point with `--point=i`. The command
-that finishes the last point writes the comparison to `sweeps/<name>-<hash>/` in
-the workdir.
+Points run one after another in one workdir, and points of one seed share a store
+and embeddings. Start the command as often as you like, on any host that sees the
+workdir: each process trains points that no other has claimed, and points of a
+process that has died. `--watch` shows who trains what. On a cluster, you may
+also run each point with `--point=i`. The command that finishes the last point
+writes the comparison to `sweeps/<name>-<hash>/` in the workdir.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +35,7 @@ import ml_collections
 from ml_collections import config_flags
 import rich.console
 
+from launch import progress, sharing
 from zsgen.core import (
     artifacts,
     command,
@@ -51,6 +54,11 @@ _REPORT = flags.DEFINE_bool(
     "report",
     False,
     "Trains nothing, and compares the points that are finished.",
+)
+_WATCH = flags.DEFINE_bool(
+    "watch",
+    False,
+    "Trains nothing, and shows the state of all points until they are finished.",
 )
 
 Config = Mapping[str, Any] | ml_collections.ConfigDict
@@ -126,6 +134,9 @@ def run(
 ) -> pathlib.Path | None:
   """Runs a sweep, or one point of it; points that are finished are skipped.
 
+  Points that another process trains are left to it; at the end, this process
+  waits for them, and trains those that it gives up.
+
   Args:
     config: an experiment with a section `sweep`.
     workdir: directory of all artifacts.
@@ -137,35 +148,60 @@ def run(
     Directory of the comparison; None while points are missing.
 
   Raises:
-    InputError: bad options, or see `zsgen.pipeline.run`.
+    InputError: bad options; another process trains the only point; or see
+      `zsgen.pipeline.run`.
+  """
+  console = console or terminal.Console(stderr=True)
+  sweep = _open(config, workdir, console)
+  if point is not None and not 0 <= point < len(sweep.points):
+    raise errors.InputError(
+        f"--point={point}: the sweep has points 0 to {len(sweep.points) - 1}."
+    )
+  for line in [*sections.notices(config), *dropped(config)]:
+    console.print(line, markup=False)
+  _write_notes(config, sweep)
+  if report:
+    return _compare(sweep, partly=True)
+  if point is not None:
+    sharing.train_point(sweep, point)
+  else:
+    sharing.train(sweep)
+  return _compare(sweep, partly=False)
+
+
+def watch(config: Config, workdir: str | os.PathLike = "workdir") -> None:
+  """Shows the state of all points until they are finished.
+
+  Raises:
+    InputError: bad options, or a note of the sweep is damaged.
+  """
+  console = terminal.Console()
+  sweep = _open(config, workdir, console)
+  names = [name for name, _ in sweep.points]
+  progress.watch(lambda: progress.find_states(sweep.directory, names), console)
+
+
+def _open(
+    config: Config, workdir: str | os.PathLike, console: rich.console.Console
+) -> sharing.Sweep:
+  """Returns a sweep, of which nothing needs to exist yet.
+
+  Raises:
+    InputError: bad options, or the workdir is a URL.
   """
   schema.check_local(str(workdir), "--workdir")
   todo = points(config)
-  if point is not None and not 0 <= point < len(todo):
-    raise errors.InputError(
-        f"--point={point}: the sweep has points 0 to {len(todo) - 1}."
-    )
-  console = console or terminal.Console(stderr=True)
-  for line in [*sections.notices(config), *dropped(config)]:
-    console.print(line, markup=False)
-  workdir = pathlib.Path(workdir).absolute()
-  directory = workdir / "sweeps" / _directory_name(config, todo)
-  names = {name: (_order(name, point), point.seed) for name, point in todo}
-  notes.write_sweep(directory, notes.Sweep(config.get("name", "sweep"), names))
-  indices = range(len(todo)) if point is None else [point]
-  due = []
-  for index in () if report else indices:
-    name, _ = todo[index]
-    is_finished = notes.find_run(directory, name)
-    state = ", already finished" if is_finished else ""
-    console.print(f"point {index}: {name} ({index + 1} of {len(todo)}){state}")
-    due += [] if is_finished else [todo[index]]
-    if len(due) == todo[index][1].population:
-      _train(directory, workdir, due)
-      due = []
-  if due:
-    _train(directory, workdir, due)
-  return _compare(directory, workdir, todo, partly=report, console=console)
+  root = pathlib.Path(workdir).absolute() / "sweeps"
+  return sharing.Sweep(root / _directory_name(config, todo), todo, console)
+
+
+def _write_notes(config: Config, sweep: sharing.Sweep) -> None:
+  """Notes what the sweep and its points are."""
+  names = {
+      name: (_order(name, point), point.seed) for name, point in sweep.points
+  }
+  name = config.get("name", "sweep")
+  notes.write_sweep(sweep.directory, notes.Sweep(name, names))
 
 
 def check_overrides(config: Config, names: Iterable[str]) -> None:
@@ -269,44 +305,26 @@ def _order(name: str, config: config_lib.Config) -> str:
   return name.removesuffix(f"-s{config.seed}")
 
 
-def _train(
-    directory: pathlib.Path,
-    workdir: pathlib.Path,
-    due: Sequence[tuple[str, config_lib.Config]],
-) -> None:
-  """Runs points, several as one program, and notes where their runs are."""
-  from zsgen import pipeline  # After flags: --help and typos answer at once.
-
-  names, configs = zip(*due, strict=True)
-  runs = pipeline.run_population(configs, workdir)
-  for name, path in zip(names, runs, strict=True):
-    note = directory / "points" / f"{name}.json"
-    notes.write_run(note, os.path.relpath(path, workdir))
-
-
-def _compare(
-    directory: pathlib.Path,
-    workdir: pathlib.Path,
-    todo: Sequence[tuple[str, config_lib.Config]],
-    partly: bool,
-    console: rich.console.Console,
-) -> pathlib.Path | None:
+def _compare(sweep: sharing.Sweep, partly: bool) -> pathlib.Path | None:
   """Writes the comparison and prints its tables and missing points."""
   finished, missing = [], []
-  for name, config in todo:
-    path = notes.find_run(directory, name)
+  for name, config in sweep.points:
+    path = notes.find_run(sweep.directory, name)
     if path is None:
       missing.append(name)
     else:
       finished.append(comparison.Point(_order(name, config), config.seed, path))
   if missing:
-    console.print(f"{len(finished)} of {len(todo)} points are finished.")
+    sweep.console.print(
+        f"{len(finished)} of {len(sweep.points)} points are finished."
+    )
     if not partly:
       return None
-  for table in comparison_report.write(directory, finished, missing):
-    console.print(table)
-  console.print(f"report   {directory / 'comparison.html'}", markup=False)
-  return directory
+  for table in comparison_report.write(sweep.directory, finished, missing):
+    sweep.console.print(table)
+  page = sweep.directory / "comparison.html"
+  sweep.console.print(f"report   {page}", markup=False)
+  return sweep.directory
 
 
 def main() -> None:
@@ -314,6 +332,9 @@ def main() -> None:
   config, workdir = command.CONFIG.value, command.WORKDIR.value
   flag = flags.FLAGS[command.CONFIG.name]
   check_overrides(config, config_flags.get_override_values(flag))
+  if _WATCH.value:
+    watch(config, workdir)
+    return
   run(config, workdir, _POINT.value, _REPORT.value)
 
 

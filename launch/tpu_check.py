@@ -14,7 +14,7 @@ import time
 from absl import app, flags
 
 from zsgen.core import config as config_lib
-from zsgen.core import errors
+from zsgen.core import errors, slices
 from zsgen.planning import plan as plan_lib
 from zsgen.planning import topology
 from zsgen.reports import grids, plans
@@ -87,9 +87,9 @@ def _small(topology_name: str, context: int) -> dict:
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
   start = starts.make(config.model, config.init_seed, config.lora)
-  return plan_lib.make(
-      config, start, topology.find_hardware(config.plan.topology)
-  )
+  count = slices.count(config.machine.mesh)
+  hardware = topology.find_hardware(config.plan.topology, count)
+  return plan_lib.make(config, start, hardware)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,14 @@ def _coordinator(count: int) -> list[dict[str, str]]:
   ]
 
 
+def _two_devices(count: int) -> list[dict[str, str]]:
+  """What gives each process two devices."""
+  flags = xla.environment(xla.devices(2))["XLA_FLAGS"]
+  return [
+      {**variables, "XLA_FLAGS": flags} for variables in _coordinator(count)
+  ]
+
+
 def _slurm(count: int) -> list[dict[str, str]]:
   """What SLURM tells each process: jax finds the others by it."""
   port = str(_free_port())
@@ -304,6 +312,25 @@ def test_one_process_is_killed(
   assert last.codes == [0], last.output
   assert re.search("from step [25] of 10", last.output[0])
   _check_same(tmp_path / "moved", single_workdir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", ["data", "fsdp"])
+def test_a_mesh_over_slices_is_one_process(
+    start, single_workdir, tmp_path, axis
+):
+  """Two processes of two devices: within them fsdp, between them an axis."""
+  ended = start(
+      *("w", 2, "never", (1, 2, 1)),
+      f"--config.machine.mesh.dcn_{axis}=2",
+      environments=_two_devices,
+  )
+  assert ended.codes == [0, 0], ended.output
+  _check_same(tmp_path / "w", single_workdir)
+  (run,) = (tmp_path / "w" / "runs").iterdir()
+  (entry,) = artifacts.read_provenance(run)
+  sizes = {"data": 1, "fsdp": 2, "context": 1, "tensor": 1}
+  assert entry["mesh"] == {**sizes, axis: 2 * sizes[axis]}
 
 
 @pytest.mark.slow

@@ -78,6 +78,12 @@ def _v5e_16_context(config: Config) -> None:
   config.machine.mesh.context = 4
 
 
+def _v5e_16_pair(config: Config) -> None:
+  """Two slices, each with half of the rows and all parameters."""
+  _v5e_16_context(config)
+  config.machine.mesh.dcn_data = 2
+
+
 def _v5p_8(config: Config) -> None:
   _machine(config, "v5p:2x2x1", "cheap")
 
@@ -109,6 +115,7 @@ def _v5e_4_lora(config: Config) -> None:
 PRESETS: dict[str, Callable[[Config], None]] = {
     "v5e-16": _v5e_16,
     "v5e-16-context": _v5e_16_context,
+    "v5e-16-pair": _v5e_16_pair,
     "v5p-8": _v5p_8,
     "v6e-8": _v6e_8,
     "h200": _h200,

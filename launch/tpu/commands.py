@@ -22,6 +22,13 @@ SOFTWARE = ("extras", "nfs", "env")
 FIELDS = (*IDENTITY, *HARDWARE, *SOFTWARE)
 _GROUP = ("gcloud", "compute", "tpus", "queued-resources")
 _HOST = "zsgen/launch/host.sh"
+# What a host does: the name of a job and its command follow `start`, and a number
+# of lines `logs`.
+START, LOGS = f"bash {_HOST} start", f"bash {_HOST} logs"
+STATUS = (
+    f"bash {_HOST} status 2>/dev/null ||"
+    ' echo "zsgen-host $HOSTNAME - absent"'
+)
 # What git lists: files that it tracks, and new ones that it does not ignore.
 _PACK = (
     "mkdir -p build && git ls-files -z --cached --others --exclude-standard |"
@@ -102,7 +109,7 @@ def delete(job: jobs.Job) -> list[str]:
 
 def pack(job: jobs.Job) -> list[str]:
   """Returns the command that packs the checkout."""
-  return ["bash", "-o", "pipefail", "-c", _PACK.format(_archive(job))]
+  return ["bash", "-o", "pipefail", "-c", _PACK.format(archive(job))]
 
 
 def copy(job: jobs.Job) -> list[str]:
@@ -110,7 +117,7 @@ def copy(job: jobs.Job) -> list[str]:
   return [
       *_GROUP,
       "scp",
-      _archive(job),
+      archive(job),
       f"{job.name}:zsgen.tar.gz",
       *_all_hosts(job),
   ]
@@ -118,29 +125,31 @@ def copy(job: jobs.Job) -> list[str]:
 
 def install(job: jobs.Job) -> list[str]:
   """Returns the command that installs zsgen on all hosts."""
-  words = [job.extras, job.nfs] if job.nfs else [job.extras]
-  return _ssh(
-      job,
-      "mkdir -p zsgen && tar -xzf zsgen.tar.gz -C zsgen && "
-      + shlex.join(["bash", _HOST, "install", *words]),
-  )
+  return _ssh(job, install_script(job))
 
 
 def start(job: jobs.Job) -> list[str]:
   """Returns the command that starts the job on all hosts, in the background."""
   command = ["env", *job.env, *job.command] if job.env else job.command
-  return _ssh(job, shlex.join(["bash", _HOST, "start", job_key(job), *command]))
+  return _ssh(job, f"{START} {shlex.join([job_key(job), *command])}")
 
 
 def status(job: jobs.Job) -> list[str]:
   """Returns the command that prints a line about the job on each host."""
-  absent = 'echo "zsgen-host $HOSTNAME - absent"'
-  return _ssh(job, f"bash {_HOST} status 2>/dev/null || {absent}")
+  return _ssh(job, STATUS)
 
 
 def logs(job: jobs.Job, lines: int) -> list[str]:
   """Returns the command that prints the last lines of all hosts."""
-  return _ssh(job, f"bash {_HOST} logs {lines}")
+  return _ssh(job, f"{LOGS} {lines}")
+
+
+def install_script(job: jobs.Job) -> str:
+  """Returns what a host does to install zsgen."""
+  words = [job.extras, job.nfs] if job.nfs else [job.extras]
+  return "mkdir -p zsgen && tar -xzf zsgen.tar.gz -C zsgen && " + shlex.join(
+      ["bash", _HOST, "install", *words]
+  )
 
 
 def render(job: jobs.Job) -> str:
@@ -195,5 +204,6 @@ def _ssh(job: jobs.Job, command: str) -> list[str]:
   return [*_GROUP, "ssh", job.name, *_all_hosts(job), f"--command={command}"]
 
 
-def _archive(job: jobs.Job) -> str:
+def archive(job: jobs.Job) -> str:
+  """Returns the path of the packed checkout."""
   return f"build/{job.name}.tar.gz"

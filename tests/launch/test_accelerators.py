@@ -19,7 +19,7 @@ def test_sizes_are_counted_as_google_counts_them(tpu):
   for slice_ in slices.values():
     assert slice_.hosts * slice_.chips_per_host == slice_.chips
     assert slice_.chips_per_host in (1, 4, 8)
-    assert re.fullmatch(r"ct\w+-\w+-[148]t", slice_.machine)
+    assert re.fullmatch(r"(ct|tpu)\w+-\w+-[148]t", slice_.machine)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_sizes_are_counted_as_google_counts_them(tpu):
         ("v5p-128", "v5p-128", "4x4x4", 64, 16),
         ("v6e-8", "v6e-8", "2x4", 8, 1),
         ("v6e-256", "v6e-256", "16x16", 256, 64),
+        ("tpu7x-32", "tpu7x-32", "2x2x4", 16, 4),
     ],
 )
 def test_slices(name, accelerator_type, topology, chips, hosts):
@@ -49,7 +50,7 @@ def test_slices(name, accelerator_type, topology, chips, hosts):
         ("16", "give a kind and a size"),
         (
             "v9-8",
-            "'v9' is unknown. Choose one of: v4, v5litepod, v5p, v6e, v5e",
+            "'v9' is unknown. Choose one of: v4, v5litepod, v5p, v6e, tpu7x",
         ),
         ("v5-lite-8", "'v5-lite' is unknown. Did you mean"),
         ("v5e-24", "no v5e of that size. Choose one of: v5e-1, v5e-4, v5e-8,"),
@@ -77,6 +78,8 @@ def test_a_runtime_belongs_to_a_kind():
       errors.InputError, match=r"is for v6e\. v5e has: v2-alpha"
   ):
     accelerators.choose_runtime(tpu, "v2-alpha-tpuv6e")
+  with pytest.raises(errors.InputError, match=r"launch\.render mig makes"):
+    accelerators.choose_runtime(accelerators.TPUS["tpu7x"], "")
   with pytest.raises(
       errors.InputError, match=r"is unknown\. v5e has: v2-alpha"
   ):

@@ -173,9 +173,21 @@ def test_another_job_on_a_host_is_not_this_one():
 def test_gcloud_knows_the_commands(root, tmp_path):
   """Parses what the pages show as gcloud does, without an account."""
   text = "".join((root / page).read_text("utf-8") for page in transcripts.PAGES)
-  lines = re.findall(r"^gcloud compute tpus queued-resources .*$", text, re.M)
-  actions = {line.split()[4] for line in lines}
+  lines = re.findall(
+      r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \|+ |$)", text, re.M
+  )
+  actions = {
+      line.split()[4]
+      for line in lines
+      if line.startswith("gcloud compute tpus queued-resources ")
+  }
   assert actions == {"create", "describe", "delete", "scp", "ssh"}
+  others = {line.split()[2] for line in lines}
+  assert others >= {
+      "instance-groups",
+      "instance-templates",
+      "resource-policies",
+  }
   environment = {
       **os.environ,
       "CLOUDSDK_CONFIG": str(tmp_path),
@@ -183,6 +195,10 @@ def test_gcloud_knows_the_commands(root, tmp_path):
       "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
       "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
   }
+  # Version 528 has this flag in its alpha release track only.
+  lines = [
+      line.replace(" --target-size-policy-mode=bulk", "") for line in lines
+  ]
   for line in {*lines, "gcloud compute tpus queued-resources create --spo=t"}:
     completed = subprocess.run(
         ["gcloud", "meta", "lint-gcloud-commands", f"--command-string={line}"],

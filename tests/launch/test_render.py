@@ -17,6 +17,10 @@ SWEEP = ["--", "python", "-m", "launch.sweep", "--config=configs/orders.py"]
 JOBSET = ["jobset", "--accelerator=v5e-16", "--image=zsgen", "--volume=v"]
 SKY = ["sky", "--accelerator=v5e-16", "--nfs=10.0.0.2:/s"]
 GKE = [*JOBSET[1:], "--cluster=c", "--location=l"]
+MIG = [
+    *("mig", "--name=a", "--accelerator=v6e-16", "--zone=us-east5-b"),
+    *("--project=p", "--nfs=a:/b"),
+]
 TPU = ["tpu", "--accelerator=v5e-16", "--zone=us-west4-a", "--nfs=a:/b"]
 
 
@@ -68,7 +72,13 @@ def test_transcripts_are_what_the_commands_print(root, page):
         ([*SKY, "--runtime=v2-alpha-tpuv6e", *TRAIN], "is for v6e. v5e has"),
         ([*SKY[:2], *TRAIN], "--nfs is missing: the disk of a VM is deleted"),
         ([*SKY, "--restarts=3", *TRAIN], "unrecognized arguments: --restarts"),
+        ([*MIG[:4], *TRAIN], "--project is missing"),
+        ([*MIG[:5], *TRAIN], "--nfs is missing: the disk of a VM is deleted"),
+        ([*MIG, "--accelerator=v5e-16", *TRAIN], "groups for v5p, v6e, tpu7x."),
+        ([*MIG, "--capacity=reserved", *TRAIN], "the name of the reservation"),
+        ([*MIG, "--count=2", *TRAIN], "unrecognized arguments: --count=2"),
         ([*TPU, "--zone=us-west4", *TRAIN], "such as us-central2-b"),
+        ([*TPU, "--accelerator=tpu7x-8", *TRAIN], "launch.render mig makes"),
         ([*TPU, "--nfs=/share", *TRAIN], "such as 10.0.0.2:/share"),
         ([*TPU[:3], *TRAIN], "--nfs is missing"),
         ([*TPU, "--runtime=tpu-ubuntu2204-base", *TRAIN], "is for v4. v5e has"),
@@ -215,3 +225,78 @@ def test_a_process_of_a_slurm_node_has_all_its_gpus(slurm):
 def test_words_of_a_command_stay_words(slurm):
   completed = slurm(0, "--", "echo", "a  b", "$HOME", "it's")
   assert completed.stdout == "srun --label echo a  b $HOME it's\n"
+
+
+@pytest.fixture
+def managed(tmp_path, monkeypatch):
+  """Returns a function that runs a script with a program that plays gcloud.
+
+  It returns what each call of gcloud was, in their order.
+  """
+  log = tmp_path / "calls"
+  (tmp_path / "gcloud").write_text(f"""#!/bin/bash
+printf '%s\\x1f' "$@" >>{log}
+echo >>{log}
+[[ $* == *list-instances* ]] && printf 'a-2\\na-1\\n'
+[[ $* != *${{FAILS-never}}* ]]
+""")
+  (tmp_path / "gcloud").chmod(0o755)
+  monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+  monkeypatch.chdir(tmp_path)
+  subprocess.run(["git", "init", "-q"], check=True)
+
+  def run(action, *arguments):
+    script = render.render([*MIG, *arguments])
+    command = ["bash", "-c", script, "slice", action]
+    code = subprocess.run(command, check=False).returncode
+    lines = log.read_text().splitlines() if log.exists() else []
+    return code, [line.split("\x1f")[:-1] for line in lines]
+
+  return run
+
+
+def test_a_managed_group_is_made_and_deleted(managed):
+  code, calls = managed("create", "--accelerator=v6e-16", *TRAIN)
+  assert code == 0
+  assert [call[1] for call in calls] == [
+      "resource-policies",
+      "instance-templates",
+      "instance-groups",
+      "instance-groups",
+  ]
+  assert "--accelerator-topology=4x4" in calls[0]
+  assert "--machine-type=ct6e-standard-4t" in calls[1]
+  assert "--size=4" in calls[2]
+  policy = "projects/p/regions/us-east5/resourcePolicies/a"
+  assert f"--workload-policy={policy}" in calls[2]
+  code, calls = managed("delete", *TRAIN)
+  names = ["instance-groups", "instance-templates", "resource-policies"]
+  assert [
+      call[1] for call in calls[4:]
+  ] == names  # The policy is used by others.
+  assert managed("deleet", *TRAIN)[0] == 2
+
+
+def test_a_slice_that_is_partly_made_is_deleted_in_full(
+    managed, monkeypatch, capfd
+):
+  monkeypatch.setenv("FAILS", "create a --size")
+  code, calls = managed("create", *TRAIN)
+  assert code and calls[-1][1] == "instance-groups"
+  assert "delete deletes what was made" in capfd.readouterr().err
+  monkeypatch.setenv("FAILS", "managed delete")
+  code, calls = managed("delete", *TRAIN)
+  assert code and calls[-1][1] == "resource-policies"
+
+
+def test_each_vm_of_a_managed_group_gets_its_index(managed):
+  command = ["--env=A=b c", "--", "echo", "it's", "$HOME", "/mnt/zsgen"]
+  code, calls = managed("run", *command)
+  assert code == 0
+  starts = [call for call in calls if "host.sh start" in call[-1]]
+  assert [call[2] for call in starts] == ["a-1", "a-2"]
+  for index, call in enumerate(starts):
+    words = call[-1].removeprefix("--command=")
+    assert f"JAX_PROCESS_ID={index} 'A=b c' echo" in words
+    assert "JAX_COORDINATOR_ADDRESS=a-1:8476 JAX_NUM_PROCESSES=4" in words
+    assert words.endswith("""'it'"'"'s' '$HOME' /mnt/zsgen""")

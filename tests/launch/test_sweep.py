@@ -1,17 +1,22 @@
 """Sweeps: their points, what is skipped, and the comparison at the end."""
 
+import contextlib
+import errno
 import io
+import json
+import os
 import subprocess
 import sys
+import time
 import types
 
 import pytest
 import rich.console
 
-from launch import sweep
+from launch import claims, progress, sharing, sweep
 import zsgen
 from zsgen.core import artifacts, errors
-from zsgen.reports import comparison_report
+from zsgen.reports import comparison_report, notes
 
 ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
 NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
@@ -170,6 +175,148 @@ def test_a_deleted_run_is_retrained(config, tmp_path, started, compared):
   _run(config, tmp_path, point=0)
   assert started == ["near-s0", "near-s0"]
   assert not compared
+
+
+def _directory(config, tmp_path):
+  _run(config, tmp_path, report=True)  # Names the sweep.
+  (path,) = (tmp_path / "sweeps").iterdir()
+  return path
+
+
+def test_points_of_other_processes_are_left_to_them(
+    config, tmp_path, started, compared, monkeypatch
+):
+  directory = _directory(config, tmp_path)
+  with contextlib.ExitStack() as worker:
+    worker.enter_context(claims.hold(directory, NAMES[0]))
+    # It dies while this process waits.
+    monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
+    path, output = _run(config, tmp_path)
+  assert started == [*NAMES[1:], NAMES[0]]
+  assert output.count("waits for what others train: near-s0\n") == 1
+  assert path == directory and compared.pop()[1] == []
+
+
+def test_points_that_others_finish_are_not_trained(
+    config, tmp_path, started, compared, monkeypatch
+):
+  directory = _directory(config, tmp_path)
+
+  def finish(_):
+    run = tmp_path / "runs" / "other"
+    run.mkdir(parents=True)
+    (run / "result.json").write_text("{}")
+    notes.write_run(directory / "points/near-s3.json", "runs/other")
+
+  monkeypatch.setattr(sharing.time, "sleep", finish)
+  with claims.hold(directory, "near-s3"):
+    _run(config, tmp_path)
+  assert started == ["near-s0", "random-s0", "random-s3"]
+  assert compared.pop()[1] == []
+
+
+def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
+  config.population = 3
+  directory = _directory(config, tmp_path)
+  with contextlib.ExitStack() as worker:
+    worker.enter_context(claims.hold(directory, NAMES[1]))
+    train = zsgen.pipeline.run_population
+
+    def run(configs, workdir):
+      worker.close()
+      return train(configs, workdir)
+
+    zsgen.pipeline.run_population = run
+    _run(config, tmp_path)
+  assert started == ["+".join([NAMES[0], *NAMES[2:]]), NAMES[1]]
+
+
+def test_a_point_that_another_process_trains(
+    config, tmp_path, started, compared
+):
+  directory = _directory(config, tmp_path)
+  pattern = (
+      rf"near-s3 of {directory.name} is trained by process {os.getpid()} on .*"
+      " since 2.*Wait for it, or end it"
+  )
+  with claims.hold(directory, "near-s3"):
+    with pytest.raises(errors.InputError, match=pattern):
+      _run(config, tmp_path, point=1)
+    _run(config, tmp_path, point=0)
+  _run(config, tmp_path, point=1)
+  assert started == ["near-s0", "near-s3"]
+
+
+def test_a_file_system_without_locks(
+    config, tmp_path, started, compared, monkeypatch
+):
+  def flock(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(claims.fcntl, "flock", flock)
+  _, output = _run(config, tmp_path)
+  assert started == NAMES
+  assert output.count("without locks: start this sweep only once") == 1
+
+
+def test_the_states_of_points(config, tmp_path, compared):
+  directory = _directory(config, tmp_path)
+  manifest = {
+      **{"kind": "run", "made_by": {}, "store": "s", "order": "o"},
+      **{"batch_size": 4, "steps": 9},
+  }
+  for name in NAMES[:3]:
+    run = tmp_path / "runs" / artifacts.name(name, {})
+    run.mkdir(parents=True)
+    artifacts.write_manifest(run, manifest)
+    (run / "metrics.jsonl").write_text('{"step": 3}\n{"step": 4}\n{"ste')
+  run = f"runs/{artifacts.name(NAMES[0], {})}"
+  (tmp_path / run / "result.json").write_text("{}")
+  notes.write_run(directory / f"points/{NAMES[0]}.json", run)
+  with claims.hold(directory, "near-s3"):
+    states = progress.find_states(directory, NAMES)
+  assert [state.state for state in states] == [
+      progress.FINISHED,
+      progress.RUNNING,
+      progress.FREE,
+      progress.FREE,
+  ]
+  assert [state.steps for state in states] == [*["4 of 9"] * 3, ""]
+  assert states[1].holder.startswith(f"process {os.getpid()} on ")
+  console = rich.console.Console(file=io.StringIO(), width=200)
+  progress.watch(lambda: states, console)
+  assert "1 finished, 1 running, 2 free" in console.file.getvalue()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
+  """Kills one of two processes that share four points, while it trains."""
+  config.order.budget = 80
+  values = json.dumps(config.to_dict())
+  (tmp_path / "config.py").write_text(
+      "import json, ml_collections\n\ndef get_config():\n"
+      f"  return ml_collections.ConfigDict(json.loads({values!r}))\n"
+  )
+  command = [sys.executable, "-m", "launch.sweep"]
+  flags = [f"--config={tmp_path / 'config.py'}", f"--workdir={tmp_path / 'w'}"]
+  pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+  first, second = (
+      subprocess.Popen([*command, *flags], cwd=root, **pipes) for _ in range(2)
+  )
+  try:
+    while not (logs := list((tmp_path / "w").glob("runs/*/metrics.jsonl"))):
+      assert first.poll() is None
+      time.sleep(0.05)
+    first.kill()
+    output, _ = second.communicate(timeout=240)
+  finally:
+    first.kill()
+    second.kill()
+  assert logs and second.returncode == 0, output
+  runs = list((tmp_path / "w/runs").iterdir())
+  assert sorted(run.name.rpartition("-")[0] for run in runs) == NAMES
+  assert all((run / "result.json").exists() for run in runs)
+  assert "comparison.html" in output
 
 
 @pytest.mark.slow

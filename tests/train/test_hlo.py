@@ -72,3 +72,42 @@ def test_loops_channels_and_asynchronous_forms():
 
 def test_a_program_of_one_device_sends_nothing():
   assert not hlo.collectives("ENTRY %main (x: f32[]) -> f32[] {\n}\n", 1)
+
+
+# As a TPU's compiler writes a program of two slices: sums of a loop's gradients
+# and a gather, through the hosts.
+SLICES = """\
+HloModule jit_step, is_scheduled=true
+
+%body (p: (s32[], bf16[4])) -> (s32[], bf16[4]) {
+  %recv.5 = (bf16[4096,8,128]{2,1,0:T(8,128)(2,1)}, u32[], token[]) \
+recv(%after-all), channel_id=1, is_host_transfer=true, frontend_attributes={\
+_xla_host_transfer_handler_name="xla_megascale_runtime",\
+_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %recv-done.5 = (bf16[4096,8,128], token[]) recv-done(%recv.5), channel_id=1, \
+frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}
+}
+
+%condition (p: (s32[], bf16[4])) -> pred[] {
+  %bound = s32[] constant(3)
+  ROOT %less = pred[] compare(%i, %bound), direction=LT
+}
+
+ENTRY %main (x: bf16[4]) -> f32[] {
+  %while = (s32[], bf16[4]{0}) while(%x), condition=%condition, body=%body
+  %send = (f32[2,10], u32[], token[]) send(%x, %after-all), channel_id=2, \
+frontend_attributes={_xla_megascale_transfer_type="ALL_GATHER"}
+  %recv = (f32[4,10]{1,0}, u32[], token[]) recv(%after-all), channel_id=3, \
+frontend_attributes={_xla_megascale_target="{1,2,3,4}x{0:3}",\
+_xla_megascale_transfer_type="ALL_GATHER"}
+}
+"""
+
+
+def test_transfers_between_slices():
+  size = 4096 * 8 * 128 * 2
+  assert hlo.transfers(SLICES) == {
+      "all-reduce": (3, 3 * size, size),
+      "all-gather": (1, 120, 160),  # A quarter is its own.
+  }
+  assert not hlo.collectives(SLICES, 8) and not hlo.transfers(TPU)

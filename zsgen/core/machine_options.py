@@ -24,13 +24,18 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-  """Devices on each axis; one -1 takes those that are left."""
+  """Devices on each axis, in each slice; one -1 takes those that are left."""
 
   data: int = option(-1, low=-1, machine=True)
   fsdp: int = option(1, low=-1, machine=True)
   tensor: int = option(1, low=-1, machine=True)
   # Devices that split the positions of each row, and parameters with fsdp.
   context: int = option(1, low=-1, machine=True)
+  # TPU slices, machines with GPUs or, on CPUs, processes that split the rows:
+  # the sizes above are for the devices of one of them.
+  dcn_data: int = option(1, low=1, machine=True)
+  # The same, but they split parameters too.
+  dcn_fsdp: int = option(1, low=1, machine=True)
   # Instead of those of zsgen/core/mesh.py; (): they. Each parameter must match
   # exactly one, and each rule some parameter.
   rules: tuple[Rule, ...] = option((), machine=True)

@@ -9,7 +9,7 @@ import jax
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, slices
 
 # The type of `jax.devices()`, which JAX does not show to type checkers.
 Device: TypeAlias = Any
@@ -69,26 +69,44 @@ def make(
 
   Args:
     shape: number of devices on each axis; one of them may be -1, for all
-      remaining devices.
+      remaining devices. An axis that several slices split has so many in each
+      of them.
     devices: the devices; all of them by default.
 
   Raises:
-    InputError: the product of the axes is not the number of devices.
+    InputError: the product of the axes is not the number of devices, or the
+      number of slices is wrong (`slices.check`).
   """
   devices = list(jax.devices() if devices is None else devices)
+  slices.check(shape, devices)
+  sizes = _sizes(shape, len(devices))
+  types = (AxisType.Auto,) * len(AXES)
+  if slices.count(shape) == 1:
+    return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+  array = slices.arrange(sizes, slices.sizes(shape, AXES), devices)
+  return jax.sharding.Mesh(array, AXES, axis_types=types)
+
+
+def _sizes(shape: config.Mesh, devices: int) -> list[int]:
+  """Returns the size of each axis within a slice.
+
+  Raises:
+    InputError: their product is not the number of devices of a slice.
+  """
+  count = devices // slices.count(shape)
   sizes = [getattr(shape, axis) for axis in AXES]
   product = math.prod(size for size in sizes if size != -1)
-  if sizes.count(-1) == 1 and product and len(devices) % product == 0:
-    sizes[sizes.index(-1)] = len(devices) // product
-  if min(sizes) < 1 or math.prod(sizes) != len(devices):
+  if sizes.count(-1) == 1 and product and count % product == 0:
+    sizes[sizes.index(-1)] = count // product
+  if min(sizes) < 1 or math.prod(sizes) != count:
     description = ", ".join(f"{axis}={getattr(shape, axis)}" for axis in AXES)
+    where = " in each slice" if slices.count(shape) > 1 else ""
     raise errors.InputError(
-        f"config.machine.mesh is {description}, but there are {len(devices)}"
-        " devices. The product of the axes must be that number; one of them"
-        " may be -1, for all remaining devices."
+        f"config.machine.mesh is {description}, but there are {count}"
+        f" devices{where}. The product of the axes must be that number; one of"
+        " them may be -1, for all remaining devices."
     )
-  types = (AxisType.Auto,) * len(AXES)
-  return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+  return sizes
 
 
 def shardings(

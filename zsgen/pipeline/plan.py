@@ -1,6 +1,6 @@
 """The stage plan: what a step needs, before anything is there."""
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, slices
 from zsgen.data import prepare, store
 from zsgen.orders import order
 from zsgen.pipeline.experiment import Experiment
@@ -16,7 +16,9 @@ def plan(experiment: Experiment) -> plan_lib.Plan:
   If the order has been made, it is the step of the most expensive shape.
   """
   console, config = experiment.console, experiment.config
-  hardware = topology.find_hardware(config.plan.topology)
+  hardware = topology.find_hardware(
+      config.plan.topology, slices.count(config.machine.mesh)
+  )
   lengths = None
   if not (config.plan.rows or config.plan.length):
     lengths = known_lengths(experiment)

@@ -27,7 +27,9 @@ class Compiled(NamedTuple):
     temporary: bytes on each device during a step, including gradients.
     copied: bytes of results that do not reuse the memory of arguments.
     code: bytes of the program on each device.
-    collectives: the collectives of each device, by kind.
+    collectives: the collectives of each device, by kind; on several TPU slices,
+      what is between them is in `transfers` instead.
+    transfers: the transfers between slices, by kind of collective.
   """
 
   seconds: float
@@ -36,6 +38,7 @@ class Compiled(NamedTuple):
   copied: int
   code: int
   collectives: dict[str, hlo.Collective]
+  transfers: dict[str, hlo.Collective]
 
   @property
   def total(self) -> int:
@@ -71,13 +74,14 @@ def compile_step(
         int(float(available) * _UNITS[available_unit]),
     )
   seconds = time.monotonic() - begin
-  memory = executable.memory_analysis()
+  memory, text = executable.memory_analysis(), executable.as_text()
   analysis = Compiled(
       seconds=seconds,
       arguments=memory.argument_size_in_bytes,
       temporary=memory.temp_size_in_bytes,
       copied=memory.output_size_in_bytes - memory.alias_size_in_bytes,
       code=memory.generated_code_size_in_bytes,
-      collectives=hlo.collectives(executable.as_text(), mesh.size),
+      collectives=hlo.collectives(text, mesh.size),
+      transfers=hlo.transfers(text),
   )
   return analysis, analysis.total, limit

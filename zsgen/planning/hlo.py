@@ -3,6 +3,9 @@
 A collective in the body of a loop counts as often as the loop runs. On TPUs, a
 collective may appear several times, once in each product that it overlaps with;
 these share a channel and count once.
+
+Between TPU slices, the compiler replaces a collective by one within each slice
+and transfers through the hosts, which these functions count separately.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,6 +34,9 @@ _CALLEES = re.compile(
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CHANNEL = re.compile(r"channel_id=(\d+)")
+# The slices of a transfer, such as those of "{1,2}x{0:3}"; not always written.
+_TARGET = re.compile(r'_xla_megascale_target="\{([\d,]+)\}x')
+_TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 
 
 class Collective(NamedTuple):
@@ -75,13 +81,35 @@ def collectives(text: str, devices: int) -> dict[str, Collective]:
         ops[key] = times, op
   total: dict[str, Collective] = {}
   for (kind, _), (times, op) in ops.items():
-    size = _size(op)
-    count, received, largest = total.get(kind, (0, 0, 0))
-    bytes_per_run = _received(kind, size, _group(op.rest, devices))
-    total[kind] = Collective(
-        count + times, received + times * bytes_per_run, max(largest, size)
-    )
+    _add(total, kind, times, _size(op), _group(op.rest, devices))
   return total
+
+
+def transfers(text: str) -> dict[str, Collective]:
+  """Returns the transfers between slices by kind of collective, on each device.
+
+  Args:
+    text: the optimized module of a program for several TPU slices.
+  """
+  total: dict[str, Collective] = {}
+  for op, times in _walk(*_parse(text), 1):
+    match = _TRANSFER.search(op.rest)
+    if op.kind == "recv" and match:
+      kind = match[1].lower().replace("_", "-")
+      size = _bytes(*_ARRAY.findall(op.type)[0])
+      _add(total, kind, times, size, _slices(op.rest))
+  return total
+
+
+def _add(
+    total: dict[str, Collective], kind: str, times: int, size: int, group: int
+) -> None:
+  """Adds executions of a collective with a result of `size` bytes."""
+  count, received, largest = total.get(kind, (0, 0, 0))
+  bytes_per_run = _received(kind, size, group)
+  total[kind] = Collective(
+      count + times, received + times * bytes_per_run, max(largest, size)
+  )
 
 
 def _parse(text: str) -> tuple[dict[str, list[_Op]], str]:
@@ -160,7 +188,13 @@ def _received(kind: str, size: int, group: int) -> int:
       "all-to-all": fraction,
       "collective-permute": 1,
   }
-  return math.ceil(share[kind] * size)
+  return math.ceil(share.get(kind, 1) * size)
+
+
+def _slices(rest: str) -> int:
+  """Returns the number of slices of a transfer; 2, the fewest, if unknown."""
+  match = _TARGET.search(rest)
+  return match[1].count(",") + 1 if match else 2
 
 
 def _group(rest: str, devices: int) -> int:

@@ -43,12 +43,13 @@ class Hardware(NamedTuple):
   compiles: bool
 
 
-def find_hardware(name: str) -> Hardware:
+def find_hardware(name: str, slices: int = 1) -> Hardware:
   """Returns the hardware of `config.plan.topology`.
 
   Args:
     name: "" for the local devices, a TPU topology such as "v5e:4x4", or a chip
       of zsgen/core/chips.py such as "H200 SXM".
+    slices: number of slices, if it is a TPU topology.
 
   Raises:
     InputError: the name is unknown, or libtpu is not installed.
@@ -61,9 +62,10 @@ def find_hardware(name: str) -> Hardware:
   # Nothing is computed: leave accelerators to other processes.
   jax.config.update("jax_platforms", "cpu")
   if ":" in name:
-    devices = _tpu(name)
+    devices = _tpu(name, slices)
+    title = f"{slices} x {name}" if slices > 1 else name
     return Hardware(
-        name, devices, chips.find_chip(devices[0].device_kind), compiles=True
+        title, devices, chips.find_chip(devices[0].device_kind), compiles=True
     )
   chip = errors.choose(_single_chips(), name, "config.plan.topology")
   return Hardware(f"1 x {name}", jax.devices()[:1], chip, compiles=False)
@@ -81,8 +83,8 @@ def _smallest(family: str) -> str:
   return f"{family}:{_FAMILIES[family]}"
 
 
-def _tpu(name: str) -> list[mesh_lib.Device]:
-  """Returns the devices of a TPU topology, to compile for."""
+def _tpu(name: str, slices: int) -> list[mesh_lib.Device]:
+  """Returns the devices of TPU slices of a topology, to compile for."""
   family, _, shape = name.partition(":")
   if family not in _FAMILIES or not shape:
     raise errors.InputError(_unknown(name))
@@ -94,6 +96,8 @@ def _tpu(name: str) -> list[mesh_lib.Device]:
       if family in _CHIP_CONFIGS
       else {}
   )
+  if slices > 1:
+    options["num_slices"] = slices
   if set(shape) <= set("1x"):
     options["chips_per_host_bounds"] = (1, 1, 1)
   try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from zsgen.planning import aot, roofline
+from zsgen.planning import hlo, roofline
 from zsgen.planning import plan as plan_lib
 from zsgen.reports import grids
 
@@ -31,7 +31,11 @@ def tables(plan: plan_lib.Plan) -> list[grids.Grid]:
   if plan.rooflines:
     results.append(_rooflines(plan))
   if plan.compiled and plan.compiled.collectives:
-    results.append(_collectives(plan.compiled))
+    title = "Collectives of a step, on each device"
+    results.append(_collectives(title, plan.compiled.collectives))
+  if plan.compiled and plan.compiled.transfers:
+    title = "Transfers between slices in a step, on each device"
+    results.append(_collectives(title, plan.compiled.transfers))
   return results
 
 
@@ -205,7 +209,9 @@ def _sizes(mesh: Mapping[str, int]) -> str:
   return " x ".join(map(str, mesh.values()))
 
 
-def _collectives(compiled: aot.Compiled) -> grids.Grid:
+def _collectives(
+    title: str, collectives: Mapping[str, hlo.Collective]
+) -> grids.Grid:
   rows = [
       [
           kind,
@@ -213,10 +219,10 @@ def _collectives(compiled: aot.Compiled) -> grids.Grid:
           gib(collective.received),
           f"{collective.largest / 2**20:,.1f}",
       ]
-      for kind, collective in sorted(compiled.collectives.items())
+      for kind, collective in sorted(collectives.items())
   ]
   return grids.Grid(
-      "Collectives of a step, on each device",
+      title,
       ("kind", "runs", "GiB received", "MiB of the largest result"),
       rows,
   )

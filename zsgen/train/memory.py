@@ -149,7 +149,7 @@ def remedies(
   known = [
       (logits > _CHUNK, f"--config.machine.logits_chunk={_CHUNK}"),
       (
-          mesh.shape["data"] > 1,
+          mesh.shape["data"] > machine.mesh.dcn_data,
           "--config.machine.mesh.data=1 --config.machine.mesh.fsdp=-1",
       ),
       (split, f"--config.machine.micro_batches={parts}"),

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from zsgen.core import artifacts, config, cpu_devices, errors, schema, terminal
 from zsgen.core.hosts import agreement, facts, failures, service
 from zsgen.core.hosts.failures import describe_loss, leave
-from zsgen.core.hosts.joining import start
+from zsgen.core.hosts.joining import is_single, start
 from zsgen.core.hosts.service import (
     count,
     index,
@@ -39,6 +39,7 @@ __all__ = [
     "index",
     "is_distributed",
     "is_first",
+    "is_single",
     "joined",
     "leave",
     "look_up",

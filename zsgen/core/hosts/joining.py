@@ -105,6 +105,18 @@ def start(
   return collect()
 
 
+def is_single(options: config.Hosts) -> bool:
+  """Returns whether this process is the only one of its run.
+
+  Args:
+    options: the section `config.machine.hosts`.
+
+  Raises:
+    InputError: some of the options are missing.
+  """
+  return _find_membership(options) is None
+
+
 def _find_membership(options: config.Hosts) -> Membership | None:
   """Returns the membership of this process; None if it is the only one."""
   from zsgen.core import jax_internals
