@@ -185,7 +185,7 @@ def _trace(path: pathlib.Path, order: pathlib.Path, split: str) -> Result:
 
 def _left_over(path: pathlib.Path) -> str:
   """Returns what a hidden file or directory next to artifacts is."""
-  if path.name.endswith(".partial"):
+  if path.name.endswith((".partial", ".shards")):
     return (
         "unfinished: the progress of a stopped command; the same command"
         " continues it"
