@@ -17,6 +17,8 @@ _LINES = (
     # asyncio, when Orbax has raised the error of one of several arrays that
     # cannot be written: those of the others are the same.
     r"Task exception was never retrieved\n.*(_wrap_awaitable|serialize)",
+    # gcsfs, when it raises the error too.
+    r".* (out of retries on|non-retriable) exception: ",
 )
 _CHATTER = re.compile("|".join(_LINES), re.DOTALL)
 
@@ -24,7 +26,8 @@ _CHATTER = re.compile("|".join(_LINES), re.DOTALL)
 def hide() -> None:
   """Hides these lines in this process; warnings and errors are shown."""
   absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs each file.
-  for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
+  others = [logging.getLogger(name) for name in ("asyncio", "gcsfs")]
+  for logger in (absl_logging.get_absl_logger(), *others):
     if _is_useful not in logger.filters:
       logger.addFilter(_is_useful)
 

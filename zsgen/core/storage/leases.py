@@ -134,15 +134,11 @@ class Lease:
 
   def _latest(self) -> tuple[int, dict[str, Any]]:
     """Returns the highest number and its holder; (-1, {}) if there is none."""
-    numbers = [
-        int(name.rpartition("/")[2])
-        for name in self._objects.list(self._name)
-        if name.rpartition("/")[2].isdecimal()
-    ]
-    if not numbers:
-      return -1, {}
-    data = self._objects.read(self._object(max(numbers)))
-    return max(numbers), json.loads(data) if data else {"owner": "another"}
+    number = self._highest(self._objects.list(self._name))
+    if number < 0:
+      return number, {}
+    data = self._objects.read(self._object(number))
+    return number, json.loads(data) if data else {"owner": "another process"}
 
   def _is_stale(self, number: int) -> bool:
     """Returns whether a number is older than the lease's time.
@@ -172,15 +168,14 @@ class Lease:
       written = self._objects.read(self._object(number)) or b"{}"
       if json.loads(written).get("token") != self._token:
         return False
-    names = [
-        name
-        for name in self._objects.list(self._name)
-        if name.rpartition("/")[2].isdecimal()
-    ]
-    if max(names) != self._object(number):
+    names = list(self._objects.list(self._name))
+    if self._highest(names) != number:
       return False  # Numbers up to a higher one had been deleted.
     self._number, self._renewed = number, begin
-    self._objects.delete([name for name in names if name < max(names)])
+    # Older numbers, and clocks of processes that were killed.
+    self._objects.delete(
+        [name for name in names if name != self._object(number)]
+    )
     return True
 
   def _keep(self) -> None:
@@ -193,6 +188,11 @@ class Lease:
           return
       except errors.InputError:
         pass  # `check` raises if this lasts.
+
+  def _highest(self, names: Iterable[str]) -> int:
+    """Returns the highest number among objects; -1 if there is none."""
+    words = [name.rpartition("/")[2] for name in names]
+    return max((int(word) for word in words if word.isdecimal()), default=-1)
 
   def _object(self, number: int) -> str:
     return f"{self._name}/{number:010d}"
