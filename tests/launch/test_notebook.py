@@ -103,10 +103,10 @@ def test_installation_goes_to_an_environment_of_its_own(
       lambda command, **_: calls.append([str(word) for word in command]),
   )
   assert install["install"](".") == tmp_path / "zsgen-env/bin/python"
-  assert calls[-1][-1] == f"zsgen[tpu] @ {tmp_path.as_uri()}"
+  assert calls[-1][-1] == f"zsgen[hf,tpu] @ {tmp_path.as_uri()}"
   assert calls[-2][-1] == str(tmp_path / "zsgen-env")
   install["install"]("git+https://example.com/zsgen")
-  assert calls[-1][-1] == "zsgen[tpu] @ git+https://example.com/zsgen"
+  assert calls[-1][-1] == "zsgen[hf,tpu] @ git+https://example.com/zsgen"
   with pytest.raises(ValueError, match="set SOURCE"):
     install["install"]("")
 
