@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from zsgen.core import config as config_lib
-from zsgen.core import errors, hosts
+from zsgen.core import artifacts, errors, hosts
 from zsgen.data import suite
 from zsgen.orders import arrangements, model_scores, segments, sources
 from zsgen.orders import order as order_lib
@@ -123,6 +123,8 @@ class _Remaking:
       self._make(step, rest, params, plan)
     hosts.wait(f"segment {step}")
     hosts.await_file(path)
+    if hosts.is_first():
+      shutil.rmtree(self._partial(step), ignore_errors=True)
     segment = self.load(step, rest)
     hosts.agree("segment", {f"segment {step}": segment.fingerprint})
     log(f"remake   {path}")
@@ -137,11 +139,9 @@ class _Remaking:
   ) -> None:
     """Scores and arranges what is left, and writes the segment."""
     run, store = self._experiment.run, self._experiment.store
-    path = segments.path_of(run.path, step)
-    partial = path.with_name(f".{step}.partial")
-    scores = self._score(step, np.sort(rest), params, partial)
-    if hosts.is_first():  # Others may lack what was scored before a kill.
-      table, notes = self._arrange(rest, scores)
+    scores = self._score(step, np.sort(rest), params)
+    table, notes = self._arrange(rest, scores)
+    if hosts.is_first():
       shapes = plan(table["id"].to_numpy()).shapes
       segments.save(
           run.path,
@@ -152,14 +152,9 @@ class _Remaking:
           shapes=[list(map(int, shape)) for shape in shapes],
           notes=notes,
       )
-      shutil.rmtree(partial, ignore_errors=True)
 
   def _score(
-      self,
-      step: int,
-      ids: np.ndarray,
-      params: trees.Params,
-      partial: pathlib.Path,
+      self, step: int, ids: np.ndarray, params: trees.Params
   ) -> np.ndarray:
     """Returns the score of examples that the order reads, by parameters.
 
@@ -167,19 +162,29 @@ class _Remaking:
       step: the step of the parameters.
       ids: the examples, int64 [n], ascending.
       params: all parameters, on the mesh.
-      partial: a directory for what is computed; it survives a kill.
 
     Returns:
       float64 [N], of all training examples; NaN of those that are not asked for.
     """
     name = arrangements.model_score(self._experiment.config.order)
+    partial = self._partial(step)
     scores = self._losses(ids).compute(
         name, params, lambda _: self._advise(step), partial
     )
+    file = partial / model_scores.VALUES
+    if hosts.is_first():  # Others may lack what was scored before a kill.
+      np.save(file, scores.astype(np.float32))
+    hosts.wait("the scores")
+    hosts.await_file(file)
     train = self._experiment.store.split_ids(suite.TRAIN)
     values = np.full(len(train), np.nan)
-    values[np.searchsorted(train, ids)] = scores.astype(np.float32)
+    values[np.searchsorted(train, ids)] = artifacts.load_array(file)
     return values
+
+  def _partial(self, step: int) -> pathlib.Path:
+    """Returns the directory for scores of a segment; it survives a kill."""
+    path = segments.path_of(self._experiment.run.path, step)
+    return path.with_name(f".{step}.partial")
 
   def _arrange(
       self, rest: np.ndarray, scores: np.ndarray
