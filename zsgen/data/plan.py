@@ -98,7 +98,6 @@ class Plan:
         break
       rows = max(first, begin), min(stop, end)
       batch += self._read(self._spans[index], *rows)
-    self._examples.release()
     return batch
 
   def save(self, folder: pathlib.Path, owner: str) -> None:

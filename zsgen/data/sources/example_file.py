@@ -84,7 +84,18 @@ class Batches:
     shots = [[list(shot) for shot in group] for group in self.shots]
     return {"rows": self.rows, "ends": self._ends, "shots": shots}
 
-  def batch(self, number: int) -> pa.RecordBatch:
+  def take(self, number: int, rows: pa.Array) -> pa.RecordBatch:
+    """Returns rows of a batch, by their numbers in it."""
+    selection = self._batch(number).take(rows)
+    if self._mapped is not None and number < len(self._ends) - 1:
+      # The system may take back the memory of what was read of the file:
+      # rows of a chunk may come from all of it.
+      begin, end = self._ends[number : number + 2]
+      begin -= begin % mmap.PAGESIZE
+      self._mapped.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+    return selection
+
+  def _batch(self, number: int) -> pa.RecordBatch:
     """Returns a batch, as a view of the file."""
     if number not in self._batches:
       begin, end = self._ends[number : number + 2]
@@ -92,11 +103,6 @@ class Batches:
       batch = pa.ipc.read_record_batch(content, _SCHEMA)
       self._batches[number] = batch
     return self._batches[number]
-
-  def release(self) -> None:
-    """Lets the system take back the memory of what was read of the file."""
-    if self._mapped is not None:
-      self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def open_batches(path: pathlib.Path, description: Mapping[str, Any]) -> Batches:
@@ -119,7 +125,6 @@ class Examples:
 
   def __init__(self, parts: Sequence[Batches]):
     """Takes the files in the order of their rows."""
-    self._parts = parts
     sizes = [part.rows[-1] for part in parts]
     before = np.cumsum([0, *sizes]).tolist()
     # The first row of each batch, and where it is.
@@ -160,11 +165,6 @@ class Examples:
             choices=tuple(choices),
         )
 
-  def release(self) -> None:
-    """Lets the system take back the memory of what was read."""
-    for part in self._parts:
-      part.release()
-
   def _take(self, rows: np.ndarray) -> Sequence[tuple]:
     """Returns rows by their numbers, in the sequence of the numbers."""
     batch_of = np.searchsorted(self._rows, rows, side="right") - 1
@@ -176,7 +176,7 @@ class Examples:
     ):
       inside = pa.array(rows[positions] - self._rows[number])
       part, batch = self._batches[number]
-      parts.append(part.batch(batch).take(inside))
+      parts.append(part.take(batch, inside))
     table = pa.Table.from_batches(parts)
     shots = table["shots"].to_numpy() + self._first_shots[batch_of[by_batch]]
     columns = [column.to_pylist() for column in table.columns[:-1]]
