@@ -196,7 +196,9 @@ def test_gcloud_knows_the_commands(root, tmp_path):
       "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
   }
   # Version 528 has this flag in its alpha release track only.
-  lines = [line.replace(" --target-size-policy-mode=bulk", "") for line in lines]
+  lines = [
+      line.replace(" --target-size-policy-mode=bulk", "") for line in lines
+  ]
   for line in {*lines, "gcloud compute tpus queued-resources create --spo=t"}:
     completed = subprocess.run(
         ["gcloud", "meta", "lint-gcloud-commands", f"--command-string={line}"],
