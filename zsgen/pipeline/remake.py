@@ -18,8 +18,8 @@ import jax
 import numpy as np
 import pyarrow as pa
 
-from zsgen.core import config as config_lib
 from zsgen.core import artifacts, errors, hosts
+from zsgen.core import config as config_lib
 from zsgen.data import suite
 from zsgen.orders import arrangements, model_scores, segments, sources
 from zsgen.orders import order as order_lib
