@@ -276,7 +276,9 @@ def test_written_answers_are_shown_by_step(driver, write_run):
   for step in (0, 10):
     file = run.path / "evals" / "heldout" / f"predictions-{step}.jsonl"
     lines = [
-        json.dumps({"id": i, "prediction": f"{ATTACK} at {step}: {i}"})
+        json.dumps(
+            {"id": i, "prediction": f"{ATTACK} at {step}: {i}", "loss": 0.5}
+        )
         for i in ids
     ]
     file.write_text("\n".join(lines))

@@ -6,7 +6,7 @@ import json
 import pytest
 import rich.console
 
-from tests.helpers import page_data
+from tests.helpers import components, page_data
 from zsgen.core import registry
 from zsgen.data import store as store_lib
 from zsgen.data.prompts import requests
@@ -107,8 +107,7 @@ def test_answers_in_the_order_make_an_oracle(write_run):
 
 def test_text_from_data_is_escaped(write_run, monkeypatch):
   evil = "<script>alert(1)</script>"
-  known = dict(registry._COMPONENTS["prompt"])
-  monkeypatch.setitem(registry._COMPONENTS, "prompt", known)
+  components.isolate(monkeypatch)
 
   @registry.prompt("evil")
   def build_evil(data, tokenizer, counts):

@@ -221,7 +221,6 @@ class Losses:
         params, self._ids, context, partial, self._log
     )
     is_wrong = ~np.isfinite(values)
-    # After a kill, only process 0 has those that were computed before.
     count, first = hosts.broadcast(
         "losses", [int(is_wrong.sum()), int(is_wrong.argmax())]
     )
