@@ -173,9 +173,10 @@ def test_another_job_on_a_host_is_not_this_one():
 def test_gcloud_knows_the_commands(root, tmp_path):
   """Parses what the pages show as gcloud does, without an account."""
   text = "".join((root / page).read_text("utf-8") for page in transcripts.PAGES)
-  lines = re.findall(
-      r"(?:^ *|@HOST@ )(gcloud compute .*?)(?: \|+ |$)", text, re.M
-  )
+  # A pipe ends a command, unless it is in quotation marks.
+  command = r"gcloud compute (?:'[^']*'|\"[^\"]*\"|[^'\"|\n])*"
+  matches = re.findall(rf"(?:^ *|@HOST@ )({command})", text, re.M)
+  lines = [match.strip() for match in matches]
   actions = {
       line.split()[4]
       for line in lines
