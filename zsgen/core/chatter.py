@@ -19,6 +19,7 @@ _LINES = (
     r"Task exception was never retrieved\n.*(_wrap_awaitable|serialize)",
     # gcsfs, when it raises the error too.
     r".* (out of retries on|non-retriable) exception: ",
+    r"Could not determine bucket type for ",
 )
 _CHATTER = re.compile("|".join(_LINES), re.DOTALL)
 

@@ -16,7 +16,7 @@ from zsgen.orders import arrangements, embedders
 from zsgen.orders.embedders import by_model
 from zsgen.train import snapshots, starts, trees
 
-_LOCATION = "config.order.embedder"
+_LOCATION = "a checkpoint of config.order.embedder"
 
 
 def make_models(
