@@ -66,6 +66,7 @@ def start(
   )
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(
     small, workdirs, bucket_url, tmp_path, monkeypatch
 ):

@@ -130,6 +130,7 @@ def test_bad_input(root, tmp_path, complete, arguments, message):
   assert not list(tmp_path.glob("workdir/runs/*/metrics.jsonl"))
 
 
+@pytest.mark.slow
 def test_bad_input_in_forks(root, tmp_path, complete):
   """Checks the same in forks of one process, which imports everything once."""
   cases = [

@@ -134,6 +134,7 @@ def test_every_snippet_on_data_is_a_config(data_page):
   assert set(registry.names("source")) - names <= {"synth"}
 
 
+@pytest.mark.slow
 def test_the_snippet_on_seqio_views_runs(data_page, tmp_path):
   pytest.importorskip("seqio")
   data = config_lib.build(

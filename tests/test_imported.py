@@ -67,6 +67,7 @@ def _curve(run: pathlib.Path) -> list[float]:
   ]
 
 
+@pytest.mark.slow
 def test_fine_tuned_and_exported(small, llama, niv2, tmp_path):
   result = _fine_tuned(small, llama, niv2, tmp_path / "w")
   before, after = _curve(result.run)

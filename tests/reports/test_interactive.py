@@ -146,6 +146,7 @@ def test_samples_are_evenly_spaced(length, count):
     assert np.ptp(np.diff(rows)) <= 1
 
 
+@pytest.mark.slow
 def test_a_comparison_embeds_the_differences_of_its_tables(
     small, workdir, workdirs, tmp_path
 ):

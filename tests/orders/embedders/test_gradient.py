@@ -195,6 +195,7 @@ def test_products_survive_the_projection():
   np.testing.assert_allclose(actual, expected, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_an_order_by_two_checkpoints(config, run, tmp_path, monkeypatch):
   monkeypatch.setattr(row_batches, "_STEP", 256)  # One program.
   config.order.checkpoints = (f"{run}@5", f"{run}@10")

@@ -220,6 +220,7 @@ def test_bad_options_are_errors_before_any_work(
   assert not (tmp_path / "stores").exists()
 
 
+@pytest.mark.slow
 def test_a_step_that_is_gone_lists_those_that_are_there(
     config, workdirs, tmp_path
 ):
