@@ -16,6 +16,9 @@ from zsgen.evals import example_losses
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
 from zsgen.pipeline import experiment
+from zsgen.reports import curves
+from zsgen.reports.interactive import order_data
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import lineage, remaking
 
 # Of 10 steps of 4 examples.
@@ -116,6 +119,21 @@ def test_each_segment_is_the_rest_sorted_again(finished):
   perf = [json.loads(line) for line in (finished / "perf.jsonl").open()]
   steps = [line["step"] for line in perf if "perf/remake_seconds" in line]
   assert steps == list(STEPS)
+
+
+def test_pages_show_the_order_that_is_consumed(finished):
+  subject = subject_lib.from_run(curves.open_run(finished))
+  np.testing.assert_array_equal(subject.load_order(0).ids, _consumed(finished))
+  # No run of the same static order is shown in its place.
+  assert subject.orders == {0: finished}
+  (part,) = order_data.build(subject, 1)
+  store = subject.open_store(subject.trained[0].store)
+  consumed = np.load(finished / "consumed.npy")
+  for name, counts in zip(part["names"], part["counts"], strict=True):
+    if name in store.tasks:  # The last one may be "N other tasks".
+      task = store.tasks.index(name)
+      own = (store.task_index[consumed] == task) & (consumed >= 0)
+      assert counts == own.sum(1).tolist()
 
 
 def test_verify_checks_segment_by_segment(finished, tmp_path):

@@ -11,7 +11,6 @@ import re
 from matplotlib import figure as figure_lib
 
 from zsgen.data import store as store_lib
-from zsgen.orders import order as order_lib
 from zsgen.reports import (
     alignment,
     comparison_report,
@@ -195,7 +194,7 @@ def _order_curves(
 
 def _along(run: curves.RunRecords) -> dict[str, curves.Curve]:
   """Returns what changes along the order of a run, and its distances."""
-  order = order_lib.Order.load(run.order)
+  order = run.load_order()
   return {
       **order_view.along(run, store_lib.open_store(run.store), order),
       **trace_view.distances(run, order),

@@ -134,7 +134,7 @@ def _lines(subject: subject_lib.Subject, member: int) -> Iterator[_Line]:
   for path, name in _PERF.items():
     if path in run.perf:
       yield _Line(member, Display(path, name, TRAINING), run.perf[path])
-  order = subject.load_order(run.order)
+  order = subject.load_order(member)
   store = subject.open_store(run.store)
   along = order_view.along(run, store, order)
   for name, curve in {**along, **trace_view.distances(run, order)}.items():

@@ -149,7 +149,7 @@ def _neighbours(
   nearest = []
   for member, run in part.members.items():
     if member in subject.trained:
-      order = subject.load_order(run.order)
+      order = subject.load_order(member)
       rows = neighbours.build(run, store, order, compared)
       if rows is not None:
         nearest.append({"member": member, **rows})

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.reports import curves
 from zsgen.reports.interactive import encoding
 from zsgen.reports.interactive import subject as subject_lib
 
@@ -19,30 +18,26 @@ def build(subject: subject_lib.Subject, limit: int) -> list[dict[str, Any]]:
     subject: what the page shows.
     limit: runs, at the most; an order that several have counts once.
   """
-  first = {run.order: i for i, run in reversed(subject.trained.items())}
+  first = {path: i for i, path in reversed(subject.orders.items())}
   members = sorted(first.values())[:limit]
-  return [
-      {"member": i, **_composition(subject, subject.trained[i])}
-      for i in members
-  ]
+  return [{"member": i, **_composition(subject, i)} for i in members]
 
 
 def count(subject: subject_lib.Subject) -> int:
   """Returns the number of different orders."""
-  return len({run.order for run in subject.trained.values()})
+  return len(set(subject.orders.values()))
 
 
-def _composition(
-    subject: subject_lib.Subject, run: curves.RunRecords
-) -> dict[str, Any]:
-  """Returns the counts of the tasks in each stretch of steps.
+def _composition(subject: subject_lib.Subject, member: int) -> dict[str, Any]:
+  """Returns the counts of the tasks in each stretch of a run's steps.
 
   Returns:
     `names` of the tasks, those with most examples first, and one for the rest;
     `begins`, the first step of each stretch; `end`, the step after the last;
     `counts`, [tasks, stretches].
   """
-  store, order = subject.open_store(run.store), subject.load_order(run.order)
+  run, order = subject.trained[member], subject.load_order(member)
+  store = subject.open_store(run.store)
   steps = -(-len(order) // run.batch_size)
   bins = min(_BINS, steps)
   begins = np.arange(bins) * steps // bins

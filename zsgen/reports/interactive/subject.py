@@ -6,8 +6,10 @@ import functools
 import pathlib
 from typing import NamedTuple
 
+from zsgen.core import artifacts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
+from zsgen.orders import segments
 from zsgen.reports import alignment, curves
 from zsgen.reports import comparison as comparison_lib
 
@@ -96,9 +98,39 @@ class Subject:
     return functools.cache(store_lib.open_store)
 
   @functools.cached_property
-  def load_order(self) -> Callable[[pathlib.Path], order_lib.Order]:
-    """The function that loads an order, once."""
-    return functools.cache(order_lib.Order.load)
+  def orders(self) -> dict[int, pathlib.Path]:
+    """What has the order of each trained run.
+
+    It is the directory of the order, which runs may share; or that of the run,
+    if it arranged its order anew.
+    """
+    manifests = {
+        i: artifacts.read_manifest(run.path, "run")
+        for i, run in self.trained.items()
+    }
+    return {
+        i: run.path if segments.steps_of(manifests[i]) else run.order
+        for i, run in self.trained.items()
+    }
+
+  def load_order(self, member: int) -> order_lib.Order:
+    """Returns the order that a trained run consumes, which is loaded once.
+
+    Args:
+      member: the position of the run among the members.
+
+    Raises:
+      InputError: the order or a segment of it is damaged.
+    """
+    path = self.orders[member]
+    if path not in self._loaded:
+      self._loaded[path] = self.trained[member].load_order()
+    return self._loaded[path]
+
+  @functools.cached_property
+  def _loaded(self) -> dict[pathlib.Path, order_lib.Order]:
+    """The orders that are loaded, by what has them."""
+    return {}
 
 
 def from_run(run: curves.RunRecords) -> Subject:
