@@ -1,5 +1,6 @@
 """Rewards of answers, by another model."""
 
+from collections.abc import Iterator
 import dataclasses
 import functools
 import pathlib
@@ -183,12 +184,13 @@ class Scorer:
 
   @functools.cached_property
   def _params(self) -> dict[str, Any]:
+    """Reads the weights when they are first needed."""
     return self._model.load()
 
   def _batches(
       self, texts: list[np.ndarray]
-  ) -> list[tuple[list[list[int]], tuple]]:
-    """Packs texts into rows; returns those of each batch, and it on devices."""
+  ) -> Iterator[tuple[list[list[int]], tuple[jax.Array, ...]]]:
+    """Packs texts into rows; yields those of each batch, and it on devices."""
     lengths = [len(text) for text in texts]
     width = shared_prompts.cache_width(max(lengths))
     packed = layouts.best_fit(lengths, width)
@@ -196,12 +198,10 @@ class Scorer:
     while most < max(map(len, packed)):
       most *= 2
     sharding = mesh_lib.batch_sharding(self._mesh)
-    return [
-        (members, mesh_lib.put(arrays, (sharding,) * len(arrays)))
-        for i in range(0, len(packed), self._rows)
-        for members in [packed[i : i + self._rows]]
-        for arrays in [_lay_out(texts, members, (self._rows, width, most))]
-    ]
+    for i in range(0, len(packed), self._rows):
+      members = packed[i : i + self._rows]
+      arrays = _lay_out(texts, members, (self._rows, width, most))
+      yield members, mesh_lib.put(arrays, (sharding,) * len(arrays))
 
 
 def _lay_out(
@@ -226,6 +226,7 @@ def _lay_out(
 
 
 def _locate(name: str) -> pathlib.Path:
+  """Returns the directory of the reward model; downloads a missing one."""
   return hub.locate(name, _FILES, "reward_model", "reward model")
 
 
