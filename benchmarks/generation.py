@@ -132,6 +132,7 @@ def torch_model(model: Any, tokens: np.ndarray, new: int) -> dict:
 
 
 def _timed(generate: Any, tokens: int) -> dict[str, Any]:
+  """Returns the rate in tokens a second, of the fastest run, and answers."""
   answers = generate()
   seconds = []
   for _ in range(_RUNS):

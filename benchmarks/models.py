@@ -102,6 +102,7 @@ def transformers(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def _seconds(began: float, cpu: float) -> dict[str, float]:
+  """Returns the wall-clock and CPU seconds since the given times."""
   return {
       "seconds": time.perf_counter() - began,
       "cpu": time.process_time() - cpu,

@@ -82,6 +82,7 @@ def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
 
 
 def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:
+  """Returns a pool of one task of the given vectors."""
   return pool_lib.Pool(
       np.zeros(len(train), np.int32),
       train=embeddings.Embeddings(train),
@@ -180,6 +181,7 @@ class _Memory:
     self._thread.join()
 
   def _sample(self) -> None:
+    """Records the peak of anonymous memory, every 0.1 seconds."""
     status = pathlib.Path("/proc/self/status")
     while True:
       (line,) = [

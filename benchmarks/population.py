@@ -51,6 +51,7 @@ _TRAIN = config_lib.Train(batch_size=_EXAMPLES)
 
 
 def _config(tier: str) -> tuple[config_lib.Config, int]:
+  """Returns the config of a tier, and the tokens of each example."""
   blocks, width, heads, tokens = _TIERS[tier]
   model = config_lib.Model(
       **_GPT2,

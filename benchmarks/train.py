@@ -83,6 +83,7 @@ def prepare_data(
 def _use_niv2(
     config: ml_collections.ConfigDict, path: str, workdir: pathlib.Path
 ) -> None:
+  """Changes a config to NIv2's files and a tokenizer trained on them."""
   config.data.update(
       source="niv2",
       path=path,
@@ -123,6 +124,7 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
 
 
 def _torch(steps: steps_lib.Steps, rows: Any, weights: str, dtype: str) -> dict:
+  """Times steps of transformers' model in PyTorch."""
   import torch
   import transformers
 
@@ -162,6 +164,7 @@ def main() -> None:
 
 
 def _table(results: dict[str, dict], dtype: str) -> rich.table.Table:
+  """Returns the table of all peers; those that failed have the reason."""
   table = rich.table.Table(
       "peer",
       "real tokens/s",

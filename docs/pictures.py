@@ -303,6 +303,7 @@ def _key(figure: figure_lib.Figure) -> None:
 
 
 def _png(figure: figure_lib.Figure, digest_text: str) -> bytes:
+  """Returns a figure as PNG, with the digest of what it shows."""
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
   metadata = {"Software": None, DIGEST: digest_text}

@@ -65,6 +65,7 @@ def run(
 def _start(
     command: Sequence[str], processes: int, index: int, port: int
 ) -> subprocess.Popen:
+  """Starts one process of a run, in a session of its own."""
   variables = {
       "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
       "JAX_NUM_PROCESSES": str(processes),
@@ -110,6 +111,7 @@ def _wait(started: Sequence[subprocess.Popen], out: TextIO) -> int:
 
 
 def _ended(code: int) -> str:
+  """Returns how a process ended, in words."""
   if code < 0:
     return f"was ended by {signal.Signals(-code).name}"
   if code == errors.STOPPED:

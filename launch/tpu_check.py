@@ -86,6 +86,7 @@ def _small(topology_name: str, context: int) -> dict:
 
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
+  """Returns the plan of a config for its topology."""
   start = starts.make(config.model, config.init_seed, config.lora)
   count = slices.count(config.machine.mesh)
   hardware = topology.find_hardware(config.plan.topology, count)

@@ -57,6 +57,7 @@ class Decoder:
     return value
 
   def _object(self, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object, and notes names that it has twice."""
     record = dict(pairs)
     if len(record) < len(pairs):
       names = [name for name, _ in pairs]

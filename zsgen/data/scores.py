@@ -84,6 +84,7 @@ def rouge(
 
 @functools.cache
 def _scorer(split: str) -> Any:
+  """Returns a scorer of ROUGE that splits texts as `split` says."""
   try:
     from rouge_score import rouge_scorer, tokenizers
   except ImportError as error:

@@ -44,6 +44,7 @@ def _means(
     targets: Sequence[str],
     predictions: Sequence[str],
 ) -> dict[str, float]:
+  """Returns the mean of each score over all predictions."""
   results = [
       score([target], prediction)
       for target, prediction in zip(targets, predictions, strict=True)

@@ -183,6 +183,7 @@ class Generate(judge.Judged):
     return mesh_lib.put((tokens, lengths, rows), (sharding,) * 3)
 
   def _check_positions(self) -> None:
+    """Raises InputError if prompt and answer exceed positions."""
     new = self._decoding.max_new_tokens
     lengths = [len(prompt) for prompt in self._prompts]
     longest, limit = max(lengths), self._context.model.arch.max_positions

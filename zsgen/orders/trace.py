@@ -211,6 +211,7 @@ def read(path: pathlib.Path) -> Trace:
 
 
 def _damaged(path: pathlib.Path, reason: str) -> errors.InputError:
+  """Returns the error for a file that is no trace."""
   return errors.InputError(
       f"{path}: cannot be read as a trace ({reason}): it is damaged or not from"
       f" zsgen. {_ADVICE}"

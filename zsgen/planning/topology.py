@@ -118,6 +118,7 @@ def _tpu(name: str, slices: int) -> list[mesh_lib.Device]:
 
 
 def _unknown(name: str) -> str:
+  """Returns the message about a topology that does not exist."""
   smallest = ", ".join(map(_smallest, _FAMILIES))
   return (
       f"config.plan.topology is {name!r}, which is not a TPU topology. Set a"

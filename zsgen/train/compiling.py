@@ -80,6 +80,7 @@ class Executables:
   def _compile(
       self, shape: layouts.Shape, hyper: optimizer.Hyper
   ) -> Executable:
+    """Compiles the step of a shape."""
     program = self._program
     batch = layouts.batch_shapes(shape, self._split, self._batch_size)
     if self._members > 1:

@@ -57,6 +57,7 @@ class Tags:
     return {self._tag(name): value for name, value in values.items()}
 
   def _tag(self, name: str) -> str:
+    """Returns the tag of a metric, in the folder that it is shown in."""
     if name not in self._tags:
       folder = ""
       if name in self._headlines:

@@ -124,6 +124,7 @@ def check_order(path: pathlib.Path) -> list[str]:
 
 
 def _differs(path: pathlib.Path, entry: str) -> errors.InputError:
+  """Returns the error for an entry that is not what was written."""
   return errors.InputError(
       f"{path}: {entry} is not what was written; it was changed or is damaged:"
       f" {artifacts.advise(path.parent)}."

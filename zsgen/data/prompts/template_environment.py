@@ -72,6 +72,7 @@ class Namespace(utils.Namespace):
 
 
 def _check_name(name: Any) -> None:
+  """Raises SecurityError for a name that begins with an underscore."""
   if isinstance(name, str) and name.startswith("_"):
     raise jinja2.exceptions.SecurityError(
         f"a namespace cannot have {name!r}, which begins with an underscore"
@@ -118,6 +119,7 @@ def tojson(
 
 
 def _refuse(name: str) -> Callable[..., None]:
+  """Returns a function that raises SecurityError, for random filters."""
   def refused(*args: Any, **kwargs: Any) -> None:
     raise jinja2.exceptions.SecurityError(
         f"{name} is random, so tokens would differ between runs"
@@ -255,6 +257,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
 
   @jinja2.pass_context
   def _measure(self, context: Any, value: Any) -> Any:
+    """Counts the work of a value that is written; returns it."""
     if type(value) is str:
       self.work.take(len(value))
     else:

@@ -187,6 +187,7 @@ def load(directory: pathlib.Path) -> Tokenizer:
 
 
 def _load(kind: str, directory: pathlib.Path, fingerprint: str) -> Tokenizer:
+  """Reads a tokenizer that is saved in a store."""
   # Type checkers do not see that a cached property implements a property.
   if kind == "sentencepiece":
     model = str(directory / sentencepiece.FILE)

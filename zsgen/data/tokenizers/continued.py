@@ -48,6 +48,7 @@ class Continued:
     return self._dropped([f"a{space}" for space in _SPACES])
 
   def _dropped(self, texts: Sequence[str]) -> frozenset[str]:
+    """Returns the spaces that disappear before a text."""
     plain, *spaced = self.encode(["a", *texts], False)
     return frozenset(
         space

@@ -210,6 +210,7 @@ class _Reader:
       out[block] = _float32(weight[block])
 
   def _full(self, name: str) -> str:
+    """Returns a tensor's name with the prefix that the files have."""
     prefix = self._names.prefix
     if name == names_lib.HEAD or any(
         weight.startswith(prefix) for weight in self._tensors.shapes
