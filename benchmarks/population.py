@@ -5,9 +5,9 @@
       python -m benchmarks.population                  # two devices of a CPU
 
 Uses a GPT-2-shaped decoder (3 blocks of width 64; `--tier=mini`: 6 of 256) and
-steps of 256 random examples of 29 tokens (48), packed two per row. Steps are timed
-separately for each member and for all together; the fastest of three laps counts,
-without compiling. Tokens per second are those of all members.
+steps of 256 random examples of 29 tokens (48), packed two per row. Steps are
+timed separately for each member and for all together; the fastest of three laps
+counts, without compiling. Tokens per second are those of all members.
 """
 
 import argparse

@@ -5,8 +5,9 @@
 
 The data is Natural Instructions with definition and two examples, at most 1,024
 tokens of a BPE of 8,192 ids that is trained first, in a random order with 16
-examples per step. The model is Llama-shaped with about 10 million random float32
-parameters and Adam. Each peer trains on the same steps in a separate process:
+examples per step. The model is Llama-shaped with about 10 million random
+float32 parameters and Adam. Each peer trains on the same steps in a separate
+process:
 
   zsgen          packed, as in the loop
   torch padded   rows padded to the longest possible length, like the released

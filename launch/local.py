@@ -1,9 +1,9 @@
 """`python -m launch.local --processes=2 -- python -m zsgen.main …`.
 
-Runs a command as several processes on this machine, which find each other on the
-loopback interface. The number of the process precedes each line of output. If one
-process fails, the others get some time to exit before they are killed. SIGTERM and
-Ctrl-C are forwarded; a run that SIGTERM stopped exits with code 75.
+Runs a command as several processes on this machine, which find each other on
+the loopback interface. The number of the process precedes each line of output.
+If one process fails, the others get some time to exit before they are killed.
+SIGTERM and Ctrl-C are forwarded; a run that SIGTERM stopped exits with code 75.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """`make tpu-check`: compiles every preset of configs/scale and prints its plan.
 
-It needs libtpu (the extra `tpu`) but no TPU, takes minutes per preset, and prints
-the table of docs/scale.md. First it compiles small steps with everything that a
-mesh can split, with the TPU's attention, on a topology of each family.
+It needs libtpu (the extra `tpu`) but no TPU, takes minutes per preset, and
+prints the table of docs/scale.md. First it compiles small steps with everything
+that a mesh can split, with the TPU's attention, on a topology of each family.
 """
 
 from collections.abc import Iterator

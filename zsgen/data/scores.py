@@ -15,8 +15,8 @@ from zsgen.data import words
 
 ROUGE = ("rouge1", "rougeL")
 MATCHES = ("exact_match", "normalized_match")
-# How ROUGE splits texts into words: those of any script; or as rouge-score does,
-# which knows only the letters a to z and the digits.
+# How ROUGE splits texts into words: those of any script; or as rouge-score
+# does, which knows only the letters a to z and the digits.
 WORDS = ("any_script", "rouge_score")
 
 

@@ -1,7 +1,8 @@
 """Metrics of the suite's seqio Tasks, as `seqio.Evaluator` calls them.
 
 An answer is compared with the example's first reference, the only one in a
-view. Results are means over a task's examples, shares from 0 to 1; see `scores`.
+view. Results are means over a task's examples, shares from 0 to 1; see
+`scores`.
 """
 
 from collections.abc import Callable, Sequence

@@ -69,8 +69,8 @@ class Generate(judge.Judged):
 
   Prompts are read from the store, up to the last answer. They are sorted by
   length; a row's answer depends on neither batch nor mesh. Prompts stay on
-  the devices. If rows are not split over devices, tokens that prompts begin with
-  in common are read once.
+  the devices. If rows are not split over devices, tokens that prompts begin
+  with in common are read once.
 
   Args:
     share: whether prompts may share prefixes.

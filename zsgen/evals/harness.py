@@ -37,8 +37,8 @@ class HarnessOptions:
   few_shot: int = option(-1, low=-1)
   # Whether prompts are turns of the tokenizer's chat template.
   chat_template: bool = option(False)
-  # Whether BOS comes before a text that does not begin with it: if the tokenizer
-  # puts it there, always or never.
+  # Whether BOS comes before a text that does not begin with it: if the
+  # tokenizer puts it there, always or never.
   bos: str = option("tokenizer", choices=harness_model.BOS)
 
   def check(self, location: str) -> None:

@@ -319,7 +319,8 @@ def _windows(
 ) -> Iterable[tuple[list[int], list[int]]]:
   """Yields windows of a text: tokens before, and those that are predicted.
 
-  Each token is predicted once; the last window has as many tokens before as fit.
+  Each token is predicted once; the last window has as many tokens before as
+  fit.
 
   Args:
     tokens: the text.

@@ -26,14 +26,16 @@ _FILES = ("*.json", "*.safetensors", "*.jinja")
 class RewardOptions(generate.GenerateOptions):
   """The options of `reward`; answers are generated as `generate` does."""
 
-  # The reward model: a directory in Hugging Face's layout, or a name on the hub.
+  # The reward model: a directory in Hugging Face's layout, or a name on the
+  # hub.
   reward_model: str = option("", kind="local", machine=True)
   # What is scored: answers that the model writes, or the first references.
   answers: str = option("generated", choices=("generated", "references"))
-  # The text that the reward model reads: by its own chat template; or "Human: …",
-  # a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
+  # The text that the reward model reads: by its own chat template; or "Human:
+  # …", a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
   form: str = option("template", choices=reward_texts.FORMS)
-  # Longer texts are cut at the end; the metric `cut_texts` is the share of these.
+  # Longer texts are cut at the end; the metric `cut_texts` is the share of
+  # these.
   reward_length: int = option(
       2048, low=1, high=2**31 - 1, why="positions are int32"
   )

@@ -41,8 +41,8 @@ class _Copy:
   Attributes:
     parts: of each file that grows, ascending and without gaps.
     stray: objects of parts after a gap, which nothing counts on.
-    identities: length and time of modification (ns) of the other local files, as
-      they were when they were uploaded or downloaded.
+    identities: length and time of modification (ns) of the other local files,
+      as they were when they were uploaded or downloaded.
     lease: held by this process, if it trains the run.
   """
 

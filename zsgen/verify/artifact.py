@@ -1,8 +1,8 @@
 """Checks each kind of artifact except runs.
 
-Each check takes the directory of an artifact. It returns one line for each check
-that passed, those of the artifact's inputs first, and raises InputError for what
-failed.
+Each check takes the directory of an artifact. It returns one line for each
+check that passed, those of the artifact's inputs first, and raises InputError
+for what failed.
 """
 
 from collections.abc import Callable, Iterable

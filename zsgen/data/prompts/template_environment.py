@@ -2,10 +2,10 @@
 
 Templates can use the same functions, and give the same text, as in
 `transformers.utils.chat_template_utils` (a test compares them), except for what
-differs between runs: `strftime_now` has a fixed date, and `random` and `lipsum` are
-refused. Jinja's own sandbox only limits `range`; this environment counts every
-iteration, call, filter, operator and list (`template_work`), and bounds results
-before they are created (`template_growth`).
+differs between runs: `strftime_now` has a fixed date, and `random` and `lipsum`
+are refused. Jinja's own sandbox only limits `range`; this environment counts
+every iteration, call, filter, operator and list (`template_work`), and bounds
+results before they are created (`template_growth`).
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from zsgen.data.prompts.template_work import (
     Work,
 )
 
-# The date of `strftime_now`, so that tokens do not depend on the day: the default
-# of Llama 3's templates.
+# The date of `strftime_now`, so that tokens do not depend on the day: the
+# default of Llama 3's templates.
 DATE = datetime.datetime(2024, 7, 26)
 # Filters and tests whose time does not depend on the length of values.
 _AT_ONCE = frozenset(

@@ -167,7 +167,8 @@ def _strings(value: Any) -> list[str]:
 
 
 Growth = Callable[..., int]
-# Bounds of methods of text, bytes and numbers, from the value and the arguments.
+# Bounds of methods of text, bytes and numbers, from the value and the
+# arguments.
 METHODS: dict[str, Growth] = {
     "center": _padded,
     "ljust": _padded,

@@ -1,7 +1,8 @@
 """Tokenizers by name, without TensorFlow; `vocabularies.py` is for seqio.
 
-Text is data: a string such as "</s>" in a text never becomes the end token. Only
-`encode_special` recognises such strings; it is for the text of chat templates.
+Text is data: a string such as "</s>" in a text never becomes the end token.
+Only `encode_special` recognises such strings; it is for the text of chat
+templates.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Converts the tokenizer in a GGUF file's metadata to Hugging Face's files.
 
 The metadata has the vocabulary and the merges, but names the steps before them:
-`tokenizer.ggml.pre` is a name in llama.cpp's code. Names whose steps are unknown
-here are errors, because other steps give other ids.
+`tokenizer.ggml.pre` is a name in llama.cpp's code. Names whose steps are
+unknown here are errors, because other steps give other ids.
 """
 
 from collections.abc import Mapping, Sequence

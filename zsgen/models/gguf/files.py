@@ -1,8 +1,8 @@
 """Reads GGUF files: their fields, and their tensors as float32.
 
-The header is parsed here, and no length in it is used before it is compared with
-the file's: files come from anywhere, and a damaged length must not fill memory. The
-package `gguf` knows the layouts of quantized blocks.
+The header is parsed here, and no length in it is used before it is compared
+with the file's: files come from anywhere, and a damaged length must not fill
+memory. The package `gguf` knows the layouts of quantized blocks.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Families of models: translates config.json to the decoder's fields and back.
 
 A family defines the names of the decoder's fields in config.json and the fields
-that are implied. An architecture does not belong to a family: an export uses the
-first family that describes it.
+that are implied. An architecture does not belong to a family: an export uses
+the first family that describes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -37,8 +37,8 @@ def load(
 ) -> dict[str, Any]:
   """Reads all weights, or none.
 
-  The largest parameters come first, and each is read in the slices that a device
-  holds, so that host memory holds little more than the parameters.
+  The largest parameters come first, and each is read in the slices that a
+  device holds, so that host memory holds little more than the parameters.
 
   Args:
     directory: a directory in Hugging Face's layout.
