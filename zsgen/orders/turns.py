@@ -14,9 +14,9 @@ from zsgen.orders import cosines, embeddings, shortlists
 
 # Number of rows of a list that are examined together.
 _STRIDE = 64
-# Rows of a list per round, for the number of rounds that the budget would last
-# if no two examples picked the same row. More rows cost memory; with fewer
-# rows, another pass over the pool may be necessary.
+# Rows of a list per round, for the number of rounds that the budget would last if
+# no two examples picked the same row. More rows cost memory; with fewer rows,
+# another pass over the pool may be necessary.
 _DEPTH = 64
 _SHORTEST = 128
 
@@ -47,10 +47,10 @@ def rounds(
     train: embeddings of the pool, [N, D].
     heldout: embeddings of the held-out set, [M, D].
     picks: a sequence of "nearest" and "farthest".
-    budget: approximate number of rows that will be used; affects time and
-      memory but not the result.
-    exact: whether similarities are cosines in float64 (`cosines`) instead of
-      dot products of vectors on the grid.
+    budget: approximate number of rows that will be used; affects time and memory
+      but not the result.
+    exact: whether similarities are cosines in float64 (`cosines`) instead of dot
+      products of vectors on the grid.
 
   Returns:
     The rounds of each pick, until all N rows are picked. In a round, each

@@ -125,7 +125,6 @@ class Lease:
       time.sleep(self._seconds / _RENEWALS / 2)
 
   def _refusal(self, holder: Mapping[str, Any]) -> errors.InputError:
-    """Returns the error that names the holder of the lease."""
     owner = holder.get("owner", "an unknown process")
     return errors.InputError(
         f"{self._objects.url}/{self._name}: another process works on this"

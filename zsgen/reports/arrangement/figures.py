@@ -139,7 +139,6 @@ def _traces(
 
 
 def _loss_lines(experiment: experiments_lib.Experiment) -> list[figures.Line]:
-  """Returns a line of each arm: its loss, relative to the first one."""
   return [
       figures.line(arm, *(_relative(run) for run in _runs(experiment, arm)))
       for arm in experiment.arms
