@@ -120,6 +120,7 @@ def tojson(
 
 def _refuse(name: str) -> Callable[..., None]:
   """Returns a function that raises SecurityError, for random filters."""
+
   def refused(*args: Any, **kwargs: Any) -> None:
     raise jinja2.exceptions.SecurityError(
         f"{name} is random, so tokens would differ between runs"
