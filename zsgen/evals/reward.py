@@ -125,8 +125,10 @@ class Reward(judge.Judged):
     }
 
   def _read_prompts(self, form: str) -> list[str]:
-    """Returns the prompts: without a template for a chat template, and otherwise
-    as the model reads them.
+    """Returns the prompts.
+
+    A chat template formats them itself; otherwise, they are as the model reads
+    them.
     """
     if form == "template":
       return [prompt for prompt, _ in self.store.texts(self.ids)]
