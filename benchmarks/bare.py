@@ -167,6 +167,7 @@ def _name(wheel: pathlib.Path) -> str:
 
 
 def _is_missing(wheel: pathlib.Path) -> bool:
+  """Returns whether the package of a wheel is not installed."""
   try:
     importlib.metadata.distribution(_name(wheel))
   except importlib.metadata.PackageNotFoundError:
@@ -180,6 +181,7 @@ def missing_modules(modules: Sequence[str]) -> list[str]:
 
 
 def _is_importable(module: str) -> bool:
+  """Returns whether a module is there, without importing it."""
   try:
     return importlib.util.find_spec(module) is not None
   except ImportError:  # A package above it is missing.

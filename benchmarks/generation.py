@@ -4,10 +4,11 @@
   python -m benchmarks.generation --batch=32 --prompt=512
 
 Both use a Llama-shaped model of about 10 million random parameters in float32,
-greedy decoding and key-value caches. Prompts are random and have the same length,
-and no end token stops an answer. Each peer runs in a separate process with the
-same weights and prompts; the first run (compiling) is not counted, and the fastest
-of the others is reported. The answers must be equal token for token.
+greedy decoding and key-value caches. Prompts are random and have the same
+length, and no end token stops an answer. Each peer runs in a separate process
+with the same weights and prompts; the first run (compiling) is not counted, and
+the fastest of the others is reported. The answers must be equal token for
+token.
 """
 
 import argparse
@@ -132,6 +133,7 @@ def torch_model(model: Any, tokens: np.ndarray, new: int) -> dict:
 
 
 def _timed(generate: Any, tokens: int) -> dict[str, Any]:
+  """Returns the rate in tokens a second, of the fastest run, and answers."""
   answers = generate()
   seconds = []
   for _ in range(_RUNS):

@@ -213,6 +213,7 @@ def _train(rate: float) -> config_lib.Train:
 
 
 def _program(name: str) -> program.Program:
+  """Returns the training program of a model on the first device."""
   model = config_lib.Model(init="new", **_MODELS[name])
   config = config_lib.Config(model=model, train=_train(_RATE))
   mesh = mesh_lib.make(config_lib.Mesh(), jax.devices()[:1])

@@ -75,6 +75,7 @@ def _child(
     args: tuple,
     environment: dict[str, str],
 ) -> None:
+  """Sends the rows that a function yields, or its error; then None."""
   os.setsid()
   os.environ.update(environment)
   try:

@@ -3,10 +3,11 @@
   python -m benchmarks.loop
   python -m benchmarks.loop --start      # the demo's first step, cold and warm
 
-A step uses 16 random examples of about 290 tokens, in rows of 1,024, from a store
-on disk, and is logged to files, TensorBoard and a progress line. The device program
-is a small model, because only host time counts: CPU milliseconds of the loop's
-thread, which other processes do not affect. The device works at the same time.
+A step uses 16 random examples of about 290 tokens, in rows of 1,024, from a
+store on disk, and is logged to files, TensorBoard and a progress line. The
+device program is a small model, because only host time counts: CPU milliseconds
+of the loop's thread, which other processes do not affect. The device works at
+the same time.
 """
 
 import argparse
@@ -111,7 +112,8 @@ class Timed:
   """A device program whose dispatch is timed, for all of its shapes.
 
   Args:
-    step: the program; after `lower` that of a shape, after `compile` a function.
+    step: the program; after `lower` that of a shape, after `compile` a
+      function.
     clock: counts seconds from step number `first` until before step `end`.
     first: the first step to count.
     end: the first step not to count.

@@ -4,9 +4,9 @@
   python -m benchmarks.models --preset=QWEN3_06B --dtype=float32
 
 A directory with random weights is written first, in shards of 1 GB, and deleted
-afterwards. Each peer reads it in a separate process as float32, as training needs
-it; ratios are relative to the size of the parameters in float32. Packages are
-imported before the time starts.
+afterwards. Each peer reads it in a separate process as float32, as training
+needs it; ratios are relative to the size of the parameters in float32. Packages
+are imported before the time starts.
 
   zsgen         `config.model.init="hf:DIR"`: onto the device mesh
   transformers  `AutoModelForCausalLM.from_pretrained`, if torch is installed
@@ -102,6 +102,7 @@ def transformers(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def _seconds(began: float, cpu: float) -> dict[str, float]:
+  """Returns the wall-clock and CPU seconds since the given times."""
   return {
       "seconds": time.perf_counter() - began,
       "cpu": time.process_time() - cpu,

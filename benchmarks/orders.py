@@ -7,12 +7,13 @@
 
 Vectors are random unit vectors of 384 dimensions around 1,600 centres; held-out
 vectors are around 225 centres close to some of those, because unseen tasks have
-similar training tasks. Each peer runs in a separate process on the same file and
-reports seconds and peak memory, in total and without the pages of the mapped file;
-ratios are relative to the bare product, and peers alternate --repeat times, of
-which the fastest run counts. `released` reimplements the algorithm of the paper's code (spec 2.7): the whole matrix, a copy
-of it for each selection, and an argmin over all of it in every round. It must give
-the same ids. faiss (pip install faiss-cpu) only does the nearest-neighbour part.
+similar training tasks. Each peer runs in a separate process on the same file
+and reports seconds and peak memory, in total and without the pages of the
+mapped file; ratios are relative to the bare product, and peers alternate
+--repeat times, of which the fastest run counts. `released` reimplements the
+algorithm of the paper's code (spec 2.7): the whole matrix, a copy of it for
+each selection, and an argmin over all of it in every round. It must give the
+same ids. faiss (pip install faiss-cpu) only does the nearest-neighbour part.
 """
 
 import argparse
@@ -82,6 +83,7 @@ def zsgen_near(train: np.ndarray, heldout: np.ndarray, budget: int) -> Any:
 
 
 def _pool(train: np.ndarray, heldout: np.ndarray) -> pool_lib.Pool:
+  """Returns a pool of one task of the given vectors."""
   return pool_lib.Pool(
       np.zeros(len(train), np.int32),
       train=embeddings.Embeddings(train),
@@ -180,6 +182,7 @@ class _Memory:
     self._thread.join()
 
   def _sample(self) -> None:
+    """Records the peak of anonymous memory, every 0.1 seconds."""
     status = pathlib.Path("/proc/self/status")
     while True:
       (line,) = [

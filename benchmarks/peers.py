@@ -51,6 +51,7 @@ def _child(
     function: Callable[..., dict[str, Any]],
     args: tuple,
 ) -> None:
+  """Sends the result of a function and the peak memory of its process."""
   try:
     result = function(*args)
   except ImportError as error:

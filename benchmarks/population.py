@@ -5,9 +5,9 @@
       python -m benchmarks.population                  # two devices of a CPU
 
 Uses a GPT-2-shaped decoder (3 blocks of width 64; `--tier=mini`: 6 of 256) and
-steps of 256 random examples of 29 tokens (48), packed two per row. Steps are timed
-separately for each member and for all together; the fastest of three laps counts,
-without compiling. Tokens per second are those of all members.
+steps of 256 random examples of 29 tokens (48), packed two per row. Steps are
+timed separately for each member and for all together; the fastest of three laps
+counts, without compiling. Tokens per second are those of all members.
 """
 
 import argparse
@@ -51,6 +51,7 @@ _TRAIN = config_lib.Train(batch_size=_EXAMPLES)
 
 
 def _config(tier: str) -> tuple[config_lib.Config, int]:
+  """Returns the config of a tier, and the tokens of each example."""
   blocks, width, heads, tokens = _TIERS[tier]
   model = config_lib.Model(
       **_GPT2,

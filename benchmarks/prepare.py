@@ -4,8 +4,8 @@
   python -m benchmarks.prepare --path=DIR --tokenizer=HF   # a directory
 
 DIR holds flan_mini.json and train_eval_key_list.json; all rows are used. Three
-peers, in separate processes, encode the same texts with the same tokenizer; tokens
-are counted before rows are cut.
+peers, in separate processes, encode the same texts with the same tokenizer;
+tokens are counted before rows are cut.
 
   zsgen   the whole stage, from the JSON to a store that is opened again
   bare    the tokenizers library's encode_batch on the texts in memory, in

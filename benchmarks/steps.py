@@ -244,6 +244,7 @@ class TorchStep:
       self.parts *= 2
 
   def _update(self, arrays: dict[str, Any]) -> float:
+    """Updates the parameters, in parts; returns the loss, in nats."""
     import torch
 
     total = arrays["mask"][:, 1:].sum()

@@ -4,14 +4,14 @@
   python -m benchmarks.store --examples=100000
   python -m benchmarks.store --longer=10        # 10 GB
 
-Examples are random: 8 to 32 tokens (times --longer), 20 on average, half of them
-loss tokens, in 1,000 training tasks and one held-out task of 1,000 examples. The
-order is a permutation of the training examples. Store and order are written in the
-project's format to a directory that is deleted afterwards.
+Examples are random: 8 to 32 tokens (times --longer), 20 on average, half of
+them loss tokens, in 1,000 training tasks and one held-out task of 1,000
+examples. The order is a permutation of the training examples. Store and order
+are written in the project's format to a directory that is deleted afterwards.
 
   cold    a new process opens both and lays out the batch in the middle of the
-          order. Imports are not counted. `trusted` only maps ids.npy, without the
-          checks of `Order.load`; `loaded` is what training does
+          order. Imports are not counted. `trusted` only maps ids.npy, without
+          the checks of `Order.load`; `loaded` is what training does
   touch   one process, one thread: CPU time to look up the rows of a step when
           most of its blocks are read, and so checked, for the first time, and
           when the same steps are looked up again

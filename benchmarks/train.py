@@ -5,8 +5,9 @@
 
 The data is Natural Instructions with definition and two examples, at most 1,024
 tokens of a BPE of 8,192 ids that is trained first, in a random order with 16
-examples per step. The model is Llama-shaped with about 10 million random float32
-parameters and Adam. Each peer trains on the same steps in a separate process:
+examples per step. The model is Llama-shaped with about 10 million random
+float32 parameters and Adam. Each peer trains on the same steps in a separate
+process:
 
   zsgen          packed, as in the loop
   torch padded   rows padded to the longest possible length, like the released
@@ -83,6 +84,7 @@ def prepare_data(
 def _use_niv2(
     config: ml_collections.ConfigDict, path: str, workdir: pathlib.Path
 ) -> None:
+  """Changes a config to NIv2's files and a tokenizer trained on them."""
   config.data.update(
       source="niv2",
       path=path,
@@ -123,6 +125,7 @@ def torch_packed(paths: dict, weights: str, dtype: str) -> dict[str, Any]:
 
 
 def _torch(steps: steps_lib.Steps, rows: Any, weights: str, dtype: str) -> dict:
+  """Times steps of transformers' model in PyTorch."""
   import torch
   import transformers
 
@@ -162,6 +165,7 @@ def main() -> None:
 
 
 def _table(results: dict[str, dict], dtype: str) -> rich.table.Table:
+  """Returns the table of all peers; those that failed have the reason."""
   table = rich.table.Table(
       "peer",
       "real tokens/s",

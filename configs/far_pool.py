@@ -3,9 +3,9 @@
   python -m launch.sweep --config=configs/far_pool.py
   python -m zsgen.reports arrangement workdir
 
-Two pools: `near` is the suite, where every held-out task has siblings; `far` has
-150 more families of three tasks on made-up languages, which have nothing to do
-with a held-out task, so that nine of ten examples are far. Five orders each:
+Two pools: `near` is the suite, where every held-out task has siblings; `far`
+has 150 more families of three tasks on made-up languages, which have nothing to
+do with a held-out task, so that nine of ten examples are far. Five orders each:
 
   uniform        drawn from the whole pool with equal probability
   near_rounds    TMT, nearest first; a round is sorted by id, and so by task
@@ -14,13 +14,14 @@ with a held-out task, so that nine of ten examples are far. Five orders each:
   far_rounds     TMT, farthest first
 
 If the pool is the reason, near_rounds beats uniform in `far`; if sorted rounds
-are, near_mixed beats near_rounds. Expect as mean held-out loss over the steps, in
-`far`: near_rounds, near_mixed and near_shuffled 0.84 to 0.85, uniform 1.50,
+are, near_mixed beats near_rounds. Expect as mean held-out loss over the steps,
+in `far`: near_rounds, near_mixed and near_shuffled 0.84 to 0.85, uniform 1.50,
 far_rounds 2.58; in `near`: uniform 0.81, the near ones 0.82 to 0.84, far_rounds
 0.95. docs/orders.md says what follows.
 
-30 runs of 120 steps with seeds 0, 1 and 2: 27 minutes on 2 CPU cores beside other work. For other seeds, set
-`--config.sweep.seeds='(100, 101, 102)'`; to run one point, `--point=0`.
+30 runs of 120 steps with seeds 0, 1 and 2: 27 minutes on 2 CPU cores beside
+other work. For other seeds, set `--config.sweep.seeds='(100, 101, 102)'`; to
+run one point, `--point=0`.
 """
 
 import ml_collections

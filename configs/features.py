@@ -5,8 +5,8 @@
 
 trains `random` and TMT on each kind of vectors with 3 seeds on the embedded
 suite, from the embedded base: 15 runs of 120 steps. `hidden` and `gradient`
-embed by that base. MiniLM needs the extra `minilm`; the second command leaves it
-out. docs/beyond.md explains the vectors.
+embed by that base. MiniLM needs the extra `minilm`; the second command leaves
+it out. docs/beyond.md explains the vectors.
 """
 
 import ml_collections

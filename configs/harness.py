@@ -3,9 +3,9 @@
   pip install 'zsgen[harness,hf]' && make base
   python -m zsgen.main --config=configs/harness.py --stage=evaluate
 
-Evaluates 100 examples of three tasks, whose data comes from the hub. For another
-model, name its directory, or its name on the hub, after a colon; for a run that
-was trained from it, add the run:
+Evaluates 100 examples of three tasks, whose data comes from the hub. For
+another model, name its directory, or its name on the hub, after a colon; for a
+run that was trained from it, add the run:
 
   python -m zsgen.main --config=configs/harness.py:HuggingFaceTB/SmolLM2-1.7B \
       --stage=evaluate --config.model.init=run:DIR@STEP

@@ -1,8 +1,9 @@
 """Draws the pictures of docs/arrangements.md: `python -m docs.pictures`.
 
-All pictures use one small example: 60 training examples in six tasks, A to F, and
-four held-out examples in two, G and H, which the real arrangements put in order. A
-picture contains the SHA-256 of its orders, so that a test can detect outdated ones.
+All pictures use one small example: 60 training examples in six tasks, A to F,
+and four held-out examples in two, G and H, which the real arrangements put in
+order. A picture contains the SHA-256 of its orders, so that a test can detect
+outdated ones.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,8 @@ DIRECTORY = pathlib.Path(__file__).parent / "images" / "arrangements"
 DIGEST = "zsgen-orders"
 SEED = 0
 
-# Centre and number of examples of each training task, and points of held-out tasks.
+# Centre and number of examples of each training task, and points of held-out
+# tasks.
 _TASKS = {
     "A": (-0.95, 0.75, 14),
     "B": (0.10, 0.95, 12),
@@ -303,6 +305,7 @@ def _key(figure: figure_lib.Figure) -> None:
 
 
 def _png(figure: figure_lib.Figure, digest_text: str) -> bytes:
+  """Returns a figure as PNG, with the digest of what it shows."""
   buffer = io.BytesIO()
   # Matplotlib's own version would change the bytes.
   metadata = {"Software": None, DIGEST: digest_text}

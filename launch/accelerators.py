@@ -1,8 +1,8 @@
 """The accelerators that jobs run on: their names, sizes and labels.
 
 All of `launch` reads this table. Its facts are those of Google's public pages
-(runtime versions of Cloud TPU, "Plan TPUs in GKE"); a test compares the sizes with
-the topologies. Versions after v6e have no queued resources.
+(runtime versions of Cloud TPU, "Plan TPUs in GKE"); a test compares the sizes
+with the topologies. Versions after v6e have no queued resources.
 """
 
 import dataclasses
@@ -24,12 +24,14 @@ class Tpu:
     name: its short name, such as "v5e".
     prefix: the start of its accelerator types, "v5litepod" of "v5litepod-16".
     cores: the number by which an accelerator type counts a chip.
-    vm_chips: the most chips of a VM that is a slice by itself; other VMs have 4.
+    vm_chips: the most chips of a VM that is a slice by itself; other VMs have
+      4.
     runtimes: the images of its VMs, the default first.
     label: `cloud.google.com/gke-tpu-accelerator` of its nodes in GKE.
     machine: the machine type of these nodes, with the chips as a field.
     topologies: the shapes of slices, in chips.
-    image: the family of the images of VMs of Compute Engine; "" if there are none.
+    image: the family of the images of VMs of Compute Engine; "" if there are
+      none.
     disk: the type of their boot disks; "" for the default.
   """
 
@@ -288,7 +290,8 @@ def choose_runtime(tpu: Tpu, runtime: str) -> str:
     runtime: the value of --runtime; "" for the default.
 
   Raises:
-    InputError: the image is not for this version, or it has no queued resources.
+    InputError: the image is not for this version, or it has no queued
+      resources.
   """
   if not tpu.runtimes:
     raise errors.InputError(

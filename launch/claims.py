@@ -74,6 +74,7 @@ def is_locked(path: pathlib.Path) -> bool:
 
 
 def _path(directory: pathlib.Path, name: str) -> pathlib.Path:
+  """Returns the file that is locked while a point is trained."""
   return directory / "claims" / f"{name}.json"
 
 

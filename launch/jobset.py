@@ -195,8 +195,8 @@ def _pod_spec(
 def _addresses(job: jobs.Job) -> list[dict[str, Any]]:
   """Returns the variables by which the processes of GPU nodes connect.
 
-  A JobSet gives the first pod of its first job this host name. On TPUs, GKE sets
-  what jax needs.
+  A JobSet gives the first pod of its first job this host name. On TPUs, GKE
+  sets what jax needs.
   """
   first = f"{job.name}-node-0-0.{job.name}"
   if job.count == 1:

@@ -1,9 +1,9 @@
 """`python -m launch.local --processes=2 -- python -m zsgen.main …`.
 
-Runs a command as several processes on this machine, which find each other on the
-loopback interface. The number of the process precedes each line of output. If one
-process fails, the others get some time to exit before they are killed. SIGTERM and
-Ctrl-C are forwarded; a run that SIGTERM stopped exits with code 75.
+Runs a command as several processes on this machine, which find each other on
+the loopback interface. The number of the process precedes each line of output.
+If one process fails, the others get some time to exit before they are killed.
+SIGTERM and Ctrl-C are forwarded; a run that SIGTERM stopped exits with code 75.
 """
 
 import argparse
@@ -65,6 +65,7 @@ def run(
 def _start(
     command: Sequence[str], processes: int, index: int, port: int
 ) -> subprocess.Popen:
+  """Starts one process of a run, in a session of its own."""
   variables = {
       "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
       "JAX_NUM_PROCESSES": str(processes),
@@ -110,6 +111,7 @@ def _wait(started: Sequence[subprocess.Popen], out: TextIO) -> int:
 
 
 def _ended(code: int) -> str:
+  """Returns how a process ended, in words."""
   if code < 0:
     return f"was ended by {signal.Signals(-code).name}"
   if code == errors.STOPPED:

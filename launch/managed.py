@@ -1,9 +1,9 @@
 """A script for a TPU slice as a managed instance group of Compute Engine.
 
-This is the way for TPU7x, which has no queued resources, and another one for v5p
-and v6e. All VMs of the group are made at once (bulk mode), and a workload policy
-connects them as one slice. The facts are those of Google's pages "Create a MIG
-with multi-host TPU slice", "Request TPU Spot VMs" and "TPU OS images".
+This is the way for TPU7x, which has no queued resources, and another one for
+v5p and v6e. All VMs of the group are made at once (bulk mode), and a workload
+policy connects them as one slice. The facts are those of Google's pages "Create
+a MIG with multi-host TPU slice", "Request TPU Spot VMs" and "TPU OS images".
 """
 
 from collections.abc import Sequence

@@ -52,6 +52,7 @@ def find_states(directory: pathlib.Path, points: Sequence[str]) -> list[State]:
 
 
 def _find_state(directory: pathlib.Path, point: str) -> State:
+  """Returns the state of a point: finished, running or free."""
   run = notes.find_run(directory, point)
   if run is not None:
     return State(point, FINISHED, _steps(run), "")

@@ -1,8 +1,8 @@
 """`make tpu-check`: compiles every preset of configs/scale and prints its plan.
 
-It needs libtpu (the extra `tpu`) but no TPU, takes minutes per preset, and prints
-the table of docs/scale.md. First it compiles small steps with everything that a
-mesh can split, with the TPU's attention, on a topology of each family.
+It needs libtpu (the extra `tpu`) but no TPU, takes minutes per preset, and
+prints the table of docs/scale.md. First it compiles small steps with everything
+that a mesh can split, with the TPU's attention, on a topology of each family.
 """
 
 from collections.abc import Iterator
@@ -86,6 +86,7 @@ def _small(topology_name: str, context: int) -> dict:
 
 
 def _planned(config: config_lib.Config) -> plan_lib.Plan:
+  """Returns the plan of a config for its topology."""
   start = starts.make(config.model, config.init_seed, config.lora)
   count = slices.count(config.machine.mesh)
   hardware = topology.find_hardware(config.plan.topology, count)

@@ -1,8 +1,8 @@
 """Compiler flags for a chip: `eval "$(python -m launch.xla_flags v5e)"`.
 
 Set them before Python starts, because XLA reads them only once. They overlap
-communication with computation and do not affect results. XLA stops with an error
-that names a flag if it does not know it.
+communication with computation and do not affect results. XLA stops with an
+error that names a flag if it does not know it.
 """
 
 import shlex
@@ -13,8 +13,8 @@ _TPU = {
     "xla_tpu_enable_latency_hiding_scheduler": "true",
     # Separates the start and the end of gathers, to compute in between.
     "xla_enable_async_all_gather": "true",
-    # Runs pieces of a gather inside of products, and over several products if one
-    # is too short.
+    # Runs pieces of a gather inside of products, and over several products if
+    # one is too short.
     "xla_tpu_enable_async_collective_fusion": "true",
     "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
     "xla_tpu_enable_async_collective_fusion_multiple_steps": "true",
@@ -23,16 +23,16 @@ _TPU = {
     "xla_tpu_enable_data_parallel_all_reduce_opt": "true",
     "xla_tpu_data_parallel_opt_different_sized_ops": "true",
 }
-# A product uses both cores of a chip. Gathers are not fused with it, because they
-# would no longer be asynchronous.
+# A product uses both cores of a chip. Gathers are not fused with it, because
+# they would no longer be asynchronous.
 _TWO_CORES = {"xla_tpu_megacore_fusion_allow_ags": "false"}
 # 1.5 times the default for the tiles of a product, of 128 MiB in total.
 _WIDE = {"xla_tpu_scoped_vmem_limit_kib": "98304"}
 _HOPPER = {
     # Schedules sends early and waits late.
     "xla_gpu_enable_latency_hiding_scheduler": "true",
-    # Receives a block's weights, and sends its gradients, while another block of
-    # the scan computes.
+    # Receives a block's weights, and sends its gradients, while another block
+    # of the scan computes.
     "xla_gpu_enable_pipelined_all_gather": "true",
     "xla_gpu_enable_pipelined_reduce_scatter": "true",
     "xla_gpu_enable_pipelined_all_reduce": "true",

@@ -96,14 +96,6 @@ def test_the_tables_of_options_are_those_of_the_registry(name):
   ), f"docs/{name}.md is out of date: run `python -m docs.options`"
 
 
-@pytest.mark.parametrize("name", ["arrangements", "data"])
-def test_links_inside_a_page_resolve(root, name):
-  page = (root / "docs" / f"{name}.md").read_text("utf-8")
-  titles = re.findall(r"^##+ (.*)$", page, re.M)
-  slugs = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
-  assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= slugs
-
-
 def test_every_picture_is_linked_drawn_and_present(page, pictures):
   linked = set(re.findall(rf"\]\({IMAGES}/(\w+)\.png\)", page))
   stems = {path.stem for path in pictures.DIRECTORY.iterdir()}

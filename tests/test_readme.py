@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib.util
+import json
+import pathlib
 import re
 import sys
 
@@ -11,26 +13,12 @@ from launch import sweep
 from zsgen.core import config as config_lib
 from zsgen.core import registry, schema
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "benchmarks/README.md",
-    "docs/api.md",
-    "docs/arrangements.md",
-    "docs/checkpoints.md",
-    "docs/cloud.md",
-    "docs/corpora.md",
-    "docs/data.md",
-    "docs/design.md",
-    "docs/evaluations.md",
-    "docs/hosts.md",
-    "docs/models.md",
-    "docs/orders.md",
-    "docs/plugins.md",
-    "docs/rewrites.md",
-    "docs/scale.md",
-    "docs/verify.md",
-    "docs/watching.md",
+    *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
 )
 
 
@@ -53,8 +41,37 @@ def test_named_files_and_modules_exist(root, page):
     assert name.startswith("my_") or (root / name).is_file(), name
   for name in re.findall(r"python -m ([\w.]+)", text):
     assert importlib.util.find_spec(name) is not None, name
-  for name in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-    assert ((root / page).parent / name).exists(), name
+
+
+def _prose(path: pathlib.Path) -> str:
+  """Returns the text of a page, or of a notebook's cells, without code."""
+  text = path.read_text("utf-8")
+  if path.suffix == ".ipynb":
+    cells = json.loads(text)["cells"]
+    text = "\n".join(
+        "".join(cell["source"])
+        for cell in cells
+        if cell["cell_type"] == "markdown"
+    )
+  return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _anchors(path: pathlib.Path) -> set[str]:
+  """Returns the anchors of a page's headings, as GitHub makes them."""
+  titles = re.findall(r"^#+ (.*)$", _prose(path), re.MULTILINE)
+  return {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "launch/colab.ipynb"])
+def test_links_resolve(root, page):
+  links = re.findall(r"\]\((?!http)([^)\s]+)\)", _prose(root / page))
+  assert links or page == "CONTRIBUTING.md"
+  for link in links:
+    name, _, anchor = link.partition("#")
+    target = (root / page).parent / name if name else root / page
+    assert target.exists(), link
+    if anchor and target.suffix == ".md":
+      assert anchor in _anchors(target), link
 
 
 def test_overridden_options_exist(root):

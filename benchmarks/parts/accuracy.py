@@ -46,6 +46,7 @@ def losses(task: task_lib.Task) -> Iterator[task_lib.Row]:
 
 
 def _config(task: task_lib.Task, dtype: str, backend: str) -> config_lib.Config:
+  """Returns the config of the small model, without clipping."""
   return config_lib.Config(
       model=models.model_config(task.sizes.small, dtype),
       train=config_lib.Train(batch_size=task.sizes.small_batch, clip=0.0),

@@ -35,6 +35,7 @@ def describe(task: task_lib.Task) -> Iterator[task_lib.Row]:
 
 
 def _ceilings(size: int) -> Iterator[task_lib.Row]:
+  """Measures what a device reaches in a product and in a copy."""
   # Zeros would be faster than real data.
   a, b = jax.random.normal(jax.random.key(0), (2, size, size), jnp.bfloat16)
   seconds = fastest(jax.jit(jnp.matmul), a, b)

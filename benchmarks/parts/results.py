@@ -41,6 +41,7 @@ class Results:
     self._write()
 
   def _write(self) -> None:
+    """Replaces the JSON file and the table by the current rows."""
     text = json.dumps(self._content, indent=1, ensure_ascii=False) + "\n"
     _replace(self._directory / JSON, text)
     table = markdown(self._content["facts"], self.rows)

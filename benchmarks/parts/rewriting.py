@@ -51,6 +51,7 @@ def train(task: task_lib.Task) -> Iterator[task_lib.Row]:
 
 
 def _train(workdir: pathlib.Path, tier: str, rules: tuple[int, ...]) -> None:
+  """Trains a run of each number of rules, as one population."""
   root = pathlib.Path(__file__).resolve().parents[2]
   config = runpy.run_path(str(root / _CONFIG))["get_config"](tier)
   config.sweep["seeds"] = (_SEED,)

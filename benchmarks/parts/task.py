@@ -8,8 +8,8 @@ import pathlib
 from typing import Any, NamedTuple
 
 # Fields of a row: `case`; `rate` in the unit of the part, if it measures one;
-# `model`, if a part measures several; `figures`, other values by name; `failed`,
-# the reason if nothing was measured.
+# `model`, if a part measures several; `figures`, other values by name;
+# `failed`, the reason if nothing was measured.
 Row = dict[str, Any]
 
 # Fields of config.model; "preset" names one of zsgen.models.presets.

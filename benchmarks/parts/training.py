@@ -77,6 +77,7 @@ def _measure(
     config: config_lib.Config,
     trace: bool = False,
 ) -> Iterator[task_lib.Row]:
+  """Times steps; yields their row and, with `trace`, that of a trace."""
   steps = _load(task)
   step = steps_lib.OwnStep(config, steps)
   result = steps_lib.timed(step, steps, task.sizes.first)
@@ -121,6 +122,7 @@ def _torch(
     steps: steps_lib.Steps,
     rows: list[steps_lib.Rows],
 ) -> task_lib.Row:
+  """Times the same steps in PyTorch, with autocast to bfloat16."""
   import torch
 
   config = _config(task.sizes.large)

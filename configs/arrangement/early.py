@@ -55,8 +55,8 @@ def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
   """Returns a sweep over data sets and both borders.
 
   Args:
-    argument: smoke, nano, mini or paper; and a comma and a reward model, to have
-      the answers scored by it.
+    argument: smoke, nano, mini or paper; and a comma and a reward model, to
+      have the answers scored by it.
   """
   tier, _, reward_model = argument.partition(",")
   config = tiers.base("early", tier)

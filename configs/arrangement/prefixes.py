@@ -8,7 +8,8 @@
 The runs are those of pilot.py, and are not trained again if that sweep is
 finished in the same workdir. The second command measures an order: give it each
 order in workdir/orders, and every as the tier's steps between evaluations.
-Published: the least cosine distance falls when the loss under cluster falls (R7).
+Published: the least cosine distance falls when the loss under cluster falls
+(R7).
 
 smoke: 3 runs of 20 steps.
 """

@@ -6,8 +6,9 @@
 
 NFT has the near half of its examples first and the far half, backwards, after
 it; FFT is the other way round, RT the same set shuffled; MIN is near only, MAX
-far only. NFT is MIN and FFT is MAX until half of the steps. The published losses
-at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target R13).
+far only. NFT is MIN and FFT is MAX until half of the steps. The published
+losses at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target
+R13).
 
 smoke: 5 runs of 20 steps. nano, mini and paper are described in tiers.py.
 """

@@ -226,6 +226,7 @@ def point(rules: int, **options: Any) -> dict[str, Any]:
 
 
 def _rewrites(size: Tier) -> dict[str, Any]:
+  """Returns the options of the source for a size."""
   return {
       "letters": size.letters,
       "examples": size.examples,

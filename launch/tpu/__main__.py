@@ -86,6 +86,7 @@ def run(arguments: Sequence[str], console: terminal.Console) -> int:
 
 
 def _parser() -> jobs.Parser:
+  """Returns the parser of all actions and their options."""
   parser = jobs.Parser(
       prog="python -m launch.tpu",
       description=__doc__,

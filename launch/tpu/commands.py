@@ -22,8 +22,8 @@ SOFTWARE = ("extras", "nfs", "env")
 FIELDS = (*IDENTITY, *HARDWARE, *SOFTWARE)
 _GROUP = ("gcloud", "compute", "tpus", "queued-resources")
 _HOST = "zsgen/launch/host.sh"
-# What a host does: the name of a job and its command follow `start`, and a number
-# of lines `logs`.
+# What a host does: the name of a job and its command follow `start`, and a
+# number of lines `logs`.
 START, LOGS = f"bash {_HOST} start", f"bash {_HOST} logs"
 STATUS = (
     f"bash {_HOST} status 2>/dev/null ||"

@@ -8,8 +8,8 @@ import signal
 from zsgen.core import errors
 
 _LINE = re.compile(r"zsgen-host (\S+) (\S+) (absent|running|lost|exited (\d+))")
-# The exit code of a process that was killed. A host is lost if it was restarted,
-# or if all processes of the job were killed.
+# The exit code of a process that was killed. A host is lost if it was
+# restarted, or if all processes of the job were killed.
 _KILLED = 128 + signal.SIGKILL
 
 

@@ -5,11 +5,12 @@ resource, one for each `create`. A life is
 
   {"states": [...], "checks": N, "then": "SUSPENDED"}
 
-`describe` prints its states one after another, and then the last one again. After
-N calls of `host.sh status` its processes are killed and its state is `then`. A
-life {"error": TEXT} makes `create` fail. Hosts are directories; what `ssh` runs
-there has them as its home. The file `offline` has the number of calls that fail
-because there is no network. The file `preempt` ends a life at the next check.
+`describe` prints its states one after another, and then the last one again.
+After N calls of `host.sh status` its processes are killed and its state is
+`then`. A life {"error": TEXT} makes `create` fail. Hosts are directories; what
+`ssh` runs there has them as its home. The file `offline` has the number of
+calls that fail because there is no network. The file `preempt` ends a life at
+the next check.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Small GGUF files, written as llama.cpp's converter writes them.
 
-The layout is stated here on its own: names of tensors, the order of rows of query
-and key, norms that carry 1, fields of each architecture.
+The layout is stated here on its own: names of tensors, the order of rows of
+query and key, norms that carry 1, fields of each architecture.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -243,8 +243,8 @@ def pieces(
 
   Args:
     model: its file.
-    user_defined: the user-defined ones, as in texts; the library has no question
-      for them.
+    user_defined: the user-defined ones, as in texts; the library has no
+      question for them.
     **fields: more fields, or other ones.
   """
   import sentencepiece

@@ -3,8 +3,8 @@
 Reads its word lists and the limits of each layer from `[tool.zsgen.names]` in
 pyproject.toml, prints the share of vague names and of docstrings that do not
 start with a verb, and exits with 1 if a layer is above its limit. With
-`--worst=20`, also prints the 20 files with the most of both; with `--show=PATH`,
-every one in the files under PATH.
+`--worst=20`, also prints the 20 files with the most of both; with
+`--show=PATH`, every one in the files under PATH.
 """
 
 import argparse

@@ -57,6 +57,7 @@ def _check_names(config: Any) -> None:
 
 
 def _check_evals(config: Any) -> None:
+  """Raises InputError for evaluations whose options do not fit."""
   if not config.evals:
     raise errors.InputError(
         "config.evals is empty: name at least one evaluation, such as"

@@ -82,6 +82,7 @@ def start(
 def _guarded(
     run: Callable[[], None], argv: Sequence[str], in_buckets: bool = False
 ) -> None:
+  """Checks the command line, then runs; errors end it without traceback."""
   try:
     if len(argv) > 1:
       raise errors.InputError(

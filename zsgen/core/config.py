@@ -289,8 +289,9 @@ class Train:
   final_share: float = option(0.1, low=0.0, high=1.0)
   # How it falls from the peak to that share.
   schedule: str = selector("cosine", "schedule")
-  # The step at which it would reach that share: the number of steps; released: 1
-  # more if the last step is full, as N // batch_size + 1 in the released code.
+  # The step at which it would reach that share: the number of steps; released:
+  # 1 more if the last step is full, as N // batch_size + 1 in the released
+  # code.
   schedule_end: str = option("steps", choices=("steps", "released"), newer=True)
   # Steps of linear warm-up, fewer than the order has.
   warmup_steps: int = option(0, low=0)
@@ -308,8 +309,8 @@ class Train:
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
   first_moment: str = option("float32", choices=("float32", "bfloat16"))
-  # Decay of an exponential moving average of the parameters over the steps, which
-  # is evaluated beside them as NAME@ema; 0: there is none.
+  # Decay of an exponential moving average of the parameters over the steps,
+  # which is evaluated beside them as NAME@ema; 0: there is none.
   ema: float = option(0.0, newer=True, **_DECAY)
   # Snapshots of the parameters, the newest ones, whose mean is evaluated beside
   # them as NAME@mean; 0: there is none.

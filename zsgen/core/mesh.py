@@ -16,11 +16,11 @@ Device: TypeAlias = Any
 
 AXES = ("data", "fsdp", "context", "tensor")
 _ROWS, _POSITIONS = ("data", "fsdp"), "context"
-# The mesh axis that splits each axis of a parameter. A pattern matches the whole
-# path, and each parameter matches exactly one. Repeated blocks are under blocks/,
-# stacked along the first axis, which the scan needs unsplit; the remaining blocks
-# are under rest_0, rest_1, …. What fsdp splits is split over context too: the
-# devices of a row compute with the same parameters.
+# The mesh axis that splits each axis of a parameter. A pattern matches the
+# whole path, and each parameter matches exactly one. Repeated blocks are under
+# blocks/, stacked along the first axis, which the scan needs unsplit; the
+# remaining blocks are under rest_0, rest_1, …. What fsdp splits is split over
+# context too: the devices of a row compute with the same parameters.
 _KERNELS = (
     (r"attention/(query|key|value)", ("fsdp",), ("tensor", None)),
     (r"attention/out", ("tensor", None), ("fsdp",)),
@@ -230,9 +230,9 @@ def put(tree: Any, shardings: Any) -> Any:
 def fetch(tree: Any) -> Any:
   """Returns arrays that every process can read in full.
 
-  On one host they are returned as they are. On several, they become NumPy arrays
-  one by one, so that devices hold only one of them in full. All processes must
-  call this.
+  On one host they are returned as they are. On several, they become NumPy
+  arrays one by one, so that devices hold only one of them in full. All
+  processes must call this.
   """
   return jax.tree.map(
       lambda array: (

@@ -88,6 +88,11 @@ def digests() -> dict[str, str]:
 
 
 def _import(name: str, location: str) -> types.ModuleType:
+  """Imports a module.
+
+  Raises:
+    InputError: it is not there, or fails while it is imported.
+  """
   try:
     return importlib.import_module(name)
   except ModuleNotFoundError as error:

@@ -99,6 +99,7 @@ def _digest_path(entry: pathlib.Path) -> pathlib.Path:
 
 
 def _hash(entry: pathlib.Path) -> bytes | None:
+  """Returns the SHA-256 of a file in hexadecimal; None if it is gone."""
   content = _read(entry)
   if content is None:
     return None

@@ -175,6 +175,11 @@ def composed(kind: type, components: Sequence[registry.Component]) -> type:
 
 @functools.cache
 def _composed(kind: type, options: tuple[type, ...]) -> type:
+  """Returns a section that has the options of components too.
+
+  Raises:
+    InputError: two of them have an option of the same name.
+  """
   if not options:
     return kind
   owners = {field.name: kind for field in dataclasses.fields(kind)}
@@ -449,6 +454,7 @@ def check_local(path: str, location: str) -> None:
 
 
 def _check_regex(pattern: str, location: str) -> None:
+  """Raises InputError for what is not a regular expression."""
   try:
     re.compile(pattern)
   except (re.error, OverflowError, RecursionError) as error:

@@ -221,6 +221,7 @@ class Sections(_Node):
     self._fields[key] = node
 
   def _unknown(self, key: str) -> schema.UnknownOption:
+    """Returns the error for an entry that is not there."""
     return schema.UnknownOption(
         f"{self._location} has no {key!r}; it has:"
         f" {', '.join(self._fields) or 'nothing'}."

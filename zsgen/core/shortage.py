@@ -63,6 +63,7 @@ def explain(error: BaseException | None) -> str:
 
 
 def _kind(error: BaseException) -> str:
+  """Returns what an error says is short; "" if it is another error."""
   if isinstance(error, MemoryError):
     return _MEMORY
   if isinstance(error, OSError) and error.errno in _NUMBERS:
@@ -72,6 +73,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _message(kind: str, error: BaseException) -> str:
+  """Returns what is short, its limit, and what to do."""
   line = " ".join(str(error).split())[:200]
   reason = f" ({line})" if line else ""
   if kind == _MEMORY:

@@ -39,8 +39,8 @@ def indices(devices: Sequence[Device]) -> list[int]:
 def check(shape: config.Mesh, devices: Sequence[Device]) -> None:
   """Checks that a mesh has the slices of its devices.
 
-  Several slices of TPUs need a mesh that knows them; elsewhere, a mesh whose axes
-  all have one slice may cross machines on any axis.
+  Several slices of TPUs need a mesh that knows them; elsewhere, a mesh whose
+  axes all have one slice may cross machines on any axis.
 
   Raises:
     InputError: the number of slices differs, or slices differ in size.

@@ -84,6 +84,7 @@ def commit(package: pathlib.Path = _PACKAGE) -> dict[str, Any]:
 
 
 def _git(package: pathlib.Path, *arguments: str) -> str:
+  """Returns what a git command prints about the package's checkout."""
   # Without locks: a command of the user may run at the same time.
   command = ["git", "--no-optional-locks", "-C", str(package.parent)]
   return subprocess.run(

@@ -33,8 +33,8 @@ class Decoder:
   def decode_at(self, text: str, begin: int) -> tuple[Any, int]:
     """Parses the value at a position; returns it and its end.
 
-    Callers must check `repeated`. Repeated keys do not raise an error, because the
-    end of a value is needed to find the next one.
+    Callers must check `repeated`. Repeated keys do not raise an error, because
+    the end of a value is needed to find the next one.
 
     Raises:
       ValueError: broken JSON, or a number with too many digits.
@@ -57,6 +57,7 @@ class Decoder:
     return value
 
   def _object(self, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object, and notes names that it has twice."""
     record = dict(pairs)
     if len(record) < len(pairs):
       names = [name for name, _ in pairs]

@@ -11,9 +11,9 @@ prepares a store, or a part of one (`prepare --help`).
   python -m zsgen.data train_tokenizer --config=configs/niv2.py \\
       --vocab_size=8000 --out=tokenizer
 
-trains a byte-level BPE on the training examples, with prompts and answers as the
-config formats them, and writes Hugging Face's files. To use the tokenizer, set
-config.data.tokenizer = "hf" and config.data.tokenizer_path = "tokenizer".
+trains a byte-level BPE on the training examples, with prompts and answers as
+the config formats them, and writes Hugging Face's files. To use the tokenizer,
+set config.data.tokenizer = "hf" and config.data.tokenizer_path = "tokenizer".
 """
 
 from collections.abc import Iterator

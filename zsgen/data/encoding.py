@@ -151,9 +151,9 @@ def encode_chunk(
     prompt: turns an example into segments, none without an answer. What it
       leaves out is counted.
     tokenizer: encodes the texts of segments.
-    data: `max_length`, `truncate`, `unanswered`, and `on_bad_row`: under "skip" an example
-      that cannot be shown, or of whose answer characters are dropped, is a row
-      without tokens.
+    data: `max_length`, `truncate`, `unanswered`, and `on_bad_row`: under "skip"
+      an example that cannot be shown, or of whose answer characters are
+      dropped, is a row without tokens.
 
   Raises:
     InputError: an example cannot be shown, or characters of an answer are

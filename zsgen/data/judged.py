@@ -51,6 +51,7 @@ def answered(table: pa.Table) -> list[Answered]:
 
 
 def _build_answer(example: suite.Example) -> Answered | None:
+  """Returns what an answer is judged by; None for other examples."""
   if example.split == suite.TRAIN or example.right is not None:
     return None
   question, references = example.input, list(example.targets)

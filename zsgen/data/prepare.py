@@ -2,8 +2,8 @@
 
 Examples are encoded chunk by chunk into a folder next to the store; an
 interrupted prepare continues after the last complete chunk. Each chunk is also
-joined to the store's files right away; when the store is complete, the folder is
-deleted.
+joined to the store's files right away; when the store is complete, the folder
+is deleted.
 """
 
 from collections.abc import Callable, Mapping, Sequence

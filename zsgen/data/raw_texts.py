@@ -31,8 +31,8 @@ def columns(
 
   Returns:
     prompt: texts without loss, answer: those with loss, joined by line breaks;
-    turns: the texts of all turns in order, if there are more than two, otherwise
-    null.
+    turns: the texts of all turns in order, if there are more than two,
+    otherwise null.
   """
   return {
       "prompt": pa.array([_text(turns, False) for turns in conversations]),

@@ -15,8 +15,8 @@ from zsgen.data import words
 
 ROUGE = ("rouge1", "rougeL")
 MATCHES = ("exact_match", "normalized_match")
-# How ROUGE splits texts into words: those of any script; or as rouge-score does,
-# which knows only the letters a to z and the digits.
+# How ROUGE splits texts into words: those of any script; or as rouge-score
+# does, which knows only the letters a to z and the digits.
 WORDS = ("any_script", "rouge_score")
 
 
@@ -84,6 +84,7 @@ def rouge(
 
 @functools.cache
 def _scorer(split: str) -> Any:
+  """Returns a scorer of ROUGE that splits texts as `split` says."""
   try:
     from rouge_score import rouge_scorer, tokenizers
   except ImportError as error:

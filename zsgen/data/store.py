@@ -272,6 +272,7 @@ class Store:
 
   @functools.cached_property
   def _columns(self) -> list[str]:
+    """Returns the columns of the table of examples."""
     path = self.path / "examples.parquet"
     try:
       return pq.read_schema(path).names
@@ -290,6 +291,7 @@ class Store:
     return self._table("tasks.parquet")
 
   def _open(self, name: str, dtype: type[np.generic]) -> blocks.BlockFile:
+    """Opens a file of the store, whose blocks are checked when read."""
     try:
       return blocks.BlockFile(self.path, name, self._sums[name], dtype)
     except (OSError, ValueError) as error:
@@ -444,6 +446,7 @@ def _find_damage(
 def _damaged(
     path: pathlib.Path, store: pathlib.Path | None = None
 ) -> errors.InputError:
+  """Returns the error for a file that is damaged or missing."""
   return errors.InputError(
       f"{path}: is damaged or missing. {_advise(store or path.parent)}"
   )

@@ -1,7 +1,8 @@
 """Metrics of the suite's seqio Tasks, as `seqio.Evaluator` calls them.
 
 An answer is compared with the example's first reference, the only one in a
-view. Results are means over a task's examples, shares from 0 to 1; see `scores`.
+view. Results are means over a task's examples, shares from 0 to 1; see
+`scores`.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ def _means(
     targets: Sequence[str],
     predictions: Sequence[str],
 ) -> dict[str, float]:
+  """Returns the mean of each score over all predictions."""
   results = [
       score([target], prediction)
       for target, prediction in zip(targets, predictions, strict=True)

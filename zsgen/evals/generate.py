@@ -69,8 +69,8 @@ class Generate(judge.Judged):
 
   Prompts are read from the store, up to the last answer. They are sorted by
   length; a row's answer depends on neither batch nor mesh. Prompts stay on
-  the devices. If rows are not split over devices, tokens that prompts begin with
-  in common are read once.
+  the devices. If rows are not split over devices, tokens that prompts begin
+  with in common are read once.
 
   Args:
     share: whether prompts may share prefixes.
@@ -183,6 +183,7 @@ class Generate(judge.Judged):
     return mesh_lib.put((tokens, lengths, rows), (sharding,) * 3)
 
   def _check_positions(self) -> None:
+    """Raises InputError if prompt and answer exceed positions."""
     new = self._decoding.max_new_tokens
     lengths = [len(prompt) for prompt in self._prompts]
     longest, limit = max(lengths), self._context.model.arch.max_positions

@@ -37,8 +37,8 @@ class HarnessOptions:
   few_shot: int = option(-1, low=-1)
   # Whether prompts are turns of the tokenizer's chat template.
   chat_template: bool = option(False)
-  # Whether BOS comes before a text that does not begin with it: if the tokenizer
-  # puts it there, always or never.
+  # Whether BOS comes before a text that does not begin with it: if the
+  # tokenizer puts it there, always or never.
   bos: str = option("tokenizer", choices=harness_model.BOS)
 
   def check(self, location: str) -> None:
@@ -174,8 +174,8 @@ def _evaluate(
 
   random.seed(_SEED)
   np.random.seed(_NUMPY_SEED)
-  manager = tasks_lib.TaskManager(include_path=options.task_files or None)
   try:
+    manager = tasks_lib.TaskManager(include_path=options.task_files or None)
     loaded = manager.load(list(options.tasks))
   except Exception as error:  # Of YAML, the hub, or a task's own code.
     raise errors.InputError(
@@ -257,6 +257,7 @@ def _table(name: str, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _version() -> str:
+  """Returns the harness's version, or "missing"."""
   try:
     return importlib.metadata.version("lm_eval")
   except importlib.metadata.PackageNotFoundError:
@@ -268,7 +269,8 @@ def _digest(directory: str) -> str:
   root = pathlib.Path(directory).expanduser()
   if not root.is_dir():
     raise errors.InputError(
-        f"config.evals.NAME.task_files: {directory} is not a directory."
+        f"config.evals.NAME.task_files: {directory} is not a directory. Give"
+        " one with YAML files of tasks."
     )
   sha = hashlib.sha256()
   for path in sorted(item for item in root.rglob("*") if item.is_file()):

@@ -264,6 +264,7 @@ class Requests:
     return answers
 
   def _make_program(self, limit: int) -> Callable[..., Any]:
+    """Returns the program that generates at most `limit` tokens."""
     return jax.jit(
         functools.partial(
             generation.generate,
@@ -318,7 +319,8 @@ def _windows(
 ) -> Iterable[tuple[list[int], list[int]]]:
   """Yields windows of a text: tokens before, and those that are predicted.
 
-  Each token is predicted once; the last window has as many tokens before as fit.
+  Each token is predicted once; the last window has as many tokens before as
+  fit.
 
   Args:
     tokens: the text.
@@ -351,6 +353,11 @@ def _most_new(options: Mapping[str, Any]) -> int:
 
 
 def _renderer(tokenizer: tokenizers.Tokenizer) -> Callable[..., str]:
+  """Returns what renders the tokenizer's chat template.
+
+  Raises:
+    InputError: it has none.
+  """
   if not tokenizer.chat_template:
     raise errors.InputError(
         "chat_template is set, but the tokenizer has none. Leave it out."

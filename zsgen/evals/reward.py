@@ -1,5 +1,6 @@
 """Rewards of answers, by another model."""
 
+from collections.abc import Iterator
 import dataclasses
 import functools
 import pathlib
@@ -25,14 +26,16 @@ _FILES = ("*.json", "*.safetensors", "*.jinja")
 class RewardOptions(generate.GenerateOptions):
   """The options of `reward`; answers are generated as `generate` does."""
 
-  # The reward model: a directory in Hugging Face's layout, or a name on the hub.
+  # The reward model: a directory in Hugging Face's layout, or a name on the
+  # hub.
   reward_model: str = option("", kind="local", machine=True)
   # What is scored: answers that the model writes, or the first references.
   answers: str = option("generated", choices=("generated", "references"))
-  # The text that the reward model reads: by its own chat template; or "Human: …",
-  # a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
+  # The text that the reward model reads: by its own chat template; or "Human:
+  # …", a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
   form: str = option("template", choices=reward_texts.FORMS)
-  # Longer texts are cut at the end; the metric `cut_texts` is the share of these.
+  # Longer texts are cut at the end; the metric `cut_texts` is the share of
+  # these.
   reward_length: int = option(
       2048, low=1, high=2**31 - 1, why="positions are int32"
   )
@@ -122,8 +125,10 @@ class Reward(judge.Judged):
     }
 
   def _read_prompts(self, form: str) -> list[str]:
-    """Returns the prompts: without a template for a chat template, and otherwise
-    as the model reads them.
+    """Returns the prompts.
+
+    A chat template formats them itself; otherwise, they are as the model reads
+    them.
     """
     if form == "template":
       return [prompt for prompt, _ in self.store.texts(self.ids)]
@@ -183,12 +188,13 @@ class Scorer:
 
   @functools.cached_property
   def _params(self) -> dict[str, Any]:
+    """Reads the weights when they are first needed."""
     return self._model.load()
 
   def _batches(
       self, texts: list[np.ndarray]
-  ) -> list[tuple[list[list[int]], tuple]]:
-    """Packs texts into rows; returns those of each batch, and it on devices."""
+  ) -> Iterator[tuple[list[list[int]], tuple[jax.Array, ...]]]:
+    """Packs texts into rows; yields those of each batch, and it on devices."""
     lengths = [len(text) for text in texts]
     width = shared_prompts.cache_width(max(lengths))
     packed = layouts.best_fit(lengths, width)
@@ -196,12 +202,10 @@ class Scorer:
     while most < max(map(len, packed)):
       most *= 2
     sharding = mesh_lib.batch_sharding(self._mesh)
-    return [
-        (members, mesh_lib.put(arrays, (sharding,) * len(arrays)))
-        for i in range(0, len(packed), self._rows)
-        for members in [packed[i : i + self._rows]]
-        for arrays in [_lay_out(texts, members, (self._rows, width, most))]
-    ]
+    for i in range(0, len(packed), self._rows):
+      members = packed[i : i + self._rows]
+      arrays = _lay_out(texts, members, (self._rows, width, most))
+      yield members, mesh_lib.put(arrays, (sharding,) * len(arrays))
 
 
 def _lay_out(
@@ -226,6 +230,7 @@ def _lay_out(
 
 
 def _locate(name: str) -> pathlib.Path:
+  """Returns the directory of the reward model; downloads a missing one."""
   return hub.locate(name, _FILES, "reward_model", "reward model")
 
 

@@ -73,6 +73,7 @@ class Rows(abc.ABC):
 
   @functools.cached_property
   def _lengths(self) -> layouts.Lengths:
+    """Returns the lengths of the examples, in tokens."""
     store = self._context.store
     return layouts.Lengths(
         store.lengths[self._ids], store.loss_lengths[self._ids]
@@ -216,6 +217,7 @@ class SharedRows(Rows):
       yield shared_batch.lay_out(examples, rows, shape, self.split)
 
   def _batches(self, rows: int, length: int) -> list[list[shared_batch.Row]]:
+    """Returns the packed rows of each batch."""
     packed = self._packed(length)
     return [packed[i : i + rows] for i in range(0, len(packed), rows)]
 

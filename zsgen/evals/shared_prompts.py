@@ -1,8 +1,8 @@
 """Prompts that share prefixes, laid out to be read once for all of a group.
 
 A row has whole groups: a prefix, and then what follows it in each prompt. The
-keys and values of a prompt are gathered from its prefix and its own segment, and
-decoding continues as if the prompt had been read alone.
+keys and values of a prompt are gathered from its prefix and its own segment,
+and decoding continues as if the prompt had been read alone.
 """
 
 from collections.abc import Sequence

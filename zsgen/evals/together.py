@@ -40,6 +40,7 @@ def evaluate_together(
 def _evaluate_members(
     members: Sequence[metrics.Evaluator], params: Any
 ) -> list[api.Evaluation]:
+  """Evaluates one member of a population after the other."""
   return [
       evaluate(jax.tree.map(lambda leaf, i=i: leaf[i], params))
       for i, evaluate in enumerate(members)
@@ -96,6 +97,7 @@ class PackedPopulation:
 
   @functools.cached_property
   def _slots(self) -> list[list[np.ndarray]]:
+    """Returns the slots of each member's rows, by batch."""
     return [
         member.slots(self._shape.rows, self._shape.length)
         for member in self._rows

@@ -167,6 +167,11 @@ def read(directory: pathlib.Path) -> Files:
 
 
 def _arch(path: pathlib.Path) -> encoder.Arch:
+  """Reads the architecture of an encoder.
+
+  Raises:
+    InputError: it is not supported, or the file is damaged.
+  """
   config = _json(path, {})
   for field, expected in _REQUIRED.items():
     if config.get(field, expected) != expected:
@@ -191,6 +196,11 @@ def _arch(path: pathlib.Path) -> encoder.Arch:
 
 
 def _size(path: pathlib.Path, config: Mapping[str, Any], field: str) -> int:
+  """Returns a field, a positive whole number.
+
+  Raises:
+    InputError: it is something else.
+  """
   value = config.get(field)
   if not isinstance(value, int) or value < 1:
     raise errors.InputError(
@@ -201,6 +211,7 @@ def _size(path: pathlib.Path, config: Mapping[str, Any], field: str) -> int:
 
 
 def _max_length(directory: pathlib.Path, arch: encoder.Arch) -> int:
+  """Returns the tokens after which texts are cut."""
   limit = _json(directory / _TEXTS, {}).get("max_seq_length")
   if limit is None:
     limit = _json(directory / _TOKENIZER_CONFIG, {}).get("model_max_length")
@@ -216,6 +227,7 @@ def _max_length(directory: pathlib.Path, arch: encoder.Arch) -> int:
 
 
 def _prefix(path: pathlib.Path) -> str:
+  """Returns the text before each text; "" without a default prompt."""
   settings = _json(path, {})
   name, prompts = (
       settings.get("default_prompt_name"),
@@ -247,6 +259,7 @@ def _modules(path: pathlib.Path) -> list[tuple[str, str]]:
 
 
 def _normalize(path: pathlib.Path) -> bool:
+  """Returns whether vectors are scaled to length 1."""
   modules = _modules(path)
   return not modules or "Normalize" in [name for name, _ in modules]
 
@@ -256,6 +269,11 @@ def _pooling_path(directory: pathlib.Path) -> str:
 
 
 def _pooling(directory: pathlib.Path, prefix: str) -> str:
+  """Returns how token vectors are pooled.
+
+  Raises:
+    InputError: the pooling is not supported.
+  """
   option = f"{directory / _MODULES}: path of Pooling"
   path = paths.resolve_inside(directory, _pooling_path(directory), option)
   path /= _CONFIG

@@ -102,9 +102,9 @@ def choose_backend(
 def precision(dtype: str) -> contextlib.AbstractContextManager:
   """Returns the context in which a model of an element type is traced.
 
-  By default, accelerators multiply float32 matrices with less precision. Float32
-  models are for exact comparisons, so they use "highest", which takes several
-  passes. Smaller types lose nothing with the default.
+  By default, accelerators multiply float32 matrices with less precision.
+  Float32 models are for exact comparisons, so they use "highest", which takes
+  several passes. Smaller types lose nothing with the default.
   """
   if dtype != "float32":
     return contextlib.nullcontext()

@@ -1,11 +1,12 @@
 """Gathers positions within row groups.
 
-The rows of a shard in a micro-batch are a row group: a line of positions. If the
-positions of rows are split over devices, each device of a row group gathers its
-own share of positions from all of the group's rows, so that all of them compute
-the same number of logits, wherever the loss is.
+The rows of a shard in a micro-batch are a row group: a line of positions. If
+the positions of rows are split over devices, each device of a row group gathers
+its own share of positions from all of the group's rows, so that all of them
+compute the same number of logits, wherever the loss is.
 
-Axes: B rows, T positions of a row, G shares of row groups, K gathered positions.
+Axes: B rows, T positions of a row, G shares of row groups, K gathered
+positions.
 """
 
 import jax

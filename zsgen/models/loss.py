@@ -82,6 +82,7 @@ def _weighted_nll(
     x: Array,
     targets_weights: tuple[Array, Array],
 ) -> Array:
+  """Returns the weighted sum of the losses, computed in pieces."""
   pieces = _split((x, *targets_weights), chunk)
   return jax.lax.map(lambda piece: _sum(head, params, *piece), pieces).sum()
 
@@ -147,6 +148,7 @@ def _accumulate(
 def _backward(
     head: head_lib.Head, chunk: int, gradients: Any, cotangent: Array
 ) -> tuple[Any, Array, None]:
+  """Scales the gradients that the forward pass has computed."""
   del head, chunk
   params, x = jax.tree.map(
       lambda leaf: (leaf * cotangent).astype(leaf.dtype), gradients

@@ -364,6 +364,7 @@ class Model:
   def _last(
       self, params: dict[str, Any], x: Float[Array, "B 1 D"]
   ) -> Float[Array, "B V"]:
+    """Returns the logits of one position in each row."""
     logits: Any = self._head.apply({"params": params}, x)
     return logits[:, 0]
 

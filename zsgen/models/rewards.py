@@ -1,8 +1,8 @@
 """Reward models: a decoder with a linear map to one number.
 
 A Hugging Face directory has it as a sequence classifier with one label
-(Qwen3ForSequenceClassification and those of the other families), or in the layout
-of UltraRM. The reward of a text is read at its last token.
+(Qwen3ForSequenceClassification and those of the other families), or in the
+layout of UltraRM. The reward of a text is read at its last token.
 """
 
 from collections.abc import Mapping

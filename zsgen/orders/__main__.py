@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+  """Returns the parser of all tools."""
   parser = argparse.ArgumentParser(
       "python -m zsgen.orders", description=__doc__
   )
@@ -134,6 +135,7 @@ def _add_exchange(tools: Any) -> None:
 
 
 def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Prints the first examples and the statistics of orders."""
   for path in options.paths:
     order = order_lib.Order.load(path)
     store = store_lib.open_store(order.store_path)
@@ -143,6 +145,7 @@ def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Prints how much two orders of one store differ."""
   first, second = (order_lib.Order.load(path) for path in options.paths)
   stores = [order.manifest["made_by"]["store"] for order in (first, second)]
   if stores[0] != stores[1]:
@@ -154,6 +157,7 @@ def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Checks the hashes of orders."""
   from zsgen.verify import command  # It needs runs, a layer above orders.
 
   del console
@@ -161,6 +165,7 @@ def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Writes an order as a directory that another store can import."""
   order = order_lib.Order.load(options.path)
   store = store_lib.open_store(order.store_path)
   order = order_lib.Order.load(options.path, store)
@@ -173,6 +178,7 @@ def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Makes an order from an exported one, and prints how to train on it."""
   store = store_lib.open_store(options.store)
   order, is_same = exchange.read(options.path, store)
   console.print(f"order {order.path}", markup=False)
@@ -191,6 +197,7 @@ def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
+  """Writes a trace of an order, and prints its measures."""
   order = order_lib.Order.load(options.path)
   store = store_lib.open_store(order.store_path)
   trace = trace_lib.make(
@@ -263,6 +270,7 @@ def _facts(facts: Mapping[str, Any], title: str) -> rich.table.Table:
 
 
 def _number(value: float | None) -> str:
+  """Returns a number as text, with four decimals unless it is whole."""
   if value is None:
     return "-"
   is_integer = isinstance(value, int | np.integer)

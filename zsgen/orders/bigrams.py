@@ -6,10 +6,11 @@ training text with frequencies p and held-out text with frequencies q,
   KL = sum over g of m(g) p(g) ln(p(g) / (q(g) + 1e-10)),
 
 in nats. For the set of bigrams, m is 1. The paper's released code sums over the
-list of all bigrams of training and held-out texts, with repeats, so that m(g) is
-the number of occurrences of g: this is called "weighted" here, and has values in
-the thousands. The released code also clips the ratio to at least 1e-10, which
-has no effect for fewer than 10**10 words; if p(g) is 0, the term is 0 anyway.
+list of all bigrams of training and held-out texts, with repeats, so that m(g)
+is the number of occurrences of g: this is called "weighted" here, and has
+values in the thousands. The released code also clips the ratio to at least
+1e-10, which has no effect for fewer than 10**10 words; if p(g) is 0, the term
+is 0 anyway.
 """
 
 import collections

@@ -48,6 +48,7 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def _first_difference(first: np.ndarray, second: np.ndarray) -> int | None:
+  """Returns the first position that differs; None if all are equal."""
   length = min(len(first), len(second))
   differ = np.flatnonzero(first[:length] != second[:length])
   if len(differ):

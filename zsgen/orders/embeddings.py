@@ -37,8 +37,8 @@ class Embeddings:
       dense ones, which may be memory-mapped, are snapped to it when read.
     digest: SHA-256 of their artifact; "" without an artifact.
     index: the selected rows, int64 [n]; None for all N.
-    scales: what `similarity.blocks` multiplies products by, float32 [N]; None for
-      nothing.
+    scales: what `similarity.blocks` multiplies products by, float32 [N]; None
+      for nothing.
   """
 
   vectors: scipy.sparse.csr_array | np.ndarray

@@ -5,8 +5,8 @@ Each component of a unit vector is truncated toward zero to a multiple of
 integers, and by Cauchy-Schwarz neither the sum nor any part of it exceeds
 2**24: float32 holds it exactly, whatever the BLAS, the blocking, fused
 multiply-adds or the number of threads. (TF32 and bfloat16 products are not
-exact: their inputs have fewer bits.) Truncation costs about 0.2% of the norm of an
-n-gram vector, and moves the cosine of two sentence vectors by about 1e-4.
+exact: their inputs have fewer bits.) Truncation costs about 0.2% of the norm of
+an n-gram vector, and moves the cosine of two sentence vectors by about 1e-4.
 """
 
 import numpy as np

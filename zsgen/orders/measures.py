@@ -100,6 +100,7 @@ def _least(
 def _largest(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
+  """Returns minus the smallest product with a held-out vector."""
   worst = np.empty(len(train))
   for rows, products in similarity.blocks(train, heldout):
     worst[rows] = products.min(axis=0)
@@ -109,6 +110,7 @@ def _largest(
 def _centroid(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
+  """Returns minus the cosine with the mean held-out vector."""
   total = _sum(heldout)
   length = np.sqrt(total @ total)
   return -_products(train, total) / (
@@ -125,6 +127,7 @@ _COSINES = {
 
 
 def _euclid(kind: str, pool: pool_lib.Pool) -> Measured:
+  """Returns Euclidean distances to the held-out vectors, on a grid."""
   train, heldout = pool.embedded()
   if kind == "centroid":
     return _euclid_centroid(train, heldout), {}
@@ -141,6 +144,7 @@ def _euclid(kind: str, pool: pool_lib.Pool) -> Measured:
 def _euclid_centroid(
     train: embeddings.Embeddings, heldout: embeddings.Embeddings
 ) -> np.ndarray:
+  """Returns Euclidean distances to the mean held-out vector."""
   total, size = _sum(heldout), len(heldout)
   # size times the difference is a multiple of the grid, and so exact.
   squared = size**2 * similarity.squares(train) - 2 * size * _products(
@@ -176,6 +180,7 @@ def _weigh(nearest: np.ndarray, average: np.ndarray, mean: float) -> Measured:
 
 
 def _bigram_kl(released: bool, pool: pool_lib.Pool) -> Measured:
+  """Returns KL divergences of bigrams, rounded to nine decimals."""
   counts = bigrams.Bigrams.count(*pool.texts())
   kl = bigrams.example_kl(counts, weighted=released)
   # The last bit of logarithms differs between machines.

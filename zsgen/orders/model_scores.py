@@ -37,6 +37,7 @@ class Scorer(NamedTuple):
 
 
 def _refuse(name: str) -> NoReturn:
+  """Raises InputError: there is no model here."""
   raise errors.InputError(
       f"config.order.score is {name!r}, which needs the model of a config: make"
       " the order by python -m zsgen.main --stage=order."

@@ -1,8 +1,9 @@
 """Products of training vectors with the held-out vectors, block by block.
 
-NumPy's BLAS computes them, or JAX if this process has an accelerator. Products of
-vectors on the grid are exact in float32, so that both give the same bits; TF32
-and bfloat16 products would not, which is why JAX is asked for full precision.
+NumPy's BLAS computes them, or JAX if this process has an accelerator. Products
+of vectors on the grid are exact in float32, so that both give the same bits;
+TF32 and bfloat16 products would not, which is why JAX is asked for full
+precision.
 
 On CPUs, each core computes a block of its own with one thread of BLAS: threads
 that share a product wait for each other, and do nothing else while they wait.

@@ -262,6 +262,7 @@ def _recipe(
     scorer: model_scores.Scorer,
     excluded: np.ndarray | None,
 ) -> dict[str, Any]:
+  """Returns all that decides an order."""
   recipe = recipe_of(store, order, scorer)
   if excluded is not None:
     recipe["excluded"] = fingerprint(excluded, store.fingerprint)
@@ -398,6 +399,7 @@ def _check_store(order: Order, store: store_lib.Store) -> None:
 
 
 def _damaged(path: pathlib.Path, reason: str) -> errors.InputError:
+  """Returns the error for an order that is damaged."""
   return errors.InputError(
       f"{path}: the order is damaged: {reason}. Delete the directory to make it"
       " again."

@@ -1,9 +1,9 @@
 """Distances of the prefixes of an order to held-out tasks (paper E3).
 
 For a prefix P and the examples T of a task, with d the negative cosine or the
-Euclidean distance: mean, minimum and maximum of d over all pairs of P and T, and
-d of the two mean vectors (spec 2.3). Smaller is nearer. Takes one pass over the
-training examples in blocks, with running values.
+Euclidean distance: mean, minimum and maximum of d over all pairs of P and T,
+and d of the two mean vectors (spec 2.3). Smaller is nearer. Takes one pass over
+the training examples in blocks, with running values.
 """
 
 import numpy as np

@@ -81,6 +81,11 @@ class RowFinder:
     )
 
   def _find_ids(self, values: list[Any]) -> np.ndarray:
+    """Returns the rows of ids.
+
+    Raises:
+      InputError: an id is no training example.
+    """
     ids = self.numbers("id", values)
     order = np.argsort(self._ids)
     positions = np.searchsorted(self._ids[order], ids).clip(max=len(order) - 1)

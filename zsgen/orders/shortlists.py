@@ -2,13 +2,13 @@
 
 One pass over the pool multiplies a block of rows at a time. For each held-out
 example it keeps the rows that beat a bound: first that of a sample of the pool,
-then the worst row kept so far, whenever a buffer is full. So nearly all rows cost
-no more than a part in the maximum of a block.
+then the worst row kept so far, whenever a buffer is full. So nearly all rows
+cost no more than a part in the maximum of a block.
 
-A candidate is one uint64: the bits of its key, changed so that they sort like the
-key, and below them its row. Comparing two candidates compares keys and then rows,
-which is the rule for ties. Each of several processes takes a share of the rows,
-and their candidates are merged, so that all of them have the same lists.
+A candidate is one uint64: the bits of its key, changed so that they sort like
+the key, and below them its row. Comparing two candidates compares keys and then
+rows, which is the rule for ties. Each of several processes takes a share of the
+rows, and their candidates are merged, so that all of them have the same lists.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ _MOST_BYTES = 2**32
 class Shortlist:
   """The `size` rows of smallest key of each held-out example, ascending.
 
-  A key is -similarity for the nearest rows and similarity for the farthest; equal
-  keys are sorted by row.
+  A key is -similarity for the nearest rows and similarity for the farthest;
+  equal keys are sorted by row.
 
   Attributes:
     pick: "nearest" or "farthest".

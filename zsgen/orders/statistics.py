@@ -1,7 +1,7 @@
 """Statistics of a prefix of an order.
 
-Orders differ in more than distance, such as the number of tasks and the lengths,
-so every comparison prints these columns next to the losses.
+Orders differ in more than distance, such as the number of tasks and the
+lengths, so every comparison prints these columns next to the losses.
 """
 
 from typing import Any

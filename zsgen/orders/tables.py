@@ -91,6 +91,7 @@ def read(path: str, columns: Collection[str]) -> Table:
 
 
 def _csv(file: pathlib.Path, columns: Collection[str]) -> Table:
+  """Reads columns of a CSV file with a header."""
   with open(file, encoding="utf-8-sig", newline="") as lines:
     reader = csv.DictReader(lines, strict=True)
     rows = [(row, f"line {reader.line_num}") for row in reader]
@@ -102,6 +103,7 @@ def _csv(file: pathlib.Path, columns: Collection[str]) -> Table:
 
 
 def _jsonl(file: pathlib.Path, columns: Collection[str]) -> Table:
+  """Reads columns of JSON lines; a field that is left out is None."""
   rows, locations = [], []
   with open(file, "rb") as stream:
     for record in json_rows.lines(stream, file):
@@ -121,6 +123,7 @@ def _jsonl(file: pathlib.Path, columns: Collection[str]) -> Table:
 
 
 def _parquet(file: pathlib.Path, columns: Collection[str]) -> Table:
+  """Reads columns of a Parquet file."""
   names = records.distinct(pq.read_schema(file).names, file)
   table = pq.read_table(file, columns=[n for n in names if n in columns])
   locations = [f"row {i}" for i in range(len(table))]
@@ -128,6 +131,7 @@ def _parquet(file: pathlib.Path, columns: Collection[str]) -> Table:
 
 
 def _text(file: pathlib.Path, columns: Collection[str]) -> Table:
+  """Reads a file with one id a line."""
   del columns  # It has one.
   ids = file.read_text("utf-8-sig").splitlines()
   locations = [f"line {i}" for i in range(1, len(ids) + 1)]

@@ -1,11 +1,12 @@
 """The trace of an order: how near its prefixes are to each held-out task.
 
-There are nine measures (paper E3, spec 2.3), where smaller is nearer: cosine and
-Euclidean distance, both as mean, minimum, maximum and of centroids, and the KL of
-bigrams, as well as the released code's variant of that KL. They are written to
-`<order>.trace-<split>.parquet` next to the order's directory, which never
-changes. The columns are task, step, examples (of the prefix) and the measures,
-with null for undefined KLs. The schema's metadata describes the trace.
+There are nine measures (paper E3, spec 2.3), where smaller is nearer: cosine
+and Euclidean distance, both as mean, minimum, maximum and of centroids, and the
+KL of bigrams, as well as the released code's variant of that KL. They are
+written to `<order>.trace-<split>.parquet` next to the order's directory, which
+never changes. The columns are task, step, examples (of the prefix) and the
+measures, with null for undefined KLs. The schema's metadata describes the
+trace.
 """
 
 import dataclasses
@@ -44,7 +45,8 @@ class Trace:
   Attributes:
     path: its file.
     description: batch_size, every, split, embedder, text; the fingerprints of
-      order and store; the numbers of texts without_bigrams (training, held-out).
+      order and store; the numbers of texts without_bigrams (training,
+      held-out).
     table: the file's columns, [K * T], prefix by prefix.
   """
 
@@ -176,7 +178,8 @@ def find(order: order_lib.Order, split: str) -> Trace | None:
   """Returns the trace of an order to a held-out set, or None.
 
   Raises:
-    InputError: the trace is damaged or belongs to another order or held-out set.
+    InputError: the trace is damaged or belongs to another order or held-out
+      set.
   """
   path = path_of(order.path, split)
   if not path.exists():
@@ -211,6 +214,7 @@ def read(path: pathlib.Path) -> Trace:
 
 
 def _damaged(path: pathlib.Path, reason: str) -> errors.InputError:
+  """Returns the error for a file that is no trace."""
   return errors.InputError(
       f"{path}: cannot be read as a trace ({reason}): it is damaged or not from"
       f" zsgen. {_ADVICE}"

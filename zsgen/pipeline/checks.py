@@ -70,6 +70,7 @@ def _check_remake(order: config_lib.Order) -> None:
 
 
 def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:
+  """Raises InputError if the evaluation needs answers."""
   if not evals.declaration(spec).counts_unanswered:
     raise errors.InputError(
         f"config.evals.{name}.unanswered is 'zero', but evaluations of type"

@@ -101,6 +101,7 @@ class _Export:
   def _write_weights(
       self, directory: pathlib.Path, params: trees.Params
   ) -> None:
+    """Writes the weights, merged or as adapters."""
     config = self._experiment.config
     dtype = config.machine.export_dtype
     if config.machine.export == "adapter":

@@ -16,7 +16,8 @@ from zsgen.orders import arrangements, embedders
 from zsgen.orders.embedders import by_model
 from zsgen.train import snapshots, starts, trees
 
-_LOCATION = "a checkpoint of config.order.embedder"
+# An order can have parts, and each an embedder: no option is named.
+_LOCATION = "config.order: a checkpoint of the embedder"
 
 
 def make_models(

@@ -27,6 +27,7 @@ def arrange(
     config: the options.
     workdir: the directory of all artifacts.
     store: the store of the config.
+    start: the parameters that a scorer or an embedder reads.
     console: prints lines.
     excluded: ids of training examples to leave out, see `order_lib.make`.
 

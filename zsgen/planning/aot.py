@@ -8,8 +8,8 @@ import jax
 
 from zsgen.planning import hlo
 
-# Messages of the TPU's compiler about programs that do not fit, after and before
-# it compiles them.
+# Messages of the TPU's compiler about programs that do not fit, after and
+# before it compiles them.
 _SIZE = r"([\d.]+)([KMGT])"
 _USED = (
     re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),

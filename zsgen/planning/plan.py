@@ -1,9 +1,9 @@
 """Plans a training step for given hardware, without running it.
 
-Only shapes of parameters are used. If programs can be compiled for the hardware,
-the step is compiled, and the compiler's allocations and communication are read
-from it. Otherwise the plan counts the states and a lower bound of what the
-backward pass saves.
+Only shapes of parameters are used. If programs can be compiled for the
+hardware, the step is compiled, and the compiler's allocations and communication
+are read from it. Otherwise the plan counts the states and a lower bound of what
+the backward pass saves.
 """
 
 import math
@@ -234,8 +234,8 @@ def _model_flops(
 def shape_of(config: config_lib.Config, split: layouts.Split) -> layouts.Shape:
   """Returns the shape of the batch of a step.
 
-  It is the config's, or the largest possible: a row for each example, as long as
-  the longest example, and a loss slot for each token.
+  It is the config's, or the largest possible: a row for each example, as long
+  as the longest example, and a loss slot for each token.
   """
   rows = config.plan.rows or config.train.batch_size
   rows = layouts.round_up(rows, split.row_step)

@@ -45,6 +45,7 @@ def opaque(jaxpr: Any) -> bool:
 
 
 def _is_opaque(eqn: Any) -> bool:
+  """Returns whether an equation has products that cannot be counted."""
   name, params = eqn.primitive.name, eqn.params
   if name == "pallas_call":
     return not params.get("cost_estimate")
@@ -64,6 +65,7 @@ def _times(name: str, params: dict[str, Any]) -> int:
 
 
 def _product(eqn: Any) -> int:
+  """Returns the operations of one matrix product."""
   (contracted, _), _ = eqn.params["dimension_numbers"]
   left = eqn.invars[0].aval.shape
   inner = math.prod(left[axis] for axis in contracted)

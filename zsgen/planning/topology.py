@@ -1,8 +1,8 @@
 """Finds the hardware of a plan: local devices, a TPU topology or a single chip.
 
 libtpu compiles programs for a TPU topology without a TPU. For other chips that
-are not available, nothing can be compiled: the first local device takes the place
-of the chip, so that shapes have a device.
+are not available, nothing can be compiled: the first local device takes the
+place of the chip, so that shapes have a device.
 """
 
 import os
@@ -118,6 +118,7 @@ def _tpu(name: str, slices: int) -> list[mesh_lib.Device]:
 
 
 def _unknown(name: str) -> str:
+  """Returns the message about a topology that does not exist."""
   smallest = ", ".join(map(_smallest, _FAMILIES))
   return (
       f"config.plan.topology is {name!r}, which is not a TPU topology. Set a"

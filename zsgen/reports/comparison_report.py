@@ -350,6 +350,7 @@ def _ranged(spread: Mapping[str, Any] | None) -> str:
 
 
 def _differing(difference: Mapping[str, Any] | None) -> str:
+  """Returns a saved difference as the text of a cell."""
   if difference is None:
     return grids.MISSING
   fields = {name: difference[name] for name in measures.Difference._fields}

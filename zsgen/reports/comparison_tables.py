@@ -97,6 +97,7 @@ def _curve_table(
     metric: str,
     curve: curves.Curve,
 ) -> pa.Table:
+  """Returns the rows of one curve."""
   fields = {
       "label": label,
       "seed": seed,

@@ -442,6 +442,7 @@ def _curve(points: list[tuple[int, float]]) -> Curve:
 
 
 def _unreadable(path: pathlib.Path, reason: str) -> errors.InputError:
+  """Returns the error for a run whose files cannot be read."""
   return errors.InputError(
       f"{path}: cannot be read ({reason}). The run was stopped or is damaged:"
       " start it again, or delete its directory."

@@ -75,6 +75,11 @@ def _find(workdir: pathlib.Path) -> list[_Page]:
 
 
 def _open(path: pathlib.Path) -> _Page:
+  """Reads the JSON file of a page.
+
+  Raises:
+    InputError: it is not what a page's command writes.
+  """
   value = artifacts.read_json(path)
   try:
     judged = [Outcome(**target) for target in value["targets"]]

@@ -173,6 +173,7 @@ def _markdown(cell: str) -> str:
 
 
 def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
+  """Returns a row of a table in HTML; long cells are shortened."""
   content = "".join(
       f"<{tag}{' class=w' if i < grid.words else ''}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
       for i, cell in enumerate(cells)

@@ -101,6 +101,7 @@ def gib(size: float) -> str:
 
 
 def _parameters(plan: plan_lib.Plan) -> grids.Grid:
+  """Returns the table of parameters, and how each is divided."""
   rows = [
       [
           parameter.name if parameter.trained else f"{parameter.name} (stays)",
@@ -212,6 +213,7 @@ def _sizes(mesh: Mapping[str, int]) -> str:
 def _collectives(
     title: str, collectives: Mapping[str, hlo.Collective]
 ) -> grids.Grid:
+  """Returns the table of collectives, by kind."""
   rows = [
       [
           kind,

@@ -45,6 +45,7 @@ def result(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _result(run: curves.RunRecords) -> dict[str, Any]:
+  """Returns a run's result as JSON values."""
   return {
       "steps": run.steps,
       "evals": {name: _evaluated(run, name) for name in run.config.evaluations},

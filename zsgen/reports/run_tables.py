@@ -226,6 +226,7 @@ def _by_step(by_metric: Mapping[str, curves.Curve]) -> pa.Table:
 def _task_table(
     evaluation: str, task: str, metric: str, curve: curves.Curve
 ) -> pa.Table:
+  """Returns the rows of one task's curve."""
   count = len(curve.steps)
   columns = {
       "evaluation": [evaluation] * count,

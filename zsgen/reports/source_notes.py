@@ -41,6 +41,7 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _bad_rows(*kinds: Mapping[str, Any]) -> Iterator[str]:
+  """Yields how many rows were left out, and the first of them."""
   for bad in filter(lambda kind: kind.get("count"), kinds):
     first = bad["first"]
     suffix = f"; the first {len(first)}" if bad["count"] > len(first) else ""
@@ -49,6 +50,7 @@ def _bad_rows(*kinds: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unread_files(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+  """Yields which files were not read, by suffix."""
   if kinds:
     entries = [
         f"{kind['count']:,} {suffix or 'without suffix'} ({kind['first']}"
@@ -59,6 +61,7 @@ def _unread_files(kinds: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _unread_fields(fields: Mapping[str, int], suite: str) -> Iterator[str]:
+  """Yields which fields of rows were not read, most frequent first."""
   if fields:
     by_count = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
     entries = [f"{name} ({count:,})" for name, count in by_count]
@@ -67,6 +70,7 @@ def _unread_fields(fields: Mapping[str, int], suite: str) -> Iterator[str]:
 
 
 def _rates(rates: Mapping[str, Any], suite: str) -> Iterator[str]:
+  """Yields the rates of tasks in a Mixture, which are ignored."""
   if rates:
     entries = [f"{task} {rate}" for task, rate in rates.items()]
     yield (
@@ -77,6 +81,7 @@ def _rates(rates: Mapping[str, Any], suite: str) -> Iterator[str]:
 
 
 def _absent(splits: Mapping[str, int]) -> Iterator[str]:
+  """Yields how many tasks have no row."""
   entries = [
       f"{count:,} of {split}" for split, count in splits.items() if count
   ]
@@ -85,6 +90,7 @@ def _absent(splits: Mapping[str, int]) -> Iterator[str]:
 
 
 def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
+  """Yields how many tasks are of no split."""
   if count:
     entries = [f"{tasks:,} of {s or 'no split'}" for s, tasks in splits.items()]
     suffix = f"; in the source: {_list(entries)}" if entries else ""
@@ -92,6 +98,7 @@ def _unassigned(count: int, splits: Mapping[str, int]) -> Iterator[str]:
 
 
 def _verbatim(verbatim: Mapping[str, Any]) -> Iterator[str]:
+  """Yields how many held-out examples the training data repeats."""
   if verbatim.get("inputs") or verbatim.get("prompts"):
     entries = [
         f"{task} ({count:,})" for task, count in verbatim["tasks"].items()

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+  """Returns the parser of the tool."""
   parser = argparse.ArgumentParser(
       "python -m zsgen.data show",
       description=(

@@ -42,6 +42,7 @@ def check(run: curves.RunRecords) -> dict[str, Outcome]:
 
 
 def _check(run: curves.RunRecords, target: config.Target) -> Outcome:
+  """Judges a target of a run, which is not met without a value."""
   value, note = None, ""
   if target.metric in run.metrics:
     curve = run.metrics[target.metric]

@@ -92,6 +92,11 @@ class Rewrites:
     artifacts.write_json(directory / hf_files.CONFIG, config)
 
   def _ids(self, text: str) -> np.ndarray:
+    """Returns the ids of a text.
+
+    Raises:
+      InputError: it has an unknown character.
+    """
     known = _KNOWN.match(text)
     assert known is not None, "the pattern matches the empty text"
     if known.end() < len(text):
@@ -141,6 +146,7 @@ class Rewrites:
 
 
 def _unknown(text: str, character: str) -> errors.InputError:
+  """Returns the error for a character that has no id."""
   return errors.InputError(
       f"config.data.tokenizer='rewrites' knows a to z, ' -> ' and line breaks,"
       f" not {character!r} in {text[:60]!r}. Set config.data.prompt='joined' and"

@@ -251,6 +251,7 @@ class Checkpoints:
   def _compare(
       self, step: int, saved: dict[str, tuple], expected: dict[str, tuple]
   ) -> None:
+    """Raises InputError if arrays have other shapes or types."""
     differing = sorted(
         name
         for name in {*saved, *expected}
@@ -293,6 +294,11 @@ class Checkpoints:
       raise self._damaged(step, error) from error
 
   def _restore(self, step: int, **args: Any) -> Any:
+    """Reads a part of a checkpoint.
+
+    Raises:
+      Damaged: it cannot be read.
+    """
     try:
       with _quiet():
         return self._manager.restore(step, args=ocp.args.Composite(**args))
@@ -300,6 +306,7 @@ class Checkpoints:
       raise self._damaged(step, error) from error
 
   def _damaged(self, step: int, error: object) -> Damaged:
+    """Returns the error for a checkpoint that is damaged."""
     # orbax puts whole trees into its messages.
     text = (str(error) or repr(error)).partition(_DETAILS)[0]
     reason = textwrap.shorten(text, 300).rstrip(".")

@@ -16,8 +16,8 @@ Executable = jax.stages.Compiled
 class Executables:
   """Programs of shapes, compiled in one thread in the order of need.
 
-  They are the same as those that are compiled when they are needed. As a context
-  it waits at its end for the program that is being compiled, if any.
+  They are the same as those that are compiled when they are needed. As a
+  context it waits at its end for the program that is being compiled, if any.
 
   Args:
     program: what is compiled.
@@ -80,6 +80,7 @@ class Executables:
   def _compile(
       self, shape: layouts.Shape, hyper: optimizer.Hyper
   ) -> Executable:
+    """Compiles the step of a shape."""
     program = self._program
     batch = layouts.batch_shapes(shape, self._split, self._batch_size)
     if self._members > 1:

@@ -15,12 +15,12 @@ segments of l tokens is
 A segment of l tokens has l·(l + 1) / 2 pairs; where a position sees w tokens,
 itself counted, w·(w + 1) / 2 + (l - w)·w if l > w. The head (tied or not, the
 vocabulary without its padding) counts only where it is needed: for tokens that
-carry loss, a few percent in instruction data. The look-up of embeddings does not
-count. Not counted are norms, activations, rotations, softmax and the optimizer,
-padding, pairs that are masked, and what remat computes again: this is the MFU of
-PaLM (2204.02311, appendix B) with pairs and the head's tokens counted exactly.
-With adapters, gradients of what enters the first block's kernels are counted
-though nothing below is trained: less than one block's part.
+carry loss, a few percent in instruction data. The look-up of embeddings does
+not count. Not counted are norms, activations, rotations, softmax and the
+optimizer, padding, pairs that are masked, and what remat computes again: this
+is the MFU of PaLM (2204.02311, appendix B) with pairs and the head's tokens
+counted exactly. With adapters, gradients of what enters the first block's
+kernels are counted though nothing below is trained: less than one block's part.
 """
 
 from collections.abc import Mapping

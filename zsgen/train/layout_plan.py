@@ -19,8 +19,8 @@ _SAMPLE, _EXTREMES = 256, 4
 # Earlier shapes are used again unless that costs more than this, relative to
 # shapes that are chosen for the steps: each new one is a program to compile.
 _WORTH = 1.05
-# Another program may be needed after this share of the steps, and at the latest
-# after this many.
+# Steps between the first uses of two shapes, so that programs are compiled one
+# after the other: this share of all steps, but at most so many.
 _PACE, _LONGEST_PACE = 0.02, 256
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from zsgen.core import errors
 
-# The content of an empty slot: the first position of a row group is the first of
-# a segment, whose token has no loss.
+# The content of an empty slot: the first position of a row group is the first
+# of a segment, whose token has no loss.
 EMPTY = 0
 
 

@@ -46,6 +46,11 @@ def spread(
 def _spread(
     lengths: np.ndarray, rows: int, target: int
 ) -> tuple[np.ndarray, np.ndarray]:
+  """Assigns sequences to rows of about equal loads.
+
+  Returns the row of each sequence, int32 [steps, slots], and the loads of rows,
+  int64 [steps, rows]. Steps above the target are improved by exchanges.
+  """
   steps = np.arange(len(lengths))
   loads = np.zeros((len(lengths), rows), np.int64)
   assigned = np.zeros(lengths.shape, np.int32)

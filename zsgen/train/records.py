@@ -145,6 +145,7 @@ class Table:
 
 
 def _lost(path: pathlib.Path, problem: str) -> errors.InputError:
+  """Returns the error for a file that is shorter than it was."""
   return errors.InputError(
       f"{path}: {problem}, but the checkpoint counts on it. Delete the run's"
       " directory to start it anew."

@@ -41,8 +41,8 @@ class _Copy:
   Attributes:
     parts: of each file that grows, ascending and without gaps.
     stray: objects of parts after a gap, which nothing counts on.
-    identities: length and time of modification (ns) of the other local files, as
-      they were when they were uploaded or downloaded.
+    identities: length and time of modification (ns) of the other local files,
+      as they were when they were uploaded or downloaded.
     lease: held by this process, if it trains the run.
   """
 
@@ -136,11 +136,9 @@ def pull(run: pathlib.Path) -> None:
   bucket.download((f"{prefix}/{name}", run / name) for name in singles)
   for name, parts in copy.parts.items():
     _join(mounted, run / name, name, parts)
+  known = {*singles, *copy.parts}
   for file in _files(run):
-    if (name := file.relative_to(run).as_posix()) not in {
-        *singles,
-        *copy.parts,
-    }:
+    if file.relative_to(run).as_posix() not in known:
       file.unlink()
   copy.identities = {name: _identify(run / name) for name in singles}
 
@@ -216,7 +214,7 @@ def _join(
 def _fill_up(file: pathlib.Path) -> None:
   """Appends the rows of a table that no part has, which are empty.
 
-  They are NaN or, of ids, -1, as `records.Table` is told to make them.
+  They are NaN or, of ids, -1, as in the tables of `records`.
   """
   with open(file, "rb") as stream:
     version = np.lib.format.read_magic(stream)
@@ -262,6 +260,7 @@ def _append(
 
 
 def _object(mounted: storage.Mounted, name: str, begin: int) -> str:
+  """Returns the name of the object that holds a file's bytes from `begin`."""
   return f"{mounted.name}/{name}.parts/{begin:015d}"
 
 
@@ -274,5 +273,6 @@ def _files(run: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _identify(file: pathlib.Path) -> tuple[int, int]:
+  """Returns the length and the time of modification (ns) of a file."""
   status = file.stat()
   return status.st_size, status.st_mtime_ns

@@ -89,12 +89,11 @@ def sum_losses(
 def token_weights(batch: batches.Batch[jax.Array], groups: int) -> jax.Array:
   """Returns the weight of the loss of a token of each group, float32 [groups].
 
-  The loss is the weighted sum of the losses of the tokens.
-
-  The loss is the mean over `groups` of each group's mean over its loss tokens.
-  Examples i, i + groups, … form a group. One group is the token mean over the
-  global batch; two are the released code's mean of device means (2 x 8).
-  Groups without loss tokens do not count.
+  The weighted sum of the tokens' losses is the loss of a step: the mean over
+  `groups` of each group's mean over its loss tokens. Examples i, i + groups, …
+  form a group. One group is the token mean over the global batch; two are the
+  released code's mean of device means (2 x 8). Groups without loss tokens do
+  not count.
   """
   slots = batch.ids.shape[0]
   counts = per_example(batch.mask, batch.segments, slots)

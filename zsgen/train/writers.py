@@ -41,8 +41,9 @@ class Writer(Protocol):
 class Tags:
   """Returns the names under which dashboards show metrics.
 
-  Headlines come first, and metrics of single tasks are in a folder of their own:
-  0_headlines/heldout/loss, heldout/task_mean_loss, tasks/heldout/TASK/loss.
+  Headlines come first, and metrics of single tasks are in a folder of their
+  own: 0_headlines/heldout/loss, heldout/task_mean_loss,
+  tasks/heldout/TASK/loss.
 
   Args:
     headlines: paths of the metrics that come first.
@@ -57,6 +58,7 @@ class Tags:
     return {self._tag(name): value for name, value in values.items()}
 
   def _tag(self, name: str) -> str:
+    """Returns the tag of a metric, in the folder that it is shown in."""
     if name not in self._tags:
       folder = ""
       if name in self._headlines:

@@ -1,8 +1,8 @@
 """Checks each kind of artifact except runs.
 
-Each check takes the directory of an artifact. It returns one line for each check
-that passed, those of the artifact's inputs first, and raises InputError for what
-failed.
+Each check takes the directory of an artifact. It returns one line for each
+check that passed, those of the artifact's inputs first, and raises InputError
+for what failed.
 """
 
 from collections.abc import Callable, Iterable
@@ -124,6 +124,7 @@ def check_order(path: pathlib.Path) -> list[str]:
 
 
 def _differs(path: pathlib.Path, entry: str) -> errors.InputError:
+  """Returns the error for an entry that is not what was written."""
   return errors.InputError(
       f"{path}: {entry} is not what was written; it was changed or is damaged:"
       f" {artifacts.advise(path.parent)}."

@@ -59,6 +59,7 @@ def check_population(path: pathlib.Path) -> list[str]:
 
 
 def _run(path: pathlib.Path) -> list[str]:
+  """Checks a run against its order; returns the lines to print."""
   run = artifacts.read_manifest(path, "run")
   order_path = (path / run["order"]).resolve()
   size, steps = run["batch_size"], run["steps"]
@@ -215,6 +216,7 @@ def _consumed(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _differs(path: pathlib.Path, part: str) -> errors.InputError:
+  """Returns the error for a part of a run that was changed."""
   return errors.InputError(
       f"{path}: {part} is not what was written; it was changed or is damaged."
       " Delete the directory, and the same command makes it again."

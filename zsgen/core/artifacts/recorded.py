@@ -103,6 +103,7 @@ def _read(path: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _write(
     path: pathlib.Path, records: Mapping[str, Mapping[str, Any]]
 ) -> None:
+  """Writes the digests of files, where the directory can be written."""
   try:
     sealing.write_sealed(path, {"files": records})
   except OSError:

@@ -71,6 +71,7 @@ def _locked(directory: pathlib.Path) -> Iterator[bool]:
 
 
 def _lock(handle: int) -> bool:
+  """Locks an open file without waiting; returns whether it succeeded."""
   try:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except OSError:  # Another process has it, or there are no locks.

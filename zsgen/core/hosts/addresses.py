@@ -56,6 +56,7 @@ def parse(text: str, option: str) -> Address:
 
 
 def _is_ipv6(text: str) -> bool:
+  """Returns whether a text is an IPv6 address, without brackets."""
   try:
     ipaddress.IPv6Address(text)
   except ValueError:

@@ -71,6 +71,7 @@ class Comparison:
     )
 
   def _difference(self, name: str) -> str:
+    """Returns which processes have which value of a fact."""
     values = [
         f"{self._first.get(name, _ABSENT)} in process 0",
         *(

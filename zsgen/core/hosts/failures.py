@@ -1,10 +1,10 @@
 """Ends all processes, with a message, when one of them fails.
 
-Otherwise the others would wait in a collective operation, or for each other when
-they exit. So a failing process notifies the others, and a thread in every process
-listens. A killed process sends nothing: its connections break, which ends a
-collective on the CPU, or jax misses its heartbeat and ends the others with its
-own message.
+Otherwise the others would wait in a collective operation, or for each other
+when they exit. So a failing process notifies the others, and a thread in every
+process listens. A killed process sends nothing: its connections break, which
+ends a collective on the CPU, or jax misses its heartbeat and ends the others
+with its own message.
 """
 
 import atexit
@@ -92,8 +92,9 @@ def describe_loss(error: BaseException) -> str:
 def leave(code: int) -> NoReturn:
   """Exits at once; jax's orderly exit would wait for the other processes.
 
-  The first thread that leaves decides the code: the others' failures follow from
-  it, such as that of a collective whose other processes have been notified.
+  The first thread that leaves decides the code: the others' failures follow
+  from it, such as that of a collective whose other processes have been
+  notified.
   """
   import jax
 

@@ -186,6 +186,7 @@ class _Caller:
       raise agreement.Disagreement(verdict)
 
   def _give_up(self, seconds: float, reason: str, foreign: bool) -> NoReturn:
+    """Raises InputError: process 0 was not reached in time."""
     index, destination = self._hello.index, f"process 0 at {self._address}"
     advice = "Start process 0 within the same time as the others, and check"
     if index == 0:
@@ -201,6 +202,7 @@ class _Caller:
     )
 
   def _print_reason(self, reason: str) -> None:
+    """Prints why this process still waits."""
     terminal.print_message(
         f"process {self._hello.index} waits for process 0 at"
         f" {self._address}: {reason}."

@@ -230,6 +230,7 @@ class Reception:
     return ""
 
   def _absent(self, missing: list[int]) -> str:
+    """Returns the message about processes that did not connect."""
     strangers = (
         f" {self._strangers} connections of other programs were closed."
         if self._strangers
@@ -245,6 +246,7 @@ class Reception:
     )
 
   def _print_missing(self) -> None:
+    """Prints which processes are awaited, and for how long."""
     remaining = max(0, self._deadline - time.monotonic())
     terminal.print_message(
         f"waiting for {agreement.processes(self._missing())} of"
@@ -252,6 +254,7 @@ class Reception:
     )
 
   def _accept(self) -> None:
+    """Accepts a connection; drops the oldest silent one of too many."""
     try:
       connection, _ = self._listener.accept()
     except OSError:  # It is closed already, or there are no file descriptors.
@@ -265,6 +268,7 @@ class Reception:
       self._drop(silent[0])
 
   def _read(self, guest: _Guest) -> None:
+    """Reads what a process tells about itself, and answers it."""
     try:
       message = guest.read()
       if message is None:
@@ -279,6 +283,7 @@ class Reception:
       self._comparison.add(guest.hello.index, guest.hello.facts)
 
   def _send(self, guest: _Guest, message: dict[str, Any]) -> None:
+    """Sends a message, unless the process is gone."""
     try:
       guest.connection.settimeout(_SENDING)
       guest.connection.sendall(frames.pack(message))

@@ -2,7 +2,8 @@
 
 The only module that uses jax's coordination service: a table of strings in
 process 0, which needs no device and no program. A single process has none.
-Importing this module does not import jax: tools on stores and orders do without.
+Importing this module does not import jax: tools on stores and orders do
+without.
 """
 
 import sys

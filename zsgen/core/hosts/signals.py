@@ -56,6 +56,7 @@ class _Watch:
     self._moved = now
 
   def _listen(self) -> None:
+    """Ends the process if the main thread is stuck after a signal."""
     number = 0
     while number not in _SIGNALS:
       (number,) = self._heard.recv(1)

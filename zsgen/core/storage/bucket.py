@@ -159,6 +159,7 @@ class Bucket:
       self._fs.put_file(str(file), self._full(name))
 
   def _download(self, name: str, file: pathlib.Path) -> None:
+    """Downloads an object; the file is there only as a whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     with self._explained("read", name):

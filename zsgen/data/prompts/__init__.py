@@ -1,8 +1,9 @@
 """Prompts turn an example into segments, and segments into tokens.
 
-An example is a conversation, or its request (`config.data.prompt`) and its answer
-(`config.data.label`) become a conversation of two turns. A template
-(`config.data.template`) turns it into segments, and `encode` segments into tokens.
+An example is a conversation, or its request (`config.data.prompt`) and its
+answer (`config.data.label`) become a conversation of two turns. A template
+(`config.data.template`) turns it into segments, and `encode` segments into
+tokens.
 """
 
 import collections
@@ -100,8 +101,8 @@ def versions(
 ) -> dict[str, int]:
   """Returns versions that are part of a store's name because its ids changed.
 
-  It is {} if they did not change: for byte-level tokenizers, and for chat templates
-  that older versions rendered like transformers.
+  It is {} if they did not change: for byte-level tokenizers, and for chat
+  templates that older versions rendered like transformers.
   """
   versions_by_name = {}
   if tokenizer.continued is not None:

@@ -1,7 +1,7 @@
 """Shapes: a chat template's own text around the turns.
 
-Each shape of a conversation, which is its roles, is rendered once with a mark in
-place of every text: the text between the marks is the template's own.
+Each shape of a conversation, which is its roles, is rendered once with a mark
+in place of every text: the text between the marks is the template's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ class Shape(NamedTuple):
 
   # The n + 1 texts before, between and after the texts of n turns.
   frame: list[str]
-  # For each turn, the beginning of the text after it that has the loss; "" except
-  # after answers.
+  # For each turn, the beginning of the text after it that has the loss; ""
+  # except after answers.
   ends: list[str]
 
 

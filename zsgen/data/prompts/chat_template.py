@@ -1,13 +1,13 @@
 """The chat template of a Hugging Face tokenizer.
 
 A conversation is rendered like in transformers, and its shape (`chat_shapes`)
-separates the template's text from that of the turns. The loss covers answers, the
-end token that the template puts after each, and the text between them.
+separates the template's text from that of the turns. The loss covers answers,
+the end token that the template puts after each, and the text between them.
 
 Special tokens are recognised only in the template's own text. A run of text is
-tokenized at once, so that ids are those of transformers except at the borders of
-the loss. If data spells a special token, the run is split, and the part from the
-data is plain text.
+tokenized at once, so that ids are those of transformers except at the borders
+of the loss. If data spells a special token, the run is split, and the part from
+the data is plain text.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ _PROBED = (
 class ChatTemplate:
   """Turns a conversation into segments by a tokenizer's chat template.
 
-  The template's end token is the first special token after an answer. If there is
-  none, the tokenizer's end token follows the answer. The template's BOS at the
-  very start is left out, because `segments.encode` writes it.
+  The template's end token is the first special token after an answer. If there
+  is none, the tokenizer's end token follows the answer. The template's BOS at
+  the very start is left out, because `segments.encode` writes it.
 
   Args:
     tokenizer: a tokenizer whose `chat_template` is Jinja, `special_tokens` has
-      the texts that the template refers to by name, and `special_ids` the ids of
-      all special texts.
+      the texts that the template refers to by name, and `special_ids` the ids
+      of all special texts.
 
   Raises:
     InputError: the chat template is missing or broken, or Jinja is missing.
@@ -120,8 +120,8 @@ class ChatTemplate:
   def without_loss(self, turns: Sequence[suite.Turn]) -> list[segments.Segment]:
     """Returns a conversation without borders of a loss, for a reader of it.
 
-    Ids are those of transformers, unless data spells a special token, and no end
-    token is added to the template's.
+    Ids are those of transformers, unless data spells a special token, and no
+    end token is added to the template's.
 
     Raises:
       InputError: the template refuses the turns; or a turn spells a special

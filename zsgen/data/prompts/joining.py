@@ -1,15 +1,15 @@
 """Joins the segments of an example into one text (`config.data.border="answer"`).
 
-Language models learn the tokens of running text, in which a space belongs to the
-word that follows it: `say:` and `▁sea`, not `say:▁` and `sea`. So white space
-before an answer is moved into the answer, and neighbours of the same kind become
-one segment. The ids of an example are then those of its joined text wherever no
-token of that text crosses the border of the loss (`borders` counts the others).
-A line break stays before the answer: tokenizers join it to what precedes it, and
-chat templates end prompts with it.
+Language models learn the tokens of running text, in which a space belongs to
+the word that follows it: `say:` and `▁sea`, not `say:▁` and `sea`. So white
+space before an answer is moved into the answer, and neighbours of the same kind
+become one segment. The ids of an example are then those of its joined text
+wherever no token of that text crosses the border of the loss (`borders` counts
+the others). A line break stays before the answer: tokenizers join it to what
+precedes it, and chat templates end prompts with it.
 
-For tokenizers that begin a text with a space (`zsgen.data.tokenizers.continued`),
-text that follows other text gets none.
+For tokenizers that begin a text with a space
+(`zsgen.data.tokenizers.continued`), text that follows other text gets none.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def split(
   Args:
     segments: the segments of one example.
     tokenizer: the tokenizer.
-    border: `config.data.border`. "released": every segment is a text of its own,
-      which may begin with the tokenizer's space.
+    border: `config.data.border`. "released": every segment is a text of its
+      own, which may begin with the tokenizer's space.
   """
   if border == "released":
     return [Piece(segment, False) for segment in segments]

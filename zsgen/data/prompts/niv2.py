@@ -14,14 +14,16 @@
     Output:
 
 Parts are stripped, and get a final "." if they do not end in ASCII punctuation.
-`Positive Example`, `Output` and `Explanation` begin with a space, and the prompt
-ends with one. The paper uses the definition and two positive examples, in 1,024
-tokens (spec of section 3.2; layout of the public Tk-Instruct encoding).
+`Positive Example`, `Output` and `Explanation` begin with a space, and the
+prompt ends with one. The paper uses the definition and two positive examples,
+in 1,024 tokens (spec of section 3.2; layout of the public Tk-Instruct
+encoding).
 
-Positive examples are added while they fit, then negative ones; the first one that
-does not fit ends its kind. The limit is for the whole prompt, including the task's
-name (which Tk-Instruct does not count) and BOS. An example without an explanation
-has no such line, and a suite without definitions has no such block.
+Positive examples are added while they fit, then negative ones; the first one
+that does not fit ends its kind. The limit is for the whole prompt, including
+the task's name (which Tk-Instruct does not count) and BOS. An example without
+an explanation has no such line, and a suite without definitions has no such
+block.
 """
 
 import collections
@@ -55,8 +57,8 @@ class Options(config.Data):
 class Niv2:
   """Makes the request of an example from the options of `config.data`.
 
-  Counts `shots_shown`, `shots_left_out` and `prompts_cut`: prompts that were too
-  long even without shots and lost the end of their query.
+  Counts `shots_shown`, `shots_left_out` and `prompts_cut`: prompts that were
+  too long even without shots and lost the end of their query.
   """
 
   def __init__(

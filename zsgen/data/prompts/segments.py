@@ -28,8 +28,8 @@ def encode(
   """Tokenizes examples: BOS if the tokenizer has it, then all segments.
 
   Segments are tokenized separately, so that no token is partly in the loss. By
-  default they are parts of one text (see `joining`): white space before an answer
-  is the answer's.
+  default they are parts of one text (see `joining`): white space before an
+  answer is the answer's.
 
   The first token has no loss, because nothing predicts it. An example without
   segments becomes BOS or nothing.

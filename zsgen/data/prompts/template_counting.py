@@ -38,6 +38,7 @@ class Counting(visitor.NodeTransformer):
     return self._count(node)
 
   def _count(self, node: Any) -> nodes.Node:
+    """Makes a node count the characters of its text when it is run."""
     length = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
     self.generic_visit(node)
     tick = _filter(nodes.Const(None), TICK, nodes.Const(length))

@@ -2,10 +2,10 @@
 
 Templates can use the same functions, and give the same text, as in
 `transformers.utils.chat_template_utils` (a test compares them), except for what
-differs between runs: `strftime_now` has a fixed date, and `random` and `lipsum` are
-refused. Jinja's own sandbox only limits `range`; this environment counts every
-iteration, call, filter, operator and list (`template_work`), and bounds results
-before they are created (`template_growth`).
+differs between runs: `strftime_now` has a fixed date, and `random` and `lipsum`
+are refused. Jinja's own sandbox only limits `range`; this environment counts
+every iteration, call, filter, operator and list (`template_work`), and bounds
+results before they are created (`template_growth`).
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from zsgen.data.prompts.template_work import (
     Work,
 )
 
-# The date of `strftime_now`, so that tokens do not depend on the day: the default
-# of Llama 3's templates.
+# The date of `strftime_now`, so that tokens do not depend on the day: the
+# default of Llama 3's templates.
 DATE = datetime.datetime(2024, 7, 26)
 # Filters and tests whose time does not depend on the length of values.
 _AT_ONCE = frozenset(
@@ -72,6 +72,7 @@ class Namespace(utils.Namespace):
 
 
 def _check_name(name: Any) -> None:
+  """Raises SecurityError for a name that begins with an underscore."""
   if isinstance(name, str) and name.startswith("_"):
     raise jinja2.exceptions.SecurityError(
         f"a namespace cannot have {name!r}, which begins with an underscore"
@@ -118,6 +119,8 @@ def tojson(
 
 
 def _refuse(name: str) -> Callable[..., None]:
+  """Returns a function that raises SecurityError, for random filters."""
+
   def refused(*args: Any, **kwargs: Any) -> None:
     raise jinja2.exceptions.SecurityError(
         f"{name} is random, so tokens would differ between runs"
@@ -255,6 +258,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
 
   @jinja2.pass_context
   def _measure(self, context: Any, value: Any) -> Any:
+    """Counts the work of a value that is written; returns it."""
     if type(value) is str:
       self.work.take(len(value))
     else:

@@ -74,6 +74,7 @@ def _tabs(work: Work, text: Any, *values: Any) -> int:
 
 
 def _replaced(work: Work, text: Any, *values: Any) -> int:
+  """Returns a bound on the characters that `replace` writes."""
   if len(values) < 2 or not isinstance(values[0], str | bytes):
     return work.measure(text)
   old, new = values[:2]
@@ -157,6 +158,7 @@ def _added(work: Work, items: Any, *values: Any) -> int:
 
 
 def _strings(value: Any) -> list[str]:
+  """Returns a text, or the texts of a list."""
   if isinstance(value, str):
     return [value]
   if isinstance(value, list | tuple):
@@ -165,7 +167,8 @@ def _strings(value: Any) -> list[str]:
 
 
 Growth = Callable[..., int]
-# Bounds of methods of text, bytes and numbers, from the value and the arguments.
+# Bounds of methods of text, bytes and numbers, from the value and the
+# arguments.
 METHODS: dict[str, Growth] = {
     "center": _padded,
     "ljust": _padded,

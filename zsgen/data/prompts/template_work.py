@@ -1,8 +1,8 @@
 """Counts and limits the work of a chat template, equally on all machines.
 
 Templates are untrusted programs. Work is counted in units of about 10
-nanoseconds instead of by a clock, so that a template that one machine refuses is
-refused by all.
+nanoseconds instead of by a clock, so that a template that one machine refuses
+is refused by all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,14 @@ from jinja2 import utils
 
 from zsgen.core import errors
 
-# Units of a rendering, and additional units for each character of the conversation
-# and of the template.
+# Units of a rendering, and additional units for each character of the
+# conversation and of the template.
 _UNITS, _UNITS_PER_CHARACTER = 50_000_000, 200
 # Characters of the longest value, a text or a list with its contents, and
 # additional characters for each character of the conversation.
 _LENGTH, _LENGTH_PER_CHARACTER = 1_000_000, 10
-# Units of an iteration, a filter, a call, a call of a macro, and a value in a list.
-# A character is a quarter of a unit.
+# Units of an iteration, a filter, a call, a call of a macro, and a value in a
+# list. A character is a quarter of a unit.
 STEP, FILTER, CALL, MACRO, ITEM = 50, 150, 200, 4000, 90
 # Bits of the largest integer, and the depth of nested lists.
 _BITS, _DEPTH = 4096, 100

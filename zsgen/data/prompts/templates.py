@@ -1,8 +1,8 @@
 """Templates: how the turns of a conversation become segments.
 
-Segments are tokenized separately, so that the border between request and answer is
-a token border (2406.11721, spec of section 3.1). The loss covers every assistant
-turn that is trained on, and the end token after it, and nothing else.
+Segments are tokenized separately, so that the border between request and answer
+is a token border (2406.11721, spec of section 3.1). The loss covers every
+assistant turn that is trained on, and the end token after it, and nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 def plain(turns: Sequence[suite.Turn]) -> list[segments.Segment]:
   """Returns requests and answers, without additional words.
 
-  A request that does not end in white space gets a line break, to separate it from
-  its answer. In conversations, a blank line follows a system turn, and a turn after
-  an answer begins on a new line.
+  A request that does not end in white space gets a line break, to separate it
+  from its answer. In conversations, a blank line follows a system turn, and a
+  turn after an answer begins on a new line.
   """
   result, is_after_answer = [], False
   for turn in turns:

@@ -217,6 +217,11 @@ def open_job(
 def _open_corpus(
     data: config.Data, seed: int, scratch: pathlib.Path
 ) -> catalog.Corpus:
+  """Opens a source whose files can be divided.
+
+  Raises:
+    InputError: its rows are not in files.
+  """
   source = sources.open_source(data, seed, scratch)
   if not isinstance(source, catalog.Corpus):
     raise errors.InputError(

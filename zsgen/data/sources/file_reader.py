@@ -46,7 +46,7 @@ Convert = Callable[[Any, Origin], suite.Example]
 
 
 class FileReader:
-  """Reads the rows of several files; see `catalog.Reader`.
+  """Reads the rows of several files; see `parts.Reader`.
 
   Attributes:
     files: all files that the rows depend on.

@@ -36,8 +36,8 @@ class Options(options.Files):
   # Which turns of a conversation are an example: the first question and answer
   # (E1, E3 and E6 to E8), or all (E2, E4 and E5).
   turns: str = option("first", choices=("first", "all"), newer=True)
-  # Whether turns are read as in the released code: questions and answers in turn,
-  # whoever speaks, and empty ones too.
+  # Whether turns are read as in the released code: questions and answers in
+  # turn, whoever speaks, and empty ones too.
   as_released: bool = option(False, newer=True)
 
 

@@ -27,7 +27,7 @@ class Item(NamedTuple):
   """A part of a source.
 
   Attributes:
-    file: the number of its file among `catalog.Reader.files`.
+    file: the number of its file among `parts.Reader.files`.
     begin: its first byte, or its first row group.
     end: where the next item begins; WHOLE for all of the file.
     row: the number of its first row in the file.

@@ -92,7 +92,7 @@ class _Card(NamedTuple):
 
 
 class _Clone:
-  """Reads the instances of all listed tasks; see `catalog.Reader`."""
+  """Reads the instances of all listed tasks; see `parts.Reader`."""
 
   def __init__(
       self,

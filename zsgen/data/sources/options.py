@@ -25,8 +25,8 @@ class Rows(config.Data):
   deduplicate: bool = option(False)
   # Which examples of a task are used.
   draw: str = option("seed", choices=draws.DRAWS)
-  # Seed of held-out sets without their own: of shares, instances and references;
-  # None: drawn with the training examples.
+  # Seed of held-out sets without their own: of shares, instances and
+  # references; None: drawn with the training examples.
   heldout_seed: int | None = option(None, low=0, high=2**32 - 1, newer=True)
 
   def check(self, section: str) -> None:

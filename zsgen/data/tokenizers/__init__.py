@@ -1,7 +1,8 @@
 """Tokenizers by name, without TensorFlow; `vocabularies.py` is for seqio.
 
-Text is data: a string such as "</s>" in a text never becomes the end token. Only
-`encode_special` recognises such strings; it is for the text of chat templates.
+Text is data: a string such as "</s>" in a text never becomes the end token.
+Only `encode_special` recognises such strings; it is for the text of chat
+templates.
 """
 
 from collections.abc import Sequence
@@ -187,6 +188,7 @@ def load(directory: pathlib.Path) -> Tokenizer:
 
 
 def _load(kind: str, directory: pathlib.Path, fingerprint: str) -> Tokenizer:
+  """Reads a tokenizer that is saved in a store."""
   # Type checkers do not see that a cached property implements a property.
   if kind == "sentencepiece":
     model = str(directory / sentencepiece.FILE)

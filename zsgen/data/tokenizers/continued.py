@@ -1,11 +1,11 @@
 """Encodes text that continues other text, without an added space.
 
-Llama 2's tokenizer and others of SentencePiece's kind put a space before a text,
-so that its first word has the token of a word in a sentence. A piece of an
-example that follows other text must not get a space: "sea" after "say: " would
-become "say: ▁ ▁sea". Such tokenizers have a `Continued`, which encodes text as it
-is encoded inside a longer text. Others (byte-level ones, WordPiece) encode a text
-in the same way everywhere.
+Llama 2's tokenizer and others of SentencePiece's kind put a space before a
+text, so that its first word has the token of a word in a sentence. A piece of
+an example that follows other text must not get a space: "sea" after "say: "
+would become "say: ▁ ▁sea". Such tokenizers have a `Continued`, which encodes
+text as it is encoded inside a longer text. Others (byte-level ones, WordPiece)
+encode a text in the same way everywhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +48,7 @@ class Continued:
     return self._dropped([f"a{space}" for space in _SPACES])
 
   def _dropped(self, texts: Sequence[str]) -> frozenset[str]:
+    """Returns the spaces that disappear before a text."""
     plain, *spaced = self.encode(["a", *texts], False)
     return frozenset(
         space
@@ -60,8 +61,8 @@ def without_prefix(spec: Mapping[str, Any]) -> dict[str, Any] | None:
   """Returns the tokenizer.json without the space before a text.
 
   Returns:
-    None if there is no such space, or if pieces of words are marked after a text
-    is split at places other than white space. See `marks_words`.
+    None if there is no such space, or if pieces of words are marked after a
+    text is split at places other than white space. See `marks_words`.
   """
   normalizer, prepends = _without_prepend(spec.get("normalizer"))
   splitter, prefixes = _without_space(spec.get("pre_tokenizer"))

@@ -1,8 +1,8 @@
 """Converts the tokenizer in a GGUF file's metadata to Hugging Face's files.
 
 The metadata has the vocabulary and the merges, but names the steps before them:
-`tokenizer.ggml.pre` is a name in llama.cpp's code. Names whose steps are unknown
-here are errors, because other steps give other ids.
+`tokenizer.ggml.pre` is a name in llama.cpp's code. Names whose steps are
+unknown here are errors, because other steps give other ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,6 +48,7 @@ _LLAMA3 = _QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|", 1)
 
 
 def _byte_level(has_pattern: bool) -> dict[str, Any]:
+  """Returns the pre-tokenizer that maps bytes to characters."""
   return {
       "type": "ByteLevel",
       "add_prefix_space": False,
@@ -239,12 +240,22 @@ class _Metadata:
     )
 
   def _strings(self, name: str) -> list[str]:
+    """Returns a list of strings.
+
+    Raises:
+      InputError: there is none.
+    """
     values = self.fields.get(_PREFIX + name)
     if not isinstance(values, list):
       raise self.error(name, "there is no list of strings")
     return values
 
   def _numbers(self, name: str, default: np.ndarray | None) -> list[Any]:
+    """Returns a number for each token.
+
+    Raises:
+      InputError: there are fewer or none.
+    """
     values = self.fields.get(_PREFIX + name, default)
     if not isinstance(values, np.ndarray) or len(values) != len(self.tokens):
       raise self.error(name, "there is not one number for each token")
@@ -288,6 +299,7 @@ def _convert_bytes(metadata: _Metadata) -> tuple[dict[str, Any], bool]:
 
 
 def _bpe(metadata: _Metadata, steps: Steps) -> dict[str, Any]:
+  """Returns the model of byte-pair encoding."""
   return {
       "type": "BPE",
       "dropout": None,

@@ -35,7 +35,8 @@ _KNOWN = frozenset(
         # GPT-2, if it is written out.
         r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|"
         r"\s+(?!\S)|\s+",
-        # SentencePiece models as tokenizer.json, from transformers and from here.
+        # SentencePiece models as tokenizer.json, from transformers and from
+        # here.
         " {2,}",
         r"\A +| +\z",
         # DeepSeek.

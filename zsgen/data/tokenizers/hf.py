@@ -2,9 +2,9 @@
 
 Text from data must never become a special token. The library's own switch
 (`encode_special_tokens`) is not enough: a Unigram model with "</s>" in its
-vocabulary still finds it in text. So a tokenizer.json becomes two tokenizers: the
-full one, and one for text, in which every special token has a string that no
-text can have. Both have the same ids.
+vocabulary still finds it in text. So a tokenizer.json becomes two tokenizers:
+the full one, and one for text, in which every special token has a string that
+no text can have. Both have the same ids.
 """
 
 import array
@@ -196,8 +196,8 @@ class Hf:
 def read(path: str) -> Hf:
   """Reads a fast tokenizer from a directory or, by its name, from the hub.
 
-  bos is None if the tokenizer has one but does not put it before a text (GPT-2).
-  Padding, truncation and dropout in the files are switched off.
+  bos is None if the tokenizer has one but does not put it before a text
+  (GPT-2). Padding, truncation and dropout in the files are switched off.
 
   Raises:
     InputError: the tokenizers library is missing, there is no tokenizer.json,
@@ -212,8 +212,8 @@ def read_saved(directory: pathlib.Path, fingerprint: str) -> Hf:
 
   Args:
     directory: the directory.
-    fingerprint: that of the tokenizer that was saved. If it is loaded, and would
-      write the same files, it is returned.
+    fingerprint: that of the tokenizer that was saved. If it is loaded, and
+      would write the same files, it is returned.
 
   Raises:
     InputError: see `read`.

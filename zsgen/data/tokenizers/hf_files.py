@@ -1,7 +1,7 @@
 """Reads the files of fast tokenizers in Hugging Face directories.
 
-tokenizer.json determines the ids, and the other files the special tokens. No code
-of the model is run, and nothing is unpickled.
+tokenizer.json determines the ids, and the other files the special tokens. No
+code of the model is run, and nothing is unpickled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,9 +49,9 @@ class Files:
     """Returns tokenizer_config.json for an exported directory.
 
     Special tokens that only the model's config.json has are added. The class is
-    the plain one, which uses tokenizer.json as it is: other classes create their
-    own pre-tokenizers, and so other ids than those of training. References to
-    code (`auto_map`) are left out.
+    the plain one, which uses tokenizer.json as it is: other classes create
+    their own pre-tokenizers, and so other ids than those of training.
+    References to code (`auto_map`) are left out.
     """
     config = {k: v for k, v in self.config.items() if k != "auto_map"}
     special_map = json.loads(self.other_files.get(MAP, "{}"))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import threading
 from typing import Any
 
-# How many are kept. A store's own files differ from those that it was made with.
+# How many are kept. A store's own files differ from those that it was made
+# with.
 _MOST = 4
 _lock = threading.RLock()
 _tokenizers: collections.OrderedDict[str, Any] = collections.OrderedDict()

@@ -2,8 +2,8 @@
 
 A BPE without an unknown token leaves out unknown characters, a normalizer may
 delete or change characters, and an unknown token may replace any text. A byte
-tokenizer loses nothing. Whether a tokenizer can lose text is determined once, so
-that checks are free for those that cannot.
+tokenizer loses nothing. Whether a tokenizer can lose text is determined once,
+so that checks are free for those that cannot.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

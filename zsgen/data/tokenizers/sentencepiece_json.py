@@ -1,8 +1,8 @@
 """Converts SentencePiece models to tokenizer.json of the tokenizers library.
 
-Unigram and BPE models have a counterpart there. SentencePiece's other steps become
-normalizers: its table of characters, then white space, then the mark for a space
-before the text.
+Unigram and BPE models have a counterpart there. SentencePiece's other steps
+become normalizers: its table of characters, then white space, then the mark for
+a space before the text.
 """
 
 import base64
@@ -17,7 +17,8 @@ _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE, _SUFFIX = 3, 24
 _CHARACTERS, _PREFIX, _STRIP, _ESCAPE = 2, 3, 4, 5
 _TEXT, _SCORE, _TYPE = 1, 2, 3
-# Fields of SentencePieceText (sentencepiece.proto): a piece, its id and its text.
+# Fields of SentencePieceText (sentencepiece.proto): a piece, its id and its
+# text.
 _ENCODED, _ID, _SURFACE = 2, 2, 3
 # Values of TrainerSpec.model_type and SentencePiece.type.
 _UNIGRAM, _BPE = 1, 2
@@ -43,7 +44,8 @@ def convert(proto: bytes, bos_id: int | None) -> dict[str, Any] | None:
 
   Returns:
     The content, or None if there is no counterpart: for models of words or
-    characters, with the mark after words, or with user-defined or unused pieces.
+    characters, with the mark after words, or with user-defined or unused
+    pieces.
   """
   pieces = [
       _piece(message) for number, message in _fields(proto) if number == _PIECES
@@ -237,8 +239,8 @@ def _unigram(pieces: Sequence[Piece]) -> dict[str, Any]:
 def bpe(pieces: Sequence[Piece]) -> dict[str, Any]:
   """Returns a model that first merges neighbours with the best score.
 
-  SentencePiece takes user-defined pieces of spaces out of a text before it merges
-  anything; here, they are merged before anything else.
+  SentencePiece takes user-defined pieces of spaces out of a text before it
+  merges anything; here, they are merged before anything else.
   """
   ids = {piece.text: i for i, piece in enumerate(pieces)}
   normal = {

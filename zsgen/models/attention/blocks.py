@@ -10,8 +10,8 @@ from zsgen.models import layers
 from zsgen.models.arrays import Array
 
 # A block of queries is compared with the keys up to its own end, so that about
-# half of the score matrix is never computed. The loop is unrolled, hence at most
-# _MOST_BLOCKS blocks.
+# half of the score matrix is never computed. The loop is unrolled, hence at
+# most _MOST_BLOCKS blocks.
 _SMALLEST_BLOCK = 128
 _MOST_BLOCKS = 8
 # Finite, so that a row can never become NaN.

@@ -17,8 +17,8 @@ import numpy as np
 from zsgen.models import execution
 from zsgen.models.arrays import Array
 
-# Blocks are multiples of the 128 lanes. Larger blocks take fewer steps; blocks of
-# 512 fit into the memory of the cores on every chip.
+# Blocks are multiples of the 128 lanes. Larger blocks take fewer steps; blocks
+# of 512 fit into the memory of the cores on every chip.
 _LANES = 128
 _BLOCKS = (512, 384, 256)
 # The segment of positions that pad the last block. They come after all other

@@ -1,8 +1,8 @@
 """Reads GGUF files: their fields, and their tensors as float32.
 
-The header is parsed here, and no length in it is used before it is compared with
-the file's: files come from anywhere, and a damaged length must not fill memory. The
-package `gguf` knows the layouts of quantized blocks.
+The header is parsed here, and no length in it is used before it is compared
+with the file's: files come from anywhere, and a damaged length must not fill
+memory. The package `gguf` knows the layouts of quantized blocks.
 """
 
 from collections.abc import Iterator
@@ -108,6 +108,11 @@ class File:
   def _read_header(
       self, cursor: "_Cursor"
   ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Reads fields and tensors' places.
+
+    Raises:
+      ValueError: the file is damaged or not supported.
+    """
     if cursor.take(4) != _MAGIC:
       raise ValueError("it does not start with GGUF")
     version = cursor.number("<u4")
@@ -188,6 +193,7 @@ class File:
       )
 
   def _is_supported(self, kind: Any) -> bool:
+    """Returns whether the package can dequantize a type."""
     _, size = self._gguf.GGML_QUANT_SIZES[kind]
     try:
       self._gguf.dequantize(np.zeros((1, size), np.uint8), kind)
@@ -236,6 +242,7 @@ class _Cursor:
     return name, (tuple(shape), number, offset)
 
   def _array(self) -> Any:
+    """Reads an array of strings or of numbers."""
     kind, size = self.number("<u4"), self.number("<u8")
     if kind == _STRING:
       # Each string has at least its length.
@@ -244,6 +251,7 @@ class _Cursor:
     return self._typed(kind, size)
 
   def _typed(self, kind: int, size: int) -> np.ndarray:
+    """Reads numbers of a type, as the file numbers types."""
     if kind not in _SCALARS:
       raise ValueError(f"a field has the unknown type {kind}")
     values = self._numbers(_SCALARS[kind], size)
@@ -265,6 +273,11 @@ class _Cursor:
 
 
 def _unique(pairs: Iterator[tuple[str, Any]], noun: str) -> dict[str, Any]:
+  """Returns pairs as a dict.
+
+  Raises:
+    ValueError: a name is there twice.
+  """
   values: dict[str, Any] = {}
   for name, value in pairs:
     if name in values:
@@ -278,6 +291,7 @@ def _short(name: str) -> str:
 
 
 def _package() -> Any:
+  """Imports the optional package gguf."""
   try:
     import gguf  # Optional: extra gguf.
   except ImportError as error:

@@ -115,8 +115,8 @@ def _weight(file: files.File, name: str, arch: config.Model) -> np.ndarray:
 def _unpermute(array: np.ndarray, head_width: int) -> np.ndarray:
   """Returns rows in Hugging Face's order.
 
-  Rotary positions pair rows (2 i, 2 i + 1) of a head in GGUF, as in Meta's code,
-  and rows (i, i + head_width / 2) here.
+  Rotary positions pair rows (2 i, 2 i + 1) of a head in GGUF, as in Meta's
+  code, and rows (i, i + head_width / 2) here.
   """
   pairs = array.reshape(-1, head_width // 2, 2, *array.shape[1:])
   return pairs.swapaxes(1, 2).reshape(array.shape)

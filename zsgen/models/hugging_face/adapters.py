@@ -1,8 +1,8 @@
 """Reads and writes adapters in PEFT's files, without torch.
 
-A matrix has A [rank, inputs] and B [outputs, rank], one tensor per layer; `names`
-maps projections to matrices. If one matrix holds several projections (GPT-2's
-query, key and value), they share its A, and its B is cut.
+A matrix has A [rank, inputs] and B [outputs, rank], one tensor per layer;
+`names` maps projections to matrices. If one matrix holds several projections
+(GPT-2's query, key and value), they share its A, and its B is cut.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,8 +29,8 @@ _DTYPES = {"bfloat16": jnp.bfloat16, "float32": np.float32}
 _PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 # The part of a key before a matrix's name in its layer.
 _IN_LAYER = re.compile(r".*\.\d+\.")
-# Values that adapter_config.json must have if it has the field. 1 is not True and
-# 0 is not False.
+# Values that adapter_config.json must have if it has the field. 1 is not True
+# and 0 is not False.
 _ALLOWED: dict[str, tuple] = {
     "peft_type": ("LORA",),
     "bias": ("none", None),

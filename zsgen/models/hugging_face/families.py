@@ -1,8 +1,8 @@
 """Families of models: translates config.json to the decoder's fields and back.
 
 A family defines the names of the decoder's fields in config.json and the fields
-that are implied. An architecture does not belong to a family: an export uses the
-first family that describes it.
+that are implied. An architecture does not belong to a family: an export uses
+the first family that describes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -290,6 +290,7 @@ def _update_base(base: Mapping[str, Any], arch: config.Model) -> dict[str, Any]:
 
 
 def _config_class(kind: str) -> Callable[..., Any]:
+  """Imports transformers; returns the class of a config.json."""
   os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
   try:
     import transformers  # Heavy and optional: extra hf.
@@ -321,6 +322,7 @@ def _bare(arch: config.Model) -> config.Model:
 
 
 def _differing(actual: config.Model, expected: config.Model) -> list[str]:
+  """Returns the options that differ from the expected ones."""
   return [
       f"{field.name} {getattr(actual, field.name)!r}"
       for field in dataclasses.fields(config.Model)

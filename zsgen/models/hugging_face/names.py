@@ -150,6 +150,7 @@ def _numbers(
 
 
 def _in_block(names: Names, number: int, path: str) -> Source:
+  """Returns where a weight of a block is among the tensors."""
   module, leaf = path.rsplit("/", 1)
   weight = names.block[module]
   parts = [part for part, name in names.block.items() if name == weight]

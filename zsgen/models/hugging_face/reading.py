@@ -37,8 +37,8 @@ def load(
 ) -> dict[str, Any]:
   """Reads all weights, or none.
 
-  The largest parameters come first, and each is read in the slices that a device
-  holds, so that host memory holds little more than the parameters.
+  The largest parameters come first, and each is read in the slices that a
+  device holds, so that host memory holds little more than the parameters.
 
   Args:
     directory: a directory in Hugging Face's layout.
@@ -210,6 +210,7 @@ class _Reader:
       out[block] = _float32(weight[block])
 
   def _full(self, name: str) -> str:
+    """Returns a tensor's name with the prefix that the files have."""
     prefix = self._names.prefix
     if name == names_lib.HEAD or any(
         weight.startswith(prefix) for weight in self._tensors.shapes

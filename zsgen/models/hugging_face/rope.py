@@ -69,6 +69,11 @@ def describe(arch: config.Model) -> dict[str, Any]:
 
 
 def _read_layer(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+  """Returns the options of rotary positions of one kind of layer.
+
+  Raises:
+    InputError: settings are not supported, or damaged.
+  """
   kind = settings.get("rope_type") or settings.get("type") or "default"
   scaling = errors.choose(_TYPES, kind, f"{source}: rope_type")
   names = _FIELDS[scaling]

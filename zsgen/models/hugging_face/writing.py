@@ -30,7 +30,8 @@ def save(
   """Writes config.json, generation_config.json and safetensors.
 
   Either all files are written or none. Rows that pad the vocabulary are left
-  out. In addition to the parameters, memory holds at most one weight of a layer.
+  out. In addition to the parameters, memory holds at most one weight of a
+  layer.
 
   Args:
     directory: a directory that does not exist or is empty.

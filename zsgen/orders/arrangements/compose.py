@@ -245,6 +245,7 @@ def _only(options: Part, pool: pool_lib.Pool, seed: int) -> arranged.Arranged:
 
 
 def _needs(requirement: str, location: str) -> errors.InputError:
+  """Returns the error for an order without the parts that it needs."""
   return errors.InputError(
       f"{location}.arrangement needs {requirement}: set {location}.parts to a"
       " tuple of orders, such as ({'arrangement': 'tmt', 'rounds': (0, 5)},)."

@@ -22,7 +22,8 @@ class Options(Selection):
   """The options of arrangements of the shared examples."""
 
   # Whether to draw as the released code does (Python's and NumPy's old
-  # generators, tasks in the suite's order) instead of with zsgen's permutations.
+  # generators, tasks in the suite's order) instead of with zsgen's
+  # permutations.
   as_released: bool = option(False)
 
 

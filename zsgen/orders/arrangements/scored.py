@@ -77,7 +77,8 @@ class Options(multiset.Selection):
   front: int = option(30, low=0, high=100)
   # Percent of the examples in the back of segment.
   back: int = option(30, low=0, high=100)
-  # Successive positions that are shuffled within themselves at the end; 0: none.
+  # Successive positions that are shuffled within themselves at the end; 0:
+  # none.
   window: int = option(0, low=0)
 
   def check(self, location: str) -> None:

@@ -43,9 +43,9 @@ def transport(
   Mass 1 lies evenly on the n examples and evenly on the held-out set; the plan
   moves it at the least sum of mass x Euclidean distance (spec E9). An
   example's cost is the mean distance that its mass travels. Up to
-  `exact_pairs` pairs the plan is exact (the network simplex method of POT, which
-  the released code calls too); beyond, it is that of Sinkhorn's iteration with a
-  little entropy (ott-jax), whose floats may differ between machines.
+  `exact_pairs` pairs the plan is exact (the network simplex method of POT,
+  which the released code calls too); beyond, it is that of Sinkhorn's iteration
+  with a little entropy (ott-jax), whose floats may differ between machines.
 
   Args:
     pool: the rows with embeddings, [N].

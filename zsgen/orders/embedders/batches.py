@@ -85,6 +85,7 @@ class Devices:
   def _results(
       self, batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
   ) -> Iterator[tuple[np.ndarray, jax.Array]]:
+    """Yields vectors, a few batches behind what is computed."""
     waiting = []
     for rows, tokens, lengths in batches:
       waiting.append((rows, self._call(self._params, tokens, lengths)))

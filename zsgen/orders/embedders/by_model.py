@@ -85,6 +85,7 @@ class Models(NamedTuple):
 
 
 def _refuse(*_: Any) -> NoReturn:
+  """Raises InputError: there is no model here."""
   raise errors.InputError(
       "config.order.embedder needs the model of a config: make the order by"
       " python -m zsgen.main --stage=order."

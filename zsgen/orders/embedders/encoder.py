@@ -178,6 +178,7 @@ class Encoder:
 
   @functools.cached_property
   def _files(self) -> "encoder_files.Files":
+    """Finds and reads the encoder's files; downloads missing ones."""
     from zsgen.models import encoder_files
 
     dtypes = {name: None for name in DTYPES}
@@ -248,6 +249,7 @@ def _check_finite(
     texts: list[str],
     directory: pathlib.Path,
 ) -> None:
+  """Raises InputError for a vector that is not finite."""
   bad = np.flatnonzero(~np.isfinite(vectors).all(1))
   if len(bad):
     raise errors.InputError(

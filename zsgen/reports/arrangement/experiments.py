@@ -187,6 +187,7 @@ def _open(
 
 
 def _same_steps(run: curves.RunRecords, first: curves.RunRecords) -> bool:
+  """Returns whether two runs have their losses at the same steps."""
   curve, expected = run.metrics.get(LOSS), first.metrics.get(LOSS)
   if curve is None or expected is None:
     return curve is expected

@@ -97,6 +97,7 @@ def _relative(
 
 @functools.cache
 def _figures() -> Mapping[str, Mapping[str, curves.Curve]]:
+  """Reads the points of all published figures."""
   points: dict[str, dict[str, list[tuple[int, float]]]] = {}
   with _FILE.open(encoding="utf-8", newline="") as file:
     for row in csv.DictReader(file):

@@ -92,6 +92,7 @@ def check(
 
 
 def _check(rule: Rule, experiment: experiments_lib.Experiment) -> Outcome:
+  """Judges a rule over all seeds, and counts the seeds that meet it."""
   details = filter(None, (experiment.tier, experiment.data))
   target = f"{rule.target} ({', '.join(details)})"
   absent = [arm for arm in rule.arms if arm not in experiment.arms]

@@ -71,6 +71,7 @@ def _report_directory(path: pathlib.Path) -> pathlib.Path:
 
 
 def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
+  """Returns the tables of the page."""
   grids_built = [
       rewrites_tables.accuracy(arms),
       rewrites_tables.unseen_details(arms),
@@ -130,6 +131,7 @@ def _numbers(arms: Sequence[Arm], notices: Sequence[str]) -> dict[str, Any]:
 
 
 def _plain(values: dict[int, dict[int, float]]) -> dict[str, dict[str, float]]:
+  """Returns values with keys that JSON can have."""
   return {
       str(rules): {str(seed): value for seed, value in by_seed.items()}
       for rules, by_seed in values.items()

@@ -180,6 +180,7 @@ def _plain(
 
 
 def _back(letter: str, shift: int, letters: int) -> str:
+  """Returns a letter that is shifted back in the alphabet."""
   index = ord(letter) - ord("a")
   if not 0 <= index < letters:
     return letter

@@ -124,6 +124,7 @@ def encrypted(arms: Sequence[Arm]) -> list[Outcome]:
 def _middle(
     claim: str, single: Mapping[int, Mapping[int, float]], rules: list[int]
 ) -> Outcome:
+  """Judges whether the middle count of kinds is better than both ends."""
   if len(single) < 3 or len(rules) < 2:
     return missing("E5 middle", claim, "fewer than three single counts")
   counts = list(single)

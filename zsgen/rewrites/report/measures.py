@@ -101,6 +101,7 @@ def generalized_at(curve: curves.Curve) -> int | None:
 
 
 def _means(values: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+  """Returns means over seeds, by the number of rules."""
   return {
       rules: float(np.mean(list(by_seed.values())))
       for rules, by_seed in values.items()

@@ -149,6 +149,7 @@ def _robust(arms: Sequence[Arm]) -> Outcome:
 
 
 def _list_runs(arms: Sequence[Arm]) -> list[Rewriting]:
+  """Returns the runs of all arms."""
   return [
       run
       for arm in arms

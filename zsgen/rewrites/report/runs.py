@@ -101,6 +101,11 @@ def _runs(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _open(path: pathlib.Path) -> Rewriting:
+  """Opens a run on rewrites.
+
+  Raises:
+    InputError: it is another run, or has no accuracy on unseen rules.
+  """
   run = curves.open_run(path)
   if run.config.data.source != "rewrites":
     raise errors.InputError(

@@ -87,6 +87,7 @@ def at_paper_size(arm: Arm) -> bool:
 
 
 def _check_arm(arm: Arm) -> list[Outcome]:
+  """Judges all targets of an arm."""
   means = arm.means()
   return [
       _step(means),
@@ -98,6 +99,7 @@ def _check_arm(arm: Arm) -> list[Outcome]:
 
 
 def _step(means: Mapping[int, float]) -> Outcome:
+  """Judges whether accuracy rises within a factor of rules."""
   claim = f"from <= {LOW} to >= {HIGH} within a factor {STEEP} of rules"
   steps = [
       (low, high)
@@ -112,6 +114,7 @@ def _step(means: Mapping[int, float]) -> Outcome:
 
 
 def _plateau(arm: Arm, means: Mapping[int, float]) -> Outcome:
+  """Judges the accuracy with one example a rule."""
   claim, every = "one example a rule: >= 0.95", arm.example_run.example_count
   if every not in means:
     return missing("E1 plateau", claim, f"no run of {every:,} rules")
@@ -120,6 +123,7 @@ def _plateau(arm: Arm, means: Mapping[int, float]) -> Outcome:
 
 
 def _monotone(means: Mapping[int, float]) -> Outcome:
+  """Judges whether accuracy rises with the number of rules."""
   claim = "rank correlation of rules and accuracy >= 0.9"
   correlation = measures.rank_correlation(means)
   if correlation is None:
@@ -148,6 +152,7 @@ def _control(arm: Arm, means: Mapping[int, float]) -> Outcome:
 
 
 def _numbers(arm: Arm, means: Mapping[int, float]) -> Outcome:
+  """Judges the paper's own numbers, at the paper's sizes."""
   claim = "Fig. 2a's numbers"
   if not at_paper_size(arm):
     return missing("E1 numbers", claim, "not the paper's sizes")

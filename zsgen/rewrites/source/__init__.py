@@ -3,7 +3,7 @@
 A controlled experiment on the diversity of instructions (2402.10891; later
 version 2410.04717): with the number of examples fixed, generalization to
 unseen rules appears as the number of distinct rules grows. The authors
-released no code; what their papers leave open is decided here and told in
+released no code; what their papers leave open is decided here and listed in
 docs/data.md. A split's examples are a pure function of options, split, number
 and seed.
 
@@ -117,6 +117,7 @@ def _examples(
 def _of_block(
     split: examples.Split, block: examples.Block
 ) -> Iterator[suite.Example]:
+  """Yields the examples of a block."""
   columns = (
       block.rule.tolist(),
       block.number.tolist(),

@@ -134,6 +134,7 @@ def _spoil(x: np.ndarray, streams: np.ndarray, used: int, letters: int) -> None:
 def _impossible(
     x: np.ndarray, copies: int, options: options_lib.Rewrites
 ) -> errors.InputError:
+  """Returns the error for an input that cannot be drawn."""
   text = "".join(chr(ord("a") + letter) for letter in x)
   return errors.InputError(
       f"config.data.rewrites: in {_TRIES:,} tries no input of"

@@ -43,6 +43,7 @@ def unseen_rules(options: options_lib.Rewrites) -> int:
 
 
 def _check_counts(options: options_lib.Rewrites) -> None:
+  """Raises InputError for counts of examples that contradict each other."""
   example_count = round(options.examples * options.subsample)
   even = not options.power_law and not options.subsample_power_law
   if options.rules > example_count >= 1 and even:

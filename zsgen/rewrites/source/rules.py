@@ -162,6 +162,7 @@ def _too_few(
     options: options_lib.Rewrites,
     split: str,
 ) -> errors.InputError:
+  """Returns the error for rules that are too few to be distinct."""
   return errors.InputError(
       f"config.data.rewrites: of {count:,} distinct rules of {split}"
       f" {rule_count:,} were found among {drawn_count:,} drawn,"
