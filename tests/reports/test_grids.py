@@ -33,6 +33,29 @@ def test_a_table_that_fits_keeps_its_columns(width):
   assert "1.285 [1.159, 1.377]" in row
 
 
+def test_names_in_the_closing_table_are_whole_in_80_columns():
+  numbers = ("2.055", "1.582", "1.422", "1.348", "0.344", "0.700")
+  grid = grids.Grid(
+      "Held-out loss, 120 steps",
+      (
+          *("", "unit", "step 0", "first tenth", "mean", "final", "drop"),
+          "improved",
+      ),
+      [
+          ("heldout_family loss", "nats", *numbers),
+          ("heldout_family over tasks", "nats", *numbers),
+      ],
+      words=2,
+  )
+  output = io.StringIO()
+  rich.console.Console(file=output, width=80).print(grids.to_rich(grid))
+  lines = output.getvalue().splitlines()
+  assert max(map(len, lines)) <= 80
+  names = [line[:20].strip() for line in lines]
+  assert names[-4:-1] == ["heldout_family loss", "heldout_family over", "tasks"]
+  assert "improved" in output.getvalue().splitlines()[2]
+
+
 def test_a_table_that_is_too_wide_becomes_a_list_that_lacks_nothing():
   lines = [line.rstrip() for line in _print(40).splitlines()]
   assert lines[:4] == [

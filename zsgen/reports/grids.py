@@ -16,7 +16,7 @@ MISSING = "\N{EN DASH}"
 # Columns of words need no more characters: words wrap.
 _NARROWEST = 12
 # Characters between columns, and at both edges together.
-_GAP, _EDGES = 3, 2
+_GAP, _EDGES = 2, 2
 # Largest number of characters of a cell: in terminals and Markdown, and on pages.
 _LINE, _PAGE = 120, 1000
 # Markdown's alignment of words and of numbers.
@@ -69,6 +69,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
   """Returns a table for the terminal, which is a list where it is too wide."""
   table = _Table(
       box=rich.box.SIMPLE,
+      padding=(0, 1, 0, 0),  # With the box's space, `_GAP`.
       pad_edge=False,
       title=rich.text.Text(_terminal_cell(grid.title), "bold"),
       title_justify="left",
