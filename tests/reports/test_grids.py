@@ -54,3 +54,27 @@ def test_the_note_fits_a_console_that_does_not_wrap(width):
   lines = output.getvalue().splitlines()
   assert max(map(len, lines)) <= width
   assert " ".join(lines).endswith(note)
+
+
+CLOSING = grids.Grid(
+    "Held-out loss",
+    ("", "unit", "step 0", "first tenth", "mean", "final", "drop", "improved"),
+    [("heldout_family loss", "nats", *["2.769"] * 6)],
+    words=2,
+)
+
+
+@pytest.mark.parametrize("name", ["heldout_family loss", "heldout_" + "f" * 30])
+def test_words_of_a_table_wrap_between_words(name):
+  grid = CLOSING._replace(rows=[(name, *CLOSING.rows[0][1:])])
+  output = io.StringIO()
+  rich.console.Console(file=output, width=80).print(grids.to_rich(grid))
+  assert all(word in output.getvalue() for word in name.split())
+
+
+def test_an_identifier_of_any_length_leaves_a_table_a_table():
+  grid = grids.Grid("tasks", ("task", "loss"), [("t" * 70, "1.000")])
+  output = io.StringIO()
+  rich.console.Console(file=output, width=60).print(grids.to_rich(grid))
+  (row,) = [line for line in output.getvalue().splitlines() if "1.000" in line]
+  assert row.strip().startswith("ttt")
