@@ -77,3 +77,19 @@ def test_the_note_fits_a_console_that_does_not_wrap(width):
   lines = output.getvalue().splitlines()
   assert max(map(len, lines)) <= width
   assert " ".join(lines).endswith(note)
+
+
+def test_a_table_that_would_break_a_word_becomes_a_list():
+  name = "heldout_" + "f" * 16
+  grid = grids.Grid("", ("", *"abcdefg"), [(name, *["2.769"] * 7)])
+  output = io.StringIO()
+  rich.console.Console(file=output, width=70).print(grids.to_rich(grid))
+  assert name in output.getvalue()
+
+
+def test_an_identifier_of_any_length_leaves_a_table_a_table():
+  grid = grids.Grid("tasks", ("task", "loss"), [("t" * 70, "1.000")])
+  output = io.StringIO()
+  rich.console.Console(file=output, width=60).print(grids.to_rich(grid))
+  (row,) = [line for line in output.getvalue().splitlines() if "1.000" in line]
+  assert row.strip().startswith("ttt")

@@ -13,8 +13,10 @@ from zsgen.core import texts
 from zsgen.reports import measures
 
 MISSING = "\N{EN DASH}"
-# Columns of words need no more characters: words wrap.
-_NARROWEST = 12
+# Columns of words need no more characters than this and their longest word, as
+# words wrap. A word of more characters than _WORD may be broken: identifiers have
+# any length.
+_NARROWEST, _WORD = 12, 24
 # Characters between columns, and at both edges together.
 _GAP, _EDGES = 2, 2
 # Largest number of characters of a cell: in terminals and Markdown, and on pages.
@@ -69,7 +71,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
   """Returns a table for the terminal, which is a list where it is too wide."""
   table = _Table(
       box=rich.box.SIMPLE,
-      padding=(0, 1, 0, 0),  # With the box's space, `_GAP`.
+      padding=(0, _GAP - 1, 0, 0),  # The box adds one more.
       pad_edge=False,
       title=rich.text.Text(_terminal_cell(grid.title), "bold"),
       title_justify="left",
@@ -90,7 +92,7 @@ def to_rich(grid: Grid) -> rich.table.Table:
 
 
 class _Table(rich.table.Table):
-  """A table that is printed as a list where its numbers do not fit."""
+  """A table that is printed as a list where a number or a word does not fit."""
 
   grid: Grid
 
@@ -121,14 +123,25 @@ class _Table(rich.table.Table):
 
 
 def _narrowest(grid: Grid) -> int:
-  """Returns the least width at which no number is cut."""
-  columns = zip(grid.header, *grid.rows, strict=True)
-  widths = [
-      max(len(_terminal_cell(cell)) for cell in cells) for cells in columns
+  """Returns the least width at which no number is cut and no word is broken."""
+  columns = [
+      [_terminal_cell(cell) for cell in cells]
+      for cells in zip(grid.header, *grid.rows, strict=True)
   ]
-  words = [min(width, _NARROWEST) for width in widths[: grid.words]]
-  gaps = _GAP * (len(widths) - 1) + _EDGES
-  return sum(words) + sum(widths[grid.words :]) + gaps
+  words, numbers = columns[: grid.words], columns[grid.words :]
+  gaps = _GAP * (len(columns) - 1) + _EDGES
+  return sum(map(_narrowest_words, words)) + sum(map(_widest, numbers)) + gaps
+
+
+def _narrowest_words(cells: Sequence[str]) -> int:
+  """Returns the least width of a column of words."""
+  longest = _widest([word for cell in cells for word in cell.split()])
+  return max(min(longest, _WORD), min(_widest(cells), _NARROWEST))
+
+
+def _widest(cells: Iterable[str]) -> int:
+  """Returns the number of characters of the longest cell."""
+  return max(map(len, cells), default=0)
 
 
 def to_markdown(grid: Grid) -> str:
@@ -174,7 +187,6 @@ def _markdown(cell: str) -> str:
 
 
 def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
-  """Returns a row of a table in HTML; long cells are shortened."""
   content = "".join(
       f"<{tag}{' class=w' if i < grid.words else ''}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
       for i, cell in enumerate(cells)
