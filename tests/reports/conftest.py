@@ -1,17 +1,18 @@
 """Runs as training leaves them, with losses that tests choose."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import os
 import pathlib
 
 import numpy as np
 import pytest
 
+from tests.helpers import browser
 from zsgen.core import artifacts
 from zsgen.core import config as config_lib
 from zsgen.data import prepare
 from zsgen.orders import order as order_lib
-from zsgen.reports import curves
+from zsgen.reports import curves, notes
 from zsgen.train import records
 
 # Loss of example `index` at `step`.
@@ -44,6 +45,43 @@ def write_run(small, tmp_path):
     return _write(tmp_path, config_lib.check(small), losses)
 
   return write
+
+
+@pytest.fixture
+def write_sweep(write_run, tmp_path):
+  """Returns a function that writes a sweep of `configs/arrangement`."""
+
+  def write(
+      name: str = "arrangement_granularity_smoke",
+      seeds: Sequence[int] = (0, 1),
+      arms: Sequence[str] = ("fine", "coarse"),
+  ) -> pathlib.Path:
+    directory = tmp_path / "sweeps" / f"{name}-0123456789"
+    points = {f"{arm}-s{s}": (arm, s) for arm in arms for s in seeds}
+    notes.write_sweep(directory, notes.Sweep(name, points))
+    for number, (point, (arm, seed)) in enumerate(points.items()):
+      granularity = "task" if arm == "coarse" else "instance"
+      run = write_run(
+          lambda step, index, n=number: (4 + n) / (1 + step),
+          seed=seed,
+          order={"arrangement": "similarity", "granularity": granularity},
+          name=f"{name}_{arm}",
+      )
+      (run.path / "result.json").write_text("{}")
+      path = os.path.relpath(run.path, tmp_path)
+      notes.write_run(directory / "points" / f"{point}.json", path)
+    return directory
+
+  return write
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+  """Returns a browser whose downloads are in `driver.downloads`."""
+  downloads = tmp_path_factory.mktemp("downloads")
+  with browser.start(downloads) as driver:
+    driver.downloads = downloads
+    yield driver
 
 
 def _write(

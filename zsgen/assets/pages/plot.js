@@ -16,9 +16,11 @@ class Plot {
     new ResizeObserver(() => this.resize()).observe(this.box);
   }
 
-  // Draws lines [{name, label, dash, steps, values, low, high}].
+  // Draws lines [{name, label, dash, steps, values, low, high, hasGaps}].
   //
-  // Options: ylabel, zero (draw y = 0), logx, logy, marks [{step, name}], message.
+  // Options: x (what the steps are), ylabel, range ([lowest, highest] value, if
+  // another plot has the same), zero (draw y = 0), logx, logy, marks
+  // [{step, name}], message.
   draw(lines, options) {
     this.lines = lines;
     this.options = options;
@@ -36,10 +38,12 @@ class Plot {
     const data = [this.steps], series = [{}], bands = [];
     this.columns = this.lines.map((line) => {
       const spread = (values) => {
-        const column = new Array(this.steps.length).fill(null);
+        // Missing values are gaps; undefined ones are at steps of other lines.
+        const column = new Array(this.steps.length).fill(undefined);
         line.steps.forEach((step, i) => {
           const allowed = !this.options.logy || values[i] > 0;
           if (rows.has(step) && allowed) column[rows.get(step)] = values[i];
+          else if (rows.has(step)) column[rows.get(step)] = null;
         });
         return column;
       };
@@ -51,7 +55,7 @@ class Plot {
         bands.push({series: [data.length - 2, data.length - 1], fill: stroke + "2e"});
       }
       series.push({
-        stroke, width: 2, dash: line.dash, spanGaps: true,
+        stroke, width: 2, dash: line.dash, spanGaps: !line.hasGaps,
         points: {show: line.steps.length < 40, size: 5, fill: stroke},
       });
       data.push(spread(line.values));
@@ -64,9 +68,9 @@ class Plot {
       cursor: {points: {size: 8}, y: false},
       scales: {
         x: {time: false, distr: this.options.logx ? 3 : 1},
-        y: {distr: this.options.logy ? 3 : 1},
+        y: {distr: this.options.logy ? 3 : 1, ...(this.options.range ? {range: this.options.range} : {})},
       },
-      axes: [this.axis("step"), {...this.axis(this.options.ylabel), size: 64}],
+      axes: [this.axis(this.options.x), {...this.axis(this.options.ylabel), size: 64}],
       series, bands,
       hooks: {
         draw: [(chart) => this.drawMarks(chart)],
@@ -119,17 +123,25 @@ class Plot {
   // Shows the values at a position among the steps.
   show(position) {
     const step = this.steps[position];
-    const heading = step === undefined ? this.options.message || "Nothing is selected." : `step ${step}`;
+    const heading = step === undefined
+      ? this.options.message || "Nothing is selected." : `${this.options.x} ${number(step)}`;
     this.heading.textContent = heading;
-    const rows = step === undefined ? [] : this.lines.map((line) => this.row(line, step));
+    const rows = step === undefined ? [] : this.sorted(step).map((line) => this.row(line, step));
     this.readout.replaceChildren(...rows.map(({cells}) => element("tr", {}, ...cells)));
     const words = rows.map(({text}) => text).join("; ");
     const attributes = {
-      label: `${this.title}: ${this.options.ylabel} against step. Arrow keys move along the steps.`,
+      label: `${this.title}: ${this.options.ylabel} against ${this.options.x}. Arrow keys move along it.`,
       valuemin: this.steps[0] ?? 0, valuemax: this.steps.at(-1) ?? 0, valuenow: step ?? 0,
       valuetext: words ? `${heading}: ${words}` : heading,
     };
     for (const [name, value] of Object.entries(attributes)) this.box.setAttribute(`aria-${name}`, value);
+  }
+
+  // Returns many lines as they are above each other at a step; few as given.
+  sorted(step) {
+    if (this.lines.length <= MANY_NAMES) return this.lines;
+    const value = (line) => line.values[line.steps.indexOf(step)] ?? -Infinity;
+    return [...this.lines].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
   }
 
   row(line, step) {
