@@ -84,9 +84,7 @@ def widths(driver: Any) -> tuple[int, int]:
   """Returns the width that the content of a page takes, and the window's."""
   root = "document.documentElement"
   return tuple(
-      driver.execute_script(
-          f"return [{root}.scrollWidth, {root}.clientWidth]"
-      )
+      driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
   )
 
 

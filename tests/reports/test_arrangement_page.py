@@ -53,7 +53,7 @@ def _check_numbers(page, workdir):
   assert f'data-figure="{stem}/charts"' in text
   metrics = {(m["group"], m["path"]): m for m in values["metrics"]}
   chart = metrics[f"{stem}/charts", "loss"]
-  ((experiment,), _) = experiments.find([workdir])
+  (experiment,), _ = experiments.find([workdir])
   number = values["metrics"].index(chart)
   lines = [line for line in values["curves"] if line["metric"] == number]
   assert len(lines) == 4  # Two arms with two seeds.
@@ -163,7 +163,7 @@ def test_the_front_page_links_what_was_written(write_sweep, tmp_path, capsys):
   assert "2406.11721" in output and "2402.10891" not in output
   text = (tmp_path / "reports" / "index.html").read_text("utf-8")
   assert 'href="arrangement/arrangement.html"' in text
-  assert 'data-view="filter"' in text and "data-name=\"claim\"" in text
+  assert 'data-view="filter"' in text and 'data-name="claim"' in text
   assert "R9 (smoke)" in text
   path = tmp_path / "reports" / "arrangement" / "arrangement.json"
   path.write_text('{"targets": [{"target": "R1"}]}')

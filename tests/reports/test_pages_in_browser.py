@@ -134,9 +134,14 @@ def test_toggles_change_the_figure(driver, comparison, runs):
   assert _pixels(driver) == before
   browser.toggle(driver, "seed 1", ".bar")
   last = runs["random", 0].metrics["heldout/loss"].values[-1]
-  assert browser.readout(driver, HELDOUT)["random"] == pytest.approx(last, rel=1e-5)
+  assert browser.readout(driver, HELDOUT)["random"] == pytest.approx(
+      last, rel=1e-5
+  )
   browser.toggle(driver, "each seed", HELDOUT)
-  assert set(browser.readout(driver, HELDOUT)) == {"random, seed 0", "tmt, seed 0"}
+  assert set(browser.readout(driver, HELDOUT)) == {
+      "random, seed 0",
+      "tmt, seed 0",
+  }
   before = _pixels(driver)
   browser.toggle(driver, "log value", HELDOUT)
   assert _pixels(driver) != before
@@ -217,7 +222,9 @@ def test_examples_have_their_texts_and_losses(driver, comparison, runs):
   ]
   assert texts[:2] == [prompt, answer]
   last = evaluation.losses[-1, 3]
-  assert browser.readout(driver, slot)["tmt, seed 1"] == pytest.approx(last, rel=1e-5)
+  assert browser.readout(driver, slot)["tmt, seed 1"] == pytest.approx(
+      last, rel=1e-5
+  )
   assert len(browser.find_all(driver, f"{slot} details")) == 5
   search = browser.find(driver, f"{slot} input[type=search]")
   search.send_keys("no text has this")

@@ -180,7 +180,7 @@ class Figure {
   publishedLines({title, lines}) {
     return lines.filter(({label}) => shown.labels.has(label)).map(({label, steps, values}) => ({
       label, values, steps: DATA.steps[steps], dash: [3, 3], low: null, high: null, hasGaps: true,
-      name: `${DATA.labels[label]}, ${title}`,
+      name: this.place === "over" ? `${DATA.labels[label]}, ${title}` : DATA.labels[label],
     }));
   }
 

@@ -149,7 +149,7 @@ class Plot {
     const value = number(i < 0 ? null : line.values[i]);
     const band = i >= 0 && line.low && line.low[i] !== null
       ? `[${number(line.low[i])}, ${number(line.high[i])}]` : "";
-    const name = element("td", {title: line.name}, ...(line.label === null ? [] : [swatch(line.label)]), line.name);
+    const name = element("td", {title: line.name}, ...(line.label === null ? [] : [swatch(line.label, line.dash)]), line.name);
     return {
       cells: [name, element("td", {class: "value"}, value), element("td", {}, band)],
       text: `${line.name} ${value} ${band}`.trim(),

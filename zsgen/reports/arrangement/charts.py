@@ -103,7 +103,9 @@ def _scores(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
     return []
   charts = []
   for path, name in _SCORES.items():
-    runs = [run for by_seed in experiment.arms.values() for run in by_seed.values()]
+    runs = [
+        run for by_seed in experiment.arms.values() for run in by_seed.values()
+    ]
     if all(path in run.metrics for run in runs):
       figure = _published(name, published.by_share(name))
       metric = path.partition("/")[2]
@@ -112,9 +114,7 @@ def _scores(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
   return charts
 
 
-def _published(
-    name: str, lines: Mapping[str, curves.Curve]
-) -> sets.Published:
+def _published(name: str, lines: Mapping[str, curves.Curve]) -> sets.Published:
   return sets.Published(f"2406.11721: {name}", lines)
 
 

@@ -62,7 +62,9 @@ def write(
     page.save(out / f"{name}.png", png)
   artifacts.write_json(out / "rewrites.json", _numbers(arms, notices))
   page.save(out / "rewrites.md", _markdown(tables, pictures, notices))
-  written = page.save(out / "rewrites.html", _html(arms, tables, pictures, notices))
+  written = page.save(
+      out / "rewrites.html", _html(arms, tables, pictures, notices)
+  )
   return written, [grids.to_rich(table) for table in tables], notices
 
 
