@@ -66,7 +66,7 @@ def many(tmp_path_factory) -> pathlib.Path:
   root, paths = tmp_path_factory.mktemp("many"), []
   write_run = written_runs.run_writer(root, configs.small())
   for i in range(MANY):
-    name = f"{'a_long_name_of_an_order_' * 3}{i:02d}"
+    name = f"{'a_long_name_of_an_order_' * 2}{i:02d}"
     run = write_run(lambda step, _, i=i: (40 - i) / (1 + step), name=name)
     (run.path / "result.json").write_text("{}")
     paths.append(str(run.path))
