@@ -190,6 +190,19 @@ def test_accuracy_has_the_numbers_of_the_tables(driver, accuracy):
   assert list(shown.values()) == [rewrites_figures.PUBLISHED[400]] == [0.13]
 
 
+def test_long_names_are_whole_where_a_page_is_narrow(driver, accuracy, many):
+  browser.show(driver, accuracy, 390)
+  caption = browser.find(driver, f"{ACCURACY} .caption")
+  assert caption.text == "exact match (share), unseen rules"
+  browser.show(driver, accuracy, 1200)
+  assert not browser.find(driver, f"{ACCURACY} .caption").text
+  browser.show(driver, many, 390)
+  cell = browser.find(driver, "[data-view=heldout] .readout td")
+  sizes = "return [arguments[0].scrollWidth, arguments[0].clientWidth]"
+  content, room = driver.execute_script(sizes, cell)
+  assert content <= room
+
+
 def test_targets_are_searched(driver, front):
   browser.show(driver, front)
   filters = browser.find_all(driver, "[data-view=filter]")

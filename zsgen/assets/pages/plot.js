@@ -1,6 +1,10 @@
 "use strict";
 // One pair of axes: lines with bands, values under the pointer or the arrow keys.
 
+// Pixels of a letter of an axis, and of all but the y axis of a plot's height. Longer
+// names of the y axis are above the plot.
+const LETTER = 7, MARGINS = 60;
+
 class Plot {
   constructor(title) {
     this.title = title;
@@ -9,9 +13,10 @@ class Plot {
       class: "plot", tabindex: "0", role: "slider",
       keydown: (event) => this.onKey(event),
     });
+    this.caption = element("p", {class: "note caption"});
     this.heading = element("p", {class: "note"});
     this.readout = element("table", {class: "readout"});
-    this.node = element("div", {}, this.box, this.heading,
+    this.node = element("div", {}, this.caption, this.box, this.heading,
       element("div", {class: "scroll"}, this.readout));
     new ResizeObserver(() => this.resize()).observe(this.box);
   }
@@ -61,16 +66,20 @@ class Plot {
       data.push(spread(line.values));
       return data[data.length - 1];
     });
+    const {ylabel} = this.options;
+    const isLong = ylabel.length * LETTER > this.height() - MARGINS;
+    this.caption.textContent = isLong ? ylabel : "";
     this.chart = new uPlot({
       width: this.box.clientWidth || 320,
       height: this.height(),
+      padding: [null, 26, null, null],
       legend: {show: false},
       cursor: {points: {size: 8}, y: false},
       scales: {
         x: {time: false, distr: this.options.logx ? 3 : 1},
         y: {distr: this.options.logy ? 3 : 1, ...(this.options.range ? {range: this.options.range} : {})},
       },
-      axes: [this.axis(this.options.x), {...this.axis(this.options.ylabel), size: 64}],
+      axes: [this.xAxis(), {...this.axis(isLong ? null : ylabel), size: 64}],
       series, bands,
       hooks: {
         draw: [(chart) => this.drawMarks(chart)],
@@ -89,6 +98,13 @@ class Plot {
       grid: {stroke: colour("--grid"), width: 1},
       ticks: {stroke: colour("--rule"), width: 1},
     };
+  }
+
+  // Returns the x axis; powers of ten are short, so that they do not overlap.
+  xAxis() {
+    const format = new Intl.NumberFormat("en", {notation: "compact"});
+    const values = (_, splits) => splits.map((value) => value === null ? "" : format.format(value));
+    return {...this.axis(this.options.x), ...(this.options.logx ? {values} : {})};
   }
 
   // Draws the line y = 0, and lines at steps.

@@ -184,7 +184,7 @@ def _html(
   blocks = [
       *(page.badge("incomplete", line) for line in notices),
       page.slot("selection"),
-      page.slot("figure", figure=item.figure(sets.CHARTS), title=_TITLE),
+      page.slot("figure", figure=item.figure(sets.CHARTS), title="These runs"),
       page.text(_BANDS),
       *([page.text(note)] if note else ()),
       *(
