@@ -9,6 +9,7 @@ import rewriting
 from tests.helpers import page_data
 from zsgen.core import artifacts, errors
 from zsgen.data import prepare
+from zsgen.reports import grids
 from zsgen.rewrites import __main__ as command
 from zsgen.rewrites import report as rewrites
 from zsgen.rewrites.report import arms as rewrites_arms
@@ -280,7 +281,7 @@ def test_runs_of_several_sizes_make_a_heat_map(tmp_path):
       {(10, 100): 0.0, (100, 10): 1.0, (10, 200): 0.0, (100, 20): 0.5}
   )
   text = page.read_text("utf-8")
-  row = "<tr><td>100</td><td>0.000</td><td>–</td></tr>"
+  row = f"<tr><td>100</td><td>0.000</td><td>{grids.MISSING}</td></tr>"
   assert "<th>10 rules</th><th>100 rules</th>" in text and row in text
   result = json.loads((page.parent / "rewrites.json").read_text())
   assert list(result["arms"]) == ["examples 1000", "examples 2000"]
