@@ -108,17 +108,20 @@ def build(
   }
 
 
-def longest(subject: subject_lib.Subject) -> int:
-  """Returns the number of points of the longest curve."""
-  return max(
-      (
-          len(curve.steps)
-          for member in subject.members
-          for path, curve in member.metrics.items()
-          if path.count("/") == 1
-      ),
-      default=0,
-  )
+def longest(
+    subject: subject_lib.Subject, groups: Collection[str] = GROUPS
+) -> int:
+  """Returns the number of points of the longest curve of the given figures."""
+  lengths = [
+      len(curve.steps)
+      for member in subject.members
+      for path, curve in member.metrics.items()
+      if path.count("/") == 1
+      and (TRAINING in groups or not path.startswith("train/"))
+  ]
+  if ORDER in groups:
+    lengths += [run.steps for run in subject.trained.values()]
+  return max(lengths, default=0)
 
 
 def _rank(metric: Display) -> tuple[int, bool]:

@@ -230,7 +230,7 @@ class _Page:
           evaluated["evaluation"] = item.figure(evaluated["evaluation"])
       return part
 
-    self._add(item, metrics, curve_data.longest(subject))
+    self._add(item, metrics, curve_data.longest(subject, _GROUPS))
 
   def _add(
       self, item: Set, part_of: Callable[[int], dict[str, Any]], longest: int
