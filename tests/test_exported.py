@@ -87,11 +87,17 @@ def _export(job, tmp_path):
 
 
 def _bytes(path):
-  return {file.name: file.read_bytes() for file in path.iterdir()}
+  """Returns the content of all files but the provenance, which has the time."""
+  return {
+      file.name: file.read_bytes()
+      for file in path.iterdir()
+      if file.name != artifacts.PROVENANCE
+  }
 
 
 def test_an_export(job, base, tmp_path, capsys):
   path = _export(job, tmp_path)
+  assert len(artifacts.read_provenance(path)) == 1
   for name in (*FIELDS, "chat_template.jinja"):
     before, after = (
         (directory / name).read_text() for directory in (base, path)

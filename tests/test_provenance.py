@@ -1,5 +1,6 @@
 """Where artifacts come from: recorded next to them, and in nothing else."""
 
+import dataclasses
 import datetime
 import json
 import pathlib
@@ -7,13 +8,26 @@ import subprocess
 
 import pytest
 
+from tests.helpers import configs, shared
 import zsgen
-from zsgen import verify
+from zsgen import pipeline, verify
 from zsgen.core import artifacts, errors, software
-from zsgen.core.artifacts import provenance
+from zsgen.core import config as config_lib
+from zsgen.core.artifacts import manifests, provenance
+from zsgen.data.sources import child
+from zsgen.orders import segments
 
-KINDS = ("stores", "embeddings", "orders", "runs", "evaluations")
 STAGES = ("train", "evaluate")
+# Artifacts that a finished run has in its workdir, by kind.
+FINISHED = {
+    "store": "stores",
+    "embeddings": "embeddings",
+    "order": "orders",
+    "run": "runs",
+    "evaluation": "evaluations",
+}
+# Kinds that take seconds to make.
+SLOW = ("export", "population")
 
 
 def _only(workdir: pathlib.Path, section: str) -> pathlib.Path:
@@ -21,25 +35,73 @@ def _only(workdir: pathlib.Path, section: str) -> pathlib.Path:
   return path
 
 
-def test_every_artifact_has_its_provenance(small, workdirs):
-  workdir = workdirs.get(small, *STAGES)
-  for section in KINDS:
-    path = _only(workdir, section)
-    (record,) = artifacts.read_provenance(path)
-    date = datetime.datetime.fromisoformat(record["date"])
-    assert date.utcoffset() == datetime.timedelta(0)
-    versions = record["versions"]
-    assert versions["zsgen"] == zsgen.__version__
-    names = ("python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
-    assert all(versions[name] for name in (*names, "numpy", "tokenizers"))
-    assert ("commit" in record) == ("is_modified" in record)
-    if section in ("runs", "evaluations"):
-      assert record["device"] == "cpu" and record["hosts"] == 1
-      assert record["devices"] >= 1
-      assert set(record["mesh"]) == {"data", "fsdp", "context", "tensor"}
-    manifest = artifacts.read_manifest(path)
-    assert artifacts.PROVENANCE not in manifest.get("files", {})
-    assert record["date"] not in json.dumps(manifest)
+@dataclasses.dataclass
+class _Makers:
+  """Makes an artifact of each kind, as the code that users run makes it."""
+
+  workdirs: shared.Workdirs
+  tmp_path: pathlib.Path
+  monkeypatch: pytest.MonkeyPatch
+
+  def make(self, kind: str) -> pathlib.Path:
+    if kind in FINISHED:
+      workdir = self.workdirs.get(configs.small(), *STAGES)
+      return _only(workdir, FINISHED[kind])
+    return getattr(self, f"make_{kind}")()
+
+  def make_export(self) -> pathlib.Path:
+    self.workdirs.run(configs.small(), self.tmp_path, STAGES)
+    zsgen.run(configs.small(), self.tmp_path, ["export"])
+    return _only(self.tmp_path, "runs") / "export-float32"
+
+  def make_scores(self) -> pathlib.Path:
+    return _only(self.workdirs.get(configs.remade(), "train"), "scores")
+
+  def make_segment(self) -> pathlib.Path:
+    run = _only(self.workdirs.get(configs.remade(), "train"), "runs")
+    return segments.path_of(run, 4)
+
+  def make_population(self) -> pathlib.Path:
+    members = [configs.small(), configs.small()]
+    members[1].seed = 1
+    checked = [config_lib.check(member) for member in members]
+    pipeline.run_population(checked, self.tmp_path)
+    return _only(self.tmp_path, "populations")
+
+  def make_rows(self) -> pathlib.Path:
+    def write(request: object, out: pathlib.Path) -> dict:
+      (out / child.ROWS).write_bytes(b"rows")
+      return {"files": [], "bad_rows": {"count": 0, "first": []}}
+
+    self.monkeypatch.setattr(child, "_run", write)  # Needs no TensorFlow.
+    request = {"kind": "tfds", "dataset": "here", "splits": ["train"]}
+    return child.rows(request, "error", self.tmp_path).parent
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW))
+        for kind in manifests.FIELDS
+    ],
+)
+def test_every_kind_has_its_provenance(kind, workdirs, tmp_path, monkeypatch):
+  path = _Makers(workdirs, tmp_path, monkeypatch).make(kind)
+  manifest = artifacts.read_manifest(path, kind)
+  (record,) = artifacts.read_provenance(path)
+  assert artifacts.PROVENANCE not in manifest.get("files", {})
+  assert record["date"] not in json.dumps(manifest)
+  date = datetime.datetime.fromisoformat(record["date"])
+  assert date.utcoffset() == datetime.timedelta(0)
+  versions = record["versions"]
+  assert versions["zsgen"] == zsgen.__version__
+  names = ("python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+  assert all(versions[name] for name in (*names, "numpy", "tokenizers"))
+  assert ("commit" in record) == ("is_modified" in record)
+  if kind in ("run", "population", "evaluation"):
+    assert record["device"] == "cpu" and record["hosts"] == 1
+    assert record["devices"] >= 1
+    assert set(record["mesh"]) == {"data", "fsdp", "context", "tensor"}
 
 
 def test_each_start_that_trains_is_recorded(small, workdirs, tmp_path):

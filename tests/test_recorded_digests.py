@@ -139,9 +139,12 @@ def test_an_export_is_compared_with_its_records(directory, hashed):
       artifacts.digest_used(directory, names)
 
 
-def test_a_converted_directory_may_have_records(directory, hashed):
+def test_a_converted_directory_may_have_records_and_provenance(
+    directory, hashed
+):
   recipe = conversion.describe("0" * 64)
   artifacts.write_manifest(directory, {"kind": "export", "made_by": recipe})
   _digests(directory)
-  assert (directory / artifacts.RECORDS).exists()
+  for name in (artifacts.RECORDS, artifacts.PROVENANCE):
+    assert (directory / name).exists()
   assert conversion.is_there(directory, recipe)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.campaigns import damages
-from tests.helpers import closeness, restarts
+from tests.helpers import closeness, configs, restarts
 import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
@@ -26,20 +26,9 @@ STEPS = (4, 8)
 
 
 @pytest.fixture
-def remade(small):
+def remade():
   """Returns a config whose order is sorted by loss again at steps 4 and 8."""
-  config = small.copy_and_resolve_references()
-  config.name, config.data.train_instances = "remade", 1
-  config.order = {
-      "arrangement": "scored",
-      "score": "loss",
-      "sequence": "descending",
-      "embedder": "",
-      "budget": 38,
-      "remake_every": 4,
-  }
-  config.machine.keep = 5
-  return config
+  return configs.remade()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from zsgen import rewrites
 from zsgen.core import config, plugins, registry, schema
 
 FILE = "tests/campaigns/option_config.py"
+# Stands for a reward model of this name in the workdir.
+REWARD_MODEL = "reward-model"
 _PARTS = [{"arrangement": "random", "budget": 8}]
 _REWRITES = {
     "data.source": "rewrites",
@@ -157,6 +159,21 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         }
         for name in ("tasks", "few_shot", "chat_template", "bos")
     },
+    **{
+        f"evals.heldout.{name}": {
+            "targets": {},
+            "evals.heldout.type": "reward",
+            "evals.heldout.reward_model": REWARD_MODEL,
+            "evals.heldout.reward_length": 512,
+        }
+        for name in (
+            "reward_model",
+            "answers",
+            "form",
+            "reward_length",
+            "reward_dtype",
+        )
+    },
     "plan": {"plan.topology": "H200 SXM"},
 }
 # A right value that is not the default, of options that need one.
@@ -225,6 +242,9 @@ class Case:
       flags = [f"--config.{self.field}={self.value}"]
     else:
       options[self.field] = self.value
+    for name, value in options.items():
+      if value == REWARD_MODEL:
+        options[name] = f"{workdir}/{REWARD_MODEL}"
     is_plan = self.field.startswith("plan.") and self.read
     stage = ["--stage=plan"] if is_plan else []
     file = f"--config={FILE}:{json.dumps(options)}"

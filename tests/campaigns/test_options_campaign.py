@@ -15,11 +15,20 @@ import sys
 import pytest
 
 from tests.campaigns import option_cases, option_config
+from tests.helpers import tiny_models
 
 _SECONDS = 300
 # Every third case is run; of every 97th, a separate process is started too.
 _NIGHTLY, _FORKED = 3, 97
 _PROCESSES = 15
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  """Returns a workdir with the reward model that contexts name."""
+  directory = tiny_models.reward(tmp_path / option_cases.REWARD_MODEL, "llama2")
+  tiny_models.with_tokenizer(directory)
+  return tmp_path
 
 
 def _run(cases, root, workdir) -> list[dict]:
@@ -99,9 +108,9 @@ def _campaign(cases, root, workdir) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-def test_no_value_is_ignored_or_ends_in_a_traceback(root, tmp_path, capsys):
+def test_no_value_is_ignored_or_ends_in_a_traceback(root, workdir, capsys):
   cases = option_cases.sample(_NIGHTLY)
-  verdicts = _campaign(cases, root, tmp_path)
+  verdicts = _campaign(cases, root, workdir)
   counts = {verdict: len(lines) for verdict, lines in verdicts.items()}
   with capsys.disabled():
     print(f"\n{len(cases)} option values: {counts}")
@@ -114,15 +123,35 @@ def test_no_value_is_ignored_or_ends_in_a_traceback(root, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_forks_print_what_separate_processes_print(root, tmp_path):
+def test_right_options_of_rewards_take_effect(root, workdir):
+  right = {
+      "answers": "references",
+      "form": "ultra",
+      "reward_length": 1,
+      "reward_dtype": "bfloat16",
+  }
+  cases = [
+      case
+      for case in option_cases.cases()
+      if case.context.get("evals.heldout.type") == "reward"
+      and not case.by_flag
+      and right.get(case.field.rpartition(".")[2]) == case.value
+  ]
+  assert len(cases) == len(right)
+  verdicts = _campaign(cases, root, workdir)
+  assert set(verdicts) == {"accepted"}, verdicts
+
+
+@pytest.mark.slow
+def test_forks_print_what_separate_processes_print(root, workdir):
   """Checks that a fork of the campaign prints what the command prints."""
   cases = [case for case in option_cases.sample(_FORKED) if case.reach == "job"]
-  results = zip(cases, _run(cases, root, tmp_path), strict=True)
+  results = zip(cases, _run(cases, root, workdir), strict=True)
   refused = [(case, fork) for case, fork in results if fork["code"] == 2]
   assert len(refused) >= _PROCESSES
   for case, fork in refused[:_PROCESSES]:
     process = subprocess.run(
-        [sys.executable, "-m", "zsgen.main", *case.arguments(str(tmp_path))],
+        [sys.executable, "-m", "zsgen.main", *case.arguments(str(workdir))],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,

@@ -73,3 +73,50 @@ def find(driver: Any, selector: str) -> Any:
 def find_all(driver: Any, selector: str) -> list[Any]:
   """Returns the elements that match a CSS selector."""
   return driver.find_elements("css selector", selector)
+
+
+def errors(driver: Any) -> list[str]:
+  """Returns what the page wrote to the console."""
+  return [entry["message"] for entry in driver.get_log("browser")]
+
+
+def widths(driver: Any) -> tuple[int, int]:
+  """Returns the width that the content of a page takes, and the window's."""
+  root = "document.documentElement"
+  return tuple(
+      driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
+  )
+
+
+def readout(driver: Any, slot: str) -> dict[str, float]:
+  """Returns the values below a figure, by the names of its lines.
+
+  Args:
+    driver: shows a page.
+    slot: a CSS selector of the figure, or of one of its plots.
+  """
+  values = {}
+  for row in find_all(driver, f"{slot} .readout tr"):
+    name, value, *_ = (cell.text for cell in find_all(row, "td"))
+    values[name] = float(value)
+  return values
+
+
+def choose(driver: Any, label: str, text: str, slot: str) -> None:
+  """Selects an option of a list by the words of both."""
+  for box in find_all(driver, f"{slot} label"):
+    if box.text.startswith(label):
+      for option in find_all(box, "option"):
+        if option.text == text:
+          option.click()
+          return
+  raise AssertionError(f"{label}: there is no {text}")
+
+
+def toggle(driver: Any, label: str, slot: str) -> None:
+  """Clicks the checkbox of a label."""
+  for box in find_all(driver, f"{slot} label"):
+    if box.text.strip() == label:
+      find(box, "input").click()
+      return
+  raise AssertionError(f"there is no {label}")

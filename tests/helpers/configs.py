@@ -31,3 +31,19 @@ def small() -> ml_collections.ConfigDict:
   config.machine.layouts = 1
   config.machine.tensorboard = False
   return config
+
+
+def remade() -> ml_collections.ConfigDict:
+  """Returns `small` with an order that is sorted by loss at steps 4 and 8."""
+  config = small()
+  config.name, config.data.train_instances = "remade", 1
+  config.order = {
+      "arrangement": "scored",
+      "score": "loss",
+      "sequence": "descending",
+      "embedder": "",
+      "budget": 38,
+      "remake_every": 4,
+  }
+  config.machine.keep = 5
+  return config

@@ -1,11 +1,11 @@
 """The page on the experiments of 2406.11721."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 
+from tests.helpers import page_data
 from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
@@ -14,33 +14,7 @@ from zsgen.reports import __main__ as main_lib
 from zsgen.reports import arrangement, notes
 from zsgen.reports.arrangement import experiments, figures, published
 
-ARMS = {
-    "fine": {"arrangement": "similarity"},
-    "coarse": {"arrangement": "similarity", "granularity": "task"},
-}
-
-
-@pytest.fixture
-def write_sweep(write_run, tmp_path):
-  """Returns a function that writes a sweep of two arms."""
-
-  def write(name="arrangement_granularity_smoke", seeds=(0, 1)):
-    directory = tmp_path / "sweeps" / f"{name}-0123456789"
-    points = {f"{arm}-s{s}": (arm, s) for arm in ARMS for s in seeds}
-    notes.write_sweep(directory, notes.Sweep(name, points))
-    for number, (point, (arm, seed)) in enumerate(points.items()):
-      run = write_run(
-          lambda step, index, n=number: (4 + n) / (1 + step),
-          seed=seed,
-          order=ARMS[arm],
-          name=arm,
-      )
-      (run.path / "result.json").write_text("{}")
-      path = os.path.relpath(run.path, tmp_path)
-      notes.write_run(directory / "points" / f"{point}.json", path)
-    return directory
-
-  return write
+ARMS = ("fine", "coarse")
 
 
 def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
@@ -65,9 +39,87 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   text = (out / "arrangement.md").read_text("utf-8")
   assert f"![granularity, smoke: held-out loss]({picture})" in text
   assert "R9 (smoke)" in capsys.readouterr().out
+  _check_numbers(out / "arrangement.html", tmp_path)
   before = (out / picture).read_bytes()
   arrangement.write([tmp_path])
   assert (out / picture).read_bytes() == before
+
+
+def _check_numbers(page, workdir):
+  """Checks that the page has the numbers of the runs and of the figures."""
+  text = page.read_text("utf-8")
+  values = page_data.read(text)
+  stem = "granularity_smoke-0123456789"
+  assert f'data-figure="{stem}/charts"' in text
+  metrics = {(m["group"], m["path"]): m for m in values["metrics"]}
+  chart = metrics[f"{stem}/charts", "loss"]
+  (experiment,), _ = experiments.find([workdir])
+  number = values["metrics"].index(chart)
+  lines = [line for line in values["curves"] if line["metric"] == number]
+  assert len(lines) == 4  # Two arms with two seeds.
+  for line in lines:
+    member = values["members"][line["member"]]
+    arm = values["labels"][member["label"]]
+    run = experiment.arms[arm][member["seed"]]
+    steps, losses = run.metrics["heldout/loss"]
+    assert values["steps"][line["steps"]] == pytest.approx(steps / run.steps)
+    assert line["values"] == pytest.approx(losses / losses[0], rel=1e-5)
+  (figure,) = chart["published"]
+  assert figure["title"] == "2406.11721: granularity"
+  expected = published.relative("granularity")
+  assert len(figure["lines"]) == len(expected) == 2
+  for line in figure["lines"]:
+    curve = expected[values["labels"][line["label"]]]
+    steps = values["steps"][line["steps"]]
+    assert steps == pytest.approx(curve.steps, rel=1e-5, abs=1e-6)
+    assert line["values"] == [
+        None if np.isnan(value) else pytest.approx(value, rel=1e-5)
+        for value in curve.values
+    ]
+  loss = metrics[f"{stem}/heldout", "heldout/loss"]
+  assert loss["reference"] == "coarse" and loss["headline"]
+  differences = [
+      item
+      for item in values["differences"]
+      if item["evaluation"] == loss["evaluation"]
+  ]
+  assert len(differences) == 2
+  for item in differences:
+    seed = values["members"][item["member"]]["seed"]
+    assert values["members"][item["reference"]]["seed"] == seed
+    fine, coarse = (
+        experiment.arms[arm][seed].metrics["heldout/loss"].values
+        for arm in ("fine", "coarse")
+    )
+    assert item["values"] == pytest.approx(fine - coarse, rel=1e-4, abs=1e-5)
+  assert set(values["tasks"]) == {f"{stem}/heldout"}
+
+
+@pytest.mark.slow
+def test_a_page_of_several_experiments_has_the_curves_of_each(
+    write_sweep, tmp_path
+):
+  names = ("granularity", "settings")
+  for name in names:
+    write_sweep(f"arrangement_{name}_smoke", seeds=(0,))
+  page, _, _ = arrangement.write([tmp_path])
+  values = page_data.read(page.read_text("utf-8"))
+  for name in names:
+    group = f"{name}_smoke-0123456789/heldout"
+    numbers = [
+        number
+        for number, metric in enumerate(values["metrics"])
+        if metric["group"] == group and metric["path"] == "heldout/loss"
+    ]
+    lines = [line for line in values["curves"] if line["metric"] in numbers]
+    members = [values["members"][line["member"]] for line in lines]
+    labels = {values["labels"][member["label"]] for member in members}
+    assert labels == set(ARMS) and len(lines) == 2
+    part = values["tasks"][group]
+    members = [line["member"] for line in part["curves"]]
+    assert members == [line["member"] for line in lines]
+  # Both experiments have the published curves, whose labels are there too.
+  assert {"fine", "coarse", "NFT", "MIN"} <= set(values["labels"])
 
 
 def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
@@ -111,6 +163,7 @@ def test_the_front_page_links_what_was_written(write_sweep, tmp_path, capsys):
   assert "2406.11721" in output and "2402.10891" not in output
   text = (tmp_path / "reports" / "index.html").read_text("utf-8")
   assert 'href="arrangement/arrangement.html"' in text
+  assert 'data-view="filter"' in text and 'data-name="claim"' in text
   assert "R9 (smoke)" in text
   path = tmp_path / "reports" / "arrangement" / "arrangement.json"
   path.write_text('{"targets": [{"target": "R1"}]}')

@@ -107,17 +107,17 @@ def test_a_page_has_a_limit_and_states_its_sample(run, monkeypatch):
   full, _ = payload.build(subject_lib.from_run(run))
   names = ("metrics", "curves", "differences")
   budgets = {
-      "_CURVES": encoding.size({name: full[name] for name in names}) - 1,
-      "_TASKS": encoding.size(full["tasks"]["heldout"]) - 1,
-      "_EXAMPLES": encoding.size(full["examples"][0]) - 1,
+      "CURVES": encoding.size({name: full[name] for name in names}) - 1,
+      "TASKS": encoding.size(full["tasks"]["heldout"]) - 1,
+      "EXAMPLES": encoding.size(full["examples"][0]) - 1,
   }
   for name, budget in budgets.items():
     monkeypatch.setattr(payload, name, budget)
   values, notes = payload.build(subject_lib.from_run(run))
   (part,) = values["examples"]
   assert 0 < len(part["ids"]) < part["total"] == 15
-  assert encoding.size(part) <= budgets["_EXAMPLES"]
-  assert encoding.size(values["tasks"]["heldout"]) <= budgets["_TASKS"]
+  assert encoding.size(part) <= budgets["EXAMPLES"]
+  assert encoding.size(values["tasks"]["heldout"]) <= budgets["TASKS"]
   points_note, tasks_note, examples_note = notes
   assert "points of each curve" in points_note
   assert "tasks are on this page" in tasks_note

@@ -21,15 +21,6 @@ HELDOUT = "[data-view=heldout]"
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-  """Returns a browser whose downloads are in `driver.downloads`."""
-  downloads = tmp_path_factory.mktemp("downloads")
-  with browser.start(downloads) as driver:
-    driver.downloads = downloads
-    yield driver
-
-
-@pytest.fixture(scope="module")
 def runs(workdirs) -> dict[tuple[str, int], curves.RunRecords]:
   """Returns two orders of two seeds each."""
   opened = {}
@@ -90,43 +81,10 @@ def evaluations(workdirs, tmp_path_factory) -> pathlib.Path:
   return out
 
 
-def _errors(driver) -> list[str]:
-  """Returns what the page wrote to the console."""
-  return [entry["message"] for entry in driver.get_log("browser")]
-
-
-def _readout(driver, slot: str = HELDOUT) -> dict[str, float]:
-  """Returns the values below a figure, by the names of its lines."""
-  values = {}
-  for row in browser.find_all(driver, f"{slot} .readout tr"):
-    name, value, *_ = (cell.text for cell in browser.find_all(row, "td"))
-    values[name] = float(value)
-  return values
-
-
-def _step(driver, slot: str = HELDOUT) -> int:
-  words = browser.find(driver, f"{slot} .plot + .note").text
+def _step(driver) -> int:
+  """Returns the step whose values are below the figure."""
+  words = browser.find(driver, f"{HELDOUT} .plot + .note").text
   return int(words.removeprefix("step "))
-
-
-def _choose(driver, label: str, text: str, slot: str = HELDOUT) -> None:
-  """Selects an option of a list by the words of both."""
-  for box in browser.find_all(driver, f"{slot} label"):
-    if box.text.startswith(label):
-      for option in browser.find_all(box, "option"):
-        if option.text == text:
-          option.click()
-          return
-  raise AssertionError(f"{label}: there is no {text}")
-
-
-def _toggle(driver, label: str, slot: str) -> None:
-  """Clicks the checkbox of a label."""
-  for box in browser.find_all(driver, f"{slot} label"):
-    if box.text.strip() == label:
-      browser.find(box, "input").click()
-      return
-  raise AssertionError(f"there is no {label}")
 
 
 def _pixels(driver) -> str:
@@ -150,12 +108,9 @@ def _mean(runs, order: str, path: str, step: int) -> float:
 @pytest.mark.parametrize("page", ["comparison", "hostile", "evaluations"])
 def test_pages_fit_and_have_no_errors(driver, request, page, width, scheme):
   browser.show(driver, request.getfixturevalue(page), width, scheme)
-  assert not _errors(driver)
-  root = "document.documentElement"
-  sizes = driver.execute_script(
-      f"return [{root}.scrollWidth, {root}.clientWidth]"
-  )
-  assert sizes[0] <= sizes[1] <= width
+  assert not browser.errors(driver)
+  content, window = browser.widths(driver)
+  assert content <= window <= width
   paper = driver.execute_script(
       "return getComputedStyle(document.body).backgroundColor"
   )
@@ -171,25 +126,30 @@ def test_toggles_change_the_figure(driver, comparison, runs):
   browser.show(driver, comparison)
   before = _pixels(driver)
   both = {"random, mean of 2 seeds", "tmt, mean of 2 seeds"}
-  assert set(_readout(driver)) == both
-  _toggle(driver, "tmt", ".bar")
-  assert set(_readout(driver)) == {"random, mean of 2 seeds"}
+  assert set(browser.readout(driver, HELDOUT)) == both
+  browser.toggle(driver, "tmt", ".bar")
+  assert set(browser.readout(driver, HELDOUT)) == {"random, mean of 2 seeds"}
   assert _pixels(driver) != before
-  _toggle(driver, "tmt", ".bar")
+  browser.toggle(driver, "tmt", ".bar")
   assert _pixels(driver) == before
-  _toggle(driver, "seed 1", ".bar")
+  browser.toggle(driver, "seed 1", ".bar")
   last = runs["random", 0].metrics["heldout/loss"].values[-1]
-  assert _readout(driver)["random"] == pytest.approx(last, rel=1e-5)
-  _toggle(driver, "each seed", HELDOUT)
-  assert set(_readout(driver)) == {"random, seed 0", "tmt, seed 0"}
+  assert browser.readout(driver, HELDOUT)["random"] == pytest.approx(
+      last, rel=1e-5
+  )
+  browser.toggle(driver, "each seed", HELDOUT)
+  assert set(browser.readout(driver, HELDOUT)) == {
+      "random, seed 0",
+      "tmt, seed 0",
+  }
   before = _pixels(driver)
-  _toggle(driver, "log value", HELDOUT)
+  browser.toggle(driver, "log value", HELDOUT)
   assert _pixels(driver) != before
   for button in browser.find_all(driver, ".bar button"):
     if button.text == "none":
       button.click()
-  assert not _readout(driver)
-  assert not _errors(driver)
+  assert not browser.readout(driver, HELDOUT)
+  assert not browser.errors(driver)
 
 
 def test_hover_and_keys_show_the_values_of_the_data(driver, comparison, runs):
@@ -207,7 +167,7 @@ def test_hover_and_keys_show_the_values_of_the_data(driver, comparison, runs):
     steps.add(step)
     for order in ("random", "tmt"):
       expected = _mean(runs, order, "heldout/loss", step)
-      value = _readout(driver)[f"{order}, mean of 2 seeds"]
+      value = browser.readout(driver, HELDOUT)[f"{order}, mean of 2 seeds"]
       assert value == pytest.approx(expected, rel=1e-5)
   assert len(steps) == 3
   plot.send_keys(keys.HOME)
@@ -217,17 +177,17 @@ def test_hover_and_keys_show_the_values_of_the_data(driver, comparison, runs):
   words = plot.get_attribute("aria-valuetext")
   assert words.startswith("step 4: random, mean of 2 seeds ")
   assert "Arrow keys" in plot.get_attribute("aria-label")
-  assert not _errors(driver)
+  assert not browser.errors(driver)
 
 
 def test_differences_are_those_of_the_tables(driver, comparison):
   browser.show(driver, comparison)
-  _choose(driver, "Show", "differences to random")
+  browser.choose(driver, "Show", "differences to random", HELDOUT)
   table = pq.read_table(comparison.with_name("comparison-differences.parquet"))
   last = [row["difference"] for row in table.to_pylist() if row["step"] == 10]
   assert len(last) == 2
   expected = {"tmt, mean of 2 seeds": pytest.approx(np.mean(last), rel=1e-4)}
-  assert _readout(driver) == expected
+  assert browser.readout(driver, HELDOUT) == expected
 
 
 def test_tasks_are_searched_and_drawn(driver, comparison, runs):
@@ -239,7 +199,7 @@ def test_tasks_are_searched_and_drawn(driver, comparison, runs):
   assert task in row.text
   browser.find(row, "input").click()
   expected = _mean(runs, "tmt", f"heldout/{task}/loss", 10)
-  value = _readout(driver)["tmt, mean of 2 seeds"]
+  value = browser.readout(driver, HELDOUT)["tmt, mean of 2 seeds"]
   assert value == pytest.approx(expected, rel=1e-5)
   # The keyboard stays where it was.
   focused = driver.switch_to.active_element
@@ -249,7 +209,7 @@ def test_tasks_are_searched_and_drawn(driver, comparison, runs):
 def test_examples_have_their_texts_and_losses(driver, comparison, runs):
   browser.show(driver, comparison)
   slot = "[data-view=examples]"
-  _choose(driver, "Evaluation", "heldout, seed 1", slot)
+  browser.choose(driver, "Evaluation", "heldout, seed 1", slot)
   run = runs["tmt", 1]
   evaluation = run.evaluation("heldout")
   options = browser.find_all(driver, f"{slot} select.examples option")
@@ -262,7 +222,9 @@ def test_examples_have_their_texts_and_losses(driver, comparison, runs):
   ]
   assert texts[:2] == [prompt, answer]
   last = evaluation.losses[-1, 3]
-  assert _readout(driver, slot)["tmt, seed 1"] == pytest.approx(last, rel=1e-5)
+  assert browser.readout(driver, slot)["tmt, seed 1"] == pytest.approx(
+      last, rel=1e-5
+  )
   assert len(browser.find_all(driver, f"{slot} details")) == 5
   search = browser.find(driver, f"{slot} input[type=search]")
   search.send_keys("no text has this")
@@ -293,7 +255,7 @@ def test_written_answers_are_shown_by_step(driver, write_run):
   assert rows[1:] == [
       [str(step), f"{ATTACK} at {step}: {ids[2]}"] for step in (0, 10)
   ]
-  assert not _errors(driver)
+  assert not browser.errors(driver)
 
 
 def test_the_figure_is_downloaded_as_csv(driver, comparison, runs):
@@ -323,7 +285,7 @@ def test_configs_are_compared(driver, comparison):
 
 def test_attacks_are_text(driver, hostile):
   browser.show(driver, hostile)
-  assert not _errors(driver)
+  assert not browser.errors(driver)
   assert driver.execute_script("return typeof hacked") == "undefined"
   assert not browser.find_all(driver, "img")
   assert len(browser.find_all(driver, "script")) == 3

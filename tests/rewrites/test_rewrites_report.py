@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import rewriting
 
+from tests.helpers import page_data
 from zsgen.core import artifacts, errors
 from zsgen.data import prepare
+from zsgen.reports import grids
 from zsgen.rewrites import __main__ as command
 from zsgen.rewrites import report as rewrites
 from zsgen.rewrites.report import arms as rewrites_arms
@@ -64,7 +66,23 @@ def test_the_report(tmp_path, capsys):
   assert result["published"]["400"] == 0.13
   text = (out / "rewrites.md").read_text()
   assert "| 1,000 | 1 | 1,000 | 3 | 0.987 [0.970, 1.000] |" in text
-  assert "data:image/png;base64" in (out / "rewrites.html").read_text()
+  values = page_data.read((out / "rewrites.html").read_text("utf-8"))
+  assert values["labels"] == ["all runs", "2402.10891"]
+  unseen, seen, *_ = values["metrics"]
+  assert "unseen rules" in unseen["label"] and "seen rules" in seen["label"]
+  lines = [line for line in values["curves"] if line["metric"] == 0]
+  for seed, line in zip((1, 2, 3), lines, strict=True):
+    assert values["members"][line["member"]] == {"label": 0, "seed": seed}
+    by_rules = zip(values["steps"][line["steps"]], line["values"], strict=True)
+    assert dict(by_rules) == {
+        int(rules): by_seed[str(seed)]
+        for rules, by_seed in arm["unseen"].items()
+    }
+  (figure,) = unseen["published"]
+  assert figure["title"] == rewrites_figures.ANOTHER_SCALE
+  (line,) = figure["lines"]
+  by_rules = zip(values["steps"][line["steps"]], line["values"], strict=True)
+  assert dict(by_rules) == rewrites_figures.PUBLISHED
   # The same runs give the same bytes.
   before = {path.name: path.read_bytes() for path in out.iterdir()}
   rewrites.write([tmp_path / "runs"])
@@ -262,6 +280,9 @@ def test_runs_of_several_sizes_make_a_heat_map(tmp_path):
   assert heat == rewrites_figures.examples_per_rule(
       {(10, 100): 0.0, (100, 10): 1.0, (10, 200): 0.0, (100, 20): 0.5}
   )
+  text = page.read_text("utf-8")
+  row = f"<tr><td>100</td><td>0.000</td><td>{grids.MISSING}</td></tr>"
+  assert "<th>10 rules</th><th>100 rules</th>" in text and row in text
   result = json.loads((page.parent / "rewrites.json").read_text())
   assert list(result["arms"]) == ["examples 1000", "examples 2000"]
 

@@ -82,7 +82,7 @@ def is_there(out: pathlib.Path, recipe: Mapping[str, Any]) -> bool:
     ) from error
   made_by, written = manifest["made_by"], manifest["files"]
   names = {path.name for path in out.iterdir()}
-  extra = names - {*written, artifacts.MANIFEST, artifacts.RECORDS}
+  extra = names - {*written, *artifacts.UNLISTED}
   if extra or {**made_by, "format": _FORMAT} != recipe:
     reason = f"the file {min(extra)}" if extra else "another model"
     raise errors.InputError(

@@ -147,7 +147,7 @@ class _Export:
   def _check_ours(self) -> None:
     """Raises InputError for files that an export did not write."""
     known = self._manifest().get("files", ())
-    expected = (*known, artifacts.MANIFEST, artifacts.RECORDS)
+    expected = (*known, *artifacts.UNLISTED)
     for path in sorted(self._path.glob("*")):
       name = path.name
       if name not in expected and (known or not _WRITTEN.fullmatch(name)):

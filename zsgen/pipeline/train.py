@@ -76,6 +76,7 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
     path.mkdir(parents=True, exist_ok=True)
     manifest = {"kind": "population", "made_by": recipe}
     artifacts.write_manifest(path, manifest)
+  artifacts.add_provenance(path, dict(joined.program.mesh.shape))
   return joined
 
 

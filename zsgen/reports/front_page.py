@@ -10,6 +10,7 @@ import rich.table
 
 from zsgen.core import artifacts, errors
 from zsgen.reports import grids, outcomes, page
+from zsgen.reports.interactive import embedded, sets
 from zsgen.reports.outcomes import Outcome
 
 _TITLE = "The papers' experiments"
@@ -57,8 +58,10 @@ def write(
   out = (out or workdirs[0] / "reports").absolute()
   out.mkdir(parents=True, exist_ok=True)
   table = _table(pages)
-  blocks = [block for item in pages for block in _section(item, out)]
-  written = page.save(out / "index.html", page.page(_TITLE, blocks))
+  blocks = [grids.to_html(table)]
+  blocks += [block for item in pages for block in _section(item, out)]
+  content = embedded.page_of(_TITLE, blocks, sets.build([]))
+  written = page.save(out / "index.html", content)
   notices = [notice for item in pages for notice in item.notices]
   return written, [grids.to_rich(table)], notices
 
@@ -107,5 +110,5 @@ def _section(item: _Page, out: pathlib.Path) -> list[str]:
   return [
       page.section(item.title, [page.link(link, "figures, tables and curves")]),
       *(page.badge("incomplete", line) for line in item.notices),
-      grids.to_html(outcomes.table("Targets", item.judged, "")),
+      outcomes.to_html(outcomes.table("Targets", item.judged, "")),
   ]

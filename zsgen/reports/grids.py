@@ -21,6 +21,8 @@ _NARROWEST, _WORD = 12, 24
 _GAP, _EDGES = 2, 2
 # Largest number of characters of a cell: in terminals and Markdown, and on pages.
 _LINE, _PAGE = 120, 1000
+# Tables with so many columns of words are lists where a page is narrow.
+_LIST = 3
 # Markdown's alignment of words and of numbers.
 _RULES = (":--", "--:")
 
@@ -167,7 +169,7 @@ def to_html(grid: Grid) -> str:
   name = texts.escape_html(grid.title or "table")
   return (
       f'{title}<div class="scroll" tabindex="0" role="region"'
-      f' aria-label="{name}"><table>\n'
+      f' aria-label="{name}"><table{_list_class(grid)}>\n'
       f"<thead>{_html_row(grid, 'th', grid.header)}</thead>\n"
       f"<tbody>\n{body}\n</tbody>\n</table></div>\n{note}"
   )
@@ -186,9 +188,22 @@ def _markdown(cell: str) -> str:
   return texts.escape_markdown(texts.short(cell, _LINE))
 
 
+def _list_class(grid: Grid) -> str:
+  """Returns the class of tables that narrow pages show as lists."""
+  return ' class="list"' if grid.words >= _LIST else ""
+
+
 def _html_row(grid: Grid, tag: str, cells: Sequence[str]) -> str:
   content = "".join(
-      f"<{tag}{' class=w' if i < grid.words else ''}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
+      f"<{tag}{_attributes(grid, tag, i)}>{texts.escape_html(texts.short(cell, _PAGE))}</{tag}>"
       for i, cell in enumerate(cells)
   )
   return f"<tr>{content}</tr>"
+
+
+def _attributes(grid: Grid, tag: str, column: int) -> str:
+  """Returns the attributes of a cell: its kind and, in lists, its name."""
+  kind = " class=w" if column < grid.words else ""
+  if tag == "th" or grid.words < _LIST:
+    return kind
+  return f'{kind} data-name="{texts.escape_html(grid.header[column])}"'

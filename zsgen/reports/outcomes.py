@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zsgen.reports import grids
+from zsgen.reports import grids, page
 
+_STATE = "state"
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 
 
@@ -36,5 +37,12 @@ def decided(target: str, claim: str, is_met: bool, values: str) -> Outcome:
 
 def table(title: str, outcomes: Sequence[Outcome], note: str) -> grids.Grid:
   """Tabulates outcomes, a row each."""
-  header = ("target", "claim", "", "values")
+  header = ("target", "claim", _STATE, "values")
   return grids.Grid(title, header, outcomes, words=4, note=note)
+
+
+def to_html(table: grids.Grid) -> str:
+  """Returns a table of outcomes in HTML, whose rows can be searched."""
+  column = str(list(table.header).index(_STATE))
+  slot = page.slot("filter", column=column)
+  return f"<section>{slot}{grids.to_html(table)}</section>"

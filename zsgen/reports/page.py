@@ -22,9 +22,11 @@ _SCRIPTS = tuple(
     for name in (
         "data",
         "dom",
+        "legend",
         "plot",
         "tasks",
         "figure",
+        "filter",
         "examples",
         "orders",
         "configs",
@@ -93,14 +95,19 @@ def section(title: str, blocks: Iterable[str]) -> str:
   return "\n".join([f"<h2>{texts.escape_html(title)}</h2>", *blocks])
 
 
-def slot(view: str) -> str:
-  """Returns the place of an interactive figure.
+def slot(view: str, **data: str) -> str:
+  """Returns the place of an interactive figure or control.
 
   Args:
     view: one of `VIEWS` in assets/pages/main.js.
+    **data: what the view reads, by the names of the element's data attributes.
   """
+  attributes = "".join(
+      f' data-{name}="{texts.escape_html(value)}"'
+      for name, value in {"view": view, **data}.items()
+  )
   return (
-      f'<section class="slot" data-view="{view}">'
+      f'<section class="slot"{attributes}>'
       f"<noscript>{text(_NO_SCRIPT)}</noscript></section>"
   )
 

@@ -57,9 +57,9 @@ function strokeOf(label) {
   return DATA.styles[label].color || colour("--ink");
 }
 
-// Returns a piece of a label's line.
-function swatch(label) {
+// Returns a piece of a label's line, with its own dashes or others.
+function swatch(label, dash = DATA.styles[label].dash) {
   return drawing("svg", {class: "swatch", viewBox: "0 0 26 10", "aria-hidden": "true"},
     drawing("line", {x1: 0, x2: 26, y1: 5, y2: 5, stroke: DATA.styles[label].color || "currentColor", "stroke-width": 3,
-      "stroke-dasharray": DATA.styles[label].dash.join(" ")}));
+      "stroke-dasharray": dash.join(" ")}));
 }

@@ -68,7 +68,7 @@ class Examples {
     });
     const rows = this.neighbours()?.rows[i] || [];
     const marks = rows.map(([, , step]) => ({step}));
-    this.plot.draw(lines, {ylabel: this.part.value, marks, message: "No run that is shown has this example."});
+    this.plot.draw(lines, {x: "step", ylabel: this.part.value, marks, message: "No run that is shown has this example."});
   }
 
   neighbours() {

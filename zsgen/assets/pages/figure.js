@@ -1,6 +1,8 @@
 "use strict";
 // A figure of metrics against steps, with its controls.
 
+// Longer names of a reference are left out of axes and controls.
+const LONGEST_REFERENCE = 30;
 const SMOOTHING = [["1", "off"], ["5", "5 points"], ["15", "15 points"], ["51", "51 points"]];
 
 class Figure {
@@ -9,23 +11,38 @@ class Figure {
       .map((metric, index) => ({...metric, index}))
       .filter((metric) => groups.includes(metric.group));
     this.metric = this.metrics[0];
-    this.isHeldout = groups.includes("heldout");
+    this.x = this.metric?.x || "step";
+    this.isHeldout = this.metrics.some(({headline}) => headline);
+    this.isPublished = this.metrics.some(({published}) => published?.length);
+    this.place = "beside";
     this.view = "value";
+    const reference = this.metric?.reference || DATA.reference;
+    this.reference = reference.length > LONGEST_REFERENCE ? "the reference" : reference;
+    this.title = title;
     this.plot = new Plot(title);
+    this.plots = element("div", {class: "plots"}, this.plot.node);
     this.tasks = tasks;
-    this.seedCount = Math.max(0, ...DATA.labels.map(
-      (_, label) => DATA.members.filter((member) => member.label === label).length));
+    this.seedCount = this.countSeeds();
     this.band = this.defaultBand();
     this.isEach = false;
     this.width = 1;
-    this.scales = {logx: false, logy: false};
-    this.node = element("div", {class: "figure"}, this.controls(), this.plot.node);
+    this.scales = {logx: Boolean(this.metric?.log), logy: false};
+    this.node = element("div", {class: "figure"}, this.controls(), this.plots);
     if (tasks) {
       tasks.onChange = () => this.draw();
       this.node.append(tasks.node);
     }
     listeners.push(() => this.draw());
     this.draw();
+  }
+
+  // Returns the number of seeds of the label that has most of them in this figure.
+  countSeeds() {
+    const indexes = new Set(this.metrics.map(({index}) => index));
+    const members = new Set(DATA.curves.filter(({metric}) => indexes.has(metric)).map(({member}) => member));
+    const counts = DATA.labels.map(
+      (_, label) => [...members].filter((member) => DATA.members[member].label === label).length);
+    return Math.max(0, ...counts);
   }
 
   defaultBand() {
@@ -54,8 +71,8 @@ class Figure {
     const rows = [
       choice("Metric", options, "0", set((value) => { this.metric = this.metrics[Number(value)]; })),
     ];
-    if (DATA.differences.length && this.isHeldout) {
-      const views = [["value", "values"], ["difference", `differences to ${DATA.reference}`]];
+    if (this.hasDifferences()) {
+      const views = [["value", "values"], ["difference", `differences to ${this.reference}`]];
       rows.push(choice("Show", views, "value", set((value) => {
         this.view = value;
         this.band = this.defaultBand();
@@ -64,13 +81,22 @@ class Figure {
     }
     if (this.bands().length > 1) rows.push(bands);
     if (this.seedCount > 1) rows.push(checkbox("each seed", false, set((value) => { this.isEach = value; })));
+    if (this.isPublished) {
+      const places = [["beside", "beside"], ["over", "in the same axes"], ["none", "not shown"]];
+      rows.push(choice("Published curves", places, this.place, set((value) => { this.place = value; })));
+    }
     rows.push(
       choice("Smoothing", SMOOTHING, "1", set((value) => { this.width = Number(value); })),
-      checkbox("log step", false, set((value) => { this.scales.logx = value; })),
+      checkbox(`log ${this.x}`, this.scales.logx, set((value) => { this.scales.logx = value; })),
       checkbox("log value", false, set((value) => { this.scales.logy = value; })),
       button("Download CSV", () => this.save()),
     );
     return element("div", {class: "row controls"}, ...rows);
+  }
+
+  hasDifferences() {
+    const names = new Set(this.metrics.map(({evaluation}) => evaluation));
+    return this.isHeldout && DATA.differences.some(({evaluation}) => names.has(evaluation));
   }
 
   // Returns the curve of a member, or null.
@@ -120,23 +146,65 @@ class Figure {
     const scope = tasks.length ? `, mean over ${tasks.length} tasks` : "";
     this.tasks?.use(evaluation, headline);
     this.drawn = this.lines();
-    this.plot.draw(this.drawn, {
+    const options = {
       ...this.scales,
+      x: this.x,
       logy: this.scales.logy && !isDifference,
       zero: isDifference,
-      ylabel: `${label}${scope}${isDifference ? ` - ${DATA.reference}` : ""}`,
+      ylabel: `${label}${scope}${isDifference ? ` - ${this.reference}` : ""}`,
       message: isDifference && !headline
         ? "Differences are computed for the headline metric of each evaluation."
         : "No line is selected that has this metric.",
-    });
+    };
+    this.drawPublished(options);
+  }
+
+  // Draws the own lines, and what a paper has beside them or in the same axes.
+  drawPublished(options) {
+    const parts = this.place === "none" ? [] : (this.metric.published || [])
+      .map((part) => ({title: part.title, lines: this.publishedLines(part)}));
+    this.published = parts.flatMap(({lines}) => lines);
+    if (this.place === "over" || !parts.length) {
+      this.plots.replaceChildren(this.plot.node);
+      this.plot.draw([...this.drawn, ...this.published], options);
+      return;
+    }
+    const range = options.logy ? null : rangeOf([...this.drawn, ...this.published]);
+    const others = parts.map(({title}) => new Plot(title));
+    this.plots.replaceChildren(
+      titled(this.title, this.plot), ...parts.map(({title}, i) => titled(title, others[i])));
+    this.plot.draw(this.drawn, {...options, range});
+    parts.forEach(({lines}, i) => others[i].draw(lines, {...options, range}));
+  }
+
+  publishedLines({title, lines}) {
+    return lines.filter(({label}) => shown.labels.has(label)).map(({label, steps, values}) => ({
+      label, values, steps: DATA.steps[steps], dash: [3, 3], low: null, high: null, hasGaps: true,
+      name: this.place === "over" ? `${DATA.labels[label]}, ${title}` : DATA.labels[label],
+    }));
   }
 
   save() {
-    const rows = this.drawn.flatMap((line) => line.steps.map((step, i) => [
-      line.name, this.metric.path, this.view, step, line.values[i],
+    const rows = [...this.drawn, ...this.published].flatMap((line) => line.steps.map((step, i) => [
+      line.name, this.metric.path, line.hasGaps ? "published" : this.view, step, line.values[i],
       line.low ? line.low[i] : null, line.high ? line.high[i] : null,
     ]));
     const name = `${this.metric.path.replaceAll(/[^\w.-]+/g, "-")}.csv`;
-    download(name, ["line", "metric", "show", "step", "value", "low", "high"], rows);
+    download(name, ["line", "metric", "show", this.x, "value", "low", "high"], rows);
   }
+}
+
+// Returns a plot below its title.
+function titled(title, plot) {
+  return element("div", {}, element("h4", {}, title), plot.node);
+}
+
+// Returns the range of all values of lines, with a margin; null for none.
+function rangeOf(lines) {
+  const values = lines.flatMap((line) => [line.values, line.low || [], line.high || []].flat())
+    .filter((value) => value !== null);
+  if (!values.length) return null;
+  const [low, high] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
+  const margin = 0.05 * (high - low || 1);
+  return [low - margin, high + margin];
 }

@@ -1,42 +1,12 @@
 "use strict";
 // Fills the places that the page has for figures.
 
-// Returns checkboxes for labels and seeds, which all figures follow.
-function selection() {
-  const rows = [];
-  const seeds = [...shown.seeds].sort((a, b) => a - b);
-  if (DATA.labels.length > 1) {
-    const boxes = DATA.labels.map((name, label) => toggle([swatch(label), name], shown.labels, label));
-    rows.push(row("Show", boxes, shown.labels, [...DATA.labels.keys()]));
-  }
-  if (seeds.length > 1) {
-    const boxes = seeds.map((seed) => toggle(`seed ${seed}`, shown.seeds, seed));
-    rows.push(row("Seeds", boxes, shown.seeds, seeds));
-  }
-  return rows.length ? [element("div", {class: "bar controls"}, ...rows)] : [];
-}
-
-function toggle(name, members, member) {
-  return checkbox(name, true, (checked) => {
-    if (checked) members.add(member);
-    else members.delete(member);
-    changed();
-  });
-}
-
-function row(title, boxes, members, all) {
-  const set = (selected) => () => {
-    members.clear();
-    for (const member of selected) members.add(member);
-    for (const box of boxes) box.querySelector("input").checked = selected.length > 0;
-    changed();
-  };
-  return element("fieldset", {class: "row"}, element("legend", {}, title), ...boxes,
-    button("all", set(all)), button("none", set([])));
-}
-
 const VIEWS = {
-  selection: selection,
+  selection,
+  filter: (slot) => [new Filter(slot).node],
+  // A figure of a set, by its name; one without a line of its own is left out.
+  figure: ({dataset: {title, figure}}) => (
+    DATA.metrics.some(({group}) => group === figure) ? [new Figure(title, [figure], new Tasks()).node] : []),
   heldout: () => [new Figure("Held-out evaluations", ["heldout"], new Tasks()).node],
   examples: () => [DATA.examples.length ? new Examples().node : note("No example is on this page.")],
   order: () => [
@@ -49,7 +19,7 @@ const VIEWS = {
 
 function start() {
   for (const slot of document.querySelectorAll("[data-view]")) {
-    slot.replaceChildren(...VIEWS[slot.dataset.view]());
+    slot.replaceChildren(...VIEWS[slot.dataset.view](slot));
   }
   const theme = matchMedia("(prefers-color-scheme: dark)");
   theme.addEventListener("change", changed);

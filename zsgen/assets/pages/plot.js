@@ -1,6 +1,10 @@
 "use strict";
 // One pair of axes: lines with bands, values under the pointer or the arrow keys.
 
+// Pixels of a letter of an axis, and of all but the y axis of a plot's height. Longer
+// names of the y axis are above the plot.
+const LETTER = 7, MARGINS = 60;
+
 class Plot {
   constructor(title) {
     this.title = title;
@@ -9,16 +13,19 @@ class Plot {
       class: "plot", tabindex: "0", role: "slider",
       keydown: (event) => this.onKey(event),
     });
+    this.caption = element("p", {class: "note caption"});
     this.heading = element("p", {class: "note"});
     this.readout = element("table", {class: "readout"});
-    this.node = element("div", {}, this.box, this.heading,
+    this.node = element("div", {}, this.caption, this.box, this.heading,
       element("div", {class: "scroll"}, this.readout));
     new ResizeObserver(() => this.resize()).observe(this.box);
   }
 
-  // Draws lines [{name, label, dash, steps, values, low, high}].
+  // Draws lines [{name, label, dash, steps, values, low, high, hasGaps}].
   //
-  // Options: ylabel, zero (draw y = 0), logx, logy, marks [{step, name}], message.
+  // Options: x (what the steps are), ylabel, range ([lowest, highest] value, if
+  // another plot has the same), zero (draw y = 0), logx, logy, marks
+  // [{step, name}], message.
   draw(lines, options) {
     this.lines = lines;
     this.options = options;
@@ -36,10 +43,12 @@ class Plot {
     const data = [this.steps], series = [{}], bands = [];
     this.columns = this.lines.map((line) => {
       const spread = (values) => {
-        const column = new Array(this.steps.length).fill(null);
+        // Missing values are gaps; undefined ones are at steps of other lines.
+        const column = new Array(this.steps.length).fill(undefined);
         line.steps.forEach((step, i) => {
           const allowed = !this.options.logy || values[i] > 0;
           if (rows.has(step) && allowed) column[rows.get(step)] = values[i];
+          else if (rows.has(step)) column[rows.get(step)] = null;
         });
         return column;
       };
@@ -51,22 +60,26 @@ class Plot {
         bands.push({series: [data.length - 2, data.length - 1], fill: stroke + "2e"});
       }
       series.push({
-        stroke, width: 2, dash: line.dash, spanGaps: true,
+        stroke, width: 2, dash: line.dash, spanGaps: !line.hasGaps,
         points: {show: line.steps.length < 40, size: 5, fill: stroke},
       });
       data.push(spread(line.values));
       return data[data.length - 1];
     });
+    const {ylabel} = this.options;
+    const isLong = ylabel.length * LETTER > this.height() - MARGINS;
+    this.caption.textContent = isLong ? ylabel : "";
     this.chart = new uPlot({
       width: this.box.clientWidth || 320,
       height: this.height(),
+      padding: [null, 26, null, null],
       legend: {show: false},
       cursor: {points: {size: 8}, y: false},
       scales: {
         x: {time: false, distr: this.options.logx ? 3 : 1},
-        y: {distr: this.options.logy ? 3 : 1},
+        y: {distr: this.options.logy ? 3 : 1, ...(this.options.range ? {range: this.options.range} : {})},
       },
-      axes: [this.axis("step"), {...this.axis(this.options.ylabel), size: 64}],
+      axes: [this.xAxis(), {...this.axis(isLong ? null : ylabel), size: 64}],
       series, bands,
       hooks: {
         draw: [(chart) => this.drawMarks(chart)],
@@ -85,6 +98,13 @@ class Plot {
       grid: {stroke: colour("--grid"), width: 1},
       ticks: {stroke: colour("--rule"), width: 1},
     };
+  }
+
+  // Returns the x axis; powers of ten are short, so that they do not overlap.
+  xAxis() {
+    const format = new Intl.NumberFormat("en", {notation: "compact"});
+    const values = (_, splits) => splits.map((value) => value === null ? "" : format.format(value));
+    return {...this.axis(this.options.x), ...(this.options.logx ? {values} : {})};
   }
 
   // Draws the line y = 0, and lines at steps.
@@ -119,17 +139,25 @@ class Plot {
   // Shows the values at a position among the steps.
   show(position) {
     const step = this.steps[position];
-    const heading = step === undefined ? this.options.message || "Nothing is selected." : `step ${step}`;
+    const heading = step === undefined
+      ? this.options.message || "Nothing is selected." : `${this.options.x} ${number(step)}`;
     this.heading.textContent = heading;
-    const rows = step === undefined ? [] : this.lines.map((line) => this.row(line, step));
+    const rows = step === undefined ? [] : this.sorted(step).map((line) => this.row(line, step));
     this.readout.replaceChildren(...rows.map(({cells}) => element("tr", {}, ...cells)));
     const words = rows.map(({text}) => text).join("; ");
     const attributes = {
-      label: `${this.title}: ${this.options.ylabel} against step. Arrow keys move along the steps.`,
+      label: `${this.title}: ${this.options.ylabel} against ${this.options.x}. Arrow keys move along it.`,
       valuemin: this.steps[0] ?? 0, valuemax: this.steps.at(-1) ?? 0, valuenow: step ?? 0,
       valuetext: words ? `${heading}: ${words}` : heading,
     };
     for (const [name, value] of Object.entries(attributes)) this.box.setAttribute(`aria-${name}`, value);
+  }
+
+  // Returns many lines as they are above each other at a step; few as given.
+  sorted(step) {
+    if (this.lines.length <= MANY_NAMES) return this.lines;
+    const value = (line) => line.values[line.steps.indexOf(step)] ?? -Infinity;
+    return [...this.lines].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
   }
 
   row(line, step) {
@@ -137,7 +165,7 @@ class Plot {
     const value = number(i < 0 ? null : line.values[i]);
     const band = i >= 0 && line.low && line.low[i] !== null
       ? `[${number(line.low[i])}, ${number(line.high[i])}]` : "";
-    const name = element("td", {title: line.name}, ...(line.label === null ? [] : [swatch(line.label)]), line.name);
+    const name = element("td", {title: line.name}, ...(line.label === null ? [] : [swatch(line.label, line.dash)]), line.name);
     return {
       cells: [name, element("td", {class: "value"}, value), element("td", {}, band)],
       text: `${line.name} ${value} ${band}`.trim(),

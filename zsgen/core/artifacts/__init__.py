@@ -8,7 +8,7 @@ manifest is read.
 """
 
 from zsgen.core.artifacts.copies import exists
-from zsgen.core.artifacts.exports import digest_used
+from zsgen.core.artifacts.exports import UNLISTED, digest_used
 from zsgen.core.artifacts.files import (
     check_files,
     describe_files,
@@ -54,6 +54,7 @@ __all__ = [
     "PROVENANCE",
     "RECORDS",
     "SECTIONS",
+    "UNLISTED",
     "add_provenance",
     "advise",
     "check_files",

@@ -6,8 +6,11 @@ import pathlib
 from typing import Any
 
 from zsgen.core import errors
-from zsgen.core.artifacts import manifests, recorded
+from zsgen.core.artifacts import manifests, provenance, recorded
 from zsgen.core.artifacts.naming import MANIFEST
+
+# Files of an export that its manifest does not list.
+UNLISTED = (MANIFEST, provenance.PROVENANCE, recorded.RECORDS)
 
 
 def digest_used(

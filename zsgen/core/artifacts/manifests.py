@@ -3,7 +3,7 @@
 All kinds of artifacts have the same fields:
 
   format   the version of this layout; a missing one is an older layout
-  kind     a key of `_FIELDS`
+  kind     a key of `FIELDS`
   made_by  all that decides the content; the directory's name hashes it
   files    length and SHA-256 of each file, unless the files still grow
   digest   of all other fields
@@ -29,7 +29,7 @@ from zsgen.core.artifacts.naming import MANIFEST
 # The version of the layout; readers upgrade older ones.
 FORMAT = 2
 # What the manifest of each kind of artifact has beside `kind`.
-_FIELDS = {
+FIELDS = {
     "store": ("made_by", "files", "suite", "heldout", "counts", "sources"),
     "embeddings": ("made_by", "files", "shape"),
     "scores": ("made_by", "files", "store", "count"),
@@ -41,15 +41,9 @@ _FIELDS = {
     "rows": ("made_by", "files", "sources", "bad_rows"),
     "export": ("made_by", "files"),
 }
-# Artifacts that are whole when their manifest is written; runs grow.
-_WITH_PROVENANCE = (
-    "store",
-    "embeddings",
-    "scores",
-    "order",
-    "segment",
-    "evaluation",
-)
+# Kinds that grow after their manifest is written: each process that trains them
+# is appended to their provenance. All others have that of their writer.
+GROWING = ("run", "population")
 _ARTICLES = {
     "store": "a",
     "embeddings": "some",
@@ -66,6 +60,9 @@ def write_manifest(
 ) -> None:
   """Writes the manifest of an artifact and, next to it, its provenance.
 
+  Artifacts that grow get theirs by `add_provenance`, once for each process that
+  trains them.
+
   Args:
     path: the artifact's directory, which has all of its files.
     manifest: `kind`, and the fields that this kind requires. If it requires
@@ -73,13 +70,13 @@ def write_manifest(
     mesh: sizes of the axes of the devices that computed the artifact, if any.
   """
   content = {**manifest, "format": FORMAT}
-  if "files" in _FIELDS[content["kind"]] and "files" not in content:
+  if "files" in FIELDS[content["kind"]] and "files" not in content:
     files = files_lib.describe_files(path)
     for name in (MANIFEST, provenance.PROVENANCE):
       files.pop(name, None)  # They are about to be replaced.
     content["files"] = files
   content = json.loads(json.dumps(content, allow_nan=False))
-  if content["kind"] in _WITH_PROVENANCE:
+  if content["kind"] not in GROWING:
     provenance.write(path, content["made_by"], mesh)
   sealing.write_sealed(path / MANIFEST, content)
 
@@ -180,7 +177,7 @@ def check_fields(
         f"{file}: is not the manifest of {_ARTICLES.get(kind, 'an')}"
         f" {kind or 'artifact'}. Check the path."
     )
-  missing = [field for field in _FIELDS[actual] if field not in fields]
+  missing = [field for field in FIELDS[actual] if field not in fields]
   if missing or not isinstance(fields["made_by"], dict):
     raise errors.InputError(
         f"{file}: the field {(missing or ['made_by'])[0]} is missing. The file"
@@ -239,7 +236,7 @@ def _upgrade_first(
 def kind_of(manifest: Mapping[str, Any]) -> str:
   """Returns the kind of artifact of a manifest; "" if it is unknown."""
   kind = manifest.get("kind")
-  return kind if isinstance(kind, str) and kind in _FIELDS else ""
+  return kind if isinstance(kind, str) and kind in FIELDS else ""
 
 
 def _check_name(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:

@@ -14,8 +14,17 @@ from zsgen.reports import (
     outcomes,
     page,
 )
-from zsgen.reports.arrangement import contact, early, figures, nearness
+from zsgen.reports.arrangement import (
+    charts,
+    contact,
+    early,
+    figures,
+    nearness,
+)
 from zsgen.reports.arrangement import experiments as experiments_lib
+from zsgen.reports.interactive import curve_data, payload, sets
+from zsgen.reports.interactive import embedded as embedded_lib
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.reports.outcomes import Outcome
 
 _TITLE = "The order of instruction data: the experiments of 2406.11721"
@@ -59,7 +68,11 @@ def write(
   for stem, drawn in pictures.items():
     for picture in drawn:
       page.save(out / _png(stem, picture), picture.png)
-  summaries = {_file(e): _summary(e) for e in experiments}
+  comparisons = {_file(e): _compare(e) for e in experiments}
+  summaries = {
+      name: comparison.summary(compared)
+      for name, compared in comparisons.items()
+  }
   targets = outcomes.table("Targets", judged, _NOTE)
   tables = {
       name: comparison_report.tables(summary)[:2]
@@ -71,10 +84,18 @@ def write(
       out / "arrangement.md",
       _markdown(experiments, pictures, tables, targets, notices),
   )
-  written = page.save(
-      out / "arrangement.html",
-      _html(experiments, pictures, tables, targets, notices),
+  embedded = sets.build(
+      [
+          sets.Set(
+              _file(e),
+              charts.build(e),
+              subject_lib.from_comparisons([comparisons[_file(e)]]),
+          )
+          for e in experiments
+      ]
   )
+  content = _html(experiments, pictures, tables, targets, notices, embedded)
+  written = page.save(out / "arrangement.html", content)
   printed = [grid for grids_shown in tables.values() for grid in grids_shown]
   return written, [grids.to_rich(t) for t in (*printed, targets)], notices
 
@@ -101,8 +122,10 @@ def _file(experiment: experiments_lib.Experiment) -> str:
   return f"{sweep}-{experiment.data}" if experiment.data else sweep
 
 
-def _summary(experiment: experiments_lib.Experiment) -> dict[str, Any]:
-  """The numbers of an experiment's comparison."""
+def _compare(
+    experiment: experiments_lib.Experiment,
+) -> comparison.Comparison:
+  """Compares the arms of an experiment."""
   experiment.check_alike()
   reference = next(
       (arm for arm in _REFERENCES if arm in experiment.arms),
@@ -113,7 +136,7 @@ def _summary(experiment: experiments_lib.Experiment) -> dict[str, Any]:
       for arm, runs in experiment.arms.items()
       for seed, run in runs.items()
   ]
-  return comparison.summary(comparison.open_points(points, reference))
+  return comparison.open_points(points, reference)
 
 
 def _json(
@@ -173,23 +196,34 @@ def _html(
     tables: dict[str, list[grids.Grid]],
     targets: grids.Grid,
     notices: Sequence[str],
+    embedded: payload.Payload,
 ) -> str:
   """arrangement.html."""
   blocks = [
       *(page.badge("incomplete", line) for line in notices),
-      grids.to_html(targets),
+      outcomes.to_html(targets),
       page.text(_CAPTION),
+      page.slot("selection"),
   ]
   for experiment in experiments:
     name = _file(experiment)
-    figures_shown = [
-        page.figure(picture.png, f"{experiment.title}: {picture.title}")
-        for picture in pictures[name]
-    ]
     content = [
-        *figures_shown[:-1],
+        _figure(experiment, sets.CHARTS),
         *map(grids.to_html, tables[name]),
-        page.folded(pictures[name][-1].title, figures_shown[-1:]),
+        page.heading("All evaluations, differences and tasks"),
+        _figure(experiment, curve_data.HELDOUT),
+        page.heading("The orders"),
+        _figure(experiment, curve_data.ORDER),
+        *(
+            page.link(_png(name, picture), f"Picture: {picture.title}")
+            for picture in pictures[name]
+        ),
     ]
     blocks.append(page.section(experiment.title, content))
-  return page.page(_TITLE, blocks)
+  return embedded_lib.page_of(_TITLE, blocks, embedded)
+
+
+def _figure(experiment: experiments_lib.Experiment, group: str) -> str:
+  """Returns the place of a figure of an experiment."""
+  name = f"{_file(experiment)}/{group}"
+  return page.slot("figure", figure=name, title=experiment.title)

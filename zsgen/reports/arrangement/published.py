@@ -55,6 +55,17 @@ def steps(figure: str) -> int:
   return _STEPS.get(figure, last)
 
 
+def by_share(figure: str) -> dict[str, curves.Curve]:
+  """Returns the curves of a figure as published, against the share of the steps.
+
+  Stretches that were left out are NaN.
+  """
+  return {
+      name: _interrupted(curve, steps(figure))
+      for name, curve in series(figure).items()
+  }
+
+
 def relative(figure: str) -> dict[str, curves.Curve]:
   """Returns the curves of a figure against the share of the steps.
 
@@ -88,10 +99,15 @@ def _relative(
     is_trained = points > 0
     points = np.concatenate([[0], points[is_trained]])
     values = np.concatenate([[1.0], values[is_trained]])
-  (gaps,) = np.nonzero(np.diff(points) > _GAP)
+  return _interrupted(curves.Curve(points, values), length)
+
+
+def _interrupted(curve: curves.Curve, length: int) -> curves.Curve:
+  """Returns a curve against the share of `length` steps, with NaN in gaps."""
+  (gaps,) = np.nonzero(np.diff(curve.steps) > _GAP)
   return curves.Curve(
-      np.insert(points, gaps + 1, points[gaps] + 1) / length,
-      np.insert(values, gaps + 1, np.nan),
+      np.insert(curve.steps, gaps + 1, curve.steps[gaps] + 1) / length,
+      np.insert(curve.values, gaps + 1, np.nan),
   )
 
 

@@ -1,6 +1,6 @@
 """Curves of a page: metrics of runs against step, and their differences."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -54,7 +54,10 @@ class _Line(NamedTuple):
 
 
 def build(
-    subject: subject_lib.Subject, steps: steps_lib.Steps, limit: int
+    subject: subject_lib.Subject,
+    steps: steps_lib.Steps,
+    limit: int,
+    groups: Collection[str] = GROUPS,
 ) -> dict[str, Any]:
   """Returns the metrics, the curves and the differences of a page.
 
@@ -62,12 +65,16 @@ def build(
     subject: what the page shows.
     steps: numbers the steps of curves.
     limit: points of a curve, at the most; 0 for no curve.
+    groups: the figures that the page has.
 
   Raises:
     InputError: a record is damaged.
   """
   lines = [
-      line for i in range(len(subject.members)) for line in _lines(subject, i)
+      line
+      for i in range(len(subject.members))
+      for line in _lines(subject, i)
+      if line.metric.group in groups
   ]
   displays = dict.fromkeys(line.metric for line in lines)
   rank = {metric: i for i, metric in enumerate(sorted(displays, key=_rank))}
@@ -77,7 +84,7 @@ def build(
           {
               "member": line.member,
               "metric": rank[line.metric],
-              **_points(line.curve, line.half, steps, limit),
+              **points(line.curve, line.half, steps, limit),
           }
           for line in lines
           if limit
@@ -88,7 +95,7 @@ def build(
               "reference": compared.reference,
               "evaluation": compared.evaluation,
               "same": _has_same_rows(subject, compared),
-              **_points(
+              **points(
                   compared.pair.differences,
                   _half_of_difference(compared.pair),
                   steps,
@@ -101,17 +108,20 @@ def build(
   }
 
 
-def longest(subject: subject_lib.Subject) -> int:
-  """Returns the number of points of the longest curve."""
-  return max(
-      (
-          len(curve.steps)
-          for member in subject.members
-          for path, curve in member.metrics.items()
-          if path.count("/") == 1
-      ),
-      default=0,
-  )
+def longest(
+    subject: subject_lib.Subject, groups: Collection[str] = GROUPS
+) -> int:
+  """Returns the number of points of the longest curve of the given figures."""
+  lengths = [
+      len(curve.steps)
+      for member in subject.members
+      for path, curve in member.metrics.items()
+      if path.count("/") == 1
+      and (TRAINING in groups or not path.startswith("train/"))
+  ]
+  if ORDER in groups:
+    lengths += [run.steps for run in subject.trained.values()]
+  return max(lengths, default=0)
 
 
 def _rank(metric: Display) -> tuple[int, bool]:
@@ -209,13 +219,20 @@ def _has_same_rows(
   return sizes == [len(compared.pair.evaluation.ids)] * 2
 
 
-def _points(
+def points(
     curve: curves.Curve,
     half: np.ndarray | None,
     steps: steps_lib.Steps,
     limit: int,
 ) -> Mapping[str, Any]:
-  """Returns a curve as JSON values, thinned to `limit` points."""
+  """Returns a curve as JSON values, thinned to `limit` points.
+
+  Args:
+    curve: a curve of [n] values.
+    half: half of the intervals of its values, [n], or None.
+    steps: numbers the steps of curves.
+    limit: points, at the most.
+  """
   rows = encoding.spaced(len(curve.steps), limit)
   return {
       "steps": steps.number(curve.steps[rows]),

@@ -1,5 +1,6 @@
 """What a page embeds: data for its scripts, notes on it, files to download."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -31,10 +32,25 @@ def embed(subject: subject_lib.Subject) -> Embedded:
   Raises:
     InputError: a run or what it was made of is damaged.
   """
-  values, notes = payload.build(subject)
-  blocks = list(map(page.text, notes))
+  return _encode(payload.build(subject))
+
+
+def page_of(title: str, blocks: Sequence[str], built: payload.Payload) -> str:
+  """Returns a page with the data of its figures, and what it lacks at the end.
+
+  Args:
+    title: its heading.
+    blocks: its content.
+    built: the data.
+  """
+  data, notes = _encode(built)
+  return page.page(title, [*blocks, notes], data)
+
+
+def _encode(built: payload.Payload) -> Embedded:
+  blocks = list(map(page.text, built.notes))
   section = page.section("Not on this page", blocks) if blocks else ""
-  return Embedded(encoding.encode(values), section)
+  return Embedded(encoding.encode(built.values), section)
 
 
 def metrics_file(run: curves.RunRecords) -> str:

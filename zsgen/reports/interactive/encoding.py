@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from zsgen.core import texts
+from zsgen.reports.interactive import steps as steps_lib
 
 Part = TypeVar("Part")
 
+# Part of a budget that the next attempt is made for.
+_MARGIN = 0.97
 # What would end the element that holds the data, or begin another.
 _MARKUP = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
@@ -41,23 +44,31 @@ def words(text: str, length: int = 200) -> str:
 
 
 def fit(
-    build: Callable[[int], Part], count: int, budget: int
+    build: Callable[[int], Part],
+    count: int,
+    budget: int,
+    steps: steps_lib.Steps,
 ) -> tuple[Part, int]:
   """Returns a part of a page that is no larger than its budget.
 
   Args:
     build: makes the part of so many items; of 0 items, it must be small.
     count: items, at the most.
-    budget: bytes.
+    budget: bytes of the part and of the arrays of steps that it adds.
+    steps: numbers the steps of curves; of parts that do not fit, it keeps none.
 
   Returns:
-    The part, and the number of its items: halved until the part fits.
+    The part, and the number of its items: lowered until the part fits.
   """
+  known = len(steps)
   while True:
     part = build(count)
-    if count == 0 or size(part) <= budget:
+    actual = size([part, steps.arrays[known:]])
+    if not count or actual <= budget:
       return part, count
-    count //= 2
+    steps.truncate(known)
+    # As if all items had one size, and a little less.
+    count = min(count - 1, int(_MARGIN * count * budget / actual))
 
 
 def spaced(length: int, count: int) -> np.ndarray:

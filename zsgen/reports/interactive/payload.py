@@ -1,6 +1,7 @@
 """All data of a page, within its budget, and what the page lacks of the runs."""
 
 import collections
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from zsgen.reports import figures, measures
@@ -17,7 +18,7 @@ from zsgen.reports.interactive import subject as subject_lib
 
 # Bytes of each part. Together with the scripts and the tables, a page has less
 # than 3 MB.
-_CURVES, _TASKS, _EXAMPLES, _ORDERS = 900_000, 600_000, 800_000, 150_000
+CURVES, TASKS, EXAMPLES, ORDERS = 900_000, 600_000, 800_000, 150_000
 # Examples of an evaluation, at the most.
 _MOST_EXAMPLES = 200
 
@@ -45,33 +46,35 @@ def build(subject: subject_lib.Subject) -> Payload:
   values = {
       "reference": encoding.words(subject.reference),
       "labels": [encoding.words(label) for label in subject.labels],
-      "styles": _styles(subject),
-      "quantiles": _quantiles(subject),
+      "styles": styles(subject.labels, subject.reference),
+      "quantiles": quantiles(member.label for member in subject.members),
       "members": _members(subject),
       **_curves(subject, steps, notes),
       "tasks": _tasks(subject, steps, notes),
       "examples": _examples(subject, steps, notes),
-      "orders": _orders(subject, notes),
+      "orders": _orders(subject, steps, notes),
   }
   return Payload({**values, "steps": steps.arrays}, notes)
 
 
-def _quantiles(subject: subject_lib.Subject) -> list[float]:
-  """Returns the quantiles of 95% intervals, by the number of seeds."""
-  labels = collections.Counter(member.label for member in subject.members)
-  most_seeds = max(labels.values())
+def quantiles(labels: Iterable[str]) -> list[float]:
+  """Returns the quantiles of 95% intervals, by the number of seeds.
+
+  Args:
+    labels: of all members; a label has one for each of its seeds.
+  """
+  most_seeds = max(collections.Counter(labels).values(), default=0)
   return [0, 0, *map(measures.quantile, range(2, most_seeds + 1))]
 
 
-def _styles(subject: subject_lib.Subject) -> list[dict[str, Any]]:
+def styles(labels: Sequence[str], reference: str) -> list[dict[str, Any]]:
   """Returns colours and dashes of the labels; None is the colour of the text."""
-  styles = figures.styles(subject.labels, subject.reference)
   return [
       {
           "color": None if style.color == figures.INK else style.color,
           "dash": list(style.dash),
       }
-      for style in styles.values()
+      for style in figures.styles(labels, reference).values()
   ]
 
 
@@ -95,7 +98,10 @@ def _curves(
   longest = curve_data.longest(subject)
   limit = min(longest, curve_data.MOST_POINTS)
   part, points = encoding.fit(
-      lambda count: curve_data.build(subject, steps, count), limit, _CURVES
+      lambda count: curve_data.build(subject, steps, count),
+      limit,
+      CURVES,
+      steps,
   )
   if points < longest:
     notes.append(
@@ -116,7 +122,8 @@ def _tasks(
     parts[name], count = encoding.fit(
         lambda limit, name=name: task_data.build(subject, name, steps, limit),
         total,
-        _TASKS // len(subject.evaluations),
+        TASKS // len(subject.evaluations),
+        steps,
     )
     if count < total:
       notes.append(
@@ -138,7 +145,8 @@ def _examples(
             subject, item, steps, limit
         ),
         min(total, _MOST_EXAMPLES),
-        _EXAMPLES // len(all_parts),
+        EXAMPLES // len(all_parts),
+        steps,
     )
     parts += [part] if count else []
     if count < total:
@@ -151,11 +159,11 @@ def _examples(
 
 
 def _orders(
-    subject: subject_lib.Subject, notes: list[str]
+    subject: subject_lib.Subject, steps: steps_lib.Steps, notes: list[str]
 ) -> list[dict[str, Any]]:
   total = order_data.count(subject)
   parts, count = encoding.fit(
-      lambda limit: order_data.build(subject, limit), total, _ORDERS
+      lambda limit: order_data.build(subject, limit), total, ORDERS, steps
   )
   if count < total:
     notes.append(

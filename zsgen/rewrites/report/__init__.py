@@ -1,6 +1,6 @@
 """The report on rewrites: accuracy against the number of rules, and targets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import pathlib
 from typing import Any
 
@@ -9,8 +9,10 @@ import rich.table
 from zsgen import rewrites
 from zsgen.core import artifacts, plugins
 from zsgen.reports import grids, outcomes, page
+from zsgen.reports.interactive import embedded, sets
 from zsgen.rewrites.report import answers as rewrites_answers
 from zsgen.rewrites.report import arms as rewrites_arms
+from zsgen.rewrites.report import charts as rewrites_charts
 from zsgen.rewrites.report import figures as rewrites_figures
 from zsgen.rewrites.report import measures as rewrites_measures
 from zsgen.rewrites.report import more_targets as rewrites_more_targets
@@ -19,6 +21,7 @@ from zsgen.rewrites.report import tables as rewrites_tables
 from zsgen.rewrites.report import targets as rewrites_targets
 from zsgen.rewrites.report.arms import Arm
 
+_TARGETS = "What the papers' figures show"
 _TITLE = "String rewrites: the experiments of 2402.10891"
 _BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest."
@@ -59,7 +62,9 @@ def write(
     page.save(out / f"{name}.png", png)
   artifacts.write_json(out / "rewrites.json", _numbers(arms, notices))
   page.save(out / "rewrites.md", _markdown(tables, pictures, notices))
-  written = page.save(out / "rewrites.html", _html(tables, pictures, notices))
+  written = page.save(
+      out / "rewrites.html", _html(arms, tables, pictures, notices)
+  )
   return written, [grids.to_rich(table) for table in tables], notices
 
 
@@ -77,7 +82,7 @@ def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
       rewrites_tables.unseen_details(arms),
       rewrites_tables.thresholds(arms),
       outcomes.table(
-          "What the papers' figures show",
+          _TARGETS,
           rewrites_more_targets.check(arms),
           _NOT_RUN,
       ),
@@ -88,22 +93,38 @@ def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
   return [table for table in grids_built if table is not None]
 
 
-def _figures(arms: Sequence[Arm]) -> dict[str, bytes]:
-  """Draws PNGs, by name."""
-  published = ""
-  if plain := rewrites_targets.varies(arms):
-    is_paper_size = all(rewrites_targets.at_paper_size(arm) for arm in plain)
-    published = rewrites_figures.ANOTHER_SCALE
-    if is_paper_size:
-      published = rewrites_figures.SAME_SCALE
-  pngs = {"accuracy": rewrites_figures.accuracy(arms, published)}
-  cells = {
+def _published(arms: Sequence[Arm]) -> str:
+  """Returns what the published line is called; "" if nothing is like it."""
+  plain = rewrites_targets.varies(arms)
+  if not plain:
+    return ""
+  is_paper_size = all(rewrites_targets.at_paper_size(arm) for arm in plain)
+  if is_paper_size:
+    return rewrites_figures.SAME_SCALE
+  return rewrites_figures.ANOTHER_SCALE
+
+
+def _matches(arms: Sequence[Arm]) -> dict[tuple[int, int], float]:
+  """Returns exact match by rules and examples a rule.
+
+  Returns:
+    {} if all runs have the same number of examples.
+  """
+  plain = rewrites_targets.varies(arms)
+  if len({arm.example_run.example_count for arm in plain}) < 2:
+    return {}
+  return {
       (rules, round(arm.example_run.example_count / rules)): value
       for arm in plain
       for rules, value in arm.means().items()
   }
-  if len({arm.example_run.example_count for arm in plain}) > 1:
-    pngs["examples_per_rule"] = rewrites_figures.examples_per_rule(cells)
+
+
+def _figures(arms: Sequence[Arm]) -> dict[str, bytes]:
+  """Draws PNGs, by name."""
+  pngs = {"accuracy": rewrites_figures.accuracy(arms, _published(arms))}
+  if matches := _matches(arms):
+    pngs["examples_per_rule"] = rewrites_figures.examples_per_rule(matches)
   return pngs
 
 
@@ -152,18 +173,33 @@ def _markdown(
 
 
 def _html(
+    arms: Sequence[Arm],
     tables: Sequence[grids.Grid],
-    pictures: dict[str, bytes],
+    pictures: Iterable[str],
     notices: Sequence[str],
 ) -> str:
   """rewrites.html."""
+  item = sets.Set(
+      rewrites_charts.NAME, rewrites_charts.build(arms, _published(arms))
+  )
+  matches, note = _matches(arms), rewrites_charts.note(arms)
   blocks = [
       *(page.badge("incomplete", line) for line in notices),
-      *(
-          page.figure(png, f"Exact match (share): {name.replace('_', ' ')}")
-          for name, png in pictures.items()
-      ),
+      page.slot("selection"),
+      page.slot("figure", figure=item.figure(sets.CHARTS), title="These runs"),
       page.text(_BANDS),
-      *map(grids.to_html, tables),
+      *([page.text(note)] if note else ()),
+      *(
+          outcomes.to_html(table)
+          if table.title == _TARGETS
+          else grids.to_html(table)
+          for table in tables
+      ),
   ]
-  return page.page(_TITLE, blocks)
+  if matches:
+    blocks.append(grids.to_html(rewrites_charts.examples_per_rule(matches)))
+  blocks += [
+      page.link(f"{name}.png", f"Picture: {name.replace('_', ' ')}")
+      for name in pictures
+  ]
+  return embedded.page_of(_TITLE, blocks, sets.build([item]))

@@ -1,0 +1,146 @@
+"""What the figures of experiments draw, some beside the published figures."""
+
+from collections.abc import Callable, Mapping
+
+from zsgen.orders import order as order_lib
+from zsgen.orders import trace as trace_lib
+from zsgen.reports import curves
+from zsgen.reports.arrangement import experiments as experiments_lib
+from zsgen.reports.arrangement import published
+from zsgen.reports.interactive import sets
+
+# The published figures of an experiment, by its tier; "" is any other.
+_FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "early": {"": ("early/loss",)},
+    "pilot": {
+        "": (
+            "pilot/task851_synthetic_multiply_evens",
+            "pilot/task900_freebase_qa_category_classification",
+        )
+    },
+    "wsd": {"": ("similarity_wsd",)},
+    "granularity": {"": ("granularity",)},
+    "tmt": {
+        "sharegpt": ("tmt_sharegpt",),
+        "norobots": ("tmt_no_robots",),
+        "": ("tmt_flan_mini",),
+    },
+    "slices": {"": ("tmt_round_slices",)},
+    "settings": {"": ("tmt_five_settings",)},
+}
+# Published figures of other metrics than the loss.
+_SCORES: Mapping[str, str] = {
+    "written/rouge1": "early/niv2_scores",
+    "written/rougeL": "early/niv2_scores",
+    "written/exact_match": "early/niv2_scores",
+    "written/reward": "early/reward",
+}
+X = "share of the steps"
+Y = "held-out loss / zero-shot loss"
+_DISTANCES = {
+    "cosine_min": "negative cosine, nearest pair",
+    "cosine_avg": "negative cosine, mean",
+}
+
+
+def build(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
+  """Returns all charts of an experiment: loss, scores and distances.
+
+  Raises:
+    InputError: a trace is damaged or belongs to another order.
+  """
+  return [loss(experiment), *_scores(experiment), *distances(experiment)]
+
+
+def loss(experiment: experiments_lib.Experiment) -> sets.Chart:
+  """Returns the held-out loss of all arms, with the published curves.
+
+  Losses are divided by the loss before training, and steps by their number,
+  because absolute losses and lengths differ.
+  """
+  by_tier = _FIGURES.get(experiment.name, {})
+  names = by_tier.get(experiment.tier, by_tier.get("", ()))
+  return sets.Chart(
+      "loss",
+      X,
+      Y,
+      _lines(experiment, _relative),
+      [_published(name, published.relative(name)) for name in names],
+  )
+
+
+def distances(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
+  """Returns the distances of what was trained on to the held-out set.
+
+  Returns:
+    [] if the order of a run has no trace.
+
+  Raises:
+    InputError: a trace is damaged or belongs to another order.
+  """
+  traces: dict[str, trace_lib.Trace] = {}
+  for arm in experiment.arms:
+    for seed in experiment.seeds:
+      run = experiment.arms[arm][seed]
+      order = order_lib.Order.load(run.order)
+      trace = trace_lib.find(order, run.config.evals["heldout"].split)
+      if trace is None:
+        return []
+      traces[str(run.path)] = trace
+
+  def curve_of(measure: str) -> Callable[[curves.RunRecords], curves.Curve]:
+    return lambda run: _distance(traces[str(run.path)], measure)
+
+  return [
+      sets.Chart(measure, X, title, _lines(experiment, curve_of(measure)))
+      for measure, title in _DISTANCES.items()
+  ]
+
+
+def _scores(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
+  """Returns scores and rewards of E1, which are published for three suites."""
+  if experiment.name != "early":
+    return []
+  charts = []
+  for path, name in _SCORES.items():
+    runs = [
+        run for by_seed in experiment.arms.values() for run in by_seed.values()
+    ]
+    if all(path in run.metrics for run in runs):
+      figure = _published(name, published.by_share(name))
+      metric = path.partition("/")[2]
+      lines = _lines(experiment, lambda run, path=path: _share(run, path))
+      charts.append(sets.Chart(metric, X, metric, lines, [figure]))
+  return charts
+
+
+def _published(name: str, lines: Mapping[str, curves.Curve]) -> sets.Published:
+  return sets.Published(f"2406.11721: {name}", lines)
+
+
+def _lines(
+    experiment: experiments_lib.Experiment,
+    curve_of: Callable[[curves.RunRecords], curves.Curve],
+) -> list[sets.Line]:
+  """Returns a curve of each run of the seeds that all arms have."""
+  return [
+      sets.Line(arm, seed, curve_of(runs[seed]))
+      for arm, runs in experiment.arms.items()
+      for seed in experiment.seeds
+  ]
+
+
+def _relative(run: curves.RunRecords) -> curves.Curve:
+  share = _share(run, experiments_lib.LOSS)
+  return curves.Curve(share.steps, share.values / share.values[0])
+
+
+def _share(run: curves.RunRecords, path: str) -> curves.Curve:
+  """Returns a metric against the share of the steps."""
+  steps, values = run.metrics[path]
+  return curves.Curve(steps / run.steps, values)
+
+
+def _distance(trace: trace_lib.Trace, measure: str) -> curves.Curve:
+  share = trace.examples / trace.examples[-1]
+  return curves.Curve(share, trace.means(measure))
