@@ -6,6 +6,7 @@ checkpoint of any run. Nothing here imports jax.
 
 import abc
 from collections.abc import Callable
+import dataclasses
 import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from zsgen.core import config, errors, schema
+from zsgen.core.schema import option
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.orders.embedders import encoded
@@ -22,8 +24,13 @@ if TYPE_CHECKING:
 
   from zsgen.models import model as model_lib
 
-# Element types of activations.
-DTYPES = ("float32", "bfloat16")
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The option of all embedders by a model."""
+
+  # Element type of the model's activations when it embeds.
+  feature_dtype: str = option("float32", choices=("float32", "bfloat16"))
 
 
 class Adam(NamedTuple):

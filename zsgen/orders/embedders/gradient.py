@@ -34,7 +34,7 @@ _FLOAT_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(by_model.Options):
   """The options of `gradient`."""
 
   # The parameters at which gradients are taken: "RUN@STEP", a run's directory
@@ -51,8 +51,6 @@ class Options:
   )
   # Seed of the random projection.
   projection_seed: int = option(0, low=0, high=2**32 - 1)
-  # Element type of the model's activations when it embeds.
-  feature_dtype: str = option("float32", choices=by_model.DTYPES)
 
   @staticmethod
   def check(section: Any, location: str) -> None:

@@ -22,7 +22,7 @@ _TOKENS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(by_model.Options):
   """The options of `hidden`."""
 
   # The parameters that embed: "RUN@STEP", a run's directory and the step of a
@@ -31,8 +31,6 @@ class Options:
   # Blocks whose output is read, 0 for the embedding; -1: that of the last one
   # after the final norm.
   hidden_layer: int = option(-1, low=-1)
-  # Element type of the model's activations when it embeds.
-  feature_dtype: str = option("float32", choices=by_model.DTYPES)
 
   @staticmethod
   def check(section: Any, location: str) -> None:
