@@ -240,10 +240,16 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"arrangement": "scored", "score": "loss", "remake_every": 4},
+        {"arrangement": "tmt", "embedder": "hidden", "remake_every": 4},
+    ],
+)
 def test_all_processes_consume_the_segments_that_one_has_written(
-    start, tmp_path
+    start, tmp_path, order
 ):
-  order = {"arrangement": "scored", "score": "loss", "remake_every": 4}
   flags = [f"--config.order.{name}={value}" for name, value in order.items()]
   stopped = start("remade", 2, "SIGTERM:1:2", (-1, 1, 1), *flags)
   assert stopped.codes == [errors.STOPPED] * 2, stopped.output

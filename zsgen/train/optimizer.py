@@ -97,6 +97,12 @@ def transformation(
   )
 
 
+def adam_state(moments: optax.OptState) -> optax.ScaleByAdamState:
+  """Returns the part of a state of `transformation` with Adam's moments."""
+  (adam,) = [m for m in moments if isinstance(m, optax.ScaleByAdamState)]
+  return adam
+
+
 def init(params: Any, first_moment: str) -> optax.OptState:
   """Returns moments of zero for a tree of parameters."""
   unused = Hyper(*np.ones(len(Hyper._fields), np.float32))

@@ -17,7 +17,7 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.models import depth
 from zsgen.models import model as model_lib
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, grid
 from zsgen.orders import order as order_lib
 from zsgen.orders.embedders import by_model, hidden, row_batches
 
@@ -76,6 +76,24 @@ def test_vectors_are_position_weighted_means(setup):
       weights = np.arange(1, end + 1)
       states = _states(loaded, row.tokens[:end])
       closeness.assert_close(vector, weights @ states / weights.sum())
+
+
+def test_some_rows_are_embedded_without_an_artifact(setup, tmp_path):
+  store, loaded = setup
+  models = by_model.NO_MODELS._replace(
+      shapes=lambda _: (loaded.model.arch, None), load=lambda *_: loaded
+  )
+  order = config_lib.build(config_lib.Order, embedder="hidden")
+  ids = np.array([3, 50, 7, 0])
+  rows = embeddings.compute(store, order, ids, models, tmp_path)
+  assert len(rows) == store.examples
+  expected = hidden.compute(loaded, store, ids)
+  expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+  np.testing.assert_array_equal(
+      rows.take(ids).block(0, 4), grid.snap(expected)
+  )
+  with pytest.raises(IndexError):
+    rows.take(np.array([1])).block(0, 1)
 
 
 @pytest.mark.slow

@@ -63,6 +63,7 @@ class Loaded(NamedTuple):
     moments: the first and the second moments of the trained parameters; None
       if they were not asked for, or before the first step.
     adam: the optimizer's constants; None without moments.
+    advice: what to do if they give vectors that are not finite.
   """
 
   model: "model_lib.Model"
@@ -72,12 +73,14 @@ class Loaded(NamedTuple):
   description: str
   moments: tuple[Any, Any] | None = None
   adam: Adam | None = None
+  advice: str = "Use other parameters."
 
 
 class Models(NamedTuple):
   """Gives models by the name of a checkpoint.
 
-  The name is "RUN@STEP", or "" for the parameters that a run starts from.
+  The name is "RUN@STEP", or "" for the run's own parameters: those that it
+  starts from, or those of a step before which its order is arranged anew.
 
   Attributes:
     recipe: returns all that decides the parameters, as JSON values.
@@ -110,6 +113,11 @@ class ModelEmbedder(abc.ABC):
   def checkpoints(self) -> tuple[str, ...]:
     """Names of the checkpoints that it reads, see `Models`."""
 
+  @property
+  def reads_run(self) -> bool:
+    """Whether it reads parameters that training changes."""
+    return not all(self.checkpoints)
+
   @abc.abstractmethod
   def parameters(self) -> dict[str, Any]:
     """Returns what determines its vectors beside the models, as JSON values."""
@@ -122,22 +130,24 @@ class ModelEmbedder(abc.ABC):
   def embed_rows(
       self,
       store: store_lib.Store,
+      ids: np.ndarray,
       text: str,
       models: Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
   ) -> encoded.Encoded:
-    """Embeds the examples of a store, on all devices of all processes.
+    """Embeds examples of a store, on all devices of all processes.
 
     Args:
       store: the examples.
+      ids: which of them, rows of the store, int64 [n].
       text: `config.order.text`.
       models: gives the parameters.
       partial: a directory for what should survive a kill.
       log: is called with lines about the progress.
 
     Returns:
-      Their vectors, float32 [N, D], the same in every process.
+      Their vectors, float32 [n, D], the same in every process.
 
     Raises:
       InputError: the examples do not fit the model, or a vector is not finite.
@@ -194,7 +204,7 @@ def check_finite(
   is_wrong = ~np.isfinite(vectors).all(axis=1)
   if is_wrong.any():
     shutil.rmtree(partial, ignore_errors=True)
-    advice = "Use other parameters."
+    advice = loaded.advice
     if loaded.model.arch.dtype != "float32":
       advice = "Set config.order.feature_dtype='float32'."
     raise errors.InputError(
