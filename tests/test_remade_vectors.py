@@ -74,7 +74,10 @@ def test_what_may_be_arranged_anew(small, order, is_read):
             r"those of checkpoints, which training does not change \(nowhere@5",
         ),
         ({"embedder": "ngram"}, "embedder='ngram' reads nothing of the model"),
-        ({"arrangement": "random"}, "'random' with .* reads nothing of the mod"),
+        (
+            {"arrangement": "random"},
+            "'random' with .* reads nothing of the mod",
+        ),
         (
             {"arrangement": "released", "setting": "NFT"},
             "may leave out some of the examples that remain",

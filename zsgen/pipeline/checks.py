@@ -94,9 +94,7 @@ def _describe_constant(order: config_lib.Order) -> str:
         f"the vectors of config.order.embedder={order.embedder!r} are those of"
         f" checkpoints, which training does not change ({listing})"
     )
-  return (
-      f"config.order.embedder={order.embedder!r} reads nothing of the model"
-  )
+  return f"config.order.embedder={order.embedder!r} reads nothing of the model"
 
 
 def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:

@@ -89,9 +89,7 @@ def test_some_rows_are_embedded_without_an_artifact(setup, tmp_path):
   assert len(rows) == store.examples
   expected = hidden.compute(loaded, store, ids)
   expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-  np.testing.assert_array_equal(
-      rows.take(ids).block(0, 4), grid.snap(expected)
-  )
+  np.testing.assert_array_equal(rows.take(ids).block(0, 4), grid.snap(expected))
   with pytest.raises(IndexError):
     rows.take(np.array([1])).block(0, 1)
 
