@@ -42,7 +42,7 @@ def make_models(
 def make_models_of_step(
     config: config_lib.Config,
     start: starts.Start,
-    moment: remaking.Moment,
+    run_state: remaking.RunState,
     learning_rate: float,
 ) -> by_model.Models:
   """Returns the same while a run trains: its own parameters are those it has.
@@ -50,10 +50,10 @@ def make_models_of_step(
   Args:
     config: the options, with the architecture of the start.
     start: the parameters that the run starts from.
-    moment: what the run has before a step, on the mesh of the config.
+    run_state: what the run has before a step, on the mesh of the config.
     learning_rate: that of the update before.
   """
-  models = _ModelsOfStep(config, start, moment, learning_rate)
+  models = _ModelsOfStep(config, start, run_state, learning_rate)
   return by_model.Models(models.recipe, models.shapes, models.load)
 
 
@@ -170,28 +170,28 @@ class _ModelsOfStep(_Models):
       self,
       config: config_lib.Config,
       start: starts.Start,
-      moment: remaking.Moment,
+      run_state: remaking.RunState,
       learning_rate: float,
   ):
     super().__init__(config, start)
-    self._moment = moment
+    self._run_state = run_state
     self._learning_rate = learning_rate
 
   def _load_own(self, dtype: str, with_moments: bool) -> by_model.Loaded:
     """Returns the parameters of the step, which are on the devices."""
-    config, moment = self._config, self._moment
-    origin = f"the parameters of step {moment.step}"
+    config, run_state = self._config, self._run_state
+    origin = f"the parameters of step {run_state.step}"
     loaded = by_model.Loaded(
         model=self._model(self._start, dtype),
-        trained=moment.state.params,
-        frozen=moment.frozen,
+        trained=run_state.state.params,
+        frozen=run_state.frozen,
         mesh=self._mesh,
         description=origin,
-        advice=finite.advise(finite.Beginning(origin), config, moment.step),
+        advice=finite.advise(finite.Beginning(origin), config, run_state.step),
     )
     if not with_moments:
       return loaded
-    adam = optimizer.adam_state(moment.state.moments)
+    adam = optimizer.adam_state(run_state.state.moments)
     return _add_moments(loaded, adam, config.train, self._learning_rate)
 
 

@@ -111,25 +111,25 @@ class _Remaking:
     return segments.load(run.path, run.identity, step, rest, store.fingerprint)
 
   def obtain(
-      self, moment: remaking.Moment, rest: np.ndarray, plan: remaking.Plan
+      self, run_state: remaking.RunState, rest: np.ndarray, plan: remaking.Plan
   ) -> segments.Segment:
     """Reads a segment or, if there is none yet, makes and writes it.
 
     Args:
-      moment: what the run has before the first step of the segment.
+      run_state: what the run has before the first step of the segment.
       rest: the ids that are left, int64 [n].
       plan: returns the shapes of the segment's steps.
 
     Raises:
       InputError: a loss or a vector is not finite, or the segment is damaged.
     """
-    step = moment.step
+    step = run_state.step
     path = segments.path_of(self._experiment.run.path, step)
     log = self._experiment.console.log
     is_written = hosts.broadcast(f"segment {step}", path.is_dir())
     if not is_written:
       log(f"remake   {len(rest):,} examples by the parameters of step {step}")
-      self._make(moment, rest, plan)
+      self._make(run_state, rest, plan)
     hosts.wait(f"segment {step}")
     hosts.await_file(path)
     if hosts.is_first():
@@ -140,21 +140,21 @@ class _Remaking:
     return segment
 
   def _make(
-      self, moment: remaking.Moment, rest: np.ndarray, plan: remaking.Plan
+      self, run_state: remaking.RunState, rest: np.ndarray, plan: remaking.Plan
   ) -> None:
     """Scores, embeds and arranges what is left, and writes the segment."""
     run, store = self._experiment.run, self._experiment.store
     ids = np.sort(rest)
-    scores = self._score(moment, ids) if self._score_name else None
+    scores = self._score(run_state, ids) if self._score_name else None
     vectors = None
     if embedders.reads_run(self._experiment.config.order):
-      vectors = self._embed(moment, ids)
+      vectors = self._embed(run_state, ids)
     table, notes = self._arrange(rest, scores, vectors)
     if hosts.is_first():
       shapes = plan(table["id"].to_numpy()).shapes
       segments.save(
           run.path,
-          segments.recipe(run.identity, moment.step, rest, store.fingerprint),
+          segments.recipe(run.identity, run_state.step, rest, store.fingerprint),
           store,
           table,
           dict(self._mesh.shape),
@@ -162,21 +162,21 @@ class _Remaking:
           notes=notes,
       )
 
-  def _score(self, moment: remaking.Moment, ids: np.ndarray) -> np.ndarray:
+  def _score(self, run_state: remaking.RunState, ids: np.ndarray) -> np.ndarray:
     """Returns the score of examples that the order reads, by parameters.
 
     Args:
-      moment: has the parameters.
+      run_state: has the parameters.
       ids: the examples, int64 [n], ascending.
 
     Returns:
       float64 [N], of all training examples; NaN of those that are not asked for.
     """
-    partial = self._partial(moment.step)
+    partial = self._partial(run_state.step)
     scores = self._losses(ids).compute(
         self._score_name,
-        moment.params,
-        lambda _: self._advise(moment.step),
+        run_state.params,
+        lambda _: self._advise(run_state.step),
         partial,
     )
     file = partial / model_scores.VALUES
@@ -190,25 +190,25 @@ class _Remaking:
     return values
 
   def _embed(
-      self, moment: remaking.Moment, ids: np.ndarray
+      self, run_state: remaking.RunState, ids: np.ndarray
   ) -> embeddings.Embeddings:
     """Returns vectors of training examples and the target, by example id.
 
     Args:
-      moment: has the parameters that embed.
+      run_state: has the parameters that embed.
       ids: the training examples, int64 [n], ascending.
     """
     experiment, store = self._experiment, self._experiment.store
     config = experiment.config
     count = int((self._ids != batches.NO_EXAMPLE).sum())
     end = optimizer.schedule_steps(config.train, count)
-    rate = optimizer.learning_rate(config.train, moment.step - 1, end)
+    rate = optimizer.learning_rate(config.train, run_state.step - 1, end)
     return embeddings.compute(
         store,
         config.order,
         np.union1d(ids, sources.target_ids(store, config.order)),
-        features.make_models_of_step(config, experiment.start, moment, rate),
-        self._partial(moment.step) / "vectors",
+        features.make_models_of_step(config, experiment.start, run_state, rate),
+        self._partial(run_state.step) / "vectors",
         experiment.console.log,
     )
 

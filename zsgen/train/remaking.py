@@ -22,7 +22,7 @@ from zsgen.train import step as step_lib
 Plan = Callable[[np.ndarray], layouts.Layouts]
 
 
-class Moment(NamedTuple):
+class RunState(NamedTuple):
   """What a run has before a step, on the mesh.
 
   Attributes:
@@ -58,7 +58,7 @@ class Remake(NamedTuple):
 
   steps: tuple[int, ...]
   ids: np.ndarray
-  obtain: Callable[[Moment, np.ndarray, Plan], segments.Segment]
+  obtain: Callable[[RunState, np.ndarray, Plan], segments.Segment]
   load: Callable[[int, np.ndarray], segments.Segment]
   sizes: Callable[[np.ndarray], layouts.Lengths]
   feed: Callable[[np.ndarray], batches.Feed]
@@ -111,20 +111,20 @@ class Course:
     """Returns whether a segment begins with a step, after the first one."""
     return self._remake is not None and step in self._remake.steps
 
-  def remake(self, moment: Moment) -> None:
+  def remake(self, run_state: RunState) -> None:
     """Begins a segment: arranges the rest anew, or reads how that was done.
 
     Args:
-      moment: what the run has before the first step of the segment.
+      run_state: what the run has before the first step of the segment.
 
     Raises:
       InputError: a loss or a vector is not finite, or the segment is damaged.
     """
     assert self._remake is not None, "the order is not static"
     segment = self._remake.obtain(
-        moment,
-        self._rest(moment.step),
-        lambda ids: self._plan_segment(moment.step, ids),
+        run_state,
+        self._rest(run_state.step),
+        lambda ids: self._plan_segment(run_state.step, ids),
     )
     self._begin(segment)
 
