@@ -4,10 +4,10 @@ The pool of a segment is what is left of the order that was made before
 training: the examples of a run and their number never change. The arrangement,
 its options and its seed are those of `config.order`, without `budget`,
 `per_task` and `rounds`. What an arrangement reads of the model is read of its
-parameters at that step: scores by losses (`model_scores`), and the vectors of an
-embedder that reads the run's own parameters (`embedders.reads_run`), of the
-examples that are left and of the held-out ones. `arrangements.reads_model` says
-whether it reads any of them.
+parameters at that step: scores by losses (`model_scores`); and vectors of the
+examples that are left and of the held-out ones, by an embedder that reads the
+run's own parameters (`embedders.reads_run`). `arrangements.reads_model` says
+whether it reads any of these.
 """
 
 import dataclasses
@@ -35,7 +35,8 @@ from zsgen.pipeline import features, score
 from zsgen.pipeline.experiment import Experiment
 from zsgen.train import batches, finite, layouts, optimizer, remaking
 
-# Options that select what an order consists of, and what takes all that is left.
+# Options that select what an order consists of, with values that take all that
+# is left.
 _SELECTING = {"budget": -1, "per_task": -1, "rounds": ()}
 
 
@@ -152,9 +153,10 @@ class _Remaking:
     table, notes = self._arrange(rest, scores, vectors)
     if hosts.is_first():
       shapes = plan(table["id"].to_numpy()).shapes
+      step, fingerprint = run_state.step, store.fingerprint
       segments.save(
           run.path,
-          segments.recipe(run.identity, run_state.step, rest, store.fingerprint),
+          segments.recipe(run.identity, step, rest, fingerprint),
           store,
           table,
           dict(self._mesh.shape),
