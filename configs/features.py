@@ -44,7 +44,9 @@ def get_config(names: str = ",".join(EMBEDDERS)) -> ml_collections.ConfigDict:
   orders = {
       f"tmt_{name}": {
           "embedder": name,
-          **errors.choose(EMBEDDERS, name, "--config=configs/features.py:NAMES"),
+          **errors.choose(
+              EMBEDDERS, name, "--config=configs/features.py:NAMES"
+          ),
       }
       for name in names.split(",")
   }

@@ -99,7 +99,12 @@ def transformation(
 
 def adam_state(moments: optax.OptState) -> optax.ScaleByAdamState:
   """Returns the part of a state of `transformation` with Adam's moments."""
-  (adam,) = [m for m in moments if isinstance(m, optax.ScaleByAdamState)]
+
+  def is_adam(node: Any) -> bool:
+    return isinstance(node, optax.ScaleByAdamState)
+
+  nodes = jax.tree.leaves(moments, is_leaf=is_adam)
+  (adam,) = [node for node in nodes if is_adam(node)]
   return adam
 
 
