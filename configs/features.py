@@ -12,6 +12,7 @@ it out. docs/beyond.md explains the vectors.
 import ml_collections
 
 from zsgen.core import config as config_lib
+from zsgen.core import errors
 
 EMBEDDERS = {
     "ngram": {},
@@ -29,6 +30,9 @@ def get_config(names: str = ",".join(EMBEDDERS)) -> ml_collections.ConfigDict:
 
   Args:
     names: the embedders, with commas between them.
+
+  Raises:
+    InputError: there is no such embedder here.
   """
   config = config_lib.defaults()
   config.name = "features"
@@ -38,7 +42,12 @@ def get_config(names: str = ",".join(EMBEDDERS)) -> ml_collections.ConfigDict:
   for name in ("heldout", "heldout_family"):
     config.evals[name] = {"type": "loss", "split": name, "every_steps": 4}
   orders = {
-      f"tmt_{name}": {"embedder": name, **EMBEDDERS[name]}
+      f"tmt_{name}": {
+          "embedder": name,
+          **errors.choose(
+              EMBEDDERS, name, "--config=configs/features.py:NAMES"
+          ),
+      }
       for name in names.split(",")
   }
   config.sweep = {

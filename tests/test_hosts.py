@@ -240,17 +240,25 @@ def test_a_stop_changes_no_byte_and_one_process_may_resume(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("order", "mesh"),
+    [
+        ({"arrangement": "scored", "score": "loss"}, (-1, 1, 1)),
+        # The positions of a row are split when it is trained.
+        ({"arrangement": "tmt", "embedder": "hidden"}, (1, 1, 1, -1)),
+    ],
+)
 def test_all_processes_consume_the_segments_that_one_has_written(
-    start, tmp_path
+    start, tmp_path, order, mesh
 ):
-  order = {"arrangement": "scored", "score": "loss", "remake_every": 4}
+  order = {**order, "remake_every": 4}
   flags = [f"--config.order.{name}={value}" for name, value in order.items()]
-  stopped = start("remade", 2, "SIGTERM:1:2", (-1, 1, 1), *flags)
+  stopped = start("remade", 2, "SIGTERM:1:2", mesh, *flags)
   assert stopped.codes == [errors.STOPPED] * 2, stopped.output
   (run,) = (tmp_path / "remade" / "runs").iterdir()
   written = _artifacts(run, "segments")
   assert {name.split("/")[1] for name in written} == {"4"}
-  resumed = start("remade", 2, "never", (-1, 1, 1), *flags)
+  resumed = start("remade", 2, "never", mesh, *flags)
   assert resumed.codes == [0, 0], resumed.output
   segments = _artifacts(run, "segments")
   assert written.items() <= segments.items()

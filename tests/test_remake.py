@@ -1,13 +1,12 @@
 """The rest of an order may be arranged anew by the model that it trains."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
 
 from tests.campaigns import damages
-from tests.helpers import closeness, configs, restarts
+from tests.helpers import closeness, configs, remade_runs, restarts
 import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
@@ -21,8 +20,7 @@ from zsgen.reports.interactive import order_data
 from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import lineage, remaking
 
-# Of 10 steps of 4 examples.
-STEPS = (4, 8)
+STEPS = remade_runs.STEPS
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ def remade():
 @pytest.fixture
 def finished(remade, workdirs):
   """Returns a finished run of it; not to be changed."""
-  return _run_of(workdirs.get(remade, "train"))
+  return remade_runs.only_run(workdirs.get(remade, "train"))
 
 
 @pytest.fixture
@@ -45,51 +43,15 @@ def probed(remade):
   return config
 
 
-def _run_of(workdir):
-  (run,) = (workdir / "runs").iterdir()
-  return run
-
-
-def _consumed(run):
-  ids = np.load(run / "consumed.npy").ravel()
-  return ids[ids >= 0]
-
-
-def _order_of(run):
-  (path,) = (run.parents[1] / "orders").iterdir()
-  return order_lib.Order.load(path)
-
-
-def _segment(run, step):
-  directory = segments.path_of(run, step)
-  return np.load(directory / "ids.npy"), json.loads(
-      (directory / "manifest.json").read_text()
-  )
-
-
-def _segment_bytes(run):
-  """Returns the content of the files of all segments, by name."""
-  return {
-      f"{step}/{name}": (segments.path_of(run, step) / name).read_bytes()
-      for step in STEPS
-      for name in segments.FILES
-  }
-
-
-def _copy(run, tmp_path):
-  """Returns the run in a copy of its workdir."""
-  copied = shutil.copytree(run.parents[1], tmp_path / "copied", symlinks=True)
-  return _run_of(copied)
-
-
 def test_each_segment_is_the_rest_sorted_again(finished):
-  consumed, order = _consumed(finished), _order_of(finished)
+  order = remade_runs.load_order(finished)
+  consumed = remade_runs.consumed_ids(finished)
   np.testing.assert_array_equal(consumed[:16], order.ids[:16])
   assert sorted(consumed.tolist()) == sorted(order.ids.tolist())
   rest = order.ids
   for step, stop in zip(STEPS, (32, 38), strict=True):
     rest = rest[16:]
-    ids, manifest = _segment(finished, step)
+    ids, manifest = remade_runs.load_segment(finished, step)
     assert sorted(ids.tolist()) == sorted(rest.tolist())
     assert ids.tolist() != rest.tolist()
     np.testing.assert_array_equal(
@@ -105,14 +67,14 @@ def test_each_segment_is_the_rest_sorted_again(finished):
   for begin, stop in ((0, 16), (16, 32), (32, 38)):
     losses = table["distance"].to_pylist()[begin:stop]
     assert losses == sorted(losses, reverse=True)
-  perf = [json.loads(line) for line in (finished / "perf.jsonl").open()]
-  steps = [line["step"] for line in perf if "perf/remake_seconds" in line]
-  assert steps == list(STEPS)
+  assert remade_runs.remade_steps(finished) == list(STEPS)
 
 
 def test_pages_show_the_order_that_is_consumed(finished):
   subject = subject_lib.from_run(curves.open_run(finished))
-  np.testing.assert_array_equal(subject.load_order(0).ids, _consumed(finished))
+  np.testing.assert_array_equal(
+      subject.load_order(0).ids, remade_runs.consumed_ids(finished)
+  )
   # No run of the same static order is shown in its place.
   assert subject.orders == {0: finished}
   (part,) = order_data.build(subject, 1)
@@ -128,14 +90,14 @@ def test_pages_show_the_order_that_is_consumed(finished):
 def test_verify_checks_segment_by_segment(finished, tmp_path):
   lines = verify.verify(finished)
   for step in STEPS:
-    ids, manifest = _segment(finished, step)
+    ids, manifest = remade_runs.load_segment(finished, step)
     line = (
         f"run {finished}: segment of step {step}: {len(ids)} ids verified,"
         f" fingerprint {manifest['fingerprint'][:12]}…"
     )
     assert line in lines
   assert f"run {finished}: 10 steps verified of 10" in lines
-  run = _copy(finished, tmp_path)
+  run = remade_runs.copy_run(finished, tmp_path)
   # The run did not consume what the segment says.
   consumed = np.load(run / "consumed.npy", mmap_mode="r+")
   consumed[5, [0, 1]] = consumed[5, [1, 0]]
@@ -211,7 +173,8 @@ def test_nothing_left_to_remake(order, first):
 def test_bad_options_are_refused_before_any_step(
     remade, finished, tmp_path, options, message
 ):
-  workdir = _copy(finished, tmp_path).parents[1]  # It has scores of the start.
+  # It has scores of the start.
+  workdir = remade_runs.copy_run(finished, tmp_path).parents[1]
   remade.update(options)
   with pytest.raises(errors.InputError, match=message):
     zsgen.run(remade, workdir, ["train"])
@@ -259,18 +222,18 @@ def test_a_killed_run_has_the_bytes_of_an_unbroken_one(
   resumed = restarts.start(probed, tmp_path / "killed")
   assert resumed.returncode == 0, resumed.stderr
   run, unbroken = map(
-      _run_of, (tmp_path / "killed", workdirs.get(probed, "train"))
+      remade_runs.only_run, (tmp_path / "killed", workdirs.get(probed, "train"))
   )
   contents = [restarts.content(path.parents[1]) for path in (run, unbroken)]
   assert contents[0] == contents[1]
-  assert _segment_bytes(run) == _segment_bytes(unbroken)
+  assert remade_runs.segment_bytes(run) == remade_runs.segment_bytes(unbroken)
 
 
 @pytest.mark.slow
 def test_a_written_segment_is_never_computed_again(
     remade, finished, tmp_path, monkeypatch
 ):
-  run = _copy(finished, tmp_path)
+  run = remade_runs.copy_run(finished, tmp_path)
   (run / "result.json").unlink()
   for step in (5, 8, 10):
     shutil.rmtree(run / "checkpoints" / str(step))
@@ -284,7 +247,7 @@ def test_a_written_segment_is_never_computed_again(
 def test_a_damaged_segment_is_noticed_and_made_again(
     remade, finished, tmp_path
 ):
-  run = _copy(finished, tmp_path)
+  run = remade_runs.copy_run(finished, tmp_path)
   (run / "result.json").unlink()
   damages.flip(segments.path_of(run, 4) / "ids.npy", 0.9)
   with pytest.raises(errors.InputError) as raised:
@@ -302,14 +265,14 @@ def test_a_damaged_segment_is_noticed_and_made_again(
   shutil.rmtree(segments.path_of(run, 4))
   zsgen.run(remade, run.parents[1], ["train"])
   assert restarts.records(run) == restarts.records(finished)
-  assert _segment_bytes(run) == _segment_bytes(finished)
+  assert remade_runs.segment_bytes(run) == remade_runs.segment_bytes(finished)
 
 
 @pytest.mark.slow
 def test_a_fork_of_a_remade_run_that_remakes_its_order_at_once(
     probed, workdirs, tmp_path
 ):
-  finished = _run_of(workdirs.get(probed, "train"))
+  finished = remade_runs.only_run(workdirs.get(probed, "train"))
   config = probed.copy_and_resolve_references()
   config.name, config.fork = "fork", f"{finished}@8"
   config.order.update(budget=12, remake_every=0, remake_steps=(8, 10))

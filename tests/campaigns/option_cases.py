@@ -474,6 +474,12 @@ def _crossed() -> Iterator[Case]:
           {**CONTEXTS["order.remake_steps"], "order.remake_every": 1},
       ),
       ("order.remake_every", 2, CONTEXTS["order.remake_every"]),
+      ("order.remake_every", 1, {"order.arrangement": "tmt"}),
+      (
+          "order.remake_every",
+          1,
+          {"order.arrangement": "random", "order.embedder": "hidden"},
+      ),
       (
           "order.remake_every",
           1,

@@ -173,7 +173,7 @@ def obtain(
   path = _path(root, recipe)
   partial = path.with_name(f".{path.name}.partial")
   result = _embed(store, order, partial, log, models)
-  vectors = _unit(result.vectors, store)
+  vectors = _unit(result.vectors, store, np.arange(store.examples))
   if hosts.is_first():
     save(path, vectors, recipe, result.cut)
     shutil.rmtree(partial, ignore_errors=True)
@@ -181,6 +181,41 @@ def obtain(
   written = find(root, recipe)
   assert written is not None, "the first process has just written it"
   return written
+
+
+def compute(
+    store: store_lib.Store,
+    order: config.Order,
+    ids: np.ndarray,
+    models: by_model.Models,
+    partial: pathlib.Path,
+    log: Callable[[str], None] = lambda line: None,
+) -> Embeddings:
+  """Embeds some rows of a store by a model; writes no artifact.
+
+  With several processes, all of them must call this; all have the result.
+
+  Args:
+    store: the rows.
+    order: has the embedder, which is one by a model, and the text.
+    ids: rows of the store, int64 [n], each once.
+    models: gives the models.
+    partial: a directory for what should survive a kill.
+    log: is called with lines about the progress.
+
+  Returns:
+    Embeddings by example id. Reading a row that is not one of `ids` raises
+    IndexError.
+
+  Raises:
+    InputError: see `by_model.ModelEmbedder.embed_rows`.
+  """
+  embedder = embedders.make(order)
+  assert isinstance(embedder, by_model.ModelEmbedder), "it reads rows"
+  result = embedder.embed_rows(store, ids, order.text, models, partial, log)
+  index = np.full(store.examples, len(ids))
+  index[ids] = np.arange(len(ids))
+  return Embeddings(_unit(result.vectors, store, ids), index=index)
 
 
 def _embed(
@@ -193,7 +228,8 @@ def _embed(
   """Computes the vectors of every row; see `obtain` for the arguments."""
   embedder = embedders.make(order)
   if isinstance(embedder, by_model.ModelEmbedder):
-    return embedder.embed_rows(store, order.text, models, partial, log)
+    ids = np.arange(store.examples)
+    return embedder.embed_rows(store, ids, order.text, models, partial, log)
   training = np.zeros(store.examples, bool)
   training[store.split_ids(suite.TRAIN)] = True
   return embedder.embed(texts(store, order.text), training, partial, log)
@@ -258,9 +294,16 @@ def texts_of(
 
 
 def _unit(
-    vectors: scipy.sparse.csr_array | np.ndarray, store: store_lib.Store
+    vectors: scipy.sparse.csr_array | np.ndarray,
+    store: store_lib.Store,
+    ids: np.ndarray,
 ) -> scipy.sparse.csr_array | np.ndarray:
   """Returns the vectors; dense ones are scaled to length 1 if necessary.
+
+  Args:
+    vectors: of examples, [n, D].
+    store: the examples.
+    ids: which of them, rows of the store, int64 [n].
 
   Raises:
     InputError: a vector is zero or not finite.
@@ -270,9 +313,10 @@ def _unit(
   norms = np.sqrt(squares.sum(axis=1))
   bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
   if len(bad):
-    task = store.tasks[store.task_index[bad[0]]]
+    first = ids[bad[0]]
+    task = store.tasks[store.task_index[first]]
     raise errors.InputError(
-        f"{store.path}: example {bad[0]} (task {task}) has a non-finite or"
+        f"{store.path}: example {first} (task {task}) has a non-finite or"
         f" zero embedding ({len(bad)} examples in total): its text has no words."
         " Remove it from the source, or use another config.order.text."
     )

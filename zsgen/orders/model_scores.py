@@ -5,7 +5,6 @@ example in the order of ids; and manifest.json. A layer above computes them.
 """
 
 from collections.abc import Callable, Mapping
-import os
 import pathlib
 from typing import Any, NamedTuple, NoReturn
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors, hosts
 from zsgen.data import store as store_lib
+from zsgen.orders import computed
 from zsgen.orders.embedders import by_model
 
 VALUES = "values.npy"
@@ -84,13 +84,9 @@ def save(
     values: the score of each training example, float [n].
     mesh: sizes of the axes of the devices that computed them.
   """
-  path = path_of(root, recipe)
-  with artifacts.writing(path) as partial:
+  with computed.writing(
+      *(path_of(root, recipe), recipe, store, mesh),
+      kind="scores",
+      count=len(values),
+  ) as partial:
     np.save(partial / VALUES, values.astype(np.float32))
-    manifest = dict(
-        kind="scores",
-        made_by=recipe,
-        store=os.path.relpath(store.path, path),
-        count=len(values),
-    )
-    artifacts.write_manifest(partial, manifest, mesh)

@@ -11,7 +11,6 @@ a model are floats of a machine. The steps up to the next segment consume it.
 
 from collections.abc import Iterable, Mapping
 import dataclasses
-import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
 from zsgen.data import store as store_lib
+from zsgen.orders import computed
 from zsgen.orders import order as order_lib
 
 # The directory of segments in a run's directory.
@@ -101,19 +101,15 @@ def save(
     mesh: sizes of the axes of the devices that computed it.
     **fields: further fields of the manifest, JSON values.
   """
-  path = path_of(run, made_by["step"])
-  with artifacts.writing(path) as partial:
+  with computed.writing(
+      *(path_of(run, made_by["step"]), made_by, store, mesh),
+      kind="segment",
+      count=len(table),
+      **order_lib.describe(store, table),
+      **fields,
+  ) as partial:
     np.save(partial / order_lib.IDS, table["id"].to_numpy())
     pq.write_table(table, partial / order_lib.TABLE)
-    manifest = dict(
-        kind="segment",
-        made_by=made_by,
-        store=os.path.relpath(store.path, path),
-        count=len(table),
-        **order_lib.describe(store, table),
-        **fields,
-    )
-    artifacts.write_manifest(partial, manifest, mesh)
 
 
 def load(

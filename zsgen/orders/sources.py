@@ -26,6 +26,7 @@ def pool(
     store: store_lib.Store,
     log: Callable[[str], None] = lambda line: None,
     scorer: model_scores.Scorer = model_scores.NO_SCORER,
+    vectors: embeddings.Embeddings | None = None,
 ) -> pool_lib.Pool:
   """Returns the training rows of a store, in the suite's order.
 
@@ -34,6 +35,8 @@ def pool(
     store: the rows.
     log: is called with lines about the progress of long work.
     scorer: scores or embeds rows by a model.
+    vectors: embeddings by example id of whatever order looks at the pool; None
+      for those of its embedder, which are made if necessary.
   """
   ids = store.split_ids(suite.TRAIN)
   tasks = store.task_index[ids]
@@ -43,8 +46,10 @@ def pool(
     """Returns the embeddings of the rows and of the target."""
     if not order.embedder:
       return None, None
-    vectors = embeddings.obtain(root, store, order, log, scorer.models)
-    return vectors.take(ids), vectors.take(target_ids(store, order))
+    rows = vectors
+    if rows is None:
+      rows = embeddings.obtain(root, store, order, log, scorer.models)
+    return rows.take(ids), rows.take(target_ids(store, order))
 
   def texts(
       order: config.Order, rows: np.ndarray

@@ -12,7 +12,8 @@ from zsgen.data import store as store_lib
 from zsgen.data.sources import options
 from zsgen.evals import api, metrics
 from zsgen.models import model as model_lib
-from zsgen.orders import arrangements
+from zsgen.orders import arrangements, embedders
+from zsgen.orders.embedders import by_model
 from zsgen.train import writers
 
 
@@ -56,17 +57,44 @@ def check_evaluators(config: config_lib.Config) -> None:
 
 
 def _check_remake(order: config_lib.Order) -> None:
-  """Raises InputError if an order has no reason to be arranged anew."""
+  """Raises InputError if an order cannot be arranged anew, or has no reason."""
   name = "remake_steps" if order.remake_steps else "remake_every"
   value = getattr(order, name)
-  if value and not arrangements.reads_model(order):
+  if not value:
+    return
+  if not arrangements.reads_model(order):
+    raise errors.InputError(
+        f"config.order.{name} is {value}, but {_describe_constant(order)}: it"
+        " would be arranged by the same values again. Set"
+        " config.order.arrangement='scored' with config.order.score='loss' or"
+        " 'ifd'; an arrangement by vectors, such as 'tmt', with"
+        " config.order.embedder='hidden' or 'gradient' and no checkpoint; or"
+        " leave it out."
+    )
+  if arrangements.may_leave_out(order):
     raise errors.InputError(
         f"config.order.{name} is {value}, but the arrangement"
-        f" {order.arrangement!r} with these options reads nothing of the model:"
-        " it would be the same sequence again. Set"
-        " config.order.arrangement='scored' with config.order.score='loss' or"
-        " 'ifd', or leave it out."
+        f" {order.arrangement!r} with these options may leave out some of the"
+        " examples that remain, and the run must consume all of them. Use"
+        " another arrangement, or leave it out."
     )
+
+
+def _describe_constant(order: config_lib.Order) -> str:
+  """Returns why an order is the same for all parameters of a run."""
+  if not arrangements.reads_vectors(order) or not order.embedder:
+    return (
+        f"the arrangement {order.arrangement!r} with these options reads"
+        " nothing of the model"
+    )
+  embedder = embedders.make(order)
+  if isinstance(embedder, by_model.ModelEmbedder):
+    listing = ", ".join(embedder.checkpoints)
+    return (
+        f"the vectors of config.order.embedder={order.embedder!r} are those of"
+        f" checkpoints, which training does not change ({listing})"
+    )
+  return f"config.order.embedder={order.embedder!r} reads nothing of the model"
 
 
 def _check_counts_unanswered(name: str, spec: config_lib.Eval) -> None:

@@ -1,4 +1,8 @@
-"""Models for embedders: the start's parameters, or a checkpoint of any run."""
+"""Models for embedders: the run's own parameters, or a checkpoint of any run.
+
+A run's own parameters are those that it starts from and, when its order is
+arranged anew, those of that step.
+"""
 
 from collections.abc import Iterator
 import dataclasses
@@ -7,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from zsgen.core import config as config_lib
 from zsgen.core import mesh as mesh_lib
@@ -14,7 +19,7 @@ from zsgen.models import execution
 from zsgen.models import model as model_lib
 from zsgen.orders import arrangements, embedders
 from zsgen.orders.embedders import by_model
-from zsgen.train import snapshots, starts, trees
+from zsgen.train import finite, optimizer, remaking, snapshots, starts, trees
 
 # An order can have parts, and each an embedder: no option is named.
 _LOCATION = "config.order: a checkpoint of the embedder"
@@ -32,6 +37,24 @@ def make_models(
     start: the parameters that the run starts from.
   """
   models = _Models(config, start)
+  return by_model.Models(models.recipe, models.shapes, models.load)
+
+
+def make_models_of_step(
+    config: config_lib.Config,
+    start: starts.Start,
+    run_state: remaking.RunState,
+    learning_rate: float,
+) -> by_model.Models:
+  """Returns the same while a run trains: its own parameters are those it has.
+
+  Args:
+    config: the options, with the architecture of the start.
+    start: the parameters that the run starts from.
+    run_state: what the run has before a step, on the mesh of the config.
+    learning_rate: that of the update before.
+  """
+  models = _ModelsOfStep(config, start, run_state, learning_rate)
   return by_model.Models(models.recipe, models.shapes, models.load)
 
 
@@ -94,7 +117,7 @@ class _Models:
       InputError: files are damaged, or do not fit the devices.
     """
     if not name:
-      return self._load_start(dtype)
+      return self._load_own(dtype, with_moments)
     snapshot = self._open(name)
     rules = self._config.machine.mesh.rules
     state = snapshot.load(self._mesh, rules, with_moments)
@@ -107,13 +130,12 @@ class _Models:
     )
     if state.moments is None:
       return loaded
-    return loaded._replace(
-        moments=(state.moments.mu, state.moments.nu),
-        adam=_constants(snapshot, int(np.asarray(state.moments.count))),
-    )
+    rate = snapshot.learning_rate
+    return _add_moments(loaded, state.moments, snapshot.train, rate)
 
-  def _load_start(self, dtype: str) -> by_model.Loaded:
+  def _load_own(self, dtype: str, with_moments: bool) -> by_model.Loaded:
     """Reads the parameters that the run starts from, onto the mesh."""
+    del with_moments  # There are none yet.
     start, mesh = self._start, self._mesh
     rules = self._config.machine.mesh.rules
     mesh_lib.check_rules(start.all_shapes, rules)
@@ -142,13 +164,50 @@ class _Models:
     return mesh_lib.with_whole_rows(mesh)
 
 
-def _constants(snapshot: snapshots.Snapshot, count: int) -> by_model.Adam:
-  """Returns the optimizer's constants at a checkpoint after `count` updates."""
-  train = snapshot.train
-  return by_model.Adam(
-      count=count,
+class _ModelsOfStep(_Models):
+  """The same while a run trains; see `make_models_of_step`."""
+
+  def __init__(
+      self,
+      config: config_lib.Config,
+      start: starts.Start,
+      run_state: remaking.RunState,
+      learning_rate: float,
+  ):
+    super().__init__(config, start)
+    self._run_state = run_state
+    self._learning_rate = learning_rate
+
+  def _load_own(self, dtype: str, with_moments: bool) -> by_model.Loaded:
+    """Returns the parameters of the step, which are on the devices."""
+    config, run_state = self._config, self._run_state
+    origin = f"the parameters of step {run_state.step}"
+    loaded = by_model.Loaded(
+        model=self._model(self._start, dtype),
+        trained=run_state.state.params,
+        frozen=run_state.frozen,
+        mesh=self._mesh,
+        description=origin,
+        advice=finite.advise(finite.Beginning(origin), config, run_state.step),
+    )
+    if not with_moments:
+      return loaded
+    adam = optimizer.adam_state(run_state.state.moments)
+    return _add_moments(loaded, adam, config.train, self._learning_rate)
+
+
+def _add_moments(
+    loaded: by_model.Loaded,
+    moments: optax.ScaleByAdamState,
+    train: config_lib.Train,
+    learning_rate: float,
+) -> by_model.Loaded:
+  """Returns a model with the moments and the constants of its optimizer."""
+  adam = by_model.Adam(
+      count=int(np.asarray(moments.count)),
       b1=train.b1,
       b2=train.b2,
       eps=train.eps,
-      learning_rate=snapshot.learning_rate,
+      learning_rate=learning_rate,
   )
+  return loaded._replace(moments=(moments.mu, moments.nu), adam=adam)

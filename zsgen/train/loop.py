@@ -201,7 +201,7 @@ def _remake(
 ) -> None:
   """Begins a segment of the order, and to compile the programs it needs."""
   with journal.remaking(step):
-    course.remake(step, lora_lib.join(state.params, frozen))
+    course.remake(remaking.RunState(step, state, frozen))
   executables.start(course.layouts.needed(step), _hyper_at(job, step))
 
 

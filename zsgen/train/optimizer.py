@@ -97,6 +97,17 @@ def transformation(
   )
 
 
+def adam_state(moments: optax.OptState) -> optax.ScaleByAdamState:
+  """Returns the part of a state of `transformation` with Adam's moments."""
+
+  def is_adam(node: Any) -> bool:
+    return isinstance(node, optax.ScaleByAdamState)
+
+  nodes = jax.tree.leaves(moments, is_leaf=is_adam)
+  (adam,) = [node for node in nodes if is_adam(node)]
+  return adam
+
+
 def init(params: Any, first_moment: str) -> optax.OptState:
   """Returns moments of zero for a tree of parameters."""
   unused = Hyper(*np.ones(len(Hyper._fields), np.float32))

@@ -13,11 +13,32 @@ import numpy as np
 
 from zsgen.core import config as config_lib
 from zsgen.core import errors
+from zsgen.models import lora
 from zsgen.orders import segments
 from zsgen.train import batches, layouts, population, trees
+from zsgen.train import step as step_lib
 
 # Given the ids of a segment's order, returns the shapes of its steps.
 Plan = Callable[[np.ndarray], layouts.Layouts]
+
+
+class RunState(NamedTuple):
+  """What a run has before a step, on the mesh.
+
+  Attributes:
+    step: the step.
+    state: what is trained, and the moments of the optimizer.
+    frozen: the other parameters; {} without adapters.
+  """
+
+  step: int
+  state: step_lib.State
+  frozen: trees.Params
+
+  @property
+  def params(self) -> trees.Params:
+    """All parameters."""
+    return lora.join(self.state.params, self.frozen)
 
 
 class Remake(NamedTuple):
@@ -27,9 +48,9 @@ class Remake(NamedTuple):
     steps: the steps before which that is done, ascending.
     ids: what all steps consume by the order that was made before training,
       int64 [n].
-    obtain: given a step, the ids that are left, all parameters and a plan of
-      shapes, reads the segment or, if there is none yet, makes and writes it
-      with the shapes that the plan gives its ids.
+    obtain: given what the run has before a step, the ids that are left and a
+      plan of shapes, reads the segment or, if there is none yet, makes and
+      writes it with the shapes that the plan gives its ids.
     load: given a step and the ids that are left, reads a segment.
     sizes: returns the sizes of examples.
     feed: given the ids of all steps, returns what feeds the steps.
@@ -37,7 +58,7 @@ class Remake(NamedTuple):
 
   steps: tuple[int, ...]
   ids: np.ndarray
-  obtain: Callable[[int, np.ndarray, trees.Params, Plan], segments.Segment]
+  obtain: Callable[[RunState, np.ndarray, Plan], segments.Segment]
   load: Callable[[int, np.ndarray], segments.Segment]
   sizes: Callable[[np.ndarray], layouts.Lengths]
   feed: Callable[[np.ndarray], batches.Feed]
@@ -90,22 +111,20 @@ class Course:
     """Returns whether a segment begins with a step, after the first one."""
     return self._remake is not None and step in self._remake.steps
 
-  def remake(self, step: int, params: trees.Params) -> None:
+  def remake(self, run_state: RunState) -> None:
     """Begins a segment: arranges the rest anew, or reads how that was done.
 
     Args:
-      step: its first step.
-      params: all parameters before this step, on the mesh.
+      run_state: what the run has before the first step of the segment.
 
     Raises:
-      InputError: a loss is not finite, or the segment is damaged.
+      InputError: a loss or a vector is not finite, or the segment is damaged.
     """
     assert self._remake is not None, "the order is not static"
     segment = self._remake.obtain(
-        step,
-        self._rest(step),
-        params,
-        lambda ids: self._plan_segment(step, ids),
+        run_state,
+        self._rest(run_state.step),
+        lambda ids: self._plan_segment(run_state.step, ids),
     )
     self._begin(segment)
 

@@ -101,14 +101,14 @@ class Snapshot:
     like = checkpoints.like(shapes, shardings)
     names = ("params", "moments") if with_moments else ("params",)
     parts = self._read({name: getattr(like, name) for name in names})
-    frozen, moments = {}, None
+    frozen = {}
     if isinstance(self.start, run_lib.Merged):
       frozen = self.start.load_base(
           mesh_lib.shardings(self.run_start.frozen_shapes, mesh, rules)
       )
-    for state in parts.get("moments", ()):
-      if isinstance(state, optax.ScaleByAdamState):
-        moments = state
+    moments = None
+    if with_moments:
+      moments = optimizer.adam_state(parts["moments"])
     return Loaded(parts["params"], frozen, moments)
 
   def _read(self, like: Mapping[str, Any]) -> Mapping[str, Any]:

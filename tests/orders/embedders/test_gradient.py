@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import math
-import subprocess
-import sys
 
 import jax
 from jax import numpy as jnp
@@ -12,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.helpers import closeness, configs, xla
+from tests.helpers import closeness, configs, embedding
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -25,7 +23,6 @@ from zsgen.orders.embedders import (
     by_model,
     example_gradients,
     gradient,
-    progress,
     projection,
     row_batches,
 )
@@ -148,20 +145,10 @@ def test_batches_do_not_matter(store, monkeypatch, tmp_path):
   options = gradient.Options(gradient_dim=DIM)
   expected = gradient.compute(loaded, store, ids, options)
   monkeypatch.setattr(gradient, "_TOKENS", 600)
-  monkeypatch.setattr(progress, "_SECONDS", 0.0)
-  laid_out = []
-  fill = row_batches.Plan._fill
-
-  def counted(plan, batch, row, index):
-    laid_out.append(index)
-    if len(laid_out) == 30:
-      raise KeyboardInterrupt
-    fill(plan, batch, row, index)
-
-  monkeypatch.setattr(row_batches.Plan, "_fill", counted)
-  with pytest.raises(KeyboardInterrupt):
-    gradient.compute(loaded, store, ids, options, tmp_path)
-  monkeypatch.setattr(row_batches.Plan, "_fill", fill)
+  embedding.interrupt(
+      lambda: gradient.compute(loaded, store, ids, options, tmp_path),
+      monkeypatch,
+  )
   lines = []
   resumed = gradient.compute(
       loaded, store, ids, options, tmp_path, lines.append
@@ -289,20 +276,5 @@ def test_a_gradient_of_zero_is_an_error():
 @pytest.mark.slow
 def test_a_mesh_agrees(config, run, tmp_path):
   config.order.checkpoints = (f"{run}@5",)
-  zsgen.run(config, tmp_path / "one", ["order"])
-  config.machine.mesh.update(data=2, fsdp=2)
-  code = (
-      "import json, sys, zsgen\n"
-      "zsgen.run(json.loads(sys.argv[1]), sys.argv[2], ['order'])\n"
-      "assert 'tensorflow' not in sys.modules\n"
-  )
-  subprocess.run(
-      [sys.executable, "-c", code, config.to_json(), str(tmp_path / "mesh")],
-      env=xla.environment(xla.devices(4)),
-      check=True,
-  )
-  one, mesh = (
-      np.load(next((tmp_path / name).glob("embeddings/[!.]*/vectors.npy")))
-      for name in ("one", "mesh")
-  )
+  one, mesh = embedding.embed_on_two_meshes(config, tmp_path)
   closeness.assert_close(mesh, one)

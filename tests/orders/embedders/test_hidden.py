@@ -2,15 +2,13 @@
 
 import dataclasses
 import functools
-import subprocess
-import sys
 
 import jax
 from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers import closeness, configs, xla
+from tests.helpers import closeness, configs, embedding
 import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
@@ -19,9 +17,9 @@ from zsgen.core import mesh as mesh_lib
 from zsgen.data import store as store_lib
 from zsgen.models import depth
 from zsgen.models import model as model_lib
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, grid
 from zsgen.orders import order as order_lib
-from zsgen.orders.embedders import by_model, hidden, progress, row_batches
+from zsgen.orders.embedders import by_model, hidden, row_batches
 
 # Tokens of the longest example, at least.
 LONGEST = 192
@@ -78,6 +76,22 @@ def test_vectors_are_position_weighted_means(setup):
       weights = np.arange(1, end + 1)
       states = _states(loaded, row.tokens[:end])
       closeness.assert_close(vector, weights @ states / weights.sum())
+
+
+def test_some_rows_are_embedded_without_an_artifact(setup, tmp_path):
+  store, loaded = setup
+  models = by_model.NO_MODELS._replace(
+      shapes=lambda _: (loaded.model.arch, None), load=lambda *_: loaded
+  )
+  order = config_lib.build(config_lib.Order, embedder="hidden")
+  ids = np.array([3, 50, 7, 0])
+  rows = embeddings.compute(store, order, ids, models, tmp_path)
+  assert len(rows) == store.examples
+  expected = hidden.compute(loaded, store, ids)
+  expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+  np.testing.assert_array_equal(rows.take(ids).block(0, 4), grid.snap(expected))
+  with pytest.raises(IndexError):
+    rows.take(np.array([1])).block(0, 1)
 
 
 @pytest.mark.slow
@@ -140,21 +154,11 @@ def test_a_kill_loses_little_and_changes_nothing(setup, tmp_path, monkeypatch):
   ids = np.arange(store.examples)
   monkeypatch.setattr(hidden, "_TOKENS", 512)
   expected = hidden.compute(loaded, store, ids)
-  monkeypatch.setattr(progress, "_SECONDS", 0.0)
-  laid_out = []
-  fill = row_batches.Plan._fill
-
-  def counted(plan, batch, row, index):
-    laid_out.append(index)
-    if len(laid_out) == 30:
-      raise KeyboardInterrupt
-    fill(plan, batch, row, index)
-
-  monkeypatch.setattr(row_batches.Plan, "_fill", counted)
-  with pytest.raises(KeyboardInterrupt):
-    hidden.compute(loaded, store, ids, partial=tmp_path)
+  embedding.interrupt(
+      lambda: hidden.compute(loaded, store, ids, partial=tmp_path),
+      monkeypatch,
+  )
   assert len(list(tmp_path.iterdir())) > 1
-  monkeypatch.setattr(row_batches.Plan, "_fill", fill)
   lines = []
   actual = hidden.compute(
       loaded, store, ids, partial=tmp_path, log=lines.append
@@ -250,20 +254,5 @@ def test_vectors_that_are_not_finite_are_an_error(setup, tmp_path):
 
 @pytest.mark.slow
 def test_a_mesh_agrees(config, tmp_path):
-  zsgen.run(config, tmp_path / "one", ["order"])
-  config.machine.mesh.update(data=2, fsdp=2)
-  code = (
-      "import json, sys, zsgen\n"
-      "zsgen.run(json.loads(sys.argv[1]), sys.argv[2], ['order'])\n"
-      "assert 'tensorflow' not in sys.modules\n"
-  )
-  subprocess.run(
-      [sys.executable, "-c", code, config.to_json(), str(tmp_path / "mesh")],
-      env=xla.environment(xla.devices(4)),
-      check=True,
-  )
-  one, mesh = (
-      np.load(next((tmp_path / name).glob("embeddings/[!.]*/vectors.npy")))
-      for name in ("one", "mesh")
-  )
+  one, mesh = embedding.embed_on_two_meshes(config, tmp_path)
   closeness.assert_close(mesh, one)

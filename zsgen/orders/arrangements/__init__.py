@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from zsgen.core import config, errors, plugins, registry, schema
+from zsgen.orders import embedders
 from zsgen.orders import pool as pool_lib
 from zsgen.orders.arrangements import arranged
 
@@ -85,7 +86,18 @@ def reads_model(order: config.Order) -> bool:
 
   Only such an order is another one after some steps, and may be arranged anew.
   """
-  return bool(model_score(order))
+  is_embedded = reads_vectors(order) and embedders.reads_run(order)
+  return is_embedded or bool(model_score(order))
+
+
+def reads_vectors(order: config.Order) -> bool:
+  """Returns whether an order's sequence depends on vectors, parts apart."""
+  return getattr(order, "reads_vectors", False)
+
+
+def may_leave_out(order: config.Order) -> bool:
+  """Returns whether an order may lack examples of its pool without a budget."""
+  return getattr(order, "may_leave_out", False)
 
 
 def model_score(order: config.Order) -> str:

@@ -30,6 +30,11 @@ class Options(multiset.Options):
           f" {self.by!r}: only by='kmeans' reads it."
       )
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return self.by == "kmeans"
+
 
 @registry.arrangement("cluster", options=Options)
 def cluster(

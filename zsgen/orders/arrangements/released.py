@@ -22,6 +22,16 @@ class Options(arranged.Budget):
   # float64, as in the released code but for its float32 sums.
   cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return True
+
+  @property
+  def may_leave_out(self) -> bool:
+    """Whether examples may be missing without a budget: halves overlap."""
+    return self.setting not in ("MIN", "MAX")
+
 
 @registry.arrangement("released", options=Options)
 def released(

@@ -130,6 +130,11 @@ class Options(multiset.Selection):
     """Whether texts of the held-out set are read without an embedder."""
     return self.score in measures.OF_TEXTS
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return self.score in measures.MEASURES and not self.reads_texts
+
 
 @registry.arrangement("scored", options=Options)
 def scored(

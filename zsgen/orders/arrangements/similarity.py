@@ -39,6 +39,11 @@ class Options(multiset.Options):
     """Whether texts of the held-out set are read without an embedder."""
     return self.measure in measures.OF_TEXTS
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return self.pick != "random" and not self.reads_texts
+
 
 @registry.arrangement("similarity", options=Options)
 def similarity(

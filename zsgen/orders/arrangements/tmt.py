@@ -43,6 +43,11 @@ class Options(arranged.Budget):
           " 0, such as (0, 5) for the first five."
       )
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return True
+
 
 @registry.arrangement("tmt", options=Options)
 def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:

@@ -33,6 +33,11 @@ class Options(multiset.Options):
   # Weight of the entropy for more pairs, as a share of the mean cost.
   epsilon: float = option(0.01, low=1e-4)
 
+  @property
+  def reads_vectors(self) -> bool:
+    """Whether the sequence depends on vectors of examples."""
+    return self.pick != "random"
+
 
 @registry.arrangement("transport", options=Options)
 def transport(

@@ -50,6 +50,18 @@ def make(order: config.Order) -> Embedder | by_model.ModelEmbedder:
   return component.build(schema.options_of(order, component.options))
 
 
+def reads_run(order: config.Order) -> bool:
+  """Returns whether an order's vectors depend on parameters that are trained.
+
+  Raises:
+    InputError: there is no such embedder.
+  """
+  if not order.embedder:
+    return False
+  embedder = make(order)
+  return isinstance(embedder, by_model.ModelEmbedder) and embedder.reads_run
+
+
 def parameters(
     order: config.Order, models: by_model.Models = by_model.NO_MODELS
 ) -> dict[str, Any]:

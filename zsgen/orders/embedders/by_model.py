@@ -6,6 +6,7 @@ checkpoint of any run. Nothing here imports jax.
 
 import abc
 from collections.abc import Callable
+import dataclasses
 import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from zsgen.core import config, errors, schema
+from zsgen.core.schema import option
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.orders.embedders import encoded
@@ -22,8 +24,13 @@ if TYPE_CHECKING:
 
   from zsgen.models import model as model_lib
 
-# Element types of activations.
-DTYPES = ("float32", "bfloat16")
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The option of all embedders by a model."""
+
+  # Element type of the model's activations when it embeds.
+  feature_dtype: str = option("float32", choices=("float32", "bfloat16"))
 
 
 class Adam(NamedTuple):
@@ -56,6 +63,7 @@ class Loaded(NamedTuple):
     moments: the first and the second moments of the trained parameters; None
       if they were not asked for, or before the first step.
     adam: the optimizer's constants; None without moments.
+    advice: what to do if they give vectors that are not finite.
   """
 
   model: "model_lib.Model"
@@ -65,12 +73,14 @@ class Loaded(NamedTuple):
   description: str
   moments: tuple[Any, Any] | None = None
   adam: Adam | None = None
+  advice: str = "Use other parameters."
 
 
 class Models(NamedTuple):
   """Gives models by the name of a checkpoint.
 
-  The name is "RUN@STEP", or "" for the parameters that a run starts from.
+  The name is "RUN@STEP", or "" for the run's own parameters: those that it
+  starts from, or those of a step before which its order is arranged anew.
 
   Attributes:
     recipe: returns all that decides the parameters, as JSON values.
@@ -104,6 +114,11 @@ class ModelEmbedder(abc.ABC):
   def checkpoints(self) -> tuple[str, ...]:
     """Names of the checkpoints that it reads, see `Models`."""
 
+  @property
+  def reads_run(self) -> bool:
+    """Whether it reads parameters that training changes."""
+    return not all(self.checkpoints)
+
   @abc.abstractmethod
   def parameters(self) -> dict[str, Any]:
     """Returns what determines its vectors beside the models, as JSON values."""
@@ -116,22 +131,24 @@ class ModelEmbedder(abc.ABC):
   def embed_rows(
       self,
       store: store_lib.Store,
+      ids: np.ndarray,
       text: str,
       models: Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
   ) -> encoded.Encoded:
-    """Embeds the examples of a store, on all devices of all processes.
+    """Embeds examples of a store, on all devices of all processes.
 
     Args:
       store: the examples.
+      ids: which of them, rows of the store, int64 [n].
       text: `config.order.text`.
       models: gives the parameters.
       partial: a directory for what should survive a kill.
       log: is called with lines about the progress.
 
     Returns:
-      Their vectors, float32 [N, D], the same in every process.
+      Their vectors, float32 [n, D], the same in every process.
 
     Raises:
       InputError: the examples do not fit the model, or a vector is not finite.
@@ -188,7 +205,7 @@ def check_finite(
   is_wrong = ~np.isfinite(vectors).all(axis=1)
   if is_wrong.any():
     shutil.rmtree(partial, ignore_errors=True)
-    advice = "Use other parameters."
+    advice = loaded.advice
     if loaded.model.arch.dtype != "float32":
       advice = "Set config.order.feature_dtype='float32'."
     raise errors.InputError(

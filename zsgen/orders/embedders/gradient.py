@@ -34,12 +34,13 @@ _FLOAT_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(by_model.Options):
   """The options of `gradient`."""
 
   # The parameters at which gradients are taken: "RUN@STEP", a run's directory
   # and the step of a checkpoint, for each; (): those that the run starts from,
-  # which have no moments of Adam.
+  # which have no moments of Adam, and, when its order is arranged anew, those of
+  # that time, with their moments.
   checkpoints: tuple[str, ...] = option((), kind="local", machine=True)
   # Trained parameters that gradients are taken by: a regular expression over
   # their whole path, such as r"blocks/.*/mlp/.*"; of a run with adapters, the
@@ -51,8 +52,6 @@ class Options:
   )
   # Seed of the random projection.
   projection_seed: int = option(0, low=0, high=2**32 - 1)
-  # Element type of the model's activations when it embeds.
-  feature_dtype: str = option("float32", choices=by_model.DTYPES)
 
   @staticmethod
   def check(section: Any, location: str) -> None:
@@ -98,18 +97,19 @@ class Gradient(by_model.ModelEmbedder):
   def embed_rows(
       self,
       store: store_lib.Store,
+      ids: np.ndarray,
       text: str,
       models: by_model.Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
   ) -> encoded.Encoded:
-    """Embeds the examples of a store; see `by_model.ModelEmbedder`."""
+    """Embeds examples of a store; see `by_model.ModelEmbedder`."""
     del text  # It is checked.
-    _check_losses(store)
+    _check_losses(store, ids)
     vectors, rates = [], []
     for number, name in enumerate(self.checkpoints):
       part = partial / str(number)
-      values, rate = self._embed_at(name, store, models, part, log)
+      values, rate = self._embed_at(name, store, ids, models, part, log)
       vectors.append(values)
       rates.append(rate)
     weights = _weights(rates)
@@ -120,15 +120,15 @@ class Gradient(by_model.ModelEmbedder):
       self,
       name: str,
       store: store_lib.Store,
+      ids: np.ndarray,
       models: by_model.Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
   ) -> tuple[np.ndarray, float]:
     """Returns vectors of length 1 at a checkpoint, and its learning rate."""
-    ids, dtype = np.arange(store.examples), self._options.feature_dtype
     arch, _ = models.shapes(name)
     by_model.check_rows(store, store.lengths[ids], arch)
-    loaded = models.load(name, dtype, True)
+    loaded = models.load(name, self._options.feature_dtype, True)
     log(f"gradient of the losses of {loaded.description}")
     values = compute(loaded, store, ids, self._options, partial, log)
     by_model.check_finite(values, ids, loaded, partial)
@@ -212,13 +212,14 @@ def compute(
   return row_batches.compute(plan, call, mesh, output)
 
 
-def _check_losses(store: store_lib.Store) -> None:
+def _check_losses(store: store_lib.Store, ids: np.ndarray) -> None:
   """Raises InputError for examples whose loss has no gradient."""
-  is_empty = store.loss_lengths[: store.examples] == 0
+  is_empty = store.loss_lengths[ids] == 0
   if is_empty.any():
     raise errors.InputError(
         f"{_LOCATION}.embedder is 'gradient', but {is_empty.sum()} examples"
-        f" have no token with loss, the first is example {is_empty.argmax()}."
+        f" have no token with loss, the first is example"
+        f" {ids[is_empty.argmax()]}."
         " Raise config.data.max_length, or leave out config.data.unanswered."
     )
 

@@ -22,17 +22,16 @@ _TOKENS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(by_model.Options):
   """The options of `hidden`."""
 
   # The parameters that embed: "RUN@STEP", a run's directory and the step of a
-  # checkpoint; "": those that the run starts from.
+  # checkpoint; "": those that the run starts from and, when its order is
+  # arranged anew, those of that time.
   checkpoint: str = option("", kind="local", machine=True)
   # Blocks whose output is read, 0 for the embedding; -1: that of the last one
   # after the final norm.
   hidden_layer: int = option(-1, low=-1)
-  # Element type of the model's activations when it embeds.
-  feature_dtype: str = option("float32", choices=by_model.DTYPES)
 
   @staticmethod
   def check(section: Any, location: str) -> None:
@@ -70,13 +69,13 @@ class Hidden(by_model.ModelEmbedder):
   def embed_rows(
       self,
       store: store_lib.Store,
+      ids: np.ndarray,
       text: str,
       models: by_model.Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
   ) -> encoded.Encoded:
-    """Embeds the examples of a store; see `by_model.ModelEmbedder`."""
-    ids = np.arange(store.examples)
+    """Embeds examples of a store; see `by_model.ModelEmbedder`."""
     arch, _ = models.shapes(self._options.checkpoint)
     by_model.check_rows(store, read_lengths(store, ids, text), arch)
     loaded = models.load(
