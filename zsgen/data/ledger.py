@@ -100,7 +100,7 @@ class Ledger:
     task["count"] += count
     self.rows += count
 
-  def tasks(self, source: suite.Suite) -> pa.Table:
+  def tasks(self, outline: suite.Outline) -> pa.Table:
     """Returns the table of tasks.
 
     Raises:
@@ -108,10 +108,10 @@ class Ledger:
     """
     used = [task for task in self._tasks.values() if task["count"]]
     splits = {task["split"] for task in used}
-    for split in (suite.TRAIN, *source.heldout):
+    for split in (suite.TRAIN, *outline.heldout):
       if split not in splits:
         raise errors.InputError(
-            f"the suite {source.name} has no example left in {split}:"
+            f"the suite {outline.name} has no example left in {split}:"
             f" {self._reasons(split)}."
         )
     for split, counts in self.counts.items():

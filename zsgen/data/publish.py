@@ -42,7 +42,7 @@ _SCHEMA = pa.schema(
 def write(
     path: pathlib.Path,
     encoded: Iterable[chunks.Chunk],
-    source: suite.Suite,
+    outline: suite.Outline,
     sources_read: Sequence[Mapping[str, Any]],
     recipe: Mapping[str, Any],
     tokenizer: tokenizers.Tokenizer,
@@ -52,7 +52,7 @@ def write(
   Args:
     path: an empty directory.
     encoded: all chunks, in their order.
-    source: the suite that they are of.
+    outline: the suite that they are of.
     sources_read: its files, as `store.describe_sources` returns them.
     recipe: what made the store, for the manifest.
     tokenizer: is saved with it.
@@ -67,15 +67,15 @@ def write(
   np.save(path / "offsets.npy", _write_rows(path, rows))
   if len(table := choice_table.array()):
     np.save(path / store.CHOICES, table)
-  pq.write_table(counted.tasks(source), path / "tasks.parquet")
+  pq.write_table(counted.tasks(outline), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
   store.seal(
       path,
       {
           "made_by": dict(recipe),
-          "suite": source.name,
-          "heldout": list(source.heldout),
-          "source": dict(source.notes),
+          "suite": outline.name,
+          "heldout": list(outline.heldout),
+          "source": dict(outline.notes),
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),

@@ -38,7 +38,7 @@ def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
       encoded = job.read_chunks(range(len(plan)))
       tokenizer = tokenizers.get(data)
       files = job.files
-      publish.write(partial, encoded, plan.suite, files, recipe, tokenizer)
+      publish.write(partial, encoded, plan.outline, files, recipe, tokenizer)
       for number in range(len(files)):
         job.check_file(number)
     shutil.rmtree(job.path, ignore_errors=True)
