@@ -92,6 +92,23 @@ def prepare(
   return open_made(path, recipe)
 
 
+def open_existing(
+    root: pathlib.Path, data: config.Data, seed: int
+) -> store.Store:
+  """Opens the store of `data` and `seed` under `root`; does not make it.
+
+  Raises:
+    InputError: it does not exist, is damaged, or its sources have changed.
+  """
+  path = path_of(root, data, seed)
+  if not artifacts.exists(path):
+    raise errors.InputError(
+        f"{path}: the store of this config does not exist. Make it first:"
+        " python -m zsgen.data prepare."
+    )
+  return open_made(path, recipe_of(data, seed))
+
+
 def open_made(path: pathlib.Path, recipe: Mapping[str, Any]) -> store.Store:
   """Opens a store that exists, and deletes what is left of making it.
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
-from zsgen.data import blocks, judged, raw_texts, suite
+from zsgen.data import blocks, judged, raw_texts, suite, text_rows
 
 FILES = (
     "tokens.bin",
@@ -260,6 +260,13 @@ class Store:
         raw_texts.compared(*pair, turns[i])
         for pair, i in zip(self.texts(ids), ids, strict=True)
     ]
+
+  @functools.cached_property
+  def text_rows(self) -> text_rows.TextRows:
+    """The texts of consecutive ids, without those of all others."""
+    name = "examples.parquet"
+    stream = blocks.Stream(self._open(name, np.uint8))
+    return text_rows.TextRows(self.path / name, stream)
 
   def verify(self) -> None:
     """Raises InputError with all `problems`, a line each."""
