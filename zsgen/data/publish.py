@@ -119,7 +119,9 @@ def _write_rows(
     def append(part: tuple[chunks.Chunk, int]) -> np.ndarray:
       """Appends a chunk to all files; returns the lengths of its rows."""
       chunk, first = part
-      examples = chunk.table.filter(pa.array(chunks.is_kept(chunk.table)))
+      is_kept, examples = chunks.is_kept(chunk.table), chunk.table
+      if not is_kept.all():
+        examples = examples.filter(pa.array(is_kept))
       chunk.tokens.tofile(tokens)
       chunk.mask.tofile(mask)
       ids = np.arange(first, first + len(examples), dtype=np.int64)
