@@ -152,15 +152,19 @@ def run_merge(folder: str, name: str) -> dict[str, Any]:
 
 
 def run_copy(folder: str, name: str) -> dict[str, Any]:
-  """Copies the store; returns seconds and bytes."""
+  """Copies the store; returns seconds, CPU seconds and bytes."""
   root = pathlib.Path(folder) / name / "stores"
   os.sync()
-  clock = time.perf_counter()
+  clock, cpu = time.perf_counter(), time.process_time()
   shutil.copytree(root, root.with_name("copy"))
   os.sync()
-  seconds = time.perf_counter() - clock
+  result = {
+      "seconds": time.perf_counter() - clock,
+      "cpu": time.process_time() - cpu,
+      "written": _bytes(root),
+  }
   shutil.rmtree(root.with_name("copy"))
-  return {"seconds": seconds, "written": _bytes(root)}
+  return result
 
 
 def run_whole(folder: str) -> dict[str, Any]:
@@ -216,15 +220,16 @@ def worker_table(
 
 def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
   """Returns a line on the merge next to a copy of its result."""
-  rates = [
-      result["written"] / 1e6 / result["seconds"] for result in (merged, copied)
-  ]
+  both = merged, copied
+  rates = [result["written"] / 1e6 / result["seconds"] for result in both]
+  costs = [result["cpu"] / (result["written"] / 1e9) for result in both]
   return (
       f"merge: {merged['rows']:,} rows, {merged['read'] / 1e6:,.0f} MB read,"
       f" {merged['written'] / 1e6:,.0f} MB written in {merged['seconds']:.1f} s"
-      f" ({merged['cpu']:.1f} CPU s), {rates[0]:,.0f} MB/s; a copy of the store:"
-      f" {copied['seconds']:.1f} s, {rates[1]:,.0f} MB/s; ratio"
-      f" {rates[0] / rates[1]:.2f}; peak {merged['peak_mb'] / 1024:.2f} GB"
+      f" ({merged['cpu']:.1f} CPU s, {costs[0]:.1f} a GB), {rates[0]:,.0f} MB/s;"
+      f" a copy of the store: {copied['seconds']:.1f} s ({costs[1]:.1f} CPU s a"
+      f" GB), {rates[1]:,.0f} MB/s; ratio {rates[0] / rates[1]:.2f}; peak"
+      f" {merged['peak_mb'] / 1024:.2f} GB"
   )
 
 
