@@ -239,7 +239,7 @@ def _die_after(count, function):
         (job_lib.parts, "save", 5),
         (job_lib.plan.Plan, "save", 0),
         (chunks, "write", 3),
-        (prepare.store, "seal", 0),
+        (prepare.publish.sealing, "seal", 0),
     ],
 )
 def test_stopped_work_continues(

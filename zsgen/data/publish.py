@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 
 from zsgen.data import (
     ahead,
+    blocks,
     choices,
     chunks,
     judged,
     ledger,
     lost_text,
     raw_texts,
+    sealing,
     store,
     suite,
     tokenizers,
@@ -64,12 +66,13 @@ def write(
   """
   counted, choice_table = ledger.Ledger(), choices.Table()
   rows = _count(encoded, counted, choice_table)
-  np.save(path / "offsets.npy", _write_rows(path, rows))
+  offsets, measured = _write_rows(path, rows)
+  np.save(path / "offsets.npy", offsets)
   if len(table := choice_table.array()):
     np.save(path / store.CHOICES, table)
   pq.write_table(counted.tasks(outline), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
-  store.seal(
+  sealing.seal(
       path,
       {
           "made_by": dict(recipe),
@@ -83,6 +86,7 @@ def write(
           "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
       },
+      measured,
   )
 
 
@@ -103,14 +107,17 @@ def _count(
 
 def _write_rows(
     path: pathlib.Path, rows: Iterator[tuple[chunks.Chunk, int]]
-) -> np.ndarray:
-  """Writes tokens, masks and tables; returns the borders of rows, int64 [N+1].
+) -> tuple[np.ndarray, dict[str, blocks.Measured]]:
+  """Writes tokens, masks and tables.
 
   A thread writes a chunk while the next one is read and counted.
+
+  Returns:
+    The borders of rows, int64 [N+1], and the checksums of some of the files.
   """
   with (
-      open(path / "tokens.bin", "wb") as tokens,
-      open(path / "mask.bin", "wb") as mask,
+      blocks.MeasuredWriter(path / "tokens.bin") as tokens,
+      blocks.MeasuredWriter(path / "mask.bin") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
       pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
       futures.ThreadPoolExecutor(1) as pool,
@@ -122,8 +129,8 @@ def _write_rows(
       is_kept, examples = chunks.is_kept(chunk.table), chunk.table
       if not is_kept.all():
         examples = examples.filter(pa.array(is_kept))
-      chunk.tokens.tofile(tokens)
-      chunk.mask.tofile(mask)
+      tokens.write(chunk.tokens)
+      mask.write(chunk.mask)
       ids = np.arange(first, first + len(examples), dtype=np.int64)
       examples = examples.append_column("id", pa.array(ids))
       table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
@@ -131,4 +138,6 @@ def _write_rows(
       return examples["tokens"].to_numpy().astype(np.int64)
 
     lengths = list(ahead.results(pool, append, rows, 1))
-  return np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+    measured = {"tokens.bin": tokens.close(), "mask.bin": mask.close()}
+  offsets = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+  return offsets, measured
