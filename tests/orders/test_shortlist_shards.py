@@ -49,7 +49,7 @@ def _content(workdir: pathlib.Path) -> dict[str, bytes]:
     [
         {},
         {"pick": "farthest", "budget": -1},
-        {"cosine": "exact", "rounds": (1, 3)},
+        {"cosine": "exact", "rounds": (1, 3), "budget": -1},
     ],
 )
 def test_any_number_of_shards_makes_the_same_order(
