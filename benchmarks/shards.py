@@ -220,9 +220,9 @@ def worker_table(
 
 def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
   """Returns a line on the merge next to a copy of its result."""
-  both = merged, copied
-  rates = [result["written"] / 1e6 / result["seconds"] for result in both]
-  costs = [result["cpu"] / (result["written"] / 1e9) for result in both]
+  results = merged, copied
+  rates = [result["written"] / 1e6 / result["seconds"] for result in results]
+  costs = [result["cpu"] / (result["written"] / 1e9) for result in results]
   return (
       f"merge: {merged['rows']:,} rows, {merged['read'] / 1e6:,.0f} MB read,"
       f" {merged['written'] / 1e6:,.0f} MB written in {merged['seconds']:.1f} s"

@@ -95,15 +95,15 @@ class _Killed(BaseException):
 
 
 def test_killed_and_overlapping_shards_continue(workdir, store, monkeypatch):
-  options, made = _order(), []
+  options, starts = _order(), []
   _embed(workdir, store, options)
   make_part = shortlist_shards.Request.make_part
 
   def make(request, rows):
-    if len(made) == 2:
-      made.append(None)
+    if len(starts) == 2:
+      starts.append(None)
       raise _Killed
-    made.append(rows.start)
+    starts.append(rows.start)
     return make_part(request, rows)
 
   monkeypatch.setattr(shortlist_shards.Request, "make_part", make)
@@ -111,8 +111,8 @@ def test_killed_and_overlapping_shards_continue(workdir, store, monkeypatch):
     _shard(workdir, store, options, 0, 1)
   for index, count in ((1, 2), (0, 3), (0, 2), (0, 2)):
     _shard(workdir, store, options, index, count)
-  made.remove(None)
-  assert sorted(made) == [0, 4, 8, 12, 16, 20]
+  starts.remove(None)
+  assert sorted(starts) == [0, 4, 8, 12, 16, 20]
   merged = _merge(workdir, store, options)
   assert _merge(workdir, store, options).fingerprint == merged.fingerprint
   assert _shard(workdir, store, options, 0, 2).is_merged

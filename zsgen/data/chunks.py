@@ -168,8 +168,8 @@ def _read(path: pathlib.Path, owner: str, advice: str) -> Chunk:
 
 def _numbers(lists: pa.ChunkedArray) -> np.ndarray:
   """Returns the numbers of all lists; without a copy if they are one array."""
-  is_one = lists.num_chunks == 1  # As `write` makes them.
-  array: pa.ListArray = lists.chunk(0) if is_one else lists.combine_chunks()
+  is_single = lists.num_chunks == 1  # As `write` makes them.
+  array: pa.ListArray = lists.chunk(0) if is_single else lists.combine_chunks()
   return array.flatten().to_numpy()
 
 

@@ -209,9 +209,14 @@ def merge(
       picks: Sequence[str],
       size: int,
   ) -> list[shortlists.Shortlist]:
-    own = job.request
-    assert (*picks, size) == (own.pick, own.size), "TMT begins with others"
-    assert len(train) == len(own.train) and len(heldout) == len(own.heldout)
+    request = job.request
+    assert (*picks, size) == (
+        request.pick,
+        request.size,
+    ), "TMT begins with others"
+    assert len(train) == len(request.train) and len(heldout) == len(
+        request.heldout
+    )
     return [job.join()]
 
   result = order_lib.make(root, store, order, seed, log, make_lists=make_lists)
