@@ -210,13 +210,7 @@ def merge(
       size: int,
   ) -> list[shortlists.Shortlist]:
     request = job.request
-    assert (*picks, size) == (
-        request.pick,
-        request.size,
-    ), "TMT begins with others"
-    assert len(train) == len(request.train) and len(heldout) == len(
-        request.heldout
-    )
+    assert list(picks) == [request.pick] and size == request.size
     return [job.join()]
 
   result = order_lib.make(root, store, order, seed, log, make_lists=make_lists)
