@@ -1,7 +1,8 @@
-"""The command that embeds, in real processes of which one is killed."""
+"""Commands that embed and arrange, in real processes; one is killed."""
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,13 +25,13 @@ batches._TOKENS, chunks.SIZE, parts._SECONDS = 160, 64, 0
 def get_config():
   config = zsgen.default_config()
   config.data.train_instances = 12
-  config.order.arrangement = "released"
+  config.order.arrangement = "tmt"
   config.order.embedder = "encoder"
   config.order.encoder = {encoder!r}
   return config
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.numerics]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -71,7 +72,8 @@ def _content(workdir: pathlib.Path) -> dict[str, bytes]:
   }
 
 
-def test_the_commands_of_the_page(tmp_path, config):
+@pytest.mark.numerics
+def test_embeddings_by_shards(tmp_path, config):
   embed = "zsgen.orders embed", config
   missing = _run(*embed, "whole", "--shard=0/2", code=2)
   assert "the store of this config does not exist" in missing
@@ -97,3 +99,23 @@ def test_the_commands_of_the_page(tmp_path, config):
   assert "two commands" in both
   no_embedder = "--config.order.arrangement=random", "--config.order.embedder="
   assert "needs no embeddings" in _run(*embed, "whole", *no_embedder, code=2)
+
+
+def test_orders_by_shards(tmp_path, config):
+  options = "--config.order.embedder=ngram", "--config.order.budget=40"
+  arrange = "zsgen.orders arrange", config
+  _run("zsgen.data prepare", config, "whole", *options)
+  missing = _run(*arrange, "whole", *options, "--shard=0/2", code=2)
+  assert "embeddings of this config do not exist" in missing
+  _run("zsgen.orders embed", config, "whole", *options)
+  shutil.copytree(tmp_path / "whole", tmp_path / "shards")
+  whole = _run(*arrange, "whole", *options)
+  refused = _run(*arrange, "shards", *options, "--merge", code=2)
+  assert "no shard of this config is listed" in refused
+  for index in (0, 1):
+    shard = _run(*arrange, "shards", *options, f"--shard={index}/2")
+  assert "run --merge" in shard
+  merged = _run(*arrange, "shards", *options, "--merge")
+  assert merged.split("examples")[1] == whole.split("examples")[1]
+  again = _run(*arrange, "shards", *options, "--shard=0/2")
+  assert "the order exists already" in again
