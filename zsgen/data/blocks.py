@@ -186,7 +186,7 @@ class MeasuredWriter:
 
   def write(self, values: np.ndarray) -> None:
     """Appends numbers, which must not be changed later."""
-    content = memoryview(np.ascontiguousarray(values).view(np.uint8))
+    content = np.ascontiguousarray(values).view(np.uint8).data
     self._file.write(content)
     if self._last is not None:
       self._last.result()  # At most one waits, so that memory is bounded.

@@ -173,10 +173,10 @@ def obtain(
   path = path_of(root, recipe)
   partial = path.with_name(f".{path.name}.partial")
   result = _embed(store, order, partial, log, models)
-  is_dense = isinstance(result.vectors, np.ndarray)
-  vectors = scale_to_unit(
-      dense.split(result.vectors) if is_dense else result.vectors, store
-  )
+  vectors = result.vectors
+  if isinstance(vectors, np.ndarray):
+    vectors = dense.split(vectors)
+  vectors = scale_to_unit(vectors, store)
   if hosts.is_first():
     save(path, vectors, recipe, result.cut)
     shutil.rmtree(partial, ignore_errors=True)
