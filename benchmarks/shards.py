@@ -3,13 +3,15 @@
   python -m benchmarks.shards
   python -m benchmarks.shards --rows=1000000 --folder=DIR
   python -m benchmarks.shards --rows=200000 --many=1000
+  python -m benchmarks.shards --rows=2000 --draw=10000000
 
 Writes rows of 50 tasks as JSON lines (about 700 bytes each), and prepares them
 with a byte-level BPE: by one worker and by two, where each worker is a process
 on one core of its own, as in a SLURM array with one CPU a task, so that the
 tokenizer has one thread. A worker waits for the other's scan. Then the
 shards are merged, and the store's files are copied for comparison. --many
-prepares the rows by so many shards one after another, in one process.
+prepares the rows by so many shards one after another, in one process. --draw
+draws a corpus of so many rows, of which only the notes of a scan are made.
 
 Wall time and CPU time are those of processes, starts included. On a machine
 with other work only CPU seconds can be compared.
@@ -17,6 +19,7 @@ with other work only CPU seconds can be compared.
 
 import argparse
 from collections.abc import Iterator
+import dataclasses
 import json
 import os
 import pathlib
@@ -29,12 +32,21 @@ import tempfile
 import time
 from typing import Any
 
+import numpy as np
 import rich.console
 import rich.table
 
 from benchmarks import peers
 from zsgen.core import config as config_lib
-from zsgen.data import prepare, shards
+from zsgen.data import plan, prepare, shards, sources
+from zsgen.data.sources import (
+    bad_rows,
+    catalog,
+    example_file,
+    groups,
+    items,
+    parts,
+)
 from zsgen.data.tokenizers import bpe
 
 _TASKS = 50
@@ -42,6 +54,8 @@ _VOCAB_SIZE = 8000
 # Rows that the tokenizer is trained on.
 _TRAINED = 5000
 _MAX_INSTANCES = 10**9
+# Rows of a work item of --draw.
+_NOTED = 24_000
 # Seconds that a worker waits for others.
 _WAIT = 10_000.0
 
@@ -152,15 +166,19 @@ def run_merge(folder: str, name: str) -> dict[str, Any]:
 
 
 def run_copy(folder: str, name: str) -> dict[str, Any]:
-  """Copies the store; returns seconds and bytes."""
+  """Copies the store; returns seconds, CPU seconds and bytes."""
   root = pathlib.Path(folder) / name / "stores"
   os.sync()
-  clock = time.perf_counter()
+  clock, cpu = time.perf_counter(), time.process_time()
   shutil.copytree(root, root.with_name("copy"))
   os.sync()
-  seconds = time.perf_counter() - clock
+  result = {
+      "seconds": time.perf_counter() - clock,
+      "cpu": time.process_time() - cpu,
+      "written": _bytes(root),
+  }
   shutil.rmtree(root.with_name("copy"))
-  return {"seconds": seconds, "written": _bytes(root)}
+  return result
 
 
 def run_whole(folder: str) -> dict[str, Any]:
@@ -186,6 +204,43 @@ def run_many(folder: str, name: str, count: int) -> dict[str, Any]:
     for index in range(count):
       shards.prepare_shard(root, data, 0, shards.Shard(index, count))
   return {"seconds": time.perf_counter() - clock}
+
+
+def run_draw(folder: str, count: int) -> dict[str, Any]:
+  """Draws rows of which there are notes only; returns CPU seconds."""
+  path = pathlib.Path(folder)
+  data = dataclasses.replace(data_config(path), deduplicate=True)
+  corpus = sources.open_source(data, 0, path)
+  assert isinstance(corpus, catalog.Corpus), "a table is one"
+  with tempfile.TemporaryDirectory(dir=folder) as notes:
+    scanned = _write_notes(pathlib.Path(notes), count)
+    cpu = time.process_time()
+    rows = plan.build(catalog.draw(corpus, scanned))
+  return {"cpu": time.process_time() - cpu, "chunks": len(rows)}
+
+
+def _write_notes(folder: pathlib.Path, count: int) -> list[parts.Part]:
+  """Writes notes on rows as scans of work items do, and maps them."""
+  rng, scanned = np.random.default_rng(0), []
+  labels = {(f"task{task:02d}", ""): "" for task in range(_TASKS)}
+  for first in range(0, count, _NOTED):
+    size = min(_NOTED, count - first)
+    rows = np.zeros(size, groups.ROW)
+    rows["group"] = np.arange(first, first + size) % _TASKS
+    for name in ("key", "input", "prompt", "whole"):
+      rows[name] = rng.integers(1, 2**63, size)
+    path = folder / f"{first}.npy"
+    np.save(path, rows)
+    part = parts.Part(
+        [(items.Item(0), size)],
+        np.load(path, mmap_mode="r"),
+        labels,
+        bad_rows.BadRows(),
+        {},
+        example_file.Batches(None, [0, size], [0], [()]),
+    )
+    scanned.append(part)
+  return scanned
 
 
 def _bytes(folder: pathlib.Path) -> int:
@@ -216,15 +271,16 @@ def worker_table(
 
 def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
   """Returns a line on the merge next to a copy of its result."""
-  rates = [
-      result["written"] / 1e6 / result["seconds"] for result in (merged, copied)
-  ]
+  results = merged, copied
+  rates = [result["written"] / 1e6 / result["seconds"] for result in results]
+  costs = [result["cpu"] / (result["written"] / 1e9) for result in results]
   return (
       f"merge: {merged['rows']:,} rows, {merged['read'] / 1e6:,.0f} MB read,"
       f" {merged['written'] / 1e6:,.0f} MB written in {merged['seconds']:.1f} s"
-      f" ({merged['cpu']:.1f} CPU s), {rates[0]:,.0f} MB/s; a copy of the store:"
-      f" {copied['seconds']:.1f} s, {rates[1]:,.0f} MB/s; ratio"
-      f" {rates[0] / rates[1]:.2f}; peak {merged['peak_mb'] / 1024:.2f} GB"
+      f" ({merged['cpu']:.1f} CPU s, {costs[0]:.1f} a GB), {rates[0]:,.0f} MB/s;"
+      f" a copy of the store: {copied['seconds']:.1f} s ({costs[1]:.1f} CPU s a"
+      f" GB), {rates[1]:,.0f} MB/s; ratio {rates[0] / rates[1]:.2f}; peak"
+      f" {merged['peak_mb'] / 1024:.2f} GB"
   )
 
 
@@ -255,6 +311,12 @@ def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
         f" peak {sequence['peak_mb'] / 1024:.2f} GB; merge"
         f" {merged['seconds']:.1f} s"
     )
+  if options.draw:
+    drawn = peers.measure(run_draw, path, options.draw)
+    yield (
+        f"draw of {options.draw:,} rows: {drawn['cpu']:.1f} CPU s, peak"
+        f" {drawn['peak_mb'] / 1024:.2f} GB"
+    )
   for name, fingerprint in fingerprints.items():
     yield f"{name}: {fingerprint[:16]}"
   assert len({*fingerprints.values()}) == 1, "the stores differ"
@@ -270,6 +332,7 @@ def main() -> None:
   parser.add_argument("--rows", type=int, default=200_000)
   parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
   parser.add_argument("--many", type=int, default=0)
+  parser.add_argument("--draw", type=int, default=0)
   parser.add_argument("--whole", action="store_true")
   parser.add_argument("--folder", help="for all files; a new one by default")
   options = parser.parse_args()

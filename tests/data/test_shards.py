@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zsgen.core import artifacts, config, errors
+from zsgen.core import shards as core_shards
 from zsgen.data import chunks, prepare, shards
 from zsgen.data.shards import job as job_lib
 from zsgen.data.sources import flan_mini, items
@@ -238,7 +239,7 @@ def _die_after(count, function):
         (job_lib.parts, "save", 5),
         (job_lib.plan.Plan, "save", 0),
         (chunks, "write", 3),
-        (prepare.store, "seal", 0),
+        (prepare.publish.sealing, "seal", 0),
     ],
 )
 def test_stopped_work_continues(
@@ -389,7 +390,7 @@ def test_a_file_that_changes_during_its_scan(tmp_path, table, monkeypatch):
 def test_files_of_another_job_are_refused(tmp_path, table):
   root = tmp_path / "stores"
   job = _begin(root, table)
-  second = job_lib.path_of(prepare.path_of(root, table, 4))
+  second = core_shards.path_of(prepare.path_of(root, table, 4))
   shards.prepare_shard(root, table, 4, shards.Shard(0, 1))
   shutil.copy(second / "chunk-00001.arrow", job.path)
   _check_refused(root, table, r"chunk-00001.arrow: is damaged. It may be of")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import choice_tables
 from zsgen.core import artifacts, config, errors
-from zsgen.data import blocks, prepare, tokenizers
+from zsgen.data import blocks, prepare, sealing, tokenizers
 from zsgen.data import store as store_lib
 
 FILES = (
@@ -222,7 +222,7 @@ def test_inconsistent_offsets_are_damage(tmp_path, change):
     (store.path / name).unlink()
   for field in ("kind", "files", "fingerprint", "digest"):
     del manifest[field]
-  store_lib.seal(store.path, manifest)  # All hashes are right.
+  sealing.seal(store.path, manifest)  # All hashes are right.
   with pytest.raises(errors.InputError, match=r"offsets\.npy: is damaged"):
     store_lib.open_store(store.path)
 

@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 
-from zsgen.orders.embedders import encoder
+from zsgen.orders.embedders import chunks, encoder
 
 
 def main(directory: str, texts: str, partial: str, out: str, *membership: str):
@@ -18,7 +18,7 @@ def main(directory: str, texts: str, partial: str, out: str, *membership: str):
   if membership:
     port, count, process = membership
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(process))
-  encoder._CHUNK = 40
+  chunks.SIZE = 40
   strings = json.loads(pathlib.Path(texts).read_text("utf-8"))
   result = encoder.Encoder(directory).embed(
       iter(strings), np.ones(len(strings), bool), pathlib.Path(partial), print

@@ -8,11 +8,12 @@ the SHA-256 of whole files.)
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent import futures
 import functools
 import hashlib
 import io
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 import zlib
 
 import numpy as np
@@ -133,14 +134,84 @@ class Stream(io.RawIOBase):
     return len(content)
 
 
-def measure(path: pathlib.Path) -> tuple[str, list[int]]:
-  """Returns the SHA-256 (hex) of a file, and the CRC-32 of each block."""
-  sha, sums = hashlib.sha256(), []
+class Measured(NamedTuple):
+  """The checksums of a file.
+
+  Attributes:
+    digest: SHA-256 (hex) of all of it.
+    sums: CRC-32 of each block.
+  """
+
+  digest: str
+  sums: list[int]
+
+
+class _Meter:
+  """Computes the checksums of bytes that come one after another."""
+
+  def __init__(self):
+    self._sha = hashlib.sha256()
+    self._sums: list[int] = []
+    # Bytes of the last block.
+    self._filled = SIZE
+
+  def add(self, content: memoryview) -> None:
+    """Adds bytes."""
+    self._sha.update(content)
+    begin = 0
+    while begin < len(content):
+      if self._filled == SIZE:
+        self._sums.append(0)
+        self._filled = 0
+      part = content[begin : begin + SIZE - self._filled]
+      self._sums[-1] = zlib.crc32(part, self._sums[-1])
+      self._filled += len(part)
+      begin += len(part)
+
+  def result(self) -> Measured:
+    """Returns the checksums of all bytes."""
+    return Measured(self._sha.hexdigest(), self._sums)
+
+
+class MeasuredWriter:
+  """Writes a file and measures it in a thread, so that it is not read again."""
+
+  def __init__(self, path: pathlib.Path):
+    """Creates the file."""
+    self._file = open(path, "wb")
+    self._meter = _Meter()
+    # One thread, which keeps the sequence.
+    self._pool = futures.ThreadPoolExecutor(1)
+    self._last: futures.Future | None = None
+
+  def write(self, values: np.ndarray) -> None:
+    """Appends numbers, which must not be changed later."""
+    content = np.ascontiguousarray(values).view(np.uint8).data
+    self._file.write(content)
+    if self._last is not None:
+      self._last.result()  # At most one waits, so that memory is bounded.
+    self._last = self._pool.submit(self._meter.add, content)
+
+  def close(self) -> Measured:
+    """Closes the file; returns its checksums."""
+    self._pool.shutdown()
+    self._file.close()
+    return self._meter.result()
+
+  def __enter__(self) -> "MeasuredWriter":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+
+def measure(path: pathlib.Path) -> Measured:
+  """Returns the checksums of a file."""
+  meter = _Meter()
   with open(path, "rb") as file:
     for block in iter(functools.partial(file.read, SIZE), b""):
-      sha.update(block)
-      sums.append(zlib.crc32(block))
-  return sha.hexdigest(), sums
+      meter.add(memoryview(block))
+  return meter.result()
 
 
 def split(

@@ -7,7 +7,7 @@ only: prompt, template and truncation are the same by construction.
 `choices.npy` says which rows belong together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -26,13 +26,17 @@ def split_of(heldout: str) -> str:
   return heldout + _SUFFIX
 
 
-def check_name(heldout: str, source: suite.Suite) -> None:
+def check_name(heldout: str, sets: Sequence[str]) -> None:
   """Checks that a held-out set may have choices.
+
+  Args:
+    heldout: its name.
+    sets: the names of all held-out sets.
 
   Raises:
     InputError: another held-out set has the name of its choices.
   """
-  if split_of(heldout) in source.heldout:
+  if split_of(heldout) in sets:
     raise errors.InputError(
         f"config.data.heldout: the name {split_of(heldout)!r} is that"
         f" of the choices of {heldout!r}. Take another."
@@ -53,7 +57,7 @@ def examples(source: suite.Suite) -> Iterator[suite.Example]:
       waiting.append(example)
     yield example
   for example in waiting:
-    check_name(example.split, source)
+    check_name(example.split, source.heldout)
     yield from expand(example)
 
 

@@ -161,12 +161,16 @@ def _read(path: pathlib.Path, owner: str, advice: str) -> Chunk:
   if digest != _digest(path, content, owner):
     raise errors.InputError(f"{path}: is damaged. {advice}")
   table = pa.ipc.open_stream(content).read_all()
-  tokens, mask = (
-      table[name].combine_chunks().flatten().to_numpy()
-      for name in (_TOKENS, _MASK)
-  )
+  tokens, mask = (_numbers(table[name]) for name in (_TOKENS, _MASK))
   counts = json.loads(table.schema.metadata[_COUNTS])
   return Chunk(tokens, mask, table.drop_columns([_TOKENS, _MASK]), *counts)
+
+
+def _numbers(lists: pa.ChunkedArray) -> np.ndarray:
+  """Returns the numbers of all lists; without a copy if they are one array."""
+  is_single = lists.num_chunks == 1  # As `write` makes them.
+  array: pa.ListArray = lists.chunk(0) if is_single else lists.combine_chunks()
+  return array.flatten().to_numpy()
 
 
 def read_digest(path: pathlib.Path) -> str:

@@ -47,8 +47,8 @@ class Work(Protocol):
   """The examples of a suite, split into batches; each becomes a chunk."""
 
   @property
-  def suite(self) -> suite_lib.Suite:
-    """The suite."""
+  def outline(self) -> suite_lib.Outline:
+    """The suite without its examples."""
     ...
 
   def batches(self, first: int) -> Iterator[list[suite_lib.Example]]:
@@ -61,6 +61,11 @@ class Listed:
   """The work of a suite whose examples come one after another."""
 
   suite: suite_lib.Suite
+
+  @property
+  def outline(self) -> suite_lib.Outline:
+    """The suite without its examples."""
+    return self.suite.outline
 
   def batches(self, first: int) -> Iterator[list[suite_lib.Example]]:
     """Yields the batches from number `first` on."""

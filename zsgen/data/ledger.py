@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsgen.core import errors
 from zsgen.data import chunks, suite
@@ -60,19 +61,16 @@ class Ledger:
       InputError: the examples of a task are not contiguous, or are in two
         splits.
     """
-    labels = zip(*(table[name].to_pylist() for name in _LABELS), strict=True)
     numbers = [table[name].to_numpy() for name in _NUMBERS]
     numbers.append(chunks.is_kept(table))
     rare = {name: table[name].to_numpy() for name in _RARE}
-    first = 0
-    for (name, category, split), run in itertools.groupby(labels):
-      stop = first + sum(1 for _ in run)
+    for first, stop in itertools.pairwise(_borders(table)):
+      name, category, split = (table[label][first].as_py() for label in _LABELS)
       task = self._task(name, category, split)
       self._add(task, *(column[first:stop] for column in numbers))
       for count, column in rare.items():
         if total := int(column[first:stop].sum()):
           self.counts[split][count] += total
-      first = stop
 
   def _add(
       self,
@@ -100,7 +98,7 @@ class Ledger:
     task["count"] += count
     self.rows += count
 
-  def tasks(self, source: suite.Suite) -> pa.Table:
+  def tasks(self, outline: suite.Outline) -> pa.Table:
     """Returns the table of tasks.
 
     Raises:
@@ -108,10 +106,10 @@ class Ledger:
     """
     used = [task for task in self._tasks.values() if task["count"]]
     splits = {task["split"] for task in used}
-    for split in (suite.TRAIN, *source.heldout):
+    for split in (suite.TRAIN, *outline.heldout):
       if split not in splits:
         raise errors.InputError(
-            f"the suite {source.name} has no example left in {split}:"
+            f"the suite {outline.name} has no example left in {split}:"
             f" {self._reasons(split)}."
         )
     for split, counts in self.counts.items():
@@ -157,3 +155,13 @@ class Ledger:
           " split only."
       )
     return task
+
+
+def _borders(table: pa.Table) -> list[int]:
+  """Returns the first row of each run of equal labels, and the number of rows."""
+  changes = np.zeros(len(table) - 1, bool)
+  for label in _LABELS:
+    values = table[label].combine_chunks()
+    differs = pc.call_function("not_equal", [values[1:], values[:-1]])
+    changes |= differs.to_numpy(zero_copy_only=False)
+  return [0, *(np.flatnonzero(changes) + 1).tolist(), len(table)]

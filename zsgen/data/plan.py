@@ -44,12 +44,12 @@ class Plan:
   """The rows of a store; an `encoding.Work`.
 
   Attributes:
-    suite: what the rows are of.
+    outline: the suite that the rows are of.
   """
 
   def __init__(
       self,
-      suite: suite_lib.Suite,
+      outline: suite_lib.Outline,
       spans: list[Span],
       arrays: dict[str, np.ndarray],
       examples: example_file.Examples,
@@ -58,7 +58,7 @@ class Plan:
     """Takes what `build` or `open_plan` read.
 
     Args:
-      suite: what the rows are of.
+      outline: the suite that the rows are of.
       spans: the tasks of the rows, in their order.
       arrays: `rows`, the number of each row in the source, or of the example
         that it is a choice of, int64 [N]; `answers`, the number of each choice
@@ -68,7 +68,7 @@ class Plan:
       check: is called before examples are read; raises InputError if they must
         not be.
     """
-    self.suite = suite
+    self.outline = outline
     self._spans = spans
     self._arrays = arrays
     self._examples = examples
@@ -110,9 +110,9 @@ class Plan:
     for name, array in self._arrays.items():
       np.save(folder / f"{name}.npy", array)
     index = {
-        "name": self.suite.name,
-        "heldout": self.suite.heldout,
-        "notes": self.suite.notes,
+        "name": self.outline.name,
+        "heldout": self.outline.heldout,
+        "notes": self.outline.notes,
         "spans": self._spans,
         "files": artifacts.describe_files(folder),
     }
@@ -159,7 +159,11 @@ def build(selection: catalog.Drawn) -> Plan:
       "borders": _borders(characters),
   }
   return Plan(
-      selection.suite, spans, arrays, selection.examples, selection.check
+      selection.suite.outline,
+      spans,
+      arrays,
+      selection.examples,
+      selection.check,
   )
 
 
@@ -183,22 +187,15 @@ def open_plan(
   advice = f"Delete {folder} to have it made again."
   index = artifacts.read_sealed(folder / _INDEX, owner, advice)
   artifacts.check_files(folder, index["files"])
-  suite = suite_lib.Suite(
-      index["name"],
-      tuple(index["heldout"]),
-      _no_examples,
-      files,
-      index["notes"],
+  outline = suite_lib.Outline(
+      index["name"], tuple(index["heldout"]), files, index["notes"]
   )
   arrays = {
       name: artifacts.load_array(folder / f"{name}.npy", mmap_mode="r")
       for name in _ARRAYS
   }
-  return Plan(suite, [Span(*span) for span in index["spans"]], arrays, examples)
-
-
-def _no_examples() -> Iterator[suite_lib.Example]:
-  raise NotImplementedError("a plan's examples are read by `Plan.batch`")
+  spans = [Span(*span) for span in index["spans"]]
+  return Plan(outline, spans, arrays, examples)
 
 
 def _choices(
@@ -215,7 +212,7 @@ def _choices(
       answered = rows[counts[rows] > 0]
       if split == suite_lib.TRAIN or not len(answered):
         continue
-      choices.check_name(split, selection.suite)
+      choices.check_name(split, selection.suite.heldout)
       lengths = [
           choice.count_characters()
           for example in selection.examples.read(answered, task, split)

@@ -65,7 +65,7 @@ def prepare(
     data: config.Data,
     seed: int,
     report: Callable[[str], None] = lambda line: None,
-    check: Callable[[suite.Suite], None] = lambda source: None,
+    check: Callable[[suite.Outline], None] = lambda outline: None,
 ) -> store.Store:
   """Opens the store of `data` and `seed` under `root`, or makes it.
 
@@ -87,9 +87,26 @@ def prepare(
   path = path_of(root, data, seed)
   if not artifacts.exists(path):
     work = _plan_work(data, seed, root.parent / "scratch")
-    check(work.suite)
+    check(work.outline)
     _make(path, work, data, recipe, report)
   return open_made(path, recipe)
+
+
+def open_existing(
+    root: pathlib.Path, data: config.Data, seed: int
+) -> store.Store:
+  """Opens the store of `data` and `seed` under `root`; does not make it.
+
+  Raises:
+    InputError: it does not exist, is damaged, or its sources have changed.
+  """
+  path = path_of(root, data, seed)
+  if not artifacts.exists(path):
+    raise errors.InputError(
+        f"{path}: the store of this config does not exist. Make it first:"
+        " python -m zsgen.data prepare."
+    )
+  return open_made(path, recipe_of(data, seed))
 
 
 def open_made(path: pathlib.Path, recipe: Mapping[str, Any]) -> store.Store:
@@ -130,8 +147,7 @@ def _make(
 
   Chunks are kept for the next start, unless the source is at fault.
   """
-  source = work.suite
-  files = store.describe_sources(source.files)
+  files = store.describe_sources(work.outline.files)
   folder = path.parent / _partial(path.name, files)
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +158,7 @@ def _make(
         contextlib.closing(encoded),
     ):
       tokenizer = tokenizers.get(data)
-      publish.write(partial, encoded, source, files, recipe, tokenizer)
+      publish.write(partial, encoded, work.outline, files, recipe, tokenizer)
       _check_unchanged(files)
   except (OSError, errors.InputError) as error:
     if path.is_dir():  # The other process has deleted the chunks.

@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 
 from zsgen.data import (
     ahead,
+    blocks,
     choices,
     chunks,
     judged,
     ledger,
     lost_text,
     raw_texts,
+    sealing,
     store,
     suite,
     tokenizers,
@@ -42,7 +44,7 @@ _SCHEMA = pa.schema(
 def write(
     path: pathlib.Path,
     encoded: Iterable[chunks.Chunk],
-    source: suite.Suite,
+    outline: suite.Outline,
     sources_read: Sequence[Mapping[str, Any]],
     recipe: Mapping[str, Any],
     tokenizer: tokenizers.Tokenizer,
@@ -52,7 +54,7 @@ def write(
   Args:
     path: an empty directory.
     encoded: all chunks, in their order.
-    source: the suite that they are of.
+    outline: the suite that they are of.
     sources_read: its files, as `store.describe_sources` returns them.
     recipe: what made the store, for the manifest.
     tokenizer: is saved with it.
@@ -64,18 +66,19 @@ def write(
   """
   counted, choice_table = ledger.Ledger(), choices.Table()
   rows = _count(encoded, counted, choice_table)
-  np.save(path / "offsets.npy", _write_rows(path, rows))
+  offsets, measured = _write_rows(path, rows)
+  np.save(path / "offsets.npy", offsets)
   if len(table := choice_table.array()):
     np.save(path / store.CHOICES, table)
-  pq.write_table(counted.tasks(source), path / "tasks.parquet")
+  pq.write_table(counted.tasks(outline), path / "tasks.parquet")
   tokenizer.save(path / store.TOKENIZER)
-  store.seal(
+  sealing.seal(
       path,
       {
           "made_by": dict(recipe),
-          "suite": source.name,
-          "heldout": list(source.heldout),
-          "source": dict(source.notes),
+          "suite": outline.name,
+          "heldout": list(outline.heldout),
+          "source": dict(outline.notes),
           "counts": counted.counts,
           "prompts": dict(counted.prompts),
           "dropped_by_task": dict(counted.dropped),
@@ -83,6 +86,7 @@ def write(
           "unknown_characters": lost_text.most_common(counted.characters),
           "sources": list(sources_read),
       },
+      measured,
   )
 
 
@@ -103,14 +107,17 @@ def _count(
 
 def _write_rows(
     path: pathlib.Path, rows: Iterator[tuple[chunks.Chunk, int]]
-) -> np.ndarray:
-  """Writes tokens, masks and tables; returns the borders of rows, int64 [N+1].
+) -> tuple[np.ndarray, dict[str, blocks.Measured]]:
+  """Writes tokens, masks and tables.
 
   A thread writes a chunk while the next one is read and counted.
+
+  Returns:
+    The borders of rows, int64 [N+1], and the checksums of some of the files.
   """
   with (
-      open(path / "tokens.bin", "wb") as tokens,
-      open(path / "mask.bin", "wb") as mask,
+      blocks.MeasuredWriter(path / "tokens.bin") as tokens,
+      blocks.MeasuredWriter(path / "mask.bin") as mask,
       pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
       pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
       futures.ThreadPoolExecutor(1) as pool,
@@ -119,9 +126,11 @@ def _write_rows(
     def append(part: tuple[chunks.Chunk, int]) -> np.ndarray:
       """Appends a chunk to all files; returns the lengths of its rows."""
       chunk, first = part
-      examples = chunk.table.filter(pa.array(chunks.is_kept(chunk.table)))
-      chunk.tokens.tofile(tokens)
-      chunk.mask.tofile(mask)
+      is_kept, examples = chunks.is_kept(chunk.table), chunk.table
+      if not is_kept.all():
+        examples = examples.filter(pa.array(is_kept))
+      tokens.write(chunk.tokens)
+      mask.write(chunk.mask)
       ids = np.arange(first, first + len(examples), dtype=np.int64)
       examples = examples.append_column("id", pa.array(ids))
       table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
@@ -129,4 +138,6 @@ def _write_rows(
       return examples["tokens"].to_numpy().astype(np.int64)
 
     lengths = list(ahead.results(pool, append, rows, 1))
-  return np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+    measured = {"tokens.bin": tokens.close(), "mask.bin": mask.close()}
+  offsets = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+  return offsets, measured

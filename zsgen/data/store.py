@@ -17,7 +17,6 @@ compared with blocks.npy first (`zsgen.data.blocks`).
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent import futures
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsgen.core import artifacts, errors
-from zsgen.data import blocks, judged, raw_texts, suite
+from zsgen.data import blocks, judged, raw_texts, suite, text_rows
 
 FILES = (
     "tokens.bin",
@@ -44,8 +43,6 @@ FORMAT = 4
 BLOCKS = "blocks.npy"
 # Exists if examples have answers to choose from.
 CHOICES = "choices.npy"
-# Threads that hash files.
-_HASHERS = 2
 # The directory of the tokenizer that it was made with.
 TOKENIZER = "tokenizer"
 
@@ -261,6 +258,13 @@ class Store:
         for pair, i in zip(self.texts(ids), ids, strict=True)
     ]
 
+  @functools.cached_property
+  def text_rows(self) -> text_rows.TextRows:
+    """The texts of consecutive ids, without those of all others."""
+    name = "examples.parquet"
+    stream = blocks.Stream(self._open(name, np.uint8))
+    return text_rows.TextRows(self.path / name, stream)
+
   def verify(self) -> None:
     """Raises InputError with all `problems`, a line each."""
     if wrong := problems(self.path):
@@ -454,43 +458,6 @@ def _damaged(
 
 def _advise(path: pathlib.Path) -> str:
   return f"Delete {path} to have the store made again."
-
-
-def seal(path: pathlib.Path, fields: Mapping[str, Any]) -> None:
-  """Writes the table of sums and the manifest of a store.
-
-  Args:
-    path: a directory that has all other files of a store.
-    fields: the manifest's fields, but for kind, files and fingerprint.
-  """
-  names = [
-      file.relative_to(path).as_posix()
-      for file in path.rglob("*")
-      if file.is_file() and file.name != artifacts.PROVENANCE
-  ]
-  files, sums = {}, []
-  with futures.ThreadPoolExecutor(_HASHERS) as pool:
-    described = pool.map(_describe, [path / name for name in sorted(names)])
-  for name, description in zip(sorted(names), described, strict=True):
-    files[name] = description[0]
-    sums += description[1]
-  np.save(path / BLOCKS, np.array(sums, np.uint32))
-  files[BLOCKS], _ = _describe(path / BLOCKS)
-  artifacts.write_manifest(
-      path,
-      {
-          **fields,
-          "kind": "store",
-          "files": files,
-          "fingerprint": fingerprint(path, files),
-      },
-  )
-
-
-def _describe(path: pathlib.Path) -> tuple[dict[str, Any], list[int]]:
-  """Returns size and SHA-256 of a file, and the sums of its blocks."""
-  digest, sums = blocks.measure(path)
-  return {"bytes": path.stat().st_size, "sha256": digest}, sums
 
 
 def fingerprint(path: pathlib.Path, files: Mapping[str, Any]) -> str:

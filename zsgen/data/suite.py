@@ -60,6 +60,23 @@ class Example(NamedTuple):
     return count + sum(len(turn.text) for turn in self.turns)
 
 
+class Outline(NamedTuple):
+  """A suite without its examples.
+
+  Attributes:
+    name: of the suite.
+    heldout: held-out sets, in the order in which their examples come.
+    files: what the examples come from; () where they are generated.
+    notes: on the source, for the manifest (JSON): counts, and the first items
+      that they count.
+  """
+
+  name: str
+  heldout: tuple[str, ...]
+  files: tuple[pathlib.Path, ...] = ()
+  notes: Mapping[str, Any] = {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Suite:
   """Training tasks and one or several held-out sets.
@@ -69,12 +86,14 @@ class Suite:
   may be called again and yields the same. A task is in one split only.
   """
 
+  # The fields but for `examples` are those of `Outline`.
   name: str
-  # Held-out sets, in the order in which their examples come.
   heldout: tuple[str, ...]
   examples: Callable[[], Iterator[Example]]
-  # The files that the examples come from; () where they are generated.
   files: tuple[pathlib.Path, ...] = ()
-  # Notes on the source for the manifest (JSON): counts, and the first items
-  # that they count.
   notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def outline(self) -> Outline:
+    """The suite without its examples."""
+    return Outline(self.name, self.heldout, self.files, self.notes)

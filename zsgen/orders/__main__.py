@@ -1,6 +1,10 @@
 """Inspects and exchanges orders: `python -m zsgen.orders TOOL PATH…`.
 
-The tools are show, diff, verify, trace, export and import.
+The tools are show, diff, verify, trace, export and import. Two others make what
+a config describes, in one process or by shards:
+
+  python -m zsgen.orders embed --config=FILE    the embeddings of its order
+  python -m zsgen.orders arrange --config=FILE  its order
 """
 
 import argparse
@@ -21,6 +25,8 @@ from zsgen.orders import diff, exchange
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 
+# Tools with the flags of an experiment.
+_EMBED, _ARRANGE = "embed", "arrange"
 # Number of characters of a task's name or prompt that `show` prints.
 _TEXT = 60
 # The largest number that is accepted.
@@ -278,4 +284,17 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  if sys.argv[1:2] == [_EMBED]:
+    from zsgen.core import command
+    from zsgen.orders import embed_command
+
+    del sys.argv[1]
+    command.start(embed_command.main, embed_command.FLAGS)
+  elif sys.argv[1:2] == [_ARRANGE]:
+    from zsgen.core import command
+    from zsgen.orders import arrange_command
+
+    del sys.argv[1]
+    command.start(arrange_command.main, arrange_command.FLAGS)
+  else:
+    sys.exit(main())

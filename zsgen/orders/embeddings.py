@@ -16,9 +16,9 @@ import numpy as np
 import scipy.sparse
 
 from zsgen.core import artifacts, config, errors, hosts
+from zsgen.data import raw_texts, suite
 from zsgen.data import store as store_lib
-from zsgen.data import suite
-from zsgen.orders import embedders, grid, sparse
+from zsgen.orders import dense, embedders, grid, sparse
 from zsgen.orders.embedders import by_model, encoded
 
 _SPARSE, _DENSE = "vectors.npz", "vectors.npy"
@@ -124,7 +124,7 @@ def find(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
   Raises:
     InputError: the artifact is damaged.
   """
-  path = _path(root, recipe)
+  path = path_of(root, recipe)
   if not hosts.broadcast("embeddings", artifacts.exists(path)):
     return None
   hosts.await_file(path)
@@ -137,7 +137,7 @@ def read(root: pathlib.Path, recipe: dict[str, Any]) -> Embeddings | None:
   Raises:
     InputError: the artifact is damaged.
   """
-  path = _path(root, recipe)
+  path = path_of(root, recipe)
   if not artifacts.exists(path):
     return None
   return load(path, artifacts.check_made_by(path, recipe))
@@ -170,10 +170,13 @@ def obtain(
   existing = find(root, recipe)
   if existing is not None:
     return existing
-  path = _path(root, recipe)
+  path = path_of(root, recipe)
   partial = path.with_name(f".{path.name}.partial")
   result = _embed(store, order, partial, log, models)
-  vectors = _unit(result.vectors, store, np.arange(store.examples))
+  vectors = result.vectors
+  if isinstance(vectors, np.ndarray):
+    vectors = dense.split(vectors)
+  vectors = scale_to_unit(vectors, store, np.arange(store.examples))
   if hosts.is_first():
     save(path, vectors, recipe, result.cut)
     shutil.rmtree(partial, ignore_errors=True)
@@ -215,7 +218,10 @@ def compute(
   result = embedder.embed_rows(store, ids, order.text, models, partial, log)
   index = np.full(store.examples, len(ids))
   index[ids] = np.arange(len(ids))
-  return Embeddings(_unit(result.vectors, store, ids), index=index)
+  assert isinstance(result.vectors, np.ndarray), "its vectors are dense"
+  vectors = scale_to_unit(dense.split(result.vectors), store, ids)
+  assert isinstance(vectors, dense.Blocks), "they were dense"
+  return Embeddings(dense.join(vectors), index=index)
 
 
 def _embed(
@@ -235,25 +241,25 @@ def _embed(
   return embedder.embed(texts(store, order.text), training, partial, log)
 
 
-def _path(root: pathlib.Path, recipe: dict[str, Any]) -> pathlib.Path:
+def path_of(root: pathlib.Path, recipe: Mapping[str, Any]) -> pathlib.Path:
+  """Returns the path of the embeddings of a recipe."""
   return root / "embeddings" / artifacts.name(recipe["embedder"], recipe)
 
 
 def save(
     path: pathlib.Path,
-    vectors: scipy.sparse.csr_array | np.ndarray,
-    recipe: dict[str, Any],
+    vectors: scipy.sparse.csr_array | dense.Blocks,
+    recipe: Mapping[str, Any],
     cut: int = 0,
 ) -> None:
   """Writes the artifact, for `find`."""
-  is_dense = isinstance(vectors, np.ndarray)
   with artifacts.writing(path) as partial:
-    file = partial / (_DENSE if is_dense else _SPARSE)
-    if is_dense:
-      np.save(file, vectors)
+    if isinstance(vectors, dense.Blocks):
+      dense.write(partial / _DENSE, vectors)
+      shape = list(vectors.shape)
     else:
-      scipy.sparse.save_npz(file, vectors, compressed=False)
-    shape = list(sparse.shape_of(vectors))
+      scipy.sparse.save_npz(partial / _SPARSE, vectors, compressed=False)
+      shape = list(sparse.shape_of(vectors))
     manifest = dict(kind="embeddings", made_by=recipe, shape=shape, cut=cut)
     artifacts.write_manifest(partial, manifest)
 
@@ -279,9 +285,16 @@ def load(path: pathlib.Path, manifest: Mapping[str, Any]) -> Embeddings:
 def texts(store: store_lib.Store, text: str) -> Iterator[str]:
   """Yields the text of each row that is embedded (spec 2.5)."""
   for start in range(0, store.examples, _READ):
-    yield from texts_of(
-        store, text, range(start, min(start + _READ, store.examples))
-    )
+    rows = range(start, min(start + _READ, store.examples))
+    yield from texts_between(store, text, rows)
+
+
+def texts_between(store: store_lib.Store, text: str, rows: range) -> list[str]:
+  """Returns the texts of consecutive rows, and reads no others."""
+  columns = store.text_rows.read(rows.start, rows.stop)
+  if text == "prompt+answer":
+    return [raw_texts.compared(*row) for row in zip(*columns, strict=True)]
+  return [prompt.strip() for prompt in columns[0]]
 
 
 def texts_of(
@@ -293,11 +306,11 @@ def texts_of(
   return [prompt.strip() for prompt, _ in store.texts(ids)]
 
 
-def _unit(
-    vectors: scipy.sparse.csr_array | np.ndarray,
+def scale_to_unit(
+    vectors: scipy.sparse.csr_array | dense.Blocks,
     store: store_lib.Store,
     ids: np.ndarray,
-) -> scipy.sparse.csr_array | np.ndarray:
+) -> scipy.sparse.csr_array | dense.Blocks:
   """Returns the vectors; dense ones are scaled to length 1 if necessary.
 
   Args:
@@ -308,9 +321,10 @@ def _unit(
   Raises:
     InputError: a vector is zero or not finite.
   """
-  is_dense = isinstance(vectors, np.ndarray)
-  squares = vectors * vectors if is_dense else vectors.multiply(vectors)
-  norms = np.sqrt(squares.sum(axis=1))
+  if isinstance(vectors, dense.Blocks):
+    norms = dense.norms(vectors)
+  else:
+    norms = np.sqrt(vectors.multiply(vectors).sum(axis=1))
   bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
   if len(bad):
     first = ids[bad[0]]
@@ -320,5 +334,8 @@ def _unit(
         f" zero embedding ({len(bad)} examples in total): its text has no words."
         " Remove it from the source, or use another config.order.text."
     )
-  needs_scaling = is_dense and np.abs(norms - 1).max() > _ROUNDING
-  return vectors / norms[:, None] if needs_scaling else vectors
+  if not isinstance(vectors, dense.Blocks):
+    return vectors
+  if np.abs(norms - 1).max() <= _ROUNDING:
+    return vectors
+  return dense.divide(vectors, norms)

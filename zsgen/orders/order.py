@@ -27,6 +27,7 @@ from zsgen.orders import (
     arrangements,
     embeddings,
     model_scores,
+    shortlists,
     similarity,
     sources,
     statistics,
@@ -136,6 +137,7 @@ def make(
     log: Callable[[str], None] = lambda line: None,
     scorer: model_scores.Scorer = model_scores.NO_SCORER,
     excluded: np.ndarray | None = None,
+    make_lists: shortlists.Make = shortlists.make,
 ) -> Order:
   """Loads the order that a config describes; makes it if necessary.
 
@@ -151,6 +153,7 @@ def make(
     scorer: scores or embeds examples by a model, for orders that need it.
     excluded: ids of training examples that are not in the pool, ascending;
       None for none.
+    make_lists: makes the shortlists that TMT begins with.
 
   Raises:
     InputError: an option is invalid, an artifact is damaged, or nothing is
@@ -171,6 +174,7 @@ def make(
     artifacts.check_made_by(path, recipe)
     return Order.load(path, store)
   pool = sources.pool(root, store, log, scorer)
+  pool = dataclasses.replace(pool, make_lists=make_lists)
   if excluded is not None:
     pool = pool.take(rows)
   table, notes = tabulate(store, order, pool, seed)

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from zsgen.core import config, errors
-from zsgen.orders import embeddings
+from zsgen.orders import embeddings, shortlists
 
 Vectors = tuple[embeddings.Embeddings | None, embeddings.Embeddings | None]
 
@@ -51,6 +51,7 @@ class Pool:
     rows: positions of the rows in the whole pool, int64 [N].
     order: the order that the embeddings belong to, or None.
     facts: facts about the whole pool, or None.
+    make_lists: makes the shortlists that TMT begins with.
   """
 
   tasks: np.ndarray
@@ -60,6 +61,9 @@ class Pool:
   rows: np.ndarray | None = None
   order: config.Order | None = None
   facts: Facts | None = dataclasses.field(default=None, repr=False)
+  make_lists: shortlists.Make = dataclasses.field(
+      default=shortlists.make, repr=False
+  )
 
   def __len__(self) -> int:
     return len(self.tasks)

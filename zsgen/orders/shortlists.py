@@ -11,7 +11,7 @@ rows, which is the rule for ties. Each of several processes takes a share of the
 rows, and their candidates are merged, so that all of them have the same lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -105,6 +105,19 @@ class Shortlist:
     self._cells[examples] = lists._cells
     self._filled[examples] = lists._filled
 
+  def extend(self, cells: np.ndarray) -> None:
+    """Adds finished lists of other rows.
+
+    Args:
+      cells: their `cells`, uint64 [M, C].
+    """
+    self._replace(np.concatenate([self._cells, cells], axis=1))
+
+  @property
+  def cells(self) -> np.ndarray:
+    """The candidates of finished lists, ascending, uint64 [M, K]."""
+    return self._cells
+
   @property
   def rows(self) -> np.ndarray:
     """Rows, int64 [M, K]; undefined beyond an example's `filled`."""
@@ -143,6 +156,13 @@ class Shortlist:
       self._filled[example] = self.size
 
 
+# Makes a shortlist for each pick, as `make` does.
+Make = Callable[
+    [embeddings.Embeddings, embeddings.Embeddings, Sequence[str], int],
+    list[Shortlist],
+]
+
+
 def make(
     train: embeddings.Embeddings,
     heldout: embeddings.Embeddings,
@@ -163,13 +183,36 @@ def make(
     The shortlists, in the order of `picks`.
   """
   first, vectors = _share(train)
+  lists = make_part(vectors, heldout, picks, size, first)
+  if hosts.is_distributed():
+    for shortlist in lists:
+      shortlist.merge()
+  return lists
+
+
+def make_part(
+    vectors: embeddings.Embeddings,
+    heldout: embeddings.Embeddings,
+    picks: Sequence[str],
+    size: int,
+    first: int,
+) -> list[Shortlist]:
+  """Makes the shortlists of consecutive rows of a pool, in this process.
+
+  Args:
+    vectors: embeddings of these rows, [n, D].
+    heldout: embeddings of the held-out set, [M, D].
+    picks: a sequence of "nearest" and "farthest".
+    size: number of rows per example; lists of fewer rows have all of them.
+    first: the number of the first row.
+
+  Returns:
+    The shortlists, in the order of `picks`.
+  """
   lists = [Shortlist(pick, len(heldout), size) for pick in picks]
   _limit(lists, vectors, heldout)
   _fill(lists, vectors, heldout, first)
   _complete(lists, vectors, heldout, first)
-  if hosts.is_distributed():
-    for shortlist in lists:
-      shortlist.merge()
   return lists
 
 

@@ -40,6 +40,7 @@ def rounds(
     picks: tuple[str, ...],
     budget: int,
     exact: bool = False,
+    make_lists: shortlists.Make = shortlists.make,
 ) -> list[Iterator[Round]]:
   """Returns the rounds of each pick, from one pass over the pool.
 
@@ -51,18 +52,26 @@ def rounds(
       but not the result.
     exact: whether similarities are cosines in float64 (`cosines`) instead of dot
       products of vectors on the grid.
+    make_lists: makes the shortlists of the first pass.
 
   Returns:
     The rounds of each pick, until all N rows are picked. In a round, each
     held-out example picks the row of smallest key that no earlier round picked;
     several examples may pick the same row.
   """
-  depth = max(_SHORTEST, _DEPTH * -(-budget // len(heldout)))
-  size = min(len(train), depth)
+  size = list_size(train, heldout, budget)
   if exact:
     train = cosines.scaled(train)
-  lists = shortlists.make(train, heldout, picks, size)
+  lists = make_lists(train, heldout, picks, size)
   return [_Walk(train, heldout, shortlist).rounds() for shortlist in lists]
+
+
+def list_size(
+    train: embeddings.Embeddings, heldout: embeddings.Embeddings, budget: int
+) -> int:
+  """Returns the rows of a shortlist of the first pass; see `rounds`."""
+  depth = max(_SHORTEST, _DEPTH * -(-budget // len(heldout)))
+  return min(len(train), depth)
 
 
 class _Walk:

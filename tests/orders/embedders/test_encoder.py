@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import bert_models, xla
 from zsgen.core import errors
-from zsgen.orders.embedders import batches, encoder, parts
+from zsgen.orders.embedders import batches, chunks, encoder, parts
 
 pytestmark = pytest.mark.numerics
 
@@ -180,15 +180,15 @@ def test_processes_share_the_chunks(directory, tmp_path):
 
 
 def test_only_missing_chunks_are_recomputed(directory, tmp_path, monkeypatch):
-  monkeypatch.setattr(encoder, "_CHUNK", 10)
+  monkeypatch.setattr(chunks, "SIZE", 10)
   texts, partial = _texts(35), tmp_path / "partial"
   first = _embed(directory, texts, partial)
-  chunks = sorted(partial.iterdir())
-  assert [path.name for path in chunks] == [
+  files = sorted(partial.iterdir())
+  assert [path.name for path in files] == [
       f"chunk-0000{number}.vectors" for number in range(4)
   ]
-  times = [path.stat().st_mtime_ns for path in chunks]
-  chunks[2].unlink()
+  times = [path.stat().st_mtime_ns for path in files]
+  files[2].unlink()
   # Were another chunk made again, it would be of these texts.
   changed = ["sort"] * 20 + texts[20:30] + ["sort"] * 5
   rebuilt = _embed(directory, changed, partial)
@@ -332,7 +332,7 @@ def test_a_damaged_chunk_is_recomputed(directory, tmp_path):
 def test_a_chunk_that_another_process_wrote_elsewhere(
     directory, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(parts, "write_arrays", lambda path, **arrays: None)
+  monkeypatch.setattr(parts, "write_arrays", lambda *args, **arrays: None)
   with pytest.raises(errors.InputError, match=r"chunk-00000.* by all of them"):
     _embed(directory, _texts(5), tmp_path / "partial")
 

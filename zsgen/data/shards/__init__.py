@@ -6,7 +6,7 @@ directory. Its work items, and then the chunks of the store, are divided among
 shards; whoever makes one of them, and however often, makes the same bytes.
 """
 
-from zsgen.data.shards.job import Shard, parse_shard
+from zsgen.core.shards import Shard, parse_shard
 from zsgen.data.shards.merging import merge
 from zsgen.data.shards.working import Progress, prepare_shard
 

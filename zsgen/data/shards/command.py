@@ -23,14 +23,11 @@ import types
 
 from absl import flags
 
-from zsgen.core import command, errors, terminal
+from zsgen.core import command, errors, shard_flags, terminal
 from zsgen.core import config as config_lib
+from zsgen.core import shards as core_shards
 from zsgen.data import prepare, shards, store
 
-SHARD = flags.DEFINE_string(
-    "shard", None, "INDEX/COUNT: do this part of the work, such as 0/2."
-)
-MERGE = flags.DEFINE_bool("merge", False, "Join what all shards have made.")
 WAIT = flags.DEFINE_float(
     "wait",
     0.0,
@@ -44,9 +41,7 @@ RUNNER = flags.DEFINE_enum(
     "Let Apache Beam run all shards, and merge them.",
 )
 BEAM = flags.DEFINE_multi_string("beam", [], "An option of Apache Beam.")
-FLAGS = (SHARD, MERGE, WAIT, RUNNER, BEAM)
-# The most numbers of work items that a line lists.
-_MAX_NUMBERS = 10
+FLAGS = (shard_flags.SHARD, shard_flags.MERGE, WAIT, RUNNER, BEAM)
 
 
 def main() -> None:
@@ -56,13 +51,13 @@ def main() -> None:
     InputError: flags of two commands, no Beam, or see `prepare`,
       `prepare_shard`, `merge` and `beam.run`.
   """
-  _check_flags()
+  shard = shard_flags.parse()
+  _check_flags(shard is not None)
   config = config_lib.check(command.CONFIG.value)
   root = pathlib.Path(command.WORKDIR.value).absolute() / "stores"
   console = terminal.Console(stderr=True)
   arguments = root, config.data, config.data_seed
-  if SHARD.value is not None:
-    shard = shards.parse_shard(SHARD.value)
+  if shard is not None:
     progress = shards.prepare_shard(
         *arguments, shard, WAIT.value, console.print
     )
@@ -70,25 +65,20 @@ def main() -> None:
   elif RUNNER.value:
     _import_beam().run(root, config, RUNNER.value, BEAM.value)
     console.print(describe_store(shards.merge(*arguments)))
-  elif MERGE.value:
+  elif shard_flags.MERGE.value:
     console.print(describe_store(shards.merge(*arguments)))
   else:
     console.print(describe_store(prepare.prepare(*arguments, console.print)))
 
 
-def _check_flags() -> None:
+def _check_flags(is_shard: bool) -> None:
   """Raises InputError for flags of two commands."""
-  if SHARD.value is not None and MERGE.value:
-    raise errors.InputError(
-        "--shard and --merge are two commands: run --merge when all shards are"
-        " done."
-    )
-  if RUNNER.value and (SHARD.value is not None or MERGE.value):
+  if RUNNER.value and (is_shard or shard_flags.MERGE.value):
     raise errors.InputError(
         "--runner runs all shards and merges them: leave --shard and --merge"
         " out."
     )
-  if WAIT.value and SHARD.value is None:
+  if WAIT.value and not is_shard:
     raise errors.InputError("--wait is an option of --shard.")
   if BEAM.value and not RUNNER.value:
     raise errors.InputError(
@@ -128,8 +118,7 @@ def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:
         " the commands of all shards again to encode."
     )
   numbers = progress.unscanned
-  text = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
-  text += ", …" * (len(numbers) > _MAX_NUMBERS)
+  text = core_shards.list_numbers(numbers)
   return (
       f"{name}: scanned {progress.items:,} work items. Other shards have to scan"
       f" {len(numbers):,} ({text}) before rows are drawn. Run the same"

@@ -14,15 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
-import re
-import sys
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from zsgen.core import artifacts, config, errors, software
+from zsgen.core import artifacts, config, errors, shards
 from zsgen.data import chunks, plan, prepare, sources, store
 from zsgen.data.sources import catalog, example_file, items, parts
 
-_JOB = "job.json"
 # Version of the directory's layout.
 _FORMAT = 1
 # Libraries that determine what a source's rows become.
@@ -35,34 +32,6 @@ _LIBRARIES = (
 )
 # The code that does.
 _CODE = ("the file zsgen/core/", "the file zsgen/data/")
-_Value = TypeVar("_Value")
-
-
-class Shard(NamedTuple):
-  """A part of all work: numbers `index`, `index + count`, …"""
-
-  index: int
-  count: int
-
-  def share(self, work: Sequence[_Value]) -> Sequence[_Value]:
-    """Returns what this shard does of all work."""
-    return work[self.index :: self.count]
-
-
-def parse_shard(text: str) -> Shard:
-  """Returns the shard of a text such as "3/100".
-
-  Raises:
-    InputError: it is none.
-  """
-  match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-  shard = Shard(*map(int, match.groups())) if match else Shard(0, 0)
-  if shard.index >= shard.count:
-    raise errors.InputError(
-        f"--shard={text}: is not INDEX/COUNT with an index from 0 to COUNT - 1."
-        " Of 2 shards, the first is --shard=0/2 and the last --shard=1/2."
-    )
-  return shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +139,6 @@ class Job:
     return f"{self.digest}, work item {number}"
 
 
-def path_of(store_path: pathlib.Path) -> pathlib.Path:
-  """Returns the directory of the job that makes a store."""
-  return store_path.with_name(f".{store_path.name}.shards")
-
-
 def open_job(
     root: pathlib.Path, data: config.Data, seed: int, create: bool
 ) -> Job:
@@ -192,17 +156,13 @@ def open_job(
       is no job.
   """
   recipe = prepare.recipe_of(data, seed)
-  path = path_of(prepare.path_of(root, data, seed))
+  path = shards.path_of(prepare.path_of(root, data, seed))
   corpus = _open_corpus(data, seed, root.parent / "scratch")
   if not path.is_dir():
     if not create:
-      raise errors.InputError(_describe_absence(path, recipe))
-    artifacts.remove_leftovers(path)
-    with artifacts.writing(path) as partial:
-      artifacts.write_sealed(partial / _JOB, _describe(corpus, recipe))
-  advice = f"Delete {path} to begin again."
-  fields = artifacts.read_sealed(path / _JOB, "", advice)
-  _check_fields(path, fields, recipe)
+      raise errors.InputError(shards.describe_absence(path, recipe, "prepared"))
+    shards.begin_job(path, _describe(corpus, recipe))
+  fields = shards.read_job(path, _FORMAT, recipe, _software())
   job = Job(
       path,
       corpus,
@@ -257,43 +217,7 @@ def _describe(
 @functools.cache
 def _software() -> dict[str, str]:
   """Returns what must be the same in all processes, by its name."""
-  versions = {
-      f"the version of {name}": software.version(name) or "(not installed)"
-      for name in _LIBRARIES
-  }
-  python = "{}.{}".format(*sys.version_info)
-  code = {
-      name: digest
-      for name, digest in software.sources().items()
-      if name.startswith(_CODE)
-  }
-  return {"the version of Python": python, **versions, **code}
-
-
-def _check_fields(
-    path: pathlib.Path, fields: Mapping[str, Any], recipe: Mapping[str, Any]
-) -> None:
-  """Raises InputError if a job is of another config or installation."""
-  if fields.get("format") != _FORMAT:
-    raise errors.InputError(
-        f"{path}: another version of zsgen began these shards. Use that"
-        f" version, or delete {path} to begin again."
-    )
-  for field, job_value, own_value in artifacts.differences(
-      fields["made_by"], recipe
-  ):
-    raise errors.InputError(
-        f"{path}: its shards are of another config: {field[1:]} is {job_value!r}"
-        f" there and {own_value!r} here. Delete {path} to begin again."
-    )
-  for name, job_value, own_value in artifacts.differences(
-      fields["software"], _software()
-  ):
-    raise errors.InputError(
-        f"{path}: its shards are of another installation: {name[1:]} is"
-        f" {job_value or '(absent)'} there and {own_value or '(absent)'} here. Use the"
-        f" same installation for all shards, or delete {path} to begin again."
-    )
+  return shards.describe_software(_LIBRARIES, _CODE)
 
 
 def _check_files(job: Job) -> None:
@@ -309,21 +233,3 @@ def _check_files(job: Job) -> None:
     )
   for number in range(len(expected)):
     job.check_file(number)
-
-
-def _describe_absence(path: pathlib.Path, recipe: Mapping[str, Any]) -> str:
-  """Returns the message on a job that does not exist."""
-  message = (
-      f"{path}: no shard of this config is prepared. Run --shard=INDEX/COUNT"
-      " for all shards first."
-  )
-  for job_file in sorted(path.parent.glob(f".*.shards/{_JOB}")):
-    fields = artifacts.read_json(job_file)
-    for name, job_value, own_value in artifacts.differences(
-        fields["made_by"], recipe
-    ):
-      return (
-          f"{message} The shards in {job_file.parent} are of another config:"
-          f" {name[1:]} is {job_value!r} there and {own_value!r} here."
-      )
-  return message

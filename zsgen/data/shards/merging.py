@@ -4,13 +4,10 @@ from collections.abc import Sequence
 import pathlib
 import shutil
 
-from zsgen.core import artifacts, config, errors
+from zsgen.core import artifacts, config, errors, shards
 from zsgen.data import plan as plan_lib
 from zsgen.data import prepare, publish, store, tokenizers
 from zsgen.data.shards import job as job_lib
-
-# The most numbers that a message lists.
-_MAX_NUMBERS = 10
 
 
 def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
@@ -38,7 +35,7 @@ def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
       encoded = job.read_chunks(range(len(plan)))
       tokenizer = tokenizers.get(data)
       files = job.files
-      publish.write(partial, encoded, plan.suite, files, recipe, tokenizer)
+      publish.write(partial, encoded, plan.outline, files, recipe, tokenizer)
       for number in range(len(files)):
         job.check_file(number)
     shutil.rmtree(job.path, ignore_errors=True)
@@ -51,24 +48,18 @@ def _complete_plan(job: job_lib.Job) -> plan_lib.Plan:
   Raises:
     InputError: names what is missing.
   """
-  total = len(job.items)
-  if missing := job.missing_parts():
-    raise errors.InputError(_describe(job, "work item", missing, total))
+  _check(job, job.missing_parts(), len(job.items), "work items are not scanned")
   plan = job.open_plan()
-  if missing := job.missing_chunks(len(plan)):
-    raise errors.InputError(_describe(job, "chunk", missing, len(plan)))
+  missing = job.missing_chunks(len(plan))
+  _check(job, missing, len(plan), "chunks are not encoded")
   return plan
 
 
-def _describe(
-    job: job_lib.Job, kind: str, missing: Sequence[int], total: int
-) -> str:
-  """Returns the message on missing work."""
-  text = ", ".join(map(str, missing[:_MAX_NUMBERS]))
-  text += ", …" * (len(missing) > _MAX_NUMBERS)
-  state = "scanned" if kind == "work item" else "encoded"
-  return (
-      f"{job.path}: {len(missing):,} of {total:,} {kind}s are not {state}:"
-      f" {text}. No store is made. Run --shard=INDEX/COUNT again for all"
-      " shards of one COUNT; what exists is skipped."
-  )
+def _check(
+    job: job_lib.Job, missing: Sequence[int], total: int, work: str
+) -> None:
+  """Raises InputError if something is missing."""
+  if missing:
+    raise errors.InputError(
+        shards.describe_missing(job.path, missing, total, work, "No store is")
+    )

@@ -6,7 +6,7 @@ import pathlib
 import time
 from typing import NamedTuple
 
-from zsgen.core import config
+from zsgen.core import config, shards
 from zsgen.data import chunks, encoding
 from zsgen.data import plan as plan_lib
 from zsgen.data.shards import job as job_lib
@@ -46,7 +46,7 @@ def prepare_shard(
     root: pathlib.Path,
     data: config.Data,
     seed: int,
-    shard: job_lib.Shard,
+    shard: shards.Shard,
     wait: float = 0.0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Progress:
@@ -84,7 +84,7 @@ def prepare_shard(
   return _encode(job, plan, data, seed, shard, report)
 
 
-def _wait(job: job_lib.Job, shard: job_lib.Shard, seconds: float) -> None:
+def _wait(job: job_lib.Job, shard: shards.Shard, seconds: float) -> None:
   """Waits until all is scanned, and then for the first shard to draw."""
   end, is_scanned = time.monotonic() + seconds, False
   while time.monotonic() < end and not job.plan_path.is_dir():
@@ -129,7 +129,7 @@ def _encode(
     plan: plan_lib.Plan,
     data: config.Data,
     seed: int,
-    shard: job_lib.Shard,
+    shard: shards.Shard,
     report: Callable[[str], None],
 ) -> Progress:
   """Encodes the chunks of a shard; returns what all of them have."""

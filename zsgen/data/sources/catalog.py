@@ -10,6 +10,7 @@ and digests take 100 bytes of memory a row at the peak.
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -153,9 +154,7 @@ def draw(
       for split, members in sets.items()
   }
 
-  def column(name: str) -> np.ndarray:
-    return np.concatenate([part.rows[name] for part in scanned])
-
+  column = functools.partial(parts.column, scanned)
   left_out = 0
   if data.deduplicate:
     rows[suite_lib.TRAIN], left_out = duplicates.distinct(
@@ -196,7 +195,9 @@ def _tasks(
   for part in scanned:
     bad.update(part.bad_rows)
   groups = groups_lib.Groups(
-      [(part.rows, part.groups) for part in scanned], corpus.tasks_by_split
+      [(len(part.rows), part.groups) for part in scanned],
+      functools.partial(parts.column, scanned),
+      corpus.tasks_by_split,
   )
   tasks = groups.tasks()
   for error in _repeated(corpus.reader, scanned, examples, groups):

@@ -1,7 +1,7 @@
 """Groups rows by task and split, while a source is scanned and afterwards."""
 
 import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import itertools
 from typing import NamedTuple
 
@@ -107,27 +107,28 @@ class Groups:
 
   def __init__(
       self,
-      parts: Sequence[tuple[np.ndarray, Mapping[Group, str]]],
+      parts: Sequence[tuple[int, Mapping[Group, str]]],
+      column: Callable[[str], np.ndarray],
       tasks_by_split: TasksBySplit,
   ):
     """Joins the notes on the parts of a source, in its order.
 
     Args:
-      parts: rows, ROW [n], and groups of each, as in `Notes`.
+      parts: the number of rows and the groups of each, as in `Notes`.
+      column: returns a new array of a column of ROW, of the rows of all parts.
       tasks_by_split: as for `Notes`; sets the order of the tasks.
     """
     self._categories: dict[Group, str] = {}
     groups = dict.fromkeys(_splits(tasks_by_split).items())
-    numbers = []
-    for rows, categories in parts:
+    names = []
+    for count, categories in parts:
       groups |= dict.fromkeys(categories)
       for group, category in categories.items():
         self._categories.setdefault(group, category)
-      numbers.append((rows, list(categories)))
+      names.append((count, list(categories)))
     self._groups = list(groups)
-    self._rows = _rows_by_group(numbers, self._groups)
-    keys = [rows["key"] for rows, _ in parts]
-    self._is_repeated = _find_repeated(self._rows, keys)
+    self._rows = _rows_by_group(names, column("group"), self._groups)
+    self._is_repeated = _find_repeated(self._rows, column("key"))
 
   def repeated(self) -> Iterator[tuple[str, int]]:
     """Yields task and number of each row whose key came before in its group."""
@@ -168,29 +169,36 @@ def _splits(tasks_by_split: TasksBySplit) -> dict[str, str]:
 
 
 def _rows_by_group(
-    parts: Sequence[tuple[np.ndarray, Sequence[Group]]],
+    parts: Sequence[tuple[int, Sequence[Group]]],
+    numbers: np.ndarray,
     groups: Sequence[Group],
 ) -> list[np.ndarray]:
-  """Returns the numbers of the rows of each group, int64, ascending."""
+  """Returns the numbers of the rows of each group, int64, ascending.
+
+  Args:
+    parts: the number of rows of each part, and its groups.
+    numbers: the group of each row in its part, int32 [N]; is overwritten.
+    groups: all groups.
+  """
   positions = {group: number for number, group in enumerate(groups)}
-  numbers = [np.zeros(0, np.int32)]
-  for rows, names in parts:
+  first = 0
+  for count, names in parts:
     # The last number is that of no group, -1.
     known = np.array([*(positions[name] for name in names), -1], np.int32)
-    numbers.append(known[rows["group"]])
-  joined = np.concatenate(numbers)
-  order = np.argsort(joined, kind="stable")
+    numbers[first : first + count] = known[numbers[first : first + count]]
+    first += count
+  order = np.argsort(numbers, kind="stable")
   # Rows of no group come first.
-  borders = np.cumsum(np.bincount(joined + 1, minlength=len(groups) + 1))
+  numbers += 1
+  borders = np.cumsum(np.bincount(numbers, minlength=len(groups) + 1))
   return [order[i:j] for i, j in itertools.pairwise(borders)]
 
 
 def _find_repeated(
-    rows_by_group: Sequence[np.ndarray], keys: Sequence[np.ndarray]
+    rows_by_group: Sequence[np.ndarray], keys: np.ndarray
 ) -> list[np.ndarray]:
   """Returns which rows of each group have a key that came before, bool [n]."""
-  joined = np.concatenate([np.zeros(0, np.uint64), *keys])
-  return [duplicates.repeated(joined[rows]) for rows in rows_by_group]
+  return [duplicates.repeated(keys[rows]) for rows in rows_by_group]
 
 
 def _name(group: Group, splits: Mapping[str, Sequence[str]]) -> str:

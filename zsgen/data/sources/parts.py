@@ -8,6 +8,7 @@ A part is in memory or a directory of
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import mmap
 import pathlib
 from typing import Any, Protocol
 
@@ -90,6 +91,21 @@ class Part:
   bad_rows: bad_rows.BadRows
   unread_fields: Mapping[str, int]
   batches: example_file.Batches
+
+
+def column(scanned: Sequence[Part], name: str) -> np.ndarray:
+  """Returns a column of `rows` of all parts, a new array.
+
+  Rows that are mapped from a file stay in memory no longer than that.
+  """
+  count = sum(len(part.rows) for part in scanned)
+  values, first = np.empty(count, groups_lib.ROW[name]), 0
+  for part in scanned:
+    values[first : first + len(part.rows)] = part.rows[name]
+    first += len(part.rows)
+    if isinstance(part.rows.base, mmap.mmap):
+      part.rows.base.madvise(mmap.MADV_DONTNEED)
+  return values
 
 
 def scan(

@@ -61,7 +61,7 @@ def check_target(order: config.Order, location: str = "config.order") -> None:
   Raises:
     InputError: an option is set, but no text of a held-out set is read.
   """
-  orders = [order, *_parts_in(order)]
+  orders = [order, *all_parts(order)]
   if any(map(looks_at_target, orders)):
     return
   for name in _TARGET:
@@ -143,7 +143,7 @@ def _component(order: config.Order) -> registry.Component:
   )
 
 
-def _parts_in(order: config.Order) -> list[config.Order]:
+def all_parts(order: config.Order) -> list[config.Order]:
   """Returns the parts of an order, and theirs."""
-  inner = [[part, *_parts_in(part)] for part in parts(order)]
+  inner = [[part, *all_parts(part)] for part in parts(order)]
   return [part for group in inner for part in group]

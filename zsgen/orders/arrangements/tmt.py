@@ -70,11 +70,10 @@ def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
   """
   budget, pick = options.budget, options.pick
   first, stop = options.rounds or (0, None)
-  needed = len(pool) if budget < 0 else budget
-  needed = max(needed, (stop or 0) * len(pool.embedded()[1]))
-  exact = options.cosine == "exact"
-  needed = min(needed, len(pool))
-  walk = turns.rounds(*pool.embedded(), (pick,), needed, exact)[0]
+  needed, exact = count_needed(pool, options), options.cosine == "exact"
+  walk = turns.rounds(
+      *pool.embedded(), (pick,), needed, exact, pool.make_lists
+  )[0]
   sequence = take(_between(walk, first, stop), pick, budget, first)
   if options.in_round == "shuffled":
     permuted = arranged.permutation("in_round", seed, len(sequence))
@@ -82,6 +81,14 @@ def tmt(pool: pool_lib.Pool, options: Options, seed: int) -> arranged.Arranged:
     sequence = sequence.take(np.lexsort((permuted, sequence.rounds)))
     sequence = sequence.with_notes(**notes)
   return sequence.take(_positions(options.sequence, seed, len(sequence)))
+
+
+def count_needed(pool: pool_lib.Pool, options: Options) -> int:
+  """Returns the number of rows that the rounds of an order may use."""
+  _, stop = options.rounds or (0, None)
+  needed = len(pool) if options.budget < 0 else options.budget
+  needed = max(needed, (stop or 0) * len(pool.embedded()[1]))
+  return min(needed, len(pool))
 
 
 def take(

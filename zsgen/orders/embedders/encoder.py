@@ -5,7 +5,7 @@ interrupted run continues. Chunks and their batches do not depend on the number
 of devices, processes or interruptions, and so neither do the vectors' bits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import itertools
@@ -17,6 +17,7 @@ import numpy as np
 
 from zsgen.core import errors, hosts, hub, registry, storage
 from zsgen.core.schema import option
+from zsgen.orders.embedders import chunks as chunks_lib
 from zsgen.orders.embedders import encoded, parts
 
 # These import jax, which tools on orders do without.
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
   from zsgen.models import encoder_files
   from zsgen.orders.embedders import batches
 
-# Number of texts of a chunk.
-_CHUNK = 8192
 _SECONDS = 5.0
 DTYPES = ("float32", "bfloat16")
 _DOWNLOADED = ("*.json", "*.safetensors", "*.txt")
@@ -67,7 +66,7 @@ class _Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoder:
+class Encoder(chunks_lib.ChunkEmbedder):
   """A BERT sentence encoder (MiniLM, bge, e5).
 
   Attributes:
@@ -77,6 +76,11 @@ class Encoder:
 
   path: str
   dtype: str = "float32"
+
+  @property
+  def width(self) -> int:
+    """The length of a vector."""
+    return self._files.arch.width
 
   def parameters(self) -> dict[str, Any]:
     """Returns what determines the vectors; the location of files does not.
@@ -120,40 +124,59 @@ class Encoder:
     """
     import jax
 
-    from zsgen.orders.embedders import batches
-
     if jax.process_count() > 1 and storage.find(partial):
       raise errors.InputError(
           "config.order.embedder: several processes exchange vectors through"
           " files, which a bucket does not show to other hosts. Make the order"
           " in one process first (--stage=order), then train in all of them."
       )
-    count, width = len(training), self._files.arch.width
     partial.mkdir(parents=True, exist_ok=True)
-    chunks = [
-        (parts.chunk_path(partial, number), (min(_CHUNK, count - start), width))
-        for number, start in enumerate(range(0, count, _CHUNK))
-    ]
-    own_chunks = range(jax.process_index(), len(chunks), jax.process_count())
-    due = [n for n in own_chunks if parts.read_chunk(*chunks[n]) is None]
-    if due:
-      devices = batches.Devices(self._files, self.dtype)
-      rows = [
-          sum(chunks[n][1][0] for n in numbers) for numbers in (own_chunks, due)
-      ]
-      progress = _Progress(log, rows[0], rows[0] - rows[1])
-      for number, chunk_texts in zip(due, _chunks(texts, due), strict=True):
-        chunk = parts.Chunk(*chunks[number])
-        self._encode(devices, chunk, chunk_texts, progress, log)
+    chunks = chunks_lib.Chunks(partial, len(training), self.width)
+    numbers = range(jax.process_index(), len(chunks), jax.process_count())
+    self.embed_chunks(chunks, numbers, _read_from(texts), log)
     hosts.wait("all chunks")
-    result = _assemble(chunks, (count, width))
+    result = _assemble(chunks)
     hosts.wait("all have read the chunks")  # Then they may be deleted.
     if result.cut:
       log(
-          f"{result.cut:,} of {count:,} texts were cut to"
+          f"{result.cut:,} of {chunks.count:,} texts were cut to"
           f" {self._files.max_length} tokens"
       )
     return result
+
+  def embed_chunks(
+      self,
+      chunks: chunks_lib.Chunks,
+      numbers: Sequence[int],
+      read: chunks_lib.ReadTexts,
+      log: Callable[[str], None],
+  ) -> None:
+    """Embeds those of some chunks that are missing or damaged.
+
+    Args:
+      chunks: of the vectors of these `parameters`.
+      numbers: of chunks, ascending.
+      read: reads the texts of chunks, in their order.
+      log: is called with lines about the progress.
+
+    Raises:
+      InputError: the encoder's files do not match, or a vector is not finite.
+    """
+    from zsgen.orders.embedders import batches
+
+    due = [number for number in numbers if chunks.read(number) is None]
+    if not due:
+      return
+    devices = batches.Devices(self._files, self.dtype)
+    total, new = (
+        sum(len(chunks.rows(n)) for n in part) for part in (numbers, due)
+    )
+    progress = _Progress(log, total, total - new)
+    for number in due:
+      # Another shard may have embedded it in the meantime.
+      if chunks.read(number) is None:
+        texts = read(chunks.rows(number))
+        self._encode(devices, chunks.begin(number), texts, progress, log)
 
   def _encode(
       self,
@@ -205,40 +228,35 @@ def build(options: Options) -> Encoder:
   return Encoder(options.encoder, options.encoder_dtype)
 
 
-def _chunks(texts: Iterator[str], numbers: list[int]) -> Iterator[list[str]]:
-  """Yields the texts of some chunks, whose numbers ascend."""
-  begin = 0
-  for number in numbers:
-    skipped = (number - begin) * _CHUNK
-    yield list(itertools.islice(texts, skipped, skipped + _CHUNK))
-    begin = number + 1
+def _read_from(texts: Iterator[str]) -> chunks_lib.ReadTexts:
+  """Returns what reads rows of an iterator, whose numbers ascend."""
+  position = 0
+
+  def read(rows: range) -> list[str]:
+    nonlocal position
+    skipped = rows.start - position
+    position = rows.stop
+    return list(itertools.islice(texts, skipped, skipped + len(rows)))
+
+  return read
 
 
-def _assemble(
-    chunks: list[tuple[pathlib.Path, tuple[int, int]]], shape: tuple[int, int]
-) -> encoded.Encoded:
+def _assemble(chunks: chunks_lib.Chunks) -> encoded.Encoded:
   """Returns the vectors of all chunks, in order.
 
   Raises:
     InputError: a chunk does not appear.
-
-  Args:
-    chunks: the file and the shape of each chunk.
-    shape: the shape of all vectors.
   """
-  vectors, cut = np.empty(shape, np.float32), 0
-  for (path, part), start in zip(
-      chunks, range(0, shape[0], _CHUNK), strict=True
-  ):
-    chunk = parts.read_chunk(path, part)
-    if chunk is None:
-      raise errors.InputError(
-          f"{path} is missing or damaged, although it was just written. With"
-          " several processes, --workdir must be shared by all of them. If the"
-          f" disk is damaged, delete {path.parent} to embed the texts again."
-      )
+  vectors = np.empty((chunks.count, chunks.width), np.float32)
+  cut = 0
+  advice = (
+      "It was just written. With several processes, --workdir must be shared by"
+      f" all of them. If the disk is damaged, delete {chunks.folder} to embed"
+      " the texts again."
+  )
+  for number, chunk in enumerate(chunks.read_all(advice)):
     assert isinstance(chunk.vectors, np.ndarray), "an encoder's are dense"
-    vectors[start : start + _CHUNK] = chunk.vectors
+    vectors[chunks.rows(number)] = chunk.vectors
     cut += chunk.cut
   return encoded.Encoded(vectors, cut)
 

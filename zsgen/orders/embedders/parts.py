@@ -28,15 +28,16 @@ def chunk_path(directory: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def read_chunk(
-    path: pathlib.Path, shape: tuple[int, int]
+    path: pathlib.Path, shape: tuple[int, int], owner: str = ""
 ) -> encoded.Encoded | None:
   """Reads a complete chunk; None if missing, damaged or of another shape.
 
   Args:
     path: the file.
     shape: the expected shape of its vectors.
+    owner: see `write_arrays`.
   """
-  arrays = read_arrays(path)
+  arrays = read_arrays(path, owner)
   if arrays is None or arrays["vectors"].shape != shape:
     return None
   return encoded.Encoded(arrays["vectors"], int(arrays["cut"]))
@@ -50,11 +51,14 @@ class Chunk:
     damaged: damaged files, which were deleted.
   """
 
-  def __init__(self, path: pathlib.Path, shape: tuple[int, int]):
+  def __init__(
+      self, path: pathlib.Path, shape: tuple[int, int], owner: str = ""
+  ):
     """See `read_chunk` for the arguments."""
     self.is_done = np.zeros(shape[0], bool)
     self.damaged: list[pathlib.Path] = []
     self._path = path
+    self._owner = owner
     self._vectors = np.zeros(shape, np.float32)
     self._pending: list[np.ndarray] = []
     self._last = time.monotonic()
@@ -75,7 +79,8 @@ class Chunk:
       part = self._path.with_name(
           f"{self._path.stem}.part-{self._next:05d}{_SUFFIX}"
       )
-      write_arrays(part, rows=rows, vectors=self._vectors[rows])
+      vectors = self._vectors[rows]
+      write_arrays(part, self._owner, rows=rows, vectors=vectors)
       self._parts.append(part)
       self._next += 1
       self._pending = []
@@ -87,13 +92,15 @@ class Chunk:
     Args:
       cut: the number of its texts that were cut.
     """
-    write_arrays(self._path, vectors=self._vectors, cut=np.array(cut))
+    write_arrays(
+        self._path, self._owner, vectors=self._vectors, cut=np.array(cut)
+    )
     for part in self._parts:
       part.unlink(missing_ok=True)
 
   def _take(self, part: pathlib.Path) -> None:
     """Reads the vectors of a part; deletes it if it is damaged."""
-    arrays = read_arrays(part)
+    arrays = read_arrays(part, self._owner)
     if arrays is None or not self._fits(arrays):
       self._drop(part)
       self._parts.remove(part)
@@ -118,22 +125,45 @@ def _number(part: pathlib.Path) -> int:
   return int(digits) if digits.isdecimal() else -1
 
 
-def write_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
-  """Writes arrays by name, with a digest, in full or not at all."""
+def write_arrays(
+    path: pathlib.Path, owner: str = "", **arrays: np.ndarray
+) -> None:
+  """Writes arrays by name, with a digest, in full or not at all.
+
+  Args:
+    path: the file.
+    owner: what the file belongs to, if its directory does not say it. No other
+      owner can read it, nor can it be read under another name.
+    **arrays: its content.
+  """
   data = io.BytesIO()
   np.savez(data, allow_pickle=False, **arrays)
   content = data.getvalue()
-  artifacts.write_bytes(path, hashlib.sha256(content).digest() + content)
+  artifacts.write_bytes(path, _digest(path, content, owner) + content)
 
 
-def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
-  """Returns the arrays of a file; None if it is missing or damaged."""
+def read_arrays(
+    path: pathlib.Path, owner: str = ""
+) -> dict[str, np.ndarray] | None:
+  """Returns the arrays of a file; None if it is missing or damaged.
+
+  Args:
+    path: the file.
+    owner: as for `write_arrays`.
+  """
   try:
     data = path.read_bytes()
   except OSError:
     return None
   content = data[_DIGEST:]
-  if hashlib.sha256(content).digest() != data[:_DIGEST]:
+  if _digest(path, content, owner) != data[:_DIGEST]:
     return None
   with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
     return dict(arrays)
+
+
+def _digest(path: pathlib.Path, content: bytes, owner: str) -> bytes:
+  """Returns the SHA-256 of a file's content and of its owner, if any."""
+  digest = hashlib.sha256(f"{owner}, {path.name}".encode() if owner else b"")
+  digest.update(content)
+  return digest.digest()

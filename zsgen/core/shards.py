@@ -1,0 +1,187 @@
+"""Shards: parts of a work that several processes do, on one or many hosts.
+
+The processes share a directory, the job, and nothing else. Its file `job.json`
+has what all of them must agree on: config and installation. Work is numbered,
+and the numbers do not depend on the shards.
+"""
+
+from collections.abc import Mapping, Sequence
+import pathlib
+import re
+import sys
+from typing import Any, NamedTuple, TypeVar
+
+from zsgen.core import artifacts, errors, software
+
+JOB = "job.json"
+# The most numbers that a message lists.
+_MAX_NUMBERS = 10
+_Value = TypeVar("_Value")
+
+
+class Shard(NamedTuple):
+  """A part of all work: numbers `index`, `index + count`, …"""
+
+  index: int
+  count: int
+
+  def share(self, work: Sequence[_Value]) -> Sequence[_Value]:
+    """Returns what this shard does of all work."""
+    return work[self.index :: self.count]
+
+
+def parse_shard(text: str) -> Shard:
+  """Returns the shard of a text such as "3/100".
+
+  Raises:
+    InputError: it is none.
+  """
+  match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+  shard = Shard(*map(int, match.groups())) if match else Shard(0, 0)
+  if shard.index >= shard.count:
+    raise errors.InputError(
+        f"--shard={text}: is not INDEX/COUNT with an index from 0 to COUNT - 1."
+        " Of 2 shards, the first is --shard=0/2 and the last --shard=1/2."
+    )
+  return shard
+
+
+def path_of(artifact: pathlib.Path) -> pathlib.Path:
+  """Returns the directory of the job that makes an artifact."""
+  return artifact.with_name(f".{artifact.name}.shards")
+
+
+def list_numbers(numbers: Sequence[int]) -> str:
+  """Returns the first numbers as text."""
+  text = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
+  return text + ", …" * (len(numbers) > _MAX_NUMBERS)
+
+
+def describe_software(
+    libraries: Sequence[str], code: tuple[str, ...]
+) -> dict[str, str]:
+  """Returns what must be the same in all processes, by its name.
+
+  Args:
+    libraries: those that determine what is made.
+    code: how the names of files begin that do, see `software.sources`.
+  """
+  versions = {
+      f"the version of {name}": software.version(name) or "(not installed)"
+      for name in libraries
+  }
+  python = "{}.{}".format(*sys.version_info)
+  files = {
+      name: digest
+      for name, digest in software.sources().items()
+      if name.startswith(code)
+  }
+  return {"the version of Python": python, **versions, **files}
+
+
+def begin_job(path: pathlib.Path, fields: Mapping[str, Any]) -> None:
+  """Begins a job, unless another process does at the same time.
+
+  Args:
+    path: the directory of the job.
+    fields: what all processes must agree on: `format`, `made_by` and `software`,
+      as `read_job` takes them, and others.
+  """
+  artifacts.remove_leftovers(path)
+  with artifacts.writing(path) as partial:
+    artifacts.write_sealed(partial / JOB, fields)
+
+
+def read_job(
+    path: pathlib.Path,
+    version: int,
+    recipe: Mapping[str, Any],
+    installed: Mapping[str, str],
+) -> dict[str, Any]:
+  """Reads what the processes of a job must agree on, and compares it.
+
+  Args:
+    path: the directory of the job.
+    version: of its layout, the field `format`.
+    recipe: of what this process makes, the field `made_by`.
+    installed: its `describe_software`, the field `software`.
+
+  Returns:
+    All fields.
+
+  Raises:
+    InputError: names what is different, or the file is damaged.
+  """
+  advice = f"Delete {path} to begin again."
+  fields = artifacts.read_sealed(path / JOB, "", advice)
+  if fields.get("format") != version:
+    raise errors.InputError(
+        f"{path}: another version of zsgen began these shards. Use that"
+        f" version, or delete {path} to begin again."
+    )
+  for name, job_value, own_value in artifacts.differences(
+      fields["made_by"], recipe
+  ):
+    raise errors.InputError(
+        f"{path}: its shards are of another config: {name[1:]} is {job_value!r}"
+        f" there and {own_value!r} here. {advice}"
+    )
+  for name, job_value, own_value in artifacts.differences(
+      fields["software"], installed
+  ):
+    raise errors.InputError(
+        f"{path}: its shards are of another installation: {name[1:]} is"
+        f" {job_value or '(absent)'} there and {own_value or '(absent)'} here."
+        f" Use the same installation for all shards, or delete {path} to begin"
+        " again."
+    )
+  return fields
+
+
+def describe_missing(
+    path: pathlib.Path,
+    numbers: Sequence[int],
+    total: int,
+    work: str,
+    artifact: str,
+) -> str:
+  """Returns the message on a job of which something is missing.
+
+  Args:
+    path: the directory of the job.
+    numbers: what is missing.
+    total: how much there is in all.
+    work: what is missing, such as "chunks are not encoded".
+    artifact: what is not made, such as "No store is".
+  """
+  return (
+      f"{path}: {len(numbers):,} of {total:,} {work}: {list_numbers(numbers)}."
+      f" {artifact} made. Run --shard=INDEX/COUNT again for all shards of one"
+      " COUNT; what exists is skipped."
+  )
+
+
+def describe_absence(
+    path: pathlib.Path, recipe: Mapping[str, Any], participle: str
+) -> str:
+  """Returns the message on a job that does not exist.
+
+  Args:
+    path: the directory that the job would have.
+    recipe: of what this process makes.
+    participle: what shards do, such as "prepared".
+  """
+  message = (
+      f"{path}: no shard of this config is {participle}. Run"
+      " --shard=INDEX/COUNT for all shards first."
+  )
+  for job_file in sorted(path.parent.glob(f".*.shards/{JOB}")):
+    fields = artifacts.read_json(job_file)
+    for name, job_value, own_value in artifacts.differences(
+        fields["made_by"], recipe
+    ):
+      return (
+          f"{message} The shards in {job_file.parent} are of another config:"
+          f" {name[1:]} is {job_value!r} there and {own_value!r} here."
+      )
+  return message

@@ -1,0 +1,60 @@
+"""Seals a store: writes the checksums of its files and its manifest."""
+
+from collections.abc import Mapping
+from concurrent import futures
+import pathlib
+import types
+from typing import Any
+
+import numpy as np
+
+from zsgen.core import artifacts
+from zsgen.data import blocks, store
+
+# Threads that hash files.
+_HASHERS = 2
+
+
+def seal(
+    path: pathlib.Path,
+    fields: Mapping[str, Any],
+    measured: Mapping[str, blocks.Measured] = types.MappingProxyType({}),
+) -> None:
+  """Writes the table of sums and the manifest of a store.
+
+  Args:
+    path: a directory that has all other files of a store.
+    fields: the manifest's fields, but for kind, files and fingerprint.
+    measured: the checksums of some files, by name; others are read.
+  """
+  names = [
+      file.relative_to(path).as_posix()
+      for file in path.rglob("*")
+      if file.is_file() and file.name != artifacts.PROVENANCE
+  ]
+  files, sums = {}, []
+
+  def measure(name: str) -> blocks.Measured:
+    return measured.get(name) or blocks.measure(path / name)
+
+  with futures.ThreadPoolExecutor(_HASHERS) as pool:
+    checksums = pool.map(measure, sorted(names))
+  for name, result in zip(sorted(names), checksums, strict=True):
+    files[name] = _describe(path / name, result)
+    sums += result.sums
+  np.save(path / store.BLOCKS, np.array(sums, np.uint32))
+  files[store.BLOCKS] = _describe(path / store.BLOCKS, measure(store.BLOCKS))
+  artifacts.write_manifest(
+      path,
+      {
+          **fields,
+          "kind": "store",
+          "files": files,
+          "fingerprint": store.fingerprint(path, files),
+      },
+  )
+
+
+def _describe(path: pathlib.Path, measured: blocks.Measured) -> dict[str, Any]:
+  """Returns size and SHA-256 of a file."""
+  return {"bytes": path.stat().st_size, "sha256": measured.digest}
