@@ -415,7 +415,7 @@ class Config:
   )
   # "RUN@STEP": the run begins with the full state of another run's checkpoint
   # and goes on under the order of this config; "": it begins with step 0.
-  fork: str = option("", kind="local", newer=True)
+  fork: str = option("", newer=True)
   # What a fork consumes. rest: the order of the examples that RUN did not
   # consume before STEP; all: the order of all examples, some of which may come
   # again; tail: what that order has from STEP on.

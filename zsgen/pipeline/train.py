@@ -70,12 +70,13 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
     experiment.run.begin(joined.program.mesh)
-  if (path / artifacts.MANIFEST).exists():
+  if artifacts.fetch(path / artifacts.MANIFEST):
     artifacts.check_made_by(path, recipe)
   else:
     path.mkdir(parents=True, exist_ok=True)
     manifest = {"kind": "population", "made_by": recipe}
     artifacts.write_manifest(path, manifest)
+    artifacts.publish_files([path / artifacts.MANIFEST])
   return joined
 
 

@@ -96,6 +96,20 @@ class Bucket:
         if not name.endswith("/")
     }
 
+  def children(self, prefix: str) -> tuple[str, ...]:
+    """Returns the last parts of the names in a directory, ascending.
+
+    Args:
+      prefix: the directory, without a slash at its end.
+    """
+    with self._explained("listed", prefix):
+      try:
+        names = self._fs.ls(self._full(prefix), detail=False)
+      except FileNotFoundError:
+        return ()
+    words = {name.rstrip("/").rpartition("/")[2] for name in names}
+    return tuple(sorted(words))
+
   def read(self, name: str) -> bytes | None:
     """Returns the content of an object; None if there is none."""
     with self._explained("read", name):
