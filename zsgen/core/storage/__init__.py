@@ -6,6 +6,7 @@ mounted nowhere, and nothing here changes how it is used.
 """
 
 from zsgen.core.storage.bucket import Bucket
+from zsgen.core.storage.failures import explain, explained
 from zsgen.core.storage.folder import Folder
 from zsgen.core.storage.leases import Held, Lease, Objects, find_holder
 from zsgen.core.storage.mounts import (
@@ -34,6 +35,8 @@ __all__ = [
     "check_workdir",
     "children",
     "direct",
+    "explain",
+    "explained",
     "find",
     "find_holder",
     "is_url",
