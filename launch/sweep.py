@@ -329,7 +329,7 @@ def _compare(sweep: sharing.Sweep, partly: bool) -> pathlib.Path | None:
     if path is None:
       missing.append(name)
     else:
-      run_copies.refresh(path)
+      run_copies.pull(path)
       finished.append(comparison.Point(_order(name, config), config.seed, path))
   if missing:
     sweep.console.print(

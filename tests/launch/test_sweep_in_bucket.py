@@ -39,7 +39,8 @@ def started(monkeypatch):
     root = storage.open_workdir(workdir)
     runs = [root / "runs" / config.name for config in configs]
     for path in runs:
-      artifacts.publish_sealed(path.with_name(f"{path.name}/result.json"), {})
+      path.mkdir(parents=True, exist_ok=True)
+      artifacts.publish_sealed(path / "result.json", {})
     return runs
 
   fake = types.SimpleNamespace(run_population=run)
