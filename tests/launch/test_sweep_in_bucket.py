@@ -25,7 +25,7 @@ def config(small):
   """Returns a config of a sweep of two orders under two seeds."""
   orders = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
   small.sweep = {"orders": orders, "seeds": (0, 3)}
-  small.machine.lease = 2
+  small.machine.lease = 5
   return small
 
 
@@ -168,7 +168,7 @@ def test_a_job_of_two_processes_claims_each_point_once(
     config, bucket_url, tmp_path
 ):
   """Two processes, on hosts of their own, share points with one process."""
-  config.sweep.seeds = (0,)
+  config.sweep.seeds, config.machine.lease = (0,), 60
   with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
