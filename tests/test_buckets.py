@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -162,6 +163,28 @@ def test_an_unreachable_bucket_is_one_message(small, tmp_path):
   assert done.stderr.startswith("zsgen: gs://zsgen-test/path/")
   assert "cannot be reached" in done.stderr
   assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "ABORTED: Error reading gs://b/x: All 2 retry attempts failed: CURL"
+            " error Could not connect to server [tensorstore_spec='…']",
+            r"gs://b/run: cannot be read: the bucket cannot be reached \(.*server\)",
+        ),
+        ("PERMISSION_DENIED: x", "cannot be read: no permission"),
+        ("UNAVAILABLE: HTTP 503", r"cannot be read \(UNAVAILABLE: HTTP 503\)"),
+        ("DATA_LOSS: CRC-32C checksum verification failed", ""),
+    ],
+)
+def test_errors_of_orbax_are_told_from_damage(text, message):
+  error = ValueError("cannot restore")
+  error.__cause__ = ValueError(text)
+  failure = storage.explain("gs://b/run", "read", error)
+  assert (failure is not None) == bool(message)
+  assert re.search(message, str(failure))
+  assert storage.explain("/local/run", "read", error) is None
 
 
 def test_no_permission_is_one_message(bucket_url, monkeypatch):

@@ -144,7 +144,9 @@ def refresh(run: pathlib.Path) -> None:
   Raises:
     InputError: the bucket cannot be used.
   """
-  if run not in _copies and not locks.is_locked(run / LOCK):
+  if storage.find(run) is None or run in _copies:
+    return
+  if not locks.is_locked(run / LOCK):
     pull(run)
 
 
