@@ -178,7 +178,7 @@ def test_an_unreachable_bucket_is_one_message(small, tmp_path):
         ("DATA_LOSS: CRC-32C checksum verification failed", ""),
     ],
 )
-def test_errors_of_orbax_are_told_from_damage(text, message):
+def test_errors_of_orbax_that_are_no_damage(text, message):
   error = ValueError("cannot restore")
   error.__cause__ = ValueError(text)
   failure = storage.explain("gs://b/run", "read", error)
