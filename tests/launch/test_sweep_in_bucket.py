@@ -16,6 +16,7 @@ import zsgen
 from zsgen.core import artifacts, errors, storage
 from zsgen.reports import comparison_report
 from zsgen.train import run_copies
+from zsgen.verify import command as verify_command
 
 NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
 
@@ -167,8 +168,21 @@ def test_a_worker_that_is_killed_gives_its_point_back(
 def test_a_job_of_two_processes_claims_each_point_once(
     config, bucket_url, tmp_path
 ):
-  """Two processes, on hosts of their own, share points with one process."""
-  config.sweep.seeds, config.machine.lease = (0,), 60
+  """Two processes, on hosts of their own, share points with one process.
+
+  The orders are remade, so that the two share segments, too.
+  """
+  config.data.train_instances = 1
+  config.order = {
+      **{"arrangement": "scored", "score": "loss", "embedder": ""},
+      **{"budget": 38, "remake_every": 4},
+  }
+  sequences = {"up": "ascending", "down": "descending"}
+  config.sweep = {
+      "orders": {name: {"sequence": way} for name, way in sequences.items()},
+      "seeds": (0,),
+  }
+  config.machine.lease = 60
   with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
@@ -182,6 +196,9 @@ def test_a_job_of_two_processes_claims_each_point_once(
       )
       for index in range(2)
   ]
+  while not list((tmp_path / "host-1").rglob("runs/*")):
+    assert job[1].poll() is None
+    time.sleep(0.1)
   alone = bucket_runs.start_sweep(config, bucket_url, tmp_path, host="alone")
   outputs = []
   for process in (*job, alone):
@@ -194,5 +211,6 @@ def test_a_job_of_two_processes_claims_each_point_once(
       for line in output.splitlines()
       if line.startswith("point ") and "finished" not in line
   ]
-  assert sorted(trained) == ["near-s0", "random-s0"]
-  assert "point " not in outputs[1]
+  assert sorted(trained) == ["down-s0", "up-s0"]
+  assert "point 0: " in outputs[0] and "point " not in outputs[1]
+  assert verify_command.main([bucket_url]) == 0
