@@ -14,6 +14,10 @@ from zsgen.core import errors
 _IMAGE = "ubuntu-accel-2204-amd64-tpu-v5e-v5p-v6e"
 _IMAGE_7X = "ubuntu-accel-2404-amd64-tpu-tpu7x"
 _FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_BOXES = (
+    *("2x2x1", "2x2x2", "2x2x4", "2x4x4"),
+    *("4x4x4", "4x4x8", "4x8x8", "8x8x8"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,19 +137,7 @@ TPUS = {
             runtimes=("tpu-ubuntu2204-base", "v2-alpha-tpuv4"),
             label="tpu-v4-podslice",
             machine="ct4p-hightpu-{}t",
-            topologies=(
-                "2x2x1",
-                "2x2x2",
-                "2x2x4",
-                "2x4x4",
-                "4x4x4",
-                "4x4x8",
-                "4x8x8",
-                "8x8x8",
-                "8x8x12",
-                "8x8x16",
-                "8x16x16",
-            ),
+            topologies=(*_BOXES, "8x8x12", "8x8x16", "8x16x16"),
         ),
         Tpu(
             name="v5e",
@@ -205,18 +197,8 @@ TPUS = {
             runtimes=(),
             label="tpu7x",
             machine="tpu7x-standard-{}t",
-            # Slices above 1,024 chips exist too; add a line to use them.
-            topologies=(
-                "2x2x1",
-                "2x2x2",
-                "2x2x4",
-                "2x4x4",
-                "4x4x4",
-                "4x4x8",
-                "4x8x8",
-                "8x8x8",
-                "8x8x16",
-            ),
+            # Slices above 1,024 chips exist too; add theirs to use them.
+            topologies=(*_BOXES, "8x8x16"),
             image=_IMAGE_7X,
             disk="hyperdisk-balanced",
         ),

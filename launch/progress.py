@@ -13,12 +13,10 @@ import rich.live
 import rich.table
 
 from launch import claims
-from zsgen.core import artifacts
+from zsgen.core import artifacts, storage
 from zsgen.reports import notes
-from zsgen.train import record_digests, records
+from zsgen.train import record_digests, records, run_copies
 
-# What zsgen.train.records.lock locks.
-_RUN_LOCK = ".lock"
 FINISHED, RUNNING, FREE = "finished", "running", "free"
 
 
@@ -42,7 +40,8 @@ def find_states(directory: pathlib.Path, points: Sequence[str]) -> list[State]:
   """Returns the states of points.
 
   Args:
-    directory: the directory of the sweep, `WORKDIR/sweeps/NAME`.
+    directory: the directory of the sweep, `WORKDIR/sweeps/NAME`. Of one in a
+      bucket, no other process may write the copy.
     points: their names.
 
   Raises:
@@ -55,11 +54,12 @@ def _find_state(directory: pathlib.Path, point: str) -> State:
   """Returns the state of a point: finished, running or free."""
   run = notes.find_run(directory, point)
   if run is not None:
+    artifacts.fetch(run / artifacts.MANIFEST)
     return State(point, FINISHED, _steps(run), "")
   run = _unfinished(directory.parents[1] / "runs", point)
   holder = claims.holder(directory, point)
-  # A run of several processes has no claim.
-  is_running = holder or (run and claims.is_locked(run / _RUN_LOCK))
+  # The command of a single run claims no point.
+  is_running = holder or (run and records.is_trained(run))
   state = RUNNING if is_running else FREE
   return State(point, state, _steps(run) if run else "", holder)
 
@@ -68,28 +68,29 @@ def _unfinished(runs: pathlib.Path, point: str) -> pathlib.Path | None:
   """Returns the run of a point that was trained last and is not finished."""
   candidates = [
       run
-      for run in runs.glob(f"{point}-*")
-      if re.fullmatch("[0-9a-f]+", run.name.removeprefix(f"{point}-"))
-      and (run / artifacts.MANIFEST).exists()
-      and not (run / record_digests.RESULT).exists()
+      for run in storage.children(runs)
+      if re.fullmatch(f"{re.escape(point)}-[0-9a-f]+", run.name)
+      and artifacts.fetch(run / artifacts.MANIFEST)
+      and not artifacts.is_file(run / record_digests.RESULT)
   ]
-  return max(candidates, key=os.path.getmtime, default=None)
+  return max(candidates, key=_begin, default=None)
+
+
+def _begin(run: pathlib.Path) -> float:
+  """Returns when a run was trained last, in seconds."""
+  if mounted := storage.find(run / artifacts.MANIFEST):
+    # Each start of a run writes its manifest to the bucket.
+    written = mounted.bucket.modified(mounted.name)
+    return written.timestamp() if written else 0.0
+  return os.path.getmtime(run)
 
 
 def _steps(run: pathlib.Path) -> str:
   """Returns the number of logged steps, and of all steps."""
   steps = artifacts.read_manifest(run)["steps"]
-  return f"{_last_step(run / records.METRICS)} of {steps}"
-
-
-def _last_step(path: pathlib.Path) -> int:
-  """Returns the step of the last line of a log; 0 if there is none."""
-  if not path.exists():
-    return 0
-  with path.open("rb") as file:
-    file.seek(max(file.seek(0, os.SEEK_END) - 2**20, 0))
-    steps = re.findall(rb'^\{"step": (\d+)', file.read(), re.MULTILINE)
-  return int(steps[-1]) if steps else 0
+  log = run_copies.read_end(run, records.METRICS)
+  logged = re.findall(rb'^\{"step": (\d+)', log, re.MULTILINE)
+  return f"{int(logged[-1]) if logged else 0} of {steps}"
 
 
 def table(states: Sequence[State]) -> rich.table.Table:

@@ -1,6 +1,10 @@
-"""Trains the points of a sweep, which many processes may share."""
+"""Trains the points of a sweep, which many jobs may share.
 
-from collections.abc import Iterable, Sequence
+A job is one process, or several that train each point together. Of these,
+process 0 claims points and writes notes, and the others follow it.
+"""
+
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import os
@@ -11,7 +15,7 @@ import rich.console
 
 from launch import claims
 from zsgen.core import config as config_lib
-from zsgen.core import hosts
+from zsgen.core import hosts, storage
 from zsgen.reports import notes
 
 # Seconds after which a process that has nothing to train looks again.
@@ -23,19 +27,21 @@ class Sweep:
   """The points of a sweep in a workdir.
 
   Attributes:
-    directory: `WORKDIR/sweeps/NAME`.
+    workdir: the directory of all artifacts, local or in a bucket.
+    directory: `sweeps/NAME` in it; of one in a bucket, the local copy.
     points: names and configs.
     console: where lines for people go.
   """
 
+  workdir: str | os.PathLike
   directory: pathlib.Path
   points: Sequence[tuple[str, config_lib.Config]]
   console: rich.console.Console
 
   @property
-  def workdir(self) -> pathlib.Path:
-    """The directory of all artifacts."""
-    return self.directory.parents[1]
+  def configs(self) -> list[config_lib.Config]:
+    """The configs of all points."""
+    return [config for _, config in self.points]
 
   def is_finished(self, index: int) -> bool:
     """Returns whether a point has a finished run."""
@@ -49,128 +55,118 @@ class Sweep:
     )
 
 
-def _is_single(sweep: Sweep) -> bool:
-  """Returns whether the job has one process, so that it may claim points.
-
-  Several processes train the same points together, without asking each other.
-  """
-  return hosts.is_single(sweep.points[0][1].machine.hosts)
-
-
 def train_point(sweep: Sweep, index: int) -> None:
-  """Trains one point, unless it is finished.
+  """Trains one point, unless it is finished; all processes of a job call it.
 
   Raises:
-    InputError: another process trains it.
+    InputError: another job trains it.
   """
-  if not _is_single(sweep):
-    _train_points(sweep, [index])
-    return
-  with claims.hold(sweep.directory, sweep.points[index][0]):
-    _train_points(sweep, [index])
+  with contextlib.ExitStack() as stack:
+    due = []
+    if hosts.is_first():
+      _hold(sweep, index, stack, waits=True)
+      due = [] if sweep.is_finished(index) else [index]
+      sweep.announce(index, "" if due else ", already finished")
+    _train_together(sweep, hosts.broadcast("point", due))
 
 
 def train(sweep: Sweep) -> None:
-  """Trains all points that are not finished.
+  """Trains all points that are not finished; all processes of a job call it.
 
-  Points that another process trains are left to it; at the end, this process
-  waits for them, and trains those that it gives up.
+  Points that another job trains are left to it; at the end, this job waits for
+  them, and trains those that it gives up.
   """
-  if _is_single(sweep):
-    _share_points(sweep)
-  else:
-    _train_points(sweep, range(len(sweep.points)))
-
-
-def _train_points(sweep: Sweep, indices: Iterable[int]) -> None:
-  """Trains those points that are not finished."""
-  due: list[tuple[str, config_lib.Config]] = []
-  for index in indices:
-    is_finished = sweep.is_finished(index)
-    sweep.announce(index, ", already finished" if is_finished else "")
-    due += [] if is_finished else [sweep.points[index]]
-    if len(due) == sweep.points[index][1].population:
+  queue = _Queue(sweep) if hosts.is_first() else None
+  while True:
+    with contextlib.ExitStack() as stack:
+      claimed = queue.claim(stack) if queue else []
+      due = hosts.broadcast("points", claimed)
+      if not due:
+        return
       _train_together(sweep, due)
-      due = []
-  if due:
-    _train_together(sweep, due)
 
 
-def _share_points(sweep: Sweep) -> None:
-  """Trains points that no other process trains, until all are finished."""
-  if not claims.has_locks(sweep.directory):
-    sweep.console.print(
-        f"{sweep.workdir} is on a file system without locks: start this sweep"
-        " only once, or give each process its own --point"
-    )
-  remaining = []
-  for index in range(len(sweep.points)):
-    if sweep.is_finished(index):
-      sweep.announce(index, ", already finished")
-    else:
-      remaining.append(index)
-  is_waiting = False
-  while remaining:
-    trained = _train_free(sweep, remaining)
-    remaining = [index for index in remaining if not sweep.is_finished(index)]
-    if remaining and not trained:
-      if not is_waiting:
-        names = ", ".join(sweep.points[index][0] for index in remaining)
-        sweep.console.print(f"waits for what others train: {names}")
-      time.sleep(_POLL)
-    is_waiting = not trained
+class _Queue:
+  """The points that are not finished, as process 0 of a job sees them."""
+
+  def __init__(self, sweep: Sweep):
+    self._sweep = sweep
+    if not claims.has_locks(sweep.directory):
+      sweep.console.print(
+          f"{sweep.workdir} is on a file system without locks: start this sweep"
+          " only once, or give each job its own --point"
+      )
+    self._remaining = []
+    for index in range(len(sweep.points)):
+      if sweep.is_finished(index):
+        sweep.announce(index, ", already finished")
+      else:
+        self._remaining.append(index)
+
+  def claim(self, stack: contextlib.ExitStack) -> list[int]:
+    """Claims points, as soon as there are any that no other job trains.
+
+    Args:
+      stack: gives the claims back when it is closed.
+
+    Returns:
+      At most as many points as a population has; [] once all are finished.
+    """
+    is_waiting = False
+    while self._remaining:
+      if claimed := self._claim_free(stack):
+        return claimed
+      self._drop_finished()
+      if self._remaining and not is_waiting:
+        names = ", ".join(self._sweep.points[i][0] for i in self._remaining)
+        self._sweep.console.print(f"waits for what others train: {names}")
+        is_waiting = True
+      if self._remaining:
+        time.sleep(_POLL)
+    return []
+
+  def _claim_free(self, stack: contextlib.ExitStack) -> list[int]:
+    """Claims points that are neither finished nor claimed now."""
+    claimed: list[int] = []
+    for index in self._remaining:
+      if len(claimed) == self._sweep.points[index][1].population:
+        break
+      with contextlib.suppress(storage.Held):
+        _hold(self._sweep, index, stack)
+        if not self._sweep.is_finished(index):  # Meanwhile, by another job.
+          self._sweep.announce(index)
+          claimed.append(index)
+    return claimed
+
+  def _drop_finished(self) -> None:
+    """Keeps the points that are not finished."""
+    self._remaining = [
+        index for index in self._remaining if not self._sweep.is_finished(index)
+    ]
 
 
-def _train_free(sweep: Sweep, indices: Sequence[int]) -> bool:
-  """Trains points that are free, as many as a population has.
-
-  Returns:
-    Whether there were any.
-  """
-  with contextlib.ExitStack() as stack:
-    due = _claim(sweep, indices, stack)
-    for index in due:
-      sweep.announce(index)
-    if due:
-      _train_together(sweep, [sweep.points[index] for index in due])
-  return bool(due)
-
-
-def _claim(
-    sweep: Sweep, indices: Sequence[int], stack: contextlib.ExitStack
-) -> list[int]:
-  """Claims points that are free, at most as many as a population has.
-
-  Args:
-    sweep: the sweep.
-    indices: points that were not finished a moment ago.
-    stack: gives the claims back when it is closed.
-
-  Returns:
-    The points; finished ones are not among them.
-  """
-  claimed: list[int] = []
-  for index in indices:
-    name, config = sweep.points[index]
-    if len(claimed) == config.population:
-      break
-    try:
-      stack.enter_context(claims.hold(sweep.directory, name))
-    except claims.Held:
-      continue
-    if not sweep.is_finished(index):  # Meanwhile, by another process.
-      claimed.append(index)
-  return claimed
-
-
-def _train_together(
-    sweep: Sweep, due: Sequence[tuple[str, config_lib.Config]]
+def _hold(
+    sweep: Sweep,
+    index: int,
+    stack: contextlib.ExitStack,
+    waits: bool = False,
 ) -> None:
+  """Claims a point until the stack is closed; see `claims.hold`."""
+  name, config = sweep.points[index]
+  seconds = config.machine.lease
+  stack.enter_context(claims.hold(sweep.directory, name, seconds, waits))
+
+
+def _train_together(sweep: Sweep, indices: Sequence[int]) -> None:
   """Trains points, several as one program, and notes where their runs are."""
   from zsgen import pipeline  # After flags: --help and typos answer at once.
 
-  names, configs = zip(*due, strict=True)
+  if not indices:
+    return
+  configs = [sweep.points[index][1] for index in indices]
   runs = pipeline.run_population(configs, sweep.workdir)
-  for name, path in zip(names, runs, strict=True):
-    note = sweep.directory / "points" / f"{name}.json"
-    notes.write_run(note, os.path.relpath(path, sweep.workdir))
+  if not hosts.is_first():
+    return
+  for index, run in zip(indices, runs, strict=True):
+    note = sweep.directory / "points" / f"{sweep.points[index][0]}.json"
+    notes.write_run(note, os.path.relpath(run, sweep.directory.parents[1]))

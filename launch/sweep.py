@@ -17,12 +17,13 @@ A seed draws the training examples, the order and new parameters of its points.
 All points have the held-out examples of `config.seed`, unless `sweep` has
 "vary_heldout": True: then each seed also draws its own.
 
-Points run one after another in one workdir, and points of one seed share a store
-and embeddings. Start the command as often as you like, on any host that sees the
-workdir: each process trains points that no other has claimed, and points of a
-process that has died. `--watch` shows who trains what. On a cluster, you may
-also run each point with `--point=i`. The command that finishes the last point
-writes the comparison to `sweeps/<name>-<hash>/` in the workdir.
+Points run one after another in one workdir, local or in a bucket, and points of
+one seed share a store and embeddings. Start the command as often as you like, on
+any host that sees the workdir: each job trains points that no other has claimed,
+and points of a job that has died. A job is one process, or several that train
+each point together. `--watch` shows who trains what. On a cluster, you may also
+run each point with `--point=i`. The command that finishes the last point writes
+the comparison to `sweeps/<name>-<hash>/` in the workdir.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,12 +41,14 @@ from zsgen.core import (
     artifacts,
     command,
     errors,
-    schema,
+    hosts,
     sections,
+    storage,
     terminal,
 )
 from zsgen.core import config as config_lib
 from zsgen.reports import comparison, comparison_report, notes
+from zsgen.train import run_copies
 
 _POINT = flags.DEFINE_integer(
     "point", None, "Trains only this point, counted from 0."
@@ -134,21 +137,22 @@ def run(
 ) -> pathlib.Path | None:
   """Runs a sweep, or one point of it; points that are finished are skipped.
 
-  Points that another process trains are left to it; at the end, this process
-  waits for them, and trains those that it gives up.
+  Points that another job trains are left to it; at the end, this job waits for
+  them, and trains those that it gives up.
 
   Args:
     config: an experiment with a section `sweep`.
-    workdir: directory of all artifacts.
+    workdir: directory of all artifacts; a local one, or gs://BUCKET/PATH.
     point: index of the only point to run; None for all.
     report: run nothing, compare what is finished.
     console: where lines for people go.
 
   Returns:
-    Directory of the comparison; None while points are missing.
+    Directory of the comparison, of one in a bucket the local copy; None while
+    points are missing, and in all processes of a job but the first one.
 
   Raises:
-    InputError: bad options; another process trains the only point; or see
+    InputError: bad options; another job trains the only point; or see
       `zsgen.pipeline.run`.
   """
   console = console or terminal.Console(stderr=True)
@@ -159,14 +163,17 @@ def run(
     )
   for line in [*sections.notices(config), *dropped(config)]:
     console.print(line, markup=False)
-  _write_notes(config, sweep)
   if report:
+    _write_notes(config, sweep)
     return _compare(sweep, partly=True)
-  if point is not None:
-    sharing.train_point(sweep, point)
-  else:
-    sharing.train(sweep)
-  return _compare(sweep, partly=False)
+  with hosts.joined(sweep.configs, workdir, ["sweep"]):
+    if hosts.is_first():
+      _write_notes(config, sweep)
+    if point is not None:
+      sharing.train_point(sweep, point)
+    else:
+      sharing.train(sweep)
+    return _compare(sweep, partly=False) if hosts.is_first() else None
 
 
 def watch(config: Config, workdir: str | os.PathLike = "workdir") -> None:
@@ -176,23 +183,32 @@ def watch(config: Config, workdir: str | os.PathLike = "workdir") -> None:
     InputError: bad options, or a note of the sweep is damaged.
   """
   console = terminal.Console()
-  sweep = _open(config, workdir, console)
+  sweep = _open(config, workdir, console, reads_only=True)
   names = [name for name, _ in sweep.points]
   progress.watch(lambda: progress.find_states(sweep.directory, names), console)
 
 
 def _open(
-    config: Config, workdir: str | os.PathLike, console: rich.console.Console
+    config: Config,
+    workdir: str | os.PathLike,
+    console: rich.console.Console,
+    reads_only: bool = False,
 ) -> sharing.Sweep:
   """Returns a sweep, of which nothing needs to exist yet.
 
+  Args:
+    config: an experiment with a section `sweep`.
+    workdir: directory of all artifacts.
+    console: where lines for people go.
+    reads_only: see `storage.open_workdir`.
+
   Raises:
-    InputError: bad options, or the workdir is a URL.
+    InputError: bad options, or the bucket cannot be used.
   """
-  schema.check_local(str(workdir), "--workdir")
   todo = points(config)
-  root = pathlib.Path(workdir).absolute() / "sweeps"
-  return sharing.Sweep(root / _directory_name(config, todo), todo, console)
+  root = storage.open_workdir(workdir, reads_only).absolute() / "sweeps"
+  directory = root / _directory_name(config, todo)
+  return sharing.Sweep(workdir, directory, todo, console)
 
 
 def _write_notes(config: Config, sweep: sharing.Sweep) -> None:
@@ -313,6 +329,7 @@ def _compare(sweep: sharing.Sweep, partly: bool) -> pathlib.Path | None:
     if path is None:
       missing.append(name)
     else:
+      run_copies.pull(path)
       finished.append(comparison.Point(_order(name, config), config.seed, path))
   if missing:
     sweep.console.print(
@@ -322,7 +339,8 @@ def _compare(sweep: sharing.Sweep, partly: bool) -> pathlib.Path | None:
       return None
   for table in comparison_report.write(sweep.directory, finished, missing):
     sweep.console.print(table)
-  page = sweep.directory / "comparison.html"
+  artifacts.publish_files(sorted(sweep.directory.glob("comparison*")))
+  page = storage.public(str(sweep.directory / "comparison.html"))
   sweep.console.print(f"report   {page}", markup=False)
   return sweep.directory
 
@@ -339,4 +357,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command.start(main)
+  command.start(main, in_buckets=True)

@@ -94,7 +94,7 @@ def test_what_each_host_makes_for_itself_stays_there(bucket_url, tmp_path):
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("s3://bucket/path", "only gs://"),
+        ("s3://bucket/path", "only those of Google"),
         ("gs:/bucket/path", "not of the form"),
         ("gs://", "not of the form"),
         ("gs://b/../x", "not of the form"),

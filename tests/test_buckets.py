@@ -1,69 +1,19 @@
 """Experiments whose workdir is in a bucket."""
 
 import os
-import pathlib
 import random
+import re
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from tests.helpers import xla
+from tests.helpers import bucket_runs
 import zsgen
 from zsgen.core import errors, storage
 from zsgen.reports import __main__ as reports
-from zsgen.train import checkpoints
 from zsgen.verify import command as verify_command
-
-KILL = pathlib.Path(__file__).with_name("helpers") / "kill_requests.py"
-# Files whose content is not a function of the config.
-CLOCKS = {"perf.jsonl", "provenance.json", "report.html"}
-
-
-def results(run: pathlib.Path) -> dict[str, bytes]:
-  """Reads what must be equal: all files that a config decides."""
-  files = {
-      path.relative_to(run).as_posix(): path.read_bytes()
-      for path in run.rglob("*")
-      if path.is_file()
-      and path.name not in CLOCKS
-      and path.relative_to(run).parts[0]
-      not in (checkpoints.NAME, "export-float32")
-      and not path.name.startswith(".")
-  }
-  with checkpoints.Finished(run) as saved:
-    steps = saved.steps()
-    return files | {"checkpoint": saved.digest(steps[-1]).encode()}
-
-
-def elsewhere(monkeypatch, tmp_path: pathlib.Path) -> None:
-  """Makes this process one of a host that has no copies."""
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
-
-
-def start(
-    small,
-    url: str,
-    tmp_path: pathlib.Path,
-    count: int = 0,
-    host: str = "a",
-    **environment: str,
-) -> subprocess.Popen:
-  """Runs a config in a process of its own, on a host with copies of its own."""
-  path = tmp_path / "config.json"
-  path.write_text(small.to_json())
-  return subprocess.Popen(
-      [sys.executable, KILL, path, url, str(count)],
-      env={
-          **xla.environment(),
-          **environment,
-          "XDG_CACHE_HOME": str(tmp_path / host),
-      },
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-  )
 
 
 @pytest.mark.slow
@@ -73,8 +23,8 @@ def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(
   (expected,) = (workdirs.get(small, "train") / "runs").iterdir()
   run = zsgen.run(small, bucket_url, ["train"]).run
   assert run is not None
-  assert results(run) == results(expected)
-  elsewhere(monkeypatch, tmp_path)
+  assert bucket_runs.results(run) == bucket_runs.results(expected)
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
   loaded = zsgen.load_run(f"{bucket_url}/runs/{run.name}")
   assert loaded.metrics == zsgen.load_run(expected).metrics
   assert loaded.order.num_rows == small.order.budget
@@ -92,7 +42,7 @@ def test_all_stages_on_several_hosts(
   for number, stage in enumerate(stages):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"host-{number}"))
     zsgen.run(small, bucket_url, [stage])
-  elsewhere(monkeypatch, tmp_path)
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
   assert verify_command.main([bucket_url]) == 0
   printed = capsys.readouterr().out
   assert f"run {bucket_url}/runs/{local.run.name}: 10 steps" in printed
@@ -121,12 +71,12 @@ def test_killed_ten_times_the_bytes_are_the_same(
 ):
   small.machine.save_every = small.machine.lease = 2
   (run,) = (workdirs.get(small, "train") / "runs").iterdir()
-  expected = results(run)
+  expected = bucket_runs.results(run)
   generator = random.Random(0)
   deaths = 0
   for _ in range(40):
     host = generator.choice("abc")
-    process = start(
+    process = bucket_runs.start(
         small, bucket_url, tmp_path, generator.randint(1, 160), host
     )
     _, err = process.communicate()
@@ -134,16 +84,16 @@ def test_killed_ten_times_the_bytes_are_the_same(
     assert process.returncode in (-9, 0), err
     if deaths == 10:
       break
-  process = start(small, bucket_url, tmp_path, host="d")
+  process = bucket_runs.start(small, bucket_url, tmp_path, host="d")
   _, err = process.communicate()
   assert process.returncode == 0, err
   assert deaths == 10
-  elsewhere(monkeypatch, tmp_path)
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
   (name,) = {
       entry.split("/")[1] for entry in storage.Bucket(bucket_url).list("runs")
   }
   loaded = zsgen.load_run(f"{bucket_url}/runs/{name}")
-  assert results(loaded.path) == expected
+  assert bucket_runs.results(loaded.path) == expected
   assert verify_command.main([bucket_url]) == 0
 
 
@@ -152,7 +102,8 @@ def test_of_two_starts_the_second_is_refused(small, bucket_url, tmp_path):
   small.machine.lease = 4
   zsgen.run(small, bucket_url, ["order"])
   processes = [
-      start(small, bucket_url, tmp_path, host=host) for host in ("a", "b")
+      bucket_runs.start(small, bucket_url, tmp_path, host=host)
+      for host in ("a", "b")
   ]
   codes, messages = [], []
   for process in processes:
@@ -173,7 +124,7 @@ def test_processes_share_nothing_but_the_bucket(
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
   processes = [
-      start(
+      bucket_runs.start(
           *(small, bucket_url, tmp_path),
           host=f"host-{index}",
           JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
@@ -185,7 +136,7 @@ def test_processes_share_nothing_but_the_bucket(
   for process in processes:
     _, err = process.communicate()
     assert process.returncode == 0, err
-  elsewhere(monkeypatch, tmp_path)
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
   assert verify_command.main([bucket_url]) == 0
   run = zsgen.load_run(f"{bucket_url}/runs/{local.name}")
   assert run.consumed == zsgen.load_run(local).consumed
@@ -214,6 +165,28 @@ def test_an_unreachable_bucket_is_one_message(small, tmp_path):
   assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "ABORTED: Error reading gs://b/x: All 2 retry attempts failed: CURL"
+            " error Could not connect to server [tensorstore_spec='…']",
+            r"gs://b/run: cannot be read: the bucket cannot be reached \(.*server\)",
+        ),
+        ("PERMISSION_DENIED: x", "cannot be read: no permission"),
+        ("UNAVAILABLE: HTTP 503", r"cannot be read \(UNAVAILABLE: HTTP 503\)"),
+        ("DATA_LOSS: CRC-32C checksum verification failed", ""),
+    ],
+)
+def test_errors_of_orbax_that_are_no_damage(text, message):
+  error = ValueError("cannot restore")
+  error.__cause__ = ValueError(text)
+  failure = storage.explain("gs://b/run", "read", error)
+  assert (failure is not None) == bool(message)
+  assert re.search(message, str(failure))
+  assert storage.explain("/local/run", "read", error) is None
+
+
 def test_no_permission_is_one_message(bucket_url, monkeypatch):
   class Forbidden:
 
@@ -225,13 +198,27 @@ def test_no_permission_is_one_message(bucket_url, monkeypatch):
     storage.open_workdir(bucket_url)
 
 
-def test_a_fork_is_refused(small, bucket_url, workdirs):
+def test_parents_that_a_fork_cannot_have_are_refused(
+    small, bucket_url, workdirs, tmp_path
+):
   (run,) = (workdirs.get(small, "train") / "runs").iterdir()
-  small.fork = f"{run}@5"
-  with pytest.raises(
-      errors.InputError, match=r"config\.fork: a run in a bucket"
+  for fork, workdir, message in (
+      (f"{run}@5", bucket_url, f"local to this host.*{bucket_url}/runs/NAME"),
+      ("gs://other/w/runs/r@5", bucket_url, "set --workdir=gs://other/w,"),
+      (f"{bucket_url}/runs/r@5", tmp_path, f"set --workdir={bucket_url},"),
+      ("s3://other/w/runs/r@5", tmp_path, "config.fork is 's3://.*only those"),
+      (f"{bucket_url}/runs/r@5", bucket_url, "there is no directory"),
   ):
-    zsgen.run(small, bucket_url, ["train"])
+    small.fork = fork
+    with pytest.raises(errors.InputError, match=message):
+      zsgen.run(small, workdir, ["train"])
+
+
+def test_other_buckets_are_refused():
+  with pytest.raises(
+      errors.InputError, match=r"--workdir is 's3://b/w', .*Use one of them"
+  ):
+    storage.open_workdir("s3://b/w")
 
 
 def test_nothing_to_read_is_one_message(bucket_url):

@@ -158,7 +158,8 @@ def test_a_workdir_that_is_a_url(root, tmp_path):
   )
   assert completed.returncode == 2
   assert (
-      "--workdir is 's3://bucket/x'; of buckets, only gs://" in completed.stderr
+      "--workdir is 's3://bucket/x', but of buckets only those of Google Cloud"
+      in completed.stderr
   )
   assert not (root / "gs:").exists()
 

@@ -63,6 +63,26 @@ def test_a_stale_lease_is_taken_over_and_its_holder_notices(objects):
     assert not lost._claim(lost._number + 1)
 
 
+def test_nobody_waits_for_a_holder_unless_asked_to(objects):
+  assert not storage.find_holder(objects, "lease")
+  with storage.Lease(objects, "lease", 3600):
+    with pytest.raises(storage.Held, match="its lease ends after 3600 s"):
+      with storage.Lease(objects, "lease", 1, waits=False):
+        pass
+    assert storage.find_holder(objects, "lease").startswith("process ")
+  assert not storage.find_holder(objects, "lease")
+
+
+def test_a_stale_lease_has_no_holder(objects):
+  lost = storage.Lease(objects, "lease", 0.2)
+  lost._take()  # As a process that is suspended at once: no renewals.
+  time.sleep(0.3)
+  assert not storage.find_holder(objects, "lease")
+  # Its own time counts, not that of the process that takes it over.
+  with storage.Lease(objects, "lease", 3600, waits=False):
+    pass
+
+
 def test_an_old_number_is_not_claimed_again(objects):
   old = storage.Lease(objects, "lease", 3600)
   old._take()

@@ -15,7 +15,7 @@ import rich.console
 
 from launch import claims, progress, sharing, sweep
 import zsgen
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, locks
 from zsgen.reports import comparison_report, notes
 
 ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
@@ -188,7 +188,7 @@ def test_points_of_other_processes_are_left_to_them(
 ):
   directory = _directory(config, tmp_path)
   with contextlib.ExitStack() as worker:
-    worker.enter_context(claims.hold(directory, NAMES[0]))
+    worker.enter_context(claims.hold(directory, NAMES[0], 60))
     # It dies while this process waits.
     monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
     path, output = _run(config, tmp_path)
@@ -209,7 +209,7 @@ def test_points_that_others_finish_are_not_trained(
     notes.write_run(directory / "points/near-s3.json", "runs/other")
 
   monkeypatch.setattr(sharing.time, "sleep", finish)
-  with claims.hold(directory, "near-s3"):
+  with claims.hold(directory, "near-s3", 60):
     _run(config, tmp_path)
   assert started == ["near-s0", "random-s0", "random-s3"]
   assert compared.pop()[1] == []
@@ -219,7 +219,7 @@ def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
   config.population = 3
   directory = _directory(config, tmp_path)
   with contextlib.ExitStack() as worker:
-    worker.enter_context(claims.hold(directory, NAMES[1]))
+    worker.enter_context(claims.hold(directory, NAMES[1], 60))
     train = zsgen.pipeline.run_population
 
     def run(configs, workdir):
@@ -239,7 +239,7 @@ def test_a_point_that_another_process_trains(
       rf"near-s3 of {directory.name} is trained by process {os.getpid()} on .*"
       " since 2.*Wait for it, or end it"
   )
-  with claims.hold(directory, "near-s3"):
+  with claims.hold(directory, "near-s3", 60):
     with pytest.raises(errors.InputError, match=pattern):
       _run(config, tmp_path, point=1)
     _run(config, tmp_path, point=0)
@@ -253,7 +253,7 @@ def test_a_file_system_without_locks(
   def flock(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 
-  monkeypatch.setattr(claims.fcntl, "flock", flock)
+  monkeypatch.setattr(locks.fcntl, "flock", flock)
   _, output = _run(config, tmp_path)
   assert started == NAMES
   assert output.count("without locks: start this sweep only once") == 1
@@ -273,7 +273,7 @@ def test_the_states_of_points(config, tmp_path, compared):
   run = f"runs/{artifacts.name(NAMES[0], {})}"
   (tmp_path / run / "result.json").write_text("{}")
   notes.write_run(directory / f"points/{NAMES[0]}.json", run)
-  with claims.hold(directory, "near-s3"):
+  with claims.hold(directory, "near-s3", 60):
     states = progress.find_states(directory, NAMES)
   assert [state.state for state in states] == [
       progress.FINISHED,

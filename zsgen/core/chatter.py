@@ -14,6 +14,10 @@ _LINES = (
     r"Given directory is read only=",
     # Orbax, when only the parameters of a checkpoint are read.
     r'Item ".*" was found in the checkpoint, but could not be restored\.',
+    # Orbax, when a save fails: the next save, or the end, raises the error.
+    r"\[process=\d+\].* raised an exception: ",
+    r"\[process=\d+\] Failed to run \d+ Handler Commit operations",
+    r"\[process=\d+\].*Save Finalize thread \(.*\) failed",
     # asyncio, when Orbax has raised the error of one of several arrays that
     # cannot be written: those of the others are the same.
     r"Task exception was never retrieved\n.*(_wrap_awaitable|serialize)",

@@ -42,8 +42,8 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string(
     "workdir",
     "workdir",
-    "The directory of all stores, orders and runs; of zsgen.main also in a"
-    " bucket, gs://BUCKET/PATH.",
+    "The directory of all stores, orders and runs; of zsgen.main and"
+    " launch.sweep also in a bucket, gs://BUCKET/PATH.",
 )
 
 

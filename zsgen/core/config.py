@@ -415,8 +415,9 @@ class Config:
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
   # "RUN@STEP": the run begins with the full state of another run's checkpoint
-  # and goes on under the order of this config; "": it begins with step 0.
-  fork: str = option("", kind="local", newer=True)
+  # and goes on under the order of this config; "": it begins with step 0. RUN is
+  # a directory; of a run in a bucket, the URL of one in the same workdir.
+  fork: str = option("", newer=True)
   # What a fork consumes. rest: the order of the examples that RUN did not
   # consume before STEP; all: the order of all examples, some of which may come
   # again; tail: what that order has from STEP on.

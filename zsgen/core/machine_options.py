@@ -66,8 +66,8 @@ class Machine:
   hosts: Hosts = section(Hosts, machine=True)
   # Steps between checkpoints; the last step is always saved.
   save_every: int = option(50, low=1, machine=True)
-  # Seconds after which another process may take over a run in a bucket whose
-  # process has not renewed its lease.
+  # Seconds after which another process may take over a run, or a point of a
+  # sweep, in a bucket whose process has not renewed its lease.
   lease: int = option(60, low=1, high=86_400, machine=True)
   # Checkpoints that are kept, the newest ones.
   keep: int = option(2, low=1, machine=True)

@@ -8,7 +8,7 @@ import rich.console
 import rich.segment
 import rich.text
 
-from zsgen.core import texts
+from zsgen.core import storage, texts
 
 
 class Console(rich.console.Console):
@@ -38,5 +38,6 @@ class Console(rich.console.Console):
 
 
 def print_message(message: object) -> None:
-  """Prints a message for the user on stderr."""
-  print(f"zsgen: {texts.message(str(message))}", file=sys.stderr, flush=True)
+  """Prints a message for the user on stderr, with URLs of what is in buckets."""
+  text = texts.message(storage.public(str(message)))
+  print(f"zsgen: {text}", file=sys.stderr, flush=True)

@@ -22,7 +22,6 @@ from zsgen.core import (
     errors,
     hosts,
     programs,
-    schema,
     sections,
     storage,
     terminal,
@@ -133,7 +132,7 @@ def run_population(
 
   Args:
     configs: checked; they differ in data, order, seed and hyper-parameters.
-    workdir: directory of all artifacts.
+    workdir: directory of all artifacts; a local one, or gs://BUCKET/PATH.
     console: where lines for people go.
 
   Returns:
@@ -143,7 +142,6 @@ def run_population(
     InputError: they are not of one shape, there are several processes, or see
       `run`.
   """
-  schema.check_local(str(workdir), "--workdir")
   with hosts.joined(configs, workdir, ["train"]):
     if hosts.is_distributed() and len(configs) > 1:
       raise errors.InputError(

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import rich.console
 
-from zsgen.core import artifacts, errors, hosts, storage
+from zsgen.core import artifacts, hosts
 from zsgen.core import config as config_lib
 from zsgen.data import prepare as prepare_lib
 from zsgen.data import store as store_lib
@@ -59,9 +59,7 @@ class Experiment:
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
     features.check(self.config, self.start)
-    if storage.find(self.workdir):
-      _check_bucket(config)
-    self.fork = fork.open_fork(self.config, self.start)
+    self.fork = fork.open_fork(self.config, self.start, self.workdir)
 
   @functools.cached_property
   def store(self) -> store_lib.Store:
@@ -181,18 +179,3 @@ class Experiment:
     ):
       with self.console.status("fork"):
         forking.check(self.fork)
-
-
-def _check_bucket(config: config_lib.Config) -> None:
-  """Raises InputError for what a run in a bucket cannot do."""
-  if config.fork:
-    raise errors.InputError(
-        "config.fork: a run in a bucket cannot be a fork, because its parent"
-        " is local to this host. Use a local --workdir."
-    )
-  if remaking.is_set(config.order):
-    raise errors.InputError(
-        "config.order: a run in a bucket cannot arrange its order anew, because"
-        " the segments are files of one host. Use a local --workdir, or leave"
-        " remake_every and remake_steps out."
-    )

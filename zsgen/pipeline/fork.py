@@ -9,11 +9,11 @@ import pathlib
 from typing import Any
 
 from zsgen import evals
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, storage
 from zsgen.core import config as config_lib
 from zsgen.data import prepare
 from zsgen.data import store as store_lib
-from zsgen.train import lineage, starts
+from zsgen.train import lineage, run_copies, starts
 
 # Of `config.probe`: when its examples are evaluated.
 _PROBE_TIMES = ("every_steps", "steps", "around")
@@ -22,20 +22,22 @@ _TRAIN = ("batch_size", "first_moment", "ema", "mean_of", "mean_every")
 
 
 def open_fork(
-    config: config_lib.Config, start: starts.Start
+    config: config_lib.Config, start: starts.Start, workdir: pathlib.Path
 ) -> lineage.Fork | None:
   """Returns what a run is forked from; None if it begins with step 0.
 
   Args:
     config: with the architecture and the adapters of the start.
     start: the parameters that the parent must have begun with.
+    workdir: the directory of all artifacts.
 
   Raises:
     InputError: there is no such run, or the config does not fit it.
   """
   if not config.fork:
     return None
-  path, step = lineage.parse(config.fork)
+  path, step = _locate(config.fork, workdir)
+  run_copies.refresh(path)
   if not path.is_dir():
     raise errors.InputError(
         f"config.fork is {config.fork!r}, but there is no directory {path}. Give"
@@ -55,6 +57,39 @@ def open_fork(
   _check_data(config, path, manifest)
   identity = artifacts.digest(parent_recipe)
   return lineage.Fork(path.resolve(), step, config.fork_order, identity)
+
+
+def _locate(option: str, workdir: pathlib.Path) -> tuple[pathlib.Path, int]:
+  """Returns the directory of the run that `config.fork` names, and the step.
+
+  The parent of a run in a bucket must be in the same workdir: the fork's
+  manifest has its relative path, which all hosts can follow.
+
+  Raises:
+    InputError: the parent of a run in a bucket is elsewhere, or that of a local
+      run is in a bucket.
+  """
+  name, _, _ = option.rpartition("@")
+  mounted = storage.find(workdir)
+  if not mounted and not storage.is_url(name):
+    return lineage.parse(option)
+  if mounted and not storage.is_url(name):
+    raise errors.InputError(
+        f"config.fork is {option!r}, which is local to this host, but the fork"
+        " is in a bucket. Give a run of the same workdir:"
+        f" '{mounted.url}/runs/NAME@100'. Or use a local --workdir."
+    )
+  url = storage.check_workdir(name, "config.fork")
+  parent, _, run = url.rpartition("/runs/")
+  if not mounted or parent != mounted.url or not run or "/" in run:
+    place = mounted.url if mounted else "local"
+    raise errors.InputError(
+        f"config.fork is {option!r}, but --workdir is {place}. A run in a bucket"
+        " can be forked in its own workdir only: set"
+        f" --workdir={parent or 'gs://BUCKET/PATH'}, and fork a run of it,"
+        " 'gs://BUCKET/PATH/runs/NAME@100'."
+    )
+  return workdir / "runs" / run, int(option.rpartition("@")[2])
 
 
 def check_store(fork: lineage.Fork, store: store_lib.Store) -> None:
@@ -125,7 +160,7 @@ def _check_data(
   The files that rows come from may have moved; `check_store` compares content.
   """
   store = (path / manifest["store"]).resolve()
-  if not store.is_dir():
+  if not artifacts.exists(store):
     return
   recipe = prepare.recipe_of(config.data, config.data_seed)
   parent_recipe = artifacts.read_manifest(store, "store")["made_by"]

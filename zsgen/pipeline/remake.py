@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import pyarrow as pa
 
-from zsgen.core import artifacts, errors, hosts
+from zsgen.core import artifacts, errors, hosts, storage
 from zsgen.core import config as config_lib
 from zsgen.data import suite
 from zsgen.orders import (
@@ -33,7 +33,14 @@ from zsgen.orders import (
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import features, score
 from zsgen.pipeline.experiment import Experiment
-from zsgen.train import batches, finite, layouts, optimizer, remaking
+from zsgen.train import (
+    batches,
+    finite,
+    layouts,
+    optimizer,
+    remaking,
+    run_copies,
+)
 
 # Options that select what an order consists of, with values that take all that
 # is left.
@@ -127,7 +134,9 @@ class _Remaking:
     step = run_state.step
     path = segments.path_of(self._experiment.run.path, step)
     log = self._experiment.console.log
-    is_written = hosts.broadcast(f"segment {step}", path.is_dir())
+    is_written = hosts.broadcast(
+        f"segment {step}", hosts.is_first() and artifacts.exists(path)
+    )
     if not is_written:
       log(f"remake   {len(rest):,} examples by the parameters of step {step}")
       self._make(run_state, rest, plan)
@@ -154,6 +163,7 @@ class _Remaking:
     if hosts.is_first():
       shapes = plan(table["id"].to_numpy()).shapes
       step, fingerprint = run_state.step, store.fingerprint
+      run_copies.check_lease(run.path)
       segments.save(
           run.path,
           segments.recipe(run.identity, step, rest, fingerprint),
@@ -181,14 +191,12 @@ class _Remaking:
         lambda _: self._advise(run_state.step),
         partial,
     )
-    file = partial / model_scores.VALUES
-    if hosts.is_first():  # Others may lack what was scored before a kill.
-      np.save(file, scores.astype(np.float32))
-    hosts.wait("the scores")
-    hosts.await_file(file)
+    scores = scores.astype(np.float32)
+    if hosts.is_distributed() and not storage.find(partial):
+      scores = self._exchange(scores, partial / model_scores.VALUES)
     train = self._experiment.store.split_ids(suite.TRAIN)
     values = np.full(len(train), np.nan)
-    values[np.searchsorted(train, ids)] = artifacts.load_array(file)
+    values[np.searchsorted(train, ids)] = scores
     return values
 
   def _embed(
@@ -213,6 +221,18 @@ class _Remaking:
         self._partial(run_state.step) / "vectors",
         experiment.console.log,
     )
+
+  def _exchange(self, scores: np.ndarray, file: pathlib.Path) -> np.ndarray:
+    """Returns the scores of process 0 in all processes, through a file.
+
+    The others may lack what was scored before a kill. In a bucket, nothing is
+    kept for after a kill, and all processes have all scores.
+    """
+    if hosts.is_first():
+      np.save(file, scores)
+    hosts.wait("the scores")
+    hosts.await_file(file)
+    return artifacts.load_array(file)
 
   def _partial(self, step: int) -> pathlib.Path:
     """Returns the directory for scores of a segment; it survives a kill."""

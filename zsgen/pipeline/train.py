@@ -70,13 +70,16 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
     experiment.run.begin(joined.program.mesh)
-  if (path / artifacts.MANIFEST).exists():
+  if artifacts.fetch(path / artifacts.MANIFEST):
     artifacts.check_made_by(path, recipe)
   else:
     path.mkdir(parents=True, exist_ok=True)
     manifest = {"kind": "population", "made_by": recipe}
     artifacts.write_manifest(path, manifest)
+    artifacts.publish_files([path / artifacts.MANIFEST])
+  artifacts.fetch(path / artifacts.PROVENANCE)  # Earlier processes of a bucket.
   artifacts.add_provenance(path, dict(joined.program.mesh.shape))
+  artifacts.publish_files([path / artifacts.PROVENANCE])
   return joined
 
 

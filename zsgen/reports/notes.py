@@ -1,7 +1,8 @@
 """Notes what a sweep is, and the run of each of its points.
 
 `sweeps/NAME/sweep.json` names the sweep and its points, and
-`sweeps/NAME/points/POINT.json` the run of a point.
+`sweeps/NAME/points/POINT.json` the run of a point. In a workdir in a bucket,
+each is an object, which is read whenever it is asked for.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def write_sweep(directory: pathlib.Path, sweep: Sweep) -> None:
   """Writes `sweep.json` into a sweep's directory."""
   directory.mkdir(parents=True, exist_ok=True)
   value = {"name": sweep.name, "points": dict(sweep.points)}
-  artifacts.write_sealed(directory / _SWEEP, value, directory.name)
+  artifacts.publish_sealed(directory / _SWEEP, value, directory.name)
 
 
 def read_sweep(directory: pathlib.Path) -> Sweep:
@@ -66,10 +67,10 @@ def find_run(directory: pathlib.Path, point: str) -> pathlib.Path | None:
     InputError: the note is damaged.
   """
   note = directory / "points" / f"{point}.json"
-  if not note.exists():
+  if not artifacts.fetch(note):
     return None
   run = directory.parents[1] / read_run(note)
-  return run if (run / "result.json").exists() else None
+  return run if artifacts.is_file(run / "result.json") else None
 
 
 def write_run(note: pathlib.Path, run: str) -> None:
@@ -80,7 +81,7 @@ def write_run(note: pathlib.Path, run: str) -> None:
     run: the path of the run, relative to the workdir.
   """
   note.parent.mkdir(parents=True, exist_ok=True)
-  artifacts.write_sealed(note, {"run": run}, note.stem)
+  artifacts.publish_sealed(note, {"run": run}, note.stem)
 
 
 def read_run(note: pathlib.Path) -> str:

@@ -46,6 +46,8 @@ def open_copy(
   for artifact in matches:
     if artifact.parent.name == "runs":
       run_copies.pull(artifact)
+    elif artifact.parent.name == "populations":
+      artifacts.fetch(artifact / artifacts.MANIFEST)
     elif whole or artifact == target or artifact.parent.name in _READ:
       artifacts.exists(artifact)
   for export in exports if whole else ():

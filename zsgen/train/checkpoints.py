@@ -59,21 +59,21 @@ class Checkpoints:
   ):
     self.path = storage.direct(path)
     self._run = run
-    self._manager = ocp.CheckpointManager(
-        storage.direct(path.absolute()),
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=managers.AnyPreservationPolicy(
-                [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
-            ),
-            cleanup_tmp_directories=True,
-            create=True,
-            # Made later and failing, it leaves threads that wait for it.
-            async_options=ocp.AsyncOptions(
-                create_directories_asynchronously=False
-            ),
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=managers.AnyPreservationPolicy(
+            [managers.LatestN(keep), managers.CustomSteps(keep_steps)]
         ),
-        item_handlers={"state": ocp.StandardCheckpointHandler(), **_HANDLERS},
+        cleanup_tmp_directories=True,
+        create=True,
+        # Made later and failing, it leaves threads that wait for it.
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     )
+    with storage.explained(self.path, "opened"):
+      self._manager = ocp.CheckpointManager(
+          storage.direct(path.absolute()),
+          options=options,
+          item_handlers={"state": ocp.StandardCheckpointHandler(), **_HANDLERS},
+      )
 
   def __enter__(self) -> Self:
     return self
@@ -81,7 +81,8 @@ class Checkpoints:
   def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
     if hosts.is_distributed() and not isinstance(error, errors.Stopped | None):
       return  # It would wait for the others, who may be gone.
-    self._manager.close()
+    with storage.explained(self.path, "written"):
+      self._manager.close()
 
   def latest(self) -> int | None:
     """Returns the step of the newest committed checkpoint, or None."""
@@ -103,6 +104,9 @@ class Checkpoints:
       state: a tree of arrays on the devices, where its checksums are computed
         first.
       records: digests of the records at that step, as JSON values.
+
+    Raises:
+      InputError: the bucket cannot be used.
     """
     meta = {
         "step": step,
@@ -110,13 +114,14 @@ class Checkpoints:
         "arrays": checksums.checksums(state),
         "records": records,
     }
-    self._manager.save(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave(artifacts.seal(meta, self._run)),
-        ),
-    )
+    with storage.explained(self.path, "written"):
+      self._manager.save(
+          step,
+          args=ocp.args.Composite(
+              state=ocp.args.StandardSave(state),
+              meta=ocp.args.JsonSave(artifacts.seal(meta, self._run)),
+          ),
+      )
 
   def records(self, step: int) -> Any:
     """Returns the digests of the records that `save` was given.
@@ -291,7 +296,7 @@ class Checkpoints:
           getattr(tree, "tree", tree),
       )
     except Exception as error:  # orbax raises many kinds for damaged files.
-      raise self._damaged(step, error) from error
+      raise self._unreadable(step, error) from error
 
   def _restore(self, step: int, **args: Any) -> Any:
     """Reads a part of a checkpoint.
@@ -303,7 +308,12 @@ class Checkpoints:
       with _quiet():
         return self._manager.restore(step, args=ocp.args.Composite(**args))
     except Exception as error:  # orbax raises many kinds for damaged files.
-      raise self._damaged(step, error) from error
+      raise self._unreadable(step, error) from error
+
+  def _unreadable(self, step: int, error: Exception) -> errors.InputError:
+    """Returns the error for a step that Orbax cannot read."""
+    lost = storage.explain(str(self.directory(step)), "read", error)
+    return lost or self._damaged(step, error)
 
   def _damaged(self, step: int, error: object) -> Damaged:
     """Returns the error for a checkpoint that is damaged."""
@@ -329,12 +339,12 @@ class Finished(Checkpoints):
   def __init__(self, run: pathlib.Path, owner: str | None = None):
     self.path = path_of(run)
     self._run = record_digests.identity(run) if owner is None else owner
-    if not self.path.is_dir():
+    if not are_in(run):
       raise errors.InputError(
           f"{self.path} is missing: the run has no checkpoints. To make them"
           f" again, {retrain(run)}."
       )
-    with _quiet():
+    with _quiet(), storage.explained(self.path, "opened"):
       self._manager = ocp.CheckpointManager(
           storage.direct((run / NAME).absolute()),
           options=ocp.CheckpointManagerOptions(read_only=True),
@@ -424,6 +434,13 @@ class Finished(Checkpoints):
 def path_of(run: pathlib.Path) -> Any:
   """Returns the directory of a run's checkpoints, as `storage.direct` does."""
   return storage.direct(run / NAME)
+
+
+def are_in(run: pathlib.Path) -> bool:
+  """Returns whether a run, or a population, has a directory of checkpoints."""
+  path = path_of(run)
+  with storage.explained(path, "opened"):
+    return path.is_dir()
 
 
 def check_steps(keep_steps: Sequence[int], steps: int) -> None:

@@ -26,7 +26,7 @@ def find_digest(fork: lineage.Fork) -> str | None:
   Raises:
     InputError: the checkpoint is damaged.
   """
-  if not checkpoints.path_of(fork.run).is_dir():
+  if not checkpoints.are_in(fork.run):
     return None
   with checkpoints.Finished(fork.run) as saved:
     if fork.step not in saved.steps():

@@ -17,7 +17,7 @@ from zsgen.core import artifacts, errors
 from zsgen.core import config as config_lib
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
-from zsgen.train import batches, record_digests
+from zsgen.train import batches, record_digests, run_copies
 
 # The manifest's field with the parent's directory and its checkpoint's digest.
 LINEAGE = "lineage"
@@ -57,6 +57,8 @@ def parse(option: str) -> tuple[pathlib.Path, int]:
 def find_fork(run: pathlib.Path, manifest: Mapping[str, Any]) -> Fork | None:
   """Returns what a run was forked from; None if it began with step 0.
 
+  Of a parent in a bucket, there is a local copy then.
+
   Args:
     run: the run's directory.
     manifest: its manifest.
@@ -65,6 +67,7 @@ def find_fork(run: pathlib.Path, manifest: Mapping[str, Any]) -> Fork | None:
   if recipe is None:
     return None
   parent = (run / manifest[LINEAGE]["run"]).resolve()
+  run_copies.refresh(parent)
   return Fork(parent, recipe["step"], recipe["order"], recipe["run"])
 
 

@@ -30,7 +30,7 @@ def check(run: pathlib.Path) -> list[str]:
   try:
     if ended:
       lines += _records(run, record_digests.check_finished(run))
-    if checkpoints.path_of(run).is_dir():
+    if checkpoints.are_in(run):
       with checkpoints.Finished(run) as saved:
         problems += _check_checkpoints(run, saved, lines, ended)
   except errors.InputError as error:
@@ -87,7 +87,7 @@ def check_population(population: pathlib.Path) -> list[str]:
   manifest = artifacts.read_manifest(population, "population")
   runs = population.resolve().parent.parent / "runs"
   members = [runs / name for name in manifest["made_by"]["members"]]
-  if not checkpoints.path_of(population).is_dir():
+  if not checkpoints.are_in(population):
     return [f"population {population}: no checkpoint was saved yet"]
   owner = artifacts.digest([record_digests.identity(run) for run in members])
   lines: list[str] = []

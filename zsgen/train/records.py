@@ -7,7 +7,6 @@ that a row is either empty or final.
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import artifacts, errors, hosts, storage
+from zsgen.core import artifacts, errors, hosts, locks, storage
 from zsgen.orders import segments
 from zsgen.train import batches, record_digests, run_copies
 
@@ -51,16 +50,23 @@ def lock(path: pathlib.Path, seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def _flock(path: pathlib.Path) -> Iterator[None]:
   """Locks a directory of this host."""
-  with open(path / ".lock", "wb") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+  with open(path / run_copies.LOCK, "wb", buffering=0) as file:
+    if locks.lock(file) is False:
       raise errors.InputError(
           f"{path}: another process trains this run. Wait for it, or end it."
-      ) from error
-    except OSError:
-      pass  # A file system that has no locks.
+      )
     yield
+
+
+def is_trained(path: pathlib.Path) -> bool:
+  """Returns whether a process trains a run, as far as locks and leases show.
+
+  Args:
+    path: the run's directory.
+  """
+  if storage.find(path):
+    return bool(run_copies.find_holder(path))
+  return locks.is_locked(path / run_copies.LOCK)
 
 
 class Log:

@@ -18,14 +18,20 @@ import uuid
 
 import numpy as np
 
-from zsgen.core import artifacts, storage
+from zsgen.core import artifacts, locks, storage
 
-# Of a run's directory: what is not copied with it. Exports are artifacts.
-_APART = re.compile(r"(checkpoints|export[^/]*|lease|wandb)/.*|(.*/)?\..*")
+# Of a run's directory: what is not copied with it. Exports and segments are
+# artifacts.
+_APART = re.compile(
+    r"(checkpoints|export[^/]*|lease|segments|wandb)/.*|(.*/)?\..*"
+)
+_SEGMENT = re.compile(rf"segments/\d+/{re.escape(artifacts.MANIFEST)}")
 _PART = re.compile(r"(.+)\.parts/(\d{15})")
 # Files that a run's directory has before it is trained.
 _HEAD = (artifacts.MANIFEST, artifacts.PROVENANCE, "config.json")
 _LEASE = "lease"
+# The file that the process of this host locks that trains a run.
+LOCK = ".lock"
 
 
 class _Part(NamedTuple):
@@ -81,6 +87,20 @@ def leased(run: pathlib.Path, seconds: float) -> Iterator[None]:
       _copies[run].lease = None
 
 
+def check_lease(run: pathlib.Path) -> None:
+  """Raises InputError if this process lost the lease of a run that it trains."""
+  copy = _copies.get(run)
+  if copy and copy.lease:
+    copy.lease.check()
+
+
+def find_holder(run: pathlib.Path) -> str:
+  """Returns the process that trains a run in a bucket; "" if none does."""
+  if mounted := storage.find(run):
+    return storage.find_holder(mounted.bucket, f"{mounted.name}/{_LEASE}")
+  return ""
+
+
 def pull_head(run: pathlib.Path, *names: str) -> None:
   """Downloads the files that tell what a run is, and whether it is finished.
 
@@ -112,6 +132,24 @@ def push_head(run: pathlib.Path) -> None:
         mounted.bucket.upload([(run / name, f"{mounted.name}/{name}")])
 
 
+def refresh(run: pathlib.Path) -> None:
+  """Makes or updates the copy of a run that is only read, once in this process.
+
+  The files of a run that another process of this host trains are newer than
+  the bucket's, and stay as they are.
+
+  Args:
+    run: its directory; nothing is done for one of a local workdir.
+
+  Raises:
+    InputError: the bucket cannot be used.
+  """
+  if storage.find(run) is None or run in _copies:
+    return
+  if not locks.is_locked(run / LOCK):
+    pull(run)
+
+
 def pull(run: pathlib.Path) -> None:
   """Makes the copy of a run what the bucket has; joins the parts of files.
 
@@ -141,6 +179,8 @@ def pull(run: pathlib.Path) -> None:
     if file.relative_to(run).as_posix() not in known:
       file.unlink()
   copy.identities = {name: _identify(run / name) for name in singles}
+  for name in filter(_SEGMENT.fullmatch, sizes):
+    artifacts.exists((run / name).parent)
 
 
 def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
@@ -159,9 +199,8 @@ def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
   mounted = storage.find(run)
   if mounted is None:
     return
+  check_lease(run)
   copy = _copies.setdefault(run, _Copy())
-  if copy.lease:
-    copy.lease.check()
   bucket, prefix = mounted
   bucket.delete(f"{prefix}/{name}" for name in copy.stray)
   copy.stray = []
@@ -177,6 +216,26 @@ def push(run: pathlib.Path, sizes: Mapping[str, int]) -> None:
       changed[name] = identity
   bucket.upload((run / name, f"{prefix}/{name}") for name in changed)
   copy.identities |= changed
+
+
+def read_end(run: pathlib.Path, name: str) -> bytes:
+  """Returns the end of a file that grows: its last part in a bucket, or 1 MiB.
+
+  Args:
+    run: the run's directory.
+    name: the file's path in it.
+
+  Returns:
+    b"" if there is no such file.
+  """
+  if mounted := storage.find(run):
+    parts = sorted(mounted.bucket.list(f"{mounted.name}/{name}.parts"))
+    return (mounted.bucket.read(parts[-1]) or b"") if parts else b""
+  if not (run / name).exists():
+    return b""
+  with open(run / name, "rb") as file:
+    file.seek(max(file.seek(0, os.SEEK_END) - 2**20, 0))
+    return file.read()
 
 
 def _find_parts(copy: _Copy, sizes: Mapping[str, int]) -> None:

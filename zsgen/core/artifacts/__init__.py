@@ -41,6 +41,12 @@ from zsgen.core.artifacts.sealing import (
     unseal,
     write_sealed,
 )
+from zsgen.core.artifacts.single_files import (
+    fetch,
+    is_file,
+    publish_files,
+    publish_sealed,
+)
 from zsgen.core.artifacts.writing import (
     encode_json,
     remove_leftovers,
@@ -65,13 +71,17 @@ __all__ = [
     "digest_used",
     "encode_json",
     "exists",
+    "fetch",
     "file_digest",
     "file_problems",
     "has_digest",
+    "is_file",
     "is_hashed",
     "kind_of",
     "load_array",
     "name",
+    "publish_files",
+    "publish_sealed",
     "read_json",
     "read_manifest",
     "read_provenance",

@@ -12,15 +12,12 @@ from typing import Any, NamedTuple
 import uuid
 
 from zsgen.core import errors
+from zsgen.core.storage import failures
 
 # Transfers at the same time.
 _THREADS = 8
-# What client libraries say of an account that may not do something.
-_FORBIDDEN = ("forbidden", "permission", "does not have", "401", "403")
 # Errors of the local disk.
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Exceptions that name a failed connection.
-_UNREACHABLE = (ConnectionError, TimeoutError)
 
 
 class Entry(NamedTuple):
@@ -95,6 +92,20 @@ class Bucket:
         for name, info in listing.items()
         if not name.endswith("/")
     }
+
+  def children(self, prefix: str) -> tuple[str, ...]:
+    """Returns the last parts of the names in a directory, ascending.
+
+    Args:
+      prefix: the directory, without a slash at its end.
+    """
+    with self._explained("listed", prefix):
+      try:
+        names = self._fs.ls(self._full(prefix), detail=False)
+      except FileNotFoundError:
+        return ()
+    words = {name.rstrip("/").rpartition("/")[2] for name in names}
+    return tuple(sorted(words))
 
   def read(self, name: str) -> bytes | None:
     """Returns the content of an object; None if there is none."""
@@ -202,32 +213,6 @@ class Bucket:
     except OSError as error:
       if error.filename is not None or error.errno in _OF_DISKS:
         raise  # Of a local file.
-      raise _explain(url, action, error) from error
+      raise failures.describe(url, action, error) from error
     except Exception as error:  # Each client library has its own.
-      raise _explain(url, action, error) from error
-
-
-def _explain(url: str, action: str, error: Exception) -> errors.InputError:
-  """Returns the message for an error of a client library."""
-  reason = " ".join(str(error).split()) or type(error).__name__
-  text = f"{url}: cannot be {action}"
-  if isinstance(error, FileNotFoundError):
-    return errors.InputError(
-        f"{text}: there is no such bucket. Create it (gcloud storage buckets"
-        " create), or check --workdir."
-    )
-  if isinstance(error, PermissionError) or any(
-      word in reason.lower() for word in _FORBIDDEN
-  ):
-    return errors.InputError(
-        f"{text}: no permission ({reason}). Log in (gcloud auth"
-        " application-default login), or ask for the roles Storage Object User"
-        " and Storage Legacy Bucket Reader (roles/storage.objectUser,"
-        " roles/storage.legacyBucketReader) on the bucket."
-    )
-  if isinstance(error, _UNREACHABLE) or "connect" in reason.lower():
-    text += ": the bucket cannot be reached"
-  return errors.InputError(
-      f"{text} ({reason}). Check the network and your login, and run the same"
-      " command again: it resumes."
-  )
+      raise failures.describe(url, action, error) from error

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import contextlib
 import datetime
 import json
+import math
 import os
 import socket
 import threading
@@ -26,6 +27,10 @@ from zsgen.core import errors
 _RENEWALS = 4
 # Share of the lease's time after which a holder that cannot renew it stops.
 _SAFE = 0.75
+
+
+class Held(errors.InputError):
+  """Another process holds a lease."""
 
 
 class Objects(Protocol):
@@ -62,15 +67,22 @@ class Lease:
     name: its directory in `objects`; nothing else is in it.
     seconds: the lease's time: how long it lasts if it is not renewed.
     noun: what it protects, for messages, such as "run".
+    waits: whether to wait for a sign of life of another holder.
   """
 
   def __init__(
-      self, objects: Objects, name: str, seconds: float, noun: str = "run"
+      self,
+      objects: Objects,
+      name: str,
+      seconds: float,
+      noun: str = "run",
+      waits: bool = True,
   ):
     self._objects = objects
     self._name = name
     self._seconds = seconds
     self._noun = noun
+    self._waits = waits
     self._owner = f"process {os.getpid()} on {socket.gethostname()}"
     self._token = uuid.uuid4().hex
     self._number = -1
@@ -80,10 +92,10 @@ class Lease:
     self._thread = threading.Thread(target=self._keep, daemon=True)
 
   def __enter__(self) -> Self:
-    """Takes the lease, waiting for one that may be stale.
+    """Takes the lease.
 
     Raises:
-      InputError: another process holds it and renews it.
+      Held: another process holds it and renews it, or may do so.
     """
     self._take()
     self._thread.start()
@@ -113,46 +125,28 @@ class Lease:
     """Creates the next number once the lease is free or stale."""
     first = None
     while True:
-      number, holder = self._latest()
+      number, holder = _latest(self._objects, self._name)
       first = number if first is None else first
-      is_free = not holder or holder.get("is_free")
+      seconds = holder.get("seconds", self._seconds)
+      is_free = holder.get("is_free", not holder)
       if number != first and not is_free:  # Renewed or taken meanwhile.
         raise self._refusal(holder)
-      if is_free or self._is_stale(number):
+      if is_free or _is_stale(self._objects, self._name, number, seconds):
         if self._claim(number + 1):
           return
         continue
-      time.sleep(self._seconds / _RENEWALS / 2)
+      if not self._waits:
+        raise self._refusal(holder)
+      time.sleep(seconds / _RENEWALS / 2)
 
-  def _refusal(self, holder: Mapping[str, Any]) -> errors.InputError:
+  def _refusal(self, holder: Mapping[str, Any]) -> Held:
     owner = holder.get("owner", "an unknown process")
-    return errors.InputError(
+    seconds = holder.get("seconds", self._seconds)
+    return Held(
         f"{self._objects.url}/{self._name}: another process works on this"
         f" {self._noun}: {owner}. Wait for it, or end it; if it is killed, its"
-        f" lease ends after {self._seconds:g} seconds."
+        f" lease ends after {seconds:g} seconds."
     )
-
-  def _latest(self) -> tuple[int, dict[str, Any]]:
-    """Returns the highest number and its holder; (-1, {}) if there is none."""
-    number = self._highest(self._objects.list(self._name))
-    if number < 0:
-      return number, {}
-    data = self._objects.read(self._object(number))
-    return number, json.loads(data) if data else {"owner": "another process"}
-
-  def _is_stale(self, number: int) -> bool:
-    """Returns whether a number is older than the lease's time.
-
-    Both times are of the clock of `objects`: hosts may disagree.
-    """
-    probe = f"{self._name}/clock-{self._token}"
-    self._objects.create(probe, b"")
-    now = self._objects.modified(probe)
-    self._objects.delete([probe])
-    modified = self._objects.modified(self._object(number))
-    if now is None or modified is None:
-      return False
-    return (now - modified).total_seconds() > self._seconds
 
   def _claim(self, number: int, is_free: bool = False) -> bool:
     """Creates a number; returns whether this process has the lease then."""
@@ -161,21 +155,21 @@ class Lease:
         "owner": self._owner,
         "token": self._token,
         "is_free": is_free,
+        "seconds": self._seconds,
     }
     data = json.dumps(content).encode()
-    if not self._objects.create(self._object(number), data):
+    claimed = _object(self._name, number)
+    if not self._objects.create(claimed, data):
       # A request may succeed although its answer is lost.
-      written = self._objects.read(self._object(number)) or b"{}"
+      written = self._objects.read(claimed) or b"{}"
       if json.loads(written).get("token") != self._token:
         return False
     names = list(self._objects.list(self._name))
-    if self._highest(names) != number:
+    if _highest(names) != number:
       return False  # Numbers up to a higher one had been deleted.
     self._number, self._renewed = number, begin
     # Older numbers, and clocks of processes that were killed.
-    self._objects.delete(
-        [name for name in names if name != self._object(number)]
-    )
+    self._objects.delete([name for name in names if name != claimed])
     return True
 
   def _keep(self) -> None:
@@ -183,16 +177,56 @@ class Lease:
     while not self._ended.wait(self._seconds / _RENEWALS):
       try:
         if not self._claim(self._number + 1):
-          holder = self._latest()[1]
+          _, holder = _latest(self._objects, self._name)
           self._lost_to = holder.get("owner", "another process has it")
           return
       except errors.InputError:
         pass  # `check` raises if this lasts.
 
-  def _highest(self, names: Iterable[str]) -> int:
-    """Returns the highest number among objects; -1 if there is none."""
-    words = [name.rpartition("/")[2] for name in names]
-    return max((int(word) for word in words if word.isdecimal()), default=-1)
 
-  def _object(self, number: int) -> str:
-    return f"{self._name}/{number:010d}"
+def find_holder(objects: Objects, name: str) -> str:
+  """Returns the process that holds a lease; "" if it is free or stale.
+
+  Args:
+    objects: where the lease is.
+    name: its directory.
+  """
+  number, holder = _latest(objects, name)
+  if holder.get("is_free", not holder):
+    return ""
+  is_stale = _is_stale(objects, name, number, holder.get("seconds", math.inf))
+  return "" if is_stale else holder.get("owner", "an unknown process")
+
+
+def _latest(objects: Objects, name: str) -> tuple[int, dict[str, Any]]:
+  """Returns the highest number and its holder; (-1, {}) if there is none."""
+  number = _highest(objects.list(name))
+  if number < 0:
+    return number, {}
+  data = objects.read(_object(name, number))
+  return number, json.loads(data) if data else {"owner": "another process"}
+
+
+def _is_stale(objects: Objects, name: str, number: int, seconds: float) -> bool:
+  """Returns whether a number is older than the lease's time.
+
+  Both times are of the clock of `objects`: hosts may disagree.
+  """
+  probe = f"{name}/clock-{uuid.uuid4().hex}"
+  objects.create(probe, b"")
+  now = objects.modified(probe)
+  objects.delete([probe])
+  modified = objects.modified(_object(name, number))
+  if now is None or modified is None:
+    return False
+  return (now - modified).total_seconds() > seconds
+
+
+def _highest(names: Iterable[str]) -> int:
+  """Returns the highest number among objects; -1 if there is none."""
+  words = [name.rpartition("/")[2] for name in names]
+  return max((int(word) for word in words if word.isdecimal()), default=-1)
+
+
+def _object(name: str, number: int) -> str:
+  return f"{name}/{number:010d}"

@@ -54,9 +54,11 @@ def check_workdir(path: str, location: str) -> str:
   scheme = path.partition(":")[0]
   if scheme not in _SCHEMES:
     raise errors.InputError(
-        f"{location} is {path!r}; of buckets, only gs:// can hold a workdir."
-        " Mount this one, or copy its contents to a local directory, and give"
-        " that directory."
+        f"{location} is {path!r}, but of buckets only those of Google Cloud"
+        " Storage (gs://BUCKET/PATH) can hold a workdir: checkpoints and the"
+        " lease, by which no two processes train one run, are tested on these"
+        " alone. Use one of them, or a local directory or one that all hosts"
+        " share, such as NFS."
     )
   url = path.rstrip("/")
   if not _NAME.fullmatch(url) or ".." in url.split("/"):
@@ -90,21 +92,36 @@ def mount(url: str, parent: pathlib.Path | None = None) -> pathlib.Path:
   return local
 
 
-def open_workdir(workdir: str | os.PathLike) -> pathlib.Path:
+def open_workdir(
+    workdir: str | os.PathLike, reads_only: bool = False
+) -> pathlib.Path:
   """Returns the local directory of a workdir, mounting one in a bucket.
 
   Args:
     workdir: a local directory, or gs://BUCKET/PATH.
+    reads_only: whether nothing is trained in it, so that the copies of a bucket
+      are not those that another process of this host may be writing.
 
   Raises:
-    InputError: see `check_workdir`; or the bucket cannot be listed.
+    InputError: see `check_workdir`; or the bucket cannot be used.
   """
   text = os.fspath(workdir)
   if not is_url(text):
     return pathlib.Path(text)
-  local = mount(check_workdir(text, "--workdir"))
+  url = check_workdir(text, "--workdir")
+  local = mount(url, cache() / "read" if reads_only else None)
   _mounts[local].check()
   return local
+
+
+def children(path: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the paths in a directory, ascending; [] if there is none.
+
+  Those in a bucket need not have a local copy.
+  """
+  if mounted := find(path):
+    return [path / name for name in mounted.bucket.children(mounted.name)]
+  return sorted(path.iterdir()) if path.is_dir() else []
 
 
 def find(path: pathlib.Path) -> Mounted | None:

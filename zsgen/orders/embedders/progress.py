@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zsgen.core import errors, hosts
+from zsgen.core import errors, hosts, storage
 from zsgen.orders.embedders import parts
 
 # Seconds of work that a kill may lose.
@@ -65,7 +65,7 @@ class Progress:
 
   Args:
     directory: of the parts, on a file system that all processes share; None
-      writes none.
+      writes none. In a bucket, only a single process writes them.
     plan: digits that mark the batches; parts of other plans are not read.
     slots: the rows of each batch.
     shape: the shape of the values of all rows, [n, ...].
@@ -89,6 +89,8 @@ class Progress:
     self.values = np.full(shape, np.nan, np.float32)
     self.batches = 0
     self.slots = slots
+    if directory and hosts.is_distributed() and storage.find(directory):
+      directory = None  # The copies of other hosts would lack them.
     self._directory = directory
     self._plan = plan
     if directory is not None:
