@@ -9,7 +9,9 @@ import textwrap
 from zsgen.core import errors
 
 # What client libraries say of an account that may not do something.
-_FORBIDDEN = ("forbidden", "permission", "does not have", "401", "403")
+_FORBIDDEN = re.compile(
+    r"forbidden|permission|does not have|unauthorized|\b40[13]\b", re.IGNORECASE
+)
 # Where TensorStore begins to describe itself, and the longest reason to print.
 _SPEC, _LONGEST = " [tensorstore_spec", 500
 # Exceptions that name a failed connection.
@@ -79,9 +81,7 @@ def describe(url: str, action: str, error: BaseException) -> errors.InputError:
         f"{text}: there is no such bucket. Create it (gcloud storage buckets"
         " create), or check --workdir."
     )
-  if isinstance(error, PermissionError) or any(
-      word in reason.lower() for word in _FORBIDDEN
-  ):
+  if isinstance(error, PermissionError) or _FORBIDDEN.search(reason):
     return errors.InputError(
         f"{text}: no permission ({reason}). Log in (gcloud auth"
         " application-default login), or ask for the roles Storage Object User"
