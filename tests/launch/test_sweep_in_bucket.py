@@ -168,7 +168,7 @@ def test_a_worker_that_is_killed_gives_its_point_back(
 def test_a_job_of_two_processes_claims_each_point_once(
     config, bucket_url, tmp_path
 ):
-  """Two processes, on hosts of their own, share points with one process.
+  """Lets two processes, on hosts of their own, share points with one process.
 
   The orders are remade, so that the two share segments, too.
   """
