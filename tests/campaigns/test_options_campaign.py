@@ -125,17 +125,17 @@ def test_no_value_is_ignored_or_ends_in_a_traceback(root, workdir, capsys):
 @pytest.mark.slow
 def test_right_options_of_rewards_take_effect(root, workdir):
   right = {
-      "answers": "references",
-      "form": "ultra",
-      "reward_length": 1,
-      "reward_dtype": "bfloat16",
+      "evals.heldout.answers": "references",
+      "evals.heldout.form": "ultra",
+      "evals.heldout.reward_length": 2,
+      "evals.heldout.reward_dtype": "bfloat16",
   }
   cases = [
       case
       for case in option_cases.cases()
       if case.context.get("evals.heldout.type") == "reward"
-      and not case.by_flag
-      and right.get(case.field.rpartition(".")[2]) == case.value
+      and case.field in right
+      and case.value == right[case.field]
   ]
   assert len(cases) == len(right)
   verdicts = _campaign(cases, root, workdir)

@@ -63,6 +63,9 @@ def show(
   features = [{"name": "prefers-color-scheme", "value": scheme}]
   driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
   driver.get(page.as_uri())
+  # Figures take the size of their places in the first frame.
+  frames = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+  driver.execute_async_script(frames)
 
 
 def find(driver: Any, selector: str) -> Any:

@@ -67,8 +67,8 @@ class Plot {
       return data[data.length - 1];
     });
     const {ylabel} = this.options;
-    const isLong = ylabel.length * LETTER > this.height() - MARGINS;
-    this.caption.textContent = isLong ? ylabel : "";
+    this.hasCaption = this.needsCaption();
+    this.caption.textContent = this.hasCaption ? ylabel : "";
     this.chart = new uPlot({
       width: this.box.clientWidth || 320,
       height: this.height(),
@@ -79,7 +79,7 @@ class Plot {
         x: {time: false, distr: this.options.logx ? 3 : 1},
         y: {distr: this.options.logy ? 3 : 1, ...(this.options.range ? {range: this.options.range} : {})},
       },
-      axes: [this.xAxis(), {...this.axis(isLong ? null : ylabel), size: 64}],
+      axes: [this.xAxis(), {...this.axis(this.hasCaption ? null : ylabel), size: 64}],
       series, bands,
       hooks: {
         draw: [(chart) => this.drawMarks(chart)],
@@ -90,6 +90,11 @@ class Plot {
 
   height() {
     return this.box.clientWidth < 480 ? 250 : 320;
+  }
+
+  // Returns whether the name of the y axis is longer than the axis.
+  needsCaption() {
+    return this.options.ylabel.length * LETTER > this.height() - MARGINS;
   }
 
   axis(label) {
@@ -187,6 +192,10 @@ class Plot {
   resize() {
     const width = this.box.clientWidth;
     if (!this.chart || !width || width === this.chart.width) return;
+    if (this.hasCaption !== this.needsCaption()) {
+      this.draw(this.lines, this.options);
+      return;
+    }
     this.chart.setSize({width, height: this.height()});
   }
 }
