@@ -175,6 +175,8 @@ def test_an_unreachable_bucket_is_one_message(small, tmp_path):
         ),
         ("PERMISSION_DENIED: x", "cannot be read: no permission"),
         ("UNAVAILABLE: HTTP 503", r"cannot be read \(UNAVAILABLE: HTTP 503\)"),
+        # A number in a name is no status.
+        ("UNAVAILABLE: run-4031", r"cannot be read \(UNAVAILABLE: run-4031\)"),
         ("DATA_LOSS: CRC-32C checksum verification failed", ""),
     ],
 )
