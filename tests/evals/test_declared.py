@@ -82,9 +82,9 @@ def test_an_evaluator_in_one_file(answer_length, small, tmp_path, monkeypatch):
 
   # The closing table, the page and the result.
   table = output.getvalue()
-  assert "answers answer length   tokens" in table
-  assert "answers over tasks      tokens" in table
-  assert "answers long            share " in table
+  assert "answers answer length  tokens" in table
+  assert "answers over tasks     tokens" in table
+  assert "answers long           share " in table
   page = result.report.read_text("utf-8")
   assert "<td class=w>answers long</td><td class=w>share</td>" in page
   assert "answers/length, final (tokens)" in page

@@ -59,10 +59,11 @@ def test_a_damaged_artifact_is_an_error(store, workdir):
 
 
 def test_a_text_without_a_word_is_an_error(store, workdir, monkeypatch):
-  def texts(ids):
-    return [("" if i == 5 else "some words", "") for i in ids]
+  def read(begin, end):
+    prompts = ["" if i == 5 else "some words" for i in range(begin, end)]
+    return [prompts, [""] * len(prompts), [None] * len(prompts)]
 
-  monkeypatch.setattr(store, "texts", texts)
+  monkeypatch.setattr(store.text_rows, "read", read)
   with pytest.raises(errors.InputError, match=r"example 5 \(task even\)"):
     embeddings.obtain(workdir, store, PROMPT)
   assert not (workdir / "embeddings").exists()

@@ -67,8 +67,8 @@ def test_the_closing_table(write_run):
   run = write_run(targets={"any": {"below": 5.0}})
   out = io.StringIO()
   rich.console.Console(file=out, width=100).print(*run_report.tables(run))
-  assert "heldout loss         nats" in out.getvalue()
-  assert "heldout over tasks   nats" in out.getvalue()
+  assert "heldout loss        nats" in out.getvalue()
+  assert "heldout over tasks  nats" in out.getvalue()
   assert "Targets met: 1 of 1." in out.getvalue()
   assert "95% interval" in out.getvalue()
   assert "majority" not in out.getvalue()  # A loss has no baseline.
