@@ -1,7 +1,7 @@
 """Executes the notebook and keeps its outputs: `python -m docs.notebook`.
 
 It runs in an empty directory, with the Python that runs this module, which
-needs the extra `test`. It takes about 4 minutes on 2 CPU cores.
+needs the extra `test`. It takes about 2 minutes on 2 CPU cores.
 """
 
 from collections.abc import Mapping
