@@ -81,10 +81,10 @@ def test_an_evaluator_in_one_file(answer_length, small, tmp_path, monkeypatch):
   }
 
   # The closing table, the page and the result.
-  table = output.getvalue()
-  assert "answers answer length  tokens" in table
-  assert "answers over tasks     tokens" in table
-  assert "answers long           share " in table
+  table = " ".join(output.getvalue().split())
+  assert "answers answer length tokens" in table
+  assert "answers over tasks tokens" in table
+  assert "answers long share" in table
   page = result.report.read_text("utf-8")
   assert "<td class=w>answers long</td><td class=w>share</td>" in page
   assert "answers/length, final (tokens)" in page
@@ -101,11 +101,13 @@ def test_an_evaluator_in_one_file(answer_length, small, tmp_path, monkeypatch):
   assert "**answers answer length (tokens)**" in text
 
   # Without training.
+  trained = len(output.getvalue())
   evaluated = zsgen.run(small, tmp_path / "w", ["evaluate"], console).evaluation
   assert json.loads((evaluated / "metrics.json").read_text())[
       "answers/length"
   ] == pytest.approx(value)
-  assert "answers      long            share    " in output.getvalue()
+  table = " ".join(output.getvalue()[trained:].split())
+  assert "answers long share" in table
 
 
 def test_every_evaluator_declares_what_tables_need():
