@@ -103,8 +103,8 @@ def open_existing(
   path = path_of(root, data, seed)
   if not artifacts.exists(path):
     raise errors.InputError(
-        f"{path}: the store of this config does not exist. Make it first:"
-        " python -m zsgen.data prepare."
+        f"{path}: the store of this config does not exist. Make it first, with"
+        " the same options --config and --workdir: python -m zsgen.data prepare."
     )
   return open_made(path, recipe_of(data, seed))
 

@@ -151,13 +151,7 @@ class Encoder(chunks_lib.ChunkEmbedder):
       read: chunks_lib.ReadTexts,
       log: Callable[[str], None],
   ) -> None:
-    """Embeds those of some chunks that are missing or damaged.
-
-    Args:
-      chunks: of the vectors of these `parameters`.
-      numbers: of chunks, ascending.
-      read: reads the texts of chunks, in their order.
-      log: is called with lines about the progress.
+    """Embeds chunks; see `chunks.ChunkEmbedder.embed_chunks`.
 
     Raises:
       InputError: the encoder's files do not match, or a vector is not finite.
