@@ -19,6 +19,7 @@ from tests.campaigns import damages
 from tests.helpers import configs
 from zsgen import pipeline
 from zsgen.core import errors
+from zsgen.core.artifacts import provenance
 from zsgen.train import record_digests
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,11 @@ def _report(workdir: Workdir) -> Results:
 def _export(workdir: Workdir) -> Results:
   workdir.run("export")
   export = _run_of(workdir) / "export-float32"
-  return {file.name: file.read_bytes() for file in export.iterdir()}
+  return {
+      file.name: file.read_bytes()
+      for file in export.iterdir()
+      if file.name != provenance.PROVENANCE  # It has the date.
+  }
 
 
 def _evaluate(workdir: Workdir) -> Results:
