@@ -199,6 +199,7 @@ def merge(
       picks: Sequence[str],
       size: int,
   ) -> list[shortlists.Shortlist]:
+    """Joins the lists of the shards instead of making them."""
     request = job.request
     assert list(picks) == [request.pick] and size == request.size
     return [job.join()]

@@ -194,6 +194,7 @@ class Encoder(chunks_lib.ChunkEmbedder):
     progress.resume(int(chunk.is_done.sum()))
 
     def keep(rows: np.ndarray, vectors: np.ndarray) -> None:
+      """Adds the vectors of a batch, some of which may be done already."""
       _check_finite(vectors, rows, texts, self._files.directory)
       new = int((~chunk.is_done[rows]).sum())
       chunk.add(rows, vectors)
