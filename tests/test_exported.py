@@ -8,7 +8,7 @@ import shutil
 import jax
 import pytest
 
-from tests.helpers import tiny_tokenizers
+from tests.helpers import artifact_files, tiny_tokenizers
 import zsgen
 from zsgen.core import artifacts, errors, hub
 from zsgen.core import config as config_lib
@@ -86,15 +86,6 @@ def _export(job, tmp_path):
   return result.run / "export-float32"
 
 
-def _bytes(path):
-  """Returns the content of all files but the provenance, which has the time."""
-  return {
-      file.name: file.read_bytes()
-      for file in path.iterdir()
-      if file.name != artifacts.PROVENANCE
-  }
-
-
 def test_an_export(job, base, tmp_path, capsys):
   path = _export(job, tmp_path)
   assert len(artifacts.read_provenance(path)) == 1
@@ -122,7 +113,7 @@ def _check_again(job, path, tmp_path):
   }
 
   # What was changed is made again, and what was killed before is gone.
-  content = _bytes(path)
+  content = artifact_files.read_all(path)
   with open(path / "model.safetensors", "r+b") as file:
     file.seek(-1, os.SEEK_END)
     file.write(b"\x55")
@@ -142,7 +133,7 @@ def _check_again(job, path, tmp_path):
   os.close(handle)
   output = "\n".join(workdir.verify(path.parent))
   assert f"export {path}: 7 files verified" in output
-  assert _bytes(path) == content
+  assert artifact_files.read_all(path) == content
   assert not any(directory.exists() for directory in left)
   assert busy.is_dir()
   assert foreign.is_dir()
@@ -154,7 +145,7 @@ def _check_again(job, path, tmp_path):
     _export(job, tmp_path)
   (path / "README.md").rename(tmp_path / "README.md")  # As it says.
   _export(job, tmp_path)
-  assert _bytes(path) == content
+  assert artifact_files.read_all(path) == content
 
 
 def _check_upon(job, base, path, tmp_path, capsys):

@@ -1,11 +1,9 @@
 """The rest of an order may be arranged anew by vectors of the model."""
 
-import shutil
-
 import numpy as np
 import pytest
 
-from tests.helpers import remade_runs, restarts
+from tests.helpers import refusals, remade_runs, restarts
 import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
@@ -90,9 +88,7 @@ def test_bad_options_are_errors_before_any_work(
     remade, tmp_path, order, message
 ):
   remade.order.update(order)
-  with pytest.raises(errors.InputError, match=message):
-    zsgen.run(remade, tmp_path, ["train"])
-  assert not (tmp_path / "stores").exists()
+  refusals.assert_refused(remade, tmp_path, "train", message)
 
 
 @pytest.mark.slow
@@ -154,18 +150,11 @@ def test_a_killed_run_has_the_bytes_of_an_unbroken_one(
 ):
   # Before a segment is written, with its vectors on the disk; before it is
   # consumed.
-  for moment in ("segment:4", "step:4"):
-    killed = restarts.start(remade, tmp_path / "killed", moment)
-    assert killed.returncode == -9, killed.stderr
-  resumed = restarts.start(remade, tmp_path / "killed")
-  assert resumed.returncode == 0, resumed.stderr
-  run, unbroken = map(
-      remade_runs.only_run,
-      (tmp_path / "killed", workdirs.get(remade, "train")),
+  moments = "segment:4", "step:4"
+  unbroken = workdirs.get(remade, "train")
+  remade_runs.assert_kills_change_nothing(
+      remade, moments, tmp_path / "killed", unbroken
   )
-  contents = [restarts.content(path.parents[1]) for path in (run, unbroken)]
-  assert contents[0] == contents[1]
-  assert remade_runs.segment_bytes(run) == remade_runs.segment_bytes(unbroken)
 
 
 @pytest.mark.slow
@@ -173,10 +162,7 @@ def test_a_written_segment_is_never_embedded_again(
     remade, workdirs, tmp_path, monkeypatch
 ):
   finished = remade_runs.only_run(workdirs.get(remade, "train"))
-  run = remade_runs.copy_run(finished, tmp_path)
-  (run / "result.json").unlink()
-  for step in (5, 8, 10):
-    shutil.rmtree(run / "checkpoints" / str(step))
+  run = remade_runs.copy_until_first_segment(finished, tmp_path)
   monkeypatch.setattr(row_batches, "compute", None)
   zsgen.run(remade, run.parents[1], ["train"])
   assert restarts.records(run) == restarts.records(finished)

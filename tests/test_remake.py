@@ -216,27 +216,18 @@ def test_a_killed_run_has_the_bytes_of_an_unbroken_one(
     probed, workdirs, tmp_path
 ):
   # Before a segment is written; before it is consumed; while it is saved.
-  for moment in ("segment:4", "step:4", "save:8"):
-    killed = restarts.start(probed, tmp_path / "killed", moment)
-    assert killed.returncode == -9, killed.stderr
-  resumed = restarts.start(probed, tmp_path / "killed")
-  assert resumed.returncode == 0, resumed.stderr
-  run, unbroken = map(
-      remade_runs.only_run, (tmp_path / "killed", workdirs.get(probed, "train"))
+  moments = "segment:4", "step:4", "save:8"
+  unbroken = workdirs.get(probed, "train")
+  remade_runs.assert_kills_change_nothing(
+      probed, moments, tmp_path / "killed", unbroken
   )
-  contents = [restarts.content(path.parents[1]) for path in (run, unbroken)]
-  assert contents[0] == contents[1]
-  assert remade_runs.segment_bytes(run) == remade_runs.segment_bytes(unbroken)
 
 
 @pytest.mark.slow
 def test_a_written_segment_is_never_computed_again(
     remade, finished, tmp_path, monkeypatch
 ):
-  run = remade_runs.copy_run(finished, tmp_path)
-  (run / "result.json").unlink()
-  for step in (5, 8, 10):
-    shutil.rmtree(run / "checkpoints" / str(step))
+  run = remade_runs.copy_until_first_segment(finished, tmp_path)
   monkeypatch.setattr(example_losses, "compute", None)
   zsgen.run(remade, run.parents[1], ["train"])
   assert restarts.records(run) == restarts.records(finished)

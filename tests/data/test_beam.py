@@ -1,12 +1,11 @@
 """Apache Beam makes the store of one process, with any number of workers."""
 
-import hashlib
 import json
-import pathlib
 
 import pytest
 
-from zsgen.core import artifacts, config, errors
+from tests.helpers import artifact_files
+from zsgen.core import config, errors
 from zsgen.data import prepare, shards
 
 # The extra `beam` (make beam).
@@ -39,15 +38,6 @@ def table(tmp_path) -> config.Config:
   )
 
 
-def _content(root: pathlib.Path) -> dict[str, str]:
-  """Returns the digest of every file of the stores, hidden ones too."""
-  return {
-      str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 _TWO_PROCESSES = (
     "--direct_num_workers=2",
     "--direct_running_mode=multi_processing",
@@ -60,7 +50,7 @@ def test_one_and_two_workers_make_the_same_store(tmp_path, table):
     root = tmp_path / name / "stores"
     beam.run(root, table, "direct", options)
     shards.merge(root, table.data, table.data_seed)
-    assert _content(root) == _content(tmp_path / "whole/stores")
+    artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 def test_work_of_shards_is_not_done_again(tmp_path, table):

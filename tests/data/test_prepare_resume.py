@@ -1,6 +1,5 @@
 """A prepare that is stopped, starved, doubled or given other files."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -14,7 +13,8 @@ import time
 
 import pytest
 
-from zsgen.core import artifacts, config, errors
+from tests.helpers import artifact_files
+from zsgen.core import config, errors
 from zsgen.data import chunks, prepare, sources
 from zsgen.data.sources import example_file
 
@@ -93,18 +93,6 @@ def _kill_at(
   process.communicate()
 
 
-def _content(root: pathlib.Path) -> dict[str, str]:
-  """Returns the digest of every file below a directory, hidden ones too.
-
-  The provenance has the time and the command, and so it differs.
-  """
-  return {
-      str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 def _partial(root: pathlib.Path) -> list[str]:
   return sorted(path.name for path in root.glob(".*.partial"))
 
@@ -120,7 +108,7 @@ def expected_content(tmp_path, rows, monkeypatch):
   with monkeypatch.context() as patched:
     patched.setattr(chunks, "SIZE", 20)
     prepare.prepare(tmp_path / "whole", _data(rows), 0)
-  return _content(tmp_path / "whole")
+  return artifact_files.read_all(tmp_path / "whole")
 
 
 def test_a_store_survives_repeated_kills(tmp_path, rows, expected_content):
@@ -134,7 +122,7 @@ def test_a_store_survives_repeated_kills(tmp_path, rows, expected_content):
   assert re.search(
       r"continues after 400 examples|continues after 3\d\d", output
   )
-  assert _content(root) == expected_content
+  assert artifact_files.read_all(root) == expected_content
 
 
 def test_a_kill_after_the_store_is_complete_leaves_nothing(
@@ -146,7 +134,7 @@ def test_a_kill_after_the_store_is_complete_leaves_nothing(
   for stale in ("1234567890ab", "1234567890.partial"):
     shutil.copytree(store, root / f".{store.name}.{stale}")
   _finish(_start(root, rows))
-  assert _content(root) == expected_content
+  assert artifact_files.read_all(root) == expected_content
 
 
 @pytest.mark.parametrize(
@@ -166,7 +154,7 @@ def test_two_processes_make_one_store(tmp_path, rows, expected_content, ahead):
   second = _start(root, rows, 0.3)
   _finish(first)
   _finish(second)
-  assert _content(root) == expected_content
+  assert artifact_files.read_all(root) == expected_content
 
 
 def test_changed_files_are_encoded_again(tmp_path, rows, expected_content):
@@ -182,7 +170,11 @@ def test_changed_files_are_encoded_again(tmp_path, rows, expected_content):
   _finish(_start(root, rows))
   fresh = tmp_path / "fresh"
   _finish(_start(fresh, rows))
-  assert _content(root) == _content(fresh) != expected_content
+  assert (
+      artifact_files.read_all(root)
+      == artifact_files.read_all(fresh)
+      != expected_content
+  )
 
 
 def test_a_touched_file_is_not_encoded_again(tmp_path, rows):
@@ -218,7 +210,7 @@ def test_a_full_disk_keeps_whole_chunks_only(tmp_path, rows, expected_content):
   assert {path.suffix for path in partial.iterdir()} == {".arrow"}
   assert not list(partial.glob(".*"))
   _finish(_start(root, rows))
-  assert _content(root) == expected_content
+  assert artifact_files.read_all(root) == expected_content
 
 
 def test_chunks_of_another_size_are_not_reused(tmp_path, rows, monkeypatch):
@@ -255,7 +247,7 @@ def test_chunks_are_joined_while_others_are_encoded(
   monkeypatch.setattr(chunks, "write", record)
   prepare.prepare(root, _data(rows), 0)
   assert joined[0] == 0 and joined[-1] > 0
-  assert _content(root) == expected_content
+  assert artifact_files.read_all(root) == expected_content
 
 
 def test_another_list_of_tasks_is_another_store(tmp_path, rows):

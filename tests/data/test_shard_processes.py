@@ -1,6 +1,5 @@
 """The command that prepares shards, in real processes that are killed."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -12,7 +11,7 @@ import time
 
 import pytest
 
-from zsgen.core import artifacts
+from tests.helpers import artifact_files
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _CONFIG = """
@@ -67,16 +66,6 @@ def _finish(process: subprocess.Popen, code: int = 0) -> str:
   return output
 
 
-def _content(workdir: pathlib.Path) -> dict[str, str]:
-  """Returns the digest of every file of the stores, hidden ones too."""
-  root = workdir / "stores"
-  return {
-      str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 def test_the_commands_of_the_page(tmp_path, config):
   whole = _finish(_start(config, "whole"))
   assert "fingerprint" in whole
@@ -94,9 +83,13 @@ def test_the_commands_of_the_page(tmp_path, config):
   ]
   assert all("encoded" in _finish(process) for process in waiting)
   _finish(_start(config, "waiting", "--merge"))
-  assert _content(tmp_path / "waiting") == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      tmp_path / "waiting" / "stores", tmp_path / "whole" / "stores"
+  )
   assert merged.split("fingerprint")[1] == whole.split("fingerprint")[1]
-  assert _content(tmp_path / "shards") == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      tmp_path / "shards" / "stores", tmp_path / "whole" / "stores"
+  )
   both = _finish(_start(config, "shards", "--merge", "--shard=0/2"), 2)
   assert "two commands" in both
   assert "is not INDEX/COUNT" in _finish(_start(config, "x", "--shard=2/2"), 2)
@@ -127,7 +120,9 @@ def test_workers_that_are_killed_and_started_again(tmp_path, config):
   merge.send_signal(signal.SIGKILL)
   merge.communicate()
   _finish(_start(config, "killed", "--merge"))
-  assert _content(tmp_path / "killed") == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      tmp_path / "killed" / "stores", tmp_path / "whole" / "stores"
+  )
 
 
 def _count(stores: pathlib.Path) -> int:

@@ -2,7 +2,6 @@
 
 from concurrent import futures
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -12,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from zsgen.core import artifacts, config, errors
+from tests.helpers import artifact_files
+from zsgen.core import config, errors
 from zsgen.core import shards as core_shards
 from zsgen.data import chunks, prepare, shards
 from zsgen.data.shards import job as job_lib
@@ -116,15 +116,6 @@ def table(tmp_path) -> config.Data:
   return _write_table(tmp_path)
 
 
-def _content(root: pathlib.Path) -> dict[str, str]:
-  """Returns the digest of every file of the stores, hidden ones too."""
-  return {
-      str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 def _run(root, data, index, count) -> shards.Progress:
   return shards.prepare_shard(root, data, 3, shards.Shard(index, count))
 
@@ -139,12 +130,12 @@ def _run_all(root, data, count) -> list[shards.Progress]:
 def _check_bytes(folder, data, counts) -> dict[str, str]:
   """Checks that shards make the bytes of one process; returns those."""
   prepare.prepare(folder / "whole/stores", data, 3)
-  expected = _content(folder / "whole/stores")
+  expected = artifact_files.read_all(folder / "whole/stores")
   for count in counts:
     root = folder / f"{count}/stores"
     progress = _run_all(root, data, count)
     store = shards.merge(root, data, 3)
-    assert _content(root) == expected
+    assert artifact_files.read_all(root) == expected
     assert sum(part.rows for part in progress) == len(store)
     assert sum(part.tokens for part in progress) == store.lengths.sum()
   return expected
@@ -193,7 +184,7 @@ def test_shards_that_wait_run_once(tmp_path, table):
   with futures.ThreadPoolExecutor(2) as pool:
     assert all(progress.is_encoded for progress in pool.map(run, (1, 0)))
   shards.merge(root, table, 3)
-  assert _content(root) == _content(tmp_path / "whole/stores")
+  artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 def test_shards_of_different_counts_may_overlap(tmp_path, table):
@@ -202,7 +193,7 @@ def test_shards_of_different_counts_may_overlap(tmp_path, table):
   for index, count in ((0, 2), (1, 3), (2, 3), (0, 3), (1, 2), (0, 2), (0, 3)):
     _run(root, table, index, count)
   shards.merge(root, table, 3)
-  assert _content(root) == _content(tmp_path / "whole/stores")
+  artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 def _begin(root, data) -> job_lib.Job:
@@ -262,15 +253,15 @@ def test_stopped_work_continues(
     assert len(calls) == counts[name] - count
   assert progress[0].rows == len(store)
   prepare.prepare(tmp_path / "whole/stores", table, 3)
-  assert _content(root) == _content(tmp_path / "whole/stores")
+  artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 def test_retries_change_nothing(tmp_path, table):
   root = tmp_path / "stores"
   (first,) = _run_all(root, table, 1)
-  content = _content(root)
+  content = artifact_files.read_all(root)
   assert _run(root, table, 0, 1) == first
-  assert _content(root) == content
+  assert artifact_files.read_all(root) == content
   store = shards.merge(root, table, 3)
   assert shards.merge(root, table, 3).fingerprint == store.fingerprint
   assert [path.name for path in root.iterdir()] == [store.path.name]
@@ -291,15 +282,15 @@ def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
   _run_all(root, table, 2)
   shards.merge(root, table, 3)
   prepare.prepare(tmp_path / "whole/stores", table, 3)
-  assert _content(root) == _content(tmp_path / "whole/stores")
+  artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 def _check_refused(root, data, message) -> None:
   """Checks that nothing is merged, and why."""
-  before = _content(root)
+  before = artifact_files.read_all(root)
   with pytest.raises(errors.InputError, match=message):
     shards.merge(root, data, 3)
-  assert _content(root) == before
+  assert artifact_files.read_all(root) == before
 
 
 def test_missing_shards_are_named(tmp_path, table):

@@ -5,8 +5,10 @@ import pathlib
 import shutil
 from typing import Any
 
+import ml_collections
 import numpy as np
 
+from tests.helpers import restarts
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
 
@@ -55,6 +57,41 @@ def copy_run(run: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
   """Returns the run in a copy of its workdir, which is made in a directory."""
   copied = shutil.copytree(run.parents[1], path / "copied", symlinks=True)
   return only_run(copied)
+
+
+def copy_until_first_segment(
+    run: pathlib.Path, path: pathlib.Path
+) -> pathlib.Path:
+  """Returns a copy of a finished run without what follows its first segment."""
+  copied = copy_run(run, path)
+  (copied / "result.json").unlink()
+  for step in (5, 8, 10):
+    shutil.rmtree(copied / "checkpoints" / str(step))
+  return copied
+
+
+def assert_kills_change_nothing(
+    config: ml_collections.ConfigDict,
+    moments: tuple[str, ...],
+    workdir: pathlib.Path,
+    unbroken: pathlib.Path,
+) -> None:
+  """Asserts that a run has the bytes of another one after it was killed.
+
+  Args:
+    config: its config.
+    moments: when it is killed, as `restarts.start` takes them.
+    workdir: a directory for it, which does not exist.
+    unbroken: the workdir of the same run, which was not killed.
+  """
+  for moment in moments:
+    killed = restarts.start(config, workdir, moment)
+    assert killed.returncode == -9, killed.stderr
+  resumed = restarts.start(config, workdir)
+  assert resumed.returncode == 0, resumed.stderr
+  assert restarts.content(workdir) == restarts.content(unbroken)
+  resumed_segments = segment_bytes(only_run(workdir))
+  assert resumed_segments == segment_bytes(only_run(unbroken))
 
 
 def remade_steps(run: pathlib.Path) -> list[int]:

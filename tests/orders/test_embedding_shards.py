@@ -1,13 +1,12 @@
 """Shards embed the bytes of one process, whoever embeds, and how often."""
 
 import hashlib
-import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
-from tests.helpers import bert_models
+from tests.helpers import artifact_files, bert_models
 from zsgen.core import artifacts, config, errors, shards
 from zsgen.orders import embedding_shards, embeddings
 from zsgen.orders.embedders import chunks, encoded
@@ -72,28 +71,18 @@ def use(monkeypatch):
 ORDER = config.build(config.Order, embedder="ngram")
 
 
-def _shard(workdir, store, index, count) -> embedding_shards.Progress:
+def _shard(workdir, store, index, count) -> shards.Progress:
   return embedding_shards.embed_shard(
       workdir, store, ORDER, shards.Shard(index, count)
   )
 
 
-def _content(workdir: pathlib.Path) -> dict[str, bytes]:
-  """Returns every file of the embeddings, hidden ones too."""
-  root = workdir / "embeddings"
-  return {
-      str(path.relative_to(root)): path.read_bytes()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 def _check_refused(workdir, store, message: str) -> None:
   """Checks that nothing is merged, and why."""
-  before = _content(workdir)
+  before = artifact_files.read_all(workdir / "embeddings")
   with pytest.raises(errors.InputError, match=message):
     embedding_shards.merge(workdir, store, ORDER)
-  assert _content(workdir) == before
+  assert artifact_files.read_all(workdir / "embeddings") == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
@@ -106,7 +95,9 @@ def test_any_number_of_shards_makes_the_same_bytes(
   assert sum(part.rows for part in progress) == store.examples
   assert progress[-1].missing == 0
   merged, path = embedding_shards.merge(workdir, store, ORDER)
-  assert _content(workdir) == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      workdir / "embeddings", tmp_path / "whole" / "embeddings"
+  )
   assert merged.digest == whole.digest
   assert artifacts.read_manifest(path)["cut"] == 3
   lengths = np.sqrt((merged.vectors**2).sum(axis=1))
@@ -128,7 +119,9 @@ def test_an_encoder_by_shards(workdir, store, tmp_path, monkeypatch, count):
     shard = shards.Shard(index, count)
     embedding_shards.embed_shard(workdir, store, order, shard)
   embedding_shards.merge(workdir, store, order)
-  assert _content(workdir) == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      workdir / "embeddings", tmp_path / "whole" / "embeddings"
+  )
 
 
 class _Killed(BaseException):
@@ -163,7 +156,9 @@ def test_retries_and_overlapping_shards_change_nothing(
   assert sorted(embedder.embedded) == sorted({*embedder.embedded})
   merged, path = embedding_shards.merge(workdir, store, ORDER)
   embeddings.obtain(tmp_path / "whole", store, ORDER)
-  assert _content(workdir) == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      workdir / "embeddings", tmp_path / "whole" / "embeddings"
+  )
   assert embedding_shards.merge(workdir, store, ORDER)[1] == path
   assert _shard(workdir, store, 0, 2).is_merged
   assert [path.name for path in (workdir / "embeddings").iterdir()] == [
@@ -209,10 +204,10 @@ def test_another_installation_or_device_is_named(
 
 def _check_shard(workdir, store, message: str) -> None:
   """Checks that a shard embeds nothing, and why."""
-  before = _content(workdir)
+  before = artifact_files.read_all(workdir / "embeddings")
   with pytest.raises(errors.InputError, match=message):
     _shard(workdir, store, 1, 2)
-  assert _content(workdir) == before
+  assert artifact_files.read_all(workdir / "embeddings") == before
 
 
 def test_damaged_and_foreign_chunks_are_named(workdir, store, use):

@@ -92,7 +92,7 @@ import numpy as np
 from zsgen.orders import embeddings, turns
 vectors = embeddings.Embeddings(np.eye(9, dtype=np.float32))
 (walk,) = turns.rounds(vectors, vectors.take(np.arange(3)), ("nearest",), 9)
-assert next(walk).rows.tolist() == [0, 1, 2]
-assert "jax" not in sys.modules
+print(next(walk).rows.tolist(), "jax" in sys.modules)
 """
-  subprocess.run([sys.executable, "-c", code], check=True)
+  output = subprocess.check_output([sys.executable, "-c", code], text=True)
+  assert output.split("\n")[-2] == "[0, 1, 2] False"

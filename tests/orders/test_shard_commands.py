@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from tests.helpers import bert_models
-from zsgen.core import artifacts
+from tests.helpers import artifact_files, bert_models
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _CONFIG = """
@@ -63,15 +62,6 @@ def _run(*command, code: int = 0) -> str:
   return output
 
 
-def _content(workdir: pathlib.Path) -> dict[str, bytes]:
-  """Returns every file of the embeddings, hidden ones too."""
-  return {
-      str(path.relative_to(workdir)): path.read_bytes()
-      for path in (workdir / "embeddings").rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 @pytest.mark.numerics
 def test_embeddings_by_shards(tmp_path, config):
   embed = "zsgen.orders embed", config
@@ -94,7 +84,9 @@ def test_embeddings_by_shards(tmp_path, config):
   assert "run --merge" in _run(*embed, "shards", "--shard=1/2")
   merged = _run(*embed, "shards", "--merge")
   assert merged.split("vectors")[1] == whole.split("vectors")[1]
-  assert _content(tmp_path / "shards") == _content(tmp_path / "whole")
+  artifact_files.assert_same(
+      tmp_path / "shards" / "embeddings", tmp_path / "whole" / "embeddings"
+  )
   both = _run(*embed, "shards", "--merge", "--shard=0/2", code=2)
   assert "two commands" in both
   no_embedder = "--config.order.arrangement=random", "--config.order.embedder="

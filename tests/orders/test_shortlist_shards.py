@@ -1,12 +1,11 @@
 """Shards make the order of one process, whoever makes its lists."""
 
-import pathlib
-
 import numpy as np
 import pools
 import pytest
 
-from zsgen.core import artifacts, config, errors, shards
+from tests.helpers import artifact_files
+from zsgen.core import config, errors, shards
 from zsgen.orders import embeddings, order, shortlist_shards, shortlists, turns
 
 
@@ -33,16 +32,6 @@ def _merge(workdir, store, options) -> order.Order:
   return shortlist_shards.merge(workdir, store, options, 0)
 
 
-def _content(workdir: pathlib.Path) -> dict[str, bytes]:
-  """Returns every file of the orders, hidden ones too."""
-  root = workdir / "orders"
-  return {
-      str(path.relative_to(root)): path.read_bytes()
-      for path in root.rglob("*")
-      if path.is_file() and path.name != artifacts.PROVENANCE
-  }
-
-
 @pytest.mark.parametrize(
     ("options", "count"),
     [
@@ -60,7 +49,7 @@ def test_any_number_of_shards_makes_the_same_order(
   monkeypatch.setattr(turns, "_DEPTH", 1)
   options = _order(**options)
   expected = order.make(workdir, store, options, 0)
-  content = _content(workdir)
+  content = artifact_files.read_all(workdir / "orders")
   expected.path.rename(workdir / "whole")
   for index in range(count):
     progress = _shard(workdir, store, options, index, count)
@@ -71,7 +60,7 @@ def test_any_number_of_shards_makes_the_same_order(
   )
   merged = _merge(workdir, store, options)
   assert len(joined) == 1
-  assert _content(workdir) == content
+  assert artifact_files.read_all(workdir / "orders") == content
   assert merged.fingerprint == expected.fingerprint
 
 
@@ -123,10 +112,10 @@ def test_killed_and_overlapping_shards_continue(workdir, store, monkeypatch):
 
 def _check_refused(workdir, store, options, message: str) -> None:
   """Checks that nothing is merged, and why."""
-  before = _content(workdir)
+  before = artifact_files.read_all(workdir / "orders")
   with pytest.raises(errors.InputError, match=message):
     _merge(workdir, store, options)
-  assert _content(workdir) == before
+  assert artifact_files.read_all(workdir / "orders") == before
 
 
 def test_bad_shards_are_named(workdir, make_store, monkeypatch):

@@ -42,7 +42,8 @@ def test_the_command_writes_a_directory_for_each_run(
   out = tmp_path / "out"
   assert reports.main(["trajectory", str(run.path), f"--out={out}"]) == 0
   directory = out / run.path.name
-  assert f"report   {out}" in capsys.readouterr().out
+  lines = capsys.readouterr().out.splitlines()
+  assert lines == [f"written  {directory}", f"tables   {out}"]
   for name in ("steps", "losses", "examples"):
     table = pq.read_table(directory / f"{name}.parquet")
     assert table.equals(getattr(zsgen.load_run(run.path).trajectory, name))

@@ -128,6 +128,7 @@ def shardings(
   """
 
   def shard(path: tuple, leaf: Any) -> NamedSharding:
+    """Returns the sharding of the parameter at a path."""
     name = _name(path)
     axes = _over_context(_axes(name, leaf.ndim, rules), mesh)
     _check_divides(name, leaf.shape, axes, mesh)

@@ -30,6 +30,22 @@ class Shard(NamedTuple):
     return work[self.index :: self.count]
 
 
+class Progress(NamedTuple):
+  """What a shard has done.
+
+  Attributes:
+    parts: the number of its parts of the work, all of which exist.
+    rows: the number of rows in them.
+    missing: the number of parts that other shards have to make.
+    is_merged: whether the artifact exists already, so that nothing is due.
+  """
+
+  parts: int
+  rows: int
+  missing: int
+  is_merged: bool = False
+
+
 def parse_shard(text: str) -> Shard:
   """Returns the shard of a text such as "3/100".
 
@@ -136,6 +152,26 @@ def read_job(
         " again."
     )
   return fields
+
+
+def describe_progress(
+    progress: Progress, shard: Shard, parts: str, artifact: str
+) -> str:
+  """Returns a line on what a shard has done, and what to do next.
+
+  Args:
+    progress: what it has done.
+    shard: the shard.
+    parts: what the parts are, such as "chunks embedded".
+    artifact: what they are merged into, such as "the embeddings exist".
+  """
+  name = f"shard {shard.index}/{shard.count}"
+  if progress.is_merged:
+    return f"{name}: {artifact} already."
+  line = f"{name}: {progress.parts:,} {parts} ({progress.rows:,} rows)."
+  if progress.missing:
+    return f"{line} Other shards have to make {progress.missing:,} more."
+  return f"{line} Nothing is missing: run --merge."
 
 
 def describe_missing(

@@ -76,7 +76,8 @@ def compute(
     log: prints a line on the progress.
   """
   plan = Plan(ids, context)
-  state = progress.Progress(partial, plan.digest, plan.slots, (len(ids),))
+  losses = np.empty(len(ids), np.float32)
+  state = progress.Progress(partial, plan.digest, plan.slots, losses)
   reduce = jax.jit(
       functools.partial(loss_lib.example_losses, model=context.model),
       out_shardings=mesh_lib.replicated(context.mesh),

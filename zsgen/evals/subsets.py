@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from zsgen.core import config, errors
+from zsgen.core import config, errors, occurrences
 from zsgen.data import store as store_lib
 
 # Of a set of more, each task's metrics would be most of what a run writes.
@@ -27,7 +27,7 @@ def choose(ids: np.ndarray, tasks: np.ndarray, limit: int) -> np.ndarray:
   """
   if limit < 0 or limit >= len(ids):
     return np.sort(ids)
-  turns = _turns(tasks)
+  turns = occurrences.count_earlier(tasks)
   return np.sort(ids[np.argsort(turns, kind="stable")[:limit]])
 
 
@@ -47,22 +47,11 @@ def draw(ids: np.ndarray, tasks: np.ndarray, spec: config.Eval) -> np.ndarray:
     sequence = np.random.default_rng(spec.draw).permutation(len(ids))
     ids, tasks = ids[sequence], tasks[sequence]
   if spec.per_task >= 0:
-    is_early = _turns(tasks) < spec.per_task
+    is_early = occurrences.count_earlier(tasks) < spec.per_task
     ids, tasks = ids[is_early], tasks[is_early]
   if spec.draw is None:
     return choose(ids, tasks, spec.max_examples)
   return np.sort(ids if spec.max_examples < 0 else ids[: spec.max_examples])
-
-
-def _turns(tasks: np.ndarray) -> np.ndarray:
-  """Returns how many earlier elements are of the same task, int64 [E]."""
-  by_task = np.argsort(tasks, kind="stable")
-  _, firsts, counts = np.unique(
-      tasks[by_task], return_index=True, return_counts=True
-  )
-  turns = np.empty(len(tasks), np.int64)
-  turns[by_task] = np.arange(len(tasks)) - np.repeat(firsts, counts)
-  return turns
 
 
 def select(

@@ -28,6 +28,7 @@ def evaluate_together(
   rows = PackedPopulation([member.packed for member in packers], sharding)
 
   def evaluate(params: Any) -> list[api.Evaluation]:
+    """Evaluates the parameters of all members, stacked."""
     results = rows(params)
     return [
         member.judged(values)

@@ -110,6 +110,7 @@ def _forward(
   trained = [leaf.value for leaf in leaves if leaf.perturbed]
 
   def loss(trained: list[Array], *piece: Array) -> Array:
+    """Returns the loss as a function of only what is differentiated."""
     rest = iter(trained)
     values = [next(rest) if leaf.perturbed else leaf.value for leaf in leaves]
     return _sum(head, jax.tree.unflatten(structure, values), *piece)

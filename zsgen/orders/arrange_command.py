@@ -47,23 +47,13 @@ def main() -> None:
   arguments = root, store, config.order, config.order_seed
   if shard is not None:
     progress = shortlist_shards.list_shard(*arguments, shard, console.print)
-    console.print(_describe_progress(progress, shard))
+    line = shards.describe_progress(
+        progress, shard, "parts of the pool listed", "the order exists"
+    )
+    console.print(line)
     return
   make = shortlist_shards.merge if shard_flags.MERGE.value else order_lib.make
   order = make(*arguments, console.print)
   console.print(
       f"{order.path}: {len(order):,} examples, fingerprint {order.fingerprint}"
   )
-
-
-def _describe_progress(
-    progress: shortlist_shards.Progress, shard: shards.Shard
-) -> str:
-  """Returns a line on what a shard has done, and what to do next."""
-  name = f"shard {shard.index}/{shard.count}"
-  if progress.is_merged:
-    return f"{name}: the order exists already."
-  line = f"{name}: made the lists of {progress.parts:,} parts of the pool."
-  if progress.missing:
-    return f"{line} Other shards have to make {progress.missing:,}."
-  return f"{line} All lists are made: run --merge."

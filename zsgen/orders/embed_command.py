@@ -45,7 +45,10 @@ def main() -> None:
       progress = embedding_shards.embed_shard(
           root, store, order, shard, console.print
       )
-      console.print(_describe_progress(progress, shard))
+      line = shards.describe_progress(
+          progress, shard, "chunks embedded", "the embeddings exist"
+      )
+      console.print(line)
     elif shard_flags.MERGE.value:
       console.print(_describe(*embedding_shards.merge(root, store, order)))
     else:
@@ -78,19 +81,6 @@ def _list_orders(order: config_lib.Order) -> Sequence[config_lib.Order]:
         " embedder, such as --config.order.embedder=minilm."
     )
   return list(named.values())
-
-
-def _describe_progress(
-    progress: embedding_shards.Progress, shard: shards.Shard
-) -> str:
-  """Returns a line on what a shard has done, and what to do next."""
-  name = f"shard {shard.index}/{shard.count}"
-  if progress.is_merged:
-    return f"{name}: the embeddings exist already."
-  line = f"{name}: embedded {progress.chunks:,} chunks, {progress.rows:,} rows."
-  if progress.missing:
-    return f"{line} Other shards have to embed {progress.missing:,} chunks."
-  return f"{line} All chunks are embedded: run --merge."
 
 
 def _describe(vectors: embeddings.Embeddings, path: pathlib.Path) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import pathlib
 import shutil
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,22 +32,6 @@ _CODE = (
     "the file zsgen/models/",
     "the file zsgen/orders/embedders/",
 )
-
-
-class Progress(NamedTuple):
-  """What a shard has done.
-
-  Attributes:
-    chunks: the number of its chunks, all of which exist.
-    rows: the number of rows in them.
-    missing: the number of chunks that other shards have to embed.
-    is_merged: whether the embeddings exist already, so that nothing is due.
-  """
-
-  chunks: int
-  rows: int
-  missing: int
-  is_merged: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +85,7 @@ def embed_shard(
     order: config.Order,
     shard: shards.Shard,
     log: Callable[[str], None] = lambda line: None,
-) -> Progress:
+) -> shards.Progress:
   """Embeds the chunks of a shard; skips those that exist.
 
   Args:
@@ -120,7 +104,7 @@ def embed_shard(
   embedder, recipe = _describe(store, order)
   path = embeddings.path_of(root, recipe)
   if artifacts.exists(path):
-    return Progress(0, 0, 0, is_merged=True)
+    return shards.Progress(0, 0, 0, is_merged=True)
   device = jax.devices()[0].device_kind
   job = _open(path, store, order.text, embedder, recipe, device)
   if job.device != device:
@@ -133,7 +117,7 @@ def embed_shard(
   numbers = shard.share(range(len(job.chunks)))
   job.embedder.embed_chunks(job.chunks, numbers, job.read, log)
   rows = sum(len(job.chunks.rows(number)) for number in numbers)
-  return Progress(len(numbers), rows, len(job.chunks.missing()))
+  return shards.Progress(len(numbers), rows, len(job.chunks.missing()))
 
 
 def merge(

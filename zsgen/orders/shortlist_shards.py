@@ -14,7 +14,6 @@ import dataclasses
 import math
 import pathlib
 import shutil
-from typing import NamedTuple
 
 import numpy as np
 
@@ -36,20 +35,6 @@ _CODE = (
     "the file zsgen/orders/",
 )
 _LISTS = "cells"
-
-
-class Progress(NamedTuple):
-  """What a shard has done.
-
-  Attributes:
-    parts: the number of its parts, whose lists all exist.
-    missing: the number of parts that are left to other shards.
-    is_merged: whether the order exists already, so that nothing is due.
-  """
-
-  parts: int
-  missing: int
-  is_merged: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +81,18 @@ class Job:
   def __len__(self) -> int:
     return math.ceil(len(self.request.train) / _ROWS)
 
+  def rows(self, number: int) -> range:
+    """Returns the rows of the pool in a part."""
+    end = min((number + 1) * _ROWS, len(self.request.train))
+    return range(number * _ROWS, end)
+
   def missing(self) -> list[int]:
     """Returns the numbers of the parts without lists."""
     return [n for n in range(len(self)) if not self._file(n).is_file()]
 
   def make(self, number: int) -> None:
     """Makes the lists of a part, and commits them."""
-    end = min((number + 1) * _ROWS, len(self.request.train))
-    cells = self.request.make_part(range(number * _ROWS, end))
+    cells = self.request.make_part(self.rows(number))
     parts.write_arrays(self._file(number), self.owner, **{_LISTS: cells})
 
   def join(self) -> shortlists.Shortlist:
@@ -138,7 +127,7 @@ def list_shard(
     seed: int,
     shard: shards.Shard,
     log: Callable[[str], None] = lambda line: None,
-) -> Progress:
+) -> shards.Progress:
   """Makes the lists of the parts of a shard; skips those that exist.
 
   Args:
@@ -154,7 +143,7 @@ def list_shard(
       installation than that of other shards.
   """
   if artifacts.exists(order_lib.path_of(root, store, order, seed)):
-    return Progress(0, 0, is_merged=True)
+    return shards.Progress(0, 0, 0, is_merged=True)
   job = _open(root, store, order, seed, create=True)
   numbers = shard.share(range(len(job)))
   missing = {*job.missing()}
@@ -162,7 +151,8 @@ def list_shard(
     if number in missing:
       job.make(number)
       log(f"lists    {number + 1:,} of {len(job):,} parts of the pool")
-  return Progress(len(numbers), len(job.missing()))
+  rows = sum(len(job.rows(number)) for number in numbers)
+  return shards.Progress(len(numbers), rows, len(job.missing()))
 
 
 def merge(
@@ -209,6 +199,7 @@ def merge(
       picks: Sequence[str],
       size: int,
   ) -> list[shortlists.Shortlist]:
+    """Joins the lists of the shards instead of making them."""
     request = job.request
     assert list(picks) == [request.pick] and size == request.size
     return [job.join()]

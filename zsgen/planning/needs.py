@@ -87,6 +87,8 @@ def residual_bytes(
   def backward(
       params: Any, frozen: Any, batch: batches.Batch[jax.Array]
   ) -> Any:
+    """Returns the backward pass, whose outputs are what it has saved."""
+
     def states(trained: Any) -> arrays.Array:
       joined = lora_lib.join(trained, frozen)
       return program.model.loss_states(joined, batch)

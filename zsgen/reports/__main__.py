@@ -16,17 +16,20 @@ from zsgen.reports import (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Writes a page; returns the exit code: 0, or 2 for bad input."""
+  """Writes pages or tables; returns the exit code: 0, or 2 for bad input."""
   options = vars(_parser().parse_args(arguments))
-  write, paths, out = (options.pop(name) for name in ("write", "paths", "out"))
-  # The others are options of the page.
-  return command.write_page(functools.partial(write, **options), paths, out)
+  names = ("write", "paths", "out", "topic")
+  write, paths, out, topic = (options.pop(name) for name in names)
+  # The others are options of `write`.
+  write = functools.partial(write, **options)
+  return command.write_output(write, paths, out, topic)
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
       "python -m zsgen.reports", description=__doc__
   )
+  parser.set_defaults(topic="report")
   pages = parser.add_subparsers(required=True, metavar="PAGE")
   compare = pages.add_parser(
       "compare",
@@ -76,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
       "trajectories in the current directory",
       out_help="where a directory for each run goes",
   )
-  steps.set_defaults(write=trajectory_command.write)
+  steps.set_defaults(write=trajectory_command.write, topic="tables")
   front = pages.add_parser(
       "front",
       help="one page that links the pages on both papers, with their targets",

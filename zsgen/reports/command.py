@@ -1,4 +1,4 @@
-"""The command line of pages on several runs."""
+"""The command line of pages and tables on several runs."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -9,7 +9,8 @@ import rich.table
 from zsgen.core import chatter, errors, terminal
 from zsgen.train import bucket_paths
 
-# Writes a page; returns its path, closing tables, and lines on what it lacks.
+# Writes a page, or a directory of tables; returns its path, closing tables, and
+# lines on what it lacks.
 Write = Callable[
     [Sequence[pathlib.Path], pathlib.Path | None],
     tuple[pathlib.Path, list[rich.table.Table], list[str]],
@@ -23,7 +24,7 @@ def add_arguments(
     out: str,
     out_help: str = "output directory",
 ) -> None:
-  """Adds the arguments of a page: its inputs, and --out.
+  """Adds the arguments of a command: its inputs, and --out.
 
   Args:
     parser: the command's parser.
@@ -40,15 +41,19 @@ def add_arguments(
   )
 
 
-def write_page(
-    write: Write, paths: Sequence[str], out: pathlib.Path | None
+def write_output(
+    write: Write,
+    paths: Sequence[str],
+    out: pathlib.Path | None,
+    topic: str = "report",
 ) -> int:
-  """Writes a page and prints its closing tables.
+  """Writes a page, or tables, and prints what was written, and where.
 
   Args:
-    write: writes the page.
+    write: writes it.
     paths: its inputs, local or in buckets.
     out: as `write` takes it.
+    topic: what is written, the first word of the last line.
 
   Returns:
     The exit code: 0, or 2 for bad input, which is one message.
@@ -57,7 +62,7 @@ def write_page(
   chatter.hide()
   try:
     copies = [bucket_paths.open_copy(path) for path in paths]
-    page, tables, notices = write(copies, out)
+    path, tables, notices = write(copies, out)
   except errors.InputError as error:
     terminal.print_message(error)
     return 2
@@ -65,5 +70,5 @@ def write_page(
     console.print(notice, markup=False)
   for table in tables:
     console.print(table)
-  console.print(f"report   {page}", markup=False)
+  console.print(f"{topic:8} {path}", markup=False)
   return 0

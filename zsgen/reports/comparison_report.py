@@ -32,8 +32,8 @@ _NOTE = (
     "Means over seeds [lowest, highest]. First tenth: mean {kind} over"
     " evaluations in the first tenth of the steps; mean: over all after step"
     " 0. Differences are paired within a seed, ± half of the 95% interval of"
-    " their mean (Student's t over seeds), which is also the least difference"
-    " that so many seeds can tell from none; {better} 0 is better."
+    " their mean (Student's t over seeds), which is also the smallest difference"
+    " that this number of seeds can detect; {better} 0 is better."
 )
 _NOT_FINISHED = "Not finished: "
 # Notices, and rows of a table, that are shown without a click.

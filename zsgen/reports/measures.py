@@ -53,8 +53,8 @@ class Difference(NamedTuple):
     seeds: that both orders have.
     interval: of the mean over seeds, by Student's t; None for fewer than
       `LEAST_SEEDS` seeds.
-    detectable: half the width of `interval`: a mean difference had to be this
-      far from 0 to be told from none with so many seeds; or None.
+    detectable: half the width of `interval`, the smallest mean difference that
+      this number of seeds can detect; or None.
   """
 
   mean: float

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       "next to the runs",
   )
   options = parser.parse_args(arguments)
-  return command.write_page(report.write, options.paths, options.out)
+  return command.write_output(report.write, options.paths, options.out)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import tracemalloc
 
 import jax
 from jax import numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.helpers import closeness, configs, embedding
+from tests.helpers import closeness, configs, embedding, refusals
 import zsgen
 from zsgen.core import config as config_lib
 from zsgen.core import errors
@@ -252,9 +253,7 @@ def test_bad_options_are_errors_before_any_work(
     config, tmp_path, options, message
 ):
   config.order.update(options)
-  with pytest.raises(errors.InputError, match=message):
-    zsgen.run(config, tmp_path, ["order"])
-  assert not (tmp_path / "stores").exists()
+  refusals.assert_refused(config, tmp_path, "order", message)
 
 
 def test_weights_of_checkpoints():
@@ -270,7 +269,40 @@ def test_a_gradient_of_zero_is_an_error():
   with pytest.raises(
       errors.InputError, match=r"1 examples are zero.*example 6"
   ):
-    gradient._unit(vectors, np.array([5, 6]), _loaded())
+    gradient._scale_to_unit(vectors, np.array([5, 6]), _loaded())
+
+
+def test_the_vectors_of_all_checkpoints_are_in_memory_once(
+    store, tmp_path, monkeypatch
+):
+  ids = np.resize(np.flatnonzero(store.loss_lengths), 4000)
+  drawn = np.random.default_rng(0).standard_normal((2, len(ids), 64))
+  raw = drawn.astype(np.float32)
+
+  def compute(loaded, store, ids, options, partial, log, out):
+    out[:] = raw[int(partial.name)]
+
+  def load(name, *_):
+    adam = by_model.Adam(7, 0.9, 0.95, 1e-5, {"a": 3e-4, "b": 1e-4}[name])
+    return by_model.Loaded(None, {}, {}, None, name, adam=adam)
+
+  monkeypatch.setattr(gradient, "compute", compute)
+  monkeypatch.setattr(gradient, "_ROWS", 100)
+  models = by_model.NO_MODELS._replace(
+      shapes=lambda name: (config_lib.Model(), None), load=load
+  )
+  options = gradient.Options(gradient_dim=64, checkpoints=("a", "b"))
+  arguments = store, ids, "prompt+answer", models, tmp_path, lambda line: None
+  tracemalloc.start()
+  try:
+    vectors = gradient.Gradient(options).embed_rows(*arguments).vectors
+    _, peak = tracemalloc.get_traced_memory()
+  finally:
+    tracemalloc.stop()
+  assert peak < 1.5 * vectors.nbytes
+  unit = raw / np.linalg.norm(raw, axis=2, keepdims=True)
+  expected = np.concatenate([math.sqrt(0.75) * unit[0], 0.5 * unit[1]], axis=1)
+  np.testing.assert_allclose(vectors, expected, rtol=1e-5)
 
 
 @pytest.mark.slow

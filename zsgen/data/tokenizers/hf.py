@@ -221,6 +221,7 @@ def read_saved(directory: pathlib.Path, fingerprint: str) -> Hf:
   _, digests = hf_files.locate(str(directory))
 
   def load() -> Hf:
+    """Returns the tokenizer that was saved if it is loaded, or reads it."""
     for tokenizer in loaded.all_loaded():
       if (
           isinstance(tokenizer, Hf)

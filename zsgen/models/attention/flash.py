@@ -221,10 +221,14 @@ def _forward(
   groups, count = query.shape[:2]
 
   def attend_block(index: Array, results: tuple) -> tuple:
+    """Writes the results of a block of queries into those of all."""
     n, i = index // count, index % count
     queries = scale * query[n, i].astype(_F32)
 
     def add(j: Array, sums: tuple) -> tuple:
+      """Adds block j of keys to the highest scores, the sums of the weights
+      relative to them, and the sums of weighted values.
+      """
       top, total, mixed = sums
       keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
       scores = layers.soft_cap(jnp.einsum("pqd,psd->pqs", queries, keys), cap)
@@ -278,11 +282,13 @@ def _backward(
   deltas = (out.astype(_F32) * gradient.astype(_F32)).sum(-1)
 
   def pull_back_block(index: Array, gradients: tuple) -> tuple:
+    """Adds what a block of queries contributes to the three gradients."""
     n, i = index // count, index % count
     queries = scale * query[n, i].astype(_F32)
     into = gradient[n, i].astype(_F32)
 
     def add(j: Array, gradients: tuple) -> tuple:
+      """Adds what block j of keys contributes."""
       by_query, by_key, by_value = gradients
       keys, values = key[n, j].astype(_F32), value[n, j].astype(_F32)
       scores = layers.soft_cap(jnp.einsum("psd,pqd->psq", keys, queries), cap)

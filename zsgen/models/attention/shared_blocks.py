@@ -56,6 +56,8 @@ def attend(
 
   @jax.custom_batching.sequential_vmap
   def attend_rows(grouped: Any, keys: Any, values: Any, sight: Any) -> Any:
+    """Returns the attended values of all blocks of queries of all rows."""
+
     def attend_block(index: Array) -> Array:
       row, block = index // count, index % count
       return _attend_block(
@@ -75,6 +77,9 @@ def attend(
     own, prefix, prefix_count = _ranges(sight)
 
     def add(index: Array, sums: Any) -> Any:
+      """Adds a block of keys, of the prefix or of the segment, to the highest
+      scores, the sums of the weights relative to them, and the weighted values.
+      """
       top, total, mixed = sums
       number = jnp.where(
           index < prefix_count, prefix + index, own + index - prefix_count

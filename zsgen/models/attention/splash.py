@@ -132,12 +132,14 @@ def _part(kernel: Any, index: Array, shards: int) -> Any:
   """Returns the kernel of the queries of one shard, given that of all."""
 
   def cut(leaf: Array | None, axis: int) -> Array | None:
+    """Returns the shard's part of an axis; None if there is no array."""
     if leaf is None:
       return None
     size = leaf.shape[axis] // shards
     return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, axis)
 
   def part(info: Any) -> Any:
+    """Returns the information on a mask, for the queries of the shard."""
     return info._replace(
         data_next=cut(info.data_next, 1),
         mask_next=cut(info.mask_next, 1),

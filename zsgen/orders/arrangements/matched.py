@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from zsgen.core import errors, registry
+from zsgen.core import errors, occurrences, registry
 from zsgen.core.schema import option
 from zsgen.orders import arrangements
 from zsgen.orders import pool as pool_lib
@@ -54,7 +54,7 @@ def matched(
   shuffled = arranged.permutation("matched", seed, len(pool))
   by_group = shuffled[np.argsort(groups[shuffled], kind="stable")]
   begins = np.searchsorted(groups[by_group], groups[sequence.rows])
-  rows = by_group[begins + _occurrences(groups[sequence.rows])]
+  rows = by_group[begins + occurrences.count_earlier(groups[sequence.rows])]
   difference = float(np.abs(lengths[rows] - lengths[sequence.rows]).mean())
   return arranged.from_rows(rows).with_notes(
       groups=int(groups.max()) + 1,
@@ -68,14 +68,3 @@ def _groups(lengths: np.ndarray, count: int) -> np.ndarray:
   by_length = np.sort(lengths)
   starts = np.arange(count) * len(lengths) // count
   return np.searchsorted(np.unique(by_length[starts]), lengths, "right") - 1
-
-
-def _occurrences(values: np.ndarray) -> np.ndarray:
-  """Returns how often each value came before, int64 [n]."""
-  order = np.argsort(values, kind="stable")
-  _, begins, counts = np.unique(
-      values[order], return_index=True, return_counts=True
-  )
-  before = np.empty(len(values), np.int64)
-  before[order] = np.arange(len(values)) - np.repeat(begins, counts)
-  return before

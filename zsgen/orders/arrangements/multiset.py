@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, occurrences
 from zsgen.core.schema import option
 from zsgen.orders.arrangements import arranged
 
@@ -48,12 +48,7 @@ def passes(
   Raises:
     InputError: `per_task` leaves fewer rows than the budget.
   """
-  by_task = np.argsort(tasks, kind="stable")
-  _, first, counts = np.unique(
-      tasks[by_task], return_index=True, return_counts=True
-  )
-  number = np.empty(len(tasks), np.int64)
-  number[by_task] = np.arange(len(tasks)) - np.repeat(first, counts) + 1
+  number = occurrences.count_earlier(tasks) + 1
   rows = np.lexsort((tasks, number))
   if per_task >= 0:
     rows = rows[number[rows] <= per_task]

@@ -82,6 +82,14 @@ class Encoder(chunks_lib.ChunkEmbedder):
     """The length of a vector."""
     return self._files.arch.width
 
+  def locate(self) -> pathlib.Path:
+    """Returns the directory of the encoder; downloads it if it is on the hub.
+
+    Raises:
+      InputError: there is no such directory, and the download fails.
+    """
+    return hub.locate(self.path, _DOWNLOADED, "config.order.encoder", "encoder")
+
   def parameters(self) -> dict[str, Any]:
     """Returns what determines the vectors; the location of files does not.
 
@@ -186,6 +194,7 @@ class Encoder(chunks_lib.ChunkEmbedder):
     progress.resume(int(chunk.is_done.sum()))
 
     def keep(rows: np.ndarray, vectors: np.ndarray) -> None:
+      """Adds the vectors of a batch, some of which may be done already."""
       _check_finite(vectors, rows, texts, self._files.directory)
       new = int((~chunk.is_done[rows]).sum())
       chunk.add(rows, vectors)
@@ -195,15 +204,12 @@ class Encoder(chunks_lib.ChunkEmbedder):
 
   @functools.cached_property
   def _files(self) -> "encoder_files.Files":
-    """Finds and reads the encoder's files; downloads missing ones."""
+    """The encoder's files, read when they are first needed."""
     from zsgen.models import encoder_files
 
     dtypes = {name: None for name in DTYPES}
     errors.choose(dtypes, self.dtype, "the encoder's dtype")
-    directory = hub.locate(
-        self.path, _DOWNLOADED, "config.order.encoder", "encoder"
-    )
-    return encoder_files.read(directory)
+    return encoder_files.read(self.locate())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,6 +31,8 @@ _LOCATION = "config.order"
 # gradients of its examples.
 _TOKENS, _BYTES = 8192, 2**28
 _FLOAT_BYTES = 4
+# Vectors whose norms are computed together.
+_ROWS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,15 +108,16 @@ class Gradient(by_model.ModelEmbedder):
     """Embeds examples of a store; see `by_model.ModelEmbedder`."""
     del text  # It is checked.
     _check_losses(store, ids)
-    vectors, rates = [], []
-    for number, name in enumerate(self.checkpoints):
-      part = partial / str(number)
-      values, rate = self._embed_at(name, store, ids, models, part, log)
-      vectors.append(values)
-      rates.append(rate)
-    weights = _weights(rates)
-    scaled = [w * v for w, v in zip(weights, vectors, strict=True)]
-    return encoded.Encoded(np.concatenate(scaled, axis=1))
+    names, dim = self.checkpoints, self._options.gradient_dim
+    vectors = np.empty((len(ids), len(names) * dim), np.float32)
+    parts = np.split(vectors, len(names), axis=1)  # Views.
+    rates = [
+        self._embed_at(name, store, ids, models, partial / str(i), log, part)
+        for i, (name, part) in enumerate(zip(names, parts, strict=True))
+    ]
+    for part, weight in zip(parts, _weights(rates), strict=True):
+      np.multiply(part, weight, out=part)
+    return encoded.Encoded(vectors)
 
   def _embed_at(
       self,
@@ -124,16 +127,17 @@ class Gradient(by_model.ModelEmbedder):
       models: by_model.Models,
       partial: pathlib.Path,
       log: Callable[[str], None],
-  ) -> tuple[np.ndarray, float]:
-    """Returns vectors of length 1 at a checkpoint, and its learning rate."""
+      out: np.ndarray,
+  ) -> float:
+    """Writes vectors of length 1 at a checkpoint; returns its learning rate."""
     arch, _ = models.shapes(name)
     by_model.check_rows(store, store.lengths[ids], arch)
     loaded = models.load(name, self._options.feature_dtype, True)
     log(f"gradient of the losses of {loaded.description}")
-    values = compute(loaded, store, ids, self._options, partial, log)
-    by_model.check_finite(values, ids, loaded, partial)
-    rate = loaded.adam.learning_rate if loaded.adam else 1.0
-    return _unit(values, ids, loaded), rate
+    compute(loaded, store, ids, self._options, partial, log, out)
+    by_model.check_finite(out, ids, loaded, partial)
+    _scale_to_unit(out, ids, loaded)
+    return loaded.adam.learning_rate if loaded.adam else 1.0
 
   def _check_size(self, shapes: Any) -> None:
     """Raises InputError for fewer parameters than dimensions, or none."""
@@ -164,6 +168,7 @@ def compute(
     options: Options,
     partial: pathlib.Path | None = None,
     log: Callable[[str], None] = lambda line: None,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
   """Returns projected gradients of examples at given parameters.
 
@@ -178,6 +183,7 @@ def compute(
     partial: a directory for vectors that should survive a kill; None keeps
       them in memory only.
     log: is called with lines about the progress.
+    out: an array for the vectors; None makes one.
 
   Returns:
     The vectors, float32 [n, `gradient_dim`], not scaled.
@@ -207,8 +213,9 @@ def compute(
     flags = np.isin(ids, training)
     return embed(mesh_lib.put(flags, mesh_lib.batch_sharding(mesh)), batch)
 
-  width = options.gradient_dim
-  output = row_batches.Output(width, partial, log, "gradient")
+  if out is None:
+    out = np.empty((len(ids), options.gradient_dim), np.float32)
+  output = row_batches.Output(out, partial, log, "gradient")
   return row_batches.compute(plan, call, mesh, output)
 
 
@@ -224,15 +231,20 @@ def _check_losses(store: store_lib.Store, ids: np.ndarray) -> None:
     )
 
 
-def _unit(
+def _scale_to_unit(
     vectors: np.ndarray, ids: np.ndarray, loaded: by_model.Loaded
-) -> np.ndarray:
-  """Returns vectors of length 1, float32 [n, d].
+) -> None:
+  """Scales vectors to length 1 in place, float32 [n, d].
 
   Raises:
     InputError: a gradient is zero.
   """
-  norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+  norms = np.concatenate(
+      [
+          np.linalg.norm(vectors[i : i + _ROWS].astype(np.float64), axis=1)
+          for i in range(0, len(vectors), _ROWS)
+      ]
+  )
   is_zero = norms == 0
   if is_zero.any():
     raise errors.InputError(
@@ -241,7 +253,7 @@ def _unit(
         f" {ids[is_zero.argmax()]}, at {loaded.description}. Choose other"
         f" parameters by {_LOCATION}.gradient_parameters."
     )
-  return (vectors / norms[:, None]).astype(np.float32)
+  np.divide(vectors, norms[:, None], out=vectors, casting="same_kind")
 
 
 def _weights(rates: list[float]) -> list[np.float32]:

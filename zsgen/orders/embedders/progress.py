@@ -68,10 +68,10 @@ class Progress:
       writes none. In a bucket, only a single process writes them.
     plan: digits that mark the batches; parts of other plans are not read.
     slots: the rows of each batch.
-    shape: the shape of the values of all rows, [n, ...].
+    values: an array for the values of all rows, float32 [n, ...].
 
   Attributes:
-    values: float32 of that shape; NaN where there is none yet.
+    values: that array; NaN where there is no value yet.
     batches: the number of batches that are computed.
     slots: the rows of each batch.
 
@@ -84,9 +84,10 @@ class Progress:
       directory: pathlib.Path | None,
       plan: str,
       slots: Sequence[np.ndarray],
-      shape: tuple[int, ...],
+      values: np.ndarray,
   ):
-    self.values = np.full(shape, np.nan, np.float32)
+    self.values = values
+    self.values.fill(np.nan)
     self.batches = 0
     self.slots = slots
     if directory and hosts.is_distributed() and storage.find(directory):

@@ -71,11 +71,6 @@ class Plan:
       self._shapes += [shape] * len(batches)
 
   @property
-  def examples(self) -> int:
-    """The number of examples, n."""
-    return len(self._ids)
-
-  @property
   def digest(self) -> str:
     """Ten digits of a hash of the plan."""
     sizes = list(map(len, self.slots))
@@ -114,14 +109,14 @@ class Output(NamedTuple):
   """Where computed vectors go.
 
   Attributes:
-    width: elements of a vector.
+    vectors: an array for the vectors, float32 [n, width].
     partial: a directory for vectors that should survive a kill; None keeps them
       in memory only.
     log: is called with lines about the progress.
     topic: the first word of these lines.
   """
 
-  width: int
+  vectors: np.ndarray
   partial: pathlib.Path | None
   log: Callable[[str], None]
   topic: str
@@ -133,7 +128,7 @@ def compute(
     mesh: jax.sharding.Mesh,
     output: Output,
 ) -> np.ndarray:
-  """Returns a vector for each example of a plan, float32 [n, width].
+  """Computes a vector for each example of a plan.
 
   With several processes, all of them must call this; all have the result.
 
@@ -143,6 +138,9 @@ def compute(
       devices, given the ids of its rows, int64 [R].
     mesh: the devices.
     output: where the vectors go.
+
+  Returns:
+    `output.vectors`, filled.
   """
   shardings = RowBatch(*[mesh_lib.batch_sharding(mesh)] * 3)
 
@@ -150,8 +148,9 @@ def compute(
     for ids, batch in hosts.moves(plan.lay_out(first)):
       yield call(ids, mesh_lib.put(batch, shardings))
 
-  shape = (plan.examples, output.width)
-  state = progress.Progress(output.partial, plan.digest, plan.slots, shape)
+  state = progress.Progress(
+      output.partial, plan.digest, plan.slots, output.vectors
+  )
   return progress.collect(results, state, output.log, output.topic)
 
 

@@ -221,6 +221,7 @@ class _Page:
 
   def _add_metrics(self, item: Set, subject: subject_lib.Subject) -> None:
     def metrics(limit: int) -> dict[str, Any]:
+      """Builds the curves, and names figures as they are named on the page."""
       part = curve_data.build(subject, self.steps, limit, _GROUPS)
       for metric in part["metrics"]:
         metric["group"] = item.figure(metric["group"])
