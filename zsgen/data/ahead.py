@@ -50,10 +50,10 @@ class Consumer(Generic[_Value]):
     Raises:
       Exception: the function raised it for an earlier value.
     """
-    before = self._last
-    self._last = self._pool.submit(self._call, before, value)
-    if before is not None:
-      before.result()
+    previous = self._last
+    self._last = self._pool.submit(self._call, previous, value)
+    if previous is not None:
+      previous.result()
 
   def close(self) -> None:
     """Waits for all calls; raises what the function raised."""
@@ -61,7 +61,7 @@ class Consumer(Generic[_Value]):
     if self._last is not None:
       self._last.result()
 
-  def _call(self, before: futures.Future | None, value: _Value) -> None:
-    if before is not None:
-      before.result()
+  def _call(self, previous: futures.Future | None, value: _Value) -> None:
+    if previous is not None:
+      previous.result()
     self._function(value)

@@ -134,7 +134,8 @@ def _write_rows(
       mask.write(chunk.mask)
       examples.add(table.select(_SCHEMA.names).cast(_SCHEMA))
       answers.add(judged.of_chunk(table))
-      lengths.append(table["tokens"].to_numpy())
+      # A copy: a view may keep the whole chunk in memory.
+      lengths.append(table["tokens"].to_numpy().astype(np.int64))
   measured = {name: file.measured() for name, file in files.items()}
   return np.cumsum(np.concatenate(lengths), dtype=np.int64), measured
 
@@ -151,7 +152,7 @@ def _rows_of(chunk: chunks.Chunk, first: int) -> pa.Table:
 def _table_writer(
     file: blocks.MeasuredWriter, schema: pa.Schema, stack: contextlib.ExitStack
 ) -> ahead.Consumer[pa.Table]:
-  """Returns what appends tables to a Parquet file, until the stack is closed."""
+  """Returns a thread that appends tables to a file; the stack closes it."""
   # Parquet writes many pieces of a few bytes.
   sink = pa.BufferedOutputStream(pa.PythonFile(file, "w"), _BUFFER)
   writer = pq.ParquetWriter(stack.enter_context(sink), schema)
