@@ -9,12 +9,14 @@ Writes rows of 50 tasks as JSON lines (about 700 bytes each), and prepares them
 with a byte-level BPE: by one worker and by two, where each worker is a process
 on one core of its own, as in a SLURM array with one CPU a task, so that the
 tokenizer has one thread. A worker waits for the other's scan. Then the
-shards are merged, and the store's files are copied for comparison. --many
-prepares the rows by so many shards one after another, in one process. --draw
-draws a corpus of so many rows, of which only the notes of a scan are made.
+shards are merged, and the store's files are copied for comparison, several times
+by turns (--merges): both read files that are not in the page cache, and end when
+the disk has what they write. --many prepares the rows by so many shards one after
+another, in one process. --draw draws a corpus of so many rows, of which only the
+notes of a scan are made.
 
-Wall time and CPU time are those of processes, starts included. On a machine
-with other work only CPU seconds can be compared.
+Wall time and CPU time of workers are those of processes, starts included. On a
+machine with other work only CPU seconds can be compared.
 """
 
 import argparse
@@ -148,14 +150,24 @@ def _start(
 
 
 def run_merge(folder: str, name: str) -> dict[str, Any]:
-  """Merges the shards; returns seconds, CPU seconds, bytes, fingerprint."""
+  """Merges links to the shards, so that the shards remain.
+
+  Returns:
+    `returned` and `seconds`, until the merge returns and until the disk has the
+    store; `cpu`; bytes that are `read` and `written`; `rows`, `fingerprint`.
+  """
   path = pathlib.Path(folder)
-  root = path / name / "stores"
-  read = _bytes(root)
+  root = path / "merged" / "stores"
+  shutil.rmtree(root.parent, ignore_errors=True)
+  shutil.copytree(path / name / "stores", root, copy_function=os.link)
+  read = sum(chunk.stat().st_size for chunk in root.glob(".*/chunk-*"))
+  _drop_cache(root)
   clock, cpu = time.perf_counter(), time.process_time()
   store = shards.merge(root, data_config(path), 0)
+  returned = time.perf_counter() - clock
   os.sync()
   return {
+      "returned": returned,
       "seconds": time.perf_counter() - clock,
       "cpu": time.process_time() - cpu,
       "read": read,
@@ -165,20 +177,51 @@ def run_merge(folder: str, name: str) -> dict[str, Any]:
   }
 
 
-def run_copy(folder: str, name: str) -> dict[str, Any]:
-  """Copies the store; returns seconds, CPU seconds and bytes."""
-  root = pathlib.Path(folder) / name / "stores"
-  os.sync()
+def run_copy(folder: str) -> dict[str, Any]:
+  """Copies the store that was merged.
+
+  Returns:
+    `returned`, `seconds`, `cpu` and `written`, as `run_merge`.
+  """
+  root = pathlib.Path(folder) / "merged" / "stores"
+  _drop_cache(root)
   clock, cpu = time.perf_counter(), time.process_time()
   shutil.copytree(root, root.with_name("copy"))
+  returned = time.perf_counter() - clock
   os.sync()
-  result = {
+  return {
+      "returned": returned,
       "seconds": time.perf_counter() - clock,
       "cpu": time.process_time() - cpu,
       "written": _bytes(root),
   }
-  shutil.rmtree(root.with_name("copy"))
-  return result
+
+
+def _drop_cache(folder: pathlib.Path) -> None:
+  """Drops the files below a directory from the page cache."""
+  os.sync()
+  for path in folder.rglob("*"):
+    if path.is_file():
+      with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure_merges(
+    folder: str, name: str, count: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Merges and copies by turns; returns the median of each, by seconds."""
+  merged, copied = [], []
+  for _ in range(count):
+    merged.append(peers.measure(run_merge, folder, name))
+    copied.append(peers.measure(run_copy, folder))
+  return _median(merged), _median(copied)
+
+
+def _median(results: list[dict[str, Any]]) -> dict[str, Any]:
+  """Returns the result with the median of the seconds."""
+  return sorted(results, key=lambda result: result["seconds"])[
+      len(results) // 2
+  ]
 
 
 def run_whole(folder: str) -> dict[str, Any]:
@@ -251,16 +294,22 @@ def _bytes(folder: pathlib.Path) -> int:
 def worker_table(
     rows: int, measured: dict[int, dict[str, Any]]
 ) -> rich.table.Table:
-  """Returns seconds, rates and memory by the number of workers."""
+  """Returns seconds, rates and memory by the number of workers.
+
+  The factor is the wall time of the first number of workers by that of another.
+  """
+  first = next(iter(measured.values()))["seconds"]
   grid = rich.table.Table(title="Workers with one core each")
   for column in (
-      *("workers", "seconds", "rows/s", "CPU s", "rows/CPU s", "peak GB"),
+      *("workers", "seconds", "factor", "rows/s"),
+      *("CPU s", "rows/CPU s", "peak GB"),
   ):
     grid.add_column(column, justify="right")
   for count, result in measured.items():
     grid.add_row(
         str(count),
         f"{result['seconds']:.1f}",
+        f"{first / result['seconds']:.2f}",
         f"{rows / result['seconds']:,.0f}",
         f"{result['cpu']:.1f}",
         f"{rows / result['cpu']:,.0f}",
@@ -269,19 +318,34 @@ def worker_table(
   return grid
 
 
-def describe_merge(merged: dict[str, Any], copied: dict[str, Any]) -> str:
-  """Returns a line on the merge next to a copy of its result."""
-  results = merged, copied
-  rates = [result["written"] / 1e6 / result["seconds"] for result in results]
-  costs = [result["cpu"] / (result["written"] / 1e9) for result in results]
-  return (
-      f"merge: {merged['rows']:,} rows, {merged['read'] / 1e6:,.0f} MB read,"
-      f" {merged['written'] / 1e6:,.0f} MB written in {merged['seconds']:.1f} s"
-      f" ({merged['cpu']:.1f} CPU s, {costs[0]:.1f} a GB), {rates[0]:,.0f} MB/s;"
-      f" a copy of the store: {copied['seconds']:.1f} s ({costs[1]:.1f} CPU s a"
-      f" GB), {rates[1]:,.0f} MB/s; ratio {rates[0] / rates[1]:.2f}; peak"
-      f" {merged['peak_mb'] / 1024:.2f} GB"
+def merge_table(
+    merged: dict[str, Any], copied: dict[str, Any]
+) -> rich.table.Table:
+  """Returns a merge next to a copy of its result.
+
+  The rate is of what is written, until the disk has it; the ratio is that of
+  both rates.
+  """
+  grid = rich.table.Table(
+      title=f"Merge of {merged['rows']:,} rows: {merged['read'] / 1e6:,.0f} MB"
+      f" read, {merged['written'] / 1e6:,.0f} MB written"
   )
+  for column in (
+      *("", "returns s", "on disk s", "MB/s", "ratio", "CPU s", "peak GB"),
+  ):
+    grid.add_column(column, justify="right")
+  for name, result in (("merge", merged), ("copy", copied)):
+    rate = result["written"] / result["seconds"]
+    grid.add_row(
+        name,
+        f"{result['returned']:.2f}",
+        f"{result['seconds']:.2f}",
+        f"{rate / 1e6:,.0f}",
+        f"{rate * copied['seconds'] / copied['written']:.2f}",
+        f"{result['cpu']:.2f}",
+        f"{result['peak_mb'] / 1024:.2f}",
+    )
+  return grid
 
 
 def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
@@ -290,10 +354,9 @@ def compare(folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Any]:
   workers = {}
   for count in options.workers:
     workers[count] = run_workers(folder, f"{count}", count)
-    merged = peers.measure(run_merge, path, f"{count}")
-    copied = peers.measure(run_copy, path, f"{count}")
+    merged, copied = measure_merges(path, f"{count}", options.merges)
     fingerprints[f"{count} workers"] = merged["fingerprint"]
-    yield describe_merge(merged, copied)
+    yield merge_table(merged, copied)
   yield worker_table(options.rows, workers)
   if options.whole:
     single = peers.measure(run_whole, path)
@@ -331,6 +394,7 @@ def main() -> None:
   )
   parser.add_argument("--rows", type=int, default=200_000)
   parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+  parser.add_argument("--merges", type=int, default=5)
   parser.add_argument("--many", type=int, default=0)
   parser.add_argument("--draw", type=int, default=0)
   parser.add_argument("--whole", action="store_true")

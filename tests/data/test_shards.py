@@ -1,6 +1,7 @@
 """Shards make the bytes of one process, whoever makes them, and how often."""
 
 from concurrent import futures
+import errno
 import functools
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 from tests.helpers import artifact_files
 from zsgen.core import config, errors
 from zsgen.core import shards as core_shards
-from zsgen.data import chunks, prepare, shards
+from zsgen.data import blocks, chunks, prepare, shards
 from zsgen.data.shards import job as job_lib
 from zsgen.data.sources import flan_mini, items
 
@@ -283,6 +284,25 @@ def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
   shards.merge(root, table, 3)
   prepare.prepare(tmp_path / "whole/stores", table, 3)
   artifact_files.assert_same(root, tmp_path / "whole/stores")
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", "examples.parquet"])
+def test_a_file_that_cannot_be_written(tmp_path, table, monkeypatch, name):
+  """Lets the write of one file fail, as on a full disk."""
+  root, create = tmp_path / "stores", blocks.MeasuredWriter
+  _run_all(root, table, 1)
+  before = _content(root)
+
+  def create_full(path):
+    return create(pathlib.Path("/dev/full") if path.name == name else path)
+
+  with monkeypatch.context() as patched:
+    patched.setattr(blocks, "MeasuredWriter", create_full)
+    with pytest.raises(OSError) as error:
+      shards.merge(root, table, 3)
+  assert error.value.errno == errno.ENOSPC
+  assert _content(root) == before
+  shards.merge(root, table, 3)
 
 
 def _check_refused(root, data, message) -> None:

@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 _Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
@@ -33,3 +33,35 @@ def results(
       yield waiting.popleft().result()
   while waiting:
     yield waiting.popleft().result()
+
+
+class Consumer(Generic[_Value]):
+  """Calls a function with one value after another, in a thread of its own."""
+
+  def __init__(self, function: Callable[[_Value], object]):
+    """Takes the function; it is not called again once it has raised."""
+    self._function = function
+    self._pool = futures.ThreadPoolExecutor(1)
+    self._last: futures.Future | None = None
+
+  def add(self, value: _Value) -> None:
+    """Passes a value on; at most one waits, so that memory is bounded.
+
+    Raises:
+      Exception: the function raised it for an earlier value.
+    """
+    previous = self._last
+    self._last = self._pool.submit(self._call, previous, value)
+    if previous is not None:
+      previous.result()
+
+  def close(self) -> None:
+    """Waits for all calls; raises what the function raised."""
+    self._pool.shutdown()
+    if self._last is not None:
+      self._last.result()
+
+  def _call(self, previous: futures.Future | None, value: _Value) -> None:
+    if previous is not None:
+      previous.result()
+    self._function(value)

@@ -8,7 +8,6 @@ the SHA-256 of whole files.)
 """
 
 from collections.abc import Iterator, Mapping
-from concurrent import futures
 import functools
 import hashlib
 import io
@@ -19,6 +18,7 @@ import zlib
 import numpy as np
 
 from zsgen.core import errors
+from zsgen.data import ahead
 
 # Bytes of a block.
 SIZE = 1 << 16
@@ -173,36 +173,45 @@ class _Meter:
     return Measured(self._sha.hexdigest(), self._sums)
 
 
-class MeasuredWriter:
-  """Writes a file and measures it in a thread, so that it is not read again."""
+class MeasuredWriter(io.RawIOBase):
+  """Writes and measures a file in a thread, so that it is not read again."""
 
   def __init__(self, path: pathlib.Path):
     """Creates the file."""
+    super().__init__()
     self._file = open(path, "wb")
     self._meter = _Meter()
-    # One thread, which keeps the sequence.
-    self._pool = futures.ThreadPoolExecutor(1)
-    self._last: futures.Future | None = None
+    self._consumer = ahead.Consumer(self._append)
 
-  def write(self, values: np.ndarray) -> None:
-    """Appends numbers, which must not be changed later."""
-    content = np.ascontiguousarray(values).view(np.uint8).data
-    self._file.write(content)
-    if self._last is not None:
-      self._last.result()  # At most one waits, so that memory is bounded.
-    self._last = self._pool.submit(self._meter.add, content)
+  def writable(self) -> bool:
+    """Returns True."""
+    return True
 
-  def close(self) -> Measured:
-    """Closes the file; returns its checksums."""
-    self._pool.shutdown()
-    self._file.close()
+  def write(self, content: Any) -> int:
+    """Appends a buffer or an array, which must not be changed later.
+
+    Raises:
+      OSError: an earlier write has failed.
+    """
+    values = np.ascontiguousarray(memoryview(content))
+    self._consumer.add(values.view(np.uint8).data)
+    return values.nbytes
+
+  def close(self) -> None:
+    """Closes the file; raises OSError if a write has failed."""
+    if self.closed:
+      return
+    super().close()
+    with self._file:
+      self._consumer.close()
+
+  def measured(self) -> Measured:
+    """Returns the checksums of the file, once it is closed."""
     return self._meter.result()
 
-  def __enter__(self) -> "MeasuredWriter":
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def _append(self, content: memoryview) -> None:
+    self._file.write(content)
+    self._meter.add(content)
 
 
 def measure(path: pathlib.Path) -> Measured:

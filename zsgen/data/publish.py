@@ -1,7 +1,7 @@
 """Joins chunks to a store, while they are encoded."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent import futures
+import contextlib
 import pathlib
 from typing import Any
 
@@ -24,6 +24,8 @@ from zsgen.data import (
     tokenizers,
 )
 
+# Bytes that are collected before they are written to a Parquet file.
+_BUFFER = 1 << 20
 _SCHEMA = pa.schema(
     {
         "id": pa.int64(),
@@ -110,34 +112,49 @@ def _write_rows(
 ) -> tuple[np.ndarray, dict[str, blocks.Measured]]:
   """Writes tokens, masks and tables.
 
-  A thread writes a chunk while the next one is read and counted.
+  Each file has threads of its own. They write a chunk while the next one is
+  read and counted.
 
   Returns:
-    The borders of rows, int64 [N+1], and the checksums of some of the files.
+    The borders of rows, int64 [N+1], and the checksums of the files by name.
   """
-  with (
-      blocks.MeasuredWriter(path / "tokens.bin") as tokens,
-      blocks.MeasuredWriter(path / "mask.bin") as mask,
-      pq.ParquetWriter(path / "examples.parquet", _SCHEMA) as table,
-      pq.ParquetWriter(path / "heldout.parquet", judged.SCHEMA) as answers,
-      futures.ThreadPoolExecutor(1) as pool,
-  ):
+  lengths, files = [np.zeros(1, np.int64)], {}
+  with contextlib.ExitStack() as stack:
 
-    def append(part: tuple[chunks.Chunk, int]) -> np.ndarray:
-      """Appends a chunk to all files; returns the lengths of its rows."""
-      chunk, first = part
-      is_kept, examples = chunks.is_kept(chunk.table), chunk.table
-      if not is_kept.all():
-        examples = examples.filter(pa.array(is_kept))
+    def create(name: str) -> blocks.MeasuredWriter:
+      file = blocks.MeasuredWriter(path / name)
+      return files.setdefault(name, stack.enter_context(file))
+
+    tokens, mask = create("tokens.bin"), create("mask.bin")
+    examples = _table_writer(create("examples.parquet"), _SCHEMA, stack)
+    answers = _table_writer(create("heldout.parquet"), judged.SCHEMA, stack)
+    for chunk, first in rows:
+      table = _rows_of(chunk, first)
       tokens.write(chunk.tokens)
       mask.write(chunk.mask)
-      ids = np.arange(first, first + len(examples), dtype=np.int64)
-      examples = examples.append_column("id", pa.array(ids))
-      table.write_table(examples.select(_SCHEMA.names).cast(_SCHEMA))
-      answers.write_table(judged.of_chunk(examples))
-      return examples["tokens"].to_numpy().astype(np.int64)
+      examples.add(table.select(_SCHEMA.names).cast(_SCHEMA))
+      answers.add(judged.of_chunk(table))
+      # A copy: a view may keep the whole chunk in memory.
+      lengths.append(table["tokens"].to_numpy().astype(np.int64))
+  measured = {name: file.measured() for name, file in files.items()}
+  return np.cumsum(np.concatenate(lengths), dtype=np.int64), measured
 
-    lengths = list(ahead.results(pool, append, rows, 1))
-    measured = {"tokens.bin": tokens.close(), "mask.bin": mask.close()}
-  offsets = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
-  return offsets, measured
+
+def _rows_of(chunk: chunks.Chunk, first: int) -> pa.Table:
+  """Returns the examples of a chunk that are kept, and their ids."""
+  is_kept, examples = chunks.is_kept(chunk.table), chunk.table
+  if not is_kept.all():
+    examples = examples.filter(pa.array(is_kept))
+  ids = np.arange(first, first + len(examples), dtype=np.int64)
+  return examples.append_column("id", pa.array(ids))
+
+
+def _table_writer(
+    file: blocks.MeasuredWriter, schema: pa.Schema, stack: contextlib.ExitStack
+) -> ahead.Consumer[pa.Table]:
+  """Returns a thread that appends tables to a file; the stack closes it."""
+  # Parquet writes many pieces of a few bytes.
+  sink = pa.BufferedOutputStream(pa.PythonFile(file, "w"), _BUFFER)
+  writer = pq.ParquetWriter(stack.enter_context(sink), schema)
+  consumer = ahead.Consumer(stack.enter_context(writer).write_table)
+  return stack.enter_context(contextlib.closing(consumer))

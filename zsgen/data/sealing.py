@@ -1,7 +1,6 @@
 """Seals a store: writes the checksums of its files and its manifest."""
 
 from collections.abc import Mapping
-from concurrent import futures
 import pathlib
 import types
 from typing import Any
@@ -10,9 +9,6 @@ import numpy as np
 
 from zsgen.core import artifacts
 from zsgen.data import blocks, store
-
-# Threads that hash files.
-_HASHERS = 2
 
 
 def seal(
@@ -25,7 +21,7 @@ def seal(
   Args:
     path: a directory that has all other files of a store.
     fields: the manifest's fields, but for kind, files and fingerprint.
-    measured: the checksums of some files, by name; others are read.
+    measured: the checksums of large files, by name; others are read.
   """
   names = [
       file.relative_to(path).as_posix()
@@ -34,16 +30,13 @@ def seal(
   ]
   files, sums = {}, []
 
-  def measure(name: str) -> blocks.Measured:
-    return measured.get(name) or blocks.measure(path / name)
-
-  with futures.ThreadPoolExecutor(_HASHERS) as pool:
-    checksums = pool.map(measure, sorted(names))
-  for name, result in zip(sorted(names), checksums, strict=True):
+  for name in sorted(names):
+    result = measured.get(name) or blocks.measure(path / name)
     files[name] = _describe(path / name, result)
     sums += result.sums
   np.save(path / store.BLOCKS, np.array(sums, np.uint32))
-  files[store.BLOCKS] = _describe(path / store.BLOCKS, measure(store.BLOCKS))
+  table = path / store.BLOCKS
+  files[store.BLOCKS] = _describe(table, blocks.measure(table))
   artifacts.write_manifest(
       path,
       {
