@@ -183,6 +183,8 @@ class Plot {
 
   // Returns the row of a line at a step, or at its nearest step; -1 for none near.
   rowOf(line, step) {
+    const same = line.steps.indexOf(step);
+    if (same >= 0) return same;
     const distances = line.steps.map((other) => Math.abs(other - step));
     const least = distances.reduce((a, b) => Math.min(a, b), Infinity);
     return least > NEAR * (this.steps.at(-1) - this.steps[0]) ? -1 : distances.indexOf(least);
