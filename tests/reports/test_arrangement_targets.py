@@ -7,9 +7,16 @@ import pytest
 
 from zsgen.core import config as config_lib
 from zsgen.core import errors
+from zsgen.evals import reward
 from zsgen.orders import trace as trace_lib
 from zsgen.reports import arrangement, curves
-from zsgen.reports.arrangement import contact, early, nearness
+from zsgen.reports.arrangement import (
+    charts,
+    contact,
+    early,
+    nearness,
+    published,
+)
 from zsgen.reports.arrangement import experiments as experiments_lib
 
 STEPS = np.arange(0, 101, 2)
@@ -151,6 +158,27 @@ def test_r4_asks_for_higher_rewards_of_correct_answers(rewards, state):
   )
   _score_answers(experiment, rewards)
   assert _states(early.check([experiment]))["R4"] == state
+
+
+def test_charts_of_answers_have_the_unit_of_the_published_curves():
+  levels = {"rouge1": 0.45, "rougeL": 0.43, "exact_match": 0.3, "reward": -3.7}
+  metrics = {f"written/{name}": _falls(level) for name, level in levels.items()}
+  experiment = _experiment("early", {"random": _falls(1.0)}, **metrics)
+  for run in experiment.arms["random"].values():
+    run.__dict__["declaration"] = lambda _: reward.Reward.declaration
+  scores, rewards = charts.written(experiment)
+  assert scores.y == "score of written answers (share)"
+  assert rewards.y == "reward of written answers (logits)"
+  own = {line.label: line.curve for line in scores.lines}
+  (figure,) = scores.published
+  assert set(own) == set(figure.lines) == {"ROUGE-1", "ROUGE-L", "exact match"}
+  assert own["exact match"].values[-1] == pytest.approx(0.3)
+  assert figure.lines["exact match"].values == pytest.approx(
+      published.by_share("early/niv2_scores")["EM"].values / 100, nan_ok=True
+  )
+  assert {line.label for line in rewards.lines} == {"random"}
+  assert set(rewards.published[0].lines) == {"NIV2", "P3", "Flan"}
+  assert rewards.published[0].lines["NIV2"].values[-1] == pytest.approx(-3.522)
 
 
 def test_r3_and_r4_need_a_reward_model():

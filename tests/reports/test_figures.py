@@ -46,6 +46,18 @@ def test_many_lines_have_dashes_and_markers():
   assert len(set(looks[40])) == 40
 
 
+def test_the_name_of_a_y_axis_is_no_longer_than_the_axis():
+  name = "reward of a\nrun - another_run_with_a_name, same seed (logits)"
+  panel = figures.Panel("", "step", name, [figures.line("a", _curve())], 2.6)
+  figure = figures.draw([[panel]])
+  (axes,) = figure.axes
+  figures.png(figure)
+  label = axes.yaxis.label
+  assert label.get_text().startswith("reward of a\\nrun -\n")
+  height = label.get_window_extent().height
+  assert height <= axes.get_window_extent().height
+
+
 def test_an_svg_is_reproducible():
   panels = [[figures.Panel("", "step", "$x$", [figures.line("a", _curve())])]]
   first, second = (figures.svg(figures.draw(panels)) for _ in range(2))

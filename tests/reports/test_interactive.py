@@ -1,6 +1,8 @@
 """What interactive pages embed."""
 
 import json
+import pathlib
+import types
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,7 +12,12 @@ from tests.helpers import page_data
 from zsgen.orders import embeddings
 from zsgen.reports import __main__ as reports
 from zsgen.reports import curves, measures
-from zsgen.reports.interactive import encoding, neighbours, payload
+from zsgen.reports.interactive import (
+    encoding,
+    example_data,
+    neighbours,
+    payload,
+)
 from zsgen.reports.interactive import subject as subject_lib
 
 LIMIT = 3_000_000
@@ -65,6 +72,31 @@ def test_tasks_and_examples_are_those_of_the_records(run, values):
       part["members"][0]["values"], evaluation.losses.T, rtol=1e-5
   )
   assert part["value"] == "loss (nats)"
+
+
+def test_parts_of_one_evaluation_have_different_names():
+  evaluations = types.SimpleNamespace(evaluations=("heldout",))
+  run = types.SimpleNamespace(config=evaluations)
+  members = [
+      types.SimpleNamespace(label=label, seed=seed)
+      for label in ("random", "tmt")
+      for seed in (0, 1)
+  ]
+  subject = types.SimpleNamespace(
+      members=members, runs=dict.fromkeys(range(4), run)
+  )
+  titles = [
+      example_data._title(
+          subject,
+          example_data.Part("heldout", pathlib.Path(), dict.fromkeys(parts)),
+      )
+      for parts in ((0, 2), (0,), (2,))
+  ]
+  assert titles == [
+      "heldout, seed 0",
+      "heldout, seed 0, random",
+      "heldout, seed 0, tmt",
+  ]
 
 
 def test_neighbours_are_the_nearest_of_what_was_consumed(run, values):

@@ -127,6 +127,12 @@ def test_published_curves_are_beside_own_curves(driver, settings):
   assert {f"{arm}, mean of 2 seeds" for arm in ARMS} | {
       f"{arm}, 2406.11721: tmt_five_settings" for arm in ARMS
   } == set(_names(driver, CHARTS))
+  # Published lines end before the last step, and have the value nearest to it.
+  label = "MAX, 2406.11721: tmt_five_settings"
+  assert browser.readout(driver, CHARTS)[label] == pytest.approx(
+      expected["MAX"].values[-1], 1e-4
+  )
+  assert "at 0.99444" in browser.find(driver, f"{CHARTS} .readout").text
   browser.choose(driver, "Published curves", "not shown", CHARTS)
   assert len(browser.readout(driver, CHARTS)) == len(ARMS)
   assert not browser.errors(driver)

@@ -30,10 +30,12 @@ from zsgen.train import metrics
 _FEW = "Fewer than three seeds: differences have no interval."
 _NOTE = (
     "Means over seeds [lowest, highest]. First tenth: mean {kind} over"
-    " evaluations in the first tenth of the steps; mean: over all after step"
-    " 0. Differences are paired within a seed, ± half of the 95% interval of"
-    " their mean (Student's t over seeds), which is also the smallest difference"
-    " that this number of seeds can detect; {better} 0 is better."
+    " evaluations in the first tenth of the steps; mean: over all after step 0."
+)
+_NOTE_ON_DIFFERENCES = (
+    "Differences are paired within a seed, ± half of the 95% interval of their"
+    " mean (Student's t over seeds), which is also the smallest difference that"
+    " this number of seeds can detect; {better} 0 is better."
 )
 _NOT_FINISHED = "Not finished: "
 # Notices, and rows of a table, that are shown without a click.
@@ -225,11 +227,13 @@ def tables(summary: Mapping[str, Any]) -> list[grids.Grid]:
 
 
 def figure(comparison: comparison_lib.Comparison) -> bytes:
-  """Draws headlines against step, below them the difference; PNG."""
+  """Draws headlines against step, below them differences, if any; PNG."""
+  has_others = len(comparison.runs) > 1
   rows = [
       [panel(comparison, name) for name in comparison.evals]
-      for panel in (values_panel, differences_panel)
+      for panel in (values_panel, differences_panel)[: 1 + has_others]
   ]
+  rows[-1] = [panel._replace(xlabel="step") for panel in rows[-1]]
   return figures.plot(rows, inked=comparison.reference)
 
 
@@ -274,24 +278,27 @@ def _values(
     name: str,
     headline: metrics.Metric,
 ) -> grids.Grid:
-  """The measures of one evaluation, a row an order."""
-  rows = []
+  """The measures of one evaluation, a row an order; a single one has no others."""
+  has_others, rows = len(orders) > 1, []
   for order, values in orders.items():
     row = [order]
     for measure in measures.COMPARED:
       cell = values["evals"][name][measure]
       difference = None if order == reference else cell["difference"]
-      row += [_ranged(cell["spread"]), _differing(difference)]
+      row.append(_ranged(cell["spread"]))
+      row += [_differing(difference)] * has_others
     rows.append(row)
   header = ["order"]
   for measure in measures.COMPARED:
-    header += [measure.replace("_", " "), f"vs {reference}"]
-  better = "below" if headline.better == metrics.LOWER else "above"
-  legend = _NOTE.format(kind=f"held-out {headline.words}", better=better)
-  few = min(len(values["seeds"]) for values in orders.values())
-  note = " ".join(
-      [_seeds(orders), legend, *([_FEW] if few < measures.LEAST_SEEDS else [])]
-  )
+    header.append(measure.replace("_", " "))
+    header += [f"vs {reference}"] * has_others
+  notes = [_seeds(orders), _NOTE.format(kind=f"held-out {headline.words}")]
+  if has_others:
+    better = "below" if headline.better == metrics.LOWER else "above"
+    notes.append(_NOTE_ON_DIFFERENCES.format(better=better))
+    few = min(len(values["seeds"]) for values in orders.values())
+    notes += [_FEW] * (few < measures.LEAST_SEEDS)
+  note = " ".join(notes)
   return grids.Grid(f"{name} {headline.heading}", header, rows, note=note)
 
 

@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito (2008), which colour-blind readers can distin
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import io
+import textwrap
 from typing import Any, NamedTuple
 import warnings
 
@@ -34,6 +35,9 @@ _MARKERS = "osD^vPX<>*p"
 # Inches; at 150 dots per inch, a figure has twice the width of a README.
 _WIDTH = 9.0
 _DPI = 150
+# Inches of a panel's height that are not its y axis; width of a letter relative to
+# the size of the text.
+_MARGINS, _LETTER = 0.6, 0.6
 # Largest number of characters of a text, and of a row of a legend.
 _LONGEST, _ROW = 60, 120
 # Formatters of ticks whose words do not come from data.
@@ -90,7 +94,10 @@ def line(
 
 
 def plot(
-    rows: Sequence[Sequence[Panel]], inked: str = "", one_x: bool = False
+    rows: Sequence[Sequence[Panel]],
+    inked: str = "",
+    one_x: bool = False,
+    one_y: bool = False,
 ) -> bytes:
   """Draws rows of panels with one legend below.
 
@@ -98,17 +105,19 @@ def plot(
     rows: panels of one row share their height.
     inked: the label of the reference, which is drawn in black.
     one_x: whether panels share an x axis, with numbers below the last row.
+    one_y: whether the panels of a row have the same scale of values.
 
   Returns:
     A PNG.
   """
-  return png(draw(rows, inked, one_x))
+  return png(draw(rows, inked, one_x, one_y))
 
 
 def draw(
     rows: Sequence[Sequence[Panel]],
     inked: str = "",
     one_x: bool = False,
+    one_y: bool = False,
     width: float = _WIDTH,
 ) -> figure_lib.Figure:
   """Returns the figure of `plot`, `width` inches wide."""
@@ -124,6 +133,7 @@ def draw(
       squeeze=False,
       height_ratios=heights,
       sharex=one_x,
+      sharey="row" if one_y else False,
   )
   line_styles = _marked(_drawn(labels, inked))
   handles = {}
@@ -231,9 +241,11 @@ def _save(figure: figure_lib.Figure, **options: Any) -> bytes:
   for axis in _axes(figure):
     if not isinstance(axis.get_major_formatter(), _OF_NUMBERS):
       axis.set_major_formatter(_DisplayedFormatter(axis.get_major_formatter()))
+  broken = {axes.yaxis.label for axes in figure.axes}
   for text in set(figure.findobj(text_lib.Text)) - _powers(figure):
     text.set_parse_math(False)
-    text.set_text(_displayed(text.get_text()))
+    if text not in broken:
+      text.set_text(_displayed(text.get_text()))
   buffer = io.BytesIO()
   with warnings.catch_warnings():
     # If the font lacks a letter, the figure shows a box; tables have it.
@@ -364,9 +376,16 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
         line.x, line.values.mean(0), linewidth=1.5, **style
     )[0]
   axes.set_title(panel.title, loc="left", fontsize="medium", fontweight="bold")
-  axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+  axes.set(xlabel=panel.xlabel, ylabel=_broken(panel.ylabel, panel.height))
   axes.margins(x=0.01)
   axes.grid(color=GRID)
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
   return handles
+
+
+def _broken(words: str, height: float) -> str:
+  """Returns the displayable name of a y axis, in lines as long as the axis."""
+  points = matplotlib.rcParams["font.size"]
+  letters = int((height - _MARGINS) * 72 / (_LETTER * points))
+  return textwrap.fill(_displayed(words), letters)

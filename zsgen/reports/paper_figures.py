@@ -69,6 +69,7 @@ def _figures(
     panels = {
         f"heldout-{name}": _values(comparison, name),
         f"differences-{name}": _differences(comparison, name),
+        **_other_metrics(comparison, name),
     }
     for title, panel in panels.items():
       if panel.lines:
@@ -120,6 +121,22 @@ def _values(comparison: comparison_lib.Comparison, name: str) -> figures.Panel:
   ]
   lines = [line._replace(label=declared.headline.words) for line in panel.lines]
   return panel._replace(lines=[*lines, *extra])
+
+
+def _other_metrics(
+    comparison: comparison_lib.Comparison, name: str
+) -> dict[str, figures.Panel]:
+  """Returns panels of the metrics that are not in the panel of the headline."""
+  first = next(iter(next(iter(comparison.runs.values())).values()))
+  is_alone = len(comparison.runs) == 1
+  return {
+      f"heldout-{name}-{metric.name}": _panel(
+          f"held-out {metric.heading}",
+          _by_label(comparison, f"{name}/{metric.name}"),
+      )
+      for metric in first.declaration(name).other_metrics
+      if not (is_alone and metric.has_figure)
+  }
 
 
 def _differences(

@@ -237,6 +237,6 @@ def _clock(run: curves.RunRecords) -> str:
   part = evaluating / (evaluating + seconds.sum())
   line = (
       f"A step took {np.median(seconds):.3g} s, {rate:,.0f} tokens/s (medians);"
-      f" evaluations took {part:.0%} of the time."
+      f" evaluations took {part:.0%} of the time of steps and evaluations."
   )
   return f"{line} {run.lost_clocks}".strip()

@@ -71,8 +71,9 @@ class Metric:
     return f"{value:.3f} {self.unit_sign}".rstrip()
 
   def with_unit(self, words: str) -> str:
-    """Returns words with the unit in parentheses."""
-    return f"{words} ({self.unit_sign})" if self.unit else words
+    """Returns words with the unit in parentheses, unless they end with it."""
+    is_clear = not self.unit or words.endswith(self.unit_sign)
+    return words if is_clear else f"{words} ({self.unit_sign})"
 
 
 # What training itself reports; its paths begin with "train/".

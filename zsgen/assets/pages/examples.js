@@ -8,7 +8,7 @@ class Examples {
     this.plot = new Plot("One held-out example");
     this.member = null;
     const parts = DATA.examples.map((part, i) => [String(i), part.title]);
-    const search = element("input", {type: "search", placeholder: "task, prompt, answer or id", input: () => {
+    const search = element("input", {type: "search", size: "26", placeholder: "task, prompt, answer or id", input: () => {
       this.query = search.value.toLowerCase();
       this.fill();
     }});

@@ -55,8 +55,8 @@ class Figure {
   bands() {
     return [
       ...(this.seedCount > 1 ? [["range", "range over seeds"]] : []),
-      ...(this.seedCount > 2 ? [["seeds", "95% over seeds"]] : []),
-      ...(this.isHeldout ? [["examples", "95% over examples"]] : []),
+      ...(this.seedCount > 2 ? [["seeds", "95% over seeds (Student's t)"]] : []),
+      ...(this.isHeldout ? [["examples", "95% over examples (Student's t)"]] : []),
       ["none", "none"],
     ];
   }
@@ -169,12 +169,14 @@ class Figure {
       this.plot.draw([...this.drawn, ...this.published], options);
       return;
     }
-    const range = options.logy ? null : rangeOf([...this.drawn, ...this.published]);
+    const all = [...this.drawn, ...this.published];
+    const range = options.logy ? null : rangeOf(all);
+    const span = options.logx ? null : spanOf(all);
     const others = parts.map(({title}) => new Plot(title));
     this.plots.replaceChildren(
       titled(this.title, this.plot), ...parts.map(({title}, i) => titled(title, others[i])));
-    this.plot.draw(this.drawn, {...options, range});
-    parts.forEach(({lines}, i) => others[i].draw(lines, {...options, range}));
+    this.plot.draw(this.drawn, {...options, range, span});
+    parts.forEach(({lines}, i) => others[i].draw(lines, {...options, range, span}));
   }
 
   publishedLines({title, lines}) {
@@ -197,6 +199,12 @@ class Figure {
 // Returns a plot below its title.
 function titled(title, plot) {
   return element("div", {}, element("h4", {}, title), plot.node);
+}
+
+// Returns the range of the steps of lines; null for none.
+function spanOf(lines) {
+  const ends = lines.filter(({steps}) => steps.length).flatMap(({steps}) => [steps[0], steps.at(-1)]);
+  return ends.length ? [Math.min(...ends), Math.max(...ends)] : null;
 }
 
 // Returns the range of all values of lines, with a margin; null for none.

@@ -4,6 +4,10 @@
 // Pixels of a letter of an axis, and of all but the y axis of a plot's height. Longer
 // names of the y axis are above the plot.
 const LETTER = 7, MARGINS = 60;
+// Distances between whole numbers at an axis.
+const WHOLE = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+// Values are also shown at steps this near, as a share of all steps.
+const NEAR = 0.05;
 
 class Plot {
   constructor(title) {
@@ -23,9 +27,9 @@ class Plot {
 
   // Draws lines [{name, label, dash, steps, values, low, high, hasGaps}].
   //
-  // Options: x (what the steps are), ylabel, range ([lowest, highest] value, if
-  // another plot has the same), zero (draw y = 0), logx, logy, marks
-  // [{step, name}], message.
+  // Options: x (what the steps are), ylabel, range and span ([lowest, highest]
+  // value and step, if another plot has the same), zero (draw y = 0), logx, logy,
+  // marks [{step, name}], message.
   draw(lines, options) {
     this.lines = lines;
     this.options = options;
@@ -76,7 +80,7 @@ class Plot {
       legend: {show: false},
       cursor: {points: {size: 8}, y: false},
       scales: {
-        x: {time: false, distr: this.options.logx ? 3 : 1},
+        x: {time: false, distr: this.options.logx ? 3 : 1, ...this.span()},
         y: {distr: this.options.logy ? 3 : 1, ...(this.options.range ? {range: this.options.range} : {})},
       },
       axes: [this.xAxis(), {...this.axis(this.hasCaption ? null : ylabel), size: 64}],
@@ -86,6 +90,13 @@ class Plot {
         setCursor: [(chart) => this.show(chart.cursor.idx ?? this.position ?? this.steps.length - 1)],
       },
     }, data, this.box);
+  }
+
+  // Returns the range of the x axis, unless it is zoomed in.
+  span() {
+    const [first, last] = [this.steps[0], this.steps.at(-1)];
+    if (!this.options.span) return {};
+    return {range: (_, low, high) => low === first && high === last ? this.options.span : [low, high]};
   }
 
   height() {
@@ -105,11 +116,16 @@ class Plot {
     };
   }
 
-  // Returns the x axis; powers of ten are short, so that they do not overlap.
+  // Returns the x axis, with whole numbers if steps are; powers of ten are short, so
+  // that they do not overlap.
   xAxis() {
     const format = new Intl.NumberFormat("en", {notation: "compact"});
     const values = (_, splits) => splits.map((value) => value === null ? "" : format.format(value));
-    return {...this.axis(this.options.x), ...(this.options.logx ? {values} : {})};
+    return {
+      ...this.axis(this.options.x), size: 36,
+      ...(this.options.logx ? {values} : {}),
+      ...(this.steps.every(Number.isInteger) ? {incrs: WHOLE} : {}),
+    };
   }
 
   // Draws the line y = 0, and lines at steps.
@@ -161,15 +177,26 @@ class Plot {
   // Returns many lines as they are above each other at a step; few as given.
   sorted(step) {
     if (this.lines.length <= MANY_NAMES) return this.lines;
-    const value = (line) => line.values[line.steps.indexOf(step)] ?? -Infinity;
+    const value = (line) => line.values[this.rowOf(line, step)] ?? -Infinity;
     return [...this.lines].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
   }
 
+  // Returns the row of a line at a step, or at its nearest step; -1 for none near.
+  rowOf(line, step) {
+    const same = line.steps.indexOf(step);
+    if (same >= 0) return same;
+    const distances = line.steps.map((other) => Math.abs(other - step));
+    const least = distances.reduce((a, b) => Math.min(a, b), Infinity);
+    return least > NEAR * (this.steps.at(-1) - this.steps[0]) ? -1 : distances.indexOf(least);
+  }
+
   row(line, step) {
-    const i = line.steps.indexOf(step);
+    const i = this.rowOf(line, step);
     const value = number(i < 0 ? null : line.values[i]);
-    const band = i >= 0 && line.low && line.low[i] !== null
+    const edges = i >= 0 && line.low && line.low[i] !== null
       ? `[${number(line.low[i])}, ${number(line.high[i])}]` : "";
+    const other = i >= 0 && line.steps[i] !== step ? `at ${number(line.steps[i])}` : "";
+    const band = [edges, other].filter(Boolean).join(" ");
     const name = element("td", {title: line.name}, ...(line.label === null ? [] : [swatch(line.label, line.dash)]), line.name);
     return {
       cells: [name, element("td", {class: "value"}, value), element("td", {}, band)],

@@ -33,7 +33,8 @@ _CAPTION = (
     " published runs are of LLaMA-2-7B with up to 1,800 steps, and absolute"
     " losses differ even between their figures. Published curves were read off"
     " the figures; stretches that another line hides are left out. Those of the"
-    " pilot begin after 10 steps and are divided by their first losses."
+    " pilot begin after 10 steps and are divided by their first losses. Scores"
+    " were published in percent, and are drawn as shares."
 )
 _NOTE = (
     "The mean over seeds decides; the number of seeds that meet the rule by"

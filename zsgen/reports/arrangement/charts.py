@@ -1,6 +1,7 @@
 """What the figures of experiments draw, some beside the published figures."""
 
 from collections.abc import Callable, Mapping
+import functools
 
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
@@ -8,6 +9,7 @@ from zsgen.reports import curves
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import published
 from zsgen.reports.interactive import sets
+from zsgen.train import metrics
 
 # The published figures of an experiment, by its tier; "" is any other.
 _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -28,13 +30,11 @@ _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "slices": {"": ("tmt_round_slices",)},
     "settings": {"": ("tmt_five_settings",)},
 }
-# Published figures of other metrics than the loss.
-_SCORES: Mapping[str, str] = {
-    "written/rouge1": "early/niv2_scores",
-    "written/rougeL": "early/niv2_scores",
-    "written/exact_match": "early/niv2_scores",
-    "written/reward": "early/reward",
-}
+# Written answers of E1: metrics by the published names of their curves.
+_WRITTEN = "written"
+_SCORES = {"ROUGE1": "rouge1", "ROUGEL": "rougeL", "EM": "exact_match"}
+_REWARD = "reward"
+_PERCENT = 0.01  # The unit of published scores.
 X = "share of the steps"
 Y = "held-out loss / zero-shot loss"
 _DISTANCES = {
@@ -44,12 +44,12 @@ _DISTANCES = {
 
 
 def build(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
-  """Returns all charts of an experiment: loss, scores and distances.
+  """Returns all charts of an experiment: loss, scores, rewards and distances.
 
   Raises:
     InputError: a trace is damaged or belongs to another order.
   """
-  return [loss(experiment), *_scores(experiment), *distances(experiment)]
+  return [loss(experiment), *written(experiment), *distances(experiment)]
 
 
 def loss(experiment: experiments_lib.Experiment) -> sets.Chart:
@@ -67,6 +67,29 @@ def loss(experiment: experiments_lib.Experiment) -> sets.Chart:
       _lines(experiment, _relative),
       [_published(name, published.relative(name)) for name in names],
   )
+
+
+def written(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
+  """Returns scores and rewards of the answers of E1, with published curves.
+
+  Returns:
+    [] for other experiments; no rewards if the runs had no reward model.
+  """
+  if experiment.name != "early":
+    return []
+  return [
+      build_chart(experiment)
+      for build_chart, names in (
+          (_scores, _SCORES.values()),
+          (_rewards, (_REWARD,)),
+      )
+      if all(
+          f"{_WRITTEN}/{name}" in run.metrics
+          for by_seed in experiment.arms.values()
+          for run in by_seed.values()
+          for name in names
+      )
+  ]
 
 
 def distances(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
@@ -97,21 +120,38 @@ def distances(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
   ]
 
 
-def _scores(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
-  """Returns scores and rewards of E1, which are published for three suites."""
-  if experiment.name != "early":
-    return []
-  charts = []
-  for path, name in _SCORES.items():
-    runs = [
-        run for by_seed in experiment.arms.values() for run in by_seed.values()
-    ]
-    if all(path in run.metrics for run in runs):
-      figure = _published(name, published.by_share(name))
-      metric = path.partition("/")[2]
-      lines = _lines(experiment, lambda run, path=path: _share(run, path))
-      charts.append(sets.Chart(metric, X, metric, lines, [figure]))
-  return charts
+def _scores(experiment: experiments_lib.Experiment) -> sets.Chart:
+  """Returns the chart of all scores of the written answers, as shares."""
+  declared = _declared(experiment)
+  lines, published_lines = [], {}
+  for series, curve in published.by_share("early/niv2_scores").items():
+    name = _SCORES[series]
+    words = declared[name].words
+    lines += _lines(experiment, _written_curve(name), words)
+    published_lines[words] = curve._replace(values=_PERCENT * curve.values)
+  y = declared[_SCORES["EM"]].with_unit("score of written answers")
+  figure = _published("early/niv2_scores", published_lines)
+  return sets.Chart("scores", X, y, lines, [figure])
+
+
+def _rewards(experiment: experiments_lib.Experiment) -> sets.Chart:
+  """Returns the chart of the rewards of the written answers."""
+  y = _declared(experiment)[_REWARD].with_unit("reward of written answers")
+  lines = _lines(experiment, _written_curve(_REWARD))
+  figure = _published("early/reward", published.by_share("early/reward"))
+  return sets.Chart("rewards", X, y, lines, [figure])
+
+
+def _declared(
+    experiment: experiments_lib.Experiment,
+) -> Mapping[str, metrics.Metric]:
+  """Returns the metrics of the written answers by name."""
+  declared = experiment.run().declaration(_WRITTEN)
+  return {metric.name: metric for metric in declared.metrics}
+
+
+def _written_curve(name: str) -> Callable[[curves.RunRecords], curves.Curve]:
+  return functools.partial(_share, path=f"{_WRITTEN}/{name}")
 
 
 def _published(name: str, lines: Mapping[str, curves.Curve]) -> sets.Published:
@@ -121,10 +161,17 @@ def _published(name: str, lines: Mapping[str, curves.Curve]) -> sets.Published:
 def _lines(
     experiment: experiments_lib.Experiment,
     curve_of: Callable[[curves.RunRecords], curves.Curve],
+    label: str = "",
 ) -> list[sets.Line]:
-  """Returns a curve of each run of the seeds that all arms have."""
+  """Returns a curve of each run of the seeds that all arms have.
+
+  Args:
+    experiment: its runs.
+    curve_of: returns the curve of a run.
+    label: of the lines; "" for the name of each arm.
+  """
   return [
-      sets.Line(arm, seed, curve_of(runs[seed]))
+      sets.Line(label or arm, seed, curve_of(runs[seed]))
       for arm, runs in experiment.arms.items()
       for seed in experiment.seeds
   ]

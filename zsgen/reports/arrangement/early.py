@@ -81,7 +81,7 @@ def _rewards(view: View) -> Verdict:
   plateau = rules.mean_over(curve, 0.1 * steps, steps)
   share = _share(begin, rules.value_at(curve, _LEVEL * steps), plateau)
   values = (
-      f"{share:.2f} of a rise from {begin:.3f} to {plateau:.3f} at 6% of the"
+      f"{share:.2f} of the change from {begin:.3f} to {plateau:.3f} at 6% of the"
       " steps"
   )
   return Verdict(plateau > begin and share >= _ENOUGH, values)

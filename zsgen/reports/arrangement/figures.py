@@ -15,8 +15,8 @@ class Picture(NamedTuple):
   """A figure and what it shows.
 
   Attributes:
-    name: distinguishes the figures of an experiment: "loss", "similarity" or
-      "tasks".
+    name: distinguishes the figures of an experiment: "loss", "scores",
+      "rewards", "similarity" or "tasks".
     title: in words.
     png: the image.
   """
@@ -30,31 +30,40 @@ def draw(experiment: experiments_lib.Experiment) -> list[Picture]:
   """Draws the figures of an experiment.
 
   Returns:
-    The loss of all arms beside the published curves; the loss above the
-    distance of what was trained on, if all orders have a trace; and each
-    held-out task. Bands go from the lowest to the highest seed.
+    The loss of all arms and the scores and rewards of written answers, beside
+    the published curves; the loss above the distance of what was trained on, if
+    all orders have a trace; and each held-out task. Bands go from the lowest to
+    the highest seed.
 
   Raises:
     InputError: a trace is damaged or belongs to another order.
   """
-  loss = charts.loss(experiment)
+  title, loss = experiment.title, charts.loss(experiment)
   pictures = [
-      Picture("loss", "held-out loss", _draw_loss(experiment.title, loss)),
-      Picture("tasks", "held-out tasks, one by one", _draw_tasks(experiment)),
+      Picture("loss", "held-out loss", _draw_beside(title, loss)),
+      *(
+          Picture(
+              chart.name,
+              f"{chart.name} of written answers",
+              _draw_beside(title, chart),
+          )
+          for chart in charts.written(experiment)
+      ),
   ]
   if distances := charts.distances(experiment):
     png = _draw_similarity([loss, *distances])
-    pictures.insert(1, Picture("similarity", "loss and distance", png))
-  return pictures
+    pictures.append(Picture("similarity", "loss and distance", png))
+  tasks = _draw_tasks(experiment)
+  return [*pictures, Picture("tasks", "held-out tasks, one by one", tasks)]
 
 
-def _draw_loss(title: str, loss: sets.Chart) -> bytes:
-  """Draws the held-out loss of all arms, and the published curves beside it."""
-  panels = [figures.Panel(title, loss.x, loss.y, _lines(loss))]
-  for figure in loss.published:
+def _draw_beside(title: str, chart: sets.Chart) -> bytes:
+  """Draws a chart and the published curves beside it, with the same scales."""
+  panels = [figures.Panel(title, chart.x, chart.y, _lines(chart))]
+  for figure in chart.published:
     lines = [figures.line(*item) for item in figure.lines.items()]
-    panels.append(figures.Panel(figure.title, loss.x, "", lines))
-  return figures.plot([panels])
+    panels.append(figures.Panel(figure.title, chart.x, "", lines))
+  return figures.plot([panels], one_y=True)
 
 
 def _draw_tasks(experiment: experiments_lib.Experiment) -> bytes:

@@ -14,6 +14,8 @@ from zsgen.reports.interactive import subject as subject_lib
 
 # Characters of prompts and of answers; evaluations with their written answers.
 _PROMPT, _ANSWER, _WRITTEN = 2000, 600, 20
+# Characters of the name of a part.
+_TITLE = 120
 
 
 class Part(NamedTuple):
@@ -66,15 +68,12 @@ def build(
   all_ids = ids_of(part)
   ids = all_ids[encoding.spaced(len(all_ids), limit)] if limit else all_ids[:0]
   texts = store.texts(ids)
-  seeds = dict.fromkeys(subject.members[i].seed for i in part.members)
   nearest = _neighbours(subject, part, store, ids)
   trained = {
       row[0] for item in nearest for rows in item["rows"] for row in rows
   }
-  has_seeds = len({member.seed for member in subject.members}) > 1
-  suffix = f", seed {', '.join(map(str, seeds))}" if has_seeds else ""
   return {
-      "title": f"{part.evaluation}{suffix}",
+      "title": _title(subject, part),
       "total": len(all_ids),
       "value": _value_words(part),
       "ids": ids.tolist(),
@@ -90,6 +89,24 @@ def build(
       "neighbours": nearest,
       "trained": neighbours.describe(store, sorted(trained)),
   }
+
+
+def _title(subject: subject_lib.Subject, part: Part) -> str:
+  """Returns the evaluation, with the seeds and labels that tell parts apart."""
+  members = [subject.members[i] for i in part.members]
+  words = [part.evaluation]
+  seeds = {member.seed for member in members}
+  if len({member.seed for member in subject.members}) > 1:
+    words.append(f"seed {', '.join(map(str, sorted(seeds)))}")
+  has_rivals = any(
+      i not in part.members
+      and subject.members[i].seed in seeds
+      and part.evaluation in run.config.evaluations
+      for i, run in subject.runs.items()
+  )
+  if has_rivals:
+    words += dict.fromkeys(member.label for member in members)
+  return encoding.words(", ".join(words), _TITLE)
 
 
 def _value_words(part: Part) -> str:

@@ -99,15 +99,12 @@ class Set:
 
   @property
   def labels(self) -> list[str]:
-    """Labels of the charts' own lines, of published ones, and of the runs."""
-    lines = [line.label for chart in self.charts for line in chart.lines]
-    published = [
-        label
-        for chart in self.charts
-        for figure in chart.published
-        for label in figure.lines
-    ]
-    return [*lines, *published, *(label for label, _ in self.members)]
+    """Labels of each chart's own lines and published ones, and of the runs."""
+    labels = []
+    for chart in self.charts:
+      labels += [line.label for line in chart.lines]
+      labels += [label for figure in chart.published for label in figure.lines]
+    return [*labels, *(label for label, _ in self.members)]
 
 
 def build(sets: Sequence[Set]) -> payload.Payload:
