@@ -18,9 +18,10 @@ from zsgen.reports import (
 def main(arguments: Sequence[str] | None = None) -> int:
   """Writes a page; returns the exit code: 0, or 2 for bad input."""
   options = vars(_parser().parse_args(arguments))
-  write, paths, out = (options.pop(name) for name in ("write", "paths", "out"))
+  write = options.pop("write")
+  shared = [options.pop(name) for name in ("paths", "out", "buckets")]
   # The others are options of the page.
-  return command.write_page(functools.partial(write, **options), paths, out)
+  return command.write_page(functools.partial(write, **options), *shared)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
       metavar="DIR",
       help="also write each figure for a paper, as PNG and SVG, to a directory",
   )
-  compare.set_defaults(write=comparison_command.write)
+  compare.set_defaults(
+      write=comparison_command.write, buckets=command.Buckets.READ
+  )
   on_arrangement = pages.add_parser(
       "arrangement",
       help="the experiments of 2406.11721 beside the published curves",
@@ -63,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
       "directories of sweeps of configs/arrangement, or workdirs",
       "in the workdir",
   )
-  on_arrangement.set_defaults(write=arrangement.write)
+  on_arrangement.set_defaults(
+      write=arrangement.write, buckets=command.Buckets.READ_WITH_OUT
+  )
   steps = pages.add_parser(
       "trajectory",
       help="the ids that runs consumed at each step, and the losses of held-out"
@@ -76,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
       "trajectories in the current directory",
       out_help="where a directory for each run goes",
   )
-  steps.set_defaults(write=trajectory_command.write)
+  steps.set_defaults(
+      write=trajectory_command.write, buckets=command.Buckets.READ
+  )
   front = pages.add_parser(
       "front",
       help="one page that links the pages on both papers, with their targets",
@@ -84,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
   command.add_arguments(
       front, "WORKDIRS", "workdirs with such pages", "reports in the first one"
   )
-  front.set_defaults(write=front_page.write)
+  front.set_defaults(write=front_page.write, buckets=command.Buckets.REFUSED)
   return parser
 
 
