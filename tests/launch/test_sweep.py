@@ -214,6 +214,19 @@ def test_a_point_that_another_process_trains(
   assert started == ["near-s0", "near-s3"]
 
 
+def test_a_watch_refuses_no_point(
+    config, tmp_path, started, compared, monkeypatch
+):
+  claim = _directory(config, tmp_path) / "claims" / "near-s3.json"
+  claim.parent.mkdir()
+  claim.touch()
+  with open(claim, "rb", buffering=0) as watch:
+    assert locks.lock(watch, is_shared=True)  # It looks, for a moment.
+    monkeypatch.setattr(locks.time, "sleep", lambda _: watch.close())
+    sweeps.run(config, tmp_path, point=1)
+  assert started == ["near-s3"]
+
+
 def test_a_file_system_without_locks(
     config, tmp_path, started, compared, monkeypatch
 ):
