@@ -18,11 +18,12 @@ NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
 
 def run(
     config: ml_collections.ConfigDict, workdir: Any, **options: Any
-) -> tuple[pathlib.Path | None, str]:
-  """Runs a sweep; returns the directory of its comparison, and its lines."""
-  console = rich.console.Console(file=io.StringIO(), width=200)
+) -> tuple[Any, str]:
+  """Runs a sweep; returns what `sweep.run` does, and the lines it prints."""
+  printed = io.StringIO()
+  console = rich.console.Console(file=printed, width=200)
   path = sweep.run(config, workdir, console=console, **options)
-  return path, console.file.getvalue()
+  return path, printed.getvalue()
 
 
 def begin_run(workdir: pathlib.Path, point: str) -> pathlib.Path:
